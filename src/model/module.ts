@@ -1,0 +1,63 @@
+/**
+ * A tree of layers. Children are found by walking a module's own fields, in the order they were declared, so a
+ * parameter's name is its path: `image.stem.0.convKxk.0.conv.weight`.
+ */
+import { Random } from "../core/random.ts"
+import { type Init, Parameter } from "../tensor/parameter.ts"
+
+export abstract class Module {
+  /** Every parameter and buffer below this module, by path. */
+  namedParameters(): Map<string, Parameter> {
+    const found = new Map<string, Parameter>()
+    walk(this, "", (path, value) => value instanceof Parameter && found.set(path, value))
+    return found
+  }
+
+  /** Every module below this one (itself first, with the empty path). */
+  namedModules(): Map<string, Module> {
+    const found = new Map<string, Module>()
+    walk(this, "", (path, value) => value instanceof Module && found.set(path, value))
+    return found
+  }
+}
+
+function walk(value: unknown, path: string, visit: (path: string, value: Module | Parameter) => void): void {
+  if (value instanceof Parameter) visit(path, value)
+  else if (value instanceof Module) {
+    visit(path, value)
+    for (const [name, field] of Object.entries(value)) walk(field, path ? `${path}.${name}` : name, visit)
+  } else if (Array.isArray(value)) value.forEach((item, i) => { walk(item, `${path}.${i}`, visit) })
+}
+
+/** Gives every parameter its initial values, a function of `seed` and the parameter's own path only. */
+export function initialize(model: Module, seed: number): void {
+  for (const [path, parameter] of model.namedParameters()) {
+    const values = initialValues(parameter.init, parameter.size, Random.of(seed, path))
+    parameter.source = () => values
+  }
+}
+
+function initialValues(init: Init, size: number, random: Random): Float32Array {
+  switch (init.kind) {
+    case "constant":
+      return new Float32Array(size).fill(init.value)
+    case "normal":
+      return Float32Array.from({ length: size }, () => init.std * random.normal())
+    case "truncatedNormal":
+      return Float32Array.from({ length: size }, () => init.std * truncatedNormal(random))
+    case "fanIn": {
+      const bound = 1 / Math.sqrt(init.fanIn)
+      return Float32Array.from({ length: size }, () => random.uniform(-bound, bound))
+    }
+    default:
+      throw new Error(`unknown initialiser ${init satisfies never}`)
+  }
+}
+
+/** Cut at +-2 standard deviations by drawing again. (PyTorch cuts at absolute +-2, which never binds at std 0.02.) */
+function truncatedNormal(random: Random): number {
+  for (;;) {
+    const x = random.normal()
+    if (Math.abs(x) <= 2) return x
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The operations a model is written in. Three interpreters implement this interface: `torch.ts` computes (with
+ * gradients), `onnx.ts` writes a graph, `cost.ts` counts. A model calls nothing else, so what is exported is by
+ * construction what was trained.
+ *
+ * Shapes: N batch, C channels, H height, W width, L tokens, D width of a token. Dimension 0 is always the batch and no
+ * operation mixes samples, except `batchNorm` in training mode.
+ */
+import type { Parameter } from "./parameter.ts"
+
+/** Parameters broadcast like tensors; the interpreter of the tensor they meet materialises them. */
+export type Operand = Tensor | Parameter
+
+export interface Tensor {
+  /** The ONNX writer does not know the batch size and gives -1 for it (and for L behind `trimToLongest`). */
+  readonly shape: readonly number[]
+
+  // Elementwise, with broadcasting.
+  add(other: Operand): Tensor
+  sub(other: Operand): Tensor
+  mul(other: Operand | number): Tensor
+  /** Exact GELU, by the error function. */
+  gelu(): Tensor
+  relu(): Tensor
+  sigmoid(): Tensor
+
+  // Linear maps.
+  /** [N, C, H, W] with weight [O, C/groups, kH, kW] -> [N, O, H', W'] */
+  conv2d(weight: Parameter, bias: Parameter | null, geometry: Conv2dGeometry): Tensor
+  /** [..., I] with weight [O, I] -> [..., O] */
+  linear(weight: Parameter, bias: Parameter | null): Tensor
+  /** [..., I] with matrix [I, O] -> [..., O] */
+  matmul(matrix: Parameter): Tensor
+  /** Multi-head attention of queries (this) over keys and values, all [N, L, D]; scale is (D/heads)^-0.5. */
+  attention(key: Tensor, value: Tensor, options: AttentionOptions): Tensor
+
+  // Normalization.
+  /** Over N, H, W per channel (axis 1): batch statistics in training mode (running ones are updated), else running ones. */
+  batchNorm(norm: BatchNormParameters): Tensor
+  /** Over the last axis; variance is biased, eps inside the root. */
+  layerNorm(weight: Parameter, bias: Parameter, eps: number): Tensor
+
+  // Reduction and layout. Axes count the batch as 0.
+  mean(axes: readonly number[], keepDims?: boolean): Tensor
+  /** New dimensions after the batch dimension, which stays: [N, ...] -> [N, ...dims]; one of them may be -1. */
+  reshape(dims: readonly number[]): Tensor
+  permute(order: readonly number[]): Tensor
+  narrow(axis: number, start: number, length: number): Tensor
+
+  // Tokens, [N, L] integers.
+  /** [N, L] with table [V, D] -> [N, L, D] */
+  embedding(table: Parameter): Tensor
+  /** Adds the first L rows of table [maxL, D] to [N, L, D]. */
+  addPositions(table: Parameter): Tensor
+  /** [N, L] -> [N]: position of the first largest token id, which is the first EOT. */
+  firstEot(): Tensor
+  /** [N, L] -> [N, L']: only columns up to the last of the batch's first EOTs. Exact for causal towers only. */
+  trimToLongest(): Tensor
+  /** [N, L, D] with positions [N] -> [N, D] */
+  rowAt(positions: Tensor): Tensor
+}
+
+export interface Conv2dGeometry {
+  readonly stride: number
+  /** Zero padding in rows and in columns. */
+  readonly padding: readonly [number, number]
+  readonly groups: number
+}
+
+export interface AttentionOptions {
+  readonly heads: number
+  /** Position i sees positions 0..i only. */
+  readonly causal: boolean
+}
+
+export interface BatchNormParameters {
+  readonly weight: Parameter
+  readonly bias: Parameter
+  readonly runningMean: Parameter
+  readonly runningVar: Parameter
+  readonly numBatchesTracked: Parameter
+  readonly eps: number
+  /** Weight of the new statistics: running = (1 - momentum) * running + momentum * batch. */
+  readonly momentum: number
+}
