@@ -26,7 +26,10 @@ function walk(value: unknown, path: string, visit: (path: string, value: Module 
   else if (value instanceof Module) {
     visit(path, value)
     for (const [name, field] of Object.entries(value)) walk(field, path ? `${path}.${name}` : name, visit)
-  } else if (Array.isArray(value)) value.forEach((item, i) => { walk(item, `${path}.${i}`, visit) })
+  } else if (Array.isArray(value))
+    value.forEach((item, i) => {
+      walk(item, `${path}.${i}`, visit)
+    })
 }
 
 /** Gives every parameter its initial values, a function of `seed` and the parameter's own path only. */

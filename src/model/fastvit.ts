@@ -1,0 +1,259 @@
+/**
+ * FastViT image towers of MobileCLIP (MCi0-MCi4): convolutional stem, RepMixer stages, attention in the last stages.
+ *
+ * Paper: FastViT https://arxiv.org/abs/2303.14189. Structure follows timm fastvit.py (`fastvit_mci*`); Apple's
+ * `mci.py` computes the same function. Shapes: N batch, C channels, H height, W width, L = H * W tokens.
+ */
+import type { FastViTConfig, Stage } from "../core/variants.ts"
+import type { Init, Parameter } from "../tensor/parameter.ts"
+import type { Tensor } from "../tensor/tensor.ts"
+import { addIdentity, combineKernels, convFromKernel, kernelOf, padKernel } from "./kernel.ts"
+import { BatchNorm2d, ChannelLayerNorm, Conv2d, type Layer, Linear, SqueezeExcite, zeros } from "./layers.ts"
+import { ConvBn, layerScale, MobileOneBlock, RepMixer } from "./mobileone.ts"
+import { Module } from "./module.ts"
+
+const headDim = 32
+export const truncatedNormal: Init = { kind: "truncatedNormal", std: 0.02 }
+
+// ------------------------------------------------------------------------------------------------------ blocks
+
+/** Two strided depthwise convolutions of the same input, 7x7 and 3x3, summed. `outChannels / inChannels` filters each. */
+export class LargeKernelConv extends Module {
+  readonly large: ConvBn
+  readonly small: ConvBn
+
+  constructor(
+    readonly inChannels: number,
+    readonly outChannels: number,
+  ) {
+    super()
+    const geometry = { stride: 2, groups: inChannels }
+    this.large = new ConvBn(inChannels, outChannels, { ...geometry, kernelSize: 7 })
+    this.small = new ConvBn(inChannels, outChannels, { ...geometry, kernelSize: 3 })
+  }
+
+  /** [N, inChannels, H, W] -> [N, outChannels, H/2, W/2] */
+  forward(x: Tensor): Tensor {
+    return this.large.forward(x).add(this.small.forward(x))
+  }
+
+  reparameterize(): Conv2d {
+    const kernel = combineKernels([
+      [1, this.large.kernel()],
+      [1, padKernel(this.small.kernel(), 7, 7)],
+    ])
+    return convFromKernel(kernel, this.large.conv)
+  }
+}
+
+/** Between two stages: half the resolution, the next stage's channels. timm's `PatchEmbed`. */
+export class Downsample extends Module {
+  readonly largeKernel: Layer
+  readonly se: SqueezeExcite | null
+  readonly pointwise: Layer
+
+  constructor(inChannels: number, outChannels: number, se: boolean) {
+    super()
+    this.largeKernel = new LargeKernelConv(inChannels, outChannels)
+    this.se = se ? new SqueezeExcite(outChannels, roundToEight(outChannels / 4)) : null
+    const dense = { inChannels: outChannels, outChannels, kernelSize: 1 }
+    this.pointwise = new MobileOneBlock({ ...dense, scaleBranch: false })
+  }
+
+  /** [N, inChannels, H, W] -> [N, outChannels, H/2, W/2] */
+  forward(x: Tensor): Tensor {
+    const y = this.largeKernel.forward(x)
+    return this.pointwise.forward((this.se?.forward(y) ?? y).gelu()).gelu()
+  }
+}
+
+/** Conditional positional encoding: x + depthwise 7x7 of x. */
+export class PositionalEncoding extends Module {
+  readonly conv: Conv2d
+
+  constructor(dim: number) {
+    super()
+    this.conv = new Conv2d(dim, dim, { kernelSize: 7, groups: dim })
+  }
+
+  forward(x: Tensor): Tensor {
+    return x.add(this.conv.forward(x))
+  }
+
+  reparameterize(): Conv2d {
+    return convFromKernel(addIdentity(kernelOf(this.conv)), this.conv)
+  }
+}
+
+/** Depthwise convolution + batch norm, then a two-layer perceptron on the channels. */
+export class ConvFfn extends Module {
+  readonly conv: ConvBn
+  readonly fc1: Conv2d
+  readonly fc2: Conv2d
+
+  constructor(dim: number, hidden: number, kernelSize: Conv2d["kernelSize"]) {
+    super()
+    const dense = { kernelSize: 1, weightInit: truncatedNormal, biasInit: zeros }
+    this.conv = new ConvBn(dim, dim, { kernelSize, groups: dim, weightInit: truncatedNormal })
+    this.fc1 = new Conv2d(dim, hidden, dense)
+    this.fc2 = new Conv2d(hidden, dim, dense)
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.fc2.forward(this.fc1.forward(this.conv.forward(x)).gelu())
+  }
+}
+
+/** RepMixer, then a scaled residual ConvFfn. */
+export class RepMixerBlock extends Module {
+  readonly tokenMixer: Layer
+  readonly convFfn: ConvFfn
+  readonly layerScale: Parameter
+
+  constructor(
+    dim: number,
+    hidden: number,
+    kernels: { mixer: number | readonly [number, number]; ffn: readonly [number, number]; scaleBranch: boolean },
+  ) {
+    super()
+    this.tokenMixer = new RepMixer(dim, kernels.mixer, kernels.scaleBranch)
+    this.convFfn = new ConvFfn(dim, hidden, kernels.ffn)
+    this.layerScale = layerScale(dim)
+  }
+
+  /** [N, C, H, W] -> the same shape. */
+  forward(x: Tensor): Tensor {
+    const mixed = this.tokenMixer.forward(x)
+    return mixed.add(this.convFfn.forward(mixed).mul(this.layerScale))
+  }
+}
+
+/** Multi-head self-attention over the pixels; heads of 32 channels, no bias on queries, keys and values. */
+export class PixelAttention extends Module {
+  readonly qkv: Linear
+  readonly proj: Linear
+
+  constructor(readonly dim: number) {
+    super()
+    this.qkv = new Linear(dim, 3 * dim, { bias: false, weightInit: truncatedNormal })
+    this.proj = new Linear(dim, dim, { weightInit: truncatedNormal })
+  }
+
+  /** [N, C, H, W] -> the same shape. */
+  forward(x: Tensor): Tensor {
+    const { dim } = this
+    const [, , height, width] = x.shape as readonly [number, number, number, number]
+    const qkv = this.qkv.forward(x.reshape([dim, height * width]).permute([0, 2, 1]))
+    const [q, k, v] = [0, 1, 2].map((part) => qkv.narrow(2, part * dim, dim)) as [Tensor, Tensor, Tensor]
+    const mixed = this.proj.forward(q.attention(k, v, { heads: dim / headDim, causal: false }))
+    return mixed.permute([0, 2, 1]).reshape([dim, height, width])
+  }
+}
+
+/** Attention over the pixels, then ConvFfn; both scaled residuals. The batch norm of the second lives in ConvFfn. */
+export class AttentionBlock extends Module {
+  readonly norm: Layer
+  readonly tokenMixer: PixelAttention
+  readonly layerScale1: Parameter
+  readonly convFfn: ConvFfn
+  readonly layerScale2: Parameter
+
+  constructor(dim: number, hidden: number, norm: FastViTConfig["attentionNorm"]) {
+    super()
+    this.norm = norm === "batch" ? new BatchNorm2d(dim) : new ChannelLayerNorm(dim)
+    this.tokenMixer = new PixelAttention(dim)
+    this.layerScale1 = layerScale(dim)
+    this.convFfn = new ConvFfn(dim, hidden, [7, 7])
+    this.layerScale2 = layerScale(dim)
+  }
+
+  forward(x: Tensor): Tensor {
+    const mixed = x.add(this.tokenMixer.forward(this.norm.forward(x)).mul(this.layerScale1))
+    return mixed.add(this.convFfn.forward(mixed).mul(this.layerScale2))
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------- tower
+
+/** One resolution: downsampling (except the first), positional encoding, blocks. */
+export class FastViTStage extends Module {
+  readonly downsample: Downsample | null
+  readonly posEmb: Layer | null
+  readonly blocks: readonly (RepMixerBlock | AttentionBlock)[]
+
+  constructor(inChannels: number | null, stage: Stage, attentionNorm: FastViTConfig["attentionNorm"]) {
+    super()
+    const { depth, dim, mixer, se = false, posEmb = false } = stage
+    const hidden = dim * stage.mlpRatio
+    this.downsample = inChannels === null ? null : new Downsample(inChannels, dim, se)
+    this.posEmb = posEmb ? new PositionalEncoding(dim) : null
+    this.blocks = Array.from({ length: depth }, () =>
+      mixer === "attention"
+        ? new AttentionBlock(dim, hidden, attentionNorm)
+        : new RepMixerBlock(dim, hidden, { mixer: 3, ffn: [7, 7], scaleBranch: true }),
+    )
+  }
+
+  forward(x: Tensor): Tensor {
+    const layers = [this.downsample, this.posEmb, ...this.blocks].filter((layer) => layer !== null)
+    return layers.reduce((y, layer) => layer.forward(y), x)
+  }
+}
+
+/** Twice the channels by a depthwise 3x3 MobileOne block, squeeze-excite, GELU. */
+export class FinalConv extends Module {
+  readonly block: Layer
+  readonly se: SqueezeExcite
+
+  constructor(dim: number) {
+    super()
+    const geometry = { inChannels: dim, outChannels: 2 * dim, kernelSize: 3, groups: dim }
+    this.block = new MobileOneBlock({ ...geometry, scaleBranch: true })
+    this.se = new SqueezeExcite(2 * dim, (2 * dim) / 16)
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.se.forward(this.block.forward(x)).gelu()
+  }
+}
+
+export class FastViT extends Module {
+  readonly stem: readonly Layer[]
+  readonly stages: readonly FastViTStage[]
+  readonly finalConv: FinalConv
+  readonly head: Linear
+
+  constructor(config: FastViTConfig, embedDim: number, headBias: boolean) {
+    super()
+    const dims = config.stages.map((stage) => stage.dim)
+    const [first, last] = [dims[0]!, dims.at(-1)!]
+    const scaleBranch = config.stemScaleBranch
+    this.stem = [
+      new MobileOneBlock({ inChannels: 3, outChannels: first, kernelSize: 3, stride: 2, scaleBranch }),
+      new MobileOneBlock({
+        inChannels: first,
+        outChannels: first,
+        kernelSize: 3,
+        stride: 2,
+        groups: first,
+        scaleBranch,
+      }),
+      new MobileOneBlock({ inChannels: first, outChannels: first, kernelSize: 1, scaleBranch: false }),
+    ]
+    this.stages = config.stages.map((stage, s) => new FastViTStage(dims[s - 1] ?? null, stage, config.attentionNorm))
+    this.finalConv = new FinalConv(last)
+    this.head = new Linear(2 * last, embedDim, { bias: headBias, weightInit: truncatedNormal })
+  }
+
+  /** [N, 3, H, W] -> [N, embedDim], not normalised. */
+  forward(x: Tensor): Tensor {
+    const stem = this.stem.reduce((y, block) => block.forward(y).gelu(), x)
+    const features = this.stages.reduce((y, stage) => stage.forward(y), stem)
+    return this.head.forward(this.finalConv.forward(features).mean([2, 3]))
+  }
+}
+
+/** Nearest multiple of 8, at least 8: the hidden width of timm's squeeze-excite. */
+function roundToEight(width: number): number {
+  return Math.max(8, Math.floor((width + 4) / 8) * 8)
+}

@@ -1,0 +1,29 @@
+/**
+ * The inference form of a model: every multi-branch block becomes the one convolution it is equal to in eval mode.
+ * What is fused is what the reference implementations fuse; see `fold` in export for what can be folded beyond that.
+ */
+import { Module } from "./module.ts"
+
+/** A module that knows its own inference form. */
+interface Reparameterizable extends Module {
+  reparameterize(): Module
+}
+
+/** A copy of `model` in inference form. Modules that do not change share their parameters with the original. */
+export function reparameterize<M extends Module>(model: M): M {
+  return transform(model, (module) => (isReparameterizable(module) ? module.reparameterize() : null)) as M
+}
+
+/** Copies a tree of modules, parents first; where `replace` returns a module, that one stands instead. */
+export function transform(value: unknown, replace: (module: Module) => Module | null): unknown {
+  if (Array.isArray(value)) return value.map((item) => transform(item, replace))
+  if (!(value instanceof Module)) return value
+  const replacement = replace(value)
+  if (replacement) return replacement
+  const fields = Object.entries(value).map(([name, field]) => [name, transform(field, replace)])
+  return Object.assign(Object.create(Object.getPrototypeOf(value)), Object.fromEntries(fields))
+}
+
+function isReparameterizable(module: Module): module is Reparameterizable {
+  return "reparameterize" in module
+}

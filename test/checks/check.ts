@@ -1,0 +1,20 @@
+/** One comparison with the golden data: `error` is the largest difference found, and it passes at or below `tolerance`. */
+export interface Check {
+  /** What was compared, for example "text features, torch, reparameterised". */
+  readonly what: string
+  readonly error: number
+  readonly tolerance: number
+}
+
+/** Checks one golden file. `path` is the JSON file; pictures and shards it names lie beside it. */
+export type Checker = (path: string) => AsyncIterable<Check> | Iterable<Check>
+
+/** 0 or 1 mismatches, tolerance 0: for things that are equal or not. */
+export function exact(what: string, equal: boolean): Check {
+  return { what, error: equal ? 0 : 1, tolerance: 0 }
+}
+
+/** How many of `pairs` differ; tolerance 0. */
+export function mismatches(what: string, count: number): Check {
+  return { what, error: count, tolerance: 0 }
+}
