@@ -1,0 +1,275 @@
+/**
+ * The interpreter that writes a graph: a tensor is the name of a value. `traceOnnx` runs a model's forward once and
+ * returns the ONNX file, in evaluation mode (batch norm uses its running statistics).
+ *
+ * Opset 17 and standard operators only, explicit padding, compositions that ONNX Runtime's optimiser fuses: GELU by
+ * Erf, attention by MatMul and Softmax. The batch is dynamic; L is dynamic behind `trimToLongest`.
+ */
+import { assert } from "../core/errors.ts"
+import { OnnxGraph } from "./onnx-graph.ts"
+import type { Attribute, DataType, EncodedModel } from "./onnx-proto.ts"
+import { Parameter } from "./parameter.ts"
+import {
+  attentionShape,
+  broadcastShape,
+  conv2dShape,
+  embeddingShape,
+  linearShape,
+  meanShape,
+  narrowShape,
+  normShape,
+  permuteShape,
+  positionsShape,
+  reshapeShape,
+  rowAtShape,
+  type Shape,
+} from "./shapes.ts"
+import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, Operand, Tensor } from "./tensor.ts"
+
+/**
+ * Added to the scores a position must not see. Finite, because fp16 converters clamp infinities and WebGPU may assume
+ * there are none; in fp16's range; and below every real score by far more than 104, where exp is exactly 0 in float32.
+ */
+const MASKED = -1e4
+
+export interface OnnxSpec {
+  /** Name of the graph. */
+  readonly name: string
+  /** What `Module.namedParameters()` gives; initialisers carry these paths. */
+  readonly parameters: ReadonlyMap<string, Parameter>
+  /** Shapes begin with -1, the batch. */
+  readonly inputs: Readonly<Record<string, { readonly dtype: DataType; readonly shape: Shape }>>
+  /** Stored in the file's metadata. */
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+/**
+ * The model `forward` as an ONNX file; its results are the outputs. Weights are read when the file is written, one at
+ * a time. Throws where shapes do not fit, naming the layer.
+ */
+export function traceOnnx(
+  spec: OnnxSpec,
+  forward: (...inputs: readonly Tensor[]) => Readonly<Record<string, Tensor>>,
+): EncodedModel {
+  const graph = new OnnxGraph(spec.name, spec.parameters)
+  const inputs = Object.entries(spec.inputs).map(([name, { dtype, shape }]) => {
+    graph.input(name, dtype, shape)
+    return new OnnxTensor(graph, name, shape)
+  })
+  for (const [name, tensor] of Object.entries(forward(...inputs))) graph.output(name, nameOf(tensor), tensor.shape)
+  return graph.encode(spec.metadata ?? {})
+}
+
+class OnnxTensor implements Tensor {
+  constructor(
+    private readonly graph: OnnxGraph,
+    readonly name: string,
+    readonly shape: Shape,
+  ) {}
+
+  add(other: Operand): Tensor {
+    return this.elementwise("Add", other)
+  }
+
+  sub(other: Operand): Tensor {
+    return this.elementwise("Sub", other)
+  }
+
+  mul(other: Operand | number): Tensor {
+    if (typeof other === "number") return this.next("Mul", [this.graph.scalar(other)])
+    return this.elementwise("Mul", other)
+  }
+
+  gelu(): Tensor {
+    const { graph, name } = this
+    const erf = graph.emit("Erf", [graph.emit("Div", [name, graph.scalar(Math.SQRT2)])])
+    const gate = graph.emit("Add", [erf, graph.scalar(1)])
+    return this.next("Mul", [gate]).mul(0.5)
+  }
+
+  relu(): Tensor {
+    return this.next("Relu")
+  }
+
+  sigmoid(): Tensor {
+    return this.next("Sigmoid")
+  }
+
+  conv2d(weight: Parameter, bias: Parameter | null, geometry: Conv2dGeometry): Tensor {
+    const { stride, padding, groups } = geometry
+    const operands = bias ? [this.graph.parameter(weight), this.graph.parameter(bias)] : [this.graph.parameter(weight)]
+    const attributes = {
+      kernel_shape: { ints: weight.shape.slice(2) },
+      strides: { ints: [stride, stride] },
+      pads: { ints: [...padding, ...padding] },
+      group: { int: groups },
+    }
+    return this.next(
+      "Conv",
+      operands,
+      attributes,
+      conv2dShape(this.where("conv2d"), this.shape, weight.shape, geometry),
+    )
+  }
+
+  linear(weight: Parameter, bias: Parameter | null): Tensor {
+    const [outFeatures, inFeatures] = weight.shape as [number, number]
+    const matrix = this.graph.parameter(weight, "transposed")
+    const shape = linearShape(this.where("linear"), this.shape, inFeatures, outFeatures)
+    const product = this.next("MatMul", [matrix], {}, shape)
+    return bias ? product.add(bias) : product
+  }
+
+  matmul(matrix: Parameter): Tensor {
+    const [inFeatures, outFeatures] = matrix.shape as [number, number]
+    const operand = this.graph.parameter(matrix)
+    return this.next("MatMul", [operand], {}, linearShape(this.where("matmul"), this.shape, inFeatures, outFeatures))
+  }
+
+  attention(key: Tensor, value: Tensor, { heads, causal }: AttentionOptions): Tensor {
+    const { graph } = this
+    const shape = attentionShape(this.where("attention"), this.shape, key.shape, value.shape, heads)
+    const width = shape[2]! / heads
+    const query = this.splitHeads(heads, [0, 2, 1, 3])
+    const product = graph.emit("MatMul", [query, asOnnx(key).splitHeads(heads, [0, 2, 3, 1])])
+    const scaled = graph.emit("Mul", [product, graph.scalar(width ** -0.5)])
+    const scores = causal ? graph.emit("Add", [scaled, causalMask(graph, shape[1]!)]) : scaled
+    const weights = graph.emit("Softmax", [scores], { axis: { int: -1 } })
+    const mixed = graph.emit("MatMul", [weights, asOnnx(value).splitHeads(heads, [0, 2, 1, 3])])
+    const tokens = graph.emit("Transpose", [mixed], { perm: { ints: [0, 2, 1, 3] } })
+    return new OnnxTensor(graph, graph.emit("Reshape", [tokens, graph.integers(0, 0, shape[2]!)]), shape)
+  }
+
+  batchNorm({ weight, bias, runningMean, runningVar, eps }: BatchNormParameters): Tensor {
+    const operands = [weight, bias, runningMean, runningVar].map((parameter) => this.graph.parameter(parameter))
+    const shape = normShape(this.where("batchNorm"), this.shape, 1, weight.size)
+    return this.next("BatchNormalization", operands, { epsilon: { float: eps } }, shape)
+  }
+
+  layerNorm(weight: Parameter, bias: Parameter, eps: number): Tensor {
+    const operands = [this.graph.parameter(weight), this.graph.parameter(bias)]
+    const attributes = { axis: { int: -1 }, epsilon: { float: eps } }
+    return this.next(
+      "LayerNormalization",
+      operands,
+      attributes,
+      normShape(this.where("layerNorm"), this.shape, -1, weight.size),
+    )
+  }
+
+  mean(axes: readonly number[], keepDims = false): Tensor {
+    const attributes = { axes: { ints: axes }, keepdims: { int: Number(keepDims) } }
+    return this.next("ReduceMean", [], attributes, meanShape(this.where("mean"), this.shape, axes, keepDims))
+  }
+
+  reshape(dims: readonly number[]): Tensor {
+    const shape = reshapeShape(this.where("reshape"), this.shape, dims)
+    // 0 keeps the batch, whatever it is.
+    return this.next("Reshape", [this.graph.integers(0, ...dims)], {}, shape)
+  }
+
+  permute(order: readonly number[]): Tensor {
+    return this.next("Transpose", [], { perm: { ints: order } }, permuteShape(this.where("permute"), this.shape, order))
+  }
+
+  narrow(axis: number, start: number, length: number): Tensor {
+    const bounds = [[start], [start + length], [axis]].map((values) => this.graph.integers(...values))
+    return this.next("Slice", bounds, {}, narrowShape(this.where("narrow"), this.shape, axis, start, length))
+  }
+
+  embedding(table: Parameter): Tensor {
+    const name = this.graph.emit("Gather", [this.graph.parameter(table), this.name], { axis: { int: 0 } })
+    return new OnnxTensor(this.graph, name, embeddingShape(this.where("embedding"), this.shape, table.shape))
+  }
+
+  addPositions(table: Parameter): Tensor {
+    const { graph, shape } = this
+    const rows = graph.parameter(table)
+    const result = positionsShape(this.where("addPositions"), shape, table.shape)
+    const complete = shape[1] === table.shape[0]
+    return this.next("Add", [complete ? rows : firstOf(graph, rows, shape[1]!, [0])], {}, result)
+  }
+
+  firstEot(): Tensor {
+    return this.next("ArgMax", [], { axis: { int: 1 }, keepdims: { int: 0 }, select_last_index: { int: 0 } }, [-1])
+  }
+
+  trimToLongest(): Tensor {
+    const { graph } = this
+    const ends = nameOf(this.firstEot())
+    const last = graph.emit("ReduceMax", [ends], { axes: { ints: [0] }, keepdims: { int: 1 } })
+    const length = graph.emit("Add", [last, graph.integers(1)])
+    graph.trimmed = { length, max: this.shape[1]! }
+    return this.next("Slice", [graph.integers(0), length, graph.integers(1)], {}, [-1, -1])
+  }
+
+  rowAt(positions: Tensor): Tensor {
+    const { graph } = this
+    const shape = rowAtShape(this.where("rowAt"), this.shape, positions.shape)
+    const indices = graph.emit("Unsqueeze", [nameOf(positions), graph.integers(1)])
+    return this.next("GatherND", [indices], { batch_dims: { int: 1 } }, shape)
+  }
+
+  /** [N, L, D] -> [N, L, heads, D/heads], its axes then in the given order. */
+  private splitHeads(heads: number, order: readonly number[]): string {
+    const { graph, name, shape } = this
+    const split = graph.emit("Reshape", [name, graph.integers(0, 0, heads, shape[2]! / heads)])
+    return graph.emit("Transpose", [split], { perm: { ints: order } })
+  }
+
+  private elementwise(opType: "Add" | "Sub" | "Mul", other: Operand): Tensor {
+    const operand = other instanceof Parameter ? this.graph.parameter(other) : nameOf(other)
+    return this.next(opType, [operand], {}, broadcastShape(this.where(opType.toLowerCase()), this.shape, other.shape))
+  }
+
+  /** The result of a node whose first input is this. */
+  private next(
+    opType: string,
+    operands: readonly string[] = [],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    shape: Shape = this.shape,
+  ): Tensor {
+    return new OnnxTensor(this.graph, this.graph.emit(opType, [this.name, ...operands], attributes), shape)
+  }
+
+  private where(operation: string): string {
+    return `${operation} at ${this.graph.paths.module}`
+  }
+}
+
+/** The first `length` rows and columns (as `axes` says) of a constant; -1 is what `trimToLongest` left. */
+function firstOf(graph: OnnxGraph, constant: string, length: number, axes: readonly number[]): string {
+  const count = length === -1 ? trimmed(graph).length : graph.integers(length)
+  const ends =
+    axes.length === 1
+      ? count
+      : graph.emit(
+          "Concat",
+          axes.map(() => count),
+          { axis: { int: 0 } },
+        )
+  return graph.emit("Slice", [constant, graph.integers(...axes.map(() => 0)), ends, graph.integers(...axes)])
+}
+
+/** [L, L], added to the scores: a position sees itself and those before it. */
+function causalMask(graph: OnnxGraph, length: number): string {
+  const size = length === -1 ? trimmed(graph).max : length
+  const values = () =>
+    Float32Array.from({ length: size * size }, (_, i) => (i % size > Math.floor(i / size) ? MASKED : 0))
+  const mask = graph.constant(`causal mask ${size}`, [size, size], values)
+  return length === -1 ? firstOf(graph, mask, length, [0, 1]) : mask
+}
+
+function trimmed(graph: OnnxGraph): { readonly length: string; readonly max: number } {
+  assert(graph.trimmed, "only trimToLongest makes the number of tokens unknown")
+  return graph.trimmed
+}
+
+function asOnnx(tensor: Tensor): OnnxTensor {
+  assert(tensor instanceof OnnxTensor, "a tensor of another interpreter met one of a graph")
+  return tensor
+}
+
+function nameOf(tensor: Tensor): string {
+  return asOnnx(tensor).name
+}
