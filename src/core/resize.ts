@@ -113,45 +113,61 @@ function roundHalfAway(x: number): number {
 
 /** The horizontal pass over the rows of `stripe`. */
 function resizeColumns(image: Image8, stripe: Box, columns: Taps): Image8 {
-  const { start, count, weights, stride, length } = columns
-  const pixels = image.data
+  const { start, length } = columns
+  const pixels = plainBytes(image.data)
   const out = new Uint8ClampedArray(length * stripe.height * 3)
-  let to = 0
   for (let y = 0; y < stripe.height; y++) {
     const row = ((stripe.top + y) * image.width + stripe.left) * 3
-    for (let o = 0; o < length; o++, to += 3) {
-      let from = row + start[o]! * 3
-      let [red, green, blue] = [half, half, half]
-      for (let k = o * stride, end = k + count[o]!; k < end; k++, from += 3) {
-        const weight = weights[k]!
-        red += Math.imul(pixels[from]!, weight)
-        green += Math.imul(pixels[from + 1]!, weight)
-        blue += Math.imul(pixels[from + 2]!, weight)
-      }
-      out[to] = red >> fractionBits
-      out[to + 1] = green >> fractionBits
-      out[to + 2] = blue >> fractionBits
+    for (let o = 0; o < length; o++) {
+      sumPixel(pixels, row + start[o]! * 3, 3, columns, o, out, (y * length + o) * 3)
     }
   }
-  return image8(length, stripe.height, out)
+  return image8(length, stripe.height, plainBytes(out))
 }
 
 /** The vertical pass; row 0 of `image` is row `first` of what the taps count from. */
 function resizeRows(image: Image8, rows: Taps, first: number): Image8 {
-  const pixels = image.data
+  const { start, length } = rows
+  const pixels = plainBytes(image.data)
   const rowBytes = image.width * 3
-  const out = new Uint8ClampedArray(rowBytes * rows.length)
-  const sums = new Int32Array(rowBytes)
-  for (let o = 0; o < rows.length; o++) {
-    sums.fill(half)
-    for (let k = 0; k < rows.count[o]!; k++) {
-      const weight = rows.weights[o * rows.stride + k]!
-      const row = (rows.start[o]! + k - first) * rowBytes
-      for (let x = 0; x < rowBytes; x++) sums[x] = (sums[x]! + Math.imul(pixels[row + x]!, weight)) | 0
-    }
-    for (let x = 0; x < rowBytes; x++) out[o * rowBytes + x] = sums[x]! >> fractionBits
+  const out = new Uint8ClampedArray(rowBytes * length)
+  for (let o = 0; o < length; o++) {
+    const row = (start[o]! - first) * rowBytes
+    for (let x = 0; x < rowBytes; x += 3) sumPixel(pixels, row + x, rowBytes, rows, o, out, o * rowBytes + x)
   }
-  return image8(image.width, rows.length, out)
+  return image8(image.width, length, plainBytes(out))
+}
+
+/**
+ * Output `o` of the taps, for pixels that lie `step` bytes apart. Sums stay in int32 (weights sum to 2^22), and saying
+ * so (`Math.imul`, `| 0`) halves the time.
+ */
+function sumPixel(
+  pixels: Uint8Array,
+  from: number,
+  step: number,
+  { weights, stride, count }: Taps,
+  o: number,
+  out: Uint8ClampedArray,
+  to: number,
+): void {
+  let red = half
+  let green = half
+  let blue = half
+  for (let k = o * stride, end = k + count[o]!; k < end; k++, from += step) {
+    const weight = weights[k]!
+    red = (red + Math.imul(pixels[from]!, weight)) | 0
+    green = (green + Math.imul(pixels[from + 1]!, weight)) | 0
+    blue = (blue + Math.imul(pixels[from + 2]!, weight)) | 0
+  }
+  out[to] = red >> fractionBits
+  out[to + 1] = green >> fractionBits
+  out[to + 2] = blue >> fractionBits
+}
+
+/** One class for the inner loop to see; clamped arrays and Node's Buffers beside it cost 30 % of its speed. */
+function plainBytes(data: Image8["data"]): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.length)
 }
 
 function whole(size: Size): Box {
