@@ -1,0 +1,91 @@
+/** The same model through both engines. N images and texts in one batch. */
+import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node"
+import type { Clip } from "../../src/model/clip.ts"
+import { traceOnnx } from "../../src/tensor/onnx.ts"
+import type { EncodedModel } from "../../src/tensor/onnx-proto.ts"
+import { hostValues, TorchInterpreter } from "../../src/tensor/torch.ts"
+import * as torch from "../../torch/index.ts"
+
+export interface Input {
+  /** [N, 3, S, S] */
+  readonly pixels: Float32Array
+  readonly tokens: readonly (readonly number[])[]
+}
+
+/** Row-major [N, embedDim] each, not normalised. */
+export interface Features {
+  readonly image: Float32Array
+  readonly text: Float32Array
+}
+
+export function torchFeatures(
+  model: Clip,
+  { pixels, tokens }: Input,
+  dtype: "float32" | "float64" = "float32",
+): Features {
+  const interpreter = new TorchInterpreter(model, { dtype })
+  const { imageSize, text } = model.config
+  try {
+    return torch.scope(() =>
+      torch.noGrad(() => ({
+        image: hostValues(
+          interpreter.unwrap(
+            model.encodeImage(
+              interpreter.images(pixels, [pixels.length / (3 * imageSize ** 2), 3, imageSize, imageSize]),
+            ),
+          ),
+        ),
+        text: hostValues(
+          interpreter.unwrap(model.encodeText(interpreter.tokens(int64(tokens), [tokens.length, text.contextLength]))),
+        ),
+      })),
+    )
+  } finally {
+    interpreter.free()
+  }
+}
+
+export async function onnxFeatures(model: Clip, { pixels, tokens }: Input): Promise<Features> {
+  const { imageSize, text } = model.config
+  const vision = traceOnnx(
+    {
+      name: "vision",
+      parameters: model.namedParameters(),
+      inputs: { pixels: { dtype: "float32", shape: [-1, 3, imageSize, imageSize] } },
+    },
+    (x) => ({ features: model.encodeImage(x!) }),
+  )
+  const language = traceOnnx(
+    {
+      name: "text",
+      parameters: model.namedParameters(),
+      inputs: { ids: { dtype: "int64", shape: [-1, text.contextLength] } },
+    },
+    (ids) => ({ features: model.encodeText(ids!) }),
+  )
+  const shape = [pixels.length / (3 * imageSize ** 2), 3, imageSize, imageSize]
+  return {
+    image: await run(vision, { pixels: new OrtTensor("float32", pixels, shape) }),
+    text: await run(language, { ids: new OrtTensor("int64", int64(tokens), [tokens.length, text.contextLength]) }),
+  }
+}
+
+async function run(model: EncodedModel, feeds: Record<string, OrtTensor>): Promise<Float32Array> {
+  const file = new Uint8Array(model.byteLength)
+  let offset = 0
+  for (const chunk of model.chunks()) {
+    file.set(chunk, offset)
+    offset += chunk.length
+  }
+  const session = await InferenceSession.create(file, { intraOpNumThreads: 2 })
+  try {
+    const { features } = await session.run(feeds)
+    return Float32Array.from(features!.data as Float32Array)
+  } finally {
+    await session.release()
+  }
+}
+
+function int64(rows: readonly (readonly number[])[]): BigInt64Array {
+  return BigInt64Array.from(rows.flat(), BigInt)
+}

@@ -1,0 +1,34 @@
+/** Which checker a golden file needs: by its name where the name is fixed, else by what is in it. */
+import { readFileSync } from "node:fs"
+import path from "node:path"
+import { checkAlias } from "./alias.ts"
+import type { Checker } from "./check.ts"
+import { checkFill } from "./fill.ts"
+import { checkManifest } from "./manifest.ts"
+import { checkModel } from "./models.ts"
+import { NotYet } from "./notYet.ts"
+import { checkPreprocess } from "./preprocess.ts"
+import { checkTokenizer } from "./tokenizer.ts"
+import { checkTrainStep } from "./trainstep.ts"
+
+export { NotYet }
+
+const byName: Readonly<Record<string, Checker>> = {
+  "fill.json": checkFill,
+  "manifest.json": checkManifest,
+  "preprocess.json": checkPreprocess,
+  "tokenizer.json": checkTokenizer,
+  "trainstep.json": checkTrainStep,
+}
+
+/** `"data"` for JSON that belongs to another file's check (shard listings). */
+export function checkerFor(file: string): Checker | "data" {
+  const name = path.basename(file)
+  const known = byName[name]
+  if (known) return known
+  if (name.endsWith(".alias.json")) return checkAlias
+  const content = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>
+  if ("flavour" in content && "outputs" in content) return checkModel
+  if ("lengths" in content || (!("samples" in content) && name.startsWith("info."))) return "data"
+  throw new NotYet(`no check for ${name}`)
+}
