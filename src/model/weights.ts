@@ -192,29 +192,30 @@ export function publishedTensors(model: Clip, flavour: KeyFlavour): Map<string, 
   return new Map(tensors)
 }
 
-/** Points every parameter of `model` at its values in `stateDict`; nothing is read before it is needed. */
+/** Points every parameter of `model` at its values in a published file; nothing is read before it is needed. */
 export function loadStateDict(model: Clip, stateDict: StateDict, flavour: KeyFlavour, source: string): void {
-  const unexpected = new Set(stateDict.keys)
-  const present = new Set(unexpected)
-  const tensors = publishedTensors(model, flavour)
+  bind(model, publishedTensors(model, flavour), stateDict, source)
+}
+
+/** The same for a file that uses our own paths. */
+export function loadValues(model: Clip, stateDict: StateDict, source: string): void {
+  const own = [...model.namedParameters()].map(
+    ([path, { shape }]) => [path, { key: path, shape, transposed: false }] as const,
+  )
+  bind(model, new Map(own), stateDict, source)
+}
+
+function bind(model: Clip, tensors: ReadonlyMap<string, PublishedTensor>, stateDict: StateDict, source: string): void {
+  const present = new Set(stateDict.keys)
   for (const [path, parameter] of model.namedParameters()) {
     const { key, shape, transposed } = tensors.get(path)!
-    if (!present.has(key)) throw missingKey(source, key, unexpected)
+    if (!present.has(key)) throw missingKey(source, key, present)
     checkShape(source, key, stateDict.shape(key), shape)
-    unexpected.delete(key)
-    parameter.source = () => {
-      const values = stateDict.read(key)
-      return transposed ? transpose(values, shape) : values
-    }
+    parameter.source = () => (transposed ? transpose(stateDict.read(key), shape) : stateDict.read(key))
   }
-  const [extra] = unexpected
-  if (extra !== undefined) {
-    const known = [...tensors.values()].map(({ key }) => key)
-    throw new UserError(
-      `${source}: tensor "${extra}" (and ${unexpected.size - 1} more) does not belong to this model`,
-      `the nearest names it does have: ${nearest(extra, known).join(", ")}`,
-    )
-  }
+  const expected = new Set([...tensors.values()].map(({ key }) => key))
+  const extra = [...present].filter((key) => !expected.has(key))
+  if (extra.length > 0) throw unexpectedKeys(source, extra, expected)
 }
 
 /** Our host values in the published layout. */
@@ -283,6 +284,14 @@ function missingKey(source: string, key: string, present: Iterable<string>): Use
   return new UserError(
     `${source}: tensor "${key}" is missing`,
     `nearest names in the file: ${nearest(key, present).join(", ")}`,
+  )
+}
+
+function unexpectedKeys(source: string, extra: readonly string[], known: Iterable<string>): UserError {
+  const more = extra.length > 1 ? ` (and ${extra.length - 1} more)` : ""
+  return new UserError(
+    `${source}: tensor "${extra[0]}"${more} does not belong to this model`,
+    `nearest names that do: ${nearest(extra[0]!, known).join(", ")}`,
   )
 }
 

@@ -1,0 +1,219 @@
+/**
+ * The interpreter that computes: libtorch, with gradients. Parameters become leaf tensors once, when the interpreter
+ * is made; every other tensor belongs to the caller's `scope`.
+ */
+import * as torch from "../../torch/index.ts"
+import { assert } from "../core/errors.ts"
+import type { Module } from "../model/module.ts"
+import { Parameter } from "./parameter.ts"
+import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, Operand, Tensor } from "./tensor.ts"
+
+export interface TorchOptions {
+  /** float64 for comparisons with references; master weights are float32 otherwise. */
+  readonly dtype?: "float32" | "float64"
+  readonly device?: torch.Device
+  /** Parameters get gradients, batch norm uses and tracks batch statistics. */
+  readonly training?: boolean
+}
+
+export class TorchInterpreter {
+  /** Switches batch norm between batch and running statistics; evaluate with false. */
+  training: boolean
+  readonly dtype: "float32" | "float64"
+  readonly device: torch.Device
+  private readonly leaves = new Map<Parameter, torch.Tensor>()
+  private readonly named: ReadonlyMap<string, Parameter>
+
+  /** Materialises every parameter of `model` (its host values are copied). */
+  constructor(model: Pick<Module, "namedParameters">, options: TorchOptions = {}) {
+    this.training = options.training ?? false
+    this.dtype = options.dtype ?? "float32"
+    this.device = options.device ?? "cpu"
+    this.named = model.namedParameters()
+    for (const parameter of this.named.values()) this.leaves.set(parameter, this.leaf(parameter))
+  }
+
+  /** Trained tensors by path, in the model's order; buffers are left out. */
+  trainable(): Map<string, torch.Tensor> {
+    const trained = [...this.named].filter(([, parameter]) => parameter.role === "parameter")
+    return new Map(trained.map(([path, parameter]) => [path, this.value(parameter)]))
+  }
+
+  /** The tensor of a parameter. It is owned by the interpreter: do not free it. */
+  value(parameter: Parameter): torch.Tensor {
+    const leaf = this.leaves.get(parameter)
+    assert(leaf, `a parameter of shape [${parameter.shape}] does not belong to this interpreter's model`)
+    return leaf
+  }
+
+  /** Pixels [N, 3, H, W], row-major. */
+  images(pixels: Float32Array, shape: readonly number[]): TorchTensor {
+    return this.wrap(torch.tensor(pixels, shape, { dtype: this.dtype, device: this.device }))
+  }
+
+  /** Token ids [N, L], row-major. */
+  tokens(ids: BigInt64Array, shape: readonly number[]): TorchTensor {
+    return this.wrap(torch.tensor(ids, shape, { device: this.device }))
+  }
+
+  wrap(value: torch.Tensor): TorchTensor {
+    return new TorchTensor(this, value)
+  }
+
+  /** What a model returned, as the tensor that libtorch computed. */
+  unwrap(tensor: Tensor): torch.Tensor {
+    assert(tensor instanceof TorchTensor, "a tensor of another interpreter")
+    return tensor.value
+  }
+
+  /** Host copies of every parameter and buffer, by path. */
+  hostState(): Map<string, Float32Array> {
+    return new Map([...this.named].map(([path, parameter]) => [path, hostValues(this.value(parameter))]))
+  }
+
+  /** Releases the parameters. The interpreter and its tensors are unusable afterwards. */
+  free(): void {
+    for (const leaf of this.leaves.values()) leaf.free()
+    this.leaves.clear()
+  }
+
+  private leaf(parameter: Parameter): torch.Tensor {
+    const requiresGrad = this.training && parameter.role === "parameter"
+    const dtype = parameter.dtype === "int64" ? "int64" : this.dtype
+    return torch.tensor(parameter.read(), parameter.shape, { dtype, device: this.device, requiresGrad })
+  }
+}
+
+/** Values of any dtype as float32, on the host. */
+export function hostValues(tensor: torch.Tensor): Float32Array {
+  return torch.scope(() =>
+    torch.noGrad(() => tensor.detach().to({ dtype: "float32", device: "cpu" }).data() as Float32Array),
+  )
+}
+
+export class TorchTensor implements Tensor {
+  constructor(
+    private readonly interpreter: TorchInterpreter,
+    readonly value: torch.Tensor,
+  ) {}
+
+  get shape(): readonly number[] {
+    return this.value.shape
+  }
+
+  add(other: Operand): Tensor {
+    return this.next(this.value.add(this.resolve(other)))
+  }
+
+  sub(other: Operand): Tensor {
+    return this.next(this.value.sub(this.resolve(other)))
+  }
+
+  mul(other: Operand | number): Tensor {
+    return this.next(this.value.mul(typeof other === "number" ? other : this.resolve(other)))
+  }
+
+  gelu(): Tensor {
+    return this.next(this.value.gelu())
+  }
+
+  relu(): Tensor {
+    return this.next(this.value.relu())
+  }
+
+  sigmoid(): Tensor {
+    return this.next(this.value.sigmoid())
+  }
+
+  conv2d(weight: Parameter, bias: Parameter | null, { stride, padding, groups }: Conv2dGeometry): Tensor {
+    const [w, b] = [this.resolve(weight), bias && this.resolve(bias)]
+    return this.next(this.value.conv2d(w, b, { stride: [stride, stride], padding, groups }))
+  }
+
+  linear(weight: Parameter, bias: Parameter | null): Tensor {
+    return this.next(this.value.linear(this.resolve(weight), bias && this.resolve(bias)))
+  }
+
+  matmul(matrix: Parameter): Tensor {
+    return this.next(this.value.matmul(this.resolve(matrix)))
+  }
+
+  attention(key: Tensor, value: Tensor, { heads, causal }: AttentionOptions): Tensor {
+    const [q, k, v] = [this, key, value].map((x) => splitHeads(this.resolve(x), heads)) as [
+      torch.Tensor,
+      torch.Tensor,
+      torch.Tensor,
+    ]
+    const mixed = torch.scaledDotProductAttention(q, k, v, { causal })
+    return this.next(mixed.permute([0, 2, 1, 3]).reshape([...this.shape]))
+  }
+
+  batchNorm(norm: BatchNormParameters): Tensor {
+    const { training } = this.interpreter
+    const [weight, bias, runningMean, runningVar] = [norm.weight, norm.bias, norm.runningMean, norm.runningVar].map(
+      (p) => this.resolve(p),
+    ) as [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+    if (training) torch.noGrad(() => this.resolve(norm.numBatchesTracked).add_(1))
+    const { eps, momentum } = norm
+    return this.next(this.value.batchNorm({ weight, bias, runningMean, runningVar, training, momentum, eps }))
+  }
+
+  layerNorm(weight: Parameter, bias: Parameter, eps: number): Tensor {
+    return this.next(this.value.layerNorm(weight.shape, this.resolve(weight), this.resolve(bias), eps))
+  }
+
+  mean(axes: readonly number[], keepDims = false): Tensor {
+    return this.next(this.value.mean(axes, keepDims))
+  }
+
+  reshape(dims: readonly number[]): Tensor {
+    return this.next(this.value.reshape([this.shape[0]!, ...dims]))
+  }
+
+  permute(order: readonly number[]): Tensor {
+    return this.next(this.value.permute(order))
+  }
+
+  narrow(axis: number, start: number, length: number): Tensor {
+    return this.next(this.value.narrow(axis, start, length))
+  }
+
+  embedding(table: Parameter): Tensor {
+    return this.next(torch.embedding(this.resolve(table), this.value))
+  }
+
+  addPositions(table: Parameter): Tensor {
+    return this.next(this.value.add(this.resolve(table).narrow(0, 0, this.shape[1]!)))
+  }
+
+  firstEot(): Tensor {
+    return this.next(this.value.argmax(1))
+  }
+
+  trimToLongest(): Tensor {
+    const longest = torch.scope(() => this.value.argmax(1).max().item()) + 1
+    return this.narrow(1, 0, longest)
+  }
+
+  rowAt(positions: Tensor): Tensor {
+    const [batch, , width] = this.shape as readonly [number, number, number]
+    const index = this.resolve(positions).reshape([batch, 1, 1]).expand([batch, 1, width])
+    return this.next(this.value.gather(1, index).reshape([batch, width]))
+  }
+
+  private next(value: torch.Tensor): TorchTensor {
+    return new TorchTensor(this.interpreter, value)
+  }
+
+  private resolve(operand: Operand): torch.Tensor {
+    if (operand instanceof TorchTensor) return operand.value
+    assert(operand instanceof Parameter, "a tensor of another interpreter")
+    return this.interpreter.value(operand)
+  }
+}
+
+/** [N, L, D] -> [N, heads, L, D/heads] */
+function splitHeads(x: torch.Tensor, heads: number): torch.Tensor {
+  const [batch, length, width] = x.shape as readonly [number, number, number]
+  return x.reshape([batch, length, heads, width / heads]).permute([0, 2, 1, 3])
+}

@@ -1,0 +1,151 @@
+/**
+ * AdamW (decoupled weight decay) with open_clip's parameter groups, over libtorch's foreach operators.
+ * Source: https://arxiv.org/abs/1711.05101, PyTorch `torch.optim.AdamW`; groups: open_clip main.py.
+ */
+import * as torch from "../../torch/index.ts"
+import { UserError } from "../core/errors.ts"
+import { hostValues } from "../tensor/torch.ts"
+import type { Moments } from "./state.ts"
+
+export interface AdamWConfig {
+  readonly beta1: number
+  readonly beta2: number
+  /** Added to the root of the second moment; open_clip: 1e-6 for models named "vit", else 1e-8. */
+  readonly eps: number
+  readonly weightDecay: number
+}
+
+/**
+ * Whether weight decay applies. open_clip leaves out vectors and scalars, and names containing bn, ln, bias or
+ * logit_scale; in this family all of those are vectors or scalars, so the shape decides. Layer scales [C, 1, 1],
+ * position tables and class tokens are decayed.
+ */
+export function isDecayed(shape: readonly number[]): boolean {
+  return shape.length >= 2
+}
+
+interface Group {
+  readonly weightDecay: number
+  readonly parameters: readonly torch.Tensor[]
+  readonly firstMoments: readonly torch.Tensor[]
+  readonly secondMoments: readonly torch.Tensor[]
+}
+
+export class AdamW {
+  /** Updates made so far. */
+  updates = 0
+  private readonly groups: readonly Group[]
+  private readonly paths: readonly string[]
+
+  constructor(
+    parameters: ReadonlyMap<string, torch.Tensor>,
+    private readonly config: AdamWConfig,
+  ) {
+    const [decayed, plain] = [true, false].map((decay) =>
+      [...parameters].filter(([, p]) => isDecayed(p.shape) === decay),
+    )
+    this.paths = [...decayed!, ...plain!].map(([path]) => path)
+    this.groups = [
+      { weightDecay: config.weightDecay, ...withMoments(decayed!.map(([, p]) => p)) },
+      { weightDecay: 0, ...withMoments(plain!.map(([, p]) => p)) },
+    ]
+  }
+
+  /** One update from the parameters' gradients; a parameter without one throws. */
+  step(learningRate: number): void {
+    this.updates += 1
+    const update = () => {
+      for (const group of this.groups) this.updateGroup(group, learningRate)
+    }
+    torch.noGrad(() => torch.scope(update))
+  }
+
+  /** Drops all gradients, so that the next backward writes fresh ones. */
+  zeroGrad(): void {
+    for (const { parameters } of this.groups) for (const parameter of parameters) parameter.grad = null
+  }
+
+  private moments(): { path: string; first: torch.Tensor; second: torch.Tensor }[] {
+    const first = this.groups.flatMap((group) => group.firstMoments)
+    const second = this.groups.flatMap((group) => group.secondMoments)
+    return this.paths.map((path, i) => ({ path, first: first[i]!, second: second[i]! }))
+  }
+
+  /** Host copies of the moments, by parameter path. */
+  hostMoments(): Map<string, Moments> {
+    return new Map(
+      this.moments().map(({ path, first, second }) => [path, { first: hostValues(first), second: hostValues(second) }]),
+    )
+  }
+
+  /** Continues after `updates` updates with these moments. */
+  restore(updates: number, moments: ReadonlyMap<string, Moments>): void {
+    this.updates = updates
+    for (const { path, first, second } of this.moments()) {
+      const saved = moments.get(path)
+      if (!saved)
+        throw new UserError(
+          `the training state has no optimiser moments for "${path}"`,
+          "resume from a training state, not from an exported checkpoint",
+        )
+      copyInto(first, saved.first)
+      copyInto(second, saved.second)
+    }
+  }
+
+  free(): void {
+    for (const { first, second } of this.moments()) {
+      first.free()
+      second.free()
+    }
+  }
+
+  private updateGroup(
+    { weightDecay, parameters, firstMoments: m, secondMoments: v }: Group,
+    learningRate: number,
+  ): void {
+    const { beta1, beta2, eps } = this.config
+    const grads = parameters.map(gradientOf)
+    if (weightDecay > 0) torch.foreach.mulScalar_(parameters, 1 - learningRate * weightDecay)
+    torch.foreach.mulScalar_(m, beta1)
+    torch.foreach.add_(m, grads, 1 - beta1)
+    torch.foreach.mulScalar_(v, beta2)
+    torch.foreach.addcmul_(v, grads, grads, 1 - beta2)
+    const denominators = torch.foreach.sqrt(v)
+    torch.foreach.divScalar_(denominators, Math.sqrt(1 - beta2 ** this.updates))
+    torch.foreach.addScalar_(denominators, eps)
+    torch.foreach.addcdiv_(parameters, m, denominators, -learningRate / (1 - beta1 ** this.updates))
+  }
+}
+
+/** Scales all gradients so that their joint norm is at most `maxNorm`; returns the norm before. Source: PyTorch `clip_grad_norm_`. */
+export function clipGradNorm(parameters: Iterable<torch.Tensor>, maxNorm: number): number {
+  return torch.noGrad(() =>
+    torch.scope(() => {
+      const grads = [...parameters].map(gradientOf)
+      const norm = torch.stack(torch.foreach.norm(grads)).norm().item()
+      const factor = maxNorm / (norm + 1e-6)
+      if (factor < 1) torch.foreach.mulScalar_(grads, factor)
+      return norm
+    }),
+  )
+}
+
+function withMoments(parameters: readonly torch.Tensor[]): Omit<Group, "weightDecay"> {
+  const zeros = () => parameters.map((p) => torch.zeros(p.shape, { dtype: p.dtype, device: p.device }))
+  return { parameters, firstMoments: zeros(), secondMoments: zeros() }
+}
+
+function copyInto(target: torch.Tensor, values: Float32Array): void {
+  torch.noGrad(() =>
+    torch.scope(() => {
+      target.copy_(torch.tensor(values, target.shape))
+    }),
+  )
+}
+
+function gradientOf(parameter: torch.Tensor): torch.Tensor {
+  const { grad } = parameter
+  if (!grad) throw new Error(`a parameter of shape [${parameter.shape}] got no gradient`)
+  return grad
+}

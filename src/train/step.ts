@@ -1,0 +1,77 @@
+/** One training step: forward, loss, backward, clip, update, clamp. */
+import * as torch from "../../torch/index.ts"
+import type { Clip } from "../model/clip.ts"
+import type { TorchInterpreter } from "../tensor/torch.ts"
+import { clipLoss, l2Normalize } from "./loss.ts"
+import { type AdamW, clipGradNorm } from "./optimizer.ts"
+
+/** N pairs: pixels [N, 3, S, S] as the tower wants them, token ids [N, contextLength], both row-major. */
+export interface Batch {
+  readonly images: Float32Array
+  readonly tokens: BigInt64Array
+}
+
+export interface StepConfig {
+  readonly learningRate: number
+  readonly gradClipNorm: number
+  /** Matrix products and convolutions in this type, weights and sums in float32. */
+  readonly autocast?: "bfloat16"
+}
+
+export interface Measurements {
+  readonly loss: number
+  /** Joint norm of all gradients before clipping. */
+  readonly gradNorm: number
+  /** exp(logitScale) the loss was computed with. */
+  readonly logitScale: number
+}
+
+/** logitScale is kept within [0, ln 100]. */
+const maxLogitScale = Math.log(100)
+
+/** Everything a step changes. */
+export interface Trainee {
+  readonly model: Clip
+  readonly interpreter: TorchInterpreter
+  readonly optimizer: AdamW
+}
+
+/** Updates the parameters once. Throws when the loss is not finite, before anything is changed by the update. */
+export function trainStep({ model, interpreter, optimizer }: Trainee, batch: Batch, config: StepConfig): Measurements {
+  return torch.scope(() => {
+    const scale = interpreter.value(model.logitScale).exp()
+    const forward = () => batchLoss(model, interpreter, batch, scale)
+    const loss = config.autocast
+      ? torch.autocast({ device: deviceKind(interpreter), dtype: config.autocast }, forward)
+      : forward()
+    const value = loss.item()
+    if (!Number.isFinite(value)) throw new Error(`the loss is ${value}`)
+    optimizer.zeroGrad()
+    loss.backward()
+    const gradNorm = clipGradNorm(interpreter.trainable().values(), config.gradClipNorm)
+    optimizer.step(config.learningRate)
+    torch.noGrad(() => interpreter.value(model.logitScale).clamp_(0, maxLogitScale))
+    return { loss: value, gradNorm, logitScale: scale.item() }
+  })
+}
+
+function batchLoss(model: Clip, interpreter: TorchInterpreter, batch: Batch, scale: torch.Tensor): torch.Tensor {
+  const { image, text } = encodeBatch(model, interpreter, batch)
+  return clipLoss(image, text, scale)
+}
+
+/** Unit-length features of a batch, [N, embedDim] each, in float32 at least. */
+export function encodeBatch(model: Clip, interpreter: TorchInterpreter, { images, tokens }: Batch) {
+  const { imageSize, text } = model.config
+  const count = tokens.length / text.contextLength
+  const pixels = interpreter.images(images, [count, 3, imageSize, imageSize])
+  const ids = interpreter.tokens(tokens, [count, text.contextLength])
+  const [image, caption] = [model.encodeImage(pixels), model.encodeText(ids)].map((features) =>
+    l2Normalize(interpreter.unwrap(features).to({ dtype: interpreter.dtype })),
+  ) as [torch.Tensor, torch.Tensor]
+  return { image, text: caption }
+}
+
+function deviceKind(interpreter: TorchInterpreter): "cpu" | "cuda" {
+  return interpreter.device.startsWith("cuda") ? "cuda" : "cpu"
+}
