@@ -1,0 +1,108 @@
+import { expect, test } from "vitest"
+import type { Encoder } from "../core/encoder.ts"
+import { type Image8, image8 } from "../core/pixels.ts"
+import { classVectors, fillTemplate, imageVectors } from "./encode.ts"
+import { retrieval, zeroShot } from "./tasks.ts"
+
+const colours = ["red", "green", "blue"]
+
+/** Of one pixel the channels; of a text how often it names each channel, longer the longer the text. */
+function fakeEncoder(): Encoder & { readonly batches: number[]; readonly texts: string[] } {
+  const batches: number[] = []
+  const texts: string[] = []
+  return {
+    batches,
+    texts,
+    embedDim: 3,
+    async encodeImages(images) {
+      batches.push(images.length)
+      return Float32Array.from(images.flatMap(({ data }) => [...data]))
+    },
+    async encodeTexts(batch) {
+      texts.push(...batch)
+      return Float32Array.from(
+        batch.flatMap((text) => colours.map((name) => (text.includes(name) ? text.length : 0.5))),
+      )
+    },
+  }
+}
+
+function pixel(red: number, green: number, blue: number): Image8 {
+  return image8(1, 1, Uint8Array.of(red, green, blue))
+}
+
+const pictures = [pixel(200, 10, 0), pixel(0, 90, 100), pixel(9, 8, 100), pixel(0, 50, 0)]
+
+test("templates are filled everywhere they say, with names as they are", () => {
+  expect(fillTemplate("a {} or {}", "$& cat")).toBe("a $& cat or $& cat")
+  expect(fillTemplate("a {c}.", "dog")).toBe("a dog.")
+  expect(() => fillTemplate("a photo", "dog")).toThrow(/has no \{\}/)
+})
+
+test("image vectors are of unit length and encoded in batches", async () => {
+  const encoder = fakeEncoder()
+  const progress: number[] = []
+  const vectors = await imageVectors(encoder, new Array(150).fill(pixel(30, 0, 40)), (done) => progress.push(done))
+  expect(encoder.batches).toEqual([64, 64, 22])
+  expect(progress).toEqual([64, 128, 150])
+  expect(vectors).toHaveLength(450)
+  expect([...vectors.subarray(447)]).toEqual([Math.fround(0.6), 0, Math.fround(0.8)])
+})
+
+test("a class is the normalised mean of normalised prompts", async () => {
+  const encoder: Encoder = {
+    ...fakeEncoder(),
+    embedDim: 2,
+    encodeTexts: async (texts) =>
+      Float32Array.from(texts.flatMap((text) => (text.startsWith("a ") ? [10, 0] : [0, 1]))),
+  }
+  const vectors = await classVectors(encoder, ["cat"], ["a {}", "one {}", "two {}"])
+  // mean of (1, 0), (0, 1), (0, 1) is (1, 2) / 3
+  expect(vectors[0]).toBeCloseTo(1 / Math.sqrt(5), 6)
+  expect(vectors[1]).toBeCloseTo(2 / Math.sqrt(5), 6)
+})
+
+test("classes: only labelled pictures count", async () => {
+  const encoder = fakeEncoder()
+  const task = { kind: "classes", name: "colour", classNames: colours, templates: ["{}", "a {} thing"] } as const
+  const result = await zeroShot(encoder, { ...task, labels: [0, 1, 2, null] }, await imageVectors(encoder, pictures))
+  expect(result).toEqual({
+    name: "colour",
+    accuracy: 2 / 3,
+    accuracyAt5: null,
+    meanPerClassRecall: 2 / 3,
+    chance: 1 / 3,
+    images: 3,
+    confusion: [
+      [1, 0, 0],
+      [0, 0, 1],
+      [0, 0, 1],
+    ],
+  })
+  const none = { ...task, labels: pictures.map(() => null) }
+  await expect(zeroShot(encoder, none, await imageVectors(encoder, pictures))).rejects.toThrow(/none of the images/)
+})
+
+test("candidates: each picture chooses among its own captions, and equal captions are encoded once", async () => {
+  const encoder = fakeEncoder()
+  const captions = [["red", "blue"], ["red", "green"], [], ["green", "red"]]
+  const task = { kind: "candidates", name: "which", captions, labels: [0, 0, null, 0] } as const
+  const result = await zeroShot(encoder, task, await imageVectors(encoder, pictures))
+  expect(encoder.texts).toEqual(["red", "blue", "green"])
+  expect(result).toMatchObject({
+    accuracy: 2 / 3,
+    chance: 0.5,
+    images: 3,
+    confusion: [
+      [2, 1],
+      [0, 0],
+    ],
+  })
+})
+
+test("retrieval", async () => {
+  const encoder = fakeEncoder()
+  const images = await imageVectors(encoder, pictures)
+  const result = await retrieval(encoder, images, ["red", "green and blue", "blue", "green"], [0, 1, 2, 3])
+  expect(result).toMatchObject({ images: 4, texts: 4, recallAt1: { textToImage: 1, imageToText: 1 } })
+})
