@@ -1,0 +1,81 @@
+/** What holds for the whole process: gradient recording, autocast, random numbers, threads, devices, memory. */
+import { type Memory, native } from "./native.ts"
+import { refusePromise } from "./scope.ts"
+import type { Device, Tensor } from "./tensor.ts"
+
+/** Runs `fn` without recording for gradients. */
+export function noGrad<T>(fn: () => T): T {
+  const before = native.setGradEnabled(false)
+  try {
+    const result = fn()
+    refusePromise("noGrad", result)
+    return result
+  } finally {
+    native.setGradEnabled(before)
+  }
+}
+
+/**
+ * Runs `fn` with matrix products and convolutions in the lower precision, and what needs range in float32, as libtorch
+ * lists them. libtorch 1.13 knows only bfloat16 on the CPU.
+ */
+export function autocast<T>(
+  options: { readonly device: "cpu" | "cuda"; readonly dtype: "bfloat16" | "float16" },
+  fn: () => T,
+): T {
+  const before = native.enterAutocast(options.device, options.dtype)
+  try {
+    const result = fn()
+    refusePromise("autocast", result)
+    return result
+  } finally {
+    native.leaveAutocast(options.device, before)
+  }
+}
+
+/** d outputs / d inputs, one per input; `grad` of the leaves stays as it is. Frees the graph of the outputs. */
+export function grad(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  gradOutputs: readonly Tensor[] = [],
+): Tensor[] {
+  return native.grad(outputs, inputs, gradOutputs)
+}
+
+/** Seeds the generators of all devices; an integer. */
+export function manualSeed(seed: number): void {
+  native.manualSeed(seed)
+}
+
+/** The state of a device's generator, to continue from with `setGeneratorState`. */
+export function generatorState(device: Device = "cpu"): Uint8Array {
+  return native.generatorState(device)
+}
+
+export function setGeneratorState(state: Uint8Array, device: Device = "cpu"): void {
+  native.setGeneratorState(state, device)
+}
+
+/** Threads one operator may use. */
+export function threads(): number {
+  return native.threads()
+}
+
+export function setThreads(count: number): void {
+  native.setThreads(count)
+}
+
+export function memory(): Memory {
+  return native.memory()
+}
+
+/** The version of libtorch, for example "1.13.0" or "2.13.0+cpu". */
+export function version(): string {
+  const { built, running } = native.version()
+  return running ?? built
+}
+
+/** The devices this libtorch can use now: "cpu" always. */
+export function devices(): Device[] {
+  return native.devices()
+}

@@ -1,0 +1,117 @@
+/** New tensors, from host values or filled. */
+import { native } from "./native.ts"
+import { operator } from "./operator.ts"
+import type { Device, DType, Tensor, TensorData } from "./tensor.ts"
+
+export interface TensorOptions {
+  readonly dtype?: DType
+  readonly device?: Device
+  readonly requiresGrad?: boolean
+}
+
+/**
+ * A tensor with a copy of `data`, row-major. Without `dtype` it has that of the typed array, and float32 for numbers;
+ * a Uint16Array needs "float16" or "bfloat16" and is read as their bits.
+ *
+ * @throws Error when the data does not fill the shape, or does not fit the dtype
+ */
+export function tensor(
+  data: TensorData | readonly number[],
+  shape: readonly number[],
+  options: TensorOptions = {},
+): Tensor {
+  const values = ArrayBuffer.isView(data) ? data : fromNumbers(data, options.dtype)
+  const stored = storedDType(values, options.dtype)
+  return placed(native.fromData(values, shape, stored), options)
+}
+
+export function zeros(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  return finished(zerosOperator(shape, dtypeOf(options), undefined, options.device), options)
+}
+
+export function ones(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  return finished(onesOperator(shape, dtypeOf(options), undefined, options.device), options)
+}
+
+export function full(shape: readonly number[], value: number, options: TensorOptions = {}): Tensor {
+  return finished(fullOperator(shape, value, dtypeOf(options), undefined, options.device), options)
+}
+
+/** Uninitialised memory. */
+export function empty(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  return finished(emptyOperator(shape, dtypeOf(options), undefined, options.device), options)
+}
+
+/** Standard normal, from the device's generator (`manualSeed`). */
+export function randn(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  return finished(randnOperator(shape, dtypeOf(options), undefined, options.device), options)
+}
+
+/** Uniform in [0, 1), from the device's generator. */
+export function rand(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  return finished(randOperator(shape, dtypeOf(options), undefined, options.device), options)
+}
+
+/** start, start + step, ... below end; int64 unless a dtype is given. */
+export function arange(start: number, end: number, step = 1, options: TensorOptions = {}): Tensor {
+  return finished(arangeOperator(start, end, step, options.dtype ?? "int64", undefined, options.device), options)
+}
+
+type Sizes = readonly number[]
+type Placement = [dtype: DType, layout: undefined, device: Device | undefined]
+
+const zerosOperator = operator<[Sizes, ...Placement], Tensor>("zeros")
+const onesOperator = operator<[Sizes, ...Placement], Tensor>("ones")
+const fullOperator = operator<[Sizes, number, ...Placement], Tensor>("full")
+const emptyOperator = operator<[Sizes, ...Placement], Tensor>("empty.memory_format")
+const randnOperator = operator<[Sizes, ...Placement], Tensor>("randn")
+const randOperator = operator<[Sizes, ...Placement], Tensor>("rand")
+const arangeOperator = operator<[number, number, number, ...Placement], Tensor>("arange.start_step")
+
+function dtypeOf(options: TensorOptions): DType {
+  return options.dtype ?? "float32"
+}
+
+function finished(made: Tensor, options: TensorOptions): Tensor {
+  return options.requiresGrad ? made.requiresGrad_() : made
+}
+
+/** Brings a tensor just made from host values to its dtype and device, without leaving the intermediate one alive. */
+function placed(made: Tensor, options: TensorOptions): Tensor {
+  const { dtype = made.dtype, device = made.device } = options
+  if (dtype === made.dtype && device === made.device) return finished(made, options)
+  const moved = made.to({ dtype, device })
+  made.free()
+  return finished(moved, options)
+}
+
+function fromNumbers(data: readonly number[], dtype: DType | undefined): TensorData {
+  switch (dtype) {
+    case "int64":
+      return BigInt64Array.from(data, (value) => BigInt(value))
+    case "int32":
+      return Int32Array.from(data)
+    case "uint8":
+    case "bool":
+      return Uint8Array.from(data)
+    case "float64":
+      return Float64Array.from(data)
+    default:
+      return Float32Array.from(data)
+  }
+}
+
+/** The dtype in which the bytes of `data` are copied, before any conversion. */
+function storedDType(data: TensorData, wanted: DType | undefined): DType {
+  if (data instanceof Float32Array) return "float32"
+  if (data instanceof Float64Array) return "float64"
+  if (data instanceof BigInt64Array) return "int64"
+  if (data instanceof Int32Array) return "int32"
+  if (data instanceof Uint8Array) return wanted === "bool" ? "bool" : "uint8"
+  if (data instanceof Uint16Array && (wanted === "float16" || wanted === "bfloat16")) return wanted
+  const given = Object.prototype.toString.call(data).slice(8, -1)
+  throw new Error(`tensor: a ${given} with dtype ${wanted ?? "left out"} is not known; ${accepted}`)
+}
+
+const accepted =
+  "expected Float32Array, Float64Array, BigInt64Array, Int32Array, Uint8Array, or Uint16Array with dtype float16 or bfloat16"

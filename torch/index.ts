@@ -1,0 +1,33 @@
+/** libtorch for Node: tensors, any ATen operator, gradients. */
+export {
+  autocast,
+  devices,
+  generatorState,
+  grad,
+  manualSeed,
+  memory,
+  noGrad,
+  setGeneratorState,
+  setThreads,
+  threads,
+  version,
+} from "./context.ts"
+export { arange, empty, full, ones, rand, randn, type TensorOptions, tensor, zeros } from "./create.ts"
+export {
+  type Attention,
+  type BatchNorm,
+  batchNorm,
+  cat,
+  conv2d,
+  crossEntropy,
+  embedding,
+  layerNorm,
+  linear,
+  scaledDotProductAttention,
+  stack,
+  where,
+} from "./functional.ts"
+export type { Memory } from "./native.ts"
+export { call, hasOperator, operator } from "./operator.ts"
+export { keep, scope } from "./scope.ts"
+export { type Device, type DType, Tensor, type TensorData } from "./tensor.ts"

@@ -1,0 +1,87 @@
+/** The compiled addon (`src/addon.cc` has the same list) and where it is found. */
+import { existsSync } from "node:fs"
+import { createRequire } from "node:module"
+import { messageOf, UserError } from "../src/core/errors.ts"
+import { addonFile } from "./paths.ts"
+import type { Device, DType, Tensor, TensorData } from "./tensor.ts"
+
+/** An operator as the dispatcher knows it. */
+export interface Found {
+  readonly id: number
+  /** `aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor` */
+  readonly schema: string
+  readonly parameters: readonly string[]
+}
+
+/** All functions throw an `Error` on misuse; none of them crashes. */
+export interface Native {
+  setTensorClass(tensorClass: new (handle: number, scoped: boolean) => Tensor, handleKey: symbol): void
+
+  find(name: string, overload: string): Found | null
+  call(id: number, ...args: unknown[]): unknown
+  operatorNames(): string[]
+
+  fromData(data: TensorData, shape: readonly number[], dtype: DType): Tensor
+  toData(tensor: Tensor): TensorData
+  shape(tensor: Tensor): number[]
+  numel(tensor: Tensor): number
+  dtype(tensor: Tensor): DType
+  device(tensor: Tensor): Device
+
+  requiresGrad(tensor: Tensor): boolean
+  setRequiresGrad(tensor: Tensor, value: boolean): void
+  gradOf(tensor: Tensor): Tensor | null
+  setGrad(tensor: Tensor, gradient: Tensor | null): void
+  backward(tensor: Tensor, gradient: Tensor | null): void
+  grad(outputs: readonly Tensor[], inputs: readonly Tensor[], gradOutputs: readonly Tensor[]): Tensor[]
+
+  freed(tensor: Tensor): boolean
+  free(tensor: Tensor): void
+  freeHandle(handle: number): void
+  openScope(): void
+  closeScope(kept: readonly Tensor[]): number
+  keep(tensor: Tensor): void
+
+  setGradEnabled(enabled: boolean): boolean
+  enterAutocast(device: Device, dtype: DType): AutocastState
+  leaveAutocast(device: Device, previous: AutocastState): void
+  manualSeed(seed: number): void
+  generatorState(device: Device): Uint8Array
+  setGeneratorState(state: Uint8Array, device: Device): void
+  threads(): number
+  setThreads(count: number): void
+  memory(): Memory
+  version(): { readonly built: string; readonly running: string | null }
+  devices(): Device[]
+}
+
+export type AutocastState = readonly [enabled: boolean, dtype: DType]
+
+export interface Memory {
+  readonly liveTensors: number
+  /** Bytes of all storages that a live tensor uses, each counted once. */
+  readonly liveBytes: number
+}
+
+export const native = load()
+
+function load(): Native {
+  const rebuild = "npm run build"
+  if (!existsSync(addonFile)) throw new UserError(`the libtorch addon is not built: ${addonFile} is missing`, rebuild)
+  let addon: Native
+  try {
+    addon = createRequire(import.meta.url)(addonFile)
+  } catch (error) {
+    throw new UserError(`the libtorch addon does not load: ${messageOf(error)}`, rebuild, { cause: error })
+  }
+  const { built, running } = addon.version()
+  if (running && minor(running) !== minor(built)) {
+    throw new UserError(`the libtorch addon was built for libtorch ${built} but runs on ${running}`, rebuild)
+  }
+  return addon
+}
+
+/** "2.13.0+cpu" -> "2.13": patch releases are compatible. */
+function minor(version: string): string {
+  return version.split(".").slice(0, 2).join(".")
+}

@@ -1,0 +1,96 @@
+/** Any ATen operator by its name: looked up once, then called by a number. */
+import { type Found, native } from "./native.ts"
+
+/**
+ * Calls an operator: `call("aten::add.Tensor", x, y)`; `add.Tensor` means the same and `relu` is the overload without
+ * a name. Arguments come in the order of the schema, keyword-only ones too; trailing ones may be left out, `undefined`
+ * takes the default, and a last plain object names some: `call("sum.dim_IntList", x, [0], { keepdim: true })`.
+ * Dtypes and devices are given as strings. In-place operators return the tensor they were given.
+ *
+ * @throws Error naming the operator, its schema and what it was given
+ */
+export function call(operator: string, ...args: unknown[]): unknown {
+  const found = lookup(operator)
+  return native.call(found.id, ...positional(found, args))
+}
+
+/** Whether this libtorch has the operator: `hasOperator("scaled_dot_product_attention")` is false in 1.13. */
+export function hasOperator(operator: string): boolean {
+  return native.find(...split(operator)) !== null
+}
+
+/** An operator as a function, looked up at its first call. Faster than `call`; takes no named arguments. */
+export function operator<Args extends unknown[], Result>(name: string): (...args: Args) => Result {
+  let id = -1
+  return (...args) => {
+    if (id < 0) id = lookup(name).id
+    return native.call(id, ...args) as Result
+  }
+}
+
+const known = new Map<string, Found>()
+
+function lookup(name: string): Found {
+  let found = known.get(name)
+  if (!found) {
+    found = native.find(...split(name)) ?? unknownOperator(name)
+    known.set(name, found)
+  }
+  return found
+}
+
+/** "add.Tensor" -> ["aten::add", "Tensor"] */
+function split(name: string): [base: string, overload: string] {
+  const [base = "", ...overload] = name.split(".")
+  return [base.includes("::") ? base : `aten::${base}`, overload.join(".")]
+}
+
+function positional(found: Found, args: unknown[]): unknown[] {
+  const named = args.at(-1)
+  if (!isPlainObject(named)) return args
+  const result = args.slice(0, -1)
+  for (const [name, value] of Object.entries(named)) {
+    const index = found.parameters.indexOf(name)
+    if (index < 0 || index < args.length - 1) {
+      const what = index < 0 ? "has no argument" : "was given twice the argument"
+      throw new Error(`${found.schema.split("(")[0]}: ${what} "${name}"\n  schema: ${found.schema}`)
+    }
+    result[index] = value
+  }
+  return result
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+}
+
+function unknownOperator(name: string): never {
+  const [base] = split(name)
+  const names = native.operatorNames().filter((candidate) => candidate.startsWith("aten::"))
+  const overloads = names.filter((candidate) => candidate.split(".")[0] === base)
+  const nearest = overloads.length > 0 ? overloads : closest(name, names)
+  throw new Error(`${name}: this libtorch has no such operator; there are: ${nearest.join(", ")}`)
+}
+
+function closest(name: string, names: readonly string[]): string[] {
+  const full = split(name).join(".")
+  const scored = names.map((candidate) => ({ candidate, distance: editDistance(full, candidate) }))
+  return scored
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, 5)
+    .map(({ candidate }) => candidate)
+}
+
+/** Levenshtein distance. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      row.push(Math.min(substitution, previous[j]! + 1, row[j - 1]! + 1))
+    }
+    previous = row
+  }
+  return previous[b.length]!
+}

@@ -1,0 +1,70 @@
+// The addon's exports; native.ts declares the same list with its types.
+#include <napi.h>
+
+#include "context.h"
+#include "guard.h"
+#include "operators.h"
+#include "state.h"
+#include "tensors.h"
+
+namespace {
+
+// setTensorClass(class, symbol): what tensors are wrapped in, and under which key a wrapper holds its handle.
+Napi::Value setTensorClass(const Napi::CallbackInfo& info) {
+  State& state = State::of(info.Env());
+  state.tensorClass = Napi::Persistent(info[0].As<Napi::Function>());
+  state.handleKey = Napi::Reference<Napi::Symbol>::New(info[1].As<Napi::Symbol>(), 1);
+  return info.Env().Undefined();
+}
+
+template <Napi::Value (*function)(const Napi::CallbackInfo&)>
+void define(Napi::Object exports, const char* name) {
+  exports.Set(name, Napi::Function::New<guarded<function>>(exports.Env(), name));
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new State());
+  define<setTensorClass>(exports, "setTensorClass");
+
+  define<findOperator>(exports, "find");
+  define<callOperator>(exports, "call");
+  define<operatorNames>(exports, "operatorNames");
+
+  define<fromData>(exports, "fromData");
+  define<toData>(exports, "toData");
+  define<shapeOf>(exports, "shape");
+  define<numelOf>(exports, "numel");
+  define<dtypeOf>(exports, "dtype");
+  define<deviceOf>(exports, "device");
+
+  define<requiresGradOf>(exports, "requiresGrad");
+  define<setRequiresGrad>(exports, "setRequiresGrad");
+  define<gradOf>(exports, "gradOf");
+  define<setGrad>(exports, "setGrad");
+  define<runBackward>(exports, "backward");
+  define<gradients>(exports, "grad");
+
+  define<isFreed>(exports, "freed");
+  define<freeTensor>(exports, "free");
+  define<freeHandle>(exports, "freeHandle");
+  define<openScope>(exports, "openScope");
+  define<closeScope>(exports, "closeScope");
+  define<keepTensor>(exports, "keep");
+
+  define<setGradEnabled>(exports, "setGradEnabled");
+  define<enterAutocast>(exports, "enterAutocast");
+  define<leaveAutocast>(exports, "leaveAutocast");
+  define<manualSeed>(exports, "manualSeed");
+  define<generatorState>(exports, "generatorState");
+  define<setGeneratorState>(exports, "setGeneratorState");
+  define<threads>(exports, "threads");
+  define<setThreads>(exports, "setThreads");
+  define<memory>(exports, "memory");
+  define<version>(exports, "version");
+  define<devices>(exports, "devices");
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(torch, initialize)
