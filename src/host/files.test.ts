@@ -1,0 +1,126 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { UserError } from "../core/errors.ts"
+import { openRandomAccess, readBytes, readJson, writeAtomically, writeDirectoryAtomically } from "./files.ts"
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "files-"))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const at = (...parts: string[]) => join(folder, ...parts)
+const content = () => readdirSync(folder, { recursive: true }).map(String).sort()
+
+/** Fails as a full disk does: the system's own error, from the device that is always full. */
+async function fillDisk(): Promise<void> {
+  await writeFile("/dev/full", "x")
+}
+
+test("a file is written from chunks and replaces an old one", async () => {
+  await writeAtomically(at("a"), ["old"])
+  await writeAtomically(
+    at("a"),
+    (async function* () {
+      yield Uint8Array.of(104, 105)
+      yield "!"
+    })(),
+  )
+  expect(readFileSync(at("a"), "utf8")).toBe("hi!")
+  expect(content()).toEqual(["a"])
+})
+
+test("a full disk leaves the old file and nothing else", async () => {
+  await writeAtomically(at("a"), ["old"])
+  const chunks = async function* () {
+    yield "new"
+    await fillDisk()
+  }
+  const error = await writeAtomically(at("a"), chunks()).catch((error) => error)
+  expect(error).toBeInstanceOf(UserError)
+  expect(error.message).toMatch(/^disk full while writing .*$/)
+  expect(error.hint).toContain("free some space and run again; nothing was left behind")
+  expect(readFileSync(at("a"), "utf8")).toBe("old")
+  expect(content()).toEqual(["a"])
+})
+
+test("an error of the source comes through, and nothing is left", async () => {
+  const chunks = function* () {
+    yield "some"
+    throw new RangeError("from the source")
+  }
+  await expect(writeAtomically(at("a"), chunks())).rejects.toThrow(RangeError)
+  expect(content()).toEqual([])
+})
+
+test("what cannot be written is said in one line", async () => {
+  mkdirSync(at("folder"))
+  writeFileSync(at("file"), "")
+  const message = (path: string) => writeAtomically(path, ["x"]).catch((error) => error.message)
+  expect(await message(at("no", "a"))).toBe(`the folder of ${at("no", "a")} does not exist`)
+  expect(await message(at("folder"))).toBe(`${at("folder")} is a folder, and a file was expected`)
+  expect(await message(at("file", "a"))).toContain("where a folder was expected")
+  expect(content()).toEqual(["file", "folder"])
+})
+
+const build = (name: string) => async (path: string) => {
+  mkdirSync(join(path, "sub"))
+  await writeAtomically(join(path, "sub", name), [name])
+  return name
+}
+
+test("a folder is built beside and takes the place of an old one", async () => {
+  expect(await writeDirectoryAtomically(at("out"), build("one"))).toBe("one")
+  expect(await writeDirectoryAtomically(at("out"), build("two"))).toBe("two")
+  expect(content()).toEqual(["out", "out/sub", "out/sub/two"])
+})
+
+test("a folder that fails half-way leaves the old one and nothing else", async () => {
+  await writeDirectoryAtomically(at("out"), build("one"))
+  const failing = async (path: string) => {
+    await build("two")(path)
+    await fillDisk()
+  }
+  await expect(writeDirectoryAtomically(at("out"), failing)).rejects.toThrow(/^disk full while writing .*$/)
+  expect(content()).toEqual(["out", "out/sub", "out/sub/one"])
+})
+
+test("with a marker, a folder of something else is not replaced", async () => {
+  mkdirSync(at("home"))
+  await writeDirectoryAtomically(at("home"), build("one"), "sub")
+  await writeDirectoryAtomically(at("home"), build("two"), "sub")
+  await expect(writeDirectoryAtomically(at("home"), build("three"), "index.json")).rejects.toThrow("is not replaced")
+  expect(content()).toEqual(["home", "home/sub", "home/sub/two"])
+})
+
+test("a folder cannot take the place of a file", async () => {
+  writeFileSync(at("file"), "mine")
+  await expect(writeDirectoryAtomically(at("file"), build("one"))).rejects.toThrow(UserError)
+  expect(readFileSync(at("file"), "utf8")).toBe("mine")
+  expect(content()).toEqual(["file"])
+})
+
+test("ranged reads", () => {
+  writeFileSync(at("a"), "0123456789")
+  const file = openRandomAccess(at("a"))
+  expect(file.size).toBe(10)
+  expect(Buffer.from(file.read(3, 4)).toString()).toBe("3456")
+  expect(() => file.read(8, 4)).toThrow("ends at byte 10, before byte 12")
+  file.close()
+  expect(() => openRandomAccess(at("none"))).toThrow(`${at("none")} does not exist`)
+  expect(() => openRandomAccess(folder)).toThrow(`${folder} is not a file`)
+})
+
+test("whole files and JSON", async () => {
+  writeFileSync(at("a.json"), '{"a": 1}')
+  writeFileSync(at("b.json"), '{"a": \n1')
+  expect(await readJson(at("a.json"), "a manifest")).toEqual({ a: 1 })
+  await expect(readJson(at("b.json"), "a manifest")).rejects.toThrow(
+    /^[^\n]*b\.json should be a manifest, but is not JSON: [^\n]*$/,
+  )
+  await expect(readBytes(at("none"))).rejects.toThrow(`${at("none")} does not exist`)
+  await expect(readBytes(folder)).rejects.toThrow(`${folder} is a folder, and a file was expected`)
+})
