@@ -127,11 +127,11 @@ export class TorchTensor implements Tensor {
 
   conv2d(weight: Parameter, bias: Parameter | null, { stride, padding, groups }: Conv2dGeometry): Tensor {
     const [w, b] = [this.resolve(weight), bias && this.resolve(bias)]
-    return this.next(this.value.conv2d(w, b, { stride: [stride, stride], padding, groups }))
+    return this.next(torch.conv2d(this.value, w, b, stride, padding, 1, groups))
   }
 
   linear(weight: Parameter, bias: Parameter | null): Tensor {
-    return this.next(this.value.linear(this.resolve(weight), bias && this.resolve(bias)))
+    return this.next(torch.linear(this.value, this.resolve(weight), bias && this.resolve(bias)))
   }
 
   matmul(matrix: Parameter): Tensor {
@@ -155,11 +155,11 @@ export class TorchTensor implements Tensor {
     ) as [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
     if (training) torch.noGrad(() => this.resolve(norm.numBatchesTracked).add_(1))
     const { eps, momentum } = norm
-    return this.next(this.value.batchNorm({ weight, bias, runningMean, runningVar, training, momentum, eps }))
+    return this.next(torch.batchNorm(this.value, { weight, bias, runningMean, runningVar, training, momentum, eps }))
   }
 
   layerNorm(weight: Parameter, bias: Parameter, eps: number): Tensor {
-    return this.next(this.value.layerNorm(weight.shape, this.resolve(weight), this.resolve(bias), eps))
+    return this.next(torch.layerNorm(this.value, weight.shape, this.resolve(weight), this.resolve(bias), eps))
   }
 
   mean(axes: readonly number[], keepDims = false): Tensor {

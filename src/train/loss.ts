@@ -3,7 +3,7 @@ import * as torch from "../../torch/index.ts"
 
 /** Rows of unit length; the norm is at least 1e-12, as in PyTorch's `normalize`. */
 export function l2Normalize(features: torch.Tensor): torch.Tensor {
-  return features.div(features.norm([-1], true).clampMin(1e-12))
+  return features.div(features.norm([-1], true).clamp(1e-12, null))
 }
 
 /**
@@ -16,8 +16,8 @@ export function l2Normalize(features: torch.Tensor): torch.Tensor {
  */
 export function clipLoss(image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor): torch.Tensor {
   const logitsPerImage = image.matmul(text.transpose(0, 1)).mul(scale)
-  const targets = torch.arange(image.shape[0]!, { dtype: "int64", device: image.device })
-  const perImage = logitsPerImage.crossEntropy(targets)
-  const perText = logitsPerImage.transpose(0, 1).crossEntropy(targets)
+  const targets = torch.arange(0, image.shape[0]!, 1, { dtype: "int64", device: image.device })
+  const perImage = torch.crossEntropy(logitsPerImage, targets)
+  const perText = torch.crossEntropy(logitsPerImage.transpose(0, 1), targets)
   return perImage.add(perText).div(2)
 }

@@ -106,15 +106,15 @@ export class AdamW {
   ): void {
     const { beta1, beta2, eps } = this.config
     const grads = parameters.map(gradientOf)
-    if (weightDecay > 0) torch.foreach.mulScalar_(parameters, 1 - learningRate * weightDecay)
-    torch.foreach.mulScalar_(m, beta1)
-    torch.foreach.add_(m, grads, 1 - beta1)
-    torch.foreach.mulScalar_(v, beta2)
-    torch.foreach.addcmul_(v, grads, grads, 1 - beta2)
-    const denominators = torch.foreach.sqrt(v)
-    torch.foreach.divScalar_(denominators, Math.sqrt(1 - beta2 ** this.updates))
-    torch.foreach.addScalar_(denominators, eps)
-    torch.foreach.addcdiv_(parameters, m, denominators, -learningRate / (1 - beta1 ** this.updates))
+    if (weightDecay > 0) foreachMulScalar(parameters, 1 - learningRate * weightDecay)
+    foreachMulScalar(m, beta1)
+    foreachAdd(m, grads, 1 - beta1)
+    foreachMulScalar(v, beta2)
+    foreachAddcmul(v, grads, grads, 1 - beta2)
+    const denominators = foreachSqrt(v)
+    foreachDivScalar(denominators, Math.sqrt(1 - beta2 ** this.updates))
+    foreachAddScalar(denominators, eps)
+    foreachAddcdiv(parameters, m, denominators, -learningRate / (1 - beta1 ** this.updates))
   }
 }
 
@@ -123,9 +123,9 @@ export function clipGradNorm(parameters: Iterable<torch.Tensor>, maxNorm: number
   return torch.noGrad(() =>
     torch.scope(() => {
       const grads = [...parameters].map(gradientOf)
-      const norm = torch.stack(torch.foreach.norm(grads)).norm().item()
+      const norm = torch.stack(foreachNorm(grads, 2)).norm().item()
       const factor = maxNorm / (norm + 1e-6)
-      if (factor < 1) torch.foreach.mulScalar_(grads, factor)
+      if (factor < 1) foreachMulScalar(grads, factor)
       return norm
     }),
   )
@@ -149,3 +149,19 @@ function gradientOf(parameter: torch.Tensor): torch.Tensor {
   if (!grad) throw new Error(`a parameter of shape [${parameter.shape}] got no gradient`)
   return grad
 }
+
+// ------------------------------------------------------------------------------- one call for a list of tensors
+
+type Tensors = readonly torch.Tensor[]
+const foreachMulScalar = torch.operator<[self: Tensors, factor: number], void>("_foreach_mul_.Scalar")
+const foreachDivScalar = torch.operator<[self: Tensors, divisor: number], void>("_foreach_div_.Scalar")
+const foreachAddScalar = torch.operator<[self: Tensors, summand: number], void>("_foreach_add_.Scalar")
+const foreachAdd = torch.operator<[self: Tensors, other: Tensors, alpha: number], void>("_foreach_add_.List")
+const foreachAddcmul = torch.operator<[self: Tensors, a: Tensors, b: Tensors, value: number], void>(
+  "_foreach_addcmul_.Scalar",
+)
+const foreachAddcdiv = torch.operator<[self: Tensors, a: Tensors, b: Tensors, value: number], void>(
+  "_foreach_addcdiv_.Scalar",
+)
+const foreachSqrt = torch.operator<[tensors: Tensors], torch.Tensor[]>("_foreach_sqrt")
+const foreachNorm = torch.operator<[tensors: Tensors, order: number], torch.Tensor[]>("_foreach_norm.Scalar")

@@ -36,23 +36,35 @@ export interface Trainee {
   readonly optimizer: AdamW
 }
 
-/** Updates the parameters once. Throws when the loss is not finite, before anything is changed by the update. */
-export function trainStep({ model, interpreter, optimizer }: Trainee, batch: Batch, config: StepConfig): Measurements {
+/** Updates the parameters once. Throws when the loss is not finite, before anything is changed. */
+export function trainStep(trainee: Trainee, batch: Batch, config: StepConfig): Measurements {
+  const { loss, logitScale } = computeGradients(trainee, batch, config)
+  return { loss, logitScale, gradNorm: updateParameters(trainee, config) }
+}
+
+/** Forward and backward: afterwards every parameter has its gradient, unclipped. */
+export function computeGradients(trainee: Trainee, batch: Batch, { autocast }: Pick<StepConfig, "autocast"> = {}) {
+  const { model, interpreter, optimizer } = trainee
   return torch.scope(() => {
     const scale = interpreter.value(model.logitScale).exp()
     const forward = () => batchLoss(model, interpreter, batch, scale)
-    const loss = config.autocast
-      ? torch.autocast({ device: deviceKind(interpreter), dtype: config.autocast }, forward)
-      : forward()
+    const loss = autocast ? torch.autocast({ device: deviceKind(interpreter), dtype: autocast }, forward) : forward()
     const value = loss.item()
     if (!Number.isFinite(value)) throw new Error(`the loss is ${value}`)
     optimizer.zeroGrad()
     loss.backward()
-    const gradNorm = clipGradNorm(interpreter.trainable().values(), config.gradClipNorm)
-    optimizer.step(config.learningRate)
-    torch.noGrad(() => interpreter.value(model.logitScale).clamp_(0, maxLogitScale))
-    return { loss: value, gradNorm, logitScale: scale.item() }
+    return { loss: value, logitScale: scale.item() }
   })
+}
+
+/** Clips the gradients, updates, clamps `logitScale`; returns the gradients' joint norm before clipping. */
+export function updateParameters({ model, interpreter, optimizer }: Trainee, config: StepConfig): number {
+  const gradNorm = clipGradNorm(interpreter.trainable().values(), config.gradClipNorm)
+  optimizer.step(config.learningRate)
+  torch.scope(() => {
+    torch.noGrad(() => interpreter.value(model.logitScale).clamp_(0, maxLogitScale))
+  })
+  return gradNorm
 }
 
 function batchLoss(model: Clip, interpreter: TorchInterpreter, batch: Batch, scale: torch.Tensor): torch.Tensor {

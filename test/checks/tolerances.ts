@@ -14,3 +14,14 @@ export const fusedValue = 2e-6
 
 /** exp(logit_scale) in float32; the JSON has 9 significant digits. */
 export const logitScale = 1e-6
+
+/**
+ * Training. `exactness` is absolute, for features of unit length and losses: float64 sums differ in their last digits
+ * and the JSON has 13 digits; float32 has 6e-8 per operation, and batch norm over 8 samples amplifies it.
+ * `noise` counts in the file's own per-parameter tolerances, which are what one float32 run differs from float64 by:
+ * a second float32 run, with other summation orders, is another draw of the same noise.
+ */
+export const training = {
+  float64: { exactness: 1e-11, noise: 1 },
+  float32: { exactness: 5e-6, noise: 10 },
+} as const
