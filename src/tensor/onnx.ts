@@ -84,7 +84,8 @@ class OnnxTensor implements Tensor {
     const { graph, name } = this
     const erf = graph.emit("Erf", [graph.emit("Div", [name, graph.scalar(Math.SQRT2)])])
     const gate = graph.emit("Add", [erf, graph.scalar(1)])
-    return this.next("Mul", [gate]).mul(0.5)
+    const half = graph.emit("Mul", [name, graph.scalar(0.5)])
+    return new OnnxTensor(graph, graph.emit("Mul", [half, gate]), this.shape)
   }
 
   relu(): Tensor {

@@ -1,0 +1,240 @@
+/**
+ * The interpreter that counts: a tensor is its shape. Running a model's forward once gives parameters, multiply-adds
+ * and activation bytes per layer, and catches shape errors in milliseconds.
+ *
+ * Conventions: a multiply-add is one product of a convolution or a matrix product with a weight; biases, activations
+ * and normalization are not counted. The two products of attention (scores, and their use) are counted apart, as most
+ * published figures leave them out. What has no parameters belongs to the layer before it.
+ */
+import { assert } from "../core/errors.ts"
+import { Parameter } from "./parameter.ts"
+import { ParameterPaths } from "./paths.ts"
+import {
+  attentionShape,
+  broadcastShape,
+  conv2dShape,
+  embeddingShape,
+  linearShape,
+  meanShape,
+  narrowShape,
+  normShape,
+  permuteShape,
+  positionsShape,
+  reshapeShape,
+  rowAtShape,
+  type Shape,
+} from "./shapes.ts"
+import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, Operand, Tensor } from "./tensor.ts"
+
+export interface Cost {
+  /** Learned values; running statistics are not among them. */
+  readonly parameters: number
+  readonly multiplyAdds: number
+  readonly attentionMultiplyAdds: number
+  /** Float32 results of all operations but views: what a training step holds, before any is freed. */
+  readonly activationBytes: number
+}
+
+export interface LayerCost extends Cost {
+  /** Path of the module that owns the layer's parameters, for example `image.stem.0.convKxk.0.conv`. */
+  readonly path: string
+}
+
+export interface CostReport extends Cost {
+  /** In the order of execution. */
+  readonly layers: readonly LayerCost[]
+}
+
+/**
+ * What `forward` costs for inputs of these shapes (batch first). Throws where shapes do not fit, naming the layer.
+ * @param parameters what `Module.namedParameters()` gives
+ */
+export function measureCost(
+  parameters: ReadonlyMap<string, Parameter>,
+  inputs: readonly Shape[],
+  forward: (...inputs: readonly Tensor[]) => unknown,
+): CostReport {
+  const meter = new Meter(parameters)
+  forward(...inputs.map((shape) => new CostTensor(meter, shape)))
+  return meter.report()
+}
+
+const FLOAT_BYTES = 4
+
+class Meter {
+  readonly paths: ParameterPaths
+  private readonly layers = new Map<string, Record<keyof Cost, number>>()
+  private readonly counted = new Set<Parameter>()
+
+  constructor(parameters: ReadonlyMap<string, Parameter>) {
+    this.paths = new ParameterPaths(parameters)
+  }
+
+  /** Makes the parameter's module the current layer, and counts the parameter the first time. */
+  use(...parameters: readonly (Parameter | null)[]): void {
+    for (const parameter of parameters) {
+      if (!parameter) continue
+      this.paths.visit(parameter)
+      const isNew = parameter.role === "parameter" && !this.counted.has(parameter)
+      this.add({ parameters: isNew ? parameter.size : 0 })
+      this.counted.add(parameter)
+    }
+  }
+
+  add(cost: Partial<Cost>): void {
+    const path = this.paths.module
+    const layer = this.layers.get(path) ?? {
+      parameters: 0,
+      multiplyAdds: 0,
+      attentionMultiplyAdds: 0,
+      activationBytes: 0,
+    }
+    for (const [key, value] of Object.entries(cost)) layer[key as keyof Cost] += value
+    this.layers.set(path, layer)
+  }
+
+  report(): CostReport {
+    const layers = Array.from(this.layers, ([path, cost]) => ({ path, ...cost }))
+    const total = (key: keyof Cost) => layers.reduce((sum, layer) => sum + layer[key], 0)
+    return {
+      parameters: total("parameters"),
+      multiplyAdds: total("multiplyAdds"),
+      attentionMultiplyAdds: total("attentionMultiplyAdds"),
+      activationBytes: total("activationBytes"),
+      layers,
+    }
+  }
+}
+
+class CostTensor implements Tensor {
+  constructor(
+    private readonly meter: Meter,
+    readonly shape: Shape,
+  ) {}
+
+  add(other: Operand): Tensor {
+    return this.elementwise("add", other)
+  }
+
+  sub(other: Operand): Tensor {
+    return this.elementwise("sub", other)
+  }
+
+  mul(other: Operand | number): Tensor {
+    return typeof other === "number" ? this.result(this.shape) : this.elementwise("mul", other)
+  }
+
+  gelu(): Tensor {
+    return this.result(this.shape)
+  }
+
+  relu(): Tensor {
+    return this.result(this.shape)
+  }
+
+  sigmoid(): Tensor {
+    return this.result(this.shape)
+  }
+
+  conv2d(weight: Parameter, bias: Parameter | null, geometry: Conv2dGeometry): Tensor {
+    this.meter.use(weight, bias)
+    const shape = conv2dShape(this.where("conv2d"), this.shape, weight.shape, geometry)
+    return this.result(shape, { multiplyAdds: count(shape) * count(weight.shape.slice(1)) })
+  }
+
+  linear(weight: Parameter, bias: Parameter | null): Tensor {
+    this.meter.use(weight, bias)
+    return this.product("linear", weight.shape[1]!, weight.shape[0]!)
+  }
+
+  matmul(matrix: Parameter): Tensor {
+    this.meter.use(matrix)
+    return this.product("matmul", matrix.shape[0]!, matrix.shape[1]!)
+  }
+
+  /** A causal mask saves nothing here, as it saves nothing in the interpreters that compute. */
+  attention(key: Tensor, value: Tensor, { heads }: AttentionOptions): Tensor {
+    const shape = attentionShape(this.where("attention"), this.shape, key.shape, value.shape, heads)
+    const [batch, length, width] = shape as [number, number, number]
+    const scores = batch * length * key.shape[1]!
+    this.meter.add({ activationBytes: 2 * heads * scores * FLOAT_BYTES })
+    return this.result(shape, { attentionMultiplyAdds: 2 * scores * width })
+  }
+
+  batchNorm({ weight, bias }: BatchNormParameters): Tensor {
+    this.meter.use(weight, bias)
+    return this.result(normShape(this.where("batchNorm"), this.shape, 1, weight.size))
+  }
+
+  layerNorm(weight: Parameter, bias: Parameter): Tensor {
+    this.meter.use(weight, bias)
+    return this.result(normShape(this.where("layerNorm"), this.shape, -1, weight.size))
+  }
+
+  mean(axes: readonly number[], keepDims = false): Tensor {
+    return this.result(meanShape(this.where("mean"), this.shape, axes, keepDims))
+  }
+
+  reshape(dims: readonly number[]): Tensor {
+    return this.view(reshapeShape(this.where("reshape"), this.shape, dims))
+  }
+
+  permute(order: readonly number[]): Tensor {
+    return this.view(permuteShape(this.where("permute"), this.shape, order))
+  }
+
+  narrow(axis: number, start: number, length: number): Tensor {
+    return this.view(narrowShape(this.where("narrow"), this.shape, axis, start, length))
+  }
+
+  embedding(table: Parameter): Tensor {
+    this.meter.use(table)
+    return this.result(embeddingShape(this.where("embedding"), this.shape, table.shape))
+  }
+
+  addPositions(table: Parameter): Tensor {
+    this.meter.use(table)
+    return this.result(positionsShape(this.where("addPositions"), this.shape, table.shape))
+  }
+
+  firstEot(): Tensor {
+    return this.view(this.shape.slice(0, 1))
+  }
+
+  /** The longest text there can be: nothing is cut. */
+  trimToLongest(): Tensor {
+    return this
+  }
+
+  rowAt(positions: Tensor): Tensor {
+    return this.result(rowAtShape(this.where("rowAt"), this.shape, positions.shape))
+  }
+
+  private elementwise(operation: string, other: Operand): Tensor {
+    if (other instanceof Parameter) this.meter.use(other)
+    return this.result(broadcastShape(this.where(operation), this.shape, other.shape))
+  }
+
+  private product(operation: string, inFeatures: number, outFeatures: number): Tensor {
+    const shape = linearShape(this.where(operation), this.shape, inFeatures, outFeatures)
+    return this.result(shape, { multiplyAdds: count(shape) * inFeatures })
+  }
+
+  private result(shape: Shape, cost: Partial<Cost> = {}): Tensor {
+    this.meter.add({ ...cost, activationBytes: count(shape) * FLOAT_BYTES })
+    return this.view(shape)
+  }
+
+  private view(shape: Shape): Tensor {
+    assert(!shape.includes(-1), "costs need known sizes")
+    return new CostTensor(this.meter, shape)
+  }
+
+  private where(operation: string): string {
+    return `${operation} at ${this.meter.paths.module}`
+  }
+}
+
+function count(shape: Shape): number {
+  return shape.reduce((product, dim) => product * dim, 1)
+}
