@@ -1,0 +1,33 @@
+/** What an error looks like on a terminal, and which exit code it is. */
+import { inspect, styleText } from "node:util"
+import { CommanderError } from "commander"
+import { UserError } from "../core/errors.ts"
+
+/** `mobileclip:`, red on a terminal that shows colours (NO_COLOR and FORCE_COLOR decide). */
+export function prefix(): string {
+  return styleText("red", "mobileclip:", { stream: process.stderr })
+}
+
+/**
+ * Prints `error` unless commander did already. Wrong usage is 2, with a line that names the `help` command; help and
+ * `--version` are 0; everything else is 1: one line and a hint for a UserError, the stack for a fault of ours.
+ */
+export function exitCodeOf(error: unknown, write: (text: string) => void, help: string): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0
+    if (error.code !== "commander.help") write(`  see ${help}\n`)
+    return 2
+  }
+  if (error instanceof UserError) write(userErrorText(error))
+  else write(`${prefix()} unexpected error\n${inspect(error)}\n`)
+  return 1
+}
+
+function userErrorText({ message, hint }: UserError): string {
+  const lines = [`${prefix()} ${oneLine(message)}`, ...(hint ? [`  ${oneLine(hint)}`] : [])]
+  return `${lines.join("\n")}\n`
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, " ")
+}

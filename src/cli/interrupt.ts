@@ -1,0 +1,35 @@
+/** Ctrl-C and SIGTERM: the first asks a command to finish its step and save, the second ends the process. */
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const
+
+type Signal = keyof typeof exitCodes
+
+export class Interrupt {
+  /** Of the signal that came; null if none did. */
+  exitCode: number | null = null
+  private readonly controller = new AbortController()
+  private listening = false
+
+  constructor(private readonly write: (text: string) => void) {}
+
+  /** Before this call a signal ends the process at once, as it does for commands with nothing to save. */
+  readonly abortOnInterrupt = (): AbortSignal => {
+    if (!this.listening) for (const signal of signals()) process.on(signal, this.onSignal)
+    this.listening = true
+    return this.controller.signal
+  }
+
+  close(): void {
+    for (const signal of signals()) process.off(signal, this.onSignal)
+  }
+
+  private readonly onSignal = (signal: Signal): void => {
+    if (this.exitCode !== null) process.exit(exitCodes[signal])
+    this.exitCode = exitCodes[signal]
+    this.write("\nmobileclip: stopping behind the current step; once more stops now\n")
+    this.controller.abort()
+  }
+}
+
+function signals(): Signal[] {
+  return Object.keys(exitCodes) as Signal[]
+}

@@ -1,0 +1,119 @@
+import { expect, test } from "vitest"
+import { UserError } from "../core/errors.ts"
+import { type CommandTable, main } from "./main.ts"
+import { number } from "./options.ts"
+
+let loaded: string[] = []
+let seen: unknown
+
+const table: CommandTable = {
+  train: {
+    summary: "train a model",
+    async load() {
+      loaded.push("train")
+      return {
+        register: (program) =>
+          program
+            .command("train <shards...>")
+            .description("train a model on shards")
+            .option("--lr <number>", "learning rate", number(0, 1))
+            .action((shards, options) => {
+              seen = { shards, options }
+            }),
+      }
+    },
+  },
+  fail: {
+    summary: "fail",
+    async load() {
+      return {
+        register: (program) =>
+          program.command("fail <how>").action((how) => {
+            if (how === "user") throw new UserError("labels.txt is empty\n(0 bytes)", "put one label on each line")
+            throw new Error("a bug", { cause: new Error("deeper") })
+          }),
+      }
+    },
+  },
+  long: {
+    summary: "work until interrupted",
+    async load() {
+      return {
+        register: (program, { abortOnInterrupt }) =>
+          program
+            .command("long")
+            .option("--throw")
+            .action(async (options) => {
+              const signal = abortOnInterrupt()
+              process.emit("SIGINT")
+              if (options.throw) signal.throwIfAborted()
+            }),
+      }
+    },
+  },
+}
+
+async function run(...argv: string[]) {
+  loaded = []
+  let [out, err] = ["", ""]
+  const code = await main(argv, table, { out: (text) => (out += text), err: (text) => (err += text) })
+  return { code, out, err }
+}
+
+test("help and version load no command", async () => {
+  const help = await run("--help")
+  expect(help).toMatchObject({ code: 0, err: "" })
+  expect(help.out).toMatch(/train +train a model\n/)
+  expect(help.out).toContain("Examples:")
+  expect(await run("--version")).toEqual({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), err: "" })
+  expect(loaded).toEqual([])
+})
+
+test("a command is loaded when it is asked for, or for its help", async () => {
+  expect(await run("train", "a.tar", "b.tar", "--lr=1e-3")).toEqual({ code: 0, out: "", err: "" })
+  expect(seen).toEqual({ shards: ["a.tar", "b.tar"], options: { lr: 0.001 } })
+  for (const argv of [
+    ["train", "--help"],
+    ["help", "train"],
+  ]) {
+    expect(await run(...argv)).toMatchObject({ code: 0, out: expect.stringContaining("--lr <number>"), err: "" })
+    expect(loaded).toEqual(["train"])
+  }
+})
+
+test("wrong usage is exit code 2, on stderr, with the nearest name and where to read on", async () => {
+  expect(await run("trian")).toEqual({
+    code: 2,
+    out: "",
+    err: "mobileclip: unknown command 'trian'\n(Did you mean train?)\n  see mobileclip --help\n",
+  })
+  expect(await run("train", "a.tar", "--lt", "1")).toEqual({
+    code: 2,
+    out: "",
+    err: "mobileclip: unknown option '--lt'\n(Did you mean --lr?)\n  see mobileclip train --help\n",
+  })
+  expect((await run("train", "a.tar", "--lr", "2")).err).toContain("expected a number from 0 to 1")
+  expect(await run("train")).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("missing required argument 'shards'"),
+  })
+  expect(await run()).toMatchObject({ code: 2, out: "", err: expect.stringContaining("Usage: mobileclip") })
+})
+
+test("a user's error is one line and a hint, ours keeps its stack", async () => {
+  expect(await run("fail", "user")).toEqual({
+    code: 1,
+    out: "",
+    err: "mobileclip: labels.txt is empty (0 bytes)\n  put one label on each line\n",
+  })
+  const { code, err } = await run("fail", "bug")
+  expect(code).toBe(1)
+  expect(err).toMatch(/Error: a bug\n +at [\s\S]*deeper/)
+})
+
+test("Ctrl-C lets the command finish and is exit code 130, also where the command throws what aborted it", async () => {
+  const before = process.listenerCount("SIGINT")
+  expect(await run("long")).toMatchObject({ code: 130, err: expect.stringContaining("once more stops now") })
+  expect(await run("long", "--throw")).toMatchObject({ code: 130 })
+  expect(process.listenerCount("SIGINT")).toBe(before)
+})

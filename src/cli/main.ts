@@ -1,0 +1,104 @@
+/**
+ * The command line: a table of commands, of which only the one asked for is loaded. Results go to stdout, everything
+ * else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 and 143 stopped by Ctrl-C and SIGTERM.
+ */
+import { Command } from "commander"
+import { exitCodeOf, prefix } from "./errors.ts"
+import { Interrupt } from "./interrupt.ts"
+import { version } from "./version.ts"
+
+/** What a command gets besides its arguments. */
+export interface CommandContext {
+  /** From this call on Ctrl-C aborts the signal, and only a second one ends the process: finish the step and save. */
+  abortOnInterrupt(): AbortSignal
+}
+
+export interface CommandEntry {
+  readonly summary: string
+  load(): Promise<{ register(program: Command, context: CommandContext): void }>
+}
+
+export type CommandTable = Readonly<Record<string, CommandEntry>>
+
+export const commands: CommandTable = {
+  quickstart: {
+    summary: "render pictures, train a small model, export it, classify with it",
+    load: () => import("./commands/quickstart.ts"),
+  },
+  render: {
+    summary: "render the scenes dataset: pictures with captions, as shards",
+    load: () => import("./commands/render.ts"),
+  },
+  train: { summary: "train a model on shards", load: () => import("./commands/train.ts") },
+  export: { summary: "turn a checkpoint into ONNX models", load: () => import("./commands/export.ts") },
+  classify: { summary: "say which labels fit pictures best", load: () => import("./commands/classify.ts") },
+}
+
+const examples = `
+Examples:
+  mobileclip quickstart                                     everything once, in a few minutes
+  mobileclip classify cat.jpg --model DIR --labels cat,dog  label a picture with an exported model
+  mobileclip train --help                                   options and examples of a command
+`
+
+export interface Output {
+  out(text: string): void
+  err(text: string): void
+}
+
+/** Runs one command line, without the program's name, and gives the exit code. */
+export async function main(
+  argv: readonly string[],
+  table: CommandTable = commands,
+  output: Output = standardOutput(),
+): Promise<number> {
+  const interrupt = new Interrupt(output.err)
+  const name = commandIn(argv, table)
+  try {
+    const program = createProgram(output)
+    for (const [key, entry] of Object.entries(table)) {
+      if (key === name) (await entry.load()).register(program, interrupt)
+      else program.command(key).description(entry.summary)
+    }
+    await program.parseAsync([...argv], { from: "user" })
+    return interrupt.exitCode ?? 0
+  } catch (error) {
+    if (interrupt.exitCode !== null && isAbort(error)) return interrupt.exitCode
+    return exitCodeOf(error, output.err, ["mobileclip", ...(name ? [name] : []), "--help"].join(" "))
+  } finally {
+    interrupt.close()
+  }
+}
+
+function createProgram(output: Output): Command {
+  return new Command("mobileclip")
+    .description("MobileCLIP and MobileCLIP2: train, export and run small image-text models")
+    .version(version())
+    .addHelpText("after", examples)
+    .exitOverride()
+    .configureOutput({
+      writeOut: output.out,
+      writeErr: output.err,
+      outputError: (text, write) => write(text.replace(/^error:/, prefix())),
+    })
+}
+
+/** The first word that is not an option, behind an optional `help`. */
+function commandIn(argv: readonly string[], table: CommandTable): string | undefined {
+  const name = argv.find((word) => !word.startsWith("-") && word !== "help")
+  return name !== undefined && Object.hasOwn(table, name) ? name : undefined
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError"
+}
+
+/** Ends quietly when the reader of stdout has gone, as in `mobileclip ... | head`. A message takes the place of a bar. */
+function standardOutput(): Output {
+  const clearLine = process.stderr.isTTY ? "\r\x1b[K" : ""
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0)
+    throw error
+  })
+  return { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(clearLine + text) }
+}

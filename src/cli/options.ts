@@ -1,0 +1,31 @@
+/** Parsers and options that several commands share. A parser throws what commander prints as wrong usage. */
+import { InvalidArgumentError, Option } from "commander"
+import { PROGRESS_MODES } from "./progress.ts"
+
+/** Whole numbers in [low, high]: `.option("--steps <n>", "...", wholeNumber(1))`. */
+export function wholeNumber(low: number, high = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN
+    if (value >= low && value <= high) return value
+    throw new InvalidArgumentError(`expected a whole number ${rangeText(low, high)}`)
+  }
+}
+
+/** Numbers in [low, high], in any of JavaScript's decimal notations (0.001, 1e-3). */
+export function number(low: number, high = Number.MAX_VALUE): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text)
+    if (value >= low && value <= high) return value
+    throw new InvalidArgumentError(`expected a number ${rangeText(low, high)}`)
+  }
+}
+
+export function progressOption(): Option {
+  return new Option("--progress <mode>", "how progress is shown on stderr; auto is a bar on a terminal, else lines")
+    .choices(PROGRESS_MODES)
+    .default("auto")
+}
+
+function rangeText(low: number, high: number): string {
+  return high >= Number.MAX_SAFE_INTEGER ? `from ${low} on` : `from ${low} to ${high}`
+}

@@ -1,0 +1,83 @@
+import { expect, test } from "vitest"
+import { barText, durationText, type ProgressMode, plainText, progressReporter, rateText } from "./progress.ts"
+
+const state = { label: "train", done: 300, total: 1200, unit: "steps", rate: 6, detail: "loss 2.31" }
+
+test("durations", () => {
+  const texts = [0, 0.04, 7.44, 9.96, 59.4, 59.6, 200, 3599.4, 3600, 7500].map(durationText)
+  expect(texts).toEqual([
+    "0.0 s",
+    "0.0 s",
+    "7.4 s",
+    "10 s",
+    "59 s",
+    "1 min 00 s",
+    "3 min 20 s",
+    "59 min 59 s",
+    "1 h 00 min",
+    "2 h 05 min",
+  ])
+})
+
+test("rates", () => {
+  expect([335.4, 6.25, 0.5, 0.1].map(rateText)).toEqual(["335/s", "6.3/s", "30/min", "6.0/min"])
+})
+
+test("a bar fits the terminal", () => {
+  expect(barText(state, 120)).toBe(
+    "train      ██████░░░░░░░░░░░░░░░░░░  25%  300/1200 steps  6.0/s  2 min 30 s left  loss 2.31",
+  )
+  expect(barText(state, 40)).toHaveLength(39)
+})
+
+test("without a rate there is no guess at the time left", () => {
+  expect(plainText({ ...state, rate: 0 })).toBe("train: 300/1200 steps (25%), loss 2.31")
+  expect(plainText(state)).toBe("train: 300/1200 steps (25%), 6.0/s, 2 min 30 s left, loss 2.31")
+})
+
+/** 100 units, one each 0.5 s after a first one at 20 s. */
+function play(mode: ProgressMode, isTTY: boolean): string[] {
+  const written: string[] = []
+  let seconds = 0
+  const start = progressReporter(mode, { write: (text) => written.push(text), isTTY, columns: 100 }, () => seconds)
+  const progress = start("render", 100, { unit: "pictures" })
+  for (let i = 1; i <= 100; i++) {
+    seconds = 19.5 + i * 0.5
+    progress.update(i)
+  }
+  progress.done("12 MB")
+  return written
+}
+
+test("plain: a line every 10 s and one at the end; the rate leaves out the start", () => {
+  expect(play("auto", false)).toEqual([
+    "render: 1/100 pictures (1%)\n",
+    "render: 21/100 pictures (21%), 2.0/s, 40 s left\n",
+    "render: 41/100 pictures (41%), 2.0/s, 30 s left\n",
+    "render: 61/100 pictures (61%), 2.0/s, 20 s left\n",
+    "render: 81/100 pictures (81%), 2.0/s, 9.5 s left\n",
+    "render: 100 pictures in 1 min 10 s (1.4/s), 12 MB\n",
+  ])
+})
+
+test("a bar is redrawn on its line and gives way to a last line", () => {
+  const written = play("auto", true)
+  expect(written).toHaveLength(101)
+  expect(written.at(-2)).toBe(`\r\x1b[Krender     ${"█".repeat(24)} 100%  100/100 pictures  2.0/s  0.0 s left`)
+  expect(written.at(-1)).toBe("\r\x1b[Krender: 100 pictures in 1 min 10 s (1.4/s), 12 MB\n")
+})
+
+test("json: one object a line", () => {
+  expect(JSON.parse(play("json", true)[1]!)).toEqual({
+    label: "render",
+    done: 3,
+    total: 100,
+    unit: "pictures",
+    rate: 2,
+    secondsLeft: 48.5,
+  })
+})
+
+test("none", () => {
+  expect(play("none", true)).toEqual([])
+})

@@ -1,0 +1,154 @@
+/** Progress of long work on stderr: a bar with rate and time left on a terminal, else a line now and then. */
+
+export const PROGRESS_MODES = ["auto", "bar", "plain", "json", "none"] as const
+
+export type ProgressMode = (typeof PROGRESS_MODES)[number]
+
+export interface Progress {
+  /** `done` of the total so far; `detail` is shown behind it, for example "loss 2.31". */
+  update(done: number, detail?: string): void
+  done(detail?: string): void
+}
+
+/** Begins a piece of work of `total` units, named in the plural: "pictures". */
+export type StartProgress = (label: string, total: number, options: { readonly unit: string }) => Progress
+
+export interface ProgressOutput {
+  write(text: string): unknown
+  readonly isTTY?: boolean
+  readonly columns?: number
+}
+
+/** @param now seconds on a clock that never goes back */
+export function progressReporter(
+  mode: ProgressMode,
+  stream: ProgressOutput = process.stderr,
+  now: () => number = () => performance.now() / 1000,
+): StartProgress {
+  const style = mode === "auto" ? (stream.isTTY && process.env.TERM !== "dumb" ? "bar" : "plain") : mode
+  if (style === "none") return () => ({ update() {}, done() {} })
+  return (label, total, { unit }) => new Meter({ label, total, unit }, style, stream, now)
+}
+
+type Style = Exclude<ProgressMode, "auto" | "none">
+
+/** Seconds between two outputs, at least. */
+const intervals = { bar: 0.1, plain: 10, json: 1 } as const satisfies Record<Style, number>
+
+const clearLine = "\r\x1b[K"
+
+class Meter implements Progress {
+  private readonly started: number
+  private shownAt: number
+  /** The rate counts from the first update: what is done by then was resumed, or held up by the start. */
+  private first: { readonly done: number; readonly at: number } | null = null
+  private last = 0
+
+  constructor(
+    private readonly work: Pick<ProgressState, "label" | "total" | "unit">,
+    private readonly style: Style,
+    private readonly stream: ProgressOutput,
+    private readonly now: () => number,
+  ) {
+    this.started = now()
+    this.shownAt = this.started
+  }
+
+  update(done: number, detail?: string): void {
+    this.last = done
+    this.first ??= { done, at: this.now() }
+    if (this.now() - this.shownAt < intervals[this.style]) return
+    this.shownAt = this.now()
+    const state = this.state(detail)
+    if (this.style === "bar") this.stream.write(clearLine + barText(state, this.stream.columns ?? 80))
+    else this.stream.write(`${this.style === "json" ? jsonText(state) : plainText(state)}\n`)
+  }
+
+  done(detail?: string): void {
+    const state = this.state(detail)
+    const text = this.style === "json" ? jsonText(state) : doneText(state, this.now() - this.started)
+    this.stream.write(`${this.style === "bar" ? clearLine : ""}${text}\n`)
+  }
+
+  private state(detail?: string): ProgressState {
+    const { first, last } = this
+    const elapsed = first ? this.now() - first.at : 0
+    const rate = first && elapsed > 0 ? (last - first.done) / elapsed : 0
+    return { ...this.work, done: last, rate, ...(detail === undefined ? {} : { detail }) }
+  }
+}
+
+export interface ProgressState {
+  readonly label: string
+  readonly done: number
+  readonly total: number
+  readonly unit: string
+  /** Units a second; 0 when not known yet. */
+  readonly rate: number
+  readonly detail?: string
+}
+
+/** One line of at most `columns` - 1 characters. */
+export function barText(state: ProgressState, columns: number): string {
+  const { label, done, total, unit, detail } = state
+  const share = shareOf(state)
+  const filled = Math.round(share * barWidth)
+  const bar = "█".repeat(filled) + "░".repeat(barWidth - filled)
+  const parts = [`${done}/${total} ${unit}`, ...rateTexts(state), ...(detail ? [detail] : [])]
+  return `${label.padEnd(10)} ${bar} ${percent(share).padStart(4)}  ${parts.join("  ")}`.slice(0, columns - 1)
+}
+
+const barWidth = 24
+
+export function plainText(state: ProgressState): string {
+  const { label, done, total, unit, detail } = state
+  const parts = [
+    `${done}/${total} ${unit} (${percent(shareOf(state))})`,
+    ...rateTexts(state),
+    ...(detail ? [detail] : []),
+  ]
+  return `${label}: ${parts.join(", ")}`
+}
+
+export function jsonText(state: ProgressState): string {
+  return JSON.stringify({ ...state, secondsLeft: secondsLeft(state) })
+}
+
+export function doneText({ label, done, unit, detail }: ProgressState, seconds: number): string {
+  const rate = seconds > 0 ? ` (${rateText(done / seconds)})` : ""
+  return `${label}: ${done} ${unit} in ${durationText(seconds)}${rate}${detail ? `, ${detail}` : ""}`
+}
+
+/** 7.4 s, 48 s, 3 min 20 s, 2 h 05 min */
+export function durationText(seconds: number): string {
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`
+  const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`
+  const minutes = Math.round(whole / 60)
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`
+}
+
+/** 335/s, 6.2/s, 12/min */
+export function rateText(perSecond: number): string {
+  if (perSecond >= 10) return `${Math.round(perSecond)}/s`
+  if (perSecond >= 1) return `${perSecond.toFixed(1)}/s`
+  return `${(perSecond * 60).toFixed(perSecond * 60 < 10 ? 1 : 0)}/min`
+}
+
+function rateTexts(state: ProgressState): string[] {
+  const left = secondsLeft(state)
+  return left === null ? [] : [rateText(state.rate), `${durationText(left)} left`]
+}
+
+function secondsLeft({ done, total, rate }: ProgressState): number | null {
+  return rate > 0 ? Math.max(0, total - done) / rate : null
+}
+
+function shareOf({ done, total }: ProgressState): number {
+  return total > 0 ? Math.min(1, done / total) : 1
+}
+
+function percent(share: number): string {
+  return `${Math.floor(share * 100)}%`
+}

@@ -1,0 +1,39 @@
+/** Results as aligned columns of text. */
+
+export interface Column {
+  readonly title: string
+  /** Default is left; numbers read best on the right. */
+  readonly align?: "left" | "right"
+}
+
+/** A line of titles and one per row, without a line break at the end; control characters are shown as "?". */
+export function textTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const lines = [columns.map(({ title }) => title), ...rows.map((row) => row.map(printable))]
+  const widths = columns.map((_, i) => Math.max(...lines.map((line) => textWidth(line[i]!))))
+  return lines
+    .map((line) =>
+      line
+        .map((cell, i) => pad(cell, widths[i]!, columns[i]!.align))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n")
+}
+
+/** Columns of a terminal that `text` takes: two for East Asian characters and emoji, none for combining marks. */
+export function textWidth(text: string): number {
+  const narrow = text.replaceAll(/\p{M}|\u200d/gu, "")
+  return [...narrow].length + (narrow.match(wide)?.length ?? 0)
+}
+
+const wide = /\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}|\p{Script=Hangul}|\p{Emoji_Presentation}|[！-～]/gu
+
+function pad(cell: string, width: number, align: Column["align"] = "left"): string {
+  const space = " ".repeat(width - textWidth(cell))
+  return align === "right" ? space + cell : cell + space
+}
+
+/** Names of files may hold anything, escape sequences of a terminal too. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, "?")
+}
