@@ -45,7 +45,7 @@ const table: CommandTable = {
             .option("--throw")
             .action(async (options) => {
               const signal = abortOnInterrupt()
-              process.emit("SIGINT")
+              process.emit("SIGINT", "SIGINT")
               if (options.throw) signal.throwIfAborted()
             }),
       }
