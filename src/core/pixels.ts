@@ -46,19 +46,6 @@ export function centerCrop(image: Image8, size: number): Image8 {
   return crop(image, centerBox(image.width, image.height, size))
 }
 
-/** Red, green, blue of an image with any number of channels: grey is repeated, alpha is dropped. */
-export function toRgb(width: number, height: number, channels: number, data: Uint8Array): Image8 {
-  if (channels === 3) return image8(width, height, data)
-  const [green, blue] = channels < 3 ? [0, 0] : [1, 2]
-  const rgb = new Uint8Array(width * height * 3)
-  for (let from = 0, to = 0; to < rgb.length; from += channels, to += 3) {
-    rgb[to] = data[from]!
-    rgb[to + 1] = data[from + green]!
-    rgb[to + 2] = data[from + blue]!
-  }
-  return image8(width, height, rgb)
-}
-
 export function assertInside(box: Box, width: number, height: number): void {
   const inside = box.left >= 0 && box.top >= 0 && box.left + box.width <= width && box.top + box.height <= height
   assert(

@@ -44,7 +44,7 @@ export function fileError(error: unknown, action: Action, path: string): unknown
   const { code, path: place } = error as NodeJS.ErrnoException
   const explanation = explanations[code ?? ""]
   if (!explanation) return error
-  const where = place?.replace(neighbourName, "$1") ?? path
+  const where = (place ?? path).replace(neighbourName, "$1")
   return new UserError(explanation.message(where, action), explanation.hint?.(action), { cause: error })
 }
 
