@@ -1,0 +1,23 @@
+/** HTML as a value: whatever is put into the template is escaped, unless it is HTML already. */
+
+export class Html {
+  constructor(readonly text: string) {}
+}
+
+type Part = string | number | Html | readonly Html[] | null
+
+/** html`<p>${text}</p>` */
+export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
+  return new Html(strings.reduce((text, piece, i) => text + toText(parts[i - 1] ?? null) + piece))
+}
+
+export function escapeHtml(text: string): string {
+  return text.replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}
+
+function toText(part: Part): string {
+  if (part === null) return ""
+  if (part instanceof Html) return part.text
+  if (Array.isArray(part)) return part.map((item) => item.text).join("")
+  return escapeHtml(String(part))
+}

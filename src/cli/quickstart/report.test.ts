@@ -1,0 +1,110 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { smooth, thin } from "./charts.ts"
+import { escapeHtml, html } from "./html.ts"
+import { thisMachine } from "./machine.ts"
+import { type ReportData, reportJson, writeReport } from "./report.ts"
+
+const hostile = `<script>alert("1")</script> & 'more'`
+
+const data: ReportData = {
+  seconds: 402,
+  samplesSeen: 1920,
+  model: { name: "tiny", imageSize: 64, embedDim: 8, parameters: { image: 1000, text: 2000, total: 3001 } },
+  training: { steps: 20, batchSize: 96, samplesPerSecond: 300, finalLoss: 1.25 },
+  losses: Array.from({ length: 20 }, (_, i) => ({ step: i + 1, loss: 4 - i / 10, learningRate: 1e-3, logitScale: 14 })),
+  tasks: [
+    {
+      name: "shape",
+      accuracy: 0.75,
+      accuracyAt5: null,
+      meanPerClassRecall: 0.7,
+      chance: 0.5,
+      images: 4,
+      confusion: [
+        [2, 1],
+        [0, 1],
+      ],
+      classNames: ["star", hostile],
+    },
+  ],
+  retrieval: {
+    images: 4,
+    texts: 4,
+    recallAt1: { textToImage: 0.25, imageToText: 0.5 },
+    recallAt5: { textToImage: 1, imageToText: 1 },
+    recallAt10: { textToImage: 1, imageToText: 1 },
+  },
+  pictures: [
+    {
+      jpeg: Uint8Array.of(255, 216),
+      caption: hostile,
+      predictions: [{ label: "a star", probability: 0.9 }],
+      truth: ["a star"],
+    },
+    {
+      jpeg: Uint8Array.of(255, 217),
+      caption: "a ring",
+      predictions: [{ label: hostile, probability: 0.6 }],
+      truth: ["a ring"],
+    },
+  ],
+  stages: [
+    { name: "render", seconds: 12 },
+    { name: "train", seconds: 390 },
+  ],
+  machine: thisMachine(),
+  versions: { mobileclip: "0.1.0", libtorch: "1.13.1", onnxruntime: "1.30.0", node: "20.19.0" },
+  next: [{ command: "mobileclip classify 'a b.jpg'", purpose: "label a picture" }],
+}
+
+let dir: string
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "report-"))
+  await writeReport(dir, data)
+})
+afterAll(() => rm(dir, { recursive: true }))
+
+test("the page is whole, escaped and loads nothing", async () => {
+  const page = await readFile(join(dir, "report.html"), "utf8")
+  expect(page).toContain("trained from scratch in 6 min 42 s")
+  expect(page).toContain("1 of 2 right")
+  expect(page.match(/<svg /g)).toHaveLength(4)
+  expect(page).toContain("data:image/jpeg;base64,/9g=")
+  expect(page).not.toContain("<script")
+  expect(page).not.toMatch(/undefined|NaN|\[object/)
+  expect(page.replaceAll(/xmlns(:xlink)?="[^"]*"/g, "")).not.toMatch(/https?:|url\(|@import|<link/)
+})
+
+test("the figures have the names that others read", async () => {
+  const json = JSON.parse(await readFile(join(dir, "report.json"), "utf8"))
+  expect(json).toEqual(JSON.parse(JSON.stringify(reportJson(data))))
+  expect(json).toMatchObject({
+    seconds: 402,
+    samplesSeen: 1920,
+    tasks: [{ name: "shape", accuracy: 0.75, chance: 0.5, images: 4 }],
+    machine: { cores: expect.any(Number), memoryGB: expect.any(Number), node: process.versions.node },
+    versions: { libtorch: "1.13.1" },
+  })
+})
+
+test("templates escape text and keep HTML", () => {
+  expect(html`<b>${"<&"}</b>${[html`<i>`, html`</i>`]}${null}${7}`.text).toBe("<b>&#60;&#38;</b><i></i>7")
+  expect(escapeHtml(`"'>`)).toBe("&#34;&#39;&#62;")
+})
+
+test("smoothing is centred and keeps a constant and a straight line", () => {
+  expect(smooth([3, 3, 3, 3], 3)).toEqual([3, 3, 3, 3])
+  expect(smooth([0, 1, 2, 3, 4], 3)).toEqual([0.5, 1, 2, 3, 3.5])
+  expect(smooth([5, 7], 0.1)).toEqual([5, 7])
+})
+
+test("thinning keeps the ends", () => {
+  const points = Array.from({ length: 12_345 }, (_, i) => i)
+  const kept = thin(points)
+  expect(kept.length).toBeLessThanOrEqual(501)
+  expect([kept[0], kept.at(-1)]).toEqual([0, 12_344])
+  expect(thin([1, 2, 3])).toEqual([1, 2, 3])
+})
