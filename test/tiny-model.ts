@@ -1,0 +1,35 @@
+/** A model with every kind of block that exports in tenths of a second; its weights are random, so it knows nothing. */
+import type { ClipConfig } from "../src/core/variants.ts"
+import type { CheckpointInfo } from "../src/model/checkpoint.ts"
+import { Clip } from "../src/model/clip.ts"
+import { initialize } from "../src/model/module.ts"
+
+export const tinyConfig: ClipConfig = {
+  embedDim: 16,
+  imageSize: 64,
+  headBias: true,
+  image: {
+    kind: "fastvit",
+    attentionNorm: "batch",
+    stemScaleBranch: true,
+    stages: [
+      { depth: 1, dim: 8, mlpRatio: 2, mixer: "repmixer" },
+      { depth: 1, dim: 32, mlpRatio: 2, mixer: "attention", se: true, posEmb: true },
+    ],
+  },
+  text: { kind: "base", width: 16, heads: 2, layers: 1, causal: true, contextLength: 77, vocabSize: 49408 },
+}
+
+export const tinyInfo: CheckpointInfo = {
+  name: "tiny",
+  config: tinyConfig,
+  preprocessing: { size: 64, interpolation: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] },
+  license: "MIT",
+  samplesSeen: 0,
+}
+
+export function tinyModel(text: Partial<ClipConfig["text"]> = {}): Clip {
+  const model = new Clip({ ...tinyConfig, text: { ...tinyConfig.text, ...text } })
+  initialize(model, 1)
+  return model
+}
