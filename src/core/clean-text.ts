@@ -34,7 +34,8 @@ function expandName(name: string): string {
 }
 
 function characterOf(code: number): string {
-  if (code >= 0x80 && code <= 0x9f) return new TextDecoder("windows-1252").decode(Uint8Array.of(code))
+  // These mean windows-1252, which the package knows (TextDecoder of Node 20 reads that encoding as Latin-1).
+  if (code >= 0x80 && code <= 0x9f) return decodeEntity(`&#${code};`, { level: "html5" })
   if (code === 0 || (code >= 0xd800 && code <= 0xdfff) || code > 0x10ffff) return "\ufffd"
   return isNoncharacter(code) ? "" : String.fromCodePoint(code)
 }

@@ -79,24 +79,42 @@ export class Tokenizer {
   }
 }
 
-/** Repeatedly merges every occurrence of the adjacent pair that was learned first. */
-function mergePairs(symbols: number[], merges: ReadonlyMap<number, number>): number[] {
-  for (;;) {
-    let first = Number.POSITIVE_INFINITY
-    for (let i = 0; i + 1 < symbols.length; i++) {
-      first = Math.min(first, merges.get(pairKey(symbols[i]!, symbols[i + 1]!)) ?? first)
-    }
-    if (first === Number.POSITIVE_INFINITY) return symbols
-    symbols = mergeInto(symbols, first, merges)
-  }
-}
+/** In place of a symbol that was merged into the one on its left. */
+const gone = -1
 
-function mergeInto(symbols: readonly number[], merged: number, merges: ReadonlyMap<number, number>): number[] {
-  const result: number[] = []
-  for (let i = 0; i < symbols.length; i++) {
-    const isPair = i + 1 < symbols.length && merges.get(pairKey(symbols[i]!, symbols[i + 1]!)) === merged
-    result.push(isPair ? merged : symbols[i]!)
-    if (isPair) i++
+/**
+ * Merges adjacent pairs in place: those with the lowest merged id (learned first) first, from left to right. A merge
+ * makes room only for merges with higher ids, so every id is settled in one go; that keeps long words from taking
+ * quadratic time.
+ */
+function mergePairs(symbols: number[], merges: ReadonlyMap<number, number>): number[] {
+  const next = symbols.map((_, i) => i + 1)
+  const previous = symbols.map((_, i) => i - 1)
+  const candidates = new Map<number, number[]>()
+  const mergeAt = (left: number) => merges.get(pairKey(symbols[left] ?? gone, symbols[next[left]!] ?? gone))
+  const propose = (left: number) => {
+    const id = mergeAt(left)
+    if (id !== undefined)
+      candidates
+        .set(id, candidates.get(id) ?? [])
+        .get(id)!
+        .push(left)
   }
-  return result
+  for (let left = 0; left < symbols.length; left++) propose(left)
+  while (candidates.size > 0) {
+    const id = Math.min(...candidates.keys())
+    const places = candidates.get(id)!.sort((a, b) => a - b)
+    candidates.delete(id)
+    for (const left of places) {
+      if (mergeAt(left) !== id) continue
+      const right = next[left]!
+      symbols[left] = id
+      symbols[right] = gone
+      next[left] = next[right]!
+      previous[next[right]!] = left
+      propose(previous[left]!)
+      propose(left)
+    }
+  }
+  return symbols.filter((symbol) => symbol !== gone)
 }
