@@ -5,10 +5,11 @@
 import { z } from "zod"
 import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/preprocess.ts"
+import type { SafetensorsFile, TensorToWrite } from "../core/safetensors.ts"
 import type { ClipConfig } from "../core/variants.ts"
 import { Clip } from "./clip.ts"
 import { reparameterize } from "./reparameterize.ts"
-import { loadValues, type StateDict } from "./weights.ts"
+import { loadValues } from "./weights.ts"
 
 export interface CheckpointInfo {
   /** Of the variant or of the run; informative. */
@@ -74,33 +75,69 @@ const infoSchema = z.object({
 
 const format = "mobileclip-checkpoint-1"
 
+/** Names of tensors that training keeps beside the model's own; a model is loaded without them. */
+export const optimizerPrefix = "optimizer."
+
+export type CheckpointForm = "train" | "reparameterized"
+
 /** The metadata of a checkpoint file. `form` says whether blocks are still multi-branch. */
-export function checkpointMetadata(
-  info: CheckpointInfo,
-  form: "train" | "reparameterized" = "train",
-): Record<string, string> {
+export function checkpointMetadata(info: CheckpointInfo, form: CheckpointForm = "train"): Record<string, string> {
   return { format, form, info: JSON.stringify(info) }
 }
 
-/** What a checkpoint file says about itself; throws a UserError when it is not one of ours. */
-export function parseCheckpointInfo(metadata: Readonly<Record<string, string>>, source: string): CheckpointInfo {
+/** A model's tensors as they are stored, under our own paths. */
+export function checkpointTensors(model: Clip): TensorToWrite[] {
+  return [...model.namedParameters()].map(([name, parameter]) => ({
+    name,
+    dtype: parameter.dtype === "int64" ? "I64" : "F32",
+    shape: parameter.shape,
+    read: () => storedValues(parameter.dtype, parameter.read()),
+  }))
+}
+
+export interface LoadedCheckpoint {
+  readonly info: CheckpointInfo
+  readonly form: CheckpointForm
+  /** Values are read from the file when they are needed, so it must stay open. */
+  readonly model: Clip
+}
+
+/** Throws UserError when the file is not one of ours, or damaged. `source` is its path, for messages. */
+export function loadCheckpoint(file: SafetensorsFile, source: string): LoadedCheckpoint {
+  const info = parseInfo(file.metadata, source)
+  const form = file.metadata.form === "reparameterized" ? "reparameterized" : "train"
+  const trainable = new Clip(info.config)
+  const model = form === "reparameterized" ? reparameterize(trainable) : trainable
+  const stateDict = {
+    keys: [...file.tensors.keys()].filter((name) => !name.startsWith(optimizerPrefix)),
+    shape: (name: string) => file.tensors.get(name)!.shape,
+    read: (name: string) => file.readFloat32(name),
+  }
+  loadValues(model, stateDict, source)
+  return { info, form, model }
+}
+
+function storedValues(dtype: "float32" | "int64", values: Float32Array): Float32Array | BigInt64Array {
+  return dtype === "int64" ? BigInt64Array.from(values, BigInt) : values
+}
+
+function parseInfo(metadata: Readonly<Record<string, string>>, source: string): CheckpointInfo {
   if (metadata.format !== format) {
     throw new UserError(
       `${source} is not a mobileclip checkpoint: its metadata has no format "${format}"`,
       "give a checkpoint that `mobileclip train` or `mobileclip quickstart` wrote",
     )
   }
-  const parsed = infoSchema.safeParse(JSON.parse(metadata.info ?? "null"))
+  const parsed = infoSchema.safeParse(parseJson(metadata.info))
   if (parsed.success) return parsed.data as CheckpointInfo
-  const issue = parsed.error.issues[0]!
-  throw new UserError(`${source}: the configuration inside is damaged at "${issue.path.join(".")}": ${issue.message}`)
+  const { path, message } = parsed.error.issues[0]!
+  throw new UserError(`${source}: the configuration inside is damaged at "${path.join(".")}": ${message}`)
 }
 
-/** The model a checkpoint holds, in the form it was saved in; values are read when they are needed. */
-export function loadCheckpoint(tensors: StateDict, metadata: Readonly<Record<string, string>>, source: string) {
-  const info = parseCheckpointInfo(metadata, source)
-  const trainable = new Clip(info.config)
-  const model = metadata.form === "reparameterized" ? reparameterize(trainable) : trainable
-  loadValues(model, tensors, source)
-  return { info, model }
+function parseJson(text = ""): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
 }

@@ -1,7 +1,18 @@
-/** The state of a training run as one value, and its safetensors form: a checkpoint that also has the optimiser in it. */
+/**
+ * The state of a training run as one value, and as a file: a checkpoint that has the optimiser in it as well, so it can
+ * be resumed, exported and classified with.
+ */
+
 import { UserError } from "../core/errors.ts"
-import type { CheckpointInfo } from "../model/checkpoint.ts"
-import type { Clip } from "../model/clip.ts"
+import { type SafetensorsFile, safetensorsChunks, type TensorToWrite } from "../core/safetensors.ts"
+import {
+  type CheckpointInfo,
+  checkpointMetadata,
+  checkpointTensors,
+  loadCheckpoint,
+  optimizerPrefix,
+} from "../model/checkpoint.ts"
+import { Clip } from "../model/clip.ts"
 
 /** First and second moment of a parameter, row-major. */
 export interface Moments {
@@ -16,6 +27,7 @@ export interface TrainingState {
   readonly seed: number
   /** Parameters and buffers by path in our module tree. */
   readonly tensors: ReadonlyMap<string, Float32Array>
+  /** By path of the parameter. */
   readonly moments: ReadonlyMap<string, Moments>
 }
 
@@ -31,4 +43,52 @@ export function loadTrainingState(model: Clip, state: TrainingState): void {
     }
     parameter.source = () => values
   }
+}
+
+/** The file, in chunks. */
+export function trainingStateChunks(state: TrainingState): Iterable<Uint8Array> {
+  const model = new Clip(state.info.config)
+  loadTrainingState(model, state)
+  const metadata = {
+    ...checkpointMetadata(state.info),
+    training: JSON.stringify({ step: state.step, seed: state.seed }),
+  }
+  return safetensorsChunks([...checkpointTensors(model), ...momentTensors(state.moments)], metadata)
+}
+
+/** Reads what `trainingStateChunks` wrote. Throws UserError when there is no training state in the file. */
+export function readTrainingState(file: SafetensorsFile, source: string): TrainingState {
+  const { info, model } = loadCheckpoint(file, source)
+  const training = file.metadata.training
+  if (training === undefined) {
+    throw new UserError(
+      `${source} has a model in it but no training state`,
+      "resume from a file that `mobileclip train` wrote",
+    )
+  }
+  const { step, seed } = JSON.parse(training) as { step: number; seed: number }
+  const trained = [...model.namedParameters()].filter(([, { role }]) => role === "parameter")
+  return {
+    info,
+    step,
+    seed,
+    tensors: new Map([...model.namedParameters()].map(([path, parameter]) => [path, parameter.read()])),
+    moments: new Map(
+      trained.map(([path]) => [
+        path,
+        { first: file.readFloat32(key("first", path)), second: file.readFloat32(key("second", path)) },
+      ]),
+    ),
+  }
+}
+
+function momentTensors(moments: TrainingState["moments"]): TensorToWrite[] {
+  return [...moments].flatMap(([path, { first, second }]) => [
+    { name: key("first", path), dtype: "F32", shape: [first.length], read: () => first } as const,
+    { name: key("second", path), dtype: "F32", shape: [second.length], read: () => second } as const,
+  ])
+}
+
+function key(moment: "first" | "second", path: string): string {
+  return `${optimizerPrefix}${moment}.${path}`
 }
