@@ -1,0 +1,21 @@
+/** Asynchronous work on several items at once, with results in the items' order. */
+
+/**
+ * `work(item)` of every item, in order, with at most `limit` of them under way. The first error that is reached in
+ * order is thrown; later ones are dropped.
+ */
+export async function* mapOrdered<T, R>(
+  items: AsyncIterable<T> | Iterable<T>,
+  limit: number,
+  work: (item: T) => Promise<R>,
+): AsyncGenerator<R> {
+  const underWay: Promise<R>[] = []
+  for await (const item of items) {
+    const result = work(item)
+    // An error waits here until its turn; without this, Node would end the process for it.
+    result.catch(() => {})
+    underWay.push(result)
+    if (underWay.length >= limit) yield await underWay.shift()!
+  }
+  for (const result of underWay) yield await result
+}

@@ -1,0 +1,130 @@
+/**
+ * WebDataset shards: tar archives in which files that share a path up to the first dot of their name, side by side, are
+ * one sample (https://github.com/webdataset/webdataset). Files that have no extension are not part of any sample.
+ */
+import { createReadStream } from "node:fs"
+import { extract, type Header, type Pack, pack } from "tar-stream"
+import { messageOf, UserError } from "../core/errors.ts"
+import { openRandomAccess, writeAtomically } from "../host/files.ts"
+
+export interface Sample {
+  /** The path up to the first dot of the file name: `train/0001` for `train/0001.syn.json`. */
+  readonly key: string
+  /** The rest, in lower case and without the dot (`jpg`, `syn.json`), and the file's bytes. */
+  readonly members: ReadonlyMap<string, Uint8Array>
+}
+
+const BLOCK = 512
+const EPOCH = new Date(0)
+
+/**
+ * The samples of one shard in their order; POSIX (PAX) and GNU archives alike.
+ * Throws a UserError on a missing, truncated, empty or foreign file and on a key that occurs twice.
+ */
+export async function* readShard(path: string): AsyncGenerator<Sample> {
+  checkArchive(path)
+  const seen = new Set<string>()
+  let key: string | null = null
+  let members = new Map<string, Uint8Array>()
+  for await (const member of readMembers(path)) {
+    if (member.key !== key) {
+      if (key !== null) yield { key, members }
+      key = member.key
+      members = new Map()
+      if (seen.has(key)) throw twice(path, key)
+      seen.add(key)
+    }
+    if (members.has(member.extension)) throw twice(path, `${key}.${member.extension}`)
+    members.set(member.extension, member.bytes)
+  }
+  if (key === null) throw new UserError(`${path} holds no samples`, "files such as 0001.jpg and 0001.txt were expected")
+  yield { key, members }
+}
+
+function twice(path: string, name: string): UserError {
+  return new UserError(
+    `${path}: "${name}" occurs twice`,
+    "keys are unique, and the members of a sample lie side by side",
+  )
+}
+
+/**
+ * Writes one shard: members sorted by extension, owner 0, time 0, so equal samples give equal bytes. The file appears
+ * when it is complete; an error of `samples` or of the disk leaves nothing behind.
+ */
+export async function writeShard(path: string, samples: AsyncIterable<Sample> | Iterable<Sample>): Promise<void> {
+  await writeAtomically(path, archiveOf(samples))
+}
+
+async function* archiveOf(samples: AsyncIterable<Sample> | Iterable<Sample>): AsyncGenerator<Uint8Array> {
+  const archive = pack()
+  addSamples(archive, samples).catch((error: Error) => archive.destroy(error))
+  yield* archive as AsyncIterable<Uint8Array>
+}
+
+async function addSamples(archive: Pack, samples: AsyncIterable<Sample> | Iterable<Sample>): Promise<void> {
+  for await (const { key, members } of samples) {
+    for (const extension of [...members.keys()].sort()) {
+      await addFile(archive, `${key}.${extension}`, members.get(extension)!)
+    }
+  }
+  archive.finalize()
+}
+
+/** Resolves when the archive has taken the bytes in, so that no more than one file waits. */
+function addFile(archive: Pack, name: string, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    archive.entry({ name, mtime: EPOCH }, bytes, (error) => (error ? reject(error) : resolve()))
+  })
+}
+
+interface Member {
+  readonly key: string
+  readonly extension: string
+  readonly bytes: Uint8Array
+}
+
+async function* readMembers(path: string): AsyncGenerator<Member> {
+  const source = createReadStream(path, { highWaterMark: 1 << 20 })
+  const archive = extract()
+  source.on("error", (error) => archive.destroy(error))
+  try {
+    for await (const entry of source.pipe(archive)) {
+      const name = splitName(entry.header)
+      if (name) yield { ...name, bytes: await readAll(entry as AsyncIterable<Uint8Array>) }
+      else entry.resume()
+    }
+  } catch (error) {
+    throw new UserError(`${path}: not a readable tar archive (${messageOf(error)})`, undefined, { cause: error })
+  } finally {
+    source.destroy()
+  }
+}
+
+function splitName({ name, type }: Header): { key: string; extension: string } | null {
+  const match = /^(?:\.\/)?((?:.*\/)?[^./]+)\.([^/]+)$/.exec(name)
+  if (!match || type !== "file") return null
+  return { key: match[1]!, extension: match[2]!.toLowerCase() }
+}
+
+async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  for await (const chunk of chunks) parts.push(chunk)
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+}
+
+/** Refuses what cannot be a whole archive: an archive ends with a zero block, so one that was cut short does not. */
+function checkArchive(path: string): void {
+  const file = openRandomAccess(path)
+  try {
+    if (file.size === 0) throw new UserError(`${path} is empty`, "a tar archive was expected")
+    const end = file.size < BLOCK ? null : file.read(file.size - BLOCK, BLOCK)
+    if (end?.every((byte) => byte === 0)) return
+  } finally {
+    file.close()
+  }
+  throw new UserError(
+    `${path} is not a whole tar archive`,
+    "it was cut short, is compressed, or is another kind of file",
+  )
+}
