@@ -1,0 +1,153 @@
+/**
+ * The import table of docs/architecture.md, checked: data flows from stage to stage through files, imports never do.
+ * Paths are relative to `src`; `torch/` is the folder beside it. Tests and entry points may import what they like.
+ */
+import { readdirSync, readFileSync } from "node:fs"
+import { dirname, join, normalize, relative } from "node:path"
+import { fileURLToPath } from "node:url"
+import { expect, test } from "vitest"
+
+/** What the files of a folder may import beside each other: folders or single files. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  host: ["core"],
+  torch: ["core"],
+  tensor: ["core"],
+  model: ["core", "tensor/tensor.ts", "tensor/parameter.ts"],
+  data: ["core", "host"],
+  reinforce: ["core", "host", "data", "model", "tensor", "torch/index.ts"],
+  train: ["core", "host", "data", "model", "tensor", "torch/index.ts"],
+  export: ["core", "host", "model", "tensor"],
+  run: ["core"],
+  evaluate: ["core"],
+  search: ["core"],
+  serve: ["core", "run", "search"],
+  cli: [
+    ...["core", "host", "torch/index.ts", "tensor", "model", "data", "reinforce", "train", "export"],
+    ...["run", "evaluate", "search", "serve"],
+  ],
+}
+
+/** What single files may import beyond that. */
+const exceptions: Readonly<Record<string, readonly string[]>> = {
+  "tensor/torch.ts": ["torch/index.ts"],
+  "run/node.ts": ["host"],
+}
+
+/** Interpreters are given a model, so they name its type; a type is nothing at run time. */
+const mayImportTypes: Readonly<Record<string, readonly string[]>> = { tensor: ["model"] }
+
+/** Folders that run in a browser too, and their files that are for Node. */
+const hostFree = ["core", "tensor", "model", "run", "evaluate", "search"]
+const hostFiles = ["run/node.ts", "tensor/torch.ts"]
+const hostModules = /^(node:|sharp$|onnxruntime-node$)/
+
+interface Import {
+  readonly file: string
+  /** A path like `file` for ours, else the name of a module. */
+  readonly target: string
+  readonly ours: boolean
+  readonly typeOnly: boolean
+}
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..")
+const imports = ["src", "torch", "test", "bench"].flatMap(sourcesIn).flatMap(importsOf)
+const productImports = imports.filter(({ file }) => !/^(test|bench)\/|\.test\.ts$/.test(file))
+
+test("every import is allowed by the table", () => {
+  expect(productImports.length).toBeGreaterThan(100)
+  const forbidden = productImports.filter((found) => found.ours && !isAllowed(found))
+  expect(forbidden.map(describeImport)).toEqual([])
+})
+
+test("no two folders need each other", () => {
+  const edges = new Map<string, Set<string>>()
+  for (const { file, target, ours, typeOnly } of productImports) {
+    if (!ours || typeOnly || folderOf(file) === folderOf(target)) continue
+    edges.set(folderOf(file), (edges.get(folderOf(file)) ?? new Set()).add(folderOf(target)))
+  }
+  expect([...edges.keys()].flatMap((folder) => cycleFrom(edges, [folder]))).toEqual([])
+})
+
+test("what runs in a browser imports nothing of Node", () => {
+  const found = productImports.filter(
+    ({ file, target }) => hostFree.includes(folderOf(file)) && !hostFiles.includes(file) && hostModules.test(target),
+  )
+  expect(found.map(describeImport)).toEqual([])
+})
+
+test("every package that is imported is a dependency", () => {
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+  const missing = (found: readonly Import[], declared: object) =>
+    found.filter(
+      ({ target, ours }) => !ours && !target.startsWith("node:") && !Object.hasOwn(declared, packageOf(target)),
+    )
+  expect(missing(productImports, dependencies).map(describeImport)).toEqual([])
+  expect(missing(imports, { ...dependencies, ...devDependencies }).map(describeImport)).toEqual([])
+})
+
+function isAllowed({ file, target, typeOnly }: Import): boolean {
+  const folder = folderOf(file)
+  const allowed = mayImport[folder] ?? []
+  const more = [...(exceptions[file] ?? []), ...((typeOnly && mayImportTypes[folder]) || [])]
+  return (
+    folder === folderOf(target) || [...allowed, ...more].some((entry) => entry === target || entry === folderOf(target))
+  )
+}
+
+/** TypeScript files in and below a folder of the root, as paths relative to the root. */
+function sourcesIn(folder: string): string[] {
+  const names = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+  return names.filter((name) => name.endsWith(".ts")).map((name) => join(folder, name))
+}
+
+/** Static, re-exporting and dynamic imports of a file; `path` is relative to the root. */
+function importsOf(path: string): Import[] {
+  const text = readFileSync(join(root, path), "utf8")
+  const statements = /^(?:import|export)\s+(?<names>[\w\s{},*$]*?)\s*from\s*"(?<from>[^"]+)"/gm
+  const others = /^import\s+"(?<bare>[^"]+)"|\bimport\("(?<dynamic>[^"]+)"\)/gm
+  return [...text.matchAll(statements), ...text.matchAll(others)].map(({ groups }) => {
+    const target = (groups!.from ?? groups!.bare ?? groups!.dynamic)!
+    const ours = target.startsWith(".")
+    return {
+      file: fromSource(path),
+      target: ours ? fromSource(normalize(join(dirname(path), target))) : target,
+      ours,
+      typeOnly: isTypeOnly(groups!.names ?? ""),
+    }
+  })
+}
+
+/** `type { A, B }` or `{ type A, type B }` */
+function isTypeOnly(names: string): boolean {
+  const listed = /^\{([\s\S]*)\}$/.exec(names)?.[1]?.split(",") ?? []
+  const used = listed.map((name) => name.trim()).filter((name) => name !== "")
+  return names.startsWith("type ") || (used.length > 0 && used.every((name) => name.startsWith("type ")))
+}
+
+/** The way back to the first folder of `path`, if there is one. */
+function cycleFrom(edges: ReadonlyMap<string, ReadonlySet<string>>, path: readonly string[]): string[] {
+  return [...(edges.get(path.at(-1)!) ?? [])].flatMap((next) => {
+    if (next === path[0]) return [[...path, next].join(" -> ")]
+    return path.includes(next) ? [] : cycleFrom(edges, [...path, next])
+  })
+}
+
+function fromSource(path: string): string {
+  return path.startsWith("src/") ? relative("src", path) : path
+}
+
+function folderOf(path: string): string {
+  return path.split("/")[0]!
+}
+
+function packageOf(module: string): string {
+  return module
+    .split("/")
+    .slice(0, module.startsWith("@") ? 2 : 1)
+    .join("/")
+}
+
+function describeImport({ file, target }: Import): string {
+  return `${file} imports ${target}`
+}
