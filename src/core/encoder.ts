@@ -1,6 +1,7 @@
 /** What evaluation, search and distillation need of a model, whatever runs it: a live checkpoint or an exported file. */
 import type { Image8 } from "./pixels.ts"
 
+/** However many images or texts are given: an encoder splits them as suits it. */
 export interface Encoder {
   /** Width of a vector. */
   readonly embedDim: number

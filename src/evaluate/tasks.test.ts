@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import type { Encoder } from "../core/encoder.ts"
 import { type Image8, image8 } from "../core/pixels.ts"
-import { classVectors, fillTemplate, imageVectors } from "./encode.ts"
+import { imageVectors } from "./encode.ts"
 import { retrieval, zeroShot } from "./tasks.ts"
 
 const colours = ["red", "green", "blue"]
@@ -33,12 +33,6 @@ function pixel(red: number, green: number, blue: number): Image8 {
 
 const pictures = [pixel(200, 10, 0), pixel(0, 90, 100), pixel(9, 8, 100), pixel(0, 50, 0)]
 
-test("templates are filled everywhere they say, with names as they are", () => {
-  expect(fillTemplate("a {} or {}", "$& cat")).toBe("a $& cat or $& cat")
-  expect(fillTemplate("a {c}.", "dog")).toBe("a dog.")
-  expect(() => fillTemplate("a photo", "dog")).toThrow(/has no \{\}/)
-})
-
 test("image vectors are of unit length and encoded in batches", async () => {
   const encoder = fakeEncoder()
   const progress: number[] = []
@@ -47,19 +41,6 @@ test("image vectors are of unit length and encoded in batches", async () => {
   expect(progress).toEqual([64, 128, 150])
   expect(vectors).toHaveLength(450)
   expect([...vectors.subarray(447)]).toEqual([Math.fround(0.6), 0, Math.fround(0.8)])
-})
-
-test("a class is the normalised mean of normalised prompts", async () => {
-  const encoder: Encoder = {
-    ...fakeEncoder(),
-    embedDim: 2,
-    encodeTexts: async (texts) =>
-      Float32Array.from(texts.flatMap((text) => (text.startsWith("a ") ? [10, 0] : [0, 1]))),
-  }
-  const vectors = await classVectors(encoder, ["cat"], ["a {}", "one {}", "two {}"])
-  // mean of (1, 0), (0, 1), (0, 1) is (1, 2) / 3
-  expect(vectors[0]).toBeCloseTo(1 / Math.sqrt(5), 6)
-  expect(vectors[1]).toBeCloseTo(2 / Math.sqrt(5), 6)
 })
 
 test("classes: only labelled pictures count", async () => {

@@ -4,8 +4,9 @@
  */
 import type { Encoder } from "../core/encoder.ts"
 import { assert } from "../core/errors.ts"
+import { labelVectors } from "../core/prompts.ts"
 import { cosines } from "../core/similarity.ts"
-import { classVectors, textVectors } from "./encode.ts"
+import { textVectors } from "./encode.ts"
 import {
   accuracyOf,
   type Confusion,
@@ -71,7 +72,7 @@ export async function zeroShot(
   const vectors = rows(images, encoder.embedDim, used)
   const scores =
     task.kind === "classes"
-      ? cosines(vectors, await classVectors(encoder, task.classNames, task.templates), encoder.embedDim)
+      ? cosines(vectors, await labelVectors(encoder, task.classNames, task.templates), encoder.embedDim)
       : await candidateScores(
           encoder,
           used.map(({ image }) => task.captions[image]!),
