@@ -23,11 +23,14 @@ export function unescapeHtml(text: string): string {
   )
 }
 
+/** The two names for which html-entities 2.6.0 has HTML 4's characters. */
+const html5Brackets: Readonly<Record<string, string>> = { "&lang;": "\u27e8", "&rang;": "\u27e9" }
+
 /** A name that is not known counts up to its longest known prefix. */
 function expandName(name: string): string {
   for (let length = name.length; length > 1; length--) {
     const entity = `&${name.slice(0, length)}`
-    const expanded = decodeEntity(entity, { level: "html5" })
+    const expanded = html5Brackets[entity] ?? decodeEntity(entity, { level: "html5" })
     if (expanded !== entity) return expanded + name.slice(length)
   }
   return `&${name}`
