@@ -95,7 +95,7 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
       else entry.resume()
     }
   } catch (error) {
-    throw new UserError(`${path}: not a readable tar archive (${messageOf(error)})`, undefined, { cause: error })
+    throw new UserError(`${path} is not a readable tar archive (${messageOf(error)})`, undefined, { cause: error })
   } finally {
     source.destroy()
   }
