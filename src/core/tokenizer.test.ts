@@ -34,6 +34,11 @@ test("every byte survives, and a word of 100,000 letters takes no more than seco
   expect(tokenizer.decode(tokenizer.encode(long))).toContain(long)
 }, 20_000)
 
+test("case is ignored as in the published pattern", () => {
+  expect(tokenizer.encode("it'ſ")).toEqual([startOfText, 585, 6, 129, 379, endOfText])
+  expect(tokenizer.encode("a\u0345b!\u0345!")).toEqual(tokenizer.encode("a b ! !"))
+})
+
 test("decoding stops at the first end of text and refuses ids outside the vocabulary", () => {
   expect(tokenizer.decode([320, endOfText, 1929])).toBe("a <end_of_text>")
   expect(() => tokenizer.decode([49408])).toThrow(RangeError)
