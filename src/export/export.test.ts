@@ -82,9 +82,9 @@ describe("exportModel", () => {
     const exact = unfusedReference(tinyModel())
     const reference: Reference = {
       name: "another model",
-      async embed(tower, input) {
-        const rows = await exact.embed(tower, input)
-        return tower === "text" ? rows.map((value) => value * 1.001) : rows
+      async embed(input) {
+        const rows = await exact.embed(input)
+        return input.tower === "text" ? rows.map((value) => value * 1.001) : rows
       },
     }
     expect(await failing(reference)).toMatch(

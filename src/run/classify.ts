@@ -49,6 +49,39 @@ export async function createClassifier(
   }
 }
 
+export type Classified<Source> =
+  | { readonly source: Source; readonly labels: LabelScore[] }
+  | { readonly source: Source; readonly error: UserError }
+
+/** Pictures decoded and held at once. */
+const BATCH = 16
+
+/** Classifies pictures as `decode` gives them, in order; one that cannot be decoded gives the reason and the rest go on. */
+export async function* classifyEach<Source>(
+  classifier: Classifier,
+  sources: readonly Source[],
+  decode: (source: Source) => Promise<Image8>,
+): AsyncGenerator<Classified<Source>> {
+  for (let start = 0; start < sources.length; start += BATCH) {
+    const batch = sources.slice(start, start + BATCH)
+    const decoded = await Promise.all(batch.map((source) => decode(source).catch(asUserError)))
+    const results = await classifier.classify(decoded.filter(isImage))
+    for (const [i, source] of batch.entries()) {
+      const image = decoded[i]!
+      yield isImage(image) ? { source, labels: results.shift()! } : { source, error: image }
+    }
+  }
+}
+
+function isImage(decoded: Image8 | UserError): decoded is Image8 {
+  return !(decoded instanceof UserError)
+}
+
+function asUserError(error: unknown): UserError {
+  if (error instanceof UserError) return error
+  throw error
+}
+
 /** Unit vectors [labels, embedDim]. */
 async function encodeLabels(
   encoder: Encoder,

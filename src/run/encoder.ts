@@ -22,7 +22,8 @@ const BATCH = 16
 
 /** A model directory, loaded. Vectors are as the towers give them, not of unit length. */
 export class Model implements Encoder, AsyncDisposable {
-  private readonly tokenizer = new Tokenizer()
+  /** Made when the first text comes: its tables take a quarter of a second. */
+  private tokenizer: Tokenizer | null = null
 
   constructor(
     readonly manifest: Manifest,
@@ -46,8 +47,10 @@ export class Model implements Encoder, AsyncDisposable {
   }
 
   async encodeTexts(texts: readonly string[]): Promise<Float32Array> {
+    this.tokenizer ??= new Tokenizer()
+    const { tokenizer } = this
     return this.inBatches(texts, (batch) => {
-      const { ids, shape } = this.tokenizer.encodeBatch(batch, this.manifest.contextLength)
+      const { ids, shape } = tokenizer.encodeBatch(batch, this.manifest.contextLength)
       return this.towers.text.run(ids, shape)
     })
   }

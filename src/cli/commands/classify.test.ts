@@ -1,0 +1,124 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import sharp from "sharp"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { exportModel } from "../../export/export.ts"
+import { main } from "../main.ts"
+
+let folder: string
+const at = (...parts: string[]) => join(folder, ...parts)
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "classify-"))
+  await exportModel(tinyModel(), tinyInfo, at("model"))
+  mkdirSync(at("pictures", "more"), { recursive: true })
+  const jpeg = (red: number) =>
+    sharp(picture(red), { raw: { width: 90, height: 60, channels: 3 } })
+      .jpeg()
+      .toBuffer()
+  writeFileSync(at("pictures", "red.jpg"), await jpeg(250))
+  writeFileSync(at("pictures", "more", "dark.JPEG"), await jpeg(10))
+  writeFileSync(at("cut.jpg"), (await jpeg(250)).subarray(0, 1500))
+  writeFileSync(at("text.jpg"), "no picture")
+  writeFileSync(at("labels.txt"), "cat\r\n\r\n dog \ncat\n")
+  writeFileSync(at("empty.txt"), "\n \n")
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** 90 x 60 pixels with enough in them to fill a file of a few kilobytes. */
+function picture(red: number): Uint8Array {
+  return Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (i % 3 === 0 ? red : (i * i) % 251))
+}
+
+async function classify(...argv: string[]) {
+  let [out, err] = ["", ""]
+  const code = await main(["classify", "--model", at("model"), ...argv], undefined, {
+    out: (text) => (out += text),
+    err: (text) => (err += text),
+  })
+  return { code, out, err: err.replaceAll(folder, "DIR") }
+}
+
+test("JSON: all labels with probabilities, the best first", async () => {
+  const { code, out, err } = await classify(at("pictures", "red.jpg"), "--labels", "cat, dog,a red car", "--json")
+  expect({ code, err }).toEqual({ code: 0, err: "" })
+  const [{ image, labels }, ...others] = JSON.parse(out)
+  expect({ image, others }).toEqual({ image: at("pictures", "red.jpg"), others: [] })
+  expect(labels.map(({ label }: { label: string }) => label).sort()).toEqual(["a red car", "cat", "dog"])
+  const scores = labels.map(({ score }: { score: number }) => score)
+  expect(scores).toEqual(scores.toSorted((a: number, b: number) => b - a))
+  expect(scores[0] + scores[1] + scores[2]).toBeCloseTo(1, 6)
+  const [first, second] = labels
+  expect(Math.log(first.score / second.score)).toBeCloseTo((first.cosine - second.cosine) / 0.07, 3)
+})
+
+test("a table: folders are searched, --top cuts, labels come from a file", async () => {
+  const { code, out } = await classify(at("pictures"), "--labels-file", at("labels.txt"), "--top", "1")
+  expect(code).toBe(0)
+  const [title, dark, red, ...rest] = out.trimEnd().split("\n")
+  expect(title).toMatch(/^image +label +score +cosine$/)
+  expect(dark).toMatch(/pictures\/more\/dark\.JPEG +(cat|dog) +\d+\.\d% +-?\d\.\d{3}$/)
+  expect(red).toMatch(/pictures\/red\.jpg +(cat|dog) /)
+  expect(rest).toEqual([])
+})
+
+test("templates change the result; several are averaged", async () => {
+  const cosine = async (...templates: string[]) => {
+    const options = templates.flatMap((template) => ["--template", template])
+    const { out } = await classify(at("pictures", "red.jpg"), "--labels", "cat", "--json", ...options)
+    return JSON.parse(out)[0].labels[0].cosine
+  }
+  const [one, two, both] = [await cosine("{}"), await cosine("my {}!"), await cosine("{}", "my {}!")]
+  expect(one).not.toBeCloseTo(two, 5)
+  expect(both).toBeGreaterThanOrEqual(Math.min(one, two))
+})
+
+test("what can be read is classified, the rest is a line each on stderr", async () => {
+  const { code, out, err } = await classify(
+    at("cut.jpg"),
+    at("pictures", "red.jpg"),
+    at("text.jpg"),
+    at("none.jpg"),
+    "--labels=a,b",
+    "--json",
+  )
+  expect(code).toBe(1)
+  expect(JSON.parse(out).map(({ image }: { image: string }) => image)).toEqual([at("pictures", "red.jpg")])
+  expect(err.split("\n")).toEqual([
+    expect.stringMatching(/^mobileclip: DIR\/cut\.jpg is damaged or cut off/),
+    "mobileclip: DIR/text.jpg is not a picture",
+    "mobileclip: DIR/none.jpg does not exist",
+    "mobileclip: 3 of 4 pictures could not be read",
+    "",
+  ])
+})
+
+test.each([
+  ["a text file named .jpg", ["text.jpg", "--labels=a"], "DIR/text.jpg is not a picture"],
+  ["a missing label file", ["pictures", "--labels-file", "none.txt"], "DIR/none.txt does not exist"],
+  ["an empty label file", ["pictures", "--labels-file", "empty.txt"], "DIR/empty.txt holds no labels"],
+  ["an empty folder", ["empty", "--labels=a"], "DIR/empty holds no pictures"],
+  ["an unknown model", ["pictures", "--labels=a", "--model", "none"], "there is no model in DIR/none"],
+])("%s is one line and a hint, exit code 1", async (_, argv, message) => {
+  mkdirSync(at("empty"), { recursive: true })
+  const names = new Set(["text.jpg", "pictures", "none.txt", "empty.txt", "empty", "none"])
+  const { code, out, err } = await classify(...argv.map((word) => (names.has(word) ? at(word) : word)))
+  expect({ code, out }).toEqual({ code: 1, out: "" })
+  expect(err).toMatch(new RegExp(`^mobileclip: ${message}[^\n]*\n  [^\n]+\n$`))
+})
+
+test("no labels, or labels twice, is wrong usage", async () => {
+  expect(await classify(at("pictures"))).toMatchObject({ code: 2, err: expect.stringContaining("give the labels") })
+  const twice = await classify(at("pictures"), "--labels=a", "--labels-file", at("labels.txt"))
+  expect(twice).toMatchObject({ code: 2, err: expect.stringContaining("either --labels or --labels-file") })
+})
+
+test("a model that was copied half is told", async () => {
+  await exportModel(tinyModel(), tinyInfo, at("half"))
+  writeFileSync(at("half", "onnx", "text_model.onnx"), "half")
+  const { code, err } = await classify(at("pictures"), "--labels=a", "--model", at("half"))
+  expect(code).toBe(1)
+  expect(err).toMatch(/^mobileclip: DIR\/half\/onnx\/text_model\.onnx has 4 bytes, and mobileclip\.json says \d+\n/)
+})

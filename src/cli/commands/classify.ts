@@ -1,0 +1,58 @@
+/** mobileclip classify */
+import type { Command } from "commander"
+import { UserError } from "../../core/errors.ts"
+import { imageFiles } from "../../host/image-files.ts"
+import { decodeImage } from "../../host/images.ts"
+import { classifyEach, createClassifier } from "../../run/classify.ts"
+import { type LoadOptions, loadModel } from "../../run/node.ts"
+import { type LabelOptions, readLabels } from "../classify/labels.ts"
+import { type Result, resultTable } from "../classify/results.ts"
+import { prefix } from "../errors.ts"
+import { wholeNumber } from "../options.ts"
+
+interface Options extends LabelOptions, LoadOptions {
+  readonly model: string
+  readonly template?: readonly string[]
+  readonly top: number
+  readonly json?: true
+}
+
+export function register(program: Command): void {
+  program
+    .command("classify")
+    .description("say which labels fit pictures best")
+    .argument("<images...>", "picture files, or folders of them")
+    .option("--labels <list>", "labels, separated by commas")
+    .option("--labels-file <file>", "labels, one on each line")
+    .option("--model <dir>", "what `export` or `quickstart` wrote", "runs/quickstart/model")
+    .option(
+      "--template <text>",
+      'prompt, {} is the label; repeat it to average several (default: "a photo of a {}.")',
+      list,
+    )
+    .option("--top <k>", "labels to show for each picture", wholeNumber(1), 5)
+    .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
+    .option("--json", "print [{ image, labels: [{ label, score, cosine }] }]")
+    .action(classify)
+}
+
+async function classify(images: readonly string[], options: Options, command: Command): Promise<void> {
+  const { writeOut, writeErr } = command.configureOutput()
+  const labels = await readLabels(options, command)
+  await using model = await loadModel(options.model, options)
+  const classifier = await createClassifier(model, labels, options.template)
+  const files = await imageFiles(images)
+  const results: Result[] = []
+  for await (const { source, ...outcome } of classifyEach(classifier, files, decodeImage)) {
+    if ("labels" in outcome) results.push({ image: source, labels: outcome.labels.slice(0, options.top) })
+    else if (files.length === 1) throw outcome.error
+    else writeErr?.(`${prefix()} ${outcome.error.message}\n`)
+  }
+  writeOut?.(`${options.json ? JSON.stringify(results, null, 2) : resultTable(results)}\n`)
+  const failed = files.length - results.length
+  if (failed > 0) throw new UserError(`${failed} of ${files.length} pictures could not be read`)
+}
+
+function list(text: string, before: readonly string[] = []): string[] {
+  return [...before, text]
+}

@@ -1,0 +1,47 @@
+import { createHash } from "node:crypto"
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { safetensorsChunks } from "../../core/safetensors.ts"
+import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
+import { main } from "../main.ts"
+
+let folder: string
+const at = (...parts: string[]) => join(folder, ...parts)
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "export-"))
+  const chunks = [...safetensorsChunks(checkpointTensors(tinyModel()), checkpointMetadata(tinyInfo))]
+  writeFileSync(at("tiny.safetensors"), Buffer.concat(chunks))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+async function run(...argv: string[]) {
+  let [out, err] = ["", ""]
+  const code = await main(["export", ...argv], undefined, {
+    out: (text) => (out += text),
+    err: (text) => (err += text),
+  })
+  return { code, out, err: err.replaceAll(folder, "DIR") }
+}
+
+test("a checkpoint becomes a model directory, checked by libtorch", async () => {
+  const { code, out, err } = await run(at("tiny.safetensors"), "--out", at("model"), "--json")
+  expect({ code, err }).toEqual({ code: 0, err: "" })
+  const manifest = JSON.parse(out)
+  expect(manifest).toEqual(JSON.parse(readFileSync(at("model", "mobileclip.json"), "utf8")))
+  expect(manifest.verification.reference).toMatch(/^libtorch \d/)
+  const sha256 = createHash("sha256")
+    .update(readFileSync(at("tiny.safetensors")))
+    .digest("hex")
+  expect(manifest.source).toEqual({ file: "tiny.safetensors", sha256 })
+})
+
+test("a damaged checkpoint is one line and leaves nothing", async () => {
+  truncateSync(at("tiny.safetensors"), 1_000_000)
+  const { code, out, err } = await run(at("tiny.safetensors"), "--out", at("model"))
+  expect({ code, out }).toEqual({ code: 1, out: "" })
+  expect(err).toMatch(/^mobileclip: DIR\/tiny\.safetensors[^\n]+\n( {2}[^\n]+\n)?$/)
+  expect(existsSync(at("model"))).toBe(false)
+})
