@@ -12,7 +12,7 @@ export { endOfText, startOfText } from "./vocabulary.ts"
  * The published pattern ignores case, which for lower-case text has two effects: ſ (U+017F) is also s, and U+0345,
  * whose upper case is the letter iota, is neither letter nor other and drops out.
  */
-const words = /<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\u0345 \p{L}\p{N}]+/gu
+const words = /<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|(?:(?!\u0345)[^ \p{L}\p{N}])+/gu
 
 /** Words seen are remembered, up to this many; long ones are not worth their memory. */
 const cacheLimit = 100_000
