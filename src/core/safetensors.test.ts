@@ -42,6 +42,8 @@ test("a tensor that is not aligned is read all the same", () => {
     '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}}'
   const file = open(file8(header, Uint8Array.of(9, 0, 0, 128, 63)))
   expect(file.read("b")).toEqual(Float32Array.of(1))
+  const inBuffer = Buffer.concat([Buffer.of(0), file8(header, Uint8Array.of(9, 0, 0, 128, 63))]).subarray(1)
+  expect(open(inBuffer).read("b")).toEqual(Float32Array.of(1))
 })
 
 const entry = (fields: object) => JSON.stringify({ w: { dtype: "F32", shape: [2], data_offsets: [0, 8], ...fields } })

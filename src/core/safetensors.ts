@@ -42,7 +42,7 @@ export class SafetensorsFile {
     const bytes = this.source.read(this.dataStart + begin, end - begin)
     const array = dtypes[dtype]
     // Tensors need not lie at multiples of their element size.
-    const aligned = bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice()
+    const aligned = bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes)
     return new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, bytes.length / array.BYTES_PER_ELEMENT)
   }
 
@@ -64,7 +64,7 @@ export class SafetensorsFile {
 }
 
 export function bytesAsSource(name: string, bytes: Uint8Array): RandomAccess {
-  return { name, size: bytes.length, read: (offset, length) => bytes.slice(offset, offset + length) }
+  return { name, size: bytes.length, read: (offset, length) => new Uint8Array(bytes.subarray(offset, offset + length)) }
 }
 
 export interface TensorToWrite {
