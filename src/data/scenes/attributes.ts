@@ -37,7 +37,7 @@ export const COLOURS = {
 export const PATTERNS = ["solid", "striped", "dotted", "checkered"] as const
 
 /** Diameter over the side of the place an object has (see `scene.ts`): alone in the picture, or one of several places. */
-export const SIZES = { small: 0.5, medium: 0.7, large: 0.9 } as const satisfies Record<string, number>
+export const SIZES = { small: 0.56, medium: 0.73, large: 0.9 } as const satisfies Record<string, number>
 
 /** Where the first object of a pair is, seen from the second. */
 export const RELATIONS = {
