@@ -5,6 +5,7 @@
  * no state of its own: batch `step` is a function of the seed and the step. So a run that is stopped and resumed gives
  * the same losses, bit for bit, as one that was not (with the same libtorch, machine and thread count).
  */
+import { setImmediate } from "node:timers/promises"
 import * as torch from "../../torch/index.ts"
 import type { CheckpointInfo } from "../model/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
@@ -94,6 +95,8 @@ export async function train(info: CheckpointInfo, config: TrainConfig, io: Train
       const measurements = runStep(step, () => trainStep(trainee, batch, { ...config, learningRate }))
       step += 1
       io.onStep?.({ step, samplesSeen: step * config.batchSize, learningRate, ...measurements })
+      // A step holds the event loop; this is where Ctrl-C gets through.
+      await setImmediate()
     }
     await batches.return(undefined)
     const final = snapshot()

@@ -1,14 +1,14 @@
 /** mobileclip export */
-import { createHash } from "node:crypto"
-import { createReadStream } from "node:fs"
-import { basename } from "node:path"
 import type { Command } from "commander"
 import { UserError } from "../../core/errors.ts"
-import { SafetensorsFile } from "../../core/safetensors.ts"
 import { exportModel } from "../../export/export.ts"
-import { openRandomAccess } from "../../host/files.ts"
-import { loadCheckpoint } from "../../model/checkpoint.ts"
 import type { Clip } from "../../model/clip.ts"
+import { sourceOf, withCheckpoint } from "../checkpoint.ts"
+
+interface Options {
+  readonly out: string
+  readonly json?: true
+}
 
 export function register(program: Command): void {
   program
@@ -20,22 +20,18 @@ export function register(program: Command): void {
     .action(runExport)
 }
 
-async function runExport(checkpoint: string, options: { out: string; json?: true }, command: Command): Promise<void> {
-  const file = openRandomAccess(checkpoint)
-  try {
-    const { model, info } = loadCheckpoint(new SafetensorsFile(file), checkpoint)
-    const source = { file: basename(checkpoint), sha256: await sha256(checkpoint) }
-    const manifest = await exportModel(model, info, options.out, { source, ...(await reference(model)) })
-    const { imageError, textError, reference: name } = manifest.verification
-    const summary = `${options.out}: within ${Math.max(imageError, textError).toExponential(1)} standard deviations of ${name}`
-    command.configureOutput().writeOut?.(`${options.json ? JSON.stringify(manifest, null, 2) : summary}\n`)
-  } finally {
-    file.close()
-  }
+async function runExport(checkpoint: string, { out, json }: Options, command: Command): Promise<void> {
+  const manifest = await withCheckpoint(checkpoint, async ({ model, info }) =>
+    exportModel(model, info, out, { source: await sourceOf(checkpoint), ...(await bestReference(model)) }),
+  )
+  const { imageError, textError, reference } = manifest.verification
+  const error = Math.max(imageError, textError).toExponential(1)
+  const summary = `exported to ${out}; differs from ${reference} by ${error} standard deviations at most`
+  command.configureOutput().writeOut?.(`${json ? JSON.stringify(manifest, null, 2) : summary}\n`)
 }
 
-/** libtorch where it was built; elsewhere the export compares with itself before fusing, and the manifest says so. */
-async function reference(model: Clip) {
+/** libtorch where it was built; elsewhere the files are compared with the model before fusing, and the manifest says so. */
+async function bestReference(model: Clip) {
   try {
     const { torchReference } = await import("../torch-reference.ts")
     return { reference: torchReference(model) }
@@ -43,10 +39,4 @@ async function reference(model: Clip) {
     if (error instanceof UserError) return {}
     throw error
   }
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash("sha256")
-  for await (const chunk of createReadStream(path)) hash.update(chunk)
-  return hash.digest("hex")
 }
