@@ -53,8 +53,8 @@ export type Classified<Source> =
   | { readonly source: Source; readonly labels: LabelScore[] }
   | { readonly source: Source; readonly error: UserError }
 
-/** Pictures decoded and held at once. */
-const BATCH = 16
+/** Pictures decoded and held at once; the largest take 300 MB each. */
+const BATCH = 4
 
 /** Classifies pictures as `decode` gives them, in order; one that cannot be decoded gives the reason and the rest go on. */
 export async function* classifyEach<Source>(
