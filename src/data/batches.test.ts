@@ -20,6 +20,7 @@ const pictures: Picture[] = Array.from({ length: 10 }, (_, i) => ({
 const options: BatchOptions = {
   batchSize: 3,
   seed: 5,
+  caption: "web",
   preprocessing: { size: 8, interpolation: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] },
   tokenizer: new Tokenizer(),
 }

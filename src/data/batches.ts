@@ -17,7 +17,7 @@ export interface BatchOptions {
   readonly seed: number
   readonly preprocessing: Preprocessing
   readonly tokenizer: Tokenizer
-  readonly caption?: CaptionChoice
+  readonly caption: CaptionChoice
   /** Tokens per caption; 77 by default. */
   readonly contextLength?: number
   /** The step of the first batch, counted from 0. */
@@ -80,7 +80,7 @@ function makeBatch(
   return { step, epoch, indices, images, tokens: tokenizer.encodeBatch(captions, contextLength).ids, captions }
 }
 
-function captionOf(picture: Picture, choice: CaptionChoice = "web", random: Random): string {
+function captionOf(picture: Picture, choice: CaptionChoice, random: Random): string {
   const precise = choice === "precise" || (choice === "both" && random.chance(0.5))
   return precise ? preciseCaption(picture)! : picture.caption
 }
@@ -90,7 +90,7 @@ export function preciseCaption({ metadata }: Picture): string | null {
   return typeof metadata?.caption === "string" ? metadata.caption : null
 }
 
-function checkCaptions(pictures: readonly Picture[], choice: CaptionChoice = "web"): void {
+function checkCaptions(pictures: readonly Picture[], choice: CaptionChoice): void {
   if (choice === "web") return
   const lacking = pictures.find((picture) => preciseCaption(picture) === null)
   if (lacking)

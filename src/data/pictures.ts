@@ -4,12 +4,12 @@
  * 64 pixels take 156 MB.
  */
 import { availableParallelism } from "node:os"
-import { messageOf, UserError } from "../core/errors.ts"
+import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/pixels.ts"
 import { type Interpolation, resizeAndCenterCrop } from "../core/resize.ts"
 import { decodeImage } from "../host/images.ts"
 import { mapOrdered } from "./parallel.ts"
-import { readShard, type Sample } from "./shards.ts"
+import { metadataOf, readShard, type Sample } from "./shards.ts"
 
 export interface Picture {
   /** Shard and key: `train/00000.tar: 000000012`. */
@@ -75,7 +75,7 @@ async function* samplesOf(shards: readonly string[]): AsyncGenerator<Located> {
 async function loadPicture({ name, sample }: Located, { side, interpolation }: LoadOptions): Promise<Picture> {
   const caption = memberOf(name, sample, ["txt"], "caption")
   const bytes = memberOf(name, sample, PICTURE_EXTENSIONS, "picture")
-  const metadata = parseMetadata(name, sample.members.get("json"))
+  const metadata = metadataOf(sample, name)
   const image = resizeAndCenterCrop(await decodeImage(bytes, { name }), side, interpolation)
   return { name, image, caption: new TextDecoder().decode(caption).trim(), metadata }
 }
@@ -85,17 +85,6 @@ function memberOf(name: string, { members }: Sample, extensions: readonly string
   if (extension) return members.get(extension)!
   const found = [...members.keys()].join(", ")
   throw new UserError(`${name}: the sample has no ${what} (${extensions.join(", ")}), only ${found}`)
-}
-
-function parseMetadata(name: string, bytes: Uint8Array | undefined): Picture["metadata"] {
-  if (!bytes) return null
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
-  } catch (error) {
-    throw new UserError(`${name}: the json member is damaged (${messageOf(error)})`, undefined, { cause: error })
-  }
-  throw new UserError(`${name}: the json member is not an object`)
 }
 
 function tooMany(limit: number, side: number, maxBytes: number): UserError {

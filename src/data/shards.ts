@@ -78,6 +78,23 @@ function addFile(archive: Pack, name: string, bytes: Uint8Array): Promise<void> 
   })
 }
 
+/** The `json` member of a sample, or null where there is none. Throws a UserError that begins with `name`. */
+export function metadataOf({ members }: Sample, name: string): Readonly<Record<string, unknown>> | null {
+  const bytes = members.get("json")
+  if (!bytes) return null
+  const value = parseJson(new TextDecoder().decode(bytes), name)
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new UserError(`${name}: the json member is not an object`)
+}
+
+function parseJson(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new UserError(`${name}: the json member is damaged (${messageOf(error)})`, undefined, { cause: error })
+  }
+}
+
 interface Member {
   readonly key: string
   readonly extension: string

@@ -1,6 +1,6 @@
 /**
  * Two captions per scene. The precise one names every object with size, colour, pattern and shape, and its relation or
- * count; half of them name the background too. The web caption is what such a picture might carry on the web:
+ * count; one in four names the background too. The web caption is what such a picture might carry on the web:
  * incomplete, sometimes wrong, buried in boilerplate or unrelated.
  */
 import { Random } from "../../core/random.ts"
@@ -115,7 +115,7 @@ const BOILERPLATE = [
   "{} sticker (pack of 10)",
   "New! {} wall art - 20% off",
   "Amazing {} wallpaper HD download",
-  "{} - Pinterest",
+  "{} - page 3 of 12",
 ]
 
 const UNRELATED = [

@@ -9,7 +9,7 @@ import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
 import { writeAtomically } from "../../host/files.ts"
 import { mapOrdered } from "../parallel.ts"
-import { readShard, type Sample, writeShard } from "../shards.ts"
+import { metadataOf, readShard, type Sample, writeShard } from "../shards.ts"
 import { captionsOf } from "./captions.ts"
 import { MAX_RETRIEVAL, SPLITS, type Split } from "./plan.ts"
 import { describeTasks, heldOutNames, SCENES_VERSION, type SceneRecord, type ScenesInfo, sceneOf } from "./record.ts"
@@ -139,10 +139,11 @@ export async function renderSample(key: string, seed: number, split: Split, inde
 /** A shard that is there must be the one that would be rendered: seed, split, and every sample. */
 async function checkShard(path: string, shard: Shard, seed: number): Promise<void> {
   let index = shard.start
-  for await (const { key, members } of readShard(path)) {
-    const json = members.get("json")
-    const scene = sceneOf(json ? JSON.parse(new TextDecoder().decode(json)) : null, `${path}: ${key}`)
-    if (key !== keyOf(shard, index) || scene.seed !== seed || scene.split !== shard.split) throw otherDataset(path)
+  for await (const sample of readShard(path)) {
+    const name = `${path}: ${sample.key}`
+    const scene = sceneOf(metadataOf(sample, name), name)
+    if (sample.key !== keyOf(shard, index) || scene.seed !== seed || scene.split !== shard.split)
+      throw otherDataset(path)
     index++
   }
   if (index !== shard.end) throw otherDataset(path)

@@ -70,7 +70,8 @@ const relation: CandidateTask = {
   kind: "candidates",
   name: "relation",
   choices: relations.length,
-  candidates: ({ objects: [first, second] }) => relations.map((name) => relationCaption(first!, name, second!)),
+  candidates: ({ objects: [first, second], relation }) =>
+    relation === null ? [] : relations.map((name) => relationCaption(first!, name, second!)),
   label: ({ relation }) => (relation === null ? null : relations.indexOf(relation)),
 }
 
