@@ -28,6 +28,6 @@ export {
   where,
 } from "./functional.ts"
 export type { Memory } from "./native.ts"
-export { call, hasOperator, operator } from "./operator.ts"
+export { call, hasOperator, operator, operatorNames, schemaOf } from "./operator.ts"
 export { keep, scope } from "./scope.ts"
 export { type Device, type DType, Tensor, type TensorData } from "./tensor.ts"

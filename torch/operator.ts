@@ -1,5 +1,6 @@
 /** Any ATen operator by its name: looked up once, then called by a number. */
 import { type Found, native } from "./native.ts"
+import { refusal } from "./refused.ts"
 
 /**
  * Calls an operator: `call("aten::add.Tensor", x, y)`; `add.Tensor` means the same and `relu` is the overload without
@@ -16,7 +17,18 @@ export function call(operator: string, ...args: unknown[]): unknown {
 
 /** Whether this libtorch has the operator: `hasOperator("scaled_dot_product_attention")` is false in 1.13. */
 export function hasOperator(operator: string): boolean {
-  return native.find(...split(operator)) !== null
+  const [base, overload] = split(operator)
+  return refusal(base) === null && native.find(base, overload) !== null
+}
+
+/** The names of all ATen operators of this libtorch: "aten::add.Tensor", ... */
+export function operatorNames(): string[] {
+  return native.operatorNames().filter((name) => name.startsWith("aten::"))
+}
+
+/** What an operator takes and gives: "aten::relu(Tensor self) -> Tensor". */
+export function schemaOf(operator: string): string {
+  return lookup(operator).schema
 }
 
 /** An operator as a function, looked up at its first call. Faster than `call`; takes no named arguments. */
@@ -33,7 +45,10 @@ const known = new Map<string, Found>()
 function lookup(name: string): Found {
   let found = known.get(name)
   if (!found) {
-    found = native.find(...split(name)) ?? unknownOperator(name)
+    const [base, overload] = split(name)
+    const reason = refusal(base)
+    if (reason) throw new Error(`${name}: this operator is refused; ${reason}`)
+    found = native.find(base, overload) ?? unknownOperator(name)
     known.set(name, found)
   }
   return found
@@ -66,7 +81,7 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 
 function unknownOperator(name: string): never {
   const [base] = split(name)
-  const names = native.operatorNames().filter((candidate) => candidate.startsWith("aten::"))
+  const names = operatorNames()
   const overloads = names.filter((candidate) => candidate.split(".")[0] === base)
   const nearest = overloads.length > 0 ? overloads : closest(name, names)
   throw new Error(`${name}: this libtorch has no such operator; there are: ${nearest.join(", ")}`)

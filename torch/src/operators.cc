@@ -100,8 +100,6 @@ Napi::Value callOperator(const Napi::CallbackInfo& info) {
     torch::jit::Stack stack = argumentsOf(state, op, info);
     op.handle.callBoxed(&stack);
     return resultsOf(state, op, info, stack);
-  } catch (const Napi::Error&) {
-    throw;
   } catch (...) {
     throw std::runtime_error(explain(state, op, info, messageOf(std::current_exception())));
   }

@@ -117,10 +117,12 @@ Napi::Value State::wrap(Napi::Env env, at::Tensor tensor) {
 State::Lookup State::lookup(Napi::Env env, napi_value value) const {
   napi_value handle;
   double number;
-  const napi_status status = napi_get_property(env, value, handleKey.Value(), &handle);
-  if (status == napi_pending_exception) env.GetAndClearPendingException();
-  if (status != napi_ok || napi_get_value_double(env, handle, &number) != napi_ok) return {false, nullptr};
-  return {true, tensors.find(number)};
+  const bool has = napi_get_property(env, value, handleKey.Value(), &handle) == napi_ok &&
+                   napi_get_value_double(env, handle, &number) == napi_ok;
+  if (has) return {true, tensors.find(number)};
+  // null and undefined have no properties, and a getter may throw: neither is a Tensor.
+  if (env.IsExceptionPending()) env.GetAndClearPendingException();
+  return {false, nullptr};
 }
 
 at::Tensor State::unwrap(Napi::Env env, napi_value value) const {

@@ -1,0 +1,197 @@
+/**
+ * Calls random ATen operators with random arguments, most of them wrong: other types, shapes, dtypes and devices, freed
+ * tensors, NaN, huge integers, cyclic arrays, missing and surplus arguments. Every call must return or throw an `Error`.
+ *
+ *     node dist/bench/torch-fuzz.js [calls=20000] [seed] [trace file]
+ *
+ * The trace file always holds the call in progress, so that a crash can be traced back to it.
+ */
+import { closeSync, ftruncateSync, openSync, realpathSync, writeSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { Random } from "../src/core/random.ts"
+import * as torch from "../torch/index.ts"
+
+export interface FuzzResult {
+  readonly returned: number
+  readonly threw: number
+  /** Operators that returned at least once. */
+  readonly operators: number
+}
+
+type Report = (operator: string, args: readonly unknown[]) => void
+
+/** @throws Error where a call threw something else than an Error, or its message does not name the operator */
+export function fuzz(calls: number, seed: number, report: Report = () => {}): FuzzResult {
+  const random = new Random(seed)
+  const operators = callable(torch.operatorNames())
+  const returned = new Set<string>()
+  let threw = 0
+  let successes = 0
+  for (let i = 0; i < calls; i++) {
+    torch.scope(() => {
+      const { name, types } = random.pick(operators)
+      const args = argumentsFor(types, random)
+      report(name, args)
+      try {
+        torch.call(name, ...args)
+        returned.add(name)
+        successes++
+      } catch (error) {
+        if (!(error instanceof Error) || !error.message.includes(name))
+          throw new Error(`bad error of ${name}: ${error}`)
+        threw++
+      }
+    })
+  }
+  return { returned: successes, threw, operators: returned.size }
+}
+
+interface Callable {
+  readonly name: string
+  /** As the schema spells them: "Tensor", "int[2]", ... */
+  readonly types: readonly string[]
+}
+
+/** They take as many steps as the degree they are given: 2^40 would look like a hang. */
+const endless = /^aten::special_\w+_polynomial_/
+
+function callable(names: readonly string[]): Callable[] {
+  return [...names].sort().flatMap((name) => {
+    if (endless.test(name)) return []
+    try {
+      return [{ name, types: parameterTypes(torch.schemaOf(name)) }]
+    } catch {
+      return [] // refused by name or by a type that JavaScript cannot give
+    }
+  })
+}
+
+/** "f(Tensor self, int[1]? dim, *, bool keepdim=False) -> Tensor" -> ["Tensor", "int[1]?", "bool"] */
+function parameterTypes(schema: string): string[] {
+  const list = schema.slice(schema.indexOf("(") + 1, schema.lastIndexOf(") ->"))
+  return list
+    .replace(/\([a-z!| ->*]*\)/g, "")
+    .split(/, (?![^[]*\])/)
+    .filter((parameter) => parameter.includes(" "))
+    .map((parameter) => parameter.split(" ")[0]!)
+}
+
+function argumentsFor(types: readonly string[], random: Random): unknown[] {
+  const wrongness = random.pick([0, 0.1, 0.4])
+  const args = types.map((type) => (random.chance(wrongness) ? junk(random) : fitting(type, random)))
+  if (random.chance(0.1)) args.pop()
+  if (random.chance(0.05)) args.push(junk(random))
+  if (random.chance(0.05)) args.push({ [random.pick(["self", "dim", "out", "nonsense"])]: junk(random) })
+  return args
+}
+
+function fitting(type: string, random: Random): unknown {
+  if (type.endsWith("?")) return random.chance(0.4) ? null : fitting(type.slice(0, -1), random)
+  const list = /^(.*)\[(\d*)\]$/.exec(type)
+  if (list) {
+    const length = list[2] ? Number(list[2]) : random.int(4)
+    return Array.from({ length }, () => fitting(list[1]!, random))
+  }
+  switch (type) {
+    case "Tensor":
+      return anyTensor(random)
+    case "int":
+    case "SymInt":
+      return random.int(12) - 3
+    case "float":
+      return random.normal() * 2
+    case "Scalar":
+      return random.chance(0.5) ? random.int(8) - 2 : random.normal()
+    case "bool":
+      return random.chance(0.5)
+    case "str":
+      return random.pick(["mean", "none", "tanh", "reflect", "linear", "ij", "L", "floor", "abc", "bi,bj->ij"])
+    case "ScalarType":
+      return random.pick(dtypes)
+    case "Device":
+      return random.pick(["cpu", "cpu", "cpu", "cuda", "mps", "cuda:7"])
+    case "Layout":
+      return "strided"
+    case "MemoryFormat":
+      return random.pick(["contiguous", "preserve", "channels_last"])
+    default:
+      return null
+  }
+}
+
+const dtypes = ["float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8", "bool"] as const
+
+function anyTensor(random: Random): torch.Tensor {
+  const shape = Array.from({ length: random.int(5) }, () => random.pick([0, 1, 2, 2, 3, 3, 4, 5]))
+  const dtype = random.chance(0.5) ? "float32" : random.pick(dtypes)
+  let made = torch.randn(shape, { dtype: "float32" }).mul(3).to({ dtype })
+  if (random.chance(0.2) && shape.length > 1) made = made.transpose(0, -1)
+  if (random.chance(0.1)) made = made.unsqueeze(0).expand([3, ...made.shape])
+  if (random.chance(0.2) && dtype.includes("float")) made = made.detach().requiresGrad_()
+  if (random.chance(0.05)) made.free()
+  return made
+}
+
+function junk(random: Random): unknown {
+  return random.pick(junkMakers)(random)
+}
+
+const junkMakers: readonly ((random: Random) => unknown)[] = [
+  anyTensor,
+  anyTensor,
+  (random) => {
+    const freed = anyTensor(random)
+    freed.free()
+    return freed
+  },
+  (random) => [anyTensor(random), junk(random)],
+  (random) => random.pick([undefined, null, true, false, "", "abc", "float32", "cpu", "cuda:99", "\u0000", "💥"]),
+  (random) => random.pick([NaN, Infinity, -Infinity, -0, 0, -1, 0.5, 1e30, 2 ** 40, -(2 ** 40), 2 ** 53, 2 ** 62]),
+  (random) => random.pick([0n, -1n, 2n ** 40n, 2n ** 62n, 2n ** 63n - 1n, -(2n ** 63n), 2n ** 70n]),
+  (random) => Array.from({ length: random.int(6) }, () => random.pick([-1, 0, 1, 2, 3, 2 ** 40, NaN, null, "x"])),
+  () => [],
+  () => cyclic(),
+  () => new Array(2 ** 31),
+  () => ({}),
+  () => Object.create(torch.Tensor.prototype),
+  () => new Proxy({}, { get: () => { throw new Error("trap") } }), // biome-ignore format: one line
+  () => new Proxy([], { get: () => 3 }),
+  () => () => 1,
+  () => Symbol("junk"),
+  () => new Date(),
+  () => new Float32Array(3),
+  () => Promise.resolve(1),
+]
+
+function cyclic(): unknown[] {
+  const array: unknown[] = [1]
+  array.push(array)
+  return array
+}
+
+function describe(value: unknown, depth = 0): string {
+  if (Array.isArray(value)) {
+    if (depth > 1) return "[...]"
+    const shown = Array.from({ length: Math.min(value.length, 9) }, (_, i) => describe(value[i], depth + 1))
+    return `[${shown.join(", ")}]`
+  }
+  if (value instanceof torch.Tensor && Object.getOwnPropertySymbols(value).length > 0) return value.toString()
+  return typeof value === "object" && value !== null ? "{...}" : String(value)
+}
+
+function main(calls: number, seed: number, trace: string | undefined): void {
+  const file = trace ? openSync(trace, "w") : null
+  console.log(`libtorch ${torch.version()}: ${calls} calls, seed ${seed}`)
+  const { returned, threw, operators } = fuzz(calls, seed, (name, args) => {
+    if (file === null) return
+    ftruncateSync(file)
+    writeSync(file, `${name}(${args.map((arg) => describe(arg)).join(", ")})\n`, 0)
+  })
+  if (file !== null) closeSync(file)
+  console.log(`${returned} returned (${operators} operators), ${threw} threw, 0 crashes`)
+}
+
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const [calls = "20000", seed = String(Date.now() % 1e6), trace] = process.argv.slice(2)
+  main(Number(calls), Number(seed), trace)
+}
