@@ -231,7 +231,7 @@ class CostTensor implements Tensor {
   }
 
   private where(operation: string): string {
-    return `${operation} at ${this.meter.paths.module}`
+    return this.meter.paths.where(operation)
   }
 }
 

@@ -18,7 +18,7 @@
  * | Dimension      | dim_value 1, dim_param 2                                                     |
  */
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire"
-import { assert } from "../core/errors.ts"
+import { assert, UserError } from "../core/errors.ts"
 
 const IR_VERSION = 8
 /** TensorProto.DataType. */
@@ -77,7 +77,7 @@ export interface EncodedModel {
   chunks(): Iterable<Uint8Array>
 }
 
-/** Throws when the file would pass protobuf's 2 GiB. */
+/** Throws UserError when the file would pass protobuf's 2 GiB. */
 export function encodeModel(model: ModelProto): EncodedModel {
   const { graph } = model
   const graphHead = encodeGraphHead(graph)
@@ -85,10 +85,11 @@ export function encodeModel(model: ModelProto): EncodedModel {
   const weightBytes = graph.initializers.reduce((sum, tensor, i) => sum + tensorHeads[i]!.length + rawBytes(tensor), 0)
   const head = encodeModelHead(model, graphHead.length + weightBytes)
   const byteLength = head.length + graphHead.length + weightBytes
-  assert(
-    byteLength <= MAX_BYTES,
-    `${graph.name} would take ${byteLength} bytes; one ONNX file holds at most ${MAX_BYTES}`,
-  )
+  if (byteLength > MAX_BYTES) {
+    throw new UserError(
+      `the ${graph.name} graph would take ${byteLength} bytes; an ONNX file holds at most ${MAX_BYTES}`,
+    )
+  }
   return {
     byteLength,
     *chunks() {

@@ -82,6 +82,8 @@ class OnnxTensor implements Tensor {
 
   gelu(): Tensor {
     const { graph, name } = this
+    // (x / 2) * (1 + erf), not x * (1 + erf) / 2: where x is itself a product, as behind squeeze-excite, ONNX Runtime
+    // 1.30 takes that product for the factor 1/2 and does not fuse.
     const erf = graph.emit("Erf", [graph.emit("Div", [name, graph.scalar(Math.SQRT2)])])
     const gate = graph.emit("Add", [erf, graph.scalar(1)])
     const half = graph.emit("Mul", [name, graph.scalar(0.5)])
@@ -234,21 +236,15 @@ class OnnxTensor implements Tensor {
   }
 
   private where(operation: string): string {
-    return `${operation} at ${this.graph.paths.module}`
+    return this.graph.paths.where(operation)
   }
 }
 
-/** The first `length` rows and columns (as `axes` says) of a constant; -1 is what `trimToLongest` left. */
+/** The first `length` of a constant along `axes`; -1 is what `trimToLongest` left. */
 function firstOf(graph: OnnxGraph, constant: string, length: number, axes: readonly number[]): string {
   const count = length === -1 ? trimmed(graph).length : graph.integers(length)
-  const ends =
-    axes.length === 1
-      ? count
-      : graph.emit(
-          "Concat",
-          axes.map(() => count),
-          { axis: { int: 0 } },
-        )
+  const counts = axes.map(() => count)
+  const ends = graph.emit("Concat", counts, { axis: { int: 0 } })
   return graph.emit("Slice", [constant, graph.integers(...axes.map(() => 0)), ends, graph.integers(...axes)])
 }
 

@@ -19,4 +19,9 @@ export class ParameterPaths {
     this.module = path.slice(0, Math.max(0, path.lastIndexOf(".")))
     return path
   }
+
+  /** For messages: `conv2d at image.stem.0`. */
+  where(operation: string): string {
+    return this.module ? `${operation} at ${this.module}` : operation
+  }
 }
