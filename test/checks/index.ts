@@ -11,6 +11,7 @@ import { checkPreprocess } from "./preprocess.ts"
 import { checkTokenizer } from "./tokenizer.ts"
 import { checkTrainStep } from "./trainstep.ts"
 
+export type { Check } from "./check.ts"
 export { NotYet }
 
 const byName: Readonly<Record<string, Checker>> = {
