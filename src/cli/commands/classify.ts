@@ -48,7 +48,8 @@ async function classify(images: readonly string[], options: Options, command: Co
     else if (files.length === 1) throw outcome.error
     else writeErr?.(`${prefix()} ${outcome.error.message}\n`)
   }
-  writeOut?.(`${options.json ? JSON.stringify(results, null, 2) : resultTable(results)}\n`)
+  if (options.json) writeOut?.(`${JSON.stringify(results, null, 2)}\n`)
+  else if (results.length > 0) writeOut?.(`${resultTable(results)}\n`)
   const failed = files.length - results.length
   if (failed > 0) throw new UserError(`${failed} of ${files.length} pictures could not be read`)
 }
