@@ -69,6 +69,11 @@ export function memory(): Memory {
   return native.memory()
 }
 
+/** Takes libtorch's warnings, one per place they come from; without a listener they are Node's `process.emitWarning`. */
+export function onWarning(listener: (message: string) => void): void {
+  native.onWarning(listener)
+}
+
 /** The version of libtorch, for example "1.13.0" or "2.13.0+cpu". */
 export function version(): string {
   const { built, running } = native.version()

@@ -7,6 +7,7 @@ export {
   manualSeed,
   memory,
   noGrad,
+  onWarning,
   setGeneratorState,
   setThreads,
   threads,

@@ -51,6 +51,7 @@ export interface Native {
   threads(): number
   setThreads(count: number): void
   memory(): Memory
+  onWarning(listener: (message: string) => void): void
   version(): { readonly built: string; readonly running: string | null }
   devices(): Device[]
 }
@@ -61,6 +62,8 @@ export interface Memory {
   readonly liveTensors: number
   /** Bytes of all storages that a live tensor uses, each counted once. */
   readonly liveBytes: number
+  /** Of libtorch's allocator, one per CUDA device; left out where libtorch does not tell (before 2.9). */
+  readonly cuda?: readonly { readonly allocated: number; readonly peak: number; readonly reserved: number }[]
 }
 
 export const native = load()
@@ -78,6 +81,7 @@ function load(): Native {
   if (running && minor(running) !== minor(built)) {
     throw new UserError(`the libtorch addon was built for libtorch ${built} but runs on ${running}`, rebuild)
   }
+  addon.onWarning((message) => process.emitWarning(message, "LibtorchWarning"))
   return addon
 }
 

@@ -18,11 +18,13 @@ const unchecked = new Set([
   "align_tensors",
   "batch_norm_update_stats",
   "choose_qparams_optimized",
+  "native_batch_norm",
   "native_channel_shuffle",
   "quantized_lstm_cell",
   "rrelu_with_noise",
   "rrelu_with_noise_",
   "slow_conv3d",
   "slow_conv3d_forward",
+  "thnn_conv2d",
   "to_sparse_bsr",
 ])

@@ -6,6 +6,7 @@
 #include "operators.h"
 #include "state.h"
 #include "tensors.h"
+#include "warnings.h"
 
 namespace {
 
@@ -60,6 +61,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define<threads>(exports, "threads");
   define<setThreads>(exports, "setThreads");
   define<memory>(exports, "memory");
+  define<onWarning>(exports, "onWarning");
   define<version>(exports, "version");
   define<devices>(exports, "devices");
   return exports;

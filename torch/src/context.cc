@@ -12,6 +12,10 @@
 #include "state.h"
 #include "convert.h"
 
+#if __has_include(<c10/core/CachingDeviceAllocator.h>)
+#include <c10/core/CachingDeviceAllocator.h>
+#endif
+
 #define TORCH_AT_LEAST(major, minor) \
   (TORCH_VERSION_MAJOR > (major) || (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
 
@@ -73,6 +77,12 @@ Napi::Value setGradEnabled(const Napi::CallbackInfo& info) {
 Napi::Value enterAutocast(const Napi::CallbackInfo& info) {
   const c10::DeviceType device = deviceAt(info, 0).type();
   const at::ScalarType dtype = toScalarType(info[1].As<Napi::String>().Utf8Value());
+  if (device != c10::kCPU && device != c10::kCUDA) throw std::invalid_argument("autocast: the device is cpu or cuda");
+  const bool known = dtype == at::kBFloat16 || (dtype == at::kHalf && (device == c10::kCUDA || TORCH_AT_LEAST(2, 3)));
+  if (!known) {
+    throw std::invalid_argument("autocast: dtype " + nameOf(dtype) + " is not possible on " +
+                                c10::DeviceTypeName(device, true) + " with libtorch " TORCH_VERSION);
+  }
   const Autocast before = currentAutocast(device);
   setAutocast(device, {true, dtype});
   at::autocast::increment_nesting();
@@ -132,6 +142,22 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("liveTensors", Napi::Number::New(info.Env(), static_cast<double>(tensors.live())));
   result.Set("liveBytes", Napi::Number::New(info.Env(), static_cast<double>(tensors.liveBytes())));
+#if TORCH_AT_LEAST(2, 9)
+  const size_t count = torch::cuda::device_count();
+  if (count > 0) {
+    at::globalContext().lazyInitDevice(c10::kCUDA);
+    Napi::Array cuda = Napi::Array::New(info.Env(), count);
+    for (size_t i = 0; i < count; ++i) {
+      const auto stats = c10::getDeviceAllocator(c10::kCUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(i));
+      Napi::Object device = Napi::Object::New(info.Env());
+      device.Set("allocated", static_cast<double>(stats.allocated_bytes[0].current));
+      device.Set("peak", static_cast<double>(stats.allocated_bytes[0].peak));
+      device.Set("reserved", static_cast<double>(stats.reserved_bytes[0].current));
+      cuda.Set(static_cast<uint32_t>(i), device);
+    }
+    result.Set("cuda", cuda);
+  }
+#endif
   return result;
 }
 

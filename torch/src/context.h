@@ -16,7 +16,7 @@ Napi::Value setGeneratorState(const Napi::CallbackInfo& info);
 
 Napi::Value threads(const Napi::CallbackInfo& info);
 Napi::Value setThreads(const Napi::CallbackInfo& info);
-// memory() -> { liveTensors, liveBytes }
+// memory() -> { liveTensors, liveBytes, cuda? }
 Napi::Value memory(const Napi::CallbackInfo& info);
 // version() -> { built, running }; running is null where libtorch does not tell
 Napi::Value version(const Napi::CallbackInfo& info);

@@ -7,6 +7,8 @@
 #include <exception>
 #include <string>
 
+#include "warnings.h"
+
 inline std::string messageOf(std::exception_ptr error) {
   try {
     std::rethrow_exception(error);
@@ -22,7 +24,9 @@ inline std::string messageOf(std::exception_ptr error) {
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
 Napi::Value guarded(const Napi::CallbackInfo& info) {
   try {
-    return function(info);
+    const Napi::Value result = function(info);
+    reportWarnings(info.Env());
+    return result;
   } catch (const Napi::Error&) {
     throw;
   } catch (...) {

@@ -65,6 +65,7 @@ struct State {
   std::unordered_map<std::string, uint32_t> operatorIds;
   Napi::FunctionReference tensorClass;
   Napi::Reference<Napi::Symbol> handleKey;
+  Napi::FunctionReference warningListener;
   int64_t reportedBytes = 0;
 
   static State& of(Napi::Env env) { return *env.GetInstanceData<State>(); }
