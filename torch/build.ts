@@ -76,7 +76,7 @@ function requireTools(): void {
   ]
   if (missing.length === 0) return
   const hint = `apt-get install ${missing.join(" ")} (Debian, Ubuntu), or xcode-select --install and brew install cmake`
-  throw new UserError(`the libtorch addon cannot be compiled: ${missing.join(" and ")} not found`, hint)
+  throw new UserError(`the libtorch addon cannot be compiled: ${missing.join(", ")} not found`, hint)
 }
 
 function works(program: string): boolean {

@@ -11,6 +11,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -38,7 +39,15 @@ struct Planes {
   void load(const float* plane, int64_t height, int64_t width, int64_t top, int64_t left) {
     for (int64_t y = 0; y < height; ++y) {
       float* row = values.data() + (y + top) * stride * phase;
-      for (int64_t x = 0; x < width; ++x) row[((x + left) % stride) * phase + (x + left) / stride] = plane[y * width + x];
+      const float* pixels = plane + y * width;
+      if (stride == 1) {
+        std::memcpy(row + left, pixels, width * sizeof(float));
+        continue;
+      }
+      for (int64_t first = 0; first < std::min(stride, width); ++first) {
+        float* target = row + ((first + left) % stride) * phase + (first + left) / stride;
+        for (int64_t x = first; x < width; x += stride) *target++ = pixels[x];
+      }
     }
   }
 
@@ -77,7 +86,6 @@ inline __attribute__((always_inline)) void accumulateRow(const Planes& input, co
                                                int64_t padded, int64_t rows, Lanes* sums) {                        \
     for (int64_t i = 0; i < rows; ++i) accumulateRow<columns>(input, gradient, height, padded, i, sums + i * columns); \
   }
-ACCUMULATE(3)
 ACCUMULATE(5)
 ACCUMULATE(7)
 ACCUMULATE(11)
@@ -88,9 +96,9 @@ int64_t columnsOf(at::IntArrayRef pair) { return pair.back(); }
 
 using Accumulate = void (*)(const Planes&, const float*, int64_t, int64_t, int64_t, Lanes*);
 
+// Null where oneDNN has a fast kernel of its own (3x3) or the family has no such convolution.
 Accumulate accumulateFor(int64_t columns) {
   switch (columns) {
-    case 3: return accumulate3;
     case 5: return accumulate5;
     case 7: return accumulate7;
     case 11: return accumulate11;
