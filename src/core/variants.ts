@@ -6,6 +6,8 @@
  * `mobileclip2/model_configs`), timm fastvit.py. Parameter counts of every row are tested against the references.
  */
 
+import type { Preprocessing } from "./preprocess.ts"
+
 export interface Stage {
   readonly depth: number
   /** Output channels of the stage. */
@@ -72,19 +74,10 @@ export interface ClipConfig {
   readonly headBias: boolean
 }
 
-/** What must happen to a picture before the tower sees it; saved with every checkpoint and model directory. */
-export interface PreprocessingConfig {
-  /** The shorter side is resized to this many pixels, then the centre square is cut out. */
-  readonly size: number
-  readonly interpolation: "bilinear" | "bicubic"
-  /** Subtracted from pixel / 255, per channel (RGB). */
-  readonly mean: readonly [number, number, number]
-  readonly std: readonly [number, number, number]
-}
-
 export interface Variant {
   readonly model: ClipConfig
-  readonly preprocessing: PreprocessingConfig
+  /** Applied to a picture before the tower sees it; saved with every checkpoint and model directory. */
+  readonly preprocessing: Preprocessing
   /** Whose state-dict names the released file uses. */
   readonly keys: "apple" | "openclip"
   /** Image-text pairs seen in training, in billions; null for models that are not released. */

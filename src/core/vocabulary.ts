@@ -28,8 +28,15 @@ export function pairKey(left: number, right: number): number {
   return left * vocabularySize + right
 }
 
-/** Builds the tables; takes a few tenths of a second, so once per process is enough. */
+let vocabulary: Vocabulary | null = null
+
+/** The tables. Building them takes a few tenths of a second, at the first call. */
 export function loadVocabulary(): Vocabulary {
+  vocabulary ??= buildVocabulary()
+  return vocabulary
+}
+
+function buildVocabulary(): Vocabulary {
   const tables = new PublishedTables()
   const idOf = tables.encoder
   const byteIds = Uint16Array.from({ length: 256 }, (_, byte) => idOf[tables.byteEncoder[byte]!]!)

@@ -1,6 +1,7 @@
 /**
  * The inference form of a model: every multi-branch block becomes the one convolution it is equal to in eval mode.
- * What is fused is what the reference implementations fuse; see `fold` in export for what can be folded beyond that.
+ * What is fused is what the reference implementations fuse; batch norms in other places and layer scales stay, and ONNX
+ * Runtime folds them into the convolutions when it loads a model.
  */
 import { Module } from "./module.ts"
 

@@ -2,6 +2,7 @@
 import type { Encoder } from "../core/encoder.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/pixels.ts"
+import { labelVectors } from "../core/prompts.ts"
 import { cosines, l2Normalize, softmax } from "../core/similarity.ts"
 
 export const defaultTemplates = ["a photo of a {}."] as const
@@ -30,12 +31,12 @@ export async function createClassifier(
 ): Promise<Classifier> {
   if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
   const { embedDim, manifest } = model
-  const labelVectors = await encodeLabels(model, labels, templates)
+  const vectorsOfLabels = await labelVectors(model, labels, templates)
   return {
     labels,
     async classify(images) {
       const vectors = l2Normalize(await model.encodeImages(images), embedDim)
-      const similarity = cosines(vectors, labelVectors, embedDim)
+      const similarity = cosines(vectors, vectorsOfLabels, embedDim)
       const scores = softmax(similarity, labels.length, manifest.logitScale)
       return images.map((_, image) =>
         labels
@@ -80,25 +81,4 @@ function isImage(decoded: Image8 | UserError): decoded is Image8 {
 function asUserError(error: unknown): UserError {
   if (error instanceof UserError) return error
   throw error
-}
-
-/** Unit vectors [labels, embedDim]. */
-async function encodeLabels(
-  encoder: Encoder,
-  labels: readonly string[],
-  templates: readonly string[],
-): Promise<Float32Array> {
-  const width = encoder.embedDim
-  const prompts = labels.flatMap((label) => templates.map((template) => fillTemplate(template, label)))
-  const vectors = l2Normalize(await encoder.encodeTexts(prompts), width)
-  const sums = new Float32Array(labels.length * width)
-  vectors.forEach((value, i) => {
-    sums[Math.floor(i / (templates.length * width)) * width + (i % width)]! += value
-  })
-  return l2Normalize(sums, width)
-}
-
-function fillTemplate(template: string, label: string): string {
-  if (template.includes("{}")) return template.replaceAll("{}", () => label)
-  throw new UserError(`the template "${template}" has no {}`, 'write {} where the label goes: "a photo of a {}."')
 }
