@@ -10,7 +10,9 @@ import { findLibtorch, type Libtorch } from "./find.ts"
 export function installLibtorch(log: (line: string) => void): Libtorch {
   const prefix = privilege()
   if (prefix === null) throw noLibtorch("libtorch was not found, and apt-get cannot be used to install it")
-  log(`libtorch was not found: installing the distribution's package libtorch-dev with ${prefix.join(" ")} apt-get`)
+  log(
+    `libtorch was not found: installing the distribution's package libtorch-dev with ${[...prefix, "apt-get"].join(" ")}`,
+  )
   aptGet(prefix, ["update"])
   log(`libtorch-dev: ${downloadSize(prefix)}`)
   aptGet(prefix, ["install", "-y", "--no-install-recommends", "libtorch-dev"])
