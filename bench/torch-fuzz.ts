@@ -1,6 +1,7 @@
 /**
- * Calls random ATen operators with random arguments, most of them wrong: other types, shapes, dtypes and devices, freed
- * tensors, NaN, huge integers, cyclic arrays, missing and surplus arguments. Every call must return or throw an `Error`.
+ * Calls random ATen operators, and functions of the interface, with random arguments, most of them wrong: other types,
+ * shapes, dtypes and devices, freed tensors, NaN, huge integers, cyclic arrays, missing and surplus arguments. Every
+ * call must return or throw an `Error`.
  *
  *     node dist/bench/torch-fuzz.js [calls=20000] [seed] [trace file]
  *
@@ -14,38 +15,66 @@ import * as torch from "../torch/index.ts"
 export interface FuzzResult {
   readonly returned: number
   readonly threw: number
-  /** Operators that returned at least once. */
+  /** Operators and functions that returned at least once. */
   readonly operators: number
 }
 
 type Report = (operator: string, args: readonly unknown[]) => void
 
-/** @throws Error where a call threw something else than an Error, or its message does not name the operator */
+/** @throws Error where a call threw something else than an Error, or an operator's error does not name it */
 export function fuzz(calls: number, seed: number, report: Report = () => {}): FuzzResult {
   torch.onWarning(() => {})
   const random = new Random(seed)
   const operators = callable(torch.operatorNames())
   const returned = new Set<string>()
-  let threw = 0
-  let successes = 0
+  let [successes, threw] = [0, 0]
   for (let i = 0; i < calls; i++) {
     torch.scope(() => {
-      const { name, types } = random.pick(operators)
-      const args = argumentsFor(types, random)
+      const [name, args, run] = random.chance(0.1) ? functionCall(random) : operatorCall(operators, random)
       report(name, args)
       try {
-        torch.call(name, ...args)
+        run()
         returned.add(name)
         successes++
       } catch (error) {
-        if (!(error instanceof Error) || !error.message.includes(name))
-          throw new Error(`bad error of ${name}: ${error}`)
+        const named = error instanceof Error && (!name.startsWith("aten::") || error.message.includes(name))
+        if (!named) throw new Error(`bad error of ${name}: ${error}`)
         threw++
       }
     })
   }
   return { returned: successes, threw, operators: returned.size }
 }
+
+type Call = readonly [name: string, args: readonly unknown[], run: () => unknown]
+
+function operatorCall(operators: readonly Callable[], random: Random): Call {
+  const { name, types } = random.pick(operators)
+  const args = argumentsFor(types, random)
+  return [name, args, () => torch.call(name, ...args)]
+}
+
+/** A function of the interface, or a method or property of a tensor. */
+function functionCall(random: Random): Call {
+  const args = Array.from({ length: random.int(4) }, () => junk(random))
+  if (random.chance(0.5)) {
+    const [name, run] = random.pick(functions)
+    return [name, args, () => Reflect.apply(run, undefined, args)]
+  }
+  const target = random.chance(0.2) ? junk(random) : anyTensor(random)
+  const [name, property] = random.pick(properties)
+  const run = property.value ?? (random.chance(0.5) ? property.set : property.get) ?? property.get
+  return [`Tensor.${name}`, [target, ...args], () => Reflect.apply(run, target, args)]
+}
+
+/** Not among them: what would change how the rest runs (warnings, threads). */
+const functions = Object.entries(torch).filter(
+  (entry): entry is [string, (...args: unknown[]) => unknown] =>
+    typeof entry[1] === "function" && !["Tensor", "onWarning", "setThreads"].includes(entry[0]),
+)
+const properties = Object.entries(Object.getOwnPropertyDescriptors(torch.Tensor.prototype)).filter(
+  ([name]) => name !== "constructor",
+)
 
 interface Callable {
   readonly name: string

@@ -90,15 +90,22 @@ function fromNumbers(data: readonly number[], dtype: DType | undefined): TensorD
     case "int64":
       return BigInt64Array.from(data, (value) => BigInt(value))
     case "int32":
-      return Int32Array.from(data)
+      return unchanged(Int32Array.from(data), data)
     case "uint8":
     case "bool":
-      return Uint8Array.from(data)
+      return unchanged(Uint8Array.from(data), data)
     case "float64":
       return Float64Array.from(data)
     default:
       return Float32Array.from(data)
   }
+}
+
+/** Typed arrays wrap and truncate in silence. */
+function unchanged<T extends Int32Array | Uint8Array>(values: T, data: readonly number[]): T {
+  const wrong = data.findIndex((value, i) => Number(value) !== values[i])
+  if (wrong >= 0) throw new Error(`tensor: ${data[wrong]} (element ${wrong}) does not fit ${typeName(values)}`)
+  return values
 }
 
 /** The dtype in which the bytes of `data` are copied, before any conversion. */
@@ -109,9 +116,13 @@ function storedDType(data: TensorData, wanted: DType | undefined): DType {
   if (data instanceof Int32Array) return "int32"
   if (data instanceof Uint8Array) return wanted === "bool" ? "bool" : "uint8"
   if (data instanceof Uint16Array && (wanted === "float16" || wanted === "bfloat16")) return wanted
-  const given = Object.prototype.toString.call(data).slice(8, -1)
-  throw new Error(`tensor: a ${given} with dtype ${wanted ?? "left out"} is not known; ${accepted}`)
+  throw new Error(`tensor: a ${typeName(data)} with dtype ${wanted ?? "left out"} is not known; ${accepted}`)
 }
 
 const accepted =
   "expected Float32Array, Float64Array, BigInt64Array, Int32Array, Uint8Array, or Uint16Array with dtype float16 or bfloat16"
+
+/** "Float32Array" */
+function typeName(value: unknown): string {
+  return Object.prototype.toString.call(value).slice(8, -1)
+}

@@ -5,7 +5,7 @@
 import { execFileSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { UserError } from "../src/core/errors.ts"
 
 export interface Libtorch {
@@ -26,7 +26,7 @@ export interface Libtorch {
  * @throws UserError when `LIBTORCH` is set to something else than a libtorch
  */
 export function findLibtorch(env: NodeJS.ProcessEnv = process.env): Libtorch | null {
-  if (env.LIBTORCH) return inspect(env.LIBTORCH, "LIBTORCH")
+  if (env.LIBTORCH) return inspect(resolve(env.LIBTORCH), "LIBTORCH")
   for (const [origin, root] of candidates()) {
     if (isLibtorch(root)) return inspect(root, origin)
   }

@@ -19,6 +19,7 @@ const unchecked = new Set([
   "align_tensors",
   "batch_norm_update_stats",
   "choose_qparams_optimized",
+  "histogramdd",
   "native_batch_norm",
   "native_channel_shuffle",
   "range",
