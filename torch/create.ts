@@ -20,6 +20,7 @@ export function tensor(
   shape: readonly number[],
   options: TensorOptions = {},
 ): Tensor {
+  requireSize(data.length, shape)
   const values = ArrayBuffer.isView(data) ? data : fromNumbers(data, options.dtype)
   const stored = storedDType(values, options.dtype)
   return placed(native.fromData(values, shape, stored), options)
@@ -74,6 +75,12 @@ function dtypeOf(options: TensorOptions): DType {
 
 function finished(made: Tensor, options: TensorOptions): Tensor {
   return options.requiresGrad ? made.requiresGrad_() : made
+}
+
+function requireSize(length: number, shape: readonly number[]): void {
+  if (!Array.isArray(shape)) throw new Error(`tensor: expected a shape, an array of sizes, got ${typeName(shape)}`)
+  const elements = shape.reduce((product, size) => product * size, 1)
+  if (elements !== length) throw new Error(`tensor: shape [${shape}] needs ${elements} values, the data has ${length}`)
 }
 
 /** Brings a tensor just made from host values to its dtype and device, without leaving the intermediate one alive. */

@@ -56,8 +56,7 @@ c10::Device deviceAt(const Napi::CallbackInfo& info, size_t index) {
 
 at::Generator generatorOf(c10::Device device) {
   if (device.is_cpu()) return at::globalContext().defaultGenerator(device);
-  if (!device.is_cuda() || static_cast<size_t>(device.has_index() ? device.index() : 0) >= torch::cuda::device_count())
-    throw std::invalid_argument("device " + device.str() + " is not available");
+  if (!device.is_cuda()) throw std::invalid_argument("the generator of " + device.str() + " cannot be read");
 #if TORCH_AT_LEAST(2, 6)
   at::globalContext().lazyInitDevice(c10::kCUDA);
 #else
@@ -175,13 +174,18 @@ Napi::Value version(const Napi::CallbackInfo& info) {
   return result;
 }
 
-Napi::Value devices(const Napi::CallbackInfo& info) {
-  Napi::Array names = Napi::Array::New(info.Env());
-  const auto push = [&](const std::string& name) { names.Set(names.Length(), Napi::String::New(info.Env(), name)); };
-  push("cpu");
+std::vector<std::string> availableDevices() {
+  std::vector<std::string> names{"cpu"};
   const size_t cudaDevices = torch::cuda::device_count();
-  if (cudaDevices > 0) push("cuda");
-  for (size_t i = 1; i < cudaDevices; ++i) push("cuda:" + std::to_string(i));
-  if (at::hasMPS()) push("mps");
+  if (cudaDevices > 0) names.push_back("cuda");
+  for (size_t i = 1; i < cudaDevices; ++i) names.push_back("cuda:" + std::to_string(i));
+  if (at::hasMPS()) names.push_back("mps");
   return names;
+}
+
+Napi::Value devices(const Napi::CallbackInfo& info) {
+  const std::vector<std::string> names = availableDevices();
+  Napi::Array array = Napi::Array::New(info.Env(), names.size());
+  for (size_t i = 0; i < names.size(); ++i) array.Set(static_cast<uint32_t>(i), Napi::String::New(info.Env(), names[i]));
+  return array;
 }

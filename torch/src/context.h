@@ -3,6 +3,12 @@
 
 #include <napi.h>
 
+#include <string>
+#include <vector>
+
+// "cpu", and what else this libtorch can use now: "cuda", "cuda:1", ..., "mps".
+std::vector<std::string> availableDevices();
+
 // setGradEnabled(boolean) -> what it was
 Napi::Value setGradEnabled(const Napi::CallbackInfo& info);
 // enterAutocast(device, dtype) -> what leaveAutocast(device, previous) needs to restore what was before

@@ -2,9 +2,12 @@
 
 #include <ATen/core/jit_type.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
+
+#include "context.h"
 
 namespace {
 
@@ -235,9 +238,10 @@ std::string nameOf(at::ScalarType type) {
 }
 
 c10::Device toDevice(const std::string& name) {
-  const c10::Device device(name);
-  if (device.is_cpu() || device.is_cuda() || device.type() == c10::DeviceType::MPS) return device;
-  throw invalid_argument("unknown device \"" + name + "\"; there are: cpu, cuda, cuda:N, mps");
+  const std::vector<std::string> names = availableDevices();
+  const std::string first = name == "cuda:0" ? "cuda" : name;
+  if (std::find(names.begin(), names.end(), first) != names.end()) return c10::Device(name);
+  throw invalid_argument("device \"" + name + "\" is not available; there are: " + c10::Join(", ", names));
 }
 
 int64_t toInteger(const State& state, Napi::Value value) {

@@ -34,6 +34,7 @@ Napi::Value fromIValue(State& state, Napi::Env env, const c10::IValue& value);
 
 at::ScalarType toScalarType(const std::string& name);
 std::string nameOf(at::ScalarType type);
+// Throws std::invalid_argument for a device that cannot be used here.
 c10::Device toDevice(const std::string& name);
 int64_t toInteger(const State& state, Napi::Value value);
 

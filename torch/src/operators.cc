@@ -46,8 +46,11 @@ Napi::Value resultsOf(State& state, const Operator& op, const Napi::CallbackInfo
   return results;
 }
 
+// libtorch's messages go on with tables of kernels after an empty line.
+std::string firstParagraph(const std::string& message) { return message.substr(0, message.find("\n\n")); }
+
 std::string explain(const State& state, const Operator& op, const Napi::CallbackInfo& info, const std::string& what) {
-  std::string text = op.name + ": " + what + "\n  schema: " + c10::str(op.handle.schema()) + "\n  given: ";
+  std::string text = op.name + ": " + firstParagraph(what) + "\n  schema: " + c10::str(op.handle.schema()) + "\n  given: ";
   for (size_t i = 1; i < info.Length(); ++i) text += (i > 1 ? ", " : "") + describe(state, info[i]);
   return text;
 }
