@@ -22,7 +22,7 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { UserError } from "../src/core/errors.ts"
 import { findLibtorch, type Libtorch } from "./find.ts"
-import { installLibtorch } from "./install.ts"
+import { ensureFastBlas, installLibtorch } from "./install.ts"
 import { addonFile, buildFolder, sourceFolder } from "./paths.ts"
 
 type Log = (line: string) => void
@@ -31,6 +31,7 @@ type Log = (line: string) => void
 export function buildAddon(log: Log): void {
   const libtorch = findLibtorch() ?? installLibtorch(log)
   log(`libtorch ${libtorch.version}, ${libtorch.cuda ? "with" : "without"} CUDA (${libtorch.origin}: ${libtorch.lib})`)
+  ensureFastBlas(libtorch, log)
   const stamp = fingerprint(libtorch)
   if (isBuilt(stamp)) {
     log("libtorch addon: up to date")

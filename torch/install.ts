@@ -1,60 +1,55 @@
-/** Installs the distribution's libtorch with apt-get, where that can be done without asking anybody. */
-import { spawnSync } from "node:child_process"
-import { UserError } from "../src/core/errors.ts"
+/** Installs what the distribution has: libtorch where there is none, and a fast BLAS for the system's libtorch. */
+import { existsSync, realpathSync } from "node:fs"
+import { join } from "node:path"
+import { messageOf, UserError } from "../src/core/errors.ts"
+import { canInstall, downloadSize, installer, installPackages, updateLists } from "./apt.ts"
 import { findLibtorch, type Libtorch } from "./find.ts"
+
+/** Debian's libtorch multiplies matrices through libblas.so.3; with the reference BLAS behind it that is many times slower. */
+const fastBlas = "libopenblas0-openmp"
 
 /**
  * @param log told what is going to be installed before it is
  * @throws UserError listing the ways to get a libtorch, where apt-get cannot be used or does not bring one
  */
 export function installLibtorch(log: (line: string) => void): Libtorch {
-  const prefix = privilege()
-  if (prefix === null) throw noLibtorch("libtorch was not found, and apt-get cannot be used to install it")
-  log(
-    `libtorch was not found: installing the distribution's package libtorch-dev with ${[...prefix, "apt-get"].join(" ")}`,
-  )
-  aptGet(prefix, ["update"])
-  log(`libtorch-dev: ${downloadSize(prefix)}`)
-  aptGet(prefix, ["install", "-y", "--no-install-recommends", "libtorch-dev"])
+  if (!canInstall()) throw noLibtorch("libtorch was not found, and apt-get cannot be used to install it")
+  const packages = ["libtorch-dev", fastBlas]
+  log(`libtorch was not found: installing the distribution's ${packages.join(" and ")} with ${installer()}`)
+  try {
+    updateLists()
+    log(`${packages.join(", ")}: ${downloadSize(packages)}`)
+    installPackages(packages)
+  } catch (error) {
+    throw noLibtorch(`libtorch was not found, and ${messageOf(error)}`)
+  }
   const libtorch = findLibtorch()
   if (!libtorch) throw noLibtorch("libtorch-dev was installed, but no libtorch is found")
   return libtorch
 }
 
-/** What to put before apt-get: nothing for root, sudo where it asks no password; null where neither works. */
-function privilege(): string[] | null {
-  if (run("apt-get", ["--version"]).status !== 0) return null
-  if (process.getuid?.() === 0) return []
-  return run("sudo", ["-n", "true"]).status === 0 ? ["sudo", "-n"] : null
+/** Gives the system's libtorch OpenBLAS where it has the reference BLAS; where that is impossible, says what to do. */
+export function ensureFastBlas({ origin, lib }: Libtorch, log: (line: string) => void): void {
+  if (origin !== "the system's" || !hasReferenceBlas(lib)) return
+  const problem =
+    "this libtorch multiplies matrices with the reference BLAS, which makes training about 2.5 times slower"
+  if (!canInstall()) {
+    log(`${problem}: apt-get install ${fastBlas}`)
+    return
+  }
+  log(`${problem}: installing the distribution's ${fastBlas} with ${installer()}`)
+  try {
+    updateLists()
+    installPackages([fastBlas])
+  } catch (error) {
+    log(`training will be slow, for ${messageOf(error)}`)
+  }
 }
 
-/** "Need to get 60 MB of archives.", from a run that answers no. */
-function downloadSize(prefix: readonly string[]): string {
-  const { stdout } = apt(prefix, ["install", "--assume-no", "--no-install-recommends", "libtorch-dev"])
-  return /^Need to get .*$/m.exec(stdout)?.[0] ?? "size unknown"
-}
-
-function aptGet(prefix: readonly string[], args: readonly string[]): void {
-  const { status, stderr } = apt(prefix, args)
-  if (status === 0) return
-  const reason = stderr.trim().split("\n").at(-1) || `exit code ${status}`
-  throw noLibtorch(`libtorch was not found, and "apt-get ${args.join(" ")}" failed: ${reason}`)
-}
-
-function apt(prefix: readonly string[], args: readonly string[]) {
-  const [program = "env", ...rest] = [
-    ...prefix,
-    "env",
-    "DEBIAN_FRONTEND=noninteractive",
-    "LC_ALL=C",
-    "apt-get",
-    ...args,
-  ]
-  return run(program, rest)
-}
-
-function run(program: string, args: readonly string[]) {
-  return spawnSync(program, args, { encoding: "utf8", maxBuffer: 1 << 28 })
+/** Debian's alternatives point libblas.so.3 at .../blas/libblas.so.3.* for the reference, .../openblas-*\/ for OpenBLAS. */
+function hasReferenceBlas(lib: string): boolean {
+  const library = join(lib, "libblas.so.3")
+  return existsSync(library) && /\/blas\/libblas\.so/.test(realpathSync(library))
 }
 
 function noLibtorch(message: string): UserError {
