@@ -78,7 +78,8 @@ function finished(made: Tensor, options: TensorOptions): Tensor {
 }
 
 function requireSize(length: number, shape: readonly number[]): void {
-  if (!Array.isArray(shape)) throw new Error(`tensor: expected a shape, an array of sizes, got ${typeName(shape)}`)
+  if (!Array.isArray(shape) || shape.length > 64)
+    throw new Error("tensor: expected a shape, an array of up to 64 sizes")
   const elements = shape.reduce((product, size) => product * size, 1)
   if (elements !== length) throw new Error(`tensor: shape [${shape}] needs ${elements} values, the data has ${length}`)
 }

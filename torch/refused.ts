@@ -8,6 +8,7 @@ export function refusal(operator: string): string | null {
   const name = operator.replace("aten::", "")
   if (unchecked.has(name)) return "libtorch does not check its arguments and can crash"
   if (name.startsWith("_") && !name.startsWith("_foreach_")) return "internal: its public callers make the checks"
+  if (/^(lstm|gru|rnn)(_|$)/.test(name)) return "libtorch does not check its lists of weights and can crash"
   if (/^(cudnn|miopen|mps)_/.test(name)) return "internal: the public operators choose the backend"
   if (/_backward(_|$)/.test(name)) return "internal: gradients come from backward() and grad()"
   if (/sparse|mkldnn|quant|fbgemm/.test(name)) return "only dense tensors of the listed dtypes are supported"

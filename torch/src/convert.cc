@@ -32,6 +32,10 @@ const std::array<std::pair<const char*, at::ScalarType>, 12> kScalarTypes{{
     {"complex128", at::kComplexDouble},
 }};
 
+[[noreturn]] void unsupported(const c10::TypePtr& type) {
+  throw invalid_argument("an argument of type " + type->str() + " cannot be given from JavaScript");
+}
+
 Kind kindOf(const c10::TypePtr& type) {
   switch (type->kind()) {
     case c10::TypeKind::TensorType: return Kind::tensor;
@@ -46,18 +50,12 @@ Kind kindOf(const c10::TypePtr& type) {
     case c10::TypeKind::MemoryFormatType: return Kind::memoryFormat;
     case c10::TypeKind::DeviceObjType: return Kind::device;
     case c10::TypeKind::GeneratorType: return Kind::generator;
-    default: throw invalid_argument("an argument of type " + type->str() + " cannot be given from JavaScript");
+    default: unsupported(type);
   }
 }
 
 [[noreturn]] void expected(const State& state, const char* what, Napi::Value value) {
   throw invalid_argument(std::string("expected ") + what + ", got " + describe(state, value));
-}
-
-at::Tensor toTensor(const State& state, Napi::Value value) {
-  const State::Lookup result = state.lookup(value.Env(), value);
-  if (!result.found) expected(state, "a Tensor", value);
-  return *result.found;
 }
 
 double toReal(const State& state, Napi::Value value) {
@@ -100,7 +98,7 @@ int64_t toLayout(const std::string& name) {
 
 c10::IValue toOne(const State& state, Kind kind, Napi::Value value) {
   switch (kind) {
-    case Kind::tensor: return toTensor(state, value);
+    case Kind::tensor: return state.unwrap(value.Env(), value);
     case Kind::integer: return toInteger(state, value);
     case Kind::real: return toReal(state, value);
     case Kind::boolean: return toBoolean(state, value);
@@ -115,42 +113,57 @@ c10::IValue toOne(const State& state, Kind kind, Napi::Value value) {
   throw std::logic_error("unknown parameter kind");
 }
 
-template <typename T, typename Convert>
-c10::IValue listOf(Napi::Array array, Convert convert) {
-  c10::List<T> list;
+uint32_t lengthOf(Napi::Array array) {
   const uint32_t length = array.Length();
   if (length > kMaxList) throw invalid_argument("a list of " + std::to_string(length) + " values is too long");
+  return length;
+}
+
+template <typename T, typename Convert>
+c10::IValue listOf(Napi::Array array, Convert convert) {
+  const uint32_t length = lengthOf(array);
+  c10::List<T> list;
   list.reserve(length);
   for (uint32_t i = 0; i < length; ++i) list.push_back(convert(array.Get(i)));
   return list;
 }
 
 c10::IValue optionalTensors(const State& state, Napi::Array array) {
+  const uint32_t length = lengthOf(array);
   c10::impl::GenericList list(c10::OptionalType::ofTensor());
-  const uint32_t length = array.Length();
-  if (length > kMaxList) throw invalid_argument("a list of " + std::to_string(length) + " values is too long");
   for (uint32_t i = 0; i < length; ++i) {
     const Napi::Value value = array.Get(i);
-    list.push_back(value.IsNull() ? c10::IValue() : c10::IValue(toTensor(state, value)));
+    list.push_back(value.IsNull() ? c10::IValue() : c10::IValue(state.unwrap(value.Env(), value)));
   }
   return list;
 }
 
 c10::IValue toList(const State& state, const Parameter& parameter, Napi::Value value) {
   if (!value.IsArray()) {
-    if (parameter.spread == 0) expected(state, "an array", value);
-    if (parameter.kind == Kind::integer) return c10::List<int64_t>(c10::List<int64_t>({toInteger(state, value)}));
-    expected(state, "an array", value);
+    if (parameter.spread == 0 || parameter.kind != Kind::integer) expected(state, "an array", value);
+    return std::vector<int64_t>(parameter.spread, toInteger(state, value));
   }
   const Napi::Array array = value.As<Napi::Array>();
   if (parameter.hasOptionalElements) return optionalTensors(state, array);
   switch (parameter.kind) {
-    case Kind::tensor: return listOf<at::Tensor>(array, [&](Napi::Value item) { return toTensor(state, item); });
+    case Kind::tensor:
+      return listOf<at::Tensor>(array, [&](Napi::Value item) { return state.unwrap(item.Env(), item); });
     case Kind::integer: return listOf<int64_t>(array, [&](Napi::Value item) { return toInteger(state, item); });
     case Kind::real: return listOf<double>(array, [&](Napi::Value item) { return toReal(state, item); });
     case Kind::boolean: return listOf<bool>(array, [&](Napi::Value item) { return toBoolean(state, item); });
     case Kind::scalar: return listOf<at::Scalar>(array, [&](Napi::Value item) { return toScalar(state, item); });
-    default: throw invalid_argument("a list of this type cannot be given from JavaScript");
+    default: throw std::logic_error("a list of this type was not refused");
+  }
+}
+
+bool hasListForm(const Parameter& parameter) {
+  switch (parameter.kind) {
+    case Kind::tensor: return true;
+    case Kind::integer:
+    case Kind::real:
+    case Kind::boolean:
+    case Kind::scalar: return !parameter.hasOptionalElements;
+    default: return false;
   }
 }
 
@@ -166,7 +179,6 @@ Parameter parameterOf(const c10::Argument& argument) {
   Parameter parameter;
   parameter.name = argument.name();
   c10::TypePtr type = argument.real_type();
-  parameter.type = type->str();
   if (auto optional = type->cast<c10::OptionalType>()) {
     parameter.isOptional = true;
     type = optional->getElementType();
@@ -181,7 +193,7 @@ Parameter parameterOf(const c10::Argument& argument) {
     }
   }
   parameter.kind = kindOf(type);
-  if (parameter.hasOptionalElements && parameter.kind != Kind::tensor) kindOf(argument.real_type());
+  if (parameter.isList && !hasListForm(parameter)) unsupported(argument.real_type());
   if (argument.default_value()) {
     parameter.hasDefault = true;
     parameter.defaultValue = *argument.default_value();

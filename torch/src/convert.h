@@ -15,7 +15,6 @@ struct Parameter {
   enum class Kind { tensor, integer, real, boolean, string, scalar, dtype, layout, memoryFormat, device, generator };
 
   std::string name;
-  std::string type;  // as the schema spells it
   Kind kind;
   bool isList = false;
   bool isOptional = false;
