@@ -1,7 +1,7 @@
 /**
- * Two captions per scene. The precise one names every object with size, colour, pattern and shape, and its relation or
- * count; one in four names the background too. The web caption is what such a picture might carry on the web:
- * incomplete, sometimes wrong, buried in boilerplate or unrelated.
+ * Two captions per scene. The precise one is true: it names every object by size, colour, pattern and shape, with its
+ * relation or count; one in four names the background too, and where all objects are alike two in five are brief. The web
+ * caption is what such a picture might carry on the web: incomplete, sometimes wrong, buried in boilerplate or unrelated.
  */
 import { Random } from "../../core/random.ts"
 import { COLOURS, COUNT_WORDS, namesOf, RELATIONS, type Relation, SHAPES, type Size } from "./attributes.ts"
@@ -37,7 +37,7 @@ function contents({ layout, objects, relation }: Scene, random: Random): string 
   const [first, second] = objects
   switch (layout) {
     case "single":
-      return withArticle(fullName(first!, random))
+      return withArticle(nameAlone(first!, random))
     case "pair":
       return related(first!, relation!, second!, random)
     case "group":
@@ -60,7 +60,7 @@ function related(first: Subject, relation: Relation, second: Subject, random: Ra
 
 function counted(objects: readonly Subject[], random: Random): string {
   const count = COUNT_WORDS[objects.length - 1]!
-  const name = fullName(objects[0]!, random)
+  const name = nameAlone(objects[0]!, random)
   if (objects.length === 1) return random.pick([`one ${name}`, `a single ${name}`, `one object, ${withArticle(name)}`])
   return random.pick([`${count} ${plural(name)}`, `${count} ${plural(name)}`, `${count} objects, all ${plural(name)}`])
 }
@@ -82,6 +82,15 @@ function fullName({ shape, colour, pattern, size }: Subject, random: Random): st
   const fill = pattern === "solid" && random.chance(0.25) ? "" : pattern
   const looks = random.chance(0.65) ? [colour, fill] : [fill, colour]
   return words(random.pick(SIZE_WORDS[size]), ...looks, shape)
+}
+
+/**
+ * The name where all objects are alike: a brief one in two of five, "red star", "striped star" or "star". Size and
+ * colour soon tell the pictures of a batch apart; these ask for shape and pattern.
+ */
+function nameAlone(subject: Subject, random: Random): string {
+  if (!random.chance(0.4)) return fullName(subject, random)
+  return words(random.pick([subject.colour, subject.pattern, subject.pattern, ""]), subject.shape)
 }
 
 function plainName({ colour, shape }: Pick<Subject, "colour" | "shape">): string {

@@ -22,9 +22,9 @@ function drawObject(object: SceneObject, index: number): string {
 
 /** One tile of each pattern in units of the object's radius: its side, and what is drawn on it in the second colour. */
 const TILES = {
-  striped: { side: 0.5, mark: `<path d="M0 0H.5V.22H0Z"/>` },
-  dotted: { side: 0.5, mark: `<circle cx=".25" cy=".25" r=".15"/>` },
-  checkered: { side: 0.7, mark: `<path d="M0 0H.35V.35H0ZM.35.35H.7V.7H.35Z"/>` },
+  striped: { side: 0.62, mark: `<path d="M0 0H.62V.29H0Z"/>` },
+  dotted: { side: 0.6, mark: `<circle cx=".3" cy=".3" r=".18"/>` },
+  checkered: { side: 0.84, mark: `<path d="M0 0H.42V.42H0ZM.42.42H.84V.84H.42Z"/>` },
 } as const satisfies Record<Exclude<Pattern, "solid">, { readonly side: number; readonly mark: string }>
 
 function patternOf({ pattern, colour, patternAngle }: SceneObject, index: number): string {

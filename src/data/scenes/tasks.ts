@@ -54,7 +54,7 @@ const pattern: ClassTask = {
   kind: "classes",
   name: "pattern",
   classNames: PATTERNS,
-  templates: ["a {} object", "a picture of a {} object", ...namesOf(SHAPES).map((shape) => `a large {} ${shape}`)],
+  templates: namesOf(SHAPES).map((shape) => `a {} ${shape}`),
   label: (scene) => labelOfSingle(scene, ({ pattern }) => PATTERNS.indexOf(pattern)),
 }
 
