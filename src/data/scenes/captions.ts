@@ -189,6 +189,7 @@ function withArticle(name: string): string {
   return /^[aeiou]/.test(name) ? `an ${name}` : `a ${name}`
 }
 
-function plural(name: string): string {
+/** "stars", "crosses" */
+export function plural(name: string): string {
   return name.endsWith("s") ? `${name}es` : `${name}s`
 }

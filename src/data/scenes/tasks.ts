@@ -1,6 +1,6 @@
 /** The zero-shot tasks of the test split. Each applies to the pictures made for it, whose classes are balanced. */
 import { COLOURS, COUNT_WORDS, namesOf, PATTERNS, RELATIONS, SHAPES } from "./attributes.ts"
-import { relationCaption } from "./captions.ts"
+import { plural, relationCaption } from "./captions.ts"
 import type { Scene, SceneObject } from "./scene.ts"
 
 /** One list of classes for all pictures. */
@@ -62,7 +62,7 @@ const count: ClassTask = {
   kind: "classes",
   name: "count",
   classNames: COUNT_WORDS,
-  templates: ["{} objects", "a picture of {} objects", ...namesOf(SHAPES).map((shape) => `{} ${shape}s`)],
+  templates: ["{} objects", "a picture of {} objects", ...namesOf(SHAPES).map((shape) => `{} ${plural(shape)}`)],
   label: ({ layout, objects }) => (layout === "group" ? objects.length - 1 : null),
 }
 
