@@ -101,6 +101,13 @@ describe("scope", () => {
     expect([x.freed, y.freed]).toEqual([false, false])
   })
 
+  test("a forged tensor among the results does not keep the scope open", () => {
+    const before = live()
+    scope(() => [Object.create(Tensor.prototype), ones([1])])[1].free()
+    expect(live()).toBe(before)
+    expect(scope(() => [ones([1])])[0]!.freed).toBe(false)
+  })
+
   test("a gradient survives the scope in which backward ran", () => {
     const x = tensor([2], [1], { requiresGrad: true })
     scope(() => x.mul(x).backward())

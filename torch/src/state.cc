@@ -119,21 +119,16 @@ State::Lookup State::lookup(Napi::Env env, napi_value value) const {
   double number;
   const bool has = napi_get_property(env, value, handleKey.Value(), &handle) == napi_ok &&
                    napi_get_value_double(env, handle, &number) == napi_ok;
-  if (has) return {true, tensors.find(number)};
+  if (has) return {true, number, tensors.find(number)};
   // null and undefined have no properties, and a getter may throw: neither is a Tensor.
   if (env.IsExceptionPending()) env.GetAndClearPendingException();
-  return {false, nullptr};
+  return {false, 0, nullptr};
 }
 
 at::Tensor State::unwrap(Napi::Env env, napi_value value) const {
   const Lookup result = lookup(env, value);
   if (!result.found) throw std::invalid_argument("expected a Tensor, got " + describe(*this, Napi::Value(env, value)));
   return *result.found;
-}
-
-double State::handleOf(Napi::Env env, napi_value value) const {
-  if (!lookup(env, value).isTensor) unwrap(env, value);
-  return Napi::Object(env, value).Get(handleKey.Value()).As<Napi::Number>().DoubleValue();
 }
 
 void State::reportMemory(Napi::Env env) {

@@ -74,14 +74,14 @@ struct State {
   Napi::Value wrap(Napi::Env env, at::Tensor tensor);
 
   struct Lookup {
-    bool isTensor;            // the value is a JavaScript Tensor
+    bool isTensor;  // the value is a JavaScript Tensor
+    double handle;
     const at::Tensor* found;  // null when it was freed
   };
   Lookup lookup(Napi::Env env, napi_value value) const;
 
   // The tensor behind a JavaScript Tensor; throws std::invalid_argument naming what was given instead.
   at::Tensor unwrap(Napi::Env env, napi_value value) const;
-  double handleOf(Napi::Env env, napi_value value) const;
 
   // Tells the garbage collector how much memory its Tensors hold, once the figure moved enough to matter.
   void reportMemory(Napi::Env env);

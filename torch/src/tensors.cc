@@ -168,14 +168,16 @@ Napi::Value isFreed(const Napi::CallbackInfo& info) {
 
 Napi::Value freeTensor(const Napi::CallbackInfo& info) {
   State& state = State::of(info.Env());
-  state.tensors.free(state.handleOf(info.Env(), info[0]));
+  const State::Lookup result = state.lookup(info.Env(), info[0]);
+  if (!result.isTensor) tensorAt(info, 0);
+  state.tensors.free(result.handle);
   state.reportMemory(info.Env());
   return info.Env().Undefined();
 }
 
 Napi::Value freeHandle(const Napi::CallbackInfo& info) {
   State& state = State::of(info.Env());
-  state.tensors.free(info[0].As<Napi::Number>().DoubleValue());
+  if (info[0].IsNumber()) state.tensors.free(info[0].As<Napi::Number>().DoubleValue());
   state.reportMemory(info.Env());
   return info.Env().Undefined();
 }
@@ -190,7 +192,7 @@ Napi::Value closeScope(const Napi::CallbackInfo& info) {
   TensorTable& tensors = state.tensors;
   const Napi::Array kept = info[0].As<Napi::Array>();
   for (uint32_t i = 0; i < kept.Length() && tensors.depth() > 0; ++i)
-    tensors.moveTo(state.handleOf(info.Env(), kept.Get(i)), tensors.depth() - 1);
+    tensors.moveTo(state.lookup(info.Env(), kept.Get(i)).handle, tensors.depth() - 1);
   tensors.closeScope();
   state.reportMemory(info.Env());
   return Napi::Number::New(info.Env(), static_cast<double>(tensors.depth()));
@@ -199,7 +201,7 @@ Napi::Value closeScope(const Napi::CallbackInfo& info) {
 Napi::Value keepTensor(const Napi::CallbackInfo& info) {
   State& state = State::of(info.Env());
   tensorAt(info, 0);
-  state.tensors.moveTo(state.handleOf(info.Env(), info[0]), 0);
+  state.tensors.moveTo(state.lookup(info.Env(), info[0]).handle, 0);
   state.reportMemory(info.Env());
   return info.Env().Undefined();
 }
