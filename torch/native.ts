@@ -71,6 +71,9 @@ export const native = load()
 function load(): Native {
   const rebuild = "npm run build"
   if (!existsSync(addonFile)) throw new UserError(`the libtorch addon is not built: ${addonFile} is missing`, rebuild)
+  // Threads that wait must not spin: beside one other busy process that made a training step ten times slower (measured
+  // on two cores); alone it costs a few percent. OpenMP reads this once, when it is loaded.
+  process.env.OMP_WAIT_POLICY ??= "PASSIVE"
   let addon: Native
   try {
     addon = createRequire(import.meta.url)(addonFile)
