@@ -20,6 +20,11 @@ export function number(low: number, high = Number.MAX_VALUE): (text: string) => 
   }
 }
 
+/** The values of an option that may be given several times. */
+export function repeated(text: string, before: readonly string[] = []): string[] {
+  return [...before, text]
+}
+
 export function progressOption(): Option {
   return new Option("--progress <mode>", "how progress is shown on stderr; auto is a bar on a terminal, else lines")
     .choices(PROGRESS_MODES)

@@ -42,7 +42,7 @@ function checkSize(name: string, width: number, height: number, maxPixels: numbe
   if (width * height <= maxPixels) return
   throw new UserError(
     `${name} has ${width} x ${height} pixels, more than the limit of ${maxPixels.toLocaleString("en")}`,
-    "make it smaller first, or raise the limit (maxPixels)",
+    "make it smaller first, or raise the limit (maxPixels, --max-pixels)",
   )
 }
 

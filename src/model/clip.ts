@@ -1,4 +1,5 @@
 /** CLIP: an image tower, a text tower and the learned temperature between them. */
+import { UserError } from "../core/errors.ts"
 import type { ClipConfig } from "../core/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
@@ -36,7 +37,7 @@ function imageTower({ image, embedDim, headBias }: ClipConfig): Layer {
       return new FastViT(image, embedDim, headBias)
     case "vit-conv-stem":
     case "vit":
-      throw new Error(`image towers of kind "${image.kind}" are not built yet; those of kind "fastvit" are`)
+      throw new UserError(`image towers of kind "${image.kind}" are not built yet`, "those of MCi0 to MCi4 are")
     default:
       throw new Error(`unknown image tower ${image satisfies never}`)
   }

@@ -2,18 +2,19 @@
 import type { Command } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { imageFiles } from "../../host/image-files.ts"
-import { decodeImage } from "../../host/images.ts"
+import { decodeImage, defaultMaxPixels } from "../../host/images.ts"
 import { classifyEach, createClassifier } from "../../run/classify.ts"
 import { type LoadOptions, loadModel } from "../../run/node.ts"
 import { type LabelOptions, readLabels } from "../classify/labels.ts"
 import { type Result, resultTable } from "../classify/results.ts"
 import { prefix } from "../errors.ts"
-import { wholeNumber } from "../options.ts"
+import { repeated, wholeNumber } from "../options.ts"
 
 interface Options extends LabelOptions, LoadOptions {
   readonly model: string
   readonly template?: readonly string[]
   readonly top: number
+  readonly maxPixels: number
   readonly json?: true
 }
 
@@ -28,10 +29,11 @@ export function register(program: Command): void {
     .option(
       "--template <text>",
       'prompt, {} is the label; repeat it to average several (default: "a photo of a {}.")',
-      list,
+      repeated,
     )
     .option("--top <k>", "labels to show for each picture", wholeNumber(1), 5)
     .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
+    .option("--max-pixels <n>", "refuse larger pictures", wholeNumber(1), defaultMaxPixels)
     .option("--json", "print [{ image, labels: [{ label, score, cosine }] }]")
     .action(classify)
 }
@@ -42,8 +44,9 @@ async function classify(images: readonly string[], options: Options, command: Co
   await using model = await loadModel(options.model, options)
   const classifier = await createClassifier(model, labels, options.template)
   const files = await imageFiles(images)
+  const decode = (file: string) => decodeImage(file, { maxPixels: options.maxPixels })
   const results: Result[] = []
-  for await (const { source, ...outcome } of classifyEach(classifier, files, decodeImage)) {
+  for await (const { source, ...outcome } of classifyEach(classifier, files, decode)) {
     if ("labels" in outcome) results.push({ image: source, labels: outcome.labels.slice(0, options.top) })
     else if (files.length === 1) throw outcome.error
     else writeErr?.(`${prefix()} ${outcome.error.message}\n`)
@@ -52,8 +55,4 @@ async function classify(images: readonly string[], options: Options, command: Co
   else if (results.length > 0) writeOut?.(`${resultTable(results)}\n`)
   const failed = files.length - results.length
   if (failed > 0) throw new UserError(`${failed} of ${files.length} pictures could not be read`)
-}
-
-function list(text: string, before: readonly string[] = []): string[] {
-  return [...before, text]
 }
