@@ -22,6 +22,8 @@ const unchecked = new Set([
   "batch_norm_update_stats",
   "choose_qparams_optimized",
   "histogramdd",
+  "max_unpool2d",
+  "max_unpool3d",
   "native_batch_norm",
   "native_channel_shuffle",
   "range",

@@ -1,4 +1,5 @@
 // The addon's exports; native.ts declares the same list with its types.
+#include <c10/util/Logging.h>
 #include <napi.h>
 
 #include "context.h"
@@ -25,6 +26,8 @@ void define(Napi::Object exports, const char* name) {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new State());
+  // Backtraces are not shown; taking one makes every error cost milliseconds.
+  c10::SetStackTraceFetcher([] { return std::string(); });
   define<setTensorClass>(exports, "setTensorClass");
 
   define<findOperator>(exports, "find");
