@@ -1,0 +1,13 @@
+/** What applications use: a model directory, pictures, labels. */
+export type { Encoder } from "./core/encoder.ts"
+export { UserError } from "./core/errors.ts"
+export type { Manifest } from "./core/manifest.ts"
+export type { Image8 } from "./core/pixels.ts"
+export { type Preprocessing, preprocess } from "./core/preprocess.ts"
+export { cosines, l2Normalize } from "./core/similarity.ts"
+export { Tokenizer } from "./core/tokenizer.ts"
+export { type VariantName, variants } from "./core/variants.ts"
+export { decodeImage } from "./host/images.ts"
+export { type Classifier, classifyEach, createClassifier, type LabelScore } from "./run/classify.ts"
+export type { Model } from "./run/encoder.ts"
+export { type LoadOptions, loadModel } from "./run/node.ts"
