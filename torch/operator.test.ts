@@ -99,6 +99,13 @@ describe("misuse is an error that names the operator, its schema and what was gi
     ["a number for true or false", "sum.dim_IntList", [x, [0], 1], "expected true or false, got 1"],
     ["a cyclic array", "sum.dim_IntList", [x, cyclic], "expected an integer, got an array of 1"],
     ["a huge array", "sum.dim_IntList", [x, new Array(2 ** 31)], "a list of 2147483648 values is too long"],
+    ["a wrong number of integers", "reflection_pad2d", [ones([1, 4, 4]), [1, 1, 1]], "expected 1 or 4 integers, got 3"],
+    [
+      "lists of two lengths",
+      "_foreach_add_.List",
+      [[x, x], [x]],
+      'argument "other": expected 2 values as in "self", got 1',
+    ],
     ["one number for a list", "reshape", [x, 6], "expected an array, got 6"],
     ["an unknown dtype", "sum", [x, "float31"], 'unknown dtype "float31"'],
     ["a dimension out of range", "softmax.int", [x, 2], "Dimension out of range"],

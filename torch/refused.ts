@@ -17,7 +17,6 @@ export function refusal(operator: string): string | null {
 
 /** Public by name, without checks: null pointers at empty lists, divisions by zero at empty tensors. */
 const unchecked = new Set([
-  "_foreach_copy",
   "align_tensors",
   "batch_norm_update_stats",
   "choose_qparams_optimized",

@@ -138,11 +138,24 @@ c10::IValue optionalTensors(const State& state, Napi::Array array) {
   return list;
 }
 
+// int[2]: kernels read as many values as the schema says. An empty list stands only where it is the default.
+c10::IValue toFixedList(const State& state, const Parameter& parameter, Napi::Array array) {
+  const uint32_t size = static_cast<uint32_t>(parameter.spread);
+  const uint32_t length = lengthOf(array);
+  if (length == 1) return std::vector<int64_t>(size, toInteger(state, array.Get(0u)));
+  const bool isDefault = length == 0 && parameter.hasDefault && parameter.defaultValue.isIntList() &&
+                         parameter.defaultValue.toIntVector().empty();
+  if (length != size && !isDefault)
+    throw invalid_argument("expected 1 or " + std::to_string(size) + " integers, got " + std::to_string(length));
+  return listOf<int64_t>(array, [&](Napi::Value item) { return toInteger(state, item); });
+}
+
 c10::IValue toList(const State& state, const Parameter& parameter, Napi::Value value) {
   if (!value.IsArray()) {
     if (parameter.spread == 0 || parameter.kind != Kind::integer) expected(state, "an array", value);
     return std::vector<int64_t>(parameter.spread, toInteger(state, value));
   }
+  if (parameter.spread > 1 && parameter.kind == Kind::integer) return toFixedList(state, parameter, value.As<Napi::Array>());
   const Napi::Array array = value.As<Napi::Array>();
   if (parameter.hasOptionalElements) return optionalTensors(state, array);
   switch (parameter.kind) {

@@ -20,6 +20,19 @@ int aliasedParameter(const c10::FunctionSchema& schema, const c10::Argument& res
   return -1;
 }
 
+void requireOneLength(const Operator& op, const torch::jit::Stack& stack) {
+  size_t length = 0;
+  for (size_t i = 0; i < stack.size(); ++i) {
+    if (!op.parameters[i].isList || !stack[i].isList()) continue;
+    const size_t size = stack[i].toListRef().size();
+    if (i > 0 && size != length) {
+      throw std::invalid_argument("argument \"" + op.parameters[i].name + "\": expected " + std::to_string(length) +
+                                  " values as in \"" + op.parameters[0].name + "\", got " + std::to_string(size));
+    }
+    length = size;
+  }
+}
+
 torch::jit::Stack argumentsOf(const State& state, const Operator& op, const Napi::CallbackInfo& info) {
   const size_t given = info.Length() - 1;
   if (given > op.parameters.size()) {
@@ -30,6 +43,7 @@ torch::jit::Stack argumentsOf(const State& state, const Operator& op, const Napi
   stack.reserve(op.parameters.size());
   for (size_t i = 0; i < op.parameters.size(); ++i)
     stack.push_back(toIValue(state, op.parameters[i], i < given ? info[i + 1] : Napi::Value()));
+  if (op.listsMatch) requireOneLength(op, stack);
   return stack;
 }
 
@@ -58,7 +72,9 @@ std::string explain(const State& state, const Operator& op, const Napi::Callback
 }  // namespace
 
 Operator::Operator(c10::OperatorHandle operatorHandle)
-    : handle(std::move(operatorHandle)), name(fullName(handle.operator_name())) {
+    : handle(std::move(operatorHandle)),
+      name(fullName(handle.operator_name())),
+      listsMatch(name.rfind("aten::_foreach_", 0) == 0) {
   const c10::FunctionSchema& schema = handle.schema();
   for (const c10::Argument& argument : schema.arguments()) parameters.push_back(parameterOf(argument));
   for (const c10::Argument& result : schema.returns()) aliases.push_back(aliasedParameter(schema, result));

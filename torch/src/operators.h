@@ -15,6 +15,7 @@ struct Operator {
   c10::OperatorHandle handle;
   std::string name;  // "aten::add.Tensor"
   std::vector<Parameter> parameters;
+  bool listsMatch;  // _foreach_add_.List, ...: its lists have one length, which not every kernel checks
   // For each result: the parameter it is (`Tensor(a!)`, what an in-place operator returns), or -1 for a new value.
   std::vector<int> aliases;
 };
