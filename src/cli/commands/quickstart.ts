@@ -22,7 +22,7 @@ interface Options {
 
 const examples = `
 Examples:
-  mobileclip quickstart                          everything, in about six minutes on two cores
+  mobileclip quickstart                          everything, in about five minutes on two cores
   mobileclip quickstart --steps 3000 --out runs/longer
   mobileclip quickstart --steps 20 --pictures 500 --out runs/tiny    a minute, to see that all works
 

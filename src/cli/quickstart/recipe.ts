@@ -8,7 +8,7 @@ export const recipe = {
   training: {
     ...defaultTrainConfig,
     batchSize: 96,
-    steps: 800,
+    steps: 640,
     warmupSteps: 50,
     learningRate: 2e-3,
     saveEvery: 200,
