@@ -21,6 +21,7 @@ const unchecked = new Set([
   "batch_norm_update_stats",
   "choose_qparams_optimized",
   "histogramdd",
+  "lu_unpack",
   "max_unpool2d",
   "max_unpool3d",
   "native_batch_norm",
