@@ -47,7 +47,8 @@ export function computeGradients(trainee: Trainee, batch: Batch, { autocast }: P
   const { model, interpreter, optimizer } = trainee
   return torch.scope(() => {
     const scale = interpreter.value(model.logitScale).exp()
-    const forward = () => batchLoss(model, interpreter, batch, scale)
+    // Backward frees what only it needs, step by step: nothing else may hold the activations by then.
+    const forward = () => torch.scope(() => batchLoss(model, interpreter, batch, scale))
     const loss = autocast ? torch.autocast({ device: deviceKind(interpreter), dtype: autocast }, forward) : forward()
     const value = loss.item()
     if (!Number.isFinite(value)) throw new Error(`the loss is ${value}`)
