@@ -111,10 +111,11 @@ export class AdamW {
     foreachAdd(m, grads, 1 - beta1)
     foreachMulScalar(v, beta2)
     foreachAddcmul(v, grads, grads, 1 - beta2)
+    // m / (sqrt(v) / correction + eps), its factor moved into eps and the step: one pass over all weights less.
+    const correction = Math.sqrt(1 - beta2 ** this.updates)
     const denominators = foreachSqrt(v)
-    foreachDivScalar(denominators, Math.sqrt(1 - beta2 ** this.updates))
-    foreachAddScalar(denominators, eps)
-    foreachAddcdiv(parameters, m, denominators, -learningRate / (1 - beta1 ** this.updates))
+    foreachAddScalar(denominators, eps * correction)
+    foreachAddcdiv(parameters, m, denominators, (-learningRate * correction) / (1 - beta1 ** this.updates))
   }
 }
 
@@ -154,7 +155,6 @@ function gradientOf(parameter: torch.Tensor): torch.Tensor {
 
 type Tensors = readonly torch.Tensor[]
 const foreachMulScalar = torch.operator<[self: Tensors, factor: number], void>("_foreach_mul_.Scalar")
-const foreachDivScalar = torch.operator<[self: Tensors, divisor: number], void>("_foreach_div_.Scalar")
 const foreachAddScalar = torch.operator<[self: Tensors, summand: number], void>("_foreach_add_.Scalar")
 const foreachAdd = torch.operator<[self: Tensors, other: Tensors, alpha: number], void>("_foreach_add_.List")
 const foreachAddcmul = torch.operator<[self: Tensors, a: Tensors, b: Tensors, value: number], void>(
