@@ -1,12 +1,36 @@
 /** From the command line's options to a training run. */
 import { UserError } from "../core/errors.ts"
 import { type Variant, variants } from "../core/variants.ts"
-import { stepsPerEpoch } from "../data/batches.ts"
+import { type CaptionChoice, stepsPerEpoch } from "../data/batches.ts"
 import { expandShards } from "../data/expand.ts"
 import { loadPictures, trainingSide } from "../data/pictures.ts"
-import type { TrainOptions } from "./commands/train.ts"
-import { progressReporter } from "./progress.ts"
+import { type ProgressMode, progressReporter } from "./progress.ts"
 import { runTraining } from "./training.ts"
+
+export interface TrainOptions {
+  readonly trainData: string
+  readonly model: string
+  readonly out: string
+  readonly steps?: number
+  readonly epochs?: number
+  readonly batchSize: number
+  readonly lr: number
+  readonly warmup: number
+  readonly wd: number
+  readonly beta1: number
+  readonly beta2: number
+  readonly eps: number
+  readonly gradClipNorm: number
+  readonly precision: "fp32" | "amp_bf16"
+  readonly caption: CaptionChoice
+  readonly seed: number
+  readonly saveEvery: number
+  readonly resume?: true
+  readonly device: "cpu" | "cuda" | "mps"
+  readonly threads: number
+  readonly progress: ProgressMode
+  readonly json?: true
+}
 
 export interface TrainSummary {
   readonly checkpoint: string

@@ -5,17 +5,12 @@ import type { Command } from "commander"
 import type { CommandContext } from "../main.ts"
 import { progressOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
-import { quickstart } from "../quickstart/pipeline.ts"
+import { type QuickstartOptions, quickstart } from "../quickstart/pipeline.ts"
 import { recipe } from "../quickstart/recipe.ts"
 import { reportJson } from "../quickstart/report.ts"
 import { summary } from "../quickstart/summary.ts"
 
-interface Options {
-  readonly out: string
-  readonly seed: number
-  readonly steps: number
-  readonly pictures: number
-  readonly threads: number
+interface Options extends Pick<QuickstartOptions, "out" | "seed" | "steps" | "pictures" | "threads"> {
   readonly progress: ProgressMode
   readonly json?: true
 }

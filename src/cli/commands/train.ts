@@ -1,36 +1,9 @@
 /** mobileclip train */
 import { availableParallelism } from "node:os"
 import { type Command, Option } from "commander"
-import type { CaptionChoice } from "../../data/batches.ts"
 import type { CommandContext } from "../main.ts"
 import { number, progressOption, wholeNumber } from "../options.ts"
-import type { ProgressMode } from "../progress.ts"
-import { trainFromOptions } from "../train-options.ts"
-
-export interface TrainOptions {
-  readonly trainData: string
-  readonly model: string
-  readonly out: string
-  readonly steps?: number
-  readonly epochs?: number
-  readonly batchSize: number
-  readonly lr: number
-  readonly warmup: number
-  readonly wd: number
-  readonly beta1: number
-  readonly beta2: number
-  readonly eps: number
-  readonly gradClipNorm: number
-  readonly precision: "fp32" | "amp_bf16"
-  readonly caption: CaptionChoice
-  readonly seed: number
-  readonly saveEvery: number
-  readonly resume?: true
-  readonly device: "cpu" | "cuda" | "mps"
-  readonly threads: number
-  readonly progress: ProgressMode
-  readonly json?: true
-}
+import { type TrainOptions, trainFromOptions } from "../train-options.ts"
 
 const examples = `
 Examples:
