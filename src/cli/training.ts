@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs"
 import { appendFile, mkdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
+import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../core/errors.ts"
 import { SafetensorsFile, safetensorsChunks } from "../core/safetensors.ts"
 import { Tokenizer } from "../core/tokenizer.ts"
@@ -93,7 +94,7 @@ function readState(path: string): TrainingState {
 
 function checkSameRun({ info, seed, step }: TrainingState, { directory, info: wanted, config }: TrainingRun): void {
   const differences = [
-    JSON.stringify(info.config) === JSON.stringify(wanted.config) ? null : "another model",
+    isDeepStrictEqual(info.config, wanted.config) ? null : "another model",
     seed === config.seed ? null : `seed ${seed}`,
     info.samplesSeen === step * config.batchSize ? null : `batch size ${info.samplesSeen / step}`,
   ].filter((difference) => difference !== null)
