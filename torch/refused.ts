@@ -7,6 +7,7 @@
 export function refusal(operator: string): string | null {
   const name = operator.replace("aten::", "")
   if (unchecked.has(name)) return "libtorch does not check its arguments and can crash"
+  if (name.startsWith("from_file")) return "it creates files, and a file that shrinks later ends the process"
   if (name.startsWith("_") && !name.startsWith("_foreach_")) return "internal: its public callers make the checks"
   if (/^(lstm|gru|rnn)(_|$)/.test(name)) return "libtorch does not check its lists of weights and can crash"
   if (/^(cudnn|miopen|mps)_/.test(name)) return "internal: the public operators choose the backend"
