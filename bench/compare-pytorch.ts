@@ -1,24 +1,27 @@
 /**
  * Step time of the quickstart model against the same step written for PyTorch (`pytorch/train_step.py`), on the same
- * libtorch: short processes of the two in turn, from the same weights, on the same batch.
+ * libtorch, from the same weights, on the same batch:
  *
  *     export LIBTORCH=$(python3 -c "import os, torch; print(os.path.dirname(torch.__file__))")
  *     npm run build        # the addon, against Python's torch; unset LIBTORCH and build again to go back
- *     node dist/bench/compare-pytorch.js [--python python3] [--rounds 5] [--steps 10] [--batch 96] [--threads N]
+ *     node dist/bench/compare-pytorch.js [--python python3] [--rounds 3] [--steps 20] [--batch 96] [--threads N]
  *                                        [--adamw default|foreach|fused]
  *
- * `--adamw` is PyTorch's implementation; its default on the processor is one tensor after the other. Fails when the
- * first three losses differ, and when our step takes more than 1.05 times PyTorch's.
+ * Each round starts one process of each; their steps take turns, one waiting while the other works, because a shared
+ * machine's speed changes by half within seconds. `--adamw` is PyTorch's implementation; its default on the processor is
+ * one tensor after the other. Fails when the first three losses differ, and when the median step takes more than 1.05
+ * times PyTorch's.
  */
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { messageOf, UserError } from "../src/core/errors.ts"
 import { version } from "../torch/index.ts"
-import type { StepTimes } from "./train-step.ts"
+import type { Start, StepTimes } from "./train-step.ts"
 
 const maxRatio = 1.05
 const maxLossDifference = 1e-4
@@ -26,8 +29,8 @@ const maxLossDifference = 1e-4
 const { values: options } = parseArgs({
   options: {
     python: { type: "string", default: "python3" },
-    rounds: { type: "string", default: "5" },
-    steps: { type: "string", default: "10" },
+    rounds: { type: "string", default: "3" },
+    steps: { type: "string", default: "20" },
     batch: { type: "string", default: "96" },
     threads: { type: "string", default: String(availableParallelism()) },
     adamw: { type: "string", default: "default" },
@@ -35,36 +38,74 @@ const { values: options } = parseArgs({
 })
 const folder = mkdtempSync(join(tmpdir(), "mobileclip-bench-"))
 const dump = join(folder, "dump.safetensors")
-const common = ["--steps", options.steps, "--threads", options.threads]
-const node = fileURLToPath(new URL("train-step.js", import.meta.url))
-const python = fileURLToPath(new URL("../../bench/pytorch/train_step.py", import.meta.url))
+const nodeScript = fileURLToPath(new URL("train-step.js", import.meta.url))
+const pythonScript = fileURLToPath(new URL("../../bench/pytorch/train_step.py", import.meta.url))
+const env = { OMP_WAIT_POLICY: "PASSIVE", ...process.env }
 
-function main(): void {
+async function main(): Promise<void> {
   checkVersions()
-  timesOf(process.execPath, [node, "--json", "--steps", "1", "--batch", options.batch, "--dump", dump])
-  const rounds = Array.from({ length: Number(options.rounds) }, () => ({
-    ours: timesOf(process.execPath, [node, "--json", ...common, "--batch", options.batch]),
-    theirs: timesOf(options.python, [python, dump, ...common, "--adamw", options.adamw]),
-  }))
-  const [ours, theirs] = [rounds.map((round) => round.ours), rounds.map((round) => round.theirs)]
-  const ratio = medianOf(ours, "total") / medianOf(theirs, "total")
-  const pairs = rounds.map((round) => round.ours.total / round.theirs.total).sort((a, b) => a - b)
-  const difference = lossDifference(ours[0]!, theirs[0]!)
+  run(process.execPath, [nodeScript, "--steps", "1", "--batch", options.batch, "--dump", dump])
+  const rounds: Round[] = []
+  while (rounds.length < Number(options.rounds)) rounds.push(await round())
+  const { ours, theirs } = rounds[0]!
+  const steps = rounds.flatMap((each) => each.steps)
+  const ratio = medianOf(steps, "ours", "total") / medianOf(steps, "theirs", "total")
+  const difference = lossDifference(ours, theirs)
 
-  const { batch, threads } = ours[0]!
-  console.log(`libtorch ${theirs[0]!.version}, ${threads} threads, batch ${batch}; medians in milliseconds`)
+  console.log(`libtorch ${theirs.version}, ${ours.threads} threads, batch ${ours.batch}; medians in milliseconds`)
   console.log("              forward, backward    update      step    samples/s")
-  console.log(row("mobileclip", ours))
-  console.log(row("PyTorch", theirs))
+  console.log(row("mobileclip", steps, "ours"))
+  console.log(row("PyTorch", steps, "theirs"))
   console.log(`ratio of medians ${ratio.toFixed(3)}, at most ${maxRatio}`)
-  console.log(`ratios of ${pairs.length} pairs: ${summary(pairs)}`)
-  console.log(`losses ${lossesOf(ours[0]!)}; PyTorch's ${lossesOf(theirs[0]!)}: ${difference.toExponential(1)} apart`)
+  console.log(`ratios of ${steps.length} pairs of steps: ${quartiles(steps.map((s) => s.ours.total / s.theirs.total))}`)
+  console.log(`losses ${text(ours.losses)}; PyTorch's ${text(theirs.losses)}: ${difference.toExponential(1)} apart`)
   if (ratio > maxRatio || difference > maxLossDifference) process.exitCode = 1
 }
 
-/** Which code runs is decided when the addon is built, so this is all that could differ. */
+// -------------------------------------------------------------------------------------------------------- running
+
+interface Pair<T> {
+  readonly ours: T
+  readonly theirs: T
+}
+
+interface Round extends Pair<Start> {
+  readonly steps: readonly Pair<StepTimes>[]
+}
+
+async function round(): Promise<Round> {
+  const threads = ["--threads", options.threads]
+  const ours = start(process.execPath, [nodeScript, "--paced", "--batch", options.batch, ...threads])
+  const theirs = start(options.python, [pythonScript, dump, "--adamw", options.adamw, ...threads])
+  try {
+    const starts = { ours: await ours.line<Start>(), theirs: await theirs.line<Start>() }
+    const steps: Pair<StepTimes>[] = []
+    while (steps.length < Number(options.steps)) steps.push({ ours: await ours.step(), theirs: await theirs.step() })
+    return { ...starts, steps }
+  } finally {
+    ours.end()
+    theirs.end()
+  }
+}
+
+/** A process that makes one step for every line it is sent. */
+function start(program: string, args: readonly string[]) {
+  const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "inherit"] })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const line = async <T>(): Promise<T> => {
+    const { value, done } = await lines.next()
+    if (done) throw new UserError(`${program} ended early`, "its own message is above")
+    return JSON.parse(value)
+  }
+  const step = () => {
+    child.stdin.write("\n")
+    return line<StepTimes>()
+  }
+  return { line, step, end: () => child.stdin.end() }
+}
+
 function checkVersions(): void {
-  const theirs = run(options.python, [python, "--version"]).trim()
+  const theirs = run(options.python, [pythonScript, "--version"]).trim()
   const release = (text: string) => text.split("+")[0]
   if (release(version()) === release(theirs)) return
   throw new UserError(
@@ -73,51 +114,55 @@ function checkVersions(): void {
   )
 }
 
-function timesOf(program: string, args: readonly string[]): StepTimes {
-  return JSON.parse(run(program, args))
-}
-
 function run(program: string, args: readonly string[]): string {
-  const env = { OMP_WAIT_POLICY: "PASSIVE", ...process.env }
   try {
     return execFileSync(program, args, { encoding: "utf8", env, stdio: ["ignore", "pipe", "inherit"] })
   } catch (error) {
-    throw new UserError(`${program} failed: ${messageOf(error)}`, "PyTorch and numpy are needed: see --python")
+    throw new UserError(messageOf(error), "the comparison needs a Python with torch and numpy: --python")
   }
 }
 
+// ------------------------------------------------------------------------------------------------------- figures
+
 /** The largest relative difference. */
-function lossDifference(ours: StepTimes, theirs: StepTimes): number {
+function lossDifference(ours: Start, theirs: Start): number {
   return Math.max(...ours.losses.map((loss, i) => Math.abs(loss / theirs.losses[i]! - 1)))
 }
 
-function row(name: string, runs: readonly StepTimes[]): string {
-  const total = medianOf(runs, "total")
-  const numbers = [medianOf(runs, "gradients"), medianOf(runs, "update"), total].map((time) => time.toFixed(1))
-  const [gradients, update, step] = numbers as [string, string, string]
-  const samples = ((1000 * runs[0]!.batch) / total).toFixed(0)
-  return `${name.padEnd(10)}${gradients.padStart(21)}${update.padStart(10)}${step.padStart(10)}${samples.padStart(13)}`
+function row(name: string, steps: readonly Pair<StepTimes>[], whose: keyof Pair<StepTimes>): string {
+  const total = medianOf(steps, whose, "total")
+  const samples = (1000 * Number(options.batch)) / total
+  return [
+    name.padEnd(10),
+    medianOf(steps, whose, "gradients").toFixed(1).padStart(21),
+    medianOf(steps, whose, "update").toFixed(1).padStart(10),
+    total.toFixed(1).padStart(10),
+    samples.toFixed(0).padStart(13),
+  ].join("")
 }
 
-function lossesOf({ losses }: StepTimes): string {
+function medianOf(steps: readonly Pair<StepTimes>[], whose: keyof Pair<StepTimes>, part: keyof StepTimes): number {
+  return quantile(
+    steps.map((step) => step[whose][part]),
+    0.5,
+  )
+}
+
+function quartiles(values: readonly number[]): string {
+  const [low, middle, high, min, max] = [0.25, 0.5, 0.75, 0, 1].map((q) => quantile(values, q).toFixed(3))
+  return `median ${middle}, half of them in ${low} to ${high}, all in ${min} to ${max}`
+}
+
+function quantile(values: readonly number[], q: number): number {
+  return values.toSorted((a, b) => a - b)[Math.round(q * (values.length - 1))]!
+}
+
+function text(losses: readonly number[]): string {
   return losses.map((loss) => loss.toFixed(6)).join(" ")
 }
 
-function summary(sorted: readonly number[]): string {
-  const [min, middle, max] = [sorted[0]!, median(sorted), sorted.at(-1)!].map((ratio) => ratio.toFixed(3))
-  return `median ${middle}, ${min} to ${max}`
-}
-
-function medianOf(runs: readonly StepTimes[], part: "gradients" | "update" | "total"): number {
-  return median(runs.map((times) => times[part]))
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
-}
-
 try {
-  main()
+  await main()
 } catch (error) {
   if (!(error instanceof UserError)) throw error
   console.error(`error: ${error.message}\n  ${error.hint}`)

@@ -1,11 +1,13 @@
 /**
  * Time of a training step of the quickstart model, on one random batch:
  *
- *     node dist/bench/train-step.js [--steps 20] [--batch 96] [--threads N] [--json] [--dump FILE]
+ *     node dist/bench/train-step.js [--steps 20] [--batch 96] [--threads N] [--json] [--dump FILE] [--paced]
  *
  * Prints medians in milliseconds, samples/s, and the losses of the first three steps, which are not timed. `--dump`
- * writes weights and batch before the first step, for the same step elsewhere (`pytorch/train_step.py`).
+ * writes weights and batch before the first step, for the same step elsewhere (`pytorch/train_step.py`). With `--paced`
+ * it makes one step for every line of stdin and prints each as a line of JSON: see `compare-pytorch.ts`.
  */
+import { createInterface } from "node:readline"
 import { parseArgs } from "node:util"
 import { Random } from "../src/core/random.ts"
 import { safetensorsChunks } from "../src/core/safetensors.ts"
@@ -20,20 +22,23 @@ import { type Batch, computeGradients, updateParameters } from "../src/train/ste
 import { defaultTrainConfig } from "../src/train/train.ts"
 import * as torch from "../torch/index.ts"
 
-/** What `--json` prints, here and in `pytorch/train_step.py`. Times are medians over the timed steps. */
-export interface StepTimes {
+/** The first line of `--paced`. */
+export interface Start {
   /** Of libtorch. */
   readonly version: string
   readonly threads: number
   readonly batch: number
-  /** Milliseconds of forward and backward. */
-  readonly gradients: number
-  /** Milliseconds of clipping and AdamW. */
-  readonly update: number
-  /** Milliseconds of whole steps. */
-  readonly total: number
-  /** Of the untimed steps. */
+  /** Of three untimed steps. */
   readonly losses: readonly number[]
+}
+
+/** Every other line, in milliseconds. */
+export interface StepTimes {
+  /** Forward and backward. */
+  readonly gradients: number
+  /** Clipping and AdamW. */
+  readonly update: number
+  readonly total: number
 }
 
 const { values: options } = parseArgs({
@@ -43,6 +48,7 @@ const { values: options } = parseArgs({
     threads: { type: "string" },
     json: { type: "boolean", default: false },
     dump: { type: "string" },
+    paced: { type: "boolean", default: false },
   },
 })
 const { model: config } = variants.quickstart
@@ -54,14 +60,18 @@ async function main(): Promise<void> {
   initialize(model, defaultTrainConfig.seed)
   const batch = randomBatch()
   if (options.dump) await dump(options.dump, model, batch)
-  const times = measure(model, batch)
-  console.log(options.json ? JSON.stringify(times) : describe(times))
+  const step = trainer(model, batch)
+  const losses = Array.from({ length: 3 }, () => step().loss)
+  const start = { version: torch.version(), threads: torch.threads(), batch: batchSize, losses }
+  if (options.paced) return paced(start, step)
+  const times = medians(Array.from({ length: Number(options.steps) }, step))
+  console.log(options.json ? JSON.stringify({ ...start, ...times }) : describe(start, times))
 }
 
-function measure(model: Clip, batch: Batch): StepTimes {
+function trainer(model: Clip, batch: Batch): () => StepTimes & { readonly loss: number } {
   const interpreter = new TorchInterpreter(model, { training: true })
   const trainee = { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
-  const step = () => {
+  return () => {
     const start = performance.now()
     const { loss } = computeGradients(trainee, batch)
     const middle = performance.now()
@@ -69,25 +79,23 @@ function measure(model: Clip, batch: Batch): StepTimes {
     const end = performance.now()
     return { loss, gradients: middle - start, update: end - middle, total: end - start }
   }
-  const losses = Array.from({ length: 3 }, () => step().loss)
-  const steps = Array.from({ length: Number(options.steps) }, step)
-  const medianOf = (part: "gradients" | "update" | "total") => median(steps.map((times) => times[part]))
-  return {
-    version: torch.version(),
-    threads: torch.threads(),
-    batch: batchSize,
-    gradients: medianOf("gradients"),
-    update: medianOf("update"),
-    total: medianOf("total"),
-    losses,
-  }
 }
 
-function describe({ version, threads, gradients, update, total, losses }: StepTimes): string {
+async function paced(start: Start, step: () => StepTimes): Promise<void> {
+  console.log(JSON.stringify(start))
+  for await (const _ of createInterface({ input: process.stdin })) console.log(JSON.stringify(step()))
+}
+
+function medians(steps: readonly StepTimes[]): StepTimes {
+  const of = (part: keyof StepTimes) => median(steps.map((times) => times[part]))
+  return { gradients: of("gradients"), update: of("update"), total: of("total") }
+}
+
+function describe({ version, threads, batch, losses }: Start, { gradients, update, total }: StepTimes): string {
   return [
-    `libtorch ${version}, ${threads} threads, batch ${batchSize}`,
+    `libtorch ${version}, ${threads} threads, batch ${batch}`,
     `${total.toFixed(1)} ms: ${gradients.toFixed(1)} forward and backward, ${update.toFixed(1)} update`,
-    `${((1000 * batchSize) / total).toFixed(0)} samples/s`,
+    `${((1000 * batch) / total).toFixed(0)} samples/s`,
     `losses ${losses.map((loss) => loss.toFixed(6)).join(" ")}`,
   ].join("\n")
 }

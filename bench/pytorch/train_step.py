@@ -1,12 +1,12 @@
-"""The training step of bench/train-step.ts, written for PyTorch: python3 train_step.py DUMP [--steps N] [--threads T].
+"""The training step of bench/train-step.ts, written for PyTorch: python3 train_step.py DUMP [--threads T].
 
 DUMP is the file of `train-step.js --dump`: weights under our parameter paths, one batch, hyperparameters. Prints the
-same JSON as `train-step.js --json`. Only torch and numpy are needed.
+same lines of JSON as `train-step.js --paced`, one step for every line of stdin. Only torch and numpy are needed.
 """
 import argparse
 import json
 import re
-import statistics
+import sys
 import time
 
 import numpy as np
@@ -230,7 +230,6 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("dump")
     parser.add_argument("--version", action="version", version=torch.__version__)
-    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--adamw", choices=["default", "foreach", "fused"], default="default")
     args = parser.parse_args()
@@ -262,14 +261,13 @@ def main():
         with torch.no_grad():
             model.logit_scale.clamp_(0, np.log(100))
         end = time.perf_counter()
-        return value, 1000 * (middle - start), 1000 * (end - middle), 1000 * (end - start)
+        return value, {"gradients": 1000 * (middle - start), "update": 1000 * (end - middle), "total": 1000 * (end - start)}
 
     losses = [step()[0] for _ in range(3)]
-    _, gradients, update, total = map(statistics.median, zip(*[step() for _ in range(args.steps)]))
-    print(json.dumps({
-        "version": torch.__version__, "threads": torch.get_num_threads(), "batch": len(images), "steps": args.steps,
-        "gradients": gradients, "update": update, "total": total, "losses": losses,
-    }))
+    start = {"version": torch.__version__, "threads": torch.get_num_threads(), "batch": len(images), "losses": losses}
+    print(json.dumps(start), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(step()[1]), flush=True)
 
 
 if __name__ == "__main__":
