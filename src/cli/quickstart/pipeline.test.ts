@@ -28,7 +28,10 @@ async function run(out: string, steps: number) {
     "--progress",
     "none",
   ]
-  const code = await main([...argv, "--json"], undefined, { out: (line) => text.push(line), err: (line) => errors.push(line) })
+  const code = await main([...argv, "--json"], undefined, {
+    out: (line) => text.push(line),
+    err: (line) => errors.push(line),
+  })
   expect(errors.filter((line) => !line.startsWith("exported to"))).toEqual([])
   return { code, printed: JSON.parse(text.join("")) }
 }
