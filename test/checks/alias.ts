@@ -10,20 +10,28 @@ import { NotYet } from "./notYet.ts"
 interface Alias {
   readonly variant: string
   readonly same_architecture_as: string
+  /** Given where the model it stands for has a file of its own elsewhere. */
+  readonly config?: GoldenConfig["config"]
 }
 
 export function* checkAlias(file: string): Iterable<Check> {
   const alias = JSON.parse(readFileSync(file, "utf8")) as Alias
   const variant = findVariant(alias.variant)
-  const target = path.join(path.dirname(file), `${alias.same_architecture_as}.json`)
-  if (!existsSync(target)) throw new NotYet(`${alias.same_architecture_as}.json is not in this directory`)
-  const expected = clipConfig(JSON.parse(readFileSync(target, "utf8")) as GoldenConfig)
+  const expected = clipConfig(configOf(alias, file))
   if (!expected) throw new NotYet("the image tower of this architecture is not built yet")
   yield exact(`"${alias.variant}" is in the variant table`, variant !== undefined)
   yield exact(
     `configuration equal to ${alias.same_architecture_as}`,
     isDeepStrictEqual(normal(variant?.model), normal(expected)),
   )
+}
+
+/** Of the file it refers to, or its own. */
+function configOf({ same_architecture_as, config }: Alias, file: string): GoldenConfig {
+  const target = path.join(path.dirname(file), `${same_architecture_as}.json`)
+  if (existsSync(target)) return JSON.parse(readFileSync(target, "utf8")) as GoldenConfig
+  if (config) return { flavour: "openclip", config }
+  throw new NotYet(`${same_architecture_as}.json is not in this directory`)
 }
 
 /** `MobileCLIP-L-14`, `mobileclip_blt (MobileCLIP-B LT)` -> `mobileclip-l14`, `mobileclip-blt`. */
