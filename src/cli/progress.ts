@@ -10,7 +10,7 @@ export interface Progress {
   done(detail?: string): void
 }
 
-/** Begins a piece of work of `total` units, named in the plural: "pictures". */
+/** Begins a piece of work of `total` units (0: nobody knows how many), named in the plural: "pictures". */
 export type StartProgress = (label: string, total: number, options: { readonly unit: string }) => Progress
 
 export interface ProgressOutput {
@@ -94,7 +94,7 @@ export function barText(state: ProgressState, columns: number): string {
   const share = shareOf(state)
   const filled = Math.round(share * barWidth)
   const bar = "█".repeat(filled) + "░".repeat(barWidth - filled)
-  const parts = [`${done}/${total} ${unit}`, ...rateTexts(state), ...(detail ? [detail] : [])]
+  const parts = [`${total > 0 ? `${done}/${total}` : done} ${unit}`, ...rateTexts(state), ...(detail ? [detail] : [])]
   return `${label.padEnd(10)} ${bar} ${percent(share).padStart(4)}  ${parts.join("  ")}`.slice(0, columns - 1)
 }
 
@@ -103,7 +103,7 @@ const barWidth = 24
 export function plainText(state: ProgressState): string {
   const { label, done, total, unit, detail } = state
   const parts = [
-    `${done}/${total} ${unit} (${percent(shareOf(state))})`,
+    total > 0 ? `${done}/${total} ${unit} (${percent(shareOf(state))})` : `${done} ${unit}`,
     ...rateTexts(state),
     ...(detail ? [detail] : []),
   ]
@@ -137,16 +137,17 @@ export function rateText(perSecond: number): string {
 }
 
 function rateTexts(state: ProgressState): string[] {
+  if (state.rate <= 0) return []
   const left = secondsLeft(state)
-  return left === null ? [] : [rateText(state.rate), `${durationText(left)} left`]
+  return [rateText(state.rate), ...(left === null ? [] : [`${durationText(left)} left`])]
 }
 
 function secondsLeft({ done, total, rate }: ProgressState): number | null {
-  return rate > 0 ? Math.max(0, total - done) / rate : null
+  return rate > 0 && total > 0 ? Math.max(0, total - done) / rate : null
 }
 
 function shareOf({ done, total }: ProgressState): number {
-  return total > 0 ? Math.min(1, done / total) : 1
+  return total > 0 ? Math.min(1, done / total) : 0
 }
 
 function percent(share: number): string {

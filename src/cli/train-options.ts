@@ -1,9 +1,12 @@
 /** From the command line's options to a training run. */
+import { devices } from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
 import { type Variant, variants } from "../core/variants.ts"
 import { type CaptionChoice, stepsPerEpoch } from "../data/batches.ts"
 import { expandShards } from "../data/expand.ts"
 import { loadPictures, trainingSide } from "../data/pictures.ts"
+import { Clip } from "../model/clip.ts"
+import type { TrainConfig } from "../train/train.ts"
 import { type ProgressMode, progressReporter } from "./progress.ts"
 import { runTraining } from "./training.ts"
 
@@ -42,39 +45,56 @@ export interface TrainSummary {
 
 export async function trainFromOptions(options: TrainOptions, signal: AbortSignal): Promise<TrainSummary> {
   const { model, preprocessing } = variantNamed(options.model)
+  // Before anything is loaded: towers that are not built yet, and devices that are not there.
+  new Clip(model)
+  checkDevice(options)
   const startProgress = progressReporter(options.progress)
-  const shards = await expandShards(options.trainData)
-  const loading = startProgress("load", shards.length * 1000, { unit: "pictures" })
-  const pictures = await loadPictures(shards, {
+  const loading = startProgress("load", 0, { unit: "pictures" })
+  const pictures = await loadPictures(await expandShards(options.trainData), {
     side: trainingSide(preprocessing.size),
     interpolation: preprocessing.interpolation,
     onProgress: (done) => loading.update(done),
     signal,
   })
   loading.done()
-  const steps = options.steps ?? (options.epochs ?? 32) * stepsPerEpoch(pictures.length, options.batchSize)
   const { state, log, checkpoint, samplesPerSecond } = await runTraining({
     directory: options.out,
     info: { name: options.model, config: model, preprocessing, license: "your own", samplesSeen: 0 },
-    config: {
-      ...options,
-      steps,
-      learningRate: options.lr,
-      warmupSteps: Math.min(options.warmup, steps - 1),
-      weightDecay: options.wd,
-      ...(options.precision === "amp_bf16" && { autocast: "bfloat16" as const }),
-    },
+    config: trainConfig(options, pictures.length),
     pictures,
     caption: options.caption,
-    resume: options.resume ?? false,
+    existing: options.resume ? "require" : "refuse",
     startProgress,
     signal,
   })
   const { samplesSeen } = state.info
-  return { checkpoint, steps, samplesSeen, samplesPerSecond, finalLoss: log.at(-1)?.loss ?? null }
+  return { checkpoint, steps: state.step, samplesSeen, samplesPerSecond, finalLoss: log.at(-1)?.loss ?? null }
+}
+
+function trainConfig(options: TrainOptions, pictures: number): TrainConfig {
+  const { batchSize, beta1, beta2, eps, gradClipNorm, seed, saveEvery, device, threads, precision } = options
+  const steps = options.steps ?? (options.epochs ?? 32) * stepsPerEpoch(pictures, batchSize)
+  return {
+    ...{ batchSize, beta1, beta2, eps, gradClipNorm, seed, saveEvery, device, threads, steps },
+    learningRate: options.lr,
+    warmupSteps: Math.min(options.warmup, steps - 1),
+    weightDecay: options.wd,
+    ...(precision === "amp_bf16" && { autocast: "bfloat16" as const }),
+  }
+}
+
+function checkDevice({ device, precision }: TrainOptions): void {
+  const present = devices()
+  if (!present.some((name) => name === device || name.startsWith(`${device}:`))) {
+    throw new UserError(`this libtorch has no device "${device}"`, `it has ${present.join(", ")}`)
+  }
+  if (device === "mps" && precision === "amp_bf16") {
+    throw new UserError("libtorch's autocast does not reach mps from here", "use --precision fp32 with --device mps")
+  }
 }
 
 function variantNamed(name: string): Variant {
   if (Object.hasOwn(variants, name)) return variants[name as keyof typeof variants]
-  throw new UserError(`there is no model named "${name}"`, `choose one of ${Object.keys(variants).join(", ")}`)
+  const built = Object.entries(variants).filter(([, { model }]) => model.image.kind === "fastvit")
+  throw new UserError(`there is no model named "${name}"`, `choose one of ${built.map(([key]) => key).join(", ")}`)
 }

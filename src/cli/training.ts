@@ -3,7 +3,6 @@
  * `log.jsonl` (a line per step). Resuming continues the log where the state stands.
  */
 import { existsSync } from "node:fs"
-import { appendFile, mkdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../core/errors.ts"
@@ -11,11 +10,17 @@ import { SafetensorsFile, safetensorsChunks } from "../core/safetensors.ts"
 import { Tokenizer } from "../core/tokenizer.ts"
 import { batches, type CaptionChoice } from "../data/batches.ts"
 import type { Picture } from "../data/pictures.ts"
-import { openRandomAccess, writeAtomically } from "../host/files.ts"
+import { makeDirectory, openRandomAccess, readBytes, writeAtomically } from "../host/files.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
-import { loadTrainingState, readTrainingState, type TrainingState, trainingStateChunks } from "../train/state.ts"
-import { type StepReport, type TrainConfig, train } from "../train/train.ts"
+import {
+  loadTrainingState,
+  readTrainingState,
+  type Settings,
+  type TrainingState,
+  trainingStateChunks,
+} from "../train/state.ts"
+import { type StepReport, settingsOf, type TrainConfig, train } from "../train/train.ts"
 import type { StartProgress } from "./progress.ts"
 
 export interface TrainingRun {
@@ -24,31 +29,33 @@ export interface TrainingRun {
   readonly config: TrainConfig
   readonly pictures: readonly Picture[]
   readonly caption: CaptionChoice
-  /** Go on from `latest.safetensors` in the directory. */
-  readonly resume: boolean
+  /** What to do with a run that the directory already holds, and, for `require`, without one. */
+  readonly existing: "refuse" | "require" | "continue"
   readonly startProgress: StartProgress
   readonly signal: AbortSignal
 }
 
 export interface TrainingResult {
   readonly state: TrainingState
-  /** One per step, of the resumed part as well. */
+  /** One per step, of an earlier part as well. */
   readonly log: readonly StepReport[]
   readonly checkpoint: string
-  /** Of the steps made now. */
+  /** Of the whole run. */
   readonly samplesPerSecond: number
+  /** Seconds of training before this process. */
+  readonly earlierSeconds: number
 }
 
 /** Throws the signal's reason when it was stopped before the last step; the state is saved then. */
 export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
-  const { directory, info, config, pictures, caption, signal } = run
-  await mkdir(directory, { recursive: true })
-  const resume = run.resume ? readState(join(directory, "latest.safetensors")) : undefined
-  if (resume) checkSameRun(resume, run)
-  const log = await openLog(join(directory, "log.jsonl"), resume?.step ?? 0)
+  const { directory, info, pictures, caption, signal } = run
+  const config = { ...run.config, data: { caption, pictures: pictures.length } }
+  const resume = existingState(run)
+  if (resume) checkSameRun(resume, directory, info, settingsOf(config))
+  const log = resume ? await readLog(join(directory, "log.jsonl"), resume.step) : []
+  const earlierSeconds = secondsOf(log)
   const progress = run.startProgress("train", config.steps * config.batchSize, { unit: "samples" })
   const tokenizer = new Tokenizer()
-  const started = performance.now()
   const state = await train(info, config, {
     batches: (startStep) =>
       batches(pictures, {
@@ -59,28 +66,34 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
         caption,
         startStep,
       }),
-    save: async (current) => {
-      await writeAtomically(join(directory, "latest.safetensors"), trainingStateChunks(current))
-      await log.flush()
-    },
+    save: (current) => save(directory, current, log),
     resume,
     signal,
     onStep(report) {
-      log.add(report)
+      log.push(report)
       progress.update(report.samplesSeen, `loss ${report.loss.toFixed(3)}`)
     },
   })
   signal.throwIfAborted()
-  const samples = state.info.samplesSeen - (resume?.info.samplesSeen ?? 0)
-  const samplesPerSecond = (1000 * samples) / (performance.now() - started)
-  progress.done(`loss ${log.entries.at(-1)?.loss.toFixed(3)}`)
-  return { state, log: log.entries, checkpoint: await writeModel(directory, state), samplesPerSecond }
+  progress.done(`loss ${log.at(-1)?.loss.toFixed(3)}`)
+  const checkpoint = await writeModel(directory, state)
+  return { state, log, checkpoint, earlierSeconds, samplesPerSecond: (log.length * config.batchSize) / secondsOf(log) }
 }
 
-/** Steps already made in this directory; 0 where there is no state. */
-export function stepsMade(directory: string): number {
+function existingState({ directory, existing }: TrainingRun): TrainingState | undefined {
   const path = join(directory, "latest.safetensors")
-  return existsSync(path) ? readState(path).step : 0
+  if (existsSync(path)) {
+    if (existing !== "refuse") return readState(path)
+    throw new UserError(
+      `${directory} holds a training run already`,
+      "go on with it (--resume), or choose another directory",
+    )
+  }
+  if (existing !== "require") return undefined
+  throw new UserError(
+    `there is no run to resume in ${directory}: latest.safetensors is missing`,
+    "leave out --resume to start one",
+  )
 }
 
 function readState(path: string): TrainingState {
@@ -92,34 +105,38 @@ function readState(path: string): TrainingState {
   }
 }
 
-function checkSameRun({ info, seed, step }: TrainingState, { directory, info: wanted, config }: TrainingRun): void {
-  const differences = [
-    isDeepStrictEqual(info.config, wanted.config) ? null : "another model",
-    seed === config.seed ? null : `seed ${seed}`,
-    info.samplesSeen === step * config.batchSize ? null : `batch size ${info.samplesSeen / step}`,
-  ].filter((difference) => difference !== null)
+function checkSameRun(state: TrainingState, directory: string, info: CheckpointInfo, settings: Settings): void {
+  const names = [...new Set([...Object.keys(state.settings), ...Object.keys(settings)])]
+  const differences = names
+    .filter((name) => state.settings[name] !== settings[name])
+    .map((name) => `${name} ${state.settings[name]} (now ${settings[name]})`)
+  if (!isDeepStrictEqual(state.info.config, info.config))
+    differences.unshift(`model ${state.info.name} (now ${info.name})`)
   if (differences.length === 0) return
   throw new UserError(
     `the run in ${directory} was made with ${differences.join(", ")}`,
-    "resume it with its own options, or train into another directory",
+    "go on with its own options, or choose another directory",
   )
 }
 
-/** Entries are kept and written at every save, so that the file never has steps that the state does not. */
-async function openLog(path: string, step: number) {
-  const before = step > 0 && existsSync(path) ? (await readFile(path, "utf8")).split("\n").filter(Boolean) : []
-  const entries = before.map((line) => JSON.parse(line) as StepReport).filter((entry) => entry.step <= step)
-  await writeAtomically(path, entries.map(jsonLine))
-  let written = entries.length
-  return {
-    entries,
-    add: (entry: StepReport) => void entries.push(entry),
-    async flush() {
-      const fresh = entries.slice(written)
-      written = entries.length
-      await appendFile(path, fresh.map(jsonLine).join(""))
-    },
-  }
+/** The state goes first: without it the log is of no use, and without its last lines the run can be resumed all the same. */
+async function save(directory: string, state: TrainingState, log: readonly StepReport[]): Promise<void> {
+  await makeDirectory(directory)
+  await writeAtomically(join(directory, "latest.safetensors"), trainingStateChunks(state))
+  await writeAtomically(join(directory, "log.jsonl"), log.map(jsonLine))
+}
+
+async function readLog(path: string, step: number): Promise<StepReport[]> {
+  if (!existsSync(path)) return []
+  const lines = new TextDecoder()
+    .decode(await readBytes(path))
+    .split("\n")
+    .filter(Boolean)
+  return lines.map((line) => JSON.parse(line) as StepReport).filter((entry) => entry.step <= step)
+}
+
+function secondsOf(log: readonly StepReport[]): number {
+  return log.reduce((sum, { seconds }) => sum + seconds, 0)
 }
 
 function jsonLine(value: unknown): string {

@@ -12,7 +12,7 @@ interface Explanation {
 
 const full: Explanation = {
   message: (path, action) => `disk full while ${action} ${path}`,
-  hint: () => "free some space and run again; nothing was left behind",
+  hint: () => "free some space and run again; no half-written file was left",
 }
 const forbidden: Explanation = {
   message: (path, action) => `no permission for ${action} ${path}`,

@@ -42,7 +42,7 @@ test("a full disk leaves the old file and nothing else", async () => {
   const error = await writeAtomically(at("a"), chunks()).catch((error) => error)
   expect(error).toBeInstanceOf(UserError)
   expect(error.message).toMatch(/^disk full while writing .*$/)
-  expect(error.hint).toContain("free some space and run again; nothing was left behind")
+  expect(error.hint).toContain("free some space and run again; no half-written file was left")
   expect(readFileSync(at("a"), "utf8")).toBe("old")
   expect(content()).toEqual(["a"])
 })

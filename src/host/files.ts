@@ -33,6 +33,15 @@ export async function writeAtomically(path: string, chunks: Iterable<Chunk> | As
   }
 }
 
+/** Creates a folder and those around it, where they are not there yet. */
+export async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true })
+  } catch (error) {
+    throw fileError(error, "writing", path)
+  }
+}
+
 /**
  * Builds a folder: `build` fills the folder it is given, which then takes the place of `path`. On any failure an old
  * folder is untouched and nothing else is left. Between two renames, no other way being portable, neither is there.

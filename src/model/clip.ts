@@ -25,7 +25,7 @@ export class Clip extends Module {
     return this.image.forward(images)
   }
 
-  /** Token ids [N, 77], zero-padded -> [N, embedDim], not of unit length. */
+  /** Token ids [N, contextLength], zero-padded -> [N, embedDim], not of unit length. */
   encodeText(ids: Tensor): Tensor {
     return this.text.forward(ids)
   }

@@ -3,6 +3,7 @@
  * be resumed, exported and classified with.
  */
 
+import { z } from "zod"
 import { UserError } from "../core/errors.ts"
 import { type SafetensorsFile, safetensorsChunks, type TensorToWrite } from "../core/safetensors.ts"
 import {
@@ -20,11 +21,14 @@ export interface Moments {
   readonly second: Float32Array
 }
 
+/** Numbers and names by which a run can be told from another. */
+export type Settings = Readonly<Record<string, string | number>>
+
 export interface TrainingState {
   readonly info: CheckpointInfo
   /** Updates made. */
   readonly step: number
-  readonly seed: number
+  readonly settings: Settings
   /** Parameters and buffers by path in our module tree. */
   readonly tensors: ReadonlyMap<string, Float32Array>
   /** By path of the parameter. */
@@ -51,7 +55,7 @@ export function trainingStateChunks(state: TrainingState): Iterable<Uint8Array> 
   loadTrainingState(model, state)
   const metadata = {
     ...checkpointMetadata(state.info),
-    training: JSON.stringify({ step: state.step, seed: state.seed }),
+    training: JSON.stringify({ step: state.step, settings: state.settings }),
   }
   return safetensorsChunks([...checkpointTensors(model), ...momentTensors(state.moments)], metadata)
 }
@@ -59,19 +63,12 @@ export function trainingStateChunks(state: TrainingState): Iterable<Uint8Array> 
 /** Reads what `trainingStateChunks` wrote. Throws UserError when there is no training state in the file. */
 export function readTrainingState(file: SafetensorsFile, source: string): TrainingState {
   const { info, model } = loadCheckpoint(file, source)
-  const training = file.metadata.training
-  if (training === undefined) {
-    throw new UserError(
-      `${source} has a model in it but no training state`,
-      "resume from a file that `mobileclip train` wrote",
-    )
-  }
-  const { step, seed } = JSON.parse(training) as { step: number; seed: number }
+  const { step, settings } = parseTraining(file.metadata.training, source)
   const trained = [...model.namedParameters()].filter(([, { role }]) => role === "parameter")
   return {
     info,
     step,
-    seed,
+    settings,
     tensors: new Map([...model.namedParameters()].map(([path, parameter]) => [path, parameter.read()])),
     moments: new Map(
       trained.map(([path]) => [
@@ -79,6 +76,28 @@ export function readTrainingState(file: SafetensorsFile, source: string): Traini
         { first: file.readFloat32(key("first", path)), second: file.readFloat32(key("second", path)) },
       ]),
     ),
+  }
+}
+
+const trainingSchema = z.object({
+  step: z.number().int().nonnegative(),
+  settings: z.record(z.string(), z.union([z.string(), z.number()])),
+})
+
+function parseTraining(text: string | undefined, source: string) {
+  const parsed = trainingSchema.safeParse(parseJson(text))
+  if (parsed.success) return parsed.data
+  throw new UserError(
+    `${source} has no training state in it, or a damaged one`,
+    "resume from a latest.safetensors that `mobileclip train` wrote",
+  )
+}
+
+function parseJson(text = "null"): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
   }
 }
 

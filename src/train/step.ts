@@ -1,5 +1,6 @@
 /** One training step: forward, loss, backward, clip, update, clamp. */
 import * as torch from "../../torch/index.ts"
+import { UserError } from "../core/errors.ts"
 import type { Clip } from "../model/clip.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
 import { clipLoss, l2Normalize } from "./loss.ts"
@@ -51,7 +52,8 @@ export function computeGradients(trainee: Trainee, batch: Batch, { autocast }: P
     const forward = () => torch.scope(() => batchLoss(model, interpreter, batch, scale))
     const loss = autocast ? torch.autocast({ device: deviceKind(interpreter), dtype: autocast }, forward) : forward()
     const value = loss.item()
-    if (!Number.isFinite(value)) throw new Error(`the loss is ${value}`)
+    if (!Number.isFinite(value))
+      throw new UserError(`the loss is ${value}`, "lower the learning rate, or look for broken pictures")
     optimizer.zeroGrad()
     loss.backward()
     return { loss: value, logitScale: scale.item() }

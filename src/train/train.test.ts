@@ -64,6 +64,7 @@ describe("train", () => {
     expect(stopped.final.step).toBe(4)
     const rest = await run(shortRun, { resume: throughFile(stopped.final) })
     expect([...stopped.losses, ...rest.losses]).toEqual(whole.losses)
+    expect(rest.final.settings).toEqual(whole.final.settings)
     expect(rest.final.tensors).toEqual(whole.final.tensors)
   })
 

@@ -7,13 +7,14 @@
  */
 import { setImmediate } from "node:timers/promises"
 import * as torch from "../../torch/index.ts"
+import { messageOf, UserError } from "../core/errors.ts"
 import type { CheckpointInfo } from "../model/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import { initialize } from "../model/module.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
 import { AdamW, type AdamWConfig } from "./optimizer.ts"
 import { learningRateAt, type ScheduleConfig } from "./schedule.ts"
-import { loadTrainingState, type TrainingState } from "./state.ts"
+import { loadTrainingState, type Settings, type TrainingState } from "./state.ts"
 import { type Batch, type Measurements, trainStep } from "./step.ts"
 
 export interface TrainConfig extends ScheduleConfig, AdamWConfig {
@@ -26,6 +27,8 @@ export interface TrainConfig extends ScheduleConfig, AdamWConfig {
   readonly threads?: number
   /** Steps between two checkpoints; one is saved at the end in any case. */
   readonly saveEvery: number
+  /** What identifies the data: saved, so that a run is not resumed on other data. */
+  readonly data?: Settings
 }
 
 /** open_clip's values, as the papers use them, where a run does not say otherwise. */
@@ -45,6 +48,8 @@ export interface StepReport extends Measurements {
   readonly step: number
   readonly samplesSeen: number
   readonly learningRate: number
+  /** Wall time of the step, its batch included. */
+  readonly seconds: number
 }
 
 /** What the loop needs from outside. */
@@ -73,46 +78,55 @@ export async function train(info: CheckpointInfo, config: TrainConfig, io: Train
   else initialize(model, config.seed)
   const interpreter = new TorchInterpreter(model, { training: true, device: config.device })
   const optimizer = new AdamW(interpreter.trainable(), config)
-  if (io.resume) optimizer.restore(io.resume.step, io.resume.moments)
   const trainee = { model, interpreter, optimizer }
+  let step = io.resume?.step ?? 0
+  const batches = asyncIterator(io.batches(step))
+  const snapshot = (): TrainingState => ({
+    info: { ...info, samplesSeen: step * config.batchSize },
+    step,
+    settings: settingsOf(config),
+    tensors: interpreter.hostState(),
+    moments: optimizer.hostMoments(),
+  })
 
   // -------------------------------------------------------------------------------------------------------- loop
   try {
-    let step = io.resume?.step ?? 0
-    const snapshot = (): TrainingState => ({
-      info: { ...info, samplesSeen: step * config.batchSize },
-      step,
-      seed: config.seed,
-      tensors: interpreter.hostState(),
-      moments: optimizer.hostMoments(),
-    })
-    const batches = asyncIterator(io.batches(step))
+    if (io.resume) optimizer.restore(io.resume.step, io.resume.moments)
     while (step < config.steps && !io.signal?.aborted) {
       if (step > 0 && step % config.saveEvery === 0 && step !== io.resume?.step) await io.save(snapshot())
+      const started = performance.now()
       const { value: batch, done } = await batches.next()
-      if (done) throw new Error(`the data ended before step ${step} of ${config.steps}`)
+      if (done) throw new UserError(`the data ended before step ${step} of ${config.steps}`)
       const learningRate = learningRateAt(step, config)
       const measurements = runStep(step, () => trainStep(trainee, batch, { ...config, learningRate }))
       step += 1
-      io.onStep?.({ step, samplesSeen: step * config.batchSize, learningRate, ...measurements })
+      const seconds = (performance.now() - started) / 1000
+      io.onStep?.({ step, samplesSeen: step * config.batchSize, learningRate, seconds, ...measurements })
       // A step holds the event loop; this is where Ctrl-C gets through.
       await setImmediate()
     }
-    await batches.return(undefined)
     const final = snapshot()
-    await io.save(final)
+    if (step !== io.resume?.step) await io.save(final)
     return final
   } finally {
+    await batches.return(undefined)
     optimizer.free()
     interpreter.free()
   }
+}
+
+/** What two halves of one run must agree on: everything but where and how often it computes and saves. */
+export function settingsOf({ device: _, threads: __, saveEvery: ___, data, ...config }: TrainConfig): Settings {
+  return { ...config, ...data }
 }
 
 function runStep(step: number, run: () => Measurements): Measurements {
   try {
     return run()
   } catch (error) {
-    throw new Error(`step ${step}: ${error instanceof Error ? error.message : error}`, { cause: error })
+    const message = `step ${step}: ${messageOf(error)}`
+    if (error instanceof UserError) throw new UserError(message, error.hint, { cause: error })
+    throw new Error(message, { cause: error })
   }
 }
 

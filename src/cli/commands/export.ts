@@ -4,20 +4,25 @@ import { UserError } from "../../core/errors.ts"
 import { exportModel } from "../../export/export.ts"
 import type { Clip } from "../../model/clip.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
+import type { CommandContext } from "../main.ts"
 
 interface Options {
   readonly out: string
   readonly json?: true
 }
 
-export function register(program: Command): void {
+export function register(program: Command, context: CommandContext): void {
   program
     .command("export")
     .description("turn a checkpoint into fused ONNX models, compared with the checkpoint on fixed inputs")
     .argument("<checkpoint>", "a safetensors file that `train` or `quickstart` wrote")
     .requiredOption("--out <dir>", "the model directory to write")
     .option("--json", "print the manifest")
-    .action(runExport)
+    .action((checkpoint: string, options: Options, command: Command) => {
+      // An export takes seconds and leaves nothing half-done when it may finish.
+      context.abortOnInterrupt()
+      return runExport(checkpoint, options, command)
+    })
 }
 
 async function runExport(checkpoint: string, { out, json }: Options, command: Command): Promise<void> {

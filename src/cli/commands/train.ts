@@ -1,9 +1,14 @@
 /** mobileclip train */
 import { availableParallelism } from "node:os"
 import { type Command, Option } from "commander"
+import { defaultTrainConfig } from "../../train/train.ts"
 import type { CommandContext } from "../main.ts"
 import { number, progressOption, wholeNumber } from "../options.ts"
 import { type TrainOptions, trainFromOptions } from "../train-options.ts"
+
+/** AdamW divides by 1 - beta and by eps. */
+const largestBeta = 0.999999
+const smallest = 1e-30
 
 const examples = `
 Examples:
@@ -23,23 +28,32 @@ export function register(program: Command, context: CommandContext): void {
     .addOption(new Option("--steps <n>", "batches to train on").argParser(wholeNumber(1)).conflicts("epochs"))
     .addOption(new Option("--epochs <n>", "passes over the data (default: 32)").argParser(wholeNumber(1)))
     .option("--batch-size <n>", "pictures in a batch", wholeNumber(2), 64)
-    .option("--lr <rate>", "largest learning rate", number(0), 1e-3)
+    .option("--lr <rate>", "largest learning rate", number(0), defaultTrainConfig.learningRate)
     .option("--warmup <steps>", "steps to reach it", wholeNumber(0), 100)
-    .option("--wd <decay>", "weight decay", number(0), 0.2)
-    .option("--beta1 <x>", "AdamW", number(0, 1), 0.9)
-    .option("--beta2 <x>", "AdamW", number(0, 1), 0.95)
-    .option("--eps <x>", "AdamW", number(0), 1e-8)
-    .option("--grad-clip-norm <x>", "largest joint norm of the gradients", number(0), 1)
+    .option("--wd <decay>", "weight decay", number(0), defaultTrainConfig.weightDecay)
+    .option("--beta1 <x>", "AdamW", number(0, largestBeta), defaultTrainConfig.beta1)
+    .option("--beta2 <x>", "AdamW", number(0, largestBeta), defaultTrainConfig.beta2)
+    .option("--eps <x>", "AdamW", number(smallest), defaultTrainConfig.eps)
+    .option(
+      "--grad-clip-norm <x>",
+      "largest joint norm of the gradients",
+      number(smallest),
+      defaultTrainConfig.gradClipNorm,
+    )
     .addOption(new Option("--precision <type>", "of matrix products").choices(["fp32", "amp_bf16"]).default("fp32"))
     .addOption(
       new Option("--caption <which>", "txt, the caption in json, or either")
         .choices(["web", "precise", "both"])
         .default("web"),
     )
-    .option("--seed <n>", "of initialisation and batches", wholeNumber(0, 2 ** 32 - 1), 0)
-    .option("--save-every <steps>", "between two checkpoints", wholeNumber(1), 1000)
+    .option("--seed <n>", "of initialisation and batches", wholeNumber(0, 2 ** 32 - 1), defaultTrainConfig.seed)
+    .option("--save-every <steps>", "between two checkpoints", wholeNumber(1), defaultTrainConfig.saveEvery)
     .option("--resume", "go on from the last checkpoint in --out")
-    .addOption(new Option("--device <device>", "where to compute").choices(["cpu", "cuda", "mps"]).default("cpu"))
+    .addOption(
+      new Option("--device <device>", "where to compute")
+        .choices(["cpu", "cuda", "mps"])
+        .default(defaultTrainConfig.device),
+    )
     .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
     .option("--json", "print the result as JSON")
     .addOption(progressOption())

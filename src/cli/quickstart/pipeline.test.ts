@@ -32,8 +32,8 @@ async function run(out: string, steps: number) {
     out: (line) => text.push(line),
     err: (line) => errors.push(line),
   })
-  expect(errors.filter((line) => !line.startsWith("exported to"))).toEqual([])
-  return { code, printed: JSON.parse(text.join("")) }
+  const failures = errors.filter((line) => !line.startsWith("exported to"))
+  return { code, printed: JSON.parse(text.join("") || "null"), errors: failures }
 }
 
 test("quickstart renders, trains, exports, evaluates, classifies and reports", { timeout: 300_000 }, async () => {
@@ -64,9 +64,11 @@ test("quickstart renders, trains, exports, evaluates, classifies and reports", {
   const [scores] = await classifier.classify([await decodeImage(join(out, "pictures", picture!))])
   expect(scores!.reduce((sum, { score }) => sum + score, 0)).toBeCloseTo(1, 5)
 
-  // More steps in the same directory go on where the run was; the pictures are kept.
-  const longer = await run(out, 4)
-  expect(longer.printed.samplesSeen).toBe(4 * 96)
+  // The same command again keeps the pictures and the training; other options are refused, as they would be another run.
+  const again = await run(out, 3)
+  expect(again.printed).toMatchObject({ samplesSeen: 3 * 96, tasks: report.tasks })
   const log = (await readFile(join(out, "training", "log.jsonl"), "utf8")).trim().split("\n")
-  expect(log.map((line) => (JSON.parse(line) as StepReport).step)).toEqual([1, 2, 3, 4])
+  expect(log.map((line) => (JSON.parse(line) as StepReport).step)).toEqual([1, 2, 3])
+  const other = await run(out, 4)
+  expect(other).toMatchObject({ code: 1, errors: [expect.stringContaining("was made with steps 3 (now 4)")] })
 })

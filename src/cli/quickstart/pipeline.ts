@@ -1,5 +1,4 @@
 /** The quickstart: render, train, export, evaluate, classify, report. Each stage leaves files that the next one reads. */
-import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { env as onnxruntime } from "onnxruntime-node"
 import * as torch from "../../../torch/index.ts"
@@ -8,12 +7,13 @@ import { expandShards } from "../../data/expand.ts"
 import { loadPictures, type Picture, trainingSide } from "../../data/pictures.ts"
 import { renderScenes } from "../../data/scenes/dataset.ts"
 import { exportModel } from "../../export/export.ts"
+import { makeDirectory } from "../../host/files.ts"
 import type { CheckpointInfo } from "../../model/checkpoint.ts"
 import { loadModel } from "../../run/node.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import type { StartProgress } from "../progress.ts"
 import { torchReference } from "../torch-reference.ts"
-import { runTraining, stepsMade, type TrainingResult } from "../training.ts"
+import { runTraining, type TrainingResult } from "../training.ts"
 import { version } from "../version.ts"
 import { parameterCounts } from "./counts.ts"
 import { readScenes, scoreRetrieval, scoreTasks } from "./evaluation.ts"
@@ -39,8 +39,8 @@ export interface QuickstartOptions {
 /** Runs all stages; an interrupted run goes on where it was. Returns what the report says. */
 export async function quickstart(options: QuickstartOptions): Promise<ReportData> {
   const { out, startProgress, say } = options
-  const clock = new Clock()
-  await mkdir(out, { recursive: true })
+  const clock = new Clock(options.signal)
+  await makeDirectory(out)
 
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
@@ -67,7 +67,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   })
 
   const report: ReportData = {
-    seconds: clock.seconds(),
+    seconds: clock.seconds() + training.earlierSeconds,
     samplesSeen: training.state.info.samplesSeen,
     model: describeModel(training),
     training: describeTraining(training, options),
@@ -115,16 +115,14 @@ function trainModel(pictures: readonly Picture[], options: QuickstartOptions): P
   const { model, preprocessing } = variants[recipe.variant]
   const info: CheckpointInfo = { name: recipe.variant, config: model, preprocessing, license: "MIT", samplesSeen: 0 }
   const { seed, steps, threads } = options
-  const directory = join(options.out, "training")
-  const made = stepsMade(directory)
   return runTraining({
     ...options,
-    directory,
+    directory: join(options.out, "training"),
     info,
     config: { ...recipe.training, seed, steps, threads },
     pictures,
     caption: "precise",
-    resume: made > 0 && made < steps,
+    existing: "continue",
   })
 }
 
@@ -175,7 +173,10 @@ class Clock {
   readonly stages: { name: string; seconds: number }[] = []
   private readonly started = performance.now()
 
+  constructor(private readonly signal: AbortSignal) {}
+
   async stage<T>(name: string, run: () => Promise<T>): Promise<T> {
+    this.signal.throwIfAborted()
     const started = performance.now()
     const result = await run()
     this.stages.push({ name, seconds: (performance.now() - started) / 1000 })

@@ -1,8 +1,7 @@
 /** Some test pictures: as JPEG files for the user to classify, and classified for the report. */
-import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { COLOURS, namesOf, SHAPES } from "../../data/scenes/attributes.ts"
-import { writeAtomically } from "../../host/files.ts"
+import { makeDirectory, writeAtomically } from "../../host/files.ts"
 import { decodeImage } from "../../host/images.ts"
 import { createClassifier } from "../../run/classify.ts"
 import type { Model } from "../../run/encoder.ts"
@@ -16,7 +15,7 @@ const labels = namesOf(COLOURS).flatMap((colour) => namesOf(SHAPES).map((shape) 
 
 /** `<folder>/red-star-3.jpg`, ... */
 export async function writeSamples(folder: string, scenes: readonly Scene[]): Promise<void> {
-  await mkdir(folder, { recursive: true })
+  await makeDirectory(folder)
   for (const [i, { jpeg, record }] of samplesOf(scenes).entries()) {
     await writeAtomically(join(folder, `${truthOf(record).replaceAll(" ", "-")}-${i}.jpg`), [jpeg])
   }

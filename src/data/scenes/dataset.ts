@@ -2,12 +2,12 @@
  * The scenes dataset on disk: `train/00000.tar`, ..., `test/`, `retrieval/` and `info.json`, which is written last.
  * Samples are `jpg`, `txt` (the web caption, which is what a dataset from the web has) and `json` (a `SceneRecord`).
  */
-import { mkdir, readdir } from "node:fs/promises"
+import { readdir } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
-import { writeAtomically } from "../../host/files.ts"
+import { makeDirectory, writeAtomically } from "../../host/files.ts"
 import { mapOrdered } from "../parallel.ts"
 import { metadataOf, readShard, type Sample, writeShard } from "../shards.ts"
 import { captionsOf } from "./captions.ts"
@@ -84,7 +84,7 @@ function keyOf(shard: Shard, index: number): string {
 async function renderSplit(split: Split, options: ScenesOptions, advance: (pictures: number) => void): Promise<void> {
   const folder = join(options.out, split)
   const shards = shardsOf(split, options)
-  await mkdir(folder, { recursive: true })
+  await makeDirectory(folder)
   const present = (await readdir(folder)).filter((name) => name.endsWith(".tar"))
   const foreign = present.find((name) => !shards.some((shard) => shardName(shard) === name))
   if (foreign) throw otherDataset(join(folder, foreign))
