@@ -34,6 +34,7 @@ const explanations: Readonly<Record<string, Explanation>> = {
   },
   EISDIR: { message: (path) => `${path} is a folder, and a file was expected` },
   ENOTDIR: { message: (path) => `${path} is a file, or in one, where a folder was expected` },
+  EEXIST: { message: (path) => `${path} is there already, and is not a folder` },
   ENAMETOOLONG: { message: (path) => `the name is too long: ${path}` },
   EMFILE: { message: (path, action) => `too many open files while ${action} ${path}`, hint: () => "raise ulimit -n" },
   EIO: { message: (path, action) => `the disk failed while ${action} ${path}` },

@@ -4,7 +4,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
-import { openRandomAccess, readBytes, readJson, writeAtomically, writeDirectoryAtomically } from "./files.ts"
+import {
+  makeDirectory,
+  openRandomAccess,
+  readBytes,
+  readJson,
+  writeAtomically,
+  writeDirectoryAtomically,
+} from "./files.ts"
 
 let folder: string
 beforeEach(() => {
@@ -123,4 +130,14 @@ test("whole files and JSON", async () => {
   )
   await expect(readBytes(at("none"))).rejects.toThrow(`${at("none")} does not exist`)
   await expect(readBytes(folder)).rejects.toThrow(`${folder} is a folder, and a file was expected`)
+})
+
+test("a folder is made with those around it; where none can be made, one line says so", async () => {
+  await makeDirectory(at("a", "b", "c"))
+  await makeDirectory(at("a", "b", "c"))
+  expect(content()).toEqual(["a", "a/b", "a/b/c"])
+  await writeFile(at("file"), "")
+  await expect(makeDirectory(at("file", "x"))).rejects.toThrow("where a folder was expected")
+  await expect(makeDirectory(at("file"))).rejects.toThrow(UserError)
+  if (process.platform === "linux") await expect(makeDirectory("/proc/mobileclip")).rejects.toThrow(UserError)
 })

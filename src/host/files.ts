@@ -3,7 +3,7 @@
  * Whatever is written goes to a hidden neighbour first and is renamed when it is complete and on the disk.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
-import { access, mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { access, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import { messageOf, UserError } from "../core/errors.ts"
 import type { RandomAccess } from "../core/safetensors.ts"
@@ -36,9 +36,23 @@ export async function writeAtomically(path: string, chunks: Iterable<Chunk> | As
 /** Creates a folder and those around it, where they are not there yet. */
 export async function makeDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true })
+    await makeWithParents(resolve(path))
   } catch (error) {
     throw fileError(error, "writing", path)
+  }
+}
+
+/** Node's own `recursive` never returns where a folder exists but takes no new ones and calls that ENOENT (/proc). */
+async function makeWithParents(path: string): Promise<void> {
+  const make = async () => {
+    if (!(await stat(path).catch(() => null))?.isDirectory()) await mkdir(path)
+  }
+  try {
+    await make()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || dirname(path) === path) throw error
+    await makeWithParents(dirname(path))
+    await make()
   }
 }
 
