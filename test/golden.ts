@@ -50,7 +50,7 @@ async function checkFile(file: string, tally: Tally): Promise<void> {
       console.log(`${file}  not yet: ${error.message}`)
     } else {
       tally.failed += 1
-      console.log(`${file}  FAIL ${error instanceof Error ? error.stack : error}`)
+      console.log(`${file}  FAIL ${messageOf(error).split("\n")[0]}`)
     }
   }
 }

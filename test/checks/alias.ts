@@ -18,7 +18,6 @@ export function* checkAlias(file: string): Iterable<Check> {
   const alias = JSON.parse(readFileSync(file, "utf8")) as Alias
   const variant = findVariant(alias.variant)
   const expected = clipConfig(configOf(alias, file))
-  if (!expected) throw new NotYet("the image tower of this architecture is not built yet")
   yield exact(`"${alias.variant}" is in the variant table`, variant !== undefined)
   yield exact(
     `configuration equal to ${alias.same_architecture_as}`,

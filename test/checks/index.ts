@@ -36,7 +36,13 @@ export function checkerFor(file: string): Checker | "data" {
   throw new NotYet(`no check for ${name}`)
 }
 
-function parse(file: string): Record<string, unknown> {
+function parse(file: string): object {
+  const content = parseJson(file)
+  if (typeof content !== "object" || content === null) throw new NotYet(`${path.basename(file)} is not a JSON object`)
+  return content
+}
+
+function parseJson(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, "utf8"))
   } catch {

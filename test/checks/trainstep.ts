@@ -181,11 +181,13 @@ class Probe {
   constructor(golden: TrainStepFile, run: Run, eps: number, precision: Precision) {
     const flavour = "image_cfg" in run.config ? "apple" : "openclip"
     const config = clipConfig({ flavour, config: run.config, custom_image_tower_args: run.image_tower_args })
-    if (!config) throw new NotYet("a tower of this run is not built yet")
     const { lr, betas, weight_decay, grad_clip_norm } = golden.optimizer
     this.learningRate = lr
     this.gradClipNorm = grad_clip_norm
-    this.batch = { images: trainImages(golden.batch), tokens: BigInt64Array.from(golden.tokens.flat(), BigInt) }
+    this.batch = {
+      images: trainImages(golden.batch, config.imageSize),
+      tokens: BigInt64Array.from(golden.tokens.flat(), BigInt),
+    }
     this.start = () => {
       const model = new Clip(config)
       loadFilled(model, flavour, golden.logit_scale_initial)
@@ -295,9 +297,9 @@ class Probe {
   }
 }
 
-/** [batch, 3, 64, 64], by the file's `image_rule`. */
-function trainImages(batch: number): Float32Array {
-  const perChannel = 64 * 64
+/** [batch, 3, imageSize, imageSize], by the file's `image_rule`. */
+function trainImages(batch: number, imageSize: number): Float32Array {
+  const perChannel = imageSize ** 2
   return Float32Array.from(
     { length: batch * 3 * perChannel },
     (_, i) => 0.5 + 0.25 * u("train.image", i) + 0.25 * u("train.tint", Math.floor(i / perChannel)),
