@@ -5,6 +5,7 @@ import * as torch from "../../../torch/index.ts"
 import { variants } from "../../core/variants.ts"
 import { expandShards } from "../../data/expand.ts"
 import { loadPictures, type Picture, trainingSide } from "../../data/pictures.ts"
+import { namesOf, SHAPES } from "../../data/scenes/attributes.ts"
 import { renderScenes } from "../../data/scenes/dataset.ts"
 import { exportModel } from "../../export/export.ts"
 import { makeDirectory } from "../../host/files.ts"
@@ -154,8 +155,8 @@ function nextCommands(out: string): ReportData["next"] {
   const model = out === "runs/quickstart" ? "" : ` --model ${join(out, "model")}`
   return [
     {
-      command: `npx mobileclip classify ${join(out, "pictures")} --labels "red star,blue circle,green heart" --template "a {}"${model}`,
-      purpose: "label the sample pictures with labels of your own",
+      command: `npx mobileclip classify ${join(out, "pictures")} --labels ${namesOf(SHAPES).join(",")} --template "a {}" --top 1${model}`,
+      purpose: "label the sample pictures, with these labels or others",
     },
     {
       command: `npx mobileclip train --train-data ${join(out, "scenes", "train")} --out runs/mine --steps 2000`,
