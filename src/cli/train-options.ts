@@ -89,7 +89,7 @@ function checkDevice({ device, precision }: TrainOptions): void {
     throw new UserError(`this libtorch has no device "${device}"`, `it has ${present.join(", ")}`)
   }
   if (device === "mps" && precision === "amp_bf16") {
-    throw new UserError("libtorch's autocast does not reach mps from here", "use --precision fp32 with --device mps")
+    throw new UserError("autocast is not available on mps", "use --precision fp32 with --device mps")
   }
 }
 

@@ -75,7 +75,9 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
     },
   })
   signal.throwIfAborted()
-  progress.done(`loss ${log.at(-1)?.loss.toFixed(3)}`)
+  const last = log.at(-1)
+  if (!last) throw new UserError(`${join(directory, "log.jsonl")} is missing`, "delete the directory to train again")
+  progress.done(`loss ${last.loss.toFixed(3)}`)
   const checkpoint = await writeModel(directory, state)
   return { state, log, checkpoint, earlierSeconds, samplesPerSecond: (log.length * config.batchSize) / secondsOf(log) }
 }

@@ -10,7 +10,7 @@ import { writeAtomically, writeDirectoryAtomically } from "../host/files.ts"
 import type { CheckpointInfo } from "../model/checkpoint.ts"
 import type { Clip } from "../model/clip.ts"
 import { reparameterize } from "../model/reparameterize.ts"
-import { type TowerName, traceTower } from "./towers.ts"
+import { traceTower } from "./towers.ts"
 import { transformersFiles } from "./transformers.ts"
 import { type Reference, unfusedReference, verify } from "./verify.ts"
 
@@ -53,14 +53,9 @@ function describe(model: Clip, info: CheckpointInfo): Omit<Manifest, "source" | 
     contextLength: config.text.contextLength,
     logitScale: Math.min(Math.exp(model.logitScale.read()[0]!), 100),
     preprocessing,
-    parameters: { image: learnedValues(model, "image"), text: learnedValues(model, "text") },
+    parameters: { image: model.image.learnedSize(), text: model.text.learnedSize() },
     config,
   }
-}
-
-function learnedValues(model: Clip, tower: TowerName): number {
-  const parameters = [...model[tower].namedParameters().values()]
-  return parameters.reduce((sum, { role, size }) => sum + (role === "parameter" ? size : 0), 0)
 }
 
 type Files = Manifest["files"]

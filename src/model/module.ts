@@ -13,11 +13,10 @@ export abstract class Module {
     return found
   }
 
-  /** Every module below this one (itself first, with the empty path). */
-  namedModules(): Map<string, Module> {
-    const found = new Map<string, Module>()
-    walk(this, "", (path, value) => value instanceof Module && found.set(path, value))
-    return found
+  /** Learned values below this module; buffers are not counted. */
+  learnedSize(): number {
+    const learned = [...this.namedParameters().values()].filter(({ role }) => role === "parameter")
+    return learned.reduce((sum, { size }) => sum + size, 0)
   }
 }
 

@@ -32,13 +32,13 @@ export interface StateDict {
 
 /**
  * Containers: our path, open_clip's, Apple's. Numbers match `#`, in order; Apple counts downsampling, positional
- * encoding and stages in one list, so its `@d`, `@p`, `@b` are looked up. `conv` says that a convolution directly
- * below the container is a fused one, and under which names it is published.
+ * encoding and stages in one list, so its `@d`, `@p`, `@b` are looked up; null where a flavour has no such thing.
+ * `fused` says that a convolution directly below the container is a fused one, and under which names it is published.
  */
 interface Container {
   readonly ours: string
-  readonly openclip: string
-  readonly apple: string
+  readonly openclip: string | null
+  readonly apple: string | null
   readonly fused?: Readonly<Record<KeyFlavour, string>>
 }
 
@@ -107,7 +107,7 @@ const containers: readonly Container[] = [
     apple: "image_encoder.model.conv_exp.se.expand",
   },
   { ours: "image.head.weight", openclip: "visual.trunk.head.fc.weight", apple: "image_encoder.model.head.proj" },
-  { ours: "image.head.bias", openclip: "visual.trunk.head.fc.bias", apple: "" },
+  { ours: "image.head.bias", openclip: "visual.trunk.head.fc.bias", apple: null },
   {
     ours: "text.tokenEmbedding",
     openclip: "text.token_embedding.weight",
@@ -120,7 +120,7 @@ const containers: readonly Container[] = [
   },
   {
     ours: "text.blocks.#.tokenMixer",
-    openclip: "text.transformer.resblocks.#.token_mixer",
+    openclip: null,
     apple: "text_encoder.transformer.#.token_mixer",
     fused: reparamConv,
   },
@@ -225,17 +225,21 @@ export function toPublished(values: Float32Array, tensor: PublishedTensor): Floa
 
 // ------------------------------------------------------------------------------------------------------ the rules
 
+const rules = containers.map((container) => ({ container, pattern: patternOf(container.ours) }))
+
 function publishedKey(path: string, flavour: KeyFlavour, config: ClipConfig): string {
-  for (const container of containers) {
-    const match = patternOf(container.ours).exec(path)
+  for (const { pattern, container } of rules) {
+    const match = pattern.exec(path)
     if (!match) continue
-    const prefix = fillIn(container[flavour], match.slice(1, -1).map(Number), config)
+    const template = container[flavour]
+    if (template === null) break
+    const prefix = fillIn(template, match.slice(1, -1).map(Number), config)
     const rest = match.at(-1)!.split(".").filter(Boolean)
     const fused = container.fused && (rest[0] === "weight" || rest[0] === "bias") ? [container.fused[flavour]] : []
     const renamed = rest.map((segment) => segments[segment]?.[flavour] ?? snakeCase(segment))
     return [prefix, ...fused, ...renamed].join(".")
   }
-  throw new Error(`no published name for parameter "${path}"`)
+  throw new Error(`parameter "${path}" has no published name in the ${flavour} flavour`)
 }
 
 /** Our pattern as a regular expression; the last group is what stands below the container. */

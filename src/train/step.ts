@@ -37,7 +37,7 @@ export interface Trainee {
   readonly optimizer: AdamW
 }
 
-/** Updates the parameters once. Throws when the loss is not finite, before anything is changed. */
+/** Updates the parameters once. Throws a UserError when loss or gradients are not finite, before a parameter is changed. */
 export function trainStep(trainee: Trainee, batch: Batch, config: StepConfig): Measurements {
   const { loss, logitScale } = computeGradients(trainee, batch, config)
   return { loss, logitScale, gradNorm: updateParameters(trainee, config) }
@@ -52,8 +52,7 @@ export function computeGradients(trainee: Trainee, batch: Batch, { autocast }: P
     const forward = () => torch.scope(() => batchLoss(model, interpreter, batch, scale))
     const loss = autocast ? torch.autocast({ device: deviceKind(interpreter), dtype: autocast }, forward) : forward()
     const value = loss.item()
-    if (!Number.isFinite(value))
-      throw new UserError(`the loss is ${value}`, "lower the learning rate, or look for broken pictures")
+    if (!Number.isFinite(value)) throw notFinite("loss", value)
     optimizer.zeroGrad()
     loss.backward()
     return { loss: value, logitScale: scale.item() }
@@ -63,6 +62,7 @@ export function computeGradients(trainee: Trainee, batch: Batch, { autocast }: P
 /** Clips the gradients, updates, clamps `logitScale`; returns the gradients' joint norm before clipping. */
 export function updateParameters({ model, interpreter, optimizer }: Trainee, config: StepConfig): number {
   const gradNorm = clipGradNorm(interpreter.trainable().values(), config.gradClipNorm)
+  if (!Number.isFinite(gradNorm)) throw notFinite("norm of the gradients", gradNorm)
   optimizer.step(config.learningRate)
   torch.scope(() => {
     torch.noGrad(() => interpreter.value(model.logitScale).clamp_(0, maxLogitScale))
@@ -87,6 +87,11 @@ export function encodeBatch(model: Clip, interpreter: TorchInterpreter, { images
   return { image, text: caption }
 }
 
-function deviceKind(interpreter: TorchInterpreter): "cpu" | "cuda" {
-  return interpreter.device.startsWith("cuda") ? "cuda" : "cpu"
+function notFinite(what: string, value: number): UserError {
+  return new UserError(`the ${what} is ${value}`, "lower the learning rate, or look for broken pictures")
+}
+
+function deviceKind({ device }: TorchInterpreter): "cpu" | "cuda" {
+  if (device === "mps") throw new UserError("autocast is not available on mps", "train in float32 there")
+  return device === "cpu" ? "cpu" : "cuda"
 }

@@ -63,9 +63,7 @@ function* checkStructure(form: string, model: Clip, golden: GoldenModel, listing
   const missing = theirs.size - ours.filter((entry) => theirs.has(entry)).length
   const extra = ours.filter((entry) => !theirs.has(entry)).length
   yield mismatches(`${theirs.size} keys, shapes and dtypes, ${form}`, missing + extra)
-  const learned = [...parameters.values()].filter(({ role }) => role === "parameter")
-  const size = learned.reduce((sum, parameter) => sum + parameter.size, 0)
-  yield mismatches(`${total} parameters, ${form}`, Math.abs(size - total))
+  yield mismatches(`${total} parameters, ${form}`, Math.abs(model.learnedSize() - total))
 }
 
 /** Weights by the fill rule, computed when they are read. */

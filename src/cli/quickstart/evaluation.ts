@@ -1,10 +1,12 @@
 /** How well an exported model does on the scenes it was not trained on, through files and ONNX Runtime as users run it. */
+import { availableParallelism } from "node:os"
 import type { Encoder } from "../../core/encoder.ts"
 import type { Image8 } from "../../core/pixels.ts"
 import { expandShards } from "../../data/expand.ts"
+import { mapOrdered } from "../../data/parallel.ts"
 import { type SceneRecord, sceneOf } from "../../data/scenes/record.ts"
 import { TASKS, type Task } from "../../data/scenes/tasks.ts"
-import { readShard } from "../../data/shards.ts"
+import { metadataOf, readShard } from "../../data/shards.ts"
 import { imageVectors } from "../../evaluate/encode.ts"
 import { type RetrievalResult, retrieval, type TaskResult, zeroShot } from "../../evaluate/tasks.ts"
 import { decodeImage } from "../../host/images.ts"
@@ -22,9 +24,9 @@ export interface ScoredTask extends TaskResult {
 export async function readScenes(folder: string): Promise<Scene[]> {
   const scenes: Scene[] = []
   for (const shard of await expandShards(folder)) {
-    for await (const { key, members } of readShard(shard)) {
-      const metadata = JSON.parse(new TextDecoder().decode(members.get("json"))) as Record<string, unknown>
-      scenes.push({ jpeg: members.get("jpg")!, record: sceneOf(metadata, `${shard}: ${key}`) })
+    for await (const sample of readShard(shard)) {
+      const name = `${shard}: ${sample.key}`
+      scenes.push({ jpeg: sample.members.get("jpg")!, record: sceneOf(metadataOf(sample, name), name) })
     }
   }
   return scenes
@@ -51,8 +53,8 @@ export async function scoreRetrieval(encoder: Encoder, scenes: readonly Scene[])
   return retrieval(encoder, vectors, captions, [...captions.keys()])
 }
 
-async function* decoded(scenes: readonly Scene[]): AsyncGenerator<Image8> {
-  for (const { jpeg } of scenes) yield await decodeImage(jpeg)
+function decoded(scenes: readonly Scene[]): AsyncGenerator<Image8> {
+  return mapOrdered(scenes, 2 * availableParallelism(), ({ jpeg }) => decodeImage(jpeg))
 }
 
 function overAll(task: Task, scenes: readonly Scene[]): Parameters<typeof zeroShot>[1] {

@@ -10,13 +10,13 @@ import { renderScenes } from "../../data/scenes/dataset.ts"
 import { exportModel } from "../../export/export.ts"
 import { makeDirectory } from "../../host/files.ts"
 import type { CheckpointInfo } from "../../model/checkpoint.ts"
+import { Clip } from "../../model/clip.ts"
 import { loadModel } from "../../run/node.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import type { StartProgress } from "../progress.ts"
 import { torchReference } from "../torch-reference.ts"
 import { runTraining, type TrainingResult } from "../training.ts"
 import { version } from "../version.ts"
-import { parameterCounts } from "./counts.ts"
 import { readScenes, scoreRetrieval, scoreTasks } from "./evaluation.ts"
 import { thisMachine } from "./machine.ts"
 import { recipe } from "./recipe.ts"
@@ -137,7 +137,9 @@ function exportCheckpoint(checkpoint: string, directory: string) {
 
 function describeModel({ state }: TrainingResult): ReportData["model"] {
   const { name, config } = state.info
-  return { name, imageSize: config.imageSize, embedDim: config.embedDim, parameters: parameterCounts(config) }
+  const model = new Clip(config)
+  const parameters = { image: model.image.learnedSize(), text: model.text.learnedSize(), total: model.learnedSize() }
+  return { name, imageSize: config.imageSize, embedDim: config.embedDim, parameters }
 }
 
 function describeTraining(
