@@ -29,25 +29,31 @@ export interface FastViTConfig {
   readonly stages: readonly Stage[]
 }
 
+/** Exact GELU, or OpenAI's x * sigmoid(1.702 x). */
+export type Activation = "gelu" | "quick-gelu"
+
 /** ViT-B/16 with a convolutional stem. Apple's and timm's are two functions of the same weights. */
 export interface VitConvStemConfig {
   readonly kind: "vit-conv-stem"
   readonly width: number
   readonly layers: number
   readonly heads: number
+  /** Channels of the first two convolutions. */
+  readonly stemWidth: number
   /** Zero padding of the first 4x4 convolution: 1 in Apple's code, 0 in timm's. */
   readonly stemPadding: 0 | 1
   /** Of every layer norm: 1e-5 in Apple's code, 1e-6 in timm's. */
   readonly normEps: 1e-5 | 1e-6
 }
 
-/** timm's CLIP ViT: pre-norm, class token, exact GELU, layer norm eps 1e-5. */
+/** CLIP's ViT (open_clip's and timm's are one function): class token, norms before and after the blocks, eps 1e-5. */
 export interface VitConfig {
   readonly kind: "vit"
   readonly width: number
   readonly layers: number
   readonly heads: number
   readonly patchSize: number
+  readonly activation: Activation
 }
 
 export type ImageTowerConfig = FastViTConfig | VitConvStemConfig | VitConfig
@@ -60,19 +66,42 @@ export interface TextTowerConfig {
   /** Transformer blocks; `mct` adds its two convolutional ones. */
   readonly layers: number
   readonly causal: boolean
+  readonly activation: Activation
   readonly contextLength: number
   readonly vocabSize: number
 }
 
-export interface ClipConfig {
+/** An image tower alone, as timm publishes them. */
+export interface ImageEncoderConfig {
   readonly embedDim: number
   /** Height and width of the input in pixels. */
   readonly imageSize: number
   readonly image: ImageTowerConfig
-  readonly text: TextTowerConfig
-  /** Bias in the image tower's projection: absent in Apple's v1 code, present in timm's (and so in open_clip's). */
+  /** Bias in the image tower's projection: absent in Apple's v1 code and open_clip's own ViT, present in timm's towers. */
   readonly headBias: boolean
 }
+
+export interface ClipConfig extends ImageEncoderConfig {
+  readonly text: TextTowerConfig
+}
+
+/**
+ * CoCa: an attentional pooler behind the image tower, a class token behind the text, and a decoder that writes captions.
+ * Pooler, text tower and decoder are `embedDim` wide.
+ */
+export interface CocaConfig {
+  readonly embedDim: number
+  readonly imageSize: number
+  readonly image: VitConfig
+  /** Query 0 gives the image's embedding, the others the tokens that the decoder sees. */
+  readonly pooler: { readonly queries: number; readonly heads: number }
+  /** Causal; `contextLength` counts the tokens without the class token. */
+  readonly text: TextTowerConfig
+  /** Pairs of a block over the text and one over the image. */
+  readonly decoder: { readonly layers: number; readonly heads: number }
+}
+
+export type ModelConfig = ClipConfig | CocaConfig
 
 export interface Variant {
   readonly model: ClipConfig
@@ -144,9 +173,11 @@ export const imageTowers = {
       { depth: 4, dim: 2048, mlpRatio: 4, mixer: "attention", posEmb: true },
     ],
   },
-  "vit-b16-apple": { kind: "vit-conv-stem", width: 768, layers: 12, heads: 12, stemPadding: 1, normEps: 1e-5 },
-  "vit-b16-timm": { kind: "vit-conv-stem", width: 768, layers: 12, heads: 12, stemPadding: 0, normEps: 1e-6 },
-  "vit-l14": { kind: "vit", width: 1024, layers: 24, heads: 16, patchSize: 14 },
+  "vit-b16-apple": { kind: "vit-conv-stem", width: 768, layers: 12, heads: 12, stemWidth: 192, stemPadding: 1, normEps: 1e-5 },
+  "vit-b16-timm": { kind: "vit-conv-stem", width: 768, layers: 12, heads: 12, stemWidth: 192, stemPadding: 0, normEps: 1e-6 },
+  "vit-b16": { kind: "vit", width: 768, layers: 12, heads: 12, patchSize: 16, activation: "gelu" },
+  "vit-l14": { kind: "vit", width: 1024, layers: 24, heads: 16, patchSize: 14, activation: "gelu" },
+  "vit-l14-quickgelu": { kind: "vit", width: 1024, layers: 24, heads: 16, patchSize: 14, activation: "quick-gelu" },
   // Not released: small enough to learn the scenes dataset in minutes on two processor cores.
   quickstart: {
     kind: "fastvit",
@@ -162,12 +193,23 @@ export const imageTowers = {
 
 // ------------------------------------------------------------------------------------------------- text towers
 
-const clipText = { contextLength: 77, vocabSize: 49408 } as const
+const clipText = { activation: "gelu", contextLength: 77, vocabSize: 49408 } as const
 
 export const textTowers = {
   base: { ...clipText, kind: "base", width: 512, heads: 8, layers: 12, causal: false },
   "base-causal": { ...clipText, kind: "base", width: 512, heads: 8, layers: 12, causal: true },
   "base-768": { ...clipText, kind: "base", width: 768, heads: 12, layers: 12, causal: false },
+  "base-768-causal": { ...clipText, kind: "base", width: 768, heads: 12, layers: 12, causal: true },
+  "base-768-quickgelu": {
+    ...clipText,
+    activation: "quick-gelu",
+    kind: "base",
+    width: 768,
+    heads: 12,
+    layers: 12,
+    causal: true,
+  },
+  coca: { ...clipText, kind: "base", width: 768, heads: 12, layers: 12, causal: true, contextLength: 76 },
   mct: { ...clipText, kind: "mct", width: 512, heads: 8, layers: 4, causal: false },
   quickstart: { ...clipText, kind: "base", width: 128, heads: 4, layers: 2, causal: true },
 } as const satisfies Record<string, TextTowerConfig>

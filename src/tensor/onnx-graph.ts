@@ -1,6 +1,7 @@
 /** A graph under construction: nodes in execution order, and initialisers made once however often they are used. */
 import {
   type Attribute,
+  DATA_TYPES,
   type DataType,
   type EncodedModel,
   encodeModel,
@@ -34,6 +35,11 @@ export class OnnxGraph {
 
   input(name: string, dtype: DataType, shape: Shape): void {
     this.inputs.push({ name, dtype, shape: nameUnknown(shape) })
+  }
+
+  /** Of a value of another type, to float. */
+  cast(value: string): string {
+    return this.emit("Cast", [value], { to: { int: DATA_TYPES.float32 } })
   }
 
   /** Names the value `from` as an output; the Identity is gone as soon as a runtime optimises the graph. */

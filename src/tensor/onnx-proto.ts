@@ -22,7 +22,7 @@ import { assert, UserError } from "../core/errors.ts"
 
 const IR_VERSION = 8
 /** TensorProto.DataType. */
-const DATA_TYPES = { float32: 1, int64: 7 } as const
+export const DATA_TYPES = { float32: 1, int64: 7 } as const
 const ITEM_BYTES = { float32: 4, int64: 8 } as const
 /** AttributeProto.AttributeType. */
 const ATTRIBUTE_TYPES = { float: 1, int: 2, ints: 7 } as const
