@@ -127,7 +127,10 @@ export class CocaDecoder extends Module {
 
   /** Tokens of the text tower [N, L, D] -> logits of what follows each, [N, L, vocabSize]. */
   forward(tokens: Tensor, memory: readonly KeysAndValues[]): Tensor {
-    const decoded = this.blocks.reduce((x, block, i) => this.crossBlocks[i]!.forward(block.forward(x), memory[i]!), tokens)
+    const decoded = this.blocks.reduce(
+      (x, block, i) => this.crossBlocks[i]!.forward(block.forward(x), memory[i]!),
+      tokens,
+    )
     return this.logits(decoded)
   }
 
@@ -199,7 +202,8 @@ export class Coca extends Module {
       return y
     }
     for (const block of this.text.blocks) x = extend(block)
-    for (const [i, block] of this.decoder.blocks.entries()) x = this.decoder.crossBlocks[i]!.forward(extend(block), images[i]!)
+    for (const [i, block] of this.decoder.blocks.entries())
+      x = this.decoder.crossBlocks[i]!.forward(extend(block), images[i]!)
     return { logits: this.decoder.logits(x.reshape([this.config.text.width])), cache: join(present) }
   }
 }

@@ -84,7 +84,8 @@ export class CrossAttention extends Module {
     keyWidth = width,
   ) {
     super()
-    const linear = (inFeatures: number) => new Linear(inFeatures, width, { weightInit: { kind: "normal", std: width ** -0.5 } })
+    const linear = (inFeatures: number) =>
+      new Linear(inFeatures, width, { weightInit: { kind: "normal", std: width ** -0.5 } })
     this.query = linear(width)
     this.key = linear(keyWidth)
     this.value = linear(keyWidth)

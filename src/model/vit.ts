@@ -55,7 +55,10 @@ export class Vit extends VitTrunk {
     super(config, imageSize)
     const { width } = config
     this.norm = new LayerNorm(width)
-    this.projection = new Linear(width, embedDim, { bias: headBias, weightInit: { kind: "normal", std: width ** -0.5 } })
+    this.projection = new Linear(width, embedDim, {
+      bias: headBias,
+      weightInit: { kind: "normal", std: width ** -0.5 },
+    })
   }
 
   /** [N, 3, H, W] -> [N, embedDim], not normalised. */
