@@ -108,9 +108,15 @@ export interface Variant {
   /** Applied to a picture before the tower sees it; saved with every checkpoint and model directory. */
   readonly preprocessing: Preprocessing
   /** Whose state-dict names the released file uses. */
-  readonly keys: "apple" | "openclip"
-  /** Image-text pairs seen in training, in billions; null for models that are not released. */
+  readonly keys: "apple" | "openclip" | "clip"
+  /** Image-text pairs seen in training, in billions; null where it is not one figure. */
   readonly samplesSeen: number | null
+}
+
+/** A captioner; its files use open_clip's CoCa names. */
+export interface Captioner {
+  readonly model: CocaConfig
+  readonly preprocessing: Preprocessing
 }
 
 // ------------------------------------------------------------------------------------------------ image towers
@@ -254,6 +260,27 @@ const models = {
   s3: { ...large, image: imageTowers.mci3 },
   s4: { ...large, image: imageTowers.mci4 },
   l14: { ...large, imageSize: 224, image: imageTowers["vit-l14"] },
+  clipB16: {
+    ...s,
+    imageSize: 224,
+    image: imageTowers["vit-b16"],
+    text: textTowers["base-causal"],
+    headBias: false,
+  },
+  clipL14: {
+    embedDim: 768,
+    imageSize: 224,
+    image: imageTowers["vit-l14"],
+    text: textTowers["base-768-causal"],
+    headBias: false,
+  },
+  clipL14QuickGelu: {
+    embedDim: 768,
+    imageSize: 224,
+    image: imageTowers["vit-l14-quickgelu"],
+    text: textTowers["base-768-quickgelu"],
+    headBias: false,
+  },
   quickstart: {
     imageSize: 64,
     embedDim: 128,
@@ -263,7 +290,10 @@ const models = {
   },
 } as const satisfies Record<string, ClipConfig>
 
-/** Every released model, and the one the quickstart trains. v1 is named `mobileclip-*`, v2 `mobileclip2-*`. */
+/**
+ * Every released model, the CLIP teachers, and the one the quickstart trains. v1 is named `mobileclip-*`, v2
+ * `mobileclip2-*`; teachers have open_clip's names: OpenAI's and DFN2B are `-quickgelu`, the others are not.
+ */
 export const variants = {
   "mobileclip-s0": { model: models.s0, preprocessing: bilinear256, keys: "apple", samplesSeen: 13 },
   "mobileclip-s1": { model: models.s1, preprocessing: bilinear256, keys: "apple", samplesSeen: 13 },
@@ -279,6 +309,14 @@ export const variants = {
   "mobileclip2-s3": { model: models.s3, preprocessing: normalized256, keys: "openclip", samplesSeen: 13 },
   "mobileclip2-s4": { model: models.s4, preprocessing: normalized256, keys: "openclip", samplesSeen: 13 },
   "mobileclip2-l14": { model: models.l14, preprocessing: normalized224, keys: "openclip", samplesSeen: 13 },
+  "vit-b-16": { model: models.clipB16, preprocessing: normalized224, keys: "clip", samplesSeen: null },
+  "vit-l-14": { model: models.clipL14, preprocessing: normalized224, keys: "clip", samplesSeen: null },
+  "vit-l-14-quickgelu": {
+    model: models.clipL14QuickGelu,
+    preprocessing: normalized224,
+    keys: "clip",
+    samplesSeen: null,
+  },
   quickstart: {
     model: models.quickstart,
     preprocessing: { size: 64, interpolation: "bilinear", ...unit },
@@ -288,3 +326,20 @@ export const variants = {
 } as const satisfies Record<string, Variant>
 
 export type VariantName = keyof typeof variants
+
+/** CoCa models that write captions. */
+export const captioners = {
+  "coca-vit-l-14": {
+    model: {
+      embedDim: 768,
+      imageSize: 224,
+      image: imageTowers["vit-l14"],
+      pooler: { queries: 256, heads: 8 },
+      text: textTowers.coca,
+      decoder: { layers: 12, heads: 12 },
+    },
+    preprocessing: normalized224,
+  },
+} as const satisfies Record<string, Captioner>
+
+export type CaptionerName = keyof typeof captioners

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs"
 import { fill, inputImage } from "../../src/core/fill.ts"
+import { Tokenizer } from "../../src/core/tokenizer.ts"
 import { Clip } from "../../src/model/clip.ts"
 import { Coca } from "../../src/model/coca.ts"
 import { reparameterize } from "../../src/model/reparameterize.ts"
@@ -14,6 +15,14 @@ import { checkCoca, type GoldenCoca } from "./coca.ts"
 import { type Features, onnxFeatures, torchFeatures } from "./engines.ts"
 import { clipConfig, cocaConfig, type GoldenConfig, isCoca, keyFlavour } from "./modelConfig.ts"
 import * as tolerances from "./tolerances.ts"
+
+/** The two texts of every model file, as token ids. */
+export function goldenTokens(contextLength: number): Rows {
+  const tokenizer = new Tokenizer()
+  return ["a photo of a corgi on the grass", "two red circles above a blue square"].map((text) =>
+    Array.from(tokenizer.encodeBatch([text], contextLength).ids, Number),
+  )
+}
 
 type Rows = readonly (readonly number[])[]
 
