@@ -7,7 +7,7 @@
  */
 import { assert } from "../core/errors.ts"
 import { OnnxGraph } from "./onnx-graph.ts"
-import type { Attribute, DataType, EncodedModel } from "./onnx-proto.ts"
+import type { Attribute, DataType, EncodedModel, EncodeOptions } from "./onnx-proto.ts"
 import { Parameter } from "./parameter.ts"
 import {
   attentionShape,
@@ -43,6 +43,10 @@ export interface OnnxSpec {
   readonly inputs: Readonly<Record<string, { readonly dtype: DataType; readonly shape: Shape }>>
   /** Stored in the file's metadata. */
   readonly metadata?: Readonly<Record<string, string>>
+  /** Of weights and of all that is computed; inputs and outputs stay float32. */
+  readonly dtype?: "float32" | "float16"
+  /** Where weights go that do not fit one file. */
+  readonly encode?: EncodeOptions
 }
 
 /**
@@ -53,13 +57,12 @@ export function traceOnnx(
   spec: OnnxSpec,
   forward: (...inputs: readonly Tensor[]) => Readonly<Record<string, Tensor>>,
 ): EncodedModel {
-  const graph = new OnnxGraph(spec.name, spec.parameters)
+  const graph = new OnnxGraph(spec.name, spec.parameters, spec.dtype ?? "float32")
   const inputs = Object.entries(spec.inputs).map(([name, { dtype, shape }]) => {
-    graph.input(name, dtype, shape)
-    return new OnnxTensor(graph, name, shape)
+    return new OnnxTensor(graph, graph.input(name, dtype, shape), shape)
   })
   for (const [name, tensor] of Object.entries(forward(...inputs))) graph.output(name, nameOf(tensor), tensor.shape)
-  return graph.encode(spec.metadata ?? {})
+  return graph.encode(spec.metadata ?? {}, spec.encode ?? {})
 }
 
 class OnnxTensor implements Tensor {
@@ -135,11 +138,11 @@ class OnnxTensor implements Tensor {
     const { graph } = this
     const shape = attentionShape(this.where("attention"), this.shape, key.shape, value.shape, heads)
     const width = shape[2]! / heads
-    const query = this.splitHeads(heads, [0, 2, 1, 3])
+    // Queries are scaled before the product, whose sums might leave float16's range.
+    const query = graph.emit("Mul", [this.splitHeads(heads, [0, 2, 1, 3]), graph.scalar(width ** -0.5)])
     const product = graph.emit("MatMul", [query, asOnnx(key).splitHeads(heads, [0, 2, 3, 1])])
-    const scaled = graph.emit("Mul", [product, graph.scalar(width ** -0.5)])
     const masks = [...(causal ? [causalMask(graph, shape[1]!)] : []), ...(bias ? [this.spread(bias, key)] : [])]
-    const scores = masks.reduce((sum, mask) => graph.emit("Add", [sum, mask]), scaled)
+    const scores = masks.reduce((sum, mask) => graph.emit("Add", [sum, mask]), product)
     const weights = graph.emit("Softmax", [scores], { axis: { int: -1 } })
     const mixed = graph.emit("MatMul", [weights, asOnnx(value).splitHeads(heads, [0, 2, 1, 3])])
     const tokens = graph.emit("Transpose", [mixed], { perm: { ints: [0, 2, 1, 3] } })
