@@ -52,7 +52,10 @@ export function hubFetch(settings: HubSettings, repo: string, signal?: AbortSign
     if (token && url.origin === new URL(endpoint).origin) headers.set("Authorization", `Bearer ${token}`)
     using watchdog = new Watchdog(timeoutSeconds)
     const signals = [watchdog.signal, signal, init?.signal].filter((one) => one != null)
-    const response = await failuresOf(fetch(url, { ...init, headers, signal: AbortSignal.any(signals) }), url.host)
+    const response = await failuresOf(
+      fetch(url, { ...init, headers, signal: AbortSignal.any(signals) }),
+      `${url.host}: `,
+    )
     if (response.ok || response.status === 416) return response
     await response.body?.cancel()
     throw statusError(response, settings, repo)
@@ -89,7 +92,7 @@ export async function withRetries<T>(
 ): Promise<T> {
   for (let failures = 0, before = progress(); ; failures++) {
     try {
-      return await failuresOf(attempt(), what)
+      return await failuresOf(attempt())
     } catch (error) {
       if (!(error instanceof NetworkFailure)) throw error
       if (progress() > before) [failures, before] = [0, progress()]
@@ -103,12 +106,12 @@ export async function withRetries<T>(
 }
 
 /** Node's errors of a connection, before and behind the headers, as NetworkFailures; others as they are. */
-async function failuresOf<T>(promise: Promise<T>, host: string): Promise<T> {
+async function failuresOf<T>(promise: Promise<T>, prefix = ""): Promise<T> {
   try {
     return await promise
   } catch (error) {
     if (!(error instanceof TypeError) || !["fetch failed", "terminated"].includes(error.message)) throw error
-    throw new NetworkFailure(`${host}: ${reasonOf(error.cause)}`)
+    throw new NetworkFailure(prefix + reasonOf(error.cause))
   }
 }
 
