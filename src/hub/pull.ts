@@ -80,6 +80,11 @@ function checkRevision(revision: string): string {
   throw new UserError(`"${revision}" is no revision`, "give a branch, a tag or a commit")
 }
 
+interface CachedWeights extends CachedFile {
+  readonly commit: string
+  readonly file: string
+}
+
 class Pull {
   private readonly cache: RepositoryCache
   private readonly fetch: typeof fetch
@@ -101,15 +106,18 @@ class Pull {
 
   async run(): Promise<PullResult> {
     const { repo, revision, file } = this.request
-    if (this.settings.offline) return (await this.fromCache()) ?? this.failOffline()
+    const cached = this.options.force ? null : await this.findCached()
+    if (this.settings.offline) return cached ? this.fromCache(cached) : this.failOffline()
     try {
-      const repository = await askHub({ repo, revision, endpoint: this.settings.endpoint }, this.fetch, this.retries)
+      const { delays } = this.retries
+      // Who has a copy need not wait for a network that is down.
+      const retries = { ...this.retries, delays: cached ? delays.slice(0, 1) : delays }
+      const repository = await askHub({ repo, revision, endpoint: this.settings.endpoint }, this.fetch, retries)
       return await this.fromHub(repository, chooseWeights(repository.files, file, repo))
     } catch (error) {
-      const cached = error instanceof HubUnreachable && !this.options.force ? await this.fromCache() : null
-      if (!cached) throw error
-      this.options.onNote?.(`${(error as Error).message}; this is the copy in the cache`)
-      return cached
+      if (!cached || !(error instanceof HubUnreachable)) throw error
+      this.options.onNote?.(`${error.message}; this is the copy in the cache`)
+      return this.fromCache(cached)
     }
   }
 
@@ -144,15 +152,20 @@ class Pull {
     }
   }
 
-  /** null where the cache does not have it. */
-  private async fromCache(): Promise<PullResult | null> {
+  /** What the revision was when it was pulled last; null where the cache does not have it. */
+  private async findCached(): Promise<CachedWeights | null> {
     const { repo, revision, file } = this.request
     const commit = await this.cache.commitOf(revision)
     if (commit === null) return null
     const names = (await this.cache.files(commit)).map((path) => ({ path }))
-    const path = file ?? (names.length > 0 ? chooseWeights(names, null, `the cached ${repo}`).path : null)
-    const found = path === null ? null : await this.cache.find(commit, path)
-    return found && this.result(commit, path!, found, await this.showLicense(null), true)
+    if (file === null && names.length === 0) return null
+    const path = file ?? chooseWeights(names, null, `the cached ${repo}`).path
+    const found = await this.cache.find(commit, path)
+    return found && { ...found, commit, file: path }
+  }
+
+  private async fromCache(cached: CachedWeights): Promise<PullResult> {
+    return this.result(cached.commit, cached.file, cached, await this.showLicense(null), true)
   }
 
   private failOffline(): never {
@@ -170,8 +183,14 @@ class Pull {
     return license
   }
 
-  private result(commit: string, file: string, found: CachedFile, license: License | null, cached: boolean) {
-    return { ...found, repo: this.request.repo, revision: commit, file, license, cached }
+  private result(
+    commit: string,
+    file: string,
+    { path, bytes, sha256 }: CachedFile,
+    license: License | null,
+    cached: boolean,
+  ): PullResult {
+    return { path, repo: this.request.repo, revision: commit, file, bytes, sha256, license, cached }
   }
 }
 

@@ -27,7 +27,7 @@ export function askHub(
   retries: Retries,
 ): Promise<Repository> {
   return withRetries(
-    endpoint,
+    repo,
     async () => {
       try {
         const params = { hubUrl: endpoint, fetch }
