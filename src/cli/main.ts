@@ -33,6 +33,10 @@ export const commands: CommandTable = {
   export: { summary: "turn a checkpoint into ONNX models", load: () => import("./commands/export.ts") },
   pull: { summary: "download a released model", load: () => import("./commands/pull.ts") },
   classify: { summary: "say which labels fit pictures best", load: () => import("./commands/classify.ts") },
+  models: {
+    summary: "show the family: parameters, multiply-adds, preprocessing, published accuracy",
+    load: () => import("./commands/models.ts"),
+  },
 }
 
 const examples = `

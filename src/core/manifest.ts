@@ -24,6 +24,18 @@ export const towers = {
 const count = z.int().positive()
 const perChannel = z.tuple([z.number(), z.number(), z.number()]).readonly()
 
+/** What a tower gives for the fixed inputs of `export/verify.ts`: the start of each row, and all rows in two figures. */
+const towerSelfTest = z.object({
+  /** The first values of each embedding. */
+  values: z.array(z.array(z.number()).min(1)).min(1),
+  /** The length of each embedding. */
+  norms: z.array(z.number()),
+  /** Of all values of all rows. */
+  standardDeviation: z.number().positive(),
+})
+
+export type TowerSelfTest = Readonly<z.infer<typeof towerSelfTest>>
+
 const schema = z.object({
   format: z.literal(manifestFormat),
   name: z.string(),
@@ -55,6 +67,8 @@ const schema = z.object({
     imageError: z.number(),
     textError: z.number(),
   }),
+  /** What the reference gave, so that a copy can be tested without it. Directories of older versions have none. */
+  selfTest: z.object({ image: towerSelfTest, text: towerSelfTest }).optional(),
 })
 
 export type Manifest = Readonly<z.infer<typeof schema>>

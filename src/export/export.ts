@@ -34,15 +34,14 @@ export async function exportModel(
   const fused = reparameterize(model)
   const build = async (folder: string) => {
     const files = await writeFiles(folder, fused, info)
-    const verification = await verify(folder, model, reference)
-    const manifest = { ...describe(fused, info), source, files, verification }
+    const manifest = { ...describe(fused, info), source, files, ...(await verify(folder, model, reference)) }
     await writeAtomically(join(folder, manifestFile), [json(manifest)])
     return manifest
   }
   return writeDirectoryAtomically(directory, build, manifestFile)
 }
 
-function describe(model: Clip, info: CheckpointInfo): Omit<Manifest, "source" | "files" | "verification"> {
+function describe(model: Clip, info: CheckpointInfo): Omit<Manifest, "source" | "files" | "verification" | "selfTest"> {
   const { name, license, samplesSeen, preprocessing, config } = info
   return {
     format: manifestFormat,

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import * as ort from "onnxruntime-node"
 import { UserError } from "../core/errors.ts"
 import { inputImage } from "../core/fill.ts"
-import { type Manifest, towers } from "../core/manifest.ts"
+import { type Manifest, type TowerSelfTest, towers } from "../core/manifest.ts"
 import { Tokenizer } from "../core/tokenizer.ts"
 import type { Clip } from "../model/clip.ts"
 import { type TowerName, traceTower } from "./towers.ts"
@@ -33,11 +33,18 @@ export interface Reference {
   embed(input: TowerInput): Promise<Float32Array>
 }
 
-/** Compares the towers in `folder` with `reference`; throws UserError when they differ or give what is not a number. */
-export async function verify(folder: string, model: Clip, reference: Reference): Promise<Manifest["verification"]> {
-  const errorOf = async (tower: TowerName) => {
-    const error = await towerError(join(folder, towers[tower].file), tower, model, reference)
-    if (error <= TOLERANCE) return error
+/**
+ * Compares the towers in `folder` with `reference`, and says what the reference gave; throws UserError when they differ
+ * or give what is not a number.
+ */
+export async function verify(
+  folder: string,
+  model: Clip,
+  reference: Reference,
+): Promise<Required<Pick<Manifest, "verification" | "selfTest">>> {
+  const compare = async (tower: TowerName) => {
+    const { error, expected } = await compareTower(join(folder, towers[tower].file), tower, model, reference)
+    if (error <= TOLERANCE) return { error, expected }
     throw new UserError(
       Number.isNaN(error)
         ? `the exported ${tower} tower gives values that are not numbers`
@@ -45,12 +52,16 @@ export async function verify(folder: string, model: Clip, reference: Reference):
       "nothing was written; check that the checkpoint's weights are finite, then report this with the model's name",
     )
   }
+  const [image, text] = [await compare("image"), await compare("text")]
   return {
-    reference: reference.name,
-    runtime: `onnxruntime-node ${ort.env.versions.node}`,
-    tolerance: TOLERANCE,
-    imageError: await errorOf("image"),
-    textError: await errorOf("text"),
+    verification: {
+      reference: reference.name,
+      runtime: `onnxruntime-node ${ort.env.versions.node}`,
+      tolerance: TOLERANCE,
+      imageError: image.error,
+      textError: text.error,
+    },
+    selfTest: { image: summarize(image.expected), text: summarize(text.expected) },
   }
 }
 
@@ -65,37 +76,56 @@ export function unfusedReference(model: Clip): Reference {
   }
 }
 
-async function towerError(file: string, tower: TowerName, model: Clip, reference: Reference): Promise<number> {
-  const [three, one] = [fixedInput(tower, model, 3), fixedInput(tower, model, 1)]
+async function compareTower(file: string, tower: TowerName, { config }: Clip, reference: Reference) {
+  const sizes = { imageSize: config.imageSize, contextLength: config.text.contextLength }
+  const [three, one] = [fixedInput(tower, sizes, 3), fixedInput(tower, sizes, 1)]
   const expected = await reference.embed(three)
   return withSession(file, async (session) => {
     const errors = [
       maxDifference(await embed(session, three), expected),
       maxDifference(await embed(session, one), expected),
     ]
-    return Math.max(...errors) / standardDeviation(expected)
+    return { error: Math.max(...errors) / standardDeviation(expected), expected }
   })
 }
 
-function fixedInput(tower: TowerName, { config }: Clip, batch: number): TowerInput {
-  const { imageSize, text } = config
+/** Of each embedding of three so many values are kept; its norm tells of the others. */
+const VALUES = 8
+
+function summarize(rows: Float32Array): TowerSelfTest {
+  const width = rows.length / texts.length
+  const each = texts.map((_, i) => rows.subarray(i * width, (i + 1) * width))
+  return {
+    values: each.map((row) => [...row.subarray(0, VALUES)]),
+    norms: each.map((row) => Math.hypot(...row)),
+    standardDeviation: standardDeviation(rows),
+  }
+}
+
+/** The first one to three of the fixed pictures or texts. */
+export function fixedInput(
+  tower: TowerName,
+  { imageSize, contextLength }: { readonly imageSize: number; readonly contextLength: number },
+  batch: number,
+): TowerInput {
   if (tower === "image") return { tower, data: inputImage(imageSize, batch), shape: [batch, 3, imageSize, imageSize] }
-  const { ids, shape } = new Tokenizer().encodeBatch(texts.slice(0, batch), text.contextLength)
+  const { ids, shape } = new Tokenizer().encodeBatch(texts.slice(0, batch), contextLength)
   return { tower, data: ids, shape }
 }
 
-async function embed(session: ort.InferenceSession, { tower, data, shape }: TowerInput): Promise<Float32Array> {
+export async function embed(session: ort.InferenceSession, { tower, data, shape }: TowerInput): Promise<Float32Array> {
   const { input, output } = towers[tower]
   const type = tower === "image" ? "float32" : "int64"
   const results = await session.run({ [input]: new ort.Tensor(type, data, shape) })
   return results[output]!.data as Float32Array
 }
 
-async function withSession<T>(
+export async function withSession<T>(
   model: string | Uint8Array,
   use: (session: ort.InferenceSession) => Promise<T>,
+  options: ort.InferenceSession.SessionOptions = {},
 ): Promise<T> {
-  const session = await ort.InferenceSession.create(model as string)
+  const session = await ort.InferenceSession.create(model as string, options)
   try {
     return await use(session)
   } finally {
@@ -104,11 +134,11 @@ async function withSession<T>(
 }
 
 /** Of as many values as `ours` has; NaN where one of them is. */
-function maxDifference(ours: Float32Array, expected: Float32Array): number {
+export function maxDifference(ours: Float32Array, expected: Float32Array): number {
   return ours.reduce((largest, value, i) => Math.max(largest, Math.abs(value - expected[i]!)), 0)
 }
 
-function standardDeviation(values: Float32Array): number {
+export function standardDeviation(values: Float32Array): number {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length
   return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length)
 }

@@ -30,6 +30,9 @@ describe("measureCost", () => {
     expect(cost.layers).toEqual([
       {
         path: "stem.conv",
+        operations: ["conv2d", "gelu"],
+        shape: [2, 8, 8, 8],
+        convolution: { kernel: [3, 3], stride: 2, groups: 1 },
         parameters: 8 * 27 + 8,
         multiplyAdds: outputs * 27,
         attentionMultiplyAdds: 0,

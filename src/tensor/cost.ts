@@ -40,6 +40,19 @@ export interface Cost {
 export interface LayerCost extends Cost {
   /** Path of the module that owns the layer's parameters, for example `image.stem.0.convKxk.0.conv`. */
   readonly path: string
+  /** The interface's names of what the layer does, views left out: `conv2d`, `gelu`. */
+  readonly operations: readonly string[]
+  /** Of the last operation's result. */
+  readonly shape: Shape
+  /** Of its convolution, if it has one. */
+  readonly convolution: Convolution | null
+}
+
+export interface Convolution {
+  /** Rows and columns. */
+  readonly kernel: readonly [number, number]
+  readonly stride: number
+  readonly groups: number
 }
 
 export interface CostReport extends Cost {
@@ -63,9 +76,15 @@ export function measureCost(
 
 const FLOAT_BYTES = 4
 
+interface Layer extends Record<keyof Cost, number> {
+  readonly operations: Set<string>
+  shape: Shape
+  convolution: Convolution | null
+}
+
 class Meter {
   readonly paths: ParameterPaths
-  private readonly layers = new Map<string, Record<keyof Cost, number>>()
+  private readonly layers = new Map<string, Layer>()
   private readonly counted = new Set<Parameter>()
 
   constructor(parameters: ReadonlyMap<string, Parameter>) {
@@ -84,19 +103,32 @@ class Meter {
   }
 
   add(cost: Partial<Cost>): void {
+    const { layer } = this
+    for (const [key, value] of Object.entries(cost)) layer[key as keyof Cost] += value
+  }
+
+  /** The current layer, made when it is first met. */
+  get layer(): Layer {
     const path = this.paths.module
     const layer = this.layers.get(path) ?? {
       parameters: 0,
       multiplyAdds: 0,
       attentionMultiplyAdds: 0,
       activationBytes: 0,
+      operations: new Set<string>(),
+      shape: [],
+      convolution: null,
     }
-    for (const [key, value] of Object.entries(cost)) layer[key as keyof Cost] += value
     this.layers.set(path, layer)
+    return layer
   }
 
   report(): CostReport {
-    const layers = Array.from(this.layers, ([path, cost]) => ({ path, ...cost }))
+    const layers = Array.from(this.layers, ([path, { operations, ...layer }]) => ({
+      path,
+      operations: [...operations],
+      ...layer,
+    }))
     const total = (key: keyof Cost) => layers.reduce((sum, layer) => sum + layer[key], 0)
     return {
       parameters: total("parameters"),
@@ -123,25 +155,27 @@ class CostTensor implements Tensor {
   }
 
   mul(other: Operand | number): Tensor {
-    return typeof other === "number" ? this.result(this.shape) : this.elementwise("mul", other)
+    return typeof other === "number" ? this.result("mul", this.shape) : this.elementwise("mul", other)
   }
 
   gelu(): Tensor {
-    return this.result(this.shape)
+    return this.result("gelu", this.shape)
   }
 
   relu(): Tensor {
-    return this.result(this.shape)
+    return this.result("relu", this.shape)
   }
 
   sigmoid(): Tensor {
-    return this.result(this.shape)
+    return this.result("sigmoid", this.shape)
   }
 
   conv2d(weight: Parameter, bias: Parameter | null, geometry: Conv2dGeometry): Tensor {
     this.meter.use(weight, bias)
     const shape = conv2dShape(this.where("conv2d"), this.shape, weight.shape, geometry)
-    return this.result(shape, { multiplyAdds: count(shape) * count(weight.shape.slice(1)) })
+    const [, , rows, columns] = weight.shape as [number, number, number, number]
+    this.meter.layer.convolution = { kernel: [rows, columns], stride: geometry.stride, groups: geometry.groups }
+    return this.result("conv2d", shape, { multiplyAdds: count(shape) * count(weight.shape.slice(1)) })
   }
 
   linear(weight: Parameter, bias: Parameter | null): Tensor {
@@ -161,21 +195,21 @@ class CostTensor implements Tensor {
     const [batch, length, width] = shape as [number, number, number]
     const scores = batch * length * key.shape[1]!
     this.meter.add({ activationBytes: 2 * heads * scores * FLOAT_BYTES })
-    return this.result(shape, { attentionMultiplyAdds: 2 * scores * width })
+    return this.result("attention", shape, { attentionMultiplyAdds: 2 * scores * width })
   }
 
   batchNorm({ weight, bias }: BatchNormParameters): Tensor {
     this.meter.use(weight, bias)
-    return this.result(normShape(this.where("batchNorm"), this.shape, 1, weight.size))
+    return this.result("batchNorm", normShape(this.where("batchNorm"), this.shape, 1, weight.size))
   }
 
   layerNorm(weight: Parameter, bias: Parameter): Tensor {
     this.meter.use(weight, bias)
-    return this.result(normShape(this.where("layerNorm"), this.shape, -1, weight.size))
+    return this.result("layerNorm", normShape(this.where("layerNorm"), this.shape, -1, weight.size))
   }
 
   mean(axes: readonly number[], keepDims = false): Tensor {
-    return this.result(meanShape(this.where("mean"), this.shape, axes, keepDims))
+    return this.result("mean", meanShape(this.where("mean"), this.shape, axes, keepDims))
   }
 
   reshape(dims: readonly number[]): Tensor {
@@ -202,12 +236,12 @@ class CostTensor implements Tensor {
 
   embedding(table: Parameter): Tensor {
     this.meter.use(table)
-    return this.result(embeddingShape(this.where("embedding"), this.shape, table.shape))
+    return this.result("embedding", embeddingShape(this.where("embedding"), this.shape, table.shape))
   }
 
   addPositions(table: Parameter): Tensor {
     this.meter.use(table)
-    return this.result(positionsShape(this.where("addPositions"), this.shape, table.shape))
+    return this.result("addPositions", positionsShape(this.where("addPositions"), this.shape, table.shape))
   }
 
   firstEot(): Tensor {
@@ -220,7 +254,7 @@ class CostTensor implements Tensor {
   }
 
   rowAt(positions: Tensor): Tensor {
-    return this.result(rowAtShape(this.where("rowAt"), this.shape, positions.shape))
+    return this.result("rowAt", rowAtShape(this.where("rowAt"), this.shape, positions.shape))
   }
 
   classBias(): Tensor {
@@ -229,16 +263,18 @@ class CostTensor implements Tensor {
 
   private elementwise(operation: string, other: Operand): Tensor {
     if (other instanceof Parameter) this.meter.use(other)
-    return this.result(broadcastShape(this.where(operation), this.shape, other.shape))
+    return this.result(operation, broadcastShape(this.where(operation), this.shape, other.shape))
   }
 
   private product(operation: string, inFeatures: number, outFeatures: number): Tensor {
     const shape = linearShape(this.where(operation), this.shape, inFeatures, outFeatures)
-    return this.result(shape, { multiplyAdds: count(shape) * inFeatures })
+    return this.result(operation, shape, { multiplyAdds: count(shape) * inFeatures })
   }
 
-  private result(shape: Shape, cost: Partial<Cost> = {}): Tensor {
+  private result(operation: string, shape: Shape, cost: Partial<Cost> = {}): Tensor {
     this.meter.add({ ...cost, activationBytes: count(shape) * FLOAT_BYTES })
+    this.meter.layer.operations.add(operation)
+    this.meter.layer.shape = shape
     return this.view(shape)
   }
 

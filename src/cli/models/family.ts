@@ -1,0 +1,91 @@
+/** The members of the family in figures: counted from the modules, beside what was published. */
+import { UserError } from "../../core/errors.ts"
+import type { Preprocessing } from "../../core/preprocess.ts"
+import { type PublishedFigures, published } from "../../core/published.ts"
+import { type ClipConfig, imageTowers, textTowers, type VariantName, variants } from "../../core/variants.ts"
+import type { TowerName } from "../../export/towers.ts"
+import { Clip } from "../../model/clip.ts"
+import { reparameterize } from "../../model/reparameterize.ts"
+import { type CostReport, measureCost } from "../../tensor/cost.ts"
+
+export type Form = "train" | "fused"
+
+export interface TowerFigures {
+  /** As in the tables of `core/variants.ts`: "mci0", "base". */
+  readonly name: string
+  /** Learned values. */
+  readonly parameters: Readonly<Record<Form, number>>
+  /** Of the fused tower at batch 1: convolutions and linear layers. */
+  readonly multiplyAdds: number
+  /** Of attention's two products. */
+  readonly attentionMultiplyAdds: number
+  /** Float32 results of all operations of the fused tower at batch 1. */
+  readonly activationBytes: number
+}
+
+export interface Member {
+  readonly name: VariantName
+  readonly image: TowerFigures
+  readonly text: TowerFigures
+  /** Height and width of the input in pixels. */
+  readonly imageSize: number
+  readonly embedDim: number
+  readonly contextLength: number
+  /** Whether a token of the text sees only those before it. */
+  readonly causal: boolean
+  readonly preprocessing: Preprocessing
+  /** What others measured; null for what was not published. */
+  readonly published: PublishedFigures | null
+}
+
+/** All variants, in the order of their table. */
+export function family(): Member[] {
+  return (Object.keys(variants) as VariantName[]).filter(isBuilt).map(describeMember)
+}
+
+export function describeMember(name: VariantName): Member {
+  const { model, preprocessing } = variants[name]
+  const { imageSize, embedDim, text } = model
+  return {
+    name,
+    image: towerFigures(model, "image", nameIn(imageTowers, model.image)),
+    text: towerFigures(model, "text", nameIn(textTowers, text)),
+    imageSize,
+    embedDim,
+    contextLength: text.contextLength,
+    causal: text.causal,
+    preprocessing,
+    published: published[name] ?? null,
+  }
+}
+
+/** Layer by layer, for one picture or one text. */
+export function towerCost(config: ClipConfig, tower: TowerName, form: Form): CostReport {
+  const { imageSize, text } = config
+  const model = form === "fused" ? reparameterize(new Clip(config)) : new Clip(config)
+  const parameters = model.namedParameters()
+  if (tower === "image") return measureCost(parameters, [[1, 3, imageSize, imageSize]], (x) => model.encodeImage(x!))
+  return measureCost(parameters, [[1, text.contextLength]], (ids) => model.encodeText(ids!))
+}
+
+function towerFigures(config: ClipConfig, tower: TowerName, name: string): TowerFigures {
+  const { parameters: fused, multiplyAdds, attentionMultiplyAdds, activationBytes } = towerCost(config, tower, "fused")
+  const train = new Clip(config)[tower].learnedSize()
+  return { name, parameters: { train, fused }, multiplyAdds, attentionMultiplyAdds, activationBytes }
+}
+
+/** The key of a table's row. */
+function nameIn<Row>(table: Readonly<Record<string, Row>>, row: Row): string {
+  return Object.keys(table).find((name) => table[name] === row) ?? "unnamed"
+}
+
+/** Towers of some kinds are not built yet. */
+function isBuilt(name: VariantName): boolean {
+  try {
+    new Clip(variants[name].model)
+    return true
+  } catch (error) {
+    if (error instanceof UserError) return false
+    throw error
+  }
+}

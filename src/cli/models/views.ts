@@ -1,0 +1,53 @@
+/** What `mobileclip models` shows: the family, one member, or towers layer by layer; as data, and as text for people. */
+import { findVariant } from "../../core/variant-name.ts"
+import { variants } from "../../core/variants.ts"
+import type { TowerName } from "../../export/towers.ts"
+import { describeMember, type Form, family, towerCost } from "./family.ts"
+import { groupLayers, layersText, type TowerLayers } from "./layers.ts"
+import { memberText } from "./member.ts"
+import { familyTable, footnotes, parseColumns, sortMembers } from "./table.ts"
+
+export interface View {
+  /** For `--json`. */
+  readonly data: unknown
+  text(): string
+}
+
+export interface TableOptions {
+  /** Names, separated by commas; default: as many as fit. */
+  readonly columns?: string
+  readonly sort?: string
+}
+
+export interface LayerOptions {
+  readonly tower: TowerName | "both"
+  readonly form: Form
+  readonly depth?: number
+}
+
+const units = `M: millions of parameters, fused. G: billions of multiply-adds of convolutions and linear layers, batch 1.
+IN-1k, avg (of 38 datasets), ms (iPhone 12 Pro Max): published. Other columns: mobileclip models --help`
+
+/** @param width of the terminal, in characters */
+export function familyView({ columns, sort }: TableOptions, width: number): View {
+  const names = columns ? parseColumns(columns) : undefined
+  const members = sort ? sortMembers(family(), sort) : family()
+  const notes = names ? "" : [units, footnotes(members)].join("\n\n")
+  return { data: members, text: () => [familyTable(members, width, names), notes].filter(Boolean).join("\n\n") }
+}
+
+export function memberView(name: string): View {
+  const member = describeMember(findVariant(name))
+  return { data: member, text: () => memberText(member) }
+}
+
+export function layersView(name: string, { tower, form, depth }: LayerOptions): View {
+  const variant = findVariant(name)
+  const member = describeMember(variant)
+  const towers = (tower === "both" ? (["image", "text"] as const) : [tower]).map((tower): TowerLayers => {
+    const cost = towerCost(variants[variant].model, tower, form)
+    const layers = depth === undefined ? cost.layers : groupLayers(cost.layers, depth)
+    return { tower, name: member[tower].name, form, ...cost, layers }
+  })
+  return { data: { name: variant, towers }, text: () => towers.map(layersText).join("\n\n") }
+}

@@ -1,0 +1,79 @@
+/**
+ * Tests a model directory without the model it came from: the fixed inputs of `verify.ts` go through its towers, and
+ * what comes out is compared with what its manifest says the reference gave.
+ */
+import { availableParallelism } from "node:os"
+import { join } from "node:path"
+import type { InferenceSession } from "onnxruntime-node"
+import { messageOf, UserError } from "../core/errors.ts"
+import { type Manifest, type TowerSelfTest, towers } from "../core/manifest.ts"
+import type { TowerName } from "./towers.ts"
+import { embed, fixedInput, maxDifference, standardDeviation, type TowerInput, withSession } from "./verify.ts"
+
+/** Differences are in standard deviations of the embeddings. */
+export interface TowerSelfTestResult {
+  /** From what the manifest expects; null where it expects nothing. */
+  readonly error: number | null
+  /** Between the first input alone and among two others: what padding that depends on neighbours would show. */
+  readonly batchError: number
+  /** The largest difference that is rounding. */
+  readonly tolerance: number
+  /** For one input: the median of several runs on all processors. */
+  readonly milliseconds: number
+}
+
+const ROWS = 3
+const RUNS = 5
+
+/** Throws UserError when the tower cannot be loaded or run, or gives embeddings of another width. */
+export async function selfTest(directory: string, tower: TowerName, manifest: Manifest): Promise<TowerSelfTestResult> {
+  const path = join(directory, towers[tower].file)
+  try {
+    return await withSession(path, (session) => testSession(session, tower, manifest), {
+      intraOpNumThreads: availableParallelism(),
+    })
+  } catch (error) {
+    throw new UserError(`${path} does not run: ${messageOf(error)}`, "copy or export the model again", { cause: error })
+  }
+}
+
+async function testSession(
+  session: InferenceSession,
+  tower: TowerName,
+  { embedDim, contextLength, preprocessing, verification, selfTest }: Manifest,
+): Promise<TowerSelfTestResult> {
+  const sizes = { imageSize: preprocessing.size, contextLength }
+  const one = fixedInput(tower, sizes, 1)
+  const rows = await embed(session, fixedInput(tower, sizes, ROWS))
+  if (rows.length !== ROWS * embedDim) {
+    throw new UserError(`its embeddings have ${rows.length / ROWS} values, and the manifest says ${embedDim}`)
+  }
+  const alone = await embed(session, one)
+  return {
+    error: selfTest ? differenceFrom(selfTest[tower], rows, embedDim) : null,
+    batchError: maxDifference(alone, rows) / standardDeviation(rows),
+    // The towers may differ from the reference by the one, this machine from the exporting one by the other.
+    tolerance: 2 * verification.tolerance,
+    milliseconds: await medianTime(session, one),
+  }
+}
+
+/** Of the values that are kept, and of the norms, each per value. NaN where a value is. */
+function differenceFrom(expected: TowerSelfTest, rows: Float32Array, width: number): number {
+  const differences = expected.values.flatMap((values, i) => {
+    const row = rows.subarray(i * width, (i + 1) * width)
+    const norm = Math.abs(Math.hypot(...row) - expected.norms[i]!) / Math.sqrt(width)
+    return [norm, ...values.map((value, k) => Math.abs(row[k]! - value))]
+  })
+  return Math.max(...differences) / expected.standardDeviation
+}
+
+async function medianTime(session: InferenceSession, input: TowerInput): Promise<number> {
+  const times: number[] = []
+  for (let run = 0; run < RUNS; run++) {
+    const start = performance.now()
+    await embed(session, input)
+    times.push(performance.now() - start)
+  }
+  return times.sort((a, b) => a - b)[Math.floor(RUNS / 2)]!
+}
