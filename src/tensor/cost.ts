@@ -226,7 +226,7 @@ class CostTensor implements Tensor {
 
   concat(others: readonly Tensor[], axis: number): Tensor {
     const shapes = [this, ...others].map(({ shape }) => shape)
-    return this.result(concatShape(this.where("concat"), shapes, axis))
+    return this.result("concat", concatShape(this.where("concat"), shapes, axis))
   }
 
   repeat(parameter: Parameter): Tensor {
@@ -258,7 +258,7 @@ class CostTensor implements Tensor {
   }
 
   classBias(): Tensor {
-    return this.result([this.shape[0]!, this.shape[1]! + 1])
+    return this.result("classBias", [this.shape[0]!, this.shape[1]! + 1])
   }
 
   private elementwise(operation: string, other: Operand): Tensor {
