@@ -10,6 +10,7 @@ import { towers } from "../src/core/manifest.ts"
 import { type VariantName, variants } from "../src/core/variants.ts"
 import { type TowerName, traceTower } from "../src/export/towers.ts"
 import { Clip } from "../src/model/clip.ts"
+import { fold } from "../src/model/fold.ts"
 import { initialize } from "../src/model/module.ts"
 import { reparameterize } from "../src/model/reparameterize.ts"
 import { measureCost } from "../src/tensor/cost.ts"
@@ -20,14 +21,14 @@ const names = (process.argv.length > 2 ? process.argv.slice(2) : ["mobileclip-s0
 for (const name of names) {
   const trained = new Clip(variants[name].model)
   initialize(trained, 0)
-  const model = reparameterize(trained)
+  const model = fold(reparameterize(trained))
   for (const tower of ["image", "text"] as const) {
     for (const threads of new Set([1, availableParallelism()])) await report(name, model, tower, threads)
   }
 }
 
 async function report(name: string, model: Clip, tower: TowerName, threads: number): Promise<void> {
-  const file = Buffer.concat([...traceTower(tower, model).chunks()])
+  const file = Buffer.concat([...traceTower(tower, model, towers[tower]).chunks()])
   const session = await ort.InferenceSession.create(file, { intraOpNumThreads: threads })
   const input = inputOf(model, tower)
   const times: number[] = []

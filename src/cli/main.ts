@@ -30,6 +30,10 @@ export const commands: CommandTable = {
     load: () => import("./commands/render.ts"),
   },
   train: { summary: "train a model on shards", load: () => import("./commands/train.ts") },
+  convert: {
+    summary: "turn a checkpoint of any origin into a model directory",
+    load: () => import("./commands/convert.ts"),
+  },
   export: { summary: "turn a checkpoint into ONNX models", load: () => import("./commands/export.ts") },
   pull: { summary: "download a released model", load: () => import("./commands/pull.ts") },
   classify: { summary: "say which labels fit pictures best", load: () => import("./commands/classify.ts") },

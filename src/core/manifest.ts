@@ -7,19 +7,37 @@
  */
 import { z } from "zod"
 import { UserError } from "./errors.ts"
-import type { ClipConfig } from "./variants.ts"
+import type { ImageEncoderConfig, ModelConfig } from "./variants.ts"
 
 export const manifestFile = "mobileclip.json"
 
 export const manifestFormat = "mobileclip-model-1"
 
-/** Files of the towers, and the names of their inputs and outputs. */
-export const towers = {
+const towerFile = z.object({
+  file: z.string(),
+  /** Names of the input and the output that matter. */
+  input: z.string(),
+  output: z.string(),
+  /** Type of token ids. */
+  ids: z.enum(["int64", "int32"]).optional(),
+})
+
+export type TowerFile = Readonly<z.infer<typeof towerFile>>
+
+export interface TowerFiles {
   /** float32 [batch, 3, size, size], normalised -> [batch, embedDim] */
+  readonly image: TowerFile
+  /** [batch, contextLength], zero-padded -> [batch, embedDim] */
+  readonly text: TowerFile
+  /** A captioner's: one token more for each row. */
+  readonly decoder: TowerFile
+}
+
+/** Where directories that do not say keep their towers. */
+export const towers = {
   image: { file: "onnx/vision_model.onnx", input: "pixel_values", output: "image_embeds" },
-  /** int64 [batch, contextLength], zero-padded -> [batch, embedDim] */
   text: { file: "onnx/text_model.onnx", input: "input_ids", output: "text_embeds" },
-} as const
+} as const satisfies Partial<TowerFiles>
 
 const count = z.int().positive()
 const perChannel = z.tuple([z.number(), z.number(), z.number()]).readonly()
@@ -43,9 +61,19 @@ const schema = z.object({
   /** Image-text pairs seen in training. */
   samplesSeen: z.int().nonnegative(),
   embedDim: count,
-  contextLength: count,
-  /** Factor on cosines before a softmax: exp of the trained parameter, at most 100. */
-  logitScale: z.number().positive(),
+  /** Null where there is no text tower. */
+  contextLength: count.nullable(),
+  /** Factor on cosines before a softmax: exp of the trained parameter, at most 100. Null where there is no text tower. */
+  logitScale: z.number().positive().nullable(),
+  /** Of the weights. */
+  dtype: z.enum(["fp32", "fp16"]).default("fp32"),
+  /** The names of all files follow from it. */
+  layout: z.string().default("transformers.js"),
+  towers: z
+    .object({ image: towerFile, text: towerFile.optional(), decoder: towerFile.optional() })
+    .default({ image: towers.image, text: towers.text }),
+  /** Of a captioner's decoder: values per token in its cache, and tokens it can hold. */
+  decoder: z.object({ cacheWidth: count, memoryWidth: count, vocabSize: count, contextLength: count }).optional(),
   preprocessing: z.object({
     size: count,
     interpolation: z.enum(["bilinear", "bicubic"]),
@@ -53,9 +81,9 @@ const schema = z.object({
     std: perChannel,
   }),
   /** The architecture, for the record: nothing is built from it. */
-  config: z.custom<ClipConfig>((value) => typeof value === "object"),
-  /** Learned values of the fused towers. */
-  parameters: z.object({ image: count, text: count }),
+  config: z.custom<ModelConfig | ImageEncoderConfig>((value) => typeof value === "object"),
+  /** Learned values of the towers in the form that was exported. */
+  parameters: z.object({ image: count, text: count.optional(), decoder: count.optional() }),
   /** The checkpoint this was made from; null when it came from memory. */
   source: z.object({ file: z.string(), sha256: z.string() }).nullable(),
   files: z.record(z.string(), z.object({ bytes: count, sha256: z.string() })),
@@ -65,10 +93,14 @@ const schema = z.object({
     runtime: z.string(),
     tolerance: z.number(),
     imageError: z.number(),
-    textError: z.number(),
+    textError: z.number().optional(),
+    /** Of the decoder's logits. */
+    decoderError: z.number().optional(),
+    /** The lowest cosine between an embedding and the reference's; the measure for fp16. */
+    cosine: z.number().optional(),
   }),
   /** What the reference gave, so that a copy can be tested without it. Directories of older versions have none. */
-  selfTest: z.object({ image: towerSelfTest, text: towerSelfTest }).optional(),
+  selfTest: z.object({ image: towerSelfTest, text: towerSelfTest.optional() }).optional(),
 })
 
 export type Manifest = Readonly<z.infer<typeof schema>>
@@ -80,6 +112,6 @@ export function parseManifest(value: unknown, source: string): Manifest {
   const { path, message } = parsed.error.issues[0]!
   throw new UserError(
     `${source} is not a model manifest of format "${manifestFormat}": ${path.join(".") || "it"}: ${message}`,
-    "give a directory that `mobileclip export` or `mobileclip quickstart` wrote",
+    "give a directory that `mobileclip convert`, `export` or `quickstart` wrote",
   )
 }

@@ -1,17 +1,19 @@
 /**
- * A model as a directory that ONNX Runtime, transformers.js and `run` can use: fused towers, configuration, manifest.
- * The layout is described in `core/manifest.ts`.
+ * A model as a directory that ONNX Runtime, transformers.js and `run` can use: folded towers, configuration, manifest.
+ * The layout is described in `layouts.ts` and `core/manifest.ts`. Weights stream from the checkpoint to the files.
  */
 import { createHash } from "node:crypto"
 import { mkdir } from "node:fs/promises"
-import { dirname, join } from "node:path"
-import { type Manifest, manifestFile, manifestFormat, towers } from "../core/manifest.ts"
+import { basename, dirname, join } from "node:path"
+import { type Manifest, manifestFile, manifestFormat, type TowerFile } from "../core/manifest.ts"
 import { writeAtomically, writeDirectoryAtomically } from "../host/files.ts"
 import type { CheckpointInfo } from "../model/checkpoint.ts"
-import type { Clip } from "../model/clip.ts"
+import { Coca } from "../model/coca.ts"
+import { fold } from "../model/fold.ts"
 import { reparameterize } from "../model/reparameterize.ts"
-import { traceTower } from "./towers.ts"
-import { transformersFiles } from "./transformers.ts"
+import type { EncodedFile, EncodedModel } from "../tensor/onnx-proto.ts"
+import { type ExportDtype, type LayoutName, layouts } from "./layouts.ts"
+import { type ExportableModel, type TraceOptions, towersOf, traceDecoder, traceTower } from "./towers.ts"
 import { type Reference, unfusedReference, verify } from "./verify.ts"
 
 export interface ExportOptions {
@@ -19,64 +21,114 @@ export interface ExportOptions {
   readonly source?: Manifest["source"]
   /** What the written files are compared with; default: the model as it is given, on ONNX Runtime. */
   readonly reference?: Reference
+  readonly dtype?: ExportDtype
+  readonly layout?: LayoutName
+  /** Files that would be larger keep their weights beside them; default: protobuf's 2 GiB. */
+  readonly maxBytes?: number
+  /** Says what is being done. */
+  readonly onStage?: (stage: string) => void
 }
+
+/** What a model directory says of its origin. */
+export type ExportInfo = Pick<CheckpointInfo, "name" | "license" | "preprocessing" | "samplesSeen">
 
 /**
  * Writes `model` (in training form or fused) to `directory`, which is replaced if it held a model. Compares the files
  * with the reference first; if they differ, or anything else fails, nothing is left and a UserError says why.
  */
 export async function exportModel(
-  model: Clip,
-  info: CheckpointInfo,
+  model: ExportableModel,
+  info: ExportInfo,
   directory: string,
-  { source = null, reference = unfusedReference(model) }: ExportOptions = {},
+  options: ExportOptions = {},
 ): Promise<Manifest> {
-  const fused = reparameterize(model)
+  const { source = null, reference = unfusedReference(model), onStage } = options
+  const folded = fold(reparameterize(model))
   const build = async (folder: string) => {
-    const files = await writeFiles(folder, fused, info)
-    const manifest = { ...describe(fused, info), source, files, ...(await verify(folder, model, reference)) }
+    const files = await writeFiles(folder, folded, info, options)
+    onStage?.("comparing the files with the checkpoint")
+    const described = describe(folded, info, options)
+    const verified = await verify(folder, model, described, reference)
+    const manifest = { ...described, source, files, ...verified }
     await writeAtomically(join(folder, manifestFile), [json(manifest)])
     return manifest
   }
   return writeDirectoryAtomically(directory, build, manifestFile)
 }
 
-function describe(model: Clip, info: CheckpointInfo): Omit<Manifest, "source" | "files" | "verification" | "selfTest"> {
-  const { name, license, samplesSeen, preprocessing, config } = info
+/** What is known before anything was written. */
+export type Described = Omit<Manifest, "source" | "files" | "verification" | "selfTest">
+
+function describe(model: ExportableModel, info: ExportInfo, options: ExportOptions): Described {
+  const { name, license, samplesSeen, preprocessing } = info
+  const { dtype = "fp32", layout = "transformers.js" } = options
+  const { image, text, decoder } = layouts[layout].towers(dtype)
+  const isCoca = model instanceof Coca
   return {
     format: manifestFormat,
     name,
     license,
     samplesSeen,
-    embedDim: config.embedDim,
-    contextLength: config.text.contextLength,
-    logitScale: Math.min(Math.exp(model.logitScale.read()[0]!), 100),
+    embedDim: model.config.embedDim,
+    contextLength: "text" in model ? model.config.text.contextLength : null,
+    logitScale: "logitScale" in model ? Math.min(Math.exp(model.logitScale.read()[0]!), 100) : null,
+    dtype,
+    layout,
+    towers: { image, ...("text" in model && { text }), ...(isCoca && { decoder }) },
+    ...(isCoca && { decoder: decoderSizes(model) }),
     preprocessing,
-    parameters: { image: model.image.learnedSize(), text: model.text.learnedSize() },
-    config,
+    parameters: {
+      image: model.image.learnedSize(),
+      ...("text" in model && { text: model.text.learnedSize() }),
+      ...(isCoca && { decoder: model.decoder.learnedSize() }),
+    },
+    config: model.config,
   }
+}
+
+function decoderSizes(model: Coca): NonNullable<Manifest["decoder"]> {
+  const { vocabSize, contextLength } = model.config.text
+  return { cacheWidth: model.cacheWidth, memoryWidth: model.memoryWidth, vocabSize, contextLength }
 }
 
 type Files = Manifest["files"]
 
-async function writeFiles(folder: string, model: Clip, info: CheckpointInfo): Promise<Files> {
+async function writeFiles(
+  folder: string,
+  model: ExportableModel,
+  info: ExportInfo,
+  { dtype = "fp32", layout = "transformers.js", maxBytes, onStage }: ExportOptions,
+): Promise<Files> {
   const metadata = { name: info.name, license: info.license, preprocessing: JSON.stringify(info.preprocessing) }
+  const paths = layouts[layout].towers(dtype)
   const files: Files = {}
-  for (const tower of ["image", "text"] as const) {
-    const { file } = towers[tower]
-    files[file] = await writeHashed(join(folder, file), traceTower(tower, model, metadata).chunks())
+  const write = async (place: TowerFile, trace: (options: TraceOptions) => EncodedModel) => {
+    onStage?.(`writing ${place.file}`)
+    const dataFile = `${basename(place.file)}_data`
+    const encoded = trace({ metadata, dtype, encode: { dataFile, ...(maxBytes !== undefined && { maxBytes }) } })
+    files[place.file] = await writeHashed(join(folder, place.file), encoded)
+    const beside = join(dirname(place.file), dataFile)
+    if (encoded.external) files[beside] = await writeHashed(join(folder, beside), encoded.external)
   }
-  for (const [file, value] of Object.entries(transformersFiles(info.config, info.preprocessing))) {
-    files[file] = await writeHashed(join(folder, file), [new TextEncoder().encode(json(value))])
+  for (const tower of towersOf(model)) await write(paths[tower], (o) => traceTower(tower, model, paths[tower], o))
+  if (model instanceof Coca) await write(paths.decoder, (o) => traceDecoder(model, paths.decoder, o))
+  for (const [file, value] of Object.entries(sideFiles(model, info, layout))) {
+    const bytes = new TextEncoder().encode(json(value))
+    files[file] = await writeHashed(join(folder, file), { byteLength: bytes.length, chunks: () => [bytes] })
   }
   return files
 }
 
-async function writeHashed(path: string, chunks: Iterable<Uint8Array>): Promise<Files[string]> {
+function sideFiles(model: ExportableModel, { preprocessing }: ExportInfo, layout: LayoutName) {
+  const contextLength = "text" in model ? model.config.text.contextLength : 77
+  return layouts[layout].files({ embedDim: model.config.embedDim, contextLength }, preprocessing)
+}
+
+async function writeHashed(path: string, file: EncodedFile): Promise<Files[string]> {
   const hash = createHash("sha256")
   let bytes = 0
   function* hashed() {
-    for (const chunk of chunks) {
+    for (const chunk of file.chunks()) {
       hash.update(chunk)
       bytes += chunk.length
       yield chunk

@@ -36,7 +36,7 @@ describe.each(["image", "text"] as const)("the %s tower", (tower) => {
 
   test("is compared value by value and by norms", async () => {
     const expected = structuredClone(manifest.selfTest!) as { [key: string]: { values: number[][]; norms: number[] } }
-    const { standardDeviation } = manifest.selfTest![tower]
+    const { standardDeviation } = manifest.selfTest![tower]!
     expected[tower]!.values[2]![7]! += 3 * standardDeviation
     const changed = { ...manifest, selfTest: expected as unknown as Manifest["selfTest"] }
     expect((await selfTest(at("model"), tower, changed)).error).toBeCloseTo(3, 4)
@@ -46,7 +46,7 @@ describe.each(["image", "text"] as const)("the %s tower", (tower) => {
 })
 
 test("the manifest keeps eight values and the norm of each of three rows, and is optional", () => {
-  for (const { values, norms, standardDeviation } of Object.values(manifest.selfTest!)) {
+  for (const { values, norms, standardDeviation } of [manifest.selfTest!.image, manifest.selfTest!.text!]) {
     expect(values.map((row) => row.length)).toEqual([8, 8, 8])
     for (const [i, row] of values.entries()) expect(norms[i]).toBeGreaterThan(Math.hypot(...row))
     expect(standardDeviation).toBeGreaterThan(0)

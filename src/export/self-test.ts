@@ -6,7 +6,7 @@ import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import type { InferenceSession } from "onnxruntime-node"
 import { messageOf, UserError } from "../core/errors.ts"
-import { type Manifest, type TowerSelfTest, towers } from "../core/manifest.ts"
+import type { Manifest, TowerFile, TowerSelfTest } from "../core/manifest.ts"
 import type { TowerName } from "./towers.ts"
 import { embed, fixedInput, maxDifference, standardDeviation, type TowerInput, withSession } from "./verify.ts"
 
@@ -27,9 +27,11 @@ const RUNS = 5
 
 /** Throws UserError when the tower cannot be loaded or run, or gives embeddings of another width. */
 export async function selfTest(directory: string, tower: TowerName, manifest: Manifest): Promise<TowerSelfTestResult> {
-  const path = join(directory, towers[tower].file)
+  const file = manifest.towers[tower]
+  if (!file) throw new UserError(`${directory} has no ${tower} tower`)
+  const path = join(directory, file.file)
   try {
-    return await withSession(path, (session) => testSession(session, tower, manifest), {
+    return await withSession(path, (session) => testSession(session, file, tower, manifest), {
       intraOpNumThreads: availableParallelism(),
     })
   } catch (error) {
@@ -39,22 +41,24 @@ export async function selfTest(directory: string, tower: TowerName, manifest: Ma
 
 async function testSession(
   session: InferenceSession,
+  file: TowerFile,
   tower: TowerName,
   { embedDim, contextLength, preprocessing, verification, selfTest }: Manifest,
 ): Promise<TowerSelfTestResult> {
-  const sizes = { imageSize: preprocessing.size, contextLength }
+  const sizes = { imageSize: preprocessing.size, contextLength: contextLength ?? 0 }
   const one = fixedInput(tower, sizes, 1)
-  const rows = await embed(session, fixedInput(tower, sizes, ROWS))
+  const rows = await embed(session, file, fixedInput(tower, sizes, ROWS))
   if (rows.length !== ROWS * embedDim) {
     throw new UserError(`its embeddings have ${rows.length / ROWS} values, and the manifest says ${embedDim}`)
   }
-  const alone = await embed(session, one)
+  const alone = await embed(session, file, one)
+  const expected = selfTest?.[tower]
   return {
-    error: selfTest ? differenceFrom(selfTest[tower], rows, embedDim) : null,
+    error: expected ? differenceFrom(expected, rows, embedDim) : null,
     batchError: maxDifference(alone, rows) / standardDeviation(rows),
     // The towers may differ from the reference by the one, this machine from the exporting one by the other.
     tolerance: 2 * verification.tolerance,
-    milliseconds: await medianTime(session, one),
+    milliseconds: await medianTime(session, file, one),
   }
 }
 
@@ -68,11 +72,11 @@ function differenceFrom(expected: TowerSelfTest, rows: Float32Array, width: numb
   return Math.max(...differences) / expected.standardDeviation
 }
 
-async function medianTime(session: InferenceSession, input: TowerInput): Promise<number> {
+async function medianTime(session: InferenceSession, file: TowerFile, input: TowerInput): Promise<number> {
   const times: number[] = []
   for (let run = 0; run < RUNS; run++) {
     const start = performance.now()
-    await embed(session, input)
+    await embed(session, file, input)
     times.push(performance.now() - start)
   }
   return times.sort((a, b) => a - b)[Math.floor(RUNS / 2)]!

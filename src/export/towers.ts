@@ -1,24 +1,71 @@
-/** The two towers of a model as ONNX files. */
-import { towers } from "../core/manifest.ts"
-import type { Clip } from "../model/clip.ts"
+/** The towers of a model as ONNX files. */
+import type { TowerFile } from "../core/manifest.ts"
+import type { Clip, ImageEncoder } from "../model/clip.ts"
+import { Coca } from "../model/coca.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
-import type { EncodedModel } from "../tensor/onnx-proto.ts"
+import type { EncodedModel, EncodeOptions } from "../tensor/onnx-proto.ts"
+import type { ExportDtype } from "./layouts.ts"
 
-export type TowerName = keyof typeof towers
+export type TowerName = "image" | "text"
 
-/** @param metadata stored in the file */
+/** Two towers, the image tower alone, or two and a decoder. */
+export type ExportableModel = Clip | ImageEncoder | Coca
+
+export interface TraceOptions {
+  /** Stored in the file. */
+  readonly metadata?: Readonly<Record<string, string>>
+  readonly dtype?: ExportDtype
+  readonly encode?: EncodeOptions
+}
+
+const dtypes = { fp32: "float32", fp16: "float16" } as const
+
+/** Name of the captioner's second output and of the decoder's input: what the image is to each of its layers. */
+export const memoryName = "image_memory"
+
+export function towersOf(model: ExportableModel): TowerName[] {
+  return "text" in model ? ["image", "text"] : ["image"]
+}
+
 export function traceTower(
   tower: TowerName,
-  model: Clip,
-  metadata: Readonly<Record<string, string>> = {},
+  model: ExportableModel,
+  file: TowerFile,
+  options: TraceOptions = {},
 ): EncodedModel {
-  const { input, output } = towers[tower]
-  const { imageSize, text } = model.config
-  const spec = { name: tower, parameters: model.namedParameters(), metadata }
-  if (tower === "image") {
-    const inputs = { [input]: { dtype: "float32", shape: [-1, 3, imageSize, imageSize] } } as const
-    return traceOnnx({ ...spec, inputs }, (pixels) => ({ [output]: model.encodeImage(pixels!) }))
-  }
-  const inputs = { [input]: { dtype: "int64", shape: [-1, text.contextLength] } } as const
-  return traceOnnx({ ...spec, inputs }, (ids) => ({ [output]: model.encodeText(ids!) }))
+  return tower === "image" ? traceImage(model, file, options) : traceText(model, file, options)
+}
+
+function traceImage(model: ExportableModel, { input, output }: TowerFile, options: TraceOptions): EncodedModel {
+  const size = model.config.imageSize
+  const inputs = { [input]: { dtype: "float32", shape: [-1, 3, size, size] } } as const
+  return traceOnnx({ ...spec("image", model, options), inputs }, (pixels) => {
+    if (!(model instanceof Coca)) return { [output]: model.encodeImage(pixels!) }
+    const { embedding, tokens } = model.image.forward(pixels!)
+    return { [output]: embedding, [memoryName]: model.rememberImage(tokens) }
+  })
+}
+
+function traceText(model: ExportableModel, { input, output, ids = "int64" }: TowerFile, options: TraceOptions) {
+  if (!("text" in model)) throw new Error("an image tower alone has no text tower")
+  const inputs = { [input]: { dtype: ids, shape: [-1, model.config.text.contextLength] } } as const
+  return traceOnnx({ ...spec("text", model, options), inputs }, (tokens) => ({ [output]: model.encodeText(tokens!) }))
+}
+
+/** One token more: ids [N, 1], cache [N, S, cacheWidth], memory -> logits [N, vocabSize], cache [N, S + 1, cacheWidth]. */
+export function traceDecoder(model: Coca, { input, output }: TowerFile, options: TraceOptions = {}): EncodedModel {
+  const tokens = model.config.pooler.queries - 1
+  const inputs = {
+    [input]: { dtype: "int64", shape: [-1, 1] },
+    past: { dtype: "float32", shape: [-1, -1, model.cacheWidth] },
+    [memoryName]: { dtype: "float32", shape: [-1, tokens, model.memoryWidth] },
+  } as const
+  return traceOnnx({ ...spec("decoder", model, options), inputs }, (ids, past, memory) => {
+    const { logits, cache } = model.step(ids!, past!, memory!)
+    return { [output]: logits, present: cache }
+  })
+}
+
+function spec(name: string, model: ExportableModel, { metadata = {}, dtype = "fp32", encode = {} }: TraceOptions) {
+  return { name, parameters: model.namedParameters(), metadata, dtype: dtypes[dtype], encode }
 }

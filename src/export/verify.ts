@@ -2,14 +2,21 @@
  * The proof of an export: fixed pictures and texts go through the written files on ONNX Runtime and through the model
  * they came from, three at once and one alone.
  */
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as ort from "onnxruntime-node"
 import { UserError } from "../core/errors.ts"
 import { inputImage } from "../core/fill.ts"
-import { type Manifest, type TowerSelfTest, towers } from "../core/manifest.ts"
-import { Tokenizer } from "../core/tokenizer.ts"
-import type { Clip } from "../model/clip.ts"
-import { type TowerName, traceTower } from "./towers.ts"
+import type { Manifest, TowerFile, TowerSelfTest } from "../core/manifest.ts"
+import { startOfText, Tokenizer } from "../core/tokenizer.ts"
+import { writeAtomically } from "../host/files.ts"
+import { Coca } from "../model/coca.ts"
+import { traceOnnx } from "../tensor/onnx.ts"
+import type { EncodedModel, EncodeOptions } from "../tensor/onnx-proto.ts"
+import type { Described } from "./export.ts"
+import { layouts } from "./layouts.ts"
+import { type ExportableModel, memoryName, type TowerName, traceTower } from "./towers.ts"
 
 /**
  * In standard deviations of the embeddings. Two float32 implementations of towers of this depth differ by 1e-6 to
@@ -39,54 +46,175 @@ export interface Reference {
  */
 export async function verify(
   folder: string,
-  model: Clip,
+  model: ExportableModel,
+  { towers, dtype }: Described,
   reference: Reference,
 ): Promise<Required<Pick<Manifest, "verification" | "selfTest">>> {
   const compare = async (tower: TowerName) => {
-    const { error, expected } = await compareTower(join(folder, towers[tower].file), tower, model, reference)
-    if (error <= TOLERANCE) return { error, expected }
-    throw new UserError(
-      Number.isNaN(error)
-        ? `the exported ${tower} tower gives values that are not numbers`
-        : `the exported ${tower} tower differs from ${reference.name} by ${error.toPrecision(2)} standard deviations; at most ${TOLERANCE} is rounding`,
-      "nothing was written; check that the checkpoint's weights are finite, then report this with the model's name",
-    )
+    const file = towers[tower]!
+    const compared = await compareTower(join(folder, file.file), file, tower, model, reference)
+    requireEqual(`${tower} tower`, compared, dtype, reference)
+    return compared
   }
-  const [image, text] = [await compare("image"), await compare("text")]
+  const image = await compare("image")
+  const text = towers.text ? await compare("text") : null
+  const decoder = towers.decoder && model instanceof Coca ? await verifyDecoder(folder, model, towers, dtype) : null
   return {
     verification: {
       reference: reference.name,
       runtime: `onnxruntime-node ${ort.env.versions.node}`,
       tolerance: TOLERANCE,
       imageError: image.error,
-      textError: text.error,
+      ...(text && { textError: text.error }),
+      ...(decoder && { decoderError: decoder.error }),
+      cosine: Math.min(image.cosine, text?.cosine ?? 1),
     },
-    selfTest: { image: summarize(image.expected), text: summarize(text.expected) },
+    selfTest: { image: summarize(image.expected), ...(text && { text: summarize(text.expected) }) },
   }
+}
+
+/** float16 has 11 bits: its errors are judged by the angle they make. */
+const LOWEST_COSINE = 0.9999
+
+function requireEqual(
+  what: string,
+  { error, cosine }: Comparison,
+  dtype: Described["dtype"],
+  reference: Reference,
+): void {
+  if (dtype === "fp16" ? cosine >= LOWEST_COSINE : error <= TOLERANCE) return
+  const difference =
+    dtype === "fp16"
+      ? `has a cosine of ${cosine.toPrecision(6)} with ${reference.name}; at least ${LOWEST_COSINE} is expected of fp16`
+      : `differs from ${reference.name} by ${error.toPrecision(2)} standard deviations; at most ${TOLERANCE} is rounding`
+  throw new UserError(
+    Number.isNaN(error)
+      ? `the exported ${what} gives values that are not numbers`
+      : `the exported ${what} ${difference}`,
+    "nothing was written; check that the checkpoint's weights are finite, then report this with the model's name",
+  )
+}
+
+interface Comparison {
+  /** In standard deviations. */
+  readonly error: number
+  /** Of the row where it is lowest. */
+  readonly cosine: number
+}
+
+function compareRows(ours: Float32Array, expected: Float32Array, width: number): Comparison {
+  const error = maxDifference(ours, expected) / standardDeviation(expected)
+  let lowest = 1
+  for (let start = 0; start < ours.length; start += width) {
+    const [a, b] = [ours.subarray(start, start + width), expected.subarray(start, start + width)]
+    const dot = a.reduce((sum, value, i) => sum + value * b[i]!, 0)
+    lowest = Math.min(lowest, dot / (Math.hypot(...a) * Math.hypot(...b)))
+  }
+  return { error, cosine: lowest }
 }
 
 /** The same model before reparameterisation, on ONNX Runtime: what there is to compare with where libtorch is not. */
-export function unfusedReference(model: Clip): Reference {
+export function unfusedReference(model: ExportableModel): Reference {
   return {
     name: "onnxruntime-node, not fused",
-    embed(input) {
-      const file = Buffer.concat([...traceTower(input.tower, model).chunks()])
-      return withSession(file, (session) => embed(session, input))
+    async embed(input) {
+      const file = layouts.plain.towers()[input.tower]
+      const run = (session: ort.InferenceSession) => embed(session, file, input)
+      return withTraced((encode) => traceTower(input.tower, model, file, { encode }), run)
     },
   }
 }
 
-async function compareTower(file: string, tower: TowerName, { config }: Clip, reference: Reference) {
-  const sizes = { imageSize: config.imageSize, contextLength: config.text.contextLength }
+/** Runs a traced model from a temporary file with its weights beside it, which ONNX Runtime maps instead of copying. */
+async function withTraced<T>(
+  trace: (encode: EncodeOptions) => EncodedModel,
+  use: (session: ort.InferenceSession) => Promise<T>,
+): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), "mobileclip-"))
+  try {
+    const encoded = trace({ dataFile: "weights", maxBytes: 0 })
+    await writeAtomically(join(folder, "model.onnx"), encoded.chunks())
+    await writeAtomically(join(folder, "weights"), encoded.external?.chunks() ?? [])
+    return await withSession(join(folder, "model.onnx"), use)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function compareTower(
+  path: string,
+  file: TowerFile,
+  tower: TowerName,
+  { config }: ExportableModel,
+  reference: Reference,
+): Promise<Comparison & { readonly expected: Float32Array }> {
+  const contextLength = "text" in config ? config.text.contextLength : 0
+  const sizes = { imageSize: config.imageSize, contextLength }
   const [three, one] = [fixedInput(tower, sizes, 3), fixedInput(tower, sizes, 1)]
   const expected = await reference.embed(three)
-  return withSession(file, async (session) => {
-    const errors = [
-      maxDifference(await embed(session, three), expected),
-      maxDifference(await embed(session, one), expected),
-    ]
-    return { error: Math.max(...errors) / standardDeviation(expected), expected }
+  return withSession(path, async (session) => {
+    const together = compareRows(await embed(session, file, three), expected, config.embedDim)
+    const alone = maxDifference(await embed(session, file, one), expected) / standardDeviation(expected)
+    return { ...together, error: Math.max(together.error, alone), expected }
   })
+}
+
+/** A caption of some tokens, one after the other through the decoder, and at once by the plain definition. */
+async function verifyDecoder(
+  folder: string,
+  model: Coca,
+  { image, decoder }: Described["towers"],
+  dtype: Described["dtype"],
+): Promise<Comparison> {
+  const size = model.config.imageSize
+  const pixels = new ort.Tensor("float32", inputImage(size, 1), [1, 3, size, size])
+  const tokens = BigInt64Array.from([startOfText, 320, 1125, 539, 320], BigInt)
+  const expected = await plainLogits(model, pixels, tokens)
+  const memory = await withSession(join(folder, image.file), async (session) => {
+    return (await session.run({ [image.input]: pixels }))[memoryName]!
+  })
+  const ours = await withSession(join(folder, decoder!.file), (session) => {
+    return decodeTokens(session, decoder!, tokens, memory, model.cacheWidth)
+  })
+  const compared = compareRows(ours, expected, expected.length)
+  const reference = { name: "the whole prefix at once", embed: async () => expected }
+  requireEqual("decoder", compared, dtype, reference)
+  return compared
+}
+
+async function plainLogits(model: Coca, pixels: ort.Tensor, tokens: BigInt64Array): Promise<Float32Array> {
+  const size = model.config.imageSize
+  const inputs = {
+    pixels: { dtype: "float32", shape: [-1, 3, size, size] },
+    ids: { dtype: "int64", shape: [-1, tokens.length] },
+  } as const
+  const parameters = model.namedParameters()
+  const trace = (encode: EncodeOptions) =>
+    traceOnnx({ name: "captioner", parameters, inputs, encode }, (x, ids) => ({
+      logits: model.logits(ids!, model.image.forward(x!).tokens),
+    }))
+  return withTraced(trace, async (session) => {
+    const { logits } = await session.run({ pixels, ids: new ort.Tensor("int64", tokens, [1, tokens.length]) })
+    return (logits!.data as Float32Array).slice(-model.config.text.vocabSize)
+  })
+}
+
+async function decodeTokens(
+  session: ort.InferenceSession,
+  { input, output }: TowerFile,
+  tokens: BigInt64Array,
+  memory: ort.Tensor,
+  cacheWidth: number,
+): Promise<Float32Array> {
+  let past: ort.Tensor = new ort.Tensor("float32", new Float32Array(0), [1, 0, cacheWidth])
+  let logits = new Float32Array(0)
+  for (const token of tokens) {
+    const ids = new ort.Tensor("int64", BigInt64Array.of(token), [1, 1])
+    const results = await session.run({ [input]: ids, past, [memoryName]: memory })
+    past = results.present as ort.Tensor
+    logits = results[output]!.data as Float32Array<ArrayBuffer>
+  }
+  return logits
 }
 
 /** Of each embedding of three so many values are kept; its norm tells of the others. */
@@ -113,19 +241,34 @@ export function fixedInput(
   return { tower, data: ids, shape }
 }
 
-export async function embed(session: ort.InferenceSession, { tower, data, shape }: TowerInput): Promise<Float32Array> {
-  const { input, output } = towers[tower]
-  const type = tower === "image" ? "float32" : "int64"
-  const results = await session.run({ [input]: new ort.Tensor(type, data, shape) })
+export async function embed(
+  session: ort.InferenceSession,
+  { input, output, ids }: TowerFile,
+  { tower, data, shape }: TowerInput,
+): Promise<Float32Array> {
+  const tensor =
+    tower === "image"
+      ? new ort.Tensor("float32", data, shape)
+      : ids === "int32"
+        ? new ort.Tensor("int32", Int32Array.from(data, Number), shape)
+        : new ort.Tensor("int64", data, shape)
+  const results = await session.run({ [input]: tensor })
   return results[output]!.data as Float32Array
 }
 
+/** A few runs need neither a second copy of the weights in another layout nor memory kept for later. */
+const lean: ort.InferenceSession.SessionOptions = {
+  enableCpuMemArena: false,
+  enableMemPattern: false,
+  extra: { session: { disable_prepacking: "1" } },
+}
+
 export async function withSession<T>(
-  model: string | Uint8Array,
+  model: string,
   use: (session: ort.InferenceSession) => Promise<T>,
-  options: ort.InferenceSession.SessionOptions = {},
+  options: ort.InferenceSession.SessionOptions = lean,
 ): Promise<T> {
-  const session = await ort.InferenceSession.create(model as string, options)
+  const session = await ort.InferenceSession.create(model, options)
   try {
     return await use(session)
   } finally {

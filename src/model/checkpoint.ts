@@ -5,7 +5,8 @@
 import { z } from "zod"
 import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/preprocess.ts"
-import type { SafetensorsFile, TensorToWrite } from "../core/safetensors.ts"
+import type { TensorToWrite } from "../core/safetensors.ts"
+import type { TensorFile } from "../core/tensor-file.ts"
 import type { ClipConfig } from "../core/variants.ts"
 import { Clip } from "./clip.ts"
 import { reparameterize } from "./reparameterize.ts"
@@ -107,8 +108,16 @@ export interface LoadedCheckpoint {
   readonly model: Clip
 }
 
+/** Whether this is the metadata of a file of ours. */
+export function isCheckpoint(metadata: Readonly<Record<string, string>>): boolean {
+  return metadata.format === format
+}
+
 /** Throws UserError when the file is not one of ours, or damaged. `source` is its path, for messages. */
-export function loadCheckpoint(file: SafetensorsFile, source: string): LoadedCheckpoint {
+export function loadCheckpoint(
+  file: Pick<TensorFile, "metadata" | "tensors" | "readFloat32">,
+  source: string,
+): LoadedCheckpoint {
   const info = parseInfo(file.metadata, source)
   const form = file.metadata.form === "reparameterized" ? "reparameterized" : "train"
   const trainable = new Clip(info.config)
@@ -130,7 +139,7 @@ function parseInfo(metadata: Readonly<Record<string, string>>, source: string): 
   if (metadata.format !== format) {
     throw new UserError(
       `${source} is not a mobileclip checkpoint: its metadata has no format "${format}"`,
-      "give a checkpoint that `mobileclip train` or `mobileclip quickstart` wrote",
+      "give a checkpoint that `mobileclip train` or `mobileclip quickstart` wrote; `mobileclip convert` takes the others",
     )
   }
   const parsed = infoSchema.safeParse(parseJson(metadata.info))

@@ -30,6 +30,17 @@ export function loadValues(model: Module, stateDict: StateDict, source: string):
   bind(model, new Map(own), stateDict, source)
 }
 
+/** The same dict where every key begins with `module.`, as behind DistributedDataParallel: without it. */
+export function withoutPrefix(stateDict: StateDict, prefix = "module."): StateDict {
+  const keys = [...stateDict.keys]
+  if (keys.length === 0 || !keys.every((key) => key.startsWith(prefix))) return { ...stateDict, keys }
+  return {
+    keys: keys.map((key) => key.slice(prefix.length)),
+    shape: (key) => stateDict.shape(prefix + key),
+    read: (key) => stateDict.read(prefix + key),
+  }
+}
+
 function bind(
   model: Module,
   tensors: ReadonlyMap<string, PublishedTensor>,

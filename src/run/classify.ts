@@ -25,7 +25,7 @@ export interface Classifier {
  * averaged. Throws UserError without labels, or for a template without `{}`.
  */
 export async function createClassifier(
-  model: Encoder & { readonly manifest: { readonly logitScale: number } },
+  model: Encoder & { readonly manifest: { readonly logitScale: number | null } },
   labels: readonly string[],
   templates: readonly string[] = defaultTemplates,
 ): Promise<Classifier> {
@@ -37,7 +37,7 @@ export async function createClassifier(
     async classify(images) {
       const vectors = l2Normalize(await model.encodeImages(images), embedDim)
       const similarity = cosines(vectors, vectorsOfLabels, embedDim)
-      const scores = softmax(similarity, labels.length, manifest.logitScale)
+      const scores = softmax(similarity, labels.length, manifest.logitScale ?? 1)
       return images.map((_, image) =>
         labels
           .map((label, i) => {

@@ -1,5 +1,6 @@
 /** Pictures and texts to vectors through two exported towers, on whatever runtime a host gives. */
 import type { Encoder } from "../core/encoder.ts"
+import { UserError } from "../core/errors.ts"
 import type { Manifest } from "../core/manifest.ts"
 import type { Image8 } from "../core/pixels.ts"
 import { preprocess } from "../core/preprocess.ts"
@@ -14,7 +15,8 @@ export interface Tower<Input> {
 
 export interface Towers {
   readonly image: Tower<Float32Array>
-  readonly text: Tower<BigInt64Array>
+  /** Null where only images can be encoded. */
+  readonly text: Tower<BigInt64Array> | null
 }
 
 /** Rows a tower takes at once. On a processor 8 take 8 times as long as 1 (measured, MCi0), and memory grows with them. */
@@ -47,16 +49,19 @@ export class Model implements Encoder, AsyncDisposable {
   }
 
   async encodeTexts(texts: readonly string[]): Promise<Float32Array> {
+    const { text } = this.towers
+    const { name, contextLength } = this.manifest
+    if (!text || contextLength === null) throw new UserError(`${name} has no text tower`, "use it for images only")
     this.tokenizer ??= new Tokenizer()
     const { tokenizer } = this
     return this.inBatches(texts, (batch) => {
-      const { ids, shape } = tokenizer.encodeBatch(batch, this.manifest.contextLength)
-      return this.towers.text.run(ids, shape)
+      const { ids, shape } = tokenizer.encodeBatch(batch, contextLength)
+      return text.run(ids, shape)
     })
   }
 
   async dispose(): Promise<void> {
-    await Promise.all([this.towers.image.release(), this.towers.text.release()])
+    await Promise.all([this.towers.image.release(), this.towers.text?.release()])
   }
 
   [Symbol.asyncDispose](): Promise<void> {

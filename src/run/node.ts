@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import * as ort from "onnxruntime-node"
 import { messageOf, UserError } from "../core/errors.ts"
-import { type Manifest, manifestFile, parseManifest, towers } from "../core/manifest.ts"
+import { type Manifest, manifestFile, parseManifest, type TowerFile } from "../core/manifest.ts"
 import { readJson } from "../host/files.ts"
 import { Model, type Tower } from "./encoder.ts"
 
@@ -22,8 +22,8 @@ export interface LoadOptions {
 export async function loadModel(directory: string, options: LoadOptions = {}): Promise<Model> {
   const manifest = await readManifest(directory)
   return new Model(manifest, {
-    image: new OnnxTower<Float32Array>(directory, "image", options),
-    text: new OnnxTower<BigInt64Array>(directory, "text", options),
+    image: new OnnxTower<Float32Array>(directory, manifest.towers.image, options),
+    text: manifest.towers.text ? new OnnxTower<BigInt64Array>(directory, manifest.towers.text, options) : null,
   })
 }
 
@@ -36,7 +36,8 @@ async function readManifest(directory: string): Promise<Manifest> {
     )
   }
   const manifest = parseManifest(await readJson(path, "a model's manifest"), path)
-  for (const { file } of Object.values(towers)) checkSize(join(directory, file), manifest.files[file]?.bytes)
+  const files = Object.values(manifest.towers).flatMap((tower) => (tower ? [tower.file] : []))
+  for (const file of files) checkSize(join(directory, file), manifest.files[file]?.bytes)
   return manifest
 }
 
@@ -55,16 +56,20 @@ class OnnxTower<Input extends Float32Array | BigInt64Array> implements Tower<Inp
 
   constructor(
     private readonly directory: string,
-    private readonly name: keyof typeof towers,
+    private readonly file: TowerFile,
     private readonly options: LoadOptions,
   ) {}
 
   async run(input: Input, shape: readonly number[]): Promise<Float32Array> {
     this.session ??= this.open()
-    const { input: inputName, output } = towers[this.name]
-    const type = input instanceof Float32Array ? "float32" : "int64"
-    const results = await (await this.session).run({ [inputName]: new ort.Tensor(type, input, shape) })
-    return results[output]!.data as Float32Array
+    const results = await (await this.session).run({ [this.file.input]: this.tensor(input, shape) })
+    return results[this.file.output]!.data as Float32Array
+  }
+
+  private tensor(input: Input, shape: readonly number[]): ort.Tensor {
+    if (input instanceof Float32Array) return new ort.Tensor("float32", input, shape)
+    if (this.file.ids === "int32") return new ort.Tensor("int32", Int32Array.from(input, Number), shape)
+    return new ort.Tensor("int64", input, shape)
   }
 
   async release(): Promise<void> {
@@ -72,7 +77,7 @@ class OnnxTower<Input extends Float32Array | BigInt64Array> implements Tower<Inp
   }
 
   private async open(): Promise<ort.InferenceSession> {
-    const path = join(this.directory, towers[this.name].file)
+    const path = join(this.directory, this.file.file)
     const { threads = availableParallelism(), provider = "cpu" } = this.options
     try {
       return await ort.InferenceSession.create(path, { intraOpNumThreads: threads, executionProviders: [provider] })

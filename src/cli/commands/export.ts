@@ -4,6 +4,7 @@ import { UserError } from "../../core/errors.ts"
 import { exportModel } from "../../export/export.ts"
 import type { Clip } from "../../model/clip.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
+import { worstError } from "../converting.ts"
 import type { CommandContext } from "../main.ts"
 
 interface Options {
@@ -29,8 +30,8 @@ async function runExport(checkpoint: string, { out, json }: Options, command: Co
   const manifest = await withCheckpoint(checkpoint, async ({ model, info }) =>
     exportModel(model, info, out, { source: await sourceOf(checkpoint), ...(await bestReference(model)) }),
   )
-  const { imageError, textError, reference } = manifest.verification
-  const error = Math.max(imageError, textError).toExponential(1)
+  const { reference } = manifest.verification
+  const error = worstError(manifest.verification).toExponential(1)
   const summary = `exported to ${out}; differs from ${reference} by ${error} standard deviations at most`
   command.configureOutput().writeOut?.(`${json ? JSON.stringify(manifest, null, 2) : summary}\n`)
 }

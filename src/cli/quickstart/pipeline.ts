@@ -149,7 +149,7 @@ function describeTraining(
   return { steps, batchSize: recipe.training.batchSize, samplesPerSecond, finalLoss: log.at(-1)!.loss }
 }
 
-function worst({ imageError, textError }: { imageError: number; textError: number }): string {
+function worst({ imageError, textError = 0 }: { imageError: number; textError?: number | undefined }): string {
   return Math.max(imageError, textError).toExponential(1)
 }
 

@@ -1,0 +1,36 @@
+/** mobileclip convert */
+import { type Command, Option } from "commander"
+import { type ConvertOptions, runConvert } from "../converting.ts"
+import type { CommandContext } from "../main.ts"
+
+const examples = `
+Examples:
+  mobileclip convert mobileclip_s0.pt --out models/s0               Apple's file
+  mobileclip convert MobileCLIP2-S4 --out models/s4 --dtype fp16    by name, from the hub or its cache
+  mobileclip convert open_clip_model.safetensors --out m --layout immich
+  mobileclip convert runs/mine/model.safetensors --out m --layout open_clip
+
+What the file holds is told by its contents. The result is compared with it on fixed inputs before it is kept.
+`
+
+export function register(program: Command, context: CommandContext): void {
+  program
+    .command("convert")
+    .description("turn a checkpoint of any origin into a model directory, without libtorch")
+    .argument("<source>", "a file (.pt, .bin, .safetensors), a model's name, or a repository on the hub")
+    .requiredOption("--out <dir>", "the model directory to write")
+    .option("--model <name>", "which member of the family it is, where contents leave a choice")
+    .addOption(new Option("--dtype <type>", "of the weights").choices(["fp32", "fp16"]).default("fp32"))
+    .addOption(
+      new Option("--layout <name>", "how the directory is laid out")
+        .choices(["transformers.js", "immich", "plain", "open_clip"])
+        .default("transformers.js"),
+    )
+    .option("--json", "print the manifest")
+    .addHelpText("after", examples)
+    .action((source: string, options: ConvertOptions, command: Command) => {
+      // It takes a minute at most and leaves nothing half-done.
+      context.abortOnInterrupt()
+      return runConvert(source, options, command.configureOutput())
+    })
+}

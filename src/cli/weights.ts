@@ -1,0 +1,75 @@
+/** A file of weights, of any origin, as a model: our own checkpoints and everything the family is published in. */
+import { basename, dirname } from "node:path"
+import type { TensorFile } from "../core/tensor-file.ts"
+import { type VariantName, variants } from "../core/variants.ts"
+import type { ExportInfo } from "../export/export.ts"
+import type { ExportableModel } from "../export/towers.ts"
+import { openTensorFile } from "../host/tensor-file.ts"
+import { released } from "../hub/released.ts"
+import { isCheckpoint, loadCheckpoint } from "../model/checkpoint.ts"
+import { type DetectedModel, detectModel } from "../model/detect.ts"
+import { withoutPrefix } from "../model/state-dict.ts"
+
+export interface Weights {
+  readonly model: ExportableModel
+  readonly info: ExportInfo
+  /** What the file turned out to be, for people. */
+  readonly description: string
+}
+
+/** Runs `use` while the file is open: values are read from it when they are needed. */
+export async function withWeights<T>(
+  path: string,
+  wanted: string | null,
+  use: (weights: Weights) => Promise<T>,
+): Promise<T> {
+  const file = await openTensorFile(path)
+  try {
+    return await use(isCheckpoint(file.metadata) ? own(file) : published(file, wanted))
+  } finally {
+    file.close()
+  }
+}
+
+function own(file: TensorFile): Weights {
+  const { model, info, form } = loadCheckpoint(file, file.name)
+  return { model, info, description: `${info.name}, a checkpoint of ours, ${formText(form)}` }
+}
+
+function published(file: TensorFile, wanted: string | null): Weights {
+  const stateDict = withoutPrefix({
+    keys: file.tensors.keys(),
+    shape: (key) => file.tensors.get(key)!.shape,
+    read: (key) => file.readFloat32(key),
+  })
+  const found = detectModel(stateDict, file.name, { wanted, hints: namesOf(file.name) })
+  return { model: found.model, info: infoOf(found), description: describe(found, file) }
+}
+
+/** The file's own name and those of the folders around it: the hub's cache has the repository's name there. */
+function namesOf(path: string): string[] {
+  const folders = [path, dirname(path), dirname(dirname(path)), dirname(dirname(dirname(path)))]
+  return folders.map((folder) => basename(folder))
+}
+
+function infoOf({ name, preprocessing }: DetectedModel): ExportInfo {
+  const billions = name in variants ? (variants[name as VariantName].samplesSeen ?? 0) : 0
+  const license = released.find(({ variant }) => variant === name)?.license ?? "unknown: see where the file is from"
+  return { name, license, preprocessing, samplesSeen: billions * 1e9 }
+}
+
+const flavourTexts: Readonly<Record<DetectedModel["flavour"], string>> = {
+  apple: "in Apple's names",
+  openclip: "in open_clip's names",
+  clip: "in CLIP's names",
+  coca: "in open_clip's names for CoCa",
+  timm: "the image tower alone, in timm's names",
+}
+
+function describe({ name, flavour, form }: DetectedModel, { format }: TensorFile): string {
+  return `${name}, ${flavourTexts[flavour]}, ${formText(form)}, ${format}`
+}
+
+function formText(form: "train" | "reparameterized"): string {
+  return form === "train" ? "in training form" : "fused"
+}
