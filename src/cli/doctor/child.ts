@@ -59,5 +59,5 @@ function outcomeOf<T>(output: string, code: number | null, signal: string | null
   const line = output.split("\n").findLast((line) => line.startsWith(MARK))
   if (signal || code !== 0 || !line) return { ok: false, reason: `crashed (${signal ?? `exit code ${code}`})` }
   const answer: Outcome<T> = JSON.parse(line.slice(MARK.length))
-  return answer.ok ? answer : { ok: false, reason: answer.reason.replaceAll(/\s*\n\s*/g, " ") }
+  return answer.ok ? answer : { ok: false, reason: answer.reason.replaceAll(/\s+/g, " ").trim() }
 }

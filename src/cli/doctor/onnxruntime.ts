@@ -28,13 +28,18 @@ export function providerCheck(name: string, bundled: boolean, outcome: Outcome<r
     outcome.ok && outcome.value.length === CHANNELS && outcome.value.every((y) => Math.abs(y - EXPECTED) < 0.05)
   const facts = { provider: name, bundled, works }
   if (works) return ok(name, "computes", { facts })
-  const reason = outcome.ok ? `computes wrongly: ${outcome.value.join(" ")} instead of ${EXPECTED}` : outcome.reason
+  const reason = outcome.ok
+    ? `computes wrongly: ${outcome.value.join(" ")} instead of ${EXPECTED}`
+    : outcome.reason.replace(sourceLine, "")
   if (name === "cpu") return problem(name, reason, { fix: reinstall, facts })
   const fix = bundled
     ? "needs a device and its driver; everything runs on the processor without it"
     : "its library does not come with the package; everything runs on the processor without it"
   return warning(name, `cannot be used: ${reason}`, { fix, facts })
 }
+
+/** Before its own message ONNX Runtime puts the file, the function and the condition that failed. */
+const sourceLine = /^\S*onnxruntime\S+:\d+ .*? was false\. /
 
 /** 27 products of 1 and 0.5, and all pixels are equal. */
 const EXPECTED = 13.5

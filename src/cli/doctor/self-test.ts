@@ -10,7 +10,8 @@ export async function selfTestChecks(directory: string, manifest: Manifest): Pro
   const checks: Check[] = []
   for (const tower of ["image", "text"] as const) {
     try {
-      checks.push(...resultChecks(tower, await selfTest(directory, tower, manifest), manifest))
+      const result = await selfTest(directory, tower, manifest)
+      checks.push(...resultChecks(tower, result, manifest.verification.reference))
     } catch (error) {
       checks.push(failed(`${tower} self-test`, error))
     }
@@ -18,12 +19,13 @@ export async function selfTestChecks(directory: string, manifest: Manifest): Pro
   return checks
 }
 
-function resultChecks(tower: TowerName, result: TowerSelfTestResult, manifest: Manifest): Check[] {
+/** @param reference what the manifest's values came from */
+export function resultChecks(tower: TowerName, result: TowerSelfTestResult, reference: string): Check[] {
   const { batchError, tolerance, milliseconds } = result
   const neighbours = tower === "image" ? "a picture's vector" : "a label's vector"
   const speed = `${milliseconds.toFixed(1)} ms for one (median, batch 1)`
   return [
-    valuesCheck(tower, result, manifest.verification.reference),
+    valuesCheck(tower, result, reference),
     batchError <= tolerance
       ? ok(`${tower} alone`, `PASS: ${neighbours} does not depend on others in the batch (${digits(batchError)})`, {
           facts: { tower, batchError },
