@@ -17,6 +17,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   model: ["core", "tensor/tensor.ts", "tensor/parameter.ts"],
   data: ["core", "host"],
   reinforce: ["core", "host", "data", "model", "tensor", "torch/index.ts"],
+  hub: ["core", "host"],
   train: ["core", "host", "data", "model", "tensor", "torch/index.ts"],
   export: ["core", "host", "model", "tensor"],
   run: ["core"],
@@ -24,7 +25,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   search: ["core"],
   serve: ["core", "run", "search"],
   cli: [
-    ...["core", "host", "torch/index.ts", "tensor", "model", "data", "reinforce", "train", "export"],
+    ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export"],
     // What `doctor` asks when libtorch may be absent, so that index.ts cannot be loaded.
     ...["torch/find.ts", "torch/paths.ts"],
     ...["run", "evaluate", "search", "serve"],

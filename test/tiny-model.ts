@@ -17,7 +17,16 @@ export const tinyConfig: ClipConfig = {
       { depth: 1, dim: 32, mlpRatio: 2, mixer: "attention", se: true, posEmb: true },
     ],
   },
-  text: { kind: "base", width: 16, heads: 2, layers: 1, causal: true, contextLength: 77, vocabSize: 49408 },
+  text: {
+    kind: "base",
+    width: 16,
+    heads: 2,
+    layers: 1,
+    causal: true,
+    activation: "gelu",
+    contextLength: 77,
+    vocabSize: 49408,
+  },
 }
 
 export const tinyInfo: CheckpointInfo = {

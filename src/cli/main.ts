@@ -31,6 +31,7 @@ export const commands: CommandTable = {
   },
   train: { summary: "train a model on shards", load: () => import("./commands/train.ts") },
   export: { summary: "turn a checkpoint into ONNX models", load: () => import("./commands/export.ts") },
+  pull: { summary: "download a released model", load: () => import("./commands/pull.ts") },
   classify: { summary: "say which labels fit pictures best", load: () => import("./commands/classify.ts") },
   models: {
     summary: "show the family: parameters, multiply-adds, preprocessing, published accuracy",

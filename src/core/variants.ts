@@ -29,25 +29,31 @@ export interface FastViTConfig {
   readonly stages: readonly Stage[]
 }
 
+/** Exact GELU, or OpenAI's x * sigmoid(1.702 x). */
+export type Activation = "gelu" | "quick-gelu"
+
 /** ViT-B/16 with a convolutional stem. Apple's and timm's are two functions of the same weights. */
 export interface VitConvStemConfig {
   readonly kind: "vit-conv-stem"
   readonly width: number
   readonly layers: number
   readonly heads: number
+  /** Channels of the first two convolutions. */
+  readonly stemWidth: number
   /** Zero padding of the first 4x4 convolution: 1 in Apple's code, 0 in timm's. */
   readonly stemPadding: 0 | 1
   /** Of every layer norm: 1e-5 in Apple's code, 1e-6 in timm's. */
   readonly normEps: 1e-5 | 1e-6
 }
 
-/** timm's CLIP ViT: pre-norm, class token, exact GELU, layer norm eps 1e-5. */
+/** CLIP's ViT (open_clip's and timm's are one function): class token, norms before and after the blocks, eps 1e-5. */
 export interface VitConfig {
   readonly kind: "vit"
   readonly width: number
   readonly layers: number
   readonly heads: number
   readonly patchSize: number
+  readonly activation: Activation
 }
 
 export type ImageTowerConfig = FastViTConfig | VitConvStemConfig | VitConfig
@@ -60,28 +66,57 @@ export interface TextTowerConfig {
   /** Transformer blocks; `mct` adds its two convolutional ones. */
   readonly layers: number
   readonly causal: boolean
+  readonly activation: Activation
   readonly contextLength: number
   readonly vocabSize: number
 }
 
-export interface ClipConfig {
+/** An image tower alone, as timm publishes them. */
+export interface ImageEncoderConfig {
   readonly embedDim: number
   /** Height and width of the input in pixels. */
   readonly imageSize: number
   readonly image: ImageTowerConfig
-  readonly text: TextTowerConfig
-  /** Bias in the image tower's projection: absent in Apple's v1 code, present in timm's (and so in open_clip's). */
+  /** Bias in the image tower's projection: absent in Apple's v1 code and open_clip's own ViT, present in timm's towers. */
   readonly headBias: boolean
 }
+
+export interface ClipConfig extends ImageEncoderConfig {
+  readonly text: TextTowerConfig
+}
+
+/**
+ * CoCa: an attentional pooler behind the image tower, a class token behind the text, and a decoder that writes captions.
+ * Pooler, text tower and decoder are `embedDim` wide.
+ */
+export interface CocaConfig {
+  readonly embedDim: number
+  readonly imageSize: number
+  readonly image: VitConfig
+  /** Query 0 gives the image's embedding, the others the tokens that the decoder sees. */
+  readonly pooler: { readonly queries: number; readonly heads: number }
+  /** Causal; `contextLength` counts the tokens without the class token. */
+  readonly text: TextTowerConfig
+  /** Pairs of a block over the text and one over the image. */
+  readonly decoder: { readonly layers: number; readonly heads: number }
+}
+
+export type ModelConfig = ClipConfig | CocaConfig
 
 export interface Variant {
   readonly model: ClipConfig
   /** Applied to a picture before the tower sees it; saved with every checkpoint and model directory. */
   readonly preprocessing: Preprocessing
   /** Whose state-dict names the released file uses. */
-  readonly keys: "apple" | "openclip"
-  /** Image-text pairs seen in training, in billions; null for models that are not released. */
+  readonly keys: "apple" | "openclip" | "clip"
+  /** Image-text pairs seen in training, in billions; null where it is not one figure. */
   readonly samplesSeen: number | null
+}
+
+/** A captioner; its files use open_clip's CoCa names. */
+export interface Captioner {
+  readonly model: CocaConfig
+  readonly preprocessing: Preprocessing
 }
 
 // ------------------------------------------------------------------------------------------------ image towers
@@ -144,9 +179,27 @@ export const imageTowers = {
       { depth: 4, dim: 2048, mlpRatio: 4, mixer: "attention", posEmb: true },
     ],
   },
-  "vit-b16-apple": { kind: "vit-conv-stem", width: 768, layers: 12, heads: 12, stemPadding: 1, normEps: 1e-5 },
-  "vit-b16-timm": { kind: "vit-conv-stem", width: 768, layers: 12, heads: 12, stemPadding: 0, normEps: 1e-6 },
-  "vit-l14": { kind: "vit", width: 1024, layers: 24, heads: 16, patchSize: 14 },
+  "vit-b16-apple": {
+    kind: "vit-conv-stem",
+    width: 768,
+    layers: 12,
+    heads: 12,
+    stemWidth: 192,
+    stemPadding: 1,
+    normEps: 1e-5,
+  },
+  "vit-b16-timm": {
+    kind: "vit-conv-stem",
+    width: 768,
+    layers: 12,
+    heads: 12,
+    stemWidth: 192,
+    stemPadding: 0,
+    normEps: 1e-6,
+  },
+  "vit-b16": { kind: "vit", width: 768, layers: 12, heads: 12, patchSize: 16, activation: "gelu" },
+  "vit-l14": { kind: "vit", width: 1024, layers: 24, heads: 16, patchSize: 14, activation: "gelu" },
+  "vit-l14-quickgelu": { kind: "vit", width: 1024, layers: 24, heads: 16, patchSize: 14, activation: "quick-gelu" },
   // Not released: small enough to learn the scenes dataset in minutes on two processor cores.
   quickstart: {
     kind: "fastvit",
@@ -162,12 +215,23 @@ export const imageTowers = {
 
 // ------------------------------------------------------------------------------------------------- text towers
 
-const clipText = { contextLength: 77, vocabSize: 49408 } as const
+const clipText = { activation: "gelu", contextLength: 77, vocabSize: 49408 } as const
 
 export const textTowers = {
   base: { ...clipText, kind: "base", width: 512, heads: 8, layers: 12, causal: false },
   "base-causal": { ...clipText, kind: "base", width: 512, heads: 8, layers: 12, causal: true },
   "base-768": { ...clipText, kind: "base", width: 768, heads: 12, layers: 12, causal: false },
+  "base-768-causal": { ...clipText, kind: "base", width: 768, heads: 12, layers: 12, causal: true },
+  "base-768-quickgelu": {
+    ...clipText,
+    activation: "quick-gelu",
+    kind: "base",
+    width: 768,
+    heads: 12,
+    layers: 12,
+    causal: true,
+  },
+  coca: { ...clipText, kind: "base", width: 768, heads: 12, layers: 12, causal: true, contextLength: 76 },
   mct: { ...clipText, kind: "mct", width: 512, heads: 8, layers: 4, causal: false },
   quickstart: { ...clipText, kind: "base", width: 128, heads: 4, layers: 2, causal: true },
 } as const satisfies Record<string, TextTowerConfig>
@@ -196,6 +260,27 @@ const models = {
   s3: { ...large, image: imageTowers.mci3 },
   s4: { ...large, image: imageTowers.mci4 },
   l14: { ...large, imageSize: 224, image: imageTowers["vit-l14"] },
+  clipB16: {
+    ...s,
+    imageSize: 224,
+    image: imageTowers["vit-b16"],
+    text: textTowers["base-causal"],
+    headBias: false,
+  },
+  clipL14: {
+    embedDim: 768,
+    imageSize: 224,
+    image: imageTowers["vit-l14"],
+    text: textTowers["base-768-causal"],
+    headBias: false,
+  },
+  clipL14QuickGelu: {
+    embedDim: 768,
+    imageSize: 224,
+    image: imageTowers["vit-l14-quickgelu"],
+    text: textTowers["base-768-quickgelu"],
+    headBias: false,
+  },
   quickstart: {
     imageSize: 64,
     embedDim: 128,
@@ -205,7 +290,10 @@ const models = {
   },
 } as const satisfies Record<string, ClipConfig>
 
-/** Every released model, and the one the quickstart trains. v1 is named `mobileclip-*`, v2 `mobileclip2-*`. */
+/**
+ * Every released model, the CLIP teachers, and the one the quickstart trains. v1 is named `mobileclip-*`, v2
+ * `mobileclip2-*`; teachers have open_clip's names: OpenAI's and DFN2B are `-quickgelu`, the others are not.
+ */
 export const variants = {
   "mobileclip-s0": { model: models.s0, preprocessing: bilinear256, keys: "apple", samplesSeen: 13 },
   "mobileclip-s1": { model: models.s1, preprocessing: bilinear256, keys: "apple", samplesSeen: 13 },
@@ -221,6 +309,14 @@ export const variants = {
   "mobileclip2-s3": { model: models.s3, preprocessing: normalized256, keys: "openclip", samplesSeen: 13 },
   "mobileclip2-s4": { model: models.s4, preprocessing: normalized256, keys: "openclip", samplesSeen: 13 },
   "mobileclip2-l14": { model: models.l14, preprocessing: normalized224, keys: "openclip", samplesSeen: 13 },
+  "vit-b-16": { model: models.clipB16, preprocessing: normalized224, keys: "clip", samplesSeen: null },
+  "vit-l-14": { model: models.clipL14, preprocessing: normalized224, keys: "clip", samplesSeen: null },
+  "vit-l-14-quickgelu": {
+    model: models.clipL14QuickGelu,
+    preprocessing: normalized224,
+    keys: "clip",
+    samplesSeen: null,
+  },
   quickstart: {
     model: models.quickstart,
     preprocessing: { size: 64, interpolation: "bilinear", ...unit },
@@ -230,3 +326,20 @@ export const variants = {
 } as const satisfies Record<string, Variant>
 
 export type VariantName = keyof typeof variants
+
+/** CoCa models that write captions. */
+export const captioners = {
+  "coca-vit-l-14": {
+    model: {
+      embedDim: 768,
+      imageSize: 224,
+      image: imageTowers["vit-l14"],
+      pooler: { queries: 256, heads: 8 },
+      text: textTowers.coca,
+      decoder: { layers: 12, heads: 12 },
+    },
+    preprocessing: normalized224,
+  },
+} as const satisfies Record<string, Captioner>
+
+export type CaptionerName = keyof typeof captioners

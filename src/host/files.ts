@@ -45,7 +45,11 @@ export async function makeDirectory(path: string): Promise<void> {
 /** Node's own `recursive` never returns where a folder exists but takes no new ones and calls that ENOENT (/proc). */
 async function makeWithParents(path: string): Promise<void> {
   const make = async () => {
-    if (!(await stat(path).catch(() => null))?.isDirectory()) await mkdir(path)
+    if (await isDirectory(path)) return
+    // Another process may make it in between.
+    await mkdir(path).catch(async (error) => {
+      if (!(await isDirectory(path))) throw error
+    })
   }
   try {
     await make()
@@ -54,6 +58,10 @@ async function makeWithParents(path: string): Promise<void> {
     await makeWithParents(dirname(path))
     await make()
   }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null))?.isDirectory() === true
 }
 
 /**

@@ -9,7 +9,7 @@ import type { SafetensorsFile, TensorToWrite } from "../core/safetensors.ts"
 import type { ClipConfig } from "../core/variants.ts"
 import { Clip } from "./clip.ts"
 import { reparameterize } from "./reparameterize.ts"
-import { loadValues } from "./weights.ts"
+import { loadValues } from "./state-dict.ts"
 
 export interface CheckpointInfo {
   /** Of the variant or of the run; informative. */
@@ -32,6 +32,9 @@ const stage = z.object({
   posEmb: z.boolean().optional(),
 })
 
+/** Files from before there was a choice have GELU. */
+const activation = z.enum(["gelu", "quick-gelu"]).default("gelu")
+
 const transformer = { width: count, layers: count, heads: count }
 
 const imageTower = z.discriminatedUnion("kind", [
@@ -44,16 +47,18 @@ const imageTower = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("vit-conv-stem"),
     ...transformer,
+    stemWidth: count,
     stemPadding: z.union([z.literal(0), z.literal(1)]),
     normEps: z.union([z.literal(1e-5), z.literal(1e-6)]),
   }),
-  z.object({ kind: z.literal("vit"), ...transformer, patchSize: count }),
+  z.object({ kind: z.literal("vit"), ...transformer, patchSize: count, activation }),
 ])
 
 const textTower = z.object({
   kind: z.enum(["base", "mct"]),
   ...transformer,
   causal: z.boolean(),
+  activation,
   contextLength: count,
   vocabSize: count,
 })

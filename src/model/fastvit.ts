@@ -7,10 +7,10 @@
 import type { FastViTConfig, Stage } from "../core/variants.ts"
 import type { Init, Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
-import { addIdentity, combineKernels, convFromKernel, kernelOf, padKernel } from "./kernel.ts"
+import { addIdentity, combineKernels, convFromKernel, foldLinear, kernelOf, padKernel, scaleConv } from "./kernel.ts"
 import { BatchNorm2d, ChannelLayerNorm, Conv2d, type Layer, Linear, SqueezeExcite, zeros } from "./layers.ts"
 import { ConvBn, layerScale, MobileOneBlock, RepMixer } from "./mobileone.ts"
-import { Module } from "./module.ts"
+import { Module, withFields } from "./module.ts"
 
 const headDim = 32
 export const truncatedNormal: Init = { kind: "truncatedNormal", std: 0.02 }
@@ -87,7 +87,7 @@ export class PositionalEncoding extends Module {
 
 /** Depthwise convolution + batch norm, then a two-layer perceptron on the channels. */
 export class ConvFfn extends Module {
-  readonly conv: ConvBn
+  readonly conv: ConvBn | Conv2d
   readonly fc1: Conv2d
   readonly fc2: Conv2d
 
@@ -102,13 +102,20 @@ export class ConvFfn extends Module {
   forward(x: Tensor): Tensor {
     return this.fc2.forward(this.fc1.forward(this.conv.forward(x)).gelu())
   }
+
+  /** One convolution in place of convolution and norm; the results scaled (null: they are already). */
+  foldWith(scale: Parameter | null): ConvFfn {
+    const conv = this.conv instanceof ConvBn ? this.conv.fold() : this.conv
+    return withFields(this, { conv, fc2: scale ? scaleConv(this.fc2, scale) : this.fc2 })
+  }
 }
 
 /** RepMixer, then a scaled residual ConvFfn. */
 export class RepMixerBlock extends Module {
   readonly tokenMixer: Layer
   readonly convFfn: ConvFfn
-  readonly layerScale: Parameter
+  /** Null once it is folded into the weights. */
+  readonly layerScale: Parameter | null
 
   constructor(
     dim: number,
@@ -124,7 +131,11 @@ export class RepMixerBlock extends Module {
   /** [N, C, H, W] -> the same shape. */
   forward(x: Tensor): Tensor {
     const mixed = this.tokenMixer.forward(x)
-    return mixed.add(this.convFfn.forward(mixed).mul(this.layerScale))
+    return mixed.add(scaleBy(this.layerScale, this.convFfn.forward(mixed)))
+  }
+
+  fold(): RepMixerBlock {
+    return withFields(this, { convFfn: this.convFfn.foldWith(this.layerScale), layerScale: null })
   }
 }
 
@@ -148,15 +159,22 @@ export class PixelAttention extends Module {
     const mixed = this.proj.forward(q.attention(k, v, { heads: dim / headDim, causal: false }))
     return mixed.permute([0, 2, 1]).reshape([dim, height, width])
   }
+
+  /** The same behind a batch norm, its results scaled; null: none, not. */
+  foldWith(norm: BatchNorm2d | null, scale: Parameter | null): PixelAttention {
+    const qkv = norm ? foldLinear(this.qkv, norm, null) : this.qkv
+    return withFields(this, { qkv, proj: scale ? foldLinear(this.proj, null, scale) : this.proj })
+  }
 }
 
 /** Attention over the pixels, then ConvFfn; both scaled residuals. The batch norm of the second lives in ConvFfn. */
 export class AttentionBlock extends Module {
-  readonly norm: Layer
+  /** Null once it is folded into the weights behind it, as the scales are. */
+  readonly norm: Layer | null
   readonly tokenMixer: PixelAttention
-  readonly layerScale1: Parameter
+  readonly layerScale1: Parameter | null
   readonly convFfn: ConvFfn
-  readonly layerScale2: Parameter
+  readonly layerScale2: Parameter | null
 
   constructor(dim: number, hidden: number, norm: FastViTConfig["attentionNorm"]) {
     super()
@@ -168,9 +186,25 @@ export class AttentionBlock extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const mixed = x.add(this.tokenMixer.forward(this.norm.forward(x)).mul(this.layerScale1))
-    return mixed.add(this.convFfn.forward(mixed).mul(this.layerScale2))
+    const attended = this.tokenMixer.forward(this.norm?.forward(x) ?? x)
+    const mixed = x.add(scaleBy(this.layerScale1, attended))
+    return mixed.add(scaleBy(this.layerScale2, this.convFfn.forward(mixed)))
   }
+
+  fold(): AttentionBlock {
+    const norm = this.norm instanceof BatchNorm2d ? this.norm : null
+    return withFields(this, {
+      norm: norm ? null : this.norm,
+      tokenMixer: this.tokenMixer.foldWith(norm, this.layerScale1),
+      layerScale1: null,
+      convFfn: this.convFfn.foldWith(this.layerScale2),
+      layerScale2: null,
+    })
+  }
+}
+
+function scaleBy(scale: Parameter | null, x: Tensor): Tensor {
+  return scale ? x.mul(scale) : x
 }
 
 // ------------------------------------------------------------------------------------------------------- tower

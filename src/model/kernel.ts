@@ -3,7 +3,7 @@
  * host values and rounded to float32 once, when the fused convolution's values are asked for.
  */
 import type { Parameter } from "../tensor/parameter.ts"
-import { type BatchNorm2d, Conv2d } from "./layers.ts"
+import { type BatchNorm2d, Conv2d, Linear } from "./layers.ts"
 
 /** A convolution as numbers: weight [O, I/groups, kH, kW] row-major, bias [O]. */
 export interface KernelValues {
@@ -19,7 +19,7 @@ export interface Kernel {
 
 /** A bias-free convolution followed by batch norm with its running statistics. eps is inside the square root. */
 export function fuseBatchNorm(conv: Conv2d, bn: BatchNorm2d): Kernel {
-  return foldBatchNorm(shapeOf(conv), () => Float64Array.from(conv.weight.read()), bn)
+  return foldBatchNorm(shapeOf(conv), () => new Float64Array(conv.weight.read()), bn)
 }
 
 /** The kernel whose convolution returns its input, followed by batch norm. */
@@ -31,12 +31,8 @@ function foldBatchNorm(shape: Kernel["shape"], readWeight: () => Float64Array, b
   return {
     shape,
     values() {
-      const [gamma, beta, mean, variance] = [bn.weight, bn.bias, bn.runningMean, bn.runningVar].map((p) => p.read())
-      const scale = Float64Array.from(gamma!, (g, o) => g / Math.sqrt(variance![o]! + bn.eps))
-      return {
-        weight: scaleRows(readWeight(), scale),
-        bias: Float64Array.from(scale, (t, o) => beta![o]! - mean![o]! * t),
-      }
+      const { factor, shift } = affine(bn)
+      return { weight: scaleRows(readWeight(), factor), bias: shift }
     },
   }
 }
@@ -78,9 +74,7 @@ export function scaleKernel(kernel: Kernel, scale: Parameter): Kernel {
   return {
     shape: kernel.shape,
     values() {
-      const { weight, bias } = kernel.values()
-      const factors = Float64Array.from(scale.read())
-      return { weight: scaleRows(weight, factors), bias: bias.map((value, o) => value * factors[o]!) }
+      return scaled(kernel.values(), new Float64Array(scale.read()))
     },
   }
 }
@@ -105,9 +99,51 @@ export function convFromKernel(kernel: Kernel, like: Pick<Conv2d, "inChannels" |
     kernelSize: [rows, columns],
     bias: true,
   })
-  conv.weight.source = () => Float32Array.from(kernel.values().weight)
-  conv.bias!.source = () => Float32Array.from(kernel.values().bias)
+  conv.weight.source = () => new Float32Array(kernel.values().weight)
+  conv.bias!.source = () => new Float32Array(kernel.values().bias)
   return conv
+}
+
+/** The convolution with output channel o scaled by `scale[o]`. */
+export function scaleConv(conv: Conv2d, scale: Parameter): Conv2d {
+  return convFromKernel(scaleKernel(kernelOf(conv), scale), conv)
+}
+
+/** `linear` behind a batch norm over its inputs (null: none), its outputs scaled (null: not). */
+export function foldLinear(linear: Linear, norm: BatchNorm2d | null, scale: Parameter | null): Linear {
+  const [outFeatures, inFeatures] = linear.weight.shape as readonly [number, number]
+  const folded = new Linear(inFeatures, outFeatures, { bias: true, weightInit: linear.weight.init })
+  const values = () => {
+    const weight = new Float64Array(linear.weight.read())
+    const bias = linear.bias ? new Float64Array(linear.bias.read()) : new Float64Array(outFeatures)
+    if (norm) normalizeInputs(weight, bias, norm)
+    return scale ? scaled({ weight, bias }, new Float64Array(scale.read())) : { weight, bias }
+  }
+  folded.weight.source = () => new Float32Array(values().weight)
+  folded.bias!.source = () => new Float32Array(values().bias)
+  return folded
+}
+
+/** W (t x + u) + b is (W t) x + (W u + b), where batch norm is t x + u. */
+function normalizeInputs(weight: Float64Array, bias: Float64Array, norm: BatchNorm2d): void {
+  const { factor, shift } = affine(norm)
+  for (let o = 0, i = 0; o < bias.length; o++) {
+    for (let c = 0; c < factor.length; c++, i++) {
+      bias[o]! += weight[i]! * shift[c]!
+      weight[i]! *= factor[c]!
+    }
+  }
+}
+
+function scaled({ weight, bias }: KernelValues, factors: Float64Array): KernelValues {
+  return { weight: scaleRows(weight, factors), bias: scaleRows(bias, factors) }
+}
+
+/** Batch norm with its running statistics as factor * x + shift, per channel. */
+function affine(bn: BatchNorm2d): { readonly factor: Float64Array; readonly shift: Float64Array } {
+  const [gamma, beta, mean, variance] = [bn.weight, bn.bias, bn.runningMean, bn.runningVar].map((p) => p.read())
+  const factor = Float64Array.from(gamma!, (g, o) => g / Math.sqrt(variance![o]! + bn.eps))
+  return { factor, shift: factor.map((t, o) => beta![o]! - mean![o]! * t) }
 }
 
 /** The kernel of a convolution as it is. */
@@ -115,8 +151,8 @@ export function kernelOf(conv: Conv2d): Kernel {
   return {
     shape: shapeOf(conv),
     values: () => ({
-      weight: Float64Array.from(conv.weight.read()),
-      bias: conv.bias ? Float64Array.from(conv.bias.read()) : new Float64Array(conv.outChannels),
+      weight: new Float64Array(conv.weight.read()),
+      bias: conv.bias ? new Float64Array(conv.bias.read()) : new Float64Array(conv.outChannels),
     }),
   }
 }
@@ -133,9 +169,11 @@ function identityWeight([outs, ins, rows, columns]: Kernel["shape"]): Float64Arr
   return weight
 }
 
+/** Row o times scale[o]; changes `weight`, which nothing else holds. */
 function scaleRows(weight: Float64Array, scale: Float64Array): Float64Array {
   const perRow = weight.length / scale.length
-  return weight.map((value, i) => value * scale[Math.floor(i / perRow)]!)
+  for (let o = 0, i = 0; o < scale.length; o++) for (const end = i + perRow; i < end; i++) weight[i]! *= scale[o]!
+  return weight
 }
 
 function weightedSum(terms: readonly (readonly [factor: number, values: Float64Array])[]): Float64Array {

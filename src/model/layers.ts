@@ -19,13 +19,15 @@ export interface Conv2dOptions {
   readonly kernelSize: number | readonly [number, number]
   readonly stride?: number
   readonly groups?: number
+  /** Default: half the kernel. */
+  readonly padding?: number
   readonly bias?: boolean
   /** Default: PyTorch's, uniform in +-1/sqrt(fan in) for weight and bias. */
   readonly weightInit?: Init
   readonly biasInit?: Init
 }
 
-/** Convolution with "same" padding, half the kernel on each side. */
+/** Convolution, by default with half the kernel of zero padding on each side. */
 export class Conv2d extends Module {
   readonly weight: Parameter // [O, I/groups, kH, kW]
   readonly bias: Parameter | null
@@ -55,7 +57,8 @@ export class Conv2d extends Module {
   /** [N, C, H, W] -> [N, outChannels, H/stride, W/stride] */
   forward(x: Tensor): Tensor {
     const [rows, columns] = this.kernelSize
-    const padding = [Math.floor(rows / 2), Math.floor(columns / 2)] as const
+    const { padding: given } = this.options
+    const padding = [given ?? Math.floor(rows / 2), given ?? Math.floor(columns / 2)] as const
     return x.conv2d(this.weight, this.bias, { stride: this.options.stride ?? 1, padding, groups: this.groups })
   }
 }

@@ -50,6 +50,11 @@ export class ConvBn extends Module {
   kernel(): Kernel {
     return fuseBatchNorm(this.conv, this.bn)
   }
+
+  /** The same function in eval mode as one convolution. */
+  fold(): Conv2d {
+    return convFromKernel(this.kernel(), this.conv)
+  }
 }
 
 /** Sum of linear branches; squeeze-excite and activation are the caller's, so this is exactly one convolution. */

@@ -20,6 +20,11 @@ export abstract class Module {
   }
 }
 
+/** A copy of `module` in which some fields are others. */
+export function withFields<M extends Module>(module: M, fields: Readonly<Record<string, unknown>>): M {
+  return Object.assign(Object.create(Object.getPrototypeOf(module)), module, fields)
+}
+
 function walk(value: unknown, path: string, visit: (path: string, value: Module | Parameter) => void): void {
   if (value instanceof Parameter) visit(path, value)
   else if (value instanceof Module) {

@@ -1,9 +1,9 @@
 /**
  * The inference form of a model: every multi-branch block becomes the one convolution it is equal to in eval mode.
- * What is fused is what the reference implementations fuse; batch norms in other places and layer scales stay, and ONNX
- * Runtime folds them into the convolutions when it loads a model.
+ * What is fused is what the reference implementations fuse, so that published names exist for the result; `fold.ts`
+ * goes on from there.
  */
-import { Module } from "./module.ts"
+import { Module, withFields } from "./module.ts"
 
 /** A module that knows its own inference form. */
 interface Reparameterizable extends Module {
@@ -22,7 +22,7 @@ export function transform(value: unknown, replace: (module: Module) => Module | 
   const replacement = replace(value)
   if (replacement) return replacement
   const fields = Object.entries(value).map(([name, field]) => [name, transform(field, replace)])
-  return Object.assign(Object.create(Object.getPrototypeOf(value)), Object.fromEntries(fields))
+  return withFields(value, Object.fromEntries(fields))
 }
 
 function isReparameterizable(module: Module): module is Reparameterizable {

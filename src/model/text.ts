@@ -1,7 +1,7 @@
 /**
  * Text towers: the base transformer (causal or not) and MCt, which mixes tokens by convolution in its outer blocks.
  *
- * Sources: open_clip transformer.py `TextTransformer` (and its initialisation), apple/ml-mobileclip `text_encoder.py`
+ * Sources: open_clip transformer.py `TextTransformer`, apple/ml-mobileclip `text_encoder.py`
  * and `modules/text/repmixer.py`. Non-causal towers attend to the padding, so the input is always zero-padded to the
  * context length. Shapes: N batch, L tokens, D width.
  */
@@ -9,77 +9,9 @@ import type { TextTowerConfig } from "../core/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { RepMixerBlock } from "./fastvit.ts"
-import { type Layer, LayerNorm, Linear } from "./layers.ts"
+import { type Layer, LayerNorm } from "./layers.ts"
 import { Module } from "./module.ts"
-
-/** Standard deviations of open_clip's initialisation for a transformer of this width and depth. */
-function initialStd(width: number, layers: number) {
-  const attention = width ** -0.5
-  const output = attention * (2 * layers) ** -0.5
-  return { attention, output, hidden: (2 * width) ** -0.5 }
-}
-
-export class SelfAttention extends Module {
-  readonly qkv: Linear
-  readonly proj: Linear
-
-  constructor(
-    readonly width: number,
-    readonly heads: number,
-    readonly causal: boolean,
-    std: ReturnType<typeof initialStd>,
-  ) {
-    super()
-    this.qkv = new Linear(width, 3 * width, { weightInit: { kind: "normal", std: std.attention } })
-    this.proj = new Linear(width, width, { weightInit: { kind: "normal", std: std.output } })
-  }
-
-  /** [N, L, D] -> the same shape. */
-  forward(x: Tensor): Tensor {
-    const { width, heads, causal } = this
-    const qkv = this.qkv.forward(x)
-    const [q, k, v] = [0, 1, 2].map((part) => qkv.narrow(2, part * width, width)) as [Tensor, Tensor, Tensor]
-    return this.proj.forward(q.attention(k, v, { heads, causal }))
-  }
-}
-
-export class Mlp extends Module {
-  readonly fc1: Linear
-  readonly fc2: Linear
-
-  constructor(width: number, hidden: number, std: ReturnType<typeof initialStd>) {
-    super()
-    this.fc1 = new Linear(width, hidden, { weightInit: { kind: "normal", std: std.hidden } })
-    this.fc2 = new Linear(hidden, width, { weightInit: { kind: "normal", std: std.output } })
-  }
-
-  forward(x: Tensor): Tensor {
-    return this.fc2.forward(this.fc1.forward(x).gelu())
-  }
-}
-
-/** Pre-norm transformer block. */
-export class TransformerBlock extends Module {
-  readonly norm1: LayerNorm
-  readonly attn: SelfAttention
-  readonly norm2: LayerNorm
-  readonly mlp: Mlp
-
-  constructor({ width, heads, layers, causal }: Pick<TextTowerConfig, "width" | "heads" | "layers" | "causal">) {
-    super()
-    const std = initialStd(width, layers)
-    this.norm1 = new LayerNorm(width)
-    this.attn = new SelfAttention(width, heads, causal, std)
-    this.norm2 = new LayerNorm(width)
-    this.mlp = new Mlp(width, 4 * width, std)
-  }
-
-  /** [N, L, D] -> the same shape. */
-  forward(x: Tensor): Tensor {
-    const mixed = x.add(this.attn.forward(this.norm1.forward(x)))
-    return mixed.add(this.mlp.forward(this.norm2.forward(mixed)))
-  }
-}
+import { TransformerBlock } from "./transformer.ts"
 
 /** A RepMixer block over the token axis: kernels of 1 x 11 on [N, D, 1, L], and no 1x1 branch. */
 export class TokenRepMixerBlock extends RepMixerBlock {

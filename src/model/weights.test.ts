@@ -2,7 +2,8 @@ import { expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
 import { variants } from "../core/variants.ts"
 import { Clip } from "./clip.ts"
-import { loadStateDict, publishedTensors, type StateDict } from "./weights.ts"
+import { loadStateDict, type StateDict } from "./state-dict.ts"
+import { publishedTensors } from "./weights.ts"
 
 const s0 = () => new Clip(variants["mobileclip-s0"].model)
 

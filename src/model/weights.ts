@@ -1,245 +1,296 @@
 /**
  * Published state-dict names <-> our parameter paths. The only place that knows other people's names.
  *
- * Two flavours: `openclip` (open_clip with a timm image tower; also MobileCLIP2's own files) and `apple` (the v1
- * files). The mapping is total: a missing, unexpected or misshapen tensor throws.
- * Sources: open_clip convert.py, timm fastvit.py `checkpoint_filter_fn`, apple/ml-mobileclip modules.
+ * Each tower has a table of rules with one column per dialect: Apple's v1 code, open_clip's own modules, and timm, whose
+ * towers open_clip wraps. A flavour says which dialect, under which prefix, a kind of file uses. The mapping is total:
+ * a parameter without a name in a flavour cannot be published in it, and that is an error.
+ * Sources: open_clip convert.py, model.py, coca_model.py; timm fastvit.py and vision_transformer_hybrid.py
+ * `checkpoint_filter_fn`; apple/ml-mobileclip modules.
  */
-import { UserError } from "../core/errors.ts"
-import type { ClipConfig, FastViTConfig } from "../core/variants.ts"
+import type { FastViTConfig, ImageTowerConfig } from "../core/variants.ts"
 import type { Parameter } from "../tensor/parameter.ts"
-import type { Clip } from "./clip.ts"
+import type { Module } from "./module.ts"
 
-export type KeyFlavour = "apple" | "openclip"
+type Dialect = "timm" | "openclip" | "apple"
+
+/** Rules that end in the same names in some dialects only: absent is null. */
+type Names = Readonly<Partial<Record<Dialect, string>>>
+
+/**
+ * A parameter, or a container of parameters, below a tower. Numbers match `#`, in order; Apple counts downsampling,
+ * positional encoding and stages in one list, so its `@d`, `@p`, `@b` are looked up.
+ */
+interface Rule extends Names {
+  readonly ours: string
+  /** How a convolution directly below the container is published: a fused one, or one with a name of its own. */
+  readonly conv?: Names
+  /** Dialects that publish the transpose of our matrix. */
+  readonly transposed?: readonly Dialect[]
+  /** Dimensions of 1 that a dialect has in front of ours. */
+  readonly leading?: Readonly<Partial<Record<Dialect, number>>>
+  /** Our tensor is one of `of` equal parts of the published one, counted in rows. */
+  readonly part?: { readonly index: number; readonly of: number }
+}
+
+// ---------------------------------------------------------------------------------------------------- the tables
+
+const reparamConv = { timm: "reparam_conv", apple: "reparam_conv" } as const
+const stemConv = { timm: "conv", apple: "conv" } as const
+
+/** One transformer block, whose prefix each dialect gives. */
+function blockRules(ours: string, prefix: Names): Rule[] {
+  const rule = (path: string, names: Names): Rule => ({
+    ours: `${ours}.${path}`,
+    ...Object.fromEntries(
+      Object.entries(names).flatMap(([dialect, name]) => {
+        const above = prefix[dialect as Dialect]
+        return above === undefined ? [] : [[dialect, `${above}.${name}`]]
+      }),
+    ),
+  })
+  return [
+    rule("norm1", { timm: "norm1", openclip: "ln_1", apple: "pre_norm_mha.0" }),
+    ...["weight", "bias"].map((name) =>
+      rule(`attn.qkv.${name}`, {
+        timm: `attn.qkv.${name}`,
+        openclip: `attn.in_proj_${name}`,
+        apple: `pre_norm_mha.1.qkv_proj.${name}`,
+      }),
+    ),
+    rule("attn.proj", { timm: "attn.proj", openclip: "attn.out_proj", apple: "pre_norm_mha.1.out_proj" }),
+    rule("norm2", { timm: "norm2", openclip: "ln_2", apple: "pre_norm_ffn.0" }),
+    rule("mlp.fc1", { timm: "mlp.fc1", openclip: "mlp.c_fc", apple: "pre_norm_ffn.1" }),
+    rule("mlp.fc2", { timm: "mlp.fc2", openclip: "mlp.c_proj", apple: "pre_norm_ffn.4" }),
+  ]
+}
+
+/** PyTorch's MultiheadAttention keeps queries, keys and values in one tensor, where their widths allow. */
+function crossRules(ours: string, openclip: string, weights: "packed" | "separate"): Rule[] {
+  return (["query", "key", "value"] as const).flatMap((name, index): Rule[] => {
+    const part = { index, of: 3 }
+    const weight = { ours: `${ours}.${name}.weight` }
+    return [
+      weights === "packed"
+        ? { ...weight, openclip: `${openclip}.in_proj_weight`, part }
+        : { ...weight, openclip: `${openclip}.${name[0]}_proj_weight` },
+      { ours: `${ours}.${name}.bias`, openclip: `${openclip}.in_proj_bias`, part },
+    ]
+  })
+}
+
+const imageRules: readonly Rule[] = [
+  // FastViT
+  { ours: "stem.#", timm: "stem.#", apple: "patch_embed.#", conv: reparamConv },
+  {
+    ours: "stages.#.downsample.largeKernel",
+    timm: "stages.#.downsample.proj.0",
+    apple: "network.@d.proj.0",
+    conv: { timm: "reparam_conv", apple: "lkb_reparam" },
+  },
+  { ours: "stages.#.downsample.se", timm: "stages.#.downsample.proj.0.se", apple: "network.@d.proj.0.se" },
+  {
+    ours: "stages.#.downsample.pointwise",
+    timm: "stages.#.downsample.proj.1",
+    apple: "network.@d.proj.1",
+    conv: reparamConv,
+  },
+  { ours: "stages.#.posEmb.conv", timm: "stages.#.pos_emb.pos_enc", apple: "network.@p.pe" },
+  { ours: "stages.#.posEmb", timm: "stages.#.pos_emb", apple: "network.@p", conv: reparamConv },
+  {
+    ours: "stages.#.blocks.#.tokenMixer",
+    timm: "stages.#.blocks.#.token_mixer",
+    apple: "network.@b.#.token_mixer",
+    conv: reparamConv,
+  },
+  { ours: "stages.#.blocks.#", timm: "stages.#.blocks.#", apple: "network.@b.#" },
+  { ours: "finalConv.block", timm: "final_conv", apple: "conv_exp", conv: reparamConv },
+  { ours: "finalConv.se.fc1", timm: "final_conv.se.fc1", apple: "conv_exp.se.reduce" },
+  { ours: "finalConv.se.fc2", timm: "final_conv.se.fc2", apple: "conv_exp.se.expand" },
+  { ours: "head.weight", timm: "head.fc.weight", apple: "head.proj", transposed: ["apple"] },
+  { ours: "head.bias", timm: "head.fc.bias" },
+  // ViT
+  { ours: "patchEmbed.#.bn", timm: "patch_embed.backbone.#.bn", apple: "patch_emb.#.block.norm" },
+  { ours: "patchEmbed.#", timm: "patch_embed.backbone.#", apple: "patch_emb.#.block", conv: stemConv },
+  { ours: "patchEmbed", timm: "patch_embed.proj", openclip: "conv1" },
+  {
+    ours: "classToken",
+    timm: "cls_token",
+    openclip: "class_embedding",
+    apple: "cls_token",
+    leading: { timm: 2, apple: 2 },
+  },
+  {
+    ours: "positionalEmbedding",
+    timm: "pos_embed",
+    openclip: "positional_embedding",
+    apple: "pos_embed.pos_embed.pos_embed",
+    leading: { timm: 1, apple: 2 },
+  },
+  { ours: "normPre", timm: "norm_pre", openclip: "ln_pre" },
+  ...blockRules("blocks.#", { timm: "blocks.#", openclip: "transformer.resblocks.#", apple: "transformer.#" }),
+  { ours: "pooler.query", openclip: "attn_pool.query" },
+  ...crossRules("pooler.attn", "attn_pool.attn", "separate"),
+  { ours: "pooler.attn.proj", openclip: "attn_pool.attn.out_proj" },
+  { ours: "pooler.normQuery", openclip: "attn_pool.ln_q" },
+  { ours: "pooler.normKey", openclip: "attn_pool.ln_k" },
+  { ours: "norm", timm: "norm", openclip: "ln_post", apple: "post_transformer_norm" },
+  {
+    ours: "projection.weight",
+    timm: "head.weight",
+    openclip: "proj",
+    apple: "classifier.proj",
+    transposed: ["openclip", "apple"],
+  },
+  { ours: "projection.bias", timm: "head.bias" },
+]
+
+const textRules: readonly Rule[] = [
+  { ours: "tokenEmbedding", openclip: "token_embedding.weight", apple: "embedding_layer.weight" },
+  {
+    ours: "positionalEmbedding",
+    openclip: "positional_embedding",
+    apple: "positional_embedding.pos_embed.pos_embed",
+    leading: { apple: 2 },
+  },
+  { ours: "classToken", openclip: "cls_emb" },
+  { ours: "blocks.#.tokenMixer", apple: "transformer.#.token_mixer", conv: reparamConv },
+  ...blockRules("blocks.#", { openclip: "transformer.resblocks.#", apple: "transformer.#" }),
+  { ours: "blocks.#.convFfn", apple: "transformer.#.convffn" },
+  { ours: "blocks.#.layerScale", apple: "transformer.#.layer_scale" },
+  { ours: "finalNorm", openclip: "ln_final", apple: "final_layer_norm" },
+  { ours: "projection", openclip: "text_projection", apple: "projection_layer" },
+]
+
+const decoderRules: readonly Rule[] = [
+  ...blockRules("blocks.#", { openclip: "resblocks.#" }),
+  { ours: "crossBlocks.#.normKey", openclip: "cross_attn.#.ln_1_kv" },
+  ...crossRules("crossBlocks.#.attn", "cross_attn.#.attn", "packed"),
+  ...blockRules("crossBlocks.#", { openclip: "cross_attn.#" }),
+  { ours: "finalNorm", openclip: "ln_final" },
+  { ours: "projection", openclip: "text_projection" },
+]
+
+/** What stands below a container, segment by segment; a segment not listed has the same name everywhere. */
+const segments: Readonly<Record<string, Names>> = {
+  convKxk: { timm: "conv_kxk", apple: "rbr_conv" },
+  convScale: { timm: "conv_scale", apple: "rbr_scale" },
+  identity: { timm: "identity", apple: "rbr_skip" },
+  large: { timm: "large_conv", apple: "lkb_origin" },
+  small: { timm: "small_conv", apple: "small_conv" },
+  convFfn: { timm: "mlp", apple: "convffn" },
+  layerScale: { timm: "layer_scale.gamma", apple: "layer_scale" },
+  layerScale1: { timm: "layer_scale_1.gamma", apple: "layer_scale_1" },
+  layerScale2: { timm: "layer_scale_2.gamma", apple: "layer_scale_2" },
+}
+
+interface TowerNames {
+  readonly dialect: Dialect
+  readonly prefix: string
+}
+
+/** Kinds of files, by the names in them. */
+const flavours = {
+  /** MobileCLIP v1 as Apple published it. */
+  apple: {
+    image: { dialect: "apple", prefix: "image_encoder.model." },
+    text: { dialect: "apple", prefix: "text_encoder." },
+  },
+  /** open_clip with a timm image tower: MobileCLIP2, and v1 converted. */
+  openclip: { image: { dialect: "timm", prefix: "visual.trunk." }, text: { dialect: "openclip", prefix: "text." } },
+  /** CLIP's own names, kept by open_clip for its ViTs. */
+  clip: { image: { dialect: "openclip", prefix: "visual." }, text: { dialect: "openclip", prefix: "" } },
+  coca: {
+    image: { dialect: "openclip", prefix: "visual." },
+    text: { dialect: "openclip", prefix: "text." },
+    decoder: { dialect: "openclip", prefix: "text_decoder." },
+  },
+  /** An image tower alone. */
+  timm: { image: { dialect: "timm", prefix: "" } },
+} as const satisfies Record<string, Readonly<Record<string, TowerNames>>>
+
+export type KeyFlavour = keyof typeof flavours
+
+export const keyFlavours = Object.keys(flavours) as KeyFlavour[]
+
+// ---------------------------------------------------------------------------------------------------- public API
 
 /** How a published tensor differs from ours. */
 export interface PublishedTensor {
   readonly key: string
+  /** Of the whole published tensor. */
   readonly shape: readonly number[]
   /** Published as the transpose of our matrix. */
   readonly transposed: boolean
+  /** Ours is one of `of` equal parts of it, in rows. */
+  readonly part: { readonly index: number; readonly of: number } | null
 }
 
-/** Host values of a checkpoint by published key. */
-export interface StateDict {
-  readonly keys: Iterable<string>
-  shape(key: string): readonly number[]
-  /** Row-major float32 values. */
-  read(key: string): Float32Array
+/** A model that can be published: towers under the names of the tables. */
+export interface PublishedModel extends Module {
+  readonly config: { readonly image: ImageTowerConfig }
 }
 
-// ---------------------------------------------------------------------------------------------------- the table
-
-/**
- * Containers: our path, open_clip's, Apple's. Numbers match `#`, in order; Apple counts downsampling, positional
- * encoding and stages in one list, so its `@d`, `@p`, `@b` are looked up; null where a flavour has no such thing.
- * `fused` says that a convolution directly below the container is a fused one, and under which names it is published.
- */
-interface Container {
-  readonly ours: string
-  readonly openclip: string | null
-  readonly apple: string | null
-  readonly fused?: Readonly<Record<KeyFlavour, string>>
-}
-
-const reparamConv = { openclip: "reparam_conv", apple: "reparam_conv" }
-
-const containers: readonly Container[] = [
-  {
-    ours: "image.stem.#",
-    openclip: "visual.trunk.stem.#",
-    apple: "image_encoder.model.patch_embed.#",
-    fused: reparamConv,
-  },
-  {
-    ours: "image.stages.#.downsample.largeKernel",
-    openclip: "visual.trunk.stages.#.downsample.proj.0",
-    apple: "image_encoder.model.network.@d.proj.0",
-    fused: { openclip: "reparam_conv", apple: "lkb_reparam" },
-  },
-  {
-    ours: "image.stages.#.downsample.se",
-    openclip: "visual.trunk.stages.#.downsample.proj.0.se",
-    apple: "image_encoder.model.network.@d.proj.0.se",
-  },
-  {
-    ours: "image.stages.#.downsample.pointwise",
-    openclip: "visual.trunk.stages.#.downsample.proj.1",
-    apple: "image_encoder.model.network.@d.proj.1",
-    fused: reparamConv,
-  },
-  {
-    ours: "image.stages.#.posEmb.conv",
-    openclip: "visual.trunk.stages.#.pos_emb.pos_enc",
-    apple: "image_encoder.model.network.@p.pe",
-  },
-  {
-    ours: "image.stages.#.posEmb",
-    openclip: "visual.trunk.stages.#.pos_emb",
-    apple: "image_encoder.model.network.@p",
-    fused: reparamConv,
-  },
-  {
-    ours: "image.stages.#.blocks.#.tokenMixer",
-    openclip: "visual.trunk.stages.#.blocks.#.token_mixer",
-    apple: "image_encoder.model.network.@b.#.token_mixer",
-    fused: reparamConv,
-  },
-  {
-    ours: "image.stages.#.blocks.#",
-    openclip: "visual.trunk.stages.#.blocks.#",
-    apple: "image_encoder.model.network.@b.#",
-  },
-  {
-    ours: "image.finalConv.block",
-    openclip: "visual.trunk.final_conv",
-    apple: "image_encoder.model.conv_exp",
-    fused: reparamConv,
-  },
-  {
-    ours: "image.finalConv.se.fc1",
-    openclip: "visual.trunk.final_conv.se.fc1",
-    apple: "image_encoder.model.conv_exp.se.reduce",
-  },
-  {
-    ours: "image.finalConv.se.fc2",
-    openclip: "visual.trunk.final_conv.se.fc2",
-    apple: "image_encoder.model.conv_exp.se.expand",
-  },
-  { ours: "image.head.weight", openclip: "visual.trunk.head.fc.weight", apple: "image_encoder.model.head.proj" },
-  { ours: "image.head.bias", openclip: "visual.trunk.head.fc.bias", apple: null },
-  {
-    ours: "text.tokenEmbedding",
-    openclip: "text.token_embedding.weight",
-    apple: "text_encoder.embedding_layer.weight",
-  },
-  {
-    ours: "text.positionalEmbedding",
-    openclip: "text.positional_embedding",
-    apple: "text_encoder.positional_embedding.pos_embed.pos_embed",
-  },
-  {
-    ours: "text.blocks.#.tokenMixer",
-    openclip: null,
-    apple: "text_encoder.transformer.#.token_mixer",
-    fused: reparamConv,
-  },
-  {
-    ours: "text.blocks.#.norm1",
-    openclip: "text.transformer.resblocks.#.ln_1",
-    apple: "text_encoder.transformer.#.pre_norm_mha.0",
-  },
-  {
-    ours: "text.blocks.#.attn.qkv.weight",
-    openclip: "text.transformer.resblocks.#.attn.in_proj_weight",
-    apple: "text_encoder.transformer.#.pre_norm_mha.1.qkv_proj.weight",
-  },
-  {
-    ours: "text.blocks.#.attn.qkv.bias",
-    openclip: "text.transformer.resblocks.#.attn.in_proj_bias",
-    apple: "text_encoder.transformer.#.pre_norm_mha.1.qkv_proj.bias",
-  },
-  {
-    ours: "text.blocks.#.attn.proj",
-    openclip: "text.transformer.resblocks.#.attn.out_proj",
-    apple: "text_encoder.transformer.#.pre_norm_mha.1.out_proj",
-  },
-  {
-    ours: "text.blocks.#.norm2",
-    openclip: "text.transformer.resblocks.#.ln_2",
-    apple: "text_encoder.transformer.#.pre_norm_ffn.0",
-  },
-  {
-    ours: "text.blocks.#.mlp.fc1",
-    openclip: "text.transformer.resblocks.#.mlp.c_fc",
-    apple: "text_encoder.transformer.#.pre_norm_ffn.1",
-  },
-  {
-    ours: "text.blocks.#.mlp.fc2",
-    openclip: "text.transformer.resblocks.#.mlp.c_proj",
-    apple: "text_encoder.transformer.#.pre_norm_ffn.4",
-  },
-  { ours: "text.blocks.#", openclip: "text.transformer.resblocks.#", apple: "text_encoder.transformer.#" },
-  { ours: "text.finalNorm", openclip: "text.ln_final", apple: "text_encoder.final_layer_norm" },
-  { ours: "text.projection", openclip: "text.text_projection", apple: "text_encoder.projection_layer" },
-  { ours: "logitScale", openclip: "logit_scale", apple: "logit_scale" },
-]
-
-/** What stands below a container, segment by segment; a segment not listed has the same name everywhere. */
-const segments: Readonly<Record<string, Readonly<Record<KeyFlavour, string>>>> = {
-  convKxk: { openclip: "conv_kxk", apple: "rbr_conv" },
-  convScale: { openclip: "conv_scale", apple: "rbr_scale" },
-  identity: { openclip: "identity", apple: "rbr_skip" },
-  large: { openclip: "large_conv", apple: "lkb_origin" },
-  small: { openclip: "small_conv", apple: "small_conv" },
-  convFfn: { openclip: "mlp", apple: "convffn" },
-  layerScale: { openclip: "layer_scale.gamma", apple: "layer_scale" },
-  layerScale1: { openclip: "layer_scale_1.gamma", apple: "layer_scale_1" },
-  layerScale2: { openclip: "layer_scale_2.gamma", apple: "layer_scale_2" },
-  runningMean: { openclip: "running_mean", apple: "running_mean" },
-  runningVar: { openclip: "running_var", apple: "running_var" },
-  numBatchesTracked: { openclip: "num_batches_tracked", apple: "num_batches_tracked" },
-}
-
-// ---------------------------------------------------------------------------------------------------- public API
-
-/** The published name and shape of every parameter of `model`, in either form, by our path. */
-export function publishedTensors(model: Clip, flavour: KeyFlavour): Map<string, PublishedTensor> {
+/** The published name and shape of every parameter of `model`, in either form, by our path. Throws where there is none. */
+export function publishedTensors(model: PublishedModel, flavour: KeyFlavour): Map<string, PublishedTensor> {
   const tensors = [...model.namedParameters()].map(([path, parameter]) => {
-    const key = publishedKey(path, flavour, model.config)
-    return [path, { key, ...publishedShape(path, parameter, flavour) }] as const
+    const published = publish(path, parameter, flavour, model.config.image)
+    if (!published) throw new Error(`parameter "${path}" has no published name in the ${flavour} flavour`)
+    return [path, published] as const
   })
   return new Map(tensors)
 }
 
-/** Points every parameter of `model` at its values in a published file; nothing is read before it is needed. */
-export function loadStateDict(model: Clip, stateDict: StateDict, flavour: KeyFlavour, source: string): void {
-  bind(model, publishedTensors(model, flavour), stateDict, source)
-}
-
-/** The same for a file that uses our own paths. */
-export function loadValues(model: Clip, stateDict: StateDict, source: string): void {
-  const own = [...model.namedParameters()].map(
-    ([path, { shape }]) => [path, { key: path, shape, transposed: false }] as const,
-  )
-  bind(model, new Map(own), stateDict, source)
-}
-
-function bind(model: Clip, tensors: ReadonlyMap<string, PublishedTensor>, stateDict: StateDict, source: string): void {
-  const present = new Set(stateDict.keys)
-  for (const [path, parameter] of model.namedParameters()) {
-    const { key, shape, transposed } = tensors.get(path)!
-    if (!present.has(key)) throw missingKey(source, key, present)
-    checkShape(source, key, stateDict.shape(key), shape)
-    parameter.source = () => (transposed ? transpose(stateDict.read(key), shape) : stateDict.read(key))
-  }
-  const expected = new Set([...tensors.values()].map(({ key }) => key))
-  const extra = [...present].filter((key) => !expected.has(key))
-  if (extra.length > 0) throw unexpectedKeys(source, extra, expected)
-}
-
-/** Our host values in the published layout. */
-export function toPublished(values: Float32Array, tensor: PublishedTensor): Float32Array {
-  return tensor.transposed ? transpose(values, [...tensor.shape].reverse()) : values
-}
-
 // ------------------------------------------------------------------------------------------------------ the rules
 
-const rules = containers.map((container) => ({ container, pattern: patternOf(container.ours) }))
+const compile = (rules: readonly Rule[]) => rules.map((rule) => ({ rule, pattern: patternOf(rule.ours) }))
 
-function publishedKey(path: string, flavour: KeyFlavour, config: ClipConfig): string {
-  for (const { pattern, container } of rules) {
+const tables: Readonly<Record<string, ReturnType<typeof compile>>> = {
+  image: compile(imageRules),
+  text: compile(textRules),
+  decoder: compile(decoderRules),
+}
+
+function publish(path: string, parameter: Parameter, flavour: KeyFlavour, image: ImageTowerConfig) {
+  if (path === "logitScale") return { key: "logit_scale", shape: [], transposed: false, part: null }
+  const [tower, below] = splitFirst(path)
+  const towers: Readonly<Record<string, TowerNames>> = flavours[flavour]
+  const names = towers[tower]
+  const found = names && ruleFor(tower, below)
+  const template = found?.rule[names!.dialect]
+  if (!found || template === undefined) return null
+  const { rule, match } = found
+  const { dialect, prefix } = names!
+  const above = fillIn(template, match.slice(1, -1).map(Number), image)
+  const rest = match.at(-1)!.split(".").filter(Boolean)
+  const conv = rule.conv?.[dialect] !== undefined && isConv(rest) ? [rule.conv[dialect]] : []
+  const renamed = rest.map((segment) => segments[segment]?.[dialect] ?? snakeCase(segment))
+  return { key: prefix + [above, ...conv, ...renamed].join("."), ...publishedLayout(rule, dialect, parameter) }
+}
+
+function ruleFor(tower: string, path: string) {
+  for (const { rule, pattern } of tables[tower] ?? []) {
     const match = pattern.exec(path)
-    if (!match) continue
-    const template = container[flavour]
-    if (template === null) break
-    const prefix = fillIn(template, match.slice(1, -1).map(Number), config)
-    const rest = match.at(-1)!.split(".").filter(Boolean)
-    const fused = container.fused && (rest[0] === "weight" || rest[0] === "bias") ? [container.fused[flavour]] : []
-    const renamed = rest.map((segment) => segments[segment]?.[flavour] ?? snakeCase(segment))
-    return [prefix, ...fused, ...renamed].join(".")
+    if (match) return { rule, match }
   }
-  throw new Error(`parameter "${path}" has no published name in the ${flavour} flavour`)
+  return null
+}
+
+function publishedLayout({ transposed, leading, part }: Rule, dialect: Dialect, { shape }: Parameter) {
+  const turned = transposed?.includes(dialect) ?? false
+  const ones = new Array<number>(leading?.[dialect] ?? 0).fill(1)
+  const [rows = 1, ...rest] = shape
+  const whole = part ? [rows * part.of, ...rest] : shape
+  return { transposed: turned, part: part ?? null, shape: [...ones, ...(turned ? whole.toReversed() : whole)] }
+}
+
+/** `weight` or `bias` of the convolution that is the container itself. */
+function isConv(rest: readonly string[]): boolean {
+  return rest.length === 1 && (rest[0] === "weight" || rest[0] === "bias")
+}
+
+function splitFirst(path: string): readonly [first: string, rest: string] {
+  const dot = path.indexOf(".")
+  return [path.slice(0, dot), path.slice(dot + 1)]
 }
 
 /** Our pattern as a regular expression; the last group is what stands below the container. */
@@ -247,11 +298,11 @@ function patternOf(pattern: string): RegExp {
   return new RegExp(`^${pattern.replaceAll(".", "\\.").replaceAll("#", "(\\d+)")}(|\\..*)$`)
 }
 
-function fillIn(template: string, numbers: readonly number[], config: ClipConfig): string {
+function fillIn(template: string, numbers: readonly number[], image: ImageTowerConfig): string {
   const remaining = [...numbers]
   return template.replace(/#|@([dpb])/g, (_, part?: "d" | "p" | "b") => {
     const number = remaining.shift()!
-    return String(part ? appleIndex(config.image as FastViTConfig, number, part) : number)
+    return String(part ? appleIndex(image as FastViTConfig, number, part) : number)
   })
 }
 
@@ -265,51 +316,6 @@ function appleIndex({ stages }: FastViTConfig, s: number, part: "d" | "p" | "b")
   return entries.indexOf(`${part}${s}`)
 }
 
-function publishedShape(path: string, { shape }: Parameter, flavour: KeyFlavour) {
-  const transposed = flavour === "apple" && path === "image.head.weight"
-  const batched = flavour === "apple" && path === "text.positionalEmbedding"
-  return { transposed, shape: transposed ? [...shape].reverse() : batched ? [1, 1, ...shape] : shape }
-}
-
 function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-}
-
-/** Values of a matrix of this shape, as its transpose. */
-function transpose(values: Float32Array, [rows, columns]: readonly number[]): Float32Array {
-  const result = new Float32Array(values.length)
-  for (let r = 0; r < rows!; r++) for (let c = 0; c < columns!; c++) result[c * rows! + r] = values[r * columns! + c]!
-  return result
-}
-
-// --------------------------------------------------------------------------------------------------------- errors
-
-function missingKey(source: string, key: string, present: Iterable<string>): UserError {
-  return new UserError(
-    `${source}: tensor "${key}" is missing`,
-    `nearest names in the file: ${nearest(key, present).join(", ")}`,
-  )
-}
-
-function unexpectedKeys(source: string, extra: readonly string[], known: Iterable<string>): UserError {
-  const more = extra.length > 1 ? ` (and ${extra.length - 1} more)` : ""
-  return new UserError(
-    `${source}: tensor "${extra[0]}"${more} does not belong to this model`,
-    `nearest names that do: ${nearest(extra[0]!, known).join(", ")}`,
-  )
-}
-
-function checkShape(source: string, key: string, found: readonly number[], expected: readonly number[]): void {
-  if (found.length === expected.length && found.every((dim, i) => dim === expected[i])) return
-  throw new UserError(
-    `${source}: tensor "${key}" has shape [${found}], expected [${expected}]`,
-    "is it another variant?",
-  )
-}
-
-/** The three names that share the most dotted segments with `key`. */
-function nearest(key: string, names: Iterable<string>): string[] {
-  const wanted = new Set(key.split("."))
-  const score = (name: string) => name.split(".").filter((segment) => wanted.has(segment)).length
-  return [...names].sort((a, b) => score(b) - score(a)).slice(0, 3)
 }

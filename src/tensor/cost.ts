@@ -12,6 +12,8 @@ import { ParameterPaths } from "./paths.ts"
 import {
   attentionShape,
   broadcastShape,
+  checkBias,
+  concatShape,
   conv2dShape,
   embeddingShape,
   linearShape,
@@ -187,8 +189,9 @@ class CostTensor implements Tensor {
   }
 
   /** A causal mask saves nothing here, as it saves nothing in the interpreters that compute. */
-  attention(key: Tensor, value: Tensor, { heads }: AttentionOptions): Tensor {
+  attention(key: Tensor, value: Tensor, { heads, bias }: AttentionOptions): Tensor {
     const shape = attentionShape(this.where("attention"), this.shape, key.shape, value.shape, heads)
+    if (bias) checkBias(this.where("attention"), bias.shape, key.shape)
     const [batch, length, width] = shape as [number, number, number]
     const scores = batch * length * key.shape[1]!
     this.meter.add({ activationBytes: 2 * heads * scores * FLOAT_BYTES })
@@ -221,6 +224,16 @@ class CostTensor implements Tensor {
     return this.view(narrowShape(this.where("narrow"), this.shape, axis, start, length))
   }
 
+  concat(others: readonly Tensor[], axis: number): Tensor {
+    const shapes = [this, ...others].map(({ shape }) => shape)
+    return this.result("concat", concatShape(this.where("concat"), shapes, axis))
+  }
+
+  repeat(parameter: Parameter): Tensor {
+    this.meter.use(parameter)
+    return this.view([this.shape[0]!, ...parameter.shape])
+  }
+
   embedding(table: Parameter): Tensor {
     this.meter.use(table)
     return this.result("embedding", embeddingShape(this.where("embedding"), this.shape, table.shape))
@@ -242,6 +255,10 @@ class CostTensor implements Tensor {
 
   rowAt(positions: Tensor): Tensor {
     return this.result("rowAt", rowAtShape(this.where("rowAt"), this.shape, positions.shape))
+  }
+
+  classBias(): Tensor {
+    return this.result("classBias", [this.shape[0]!, this.shape[1]! + 1])
   }
 
   private elementwise(operation: string, other: Operand): Tensor {

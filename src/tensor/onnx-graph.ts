@@ -1,8 +1,12 @@
 /** A graph under construction: nodes in execution order, and initialisers made once however often they are used. */
+import { UserError } from "../core/errors.ts"
+import { float32ToFloat16 } from "../core/half.ts"
 import {
   type Attribute,
+  DATA_TYPES,
   type DataType,
   type EncodedModel,
+  type EncodeOptions,
   encodeModel,
   type NodeProto,
   type TensorProto,
@@ -28,17 +32,28 @@ export class OnnxGraph {
   constructor(
     private readonly name: string,
     parameters: ReadonlyMap<string, Parameter>,
+    /** Of weights and of all that is computed; inputs and outputs stay float32. */
+    readonly dtype: "float32" | "float16",
   ) {
     this.paths = new ParameterPaths(parameters)
   }
 
-  input(name: string, dtype: DataType, shape: Shape): void {
+  /** Gives the name of the value: of the input, or of the input in the type that is computed in. */
+  input(name: string, dtype: DataType, shape: Shape): string {
     this.inputs.push({ name, dtype, shape: nameUnknown(shape) })
+    return dtype === "float32" && this.dtype !== dtype ? this.cast(name) : name
   }
 
-  /** Names the value `from` as an output; the Identity is gone as soon as a runtime optimises the graph. */
+  /** Of a value of another type, to the one that is computed in. */
+  cast(value: string, to: DataType = this.dtype): string {
+    return this.emit("Cast", [value], { to: { int: DATA_TYPES[to] } })
+  }
+
+  /** Names the value `from` as an output; an Identity is gone as soon as a runtime optimises the graph. */
   output(name: string, from: string, shape: Shape): void {
-    this.nodes.push({ name, opType: "Identity", inputs: [from], outputs: [name], attributes: {} })
+    const cast = this.dtype !== "float32"
+    const attributes: Readonly<Record<string, Attribute>> = cast ? { to: { int: DATA_TYPES.float32 } } : {}
+    this.nodes.push({ name, opType: cast ? "Cast" : "Identity", inputs: [from], outputs: [name], attributes })
     this.outputs.push({
       name,
       dtype: "float32",
@@ -77,7 +92,8 @@ export class OnnxGraph {
   }
 
   constant(name: string, dims: readonly number[], read: () => Float32Array): string {
-    return this.initializer({ name, dtype: "float32", dims, read })
+    const half = () => halfPrecision(name, read())
+    return this.initializer({ name, dtype: this.dtype, dims, read: this.dtype === "float16" ? half : read })
   }
 
   /** The second initialiser of a name is the first one again. */
@@ -86,19 +102,15 @@ export class OnnxGraph {
     return tensor.name
   }
 
-  encode(metadata: Readonly<Record<string, string>>): EncodedModel {
-    return encodeModel({
-      producer: "mobileclip",
-      opset: OPSET,
-      metadata,
-      graph: {
-        name: this.name,
-        nodes: this.nodes,
-        inputs: this.inputs,
-        outputs: this.outputs,
-        initializers: [...this.initializers.values()],
-      },
-    })
+  encode(metadata: Readonly<Record<string, string>>, options: EncodeOptions): EncodedModel {
+    const graph = {
+      name: this.name,
+      nodes: this.nodes,
+      inputs: this.inputs,
+      outputs: this.outputs,
+      initializers: [...this.initializers.values()],
+    }
+    return encodeModel({ producer: "mobileclip", opset: OPSET, metadata, graph }, options)
   }
 }
 
@@ -107,10 +119,25 @@ function nameUnknown(shape: Shape): (number | string)[] {
   return shape.map((dim, axis) => (dim !== -1 ? dim : axis === 0 ? "batch" : "tokens"))
 }
 
+/** Throws UserError where a finite value would become infinite. */
+function halfPrecision(name: string, values: Float32Array): Uint16Array {
+  const largest = 65504
+  const outside = values.find((value) => Math.abs(value) > largest && Number.isFinite(value))
+  if (outside === undefined) return float32ToFloat16(values)
+  throw new UserError(`${name} holds ${outside}, and float16 ends at ${largest}`, "export this model as fp32")
+}
+
+/** In squares that fit a processor's cache. */
 function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+  const side = 32
   const result = new Float32Array(values.length)
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) result[column * rows + row] = values[row * columns + column]!
+  for (let top = 0; top < rows; top += side) {
+    for (let left = 0; left < columns; left += side) {
+      const [bottom, right] = [Math.min(top + side, rows), Math.min(left + side, columns)]
+      for (let row = top; row < bottom; row++) {
+        for (let column = left; column < right; column++) result[column * rows + row] = values[row * columns + column]!
+      }
+    }
   }
   return result
 }

@@ -12,7 +12,8 @@
  * | GraphProto     | node 1, name 2, initializer 5, input 11, output 12                           |
  * | NodeProto      | input 1, output 2, name 3, op_type 4, attribute 5                            |
  * | AttributeProto | name 1, f 2, i 3, ints 8, type 20                                            |
- * | TensorProto    | dims 1, data_type 2, name 8, raw_data 9 (little-endian, as all our hosts are) |
+ * | TensorProto    | dims 1, data_type 2, name 8, raw_data 9 (little-endian, as all our hosts are), |
+ * |                | external_data 13 (StringString: location, offset, length), data_location 14  |
  * | ValueInfoProto | name 1, type 2                                                               |
  * | TypeProto      | tensor_type 1, in it elem_type 1 and shape 2, in that dim 1                  |
  * | Dimension      | dim_value 1, dim_param 2                                                     |
@@ -22,12 +23,18 @@ import { assert, UserError } from "../core/errors.ts"
 
 const IR_VERSION = 8
 /** TensorProto.DataType. */
-const DATA_TYPES = { float32: 1, int64: 7 } as const
-const ITEM_BYTES = { float32: 4, int64: 8 } as const
+export const DATA_TYPES = { float32: 1, int32: 6, int64: 7, float16: 10 } as const
+const ITEM_BYTES = { float32: 4, int32: 4, int64: 8, float16: 2 } as const
+/** TensorProto.DataLocation. */
+const EXTERNAL = 1
 /** AttributeProto.AttributeType. */
 const ATTRIBUTE_TYPES = { float: 1, int: 2, ints: 7 } as const
-/** Protobuf's own limit of one message; beyond it ONNX wants external data files, which we do not write. */
-const MAX_BYTES = 2 ** 31 - 1
+/** Protobuf's own limit of one message; beyond it ONNX wants the weights in a file of their own. */
+export const MAX_BYTES = 2 ** 31 - 1
+/** Where weights may begin in such a file: at pages, so that they can be mapped. */
+const PAGE = 4096
+/** Smaller ones stay in the model: runtimes read shapes and axes while they load it. */
+const SMALLEST_EXTERNAL = 1024
 
 export type DataType = keyof typeof DATA_TYPES
 
@@ -68,36 +75,95 @@ export interface TensorProto {
   readonly dtype: DataType
   readonly dims: readonly number[]
   /** The values in row-major order; called once each time the model is written. */
-  readonly read: () => Float32Array | BigInt64Array
+  readonly read: () => Float32Array | Uint16Array | BigInt64Array
 }
 
-export interface EncodedModel {
+export interface EncodedFile {
   readonly byteLength: number
   /** The file, piece by piece; a piece is valid until the next one is asked for. */
   chunks(): Iterable<Uint8Array>
 }
 
-/** Throws UserError when the file would pass protobuf's 2 GiB. */
-export function encodeModel(model: ModelProto): EncodedModel {
-  const { graph } = model
-  const graphHead = encodeGraphHead(graph)
-  const tensorHeads = graph.initializers.map(encodeTensorHead)
-  const weightBytes = graph.initializers.reduce((sum, tensor, i) => sum + tensorHeads[i]!.length + rawBytes(tensor), 0)
-  const head = encodeModelHead(model, graphHead.length + weightBytes)
-  const byteLength = head.length + graphHead.length + weightBytes
-  if (byteLength > MAX_BYTES) {
+export interface EncodedModel extends EncodedFile {
+  /** The weights, where they are too many for one file. */
+  readonly external: EncodedFile | null
+}
+
+export interface EncodeOptions {
+  /** Name of the file beside the model for weights that do not fit; null: there may be none. */
+  readonly dataFile?: string | null
+  /** What fits, in bytes. */
+  readonly maxBytes?: number
+}
+
+/** Throws UserError when the file would pass `maxBytes`, protobuf's 2 GiB, and no `dataFile` is given. */
+export function encodeModel(
+  model: ModelProto,
+  { dataFile = null, maxBytes = MAX_BYTES }: EncodeOptions = {},
+): EncodedModel {
+  const inline = encodeWith(model, new Map())
+  if (inline.byteLength <= maxBytes) return { ...inline, external: null }
+  if (dataFile === null) {
     throw new UserError(
-      `the ${graph.name} graph would take ${byteLength} bytes; an ONNX file holds at most ${MAX_BYTES}`,
+      `the ${model.graph.name} graph would take ${inline.byteLength} bytes; an ONNX file holds at most ${maxBytes}`,
     )
   }
+  const places = externalPlaces(model.graph.initializers, dataFile)
+  return { ...encodeWith(model, places), external: encodeData(places) }
+}
+
+interface Place {
+  readonly location: string
+  readonly offset: number
+  readonly length: number
+}
+
+function externalPlaces(tensors: readonly TensorProto[], location: string): Map<TensorProto, Place> {
+  let end = 0
+  const places = new Map<TensorProto, Place>()
+  for (const tensor of tensors) {
+    const length = rawBytes(tensor)
+    if (length < SMALLEST_EXTERNAL) continue
+    const offset = Math.ceil(end / PAGE) * PAGE
+    places.set(tensor, { location, offset, length })
+    end = offset + length
+  }
+  return places
+}
+
+function encodeData(places: ReadonlyMap<TensorProto, Place>): EncodedFile {
+  const last = [...places.values()].at(-1)
   return {
-    byteLength,
+    byteLength: last ? last.offset + last.length : 0,
+    *chunks() {
+      let end = 0
+      for (const [tensor, { offset, length }] of places) {
+        yield new Uint8Array(offset - end)
+        yield bytesOf(tensor)
+        end = offset + length
+      }
+    },
+  }
+}
+
+function encodeWith(model: ModelProto, places: ReadonlyMap<TensorProto, Place>): EncodedFile {
+  const { graph } = model
+  const graphHead = encodeGraphHead(graph)
+  const tensors = graph.initializers.map((tensor) => {
+    const place = places.get(tensor)
+    return { tensor, place, head: place ? encodeExternalTensor(tensor, place) : encodeTensorHead(tensor) }
+  })
+  const size = ({ tensor, place, head }: (typeof tensors)[number]) => head.length + (place ? 0 : rawBytes(tensor))
+  const weightBytes = tensors.reduce((sum, tensor) => sum + size(tensor), 0)
+  const head = encodeModelHead(model, graphHead.length + weightBytes)
+  return {
+    byteLength: head.length + graphHead.length + weightBytes,
     *chunks() {
       yield head
       yield graphHead
-      for (const [i, tensor] of graph.initializers.entries()) {
-        yield tensorHeads[i]!
-        yield bytesOf(tensor)
+      for (const { tensor, place, head } of tensors) {
+        yield head
+        if (!place) yield bytesOf(tensor)
       }
     },
   }
@@ -115,7 +181,7 @@ function encodeModelHead(model: ModelProto, graphBytes: number): Uint8Array {
       writer.tag(2, WireType.LengthDelimited).string(value)
     })
   }
-  return writer.tag(7, WireType.LengthDelimited).uint32(graphBytes).finish()
+  return writer.tag(7, WireType.LengthDelimited).int64(graphBytes).finish()
 }
 
 function encodeGraphHead(graph: GraphProto): Uint8Array {
@@ -174,12 +240,30 @@ function encodeTensorHead(tensor: TensorProto): Uint8Array {
   for (const dim of tensor.dims) body.tag(1, WireType.Varint).int64(dim)
   body.tag(2, WireType.Varint).int32(DATA_TYPES[tensor.dtype])
   body.tag(8, WireType.LengthDelimited).string(tensor.name)
-  const head = body.tag(9, WireType.LengthDelimited).uint32(rawBytes(tensor)).finish()
+  const head = body.tag(9, WireType.LengthDelimited).int64(rawBytes(tensor)).finish()
   const writer = new BinaryWriter().tag(5, WireType.LengthDelimited)
   return writer
-    .uint32(head.length + rawBytes(tensor))
+    .int64(head.length + rawBytes(tensor))
     .raw(head)
     .finish()
+}
+
+/** An initialiser whose bytes lie in another file. */
+function encodeExternalTensor(tensor: TensorProto, place: Place): Uint8Array {
+  const writer = new BinaryWriter()
+  message(writer, 5, () => {
+    for (const dim of tensor.dims) writer.tag(1, WireType.Varint).int64(dim)
+    writer.tag(2, WireType.Varint).int32(DATA_TYPES[tensor.dtype])
+    writer.tag(8, WireType.LengthDelimited).string(tensor.name)
+    for (const [key, value] of Object.entries(place)) {
+      message(writer, 13, () => {
+        writer.tag(1, WireType.LengthDelimited).string(key)
+        writer.tag(2, WireType.LengthDelimited).string(String(value))
+      })
+    }
+    writer.tag(14, WireType.Varint).int32(EXTERNAL)
+  })
+  return writer.finish()
 }
 
 function bytesOf(tensor: TensorProto): Uint8Array {

@@ -7,11 +7,13 @@
  */
 import { assert } from "../core/errors.ts"
 import { OnnxGraph } from "./onnx-graph.ts"
-import type { Attribute, DataType, EncodedModel } from "./onnx-proto.ts"
+import type { Attribute, DataType, EncodedModel, EncodeOptions } from "./onnx-proto.ts"
 import { Parameter } from "./parameter.ts"
 import {
   attentionShape,
   broadcastShape,
+  checkBias,
+  concatShape,
   conv2dShape,
   embeddingShape,
   linearShape,
@@ -41,6 +43,10 @@ export interface OnnxSpec {
   readonly inputs: Readonly<Record<string, { readonly dtype: DataType; readonly shape: Shape }>>
   /** Stored in the file's metadata. */
   readonly metadata?: Readonly<Record<string, string>>
+  /** Of weights and of all that is computed; inputs and outputs stay float32. */
+  readonly dtype?: "float32" | "float16"
+  /** Where weights go that do not fit one file. */
+  readonly encode?: EncodeOptions
 }
 
 /**
@@ -51,13 +57,12 @@ export function traceOnnx(
   spec: OnnxSpec,
   forward: (...inputs: readonly Tensor[]) => Readonly<Record<string, Tensor>>,
 ): EncodedModel {
-  const graph = new OnnxGraph(spec.name, spec.parameters)
+  const graph = new OnnxGraph(spec.name, spec.parameters, spec.dtype ?? "float32")
   const inputs = Object.entries(spec.inputs).map(([name, { dtype, shape }]) => {
-    graph.input(name, dtype, shape)
-    return new OnnxTensor(graph, name, shape)
+    return new OnnxTensor(graph, graph.input(name, dtype, shape), shape)
   })
   for (const [name, tensor] of Object.entries(forward(...inputs))) graph.output(name, nameOf(tensor), tensor.shape)
-  return graph.encode(spec.metadata ?? {})
+  return graph.encode(spec.metadata ?? {}, spec.encode ?? {})
 }
 
 class OnnxTensor implements Tensor {
@@ -129,14 +134,15 @@ class OnnxTensor implements Tensor {
     return this.next("MatMul", [operand], {}, linearShape(this.where("matmul"), this.shape, inFeatures, outFeatures))
   }
 
-  attention(key: Tensor, value: Tensor, { heads, causal }: AttentionOptions): Tensor {
+  attention(key: Tensor, value: Tensor, { heads, causal, bias }: AttentionOptions): Tensor {
     const { graph } = this
     const shape = attentionShape(this.where("attention"), this.shape, key.shape, value.shape, heads)
     const width = shape[2]! / heads
-    const query = this.splitHeads(heads, [0, 2, 1, 3])
+    // Queries are scaled before the product, whose sums might leave float16's range.
+    const query = graph.emit("Mul", [this.splitHeads(heads, [0, 2, 1, 3]), graph.scalar(width ** -0.5)])
     const product = graph.emit("MatMul", [query, asOnnx(key).splitHeads(heads, [0, 2, 3, 1])])
-    const scaled = graph.emit("Mul", [product, graph.scalar(width ** -0.5)])
-    const scores = causal ? graph.emit("Add", [scaled, causalMask(graph, shape[1]!)]) : scaled
+    const masks = [...(causal ? [causalMask(graph, shape[1]!)] : []), ...(bias ? [this.spread(bias, key)] : [])]
+    const scores = masks.reduce((sum, mask) => graph.emit("Add", [sum, mask]), product)
     const weights = graph.emit("Softmax", [scores], { axis: { int: -1 } })
     const mixed = graph.emit("MatMul", [weights, asOnnx(value).splitHeads(heads, [0, 2, 1, 3])])
     const tokens = graph.emit("Transpose", [mixed], { perm: { ints: [0, 2, 1, 3] } })
@@ -180,15 +186,30 @@ class OnnxTensor implements Tensor {
     return this.next("Slice", bounds, {}, narrowShape(this.where("narrow"), this.shape, axis, start, length))
   }
 
+  concat(others: readonly Tensor[], axis: number): Tensor {
+    const shapes = [this, ...others].map(({ shape }) => shape)
+    const shape = concatShape(this.where("concat"), shapes, axis)
+    return this.next("Concat", others.map(nameOf), { axis: { int: axis } }, shape)
+  }
+
+  repeat(parameter: Parameter): Tensor {
+    const { graph } = this
+    const one = graph.emit("Unsqueeze", [graph.parameter(parameter), graph.integers(0)])
+    const batch = graph.emit("Shape", [this.name], { start: { int: 0 }, end: { int: 1 } })
+    const size = graph.emit("Concat", [batch, graph.integers(...parameter.shape)], { axis: { int: 0 } })
+    return new OnnxTensor(graph, graph.emit("Expand", [one, size]), [-1, ...parameter.shape])
+  }
+
   embedding(table: Parameter): Tensor {
     const name = this.graph.emit("Gather", [this.graph.parameter(table), this.name], { axis: { int: 0 } })
     return new OnnxTensor(this.graph, name, embeddingShape(this.where("embedding"), this.shape, table.shape))
   }
 
-  addPositions(table: Parameter): Tensor {
+  addPositions(table: Parameter, past?: Tensor): Tensor {
     const { graph, shape } = this
     const rows = graph.parameter(table)
     const result = positionsShape(this.where("addPositions"), shape, table.shape)
+    if (past) return this.next("Add", [rowsAfter(graph, rows, nameOf(past), shape[1]!)], {}, result)
     const complete = shape[1] === table.shape[0]
     return this.next("Add", [complete ? rows : firstOf(graph, rows, shape[1]!, [0])], {}, result)
   }
@@ -211,6 +232,20 @@ class OnnxTensor implements Tensor {
     const shape = rowAtShape(this.where("rowAt"), this.shape, positions.shape)
     const indices = graph.emit("Unsqueeze", [nameOf(positions), graph.integers(1)])
     return this.next("GatherND", [indices], { batch_dims: { int: 1 } }, shape)
+  }
+
+  classBias(): Tensor {
+    const { graph } = this
+    const padding = graph.emit("Equal", [this.name, graph.integers(0)])
+    const hidden = graph.emit("Mul", [graph.cast(padding), graph.scalar(MASKED)])
+    const pads = graph.integers(0, 1, 0, 0)
+    return new OnnxTensor(graph, graph.emit("Pad", [hidden, pads]), [-1, this.shape[1]! + 1])
+  }
+
+  /** A bias [N, S] as [N, 1, 1, S], for all heads and queries. */
+  private spread(bias: Tensor, key: Tensor): string {
+    checkBias(this.where("attention"), bias.shape, key.shape)
+    return this.graph.emit("Unsqueeze", [nameOf(bias), this.graph.integers(1, 2)])
   }
 
   /** [N, L, D] -> [N, L, heads, D/heads], its axes then in the given order. */
@@ -246,6 +281,13 @@ function firstOf(graph: OnnxGraph, constant: string, length: number, axes: reado
   const counts = axes.map(() => count)
   const ends = graph.emit("Concat", counts, { axis: { int: 0 } })
   return graph.emit("Slice", [constant, graph.integers(...axes.map(() => 0)), ends, graph.integers(...axes)])
+}
+
+/** The `length` rows of a table that follow as many as `past` [N, S, ...] has. */
+function rowsAfter(graph: OnnxGraph, rows: string, past: string, length: number): string {
+  const start = graph.emit("Shape", [past], { start: { int: 1 }, end: { int: 2 } })
+  const end = graph.emit("Add", [start, graph.integers(length)])
+  return graph.emit("Slice", [rows, start, end, graph.integers(0)])
 }
 
 /** [L, L], added to the scores: a position sees itself and those before it. */

@@ -47,6 +47,11 @@ export function attentionShape(where: string, query: Shape, key: Shape, value: S
   return [...query]
 }
 
+/** A bias [N, S] of attention over S keys. */
+export function checkBias(where: string, bias: Shape, key: Shape): void {
+  expect(sameShape(bias, key.slice(0, 2)), where, `a bias [${key.slice(0, 2).join(", ")}]`, bias)
+}
+
 /** Normalization over one axis (channels for batch norm, the last one for layer norm). */
 export function normShape(where: string, x: Shape, axis: number, size: number): number[] {
   expect(x.length > 1 && x.at(axis) === size, where, axis === 1 ? `[N, ${size}, ...]` : `[..., ${size}]`, x)
@@ -86,6 +91,16 @@ export function narrowShape(where: string, x: Shape, axis: number, start: number
   const inside = start >= 0 && length > 0 && (size === -1 || start + length <= size)
   expect(inside, where, `at least ${start + length} along axis ${axis}`, x)
   return x.map((dim, i) => (i === axis ? length : dim))
+}
+
+export function concatShape(where: string, shapes: readonly Shape[], axis: number): number[] {
+  return [...shapes.reduce((a, b) => concatTwo(where, a, b, axis))]
+}
+
+function concatTwo(where: string, a: Shape, b: Shape, axis: number): number[] {
+  const fits = axis > 0 && axis < a.length && a.length === b.length && a.every((dim, i) => i === axis || dim === b[i])
+  expect(fits, where, `a shape that differs from [${a.join(", ")}] along axis ${axis} only`, b)
+  return a.map((dim, i) => (i !== axis ? dim : dim === -1 || b[i] === -1 ? -1 : dim + b[i]!))
 }
 
 /** [N, L] with table [V, D] */

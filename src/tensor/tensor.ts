@@ -31,7 +31,10 @@ export interface Tensor {
   linear(weight: Parameter, bias: Parameter | null): Tensor
   /** [..., I] with matrix [I, O] -> [..., O] */
   matmul(matrix: Parameter): Tensor
-  /** Multi-head attention of queries (this) over keys and values, all [N, L, D]; scale is (D/heads)^-0.5. */
+  /**
+   * Multi-head attention of queries (this, [N, L, D]) over keys and values ([N, S, D]) -> [N, L, D]; scores are scaled
+   * by (D/heads)^-0.5.
+   */
   attention(key: Tensor, value: Tensor, options: AttentionOptions): Tensor
 
   // Normalization.
@@ -46,18 +49,27 @@ export interface Tensor {
   reshape(dims: readonly number[]): Tensor
   permute(order: readonly number[]): Tensor
   narrow(axis: number, start: number, length: number): Tensor
+  /** This, then the others, along `axis`; all other sizes are equal. */
+  concat(others: readonly Tensor[], axis: number): Tensor
+  /** A parameter [...S] once for every sample of this batch: [N, ...S]. */
+  repeat(parameter: Parameter): Tensor
 
   // Tokens, [N, L] integers.
   /** [N, L] with table [V, D] -> [N, L, D] */
   embedding(table: Parameter): Tensor
-  /** Adds the first L rows of table [maxL, D] to [N, L, D]. */
-  addPositions(table: Parameter): Tensor
+  /** Adds L rows of table [maxL, D] to [N, L, D]: the first ones, or those that follow the S rows of `past` [N, S, ...]. */
+  addPositions(table: Parameter, past?: Tensor): Tensor
   /** [N, L] -> [N]: position of the first largest token id, which is the first EOT. */
   firstEot(): Tensor
   /** [N, L] -> [N, L']: only columns up to the last of the batch's first EOTs. Exact for causal towers only. */
   trimToLongest(): Tensor
   /** [N, L, D] with positions [N] -> [N, D] */
   rowAt(positions: Tensor): Tensor
+  /**
+   * [N, L] -> [N, 1 + L], a `bias` for the row behind the tokens of CoCa's text tower: its first key is visible, and key
+   * j + 1 where token j is not padding (id 0). The shift by one is the reference's.
+   */
+  classBias(): Tensor
 }
 
 export interface Conv2dGeometry {
@@ -69,8 +81,10 @@ export interface Conv2dGeometry {
 
 export interface AttentionOptions {
   readonly heads: number
-  /** Position i sees positions 0..i only. */
+  /** Position i sees positions 0..i only; L and S are equal then. */
   readonly causal: boolean
+  /** [N, S], added to the scores of every query. */
+  readonly bias?: Tensor
 }
 
 export interface BatchNormParameters {

@@ -8,6 +8,9 @@ import type { Module } from "../model/module.ts"
 import { Parameter } from "./parameter.ts"
 import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, Operand, Tensor } from "./tensor.ts"
 
+/** Added to scores that must not count: far below every real one, so that their weight is exactly 0. */
+const MASKED = -1e9
+
 export interface TorchOptions {
   /** float64 for comparisons with references; master weights are float32 otherwise. */
   readonly dtype?: "float32" | "float64"
@@ -138,13 +141,14 @@ export class TorchTensor implements Tensor {
     return this.next(this.value.matmul(this.resolve(matrix)))
   }
 
-  attention(key: Tensor, value: Tensor, { heads, causal }: AttentionOptions): Tensor {
+  attention(key: Tensor, value: Tensor, { heads, causal, bias }: AttentionOptions): Tensor {
     const [q, k, v] = [this, key, value].map((x) => splitHeads(this.resolve(x), heads)) as [
       torch.Tensor,
       torch.Tensor,
       torch.Tensor,
     ]
-    const mixed = torch.scaledDotProductAttention(q, k, v, { causal })
+    const mask = bias && this.resolve(bias).unsqueeze(1).unsqueeze(1)
+    const mixed = torch.scaledDotProductAttention(q, k, v, { causal, ...(mask && { mask }) })
     return this.next(mixed.permute([0, 2, 1, 3]).reshape([...this.shape]))
   }
 
@@ -178,12 +182,20 @@ export class TorchTensor implements Tensor {
     return this.next(this.value.narrow(axis, start, length))
   }
 
+  concat(others: readonly Tensor[], axis: number): Tensor {
+    return this.next(torch.cat([this.value, ...others.map((other) => this.resolve(other))], axis))
+  }
+
+  repeat(parameter: Parameter): Tensor {
+    return this.next(this.resolve(parameter).expand([this.shape[0]!, ...parameter.shape]))
+  }
+
   embedding(table: Parameter): Tensor {
     return this.next(torch.embedding(this.resolve(table), this.value))
   }
 
-  addPositions(table: Parameter): Tensor {
-    return this.next(this.value.add(this.resolve(table).narrow(0, 0, this.shape[1]!)))
+  addPositions(table: Parameter, past?: Tensor): Tensor {
+    return this.next(this.value.add(this.resolve(table).narrow(0, past?.shape[1] ?? 0, this.shape[1]!)))
   }
 
   firstEot(): Tensor {
@@ -199,6 +211,11 @@ export class TorchTensor implements Tensor {
     const [batch, , width] = this.shape as readonly [number, number, number]
     const index = this.resolve(positions).reshape([batch, 1, 1]).expand([batch, 1, width])
     return this.next(this.value.gather(1, index).reshape([batch, width]))
+  }
+
+  classBias(): Tensor {
+    const hidden = this.value.eq(0).to({ dtype: this.interpreter.dtype }).mul(MASKED)
+    return this.next(torch.cat([hidden.narrow(1, 0, 1).mul(0), hidden], 1))
   }
 
   private next(value: torch.Tensor): TorchTensor {

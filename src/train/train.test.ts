@@ -20,7 +20,16 @@ const config: ClipConfig = {
       { depth: 1, dim: 32, mlpRatio: 2, mixer: "attention", se: true, posEmb: true },
     ],
   },
-  text: { kind: "base", width: 32, heads: 2, layers: 1, causal: true, contextLength: 77, vocabSize: 64 },
+  text: {
+    kind: "base",
+    width: 32,
+    heads: 2,
+    layers: 1,
+    causal: true,
+    activation: "gelu",
+    contextLength: 77,
+    vocabSize: 64,
+  },
 }
 
 const info: CheckpointInfo = {

@@ -1,8 +1,9 @@
 /** The same model through both engines. N images and texts in one batch. */
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node"
-import type { Clip } from "../../src/model/clip.ts"
+import type { Module } from "../../src/model/module.ts"
 import { traceOnnx } from "../../src/tensor/onnx.ts"
 import type { EncodedModel } from "../../src/tensor/onnx-proto.ts"
+import type { Tensor } from "../../src/tensor/tensor.ts"
 import { hostValues, TorchInterpreter } from "../../src/tensor/torch.ts"
 import * as torch from "../../torch/index.ts"
 
@@ -12,6 +13,13 @@ export interface Input {
   readonly tokens: readonly (readonly number[])[]
 }
 
+/** A model that embeds images and texts. */
+export interface TwoTowers extends Module {
+  readonly config: { readonly imageSize: number; readonly text: { readonly contextLength: number } }
+  encodeImage(images: Tensor): Tensor
+  encodeText(ids: Tensor): Tensor
+}
+
 /** Row-major [N, embedDim] each, not normalised. */
 export interface Features {
   readonly image: Float32Array
@@ -19,7 +27,7 @@ export interface Features {
 }
 
 export function torchFeatures(
-  model: Clip,
+  model: TwoTowers,
   { pixels, tokens }: Input,
   dtype: "float32" | "float64" = "float32",
 ): Features {
@@ -45,7 +53,7 @@ export function torchFeatures(
   }
 }
 
-export async function onnxFeatures(model: Clip, { pixels, tokens }: Input): Promise<Features> {
+export async function onnxFeatures(model: TwoTowers, { pixels, tokens }: Input): Promise<Features> {
   const { imageSize, text } = model.config
   const vision = traceOnnx(
     {
@@ -70,14 +78,18 @@ export async function onnxFeatures(model: Clip, { pixels, tokens }: Input): Prom
   }
 }
 
-async function run(model: EncodedModel, feeds: Record<string, OrtTensor>): Promise<Float32Array> {
+export async function openSession(model: EncodedModel): Promise<InferenceSession> {
   const file = new Uint8Array(model.byteLength)
   let offset = 0
   for (const chunk of model.chunks()) {
     file.set(chunk, offset)
     offset += chunk.length
   }
-  const session = await InferenceSession.create(file, { intraOpNumThreads: 2 })
+  return InferenceSession.create(file, { intraOpNumThreads: 2 })
+}
+
+async function run(model: EncodedModel, feeds: Record<string, OrtTensor>): Promise<Float32Array> {
+  const session = await openSession(model)
   try {
     const { features } = await session.run(feeds)
     return Float32Array.from(features!.data as Float32Array)
@@ -86,6 +98,6 @@ async function run(model: EncodedModel, feeds: Record<string, OrtTensor>): Promi
   }
 }
 
-function int64(rows: readonly (readonly number[])[]): BigInt64Array {
+export function int64(rows: readonly (readonly number[])[]): BigInt64Array {
   return BigInt64Array.from(rows.flat(), BigInt)
 }

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs"
 import path from "node:path"
 import { checkAlias } from "./alias.ts"
 import type { Checker } from "./check.ts"
+import { checkCrossCheck, checkKeyMap } from "./crosscheck.ts"
 import { checkFill } from "./fill.ts"
 import { checkManifest } from "./manifest.ts"
 import { checkModel } from "./models.ts"
@@ -15,7 +16,9 @@ export type { Check } from "./check.ts"
 export { NotYet }
 
 const byName: Readonly<Record<string, Checker>> = {
+  "crosscheck_apple_vs_openclip.json": checkCrossCheck,
   "fill.json": checkFill,
+  "keymap_mobileclip_b_to_MobileCLIP-B.json": checkKeyMap,
   "manifest.json": checkManifest,
   "preprocess.json": checkPreprocess,
   "tokenizer.json": checkTokenizer,

@@ -4,17 +4,29 @@
  */
 import { readFileSync } from "node:fs"
 import { fill, inputImage } from "../../src/core/fill.ts"
+import { Tokenizer } from "../../src/core/tokenizer.ts"
 import { Clip } from "../../src/model/clip.ts"
+import { Coca } from "../../src/model/coca.ts"
 import { reparameterize } from "../../src/model/reparameterize.ts"
-import { loadStateDict, publishedTensors, toPublished } from "../../src/model/weights.ts"
+import { loadStateDict, publishedParts, toPublished } from "../../src/model/state-dict.ts"
+import { type KeyFlavour, type PublishedModel, publishedTensors } from "../../src/model/weights.ts"
 import { type Check, mismatches } from "./check.ts"
+import { checkCoca, type GoldenCoca } from "./coca.ts"
 import { type Features, onnxFeatures, torchFeatures } from "./engines.ts"
-import { clipConfig, type GoldenConfig } from "./modelConfig.ts"
+import { clipConfig, cocaConfig, type GoldenConfig, isCoca, keyFlavour } from "./modelConfig.ts"
 import * as tolerances from "./tolerances.ts"
+
+/** The two texts of every model file, as token ids. */
+export function goldenTokens(contextLength: number): Rows {
+  const tokenizer = new Tokenizer()
+  return ["a photo of a corgi on the grass", "two red circles above a blue square"].map((text) =>
+    Array.from(tokenizer.encodeBatch([text], contextLength).ids, Number),
+  )
+}
 
 type Rows = readonly (readonly number[])[]
 
-interface GoldenModel extends GoldenConfig {
+export interface GoldenModel extends GoldenConfig {
   readonly input: { readonly image_shape: readonly number[]; readonly tokens: Rows }
   readonly params: Readonly<Record<"train" | "reparam", { readonly total: number }>>
   readonly state_dict: StateDictListing
@@ -24,41 +36,74 @@ interface GoldenModel extends GoldenConfig {
     readonly train: { logit_scale_exp: number }
     readonly f64: { image_features: Rows; text_features: Rows }
   }
+  readonly coca?: GoldenCoca
+  readonly extra_resolution_64?: { readonly image_features: Rows }
 }
 
 type StateDictListing = readonly (readonly [key: string, shape: readonly number[], dtype: string])[]
 
 export async function* checkModel(file: string): AsyncIterable<Check> {
   const golden = JSON.parse(readFileSync(file, "utf8")) as GoldenModel
-  const config = clipConfig(golden)
-  const train = new Clip(config)
+  const flavour = keyFlavour(golden)
+  const train = isCoca(golden) ? new Coca(cocaConfig(golden)) : new Clip(clipConfig(golden))
   const fused = reparameterize(train)
-  yield* checkStructure("train-time", train, golden, golden.state_dict, golden.params.train.total)
+  yield* checkStructure("train-time", train, flavour, golden.state_dict, golden.params.train.total)
   yield* checkStructure(
     "fused",
     fused,
-    golden,
+    flavour,
     golden.state_dict_reparam ?? golden.state_dict,
     golden.params.reparam.total,
   )
-  fillByRule(train, golden)
-  yield* checkFused(fused, golden)
+  fillByRule(train, flavour)
+  yield* checkFused(fused, flavour, golden)
   yield logitScaleCheck(train, golden)
+  const { imageSize } = train.config
   for (const [form, model] of [
     ["train-time", train],
     ["fused", fused],
   ] as const) {
-    const input = { pixels: inputImage(config.imageSize, golden.input.image_shape[0]), tokens: golden.input.tokens }
+    const input = { pixels: inputImage(imageSize, golden.input.image_shape[0]), tokens: golden.input.tokens }
     yield* compare(`libtorch, ${form}`, torchFeatures(model, input), golden)
     yield* compare(`ONNX Runtime, ${form}`, await onnxFeatures(model, input), golden)
   }
+  if (train instanceof Coca) yield* checkCoca(train, golden)
+  if (golden.extra_resolution_64) yield* checkResolution(golden, 64, golden.extra_resolution_64.image_features)
 }
 
-function* checkStructure(form: string, model: Clip, golden: GoldenModel, listing: StateDictListing, total: number) {
+/** The same weights at another image size: the table of positions is resized. */
+async function* checkResolution(golden: GoldenModel, imageSize: number, expected: Rows): AsyncIterable<Check> {
+  const model = new Clip({ ...clipConfig(golden), imageSize })
+  const published = new Map(golden.state_dict.map(([key, shape]) => [key, shape]))
+  const read = (key: string) => fill(key, published.get(key)!).values
+  loadStateDict(
+    model,
+    { keys: published.keys(), shape: (key) => published.get(key)!, read },
+    keyFlavour(golden),
+    "the fill rule",
+  )
+  const input = { pixels: inputImage(imageSize, expected.length), tokens: golden.input.tokens }
+  for (const [engine, { image }] of [
+    ["libtorch", torchFeatures(model, input)],
+    ["ONNX Runtime", await onnxFeatures(model, input)],
+  ] as const) {
+    const error = relativeError(image, expected.flat())
+    yield { what: `image features at ${imageSize} pixels, ${engine}, in stds`, error, tolerance: tolerances.features }
+  }
+}
+
+function* checkStructure(
+  form: string,
+  model: PublishedModel,
+  flavour: KeyFlavour,
+  listing: StateDictListing,
+  total: number,
+) {
   const parameters = model.namedParameters()
-  const ours = [...publishedTensors(model, golden.flavour)].map(
+  const tensors = [...publishedTensors(model, flavour)].map(
     ([path, { key, shape }]) => `${key} [${shape}] ${parameters.get(path)!.dtype}`,
   )
+  const ours = [...new Set(tensors)]
   const theirs = new Set(listing.map(([key, shape, dtype]) => `${key} [${shape}] ${dtype}`))
   const missing = theirs.size - ours.filter((entry) => theirs.has(entry)).length
   const extra = ours.filter((entry) => !theirs.has(entry)).length
@@ -67,7 +112,7 @@ function* checkStructure(form: string, model: Clip, golden: GoldenModel, listing
 }
 
 /** Weights by the fill rule, computed when they are read. */
-export function fillByRule(model: Clip, { flavour }: Pick<GoldenModel, "flavour">): void {
+export function fillByRule(model: PublishedModel, flavour: KeyFlavour): void {
   const shapes = new Map([...publishedTensors(model, flavour).values()].map(({ key, shape }) => [key, shape]))
   const stateDict = {
     keys: shapes.keys(),
@@ -78,16 +123,21 @@ export function fillByRule(model: Clip, { flavour }: Pick<GoldenModel, "flavour"
 }
 
 /** Fused tensors against the reference's: sum, sum of magnitudes, first and last value. */
-function* checkFused(fused: Clip, golden: GoldenModel): Iterable<Check> {
+function* checkFused(fused: PublishedModel, flavour: KeyFlavour, golden: GoldenModel): Iterable<Check> {
   const expected = golden.reparam_checksums
   if (!expected) return
   const parameters = fused.namedParameters()
-  const tensors = [...publishedTensors(fused, golden.flavour)].filter(([, { key }]) => expected[key])
+  const tensors = [...publishedParts(publishedTensors(fused, flavour)).values()].filter(
+    ({ tensor }) => expected[tensor.key],
+  )
   const count = Object.keys(expected).length
   yield mismatches(`${count} fused tensors found by name`, count - tensors.length)
   let [sums, values] = [0, 0]
-  for (const [path, tensor] of tensors) {
-    const ours = toPublished(parameters.get(path)!.read(), tensor)
+  for (const { tensor, paths } of tensors) {
+    const ours = toPublished(
+      paths.map((path) => parameters.get(path)!.read()),
+      tensor,
+    )
     const [sum, magnitude, first, last] = expected[tensor.key] as readonly [number, number, number, number]
     const [ourSum, ourMagnitude, largest] = sumUp(ours)
     sums = Math.max(sums, Math.abs(ourSum - sum) / magnitude, Math.abs(ourMagnitude - magnitude) / magnitude)
@@ -107,7 +157,7 @@ function sumUp(values: Float32Array): readonly [sum: number, magnitude: number, 
   return [sum, magnitude, largest]
 }
 
-function logitScaleCheck(model: Clip, golden: GoldenModel): Check {
+function logitScaleCheck(model: Pick<Clip, "logitScale">, golden: GoldenModel): Check {
   const scale = Math.exp(model.logitScale.read()[0]!)
   const error = Math.abs(scale / golden.outputs.train.logit_scale_exp - 1)
   return { what: "exp(logit scale), relative", error, tolerance: tolerances.logitScale }

@@ -99,21 +99,31 @@ describe("the hub", () => {
     expect(cache).toMatchObject({ facts: { folder: join(home, "hf/hub"), freeBytes: expect.any(Number) } })
     expect(endpoint).toMatchObject({ state: "ok", text: "https://huggingface.co" })
     expect(downloads).toMatchObject({ state: "ok", text: "allowed" })
-    expect(token).toMatchObject({ state: "ok", facts: { source: null } })
+    expect(token).toMatchObject({ state: "ok", facts: { tokenSource: null } })
   })
 
   test("as the environment says; the token is never shown", async () => {
     const env = {
       HF_HOME: home,
       HF_HUB_CACHE: home,
-      HF_ENDPOINT: "hub.example",
+      HF_ENDPOINT: "http://127.0.0.1:9/",
       HF_HUB_OFFLINE: "1",
       HF_TOKEN: "hf_secret",
     }
     const checks = await hubChecks(env)
-    expect(checks.map(({ state }) => state)).toEqual([expect.any(String), "problem", "warning", "ok"])
+    expect(checks.map(({ state }) => state)).toEqual([expect.any(String), "ok", "warning", "ok"])
     expect(checks[0]!.facts).toMatchObject({ folder: home })
+    expect(checks[1]!.text).toBe("http://127.0.0.1:9")
     expect(checks[3]!.text).toBe("found (HF_TOKEN)")
+    expect(JSON.stringify(checks)).not.toContain("secret")
+  })
+
+  test.each([
+    ["an address that is none", { HF_ENDPOINT: "hub.example" }, /"hub\.example" is no http or https address/],
+    ["a token that is none", { HF_TOKEN: "hf_secret two" }, /^HF_TOKEN holds no token/],
+  ])("%s", async (_, env, message) => {
+    const checks = await hubChecks({ HF_HOME: home, ...env })
+    expect(checks[1]).toMatchObject({ name: "settings", state: "problem", text: expect.stringMatching(message) })
     expect(JSON.stringify(checks)).not.toContain("secret")
   })
 
@@ -121,7 +131,7 @@ describe("the hub", () => {
     mkdirSync(join(home, "hf"))
     writeFileSync(join(home, "hf/token"), "hf_secret\n")
     const checks = await hubChecks({ HF_HOME: join(home, "hf") })
-    expect(checks[3]!.facts).toEqual({ source: join(home, "hf/token") })
+    expect(checks[3]!.facts).toEqual({ tokenSource: join(home, "hf/token") })
     expect(JSON.stringify(checks)).not.toContain("secret")
   })
 })

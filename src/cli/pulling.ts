@@ -1,0 +1,60 @@
+/** What `mobileclip pull` shows: the licence, progress in megabytes, notes, and at the end the path. */
+import { licenseNotice } from "../hub/license.ts"
+import { type PullOptions, pull } from "../hub/pull.ts"
+import { type License, released } from "../hub/released.ts"
+import { ownCacheDir } from "../hub/settings.ts"
+import { type Progress, progressReporter } from "./progress.ts"
+import { textTable } from "./table.ts"
+
+export interface PullCommandOptions extends Pick<PullOptions, "revision" | "cacheDir" | "token" | "file" | "force"> {
+  readonly list?: true
+  readonly json?: true
+  readonly quiet?: true
+}
+
+interface Output {
+  writeOut?(text: string): void
+  writeErr?(text: string): void
+}
+
+export async function runPull(
+  name: string,
+  { quiet, json, list, ...options }: PullCommandOptions,
+  signal: AbortSignal,
+  { writeOut, writeErr }: Output,
+): Promise<void> {
+  const progress = megabyteProgress(name, quiet === true || Boolean(process.env.HF_HUB_DISABLE_PROGRESS_BARS))
+  const result = await pull(name, {
+    ...options,
+    signal,
+    onProgress: progress.update,
+    onNote: (text) => quiet || writeErr?.(`${text}\n`),
+    async onLicense(license: License, repo: string) {
+      const { text, first } = await licenseNotice(license, repo, ownCacheDir(process.env))
+      if (first || !quiet) writeErr?.(text)
+    },
+  })
+  progress.done()
+  writeOut?.(`${json ? JSON.stringify(result, null, 2) : result.path}\n`)
+}
+
+/** Begins when it is known how much there is; nothing is shown when nothing is downloaded. */
+function megabyteProgress(label: string, quiet: boolean) {
+  const start = progressReporter(quiet ? "none" : "auto")
+  let progress: Progress | undefined
+  return {
+    update(done: number, total: number) {
+      progress ??= start(label, Math.ceil(total / 1e6), { unit: "MB" })
+      progress.update(Math.ceil(done / 1e6))
+    },
+    done: () => progress?.done(),
+  }
+}
+
+/** What can be pulled by name, as a table or JSON. */
+export function releasedText(json?: true): string {
+  if (json) return `${JSON.stringify(released, null, 2)}\n`
+  const columns = ["name", "repository", "contents", "licence"].map((title) => ({ title }))
+  const rows = released.map(({ name, repo, contents, license }) => [name, repo, contents, license ?? "see there"])
+  return `${textTable(columns, rows)}\n`
+}

@@ -1,0 +1,96 @@
+/**
+ * One file of a repository into the cache: resumed, checked, renamed.
+ *
+ * The client's own `downloadFileToCacheDir` (@huggingface/hub 2.17) begins anew each time, checks nothing, lets two
+ * downloads write to one file and names the snapshot by the file's last commit; so the contents are fetched here, in its
+ * layout. They come over plain HTTP, which the hub offers for its Xet storage too, because only that has byte ranges of
+ * the file itself to go on from.
+ */
+import { statfs } from "node:fs/promises"
+import { dirname } from "node:path"
+import { UserError } from "../core/errors.ts"
+import { fileError } from "../host/file-error.ts"
+import { Partial } from "./partial.ts"
+import type { RemoteFile } from "./repository.ts"
+import { NetworkFailure, type Retries, Watchdog, withRetries } from "./requests.ts"
+
+export interface DownloadOptions {
+  readonly url: string
+  /** Where the contents go. */
+  readonly blob: string
+  readonly fetch: typeof fetch
+  readonly retries: Retries
+  readonly timeoutSeconds: number
+  /** Bytes of the file that are there, first those an earlier download left. */
+  readonly onProgress?: (done: number) => void
+}
+
+/**
+ * @throws UserError for wrong contents (nothing is kept), a full disk and a network that stays down (what is there is
+ *   kept for the next time); AbortError when the signal is aborted (kept as well)
+ */
+export async function download(file: RemoteFile, options: DownloadOptions): Promise<void> {
+  try {
+    await using partial = await Partial.open(file, options.blob)
+    await checkSpace(options.blob, file.size - partial.length)
+    const attempt = () => fetchRest(file, partial, options)
+    await withRetries(`downloading ${file.path}`, attempt, options.retries, () => partial.length)
+    await checkContents(file, partial, options.url)
+    await partial.complete()
+  } catch (error) {
+    throw isDiskFull(error) ? diskFull(options.blob) : fileError(error, "writing", options.blob)
+  }
+}
+
+async function fetchRest(file: RemoteFile, partial: Partial, options: DownloadOptions): Promise<void> {
+  options.onProgress?.(partial.length)
+  if (partial.length === file.size) return
+  using watchdog = new Watchdog(options.timeoutSeconds)
+  const headers = { "Accept-Encoding": "identity", Range: `bytes=${partial.length}-` }
+  const response = await options.fetch(options.url, { headers, signal: watchdog.signal })
+  // A server without ranges sends everything; one whose file is shorter than ours, nothing.
+  if (partial.length > 0 && !continues(response, partial.length)) await partial.clear()
+  if (response.status === 416) throw new NetworkFailure("the server's file is shorter than expected")
+  for await (const bytes of response.body ?? []) {
+    watchdog.heard()
+    await partial.append(bytes)
+    if (partial.length > file.size) break
+    options.onProgress?.(partial.length)
+  }
+  if (partial.length < file.size) throw new NetworkFailure(`ended at byte ${partial.length} of ${file.size}`)
+}
+
+function continues(response: Response, from: number): boolean {
+  return response.status === 206 && (response.headers.get("Content-Range") ?? "").startsWith(`bytes ${from}-`)
+}
+
+async function checkContents(file: RemoteFile, partial: Partial, url: string): Promise<void> {
+  const found = partial.digest()
+  if (found === file.etag) return
+  await partial.clear()
+  throw new UserError(
+    `${file.path} arrived damaged: its ${file.checksum} is ${found}, expected ${file.etag}`,
+    `nothing was kept; run again, and if it stays so, ask who runs ${new URL(url).host} or a proxy on the way`,
+  )
+}
+
+async function checkSpace(blob: string, needed: number): Promise<void> {
+  const { bavail, bsize } = await statfs(dirname(blob))
+  if (needed > bavail * bsize) throw diskFull(blob, needed, bavail * bsize)
+}
+
+function isDiskFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "")
+}
+
+function diskFull(path: string, needed?: number, free?: number): UserError {
+  const sizes = needed === undefined ? "" : `: ${megabytes(needed)} are needed and ${megabytes(free!)} are free`
+  return new UserError(
+    `disk full at ${path}${sizes}`,
+    "free some space, or choose another place with --cache-dir or HF_HOME; what was downloaded is kept and continued",
+  )
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6)} MB`
+}

@@ -1,0 +1,46 @@
+/** The licence of what is pulled: shown in full the first time, and in a line afterwards. */
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
+import { makeDirectory, writeAtomically } from "../host/files.ts"
+import { type License, licenses, type Release } from "./released.ts"
+
+/** The hub's tag decides; the table knows more about some. null where neither says. */
+export function licenseOf(tag: string | null, release: Release | null, page: string): License | null {
+  const id = tag ?? release?.license
+  if (!id) return null
+  const known = Object.values(licenses).find((license) => license.id === id)
+  return known ?? { id, name: id, notice: "These weights come under terms of their own: read them first.", url: page }
+}
+
+export interface LicenseNotice {
+  readonly text: string
+  /** Not shown on this machine before, so the text is the whole notice. */
+  readonly first: boolean
+}
+
+/** Which licences were shown is remembered in a file in `folder`; where that cannot be written, all comes again. */
+export async function licenseNotice(license: License, repo: string, folder: string): Promise<LicenseNotice> {
+  const path = join(folder, "licenses-shown.json")
+  const shown = await readShown(path)
+  const line = `licence of ${repo}: ${license.name}`
+  const { url } = license
+  if (shown.includes(license.id)) return { text: `${line} (${url})\n`, first: false }
+  await makeDirectory(folder)
+    .then(() => writeAtomically(path, [`${JSON.stringify([...shown, license.id])}\n`]))
+    .catch(() => {})
+  return { text: `${line}\n${wrapped(license.notice)}\n  full text: ${url}\n`, first: true }
+}
+
+async function readShown(path: string): Promise<string[]> {
+  try {
+    const shown: unknown = JSON.parse(await readFile(path, "utf8"))
+    return Array.isArray(shown) ? shown.filter((id) => typeof id === "string") : []
+  } catch {
+    return []
+  }
+}
+
+/** Lines of at most 100 characters. */
+function wrapped(text: string): string {
+  return text.replaceAll(/(?=\S)(.{1,98})(?:\s+|$)/g, "  $1\n").trimEnd()
+}

@@ -1,0 +1,119 @@
+/** What a repository on the hub holds, asked through @huggingface/hub, and which of its files are wanted. */
+import { listFiles, modelInfo } from "@huggingface/hub"
+import { messageOf, UserError } from "../core/errors.ts"
+import { isCommit } from "./cache.ts"
+import { NetworkFailure, type Retries, withRetries } from "./requests.ts"
+
+export interface RemoteFile {
+  /** Relative to the repository, with forward slashes. */
+  readonly path: string
+  readonly size: number
+  /** Name of its blob in the cache: sha256 of the contents, or git's sha1 for files kept in git itself. */
+  readonly etag: string
+  readonly checksum: "sha256" | "git-sha1"
+}
+
+export interface Repository {
+  readonly commit: string
+  /** The hub's tag, "apple-amlr"; null if there is none. */
+  readonly license: string | null
+  readonly files: readonly RemoteFile[]
+}
+
+/** @throws HubUnreachable when the network is down, UserError for an answer that is none of a hub */
+export function askHub(
+  { repo, revision, endpoint }: { repo: string; revision: string; endpoint: string },
+  fetch: typeof globalThis.fetch,
+  retries: Retries,
+): Promise<Repository> {
+  return withRetries(
+    repo,
+    async () => {
+      try {
+        const params = { hubUrl: endpoint, fetch }
+        const { sha, tags } = await modelInfo({ ...params, name: repo, revision, additionalFields: ["sha", "tags"] })
+        if (!isCommit(sha)) throw new Error(`no commit, but "${sha}"`)
+        const files: RemoteFile[] = []
+        for await (const entry of listFiles({ ...params, repo, revision: sha, recursive: true })) {
+          if (entry.type === "file") files.push(remoteFile(entry))
+        }
+        return { commit: sha, license: licenseTag(tags), files }
+      } catch (error) {
+        throw isOurs(error) ? error : notAHub(endpoint, error)
+      }
+    },
+    retries,
+  )
+}
+
+function remoteFile({ path, size, oid, lfs }: { path: string; size: number; oid?: string; lfs?: { oid: string } }) {
+  if (/(^|\/)\.\.(\/|$)|^\/|\\|^[A-Za-z]:|\0/.test(path)) throw new Error(`a file name that leaves the folder: ${path}`)
+  const [etag, checksum, pattern] = lfs
+    ? [lfs.oid, "sha256" as const, /^[0-9a-f]{64}$/]
+    : [oid ?? "", "git-sha1" as const, /^[0-9a-f]{40}$/]
+  if (!pattern.test(etag)) throw new Error(`no checksum for ${path}`)
+  return { path, size, etag, checksum }
+}
+
+function licenseTag(tags: readonly string[] | undefined): string | null {
+  return tags?.find((tag) => tag.startsWith("license:"))?.slice("license:".length) ?? null
+}
+
+/** Errors that say what happened; the rest is JSON that is none, or lacks what it should have. */
+function isOurs(error: unknown): boolean {
+  const isAbort = error instanceof Error && error.name === "AbortError"
+  const isConnection = error instanceof TypeError && ["fetch failed", "terminated"].includes(error.message)
+  return error instanceof UserError || error instanceof NetworkFailure || isAbort || isConnection
+}
+
+function notAHub(endpoint: string, error: unknown): UserError {
+  return new UserError(`${endpoint} does not answer as a model hub does: ${messageOf(error)}`, "check HF_ENDPOINT")
+}
+
+const weights = /\.(safetensors|pt|pth|bin)$/
+/** What a training leaves beside the weights. */
+const noWeights = /^(training_args|optimizer|scheduler|rng_state|scaler)\b/
+
+/**
+ * The one file of weights: open_clip's before others (beside them may lie a copy for transformers, with other tensor
+ * names), safetensors before `.pt` before `.bin`.
+ *
+ * @param wanted a path in the repository; null: choose
+ * @throws UserError where there is none, or several are as good
+ */
+export function chooseWeights<T extends { readonly path: string }>(
+  files: readonly T[],
+  wanted: string | null,
+  repo: string,
+): T {
+  const all = files.filter(({ path }) => weights.test(path) && !noWeights.test(path))
+  const list = all.map(({ path }) => path).join(", ") || "none"
+  if (wanted !== null) {
+    const found = files.find(({ path }) => path === wanted)
+    if (found) return found
+    throw new UserError(`${repo} has no file ${wanted}`, `files with weights: ${list}`)
+  }
+  const top = all.filter(({ path }) => !path.includes("/"))
+  const best = Math.min(...top.map(({ path }) => rank(path)))
+  const candidates = top.filter(({ path }) => rank(path) === best)
+  if (candidates.length === 1) return candidates[0]!
+  const problem = candidates.length === 0 ? "has no file of weights" : "has several files of weights"
+  throw new UserError(`${repo} ${problem} at its top`, `choose one with --file: ${list}`)
+}
+
+function rank(path: string): number {
+  const extension = [".safetensors", ".pt", ".pth", ".bin"].findIndex((end) => path.endsWith(end))
+  return (path.startsWith("open_clip") ? 0 : 10) + extension
+}
+
+const companion = /^(open_clip_config\.json|config\.json|preprocessor_config\.json|LICEN[CS]E[^/]*)$/i
+const largestCompanion = 1_000_000
+
+/** Small files that say what the weights are and under which terms. */
+export function companionsOf(files: readonly RemoteFile[], weightsPath: string): RemoteFile[] {
+  const folder = weightsPath.slice(0, weightsPath.lastIndexOf("/") + 1)
+  return files.filter(({ path, size }) => {
+    const name = path.startsWith(folder) ? path.slice(folder.length) : path
+    return size <= largestCompanion && companion.test(name) && path !== weightsPath
+  })
+}

@@ -1,0 +1,223 @@
+/**
+ * CoCa: an image tower with an attentional pooler, a causal text tower with a class token, and a decoder that writes
+ * captions by attending to the image.
+ *
+ * Paper: https://arxiv.org/abs/2205.01917. Follows open_clip coca_model.py and transformer.py @7260a46, which differ from
+ * it: one pooler, whose query 0 is the image's embedding. Text and decoder tokens never see what comes after them, so
+ * keys and values are kept and each new token is computed once (`step`); open_clip computes the whole prefix again.
+ * Shapes: N batch, L tokens, S tokens so far, Q image tokens, D width.
+ */
+import { assert } from "../core/errors.ts"
+import type { CocaConfig } from "../core/variants.ts"
+import { Parameter } from "../tensor/parameter.ts"
+import type { Tensor } from "../tensor/tensor.ts"
+import { LayerNorm, Linear } from "./layers.ts"
+import { Module } from "./module.ts"
+import { CrossAttention, CrossBlock, type KeysAndValues, TransformerBlock } from "./transformer.ts"
+import { VitTrunk } from "./vit.ts"
+
+/** Learned queries that attend to the image's patches. No residual, no perceptron. */
+export class AttentionalPooler extends Module {
+  readonly query: Parameter // [queries, D]
+  readonly attn: CrossAttention
+  readonly normQuery: LayerNorm
+  readonly normKey: LayerNorm
+
+  constructor(queries: number, heads: number, width: number, keyWidth: number) {
+    super()
+    this.query = new Parameter([queries, width], { kind: "normal", std: 1 })
+    this.attn = new CrossAttention(width, heads, keyWidth)
+    this.normQuery = new LayerNorm(width)
+    this.normKey = new LayerNorm(keyWidth)
+  }
+
+  /** [N, 1 + P, keyWidth] -> [N, queries, D] */
+  forward(x: Tensor): Tensor {
+    const memory = this.attn.remember(this.normKey.forward(x))
+    return this.attn.forward(this.normQuery.forward(x.repeat(this.query)), memory)
+  }
+}
+
+export class CocaImageTower extends VitTrunk {
+  readonly pooler: AttentionalPooler
+  readonly norm: LayerNorm
+  readonly projection: Linear
+
+  constructor({ image, imageSize, embedDim, pooler }: CocaConfig) {
+    super(image, imageSize)
+    this.pooler = new AttentionalPooler(pooler.queries, pooler.heads, embedDim, image.width)
+    this.norm = new LayerNorm(embedDim)
+    this.projection = new Linear(embedDim, embedDim, {
+      bias: false,
+      weightInit: { kind: "normal", std: image.width ** -0.5 },
+    })
+  }
+
+  /** [N, 3, H, W] -> the image's embedding [N, D] and its tokens for the decoder [N, queries - 1, D]. */
+  forward(x: Tensor): { readonly embedding: Tensor; readonly tokens: Tensor } {
+    const pooled = this.norm.forward(this.pooler.forward(this.encode(x)))
+    const [, queries, width] = pooled.shape as readonly [number, number, number]
+    const embedding = this.projection.forward(pooled.narrow(1, 0, 1).reshape([width]))
+    return { embedding, tokens: pooled.narrow(1, 1, queries - 1) }
+  }
+}
+
+export class CocaTextTower extends Module {
+  readonly tokenEmbedding: Parameter // [vocabSize, D]
+  readonly positionalEmbedding: Parameter // [contextLength + 1, D]
+  readonly classToken: Parameter // [D]
+  readonly blocks: readonly TransformerBlock[]
+  readonly finalNorm: LayerNorm
+  readonly projection: Parameter // [D, embedDim]
+
+  constructor({ text, embedDim }: CocaConfig) {
+    super()
+    const { width, layers, contextLength, vocabSize } = text
+    this.tokenEmbedding = new Parameter([vocabSize, width], { kind: "normal", std: 0.02 })
+    this.positionalEmbedding = new Parameter([contextLength + 1, width], { kind: "normal", std: 0.01 })
+    this.classToken = new Parameter([width], { kind: "normal", std: 0.01 })
+    this.blocks = Array.from({ length: layers }, () => new TransformerBlock(text))
+    this.finalNorm = new LayerNorm(width)
+    this.projection = new Parameter([width, embedDim], { kind: "normal", std: width ** -0.5 })
+  }
+
+  /** Token ids [N, L] -> [N, embedDim], not normalised: the class token's row, which no other sees. */
+  forward(ids: Tensor): Tensor {
+    const bias = ids.classBias()
+    let tokens = this.embed(ids)
+    let row = tokens.repeat(this.classToken).reshape([1, this.classToken.size])
+    row = row.addPositions(this.positionalEmbedding, tokens)
+    for (const block of this.blocks) {
+      const { y, ...past } = block.remember(tokens)
+      row = block.extend(row, past, bias).y
+      tokens = y
+    }
+    return this.finalNorm.forward(row.reshape([this.classToken.size])).matmul(this.projection)
+  }
+
+  /** Token ids [N, L] -> what the decoder reads, [N, L, D]; no final norm. */
+  tokens(ids: Tensor): Tensor {
+    return this.blocks.reduce((x, block) => block.forward(x), this.embed(ids))
+  }
+
+  private embed(ids: Tensor): Tensor {
+    return ids.embedding(this.tokenEmbedding).addPositions(this.positionalEmbedding)
+  }
+}
+
+export class CocaDecoder extends Module {
+  readonly blocks: readonly TransformerBlock[]
+  readonly crossBlocks: readonly CrossBlock[]
+  readonly finalNorm: LayerNorm
+  readonly projection: Parameter // [D, vocabSize]
+
+  constructor({ text, decoder }: CocaConfig) {
+    super()
+    const config = { ...text, ...decoder }
+    this.blocks = Array.from({ length: decoder.layers }, () => new TransformerBlock(config))
+    this.crossBlocks = Array.from({ length: decoder.layers }, () => new CrossBlock(config))
+    this.finalNorm = new LayerNorm(text.width)
+    this.projection = new Parameter([text.width, text.vocabSize], { kind: "normal", std: text.width ** -0.5 })
+  }
+
+  /** What the image's tokens [N, Q, D] are to each layer. */
+  remember(image: Tensor): KeysAndValues[] {
+    return this.crossBlocks.map((block) => block.remember(image))
+  }
+
+  /** Tokens of the text tower [N, L, D] -> logits of what follows each, [N, L, vocabSize]. */
+  forward(tokens: Tensor, memory: readonly KeysAndValues[]): Tensor {
+    const decoded = this.blocks.reduce(
+      (x, block, i) => this.crossBlocks[i]!.forward(block.forward(x), memory[i]!),
+      tokens,
+    )
+    return this.logits(decoded)
+  }
+
+  logits(decoded: Tensor): Tensor {
+    return this.finalNorm.forward(decoded).matmul(this.projection)
+  }
+}
+
+/** One more token of a caption. */
+export interface CaptionStep {
+  /** Of the token that follows, [N, vocabSize]. */
+  readonly logits: Tensor
+  /** Keys and values of all tokens so far, of every layer one behind the other: [N, S + 1, cacheWidth]. */
+  readonly cache: Tensor
+}
+
+export class Coca extends Module {
+  readonly image: CocaImageTower
+  readonly text: CocaTextTower
+  readonly decoder: CocaDecoder
+  readonly logitScale = new Parameter([], { kind: "constant", value: Math.log(1 / 0.07) })
+
+  constructor(readonly config: CocaConfig) {
+    super()
+    this.image = new CocaImageTower(config)
+    this.text = new CocaTextTower(config)
+    this.decoder = new CocaDecoder(config)
+  }
+
+  /** Normalised pixels [N, 3, imageSize, imageSize] -> [N, embedDim], not of unit length. */
+  encodeImage(images: Tensor): Tensor {
+    return this.image.forward(images).embedding
+  }
+
+  /** Token ids [N, contextLength], zero-padded -> [N, embedDim], not of unit length. */
+  encodeText(ids: Tensor): Tensor {
+    return this.text.forward(ids)
+  }
+
+  /** Logits of what follows each token: ids [N, L], image tokens [N, Q, D] -> [N, L, vocabSize]. The plain definition. */
+  logits(ids: Tensor, image: Tensor): Tensor {
+    return this.decoder.forward(this.text.tokens(ids), this.decoder.remember(image))
+  }
+
+  /** Values per token in the cache of `step`. */
+  get cacheWidth(): number {
+    return 2 * (this.text.blocks.length + this.decoder.blocks.length) * this.config.text.width
+  }
+
+  /** Values per image token in what `rememberImage` gives. */
+  get memoryWidth(): number {
+    return 2 * this.decoder.crossBlocks.length * this.config.text.width
+  }
+
+  /** What the image's tokens [N, Q, D] are to the decoder: [N, Q, memoryWidth]. Once for each image. */
+  rememberImage(image: Tensor): Tensor {
+    return join(this.decoder.remember(image))
+  }
+
+  /** One token [N, 1] behind those in `cache` [N, S, cacheWidth]; S may be 0. */
+  step(id: Tensor, cache: Tensor, memory: Tensor): CaptionStep {
+    const past = split(cache, this.config.text.width)
+    const images = split(memory, this.config.text.width)
+    const present: KeysAndValues[] = []
+    let x = id.embedding(this.text.tokenEmbedding).addPositions(this.text.positionalEmbedding, cache)
+    const extend = (block: TransformerBlock) => {
+      const { y, keys, values } = block.extend(x, past[present.length]!)
+      present.push({ keys, values })
+      return y
+    }
+    for (const block of this.text.blocks) x = extend(block)
+    for (const [i, block] of this.decoder.blocks.entries())
+      x = this.decoder.crossBlocks[i]!.forward(extend(block), images[i]!)
+    return { logits: this.decoder.logits(x.reshape([this.config.text.width])), cache: join(present) }
+  }
+}
+
+/** Keys and values of all layers, [N, S, D] each, side by side. */
+function join(layers: readonly KeysAndValues[]): Tensor {
+  const [first, ...rest] = layers.flatMap(({ keys, values }) => [keys, values])
+  assert(first, "no layers")
+  return first.concat(rest, 2)
+}
+
+function split(joined: Tensor, width: number): KeysAndValues[] {
+  const total = joined.shape[2]!
+  assert(total % (2 * width) === 0, `${total} values are not keys and values of ${width} each`)
+  const part = (i: number) => joined.narrow(2, i * width, width)
+  return Array.from({ length: total / (2 * width) }, (_, i) => ({ keys: part(2 * i), values: part(2 * i + 1) }))
+}

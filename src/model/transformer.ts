@@ -1,0 +1,196 @@
+/**
+ * The pre-norm transformer block that every tower but FastViT's is made of, with the keys and values of earlier tokens
+ * where a decoder keeps them.
+ *
+ * Sources: open_clip transformer.py (`ResidualAttentionBlock`, its initialisation), timm vision_transformer.py `Block`.
+ * Shapes: N batch, L tokens, S tokens that are attended to, D width.
+ */
+import type { Activation } from "../core/variants.ts"
+import type { Tensor } from "../tensor/tensor.ts"
+import { LayerNorm, Linear } from "./layers.ts"
+import { Module } from "./module.ts"
+
+export interface TransformerConfig {
+  readonly width: number
+  readonly heads: number
+  readonly layers: number
+  readonly causal: boolean
+  readonly activation: Activation
+  /** Of the layer norms; default 1e-5. */
+  readonly normEps?: number
+}
+
+/** Keys and values [N, S, D] of the tokens a block has seen. */
+export interface KeysAndValues {
+  readonly keys: Tensor
+  readonly values: Tensor
+}
+
+/** Standard deviations of open_clip's initialisation for a transformer of this width and depth. */
+function initialStd(width: number, layers: number) {
+  const attention = width ** -0.5
+  const output = attention * (2 * layers) ** -0.5
+  return { attention, output, hidden: (2 * width) ** -0.5 }
+}
+
+export type InitialStd = ReturnType<typeof initialStd>
+
+export class SelfAttention extends Module {
+  readonly qkv: Linear
+  readonly proj: Linear
+
+  constructor(
+    readonly width: number,
+    readonly heads: number,
+    readonly causal: boolean,
+    std: InitialStd,
+  ) {
+    super()
+    this.qkv = new Linear(width, 3 * width, { weightInit: { kind: "normal", std: std.attention } })
+    this.proj = new Linear(width, width, { weightInit: { kind: "normal", std: std.output } })
+  }
+
+  /** [N, L, D] -> the same shape, and what these tokens leave for later ones. */
+  forward(x: Tensor): KeysAndValues & { readonly mixed: Tensor } {
+    const [query, keys, values] = this.project(x)
+    const { heads, causal } = this
+    return { mixed: this.proj.forward(query.attention(keys, values, { heads, causal })), keys, values }
+  }
+
+  /** One token more, [N, 1, D]: it sees `past` and itself, less what `bias` [N, S + 1] hides. */
+  extend(x: Tensor, past: KeysAndValues, bias?: Tensor): KeysAndValues & { readonly mixed: Tensor } {
+    const [query, key, value] = this.project(x)
+    const [keys, values] = [past.keys.concat([key], 1), past.values.concat([value], 1)]
+    const options = { heads: this.heads, causal: false, ...(bias && { bias }) }
+    return { mixed: this.proj.forward(query.attention(keys, values, options)), keys, values }
+  }
+
+  private project(x: Tensor): readonly [query: Tensor, key: Tensor, value: Tensor] {
+    const qkv = this.qkv.forward(x)
+    return [0, 1, 2].map((part) => qkv.narrow(2, part * this.width, this.width)) as [Tensor, Tensor, Tensor]
+  }
+}
+
+/** Attention with weights of their own for queries, keys and values, which may come from different sequences and widths. */
+export class CrossAttention extends Module {
+  readonly query: Linear
+  readonly key: Linear
+  readonly value: Linear
+  readonly proj: Linear
+
+  constructor(
+    width: number,
+    readonly heads: number,
+    keyWidth = width,
+  ) {
+    super()
+    const linear = (inFeatures: number) =>
+      new Linear(inFeatures, width, { weightInit: { kind: "normal", std: width ** -0.5 } })
+    this.query = linear(width)
+    this.key = linear(keyWidth)
+    this.value = linear(keyWidth)
+    this.proj = linear(width)
+  }
+
+  /** What tokens [N, S, keyWidth] are to every query. */
+  remember(tokens: Tensor): KeysAndValues {
+    return { keys: this.key.forward(tokens), values: this.value.forward(tokens) }
+  }
+
+  /** [N, L, D] over what was remembered -> [N, L, D] */
+  forward(x: Tensor, { keys, values }: KeysAndValues): Tensor {
+    const mixed = this.query.forward(x).attention(keys, values, { heads: this.heads, causal: false })
+    return this.proj.forward(mixed)
+  }
+}
+
+export class Mlp extends Module {
+  readonly fc1: Linear
+  readonly fc2: Linear
+
+  constructor(
+    width: number,
+    readonly activation: Activation,
+    std: InitialStd,
+  ) {
+    super()
+    this.fc1 = new Linear(width, 4 * width, { weightInit: { kind: "normal", std: std.hidden } })
+    this.fc2 = new Linear(4 * width, width, { weightInit: { kind: "normal", std: std.output } })
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.fc2.forward(activate(this.fc1.forward(x), this.activation))
+  }
+}
+
+/** OpenAI's models approximate GELU by x * sigmoid(1.702 x); with the other one they are silently worse. */
+function activate(x: Tensor, activation: Activation): Tensor {
+  return activation === "quick-gelu" ? x.mul(x.mul(1.702).sigmoid()) : x.gelu()
+}
+
+/** Attention to the sequence itself, then a two-layer perceptron; both residual. */
+export class TransformerBlock extends Module {
+  readonly norm1: LayerNorm
+  readonly attn: SelfAttention
+  readonly norm2: LayerNorm
+  readonly mlp: Mlp
+
+  constructor({ width, heads, layers, causal, activation, normEps }: TransformerConfig) {
+    super()
+    const std = initialStd(width, layers)
+    this.norm1 = new LayerNorm(width, normEps)
+    this.attn = new SelfAttention(width, heads, causal, std)
+    this.norm2 = new LayerNorm(width, normEps)
+    this.mlp = new Mlp(width, activation, std)
+  }
+
+  /** [N, L, D] -> the same shape. */
+  forward(x: Tensor): Tensor {
+    return this.remember(x).y
+  }
+
+  /** The same, and what these tokens leave for later ones. */
+  remember(x: Tensor): KeysAndValues & { readonly y: Tensor } {
+    const { mixed, ...past } = this.attn.forward(this.norm1.forward(x))
+    return { y: this.transform(x.add(mixed)), ...past }
+  }
+
+  /** One token more, [N, 1, D]: it sees `past` and itself, less what `bias` [N, S + 1] hides. */
+  extend(x: Tensor, past: KeysAndValues, bias?: Tensor): KeysAndValues & { readonly y: Tensor } {
+    const { mixed, ...present } = this.attn.extend(this.norm1.forward(x), past, bias)
+    return { y: this.transform(x.add(mixed)), ...present }
+  }
+
+  private transform(x: Tensor): Tensor {
+    return x.add(this.mlp.forward(this.norm2.forward(x)))
+  }
+}
+
+/** Attention to another sequence, then a two-layer perceptron; both residual. */
+export class CrossBlock extends Module {
+  readonly norm1: LayerNorm
+  readonly normKey: LayerNorm
+  readonly attn: CrossAttention
+  readonly norm2: LayerNorm
+  readonly mlp: Mlp
+
+  constructor({ width, heads, layers, activation }: TransformerConfig) {
+    super()
+    this.norm1 = new LayerNorm(width)
+    this.normKey = new LayerNorm(width)
+    this.attn = new CrossAttention(width, heads)
+    this.norm2 = new LayerNorm(width)
+    this.mlp = new Mlp(width, activation, initialStd(width, layers))
+  }
+
+  /** What the other sequence [N, S, D] is to this block; the same for every token that attends to it. */
+  remember(tokens: Tensor): KeysAndValues {
+    return this.attn.remember(this.normKey.forward(tokens))
+  }
+
+  /** [N, L, D] -> the same shape. */
+  forward(x: Tensor, memory: KeysAndValues): Tensor {
+    const mixed = x.add(this.attn.forward(this.norm1.forward(x), memory))
+    return mixed.add(this.mlp.forward(this.norm2.forward(mixed)))
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Vision transformers: CLIP's ViT, and MobileCLIP-B's with a convolutional stem.
+ *
+ * Sources: open_clip transformer.py `VisionTransformer`; timm vision_transformer.py and vision_transformer_hybrid.py
+ * (`vit_base_mci_224`); apple/ml-mobileclip `models/vit.py`. Apple's and timm's B are two functions of the same weights:
+ * the configuration says which. Shapes: N batch, H height, W width, P patches, D width of a token.
+ */
+import type { VitConfig, VitConvStemConfig } from "../core/variants.ts"
+import { Parameter } from "../tensor/parameter.ts"
+import type { Tensor } from "../tensor/tensor.ts"
+import { truncatedNormal } from "./fastvit.ts"
+import { Conv2d, type Layer, LayerNorm, Linear } from "./layers.ts"
+import { ConvBn } from "./mobileone.ts"
+import { Module } from "./module.ts"
+import { TransformerBlock } from "./transformer.ts"
+
+/** From pixels to tokens behind the last block: class token first. What all CLIP ViTs share. */
+export class VitTrunk extends Module {
+  readonly patchEmbed: Conv2d
+  readonly classToken: Parameter // [D]
+  readonly positionalEmbedding: Parameter // [1 + P, D]
+  readonly normPre: LayerNorm
+  readonly blocks: readonly TransformerBlock[]
+
+  constructor(
+    readonly config: VitConfig,
+    imageSize: number,
+  ) {
+    super()
+    const { width, layers, patchSize } = config
+    const std = width ** -0.5
+    const geometry = { kernelSize: patchSize, stride: patchSize, padding: 0, bias: false }
+    this.patchEmbed = new Conv2d(3, width, geometry)
+    this.classToken = new Parameter([width], { kind: "normal", std })
+    const tokens = 1 + Math.floor(imageSize / patchSize) ** 2
+    this.positionalEmbedding = new Parameter([tokens, width], { kind: "normal", std })
+    this.normPre = new LayerNorm(width)
+    this.blocks = Array.from({ length: layers }, () => new TransformerBlock({ ...config, causal: false }))
+  }
+
+  /** [N, 3, H, W] -> [N, 1 + P, D] */
+  encode(x: Tensor): Tensor {
+    const patches = flattenPixels(this.patchEmbed.forward(x))
+    const tokens = prepend(this.classToken, patches).addPositions(this.positionalEmbedding)
+    return this.blocks.reduce((y, block) => block.forward(y), this.normPre.forward(tokens))
+  }
+}
+
+/** CLIP's ViT. */
+export class Vit extends VitTrunk {
+  readonly norm: LayerNorm
+  readonly projection: Linear
+
+  constructor(config: VitConfig, imageSize: number, embedDim: number, headBias: boolean) {
+    super(config, imageSize)
+    const { width } = config
+    this.norm = new LayerNorm(width)
+    this.projection = new Linear(width, embedDim, {
+      bias: headBias,
+      weightInit: { kind: "normal", std: width ** -0.5 },
+    })
+  }
+
+  /** [N, 3, H, W] -> [N, embedDim], not normalised. */
+  forward(x: Tensor): Tensor {
+    return this.projection.forward(this.norm.forward(classRow(this.encode(x))))
+  }
+}
+
+/** MobileCLIP-B's: three strided convolutions make the patches; the class token has no position. */
+export class ConvStemVit extends Module {
+  readonly patchEmbed: readonly [Layer, Layer, Conv2d]
+  readonly classToken: Parameter // [D]
+  readonly positionalEmbedding: Parameter // [P, D]
+  readonly blocks: readonly TransformerBlock[]
+  readonly norm: LayerNorm
+  readonly projection: Linear
+
+  constructor(config: VitConvStemConfig, imageSize: number, embedDim: number, headBias: boolean) {
+    super()
+    const { width, layers, stemWidth, stemPadding, normEps } = config
+    const halving = { kernelSize: 2, stride: 2, padding: 0 }
+    this.patchEmbed = [
+      new ConvBn(3, stemWidth, { kernelSize: 4, stride: 4, padding: stemPadding }),
+      new ConvBn(stemWidth, stemWidth, halving),
+      new Conv2d(stemWidth, width, halving),
+    ]
+    this.classToken = new Parameter([width], truncatedNormal)
+    this.positionalEmbedding = new Parameter([Math.floor(imageSize / 16) ** 2, width], truncatedNormal)
+    const block = { ...config, causal: false, activation: "gelu" } as const
+    this.blocks = Array.from({ length: layers }, () => new TransformerBlock(block))
+    this.norm = new LayerNorm(width, normEps)
+    this.projection = new Linear(width, embedDim, { bias: headBias, weightInit: truncatedNormal })
+  }
+
+  /** [N, 3, H, W] -> [N, embedDim], not normalised. */
+  forward(x: Tensor): Tensor {
+    const [quarter, eighth, sixteenth] = this.patchEmbed
+    const pixels = sixteenth.forward(eighth.forward(quarter.forward(x).gelu()).gelu())
+    const patches = flattenPixels(pixels).addPositions(this.positionalEmbedding)
+    const encoded = this.blocks.reduce((y, block) => block.forward(y), prepend(this.classToken, patches))
+    return this.projection.forward(this.norm.forward(classRow(encoded)))
+  }
+}
+
+/** [N, D, H, W] -> [N, H * W, D] */
+function flattenPixels(x: Tensor): Tensor {
+  return x.reshape([x.shape[1]!, -1]).permute([0, 2, 1])
+}
+
+/** [D] in front of [N, P, D] */
+function prepend(row: Parameter, x: Tensor): Tensor {
+  return x.repeat(row).reshape([1, row.size]).concat([x], 1)
+}
+
+/** [N, 1 + P, D] -> [N, D] */
+function classRow(x: Tensor): Tensor {
+  return x.narrow(1, 0, 1).reshape([x.shape[2]!])
+}
