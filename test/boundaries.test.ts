@@ -26,6 +26,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   serve: ["core", "run", "search"],
   cli: [
     ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export"],
+    // What `doctor` asks when libtorch may be absent, so that index.ts cannot be loaded.
+    ...["torch/find.ts", "torch/paths.ts"],
     ...["run", "evaluate", "search", "serve"],
   ],
 }

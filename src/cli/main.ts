@@ -41,6 +41,10 @@ export const commands: CommandTable = {
     summary: "show the family: parameters, multiply-adds, preprocessing, published accuracy",
     load: () => import("./commands/models.ts"),
   },
+  doctor: {
+    summary: "say what is installed and whether it works; test a model against fixed inputs",
+    load: () => import("./commands/doctor.ts"),
+  },
 }
 
 const examples = `

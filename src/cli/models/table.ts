@@ -23,7 +23,7 @@ const decimals = (digits: number) => (value: number) => value.toFixed(digits)
 export const columns = {
   name: { title: "model", help: "name", value: ({ name }) => name, rank: 9 },
   image: { title: "image tower", help: "image tower", value: ({ image }) => image.name, rank: 4 },
-  text: { title: "text tower", help: "text tower", value: ({ text }) => text.name, rank: 3 },
+  text: { title: "text tower", help: "text tower", value: ({ text }) => text.name, rank: 2 },
   input: { title: "px", help: "height and width of the input", value: ({ imageSize }) => imageSize, rank: 6 },
   embed: { title: "dim", help: "width of an embedding", value: ({ embedDim }) => embedDim, rank: 6 },
   "image-params": {
@@ -100,7 +100,7 @@ export const columns = {
     title: "resize",
     help: "interpolation of the resize",
     value: ({ preprocessing }) => preprocessing.interpolation,
-    rank: 2,
+    rank: 3,
   },
   mean: {
     title: "mean",

@@ -1,0 +1,61 @@
+/** What `mobileclip doctor` finds: one line each, with a state and, where something is wrong, what to do. */
+import { styleText } from "node:util"
+import { UserError } from "../../core/errors.ts"
+
+/** `warning`: something that works less well, or that not everybody needs. `problem`: something that is broken. */
+export type State = "ok" | "warning" | "problem"
+
+export interface Check {
+  readonly section: string
+  readonly name: string
+  readonly state: State
+  /** What was found, in one line. */
+  readonly text: string
+  /** What to do about it. */
+  readonly fix?: string
+  /** The same for programs, in `--json`. */
+  readonly facts?: Readonly<Record<string, unknown>>
+}
+
+/** A maker of checks of one section. */
+export function checksOf(section: string) {
+  const make =
+    (state: State) =>
+    (name: string, text: string, more: Pick<Check, "fix" | "facts"> = {}): Check => ({
+      section,
+      name,
+      state,
+      text,
+      ...more,
+    })
+  return {
+    ok: make("ok"),
+    warning: make("warning"),
+    problem: make("problem"),
+    /** What `work` threw, if a user can act on it. */
+    failed(name: string, error: unknown): Check {
+      if (!(error instanceof UserError)) throw error
+      return make("problem")(name, error.message, error.hint === undefined ? {} : { fix: error.hint })
+    },
+  }
+}
+
+const colors = { ok: "green", warning: "yellow", problem: "red" } as const
+
+/** A line, a second one for what to do, and the section's title where `before` is of another one. */
+export function checkText(check: Check, before?: Check): string {
+  const { section, name, state, text, fix } = check
+  const title = section === before?.section ? [] : [...(before ? [""] : []), section]
+  const mark = styleText(colors[state], state.padEnd(9), { stream: process.stdout })
+  const lines = [
+    ...title,
+    `  ${mark}${name.padEnd(18)}  ${oneLine(text)}`,
+    ...(fix ? [`${" ".repeat(31)}${oneLine(fix)}`] : []),
+  ]
+  return `${lines.join("\n")}\n`
+}
+
+/** Names of files and messages of libraries may hold anything. */
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, " ").replaceAll(/\p{Cc}/gu, "?")
+}

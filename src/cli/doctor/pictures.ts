@@ -1,0 +1,25 @@
+/** sharp and libvips: whether a picture that was written is read as it was. */
+import { messageOf } from "../../core/errors.ts"
+import { type Check, checksOf } from "./check.ts"
+
+const { ok, problem } = checksOf("Pictures")
+
+const reinstall = "install again: npm ci"
+
+export async function pictureChecks(): Promise<Check[]> {
+  try {
+    const { default: sharp } = await import("sharp")
+    const { decodeImage } = await import("../../host/images.ts")
+    const { sharp: version, vips } = sharp.versions
+    const raw = { width: 2, height: 1, channels: 3 } as const
+    const picture = await sharp(Uint8Array.of(255, 0, 0, 1, 2, 3), { raw })
+      .png()
+      .toBuffer()
+    const { data } = await decodeImage(picture)
+    const facts = { sharp: version, libvips: vips }
+    if (data.join() === "255,0,0,1,2,3") return [ok("sharp", `${version} with libvips ${vips}, decodes`, { facts })]
+    return [problem("sharp", `${version} with libvips ${vips} decodes wrongly`, { fix: reinstall, facts })]
+  } catch (error) {
+    return [problem("sharp", `does not work: ${messageOf(error)}`, { fix: reinstall })]
+  }
+}
