@@ -1,13 +1,15 @@
 /** A file of weights, of any origin, as a model: our own checkpoints and everything the family is published in. */
-import { basename, dirname } from "node:path"
+import { existsSync } from "node:fs"
+import { basename, dirname, join } from "node:path"
 import type { TensorFile } from "../core/tensor-file.ts"
 import { type VariantName, variants } from "../core/variants.ts"
 import type { ExportInfo } from "../export/export.ts"
 import type { ExportableModel } from "../export/towers.ts"
+import { readJson } from "../host/files.ts"
 import { openTensorFile } from "../host/tensor-file.ts"
 import { released } from "../hub/released.ts"
 import { isCheckpoint, loadCheckpoint } from "../model/checkpoint.ts"
-import { type DetectedModel, detectModel } from "../model/detect.ts"
+import { type DetectedModel, detectModel, type KnownAbout } from "../model/detect.ts"
 import { withoutPrefix } from "../model/state-dict.ts"
 
 export interface Weights {
@@ -25,7 +27,7 @@ export async function withWeights<T>(
 ): Promise<T> {
   const file = await openTensorFile(path)
   try {
-    return await use(isCheckpoint(file.metadata) ? own(file) : published(file, wanted))
+    return await use(isCheckpoint(file.metadata) ? own(file) : published(file, await knownAbout(path, wanted)))
   } finally {
     file.close()
   }
@@ -36,14 +38,38 @@ function own(file: TensorFile): Weights {
   return { model, info, description: `${info.name}, a checkpoint of ours, ${formText(form)}` }
 }
 
-function published(file: TensorFile, wanted: string | null): Weights {
+function published(file: TensorFile, known: KnownAbout): Weights {
   const stateDict = withoutPrefix({
     keys: file.tensors.keys(),
     shape: (key) => file.tensors.get(key)!.shape,
     read: (key) => file.readFloat32(key),
   })
-  const found = detectModel(stateDict, file.name, { wanted, hints: namesOf(file.name) })
+  const found = detectModel(stateDict, file.name, known)
   return { model: found.model, info: infoOf(found), description: describe(found, file) }
+}
+
+/** What the user says, else what the hub's table says of the repository it is from, and open_clip's file beside it. */
+async function knownAbout(path: string, wanted: string | null): Promise<KnownAbout> {
+  const hints = namesOf(path)
+  const release = released.find(({ repo }) => hints.some((hint) => isRepository(hint, repo)))
+  const quickGelu = await configuredQuickGelu(join(dirname(path), "open_clip_config.json"))
+  return { wanted: wanted ?? release?.variant ?? null, hints, ...(quickGelu !== null && { quickGelu }) }
+}
+
+/** `DFN2B-CLIP-ViT-L-14`, or `models--apple--DFN2B-CLIP-ViT-L-14` as in the hub's cache. */
+function isRepository(folder: string, repo: string): boolean {
+  return folder === `models--${repo.replace("/", "--")}` || folder === basename(repo)
+}
+
+async function configuredQuickGelu(path: string): Promise<boolean | null> {
+  if (!existsSync(path)) return null
+  const config = await readJson(path, "open_clip's configuration")
+  const model: unknown = isObject(config) ? config.model_cfg : null
+  return isObject(model) ? model.quick_gelu === true : null
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null
 }
 
 /** The file's own name and those of the folders around it: the hub's cache has the repository's name there. */

@@ -29,25 +29,30 @@ interface Candidate {
   build(): AnyModel
 }
 
+/** What is known from elsewhere. */
+export interface KnownAbout {
+  /** A key of the variant table; else the contents decide. */
+  readonly wanted?: string | null
+  /** Names the file goes by (its own, its folders'), used where contents leave a choice. */
+  readonly hints?: readonly string[]
+  /** What a configuration beside the file says of its activation, which no tensor tells. */
+  readonly quickGelu?: boolean
+}
+
 /**
  * The model in a published file, bound to its tensors.
- * @param wanted a key of the variant table, or null to go by the contents
- * @param hints names the file goes by (its own, its folders'), used where contents leave a choice
  * Throws UserError when nothing fits, naming the tensors at fault in the nearest model, or when several models with
  * different functions or preprocessing fit and no hint decides.
  */
-export function detectModel(
-  stateDict: StateDict,
-  source: string,
-  { wanted = null, hints = [] }: { readonly wanted?: string | null; readonly hints?: readonly string[] } = {},
-): DetectedModel {
+export function detectModel(stateDict: StateDict, source: string, known: KnownAbout = {}): DetectedModel {
+  const { wanted = null } = known
   const keys = new Set([...stateDict.keys].filter((key) => !ignoredKeys.has(key)))
   const present: StateDict = { ...stateDict, keys }
   const flavour = flavourOf(keys, source)
-  const candidates = candidatesOf(flavour).filter(({ name }) => wanted === null || name === wanted)
+  const candidates = candidatesOf(flavour, present).filter(({ name }) => wanted === null || name === wanted)
   const tried = candidates.flatMap((candidate) => forms(candidate, flavour, present))
   const fitting = tried.filter(({ mismatches }) => mismatches === 0)
-  const best = fitting.length > 0 ? choose(fitting, present, source, hints) : nearestOf(tried, source, wanted)
+  const best = fitting.length > 0 ? choose(fitting, present, source, known) : nearestOf(tried, source, wanted)
   loadStateDict(best.model, present, flavour, source)
   return { name: best.name, flavour, form: best.form, preprocessing: best.preprocessing, model: best.model }
 }
@@ -76,12 +81,12 @@ function flavourOf(keys: ReadonlySet<string>, source: string): KeyFlavour {
   )
 }
 
-function candidatesOf(flavour: KeyFlavour): Candidate[] {
+function candidatesOf(flavour: KeyFlavour, file: StateDict): Candidate[] {
   if (flavour === "coca") {
     return Object.entries(captioners).map(([name, { model, preprocessing }]) => ({
       name,
       preprocessing,
-      build: () => new Coca(model satisfies CocaConfig),
+      build: () => new Coca(withContext(model, file)),
     }))
   }
   return Object.entries(variants).flatMap(([name, { model, preprocessing, keys }]): Candidate[] => {
@@ -95,6 +100,13 @@ function candidatesOf(flavour: KeyFlavour): Candidate[] {
     }
     return flavour === "timm" ? [{ name, preprocessing, build: () => new ImageEncoder(converted) }] : []
   })
+}
+
+/** Captioners were released for several lengths of captions; the table of positions has one more, for the class token. */
+function withContext(config: CocaConfig, file: StateDict): CocaConfig {
+  const key = "text.positional_embedding"
+  const rows = new Set(file.keys).has(key) ? file.shape(key)[0]! : 0
+  return rows > 1 ? { ...config, text: { ...config.text, contextLength: rows - 1 } } : config
 }
 
 // ---------------------------------------------------------------------------------------------------------- fits
@@ -132,10 +144,13 @@ function nearestOf(tried: readonly Fit[], source: string, wanted: string | null)
 
 // --------------------------------------------------------------------------------------------------------- choices
 
-function choose(fitting: readonly Fit[], file: StateDict, source: string, hints: readonly string[]): Fit {
-  const possible = byHeadBias(fitting, file)
-  const [first] = possible as readonly [Fit, ...Fit[]]
-  const hinted = possible.filter(({ name }) => hints.some((hint) => letters(hint).includes(letters(name))))
+function choose(fitting: readonly Fit[], file: StateDict, source: string, { hints = [], quickGelu }: KnownAbout): Fit {
+  const possible = byHeadBias(fitting, file).filter((fit) => quickGelu === undefined || isQuickGelu(fit) === quickGelu)
+  const [first] = possible
+  if (!first) throw new UserError(`${source}: its configuration and its weights are of different models`)
+  // Every ViT-L/14 is called so, whatever its activation: there only the longer name tells something.
+  const telling = possible.some(isQuickGelu) ? possible.filter(isQuickGelu) : possible
+  const hinted = telling.filter(({ name }) => hints.some((hint) => letters(hint).includes(letters(name))))
   // `mobileclip-b` is in `mobileclip-blt` too: the longest name counts.
   const [named] = hinted.toSorted((a, b) => b.name.length - a.name.length)
   if (named) return named
@@ -158,6 +173,10 @@ function byHeadBias(fitting: readonly Fit[], file: StateDict): readonly Fit[] {
   if (key === undefined || stems.length < fitting.length) return fitting
   const converted = file.read(key).every((value) => value === 0)
   return fitting.filter((_, i) => (stems[i]!.stemPadding === 1) === converted)
+}
+
+function isQuickGelu({ model: { config } }: Fit): boolean {
+  return "activation" in config.image && config.image.activation === "quick-gelu"
 }
 
 function sameFunction(a: Fit, b: Fit): boolean {

@@ -38,7 +38,7 @@ async function directoryChecks(directory: string): Promise<Check[]> {
 }
 
 function manifestCheck({ name, license, source, embedDim, parameters, samplesSeen }: Manifest): Check {
-  const millions = [parameters.image, parameters.text].map((count) => (count / 1e6).toFixed(1))
+  const millions = Object.values(parameters).map((count = 0) => (count / 1e6).toFixed(1))
   const origin = source ? `from ${source.file} (sha256 ${source.sha256.slice(0, 12)}…)` : "from memory"
   const text = `${name}, ${millions.join(" + ")} M parameters, ${embedDim} values, ${origin}, licence: ${license}`
   return ok("manifest", text, { facts: { name, license, source, embedDim, parameters, samplesSeen } })
@@ -62,7 +62,7 @@ async function exportedChecks({ model, info }: LoadedCheckpoint, directory: stri
   try {
     const manifest = await exportModel(model, info, directory)
     const { imageError, textError, reference } = manifest.verification
-    const error = Math.max(imageError, textError)
+    const error = Math.max(imageError, textError ?? 0)
     const text = `fused towers differ by ${error.toExponential(1)} standard deviations from ${reference}`
     return [ok("export", text, { facts: manifest.verification }), ...(await selfTestChecks(directory, manifest))]
   } catch (error) {

@@ -8,7 +8,8 @@ const { ok, warning, problem, failed } = checksOf("Model")
 
 export async function selfTestChecks(directory: string, manifest: Manifest): Promise<Check[]> {
   const checks: Check[] = []
-  for (const tower of ["image", "text"] as const) {
+  const towers = manifest.towers.text ? (["image", "text"] as const) : (["image"] as const)
+  for (const tower of towers) {
     try {
       const result = await selfTest(directory, tower, manifest)
       checks.push(...resultChecks(tower, result, manifest.verification.reference))
