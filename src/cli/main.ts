@@ -36,6 +36,7 @@ export const commands: CommandTable = {
   },
   export: { summary: "turn a checkpoint into ONNX models", load: () => import("./commands/export.ts") },
   pull: { summary: "download a released model", load: () => import("./commands/pull.ts") },
+  caption: { summary: "write captions for pictures", load: () => import("./commands/caption.ts") },
   classify: { summary: "say which labels fit pictures best", load: () => import("./commands/classify.ts") },
   models: {
     summary: "show the family: parameters, multiply-adds, preprocessing, published accuracy",

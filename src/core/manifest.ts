@@ -33,6 +33,9 @@ export interface TowerFiles {
   readonly decoder: TowerFile
 }
 
+/** A captioner's second output of the image tower, and input of its decoder: what the image is to each layer. */
+export const memoryName = "image_memory"
+
 /** Where directories that do not say keep their towers. */
 export const towers = {
   image: { file: "onnx/vision_model.onnx", input: "pixel_values", output: "image_embeds" },

@@ -1,5 +1,5 @@
 /** The towers of a model as ONNX files. */
-import type { TowerFile } from "../core/manifest.ts"
+import { memoryName, type TowerFile } from "../core/manifest.ts"
 import type { Clip, ImageEncoder } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
@@ -19,9 +19,6 @@ export interface TraceOptions {
 }
 
 const dtypes = { fp32: "float32", fp16: "float16" } as const
-
-/** Name of the captioner's second output and of the decoder's input: what the image is to each of its layers. */
-export const memoryName = "image_memory"
 
 export function towersOf(model: ExportableModel): TowerName[] {
   return "text" in model ? ["image", "text"] : ["image"]

@@ -8,7 +8,7 @@ import { join } from "node:path"
 import * as ort from "onnxruntime-node"
 import { UserError } from "../core/errors.ts"
 import { inputImage } from "../core/fill.ts"
-import type { Manifest, TowerFile, TowerSelfTest } from "../core/manifest.ts"
+import { type Manifest, memoryName, type TowerFile, type TowerSelfTest } from "../core/manifest.ts"
 import { startOfText, Tokenizer } from "../core/tokenizer.ts"
 import { writeAtomically } from "../host/files.ts"
 import { Coca } from "../model/coca.ts"
@@ -16,7 +16,7 @@ import { traceOnnx } from "../tensor/onnx.ts"
 import type { EncodedModel, EncodeOptions } from "../tensor/onnx-proto.ts"
 import type { Described } from "./export.ts"
 import { layouts } from "./layouts.ts"
-import { type ExportableModel, memoryName, type TowerName, traceTower } from "./towers.ts"
+import { type ExportableModel, type TowerName, traceTower } from "./towers.ts"
 
 /**
  * In standard deviations of the embeddings. Two float32 implementations of towers of this depth differ by 1e-6 to

@@ -4,8 +4,9 @@ import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import * as ort from "onnxruntime-node"
 import { messageOf, UserError } from "../core/errors.ts"
-import { type Manifest, manifestFile, parseManifest, type TowerFile } from "../core/manifest.ts"
+import { type Manifest, manifestFile, memoryName, parseManifest, type TowerFile } from "../core/manifest.ts"
 import { readJson } from "../host/files.ts"
+import { Captioner, type CaptionerGraphs, type Values } from "./captioner.ts"
 import { Model, type Tower } from "./encoder.ts"
 
 export interface LoadOptions {
@@ -25,6 +26,19 @@ export async function loadModel(directory: string, options: LoadOptions = {}): P
     image: new OnnxTower<Float32Array>(directory, manifest.towers.image, options),
     text: manifest.towers.text ? new OnnxTower<BigInt64Array>(directory, manifest.towers.text, options) : null,
   })
+}
+
+/** The captioner in `directory`. Throws UserError when there is none, or its files are not those of the manifest. */
+export async function loadCaptioner(directory: string, options: LoadOptions = {}): Promise<Captioner> {
+  const manifest = await readManifest(directory)
+  const { decoder, towers } = manifest
+  if (!decoder || !towers.decoder) {
+    throw new UserError(
+      `${manifest.name} in ${directory} is no captioner: it has no decoder`,
+      "convert a CoCa checkpoint",
+    )
+  }
+  return new Captioner({ ...manifest, decoder }, new OnnxCaptioner(directory, towers.image, towers.decoder, options))
 }
 
 async function readManifest(directory: string): Promise<Manifest> {
@@ -51,6 +65,53 @@ function checkSize(path: string, expected: number | undefined): void {
   )
 }
 
+class OnnxCaptioner implements CaptionerGraphs {
+  private encoder: Promise<ort.InferenceSession> | null = null
+  private decoder: Promise<ort.InferenceSession> | null = null
+
+  constructor(
+    private readonly directory: string,
+    private readonly image: TowerFile,
+    private readonly decoderFile: TowerFile,
+    private readonly options: LoadOptions,
+  ) {}
+
+  async remember(pixels: Values): Promise<Values> {
+    this.encoder ??= openSession(join(this.directory, this.image.file), this.options)
+    const results = await (await this.encoder).run({ [this.image.input]: floats(pixels) }, [memoryName])
+    return valuesOf(results[memoryName]!)
+  }
+
+  async step(ids: readonly number[], cache: Values, memory: Values) {
+    this.decoder ??= openSession(join(this.directory, this.decoderFile.file), this.options)
+    const tokens = new ort.Tensor("int64", BigInt64Array.from(ids, BigInt), [ids.length, 1])
+    const feeds = { [this.decoderFile.input]: tokens, past: floats(cache), [memoryName]: floats(memory) }
+    const results = await (await this.decoder).run(feeds)
+    return { logits: valuesOf(results[this.decoderFile.output]!), cache: valuesOf(results.present!) }
+  }
+
+  async release(): Promise<void> {
+    await Promise.all([this.encoder, this.decoder].map(async (session) => (await session)?.release()))
+  }
+}
+
+function floats({ data, shape }: Values): ort.Tensor {
+  return new ort.Tensor("float32", data, shape)
+}
+
+function valuesOf(tensor: ort.Tensor): Values {
+  return { data: tensor.data as Float32Array, shape: tensor.dims }
+}
+
+async function openSession(path: string, options: LoadOptions): Promise<ort.InferenceSession> {
+  const { threads = availableParallelism(), provider = "cpu" } = options
+  try {
+    return await ort.InferenceSession.create(path, { intraOpNumThreads: threads, executionProviders: [provider] })
+  } catch (error) {
+    throw new UserError(`${path} cannot be loaded on "${provider}": ${messageOf(error)}`, undefined, { cause: error })
+  }
+}
+
 class OnnxTower<Input extends Float32Array | BigInt64Array> implements Tower<Input> {
   private session: Promise<ort.InferenceSession> | null = null
 
@@ -61,7 +122,7 @@ class OnnxTower<Input extends Float32Array | BigInt64Array> implements Tower<Inp
   ) {}
 
   async run(input: Input, shape: readonly number[]): Promise<Float32Array> {
-    this.session ??= this.open()
+    this.session ??= openSession(join(this.directory, this.file.file), this.options)
     const results = await (await this.session).run({ [this.file.input]: this.tensor(input, shape) })
     return results[this.file.output]!.data as Float32Array
   }
@@ -74,15 +135,5 @@ class OnnxTower<Input extends Float32Array | BigInt64Array> implements Tower<Inp
 
   async release(): Promise<void> {
     await (await this.session)?.release()
-  }
-
-  private async open(): Promise<ort.InferenceSession> {
-    const path = join(this.directory, this.file.file)
-    const { threads = availableParallelism(), provider = "cpu" } = this.options
-    try {
-      return await ort.InferenceSession.create(path, { intraOpNumThreads: threads, executionProviders: [provider] })
-    } catch (error) {
-      throw new UserError(`${path} cannot be loaded on "${provider}": ${messageOf(error)}`, undefined, { cause: error })
-    }
   }
 }

@@ -6,6 +6,8 @@ import type { InferenceSession } from "onnxruntime-node"
 import { Tensor as OrtTensor } from "onnxruntime-node"
 import { inputImage } from "../../src/core/fill.ts"
 import type { Coca } from "../../src/model/coca.ts"
+import type { CaptionDecoder } from "../../src/run/caption/decoder.ts"
+import { generate } from "../../src/run/caption/generate.ts"
 import { traceOnnx } from "../../src/tensor/onnx.ts"
 import { hostValues, TorchInterpreter } from "../../src/tensor/torch.ts"
 import * as torch from "../../torch/index.ts"
@@ -80,7 +82,8 @@ async function* checkCaptioner(captioner: Captioner, golden: GoldenModel): Async
   const expected = train_style.caption_cross_entropy_ignore_pad0
   yield { what: "caption loss", error: Math.abs(crossEntropy - expected), tolerance: tolerances.captionLoss }
   for (const [name, { tokens: captions, min_seq_len }] of Object.entries(greedy as Record<string, Greedy>)) {
-    const ours = await greedyCaptions(captioner, captions.length, captions[0]!.length, min_seq_len)
+    const options = { generationType: "greedy", seqLen: captions[0]!.length, minSeqLen: min_seq_len } as const
+    const ours = await generate(decoderOf(captioner), captions.map(Number), { ...options, fixedOutputLength: true })
     yield mismatches(`${name}, ids`, captions.flat().filter((id, i) => id !== ours.flat()[i]).length)
   }
 }
@@ -124,31 +127,19 @@ function captionLoss({ data, shape }: Values, tokens: Rows): number {
   return losses.reduce((sum, loss) => sum + loss, 0) / losses.length
 }
 
-/** By the golden data's own rule: start of text, the most likely token each step, end of text where it must be. */
-async function greedyCaptions(
-  captioner: Captioner,
-  rows: number,
-  length: number,
-  minimum: number,
-): Promise<number[][]> {
-  const [start, end] = [49406, 49407]
-  const captions = Array.from({ length: rows }, () => [start])
+/** All rows go on to the end together: the engines here keep no rows apart. */
+function decoderOf(captioner: Captioner): CaptionDecoder {
   let cache: Values | null = null
-  while (captions[0]!.length < length) {
-    const result = await captioner.step(
-      captions.map((row) => row.at(-1)!),
-      cache,
-    )
-    cache = result.cache
-    const vocabulary = result.logits.shape[1]!
-    captions.forEach((row, n) => {
-      const logits = result.logits.data.slice(n * vocabulary, (n + 1) * vocabulary)
-      if (row.length < minimum) logits[end] = Number.NEGATIVE_INFINITY
-      const finished = row.at(-1) === end || row.at(-1) === 0
-      row.push(finished ? 0 : row.length + 1 === length ? end : argmax(logits))
-    })
+  return {
+    vocabSize: 49408,
+    contextLength: 76,
+    async step(tokens, parents) {
+      if (parents?.some((row, i) => row !== i)) throw new Error("a golden caption ends before the others")
+      const result = await captioner.step(tokens, cache)
+      cache = result.cache
+      return result.logits.data
+    },
   }
-  return captions
 }
 
 // -------------------------------------------------------------------------------------------------------- engines

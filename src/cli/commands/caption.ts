@@ -1,0 +1,58 @@
+/** mobileclip caption */
+import { type Command, Option } from "commander"
+import { UserError } from "../../core/errors.ts"
+import { imageFiles } from "../../host/image-files.ts"
+import { decodeImage } from "../../host/images.ts"
+import { generationTypes } from "../../run/caption/options.ts"
+import type { CaptionOptions } from "../../run/captioner.ts"
+import { type LoadOptions, loadCaptioner } from "../../run/node.ts"
+import { prefix } from "../errors.ts"
+import { wholeNumber } from "../options.ts"
+
+type Options = CaptionOptions & LoadOptions & { readonly model: string; readonly json?: true }
+
+const examples = `
+Examples:
+  mobileclip convert CoCa-ViT-L-14-mscoco --out models/coca
+  mobileclip caption photos --model models/coca                      the most likely captions, by beam search
+  mobileclip caption photos --model models/coca --generation-type top_p --top-p 0.9 --per-image 5
+`
+
+export function register(program: Command): void {
+  program
+    .command("caption")
+    .description("write captions for pictures, with a converted CoCa model")
+    .argument("<images...>", "picture files, or folders of them")
+    .requiredOption("--model <dir>", "what `convert` wrote")
+    .addOption(new Option("--generation-type <type>", "how").choices(generationTypes).default("beam_search"))
+    .option("--per-image <n>", "captions of each picture", wholeNumber(1), 1)
+    .option("--seq-len <n>", "tokens of a caption, start and end included", wholeNumber(2), 30)
+    .option("--top-p <share>", "draw from the most likely tokens that have this probability", Number, 0.9)
+    .option("--top-k <n>", "draw from so many tokens", wholeNumber(1), 1)
+    .option("--temperature <t>", "of drawing", Number, 1)
+    .option("--seed <n>", "of drawing", wholeNumber(0), 0)
+    .option("--whole", "keep what follows the first full stop")
+    .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
+    .option("--json", "print [{ image, captions }]")
+    .addHelpText("after", examples)
+    .action(caption)
+}
+
+async function caption(images: readonly string[], options: Options, command: Command): Promise<void> {
+  const { writeOut, writeErr } = command.configureOutput()
+  await using captioner = await loadCaptioner(options.model, options)
+  const results: { image: string; captions: string[] }[] = []
+  const files = await imageFiles(images)
+  for (const image of files) {
+    try {
+      const [captions] = await captioner.caption([await decodeImage(image)], { ...options, keys: [image] })
+      results.push({ image, captions: captions! })
+      if (!options.json) writeOut?.(`${image}\n${captions!.map((text) => `  ${text}\n`).join("")}`)
+    } catch (error) {
+      if (!(error instanceof UserError) || files.length === 1) throw error
+      writeErr?.(`${prefix()} ${error.message}\n`)
+    }
+  }
+  if (options.json) writeOut?.(`${JSON.stringify(results, null, 2)}\n`)
+  if (results.length < files.length) throw new UserError(`${files.length - results.length} of ${files.length} failed`)
+}

@@ -1,0 +1,139 @@
+/**
+ * Pictures to captions through an exported captioner, on whatever runtime a host gives. An image is encoded once,
+ * however many captions it gets; each token of a caption is computed once.
+ */
+import type { Manifest } from "../core/manifest.ts"
+import type { Image8 } from "../core/pixels.ts"
+import { preprocess } from "../core/preprocess.ts"
+import { fnv1a } from "../core/random.ts"
+import { Tokenizer } from "../core/tokenizer.ts"
+import type { CaptionDecoder } from "./caption/decoder.ts"
+import { captionText, generate, rowsPerCaption } from "./caption/generate.ts"
+import { type GenerateOptions, generateOptions } from "./caption/options.ts"
+
+/** Values with their shape, row-major; the batch comes first. */
+export interface Values {
+  readonly data: Float32Array
+  readonly shape: readonly number[]
+}
+
+/** The two graphs of a captioner on a runtime. */
+export interface CaptionerGraphs {
+  /** Pixels [N, 3, size, size] -> what the images are to the decoder, [N, Q, memoryWidth]. */
+  remember(pixels: Values): Promise<Values>
+  /** One token more for each row: ids [N], cache [N, S, cacheWidth], memory -> logits [N, vocabSize], cache. */
+  step(
+    ids: readonly number[],
+    cache: Values,
+    memory: Values,
+  ): Promise<{ readonly logits: Values; readonly cache: Values }>
+  release(): Promise<void>
+}
+
+export interface CaptionOptions extends Partial<GenerateOptions> {
+  /** Captions of each image (default: 1). Beam search gives the same one each time. */
+  readonly perImage?: number
+  /** A caption depends on this, on its number and on `keys` only (default: 0). */
+  readonly seed?: number
+  /** A name of each image, so that its captions do not depend on its place (default: the place). */
+  readonly keys?: readonly string[]
+  /** Keeps what follows the first full stop. */
+  readonly whole?: boolean
+}
+
+export class Captioner implements AsyncDisposable {
+  private tokenizer: Tokenizer | null = null
+
+  constructor(
+    readonly manifest: Manifest & { readonly decoder: NonNullable<Manifest["decoder"]> },
+    private readonly graphs: CaptionerGraphs,
+  ) {}
+
+  /** Texts of each image. */
+  async caption(images: readonly Image8[], options: CaptionOptions = {}): Promise<string[][]> {
+    const ids = await this.captionIds(images, options)
+    this.tokenizer ??= new Tokenizer()
+    const { tokenizer } = this
+    return ids.map((captions) =>
+      captions.map((caption) => captionText(caption, tokenizer, { whole: options.whole ?? false })),
+    )
+  }
+
+  /** Token ids of each image's captions. */
+  async captionIds(images: readonly Image8[], options: CaptionOptions = {}): Promise<number[][][]> {
+    const { perImage = 1, seed = 0, keys = images.map((_, i) => String(i)), whole: _, ...given } = options
+    const checked = generateOptions(given, this.manifest.decoder.contextLength)
+    const memory = await this.graphs.remember(this.pixels(images))
+    const rows = repeatRows(memory, perImage * rowsPerCaption(checked))
+    const seeds = keys.flatMap((key) => Array.from({ length: perImage }, (_, n) => fnv1a(`${seed} ${n} ${key}`)))
+    const captions = await generate(new CachedDecoder(this.manifest.decoder, this.graphs, rows), seeds, checked)
+    return images.map((_, i) => captions.slice(i * perImage, (i + 1) * perImage))
+  }
+
+  dispose(): Promise<void> {
+    return this.graphs.release()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose()
+  }
+
+  private pixels(images: readonly Image8[]): Values {
+    const { preprocessing } = this.manifest
+    const { size } = preprocessing
+    const data = new Float32Array(images.length * 3 * size * size)
+    images.forEach((image, i) => {
+      preprocess(image, preprocessing, data.subarray(i * 3 * size * size, (i + 1) * 3 * size * size))
+    })
+    return { data, shape: [images.length, 3, size, size] }
+  }
+}
+
+/** Keeps the cache between the steps, and only the rows that go on. */
+export class CachedDecoder implements CaptionDecoder {
+  readonly vocabSize: number
+  readonly contextLength: number
+  private cache: Values
+  private memory: Values
+
+  constructor(
+    sizes: NonNullable<Manifest["decoder"]>,
+    private readonly graphs: Pick<CaptionerGraphs, "step">,
+    memory: Values,
+  ) {
+    this.vocabSize = sizes.vocabSize
+    this.contextLength = sizes.contextLength
+    this.memory = memory
+    this.cache = { data: new Float32Array(0), shape: [memory.shape[0]!, 0, sizes.cacheWidth] }
+  }
+
+  async step(tokens: readonly number[], parents: readonly number[] | null): Promise<Float32Array> {
+    if (parents && !isIdentity(parents, this.cache.shape[0]!)) {
+      // Beams of an image share its memory, so rows that only change places within it copy more than they must.
+      this.cache = takeRows(this.cache, parents)
+      this.memory = takeRows(this.memory, parents)
+    }
+    const { logits, cache } = await this.graphs.step(tokens, this.cache, this.memory)
+    this.cache = cache
+    return logits.data
+  }
+}
+
+function isIdentity(rows: readonly number[], count: number): boolean {
+  return rows.length === count && rows.every((row, i) => row === i)
+}
+
+function takeRows({ data, shape }: Values, rows: readonly number[]): Values {
+  const size = data.length / shape[0]!
+  const taken = new Float32Array(rows.length * size)
+  for (const [i, row] of rows.entries()) taken.set(data.subarray(row * size, (row + 1) * size), i * size)
+  return { data: taken, shape: [rows.length, ...shape.slice(1)] }
+}
+
+function repeatRows(values: Values, times: number): Values {
+  if (times === 1) return values
+  return takeRows(
+    values,
+    Array.from({ length: values.shape[0]! * times }, (_, i) => Math.floor(i / times)),
+  )
+}
