@@ -44,17 +44,19 @@ export async function exportOpenClip(model: ExportableModel, info: ExportInfo, d
 /** Tensors under published names, each read when it is written. */
 export function publishedFile(model: PublishedModel, flavour: KeyFlavour): TensorToWrite[] {
   const parameters = model.namedParameters()
-  return [...publishedParts(publishedTensors(withHeadBias(model), flavour))].map(([name, { tensor, paths }]) => {
-    const isInteger = parameters.get(paths[0]!)?.dtype === "int64"
-    const size = tensor.shape.reduce((product, dim) => product * dim, 1)
-    const read = () => {
-      // v1 has no bias in its head, open_clip's towers have: zero.
-      const parts = paths.map((path) => parameters.get(path)?.read() ?? new Float32Array(size))
-      const values = toPublished(parts, tensor)
-      return isInteger ? BigInt64Array.from(values, BigInt) : values
-    }
-    return { name, dtype: isInteger ? "I64" : "F32", shape: tensor.shape, read }
-  })
+  return [...publishedParts(publishedTensors(flavour === "openclip" ? withHeadBias(model) : model, flavour))].map(
+    ([name, { tensor, paths }]) => {
+      const isInteger = parameters.get(paths[0]!)?.dtype === "int64"
+      const size = tensor.shape.reduce((product, dim) => product * dim, 1)
+      const read = () => {
+        // v1 has no bias in its head, open_clip's towers have: zero.
+        const parts = paths.map((path) => parameters.get(path)?.read() ?? new Float32Array(size))
+        const values = toPublished(parts, tensor)
+        return isInteger ? BigInt64Array.from(values, BigInt) : values
+      }
+      return { name, dtype: isInteger ? "I64" : "F32", shape: tensor.shape, read }
+    },
+  )
 }
 
 function withHeadBias(model: PublishedModel): PublishedModel {

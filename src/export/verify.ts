@@ -2,6 +2,7 @@
  * The proof of an export: fixed pictures and texts go through the written files on ONNX Runtime and through the model
  * they came from, three at once and one alone.
  */
+import { statSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -136,7 +137,7 @@ async function withTraced<T>(
     const encoded = trace({ dataFile: "weights", maxBytes: 0 })
     await writeAtomically(join(folder, "model.onnx"), encoded.chunks())
     await writeAtomically(join(folder, "weights"), encoded.external?.chunks() ?? [])
-    return await withSession(join(folder, "model.onnx"), use)
+    return await withSession(join(folder, "model.onnx"), use, { ...lean, graphOptimizationLevel: "disabled" })
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -264,10 +265,18 @@ const lean: ort.InferenceSession.SessionOptions = {
   extra: { session: { disable_prepacking: "1" } },
 }
 
+/** Weights from here on are held once: the highest level writes float16 ones out as float32 too, on a processor. */
+const LARGE_BYTES = 5e8
+
+function leanOptions(path: string): ort.InferenceSession.SessionOptions {
+  const isLarge = statSync(path).size > LARGE_BYTES
+  return { ...lean, graphOptimizationLevel: isLarge ? "extended" : "all" }
+}
+
 export async function withSession<T>(
   model: string,
   use: (session: ort.InferenceSession) => Promise<T>,
-  options: ort.InferenceSession.SessionOptions = lean,
+  options: ort.InferenceSession.SessionOptions = leanOptions(model),
 ): Promise<T> {
   const session = await ort.InferenceSession.create(model, options)
   try {
