@@ -14,6 +14,8 @@ const tensors = [
   tensor("brain", "BF16", [3, 2], float32ToBfloat16(floats)),
   tensor("none", "F32", [0, 4], new Float32Array(0)),
   tensor("int", "I32", [2], Int32Array.of(-1, 2)),
+  tensor("short", "I16", [2], Int16Array.of(-300, 2)),
+  tensor("byte", "I8", [2], Int8Array.of(-3, 2)),
 ]
 const written = concat(safetensorsChunks(tensors, { format: "pt", note: 'a "quoted" ß' }))
 
@@ -33,7 +35,7 @@ test("the layout is the reference's: header padded to 8 bytes, every tensor alig
   const length = Number(new DataView(written.buffer).getBigUint64(0, true))
   expect(length % 8).toBe(0)
   for (const { dtype, begin } of open(written).tensors.values()) {
-    expect(begin % { F64: 8, I64: 8, F32: 4, I32: 4, F16: 2, BF16: 2, U8: 1, BOOL: 1 }[dtype]).toBe(0)
+    expect(begin % { F64: 8, I64: 8, F32: 4, I32: 4, F16: 2, BF16: 2, I16: 2, I8: 1, U8: 1, BOOL: 1 }[dtype]).toBe(0)
   }
 })
 
