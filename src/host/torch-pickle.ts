@@ -31,7 +31,7 @@ export class PickledStorage {
 }
 
 /** Something that weights are stored beside and that says nothing about them. */
-class Record_ {
+class Companion {
   setState(): void {}
 }
 
@@ -82,10 +82,12 @@ export const torchDtypes: Readonly<Record<string, Dtype | null>> = {
   "torch.float8_e5m2fnuz": null,
 }
 
-const inert = () => new Record_()
+const inert = () => new Companion()
 
 const globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>> = {
   "collections.OrderedDict": orderedDict,
+  "collections.defaultdict": () => new Map(),
+  "collections.Counter": () => new Map(),
   "torch._utils._rebuild_tensor": (...[storage, offset, shape, strides]) =>
     new PickledTensor(storage, offset, shape, strides),
   "torch._utils._rebuild_tensor_v2": (...[storage, offset, shape, strides]) =>
@@ -100,8 +102,10 @@ const globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>
     [
       ...["torch.device", "torch.storage._load_from_bytes", "argparse.Namespace", "_codecs.encode"],
       ...["numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"],
-      ...["builtins.set", "builtins.complex", "builtins.slice", "__builtin__.set", "__builtin__.complex"],
-      ...["collections.defaultdict", "collections.Counter", "pathlib.PosixPath", "pathlib.Path"],
+      ...["numpy.ndarray", "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"],
+      ...["builtins.set", "builtins.dict", "builtins.list", "builtins.int", "builtins.complex", "builtins.slice"],
+      ...["__builtin__.set", "__builtin__.dict", "__builtin__.list", "__builtin__.int", "__builtin__.complex"],
+      ...["pathlib.PosixPath", "pathlib._local.PosixPath"],
     ].map((name) => [name, inert]),
   ),
 }
