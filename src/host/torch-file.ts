@@ -131,6 +131,7 @@ function keysOf(dict: ReadonlyMap<unknown, unknown>): string {
 }
 
 type FindStorage = (key: string) => ZipEntry | undefined
+type Complaint = (what: string, hint?: string) => UserError
 
 /** What is no tensor says nothing about weights and is left out. */
 function describeAll(
@@ -151,7 +152,7 @@ function describeAll(
 }
 
 /** Checks that everything the pickle says of a tensor lies within its storage. */
-function describe(tensor: PickledTensor, find: FindStorage, error: (what: string) => UserError): TorchTensor {
+function describe(tensor: PickledTensor, find: FindStorage, error: Complaint): TorchTensor {
   const { storage, offset, shape, strides } = tensor
   if (!(storage instanceof PickledStorage)) throw error("it has no storage")
   if (!isSizes(shape) || shape.length > mostDimensions) throw error("its shape is not a list of sizes")
@@ -161,27 +162,25 @@ function describe(tensor: PickledTensor, find: FindStorage, error: (what: string
   const entry = find(storage.key)
   if (!entry) throw error(`its storage data/${shown(storage.key)} is missing`)
   const available = elementsIn(entry, storage, dtype, error)
-  if (countOf(shape) > available) throw error(`[${shape}] has more elements than its storage, ${available}`)
+  if (!(countOf(shape) <= available)) {
+    throw error(`[${shape}] has more elements than its storage, ${available}`, "save tensor.contiguous() instead")
+  }
   const end = offset + spanOf(shape, strides)
   if (!(end <= available)) throw error(`it ends at element ${end} of a storage of ${available}`)
   return { dtype, shape, strides, offset, storage: entry }
 }
 
-function dtypeOf(tensor: PickledTensor, storage: PickledStorage, error: (what: string) => UserError): Dtype {
+function dtypeOf(tensor: PickledTensor, storage: PickledStorage, error: Complaint): Dtype {
   const ofStorage = storageTypes[storage.type]
   const named = tensor.dtype instanceof PickleGlobal ? tensor.dtype.name : ""
   const dtype = ofStorage === "bytes" ? torchDtypes[named] : ofStorage
   if (dtype) return dtype
-  throw error(`${ofStorage === "bytes" ? named || "no dtype" : storage.type} is not a type that weights are read in`)
+  const found = ofStorage === "bytes" ? named || "no dtype" : storage.type
+  throw error(`${found} is not a type that weights are read in`, "save it as float32")
 }
 
 /** Elements of a storage; the entry must have exactly the bytes that the pickle says. */
-function elementsIn(
-  entry: ZipEntry,
-  storage: PickledStorage,
-  dtype: Dtype,
-  error: (what: string) => UserError,
-): number {
+function elementsIn(entry: ZipEntry, storage: PickledStorage, dtype: Dtype, error: Complaint): number {
   if (entry.method !== "stored") throw error("its storage is compressed, and torch.save never does that")
   const size = dtypes[dtype].BYTES_PER_ELEMENT
   const bytes = Number(storage.count) * (storageTypes[storage.type] === "bytes" ? 1 : size)
@@ -204,6 +203,10 @@ function shown(text: string): string {
   return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}...` : text).replaceAll(/[\u2028\u2029]/g, "?")
 }
 
-function damaged(source: RandomAccess, what: string): UserError {
-  return new UserError(`${source.name}: ${what}`, "get the file again, or use the safetensors file")
+function damaged(
+  source: RandomAccess,
+  what: string,
+  hint = "get the file again, or use the safetensors file",
+): UserError {
+  return new UserError(`${source.name}: ${what}`, hint)
 }

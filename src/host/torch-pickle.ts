@@ -105,6 +105,7 @@ const globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>
       ...["numpy.ndarray", "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"],
       ...["builtins.set", "builtins.dict", "builtins.list", "builtins.int", "builtins.complex", "builtins.slice"],
       ...["__builtin__.set", "__builtin__.dict", "__builtin__.list", "__builtin__.int", "__builtin__.complex"],
+      ...["numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer", "builtins.bytearray"],
       ...["pathlib.PosixPath", "pathlib._local.PosixPath"],
     ].map((name) => [name, inert]),
   ),
