@@ -14,7 +14,7 @@ export function mutate({ bytes, hot, part }: Seed, random: Random): Uint8Array {
 
 function changed(original: Uint8Array, hot: readonly Range[], random: Random): Uint8Array {
   let bytes: Buffer = Buffer.from(original)
-  for (let n = 1 + random.int(4); n > 0 && bytes.length > 0; n--) {
+  for (let n = 1 + random.int(1 + random.int(4)); n > 0 && bytes.length > 0; n--) {
     const place = () => {
       const [begin, end] = random.chance(0.8) ? random.pick(hot) : [0, bytes.length]
       return Math.min(begin + random.int(Math.max(end - begin, 1)), bytes.length - 1)

@@ -6,6 +6,8 @@ import { bytesAsSource, type Dtype, SafetensorsFile, safetensorsChunks, type Ten
 
 const floats = Float32Array.of(0, 1, -2, 0.5, 3, -4)
 const tensors = [
+  tensor("short", "I16", [2], Int16Array.of(-300, 2)),
+  tensor("byte", "I8", [2], Int8Array.of(-3, 2)),
   tensor("flag", "BOOL", [3], Uint8Array.of(1, 0, 1)),
   tensor("steps", "I64", [], BigInt64Array.of(7n)),
   tensor("weight", "F32", [2, 3], floats),
@@ -14,8 +16,6 @@ const tensors = [
   tensor("brain", "BF16", [3, 2], float32ToBfloat16(floats)),
   tensor("none", "F32", [0, 4], new Float32Array(0)),
   tensor("int", "I32", [2], Int32Array.of(-1, 2)),
-  tensor("short", "I16", [2], Int16Array.of(-300, 2)),
-  tensor("byte", "I8", [2], Int8Array.of(-3, 2)),
 ]
 const written = concat(safetensorsChunks(tensors, { format: "pt", note: 'a "quoted" ß' }))
 

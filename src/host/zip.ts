@@ -90,7 +90,7 @@ async function locate(source: RandomAccess, archive: ZipFile, entry: YauzlEntry)
 function checkOverlaps(source: RandomAccess, entries: readonly ZipEntry[]): void {
   let end = 0
   for (const entry of entries.toSorted((a, b) => a.dataStart - b.dataStart)) {
-    if (entry.dataStart < end) fail(source, `${JSON.stringify(entry.name)} begins inside another entry`)
+    if (entry.dataStart < end) fail(source, `${JSON.stringify(entry.name)} overlaps another entry`)
     end = entry.dataStart + entry.compressedSize
   }
 }
