@@ -18,7 +18,7 @@ const globals = {
 const read = (bytes: Uint8Array) => readPickle(bytes, { name: "a.pkl", globals, persistentLoad: (id) => ({ id }) })
 
 /** Opcodes as text, `\xNN` for bytes, behind the protocol. */
-const raw = (text: string) => read(Buffer.from(`\x80\x04${text}`, "latin1"))
+const raw = (text: string) => read(Uint8Array.from(Buffer.from(`\x80\x04${text}`, "latin1")))
 
 test("values of every kind come back", () => {
   const value = new Map<never, never>([

@@ -38,9 +38,10 @@ export function readPickle(bytes: Uint8Array, options: PickleOptions): unknown {
   return new Pickle(bytes, options).run()
 }
 
-/** Of a container, and of a slot in the stack, in a list or in the memo: V8's sizes, rounded up. */
-const containerBytes = 64
+/** V8's sizes, rounded up: of a slot in the stack, in a list or in the memo; and of what is empty. */
 const slotBytes = 16
+const listBytes = 64
+const dictBytes = 256
 
 class Pickle {
   private readonly input: PickleBytes
@@ -157,7 +158,14 @@ class Pickle {
   }
 
   private container(value: unknown): void {
-    this.spend(containerBytes)
+    this.spend(Array.isArray(value) ? listBytes + value.length * slotBytes : dictBytes)
+    this.push(value)
+  }
+
+  /** Something that is no container, or has been counted before. */
+  private pushMade(value: unknown): void {
+    if (value instanceof Map || value instanceof Set) this.spend(dictBytes)
+    else this.spend(listBytes)
     this.push(value)
   }
 
@@ -244,7 +252,7 @@ class Pickle {
         "use a file that holds only weights: a state dict, or safetensors",
       )
     }
-    this.container(new PickleGlobal(whole, globals[whole]!))
+    this.pushMade(new PickleGlobal(whole, globals[whole]!))
   }
 
   private pushStackGlobal(): void {
@@ -258,7 +266,7 @@ class Pickle {
     if (!(callee instanceof PickleGlobal)) this.input.fail("something is called that is not a function")
     if (!Array.isArray(args)) this.input.fail(`${callee.name} is called with something that is not a tuple`)
     if (args.length > 64) this.input.fail(`${callee.name} is called with ${args.length} arguments`)
-    this.container(callee.call(...args))
+    this.pushMade(callee.call(...args))
   }
 
   /** A Map's state are attributes, such as a state dict's `_metadata`. */
@@ -271,7 +279,7 @@ class Pickle {
   private load(id: unknown): void {
     const load = this.options.persistentLoad
     if (!load) this.input.fail("it refers to an object outside of itself")
-    this.container(load(id))
+    this.pushMade(load(id))
   }
 }
 

@@ -44,8 +44,8 @@ export class TorchFile {
     const root = rootOf(source, entries)
     checkByteOrder(source, entries.get(`${root}byteorder`))
     const pickle = readZipEntry(source, stored(source, entries.get(`${root}data.pkl`)!))
-    // Less than one byte of an object per byte of weights, and enough for a file of few.
-    const value = readTorchPickle(pickle, source.name, 2 ** 20 + 2 * source.size)
+    // A tensor takes about 1.2 KB to describe and, with its two zip headers, at least 0.4 KB of the file.
+    const value = readTorchPickle(pickle, source.name, 2 ** 18 + 4 * source.size)
     const find = (key: string) => entries.get(`${root}data/${key}`)
     return new TorchFile(source, describeAll(source, stateDict(source, value), find))
   }

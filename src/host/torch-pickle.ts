@@ -106,6 +106,7 @@ const globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>
       ...["builtins.set", "builtins.dict", "builtins.list", "builtins.int", "builtins.complex", "builtins.slice"],
       ...["__builtin__.set", "__builtin__.dict", "__builtin__.list", "__builtin__.int", "__builtin__.complex"],
       ...["numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer", "builtins.bytearray"],
+      ...["builtins.frozenset", "__builtin__.frozenset"],
       ...["pathlib.PosixPath", "pathlib._local.PosixPath"],
     ].map((name) => [name, inert]),
   ),
