@@ -1,298 +1,294 @@
 /**
- * Python's pickle format, read without executing anything: containers, numbers and strings, and whatever the caller's
- * table of globals knows how to make. Anything else is refused by name. Protocols 2 to 5, which is what torch and numpy
- * write. Dicts become Maps; tuples, lists and sets arrays; integers beyond 2^53 bigints.
+ * Python's pickles (protocols 2 to 5; opcodes as in CPython's Lib/pickletools.py), read and never executed: a pickle
+ * names the functions it wants called, and only those of a table that the caller gives are. Numbers come back as number
+ * (bigint beyond 2^53), tuples and lists as arrays, dicts as Map, sets as Set, bytes as views of the input.
  *
- * Source: Python's `pickletools` documentation of the opcodes. Time and memory are linear in the bytes: shared values
- * stay shared, nothing recurses.
+ * One pass over the bytes, on a stack of its own: a pickle can neither nest too deep nor ask for more than it is long.
  */
 import { UserError } from "./errors.ts"
+import { PickleBytes } from "./pickle-bytes.ts"
 
-/** What a global (`module.name`) makes of the arguments it is called with. */
-export type PickleGlobal = (...args: readonly unknown[]) => unknown
-
-export interface PickleOptions {
-  /** Of the file, for messages. */
-  readonly name: string
-  readonly globals: Readonly<Record<string, PickleGlobal>>
-  /** Objects kept outside the pickle, by their id. */
-  readonly persistentLoad?: (id: unknown) => unknown
-}
-
-/** A global that was named, not called. */
-export class NamedGlobal {
+/** A function or class that a pickle named; it stays one when the pickle uses it as a value (a dtype, a class). */
+export class PickleGlobal {
   constructor(
-    /** `module.name` */
-    readonly path: string,
-    readonly call: PickleGlobal,
+    /** `module.name` as the pickle has it. */
+    readonly name: string,
+    readonly call: (...args: readonly unknown[]) => unknown,
   ) {}
 }
 
-/** Throws UserError on damage, and on any global that is not in the table. */
-export function readPickle(bytes: Uint8Array, options: PickleOptions): unknown {
-  return new Machine(bytes, options).run()
+/** A value that takes the state which a pickle gives to an object after making it (`__setstate__`). */
+export interface TakesState {
+  setState(state: unknown): void
 }
 
-const mark = Symbol("mark")
+export interface PickleOptions {
+  /** The file, for error messages. */
+  readonly name: string
+  /** By `module.name`: what may be called. A table function throws a UserError on arguments it does not like. */
+  readonly globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>>
+  /** What stands for an object that is stored outside of the pickle. */
+  readonly persistentLoad?: (id: unknown) => unknown
+  /** Bytes that the values may take, roughly; a pickle can make 50 out of one of its own. Default: 64 MiB. */
+  readonly memory?: number
+}
 
-class Machine {
-  readonly stack: unknown[] = []
-  readonly memo = new Map<number, unknown>()
-  private readonly view: DataView
-  private readonly text = new TextDecoder("utf-8", { fatal: true })
-  private position = 0
+/** The one value of a pickle. Throws UserError on anything malformed and on any global that is not in the table. */
+export function readPickle(bytes: Uint8Array, options: PickleOptions): unknown {
+  return new Pickle(bytes, options).run()
+}
+
+/** V8's sizes, rounded up: of a slot in the stack, in a list or in the memo; and of what is empty. */
+const slotBytes = 16
+const listBytes = 64
+const dictBytes = 256
+
+class Pickle {
+  private readonly input: PickleBytes
+  private readonly stack: unknown[] = []
+  /** Heights of the stack at each open MARK. */
+  private readonly marks: number[] = []
+  private readonly memo = new Map<number, unknown>()
+  private memoryLeft: number
 
   constructor(
-    private readonly bytes: Uint8Array,
-    readonly options: PickleOptions,
+    bytes: Uint8Array,
+    private readonly options: PickleOptions,
   ) {
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.input = new PickleBytes(bytes, options.name)
+    this.memoryLeft = options.memory ?? 2 ** 26
   }
 
   run(): unknown {
     for (;;) {
-      const opcode = this.u8()
-      if (opcode === STOP) return this.pop()
-      const operation = operations[opcode]
-      if (!operation) this.fail(`opcode 0x${opcode.toString(16)} at byte ${this.position - 1} is not one we read`)
-      operation(this)
+      const opcode = this.input.uint8()
+      if (opcode === 0x2e /* STOP */) return this.pop()
+      this.step(opcode)
     }
   }
 
-  // Operands, which follow their opcode.
-
-  take(length: number): Uint8Array {
-    if (!(length >= 0 && length <= this.bytes.length - this.position)) {
-      this.fail(`${length} bytes are announced at byte ${this.position}, ${this.bytes.length - this.position} are left`)
+  private step(opcode: number): void {
+    const known = this.steps[opcode]
+    if (!known) {
+      this.input.fail(`opcode 0x${opcode.toString(16).padStart(2, "0")} is not one that weights are written with`)
     }
-    this.position += length
-    return this.bytes.subarray(this.position - length, this.position)
+    known()
   }
 
-  u8(): number {
-    return this.take(1)[0]!
+  /** What each opcode does, by its byte. */
+  private readonly steps: Readonly<Record<number, () => void>> = {
+    128: () => this.checkProtocol(this.input.uint8()), // PROTO
+    149: () => this.input.require(this.input.uint64()), // FRAME
+
+    40: () => this.mark(), // MARK
+    48: () => this.pop(), // POP
+    49: () => this.popMark(), // POP_MARK
+    50: () => this.push(this.top()), // DUP
+
+    78: () => this.push(null), // NONE
+    136: () => this.push(true), // NEWTRUE
+    137: () => this.push(false), // NEWFALSE
+
+    73: () => this.push(this.textInteger(this.input.line())), // INT
+    76: () => this.push(this.input.integer(this.input.line().replace(/L$/, ""))), // LONG
+    74: () => this.push(this.input.int32()), // BININT
+    75: () => this.push(this.input.uint8()), // BININT1
+    77: () => this.push(this.input.uint16()), // BININT2
+    138: () => this.push(this.input.long(this.input.uint8())), // LONG1
+    139: () => this.push(this.input.long(this.input.uint32())), // LONG4
+    70: () => this.push(this.input.decimal(this.input.line())), // FLOAT
+    71: () => this.push(this.input.float64()), // BINFLOAT
+
+    140: () => this.push(this.input.text(this.input.uint8())), // SHORT_BINUNICODE
+    88: () => this.push(this.input.text(this.input.uint32())), // BINUNICODE
+    141: () => this.push(this.input.text(this.input.uint64())), // BINUNICODE8
+    85: () => this.push(this.input.latin1(this.input.uint8())), // SHORT_BINSTRING: a str of Python 2
+    84: () => this.push(this.input.latin1(this.input.uint32())), // BINSTRING
+    67: () => this.container(this.input.bytes(this.input.uint8())), // SHORT_BINBYTES
+    66: () => this.container(this.input.bytes(this.input.uint32())), // BINBYTES
+    142: () => this.container(this.input.bytes(this.input.uint64())), // BINBYTES8
+    150: () => this.container(this.input.bytes(this.input.uint64())), // BYTEARRAY8
+
+    41: () => this.container([]), // EMPTY_TUPLE
+    93: () => this.container([]), // EMPTY_LIST
+    133: () => this.container(this.popMany(1)), // TUPLE1
+    134: () => this.container(this.popMany(2)), // TUPLE2
+    135: () => this.container(this.popMany(3)), // TUPLE3
+    116: () => this.container(this.popMark()), // TUPLE
+    108: () => this.container(this.popMark()), // LIST
+    125: () => this.container(new Map()), // EMPTY_DICT
+    100: () => this.makeDict(this.popMark()), // DICT
+    143: () => this.container(new Set()), // EMPTY_SET
+    145: () => this.container(new Set(this.popMark())), // FROZENSET
+
+    97: () => this.append([this.pop()]), // APPEND
+    101: () => this.append(this.popMark()), // APPENDS
+    115: () => this.setItems(this.popMany(2)), // SETITEM
+    117: () => this.setItems(this.popMark()), // SETITEMS
+    144: () => this.addItems(this.popMark()), // ADDITEMS
+
+    99: () => this.pushGlobal(this.input.line(), this.input.line()), // GLOBAL
+    147: () => this.pushStackGlobal(), // STACK_GLOBAL
+    82: () => this.call(), // REDUCE
+    129: () => this.call(), // NEWOBJ
+    98: () => this.build(this.pop()), // BUILD
+    81: () => this.load(this.pop()), // BINPERSID
+
+    113: () => this.remember(this.input.uint8()), // BINPUT
+    114: () => this.remember(this.input.uint32()), // LONG_BINPUT
+    148: () => this.remember(this.memo.size), // MEMOIZE
+    104: () => this.recall(this.input.uint8()), // BINGET
+    106: () => this.recall(this.input.uint32()), // LONG_BINGET
   }
 
-  u16(): number {
-    this.take(2)
-    return this.view.getUint16(this.position - 2, true)
+  private checkProtocol(protocol: number): void {
+    if (protocol < 2 || protocol > 5) this.input.fail(`protocol ${protocol} is not one of 2 to 5`)
   }
 
-  i32(): number {
-    this.take(4)
-    return this.view.getInt32(this.position - 4, true)
+  // -------------------------------------------------------------------------------------------------- the stack
+
+  private mark(): void {
+    this.spend(slotBytes)
+    this.marks.push(this.stack.length)
   }
 
-  u32(): number {
-    this.take(4)
-    return this.view.getUint32(this.position - 4, true)
-  }
-
-  u64(): number {
-    this.take(8)
-    return Number(this.view.getBigUint64(this.position - 8, true))
-  }
-
-  /** Big-endian, as Python writes BINFLOAT. */
-  f64(): number {
-    this.take(8)
-    return this.view.getFloat64(this.position - 8, false)
-  }
-
-  string(length: number): string {
-    try {
-      return this.text.decode(this.take(length))
-    } catch (error) {
-      if (error instanceof UserError) throw error
-      this.fail(`the text before byte ${this.position} is not UTF-8`)
-    }
-  }
-
-  /** Up to a line feed. */
-  line(): string {
-    const end = this.bytes.indexOf(0x0a, this.position)
-    if (end === -1) this.fail(`a line that begins at byte ${this.position} has no end`)
-    const text = this.string(end - this.position)
-    this.position += 1
-    return text
-  }
-
-  /** Two's complement, little-endian. */
-  long(length: number): number | bigint {
-    const digits = this.take(length)
-    // A number of a thousand digits is in no file we read, and making one takes more than linear time.
-    if (length > 255) this.fail(`an integer of ${length} bytes at byte ${this.position} is not in any file of weights`)
-    let value = 0n
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(digits[i]!)
-    const signed = length > 0 ? BigInt.asIntN(8 * length, value) : 0n
-    return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed
-  }
-
-  // The stack.
-
-  push(value: unknown): void {
+  private push(value: unknown): void {
+    this.spend(slotBytes)
     this.stack.push(value)
   }
 
-  pop(): unknown {
-    if (this.stack.length === 0 || this.stack.at(-1) === mark) this.fail(`nothing to take at byte ${this.position}`)
-    return this.stack.pop()
+  private container(value: unknown): void {
+    this.spend(Array.isArray(value) ? listBytes + value.length * slotBytes : dictBytes)
+    this.push(value)
   }
 
-  popMark(): unknown[] {
-    const start = this.stack.lastIndexOf(mark)
-    if (start === -1) this.fail(`no mark at byte ${this.position}`)
-    const values = this.stack.splice(start + 1)
+  /** Something that is no container, or has been counted before. */
+  private pushMade(value: unknown): void {
+    if (value instanceof Map || value instanceof Set) this.spend(dictBytes)
+    else this.spend(listBytes)
+    this.push(value)
+  }
+
+  private top(): unknown {
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) this.input.fail("a value is missing")
+    return this.stack.at(-1)
+  }
+
+  private pop(): unknown {
+    const value = this.top()
     this.stack.pop()
-    return values
-  }
-
-  top<T>(kind: string, is: (value: unknown) => value is T): T {
-    const value = this.stack.at(-1)
-    if (!is(value)) this.fail(`a ${kind} was expected at byte ${this.position}`)
     return value
   }
 
-  /** The global of this name; refused when the table does not have it. */
-  global(module: string, name: string): NamedGlobal {
-    const path = `${module}.${name}`
+  private popMany(count: number): unknown[] {
+    if (this.stack.length - count < (this.marks.at(-1) ?? 0)) this.input.fail("a value is missing")
+    return this.stack.splice(this.stack.length - count)
+  }
+
+  /** What was pushed since the last MARK. */
+  private popMark(): unknown[] {
+    const height = this.marks.pop() ?? this.input.fail("a mark is missing")
+    return this.stack.splice(height)
+  }
+
+  private remember(index: number): void {
+    this.spend(slotBytes)
+    this.memo.set(index, this.top())
+  }
+
+  private recall(index: number): void {
+    if (!this.memo.has(index)) this.input.fail(`nothing was remembered under ${index}`)
+    this.push(this.memo.get(index))
+  }
+
+  private spend(bytes: number): void {
+    this.memoryLeft -= bytes
+    if (this.memoryLeft < 0) this.input.fail("it makes more values than a file of this size needs")
+  }
+
+  // ------------------------------------------------------------------------------------------------- containers
+
+  private append(items: readonly unknown[]): void {
+    const list = this.top()
+    if (!Array.isArray(list)) this.input.fail("items are appended to something that is not a list")
+    this.spend(items.length * slotBytes)
+    for (const item of items) list.push(item)
+  }
+
+  private makeDict(items: readonly unknown[]): void {
+    this.container(new Map())
+    this.setItems(items)
+  }
+
+  private setItems(items: readonly unknown[]): void {
+    const dict = this.top()
+    if (!(dict instanceof Map)) this.input.fail("items are set in something that is not a dict")
+    if (items.length % 2 !== 0) this.input.fail("a key has no value")
+    this.spend(items.length * slotBytes)
+    for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1])
+  }
+
+  private addItems(items: readonly unknown[]): void {
+    const set = this.top()
+    if (!(set instanceof Set)) this.input.fail("items are added to something that is not a set")
+    this.spend(items.length * slotBytes)
+    for (const item of items) set.add(item)
+  }
+
+  /** "5", and the two spellings of the older protocols' booleans. */
+  private textInteger(text: string): unknown {
+    if (text === "00") return false
+    return text === "01" ? true : this.input.integer(text)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- objects
+
+  private pushGlobal(module: string, name: string): void {
     const { globals } = this.options
-    if (Object.hasOwn(globals, path)) return new NamedGlobal(path, globals[path]!)
-    const printable = JSON.stringify(path.slice(0, 80))
-    throw new UserError(
-      `${this.options.name}: its pickle asks for ${printable}, which is neither a tensor nor a container; nothing was executed`,
-      "only files of plain weights are read: save the state dict, or use a safetensors file",
-    )
+    const whole = `${module}.${name}`
+    if (!Object.hasOwn(globals, whole)) {
+      throw new UserError(
+        `${this.options.name}: the pickle asks for \`${shown(whole)}\`, which is neither a tensor nor a container; nothing was executed`,
+        "use a file that holds only weights: a state dict, or safetensors",
+      )
+    }
+    this.pushMade(new PickleGlobal(whole, globals[whole]!))
   }
 
-  call(callee: unknown, args: unknown): unknown {
-    if (!(callee instanceof NamedGlobal) || !Array.isArray(args))
-      this.fail(`a call at byte ${this.position} has no function`)
-    return callee.call(...args)
+  private pushStackGlobal(): void {
+    const [module, name] = this.popMany(2)
+    if (typeof module !== "string" || typeof name !== "string") this.input.fail("a global's name is not text")
+    this.pushGlobal(module, name)
   }
 
-  fail(what: string): never {
-    throw new UserError(`${this.options.name}: the pickle inside is damaged: ${what}`, "get or write the file again")
+  private call(): void {
+    const [callee, args] = this.popMany(2)
+    if (!(callee instanceof PickleGlobal)) this.input.fail("something is called that is not a function")
+    if (!Array.isArray(args)) this.input.fail(`${callee.name} is called with something that is not a tuple`)
+    if (args.length > 64) this.input.fail(`${callee.name} is called with ${args.length} arguments`)
+    this.pushMade(callee.call(...args))
+  }
+
+  /** A Map's state are attributes, such as a state dict's `_metadata`. */
+  private build(state: unknown): void {
+    const object = this.top()
+    if (takesState(object)) object.setState(state)
+    else if (!(object instanceof Map)) this.input.fail("a state is given to something that takes none")
+  }
+
+  private load(id: unknown): void {
+    const load = this.options.persistentLoad
+    if (!load) this.input.fail("it refers to an object outside of itself")
+    this.pushMade(load(id))
   }
 }
 
-// ---------------------------------------------------------------------------------------------------------- opcodes
-
-const STOP = 0x2e
-
-const isArray = (value: unknown): value is unknown[] => Array.isArray(value)
-const isMap = (value: unknown): value is Map<unknown, unknown> => value instanceof Map
-
-function setItems(m: Machine, items: readonly unknown[]): void {
-  const dict = m.top("dict", isMap)
-  if (items.length % 2 !== 0) m.fail("a dict has a key without a value")
-  for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1])
+function takesState(value: unknown): value is TakesState {
+  return typeof (value as TakesState | null)?.setState === "function"
 }
 
-function append(m: Machine, items: readonly unknown[]): void {
-  const list = m.top("list", isArray)
-  for (const item of items) list.push(item)
-}
-
-function tuple(m: Machine, length: number): void {
-  const items = Array.from({ length }, () => m.pop())
-  m.push(items.reverse())
-}
-
-function get(m: Machine, index: number): void {
-  if (!m.memo.has(index)) m.fail(`entry ${index} of the memo is not there`)
-  m.push(m.memo.get(index))
-}
-
-function put(m: Machine, index: number): void {
-  m.memo.set(
-    index,
-    m.top("value", (value): value is unknown => value !== undefined && value !== mark),
-  )
-}
-
-/** The item below one or two others: what they are set in. */
-function below(m: Machine, count: number, use: (m: Machine, items: unknown[]) => void): void {
-  const items = Array.from({ length: count }, () => m.pop()).reverse()
-  use(m, items)
-}
-
-function persistent(m: Machine): unknown {
-  const { persistentLoad } = m.options
-  if (!persistentLoad) m.fail("it refers to objects outside of it")
-  return persistentLoad(m.pop())
-}
-
-function stackGlobal(m: Machine): void {
-  const [name, module] = [m.pop(), m.pop()]
-  if (typeof name !== "string" || typeof module !== "string") m.fail("a global has no name")
-  m.push(m.global(module, name))
-}
-
-function reduce(m: Machine): void {
-  const [args, callee] = [m.pop(), m.pop()]
-  m.push(m.call(callee, args))
-}
-
-const operations: Readonly<Record<number, (m: Machine) => void>> = {
-  40: (m) => m.push(mark), // MARK
-  41: (m) => m.push([]), // EMPTY_TUPLE
-  48: (m) => void m.pop(), // POP
-  49: (m) => void m.popMark(), // POP_MARK
-  50: (m) => m.push(m.top("value", (value): value is unknown => value !== mark)), // DUP
-  66: (m) => m.push(m.take(m.u32())), // BINBYTES
-  67: (m) => m.push(m.take(m.u8())), // SHORT_BINBYTES
-  71: (m) => m.push(m.f64()), // BINFLOAT
-  74: (m) => m.push(m.i32()), // BININT
-  75: (m) => m.push(m.u8()), // BININT1
-  77: (m) => m.push(m.u16()), // BININT2
-  78: (m) => m.push(null), // NONE
-  81: (m) => m.push(persistent(m)), // BINPERSID
-  82: reduce, // REDUCE
-  84: (m) => m.push(m.string(m.u32())), // BINSTRING
-  85: (m) => m.push(m.string(m.u8())), // SHORT_BINSTRING
-  88: (m) => m.push(m.string(m.u32())), // BINUNICODE
-  93: (m) => m.push([]), // EMPTY_LIST
-  97: (m) => below(m, 1, append), // APPEND
-  98: (m) => void m.pop(), // BUILD: attributes of an object, of which we keep none
-  99: (m) => m.push(m.global(m.line(), m.line())), // GLOBAL
-  100: (m) => {
-    // DICT
-    const items = m.popMark()
-    m.push(new Map())
-    setItems(m, items)
-  },
-  101: (m) => append(m, m.popMark()), // APPENDS
-  104: (m) => get(m, m.u8()), // BINGET
-  106: (m) => get(m, m.u32()), // LONG_BINGET
-  108: (m) => m.push(m.popMark()), // LIST
-  113: (m) => put(m, m.u8()), // BINPUT
-  114: (m) => put(m, m.u32()), // LONG_BINPUT
-  115: (m) => below(m, 2, setItems), // SETITEM
-  116: (m) => m.push(m.popMark()), // TUPLE
-  117: (m) => setItems(m, m.popMark()), // SETITEMS
-  125: (m) => m.push(new Map()), // EMPTY_DICT
-  128: (m) => {
-    // PROTO
-    const protocol = m.u8()
-    if (protocol < 2 || protocol > 5) m.fail(`protocol ${protocol} is not one of 2 to 5`)
-  },
-  129: reduce, // NEWOBJ
-  133: (m) => tuple(m, 1), // TUPLE1
-  134: (m) => tuple(m, 2), // TUPLE2
-  135: (m) => tuple(m, 3), // TUPLE3
-  136: (m) => m.push(true), // NEWTRUE
-  137: (m) => m.push(false), // NEWFALSE
-  138: (m) => m.push(m.long(m.u8())), // LONG1
-  139: (m) => m.push(m.long(m.u32())), // LONG4
-  140: (m) => m.push(m.string(m.u8())), // SHORT_BINUNICODE
-  141: (m) => m.push(m.string(m.u64())), // BINUNICODE8
-  142: (m) => m.push(m.take(m.u64())), // BINBYTES8
-  143: (m) => m.push([]), // EMPTY_SET
-  144: (m) => append(m, m.popMark()), // ADDITEMS
-  145: (m) => m.push(m.popMark()), // FROZENSET
-  147: stackGlobal, // STACK_GLOBAL
-  148: (m) => put(m, m.memo.size), // MEMOIZE
-  149: (m) => void m.u64(), // FRAME: its bytes follow
-  150: (m) => m.push(m.take(m.u64())), // BYTEARRAY8
+/** One line of at most 100 characters. */
+function shown(text: string): string {
+  const line = text.replaceAll(/[\p{C}\u2028\u2029]/gu, "?")
+  return line.length > 100 ? `${line.slice(0, 100)}...` : line
 }

@@ -10,6 +10,8 @@ export const dtypes = {
   BF16: Uint16Array,
   I64: BigInt64Array,
   I32: Int32Array,
+  I16: Int16Array,
+  I8: Int8Array,
   U8: Uint8Array,
   BOOL: Uint8Array,
 } as const

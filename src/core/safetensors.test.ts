@@ -6,6 +6,8 @@ import { bytesAsSource, type Dtype, SafetensorsFile, safetensorsChunks, type Ten
 
 const floats = Float32Array.of(0, 1, -2, 0.5, 3, -4)
 const tensors = [
+  tensor("short", "I16", [2], Int16Array.of(-300, 2)),
+  tensor("byte", "I8", [2], Int8Array.of(-3, 2)),
   tensor("flag", "BOOL", [3], Uint8Array.of(1, 0, 1)),
   tensor("steps", "I64", [], BigInt64Array.of(7n)),
   tensor("weight", "F32", [2, 3], floats),
@@ -33,7 +35,7 @@ test("the layout is the reference's: header padded to 8 bytes, every tensor alig
   const length = Number(new DataView(written.buffer).getBigUint64(0, true))
   expect(length % 8).toBe(0)
   for (const { dtype, begin } of open(written).tensors.values()) {
-    expect(begin % { F64: 8, I64: 8, F32: 4, I32: 4, F16: 2, BF16: 2, U8: 1, BOOL: 1 }[dtype]).toBe(0)
+    expect(begin % { F64: 8, I64: 8, F32: 4, I32: 4, F16: 2, BF16: 2, I16: 2, I8: 1, U8: 1, BOOL: 1 }[dtype]).toBe(0)
   }
 })
 

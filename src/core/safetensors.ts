@@ -20,7 +20,7 @@ export interface RandomAccess {
 }
 
 /** F16 and BF16 as their bits, BOOL as bytes. */
-export type TensorValues = Float32Array | Float64Array | Uint16Array | BigInt64Array | Int32Array | Uint8Array
+export type TensorValues = InstanceType<(typeof dtypes)[Dtype]>
 
 export class SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>
@@ -40,20 +40,12 @@ export class SafetensorsFile {
   read(name: string): TensorValues {
     const { dtype, begin, end } = this.entry(name)
     const bytes = this.source.read(this.dataStart + begin, end - begin)
-    const array = dtypes[dtype]
-    // Tensors need not lie at multiples of their element size.
-    const aligned = bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes)
-    return new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, bytes.length / array.BYTES_PER_ELEMENT)
+    return valuesOf(bytes, dtype)
   }
 
   /** The values of a tensor of any type as float32. */
   readFloat32(name: string): Float32Array {
-    const values = this.read(name)
-    const { dtype } = this.entry(name)
-    if (dtype === "F16") return float16ToFloat32(values as Uint16Array)
-    if (dtype === "BF16") return bfloat16ToFloat32(values as Uint16Array)
-    if (values instanceof Float32Array) return values
-    return values instanceof BigInt64Array ? Float32Array.from(values, Number) : Float32Array.from(values)
+    return toFloat32(this.read(name), this.entry(name).dtype)
   }
 
   private entry(name: string): TensorEntry {
@@ -63,8 +55,29 @@ export class SafetensorsFile {
   }
 }
 
+/** Little-endian bytes as values; a view of them where they lie at a multiple of the element size. */
+export function valuesOf(bytes: Uint8Array, dtype: Dtype): TensorValues {
+  const array = dtypes[dtype]
+  const aligned = bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes)
+  return new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, bytes.length / array.BYTES_PER_ELEMENT)
+}
+
+/** Values of any type as float32; float32 values themselves come back as they are. */
+export function toFloat32(values: TensorValues, dtype: Dtype): Float32Array {
+  if (dtype === "F16") return float16ToFloat32(values as Uint16Array)
+  if (dtype === "BF16") return bfloat16ToFloat32(values as Uint16Array)
+  if (values instanceof Float32Array) return values
+  return values instanceof BigInt64Array ? Float32Array.from(values, Number) : new Float32Array(values)
+}
+
 export function bytesAsSource(name: string, bytes: Uint8Array): RandomAccess {
-  return { name, size: bytes.length, read: (offset, length) => new Uint8Array(bytes.subarray(offset, offset + length)) }
+  return { name, size: bytes.length, read: (offset, length) => copyOf(name, bytes, offset, length) }
+}
+
+function copyOf(name: string, bytes: Uint8Array, offset: number, length: number): Uint8Array {
+  const end = offset + length
+  if (end > bytes.length) throw new UserError(`${name} ends at byte ${bytes.length}, before byte ${end}`)
+  return new Uint8Array(bytes.subarray(offset, end))
 }
 
 export interface TensorToWrite {

@@ -1,14 +1,15 @@
-/** How every file of weights is seen, whatever its format: tensors by name, values read when asked for. */
+/** A file of named tensors, whatever its format: what a model's weights are read from. */
 import type { Dtype } from "./safetensors-header.ts"
 
 export interface TensorFile {
-  /** For messages: a path or an address. */
+  /** For error messages: its path. */
   readonly name: string
   readonly format: "safetensors" | "torch"
-  /** Of a safetensors header; empty for other formats. */
+  /** What a safetensors file says of itself; nothing for torch. */
   readonly metadata: Readonly<Record<string, string>>
+  /** In the file's order. */
   readonly tensors: ReadonlyMap<string, { readonly dtype: Dtype; readonly shape: readonly number[] }>
-  /** Row-major values of a tensor of any type. Throws UserError if the file has none of this name. */
+  /** Row-major values, read from the file at each call. Throws UserError if there is no such tensor or it is damaged. */
   readFloat32(name: string): Float32Array
   close(): void
 }

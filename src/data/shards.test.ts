@@ -131,3 +131,16 @@ test("a reader may stop early", async () => {
     break
   }
 })
+
+test("an entry whose size is no number is refused, not waited for", async () => {
+  const path = await systemTar("size.tar", { "1.txt": "one", "2.txt": "two" })
+  const bytes = await readFile(path)
+  bytes.set([0xfc, 0xef, 0xff], 124)
+  bytes.fill(0x20, 148, 156)
+  const sum = bytes.subarray(0, 512).reduce((total, byte) => total + byte, 0)
+  bytes.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1")
+  await writeFile(path, bytes)
+  await expect(readAll(path)).rejects.toThrow(
+    /^[^\n]*is not a readable tar archive \(the size of "1.txt" is damaged\)$/,
+  )
+})

@@ -43,7 +43,7 @@ export async function* readShard(path: string): AsyncGenerator<Sample> {
 
 function twice(path: string, name: string): UserError {
   return new UserError(
-    `${path}: "${name}" occurs twice`,
+    `${path}: ${JSON.stringify(name)} occurs twice`,
     "keys are unique, and the members of a sample lie side by side",
   )
 }
@@ -107,6 +107,7 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
   source.on("error", (error) => archive.destroy(error))
   try {
     for await (const entry of source.pipe(archive)) {
+      checkSize(entry.header)
       const name = splitName(entry.header)
       if (name) yield { ...name, bytes: await readAll(entry as AsyncIterable<Uint8Array>) }
       else entry.resume()
@@ -116,6 +117,11 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
   } finally {
     source.destroy()
   }
+}
+
+/** Where a size is not a number tar-stream has none, and would wait for that entry's end for ever. */
+function checkSize({ name, size }: Header): void {
+  if (!Number.isSafeInteger(size)) throw new Error(`the size of ${JSON.stringify(name)} is damaged`)
 }
 
 function splitName({ name, type }: Header): { key: string; extension: string } | null {

@@ -1,74 +1,71 @@
-/** Opens a file of weights: its format is told by its first bytes, never by its name. */
+/** Opens a file of weights by what it contains: safetensors or torch.save. Extensions are not looked at. */
 import { UserError } from "../core/errors.ts"
 import { type RandomAccess, SafetensorsFile } from "../core/safetensors.ts"
 import type { TensorFile } from "../core/tensor-file.ts"
 import { openRandomAccess } from "./files.ts"
-import { openTorchFile } from "./torch-file.ts"
+import { TorchFile } from "./torch-file.ts"
 
-/** Close it when the last tensor has been read. Throws UserError, with advice, for anything but weights. */
+/**
+ * Opens a file and reads what it says about its tensors; their values are read when asked for, until `close`.
+ * Throws UserError on a missing, empty or damaged file, and on every other kind of file, saying what to use instead.
+ */
 export async function openTensorFile(path: string): Promise<TensorFile> {
   const file = openRandomAccess(path)
   try {
-    const tensors = await readTensorFile(file)
-    return Object.assign(tensors, { close: () => file.close() })
+    return await readTensorFile(file, () => file.close())
   } catch (error) {
     file.close()
     throw error
   }
 }
 
-/** The same for bytes from anywhere. */
-export async function readTensorFile(source: RandomAccess): Promise<Omit<TensorFile, "close">> {
-  const start = source.read(0, Math.min(source.size, 512))
-  const foreign = foreignFormats.find(({ is }) => is(start))
-  if (foreign) throw new UserError(`${source.name} is ${foreign.what}`, foreign.hint)
-  if (startsWith(start, "PK")) return openTorchFile(source)
-  const file = new SafetensorsFile(source)
+/** The same of bytes, or of anything that can be read anywhere. */
+export async function readTensorFile(source: RandomAccess, close: () => void = () => {}): Promise<TensorFile> {
+  const format = formatOf(source)
+  const file = format === "torch" ? await TorchFile.open(source) : new SafetensorsFile(source)
   return {
     name: source.name,
-    format: "safetensors",
-    metadata: file.metadata,
+    format,
+    metadata: file instanceof SafetensorsFile ? file.metadata : {},
     tensors: file.tensors,
     readFloat32: (name) => file.readFloat32(name),
+    close,
   }
 }
 
-const saveAgain = "save it again with torch 1.6 or later, or use the model's safetensors file"
+const expected = "a file of safetensors or of torch.save (torch 1.6 or newer) was expected"
 
-/** Files that are given in place of weights, and what to do. */
-const foreignFormats: readonly {
-  readonly what: string
-  readonly hint: string
-  is(start: Uint8Array): boolean
-}[] = [
-  { what: "empty", hint: "get the file again", is: (start) => start.length === 0 },
+/** What is often taken for weights -> how it begins, and what to say. */
+const strangers: readonly { begins: (head: Uint8Array, text: string) => boolean; message: string; hint: string }[] = [
   {
-    what: "a pointer of git-lfs, not the file it stands for",
-    hint: "run `git lfs pull`, or `mobileclip pull`",
-    is: (start) => startsWith(start, "version https://git-lfs"),
+    begins: (_, text) => text.startsWith("version https://git-lfs"),
+    message: "is a git-lfs pointer, not the file it points to",
+    hint: "run `git lfs pull` in its repository, or download the file itself",
   },
   {
-    what: "a web page",
-    hint: "an address of the download page was saved; use `mobileclip pull`",
-    is: (start) => /^\s*<(!doctype|html)/i.test(ascii(start)),
+    begins: (_, text) => /^\s*<(!doctype|html|\?xml|head|body)/i.test(text),
+    message: "is a web page, not weights: the download went wrong",
+    hint: "look at the page in a browser (a login or a licence to accept?), and download the file again",
   },
   {
-    what: "a tar archive of torch before 0.4, which is not read",
-    hint: saveAgain,
-    is: (start) => ascii(start.subarray(257, 262)) === "ustar",
-  },
-  {
-    what: "a pickle of torch before 1.6, which is not read",
-    hint: saveAgain,
-    // A protocol mark, and no header length of safetensors is that large.
-    is: (start) => start[0] === 0x80 && start[1]! >= 2 && start[1]! <= 5 && start[8] !== 0x7b,
+    begins: (head, text) => (head[0] === 0x80 && head[1]! >= 1 && head[1]! <= 5) || text.slice(257, 262) === "ustar",
+    message: "is a legacy pickle, as torch wrote it before 1.6",
+    hint: "save it again with torch 1.6 or newer: torch.save(torch.load(path), path); or use the safetensors file",
   },
 ]
 
-function startsWith(start: Uint8Array, text: string): boolean {
-  return ascii(start.subarray(0, text.length)) === text
+function formatOf(source: RandomAccess): TensorFile["format"] {
+  if (source.size === 0) throw new UserError(`${source.name} is empty`, expected)
+  const head = source.read(0, Math.min(source.size, 512))
+  if (head[0] === 0x50 && head[1] === 0x4b && head[2]! <= 8 && head[3]! <= 8) return "torch"
+  if (isSafetensors(head)) return "safetensors"
+  const text = Buffer.from(head).toString("latin1")
+  const stranger = strangers.find(({ begins }) => begins(head, text))
+  if (stranger) throw new UserError(`${source.name} ${stranger.message}`, stranger.hint)
+  throw new UserError(`${source.name} is neither safetensors nor a file of torch.save`, expected)
 }
 
-function ascii(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes)
+/** A header's length below 4 GiB, and JSON, which is cut off where the file is. */
+function isSafetensors(head: Uint8Array): boolean {
+  return head.length >= 8 && head.subarray(4, 8).every((byte) => byte === 0) && (head[8] ?? 0x7b) === 0x7b
 }

@@ -1,265 +1,212 @@
 /**
- * What torch.save writes since 1.6 (`.pt`, `.pth`, `.bin`): a zip archive with a pickle, `<name>/data.pkl`, and one entry
- * per storage, `<name>/data/<key>`, its bytes as they were in memory. Nothing is executed, and a tensor's bytes are read
- * when they are asked for.
+ * The files of torch.save since torch 1.6 (`.pt`, `.pth`, `.bin`): a zip archive with a pickle (`<any>/data.pkl`) that
+ * describes objects, and one stored entry per storage (`<any>/data/<key>`) with the values of its tensors. Format:
+ * torch/serialization.py, caffe2/serialize/inline_container.cc.
  *
- * Source: PyTorch `torch/serialization.py`, `torch/_utils.py`.
+ * The pickle is read and never executed; a tensor's bytes are read when it is asked for, and no others.
  */
-import { messageOf, UserError } from "../core/errors.ts"
-import { bfloat16ToFloat32, float16ToFloat32 } from "../core/half.ts"
-import { NamedGlobal, type PickleGlobal, readPickle } from "../core/pickle.ts"
-import type { RandomAccess } from "../core/safetensors.ts"
+import { UserError } from "../core/errors.ts"
+import { PickleGlobal } from "../core/pickle.ts"
+import { type RandomAccess, type TensorValues, toFloat32, valuesOf } from "../core/safetensors.ts"
 import { type Dtype, dtypes } from "../core/safetensors-header.ts"
-import type { TensorFile } from "../core/tensor-file.ts"
-import { ZipArchive, type ZipEntry } from "./zip.ts"
+import { countOf, gather, isRowMajor, spanOf } from "../core/strides.ts"
+import { PickledStorage, PickledTensor, readTorchPickle, storageTypes, torchDtypes } from "./torch-pickle.ts"
+import { checkCrc, readZipDirectory, readZipEntry, type ZipEntry } from "./zip.ts"
 
-const storageTypes: Readonly<Record<string, Dtype>> = {
-  DoubleStorage: "F64",
-  FloatStorage: "F32",
-  HalfStorage: "F16",
-  BFloat16Storage: "BF16",
-  LongStorage: "I64",
-  IntStorage: "I32",
-  ByteStorage: "U8",
-  BoolStorage: "BOOL",
+export interface TorchTensor {
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  /** In elements, like `offset`, that of the first element in its storage. */
+  readonly strides: readonly number[]
+  readonly offset: number
+  readonly storage: ZipEntry
 }
 
-const dtypeNames: Readonly<Record<string, Dtype>> = {
-  float64: "F64",
-  float32: "F32",
-  float16: "F16",
-  bfloat16: "BF16",
-  int64: "I64",
-  int32: "I32",
-  uint8: "U8",
-  bool: "BOOL",
-}
+/** Where a checkpoint keeps its state dict, tried in this order before the file's own top level. */
+const wrappers = ["state_dict", "model_state_dict", "model"]
 
-interface Storage {
-  readonly entry: ZipEntry
-  /** Null for an untyped one. */
-  readonly dtype: Dtype | null
-}
+/** torch's own limit is 64. */
+const mostDimensions = 64
 
-class StoredTensor {
-  constructor(
-    readonly storage: Storage,
-    readonly dtype: Dtype,
-    /** In elements. */
-    readonly offset: number,
-    readonly shape: readonly number[],
-    readonly stride: readonly number[],
+export class TorchFile {
+  /** Storages whose checksum has been compared. */
+  private readonly checked = new Set<ZipEntry>()
+
+  private constructor(
+    private readonly source: RandomAccess,
+    /** The state dict, in its order. */
+    readonly tensors: ReadonlyMap<string, TorchTensor>,
   ) {}
 
-  get size(): number {
-    return this.shape.reduce((product, dim) => product * dim, 1)
+  /** Reads the directory and the pickle. Throws UserError on what is damaged, legacy or not weights. */
+  static async open(source: RandomAccess): Promise<TorchFile> {
+    const entries = await readZipDirectory(source)
+    const root = rootOf(source, entries)
+    checkByteOrder(source, entries.get(`${root}byteorder`))
+    const pickle = readZipEntry(source, stored(source, entries.get(`${root}data.pkl`)!))
+    // A tensor takes about 1.2 KB to describe and, with its two zip headers, at least 0.4 KB of the file.
+    const value = readTorchPickle(pickle, source.name, 2 ** 18 + 4 * source.size)
+    const find = (key: string) => entries.get(`${root}data/${key}`)
+    return new TorchFile(source, describeAll(source, stateDict(source, value), find))
+  }
+
+  /** Row-major values of a tensor. Throws UserError if there is none of this name, or its bytes are damaged. */
+  read(name: string): TensorValues {
+    const tensor = this.tensors.get(name)
+    if (!tensor) throw new UserError(`${this.source.name}: no tensor named "${name}"`)
+    const { dtype, shape, strides, offset, storage } = tensor
+    const size = dtypes[dtype].BYTES_PER_ELEMENT
+    const bytes = this.source.read(storage.dataStart + offset * size, spanOf(shape, strides) * size)
+    if (bytes.length === storage.size) this.checkOnce(storage, bytes)
+    const values = valuesOf(bytes, dtype)
+    return isRowMajor(shape, strides) ? values : gather(values, shape, strides)
+  }
+
+  /** The values of a tensor of any type as float32. */
+  readFloat32(name: string): Float32Array {
+    return toFloat32(this.read(name), this.tensors.get(name)!.dtype)
+  }
+
+  private checkOnce(storage: ZipEntry, bytes: Uint8Array): void {
+    if (this.checked.has(storage)) return
+    checkCrc(this.source, storage, bytes)
+    this.checked.add(storage)
   }
 }
 
-/** Throws UserError where it is not an archive of plain tensors. `close` stays the caller's. */
-export async function openTorchFile(source: RandomAccess): Promise<Omit<TensorFile, "close">> {
-  const archive = await ZipArchive.open(source)
-  const names = [...archive.entries.keys()]
-  const pickle = names.find((name) => name === "data.pkl" || name.endsWith("/data.pkl"))
-  if (pickle === undefined)
-    throw refuse(source, "a zip archive, but not one that torch.save wrote: data.pkl is missing")
-  const folder = pickle.slice(0, -"data.pkl".length)
-  if (names.some((name) => name === `${folder}constants.pkl` || name.startsWith(`${folder}code/`))) {
-    throw refuse(
-      source,
-      "a TorchScript program, not weights",
-      "use the model's safetensors file, or save its state dict",
+// -------------------------------------------------------------------------------------------------- the archive
+
+/** The folder, with its slash, that the archive's entries lie in. */
+function rootOf(source: RandomAccess, entries: ReadonlyMap<string, ZipEntry>): string {
+  const names = [...entries.keys()]
+  if (names.some((name) => /(^|\/)(constants\.pkl|code\/.*)$/.test(name))) {
+    throw new UserError(
+      `${source.name} is a TorchScript archive (torch.jit.save), which holds a program beside the weights`,
+      "use the model's safetensors file, or one written by torch.save(model.state_dict(), path)",
     )
   }
-  checkByteOrder(archive, folder, source)
-  const root = readPickle(archive.read(archive.entries.get(pickle)!), {
-    name: source.name,
-    globals: globals(source),
-    persistentLoad: (id) => storage(id, archive, folder, source),
-  })
-  return new TorchFile(source, archive, stateDict(root, source))
+  const found = names.filter((name) => /(^|\/)data\.pkl$/.test(name))
+  if (found.length === 1) return found[0]!.slice(0, -"data.pkl".length)
+  throw new UserError(
+    `${source.name} is a zip archive with ${found.length || "no"} data.pkl, and torch.save writes one`,
+    "a file of torch.save (torch 1.6 or newer) or of safetensors was expected",
+  )
 }
 
-class TorchFile implements Omit<TensorFile, "close"> {
-  readonly format = "torch"
-  readonly metadata = {}
-  private readonly verified = new Set<ZipEntry>()
-
-  constructor(
-    private readonly source: RandomAccess,
-    private readonly archive: ZipArchive,
-    readonly tensors: ReadonlyMap<string, StoredTensor>,
-  ) {}
-
-  get name(): string {
-    return this.source.name
-  }
-
-  readFloat32(name: string): Float32Array {
-    const tensor = this.tensors.get(name)
-    if (!tensor) throw new UserError(`${this.name}: no tensor named "${name}"`)
-    const { dtype, shape, stride } = tensor
-    const last = shape.reduce((sum, dim, axis) => sum + (dim - 1) * stride[axis]!, 0)
-    if (tensor.size === 0) return new Float32Array(0)
-    const values = toFloat32(dtype, this.bytes(tensor, last + 1))
-    return isContiguous(shape, stride) ? values : gather(values, shape, stride)
-  }
-
-  /** `count` elements from the tensor's first on; a storage that is read whole is checked the first time. */
-  private bytes({ storage: { entry }, dtype, offset }: StoredTensor, count: number): Uint8Array {
-    const width = dtypes[dtype].BYTES_PER_ELEMENT
-    const whole = offset === 0 && count * width === entry.size
-    if (!whole || this.verified.has(entry)) return this.archive.readRange(entry, offset * width, count * width)
-    const bytes = this.archive.read(entry)
-    this.verified.add(entry)
-    return bytes
-  }
+function checkByteOrder(source: RandomAccess, entry: ZipEntry | undefined): void {
+  if (!entry) return
+  if (entry.size <= 16 && new TextDecoder().decode(readZipEntry(source, entry)) === "little") return
+  throw new UserError(
+    `${source.name} was written on a big-endian machine`,
+    "write it on a little-endian one, or use the safetensors file",
+  )
 }
 
-// ------------------------------------------------------------------------------------------------- inside the pickle
-
-function globals(source: RandomAccess): Record<string, PickleGlobal> {
-  const inert = (path: string) => () => {
-    throw refuse(source, `a checkpoint that calls ${path}`)
-  }
-  const storages = Object.keys(storageTypes).map((name) => `torch.${name}`)
-  const named = [...storages, ...Object.keys(dtypeNames).map((name) => `torch.${name}`)]
-  const untyped = ["torch.storage.UntypedStorage", "torch.UntypedStorage"]
-  return {
-    ...Object.fromEntries([...named, ...untyped].map((path) => [path, inert(path)])),
-    "collections.OrderedDict": (items) => orderedDict(items),
-    "torch.Size": (dims) => dims,
-    "torch.device": (...names) => names.join(":"),
-    "torch._utils._rebuild_tensor_v2": (stored, offset, shape, stride) =>
-      rebuild(source, stored, offset, shape, stride),
-    "torch._utils._rebuild_tensor_v3": (stored, offset, shape, stride, _grad, _hooks, dtype) =>
-      rebuild(source, stored, offset, shape, stride, dtype),
-    "torch._utils._rebuild_parameter": (data) => data,
-    "torch._utils._rebuild_parameter_with_state": (data) => data,
-    // Options of a training run, which checkpoints carry beside their weights.
-    "argparse.Namespace": () => new Map(),
-    "numpy.core.multiarray.scalar": () => null,
-    "numpy._core.multiarray.scalar": () => null,
-    "numpy.dtype": () => null,
-    "_codecs.encode": () => null,
-    "builtins.set": (items) => items,
-  }
+function stored(source: RandomAccess, entry: ZipEntry): ZipEntry {
+  if (entry.method === "stored") return entry
+  throw new UserError(
+    `${source.name}: ${JSON.stringify(entry.name)} is compressed, and torch.save never does that`,
+    "unpack and write the archive again without compression (zip -0)",
+  )
 }
 
-function orderedDict(items: unknown): Map<unknown, unknown> {
-  const pairs = Array.isArray(items) ? items.filter((pair) => Array.isArray(pair) && pair.length === 2) : []
-  return new Map(pairs as [unknown, unknown][])
-}
+// ----------------------------------------------------------------------------------------------- the state dict
 
-/** ("storage", type, key, device, number of elements) */
-function storage(id: unknown, archive: ZipArchive, folder: string, source: RandomAccess): Storage {
-  const [kind, type, key] = Array.isArray(id) ? id : []
-  if (kind !== "storage" || !(type instanceof NamedGlobal) || typeof key !== "string") {
-    throw refuse(source, "a pickle that refers to something that is not a storage")
+/** The dict of tensors: one that a checkpoint wraps, or the file's own top level. */
+function stateDict(source: RandomAccess, value: unknown): ReadonlyMap<unknown, unknown> {
+  const wrapped = value instanceof Map ? wrappers.map((key) => value.get(key)) : []
+  for (const candidate of [...wrapped, value]) {
+    if (!(candidate instanceof Map)) continue
+    for (const item of candidate.values()) if (item instanceof PickledTensor) return candidate
   }
-  const entry = archive.entries.get(`${folder}data/${key}`)
-  if (!entry) throw refuse(source, `an archive without the storage data/${key.slice(0, 40)}`)
-  return { entry, dtype: storageTypes[type.path.replace(/^.*\./, "")] ?? null }
+  throw new UserError(
+    `${source.name} holds no state dict: ${value instanceof Map ? keysOf(value) : "its top level is not a dict"}`,
+    `a dict of tensors was expected, at the top or under ${wrappers.join(", ")}`,
+  )
 }
 
-function rebuild(
+function keysOf(dict: ReadonlyMap<unknown, unknown>): string {
+  const names = [...dict.keys()].slice(0, 5).map((key) => (typeof key === "string" ? shown(key) : "?"))
+  return `no tensor among its ${dict.size} entries${names.length > 0 ? ` (${names.join(", ")}, ...)` : ""}`
+}
+
+type FindStorage = (key: string) => ZipEntry | undefined
+type Complaint = (what: string, hint?: string) => UserError
+
+/** What is no tensor says nothing about weights and is left out. */
+function describeAll(
   source: RandomAccess,
-  stored: unknown,
-  offset: unknown,
-  shape: unknown,
-  stride: unknown,
-  typeName?: unknown,
-): StoredTensor {
-  const named = typeName instanceof NamedGlobal ? dtypeNames[typeName.path.replace(/^.*\./, "")] : undefined
-  const { entry, dtype = named ?? null } = isStorage(stored) ? stored : { entry: null }
-  const type = named ?? dtype
-  if (!entry || type === null || !isSizes([offset]) || !isSizes(shape) || !isSizes(stride)) {
-    throw refuse(source, "a tensor of a kind that is not read here")
+  dict: ReadonlyMap<unknown, unknown>,
+  find: FindStorage,
+): Map<string, TorchTensor> {
+  const tensors = new Map<string, TorchTensor>()
+  for (const [name, value] of dict) {
+    if (!(value instanceof PickledTensor)) continue
+    if (typeof name !== "string") throw damaged(source, "a tensor's name is not text")
+    tensors.set(
+      name,
+      describe(value, find, (what) => damaged(source, `tensor ${shown(name)}: ${what}`)),
+    )
   }
-  const tensor = new StoredTensor({ entry, dtype: type }, type, offset as number, shape, stride)
-  checkExtent(source, tensor)
-  return tensor
+  return tensors
 }
 
-/** Every element lies in the storage, and there are no more elements than it has. */
-function checkExtent(
-  source: RandomAccess,
-  { storage: { entry }, dtype, offset, shape, stride, size }: StoredTensor,
-): void {
-  const available = Math.floor(entry.size / dtypes[dtype].BYTES_PER_ELEMENT)
-  const last = shape.reduce((sum, dim, axis) => sum + (dim - 1) * (stride[axis] ?? Number.NaN), offset)
-  const fits = shape.length === stride.length && (size === 0 || (last < available && size <= available))
-  if (!fits)
-    throw refuse(source, `a tensor [${shape.slice(0, 8)}] that its storage of ${available} values does not hold`)
+/** Checks that everything the pickle says of a tensor lies within its storage. */
+function describe(tensor: PickledTensor, find: FindStorage, error: Complaint): TorchTensor {
+  const { storage, offset, shape, strides } = tensor
+  if (!(storage instanceof PickledStorage)) throw error("it has no storage")
+  if (!isSizes(shape) || shape.length > mostDimensions) throw error("its shape is not a list of sizes")
+  if (!isSizes(strides) || strides.length !== shape.length) throw error(`its strides do not fit [${shape}]`)
+  if (!isSize(offset)) throw error("its offset is not a position")
+  const dtype = dtypeOf(tensor, storage, error)
+  const entry = find(storage.key)
+  if (!entry) throw error(`its storage data/${shown(storage.key)} is missing`)
+  const available = elementsIn(entry, storage, dtype, error)
+  if (!(countOf(shape) <= available)) {
+    throw error(`[${shape}] has more elements than its storage, ${available}`, "save tensor.contiguous() instead")
+  }
+  const end = offset + spanOf(shape, strides)
+  if (!(end <= available)) throw error(`it ends at element ${end} of a storage of ${available}`)
+  return { dtype, shape, strides, offset, storage: entry }
 }
 
-function isStorage(value: unknown): value is Storage {
-  return typeof value === "object" && value !== null && "entry" in value && "dtype" in value
+function dtypeOf(tensor: PickledTensor, storage: PickledStorage, error: Complaint): Dtype {
+  const ofStorage = storageTypes[storage.type]
+  const named = tensor.dtype instanceof PickleGlobal ? tensor.dtype.name : ""
+  const dtype = ofStorage === "bytes" ? torchDtypes[named] : ofStorage
+  if (dtype) return dtype
+  const found = ofStorage === "bytes" ? named || "no dtype" : storage.type
+  throw error(`${found} is not a type that weights are read in`, "save it as float32")
+}
+
+/** Elements of a storage; the entry must have exactly the bytes that the pickle says. */
+function elementsIn(entry: ZipEntry, storage: PickledStorage, dtype: Dtype, error: Complaint): number {
+  if (entry.method !== "stored") throw error("its storage is compressed, and torch.save never does that")
+  const size = dtypes[dtype].BYTES_PER_ELEMENT
+  const bytes = Number(storage.count) * (storageTypes[storage.type] === "bytes" ? 1 : size)
+  if (!isSize(storage.count) || bytes !== entry.size) {
+    throw error(`its storage should have ${bytes} bytes, and has ${entry.size}`)
+  }
+  return Math.floor(bytes / size)
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
 function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.length <= 64 && value.every((n) => Number.isSafeInteger(n) && n >= 0)
+  return Array.isArray(value) && value.every(isSize)
 }
 
-/** Where checkpoints keep their weights, beside an optimizer's state and counters. */
-const wrappers = ["state_dict", "model_state_dict", "model"]
-
-function stateDict(root: unknown, source: RandomAccess): ReadonlyMap<string, StoredTensor> {
-  const candidates = root instanceof Map ? [root, ...wrappers.map((key) => root.get(key))] : []
-  for (const candidate of candidates) {
-    const tensors = candidate instanceof Map ? [...candidate].filter(([, value]) => value instanceof StoredTensor) : []
-    if (tensors.length > 0) return new Map(tensors.map(([name, tensor]) => [String(name), tensor]))
-  }
-  throw refuse(source, "a checkpoint without a dict of tensors", `looked at the top and in ${wrappers.join(", ")}`)
+/** In quotes, one line of at most 100 characters. */
+function shown(text: string): string {
+  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}...` : text).replaceAll(/[\u2028\u2029]/g, "?")
 }
 
-// ------------------------------------------------------------------------------------------------------------ values
-
-function toFloat32(dtype: Dtype, bytes: Uint8Array): Float32Array {
-  const array = dtypes[dtype]
-  const aligned = bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes)
-  const values = new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, bytes.length / array.BYTES_PER_ELEMENT)
-  if (dtype === "F16") return float16ToFloat32(values as Uint16Array)
-  if (dtype === "BF16") return bfloat16ToFloat32(values as Uint16Array)
-  if (values instanceof Float32Array) return values
-  return values instanceof BigInt64Array ? Float32Array.from(values, Number) : Float32Array.from(values)
-}
-
-function isContiguous(shape: readonly number[], stride: readonly number[]): boolean {
-  let expected = 1
-  for (let axis = shape.length - 1; axis >= 0; axis--) {
-    if (shape[axis] !== 1 && stride[axis] !== expected) return false
-    expected *= shape[axis]!
-  }
-  return true
-}
-
-/** Elements in row-major order. */
-function gather(values: Float32Array, shape: readonly number[], stride: readonly number[]): Float32Array {
-  const result = new Float32Array(shape.reduce((product, dim) => product * dim, 1))
-  const index = shape.map(() => 0)
-  let position = 0
-  for (let i = 0; i < result.length; i++) {
-    result[i] = values[position]!
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      position += stride[axis]!
-      if (++index[axis]! < shape[axis]!) break
-      position -= stride[axis]! * shape[axis]!
-      index[axis] = 0
-    }
-  }
-  return result
-}
-
-// ------------------------------------------------------------------------------------------------------------ checks
-
-function checkByteOrder(archive: ZipArchive, folder: string, source: RandomAccess): void {
-  const entry = archive.entries.get(`${folder}byteorder`)
-  if (!entry || entry.size > 16) return
-  const order = new TextDecoder().decode(archive.read(entry))
-  if (order !== "little") throw refuse(source, `an archive of byte order ${JSON.stringify(order)}`)
-}
-
-function refuse(source: RandomAccess, what: string, hint = "use the model's safetensors file"): UserError {
-  return new UserError(`${source.name} is ${messageOf(what)}`, hint)
+function damaged(
+  source: RandomAccess,
+  what: string,
+  hint = "get the file again, or use the safetensors file",
+): UserError {
+  return new UserError(`${source.name}: ${what}`, hint)
 }

@@ -1,91 +1,118 @@
 /**
- * Zip archives, for torch's and numpy's files: the directory by yauzl, which reads neither more nor less; the content of
- * an entry on demand, in one synchronous read, its checksum compared.
+ * Zip archives (also zip64), read in place: the directory says where every entry lies, and bytes are read when asked
+ * for. The directory is yauzl's work; what it leaves to its caller is checked here (CRC-32, entries that overlap).
  */
 import { crc32, inflateRawSync } from "node:zlib"
-import yauzl from "yauzl"
+import { fromRandomAccessReaderPromise, RandomAccessReader, type Entry as YauzlEntry, type ZipFile } from "yauzl"
 import { messageOf, UserError } from "../core/errors.ts"
 import type { RandomAccess } from "../core/safetensors.ts"
 
 export interface ZipEntry {
   readonly name: string
-  /** In bytes, uncompressed. */
-  readonly size: number
+  readonly method: "stored" | "deflated"
+  /** Bytes in the archive. */
   readonly compressedSize: number
-  readonly deflated: boolean
-  /** 0 where the writer left it out. */
+  /** Bytes of the content. */
+  readonly size: number
+  /** Of the content; 0 where the writer did not compute it. */
   readonly crc32: number
-  /** Where in the file its bytes begin. */
-  readonly offset: number
+  /** Where in the archive the entry's bytes begin. */
+  readonly dataStart: number
 }
 
-export class ZipArchive {
-  private constructor(
-    private readonly source: RandomAccess,
-    /** In the order of the directory. */
-    readonly entries: ReadonlyMap<string, ZipEntry>,
-  ) {}
+/** Deflate makes at most this many bytes of one. */
+const largestExpansion = 1032
 
-  /** Reads the directory. Throws UserError when it is damaged. */
-  static async open(source: RandomAccess): Promise<ZipArchive> {
-    const entries = new Map<string, ZipEntry>()
-    try {
-      const zip = await yauzl.fromRandomAccessReaderPromise(new Reader(source), source.size, { autoClose: false })
-      for await (const entry of zip.eachEntry()) {
-        const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true })
-        entries.set(entry.fileName, checked(entry, fileDataStart, source))
-      }
-    } catch (error) {
-      if (error instanceof UserError) throw error
-      throw damaged(source, messageOf(error).replaceAll(/\s+/g, " "))
+const hint = "the file is damaged or incomplete: get or write it again"
+
+/**
+ * The entries of an archive by name, in the directory's order, without reading their data. Every entry lies whole
+ * within the archive, and none within another. Throws UserError on anything else.
+ */
+export async function readZipDirectory(source: RandomAccess): Promise<Map<string, ZipEntry>> {
+  const entries = new Map<string, ZipEntry>()
+  const found = await listEntries(source)
+  checkOverlaps(source, found)
+  for (const entry of found) {
+    if (entries.has(entry.name)) fail(source, `${JSON.stringify(entry.name)} appears twice`)
+    entries.set(entry.name, entry)
+  }
+  return entries
+}
+
+/** The content of an entry, inflated and checked. Throws UserError where it is not what the directory says. */
+export function readZipEntry(source: RandomAccess, entry: ZipEntry): Uint8Array {
+  const stored = source.read(entry.dataStart, entry.compressedSize)
+  const content = entry.method === "stored" ? stored : inflate(source, entry, stored)
+  checkCrc(source, entry, content)
+  return content
+}
+
+/** Throws UserError where the whole content of an entry has another CRC-32 than the directory says. */
+export function checkCrc(source: RandomAccess, entry: ZipEntry, content: Uint8Array): void {
+  if (entry.crc32 === 0 || crc32(content) === entry.crc32) return
+  throw new UserError(`${source.name}: ${JSON.stringify(entry.name)} has a wrong checksum (CRC-32)`, hint)
+}
+
+async function listEntries(source: RandomAccess): Promise<ZipEntry[]> {
+  const entries: ZipEntry[] = []
+  try {
+    const archive = await fromRandomAccessReaderPromise(new SourceReader(source), source.size, { autoClose: false })
+    checkCount(source, archive.entryCount)
+    for await (const entry of archive.eachEntry()) {
+      if (!entry.fileName.endsWith("/")) entries.push(await locate(source, archive, entry))
     }
-    return new ZipArchive(source, entries)
+  } catch (error) {
+    if (error instanceof UserError) throw error
+    const reason = messageOf(error).replaceAll(/\s+/g, " ")
+    throw new UserError(`${source.name}: the zip archive is damaged or cut short (${reason})`, hint, { cause: error })
   }
+  return entries
+}
 
-  /** The content of an entry. Throws UserError when it is not what the directory says. */
-  read(entry: ZipEntry): Uint8Array {
-    const stored = this.source.read(entry.offset, entry.compressedSize)
-    const bytes = entry.deflated ? this.inflate(stored, entry) : stored
-    if (bytes.length !== entry.size)
-      throw damaged(this.source, `${entry.name} has ${bytes.length} bytes, not ${entry.size}`)
-    if (entry.crc32 !== 0 && crc32(bytes) !== entry.crc32)
-      throw damaged(this.source, `${entry.name} has another checksum`)
-    return bytes
+/** An entry takes 30 bytes before its data and 46 in the directory, and its name in both. */
+function checkCount(source: RandomAccess, count: number): void {
+  if (count * 78 > source.size) fail(source, `${count} entries do not fit into ${source.size} bytes`)
+}
+
+async function locate(source: RandomAccess, archive: ZipFile, entry: YauzlEntry): Promise<ZipEntry> {
+  const { fileName: name, compressedSize, uncompressedSize: size, crc32 } = entry
+  if (entry.isEncrypted()) fail(source, `${JSON.stringify(name)} is encrypted`)
+  if (entry.compressionMethod !== 0 && entry.compressionMethod !== 8) {
+    fail(source, `${JSON.stringify(name)} is compressed by method ${entry.compressionMethod}, not stored or deflated`)
   }
+  const method = entry.compressionMethod === 0 ? "stored" : "deflated"
+  if (size > compressedSize * largestExpansion) fail(source, `${JSON.stringify(name)} cannot inflate to ${size} bytes`)
+  const { fileDataStart: dataStart } = await archive.readLocalFileHeaderPromise(entry, { minimal: true })
+  return { name, method, compressedSize, size, crc32, dataStart }
+}
 
-  /** Some bytes of an entry that is not deflated, unchecked. */
-  readRange(entry: ZipEntry, begin: number, length: number): Uint8Array {
-    if (entry.deflated) return this.read(entry).slice(begin, begin + length)
-    return this.source.read(entry.offset + begin, length)
-  }
-
-  private inflate(bytes: Uint8Array, entry: ZipEntry): Uint8Array {
-    try {
-      return inflateRawSync(bytes, { maxOutputLength: Math.max(1, entry.size) })
-    } catch (error) {
-      throw damaged(this.source, `${entry.name} cannot be inflated (${messageOf(error)})`)
-    }
+function checkOverlaps(source: RandomAccess, entries: readonly ZipEntry[]): void {
+  let end = 0
+  for (const entry of entries.toSorted((a, b) => a.dataStart - b.dataStart)) {
+    if (entry.dataStart < end) fail(source, `${JSON.stringify(entry.name)} overlaps another entry`)
+    end = entry.dataStart + entry.compressedSize
   }
 }
 
-/** Deflate makes at most 1032 bytes of one. */
-const largestRatio = 1032
-
-function checked(entry: yauzl.Entry, offset: number, source: RandomAccess): ZipEntry {
-  const { fileName: name, compressedSize, uncompressedSize: size, compressionMethod: method } = entry
-  if (method !== 0 && method !== 8) throw damaged(source, `${name} is compressed by method ${method}`)
-  if (entry.isEncrypted()) throw damaged(source, `${name} is encrypted`)
-  if (offset + compressedSize > source.size) throw damaged(source, `${name} ends behind the file`)
-  const possible = method === 0 ? size === compressedSize : size <= compressedSize * largestRatio
-  if (!possible) throw damaged(source, `${name} cannot have ${size} bytes, stored in ${compressedSize}`)
-  return { name, size, compressedSize, deflated: method === 8, crc32: entry.crc32, offset }
+function inflate(source: RandomAccess, entry: ZipEntry, stored: Uint8Array): Uint8Array {
+  const content = inflated(source, entry, stored)
+  if (content.length !== entry.size) {
+    fail(source, `${JSON.stringify(entry.name)} inflates to ${content.length} bytes instead of ${entry.size}`)
+  }
+  return content
 }
 
-function damaged(source: RandomAccess, what: string): UserError {
-  return new UserError(`${source.name}: the zip archive is damaged: ${what}`, "get or write the file again")
+function inflated(source: RandomAccess, entry: ZipEntry, stored: Uint8Array): Uint8Array {
+  try {
+    return inflateRawSync(stored, { maxOutputLength: Math.max(entry.size, 1) })
+  } catch (error) {
+    fail(source, `${JSON.stringify(entry.name)} cannot be inflated: ${messageOf(error)}`)
+  }
 }
 
-class Reader extends yauzl.RandomAccessReader {
+/** What yauzl reads through. */
+class SourceReader extends RandomAccessReader {
   constructor(private readonly source: RandomAccess) {
     super()
   }
@@ -95,19 +122,18 @@ class Reader extends yauzl.RandomAccessReader {
     offset: number,
     length: number,
     position: number,
-    callback: (error: Error | null) => void,
+    done: (error: Error | null) => void,
   ): void {
     try {
-      if (position < 0 || position + length > this.source.size) throw new Error("it points outside of the file")
+      if (position + length > this.source.size) throw new Error("it ends too early")
       buffer.set(this.source.read(position, length), offset)
+      done(null)
     } catch (error) {
-      callback(error as Error)
-      return
+      done(error as Error)
     }
-    callback(null)
   }
+}
 
-  override close(callback: (error: Error | null) => void): void {
-    callback(null)
-  }
+function fail(source: RandomAccess, what: string): never {
+  throw new UserError(`${source.name}: ${what}`, hint)
 }

@@ -1,0 +1,208 @@
+/**
+ * Damages small valid files and reads them: torch.save's (zip and pickle), safetensors, npz, tar. Every reading must
+ * end within a second in a UserError of one line or in values that fit their description, and must not take more
+ * memory than 4 times the file.
+ *
+ *     node dist/bench/fuzz-readers.js [count=20000] [seed] [format]
+ *
+ * Memory: the seeds have 64 KiB to 1 MiB, so 4 times a file stands out of the noise. What is allocated (V8's heap and
+ * array buffers) is sampled before the reading, after it, and after each tensor or sample in between; nothing is freed
+ * on purpose, so what was allocated and dropped counts too. Where that is more than 4 times the file and a constant
+ * (`fixed`: read buffers, error stacks), the reading is repeated with a garbage collection after each sample, which
+ * leaves what the reader really needs at a time; if that is too much in three attempts, it is an error.
+ * A thread of its own ends the process where a reading does not return.
+ */
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { Worker } from "node:worker_threads"
+import { messageOf, UserError } from "../src/core/errors.ts"
+import { Random } from "../src/core/random.ts"
+import { bytesAsSource } from "../src/core/safetensors.ts"
+import { readShard } from "../src/data/shards.ts"
+import { readNpz } from "../src/host/npz.ts"
+import { readTensorFile } from "../src/host/tensor-file.ts"
+import { mutate } from "./fuzz-mutate.ts"
+import { npzSeeds, type Seed, safetensorsSeeds, tarSeeds, torchSeeds } from "./fuzz-seeds.ts"
+
+export interface FuzzResult {
+  readonly refused: number
+  readonly read: number
+  /** Milliseconds of the slowest reading. */
+  readonly slowest: number
+  /** Most memory of a reading, beyond the constant, per byte of its file. */
+  readonly memory: number
+}
+
+interface Format {
+  readonly seeds: () => Seed[] | Promise<Seed[]>
+  /** Bytes that a reading may take whatever the file. */
+  readonly fixed: number
+  /** Reads everything; `sample` is called where much has just been allocated. Throws on values that do not fit. */
+  read(bytes: Uint8Array, sample: () => void): Promise<void>
+}
+
+/** A name that never begins a line of another kind. */
+const fileName = "fuzzed file"
+const folder = mkdtempSync(join(tmpdir(), "fuzz-"))
+process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
+
+export const formats = {
+  torch: { seeds: torchSeeds, fixed: 2 ** 19, read: readTensors },
+  safetensors: { seeds: safetensorsSeeds, fixed: 2 ** 19, read: readTensors },
+  npz: { seeds: npzSeeds, fixed: 2 ** 19, read: readArrays },
+  // The stream reads 1 MiB at a time, and once more to see the end.
+  tar: { seeds: tarSeeds, fixed: 3 * 2 ** 20, read: readSamples },
+} as const satisfies Record<string, Format>
+
+export type FormatName = keyof typeof formats
+
+async function readTensors(bytes: Uint8Array, sample: () => void): Promise<void> {
+  const file = await readTensorFile(bytesAsSource(fileName, bytes))
+  for (const [name, { shape }] of file.tensors) {
+    check(file.readFloat32(name).length, shape, name)
+    sample()
+  }
+}
+
+async function readArrays(bytes: Uint8Array, sample: () => void): Promise<void> {
+  const arrays = await readNpz(bytes, fileName)
+  sample()
+  for (const [name, { values, shape }] of arrays) check(values.length, shape, name)
+}
+
+async function readSamples(bytes: Uint8Array, sample: () => void): Promise<void> {
+  const path = join(folder, fileName)
+  writeFileSync(path, bytes)
+  let total = 0
+  for await (const { members } of readShard(path)) {
+    for (const member of members.values()) total += member.length
+    sample()
+  }
+  if (total > bytes.length) throw new Error(`samples of ${total} bytes in a file of ${bytes.length}`)
+}
+
+function check(length: number, shape: readonly number[], name: string): void {
+  const expected = shape.reduce((product, size) => product * size, 1)
+  if (length !== expected) throw new Error(`${name}: ${length} values of [${shape}]`)
+}
+
+/** Throws an Error naming the case where a reading does anything but what is allowed. */
+export async function fuzz(
+  name: FormatName,
+  count: number,
+  seed: number,
+  progress: (index: number) => void = () => {},
+): Promise<FuzzResult> {
+  const format: Format = formats[name]
+  const seeds = await format.seeds()
+  for (const { bytes } of seeds) await format.read(bytes, () => {})
+  const result = { refused: 0, read: 0, slowest: 0, memory: 0 }
+  for (let index = 0; index < count; index++) {
+    progress(index)
+    const random = Random.of(seed, name, index)
+    const bytes = mutate(seeds[Math.min(random.int(seeds.length), random.int(seeds.length))]!, random)
+    try {
+      const { refused, time, memory } = await measured(format, bytes)
+      result[refused ? "refused" : "read"]++
+      result.slowest = Math.max(result.slowest, time)
+      result.memory = Math.max(result.memory, memory)
+    } catch (error) {
+      throw new Error(`${name}, case ${index} of seed ${seed}: ${messageOf(error)}`, { cause: error })
+    }
+  }
+  return result
+}
+
+interface Measurement {
+  readonly refused: boolean
+  readonly time: number
+  readonly memory: number
+}
+
+/** A second and a third attempt, since other processes and other garbage can make one look bad. */
+async function measured(format: Format, bytes: Uint8Array): Promise<Measurement> {
+  let last: Measurement | undefined
+  for (let attempt = 0; attempt < 4; attempt++) {
+    last = await measureOnce(format, bytes, attempt > 0)
+    if (last.time < 1000 && last.memory <= 4) return last
+  }
+  throw new Error(`${Math.round(last!.time)} ms and ${last!.memory.toFixed(1)} times the file's ${bytes.length} bytes`)
+}
+
+async function measureOnce(format: Format, bytes: Uint8Array, collect: boolean): Promise<Measurement> {
+  if (collect) collectGarbage()
+  const [start, before] = [performance.now(), allocated()]
+  let [most, time] = [before, 0]
+  const sample = () => {
+    most = Math.max(most, allocated())
+    const collecting = performance.now()
+    if (collect) collectGarbage()
+    time -= performance.now() - collecting
+  }
+  const refused = await isRefused(format, bytes, sample)
+  most = Math.max(most, allocated())
+  time += performance.now() - start
+  return { refused, time, memory: Math.max(0, most - before - format.fixed) / Math.max(bytes.length, 1) }
+}
+
+async function isRefused(format: Format, bytes: Uint8Array, sample: () => void): Promise<boolean> {
+  try {
+    await format.read(bytes, sample)
+    return false
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    if (!error.message.includes(fileName)) throw new Error(`it does not name the file: ${error.message}`)
+    if (/[\n\r\u2028\u2029]/.test(`${error.message}${error.hint}`)) throw new Error(`not one line: ${error.message}`)
+    return true
+  }
+}
+
+function allocated(): number {
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
+setFlagsFromString("--expose-gc")
+const collectGarbage: () => void = runInNewContext("gc")
+
+/** Ends the process where the count in the shared memory stands still for 10 seconds. */
+function watch(counter: Int32Array): Worker {
+  const code = `
+    const { workerData: counter } = require("node:worker_threads")
+    let last = -1
+    setInterval(() => {
+      const now = Atomics.load(counter, 0)
+      if (now === last) {
+        require("node:fs").writeSync(2, "case " + now + " hangs\\n") // console.error waits for the thread that hangs
+        process.kill(process.pid, "SIGKILL")
+      }
+      last = now
+    }, 10_000)`
+  return new Worker(code, { eval: true, workerData: counter })
+}
+
+async function main(count: number, seed: number, names: readonly FormatName[]): Promise<void> {
+  const counter = new Int32Array(new SharedArrayBuffer(4))
+  const watchdog = watch(counter)
+  for (const name of names) {
+    const start = performance.now()
+    const { refused, read, slowest, memory } = await fuzz(name, count, seed, (index) =>
+      Atomics.store(counter, 0, index),
+    )
+    const seconds = ((performance.now() - start) / 1000).toFixed(0)
+    const cost = `slowest ${slowest.toFixed(0)} ms, memory at most ${memory.toFixed(1)} times the file`
+    console.log(`${name}: ${count} files, ${refused} refused, ${read} read; ${cost} (${seconds} s, seed ${seed})`)
+  }
+  console.log(`peak resident memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`)
+  await watchdog.terminate()
+}
+
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const [count = "20000", seed = String(Date.now() % 1e6), only] = process.argv.slice(2)
+  const names = (Object.keys(formats) as FormatName[]).filter((name) => only === undefined || name === only)
+  await main(Number(count), Number(seed), names)
+}

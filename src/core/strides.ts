@@ -1,0 +1,52 @@
+/** Where the elements of an array lie in memory: strides, counted in elements, one for each dimension. */
+import type { TensorValues } from "./safetensors.ts"
+
+/** Element count of a shape; not a safe integer where that is beyond 2^53. */
+export function countOf(shape: readonly number[]): number {
+  return shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1)
+}
+
+/** Row-major: the last dimension varies fastest. */
+export function rowMajorStrides(shape: readonly number[]): number[] {
+  const strides = new Array<number>(shape.length)
+  let stride = 1
+  for (let d = shape.length - 1; d >= 0; d--) {
+    strides[d] = stride
+    stride *= Math.max(shape[d]!, 1)
+  }
+  return strides
+}
+
+/** Fortran's order: the first dimension varies fastest. */
+export function columnMajorStrides(shape: readonly number[]): number[] {
+  return rowMajorStrides(shape.toReversed()).reverse()
+}
+
+/** Whether the elements follow each other; the stride of a dimension of one element says nothing. */
+export function isRowMajor(shape: readonly number[], strides: readonly number[]): boolean {
+  const expected = rowMajorStrides(shape)
+  return countOf(shape) === 0 || shape.every((size, d) => size === 1 || strides[d] === expected[d])
+}
+
+/** Elements from the first to the last one, both included; 0 for an empty array. */
+export function spanOf(shape: readonly number[], strides: readonly number[]): number {
+  if (countOf(shape) === 0) return 0
+  return 1 + shape.reduce((last, size, d) => last + (size - 1) * strides[d]!, 0)
+}
+
+/** The elements in row-major order, from `values` that begin with the first one. */
+export function gather<T extends TensorValues>(values: T, shape: readonly number[], strides: readonly number[]): T {
+  const count = countOf(shape)
+  const result = new (values.constructor as new (length: number) => T)(count)
+  const index = new Array<number>(shape.length).fill(0)
+  for (let i = 0, from = 0; i < count; i++) {
+    result[i] = values[from]!
+    for (let d = shape.length - 1; d >= 0; d--) {
+      from += strides[d]!
+      if (++index[d]! < shape[d]!) break
+      from -= index[d]! * strides[d]!
+      index[d] = 0
+    }
+  }
+  return result
+}
