@@ -27,7 +27,13 @@ export function float16ToFloat32(bits: Uint16Array): Float32Array {
 export function float32ToFloat16(values: Float32Array): Uint16Array {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length)
   const bits = new Uint16Array(values.length)
-  for (let i = 0; i < bits.length; i++) bits[i] = ((words[i]! >>> 16) & 0x8000) | magnitude(words[i]! & 0x7fffffff)
+  for (let i = 0; i < bits.length; i++) {
+    const word = words[i]! & 0x7fffffff
+    // Almost every weight is a normal float16, 2^-14 to 65536: half a step less one, and one more where that is odd.
+    const isNormal = word >= 0x38800000 && word < 0x47800000
+    const half = isNormal ? (word - 0x37fff001 + ((word >>> 13) & 1)) >>> 13 : magnitude(word)
+    bits[i] = ((words[i]! >>> 16) & 0x8000) | half
+  }
   return bits
 }
 
@@ -43,12 +49,11 @@ function decoded(half: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
-/** float16 bits of a float32 given by its bits without the sign. */
+/** float16 bits of a float32 that is not a normal float16, given by its bits without the sign. */
 function magnitude(word: number): number {
   if (word > 0x7f800000) return 0x7e00
   const exponent = (word >>> 23) - 112
   if (exponent >= 31) return 0x7c00
-  if (exponent > 0) return roundedShift(word - (112 << 23), 13)
   // Below 2^-14 the steps are all 2^-24 wide: shift the significand, with its leading 1, to them.
   return exponent < -10 ? 0 : roundedShift((word & 0x7fffff) | 0x800000, 14 - exponent)
 }

@@ -85,7 +85,7 @@ const schema = z.object({
   }),
   /** The architecture, for the record: nothing is built from it. */
   config: z.custom<ModelConfig | ImageEncoderConfig>((value) => typeof value === "object"),
-  /** Learned values of the towers in the form that was exported. */
+  /** Learned values of the fused towers, as published figures count them. */
   parameters: z.object({ image: count, text: count.optional(), decoder: count.optional() }),
   /** The checkpoint this was made from; null when it came from memory. */
   source: z.object({ file: z.string(), sha256: z.string() }).nullable(),

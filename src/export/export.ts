@@ -12,7 +12,7 @@ import { Coca } from "../model/coca.ts"
 import { fold } from "../model/fold.ts"
 import { reparameterize } from "../model/reparameterize.ts"
 import type { EncodedFile, EncodedModel } from "../tensor/onnx-proto.ts"
-import { type ExportDtype, type LayoutName, layouts } from "./layouts.ts"
+import { type ExportDtype, type LayoutName, layouts, type SideConfig } from "./layouts.ts"
 import { type ExportableModel, type TraceOptions, towersOf, traceDecoder, traceTower } from "./towers.ts"
 import { type Reference, unfusedReference, verify } from "./verify.ts"
 
@@ -43,11 +43,12 @@ export async function exportModel(
   options: ExportOptions = {},
 ): Promise<Manifest> {
   const { source = null, reference = unfusedReference(model), onStage } = options
-  const folded = fold(reparameterize(model))
+  const fused = reparameterize(model)
+  const folded = fold(fused)
   const build = async (folder: string) => {
     const files = await writeFiles(folder, folded, info, options)
     onStage?.("comparing the files with the checkpoint")
-    const described = describe(folded, info, options)
+    const described = describe(fused, info, options)
     const verified = await verify(folder, model, described, reference)
     const manifest = { ...described, source, files, ...verified }
     await writeAtomically(join(folder, manifestFile), [json(manifest)])
@@ -112,16 +113,22 @@ async function writeFiles(
   }
   for (const tower of towersOf(model)) await write(paths[tower], (o) => traceTower(tower, model, paths[tower], o))
   if (model instanceof Coca) await write(paths.decoder, (o) => traceDecoder(model, paths.decoder, o))
-  for (const [file, value] of Object.entries(sideFiles(model, info, layout))) {
+  const withData = Object.keys(files).flatMap((file) => (`${file}_data` in files ? [basename(file)] : []))
+  for (const [file, value] of Object.entries(sideFiles(model, info, layout, { dtype, withData }))) {
     const bytes = new TextEncoder().encode(json(value))
     files[file] = await writeHashed(join(folder, file), { byteLength: bytes.length, chunks: () => [bytes] })
   }
   return files
 }
 
-function sideFiles(model: ExportableModel, { preprocessing }: ExportInfo, layout: LayoutName) {
+function sideFiles(
+  model: ExportableModel,
+  { preprocessing }: ExportInfo,
+  layout: LayoutName,
+  written: Pick<SideConfig, "dtype" | "withData">,
+) {
   const contextLength = "text" in model ? model.config.text.contextLength : 77
-  return layouts[layout].files({ embedDim: model.config.embedDim, contextLength }, preprocessing)
+  return layouts[layout].files({ embedDim: model.config.embedDim, contextLength, ...written }, preprocessing)
 }
 
 async function writeHashed(path: string, file: EncodedFile): Promise<Files[string]> {

@@ -16,6 +16,9 @@ interface Layout {
 export interface SideConfig {
   readonly embedDim: number
   readonly contextLength: number
+  readonly dtype: ExportDtype
+  /** Names, without folders, of models whose weights are in a file beside them. */
+  readonly withData: readonly string[]
 }
 
 /** transformers.js adds this to a file's name for a dtype. */

@@ -14,14 +14,21 @@ const resamplingFilters = { bilinear: 2, bicubic: 3 } as const
 
 /** Files of a model directory by name, as JSON values. */
 export function transformersFiles(
-  { embedDim, contextLength }: SideConfig,
+  { embedDim, contextLength, dtype, withData }: SideConfig,
   preprocessing: Preprocessing,
 ): Record<string, unknown> {
   return {
-    "config.json": { model_type: "clip", projection_dim: embedDim },
+    "config.json": { model_type: "clip", projection_dim: embedDim, ...loadingConfig(dtype, withData) },
     "preprocessor_config.json": preprocessorConfig(preprocessing),
     ...tokenizerFiles(contextLength),
   }
+}
+
+/** What transformers.js does not find out by itself: a type other than its default, and how many data files there are. */
+function loadingConfig(dtype: SideConfig["dtype"], withData: readonly string[]) {
+  if (dtype === "fp32" && withData.length === 0) return {}
+  const counts = Object.fromEntries(withData.map((file) => [file, 1]))
+  return { "transformers.js_config": { dtype, use_external_data_format: counts } }
 }
 
 export function tokenizerFiles(contextLength: number): Record<string, unknown> {

@@ -50,8 +50,9 @@ async function readManifest(directory: string): Promise<Manifest> {
     )
   }
   const manifest = parseManifest(await readJson(path, "a model's manifest"), path)
-  const files = Object.values(manifest.towers).flatMap((tower) => (tower ? [tower.file] : []))
-  for (const file of files) checkSize(join(directory, file), manifest.files[file]?.bytes)
+  const towers = Object.values(manifest.towers).flatMap((tower) => (tower ? [tower.file] : []))
+  const beside = towers.map((file) => `${file}_data`).filter((file) => file in manifest.files)
+  for (const file of [...towers, ...beside]) checkSize(join(directory, file), manifest.files[file]?.bytes)
   return manifest
 }
 
