@@ -1,4 +1,5 @@
 /** Any ATen operator by its name: looked up once, then called by a number. */
+import { editDistance } from "../src/core/nearest.ts"
 import { type Found, native } from "./native.ts"
 import { refusal } from "./refused.ts"
 
@@ -94,18 +95,4 @@ function closest(name: string, names: readonly string[]): string[] {
     .sort((a, b) => a.distance - b.distance)
     .slice(0, 5)
     .map(({ candidate }) => candidate)
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      row.push(Math.min(substitution, previous[j]! + 1, row[j - 1]! + 1))
-    }
-    previous = row
-  }
-  return previous[b.length]!
 }

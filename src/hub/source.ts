@@ -1,5 +1,6 @@
 /** What a user may call a model: a name of the family, a repository on the hub, or a path. Pure: no file is read here. */
 import { UserError } from "../core/errors.ts"
+import { nearestNames as nearestOf } from "../core/nearest.ts"
 import { type Release, released } from "./released.ts"
 
 export interface HubSource {
@@ -70,19 +71,6 @@ function plain(name: string): string {
 /** The three names, or repositories where `name` is one, that differ in the fewest letters. */
 export function nearestNames(name: string): string[] {
   const known = released.map((release) => (name.includes("/") ? release.repo : release.name))
-  const distance = new Map(known.map((other) => [other, editDistance(plain(name), plain(other))]))
-  return known.sort((a, b) => distance.get(a)! - distance.get(b)!).slice(0, 3)
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (const [i, letter] of [...a].entries()) {
-    const next = [i + 1]
-    for (let j = 0; j < b.length; j++) {
-      next.push(Math.min(row[j + 1]! + 1, next[j]! + 1, row[j]! + (letter === b[j] ? 0 : 1)))
-    }
-    row = next
-  }
-  return row[b.length]!
+  const plainNames = known.map(plain)
+  return nearestOf(plain(name), plainNames).map((nearest) => known[plainNames.indexOf(nearest)]!)
 }
