@@ -23,6 +23,17 @@ export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant: ${message}`)
 }
 
+/** A text of unknown origin for a message: without control characters or line breaks, cut where it is long. */
+export function oneLine(text: string, longest = 100): string {
+  const line = text.slice(0, longest + 1).replaceAll(/[\p{C}\u2028\u2029]/gu, "?")
+  return line.length > longest ? `${line.slice(0, longest)}...` : line
+}
+
+/** The same in quotes. */
+export function quoted(text: string): string {
+  return JSON.stringify(oneLine(text))
+}
+
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

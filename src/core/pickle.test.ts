@@ -52,7 +52,7 @@ test.each<[string, string, unknown]>([
   ["APPEND and SETITEM", "]K\x01a}K\x02K\x03s\x86.", [[1], new Map([[2, 3]])]],
   ["LIST and DICT", "(K\x01l(K\x02K\x03d\x86.", [[1], new Map([[2, 3]])]],
   ["POP, POP_MARK and DUP", "K\x01K\x020(K\x031" + "2\x86.", [1, 1]],
-  ["LONG_BINPUT and LONG_BINGET", "K\x07r\x00\x01\x00\x000j\x00\x01\x00\x00.", 7],
+  ["LONG_BINPUT and LONG_BINGET", "K\x07r\x01\x00\x00\x000j\x01\x00\x00\x00.", 7],
   ["an object outside", "K\x05Q.", { id: 5 }],
   ["a state of a dict's attributes", "}}b.", new Map()],
 ])("%s", (_, text, expected) => expect(raw(text)).toEqual(expected)) // biome-ignore format: a table
@@ -90,6 +90,7 @@ test.each([
   ["items of no set", "](K\x01\x90.", "not a set"],
   ["a key without a value", "}(K\x01u.", "a key has no value"],
   ["a memo that was not written", "h\x05.", "nothing was remembered under 5"],
+  ["a memo that leaps", "Nr\xff\xff\xff\xff.", "4294967295 is remembered before 0"],
   ["a call of a number", "K\x01)R.", "not a function"],
   ["a call with a number", "cgeometry\nPoint\nK\x01R.", "not a tuple"],
   ["a state of a number", "K\x01}b.", "takes none"],

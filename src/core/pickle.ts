@@ -5,7 +5,7 @@
  *
  * One pass over the bytes, on a stack of its own: a pickle can neither nest too deep nor ask for more than it is long.
  */
-import { UserError } from "./errors.ts"
+import { oneLine, UserError } from "./errors.ts"
 import { PickleBytes } from "./pickle-bytes.ts"
 
 /** A function or class that a pickle named; it stays one when the pickle uses it as a value (a dtype, a class). */
@@ -48,7 +48,7 @@ class Pickle {
   private readonly stack: unknown[] = []
   /** Heights of the stack at each open MARK. */
   private readonly marks: number[] = []
-  private readonly memo = new Map<number, unknown>()
+  private readonly memo: unknown[] = []
   private memoryLeft: number
 
   constructor(
@@ -136,7 +136,7 @@ class Pickle {
 
     113: () => this.remember(this.input.uint8()), // BINPUT
     114: () => this.remember(this.input.uint32()), // LONG_BINPUT
-    148: () => this.remember(this.memo.size), // MEMOIZE
+    148: () => this.remember(this.memo.length), // MEMOIZE
     104: () => this.recall(this.input.uint8()), // BINGET
     106: () => this.recall(this.input.uint32()), // LONG_BINGET
   }
@@ -191,14 +191,16 @@ class Pickle {
     return this.stack.splice(height)
   }
 
+  /** Picklers count up, from 0 or (Python 2's) from 1. */
   private remember(index: number): void {
+    if (index > this.memo.length + 1) this.input.fail(`${index} is remembered before ${this.memo.length}`)
     this.spend(slotBytes)
-    this.memo.set(index, this.top())
+    this.memo[index] = this.top()
   }
 
   private recall(index: number): void {
-    if (!this.memo.has(index)) this.input.fail(`nothing was remembered under ${index}`)
-    this.push(this.memo.get(index))
+    if (this.memo[index] === undefined) this.input.fail(`nothing was remembered under ${index}`)
+    this.push(this.memo[index])
   }
 
   private spend(bytes: number): void {
@@ -248,7 +250,7 @@ class Pickle {
     const whole = `${module}.${name}`
     if (!Object.hasOwn(globals, whole)) {
       throw new UserError(
-        `${this.options.name}: the pickle asks for \`${shown(whole)}\`, which is neither a tensor nor a container; nothing was executed`,
+        `${this.options.name}: the pickle asks for \`${oneLine(whole)}\`, which is neither a tensor nor a container; nothing was executed`,
         "use a file that holds only weights: a state dict, or safetensors",
       )
     }
@@ -285,10 +287,4 @@ class Pickle {
 
 function takesState(value: unknown): value is TakesState {
   return typeof (value as TakesState | null)?.setState === "function"
-}
-
-/** One line of at most 100 characters. */
-function shown(text: string): string {
-  const line = text.replaceAll(/[\p{C}\u2028\u2029]/gu, "?")
-  return line.length > 100 ? `${line.slice(0, 100)}...` : line
 }

@@ -1,5 +1,5 @@
 /** The header of a safetensors file, checked: what it promises about every tensor holds for the file's bytes. */
-import { messageOf, UserError } from "./errors.ts"
+import { messageOf, oneLine, quoted, UserError } from "./errors.ts"
 import type { RandomAccess } from "./safetensors.ts"
 
 /** Type names of the format -> the array that holds such values (F16 and BF16 as bits, BOOL as bytes). */
@@ -60,15 +60,16 @@ function headerLength(source: RandomAccess): number {
 
 function parseJson(source: RandomAccess, bytes: Uint8Array): object {
   const text = decodeText(source, bytes)
+  checkNesting(source, text)
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (error) {
-    fail(source, `the header is not JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)
+    fail(source, `the header is not JSON (${oneLine(messageOf(error))})`)
   }
   if (!isObject(value)) fail(source, "the header is not a JSON object")
   const twice = repeatedKey(text)
-  if (twice !== undefined) fail(source, `${JSON.stringify(twice)} appears twice in the header`)
+  if (twice !== undefined) fail(source, `${quoted(twice)} appears twice in the header`)
   return value
 }
 
@@ -77,6 +78,22 @@ function decodeText(source: RandomAccess, bytes: Uint8Array): string {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
     fail(source, "the header is not UTF-8 text")
+  }
+}
+
+/** Objects in one object, and lists in those: anything else could make 30 bytes of an object out of one. */
+function checkNesting(source: RandomAccess, text: string): void {
+  let depth = 0
+  let quote = false
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i]
+    if (character === '"') quote = !quote
+    else if (quote) i += character === "\\" ? 1 : 0
+    else if (character === "}" || character === "]") depth--
+    else if (character === "{" || character === "[") {
+      if (++depth > 3 || (depth === 3) !== (character === "["))
+        fail(source, "the header is not a JSON object of objects")
+    }
   }
 }
 
@@ -107,14 +124,15 @@ function parseEntry(source: RandomAccess, name: string, value: unknown): TensorE
   const fields: Record<string, unknown> = isObject(value) ? { ...value } : {}
   const { dtype, shape, data_offsets: range } = fields
   if (typeof dtype !== "string" || !Object.hasOwn(dtypes, dtype)) {
-    const found = typeof dtype === "string" ? ` ${JSON.stringify(dtype)}` : ""
+    const found = typeof dtype === "string" ? ` ${quoted(dtype)}` : ""
     fail(source, `dtype${found} is not one of ${Object.keys(dtypes).join(", ")}`, name)
   }
   if (!isSizes(shape)) fail(source, "shape is not a list of sizes", name)
   if (!isSizes(range) || range.length !== 2) fail(source, "data_offsets are not two positions", name)
   const [begin, end] = range as [number, number]
   const needed = shape.reduce((product, dim) => product * dim, dtypes[dtype as Dtype].BYTES_PER_ELEMENT)
-  if (end - begin !== needed) fail(source, `[${shape}] of ${dtype} is ${needed} bytes, stored are ${end - begin}`, name)
+  if (end - begin !== needed)
+    fail(source, `${oneLine(`[${shape}]`)} of ${dtype} is ${needed} bytes, stored are ${end - begin}`, name)
   return { dtype: dtype as Dtype, shape, begin, end }
 }
 
@@ -139,6 +157,6 @@ function isSizes(value: unknown): value is number[] {
 }
 
 function fail(source: RandomAccess, what: string, tensor?: string): never {
-  const where = tensor === undefined ? source.name : `${source.name}, tensor ${JSON.stringify(tensor)}`
+  const where = tensor === undefined ? source.name : `${source.name}, tensor ${quoted(tensor)}`
   throw new UserError(`${where}: ${what}`, "the file is damaged, incomplete or not safetensors: get or write it again")
 }

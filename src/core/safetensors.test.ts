@@ -73,7 +73,13 @@ test.each([
   ["a hole", file8(entry({ data_offsets: [4, 12] }), new Uint8Array(12)), "begins at 4, but the one before ends at 0"],
   ["an entry that is no object", file8('{"w":null}', data), "is not one of"],
   ["metadata of numbers", file8('{"__metadata__":{"a":1}}', new Uint8Array(0)), "__metadata__ is not"],
-  ["a deep nest", file8(`{"w":{"dtype":${"[".repeat(50_000)}${"]".repeat(50_000)}}}`, data), "is not one of"],
+  [
+    "a deep nest",
+    file8(`{"w":{"dtype":${"[".repeat(50_000)}${"]".repeat(50_000)}}}`, data),
+    "not a JSON object of objects",
+  ],
+  ["a wide nest", file8(`{"w":[${"[],".repeat(50_000)}[]]}`, data), "not a JSON object of objects"],
+  ["a text without an end", file8(`{"${'\\"'.repeat(2e4)}`, data), "the header is not JSON"],
   [
     "an overlap",
     file8(

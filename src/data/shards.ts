@@ -4,7 +4,7 @@
  */
 import { createReadStream } from "node:fs"
 import { extract, type Header, type Pack, pack } from "tar-stream"
-import { messageOf, UserError } from "../core/errors.ts"
+import { messageOf, quoted, UserError } from "../core/errors.ts"
 import { openRandomAccess, writeAtomically } from "../host/files.ts"
 
 export interface Sample {
@@ -43,7 +43,7 @@ export async function* readShard(path: string): AsyncGenerator<Sample> {
 
 function twice(path: string, name: string): UserError {
   return new UserError(
-    `${path}: ${JSON.stringify(name)} occurs twice`,
+    `${path}: ${quoted(name)} occurs twice`,
     "keys are unique, and the members of a sample lie side by side",
   )
 }
@@ -121,7 +121,7 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
 
 /** Where a size is not a number tar-stream has none, and would wait for that entry's end for ever. */
 function checkSize({ name, size }: Header): void {
-  if (!Number.isSafeInteger(size)) throw new Error(`the size of ${JSON.stringify(name)} is damaged`)
+  if (!Number.isSafeInteger(size)) throw new Error(`the size of ${quoted(name)} is damaged`)
 }
 
 function splitName({ name, type }: Header): { key: string; extension: string } | null {

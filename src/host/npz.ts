@@ -2,7 +2,7 @@
  * NumPy's `.npz`: a zip archive of `.npy` arrays (format: numpy/lib/format.py). Numbers only: an array of Python
  * objects is a pickle and is refused.
  */
-import { messageOf, UserError } from "../core/errors.ts"
+import { messageOf, quoted, UserError } from "../core/errors.ts"
 import { bytesAsSource, type RandomAccess, type TensorValues, valuesOf } from "../core/safetensors.ts"
 import { type Dtype, dtypes } from "../core/safetensors-header.ts"
 import { columnMajorStrides, countOf, gather, isRowMajor } from "../core/strides.ts"
@@ -50,8 +50,8 @@ export async function readNpz(pathOrBytes: string | Uint8Array, name = "archive.
 async function readArrays(source: RandomAccess): Promise<Map<string, NpyArray>> {
   const arrays = new Map<string, NpyArray>()
   for (const [name, entry] of await readZipDirectory(source)) {
-    if (!name.endsWith(".npy")) throw fail(`${source.name}: ${JSON.stringify(name)} is no array`)
-    arrays.set(name.slice(0, -".npy".length), parseNpy(readZipEntry(source, entry), `${source.name}, ${shown(name)}`))
+    if (!name.endsWith(".npy")) throw fail(`${source.name}: ${quoted(name)} is no array`)
+    arrays.set(name.slice(0, -".npy".length), parseNpy(readZipEntry(source, entry), `${source.name}, ${quoted(name)}`))
   }
   return arrays
 }
@@ -109,14 +109,9 @@ function parseHeader(text: string, name: string): { dtype: Dtype; fortran: boole
 function dtypeOf(descr: string, name: string): Dtype {
   const [, order, type] = /^([<>|=])(.*)$/.exec(descr) ?? []
   if (type?.startsWith("O")) throw fail(`${name} holds Python objects, which are not read`)
-  if (order === ">") throw fail(`${name} is big-endian (${shown(descr)}); write it with arr.astype("<f4")`)
+  if (order === ">") throw fail(`${name} is big-endian (${quoted(descr)}); write it with arr.astype("<f4")`)
   if (type && Object.hasOwn(npyTypes, type)) return npyTypes[type]!
-  throw fail(`${name}: type ${shown(descr)} is not one of ${Object.keys(npyTypes).join(", ")}`)
-}
-
-/** In quotes, in one line of at most 100 characters. */
-function shown(text: string): string {
-  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}...` : text).replaceAll(/[\u2028\u2029]/g, "?")
+  throw fail(`${name}: type ${quoted(descr)} is not one of ${Object.keys(npyTypes).join(", ")}`)
 }
 
 function fail(message: string): UserError {

@@ -5,7 +5,7 @@
  *
  * The pickle is read and never executed; a tensor's bytes are read when it is asked for, and no others.
  */
-import { UserError } from "../core/errors.ts"
+import { quoted, UserError } from "../core/errors.ts"
 import { PickleGlobal } from "../core/pickle.ts"
 import { type RandomAccess, type TensorValues, toFloat32, valuesOf } from "../core/safetensors.ts"
 import { type Dtype, dtypes } from "../core/safetensors-header.ts"
@@ -105,7 +105,7 @@ function checkByteOrder(source: RandomAccess, entry: ZipEntry | undefined): void
 function stored(source: RandomAccess, entry: ZipEntry): ZipEntry {
   if (entry.method === "stored") return entry
   throw new UserError(
-    `${source.name}: ${JSON.stringify(entry.name)} is compressed, and torch.save never does that`,
+    `${source.name}: ${quoted(entry.name)} is compressed, and torch.save never does that`,
     "unpack and write the archive again without compression (zip -0)",
   )
 }
@@ -126,7 +126,7 @@ function stateDict(source: RandomAccess, value: unknown): ReadonlyMap<unknown, u
 }
 
 function keysOf(dict: ReadonlyMap<unknown, unknown>): string {
-  const names = [...dict.keys()].slice(0, 5).map((key) => (typeof key === "string" ? shown(key) : "?"))
+  const names = [...dict.keys()].slice(0, 5).map((key) => (typeof key === "string" ? quoted(key) : "?"))
   return `no tensor among its ${dict.size} entries${names.length > 0 ? ` (${names.join(", ")}, ...)` : ""}`
 }
 
@@ -145,7 +145,7 @@ function describeAll(
     if (typeof name !== "string") throw damaged(source, "a tensor's name is not text")
     tensors.set(
       name,
-      describe(value, find, (what) => damaged(source, `tensor ${shown(name)}: ${what}`)),
+      describe(value, find, (what) => damaged(source, `tensor ${quoted(name)}: ${what}`)),
     )
   }
   return tensors
@@ -160,7 +160,7 @@ function describe(tensor: PickledTensor, find: FindStorage, error: Complaint): T
   if (!isSize(offset)) throw error("its offset is not a position")
   const dtype = dtypeOf(tensor, storage, error)
   const entry = find(storage.key)
-  if (!entry) throw error(`its storage data/${shown(storage.key)} is missing`)
+  if (!entry) throw error(`its storage data/${quoted(storage.key)} is missing`)
   const available = elementsIn(entry, storage, dtype, error)
   if (!(countOf(shape) <= available)) {
     throw error(`[${shape}] has more elements than its storage, ${available}`, "save tensor.contiguous() instead")
@@ -196,11 +196,6 @@ function isSize(value: unknown): value is number {
 
 function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every(isSize)
-}
-
-/** In quotes, one line of at most 100 characters. */
-function shown(text: string): string {
-  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}...` : text).replaceAll(/[\u2028\u2029]/g, "?")
 }
 
 function damaged(

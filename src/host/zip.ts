@@ -4,7 +4,7 @@
  */
 import { crc32, inflateRawSync } from "node:zlib"
 import { fromRandomAccessReaderPromise, RandomAccessReader, type Entry as YauzlEntry, type ZipFile } from "yauzl"
-import { messageOf, UserError } from "../core/errors.ts"
+import { messageOf, oneLine, quoted, UserError } from "../core/errors.ts"
 import type { RandomAccess } from "../core/safetensors.ts"
 
 export interface ZipEntry {
@@ -34,7 +34,7 @@ export async function readZipDirectory(source: RandomAccess): Promise<Map<string
   const found = await listEntries(source)
   checkOverlaps(source, found)
   for (const entry of found) {
-    if (entries.has(entry.name)) fail(source, `${JSON.stringify(entry.name)} appears twice`)
+    if (entries.has(entry.name)) fail(source, `${quoted(entry.name)} appears twice`)
     entries.set(entry.name, entry)
   }
   return entries
@@ -51,7 +51,7 @@ export function readZipEntry(source: RandomAccess, entry: ZipEntry): Uint8Array 
 /** Throws UserError where the whole content of an entry has another CRC-32 than the directory says. */
 export function checkCrc(source: RandomAccess, entry: ZipEntry, content: Uint8Array): void {
   if (entry.crc32 === 0 || crc32(content) === entry.crc32) return
-  throw new UserError(`${source.name}: ${JSON.stringify(entry.name)} has a wrong checksum (CRC-32)`, hint)
+  throw new UserError(`${source.name}: ${quoted(entry.name)} has a wrong checksum (CRC-32)`, hint)
 }
 
 async function listEntries(source: RandomAccess): Promise<ZipEntry[]> {
@@ -64,7 +64,7 @@ async function listEntries(source: RandomAccess): Promise<ZipEntry[]> {
     }
   } catch (error) {
     if (error instanceof UserError) throw error
-    const reason = messageOf(error).replaceAll(/\s+/g, " ")
+    const reason = oneLine(messageOf(error), 200)
     throw new UserError(`${source.name}: the zip archive is damaged or cut short (${reason})`, hint, { cause: error })
   }
   return entries
@@ -77,12 +77,12 @@ function checkCount(source: RandomAccess, count: number): void {
 
 async function locate(source: RandomAccess, archive: ZipFile, entry: YauzlEntry): Promise<ZipEntry> {
   const { fileName: name, compressedSize, uncompressedSize: size, crc32 } = entry
-  if (entry.isEncrypted()) fail(source, `${JSON.stringify(name)} is encrypted`)
+  if (entry.isEncrypted()) fail(source, `${quoted(name)} is encrypted`)
   if (entry.compressionMethod !== 0 && entry.compressionMethod !== 8) {
-    fail(source, `${JSON.stringify(name)} is compressed by method ${entry.compressionMethod}, not stored or deflated`)
+    fail(source, `${quoted(name)} is compressed by method ${entry.compressionMethod}, not stored or deflated`)
   }
   const method = entry.compressionMethod === 0 ? "stored" : "deflated"
-  if (size > compressedSize * largestExpansion) fail(source, `${JSON.stringify(name)} cannot inflate to ${size} bytes`)
+  if (size > compressedSize * largestExpansion) fail(source, `${quoted(name)} cannot inflate to ${size} bytes`)
   const { fileDataStart: dataStart } = await archive.readLocalFileHeaderPromise(entry, { minimal: true })
   return { name, method, compressedSize, size, crc32, dataStart }
 }
@@ -90,7 +90,7 @@ async function locate(source: RandomAccess, archive: ZipFile, entry: YauzlEntry)
 function checkOverlaps(source: RandomAccess, entries: readonly ZipEntry[]): void {
   let end = 0
   for (const entry of entries.toSorted((a, b) => a.dataStart - b.dataStart)) {
-    if (entry.dataStart < end) fail(source, `${JSON.stringify(entry.name)} overlaps another entry`)
+    if (entry.dataStart < end) fail(source, `${quoted(entry.name)} overlaps another entry`)
     end = entry.dataStart + entry.compressedSize
   }
 }
@@ -98,7 +98,7 @@ function checkOverlaps(source: RandomAccess, entries: readonly ZipEntry[]): void
 function inflate(source: RandomAccess, entry: ZipEntry, stored: Uint8Array): Uint8Array {
   const content = inflated(source, entry, stored)
   if (content.length !== entry.size) {
-    fail(source, `${JSON.stringify(entry.name)} inflates to ${content.length} bytes instead of ${entry.size}`)
+    fail(source, `${quoted(entry.name)} inflates to ${content.length} bytes instead of ${entry.size}`)
   }
   return content
 }
@@ -107,7 +107,7 @@ function inflated(source: RandomAccess, entry: ZipEntry, stored: Uint8Array): Ui
   try {
     return inflateRawSync(stored, { maxOutputLength: Math.max(entry.size, 1) })
   } catch (error) {
-    fail(source, `${JSON.stringify(entry.name)} cannot be inflated: ${messageOf(error)}`)
+    fail(source, `${quoted(entry.name)} cannot be inflated: ${messageOf(error)}`)
   }
 }
 
