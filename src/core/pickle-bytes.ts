@@ -2,7 +2,7 @@
 import { UserError } from "./errors.ts"
 
 /** An integer of more is no size, offset or counter; parsing a long decimal one takes quadratic time. */
-const longestInteger = 256
+const longestInteger = 64
 
 export class PickleBytes {
   private readonly view: DataView
@@ -45,9 +45,10 @@ export class PickleBytes {
   /** Two's complement of `length` bytes. */
   long(length: number): number | bigint {
     if (length > longestInteger) this.fail(`an integer of ${length} bytes`)
-    const bytes = this.bytes(length)
+    const words = new DataView(new ArrayBuffer(Math.ceil(length / 8) * 8))
+    new Uint8Array(words.buffer).set(this.bytes(length))
     let value = 0n
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]!)
+    for (let i = words.byteLength - 8; i >= 0; i -= 8) value = (value << 64n) | words.getBigUint64(i, true)
     return narrow(BigInt.asIntN(8 * length, value))
   }
 

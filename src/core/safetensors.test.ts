@@ -156,7 +156,7 @@ function open(bytes: Uint8Array): SafetensorsFile {
 function file8(header: string | Uint8Array, data: Uint8Array): Uint8Array {
   const text = typeof header === "string" ? new TextEncoder().encode(header) : header
   const length = new Uint8Array(BigUint64Array.of(BigInt(text.length)).buffer)
-  return Uint8Array.of(...length, ...text, ...data)
+  return concat([length, text, data])
 }
 
 function concat(chunks: Iterable<Uint8Array>): Uint8Array<ArrayBuffer> {
