@@ -6,8 +6,8 @@ import { captioners } from "../core/variants.ts"
 import { exportModel } from "../export/export.ts"
 import type { ExportDtype, LayoutName } from "../export/layouts.ts"
 import { exportOpenClip } from "../export/open-clip.ts"
-import { pull } from "../hub/pull.ts"
 import { sourceOf } from "./checkpoint.ts"
+import { pullShown } from "./pulling.ts"
 import { withWeights } from "./weights.ts"
 
 export interface ConvertOptions {
@@ -26,11 +26,12 @@ interface Output {
 export async function runConvert(
   source: string,
   options: ConvertOptions,
+  signal: AbortSignal,
   { writeOut, writeErr }: Output,
 ): Promise<void> {
   const { out, dtype, layout, json } = options
   const say = (text: string) => writeErr?.(`${text}\n`)
-  const path = existsSync(source) ? source : (await pull(source, { onNote: say })).path
+  const path = existsSync(source) ? source : (await pullShown(source, {}, signal, writeErr)).path
   const started = performance.now()
   const seconds = () => ((performance.now() - started) / 1000).toFixed(1)
   await withWeights(path, wantedName(options.model), async ({ model, info, description }) => {

@@ -1,6 +1,6 @@
 /** What `mobileclip pull` shows: the licence, progress in megabytes, notes, and at the end the path. */
 import { licenseNotice } from "../hub/license.ts"
-import { type PullOptions, pull } from "../hub/pull.ts"
+import { type PullOptions, type PullResult, pull } from "../hub/pull.ts"
 import { type License, released } from "../hub/released.ts"
 import { ownCacheDir } from "../hub/settings.ts"
 import { type Progress, progressReporter } from "./progress.ts"
@@ -19,10 +19,21 @@ interface Output {
 
 export async function runPull(
   name: string,
-  { quiet, json, list, ...options }: PullCommandOptions,
+  { json, list, ...options }: PullCommandOptions,
   signal: AbortSignal,
   { writeOut, writeErr }: Output,
 ): Promise<void> {
+  const result = await pullShown(name, options, signal, writeErr)
+  writeOut?.(`${json ? JSON.stringify(result, null, 2) : result.path}\n`)
+}
+
+/** Pulls with progress, notes and the licence on stderr. */
+export async function pullShown(
+  name: string,
+  { quiet, ...options }: Omit<PullCommandOptions, "json" | "list">,
+  signal: AbortSignal,
+  writeErr: Output["writeErr"],
+): Promise<PullResult> {
   const progress = megabyteProgress(name, quiet === true || Boolean(process.env.HF_HUB_DISABLE_PROGRESS_BARS))
   const result = await pull(name, {
     ...options,
@@ -35,7 +46,7 @@ export async function runPull(
     },
   })
   progress.done()
-  writeOut?.(`${json ? JSON.stringify(result, null, 2) : result.path}\n`)
+  return result
 }
 
 /** Begins when it is known how much there is; nothing is shown when nothing is downloaded. */

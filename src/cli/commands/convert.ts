@@ -29,8 +29,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--json", "print the manifest")
     .addHelpText("after", examples)
     .action((source: string, options: ConvertOptions, command: Command) => {
-      // It takes a minute at most and leaves nothing half-done.
-      context.abortOnInterrupt()
-      return runConvert(source, options, command.configureOutput())
+      // What was downloaded stays for the next time; what is written is whole or absent.
+      return runConvert(source, options, context.abortOnInterrupt(), command.configureOutput())
     })
 }
