@@ -11,7 +11,7 @@ import { type RandomAccess, type TensorValues, toFloat32, valuesOf } from "../co
 import { type Dtype, dtypes } from "../core/safetensors-header.ts"
 import { countOf, gather, isRowMajor, spanOf } from "../core/strides.ts"
 import { PickledStorage, PickledTensor, readTorchPickle, storageTypes, torchDtypes } from "./torch-pickle.ts"
-import { checkCrc, readZipDirectory, readZipEntry, type ZipEntry } from "./zip.ts"
+import { checkCrc, checkStoredCrc, readZipDirectory, readZipEntry, type ZipEntry } from "./zip.ts"
 
 export interface TorchTensor {
   readonly dtype: Dtype
@@ -57,7 +57,7 @@ export class TorchFile {
     const { dtype, shape, strides, offset, storage } = tensor
     const size = dtypes[dtype].BYTES_PER_ELEMENT
     const bytes = this.source.read(storage.dataStart + offset * size, spanOf(shape, strides) * size)
-    if (bytes.length === storage.size) this.checkOnce(storage, bytes)
+    this.checkOnce(storage, bytes)
     const values = valuesOf(bytes, dtype)
     return isRowMajor(shape, strides) ? values : gather(values, shape, strides)
   }
@@ -69,7 +69,8 @@ export class TorchFile {
 
   private checkOnce(storage: ZipEntry, bytes: Uint8Array): void {
     if (this.checked.has(storage)) return
-    checkCrc(this.source, storage, bytes)
+    if (bytes.length === storage.size) checkCrc(this.source, storage, bytes)
+    else checkStoredCrc(this.source, storage)
     this.checked.add(storage)
   }
 }

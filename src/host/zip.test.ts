@@ -58,6 +58,8 @@ test.each([
   ["an encrypted entry", patched(directory + 8, 1), "size mismatch"],
   ["an entry beyond the end", patched(directory + 42, 0xff, 0xff, 0xff), "it ends too early"],
   ["two entries in one place", patched(Buffer.from(archive).lastIndexOf("PK\x01\x02") + 42, 0, 0), "overlap"],
+  ["a changed name", patched(directory + 46, 0x7a), "has another name before its data"],
+  ["fewer entries than there are", patched(archive.length - 14, 1, 0, 1, 0), "more entries than it announces"],
   ["too many entries", patched(archive.length - 12, 0xff, 0xff), "65535 entries do not fit"],
 ])("%s is refused in one line", async (_, bytes, message) => {
   const error = await open(bytes).catch((error) => error)

@@ -23,6 +23,9 @@ export interface ZipEntry {
 /** Deflate makes at most this many bytes of one. */
 const largestExpansion = 1032
 
+/** Bytes that are read at a time for a checksum alone. */
+const piece = 2 ** 20
+
 const hint = "the file is damaged or incomplete: get or write it again"
 
 /**
@@ -51,17 +54,35 @@ export function readZipEntry(source: RandomAccess, entry: ZipEntry): Uint8Array 
 /** Throws UserError where the whole content of an entry has another CRC-32 than the directory says. */
 export function checkCrc(source: RandomAccess, entry: ZipEntry, content: Uint8Array): void {
   if (entry.crc32 === 0 || crc32(content) === entry.crc32) return
-  throw new UserError(`${source.name}: ${quoted(entry.name)} has a wrong checksum (CRC-32)`, hint)
+  throw wrongChecksum(source, entry)
+}
+
+/** The same for a stored entry that is not read whole: in pieces, which are not kept. */
+export function checkStoredCrc(source: RandomAccess, entry: ZipEntry): void {
+  let found = 0
+  for (let begin = 0; begin < entry.size; begin += piece) {
+    found = crc32(source.read(entry.dataStart + begin, Math.min(piece, entry.size - begin)), found)
+  }
+  if (entry.crc32 !== 0 && found !== entry.crc32) throw wrongChecksum(source, entry)
+}
+
+function wrongChecksum(source: RandomAccess, entry: ZipEntry): UserError {
+  return new UserError(`${source.name}: ${quoted(entry.name)} has a wrong checksum (CRC-32)`, hint)
 }
 
 async function listEntries(source: RandomAccess): Promise<ZipEntry[]> {
   const entries: ZipEntry[] = []
+  const raw: YauzlEntry[] = []
   try {
     const archive = await fromRandomAccessReaderPromise(new SourceReader(source), source.size, { autoClose: false })
     checkCount(source, archive.entryCount)
     for await (const entry of archive.eachEntry()) {
+      raw.push(entry)
       if (!entry.fileName.endsWith("/")) entries.push(await locate(source, archive, entry))
     }
+    checkEnd(source, Number(archive.readEntryCursor))
+    checkOverlaps(source, entries)
+    for (const entry of raw) checkName(source, entry)
   } catch (error) {
     if (error instanceof UserError) throw error
     const reason = oneLine(messageOf(error), 200)
@@ -85,6 +106,20 @@ async function locate(source: RandomAccess, archive: ZipFile, entry: YauzlEntry)
   if (size > compressedSize * largestExpansion) fail(source, `${quoted(name)} cannot inflate to ${size} bytes`)
   const { fileDataStart: dataStart } = await archive.readLocalFileHeaderPromise(entry, { minimal: true })
   return { name, method, compressedSize, size, crc32, dataStart }
+}
+
+/** The directory has no checksum, but the name stands before the data too. */
+function checkName(source: RandomAccess, entry: YauzlEntry): void {
+  const local = source.read(entry.relativeOffsetOfLocalHeader + 30, entry.fileNameLength)
+  if (Buffer.compare(local, entry.fileNameRaw) !== 0) {
+    fail(source, `${quoted(entry.fileName)} has another name before its data`)
+  }
+}
+
+/** Behind as many entries as were announced there is not one more. */
+function checkEnd(source: RandomAccess, position: number): void {
+  const next = position + 4 <= source.size ? source.read(position, 4) : new Uint8Array(4)
+  if (Buffer.from(next).readUInt32LE() === 0x02014b50) fail(source, "it has more entries than it announces")
 }
 
 function checkOverlaps(source: RandomAccess, entries: readonly ZipEntry[]): void {
