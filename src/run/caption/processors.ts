@@ -2,7 +2,9 @@
  * What happens to logits before a token is chosen: rules that change them, and the choice of tokens to draw from.
  * Follows Hugging Face's MinLengthLogitsProcessor, RepetitionPenaltyLogitsProcessor, TopPLogitsWarper, TopKLogitsWarper.
  */
+import { UserError } from "../../core/errors.ts"
 import { endOfText } from "../../core/tokenizer.ts"
+import { type Cut, findCut } from "./cut.ts"
 import type { GenerateOptions } from "./options.ts"
 
 /** Applies the rules to one row, in place. `caption` is what it has so far. */
@@ -19,64 +21,57 @@ export function applyRules(
   }
 }
 
-/** Tokens to draw from: the most likely ones that have at least `topP` of the probability together, at least one. */
-export function topPTokens(logits: Float32Array, topP: number): number[] {
+/**
+ * Tokens to draw from, by ascending id: the most likely ones that have at least `topP` of the probability together, at
+ * least one. Of equally likely ones the higher ids (the reference's order of those is that of an unstable sort).
+ */
+export function topPTokens(logits: Float32Array, topP: number): Int32Array {
   const largest = maximum(logits)
-  const weights = logits.map((logit) => Math.exp(logit - largest))
-  const total = weights.reduce((sum, weight) => sum + weight, 0)
-  const buckets = sortIntoBuckets(logits, largest)
-  const kept: number[] = []
-  let mass = 0
-  for (const bucket of buckets) {
-    const weight = bucket.reduce((sum, id) => sum + weights[id]!, 0)
-    // A token is drawn from when those before it have less than topP: whole buckets need no order inside.
-    if (mass + weight < topP * total) {
-      for (const id of bucket) kept.push(id)
-      mass += weight
-      continue
-    }
-    for (const id of bucket.sort((a, b) => logits[b]! - logits[a]! || b - a)) {
-      if (kept.length > 0 && mass >= topP * total) return kept
-      kept.push(id)
-      mass += weights[id]!
-    }
-  }
-  return kept
+  const weights = new Float64Array(logits.length)
+  let total = 0
+  for (let id = 0; id < logits.length; id++) total += weights[id] = Math.exp(logits[id]! - largest)
+  if (!Number.isFinite(total)) throw notNumbers()
+  if (topP === 1) return tokensFrom(logits, { logit: -Number.MAX_VALUE, token: 0 })
+  return tokensFrom(logits, findCut(logits, weights, possible(logits), topP * total))
 }
 
-/** Tokens whose logit is at least the k-th largest. */
-export function topKTokens(logits: Float32Array, topK: number): number[] {
-  if (topK === 1) {
-    const largest = maximum(logits)
-    return indicesWhere(logits, (logit) => logit === largest)
-  }
-  const threshold = Float32Array.from(logits).sort().at(-Math.min(topK, logits.length))!
-  return indicesWhere(logits, (logit) => logit >= threshold)
+/** Tokens whose logit is at least the k-th largest, by ascending id. */
+export function topKTokens(logits: Float32Array, topK: number): Int32Array {
+  const largest = maximum(logits)
+  if (topK === 1) return tokensFrom(logits, { logit: largest, token: 0 })
+  const ones = new Float64Array(logits.length).fill(1)
+  const { logit } = findCut(logits, ones, possible(logits), topK)
+  return tokensFrom(logits, { logit, token: 0 })
 }
 
-const BUCKETS = 256
-/** Tokens this far below the most likely one share the last bucket: e^-32 of its probability. */
-const RANGE = 32
+/** Ids that are not ruled out. */
+function possible(logits: Float32Array): Int32Array {
+  const ids = new Int32Array(logits.length)
+  let count = 0
+  for (let id = 0; id < logits.length; id++) if (logits[id]! > Number.NEGATIVE_INFINITY) ids[count++] = id
+  return ids.subarray(0, count)
+}
 
-/** Token ids by how far they are below the largest logit, nearest first; impossible ones are left out. */
-function sortIntoBuckets(logits: Float32Array, largest: number): number[][] {
-  const buckets: number[][] = Array.from({ length: BUCKETS }, () => [])
+function tokensFrom(logits: Float32Array, { logit, token }: Cut): Int32Array {
+  const ids = new Int32Array(logits.length)
+  let count = 0
   for (let id = 0; id < logits.length; id++) {
-    const below = largest - logits[id]!
-    if (below === Number.POSITIVE_INFINITY) continue
-    buckets[Math.min(BUCKETS - 1, Math.floor((below / RANGE) * BUCKETS))]!.push(id)
+    if (logits[id]! > logit || (logits[id] === logit && id >= token)) ids[count++] = id
   }
-  return buckets
+  return ids.slice(0, count)
 }
 
-function indicesWhere(values: Float32Array, is: (value: number) => boolean): number[] {
-  const found: number[] = []
-  for (let i = 0; i < values.length; i++) if (is(values[i]!)) found.push(i)
-  return found
-}
-
+/** Throws UserError when it is no number: nothing is then likelier than anything else. */
 function maximum(values: Float32Array): number {
   let largest = Number.NEGATIVE_INFINITY
-  for (const value of values) if (value > largest) largest = value
+  for (let i = 0; i < values.length; i++) if (values[i]! > largest) largest = values[i]!
+  if (!Number.isFinite(largest)) throw notNumbers()
   return largest
+}
+
+function notNumbers(): UserError {
+  return new UserError(
+    "captions: the decoder gave logits that are not finite numbers",
+    "its weights are damaged, or float16 is too narrow for it: try float32",
+  )
 }

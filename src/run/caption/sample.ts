@@ -50,16 +50,16 @@ function nextToken({ caption, random }: Row, logits: Float32Array, options: Gene
   return draw(logits, candidates(logits, options), options.temperature, random)
 }
 
-function candidates(logits: Float32Array, { generationType, topP, topK }: GenerateOptions): number[] {
+function candidates(logits: Float32Array, { generationType, topP, topK }: GenerateOptions): Int32Array {
   if (generationType === "top_p") return topPTokens(logits, topP)
   return topKTokens(logits, generationType === "greedy" ? 1 : topK)
 }
 
 /** One of the tokens, by the softmax of their logits over the temperature. */
-function draw(logits: Float32Array, tokens: readonly number[], temperature: number, random: Random): number {
+function draw(logits: Float32Array, tokens: Int32Array, temperature: number, random: Random): number {
   if (tokens.length === 1) return tokens[0]!
   const largest = tokens.reduce((max, id) => Math.max(max, logits[id]!), Number.NEGATIVE_INFINITY)
-  const weights = tokens.map((id) => Math.exp((logits[id]! - largest) / temperature))
+  const weights = Array.from(tokens, (id) => Math.exp((logits[id]! - largest) / temperature))
   let left = random.uniform(0, 1) * weights.reduce((sum, weight) => sum + weight, 0)
   const chosen = weights.findIndex((weight) => {
     left -= weight
