@@ -1,0 +1,49 @@
+/** An image-text sample with what captioners and teachers know of it, in whatever format it lies on disk. */
+import type { StoredAugmentation } from "../augment/augmentation.ts"
+
+export interface ReinforcedSample {
+  /** The uid: joins what several shard sets say of one sample. */
+  readonly key: string
+  /** The encoded picture; null where a shard holds none, as in the released datasets. */
+  readonly image: EncodedImage | null
+  readonly url: string | null
+  /** Captions the sample came with; most have one. */
+  readonly texts: readonly string[]
+  /** Synthetic captions by key: `syn_text` -> 5 texts. */
+  readonly synTexts: ReadonlyMap<string, readonly string[]>
+  /** The stored views, as many as rows in `image_emb`; null before the embedding stage. */
+  readonly paramAug: readonly StoredAugmentation[] | null
+  /**
+   * Rows of vectors by key: `image_emb` a view each, `text_emb` a caption each (in the released layout, the synthetic
+   * ones behind the original), `<synthetic key>_emb`. Teachers lie side by side, each of unit length.
+   */
+  readonly embeddings: ReadonlyMap<string, Embeddings>
+  /** The json member, or the other fields of a JSONL line. */
+  readonly fields: Readonly<Record<string, unknown>>
+  /** Members of a tar that nothing here reads, by extension; they are carried along. */
+  readonly others: ReadonlyMap<string, Uint8Array>
+}
+
+export interface EncodedImage {
+  /** In lower case, without a dot: jpg, png, webp, ... */
+  readonly extension: string
+  readonly bytes: Uint8Array
+}
+
+/** [rows, width], row-major. */
+export interface Embeddings {
+  readonly rows: number
+  readonly width: number
+  readonly values: Float32Array
+  /** What they are stored as; bfloat16 values are already rounded. */
+  readonly dtype: "float32" | "bfloat16"
+}
+
+/** Something that was wrong with a sample, or with a whole shard where there is no key. */
+export interface Problem {
+  readonly key: string | null
+  /** What is wrong and what was expected, in one line. */
+  readonly reason: string
+  /** `kept`: worth knowing, and nothing was lost. */
+  readonly action: "dropped" | "kept"
+}

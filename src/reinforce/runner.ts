@@ -1,0 +1,42 @@
+/** Work on shards, one at a time: what the local pool and the distributed worker share. */
+import type { Problem } from "../data/reinforced/sample.ts"
+
+export interface ShardTask {
+  /** Place in the plan, from 0. */
+  readonly index: number
+  /** URLs of the shard to read and of the one to write. */
+  readonly input: string
+  readonly output: string
+}
+
+export interface ShardResult {
+  readonly index: number
+  readonly input: string
+  readonly output: string
+  /** Samples in the output. */
+  readonly samples: number
+  /** Samples that were left out, and other things worth knowing. */
+  readonly problems: readonly Problem[]
+  /** Of the output file. */
+  readonly bytes: number
+  readonly sha256: string
+  /** Wall time of the work. */
+  readonly seconds: number
+}
+
+export interface RunOptions {
+  /** Abandons the shard: nothing of it is written. */
+  readonly signal?: AbortSignal
+  /** Samples of this shard done so far, now and then. */
+  readonly onProgress?: (samples: number) => void
+}
+
+export interface ShardRunner extends AsyncDisposable {
+  /** Shards that it works on at the same time. */
+  readonly slots: number
+  /**
+   * Writes the output and its completion record, whole or not at all, and repeatably: the same task gives the same
+   * bytes. Rejects with a UserError where the shard is at fault, and with any error where the work broke off.
+   */
+  run(task: ShardTask, options?: RunOptions): Promise<ShardResult>
+}
