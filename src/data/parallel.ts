@@ -19,3 +19,25 @@ export async function* mapOrdered<T, R>(
   }
   for (const result of underWay) yield await result
 }
+
+/** The same items, up to `ahead` of them computed before they are asked for. */
+export async function* prefetched<T>(items: AsyncIterable<T>, ahead: number): AsyncGenerator<T> {
+  const iterator = items[Symbol.asyncIterator]()
+  const waiting: Promise<IteratorResult<T>>[] = []
+  const ask = () => {
+    const next = iterator.next()
+    next.catch(() => {})
+    waiting.push(next)
+  }
+  try {
+    for (ask(); ; ) {
+      while (waiting.length <= ahead) ask()
+      const next = await waiting.shift()!
+      if (next.done) return
+      yield next.value
+    }
+  } finally {
+    await Promise.allSettled(waiting)
+    await iterator.return?.()
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * What is to be done to every shard, as JSON: it is saved beside the output, sent to workers, and decides whether work
+ * that was stopped may go on.
+ */
+import { UserError } from "../core/errors.ts"
+import type { AugmentationConfig } from "../data/augment/config.ts"
+import type { SampleFormat } from "../data/reinforced/format.ts"
+import type { GenerateOptions } from "../run/caption/options.ts"
+
+/** A model as its user named it. */
+export interface ModelChoice {
+  readonly name: string
+  readonly pretrained: string | null
+}
+
+/** Writes `syn_text<suffix>`: captions of each image by each captioner. */
+export interface CaptionJob {
+  readonly kind: "caption"
+  readonly captioners: readonly (ModelChoice & { readonly suffix: string })[]
+  /** Captions of each image. */
+  readonly perImage: number
+  readonly generate: Partial<GenerateOptions>
+  /** Keeps what follows the first full stop. */
+  readonly whole: boolean
+}
+
+/** Writes `param_aug`, `image_emb<suffix>`, `text_emb<suffix>` and an embedding of each matching synthetic key. */
+export interface EmbeddingJob {
+  readonly kind: "embedding"
+  /** In the order their vectors lie side by side. */
+  readonly teachers: readonly ModelChoice[]
+  /** Augmentations of each image. */
+  readonly views: number
+  readonly augmentation: AugmentationConfig
+  /** Source of a regular expression that must match at the beginning of a key. */
+  readonly synTextKeyRegex: string
+  readonly suffix: string
+}
+
+export interface Job {
+  readonly stage: CaptionJob | EmbeddingJob
+  readonly format: SampleFormat
+  /** Captions and augmentations depend on it and on a sample's key, not on order or batch. */
+  readonly seed: number
+  /** Pictures with a shorter side are left out; in pixels. */
+  readonly minImageSize: number
+}
+
+/** Throws UserError that names the first setting in which `now` is not the job that `folder` was begun with. */
+export function requireSameJob(before: unknown, now: Job, folder: string): void {
+  const difference = firstDifference(before, JSON.parse(JSON.stringify(now)), "")
+  if (difference === null) return
+  const { path, values } = difference
+  throw new UserError(
+    `${folder} was begun with ${path} ${JSON.stringify(values[0])}, and now it is ${JSON.stringify(values[1])}`,
+    "use the same settings to go on, or another --output",
+  )
+}
+
+interface Difference {
+  readonly path: string
+  readonly values: readonly [unknown, unknown]
+}
+
+function firstDifference(before: unknown, now: unknown, path: string): Difference | null {
+  if (!isObject(before) || !isObject(now)) return before === now ? null : { path, values: [before, now] }
+  for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
+    const found = firstDifference(before[key], now[key], path === "" ? key : `${path}.${key}`)
+    if (found) return found
+  }
+  return null
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null
+}

@@ -1,0 +1,23 @@
+/** What a pool and its worker processes say to each other, over Node's channel between parent and child. */
+import type { ShardResult, ShardTask } from "../runner.ts"
+
+export type ToWorker =
+  /** The first message: whatever the worker's program needs to open its models. */
+  | { readonly kind: "open"; readonly settings: unknown }
+  | { readonly kind: "task"; readonly task: ShardTask }
+  /** Abandons the task under way. */
+  | { readonly kind: "abort" }
+
+export type FromWorker =
+  | { readonly kind: "ready"; readonly identity: string }
+  | { readonly kind: "progress"; readonly samples: number }
+  | { readonly kind: "done"; readonly result: ShardResult }
+  | { readonly kind: "failed"; readonly failure: Failure }
+
+/** An error that has crossed the border between processes. */
+export interface Failure {
+  readonly message: string
+  readonly hint: string | null
+  /** Whether it is the input's or the user's, not a fault of ours. */
+  readonly expected: boolean
+}

@@ -1,0 +1,132 @@
+/** All shards of a job on one machine: those that are not done yet, as many at a time as the runner takes. */
+import { messageOf, UserError } from "../core/errors.ts"
+import type { FailedShard, Outcome } from "./files.ts"
+import type { Ledger } from "./ledger.ts"
+import type { ShardResult, ShardRunner, ShardTask } from "./runner.ts"
+
+export interface RunShardsOptions {
+  /** Samples and shards that may be left out before the run stops. */
+  readonly maxFailures: number
+  /** Times that a shard is begun before it is given up. */
+  readonly tries: number
+  /** No new shard is begun behind it; those under way are finished. */
+  readonly signal?: AbortSignal
+  readonly onState?: (state: RunState) => void
+}
+
+export interface RunState {
+  readonly shards: number
+  readonly shardsDone: number
+  /** In outputs that are complete, and so far in those under way. */
+  readonly samples: number
+  /** Samples and shards that were left out. */
+  readonly failures: number
+}
+
+export interface RunOutcome extends Outcome {
+  /** Shards that were complete before. */
+  readonly resumed: number
+  /** Why shards are missing, other than failed ones. */
+  readonly stopped: "interrupted" | "too many failures" | null
+}
+
+export async function runShards(
+  tasks: readonly ShardTask[],
+  runner: ShardRunner,
+  ledger: Pick<Ledger, "completed">,
+  options: RunShardsOptions,
+): Promise<RunOutcome> {
+  const run = new Run(tasks, runner, await ledger.completed(tasks), options)
+  await run.finish()
+  return run.outcome()
+}
+
+class Run {
+  private readonly pending: ShardTask[]
+  private readonly results: Map<number, ShardResult>
+  private readonly failed: FailedShard[] = []
+  private readonly resumed: number
+  /** Samples so far of each shard under way. */
+  private readonly underWay = new Map<number, number>()
+  private readonly budget = new AbortController()
+  /** Of the shards that are complete. */
+  private samples = 0
+  private dropped = 0
+
+  constructor(
+    private readonly tasks: readonly ShardTask[],
+    private readonly runner: ShardRunner,
+    completed: ReadonlyMap<number, ShardResult>,
+    private readonly options: RunShardsOptions,
+  ) {
+    this.results = new Map()
+    for (const result of completed.values()) this.complete(result)
+    this.resumed = completed.size
+    this.pending = tasks.filter(({ index }) => !completed.has(index))
+  }
+
+  async finish(): Promise<void> {
+    this.note()
+    await Promise.all(Array.from({ length: this.runner.slots }, () => this.workOff()))
+  }
+
+  outcome(): RunOutcome {
+    const results = [...this.results.values()].sort((a, b) => a.index - b.index)
+    const interrupted = this.results.size + this.failed.length < this.tasks.length
+    const stopped = this.budget.signal.aborted ? "too many failures" : interrupted ? "interrupted" : null
+    return { results, failed: this.failed, resumed: this.resumed, stopped }
+  }
+
+  private async workOff(): Promise<void> {
+    while (!this.options.signal?.aborted && !this.budget.signal.aborted) {
+      const task = this.pending.shift()
+      if (!task) return
+      await this.runOne(task)
+      this.underWay.delete(task.index)
+      this.note()
+    }
+  }
+
+  private async runOne(task: ShardTask): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return this.complete(await this.runner.run(task, this.runOptions(task)))
+      } catch (error) {
+        if (this.budget.signal.aborted) return
+        // A shard that cannot be read stays so; a worker that died may have been killed.
+        if (!(error instanceof UserError) && attempt < this.options.tries) continue
+        this.failed.push({ task, reason: messageOf(error) })
+        return
+      }
+    }
+  }
+
+  private complete(result: ShardResult): void {
+    this.results.set(result.index, result)
+    this.samples += result.samples
+    this.dropped += droppedIn(result.problems)
+  }
+
+  private runOptions({ index }: ShardTask) {
+    const onProgress = (samples: number) => {
+      this.underWay.set(index, samples)
+      this.note()
+    }
+    return { signal: this.budget.signal, onProgress }
+  }
+
+  private note(): void {
+    const failures = this.dropped + this.failed.length
+    this.options.onState?.({
+      shards: this.tasks.length,
+      shardsDone: this.results.size + this.failed.length,
+      samples: [...this.underWay.values()].reduce((sum, count) => sum + count, this.samples),
+      failures,
+    })
+    if (failures > this.options.maxFailures) this.budget.abort()
+  }
+}
+
+export function droppedIn(problems: ShardResult["problems"]): number {
+  return problems.filter(({ action }) => action === "dropped").length
+}
