@@ -17,16 +17,21 @@ export function outputOf(command: Command): Output {
   return { writeOut, writeErr }
 }
 
-export function planText(job: Job, tasks: readonly ShardTask[], { workers, resources }: Shared, json?: true): string {
-  if (json) return `${JSON.stringify({ job, workers, resources, shards: tasks }, null, 2)}\n`
+/** @param shared how this machine shares the work out; null where workers elsewhere do it */
+export function planText(job: Job, tasks: readonly ShardTask[], shared: Shared | null, json?: true): string {
+  if (json) return `${JSON.stringify({ job, ...shared, shards: tasks }, null, 2)}\n`
   const [first] = tasks
   const lines = [
     `${tasks.length} shards: ${first!.input} -> ${first!.output}${tasks.length > 1 ? ", ..." : ""}`,
     `stage: ${JSON.stringify(job.stage)}`,
     `format: ${JSON.stringify(job.format)}`,
-    `${workers} workers, each with ${resources.threads} threads for models and ${resources.augmentThreads} for pictures`,
+    ...(shared ? [sharedText(shared)] : []),
   ]
   return `${lines.join("\n")}\n`
+}
+
+function sharedText({ workers, resources: { threads, augmentThreads } }: Shared): string {
+  return `${workers} workers, each with ${threads} threads for models and ${augmentThreads} more for pictures`
 }
 
 /** Prints the outcome. Throws where the run did not come to its end, or left something out. */

@@ -9,7 +9,12 @@ import type { WorkerSettings } from "./worker-settings.ts"
 serveShards(async (settings) => {
   const { job, output, resources } = settings as WorkerSettings
   const storage = openStorage()
+  const ledger = await Ledger.open(storage, output, job)
   const stage = await openStage(job, resources)
-  const work = { storage, ledger: await Ledger.open(storage, output, job), stage, format: job.format }
-  return { identity: stage.identity, run: (task, options) => reinforceShard(task, work, options) }
+  const work = { storage, ledger, stage, format: job.format }
+  return {
+    identity: stage.identity,
+    // A queue may hold a shard that another worker has finished, and that died before it could say so.
+    run: async (task, options) => (await ledger.read(task)) ?? reinforceShard(task, work, options),
+  }
 })
