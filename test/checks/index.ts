@@ -5,6 +5,7 @@ import { checkAlias } from "./alias.ts"
 import { checkAugment } from "./augment.ts"
 import type { Checker } from "./check.ts"
 import { checkCrossCheck, checkKeyMap } from "./crosscheck.ts"
+import { checkDataCompDR } from "./datacompdr.ts"
 import { checkFill } from "./fill.ts"
 import { checkManifest } from "./manifest.ts"
 import { checkModel } from "./models.ts"
@@ -19,6 +20,7 @@ export { NotYet }
 const byName: Readonly<Record<string, Checker>> = {
   "augment.json": checkAugment,
   "crosscheck_apple_vs_openclip.json": checkCrossCheck,
+  "expected.json": checkDataCompDR,
   "fill.json": checkFill,
   "keymap_mobileclip_b_to_MobileCLIP-B.json": checkKeyMap,
   "manifest.json": checkManifest,
