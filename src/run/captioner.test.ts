@@ -13,7 +13,6 @@ import type { CocaConfig } from "../core/variants.ts"
 import { exportModel } from "../export/export.ts"
 import { Coca } from "../model/coca.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
-import type { Captioner } from "./captioner.ts"
 import { loadCaptioner, loadModel } from "./node.ts"
 
 const text = { kind: "base", width: 32, heads: 2, layers: 2, causal: true, activation: "gelu" } as const
@@ -29,7 +28,7 @@ const preprocessing = { size: 32, interpolation: "bicubic", mean: [0.5, 0.5, 0.5
 
 const model = new Coca(config)
 let folder: string
-let captioner: Captioner
+let captioner: Awaited<ReturnType<typeof loadCaptioner>>
 beforeAll(async () => {
   fillByRule(model, "coca")
   folder = mkdtempSync(join(tmpdir(), "captioner-"))
