@@ -1,0 +1,194 @@
+/**
+ * `node dist/bench/reinforce-embed.js [--photos DIR] [--model NAME] [--samples N] [--views K]`: what `reinforce embed`
+ * costs beside its teacher. Samples a second, from JPEGs in a shard to reinforced samples in another one, against the
+ * teacher's bare rate on pixels and texts that are ready, in turn; and two workers on two cores against one on one.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { openPool } from "../src/cli/reinforce/local.ts"
+import type { Resources } from "../src/cli/reinforce/shard-options.ts"
+import { bringModels, openStage } from "../src/cli/reinforce/stage.ts"
+import { openTeachers } from "../src/cli/reinforce/teachers.ts"
+import type { Teacher } from "../src/core/teacher.ts"
+import { findVariant } from "../src/core/variant-name.ts"
+import { variants } from "../src/core/variants.ts"
+import { datacompdrAugmentation } from "../src/data/augment/config.ts"
+import { renderSample } from "../src/data/scenes/dataset.ts"
+import { type Sample, writeShard } from "../src/data/shards.ts"
+import { openStorage } from "../src/data/stores/open.ts"
+import { exportModel } from "../src/export/export.ts"
+import { makeDirectory } from "../src/host/files.ts"
+import { Clip } from "../src/model/clip.ts"
+import { initialize } from "../src/model/module.ts"
+import type { Job } from "../src/reinforce/job.ts"
+import { planShards } from "../src/reinforce/plan.ts"
+import { runShards } from "../src/reinforce/run.ts"
+import { reinforceShard } from "../src/reinforce/shard.ts"
+
+const { values } = parseArgs({
+  options: {
+    photos: { type: "string" },
+    model: { type: "string", default: "mobileclip2-s0" },
+    samples: { type: "string", default: "8" },
+    views: { type: "string", default: "30" },
+    batch: { type: "string", default: "60" },
+    rounds: { type: "string", default: "3" },
+    shards: { type: "string", default: "4" },
+  },
+})
+const [samplesPerShard, views, batchSize] = [Number(values.samples), Number(values.views), Number(values.batch)]
+/** Of each sample: one original caption, five synthetic ones, as in the papers. */
+const synthetic = 5
+const folder = mkdtempSync(join(tmpdir(), "embed-bench-"))
+
+try {
+  await main()
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+async function main(): Promise<void> {
+  await exportTeacher()
+  await writeShards()
+  await againstTeacher()
+  await twoWorkers()
+}
+
+async function exportTeacher(): Promise<void> {
+  const name = findVariant(values.model)
+  const { model: config, preprocessing } = variants[name]
+  const model = new Clip(config)
+  initialize(model, 1)
+  await exportModel(model, { name, license: "none", preprocessing, samplesSeen: 0 }, join(folder, "teacher"))
+}
+
+async function writeShards(): Promise<void> {
+  await makeDirectory(join(folder, "in"))
+  const photos = values.photos ? readdirSync(values.photos).filter((name) => /\.jpe?g$/i.test(name)) : null
+  for (let shard = 0; shard < Number(values.shards); shard++) {
+    const samples: Sample[] = []
+    for (let i = 0; i < samplesPerShard; i++) {
+      const index = shard * samplesPerShard + i
+      samples.push(
+        await sample(String(index), photos && readFileSync(join(values.photos!, photos[index % photos.length]!))),
+      )
+    }
+    await writeShard(join(folder, "in", `${shard}.tar`), samples)
+  }
+}
+
+async function sample(key: string, photo: Uint8Array | null): Promise<Sample> {
+  const { members } = await renderSample(key, 1, "train", Number(key))
+  const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
+  const captions = Array.from(
+    { length: synthetic },
+    (_, n) => `a photo of what is seen in picture ${key}, caption ${n}`,
+  )
+  return {
+    key,
+    members: new Map([
+      ["jpg", photo ?? members.get("jpg")!],
+      ["txt", members.get("txt")!],
+      ["syn.json", text({ syn_text: captions })],
+    ]),
+  }
+}
+
+function job(): Job {
+  const { randomResizedCrop, randAugment } = datacompdrAugmentation
+  return {
+    stage: {
+      ...{ kind: "embedding", modelName: join(folder, "teacher"), pretrained: null, dtype: null, views },
+      ...{ augmentation: { randomResizedCrop, randAugment }, normalize: null, synTextKeyRegex: "syn_text", suffix: "" },
+    },
+    format: { output: "webdataset", embeddings: "pth.gz", textEmbeddings: "separate", images: true },
+    seed: 0,
+    minImageSize: 16,
+  }
+}
+
+function resources(threads: number): Resources {
+  return { batchSize, threads, augmentThreads: 0, runtime: "onnxruntime", device: "cpu" }
+}
+
+async function againstTeacher(): Promise<void> {
+  const models = await bringModels(job(), resources(1), () => {})
+  const [teacher] = (await openTeachers(models, { threads: 1 })) as [Teacher]
+  await using stage = await openStage(job(), models, resources(1))
+  const storage = openStorage()
+  const work = { storage, ledger: { record: async () => {} }, stage, format: job().format }
+  const task = { index: 0, input: join(folder, "in", "0.tar"), output: join(folder, "out.tar") }
+  const [bare, whole]: [number[], number[]] = [[], []]
+  await bareRate(teacher)
+  for (let round = 0; round < Number(values.rounds); round++) {
+    bare.push(await bareRate(teacher))
+    whole.push(samplesPerShard / (await seconds(() => reinforceShard(task, work))))
+  }
+  await teacher[Symbol.asyncDispose]()
+  const [b, w] = [median(bare), median(whole)]
+  console.log(`${values.model}, ${views} views and ${1 + synthetic} texts a sample, batch ${batchSize}, 1 thread`)
+  console.log(
+    `teacher alone ${b.toFixed(3)} samples/s, reinforce embed ${w.toFixed(3)} samples/s: ${(w / b).toFixed(3)}`,
+  )
+}
+
+/** Samples a second that the teacher could embed if nothing else had to be done: the stage's own batches. */
+async function bareRate(teacher: Teacher): Promise<number> {
+  const { size } = teacher.preprocessing
+  const perBatch = Math.max(1, Math.floor(batchSize / views))
+  const pixels = new Float32Array(perBatch * views * 3 * size * size).map((_, i) => ((i * 2654435761) % 256) / 255)
+  const texts = Array.from(
+    { length: perBatch * (1 + synthetic) },
+    (_, n) => `a photo of what is seen in picture ${n}, caption ${n}`,
+  )
+  const taken = await seconds(async () => {
+    for (let done = 0; done < samplesPerShard; done += perBatch) {
+      for (let view = 0; view < perBatch * views; view += batchSize) {
+        const count = Math.min(batchSize, perBatch * views - view)
+        await teacher.encodePixels(pixels.subarray(0, count * 3 * size * size), count)
+      }
+      await teacher.encodeTexts(texts)
+    }
+  })
+  return samplesPerShard / taken
+}
+
+async function twoWorkers(): Promise<void> {
+  const [one, two]: [number[], number[]] = [[], []]
+  for (let round = 0; round < Number(values.rounds); round++) {
+    one.push(await poolRate(1))
+    two.push(await poolRate(2))
+  }
+  const [a, b] = [median(one), median(two)]
+  console.log(
+    `1 worker ${a.toFixed(3)} samples/s, 2 workers ${b.toFixed(3)} samples/s, 1 thread each: ${(b / a).toFixed(2)}`,
+  )
+}
+
+async function poolRate(workers: number): Promise<number> {
+  const inputs = readdirSync(join(folder, "in")).map((name) => join(folder, "in", name))
+  const output = join(folder, `out-${workers}`)
+  await using pool = await openPool(job(), output, { workers, resources: resources(1) }, () => {})
+  const tasks = planShards(inputs, output, job().format)
+  // The workers' first shards warm them up; sessions are made when they are first used.
+  const half = tasks.length / 2
+  const options = { maxFailures: 0, tries: 1 }
+  await runShards(tasks.slice(half, half + workers), pool, new Map(), options)
+  rmSync(output, { recursive: true })
+  await makeDirectory(output)
+  const taken = await seconds(() => runShards(tasks, pool, new Map(), options))
+  rmSync(output, { recursive: true })
+  return (tasks.length * samplesPerShard) / taken
+}
+
+async function seconds(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now()
+  await work()
+  return (performance.now() - started) / 1000
+}
+
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!
+}
