@@ -99,7 +99,7 @@ export class HubServer implements AsyncDisposable {
     const repository = this.repositories[name]!
     const [verb, revision, ...parts] = path.slice(path.indexOf(`/${name}/`) + name.length + 2).split("/")
     if (revision !== "main" && revision !== repository.commit) return refusal(404, "RevisionNotFound")
-    if (!path.startsWith("/api/models/")) return this.resolve(name, repository, parts.join("/"))
+    if (!/^\/api\/(models|datasets)\//.test(path)) return this.resolve(name, repository, parts.join("/"))
     return { status: 200, headers: json, body: JSON.stringify(apiAnswer(name, repository, verb!)) }
   }
 

@@ -1,9 +1,11 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
 import { expandBraces, expandShards } from "./expand.ts"
+import { openStorage } from "./stores/open.ts"
 
 // Expected values are what bash prints for `echo PATTERN`.
 test.each([
@@ -31,7 +33,8 @@ test("an open brace and a list without end are refused", () => {
 let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "expand-"))
-  for (const name of ["1.tar", "0.tar", "info.json"]) await writeFile(join(folder, name), "")
+  for (const name of ["1.tar", "0.tar", "info.json", "manifest.jsonl", "9.jsonl"])
+    await writeFile(join(folder, name), "")
 })
 afterAll(() => rm(folder, { recursive: true }))
 
@@ -47,4 +50,42 @@ test("what names nothing is an error", async () => {
   await expect(expandShards(`${folder}/{0..2}.tar`)).rejects.toThrow(`${folder}/2.tar: no such shard or folder`)
   const empty = await mkdtemp(join(folder, "empty-"))
   await expect(expandShards(empty)).rejects.toThrow("holds no .tar file")
+})
+
+test("URLs keep their schemes and are not looked for; `::` in an address of IPv6 parts nothing", async () => {
+  const list =
+    "s3://bucket/{0..1}.tar::https://example.com/x/{a,b}.jsonl.gz?y=1::http://[::1]:80/0::hf://datasets/o/n/0.tar"
+  expect(await expandShards(list)).toEqual([
+    ...["s3://bucket/0.tar", "s3://bucket/1.tar"],
+    ...["https://example.com/x/a.jsonl.gz?y=1", "https://example.com/x/b.jsonl.gz?y=1"],
+    ...["http://[::1]:80/0", "hf://datasets/o/n/0.tar"],
+  ])
+  const url = pathToFileURL(folder).href
+  expect(await expandShards(url)).toEqual([`${url}/0.tar`, `${url}/1.tar`])
+})
+
+test("a folder of JSONL, without the lists beside it, and a folder in a store", async () => {
+  const lines = await mkdtemp(join(folder, "jsonl-"))
+  const names = ["1.jsonl", "0.jsonl.zst", "2.jsonl.gz", "manifest.jsonl", "failures.jsonl", "info.json"]
+  for (const name of names) await writeFile(join(lines, name), "")
+  expect(await expandShards(lines)).toEqual(["0.jsonl.zst", "1.jsonl", "2.jsonl.gz"].map((name) => join(lines, name)))
+  const listed = ["0.tar", "0.tar.json", "1.tar", "deep/2.tar", "manifest.jsonl"]
+  const storage = { ...openStorage(), list: async (path: string) => (path === "s3://bucket/set/" ? listed : []) }
+  expect(await expandShards("s3://bucket/set/", storage)).toEqual(["s3://bucket/set/0.tar", "s3://bucket/set/1.tar"])
+  await expect(expandShards("s3://bucket/none", storage)).rejects.toThrow(
+    "s3://bucket/none: the folder holds no .tar file",
+  )
+})
+
+test("info.json names shards beside it, in the folder around it, or by whole URLs", async () => {
+  const set = await mkdtemp(join(folder, "set-"))
+  const info = join(set, "info.json")
+  await writeFile(join(set, "0.jsonl"), "")
+  await writeFile(info, '{"lengths": {"0.jsonl": "6", "s3://b/1.jsonl": "6", "1.jsonl": "5"}}')
+  expect(await expandShards(info)).toEqual([join(set, "0.jsonl"), "s3://b/1.jsonl", join(set, "1.jsonl")])
+  await writeFile(info, JSON.stringify({ lengths: { [`${basename(set)}/0.jsonl`]: "6" } }))
+  expect(await expandShards(info)).toEqual([join(set, "0.jsonl")])
+  await writeFile(info, "{}")
+  await expect(expandShards(info)).rejects.toThrow(`${info} lists no shards`)
+  await expect(expandShards(join(set, "none/info.json"))).rejects.toThrow("none/info.json: no such file")
 })

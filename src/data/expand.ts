@@ -1,32 +1,86 @@
 /**
  * Lists of shards as people write them: `data/{00000..00127}.tar`, nested `{{00..64}/{0..9},65/0}.tar`, several joined by
- * `::`, or a folder, which stands for every `*.tar` in it. Braces follow bash: a pair without comma or range is literal.
+ * `::`, a folder, which stands for the shards in it, or an `info.json`, which lists them. Paths may be URLs of any store.
+ * Braces follow bash: a pair without comma or range is literal.
  */
 import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { UserError } from "../core/errors.ts"
+import { parseInfo } from "./reinforced/side-files.ts"
+import { pathOf } from "./stores/local.ts"
+import { isUrl, openStorage } from "./stores/open.ts"
+import type { Storage } from "./stores/storage.ts"
 
 const MAX_PATHS = 1_000_000
 
+/** What shards are called; a folder stands for those of the first kind that it has. */
+const SHARD_KINDS = [/\.tar$/, /\.jsonl(\.gz|\.zst|\.zstd)?$/]
+
+/** Lists that lie beside shards and are called like them. */
+const SIDE_FILES = /(^|\/)(manifest|failures)\.jsonl$/
+
 /**
- * The shard files that `list` names, in the order written; a folder gives its shards sorted by name.
- * Throws a UserError when a brace is left open, a path does not exist or nothing is named.
+ * The shard files that `list` names, in the order written; a folder gives its shards sorted by name. Single files are
+ * looked for on this machine only. Throws a UserError when a brace is left open, a path does not exist or nothing is
+ * named.
  */
-export async function expandShards(list: string | readonly string[]): Promise<string[]> {
-  const patterns = (typeof list === "string" ? [list] : list).flatMap((item) => item.split("::")).filter(Boolean)
+export async function expandShards(
+  list: string | readonly string[],
+  storage: Storage = openStorage(),
+): Promise<string[]> {
+  const patterns = (typeof list === "string" ? [list] : list).flatMap(splitList).filter(Boolean)
   const shards: string[] = []
-  for (const path of patterns.flatMap(expandBraces)) shards.push(...(await shardsAt(path)))
+  for (const path of patterns.flatMap(expandBraces)) shards.push(...(await shardsAt(path, storage)))
   if (!shards.length) throw new UserError("the list of shards is empty", "name .tar files or a folder that holds some")
   return shards
 }
 
-async function shardsAt(path: string): Promise<string[]> {
-  const found = await stat(path).catch(() => null)
+/** At `::`, but not within the address of an IPv6 host: `http://[::1]/0.tar`. */
+function splitList(list: string): string[] {
+  return list.split(/::(?![0-9a-f:]*\])/i)
+}
+
+async function shardsAt(path: string, storage: Storage): Promise<string[]> {
+  if (/(^|\/)info\.json$/.test(path)) return shardsListed(path, storage)
+  if (!isUrl(path) || /^file:/i.test(path)) return localShards(path)
+  const isFile = SHARD_KINDS.some((kind) => kind.test(path.replace(/[?#].*$/, "")))
+  if (isFile || /^https?:/i.test(path)) return [path]
+  const names = (await storage.list(path)).filter((name) => !name.includes("/"))
+  return shardsAmong(names, path).map((name) => `${path.replace(/\/+$/, "")}/${name}`)
+}
+
+async function localShards(path: string): Promise<string[]> {
+  const local = pathOf(path)
+  const found = await stat(local).catch(() => null)
   if (!found) throw new UserError(`${path}: no such shard or folder`)
   if (!found.isDirectory()) return [path]
-  const names = (await readdir(path)).filter((name) => name.endsWith(".tar")).sort()
-  if (!names.length) throw new UserError(`${path}: the folder holds no .tar file`)
-  return names.map((name) => join(path, name))
+  return shardsAmong(await readdir(local), path).map((name) =>
+    isUrl(path) ? `${path.replace(/\/+$/, "")}/${name}` : join(path, name),
+  )
+}
+
+function shardsAmong(names: readonly string[], folder: string): string[] {
+  for (const kind of SHARD_KINDS) {
+    const shards = names.filter((name) => kind.test(name) && !SIDE_FILES.test(name)).sort()
+    if (shards.length > 0) return shards
+  }
+  throw new UserError(`${folder}: the folder holds no .tar file`, "shards end in .tar, .jsonl, .jsonl.gz or .jsonl.zst")
+}
+
+/** The keys of `lengths`, relative to the file or, as some list them, to the folder around its own. */
+async function shardsListed(path: string, storage: Storage): Promise<string[]> {
+  const bytes = await storage.readBytes(path)
+  if (!bytes) throw new UserError(`${path}: no such file`)
+  const names = [...parseInfo(new TextDecoder().decode(bytes), path).lengths.keys()]
+  const folder = path.slice(0, -"info.json".length)
+  const above = folder.replace(/[^/]+\/$/, "")
+  const isAbsolute = (name: string) => isUrl(name) || name.startsWith("/")
+  const relative = names.find((name) => !isAbsolute(name))
+  const isAbove =
+    relative !== undefined &&
+    !(await storage.stat(folder + relative)) &&
+    (await storage.stat(above + relative)) !== null
+  return names.map((name) => (isAbsolute(name) ? name : (isAbove ? above : folder) + name))
 }
 
 /** Brace expansion: `a{1,2}` gives a1 a2, `{08..10}` gives 08 09 10, `{0..6..3}` gives 0 3 6. Throws on an open brace. */

@@ -10,9 +10,10 @@ import { statfs } from "node:fs/promises"
 import { dirname } from "node:path"
 import { UserError } from "../core/errors.ts"
 import { fileError } from "../host/file-error.ts"
+import { NetworkFailure, type Retries, Watchdog } from "../host/network.ts"
 import { Partial } from "./partial.ts"
 import type { RemoteFile } from "./repository.ts"
-import { NetworkFailure, type Retries, Watchdog, withRetries } from "./requests.ts"
+import { withHubRetries } from "./requests.ts"
 
 export interface DownloadOptions {
   readonly url: string
@@ -34,7 +35,7 @@ export async function download(file: RemoteFile, options: DownloadOptions): Prom
     await using partial = await Partial.open(file, options.blob)
     await checkSpace(options.blob, file.size - partial.length)
     const attempt = () => fetchRest(file, partial, options)
-    await withRetries(`downloading ${file.path}`, attempt, options.retries, () => partial.length)
+    await withHubRetries(`downloading ${file.path}`, attempt, options.retries, () => partial.length)
     await checkContents(file, partial, options.url)
     await partial.complete()
   } catch (error) {

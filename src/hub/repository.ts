@@ -1,8 +1,9 @@
 /** What a repository on the hub holds, asked through @huggingface/hub, and which of its files are wanted. */
 import { listFiles, modelInfo } from "@huggingface/hub"
 import { messageOf, UserError } from "../core/errors.ts"
+import { NetworkFailure, type Retries } from "../host/network.ts"
 import { isCommit } from "./cache.ts"
-import { NetworkFailure, type Retries, withRetries } from "./requests.ts"
+import { withHubRetries } from "./requests.ts"
 
 export interface RemoteFile {
   /** Relative to the repository, with forward slashes. */
@@ -26,7 +27,7 @@ export function askHub(
   fetch: typeof globalThis.fetch,
   retries: Retries,
 ): Promise<Repository> {
-  return withRetries(
+  return withHubRetries(
     repo,
     async () => {
       try {

@@ -4,40 +4,16 @@
  * Proxies and certificates are Node's own affair (NODE_USE_ENV_PROXY, NODE_EXTRA_CA_CERTS). A redirect to another
  * origin (the CDN) loses the `Authorization` header, as the fetch standard asks.
  */
-import { setTimeout as sleep } from "node:timers/promises"
-import { messageOf, UserError } from "../core/errors.ts"
+import { UserError } from "../core/errors.ts"
+import { failuresOf, NetworkFailure, type Retries, Watchdog, withRetries } from "../host/network.ts"
 import type { HubSettings } from "./settings.ts"
 import { nearestNames } from "./source.ts"
-
-/** Something that may go better the next time: a broken connection, an overloaded server. */
-export class NetworkFailure extends Error {
-  override readonly name = "NetworkFailure"
-
-  constructor(
-    message: string,
-    /** How long the server asks to wait; null if it does not say. */
-    readonly retryAfterSeconds: number | null = null,
-  ) {
-    super(message)
-  }
-}
 
 /** The last of several network failures; what the cache holds may do instead. */
 export class HubUnreachable extends UserError {}
 
-export interface Retries {
-  /** Seconds before each further attempt. */
-  readonly delays: readonly number[]
-  readonly signal?: AbortSignal | undefined
-  /** Told before each further attempt why there is one. */
-  readonly onRetry?: ((text: string) => void) | undefined
-}
-
 /** Half a minute in all, not counting the attempts. */
 export const defaultRetryDelays: readonly number[] = [1, 2, 4, 8, 16]
-
-/** No server keeps us longer than that. */
-const longestWaitSeconds = 60
 
 /**
  * `fetch` for one repository of the hub; adds the token to requests to the hub's origin.
@@ -62,68 +38,20 @@ export function hubFetch(settings: HubSettings, repo: string, signal?: AbortSign
   }
 }
 
-/** Aborts its signal when nothing was heard for some time. */
-export class Watchdog implements Disposable {
-  private readonly controller = new AbortController()
-  private timer: NodeJS.Timeout | undefined
-  readonly signal = this.controller.signal
-
-  constructor(private readonly seconds: number) {
-    this.heard()
-  }
-
-  heard(): void {
-    clearTimeout(this.timer)
-    const failure = new NetworkFailure(`no answer within ${this.seconds} s`)
-    this.timer = setTimeout(() => this.controller.abort(failure), this.seconds * 1000)
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.timer)
-  }
-}
-
-/** Runs `attempt` again behind a growing delay while it fails for the network's sake and makes no progress. */
-export async function withRetries<T>(
+/** `withRetries` that ends in HubUnreachable. */
+export function withHubRetries<T>(
   what: string,
   attempt: () => Promise<T>,
-  { delays, signal, onRetry }: Retries,
-  progress: () => number = () => 0,
+  retries: Retries,
+  progress?: () => number,
 ): Promise<T> {
-  for (let failures = 0, before = progress(); ; failures++) {
-    try {
-      return await failuresOf(attempt())
-    } catch (error) {
-      if (!(error instanceof NetworkFailure)) throw error
-      if (progress() > before) [failures, before] = [0, progress()]
-      const delay = delays[failures]
-      if (delay === undefined) throw unreachable(what, error, delays.length)
-      const seconds = Math.min(Math.max(delay, error.retryAfterSeconds ?? 0), longestWaitSeconds)
-      onRetry?.(`${error.message}; trying again in ${seconds} s`)
-      await sleep(seconds * 1000, undefined, signal ? { signal } : {})
-    }
-  }
+  const giveUp = (error: NetworkFailure, attempts: number) => unreachable(what, error, attempts)
+  return withRetries(attempt, { ...retries, giveUp }, progress)
 }
 
-/** Node's errors of a connection, before and behind the headers, as NetworkFailures; others as they are. */
-async function failuresOf<T>(promise: Promise<T>, prefix = ""): Promise<T> {
-  try {
-    return await promise
-  } catch (error) {
-    if (!(error instanceof TypeError) || !["fetch failed", "terminated"].includes(error.message)) throw error
-    throw new NetworkFailure(prefix + reasonOf(error.cause))
-  }
-}
-
-/** Several addresses of one host fail together, with an empty message of their own. */
-function reasonOf(cause: unknown): string {
-  const first = cause instanceof AggregateError ? cause.errors[0] : cause
-  return messageOf(first ?? "the connection broke")
-}
-
-function unreachable(what: string, { message }: Error, retries: number): HubUnreachable {
+function unreachable(what: string, { message }: Error, attempts: number): HubUnreachable {
   return new HubUnreachable(
-    `${what}: ${message} (tried ${retries + 1} times)`,
+    `${what}: ${message} (tried ${attempts} times)`,
     "check the network (HF_ENDPOINT names another hub) and run again: what was downloaded is kept and continued",
   )
 }

@@ -1,0 +1,96 @@
+/** A remote file as a local copy: what broke off goes on where it stopped, as long as the file is the same. */
+import { type FileHandle, open, rm } from "node:fs/promises"
+import { fileError } from "../../host/file-error.ts"
+import { NetworkFailure, Watchdog, withRetries } from "../../host/network.ts"
+import { retriesOf, type Surroundings, temporaryPath } from "./options.ts"
+import type { LocalFile } from "./storage.ts"
+
+/** An answer with the file from `offset` on. */
+export interface RemotePart {
+  readonly offset: number
+  /** Of the whole file; null where the server does not say. */
+  readonly size: number | null
+  /** Changes with the file; null where the server does not say. */
+  readonly tag: string | null
+  readonly body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+}
+
+/**
+ * Asks for a file from `offset` on, if it is still that of `tag`; the whole of it is an answer too. Throws
+ * NetworkFailure where another attempt may help.
+ */
+export type OpenPart = (offset: number, tag: string | null, signal: AbortSignal) => Promise<RemotePart>
+
+/** The copy, which its disposal removes. Throws UserError where the network stays down; then nothing is left. */
+export async function download(
+  url: string,
+  openPart: OpenPart,
+  surroundings: Surroundings,
+  signal?: AbortSignal,
+): Promise<LocalFile> {
+  const path = temporaryPath(surroundings, url)
+  const discard = () => rm(path, { force: true })
+  try {
+    const file = await open(path, "wx")
+    try {
+      const copy = new Copy(file, openPart, surroundings.timeoutSeconds, signal)
+      await withRetries(
+        () => copy.continue(),
+        retriesOf(surroundings, url, signal),
+        () => copy.length,
+      )
+    } finally {
+      await file.close()
+    }
+    return { path, [Symbol.asyncDispose]: discard }
+  } catch (error) {
+    await discard()
+    throw fileError(error, "writing", path)
+  }
+}
+
+class Copy {
+  length = 0
+  private tag: string | null = null
+
+  constructor(
+    private readonly file: FileHandle,
+    private readonly openPart: OpenPart,
+    private readonly timeoutSeconds: number,
+    private readonly signal?: AbortSignal,
+  ) {}
+
+  async continue(): Promise<void> {
+    using watchdog = new Watchdog(this.timeoutSeconds)
+    const signals = [watchdog.signal, this.signal].filter((signal) => signal !== undefined)
+    try {
+      await this.append(watchdog, AbortSignal.any(signals))
+    } catch (error) {
+      this.signal?.throwIfAborted()
+      // Not every client throws the signal's own reason.
+      watchdog.signal.throwIfAborted()
+      throw error
+    }
+  }
+
+  private async append(watchdog: Watchdog, signal: AbortSignal): Promise<void> {
+    const { offset, size, tag, body } = await this.openPart(this.length, this.tag, signal)
+    if (offset !== this.length || (this.length > 0 && tag !== this.tag)) await this.clear()
+    if (offset > this.length) throw new NetworkFailure("the file changed while it was copied")
+    this.tag = tag
+    for await (const bytes of body) {
+      watchdog.heard()
+      await this.file.write(bytes, 0, bytes.length, this.length)
+      this.length += bytes.length
+    }
+    if (size === null || this.length === size) return
+    const found = this.length
+    if (found > size) await this.clear()
+    throw new NetworkFailure(`ended at byte ${found} of ${size}`)
+  }
+
+  private async clear(): Promise<void> {
+    await this.file.truncate(0)
+    this.length = 0
+  }
+}

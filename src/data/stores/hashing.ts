@@ -1,0 +1,23 @@
+/** Counts and hashes what passes by on its way into a file. */
+import { createHash } from "node:crypto"
+import type { Written } from "./storage.ts"
+
+export class Hashing {
+  private readonly hash = createHash("sha256")
+  private bytes = 0
+
+  constructor(private readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {}
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for await (const chunk of this.chunks) {
+      this.hash.update(chunk)
+      this.bytes += chunk.length
+      yield chunk
+    }
+  }
+
+  /** Once, behind the last chunk. */
+  written(): Written {
+    return { bytes: this.bytes, sha256: this.hash.digest("hex") }
+  }
+}

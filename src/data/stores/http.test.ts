@@ -1,0 +1,176 @@
+import { createHash } from "node:crypto"
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { HubServer } from "../../../test/hub-server.ts"
+import { UserError } from "../../core/errors.ts"
+import { openStorage, type StorageOptions } from "./open.ts"
+
+const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251))
+
+/** How one answer differs from a sound one. */
+interface Fault {
+  readonly status?: number
+  readonly cutAfter?: number
+  readonly silent?: true
+  readonly noRanges?: true
+  /** Another file under the same name. */
+  readonly changed?: true
+  readonly noLength?: true
+  readonly noHead?: true
+}
+
+let server: Server
+let address: string
+let temporaryFolder: string
+let faults: Fault[] = []
+let log: string[] = []
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  const fault = faults.shift() ?? {}
+  const { range, "if-range": condition } = request.headers
+  log.push(`${request.method} ${range ?? "all"}`)
+  if (fault.silent) return
+  const status = request.url === "/missing" ? 404 : fault.noHead && request.method === "HEAD" ? 405 : fault.status
+  if (status) return void response.writeHead(status).end()
+  const file = fault.changed ? content.map((byte) => byte ^ 1) : content
+  const etag = createHash("sha256").update(file).digest("hex")
+  const isRange = range !== undefined && !fault.noRanges && (!condition || condition === `"${etag}"`)
+  const [first, last] = isRange ? /^bytes=(\d+)-(\d*)$/.exec(range)!.slice(1) : ["0", ""]
+  const [start, end] = [Number(first), last ? Number(last) + 1 : file.length]
+  if (start >= file.length) return void response.writeHead(416, { "Content-Range": `bytes */${file.length}` }).end()
+  const body = file.subarray(start, end)
+  response.writeHead(isRange ? 206 : 200, {
+    ETag: `"${etag}"`,
+    ...(fault.noLength ? {} : { "Content-Length": body.length }),
+    ...(isRange ? { "Content-Range": `bytes ${start}-${end - 1}/${file.length}` } : {}),
+  })
+  if (request.method === "HEAD") response.end()
+  else if (fault.cutAfter === undefined) response.end(body)
+  else response.write(body.subarray(0, fault.cutAfter), () => setTimeout(() => response.destroy(), 20))
+}
+
+beforeAll(async () => {
+  temporaryFolder = await mkdtemp(join(tmpdir(), "http-"))
+  server = createServer(answer)
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+afterAll(async () => {
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+  await rm(temporaryFolder, { recursive: true })
+})
+beforeEach(() => {
+  faults = []
+  log = []
+})
+
+const storage = (options: StorageOptions = {}) =>
+  openStorage({ temporaryFolder, retryDelays: [0.01, 0.01], timeoutSeconds: 5, env: {}, ...options })
+
+async function fetched(name = "/0.tar", options: StorageOptions = {}): Promise<Buffer> {
+  await using local = await storage(options).fetch(address + name)
+  return await readFile(local.path)
+}
+
+test("a copy is removed when it is disposed", async () => {
+  {
+    await using local = await storage().fetch(`${address}/0.tar?download=true`)
+    expect(await readFile(local.path)).toEqual(content)
+    expect(await readdir(temporaryFolder)).toEqual([expect.stringMatching(/^mobileclip-[0-9a-f]{12}-0\.tar$/)])
+  }
+  expect(await readdir(temporaryFolder)).toEqual([])
+})
+
+test("a transfer goes on where it broke off, however often it makes progress", async () => {
+  faults = [100_000, 50_000, 50_000, 50_000, 40_000].map((cutAfter) => ({ cutAfter }))
+  expect(await fetched()).toEqual(content)
+  expect(log[0]).toBe("GET all")
+  expect(log).toHaveLength(6)
+  const starts = log.slice(1).map((line) => Number(/^GET bytes=(\d+)-$/.exec(line)![1]))
+  expect(starts).toEqual(starts.toSorted((a, b) => a - b))
+  expect(starts[0]).toBeGreaterThan(0)
+})
+
+test.each<[string, Fault[]]>([
+  ["knows no ranges", [{ cutAfter: 100_000 }, { noRanges: true }]],
+  ["does not say how long the file is", [{ cutAfter: 100_000, noLength: true }]],
+  ["is overloaded", [{ status: 503 }, { status: 429 }]],
+  ["had another file before", [{ cutAfter: 100_000, changed: true }]],
+  ["had another file before, and knows no conditions", [{ cutAfter: 100_000, changed: true }, {}, {}]],
+])("a server that %s", async (_, list) => {
+  faults = list
+  expect(await fetched()).toEqual(content)
+})
+
+test("a server that says nothing is given up on, with its URL in the message", async () => {
+  faults = [{ silent: true }, { silent: true }, { silent: true }]
+  const error: unknown = await fetched("/0.tar", { timeoutSeconds: 0.05 }).catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(UserError)
+  expect((error as UserError).message).toBe(`${address}/0.tar: no answer within 0.05 s (tried 3 times)`)
+  expect(await readdir(temporaryFolder)).toEqual([])
+})
+
+test("what no attempt mends is said at once", async () => {
+  await expect(fetched("/missing")).rejects.toThrow(`${address}/missing: no such file (404)`)
+  faults = [{ status: 403 }]
+  await expect(fetched()).rejects.toThrow(`${address}/0.tar: no access (403)`)
+  faults = [{ status: 400 }]
+  await expect(fetched()).rejects.toThrow("the server answered 400")
+  expect(log).toHaveLength(3)
+  const notes: string[] = []
+  const nobody = openStorage({ temporaryFolder, retryDelays: [0.01], onRetry: (text) => notes.push(text) })
+  await expect(nobody.fetch("http://127.0.0.1:1/0.tar")).rejects.toThrow(
+    /^http:\/\/127\.0\.0\.1:1\/0\.tar: .*tried 2 times/,
+  )
+  expect(notes).toHaveLength(1)
+})
+
+test("an abort ends the transfer and leaves nothing", async () => {
+  faults = [{ silent: true }]
+  const abort = new AbortController()
+  setTimeout(() => abort.abort(), 30)
+  await expect(storage().fetch(`${address}/0.tar`, abort.signal)).rejects.toThrow("aborted")
+  expect(await readdir(temporaryFolder)).toEqual([])
+})
+
+test("sizes by HEAD or by a byte, small files whole, null for none", async () => {
+  expect(await storage().stat(`${address}/0.tar`)).toEqual({ bytes: 300_000 })
+  faults = [{ noHead: true }]
+  expect(await storage().stat(`${address}/0.tar`)).toEqual({ bytes: 300_000 })
+  expect(log.at(-1)).toBe("GET bytes=0-0")
+  faults = [{ status: 500 }]
+  expect(Buffer.from((await storage().readBytes(`${address}/x`))!)).toEqual(content)
+  expect(await storage().stat(`${address}/missing`)).toBe(null)
+  expect(await storage().readBytes(`${address}/missing`)).toBe(null)
+})
+
+test("web servers are not written to nor listed", async () => {
+  await expect(storage().put(`${address}/x`, [])).rejects.toThrow("cannot be written")
+  await expect(storage().remove(`${address}/x`)).rejects.toThrow("cannot be written")
+  await expect(storage().list(address)).rejects.toThrow("web servers do not list")
+})
+
+test("the hub's datasets and models are read, listed, and the token stays with the hub", async () => {
+  const files = { "shards/00000.tar": content, "shards/00001.tar": Buffer.from("small"), "README.md": Buffer.from("x") }
+  await using hub = await HubServer.start({ "apple/DR": { commit: "c".repeat(40), files } })
+  hub.token = "hf_secret"
+  hub.faults.push({ cutAfter: 1000 })
+  const mine = storage({ env: { HF_ENDPOINT: hub.endpoint, HF_TOKEN: "hf_secret" } })
+  await using local = await mine.fetch("hf://datasets/apple/DR@main/shards/00000.tar")
+  expect(await readFile(local.path)).toEqual(content)
+  expect(hub.downloads.map(({ authorization }) => authorization)).toEqual([null, null])
+  expect(hub.log[0]!.path).toBe("/datasets/apple/DR/resolve/main/shards/00000.tar")
+  expect(await mine.list("hf://datasets/apple/DR/shards")).toEqual(["00000.tar", "00001.tar"])
+  expect(await mine.stat("hf://apple/DR/shards/00001.tar")).toEqual({ bytes: 5 })
+  expect(await mine.readBytes("hf://apple/DR/none")).toBe(null)
+  await expect(mine.fetch("hf://apple/DR")).rejects.toThrow("names a repository and no file in it")
+  await expect(mine.fetch("hf://apple")).rejects.toThrow("is no address on the hub")
+  await expect(mine.put("hf://apple/DR/x", [])).rejects.toThrow("cannot be written")
+  const stranger = storage({ env: { HF_ENDPOINT: hub.endpoint } })
+  await expect(stranger.fetch("hf://apple/DR/README.md")).rejects.toThrow("hf://apple/DR/README.md: no access (401)")
+})

@@ -1,0 +1,156 @@
+/** Files of web servers, read only. */
+import { UserError } from "../../core/errors.ts"
+import { failuresOf, NetworkFailure, Watchdog, withRetries } from "../../host/network.ts"
+import { download, type RemotePart } from "./download.ts"
+import { retriesOf, type Surroundings } from "./options.ts"
+import type { LocalFile, Storage, Written } from "./storage.ts"
+
+/** A file behind an address. */
+export interface HttpFile {
+  /** What users call it, for messages. */
+  readonly url: string
+  readonly address: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Said where access is refused. */
+  readonly accessHint?: string
+}
+
+export class HttpStorage implements Storage {
+  constructor(private readonly surroundings: Surroundings) {}
+
+  fetch(url: string, signal?: AbortSignal): Promise<LocalFile> {
+    return fetchHttp(plain(url), this.surroundings, signal)
+  }
+
+  readBytes(url: string): Promise<Uint8Array | null> {
+    return readHttp(plain(url), this.surroundings)
+  }
+
+  stat(url: string): Promise<{ bytes: number } | null> {
+    return statHttp(plain(url), this.surroundings)
+  }
+
+  async put(url: string): Promise<Written> {
+    throw readOnly(url)
+  }
+
+  async list(folder: string): Promise<string[]> {
+    throw new UserError(
+      `${folder}: web servers do not list their files`,
+      "name the shards: {00000..00127}.tar, or info.json",
+    )
+  }
+
+  async remove(url: string): Promise<void> {
+    throw readOnly(url)
+  }
+}
+
+export function readOnly(url: string): UserError {
+  return new UserError(`${url} cannot be written`, "write to a folder or to s3://")
+}
+
+function plain(url: string): HttpFile {
+  return { url, address: url, headers: {} }
+}
+
+export function fetchHttp(file: HttpFile, surroundings: Surroundings, signal?: AbortSignal): Promise<LocalFile> {
+  const openPart = (offset: number, tag: string | null, signal: AbortSignal) => openFrom(file, offset, tag, signal)
+  return download(file.url, openPart, surroundings, signal)
+}
+
+/** Null where there is no such file. */
+export function readHttp(file: HttpFile, surroundings: Surroundings): Promise<Uint8Array | null> {
+  return asking(file, surroundings, async (signal) => {
+    const response = await request(file, { signal })
+    return new Uint8Array(await failuresOf(response.arrayBuffer()))
+  })
+}
+
+/** By HEAD, or where a server knows no HEAD, by a GET of one byte. */
+export function statHttp(file: HttpFile, surroundings: Surroundings): Promise<{ bytes: number } | null> {
+  return asking(file, surroundings, async (signal) => {
+    const head = await request(file, { method: "HEAD", signal }, [405, 501])
+    if (head.ok && lengthOf(head) !== null) return { bytes: lengthOf(head)! }
+    const { size, body } = await openFrom(file, 0, null, signal, "bytes=0-0")
+    for await (const _ of body) break
+    if (size !== null) return { bytes: size }
+    throw new UserError(`${file.url}: the server does not say how long the file is`)
+  })
+}
+
+/** Attempts with a time limit; null where the answer is that there is no such file. */
+async function asking<T>(
+  file: HttpFile,
+  surroundings: Surroundings,
+  ask: (signal: AbortSignal) => Promise<T>,
+): Promise<T | null> {
+  try {
+    return await withRetries(
+      async () => {
+        using watchdog = new Watchdog(surroundings.timeoutSeconds)
+        return await ask(watchdog.signal)
+      },
+      retriesOf(surroundings, file.url),
+    )
+  } catch (error) {
+    if (error instanceof NoSuchFile) return null
+    throw error
+  }
+}
+
+export class NoSuchFile extends UserError {}
+
+async function openFrom(
+  file: HttpFile,
+  offset: number,
+  tag: string | null,
+  signal: AbortSignal,
+  range = offset > 0 ? `bytes=${offset}-` : null,
+): Promise<RemotePart> {
+  const headers = { ...(range ? { Range: range } : {}), ...(tag ? { "If-Range": tag } : {}) }
+  const response = await request(file, { headers, signal }, [416])
+  const found = tagOf(response)
+  const body = response.body ?? []
+  if (response.status === 200) return { offset: 0, size: lengthOf(response), tag: found, body }
+  const [, first, total] = /^bytes (\d+|\*)(?:-\d+)?\/(\d+|\*)$/.exec(response.headers.get("Content-Range") ?? "") ?? []
+  const size = total === undefined || total === "*" ? null : Number(total)
+  if (response.status === 206 && first !== undefined) return { offset: Number(first), size, tag: found, body }
+  await response.body?.cancel()
+  // Nothing is left where all was there already; a file that is shorter now is another one.
+  if (response.status === 416 && size === offset) return { offset, size, tag, body: [] }
+  if (offset > 0) return openFrom(file, 0, null, signal)
+  throw new UserError(`${file.url}: the server answered ${response.status} without saying which part that is`)
+}
+
+/** What If-Range takes: a strong etag, else the time of the last change. */
+function tagOf({ headers }: Response): string | null {
+  const etag = headers.get("ETag")
+  return etag && !etag.startsWith("W/") ? etag : headers.get("Last-Modified")
+}
+
+/** Null where the length is that of a compressed form. */
+function lengthOf({ headers }: Response): number | null {
+  const length = headers.get("Content-Length")
+  return length !== null && /^\d+$/.test(length) && !headers.get("Content-Encoding") ? Number(length) : null
+}
+
+/** `fetch` whose answers other than those of success and of `expected` are errors. */
+async function request(file: HttpFile, init: RequestInit, expected: readonly number[] = []): Promise<Response> {
+  const headers = { "Accept-Encoding": "identity", ...file.headers, ...(init.headers as Record<string, string>) }
+  const response = await failuresOf(fetch(file.address, { ...init, headers }))
+  if (response.ok || expected.includes(response.status)) return response
+  await response.body?.cancel()
+  throw statusError(file, response)
+}
+
+function statusError({ url, accessHint }: HttpFile, { status, headers }: Response): Error {
+  if (status === 408 || status === 429 || status >= 500) {
+    const wait = Number.parseFloat(headers.get("Retry-After") ?? "")
+    return new NetworkFailure(`the server answered ${status}`, Number.isFinite(wait) ? wait : null)
+  }
+  if (status === 404 || status === 410) return new NoSuchFile(`${url}: no such file (${status})`, "check the address")
+  if (status === 401 || status === 403)
+    return new UserError(`${url}: no access (${status})`, accessHint ?? "check the address")
+  return new UserError(`${url}: the server answered ${status}`, "check the address")
+}

@@ -1,0 +1,115 @@
+/**
+ * Files of Hugging Face repositories, read only: `hf://datasets/ORG/NAME[@REVISION]/path` and, for models,
+ * `hf://ORG/NAME[@REVISION]/path`. They come over plain HTTP, which has byte ranges to go on from.
+ */
+import { UserError } from "../../core/errors.ts"
+import { fetchHttp, type HttpFile, readHttp, readOnly, statHttp } from "./http.ts"
+import type { Surroundings } from "./options.ts"
+import type { LocalFile, Storage, Written } from "./storage.ts"
+
+interface HubPath {
+  readonly type: "dataset" | "model" | "space"
+  readonly repository: string
+  readonly revision: string
+  readonly path: string
+}
+
+export class HubStorage implements Storage {
+  constructor(private readonly surroundings: Surroundings) {}
+
+  async fetch(url: string, signal?: AbortSignal): Promise<LocalFile> {
+    return fetchHttp(this.fileOf(url), this.surroundings, signal)
+  }
+
+  async readBytes(url: string): Promise<Uint8Array | null> {
+    return readHttp(this.fileOf(url), this.surroundings)
+  }
+
+  async stat(url: string): Promise<{ bytes: number } | null> {
+    return statHttp(this.fileOf(url), this.surroundings)
+  }
+
+  async list(folder: string): Promise<string[]> {
+    const { listFiles } = await import("@huggingface/hub")
+    const { type, repository, revision, path } = parseHubUrl(folder)
+    const { endpoint, token } = this
+    const repo = { type, name: repository } as const
+    const options = {
+      repo,
+      revision,
+      path,
+      recursive: true,
+      hubUrl: endpoint,
+      ...(token ? { accessToken: token } : {}),
+    }
+    const names: string[] = []
+    try {
+      for await (const file of listFiles(options)) if (file.type === "file") names.push(file.path)
+    } catch (error) {
+      const status = (error as { statusCode?: number }).statusCode
+      if (status === 404) return []
+      throw new UserError(`${folder} cannot be listed${status ? ` (${status})` : ""}`, this.accessHint, {
+        cause: error,
+      })
+    }
+    const start = path === "" ? "" : `${path}/`
+    const below = names.filter((name) => name.startsWith(start))
+    return below.map((name) => name.slice(start.length)).sort()
+  }
+
+  async put(url: string): Promise<Written> {
+    throw readOnly(url)
+  }
+
+  async remove(url: string): Promise<void> {
+    throw readOnly(url)
+  }
+
+  private get endpoint(): string {
+    const { hub, env } = this.surroundings
+    return (hub?.endpoint || env.HF_ENDPOINT || "https://huggingface.co").replace(/\/+$/, "")
+  }
+
+  private get token(): string | null {
+    const { hub, env } = this.surroundings
+    return hub?.token === undefined ? env.HF_TOKEN?.trim() || null : hub.token
+  }
+
+  private get accessHint(): string {
+    return `check the name; if the repository is private or gated, set HF_TOKEN to a token from ${this.endpoint}/settings/tokens`
+  }
+
+  /** A redirect to another origin loses the token, as the fetch standard asks. */
+  private fileOf(url: string): HttpFile {
+    const { type, repository, revision, path } = parseHubUrl(url)
+    if (path === "") throw new UserError(`${url} names a repository and no file in it`, "add the path of the file")
+    const folder = type === "model" ? "" : `${type}s/`
+    const tail = path.split("/").map(encodeURIComponent).join("/")
+    return {
+      url,
+      address: `${this.endpoint}/${folder}${repository}/resolve/${encodeURIComponent(revision)}/${tail}`,
+      headers: this.token ? { Authorization: `Bearer ${this.token}` } : {},
+      accessHint: this.accessHint,
+    }
+  }
+}
+
+/** Throws UserError on what is no such URL. */
+export function parseHubUrl(url: string): HubPath {
+  const pattern = /^hf:\/\/(?:(dataset|space|model)s\/)?([\w.-]+\/[\w.-]+)(?:@([^/]+))?(?:\/(.*))?$/i
+  const [, type = "model", repository, revision = "main", path = ""] = pattern.exec(url) ?? []
+  if (!repository) {
+    throw new UserError(
+      `${url} is no address on the hub`,
+      "hf://datasets/OWNER/NAME/path or hf://OWNER/NAME/path was expected",
+    )
+  }
+  const clean = path.replace(/\/+$/, "")
+  // A revision with a slash is written with %2F, as huggingface_hub does.
+  return {
+    type: type.toLowerCase() as HubPath["type"],
+    repository,
+    revision: decodeURIComponent(revision),
+    path: clean,
+  }
+}

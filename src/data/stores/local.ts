@@ -1,0 +1,66 @@
+/** Files on this machine, or in a folder that machines share. */
+import { readdir, rm, stat } from "node:fs/promises"
+import { dirname, join, relative, sep } from "node:path"
+import { fileURLToPath } from "node:url"
+import { UserError } from "../../core/errors.ts"
+import { fileError } from "../../host/file-error.ts"
+import { makeDirectory, readBytes, writeAtomically } from "../../host/files.ts"
+import { Hashing } from "./hashing.ts"
+import type { LocalFile, Storage, Written } from "./storage.ts"
+
+/** How the neighbours are called in which files are built. */
+const unfinished = /^\..+\.[0-9a-f]{12}\.tmp$/
+
+export class LocalStorage implements Storage {
+  async fetch(url: string): Promise<LocalFile> {
+    const path = pathOf(url)
+    if (!(await this.stat(url))) throw new UserError(`${path}: no such file`, "check the path")
+    return { path, [Symbol.asyncDispose]: async () => {} }
+  }
+
+  async readBytes(url: string): Promise<Uint8Array | null> {
+    return (await this.stat(url)) ? readBytes(pathOf(url)) : null
+  }
+
+  async put(url: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Written> {
+    const path = pathOf(url)
+    await makeDirectory(dirname(path))
+    const hashing = new Hashing(chunks)
+    await writeAtomically(path, hashing)
+    return hashing.written()
+  }
+
+  async stat(url: string): Promise<{ bytes: number } | null> {
+    const path = pathOf(url)
+    const found = await stat(path).catch(absent)
+    if (found?.isDirectory()) throw new UserError(`${path} is a folder, and a file was expected`)
+    return found && { bytes: found.size }
+  }
+
+  async list(folder: string): Promise<string[]> {
+    const path = pathOf(folder)
+    try {
+      const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(absent)
+      const files = (entries ?? []).filter((entry) => !entry.isDirectory() && !unfinished.test(entry.name))
+      return files.map((entry) => relative(path, join(entry.parentPath, entry.name)).replaceAll(sep, "/")).sort()
+    } catch (error) {
+      throw fileError(error, "reading", path)
+    }
+  }
+
+  async remove(url: string): Promise<void> {
+    const path = pathOf(url)
+    await rm(path, { force: true }).catch((error: unknown) => {
+      throw fileError(error, "writing", path)
+    })
+  }
+}
+
+export function pathOf(url: string): string {
+  return /^file:\/\//i.test(url) ? fileURLToPath(url) : url
+}
+
+function absent(error: NodeJS.ErrnoException): null {
+  if (error.code === "ENOENT" || error.code === "ENOTDIR") return null
+  throw fileError(error, "reading", error.path ?? "a file")
+}

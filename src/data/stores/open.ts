@@ -1,0 +1,47 @@
+/** One storage for all kinds of URLs. */
+import { UserError } from "../../core/errors.ts"
+import { HttpStorage } from "./http.ts"
+import { HubStorage } from "./hub.ts"
+import { LocalStorage } from "./local.ts"
+import { type StorageOptions, surroundingsOf } from "./options.ts"
+import { S3Storage } from "./s3.ts"
+import type { Storage } from "./storage.ts"
+
+export type { StorageOptions } from "./options.ts"
+
+/** Whether a name is a URL of any scheme, and not a path. */
+export function isUrl(name: string): boolean {
+  return /^[a-z][a-z0-9+.-]+:\/\//i.test(name)
+}
+
+/**
+ * Files by path, `file://`, `http(s)://`, `s3://` and `hf://`. Copies of remote files are kept until they are disposed.
+ * What the network breaks is tried again; its last failure is a UserError that names the URL.
+ */
+export function openStorage(options: StorageOptions = {}): Storage {
+  const surroundings = surroundingsOf(options)
+  const http = new HttpStorage(surroundings)
+  const stores: Readonly<Record<string, Storage>> = {
+    file: new LocalStorage(),
+    http,
+    https: http,
+    s3: new S3Storage(surroundings),
+    hf: new HubStorage(surroundings),
+  }
+  const storeOf = (url: string): Storage => {
+    const scheme = isUrl(url) ? url.slice(0, url.indexOf(":")).toLowerCase() : "file"
+    if (Object.hasOwn(stores, scheme)) return stores[scheme]!
+    throw new UserError(
+      `${url}: ${scheme}:// is not read here`,
+      `known are paths and ${Object.keys(stores).join("://, ")}://`,
+    )
+  }
+  return {
+    fetch: async (url, signal) => storeOf(url).fetch(url, signal),
+    readBytes: async (url) => storeOf(url).readBytes(url),
+    put: async (url, chunks) => storeOf(url).put(url, chunks),
+    stat: async (url) => storeOf(url).stat(url),
+    list: async (folder) => storeOf(folder).list(folder),
+    remove: async (url) => storeOf(url).remove(url),
+  }
+}

@@ -1,0 +1,58 @@
+/** What stores need to know of their surroundings. */
+import { randomBytes } from "node:crypto"
+import { tmpdir } from "node:os"
+import { basename, join } from "node:path"
+import { UserError } from "../../core/errors.ts"
+import type { NetworkFailure } from "../../host/network.ts"
+
+export interface StorageOptions {
+  /** Where copies of remote files, and files on their way out, are kept. Default: the system's. */
+  readonly temporaryFolder?: string
+  /** Default: the process's. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Seconds before each further attempt, of which each is drawn from half to one and a half of that. */
+  readonly retryDelays?: readonly number[]
+  /** The answer, and every further piece of it, must come within this many seconds. */
+  readonly timeoutSeconds?: number
+  /** Told why there is another attempt. */
+  readonly onRetry?: (text: string) => void
+  /** Default: HF_ENDPOINT, HF_TOKEN. */
+  readonly hub?: { readonly endpoint?: string; readonly token?: string | null }
+}
+
+export interface Surroundings extends StorageOptions {
+  readonly temporaryFolder: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly retryDelays: readonly number[]
+  readonly timeoutSeconds: number
+}
+
+/** One minute in all, not counting the attempts. */
+const retryDelays = [1, 2, 4, 8, 16, 32]
+
+export function surroundingsOf(options: StorageOptions): Surroundings {
+  return {
+    ...options,
+    temporaryFolder: options.temporaryFolder ?? tmpdir(),
+    env: options.env ?? process.env,
+    retryDelays: options.retryDelays ?? retryDelays,
+    timeoutSeconds: options.timeoutSeconds ?? 60,
+  }
+}
+
+/** A new name for a copy of the file. */
+export function temporaryPath({ temporaryFolder }: Surroundings, url: string): string {
+  const name = basename(url.replace(/[?#].*$/, "")).replaceAll(/[^\w.-]/g, "_")
+  return join(temporaryFolder, `mobileclip-${randomBytes(6).toString("hex")}-${name.slice(-80)}`)
+}
+
+/** How `withRetries` goes about a URL: thousands of workers that fail together must not come back together. */
+export function retriesOf({ retryDelays, onRetry }: Surroundings, url: string, signal?: AbortSignal) {
+  return {
+    delays: retryDelays.map((seconds) => seconds * (0.5 + Math.random())),
+    signal,
+    onRetry: onRetry && ((text: string) => onRetry(`${url}: ${text}`)),
+    giveUp: ({ message }: NetworkFailure, attempts: number) =>
+      new UserError(`${url}: ${message} (tried ${attempts} times)`, "check the address and the network, and run again"),
+  }
+}

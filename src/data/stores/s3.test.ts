@@ -1,0 +1,131 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { createServer, request, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { sha256Of } from "../../../test/hub-server.ts"
+import { openStorage, type StorageOptions } from "./open.ts"
+
+// No types come with it.
+const { default: S3rver } = (await import("s3rver" as string)) as {
+  default: new (options: object) => { run(): Promise<AddressInfo>; close(): Promise<void> }
+}
+
+/** How the next answers differ from the server's own. */
+type Fault = { readonly cutAfter: number } | { readonly status: number }
+
+let s3: InstanceType<typeof S3rver>
+let proxy: Server
+let temporaryFolder: string
+let endpoint: string
+let faults: Fault[] = []
+let log: string[] = []
+
+beforeAll(async () => {
+  temporaryFolder = await mkdtemp(join(tmpdir(), "s3-"))
+  s3 = new S3rver({
+    ...{ port: 0, address: "127.0.0.1", silent: true, directory: join(temporaryFolder, "objects") },
+    configureBuckets: [{ name: "data" }],
+  })
+  const { port } = await s3.run()
+  proxy = faultyProxy(port)
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve))
+  endpoint = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+})
+afterAll(async () => {
+  proxy.closeAllConnections()
+  await new Promise((resolve) => proxy.close(resolve))
+  await s3.close()
+  await rm(temporaryFolder, { recursive: true })
+})
+beforeEach(() => {
+  faults = []
+  log = []
+})
+
+/** Passes requests on to the server, and breaks answers off. */
+function faultyProxy(port: number): Server {
+  return createServer((incoming, outgoing) => {
+    const { method, url, headers } = incoming
+    const fault = faults.shift()
+    log.push(`${method} ${headers.range ?? ""}`.trim())
+    if (fault && "status" in fault) {
+      incoming.resume()
+      return void outgoing.writeHead(fault.status).end()
+    }
+    const passed = request({ port, host: "127.0.0.1", method, path: url, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode!, answer.headers)
+      if (!fault) return void answer.pipe(outgoing)
+      answer.once("data", (bytes: Buffer) => {
+        outgoing.write(bytes.subarray(0, fault.cutAfter), () => setTimeout(() => outgoing.destroy(), 20))
+        answer.destroy()
+      })
+    })
+    incoming.pipe(passed)
+  })
+}
+
+const storage = (options: StorageOptions = {}) => {
+  const env = { AWS_ENDPOINT_URL: endpoint }
+  return openStorage({ temporaryFolder: join(temporaryFolder), env, retryDelays: [0.01, 0.01], ...options })
+}
+process.env.AWS_ACCESS_KEY_ID = "S3RVER"
+process.env.AWS_SECRET_ACCESS_KEY = "S3RVER"
+
+const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251))
+
+test("objects are put, read, listed, removed", async () => {
+  const store = storage()
+  expect(await store.put("s3://data/out/00001.tar", [content])).toEqual({ bytes: 300_000, sha256: sha256Of(content) })
+  await store.put("s3://data/out/deep/a b.json", [Buffer.from("{}")])
+  await store.put("s3://data/other/x", [])
+  expect(await store.stat("s3://data/out/00001.tar")).toEqual({ bytes: 300_000 })
+  expect(Buffer.from((await store.readBytes("s3://data/out/deep/a b.json"))!).toString()).toBe("{}")
+  expect(await store.list("s3://data/out")).toEqual(["00001.tar", "deep/a b.json"])
+  expect(await store.list("s3://data/out/")).toEqual(["00001.tar", "deep/a b.json"])
+  expect(await store.list("s3://data/none")).toEqual([])
+  await store.remove("s3://data/other/x")
+  await store.remove("s3://data/other/x")
+  expect(await store.stat("s3://data/other/x")).toBe(null)
+  expect(await store.readBytes("s3://data/other/x")).toBe(null)
+  expect(await readdir(temporaryFolder)).toEqual(["objects"])
+})
+
+test("a transfer goes on where it broke off, and the copy is removed", async () => {
+  const store = storage()
+  await store.put("s3://data/broken.tar", [content])
+  log = []
+  faults = [{ cutAfter: 10_000 }, { status: 503 }]
+  {
+    await using local = await store.fetch("s3://data/broken.tar")
+    expect(await readFile(local.path)).toEqual(content)
+  }
+  expect(log).toEqual(["GET", "GET bytes=10000-", "GET bytes=10000-"])
+  expect(await readdir(temporaryFolder)).toEqual(["objects"])
+})
+
+test("a large object goes up in parts, and comes back whole", async () => {
+  const piece = Buffer.alloc(2 ** 20, 7)
+  const pieces = Array.from({ length: 70 }, () => piece)
+  faults = [{ status: 500 }]
+  const written = await storage().put("s3://data/large.tar", pieces)
+  expect(written.bytes).toBe(70 * 2 ** 20)
+  // Begin, twice; 64 and 6 MiB; end.
+  expect(log).toEqual(["POST", "POST", "PUT", "PUT", "POST"])
+  await using local = await storage().fetch("s3://data/large.tar")
+  expect(sha256Of(await readFile(local.path))).toBe(written.sha256)
+})
+
+test("errors say what is wrong and with which object", async () => {
+  await expect(storage().fetch("s3://data/none.tar")).rejects.toThrow("s3://data/none.tar: no such object (404)")
+  await expect(storage().fetch("s3://nobody/none.tar")).rejects.toThrow("s3://nobody/none.tar: no such bucket")
+  await expect(storage().fetch("s3://data")).rejects.toThrow("s3://data names no object")
+  faults = [{ status: 403 }]
+  await expect(storage().fetch("s3://data/x")).rejects.toThrow(/^s3:\/\/data\/x: no access/)
+  faults = [{ status: 500 }, { status: 500 }, { status: 500 }]
+  await expect(storage().stat("s3://data/x")).rejects.toThrow(/^s3:\/\/data\/x: S3 answered 500.*\(tried 3 times\)$/)
+  const nobody = storage({ env: { AWS_ENDPOINT_URL_S3: "http://127.0.0.1:1" } })
+  await expect(nobody.put("s3://data/x", [content])).rejects.toThrow(/^s3:\/\/data\/x: .*\(tried 3 times\)$/)
+  expect(await readdir(temporaryFolder)).toEqual(["objects"])
+})
