@@ -1,37 +1,49 @@
-/** Follows the completions of a job, each once, through restarts of the server. */
-import { KvWatchInclude } from "@nats-io/kv"
+/** Reads the completions of a job, each once; what is new since the last time costs four requests. */
+import { AckPolicy, DeliverPolicy } from "@nats-io/jetstream"
 import { bucketStream, type Job } from "./job.ts"
 import { type Completion, parseRecord, schemas } from "./records.ts"
+
+/** Messages that are asked for at a time: half a megabyte. */
+const batch = 1000
+
+/** Milliseconds that the server keeps a reader that went away. */
+const readerLifetime = 30_000
 
 export class Completions {
   /** By index. */
   readonly all = new Map<number, Completion>()
   readonly totals = { samples: 0, dropped: 0, bytes: 0 }
   /** Of the last entry that was read. */
-  private revision = 0
+  private sequence = 0
 
   constructor(private readonly job: Job) {}
 
   /** Reads what is new. Throws where the server is away; what was read until then is kept. */
   async update(): Promise<void> {
-    const { state } = await this.job.jsm.streams.info(bucketStream(this.job.name, "done"))
-    if (state.messages === 0 || state.last_seq <= this.revision) return
-    const entries = await this.job.done.watch(
-      this.revision > 0 ? { resumeFromRevision: this.revision + 1 } : { include: KvWatchInclude.AllHistory },
-    )
-    // The iterator would wait for a server that went away for ever.
-    const silence = new Silence(() => entries.stop())
-    try {
-      for await (const entry of entries) {
-        silence.restart()
-        if (entry.revision > this.revision) this.add(parseRecord(schemas.completion, entry, `completion ${entry.key}`))
-        this.revision = Math.max(this.revision, entry.revision)
-        if (this.revision >= state.last_seq) break
+    const { jsm, js, name } = this.job
+    const stream = bucketStream(name, "done")
+    const { state } = await jsm.streams.info(stream)
+    if (state.messages === 0 || state.last_seq <= this.sequence) return
+    const reader = await jsm.consumers.add(stream, {
+      ack_policy: AckPolicy.None,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: this.sequence + 1,
+      inactive_threshold: readerLifetime * 1e6,
+      mem_storage: true,
+    })
+    const consumer = js.consumers.getConsumerFromInfo(reader)
+    while (this.sequence < state.last_seq) {
+      const messages = await consumer.fetch({ max_messages: batch, expires: 1000, bind: true })
+      for await (const message of messages) {
+        this.sequence = message.seq
+        const index = message.subject.slice(message.subject.lastIndexOf(".") + 1)
+        this.add(parseRecord(schemas.completion, message, `completion ${index} of job ${name}`))
+        if (message.info.pending === 0) break
       }
-    } finally {
-      silence.end()
-      entries.stop()
     }
+    await consumer.delete()
+    // Some were lost on the way: all are read again the next time.
+    if (this.all.size < state.messages) this.sequence = 0
   }
 
   /** In the order of the shards. */
@@ -45,24 +57,5 @@ export class Completions {
     this.totals.samples += completion.samples
     this.totals.dropped += completion.dropped
     this.totals.bytes += completion.bytes
-  }
-}
-
-/** Milliseconds without an entry behind which a reader begins anew. */
-const patience = 10_000
-
-class Silence {
-  private readonly timer: NodeJS.Timeout
-
-  constructor(onSilence: () => void) {
-    this.timer = setTimeout(onSilence, patience)
-  }
-
-  restart(): void {
-    this.timer.refresh()
-  }
-
-  end(): void {
-    clearTimeout(this.timer)
   }
 }

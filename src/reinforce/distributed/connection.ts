@@ -20,8 +20,8 @@ import type { NatsSettings } from "./settings.ts"
 /** The first with pull consumers as they are used here, and with limits per subject that refuse what is new. */
 const oldestServer = [2, 9] as const
 
-/** Milliseconds. The server's first answer behind a restart waits for its files. */
-export const requestTimeout = 10_000
+/** Milliseconds until a request is sent again: one that a server took along as it died has no answer. */
+export const requestTimeout = 5_000
 
 /**
  * @param name shown in the server's list of connections

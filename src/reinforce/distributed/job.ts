@@ -40,7 +40,7 @@ const prefix = "mobileclip-"
 export const consumerName = "workers"
 
 /** Seconds an entry of a worker outlives its last renewal. */
-export const workerLifetime = 60
+export const workerLifetime = 30
 
 export function streamOf(job: string): string {
   return `${prefix}${job}`
@@ -61,6 +61,9 @@ export async function createJob(connection: NatsConnection, name: string, ackWai
     throw new UserError(`${quoted(name)} is no name for a job: letters, digits, "-" and "_", at most 60`)
   }
   const job = await bind(connection, name)
+  const buckets = new Kvm(job.js)
+  for (const bucket of ["control", "done"]) await buckets.create(`${prefix}${name}-${bucket}`, { history: 1 })
+  await buckets.create(`${prefix}${name}-workers`, { history: 1, ttl: workerLifetime * 1000 })
   await job.jsm.streams.add({
     name: streamOf(name),
     subjects: [subjectOf(name, "*")],
@@ -80,9 +83,6 @@ export async function createJob(connection: NatsConnection, name: string, ackWai
     max_ack_pending: 1_000_000,
     max_waiting: 65_536,
   })
-  const buckets = new Kvm(job.js)
-  for (const bucket of ["control", "done"]) await buckets.create(`${prefix}${name}-${bucket}`, { history: 1 })
-  await buckets.create(`${prefix}${name}-workers`, { history: 1, ttl: workerLifetime * 1000 })
   return job
 }
 

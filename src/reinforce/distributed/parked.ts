@@ -2,7 +2,7 @@
 import { untilAnswered } from "./connection.ts"
 import { deleteEntry } from "./entries.ts"
 import { bucketStream, indicesOf, isPresent, type Job, keySubject } from "./job.ts"
-import { publishTask } from "./queue.ts"
+import { publishTask, purgeUndeliverable } from "./queue.ts"
 import { type ParkedShard, parseRecord, schemas } from "./records.ts"
 
 interface ParkedEntry {
@@ -28,6 +28,8 @@ export async function parkedShards(job: Job): Promise<ParkedShard[]> {
  * parking at this moment stays parked.
  */
 export async function retryParked(job: Job): Promise<number> {
+  // A message that is never delivered would keep its shard from being queued.
+  await untilAnswered(() => purgeUndeliverable(job))
   let retried = 0
   for (const { shard, revision } of await untilAnswered(() => parkedEntries(job))) {
     await untilAnswered(() => job.control.delete(attemptsKey(shard.task.index)))

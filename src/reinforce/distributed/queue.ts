@@ -28,16 +28,47 @@ export async function jobConsumer(job: Job): Promise<Consumer> {
   return job.js.consumers.get(streamOf(job.name), consumerName)
 }
 
+export interface QueueState {
+  /** Shards that wait for a worker. */
+  readonly queued: number
+  /** Shards at work, and those that failed and wait for their next try. */
+  readonly inFlight: number
+}
+
+/**
+ * What the queue will deliver. The messages in the stream may be more: a server that crashes can forget that it removed
+ * a message and still know that it was acknowledged (seen with 2.9.10), and such a message is never delivered again.
+ */
+export async function queueState(job: Job): Promise<QueueState> {
+  const { num_pending, num_ack_pending } = await job.jsm.consumers.info(streamOf(job.name), consumerName)
+  return { queued: num_pending, inFlight: num_ack_pending }
+}
+
+/** Removes the messages that are never delivered; false where the queue still has others. */
+export async function purgeUndeliverable(job: Job): Promise<boolean> {
+  const { state } = await job.jsm.streams.info(streamOf(job.name))
+  const { queued, inFlight } = await queueState(job)
+  if (queued + inFlight > 0) return false
+  if (state.messages > 0) await job.jsm.streams.purge(streamOf(job.name), { seq: state.last_seq + 1 })
+  return true
+}
+
+/** Behind the time that the server was given for its answer. */
+const lateSeconds = 5
+
 /** The next shard's message; null where none came in time, or none is wanted any more. */
 export async function takeMessage(consumer: Consumer, seconds: number, signal: AbortSignal): Promise<JsMsg | null> {
   if (signal.aborted) return null
   const messages = await consumer.fetch({ max_messages: 1, expires: seconds * 1000, bind: true })
   const stop = () => void messages.close()
   signal.addEventListener("abort", stop, { once: true })
+  // A request that a restart of the server swallowed is not always given up by the library.
+  const deadline = setTimeout(stop, (seconds + lateSeconds) * 1000)
   try {
     for await (const message of messages) return message
     return null
   } finally {
     signal.removeEventListener("abort", stop)
+    clearTimeout(deadline)
   }
 }

@@ -4,9 +4,10 @@ import type { NatsConnection } from "@nats-io/transport-node"
 import { UserError } from "../../core/errors.ts"
 import { Completions } from "./completions.ts"
 import { isAway, untilAnswered } from "./connection.ts"
-import { isGone, type Job, streamOf } from "./job.ts"
+import { isGone, type Job } from "./job.ts"
 import { parkedShards } from "./parked.ts"
 import { type JobOptions, publishJob, publishMissing } from "./publish.ts"
+import { purgeUndeliverable, queueState } from "./queue.ts"
 import type { Completion, ParkedShard, WorkerRecord } from "./records.ts"
 import { liveWorkers, secondsLeft, totalRate } from "./status.ts"
 
@@ -131,11 +132,11 @@ class Waiting {
 
   /** A server that lost its last writes, as in a power cut, may have forgotten shards. */
   private async publishLost(): Promise<void> {
-    const { state } = await this.job.jsm.streams.info(streamOf(this.job.name))
-    this.emptyLooks = state.messages === 0 && this.left > 0 ? this.emptyLooks + 1 : 0
+    const { queued, inFlight } = await queueState(this.job)
+    this.emptyLooks = queued + inFlight === 0 && this.left > 0 ? this.emptyLooks + 1 : 0
     if (this.emptyLooks < looksAtEmptyQueue) return
     this.emptyLooks = 0
-    await publishMissing(this.job, this.options.tasks)
+    if (await purgeUndeliverable(this.job)) await publishMissing(this.job, this.options.tasks)
   }
 
   private async checkFailures(): Promise<void> {

@@ -4,7 +4,7 @@ import { Completions } from "./completions.ts"
 import { untilAnswered } from "./connection.ts"
 import { bucketStream, isGone, isPresent, type Job, keySubject, readControl, readJob } from "./job.ts"
 import { parkedShards } from "./parked.ts"
-import { jobConsumer } from "./queue.ts"
+import { queueState } from "./queue.ts"
 import { type ParkedShard, parseRecord, schemas, type WorkerRecord } from "./records.ts"
 
 export interface JobStatus {
@@ -41,7 +41,7 @@ export async function jobStatus(job: Job): Promise<JobStatus> {
 
 async function snapshot(job: Job): Promise<JobStatus> {
   const record = await readJob(job)
-  const consumer = await (await jobConsumer(job)).info()
+  const { queued, inFlight } = await queueState(job)
   const completions = new Completions(job)
   await completions.update()
   const done = completions.all
@@ -53,8 +53,8 @@ async function snapshot(job: Job): Promise<JobStatus> {
   return {
     job: job.name,
     shards,
-    queued: consumer.num_pending,
-    inFlight: consumer.num_ack_pending,
+    queued,
+    inFlight,
     done: done.size,
     parked,
     workers,

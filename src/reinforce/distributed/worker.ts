@@ -13,10 +13,10 @@ import { UserError } from "../../core/errors.ts"
 import type { ShardRunner } from "../runner.ts"
 import { type AttemptContext, type AttemptEvent, attemptShard, isClosed } from "./attempt.ts"
 import { isAway, untilAnswered } from "./connection.ts"
-import { findJob, isGone, type Job, readControl, streamOf } from "./job.ts"
+import { findJob, isGone, type Job, readControl } from "./job.ts"
 import { Presence } from "./presence.ts"
 import { defaultPolicy } from "./publish.ts"
-import { jobConsumer, takeMessage } from "./queue.ts"
+import { jobConsumer, queueState, takeMessage } from "./queue.ts"
 import { schemas } from "./records.ts"
 
 export interface WorkerOptions {
@@ -27,7 +27,7 @@ export interface WorkerOptions {
   /** Those at work are abandoned, and go back to the queue. */
   readonly abandon?: AbortSignal
   readonly onEvent?: (event: AttemptEvent) => void
-  /** Seconds between two looks at a queue that gives nothing. */
+  /** Longest time between two looks at a queue that gives nothing, in seconds. */
   readonly idleSeconds?: number
   /** Seconds between two renewals of the worker's entry. */
   readonly presenceSeconds?: number
@@ -105,8 +105,9 @@ class Worker {
   /** One slot. Errors end the others, too. */
   private async work(context: AttemptContext, consumer: Consumer, leave: AbortSignal): Promise<void> {
     try {
-      while (!leave.aborted && !this.finished) {
-        const message = await this.take(consumer, leave)
+      for (let idle = 1; !leave.aborted && !this.finished; idle *= 2) {
+        const message = await this.take(consumer, Math.min(idle, this.options.idleSeconds ?? 10), leave)
+        if (message) idle = 1
         if (message) await this.account(await attemptShard(context, message), leave)
         else if (!leave.aborted) this.finished ||= await untilAnswered(() => isFinished(this.job), leave)
       }
@@ -116,9 +117,9 @@ class Worker {
     }
   }
 
-  private async take(consumer: Consumer, leave: AbortSignal) {
+  private async take(consumer: Consumer, seconds: number, leave: AbortSignal) {
     try {
-      return await takeMessage(consumer, this.options.idleSeconds ?? 10, leave)
+      return await takeMessage(consumer, seconds, leave)
     } catch (error) {
       if (isClosed(error) || !(isAway(error) || error instanceof JetStreamError)) throw error
       // Heartbeats missed, or a server that shuts down.
@@ -169,11 +170,12 @@ class Worker {
   }
 }
 
-/** Whether all shards were queued and none is left in the queue. */
+/** Whether all shards were queued, and none will be delivered any more. */
 async function isFinished(job: Job): Promise<boolean> {
   try {
     if ((await job.control.get("published")) === null) return false
-    return (await job.jsm.streams.info(streamOf(job.name))).state.messages === 0
+    const { queued, inFlight } = await queueState(job)
+    return queued + inFlight === 0
   } catch (error) {
     if (isGone(error)) throw new UserError(`job ${job.name} is no longer on the server`)
     throw error

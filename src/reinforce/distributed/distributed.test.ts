@@ -1,0 +1,482 @@
+import { type ChildProcess, fork } from "node:child_process"
+import { once } from "node:events"
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import type { NatsConnection } from "@nats-io/transport-node"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { CopyRunner, compiled } from "../../../test/copy-runner.ts"
+import { NatsServer } from "../../../test/nats-server.ts"
+import { UserError } from "../../core/errors.ts"
+import type { RunOptions, ShardResult, ShardRunner, ShardTask } from "../runner.ts"
+import type { AttemptEvent } from "./attempt.ts"
+import { connectNats } from "./connection.ts"
+import { findJob, jobNames, removeJob } from "./job.ts"
+import { retryParked } from "./parked.ts"
+import { publishJob } from "./publish.ts"
+import { jobConsumer, queuedIndices, queueState, takeMessage } from "./queue.ts"
+import { type DistributedOptions, runDistributed } from "./run.ts"
+import { natsSettings } from "./settings.ts"
+import { jobStatus } from "./status.ts"
+import { runWorker, type WorkerOptions } from "./worker.ts"
+
+let server: NatsServer
+let connection: NatsConnection
+let folder: string
+const processes: ChildProcess[] = []
+
+beforeAll(async () => {
+  server = await NatsServer.start()
+  connection = await dial(server)
+  folder = await mkdtemp(join(tmpdir(), "mobileclip-shards-"))
+})
+
+afterAll(async () => {
+  for (const child of processes) child.kill("SIGKILL")
+  await connection.close()
+  await server[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true })
+})
+
+/** Times of a test's job: everything is quick, but for what is watched. */
+const quick = { ackWaitSeconds: 2, pollSeconds: 0.1, policy: { retrySeconds: 0.1 } } as const
+const quickWorker = { idleSeconds: 1, presenceSeconds: 0.2 } as const
+
+async function dial({ url }: NatsServer): Promise<NatsConnection> {
+  return connectNats(await natsSettings(url, {}), "test")
+}
+
+/** Shards whose work is a promise of this process: no files. */
+function runnerOf(
+  work: (task: ShardTask, options: RunOptions) => Promise<Partial<ShardResult>>,
+  slots = 1,
+): ShardRunner {
+  return {
+    slots,
+    async run(task, options = {}) {
+      const result = await work(task, options)
+      return { ...task, samples: 10, problems: [], bytes: 100, sha256: `of ${task.index}`, seconds: 1, ...result }
+    },
+    async [Symbol.asyncDispose]() {},
+  }
+}
+
+function tasksOf(count: number): ShardTask[] {
+  return Array.from({ length: count }, (_, index) => ({ index, input: `in/${index}`, output: `out/${index}` }))
+}
+
+/** Shards on disk of 4 lines, each taking so many milliseconds. */
+async function filesOf(job: string, count: number, milliseconds: number): Promise<ShardTask[]> {
+  const tasks = Array.from({ length: count }, (_, index) => ({
+    index,
+    input: join(folder, `${job}-${index}.in`),
+    output: join(folder, `${job}-${index}.out`),
+  }))
+  for (const { input, index } of tasks) await writeFile(input, `${milliseconds} ms\none\ntwo\nshard ${index}\n`)
+  return tasks
+}
+
+interface WorkerProcess {
+  readonly child: ChildProcess
+  readonly events: AttemptEvent[]
+  readonly exited: Promise<unknown>
+}
+
+function startWorker({ url }: NatsServer, job: string): WorkerProcess {
+  const child = fork(compiled("worker-process"), [url, job], { stdio: "inherit", execArgv: [] })
+  processes.push(child)
+  const events: AttemptEvent[] = []
+  child.on("message", (event) => events.push(event as AttemptEvent))
+  return { child, events, exited: once(child, "exit") }
+}
+
+async function until(condition: () => boolean | Promise<boolean>, seconds = 15): Promise<void> {
+  for (const end = Date.now() + seconds * 1000; !(await condition()); await sleep(20)) {
+    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${condition}`)
+  }
+}
+
+/** A worker of this process, with what happened. */
+async function work(name: string, runner: ShardRunner, options: WorkerOptions = {}, to = connection) {
+  const events: AttemptEvent[] = []
+  const job = (await findJob(to, name))!
+  const summary = runWorker(job, runner, { ...quickWorker, onEvent: (event) => events.push(event), ...options })
+  summary.catch(() => {})
+  return { events, summary }
+}
+
+function run(name: string, tasks: readonly ShardTask[], options: Partial<DistributedOptions> = {}) {
+  const outcome = runDistributed(connection, { name, spec: {}, tasks, ...quick, ...options })
+  outcome.catch(() => {})
+  return outcome
+}
+
+describe.concurrent("nothing is lost", () => {
+  test("when a worker is killed: its shard is delivered again, and every output is whole", async () => {
+    const tasks = await filesOf("killed", 8, 100)
+    const outcome = run("killed", tasks)
+    const [first, second] = [startWorker(server, "killed"), startWorker(server, "killed")]
+    await until(() => first.events.length > 0 && second.events.length > 0)
+    await sleep(150)
+    first.child.kill("SIGKILL")
+    const { completions, parked } = await outcome
+    await second.exited
+    expect(parked).toEqual([])
+    expect(completions.map(({ index, samples }) => [index, samples])).toEqual(tasks.map(({ index }) => [index, 4]))
+    const texts = await Promise.all(tasks.map(({ output }) => readFile(output, "utf8")))
+    expect(texts).toEqual(tasks.map(({ index }) => `100 MS\nONE\nTWO\nSHARD ${index}\n`))
+    const done = [...first.events, ...second.events].flatMap((event) =>
+      event.kind === "done" ? [event.completion.index] : [],
+    )
+    expect(done.sort()).toEqual(tasks.map(({ index }) => index))
+  })
+
+  test("when the server is killed and comes back on its files, while shards are at work", async () => {
+    await using other = await NatsServer.start()
+    const to = await dial(other)
+    const tasks = await filesOf("restart", 6, 250)
+    const away: boolean[] = []
+    const onProgress = ({ serverAway }: { serverAway: boolean }) => away.push(serverAway)
+    const outcome = runDistributed(to, { name: "restart", spec: {}, tasks, ...quick, onProgress })
+    const workers = [startWorker(other, "restart"), startWorker(other, "restart")]
+    await until(() => workers.every(({ events }) => events.length > 0))
+    await sleep(100)
+    await other.kill()
+    await sleep(1500)
+    await other.restart()
+    const { completions, parked } = await outcome
+    await Promise.all(workers.map(({ exited }) => exited))
+    expect(parked).toEqual([])
+    expect(completions.map(({ index }) => index)).toEqual(tasks.map(({ index }) => index))
+    // What was at work went on: it was not done twice.
+    expect(workers.flatMap(({ events }) => events).filter(({ kind }) => kind === "done")).toHaveLength(tasks.length)
+    expect(await readdir(folder).then((names) => names.filter((name) => /^restart-\d\.out$/.test(name)))).toHaveLength(
+      6,
+    )
+    await to.close()
+  }, 40_000)
+
+  test("when the child process of a shard dies: it is tried again", async () => {
+    const [task] = (await filesOf("child", 1, 0)) as [ShardTask]
+    await writeFile(task.input, "one\nbroken\n")
+    const outcome = run("child", [task])
+    await until(async () => (await findJob(connection, "child")) !== null)
+    const runner = new CopyRunner()
+    const worker = await work("child", runner)
+    await until(() => worker.events.length > 0)
+    await writeFile(task.input, "one\nmended\n")
+    expect((await outcome).completions).toMatchObject([{ index: 0, samples: 2 }])
+    expect(worker.events[0]).toMatchObject({
+      kind: "failed",
+      reason: "the process of the shard ended with 3",
+      tries: 1,
+    })
+  })
+
+  test("when a shard takes longer than the time to acknowledge it: heartbeats keep it", async () => {
+    await publishJob(connection, { name: "long", spec: {}, tasks: tasksOf(1), ackWaitSeconds: 1 })
+    let runs = 0
+    const runner = runnerOf(async () => {
+      runs++
+      await sleep(3500)
+      return {}
+    })
+    const workers = [await work("long", runner), await work("long", runner)]
+    const summaries = await Promise.all(workers.map(({ summary }) => summary))
+    expect(runs).toBe(1)
+    expect(summaries.map(({ done }) => done).sort()).toEqual([0, 1])
+  })
+
+  test("when the last writes of the server are lost: run publishes them again", async () => {
+    const outcome = run("lost", tasksOf(2))
+    await until(async () => (await findJob(connection, "lost")) !== null)
+    const job = (await findJob(connection, "lost"))!
+    await until(async () => (await queuedIndices(job)).size === 2)
+    await job.jsm.streams.purge("mobileclip-lost")
+    await until(async () => (await queuedIndices(job)).size === 2)
+    await work(
+      "lost",
+      runnerOf(async () => ({})),
+    )
+    expect((await outcome).completions).toHaveLength(2)
+  })
+
+  test("when acknowledgements survive a power cut and completions do not: shards are done again", async () => {
+    await using other = await NatsServer.start()
+    const to = await dial(other)
+    const tasks = tasksOf(3)
+    const { job } = await publishJob(to, { name: "cut", spec: {}, tasks })
+    const consumer = await jobConsumer(job)
+    for (let i = 0; i < 2; i++) (await takeMessage(consumer, 1, new AbortController().signal))!.ack()
+    await until(async () => (await queueState(job)).queued === 1)
+    await other.kill()
+    await other.restart()
+    const outcome = runDistributed(to, { name: "cut", spec: {}, tasks, ...quick })
+    await until(async () => (await jobStatus(job)).queued > 0)
+    const runner = runnerOf(async () => ({}))
+    // A worker that finds nothing leaves; the ones that were lost are found a moment later.
+    const leave = new AbortController()
+    void outcome.finally(() => leave.abort())
+    while (!leave.signal.aborted) await (await work("cut", runner, { leave: leave.signal }, to)).summary
+    expect((await outcome).completions.map(({ index }) => index)).toEqual([0, 1, 2])
+    await to.close()
+  })
+})
+
+describe.concurrent("shards that fail", () => {
+  test("are parked with their reasons, and can be put back", async () => {
+    const outcome = run("poison", tasksOf(3), { policy: { maxTries: 2, retrySeconds: 0.1 } })
+    await until(async () => (await findJob(connection, "poison")) !== null)
+    let broken = true
+    const runner = runnerOf(async ({ index, input }) => {
+      if (index === 1 && broken) throw new UserError(`${input}: not a tar`)
+      return {}
+    })
+    const worker = await work("poison", runner)
+    const { completions, parked } = await outcome
+    expect(completions.map(({ index }) => index)).toEqual([0, 2])
+    expect(parked).toMatchObject([{ task: { index: 1 }, reason: "in/1: not a tar", tries: 2 }])
+    expect(parked[0]!.failures.map(({ reason }) => reason)).toEqual(["in/1: not a tar", "in/1: not a tar"])
+    expect(await worker.summary).toEqual({ done: 2, failed: 1, parked: 1, released: 0 })
+
+    // Run again, they stay parked; put back, they are as new.
+    expect((await run("poison", tasksOf(3))).parked).toHaveLength(1)
+    const job = (await findJob(connection, "poison"))!
+    expect(await retryParked(job)).toBe(1)
+    expect(await retryParked(job)).toBe(0)
+    broken = false
+    await work("poison", runner)
+    expect(await run("poison", tasksOf(3))).toMatchObject({ completions: [{}, { index: 1 }, {}], parked: [] })
+  })
+
+  test("and take their workers with them are parked, too", async () => {
+    await publishJob(connection, {
+      name: "deadly",
+      spec: {},
+      tasks: tasksOf(1),
+      ackWaitSeconds: 0.3,
+      policy: { maxTries: 2 },
+    })
+    for (let i = 0; i < 2; i++) {
+      const own = await dial(server)
+      const deadly = runnerOf(async () => {
+        await own.close()
+        throw new Error("nobody hears this")
+      })
+      await expect((await work("deadly", deadly, {}, own)).summary).rejects.toThrow(
+        "the connection to the server is closed",
+      )
+    }
+    const last = await work(
+      "deadly",
+      runnerOf(async () => ({})),
+    )
+    expect(await last.summary).toMatchObject({ done: 0, parked: 1 })
+    expect((await jobStatus((await findJob(connection, "deadly"))!)).parked).toMatchObject([
+      { reason: "2 of 2 tries ended without a word: the worker died or lost its connection", tries: 2 },
+    ])
+  })
+
+  test("by making no progress are abandoned", async () => {
+    const policy = { stallSeconds: 0.3, maxTries: 1 }
+    await publishJob(connection, { name: "stall", spec: {}, tasks: tasksOf(1), policy })
+    const runner = runnerOf(async (_, { signal, onProgress }) => {
+      for (let i = 0; i < 4; i++) await sleep(150).then(() => onProgress?.(i + 1))
+      await sleep(60_000, undefined, { signal: signal! })
+      return {}
+    })
+    const started = performance.now()
+    const worker = await work("stall", runner)
+    expect(await worker.summary).toMatchObject({ parked: 1 })
+    expect(worker.events).toMatchObject([{ kind: "parked", reason: "no progress for 0.3 seconds", tries: 1 }])
+    expect(performance.now() - started).toBeGreaterThan(850)
+  })
+
+  test("beyond the budget stop the job, and its workers", async () => {
+    const problem = { key: "cat", reason: "the picture is truncated", action: "dropped" } as const
+    const outcome = run("budget", tasksOf(40), { maxFailures: 3 })
+    await until(async () => (await findJob(connection, "budget")) !== null)
+    const worker = await work(
+      "budget",
+      runnerOf(() => sleep(100).then(() => ({ problems: [problem, { ...problem, action: "kept" }] }))),
+    )
+    await expect(outcome).rejects.toThrow(
+      /^job budget was stopped: \d samples or shards failed, more than the 3 .* the first: the picture is truncated$/,
+    )
+    await expect(worker.summary).rejects.toThrow(/^job budget was stopped: \d samples/)
+    // A larger budget goes on.
+    const again = run("budget", tasksOf(40), { maxFailures: 40 })
+    await until(async () => (await jobStatus((await findJob(connection, "budget"))!)).stopped === null)
+    await work(
+      "budget",
+      runnerOf(async () => ({}), 4),
+    )
+    expect((await again).completions).toHaveLength(40)
+  })
+})
+
+describe.concurrent("a worker that leaves", () => {
+  test("finishes its shard when asked to, and takes no other", async () => {
+    await publishJob(connection, { name: "leave", spec: {}, tasks: tasksOf(3) })
+    const leave = new AbortController()
+    const runner = runnerOf(async () => {
+      leave.abort()
+      await sleep(200)
+      return {}
+    })
+    expect(await (await work("leave", runner, { leave: leave.signal })).summary).toMatchObject({ done: 1 })
+    expect((await jobStatus((await findJob(connection, "leave"))!)).queued).toBe(2)
+  })
+
+  test("at once gives its shards back, which is no try", async () => {
+    await publishJob(connection, { name: "abandon", spec: {}, tasks: tasksOf(2), policy: { maxTries: 1 } })
+    for (let i = 0; i < 2; i++) {
+      const abandon = new AbortController()
+      const runner = runnerOf(async (_, { signal }) => {
+        setTimeout(() => abandon.abort(), 50)
+        await sleep(60_000, undefined, { signal: signal! })
+        return {}
+      }, 2)
+      const { summary } = await work("abandon", runner, { abandon: abandon.signal })
+      expect(await summary).toEqual({ done: 0, failed: 0, parked: 0, released: 2 })
+    }
+    expect(
+      await (
+        await work(
+          "abandon",
+          runnerOf(async () => ({})),
+        )
+      ).summary,
+    ).toMatchObject({ done: 2, parked: 0 })
+  })
+
+  test("waits for nothing when the queue is empty", async () => {
+    await publishJob(connection, { name: "idle", spec: {}, tasks: tasksOf(1) })
+    const leave = new AbortController()
+    const busy = await work(
+      "idle",
+      runnerOf(() => sleep(1000).then(() => ({}))),
+    )
+    const idle = await work(
+      "idle",
+      runnerOf(async () => ({})),
+      { leave: leave.signal, idleSeconds: 60 },
+    )
+    await sleep(300)
+    const started = performance.now()
+    leave.abort()
+    await idle.summary
+    expect(performance.now() - started).toBeLessThan(500)
+    expect(await busy.summary).toMatchObject({ done: 1 })
+  })
+})
+
+describe.concurrent("publishing", () => {
+  test("may be repeated: only what nothing is known of is queued", async () => {
+    const options = { name: "again", spec: { stage: "embed" }, tasks: tasksOf(20) }
+    const [one, two] = await Promise.all([publishJob(connection, options), publishJob(connection, options)])
+    expect([one.attached, two.attached].sort()).toEqual([false, true])
+    expect(await queuedIndices(one.job)).toEqual(new Set(options.tasks.map(({ index }) => index)))
+    const leave = new AbortController()
+    const { summary } = await work(
+      "again",
+      runnerOf(async ({ index }) => {
+        if (index === 4) leave.abort()
+        return {}
+      }),
+      { leave: leave.signal },
+    )
+    expect(await summary).toMatchObject({ done: 5 })
+    expect(await publishJob(connection, options)).toMatchObject({ attached: true, queued: 0 })
+    expect((await queuedIndices(one.job)).size).toBe(15)
+    await removeJob(one.job)
+    expect(await publishJob(connection, options)).toMatchObject({ attached: false, queued: 20 })
+  })
+
+  test("under a name that is taken says what differs", async () => {
+    const spec = { stage: "embed", options: { views: 30, teachers: ["a", "b"] } }
+    await publishJob(connection, { name: "spec", spec, tasks: tasksOf(2) })
+    const other = { options: { teachers: ["a", "b"], views: 10 }, stage: "embed", bfloat16: true }
+    await expect(publishJob(connection, { name: "spec", spec: other, tasks: tasksOf(2) })).rejects.toThrow(
+      "job spec was begun with another specification: bfloat16 is not set there and true here; options.views is 30 there and 10 here",
+    )
+    await expect(publishJob(connection, { name: "spec", spec, tasks: tasksOf(3) })).rejects.toThrow(
+      "its shards are others: 2 there and 3 here",
+    )
+    const sameInOtherOrder = { options: { teachers: ["a", "b"], views: 30 }, stage: "embed" }
+    expect(await publishJob(connection, { name: "spec", spec: sameInOtherOrder, tasks: tasksOf(2) })).toMatchObject({
+      attached: true,
+    })
+    await expect(publishJob(connection, { name: "a.b", spec, tasks: [] })).rejects.toThrow('"a.b" is no name for a job')
+  })
+})
+
+test("the status tells shards, workers and the time left", async () => {
+  await publishJob(connection, { name: "status", spec: {}, tasks: tasksOf(10), policy: { maxTries: 1 } })
+  const job = (await findJob(connection, "status"))!
+  const leave = new AbortController()
+  const runner = runnerOf(async ({ index }, { onProgress }) => {
+    if (index === 2) throw new UserError("in/2: empty")
+    await sleep(100)
+    onProgress?.(10)
+    if (index > 3) await until(() => leave.signal.aborted)
+    return {}
+  }, 2)
+  const { summary } = await work("status", runner, { name: "gpu 7", leave: leave.signal })
+  await until(async () => {
+    const { workers, done } = await jobStatus(job)
+    return done === 3 && workers.flatMap(({ shards }) => shards).filter(({ samples }) => samples === 10).length === 2
+  })
+  const status = await jobStatus(job)
+  expect(status).toMatchObject({
+    shards: 10,
+    queued: 4,
+    inFlight: 2,
+    done: 3,
+    samples: 30,
+    bytes: 300,
+    dropped: 0,
+    stopped: null,
+  })
+  expect(status.parked).toMatchObject([{ reason: "in/2: empty" }])
+  expect(status.workers).toMatchObject([{ pid: process.pid, slots: 2, shards: [{ samples: 10 }, { samples: 10 }] }])
+  expect(status.workers[0]!.id).toMatch(/^gpu-7-\d+-/)
+  expect(status.secondsLeft).toBeCloseTo(60 / status.samplesPerSecond)
+  leave.abort()
+  expect(await summary).toMatchObject({ done: 5 })
+  expect((await jobStatus(job)).workers).toEqual([])
+  expect(await jobNames(connection)).toContain("status")
+  await expect(findJob(connection)).rejects.toThrow(/the server has \d+ jobs: .*status/)
+})
+
+describe("one line says", () => {
+  const dialUrl = async (url: string) => connectNats(await natsSettings(url, {}), "test")
+
+  test("that there is no server", async () => {
+    await expect(dialUrl("nats://secret@127.0.0.1:1")).rejects.toThrow(/^no NATS server answers at 127.0.0.1:1: /)
+  })
+
+  test("that the server has no JetStream", async () => {
+    await using plain = await NatsServer.start([])
+    await expect(dialUrl(plain.url)).rejects.toThrow(/^the NATS server at 127.0.0.1:\d+ runs without JetStream$/)
+  })
+
+  test("that the server wants a token", async () => {
+    await using guarded = await NatsServer.start(["--auth", "secret"])
+    await expect(dialUrl(guarded.url)).rejects.toThrow(/refuses the credentials$/)
+    await expect(dialUrl(guarded.url.replace("//", "//secret@"))).rejects.toThrow(/runs without JetStream$/)
+  })
+
+  test("that the server is too old", async () => {
+    const old = createServer((socket) => {
+      socket.write('INFO {"server_id":"x","version":"2.2.6","proto":1,"max_payload":1048576,"headers":true}\r\n')
+      socket.on("data", (data) => String(data).includes("PING") && socket.write("PONG\r\n")).on("error", () => {})
+    })
+    await new Promise<void>((resolve) => old.listen(0, "127.0.0.1", resolve))
+    const { port } = old.address() as { port: number }
+    await expect(dialUrl(`127.0.0.1:${port}`)).rejects.toThrow(/is version 2.2.6; 2.9 is the oldest that works$/)
+    await new Promise((resolve) => old.close(resolve))
+  })
+})
