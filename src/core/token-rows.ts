@@ -8,6 +8,9 @@ export interface TokenRows {
   readonly lengths: readonly number[]
 }
 
+/** Rows encoded at once. On a processor more are no faster, and columns are computed for nothing; a GPU wants many. */
+export const textBatch = { cpu: 32, cuda: 256 } as const
+
 export class TextRows {
   private readonly tokenizer = new Tokenizer()
 

@@ -4,7 +4,7 @@ import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/preprocess.ts"
 import type { Teacher } from "../core/teacher.ts"
 import { modelIdentity, type WeightsFile } from "../core/teacher-identity.ts"
-import { TextRows } from "../core/token-rows.ts"
+import { TextRows, textBatch } from "../core/token-rows.ts"
 import type { Clip } from "../model/clip.ts"
 import type { Coca } from "../model/coca.ts"
 import { reparameterize } from "../model/reparameterize.ts"
@@ -26,9 +26,6 @@ export interface TorchModelInfo {
   readonly weights: readonly WeightsFile[]
 }
 
-/** Texts encoded at once. */
-const textBatch = 256
-
 /** Copies the weights to the device. Throws UserError when there is no such device. */
 export function torchTeacher(model: Clip | Coca, info: TorchModelInfo, options: TorchTeacherOptions = {}): Teacher {
   return new TorchTeacher(model, info, new TorchRunner(reparameterize(model), options))
@@ -45,7 +42,7 @@ const dtypes = { bf16: "bfloat16", fp16: "float16" } as const
 export class TorchRunner<Model extends Clip | Coca> {
   readonly interpreter: TorchInterpreter
   readonly precision: Precision
-  private readonly device: "cpu" | "cuda"
+  readonly device: "cpu" | "cuda"
 
   constructor(
     readonly model: Model,
@@ -106,7 +103,7 @@ class TorchTeacher implements Teacher {
 
   encodeTexts(texts: readonly string[]): Promise<Float32Array> {
     const { model } = this.runner
-    return this.texts.encode(texts, { size: textBatch, width: this.embedDim }, ({ ids, lengths }) =>
+    return this.texts.encode(texts, { size: textBatch[this.runner.device], width: this.embedDim }, ({ ids, lengths }) =>
       this.runner.values((interpreter) =>
         model.encodeText(interpreter.tokens(ids, [lengths.length, this.texts.contextLength])),
       ),

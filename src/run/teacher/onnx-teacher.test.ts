@@ -47,7 +47,11 @@ const causal = (row: readonly number[]) => row.slice(0, row.indexOf(endOfText)).
 
 test("a tower that sees no padding gets the columns that count, with a mask, short texts with short ones", async () => {
   const text = noting([ids, mask], "text_embeds", causal)
-  await using teacher = await onnxTeacher(description, { image: image().graph, text: text.graph }, "it")
+  await using teacher = await onnxTeacher(
+    description,
+    { image: image().graph, text: text.graph },
+    { identity: "it", textBatch: 64 },
+  )
   expect([teacher.embedDim, teacher.identity]).toEqual([2, "it"])
   text.fed.length = 0
   const texts = ["a cat and a dog", ...new Array<string>(63).fill("cat"), "dog dog"]
@@ -70,10 +74,10 @@ test("a tower that sees no padding gets the columns that count, with a mask, sho
 test("a tower that sees its padding gets all columns, padded with 0", async () => {
   const text = noting([ids], "text_embeds", (row) => row.reduce((sum, id) => sum + id, 0) / 1e5)
   const graphs = { image: image().graph, text: text.graph }
-  await expect(onnxTeacher(description, graphs, "it")).rejects.toThrow(
+  await expect(onnxTeacher(description, graphs, { identity: "it", textBatch: 64 })).rejects.toThrow(
     "noted: the text tower sees its padding, and the tokenizer does not say what it pads with",
   )
-  await using teacher = await onnxTeacher({ ...description, padding: 0 }, graphs, "it")
+  await using teacher = await onnxTeacher({ ...description, padding: 0 }, graphs, { identity: "it", textBatch: 64 })
   text.fed.length = 0
   await teacher.encodeTexts(["cat"])
   expect(text.fed.map((feeds) => feeds.input_ids!.shape)).toEqual([[1, 77]])
@@ -83,15 +87,15 @@ test("a tower that sees its padding gets all columns, padded with 0", async () =
 test("values that are not numbers, and inputs that no CLIP has, are refused", async () => {
   const text = noting([ids], "text_embeds", causal)
   const broken = noting(image().graph.inputs, "image_embeds", () => Number.NaN)
-  await expect(onnxTeacher(description, { image: broken.graph, text: text.graph }, "it")).rejects.toThrow(
-    "image_embeds.onnx gives values that are not numbers",
-  )
+  await expect(
+    onnxTeacher(description, { image: broken.graph, text: text.graph }, { identity: "it", textBatch: 64 }),
+  ).rejects.toThrow("image_embeds.onnx gives values that are not numbers")
   const more = noting([ids, { name: "position_ids", type: "int64", shape: ["batch", 77] }], "text_embeds", causal)
-  await expect(onnxTeacher(description, { image: image().graph, text: more.graph }, "it")).rejects.toThrow(
-    'text_embeds.onnx wants an input "position_ids", which no CLIP has',
-  )
+  await expect(
+    onnxTeacher(description, { image: image().graph, text: more.graph }, { identity: "it", textBatch: 64 }),
+  ).rejects.toThrow('text_embeds.onnx wants an input "position_ids", which no CLIP has')
   const free = { ...description, contextLength: null }
-  await expect(onnxTeacher(free, { image: image().graph, text: text.graph }, "it")).rejects.toThrow(
-    "no file says how many tokens a text has",
-  )
+  await expect(
+    onnxTeacher(free, { image: image().graph, text: text.graph }, { identity: "it", textBatch: 64 }),
+  ).rejects.toThrow("no file says how many tokens a text has")
 })

@@ -5,7 +5,7 @@
 import { UserError } from "../../core/errors.ts"
 import { cosines, l2Normalize } from "../../core/similarity.ts"
 import type { Teacher } from "../../core/teacher.ts"
-import { TextRows, type TokenRows } from "../../core/token-rows.ts"
+import { TextRows, type TokenRows, textBatch } from "../../core/token-rows.ts"
 import { endOfText } from "../../core/tokenizer.ts"
 import { agreed, type ClipDescription } from "./description.ts"
 import { type Graph, sizeOf } from "./graph.ts"
@@ -17,9 +17,6 @@ export interface Graphs {
   readonly text: Graph
 }
 
-/** Texts encoded at once. More do not go faster on a processor, and memory grows with them. */
-const textBatch = 64
-
 /** Two encodings of a text by one graph are the same one above this cosine; float16 rounds by a millionth of it. */
 const sameText = 0.99999
 
@@ -30,7 +27,11 @@ interface TextForm {
 }
 
 /** Throws UserError when graphs and files are of different models, or a graph fails. Owns the graphs when it returns. */
-export async function onnxTeacher(description: ClipDescription, graphs: Graphs, identity: string): Promise<Teacher> {
+export async function onnxTeacher(
+  description: ClipDescription,
+  graphs: Graphs,
+  more: { readonly identity: string; readonly textBatch?: number },
+): Promise<Teacher> {
   const image = new GraphTower(graphs.image, description.image)
   const text = new GraphTower(graphs.text, description.text)
   const { size } = description.preprocessing
@@ -48,7 +49,7 @@ export async function onnxTeacher(description: ClipDescription, graphs: Graphs, 
   const tokens = new TextInput(text, contextLength, size)
   const embedDim = await commonWidth(description, image, tokens)
   const form = await textForm(description, tokens)
-  return new OnnxTeacher(description, { image, tokens }, form, { embedDim, identity })
+  return new OnnxTeacher(description, { image, tokens }, form, { embedDim, textBatch: textBatch.cpu, ...more })
 }
 
 class OnnxTeacher implements Teacher {
@@ -56,17 +57,19 @@ class OnnxTeacher implements Teacher {
   readonly preprocessing: Teacher["preprocessing"]
   readonly embedDim: number
   readonly identity: string
+  private readonly textBatch: number
 
   constructor(
     description: ClipDescription,
     private readonly towers: { readonly image: GraphTower; readonly tokens: TextInput },
     private readonly form: TextForm,
-    { embedDim, identity }: { readonly embedDim: number; readonly identity: string },
+    { embedDim, identity, textBatch }: { embedDim: number; identity: string; textBatch: number },
   ) {
     this.name = description.name
     this.preprocessing = description.preprocessing
     this.embedDim = embedDim
     this.identity = identity
+    this.textBatch = textBatch
   }
 
   encodePixels(pixels: Float32Array, count: number): Promise<Float32Array> {
@@ -75,7 +78,7 @@ class OnnxTeacher implements Teacher {
 
   encodeTexts(texts: readonly string[]): Promise<Float32Array> {
     const { tokens } = this.towers
-    const sizes = { size: textBatch, width: this.embedDim }
+    const sizes = { size: this.textBatch, width: this.embedDim }
     return tokens.texts.encode(texts, sizes, (rows) => tokens.run(rows, this.form))
   }
 
