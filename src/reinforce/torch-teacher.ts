@@ -4,7 +4,7 @@ import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/preprocess.ts"
 import type { Teacher } from "../core/teacher.ts"
 import { modelIdentity, type WeightsFile } from "../core/teacher-identity.ts"
-import { Tokenizer } from "../core/tokenizer.ts"
+import { TextRows, textBatch } from "../core/token-rows.ts"
 import type { Clip } from "../model/clip.ts"
 import type { Coca } from "../model/coca.ts"
 import { reparameterize } from "../model/reparameterize.ts"
@@ -26,9 +26,6 @@ export interface TorchModelInfo {
   readonly weights: readonly WeightsFile[]
 }
 
-/** Texts encoded at once. */
-const textBatch = 256
-
 /** Copies the weights to the device. Throws UserError when there is no such device. */
 export function torchTeacher(model: Clip | Coca, info: TorchModelInfo, options: TorchTeacherOptions = {}): Teacher {
   return new TorchTeacher(model, info, new TorchRunner(reparameterize(model), options))
@@ -45,7 +42,7 @@ const dtypes = { bf16: "bfloat16", fp16: "float16" } as const
 export class TorchRunner<Model extends Clip | Coca> {
   readonly interpreter: TorchInterpreter
   readonly precision: Precision
-  private readonly device: "cpu" | "cuda"
+  readonly device: "cpu" | "cuda"
 
   constructor(
     readonly model: Model,
@@ -83,7 +80,7 @@ class TorchTeacher implements Teacher {
   readonly preprocessing: Preprocessing
   readonly embedDim: number
   readonly identity: string
-  private readonly tokenizer = new Tokenizer()
+  private readonly texts: TextRows
 
   constructor(
     model: Clip | Coca,
@@ -94,6 +91,7 @@ class TorchTeacher implements Teacher {
     this.preprocessing = info.preprocessing
     this.embedDim = model.config.embedDim
     this.identity = torchIdentity(info, runner.precision)
+    this.texts = new TextRows(model.config.text.contextLength)
   }
 
   async encodePixels(pixels: Float32Array, count: number): Promise<Float32Array> {
@@ -103,21 +101,16 @@ class TorchTeacher implements Teacher {
     )
   }
 
-  async encodeTexts(texts: readonly string[]): Promise<Float32Array> {
-    const vectors = new Float32Array(texts.length * this.embedDim)
-    for (let start = 0; start < texts.length; start += textBatch) {
-      vectors.set(this.encodeBatch(texts.slice(start, start + textBatch)), start * this.embedDim)
-    }
-    return vectors
+  encodeTexts(texts: readonly string[]): Promise<Float32Array> {
+    const { model } = this.runner
+    return this.texts.encode(texts, { size: textBatch[this.runner.device], width: this.embedDim }, ({ ids, lengths }) =>
+      this.runner.values((interpreter) =>
+        model.encodeText(interpreter.tokens(ids, [lengths.length, this.texts.contextLength])),
+      ),
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.runner.interpreter.free()
-  }
-
-  private encodeBatch(texts: readonly string[]): Float32Array {
-    const { model } = this.runner
-    const { ids, shape } = this.tokenizer.encodeBatch(texts, model.config.text.contextLength)
-    return this.runner.values((interpreter) => model.encodeText(interpreter.tokens(ids, shape)))
   }
 }

@@ -8,6 +8,7 @@ import type { Manifest } from "../core/manifest.ts"
 import { findOnnxFiles, type OnnxDtype, type OnnxFiles } from "../core/onnx-files.ts"
 import type { Teacher } from "../core/teacher.ts"
 import { modelIdentity, type WeightsFile } from "../core/teacher-identity.ts"
+import { textBatch } from "../core/token-rows.ts"
 import { fileError } from "../host/file-error.ts"
 import { readJson } from "../host/files.ts"
 import { sha256OfFile } from "../host/hash.ts"
@@ -49,7 +50,10 @@ export async function openTeacher(directory: string, options: TeacherOptions = {
   const { description, weights } = found
   const graphs = await openGraphs(directory, found, options)
   try {
-    return await onnxTeacher(description, graphs, modelIdentity(description.name, weights, description.preprocessing))
+    return await onnxTeacher(description, graphs, {
+      identity: modelIdentity(description.name, weights, description.preprocessing),
+      textBatch: textBatch[options.provider === "cuda" ? "cuda" : "cpu"],
+    })
   } catch (error) {
     await Promise.all([...new Set([graphs.image, graphs.text])].map((graph) => graph.release()))
     throw error

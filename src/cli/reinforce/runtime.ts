@@ -1,7 +1,7 @@
 /**
- * What runs a model of data generation. On the processor everything runs on ONNX Runtime, which is faster there and
- * leaves the event loop free: a checkpoint is exported once, into a cache. On a GPU a checkpoint runs on libtorch, and a
- * folder of ONNX towers on ONNX Runtime's CUDA. `--runtime` says otherwise.
+ * What runs a model of data generation. On the processor everything runs on ONNX Runtime, which needs no libtorch and is
+ * as fast there: a checkpoint is exported once, into a cache. On a GPU a checkpoint runs on libtorch, and a folder of ONNX
+ * towers on ONNX Runtime's CUDA. `--runtime` says otherwise. Either computes in the thread that calls it.
  */
 import { existsSync } from "node:fs"
 import { availableParallelism } from "node:os"

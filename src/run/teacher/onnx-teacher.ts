@@ -5,7 +5,8 @@
 import { UserError } from "../../core/errors.ts"
 import { cosines, l2Normalize } from "../../core/similarity.ts"
 import type { Teacher } from "../../core/teacher.ts"
-import { endOfText, Tokenizer } from "../../core/tokenizer.ts"
+import { TextRows, type TokenRows, textBatch } from "../../core/token-rows.ts"
+import { endOfText } from "../../core/tokenizer.ts"
 import { agreed, type ClipDescription } from "./description.ts"
 import { type Graph, sizeOf } from "./graph.ts"
 import { GraphTower } from "./towers.ts"
@@ -15,9 +16,6 @@ export interface Graphs {
   readonly image: Graph
   readonly text: Graph
 }
-
-/** Texts encoded at once. More do not go faster on a processor, and memory grows with them. */
-const textBatch = 64
 
 /** Two encodings of a text by one graph are the same one above this cosine; float16 rounds by a millionth of it. */
 const sameText = 0.99999
@@ -29,7 +27,11 @@ interface TextForm {
 }
 
 /** Throws UserError when graphs and files are of different models, or a graph fails. Owns the graphs when it returns. */
-export async function onnxTeacher(description: ClipDescription, graphs: Graphs, identity: string): Promise<Teacher> {
+export async function onnxTeacher(
+  description: ClipDescription,
+  graphs: Graphs,
+  more: { readonly identity: string; readonly textBatch?: number },
+): Promise<Teacher> {
   const image = new GraphTower(graphs.image, description.image)
   const text = new GraphTower(graphs.text, description.text)
   const { size } = description.preprocessing
@@ -47,7 +49,7 @@ export async function onnxTeacher(description: ClipDescription, graphs: Graphs, 
   const tokens = new TextInput(text, contextLength, size)
   const embedDim = await commonWidth(description, image, tokens)
   const form = await textForm(description, tokens)
-  return new OnnxTeacher(description, { image, tokens }, form, { embedDim, identity })
+  return new OnnxTeacher(description, { image, tokens }, form, { embedDim, textBatch: textBatch.cpu, ...more })
 }
 
 class OnnxTeacher implements Teacher {
@@ -55,30 +57,29 @@ class OnnxTeacher implements Teacher {
   readonly preprocessing: Teacher["preprocessing"]
   readonly embedDim: number
   readonly identity: string
+  private readonly textBatch: number
 
   constructor(
     description: ClipDescription,
     private readonly towers: { readonly image: GraphTower; readonly tokens: TextInput },
     private readonly form: TextForm,
-    { embedDim, identity }: { readonly embedDim: number; readonly identity: string },
+    { embedDim, identity, textBatch }: { embedDim: number; identity: string; textBatch: number },
   ) {
     this.name = description.name
     this.preprocessing = description.preprocessing
     this.embedDim = embedDim
     this.identity = identity
+    this.textBatch = textBatch
   }
 
   encodePixels(pixels: Float32Array, count: number): Promise<Float32Array> {
     return this.towers.image.images(pixels, count, this.preprocessing.size)
   }
 
-  async encodeTexts(texts: readonly string[]): Promise<Float32Array> {
-    const vectors = new Float32Array(texts.length * this.embedDim)
-    for (let start = 0; start < texts.length; start += textBatch) {
-      const rows = await this.towers.tokens.encode(texts.slice(start, start + textBatch), this.form)
-      vectors.set(rows, start * this.embedDim)
-    }
-    return vectors
+  encodeTexts(texts: readonly string[]): Promise<Float32Array> {
+    const { tokens } = this.towers
+    const sizes = { size: this.textBatch, width: this.embedDim }
+    return tokens.texts.encode(texts, sizes, (rows) => tokens.run(rows, this.form))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,29 +90,34 @@ class OnnxTeacher implements Teacher {
 
 /** A text tower behind CLIP's tokenizer. */
 class TextInput {
-  private readonly tokenizer = new Tokenizer()
+  readonly texts: TextRows
 
   constructor(
     readonly tower: GraphTower,
-    private readonly contextLength: number,
+    contextLength: number,
     private readonly imageSize: number,
-  ) {}
+  ) {
+    this.texts = new TextRows(contextLength)
+  }
 
   /** Whether rows may be shorter than the context. */
   get isFree(): boolean {
     return sizeOf(this.tower.input.shape[1]) === null
   }
 
-  encode(texts: readonly string[], { trims, padding = 0n }: TextForm & { readonly padding?: bigint }) {
-    const { ids } = this.tokenizer.encodeBatch(texts, this.contextLength)
-    const rows = texts.map((_, i) => ids.subarray(i * this.contextLength, (i + 1) * this.contextLength))
-    const lengths = rows.map((row) => row.indexOf(BigInt(endOfText)) + 1)
-    const length = trims ? Math.max(...lengths) : this.contextLength
-    const fed = new BigInt64Array(texts.length * length).fill(padding)
-    rows.forEach((row, i) => {
-      fed.set(row.subarray(0, lengths[i]!), i * length)
+  run({ ids, lengths }: TokenRows, { trims, padding = 0n }: TextForm & { readonly padding?: bigint }) {
+    const { contextLength } = this.texts
+    const length = trims ? Math.max(...lengths) : contextLength
+    const fed = new BigInt64Array(lengths.length * length).fill(padding)
+    lengths.forEach((own, i) => {
+      fed.set(ids.subarray(i * contextLength, i * contextLength + own), i * length)
     })
     return this.tower.texts(fed, lengths, length, this.imageSize)
+  }
+
+  /** One fixed text in this form. */
+  probe(form: TextForm & { readonly padding?: bigint }): Promise<Float32Array> {
+    return this.run(this.texts.tokens(["a photo of a cat"]), form)
   }
 }
 
@@ -131,7 +137,7 @@ function checkPixels({ input, graph }: GraphTower, size: number): void {
 async function commonWidth(description: ClipDescription, image: GraphTower, tokens: TextInput): Promise<number> {
   const { size } = description.preprocessing
   const grey = await image.images(new Float32Array(3 * size * size), 1, size)
-  const text = await tokens.encode([probe], { trims: false })
+  const text = await tokens.probe({ trims: false })
   for (const [file, row] of [[image.graph.file, grey] as const, [tokens.tower.graph.file, text] as const]) {
     if (!row.every(Number.isFinite)) throw new UserError(`${file} gives values that are not numbers`)
   }
@@ -143,17 +149,15 @@ async function commonWidth(description: ClipDescription, image: GraphTower, toke
   return width!
 }
 
-const probe = "a photo of a cat"
-
 /**
  * A causal tower, or one with a mask, does not see padding: then it matters to nobody, and columns can be left out. One
  * that sees it wants the padding it was trained with, which is 0 in every model with this tokenizer.
  */
 async function textForm({ name, padding }: ClipDescription, tokens: TextInput): Promise<TextForm> {
-  const zeros = await tokens.encode([probe], { trims: false })
-  const ends = await tokens.encode([probe], { trims: false, padding: BigInt(endOfText) })
+  const zeros = await tokens.probe({ trims: false })
+  const ends = await tokens.probe({ trims: false, padding: BigInt(endOfText) })
   if (isSame(zeros, ends)) {
-    return { trims: tokens.isFree && isSame(zeros, await tokens.encode([probe], { trims: true })) }
+    return { trims: tokens.isFree && isSame(zeros, await tokens.probe({ trims: true })) }
   }
   if (padding === 0) return { trims: false }
   throw new UserError(
