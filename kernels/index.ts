@@ -1,4 +1,14 @@
-export { blendGray, countValues, lookUp, lookUpFloats, moveFixed, moveFloat, sharpen, sumGray } from "./operations"
+export {
+  blendGray,
+  countValues,
+  lookUp,
+  lookUpFloats,
+  moveFixed,
+  moveFloat,
+  sharpen,
+  shift,
+  sumGray,
+} from "./operations"
 export { resizeColumns, resizeRows } from "./resample"
 
 /** Where memory begins that this module does not use itself. */

@@ -147,10 +147,15 @@ export function moveFixed(
   a4: i32,
   a5: i32,
 ): void {
+  const inRows = a0 === 65536 && a3 === 0
   for (let y = 0; y < height; y++) {
     let fromX = a2
     let fromY = a5
-    for (let x = 0; x < width; x++) {
+    if (inRows) {
+      copyRow(source, width, height, fromX >> 16, fromY >> 16, target)
+      target += <usize>width * 3
+    }
+    for (let x = 0; x < width && !inRows; x++) {
       store<u32>(target, pixelAt(source, width, height, fromX >> 16, fromY >> 16))
       target += 3
       fromX += a0
@@ -159,6 +164,24 @@ export function moveFixed(
     a2 += a1
     a5 += a4
   }
+}
+
+/** All pixels moved to the left and up, black where there are none. */
+export function shift(source: usize, width: i32, height: i32, target: usize, left: i32, up: i32): void {
+  for (let y = 0; y < height; y++) copyRow(source, width, height, left, y + up, target + <usize>(y * width) * 3)
+}
+
+/** Row `fromY` from `fromX` on, where it exists. */
+function copyRow(source: usize, width: i32, height: i32, fromX: i32, fromY: i32, target: usize): void {
+  const first = min(max(-fromX, 0), width)
+  const end = max(min(width - fromX, width), first)
+  if (fromY < 0 || fromY >= height || first === end) {
+    memory.fill(target, 0, <usize>width * 3)
+    return
+  }
+  memory.fill(target, 0, <usize>first * 3)
+  memory.copy(target + <usize>first * 3, source + <usize>(fromY * width + fromX + first) * 3, <usize>(end - first) * 3)
+  memory.fill(target + <usize>end * 3, 0, <usize>(width - end) * 3)
 }
 
 /** The same in doubles, cut off to whole pixels. */

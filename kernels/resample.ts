@@ -25,59 +25,46 @@ export function resizeColumns(
   weights: usize,
   weightStride: usize,
 ): void {
-  let y = 0
-  for (; y + 1 < rows; y += 2) {
-    resizeTwoRows(source, source + stride, length, target, targetStride, starts, pairs, weights, weightStride)
+  for (let y = 0; y < rows; y += 2) {
+    // The last row of an odd number is made twice, into the same place.
+    const second = <usize>min(1, rows - y - 1)
+    for (let o = 0; o < length; o++) {
+      const from = source + <usize>load<i32>(starts + ((<usize>o) << 2)) * 3
+      const weight = weights + <usize>o * weightStride
+      const end = weight + ((<usize>load<i32>(pairs + ((<usize>o) << 2))) << 3)
+      const values = sumTwo(from, from + second * stride, weight, end)
+      // Four bytes each: the fourth is the next pixel's, or padding.
+      const to = target + <usize>o * 3
+      v128.store32_lane(to, values, 0)
+      v128.store32_lane(to + second * targetStride, values, 1)
+    }
     source += stride * 2
     target += targetStride * 2
   }
-  // The last row of an odd number goes through the same code twice, into the same place.
-  if (y < rows) resizeTwoRows(source, source, length, target, 0, starts, pairs, weights, weightStride)
 }
 
-function resizeTwoRows(
-  first: usize,
-  second: usize,
-  length: i32,
-  target: usize,
-  targetStride: usize,
-  starts: usize,
-  pairs: usize,
-  weights: usize,
-  weightStride: usize,
-): void {
+/** One output in two rows, whose inputs begin at the addresses: twice red, green, blue and 0. */
+function sumTwo(upper: usize, lower: usize, weight: usize, end: usize): v128 {
   // Two pixels, r0 g0 b0 r1 g1 b1, as shorts r0 r1 g0 g1 b0 b1 0 0; an index of -128 gives 0.
   const byChannel = i8x16(0, -128, 3, -128, 1, -128, 4, -128, 2, -128, 5, -128, -128, -128, -128, -128)
-  for (let o = 0; o < length; o++) {
-    const offset = <usize>load<i32>(starts + ((<usize>o) << 2)) * 3
-    let upper = first + offset
-    let lower = second + offset
-    let weight = weights + <usize>o * weightStride
-    const end = weight + ((<usize>load<i32>(pairs + ((<usize>o) << 2))) << 3)
-    let upperHigh = i32x4.splat(0)
-    let upperLow = i32x4.splat(half)
-    let lowerHigh = i32x4.splat(0)
-    let lowerLow = i32x4.splat(half)
-    while (weight < end) {
-      const high = v128.load32_splat(weight)
-      const low = v128.load32_splat(weight, 4)
-      const above = i8x16.swizzle(v128.load64_zero(upper), byChannel)
-      const below = i8x16.swizzle(v128.load64_zero(lower), byChannel)
-      upperHigh = i32x4.add(upperHigh, i32x4.dot_i16x8_s(above, high))
-      upperLow = i32x4.add(upperLow, i32x4.dot_i16x8_s(above, low))
-      lowerHigh = i32x4.add(lowerHigh, i32x4.dot_i16x8_s(below, high))
-      lowerLow = i32x4.add(lowerLow, i32x4.dot_i16x8_s(below, low))
-      upper += 6
-      lower += 6
-      weight += 8
-    }
-    const values = i16x8.narrow_i32x4_s(joined(upperHigh, upperLow), joined(lowerHigh, lowerLow))
-    const bytes = i8x16.narrow_i16x8_u(values, values)
-    const to = target + <usize>o * 3
-    // Four bytes each: the fourth is the next pixel's, or padding. The second row first, for it may be the same one.
-    v128.store32_lane(to + targetStride, bytes, 1)
-    v128.store32_lane(to, bytes, 0)
+  let upperHigh = i32x4.splat(0)
+  let lowerHigh = i32x4.splat(0)
+  let upperLow = i32x4.splat(half)
+  let lowerLow = i32x4.splat(half)
+  for (; weight < end; weight += 8) {
+    const high = v128.load32_splat(weight)
+    const low = v128.load32_splat(weight, 4)
+    const above = i8x16.swizzle(v128.load64_zero(upper), byChannel)
+    const below = i8x16.swizzle(v128.load64_zero(lower), byChannel)
+    upperHigh = i32x4.add(upperHigh, i32x4.dot_i16x8_s(above, high))
+    lowerHigh = i32x4.add(lowerHigh, i32x4.dot_i16x8_s(below, high))
+    upperLow = i32x4.add(upperLow, i32x4.dot_i16x8_s(above, low))
+    lowerLow = i32x4.add(lowerLow, i32x4.dot_i16x8_s(below, low))
+    upper += 6
+    lower += 6
   }
+  const values = i16x8.narrow_i32x4_s(joined(upperHigh, upperLow), joined(lowerHigh, lowerLow))
+  return i8x16.narrow_i16x8_u(values, values)
 }
 
 /**

@@ -24,7 +24,8 @@ export function preprocess(image: Image8, p: Preprocessing, out = new Float32Arr
   const window = centerBox(to.width, to.height, p.size)
   return withKernels((kernels) => {
     const pixels = placeWindow(kernels, image, whole(image), to, window, p.interpolation)
-    return normalizePlaced(kernels, pixels, p.size * p.size, p, out)
+    lookUpFloats(kernels, pixels, p.size * p.size, normalizedBytes(p), out)
+    return out
   })
 }
 
@@ -34,29 +35,36 @@ export function normalize(
   p: Pick<Preprocessing, "mean" | "std">,
   out = new Float32Array(image.width * image.height * 3),
 ): Float32Array {
-  return withKernels((kernels) => normalizePlaced(kernels, kernels.put(image.data), image.width * image.height, p, out))
+  return withKernels((kernels) => {
+    lookUpFloats(kernels, kernels.put(image.data), image.width * image.height, normalizedBytes(p), out)
+    return out
+  })
 }
 
-/** `normalize` of `count` pixels that lie in the kernels' memory. */
-export function normalizePlaced(
+/** Pixels in the kernels' memory -> [3, count] floats by [3, 256] tables, one per channel. */
+export function lookUpFloats(
   kernels: Kernels,
   pixels: number,
   count: number,
-  { mean, std }: Pick<Preprocessing, "mean" | "std">,
+  tables: Float32Array,
   out: Float32Array,
-): Float32Array {
+): void {
   assert(out.length === count * 3, `${count} normalised pixels in ${out.length} floats`)
-  const tables = kernels.put(normalizedBytes(mean, std))
   const floats = kernels.reserve(out.byteLength)
-  kernels.run.lookUpFloats(pixels, count, tables, floats)
+  kernels.run.lookUpFloats(pixels, count, kernels.put(tables), floats)
   out.set(kernels.float32(floats, out.length))
-  return out
 }
 
-/** [3, 256]: the result for each value that a byte of a channel can have. */
-function normalizedBytes(mean: Preprocessing["mean"], std: Preprocessing["std"]): Float32Array {
-  return Float32Array.from({ length: 3 * 256 }, (_, i) => {
+let lastTables: { readonly key: string; readonly tables: Float32Array } | null = null
+
+/** [3, 256]: the normalised values of all bytes, by channel. */
+export function normalizedBytes({ mean, std }: Pick<Preprocessing, "mean" | "std">): Float32Array {
+  const key = `${mean} ${std}`
+  if (lastTables?.key === key) return lastTables.tables
+  const tables = Float32Array.from({ length: 768 }, (_, i) => {
     const [m, s] = [Math.fround(mean[i >> 8]!), Math.fround(std[i >> 8]!)]
     return Math.fround(Math.fround((i & 255) / 255) - m) / s
   })
+  lastTables = { key, tables }
+  return tables
 }

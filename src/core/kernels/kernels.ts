@@ -18,6 +18,7 @@ interface Exports {
   sumGray(pixels: number, count: number): bigint
   blendGray(source: number, count: number, factor: number, target: number): void
   sharpen(source: number, width: number, height: number, factor: number, target: number): void
+  shift(source: number, width: number, height: number, target: number, left: number, up: number): void
   moveFixed(source: number, width: number, height: number, target: number, ...matrix: Matrix): void
   moveFloat(source: number, width: number, height: number, target: number, ...matrix: Matrix): void
 }

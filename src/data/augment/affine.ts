@@ -17,7 +17,8 @@ export function shearY(canvas: Canvas, m: number): void {
 
 /** To the right and down, by whole pixels: fractions are cut off. */
 export function translate(canvas: Canvas, x: number, y: number): void {
-  transform(canvas, [1, 0, -Math.trunc(x), 0, 1, -Math.trunc(y)])
+  const within = (pixels: number, side: number) => Math.min(Math.max(Math.trunc(pixels), -side), side)
+  canvas.shift(within(x, canvas.width), within(y, canvas.height))
 }
 
 /** Counter-clockwise about the middle, by `angle` degrees. */

@@ -1,7 +1,7 @@
 /** Makes a stored view again, from the original picture: crop, resize, operations; the same bytes every time. */
 import { type Kernels, withKernels } from "../../core/kernels/kernels.ts"
 import { type Image8, image8 } from "../../core/pixels.ts"
-import { normalizePlaced, type Preprocessing } from "../../core/preprocess.ts"
+import type { Preprocessing } from "../../core/preprocess.ts"
 import { type Interpolation, placeWindow, whole } from "../../core/resize.ts"
 import type { StoredAugmentation } from "./augmentation.ts"
 import { Canvas } from "./canvas.ts"
@@ -23,7 +23,7 @@ export function applyAugmentation(
 ): Image8 {
   return withKernels((kernels) => {
     const view = placeView(kernels, image, augmentation, size, interpolation, name)
-    return image8(size, size, kernels.uint8(view.address, view.count * 3).slice())
+    return image8(size, size, kernels.uint8(view.finish(), view.count * 3).slice())
   })
 }
 
@@ -37,7 +37,8 @@ export function augmentedPixels(
 ): Float32Array {
   return withKernels((kernels) => {
     const view = placeView(kernels, image, augmentation, p.size, p.interpolation, name)
-    return normalizePlaced(kernels, view.address, view.count, p, out)
+    view.finishNormalized(p, out)
+    return out
   })
 }
 

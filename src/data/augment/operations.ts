@@ -17,18 +17,14 @@ const operations: Record<OpName, (canvas: Canvas, magnitude: number) => void> = 
   TranslateX: (canvas, m) => translate(canvas, m, 0),
   TranslateY: (canvas, m) => translate(canvas, 0, m),
   Rotate: rotate,
-  Brightness: (canvas, m) => lookUpAll(canvas, blend(0, m)),
+  Brightness: (canvas, m) => canvas.lookUp(blend(0, m)),
   Color: (canvas, m) => canvas.blendGray(Math.fround(1 + m)),
-  Contrast: (canvas, m) => lookUpAll(canvas, blend(Math.trunc(canvas.meanGray() + 0.5), m)),
+  Contrast: (canvas, m) => canvas.lookUp(blend(Math.trunc(canvas.meanGray() + 0.5), m)),
   Sharpness: (canvas, m) => canvas.sharpen(Math.fround(1 + m)),
-  Posterize: (canvas, m) => lookUpAll(canvas, keepBits(Math.trunc(m))),
-  Solarize: (canvas, m) => lookUpAll(canvas, (value) => (value < m ? value : 255 - value)),
-  AutoContrast: (canvas) => canvas.lookUp(each(canvas.histograms(), stretch)),
-  Equalize: (canvas) => canvas.lookUp(each(canvas.histograms(), equalize)),
-}
-
-function lookUpAll(canvas: Canvas, table: ByteTable): void {
-  canvas.lookUp([table, table, table])
+  Posterize: (canvas, m) => canvas.lookUp(keepBits(Math.trunc(m))),
+  Solarize: (canvas, m) => canvas.lookUp((value) => (value < m ? value : 255 - value)),
+  AutoContrast: (canvas) => canvas.lookUpEach(each(canvas.histograms(), stretch)),
+  Equalize: (canvas) => canvas.lookUpEach(each(canvas.histograms(), equalize)),
 }
 
 function each<T, R>([red, green, blue]: readonly [T, T, T], work: (item: T) => R): [R, R, R] {
