@@ -1,0 +1,15 @@
+/** The hash of a file, without holding it. */
+import { createHash } from "node:crypto"
+import { createReadStream } from "node:fs"
+import { pipeline } from "node:stream/promises"
+import { fileError } from "./file-error.ts"
+
+export async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash("sha256")
+  try {
+    await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash)
+  } catch (error) {
+    throw fileError(error, "reading", path)
+  }
+  return hash.digest("hex")
+}
