@@ -8,15 +8,24 @@ export function prefix(): string {
   return styleText("red", "mobileclip:", { stream: process.stderr })
 }
 
+/** The work came to its end, and something had to be left out: exit code 3, and a report says what. */
+export class PartialSuccess extends Error {
+  override readonly name = "PartialSuccess"
+}
+
 /**
  * Prints `error` unless commander did already. Wrong usage is 2, with a line that names the `help` command; help and
- * `--version` are 0; everything else is 1: one line and a hint for a UserError, the stack for a fault of ours.
+ * `--version` are 0; a partial success is 3; everything else is 1: one line and a hint for a UserError, the stack for a fault of ours.
  */
 export function exitCodeOf(error: unknown, write: (text: string) => void, help: string): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0
     if (error.code !== "commander.help") write(`  see ${help}\n`)
     return 2
+  }
+  if (error instanceof PartialSuccess) {
+    write(`${prefix()} ${oneLine(error.message)}\n`)
+    return 3
   }
   if (error instanceof UserError) write(userErrorText(error))
   else write(`${prefix()} unexpected error\n${inspect(error)}\n`)

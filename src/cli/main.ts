@@ -1,6 +1,6 @@
 /**
  * The command line: a table of commands, of which only the one asked for is loaded. Results go to stdout, everything
- * else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 and 143 stopped by Ctrl-C and SIGTERM.
+ * else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 130 and 143 stopped by Ctrl-C and SIGTERM.
  */
 import { Command } from "commander"
 import { exitCodeOf, prefix } from "./errors.ts"
@@ -30,6 +30,10 @@ export const commands: CommandTable = {
     load: () => import("./commands/render.ts"),
   },
   train: { summary: "train a model on shards", load: () => import("./commands/train.ts") },
+  reinforce: {
+    summary: "store captioners' and teachers' knowledge in a dataset, on one machine or many",
+    load: () => import("./commands/reinforce.ts"),
+  },
   convert: {
     summary: "turn a checkpoint of any origin into a model directory",
     load: () => import("./commands/convert.ts"),

@@ -1,11 +1,11 @@
 /** The captioning stage: `syn_text<suffix>`, N captions of each image, by one captioner or several. */
-import { messageOf, UserError } from "../core/errors.ts"
+import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/pixels.ts"
 import type { ImageCaptioner } from "../core/teacher.ts"
-import { mapOrdered, prefetched } from "../data/parallel.ts"
+import { prefetched } from "../data/parallel.ts"
 import type { ReinforcedSample } from "../data/reinforced/sample.ts"
 import { decodePicture } from "./picture.ts"
-import { batchesOf, type Report, type Stage } from "./stage.ts"
+import { batchesOf, preparedSamples, type Report, type Stage } from "./stage.ts"
 
 export interface CaptionStageOptions {
   readonly captioners: readonly { readonly captioner: ImageCaptioner; readonly key: string }[]
@@ -30,7 +30,8 @@ export class CaptionStage implements Stage {
   }
 
   async *run(samples: AsyncIterable<ReinforcedSample>, report: Report): AsyncGenerator<ReinforcedSample> {
-    const batches = batchesOf(this.decoded(samples, report), this.options.batchSize)
+    const decoded = preparedSamples(samples, parallelDecodes, (sample) => this.decode(sample), report)
+    const batches = batchesOf(decoded, this.options.batchSize)
     // The next batch is decoded while the captioner writes.
     for await (const batch of prefetched(batches, 1)) yield* await this.captioned(batch, report)
   }
@@ -39,20 +40,9 @@ export class CaptionStage implements Stage {
     await Promise.all(this.options.captioners.map(({ captioner }) => captioner[Symbol.asyncDispose]()))
   }
 
-  private async *decoded(samples: AsyncIterable<ReinforcedSample>, report: Report): AsyncGenerator<Decoded> {
-    const decode = async (sample: ReinforcedSample) => {
-      try {
-        this.requireNewKeys(sample)
-        return { sample, image: await decodePicture(sample, this.options) }
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error
-        return { sample, reason: messageOf(error) }
-      }
-    }
-    for await (const result of mapOrdered(samples, parallelDecodes, decode)) {
-      if ("image" in result) yield result
-      else report({ key: result.sample.key, reason: result.reason, action: "dropped" })
-    }
+  private async decode(sample: ReinforcedSample): Promise<Decoded> {
+    this.requireNewKeys(sample)
+    return { sample, image: await decodePicture(sample, this.options) }
   }
 
   private requireNewKeys({ synTexts }: ReinforcedSample): void {

@@ -5,12 +5,12 @@
  *
  * A sample that has `param_aug` already, from an earlier ensemble, keeps it: its views are made again.
  */
-import { messageOf, UserError } from "../core/errors.ts"
+import { UserError } from "../core/errors.ts"
 import type { StoredAugmentation } from "../data/augment/augmentation.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import type { Embeddings, ReinforcedSample } from "../data/reinforced/sample.ts"
 import type { Ensemble } from "./ensemble.ts"
-import { batchesOf, type Report, type Stage } from "./stage.ts"
+import { batchesOf, preparedSamples, type Report, type Stage } from "./stage.ts"
 import type { ViewSource } from "./views.ts"
 
 export interface EmbeddingStageOptions {
@@ -43,8 +43,9 @@ export class EmbeddingStage implements Stage {
   }
 
   async *run(samples: AsyncIterable<ReinforcedSample>, report: Report): AsyncGenerator<ReinforcedSample> {
-    const { batchSize, perImage } = this.options
-    const groups = batchesOf(this.prepared(samples, report), Math.max(1, Math.floor(batchSize / perImage)))
+    const { batchSize, perImage, views } = this.options
+    const prepared = preparedSamples(samples, views.parallel, (sample) => this.prepare(sample), report)
+    const groups = batchesOf(prepared, Math.max(1, Math.floor(batchSize / perImage)))
     // Two under way: the views of one are made while the teachers look at the other.
     for await (const group of mapOrdered(groups, 2, (group) => this.inTurn(() => this.embedded(group)))) yield* group
   }
@@ -58,22 +59,6 @@ export class EmbeddingStage implements Stage {
     const result = this.queue.then(work)
     this.queue = result.catch(() => {})
     return result
-  }
-
-  private async *prepared(samples: AsyncIterable<ReinforcedSample>, report: Report): AsyncGenerator<Prepared> {
-    const { views } = this.options
-    const prepare = async (sample: ReinforcedSample) => {
-      try {
-        return await this.prepare(sample)
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error
-        return { sample, reason: messageOf(error) }
-      }
-    }
-    for await (const result of mapOrdered(samples, views.parallel, prepare)) {
-      if ("pixels" in result) yield result
-      else report({ key: result.sample.key, reason: result.reason, action: "dropped" })
-    }
   }
 
   private async prepare(sample: ReinforcedSample): Promise<Prepared> {

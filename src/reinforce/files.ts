@@ -3,8 +3,9 @@
  * `manifest.jsonl` (WebDataset) or `info.json` (JSONL), which readers of such datasets look for; `checkpoint.json`, the
  * summary that the original generator writes.
  */
-import { infoJson, manifestLines } from "../data/reinforced/side-files.ts"
+
 import type { Problem } from "../data/reinforced/sample.ts"
+import { infoJson, manifestLines } from "../data/reinforced/side-files.ts"
 import type { Storage } from "../data/stores/storage.ts"
 import { joinUrl, outputName } from "./plan.ts"
 import type { ShardResult, ShardTask } from "./runner.ts"

@@ -74,3 +74,14 @@ function firstDifference(before: unknown, now: unknown, path: string): Differenc
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null
 }
+
+/** Throws UserError where shards of the output were made by other models than those at work now. */
+export function requireSameModels(results: Iterable<{ readonly models: string }>, now: string, folder: string): void {
+  for (const { models } of results) {
+    if (models === now) continue
+    throw new UserError(
+      `${folder} has shards made by ${models}, and now the models are ${now}`,
+      "use the same weights to go on, or another --output",
+    )
+  }
+}

@@ -22,5 +22,7 @@ export async function decodePicture(sample: ReinforcedSample, { minImageSize }: 
 /** Throws UserError where the shorter side has fewer pixels. */
 export function requireSize({ width, height }: Pick<Image8, "width" | "height">, minImageSize: number): void {
   if (Math.min(width, height) >= minImageSize) return
-  throw new UserError(`its picture has ${width} x ${height} pixels, and ${minImageSize} is the least (--min-image-size)`)
+  throw new UserError(
+    `its picture has ${width} x ${height} pixels, and ${minImageSize} is the least (--min-image-size)`,
+  )
 }

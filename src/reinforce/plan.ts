@@ -25,7 +25,11 @@ export function planShards(
   requireDistinct(inputs)
   const stems = names === "count" ? inputs.map((_, i) => String(i).padStart(8, "0")) : originalStems(inputs)
   const extension = format.output === "jsonl" ? "jsonl" : "tar"
-  const tasks = inputs.map((input, index) => ({ index, input, output: joinUrl(output, `${stems[index]}.${extension}`) }))
+  const tasks = inputs.map((input, index) => ({
+    index,
+    input,
+    output: joinUrl(output, `${stems[index]}.${extension}`),
+  }))
   const replaced = tasks.find((task) => inputs.includes(task.output))
   if (replaced) {
     throw new UserError(`${replaced.output} would be both read and written`, "choose another folder for --output")

@@ -1,7 +1,6 @@
 /** All shards of a job on one machine: those that are not done yet, as many at a time as the runner takes. */
 import { messageOf, UserError } from "../core/errors.ts"
 import type { FailedShard, Outcome } from "./files.ts"
-import type { Ledger } from "./ledger.ts"
 import type { ShardResult, ShardRunner, ShardTask } from "./runner.ts"
 
 export interface RunShardsOptions {
@@ -30,13 +29,14 @@ export interface RunOutcome extends Outcome {
   readonly stopped: "interrupted" | "too many failures" | null
 }
 
+/** @param completed the results of shards that were done before, by their place in the plan */
 export async function runShards(
   tasks: readonly ShardTask[],
   runner: ShardRunner,
-  ledger: Pick<Ledger, "completed">,
+  completed: ReadonlyMap<number, ShardResult>,
   options: RunShardsOptions,
 ): Promise<RunOutcome> {
-  const run = new Run(tasks, runner, await ledger.completed(tasks), options)
+  const run = new Run(tasks, runner, completed, options)
   await run.finish()
   return run.outcome()
 }

@@ -20,6 +20,8 @@ export interface ShardResult {
   /** Of the output file. */
   readonly bytes: number
   readonly sha256: string
+  /** Identity of the models that made it. */
+  readonly models: string
   /** Wall time of the work. */
   readonly seconds: number
 }

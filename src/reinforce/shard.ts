@@ -32,7 +32,8 @@ export async function reinforceShard(
   const written = await writeSome(samples, (some) => storage.put(task.output, encodeSamples(some, format)))
   if (!written) await storage.remove(task.output)
   const seconds = (performance.now() - started) / 1000
-  const result = { ...task, samples: samples.count, problems, ...(written ?? nothing), seconds }
+  const { identity: models } = stage
+  const result = { ...task, samples: samples.count, problems, ...(written ?? nothing), models, seconds }
   await ledger.record(result)
   return result
 }

@@ -1,4 +1,6 @@
 /** A stage of reinforcement: what it adds to samples, one after the other. */
+import { UserError } from "../core/errors.ts"
+import { mapOrdered } from "../data/parallel.ts"
 import type { Problem, ReinforcedSample } from "../data/reinforced/sample.ts"
 
 export type Report = (problem: Problem) => void
@@ -20,4 +22,25 @@ export async function* batchesOf<T>(items: AsyncIterable<T>, size: number): Asyn
     batch = []
   }
   if (batch.length > 0) yield batch
+}
+
+/** `prepare(sample)` of each, in order, `parallel` at a time; those it refuses with a UserError are reported and left out. */
+export async function* preparedSamples<T>(
+  samples: AsyncIterable<ReinforcedSample>,
+  parallel: number,
+  prepare: (sample: ReinforcedSample) => Promise<T>,
+  report: Report,
+): AsyncGenerator<T> {
+  const attempt = async (sample: ReinforcedSample) => {
+    try {
+      return { ok: true, value: await prepare(sample) } as const
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      return { ok: false, problem: { key: sample.key, reason: error.message, action: "dropped" } } as const
+    }
+  }
+  for await (const attempted of mapOrdered(samples, parallel, attempt)) {
+    if (attempted.ok) yield attempted.value
+    else report(attempted.problem)
+  }
 }

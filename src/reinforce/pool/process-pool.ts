@@ -3,7 +3,7 @@
  * of their own for a whole process, and because what takes one down leaves the others and this one at work.
  */
 import { type ChildProcess, fork } from "node:child_process"
-import { messageOf, UserError } from "../../core/errors.ts"
+import { UserError } from "../../core/errors.ts"
 import type { RunOptions, ShardResult, ShardRunner, ShardTask } from "../runner.ts"
 import type { Failure, FromWorker, ToWorker } from "./messages.ts"
 
@@ -143,18 +143,10 @@ class Worker {
   }
 
   private on(message: FromWorker): void {
-    switch (message.kind) {
-      case "ready":
-        return this.resolveReady(message.identity)
-      case "progress":
-        return this.pending?.onProgress?.(message.samples)
-      case "done":
-        return this.pending?.resolve(message.result)
-      case "failed":
-        return this.fail(errorOf(message.failure))
-      default:
-        throw new Error(`unknown message ${messageOf(message satisfies never)}`)
-    }
+    if (message.kind === "ready") this.resolveReady(message.identity)
+    else if (message.kind === "progress") this.pending?.onProgress?.(message.samples)
+    else if (message.kind === "done") this.pending?.resolve(message.result)
+    else this.fail(errorOf(message.failure))
   }
 
   private fail(error: Error): void {

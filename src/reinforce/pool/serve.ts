@@ -45,7 +45,7 @@ export function serveShards(open: (settings: unknown) => Promise<ShardWorker>): 
 const patience = 2000
 
 function runOptions(signal: AbortSignal): RunOptions {
-  let last = 0
+  let last = Number.NEGATIVE_INFINITY
   return {
     signal,
     onProgress(samples) {

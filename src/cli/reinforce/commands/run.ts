@@ -1,0 +1,66 @@
+/** mobileclip reinforce run */
+import { type Command, Option } from "commander"
+import type { CommandContext } from "../../main.ts"
+import { number, wholeNumber } from "../../options.ts"
+import type { RunOptions } from "../distributed.ts"
+import { addShardOptions } from "../shard-options.ts"
+import {
+  addCaptionOptions,
+  addEmbeddingOptions,
+  type CaptionOptions,
+  captionJob,
+  type EmbeddingOptions,
+  embeddingJob,
+} from "../stage-options.ts"
+import { outputOf } from "../summary.ts"
+
+const examples = `
+Examples:
+  nats-server -js -sd /var/lib/nats                                           one server, anywhere
+  mobileclip reinforce run embedding --nats nats://HOST --input 's3://b/in/{00000000..00001023}.tar' --output s3://b/out \\
+    --model-name Xenova/clip-vit-large-patch14 --num-samples 30 --bfloat16     queues the shards and waits
+  mobileclip reinforce worker --nats nats://HOST                               on as many machines as there are
+  mobileclip reinforce status --nats nats://HOST
+
+Workers join and leave at any time. The same command attaches to its job. Ctrl-C leaves the job to its workers.
+`
+
+export function register(parent: Command, context: CommandContext): void {
+  const run = parent
+    .command("run")
+    .description("queue the shards of a stage on a NATS server, and wait until workers have made them")
+    .addHelpText("after", examples)
+  stage(run, "caption", addCaptionOptions, (options) => captionJob(options as CaptionOptions & RunOptions), context)
+  stage(
+    run,
+    "embedding",
+    addEmbeddingOptions,
+    (options) => embeddingJob(options as EmbeddingOptions & RunOptions),
+    context,
+  )
+}
+
+function stage(
+  run: Command,
+  name: string,
+  addOptions: (command: Command) => Command,
+  jobOf: (options: RunOptions) => ReturnType<typeof captionJob> | ReturnType<typeof embeddingJob>,
+  context: CommandContext,
+): void {
+  const command = run.command(name).description(`of the ${name} stage`)
+  addOptions(addShardOptions(command))
+    .option("--nats <url>", "the server, or several of one cluster, comma-separated (default: NATS_URL)")
+    .option("--job <name>", "its name on the server (default: by the output)")
+    .option("--max-tries <n>", "times that a shard is begun before it is parked", wholeNumber(1), 5)
+    .option("--stall-timeout <seconds>", "without progress, behind which a shard is abandoned", number(1), 600)
+    .addOption(
+      new Option("--ack-wait <seconds>", "of a silent worker, behind which its shards go to others")
+        .argParser(number(1))
+        .default(30),
+    )
+    .addHelpText("after", examples)
+    .action(async (options: RunOptions) => {
+      const { runOnWorkers } = await import("../distributed.ts")
+      await runOnWorkers(jobOf(options), options, context.abortOnInterrupt(), outputOf(command))
+    })
+}

@@ -1,0 +1,157 @@
+/** Options that both stages share: which shards, where to, in which format, and how the work is shared out. */
+import { availableParallelism } from "node:os"
+import { type Command, Option } from "commander"
+import { UserError } from "../../core/errors.ts"
+import { expandShards } from "../../data/expand.ts"
+import type { SampleFormat } from "../../data/reinforced/format.ts"
+import type { Job } from "../../reinforce/job.ts"
+import { planShards, type ShardNameFormat, shardNameFormats } from "../../reinforce/plan.ts"
+import type { ShardTask } from "../../reinforce/runner.ts"
+import { progressOption, wholeNumber } from "../options.ts"
+import type { ProgressMode } from "../progress.ts"
+
+export interface ShardOptions {
+  readonly input: readonly string[]
+  readonly output: string
+  readonly outputFormat: "webdataset" | "wds" | "jsonl"
+  readonly outputShardNameFormat: ShardNameFormat
+  readonly bfloat16?: true
+  readonly compact?: true
+  readonly textEmbeddings: SampleFormat["textEmbeddings"]
+  readonly images: boolean
+  readonly minImageSize: number
+  readonly seed: number
+  readonly maxFailures: number
+  readonly progress: ProgressMode
+  readonly json?: true
+  readonly dryRun?: true
+}
+
+export function addShardOptions(command: Command): Command {
+  return command
+    .requiredOption(
+      "--input <shards...>",
+      "shards: files, folders, brace patterns, lists joined by ::, or info.json; also http(s)://, s3://, hf://",
+    )
+    .requiredOption("--output <folder>", "where reinforced shards go; also s3://. What is there already is kept")
+    .addOption(
+      new Option("--output-format <format>", "of the shards")
+        .choices(["webdataset", "wds", "jsonl"])
+        .default("webdataset"),
+    )
+    .addOption(
+      new Option("--output-shard-name-format <format>", "names as those of the input, or numbers")
+        .choices(shardNameFormats)
+        .default("orig"),
+    )
+    .option("--bfloat16", "embeddings as bfloat16 (pth.gz) in place of float32 (npz)")
+    .option("--compact", "embeddings in the compact layout (docs/formats.md), about half of bfloat16's size")
+    .addOption(
+      new Option(
+        "--text-embeddings <layout>",
+        "of real and synthetic captions: one array, as in DataCompDR, or one each",
+      )
+        .choices(["separate", "joined"])
+        .default("separate"),
+    )
+    .option("--no-images", "leave pictures and captions out, as the released datasets do")
+    .option("--min-image-size <n>", "leave out pictures with a shorter side, in pixels", wholeNumber(1), 16)
+    .option("--seed <n>", "of captions and augmentations", wholeNumber(0), 0)
+    .option(
+      "--max-failures <n>",
+      "stop when more samples and shards than this had to be left out",
+      wholeNumber(0),
+      Infinity,
+    )
+    .option("--dry-run", "say what would be done")
+    .option("--json", "print the summary as JSON")
+    .addOption(progressOption())
+}
+
+/** How a machine does the work; nothing of it changes what comes out, but for rounding. */
+export interface ResourceOptions {
+  readonly workers?: number
+  readonly batchSize: number
+  readonly threads?: number
+  readonly augmentThreads?: number
+  readonly runtime?: "onnxruntime" | "libtorch"
+  readonly device?: string
+  readonly minActors?: number
+  readonly maxActors?: number
+}
+
+export function addResourceOptions(command: Command): Command {
+  return command
+    .option(
+      "--workers <n>",
+      "processes, each with its own copy of the models (default: one for 4 processors)",
+      wholeNumber(1),
+    )
+    .option("--batch-size <n>", "views, texts or images that a model takes at a time", wholeNumber(1), 64)
+    .option("--threads <n>", "processor threads of a worker's models (default: all, shared out)", wholeNumber(1))
+    .option(
+      "--augment-threads <n>",
+      "threads of a worker that decode and augment (default: what models leave)",
+      wholeNumber(0),
+    )
+    .addOption(
+      new Option("--runtime <name>", "what runs the models (default: by what they are)").choices([
+        "onnxruntime",
+        "libtorch",
+      ]),
+    )
+    .option("--device <name>", "cpu, cuda, ... (default: cpu)")
+    .addOption(new Option("--max-actors <n>", "same as --workers").argParser(wholeNumber(1)).hideHelp())
+    .addOption(new Option("--min-actors <n>", "taken and not used").argParser(wholeNumber(1)).hideHelp())
+    .addOption(new Option("--ray-data-wait-for-min-actor-s <n>", "taken and not used").hideHelp())
+    .addOption(new Option("--checkpoint-upload-freq <n>", "taken and not used").hideHelp())
+    .addOption(new Option("--local", "taken and not used").hideHelp())
+}
+
+/** What one worker process gets of the machine. */
+export interface Resources {
+  readonly batchSize: number
+  readonly threads: number
+  readonly augmentThreads: number
+  readonly runtime: "onnxruntime" | "libtorch" | null
+  readonly device: string
+}
+
+export interface Shared {
+  readonly workers: number
+  readonly resources: Resources
+}
+
+/** @param shards that are to be done: more workers have nothing to do */
+export function shareOut(options: ResourceOptions, shards: number, processors = availableParallelism()): Shared {
+  const wanted = options.workers ?? options.maxActors ?? Math.max(1, Math.floor(processors / 4))
+  const workers = Math.max(1, Math.min(wanted, shards))
+  const threads = options.threads ?? Math.max(1, Math.floor(processors / workers))
+  const { batchSize, device = "cpu", runtime = null } = options
+  // Models on a processor use it up; beside a GPU it is there for the pictures.
+  const left = device === "cpu" ? 0 : Math.max(1, Math.floor(processors / workers) - 1)
+  return { workers, resources: { batchSize, threads, augmentThreads: options.augmentThreads ?? left, runtime, device } }
+}
+
+export function formatOf(options: ShardOptions): SampleFormat {
+  const { bfloat16, compact, outputFormat, textEmbeddings, images } = options
+  if (bfloat16 && compact) throw new UserError("--bfloat16 and --compact are two layouts", "choose one")
+  const output = outputFormat === "jsonl" ? "jsonl" : "webdataset"
+  if (output === "jsonl" && (bfloat16 || compact)) {
+    throw new UserError(
+      `JSONL holds float32 embeddings, and ${bfloat16 ? "--bfloat16" : "--compact"} was given`,
+      "use --output-format webdataset",
+    )
+  }
+  return { output, embeddings: compact ? "compact" : bfloat16 ? "pth.gz" : "npz", textEmbeddings, images }
+}
+
+export async function planOf(options: ShardOptions): Promise<ShardTask[]> {
+  const inputs = await expandShards(options.input)
+  return planShards(inputs, options.output, formatOf(options), options.outputShardNameFormat)
+}
+
+export function jobOf(stage: Job["stage"], options: ShardOptions): Job {
+  const { seed, minImageSize } = options
+  return { stage, format: formatOf(options), seed, minImageSize }
+}

@@ -1,0 +1,131 @@
+/** Options of the two stages, with the names of the original generator where it has them, and what they make of a job. */
+import { existsSync, readFileSync } from "node:fs"
+import { type Command, Option } from "commander"
+import { UserError } from "../../core/errors.ts"
+import { defaultAugmentation, parseAugmentationConfig } from "../../data/augment/config.ts"
+import type { CaptionJob, EmbeddingJob, ModelChoice } from "../../reinforce/job.ts"
+import { type GenerationType, generationTypes } from "../../run/caption/options.ts"
+import { number, wholeNumber } from "../options.ts"
+
+interface ModelOptions {
+  readonly modelName: string
+  readonly pretrained?: string
+  readonly numSamples: number
+  readonly tagSuffix: string
+}
+
+export interface CaptionOptions extends ModelOptions {
+  readonly generationType: GenerationType
+  readonly topP: number
+  readonly topK: number
+  readonly temperature: number
+  readonly seqLen: number
+  readonly minSeqLen: number
+  readonly repetitionPenalty: number
+  readonly numBeams: number
+  readonly numBeamGroups: number
+  readonly whole?: true
+}
+
+export function addCaptionOptions(command: Command): Command {
+  return addModelOptions(command, "captioners, comma-separated: directories, checkpoints, or names on the hub")
+    .option("--num-samples <n>", "captions of each image by each captioner", wholeNumber(1), 5)
+    .option("--tag-suffix <suffixes>", "behind the key syn_text, one for each captioner, comma-separated", "")
+    .addOption(
+      new Option("--generation-type <type>", "how captions are drawn").choices(generationTypes).default("top_p"),
+    )
+    .option("--top-p <share>", "draw from the most likely tokens that have this probability", number(0, 1), 0.9)
+    .option("--top-k <n>", "draw from so many tokens", wholeNumber(1), 1)
+    .option("--temperature <t>", "of drawing", number(1e-6), 1)
+    .option("--seq-len <n>", "tokens of a caption, start and end included", wholeNumber(2), 30)
+    .option("--min-seq-len <n>", "no end before so many tokens", wholeNumber(0), 5)
+    .option("--repetition-penalty <x>", "on tokens that a caption has", number(1e-6), 1)
+    .option("--num-beams <n>", "of beam search", wholeNumber(1), 6)
+    .option("--num-beam-groups <n>", "of beam search", wholeNumber(1), 3)
+    .option("--whole", "keep what follows the first full stop")
+}
+
+export interface EmbeddingOptions extends ModelOptions {
+  readonly augConfig?: string
+  readonly synTextKeyRegex: string
+}
+
+export function addEmbeddingOptions(command: Command): Command {
+  return addModelOptions(
+    command,
+    "teachers, comma-separated, in the order of their vectors: directories, checkpoints, or names on the hub",
+  )
+    .option("--num-samples <n>", "augmented views of each image", wholeNumber(1), 5)
+    .option("--aug-config <json>", "augmentation as JSON, or a file of it (default: the papers')")
+    .option("--syn-text-key-regex <regex>", "synthetic captions to embed, by the beginning of their key", "syn_text")
+    .option("--tag-suffix <suffix>", "behind the keys that are written", "")
+}
+
+function addModelOptions(command: Command, what: string): Command {
+  return command
+    .requiredOption("--model-name <names>", what)
+    .option("--pretrained <tags>", "of those that are open_clip's architectures; N/A where there is none")
+}
+
+export function captionJob(options: CaptionOptions): CaptionJob {
+  const { numSamples, generationType, topP, topK, temperature, seqLen, minSeqLen } = options
+  const { repetitionPenalty, numBeams, numBeamGroups, whole = false } = options
+  const models = modelChoices(options)
+  const suffixes = options.tagSuffix.split(",")
+  if (suffixes.length !== models.length || new Set(suffixes).size !== suffixes.length) {
+    throw new UserError(
+      `${models.length} captioners and the suffixes ${JSON.stringify(options.tagSuffix)}`,
+      "give --tag-suffix a different one for each, comma-separated: _a,_b",
+    )
+  }
+  return {
+    kind: "caption",
+    captioners: models.map((model, i) => ({ ...model, suffix: suffixes[i]! })),
+    perImage: numSamples,
+    generate: {
+      ...{ generationType, topP, topK, temperature, seqLen, minSeqLen, repetitionPenalty, numBeams, numBeamGroups },
+      fixedOutputLength: true,
+    },
+    whole,
+  }
+}
+
+export function embeddingJob(options: EmbeddingOptions): EmbeddingJob {
+  const { numSamples, augConfig, synTextKeyRegex, tagSuffix } = options
+  synTextKey(synTextKeyRegex)
+  return {
+    kind: "embedding",
+    teachers: modelChoices(options),
+    views: numSamples,
+    augmentation: augConfig === undefined ? defaultAugmentation : readAugmentation(augConfig),
+    synTextKeyRegex,
+    suffix: tagSuffix,
+  }
+}
+
+/** Matches at the beginning of a key, as Python's re.match does. Throws UserError where it is no expression. */
+export function synTextKey(source: string): RegExp {
+  try {
+    return new RegExp(`^(?:${source})`)
+  } catch {
+    throw new UserError(`--syn-text-key-regex ${JSON.stringify(source)} is no regular expression`)
+  }
+}
+
+function readAugmentation(given: string) {
+  if (given.trimStart().startsWith("{")) return parseAugmentationConfig(given, "--aug-config")
+  if (!existsSync(given)) throw new UserError(`--aug-config ${given} is neither JSON nor a file`)
+  return parseAugmentationConfig(readFileSync(given, "utf8"), given)
+}
+
+function modelChoices({ modelName, pretrained }: ModelOptions): ModelChoice[] {
+  const names = modelName.split(",")
+  const tags = pretrained?.split(",") ?? names.map(() => "N/A")
+  if (tags.length === names.length) {
+    return names.map((name, i) => ({ name, pretrained: tags[i] === "N/A" || tags[i] === "" ? null : tags[i]! }))
+  }
+  throw new UserError(
+    `--model-name has ${names.length} names, and --pretrained ${tags.length} tags`,
+    "give one tag for each name; N/A where there is none",
+  )
+}

@@ -1,0 +1,80 @@
+/** What the stages say: the plan before, the outcome after. */
+import type { Command } from "commander"
+import { UserError } from "../../core/errors.ts"
+import type { Job } from "../../reinforce/job.ts"
+import { droppedIn, type RunOutcome } from "../../reinforce/run.ts"
+import type { ShardTask } from "../../reinforce/runner.ts"
+import { PartialSuccess } from "../errors.ts"
+import type { ShardOptions, Shared } from "./shard-options.ts"
+
+export interface Output {
+  writeOut(text: string): void
+  writeErr(text: string): void
+}
+
+export function outputOf(command: Command): Output {
+  const { writeOut = () => {}, writeErr = () => {} } = command.configureOutput()
+  return { writeOut, writeErr }
+}
+
+/** @param shared how this machine shares the work out; null where workers elsewhere do it */
+export function planText(job: Job, tasks: readonly ShardTask[], shared: Shared | null, json?: true): string {
+  if (json) return `${JSON.stringify({ job, ...shared, shards: tasks }, null, 2)}\n`
+  const [first] = tasks
+  const lines = [
+    `${tasks.length} shards: ${first!.input} -> ${first!.output}${tasks.length > 1 ? ", ..." : ""}`,
+    `stage: ${JSON.stringify(job.stage)}`,
+    `format: ${JSON.stringify(job.format)}`,
+    ...(shared ? [sharedText(shared)] : []),
+  ]
+  return `${lines.join("\n")}\n`
+}
+
+function sharedText({ workers, resources: { threads, augmentThreads } }: Shared): string {
+  return `${workers} workers, each with ${threads} threads for models and ${augmentThreads} more for pictures`
+}
+
+/** Prints the outcome. Throws where the run did not come to its end, or left something out. */
+export function finish(
+  outcome: RunOutcome,
+  { output: folder, maxFailures, json }: Pick<ShardOptions, "output" | "maxFailures" | "json">,
+  { writeOut, writeErr }: Output,
+): void {
+  const totals = totalsOf(outcome)
+  writeOut(json ? `${JSON.stringify({ output: folder, ...totals }, null, 2)}\n` : `${summaryText(folder, totals)}\n`)
+  if (outcome.stopped === "too many failures") {
+    throw new UserError(
+      `stopped: ${totals.dropped + totals.failedShards} samples and shards had to be left out, and --max-failures is ${maxFailures}`,
+      `${folder}/failures.jsonl says why; the same command goes on`,
+    )
+  }
+  if (outcome.stopped === "interrupted") return writeErr("stopped; the same command goes on\n")
+  if (totals.dropped + totals.failedShards === 0) return
+  throw new PartialSuccess(`${folder}/failures.jsonl says what was left out and why`)
+}
+
+function totalsOf({ results, failed, resumed, stopped }: RunOutcome) {
+  const total = (count: (result: RunOutcome["results"][number]) => number) =>
+    results.reduce((sum, result) => sum + count(result), 0)
+  return {
+    shards: results.length,
+    resumedShards: resumed,
+    failedShards: failed.length,
+    samples: total(({ samples }) => samples),
+    dropped: total(({ problems }) => droppedIn(problems)),
+    bytes: total(({ bytes }) => bytes),
+    stopped,
+  }
+}
+
+function summaryText(folder: string, totals: ReturnType<typeof totalsOf>): string {
+  const { shards, resumedShards, failedShards, samples, dropped, bytes } = totals
+  const parts = [
+    `${samples} samples in ${shards} shards (${resumedShards} from before)`,
+    `${(bytes / 1e6).toFixed(1)} MB`,
+    ...(samples > 0 ? [`${(bytes / samples / 1000).toFixed(1)} kB a sample`] : []),
+    ...(dropped > 0 ? [`${dropped} samples left out`] : []),
+    ...(failedShards > 0 ? [`${failedShards} shards failed`] : []),
+  ]
+  return `${folder}: ${parts.join(", ")}`
+}

@@ -1,0 +1,20 @@
+/** The program of a worker process: opens the job's models, then reinforces the shards it is sent. */
+import { openStorage } from "../../data/stores/open.ts"
+import { Ledger } from "../../reinforce/ledger.ts"
+import { serveShards } from "../../reinforce/pool/serve.ts"
+import { reinforceShard } from "../../reinforce/shard.ts"
+import { openStage } from "./stage.ts"
+import type { WorkerSettings } from "./worker-settings.ts"
+
+serveShards(async (settings) => {
+  const { job, output, resources } = settings as WorkerSettings
+  const storage = openStorage()
+  const ledger = await Ledger.open(storage, output, job)
+  const stage = await openStage(job, resources)
+  const work = { storage, ledger, stage, format: job.format }
+  return {
+    identity: stage.identity,
+    // A queue may hold a shard that another worker has finished, and that died before it could say so.
+    run: async (task, options) => (await ledger.read(task)) ?? reinforceShard(task, work, options),
+  }
+})

@@ -1,0 +1,33 @@
+import { expect, test } from "vitest"
+import { outputName, planShards } from "./plan.ts"
+
+const webdataset = { output: "webdataset" } as const
+
+test("outputs have the names of their inputs, with the extension of the format", () => {
+  const tasks = planShards(["in/0001.tar", "s3://b/in/0002.jsonl.gz", "http://h/0003.tar?x=1"], "out/", webdataset)
+  expect(tasks).toEqual([
+    { index: 0, input: "in/0001.tar", output: "out/0001.tar" },
+    { index: 1, input: "s3://b/in/0002.jsonl.gz", output: "out/0002.tar" },
+    { index: 2, input: "http://h/0003.tar?x=1", output: "out/0003.tar" },
+  ])
+  expect(outputName(tasks[1]!, "out")).toBe("0002.tar")
+  expect(planShards(["in/a.b.tar"], "out", { output: "jsonl" })[0]!.output).toBe("out/a.b.jsonl")
+})
+
+test("inputs of one name in several folders keep the folders that differ", () => {
+  const outputs = planShards(["s3://b/d/00/1.tar", "s3://b/d/01/1.tar"], "out", webdataset).map(({ output }) => output)
+  expect(outputs).toEqual(["out/00/1.tar", "out/01/1.tar"])
+})
+
+test("numbers follow the order of the inputs", () => {
+  const outputs = planShards(["b.tar", "a.tar"], "out", webdataset, "count").map(({ output }) => output)
+  expect(outputs).toEqual(["out/00000000.tar", "out/00000001.tar"])
+})
+
+test.each([
+  [["a.tar", "a.tar"], "out", "a.tar is named twice"],
+  [["out/a.tar"], "out", "out/a.tar would be both read and written"],
+  [["x/a.tar", "x/a.jsonl"], "out", "two shards are called a"],
+])("%j is refused", (inputs, output, message) => {
+  expect(() => planShards(inputs, output, webdataset)).toThrow(message)
+})

@@ -1,0 +1,92 @@
+import { expect, test } from "vitest"
+import { UserError } from "../core/errors.ts"
+import { type RunState, runShards } from "./run.ts"
+import type { RunOptions, ShardResult, ShardRunner, ShardTask } from "./runner.ts"
+
+const tasks: ShardTask[] = Array.from({ length: 6 }, (_, index) => ({
+  index,
+  input: `in/${index}.tar`,
+  output: `out/${index}.tar`,
+}))
+
+function resultOf(task: ShardTask, dropped = 0): ShardResult {
+  const problems = Array.from({ length: dropped }, (_, i) => ({
+    key: String(i),
+    reason: "no picture",
+    action: "dropped" as const,
+  }))
+  return { ...task, samples: 10, problems, bytes: 100, sha256: "x", models: "m", seconds: 1 }
+}
+
+/** Runs `work` for each shard, and notes which were begun. */
+function runner(work: (task: ShardTask, options: RunOptions, attempt: number) => Promise<ShardResult>, slots = 2) {
+  const begun: number[] = []
+  return {
+    begun,
+    slots,
+    run(task: ShardTask, options: RunOptions = {}) {
+      begun.push(task.index)
+      return work(task, options, begun.filter((index) => index === task.index).length)
+    },
+    async [Symbol.asyncDispose]() {},
+  } satisfies ShardRunner & { begun: number[] }
+}
+
+const options = { maxFailures: Number.POSITIVE_INFINITY, tries: 3 }
+
+test("shards that are done are not begun again; results come in the order of the plan", async () => {
+  const workers = runner(async (task) => resultOf(task))
+  const completed = new Map([[4, resultOf(tasks[4]!)]])
+  const states: RunState[] = []
+  const outcome = await runShards(tasks, workers, completed, { ...options, onState: (state) => states.push(state) })
+  expect(workers.begun.toSorted()).toEqual([0, 1, 2, 3, 5])
+  expect(outcome.results.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5])
+  expect(outcome).toMatchObject({ resumed: 1, stopped: null, failed: [] })
+  expect(states.at(0)).toEqual({ shards: 6, shardsDone: 1, samples: 10, failures: 0 })
+  expect(states.at(-1)).toEqual({ shards: 6, shardsDone: 6, samples: 60, failures: 0 })
+})
+
+test("a shard that cannot be read fails at once, one whose worker died is begun again", async () => {
+  const workers = runner(async (task, _, attempt) => {
+    if (task.index === 1) throw new UserError("in/1.tar is no archive")
+    if (task.index === 2 && attempt < 3) throw new Error("a worker process ended with SIGKILL")
+    if (task.index === 3) throw new Error("a worker process ended with SIGSEGV")
+    return resultOf(task)
+  })
+  const outcome = await runShards(tasks, workers, new Map(), options)
+  expect(outcome.results.map(({ index }) => index)).toEqual([0, 2, 4, 5])
+  expect(outcome.failed.map(({ task, reason }) => [task.index, reason])).toEqual([
+    [1, "in/1.tar is no archive"],
+    [3, "a worker process ended with SIGSEGV"],
+  ])
+  expect(workers.begun.filter((index) => index === 3)).toHaveLength(3)
+})
+
+test("more failures than allowed stop the run and what is under way", async () => {
+  const workers = runner(async (task, { signal }) => {
+    if (task.index === 0) return resultOf(task, 3)
+    await new Promise((_, reject) => signal!.addEventListener("abort", () => reject(new Error("aborted"))))
+    return resultOf(task)
+  })
+  const outcome = await runShards(tasks, workers, new Map(), { ...options, maxFailures: 2 })
+  expect(outcome.stopped).toBe("too many failures")
+  expect(outcome.results.map(({ index }) => index)).toEqual([0])
+  expect(outcome.failed).toEqual([])
+})
+
+test("as many failures as allowed do not", async () => {
+  const workers = runner(async (task) => resultOf(task, task.index === 0 ? 2 : 0))
+  expect((await runShards(tasks, workers, new Map(), { ...options, maxFailures: 2 })).stopped).toBeNull()
+})
+
+test("an interrupted run finishes what is under way and begins nothing", async () => {
+  const interrupt = new AbortController()
+  const workers = runner(async (task) => {
+    interrupt.abort()
+    return resultOf(task)
+  })
+  const outcome = await runShards(tasks, workers, new Map(), { ...options, signal: interrupt.signal })
+  expect(outcome.stopped).toBe("interrupted")
+  expect(outcome.results.map(({ index }) => index)).toEqual(workers.begun.toSorted())
+  expect(workers.begun.length).toBeLessThan(tasks.length)
+})
