@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
+import { arrangeTextEmbeddings } from "../../../data/reinforced/text-embeddings.ts"
 import type { CaptionJob, EmbeddingJob } from "../../job.ts"
 import type { Stage } from "../../stage.ts"
 import { rowCosines } from "./compare.ts"
@@ -83,9 +84,9 @@ class Comparison {
   }
 
   private compareEmbeddings(stored: ReinforcedSample, again: ReinforcedSample, suffix: string): void {
-    const joined = withJoinedTexts(stored, again, suffix)
-    for (const [name, vectors] of stored.embeddings) {
-      const others = joined.get(name)
+    // Stored in either layout of texts; what a stage gives is separate.
+    for (const [name, vectors] of arrangeTextEmbeddings(stored, "separate")) {
+      const others = again.embeddings.get(name)
       // Embeddings of another suffix are of another job.
       if (!name.endsWith(`_emb${suffix}`)) continue
       if (!others || others.rows !== vectors.rows || others.width !== vectors.width) {
@@ -106,19 +107,6 @@ class Comparison {
   private fail(key: string, reason: string): void {
     this.problems.push({ key, reason, action: "dropped" })
   }
-}
-
-/**
- * The recomputed embeddings as the stored sample has them: where its `text_emb` has rows for the synthetic captions too,
- * as in the released datasets, theirs follow.
- */
-function withJoinedTexts(stored: ReinforcedSample, again: ReinforcedSample, suffix: string) {
-  const name = `text_emb${suffix}`
-  const [before, own] = [stored.embeddings.get(name), again.embeddings.get(name)]
-  if (!before || !own || before.rows === own.rows) return again.embeddings
-  const parts = [own, ...[...stored.synTexts.keys()].flatMap((key) => again.embeddings.get(`${key}_emb${suffix}`) ?? [])]
-  const values = Float32Array.from(parts.flatMap((part) => [...part.values]))
-  return new Map([...again.embeddings, [name, { ...own, rows: values.length / own.width, values }]])
 }
 
 function filtered<T>(map: ReadonlyMap<string, T>, keep: (key: string) => boolean): Map<string, T> {
