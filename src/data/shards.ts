@@ -53,10 +53,11 @@ function twice(path: string, name: string): UserError {
  * when it is complete; an error of `samples` or of the disk leaves nothing behind.
  */
 export async function writeShard(path: string, samples: AsyncIterable<Sample> | Iterable<Sample>): Promise<void> {
-  await writeAtomically(path, archiveOf(samples))
+  await writeAtomically(path, shardChunks(samples))
 }
 
-async function* archiveOf(samples: AsyncIterable<Sample> | Iterable<Sample>): AsyncGenerator<Uint8Array> {
+/** The bytes of a shard, as `writeShard` writes them. */
+export async function* shardChunks(samples: AsyncIterable<Sample> | Iterable<Sample>): AsyncGenerator<Uint8Array> {
   const archive = pack()
   addSamples(archive, samples).catch((error: Error) => archive.destroy(error))
   yield* archive as AsyncIterable<Uint8Array>
@@ -120,12 +121,13 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
 }
 
 /** Where a size is not a number tar-stream has none, and would wait for that entry's end for ever. */
-function checkSize({ name, size }: Header): void {
+export function checkSize({ name, size }: Header): void {
   if (!Number.isSafeInteger(size)) throw new Error(`the size of ${quoted(name)} is damaged`)
 }
 
-function splitName({ name, type }: Header): { key: string; extension: string } | null {
-  const match = /^(?:\.\/)?((?:.*\/)?[^./]+)\.([^/]+)$/.exec(name)
+/** Key and extension of a member; null where the entry is none: a folder, a hidden file, a file without extension. */
+export function splitName({ name, type }: Header): { key: string; extension: string } | null {
+  const match = /^(?:\.\/)*((?:.*\/)?[^./]+)\.([^/]+)$/.exec(name)
   if (!match || type !== "file") return null
   return { key: match[1]!, extension: match[2]!.toLowerCase() }
 }

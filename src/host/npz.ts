@@ -8,6 +8,7 @@ import { type Dtype, dtypes } from "../core/safetensors-header.ts"
 import { columnMajorStrides, countOf, gather, isRowMajor } from "../core/strides.ts"
 import { openRandomAccess } from "./files.ts"
 import { readZipDirectory, readZipEntry } from "./zip.ts"
+import { zipBytes } from "./zip-write.ts"
 
 export interface NpyArray {
   readonly dtype: Dtype
@@ -54,6 +55,23 @@ async function readArrays(source: RandomAccess): Promise<Map<string, NpyArray>> 
     arrays.set(name.slice(0, -".npy".length), parseNpy(readZipEntry(source, entry), `${source.name}, ${quoted(name)}`))
   }
   return arrays
+}
+
+/** An archive of float32 matrices, deflated, as `numpy.savez_compressed` writes it. */
+export function npzBytes(arrays: ReadonlyMap<string, { shape: readonly number[]; values: Float32Array }>): Uint8Array {
+  const entries = [...arrays].map(([name, { shape, values }]) => [`${name}.npy`, npyBytes(shape, values)] as const)
+  return zipBytes(new Map(entries), { deflate: true })
+}
+
+/** Version 1 of the format; the data begin at a multiple of 64 bytes. */
+function npyBytes(shape: readonly number[], values: Float32Array): Uint8Array {
+  const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(", ")
+  const text = `{'descr': '<f4', 'fortran_order': False, 'shape': (${sizes}), }`
+  const length = Math.ceil((10 + text.length + 1) / 64) * 64 - 10
+  const head = Buffer.from("\x93NUMPY\x01\x00..", "latin1")
+  head.writeUInt16LE(length, 8)
+  const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+  return Buffer.concat([head, Buffer.from(`${text.padEnd(length - 1)}\n`), data])
 }
 
 /** One `.npy` file. `name` begins the message of the UserError that anything damaged gives. */

@@ -4,6 +4,7 @@ import path from "node:path"
 import { checkAlias } from "./alias.ts"
 import type { Checker } from "./check.ts"
 import { checkCrossCheck, checkKeyMap } from "./crosscheck.ts"
+import { checkDataCompDR } from "./datacompdr.ts"
 import { checkFill } from "./fill.ts"
 import { checkManifest } from "./manifest.ts"
 import { checkModel } from "./models.ts"
@@ -17,6 +18,7 @@ export { NotYet }
 
 const byName: Readonly<Record<string, Checker>> = {
   "crosscheck_apple_vs_openclip.json": checkCrossCheck,
+  "expected.json": checkDataCompDR,
   "fill.json": checkFill,
   "keymap_mobileclip_b_to_MobileCLIP-B.json": checkKeyMap,
   "manifest.json": checkManifest,

@@ -1,0 +1,33 @@
+/** That a sample's embeddings belong to what it holds: a row each view, a row each caption, and numbers in all of them. */
+import { quoted, UserError } from "../../core/errors.ts"
+import type { Embeddings, ReinforcedSample } from "./sample.ts"
+import { syntheticCount } from "./text-embeddings.ts"
+
+/** Throws UserError naming the array that does not fit, with both counts. */
+export function checkRows(sample: ReinforcedSample): void {
+  for (const [name, array] of sample.embeddings) {
+    if (!array.values.every(Number.isFinite)) throw new UserError(`${quoted(name)} has values that are no numbers`)
+    if (name.startsWith("image_emb")) checkViews(sample, name, array)
+    else if (/^texts?_emb/.test(name)) checkCaptions(sample, name, array)
+    else checkSynthetic(sample, name, array)
+  }
+}
+
+function checkViews({ paramAug }: ReinforcedSample, name: string, { rows }: Embeddings): void {
+  if (paramAug?.length === rows) return
+  const found = paramAug ? `param_aug has ${paramAug.length} views` : "the views themselves (param_aug) are missing"
+  throw new UserError(`${quoted(name)} has ${rows} rows, and ${found}`)
+}
+
+/** A row each original caption, and behind them one each synthetic one or none. */
+function checkCaptions({ texts, synTexts }: ReinforcedSample, name: string, { rows }: Embeddings): void {
+  const synthetic = syntheticCount(synTexts)
+  if (texts.length === 0 ? rows >= 1 : rows === texts.length || rows === texts.length + synthetic) return
+  throw new UserError(`${quoted(name)} has ${rows} rows, for ${texts.length} captions and ${synthetic} synthetic ones`)
+}
+
+function checkSynthetic({ synTexts }: ReinforcedSample, name: string, { rows }: Embeddings): void {
+  const key = [...synTexts.keys()].find((key) => name.startsWith(`${key}_emb`))
+  if (key === undefined || synTexts.get(key)!.length === rows) return
+  throw new UserError(`${quoted(name)} has ${rows} rows, for ${synTexts.get(key)!.length} captions of ${quoted(key)}`)
+}

@@ -1,0 +1,95 @@
+/** Embeddings as members of a shard: `npz` (float32), `pth.gz` (a gzip'd torch.save file) and our compact `cemb`. */
+import { gunzipSync, gzipSync } from "node:zlib"
+import { messageOf, quoted, UserError } from "../../core/errors.ts"
+import { float32ToBfloat16 } from "../../core/half.ts"
+import { bytesAsSource, type TensorValues, toFloat32 } from "../../core/safetensors.ts"
+import type { Dtype } from "../../core/safetensors-header.ts"
+import { npzBytes, readNpz } from "../../host/npz.ts"
+import { TorchFile } from "../../host/torch-file.ts"
+import { torchBytes } from "../../host/torch-write.ts"
+import { runLengths } from "../../host/zip-write.ts"
+import { decodeCompact, encodeCompact } from "./compact.ts"
+import type { Embeddings } from "./sample.ts"
+
+/** Kinds of members that hold embeddings, by extension, in the order in which readers prefer them. */
+export const embeddingKinds = ["npz", "pth.gz", "compact"] as const
+
+export type EmbeddingKind = (typeof embeddingKinds)[number]
+
+export const embeddingExtensions = {
+  npz: "npz",
+  "pth.gz": "pth.gz",
+  compact: "cemb",
+} as const satisfies Record<EmbeddingKind, string>
+
+/** A gzip'd member may grow by this much; embeddings hardly shrink at all. */
+const mostUnpacked = 2 ** 27
+
+/** Throws a UserError that begins with the extension on a member that is damaged or holds no matrices of numbers. */
+export async function readEmbeddings(kind: EmbeddingKind, bytes: Uint8Array): Promise<Map<string, Embeddings>> {
+  switch (kind) {
+    case "npz":
+      return readNpzMember(bytes)
+    case "pth.gz":
+      return readTorchMember(unzip(bytes, kind))
+    case "compact":
+      return decodeCompact(bytes, embeddingExtensions[kind])
+  }
+}
+
+/** The same embeddings give the same bytes. `pth.gz` rounds to bfloat16, `compact` to its step. */
+export function writeEmbeddings(kind: EmbeddingKind, embeddings: ReadonlyMap<string, Embeddings>): Uint8Array {
+  const arrays = [...embeddings].map(([name, { rows, width, values }]) => ({ name, shape: [rows, width], values }))
+  switch (kind) {
+    case "npz":
+      return npzBytes(new Map(arrays.map((array) => [array.name, array])))
+    case "pth.gz": {
+      const halves = arrays.map(({ name, shape, values }) => {
+        return [name, { dtype: "BF16", shape, values: float32ToBfloat16(values) }] as const
+      })
+      return gzip(torchBytes(new Map(halves)))
+    }
+    case "compact":
+      return encodeCompact(embeddings)
+  }
+}
+
+/** Without a time, and without the system's number, which differs between machines. */
+export function gzip(bytes: Uint8Array): Uint8Array {
+  const zipped = gzipSync(bytes, runLengths)
+  zipped[9] = 255
+  return zipped
+}
+
+/** Throws a UserError that begins with `name`. */
+export function unzip(bytes: Uint8Array, name: string): Uint8Array {
+  try {
+    return gunzipSync(bytes, { maxOutputLength: mostUnpacked })
+  } catch (error) {
+    throw new UserError(`${name}: cannot be unzipped (${messageOf(error)})`, undefined, { cause: error })
+  }
+}
+
+async function readNpzMember(bytes: Uint8Array): Promise<Map<string, Embeddings>> {
+  const arrays = await readNpz(bytes, "npz")
+  return new Map([...arrays].map(([name, { dtype, shape, values }]) => [name, matrix(name, dtype, shape, values)]))
+}
+
+async function readTorchMember(bytes: Uint8Array): Promise<Map<string, Embeddings>> {
+  const file = await TorchFile.open(bytesAsSource("pth.gz", bytes))
+  const entries = [...file.tensors].map(([name, { dtype, shape }]) => {
+    return [name, matrix(name, dtype, shape, file.read(name))] as const
+  })
+  return new Map(entries)
+}
+
+const floats: readonly Dtype[] = ["F16", "BF16", "F32", "F64"]
+
+/** Throws UserError on anything but two dimensions of floats. */
+export function matrix(name: string, dtype: Dtype, shape: readonly number[], values: TensorValues): Embeddings {
+  const [rows, width] = shape
+  if (rows === undefined || width === undefined || shape.length !== 2 || !floats.includes(dtype)) {
+    throw new UserError(`${quoted(name)} is [${shape}] of ${dtype}, and rows of float vectors were expected`)
+  }
+  return { rows, width, values: toFloat32(values, dtype), dtype: dtype === "BF16" ? "bfloat16" : "float32" }
+}

@@ -1,0 +1,60 @@
+/**
+ * Writes shards of reinforced samples in the published layouts or our compact one. The same samples give the same
+ * bytes, on every machine: no times, owners or host names, and no compression that depends on the processor.
+ */
+import { UserError } from "../../core/errors.ts"
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/half.ts"
+import { type Sample, shardChunks } from "../shards.ts"
+import type { EmbeddingKind } from "./embeddings.ts"
+import { recordOfSample } from "./json-record.ts"
+import { membersOfSample } from "./members.ts"
+import type { Embeddings, ReinforcedSample } from "./sample.ts"
+import { arrangeTextEmbeddings, type TextEmbeddings } from "./text-embeddings.ts"
+
+export interface SampleFormat {
+  readonly output: "webdataset" | "jsonl"
+  /** `npz` keeps float32, `pth.gz` bfloat16, `compact` steps of 1/900. JSONL has float32; at `pth.gz`, rounded ones. */
+  readonly embeddings: EmbeddingKind
+  /** Synthetic captions' embeddings behind the original ones' (DataCompDR), or by themselves (DFNDR). */
+  readonly textEmbeddings: TextEmbeddings
+  /** Whether pictures are written. */
+  readonly images: boolean
+}
+
+/** The file's bytes. Throws UserError on a combination that no layout has, and on samples it cannot hold. */
+export async function* encodeSamples(
+  samples: AsyncIterable<ReinforcedSample> | Iterable<ReinforcedSample>,
+  format: SampleFormat,
+): AsyncGenerator<Uint8Array> {
+  if (format.output === "webdataset") {
+    yield* shardChunks(tarSamples(samples, format))
+    return
+  }
+  if (format.embeddings === "compact") {
+    throw new UserError("JSONL has no compact embeddings", "choose npz or pth.gz for JSONL, or webdataset output")
+  }
+  for await (const sample of samples) {
+    const arranged = arrange(sample, format)
+    const embeddings = format.embeddings === "pth.gz" ? rounded(arranged.embeddings) : arranged.embeddings
+    yield Buffer.from(`${JSON.stringify(recordOfSample({ ...arranged, embeddings }))}\n`)
+  }
+}
+
+async function* tarSamples(
+  samples: AsyncIterable<ReinforcedSample> | Iterable<ReinforcedSample>,
+  format: SampleFormat,
+): AsyncGenerator<Sample> {
+  for await (const sample of samples) {
+    yield { key: sample.key, members: membersOfSample(arrange(sample, format), format.embeddings) }
+  }
+}
+
+function arrange(sample: ReinforcedSample, { images, textEmbeddings }: SampleFormat): ReinforcedSample {
+  const embeddings = arrangeTextEmbeddings(sample, textEmbeddings)
+  return { ...sample, embeddings, image: images ? sample.image : null }
+}
+
+function rounded(embeddings: ReadonlyMap<string, Embeddings>): Map<string, Embeddings> {
+  const round = (values: Float32Array) => bfloat16ToFloat32(float32ToBfloat16(values))
+  return new Map([...embeddings].map(([name, array]) => [name, { ...array, values: round(array.values) }]))
+}

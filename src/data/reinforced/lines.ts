@@ -1,0 +1,99 @@
+/** Lines of a text file that may be compressed with gzip or zstd, without holding more than one of them. */
+import { createReadStream } from "node:fs"
+import { createGunzip } from "node:zlib"
+import { Decompress } from "fzstd"
+import { messageOf, UserError } from "../../core/errors.ts"
+
+export type Compression = "none" | "gzip" | "zstd"
+
+export interface Line {
+  /** From 1. */
+  readonly number: number
+  /** Null where it is longer than `longestLine`. */
+  readonly text: string | null
+}
+
+/** In bytes: a sample with a picture and 36 embeddings has about 0.5 MiB. */
+export const longestLine = 2 ** 27
+
+/** What zstd is asked to remember at most, `--long=27`. */
+const largestWindow = 2 ** 27
+
+const newline = 0x0a
+
+/** Lines without their ends. Throws UserError where the compressed data break off, behind the last whole line. */
+export async function* readLines(path: string, compression: Compression): AsyncGenerator<Line> {
+  let parts: Uint8Array[] = []
+  let length = 0
+  let number = 1
+  const take = (): Line => {
+    const text = length > longestLine ? null : Buffer.concat(parts).toString("utf8")
+    ;[parts, length] = [[], 0]
+    return { number: number++, text }
+  }
+  for await (const chunk of unpacked(path, compression)) {
+    let start = 0
+    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
+      parts.push(chunk.subarray(start, end))
+      length += end - start
+      yield take()
+      start = end + 1
+    }
+    length += chunk.length - start
+    // Of a line that is too long nothing is kept.
+    if (length > longestLine) parts = []
+    else if (start < chunk.length) parts.push(chunk.subarray(start))
+  }
+  if (length > 0) yield take()
+}
+
+async function* unpacked(path: string, compression: Compression): AsyncGenerator<Uint8Array> {
+  const file = createReadStream(path, { highWaterMark: compression === "none" ? 1 << 20 : 1 << 16 })
+  try {
+    if (compression === "none") yield* file
+    else if (compression === "gzip") yield* gunzipped(file)
+    else yield* unzstd(file)
+  } catch (error) {
+    if (compression === "none" || error instanceof UserError) throw error
+    throw new UserError(`the ${compression} data are damaged or cut short (${messageOf(error)})`, undefined, {
+      cause: error,
+    })
+  } finally {
+    file.destroy()
+  }
+}
+
+async function* gunzipped(file: NodeJS.ReadableStream): AsyncGenerator<Uint8Array> {
+  const gunzip = createGunzip()
+  file.on("error", (error) => gunzip.destroy(error))
+  yield* file.pipe(gunzip)
+}
+
+async function* unzstd(file: AsyncIterable<Uint8Array | string>): AsyncGenerator<Uint8Array> {
+  let blocks: Uint8Array[] = []
+  const decoder = new Decompress((block) => blocks.push(block))
+  let isFirst = true
+  for await (const chunk of file as AsyncIterable<Uint8Array>) {
+    if (isFirst) checkWindow(chunk)
+    isFirst = false
+    decoder.push(chunk)
+    yield* blocks
+    blocks = []
+  }
+  decoder.push(new Uint8Array(0), true)
+  yield* blocks
+}
+
+/** The first frame's header names the memory that reading takes (RFC 8878, 3.1.1.1). */
+function checkWindow(head: Uint8Array): void {
+  if (head[0] !== 0x28) return
+  const [descriptor = 0, window = 0] = head.subarray(4)
+  const isSingleSegment = (descriptor & 0x20) !== 0
+  const base = 2 ** (10 + (window >>> 3))
+  const size = base + (base / 8) * (window & 7)
+  if (isSingleSegment || size <= largestWindow) return
+  throw new UserError(
+    `zstd asks for a window of ${size / 2 ** 20} MiB, more than ${largestWindow / 2 ** 20}`,
+    "compress it without --ultra and with at most --long=27",
+  )
+}

@@ -1,0 +1,80 @@
+/** Samples of a JSONL shard, and what is wrong with the other lines. */
+import { messageOf, oneLine, UserError } from "../../core/errors.ts"
+import { sampleOfRecord } from "./json-record.ts"
+import { type Compression, type Line, longestLine, readLines } from "./lines.ts"
+import type { Problem, ReinforcedSample } from "./sample.ts"
+
+type Report = (problem: Problem) => void
+
+/** Throws UserError where no line holds a sample. */
+export async function* readJsonl(
+  path: string,
+  compression: Compression,
+  report: Report,
+): AsyncGenerator<ReinforcedSample> {
+  const seen = new Set<string>()
+  let first: string | null = null
+  const drop = (problem: Omit<Problem, "action">) => {
+    first ??= problem.reason
+    report({ ...problem, action: "dropped" })
+  }
+  for await (const line of linesOf(path, compression, drop)) {
+    if (line.text?.trim() === "") continue
+    const sample = parseLine(line, drop)
+    if (!sample) continue
+    if (seen.has(sample.key)) {
+      drop({ key: sample.key, reason: `line ${line.number}: the key occurs twice; the first one stays` })
+      continue
+    }
+    seen.add(sample.key)
+    yield sample
+  }
+  if (seen.size > 0) return
+  throw new UserError(
+    `${path} holds no samples${first === null ? "" : ` (${first})`}`,
+    "JSON objects were expected, one a line",
+  )
+}
+
+/** Ends where the compressed data are damaged. */
+async function* linesOf(
+  path: string,
+  compression: Compression,
+  drop: (problem: Omit<Problem, "action">) => void,
+): AsyncGenerator<Line> {
+  let number = 0
+  try {
+    for await (const line of readLines(path, compression)) {
+      number = line.number
+      yield line
+    }
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    drop({ key: null, reason: `behind line ${number}: ${oneLine(error.message, 200)}` })
+  }
+}
+
+function parseLine({ number, text }: Line, drop: (problem: Omit<Problem, "action">) => void): ReinforcedSample | null {
+  const record = text === null ? null : parseJson(text)
+  const uid = typeof record === "object" && record !== null ? (record as Record<string, unknown>).uid : null
+  const key = typeof uid === "string" ? uid : null
+  try {
+    if (text === null) throw new UserError(`longer than ${longestLine} bytes`)
+    if (record instanceof Error) throw new UserError(`no JSON (${messageOf(record)})`)
+    if (typeof record !== "object" || record === null || Array.isArray(record)) throw new UserError("no object")
+    return sampleOfRecord(record as Record<string, unknown>)
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    drop({ key, reason: `line ${number}: ${oneLine(error.message, 400)}` })
+    return null
+  }
+}
+
+/** The value, or why it is none. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    return error
+  }
+}

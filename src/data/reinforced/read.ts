@@ -1,0 +1,64 @@
+/**
+ * Reads shards of image-text samples, reinforced or not: WebDataset tar, or JSONL that may be compressed with gzip or
+ * zstd. What a file is, its content says and not its name. Formats: docs/formats.md.
+ */
+import { UserError } from "../../core/errors.ts"
+import type { RandomAccess } from "../../core/safetensors.ts"
+import { openRandomAccess } from "../../host/files.ts"
+import type { Compression } from "./lines.ts"
+import { readJsonl } from "./read-jsonl.ts"
+import { readTar } from "./read-tar.ts"
+import type { Problem, ReinforcedSample } from "./sample.ts"
+
+/**
+ * The samples of a local shard, one in memory at a time. Samples that are damaged, cut off or there twice are left out
+ * and told to `report`; a picture or caption that is missing is not a damage. Throws UserError on a file that cannot be
+ * read or is no shard.
+ */
+export async function* readSamples(
+  path: string,
+  report: (problem: Problem) => void,
+): AsyncGenerator<ReinforcedSample, void> {
+  const file = openRandomAccess(path)
+  try {
+    const format = shardFormat(file)
+    if (format === "tar") yield* readTar(file, report)
+    else yield* readJsonl(path, format, report)
+  } finally {
+    file.close()
+  }
+}
+
+const expected = "a tar archive or a JSONL file (plain, .gz or .zst) was expected"
+
+function shardFormat(file: RandomAccess): "tar" | Compression {
+  if (file.size === 0) throw new UserError(`${file.name} is empty`, expected)
+  const head = Buffer.from(file.read(0, Math.min(file.size, 512)))
+  const text = head.toString("latin1")
+  if (head.length === 512 && (text.slice(257, 262) === "ustar" || head.every((byte) => byte === 0))) return "tar"
+  if (text.startsWith("\x1f\x8b")) return "gzip"
+  if (head.length > 4 && isZstd(head.readUInt32LE())) return "zstd"
+  if (/^(\xef\xbb\xbf)?\s*\{/.test(text)) return "none"
+  throw stranger(file.name, text)
+}
+
+/** A frame's magic number, or one of the 16 of frames to be skipped. */
+function isZstd(magic: number): boolean {
+  return magic === 0xfd2fb528 || (magic & 0xfffffff0) >>> 0 === 0x184d2a50
+}
+
+function stranger(name: string, text: string): UserError {
+  if (text.startsWith("version https://git-lfs")) {
+    return new UserError(
+      `${name} is a git-lfs pointer, not the shard it points to`,
+      "run `git lfs pull` in its repository",
+    )
+  }
+  if (/^\s*<(!doctype|html|\?xml)/i.test(text)) {
+    return new UserError(
+      `${name} is a web page, not a shard: the download went wrong`,
+      "look at it in a browser, and download the file again",
+    )
+  }
+  return new UserError(`${name} is no shard`, expected)
+}
