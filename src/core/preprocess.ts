@@ -1,6 +1,8 @@
 /** From a decoded picture to the tensor an image tower takes: shortest side, center crop, scale, normalise. */
-import type { Image8 } from "./pixels.ts"
-import { type Interpolation, resizeAndCenterCrop } from "./resize.ts"
+import { assert } from "./errors.ts"
+import { type Kernels, withKernels } from "./kernels/kernels.ts"
+import { centerBox, type Image8 } from "./pixels.ts"
+import { type Interpolation, placeWindow, shortestSide, whole } from "./resize.ts"
 
 /** Travels with the weights, as JSON. */
 export interface Preprocessing {
@@ -18,7 +20,12 @@ export interface Preprocessing {
  * @param out where to put it, for example one row of a batch; 3 * size * size long
  */
 export function preprocess(image: Image8, p: Preprocessing, out = new Float32Array(3 * p.size * p.size)): Float32Array {
-  return normalize(resizeAndCenterCrop(image, p.size, p.interpolation), p, out)
+  const to = shortestSide(image, p.size)
+  const window = centerBox(to.width, to.height, p.size)
+  return withKernels((kernels) => {
+    const pixels = placeWindow(kernels, image, whole(image), to, window, p.interpolation)
+    return normalizePlaced(kernels, pixels, p.size * p.size, p, out)
+  })
 }
 
 /** [H, W, 3] bytes -> [3, H, W] float32: (value / 255 - mean) / std, each step rounded to float32 as in torch. */
@@ -27,16 +34,29 @@ export function normalize(
   p: Pick<Preprocessing, "mean" | "std">,
   out = new Float32Array(image.width * image.height * 3),
 ): Float32Array {
-  const area = image.width * image.height
-  for (let channel = 0; channel < 3; channel++) {
-    const table = normalizedBytes(p.mean[channel]!, p.std[channel]!)
-    for (let i = 0; i < area; i++) out[channel * area + i] = table[image.data[i * 3 + channel]!]!
-  }
+  return withKernels((kernels) => normalizePlaced(kernels, kernels.put(image.data), image.width * image.height, p, out))
+}
+
+/** `normalize` of `count` pixels that lie in the kernels' memory. */
+export function normalizePlaced(
+  kernels: Kernels,
+  pixels: number,
+  count: number,
+  { mean, std }: Pick<Preprocessing, "mean" | "std">,
+  out: Float32Array,
+): Float32Array {
+  assert(out.length === count * 3, `${count} normalised pixels in ${out.length} floats`)
+  const tables = kernels.put(normalizedBytes(mean, std))
+  const floats = kernels.reserve(out.byteLength)
+  kernels.run.lookUpFloats(pixels, count, tables, floats)
+  out.set(kernels.float32(floats, out.length))
   return out
 }
 
-/** The result for each of the 256 values a byte can have. */
-function normalizedBytes(mean: number, std: number): Float32Array {
-  const [m, s] = [Math.fround(mean), Math.fround(std)]
-  return Float32Array.from({ length: 256 }, (_, v) => Math.fround(Math.fround(v / 255) - m) / s)
+/** [3, 256]: the result for each value that a byte of a channel can have. */
+function normalizedBytes(mean: Preprocessing["mean"], std: Preprocessing["std"]): Float32Array {
+  return Float32Array.from({ length: 3 * 256 }, (_, i) => {
+    const [m, s] = [Math.fround(mean[i >> 8]!), Math.fround(std[i >> 8]!)]
+    return Math.fround(Math.fround((i & 255) / 255) - m) / s
+  })
 }

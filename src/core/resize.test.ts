@@ -1,4 +1,5 @@
 import { expect, test } from "vitest"
+import { pillowResize } from "../../test/pillow-resize.ts"
 import { centerBox, centerCrop, crop, type Image8, image8 } from "./pixels.ts"
 import { Random } from "./random.ts"
 import {
@@ -50,6 +51,22 @@ test.each(interpolations)("%s: computing a window is the same as cropping afterw
   }
 })
 
+test.each(interpolations)("%s: equal to the plain definition, at thousands of sizes", (interpolation) => {
+  for (let i = 0; i < 2000; i++) {
+    const image = [noise, extremes][i % 2]!(1 + random.int(i % 10 === 0 ? 300 : 40), 1 + random.int(40))
+    const to = { width: 1 + random.int(50), height: 1 + random.int(i % 10 === 1 ? 200 : 50) }
+    const found = Buffer.from(resize(image, to, interpolation).data)
+    const expected = Buffer.from(pillowResize(image, to, interpolation).data)
+    expect(Buffer.compare(found, expected), `${image.width} x ${image.height} -> ${to.width} x ${to.height}`).toBe(0)
+  }
+})
+
+test("pictures of many blocks of memory are resized as small ones are", () => {
+  const image = noise(3001, 1700)
+  const to = { width: 31, height: 17 }
+  expect(resize(image, to, "bicubic").data).toEqual(pillowResize(image, to, "bicubic").data)
+})
+
 test("sizes and offsets are torchvision's: rounded down, and half to even", () => {
   expect(shortestSide({ width: 37, height: 61 }, 256)).toEqual({ width: 256, height: 422 })
   expect(shortestSide({ width: 300, height: 200 }, 224)).toEqual({ width: 336, height: 224 })
@@ -85,6 +102,15 @@ function noise(width: number, height: number): Image8 {
     width,
     height,
     Uint8Array.from({ length: width * height * 3 }, () => random.int(256)),
+  )
+}
+
+/** Black and white at random: sums leave 0..255 on both sides. */
+function extremes(width: number, height: number): Image8 {
+  return image8(
+    width,
+    height,
+    Uint8Array.from({ length: width * height * 3 }, () => 255 * random.int(2)),
   )
 }
 

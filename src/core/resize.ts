@@ -4,6 +4,7 @@
  * no aliasing. Only the pixels that the caller keeps are computed.
  */
 import { assert } from "./errors.ts"
+import { type Kernels, type TapTable, withKernels } from "./kernels/kernels.ts"
 import { assertInside, type Box, centerBox, type Image8, image8 } from "./pixels.ts"
 
 export type Interpolation = "bilinear" | "bicubic"
@@ -12,9 +13,6 @@ export interface Size {
   readonly width: number
   readonly height: number
 }
-
-const fractionBits = 22
-const half = 1 << (fractionBits - 1)
 
 interface Filter {
   /** The weight is 0 at this distance and beyond. */
@@ -63,23 +61,75 @@ export function resizeAndCenterCrop(image: Image8, size: number, interpolation: 
 
 /** The part `window` of the image that `source`, a part of `image`, becomes when it is resized to `to`. */
 export function resizeWindow(image: Image8, source: Box, to: Size, window: Box, interpolation: Interpolation): Image8 {
+  return withKernels((kernels) => {
+    const pixels = placeWindow(kernels, image, source, to, window, interpolation)
+    return image8(window.width, window.height, kernels.uint8(pixels, window.width * window.height * 3).slice())
+  })
+}
+
+/** `resizeWindow` in the kernels' memory: the address of the pixels. */
+export function placeWindow(
+  kernels: Kernels,
+  image: Image8,
+  source: Box,
+  to: Size,
+  window: Box,
+  interpolation: Interpolation,
+): number {
   assertInside(source, image.width, image.height)
   assertInside(window, to.width, to.height)
   const columns = taps(source.width, to.width, window.left, window.width, interpolation)
   const rows = taps(source.height, to.height, window.top, window.height, interpolation)
   const first = rows.start[0]!
-  const last = rows.start[window.height - 1]! + rows.count[window.height - 1]!
+  const last = rows.end
+  rows.start.forEach((start, o) => {
+    rows.start[o] = start - first
+  })
   const stripe = { left: source.left, top: source.top + first, width: source.width, height: last - first }
-  return resizeRows(resizeColumns(image, stripe, columns), rows, first)
+  const narrowed = resizeColumns(kernels, image, stripe, columns)
+  const rowBytes = window.width * 3
+  const pixels = kernels.reserve(rowBytes * window.height)
+  const stride = narrowStride(window.width)
+  kernels.run.resizeRows(narrowed, stride, rowBytes, window.height, pixels, ...place(kernels, rows))
+  return pixels
 }
 
-/** Which inputs make each output, and with which weights: `count[o]` of them from `start[o]` on. */
+/** Rows go into the kernels' memory in blocks of about this many bytes, however large the picture is. */
+const BLOCK_BYTES = 2 ** 22
+
+/** The horizontal pass over the rows of `stripe`: the address of the result, with room for one more row behind it. */
+function resizeColumns(kernels: Kernels, image: Image8, stripe: Box, columns: Taps): number {
+  const stride = image.width * 3
+  const blockRows = Math.min(Math.max(Math.floor(BLOCK_BYTES / stride), 1), stripe.height)
+  const block = kernels.reserve(blockRows * stride)
+  const table = place(kernels, columns)
+  const outStride = narrowStride(columns.length)
+  const out = kernels.reserve(outStride * (stripe.height + 1))
+  for (let y = 0; y < stripe.height; y += blockRows) {
+    const rows = Math.min(blockRows, stripe.height - y)
+    const from = (stripe.top + y) * stride
+    kernels.uint8(block, rows * stride).set(image.data.subarray(from, from + rows * stride))
+    const target = out + y * outStride
+    kernels.run.resizeColumns(block + stripe.left * 3, stride, rows, columns.length, target, outStride, ...table)
+  }
+  return out
+}
+
+/** Bytes from a row between the passes to the next: one more than the pixels take, rounded up to whole vectors. */
+function narrowStride(width: number): number {
+  return Math.ceil((width * 3 + 1) / 16) * 16
+}
+
+/** Which inputs make each output, and with which weights: `2 * pairs[o]` of them from `start[o]` on. */
 interface Taps {
   readonly length: number
   readonly start: Int32Array
-  readonly count: Int32Array
-  /** `stride` weights per output, of which `count[o]` are used. */
-  readonly weights: Int32Array
+  /** Behind the last input that has a weight. */
+  readonly end: number
+  readonly pairs: Int32Array
+  /** For two inputs the high and then the low parts of their weights, as the kernels take them. */
+  readonly weights: Int16Array
+  /** Shorts from the weights of an output to those of the next. */
   readonly stride: number
 }
 
@@ -88,89 +138,51 @@ function taps(from: number, to: number, first: number, length: number, interpola
   const scale = from / to
   const widening = Math.max(scale, 1)
   const support = filter.support * widening
-  const stride = Math.ceil(support) * 2 + 1
+  const stride = (Math.ceil(support) + 1) * 4
   const start = new Int32Array(length)
-  const count = new Int32Array(length)
-  const weights = new Int32Array(length * stride)
+  const pairs = new Int32Array(length)
+  const weights = new Int16Array(length * stride)
+  const raw = new Float64Array(Math.ceil(support) * 2 + 1)
+  let end = 0
   for (let o = 0; o < length; o++) {
     const center = (first + o + 0.5) * scale
-    start[o] = Math.max(Math.trunc(center - support + 0.5), 0)
-    count[o] = Math.min(Math.trunc(center + support + 0.5), from) - start[o]!
-    const raw = Float64Array.from({ length: count[o]! }, (_, k) =>
-      filter.weight((start[o]! + k - center + 0.5) * (1 / widening)),
-    )
-    const sum = raw.reduce((total, weight) => total + weight, 0)
-    raw.forEach((weight, k) => {
-      weights[o * stride + k] = roundHalfAway((weight / sum) * (1 << fractionBits))
-    })
+    const begin = Math.max(Math.trunc(center - support + 0.5), 0)
+    end = Math.min(Math.trunc(center + support + 0.5), from)
+    const count = end - begin
+    let sum = 0
+    for (let k = 0; k < count; k++) {
+      raw[k] = filter.weight((begin + k - center + 0.5) * (1 / widening))
+      sum += raw[k]!
+    }
+    for (let k = 0; k < count; k++)
+      putWeight(weights, o * stride, k, roundHalfAway((raw[k]! / sum) * 2 ** fractionBits))
+    start[o] = begin
+    pairs[o] = (count + 1) >> 1
   }
-  return { length, start, count, weights, stride }
+  return { length, start, end, pairs, weights, stride }
+}
+
+const fractionBits = 22
+/** The low part of a weight lies in -2^13..2^13 - 1, so both parts are shorts. */
+const splitBits = 14
+
+function putWeight(weights: Int16Array, offset: number, k: number, weight: number): void {
+  const high = (weight + (1 << (splitBits - 1))) >> splitBits
+  const at = offset + (k >> 1) * 4 + (k & 1)
+  weights[at] = high
+  weights[at + 2] = weight - (high << splitBits)
 }
 
 function roundHalfAway(x: number): number {
   return Math.trunc(x < 0 ? x - 0.5 : x + 0.5)
 }
 
-/** The horizontal pass over the rows of `stripe`. */
-function resizeColumns(image: Image8, stripe: Box, columns: Taps): Image8 {
-  const { start, length } = columns
-  const pixels = plainBytes(image.data)
-  const out = new Uint8ClampedArray(length * stripe.height * 3)
-  for (let y = 0; y < stripe.height; y++) {
-    const row = ((stripe.top + y) * image.width + stripe.left) * 3
-    for (let o = 0; o < length; o++) {
-      sumPixel(pixels, row + start[o]! * 3, 3, columns, o, out, (y * length + o) * 3)
-    }
-  }
-  return image8(length, stripe.height, plainBytes(out))
+function place(kernels: Kernels, { start, pairs, weights, stride }: Taps): TapTable {
+  return [kernels.put(start), kernels.put(pairs), kernels.put(weights), stride * weights.BYTES_PER_ELEMENT]
 }
 
-/** The vertical pass; row 0 of `image` is row `first` of what the taps count from. */
-function resizeRows(image: Image8, rows: Taps, first: number): Image8 {
-  const { start, length } = rows
-  const pixels = plainBytes(image.data)
-  const rowBytes = image.width * 3
-  const out = new Uint8ClampedArray(rowBytes * length)
-  for (let o = 0; o < length; o++) {
-    const row = (start[o]! - first) * rowBytes
-    for (let x = 0; x < rowBytes; x += 3) sumPixel(pixels, row + x, rowBytes, rows, o, out, o * rowBytes + x)
-  }
-  return image8(image.width, length, plainBytes(out))
-}
-
-/**
- * Output `o` of the taps, for pixels that lie `step` bytes apart. Sums stay in int32 (weights sum to 2^22), and saying
- * so (`Math.imul`, `| 0`) halves the time.
- */
-function sumPixel(
-  pixels: Uint8Array,
-  from: number,
-  step: number,
-  { weights, stride, count }: Taps,
-  o: number,
-  out: Uint8ClampedArray,
-  to: number,
-): void {
-  let red = half
-  let green = half
-  let blue = half
-  for (let k = o * stride, end = k + count[o]!; k < end; k++, from += step) {
-    const weight = weights[k]!
-    red = (red + Math.imul(pixels[from]!, weight)) | 0
-    green = (green + Math.imul(pixels[from + 1]!, weight)) | 0
-    blue = (blue + Math.imul(pixels[from + 2]!, weight)) | 0
-  }
-  out[to] = red >> fractionBits
-  out[to + 1] = green >> fractionBits
-  out[to + 2] = blue >> fractionBits
-}
-
-/** One class for the inner loop to see; clamped arrays and Node's Buffers beside it cost 30 % of its speed. */
-function plainBytes(data: Image8["data"]): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.length)
-}
-
-function whole(size: Size): Box {
+/** All of a picture, which must have pixels. */
+export function whole(size: Size): Box {
   assert(size.width > 0 && size.height > 0, `a size of ${size.width} x ${size.height} pixels`)
   return { left: 0, top: 0, width: size.width, height: size.height }
 }

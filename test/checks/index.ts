@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs"
 import path from "node:path"
 import { checkAlias } from "./alias.ts"
+import { checkAugment } from "./augment.ts"
 import type { Checker } from "./check.ts"
 import { checkCrossCheck, checkKeyMap } from "./crosscheck.ts"
 import { checkDataCompDR } from "./datacompdr.ts"
@@ -17,6 +18,7 @@ export type { Check } from "./check.ts"
 export { NotYet }
 
 const byName: Readonly<Record<string, Checker>> = {
+  "augment.json": checkAugment,
   "crosscheck_apple_vs_openclip.json": checkCrossCheck,
   "expected.json": checkDataCompDR,
   "fill.json": checkFill,

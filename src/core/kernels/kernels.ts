@@ -1,0 +1,98 @@
+/**
+ * The inner loops on pixels, as WebAssembly with SIMD (sources: `kernels/`), and the memory they work in. One instance
+ * serves everybody: a computation takes memory from the start of it, and what it leaves there lasts until the next.
+ */
+import { binary } from "./binary.ts"
+
+/** Addresses are bytes in `memory`. */
+interface Exports {
+  readonly memory: WebAssembly.Memory
+  firstFreeByte(): number
+  resizeColumns(
+    ...args: [...from: Rows, rows: number, length: number, target: number, targetStride: number, ...taps: TapTable]
+  ): void
+  resizeRows(...args: [...from: Rows, rowBytes: number, length: number, target: number, ...taps: TapTable]): void
+  lookUp(pixels: number, count: number, tables: number): void
+  lookUpFloats(pixels: number, count: number, tables: number, target: number): void
+  countValues(pixels: number, count: number, histograms: number): void
+  sumGray(pixels: number, count: number): bigint
+  blendGray(source: number, count: number, factor: number, target: number): void
+  sharpen(source: number, width: number, height: number, factor: number, target: number): void
+  moveFixed(source: number, width: number, height: number, target: number, ...matrix: Matrix): void
+  moveFloat(source: number, width: number, height: number, target: number, ...matrix: Matrix): void
+}
+
+type Rows = readonly [source: number, stride: number]
+export type TapTable = readonly [starts: number, pairs: number, weights: number, weightStride: number]
+/** Output (x, y) comes from (a0 x + a1 y + a2, a3 x + a4 y + a5). */
+export type Matrix = readonly [a0: number, a1: number, a2: number, a3: number, a4: number, a5: number]
+
+/** Kernels read and write up to 16 bytes beyond the end. */
+const PADDING = 16
+const PAGE = 65_536
+/** More than this is given back after the computation that needed it: WebAssembly's memory cannot shrink. */
+const KEPT_BYTES = 64 * 2 ** 20
+
+let compiled: WebAssembly.Module | null = null
+let current: Kernels | null = null
+
+/** Runs a computation, which must not start another one in its middle: they share the memory. */
+export function withKernels<T>(compute: (kernels: Kernels) => T): T {
+  current ??= new Kernels()
+  try {
+    return compute(current)
+  } finally {
+    if (current.bytes > KEPT_BYTES) current = null
+    else current.release()
+  }
+}
+
+export class Kernels {
+  readonly run: Exports
+  private readonly start: number
+  private end: number
+
+  constructor() {
+    compiled ??= new WebAssembly.Module(Uint8Array.from(atob(binary), (character) => character.charCodeAt(0)))
+    this.run = new WebAssembly.Instance(compiled).exports as unknown as Exports
+    this.start = this.run.firstFreeByte()
+    this.end = this.start
+  }
+
+  get bytes(): number {
+    return this.run.memory.buffer.byteLength
+  }
+
+  /** The address of `length` bytes that nobody else uses, with padding behind them. Arrays made before are void. */
+  reserve(length: number): number {
+    const address = Math.ceil(this.end / PADDING) * PADDING
+    this.end = address + length + PADDING
+    const missing = this.end - this.bytes
+    if (missing > 0) this.run.memory.grow(Math.ceil(missing / PAGE))
+    return address
+  }
+
+  /** All memory is free again. */
+  release(): void {
+    this.end = this.start
+  }
+
+  uint8(address: number, length: number): Uint8Array {
+    return new Uint8Array(this.run.memory.buffer, address, length)
+  }
+
+  uint32(address: number, length: number): Uint32Array {
+    return new Uint32Array(this.run.memory.buffer, address, length)
+  }
+
+  float32(address: number, length: number): Float32Array {
+    return new Float32Array(this.run.memory.buffer, address, length)
+  }
+
+  /** A copy of `data` in memory. */
+  put(data: Uint8Array | Uint8ClampedArray | Int16Array | Int32Array | Float32Array): number {
+    const address = this.reserve(data.byteLength)
+    this.uint8(address, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    return address
+  }
+}
