@@ -1,6 +1,7 @@
 /** Stored views as image files: what a student sees in training, made again from parameters. */
-import sharp from "sharp"
+
 import { join } from "node:path"
+import sharp from "sharp"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/pixels.ts"
 import type { Interpolation } from "../../core/resize.ts"
@@ -87,5 +88,7 @@ function fileName(key: string): string {
 }
 
 function png({ width, height, data }: Image8): Promise<Buffer> {
-  return sharp(data, { raw: { width, height, channels: 3 } }).png().toBuffer()
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer()
 }

@@ -33,17 +33,20 @@ test.each([
   expect(readdirSync(folder)).toEqual([])
 })
 
-test.each([2 ** 30, 100])("the first of two places of a key is kept, the others are told (%d bytes)", async (maxBytes) => {
-  async function* twice() {
-    yield* places(20)
-    yield { key: "key 3", shard: 50, start: 1, length: 2 }
-    yield { key: "key 3", shard: 51, start: 1, length: 2 }
-  }
-  using index = await KeyIndex.build(twice(), { maxBytes, folder })
-  expect(index.size).toBe(20)
-  expect(index.find("key 3")!.shard).toBe(3)
-  expect(index.duplicates.map(({ shard }) => shard)).toEqual([50, 51])
-})
+test.each([2 ** 30, 100])(
+  "the first of two places of a key is kept, the others are told (%d bytes)",
+  async (maxBytes) => {
+    async function* twice() {
+      yield* places(20)
+      yield { key: "key 3", shard: 50, start: 1, length: 2 }
+      yield { key: "key 3", shard: 51, start: 1, length: 2 }
+    }
+    using index = await KeyIndex.build(twice(), { maxBytes, folder })
+    expect(index.size).toBe(20)
+    expect(index.find("key 3")!.shard).toBe(3)
+    expect(index.duplicates.map(({ shard }) => shard)).toEqual([50, 51])
+  },
+)
 
 test("an index of nothing finds nothing", async () => {
   using index = await KeyIndex.build(places(0))

@@ -189,7 +189,8 @@ function sorted(records: Buffer): Buffer {
 function withoutDuplicates(records: Buffer, duplicates: Place[]): Buffer {
   let kept = 0
   for (let from = 0; from < records.length; from += recordBytes) {
-    const isFirst = kept === 0 || records.compare(records, kept - recordBytes, kept - recordBytes + 8, from, from + 8) !== 0
+    const isFirst =
+      kept === 0 || records.compare(records, kept - recordBytes, kept - recordBytes + 8, from, from + 8) !== 0
     if (!isFirst) duplicates.push(placeOf(records.subarray(from, from + recordBytes)))
     else {
       records.copy(records, kept, from, from + recordBytes)
@@ -217,7 +218,8 @@ class Spill implements Disposable {
 
   append(bytes: Uint8Array): Run {
     const start = this.end
-    for (let done = 0; done < bytes.length; ) done += writeSync(this.descriptor, bytes, done, bytes.length - done, start + done)
+    for (let done = 0; done < bytes.length; )
+      done += writeSync(this.descriptor, bytes, done, bytes.length - done, start + done)
     this.end += bytes.length
     return { start, length: bytes.length }
   }

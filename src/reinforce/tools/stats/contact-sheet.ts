@@ -58,11 +58,15 @@ async function rowOf(
   const image = await decodePicture(sample, { minImageSize: 1 })
   const views = viewsOf(sample, options)
   const pictures = views.map((view, i) => ({
-    input: applyAugmentation(image, view, size, interpolation, sample.key).data as Uint8Array,
+    input: Buffer.from(applyAugmentation(image, view, size, interpolation, "its picture").data),
     raw: { width: size, height: size, channels: 3 as const },
     ...{ top, left: columnLeft(i + 1, size) },
   }))
-  const frames = views.map((view, i) => ({ input: viewFrame(view, i, size), top: top - 2, left: columnLeft(i + 1, size) - 2 }))
+  const frames = views.map((view, i) => ({
+    input: viewFrame(view, i, size),
+    top: top - 2,
+    left: columnLeft(i + 1, size) - 2,
+  }))
   return [
     { ...(await original(image, views, size)), top, left: gap },
     ...pictures,
@@ -84,7 +88,12 @@ async function original({ width, height, data }: Image8, views: readonly StoredA
     return `<rect x="${x}" y="${y}" width="${across}" height="${down}" fill="none" stroke="${colourOf(i)}" stroke-width="1.5"/>`
   })
   const resized = sharp(data, { raw: { width, height, channels: 3 } }).resize(w, h, { fit: "fill" })
-  return { input: await resized.composite([{ input: svg(w, h, boxes.join("")) }]).png().toBuffer() }
+  return {
+    input: await resized
+      .composite([{ input: svg(w, h, boxes.join("")) }])
+      .png()
+      .toBuffer(),
+  }
 }
 
 /** Around a view, with its operations below. */
@@ -95,8 +104,13 @@ function viewFrame([, ops]: StoredAugmentation, index: number, size: number): Bu
 }
 
 function captionText(sample: ReinforcedSample, { width, height }: Image8, boxHeight: number): Buffer {
-  const captions = [...sample.texts, ...[...sample.synTexts].flatMap(([key, texts]) => texts.map((text) => `${key}: ${text}`))]
-  const lines = [`${sample.key}  ${width} x ${height}`, ...captions].flatMap((text) => wrapText(text, charactersPerLine))
+  const captions = [
+    ...sample.texts,
+    ...[...sample.synTexts].flatMap(([key, texts]) => texts.map((text) => `${key}: ${text}`)),
+  ]
+  const lines = [`${sample.key}  ${width} x ${height}`, ...captions].flatMap((text) =>
+    wrapText(text, charactersPerLine),
+  )
   const room = Math.floor(boxHeight / lineHeight)
   const shown = lines.length > room ? [...lines.slice(0, room - 1), `... ${lines.length - room + 1} lines more`] : lines
   return svg(textWidth, boxHeight, textLines(shown, 4, 11, 11))

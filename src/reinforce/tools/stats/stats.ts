@@ -17,8 +17,8 @@ import {
   PictureCollector,
   type PictureStats,
 } from "./collectors.ts"
-import { Counter, type Spread } from "./spread.ts"
 import { addMembers, type MemberBytes } from "./member-bytes.ts"
+import { Counter, type Spread } from "./spread.ts"
 
 export interface StatsOptions {
   /** Samples on which teachers are compared, and that are given back. */

@@ -1,6 +1,9 @@
 /** Lines of at most `width` columns, broken between words where there are any; wide characters take two columns. */
 export function wrapText(text: string, width: number): string[] {
-  const words = text.replaceAll(/[\p{C}\p{Z}\s]+/gu, " ").trim().split(" ")
+  const words = text
+    .replaceAll(/[\p{C}\p{Z}\s]+/gu, " ")
+    .trim()
+    .split(" ")
   const lines: string[] = []
   let line = ""
   for (const word of words.flatMap((word) => pieces(word, width))) {

@@ -27,7 +27,9 @@ export async function compareShards(
   const differences: ShardDifference[] = []
   for (const shard of ours) {
     const other = others.get(baseOf(shard))
-    const difference = other ? await differenceOf(storage, shard, other) : { key: null, reason: "only the first run has it" }
+    const difference = other
+      ? await differenceOf(storage, shard, other)
+      : { key: null, reason: "only the first run has it" }
     if (difference) differences.push({ shard: shard.name, ...difference })
     others.delete(baseOf(shard))
     onShard()

@@ -78,7 +78,8 @@ function embeddingDifference(a: Embeddings, b: Embeddings, name: string): string
     return `${name} is ${a.rows} x ${a.width}, and ${b.rows} x ${b.width} there`
   }
   const at = a.values.findIndex((value, i) => !Object.is(value, b.values[i]))
-  if (at >= 0) return `${name}: row ${Math.floor(at / a.width)} is the first to differ; least cosine ${leastCosine(a, b)}`
+  if (at >= 0)
+    return `${name}: row ${Math.floor(at / a.width)} is the first to differ; least cosine ${leastCosine(a, b)}`
   return a.dtype === b.dtype ? null : `${name} is stored as ${a.dtype}, and as ${b.dtype} there`
 }
 

@@ -1,4 +1,7 @@
-/** What is wrong with a reinforced sample by itself: its parts do not fit each other, or values that cannot be. */
+/**
+ * What is wrong with a reinforced sample by itself, beyond what a reader refuses (rows that do not fit views or captions,
+ * values that are no numbers): crops outside of the picture, and vectors that are not of unit length.
+ */
 import { opNames, type StoredAugmentation } from "../../../data/augment/augmentation.ts"
 import type { Embeddings, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { PictureSize } from "../../../host/picture-size.ts"
@@ -15,22 +18,15 @@ export const lengthTolerance = 5e-3
 
 /** One line for each thing that is wrong; none for a sound sample. */
 export function faultsOf(sample: ReinforcedSample, { picture, teacherWidths }: FaultOptions): string[] {
-  const embeddings = [...sample.embeddings]
+  const { paramAug, embeddings } = sample
+  const isEmbedded = [...embeddings.keys()].some((name) => name.startsWith("image_emb"))
   return [
-    ...viewFaults(sample),
-    ...(sample.paramAug ?? []).flatMap((view, i) => augmentationFaults(view, picture).map((what) => `view ${i}: ${what}`)),
-    ...embeddings.flatMap(([name, { rows }]) => rowFaults(sample, name, rows)),
-    ...embeddings.flatMap(([name, vectors]) => vectorFaults(vectors, teacherWidths).map((what) => `${name}: ${what}`)),
+    ...(paramAug && !isEmbedded ? ["it has param_aug, and no image_emb"] : []),
+    ...(paramAug ?? []).flatMap((view, i) => augmentationFaults(view, picture).map((what) => `view ${i}: ${what}`)),
+    ...[...embeddings].flatMap(([name, vectors]) =>
+      vectorFaults(vectors, teacherWidths).map((what) => `${name}: ${what}`),
+    ),
   ]
-}
-
-function viewFaults({ paramAug, embeddings }: ReinforcedSample): string[] {
-  const images = [...embeddings].filter(([name]) => isOfViews(name))
-  if (!paramAug) return images.map(([name]) => `it has ${name}, and no param_aug that says of which views`)
-  if (images.length === 0) return ["it has param_aug, and no image_emb"]
-  return images
-    .filter(([, { rows }]) => rows !== paramAug.length)
-    .map(([name, { rows }]) => `param_aug has ${paramAug.length} views, and ${name} ${rows} rows`)
 }
 
 function augmentationFaults([[top, left, height, width], ops]: StoredAugmentation, picture: PictureSize | null) {
@@ -50,25 +46,6 @@ function augmentationFaults([[top, left, height, width], ops]: StoredAugmentatio
   return faults
 }
 
-function rowFaults(sample: ReinforcedSample, name: string, rows: number): string[] {
-  if (isOfViews(name)) return []
-  const wanted = captionCounts(sample, name)
-  if (wanted.length === 0) return [`${name} is not of any captions: ${[...sample.synTexts.keys()].join(", ") || "none"}`]
-  return wanted.includes(rows) ? [] : [`${name} has ${rows} rows for ${wanted.join(" or ")} captions`]
-}
-
-/** The numbers of rows that an embedding of captions may have. */
-function captionCounts({ texts, synTexts }: ReinforcedSample, name: string): number[] {
-  if (/^texts?_emb/.test(name)) {
-    const synthetic = [...synTexts.values()].reduce((sum, captions) => sum + captions.length, 0)
-    // The released shards hold no caption, and one vector of it.
-    const own = texts.length || 1
-    return synthetic > 0 ? [own, own + synthetic] : [own]
-  }
-  const keys = [...synTexts.keys()].filter((key) => name.startsWith(`${key}_emb`))
-  return keys.map((key) => synTexts.get(key)!.length)
-}
-
 function vectorFaults(vectors: Embeddings, teacherWidths: readonly number[] | null): string[] {
   const { rows, width, values } = vectors
   const total = teacherWidths?.reduce((sum, part) => sum + part, 0)
@@ -82,7 +59,6 @@ function vectorFaults(vectors: Embeddings, teacherWidths: readonly number[] | nu
 
 /** Without widths, the square of the length is the number of teachers, a whole one. */
 function rowFault(row: Float32Array, teacherWidths: readonly number[] | null): string | null {
-  if (!row.every(Number.isFinite)) return "holds values that are no numbers"
   if (!teacherWidths) {
     const teachers = squares(row)
     const isWhole = Math.abs(teachers - Math.round(teachers)) <= 2 * lengthTolerance * teachers && teachers > 0.5
@@ -97,10 +73,6 @@ function rowFault(row: Float32Array, teacherWidths: readonly number[] | null): s
     from += width
   }
   return null
-}
-
-export function isOfViews(name: string): boolean {
-  return name.startsWith("image_emb")
 }
 
 function squares(values: Float32Array): number {

@@ -72,7 +72,12 @@ class Comparison {
 
   result(): Recomputed {
     const cosines = [...this.cosines].map(([key, values]) => [key, rangeOf(values)])
-    return { samples: this.samples, cosines: Object.fromEntries(cosines), captions: this.captions, problems: this.problems }
+    return {
+      samples: this.samples,
+      cosines: Object.fromEntries(cosines),
+      captions: this.captions,
+      problems: this.problems,
+    }
   }
 
   private compareCaptions({ key, synTexts }: ReinforcedSample, again: ReinforcedSample, name: string): void {
@@ -101,7 +106,8 @@ class Comparison {
     known.push(...cosines)
     this.cosines.set(name, known)
     const row = cosines.findIndex((cosine) => !(cosine >= this.threshold))
-    if (row >= 0) this.fail(key, `${name}: row ${row} has the cosine ${cosines[row]!.toFixed(5)} with the one made again`)
+    if (row >= 0)
+      this.fail(key, `${name}: row ${row} has the cosine ${cosines[row]!.toFixed(5)} with the one made again`)
   }
 
   private fail(key: string, reason: string): void {

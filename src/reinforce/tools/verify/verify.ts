@@ -3,11 +3,11 @@
  * and a random choice of samples made again by the models.
  */
 import { messageOf, UserError } from "../../../core/errors.ts"
+import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
 import { sha256OfFile } from "../../../host/hash.ts"
 import { pictureSize } from "../../../host/picture-size.ts"
-import { readSamples } from "../../../data/reinforced/read.ts"
 import type { CaptionJob, EmbeddingJob } from "../../job.ts"
 import type { Stage } from "../../stage.ts"
 import { KeySet } from "../key-hash.ts"
