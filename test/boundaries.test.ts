@@ -36,6 +36,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const exceptions: Readonly<Record<string, readonly string[]>> = {
   "tensor/torch.ts": ["torch/index.ts"],
   "run/node.ts": ["host"],
+  "run/node-teacher.ts": ["host"],
 }
 
 /** Interpreters are given a model, so they name its type; a type is nothing at run time. */
@@ -43,7 +44,7 @@ const mayImportTypes: Readonly<Record<string, readonly string[]>> = { tensor: ["
 
 /** Folders that run in a browser too, and their files that are for Node. */
 const hostFree = ["core", "tensor", "model", "run", "evaluate", "search"]
-const hostFiles = ["run/node.ts", "tensor/torch.ts"]
+const hostFiles = ["run/node.ts", "run/node-teacher.ts", "tensor/torch.ts"]
 const hostModules = /^(node:|sharp$|onnxruntime-node$)/
 
 interface Import {

@@ -2,11 +2,12 @@
  * Language models without weights: logits are hashes of a picture and of the whole prefix. `FakeDecoder` continues rows
  * from a state, as a decoder with a cache does; `nextLogits` computes the same from a prefix alone.
  */
+
+import type { CaptionDecoder } from "../src/core/caption-decoder.ts"
 import { assert } from "../src/core/errors.ts"
 import { hash } from "../src/core/fill.ts"
 import { fnv1a } from "../src/core/random.ts"
 import { endOfText } from "../src/core/tokenizer.ts"
-import type { CaptionDecoder } from "../src/run/caption/decoder.ts"
 
 export interface FakeModel {
   readonly name: string

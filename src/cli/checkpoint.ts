@@ -1,10 +1,8 @@
 /** A checkpoint file on disk as a model, with what the export's manifest says of its origin. */
-import { createHash } from "node:crypto"
-import { createReadStream } from "node:fs"
 import { basename } from "node:path"
-import { pipeline } from "node:stream/promises"
 import { SafetensorsFile } from "../core/safetensors.ts"
 import { openRandomAccess } from "../host/files.ts"
+import { sha256OfFile } from "../host/hash.ts"
 import { type LoadedCheckpoint, loadCheckpoint } from "../model/checkpoint.ts"
 
 /** Runs `use` while the file is open: the model's values are read from it when they are needed. */
@@ -18,7 +16,5 @@ export async function withCheckpoint<T>(path: string, use: (checkpoint: LoadedCh
 }
 
 export async function sourceOf(path: string): Promise<{ readonly file: string; readonly sha256: string }> {
-  const hash = createHash("sha256")
-  await pipeline(createReadStream(path), hash)
-  return { file: basename(path), sha256: hash.digest("hex") }
+  return { file: basename(path), sha256: await sha256OfFile(path) }
 }

@@ -30,7 +30,7 @@ export async function runPull(
 /** Pulls with progress, notes and the licence on stderr. */
 export async function pullShown(
   name: string,
-  { quiet, ...options }: Omit<PullCommandOptions, "json" | "list">,
+  { quiet, ...options }: Omit<PullCommandOptions, "json" | "list"> & Pick<PullOptions, "select">,
   signal: AbortSignal,
   writeErr: Output["writeErr"],
 ): Promise<PullResult> {

@@ -36,6 +36,19 @@ export function loadVocabulary(): Vocabulary {
   return vocabulary
 }
 
+/** Token id -> text in CLIP's byte symbols, as a tokenizer.json lists them. */
+export function tokenTexts(): string[] {
+  const tokens: string[] = []
+  for (const [token, id] of Object.entries(new PublishedTables().encoder)) tokens[id] = token
+  return tokens
+}
+
+/** "left right", those that merge first before the others. */
+export function mergeTexts(tokens: readonly string[]): string[] {
+  const pairs = [...loadVocabulary().merges.keys()]
+  return pairs.map((key) => `${tokens[Math.floor(key / tokens.length)]} ${tokens[key % tokens.length]}`)
+}
+
 function buildVocabulary(): Vocabulary {
   const tables = new PublishedTables()
   const idOf = tables.encoder

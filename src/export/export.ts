@@ -87,7 +87,8 @@ function describe(model: ExportableModel, info: ExportInfo, options: ExportOptio
   }
 }
 
-function decoderSizes(model: Coca): NonNullable<Manifest["decoder"]> {
+/** What a captioner's manifest says of its decoder. */
+export function decoderSizes(model: Coca): NonNullable<Manifest["decoder"]> {
   const { vocabSize, contextLength } = model.config.text
   return { cacheWidth: model.cacheWidth, memoryWidth: model.memoryWidth, vocabSize, contextLength }
 }

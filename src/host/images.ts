@@ -13,6 +13,8 @@ export interface DecodeOptions {
   readonly exif?: "ignore" | "apply"
   /** Larger pictures are refused before their pixels are read; they take 3 bytes per pixel. */
   readonly maxPixels?: number
+  /** Of an animation, the first frame is taken, or it is refused. */
+  readonly animated?: "first" | "refuse"
   /** For error messages when bytes are given instead of a path. */
   readonly name?: string
 }
@@ -32,7 +34,8 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
   if (bytes.length === 0) throw new UserError(`${name} is empty`, "a picture file was expected")
   // libvips reports what is cut off at this level, and lets pass what libjpeg only warns of, as Pillow does.
   const picture = sharp(bytes, { failOn: "error", ignoreIcc: true, limitInputPixels: false })
-  const { width, height, space } = await explained(name, picture.metadata())
+  const { width, height, space, pages = 1 } = await explained(name, picture.metadata())
+  if (pages > 1 && options.animated === "refuse") throw new UserError(`${name} is an animation of ${pages} frames`)
   checkSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
   if (options.exif === "apply") picture.autoOrient()
   return space === "cmyk" ? decodeCmyk(name, picture) : decodeRgb(name, picture)

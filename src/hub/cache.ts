@@ -8,7 +8,7 @@
  */
 import { randomBytes } from "node:crypto"
 import { copyFile, readdir, readFile, realpath, rename, rm, stat, symlink } from "node:fs/promises"
-import { basename, dirname, join, relative } from "node:path"
+import { basename, dirname, join, relative, sep } from "node:path"
 import { getRepoFolderName } from "@huggingface/hub"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
 
@@ -48,9 +48,10 @@ export class RepositoryCache {
     if (revision !== commit) await writeAtomically(path, [commit])
   }
 
-  /** Files at the top of a snapshot; none where there is no such snapshot. */
-  files(commit: string): Promise<string[]> {
-    return readdir(this.snapshot(commit)).catch(() => [])
+  /** Paths in a snapshot, with forward slashes; none where there is no such snapshot. */
+  async files(commit: string): Promise<string[]> {
+    const names = await readdir(this.snapshot(commit), { recursive: true }).catch(() => [])
+    return names.map((name) => name.split(sep).join("/"))
   }
 
   /** null where the file, or what its link points to, is not there. */

@@ -17,6 +17,11 @@ export interface PullOptions extends HubOptions {
   readonly revision?: string | undefined
   /** Path of the weights in the repository. */
   readonly file?: string | undefined
+  /**
+   * Files that are wanted in the place of weights, given all there are; the result's path is that of the first. null:
+   * weights. Where the source names a file, or the table does, it is not asked.
+   */
+  readonly select?: ((paths: readonly string[], repo: string) => readonly string[] | null) | undefined
   /** Downloads again what is in the cache. */
   readonly force?: boolean | undefined
   readonly signal?: AbortSignal | undefined
@@ -113,7 +118,7 @@ class Pull {
       // Who has a copy need not wait for a network that is down.
       const retries = { ...this.retries, delays: cached ? delays.slice(0, 1) : delays }
       const repository = await askHub({ repo, revision, endpoint: this.settings.endpoint }, this.fetch, retries)
-      return await this.fromHub(repository, chooseWeights(repository.files, file, repo))
+      return await this.fromHub(repository, this.choose(repository.files, file, repo))
     } catch (error) {
       if (!cached || !(error instanceof HubUnreachable)) throw error
       this.options.onNote?.(`${error.message}; this is the copy in the cache`)
@@ -121,10 +126,21 @@ class Pull {
     }
   }
 
-  private async fromHub(repository: Repository, weights: RemoteFile): Promise<PullResult> {
+  /** The wanted files, the one that is asked for first. */
+  private choose<T extends { readonly path: string }>(files: readonly T[], file: string | null, repo: string) {
+    const names = files.map(({ path }) => path)
+    const selected = file === null ? this.options.select?.(names, repo) : null
+    if (!selected) return [chooseWeights(files, file, repo)] as const
+    return selected.map((name) => files.find(({ path }) => path === name)!) as [T, ...T[]]
+  }
+
+  private async fromHub(repository: Repository, chosen: readonly [RemoteFile, ...RemoteFile[]]): Promise<PullResult> {
     const { commit, files } = repository
     const license = await this.showLicense(repository.license)
-    const wanted = [...companionsOf(files, weights.path), weights]
+    const [weights] = chosen
+    const beside = companionsOf(files, weights.path).filter((file) => !chosen.includes(file))
+    // The one that is asked for comes last: where it is, all is there.
+    const wanted = [...beside, ...chosen.toReversed()]
     const missing: RemoteFile[] = []
     for (const file of wanted) {
       if (this.options.force || !(await this.cache.holds(commit, file))) missing.push(file)
@@ -154,14 +170,25 @@ class Pull {
 
   /** What the revision was when it was pulled last; null where the cache does not have it. */
   private async findCached(): Promise<CachedWeights | null> {
-    const { repo, revision, file } = this.request
+    const { revision, file } = this.request
     const commit = await this.cache.commitOf(revision)
     if (commit === null) return null
     const names = (await this.cache.files(commit)).map((path) => ({ path }))
     if (file === null && names.length === 0) return null
-    const path = file ?? chooseWeights(names, null, `the cached ${repo}`).path
-    const found = await this.cache.find(commit, path)
-    return found && { ...found, commit, file: path }
+    const paths = file !== null ? [file] : this.chooseCached(names)
+    const found = await Promise.all(paths.map((path) => this.cache.find(commit, path)))
+    const [first] = found
+    return first && found.every(Boolean) ? { ...first, commit, file: paths[0]! } : null
+  }
+
+  /** None where the cache holds other files of the repository: the hub may have more. */
+  private chooseCached(names: readonly { readonly path: string }[]): string[] {
+    try {
+      return this.choose(names, null, `the cached ${this.request.repo}`).map(({ path }) => path)
+    } catch (error) {
+      if (error instanceof UserError && this.options.select) return []
+      throw error
+    }
   }
 
   private async fromCache(cached: CachedWeights): Promise<PullResult> {

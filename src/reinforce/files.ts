@@ -5,7 +5,7 @@
  */
 
 import type { Problem } from "../data/reinforced/sample.ts"
-import { infoJson, manifestLines } from "../data/reinforced/side-files.ts"
+import { formatInfo, formatManifest } from "../data/reinforced/side-files.ts"
 import type { Storage } from "../data/stores/storage.ts"
 import { joinUrl, outputName } from "./plan.ts"
 import type { ShardResult, ShardTask } from "./runner.ts"
@@ -30,11 +30,19 @@ export async function writeSideFiles(
 ): Promise<void> {
   const put = (name: string, text: string) => storage.put(joinUrl(folder, name), [new TextEncoder().encode(text)])
   const written = results.filter(({ samples }) => samples > 0)
-  const counts = written.map((result) => ({ name: outputName(result, folder), samples: result.samples }))
+  const counts = written.map((result) => [outputName(result, folder), result.samples] as const)
   await put("failures.jsonl", failureLines(results, failed))
-  if (output === "jsonl") await put("info.json", infoJson(folder, counts))
-  else await put("manifest.jsonl", manifestLines(counts))
+  if (output === "jsonl") await put("info.json", formatInfo({ name: folderName(folder), lengths: new Map(counts) }))
+  else await put("manifest.jsonl", manifestOf(counts))
   await put("checkpoint.json", `${JSON.stringify(checkpoint(written), null, 2)}\n`)
+}
+
+function manifestOf(counts: readonly (readonly [name: string, samples: number])[]): string {
+  return formatManifest(counts.map(([name, samples]) => ({ shard: name.replace(/\.tar$/, ""), samples })))
+}
+
+function folderName(folder: string): string {
+  return folder.replace(/\/+$/, "").replace(/^.*\//, "")
 }
 
 function failureLines(results: readonly ShardResult[], failed: readonly FailedShard[]): string {

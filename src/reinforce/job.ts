@@ -4,20 +4,15 @@
  */
 import { UserError } from "../core/errors.ts"
 import type { AugmentationConfig } from "../data/augment/config.ts"
-import type { SampleFormat } from "../data/reinforced/format.ts"
+import type { SampleFormat } from "../data/reinforced/encode.ts"
 import type { GenerateOptions } from "../run/caption/options.ts"
 import type { JoinJob } from "./tools/join/job.ts"
 
-/** A model as its user named it. */
-export interface ModelChoice {
-  readonly name: string
-  readonly pretrained: string | null
-}
-
 /** Writes `syn_text<suffix>`: captions of each image by each captioner. */
-export interface CaptionJob {
+export interface CaptionJob extends Models {
   readonly kind: "caption"
-  readonly captioners: readonly (ModelChoice & { readonly suffix: string })[]
+  /** One for each captioner. */
+  readonly suffixes: readonly string[]
   /** Captions of each image. */
   readonly perImage: number
   readonly generate: Partial<GenerateOptions>
@@ -26,16 +21,24 @@ export interface CaptionJob {
 }
 
 /** Writes `param_aug`, `image_emb<suffix>`, `text_emb<suffix>` and an embedding of each matching synthetic key. */
-export interface EmbeddingJob {
+export interface EmbeddingJob extends Models {
   readonly kind: "embedding"
-  /** In the order their vectors lie side by side. */
-  readonly teachers: readonly ModelChoice[]
   /** Augmentations of each image. */
   readonly views: number
-  readonly augmentation: AugmentationConfig
+  readonly augmentation: Pick<AugmentationConfig, "randomResizedCrop" | "randAugment">
+  /** What every teacher must be trained with; null: to each its own. */
+  readonly normalize: AugmentationConfig["normalize"] | null
   /** Source of a regular expression that must match at the beginning of a key. */
   readonly synTextKeyRegex: string
   readonly suffix: string
+}
+
+/** Models as their user named them: names, and open_clip's tags, joined by commas; teachers in the order of their vectors. */
+interface Models {
+  readonly modelName: string
+  readonly pretrained: string | null
+  /** Of the weights; null: as they are. It is part of what comes out. */
+  readonly dtype: "fp32" | "fp16" | "bf16" | null
 }
 
 export interface Job {

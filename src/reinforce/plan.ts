@@ -3,7 +3,7 @@
  * is made again replaces itself.
  */
 import { UserError } from "../core/errors.ts"
-import type { SampleFormat } from "../data/reinforced/format.ts"
+import type { SampleFormat } from "../data/reinforced/encode.ts"
 import type { ShardTask } from "./runner.ts"
 
 /** `orig` keeps the names of the inputs, `count` numbers them in their order. */

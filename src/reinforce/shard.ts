@@ -1,8 +1,8 @@
 /** One shard through a stage: read, reinforced, written, recorded. */
-import type { SampleFormat } from "../data/reinforced/format.ts"
+
+import { encodeSamples, type SampleFormat } from "../data/reinforced/encode.ts"
 import { readSamples } from "../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../data/reinforced/sample.ts"
-import { encodeSamples } from "../data/reinforced/write.ts"
 import type { Storage, Written } from "../data/stores/storage.ts"
 import type { Ledger } from "./ledger.ts"
 import type { RunOptions, ShardResult, ShardTask } from "./runner.ts"

@@ -3,39 +3,24 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { fillByRule } from "../../test/checks/models.ts"
+import { tinyCoca, tinyCocaInfo } from "../../test/tiny-coca.ts"
 import { noGrad, scope } from "../../torch/index.ts"
 import type { Image8 } from "../core/pixels.ts"
 import { preprocess } from "../core/preprocess.ts"
 import { Random } from "../core/random.ts"
 import { endOfText, startOfText } from "../core/tokenizer.ts"
-import type { CocaConfig } from "../core/variants.ts"
 import { exportModel } from "../export/export.ts"
-import { Coca } from "../model/coca.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
-import type { Captioner } from "./captioner.ts"
 import { loadCaptioner, loadModel } from "./node.ts"
 
-const text = { kind: "base", width: 32, heads: 2, layers: 2, causal: true, activation: "gelu" } as const
-const config: CocaConfig = {
-  embedDim: 32,
-  imageSize: 32,
-  image: { kind: "vit", width: 64, layers: 2, heads: 2, patchSize: 16, activation: "gelu" },
-  pooler: { queries: 8, heads: 2 },
-  text: { ...text, contextLength: 76, vocabSize: 49408 },
-  decoder: { layers: 2, heads: 2 },
-}
-const preprocessing = { size: 32, interpolation: "bicubic", mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] } as const
-
-const model = new Coca(config)
+const { preprocessing } = tinyCocaInfo
+const model = tinyCoca()
 let folder: string
-let captioner: Captioner
+let captioner: Awaited<ReturnType<typeof loadCaptioner>>
 beforeAll(async () => {
-  fillByRule(model, "coca")
   folder = mkdtempSync(join(tmpdir(), "captioner-"))
-  const info = { name: "tiny captioner", license: "none", samplesSeen: 0, preprocessing }
-  await exportModel(model, info, join(folder, "model"))
-  await exportModel(model, info, join(folder, "half"), { dtype: "fp16", layout: "plain" })
+  await exportModel(model, tinyCocaInfo, join(folder, "model"))
+  await exportModel(model, tinyCocaInfo, join(folder, "half"), { dtype: "fp16", layout: "plain" })
   captioner = await loadCaptioner(join(folder, "model"))
 })
 afterAll(async () => {

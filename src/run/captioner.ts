@@ -2,22 +2,21 @@
  * Pictures to captions through an exported captioner, on whatever runtime a host gives. An image is encoded once,
  * however many captions it gets; each token of a caption is computed once.
  */
+import type { BegunDecoder, CaptionRuntime, Values } from "../core/caption-decoder.ts"
 import type { Manifest } from "../core/manifest.ts"
 import type { Image8 } from "../core/pixels.ts"
 import { preprocess } from "../core/preprocess.ts"
 import { fnv1a } from "../core/random.ts"
 import { Tokenizer } from "../core/tokenizer.ts"
-import type { CaptionDecoder } from "./caption/decoder.ts"
 import { captionText, generate, rowsPerCaption } from "./caption/generate.ts"
 import { type GenerateOptions, generateOptions } from "./caption/options.ts"
 
-/** Values with their shape, row-major; the batch comes first. */
-export interface Values {
-  readonly data: Float32Array
-  readonly shape: readonly number[]
+/** What captioning needs to know of a model. */
+export interface CaptionerModel extends Pick<Manifest, "name" | "preprocessing"> {
+  readonly decoder: NonNullable<Manifest["decoder"]>
 }
 
-/** The two graphs of a captioner on a runtime. */
+/** The two graphs of an exported captioner on a runtime. */
 export interface CaptionerGraphs {
   /** Pixels [N, 3, size, size] -> what the images are to the decoder, [N, Q, memoryWidth]. */
   remember(pixels: Values): Promise<Values>
@@ -41,12 +40,12 @@ export interface CaptionOptions extends Partial<GenerateOptions> {
   readonly whole?: boolean
 }
 
-export class Captioner implements AsyncDisposable {
+export class Captioner<Model extends CaptionerModel = CaptionerModel> implements AsyncDisposable {
   private tokenizer: Tokenizer | null = null
 
   constructor(
-    readonly manifest: Manifest & { readonly decoder: NonNullable<Manifest["decoder"]> },
-    private readonly graphs: CaptionerGraphs,
+    readonly manifest: Model,
+    private readonly runtime: CaptionRuntime,
   ) {}
 
   /** Texts of each image. */
@@ -63,15 +62,14 @@ export class Captioner implements AsyncDisposable {
   async captionIds(images: readonly Image8[], options: CaptionOptions = {}): Promise<number[][][]> {
     const { perImage = 1, seed = 0, keys = images.map((_, i) => String(i)), whole: _, ...given } = options
     const checked = generateOptions(given, this.manifest.decoder.contextLength)
-    const memory = await this.graphs.remember(this.pixels(images))
-    const rows = repeatRows(memory, perImage * rowsPerCaption(checked))
     const seeds = keys.flatMap((key) => Array.from({ length: perImage }, (_, n) => fnv1a(`${seed} ${n} ${key}`)))
-    const captions = await generate(new CachedDecoder(this.manifest.decoder, this.graphs, rows), seeds, checked)
+    using decoder = await this.runtime.begin(this.pixels(images), perImage * rowsPerCaption(checked))
+    const captions = await generate(decoder, seeds, checked)
     return images.map((_, i) => captions.slice(i * perImage, (i + 1) * perImage))
   }
 
   dispose(): Promise<void> {
-    return this.graphs.release()
+    return this.runtime.release()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -89,15 +87,32 @@ export class Captioner implements AsyncDisposable {
   }
 }
 
+/** Two graphs, with what stands between them kept here. */
+export class GraphRuntime implements CaptionRuntime {
+  constructor(
+    private readonly sizes: CaptionerModel["decoder"],
+    private readonly graphs: CaptionerGraphs,
+  ) {}
+
+  async begin(pixels: Values, rowsPerImage: number): Promise<BegunDecoder> {
+    const memory = await this.graphs.remember(pixels)
+    return new CachedDecoder(this.sizes, this.graphs, repeatRows(memory, rowsPerImage))
+  }
+
+  release(): Promise<void> {
+    return this.graphs.release()
+  }
+}
+
 /** Keeps the cache between the steps, and only the rows that go on. */
-export class CachedDecoder implements CaptionDecoder {
+class CachedDecoder implements BegunDecoder {
   readonly vocabSize: number
   readonly contextLength: number
   private cache: Values
   private memory: Values
 
   constructor(
-    sizes: NonNullable<Manifest["decoder"]>,
+    sizes: CaptionerModel["decoder"],
     private readonly graphs: Pick<CaptionerGraphs, "step">,
     memory: Values,
   ) {
@@ -117,6 +132,9 @@ export class CachedDecoder implements CaptionDecoder {
     this.cache = cache
     return logits.data
   }
+
+  /** Nothing here lives outside the heap. */
+  [Symbol.dispose](): void {}
 }
 
 function isIdentity(rows: readonly number[], count: number): boolean {

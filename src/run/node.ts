@@ -3,10 +3,11 @@ import { existsSync, statSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import * as ort from "onnxruntime-node"
+import type { Values } from "../core/caption-decoder.ts"
 import { messageOf, UserError } from "../core/errors.ts"
 import { type Manifest, manifestFile, memoryName, parseManifest, type TowerFile } from "../core/manifest.ts"
 import { readJson } from "../host/files.ts"
-import { Captioner, type CaptionerGraphs, type Values } from "./captioner.ts"
+import { Captioner, type CaptionerGraphs, type CaptionerModel, GraphRuntime } from "./captioner.ts"
 import { Model, type Tower } from "./encoder.ts"
 
 export interface LoadOptions {
@@ -29,7 +30,10 @@ export async function loadModel(directory: string, options: LoadOptions = {}): P
 }
 
 /** The captioner in `directory`. Throws UserError when there is none, or its files are not those of the manifest. */
-export async function loadCaptioner(directory: string, options: LoadOptions = {}): Promise<Captioner> {
+export async function loadCaptioner(
+  directory: string,
+  options: LoadOptions = {},
+): Promise<Captioner<Manifest & CaptionerModel>> {
   const manifest = await readManifest(directory)
   const { decoder, towers } = manifest
   if (!decoder || !towers.decoder) {
@@ -38,10 +42,11 @@ export async function loadCaptioner(directory: string, options: LoadOptions = {}
       "convert a CoCa checkpoint",
     )
   }
-  return new Captioner({ ...manifest, decoder }, new OnnxCaptioner(directory, towers.image, towers.decoder, options))
+  const graphs = new OnnxCaptioner(directory, towers.image, towers.decoder, options)
+  return new Captioner({ ...manifest, decoder }, new GraphRuntime(decoder, graphs))
 }
 
-async function readManifest(directory: string): Promise<Manifest> {
+export async function readManifest(directory: string): Promise<Manifest> {
   const path = join(directory, manifestFile)
   if (!existsSync(path)) {
     throw new UserError(
@@ -104,7 +109,7 @@ function valuesOf(tensor: ort.Tensor): Values {
   return { data: tensor.data as Float32Array, shape: tensor.dims }
 }
 
-async function openSession(path: string, options: LoadOptions): Promise<ort.InferenceSession> {
+export async function openSession(path: string, options: LoadOptions): Promise<ort.InferenceSession> {
   const { threads = availableParallelism(), provider = "cpu" } = options
   try {
     return await ort.InferenceSession.create(path, { intraOpNumThreads: threads, executionProviders: [provider] })

@@ -4,9 +4,9 @@
  */
 import type { InferenceSession } from "onnxruntime-node"
 import { Tensor as OrtTensor } from "onnxruntime-node"
+import type { CaptionDecoder } from "../../src/core/caption-decoder.ts"
 import { inputImage } from "../../src/core/fill.ts"
 import type { Coca } from "../../src/model/coca.ts"
-import type { CaptionDecoder } from "../../src/run/caption/decoder.ts"
 import { generate } from "../../src/run/caption/generate.ts"
 import { traceOnnx } from "../../src/tensor/onnx.ts"
 import { hostValues, TorchInterpreter } from "../../src/tensor/torch.ts"

@@ -129,7 +129,7 @@ export async function work(options: WorkerOptions, signal: AbortSignal, { writeE
       Number.POSITIVE_INFINITY,
     )
     writeErr(`job ${queued.name}: opening its models in ${shared.workers} processes\n`)
-    await using pool = await openPool(job, output, shared)
+    await using pool = await openPool(job, output, shared, (text) => writeErr(`${text}\n`))
     const summary = await runWorker(queued, pool, {
       leave: signal,
       ...(options.name === undefined ? {} : { name: options.name }),

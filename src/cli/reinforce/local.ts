@@ -9,6 +9,7 @@ import { type RunOutcome, type RunState, runShards } from "../../reinforce/run.t
 import type { ShardTask } from "../../reinforce/runner.ts"
 import { type Progress, progressReporter } from "../progress.ts"
 import { jobOf, planOf, type ResourceOptions, type ShardOptions, type Shared, shareOut } from "./shard-options.ts"
+import { bringModels } from "./stage.ts"
 import { finish, type Output, planText } from "./summary.ts"
 import type { WorkerSettings } from "./worker-settings.ts"
 
@@ -32,10 +33,21 @@ export async function reinforceLocally(
   const outcome =
     completed.size === tasks.length
       ? { results: [...completed.values()], failed: [], resumed: completed.size, stopped: null }
-      : await runPool(job, tasks, completed, options, { signal, onState: (now) => state.show(now) })
+      : await runPool(job, tasks, completed, options, {
+          signal,
+          onState: (now) => state.show(now),
+          onNote: (text) => output.writeErr(`${text}\n`),
+        })
   await writeSideFiles(storage, options.output, job.format.output, outcome)
   progress.done()
   finish(outcome, options, output)
+}
+
+interface Listeners {
+  readonly signal: AbortSignal
+  readonly onState: (state: RunState) => void
+  /** What the user should know, in a line. */
+  readonly onNote: (text: string) => void
 }
 
 async function runPool(
@@ -43,17 +55,23 @@ async function runPool(
   tasks: readonly ShardTask[],
   completed: Awaited<ReturnType<Ledger["completed"]>>,
   options: ShardOptions & ResourceOptions,
-  { signal, onState }: { readonly signal: AbortSignal; readonly onState: (state: RunState) => void },
+  { signal, onState, onNote }: Listeners,
 ): Promise<RunOutcome> {
   const shared = shareOut(options, tasks.length - completed.size)
-  await using pool = await openPool(job, options.output, shared)
+  await using pool = await openPool(job, options.output, shared, onNote)
   requireSameModels(completed.values(), pool.identity, options.output)
   return await runShards(tasks, pool, completed, { maxFailures: options.maxFailures, tries, signal, onState })
 }
 
 /** Worker processes that reinforce shards of a job. */
-export function openPool(job: Job, output: string, { workers, resources }: Shared): Promise<ProcessPool> {
-  const settings: WorkerSettings = { job, output, resources }
+export async function openPool(
+  job: Job,
+  output: string,
+  { workers, resources }: Shared,
+  onNote: (text: string) => void,
+): Promise<ProcessPool> {
+  const models = await bringModels(job, resources, onNote)
+  const settings: WorkerSettings = { job, output, models, resources }
   // Unless told, OpenMP takes every processor in every process.
   const environment = { OMP_NUM_THREADS: String(resources.threads) }
   return ProcessPool.open({ program: builtFile("./worker.js"), settings, processes: workers, environment })

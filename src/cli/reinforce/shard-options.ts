@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { expandShards } from "../../data/expand.ts"
-import type { SampleFormat } from "../../data/reinforced/format.ts"
+import type { SampleFormat } from "../../data/reinforced/encode.ts"
 import type { Job } from "../../reinforce/job.ts"
 import { planShards, type ShardNameFormat, shardNameFormats } from "../../reinforce/plan.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
@@ -75,7 +75,7 @@ export interface ResourceOptions {
   readonly threads?: number
   readonly augmentThreads?: number
   readonly runtime?: "onnxruntime" | "libtorch"
-  readonly device?: string
+  readonly device: "cpu" | "cuda"
   readonly minActors?: number
   readonly maxActors?: number
 }
@@ -100,7 +100,7 @@ export function addResourceOptions(command: Command): Command {
         "libtorch",
       ]),
     )
-    .option("--device <name>", "cpu, cuda, ... (default: cpu)")
+    .addOption(new Option("--device <name>", "where models compute").choices(["cpu", "cuda"]).default("cpu"))
     .addOption(new Option("--max-actors <n>", "same as --workers").argParser(wholeNumber(1)).hideHelp())
     .addOption(new Option("--min-actors <n>", "taken and not used").argParser(wholeNumber(1)).hideHelp())
     .addOption(new Option("--ray-data-wait-for-min-actor-s <n>", "taken and not used").hideHelp())
@@ -114,7 +114,7 @@ export interface Resources {
   readonly threads: number
   readonly augmentThreads: number
   readonly runtime: "onnxruntime" | "libtorch" | null
-  readonly device: string
+  readonly device: "cpu" | "cuda"
 }
 
 export interface Shared {
@@ -127,7 +127,7 @@ export function shareOut(options: ResourceOptions, shards: number, processors = 
   const wanted = options.workers ?? options.maxActors ?? Math.max(1, Math.floor(processors / 4))
   const workers = Math.max(1, Math.min(wanted, shards))
   const threads = options.threads ?? Math.max(1, Math.floor(processors / workers))
-  const { batchSize, device = "cpu", runtime = null } = options
+  const { batchSize, device, runtime = null } = options
   // Models on a processor use it up; beside a GPU it is there for the pictures.
   const left = device === "cpu" ? 0 : Math.max(1, Math.floor(processors / workers) - 1)
   return { workers, resources: { batchSize, threads, augmentThreads: options.augmentThreads ?? left, runtime, device } }

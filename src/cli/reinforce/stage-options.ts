@@ -2,14 +2,15 @@
 import { existsSync, readFileSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
-import { defaultAugmentation, parseAugmentationConfig } from "../../data/augment/config.ts"
-import type { CaptionJob, EmbeddingJob, ModelChoice } from "../../reinforce/job.ts"
+import { datacompdrAugmentation, parseAugmentationConfig } from "../../data/augment/config.ts"
+import type { CaptionJob, EmbeddingJob } from "../../reinforce/job.ts"
 import { type GenerationType, generationTypes } from "../../run/caption/options.ts"
 import { number, wholeNumber } from "../options.ts"
 
 interface ModelOptions {
   readonly modelName: string
   readonly pretrained?: string
+  readonly dtype?: "fp32" | "fp16" | "bf16"
   readonly numSamples: number
   readonly tagSuffix: string
 }
@@ -65,22 +66,26 @@ function addModelOptions(command: Command, what: string): Command {
   return command
     .requiredOption("--model-name <names>", what)
     .option("--pretrained <tags>", "of those that are open_clip's architectures; N/A where there is none")
+    .addOption(
+      new Option("--dtype <type>", "of the models' weights (default: as they are)").choices(["fp32", "fp16", "bf16"]),
+    )
 }
 
 export function captionJob(options: CaptionOptions): CaptionJob {
   const { numSamples, generationType, topP, topK, temperature, seqLen, minSeqLen } = options
   const { repetitionPenalty, numBeams, numBeamGroups, whole = false } = options
-  const models = modelChoices(options)
+  const models = options.modelName.split(",").length
   const suffixes = options.tagSuffix.split(",")
-  if (suffixes.length !== models.length || new Set(suffixes).size !== suffixes.length) {
+  if (suffixes.length !== models || new Set(suffixes).size !== suffixes.length) {
     throw new UserError(
-      `${models.length} captioners and the suffixes ${JSON.stringify(options.tagSuffix)}`,
+      `${models} captioners and the suffixes ${JSON.stringify(options.tagSuffix)}`,
       "give --tag-suffix a different one for each, comma-separated: _a,_b",
     )
   }
   return {
     kind: "caption",
-    captioners: models.map((model, i) => ({ ...model, suffix: suffixes[i]! })),
+    ...modelsOf(options),
+    suffixes,
     perImage: numSamples,
     generate: {
       ...{ generationType, topP, topK, temperature, seqLen, minSeqLen, repetitionPenalty, numBeams, numBeamGroups },
@@ -95,9 +100,9 @@ export function embeddingJob(options: EmbeddingOptions): EmbeddingJob {
   synTextKey(synTextKeyRegex)
   return {
     kind: "embedding",
-    teachers: modelChoices(options),
+    ...modelsOf(options),
     views: numSamples,
-    augmentation: augConfig === undefined ? defaultAugmentation : readAugmentation(augConfig),
+    ...(augConfig === undefined ? papersAugmentation() : readAugmentation(augConfig)),
     synTextKeyRegex,
     suffix: tagSuffix,
   }
@@ -112,20 +117,22 @@ export function synTextKey(source: string): RegExp {
   }
 }
 
-function readAugmentation(given: string) {
-  if (given.trimStart().startsWith("{")) return parseAugmentationConfig(given, "--aug-config")
-  if (!existsSync(given)) throw new UserError(`--aug-config ${given} is neither JSON nor a file`)
-  return parseAugmentationConfig(readFileSync(given, "utf8"), given)
+type Augmentation = Pick<EmbeddingJob, "augmentation" | "normalize">
+
+function papersAugmentation(): Augmentation {
+  const { randomResizedCrop, randAugment } = datacompdrAugmentation
+  return { augmentation: { randomResizedCrop, randAugment }, normalize: null }
 }
 
-function modelChoices({ modelName, pretrained }: ModelOptions): ModelChoice[] {
-  const names = modelName.split(",")
-  const tags = pretrained?.split(",") ?? names.map(() => "N/A")
-  if (tags.length === names.length) {
-    return names.map((name, i) => ({ name, pretrained: tags[i] === "N/A" || tags[i] === "" ? null : tags[i]! }))
-  }
-  throw new UserError(
-    `--model-name has ${names.length} names, and --pretrained ${tags.length} tags`,
-    "give one tag for each name; N/A where there is none",
-  )
+function readAugmentation(given: string): Augmentation {
+  const isJson = given.trimStart().startsWith("{")
+  if (!isJson && !existsSync(given)) throw new UserError(`--aug-config ${given} is neither JSON nor a file`)
+  const text = isJson ? given : readFileSync(given, "utf8")
+  const { randomResizedCrop, randAugment, normalize } = parseAugmentationConfig(text, isJson ? "--aug-config" : given)
+  const isGiven = Object.hasOwn(JSON.parse(text), "normalize")
+  return { augmentation: { randomResizedCrop, randAugment }, normalize: isGiven ? normalize : null }
+}
+
+function modelsOf({ modelName, pretrained, dtype }: ModelOptions) {
+  return { modelName, pretrained: pretrained ?? null, dtype: dtype ?? null }
 }

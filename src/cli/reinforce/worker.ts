@@ -7,10 +7,10 @@ import { openStage } from "./stage.ts"
 import type { WorkerSettings } from "./worker-settings.ts"
 
 serveShards(async (settings) => {
-  const { job, output, resources } = settings as WorkerSettings
+  const { job, output, models, resources } = settings as WorkerSettings
   const storage = openStorage()
   const ledger = await Ledger.open(storage, output, job)
-  const stage = await openStage(job, resources)
+  const stage = await openStage(job, models, resources)
   const work = { storage, ledger, stage, format: job.format }
   return {
     identity: stage.identity,

@@ -9,7 +9,11 @@ import { isSigned, magnitudeOf } from "./magnitudes.ts"
 const TRIES = 10
 
 /** @param image the stored picture's size, in pixels */
-export function drawAugmentation(config: AugmentationConfig, image: Size, random: Random): StoredAugmentation {
+export function drawAugmentation(
+  config: Omit<AugmentationConfig, "normalize">,
+  image: Size,
+  random: Random,
+): StoredAugmentation {
   const crop = drawCrop(config.randomResizedCrop, image, random)
   const { randAugment } = config
   const skipped = randAugment === null || !random.chance(randAugment.p)

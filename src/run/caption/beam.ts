@@ -3,8 +3,9 @@
  * logarithmic softmax, as elsewhere), a caption's score is divided by its length, and an image is done when no open
  * caption can still become better than the finished ones. The reference's groups are equal, so one is computed.
  */
+
+import type { CaptionDecoder } from "../../core/caption-decoder.ts"
 import { endOfText, startOfText } from "../../core/tokenizer.ts"
-import type { CaptionDecoder } from "./decoder.ts"
 import type { GenerateOptions } from "./options.ts"
 import { applyRules } from "./processors.ts"
 

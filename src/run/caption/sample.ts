@@ -2,9 +2,10 @@
  * Captions drawn token by token. Each row has a generator of its own, so a caption depends on its image and its seed,
  * not on the batch it was made in; a row that has ended leaves the batch.
  */
+
+import type { CaptionDecoder } from "../../core/caption-decoder.ts"
 import { Random } from "../../core/random.ts"
 import { endOfText, startOfText } from "../../core/tokenizer.ts"
-import type { CaptionDecoder } from "./decoder.ts"
 import type { GenerateOptions } from "./options.ts"
 import { applyRules, topKTokens, topPTokens } from "./processors.ts"
 

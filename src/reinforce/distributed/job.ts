@@ -1,0 +1,173 @@
+/**
+ * A job on the server: the queue of its shards and what is known of them.
+ *
+ *     stream `mobileclip-<job>`            a message a shard on `mobileclip.<job>.shard.<index>`, gone when acknowledged
+ *     bucket `mobileclip-<job>-control`    `job`, `policy`, `published`, `stop`, `attempts.<index>`, `parked.<index>`
+ *     bucket `mobileclip-<job>-done`       `<index>`: completions
+ *     bucket `mobileclip-<job>-workers`    `<id>`: who is there; an entry lives as long as it is renewed
+ */
+import {
+  AckPolicy,
+  DiscardPolicy,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstream,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+} from "@nats-io/jetstream"
+import { type KV, type KvEntry, Kvm } from "@nats-io/kv"
+import { type NatsConnection, nanos } from "@nats-io/transport-node"
+import { quoted, UserError } from "../../core/errors.ts"
+import { requestTimeout, untilAnswered } from "./connection.ts"
+import { type JobRecord, parseRecord, schemas } from "./records.ts"
+
+export interface Job {
+  readonly name: string
+  readonly connection: NatsConnection
+  readonly js: JetStreamClient
+  readonly jsm: JetStreamManager
+  readonly control: KV
+  readonly done: KV
+  readonly workers: KV
+}
+
+type Bucket = "control" | "done" | "workers"
+
+const prefix = "mobileclip-"
+export const consumerName = "workers"
+
+/** Seconds an entry of a worker outlives its last renewal. */
+export const workerLifetime = 60
+
+export function streamOf(job: string): string {
+  return `${prefix}${job}`
+}
+
+export function subjectOf(job: string, index: number | "*"): string {
+  return `mobileclip.${job}.shard.${index}`
+}
+
+/** The stream behind a bucket. */
+export function bucketStream(job: string, bucket: Bucket): string {
+  return `KV_${prefix}${job}-${bucket}`
+}
+
+/** Makes the queue and the buckets, or finds them: the job begins with its record in `control`. */
+export async function createJob(connection: NatsConnection, name: string, ackWaitSeconds: number): Promise<Job> {
+  if (!/^[-A-Za-z0-9_]{1,60}$/.test(name)) {
+    throw new UserError(`${quoted(name)} is no name for a job: letters, digits, "-" and "_", at most 60`)
+  }
+  const job = await bind(connection, name)
+  await job.jsm.streams.add({
+    name: streamOf(name),
+    subjects: [subjectOf(name, "*")],
+    retention: RetentionPolicy.Workqueue,
+    storage: StorageType.File,
+    // What is queued already is refused, however often and by however many it is published.
+    max_msgs_per_subject: 1,
+    discard: DiscardPolicy.New,
+    discard_new_per_subject: true,
+  })
+  await job.jsm.consumers.add(streamOf(name), {
+    durable_name: consumerName,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: nanos(ackWaitSeconds * 1000),
+    max_deliver: -1,
+    // The defaults, 1,000 shards under way and 512 workers that wait, are for small fleets.
+    max_ack_pending: 1_000_000,
+    max_waiting: 65_536,
+  })
+  const buckets = new Kvm(job.js)
+  for (const bucket of ["control", "done"]) await buckets.create(`${prefix}${name}-${bucket}`, { history: 1 })
+  await buckets.create(`${prefix}${name}-workers`, { history: 1, ttl: workerLifetime * 1000 })
+  return job
+}
+
+async function bind(connection: NatsConnection, name: string): Promise<Job> {
+  const js = jetstream(connection, { timeout: requestTimeout })
+  const jsm = await jetstreamManager(connection, { timeout: requestTimeout, checkAPI: false })
+  const buckets = new Kvm(js)
+  const open = (bucket: string) => buckets.open(`${prefix}${name}-${bucket}`)
+  return {
+    ...{ name, connection, js, jsm },
+    control: await open("control"),
+    done: await open("done"),
+    workers: await open("workers"),
+  }
+}
+
+/** The job with this name, or the only one there is; null where there is none. Throws UserError where names are needed. */
+export async function findJob(connection: NatsConnection, name?: string): Promise<Job | null> {
+  const names = await jobNames(connection)
+  if (name === undefined && names.length > 1) {
+    throw new UserError(`the server has ${names.length} jobs: ${names.join(", ")}`, "name one with --job")
+  }
+  const found = name === undefined ? names[0] : names.find((one) => one === name)
+  if (found === undefined) return null
+  const job = await bind(connection, found)
+  return (await readJob(job)) ? job : null
+}
+
+export async function jobNames(connection: NatsConnection): Promise<string[]> {
+  const jsm = await jetstreamManager(connection, { timeout: requestTimeout, checkAPI: false })
+  const names: string[] = []
+  for await (const stream of jsm.streams.names()) if (stream.startsWith(prefix)) names.push(stream.slice(prefix.length))
+  return names.sort()
+}
+
+/** Null where the job is not begun yet. */
+export async function readJob(job: Job): Promise<JobRecord | null> {
+  return readControl(job, "job", schemas.job)
+}
+
+/** An entry of `control`; null where there is none. */
+export async function readControl<T>(
+  job: Job,
+  key: string,
+  schema: Parameters<typeof parseRecord<T>>[0],
+): Promise<T | null> {
+  const entry = await job.control.get(key)
+  return isPresent(entry) ? parseRecord(schema, entry, `"${key}" of job ${job.name}`) : null
+}
+
+export function isPresent(entry: KvEntry | null): entry is KvEntry {
+  return entry !== null && entry.operation === "PUT"
+}
+
+/** Tokens behind the last dot of all subjects that match: the indices of shards. */
+export async function indicesOf(job: Job, stream: string, filter: string): Promise<Set<number>> {
+  const { state } = await job.jsm.streams.info(stream, { subjects_filter: filter })
+  return new Set(
+    Object.keys(state.subjects ?? {}).map((subject) => Number(subject.slice(subject.lastIndexOf(".") + 1))),
+  )
+}
+
+/** Indices with a completion. */
+export async function doneIndices(job: Job): Promise<Set<number>> {
+  return indicesOf(job, bucketStream(job.name, "done"), keySubject(job.name, "done", "*"))
+}
+
+/** The subject behind a key of a bucket. */
+export function keySubject(job: string, bucket: Bucket, key: string): string {
+  return `$KV.${prefix}${job}-${bucket}.${key}`
+}
+
+/** Removes the queue and everything known of the job; outputs stay where they are. */
+export async function removeJob(job: Job): Promise<void> {
+  const buckets = (["control", "done", "workers"] as const).map((bucket) => bucketStream(job.name, bucket))
+  for (const stream of [streamOf(job.name), ...buckets]) {
+    try {
+      await untilAnswered(() => job.jsm.streams.delete(stream))
+    } catch (error) {
+      if (!isGone(error)) throw error
+    }
+  }
+}
+
+/** Whether the stream that was asked for is no longer there. */
+export function isGone(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound
+}

@@ -1,0 +1,95 @@
+/**
+ * Begins a job or joins one that runs, and queues what is neither queued nor done nor parked. Everything here may be
+ * repeated, and done by several at once.
+ */
+import type { NatsConnection } from "@nats-io/transport-node"
+import { assert, UserError } from "../../core/errors.ts"
+import type { ShardTask } from "../runner.ts"
+import { untilAnswered } from "./connection.ts"
+import { createEntry } from "./entries.ts"
+import { createJob, doneIndices, type Job, readJob } from "./job.ts"
+import { parkedShards } from "./parked.ts"
+import { publishTask, queuedIndices } from "./queue.ts"
+import type { JobPolicy, JobRecord, Json } from "./records.ts"
+import { differences, planHash, specHash } from "./spec.ts"
+
+export const defaultPolicy: JobPolicy = { maxTries: 5, stallSeconds: 600, retrySeconds: 5 }
+
+export interface JobOptions {
+  readonly name: string
+  /** What workers make their runner of. */
+  readonly spec: Json
+  /** Index i at place i. */
+  readonly tasks: readonly ShardTask[]
+  readonly policy?: Partial<JobPolicy>
+  /** A shard whose worker is silent for so long is delivered to another one. */
+  readonly ackWaitSeconds?: number
+}
+
+export interface Published {
+  readonly job: Job
+  /** The job was there before. */
+  readonly attached: boolean
+  /** Shards that this call queued. */
+  readonly queued: number
+}
+
+/** @throws UserError where a job of this name was begun with another specification or other shards */
+export async function publishJob(connection: NatsConnection, options: JobOptions): Promise<Published> {
+  const { name, spec, tasks, policy, ackWaitSeconds = 30 } = options
+  assert(
+    tasks.every(({ index }, i) => index === i),
+    "tasks are in the order of their indices",
+  )
+  const job = await untilAnswered(() => createJob(connection, name, ackWaitSeconds))
+  const attached = await beginOrAttach(job, spec, tasks)
+  await untilAnswered(() => job.control.put("policy", JSON.stringify({ ...defaultPolicy, ...policy })))
+  await untilAnswered(() => job.control.delete("stop"))
+  const queued = await publishMissing(job, tasks)
+  await untilAnswered(() => job.control.put("published", "true"))
+  return { job, attached, queued }
+}
+
+async function beginOrAttach(job: Job, spec: Json, tasks: readonly ShardTask[]): Promise<boolean> {
+  const record: JobRecord = {
+    ...{ spec, specHash: specHash(spec), shards: tasks.length, planHash: planHash(tasks) },
+    at: Date.now(),
+  }
+  if (await createEntry(job.control, "job", record)) return false
+  const there = await untilAnswered(() => readJob(job))
+  assert(there, "an entry that cannot be created is there")
+  checkSame(job.name, there, record)
+  return true
+}
+
+function checkSame(name: string, there: JobRecord, here: JobRecord): void {
+  const found = there.specHash === here.specHash ? [] : differences(there.spec, here.spec)
+  if (found.length === 0 && there.planHash !== here.planHash) {
+    const other = there.shards === here.shards ? "other URLs" : `${there.shards} there and ${here.shards} here`
+    found.push(`its shards are others: ${other}`)
+  }
+  if (found.length === 0) return
+  const listed = found.slice(0, 4).join("; ") + (found.length > 4 ? `; and ${found.length - 4} more` : "")
+  throw new UserError(
+    `job ${name} was begun with another specification: ${listed}`,
+    "take another name with --job, or remove the old job",
+  )
+}
+
+/** Queues the shards of which nothing is known; returns how many they were. */
+export async function publishMissing(job: Job, tasks: readonly ShardTask[]): Promise<number> {
+  // The queue is read first: what leaves it meanwhile is found among those that are done or parked.
+  const queued = await untilAnswered(() => queuedIndices(job))
+  const done = await untilAnswered(() => doneIndices(job))
+  const parked = new Set((await untilAnswered(() => parkedShards(job))).map(({ task }) => task.index))
+  const missing = tasks.filter(({ index }) => !queued.has(index) && !done.has(index) && !parked.has(index))
+  let next = 0
+  const publisher = async () => {
+    for (let task = missing[next++]; task; task = missing[next++]) await publishTask(job, task)
+  }
+  await Promise.all(Array.from({ length: Math.min(publishersAtOnce, missing.length) }, publisher))
+  return missing.length
+}
+
+/** Requests under way. */
+const publishersAtOnce = 256

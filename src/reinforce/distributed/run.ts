@@ -1,0 +1,158 @@
+/** Runs a job on the workers that are there: publishes its shards and waits until each is done or parked. */
+import { setTimeout as sleep } from "node:timers/promises"
+import type { NatsConnection } from "@nats-io/transport-node"
+import { UserError } from "../../core/errors.ts"
+import { Completions } from "./completions.ts"
+import { isAway, untilAnswered } from "./connection.ts"
+import { isGone, type Job, streamOf } from "./job.ts"
+import { parkedShards } from "./parked.ts"
+import { type JobOptions, publishJob, publishMissing } from "./publish.ts"
+import type { Completion, ParkedShard, WorkerRecord } from "./records.ts"
+import { liveWorkers, secondsLeft, totalRate } from "./status.ts"
+
+export interface DistributedOptions extends JobOptions {
+  /** Samples that may be missing from the outputs; a parked shard counts as one. Default: any number. */
+  readonly maxFailures?: number
+  /** Ends the waiting with the signal's reason; the job and its workers go on. */
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: RunProgress) => void
+  /** Seconds between two looks at the server. */
+  readonly pollSeconds?: number
+}
+
+export interface RunProgress {
+  readonly shards: number
+  readonly done: number
+  readonly parked: number
+  readonly workers: number
+  readonly samples: number
+  readonly failures: number
+  readonly bytes: number
+  readonly samplesPerSecond: number
+  readonly secondsLeft: number | null
+  /** The server does not answer; workers go on with what they have. */
+  readonly serverAway: boolean
+}
+
+export interface JobOutcome {
+  /** In the order of the shards. */
+  readonly completions: readonly Completion[]
+  readonly parked: readonly ParkedShard[]
+}
+
+/** Workers and parked shards are many requests, and change slowly. */
+const looksBetweenDetails = 5
+
+/** Looks at an empty queue behind which shards that are still missing are taken to be lost. */
+const looksAtEmptyQueue = 3
+
+/**
+ * May be called again, from anywhere, for a job that runs.
+ * @throws UserError where the job was begun with another specification, was removed, or has more than `maxFailures`
+ */
+export async function runDistributed(connection: NatsConnection, options: DistributedOptions): Promise<JobOutcome> {
+  const { job } = await publishJob(connection, options)
+  return new Waiting(job, options).outcome()
+}
+
+class Waiting {
+  private readonly completions: Completions
+  private everParked: readonly ParkedShard[] = []
+  private workers: readonly WorkerRecord[] = []
+  private looks = 0
+  private emptyLooks = 0
+  private progress: RunProgress
+
+  constructor(
+    private readonly job: Job,
+    private readonly options: DistributedOptions,
+  ) {
+    this.completions = new Completions(job)
+    const none = { done: 0, parked: 0, workers: 0, samples: 0, failures: 0, bytes: 0, samplesPerSecond: 0 }
+    this.progress = { shards: options.tasks.length, ...none, secondsLeft: null, serverAway: false }
+  }
+
+  async outcome(): Promise<JobOutcome> {
+    const { signal, onProgress, pollSeconds = 1 } = this.options
+    for (;;) {
+      signal?.throwIfAborted()
+      await this.look()
+      onProgress?.(this.progress)
+      await this.checkFailures()
+      if (this.left === 0 && (await this.isSettled()))
+        return { completions: this.completions.sorted(), parked: this.parked }
+      await sleep(pollSeconds * 1000, undefined, signal ? { signal } : {}).catch(() => {})
+    }
+  }
+
+  private get parked(): readonly ParkedShard[] {
+    return this.everParked.filter(({ task }) => !this.completions.all.has(task.index))
+  }
+
+  private get left(): number {
+    return this.options.tasks.length - this.completions.all.size - this.parked.length
+  }
+
+  private async look(): Promise<void> {
+    try {
+      await this.completions.update()
+      if (this.looks++ % looksBetweenDetails === 0) await this.lookAtDetails()
+      this.progress = this.measured(this.workers.length, totalRate(this.workers))
+      await this.publishLost()
+    } catch (error) {
+      if (isGone(error)) throw new UserError(`job ${this.job.name} is no longer on the server`, "run it again")
+      if (!isAway(error)) throw error
+      this.progress = { ...this.progress, serverAway: true }
+    }
+  }
+
+  private async lookAtDetails(): Promise<void> {
+    this.everParked = await parkedShards(this.job)
+    this.workers = await liveWorkers(this.job)
+  }
+
+  /** Whether nothing is left indeed: a parked shard may have been put back a moment ago. */
+  private async isSettled(): Promise<boolean> {
+    await untilAnswered(() => this.lookAtDetails(), this.options.signal)
+    return this.left === 0
+  }
+
+  private measured(workers: number, samplesPerSecond: number): RunProgress {
+    const { samples, dropped, bytes } = this.completions.totals
+    const done = this.completions.all.size
+    return {
+      ...{ shards: this.options.tasks.length, done, parked: this.parked.length, workers, samples, bytes },
+      failures: dropped + this.parked.length,
+      samplesPerSecond,
+      secondsLeft: secondsLeft({ shards: this.left, done, samples, samplesPerSecond }),
+      serverAway: false,
+    }
+  }
+
+  /** A server that lost its last writes, as in a power cut, may have forgotten shards. */
+  private async publishLost(): Promise<void> {
+    const { state } = await this.job.jsm.streams.info(streamOf(this.job.name))
+    this.emptyLooks = state.messages === 0 && this.left > 0 ? this.emptyLooks + 1 : 0
+    if (this.emptyLooks < looksAtEmptyQueue) return
+    this.emptyLooks = 0
+    await publishMissing(this.job, this.options.tasks)
+  }
+
+  private async checkFailures(): Promise<void> {
+    const { maxFailures = Number.POSITIVE_INFINITY } = this.options
+    const { failures } = this.progress
+    if (failures <= maxFailures) return
+    const reason = `${failures} samples or shards failed, more than the ${maxFailures} that are allowed`
+    await untilAnswered(() => this.job.control.put("stop", JSON.stringify({ reason })))
+    const first = this.parked[0]?.reason ?? this.firstProblem()
+    throw new UserError(
+      `job ${this.job.name} was stopped: ${reason}${first ? `; the first: ${first}` : ""}`,
+      "see failures.jsonl; the same command with a larger --max-failures goes on",
+    )
+  }
+
+  private firstProblem(): string | undefined {
+    const problems = this.completions.sorted().flatMap(({ problems }) => problems)
+    return problems.find(({ action }) => action === "dropped")?.reason
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * A worker: takes shards of a job and works on as many at a time as its runner has slots, until nothing is left.
+ *
+ * It may join and leave at any time. While the server is away it goes on with the shards it has and stores what became
+ * of them when the server is back. The runner must keep this process' event loop free, as heartbeats come from it:
+ * inference belongs into child processes.
+ */
+import { hostname } from "node:os"
+import { setTimeout as sleep } from "node:timers/promises"
+import { type Consumer, JetStreamError } from "@nats-io/jetstream"
+import type { NatsConnection } from "@nats-io/transport-node"
+import { UserError } from "../../core/errors.ts"
+import type { ShardRunner } from "../runner.ts"
+import { type AttemptContext, type AttemptEvent, attemptShard, isClosed } from "./attempt.ts"
+import { isAway, untilAnswered } from "./connection.ts"
+import { findJob, isGone, type Job, readControl, streamOf } from "./job.ts"
+import { Presence } from "./presence.ts"
+import { defaultPolicy } from "./publish.ts"
+import { jobConsumer, takeMessage } from "./queue.ts"
+import { schemas } from "./records.ts"
+
+export interface WorkerOptions {
+  /** Shown in the status; default: the name of the machine. */
+  readonly name?: string
+  /** No more shards: those at work are finished. */
+  readonly leave?: AbortSignal
+  /** Those at work are abandoned, and go back to the queue. */
+  readonly abandon?: AbortSignal
+  readonly onEvent?: (event: AttemptEvent) => void
+  /** Seconds between two looks at a queue that gives nothing. */
+  readonly idleSeconds?: number
+  /** Seconds between two renewals of the worker's entry. */
+  readonly presenceSeconds?: number
+}
+
+export interface WorkerSummary {
+  readonly done: number
+  readonly failed: number
+  readonly parked: number
+  readonly released: number
+}
+
+/** Failures in a row, of this machine's making, behind which a worker gives up. */
+const mostFailures = 10
+
+/** Longest pause of a worker whose last shards failed, in seconds. */
+const longestPause = 60
+
+/** The job when it is there, which may be later; null where `signal` came first. */
+export async function waitForJob(connection: NatsConnection, name?: string, signal?: AbortSignal): Promise<Job | null> {
+  while (!signal?.aborted) {
+    const job = await untilAnswered(() => findJob(connection, name), signal)
+    if (job) return job
+    await sleep(1000, undefined, signal ? { signal } : {}).catch(() => {})
+  }
+  return null
+}
+
+/**
+ * Works until the job is done, or the worker is told to leave. The runner stays open.
+ * @throws UserError where the job was stopped or removed, or everything fails here
+ */
+export async function runWorker(job: Job, runner: ShardRunner, options: WorkerOptions = {}): Promise<WorkerSummary> {
+  return new Worker(job, runner, options).run()
+}
+
+class Worker {
+  private readonly presence: Presence
+  /** Ends the work at once, with the error that `run` throws. */
+  private readonly broken = new AbortController()
+  private readonly counts = { done: 0, failed: 0, parked: 0, released: 0 }
+  private failuresInARow = 0
+  private finished = false
+
+  constructor(
+    private readonly job: Job,
+    private readonly runner: ShardRunner,
+    private readonly options: WorkerOptions,
+  ) {
+    this.presence = new Presence(job, options.name ?? hostname(), runner.slots)
+  }
+
+  async run(): Promise<WorkerSummary> {
+    const { job, runner, presence } = this
+    const abandon = anyOf(this.options.abandon, this.broken.signal)
+    const leave = anyOf(this.options.leave, abandon)
+    const consumer = await untilAnswered(() => jobConsumer(job), leave)
+    const { config } = await consumer.info(true)
+    const ackWaitSeconds = (config.ack_wait ?? 30e9) / 1e9
+    const policy = (await untilAnswered(() => readControl(job, "policy", schemas.policy), leave)) ?? defaultPolicy
+    const context: AttemptContext = { job, runner, policy, presence, ackWaitSeconds, abandon }
+    void job.connection.closed().then(() => this.broken.abort(new Error("the connection to the server is closed")))
+    const stopped = new AbortController()
+    const renewing = this.renew(stopped.signal)
+    try {
+      await Promise.all(Array.from({ length: runner.slots }, () => this.work(context, consumer, leave)))
+    } finally {
+      stopped.abort()
+      await renewing
+    }
+    this.broken.signal.throwIfAborted()
+    return this.counts
+  }
+
+  /** One slot. Errors end the others, too. */
+  private async work(context: AttemptContext, consumer: Consumer, leave: AbortSignal): Promise<void> {
+    try {
+      while (!leave.aborted && !this.finished) {
+        const message = await this.take(consumer, leave)
+        if (message) await this.account(await attemptShard(context, message), leave)
+        else if (!leave.aborted) this.finished ||= await untilAnswered(() => isFinished(this.job), leave)
+      }
+    } catch (error) {
+      // A wait for the server that ended with the signal.
+      if (!(leave.aborted && error instanceof Error && error.name === "AbortError")) this.broken.abort(error)
+    }
+  }
+
+  private async take(consumer: Consumer, leave: AbortSignal) {
+    try {
+      return await takeMessage(consumer, this.options.idleSeconds ?? 10, leave)
+    } catch (error) {
+      if (isClosed(error) || !(isAway(error) || error instanceof JetStreamError)) throw error
+      // Heartbeats missed, or a server that shuts down.
+      await pause(1, leave)
+      return null
+    }
+  }
+
+  private async account(event: AttemptEvent, leave: AbortSignal): Promise<void> {
+    this.options.onEvent?.(event)
+    if (event.kind === "doneElsewhere") return
+    this.counts[event.kind]++
+    if (event.kind === "released") return
+    if (event.kind === "done" || event.shardAtFault) {
+      this.failuresInARow = 0
+      return
+    }
+    // A machine that is broken must not use up the tries of every shard.
+    if (++this.failuresInARow >= mostFailures) {
+      throw new UserError(
+        `${mostFailures} shards in a row failed on this machine, the last one with: ${event.reason}`,
+        "the shards went back to the queue; mend what is wrong and start the worker again",
+      )
+    }
+    await pause(Math.min(2 ** (this.failuresInARow - 1), longestPause), leave)
+  }
+
+  private async renew(stopped: AbortSignal): Promise<void> {
+    while (!stopped.aborted) {
+      await this.tell(async () => {
+        await this.presence.renew()
+        const stop = await readControl(this.job, "stop", schemas.stop)
+        if (stop) this.broken.abort(new UserError(`job ${this.job.name} was stopped: ${stop.reason}`))
+      })
+      await pause(this.options.presenceSeconds ?? 10, stopped)
+    }
+    await this.tell(() => this.presence.leave())
+  }
+
+  /** A server that is away learns it later. */
+  private async tell(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (isAway(error) || isClosed(error)) return
+      this.broken.abort(error)
+    }
+  }
+}
+
+/** Whether all shards were queued and none is left in the queue. */
+async function isFinished(job: Job): Promise<boolean> {
+  try {
+    if ((await job.control.get("published")) === null) return false
+    return (await job.jsm.streams.info(streamOf(job.name))).state.messages === 0
+  } catch (error) {
+    if (isGone(error)) throw new UserError(`job ${job.name} is no longer on the server`)
+    throw error
+  }
+}
+
+function anyOf(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
+  return AbortSignal.any(signals.filter((signal) => signal !== undefined))
+}
+
+/** Ends early with the signal. */
+async function pause(seconds: number, signal: AbortSignal): Promise<void> {
+  await sleep(seconds * 1000, undefined, { signal }).catch(() => {})
+}
