@@ -199,6 +199,6 @@ function keysOf(samples: readonly ReinforcedSample[]): string[] {
   return samples.map(({ key }) => key)
 }
 
-function sha256(bytes: Uint8Array): string {
+function sha256(bytes: Uint8Array | Uint8ClampedArray): string {
   return createHash("sha256").update(bytes).digest("hex")
 }

@@ -131,6 +131,9 @@ function othersOf(members: unknown): Map<string, Uint8Array> {
 }
 
 function bytesOf(value: unknown, name: string): Uint8Array {
-  if (typeof value === "string" && /^[A-Za-z0-9+/]*={0,2}$/.test(value)) return Buffer.from(value, "base64")
+  if (typeof value === "string" && /^[A-Za-z0-9+/]*={0,2}$/.test(value)) {
+    const { buffer, byteOffset, length } = Buffer.from(value, "base64")
+    return new Uint8Array(buffer, byteOffset, length)
+  }
   throw new UserError(`${quoted(name)} is not base64`)
 }
