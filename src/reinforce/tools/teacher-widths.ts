@@ -19,7 +19,7 @@ export function findTeacherWidths(rows: readonly Embeddings[]): number[] | null 
   const borders = [0]
   for (let teacher = 1; teacher <= teachers; teacher++) {
     const border = teacher === teachers ? first.width : borderOf(used, borders.at(-1)!, first.width)
-    if (border === null || deviation(used, borders.at(-1)!, border) > tolerance) return null
+    if (border === null || !(deviation(used, borders.at(-1)!, border) <= tolerance)) return null
     borders.push(border)
   }
   return teachers < 1 ? null : borders.slice(1).map((border, i) => border - borders[i]!)
@@ -32,7 +32,7 @@ function borderOf(rows: readonly Embeddings[], start: number, width: number): nu
     for (let row = 0; row < count; row++) noteSums(values.subarray(row * width + start, (row + 1) * width), worst)
   }
   const best = worst.reduce((least, value, i) => (value < worst[least]! ? i : least), 0)
-  return worst[best]! > tolerance ? null : start + best + 1
+  return worst[best]! <= tolerance ? start + best + 1 : null
 }
 
 function noteSums(values: Float32Array, worst: Float64Array): void {
@@ -43,14 +43,12 @@ function noteSums(values: Float32Array, worst: Float64Array): void {
   }
 }
 
-/** Of a part's squared length from 1, in the worst row. */
+/** Of a part's squared length from 1, in the worst row; NaN where values are none. */
 function deviation(rows: readonly Embeddings[], from: number, to: number): number {
   let worst = 0
   for (const embeddings of rows) {
     for (let row = 0; row < embeddings.rows; row++) {
-      const off = Math.abs(rowSquares(embeddings, row, to, from) - 1)
-      // NaN counts as far off.
-      worst = off <= worst ? worst : off
+      worst = Math.max(worst, Math.abs(rowSquares(embeddings, row, to, from) - 1))
     }
   }
   return worst

@@ -181,7 +181,9 @@ function sorted(records: Buffer): Buffer {
   const order = Uint32Array.from({ length: records.length / recordBytes }, (_, i) => i * recordBytes)
   order.sort((a, b) => records.compare(records, b, b + 8, a, a + 8) || a - b)
   const result = Buffer.allocUnsafe(records.length)
-  order.forEach((from, i) => records.copy(result, i * recordBytes, from, from + recordBytes))
+  order.forEach((from, i) => {
+    records.copy(result, i * recordBytes, from, from + recordBytes)
+  })
   return result
 }
 

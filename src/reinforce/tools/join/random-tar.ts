@@ -56,7 +56,7 @@ async function membersIn(bytes: Uint8Array, key: string): Promise<Map<string, Ui
   for await (const entry of Readable.from([bytes]).pipe(extract())) {
     const name = splitName(entry.header)
     const chunks: Uint8Array[] = []
-    for await (const chunk of entry) chunks.push(chunk)
+    for await (const chunk of entry as AsyncIterable<Uint8Array>) chunks.push(chunk)
     if (name?.key === key && !members.has(name.extension)) members.set(name.extension, Buffer.concat(chunks))
   }
   return members

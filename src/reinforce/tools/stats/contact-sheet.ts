@@ -4,7 +4,6 @@
  */
 import sharp, { type OverlayOptions } from "sharp"
 import type { Image8 } from "../../../core/pixels.ts"
-import type { Interpolation } from "../../../core/resize.ts"
 import { applyAugmentation } from "../../../data/augment/apply.ts"
 import { opNames, type StoredAugmentation } from "../../../data/augment/augmentation.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
@@ -16,7 +15,6 @@ export interface ContactSheetOptions {
   readonly views: number
   /** Side of a view, in pixels. */
   readonly size: number
-  readonly interpolation: Interpolation
 }
 
 const gap = 10
@@ -54,11 +52,11 @@ async function rowOf(
   textLeft: number,
   options: ContactSheetOptions,
 ): Promise<OverlayOptions[]> {
-  const { size, interpolation } = options
+  const { size } = options
   const image = await decodePicture(sample, { minImageSize: 1 })
   const views = viewsOf(sample, options)
   const pictures = views.map((view, i) => ({
-    input: Buffer.from(applyAugmentation(image, view, size, interpolation, "its picture").data),
+    input: Buffer.from(applyAugmentation(image, view, size, "bicubic", "its picture").data),
     raw: { width: size, height: size, channels: 3 as const },
     ...{ top, left: columnLeft(i + 1, size) },
   }))

@@ -48,8 +48,8 @@ function withoutAdded(sample: ReinforcedSample, job: CaptionJob | EmbeddingJob):
   return { ...sample, embeddings: filtered(sample.embeddings, (key) => !key.endsWith(`_emb${job.suffix}`)) }
 }
 
-function captionKeys({ captioners }: CaptionJob): string[] {
-  return captioners.map(({ suffix }) => `syn_text${suffix}`)
+function captionKeys({ suffixes }: CaptionJob): string[] {
+  return suffixes.map((suffix) => `syn_text${suffix}`)
 }
 
 class Comparison {

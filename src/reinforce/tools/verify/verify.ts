@@ -23,7 +23,7 @@ export interface VerifyOptions {
   /** Of their choice. */
   readonly seed: number
   /** Makes them again; null where no models are at hand. */
-  readonly models: { readonly stage: Pick<Stage, "run">; readonly job: CaptionJob | EmbeddingJob } | null
+  readonly models: { readonly stage: Pick<Stage, "run" | "identity">; readonly job: CaptionJob | EmbeddingJob } | null
   /** Least cosine of an embedding with the one made again. */
   readonly threshold: number
   /** Of the teachers; null: found in the vectors. */
@@ -117,6 +117,10 @@ class Verification {
     const { signal } = this.options
     await using file = await this.storage.fetch(url, signal)
     const before = { problems: this.problems.length, samples: this.samples }
+    const identity = this.options.models?.stage.identity
+    if (record && identity !== undefined && record.models !== identity) {
+      this.problem(name, null, `it was made by ${record.models}, and the models now are ${identity}`)
+    }
     if (record && (await sha256OfFile(file.path)) !== record.sha256) {
       this.problem(name, null, "its content is not what was recorded when it was complete (sha256)")
     }
