@@ -34,11 +34,16 @@ const sideFiles = ["failures.jsonl", "manifest.jsonl"]
 
 /** Throws UserError where there are no shards. */
 export async function findShards(storage: Storage, input: readonly string[]): Promise<ShardSet> {
-  const [folder] = input
-  const names = input.length === 1 && !shardName.test(folder!) ? await storage.list(folder!) : []
-  if (names.some((name) => name.startsWith("_done/"))) return recordedShards(storage, folder!, names)
+  const folder = input.length === 1 && isFolder(input[0]!) ? input[0]! : null
+  const names = folder === null ? [] : await storage.list(folder)
+  if (folder !== null && names.some((name) => name.startsWith("_done/"))) return recordedShards(storage, folder, names)
   const urls = await expandShards(input)
   return { folder: null, shards: urls.map((url) => ({ name: url, url, record: null })), unrecorded: [] }
+}
+
+/** What can be the folder of a job: neither a shard nor a list of several. A web server lists no files. */
+function isFolder(input: string): boolean {
+  return !shardName.test(input) && !/[{}]|::|info\.json$|^https?:/i.test(input)
 }
 
 async function recordedShards(storage: Storage, folder: string, names: readonly string[]): Promise<ShardSet> {

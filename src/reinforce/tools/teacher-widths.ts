@@ -22,7 +22,7 @@ export function findTeacherWidths(rows: readonly Embeddings[]): number[] | null 
     if (border === null || !(deviation(used, borders.at(-1)!, border) <= tolerance)) return null
     borders.push(border)
   }
-  return teachers < 1 ? null : borders.slice(1).map((border, i) => border - borders[i]!)
+  return borders.length < 2 ? null : borders.slice(1).map((border, i) => border - borders[i]!)
 }
 
 /** The column before which the squares from `start` on sum up to 1 best, in the worst of the rows. */
