@@ -6,6 +6,7 @@ import { UserError } from "../core/errors.ts"
 import type { AugmentationConfig } from "../data/augment/config.ts"
 import type { SampleFormat } from "../data/reinforced/encode.ts"
 import type { GenerateOptions } from "../run/caption/options.ts"
+import type { JoinJob } from "./tools/join/job.ts"
 
 /** Writes `syn_text<suffix>`: captions of each image by each captioner. */
 export interface CaptionJob extends Models {
@@ -49,8 +50,11 @@ export interface Job {
   readonly minImageSize: number
 }
 
+/** Whatever writes shards to a folder, and can go on there. */
+export type AnyJob = Job | JoinJob
+
 /** Throws UserError that names the first setting in which `now` is not the job that `folder` was begun with. */
-export function requireSameJob(before: unknown, now: Job, folder: string): void {
+export function requireSameJob(before: unknown, now: AnyJob, folder: string): void {
   const difference = firstDifference(before, JSON.parse(JSON.stringify(now)), "")
   if (difference === null) return
   const { path, values } = difference

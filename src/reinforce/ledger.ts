@@ -5,7 +5,7 @@
 import { UserError } from "../core/errors.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import type { Storage } from "../data/stores/storage.ts"
-import { type Job, requireSameJob } from "./job.ts"
+import { type AnyJob, requireSameJob } from "./job.ts"
 import { joinUrl, outputName } from "./plan.ts"
 import type { ShardResult, ShardTask } from "./runner.ts"
 
@@ -14,7 +14,7 @@ const parallelRequests = 32
 
 export interface JobRecord {
   readonly format: "mobileclip-reinforce"
-  readonly job: Job
+  readonly job: AnyJob
 }
 
 export class Ledger {
@@ -24,7 +24,7 @@ export class Ledger {
   ) {}
 
   /** The ledger of a job in `folder`, begun or gone on with. Throws UserError where the folder is of another job. */
-  static async open(storage: Storage, folder: string, job: Job): Promise<Ledger> {
+  static async open(storage: Storage, folder: string, job: AnyJob): Promise<Ledger> {
     const before = await readJob(storage, folder)
     if (before) requireSameJob(before, job, folder)
     else {
@@ -64,7 +64,7 @@ export class Ledger {
 }
 
 /** The job that `folder` was begun with, or null. Throws UserError where its config.json is of something else. */
-export async function readJob(storage: Storage, folder: string): Promise<Job | null> {
+export async function readJob(storage: Storage, folder: string): Promise<AnyJob | null> {
   const url = joinUrl(folder, "config.json")
   const bytes = await storage.readBytes(url)
   if (!bytes) return null

@@ -64,6 +64,11 @@ function encodeEmbeddings({ values, rows, width }: Embeddings): string {
 
 // ------------------------------------------------------------------------------------------------------ reading
 
+/** The key of the sample that a line's object holds. Throws UserError where there is none. */
+export function keyOfRecord(record: Fields): string {
+  return takeKey(record).key
+}
+
 function takeKey(record: Fields): { key: string; rest: Fields } {
   for (const name of ["__key__", "uid", "id"]) {
     const { [name]: key, ...rest } = record

@@ -31,7 +31,8 @@ export async function* readSamples(
 
 const expected = "a tar archive or a JSONL file (plain, .gz or .zst) was expected"
 
-function shardFormat(file: RandomAccess): "tar" | Compression {
+/** Throws UserError on what is no shard. */
+export function shardFormat(file: RandomAccess): "tar" | Compression {
   if (file.size === 0) throw new UserError(`${file.name} is empty`, expected)
   const head = Buffer.from(file.read(0, Math.min(file.size, 512)))
   const text = head.toString("latin1")

@@ -1,0 +1,52 @@
+/** What `reinforce join` does with its options. */
+import { UserError } from "../../../core/errors.ts"
+import { expandShards } from "../../../data/expand.ts"
+import { openStorage } from "../../../data/stores/open.ts"
+import { type JoinReport, joinShards } from "../../../reinforce/tools/join/join.ts"
+import { PartialSuccess } from "../../errors.ts"
+import type { JoinCommandOptions } from "../commands/join.ts"
+import type { Output } from "../summary.ts"
+import { joinFormat } from "./format-option.ts"
+import { joinText } from "./join-text.ts"
+import { shardProgress } from "./options.ts"
+
+export async function runJoin(options: JoinCommandOptions, signal: AbortSignal, output: Output): Promise<void> {
+  const { reinforcements: named, key = null, byName, allowChanged = false, maxFailures, maxIndexMb } = options
+  const [images, reinforcements] = [await expandShards(options.images), await expandShards(named)]
+  const job = {
+    ...{ kind: "join" as const, reinforcements: named, match: byName ? ("name" as const) : ("key" as const) },
+    ...{ keyField: key, format: joinFormat(options), allowChanged },
+  }
+  const indexing = byName ? null : shardProgress(options.progress, "index", reinforcements.length)
+  const joining = shardProgress(options.progress, "join", images.length)
+  const report = await joinShards(openStorage(), {
+    ...{ images, reinforcements, output: options.output, job, maxFailures, signal },
+    maxIndexBytes: maxIndexMb * 2 ** 20,
+    onIndexed: (shards) => indexing?.update(shards),
+    onState: ({ shardsDone, samples }) => joining.show(shardsDone, samples),
+  })
+  joining.done()
+  output.writeOut(`${options.json ? JSON.stringify(report, null, 2) : joinText(report)}\n`)
+  requireComplete(report, options)
+}
+
+/** Throws where the join did not come to its end, or left something out. */
+function requireComplete(report: JoinReport, { output, requireAll, maxFailures }: JoinCommandOptions): void {
+  const { stopped, withoutImage, withoutReinforcement, failures, changed, failedShards } = report
+  if (stopped === "too many failures") {
+    throw new UserError(
+      `stopped: more than ${maxFailures} images had to be left out (--max-failures)`,
+      `${output}/failures.jsonl says why; the same command goes on`,
+    )
+  }
+  if (stopped === "interrupted") throw new UserError("stopped before the end", "the same command goes on")
+  if (requireAll && withoutImage + withoutReinforcement + failures > 0) {
+    throw new UserError(
+      `${withoutReinforcement} images without reinforcement, ${withoutImage} reinforcements without image, ${failures} failures (--require-all)`,
+      `${output}/failures.jsonl names the images`,
+    )
+  }
+  if (failures + changed + failedShards.length > 0) {
+    throw new PartialSuccess(`${output}/failures.jsonl says what was left out and why`)
+  }
+}

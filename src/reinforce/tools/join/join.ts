@@ -1,0 +1,161 @@
+/**
+ * Joins shards of images with shards of reinforcements, as the released datasets come: without pictures. The output
+ * follows the image side, shard by shard; a reinforcement is looked up by its key, wherever it lies. Shards are joined
+ * in their order, so that of two images with one key the first is kept, however often the work was resumed.
+ */
+import { UserError } from "../../../core/errors.ts"
+import type { Storage } from "../../../data/stores/storage.ts"
+import { writeSideFiles } from "../../files.ts"
+import { Ledger } from "../../ledger.ts"
+import { joinUrl, planShards } from "../../plan.ts"
+import { type RunOutcome, type RunState, runShards } from "../../run.ts"
+import type { RunOptions, ShardRunner, ShardTask } from "../../runner.ts"
+import { type JoinJob, writtenFormat } from "./job.ts"
+import { OpenShards } from "./open-shards.ts"
+import { type FailedReinforcement, Reinforcements } from "./reinforcements.ts"
+import { type JoinResult, joinShard } from "./shard.ts"
+
+export interface JoinOptions {
+  /** Shards of both sides. */
+  readonly images: readonly string[]
+  readonly reinforcements: readonly string[]
+  readonly output: string
+  readonly job: JoinJob
+  /** Images that may be left out before the join stops. */
+  readonly maxFailures?: number
+  /** Of the index of keys in memory; more goes to a temporary file. */
+  readonly maxIndexBytes?: number
+  readonly signal?: AbortSignal
+  /** Shards of reinforcements whose keys are known. */
+  readonly onIndexed?: (shards: number) => void
+  readonly onState?: (state: RunState) => void
+}
+
+export interface JoinReport {
+  readonly images: { readonly shards: number; readonly samples: number; readonly duplicates: number }
+  readonly reinforcements: { readonly shards: number; readonly keys: number; readonly duplicates: number }
+  readonly matched: number
+  readonly withoutReinforcement: number
+  /** Keys of the reinforcements to which no image was joined. */
+  readonly withoutImage: number
+  /** Pictures that are not the ones that were reinforced. */
+  readonly changed: number
+  /** Samples that were left out for another reason: damaged, without a picture, without the key's field. */
+  readonly failures: number
+  readonly failedShards: readonly FailedReinforcement[]
+  readonly bytes: number
+  readonly resumedShards: number
+  readonly stopped: RunOutcome["stopped"]
+}
+
+/** Writes `join.json`, the report, beside the output. Throws UserError where no shard of reinforcements can be read. */
+export async function joinShards(storage: Storage, options: JoinOptions): Promise<JoinReport> {
+  const { images, output, job, maxFailures = Number.POSITIVE_INFINITY, signal, onState } = options
+  const tasks = planShards(images, output, writtenFormat(job))
+  const ledger = await Ledger.open(storage, output, job)
+  const completed = await ledger.completed(tasks)
+  await using runner = await JoinRunner.open(storage, ledger, options)
+  for (const task of tasks) if (completed.has(task.index)) await runner.take(task)
+  const runOptions = { maxFailures, tries: 1, ...(signal && { signal }), ...(onState && { onState }) }
+  const outcome = await runShards(tasks, runner, completed, runOptions)
+  await writeSideFiles(storage, output, writtenFormat(job).output, outcome)
+  const report = reportOf(options, outcome, runner)
+  const text = `${JSON.stringify(report, null, 2)}\n`
+  await storage.put(joinUrl(output, "join.json"), [new TextEncoder().encode(text)])
+  return report
+}
+
+class JoinRunner implements ShardRunner {
+  readonly slots = 1
+  private readonly byName: ReadonlyMap<string, string>
+
+  private constructor(
+    private readonly storage: Storage,
+    private readonly ledger: Pick<Ledger, "record">,
+    private readonly options: JoinOptions,
+    /** Of all shards; null where each serves the image shard of its name. */
+    readonly all: Reinforcements | null,
+  ) {
+    this.byName = new Map(options.reinforcements.map((url) => [nameOf(url), url]))
+  }
+
+  static async open(storage: Storage, ledger: Pick<Ledger, "record">, options: JoinOptions): Promise<JoinRunner> {
+    const { job, reinforcements, maxIndexBytes, signal, onIndexed } = options
+    if (job.match === "name") return new JoinRunner(storage, ledger, options, null)
+    const limits = {
+      ...(maxIndexBytes !== undefined && { maxBytes: maxIndexBytes }),
+      ...(signal && { signal }),
+      ...(onIndexed && { onShard: onIndexed }),
+    }
+    const all = await Reinforcements.open(storage, reinforcements, limits)
+    if (all.failed.length < reinforcements.length) return new JoinRunner(storage, ledger, options, all)
+    await all[Symbol.asyncDispose]()
+    throw new UserError(`no shard of reinforcements can be read: ${all.failed[0]!.reason}`)
+  }
+
+  async run(task: ShardTask, { onProgress }: RunOptions = {}): Promise<JoinResult> {
+    const { job } = this.options
+    const work = { storage: this.storage, ledger: this.ledger, onProgress }
+    if (this.all) return joinShard(task, job, this.all, work)
+    await using own = await this.named(task)
+    return await joinShard(task, job, own, work)
+  }
+
+  /** Takes the keys of an output that was complete before. */
+  async take({ output }: ShardTask): Promise<void> {
+    if (!this.all || !(await this.storage.stat(output))) return
+    await using shards = new OpenShards(this.storage)
+    for await (const { key } of (await shards.get(output)).places()) {
+      const place = this.all.find(key)
+      if (place) this.all.take(place)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.all?.[Symbol.asyncDispose]()
+  }
+
+  private async named({ input }: ShardTask): Promise<Reinforcements> {
+    const url = this.byName.get(nameOf(input))
+    if (!url) throw new UserError(`no shard of reinforcements has the name ${nameOf(input)}`)
+    const own = await Reinforcements.open(this.storage, [url])
+    if (own.failed.length === 0) return own
+    await own[Symbol.asyncDispose]()
+    throw new UserError(`${url}: ${own.failed[0]!.reason}`)
+  }
+}
+
+/** The last part of a URL, without extensions. */
+function nameOf(url: string): string {
+  return url.slice(url.lastIndexOf("/") + 1).replace(/\..*$/, "")
+}
+
+function reportOf(options: JoinOptions, outcome: RunOutcome, { all }: JoinRunner): JoinReport {
+  const results = outcome.results as readonly JoinResult[]
+  const total = (count: (result: JoinResult) => number) => results.reduce((sum, result) => sum + count(result), 0)
+  const matched = total(({ counts }) => counts.matched)
+  const keys = all?.size ?? total(({ counts }) => counts.reinforcements?.keys ?? 0)
+  const duplicates = total(({ counts }) => counts.duplicates)
+  const withoutReinforcement = total(({ counts }) => counts.withoutReinforcement)
+  const dropped = total(({ problems }) => problems.filter(({ action }) => action === "dropped").length)
+  const changed = total(({ counts }) => counts.changed)
+  const droppedChanges = options.job.allowChanged ? 0 : changed
+  const failed = outcome.failed.map(({ task, reason }) => ({ shard: task.input, reason }))
+  return {
+    images: { shards: results.length, samples: total(({ counts }) => counts.images), duplicates },
+    reinforcements: {
+      shards: options.reinforcements.length,
+      keys,
+      duplicates: all?.duplicates.length ?? total(({ counts }) => counts.reinforcements?.duplicates ?? 0),
+    },
+    matched,
+    withoutReinforcement,
+    withoutImage: keys - matched,
+    changed,
+    failures: dropped - duplicates - withoutReinforcement - droppedChanges,
+    failedShards: [...(all?.failed ?? []), ...failed],
+    bytes: total(({ bytes }) => bytes),
+    resumedShards: outcome.resumed,
+    stopped: outcome.stopped,
+  }
+}

@@ -1,0 +1,85 @@
+/** Samples of a JSONL shard by where their lines begin. A compressed one is unpacked to a temporary file. */
+import { createReadStream } from "node:fs"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { keyOfRecord, sampleOfRecord } from "../../../data/reinforced/json-record.ts"
+import { type Compression, readLines } from "../../../data/reinforced/lines.ts"
+import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
+import { type OpenFile, openRandomAccess, writeAtomically } from "../../../host/files.ts"
+import type { RandomShard, SamplePlace } from "./random-shard.ts"
+
+const newline = 0x0a
+
+export class RandomJsonl implements RandomShard {
+  private constructor(
+    private readonly path: string,
+    private readonly file: OpenFile,
+    private readonly temporary: string | null,
+  ) {}
+
+  static async open(path: string, compression: Compression): Promise<RandomJsonl> {
+    if (compression === "none") return new RandomJsonl(path, openRandomAccess(path), null)
+    const folder = await mkdtemp(join(tmpdir(), "mobileclip-lines-"))
+    try {
+      const plain = join(folder, "lines.jsonl")
+      await writeAtomically(plain, unpacked(path, compression))
+      return new RandomJsonl(plain, openRandomAccess(plain), folder)
+    } catch (error) {
+      await rm(folder, { recursive: true })
+      throw error
+    }
+  }
+
+  /** Lines that are no object with a key are passed over: nothing can be joined to them. */
+  async *places(): AsyncGenerator<SamplePlace> {
+    for await (const { text, start, length } of positionedLines(this.path)) {
+      const key = keyOf(text)
+      if (key !== null) yield { key, start, length }
+    }
+  }
+
+  async read({ start, length }: SamplePlace): Promise<ReinforcedSample> {
+    return sampleOfRecord(JSON.parse(new TextDecoder().decode(this.file.read(start, length))))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.file.close()
+    if (this.temporary !== null) await rm(this.temporary, { recursive: true, force: true })
+  }
+}
+
+async function* unpacked(path: string, compression: Compression): AsyncGenerator<string> {
+  for await (const { text } of readLines(path, compression)) if (text !== null) yield `${text}\n`
+}
+
+async function* positionedLines(path: string): AsyncGenerator<{ text: string; start: number; length: number }> {
+  let parts: Uint8Array[] = []
+  let [start, length] = [0, 0]
+  const take = () => {
+    const line = { text: Buffer.concat(parts).toString("utf8"), start, length }
+    start += length + 1
+    ;[parts, length] = [[], 0]
+    return line
+  }
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+    let from = 0
+    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
+      parts.push(chunk.subarray(from, end))
+      length += end - from
+      yield take()
+      from = end + 1
+    }
+    parts.push(chunk.subarray(from))
+    length += chunk.length - from
+  }
+  if (length > 0) yield take()
+}
+
+function keyOf(text: string): string | null {
+  try {
+    return keyOfRecord(JSON.parse(text))
+  } catch {
+    return null
+  }
+}

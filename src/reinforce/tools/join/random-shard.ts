@@ -1,0 +1,19 @@
+/** A shard whose samples are read one by one, in any order: of a tar by position, of JSONL by the beginning of a line. */
+import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
+
+export interface SamplePlace {
+  readonly key: string
+  /** Bytes of the file that hold the sample, maybe with others between. */
+  readonly start: number
+  readonly length: number
+}
+
+export interface RandomShard extends AsyncDisposable {
+  /** All samples, in one pass over the file. Of two with one key, both. */
+  places(): AsyncIterable<SamplePlace>
+  /**
+   * Embeddings of a tar stay packed, as one of the sample's `others`, where `packed` asks for it. Throws UserError where
+   * the sample is damaged.
+   */
+  read(place: SamplePlace, options: { readonly packed: boolean }): Promise<ReinforcedSample>
+}

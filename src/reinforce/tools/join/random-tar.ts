@@ -1,0 +1,63 @@
+/** Samples of a tar by their position in it. */
+import { Readable } from "node:stream"
+import { extract } from "tar-stream"
+import { UserError } from "../../../core/errors.ts"
+import { embeddingExtensions } from "../../../data/reinforced/embeddings.ts"
+import { sampleOfMembers } from "../../../data/reinforced/members.ts"
+import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
+import { indexTar } from "../../../data/reinforced/tar-index.ts"
+import { splitName } from "../../../data/shards.ts"
+import { type OpenFile, openRandomAccess } from "../../../host/files.ts"
+import type { RandomShard, SamplePlace } from "./random-shard.ts"
+
+const block = 512
+
+export class RandomTar implements RandomShard {
+  private readonly file: OpenFile
+
+  constructor(path: string) {
+    this.file = openRandomAccess(path)
+  }
+
+  /** Of a damaged archive, those in front of the damage. A sample begins where the one before it ends: with headers. */
+  async *places(): AsyncGenerator<SamplePlace> {
+    const { samples } = await indexTar(this.file)
+    const members = [...samples.values()].flat().sort((a, b) => a.offset - b.offset)
+    const places = new Map<string, { start: number; end: number }>()
+    let before = 0
+    for (const { key, offset, size } of members) {
+      const end = offset + Math.ceil(size / block) * block
+      const place = places.get(key)
+      if (place) place.end = end
+      else places.set(key, { start: before, end })
+      before = end
+    }
+    for (const [key, { start, end }] of places) if (end <= this.file.size) yield { key, start, length: end - start }
+  }
+
+  async read(place: SamplePlace, { packed }: { readonly packed: boolean }): Promise<ReinforcedSample> {
+    const members = await membersIn(this.file.read(place.start, place.length), place.key)
+    if (members.size === 0) throw new UserError(`${this.file.name} has changed: ${place.key} is not where it was`)
+    const extensions = packed ? Object.values(embeddingExtensions).filter((extension) => members.has(extension)) : []
+    const kept = extensions.map((extension) => [extension, members.get(extension)!] as const)
+    for (const extension of extensions) members.delete(extension)
+    const sample = await sampleOfMembers(place.key, members)
+    return { ...sample, others: new Map([...sample.others, ...kept]) }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.file.close()
+  }
+}
+
+/** Members of one sample, by extension; of two with one name, the first. */
+async function membersIn(bytes: Uint8Array, key: string): Promise<Map<string, Uint8Array>> {
+  const members = new Map<string, Uint8Array>()
+  for await (const entry of Readable.from([bytes]).pipe(extract())) {
+    const name = splitName(entry.header)
+    const chunks: Uint8Array[] = []
+    for await (const chunk of entry as AsyncIterable<Uint8Array>) chunks.push(chunk)
+    if (name?.key === key && !members.has(name.extension)) members.set(name.extension, Buffer.concat(chunks))
+  }
+  return members
+}

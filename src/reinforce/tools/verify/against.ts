@@ -1,0 +1,77 @@
+/** The outputs of two runs of one command, which must be the same byte for byte, shard by shard. */
+import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
+import type { Storage } from "../../../data/stores/storage.ts"
+import { sha256OfFile } from "../../../host/hash.ts"
+import { type Shard, samplesOf } from "../shards.ts"
+import { firstDifference } from "./compare.ts"
+
+export interface ShardDifference {
+  readonly shard: string
+  /** Null where it is not about one sample. */
+  readonly key: string | null
+  readonly reason: string
+}
+
+export interface AgainstReport {
+  readonly identical: number
+  readonly differences: readonly ShardDifference[]
+}
+
+export async function compareShards(
+  storage: Storage,
+  ours: readonly Shard[],
+  theirs: readonly Shard[],
+  onShard: () => void = () => {},
+): Promise<AgainstReport> {
+  const others = new Map(theirs.map((shard) => [baseOf(shard), shard]))
+  const differences: ShardDifference[] = []
+  for (const shard of ours) {
+    const other = others.get(baseOf(shard))
+    const difference = other
+      ? await differenceOf(storage, shard, other)
+      : { key: null, reason: "only the first run has it" }
+    if (difference) differences.push({ shard: shard.name, ...difference })
+    others.delete(baseOf(shard))
+    onShard()
+  }
+  for (const { name } of others.values()) {
+    differences.push({ shard: name, key: null, reason: "only the other run has it" })
+  }
+  return { identical: ours.length - differences.length + others.size, differences }
+}
+
+/** Shards that were named by their URLs are matched by the last part. */
+function baseOf({ name, url }: Shard): string {
+  return name === url ? url.slice(url.lastIndexOf("/") + 1) : name
+}
+
+async function differenceOf(storage: Storage, a: Shard, b: Shard): Promise<Omit<ShardDifference, "shard"> | null> {
+  if ((await hashOf(storage, a.url)) === (await hashOf(storage, b.url))) return null
+  const [left, right] = [a, b].map(({ url }) => samplesOf(storage, url, () => {})[Symbol.asyncIterator]())
+  try {
+    return await firstDifferent(left!, right!)
+  } finally {
+    await Promise.all([left!.return(undefined), right!.return(undefined)])
+  }
+}
+
+type Samples = AsyncIterator<ReinforcedSample>
+
+async function firstDifferent(left: Samples, right: Samples): Promise<Omit<ShardDifference, "shard">> {
+  for (;;) {
+    const [a, b] = [await left.next(), await right.next()]
+    if (a.done && b.done) return { key: null, reason: "all samples are equal, and the files are not" }
+    if (a.done || b.done) {
+      const { key } = (a.done ? b : a).value as ReinforcedSample
+      return { key, reason: `only the ${a.done ? "other" : "first"} run has the sample` }
+    }
+    const reason = firstDifference(a.value, b.value)
+    if (reason) return { key: a.value.key, reason }
+  }
+}
+
+/** Of the content, in hexadecimal. */
+export async function hashOf(storage: Storage, url: string): Promise<string> {
+  await using file = await storage.fetch(url)
+  return sha256OfFile(file.path)
+}
