@@ -22,7 +22,7 @@ beforeAll(async () => {
   await exportModel(model, tinyCocaInfo, folder)
   exported = await loadCaptioner(folder)
   live = new Captioner(exported.manifest, torchCaptioner(model))
-})
+}, 60_000)
 afterAll(async () => {
   await Promise.all([exported.dispose(), live.dispose()])
   rmSync(folder, { recursive: true })

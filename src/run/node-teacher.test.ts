@@ -30,7 +30,7 @@ beforeAll(async () => {
   for (const name of ["immich", "half", "seeing"]) rmSync(at(name, "mobileclip.json"))
   cpSync(at("ours"), at("theirs"), { recursive: true })
   rmSync(at("theirs", "mobileclip.json"))
-})
+}, 60_000)
 afterAll(() => rmSync(folder, { recursive: true }))
 
 /** A copy of "theirs" or another, with some JSON files changed. */
@@ -175,6 +175,11 @@ const pads = (token: string, id: number) => ({
   "tokenizer_config.json": (json: object) => ({ ...json, pad_token: token }),
 })
 
+test("sizes as older files write them", async () => {
+  const older = (json: object) => ({ ...json, size: 64, crop_size: 64 })
+  expect(await vectors(variant("older", { "preprocessor_config.json": older }))).toEqual(await vectors(at("ours")))
+})
+
 test("how a causal tower's tokenizer pads does not matter", async () => {
   expect(await vectors(variant("padded", pads("<|endoftext|>", 49407)))).toEqual(await vectors(at("ours")))
 })
@@ -264,6 +269,15 @@ describe("an error, and no guess", () => {
     expect(await refusal(variant("wrong padding", pads("<|endoftext|>", 49407), "seeing"))).toBe(
       "wrong padding: the text tower sees its padding, and the tokenizer pads with 49407",
     )
+  })
+
+  test.each([
+    ["squashed pictures", { resize_mode: "squash" }, 'resize_mode: Invalid input: expected "shortest"'],
+    ["no mean", { mean: undefined }, "mean: Invalid input: expected tuple, received undefined"],
+  ])("in Immich's layout: %s", async (_, fields, message) => {
+    rmSync(at("x"), { recursive: true, force: true })
+    const directory = variant("x", { "visual/preprocess_cfg.json": change(fields) }, "immich")
+    expect(await refusal(directory)).toBe(`/x/visual/preprocess_cfg.json: ${message}`)
   })
 
   test("towers of different widths", async () => {

@@ -17,7 +17,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "captioners-"))
   await exportModel(tinyCoca(), tinyCocaInfo, join(folder, "coca"))
   await exportModel(tinyModel(), tinyInfo, join(folder, "clip"))
-})
+}, 60_000)
 afterAll(() => rmSync(folder, { recursive: true }))
 
 const images = [1, 2].map((seed): Image8 => {

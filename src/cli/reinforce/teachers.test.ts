@@ -37,7 +37,7 @@ beforeAll(async () => {
     [repo]: { commit, files: { ...filesOf(at("theirs")), "model.safetensors": readFileSync(at("tiny.safetensors")) } },
     "Somebody/ours": { commit, files: filesOf(at("ours")) },
   })
-})
+}, 60_000)
 afterAll(async () => {
   await hub[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true })
