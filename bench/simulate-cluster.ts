@@ -240,7 +240,7 @@ function timer(counts: FleetCounts): ShardRunner {
         onProgress?.((samplesPerShard * step) / 4)
       }
       const sha256 = createHash("sha256").update(String(task.index)).digest("hex")
-      return { ...task, samples: samplesPerShard, problems: [], bytes: 1.1e9, sha256, seconds }
+      return { ...task, samples: samplesPerShard, problems: [], bytes: 1.1e9, sha256, models: "timer", seconds }
     },
     async [Symbol.asyncDispose]() {},
   }

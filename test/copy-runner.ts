@@ -33,7 +33,7 @@ export class CopyRunner implements ShardRunner {
       .update(await readFile(task.output))
       .digest("hex")
     const seconds = (performance.now() - started) / 1000
-    return { ...task, samples, problems: [], bytes: (await stat(task.output)).size, sha256, seconds }
+    return { ...task, samples, problems: [], bytes: (await stat(task.output)).size, sha256, models: "copy", seconds }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,7 +8,7 @@ import { findJob, type Job as QueuedJob, readJob, removeJob } from "../../reinfo
 import { retryParked } from "../../reinforce/distributed/parked.ts"
 import { type JobOutcome, type RunProgress, runDistributed } from "../../reinforce/distributed/run.ts"
 import { natsSettings } from "../../reinforce/distributed/settings.ts"
-import { jobStatus, statusText } from "../../reinforce/distributed/status.ts"
+import { jobStatus } from "../../reinforce/distributed/status.ts"
 import { runWorker, waitForJob } from "../../reinforce/distributed/worker.ts"
 import { writeSideFiles } from "../../reinforce/files.ts"
 import type { Job } from "../../reinforce/job.ts"
@@ -18,6 +18,7 @@ import type { ShardTask } from "../../reinforce/runner.ts"
 import { durationText, progressReporter } from "../progress.ts"
 import { openPool } from "./local.ts"
 import { jobOf, planOf, type ResourceOptions, type ShardOptions, shareOut } from "./shard-options.ts"
+import { statusText } from "./status-text.ts"
 import { finish, type Output, planText } from "./summary.ts"
 
 export interface NatsOptions {

@@ -48,9 +48,10 @@ export function finish(
       `${folder}/failures.jsonl says why; the same command goes on`,
     )
   }
-  if (outcome.stopped === "interrupted") return writeErr("stopped; the same command goes on\n")
-  if (totals.dropped + totals.failedShards === 0) return
-  throw new PartialSuccess(`${folder}/failures.jsonl says what was left out and why`)
+  if (outcome.stopped === "interrupted") writeErr("stopped; the same command goes on\n")
+  else if (totals.dropped + totals.failedShards > 0) {
+    throw new PartialSuccess(`${folder}/failures.jsonl says what was left out and why`)
+  }
 }
 
 function totalsOf({ results, failed, resumed, stopped }: RunOutcome) {

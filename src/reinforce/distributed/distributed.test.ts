@@ -57,7 +57,16 @@ function runnerOf(
     slots,
     async run(task, options = {}) {
       const result = await work(task, options)
-      return { ...task, samples: 10, problems: [], bytes: 100, sha256: `of ${task.index}`, seconds: 1, ...result }
+      return {
+        ...task,
+        samples: 10,
+        problems: [],
+        bytes: 100,
+        sha256: `of ${task.index}`,
+        models: "m",
+        seconds: 1,
+        ...result,
+      }
     },
     async [Symbol.asyncDispose]() {},
   }

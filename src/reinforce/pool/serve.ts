@@ -1,7 +1,7 @@
 /** The worker's side of a process pool: opens its models once, then works on the shards it is sent. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { inspect } from "node:util"
-import { UserError } from "../../core/errors.ts"
+import { oneLine, UserError } from "../../core/errors.ts"
 import type { RunOptions, ShardResult, ShardTask } from "../runner.ts"
 import type { Failure, FromWorker, ToWorker } from "./messages.ts"
 
@@ -61,7 +61,9 @@ function send(message: FromWorker): void {
   if (process.connected) process.send!(message, undefined, undefined, () => {})
 }
 
+/** A fault of ours keeps its stack on stderr; what is reported of the shard is a line. */
 function failureOf(error: unknown): Failure {
   if (error instanceof UserError) return { message: error.message, hint: error.hint ?? null, expected: true }
-  return { message: inspect(error), hint: null, expected: false }
+  if (!(error instanceof Error && error.name === "AbortError")) process.stderr.write(`${inspect(error)}\n`)
+  return { message: `unexpected: ${oneLine(String(error), 500)}`, hint: null, expected: false }
 }

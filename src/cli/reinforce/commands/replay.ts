@@ -42,7 +42,11 @@ export function register(parent: Command, context: CommandContext): void {
       const { writeOut, writeErr } = outputOf(command)
       const storage = openStorage()
       const set = await findShards(storage, shards)
-      const result = await replayViews(storage, set, { ...options, keys: keys ?? null, signal: context.abortOnInterrupt() })
+      const result = await replayViews(storage, set, {
+        ...options,
+        keys: keys ?? null,
+        signal: context.abortOnInterrupt(),
+      })
       const { samples, views, problems } = result
       for (const { key, reason } of problems) writeErr(`${prefix()} ${key ?? "a shard"}: ${reason}\n`)
       writeOut(
