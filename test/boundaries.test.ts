@@ -39,8 +39,11 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   "run/node-teacher.ts": ["host"],
 }
 
-/** Interpreters are given a model, so they name its type; a type is nothing at run time. */
-const mayImportTypes: Readonly<Record<string, readonly string[]>> = { tensor: ["model"] }
+/** Interpreters are given a model, and a job says how captions are drawn: they name types, which are nothing at run time. */
+const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
+  tensor: ["model"],
+  reinforce: ["run/caption/options.ts"],
+}
 
 /** Folders that run in a browser too, and their files that are for Node. */
 const hostFree = ["core", "tensor", "model", "run", "evaluate", "search"]
