@@ -87,6 +87,14 @@ test("a closed pool rejects what is under way and what comes later", async () =>
   await expect(pool.make(request(0))).rejects.toThrow("the pool of views is closed")
 })
 
+test("the caller keeps the bytes, and can ask again", async () => {
+  await using pool = new ViewPool(1)
+  const asked = request(1)
+  const first = await pool.make(asked)
+  expect(Buffer.compare(asked.bytes, files[1]!)).toBe(0)
+  expect((await pool.make(asked)).pixels).toEqual(first.pixels)
+})
+
 test("no more than the limit is under way", async () => {
   await using pool = new ViewPool(1)
   let asked = 0

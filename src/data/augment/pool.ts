@@ -102,8 +102,8 @@ export class ViewPool implements AsyncDisposable {
     const id = this.nextId++
     if (jobs.size === 0) worker.ref()
     jobs.set(id, job)
-    // A view of a larger buffer would be sent with all of it.
-    const bytes = job.request.bytes.slice()
+    // A view of a larger buffer would be sent with all of it. (A Buffer's own slice() copies nothing.)
+    const bytes = new Uint8Array(job.request.bytes)
     const spares = this.spares.splice(0, job.request.targets.length)
     const message: WorkerRequest = { id, request: { ...job.request, bytes }, spares }
     worker.postMessage(message, [bytes.buffer, ...spares.map(({ buffer }) => buffer)])
