@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config"
 // processes that both spin on two cores make each other many times slower.
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "torch/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "torch/**/*.test.ts", "jpeg/**/*.test.ts", "test/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 2,
     env: { OMP_NUM_THREADS: "1" },

@@ -2,25 +2,13 @@
  * Builds the libtorch addon where it is missing or no longer fits: `node dist/torch/build.js`, part of `npm run build`.
  * Finds libtorch, or installs the distribution's; nothing but packages is downloaded (Node's headers come with npm).
  */
-import { execFileSync, spawnSync } from "node:child_process"
+import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs"
-import { createRequire } from "node:module"
-import { availableParallelism } from "node:os"
-import { dirname, join } from "node:path"
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { UserError } from "../src/core/errors.ts"
+import { compileAddon } from "./cmake.ts"
 import { findLibtorch, type Libtorch } from "./find.ts"
 import { ensureFastBlas, installLibtorch } from "./install.ts"
 import { addonFile, buildFolder, sourceFolder } from "./paths.ts"
@@ -37,7 +25,6 @@ export function buildAddon(log: Log): void {
     log("libtorch addon: up to date")
     return
   }
-  requireTools()
   const start = performance.now()
   log("libtorch addon: compiling, about a minute")
   compile(libtorch)
@@ -47,7 +34,6 @@ export function buildAddon(log: Log): void {
 }
 
 const stampFile = join(buildFolder, "stamp")
-const cmakeFolder = join(buildFolder, "cmake")
 
 function isBuilt(stamp: string): boolean {
   return existsSync(addonFile) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp
@@ -68,63 +54,23 @@ function libraryFile(libtorch: Libtorch, name: string): string {
   return join(libtorch.lib, `lib${name}.${process.platform === "darwin" ? "dylib" : "so"}`)
 }
 
-function requireTools(): void {
-  const compilers = [process.env.CXX, "c++", "g++", "clang++"].filter((name) => name !== undefined)
-  const missing = [
-    ...(works("cmake") ? [] : ["cmake"]),
-    ...(compilers.some(works) ? [] : ["g++"]),
-    ...(works("ninja") || works("make") ? [] : ["make"]),
-  ]
-  if (missing.length === 0) return
-  const hint = `apt-get install ${missing.join(" ")} (Debian, Ubuntu), or xcode-select --install and brew install cmake`
-  throw new UserError(`the libtorch addon cannot be compiled: ${missing.join(", ")} not found`, hint)
-}
-
-function works(program: string): boolean {
-  return spawnSync(program, ["--version"], { stdio: "ignore" }).status === 0
-}
-
 function compile(libtorch: Libtorch): void {
-  // A cache of another libtorch or compiler would be reused.
-  rmSync(cmakeFolder, { recursive: true, force: true })
-  mkdirSync(cmakeFolder, { recursive: true })
-  const generator = works("ninja") ? ["-G", "Ninja"] : []
-  cmake(["-S", sourceFolder, "-B", cmakeFolder, ...generator, ...definitions(libtorch)])
-  cmake(["--build", cmakeFolder, "--parallel", String(availableParallelism())])
-  copyFileSync(join(cmakeFolder, "torch.node"), `${addonFile}.new`)
-  renameSync(`${addonFile}.new`, addonFile)
+  const name = "the libtorch addon"
+  compileAddon({ name, sourceFolder, module: "torch", buildFolder, addonFile, definitions: definitions(libtorch) })
 }
 
-function definitions(libtorch: Libtorch): string[] {
-  const values = {
+function definitions(libtorch: Libtorch): Record<string, string | number> {
+  return {
     TORCH_LIB: libtorch.lib,
     TORCH_INCLUDES: libtorch.includes.join(";"),
     TORCH_DEFINITIONS: `_GLIBCXX_USE_CXX11_ABI=${libtorch.cxx11Abi ? 1 : 0}`,
     TORCH_CXX_STANDARD: atLeast(libtorch.version, 2, 12) ? 20 : 17,
-    NODE_INCLUDES: [join(packageFolder("node-api-headers"), "include"), packageFolder("node-addon-api")].join(";"),
   }
-  return Object.entries(values).map(([name, value]) => `-D${name}=${value}`)
 }
 
 function atLeast(version: string, major: number, minor: number): boolean {
   const [a = 0, b = 0] = version.split(".").map(Number)
   return a > major || (a === major && b >= minor)
-}
-
-function packageFolder(name: string): string {
-  return dirname(createRequire(import.meta.url).resolve(`${name}/package.json`))
-}
-
-function cmake(args: readonly string[]): void {
-  const { status, stdout, stderr } = spawnSync("cmake", args, { encoding: "utf8" })
-  if (status === 0) return
-  const log = join(buildFolder, "build.log")
-  writeFileSync(log, `cmake ${args.join(" ")}\n${stdout}${stderr}`)
-  const errors = `${stdout}${stderr}`.split("\n").filter((line) => /error/i.test(line))
-  throw new UserError(
-    `the libtorch addon does not compile: ${errors[0] ?? "cmake failed"}`,
-    `the whole output is in ${log}`,
-  )
 }
 
 /** The addon must run on the libtorch it was compiled for, not on another one the loader finds first. */

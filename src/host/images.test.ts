@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
 import { type Image8, image8 } from "../core/pixels.ts"
 import { Random } from "../core/random.ts"
-import { type DecodeOptions, decodeImage } from "./images.ts"
+import { type DecodeOptions, decodeHere, decodeImage } from "./images.ts"
 
 let folder: string
 beforeAll(() => {
@@ -97,6 +97,20 @@ test.each(["jpeg", "png", "webp"] as const)("a %s that is cut off is an error wi
     const path = save(`cut-${part}.${format}`, whole.subarray(0, Math.floor(whole.length * part)))
     await expectRefused(path, "is damaged or cut off")
   }
+})
+
+test("in this thread or in another, by either decoder: the same pixels and the same errors", async () => {
+  const whole = await encoded().jpeg().toBuffer()
+  const expected = bytesOf(await decodeImage(whole, { decoder: "sharp" }))
+  expect(bytesOf(await decodeHere(whole))).toEqual(expected)
+  expect(bytesOf(await decodeImage(whole))).toEqual(expected)
+  const png = await encoded().png().toBuffer()
+  expect(bytesOf(await decodeHere(png))).toEqual(bytesOf(scene))
+  for (const options of [{ maxPixels: 5399 }, { maxPixels: 5399, decoder: "sharp" }] as const) {
+    await expect(decodeHere(whole, { ...options, name: "a.jpg" })).rejects.toThrow("a.jpg has 90 x 60 pixels")
+  }
+  await expect(decodeHere(whole.subarray(0, 500), { name: "a.jpg" })).rejects.toThrow("a.jpg is damaged or cut off")
+  await expect(decodeHere(new Uint8Array(0), { name: "a.jpg" })).rejects.toThrow("a.jpg is empty")
 })
 
 test("what is no picture is an error with its path", async () => {

@@ -1,10 +1,12 @@
 /**
- * Decodes picture files in Node, through sharp (libvips), to the RGB bytes Pillow gives: the profile is not applied,
- * alpha is dropped, not blended, 16 bits lose their lower 8. sharp only decodes; its resize is another one.
+ * Decodes picture files in Node to the RGB bytes Pillow gives: the profile is not applied, alpha is dropped, not blended,
+ * 16 bits lose their lower 8. Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
+ * through sharp (libvips), which also says what is wrong with a damaged one. sharp only decodes; its resize is another.
  * Checked against Pillow 9.4: JPEG baseline, progressive, gray and CMYK, PNG RGB, RGBA, gray, palette and 1-bit.
  */
 import sharp, { type Sharp } from "sharp"
-import { messageOf, UserError } from "../core/errors.ts"
+import { type DecodedJpeg, isJpeg, jpegDecoder } from "../../jpeg/index.ts"
+import { assert, messageOf, UserError } from "../core/errors.ts"
 import { type Image8, image8 } from "../core/pixels.ts"
 import { readBytes } from "./files.ts"
 
@@ -17,6 +19,8 @@ export interface DecodeOptions {
   readonly animated?: "first" | "refuse"
   /** For error messages when bytes are given instead of a path. */
   readonly name?: string
+  /** "sharp" leaves JPEG files to sharp too. */
+  readonly decoder?: "fastest" | "sharp"
 }
 
 export const defaultMaxPixels = 100_000_000
@@ -32,6 +36,34 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
   const bytes = typeof source === "string" ? await readBytes(source) : source
   const name = options.name ?? (typeof source === "string" ? source : "picture")
   if (bytes.length === 0) throw new UserError(`${name} is empty`, "a picture file was expected")
+  if (isForAddon(bytes, options)) {
+    const decoded = await jpegDecoder!.decodeAsync(bytes, options.maxPixels ?? defaultMaxPixels)
+    if (decoded) return toImage(name, decoded, options)
+  }
+  return decodeWithSharp(bytes, name, options)
+}
+
+/** `decodeImage` of bytes, in this thread as far as possible: for threads that have nothing else to do. */
+export async function decodeHere(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image8> {
+  if (isForAddon(bytes, options)) {
+    const decoded = jpegDecoder!.decode(bytes, options.maxPixels ?? defaultMaxPixels)
+    if (decoded) return toImage(options.name ?? "picture", decoded, options)
+  }
+  return decodeImage(bytes, { ...options, decoder: "sharp" })
+}
+
+/** The addon ignores the orientation, as the reference does. */
+function isForAddon(bytes: Uint8Array, { exif, decoder }: DecodeOptions): boolean {
+  return jpegDecoder !== null && decoder !== "sharp" && exif !== "apply" && isJpeg(bytes)
+}
+
+function toImage(name: string, { width, height, data }: DecodedJpeg, options: DecodeOptions): Image8 {
+  checkSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
+  assert(data !== null, "a picture within the limit has pixels")
+  return image8(width, height, data)
+}
+
+async function decodeWithSharp(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {
   // libvips reports what is cut off at this level, and lets pass what libjpeg only warns of, as Pillow does.
   const picture = sharp(bytes, { failOn: "error", ignoreIcc: true, limitInputPixels: false })
   const { width, height, space, pages = 1 } = await explained(name, picture.metadata())

@@ -55,9 +55,11 @@ export async function* checkPreprocess(path: string): AsyncIterable<Check> {
       yield* checkOutput(`${name}, ${pipe}`, image, pipe, output, folder)
   }
   for (const [name, { file: jpeg, decoded, sha256_rgb, exif_transposed }] of Object.entries(file.jpeg ?? {})) {
-    const image = await decodeImage(join(folder, jpeg))
-    yield exact(`${name}, checksum`, sha256(image) === sha256_rgb)
-    yield await samePixels(`${name}, decoded`, image, join(folder, decoded))
+    for (const decoder of ["fastest", "sharp"] as const) {
+      const image = await decodeImage(join(folder, jpeg), { decoder })
+      yield exact(`${name}, ${decoder}, checksum`, sha256(image) === sha256_rgb)
+      yield await samePixels(`${name}, ${decoder}, decoded`, image, join(folder, decoded))
+    }
     if (!exif_transposed) continue
     const turned = await decodeImage(join(folder, jpeg), { exif: "apply" })
     yield await samePixels(`${name}, orientation applied`, turned, join(folder, exif_transposed))

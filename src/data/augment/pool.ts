@@ -1,0 +1,139 @@
+/**
+ * Threads that decode and augment while encoders work. What a view looks like does not depend on their number; with no
+ * threads, the caller's does it.
+ */
+import { existsSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { Worker } from "node:worker_threads"
+import { UserError } from "../../core/errors.ts"
+import { mapOrdered } from "../parallel.ts"
+import { type MadeViews, makeViews, type ViewRequest } from "./views.ts"
+import type { WorkerFailure, WorkerReply, WorkerRequest } from "./worker.ts"
+
+/** A request with what became of it; `error` where the picture is at fault. */
+export type ViewOutcome<R extends ViewRequest = ViewRequest> =
+  | { readonly request: R; readonly made: MadeViews; readonly error: null }
+  | { readonly request: R; readonly made: null; readonly error: UserError }
+
+/** One at work, and one that waits for it. */
+const REQUESTS_PER_THREAD = 2
+
+interface Job {
+  readonly request: ViewRequest
+  readonly resolve: (made: MadeViews) => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Thread {
+  readonly worker: Worker
+  readonly jobs: Map<number, Job>
+}
+
+export class ViewPool implements AsyncDisposable {
+  private readonly threads: readonly Thread[]
+  private readonly waiting: Job[] = []
+  private readonly spares: Float32Array<ArrayBuffer>[] = []
+  private nextId = 0
+  private closed: Error | null = null
+
+  constructor(threads: number) {
+    this.threads = Array.from({ length: threads }, () => this.startThread())
+  }
+
+  /** Throws UserError where the picture is at fault. */
+  make(request: ViewRequest): Promise<MadeViews> {
+    if (this.closed) return Promise.reject(this.closed)
+    if (this.threads.length === 0) return makeViews(request, this.spares)
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ request, resolve, reject })
+      this.assign()
+    })
+  }
+
+  /**
+   * The outcomes of all requests, in order. At most `limit` of them are under way or finished and not yet taken; each
+   * takes 0.6 MB per view of 224 pixels.
+   */
+  makeAll<R extends ViewRequest>(
+    requests: AsyncIterable<R> | Iterable<R>,
+    limit = Math.max(this.threads.length, 1) * REQUESTS_PER_THREAD,
+  ): AsyncGenerator<ViewOutcome<R>> {
+    return mapOrdered(requests, limit, async (request): Promise<ViewOutcome<R>> => {
+      try {
+        return { request, made: await this.make(request), error: null }
+      } catch (error) {
+        if (error instanceof UserError) return { request, made: null, error }
+        throw error
+      }
+    })
+  }
+
+  /** Takes arrays back that nobody reads any more, to be filled with other views. */
+  recycle({ pixels }: MadeViews): void {
+    const most = Math.max(this.threads.length, 1) * REQUESTS_PER_THREAD * 2
+    for (const array of new Set(pixels)) if (this.spares.length < most) this.spares.push(array)
+  }
+
+  /** Ends the threads; what is under way is rejected. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.fail(new Error("the pool of views is closed"))
+    await Promise.all(this.threads.map(({ worker }) => worker.terminate()))
+  }
+
+  private startThread(): Thread {
+    const thread: Thread = { worker: new Worker(workerFile()), jobs: new Map() }
+    thread.worker.on("message", (reply: WorkerReply) => this.finish(thread, reply))
+    thread.worker.on("error", (error) => this.fail(error))
+    thread.worker.on("exit", () => this.fail(new Error("a thread of the pool of views ended")))
+    // Idle threads do not keep the process alive.
+    thread.worker.unref()
+    return thread
+  }
+
+  private assign(): void {
+    while (this.waiting.length > 0) {
+      const thread = this.threads.reduce((least, next) => (next.jobs.size < least.jobs.size ? next : least))
+      if (thread.jobs.size >= REQUESTS_PER_THREAD) return
+      this.send(thread, this.waiting.shift()!)
+    }
+  }
+
+  private send({ worker, jobs }: Thread, job: Job): void {
+    const id = this.nextId++
+    if (jobs.size === 0) worker.ref()
+    jobs.set(id, job)
+    // A view of a larger buffer would be sent with all of it. (A Buffer's own slice() copies nothing.)
+    const bytes = new Uint8Array(job.request.bytes)
+    const spares = this.spares.splice(0, job.request.targets.length)
+    const message: WorkerRequest = { id, request: { ...job.request, bytes }, spares }
+    worker.postMessage(message, [bytes.buffer, ...spares.map(({ buffer }) => buffer)])
+  }
+
+  private finish(thread: Thread, reply: WorkerReply): void {
+    const job = thread.jobs.get(reply.id)
+    thread.jobs.delete(reply.id)
+    if (thread.jobs.size === 0) thread.worker.unref()
+    if ("made" in reply) job?.resolve(reply.made)
+    else job?.reject(toError(reply.failure))
+    this.assign()
+  }
+
+  private fail(error: Error): void {
+    this.closed ??= error
+    const jobs = [...this.waiting.splice(0), ...this.threads.flatMap(({ jobs }) => [...jobs.values()])]
+    for (const thread of this.threads) thread.jobs.clear()
+    for (const { reject } of jobs) reject(this.closed)
+  }
+}
+
+function toError({ message, hint, isUserError }: WorkerFailure): Error {
+  return isUserError ? new UserError(message, hint) : new Error(message)
+}
+
+/** Threads run what is compiled: where this file is TypeScript, as in tests, the one in `dist/`. */
+function workerFile(): URL {
+  const compiled = import.meta.url.endsWith(".ts") ? "../../../dist/src/data/augment/worker.js" : "worker.js"
+  const url = new URL(compiled, import.meta.url)
+  if (existsSync(url)) return url
+  throw new UserError(`the worker of the pool is not built: ${fileURLToPath(url)} is missing`, "npm run build")
+}

@@ -1,0 +1,73 @@
+/** From a picture's file to the normalised views of it that encoders take. */
+import type { Preprocessing } from "../../core/preprocess.ts"
+import { Random } from "../../core/random.ts"
+import type { Size } from "../../core/resize.ts"
+import { decodeHere } from "../../host/images.ts"
+import { augmentedPixels } from "./apply.ts"
+import type { StoredAugmentation } from "./augmentation.ts"
+import type { AugmentationConfig } from "./config.ts"
+import { drawAugmentation } from "./draw.ts"
+
+export interface ViewRequest {
+  /** Of the picture, for messages. */
+  readonly name: string
+  /** The picture's file. */
+  readonly bytes: Uint8Array
+  /** The views of it, or how to draw them. */
+  readonly views: readonly StoredAugmentation[] | DrawnViews
+  /** Every view is made for each of them; equal ones share what is made. */
+  readonly targets: readonly Preprocessing[]
+  /** Larger pictures are refused. */
+  readonly maxPixels?: number
+}
+
+/** Drawn from the stream `Random.of(seed, ...path)`, so they do not depend on who draws them, or when. */
+export interface DrawnViews {
+  readonly count: number
+  readonly config: AugmentationConfig
+  readonly seed: number
+  readonly path: readonly (string | number)[]
+}
+
+export interface MadeViews {
+  /** Of the picture. */
+  readonly size: Size
+  readonly augmentations: readonly StoredAugmentation[]
+  /** For each target [views, 3, size, size]. */
+  readonly pixels: readonly Float32Array<ArrayBuffer>[]
+}
+
+/**
+ * Throws UserError when the picture is damaged or too large, or a stored view does not fit it.
+ *
+ * @param spares arrays that may be written over; those of the right length are
+ */
+export async function makeViews(request: ViewRequest, spares: Float32Array<ArrayBuffer>[] = []): Promise<MadeViews> {
+  const { name, bytes, targets, maxPixels } = request
+  const image = await decodeHere(bytes, { name, ...(maxPixels !== undefined && { maxPixels }) })
+  const augmentations = "config" in request.views ? draw(request.views, image) : request.views
+  const made = new Map<string, Float32Array<ArrayBuffer>>()
+  const pixels = targets.map((target) => {
+    const key = JSON.stringify([target.size, target.interpolation, target.mean, target.std])
+    const known = made.get(key)
+    if (known) return known
+    const length = 3 * target.size * target.size
+    const out = takeSpare(spares, augmentations.length * length)
+    made.set(key, out)
+    for (const [i, view] of augmentations.entries())
+      augmentedPixels(image, view, target, out.subarray(i * length, (i + 1) * length), name)
+    return out
+  })
+  return { size: { width: image.width, height: image.height }, augmentations, pixels }
+}
+
+function draw({ count, config, seed, path }: DrawnViews, image: Size): StoredAugmentation[] {
+  const random = Random.of(seed, ...path)
+  return Array.from({ length: count }, () => drawAugmentation(config, image, random))
+}
+
+/** New memory has to be filled by the system first, which takes a twentieth of the time that a view takes. */
+function takeSpare(spares: Float32Array<ArrayBuffer>[], length: number): Float32Array<ArrayBuffer> {
+  const index = spares.findIndex((spare) => spare.length === length)
+  return index < 0 ? new Float32Array(length) : spares.splice(index, 1)[0]!
+}
