@@ -1,5 +1,6 @@
 /**
- * Damages small valid files and reads them: torch.save's (zip and pickle), safetensors, npz, tar. Every reading must
+ * Damages small valid files and reads them: torch.save's (zip and pickle), safetensors, npz, tar, pickled NumPy
+ * arrays, our compact embeddings, gzip'd torch.save, and shards of reinforced samples. Every reading must
  * end within a second in a UserError of one line or in values that fit their description, and must not take more
  * memory than 4 times the file.
  *
@@ -20,12 +21,17 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { Worker } from "node:worker_threads"
 import { messageOf, UserError } from "../src/core/errors.ts"
+import { readNumpyPickle } from "../src/core/numpy-pickle.ts"
 import { Random } from "../src/core/random.ts"
 import { bytesAsSource } from "../src/core/safetensors.ts"
+import { type EmbeddingKind, readEmbeddings } from "../src/data/reinforced/embeddings.ts"
+import { readSamples } from "../src/data/reinforced/read.ts"
+import type { Problem } from "../src/data/reinforced/sample.ts"
 import { readShard } from "../src/data/shards.ts"
 import { readNpz } from "../src/host/npz.ts"
 import { readTensorFile } from "../src/host/tensor-file.ts"
 import { mutate } from "./fuzz-mutate.ts"
+import { compactSeeds, jsonlSeeds, numpySeeds, sampleSeeds, torchGzSeeds } from "./fuzz-reinforced.ts"
 import { npzSeeds, type Seed, safetensorsSeeds, tarSeeds, torchSeeds } from "./fuzz-seeds.ts"
 
 export interface FuzzResult {
@@ -55,7 +61,13 @@ export const formats = {
   safetensors: { seeds: safetensorsSeeds, fixed: 2 ** 19, read: readTensors },
   npz: { seeds: npzSeeds, fixed: 2 ** 19, read: readArrays },
   // The stream reads 1 MiB at a time, and once more to see the end.
-  tar: { seeds: tarSeeds, fixed: 3 * 2 ** 20, read: readSamples },
+  tar: { seeds: tarSeeds, fixed: 3 * 2 ** 20, read: readMembers },
+  numpy: { seeds: numpySeeds, fixed: 2 ** 19, read: readPickledArray },
+  // What is compressed takes more memory than its file: about 7 times that for embeddings, of at most 100 KiB.
+  compact: { seeds: compactSeeds, fixed: 2 ** 20, read: (bytes, sample) => readMatrices("compact", bytes, sample) },
+  torchGz: { seeds: torchGzSeeds, fixed: 2 ** 20, read: (bytes, sample) => readMatrices("pth.gz", bytes, sample) },
+  samples: { seeds: sampleSeeds, fixed: 4 * 2 ** 20, read: readReinforced },
+  jsonl: { seeds: jsonlSeeds, fixed: 4 * 2 ** 20, read: readReinforced },
 } as const satisfies Record<string, Format>
 
 export type FormatName = keyof typeof formats
@@ -74,7 +86,7 @@ async function readArrays(bytes: Uint8Array, sample: () => void): Promise<void> 
   for (const [name, { values, shape }] of arrays) check(values.length, shape, name)
 }
 
-async function readSamples(bytes: Uint8Array, sample: () => void): Promise<void> {
+async function readMembers(bytes: Uint8Array, sample: () => void): Promise<void> {
   const path = join(folder, fileName)
   writeFileSync(path, bytes)
   let total = 0
@@ -83,6 +95,39 @@ async function readSamples(bytes: Uint8Array, sample: () => void): Promise<void>
     sample()
   }
   if (total > bytes.length) throw new Error(`samples of ${total} bytes in a file of ${bytes.length}`)
+}
+
+async function readPickledArray(bytes: Uint8Array, sample: () => void): Promise<void> {
+  const { values, shape } = readNumpyPickle(bytes, fileName)
+  sample()
+  check(values.length, shape, "array")
+}
+
+async function readMatrices(kind: EmbeddingKind, bytes: Uint8Array, sample: () => void): Promise<void> {
+  try {
+    const matrices = await readEmbeddings(kind, bytes)
+    sample()
+    for (const [name, { values, rows, width }] of matrices) check(values.length, [rows, width], name)
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`${fileName}: ${error.message}`, error.hint) : error
+  }
+}
+
+/** A shard of which a part is reported counts as refused. */
+async function readReinforced(bytes: Uint8Array, sample: () => void): Promise<void> {
+  const path = join(folder, fileName)
+  writeFileSync(path, bytes)
+  const problems: Problem[] = []
+  for await (const { embeddings, paramAug } of readSamples(path, (problem) => problems.push(problem))) {
+    sample()
+    for (const [name, { values, rows, width }] of embeddings) {
+      check(values.length, [rows, width], name)
+      if (name === "image_emb" && paramAug?.length !== rows)
+        throw new Error(`${rows} rows of ${paramAug?.length} views`)
+    }
+  }
+  const broken = problems.find(({ reason }) => /[\n\r\u2028\u2029]/.test(reason)) ?? problems[0]
+  if (broken) throw new UserError(`${fileName}: ${broken.reason}`)
 }
 
 function check(length: number, shape: readonly number[], name: string): void {

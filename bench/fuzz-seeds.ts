@@ -172,7 +172,8 @@ function* samples(size: number) {
   }
 }
 
-function headersOf(bytes: Uint8Array): number[] {
+/** Where the archive has headers. */
+export function headersOf(bytes: Uint8Array): number[] {
   const found: number[] = []
   for (let at = 0; at + 512 <= bytes.length; at += 512) {
     if (Buffer.from(bytes.subarray(at + 257, at + 262)).toString("latin1") === "ustar") found.push(at)
@@ -180,8 +181,8 @@ function headersOf(bytes: Uint8Array): number[] {
   return found
 }
 
-/** The sum of the header's bytes, its own field counted as spaces, as six octal digits. */
-function withChecksums(bytes: Uint8Array): Uint8Array {
+/** Makes checksums right: the sum of the header's bytes, its own field counted as spaces, as six octal digits. */
+export function withChecksums(bytes: Uint8Array): Uint8Array {
   const result = Buffer.from(bytes)
   for (const at of headersOf(bytes)) {
     const header = result.subarray(at, at + 512)

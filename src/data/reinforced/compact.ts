@@ -63,13 +63,13 @@ function encodeArray(name: string, { rows, width, values }: Embeddings): Uint8Ar
 function quantize(name: string, values: Float32Array): Float64Array {
   const steps = new Float64Array(values.length)
   for (let i = 0; i < steps.length; i++) steps[i] = Math.round(values[i]! / compactStep)
-  if (steps.every(Number.isFinite)) return steps
+  if (Number.isFinite(magnitude(steps))) return steps
   throw new UserError(`${quoted(name)} has values that are no numbers`, "compute the embeddings again")
 }
 
 /** Each row less the rounded mean of those before it; the first row as it is. */
 function differences(steps: Float64Array, rows: number, width: number): Float64Array {
-  const result = Float64Array.from(steps)
+  const result = steps.slice()
   const sums = new Float64Array(width)
   for (let row = 0; row < rows; row++) {
     for (let i = 0, at = row * width; i < width; i++, at++) {
@@ -82,7 +82,9 @@ function differences(steps: Float64Array, rows: number, width: number): Float64A
 
 /** What the bits of Huffman codes grow with. */
 function magnitude(steps: Float64Array): number {
-  return steps.reduce((total, step) => total + Math.abs(step), 0)
+  let total = 0
+  for (let i = 0; i < steps.length; i++) total += Math.abs(steps[i]!)
+  return total
 }
 
 /** Zigzag (0, -1, 1, -2, ... -> 0, 1, 2, 3, ...) in 16 bits: all low bytes, then all high bytes. */

@@ -16,8 +16,8 @@ export interface Line {
 /** In bytes: a sample with a picture and 36 embeddings has about 0.5 MiB. */
 export const longestLine = 2 ** 27
 
-/** What zstd is asked to remember at most, `--long=27`. */
-const largestWindow = 2 ** 27
+/** What the format asks readers to support, and all that zstd uses up to level 19. It is moved once a block. */
+const largestWindow = 2 ** 23
 
 const newline = 0x0a
 
@@ -84,16 +84,24 @@ async function* unzstd(file: AsyncIterable<Uint8Array | string>): AsyncGenerator
   yield* blocks
 }
 
-/** The first frame's header names the memory that reading takes (RFC 8878, 3.1.1.1). */
+/** Throws UserError where the first frame's header asks for more memory than `largestWindow` (RFC 8878, 3.1.1.1). */
 function checkWindow(head: Uint8Array): void {
   if (head[0] !== 0x28) return
-  const [descriptor = 0, window = 0] = head.subarray(4)
-  const isSingleSegment = (descriptor & 0x20) !== 0
-  const base = 2 ** (10 + (window >>> 3))
-  const size = base + (base / 8) * (window & 7)
-  if (isSingleSegment || size <= largestWindow) return
+  const size = windowOf(Buffer.concat([head.subarray(0, 18), new Uint8Array(18)]))
+  if (size <= largestWindow) return
   throw new UserError(
-    `zstd asks for a window of ${size / 2 ** 20} MiB, more than ${largestWindow / 2 ** 20}`,
-    "compress it without --ultra and with at most --long=27",
+    `zstd asks for a window of ${Math.ceil(size / 2 ** 20)} MiB, more than ${largestWindow / 2 ** 20}`,
+    "compress it without --ultra and without --long",
   )
+}
+
+/** In bytes; a frame that is a single segment has a window of its whole content. */
+function windowOf(head: Buffer): number {
+  const descriptor = head[4]!
+  const isSingleSegment = (descriptor & 0x20) !== 0
+  const base = 2 ** (10 + (head[5]! >>> 3))
+  if (!isSingleSegment) return base + (base / 8) * (head[5]! & 7)
+  const at = 5 + [0, 1, 2, 4][descriptor & 3]!
+  const sizes = [head[at]!, head.readUInt16LE(at) + 256, head.readUInt32LE(at), Number(head.readBigUInt64LE(at))]
+  return sizes[descriptor >>> 6]!
 }

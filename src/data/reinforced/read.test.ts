@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { collect, reinforcedSample, tarOf } from "../../../test/reinforced.ts"
@@ -200,6 +201,23 @@ test("JSONL, plain, gzip'd (also in parts) and zstd'd (also in frames), gives th
   ]
   for (const variant of variants) expect(await read(variant)).toEqual(plain)
 })
+
+test("what zstd itself compressed is read", async () => {
+  const path = fileURLToPath(new URL("../../../test/fixtures/reinforced/captions.jsonl.zst", import.meta.url))
+  const { samples, problems } = await collect(path)
+  expect(problems).toEqual([])
+  expect(samples.map(({ key }) => Number.parseInt(key, 16))).toEqual(Array.from({ length: 300 }, (_, i) => i))
+  expect(samples[299]!.synTexts.get("syn_text")![0]).toBe(samples[299]!.texts[0])
+})
+
+test.each(["28b52ffd0070", "28b52ffd00d0", "28b52ffda000000001", "28b52ffde0ffffffffffffff00"])(
+  "zstd that asks for much memory is refused: %s",
+  async (header) => {
+    await expect(read(Buffer.concat([Buffer.from(header, "hex"), Buffer.alloc(40)]))).rejects.toThrow(
+      /holds no samples \(behind line 0: zstd asks for a window of \d+ MiB, more than 8\)$/,
+    )
+  },
+)
 
 test("lines that are no samples are reported by number, and the others read", async () => {
   const lines = (await jsonl()).toString().split("\n")

@@ -74,10 +74,11 @@ process.env.AWS_ACCESS_KEY_ID = "S3RVER"
 process.env.AWS_SECRET_ACCESS_KEY = "S3RVER"
 
 const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251))
+const sha256 = sha256Of(content)
 
 test("objects are put, read, listed, removed", async () => {
   const store = storage()
-  expect(await store.put("s3://data/out/00001.tar", [content])).toEqual({ bytes: 300_000, sha256: sha256Of(content) })
+  expect(await store.put("s3://data/out/00001.tar", [content])).toEqual({ bytes: 300_000, sha256 })
   await store.put("s3://data/out/deep/a b.json", [Buffer.from("{}")])
   await store.put("s3://data/other/x", [])
   expect(await store.stat("s3://data/out/00001.tar")).toEqual({ bytes: 300_000 })
@@ -99,7 +100,7 @@ test("a transfer goes on where it broke off, and the copy is removed", async () 
   faults = [{ cutAfter: 10_000 }, { status: 503 }]
   {
     await using local = await store.fetch("s3://data/broken.tar")
-    expect(await readFile(local.path)).toEqual(content)
+    expect(sha256Of(await readFile(local.path))).toBe(sha256)
   }
   expect(log).toEqual(["GET", "GET bytes=10000-", "GET bytes=10000-"])
   expect(await readdir(temporaryFolder)).toEqual(["objects"])
