@@ -23,7 +23,7 @@ import { natsSettings } from "../src/reinforce/distributed/settings.ts"
 import { jobStatus } from "../src/reinforce/distributed/status.ts"
 import { runWorker, waitForJob } from "../src/reinforce/distributed/worker.ts"
 import type { ShardRunner, ShardTask } from "../src/reinforce/runner.ts"
-import { NatsServer } from "../test/nats-server.ts"
+import { freePort, NatsServer } from "../test/nats-server.ts"
 
 const { values } = parseArgs({
   options: {
@@ -69,9 +69,10 @@ interface FleetCounts {
 
 async function simulate(): Promise<void> {
   const store = await mkdtemp(join(tmpdir(), "mobileclip-simulation-"))
-  await using server = await NatsServer.start(["-js", "-sd", store])
+  const monitoring = await freePort()
+  await using server = await NatsServer.start(["-js", "-sd", store, "-m", String(monitoring)])
   const connection = await connectNats(await natsSettings(server.url, {}), "simulation")
-  const watch = new ServerWatch(server)
+  const watch = new ServerWatch(server, monitoring)
   const started = performance.now()
   let publishedAt = 0
   let last: RunProgress | null = null
@@ -102,6 +103,8 @@ async function simulate(): Promise<void> {
     "ideal (shards x seconds / workers), s": idealSeconds().toFixed(0),
     "a status of all shards, s": statusSeconds.toFixed(1),
     "server away, s": (await restarting).toFixed(1),
+    "messages to and from the server": `${watch.messages.in} in, ${watch.messages.out} out`,
+    "messages a second, in and out": ((watch.messages.in + watch.messages.out) / seconds).toFixed(0),
     "server's largest memory, MiB": watch.memory.toFixed(0),
     "server's files at the end, MiB": ((await bytesIn(store)) / 2 ** 20).toFixed(0),
     "server's processor time, s": watch.processorSeconds.toFixed(0),
@@ -139,7 +142,7 @@ function print(outcome: JobOutcome, fleets: readonly FleetCounts[], measured: Re
     "parked shards": outcome.parked.length,
     "workers that died": sum("deaths"),
     "deliveries that began work": sum("runs"),
-    "work done twice": sum("doneElsewhere"),
+    "deliveries of what was done already": sum("doneElsewhere"),
     "done twice with other bytes": sum("differing"),
     ...measured,
   }
@@ -147,18 +150,25 @@ function print(outcome: JobOutcome, fleets: readonly FleetCounts[], measured: Re
   if (!once || outcome.completions.length !== parameters.shards || sum("differing") > 0) process.exitCode = 1
 }
 
-/** Memory and processor time of the server's process. */
+/** Memory and processor time of the server's process, and its messages, each since its last start. */
 class ServerWatch {
   memory = 0
   processorSeconds = 0
+  messages = { in: 0, out: 0 }
 
-  constructor(private readonly server: NatsServer) {}
+  constructor(
+    private readonly server: NatsServer,
+    private readonly monitoring: number,
+  ) {}
 
   async sample(): Promise<void> {
     const status = await readFile(`/proc/${this.server.pid}/status`, "utf8")
     this.memory = Math.max(this.memory, Number(/VmHWM:\s*(\d+)/.exec(status)?.[1] ?? 0) / 1024)
     const times = (await readFile(`/proc/${this.server.pid}/stat`, "utf8")).split(") ")[1]!.split(" ")
     this.processorSeconds = (Number(times[11]) + Number(times[12])) / 100
+    const answer = await fetch(`http://127.0.0.1:${this.monitoring}/varz`)
+    const { in_msgs, out_msgs } = (await answer.json()) as Readonly<Record<"in_msgs" | "out_msgs", number>>
+    this.messages = { in: in_msgs, out: out_msgs }
   }
 }
 

@@ -73,7 +73,8 @@ function runs(program: string): boolean {
   return spawnSync(program, ["--version"]).status === 0
 }
 
-async function freePort(): Promise<number> {
+/** Of the loopback address, as the system gives them out. */
+export async function freePort(): Promise<number> {
   const probe = createServer()
   await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve))
   const { port } = probe.address() as AddressInfo
