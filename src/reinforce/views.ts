@@ -1,13 +1,11 @@
 /** The views of a sample's picture that teachers look at: drawn anew, or made again from stored parameters. */
-import type { Image8 } from "../core/pixels.ts"
+import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/preprocess.ts"
-import { Random } from "../core/random.ts"
-import { augmentedPixels } from "../data/augment/apply.ts"
 import type { StoredAugmentation } from "../data/augment/augmentation.ts"
 import type { AugmentationConfig } from "../data/augment/config.ts"
-import { drawAugmentation } from "../data/augment/draw.ts"
+import { ViewPool } from "../data/augment/pool.ts"
 import type { ReinforcedSample } from "../data/reinforced/sample.ts"
-import { decodePicture } from "./picture.ts"
+import { requireSize } from "./picture.ts"
 
 export interface Views {
   readonly augmentations: readonly StoredAugmentation[]
@@ -41,38 +39,33 @@ export interface DrawnViewsOptions {
 /** Views of a sample depend on the seed and its key alone, not on the order of samples or who makes them. */
 export class DrawnViews implements ViewSource {
   readonly parallel: number
+  private readonly pool: ViewPool
 
   constructor(private readonly options: DrawnViewsOptions) {
+    this.pool = new ViewPool(options.threads)
     this.parallel = Math.max(1, 2 * options.threads)
   }
 
   async make(
-    sample: ReinforcedSample,
+    { key, image }: ReinforcedSample,
     views: number | readonly StoredAugmentation[],
     targets: readonly Preprocessing[],
   ): Promise<Views> {
-    const image = await decodePicture(sample, this.options)
-    const augmentations = typeof views === "number" ? this.draw(image, sample.key, views) : views
-    const { interpolation } = this.options.config.randomResizedCrop
-    return {
-      augmentations,
-      pixels: targets.map((target) => pixelsOf(image, augmentations, { ...target, interpolation })),
-    }
+    if (!image) throw new UserError("it has no picture")
+    const { config, seed, minImageSize } = this.options
+    const { interpolation } = config.randomResizedCrop
+    const made = await this.pool.make({
+      name: "its picture",
+      bytes: image.bytes,
+      views: typeof views === "number" ? { count: views, config, seed, path: ["augment", key] } : views,
+      targets: targets.map((target) => ({ ...target, interpolation })),
+      animated: "refuse",
+    })
+    requireSize(made.size, minImageSize)
+    return made
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
-
-  private draw(image: Image8, key: string, count: number): StoredAugmentation[] {
-    const random = Random.of(this.options.seed, "augment", key)
-    return Array.from({ length: count }, () => drawAugmentation(this.options.config, image, random))
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pool[Symbol.asyncDispose]()
   }
-}
-
-function pixelsOf(image: Image8, augmentations: readonly StoredAugmentation[], target: Preprocessing): Float32Array {
-  const size = 3 * target.size * target.size
-  const pixels = new Float32Array(augmentations.length * size)
-  for (const [i, augmentation] of augmentations.entries()) {
-    augmentedPixels(image, augmentation, target, pixels.subarray(i * size, (i + 1) * size), "its picture")
-  }
-  return pixels
 }

@@ -19,12 +19,14 @@ export interface ViewRequest {
   readonly targets: readonly Preprocessing[]
   /** Larger pictures are refused. */
   readonly maxPixels?: number
+  /** Of an animation, the first frame is taken, or it is refused. */
+  readonly animated?: "first" | "refuse"
 }
 
 /** Drawn from the stream `Random.of(seed, ...path)`, so they do not depend on who draws them, or when. */
 export interface DrawnViews {
   readonly count: number
-  readonly config: AugmentationConfig
+  readonly config: Omit<AugmentationConfig, "normalize">
   readonly seed: number
   readonly path: readonly (string | number)[]
 }
@@ -43,8 +45,12 @@ export interface MadeViews {
  * @param spares arrays that may be written over; those of the right length are
  */
 export async function makeViews(request: ViewRequest, spares: Float32Array<ArrayBuffer>[] = []): Promise<MadeViews> {
-  const { name, bytes, targets, maxPixels } = request
-  const image = await decodeHere(bytes, { name, ...(maxPixels !== undefined && { maxPixels }) })
+  const { name, bytes, targets, maxPixels, animated } = request
+  const image = await decodeHere(bytes, {
+    name,
+    ...(maxPixels !== undefined && { maxPixels }),
+    ...(animated && { animated }),
+  })
   const augmentations = "config" in request.views ? draw(request.views, image) : request.views
   const made = new Map<string, Float32Array<ArrayBuffer>>()
   const pixels = targets.map((target) => {
