@@ -1,12 +1,14 @@
 /**
- * datacompdr/expected.json: shards of the published layouts, read, and written again in every layout of ours. What the
- * stored views look like (`augmented_64_sha256`) is a matter of augmentation.
+ * datacompdr/expected.json: shards of the published layouts, read, their stored views made again, and written again in
+ * every layout of ours.
  */
 import { createHash } from "node:crypto"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
+import type { Image8 } from "../../src/core/pixels.ts"
+import { applyAugmentation } from "../../src/data/augment/apply.ts"
 import { encodeSamples, type SampleFormat } from "../../src/data/reinforced/encode.ts"
 import { readSamples } from "../../src/data/reinforced/read.ts"
 import type { Embeddings, Problem, ReinforcedSample } from "../../src/data/reinforced/sample.ts"
@@ -28,14 +30,16 @@ interface ExpectedEmbeddings {
 
 interface TarSample {
   key: string
+  /** Names of the files in the shard; `txt` and `jpg` below are of the joined set, also where a shard has none. */
+  members: [name: string, bytes: number][]
   "url.txt": string
-  /** Missing, like `jpg`, where the shard has none. */
-  txt?: string
+  txt: string
   json: Record<string, unknown>
   "syn.json": Record<string, string[]>
   "paug.json": { param_aug: unknown[] }
-  jpg?: { sha256: string; sha256_decoded_rgb: string }
+  jpg: { sha256: string; sha256_decoded_rgb: string }
   emb: Record<string, ExpectedEmbeddings>
+  augmented_64_sha256: string[]
 }
 
 type JsonlSample = Record<string, unknown> & {
@@ -70,14 +74,27 @@ export async function* checkDataCompDR(path: string): AsyncIterable<Check> {
 async function* checkTarSample(what: string, found: ReinforcedSample, expected: TarSample): AsyncIterable<Check> {
   const { url, texts, fields, synTexts, paramAug, image, others } = found
   yield exact(`${what}, url`, url === expected["url.txt"])
-  yield exact(`${what}, caption`, isDeepStrictEqual(texts, expected.txt === undefined ? [] : [expected.txt]))
+  yield exact(`${what}, caption`, isDeepStrictEqual(texts, has(expected, "txt") ? [expected.txt] : []))
   yield exact(`${what}, json`, isDeepStrictEqual(fields, expected.json))
   yield exact(`${what}, synthetic captions`, isDeepStrictEqual(Object.fromEntries(synTexts), expected["syn.json"]))
   yield exact(`${what}, views`, isDeepStrictEqual(paramAug, expected["paug.json"].param_aug))
   yield exact(`${what}, other members`, others.size === 0)
-  yield exact(`${what}, picture`, image ? sha256(image.bytes) === expected.jpg?.sha256 : expected.jpg === undefined)
-  if (image) yield exact(`${what}, pixels`, sha256((await decodeImage(image.bytes)).data) === expected.jpg?.sha256_decoded_rgb) // biome-ignore format: a line
+  yield exact(`${what}, picture`, image ? sha256(image.bytes) === expected.jpg.sha256 : !has(expected, "jpg"))
+  if (image) yield* checkPixels(what, await decodeImage(image.bytes), found, expected)
   yield* checkEmbeddings(what, found.embeddings, expected.emb)
+}
+
+function has({ key, members }: TarSample, extension: string): boolean {
+  return members.some(([name]) => name === `${key}.${extension}`)
+}
+
+/** The picture, and its stored views made again at 64 pixels. */
+function* checkPixels(what: string, image: Image8, { paramAug }: ReinforcedSample, expected: TarSample) {
+  yield exact(`${what}, pixels`, sha256(image.data) === expected.jpg.sha256_decoded_rgb)
+  for (const [i, view] of paramAug!.entries()) {
+    const again = applyAugmentation(image, view, 64, "bicubic")
+    yield exact(`${what}, view ${i} at 64 pixels`, sha256(again.data) === expected.augmented_64_sha256[i])
+  }
 }
 
 async function* checkJsonlSample(

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import type { NatsConnection } from "@nats-io/transport-node"
 import { UserError } from "../../core/errors.ts"
 import { openStorage } from "../../data/stores/open.ts"
+import type { AttemptEvent } from "../../reinforce/distributed/attempt.ts"
 import { connectNats } from "../../reinforce/distributed/connection.ts"
 import { findJob, type Job as QueuedJob, readJob, removeJob } from "../../reinforce/distributed/job.ts"
 import { retryParked } from "../../reinforce/distributed/parked.ts"
@@ -134,12 +135,18 @@ export async function work(options: WorkerOptions, signal: AbortSignal, { writeE
     const summary = await runWorker(queued, pool, {
       leave: signal,
       ...(options.name === undefined ? {} : { name: options.name }),
-      onEvent: (event) => writeErr(`${JSON.stringify(event)}\n`),
+      onEvent: (event) => writeErr(`${eventText(event)}\n`),
     })
     writeOut(`${JSON.stringify(summary)}\n`)
   } finally {
     await connection.close()
   }
+}
+
+function eventText(event: AttemptEvent): string {
+  if (event.kind === "done") return `shard ${event.completion.index}: ${event.completion.samples} samples`
+  const reason = "reason" in event ? ` (${event.reason})` : ""
+  return `shard ${event.index}: ${event.kind === "doneElsewhere" ? "done elsewhere" : event.kind}${reason}`
 }
 
 async function specOf(queued: QueuedJob): Promise<JobSpec> {
