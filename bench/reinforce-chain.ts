@@ -8,7 +8,7 @@ const [shards = 200, samplesPerShard = 24, workers = 4, killSeconds = 3] = proce
 
 const report = await runChain({
   ...{ shards, samplesPerShard, workers, killSeconds },
-  ...{ serverDiesAfterSeconds: 10, views: 4, maxSeconds: 900, log: console.log },
+  ...{ serverDiesAfterSeconds: 5, views: 4, maxSeconds: 900, log: console.log },
 })
 console.log(JSON.stringify(report, null, 2))
 const sound = report.different.length + report.wrongKeys.length + report.parked === 0

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -25,7 +25,7 @@ export interface ChainOptions {
   readonly workers: number
   /** Between two deaths of a worker, chosen at random. */
   readonly killSeconds: number
-  /** Behind which the server dies, once. */
+  /** Behind the first shard, the server dies, once. */
   readonly serverDiesAfterSeconds: number
   readonly views: number
   /** Behind which the chain is given up. */
@@ -101,6 +101,7 @@ async function disturbed(folder: string, options: ChainOptions) {
   const alive = Array.from({ length: workers }, startWorker)
   const random = new Random(1)
   const report = { workersKilled: 0, serverKilled: 0 }
+  let firstShard = Number.POSITIVE_INFINITY
   let code: number | null | undefined
   const done = ended(run).then((exit) => {
     code = exit
@@ -109,7 +110,9 @@ async function disturbed(folder: string, options: ChainOptions) {
     for (let next = killSeconds; code === undefined; ) {
       await Promise.race([done, sleep(100)])
       if (seconds() > maxSeconds) throw new Error(`the chain was not done behind ${maxSeconds} s`)
-      if (report.serverKilled === 0 && seconds() > serverDiesAfterSeconds) {
+      // A command that finds no server says so and ends: the server dies when all have found it.
+      if (firstShard > seconds() && shardsIn(join(folder, "many")).length > 0) firstShard = seconds()
+      if (report.serverKilled === 0 && seconds() > firstShard + serverDiesAfterSeconds) {
         report.serverKilled++
         log(`${seconds().toFixed(1)} s: the server dies`)
         await server.kill()
@@ -158,6 +161,7 @@ async function compare(folder: string, keys: readonly string[]) {
 }
 
 function shardsIn(folder: string): string[] {
+  if (!existsSync(folder)) return []
   return readdirSync(folder)
     .filter((name) => name.endsWith(".tar"))
     .sort()

@@ -17,9 +17,9 @@ import { Ledger } from "../../reinforce/ledger.ts"
 import type { RunOutcome } from "../../reinforce/run.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
 import { durationText, progressReporter } from "../progress.ts"
+import { jobStatusText } from "./job-status.ts"
 import { openPool } from "./local.ts"
 import { jobOf, planOf, type ResourceOptions, type ShardOptions, shareOut } from "./shard-options.ts"
-import { statusText } from "./status-text.ts"
 import { finish, type Output, planText } from "./summary.ts"
 
 export interface NatsOptions {
@@ -173,7 +173,7 @@ export async function showStatus(options: StatusOptions, { writeOut, writeErr }:
     }
     if (options.retryParked) writeErr(`${await retryParked(queued)} shards are back in the queue\n`)
     const status = await jobStatus(queued)
-    writeOut(options.json ? `${JSON.stringify(status, null, 2)}\n` : statusText(status))
+    writeOut(options.json ? `${JSON.stringify(status, null, 2)}\n` : jobStatusText(status, Date.now()))
   } finally {
     await connection.close()
   }
