@@ -3,6 +3,7 @@
  * costs beside its teacher. Samples a second, from JPEGs in a shard to reinforced samples in another one, against the
  * teacher's bare rate on pixels and texts that are ready, in turn; and two workers on two cores against one on one.
  */
+import { execFileSync } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -114,7 +115,7 @@ function resources(threads: number): Resources {
 }
 
 async function againstTeacher(): Promise<void> {
-  const models = await bringModels(job(), resources(1), () => {})
+  const models = await bringModels(job(), resources(1), () => {}, new AbortController().signal)
   const [teacher] = (await openTeachers(models, { threads: 1 })) as [Teacher]
   await using stage = await openStage(job(), models, resources(1))
   const storage = openStorage()
@@ -127,29 +128,35 @@ async function againstTeacher(): Promise<void> {
     whole.push(samplesPerShard / (await seconds(() => reinforceShard(task, work))))
   }
   await teacher[Symbol.asyncDispose]()
-  const [b, w] = [median(bare), median(whole)]
   console.log(`${values.model}, ${views} views and ${1 + synthetic} texts a sample, batch ${batchSize}, 1 thread`)
-  console.log(
-    `teacher alone ${b.toFixed(3)} samples/s, reinforce embed ${w.toFixed(3)} samples/s: ${(w / b).toFixed(3)}`,
-  )
+  report("reinforce embed against its teacher alone", whole, bare)
+}
+
+/** Rates of rounds in turn: the machine's speed drifts, so ratios are of one round each. */
+function report(what: string, rates: readonly number[], against: readonly number[]): void {
+  const ratios = rates.map((rate, i) => rate / against[i]!)
+  const [rate, other] = [median(rates).toFixed(3), median(against).toFixed(3)]
+  const all = ratios.map((ratio) => ratio.toFixed(2)).join(", ")
+  console.log(`${what}: ${rate} against ${other} samples/s, median ratio ${median(ratios).toFixed(3)} (${all})`)
 }
 
 /** Samples a second that the teacher could embed if nothing else had to be done: the stage's own batches. */
 async function bareRate(teacher: Teacher): Promise<number> {
   const { size } = teacher.preprocessing
-  const perBatch = Math.max(1, Math.floor(batchSize / views))
-  const pixels = new Float32Array(perBatch * views * 3 * size * size).map((_, i) => ((i * 2654435761) % 256) / 255)
+  const perGroup = Math.max(1, Math.floor(batchSize / views))
+  const pixels = new Float32Array(perGroup * views * 3 * size * size).map((_, i) => ((i * 2654435761) % 256) / 255)
   const texts = Array.from(
-    { length: perBatch * (1 + synthetic) },
+    { length: perGroup * (1 + synthetic) },
     (_, n) => `a photo of what is seen in picture ${n}, caption ${n}`,
   )
   const taken = await seconds(async () => {
-    for (let done = 0; done < samplesPerShard; done += perBatch) {
-      for (let view = 0; view < perBatch * views; view += batchSize) {
-        const count = Math.min(batchSize, perBatch * views - view)
+    for (let done = 0; done < samplesPerShard; done += perGroup) {
+      const samples = Math.min(perGroup, samplesPerShard - done)
+      for (let view = 0; view < samples * views; view += batchSize) {
+        const count = Math.min(batchSize, samples * views - view)
         await teacher.encodePixels(pixels.subarray(0, count * 3 * size * size), count)
       }
-      await teacher.encodeTexts(texts)
+      await teacher.encodeTexts(texts.slice(0, samples * (1 + synthetic)))
     }
   })
   return samplesPerShard / taken
@@ -158,19 +165,24 @@ async function bareRate(teacher: Teacher): Promise<number> {
 async function twoWorkers(): Promise<void> {
   const [one, two]: [number[], number[]] = [[], []]
   for (let round = 0; round < Number(values.rounds); round++) {
-    one.push(await poolRate(1))
-    two.push(await poolRate(2))
+    one.push(await onProcessors("0", () => poolRate(1)))
+    two.push(await onProcessors("0,1", () => poolRate(2)))
   }
-  const [a, b] = [median(one), median(two)]
-  console.log(
-    `1 worker ${a.toFixed(3)} samples/s, 2 workers ${b.toFixed(3)} samples/s, 1 thread each: ${(b / a).toFixed(2)}`,
-  )
+  report("2 workers on 2 cores against 1 on 1, 1 thread each", two, one)
 }
+
+/** Workers inherit the processors of the process that starts them. */
+async function onProcessors<T>(list: string, work: () => Promise<T>): Promise<T> {
+  execFileSync("taskset", ["--all-tasks", "--cpu-list", "--pid", list, String(process.pid)], { stdio: "ignore" })
+  return work()
+}
+
+const silent = { signal: new AbortController().signal, writeErr: () => {} }
 
 async function poolRate(workers: number): Promise<number> {
   const inputs = readdirSync(join(folder, "in")).map((name) => join(folder, "in", name))
   const output = join(folder, `out-${workers}`)
-  await using pool = await openPool(job(), output, { workers, resources: resources(1) }, () => {})
+  await using pool = await openPool(job(), output, { workers, resources: resources(1) }, silent)
   const tasks = planShards(inputs, output, job().format)
   // The workers' first shards warm them up; sessions are made when they are first used.
   const half = tasks.length / 2

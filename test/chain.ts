@@ -37,7 +37,6 @@ export interface ChainReport {
   readonly seconds: number
   readonly workersKilled: number
   readonly serverKilled: number
-  /** Of the last worker that asked; redelivered shards beyond those published. */
   readonly parked: number
   readonly samples: number
   /** Keys that are missing or there more than once. */

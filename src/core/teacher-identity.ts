@@ -20,7 +20,7 @@ export function modelIdentity(
   return [name, ...files, `${size}px`, interpolation, `mean=${mean}`, `std=${std}`, ...more].join(" ")
 }
 
-/** Of an ensemble: order matters, since vectors are joined in it. */
+/** Of several models: order matters, since vectors are joined in it. */
 export function ensembleIdentity(members: readonly { readonly identity: string }[]): string {
   return members.map(({ identity }) => identity).join(" + ")
 }

@@ -2,6 +2,7 @@
  * A model's parameters bound to the tensors of a file, and back: every name, shape and layout is checked, and nothing is
  * read before it is needed. Names come from `weights.ts`.
  */
+import { concatenate } from "../core/concatenate.ts"
 import { UserError } from "../core/errors.ts"
 import type { Module } from "./module.ts"
 import { type KeyFlavour, type PublishedModel, type PublishedTensor, publishedTensors } from "./weights.ts"
@@ -75,7 +76,7 @@ function fromPublished(values: Float32Array, { shape, transposed, part }: Publis
 
 /** Our values in the published layout: those of all parameters that make up one published tensor, in order. */
 export function toPublished(parts: readonly Float32Array[], { shape, transposed }: PublishedTensor): Float32Array {
-  const whole = parts.length === 1 ? parts[0]! : concatenate(parts)
+  const whole = concatenate(parts)
   return transposed ? transpose(whole, shape.slice(-2).toReversed()) : whole
 }
 
@@ -97,16 +98,6 @@ function transpose(values: Float32Array, [rows, columns]: readonly number[]): Fl
   const result = new Float32Array(values.length)
   for (let r = 0; r < rows!; r++) for (let c = 0; c < columns!; c++) result[c * rows! + r] = values[r * columns! + c]!
   return result
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let offset = 0
-  for (const part of parts) {
-    whole.set(part, offset)
-    offset += part.length
-  }
-  return whole
 }
 
 /**

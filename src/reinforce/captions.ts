@@ -2,6 +2,7 @@
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/pixels.ts"
 import type { ImageCaptioner } from "../core/teacher.ts"
+import { ensembleIdentity } from "../core/teacher-identity.ts"
 import { prefetched } from "../data/parallel.ts"
 import type { ReinforcedSample } from "../data/reinforced/sample.ts"
 import { decodePicture } from "./picture.ts"
@@ -26,7 +27,7 @@ export class CaptionStage implements Stage {
   constructor(private readonly options: CaptionStageOptions) {}
 
   get identity(): string {
-    return this.options.captioners.map(({ captioner }) => captioner.identity).join(" + ")
+    return ensembleIdentity(this.options.captioners.map(({ captioner }) => captioner))
   }
 
   async *run(samples: AsyncIterable<ReinforcedSample>, report: Report): AsyncGenerator<ReinforcedSample> {

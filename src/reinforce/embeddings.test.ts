@@ -45,6 +45,7 @@ const views: ViewSource = {
     const pixels = augmentations.flatMap(([[top]]) => new Array<number>(3).fill(Number(key) + top / 10))
     return { augmentations, pixels: [Float32Array.from(pixels)] }
   },
+  recycle() {},
   async [Symbol.asyncDispose]() {},
 }
 

@@ -5,6 +5,7 @@
  *
  * A sample that has `param_aug` already, from an earlier ensemble, keeps it: its views are made again.
  */
+import { concatenate } from "../core/concatenate.ts"
 import { UserError } from "../core/errors.ts"
 import type { StoredAugmentation } from "../data/augment/augmentation.ts"
 import { mapOrdered } from "../data/parallel.ts"
@@ -30,7 +31,7 @@ interface Prepared {
   readonly sample: ReinforcedSample
   readonly augmentations: readonly StoredAugmentation[]
   /** Of each target of the ensemble, [views, 3, size, size]. */
-  readonly pixels: readonly Float32Array[]
+  readonly pixels: readonly Float32Array<ArrayBuffer>[]
 }
 
 export class EmbeddingStage implements Stage {
@@ -73,6 +74,7 @@ export class EmbeddingStage implements Stage {
 
   private async embedded(group: readonly Prepared[]): Promise<ReinforcedSample[]> {
     const images = await this.embedViews(group)
+    for (const made of group) this.options.views.recycle(made)
     const texts = await this.embedTexts(group.map(({ sample }) => sample))
     return group.map(({ sample, augmentations }, i) => ({
       ...sample,
@@ -84,7 +86,7 @@ export class EmbeddingStage implements Stage {
   private async embedViews(group: readonly Prepared[]): Promise<Embeddings[]> {
     const counts = group.map(({ augmentations }) => augmentations.length)
     const { ensemble } = this.options
-    const targets = ensemble.targets.map((_, t) => joined(group.map(({ pixels }) => pixels[t]!)))
+    const targets = ensemble.targets.map((_, t) => concatenate(group.map(({ pixels }) => pixels[t]!)))
     const sizes = ensemble.targets.map(({ size }) => 3 * size * size)
     const rows = await this.inBatches(sum(counts), (from, to) =>
       ensemble.encodePixels(
@@ -140,17 +142,6 @@ export class EmbeddingStage implements Stage {
 function requireTexts({ texts, synTexts }: ReinforcedSample): void {
   if (texts.length === 0 && synTexts.size === 0) throw new UserError("it has no caption")
   if (texts.some((text) => text.trim() === "")) throw new UserError("its caption is empty")
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  if (parts.length === 1) return parts[0]!
-  const whole = new Float32Array(sum(parts.map(({ length }) => length)))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }
 
 function sum(values: readonly number[]): number {

@@ -5,6 +5,7 @@
 import { assert, UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/preprocess.ts"
 import type { Teacher } from "../core/teacher.ts"
+import { ensembleIdentity } from "../core/teacher-identity.ts"
 
 export class Ensemble implements AsyncDisposable {
   readonly embedDim: number
@@ -16,7 +17,7 @@ export class Ensemble implements AsyncDisposable {
   constructor(readonly teachers: readonly Teacher[]) {
     assert(teachers.length > 0, "an ensemble of no teachers")
     this.embedDim = teachers.reduce((sum, { embedDim }) => sum + embedDim, 0)
-    this.identity = teachers.map(({ identity }) => identity).join(" + ")
+    this.identity = ensembleIdentity(teachers)
     const keys = teachers.map(({ preprocessing }) => targetKey(preprocessing))
     const distinct = [...new Set(keys)]
     this.targets = distinct.map((key) => teachers[keys.indexOf(key)]!.preprocessing)

@@ -53,7 +53,7 @@ export class Ledger {
   async read(task: ShardTask): Promise<ShardResult | null> {
     const bytes = await this.storage.readBytes(this.recordUrl(task))
     const result = bytes && (parse(bytes) as ShardResult | null)
-    if (!result || result.input !== task.input) return null
+    if (!result || result.input !== task.input || !Array.isArray(result.problems)) return null
     const output = await this.storage.stat(task.output)
     return (output?.bytes ?? 0) === result.bytes ? { ...result, index: task.index, output: task.output } : null
   }

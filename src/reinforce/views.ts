@@ -10,7 +10,7 @@ import { requireSize } from "./picture.ts"
 export interface Views {
   readonly augmentations: readonly StoredAugmentation[]
   /** Of each target, normalised [views, 3, size, size]. */
-  readonly pixels: readonly Float32Array[]
+  readonly pixels: readonly Float32Array<ArrayBuffer>[]
 }
 
 export interface ViewSource extends AsyncDisposable {
@@ -26,6 +26,8 @@ export interface ViewSource extends AsyncDisposable {
     views: number | readonly StoredAugmentation[],
     targets: readonly Preprocessing[],
   ): Promise<Views>
+  /** Takes pixels back that nobody looks at any more, to be filled with other views. */
+  recycle(views: Views): void
 }
 
 export interface DrawnViewsOptions {
@@ -63,6 +65,10 @@ export class DrawnViews implements ViewSource {
     })
     requireSize(made.size, minImageSize)
     return made
+  }
+
+  recycle(views: Views): void {
+    this.pool.recycle(views)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -131,7 +131,7 @@ export async function work(options: WorkerOptions, signal: AbortSignal, { writeE
       Number.POSITIVE_INFINITY,
     )
     writeErr(`job ${queued.name}: opening its models in ${shared.workers} processes\n`)
-    await using pool = await openPool(job, output, shared, (text) => writeErr(`${text}\n`))
+    await using pool = await openPool(job, output, shared, { signal, writeErr })
     const summary = await runWorker(queued, pool, {
       leave: signal,
       ...(options.name === undefined ? {} : { name: options.name }),
@@ -158,7 +158,6 @@ async function specOf(queued: QueuedJob): Promise<JobSpec> {
 export interface StatusOptions extends NatsOptions {
   readonly retryParked?: true
   readonly remove?: true
-  readonly watch?: true
   readonly json?: true
 }
 

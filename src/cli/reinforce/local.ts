@@ -8,7 +8,15 @@ import { ProcessPool } from "../../reinforce/pool/process-pool.ts"
 import { type RunOutcome, type RunState, runShards } from "../../reinforce/run.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
 import { type Progress, progressReporter } from "../progress.ts"
-import { jobOf, planOf, type ResourceOptions, type ShardOptions, type Shared, shareOut } from "./shard-options.ts"
+import {
+  jobOf,
+  planOf,
+  type ResourceOptions,
+  type ShardOptions,
+  type Shared,
+  shareOut,
+  unusedOptions,
+} from "./shard-options.ts"
 import { bringModels } from "./stage.ts"
 import { finish, type Output, planText } from "./summary.ts"
 import type { WorkerSettings } from "./worker-settings.ts"
@@ -22,6 +30,7 @@ export async function reinforceLocally(
   signal: AbortSignal,
   output: Output,
 ): Promise<void> {
+  for (const line of unusedOptions(options)) output.writeErr(`${line}\n`)
   const job = jobOf(stage, options)
   const tasks = await planOf(options)
   if (options.dryRun) return output.writeOut(planText(job, tasks, shareOut(options, tasks.length), options.json))
@@ -36,7 +45,7 @@ export async function reinforceLocally(
       : await runPool(job, tasks, completed, options, {
           signal,
           onState: (now) => state.show(now),
-          onNote: (text) => output.writeErr(`${text}\n`),
+          writeErr: output.writeErr,
         })
   await writeSideFiles(storage, options.output, job.format.output, outcome)
   progress.done()
@@ -46,8 +55,8 @@ export async function reinforceLocally(
 interface Listeners {
   readonly signal: AbortSignal
   readonly onState: (state: RunState) => void
-  /** What the user should know, in a line. */
-  readonly onNote: (text: string) => void
+  /** Licences, progress of downloads and notes. */
+  readonly writeErr: (text: string) => void
 }
 
 async function runPool(
@@ -55,10 +64,10 @@ async function runPool(
   tasks: readonly ShardTask[],
   completed: Awaited<ReturnType<Ledger["completed"]>>,
   options: ShardOptions & ResourceOptions,
-  { signal, onState, onNote }: Listeners,
+  { signal, onState, writeErr }: Listeners,
 ): Promise<RunOutcome> {
   const shared = shareOut(options, tasks.length - completed.size)
-  await using pool = await openPool(job, options.output, shared, onNote)
+  await using pool = await openPool(job, options.output, shared, { signal, writeErr })
   requireSameModels(completed.values(), pool.identity, options.output)
   return await runShards(tasks, pool, completed, { maxFailures: options.maxFailures, tries, signal, onState })
 }
@@ -68,9 +77,9 @@ export async function openPool(
   job: Job,
   output: string,
   { workers, resources }: Shared,
-  onNote: (text: string) => void,
+  { signal, writeErr }: Pick<Listeners, "signal" | "writeErr">,
 ): Promise<ProcessPool> {
-  const models = await bringModels(job, resources, onNote)
+  const models = await bringModels(job, resources, writeErr, signal)
   const settings: WorkerSettings = { job, output, models, resources }
   // Unless told, OpenMP takes every processor in every process.
   const environment = { OMP_NUM_THREADS: String(resources.threads) }

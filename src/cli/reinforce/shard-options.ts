@@ -78,6 +78,8 @@ export interface ResourceOptions {
   readonly device: "cpu" | "cuda"
   readonly minActors?: number
   readonly maxActors?: number
+  readonly rayDataWaitForMinActorS?: string
+  readonly checkpointUploadFreq?: string
 }
 
 export function addResourceOptions(command: Command): Command {
@@ -106,6 +108,7 @@ export function addResourceOptions(command: Command): Command {
     .addOption(new Option("--ray-data-wait-for-min-actor-s <n>", "taken and not used").hideHelp())
     .addOption(new Option("--checkpoint-upload-freq <n>", "taken and not used").hideHelp())
     .addOption(new Option("--local", "taken and not used").hideHelp())
+    .addOption(new Option("--verbose", "taken and not used").hideHelp())
 }
 
 /** What one worker process gets of the machine. */
@@ -154,4 +157,14 @@ export async function planOf(options: ShardOptions): Promise<ShardTask[]> {
 export function jobOf(stage: Job["stage"], options: ShardOptions): Job {
   const { seed, minImageSize } = options
   return { stage, format: formatOf(options), seed, minImageSize }
+}
+
+/** Options of the original that mean nothing here, in a line each. */
+export function unusedOptions(options: ResourceOptions): string[] {
+  const { minActors, rayDataWaitForMinActorS, checkpointUploadFreq } = options
+  return [
+    ...(minActors === undefined ? [] : ["--min-actors is not used: all workers start at once"]),
+    ...(rayDataWaitForMinActorS === undefined ? [] : ["--ray-data-wait-for-min-actor-s is not used: there is no Ray"]),
+    ...(checkpointUploadFreq === undefined ? [] : ["--checkpoint-upload-freq is not used: every shard is recorded"]),
+  ]
 }

@@ -7,6 +7,7 @@ import { Ensemble } from "../../reinforce/ensemble.ts"
 import type { CaptionJob, EmbeddingJob, Job } from "../../reinforce/job.ts"
 import type { Stage } from "../../reinforce/stage.ts"
 import { DrawnViews } from "../../reinforce/views.ts"
+import { pullShown } from "../pulling.ts"
 import { openCaptioner } from "./captioners.ts"
 import { type ModelSource, resolveModels } from "./model-source.ts"
 import { onnxDtype, prepared, type RuntimeOptions } from "./runtime.ts"
@@ -18,13 +19,16 @@ import { openTeachers } from "./teachers.ts"
 export async function bringModels(
   { stage }: Job,
   resources: Resources,
-  onNote: (text: string) => void,
+  writeErr: (text: string) => void,
+  signal: AbortSignal,
 ): Promise<ModelSource[]> {
+  const onNote = (text: string) => writeErr(`${text}\n`)
   const options = { ...runtimeOptions(stage, resources), onStage: onNote }
   const found = await resolveModels(stage.modelName, stage.pretrained ?? undefined, {
     dtype: onnxDtype(options),
     wantsCheckpoint: resources.runtime === "libtorch",
     onNote,
+    pull: (source, { select }) => pullShown(source, select ? { select } : {}, signal, writeErr),
   })
   const ready: ModelSource[] = []
   for (const source of found) ready.push(await prepared(source, options))

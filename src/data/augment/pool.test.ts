@@ -3,9 +3,10 @@ import { expect, test } from "vitest"
 import { UserError } from "../../core/errors.ts"
 import { Random } from "../../core/random.ts"
 import { decodeImage } from "../../host/images.ts"
+import { mapOrdered } from "../parallel.ts"
 import { augmentedPixels } from "./apply.ts"
 import { datacompdrAugmentation as config } from "./config.ts"
-import { type ViewOutcome, ViewPool } from "./pool.ts"
+import { ViewPool } from "./pool.ts"
 import type { ViewRequest } from "./views.ts"
 
 const small = { size: 32, interpolation: "bicubic", ...config.normalize } as const
@@ -36,18 +37,20 @@ function request(i: number, bytes = files[i]!): ViewRequest & { i: number } {
 test.each([0, 1, 3])("%i threads: views in order, as they are made one by one", async (threads) => {
   await using pool = new ViewPool(threads)
   const seen: number[] = []
-  for await (const { request: asked, made } of pool.makeAll(files.map((_, i) => request(i)))) {
+  const requests = files.map((_, i) => request(i))
+  const make = async (asked: (typeof requests)[number]) => ({ asked, made: await pool.make(asked) })
+  for await (const { asked, made } of mapOrdered(requests, 2 * threads + 1, make)) {
     seen.push(asked.i)
     const image = await decodeImage(files[asked.i]!)
-    expect(made!.size).toEqual({ width: image.width, height: image.height })
-    expect(made!.augmentations.length).toBe(4)
+    expect(made.size).toEqual({ width: image.width, height: image.height })
+    expect(made.augmentations.length).toBe(4)
     for (const [t, p] of [small, other].entries()) {
-      const expected = made!.augmentations.flatMap((view) => [...augmentedPixels(image, view, p)])
-      expect(made!.pixels[t]).toEqual(Float32Array.from(expected))
+      const expected = made.augmentations.flatMap((view) => [...augmentedPixels(image, view, p)])
+      expect(made.pixels[t]).toEqual(Float32Array.from(expected))
     }
     // Equal targets share their pixels.
-    expect(made!.pixels[2]).toBe(made!.pixels[0])
-    pool.recycle(made!)
+    expect(made.pixels[2]).toBe(made.pixels[0])
+    pool.recycle(made)
   }
   expect(seen).toEqual(files.map((_, i) => i))
 })
@@ -61,18 +64,15 @@ test("views that are drawn and those that are stored are the same, on any number
   expect(await inline.make(request(5))).toEqual(drawn)
 })
 
-test.each([0, 2])("%i threads: a damaged picture is an outcome, and the others go on", async (threads) => {
+test.each([0, 2])("%i threads: a damaged picture is an error, and the others go on", async (threads) => {
   await using pool = new ViewPool(threads)
   const requests = [request(0), request(1, files[1]!.subarray(0, 900)), request(2)]
-  const outcomes: ViewOutcome[] = []
-  for await (const outcome of pool.makeAll(requests)) outcomes.push(outcome)
-  expect(outcomes.map(({ error }) => error?.message ?? null)).toEqual([
-    null,
-    expect.stringContaining("picture 1 is damaged or cut off"),
-    null,
-  ])
-  expect(outcomes[1]!.error).toBeInstanceOf(UserError)
-  expect(outcomes[1]!.error!.hint).toBe("get it again, or leave it out")
+  const [first, damaged, last] = await Promise.allSettled(requests.map((asked) => pool.make(asked)))
+  expect([first!.status, last!.status]).toEqual(["fulfilled", "fulfilled"])
+  const { reason } = damaged as PromiseRejectedResult
+  expect(reason).toBeInstanceOf(UserError)
+  expect(reason.message).toContain("picture 1 is damaged or cut off")
+  expect(reason.hint).toBe("get it again, or leave it out")
   const elsewhere = { ...request(0), views: [[[0, 0, 51, 60], null]] as const }
   await expect(pool.make(elsewhere)).rejects.toThrow("picture 0: the stored crop [0,0,51,60]")
   await expect(pool.make({ ...request(0), maxPixels: 10 })).rejects.toThrow("more than the limit of 10")
@@ -93,21 +93,4 @@ test("the caller keeps the bytes, and can ask again", async () => {
   const first = await pool.make(asked)
   expect(Buffer.compare(asked.bytes, files[1]!)).toBe(0)
   expect((await pool.make(asked)).pixels).toEqual(first.pixels)
-})
-
-test("no more than the limit is under way", async () => {
-  await using pool = new ViewPool(1)
-  let asked = 0
-  function* requests() {
-    for (const i of files.keys()) {
-      asked += 1
-      yield request(i)
-    }
-  }
-  let taken = 0
-  for await (const _ of pool.makeAll(requests(), 3)) {
-    expect(asked - taken).toBeLessThanOrEqual(3)
-    taken += 1
-  }
-  expect(taken).toBe(files.length)
 })

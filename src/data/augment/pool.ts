@@ -6,14 +6,8 @@ import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
 import { UserError } from "../../core/errors.ts"
-import { mapOrdered } from "../parallel.ts"
 import { type MadeViews, makeViews, type ViewRequest } from "./views.ts"
 import type { WorkerFailure, WorkerReply, WorkerRequest } from "./worker.ts"
-
-/** A request with what became of it; `error` where the picture is at fault. */
-export type ViewOutcome<R extends ViewRequest = ViewRequest> =
-  | { readonly request: R; readonly made: MadeViews; readonly error: null }
-  | { readonly request: R; readonly made: null; readonly error: UserError }
 
 /** One at work, and one that waits for it. */
 const REQUESTS_PER_THREAD = 2
@@ -50,26 +44,8 @@ export class ViewPool implements AsyncDisposable {
     })
   }
 
-  /**
-   * The outcomes of all requests, in order. At most `limit` of them are under way or finished and not yet taken; each
-   * takes 0.6 MB per view of 224 pixels.
-   */
-  makeAll<R extends ViewRequest>(
-    requests: AsyncIterable<R> | Iterable<R>,
-    limit = Math.max(this.threads.length, 1) * REQUESTS_PER_THREAD,
-  ): AsyncGenerator<ViewOutcome<R>> {
-    return mapOrdered(requests, limit, async (request): Promise<ViewOutcome<R>> => {
-      try {
-        return { request, made: await this.make(request), error: null }
-      } catch (error) {
-        if (error instanceof UserError) return { request, made: null, error }
-        throw error
-      }
-    })
-  }
-
   /** Takes arrays back that nobody reads any more, to be filled with other views. */
-  recycle({ pixels }: MadeViews): void {
+  recycle({ pixels }: Pick<MadeViews, "pixels">): void {
     const most = Math.max(this.threads.length, 1) * REQUESTS_PER_THREAD * 2
     for (const array of new Set(pixels)) if (this.spares.length < most) this.spares.push(array)
   }

@@ -4,10 +4,10 @@
  */
 import { quoted, UserError } from "../../core/errors.ts"
 import { numpyPickle, readNumpyPickle } from "../../core/numpy-pickle.ts"
+import { parseParamAug } from "../augment/stored.ts"
 import { checkRows } from "./check-rows.ts"
 import { gzip, matrix, unzip } from "./embeddings.ts"
 import { takeTexts, textList } from "./members.ts"
-import { parseParamAug } from "./param-aug.ts"
 import { pictureExtension } from "./picture.ts"
 import type { Embeddings, EncodedImage, ReinforcedSample } from "./sample.ts"
 
@@ -25,7 +25,7 @@ export function sampleOfRecord(record: Fields): ReinforcedSample {
   const { texts, fields } = takeTexts(unread)
   const sample: ReinforcedSample = {
     ...{ key, image: imageOf(image), url: urlOf(url), texts, synTexts, embeddings, fields },
-    paramAug: param_aug === undefined || param_aug === null ? null : parseParamAug(param_aug),
+    paramAug: param_aug === undefined || param_aug === null ? null : parseParamAug(param_aug, "its views"),
     others: othersOf(members),
   }
   checkRows(sample)

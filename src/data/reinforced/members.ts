@@ -3,6 +3,7 @@
  * DataCompDR): the picture, `txt`, `url.txt`, `json`, `syn.json`, `paug.json` and one member of embeddings.
  */
 import { messageOf, UserError } from "../../core/errors.ts"
+import { parseParamAug } from "../augment/stored.ts"
 import { checkRows } from "./check-rows.ts"
 import {
   type EmbeddingKind,
@@ -11,7 +12,6 @@ import {
   readEmbeddings,
   writeEmbeddings,
 } from "./embeddings.ts"
-import { parseParamAug } from "./param-aug.ts"
 import { pictureExtensions } from "./picture.ts"
 import type { Embeddings, EncodedImage, ReinforcedSample } from "./sample.ts"
 
@@ -102,7 +102,7 @@ function paramAugOf(members: Members): ReinforcedSample["paramAug"] {
   const value = jsonOf(members, "paug.json")
   if (!value) return null
   if (!Object.hasOwn(value, "param_aug")) throw new UserError("paug.json has no param_aug")
-  return parseParamAug(value.param_aug)
+  return parseParamAug(value.param_aug, "paug.json")
 }
 
 async function embeddingsOf(members: Members): Promise<Map<string, Embeddings>> {

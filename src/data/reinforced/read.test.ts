@@ -125,8 +125,16 @@ test.each<[string, Record<string, string | Uint8Array | null>, string]>([
   ["json", { json: "{" }, "json is damaged"],
   ["json that is a list", { json: "[]" }, "json is not an object"],
   ["captions", { "syn.json": '{"syn_text": [1]}' }, 'syn.json: "syn_text" is not a list of captions'],
-  ["views", { "paug.json": '{"param_aug": [[[0, 0, 0, 5], null]]}' }, "param_aug: view 0 is not [[top"],
-  ["operations", { "paug.json": '{"param_aug": "[[[0, 0, 9, 5], [[14, 1]]]]"}' }, "param_aug: view 0 is not [[top"],
+  [
+    "views",
+    { "paug.json": '{"param_aug": [[[0, 0, 0, 5], null]]}' },
+    "paug.json: param_aug[0]: a crop is [top, left, height, width] in whole pixels, not",
+  ],
+  [
+    "operations",
+    { "paug.json": '{"param_aug": "[[[0, 0, 9, 5], [[14, 1]]]]"}' },
+    "paug.json: param_aug[0]: an operation's index is 0 to 13, not",
+  ],
   ["views under another name", { "paug.json": "{}" }, "paug.json has no param_aug"],
   ["npz", { npz: "PK nothing" }, "npz: the zip archive is damaged or cut short"],
   ["pth.gz", { npz: null, "pth.gz": "nothing" }, "pth.gz: cannot be unzipped (incorrect header check)"],

@@ -17,11 +17,6 @@ export interface PoolOptions {
   readonly environment?: Readonly<Record<string, string>>
 }
 
-/** A worker that ends was killed, or ran out of memory: the shard may be innocent. */
-export class WorkerDied extends Error {
-  override readonly name = "WorkerDied"
-}
-
 export class ProcessPool implements ShardRunner {
   readonly slots: number
   private readonly idle: Worker[] = []
@@ -103,7 +98,8 @@ class Worker {
     this.child.on("message", (message) => this.on(message as FromWorker))
     this.child.on("error", (error) => this.fail(error))
     this.child.on("exit", (code, signal) => {
-      this.fail(new WorkerDied(`a worker process ended with ${signal ?? `exit code ${code}`}`))
+      // It was killed, or ran out of memory: no UserError, as the shard may be innocent.
+      this.fail(new Error(`a worker process ended with ${signal ?? `exit code ${code}`}`))
     })
     this.send({ kind: "open", settings })
   }

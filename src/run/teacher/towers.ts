@@ -2,6 +2,7 @@
  * Two graphs as the towers of a CLIP: which inputs and outputs, how many rows at once, and whether they fit what the files
  * beside them say. Shapes: N batch, L tokens.
  */
+import { concatenate } from "../../core/concatenate.ts"
 import { UserError } from "../../core/errors.ts"
 import { endOfText, startOfText } from "../../core/tokenizer.ts"
 import type { Names } from "./description.ts"
@@ -71,7 +72,7 @@ export class GraphTower {
       const found = await graph.run({ ...feeds, ...filled({ feeds, rows, own: input.shape[0]! }) }, names.output)
       parts.push(found.subarray(0, (found.length / rows) * (end - start)))
     }
-    return joined(parts)
+    return concatenate(parts)
   }
 }
 
@@ -128,14 +129,4 @@ function portNamed(ports: readonly Port[], name: string, kind: "input" | "output
 
 function unknownInput(name: string, file: string): UserError {
   return new UserError(`${file} wants an input "${name}", which no CLIP has`, "export the two towers apart")
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let place = 0
-  for (const part of parts) {
-    all.set(part, place)
-    place += part.length
-  }
-  return all
 }

@@ -26,7 +26,7 @@ export async function runVerify(
   const set = await findShards(storage, shards)
   if (options.against !== undefined) return compare(storage, set, options.against, options, output)
   const job = options.samples > 0 ? await jobOf(storage, set, options) : null
-  const stage = job && (await openModels(job, options, output))
+  const stage = job && (await openModels(job, options, signal, output))
   const progress = shardProgress(options.progress, "verify", set.shards.length)
   try {
     const report = await verifyShards(storage, set, {
@@ -59,9 +59,14 @@ async function jobOf(storage: Storage, { folder }: ShardSet, options: VerifyComm
   return { stage, format, seed: 0, minImageSize: 1 }
 }
 
-async function openModels(job: Job, options: VerifyCommandOptions, { writeErr }: Output): Promise<Stage> {
+async function openModels(
+  job: Job,
+  options: VerifyCommandOptions,
+  signal: AbortSignal,
+  { writeErr }: Output,
+): Promise<Stage> {
   const { resources } = shareOut({ ...options, workers: 1 }, 1)
-  const models = await bringModels(job, resources, (text) => writeErr(`${text}\n`))
+  const models = await bringModels(job, resources, writeErr, signal)
   return openStage(job, models, resources)
 }
 
