@@ -1,4 +1,6 @@
 /** Pictures and texts to unit vectors. */
+import { batchesOf } from "../core/batches.ts"
+import { concatenate } from "../core/concatenate.ts"
 import type { Encoder } from "../core/encoder.ts"
 import type { Image8 } from "../core/pixels.ts"
 import { l2Normalize } from "../core/similarity.ts"
@@ -14,12 +16,12 @@ export async function imageVectors(
 ): Promise<Float32Array> {
   const parts: Float32Array[] = []
   let done = 0
-  for await (const batch of batches(images)) {
+  for await (const batch of batchesOf(images, BATCH)) {
     parts.push(await encoder.encodeImages(batch))
     done += batch.length
     onBatch?.(done)
   }
-  return l2Normalize(concat(parts), encoder.embedDim)
+  return l2Normalize(concatenate(parts), encoder.embedDim)
 }
 
 /** Unit vectors of all `texts`, [N, embedDim]; equal texts are encoded once. */
@@ -28,26 +30,5 @@ export async function textVectors(encoder: Encoder, texts: readonly string[]): P
   const width = encoder.embedDim
   const vectors = l2Normalize(await encoder.encodeTexts(unique), width)
   const rows = new Map(unique.map((text, i) => [text, vectors.subarray(i * width, (i + 1) * width)]))
-  return concat(texts.map((text) => rows.get(text)!))
-}
-
-async function* batches<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T[]> {
-  let batch: T[] = []
-  for await (const item of items) {
-    batch.push(item)
-    if (batch.length < BATCH) continue
-    yield batch
-    batch = []
-  }
-  if (batch.length > 0) yield batch
-}
-
-function concat(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((length, part) => length + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    all.set(part, offset)
-    offset += part.length
-  }
-  return all
+  return concatenate(texts.map((text) => rows.get(text)!))
 }

@@ -1,4 +1,5 @@
 /** The captioning stage: `syn_text<suffix>`, N captions of each image, by one captioner or several. */
+import { batchesOf } from "../core/batches.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/pixels.ts"
 import type { ImageCaptioner } from "../core/teacher.ts"
@@ -6,7 +7,7 @@ import { ensembleIdentity } from "../core/teacher-identity.ts"
 import { prefetched } from "../data/parallel.ts"
 import type { ReinforcedSample } from "../data/reinforced/sample.ts"
 import { decodePicture } from "./picture.ts"
-import { batchesOf, preparedSamples, type Report, type Stage } from "./stage.ts"
+import { preparedSamples, type Report, type Stage } from "./stage.ts"
 
 export interface CaptionStageOptions {
   readonly captioners: readonly { readonly captioner: ImageCaptioner; readonly key: string }[]

@@ -5,13 +5,14 @@
  *
  * A sample that has `param_aug` already, from an earlier ensemble, keeps it: its views are made again.
  */
+import { batchesOf } from "../core/batches.ts"
 import { concatenate } from "../core/concatenate.ts"
 import { UserError } from "../core/errors.ts"
 import type { StoredAugmentation } from "../data/augment/augmentation.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import type { Embeddings, ReinforcedSample } from "../data/reinforced/sample.ts"
 import type { Ensemble } from "./ensemble.ts"
-import { batchesOf, preparedSamples, type Report, type Stage } from "./stage.ts"
+import { preparedSamples, type Report, type Stage } from "./stage.ts"
 import type { ViewSource } from "./views.ts"
 
 export interface EmbeddingStageOptions {

@@ -12,18 +12,6 @@ export interface Stage extends AsyncDisposable {
   run(samples: AsyncIterable<ReinforcedSample>, report: Report): AsyncGenerator<ReinforcedSample>
 }
 
-/** Consecutive items, `size` at a time; the last batch may be smaller. */
-export async function* batchesOf<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
-  let batch: T[] = []
-  for await (const item of items) {
-    batch.push(item)
-    if (batch.length < size) continue
-    yield batch
-    batch = []
-  }
-  if (batch.length > 0) yield batch
-}
-
 /** `prepare(sample)` of each, in order, `parallel` at a time; those it refuses with a UserError are reported and left out. */
 export async function* preparedSamples<T>(
   samples: AsyncIterable<ReinforcedSample>,
