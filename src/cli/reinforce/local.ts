@@ -82,7 +82,11 @@ export async function openPool(
   const models = await bringModels(job, resources, writeErr, signal)
   const settings: WorkerSettings = { job, output, models, resources }
   // Unless told, OpenMP takes every processor in every process.
-  const environment = { OMP_NUM_THREADS: String(resources.threads) }
+  const environment = {
+    OMP_NUM_THREADS: String(resources.threads),
+    // This process has said it.
+    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
+  }
   return ProcessPool.open({ program: builtFile("./worker.js"), settings, processes: workers, environment })
 }
 
