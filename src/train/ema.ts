@@ -39,7 +39,8 @@ export class Ema {
   restore(state: ReadonlyMap<string, Float32Array>): void {
     for (const [i, name] of this.names.entries()) {
       const values = state.get(name)
-      if (!values) throw new UserError(`the training state has no average of "${name}"`, "resume with the ema it was made with")
+      if (!values)
+        throw new UserError(`the training state has no average of "${name}"`, "resume with the ema it was made with")
       const average = this.averages[i]!
       torch.noGrad(() => torch.scope(() => void average.copy_(torch.tensor(values, average.shape))))
     }

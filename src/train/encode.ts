@@ -19,8 +19,13 @@ export type Features = Readonly<Partial<Record<FeatureName, torch.Tensor>>>
 
 export interface Encoded {
   readonly features: Features
-  /** Adds the parameters' gradients to what they have, from those of the features. */
-  backward(gradients: Features): void
+  /** A part of the loss that needs no other pairs; shape []. */
+  readonly local?: torch.Tensor
+  /**
+   * Adds the parameters' gradients to what they have, from those of the features, which are of the loss times `lossScale`,
+   * and from the local part.
+   */
+  backward(gradients: Features, lossScale: number): void
 }
 
 export interface EncodeOptions {
@@ -30,13 +35,16 @@ export interface EncodeOptions {
 
 /** Encodes with gradients. Pictures and all captions go through their towers once. */
 export function encode(model: Clip, interpreter: TorchInterpreter, batch: Batch, options: EncodeOptions = {}): Encoded {
-  const compute = precisionOf(interpreter, options.precision)
+  const compute = computeIn(interpreter, options.precision)
   const towers = towersOf(model, interpreter, batch)
   const outputs = towers.map((tower) =>
     options.activationCheckpointing ? checkpointed(tower, interpreter, compute) : kept(tower, interpreter, compute),
   )
   return {
-    features: named(outputs.map(({ value }) => value), batch),
+    features: named(
+      outputs.map(({ value }) => value),
+      batch,
+    ),
     backward(gradients) {
       const joined = joinedGradients(gradients)
       for (const [i, output] of outputs.entries()) {
@@ -53,7 +61,7 @@ export function encodeFeatures(
   batch: Batch,
   options: EncodeOptions = {},
 ): Features {
-  const compute = precisionOf(interpreter, options.precision)
+  const compute = computeIn(interpreter, options.precision)
   const values = torch.noGrad(() =>
     towersOf(model, interpreter, batch).map((tower) => kept(tower, interpreter, compute).value),
   )
@@ -101,8 +109,10 @@ function towersOf(model: Clip, interpreter: TorchInterpreter, { images, tokens, 
 function kept({ input, segments }: Tower, interpreter: TorchInterpreter, compute: Compute): TowerOutput {
   // Intermediate tensors live in the graph only, which backward takes down as it goes.
   const value = torch.scope(() => {
-    const output = compute(() => segments.reduce((x, segment) => segment(x), interpreter.wrap(input) as Parameters<Segment>[0]))
-    return unit(interpreter, interpreter.unwrap(output))
+    const output = compute(() =>
+      segments.reduce((x, segment) => segment(x), interpreter.wrap(input) as Parameters<Segment>[0]),
+    )
+    return unitRows(interpreter, interpreter.unwrap(output))
   })
   return { value, backward: (gradient) => value.requiresGrad && value.backward(gradient) }
 }
@@ -120,7 +130,7 @@ function checkpointed({ input, segments }: Tower, interpreter: TorchInterpreter,
   const backward = (gradient: torch.Tensor) =>
     repeated(interpreter, () => {
       const last = leafOf(output)
-      unit(interpreter, last).backward(gradient)
+      unitRows(interpreter, last).backward(gradient)
       let incoming = last.grad!
       for (let i = segments.length - 1; i >= 0; i--) {
         incoming = torch.scope(() => {
@@ -131,7 +141,7 @@ function checkpointed({ input, segments }: Tower, interpreter: TorchInterpreter,
         })
       }
     })
-  return { value: torch.noGrad(() => unit(interpreter, output)), backward }
+  return { value: torch.noGrad(() => unitRows(interpreter, output)), backward }
 }
 
 /** A repetition of a forward pass does not count the batch's statistics again. */
@@ -149,11 +159,13 @@ function leafOf(tensor: torch.Tensor): torch.Tensor {
   return leaf.dtype === "int64" ? leaf : leaf.requiresGrad_()
 }
 
-function unit(interpreter: TorchInterpreter, features: torch.Tensor): torch.Tensor {
+/** In the interpreter's dtype. */
+export function unitRows(interpreter: TorchInterpreter, features: torch.Tensor): torch.Tensor {
   return l2Normalize(features.to({ dtype: interpreter.dtype }))
 }
 
-function precisionOf(interpreter: TorchInterpreter, precision: Precision = "float32"): Compute {
+/** Runs a forward pass in a precision. */
+export function computeIn(interpreter: TorchInterpreter, precision: Precision = "float32"): Compute {
   if (precision === "float32") return (fn) => fn()
   const device = interpreter.device === "cpu" ? "cpu" : "cuda"
   return (fn) => torch.autocast({ device, dtype: precision }, fn)

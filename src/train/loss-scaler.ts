@@ -17,7 +17,11 @@ export const initialLossScale: LossScalerState = { scale: 65536, goodSteps: 0 }
 /** The state behind a step. Throws a UserError when even unscaled gradients overflow. */
 export function afterStep({ scale, goodSteps }: LossScalerState, overflow: boolean): LossScalerState {
   if (overflow) {
-    if (scale < 1) throw new UserError("gradients overflow float16 at any loss scale", "lower the learning rate, or train in bfloat16")
+    if (scale < 1)
+      throw new UserError(
+        "gradients overflow float16 at any loss scale",
+        "lower the learning rate, or train in bfloat16",
+      )
     return { scale: scale / 2, goodSteps: 0 }
   }
   return goodSteps + 1 === growthInterval ? { scale: scale * 2, goodSteps: 0 } : { scale, goodSteps: goodSteps + 1 }

@@ -77,7 +77,10 @@ export function distillationLoss(
 export function teacherTargets(teacher: Pairing, config: TeacherConfig): [torch.Tensor, torch.Tensor] {
   return torch.noGrad(() => {
     const distributions = scaledTeachers(teacher, config).map((pair) => pair.map((x) => x.softmax(-1)))
-    return [0, 1].map((direction) => mean(distributions.map((pair) => pair[direction]!))) as [torch.Tensor, torch.Tensor]
+    return [0, 1].map((direction) => mean(distributions.map((pair) => pair[direction]!))) as [
+      torch.Tensor,
+      torch.Tensor,
+    ]
   })
 }
 
@@ -133,7 +136,9 @@ function scaledTeachers(teacher: Pairing, config: TeacherConfig): [torch.Tensor,
   checkTeachers(config)
   const { widths, scales, biases = [], averageAfterSoftmax } = config
   const parts = averageAfterSoftmax ? split(teacher, widths) : [teacher]
-  return parts.map((part, k) => logits(part).map((x) => x.mul(scales[k]!).add(biases[k] ?? 0)) as [torch.Tensor, torch.Tensor])
+  return parts.map(
+    (part, k) => logits(part).map((x) => x.mul(scales[k]!).add(biases[k] ?? 0)) as [torch.Tensor, torch.Tensor],
+  )
 }
 
 function split({ image, text }: Pairing, widths: readonly number[]): Pairing[] {

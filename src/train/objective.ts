@@ -30,7 +30,12 @@ export interface LossInput {
   readonly text: Side
   /** Of a synthetic caption for each picture: a second pairing, whose losses are added. */
   readonly synthetic?: Side
-  readonly teacher?: { readonly image: Side; readonly text: Side; readonly synthetic?: Side; readonly widths: readonly number[] }
+  readonly teacher?: {
+    readonly image: Side
+    readonly text: Side
+    readonly synthetic?: Side
+    readonly widths: readonly number[]
+  }
   /** exp(logitScale), shape [] */
   readonly scale: torch.Tensor
   /** logitBias, shape []; SigLIP only. */

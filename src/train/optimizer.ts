@@ -153,7 +153,9 @@ function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
   return [...groups.values()]
 }
 
-function withMoments(parameters: readonly torch.Tensor[]): Pick<Group, "parameters" | "firstMoments" | "secondMoments"> {
+function withMoments(
+  parameters: readonly torch.Tensor[],
+): Pick<Group, "parameters" | "firstMoments" | "secondMoments"> {
   const zeros = () => parameters.map((p) => torch.zeros(p.shape, { dtype: p.dtype, device: p.device }))
   return { parameters, firstMoments: zeros(), secondMoments: zeros() }
 }

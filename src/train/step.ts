@@ -8,10 +8,20 @@
 import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
 import type { Batch } from "../data/training/batch.ts"
-import type { Clip } from "../model/clip.ts"
+import type { CheckpointModel } from "../model/checkpoint.ts"
+import { Clip } from "../model/clip.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
 import type { Ema } from "./ema.ts"
-import { encode, encodeFeatures, type Encoded, type FeatureName, type Features, type Precision, sliceBatch } from "./encode.ts"
+import {
+  type Encoded,
+  encode,
+  encodeFeatures,
+  type FeatureName,
+  type Features,
+  type Precision,
+  sliceBatch,
+} from "./encode.ts"
+import { captionerFeatures, countLabels, encodeCaptions } from "./encode-captions.ts"
 import type { Side } from "./loss.ts"
 import { afterStep, type LossScalerState } from "./loss-scaler.ts"
 import { checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
@@ -43,8 +53,8 @@ export interface Measurements {
 const maxLogitScale = Math.log(100)
 
 /** Everything a step changes. */
-export interface Trainee {
-  readonly model: Clip
+export interface Trainee<Model extends CheckpointModel = CheckpointModel> {
+  readonly model: Model
   readonly interpreter: TorchInterpreter
   readonly optimizer: AdamW
   readonly ema?: Ema | undefined
@@ -72,12 +82,18 @@ export function computeGradients(
     const scale = interpreter.value(model.logitScale).exp()
     const losses = featureLosses(config.objective, lossInput(interpreter, leaves, batch, scale))
     const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
-    const value = finite("loss", total.item())
+    finite("loss", total.item())
     optimizer.zeroGrad()
-    total.mul(lossScaler?.scale ?? 1).backward()
-    for (const chunk of chunks) torch.scope(() => chunk.backward(gradientsOf(leaves, chunk)))
+    const lossScale = lossScaler?.scale ?? 1
+    total.mul(lossScale).backward()
+    const local = chunks.map((chunk) => torch.scope(() => chunk.backward(gradientsOf(leaves, chunk), lossScale)))
+    const caption = local.reduce((sum, value) => sum + value, 0)
     const byName = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]))
-    return { loss: value, losses: byName, logitScale: scale.item() }
+    return {
+      loss: finite("loss", total.item() + caption),
+      losses: config.objective.kind === "coca" ? { ...byName, caption } : byName,
+      logitScale: scale.item(),
+    }
   })
 }
 
@@ -102,35 +118,76 @@ export function updateParameters(trainee: Trainee, config: Pick<StepConfig, "lea
 
 // ------------------------------------------------------------------------------------------------------- chunks
 
-interface Chunk extends Encoded {
+interface Chunk {
+  /** Of its first pair in the batch. */
   readonly start: number
+  readonly features: Features
+  /** Returns the value of the chunk's local loss, 0 where there is none. */
+  backward(gradients: Features, lossScale: number): number
 }
 
-function chunksOf({ model, interpreter }: Trainee, batch: Batch, config: Pick<StepConfig, "chunkSize" | "precision" | "activationCheckpointing">): Chunk[] {
-  const pairs = batch.tokens.length / model.config.text.contextLength
+type ChunkConfig = Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">
+
+function chunksOf(trainee: Trainee, batch: Batch, config: ChunkConfig): Chunk[] {
+  const { contextLength } = trainee.model.config.text
+  const pairs = batch.tokens.length / contextLength
   const size = config.chunkSize ?? pairs
-  if (size >= pairs) return [{ start: 0, ...encode(model, interpreter, batch, config) }]
+  if (size >= pairs) {
+    const encoded = encodeChunk(trainee, batch, batch, config)
+    return [{ start: 0, features: encoded.features, backward: backwardOf(encoded) }]
+  }
   return Array.from({ length: Math.ceil(pairs / size) }, (_, i) => {
     const start = i * size
-    const chunk = sliceBatch(batch, pairs, start, Math.min(size, pairs - start))
-    const features = torch.scope(() => encodeFeatures(model, interpreter, chunk, config))
-    const backward = (gradients: Features) => {
-      interpreter.trackStatistics = false
-      try {
-        encode(model, interpreter, chunk, config).backward(gradients)
-      } finally {
-        interpreter.trackStatistics = true
-      }
-    }
-    return { start, features, backward }
+    return cachedChunk(trainee, batch, sliceBatch(batch, pairs, start, Math.min(size, pairs - start)), start, config)
   })
+}
+
+/** Features now; everything again, with gradients, on the way back. Batch statistics are counted the first time. */
+function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number, config: ChunkConfig): Chunk {
+  const { model, interpreter } = trainee
+  const features = torch.scope(() =>
+    model instanceof Clip
+      ? encodeFeatures(model, interpreter, chunk, config)
+      : captionerFeatures(model, interpreter, chunk, config),
+  )
+  const backward: Chunk["backward"] = (gradients, lossScale) => {
+    interpreter.trackStatistics = false
+    try {
+      return backwardOf(encodeChunk(trainee, batch, chunk, config))(gradients, lossScale)
+    } finally {
+      interpreter.trackStatistics = true
+    }
+  }
+  return { start, features, backward }
+}
+
+function encodeChunk({ model, interpreter }: Trainee, batch: Batch, chunk: Batch, config: ChunkConfig): Encoded {
+  if (model instanceof Clip) return encode(model, interpreter, chunk, config)
+  const { objective } = config
+  const weight = objective.kind === "coca" ? objective.captionWeight : 0
+  const { contextLength } = model.config.text
+  const share = countLabels(chunk.tokens, contextLength) / countLabels(batch.tokens, contextLength)
+  return encodeCaptions(model, interpreter, chunk, weight * share, config)
+}
+
+function backwardOf(encoded: Encoded): Chunk["backward"] {
+  return (gradients, lossScale) => {
+    encoded.backward(gradients, lossScale)
+    return encoded.local?.item() ?? 0
+  }
 }
 
 /** Features of all chunks as leaves of the loss. */
 function joined(chunks: readonly Features[]): Features {
   const names = Object.keys(chunks[0]!) as FeatureName[]
   return Object.fromEntries(
-    names.map((name) => [name, torch.cat(chunks.map((chunk) => chunk[name]!)).detach().requiresGrad_()]),
+    names.map((name) => [
+      name,
+      torch
+        .cat(chunks.map((chunk) => chunk[name]!))
+        .detach()
+        .requiresGrad_(),
+    ]),
   )
 }
 
@@ -141,7 +198,12 @@ function gradientsOf(leaves: Features, { start, features }: Chunk): Features {
   )
 }
 
-function lossInput(interpreter: TorchInterpreter, { image, text, synthetic }: Features, { teacher }: Batch, scale: torch.Tensor): LossInput {
+function lossInput(
+  interpreter: TorchInterpreter,
+  { image, text, synthetic }: Features,
+  { teacher }: Batch,
+  scale: torch.Tensor,
+): LossInput {
   return {
     image: sideOf(image!),
     text: sideOf(text!),

@@ -5,7 +5,12 @@
 import { readFileSync } from "node:fs"
 import { captionLoss } from "../../src/train/caption-loss.ts"
 import { teacherTargets } from "../../src/train/loss.ts"
-import { type DistillationConfig, featureLosses, type LossInput, type ObjectiveConfig } from "../../src/train/objective.ts"
+import {
+  type DistillationConfig,
+  featureLosses,
+  type LossInput,
+  type ObjectiveConfig,
+} from "../../src/train/objective.ts"
 import * as torch from "../../torch/index.ts"
 import type { Check } from "./check.ts"
 import * as tolerances from "./tolerances.ts"
@@ -83,7 +88,9 @@ function caseErrors(golden: LossFile, each: Case): Record<string, number> {
       grad_log_logit_scale: [leaves.logit_scale_exp!.grad!.item() * each.logit_scale_exp],
     }),
   }
-  return Object.fromEntries(Object.entries(each.f64).map(([name, value]) => [name, maxError(ours[name] ?? [], flat(value))]))
+  return Object.fromEntries(
+    Object.entries(each.f64).map(([name, value]) => [name, maxError(ours[name] ?? [], flat(value))]),
+  )
 }
 
 function objectiveOf({ ctor, logit_bias: bias }: Case): ObjectiveConfig {
@@ -134,11 +141,17 @@ function inputOf(golden: LossFile, each: Case, objective: ObjectiveConfig) {
 function* checkCoca({ inputs, coca_case: golden }: LossFile): Iterable<Check> {
   const errors = torch.scope(() => {
     const [image, text] = [matrix(inputs.image).requiresGrad_(), matrix(inputs.text)]
-    const logits = torch.tensor(Float64Array.from(golden.logits.flat(2), Math.fround), shapeOf(golden.logits)).requiresGrad_()
+    const logits = torch
+      .tensor(Float64Array.from(golden.logits.flat(2), Math.fround), shapeOf(golden.logits))
+      .requiresGrad_()
     const labels = torch.tensor(BigInt64Array.from(golden.labels.flat(), BigInt), [golden.labels.flat().length])
     const side = (rows: torch.Tensor) => ({ rows, all: rows })
     const scale = scalar(golden.logit_scale_exp)
-    const objective = { kind: "coca", clipWeight: golden.clip_loss_weight, captionWeight: golden.caption_loss_weight } as const
+    const objective = {
+      kind: "coca",
+      clipWeight: golden.clip_loss_weight,
+      captionWeight: golden.caption_loss_weight,
+    } as const
     const { contrastive } = featureLosses(objective, { image: side(image), text: side(text), scale, offset: 0 })
     const caption = captionLoss(logits, labels, golden.pad_id).mul(objective.captionWeight)
     const total = contrastive!.add(caption)

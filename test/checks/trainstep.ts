@@ -10,9 +10,9 @@ import { loadStateDict } from "../../src/model/state-dict.ts"
 import { type PublishedTensor, publishedTensors } from "../../src/model/weights.ts"
 import { findTeacherWidths } from "../../src/reinforce/tools/teacher-widths.ts"
 import { TorchInterpreter } from "../../src/tensor/torch.ts"
-import { AdamW, isDecayed } from "../../src/train/optimizer.ts"
 import { encodeFeatures, type Features } from "../../src/train/encode.ts"
 import type { ObjectiveConfig } from "../../src/train/objective.ts"
+import { AdamW, isDecayed } from "../../src/train/optimizer.ts"
 import { computeGradients, type Trainee, updateParameters } from "../../src/train/step.ts"
 import * as torch from "../../torch/index.ts"
 import { type Check, exact } from "./check.ts"
@@ -175,12 +175,12 @@ function* checkRun(
 
 /** A model at the start of a run, with its optimiser, and how it compares with the file. */
 class Probe {
-  readonly trainee: Trainee
+  readonly trainee: Trainee<Clip>
   readonly batch: Batch
   readonly learningRate: number
   readonly gradClipNorm: number
   private readonly published: Map<string, PublishedTensor>
-  private readonly start: () => Trainee
+  private readonly start: () => Trainee<Clip>
 
   constructor(
     golden: TrainStepFile,
@@ -314,9 +314,13 @@ function ids(rows: Rows): BigInt64Array {
 }
 
 function teacherOf({ teacher }: TrainStepFile): NonNullable<Batch["teacher"]> {
-  const [image, text, synthetic] = [teacher.image, teacher.text, teacher.syn].map((rows) => Float32Array.from(rows.flat()))
+  const [image, text, synthetic] = [teacher.image, teacher.text, teacher.syn].map((rows) =>
+    Float32Array.from(rows.flat()),
+  )
   const [rows, width] = [teacher.image.length, teacher.image[0]!.length]
-  const widths = findTeacherWidths([image, text, synthetic].map((values) => ({ values: values!, rows, width, dtype: "float32" as const })))
+  const widths = findTeacherWidths(
+    [image, text, synthetic].map((values) => ({ values: values!, rows, width, dtype: "float32" as const })),
+  )
   return { image: image!, text: text!, synthetic: synthetic!, widths: widths! }
 }
 
@@ -342,7 +346,10 @@ function interpreterValues(tensor: torch.Tensor): Float64Array {
 
 /** Synthetic captions follow the real ones. */
 function hostFeatures({ image, text, synthetic }: Features) {
-  return { image: interpreterValues(image!), text: interpreterValues(synthetic ? torch.cat([text!, synthetic]) : text!) }
+  return {
+    image: interpreterValues(image!),
+    text: interpreterValues(synthetic ? torch.cat([text!, synthetic]) : text!),
+  }
 }
 
 /** Our values in the published layout. */
