@@ -66,13 +66,25 @@ export class ShardSampler implements Sampler {
     const draw = this.order.at(position)
     // What is wrong with it is told when it is needed.
     if (this.ahead > 0) void this.shards.samples(this.order.at(position, this.ahead).shard).catch(() => {})
+    if (attempt > 0) return this.pickInstead(draw.shard, position, attempt)
     const list = await this.shards.samples(draw.shard)
-    const index =
-      attempt === 0
-        ? this.order.sampleOf(draw, list.count)
-        : Random.of(this.seed, "instead", position, attempt).int(list.count)
-    return { id: draw.shard * 2 ** 32 + index, place: list.place(index) }
+    return pickOf(list, draw.shard, this.order.sampleOf(draw, list.count))
   }
+
+  /** From the same shard where others would have to be fetched, but not for ever: it may have none that can be used. */
+  private async pickInstead(drawn: number, position: number, attempt: number): Promise<Picked> {
+    const random = Random.of(this.seed, "instead", position, attempt)
+    const stays = this.ahead > 0 && attempt <= mostAttemptsInShard
+    const shard = stays ? drawn : random.int(this.shards.urls.length)
+    const list = await this.shards.samples(shard)
+    return pickOf(list, shard, random.int(list.count))
+  }
+}
+
+const mostAttemptsInShard = 16
+
+function pickOf(list: SampleList, shard: number, index: number): Picked {
+  return { id: shard * 2 ** 32 + index, place: list.place(index) }
 }
 
 /** Shards that a rank has open at once: those its rows are of, those that are fetched ahead, and some to spare. */
