@@ -39,13 +39,16 @@ export class RowFiller implements Disposable {
   constructor(
     private readonly settings: FillSettings,
     private readonly tokenizer: Tokenizer,
+    private readonly isStopped: () => boolean = () => false,
   ) {
     this.loader = new SampleLoader(settings.embeddingWidth !== null)
   }
 
+  /** Fills the rows that can be, unless it is stopped in between -> the others. */
   async fill(slot: Slot, requests: readonly RowRequest[]): Promise<RowFailure[]> {
     const failures: RowFailure[] = []
     for (const request of requests) {
+      if (this.isStopped()) break
       try {
         await this.fillOne(slot, request)
       } catch (error) {

@@ -1,11 +1,12 @@
 /** Threads that fill batches in shared memory. What a batch holds does not depend on their number. */
+import { once } from "node:events"
 import { Worker } from "node:worker_threads"
 import { UserError } from "../../core/errors.ts"
 import type { Tokenizer } from "../../core/tokenizer.ts"
 import { workerFile } from "../../host/worker-file.ts"
 import { type FillSettings, type RowFailure, RowFiller, type RowRequest } from "./fill.ts"
 import type { Slot } from "./slot.ts"
-import type { FillReply, FillRequest } from "./worker.ts"
+import type { FillReply, FillRequest, WorkerSettings } from "./worker.ts"
 
 interface Job {
   readonly resolve: (failures: readonly RowFailure[]) => void
@@ -21,6 +22,7 @@ export class FillPool implements AsyncDisposable {
   private readonly threads: readonly Thread[]
   /** With no threads, the caller's does it. */
   private readonly here: RowFiller | null
+  private readonly stop = new Int32Array(new SharedArrayBuffer(4))
   private nextId = 0
   private closed: Error | null = null
 
@@ -49,7 +51,8 @@ export class FillPool implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.fail(new Error("the training data are closed"))
     this.here?.[Symbol.dispose]()
-    await Promise.all(this.threads.map(({ worker }) => worker.terminate()))
+    Atomics.store(this.stop, 0, 1)
+    await Promise.all(this.threads.map(endThread))
   }
 
   /** Where samples are kept decoded, each by one thread; else even shares. */
@@ -58,7 +61,9 @@ export class FillPool implements AsyncDisposable {
   }
 
   private startThread(settings: FillSettings): Thread {
-    const worker = new Worker(workerFile(import.meta.url, "worker"), { workerData: settings })
+    const worker = new Worker(workerFile(import.meta.url, "worker"), {
+      workerData: { settings, stop: this.stop } satisfies WorkerSettings,
+    })
     const thread: Thread = { worker, jobs: new Map() }
     worker.on("message", (reply: FillReply) => this.finish(thread, reply))
     worker.on("error", (error) => this.fail(error))
@@ -92,4 +97,13 @@ export class FillPool implements AsyncDisposable {
       jobs.clear()
     }
   }
+}
+
+/** After the row it is at. */
+async function endThread({ worker }: Thread): Promise<void> {
+  if (worker.threadId === -1) return
+  const ended = once(worker, "exit")
+  worker.ref()
+  worker.postMessage(null)
+  await ended
 }

@@ -16,13 +16,26 @@ export type FillReply =
   /** Something else than samples is wrong. */
   | { readonly id: number; readonly error: { readonly message: string; readonly isUserError: boolean } }
 
-const filler = new RowFiller(workerData as FillSettings, new Tokenizer())
+export interface WorkerSettings {
+  readonly settings: FillSettings
+  /** Its first number is 1 from when the data are closed on. */
+  readonly stop: Int32Array
+}
+
+const { settings, stop } = workerData as WorkerSettings
+const filler = new RowFiller(settings, new Tokenizer(), () => Atomics.load(stop, 0) === 1)
 /** A request waits for the one before it, for rows are made one by one. */
 let last: Promise<void> = Promise.resolve()
 
-parentPort?.on("message", (request: FillRequest) => {
-  last = last.then(() => answer(request))
+/** Null: the thread ends, behind what it was asked for. One that is ended within native code takes the process along. */
+parentPort?.on("message", (request: FillRequest | null) => {
+  last = last.then(() => (request ? answer(request) : end()))
 })
+
+function end(): void {
+  filler[Symbol.dispose]()
+  parentPort!.close()
+}
 
 async function answer({ id, slot, requests }: FillRequest): Promise<void> {
   const reply = (message: FillReply) => parentPort!.postMessage(message)
