@@ -44,20 +44,10 @@ export function rowOfSlot({ images, tokens, synthetic, teacher }: Slot, row: num
   }
 }
 
-/** A copy, which belongs to whoever gets it: libtorch's addon does not read shared memory. */
+/** The arrays themselves. */
 export function batchOfSlot({ images, tokens, synthetic, teacher }: Slot, widths: readonly number[] | null): Batch {
-  return {
-    images: images.slice(),
-    tokens: tokens.slice(),
-    ...(synthetic && { synthetic: synthetic.slice() }),
-    ...(teacher &&
-      widths && {
-        teacher: {
-          image: teacher.image.slice(),
-          text: teacher.text.slice(),
-          ...(teacher.synthetic && { synthetic: teacher.synthetic.slice() }),
-          widths,
-        },
-      }),
-  }
+  if (!teacher || !widths) return { images, tokens, ...(synthetic && { synthetic }) }
+  const { image, text, synthetic: made } = teacher
+  const embeddings = { image, text, ...(made && { synthetic: made }), widths }
+  return { images, tokens, ...(synthetic && { synthetic }), teacher: embeddings }
 }

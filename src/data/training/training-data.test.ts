@@ -53,8 +53,19 @@ async function take(config: TrainingDataConfig, steps: number, firstStep = 0): P
 
 async function batchesOf(data: Awaited<ReturnType<typeof openTrainingData>>, steps: number, firstStep = 0) {
   const found: Batch[] = []
-  for await (const batch of data.batches(firstStep)) if (found.push(batch) === steps) break
+  for await (const batch of data.batches(firstStep)) if (found.push(copyOf(batch)) === steps) break
   return found
+}
+
+/** The arrays are filled again. */
+function copyOf({ images, tokens, synthetic, teacher }: Batch): Batch {
+  const made = teacher?.synthetic && { synthetic: teacher.synthetic.slice() }
+  return {
+    ...{ images: images.slice(), tokens: tokens.slice(), ...(synthetic && { synthetic: synthetic.slice() }) },
+    ...(teacher && {
+      teacher: { ...teacher, ...made, image: teacher.image.slice(), text: teacher.text.slice() },
+    }),
+  }
 }
 
 function row<T extends Float32Array | BigInt64Array>(array: T, i: number, rows = 4): number[] {

@@ -23,7 +23,10 @@ export interface TrainingData {
   readonly teacherWidths?: readonly number[]
   /** Whether batches have synthetic captions of their own. */
   readonly hasSynthetic: boolean
-  /** Batches without end. Throws UserError when too many samples cannot be used. */
+  /**
+   * Batches without end. The arrays of one are its own until the next is asked for: then they are filled again. Throws
+   * UserError when too many samples cannot be used.
+   */
   batches(firstStep: number): AsyncGenerator<Batch, void>
   readonly bad: { readonly count: number; readonly reasons: ReadonlyMap<string, number> }
   close(): Promise<void>
@@ -96,7 +99,7 @@ class Loader implements TrainingData {
   }
 
   async *batches(firstStep: number): AsyncGenerator<Batch, void> {
-    // One is with the caller, who has its own copy; the others are being filled.
+    // One is with the caller; the others are being filled.
     const slots = Array.from({ length: this.config.prefetch + 1 }, () => createSlot(this.settings.rows, this.settings))
     const steps = function* () {
       for (let step = firstStep; ; step++) yield step
