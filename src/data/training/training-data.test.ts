@@ -119,6 +119,33 @@ test.each<[ShardLayout, string]>([
   expect([seen.views.size, seen.captions.size, seen.synthetic.size]).toEqual([3, 2, 5])
 })
 
+test("published DataCompDR: two teachers of 12 and 20, found by their lengths", async () => {
+  const path = join(import.meta.dirname, "../../../test/golden/datacompdr/00000000.tar")
+  const stored = (await collect(path)).samples
+  const batchSize = stored.length
+  const preprocessing = { ...smallInput, size: 64 }
+  const data = await openTrainingData(reinforced(path, { batchSize, preprocessing }))
+  expect(data.teacherWidths).toEqual([12, 20])
+  for await (const { images, teacher } of data.batches(0)) {
+    const names = await Promise.all(
+      [...stored.keys()].map(async (i) => {
+        const pixels = row(images, i, batchSize)
+        for (const sample of stored) {
+          const image = await decodeImage(sample.image!.bytes)
+          const views = sample.paramAug!.map((view) => augmentedPixels(image, view, preprocessing))
+          const v = views.findIndex((view) => view.every((value, k) => value === pixels[k]))
+          if (v < 0) continue
+          expect(row(teacher!.image, i, batchSize)).toEqual([...viewRow(sample, v)!])
+          return sample.key
+        }
+      }),
+    )
+    expect(names.toSorted()).toEqual(stored.map(({ key }) => key).sort())
+    break
+  }
+  await data.close()
+})
+
 test("rows of embeddings are the same in both layouts of synthetic captions", async () => {
   const [apart, joined] = [join(folder, "apart.tar"), join(folder, "together.tar")]
   await writeSamples(apart, samples)
