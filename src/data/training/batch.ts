@@ -1,5 +1,6 @@
 /** What a training step takes. N is the number of pairs on this rank, S the picture's side, L the context length. */
 
+/** Arrays are views of shared memory that is written again: whoever keeps one longer than the data promise copies it. */
 export interface Batch {
   /** [N, 3, S, S], normalised as the image tower wants. */
   readonly images: Float32Array
