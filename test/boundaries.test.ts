@@ -1,6 +1,6 @@
 /**
  * The import table of docs/architecture.md, checked: data flows from stage to stage through files, imports never do.
- * Paths are relative to `src`; `torch/` and `jpeg/` are the folders beside it. Tests and entry points may import what they like.
+ * Paths are relative to `src`; `torch/`, `jpeg/` and `runs/` are the folders beside it. Tests and entry points may import what they like.
  */
 import { readdirSync, readFileSync } from "node:fs"
 import { dirname, join, normalize, relative } from "node:path"
@@ -20,14 +20,17 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   data: ["core", "host"],
   reinforce: ["core", "host", "data", "model", "tensor", "torch/index.ts"],
   hub: ["core", "host"],
-  train: ["core", "host", "data", "model", "tensor", "torch/index.ts"],
+  train: ["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "runs"],
+  // Data: recipes in the schema of `train`.
+  runs: [],
+  report: [],
   export: ["core", "host", "model", "tensor"],
   run: ["core"],
   evaluate: ["core"],
   search: ["core"],
   serve: ["core", "run", "search"],
   cli: [
-    ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export"],
+    ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export", "report"],
     // What `doctor` asks when libtorch may be absent, so that index.ts cannot be loaded.
     ...["torch/find.ts", "torch/paths.ts"],
     ...["run", "evaluate", "search", "serve"],
@@ -41,10 +44,11 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   "run/node-teacher.ts": ["host"],
 }
 
-/** Interpreters are given a model, and a job says how captions are drawn: they name types, which are nothing at run time. */
+/** Interpreters are given a model, a job says how captions are drawn, recipes have a form: they name types, which are nothing at run time. */
 const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
   tensor: ["model"],
   reinforce: ["run/caption/options.ts"],
+  runs: ["train/recipe/schema.ts"],
 }
 
 /** Folders that run in a browser too, and their files that are for Node. */
@@ -61,7 +65,7 @@ interface Import {
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
-const imports = ["src", "torch", "jpeg", "test", "bench"].flatMap(sourcesIn).flatMap(importsOf)
+const imports = ["src", "torch", "jpeg", "runs", "test", "bench"].flatMap(sourcesIn).flatMap(importsOf)
 const productImports = imports.filter(({ file }) => !/^(test|bench)\/|\.test\.ts$/.test(file))
 
 test("every import is allowed by the table", () => {

@@ -1,10 +1,6 @@
-/** Curves of a training run as SVG. Colours are CSS variables of the page, so one drawing serves light and dark. */
-import { parse, View } from "vega"
-import { compile, type TopLevelSpec } from "vega-lite"
+/** Curves of the quickstart's training as SVG. */
+import { draw, smooth, thin } from "../../report/chart.ts"
 import type { LossPoint } from "./report.ts"
-
-/** Points a curve is drawn with, at most: more than pixels only make the file larger. */
-const MAX_POINTS = 500
 
 /** The loss of each step, smoothed over raw, against the loss of guessing, ln(batch size). */
 export async function lossChart(losses: readonly LossPoint[], batchSize: number, width: number): Promise<string> {
@@ -56,23 +52,6 @@ export async function stepChart(
   })
 }
 
-/** Mean over the `window` values around each, of those there are. */
-export function smooth(values: readonly number[], window: number): number[] {
-  const half = Math.floor(window / 2)
-  const sums = [0]
-  for (const value of values) sums.push(sums.at(-1)! + value)
-  return values.map((_, i) => {
-    const [from, to] = [Math.max(0, i - half), Math.min(values.length, i + half + 1)]
-    return (sums[to]! - sums[from]!) / (to - from)
-  })
-}
-
-/** Every k-th point and the last, at most about `MAX_POINTS`. */
-export function thin<T>(points: readonly T[]): T[] {
-  const stride = Math.ceil(points.length / MAX_POINTS)
-  return points.filter((_, i) => i % stride === 0 || i === points.length - 1)
-}
-
 function xAxis(width: number) {
   const axis = { title: "step", tickCount: Math.round(width / 90), grid: false }
   return { field: "step", type: "quantitative", axis } as const
@@ -80,37 +59,4 @@ function xAxis(width: number) {
 
 function yAxis(field: string) {
   return { field, type: "quantitative", scale: { zero: true }, axis: { tickCount: 5, title: null } } as const
-}
-
-/** @returns an `<svg>` element of the spec's width, axes included */
-async function draw(spec: TopLevelSpec): Promise<string> {
-  const axis = {
-    labelColor: "var(--soft)",
-    titleColor: "var(--soft)",
-    titleFontWeight: "normal",
-    gridColor: "var(--line)",
-  }
-  const config = {
-    background: "transparent",
-    font: "system-ui, sans-serif",
-    view: { stroke: null },
-    line: { color: "var(--accent)" },
-    text: { fontSize: 12 },
-    axis: {
-      ...axis,
-      labelFontSize: 12,
-      titleFontSize: 12,
-      domain: false,
-      ticks: false,
-      labelPadding: 6,
-      titlePadding: 4,
-    },
-  } as const
-  const autosize = { type: "fit", contains: "padding" } as const
-  const view = new View(parse(compile({ ...spec, padding: 2, autosize, config } as TopLevelSpec).spec), {
-    renderer: "none",
-  })
-  const svg = await view.toSVG()
-  view.finalize()
-  return svg
 }

@@ -1,5 +1,5 @@
 /** The grid of pictures with what the model takes them for. */
-import { type Html, html } from "./html.ts"
+import { type Html, html } from "../../report/html.ts"
 import type { ReportPicture } from "./report.ts"
 
 export function pictureGrid(pictures: readonly ReportPicture[]): Html {

@@ -1,10 +1,11 @@
 /** The page of the report: one section per function, from what matters most to what is looked up. */
+
+import { Html, html } from "../../report/html.ts"
+import { style } from "../../report/style.ts"
 import { durationText } from "../progress.ts"
 import { lossChart, stepChart } from "./charts.ts"
-import { Html, html } from "./html.ts"
 import { isRight, pictureGrid } from "./pictures.ts"
 import type { ReportData, ReportTask } from "./report.ts"
-import { style } from "./report-style.ts"
 
 /** A whole HTML document that loads nothing. */
 export async function reportPage(data: ReportData): Promise<string> {

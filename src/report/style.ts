@@ -1,14 +1,14 @@
-/** The look of the report. One accent colour; right and wrong also differ in mark and border. */
+/** The look of reports. One accent colour; right and wrong also differ in mark and border. */
 export const style = `
 :root {
   color-scheme: light dark;
   --page: #ffffff; --panel: #f5f6f7; --ink: #1b2126; --soft: #5d6870; --line: #dfe3e6;
-  --accent: #1f6feb; --fill: #a9c8f5; --right: #1a7f4b; --wrong: #b4540a;
+  --accent: #1f6feb; --fill: #a9c8f5; --right: #1a7f4b; --wrong: #b4540a; --fourth: #7a4bb5;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14181b; --panel: #1d2327; --ink: #e6eaed; --soft: #9aa6ae; --line: #313a40;
-    --accent: #6aa7ff; --fill: #2b4f80; --right: #4cc38a; --wrong: #f0a35e;
+    --accent: #6aa7ff; --fill: #2b4f80; --right: #4cc38a; --wrong: #f0a35e; --fourth: #b594ee;
   }
 }
 * { box-sizing: border-box; }

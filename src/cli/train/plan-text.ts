@@ -1,0 +1,93 @@
+/** A run's plan for people: `mobileclip train --dry-run`. */
+import type { MemoryPart, Plan, TowerPlan } from "../../train/recipe/plan.ts"
+import type { Recipe } from "../../train/recipe/schema.ts"
+import { mebibytes, millions, short } from "../models/units.ts"
+import { durationText, rateText } from "../progress.ts"
+import { textTable } from "../table.ts"
+
+/** Sections of aligned columns, without a line break at the end. */
+export function planText(plan: Plan, recipe: Recipe): string {
+  return [towerTable(plan), runTable(plan, recipe), memoryTable(plan)].join("\n\n")
+}
+
+function towerTable({ model, image, text }: Plan): string {
+  const row = (name: string, tower: TowerPlan) => [
+    name,
+    millions(tower.parameters.train),
+    millions(tower.parameters.inference),
+    (tower.multiplyAdds / 1e9).toFixed(2),
+  ]
+  const total = (["train", "inference"] as const).map((form) => image.parameters[form] + text.parameters[form])
+  return textTable(
+    [
+      { title: model },
+      { title: "trained, M", align: "right" },
+      { title: "exported, M", align: "right" },
+      { title: "forward, G", align: "right" },
+    ],
+    [row("image tower", image), row("text tower", text), ["both", ...total.map(millions), ""]],
+  )
+}
+
+function runTable(plan: Plan, recipe: Recipe): string {
+  const { length, ranks, batch, multiplyAdds, shardsPerRank, time } = plan
+  const split = ranks > 1 ? `, ${integer(batch.perRank)} on each of ${ranks} ranks` : ""
+  const chunks = batch.chunk < batch.perRank ? `, ${integer(batch.chunk)} encoded at once` : ""
+  const rows = [
+    ["batch", `${integer(batch.size)} pairs${split}${chunks}`],
+    ["steps", integer(length.steps)],
+    ["pairs seen", `${integer(length.samples)}${length.epochs === null ? "" : ` (${epochsText(length.epochs)})`}`],
+    ["loss", lossText(recipe)],
+    ["precision", recipe.precision],
+    ["multiply-adds", `${short(multiplyAdds.perSample)} a pair, ${operations(multiplyAdds.perStep)} a step`],
+    ...(shardsPerRank === null ? [] : [["shards", `${Number(shardsPerRank.toFixed(1))} per rank`]]),
+    ["time", timeText(time)],
+  ]
+  return textTable([{ title: "run" }, { title: "" }], rows)
+}
+
+function lossText({ loss }: Recipe): string {
+  if (loss.kind !== "distill") return loss.kind
+  return `distill, weights ${loss.weights.join(" ")}, teacher scales ${loss.teacherScales.join(" ")}`
+}
+
+function timeText(time: Plan["time"]): string {
+  if (!time) return "not known"
+  const rate = `${rateText(time.samplesPerSecond)} pairs`
+  const duration = time.seconds > 2 * 86_400 ? `${(time.seconds / 86_400).toFixed(1)} days` : durationText(time.seconds)
+  if (time.kind === "measured") return `${duration} at ${rate}`
+  return `at least ${duration}: ${rate}, were all as fast as one large matrix product`
+}
+
+const memoryNames = {
+  weights: "weights",
+  gradients: "gradients",
+  optimizer: "AdamW's moments",
+  average: "moving average",
+  lowPrecisionWeights: "weights, low precision",
+  activations: "activations",
+  features: "features of the batch",
+  similarities: "similarities of the batch",
+  batch: "pictures and tokens",
+} as const satisfies Record<MemoryPart, string>
+
+function memoryTable({ memory }: Plan): string {
+  const parts = (Object.keys(memoryNames) as MemoryPart[]).filter((part) => memory[part] > 0)
+  const rows = parts.map((part) => [memoryNames[part], mebibytes(memory[part])])
+  const columns = [{ title: "memory of a rank, estimated" }, { title: "MiB", align: "right" }] as const
+  return textTable(columns, [...rows, ["together", mebibytes(memory.total)]])
+}
+
+function operations(count: number): string {
+  return count < 1e12
+    ? short(count)
+    : `${(count / (count < 1e15 ? 1e12 : 1e15)).toPrecision(3)}${count < 1e15 ? "T" : "P"}`
+}
+
+function epochsText(epochs: number): string {
+  return `${epochs < 10 ? epochs.toFixed(2) : epochs.toFixed(1)} epochs`
+}
+
+function integer(value: number): string {
+  return value.toLocaleString("en")
+}

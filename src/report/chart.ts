@@ -1,0 +1,133 @@
+/** Vega-Lite drawings as SVG. Colours are CSS variables of the page, so one drawing serves light and dark. */
+import { parse, View } from "vega"
+import { compile, type TopLevelSpec } from "vega-lite"
+
+/** Points a curve is drawn with, at most: more than pixels only make the file larger. */
+const MAX_POINTS = 500
+
+export interface Curve {
+  /** For the legend; curves without one have none. */
+  readonly name?: string
+  readonly points: readonly { readonly x: number; readonly y: number }[]
+}
+
+export interface CurvesOptions {
+  readonly width: number
+  readonly height: number
+  readonly xTitle: string
+  /** Whether the upright axis begins at 0. */
+  readonly zero?: boolean
+  /** d3's notation. */
+  readonly format?: string
+  /** Draws raw values thin and their moving average bold. */
+  readonly smoothed?: boolean
+  /** Marks the points: for a few measurements rather than a curve of steps. */
+  readonly marked?: boolean
+}
+
+/** Several quantities over one axis; what is not finite is left out. */
+export async function curvesChart(curves: readonly Curve[], options: CurvesOptions): Promise<string> {
+  const { width, height, xTitle, zero = true, format = ".3~g", smoothed = false, marked = false } = options
+  const values = curves.flatMap(({ name = "", points }) => curveValues(name, points))
+  const x = {
+    field: "x",
+    type: "quantitative",
+    axis: { title: xTitle, tickCount: Math.round(width / 90), grid: false, format: "~s" },
+  } as const
+  const y = (field: string) =>
+    ({ field, type: "quantitative", scale: { zero }, axis: { tickCount: 4, title: null, format } }) as const
+  const legend = {
+    title: null,
+    orient: "top",
+    labelColor: "var(--ink)",
+    labelFontSize: 12,
+    symbolType: "stroke",
+  } as const
+  const names = curves.map(({ name = "" }) => name)
+  const color =
+    curves.length > 1
+      ? ({
+          field: "name",
+          type: "nominal",
+          sort: names,
+          scale: { domain: names, range: [...palette] },
+          legend,
+        } as const)
+      : undefined
+  const encoding = (field: string) => ({ x, y: y(field), ...(color && { color }) })
+  const bold = { type: "line", strokeWidth: smoothed ? 2.25 : 1.75, ...(marked && { point: { size: 28 } }) } as const
+  return draw({
+    width,
+    height,
+    data: { values },
+    layer: [
+      ...(smoothed
+        ? [{ mark: { type: "line", strokeWidth: 1, opacity: 0.35 }, encoding: encoding("y") } as const]
+        : []),
+      { mark: bold, encoding: encoding(smoothed ? "smoothed" : "y") },
+    ],
+  })
+}
+
+/** Told apart by lightness too; the page defines them for light and dark. */
+const palette = ["var(--accent)", "var(--wrong)", "var(--right)", "var(--fourth)", "var(--soft)"] as const
+
+function curveValues(name: string, points: Curve["points"]) {
+  const finite = points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y))
+  const smoothed = smooth(
+    finite.map(({ y }) => y),
+    finite.length / 25,
+  )
+  return thin(finite.map(({ x, y }, i) => ({ name, x, y, smoothed: smoothed[i]! })))
+}
+
+/** Mean over the `window` values around each, of those there are. */
+export function smooth(values: readonly number[], window: number): number[] {
+  const half = Math.floor(window / 2)
+  const sums = [0]
+  for (const value of values) sums.push(sums.at(-1)! + value)
+  return values.map((_, i) => {
+    const [from, to] = [Math.max(0, i - half), Math.min(values.length, i + half + 1)]
+    return (sums[to]! - sums[from]!) / (to - from)
+  })
+}
+
+/** Every k-th point and the last, at most about `MAX_POINTS`. */
+export function thin<T>(points: readonly T[]): T[] {
+  const stride = Math.ceil(points.length / MAX_POINTS)
+  return points.filter((_, i) => i % stride === 0 || i === points.length - 1)
+}
+
+/** @returns an `<svg>` element of the spec's width, axes included */
+export async function draw(spec: TopLevelSpec): Promise<string> {
+  const axis = {
+    labelColor: "var(--soft)",
+    titleColor: "var(--soft)",
+    titleFontWeight: "normal",
+    gridColor: "var(--line)",
+  }
+  const config = {
+    background: "transparent",
+    font: "system-ui, sans-serif",
+    view: { stroke: null },
+    line: { color: "var(--accent)" },
+    point: { color: "var(--accent)" },
+    text: { fontSize: 12 },
+    axis: {
+      ...axis,
+      labelFontSize: 12,
+      titleFontSize: 12,
+      domain: false,
+      ticks: false,
+      labelPadding: 6,
+      titlePadding: 4,
+    },
+  } as const
+  const autosize = { type: "fit", contains: "padding" } as const
+  const view = new View(parse(compile({ ...spec, padding: 2, autosize, config } as TopLevelSpec).spec), {
+    renderer: "none",
+  })
+  const svg = await view.toSVG()
+  view.finalize()
+  return svg
+}

@@ -1,0 +1,50 @@
+/** What a run says about itself: a line per step, and one per evaluation along the way. */
+
+export interface StepEntry {
+  readonly step: number
+  /** Pairs, repeats counted. */
+  readonly samplesSeen: number
+  readonly learningRate: number
+  /** The terms that were summed, by name. */
+  readonly losses: Readonly<Record<string, number>>
+  /** Joint norm of all gradients before clipping. */
+  readonly gradNorm: number
+  /** exp(logitScale), the inverse of the temperature. */
+  readonly logitScale: number
+  /** Wall time of the step, its batch included, and the part of it spent waiting for the batch. */
+  readonly seconds: number
+  readonly dataSeconds: number
+}
+
+export interface EvaluationEntry {
+  readonly step: number
+  readonly samplesSeen: number
+  /** Main metric of each task, 0 to 1. */
+  readonly tasks: Readonly<Record<string, number>>
+  readonly average: number
+}
+
+export type LogEntry = StepEntry | EvaluationEntry
+
+export function isStep(entry: LogEntry): entry is StepEntry {
+  return "losses" in entry
+}
+
+export function totalLoss({ losses }: Pick<StepEntry, "losses">): number {
+  return Object.values(losses).reduce((sum, loss) => sum + loss, 0)
+}
+
+/** Several steps as one: the last, with the means of what varies from step to step. */
+export function meanOf(entries: readonly StepEntry[]): StepEntry {
+  const last = entries.at(-1)!
+  const mean = (value: (entry: StepEntry) => number) =>
+    entries.reduce((sum, entry) => sum + value(entry), 0) / entries.length
+  const losses = Object.keys(last.losses).map((name) => [name, mean((entry) => entry.losses[name] ?? 0)] as const)
+  return {
+    ...last,
+    losses: Object.fromEntries(losses),
+    gradNorm: mean(({ gradNorm }) => gradNorm),
+    seconds: mean(({ seconds }) => seconds),
+    dataSeconds: mean(({ dataSeconds }) => dataSeconds),
+  }
+}

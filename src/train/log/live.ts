@@ -1,0 +1,58 @@
+/** The live line of a run: what the last steps were like. */
+import { type StepEntry, totalLoss } from "./entries.ts"
+
+/** Steps whose means are shown. */
+const WINDOW = 20
+
+export interface LiveStatus {
+  readonly loss: number
+  readonly samplesPerSecond: number
+  /** Share of the time spent waiting for batches. */
+  readonly dataWait: number
+  readonly learningRate: number
+  readonly logitScale: number
+  /** Bytes in use: of the device where it says, else of the process. */
+  readonly memory: number
+}
+
+export class Live {
+  private readonly recent: StepEntry[] = []
+
+  /** @param memory bytes in use, asked at every step */
+  constructor(private readonly memory: () => number = () => process.memoryUsage.rss()) {}
+
+  update(entry: StepEntry): LiveStatus {
+    this.recent.push(entry)
+    if (this.recent.length > WINDOW) this.recent.shift()
+    const seconds = this.sum((step) => step.seconds)
+    return {
+      loss: this.sum(totalLoss) / this.recent.length,
+      samplesPerSecond: seconds > 0 ? this.samples() / seconds : 0,
+      dataWait: seconds > 0 ? this.sum((step) => step.dataSeconds) / seconds : 0,
+      learningRate: entry.learningRate,
+      logitScale: entry.logitScale,
+      memory: this.memory(),
+    }
+  }
+
+  /** Of the steps in the window, by what each step adds. */
+  private samples(): number {
+    const { step, samplesSeen } = this.recent.at(-1)!
+    return (samplesSeen / step) * this.recent.length
+  }
+
+  private sum(value: (entry: StepEntry) => number): number {
+    return this.recent.reduce((sum, entry) => sum + value(entry), 0)
+  }
+}
+
+/** loss 2.314  wait 1.2%  lr 9.8e-4  scale 34.1  1.4 GB */
+export function liveText({ loss, dataWait, learningRate, logitScale, memory }: LiveStatus): string {
+  return [
+    `loss ${loss.toFixed(3)}`,
+    `wait ${(100 * dataWait).toFixed(1)}%`,
+    `lr ${learningRate.toExponential(1)}`,
+    `scale ${logitScale.toFixed(1)}`,
+    `${(memory / 1e9).toFixed(1)} GB`,
+  ].join("  ")
+}

@@ -1,0 +1,150 @@
+import { appendFileSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import sharp from "sharp"
+import { expect, test } from "vitest"
+import { Tokenizer } from "../../core/tokenizer.ts"
+import { defaultRecipe } from "../recipe/schema.ts"
+import type { StepEntry } from "./entries.ts"
+import { Live, liveText } from "./live.ts"
+import { MetricsLog, readMetrics } from "./metrics.ts"
+import { reportPage } from "./report/page.ts"
+import { pictureGrid, seenSamples } from "./samples.ts"
+
+const folder = () => mkdtempSync(join(tmpdir(), "log-"))
+
+function entry(step: number, more: Partial<StepEntry> = {}): StepEntry {
+  return {
+    ...{ step, samplesSeen: step * 64, learningRate: 1e-3, losses: { real: 2 / step, synthetic: 1 / step } },
+    ...{ gradNorm: 1.5, logitScale: 14.3, seconds: 0.5, dataSeconds: 0.005 },
+    ...more,
+  }
+}
+
+async function logged(path: string, steps: readonly number[], options = {}): Promise<MetricsLog> {
+  const log = await MetricsLog.open(path, options)
+  for (const step of steps) log.add(entry(step))
+  return log
+}
+
+test("a line per step, there as soon as it is added", async () => {
+  const path = join(folder(), "metrics.jsonl")
+  const log = await logged(path, [1, 2])
+  log.add({ step: 2, samplesSeen: 128, tasks: { colour: 0.5 }, average: 0.5 })
+  expect(readFileSync(path, "utf8").split("\n")).toHaveLength(4)
+  log.close()
+  expect(await readMetrics(path)).toEqual([entry(1), entry(2), expect.objectContaining({ average: 0.5 })])
+})
+
+test("a resumed run drops the torn line and what lies behind its step", async () => {
+  const path = join(folder(), "metrics.jsonl")
+  ;(await logged(path, [1, 2, 3, 4])).close()
+  appendFileSync(path, '{"step":5,"samp')
+  const log = await logged(path, [3], { resumeStep: 2 })
+  log.close()
+  expect(log.earlier).toEqual([entry(1), entry(2)])
+  expect((await readMetrics(path)).map(({ step }) => step)).toEqual([1, 2, 3])
+})
+
+test("a run that begins replaces an older file", async () => {
+  const path = join(folder(), "metrics.jsonl")
+  ;(await logged(path, [1, 2, 3])).close()
+  ;(await logged(path, [1])).close()
+  expect((await readMetrics(path)).map(({ step }) => step)).toEqual([1])
+})
+
+test("steps that share a line are their means, and nothing waits when the log is closed", async () => {
+  const path = join(folder(), "metrics.jsonl")
+  ;(await logged(path, [1, 2, 3], { every: 2 })).close()
+  const entries = await readMetrics(path)
+  expect(entries.map(({ step }) => step)).toEqual([2, 3])
+  expect(entries[0]).toMatchObject({ losses: { real: 1.5, synthetic: 0.75 }, gradNorm: 1.5 })
+})
+
+test("a broken line before the end is named", async () => {
+  const path = join(folder(), "metrics.jsonl")
+  writeFileSync(path, '{"step":1}\nnonsense\n{"step":3}\n')
+  await expect(readMetrics(path)).rejects.toThrow(`${path}, line 2 is no entry of a training log`)
+})
+
+test("the live line shows the last steps' means", () => {
+  const live = new Live(() => 1.44e9)
+  live.update(entry(1))
+  const status = live.update(entry(2, { seconds: 1.5, dataSeconds: 0.035 }))
+  expect(status).toMatchObject({ loss: 2.25, samplesPerSecond: 64, logitScale: 14.3 })
+  expect(status.dataWait).toBeCloseTo(0.02)
+  expect(liveText(status)).toBe("loss 2.250  wait 2.0%  lr 1.0e-3  scale 14.3  1.4 GB")
+})
+
+const preprocessing = { size: 8, interpolation: "bilinear", mean: [0.5, 0.4, 0.3], std: [0.2, 0.25, 0.5] } as const
+
+/** Pictures of one colour each, normalised. */
+function images(colours: readonly (readonly [number, number, number])[]): Float32Array {
+  return Float32Array.from(
+    colours.flatMap((colour) =>
+      colour.flatMap((value, c) => Array(64).fill((value / 255 - preprocessing.mean[c]!) / preprocessing.std[c]!)),
+    ),
+  )
+}
+
+const colours = [
+  [200, 10, 30],
+  [0, 255, 128],
+  [90, 90, 90],
+] as const
+
+test("samples are shown as the model saw them", async () => {
+  const tokenizer = new Tokenizer()
+  const { ids: tokens } = tokenizer.encodeBatch(["A red square", "green", "grey"])
+  const { ids: synthetic } = tokenizer.encodeBatch(["a photo of red", "b", "c"])
+  const batch = { images: images(colours), tokens, synthetic }
+  const samples = await seenSamples(batch, { preprocessing, tokenizer, contextLength: 77, count: 2 })
+  expect(samples.map(({ caption, synthetic }) => [caption, synthetic])).toEqual([
+    ["a red square", "a photo of red"],
+    ["green", "b"],
+  ])
+  const { dominant } = await sharp(samples[0]!.jpeg).stats()
+  expect(dominant).toEqual({ r: 200, g: 8, b: 24 })
+})
+
+test("a grid of pictures, row by row", async () => {
+  const { width, height, file } = await pictureGrid(images(colours), preprocessing, { columns: 2, rows: 2 })
+  expect([width, height]).toEqual([16, 16])
+  const { data } = await sharp(file).raw().toBuffer({ resolveWithObject: true })
+  const pixel = (x: number, y: number) => [...data.subarray(3 * (y * 16 + x), 3 * (y * 16 + x) + 3)]
+  expect([pixel(0, 0), pixel(8, 0), pixel(0, 8), pixel(15, 15)]).toEqual([...colours, [0, 0, 0]])
+})
+
+test("the report is one page that loads nothing, with every part of the run", async () => {
+  const steps = Array.from({ length: 100 }, (_, i) => entry(i + 1))
+  const evaluations = [50, 100].map((step) => ({
+    ...{ step, samplesSeen: step * 64, tasks: { colour: step / 200, "<shape>": 0.25 }, average: 0.3 },
+  }))
+  const page = await reportPage({
+    ...{ name: "mine & yours", recipe: defaultRecipe, steps: 100, entries: [...steps, ...evaluations] },
+    samples: [{ jpeg: new Uint8Array([1, 2, 3]), caption: "a <b> cat", synthetic: "one cat" }],
+    chance: { colour: 0.1 },
+    facts: [["processor", "two cores"]],
+  })
+  for (const text of [
+    "mine &#38; yours",
+    "finished",
+    "6,400",
+    "&#60;shape&#62;",
+    "50.0%",
+    "a &#60;b&#62; cat",
+    "one cat",
+  ])
+    expect(page).toContain(text)
+  for (const label of ["logit scale", "learning rate", "norm of the gradients", "waiting for data", "learningRate"])
+    expect(page).toContain(label)
+  expect(page).not.toMatch(/NaN|undefined|https?:\/\/(?!www\.w3\.org)/)
+})
+
+test("a run that has only begun has a report too", async () => {
+  const page = await reportPage({
+    ...{ name: "new", recipe: defaultRecipe, steps: 100, entries: [], samples: [], facts: [] },
+  })
+  expect(page).toContain("at step 0 of 100")
+  expect(page).not.toMatch(/NaN|undefined|Infinity/)
+})

@@ -1,0 +1,89 @@
+/**
+ * `metrics.jsonl`: a line of JSON per step, or for the means of several, and one per evaluation. Appended as they come, so a run that is
+ * killed leaves at most one torn line; a resumed run drops it, and what lies behind the step it goes on from.
+ */
+import { closeSync, existsSync, openSync, writeSync } from "node:fs"
+import { UserError } from "../../core/errors.ts"
+import { fileError } from "../../host/file-error.ts"
+import { readBytes, writeAtomically } from "../../host/files.ts"
+import { isStep, type LogEntry, meanOf, type StepEntry } from "./entries.ts"
+
+export interface MetricsOptions {
+  /** The step that the run goes on from; 0: it begins, and an old file is replaced. */
+  readonly resumeStep?: number
+  /** Steps that share a line. */
+  readonly every?: number
+}
+
+export class MetricsLog {
+  private waiting: StepEntry[] = []
+
+  private constructor(
+    private readonly path: string,
+    private readonly descriptor: number,
+    private readonly every: number,
+    /** What the file holds already. */
+    readonly earlier: readonly LogEntry[],
+  ) {}
+
+  static async open(path: string, { resumeStep = 0, every = 1 }: MetricsOptions = {}): Promise<MetricsLog> {
+    const earlier = resumeStep > 0 ? (await readMetrics(path)).filter(({ step }) => step <= resumeStep) : []
+    await writeAtomically(path, earlier.map(line))
+    return new MetricsLog(path, openForAppending(path), every, earlier)
+  }
+
+  add(entry: LogEntry): void {
+    if (isStep(entry)) this.waiting.push(entry)
+    else this.write(entry)
+    if (entry.step % this.every === 0) this.flush()
+  }
+
+  /** Writes what waits for more steps; before a checkpoint, so that the file reaches it. */
+  flush(): void {
+    if (this.waiting.length > 0) this.write(meanOf(this.waiting))
+    this.waiting = []
+  }
+
+  close(): void {
+    this.flush()
+    closeSync(this.descriptor)
+  }
+
+  /** At once, in one call: the step that follows holds the event loop. */
+  private write(entry: LogEntry): void {
+    try {
+      writeSync(this.descriptor, line(entry))
+    } catch (error) {
+      throw fileError(error, "writing", this.path)
+    }
+  }
+}
+
+/** All whole lines, an empty list where there is no file. Throws UserError for a line that is broken before the end. */
+export async function readMetrics(path: string): Promise<LogEntry[]> {
+  if (!existsSync(path)) return []
+  const lines = new TextDecoder().decode(await readBytes(path)).split("\n")
+  // What follows the last line break was not written to its end.
+  return lines.slice(0, -1).map((text, i) => parseLine(text, `${path}, line ${i + 1}`))
+}
+
+function parseLine(text: string, where: string): LogEntry {
+  try {
+    const entry: unknown = JSON.parse(text)
+    if (typeof entry === "object" && entry !== null && "step" in entry) return entry as LogEntry
+  } catch {}
+  throw new UserError(`${where} is no entry of a training log`, "delete the line, or the file to begin a new one")
+}
+
+function openForAppending(path: string): number {
+  try {
+    return openSync(path, "a")
+  } catch (error) {
+    throw fileError(error, "writing", path)
+  }
+}
+
+/** JSON has no NaN; it becomes null. */
+function line(entry: LogEntry): string {
+  return `${JSON.stringify(entry)}\n`
+}

@@ -1,0 +1,49 @@
+/** Where recipes come from: the table of `runs/`, a JSON file, or the run they belong to. */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { runs } from "../../../runs/index.ts"
+import { UserError } from "../../core/errors.ts"
+import { nearestNames } from "../../core/nearest.ts"
+import { readJson, writeAtomically } from "../../host/files.ts"
+import { parseRecipe } from "./parse.ts"
+import { defaultRecipe, type Recipe } from "./schema.ts"
+
+/** A recipe and what to call it in messages. */
+export interface NamedRecipe {
+  readonly name: string
+  readonly recipe: Recipe
+}
+
+const FILE = "config.json"
+
+/** Names of the recipes that come with the package. */
+export const recipeNames = Object.keys(runs)
+
+/** By the name of a recipe in `runs/`, or the path of a JSON file; without either, the defaults. */
+export async function recipeNamed(name: string | undefined): Promise<NamedRecipe> {
+  if (name === undefined) return { name: "the default recipe", recipe: defaultRecipe }
+  if (Object.hasOwn(runs, name)) return { name, recipe: parseRecipe(runs[name], { where: name }) }
+  if (/\.json$/.test(name)) {
+    return { name, recipe: parseRecipe(await readJson(name, "a recipe"), { where: name }) }
+  }
+  throw new UserError(
+    `there is no recipe named "${name}"`,
+    `nearest: ${nearestNames(name, recipeNames).join(", ")}; or give the path of a .json file`,
+  )
+}
+
+/** The resolved recipe that a run was started with, or null where the folder holds none. */
+export async function recipeOfRun(directory: string): Promise<NamedRecipe | null> {
+  const path = join(directory, FILE)
+  return existsSync(path) ? recipeNamed(path) : null
+}
+
+/** Beside the run, whole; the folder must exist. */
+export async function saveRecipe(directory: string, recipe: Recipe): Promise<void> {
+  await writeAtomically(join(directory, FILE), [recipeJson(recipe)])
+}
+
+/** As it is saved and printed. */
+export function recipeJson(recipe: Recipe): string {
+  return `${JSON.stringify(recipe, null, 2)}\n`
+}

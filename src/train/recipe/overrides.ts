@@ -1,0 +1,65 @@
+/** `key=value` on top of a recipe: `schedule.steps=2000 loss.weights=[0,1] precision=amp_bf16`. */
+import { UserError } from "../../core/errors.ts"
+import { isGroup, parseRecipe, recipeKeys, unknownKey } from "./parse.ts"
+import type { Recipe, RecipeInput } from "./schema.ts"
+
+export interface Override {
+  /** Dotted: `schedule.steps`. */
+  readonly key: string
+  readonly value: unknown
+  /** As the user wrote it, for messages: "schedule.steps=2000", "--lr". */
+  readonly source: string
+}
+
+/** Keys that answer one question: who sets one, clears the others. */
+const alternatives = [["schedule.steps", "schedule.samples", "schedule.epochs"]] as const
+
+/** Throws UserError where there is no `=` or no such key. */
+export function parseOverride(text: string): Override {
+  const at = text.indexOf("=")
+  if (at <= 0)
+    throw new UserError(`"${text}" is no key=value`, "for example schedule.steps=2000 or data.resampled=true")
+  const key = text.slice(0, at).trim()
+  if (!recipeKeys().includes(key) && !isGroupKey(key)) throw unknownKey(key, text)
+  return { key, value: parseValue(text.slice(at + 1)), source: text }
+}
+
+/** JSON where it is JSON, else the text itself. */
+export function parseValue(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+/**
+ * The recipe with later overrides over earlier ones, checked. A group may be set whole or in part: `save={"keep":3}`.
+ * @param where what the recipe is, for messages
+ */
+export function applyOverrides(recipe: RecipeInput, overrides: readonly Override[], where: string): Recipe {
+  const cleared = alternatives.flatMap((keys) =>
+    overrides.some(({ key }) => keys.some((one) => one === key)) ? keys.map((key) => ({ key, value: null })) : [],
+  )
+  const value = [...cleared, ...overrides].reduce<unknown>(
+    (before, { key, value }) => withValue(before, key.split("."), value),
+    recipe,
+  )
+  const sourceOf = (path: string) => overrides.findLast(({ key }) => isWithin(path, key))?.source
+  return parseRecipe(value, { where, sourceOf })
+}
+
+function withValue(before: unknown, path: readonly string[], value: unknown): unknown {
+  const [first, ...rest] = path
+  if (first === undefined) return isGroup(before) && isGroup(value) ? { ...before, ...value } : value
+  const group = isGroup(before) ? before : {}
+  return { ...group, [first]: withValue(group[first], rest, value) }
+}
+
+function isGroupKey(key: string): boolean {
+  return recipeKeys().some((known) => known.startsWith(`${key}.`))
+}
+
+function isWithin(path: string, key: string): boolean {
+  return path === key || path.startsWith(`${key}.`) || path.startsWith(`${key}[`)
+}

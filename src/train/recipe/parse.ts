@@ -1,0 +1,148 @@
+/** From data of unknown origin to a recipe, or one line that says what is wrong with it, where, and what was expected. */
+import type { z } from "zod"
+import { oneLine, UserError } from "../../core/errors.ts"
+import { nearestNames } from "../../core/nearest.ts"
+import { findVariant } from "../../core/variant-name.ts"
+import { defaultRecipe, type Recipe, recipeSchema } from "./schema.ts"
+
+type Issue = z.core.$ZodIssue
+
+export interface ParseOptions {
+  /** Where the data is from, for messages: a path, the name of a recipe. */
+  readonly where: string
+  /** Who set a key, for messages: `--lr` rather than the recipe. */
+  readonly sourceOf?: (path: string) => string | undefined
+}
+
+/** Throws UserError for the first thing that is wrong. */
+export function parseRecipe(value: unknown, { where, sourceOf }: ParseOptions): Recipe {
+  const { data, error } = recipeSchema.safeParse(value)
+  const name = (path: string) => sourceOf?.(path) ?? where
+  if (error) throw explain(error.issues[0]!, value, name)
+  const recipe = { ...data, model: findVariant(data.model) }
+  const wrong = contradiction(recipe)
+  if (wrong) throw new UserError(`${name(wrong.path)}: ${wrong.message}`, wrong.hint)
+  return recipe
+}
+
+/** All keys of the schema as dotted paths: `schedule.steps`. */
+export function recipeKeys(value: object = defaultRecipe, prefix = ""): string[] {
+  return Object.entries(value).flatMap(([key, inner]) =>
+    isGroup(inner) ? recipeKeys(inner, `${prefix}${key}.`) : [prefix + key],
+  )
+}
+
+/** Whether a value has named parts; lists have none. */
+export function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
+/** For a key there is not, as it was written. */
+export function unknownKey(key: string, where: string): UserError {
+  const group = key.includes(".") ? key.slice(0, key.lastIndexOf(".") + 1) : ""
+  const last = key.slice(group.length)
+  const keys = recipeKeys()
+  // A name that lost its group is as likely as a mistyped one.
+  const elsewhere = keys.filter((known) => known.split(".").at(-1) === last)
+  const nearest = elsewhere.length > 0 ? elsewhere : nearestNames(key, [...keys, ...groupNames()])
+  return new UserError(`${where}: there is no key "${key}"`, `nearest: ${nearest.slice(0, 3).join(", ")}`)
+}
+
+function groupNames(): string[] {
+  return Object.entries(defaultRecipe).flatMap(([key, value]) => (isGroup(value) ? [key] : []))
+}
+
+function explain(issue: Issue, value: unknown, name: (path: string) => string): UserError {
+  const path = pathText(issue.path)
+  if (issue.code === "unrecognized_keys") {
+    const key = [...issue.path, issue.keys[0]!].join(".")
+    return unknownKey(key, name(key))
+  }
+  const found = valueAt(value, issue.path)
+  const subject = path === "" ? name(path) : `${name(path)}: ${path}`
+  return new UserError(`${subject} should be ${expected(issue)}, not ${oneLine(JSON.stringify(found) ?? "nothing")}`)
+}
+
+/** What zod knows, in words. */
+function expected(issue: Issue): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return typeNames[issue.expected] ?? `a ${issue.expected}`
+    case "invalid_value":
+      return `one of ${issue.values.map(String).join(", ")}`
+    case "too_small":
+      return issue.origin === "array"
+        ? `a list of ${issue.minimum} values`
+        : issue.origin === "string"
+          ? "a text that is not empty"
+          : `a number ${issue.inclusive ? "from" : "above"} ${issue.minimum}${issue.inclusive ? " on" : ""}`
+    case "too_big":
+      return issue.origin === "array" ? `a list of ${issue.maximum} values` : `a number of at most ${issue.maximum}`
+    default:
+      return issue.message
+  }
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  int: "a whole number",
+  number: "a number",
+  string: "a text",
+  boolean: "true or false",
+  object: "a group of keys",
+  array: "a list",
+  tuple: "a list",
+}
+
+interface Contradiction {
+  readonly path: string
+  readonly message: string
+  readonly hint: string
+}
+
+/** What single keys allow but does not go together. */
+function contradiction({ schedule, batch, loss, data, teachers, lock }: Recipe): Contradiction | null {
+  const lengths = (["steps", "samples", "epochs"] as const).filter((key) => schedule[key] !== null)
+  if (lengths.length > 1) {
+    const message = `${lengths.map((key) => `schedule.${key}`).join(" and ")} both say how long the run is`
+    return { path: `schedule.${lengths[1]}`, message, hint: "keep one of them" }
+  }
+  if (schedule.minLearningRate > schedule.learningRate) {
+    const message = `schedule.minLearningRate ${schedule.minLearningRate} is above schedule.learningRate ${schedule.learningRate}`
+    return { path: "schedule.minLearningRate", message, hint: "the rate falls from the one to the other" }
+  }
+  if (batch.chunk !== null && batch.chunk > batch.size) {
+    const message = `batch.chunk ${batch.chunk} is more than the batch of ${batch.size}`
+    return { path: "batch.chunk", message, hint: "leave it out to encode the batch at once" }
+  }
+  if (lock.includes("image") && lock.includes("text")) {
+    return { path: "lock", message: "both towers are locked", hint: "nothing but the temperature would learn" }
+  }
+  const teaches = data.reinforced || teachers.length > 0
+  if (loss.kind === "distill" && !teaches) {
+    const message = "loss.kind distill needs teachers"
+    return { path: "loss.kind", message, hint: "data.reinforced=true for stored embeddings, or teachers=[...]" }
+  }
+  if (loss.kind === "distill" && loss.weights[0] + loss.weights[1] === 0) {
+    return { path: "loss.weights", message: "loss.weights are both 0", hint: "[0, 1] is distillation alone" }
+  }
+  if (loss.kind === "distill" && loss.weights[1] > 0 && loss.teacherScales.length === 0) {
+    const hint = "one number per teacher; the papers use [70, 60] (MobileCLIP2) and [100, 100] (MobileCLIP)"
+    return { path: "loss.teacherScales", message: "loss.teacherScales is empty", hint }
+  }
+  if (teachers.length > 0 && loss.teacherScales.length > 0 && teachers.length !== loss.teacherScales.length) {
+    const message = `loss.teacherScales has ${loss.teacherScales.length} values for ${teachers.length} teachers`
+    return { path: "loss.teacherScales", message, hint: "give one per teacher, in their order" }
+  }
+  return null
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, part) => (typeof part === "number" ? `${text}[${part}]` : `${text}${text && "."}${String(part)}`),
+    "",
+  )
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((inner, part) => (inner as Record<PropertyKey, unknown> | undefined)?.[part], value)
+}

@@ -1,0 +1,105 @@
+import { expect, test } from "vitest"
+import { runs } from "../../../runs/index.ts"
+import { planText } from "../../cli/train/plan-text.ts"
+import { activationBytes } from "./activations.ts"
+import { applyOverrides, parseOverride } from "./overrides.ts"
+import { planOf } from "./plan.ts"
+import { runLength } from "./run-length.ts"
+import { defaultRecipe } from "./schema.ts"
+
+const recipe = (name: string, ...overrides: string[]) =>
+  applyOverrides(runs[name] ?? defaultRecipe, overrides.map(parseOverride), name)
+
+test("parameters are those published for the exported form", () => {
+  const { image, text } = planOf(recipe("mobileclip-s0"), { samples: null })
+  // Published: 11.4 M and 42.4 M.
+  expect(image.parameters).toEqual({ train: 11_406_464, inference: 11_356_992 })
+  expect(Math.round(text.parameters.inference / 1e5) / 10).toBe(42.4)
+})
+
+test("multiply-adds of a pair: three forward passes, one more where something is done twice", () => {
+  const plain = planOf(recipe("", "model=mobileclip2-b", "batch.size=64"), { samples: 6400 })
+  const { image, text } = forwardOf(plain)
+  const similarities = 2 * 64 * 3 * 512
+  expect(plain.multiplyAdds.perSample).toBe(3 * image + 3 * text + similarities)
+  expect(plain.multiplyAdds.perStep).toBe(64 * plain.multiplyAdds.perSample)
+  const cached = planOf(recipe("", "model=mobileclip2-b", "batch.size=64", "batch.chunk=16"), { samples: 6400 })
+  expect(cached.multiplyAdds.perSample).toBe(4 * image + 4 * text + similarities)
+  const locked = planOf(recipe("", "model=mobileclip2-b", 'lock=["image"]'), { samples: 6400 })
+  expect(locked.multiplyAdds.perSample).toBe(image + 3 * text + similarities)
+})
+
+test("synthetic captions double the text and the pairings, not the picture", () => {
+  const overrides = ["activationCheckpointing=false", "batch.size=64"]
+  const { multiplyAdds, ...plan } = planOf(recipe("dfndr-12m", ...overrides), { samples: null })
+  const { image, text } = forwardOf(plan)
+  expect(multiplyAdds.perSample).toBe(3 * image + 6 * text + 2 * 2 * 64 * (3 * 512 + 2 * 768))
+  const mixed = planOf(recipe("dfndr-12m", ...overrides, "data.mixSynthetic=0.5"), { samples: null })
+  expect(mixed.multiplyAdds.perSample).toBe(3 * image + 3 * text + 2 * 64 * (3 * 512 + 2 * 768))
+})
+
+test("memory: weights by what learns, activations by the chunk", () => {
+  const whole = planOf(recipe("", "model=mobileclip2-b", "batch.size=64"), { samples: 6400 })
+  const parameters = whole.image.parameters.train + whole.text.parameters.train
+  expect(whole.memory).toMatchObject({ weights: 4 * parameters, gradients: 4 * parameters, optimizer: 8 * parameters })
+  expect(whole.memory.average).toBe(0)
+  expect(whole.memory.activations).toBe(64 * (whole.image.activationBytes + whole.text.activationBytes))
+  const chunked = planOf(recipe("", "model=mobileclip2-b", "batch.size=64", "batch.chunk=8", "precision=amp_bf16"), {
+    samples: 6400,
+  })
+  expect(chunked.memory.activations).toBe(whole.memory.activations / 16)
+  const { total, ...parts } = whole.memory
+  expect(total).toBe(Object.values(parts).reduce((sum, bytes) => sum + bytes, 0))
+})
+
+test("checkpointing keeps the outputs of blocks and the largest block", () => {
+  const layer = (path: string, bytes: number, size: number) => ({
+    ...{ path, activationBytes: bytes, shape: [1, size], operations: [], convolution: null },
+    ...{ parameters: 0, multiplyAdds: 0, attentionMultiplyAdds: 0 },
+  })
+  const layers = [layer("text.blocks.0.a", 100, 5), layer("text.blocks.0.b", 40, 10), layer("text.blocks.1.a", 60, 10)]
+  expect(activationBytes(layers, { checkpointing: false })).toBe(200)
+  expect(activationBytes(layers, { checkpointing: true })).toBe(40 + 40 + 140)
+})
+
+test("the length of a run, whatever it is counted in", () => {
+  expect(runLength(recipe("dfndr-12m"), null)).toEqual({ steps: 30_000, samples: 245_760_000, epochs: 19.2 })
+  expect(runLength(recipe("", "schedule.samples=1000", "schedule.warmup=1"), null)).toEqual({
+    ...{ steps: 16, samples: 1024, epochs: null },
+  })
+  expect(runLength(recipe("", "schedule.epochs=3"), 6450).steps).toBe(300)
+  expect(() => runLength(recipe("", "schedule.epochs=3"), null)).toThrow("3 epochs of data whose size is not known")
+  expect(() => runLength(recipe("", "schedule.epochs=3"), 10)).toThrow("10 pairs do not fill a batch of 64")
+  expect(() => runLength(recipe("", "schedule.steps=50"), null)).toThrow("a warm-up of 100 steps does not fit")
+})
+
+test("ranks share a batch evenly", () => {
+  const plan = planOf(recipe("mobileclip2-s4"), { samples: null, ranks: 128, shards: 1000 })
+  expect(plan.batch).toEqual({ size: 114_688, perRank: 896, chunk: 896 })
+  expect(plan.shardsPerRank).toBe(7.8125)
+  expect(() => planOf(recipe("", "batch.size=64"), { samples: 6400, ranks: 3 })).toThrow("does not divide among 3")
+})
+
+test("time from a measured rate, or a bound from the rate of matrix products", () => {
+  const facts = { samples: 6400, ranks: 2 }
+  const bounded = planOf(recipe("", "schedule.steps=100"), { ...facts, matmulRate: 1e10 })
+  expect(bounded.time?.samplesPerSecond).toBeCloseTo(2e10 / bounded.multiplyAdds.perSample)
+  expect(planOf(recipe("", "schedule.steps=100"), { ...facts, samplesPerSecond: 64 }).time).toEqual({
+    ...{ seconds: 100, samplesPerSecond: 64, kind: "measured" },
+  })
+  expect(planOf(recipe("", "schedule.steps=100"), facts).time).toBeNull()
+})
+
+test("the plan as text", () => {
+  const resolved = recipe("dfndr-12m")
+  const text = planText(planOf(resolved, { samples: null, ranks: 32, samplesPerSecond: 20_000 }), resolved)
+  expect(text).toContain("batch          8,192 pairs, 256 on each of 32 ranks")
+  expect(text).toContain("pairs seen     245,760,000 (19.2 epochs)")
+  expect(text).toContain("loss           distill, weights 0 1, teacher scales 70 60")
+  expect(text).toMatch(/time +3 h 25 min at 20000\/s pairs/)
+  expect(text).not.toMatch(/NaN|undefined/)
+})
+
+function forwardOf({ image, text }: Pick<ReturnType<typeof planOf>, "image" | "text">) {
+  return { image: image.multiplyAdds, text: text.multiplyAdds }
+}

@@ -1,0 +1,224 @@
+/**
+ * What a run will take, before anything is computed: parameters, multiply-adds, memory, length and time.
+ * Multiply-adds count convolutions, linear layers, attention's products and the similarities of the loss. A backward pass
+ * counts as two forward passes.
+ */
+import { UserError } from "../../core/errors.ts"
+import { type ClipConfig, type VariantName, variants } from "../../core/variants.ts"
+import { Clip } from "../../model/clip.ts"
+import { reparameterize } from "../../model/reparameterize.ts"
+import { type CostReport, measureCost } from "../../tensor/cost.ts"
+import { activationBytes } from "./activations.ts"
+import { type RunLength, runLength } from "./run-length.ts"
+import type { Recipe } from "./schema.ts"
+
+/** What a recipe does not know. */
+export interface PlanFacts {
+  /** Pairs in the data. */
+  readonly samples: number | null
+  readonly shards?: number
+  readonly ranks?: number
+  /** Of the stored embeddings, one per teacher; default: 768 each, as the papers' teachers have. */
+  readonly teacherWidths?: readonly number[]
+  /** Pairs a second over all ranks, where a run has shown it. */
+  readonly samplesPerSecond?: number
+  /** Multiply-adds a second of a large matrix product, on one rank. */
+  readonly matmulRate?: number
+}
+
+export interface TowerPlan {
+  readonly parameters: { readonly train: number; readonly inference: number }
+  /** Of one forward pass of one picture or text, in the form that is trained. */
+  readonly multiplyAdds: number
+  /** Float32, of one picture or text. */
+  readonly activationBytes: number
+}
+
+export interface Plan {
+  readonly model: string
+  readonly image: TowerPlan
+  readonly text: TowerPlan
+  readonly length: RunLength
+  readonly ranks: number
+  /** Pairs of a step on each rank, and how many are encoded at once. */
+  readonly batch: { readonly size: number; readonly perRank: number; readonly chunk: number }
+  /** For a pair and for a step over all ranks, passes counted. */
+  readonly multiplyAdds: { readonly perSample: number; readonly perStep: number }
+  /** Bytes on each rank, by purpose. */
+  readonly memory: Readonly<Record<MemoryPart, number>> & { readonly total: number }
+  readonly shardsPerRank: number | null
+  /** Null where no rate is known. A bound assumes that everything runs as fast as a large matrix product. */
+  readonly time: {
+    readonly seconds: number
+    readonly samplesPerSecond: number
+    readonly kind: "measured" | "bound"
+  } | null
+}
+
+export type MemoryPart =
+  | "weights"
+  | "gradients"
+  | "optimizer"
+  | "average"
+  | "lowPrecisionWeights"
+  | "activations"
+  | "features"
+  | "similarities"
+  | "batch"
+
+const FLOAT_BYTES = 4
+const HALF_BYTES = 2
+const TEACHER_WIDTH = 768
+
+/** Throws UserError where the run's length cannot be told, or the batch does not divide among the ranks. */
+export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
+  const { model: config } = variants[recipe.model as VariantName]
+  const ranks = facts.ranks ?? 1
+  const perRank = rankShare(recipe.batch.size, ranks)
+  const batch = { size: recipe.batch.size, perRank, chunk: Math.min(recipe.batch.chunk ?? perRank, perRank) }
+  const towers = towersOf(config, recipe)
+  const length = runLength(recipe, facts.samples)
+  const setting: Setting = { ...towers, recipe, config, batch, teacherWidths: teacherWidthsOf(recipe, facts) }
+  const perSample = multiplyAddsOf(setting)
+  const multiplyAdds = { perSample, perStep: perSample * batch.size }
+  return {
+    model: recipe.model,
+    ...towers,
+    length,
+    ranks,
+    batch,
+    multiplyAdds,
+    memory: memoryOf(setting),
+    shardsPerRank: facts.shards === undefined ? null : facts.shards / ranks,
+    time: timeOf(length, perSample, ranks, facts),
+  }
+}
+
+function rankShare(size: number, ranks: number): number {
+  if (size % ranks === 0) return size / ranks
+  throw new UserError(
+    `a batch of ${size} does not divide among ${ranks} ranks`,
+    `every rank takes as much: set batch.size to ${Math.max(1, Math.round(size / ranks)) * ranks}`,
+  )
+}
+
+interface Setting {
+  readonly image: TowerPlan
+  readonly text: TowerPlan
+  readonly recipe: Recipe
+  readonly config: ClipConfig
+  readonly batch: Plan["batch"]
+  readonly teacherWidths: readonly number[]
+}
+
+// ------------------------------------------------------------------------------------------------------- towers
+
+function towersOf(config: ClipConfig, { activationCheckpointing }: Recipe): Pick<Plan, "image" | "text"> {
+  const trained = new Clip(config)
+  const fused = reparameterize(new Clip(config))
+  const tower = (name: "image" | "text"): TowerPlan => {
+    const { layers, multiplyAdds, attentionMultiplyAdds } = towerCost(trained, name)
+    return {
+      parameters: { train: trained[name].learnedSize(), inference: towerCost(fused, name).parameters },
+      multiplyAdds: multiplyAdds + attentionMultiplyAdds,
+      activationBytes: activationBytes(layers, { checkpointing: activationCheckpointing }),
+    }
+  }
+  return { image: tower("image"), text: tower("text") }
+}
+
+function towerCost(model: Clip, tower: "image" | "text"): CostReport {
+  const { imageSize, text } = model.config
+  const parameters = model.namedParameters()
+  if (tower === "image") return measureCost(parameters, [[1, 3, imageSize, imageSize]], (x) => model.encodeImage(x!))
+  return measureCost(parameters, [[1, text.contextLength]], (ids) => model.encodeText(ids!))
+}
+
+// ------------------------------------------------------------------------------------------------ multiply-adds
+
+/** Of a pair, its share of the similarities of the whole batch included. */
+function multiplyAddsOf(setting: Setting): number {
+  const { recipe, image, text } = setting
+  const pass = (tower: "image" | "text") => passesOf(tower, setting)
+  const towers = image.multiplyAdds * pass("image") + text.multiplyAdds * textsOf(recipe) * pass("text")
+  return towers + similarityMultiplyAdds(setting)
+}
+
+/** Forward passes that a training step's work on a tower is worth. */
+function passesOf(tower: "image" | "text", { recipe, batch }: Setting): number {
+  if (recipe.lock.includes(tower)) return 1
+  const again = Number(batch.chunk < batch.perRank) + Number(recipe.activationCheckpointing)
+  return 3 + again
+}
+
+/** Captions encoded per pair. */
+function textsOf(recipe: Recipe): number {
+  return hasTwoTerms(recipe) ? 2 : 1
+}
+
+function hasTwoTerms({ data }: Recipe): boolean {
+  return data.reinforced && data.mixSynthetic === null
+}
+
+/** Both directions of each pairing; the student's with their gradients, the teachers' once. */
+function similarityMultiplyAdds({ recipe, config, batch, teacherWidths }: Setting): number {
+  const widths = 3 * config.embedDim + teacherWidths.reduce((sum, width) => sum + width, 0)
+  return 2 * textsOf(recipe) * batch.size * widths
+}
+
+function teacherWidthsOf({ loss }: Recipe, { teacherWidths }: PlanFacts): readonly number[] {
+  if (loss.kind !== "distill" && loss.kind !== "siglip") return []
+  return teacherWidths ?? loss.teacherScales.map(() => TEACHER_WIDTH)
+}
+
+// ------------------------------------------------------------------------------------------------------- memory
+
+function memoryOf(setting: Setting): Plan["memory"] {
+  const { recipe, image, text, batch, config } = setting
+  const learned = (["image", "text"] as const)
+    .filter((tower) => !recipe.lock.includes(tower))
+    .reduce((sum, tower) => sum + setting[tower].parameters.train, 0)
+  const all = image.parameters.train + text.parameters.train
+  const isHalf = recipe.precision !== "fp32"
+  const texts = textsOf(recipe)
+  const activationShare = isHalf ? HALF_BYTES / FLOAT_BYTES : 1
+  const pixels = 3 * config.imageSize ** 2
+  const parts: Record<MemoryPart, number> = {
+    weights: all * FLOAT_BYTES,
+    gradients: learned * FLOAT_BYTES,
+    optimizer: 2 * learned * FLOAT_BYTES,
+    average: recipe.ema === null ? 0 : all * FLOAT_BYTES,
+    // Autocast keeps the weights of a step in its type.
+    lowPrecisionWeights: isHalf ? all * HALF_BYTES : 0,
+    activations: batch.chunk * activationShare * (image.activationBytes + texts * text.activationBytes),
+    features: featureBytes(setting),
+    similarities: similarityBytes(setting),
+    batch: batch.perRank * (pixels * FLOAT_BYTES + texts * config.text.contextLength * 8),
+  }
+  return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }
+}
+
+/** Of the whole batch, as every rank gathers them: the student's with their gradients, the teachers' as they are. */
+function featureBytes({ recipe, config, batch, teacherWidths }: Setting): number {
+  const vectors = 1 + textsOf(recipe)
+  const teachers = teacherWidths.reduce((sum, width) => sum + width, 0)
+  return batch.size * vectors * (2 * config.embedDim + teachers) * FLOAT_BYTES
+}
+
+/** The rank's rows over all columns, in both directions: logits, their softmax and its gradient, the teachers' mean. */
+function similarityBytes({ recipe, batch, teacherWidths }: Setting): number {
+  const matrices = 3 + (teacherWidths.length > 0 ? 2 : 0)
+  return 2 * textsOf(recipe) * matrices * batch.perRank * batch.size * FLOAT_BYTES
+}
+
+// --------------------------------------------------------------------------------------------------------- time
+
+function timeOf(length: RunLength, perSample: number, ranks: number, facts: PlanFacts): Plan["time"] {
+  if (facts.samplesPerSecond !== undefined) return estimate(length, facts.samplesPerSecond, "measured")
+  if (facts.matmulRate === undefined) return null
+  return estimate(length, (facts.matmulRate * ranks) / perSample, "bound")
+}
+
+function estimate({ samples }: RunLength, samplesPerSecond: number, kind: "measured" | "bound") {
+  return { seconds: samples / samplesPerSecond, samplesPerSecond, kind }
+}

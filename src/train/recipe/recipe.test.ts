@@ -1,0 +1,130 @@
+import { mkdtempSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { expect, test } from "vitest"
+import { runs } from "../../../runs/index.ts"
+import { recipeNamed, recipeNames, recipeOfRun, saveRecipe } from "./load.ts"
+import { applyOverrides, parseOverride } from "./overrides.ts"
+import { parseRecipe, recipeKeys } from "./parse.ts"
+import { defaultRecipe } from "./schema.ts"
+
+const parse = (value: unknown) => parseRecipe(value, { where: "mine.json" })
+const withOverrides = (...texts: string[]) => applyOverrides(defaultRecipe, texts.map(parseOverride), "mine.json")
+
+/** The message and hint of what `run` throws, as one text. */
+function complaint(run: () => unknown): string {
+  try {
+    run()
+  } catch (error) {
+    const { message, hint } = error as Error & { hint?: string }
+    return [message, hint].filter(Boolean).join(" | ")
+  }
+  throw new Error("nothing was thrown")
+}
+
+test("what a recipe leaves out has open_clip's values, and a resolved recipe is its own", () => {
+  expect(defaultRecipe.optimizer).toMatchObject({ beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.2 })
+  expect(parse(JSON.parse(JSON.stringify(defaultRecipe)))).toEqual(defaultRecipe)
+  expect(parse({ model: "MobileCLIP2_S0" }).model).toBe("mobileclip2-s0")
+})
+
+test("a key there is not is an error with the nearest ones and where it was", () => {
+  expect(complaint(() => parse({ shedule: {} }))).toBe(
+    'mine.json: there is no key "shedule" | nearest: schedule, seed, model',
+  )
+  expect(complaint(() => parse({ schedule: { warmpu: 3 } }))).toContain(
+    'mine.json: there is no key "schedule.warmpu" | nearest: schedule.warmup',
+  )
+  expect(complaint(() => parseOverride("schedule.step=3"))).toContain("nearest: schedule.steps")
+})
+
+test("a key without its group is found in it", () => {
+  expect(complaint(() => parseOverride("learningRate=1"))).toBe(
+    'learningRate=1: there is no key "learningRate" | nearest: schedule.learningRate',
+  )
+})
+
+test.each([
+  [{ schedule: { steps: "many" } }, 'mine.json: schedule.steps should be a number, not "many"'],
+  [{ schedule: { steps: 2.5 } }, "mine.json: schedule.steps should be a whole number, not 2.5"],
+  [{ batch: { size: 1 } }, "mine.json: batch.size should be a number from 2 on, not 1"],
+  [{ ema: 1.5 }, "mine.json: ema should be a number of at most 1, not 1.5"],
+  [{ precision: "bf16" }, 'mine.json: precision should be one of fp32, amp_bf16, amp_fp16, not "bf16"'],
+  [{ loss: { weights: [1] } }, "mine.json: loss.weights should be a list of 2 values, not [1]"],
+  [{ data: { syntheticPattern: "(" } }, 'mine.json: data.syntheticPattern should be a regular expression, not "("'],
+  [{ lock: "image" }, 'mine.json: lock should be a list, not "image"'],
+  [{ data: 3 }, "mine.json: data should be a group of keys, not 3"],
+])("%j says what was expected", (value, message) => {
+  expect(complaint(() => parse(value))).toBe(message)
+})
+
+test("what does not go together is an error", () => {
+  expect(complaint(() => parse({ loss: { kind: "distill" } }))).toContain(
+    "loss.kind distill needs teachers | data.rein",
+  )
+  expect(complaint(() => parse({ batch: { size: 8, chunk: 9 } }))).toContain(
+    "batch.chunk 9 is more than the batch of 8",
+  )
+  expect(complaint(() => parse({ schedule: { steps: 1, epochs: 1 } }))).toContain("both say how long the run is")
+  expect(complaint(() => parse({ schedule: { learningRate: 0.1, minLearningRate: 1 } }))).toContain("is above")
+  const teachers = { teachers: ["a", "b"], loss: { kind: "distill", weights: [0, 1], teacherScales: [70] } }
+  expect(complaint(() => parse(teachers))).toContain("has 1 values for 2 teachers")
+})
+
+test("overrides are JSON, else text; later ones win; a group may be set in part", () => {
+  const recipe = withOverrides(
+    ...["schedule.steps=2000", "loss.weights=[0,1]", "data.train=a.tar::b.tar", "precision=amp_bf16"],
+    ...['save={"keep":3}', "seed=1", "seed=2", "data.train=x=y"],
+  )
+  expect(recipe.schedule.steps).toBe(2000)
+  expect(recipe.loss.weights).toEqual([0, 1])
+  expect(recipe.data.train).toBe("x=y")
+  expect(recipe.save).toEqual({ every: 1000, keep: 3 })
+  expect(recipe.seed).toBe(2)
+})
+
+test("one way to say how long the run is takes the place of another", () => {
+  const recipe = applyOverrides(runs["dfndr-12m"]!, [parseOverride("schedule.epochs=2")], "dfndr-12m")
+  expect(recipe.schedule).toMatchObject({ steps: null, samples: null, epochs: 2, warmup: 1000 })
+  expect(complaint(() => withOverrides("schedule.steps=1", "schedule.epochs=2"))).toContain("keep one of them")
+})
+
+test("a wrong value is blamed on who set it", () => {
+  const overrides = [{ key: "schedule.learningRate", value: "fast", source: "--lr" }]
+  expect(complaint(() => applyOverrides(defaultRecipe, overrides, "mine.json"))).toBe(
+    '--lr: schedule.learningRate should be a number, not "fast"',
+  )
+})
+
+test("the papers' recipes", async () => {
+  expect(recipeNames).toHaveLength(14)
+  const recipes = Object.fromEntries(
+    await Promise.all(recipeNames.map(async (name) => [name, (await recipeNamed(name)).recipe])),
+  )
+  const seen = (name: string) => (recipes[name].batch.size * recipes[name].schedule.steps) / 1e9
+  expect(seen("mobileclip-s0")).toBeCloseTo(13.1072)
+  expect(seen("mobileclip-blt")).toBeCloseTo(39.3216)
+  expect(seen("mobileclip2-s4")).toBeCloseTo(22.9376)
+  expect(recipes["mobileclip-b"].loss).toMatchObject({ weights: [0.25, 0.75], teacherScales: [100, 100] })
+  expect(recipes["mobileclip2-b"]).toMatchObject({
+    loss: { kind: "distill", weights: [0, 1], teacherScales: [70, 60] },
+    schedule: { warmup: 2000, minLearningRate: 1e-6 },
+    ema: null,
+  })
+  expect(recipes["datacomp-12m"]).toMatchObject({ model: "vit-b-16", optimizer: { eps: 1e-6 }, loss: { kind: "clip" } })
+})
+
+test("a run's recipe is saved whole and read again; names and files that are not there are said", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "recipe-"))
+  const { recipe } = await recipeNamed("dfndr-12m")
+  await saveRecipe(folder, recipe)
+  expect((await recipeOfRun(folder))?.recipe).toEqual(recipe)
+  writeFileSync(join(folder, "wrong.json"), '{"batch": {"sise": 3}}')
+  await expect(recipeNamed(join(folder, "wrong.json"))).rejects.toThrow(/wrong\.json: there is no key "batch\.sise"/)
+  await expect(recipeNamed("mobileclip2-s1")).rejects.toThrow('there is no recipe named "mobileclip2-s1"')
+  expect(await recipeOfRun(join(folder, "none"))).toBeNull()
+})
+
+test("every key has a dotted name", () => {
+  expect(recipeKeys()).toEqual(expect.arrayContaining(["model", "schedule.steps", "loss.weights", "evaluate.tasks"]))
+})

@@ -1,0 +1,148 @@
+/**
+ * A training recipe: everything that decides what a run computes, as data. Every key exists in a resolved recipe, `null`
+ * where a thing is off or decided elsewhere, so the file beside a run says all of it. Where a run computes (device,
+ * threads, ranks) is no part of it.
+ */
+import { z } from "zod"
+
+const path = z.string().min(1)
+const wholeFrom = (low: number) => z.int().min(low)
+const share = z.number().min(0).max(1)
+const positive = z.number().positive()
+/** AdamW divides by 1 - beta. */
+const beta = z.number().min(0).max(0.999999)
+
+const data = z.strictObject({
+  /** Shards, folder, CSV or JSONL, as `--train-data` takes them; several joined by `::`. */
+  train: path.nullable().default(null),
+  format: z.enum(["auto", "shards", "reinforced", "folder", "csv", "jsonl"]).default("auto"),
+  /** Uses stored views, synthetic captions and teachers' embeddings. */
+  reinforced: z.boolean().default(false),
+  /** Which keys of a sample's synthetic captions, as a regular expression. */
+  syntheticPattern: z.string().refine(isRegExp, "a regular expression").default("^syn_text.*$"),
+  /** Probability that a synthetic caption takes the place of the real one, with one loss term; null: two terms. */
+  mixSynthetic: share.nullable().default(null),
+  /** Shards are drawn with replacement; else every sample is seen once per epoch. */
+  resampled: z.boolean().default(false),
+  /** The stored augmentation, a random crop, or resize and centre crop. */
+  view: z.enum(["stored", "crop", "center"]).default("crop"),
+  /** Share of the picture's area that a random crop shows. */
+  cropScale: z
+    .tuple([share, share])
+    .refine(([low, high]) => 0 < low && low <= high, "[low, high] with 0 < low <= high <= 1")
+    .default([0.9, 1]),
+  /** The text, the caption in the json, or either. */
+  captions: z.enum(["web", "precise", "both"]).default("web"),
+  /** Pairs of an epoch, where the data does not say. */
+  samples: wholeFrom(1).nullable().default(null),
+  /** Threads that prepare batches on each rank; null: decided by the machine. */
+  workers: wholeFrom(1).nullable().default(null),
+  /** Unusable samples that are replaced before the run gives up. */
+  maxBadSamples: wholeFrom(0).default(1000),
+})
+
+const loss = z.strictObject({
+  kind: z.enum(["clip", "distill", "siglip", "coca"]).default("clip"),
+  /** Of the contrastive and the distillation term: [1 - lambda, lambda]. */
+  weights: z.tuple([z.number().min(0), z.number().min(0)]).default([1, 0]),
+  /** The factor on the similarities of each teacher. */
+  teacherScales: z.array(positive).default([]),
+  /** Averages the teachers' probabilities; else one product over their joined embeddings. */
+  averageAfterSoftmax: z.boolean().default(true),
+  /** Added to the similarities of each teacher; of the sigmoid form. */
+  teacherBiases: z.array(z.number()).default([]),
+  /** Of the two terms of CoCa. */
+  contrastiveWeight: z.number().min(0).default(1),
+  captionWeight: z.number().min(0).default(2),
+})
+
+const batch = z.strictObject({
+  /** Pairs of a step over all ranks. */
+  size: wholeFrom(2).default(64),
+  /** Pairs that a rank encodes at once (gradient caching); null: all it has. */
+  chunk: wholeFrom(1).nullable().default(null),
+})
+
+const schedule = z.strictObject({
+  /** At most one of the three says how long the run is; none: 32 epochs. */
+  steps: wholeFrom(1).nullable().default(null),
+  /** Pairs seen, repeats counted. */
+  samples: wholeFrom(1).nullable().default(null),
+  epochs: positive.nullable().default(null),
+  /** Steps to the full rate. */
+  warmup: wholeFrom(0).default(100),
+  learningRate: z.number().min(0).default(1e-3),
+  /** Where the cosine ends. */
+  minLearningRate: z.number().min(0).default(0),
+  /** Steps before the cosine begins, the warm-up among them. */
+  constantSteps: wholeFrom(0).default(0),
+})
+
+const optimizer = z.strictObject({
+  beta1: beta.default(0.9),
+  beta2: beta.default(0.95),
+  eps: positive.default(1e-8),
+  weightDecay: z.number().min(0).default(0.2),
+  /** Largest joint norm of all gradients. */
+  gradClipNorm: positive.default(1),
+  /** Factor on the rate of each layer below the last; null: all learn at one rate. */
+  layerDecay: z.number().positive().max(1).nullable().default(null),
+})
+
+const save = z.strictObject({
+  /** Steps between two checkpoints. */
+  every: wholeFrom(1).default(1000),
+  /** How many of them stay. */
+  keep: wholeFrom(1).default(1),
+})
+
+const evaluate = z.strictObject({
+  /** A task list for zero-shot evaluation along the way. */
+  tasks: path.nullable().default(null),
+  /** Steps between two evaluations. */
+  every: wholeFrom(1).default(1000),
+})
+
+export const recipeSchema = z.strictObject({
+  /** A variant's name: trained from its initialisation. */
+  model: path.default("quickstart"),
+  data: data.prefault({}),
+  loss: loss.prefault({}),
+  /** Model directories or checkpoints that run beside the student; none: embeddings are stored in the data. */
+  teachers: z.array(path).default([]),
+  batch: batch.prefault({}),
+  schedule: schedule.prefault({}),
+  optimizer: optimizer.prefault({}),
+  precision: z.enum(["fp32", "amp_bf16", "amp_fp16"]).default("fp32"),
+  activationCheckpointing: z.boolean().default(false),
+  /** Decay of the moving average of the weights; null: none. */
+  ema: share.nullable().default(null),
+  /** Towers that do not learn. */
+  lock: z.array(z.enum(["image", "text"])).default([]),
+  /** Batch norm uses its stored statistics and leaves them as they are. */
+  frozenStatistics: z.boolean().default(false),
+  /** Batch norm uses the statistics of all ranks. */
+  syncBatchNorm: z.boolean().default(false),
+  /** Of initialisation and data. */
+  seed: wholeFrom(0)
+    .max(2 ** 32 - 1)
+    .default(0),
+  save: save.prefault({}),
+  evaluate: evaluate.prefault({}),
+})
+
+export type Recipe = z.output<typeof recipeSchema>
+
+/** As it is written: what is left out has its default. */
+export type RecipeInput = z.input<typeof recipeSchema>
+
+/** The recipe that says nothing. */
+export const defaultRecipe: Recipe = recipeSchema.parse({})
+
+function isRegExp(text: string): boolean {
+  try {
+    return new RegExp(text) instanceof RegExp
+  } catch {
+    return false
+  }
+}
