@@ -4,8 +4,11 @@
  */
 import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
+import { Random } from "../core/random.ts"
 import type { Coca } from "../model/coca.ts"
+import type { Tensor } from "../tensor/tensor.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
+import { type Candidates, sampleCandidates } from "./candidates.ts"
 import { type CocaLossWeights, type CocaOutputs, cocaLoss, defaultCocaWeights } from "./caption-loss.ts"
 import { l2Normalize } from "./loss.ts"
 import { type AdamW, clipGradNorm } from "./optimizer.ts"
@@ -21,6 +24,10 @@ export interface CaptionerStepConfig {
   readonly learningRate: number
   readonly gradClipNorm: number
   readonly weights?: CocaLossWeights
+  /** Words beside those of the batch in the softmax over the vocabulary, see `candidates.ts`; absent: all, exactly. */
+  readonly negatives?: number
+  /** Of what is drawn in this step. */
+  readonly seed?: number
 }
 
 export interface CaptionerMeasurements {
@@ -40,7 +47,7 @@ export function trainCaptionerStep(
   config: CaptionerStepConfig,
 ): CaptionerMeasurements {
   const { model, interpreter, optimizer } = trainee
-  const losses = captionerGradients(trainee, batch, config.weights)
+  const losses = captionerGradients(trainee, batch, config)
   const gradNorm = finite("norm of the gradients", clipGradNorm(interpreter.trainable().values(), config.gradClipNorm))
   optimizer.step(config.learningRate)
   torch.noGrad(() => torch.scope(() => void interpreter.value(model.logitScale).clamp_(0, maxLogitScale)))
@@ -51,14 +58,13 @@ export function trainCaptionerStep(
 export function captionerGradients(
   { model, interpreter, optimizer }: CaptionerTrainee,
   batch: Batch,
-  weights: CocaLossWeights = defaultCocaWeights,
+  { weights = defaultCocaWeights, ...words }: Pick<CaptionerStepConfig, "weights" | "negatives" | "seed"> = {},
 ) {
   return torch.scope(() => {
     const scale = interpreter.value(model.logitScale).exp()
     // Backward frees what only it needs, step by step: nothing else may hold the activations by then.
     const { total, contrastive, caption } = torch.scope(() => {
-      const losses = cocaLoss(cocaOutputs(model, interpreter, batch), scale, weights)
-      return { ...losses }
+      return cocaLoss(cocaOutputs(model, interpreter, batch, words), scale, weights, noLabel)
     })
     const loss = finite("loss", total.item())
     optimizer.zeroGrad()
@@ -67,44 +73,81 @@ export function captionerGradients(
   })
 }
 
+/** Labels are found before the loss, so that none is ignored there: with candidates, 0 is a place like any other. */
+const noLabel = -100
+
 /**
  * Embeddings, and logits for every label that is not padding: M rows in place of N * L, which is exact, because the
  * others do not count, and several times cheaper where captions are shorter than the context. The last token is no input:
  * nothing follows it.
  */
-export function cocaOutputs(model: Coca, interpreter: TorchInterpreter, { images, tokens }: Batch): CocaOutputs {
+export function cocaOutputs(
+  model: Coca,
+  interpreter: TorchInterpreter,
+  { images, tokens }: Batch,
+  { negatives, seed = 0 }: Pick<CaptionerStepConfig, "negatives" | "seed"> = {},
+): CocaOutputs {
   const { imageSize, text } = model.config
   const count = tokens.length / text.contextLength
-  const { embedding, tokens: patches } = model.image.forward(
-    interpreter.images(images, [count, 3, imageSize, imageSize]),
-  )
-  const captions = model.text.encode(interpreter.tokens(tokens, [count, text.contextLength]))
+  const image = model.image.forward(interpreter.images(images, [count, 3, imageSize, imageSize]))
+  const caption = model.text.encode(interpreter.tokens(tokens, [count, text.contextLength]))
   const { rows, labels, length } = labelled(tokens, text.contextLength)
-  const decoded = model.decoder.decode(captions.tokens.narrow(1, 0, length), model.decoder.remember(patches))
+  const decoded = model.decoder.decode(caption.tokens.narrow(1, 0, length), model.decoder.remember(image.tokens))
+  const counted = interpreter.unwrap(decoded).reshape([-1, text.width]).indexSelect(0, idsOn(interpreter, rows))
+  const embedding = (tensor: Tensor) => l2Normalize(wide(interpreter, tensor))
+  const words =
+    negatives === undefined
+      ? {
+          logits: wide(interpreter, model.decoder.logits(interpreter.wrap(counted))),
+          labels: idsOn(interpreter, labels),
+        }
+      : candidateLogits(
+          model,
+          interpreter,
+          counted,
+          sampleCandidates(labels, text.vocabSize, negatives, Random.of(seed, "words")),
+        )
+  return { image: embedding(image.embedding), text: embedding(caption.embedding), ...words }
+}
+
+/** Logits [M, C] of the candidates only. */
+function candidateLogits(
+  model: Coca,
+  interpreter: TorchInterpreter,
+  decoded: torch.Tensor,
+  { ids, offsets, labels }: Candidates,
+) {
   const { device, dtype } = interpreter
-  const wide = (x: torch.Tensor) => x.to({ dtype })
-  const index = torch.tensor(rows, [rows.length], { device })
-  const counted = interpreter.unwrap(decoded).reshape([-1, text.width]).indexSelect(0, index)
+  const normed = interpreter.unwrap(model.decoder.finalNorm.forward(interpreter.wrap(decoded)))
+  const columns = interpreter.value(model.decoder.projection).indexSelect(1, idsOn(interpreter, ids))
+  const logits = normed.matmul(columns).to({ dtype })
   return {
-    image: l2Normalize(wide(interpreter.unwrap(embedding))),
-    text: l2Normalize(wide(interpreter.unwrap(captions.embedding))),
-    logits: wide(interpreter.unwrap(model.decoder.logits(interpreter.wrap(counted)))),
-    labels: torch.tensor(labels, [labels.length], { device }),
+    logits: logits.add(torch.tensor(offsets, [offsets.length], { dtype, device })),
+    labels: idsOn(interpreter, labels),
   }
+}
+
+function idsOn({ device }: TorchInterpreter, ids: BigInt64Array): torch.Tensor {
+  return torch.tensor(ids, [ids.length], { device })
+}
+
+/** Losses are computed in the interpreter's type, whatever autocast made of the model. */
+function wide(interpreter: TorchInterpreter, tensor: Tensor): torch.Tensor {
+  return interpreter.unwrap(tensor).to({ dtype: interpreter.dtype })
 }
 
 /**
  * Which rows of [N, length] have a label, and the labels, in order; `length` is as far as the longest caption of the batch
- * goes, without its end. Captions are zero-padded rows of `contextLength` ids.
+ * goes, without its end. Captions are zero-padded rows of `contextLength` ids; a 0 within one is padding too, as in
+ * open_clip.
  */
 export function labelled(tokens: BigInt64Array, contextLength: number) {
-  const texts = Array.from({ length: tokens.length / contextLength }, (_, n) => {
-    const row = tokens.subarray(n * contextLength, (n + 1) * contextLength)
-    return row.subarray(1, row.findLastIndex((id) => id !== 0n) + 1)
-  })
-  const length = Math.max(...texts.map((labels) => labels.length))
-  const rows = texts.flatMap((labels, n) => Array.from(labels, (_, i) => BigInt(n * length + i)))
-  const labels = texts.flatMap((text) => [...text])
+  const texts = Array.from({ length: tokens.length / contextLength }, (_, n) =>
+    tokens.subarray(n * contextLength + 1, (n + 1) * contextLength),
+  )
+  const length = Math.max(...texts.map((labels) => labels.findLastIndex((id) => id !== 0n) + 1))
+  const rows = texts.flatMap((labels, n) => [...labels].flatMap((id, i) => (id === 0n ? [] : [BigInt(n * length + i)])))
+  const labels = texts.flatMap((text) => [...text].filter((id) => id !== 0n))
   return { rows: BigInt64Array.from(rows), labels: BigInt64Array.from(labels), length }
 }
 
