@@ -251,16 +251,15 @@ export class FinalConv extends Module {
   }
 }
 
-export class FastViT extends Module {
+/** From pixels to the last feature map. */
+export class FastViTTrunk extends Module {
   readonly stem: readonly Layer[]
   readonly stages: readonly FastViTStage[]
-  readonly finalConv: FinalConv
-  readonly head: Linear
 
-  constructor(config: FastViTConfig, embedDim: number, headBias: boolean) {
+  constructor(config: FastViTConfig) {
     super()
     const dims = config.stages.map((stage) => stage.dim)
-    const [first, last] = [dims[0]!, dims.at(-1)!]
+    const first = dims[0]!
     const scaleBranch = config.stemScaleBranch
     this.stem = [
       new MobileOneBlock({ inChannels: 3, outChannels: first, kernelSize: 3, stride: 2, scaleBranch }),
@@ -275,15 +274,29 @@ export class FastViT extends Module {
       new MobileOneBlock({ inChannels: first, outChannels: first, kernelSize: 1, scaleBranch: false }),
     ]
     this.stages = config.stages.map((stage, s) => new FastViTStage(dims[s - 1] ?? null, stage, config.attentionNorm))
+  }
+
+  /** [N, 3, H, W] -> [N, C, h, w], C the channels of the last stage. */
+  features(x: Tensor): Tensor {
+    const stem = this.stem.reduce((y, block) => block.forward(y).gelu(), x)
+    return this.stages.reduce((y, stage) => stage.forward(y), stem)
+  }
+}
+
+export class FastViT extends FastViTTrunk {
+  readonly finalConv: FinalConv
+  readonly head: Linear
+
+  constructor(config: FastViTConfig, embedDim: number, headBias: boolean) {
+    super(config)
+    const last = config.stages.at(-1)!.dim
     this.finalConv = new FinalConv(last)
     this.head = new Linear(2 * last, embedDim, { bias: headBias, weightInit: truncatedNormal })
   }
 
   /** [N, 3, H, W] -> [N, embedDim], not normalised. */
   forward(x: Tensor): Tensor {
-    const stem = this.stem.reduce((y, block) => block.forward(y).gelu(), x)
-    const features = this.stages.reduce((y, stage) => stage.forward(y), stem)
-    return this.head.forward(this.finalConv.forward(features).mean([2, 3]))
+    return this.head.forward(this.finalConv.forward(this.features(x)).mean([2, 3]))
   }
 }
 

@@ -110,9 +110,9 @@ function trainee(): CaptionerTrainee {
 }
 
 /** 6 pairs of captions of 3 to 8 tokens. */
-function batch() {
+function batch(imageSize = 32) {
   const random = Random.of(5, "batch")
-  const images = Float32Array.from({ length: 6 * 3 * 32 * 32 }, () => random.uniform())
+  const images = Float32Array.from({ length: 6 * 3 * imageSize ** 2 }, () => random.uniform())
   const tokens = new BigInt64Array(6 * 12)
   for (let n = 0; n < 6; n++) {
     tokens[n * 12] = 62n
@@ -128,4 +128,38 @@ function unit(features: torch.Tensor): torch.Tensor {
 
 function values(tensor: torch.Tensor): number[] {
   return [...(tensor.detach().data() as Float64Array)]
+}
+
+test("FastViT's gradients are right where its last feature map is small", () => {
+  const stage = { depth: 1, mlpRatio: 2, mixer: "repmixer" } as const
+  const image = {
+    kind: "fastvit",
+    attentionNorm: "batch",
+    stemScaleBranch: false,
+    stages: [
+      { ...stage, dim: 32 },
+      { ...stage, dim: 64 },
+      { ...stage, dim: 128, se: true },
+    ],
+  } as const
+  const gradients = (["float32", "float64"] as const).map((dtype) => {
+    const model = new Coca({ ...config, imageSize: 40, image })
+    initialize(model, 4)
+    const interpreter = new TorchInterpreter(model, { training: true, dtype })
+    const optimizer = new AdamW(interpreter.trainable(), defaultTrainConfig)
+    dirtyMemory()
+    captionerGradients({ model, interpreter, optimizer }, batch(40))
+    return [...interpreter.trainable()].map(
+      ([path, { grad }]) => [path, torch.scope(() => grad!.norm().item())] as const,
+    )
+  })
+  const largest = Math.max(...gradients[1]!.map(([, norm]) => norm))
+  for (const [i, [path, norm]] of gradients[0]!.entries()) {
+    expect(Math.abs(norm - gradients[1]![i]![1]) / largest, path).toBeLessThan(1e-3)
+  }
+})
+
+/** Freed memory with large numbers in it, for whoever reads what was never written. */
+function dirtyMemory(): void {
+  for (const size of [8, 64, 512]) for (let i = 0; i < 20; i++) torch.scope(() => void torch.full([size * 1000], 1e30))
 }
