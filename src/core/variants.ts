@@ -92,7 +92,8 @@ export interface ClipConfig extends ImageEncoderConfig {
 export interface CocaConfig {
   readonly embedDim: number
   readonly imageSize: number
-  readonly image: VitConfig
+  /** Released ones have a ViT. FastViT's last feature map, a token per pixel, learns from fewer pictures. */
+  readonly image: VitConfig | FastViTConfig
   /** Query 0 gives the image's embedding, the others the tokens that the decoder sees. */
   readonly pooler: { readonly queries: number; readonly heads: number }
   /** Causal; `contextLength` counts the tokens without the class token. */

@@ -89,6 +89,7 @@ function modelConfig(config: ClipConfig | CocaConfig) {
 }
 
 function cocaConfig({ embedDim, imageSize, image, pooler, text, decoder }: CocaConfig) {
+  if (image.kind !== "vit") throw new UserError("open_clip's CoCa has no FastViT image tower", "use another layout")
   const shared = { context_length: text.contextLength, vocab_size: text.vocabSize, width: text.width }
   return {
     embed_dim: embedDim,

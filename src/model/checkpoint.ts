@@ -47,13 +47,15 @@ const attention = z.object({ layers: count, heads: count })
 
 const vit = z.object({ kind: z.literal("vit"), ...transformer, patchSize: count, activation })
 
+const fastvit = z.object({
+  kind: z.literal("fastvit"),
+  attentionNorm: z.enum(["batch", "layer"]),
+  stemScaleBranch: z.boolean(),
+  stages: z.array(stage).min(1),
+})
+
 const imageTower = z.discriminatedUnion("kind", [
-  z.object({
-    kind: z.literal("fastvit"),
-    attentionNorm: z.enum(["batch", "layer"]),
-    stemScaleBranch: z.boolean(),
-    stages: z.array(stage).min(1),
-  }),
+  fastvit,
   z.object({
     kind: z.literal("vit-conv-stem"),
     ...transformer,
@@ -79,7 +81,12 @@ const sizes = { embedDim: count, imageSize: count, text: textTower }
 
 /** A captioner's configuration is the one with a decoder. */
 const config = z.union([
-  z.object({ ...sizes, image: vit, pooler: z.object({ queries: count, heads: count }), decoder: attention }),
+  z.object({
+    ...sizes,
+    image: z.discriminatedUnion("kind", [fastvit, vit]),
+    pooler: z.object({ queries: count, heads: count }),
+    decoder: attention,
+  }),
   z.object({ ...sizes, image: imageTower, headBias: z.boolean() }),
 ])
 

@@ -8,10 +8,11 @@
  * Shapes: N batch, L tokens, S tokens so far, Q image tokens, D width.
  */
 import { assert } from "../core/errors.ts"
-import type { CocaConfig } from "../core/variants.ts"
+import type { CocaConfig, FastViTConfig, VitConfig } from "../core/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
-import { LayerNorm, Linear } from "./layers.ts"
+import { FastViTTrunk, truncatedNormal } from "./fastvit.ts"
+import { BatchNorm2d, LayerNorm, Linear } from "./layers.ts"
 import { Module } from "./module.ts"
 import { CrossAttention, CrossBlock, type KeysAndValues, TransformerBlock } from "./transformer.ts"
 import { VitTrunk } from "./vit.ts"
@@ -38,28 +39,90 @@ export class AttentionalPooler extends Module {
   }
 }
 
-export class CocaImageTower extends VitTrunk {
+/** The image's embedding [N, D], and its tokens for the decoder [N, queries - 1, D]. */
+export interface CocaImage {
+  readonly embedding: Tensor
+  readonly tokens: Tensor
+}
+
+/** What stands behind an image tower's tokens. */
+interface Pooling {
+  readonly pooler: AttentionalPooler
+  readonly norm: LayerNorm
+  readonly projection: Linear
+}
+
+function poolingOf({ embedDim, pooler }: CocaConfig, width: number): Pooling {
+  return {
+    pooler: new AttentionalPooler(pooler.queries, pooler.heads, embedDim, width),
+    norm: new LayerNorm(embedDim),
+    projection: new Linear(embedDim, embedDim, { bias: false, weightInit: { kind: "normal", std: width ** -0.5 } }),
+  }
+}
+
+function pool({ pooler, norm, projection }: Pooling, patches: Tensor): CocaImage {
+  const pooled = norm.forward(pooler.forward(patches))
+  const [, queries, width] = pooled.shape as readonly [number, number, number]
+  const embedding = projection.forward(pooled.narrow(1, 0, 1).reshape([width]))
+  return { embedding, tokens: pooled.narrow(1, 1, queries - 1) }
+}
+
+export class CocaImageTower extends VitTrunk implements Pooling {
   readonly pooler: AttentionalPooler
   readonly norm: LayerNorm
   readonly projection: Linear
 
-  constructor({ image, imageSize, embedDim, pooler }: CocaConfig) {
-    super(image, imageSize)
-    this.pooler = new AttentionalPooler(pooler.queries, pooler.heads, embedDim, image.width)
-    this.norm = new LayerNorm(embedDim)
-    this.projection = new Linear(embedDim, embedDim, {
-      bias: false,
-      weightInit: { kind: "normal", std: image.width ** -0.5 },
-    })
+  constructor(config: CocaConfig, image: VitConfig) {
+    super(image, config.imageSize)
+    const { pooler, norm, projection } = poolingOf(config, image.width)
+    this.pooler = pooler
+    this.norm = norm
+    this.projection = projection
   }
 
-  /** [N, 3, H, W] -> the image's embedding [N, D] and its tokens for the decoder [N, queries - 1, D]. */
-  forward(x: Tensor): { readonly embedding: Tensor; readonly tokens: Tensor } {
-    const pooled = this.norm.forward(this.pooler.forward(this.encode(x)))
-    const [, queries, width] = pooled.shape as readonly [number, number, number]
-    const embedding = this.projection.forward(pooled.narrow(1, 0, 1).reshape([width]))
-    return { embedding, tokens: pooled.narrow(1, 1, queries - 1) }
+  /** [N, 3, H, W] */
+  forward(x: Tensor): CocaImage {
+    return pool(this, this.encode(x))
   }
+}
+
+/** The pixels of FastViT's last feature map as tokens, with learned positions; published by nobody. */
+export class CocaFastViTTower extends FastViTTrunk implements Pooling {
+  readonly featureNorm: BatchNorm2d
+  readonly positionalEmbedding: Parameter // [P, C]
+  readonly pooler: AttentionalPooler
+  readonly norm: LayerNorm
+  readonly projection: Linear
+
+  constructor(config: CocaConfig, image: FastViTConfig) {
+    super(image)
+    const width = image.stages.at(-1)!.dim
+    // Its backward pass gives gradients in the layout of images again: with those of the permuted tokens, oneDNN 2.6 (in
+    // libtorch 1.13) reads what it should not in the depthwise convolutions below, and gradients are garbage.
+    this.featureNorm = new BatchNorm2d(width)
+    this.positionalEmbedding = new Parameter([featurePixels(config.imageSize, image) ** 2, width], truncatedNormal)
+    const { pooler, norm, projection } = poolingOf(config, width)
+    this.pooler = pooler
+    this.norm = norm
+    this.projection = projection
+  }
+
+  /** [N, 3, H, W] */
+  forward(x: Tensor): CocaImage {
+    const features = this.featureNorm.forward(this.features(x))
+    const tokens = features.reshape([features.shape[1]!, -1]).permute([0, 2, 1])
+    return pool(this, tokens.addPositions(this.positionalEmbedding))
+  }
+}
+
+/** Side of FastViT's last feature map: two halvings in the stem, one before each stage but the first, rounded up. */
+function featurePixels(imageSize: number, { stages }: FastViTConfig): number {
+  return Array.from({ length: stages.length + 1 }).reduce<number>((side) => Math.ceil(side / 2), imageSize)
+}
+
+function imageTower(config: CocaConfig): CocaImageTower | CocaFastViTTower {
+  const { image } = config
+  return image.kind === "vit" ? new CocaImageTower(config, image) : new CocaFastViTTower(config, image)
 }
 
 export class CocaTextTower extends Module {
@@ -156,14 +219,14 @@ export interface CaptionStep {
 }
 
 export class Coca extends Module {
-  readonly image: CocaImageTower
+  readonly image: CocaImageTower | CocaFastViTTower
   readonly text: CocaTextTower
   readonly decoder: CocaDecoder
   readonly logitScale = new Parameter([], { kind: "constant", value: Math.log(1 / 0.07) })
 
   constructor(readonly config: CocaConfig) {
     super()
-    this.image = new CocaImageTower(config)
+    this.image = imageTower(config)
     this.text = new CocaTextTower(config)
     this.decoder = new CocaDecoder(config)
   }

@@ -265,16 +265,15 @@ export class FinalConv extends Module {
   }
 }
 
-export class FastViT extends Module {
+/** From pixels to the last feature map. */
+export class FastViTTrunk extends Module {
   readonly stem: readonly Layer[]
   readonly stages: readonly FastViTStage[]
-  readonly finalConv: FinalConv
-  readonly head: Linear
 
-  constructor(config: FastViTConfig, embedDim: number, headBias: boolean) {
+  constructor(config: FastViTConfig) {
     super()
     const dims = config.stages.map((stage) => stage.dim)
-    const [first, last] = [dims[0]!, dims.at(-1)!]
+    const first = dims[0]!
     const scaleBranch = config.stemScaleBranch
     this.stem = [
       new MobileOneBlock({ inChannels: 3, outChannels: first, kernelSize: 3, stride: 2, scaleBranch }),
@@ -289,6 +288,26 @@ export class FastViT extends Module {
       new MobileOneBlock({ inChannels: first, outChannels: first, kernelSize: 1, scaleBranch: false }),
     ]
     this.stages = config.stages.map((stage, s) => new FastViTStage(dims[s - 1] ?? null, stage, config.attentionNorm))
+  }
+
+  /** [N, 3, H, W] -> [N, C, h, w], C the channels of the last stage. */
+  features(x: Tensor): Tensor {
+    return runSegments(this.trunkSegments(), x)
+  }
+
+  trunkSegments(): Segment[] {
+    const stem = this.stem.map((block) => (x: Tensor) => block.forward(x).gelu())
+    return [...stem, ...this.stages.flatMap((stage) => stage.segments())]
+  }
+}
+
+export class FastViT extends FastViTTrunk {
+  readonly finalConv: FinalConv
+  readonly head: Linear
+
+  constructor(config: FastViTConfig, embedDim: number, headBias: boolean) {
+    super(config)
+    const last = config.stages.at(-1)!.dim
     this.finalConv = new FinalConv(last)
     this.head = new Linear(2 * last, embedDim, { bias: headBias, weightInit: truncatedNormal })
   }
@@ -300,8 +319,7 @@ export class FastViT extends Module {
 
   segments(): Segment[] {
     const pool = (features: Tensor) => this.head.forward(this.finalConv.forward(features).mean([2, 3]))
-    const stem = this.stem.map((block) => (x: Tensor) => block.forward(x).gelu())
-    return [...stem, ...this.stages.flatMap((stage) => stage.segments()), pool]
+    return [...this.trunkSegments(), pool]
   }
 }
 

@@ -4,11 +4,18 @@
  * decoder's input. N pairs, L tokens, D width, M labels.
  */
 import * as torch from "../../torch/index.ts"
+import { Random } from "../core/random.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { Coca } from "../model/coca.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
+import { sampleCandidates } from "./candidates.ts"
 import { captionLoss } from "./caption-loss.ts"
 import { computeIn, type Encoded, type EncodeOptions, type Features, unitRows } from "./encode.ts"
+
+export interface CaptionOptions extends EncodeOptions {
+  /** Words besides those that occur over which the softmax is estimated; absent: all, exactly. */
+  readonly sampledWords?: number
+}
 
 /** Encodes with gradients. `share` is what the mean over this chunk's labels counts in the batch's caption loss. */
 export function encodeCaptions(
@@ -16,7 +23,7 @@ export function encodeCaptions(
   interpreter: TorchInterpreter,
   batch: Batch,
   share: number,
-  options: EncodeOptions = {},
+  options: CaptionOptions = {},
 ): Encoded {
   const { image, text, caption } = torch.scope(() => outputs(model, interpreter, batch, options))
   const local = caption.mul(share)
@@ -65,12 +72,17 @@ export function countLabels(tokens: BigInt64Array, contextLength: number): numbe
  * Logits are made for labels that are not padding: M rows in place of N * L, which is exact, because the others do not
  * count, and several times cheaper where captions are shorter than the context.
  */
-function outputs(model: Coca, interpreter: TorchInterpreter, { images, tokens }: Batch, { precision }: EncodeOptions) {
+function outputs(
+  model: Coca,
+  interpreter: TorchInterpreter,
+  { images, tokens }: Batch,
+  { precision, sampledWords }: CaptionOptions,
+) {
   const { imageSize, text } = model.config
   const count = tokens.length / text.contextLength
   const { rows, labels, length } = labelled(tokens, text.contextLength)
-  const { device, dtype } = interpreter
-  const index = torch.tensor(rows, [rows.length], { device })
+  const { dtype } = interpreter
+  const index = idsOn(interpreter, rows)
   const pixels = interpreter.images(images, [count, 3, imageSize, imageSize])
   const ids = interpreter.tokens(tokens, [count, text.contextLength])
   const encoded = computeIn(
@@ -81,17 +93,47 @@ function outputs(model: Coca, interpreter: TorchInterpreter, { images, tokens }:
     const captions = model.text.encode(ids)
     const decoded = model.decoder.decode(captions.tokens.narrow(1, 0, length), model.decoder.remember(patches))
     const counted = interpreter.unwrap(decoded).reshape([-1, text.width]).indexSelect(0, index)
-    return { embedding, caption: captions.embedding, logits: model.decoder.logits(interpreter.wrap(counted)) }
+    const words = wordLogits(model, interpreter, counted, labels, sampledWords)
+    return { embedding, caption: captions.embedding, ...words }
   })
-  const logits = interpreter.unwrap(encoded.logits).to({ dtype })
   return {
     image: unitRows(interpreter, interpreter.unwrap(encoded.embedding)),
     text: unitRows(interpreter, interpreter.unwrap(encoded.caption)),
-    caption: captionLoss(logits, torch.tensor(labels, [labels.length], { device }), padId),
+    caption: captionLoss(encoded.logits.to({ dtype }), idsOn(interpreter, encoded.labels), noLabel),
   }
 }
 
-const padId = 0
+/** Labels are found before the loss, so that none is ignored there: among candidates, 0 is a place like any other. */
+const noLabel = -100
+
+/** Logits [M, vocabSize], or of candidates only, [M, C], with the labels as places among them. */
+function wordLogits(
+  model: Coca,
+  interpreter: TorchInterpreter,
+  decoded: torch.Tensor,
+  labels: BigInt64Array,
+  sampledWords: number | undefined,
+): { readonly logits: torch.Tensor; readonly labels: BigInt64Array } {
+  const { decoder, config } = model
+  const rows = interpreter.wrap(decoded)
+  if (sampledWords === undefined) return { logits: interpreter.unwrap(decoder.logits(rows)), labels }
+  // The sample is a function of the batch, so a repeated or resumed step has the same.
+  const seed = Number(labels.reduce((sum, id, i) => sum + id * BigInt(i + 1), 0n) % 2n ** 32n)
+  const random = Random.of(seed, "words")
+  const { ids, offsets, labels: places } = sampleCandidates(labels, config.text.vocabSize, sampledWords, random)
+  const columns = interpreter.value(decoder.projection).indexSelect(1, idsOn(interpreter, ids))
+  const logits = interpreter.unwrap(decoder.finalNorm.forward(rows)).matmul(columns)
+  return {
+    logits: logits.add(
+      torch.tensor(offsets, [offsets.length], { dtype: interpreter.dtype, device: interpreter.device }),
+    ),
+    labels: places,
+  }
+}
+
+function idsOn({ device }: TorchInterpreter, ids: BigInt64Array): torch.Tensor {
+  return torch.tensor(ids, [ids.length], { device })
+}
 
 /**
  * Which rows of [N, length] have a label, and the labels, in order; `length` is as far as the longest caption of the batch

@@ -22,7 +22,13 @@ export type ObjectiveConfig =
   | { readonly kind: "clip" }
   | ({ readonly kind: "distill" } & DistillationConfig)
   | { readonly kind: "siglip"; readonly distill?: DistillationConfig }
-  | { readonly kind: "coca"; readonly clipWeight: number; readonly captionWeight: number }
+  | {
+      readonly kind: "coca"
+      readonly clipWeight: number
+      readonly captionWeight: number
+      /** Words besides those that occur over which the softmax of captions is estimated; absent: all, exactly. */
+      readonly sampledWords?: number
+    }
 
 /** The whole batch as the loss sees it. */
 export interface LossInput {

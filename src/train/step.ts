@@ -164,10 +164,12 @@ function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number
 function encodeChunk({ model, interpreter }: Trainee, batch: Batch, chunk: Batch, config: ChunkConfig): Encoded {
   if (model instanceof Clip) return encode(model, interpreter, chunk, config)
   const { objective } = config
-  const weight = objective.kind === "coca" ? objective.captionWeight : 0
+  const { captionWeight, sampledWords } =
+    objective.kind === "coca" ? objective : { captionWeight: 0, sampledWords: undefined }
   const { contextLength } = model.config.text
   const share = countLabels(chunk.tokens, contextLength) / countLabels(batch.tokens, contextLength)
-  return encodeCaptions(model, interpreter, chunk, weight * share, config)
+  const options = { ...config, ...(sampledWords !== undefined && { sampledWords }) }
+  return encodeCaptions(model, interpreter, chunk, captionWeight * share, options)
 }
 
 function backwardOf(encoded: Encoded): Chunk["backward"] {

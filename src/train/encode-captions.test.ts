@@ -1,0 +1,94 @@
+import { describe, expect, test } from "vitest"
+import * as torch from "../../torch/index.ts"
+import { Random } from "../core/random.ts"
+import type { CocaConfig } from "../core/variants.ts"
+import type { Batch } from "../data/training/batch.ts"
+import { Coca } from "../model/coca.ts"
+import { initialize } from "../model/module.ts"
+import { TorchInterpreter } from "../tensor/torch.ts"
+import { captionLoss } from "./caption-loss.ts"
+import { countLabels, encodeCaptions } from "./encode-captions.ts"
+import { AdamW } from "./optimizer.ts"
+import { computeGradients, type Trainee, trainStep } from "./step.ts"
+import { defaultTrainConfig } from "./train.ts"
+
+const config: CocaConfig = {
+  embedDim: 32,
+  imageSize: 32,
+  image: { kind: "vit", width: 32, layers: 1, heads: 2, patchSize: 16, activation: "gelu" },
+  pooler: { queries: 5, heads: 2 },
+  text: {
+    kind: "base",
+    width: 32,
+    heads: 2,
+    layers: 1,
+    causal: true,
+    activation: "gelu",
+    contextLength: 12,
+    vocabSize: 64,
+  },
+  decoder: { layers: 1, heads: 2 },
+}
+
+const objective = { kind: "coca", clipWeight: 1, captionWeight: 2 } as const
+
+describe("a captioner's part of a step", () => {
+  test("equals the plain definition, logits of all positions with padding ignored", () => {
+    const { model, interpreter } = trainee()
+    const { images, tokens } = batch()
+    const { local } = encodeCaptions(model, interpreter, { images, tokens }, 3)
+    const ids = interpreter.tokens(tokens, [6, 12])
+    const image = model.image.forward(interpreter.images(images, [6, 3, 32, 32]))
+    const logits = interpreter.unwrap(model.logits(ids, image.tokens)).narrow(1, 0, 11)
+    const labels = interpreter.unwrap(ids).narrow(1, 1, 11)
+    expect(local!.item()).toBeCloseTo(3 * captionLoss(logits, labels, 0).item(), 10)
+  })
+
+  test("gives every parameter a gradient, and with all words as candidates the same one", () => {
+    const [full, sampled] = [trainee(), trainee()]
+    const exact = computeGradients(full, batch(), { objective })
+    const estimate = computeGradients(sampled, batch(), { objective: { ...objective, sampledWords: 64 } })
+    expect(estimate.loss).toBeCloseTo(exact.loss, 10)
+    for (const [path, parameter] of full.interpreter.trainable()) {
+      const [a, b] = [values(parameter.grad!), values(sampled.interpreter.trainable().get(path)!.grad!)]
+      expect(Math.max(...a.map((x, i) => Math.abs(x - b[i]!))), path).toBeLessThan(1e-12)
+      expect(Math.max(...a.map(Math.abs)), path).toBeGreaterThan(0)
+    }
+  })
+
+  test("learns to write the captions of one batch", () => {
+    const captioner = trainee()
+    const steps = Array.from({ length: 60 }, () =>
+      trainStep(captioner, batch(), { ...defaultTrainConfig, objective, learningRate: 1e-2 }),
+    )
+    expect(steps[0]!.losses.caption).toBeGreaterThan(2 * 3)
+    expect(steps.at(-1)!.losses.caption).toBeLessThan(2 * 0.3)
+  })
+
+  test("counts a label for every token but the first", () => {
+    expect(countLabels(BigInt64Array.of(62n, 5n, 63n, 0n, 62n, 63n, 0n, 0n), 4)).toBe(3)
+  })
+})
+
+function trainee(): Trainee<Coca> {
+  torch.setThreads(1)
+  const model = new Coca(config)
+  initialize(model, 1)
+  const interpreter = new TorchInterpreter(model, { training: true, dtype: "float64" })
+  return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
+}
+
+/** 6 pairs; captions of 3 to 9 tokens between a start and an end. */
+function batch(): Batch {
+  const random = Random.of(5, "captions")
+  const tokens = new BigInt64Array(6 * 12)
+  for (let n = 0; n < 6; n++) {
+    const words = Array.from({ length: 3 + random.int(7) }, () => BigInt(1 + random.int(60)))
+    tokens.set([62n, ...words, 63n], n * 12)
+  }
+  return { images: Float32Array.from({ length: 6 * 3 * 32 * 32 }, () => random.uniform()), tokens }
+}
+
+function values(tensor: torch.Tensor): number[] {
+  return Array.from(torch.noGrad(() => tensor.detach().data()) as Float64Array)
+}
