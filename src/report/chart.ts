@@ -32,7 +32,8 @@ export async function curvesChart(curves: readonly Curve[], options: CurvesOptio
   const x = {
     field: "x",
     type: "quantitative",
-    axis: { title: xTitle, tickCount: Math.round(width / 90), grid: false, format: "~s" },
+    scale: { nice: false },
+    axis: { title: xTitle, tickCount: Math.round(width / 90), grid: false, labelExpr: "format(datum.value, '~s')" },
   } as const
   const y = (field: string) =>
     ({ field, type: "quantitative", scale: { zero }, axis: { tickCount: 4, title: null, format } }) as const
@@ -42,6 +43,8 @@ export async function curvesChart(curves: readonly Curve[], options: CurvesOptio
     labelColor: "var(--ink)",
     labelFontSize: 12,
     symbolType: "stroke",
+    symbolOpacity: 1,
+    symbolStrokeWidth: 2.25,
   } as const
   const names = curves.map(({ name = "" }) => name)
   const color =
