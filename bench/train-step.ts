@@ -12,13 +12,14 @@ import { parseArgs } from "node:util"
 import { Random } from "../src/core/random.ts"
 import { safetensorsChunks } from "../src/core/safetensors.ts"
 import { variants } from "../src/core/variants.ts"
+import type { Batch } from "../src/data/training/batch.ts"
 import { writeAtomically } from "../src/host/files.ts"
 import { checkpointTensors } from "../src/model/checkpoint.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"
 import { AdamW } from "../src/train/optimizer.ts"
-import { type Batch, computeGradients, updateParameters } from "../src/train/step.ts"
+import { computeGradients, updateParameters } from "../src/train/step.ts"
 import { defaultTrainConfig } from "../src/train/train.ts"
 import * as torch from "../torch/index.ts"
 
@@ -73,7 +74,7 @@ function trainer(model: Clip, batch: Batch): () => StepTimes & { readonly loss: 
   const trainee = { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
   return () => {
     const start = performance.now()
-    const { loss } = computeGradients(trainee, batch)
+    const { loss } = computeGradients(trainee, batch, { objective: { kind: "clip" } })
     const middle = performance.now()
     updateParameters(trainee, defaultTrainConfig)
     const end = performance.now()

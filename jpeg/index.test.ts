@@ -1,8 +1,11 @@
+import { once } from "node:events"
+import { Worker } from "node:worker_threads"
 import sharp, { type JpegOptions } from "sharp"
 import { expect, test } from "vitest"
 import { Random } from "../src/core/random.ts"
 import { decodeImage } from "../src/host/images.ts"
 import { isJpeg, jpegDecoder } from "./index.ts"
+import { addonFile } from "./paths.ts"
 
 const [width, height] = [93, 61]
 const random = new Random(5)
@@ -100,3 +103,17 @@ function damaged(whole: Buffer): Buffer {
   for (let n = random.int(4); n >= 0; n--) copy[random.int(reach)] = random.int(256)
   return copy
 }
+
+test("threads that are ended within a decode do not take the process along", async () => {
+  const code = `
+    const { workerData } = require("node:worker_threads")
+    const { decode } = require(workerData.addonFile)
+    for (;;) decode(workerData.bytes, 1e9)`
+  for (let i = 0; i < 5; i++) {
+    const bytes = new Uint8Array(kinds["4:4:4"])
+    const worker = new Worker(code, { eval: true, workerData: { addonFile, bytes } })
+    await once(worker, "online")
+    await new Promise((resolve) => setTimeout(resolve, 10 * i))
+    expect(await worker.terminate()).toBe(1)
+  }
+})

@@ -35,6 +35,13 @@ describe("round trips", () => {
     expect(values(x)).toEqual([1, 2])
   })
 
+  test("memory that threads share is read like any other", () => {
+    const shared = new Float32Array(new SharedArrayBuffer(24), 4, 4)
+    shared.set([1, 2, 3, 4])
+    expect(values(tensor(shared, [2, 2]))).toEqual([1, 2, 3, 4])
+    expect(values(tensor(new BigInt64Array(new SharedArrayBuffer(16)).fill(7n), [2]))).toEqual([7, 7])
+  })
+
   test("a view of a buffer, a transposed and an expanded tensor come out row-major", () => {
     const x = tensor(new Float32Array([9, 1, 2, 3, 4, 5, 6, 9]).subarray(1, 7), [2, 3])
     expect(values(x.transpose(0, 1))).toEqual([1, 4, 2, 5, 3, 6])

@@ -1,8 +1,9 @@
 /** From the command line's options to a training run. */
 import { devices } from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
+import { Tokenizer } from "../core/tokenizer.ts"
 import { type Variant, variants } from "../core/variants.ts"
-import { type CaptionChoice, stepsPerEpoch } from "../data/batches.ts"
+import { batches, type CaptionChoice, stepsPerEpoch } from "../data/batches.ts"
 import { expandShards } from "../data/expand.ts"
 import { loadPictures, trainingSide } from "../data/pictures.ts"
 import { Clip } from "../model/clip.ts"
@@ -57,12 +58,23 @@ export async function trainFromOptions(options: TrainOptions, signal: AbortSigna
     signal,
   })
   loading.done()
+  const config = {
+    ...trainConfig(options, pictures.length),
+    data: { caption: options.caption, pictures: pictures.length },
+  }
   const { state, log, checkpoint, samplesPerSecond } = await runTraining({
     directory: options.out,
     info: { name: options.model, config: model, preprocessing, license: "your own", samplesSeen: 0 },
-    config: trainConfig(options, pictures.length),
-    pictures,
-    caption: options.caption,
+    config,
+    batches: (startStep) =>
+      batches(pictures, {
+        ...config,
+        preprocessing,
+        contextLength: model.text.contextLength,
+        tokenizer: new Tokenizer(),
+        caption: options.caption,
+        startStep,
+      }),
     existing: options.resume ? "require" : "refuse",
     startProgress,
     signal,
@@ -75,11 +87,12 @@ function trainConfig(options: TrainOptions, pictures: number): TrainConfig {
   const { batchSize, beta1, beta2, eps, gradClipNorm, seed, saveEvery, device, threads, precision } = options
   const steps = options.steps ?? (options.epochs ?? 32) * stepsPerEpoch(pictures, batchSize)
   return {
+    objective: { kind: "clip" },
     ...{ batchSize, beta1, beta2, eps, gradClipNorm, seed, saveEvery, device, threads, steps },
     learningRate: options.lr,
     warmupSteps: Math.min(options.warmup, steps - 1),
     weightDecay: options.wd,
-    ...(precision === "amp_bf16" && { autocast: "bfloat16" as const }),
+    ...(precision === "amp_bf16" && { precision: "bfloat16" as const }),
   }
 }
 

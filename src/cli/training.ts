@@ -1,34 +1,32 @@
 /**
- * A training run on disk: `latest.safetensors` (to resume from), `model.safetensors` (without the optimiser) and
- * `log.jsonl` (a line per step). Resuming continues the log where the state stands.
+ * A training run on disk: `checkpoints/` (to resume from), `model.safetensors` (without the optimiser; the average where
+ * the run keeps one) and `log.jsonl` (a line per step). Resuming continues the log where the state stands.
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../core/errors.ts"
-import { SafetensorsFile, safetensorsChunks } from "../core/safetensors.ts"
-import { Tokenizer } from "../core/tokenizer.ts"
-import { batches, type CaptionChoice } from "../data/batches.ts"
-import type { Picture } from "../data/pictures.ts"
-import { makeDirectory, openRandomAccess, readBytes, writeAtomically } from "../host/files.ts"
+import { safetensorsChunks } from "../core/safetensors.ts"
+import type { ModelConfig } from "../core/variants.ts"
+import type { Batch } from "../data/training/batch.ts"
+import { readBytes, writeAtomically } from "../host/files.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
-import { Clip } from "../model/clip.ts"
-import {
-  loadTrainingState,
-  readTrainingState,
-  type Settings,
-  type TrainingState,
-  trainingStateChunks,
-} from "../train/state.ts"
-import { type StepReport, settingsOf, type TrainConfig, train } from "../train/train.ts"
+import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../train/checkpoints.ts"
+import { type Settings, type TrainingState, trainedModel } from "../train/state.ts"
+import { type LiveModel, type StepReport, settingsOf, type TrainConfig, train } from "../train/train.ts"
 import type { StartProgress } from "./progress.ts"
 
 export interface TrainingRun {
   readonly directory: string
-  readonly info: CheckpointInfo
+  readonly info: CheckpointInfo<ModelConfig>
   readonly config: TrainConfig
-  readonly pictures: readonly Picture[]
-  readonly caption: CaptionChoice
+  /** Batches from this step on. */
+  readonly batches: (firstStep: number) => Iterable<Batch> | AsyncIterable<Batch>
+  readonly evaluate?: (live: LiveModel) => Promise<void>
+  /** Checkpoints that are kept; the default is 1. */
+  readonly keep?: number
+  /** Of the progress line. */
+  readonly name?: string
   /** What to do with a run that the directory already holds, and, for `require`, without one. */
   readonly existing: "refuse" | "require" | "continue"
   readonly startProgress: StartProgress
@@ -48,25 +46,16 @@ export interface TrainingResult {
 
 /** Throws the signal's reason when it was stopped before the last step; the state is saved then. */
 export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
-  const { directory, info, pictures, caption, signal } = run
-  const config = { ...run.config, data: { caption, pictures: pictures.length } }
-  const resume = existingState(run)
+  const { directory, info, config, signal, evaluate } = run
+  const resume = await existingState(run)
   if (resume) checkSameRun(resume, directory, info, settingsOf(config))
   const log = resume ? await readLog(join(directory, "log.jsonl"), resume.step) : []
   const earlierSeconds = secondsOf(log)
-  const progress = run.startProgress("train", config.steps * config.batchSize, { unit: "samples" })
-  const tokenizer = new Tokenizer()
+  const progress = run.startProgress(run.name ?? "train", config.steps * config.batchSize, { unit: "samples" })
   const state = await train(info, config, {
-    batches: (startStep) =>
-      batches(pictures, {
-        ...config,
-        preprocessing: info.preprocessing,
-        contextLength: info.config.text.contextLength,
-        tokenizer,
-        caption,
-        startStep,
-      }),
-    save: (current) => save(directory, current, log),
+    batches: run.batches,
+    save: (current) => save(run, current, log),
+    ...(evaluate && { evaluate }),
     resume,
     signal,
     onStep(report) {
@@ -82,10 +71,10 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   return { state, log, checkpoint, earlierSeconds, samplesPerSecond: (log.length * config.batchSize) / secondsOf(log) }
 }
 
-function existingState({ directory, existing }: TrainingRun): TrainingState | undefined {
-  const path = join(directory, "latest.safetensors")
-  if (existsSync(path)) {
-    if (existing !== "refuse") return readState(path)
+async function existingState({ directory, existing }: TrainingRun): Promise<TrainingState | undefined> {
+  const path = await latestCheckpoint(directory)
+  if (path) {
+    if (existing !== "refuse") return readCheckpoint(path)
     throw new UserError(
       `${directory} holds a training run already`,
       "go on with it (--resume), or choose another directory",
@@ -93,21 +82,17 @@ function existingState({ directory, existing }: TrainingRun): TrainingState | un
   }
   if (existing !== "require") return undefined
   throw new UserError(
-    `there is no run to resume in ${directory}: latest.safetensors is missing`,
+    `there is no run to resume in ${directory}: it has no checkpoints`,
     "leave out --resume to start one",
   )
 }
 
-function readState(path: string): TrainingState {
-  const file = openRandomAccess(path)
-  try {
-    return readTrainingState(new SafetensorsFile(file), path)
-  } finally {
-    file.close()
-  }
-}
-
-function checkSameRun(state: TrainingState, directory: string, info: CheckpointInfo, settings: Settings): void {
+function checkSameRun(
+  state: TrainingState,
+  directory: string,
+  info: CheckpointInfo<ModelConfig>,
+  settings: Settings,
+): void {
   const names = [...new Set([...Object.keys(state.settings), ...Object.keys(settings)])]
   const differences = names
     .filter((name) => state.settings[name] !== settings[name])
@@ -122,10 +107,14 @@ function checkSameRun(state: TrainingState, directory: string, info: CheckpointI
 }
 
 /** The state goes first: without it the log is of no use, and without its last lines the run can be resumed all the same. */
-async function save(directory: string, state: TrainingState, log: readonly StepReport[]): Promise<void> {
-  await makeDirectory(directory)
-  await writeAtomically(join(directory, "latest.safetensors"), trainingStateChunks(state))
-  await writeAtomically(join(directory, "log.jsonl"), log.map(jsonLine))
+async function save(
+  { directory, keep = 1 }: TrainingRun,
+  state: TrainingState,
+  log: readonly StepReport[],
+): Promise<void> {
+  const lines = log.slice(0, state.step).map(jsonLine)
+  await saveCheckpoint(directory, state, keep)
+  await writeAtomically(join(directory, "log.jsonl"), lines)
 }
 
 async function readLog(path: string, step: number): Promise<StepReport[]> {
@@ -146,9 +135,7 @@ function jsonLine(value: unknown): string {
 }
 
 async function writeModel(directory: string, state: TrainingState): Promise<string> {
-  const model = new Clip(state.info.config)
-  loadTrainingState(model, state)
   const path = join(directory, "model.safetensors")
-  await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(state.info)))
+  await writeAtomically(path, safetensorsChunks(checkpointTensors(trainedModel(state)), checkpointMetadata(state.info)))
   return path
 }

@@ -8,7 +8,7 @@ import type { ExportableModel } from "../export/towers.ts"
 import { readJson } from "../host/files.ts"
 import { openTensorFile } from "../host/tensor-file.ts"
 import { released } from "../hub/released.ts"
-import { isCheckpoint, loadCheckpoint } from "../model/checkpoint.ts"
+import { isCheckpoint, loadAnyCheckpoint } from "../model/checkpoint.ts"
 import { type DetectedModel, detectModel, type KnownAbout } from "../model/detect.ts"
 import { withoutPrefix } from "../model/state-dict.ts"
 
@@ -34,7 +34,7 @@ export async function withWeights<T>(
 }
 
 function own(file: TensorFile): Weights {
-  const { model, info, form } = loadCheckpoint(file, file.name)
+  const { model, info, form } = loadAnyCheckpoint(file, file.name)
   return { model, info, description: `${info.name}, a checkpoint of ours, ${formText(form)}` }
 }
 

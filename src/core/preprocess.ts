@@ -19,7 +19,11 @@ export interface Preprocessing {
  *
  * @param out where to put it, for example one row of a batch; 3 * size * size long
  */
-export function preprocess(image: Image8, p: Preprocessing, out = new Float32Array(3 * p.size * p.size)): Float32Array {
+export function preprocess(
+  image: Image8,
+  p: Preprocessing,
+  out: Float32Array = new Float32Array(3 * p.size * p.size),
+): Float32Array {
   const to = shortestSide(image, p.size)
   const window = centerBox(to.width, to.height, p.size)
   return withKernels((kernels) => {

@@ -7,15 +7,20 @@ import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/preprocess.ts"
 import type { TensorToWrite } from "../core/safetensors.ts"
 import type { TensorFile } from "../core/tensor-file.ts"
-import type { ClipConfig } from "../core/variants.ts"
+import type { ClipConfig, CocaConfig, ModelConfig } from "../core/variants.ts"
 import { Clip } from "./clip.ts"
+import { Coca } from "./coca.ts"
+import type { Module } from "./module.ts"
 import { reparameterize } from "./reparameterize.ts"
 import { loadValues } from "./state-dict.ts"
 
-export interface CheckpointInfo {
+/** What a checkpoint of ours can hold. */
+export type CheckpointModel = Clip | Coca
+
+export interface CheckpointInfo<Config extends ModelConfig = ClipConfig> {
   /** Of the variant or of the run; informative. */
   readonly name: string
-  readonly config: ClipConfig
+  readonly config: Config
   readonly preprocessing: Preprocessing
   readonly license: string
   /** Image-text pairs seen in training. */
@@ -38,6 +43,10 @@ const activation = z.enum(["gelu", "quick-gelu"]).default("gelu")
 
 const transformer = { width: count, layers: count, heads: count }
 
+const attention = z.object({ layers: count, heads: count })
+
+const vit = z.object({ kind: z.literal("vit"), ...transformer, patchSize: count, activation })
+
 const imageTower = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("fastvit"),
@@ -52,7 +61,7 @@ const imageTower = z.discriminatedUnion("kind", [
     stemPadding: z.union([z.literal(0), z.literal(1)]),
     normEps: z.union([z.literal(1e-5), z.literal(1e-6)]),
   }),
-  z.object({ kind: z.literal("vit"), ...transformer, patchSize: count, activation }),
+  vit,
 ])
 
 const textTower = z.object({
@@ -66,9 +75,17 @@ const textTower = z.object({
 
 const perChannel = z.tuple([z.number(), z.number(), z.number()])
 
+const sizes = { embedDim: count, imageSize: count, text: textTower }
+
+/** A captioner's configuration is the one with a decoder. */
+const config = z.union([
+  z.object({ ...sizes, image: vit, pooler: z.object({ queries: count, heads: count }), decoder: attention }),
+  z.object({ ...sizes, image: imageTower, headBias: z.boolean() }),
+])
+
 const infoSchema = z.object({
   name: z.string(),
-  config: z.object({ embedDim: count, imageSize: count, image: imageTower, text: textTower, headBias: z.boolean() }),
+  config,
   preprocessing: z.object({
     size: count,
     interpolation: z.enum(["bilinear", "bicubic"]),
@@ -83,16 +100,20 @@ const format = "mobileclip-checkpoint-1"
 
 /** Names of tensors that training keeps beside the model's own; a model is loaded without them. */
 export const optimizerPrefix = "optimizer."
+export const averagePrefix = "ema."
 
 export type CheckpointForm = "train" | "reparameterized"
 
 /** The metadata of a checkpoint file. `form` says whether blocks are still multi-branch. */
-export function checkpointMetadata(info: CheckpointInfo, form: CheckpointForm = "train"): Record<string, string> {
+export function checkpointMetadata(
+  info: CheckpointInfo<ModelConfig>,
+  form: CheckpointForm = "train",
+): Record<string, string> {
   return { format, form, info: JSON.stringify(info) }
 }
 
 /** A model's tensors as they are stored, under our own paths. */
-export function checkpointTensors(model: Clip): TensorToWrite[] {
+export function checkpointTensors(model: Module): TensorToWrite[] {
   return [...model.namedParameters()].map(([name, parameter]) => ({
     name,
     dtype: parameter.dtype === "int64" ? "I64" : "F32",
@@ -101,11 +122,11 @@ export function checkpointTensors(model: Clip): TensorToWrite[] {
   }))
 }
 
-export interface LoadedCheckpoint {
-  readonly info: CheckpointInfo
+export interface LoadedCheckpoint<Model extends CheckpointModel = Clip> {
+  readonly info: CheckpointInfo<Model["config"]>
   readonly form: CheckpointForm
   /** Values are read from the file when they are needed, so it must stay open. */
-  readonly model: Clip
+  readonly model: Model
 }
 
 /** Whether this is the metadata of a file of ours. */
@@ -113,17 +134,41 @@ export function isCheckpoint(metadata: Readonly<Record<string, string>>): boolea
   return metadata.format === format
 }
 
-/** Throws UserError when the file is not one of ours, or damaged. `source` is its path, for messages. */
-export function loadCheckpoint(
-  file: Pick<TensorFile, "metadata" | "tensors" | "readFloat32">,
-  source: string,
-): LoadedCheckpoint {
+/** Whether a model of this configuration writes captions. */
+export function isCoca(config: ModelConfig): config is CocaConfig {
+  return "decoder" in config
+}
+
+/** The untrained model of a configuration. */
+export function buildModel(config: ModelConfig): CheckpointModel {
+  return isCoca(config) ? new Coca(config) : new Clip(config)
+}
+
+type CheckpointFile = Pick<TensorFile, "metadata" | "tensors" | "readFloat32">
+
+/**
+ * A CLIP checkpoint. Throws UserError when the file is not one of ours, is damaged, or holds a captioner. `source` is its
+ * path, for messages.
+ */
+export function loadCheckpoint(file: CheckpointFile, source: string): LoadedCheckpoint {
+  const { info, form, model } = loadAnyCheckpoint(file, source)
+  if (!isCoca(info.config) && model instanceof Clip) return { info: { ...info, config: info.config }, form, model }
+  throw new UserError(
+    `${source} holds a captioner, ${info.name}, where a CLIP model is needed`,
+    "give it to `mobileclip caption` or `mobileclip reinforce caption`",
+  )
+}
+
+/** The same for a CLIP model or a captioner. */
+export function loadAnyCheckpoint(file: CheckpointFile, source: string): LoadedCheckpoint<CheckpointModel> {
   const info = parseInfo(file.metadata, source)
   const form = file.metadata.form === "reparameterized" ? "reparameterized" : "train"
-  const trainable = new Clip(info.config)
+  const trainable = buildModel(info.config)
   const model = form === "reparameterized" ? reparameterize(trainable) : trainable
   const stateDict = {
-    keys: [...file.tensors.keys()].filter((name) => !name.startsWith(optimizerPrefix)),
+    keys: [...file.tensors.keys()].filter(
+      (name) => !name.startsWith(optimizerPrefix) && !name.startsWith(averagePrefix),
+    ),
     shape: (name: string) => file.tensors.get(name)!.shape,
     read: (name: string) => file.readFloat32(name),
   }
@@ -135,7 +180,7 @@ function storedValues(dtype: "float32" | "int64", values: Float32Array): Float32
   return dtype === "int64" ? BigInt64Array.from(values, BigInt) : values
 }
 
-function parseInfo(metadata: Readonly<Record<string, string>>, source: string): CheckpointInfo {
+function parseInfo(metadata: Readonly<Record<string, string>>, source: string): CheckpointInfo<ModelConfig> {
   if (metadata.format !== format) {
     throw new UserError(
       `${source} is not a mobileclip checkpoint: its metadata has no format "${format}"`,
@@ -143,7 +188,7 @@ function parseInfo(metadata: Readonly<Record<string, string>>, source: string): 
     )
   }
   const parsed = infoSchema.safeParse(parseJson(metadata.info))
-  if (parsed.success) return parsed.data as CheckpointInfo
+  if (parsed.success) return parsed.data as CheckpointInfo<ModelConfig>
   const { path, message } = parsed.error.issues[0]!
   throw new UserError(`${source}: the configuration inside is damaged at "${path.join(".")}": ${message}`)
 }

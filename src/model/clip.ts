@@ -3,13 +3,13 @@ import type { ClipConfig, ImageEncoderConfig } from "../core/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { FastViT } from "./fastvit.ts"
-import type { Layer } from "./layers.ts"
+import type { Segmented } from "./layers.ts"
 import { Module } from "./module.ts"
 import { TextTower } from "./text.ts"
 import { ConvStemVit, Vit } from "./vit.ts"
 
 export class ImageEncoder extends Module {
-  readonly image: Layer
+  readonly image: Segmented
 
   constructor(readonly config: ImageEncoderConfig) {
     super()
@@ -38,7 +38,7 @@ export class Clip extends ImageEncoder {
   }
 }
 
-function imageTower({ image, imageSize, embedDim, headBias }: ImageEncoderConfig): Layer {
+function imageTower({ image, imageSize, embedDim, headBias }: ImageEncoderConfig): Segmented {
   switch (image.kind) {
     case "fastvit":
       return new FastViT(image, embedDim, headBias)

@@ -83,6 +83,11 @@ export class CocaTextTower extends Module {
 
   /** Token ids [N, L] -> [N, embedDim], not normalised: the class token's row, which no other sees. */
   forward(ids: Tensor): Tensor {
+    return this.encode(ids).embedding
+  }
+
+  /** The embedding, and what the decoder reads, [N, L, D], computed once. */
+  encode(ids: Tensor): { readonly embedding: Tensor; readonly tokens: Tensor } {
     const bias = ids.classBias()
     let tokens = this.embed(ids)
     let row = tokens.repeat(this.classToken).reshape([1, this.classToken.size])
@@ -92,7 +97,8 @@ export class CocaTextTower extends Module {
       row = block.extend(row, past, bias).y
       tokens = y
     }
-    return this.finalNorm.forward(row.reshape([this.classToken.size])).matmul(this.projection)
+    const embedding = this.finalNorm.forward(row.reshape([this.classToken.size])).matmul(this.projection)
+    return { embedding, tokens }
   }
 
   /** Token ids [N, L] -> what the decoder reads, [N, L, D]; no final norm. */
@@ -127,13 +133,15 @@ export class CocaDecoder extends Module {
 
   /** Tokens of the text tower [N, L, D] -> logits of what follows each, [N, L, vocabSize]. */
   forward(tokens: Tensor, memory: readonly KeysAndValues[]): Tensor {
-    const decoded = this.blocks.reduce(
-      (x, block, i) => this.crossBlocks[i]!.forward(block.forward(x), memory[i]!),
-      tokens,
-    )
-    return this.logits(decoded)
+    return this.logits(this.decode(tokens, memory))
   }
 
+  /** The same before the vocabulary, [N, L, D]. */
+  decode(tokens: Tensor, memory: readonly KeysAndValues[]): Tensor {
+    return this.blocks.reduce((x, block, i) => this.crossBlocks[i]!.forward(block.forward(x), memory[i]!), tokens)
+  }
+
+  /** [..., D] -> [..., vocabSize] */
   logits(decoded: Tensor): Tensor {
     return this.finalNorm.forward(decoded).matmul(this.projection)
   }

@@ -8,7 +8,18 @@ import type { FastViTConfig, Stage } from "../core/variants.ts"
 import type { Init, Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { addIdentity, combineKernels, convFromKernel, foldLinear, kernelOf, padKernel, scaleConv } from "./kernel.ts"
-import { BatchNorm2d, ChannelLayerNorm, Conv2d, type Layer, Linear, SqueezeExcite, zeros } from "./layers.ts"
+import {
+  BatchNorm2d,
+  ChannelLayerNorm,
+  Conv2d,
+  type Layer,
+  Linear,
+  runSegments,
+  type Segment,
+  SqueezeExcite,
+  segmentsOf,
+  zeros,
+} from "./layers.ts"
 import { ConvBn, layerScale, MobileOneBlock, RepMixer } from "./mobileone.ts"
 import { Module, withFields } from "./module.ts"
 
@@ -228,9 +239,12 @@ export class FastViTStage extends Module {
     )
   }
 
+  segments(): Segment[] {
+    return segmentsOf([this.downsample, this.posEmb, ...this.blocks].filter((layer) => layer !== null))
+  }
+
   forward(x: Tensor): Tensor {
-    const layers = [this.downsample, this.posEmb, ...this.blocks].filter((layer) => layer !== null)
-    return layers.reduce((y, layer) => layer.forward(y), x)
+    return runSegments(this.segments(), x)
   }
 }
 
@@ -281,9 +295,13 @@ export class FastViT extends Module {
 
   /** [N, 3, H, W] -> [N, embedDim], not normalised. */
   forward(x: Tensor): Tensor {
-    const stem = this.stem.reduce((y, block) => block.forward(y).gelu(), x)
-    const features = this.stages.reduce((y, stage) => stage.forward(y), stem)
-    return this.head.forward(this.finalConv.forward(features).mean([2, 3]))
+    return runSegments(this.segments(), x)
+  }
+
+  segments(): Segment[] {
+    const pool = (features: Tensor) => this.head.forward(this.finalConv.forward(features).mean([2, 3]))
+    const stem = this.stem.map((block) => (x: Tensor) => block.forward(x).gelu())
+    return [...stem, ...this.stages.flatMap((stage) => stage.segments()), pool]
   }
 }
 

@@ -11,6 +11,23 @@ export interface Layer extends Module {
   forward(x: Tensor): Tensor
 }
 
+/** A piece of a tower between two places where its activations are one tensor: what activation checkpointing repeats. */
+export type Segment = (x: Tensor) => Tensor
+
+/** A tower as its segments: `forward` is all of them in turn. */
+export interface Segmented extends Layer {
+  segments(): readonly Segment[]
+}
+
+export function runSegments(segments: readonly Segment[], x: Tensor): Tensor {
+  return segments.reduce((y, segment) => segment(y), x)
+}
+
+/** The forward passes of `layers`. */
+export function segmentsOf(layers: readonly Layer[]): Segment[] {
+  return layers.map((layer) => (x) => layer.forward(x))
+}
+
 export const zeros: Init = { kind: "constant", value: 0 }
 export const ones: Init = { kind: "constant", value: 1 }
 

@@ -9,7 +9,7 @@ import type { TextTowerConfig } from "../core/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { RepMixerBlock } from "./fastvit.ts"
-import { type Layer, LayerNorm } from "./layers.ts"
+import { type Layer, LayerNorm, runSegments, type Segment, segmentsOf } from "./layers.ts"
 import { Module } from "./module.ts"
 import { TransformerBlock } from "./transformer.ts"
 
@@ -51,9 +51,14 @@ export class TextTower extends Module {
 
   /** Token ids [N, contextLength], zero-padded -> [N, embedDim], not normalised. The row of the first EOT counts. */
   forward(ids: Tensor): Tensor {
+    return runSegments(this.segments(ids), ids)
+  }
+
+  /** For these ids, from which the first one starts. */
+  segments(ids: Tensor): Segment[] {
     const tokens = this.config.causal ? ids.trimToLongest() : ids
-    const embedded = tokens.embedding(this.tokenEmbedding).addPositions(this.positionalEmbedding)
-    const encoded = this.blocks.reduce((x, block) => block.forward(x), embedded)
-    return this.finalNorm.forward(encoded.rowAt(tokens.firstEot())).matmul(this.projection)
+    const embed = () => tokens.embedding(this.tokenEmbedding).addPositions(this.positionalEmbedding)
+    const project = (x: Tensor) => this.finalNorm.forward(x.rowAt(tokens.firstEot())).matmul(this.projection)
+    return [embed, ...segmentsOf(this.blocks), project]
   }
 }

@@ -9,7 +9,7 @@ import type { VitConfig, VitConvStemConfig } from "../core/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { truncatedNormal } from "./fastvit.ts"
-import { Conv2d, type Layer, LayerNorm, Linear } from "./layers.ts"
+import { Conv2d, type Layer, LayerNorm, Linear, runSegments, type Segment, segmentsOf } from "./layers.ts"
 import { ConvBn } from "./mobileone.ts"
 import { Module } from "./module.ts"
 import { TransformerBlock } from "./transformer.ts"
@@ -40,9 +40,16 @@ export class VitTrunk extends Module {
 
   /** [N, 3, H, W] -> [N, 1 + P, D] */
   encode(x: Tensor): Tensor {
+    return runSegments(this.trunkSegments(), x)
+  }
+
+  trunkSegments(): Segment[] {
+    return [(x) => this.embed(x), ...segmentsOf(this.blocks)]
+  }
+
+  private embed(x: Tensor): Tensor {
     const patches = flattenPixels(this.patchEmbed.forward(x))
-    const tokens = prepend(this.classToken, patches).addPositions(this.positionalEmbedding)
-    return this.blocks.reduce((y, block) => block.forward(y), this.normPre.forward(tokens))
+    return this.normPre.forward(prepend(this.classToken, patches).addPositions(this.positionalEmbedding))
   }
 }
 
@@ -63,7 +70,11 @@ export class Vit extends VitTrunk {
 
   /** [N, 3, H, W] -> [N, embedDim], not normalised. */
   forward(x: Tensor): Tensor {
-    return this.projection.forward(this.norm.forward(classRow(this.encode(x))))
+    return runSegments(this.segments(), x)
+  }
+
+  segments(): Segment[] {
+    return [...this.trunkSegments(), (x) => this.projection.forward(this.norm.forward(classRow(x)))]
   }
 }
 
@@ -95,11 +106,18 @@ export class ConvStemVit extends Module {
 
   /** [N, 3, H, W] -> [N, embedDim], not normalised. */
   forward(x: Tensor): Tensor {
+    return runSegments(this.segments(), x)
+  }
+
+  segments(): Segment[] {
+    const project = (x: Tensor) => this.projection.forward(this.norm.forward(classRow(x)))
+    return [(x) => this.embed(x), ...segmentsOf(this.blocks), project]
+  }
+
+  private embed(x: Tensor): Tensor {
     const [quarter, eighth, sixteenth] = this.patchEmbed
     const pixels = sixteenth.forward(eighth.forward(quarter.forward(x).gelu()).gelu())
-    const patches = flattenPixels(pixels).addPositions(this.positionalEmbedding)
-    const encoded = this.blocks.reduce((y, block) => block.forward(y), prepend(this.classToken, patches))
-    return this.projection.forward(this.norm.forward(classRow(encoded)))
+    return prepend(this.classToken, flattenPixels(pixels).addPositions(this.positionalEmbedding))
   }
 }
 

@@ -17,6 +17,10 @@ export interface TorchOptions {
   readonly device?: torch.Device
   /** Parameters get gradients, batch norm uses and tracks batch statistics. */
   readonly training?: boolean
+  /** Parameters, by path, that are not trained; batch norm among them keeps its running statistics. */
+  readonly frozen?: (path: string) => boolean
+  /** Batch norm uses its running statistics and leaves them, also where its weights are trained. */
+  readonly frozenStatistics?: boolean
 }
 
 export class TorchInterpreter {
@@ -24,6 +28,9 @@ export class TorchInterpreter {
   training: boolean
   readonly dtype: "float32" | "float64"
   readonly device: torch.Device
+  /** False while a forward pass is repeated: the batch's statistics were counted the first time. */
+  trackStatistics = true
+  private readonly frozenStatistics: boolean
   private readonly leaves = new Map<Parameter, torch.Tensor>()
   private readonly named: ReadonlyMap<string, Parameter>
 
@@ -32,14 +39,25 @@ export class TorchInterpreter {
     this.training = options.training ?? false
     this.dtype = options.dtype ?? "float32"
     this.device = options.device ?? "cpu"
+    this.frozenStatistics = options.frozenStatistics ?? false
     this.named = model.namedParameters()
-    for (const parameter of this.named.values()) this.leaves.set(parameter, this.leaf(parameter))
+    for (const [path, parameter] of this.named)
+      this.leaves.set(parameter, this.leaf(parameter, options.frozen?.(path) ?? false))
   }
 
-  /** Trained tensors by path, in the model's order; buffers are left out. */
+  /** Trained tensors by path, in the model's order; buffers and what is frozen are left out. */
   trainable(): Map<string, torch.Tensor> {
-    const trained = [...this.named].filter(([, parameter]) => parameter.role === "parameter")
-    return new Map(trained.map(([path, parameter]) => [path, this.value(parameter)]))
+    return new Map([...this.state()].filter(([, tensor]) => tensor.requiresGrad))
+  }
+
+  /** Every parameter and buffer by path, in the model's order. They are owned by the interpreter: do not free them. */
+  state(): Map<string, torch.Tensor> {
+    return new Map([...this.named].map(([path, parameter]) => [path, this.value(parameter)]))
+  }
+
+  /** Whether batch norm with this weight uses the batch's statistics now. */
+  usesBatchStatistics(weight: Parameter): boolean {
+    return this.training && !this.frozenStatistics && this.value(weight).requiresGrad
   }
 
   /** The tensor of a parameter. It is owned by the interpreter: do not free it. */
@@ -71,7 +89,7 @@ export class TorchInterpreter {
 
   /** Host copies of every parameter and buffer, by path. */
   hostState(): Map<string, Float32Array> {
-    return new Map([...this.named].map(([path, parameter]) => [path, hostValues(this.value(parameter))]))
+    return new Map([...this.state()].map(([path, tensor]) => [path, hostValues(tensor)]))
   }
 
   /** Releases the parameters. The interpreter and its tensors are unusable afterwards. */
@@ -80,8 +98,8 @@ export class TorchInterpreter {
     this.leaves.clear()
   }
 
-  private leaf(parameter: Parameter): torch.Tensor {
-    const requiresGrad = this.training && parameter.role === "parameter"
+  private leaf(parameter: Parameter, frozen: boolean): torch.Tensor {
+    const requiresGrad = this.training && parameter.role === "parameter" && !frozen
     const dtype = parameter.dtype === "int64" ? "int64" : this.dtype
     return torch.tensor(parameter.read(), parameter.shape, { dtype, device: this.device, requiresGrad })
   }
@@ -153,11 +171,12 @@ export class TorchTensor implements Tensor {
   }
 
   batchNorm(norm: BatchNormParameters): Tensor {
-    const { training } = this.interpreter
-    const [weight, bias, runningMean, runningVar] = [norm.weight, norm.bias, norm.runningMean, norm.runningVar].map(
-      (p) => this.resolve(p),
-    ) as [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-    if (training) torch.noGrad(() => this.resolve(norm.numBatchesTracked).add_(1))
+    const training = this.interpreter.usesBatchStatistics(norm.weight)
+    const tracked = !training || this.interpreter.trackStatistics
+    const [weight, bias] = [this.resolve(norm.weight), this.resolve(norm.bias)]
+    const runningMean = tracked ? this.resolve(norm.runningMean) : null
+    const runningVar = tracked ? this.resolve(norm.runningVar) : null
+    if (training && tracked) torch.noGrad(() => this.resolve(norm.numBatchesTracked).add_(1))
     const { eps, momentum } = norm
     return this.next(torch.batchNorm(this.value, { weight, bias, runningMean, runningVar, training, momentum, eps }))
   }

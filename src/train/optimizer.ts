@@ -24,8 +24,15 @@ export function isDecayed(shape: readonly number[]): boolean {
   return shape.length >= 2
 }
 
+/** How a parameter differs from the others, by its path. */
+export interface ParameterOptions {
+  /** Factor on the learning rate, for layer-wise decay; 1 by default. */
+  readonly rateScale?: (path: string) => number
+}
+
 interface Group {
   readonly weightDecay: number
+  readonly rateScale: number
   readonly parameters: readonly torch.Tensor[]
   readonly firstMoments: readonly torch.Tensor[]
   readonly secondMoments: readonly torch.Tensor[]
@@ -40,22 +47,22 @@ export class AdamW {
   constructor(
     parameters: ReadonlyMap<string, torch.Tensor>,
     private readonly config: AdamWConfig,
+    { rateScale = () => 1 }: ParameterOptions = {},
   ) {
-    const [decayed, plain] = [true, false].map((decay) =>
-      [...parameters].filter(([, p]) => isDecayed(p.shape) === decay),
-    )
-    this.paths = [...decayed!, ...plain!].map(([path]) => path)
-    this.groups = [
-      { weightDecay: config.weightDecay, ...withMoments(decayed!.map(([, p]) => p)) },
-      { weightDecay: 0, ...withMoments(plain!.map(([, p]) => p)) },
-    ]
+    const groups = groupBy([...parameters], ([path, p]) => `${isDecayed(p.shape)} ${rateScale(path)}`)
+    this.paths = groups.flatMap((group) => group.map(([path]) => path))
+    this.groups = groups.map((group) => {
+      const [path, parameter] = group[0]!
+      const weightDecay = isDecayed(parameter.shape) ? config.weightDecay : 0
+      return { weightDecay, rateScale: rateScale(path), ...withMoments(group.map(([, p]) => p)) }
+    })
   }
 
   /** One update from the parameters' gradients; a parameter without one throws. */
   step(learningRate: number): void {
     this.updates += 1
     const update = () => {
-      for (const group of this.groups) this.updateGroup(group, learningRate)
+      for (const group of this.groups) this.updateGroup(group, learningRate * group.rateScale)
     }
     torch.noGrad(() => torch.scope(update))
   }
@@ -132,7 +139,23 @@ export function clipGradNorm(parameters: Iterable<torch.Tensor>, maxNorm: number
   )
 }
 
-function withMoments(parameters: readonly torch.Tensor[]): Omit<Group, "weightDecay"> {
+/** Multiplies all gradients. */
+export function scaleGradients(parameters: Iterable<torch.Tensor>, factor: number): void {
+  torch.noGrad(() => torch.scope(() => foreachMulScalar([...parameters].map(gradientOf), factor)))
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
+  const groups = new Map<string, T[]>()
+  for (const item of items) {
+    const key = keyOf(item)
+    groups.set(key, [...(groups.get(key) ?? []), item])
+  }
+  return [...groups.values()]
+}
+
+function withMoments(
+  parameters: readonly torch.Tensor[],
+): Pick<Group, "parameters" | "firstMoments" | "secondMoments"> {
   const zeros = () => parameters.map((p) => torch.zeros(p.shape, { dtype: p.dtype, device: p.device }))
   return { parameters, firstMoments: zeros(), secondMoments: zeros() }
 }

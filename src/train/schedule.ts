@@ -2,13 +2,19 @@
 export interface ScheduleConfig {
   readonly learningRate: number
   readonly warmupSteps: number
-  /** The rate reaches zero behind the last step. */
+  /** Steps at the full rate between warm-up and cosine; 0 by default. MobileCLIP-B (LT) has 300k of them. */
+  readonly constantSteps?: number
+  /** Where the cosine ends, behind the last step; 0 by default. */
+  readonly minLearningRate?: number
   readonly steps: number
 }
 
-/** Linear warm-up from learningRate / warmupSteps, then cosine to 0. Source: open_clip scheduler.py `cosine_lr`. */
-export function learningRateAt(step: number, { learningRate, warmupSteps, steps }: ScheduleConfig): number {
+/** Linear warm-up from learningRate / warmupSteps, then cosine. Source: open_clip scheduler.py `cosine_lr`. */
+export function learningRateAt(step: number, config: ScheduleConfig): number {
+  const { learningRate, warmupSteps, constantSteps = 0, minLearningRate = 0, steps } = config
   if (step < warmupSteps) return (learningRate * (step + 1)) / warmupSteps
-  const progress = (step - warmupSteps) / (steps - warmupSteps)
-  return 0.5 * learningRate * (1 + Math.cos(Math.PI * progress))
+  const start = warmupSteps + constantSteps
+  if (step < start) return learningRate
+  const progress = (step - start) / (steps - start)
+  return minLearningRate + 0.5 * (learningRate - minLearningRate) * (1 + Math.cos(Math.PI * progress))
 }

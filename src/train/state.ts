@@ -1,19 +1,22 @@
 /**
- * The state of a training run as one value, and as a file: a checkpoint that has the optimiser in it as well, so it can
- * be resumed, exported and classified with.
+ * The state of a training run as one value, and as a file: a checkpoint that has the optimiser, the average and the
+ * generator in it as well, so it can be resumed, exported and classified with. The position in the data is the step.
  */
-
 import { z } from "zod"
 import { UserError } from "../core/errors.ts"
 import { type SafetensorsFile, safetensorsChunks, type TensorToWrite } from "../core/safetensors.ts"
+import type { ModelConfig } from "../core/variants.ts"
 import {
+  averagePrefix,
+  buildModel,
   type CheckpointInfo,
+  type CheckpointModel,
   checkpointMetadata,
   checkpointTensors,
-  loadCheckpoint,
+  loadAnyCheckpoint,
   optimizerPrefix,
 } from "../model/checkpoint.ts"
-import { Clip } from "../model/clip.ts"
+import type { LossScalerState } from "./loss-scaler.ts"
 
 /** First and second moment of a parameter, row-major. */
 export interface Moments {
@@ -25,20 +28,27 @@ export interface Moments {
 export type Settings = Readonly<Record<string, string | number>>
 
 export interface TrainingState {
-  readonly info: CheckpointInfo
-  /** Updates made. */
+  readonly info: CheckpointInfo<ModelConfig>
+  /** Steps made. */
   readonly step: number
+  /** Updates made: fewer than steps where float16 left some out. */
+  readonly updates: number
   readonly settings: Settings
   /** Parameters and buffers by path in our module tree. */
   readonly tensors: ReadonlyMap<string, Float32Array>
-  /** By path of the parameter. */
+  /** By path of the parameter; those that are frozen have none. */
   readonly moments: ReadonlyMap<string, Moments>
+  /** The average of parameters and buffers, where the run keeps one. */
+  readonly ema?: ReadonlyMap<string, Float32Array>
+  readonly lossScaler?: LossScalerState
+  /** libtorch's generator. */
+  readonly generator: Uint8Array
 }
 
-/** Points the model's parameters at the state's values. Throws when the state is of another model. */
-export function loadTrainingState(model: Clip, state: TrainingState): void {
+/** Points the model's parameters at the values. Throws when they are of another model. */
+export function loadTensors(model: CheckpointModel, tensors: ReadonlyMap<string, Float32Array>): void {
   for (const [path, parameter] of model.namedParameters()) {
-    const values = state.tensors.get(path)
+    const values = tensors.get(path)
     if (values?.length !== parameter.size) {
       throw new UserError(
         `the training state to resume has no tensor "${path}" of shape [${parameter.shape}]`,
@@ -49,39 +59,56 @@ export function loadTrainingState(model: Clip, state: TrainingState): void {
   }
 }
 
+/** The model to use: the average where there is one. */
+export function trainedModel({ info, tensors, ema }: TrainingState): CheckpointModel {
+  const model = buildModel(info.config)
+  loadTensors(model, ema ?? tensors)
+  return model
+}
+
 /** The file, in chunks. */
 export function trainingStateChunks(state: TrainingState): Iterable<Uint8Array> {
-  const model = new Clip(state.info.config)
-  loadTrainingState(model, state)
-  const metadata = {
-    ...checkpointMetadata(state.info),
-    training: JSON.stringify({ step: state.step, settings: state.settings }),
-  }
-  return safetensorsChunks([...checkpointTensors(model), ...momentTensors(state.moments)], metadata)
+  const { info, step, updates, settings, lossScaler, generator } = state
+  const model = buildModel(info.config)
+  loadTensors(model, state.tensors)
+  const training = { step, updates, settings, lossScaler, generator: Buffer.from(generator).toString("base64") }
+  const metadata = { ...checkpointMetadata(info), training: JSON.stringify(training) }
+  const tensors = [...checkpointTensors(model), ...momentTensors(state.moments), ...averageTensors(state.ema)]
+  return safetensorsChunks(tensors, metadata)
 }
 
 /** Reads what `trainingStateChunks` wrote. Throws UserError when there is no training state in the file. */
 export function readTrainingState(file: SafetensorsFile, source: string): TrainingState {
-  const { info, model } = loadCheckpoint(file, source)
-  const { step, settings } = parseTraining(file.metadata.training, source)
-  const trained = [...model.namedParameters()].filter(([, { role }]) => role === "parameter")
+  const { info, model } = loadAnyCheckpoint(file, source)
+  const { step, updates, settings, lossScaler, generator } = parseTraining(file.metadata.training, source)
+  const names = [...file.tensors.keys()]
+  const paths = (prefix: string) =>
+    names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length))
+  const average = paths(averagePrefix).map((path) => [path, file.readFloat32(`${averagePrefix}${path}`)] as const)
   return {
     info,
     step,
+    updates: updates ?? step,
     settings,
     tensors: new Map([...model.namedParameters()].map(([path, parameter]) => [path, parameter.read()])),
     moments: new Map(
-      trained.map(([path]) => [
+      paths(`${optimizerPrefix}first.`).map((path) => [
         path,
         { first: file.readFloat32(key("first", path)), second: file.readFloat32(key("second", path)) },
       ]),
     ),
+    ...(average.length > 0 && { ema: new Map(average) }),
+    ...(lossScaler && { lossScaler }),
+    generator: Uint8Array.from(Buffer.from(generator, "base64")),
   }
 }
 
 const trainingSchema = z.object({
   step: z.number().int().nonnegative(),
+  updates: z.number().int().nonnegative().optional(),
   settings: z.record(z.string(), z.union([z.string(), z.number()])),
+  lossScaler: z.object({ scale: z.number().positive(), goodSteps: z.number().int().nonnegative() }).optional(),
+  generator: z.string().default(""),
 })
 
 function parseTraining(text: string | undefined, source: string) {
@@ -89,7 +116,7 @@ function parseTraining(text: string | undefined, source: string) {
   if (parsed.success) return parsed.data
   throw new UserError(
     `${source} has no training state in it, or a damaged one`,
-    "resume from a latest.safetensors that `mobileclip train` wrote",
+    "resume from a checkpoint that `mobileclip train` wrote",
   )
 }
 
@@ -106,6 +133,15 @@ function momentTensors(moments: TrainingState["moments"]): TensorToWrite[] {
     { name: key("first", path), dtype: "F32", shape: [first.length], read: () => first } as const,
     { name: key("second", path), dtype: "F32", shape: [second.length], read: () => second } as const,
   ])
+}
+
+function averageTensors(ema: TrainingState["ema"] = new Map()): TensorToWrite[] {
+  return [...ema].map(([path, values]) => ({
+    name: `${averagePrefix}${path}`,
+    dtype: "F32" as const,
+    shape: [values.length],
+    read: () => values,
+  }))
 }
 
 function key(moment: "first" | "second", path: string): string {

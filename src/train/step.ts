@@ -1,27 +1,49 @@
-/** One training step: forward, loss, backward, clip, update, clamp. */
+/**
+ * One training step: encode, loss over the whole batch, back through the towers, clip, update, clamp.
+ *
+ * The loss sees features only, so the batch it compares is not bounded by memory: with `chunkSize` the features are made
+ * without gradients, chunk by chunk, and each chunk is encoded again when its features' gradients are known (gradient
+ * caching, arXiv 2101.06983).
+ */
 import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
-import type { Clip } from "../model/clip.ts"
+import type { Batch } from "../data/training/batch.ts"
+import type { CheckpointModel } from "../model/checkpoint.ts"
+import { Clip } from "../model/clip.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
-import { clipLoss, l2Normalize } from "./loss.ts"
-import { type AdamW, clipGradNorm } from "./optimizer.ts"
-
-/** N pairs: pixels [N, 3, S, S] as the tower wants them, token ids [N, contextLength], both row-major. */
-export interface Batch {
-  readonly images: Float32Array
-  readonly tokens: BigInt64Array
-}
+import type { Ema } from "./ema.ts"
+import {
+  type Encoded,
+  encode,
+  encodeFeatures,
+  type FeatureName,
+  type Features,
+  type Precision,
+  sliceBatch,
+} from "./encode.ts"
+import { captionerFeatures, countLabels, encodeCaptions } from "./encode-captions.ts"
+import type { Side } from "./loss.ts"
+import { afterStep, type LossScalerState } from "./loss-scaler.ts"
+import { checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
+import { type AdamW, clipGradNorm, scaleGradients } from "./optimizer.ts"
 
 export interface StepConfig {
+  readonly objective: ObjectiveConfig
   readonly learningRate: number
   readonly gradClipNorm: number
-  /** Matrix products and convolutions in this type, weights and sums in float32. */
-  readonly autocast?: "bfloat16"
+  /** Pairs encoded at once; absent: all. Batch norm's batch is a chunk. */
+  readonly chunkSize?: number
+  /** Of matrix products and convolutions; weights, sums and the loss are in float32. */
+  readonly precision?: Precision
+  readonly activationCheckpointing?: boolean
 }
 
 export interface Measurements {
+  /** The sum of `losses`. */
   readonly loss: number
-  /** Joint norm of all gradients before clipping. */
+  /** By name, weighted. */
+  readonly losses: Readonly<Record<string, number>>
+  /** Joint norm of all gradients before clipping; infinite where a float16 step was left out. */
   readonly gradNorm: number
   /** exp(logitScale) the loss was computed with. */
   readonly logitScale: number
@@ -31,67 +53,179 @@ export interface Measurements {
 const maxLogitScale = Math.log(100)
 
 /** Everything a step changes. */
-export interface Trainee {
-  readonly model: Clip
+export interface Trainee<Model extends CheckpointModel = CheckpointModel> {
+  readonly model: Model
   readonly interpreter: TorchInterpreter
   readonly optimizer: AdamW
+  readonly ema?: Ema | undefined
+  /** In float16 only. */
+  lossScaler?: LossScalerState | undefined
 }
 
 /** Updates the parameters once. Throws a UserError when loss or gradients are not finite, before a parameter is changed. */
 export function trainStep(trainee: Trainee, batch: Batch, config: StepConfig): Measurements {
-  const { loss, logitScale } = computeGradients(trainee, batch, config)
-  return { loss, logitScale, gradNorm: updateParameters(trainee, config) }
+  const measured = computeGradients(trainee, batch, config)
+  return { ...measured, gradNorm: updateParameters(trainee, config) }
 }
 
-/** Forward and backward: afterwards every parameter has its gradient, unclipped. */
-export function computeGradients(trainee: Trainee, batch: Batch, { autocast }: Pick<StepConfig, "autocast"> = {}) {
-  const { model, interpreter, optimizer } = trainee
+/** Forward and backward: afterwards every parameter has its gradient, unclipped, in units of the loss scale. */
+export function computeGradients(
+  trainee: Trainee,
+  batch: Batch,
+  config: Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">,
+): Omit<Measurements, "gradNorm"> {
+  checkBatch(config.objective, batch)
   return torch.scope(() => {
+    const chunks = chunksOf(trainee, batch, config)
+    const leaves = joined(chunks.map(({ features }) => features))
+    const { model, interpreter, optimizer, lossScaler } = trainee
     const scale = interpreter.value(model.logitScale).exp()
-    // Backward frees what only it needs, step by step: nothing else may hold the activations by then.
-    const forward = () => torch.scope(() => batchLoss(model, interpreter, batch, scale))
-    const loss = autocast ? torch.autocast({ device: deviceKind(interpreter), dtype: autocast }, forward) : forward()
-    const value = loss.item()
-    if (!Number.isFinite(value)) throw notFinite("loss", value)
+    const losses = featureLosses(config.objective, lossInput(interpreter, leaves, batch, scale))
+    const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
+    finite("loss", total.item())
     optimizer.zeroGrad()
-    loss.backward()
-    return { loss: value, logitScale: scale.item() }
+    const lossScale = lossScaler?.scale ?? 1
+    total.mul(lossScale).backward()
+    const local = chunks.map((chunk) => torch.scope(() => chunk.backward(gradientsOf(leaves, chunk), lossScale)))
+    const caption = local.reduce((sum, value) => sum + value, 0)
+    const byName = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]))
+    return {
+      loss: finite("loss", total.item() + caption),
+      losses: config.objective.kind === "coca" ? { ...byName, caption } : byName,
+      logitScale: scale.item(),
+    }
   })
 }
 
 /** Clips the gradients, updates, clamps `logitScale`; returns the gradients' joint norm before clipping. */
-export function updateParameters({ model, interpreter, optimizer }: Trainee, config: StepConfig): number {
-  const gradNorm = clipGradNorm(interpreter.trainable().values(), config.gradClipNorm)
-  if (!Number.isFinite(gradNorm)) throw notFinite("norm of the gradients", gradNorm)
+export function updateParameters(trainee: Trainee, config: Pick<StepConfig, "learningRate" | "gradClipNorm">): number {
+  const { model, interpreter, optimizer, ema, lossScaler } = trainee
+  const parameters = [...interpreter.trainable().values()]
+  if (lossScaler) scaleGradients(parameters, 1 / lossScaler.scale)
+  const gradNorm = clipGradNorm(parameters, config.gradClipNorm)
+  if (lossScaler) {
+    trainee.lossScaler = afterStep(lossScaler, !Number.isFinite(gradNorm))
+    if (!Number.isFinite(gradNorm)) return gradNorm
+  }
+  finite("norm of the gradients", gradNorm)
   optimizer.step(config.learningRate)
   torch.scope(() => {
     torch.noGrad(() => interpreter.value(model.logitScale).clamp_(0, maxLogitScale))
   })
+  ema?.update()
   return gradNorm
 }
 
-function batchLoss(model: Clip, interpreter: TorchInterpreter, batch: Batch, scale: torch.Tensor): torch.Tensor {
-  const { image, text } = encodeBatch(model, interpreter, batch)
-  return clipLoss(image, text, scale)
+// ------------------------------------------------------------------------------------------------------- chunks
+
+interface Chunk {
+  /** Of its first pair in the batch. */
+  readonly start: number
+  readonly features: Features
+  /** Returns the value of the chunk's local loss, 0 where there is none. */
+  backward(gradients: Features, lossScale: number): number
 }
 
-/** Unit-length features of a batch, [N, embedDim] each, in float32 at least. */
-export function encodeBatch(model: Clip, interpreter: TorchInterpreter, { images, tokens }: Batch) {
-  const { imageSize, text } = model.config
-  const count = tokens.length / text.contextLength
-  const pixels = interpreter.images(images, [count, 3, imageSize, imageSize])
-  const ids = interpreter.tokens(tokens, [count, text.contextLength])
-  const [image, caption] = [model.encodeImage(pixels), model.encodeText(ids)].map((features) =>
-    l2Normalize(interpreter.unwrap(features).to({ dtype: interpreter.dtype })),
-  ) as [torch.Tensor, torch.Tensor]
-  return { image, text: caption }
+type ChunkConfig = Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">
+
+function chunksOf(trainee: Trainee, batch: Batch, config: ChunkConfig): Chunk[] {
+  const { contextLength } = trainee.model.config.text
+  const pairs = batch.tokens.length / contextLength
+  const size = config.chunkSize ?? pairs
+  if (size >= pairs) {
+    const encoded = encodeChunk(trainee, batch, batch, config)
+    return [{ start: 0, features: encoded.features, backward: backwardOf(encoded) }]
+  }
+  return Array.from({ length: Math.ceil(pairs / size) }, (_, i) => {
+    const start = i * size
+    return cachedChunk(trainee, batch, sliceBatch(batch, pairs, start, Math.min(size, pairs - start)), start, config)
+  })
 }
 
-function notFinite(what: string, value: number): UserError {
-  return new UserError(`the ${what} is ${value}`, "lower the learning rate, or look for broken pictures")
+/** Features now; everything again, with gradients, on the way back. Batch statistics are counted the first time. */
+function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number, config: ChunkConfig): Chunk {
+  const { model, interpreter } = trainee
+  const features = torch.scope(() =>
+    model instanceof Clip
+      ? encodeFeatures(model, interpreter, chunk, config)
+      : captionerFeatures(model, interpreter, chunk, config),
+  )
+  const backward: Chunk["backward"] = (gradients, lossScale) => {
+    interpreter.trackStatistics = false
+    try {
+      return backwardOf(encodeChunk(trainee, batch, chunk, config))(gradients, lossScale)
+    } finally {
+      interpreter.trackStatistics = true
+    }
+  }
+  return { start, features, backward }
 }
 
-function deviceKind({ device }: TorchInterpreter): "cpu" | "cuda" {
-  if (device === "mps") throw new UserError("autocast is not available on mps", "train in float32 there")
-  return device === "cpu" ? "cpu" : "cuda"
+function encodeChunk({ model, interpreter }: Trainee, batch: Batch, chunk: Batch, config: ChunkConfig): Encoded {
+  if (model instanceof Clip) return encode(model, interpreter, chunk, config)
+  const { objective } = config
+  const weight = objective.kind === "coca" ? objective.captionWeight : 0
+  const { contextLength } = model.config.text
+  const share = countLabels(chunk.tokens, contextLength) / countLabels(batch.tokens, contextLength)
+  return encodeCaptions(model, interpreter, chunk, weight * share, config)
+}
+
+function backwardOf(encoded: Encoded): Chunk["backward"] {
+  return (gradients, lossScale) => {
+    encoded.backward(gradients, lossScale)
+    return encoded.local?.item() ?? 0
+  }
+}
+
+/** Features of all chunks as leaves of the loss. */
+function joined(chunks: readonly Features[]): Features {
+  const names = Object.keys(chunks[0]!) as FeatureName[]
+  return Object.fromEntries(
+    names.map((name) => [
+      name,
+      torch
+        .cat(chunks.map((chunk) => chunk[name]!))
+        .detach()
+        .requiresGrad_(),
+    ]),
+  )
+}
+
+function gradientsOf(leaves: Features, { start, features }: Chunk): Features {
+  const names = Object.keys(features) as FeatureName[]
+  return Object.fromEntries(
+    names.map((name) => [name, leaves[name]!.grad!.narrow(0, start, features[name]!.shape[0]!)]),
+  )
+}
+
+function lossInput(
+  interpreter: TorchInterpreter,
+  { image, text, synthetic }: Features,
+  { teacher }: Batch,
+  scale: torch.Tensor,
+): LossInput {
+  return {
+    image: sideOf(image!),
+    text: sideOf(text!),
+    ...(synthetic && { synthetic: sideOf(synthetic) }),
+    ...(teacher && { teacher: teacherSides(interpreter, teacher, image!.shape[0]!) }),
+    scale,
+    offset: 0,
+  }
+}
+
+function teacherSides(interpreter: TorchInterpreter, teacher: NonNullable<Batch["teacher"]>, pairs: number) {
+  const { dtype, device } = interpreter
+  const side = (rows: Float32Array) => sideOf(torch.tensor(rows, [pairs, rows.length / pairs], { dtype, device }))
+  const { image, text, synthetic, widths } = teacher
+  return { image: side(image), text: side(text), ...(synthetic && { synthetic: side(synthetic) }), widths }
+}
+
+function sideOf(rows: torch.Tensor): Side {
+  return { rows, all: rows }
+}
+
+function finite(what: string, value: number): number {
+  if (Number.isFinite(value)) return value
+  throw new UserError(`the ${what} is ${value}`, "lower the learning rate, or look for broken pictures")
 }

@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest"
 import { Random } from "../core/random.ts"
 import { bytesAsSource, SafetensorsFile } from "../core/safetensors.ts"
 import type { ClipConfig } from "../core/variants.ts"
+import type { Batch } from "../data/training/batch.ts"
 import type { CheckpointInfo } from "../model/checkpoint.ts"
 import { readTrainingState, type TrainingState, trainingStateChunks } from "./state.ts"
-import type { Batch } from "./step.ts"
 import { defaultTrainConfig, type StepReport, type TrainConfig, type TrainIo, train } from "./train.ts"
 
 const config: ClipConfig = {

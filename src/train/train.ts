@@ -1,38 +1,53 @@
 /**
  * The training loop. One exported function; nothing runs at import.
  *
- * State is one object and is saved whole: weights, batch-norm statistics, optimiser moments, step. The data loader has
- * no state of its own: batch `step` is a function of the seed and the step. So a run that is stopped and resumed gives
+ * State is one object and is saved whole: weights, batch-norm statistics, optimiser moments, average, step. The data loader
+ * has no state of its own: batch `step` is a function of the seed and the step. So a run that is stopped and resumed gives
  * the same losses, bit for bit, as one that was not (with the same libtorch, machine and thread count).
  */
 import { setImmediate } from "node:timers/promises"
 import * as torch from "../../torch/index.ts"
 import { messageOf, UserError } from "../core/errors.ts"
-import type { CheckpointInfo } from "../model/checkpoint.ts"
-import { Clip } from "../model/clip.ts"
+import type { ModelConfig } from "../core/variants.ts"
+import type { Batch } from "../data/training/batch.ts"
+import { buildModel, type CheckpointInfo, type CheckpointModel } from "../model/checkpoint.ts"
 import { initialize } from "../model/module.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
+import { BackgroundSave } from "./background-save.ts"
+import { Ema } from "./ema.ts"
+import { layerDecay } from "./layer-decay.ts"
+import { initialLossScale } from "./loss-scaler.ts"
 import { AdamW, type AdamWConfig } from "./optimizer.ts"
 import { learningRateAt, type ScheduleConfig } from "./schedule.ts"
-import { loadTrainingState, type Settings, type TrainingState } from "./state.ts"
-import { type Batch, type Measurements, trainStep } from "./step.ts"
+import { loadTensors, type Settings, type TrainingState } from "./state.ts"
+import { type Measurements, type StepConfig, type Trainee, trainStep } from "./step.ts"
 
-export interface TrainConfig extends ScheduleConfig, AdamWConfig {
+export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfig, "learningRate"> {
+  /** Pairs of a step, over all processes. */
   readonly batchSize: number
-  readonly gradClipNorm: number
+  /** Factor on the learning rate from each layer to the one below; absent: none. */
+  readonly layerDecay?: number
+  /** Share of the weights' average that stays at each step; absent: no average. */
+  readonly ema?: number
+  /** Towers that are not trained; their batch norm keeps its statistics. */
+  readonly locked?: readonly ("image" | "text")[]
+  /** Batch norm keeps its statistics in the trained towers too. */
+  readonly frozenStatistics?: boolean
   readonly seed: number
   readonly device: torch.Device
-  readonly autocast?: "bfloat16"
   /** Intra-operation threads of libtorch; the default is libtorch's own. */
   readonly threads?: number
   /** Steps between two checkpoints; one is saved at the end in any case. */
   readonly saveEvery: number
+  /** Steps between two evaluations; one is made at the end in any case. Absent: none. */
+  readonly evaluateEvery?: number
   /** What identifies the data: saved, so that a run is not resumed on other data. */
   readonly data?: Settings
 }
 
 /** open_clip's values, as the papers use them, where a run does not say otherwise. */
 export const defaultTrainConfig = {
+  objective: { kind: "clip" },
   learningRate: 1e-3,
   beta1: 0.9,
   beta2: 0.95,
@@ -50,84 +65,154 @@ export interface StepReport extends Measurements {
   readonly learningRate: number
   /** Wall time of the step, its batch included. */
   readonly seconds: number
+  /** Of these, waiting for the batch. */
+  readonly dataSeconds: number
+}
+
+/** The model in the middle of a run: with its average's weights where it keeps one. */
+export interface LiveModel {
+  readonly model: CheckpointModel
+  readonly interpreter: TorchInterpreter
+  readonly step: number
+  readonly samplesSeen: number
 }
 
 /** What the loop needs from outside. */
 export interface TrainIo {
   /** Batches from `firstStep` on, in order. */
   batches(firstStep: number): Iterable<Batch> | AsyncIterable<Batch>
+  /** Saves; training goes on meanwhile, and waits only for the save before. */
   save(state: TrainingState): void | Promise<void>
   /** A state to go on from. */
   readonly resume?: TrainingState | undefined
+  /** Weights to start from in place of an initialisation, by path. */
+  readonly start?: ReadonlyMap<string, Float32Array> | undefined
   /** Called after every step. */
   onStep?(report: StepReport): void
+  evaluate?(live: LiveModel): Promise<void>
   /** Ends the run behind the current step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Trains `info.config` and returns the final state. Throws when the loss is not finite, naming the step; the last
- * saved checkpoint stays.
+ * Trains `info.config` and returns the final state. Throws when the loss is not finite, naming the step and the last
+ * checkpoint, which stays.
  */
-export async function train(info: CheckpointInfo, config: TrainConfig, io: TrainIo): Promise<TrainingState> {
+export async function train(
+  info: CheckpointInfo<ModelConfig>,
+  config: TrainConfig,
+  io: TrainIo,
+): Promise<TrainingState> {
   // ------------------------------------------------------------------------------------ model, optimizer, resume
   if (config.threads !== undefined) torch.setThreads(config.threads)
   torch.manualSeed(config.seed)
-  const model = new Clip(info.config)
-  if (io.resume) loadTrainingState(model, io.resume)
-  else initialize(model, config.seed)
-  const interpreter = new TorchInterpreter(model, { training: true, device: config.device })
-  const optimizer = new AdamW(interpreter.trainable(), config)
-  const trainee = { model, interpreter, optimizer }
+  const model = startModel(info.config, config, io)
+  const trainee = traineeOf(model, config, io.resume)
+  const { interpreter, optimizer, ema } = trainee
   let step = io.resume?.step ?? 0
+  let saved = io.resume?.step
   const batches = asyncIterator(io.batches(step))
+  const saving = new BackgroundSave(io.save)
   const snapshot = (): TrainingState => ({
     info: { ...info, samplesSeen: step * config.batchSize },
     step,
+    updates: optimizer.updates,
     settings: settingsOf(config),
     tensors: interpreter.hostState(),
     moments: optimizer.hostMoments(),
+    ...(ema && { ema: ema.hostState() }),
+    ...(trainee.lossScaler && { lossScaler: trainee.lossScaler }),
+    generator: torch.generatorState(),
   })
-
+  const evaluate = async () => {
+    const run = async () => io.evaluate?.({ model, interpreter, step, samplesSeen: step * config.batchSize })
+    await (ema ? ema.swapped(run) : run())
+  }
   // -------------------------------------------------------------------------------------------------------- loop
   try {
-    if (io.resume) optimizer.restore(io.resume.step, io.resume.moments)
     while (step < config.steps && !io.signal?.aborted) {
-      if (step > 0 && step % config.saveEvery === 0 && step !== io.resume?.step) await io.save(snapshot())
+      if (isDue(step, config.evaluateEvery) && step !== io.resume?.step) await evaluate()
+      if (isDue(step, config.saveEvery) && step !== saved) {
+        await saving.start(snapshot())
+        saved = step
+      }
       const started = performance.now()
       const { value: batch, done } = await batches.next()
       if (done) throw new UserError(`the data ended before step ${step} of ${config.steps}`)
+      const dataSeconds = (performance.now() - started) / 1000
       const learningRate = learningRateAt(step, config)
-      const measurements = runStep(step, () => trainStep(trainee, batch, { ...config, learningRate }))
+      const measurements = runStep(step, saved, () => trainStep(trainee, batch, { ...config, learningRate }))
       step += 1
       const seconds = (performance.now() - started) / 1000
-      io.onStep?.({ step, samplesSeen: step * config.batchSize, learningRate, seconds, ...measurements })
+      io.onStep?.({ step, samplesSeen: step * config.batchSize, learningRate, seconds, dataSeconds, ...measurements })
       // A step holds the event loop; this is where Ctrl-C gets through.
       await setImmediate()
     }
     const final = snapshot()
-    if (step !== io.resume?.step) await io.save(final)
+    if (step !== saved) await saving.start(final)
+    await saving.finished()
+    if (step === config.steps && config.evaluateEvery) await evaluate()
     return final
   } finally {
+    await saving.settled()
     await batches.return(undefined)
     optimizer.free()
+    ema?.free()
     interpreter.free()
   }
 }
 
 /** What two halves of one run must agree on: everything but where and how often it computes and saves. */
-export function settingsOf({ device: _, threads: __, saveEvery: ___, data, ...config }: TrainConfig): Settings {
-  return { ...config, ...data }
+export function settingsOf(config: TrainConfig): Settings {
+  const { device: _, threads: __, saveEvery: ___, evaluateEvery: ____, data, ...rest } = config
+  const entries = Object.entries({ ...rest, ...data }).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, typeof value === "number" ? value : stringOf(value)] as const),
+  )
 }
 
-function runStep(step: number, run: () => Measurements): Measurements {
+function startModel(modelConfig: ModelConfig, { seed }: TrainConfig, { resume, start }: TrainIo): CheckpointModel {
+  const model = buildModel(modelConfig)
+  if (resume) loadTensors(model, resume.tensors)
+  else if (start) loadTensors(model, start)
+  else initialize(model, seed)
+  return model
+}
+
+function traineeOf(model: CheckpointModel, config: TrainConfig, resume: TrainingState | undefined): Trainee {
+  const { device, locked = [], frozenStatistics = false } = config
+  const frozen = (path: string) => locked.some((tower) => path.startsWith(`${tower}.`))
+  const interpreter = new TorchInterpreter(model, { training: true, device, frozen, frozenStatistics })
+  const trainable = interpreter.trainable()
+  const rateScale = layerDecay(trainable.keys(), config.layerDecay ?? 1)
+  const optimizer = new AdamW(trainable, config, { rateScale })
+  const ema = config.ema === undefined ? undefined : new Ema(interpreter, config.ema)
+  if (resume) {
+    optimizer.restore(resume.updates, resume.moments)
+    ema?.restore(resume.ema ?? new Map())
+    if (resume.generator.length > 0) torch.setGeneratorState(resume.generator)
+  }
+  const lossScaler = config.precision === "float16" ? (resume?.lossScaler ?? initialLossScale) : undefined
+  return { model, interpreter, optimizer, ema, lossScaler }
+}
+
+function isDue(step: number, every: number | undefined): boolean {
+  return step > 0 && every !== undefined && step % every === 0
+}
+
+function runStep(step: number, saved: number | undefined, run: () => Measurements): Measurements {
   try {
     return run()
   } catch (error) {
     const message = `step ${step}: ${messageOf(error)}`
-    if (error instanceof UserError) throw new UserError(message, error.hint, { cause: error })
-    throw new Error(message, { cause: error })
+    if (!(error instanceof UserError)) throw new Error(message, { cause: error })
+    const last = saved === undefined ? "no checkpoint was saved yet" : `the last checkpoint is of step ${saved}`
+    throw new UserError(`${message}; ${last}`, error.hint, { cause: error })
   }
+}
+
+function stringOf(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value)
 }
 
 async function* asyncIterator<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {

@@ -7,6 +7,7 @@ import type { Checker } from "./check.ts"
 import { checkCrossCheck, checkKeyMap } from "./crosscheck.ts"
 import { checkDataCompDR } from "./datacompdr.ts"
 import { checkFill } from "./fill.ts"
+import { checkLoss } from "./loss.ts"
 import { checkManifest } from "./manifest.ts"
 import { checkModel } from "./models.ts"
 import { NotYet } from "./notYet.ts"
@@ -23,6 +24,7 @@ const byName: Readonly<Record<string, Checker>> = {
   "expected.json": checkDataCompDR,
   "fill.json": checkFill,
   "keymap_mobileclip_b_to_MobileCLIP-B.json": checkKeyMap,
+  "loss.json": checkLoss,
   "manifest.json": checkManifest,
   "preprocess.json": checkPreprocess,
   "tokenizer.json": checkTokenizer,

@@ -29,3 +29,6 @@ export const training = {
 /** Caption loss, about 10.8, and log-sum-exps of that size, relative to logits of std 0.03: the JSON's 9 digits of a float32. */
 export const captionLoss = 1e-5
 export const logSumExp = 1e-3
+
+/** Losses and their gradients in float64, absolute: the JSON has 13 digits of values up to 100. */
+export const loss = 1e-10

@@ -4,16 +4,19 @@
  */
 import { readFileSync } from "node:fs"
 import { fill, u } from "../../src/core/fill.ts"
+import type { Batch } from "../../src/data/training/batch.ts"
 import { Clip } from "../../src/model/clip.ts"
 import { loadStateDict } from "../../src/model/state-dict.ts"
 import { type PublishedTensor, publishedTensors } from "../../src/model/weights.ts"
+import { findTeacherWidths } from "../../src/reinforce/tools/teacher-widths.ts"
 import { TorchInterpreter } from "../../src/tensor/torch.ts"
+import { encodeFeatures, type Features } from "../../src/train/encode.ts"
+import type { ObjectiveConfig } from "../../src/train/objective.ts"
 import { AdamW, isDecayed } from "../../src/train/optimizer.ts"
-import { computeGradients, encodeBatch, type Trainee, updateParameters } from "../../src/train/step.ts"
+import { computeGradients, type Trainee, updateParameters } from "../../src/train/step.ts"
 import * as torch from "../../torch/index.ts"
 import { type Check, exact } from "./check.ts"
 import { type CustomTower, clipConfig, type GoldenConfig } from "./modelConfig.ts"
-import { NotYet } from "./notYet.ts"
 import * as tolerances from "./tolerances.ts"
 
 type Rows = readonly (readonly number[])[]
@@ -21,6 +24,9 @@ type Rows = readonly (readonly number[])[]
 interface TrainStepFile {
   readonly batch: number
   readonly tokens: Rows
+  readonly syn_tokens: Rows
+  /** Unit rows of the teachers side by side. */
+  readonly teacher: { readonly image: Rows; readonly text: Rows; readonly syn: Rows }
   readonly logit_scale_initial: number
   readonly optimizer: {
     readonly lr: number
@@ -66,26 +72,23 @@ type Precision = "float64" | "float32"
 
 export function* checkTrainStep(file: string): Iterable<Check> {
   const golden = JSON.parse(readFileSync(file, "utf8")) as TrainStepFile
-  const distilled: string[] = []
-  for (const [name, run] of Object.entries(golden.runs)) {
-    if (usesDistillation(run)) distilled.push(name)
-    else
-      for (const [key, reference] of references(run))
-        for (const precision of ["float64", "float32"] as const)
-          yield* prefixed(
-            `run ${name}, ${key}, ${precision}`,
-            checkRun(golden, run, reference, Number(key.slice(4)), precision),
-          )
-  }
-  if (distilled.length > 0) throw new NotYet(`run ${distilled.join(", ")}: the distillation loss is not built yet`)
+  for (const [name, run] of Object.entries(golden.runs))
+    for (const [key, reference] of references(run))
+      for (const precision of ["float64", "float32"] as const)
+        yield* prefixed(
+          `run ${name}, ${key}, ${precision}`,
+          checkRun(golden, run, reference, Number(key.slice(4)), precision),
+        )
 }
 
 function references(run: Run): [string, Reference][] {
   return Object.entries(run).filter(([key]) => key.startsWith("eps_")) as unknown as [string, Reference][]
 }
 
-function usesDistillation(run: Run): boolean {
-  return references(run).some(([, { f64 }]) => "distill_loss" in f64.steps[0]!.losses)
+/** The file's: DRClipLoss with two teachers where it is distilled, ClipLoss else. */
+function objectiveOf(reference: Reference): ObjectiveConfig {
+  if (!("distill_loss" in reference.f64.steps[0]!.losses)) return { kind: "clip" }
+  return { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }
 }
 
 function* prefixed(prefix: string, checks: Iterable<Check>): Iterable<Check> {
@@ -99,7 +102,7 @@ function* checkRun(
   eps: number,
   precision: Precision,
 ): Iterable<Check> {
-  const probe = new Probe(golden, run, eps, precision)
+  const probe = new Probe(golden, run, eps, precision, objectiveOf(reference))
   const { f64, f32_vs_f64_param_maxabs_after_step_3: bounds } = reference
   const { exactness, noise } = tolerances.training[precision]
   const { learningRate, gradClipNorm } = probe
@@ -118,7 +121,7 @@ function* checkRun(
 
   let [losses, norms, scales] = [0, 0, 0]
   for (const [i, step] of f64.steps.entries()) {
-    const { loss } = computeGradients(probe.trainee, probe.batch)
+    const { loss } = computeGradients(probe.trainee, probe.batch, { objective: probe.objective })
     if (i === 0) {
       yield {
         what: "batch-norm statistics after the first forward",
@@ -172,22 +175,30 @@ function* checkRun(
 
 /** A model at the start of a run, with its optimiser, and how it compares with the file. */
 class Probe {
-  readonly trainee: Trainee
-  readonly batch: { images: Float32Array; tokens: BigInt64Array }
+  readonly trainee: Trainee<Clip>
+  readonly batch: Batch
   readonly learningRate: number
   readonly gradClipNorm: number
   private readonly published: Map<string, PublishedTensor>
-  private readonly start: () => Trainee
+  private readonly start: () => Trainee<Clip>
 
-  constructor(golden: TrainStepFile, run: Run, eps: number, precision: Precision) {
+  constructor(
+    golden: TrainStepFile,
+    run: Run,
+    eps: number,
+    precision: Precision,
+    readonly objective: ObjectiveConfig,
+  ) {
     const flavour = "image_cfg" in run.config ? "apple" : "openclip"
     const config = clipConfig({ flavour, config: run.config, custom_image_tower_args: run.image_tower_args })
     const { lr, betas, weight_decay, grad_clip_norm } = golden.optimizer
     this.learningRate = lr
     this.gradClipNorm = grad_clip_norm
+    const distilled = objective.kind === "distill"
     this.batch = {
       images: trainImages(golden.batch, config.imageSize),
-      tokens: BigInt64Array.from(golden.tokens.flat(), BigInt),
+      tokens: ids(golden.tokens),
+      ...(distilled && { synthetic: ids(golden.syn_tokens), teacher: teacherOf(golden) }),
     }
     this.start = () => {
       const model = new Clip(config)
@@ -203,7 +214,7 @@ class Probe {
   /** Of another copy, because a forward in training mode changes the running statistics. */
   features() {
     const { model, interpreter, optimizer } = this.start()
-    const result = torch.scope(() => torch.noGrad(() => hostFeatures(encodeBatch(model, interpreter, this.batch))))
+    const result = torch.scope(() => torch.noGrad(() => hostFeatures(encodeFeatures(model, interpreter, this.batch))))
     optimizer.free()
     interpreter.free()
     return result
@@ -298,6 +309,21 @@ class Probe {
   }
 }
 
+function ids(rows: Rows): BigInt64Array {
+  return BigInt64Array.from(rows.flat(), BigInt)
+}
+
+function teacherOf({ teacher }: TrainStepFile): NonNullable<Batch["teacher"]> {
+  const [image, text, synthetic] = [teacher.image, teacher.text, teacher.syn].map((rows) =>
+    Float32Array.from(rows.flat()),
+  )
+  const [rows, width] = [teacher.image.length, teacher.image[0]!.length]
+  const widths = findTeacherWidths(
+    [image, text, synthetic].map((values) => ({ values: values!, rows, width, dtype: "float32" as const })),
+  )
+  return { image: image!, text: text!, synthetic: synthetic!, widths: widths! }
+}
+
 /** [batch, 3, imageSize, imageSize], by the file's `image_rule`. */
 function trainImages(batch: number, imageSize: number): Float32Array {
   const perChannel = imageSize ** 2
@@ -318,8 +344,12 @@ function interpreterValues(tensor: torch.Tensor): Float64Array {
   return torch.scope(() => torch.noGrad(() => tensor.detach().to({ dtype: "float64" }).data() as Float64Array))
 }
 
-function hostFeatures({ image, text }: { image: torch.Tensor; text: torch.Tensor }) {
-  return { image: interpreterValues(image), text: interpreterValues(text) }
+/** Synthetic captions follow the real ones. */
+function hostFeatures({ image, text, synthetic }: Features) {
+  return {
+    image: interpreterValues(image!),
+    text: interpreterValues(synthetic ? torch.cat([text!, synthetic]) : text!),
+  }
 }
 
 /** Our values in the published layout. */

@@ -76,7 +76,10 @@ Napi::Value fromData(const Napi::CallbackInfo& info) {
                                 std::to_string(array.ByteLength()));
   }
   at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(type));
-  const auto* source = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+  // Asked of the view: node-addon-api's ArrayBuffer refuses shared memory.
+  void* data = nullptr;
+  napi_get_typedarray_info(info.Env(), array, nullptr, nullptr, &data, nullptr, nullptr);
+  const auto* source = static_cast<const uint8_t*>(data);
   if (type == at::kBool) {
     bool* target = tensor.data_ptr<bool>();
     for (int64_t i = 0; i < elements; ++i) target[i] = source[i] != 0;

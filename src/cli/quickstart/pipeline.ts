@@ -2,15 +2,17 @@
 import { join } from "node:path"
 import { env as onnxruntime } from "onnxruntime-node"
 import * as torch from "../../../torch/index.ts"
+import { Tokenizer } from "../../core/tokenizer.ts"
 import { variants } from "../../core/variants.ts"
+import { batches } from "../../data/batches.ts"
 import { expandShards } from "../../data/expand.ts"
 import { loadPictures, type Picture, trainingSide } from "../../data/pictures.ts"
 import { namesOf, SHAPES } from "../../data/scenes/attributes.ts"
 import { renderScenes } from "../../data/scenes/dataset.ts"
 import { exportModel } from "../../export/export.ts"
 import { makeDirectory } from "../../host/files.ts"
-import type { CheckpointInfo } from "../../model/checkpoint.ts"
-import { Clip } from "../../model/clip.ts"
+import { buildModel, type CheckpointInfo } from "../../model/checkpoint.ts"
+import type { Clip } from "../../model/clip.ts"
 import { loadModel } from "../../run/node.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import type { StartProgress } from "../progress.ts"
@@ -116,13 +118,21 @@ function trainModel(pictures: readonly Picture[], options: QuickstartOptions): P
   const { model, preprocessing } = variants[recipe.variant]
   const info: CheckpointInfo = { name: recipe.variant, config: model, preprocessing, license: "MIT", samplesSeen: 0 }
   const { seed, steps, threads } = options
+  const config = { ...recipe.training, seed, steps, threads, data: { caption: "precise", pictures: pictures.length } }
   return runTraining({
     ...options,
     directory: join(options.out, "training"),
     info,
-    config: { ...recipe.training, seed, steps, threads },
-    pictures,
-    caption: "precise",
+    config,
+    batches: (startStep) =>
+      batches(pictures, {
+        ...config,
+        preprocessing,
+        contextLength: model.text.contextLength,
+        tokenizer: new Tokenizer(),
+        caption: "precise",
+        startStep,
+      }),
     existing: "continue",
   })
 }
@@ -137,7 +147,7 @@ function exportCheckpoint(checkpoint: string, directory: string) {
 
 function describeModel({ state }: TrainingResult): ReportData["model"] {
   const { name, config } = state.info
-  const model = new Clip(config)
+  const model = buildModel(config) as Clip
   const parameters = { image: model.image.learnedSize(), text: model.text.learnedSize(), total: model.learnedSize() }
   return { name, imageSize: config.imageSize, embedDim: config.embedDim, parameters }
 }

@@ -32,7 +32,7 @@ export function augmentedPixels(
   image: Image8,
   augmentation: StoredAugmentation,
   p: Preprocessing,
-  out = new Float32Array(3 * p.size * p.size),
+  out: Float32Array = new Float32Array(3 * p.size * p.size),
   name = "picture",
 ): Float32Array {
   return withKernels((kernels) => {

@@ -2,10 +2,9 @@
  * Threads that decode and augment while encoders work. What a view looks like does not depend on their number; with no
  * threads, the caller's does it.
  */
-import { existsSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
 import { UserError } from "../../core/errors.ts"
+import { workerFile } from "../../host/worker-file.ts"
 import { type MadeViews, makeViews, type ViewRequest } from "./views.ts"
 import type { WorkerFailure, WorkerReply, WorkerRequest } from "./worker.ts"
 
@@ -57,7 +56,7 @@ export class ViewPool implements AsyncDisposable {
   }
 
   private startThread(): Thread {
-    const thread: Thread = { worker: new Worker(workerFile()), jobs: new Map() }
+    const thread: Thread = { worker: new Worker(workerFile(import.meta.url, "worker")), jobs: new Map() }
     thread.worker.on("message", (reply: WorkerReply) => this.finish(thread, reply))
     thread.worker.on("error", (error) => this.fail(error))
     thread.worker.on("exit", () => this.fail(new Error("a thread of the pool of views ended")))
@@ -104,12 +103,4 @@ export class ViewPool implements AsyncDisposable {
 
 function toError({ message, hint, isUserError }: WorkerFailure): Error {
   return isUserError ? new UserError(message, hint) : new Error(message)
-}
-
-/** Threads run what is compiled: where this file is TypeScript, as in tests, the one in `dist/`. */
-function workerFile(): URL {
-  const compiled = import.meta.url.endsWith(".ts") ? "../../../dist/src/data/augment/worker.js" : "worker.js"
-  const url = new URL(compiled, import.meta.url)
-  if (existsSync(url)) return url
-  throw new UserError(`the worker of the pool is not built: ${fileURLToPath(url)} is missing`, "npm run build")
 }

@@ -47,7 +47,8 @@ export async function* readLines(path: string, compression: Compression): AsyncG
   if (length > 0) yield take()
 }
 
-async function* unpacked(path: string, compression: Compression): AsyncGenerator<Uint8Array> {
+/** The bytes of a file, unpacked. Throws UserError where the compressed data break off. */
+export async function* unpacked(path: string, compression: Compression): AsyncGenerator<Uint8Array> {
   const file = createReadStream(path, { highWaterMark: compression === "none" ? 1 << 20 : 1 << 16 })
   try {
     if (compression === "none") yield* file

@@ -9,28 +9,34 @@ import { indexTar, type TarIndex, type TarMember } from "./tar-index.ts"
 type Report = (problem: Problem) => void
 
 /** No picture or text is larger; a member is held in memory whole. */
-const largestMember = 2 ** 28
+export const largestMember = 2 ** 28
 
 /** Whole samples in the order of their first members. Throws UserError on what is no tar archive. */
 export async function* readTar(source: RandomAccess, report: Report): AsyncGenerator<ReinforcedSample> {
+  for (const [key, members] of await listTar(source, report)) yield* readSample(source, key, members, report)
+}
+
+/** The members of whole samples by key, each extension once. Throws UserError on what is no tar archive. */
+export async function listTar(source: RandomAccess, report: Report): Promise<Map<string, readonly TarMember[]>> {
   const index = await indexTar(source)
   const cut = reportDamage(source, index, report)
   reportScattered(index, report)
+  const whole = new Map<string, readonly TarMember[]>()
   for (const [key, all] of index.samples) {
     if (key === cut) continue
     const dotted = dottedKeys(key, all)
     if (dotted.length > 0) for (const name of dotted) report(hasDot(name, key))
-    else yield* readSample(source, key, all, report)
+    else whole.set(key, firstOfEach(key, all, report))
   }
+  return whole
 }
 
 async function* readSample(
   source: RandomAccess,
   key: string,
-  all: readonly TarMember[],
+  members: readonly TarMember[],
   report: Report,
 ): AsyncGenerator<ReinforcedSample> {
-  const members = firstOfEach(key, all, report)
   try {
     yield await sampleOfMembers(key, readMembers(source, members))
   } catch (error) {

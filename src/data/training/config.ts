@@ -1,0 +1,115 @@
+/** What training data are made of and how, as users give it; checked once, when they are opened. */
+import { UserError } from "../../core/errors.ts"
+import type { Preprocessing } from "../../core/preprocess.ts"
+import type { Tokenizer } from "../../core/tokenizer.ts"
+import type { CaptionChoice } from "../batches.ts"
+
+export const sourceFormats = ["shards", "reinforced", "folder", "csv", "jsonl"] as const
+
+/** `reinforced` are shards of which stored views, embeddings and synthetic captions are used. */
+export type SourceFormat = (typeof sourceFormats)[number]
+
+/**
+ * `stored`: one of the sample's stored views, made again, and nothing else. `crop`: RandomResizedCrop.
+ * `center`: resized and cropped in the middle.
+ */
+export type ViewKind = "stored" | "crop" | "center"
+
+export interface TrainingDataConfig {
+  /** A list of shards (`expandShards`), a folder of pictures, a CSV or TSV file, or a JSONL file. */
+  readonly source: string
+  /** Told by the source where it is left out. */
+  readonly format?: SourceFormat | "auto"
+  /** Whether teachers' embeddings and synthetic captions are used. Default: at the format `reinforced`. */
+  readonly reinforced?: boolean
+  /** Which keys of synthetic captions are used, a regular expression. Default: `^syn_text.*$`. */
+  readonly syntheticPattern?: string
+  /** A synthetic caption takes the place of the real one with this probability, and there is one term. */
+  readonly mixSynthetic?: number
+  /** The width of each teacher, as they lie side by side. Default: found by their being unit vectors. */
+  readonly teacherWidths?: readonly number[]
+  /** Shards are drawn with replacement. Default: every sample comes once per epoch. */
+  readonly resampled?: boolean
+  /** Pairs of a step over all ranks. */
+  readonly batchSize: number
+  readonly rank: number
+  readonly ranks: number
+  readonly seed: number
+  readonly preprocessing: Preprocessing
+  /** Threads make one of their own: there is one vocabulary. */
+  readonly tokenizer: Tokenizer
+  readonly contextLength: number
+  readonly view: ViewKind
+  /** Share of the picture's area that a random crop shows. Default: 0.9 to 1. */
+  readonly cropScale?: readonly [number, number]
+  /** `precise`: `caption` of the json member. Default: `web`, the captions that came with the picture. */
+  readonly captionKey?: CaptionChoice
+  /** Captions of pictures in class folders; `{}` is the folder's name. */
+  readonly templates?: readonly string[]
+  /** Columns of CSV, names of JSONL. Default: filepath and title of CSV, the usual names in JSONL. */
+  readonly imageColumn?: string
+  readonly captionColumn?: string
+  /** Of CSV. Default: found in its first line. */
+  readonly separator?: string
+  /** Threads that decode; 0: the caller's does it. */
+  readonly workers: number
+  /** Batches made ahead. */
+  readonly prefetch: number
+  /** Samples are kept decoded where all of them are estimated to fit in so many bytes. Default: 1 GiB. */
+  readonly memoryBytes?: number
+  /** So many unusable samples are replaced by others; one more stops the run. */
+  readonly maxBadSamples: number
+  /** Where copies of remote shards go. Default: the system's folder for temporary files. */
+  readonly temporaryFolder?: string
+}
+
+export const defaultCropScale = [0.9, 1] as const
+export const defaultSyntheticPattern = "^syn_text.*$"
+export const defaultTemplates = ["a photo of a {}."] as const
+export const defaultMemoryBytes = 2 ** 30
+
+/** Throws UserError naming the first setting that cannot be. */
+export function checkTrainingDataConfig(config: TrainingDataConfig): void {
+  checkCounts(config)
+  const { mixSynthetic = 0, cropScale: [least, most] = defaultCropScale, format = "auto" } = config
+  if (!(mixSynthetic >= 0 && mixSynthetic <= 1)) throw refused("mixSynthetic", mixSynthetic, "a probability")
+  if (!(least > 0 && least <= most && most <= 1))
+    throw refused("cropScale", `${least}, ${most}`, "0 < least <= most <= 1")
+  if (format !== "auto" && !sourceFormats.includes(format)) {
+    throw refused("format", format, [...sourceFormats, "auto"].join(", "))
+  }
+  checkPattern(config.syntheticPattern ?? defaultSyntheticPattern)
+}
+
+function checkCounts(config: TrainingDataConfig): void {
+  const { batchSize, rank, ranks } = config
+  const atLeast = {
+    batchSize: 1,
+    ranks: 1,
+    rank: 0,
+    workers: 0,
+    prefetch: 0,
+    maxBadSamples: 0,
+    contextLength: 2,
+  } as const
+  for (const [name, least] of Object.entries(atLeast)) {
+    const value = config[name as keyof typeof atLeast]
+    if (!Number.isSafeInteger(value) || value < least) throw refused(name, value, `a whole number from ${least} on`)
+  }
+  if (rank >= ranks) throw refused("rank", rank, `below the number of ranks, ${ranks}`)
+  if (batchSize % ranks === 0) return
+  const nearest = Math.max(Math.round(batchSize / ranks), 1) * ranks
+  throw new UserError(`a batch of ${batchSize} cannot be shared by ${ranks} ranks`, `choose ${nearest}`)
+}
+
+function checkPattern(pattern: string): void {
+  try {
+    new RegExp(pattern)
+  } catch (error) {
+    throw new UserError(`syntheticPattern "${pattern}" is no regular expression`, undefined, { cause: error })
+  }
+}
+
+function refused(name: string, value: unknown, expected: string): UserError {
+  return new UserError(`${name} is ${String(value)}, and ${expected} was expected`)
+}

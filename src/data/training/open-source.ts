@@ -1,0 +1,106 @@
+/** From a source of any format to who says which sample stands where. */
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { UserError } from "../../core/errors.ts"
+import { makeDirectory } from "../../host/files.ts"
+import { expandShards } from "../expand.ts"
+import { embeddingExtensions } from "../reinforced/embeddings.ts"
+import { pictureExtensions } from "../reinforced/picture.ts"
+import { pathOf } from "../stores/local.ts"
+import { isUrl, openStorage } from "../stores/open.ts"
+import type { BadSamples } from "./bad-samples.ts"
+import { defaultTemplates, type SourceFormat, type TrainingDataConfig } from "./config.ts"
+import { listCsv } from "./csv.ts"
+import { listFolder } from "./folder.ts"
+import { listJsonl } from "./pairs.ts"
+import type { SampleList } from "./place.ts"
+import { ListSampler, openShards, type Sampler, ShardSampler } from "./sampler.ts"
+import { joinShards, ShardSet } from "./shard-set.ts"
+import { detectFormat } from "./source.ts"
+
+export interface OpenSource extends AsyncDisposable {
+  readonly sampler: Sampler
+  readonly format: SourceFormat
+}
+
+/** Throws UserError where there is nothing, or nothing of the format. */
+export async function openSource(config: TrainingDataConfig, bad: BadSamples): Promise<OpenSource> {
+  const { source, format: given = "auto" } = config
+  const format = given === "auto" ? await detectFormat(source) : given
+  if (format === "shards" || format === "reinforced") return openShardSource(config, format, bad)
+  const list = await openList(pathOf(source), format, config)
+  const sampler = new ListSampler(list, config.seed, config.resampled ?? false)
+  return { sampler, format, [Symbol.asyncDispose]: async () => {} }
+}
+
+function openList(
+  path: string,
+  format: Exclude<SourceFormat, "shards" | "reinforced">,
+  config: TrainingDataConfig,
+): Promise<SampleList> {
+  if (isUrl(path)) throw new UserError(`${path}: ${format} sources are read from this machine`, "copy it first")
+  switch (format) {
+    case "folder":
+      return listFolder(path, config.templates ?? defaultTemplates)
+    case "csv":
+      return listCsv(path, config)
+    case "jsonl":
+      return listJsonl(path, config)
+    default:
+      return format satisfies never
+  }
+}
+
+async function openShardSource(
+  config: TrainingDataConfig,
+  format: "shards" | "reinforced",
+  bad: BadSamples,
+): Promise<OpenSource> {
+  const { source, seed, batchSize, ranks, resampled = false } = config
+  const folder = await createFolder(config.temporaryFolder ?? tmpdir())
+  const storage = openStorage({ temporaryFolder: folder })
+  const removeFolder = () => rm(folder, { recursive: true, force: true })
+  try {
+    const urls = await expandShards(source, storage)
+    const isRemote = urls.some((url) => isUrl(url) && !/^file:/i.test(url))
+    const wants = wantedMembers(config)
+    let next = 0
+    const temporaryPath = async () => join(folder, `unpacked-${next++}.jsonl`)
+    const report = ({ key, reason, action }: { key: string | null; reason: string; action: string }) => {
+      if (action === "dropped") bad.add(null, "damaged sample", key === null ? reason : `${key}: ${reason}`)
+    }
+    const most = resampled && isRemote ? openShards(batchSize / ranks) : Number.POSITIVE_INFINITY
+    const shards = new ShardSet(urls, storage, { wants, temporaryPath, report }, most)
+    const sampler = resampled
+      ? new ShardSampler(shards, seed, batchSize, isRemote)
+      : new ListSampler(await joinShards(shards), seed, false)
+    const dispose = async () => {
+      await shards[Symbol.asyncDispose]()
+      await removeFolder()
+    }
+    return { sampler, format, [Symbol.asyncDispose]: dispose }
+  } catch (error) {
+    await removeFolder()
+    throw error
+  }
+}
+
+async function createFolder(around: string): Promise<string> {
+  await makeDirectory(around)
+  return mkdtemp(join(around, "mobileclip-training-"))
+}
+
+/** The members that rows are made of. */
+function wantedMembers(config: TrainingDataConfig): (extension: string) => boolean {
+  const wanted = new Set([...pictureExtensions, "txt", "json"])
+  if (isReinforced(config)) wanted.add("syn.json").add("paug.json")
+  if (isReinforced(config)) for (const extension of Object.values(embeddingExtensions)) wanted.add(extension)
+  if (config.view === "stored") wanted.add("paug.json")
+  return (extension) => wanted.has(extension)
+}
+
+/** Whether embeddings and synthetic captions are asked for. */
+export function isReinforced({ reinforced, format }: TrainingDataConfig): boolean {
+  return reinforced ?? format === "reinforced"
+}

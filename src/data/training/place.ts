@@ -1,0 +1,33 @@
+/** Where a sample's bytes lie: all that a thread needs to read it. */
+
+export type Place =
+  /** Members of a tar archive. */
+  | { readonly kind: "tar"; readonly path: string; readonly key: string; readonly members: readonly MemberPlace[] }
+  /** A line of a reinforced JSONL shard. */
+  | { readonly kind: "line"; readonly path: string; readonly offset: number; readonly length: number }
+  /** A picture's file; the captions are in a file of their own, or are given. */
+  | { readonly kind: "file"; readonly path: string; readonly captions: readonly string[] | { readonly file: string } }
+
+export interface MemberPlace {
+  readonly extension: string
+  readonly offset: number
+  readonly size: number
+}
+
+/** Samples by number, 0 to `count` - 1. */
+export interface SampleList {
+  readonly count: number
+  place(index: number): Place
+}
+
+/** For messages. */
+export function describePlace(place: Place): string {
+  switch (place.kind) {
+    case "tar":
+      return `${place.path}: ${place.key}`
+    case "line":
+      return `${place.path}, byte ${place.offset}`
+    case "file":
+      return place.path
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * What a data set has, told by its first samples before training begins: teachers' widths, synthetic captions, and about
+ * how much memory a sample takes decoded.
+ */
+import { UserError } from "../../core/errors.ts"
+import { BadSample } from "./bad-samples.ts"
+import { defaultSyntheticPattern, type TrainingDataConfig } from "./config.ts"
+import type { EmbeddingRow } from "./embedding-rows.ts"
+import { sampleBytes } from "./fill.ts"
+import { SampleLoader, type TrainingSample } from "./load.ts"
+import { isReinforced } from "./open-source.ts"
+import type { Sampler } from "./sampler.ts"
+import { checkTeacherWidths, findTeacherWidths } from "./teacher-widths.ts"
+
+export interface Findings {
+  /** One per teacher; null where there are no embeddings, or none are wanted. */
+  readonly teacherWidths: readonly number[] | null
+  /** Null where there are no synthetic captions, or none are wanted. */
+  readonly syntheticPattern: string | null
+  /** Of a sample kept decoded, on average. */
+  readonly sampleBytes: number
+}
+
+/** So many usable samples are looked at, and so many are tried for it. */
+const [enough, mostTried] = [8, 64]
+
+/** Throws UserError where no sample can be used or what is asked for is not there. */
+export async function probe(config: TrainingDataConfig, sampler: Sampler): Promise<Findings> {
+  const samples = await firstSamples(config, sampler)
+  const bytes = samples.reduce((sum, sample) => sum + sampleBytes(sample), 0) / samples.length
+  if (!isReinforced(config)) return { teacherWidths: null, syntheticPattern: null, sampleBytes: bytes }
+  const teacherWidths = widthsOf(config, samples)
+  const syntheticPattern = patternFor(config, samples)
+  if (!teacherWidths && !syntheticPattern) {
+    throw new UserError(
+      `${config.source} is not reinforced: its first samples have neither embeddings nor synthetic captions`,
+      "reinforce it first, or train without its reinforcement",
+    )
+  }
+  return { teacherWidths, syntheticPattern, sampleBytes: bytes }
+}
+
+async function firstSamples(config: TrainingDataConfig, sampler: Sampler): Promise<TrainingSample[]> {
+  using loader = new SampleLoader(isReinforced(config))
+  const samples: TrainingSample[] = []
+  let first: string | null = null
+  const tries = Math.min(mostTried, sampler.samples ?? mostTried)
+  for (let position = 0; position < tries && samples.length < enough; position++) {
+    try {
+      samples.push(await loader.load((await sampler.pick(position, 0)).place))
+    } catch (error) {
+      if (!(error instanceof BadSample)) throw error
+      first ??= error.message
+    }
+  }
+  if (samples.length > 0) return samples
+  throw new UserError(
+    `${config.source}: none of the first ${tries} samples can be used (${first})`,
+    "shards without pictures are joined with those that have them first (mobileclip reinforce join)",
+  )
+}
+
+function widthsOf(config: TrainingDataConfig, samples: readonly TrainingSample[]): readonly number[] | null {
+  const rows = samples.flatMap(({ embeddings }) =>
+    ["image_emb", "text_emb", "texts_emb"].flatMap((name) => rowsOf(embeddings.get(name))),
+  )
+  if (rows.length === 0) return null
+  const { source, teacherWidths, captionKey = "web" } = config
+  if (captionKey !== "web") {
+    throw new UserError(
+      `captions "${captionKey}" have no embeddings in ${source}`,
+      "train reinforced on the web captions, or plain on the others",
+    )
+  }
+  const alike = rows.filter(({ length }) => length === rows[0]!.length)
+  return teacherWidths ? checkTeacherWidths(teacherWidths, alike[0]!.length, source) : findTeacherWidths(alike, source)
+}
+
+function rowsOf(array: { rows: number; width: number; values: Float32Array } | undefined): EmbeddingRow[] {
+  if (!array) return []
+  const { rows, width, values } = array
+  return Array.from({ length: rows }, (_, row) => values.subarray(row * width, (row + 1) * width))
+}
+
+function patternFor(config: TrainingDataConfig, samples: readonly TrainingSample[]): string | null {
+  const { source, syntheticPattern = defaultSyntheticPattern, mixSynthetic } = config
+  const keys = [...new Set(samples.flatMap(({ synTexts }) => [...synTexts.keys()]))]
+  if (keys.some((key) => new RegExp(syntheticPattern).test(key))) return syntheticPattern
+  if (keys.length > 0) {
+    throw new UserError(
+      `${source} has synthetic captions under ${keys.join(", ")}, and none matches /${syntheticPattern}/`,
+      "give a syntheticPattern that matches",
+    )
+  }
+  if (mixSynthetic === undefined) return null
+  throw new UserError(`${source} has no synthetic captions to mix`, "leave mixSynthetic out, or make captions first")
+}

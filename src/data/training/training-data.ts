@@ -1,0 +1,149 @@
+/**
+ * Training batches from any source: made by threads ahead of their time, and a function of the configuration and the
+ * step alone, so a run that stopped goes on at its step and two ranks get what one would.
+ */
+import { UserError } from "../../core/errors.ts"
+import { mapOrdered } from "../parallel.ts"
+import { BadSamples } from "./bad-samples.ts"
+import type { Batch } from "./batch.ts"
+import { checkTrainingDataConfig, defaultCropScale, defaultMemoryBytes, type TrainingDataConfig } from "./config.ts"
+import type { FillSettings, RowRequest } from "./fill.ts"
+import { type OpenSource, openSource } from "./open-source.ts"
+import { FillPool } from "./pool.ts"
+import { type Findings, probe } from "./probe.ts"
+import type { Picked } from "./sampler.ts"
+import { batchOfSlot, createSlot, type Slot } from "./slot.ts"
+
+export interface TrainingData {
+  /** Null where shards are resampled: it is not known before all are read. */
+  readonly samples: number | null
+  /** Steps in which every sample comes once, rounded up. */
+  readonly stepsPerEpoch: number | null
+  /** One per teacher; absent where batches have no embeddings. */
+  readonly teacherWidths?: readonly number[]
+  /** Whether batches have synthetic captions of their own. */
+  readonly hasSynthetic: boolean
+  /**
+   * Batches without end. The arrays of one are its own until the next is asked for: then they are filled again. Throws
+   * UserError when too many samples cannot be used.
+   */
+  batches(firstStep: number): AsyncGenerator<Batch, void>
+  readonly bad: { readonly count: number; readonly reasons: ReadonlyMap<string, number> }
+  close(): Promise<void>
+}
+
+/** Throws UserError on a source that is not there or lacks what is asked for, and on settings that cannot be. */
+export async function openTrainingData(config: TrainingDataConfig): Promise<TrainingData> {
+  checkTrainingDataConfig(config)
+  const bad = new BadSamples(config.maxBadSamples)
+  const source = await openSource(config, bad)
+  try {
+    checkSize(config, source)
+    const findings = await probe(config, source.sampler)
+    const settings = fillSettings(config, source, findings)
+    return new Loader(config, source, findings, settings, bad)
+  } catch (error) {
+    await source[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+function checkSize({ source: name, batchSize }: TrainingDataConfig, { sampler: { samples } }: OpenSource): void {
+  if (samples === null || samples >= batchSize) return
+  throw new UserError(
+    `${name}: ${samples} samples do not fill a batch of ${batchSize}`,
+    "name more data or a smaller batch size",
+  )
+}
+
+function fillSettings(config: TrainingDataConfig, { sampler }: OpenSource, findings: Findings): FillSettings {
+  const { memoryBytes = defaultMemoryBytes, batchSize, ranks } = config
+  const isSmall = sampler.samples !== null && sampler.samples * findings.sampleBytes <= memoryBytes
+  return {
+    seed: config.seed,
+    rows: batchSize / ranks,
+    cacheBytes: isSmall ? memoryBytes : 0,
+    preprocessing: config.preprocessing,
+    contextLength: config.contextLength,
+    view: config.view,
+    cropScale: config.cropScale ?? defaultCropScale,
+    captionKey: config.captionKey ?? "web",
+    syntheticPattern: findings.syntheticPattern,
+    mixSynthetic: config.mixSynthetic ?? null,
+    embeddingWidth: findings.teacherWidths?.reduce((sum, width) => sum + width, 0) ?? null,
+  }
+}
+
+/** So many samples in the place of one are tried, in the end. */
+const mostAttempts = 100
+
+class Loader implements TrainingData {
+  readonly samples: number | null
+  readonly stepsPerEpoch: number | null
+  readonly teacherWidths?: readonly number[]
+  readonly hasSynthetic: boolean
+  private readonly pool: FillPool
+
+  constructor(
+    private readonly config: TrainingDataConfig,
+    private readonly source: OpenSource,
+    findings: Findings,
+    private readonly settings: FillSettings,
+    readonly bad: BadSamples,
+  ) {
+    this.samples = source.sampler.samples
+    this.stepsPerEpoch = this.samples && Math.ceil(this.samples / config.batchSize)
+    if (findings.teacherWidths) this.teacherWidths = findings.teacherWidths
+    this.hasSynthetic = settings.syntheticPattern !== null && settings.mixSynthetic === null
+    this.pool = new FillPool(config.workers, settings, config.tokenizer)
+  }
+
+  async *batches(firstStep: number): AsyncGenerator<Batch, void> {
+    // One is with the caller; the others are being filled.
+    const slots = Array.from({ length: this.config.prefetch + 1 }, () => createSlot(this.settings.rows, this.settings))
+    const steps = function* () {
+      for (let step = firstStep; ; step++) yield step
+    }
+    yield* mapOrdered(steps(), slots.length, (step) => this.makeBatch(step, slots[step % slots.length]!))
+  }
+
+  async close(): Promise<void> {
+    await this.pool[Symbol.asyncDispose]()
+    await this.source[Symbol.asyncDispose]()
+  }
+
+  private async makeBatch(step: number, slot: Slot): Promise<Batch> {
+    const { batchSize, rank } = this.config
+    const { rows } = this.settings
+    const first = step * batchSize + rank * rows
+    const wanted = Array.from({ length: rows }, (_, row) => ({ row, position: first + row, attempt: 0 }))
+    let requests = await this.place(wanted)
+    while (requests.length > 0) {
+      const failures = await this.pool.fill(slot, requests)
+      for (const { request, reason, message } of failures) this.bad.add(request.id, reason, message)
+      requests = await this.place(failures.map(({ request }) => ({ ...request, attempt: request.attempt + 1 })))
+    }
+    return batchOfSlot(slot, this.teacherWidths ?? null)
+  }
+
+  private place(wanted: readonly Wanted[]): RowRequest[] | Promise<RowRequest[]> {
+    const requests = wanted.map((row) => this.request(row))
+    return requests.some((request) => request instanceof Promise) ? Promise.all(requests) : (requests as RowRequest[])
+  }
+
+  private request(wanted: Wanted): RowRequest | Promise<RowRequest> {
+    const { position, attempt } = wanted
+    if (attempt > mostAttempts) {
+      throw new UserError(`${this.config.source}: hardly any sample can be used`, this.bad.summary())
+    }
+    const picked = this.source.sampler.pick(position, attempt)
+    return picked instanceof Promise ? picked.then((found) => this.usable(wanted, found)) : this.usable(wanted, picked)
+  }
+
+  private usable({ row, position, attempt }: Wanted, { id, place }: Picked): RowRequest | Promise<RowRequest> {
+    if (!this.bad.isUnusable(id)) return { row, position, attempt, id, place }
+    return this.request({ row, position, attempt: attempt + 1 })
+  }
+}
+
+type Wanted = Pick<RowRequest, "row" | "position" | "attempt">

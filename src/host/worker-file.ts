@@ -1,0 +1,20 @@
+/** Where the code of a thread is. */
+import { existsSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { UserError } from "../core/errors.ts"
+
+/**
+ * The file `name`.js beside the module; threads run what is compiled: where the module is TypeScript, as in tests, the
+ * one in `dist/`. Throws UserError where it is not built.
+ *
+ * @param module `import.meta.url` of a file below `src/`
+ */
+export function workerFile(module: string, name: string): URL {
+  const compiled = module.endsWith(".ts") ? module.replace(/\/src\/(?!.*\/src\/)/, "/dist/src/") : module
+  const url = new URL(`${name}.js`, compiled)
+  if (existsSync(url)) return url
+  throw new UserError(
+    `${name}.js, the code of a thread, is not built: ${fileURLToPath(url)} is missing`,
+    "npm run build",
+  )
+}

@@ -1,0 +1,46 @@
+/** The checkpoints of a run's directory: `checkpoints/step-00000200.safetensors`, the last few of them. */
+import { existsSync } from "node:fs"
+import { readdir, rm } from "node:fs/promises"
+import { join } from "node:path"
+import { SafetensorsFile } from "../core/safetensors.ts"
+import { makeDirectory, openRandomAccess, writeAtomically } from "../host/files.ts"
+import { readTrainingState, type TrainingState, trainingStateChunks } from "./state.ts"
+
+const pattern = /^step-(\d{8,})\.safetensors$/
+
+/** The newest checkpoint of a run, or null. Files are whole or absent, so it can be read. */
+export async function latestCheckpoint(directory: string): Promise<string | null> {
+  const [newest] = await checkpointsOf(directory)
+  return newest ?? null
+}
+
+/** Throws UserError when the file is no training state, or damaged. */
+export function readCheckpoint(path: string): TrainingState {
+  const file = openRandomAccess(path)
+  try {
+    return readTrainingState(new SafetensorsFile(file), path)
+  } finally {
+    file.close()
+  }
+}
+
+/** Writes the state, and removes all but the `keep` newest. */
+export async function saveCheckpoint(directory: string, state: TrainingState, keep: number): Promise<string> {
+  const folder = join(directory, "checkpoints")
+  await makeDirectory(folder)
+  const path = join(folder, `step-${String(state.step).padStart(8, "0")}.safetensors`)
+  await writeAtomically(path, trainingStateChunks(state))
+  for (const old of (await checkpointsOf(directory)).slice(keep)) await rm(old)
+  return path
+}
+
+/** Newest first. */
+async function checkpointsOf(directory: string): Promise<string[]> {
+  const folder = join(directory, "checkpoints")
+  if (!existsSync(folder)) return []
+  const numbered = (await readdir(folder)).flatMap((name) => {
+    const step = pattern.exec(name)?.[1]
+    return step ? [{ name, step: Number(step) }] : []
+  })
+  return numbered.sort((a, b) => b.step - a.step).map(({ name }) => join(folder, name))
+}

@@ -1,0 +1,78 @@
+/** Exponential moving average of a model: a copy that follows every update by a small step, and is the one to use. */
+import * as torch from "../../torch/index.ts"
+import { UserError } from "../core/errors.ts"
+import { hostValues, type TorchInterpreter } from "../tensor/torch.ts"
+
+export class Ema {
+  private readonly names: readonly string[]
+  private readonly sources: readonly torch.Tensor[]
+  private readonly averages: readonly torch.Tensor[]
+
+  /** `decay` is the share of the average that stays at each step: 0.9995 in MobileCLIP's recipe. */
+  constructor(
+    private readonly interpreter: TorchInterpreter,
+    private readonly decay: number,
+  ) {
+    const followed = [...interpreter.state()].filter(([, tensor]) => tensor.dtype !== "int64")
+    this.names = followed.map(([path]) => path)
+    this.sources = followed.map(([, tensor]) => tensor)
+    this.averages = torch.noGrad(() => this.sources.map((tensor) => tensor.detach().clone()))
+  }
+
+  /** average = decay * average + (1 - decay) * weights, running statistics included. */
+  update(): void {
+    torch.noGrad(() =>
+      torch.scope(() => {
+        foreachMul(this.averages, this.decay)
+        foreachAdd(this.averages, this.sources, 1 - this.decay)
+      }),
+    )
+  }
+
+  /** Host copies by path; counters are the model's own. */
+  hostState(): Map<string, Float32Array> {
+    const averages = new Map(this.names.map((name, i) => [name, this.averages[i]!]))
+    return new Map([...this.interpreter.state()].map(([path, own]) => [path, hostValues(averages.get(path) ?? own)]))
+  }
+
+  /** Continues from saved values. */
+  restore(state: ReadonlyMap<string, Float32Array>): void {
+    for (const [i, name] of this.names.entries()) {
+      const values = state.get(name)
+      if (!values)
+        throw new UserError(`the training state has no average of "${name}"`, "resume with the ema it was made with")
+      const average = this.averages[i]!
+      torch.noGrad(() => torch.scope(() => void average.copy_(torch.tensor(values, average.shape))))
+    }
+  }
+
+  /** Runs `fn` with the averages in place of the weights. */
+  async swapped<T>(fn: () => Promise<T>): Promise<T> {
+    this.swap()
+    try {
+      return await fn()
+    } finally {
+      this.swap()
+    }
+  }
+
+  free(): void {
+    for (const average of this.averages) average.free()
+  }
+
+  private swap(): void {
+    torch.noGrad(() =>
+      torch.scope(() => {
+        for (const [i, source] of this.sources.entries()) {
+          const before = source.clone()
+          source.copy_(this.averages[i]!)
+          this.averages[i]!.copy_(before)
+        }
+      }),
+    )
+  }
+}
+
+type Tensors = readonly torch.Tensor[]
+const foreachMul = torch.operator<[self: Tensors, factor: number], void>("_foreach_mul_.Scalar")
+const foreachAdd = torch.operator<[self: Tensors, other: Tensors, alpha: number], void>("_foreach_add_.List")

@@ -1,0 +1,182 @@
+/**
+ * Features of a chunk of pairs, and the way back from their gradients: kept activations, activations made again segment
+ * by segment (activation checkpointing), or none. N pairs, L tokens, D embedDim.
+ */
+import * as torch from "../../torch/index.ts"
+import type { Batch } from "../data/training/batch.ts"
+import type { Clip } from "../model/clip.ts"
+import type { Segment } from "../model/layers.ts"
+import type { TorchInterpreter } from "../tensor/torch.ts"
+import { l2Normalize } from "./loss.ts"
+
+export type Precision = "float32" | "bfloat16" | "float16"
+
+/** What stands for the pairs in the loss; synthetic captions where there are any. */
+export type FeatureName = "image" | "text" | "synthetic"
+
+/** Unit rows [N, D]. */
+export type Features = Readonly<Partial<Record<FeatureName, torch.Tensor>>>
+
+export interface Encoded {
+  readonly features: Features
+  /** A part of the loss that needs no other pairs; shape []. */
+  readonly local?: torch.Tensor
+  /**
+   * Adds the parameters' gradients to what they have, from those of the features, which are of the loss times `lossScale`,
+   * and from the local part.
+   */
+  backward(gradients: Features, lossScale: number): void
+}
+
+export interface EncodeOptions {
+  readonly precision?: Precision
+  readonly activationCheckpointing?: boolean
+}
+
+/** Encodes with gradients. Pictures and all captions go through their towers once. */
+export function encode(model: Clip, interpreter: TorchInterpreter, batch: Batch, options: EncodeOptions = {}): Encoded {
+  const compute = computeIn(interpreter, options.precision)
+  const towers = towersOf(model, interpreter, batch)
+  const outputs = towers.map((tower) =>
+    options.activationCheckpointing ? checkpointed(tower, interpreter, compute) : kept(tower, interpreter, compute),
+  )
+  return {
+    features: named(
+      outputs.map(({ value }) => value),
+      batch,
+    ),
+    backward(gradients) {
+      const joined = joinedGradients(gradients)
+      for (const [i, output] of outputs.entries()) {
+        if (joined[i]) output.backward(joined[i])
+      }
+    },
+  }
+}
+
+/** Features alone. Batch-norm statistics are tracked as the interpreter says. */
+export function encodeFeatures(
+  model: Clip,
+  interpreter: TorchInterpreter,
+  batch: Batch,
+  options: EncodeOptions = {},
+): Features {
+  const compute = computeIn(interpreter, options.precision)
+  const values = torch.noGrad(() =>
+    towersOf(model, interpreter, batch).map((tower) => kept(tower, interpreter, compute).value),
+  )
+  return named(values, batch)
+}
+
+/** Pairs [start, start + count) of a batch. */
+export function sliceBatch(batch: Batch, pairs: number, start: number, count: number): Batch {
+  const rows = <T extends Float32Array | BigInt64Array>(values: T): T => {
+    const width = values.length / pairs
+    return values.subarray(start * width, (start + count) * width) as T
+  }
+  const { images, tokens, synthetic } = batch
+  return { images: rows(images), tokens: rows(tokens), ...(synthetic && { synthetic: rows(synthetic) }) }
+}
+
+// ---------------------------------------------------------------------------------------------------- one tower
+
+interface Tower {
+  readonly input: torch.Tensor
+  readonly segments: readonly Segment[]
+}
+
+interface TowerOutput {
+  /** Unit rows, in the interpreter's dtype. */
+  readonly value: torch.Tensor
+  backward(gradient: torch.Tensor): void
+}
+
+type Compute = <T>(fn: () => T) => T
+
+/** Images, then real and synthetic captions one behind the other. */
+function towersOf(model: Clip, interpreter: TorchInterpreter, { images, tokens, synthetic }: Batch): Tower[] {
+  const { imageSize, text } = model.config
+  const pairs = tokens.length / text.contextLength
+  const pixels = interpreter.images(images, [pairs, 3, imageSize, imageSize]).value
+  const rows = (ids: BigInt64Array) => interpreter.tokens(ids, [pairs, text.contextLength]).value
+  const ids = synthetic ? torch.cat([rows(tokens), rows(synthetic)]) : rows(tokens)
+  return [
+    { input: pixels, segments: model.image.segments() },
+    { input: ids, segments: model.text.segments(interpreter.wrap(ids)) },
+  ]
+}
+
+function kept({ input, segments }: Tower, interpreter: TorchInterpreter, compute: Compute): TowerOutput {
+  // Intermediate tensors live in the graph only, which backward takes down as it goes.
+  const value = torch.scope(() => {
+    const output = compute(() =>
+      segments.reduce((x, segment) => segment(x), interpreter.wrap(input) as Parameters<Segment>[0]),
+    )
+    return unitRows(interpreter, interpreter.unwrap(output))
+  })
+  return { value, backward: (gradient) => value.requiresGrad && value.backward(gradient) }
+}
+
+/** Keeps what goes into each segment; the way back repeats the segments one by one, last first. */
+function checkpointed({ input, segments }: Tower, interpreter: TorchInterpreter, compute: Compute): TowerOutput {
+  const inputs: torch.Tensor[] = []
+  const run = (segment: Segment, x: torch.Tensor) => interpreter.unwrap(compute(() => segment(interpreter.wrap(x))))
+  const output = torch.noGrad(() =>
+    segments.reduce((x, segment) => {
+      inputs.push(x)
+      return torch.scope(() => run(segment, x))
+    }, input),
+  )
+  const backward = (gradient: torch.Tensor) =>
+    repeated(interpreter, () => {
+      const last = leafOf(output)
+      unitRows(interpreter, last).backward(gradient)
+      let incoming = last.grad!
+      for (let i = segments.length - 1; i >= 0; i--) {
+        incoming = torch.scope(() => {
+          const x = leafOf(inputs[i]!)
+          const y = run(segments[i]!, x)
+          if (y.requiresGrad) y.backward(incoming)
+          return x.grad ?? incoming
+        })
+      }
+    })
+  return { value: torch.noGrad(() => unitRows(interpreter, output)), backward }
+}
+
+/** A repetition of a forward pass does not count the batch's statistics again. */
+function repeated(interpreter: TorchInterpreter, fn: () => void): void {
+  interpreter.trackStatistics = false
+  try {
+    torch.scope(fn)
+  } finally {
+    interpreter.trackStatistics = true
+  }
+}
+
+function leafOf(tensor: torch.Tensor): torch.Tensor {
+  const leaf = tensor.detach()
+  return leaf.dtype === "int64" ? leaf : leaf.requiresGrad_()
+}
+
+/** In the interpreter's dtype. */
+export function unitRows(interpreter: TorchInterpreter, features: torch.Tensor): torch.Tensor {
+  return l2Normalize(features.to({ dtype: interpreter.dtype }))
+}
+
+/** Runs a forward pass in a precision. */
+export function computeIn(interpreter: TorchInterpreter, precision: Precision = "float32"): Compute {
+  if (precision === "float32") return (fn) => fn()
+  const device = interpreter.device === "cpu" ? "cpu" : "cuda"
+  return (fn) => torch.autocast({ device, dtype: precision }, fn)
+}
+
+function named([image, texts]: readonly torch.Tensor[], { synthetic }: Batch): Features {
+  if (!synthetic) return { image: image!, text: texts! }
+  const pairs = image!.shape[0]!
+  return { image: image!, text: texts!.narrow(0, 0, pairs), synthetic: texts!.narrow(0, pairs, pairs) }
+}
+
+function joinedGradients({ image, text, synthetic }: Features): (torch.Tensor | undefined)[] {
+  return [image, text && (synthetic ? torch.cat([text, synthetic]) : text)]
+}

@@ -1,0 +1,28 @@
+/**
+ * Scaling of the loss for float16, whose smallest values would swallow small gradients. A step whose gradients overflow
+ * is left out and the scale halved; it doubles behind 2,000 good steps. Source: PyTorch `torch.cuda.amp.GradScaler`.
+ */
+import { UserError } from "../core/errors.ts"
+
+export interface LossScalerState {
+  readonly scale: number
+  /** Good steps since the scale changed. */
+  readonly goodSteps: number
+}
+
+const growthInterval = 2000
+
+export const initialLossScale: LossScalerState = { scale: 65536, goodSteps: 0 }
+
+/** The state behind a step. Throws a UserError when even unscaled gradients overflow. */
+export function afterStep({ scale, goodSteps }: LossScalerState, overflow: boolean): LossScalerState {
+  if (overflow) {
+    if (scale < 1)
+      throw new UserError(
+        "gradients overflow float16 at any loss scale",
+        "lower the learning rate, or train in bfloat16",
+      )
+    return { scale: scale / 2, goodSteps: 0 }
+  }
+  return goodSteps + 1 === growthInterval ? { scale: scale * 2, goodSteps: 0 } : { scale, goodSteps: goodSteps + 1 }
+}

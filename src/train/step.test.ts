@@ -1,0 +1,213 @@
+import { describe, expect, test } from "vitest"
+import { tinyCocaConfig } from "../../test/tiny-coca.ts"
+import * as torch from "../../torch/index.ts"
+import { Random } from "../core/random.ts"
+import type { ClipConfig, ModelConfig } from "../core/variants.ts"
+import type { Batch } from "../data/training/batch.ts"
+import { buildModel } from "../model/checkpoint.ts"
+import { initialize } from "../model/module.ts"
+import { hostValues, TorchInterpreter, type TorchOptions } from "../tensor/torch.ts"
+import { Ema } from "./ema.ts"
+import { initialLossScale } from "./loss-scaler.ts"
+import type { ObjectiveConfig } from "./objective.ts"
+import { AdamW } from "./optimizer.ts"
+import { computeGradients, type StepConfig, type Trainee, trainStep } from "./step.ts"
+import { defaultTrainConfig } from "./train.ts"
+
+const text = {
+  kind: "base",
+  width: 16,
+  heads: 2,
+  layers: 1,
+  causal: true,
+  activation: "gelu",
+  contextLength: 8,
+  vocabSize: 64,
+} as const
+
+/** No batch norm: a sample's features do not depend on its chunk. */
+const vit: ClipConfig = {
+  imageSize: 32,
+  embedDim: 16,
+  image: { kind: "vit", width: 16, heads: 2, layers: 2, patchSize: 8, activation: "gelu" },
+  text,
+  headBias: false,
+}
+
+const fastvit: ClipConfig = {
+  ...vit,
+  image: {
+    kind: "fastvit",
+    attentionNorm: "batch",
+    stemScaleBranch: true,
+    stages: [
+      { depth: 1, dim: 8, mlpRatio: 2, mixer: "repmixer" },
+      { depth: 1, dim: 32, mlpRatio: 2, mixer: "attention" },
+    ],
+  },
+}
+
+const coca: ModelConfig = { ...tinyCocaConfig, text: { ...tinyCocaConfig.text, contextLength: 8, vocabSize: 64 } }
+
+const plain: ObjectiveConfig = { kind: "clip" }
+const distill: ObjectiveConfig = { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }
+
+describe.each([
+  ["plain", vit, plain],
+  ["reinforced", vit, distill],
+  ["captioner", coca, { kind: "coca", clipWeight: 1, captionWeight: 2 } as ObjectiveConfig],
+] as const)("gradient caching, %s", (_, model, objective) => {
+  test.each([1, 5, 8, 11])("chunks of %i of 12 pairs give the gradients of the whole", (chunkSize) => {
+    const whole = gradients(model, { objective }, "float64")
+    const chunked = gradients(model, { objective, chunkSize }, "float64")
+    expect(chunked.loss).toBeCloseTo(whole.loss, 12)
+    // What is compared is rounded to float32.
+    for (const [path, gradient] of whole.gradients) expectClose(chunked.gradients.get(path)!, gradient, 1e-7, path)
+  })
+})
+
+describe("activation checkpointing", () => {
+  test.each([
+    ["a ViT", vit],
+    ["a FastViT", fastvit],
+  ] as const)("gives %s the same gradients, and counts batch statistics once", (_, model) => {
+    const kept = gradients(model, { objective: distill })
+    const repeated = gradients(model, { objective: distill, activationCheckpointing: true })
+    expect(repeated.loss).toBe(kept.loss)
+    for (const [path, gradient] of kept.gradients) expectClose(repeated.gradients.get(path)!, gradient, 1e-6, path)
+    expect(repeated.buffers).toEqual(kept.buffers)
+  })
+
+  test("chunks count batch statistics once each", () => {
+    const { buffers } = gradients(fastvit, { objective: plain, chunkSize: 4, activationCheckpointing: true })
+    expect(buffers.get("image.stem.0.convKxk.0.bn.numBatchesTracked")).toEqual(Float32Array.of(3))
+  })
+})
+
+describe("a step", () => {
+  test("a loss scale changes nothing but the overflow it finds", () => {
+    const [unscaled, scaled] = [traineeOf(vit), traineeOf(vit)]
+    scaled.lossScaler = { ...initialLossScale, scale: 1024 }
+    const config = { ...defaultTrainConfig, objective: distill }
+    expect(trainStep(scaled, batchFor(vit), config).gradNorm).toBeCloseTo(
+      trainStep(unscaled, batchFor(vit), config).gradNorm,
+      5,
+    )
+    for (const [path, values] of unscaled.interpreter.hostState())
+      expectClose(scaled.interpreter.hostState().get(path)!, values, 1e-6, path)
+    expect(scaled.lossScaler).toEqual({ scale: 1024, goodSteps: 1 })
+  })
+
+  test("gradients that overflow leave the weights and halve the loss scale", () => {
+    const trainee = traineeOf(vit)
+    trainee.lossScaler = { scale: 1e38, goodSteps: 7 }
+    const before = trainee.interpreter.hostState()
+    expect(trainStep(trainee, batchFor(vit), { ...defaultTrainConfig, objective: distill }).gradNorm).not.toBeLessThan(
+      Number.POSITIVE_INFINITY,
+    )
+    expect(trainee.interpreter.hostState()).toEqual(before)
+    expect(trainee.lossScaler).toEqual({ scale: 5e37, goodSteps: 0 })
+  })
+
+  test("bfloat16 is near float32", () => {
+    const config = { ...defaultTrainConfig, objective: distill }
+    const exact = trainStep(traineeOf(vit), batchFor(vit), config)
+    const half = trainStep(traineeOf(vit), batchFor(vit), { ...config, precision: "bfloat16" })
+    expect(Math.abs(half.loss / exact.loss - 1)).toBeLessThan(0.02)
+    expect(half.loss).not.toBe(exact.loss)
+  })
+
+  test("a locked tower keeps its weights and statistics", () => {
+    const trainee = traineeOf(fastvit, { frozen: (path) => path.startsWith("image.") })
+    const before = trainee.interpreter.hostState()
+    trainStep(trainee, batchFor(fastvit), { ...defaultTrainConfig, objective: plain })
+    for (const [path, values] of trainee.interpreter.hostState()) {
+      if (path.startsWith("image.")) expect(values).toEqual(before.get(path))
+      else if (path.startsWith("text.blocks")) expect(values).not.toEqual(before.get(path))
+    }
+  })
+
+  test("the average follows the weights", () => {
+    const trainee = traineeOf(vit)
+    const ema = new Ema(trainee.interpreter, 0.9)
+    const before = trainee.interpreter.hostState()
+    trainStep({ ...trainee, ema }, batchFor(vit), { ...defaultTrainConfig, objective: plain })
+    const after = trainee.interpreter.hostState()
+    for (const [path, values] of ema.hostState()) {
+      const expected = values.map((_, i) => 0.9 * before.get(path)![i]! + 0.1 * after.get(path)![i]!)
+      expectClose(values, expected, 1e-6, path)
+    }
+  })
+
+  test("distillation without embeddings in the data is an error", () => {
+    const { teacher: _, ...batch } = batchFor(vit)
+    expect(() => trainStep(traineeOf(vit), batch, { ...defaultTrainConfig, objective: distill })).toThrow(
+      'no teachers\' embeddings, which the loss "distill" needs',
+    )
+  })
+})
+
+function gradients(
+  model: ModelConfig,
+  config: Pick<StepConfig, "objective" | "chunkSize" | "activationCheckpointing">,
+  dtype: "float32" | "float64" = "float32",
+) {
+  const trainee = traineeOf(model, { dtype })
+  const { loss } = computeGradients(trainee, batchFor(model), config)
+  const { interpreter } = trainee
+  const found = [...interpreter.trainable()].map(([path, p]) => [path, hostValues(p.grad!)] as const)
+  const buffers = [...interpreter.hostState()].filter(([path]) => /running|Tracked/.test(path))
+  return { loss, gradients: new Map(found), buffers: new Map(buffers) }
+}
+
+function traineeOf(config: ModelConfig, options: TorchOptions = {}): Trainee {
+  torch.setThreads(1)
+  const model = buildModel(config)
+  initialize(model, 0)
+  const interpreter = new TorchInterpreter(model, { training: true, ...options })
+  return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
+}
+
+/** 12 pairs with synthetic captions and two teachers; the end-of-text id is the largest. */
+function batchFor({ imageSize, text: { contextLength, vocabSize } }: ModelConfig): Batch {
+  const random = Random.of(3, "batch")
+  const captions = () => {
+    const ids = new BigInt64Array(12 * contextLength)
+    for (let n = 0; n < 12; n++) {
+      const length = 2 + random.int(contextLength - 2)
+      for (let i = 0; i < length - 1; i++) ids[n * contextLength + i] = BigInt(1 + random.int(vocabSize - 2))
+      ids[n * contextLength + length - 1] = BigInt(vocabSize - 1)
+    }
+    return ids
+  }
+  const widths = [6, 10]
+  return {
+    images: Float32Array.from({ length: 12 * 3 * imageSize ** 2 }, () => random.uniform()),
+    tokens: captions(),
+    synthetic: captions(),
+    teacher: {
+      image: unitRows(widths, random),
+      text: unitRows(widths, random),
+      synthetic: unitRows(widths, random),
+      widths,
+    },
+  }
+}
+
+function unitRows(widths: readonly number[], random: Random): Float32Array {
+  return Float32Array.from(
+    Array.from({ length: 12 }, () =>
+      widths.flatMap((width) => {
+        const values = Array.from({ length: width }, () => random.normal())
+        return values.map((x) => x / Math.hypot(...values))
+      }),
+    ).flat(),
+  )
+}
+
+/** Relative to the largest value, with a floor for gradients that are zero but for rounding. */
+function expectClose(ours: Float32Array, expected: Float32Array, tolerance: number, path: string): void {
+  const largest = Math.max(1e-2, ...expected.map(Math.abs))
+  const error = expected.reduce((max, x, i) => Math.max(max, Math.abs(x - ours[i]!)), 0)
+  expect(error / largest, path).toBeLessThan(tolerance)
+}
