@@ -32,7 +32,7 @@ export async function curvesChart(curves: readonly Curve[], options: CurvesOptio
   const x = {
     field: "x",
     type: "quantitative",
-    scale: { nice: false },
+    scale: { nice: false, zero: marked },
     axis: { title: xTitle, tickCount: Math.round(width / 90), grid: false, labelExpr: "format(datum.value, '~s')" },
   } as const
   const y = (field: string) =>

@@ -21,12 +21,7 @@ export function runLength(recipe: Recipe, available: number | null): RunLength {
   const { size } = recipe.batch
   const pairs = recipe.data.samples ?? available
   const steps = stepsOf(recipe, pairs)
-  if (recipe.schedule.warmup > steps) {
-    throw new UserError(
-      `a warm-up of ${recipe.schedule.warmup} steps does not fit in a run of ${steps}`,
-      "set schedule.warmup (--warmup) lower, or train longer",
-    )
-  }
+  checkFits(recipe, steps)
   return { steps, samples: steps * size, epochs: pairs === null ? null : (steps * size) / pairs }
 }
 
@@ -45,4 +40,15 @@ function stepsOf({ schedule, batch }: Recipe, pairs: number | null): number {
     throw new UserError(`${pairs} pairs do not fill a batch of ${batch.size}`, "name more data or a smaller batch.size")
   }
   return Math.max(1, Math.round(epochs * perEpoch))
+}
+
+function checkFits({ schedule }: Recipe, steps: number): void {
+  for (const [key, name] of [
+    ["warmup", "a warm-up"],
+    ["constantSteps", "a constant part"],
+  ] as const) {
+    if (schedule[key] <= steps) continue
+    const hint = `set schedule.${key} lower, or train longer`
+    throw new UserError(`${name} of ${schedule[key]} steps does not fit in a run of ${steps}`, hint)
+  }
 }
