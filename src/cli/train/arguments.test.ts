@@ -24,7 +24,7 @@ test("the README's commands", () => {
   expect(launch).toMatchObject({ out: "runs/mine", resume: null, nproc: 1, ranks: 1, device: "cpu", logEvery: 1 })
   expect(recipeOf("--train-data data/scenes/train --epochs 4")).toMatchObject({
     data: { train: "data/scenes/train" },
-    schedule: { epochs: 4, steps: null, warmup: 100 },
+    schedule: { epochs: 4, steps: null, warmup: null },
   })
 })
 

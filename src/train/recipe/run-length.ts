@@ -5,8 +5,13 @@ import type { Recipe } from "./schema.ts"
 /** Where a recipe does not say; open_clip's. */
 const DEFAULT_EPOCHS = 32
 
+/** Of a run that says nothing of a warm-up. */
+const WARMUP = { steps: 100, share: 0.1 } as const
+
 export interface RunLength {
   readonly steps: number
+  /** Of these, to the full rate. */
+  readonly warmupSteps: number
   /** Pairs seen, repeats counted. */
   readonly samples: number
   /** Passes over the data; null where its size is not known. */
@@ -22,7 +27,13 @@ export function runLength(recipe: Recipe, available: number | null): RunLength {
   const pairs = recipe.data.samples ?? available
   const steps = stepsOf(recipe, pairs)
   checkFits(recipe, steps)
-  return { steps, samples: steps * size, epochs: pairs === null ? null : (steps * size) / pairs }
+  const warmupSteps = warmupOf(recipe, steps)
+  return { steps, warmupSteps, samples: steps * size, epochs: pairs === null ? null : (steps * size) / pairs }
+}
+
+/** The recipe's warm-up, or what a run of so many steps bears. */
+export function warmupOf({ schedule }: Recipe, steps: number): number {
+  return schedule.warmup ?? Math.min(WARMUP.steps, Math.floor(WARMUP.share * steps))
 }
 
 function stepsOf({ schedule, batch }: Recipe, pairs: number | null): number {
@@ -47,7 +58,7 @@ function checkFits({ schedule }: Recipe, steps: number): void {
     ["warmup", "a warm-up"],
     ["constantSteps", "a constant part"],
   ] as const) {
-    if (schedule[key] <= steps) continue
+    if ((schedule[key] ?? 0) <= steps) continue
     const hint = `set schedule.${key} lower, or train longer`
     throw new UserError(`${name} of ${schedule[key]} steps does not fit in a run of ${steps}`, hint)
   }

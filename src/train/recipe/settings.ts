@@ -5,6 +5,7 @@ import type { TrainingDataConfig } from "../../data/training/config.ts"
 import type { DistillationConfig, ObjectiveConfig } from "../objective.ts"
 import type { Settings } from "../state.ts"
 import type { TrainConfig } from "../train.ts"
+import { warmupOf } from "./run-length.ts"
 import type { Recipe } from "./schema.ts"
 
 export interface Place {
@@ -24,7 +25,7 @@ export function trainConfigOf(recipe: Recipe, { steps, device, threads }: Place)
     batchSize: batch.size,
     ...(batch.chunk !== null && { chunkSize: batch.chunk }),
     steps,
-    warmupSteps: schedule.warmup,
+    warmupSteps: warmupOf(recipe, steps),
     learningRate: schedule.learningRate,
     minLearningRate: schedule.minLearningRate,
     constantSteps: schedule.constantSteps,
