@@ -28,6 +28,7 @@ test("a bar fits the terminal", () => {
     "train      ██████░░░░░░░░░░░░░░░░░░  25%  300/1200 steps  6.0/s  2 min 30 s left  loss 2.31",
   )
   expect(barText(state, 40)).toHaveLength(39)
+  expect(barText(state, 80)).toBe("train      ███░░░░░░░░░  25%  300/1200 steps  6.0/s  2 min 30 s left  loss 2.31")
 })
 
 test("without a rate there is no guess at the time left", () => {

@@ -92,13 +92,18 @@ export interface ProgressState {
 export function barText(state: ProgressState, columns: number): string {
   const { label, done, total, unit, detail } = state
   const share = shareOf(state)
-  const filled = Math.round(share * barWidth)
-  const bar = "█".repeat(filled) + "░".repeat(barWidth - filled)
   const parts = [`${total > 0 ? `${done}/${total}` : done} ${unit}`, ...rateTexts(state), ...(detail ? [detail] : [])]
-  return `${label.padEnd(10)} ${bar} ${percent(share).padStart(4)}  ${parts.join("  ")}`.slice(0, columns - 1)
+  const [before, behind] = [label.padEnd(10), `${percent(share).padStart(4)}  ${parts.join("  ")}`]
+  const width = barWidth(columns - 1 - before.length - behind.length - 2)
+  const filled = Math.round(share * width)
+  const bar = "█".repeat(filled) + "░".repeat(width - filled)
+  return `${before} ${bar} ${behind}`.slice(0, columns - 1)
 }
 
-const barWidth = 24
+/** What a narrow terminal lacks, the bar gives up before the text does. */
+function barWidth(room: number): number {
+  return Math.min(24, Math.max(6, room))
+}
 
 export function plainText(state: ProgressState): string {
   const { label, done, total, unit, detail } = state

@@ -29,19 +29,24 @@ export interface CurvesOptions {
 export async function curvesChart(curves: readonly Curve[], options: CurvesOptions): Promise<string> {
   const { width, height, xTitle, zero = true, format = ".3~g", smoothed = false, marked = false } = options
   const values = curves.flatMap(({ name = "", points }) => curveValues(name, points))
+  // Without values Vega's scales would go from NaN to NaN, and tell screen readers so.
+  const range = values.length === 0 ? { domain: [0, 1] } : {}
   const x = {
     field: "x",
     type: "quantitative",
-    axis: { title: xTitle, tickCount: Math.round(width / 90), grid: false, format: "~s" },
+    scale: { nice: false, zero: marked, ...range },
+    axis: { title: xTitle, tickCount: Math.round(width / 90), grid: false, labelExpr: "format(datum.value, '~s')" },
   } as const
   const y = (field: string) =>
-    ({ field, type: "quantitative", scale: { zero }, axis: { tickCount: 4, title: null, format } }) as const
+    ({ field, type: "quantitative", scale: { zero, ...range }, axis: { tickCount: 4, title: null, format } }) as const
   const legend = {
     title: null,
     orient: "top",
     labelColor: "var(--ink)",
     labelFontSize: 12,
     symbolType: "stroke",
+    symbolOpacity: 1,
+    symbolStrokeWidth: 2.25,
   } as const
   const names = curves.map(({ name = "" }) => name)
   const color =

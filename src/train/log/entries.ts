@@ -37,8 +37,7 @@ export function totalLoss({ losses }: Pick<StepEntry, "losses">): number {
 /** Several steps as one: the last, with the means of what varies from step to step. */
 export function meanOf(entries: readonly StepEntry[]): StepEntry {
   const last = entries.at(-1)!
-  const mean = (value: (entry: StepEntry) => number) =>
-    entries.reduce((sum, entry) => sum + value(entry), 0) / entries.length
+  const mean = (value: (entry: StepEntry) => number) => meanOfFinite(entries.map(value))
   const losses = Object.keys(last.losses).map((name) => [name, mean((entry) => entry.losses[name] ?? 0)] as const)
   return {
     ...last,
@@ -47,4 +46,10 @@ export function meanOf(entries: readonly StepEntry[]): StepEntry {
     seconds: mean(({ seconds }) => seconds),
     dataSeconds: mean(({ dataSeconds }) => dataSeconds),
   }
+}
+
+/** A float16 step that was left out has an infinite norm. */
+function meanOfFinite(values: readonly number[]): number {
+  const finite = values.filter(Number.isFinite)
+  return finite.reduce((sum, value) => sum + value, 0) / finite.length
 }

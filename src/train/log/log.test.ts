@@ -1,14 +1,15 @@
-import { appendFileSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
 import { expect, test } from "vitest"
 import { Tokenizer } from "../../core/tokenizer.ts"
 import { defaultRecipe } from "../recipe/schema.ts"
-import type { StepEntry } from "./entries.ts"
+import { meanOf, type StepEntry } from "./entries.ts"
 import { Live, liveText } from "./live.ts"
 import { MetricsLog, readMetrics } from "./metrics.ts"
 import { reportPage } from "./report/page.ts"
+import { RunLog } from "./run-log.ts"
 import { pictureGrid, seenSamples } from "./samples.ts"
 
 const folder = () => mkdtempSync(join(tmpdir(), "log-"))
@@ -59,6 +60,11 @@ test("steps that share a line are their means, and nothing waits when the log is
   const entries = await readMetrics(path)
   expect(entries.map(({ step }) => step)).toEqual([2, 3])
   expect(entries[0]).toMatchObject({ losses: { real: 1.5, synthetic: 0.75 }, gradNorm: 1.5 })
+})
+
+test("a step that float16 left out does not spoil the mean of the norms", () => {
+  const entries = [entry(1), entry(2, { gradNorm: Number.POSITIVE_INFINITY }), entry(3, { gradNorm: 2.5 })]
+  expect(meanOf(entries).gradNorm).toBe(2)
 })
 
 test("a broken line before the end is named", async () => {
@@ -147,4 +153,25 @@ test("a run that has only begun has a report too", async () => {
   })
   expect(page).toContain("at step 0 of 100")
   expect(page).not.toMatch(/NaN|undefined|Infinity/)
+})
+
+test("a run's folder: metrics, events and a report of both parts of a resumed run", async () => {
+  const path = folder()
+  const tokenizer = new Tokenizer()
+  const report = { name: "run", recipe: defaultRecipe, steps: 4, facts: [] }
+  for (const [first, resumeStep] of [
+    [1, 0],
+    [3, 2],
+  ] as const) {
+    const log = await RunLog.open(path, { resumeStep, every: 2 })
+    const { ids: tokens } = tokenizer.encodeBatch(["a red square", "green", "grey"])
+    await log.seen(first, { images: images(colours), tokens }, { preprocessing, tokenizer, contextLength: 77 })
+    for (const step of [first, first + 1]) expect(log.step(entry(step)).loss).toBeGreaterThan(0)
+    log.evaluation({ step: first + 1, samplesSeen: 64 * (first + 1), tasks: { colour: 0.5 }, average: 0.5 })
+    await log.writeReport(report)
+    log.close()
+  }
+  expect((await readMetrics(join(path, "metrics.jsonl"))).map(({ step }) => step)).toEqual([2, 2, 4, 4])
+  expect(readFileSync(join(path, "report.html"), "utf8")).toContain("a red square")
+  expect(readdirSync(join(path, "tensorboard"))).toHaveLength(2)
 })

@@ -3,6 +3,7 @@ import type { z } from "zod"
 import { oneLine, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { findVariant } from "../../core/variant-name.ts"
+import { contradictionIn } from "./contradictions.ts"
 import { defaultRecipe, type Recipe, recipeSchema } from "./schema.ts"
 
 type Issue = z.core.$ZodIssue
@@ -20,7 +21,7 @@ export function parseRecipe(value: unknown, { where, sourceOf }: ParseOptions): 
   const name = (path: string) => sourceOf?.(path) ?? where
   if (error) throw explain(error.issues[0]!, value, name)
   const recipe = { ...data, model: findVariant(data.model) }
-  const wrong = contradiction(recipe)
+  const wrong = contradictionIn(recipe)
   if (wrong) throw new UserError(`${name(wrong.path)}: ${wrong.message}`, wrong.hint)
   return recipe
 }
@@ -91,49 +92,6 @@ const typeNames: Readonly<Record<string, string>> = {
   object: "a group of keys",
   array: "a list",
   tuple: "a list",
-}
-
-interface Contradiction {
-  readonly path: string
-  readonly message: string
-  readonly hint: string
-}
-
-/** What single keys allow but does not go together. */
-function contradiction({ schedule, batch, loss, data, teachers, lock }: Recipe): Contradiction | null {
-  const lengths = (["steps", "samples", "epochs"] as const).filter((key) => schedule[key] !== null)
-  if (lengths.length > 1) {
-    const message = `${lengths.map((key) => `schedule.${key}`).join(" and ")} both say how long the run is`
-    return { path: `schedule.${lengths[1]}`, message, hint: "keep one of them" }
-  }
-  if (schedule.minLearningRate > schedule.learningRate) {
-    const message = `schedule.minLearningRate ${schedule.minLearningRate} is above schedule.learningRate ${schedule.learningRate}`
-    return { path: "schedule.minLearningRate", message, hint: "the rate falls from the one to the other" }
-  }
-  if (batch.chunk !== null && batch.chunk > batch.size) {
-    const message = `batch.chunk ${batch.chunk} is more than the batch of ${batch.size}`
-    return { path: "batch.chunk", message, hint: "leave it out to encode the batch at once" }
-  }
-  if (lock.includes("image") && lock.includes("text")) {
-    return { path: "lock", message: "both towers are locked", hint: "nothing but the temperature would learn" }
-  }
-  const teaches = data.reinforced || teachers.length > 0
-  if (loss.kind === "distill" && !teaches) {
-    const message = "loss.kind distill needs teachers"
-    return { path: "loss.kind", message, hint: "data.reinforced=true for stored embeddings, or teachers=[...]" }
-  }
-  if (loss.kind === "distill" && loss.weights[0] + loss.weights[1] === 0) {
-    return { path: "loss.weights", message: "loss.weights are both 0", hint: "[0, 1] is distillation alone" }
-  }
-  if (loss.kind === "distill" && loss.weights[1] > 0 && loss.teacherScales.length === 0) {
-    const hint = "one number per teacher; the papers use [70, 60] (MobileCLIP2) and [100, 100] (MobileCLIP)"
-    return { path: "loss.teacherScales", message: "loss.teacherScales is empty", hint }
-  }
-  if (teachers.length > 0 && loss.teacherScales.length > 0 && teachers.length !== loss.teacherScales.length) {
-    const message = `loss.teacherScales has ${loss.teacherScales.length} values for ${teachers.length} teachers`
-    return { path: "loss.teacherScales", message, hint: "give one per teacher, in their order" }
-  }
-  return null
 }
 
 function pathText(path: readonly PropertyKey[]): string {

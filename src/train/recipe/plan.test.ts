@@ -63,14 +63,20 @@ test("checkpointing keeps the outputs of blocks and the largest block", () => {
 })
 
 test("the length of a run, whatever it is counted in", () => {
-  expect(runLength(recipe("dfndr-12m"), null)).toEqual({ steps: 30_000, samples: 245_760_000, epochs: 19.2 })
+  expect(runLength(recipe("dfndr-12m"), null)).toEqual({
+    ...{ steps: 30_000, warmupSteps: 1000, samples: 245_760_000, epochs: 19.2 },
+  })
   expect(runLength(recipe("", "schedule.samples=1000", "schedule.warmup=1"), null)).toEqual({
-    ...{ steps: 16, samples: 1024, epochs: null },
+    ...{ steps: 16, warmupSteps: 1, samples: 1024, epochs: null },
   })
   expect(runLength(recipe("", "schedule.epochs=3"), 6450).steps).toBe(300)
   expect(() => runLength(recipe("", "schedule.epochs=3"), null)).toThrow("3 epochs of data whose size is not known")
   expect(() => runLength(recipe("", "schedule.epochs=3"), 10)).toThrow("10 pairs do not fill a batch of 64")
-  expect(() => runLength(recipe("", "schedule.steps=50"), null)).toThrow("a warm-up of 100 steps does not fit")
+  expect(() => runLength(recipe("", "schedule.steps=50", "schedule.warmup=100"), null)).toThrow(
+    "a warm-up of 100 steps",
+  )
+  const warmups = [4, 50, 5000].map((steps) => runLength(recipe("", `schedule.steps=${steps}`), null).warmupSteps)
+  expect(warmups).toEqual([0, 5, 100])
 })
 
 test("ranks share a batch evenly", () => {

@@ -1,7 +1,7 @@
 /**
  * What a run will take, before anything is computed: parameters, multiply-adds, memory, length and time.
  * Multiply-adds count convolutions, linear layers, attention's products and the similarities of the loss. A backward pass
- * counts as two forward passes.
+ * counts as two forward passes. Texts count in full length, though causal towers stop at the longest of a batch.
  */
 import { UserError } from "../../core/errors.ts"
 import { type ClipConfig, type VariantName, variants } from "../../core/variants.ts"
@@ -47,11 +47,11 @@ export interface Plan {
   /** Bytes on each rank, by purpose. */
   readonly memory: Readonly<Record<MemoryPart, number>> & { readonly total: number }
   readonly shardsPerRank: number | null
-  /** Null where no rate is known. A bound assumes that everything runs as fast as a large matrix product. */
+  /** Null where no rate is known. `matmul` assumes that all runs as fast as a large matrix product, which it does not. */
   readonly time: {
     readonly seconds: number
     readonly samplesPerSecond: number
-    readonly kind: "measured" | "bound"
+    readonly kind: "measured" | "matmul"
   } | null
 }
 
@@ -216,9 +216,9 @@ function similarityBytes({ recipe, batch, teacherWidths }: Setting): number {
 function timeOf(length: RunLength, perSample: number, ranks: number, facts: PlanFacts): Plan["time"] {
   if (facts.samplesPerSecond !== undefined) return estimate(length, facts.samplesPerSecond, "measured")
   if (facts.matmulRate === undefined) return null
-  return estimate(length, (facts.matmulRate * ranks) / perSample, "bound")
+  return estimate(length, (facts.matmulRate * ranks) / perSample, "matmul")
 }
 
-function estimate({ samples }: RunLength, samplesPerSecond: number, kind: "measured" | "bound") {
+function estimate({ samples }: RunLength, samplesPerSecond: number, kind: "measured" | "matmul") {
   return { seconds: samples / samplesPerSecond, samplesPerSecond, kind }
 }

@@ -69,6 +69,8 @@ test("what does not go together is an error", () => {
   expect(complaint(() => parse({ schedule: { learningRate: 0.1, minLearningRate: 1 } }))).toContain("is above")
   const teachers = { teachers: ["a", "b"], loss: { kind: "distill", weights: [0, 1], teacherScales: [70] } }
   expect(complaint(() => parse(teachers))).toContain("has 1 values for 2 teachers")
+  const joined = { ...teachers, loss: { ...teachers.loss, teacherScales: [70, 60], averageAfterSoftmax: false } }
+  expect(complaint(() => parse(joined))).toContain("one product over all teachers takes one")
 })
 
 test("overrides are JSON, else text; later ones win; a group may be set in part", () => {

@@ -69,8 +69,8 @@ const schedule = z.strictObject({
   /** Pairs seen, repeats counted. */
   samples: wholeFrom(1).nullable().default(null),
   epochs: positive.nullable().default(null),
-  /** Steps to the full rate. */
-  warmup: wholeFrom(0).default(100),
+  /** Steps to the full rate; null: 100, or a tenth of the run where that is less. */
+  warmup: wholeFrom(0).nullable().default(null),
   learningRate: z.number().min(0).default(1e-3),
   /** Where the cosine ends. */
   minLearningRate: z.number().min(0).default(0),

@@ -74,6 +74,7 @@ async function throughputSection(steps: readonly StepEntry[]): Promise<ChartSect
       await small(
         "waiting for data, % of the step",
         curveOf(steps, ({ seconds, dataSeconds }) => (100 * dataSeconds) / seconds),
+        { smoothed: true },
       ),
     ],
   }

@@ -45,6 +45,7 @@ const ownStyle = `
 .charts .wide { grid-column: 1 / -1; }
 .charts .narrow { grid-column: 1 / -1; }
 .charts figcaption { font-size: 13px; color: var(--soft); margin-bottom: 4px; }
+.charts + table { margin-top: 20px; }
 .chart text { fill: var(--soft); }
 .recipe td { padding: 3px 24px 3px 0; vertical-align: top; overflow-wrap: anywhere; }
 .recipe td:last-child { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 14px; }

@@ -1,5 +1,5 @@
 /**
- * Event files that TensorBoard reads while they grow: `events.out.tfevents.<seconds>.<host>.<pid>`, a file per start of
+ * Event files that TensorBoard reads while they grow: `events.out.tfevents.<seconds>.<host>.<pid>.<n>`, a file per start of
  * a run. Each event is a TFRecord: its length in 8 bytes, their checksum in 4, the event, its checksum in 4, little-endian.
  */
 import { closeSync, openSync, writeSync } from "node:fs"
@@ -29,8 +29,8 @@ export class EventFile {
   static async open(folder: string, options: EventFileOptions = {}): Promise<EventFile> {
     const { resumeStep = 0, now = () => Date.now() / 1000 } = options
     await makeDirectory(folder)
-    const path = join(folder, `events.out.tfevents.${Math.floor(now())}.${hostname()}.${process.pid}`)
-    const file = new EventFile(path, openToWrite(path), now)
+    const { path, descriptor } = openNew(join(folder, `events.out.tfevents.${Math.floor(now())}.${hostname()}`))
+    const file = new EventFile(path, descriptor, now)
     file.write(0, { kind: "version" })
     if (resumeStep > 0) file.write(resumeStep + 1, { kind: "restart" })
     return file
@@ -89,10 +89,14 @@ function taskValues({ tasks, average }: EvaluationEntry): Record<string, EventVa
   return { ...Object.fromEntries(values), "zero_shot/average": average }
 }
 
-function openToWrite(path: string): number {
-  try {
-    return openSync(path, "a")
-  } catch (error) {
-    throw fileError(error, "writing", path)
+/** TensorBoard reads files in the order of their names, so one that is there is not written to again. */
+function openNew(name: string): { readonly path: string; readonly descriptor: number } {
+  for (let number = 0; ; number++) {
+    const path = `${name}.${process.pid}.${number}`
+    try {
+      return { path, descriptor: openSync(path, "wx") }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw fileError(error, "writing", path)
+    }
   }
 }

@@ -1,0 +1,150 @@
+/** The command line of `mobileclip train` as data: which recipe, what is changed in it, and where the run happens. */
+import { availableParallelism } from "node:os"
+import { Command, Option } from "commander"
+import { UserError } from "../../core/errors.ts"
+import { type Override, parseOverride } from "../../train/recipe/overrides.ts"
+import { number, progressOption, wholeNumber } from "../options.ts"
+import type { ProgressMode } from "../progress.ts"
+import { flagNames, flagOverrides, type JointOptions, jointFlags, jointOverrides, recipeFlags } from "./flags.ts"
+
+/** What is no part of a recipe: where and how a run computes, and what is shown of it. */
+export interface Launch {
+  /** Folder of the run. */
+  readonly out: string | null
+  /** "latest", the path of a checkpoint, or null to begin. */
+  readonly resume: string | null
+  /** Processes to start on this machine. */
+  readonly nproc: number
+  /** Over all machines, from the environment where a launcher set it. */
+  readonly ranks: number
+  readonly device: "cpu" | "cuda" | "mps"
+  /** Processor threads of each rank. */
+  readonly threads: number
+  readonly dryRun: boolean
+  /** For a dry run: pairs a second, where they are known. */
+  readonly samplesPerSecond: number | null
+  readonly printConfig: boolean
+  readonly logEvery: number
+  readonly json: boolean
+  readonly progress: ProgressMode
+}
+
+export interface TrainArguments {
+  /** Name or file; null: the one of the run that is resumed, or the defaults. */
+  readonly recipe: string | null
+  /** Flags first, then `key=value`, in the order given. */
+  readonly overrides: readonly Override[]
+  readonly launch: Launch
+}
+
+interface LaunchOptions extends JointOptions {
+  readonly recipe?: string
+  readonly out?: string
+  readonly resume?: string | true
+  readonly nproc: number
+  readonly device: Launch["device"]
+  readonly threads?: number
+  readonly dryRun?: true
+  readonly samplesPerSecond?: number
+  readonly printConfig?: true
+  readonly logEveryNSteps: number
+  readonly json?: true
+  readonly progress: ProgressMode
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Options and arguments of the command; `--help` shows flags in groups. */
+export function addTrainOptions(command: Command): Command {
+  command.argument("[key=value...]", "changes to the recipe: schedule.steps=2000 loss.weights=[0,1]")
+  command.optionsGroup("Run:")
+  command
+    .option("--recipe <name|file>", "a recipe of the papers, or a .json file such as a run's config.json")
+    .option("--out <dir>", "where checkpoints, log and report are written")
+    .option("--resume [checkpoint]", "go on from the last checkpoint in --out (latest), or from a path")
+    .option("--nproc <n>", "processes on this machine, one per GPU", wholeNumber(1), 1)
+    .addOption(new Option("--device <device>", "where to compute").choices(["cpu", "cuda", "mps"]).default("cpu"))
+    .option("--threads <n>", "processor threads of each process (default: all, shared)", wholeNumber(1))
+    .option("--log-every-n-steps <n>", "steps that share a line of metrics.jsonl", wholeNumber(1), 1)
+    .option("--dry-run", "say what the run will take, and stop")
+    .option("--samples-per-second <n>", "for --dry-run, where it is known; else a short measurement", number(1e-6))
+    .option("--print-config", "print the resolved recipe, and stop")
+    .option("--json", "print results as JSON")
+    .addOption(progressOption())
+  command.optionsGroup("Short forms of the recipe's keys:")
+  for (const { flags, help } of [...recipeFlags, ...jointFlags]) command.option(flags, help)
+  return command
+}
+
+/** Of a command that was parsed. Throws UserError for what the options' own parsers do not see. */
+export function trainArgumentsOf(command: Command, env: Environment = process.env): TrainArguments {
+  const options = command.opts<LaunchOptions & Record<string, unknown>>()
+  const { values, changes } = returnChanges(options)
+  const launch = launchOf(values as unknown as LaunchOptions, env)
+  const overrides = [
+    ...flagOverrides(values),
+    ...jointOverrides(values as JointOptions, launch.ranks),
+    ...[...changes, ...command.args].map(parseOverride),
+  ]
+  return { recipe: options.recipe ?? null, overrides, launch }
+}
+
+/** The same from words alone. */
+export function parseTrainArguments(argv: readonly string[], env: Environment = {}): TrainArguments {
+  const command = addTrainOptions(new Command("train"))
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+  command.parse([...argv], { from: "user" })
+  return trainArgumentsOf(command, env)
+}
+
+/** `--resume` and lists take what follows, `key=value` too: these go back to where they belong. */
+function returnChanges(options: Readonly<Record<string, unknown>>) {
+  const greedy = recipeFlags.filter(({ flags }) => flags.includes("...")).map(({ flags }) => flagNames(flags).option)
+  const values: Record<string, unknown> = { ...options }
+  const changes: string[] = []
+  for (const option of greedy) {
+    const given = options[option]
+    if (!Array.isArray(given)) continue
+    values[option] = given.filter((word) => !isChange(word))
+    changes.push(...given.filter(isChange))
+  }
+  if (typeof options.resume === "string" && isChange(options.resume)) {
+    changes.push(options.resume)
+    values.resume = true
+  }
+  return { values, changes }
+}
+
+function isChange(word: string): boolean {
+  return /^[a-z][\w.]*=/i.test(word)
+}
+
+function launchOf(options: LaunchOptions, env: Environment): Launch {
+  const { out = null, resume, nproc, device, progress, logEveryNSteps } = options
+  const stops = options.dryRun === true || options.printConfig === true
+  if (out === null && !stops)
+    throw new UserError("--out is missing: a run needs a folder", "for example --out runs/mine")
+  return {
+    out,
+    resume: resume === undefined ? null : resume === true ? "latest" : resume,
+    nproc,
+    ranks: ranksOf(nproc, env),
+    device,
+    threads: options.threads ?? Math.max(1, Math.floor(availableParallelism() / nproc)),
+    dryRun: options.dryRun === true,
+    samplesPerSecond: options.samplesPerSecond ?? null,
+    printConfig: options.printConfig === true,
+    logEvery: logEveryNSteps,
+    json: options.json === true,
+    progress,
+  }
+}
+
+/** torchrun's variable, then SLURM's, which counts only where its tasks are ours. */
+function ranksOf(nproc: number, { WORLD_SIZE, SLURM_NTASKS, SLURM_PROCID }: Environment): number {
+  const found = WORLD_SIZE ?? (SLURM_PROCID === undefined ? undefined : SLURM_NTASKS)
+  const ranks = found === undefined ? nproc : Number(found)
+  if (Number.isInteger(ranks) && ranks > 0) return nproc > 1 ? Math.max(nproc, ranks) : ranks
+  throw new UserError(`WORLD_SIZE or SLURM_NTASKS is "${found}", not a number of processes`)
+}

@@ -1,0 +1,180 @@
+/**
+ * Short forms of a recipe's keys: open_clip's flags by their names, Apple's additions, and a few of our own. One table:
+ * flag -> key. Checks belong to the recipe's schema; a message names the flag.
+ */
+import { UserError } from "../../core/errors.ts"
+import { type Override, parseValue } from "../../train/recipe/overrides.ts"
+
+export interface RecipeFlag {
+  /** As commander takes it. */
+  readonly flags: string
+  readonly help: string
+  /** What it sets, from its text, its texts, or its presence. */
+  readonly set: (value: FlagValue) => Readonly<Record<string, unknown>>
+}
+
+/** A text, several, or `true` where a flag takes none. */
+export type FlagValue = string | readonly string[] | true
+
+const one = (key: string) => (value: FlagValue) => ({ [key]: typeof value === "string" ? parseValue(value) : value })
+/** Paths and patterns stay what they are, even where they look like JSON. */
+const text = (key: string) => (value: FlagValue) => ({ [key]: value })
+const list = (key: string) => (value: FlagValue) => ({
+  [key]: (Array.isArray(value) ? value : [value]).map((item) => parseValue(String(item))),
+})
+
+const precisions: Readonly<Record<string, string>> = { amp: "amp_fp16", amp_bfloat16: "amp_bf16" }
+const formats: Readonly<Record<string, string>> = { webdataset: "shards" }
+
+export const recipeFlags = [
+  // Data
+  { flags: "--train-data <path>", help: "shards, folder, CSV or JSONL; several joined by ::", set: text("data.train") },
+  { flags: "--train-num-samples <n>", help: "pairs of an epoch", set: one("data.samples") },
+  {
+    flags: "--dataset-type <type>",
+    help: "auto, webdataset, reinforced, folder, csv, jsonl",
+    set: (value) => ({ "data.format": formats[String(value)] ?? value }),
+  },
+  { flags: "--dataset-resampled", help: "draw shards with replacement", set: one("data.resampled") },
+  {
+    flags: "--dataset-reinforcement",
+    help: "use stored views, synthetic captions and teachers' embeddings",
+    set: () => ({ "data.reinforced": true, "data.view": "stored" }),
+  },
+  {
+    flags: "--dataset-reinforcement-mix-synthetic-ratio <p>",
+    help: "synthetic captions in place of real ones, one loss term",
+    set: one("data.mixSynthetic"),
+  },
+  {
+    flags: "--dataset-reinforcement-syn-text-key-regex <pattern>",
+    help: "which synthetic captions",
+    set: text("data.syntheticPattern"),
+  },
+  { flags: "--caption <which>", help: "web, precise or both", set: text("data.captions") },
+  { flags: "--workers <n>", help: "threads that prepare batches", set: one("data.workers") },
+  { flags: "--max-bad-samples <n>", help: "unusable samples before the run gives up", set: one("data.maxBadSamples") },
+  // Model
+  { flags: "--model <name>", help: "variant to train, from its initialisation", set: text("model") },
+  { flags: "--grad-checkpointing", help: "compute activations again", set: one("activationCheckpointing") },
+  { flags: "--use-bn-sync", help: "batch norm over all ranks", set: one("syncBatchNorm") },
+  { flags: "--lock-image-freeze-bn-stats", help: "leave batch norm's statistics", set: one("frozenStatistics") },
+  // Loss
+  { flags: "--siglip", help: "SigLIP's loss", set: () => ({ "loss.kind": "siglip" }) },
+  {
+    flags: "--distill-loss-weights <w...>",
+    help: "of the contrastive and the distillation term",
+    set: (value) => ({ "loss.kind": "distill", ...list("loss.weights")(value) }),
+  },
+  { flags: "--distill-logit-scale <s...>", help: "of each teacher", set: list("loss.teacherScales") },
+  { flags: "--distill-logit-bias <b...>", help: "of each teacher, for SigLIP's loss", set: list("loss.teacherBiases") },
+  {
+    flags: "--distill-average-after-softmax",
+    help: "average the teachers' probabilities (the default)",
+    set: one("loss.averageAfterSoftmax"),
+  },
+  {
+    flags: "--distill-model <dir...>",
+    help: "teachers that run beside the student",
+    set: (value) => ({ "loss.kind": "distill", teachers: Array.isArray(value) ? value : [value] }),
+  },
+  { flags: "--coca-caption-loss-weight <w>", help: "of CoCa's captions", set: one("loss.captionWeight") },
+  { flags: "--coca-contrastive-loss-weight <w>", help: "of CoCa's pairs", set: one("loss.contrastiveWeight") },
+  // Length and rate
+  { flags: "--steps <n>", help: "batches to train on", set: one("schedule.steps") },
+  { flags: "--samples <n>", help: "pairs to train on, repeats counted", set: one("schedule.samples") },
+  { flags: "--epochs <n>", help: "passes over the data", set: one("schedule.epochs") },
+  { flags: "--warmup <steps>", help: "to the full rate", set: one("schedule.warmup") },
+  { flags: "--lr <rate>", help: "largest learning rate", set: one("schedule.learningRate") },
+  { flags: "--min-lr <rate>", help: "where the cosine ends", set: one("schedule.minLearningRate") },
+  // Optimiser
+  { flags: "--wd <decay>", help: "weight decay", set: one("optimizer.weightDecay") },
+  { flags: "--beta1 <x>", help: "of AdamW", set: one("optimizer.beta1") },
+  { flags: "--beta2 <x>", help: "of AdamW", set: one("optimizer.beta2") },
+  { flags: "--eps <x>", help: "of AdamW", set: one("optimizer.eps") },
+  { flags: "--grad-clip-norm <x>", help: "largest joint norm of gradients", set: one("optimizer.gradClipNorm") },
+  { flags: "--layer-decay <x>", help: "rate of each layer below the last", set: one("optimizer.layerDecay") },
+  {
+    flags: "--precision <type>",
+    help: "fp32, amp_bf16 or amp_fp16 (amp)",
+    set: (value) => ({ precision: precisions[String(value)] ?? value }),
+  },
+  { flags: "--ema <decay>", help: "moving average of the weights", set: one("ema") },
+  { flags: "--seed <n>", help: "of initialisation and data", set: one("seed") },
+  // Along the way
+  { flags: "--save-every <steps>", help: "between two checkpoints", set: one("save.every") },
+  { flags: "--keep <n>", help: "checkpoints that stay", set: one("save.keep") },
+  { flags: "--evaluate <tasks>", help: "zero-shot along the way: a task list", set: text("evaluate.tasks") },
+  { flags: "--evaluate-every <steps>", help: "between two evaluations", set: one("evaluate.every") },
+] as const satisfies readonly RecipeFlag[]
+
+/** Flags that only mean something together, or with the number of ranks. */
+export const jointFlags = [
+  { flags: "--batch-size <n>", help: "pairs of a step on each rank" },
+  { flags: "--global-batch-size <n>", help: "pairs of a step over all ranks" },
+  { flags: "--chunk-size <n>", help: "pairs a rank encodes at once; the loss sees all" },
+  { flags: "--accum-freq <n>", help: "as open_clip: a step has n times --batch-size pairs" },
+  { flags: "--lock-image", help: "the image tower does not learn" },
+  { flags: "--lock-text", help: "the text tower does not learn" },
+] as const
+
+export interface JointOptions {
+  readonly batchSize?: string
+  readonly globalBatchSize?: string
+  readonly chunkSize?: string
+  readonly accumFreq?: string
+  readonly lockImage?: true
+  readonly lockText?: true
+}
+
+/** `--train-data` of "--train-data <path>" and the name commander gives its value, `trainData`. */
+export function flagNames(flags: string): { readonly flag: string; readonly option: string } {
+  const flag = flags.split(" ")[0]!
+  return { flag, option: flag.slice(2).replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase()) }
+}
+
+/** What the flags that were given set, in the order of the table. */
+export function flagOverrides(options: Readonly<Record<string, unknown>>): Override[] {
+  return recipeFlags.flatMap(({ flags, set }) => {
+    const { flag, option } = flagNames(flags)
+    const value = options[option] as FlagValue | undefined
+    if (value === undefined) return []
+    return Object.entries(set(value)).map(([key, value]) => ({ key, value, source: flag }))
+  })
+}
+
+/** Throws UserError where a batch is given twice, or is no whole number. */
+export function jointOverrides(options: JointOptions, ranks: number): Override[] {
+  return [...batchOverrides(options, ranks), ...lockOverrides(options)]
+}
+
+function batchOverrides({ batchSize, globalBatchSize, chunkSize, accumFreq }: JointOptions, ranks: number): Override[] {
+  if (batchSize !== undefined && globalBatchSize !== undefined) {
+    throw new UserError("--batch-size is per rank, --global-batch-size over all: give one of them")
+  }
+  if (accumFreq !== undefined && (batchSize === undefined || chunkSize !== undefined)) {
+    throw new UserError("--accum-freq multiplies --batch-size: give that, and no --chunk-size")
+  }
+  const perRank = batchSize === undefined ? null : whole(batchSize, "--batch-size")
+  const times = accumFreq === undefined ? 1 : whole(accumFreq, "--accum-freq")
+  const size = perRank === null ? globalBatchSize && parseValue(globalBatchSize) : perRank * times * ranks
+  const chunk = times > 1 ? perRank : chunkSize && parseValue(chunkSize)
+  const source = perRank === null ? "--global-batch-size" : "--batch-size"
+  return [
+    ...(size === undefined ? [] : [{ key: "batch.size", value: size, source }]),
+    ...(chunk === undefined
+      ? []
+      : [{ key: "batch.chunk", value: chunk, source: chunkSize ? "--chunk-size" : "--accum-freq" }]),
+  ]
+}
+
+function lockOverrides({ lockImage, lockText }: JointOptions): Override[] {
+  const towers = [...(lockImage ? ["image"] : []), ...(lockText ? ["text"] : [])]
+  const source = lockImage ? "--lock-image" : "--lock-text"
+  return towers.length > 0 ? [{ key: "lock", value: towers, source }] : []
+}
+
+function whole(value: string, flag: string): number {
+  if (/^[1-9]\d*$/.test(value)) return Number(value)
+  throw new UserError(`${flag} should be a whole number from 1 on, not ${value}`)
+}
