@@ -2,7 +2,6 @@
 import { UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/preprocess.ts"
 import type { Tokenizer } from "../../core/tokenizer.ts"
-import type { CaptionChoice } from "../batches.ts"
 
 export const sourceFormats = ["shards", "reinforced", "folder", "csv", "jsonl"] as const
 
@@ -14,6 +13,9 @@ export type SourceFormat = (typeof sourceFormats)[number]
  * `center`: resized and cropped in the middle.
  */
 export type ViewKind = "stored" | "crop" | "center"
+
+/** `web`: the captions that came with the picture. `precise`: `caption` of the json member. `both`: either, evenly. */
+export type CaptionChoice = "web" | "precise" | "both"
 
 export interface TrainingDataConfig {
   /** A list of shards (`expandShards`), a folder of pictures, a CSV or TSV file, or a JSONL file. */
@@ -42,7 +44,7 @@ export interface TrainingDataConfig {
   readonly view: ViewKind
   /** Share of the picture's area that a random crop shows. Default: 0.9 to 1. */
   readonly cropScale?: readonly [number, number]
-  /** `precise`: `caption` of the json member. Default: `web`, the captions that came with the picture. */
+  /** Default: `web`. */
   readonly captionKey?: CaptionChoice
   /** Captions of pictures in class folders; `{}` is the folder's name. */
   readonly templates?: readonly string[]
