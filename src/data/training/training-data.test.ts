@@ -1,5 +1,7 @@
-import { rm } from "node:fs/promises"
+import { execFile } from "node:child_process"
+import { rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { collect } from "../../../test/reinforced.ts"
 import {
@@ -267,6 +269,23 @@ test("when the data are closed, batches end with an error and nothing hangs", as
   }
   await expect(rest()).rejects.toThrow("the training data are closed")
 }, 10_000)
+
+test.each(["await data.close()", ""])("a process that has its batches ends by itself: %o", async (close) => {
+  const compiled = new URL("../../../dist/src/", import.meta.url)
+  const { tokenizer: _, ...config } = reinforced(shards, { workers: 1, prefetch: 4 })
+  const code = `
+    import { Tokenizer } from "${new URL("core/tokenizer.js", compiled)}"
+    import { openTrainingData } from "${new URL("data/training/training-data.js", compiled)}"
+    const data = await openTrainingData({ ...${JSON.stringify(config)}, tokenizer: new Tokenizer() })
+    const batches = data.batches(0)
+    console.log((await batches.next()).value.tokens.length)
+    ${close}
+    console.log("end")`
+  const script = join(folder, "script.mjs")
+  await writeFile(script, code)
+  const { stdout } = await promisify(execFile)(process.execPath, [script])
+  expect(stdout).toBe("80\nend\n")
+})
 
 test("wrong widths, patterns and choices are said", async () => {
   const message = (changes: Partial<TrainingDataConfig>, source = shards) =>
