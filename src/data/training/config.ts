@@ -24,6 +24,8 @@ export interface TrainingDataConfig {
   readonly format?: SourceFormat | "auto"
   /** Whether teachers' embeddings and synthetic captions are used. Default: at the format `reinforced`. */
   readonly reinforced?: boolean
+  /** False: of what is reinforced, only synthetic captions are used. */
+  readonly embeddings?: boolean
   /** Which keys of synthetic captions are used, a regular expression. Default: `^syn_text.*$`. */
   readonly syntheticPattern?: string
   /** A synthetic caption takes the place of the real one with this probability, and there is one term. */

@@ -123,12 +123,16 @@ async function createFolder(around: string): Promise<string> {
 function wantedMembers(config: TrainingDataConfig): (extension: string) => boolean {
   const wanted = new Set([...pictureExtensions, "txt", "json"])
   if (isReinforced(config)) wanted.add("syn.json").add("paug.json")
-  if (isReinforced(config)) for (const extension of Object.values(embeddingExtensions)) wanted.add(extension)
+  if (wantsEmbeddings(config)) for (const extension of Object.values(embeddingExtensions)) wanted.add(extension)
   if (config.view === "stored") wanted.add("paug.json")
   return (extension) => wanted.has(extension)
 }
 
-/** Whether embeddings and synthetic captions are asked for. */
+/** Whether synthetic captions, and embeddings unless they are left out, are asked for. */
 export function isReinforced({ reinforced, format }: TrainingDataConfig): boolean {
   return reinforced ?? format === "reinforced"
+}
+
+export function wantsEmbeddings(config: TrainingDataConfig): boolean {
+  return isReinforced(config) && (config.embeddings ?? true)
 }

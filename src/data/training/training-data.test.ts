@@ -235,6 +235,12 @@ test("synthetic captions are mixed in with their embeddings, in one term", async
   expect(synthetic / 400).toBeLessThan(0.31)
 })
 
+test("synthetic captions alone, with any view", async () => {
+  const [batch] = await take(reinforced(shards, { embeddings: false, view: "center" }), 1)
+  expect(Object.keys(batch!)).toEqual(["images", "tokens", "synthetic"])
+  expect(text(batch!.synthetic!, 0)).toMatch(/^(made|other) \d of s/)
+})
+
 test.each([0, 2])("%i threads: what cannot be used is counted and replaced, always by the same", async (workers) => {
   const config = reinforced(damaged, { workers, maxBadSamples: 3 })
   const data = await openTrainingData(config)
@@ -299,6 +305,7 @@ test("wrong widths, patterns and choices are said", async () => {
   )
   expect(await message({ syntheticPattern: "(" })).toBe('syntheticPattern "(" is no regular expression')
   expect(await message({ captionKey: "both" })).toContain('captions "both" have no embeddings')
+  expect(await message({ view: "crop" })).toContain('are of its stored views, not of "crop" ones')
   expect(await message({ batchSize: 16 })).toContain("10 samples do not fill a batch of 16")
   expect(await message({ batchSize: 5, ranks: 2 })).toBe("a batch of 5 cannot be shared by 2 ranks")
   expect(await message({ rank: 1 })).toContain("rank is 1, and below the number of ranks, 1 was expected")
