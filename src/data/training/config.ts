@@ -2,7 +2,6 @@
 import { UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/preprocess.ts"
 import type { Tokenizer } from "../../core/tokenizer.ts"
-import type { CaptionChoice } from "../batches.ts"
 
 export const sourceFormats = ["shards", "reinforced", "folder", "csv", "jsonl"] as const
 
@@ -15,6 +14,9 @@ export type SourceFormat = (typeof sourceFormats)[number]
  */
 export type ViewKind = "stored" | "crop" | "center"
 
+/** `web`: the captions that came with the picture. `precise`: `caption` of the json member. `both`: either, evenly. */
+export type CaptionChoice = "web" | "precise" | "both"
+
 export interface TrainingDataConfig {
   /** A list of shards (`expandShards`), a folder of pictures, a CSV or TSV file, or a JSONL file. */
   readonly source: string
@@ -22,6 +24,8 @@ export interface TrainingDataConfig {
   readonly format?: SourceFormat | "auto"
   /** Whether teachers' embeddings and synthetic captions are used. Default: at the format `reinforced`. */
   readonly reinforced?: boolean
+  /** False: of what is reinforced, only synthetic captions are used. */
+  readonly embeddings?: boolean
   /** Which keys of synthetic captions are used, a regular expression. Default: `^syn_text.*$`. */
   readonly syntheticPattern?: string
   /** A synthetic caption takes the place of the real one with this probability, and there is one term. */
@@ -42,7 +46,7 @@ export interface TrainingDataConfig {
   readonly view: ViewKind
   /** Share of the picture's area that a random crop shows. Default: 0.9 to 1. */
   readonly cropScale?: readonly [number, number]
-  /** `precise`: `caption` of the json member. Default: `web`, the captions that came with the picture. */
+  /** Default: `web`. */
   readonly captionKey?: CaptionChoice
   /** Captions of pictures in class folders; `{}` is the folder's name. */
   readonly templates?: readonly string[]

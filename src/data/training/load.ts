@@ -102,7 +102,11 @@ function encodedOf({ texts, synTexts, paramAug, embeddings, fields, image }: Rei
 }
 
 function parseLine(bytes: Uint8Array): Record<string, unknown> {
-  const value: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"))
+  const value: unknown = JSON.parse(
+    Buffer.from(bytes)
+      .toString("utf8")
+      .replace(/^\ufeff/, ""),
+  )
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
   throw new UserError("no object")
 }

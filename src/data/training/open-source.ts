@@ -9,13 +9,16 @@ import { embeddingExtensions } from "../reinforced/embeddings.ts"
 import { pictureExtensions } from "../reinforced/picture.ts"
 import { pathOf } from "../stores/local.ts"
 import { isUrl, openStorage } from "../stores/open.ts"
+import type { Storage } from "../stores/storage.ts"
 import type { BadSamples } from "./bad-samples.ts"
 import { defaultTemplates, type SourceFormat, type TrainingDataConfig } from "./config.ts"
 import { listCsv } from "./csv.ts"
 import { listFolder } from "./folder.ts"
+import { fetchedDraws, singleDraws } from "./order.ts"
 import { listJsonl } from "./pairs.ts"
 import type { SampleList } from "./place.ts"
 import { ListSampler, openShards, type Sampler, ShardSampler } from "./sampler.ts"
+import type { IndexOptions } from "./shard-index.ts"
 import { joinShards, ShardSet } from "./shard-set.ts"
 import { detectFormat } from "./source.ts"
 
@@ -67,13 +70,15 @@ async function openShardSource(
     const wants = wantedMembers(config)
     let next = 0
     const temporaryPath = async () => join(folder, `unpacked-${next++}.jsonl`)
-    const report = ({ key, reason, action }: { key: string | null; reason: string; action: string }) => {
-      if (action === "dropped") bad.add(null, "damaged sample", key === null ? reason : `${key}: ${reason}`)
-    }
     const most = resampled && isRemote ? openShards(batchSize / ranks) : Number.POSITIVE_INFINITY
-    const shards = new ShardSet(urls, storage, { wants, temporaryPath, report }, most)
+    const shards = new ShardSet(urls, storage, { wants, temporaryPath, report: countOnce(bad) }, most)
     const sampler = resampled
-      ? new ShardSampler(shards, seed, batchSize, isRemote)
+      ? new ShardSampler(
+          shards,
+          seed,
+          batchSize,
+          isRemote || (await isLarge(urls, storage)) ? fetchedDraws : singleDraws,
+        )
       : new ListSampler(await joinShards(shards), seed, false)
     const dispose = async () => {
       await shards[Symbol.asyncDispose]()
@@ -86,6 +91,29 @@ async function openShardSource(
   }
 }
 
+/** A shard may be opened again; what it does not give counts once. */
+function countOnce(bad: BadSamples): IndexOptions["report"] {
+  const told = new Set<string>()
+  return (url, { key, reason, action }) => {
+    const message = `${url}: ${key === null ? "" : `${key}: `}${reason}`
+    if (action === "kept" || told.has(message)) return
+    told.add(message)
+    bad.add(null, "damaged sample", message)
+  }
+}
+
+/** Of shards that are looked through before the first batch; a tar is read whole for that. */
+const mostBytes = 8 * 2 ** 30
+
+async function isLarge(urls: readonly string[], storage: Storage): Promise<boolean> {
+  let bytes = 0
+  for (const url of urls) {
+    bytes += (await storage.stat(url))?.bytes ?? 0
+    if (bytes > mostBytes) return true
+  }
+  return false
+}
+
 async function createFolder(around: string): Promise<string> {
   await makeDirectory(around)
   return mkdtemp(join(around, "mobileclip-training-"))
@@ -95,12 +123,16 @@ async function createFolder(around: string): Promise<string> {
 function wantedMembers(config: TrainingDataConfig): (extension: string) => boolean {
   const wanted = new Set([...pictureExtensions, "txt", "json"])
   if (isReinforced(config)) wanted.add("syn.json").add("paug.json")
-  if (isReinforced(config)) for (const extension of Object.values(embeddingExtensions)) wanted.add(extension)
+  if (wantsEmbeddings(config)) for (const extension of Object.values(embeddingExtensions)) wanted.add(extension)
   if (config.view === "stored") wanted.add("paug.json")
   return (extension) => wanted.has(extension)
 }
 
-/** Whether embeddings and synthetic captions are asked for. */
+/** Whether synthetic captions, and embeddings unless they are left out, are asked for. */
 export function isReinforced({ reinforced, format }: TrainingDataConfig): boolean {
   return reinforced ?? format === "reinforced"
+}
+
+export function wantsEmbeddings(config: TrainingDataConfig): boolean {
+  return isReinforced(config) && (config.embeddings ?? true)
 }

@@ -54,10 +54,10 @@ export interface DrawShape {
   readonly length: number
 }
 
-/** Where any shard is at hand at once, each sample is drawn by itself. */
+/** Where all shards are soon read, each sample is drawn by itself. */
 export const singleDraws: DrawShape = { run: 1, length: 1 }
 
-/** Where shards are fetched: as many at once as a batch has runs, each used for 64 steps. */
+/** Where shards are remote or large: as many at once as a batch has runs, each used for 64 steps. */
 export const fetchedDraws: DrawShape = { run: 16, length: 1024 }
 
 /** Shards with replacement. */

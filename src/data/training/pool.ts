@@ -85,7 +85,8 @@ export class FillPool implements AsyncDisposable {
   private finish({ worker, jobs }: Thread, reply: FillReply): void {
     const job = jobs.get(reply.id)
     jobs.delete(reply.id)
-    if (jobs.size === 0) worker.unref()
+    // Who closes the data waits for the threads.
+    if (jobs.size === 0 && !this.closed) worker.unref()
     if ("failures" in reply) job?.resolve(reply.failures)
     else job?.reject(reply.error.isUserError ? new UserError(reply.error.message) : new Error(reply.error.message))
   }

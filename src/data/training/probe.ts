@@ -8,7 +8,7 @@ import { defaultSyntheticPattern, type TrainingDataConfig } from "./config.ts"
 import type { EmbeddingRow } from "./embedding-rows.ts"
 import { sampleBytes } from "./fill.ts"
 import { SampleLoader, type TrainingSample } from "./load.ts"
-import { isReinforced } from "./open-source.ts"
+import { isReinforced, wantsEmbeddings } from "./open-source.ts"
 import type { Sampler } from "./sampler.ts"
 import { checkTeacherWidths, findTeacherWidths } from "./teacher-widths.ts"
 
@@ -41,7 +41,7 @@ export async function probe(config: TrainingDataConfig, sampler: Sampler): Promi
 }
 
 async function firstSamples(config: TrainingDataConfig, sampler: Sampler): Promise<TrainingSample[]> {
-  using loader = new SampleLoader(isReinforced(config))
+  using loader = new SampleLoader(wantsEmbeddings(config))
   const samples: TrainingSample[] = []
   let first: string | null = null
   const tries = Math.min(mostTried, sampler.samples ?? mostTried)
@@ -65,15 +65,25 @@ function widthsOf(config: TrainingDataConfig, samples: readonly TrainingSample[]
     ["image_emb", "text_emb", "texts_emb"].flatMap((name) => rowsOf(embeddings.get(name))),
   )
   if (rows.length === 0) return null
-  const { source, teacherWidths, captionKey = "web" } = config
+  const { source, teacherWidths } = config
+  checkBelonging(config)
+  const alike = rows.filter(({ length }) => length === rows[0]!.length)
+  return teacherWidths ? checkTeacherWidths(teacherWidths, alike[0]!.length, source) : findTeacherWidths(alike, source)
+}
+
+/** Embeddings are of stored views and of the captions that came with them. */
+function checkBelonging({ source, view, captionKey = "web" }: TrainingDataConfig): void {
   if (captionKey !== "web") {
     throw new UserError(
       `captions "${captionKey}" have no embeddings in ${source}`,
-      "train reinforced on the web captions, or plain on the others",
+      "train reinforced on the web captions, or without embeddings on the others",
     )
   }
-  const alike = rows.filter(({ length }) => length === rows[0]!.length)
-  return teacherWidths ? checkTeacherWidths(teacherWidths, alike[0]!.length, source) : findTeacherWidths(alike, source)
+  if (view === "stored") return
+  throw new UserError(
+    `the embeddings in ${source} are of its stored views, not of "${view}" ones`,
+    "use the stored views, or leave the embeddings out",
+  )
 }
 
 function rowsOf(array: { rows: number; width: number; values: Float32Array } | undefined): EmbeddingRow[] {

@@ -1,6 +1,6 @@
 /** From a position to the sample that stands there, or to the one in its place where that cannot be used. */
 import { Random } from "../../core/random.ts"
-import { DrawOrder, EpochOrder, fetchedDraws, singleDraws } from "./order.ts"
+import { DrawOrder, type DrawShape, EpochOrder, fetchedDraws } from "./order.ts"
 import type { Place, SampleList } from "./place.ts"
 import type { ShardSet } from "./shard-set.ts"
 
@@ -55,9 +55,8 @@ export class ShardSampler implements Sampler {
     private readonly shards: ShardSet,
     private readonly seed: number,
     batchSize: number,
-    isRemote: boolean,
+    shape: DrawShape,
   ) {
-    const shape = isRemote ? fetchedDraws : singleDraws
     this.order = new DrawOrder(shards.urls.length, batchSize, seed, shape)
     this.ahead = Math.floor(shape.length / 2)
   }

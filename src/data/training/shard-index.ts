@@ -19,8 +19,8 @@ export interface IndexOptions {
   readonly wants: (extension: string) => boolean
   /** A name for a file that is removed with the others. */
   readonly temporaryPath: () => Promise<string>
-  /** Told of samples that the shard does not give. */
-  readonly report: (problem: Problem) => void
+  /** Told of samples that a shard does not give. */
+  readonly report: (url: string, problem: Problem) => void
 }
 
 /** The file that the samples are in, where it is not the shard itself. */
@@ -28,13 +28,18 @@ export interface ShardIndex extends SampleList {
   readonly unpacked?: string
 }
 
-/** Throws UserError on a file that cannot be read, is no shard or has no samples. */
-export async function indexShard(path: string, options: IndexOptions): Promise<ShardIndex> {
+/**
+ * Throws UserError on a file that cannot be read, is no shard or has no samples.
+ *
+ * @param url what it is a copy of, for messages
+ */
+export async function indexShard(path: string, url: string, options: IndexOptions): Promise<ShardIndex> {
   const file = openRandomAccess(path)
   try {
     const format = shardFormat(file)
     if (format !== "tar") return await indexLines(path, format, options)
-    return new TarIndex(path, await listTar(file, options.report), options.wants)
+    const samples = await listTar(file, (problem) => options.report(url, problem))
+    return new TarIndex(path, samples, options.wants)
   } finally {
     file.close()
   }

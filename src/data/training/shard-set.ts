@@ -40,8 +40,10 @@ export class ShardSet implements AsyncDisposable {
 
   private fetch(shard: number): Promise<OpenShard> {
     const opened = openShard(this.urls[shard]!, this.storage, this.options)
-    // It is asked for ahead, and told when it is needed.
-    opened.catch(() => {})
+    // What fails ahead of time is tried once more when it is needed, and told then.
+    opened.catch(() => {
+      if (this.open.get(shard) === opened) this.open.delete(shard)
+    })
     return opened
   }
 
@@ -57,7 +59,7 @@ export class ShardSet implements AsyncDisposable {
 async function openShard(url: string, storage: Storage, options: IndexOptions): Promise<OpenShard> {
   const file = await storage.fetch(url)
   try {
-    const samples = await indexShard(file.path, options)
+    const samples = await indexShard(file.path, url, options)
     if (samples.count === 0) throw new UserError(`${url} holds no whole sample`, "get or write the shard again")
     return { file, samples }
   } catch (error) {

@@ -18,6 +18,8 @@ test.each([[[8]], [[8, 8]], [[12, 20]], [[768, 768]], [[512, 768, 1024]]])("widt
   expect(findTeacherWidths(rows, "x")).toEqual(widths)
   const rounded = rows.map((row) => bfloat16ToFloat32(float32ToBfloat16(row)))
   expect(findTeacherWidths(rounded, "x")).toEqual(widths)
+  const compact = rows.map((row) => row.map((value) => Math.round(value * 900) / 900))
+  expect(findTeacherWidths(compact, "x")).toEqual(widths)
 })
 
 test("rows that do not tell are refused", () => {

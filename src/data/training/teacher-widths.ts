@@ -30,14 +30,14 @@ function cumulative(row: EmbeddingRow): Float64Array {
   })
 }
 
-/** Where the sum is nearest to `target` in all rows, if no other place is nearly as near. */
+/** Where the sum is nearest to `target` in all rows (by squares), if no other place is nearly as near. */
 function findEnd(sums: readonly Float64Array[], target: number, where: string): number {
   const width = sums[0]!.length
   const distances = Array.from({ length: width }, (_, i) =>
-    sums.reduce((total, sum) => total + Math.abs(sum[i]! - target), 0),
+    sums.reduce((total, sum) => total + (sum[i]! - target) ** 2, 0),
   )
   const best = distances.indexOf(Math.min(...distances))
-  const isNear = distances[best]! <= sums.length * target * tolerance
+  const isNear = distances[best]! <= sums.length * (target * tolerance) ** 2
   const others = distances.filter((_, i) => i !== best)
   if (isNear && distances[best]! * 2 < Math.min(...others)) return best + 1
   throw unknown(where, "the rows do not tell where a teacher's part ends")

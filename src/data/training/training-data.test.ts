@@ -1,5 +1,7 @@
-import { rm } from "node:fs/promises"
+import { execFile } from "node:child_process"
+import { rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { collect } from "../../../test/reinforced.ts"
 import {
@@ -233,6 +235,12 @@ test("synthetic captions are mixed in with their embeddings, in one term", async
   expect(synthetic / 400).toBeLessThan(0.31)
 })
 
+test("synthetic captions alone, with any view", async () => {
+  const [batch] = await take(reinforced(shards, { embeddings: false, view: "center" }), 1)
+  expect(Object.keys(batch!)).toEqual(["images", "tokens", "synthetic"])
+  expect(text(batch!.synthetic!, 0)).toMatch(/^(made|other) \d of s/)
+})
+
 test.each([0, 2])("%i threads: what cannot be used is counted and replaced, always by the same", async (workers) => {
   const config = reinforced(damaged, { workers, maxBadSamples: 3 })
   const data = await openTrainingData(config)
@@ -268,6 +276,23 @@ test("when the data are closed, batches end with an error and nothing hangs", as
   await expect(rest()).rejects.toThrow("the training data are closed")
 }, 10_000)
 
+test.each(["await data.close()", ""])("a process that has its batches ends by itself: %o", async (close) => {
+  const compiled = new URL("../../../dist/src/", import.meta.url)
+  const { tokenizer: _, ...config } = reinforced(shards, { workers: 1, prefetch: 4 })
+  const code = `
+    import { Tokenizer } from "${new URL("core/tokenizer.js", compiled)}"
+    import { openTrainingData } from "${new URL("data/training/training-data.js", compiled)}"
+    const data = await openTrainingData({ ...${JSON.stringify(config)}, tokenizer: new Tokenizer() })
+    const batches = data.batches(0)
+    console.log((await batches.next()).value.tokens.length)
+    ${close}
+    console.log("end")`
+  const script = join(folder, "script.mjs")
+  await writeFile(script, code)
+  const { stdout } = await promisify(execFile)(process.execPath, [script])
+  expect(stdout).toBe("80\nend\n")
+})
+
 test("wrong widths, patterns and choices are said", async () => {
   const message = (changes: Partial<TrainingDataConfig>, source = shards) =>
     openTrainingData(reinforced(source, changes)).then(
@@ -280,6 +305,7 @@ test("wrong widths, patterns and choices are said", async () => {
   )
   expect(await message({ syntheticPattern: "(" })).toBe('syntheticPattern "(" is no regular expression')
   expect(await message({ captionKey: "both" })).toContain('captions "both" have no embeddings')
+  expect(await message({ view: "crop" })).toContain('are of its stored views, not of "crop" ones')
   expect(await message({ batchSize: 16 })).toContain("10 samples do not fill a batch of 16")
   expect(await message({ batchSize: 5, ranks: 2 })).toBe("a batch of 5 cannot be shared by 2 ranks")
   expect(await message({ rank: 1 })).toContain("rank is 1, and below the number of ranks, 1 was expected")
