@@ -2,6 +2,7 @@
 import type { CocaConfig } from "../src/core/variants.ts"
 import type { ExportInfo } from "../src/export/export.ts"
 import { Coca } from "../src/model/coca.ts"
+import { initialize } from "../src/model/module.ts"
 import { fillByRule } from "./checks/models.ts"
 
 const text = { kind: "base", width: 32, heads: 2, layers: 2, causal: true, activation: "gelu" } as const
@@ -20,6 +21,23 @@ export const tinyCocaInfo: ExportInfo = {
   license: "none",
   samplesSeen: 0,
   preprocessing: { size: 32, interpolation: "bicubic", mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] },
+}
+
+/** The same with the image tower that training from nothing takes; its weights are random. */
+export function tinyFastViTCoca(): Coca {
+  const stage = { depth: 1, mlpRatio: 2, mixer: "repmixer" } as const
+  const image = {
+    kind: "fastvit",
+    attentionNorm: "batch",
+    stemScaleBranch: false,
+    stages: [
+      { ...stage, dim: 16 },
+      { ...stage, dim: 32, se: true },
+    ],
+  } as const
+  const model = new Coca({ ...tinyCocaConfig, image })
+  initialize(model, 1)
+  return model
 }
 
 export function tinyCoca(): Coca {

@@ -1,15 +1,71 @@
-/** The quickstart's models by their recipes: a CLIP variant, or a captioner. */
-
+/**
+ * The models of the quickstart's loop: two teachers and a captioner that see precise captions, and the student. All are
+ * small members of the family, for scenes of 40 and 48 pixels and captions of up to 32 tokens; the search for them is in
+ * docs/log.md.
+ */
 import type { Preprocessing } from "../../core/preprocess.ts"
-import { captioners, type ModelConfig, variants } from "../../core/variants.ts"
+import type { ClipConfig, CocaConfig, FastViTConfig, ModelConfig, TextTowerConfig } from "../../core/variants.ts"
 import type { CheckpointInfo } from "../../model/checkpoint.ts"
 
-export function infoOf(name: string): CheckpointInfo<ModelConfig> {
-  const { model, preprocessing } = entryOf(name)
-  return { name, config: model, preprocessing, license: "MIT", samplesSeen: 0 }
+export interface QuickstartModel<Config> {
+  readonly config: Config
+  readonly preprocessing: Preprocessing
 }
 
-function entryOf(name: string): { readonly model: ModelConfig; readonly preprocessing: Preprocessing } {
-  if (Object.hasOwn(captioners, name)) return captioners[name as keyof typeof captioners]
-  return variants[name as keyof typeof variants]
+/** Three stages of one RepMixer block, and no 1x1 branches in the stem, which is most of the work at these sizes. */
+const fastvit = (first: number, second: number, third: number): FastViTConfig => ({
+  kind: "fastvit",
+  attentionNorm: "batch",
+  stemScaleBranch: false,
+  stages: [
+    { depth: 1, dim: first, mlpRatio: 3, mixer: "repmixer" },
+    { depth: 1, dim: second, mlpRatio: 3, mixer: "repmixer" },
+    { depth: 1, dim: third, mlpRatio: 3, mixer: "repmixer", se: true },
+  ],
+})
+
+/** Narrow, because every step updates the table of 49,408 words. */
+const text = {
+  kind: "base",
+  width: 64,
+  heads: 2,
+  layers: 2,
+  causal: true,
+  activation: "gelu",
+  contextLength: 32,
+  vocabSize: 49408,
+} as const satisfies TextTowerConfig
+
+const scenesAt = (size: number): Preprocessing => ({ size, interpolation: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] })
+
+const clip = (imageSize: number, image: FastViTConfig): QuickstartModel<ClipConfig> => ({
+  config: { imageSize, embedDim: 128, image, text, headBias: true },
+  preprocessing: scenesAt(imageSize),
+})
+
+const captioner: QuickstartModel<CocaConfig> = {
+  config: {
+    imageSize: 40,
+    embedDim: 64,
+    image: fastvit(32, 64, 128),
+    pooler: { queries: 9, heads: 2 },
+    text: { ...text, layers: 1 },
+    decoder: { layers: 1, heads: 2 },
+  },
+  preprocessing: scenesAt(40),
+}
+
+export const quickstartModels = {
+  "quickstart-teacher-a": clip(40, fastvit(32, 64, 128)),
+  "quickstart-teacher-b": clip(48, fastvit(24, 48, 96)),
+  "quickstart-captioner": captioner,
+  "quickstart-student": clip(40, fastvit(32, 64, 128)),
+} as const satisfies Record<string, QuickstartModel<ModelConfig>>
+
+export type QuickstartModelName = keyof typeof quickstartModels
+
+/** The untrained model. */
+export function infoOf(name: QuickstartModelName): CheckpointInfo<ModelConfig> {
+  const { config, preprocessing } = quickstartModels[name]
+  return { name, config, preprocessing, license: "MIT", samplesSeen: 0 }
 }

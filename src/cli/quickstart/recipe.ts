@@ -2,12 +2,13 @@
 import type { CaptionChoice } from "../../data/batches.ts"
 import type { ObjectiveConfig } from "../../train/objective.ts"
 import { defaultTrainConfig, type TrainConfig } from "../../train/train.ts"
+import type { QuickstartModelName } from "./models.ts"
 
-/** One training; the names are of `variants` and `captioners`. */
+/** One training. */
 export interface ModelRecipe {
   /** Of its folder. */
   readonly name: string
-  readonly model: string
+  readonly model: QuickstartModelName
   readonly seed: number
   readonly captions: CaptionChoice
   readonly training: Omit<TrainConfig, "threads" | "seed">
@@ -47,29 +48,29 @@ const standard: QuickstartRecipe = {
   teachers: [
     {
       name: "a",
-      model: "quickstart",
+      model: "quickstart-teacher-a",
       seed: 101,
       captions: "precise",
-      training: { ...training, batchSize: 96, steps: 420, warmupSteps: 40, learningRate: 2e-3 },
+      training: { ...training, batchSize: 96, steps: 600, warmupSteps: 50, learningRate: 2e-3 },
     },
     {
       name: "b",
-      model: "quickstart",
+      model: "quickstart-teacher-b",
       seed: 202,
       captions: "precise",
-      training: { ...training, batchSize: 96, steps: 420, warmupSteps: 40, learningRate: 2e-3 },
+      training: { ...training, batchSize: 96, steps: 600, warmupSteps: 50, learningRate: 2e-3 },
     },
   ],
   captioner: {
     name: "captioner",
-    model: "coca-quickstart",
+    model: "quickstart-captioner",
     seed: 303,
     captions: "precise",
     training: {
       ...training,
-      objective: { kind: "coca", clipWeight: 1, captionWeight: 2 },
+      objective: { kind: "coca", clipWeight: 1, captionWeight: 2, sampledWords: 1024 },
       batchSize: 96,
-      steps: 300,
+      steps: 320,
       warmupSteps: 30,
       learningRate: 2e-3,
     },
@@ -81,9 +82,9 @@ const standard: QuickstartRecipe = {
     objective: { kind: "distill", weights: [0, 1], scales: [70, 60], averageAfterSoftmax: true },
   },
   student: {
-    model: "quickstart",
+    model: "quickstart-student",
     captions: "web",
-    training: { ...training, batchSize: 96, steps: 240, warmupSteps: 25, learningRate: 2e-3 },
+    training: { ...training, batchSize: 96, steps: 420, warmupSteps: 40, learningRate: 2e-3 },
   },
   evaluations: 12,
   timedSteps: 20,

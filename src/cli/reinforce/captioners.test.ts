@@ -3,11 +3,14 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { tinyCoca, tinyCocaInfo } from "../../../test/tiny-coca.ts"
+import { tinyCoca, tinyCocaInfo, tinyFastViTCoca } from "../../../test/tiny-coca.ts"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import type { Image8 } from "../../core/pixels.ts"
 import { Random } from "../../core/random.ts"
+import { safetensorsChunks } from "../../core/safetensors.ts"
 import { exportModel } from "../../export/export.ts"
+import { writeAtomically } from "../../host/files.ts"
+import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
 import { type CaptionerOptions, openCaptioner } from "./captioners.ts"
 import type { ModelSource } from "./model-source.ts"
 
@@ -48,6 +51,22 @@ test("its identity says how captions are drawn", async () => {
     ...{ generationType: "top_p", topP: 0.9, fixedOutputLength: true, seqLen: 30, temperature: 1 },
     ...{ perImage: 5, seed: 0, whole: false },
   })
+})
+
+test("a checkpoint of ours writes the same captions on either runtime", async () => {
+  const path = join(folder, "trained.safetensors")
+  const model = tinyFastViTCoca()
+  const info = { ...tinyCocaInfo, name: "trained", config: model.config }
+  await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(info)))
+  const written = await Promise.all(
+    (["libtorch", "onnxruntime"] as const).map(async (runtime) => {
+      const options = { runtime, cacheDir: join(folder, "cache"), generation: short }
+      await using captioner = await openCaptioner({ name: "trained", kind: "checkpoint", path, variant: null }, options)
+      return await captioner.caption(images, ["a", "b"])
+    }),
+  )
+  expect(written[0]).toEqual(written[1])
+  expect(new Set(written[0]!.flat()).size).toBe(10)
 })
 
 test("what is no captioner, and options out of range, are refused", async () => {
