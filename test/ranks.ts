@@ -17,7 +17,7 @@ export interface Ended {
 /**
  * Runs the body in `size` processes; in scope: `torch`, `group`, `syncBatchNorm`, `report`. It leaves the group at its end.
  */
-export async function runRanks(size: number, body: string, timeoutSeconds = 20): Promise<Ended[]> {
+export async function runRanks(size: number, body: string, timeoutSeconds = 60): Promise<Ended[]> {
   const folder = mkdtempSync(join(tmpdir(), "ranks-"))
   try {
     const program = join(folder, "rank.mjs")

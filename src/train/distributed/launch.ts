@@ -43,12 +43,13 @@ export async function launch(options: LaunchOptions): Promise<number> {
   const ranks = Array.from({ length: processes }, (_, rank) => new Rank(rank, shared, options))
   const signals = new SignalRelay(ranks)
   try {
-    await Promise.race([Promise.all(ranks.map(({ ended }) => ended)), firstFailure(ranks)])
+    const all = Promise.all(ranks.map(({ ended }) => ended))
+    const first = await Promise.race([all.then(() => null), firstFailure(ranks)])
     // Those that are in an operation with the lost one fail in it at once.
-    if (!signals.received) await endAll(ranks, options.graceSeconds ?? 10)
-    const ends = await Promise.all(ranks.map(({ ended }) => ended))
-    if (!signals.received) throwIfLost(ends)
-    return ends.find(({ code }) => code !== 0)?.code ?? 0
+    if (first && !signals.received) await endAll(ranks, options.graceSeconds ?? 10)
+    const ends = await all
+    if (first && !signals.received) throw lostRank(first, ends)
+    return first?.code ?? 0
   } finally {
     signals.close()
   }
@@ -127,10 +128,10 @@ class SignalRelay {
   }
 }
 
-/** Resolves when the first rank ends otherwise than with 0; never, if none does. */
-function firstFailure(ranks: readonly Rank[]): Promise<void> {
+/** The first end of a rank with another code than 0; never resolves, if there is none. */
+function firstFailure(ranks: readonly Rank[]): Promise<End> {
   return new Promise((resolve) => {
-    for (const { ended } of ranks) void ended.then(({ code }) => code !== 0 && resolve())
+    for (const { ended } of ranks) void ended.then((end) => end.code !== 0 && resolve(end))
   })
 }
 
@@ -153,18 +154,16 @@ function isDoneWithin(promise: Promise<unknown>, seconds: number): Promise<boole
   })
 }
 
-/** What was killed from outside, or could not start, is the cause; the others failed because of it. */
-function throwIfLost(ends: readonly End[]): void {
-  const failed = ends.filter(({ code }) => code !== 0)
-  const cause = failed.find(({ signal, error, asked }) => error || (signal && !asked)) ?? failed[0]
-  if (!cause) return
+/** What was killed from outside, or could not start, is the cause: the others failed because of it, perhaps sooner. */
+function lostRank(first: End, ends: readonly End[]): UserError {
+  const cause = ends.find(({ signal, error, asked }) => error || (signal && !asked)) ?? first
   const { rank, pid, signal, code, error } = cause
   const what = error
     ? `did not start: ${error.message}`
     : signal
       ? `was killed by ${signal}`
       : `ended with code ${code}`
-  throw new UserError(
+  return new UserError(
     `rank ${rank} of ${ends.length} (process ${pid ?? "none"}) ${what}; the others have stopped`,
     signal === "SIGKILL"
       ? "out of memory? the last checkpoint is whole: go on from it with --resume"
