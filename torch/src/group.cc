@@ -17,12 +17,21 @@
 
 namespace {
 
+// Newer libtorch serve the store with libuv unless told otherwise, also those that were built without it.
+template <typename Options>
+auto withoutLibUv(Options& options, int) -> decltype(void(options.useLibUV)) {
+  options.useLibUV = false;
+}
+template <typename Options>
+void withoutLibUv(Options&, long) {}
+
 c10::intrusive_ptr<c10d::Store> storeOf(const Rendezvous& rendezvous) {
   c10d::TCPStoreOptions options;
   options.port = rendezvous.port;
   options.isServer = rendezvous.rank == 0;
   options.numWorkers = rendezvous.size;
   options.timeout = rendezvous.timeout;
+  withoutLibUv(options, 0);
   return c10::make_intrusive<c10d::TCPStore>(rendezvous.address, options);
 }
 

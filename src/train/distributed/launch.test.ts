@@ -60,12 +60,12 @@ interface Place {
 }
 
 async function placesOf(run: string, count: number): Promise<Place[]> {
-  for (;;) {
+  for (const deadline = performance.now() + 60_000; performance.now() < deadline; await sleep(50)) {
     const files = readdirSync(folder).filter((name) => name.startsWith(`${run}-`))
     const texts = files.sort().map((name) => readFileSync(join(folder, name), "utf8"))
     if (texts.filter((text) => text !== "").length === count) return texts.map((text) => JSON.parse(text))
-    await sleep(50)
   }
+  throw new Error(`the ranks of "${run}" did not come`)
 }
 
 function isRunning(pid: number): boolean {
