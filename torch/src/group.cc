@@ -143,9 +143,11 @@ at::Tensor Group::gatherValues(const at::Tensor& rows) {
 void Group::require(const at::Tensor& tensor) const {
   if (!backend_) throw std::logic_error("the process group is closed");
   if (failed_) throw std::runtime_error("an earlier operation of the process group has failed");
-  const bool possible = tensor.device().type() == deviceType_ && tensor.layout() == at::kStrided && tensor.is_contiguous();
+  const bool possible = tensor.device().type() == deviceType_ && tensor.layout() == at::kStrided &&
+                        tensor.is_contiguous() && !(tensor.is_cpu() && tensor.scalar_type() == at::kBFloat16);
   if (possible) return;
-  throw std::invalid_argument("expected a contiguous tensor on " + c10::DeviceTypeName(deviceType_, true) + ", got " +
+  throw std::invalid_argument("expected a contiguous tensor on " + c10::DeviceTypeName(deviceType_, true) +
+                              (deviceType_ == c10::kCPU ? ", not of bfloat16" : "") + ", got " +
                               nameOf(tensor.scalar_type()) + c10::str(tensor.sizes()) + " on " + tensor.device().str());
 }
 

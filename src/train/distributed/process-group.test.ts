@@ -155,7 +155,9 @@ test("misuse is an error, and the group goes on", async () => {
      const attempt = (fn) => { try { fn(); messages.push("nothing") } catch (error) { messages.push(error.message) } }
      attempt(() => torch.distributed.join({ backend: "gloo", address: "127.0.0.1", port: 1, rank: 0, size: 1, timeoutSeconds: 1 }))
      attempt(() => group.gather(torch.full([], 1)))
-     attempt(() => group.gather("rows"))
+     attempt(() => group.gather(torch.zeros([2 - group.rank, 3])))
+     attempt(() => torch.distributed.gather("rows"))
+     attempt(() => group.gather(torch.zeros([1]).to({ dtype: "bfloat16" })))
      attempt(() => torch.distributed.allReduce(torch.zeros([3, 2]).transpose(0, 1)))
      attempt(() => group.broadcast([torch.zeros([1]), null]))
      attempt(() => group.overlapGradients([]))
@@ -177,12 +179,15 @@ test("misuse is an error, and the group goes on", async () => {
      attempt(() => group.barrier())
      report(messages)`,
   )
-  for (const messages of reports) {
+  const unlike = ["rank 0 has [2,3] to gather, rank 1 has [1,3]", "rank 1 has [1,3] to gather, rank 0 has [2,3]"]
+  for (const [rank, messages] of reports.entries()) {
     expect(messages).toEqual([
       "this process is in a process group already",
       "expected rows, got a tensor of shape []",
+      `${unlike[rank]}: shapes must be equal`,
       'expected a Tensor, got "rows"',
-      "expected a contiguous tensor on cpu, got float32[2, 3] on cpu",
+      "expected a contiguous tensor on cpu, not of bfloat16, got bfloat16[1] on cpu",
+      "expected a contiguous tensor on cpu, not of bfloat16, got float32[2, 3] on cpu",
       "expected a Tensor, got null",
       "expected parameters, got none",
       "expected parameters: leaves that require gradients",

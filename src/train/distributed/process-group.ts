@@ -16,8 +16,13 @@ export interface ProcessGroup {
   readonly localRank: number
   /** Where this rank computes: "cpu", or its own CUDA device. */
   readonly device: torch.Device
-  /** [n, D] of each rank -> [size * n, D] in the order of ranks. A row's gradient is the sum of what all ranks make of it. */
-  gatherWithGradient(features: torch.Tensor): torch.Tensor
+  /**
+   * [n, D] of each rank -> [size * n, D] in the order of ranks. A row's gradient is the sum of what all ranks make of it.
+   *
+   * @param alike the shape is known to be the same on all ranks, so it is not compared
+   * @throws Error on every rank when the shapes differ
+   */
+  gatherWithGradient(features: torch.Tensor, alike?: boolean): torch.Tensor
   /** The same without gradients. */
   gather(values: torch.Tensor): torch.Tensor
   /** The tensors become rank 0's. */
@@ -58,17 +63,17 @@ export interface GroupOptions {
  * @throws UserError when the variables are wrong, other ranks do not come, or this libtorch cannot train distributed
  */
 export function processGroupFromEnvironment(options: GroupOptions = {}): ProcessGroup | null {
-  const place = placeFrom(process.env)
-  if (!place) return null
   endWithLauncher()
-  return joinGroup(place, options)
+  const place = placeFrom(process.env)
+  return place && joinGroup(place, options)
 }
 
 /** Ten minutes: longer than an evaluation on one rank that the others wait for. */
 const defaultTimeoutSeconds = 600
 
 /** Waits until all ranks have joined. Throws as `processGroupFromEnvironment` does. */
-export function joinGroup(place: Place, { device = "cpu", timeoutSeconds = defaultTimeoutSeconds }: GroupOptions = {}) {
+export function joinGroup(place: Place, options: GroupOptions = {}): ProcessGroup {
+  const { device = "cpu", timeoutSeconds = defaultTimeoutSeconds } = options
   const backend = backendFor(device)
   const { rank, size, address, port } = place
   try {
@@ -100,6 +105,9 @@ function backendFor(device: torch.Device): torch.distributed.Backend {
   )
 }
 
+/** Of tensors that are gathered. */
+const maxDimensions = 4
+
 class C10dGroup implements ProcessGroup {
   readonly rank: number
   readonly size: number
@@ -114,12 +122,15 @@ class C10dGroup implements ProcessGroup {
     this.localRank = place.localRank
   }
 
-  gatherWithGradient(features: torch.Tensor): torch.Tensor {
-    return this.guard(() => torch.distributed.gather(features))
+  gatherWithGradient(features: torch.Tensor, alike = false): torch.Tensor {
+    return this.guard(() => {
+      if (!alike) this.requireAlike(features.shape)
+      return torch.distributed.gather(features)
+    })
   }
 
   gather(values: torch.Tensor): torch.Tensor {
-    return this.guard(() => torch.noGrad(() => torch.distributed.gather(values)))
+    return torch.noGrad(() => this.gatherWithGradient(values))
   }
 
   broadcast(tensors: Iterable<torch.Tensor>): void {
@@ -168,6 +179,22 @@ class C10dGroup implements ProcessGroup {
 
   close(): void {
     torch.distributed.leave()
+  }
+
+  /** The backends do not compare shapes: Gloo ends the process where they differ. */
+  private requireAlike(shape: readonly number[]): void {
+    const own = [shape.length, ...shape, ...Array(maxDimensions).fill(0)].slice(0, maxDimensions + 1)
+    const all = torch.scope(() => {
+      const row = torch.tensor(BigInt64Array.from(own, BigInt), [1, own.length], { device: this.device })
+      return Array.from(torch.distributed.gather(row).data(), Number)
+    })
+    for (let rank = 0; rank < this.size; rank++) {
+      const [dimensions, ...sizes] = all.slice(rank * own.length, (rank + 1) * own.length) as [number, ...number[]]
+      const other = sizes.slice(0, dimensions)
+      if (String(other) !== String(shape)) {
+        throw new Error(`rank ${this.rank} has [${shape}] to gather, rank ${rank} has [${other}]: shapes must be equal`)
+      }
+    }
   }
 }
 

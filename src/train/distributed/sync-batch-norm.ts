@@ -41,7 +41,7 @@ function jointStatistics(x: torch.Tensor, group: Pick<ProcessGroup, "gatherWithG
   const axes = x.shape.map((_, axis) => axis).filter((axis) => axis !== 1)
   const [ownVariance, ownMean] = varMean(x, axes, false, false)
   const ownCount = torch.full([1], x.numel / channels, { dtype: x.dtype, device: x.device })
-  const rows = group.gatherWithGradient(torch.cat([ownMean, ownVariance, ownCount]).unsqueeze(0))
+  const rows = group.gatherWithGradient(torch.cat([ownMean, ownVariance, ownCount]).unsqueeze(0), true)
   const [means, variances, counts] = [
     rows.narrow(1, 0, channels),
     rows.narrow(1, channels, channels),
