@@ -14,6 +14,7 @@ export {
   version,
 } from "./context.ts"
 export { arange, empty, full, ones, rand, randn, type TensorOptions, tensor, zeros } from "./create.ts"
+export * as distributed from "./distributed.ts"
 export {
   type Attention,
   type BatchNorm,

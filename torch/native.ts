@@ -54,7 +54,29 @@ export interface Native {
   onWarning(listener: (message: string) => void): void
   version(): { readonly built: string; readonly running: string | null }
   devices(): Device[]
+
+  distributedBackends(): Backend[]
+  joinGroup(
+    backend: Backend,
+    address: string,
+    port: number,
+    rank: number,
+    size: number,
+    timeoutMilliseconds: number,
+  ): void
+  leaveGroup(): void
+  groupFailed(): boolean
+  sumOverRanks(tensor: Tensor): void
+  broadcastTensors(tensors: readonly Tensor[]): void
+  gatherRows(rows: Tensor): Tensor
+  makeReducer(parameters: readonly Tensor[], bucketBytes: number): number
+  armReducer(reducer: number): void
+  finishReducer(reducer: number): void
+  freeReducer(reducer: number): void
 }
+
+/** What ranks send tensors with: Gloo those on the CPU, NCCL those on CUDA devices. */
+export type Backend = "gloo" | "nccl"
 
 export type AutocastState = readonly [enabled: boolean, dtype: DType]
 

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include "context.h"
+#include "distributed.h"
 #include "guard.h"
 #include "operators.h"
 #include "state.h"
@@ -67,6 +68,18 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define<onWarning>(exports, "onWarning");
   define<version>(exports, "version");
   define<devices>(exports, "devices");
+
+  define<distributedBackends>(exports, "distributedBackends");
+  define<joinGroup>(exports, "joinGroup");
+  define<leaveGroup>(exports, "leaveGroup");
+  define<groupFailed>(exports, "groupFailed");
+  define<sumOverRanks>(exports, "sumOverRanks");
+  define<broadcastTensors>(exports, "broadcastTensors");
+  define<gatherRows>(exports, "gatherRows");
+  define<makeReducer>(exports, "makeReducer");
+  define<armReducer>(exports, "armReducer");
+  define<finishReducer>(exports, "finishReducer");
+  define<freeReducer>(exports, "freeReducer");
   return exports;
 }
 

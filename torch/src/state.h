@@ -15,6 +15,7 @@
 #include <vector>
 
 struct Operator;
+struct Distributed;
 
 class TensorTable {
  public:
@@ -66,6 +67,7 @@ struct State {
   Napi::FunctionReference tensorClass;
   Napi::Reference<Napi::Symbol> handleKey;
   Napi::FunctionReference warningListener;
+  std::shared_ptr<Distributed> distributed;  // null outside a process group
   int64_t reportedBytes = 0;
 
   static State& of(Napi::Env env) { return *env.GetInstanceData<State>(); }

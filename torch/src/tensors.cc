@@ -14,15 +14,6 @@ at::Tensor tensorAt(const Napi::CallbackInfo& info, size_t index) {
   return State::of(info.Env()).unwrap(info.Env(), info[index]);
 }
 
-std::vector<at::Tensor> tensorsAt(const Napi::CallbackInfo& info, size_t index) {
-  if (!info[index].IsArray()) throw std::invalid_argument("expected an array of Tensors");
-  const Napi::Array array = info[index].As<Napi::Array>();
-  std::vector<at::Tensor> tensors;
-  for (uint32_t i = 0; i < array.Length(); ++i)
-    tensors.push_back(State::of(info.Env()).unwrap(info.Env(), array.Get(i)));
-  return tensors;
-}
-
 std::string shapeText(const std::vector<int64_t>& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
@@ -63,6 +54,15 @@ Napi::Value emptyTypedArray(Napi::Env env, at::ScalarType type, Napi::ArrayBuffe
 }
 
 }  // namespace
+
+std::vector<at::Tensor> tensorsAt(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsArray()) throw std::invalid_argument("expected an array of Tensors");
+  const Napi::Array array = info[index].As<Napi::Array>();
+  std::vector<at::Tensor> tensors;
+  for (uint32_t i = 0; i < array.Length(); ++i)
+    tensors.push_back(State::of(info.Env()).unwrap(info.Env(), array.Get(i)));
+  return tensors;
+}
 
 Napi::Value fromData(const Napi::CallbackInfo& info) {
   if (!info[0].IsTypedArray()) throw std::invalid_argument("expected a typed array");

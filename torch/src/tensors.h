@@ -1,7 +1,13 @@
 // What a JavaScript Tensor can be asked directly: values, properties, gradients, lifetime.
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <napi.h>
+
+#include <vector>
+
+// Argument `index`, an array of Tensors.
+std::vector<at::Tensor> tensorsAt(const Napi::CallbackInfo& info, size_t index);
 
 // fromData(typed array, shape, dtype) -> Tensor on the CPU
 Napi::Value fromData(const Napi::CallbackInfo& info);

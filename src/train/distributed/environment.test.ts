@@ -1,0 +1,75 @@
+import { describe, expect, test } from "vitest"
+import { firstHost, placeFrom } from "./environment.ts"
+
+const torchrun = { RANK: "3", WORLD_SIZE: "4", LOCAL_RANK: "1", MASTER_ADDR: "10.0.0.1", MASTER_PORT: "29500" }
+const slurm = {
+  SLURM_PROCID: "5",
+  SLURM_NTASKS: "8",
+  SLURM_LOCALID: "1",
+  SLURM_STEP_NODELIST: "gpu[004-005]",
+  SLURM_JOB_ID: "1234567",
+  SLURM_STEP_ID: "0",
+}
+
+describe("torchrun's variables", () => {
+  test("tell rank, size and where rank 0 is", () => {
+    const place = { rank: 3, size: 4, localRank: 1, address: "10.0.0.1", port: 29500 }
+    expect(placeFrom(torchrun)).toEqual(place)
+    expect(placeFrom({ ...slurm, ...torchrun })).toEqual(place)
+  })
+
+  test("none, or one rank: this process is alone", () => {
+    expect(placeFrom({})).toBeNull()
+    expect(placeFrom({ MASTER_ADDR: "10.0.0.1", MASTER_PORT: "29500" })).toBeNull()
+    expect(placeFrom({ ...torchrun, RANK: "0", WORLD_SIZE: "1", LOCAL_RANK: "0" })).toBeNull()
+  })
+
+  test("half of them is an error that names which", () => {
+    expect(() => placeFrom({ RANK: "0", WORLD_SIZE: "2" })).toThrow(
+      "RANK, WORLD_SIZE are set, but not LOCAL_RANK, MASTER_ADDR, MASTER_PORT",
+    )
+    expect(() => placeFrom({ LOCAL_RANK: "0" })).toThrow("LOCAL_RANK is set, but not RANK")
+    expect(() => placeFrom({ ...torchrun, MASTER_PORT: "" })).toThrow("but not MASTER_PORT")
+  })
+
+  test("a value out of its range is an error", () => {
+    expect(() => placeFrom({ ...torchrun, RANK: "4" })).toThrow('RANK is "4": expected a whole number from 0 to 3')
+    expect(() => placeFrom({ ...torchrun, WORLD_SIZE: "two" })).toThrow('WORLD_SIZE is "two"')
+    expect(() => placeFrom({ ...torchrun, MASTER_PORT: "70000" })).toThrow("from 1 to 65535")
+    expect(() => placeFrom({ ...torchrun, LOCAL_RANK: "-1" })).toThrow('LOCAL_RANK is "-1"')
+  })
+})
+
+describe("SLURM's variables", () => {
+  test("tell the same, of a task of srun", () => {
+    const place = placeFrom(slurm)
+    expect(place).toMatchObject({ rank: 5, size: 8, localRank: 1, address: "gpu004" })
+    expect(placeFrom({ ...slurm, SLURM_PROCID: "0" })).toMatchObject({ address: "gpu004", port: place!.port })
+    expect(place!.port).toBeGreaterThanOrEqual(20_000)
+    expect(place!.port).not.toBe(placeFrom({ ...slurm, SLURM_JOB_ID: "1234568" })!.port)
+  })
+
+  test("a script may set where rank 0 listens", () => {
+    const place = placeFrom({ ...slurm, MASTER_ADDR: "head", MASTER_PORT: "4000" })
+    expect(place).toMatchObject({ address: "head", port: 4000 })
+  })
+
+  test("in the job's script itself, without srun, a process is alone", () => {
+    const { SLURM_STEP_NODELIST: _, ...script } = slurm
+    expect(placeFrom({ ...script, SLURM_JOB_NODELIST: "gpu[004-005]" })).toBeNull()
+  })
+
+  test("half of them is an error", () => {
+    expect(() => placeFrom({ ...slurm, SLURM_LOCALID: undefined })).toThrow("but not SLURM_LOCALID")
+  })
+})
+
+test.each([
+  ["gpu1", "gpu1"],
+  ["gpu1,gpu2", "gpu1"],
+  ["gpu[004-007,9],big1", "gpu004"],
+  ["gpu[12]", "gpu12"],
+  ["rack[1-2]n[03,07-09]-ib,other", "rack1n03-ib"],
+])("the first machine of %s is %s", (nodes, first) => {
+  expect(firstHost(nodes)).toBe(first)
+})

@@ -1,0 +1,89 @@
+/**
+ * Who this process is among those of a job, from the variables that `mobileclip train --nproc`, `torchrun` and SLURM's
+ * `srun` set.
+ */
+import { UserError } from "../../core/errors.ts"
+
+export interface Place {
+  readonly rank: number
+  readonly size: number
+  /** Among the ranks of this machine: its CUDA device. */
+  readonly localRank: number
+  /** Where rank 0 listens. */
+  readonly address: string
+  readonly port: number
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const required = ["RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"] as const
+
+/**
+ * Null when this process is alone: nothing is set, or there is one rank. `torchrun`'s variables come before SLURM's.
+ *
+ * @throws UserError when some of the variables are missing, or one is no number in its range
+ */
+export function placeFrom(environment: Environment): Place | null {
+  const place = fromTorchrun(environment) ?? fromSlurm(environment)
+  return place && place.size > 1 ? place : null
+}
+
+/** MASTER_ADDR and MASTER_PORT alone are not asked: they may stand in a job's script for SLURM's ranks. */
+function fromTorchrun(environment: Environment): Place | null {
+  if (!["RANK", "WORLD_SIZE", "LOCAL_RANK"].some((name) => environment[name])) return null
+  const missing = required.filter((name) => !environment[name])
+  if (missing.length > 0) {
+    const set = required.filter((name) => environment[name])
+    throw new UserError(
+      `${set.join(", ")} ${set.length > 1 ? "are" : "is"} set, but not ${missing.join(", ")}`,
+      "set all five, as torchrun does, or none to train in one process",
+    )
+  }
+  const size = integer(environment, "WORLD_SIZE", 1, 1 << 20)
+  return {
+    size,
+    rank: integer(environment, "RANK", 0, size - 1),
+    localRank: integer(environment, "LOCAL_RANK", 0, size - 1),
+    address: environment.MASTER_ADDR!,
+    port: integer(environment, "MASTER_PORT", 1, 65535),
+  }
+}
+
+/**
+ * What `srun` gives each task. A job's script itself has most of these variables too, but no nodes of a step: there, one
+ * process runs alone.
+ */
+function fromSlurm(environment: Environment): Place | null {
+  const nodes = environment.SLURM_STEP_NODELIST
+  if (!environment.SLURM_PROCID || !nodes) return null
+  const missing = ["SLURM_NTASKS", "SLURM_LOCALID"].filter((name) => !environment[name])
+  if (missing.length > 0) {
+    throw new UserError(`SLURM_PROCID is set, but not ${missing.join(", ")}`, "start the tasks with srun")
+  }
+  const size = integer(environment, "SLURM_NTASKS", 1, 1 << 20)
+  return {
+    size,
+    rank: integer(environment, "SLURM_PROCID", 0, size - 1),
+    localRank: integer(environment, "SLURM_LOCALID", 0, size - 1),
+    address: environment.MASTER_ADDR || firstHost(nodes),
+    port: environment.MASTER_PORT ? integer(environment, "MASTER_PORT", 1, 65535) : slurmPort(environment),
+  }
+}
+
+/** The jobs of a machine get different ports, the ranks of a job the same: 20000 to 29999. */
+function slurmPort({ SLURM_JOB_ID = "0", SLURM_STEP_ID = "0" }: Environment): number {
+  return 20_000 + ((Number.parseInt(SLURM_JOB_ID, 10) * 7 + Number.parseInt(SLURM_STEP_ID, 10)) % 10_000 || 0)
+}
+
+/** SLURM's short form of a list of machines: "gpu[004-007,9],big1" -> "gpu004". */
+export function firstHost(nodes: string): string {
+  const [, prefix = "", first = "", rest = ""] = /^([^,[]*)(?:\[([^\],-]+)[^\]]*\](.*))?/.exec(nodes) ?? []
+  return prefix + first + (rest && firstHost(rest))
+}
+
+function integer(environment: Environment, name: string, least: number, most: number): number {
+  const text = environment[name]!
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= least && value <= most) return value
+  throw new UserError(`${name} is ${JSON.stringify(text)}: expected a whole number from ${least} to ${most}`)
+}

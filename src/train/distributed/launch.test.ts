@@ -1,0 +1,150 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { built } from "../../../test/ranks.ts"
+import { UserError } from "../../core/errors.ts"
+import { type LaunchOptions, launch } from "./launch.ts"
+
+let folder: string
+let program: string
+
+/** A rank that does what its first argument says, and leaves its variables and its number in the folder. */
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "launch-"))
+  program = join(folder, "rank.mjs")
+  writeFileSync(
+    program,
+    `import { writeFileSync } from "node:fs"
+     import { join } from "node:path"
+     import { processGroupFromEnvironment } from ${built("src/train/distributed/process-group.js")}
+     const [task, run] = process.argv.slice(2)
+     const { RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, OMP_NUM_THREADS } = process.env
+     const place = { RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, OMP_NUM_THREADS, pid: process.pid }
+     process.on("uncaughtException", () => process.exit(1))
+     let signals = 0
+     for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => signals++)
+     const group = processGroupFromEnvironment({ timeoutSeconds: 60 })
+     writeFileSync(join(${JSON.stringify(folder)}, run + "-" + RANK + ".json"), JSON.stringify(place))
+     if (group.rank > 0) console.error("hello")
+     if (task === "die" && group.rank === 1) process.kill(process.pid, "SIGKILL")
+     if (task === "fail" && group.rank === 0) throw new Error("no")
+     if (task === "stubborn" && group.rank === 1) process.exit(3)
+     if (task === "stubborn") await new Promise((resolve) => setTimeout(resolve, 30_000))
+     // Steps, until a signal came on any rank.
+     if (task === "steps") {
+       let stopped = false
+       while (!stopped) {
+         await new Promise((resolve) => setTimeout(resolve, 20))
+         stopped = group.any(signals > 0)
+       }
+       process.exitCode = signals === 1 ? 143 : 1
+     }
+     group.barrier()
+     group.close()`,
+  )
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function options(task: string, processes = 2): LaunchOptions & { readonly lines: string[] } {
+  const lines: string[] = []
+  return { program, args: [task, task], processes, threads: 3, log: (line) => lines.push(line), lines }
+}
+
+interface Place {
+  readonly pid: number
+  readonly [variable: string]: string | number
+}
+
+async function placesOf(run: string, count: number): Promise<Place[]> {
+  for (const deadline = performance.now() + 60_000; performance.now() < deadline; await sleep(50)) {
+    const files = readdirSync(folder).filter((name) => name.startsWith(`${run}-`))
+    const texts = files.sort().map((name) => readFileSync(join(folder, name), "utf8"))
+    if (texts.filter((text) => text !== "").length === count) return texts.map((text) => JSON.parse(text))
+  }
+  throw new Error(`the ranks of "${run}" did not come`)
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+test("ranks find each other and share the machine's threads", async () => {
+  const quiet = options("nothing")
+  expect(await launch(quiet)).toBe(0)
+  expect(quiet.lines).toEqual(["[rank 1] hello"])
+  const places = await placesOf("nothing", 2)
+  const shared = { WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", OMP_NUM_THREADS: "1" }
+  expect(places).toMatchObject([
+    { RANK: "0", LOCAL_RANK: "0", ...shared },
+    { RANK: "1", LOCAL_RANK: "1", ...shared },
+  ])
+})
+
+describe("a lost rank ends the job", () => {
+  test("killed: it is named, the others stop by themselves", async () => {
+    const start = performance.now()
+    const error = await launch(options("die", 3)).catch((e: unknown) => e as UserError)
+    const places = await placesOf("die", 3)
+    expect(error).toBeInstanceOf(UserError)
+    expect((error as UserError).message).toBe(
+      `rank 1 of 3 (process ${places[1]!.pid}) was killed by SIGKILL; the others have stopped`,
+    )
+    expect(performance.now() - start).toBeLessThan(10_000)
+    expect(places.map(({ pid }) => isRunning(pid))).toEqual([false, false, false])
+  })
+
+  test("failed: as well", async () => {
+    await expect(launch(options("fail"))).rejects.toThrow(/rank [01] of 2 .* ended with code 1; the others/)
+  })
+
+  test("and those that do not stop are told to, then killed", async () => {
+    const failing = launch({ ...options("stubborn"), graceSeconds: 0.5 })
+    await expect(failing).rejects.toThrow(/rank 1 of 2 .* ended with code 3; the others have stopped/)
+    for (const { pid } of await placesOf("stubborn", 2)) expect(isRunning(pid)).toBe(false)
+  })
+})
+
+describe("a launcher in a process of its own", () => {
+  async function start(run: string) {
+    const file = join(folder, `${run}.mjs`)
+    writeFileSync(
+      file,
+      `import { launch } from ${built("src/train/distributed/launch.js")}
+       const args = ["steps", ${JSON.stringify(run)}]
+       process.exitCode = await launch({ program: ${JSON.stringify(program)}, args, processes: 2, log() {} })`,
+    )
+    const launcher = spawn(process.execPath, [file], { stdio: "ignore" })
+    const places = await placesOf(run, 2)
+    await sleep(200)
+    return { launcher, places }
+  }
+
+  test.each(["SIGTERM", "SIGINT"] as const)(
+    "passes %s on once: all ranks stop behind the same step",
+    async (signal) => {
+      const { launcher, places } = await start(signal)
+      launcher.kill(signal)
+      const [code] = await once(launcher, "exit")
+      // Each rank exits with 143 if it was told once.
+      expect(code).toBe(143)
+      for (const { pid } of places) expect(isRunning(pid)).toBe(false)
+    },
+  )
+
+  test("its ranks end when it is killed", async () => {
+    const { launcher, places } = await start("orphans")
+    launcher.kill("SIGKILL")
+    await once(launcher, "exit")
+    const deadline = performance.now() + 5000
+    while (places.some(({ pid }) => isRunning(pid)) && performance.now() < deadline) await sleep(50)
+    for (const { pid } of places) expect(isRunning(pid)).toBe(false)
+  })
+})

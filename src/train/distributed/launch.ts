@@ -1,0 +1,186 @@
+/** One process per rank, on this machine: what `torchrun` does, for `mobileclip train --nproc N`. */
+import { type ChildProcess, fork } from "node:child_process"
+import { createServer } from "node:net"
+import { availableParallelism, constants } from "node:os"
+import { createInterface } from "node:readline"
+import { UserError } from "../../core/errors.ts"
+
+export interface LaunchOptions {
+  /** A JavaScript file. */
+  readonly program: string
+  readonly args?: readonly string[]
+  readonly processes: number
+  /** Of all ranks together; default: as many as this machine has. */
+  readonly threads?: number
+  /** Beside this process's own. */
+  readonly environment?: Readonly<Record<string, string>>
+  /** How long ranks may take to end by themselves when one is lost, before they are told to, and then killed. */
+  readonly graceSeconds?: number
+  /** Takes what ranks other than 0 write to their standard error, line by line; rank 0 writes to this process's. */
+  readonly log: (line: string) => void
+}
+
+/** Tells a rank that its parent is a launcher, with which it ends. */
+const launcherVariable = "MOBILECLIP_LAUNCHER"
+
+/**
+ * Runs the program once per rank and waits for all. SIGINT and SIGTERM are passed on to every rank once; a second one
+ * kills them.
+ *
+ * @returns 0, or what the ranks exited with after a signal
+ * @throws UserError naming the rank that was lost first, when all others have ended
+ */
+export async function launch(options: LaunchOptions): Promise<number> {
+  const { processes, threads = availableParallelism() } = options
+  const shared = {
+    ...options.environment,
+    [launcherVariable]: String(process.pid),
+    WORLD_SIZE: String(processes),
+    MASTER_ADDR: "127.0.0.1",
+    MASTER_PORT: String(await freePort()),
+    OMP_NUM_THREADS: String(Math.max(1, Math.floor(threads / processes))),
+  }
+  const ranks = Array.from({ length: processes }, (_, rank) => new Rank(rank, shared, options))
+  const signals = new SignalRelay(ranks)
+  try {
+    const all = Promise.all(ranks.map(({ ended }) => ended))
+    const first = await Promise.race([all.then(() => null), firstFailure(ranks)])
+    // Those that are in an operation with the lost one fail in it at once.
+    if (first && !signals.received) await endAll(ranks, options.graceSeconds ?? 10)
+    const ends = await all
+    if (first && !signals.received) throw lostRank(first, ends)
+    return first?.code ?? 0
+  } finally {
+    signals.close()
+  }
+}
+
+/** A rank of a launcher stops as after SIGTERM when the launcher is gone; other processes are left alone. */
+export function endWithLauncher(): void {
+  if (!process.env[launcherVariable] || !process.channel) return
+  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"))
+  // The channel alone must not keep a finished rank alive.
+  process.channel.unref()
+}
+
+interface End {
+  readonly rank: number
+  readonly pid: number | undefined
+  /** As a shell would give it: 128 + the signal's number. */
+  readonly code: number
+  readonly signal: NodeJS.Signals | null
+  /** Whether the launcher sent that signal. */
+  readonly asked: boolean
+  /** Why it could not be started. */
+  readonly error?: Error
+}
+
+class Rank {
+  readonly ended: Promise<End>
+  private readonly child: ChildProcess
+  private asked = false
+
+  constructor(
+    readonly rank: number,
+    shared: Readonly<Record<string, string>>,
+    { program, args = [], log }: LaunchOptions,
+  ) {
+    this.child = fork(program, args, {
+      env: { ...process.env, ...shared, RANK: String(rank), LOCAL_RANK: String(rank) },
+      stdio: rank === 0 ? ["ignore", "inherit", "inherit", "ipc"] : ["ignore", "ignore", "pipe", "ipc"],
+      // Ctrl-C goes to all processes of a terminal: without a group of their own they would be told twice.
+      detached: true,
+    })
+    const { stderr } = this.child
+    if (stderr) createInterface({ input: stderr }).on("line", (line) => log(`[rank ${rank}] ${line}`))
+    this.ended = new Promise((resolve) => {
+      const { pid } = this.child
+      this.child.once("error", (error) => resolve({ rank, pid, code: 1, signal: null, asked: false, error }))
+      this.child.once("exit", (exitCode, signal) => {
+        const code = signal ? 128 + constants.signals[signal] : (exitCode ?? 1)
+        resolve({ rank, pid, code, signal, asked: this.asked })
+      })
+    })
+  }
+
+  /** Sends the signal to this child, if it still runs. */
+  kill(signal: NodeJS.Signals): void {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return
+    this.asked = true
+    this.child.kill(signal)
+  }
+}
+
+class SignalRelay {
+  received = false
+
+  constructor(private readonly ranks: readonly Rank[]) {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, this.pass)
+  }
+
+  close(): void {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, this.pass)
+  }
+
+  private readonly pass = (signal: NodeJS.Signals): void => {
+    for (const rank of this.ranks) rank.kill(this.received ? "SIGKILL" : signal)
+    this.received = true
+  }
+}
+
+/** The first end of a rank with another code than 0; never resolves, if there is none. */
+function firstFailure(ranks: readonly Rank[]): Promise<End> {
+  return new Promise((resolve) => {
+    for (const { ended } of ranks) void ended.then((end) => end.code !== 0 && resolve(end))
+  })
+}
+
+/** Waits, then asks, then kills. */
+async function endAll(ranks: readonly Rank[], graceSeconds: number): Promise<void> {
+  const all = Promise.all(ranks.map(({ ended }) => ended))
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    if (await isDoneWithin(all, graceSeconds)) return
+    for (const rank of ranks) rank.kill(signal)
+  }
+}
+
+function isDoneWithin(promise: Promise<unknown>, seconds: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), seconds * 1000)
+    void promise.then(() => {
+      clearTimeout(timer)
+      resolve(true)
+    })
+  })
+}
+
+/** What was killed from outside, or could not start, is the cause: the others failed because of it, perhaps sooner. */
+function lostRank(first: End, ends: readonly End[]): UserError {
+  const cause = ends.find(({ signal, error, asked }) => error || (signal && !asked)) ?? first
+  const { rank, pid, signal, code, error } = cause
+  const what = error
+    ? `did not start: ${error.message}`
+    : signal
+      ? `was killed by ${signal}`
+      : `ended with code ${code}`
+  return new UserError(
+    `rank ${rank} of ${ends.length} (process ${pid ?? "none"}) ${what}; the others have stopped`,
+    signal === "SIGKILL"
+      ? "out of memory? the last checkpoint is whole: go on from it with --resume"
+      : "its own message says why; the last checkpoint is whole: go on from it with --resume",
+  )
+}
+
+/** A port that nothing listens on now. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      server.close(() =>
+        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
+      )
+    })
+  })
+}
