@@ -20,7 +20,7 @@ import {
   type ProcessGroup,
   processGroupFromEnvironment,
 } from "../src/train/distributed/process-group.ts"
-import { clipLoss, l2Normalize } from "../src/train/loss.ts"
+import { contrastiveLoss, l2Normalize } from "../src/train/loss.ts"
 import * as torch from "../torch/index.ts"
 
 const { values: options } = parseArgs({
@@ -89,7 +89,8 @@ function trainee(group: ProcessGroup): { step(mode: Mode): void; elements: numbe
     const [image, text] = [model.encodeImage(pixels), model.encodeText(ids)].map((features) =>
       group.gatherWithGradient(l2Normalize(interpreter.unwrap(features))),
     ) as [torch.Tensor, torch.Tensor]
-    return clipLoss(image, text, interpreter.value(model.logitScale).exp())
+    const side = (all: torch.Tensor) => ({ rows: all, all })
+    return contrastiveLoss({ image: side(image), text: side(text) }, interpreter.value(model.logitScale).exp())
   }
   return {
     step: (mode) => torch.scope(() => backward(mode, parameters, reducer, loss)),

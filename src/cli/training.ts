@@ -5,17 +5,20 @@
  */
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
+import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
 import { safetensorsChunks } from "../core/safetensors.ts"
+import { Tokenizer } from "../core/tokenizer.ts"
 import type { ModelConfig } from "../core/variants.ts"
 import type { Batch } from "../data/training/batch.ts"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
 import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../train/checkpoints.ts"
-import { type EvaluationEntry, isStep, type LogEntry, type StepEntry, totalLoss } from "../train/log/entries.ts"
-import { Live, liveText } from "../train/log/live.ts"
-import { MetricsLog } from "../train/log/metrics.ts"
-import { EventFile } from "../train/log/tensorboard/writer.ts"
+import type { ProcessGroup } from "../train/distributed/process-group.ts"
+import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../train/log/entries.ts"
+import { liveText } from "../train/log/live.ts"
+import { readMetrics } from "../train/log/metrics.ts"
+import { RunLog, type RunReport } from "../train/log/run-log.ts"
 import { type Settings, type TrainingState, trainedModel } from "../train/state.ts"
 import { type LiveModel, settingsOf, type TrainConfig, type TrainIo, train } from "../train/train.ts"
 import type { Progress, StartProgress } from "./progress.ts"
@@ -39,6 +42,11 @@ export interface TrainingRun {
   readonly existing: "refuse" | "require" | "continue"
   /** Of the progress line. */
   readonly name?: string
+  /** Writes `report.html` at the end, or when the run stops. */
+  readonly report?: RunReport
+  /** Steps that share a line of the metrics. */
+  readonly logEvery?: number
+  readonly group?: ProcessGroup
   readonly startProgress: StartProgress
   readonly signal: AbortSignal
 }
@@ -61,86 +69,74 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   const resume = await existingState(run)
   if (resume) checkSameRun(resume, directory, info, settingsOf(config))
   await makeDirectory(directory)
-  await using log = await RunLog.open(run, resume?.step ?? 0)
-  const state = await train(info, config, {
-    batches: run.batches,
-    save: (current) => save(run, current, log),
-    ...(run.evaluate && { evaluate: async (live) => log.evaluated(live, await run.evaluate!(live)) }),
-    ...(run.start && { start: run.start }),
-    resume,
-    signal,
-    onStep: (report) => log.stepped(report),
-  })
-  signal.throwIfAborted()
-  const steps = log.entries.filter(isStep)
-  if (steps.length === 0)
-    throw new UserError(`${join(directory, "metrics.jsonl")} is missing`, "delete the directory to train again")
-  log.done()
-  return {
-    state,
-    steps,
-    evaluations: log.entries.filter((entry): entry is EvaluationEntry => !isStep(entry)),
-    checkpoint: await writeModel(directory, state),
-    earlierSeconds: secondsOf(log.earlier.filter(isStep)),
-    samplesPerSecond: (steps.length * config.batchSize) / secondsOf(steps),
+  const log = await RunLog.open(directory, { resumeStep: resume?.step ?? 0, memory, every: run.logEvery ?? 1 })
+  const progress = run.startProgress(run.name ?? "train", config.steps * config.batchSize, { unit: "samples" })
+  try {
+    const state = await train(info, config, {
+      batches: (firstStep) => shown(run, log, firstStep),
+      save: (current) => save(run, current, log),
+      ...(run.evaluate && { evaluate: async (live) => log.evaluation(entryOf(live, await run.evaluate!(live))) }),
+      ...(run.start && { start: run.start }),
+      ...(run.group && { group: run.group }),
+      resume,
+      signal,
+      onStep: (report) => progress.update(report.samplesSeen, liveText(log.step(report))),
+    })
+    if (run.report && isFirst(run)) await log.writeReport(run.report)
+    signal.throwIfAborted()
+    return await resultOf(run, state, resume?.step ?? 0, progress)
+  } finally {
+    log.close()
   }
 }
 
-// ---------------------------------------------------------------------------------------------------------- log
+async function resultOf(run: TrainingRun, state: TrainingState, resumed: number, progress: Progress) {
+  const { directory, config } = run
+  const entries = await readMetrics(join(directory, "metrics.jsonl"))
+  const steps = entries.filter(isStep)
+  if (steps.length === 0)
+    throw new UserError(`${join(directory, "metrics.jsonl")} is missing`, "delete the directory to train again")
+  progress.done(`loss ${totalLoss(steps.at(-1)!).toFixed(3)}`)
+  return {
+    state,
+    steps,
+    evaluations: entries.filter((entry): entry is EvaluationEntry => !isStep(entry)),
+    checkpoint: await writeModel(directory, state),
+    earlierSeconds: secondsOf(steps.filter(({ step }) => step <= resumed)),
+    samplesPerSecond: (steps.length * config.batchSize) / secondsOf(steps),
+  } satisfies TrainingResult
+}
 
-/** What a run says, to all who listen. */
-class RunLog {
-  readonly entries: LogEntry[]
-  private readonly live = new Live()
-
-  private constructor(
-    private readonly metrics: MetricsLog,
-    private readonly events: EventFile,
-    private readonly progress: Progress,
-  ) {
-    this.entries = [...metrics.earlier]
+/** The batches; some pictures of the first are kept for the report. */
+async function* shown(run: TrainingRun, log: RunLog, firstStep: number) {
+  let step = firstStep
+  for await (const batch of run.batches(firstStep)) {
+    if (step === firstStep && run.report && isFirst(run)) {
+      const { preprocessing, config } = run.info
+      await log.seen(step, batch, {
+        preprocessing,
+        tokenizer: new Tokenizer(),
+        contextLength: config.text.contextLength,
+      })
+    }
+    yield batch
+    step += 1
   }
+}
 
-  static async open({ directory, config, name = "train", startProgress }: TrainingRun, resumeStep: number) {
-    const metrics = await MetricsLog.open(join(directory, "metrics.jsonl"), { resumeStep })
-    const events = await EventFile.open(join(directory, "tensorboard"), { resumeStep })
-    return new RunLog(metrics, events, startProgress(name, config.steps * config.batchSize, { unit: "samples" }))
-  }
+function isFirst({ group }: TrainingRun): boolean {
+  return !group || group.rank === 0
+}
 
-  get earlier(): readonly LogEntry[] {
-    return this.metrics.earlier
-  }
+function entryOf({ step, samplesSeen }: LiveModel, tasks: Scores): EvaluationEntry {
+  const scores = Object.values(tasks)
+  return { step, samplesSeen, tasks, average: scores.reduce((sum, score) => sum + score, 0) / scores.length }
+}
 
-  stepped(entry: StepEntry): void {
-    this.add(entry)
-    this.progress.update(entry.samplesSeen, liveText(this.live.update(entry)))
-  }
-
-  evaluated({ step, samplesSeen }: LiveModel, tasks: Scores): void {
-    const scores = Object.values(tasks)
-    this.add({ step, samplesSeen, tasks, average: scores.reduce((sum, score) => sum + score, 0) / scores.length })
-  }
-
-  /** Everything so far is in the files. */
-  flush(): void {
-    this.metrics.flush()
-  }
-
-  done(): void {
-    const last = this.entries.findLast(isStep)
-    this.progress.done(last && `loss ${totalLoss(last).toFixed(3)}`)
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.metrics.close()
-    this.events.close()
-  }
-
-  private add(entry: LogEntry): void {
-    this.entries.push(entry)
-    this.metrics.add(entry)
-    this.events.add(entry)
-  }
+/** Bytes in use: of the CUDA devices where there are any, else of the process. */
+function memory(): number {
+  const devices = torch.memory().cuda ?? []
+  return devices.length > 0 ? devices.reduce((sum, { reserved }) => sum + reserved, 0) : process.memoryUsage.rss()
 }
 
 // -------------------------------------------------------------------------------------------------------- state

@@ -21,6 +21,8 @@ export interface TorchOptions {
   readonly frozen?: (path: string) => boolean
   /** Batch norm uses its running statistics and leaves them, also where its weights are trained. */
   readonly frozenStatistics?: boolean
+  /** Takes the place of libtorch's batch norm: over the batches of several processes. */
+  readonly batchNorm?: typeof torch.batchNorm
 }
 
 export class TorchInterpreter {
@@ -30,6 +32,8 @@ export class TorchInterpreter {
   readonly device: torch.Device
   /** False while a forward pass is repeated: the batch's statistics were counted the first time. */
   trackStatistics = true
+  /** Normalises with the statistics it is given. */
+  readonly batchNorm: typeof torch.batchNorm
   private readonly frozenStatistics: boolean
   private readonly leaves = new Map<Parameter, torch.Tensor>()
   private readonly named: ReadonlyMap<string, Parameter>
@@ -40,6 +44,7 @@ export class TorchInterpreter {
     this.dtype = options.dtype ?? "float32"
     this.device = options.device ?? "cpu"
     this.frozenStatistics = options.frozenStatistics ?? false
+    this.batchNorm = options.batchNorm ?? torch.batchNorm
     this.named = model.namedParameters()
     for (const [path, parameter] of this.named)
       this.leaves.set(parameter, this.leaf(parameter, options.frozen?.(path) ?? false))
@@ -178,7 +183,8 @@ export class TorchTensor implements Tensor {
     const runningVar = tracked ? this.resolve(norm.runningVar) : null
     if (training && tracked) torch.noGrad(() => this.resolve(norm.numBatchesTracked).add_(1))
     const { eps, momentum } = norm
-    return this.next(torch.batchNorm(this.value, { weight, bias, runningMean, runningVar, training, momentum, eps }))
+    const settings = { weight, bias, runningMean, runningVar, training, momentum, eps }
+    return this.next(this.interpreter.batchNorm(this.value, settings))
   }
 
   layerNorm(weight: Parameter, bias: Parameter, eps: number): Tensor {

@@ -11,6 +11,7 @@ import type { Batch } from "../data/training/batch.ts"
 import type { CheckpointModel } from "../model/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
+import type { GradientReducer, ProcessGroup } from "./distributed/process-group.ts"
 import type { Ema } from "./ema.ts"
 import {
   type Encoded,
@@ -60,12 +61,27 @@ export interface Trainee<Model extends CheckpointModel = CheckpointModel> {
   readonly ema?: Ema | undefined
   /** In float16 only. */
   lossScaler?: LossScalerState | undefined
+  /** Where several processes train one model, each on its part of every batch. */
+  readonly ranks?: Ranks | undefined
+}
+
+export interface Ranks {
+  readonly group: ProcessGroup
+  /** Of the trainable parameters. */
+  readonly reducer: GradientReducer
 }
 
 /** Updates the parameters once. Throws a UserError when loss or gradients are not finite, before a parameter is changed. */
 export function trainStep(trainee: Trainee, batch: Batch, config: StepConfig): Measurements {
   const measured = computeGradients(trainee, batch, config)
   return { ...measured, gradNorm: updateParameters(trainee, config) }
+}
+
+/** The losses over all processes are the means of theirs. Every process waits for the others here. */
+export function meanOverRanks(measured: Measurements, { group }: Ranks): Measurements {
+  const names = Object.keys(measured.losses)
+  const [loss, ...parts] = group.mean([measured.loss, ...Object.values(measured.losses)])
+  return { ...measured, loss: loss!, losses: Object.fromEntries(names.map((name, i) => [name, parts[i]!])) }
 }
 
 /** Forward and backward: afterwards every parameter has its gradient, unclipped, in units of the loss scale. */
@@ -75,26 +91,39 @@ export function computeGradients(
   config: Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">,
 ): Omit<Measurements, "gradNorm"> {
   checkBatch(config.objective, batch)
-  return torch.scope(() => {
-    const chunks = chunksOf(trainee, batch, config)
-    const leaves = joined(chunks.map(({ features }) => features))
-    const { model, interpreter, optimizer, lossScaler } = trainee
-    const scale = interpreter.value(model.logitScale).exp()
-    const losses = featureLosses(config.objective, lossInput(interpreter, leaves, batch, scale))
-    const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
-    finite("loss", total.item())
-    optimizer.zeroGrad()
-    const lossScale = lossScaler?.scale ?? 1
-    total.mul(lossScale).backward()
-    const local = chunks.map((chunk) => torch.scope(() => chunk.backward(gradientsOf(leaves, chunk), lossScale)))
-    const caption = local.reduce((sum, value) => sum + value, 0)
-    const byName = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]))
-    return {
-      loss: finite("loss", total.item() + caption),
-      losses: config.objective.kind === "coca" ? { ...byName, caption } : byName,
-      logitScale: scale.item(),
-    }
+  const { ranks } = trainee
+  const gradients = () => torch.scope(() => localGradients(trainee, batch, config))
+  if (!ranks) return gradients()
+  // Backward passes communicate too.
+  return ranks.group.guard(() => {
+    const measured = gradients()
+    ranks.reducer.finish()
+    return measured
   })
+}
+
+function localGradients(trainee: Trainee, batch: Batch, config: ChunkConfig): Omit<Measurements, "gradNorm"> {
+  const chunks = chunksOf(trainee, batch, config)
+  const leaves = joined(chunks.map(({ features }) => features))
+  const { model, interpreter, optimizer, lossScaler } = trainee
+  const scale = interpreter.value(model.logitScale).exp()
+  const losses = featureLosses(config.objective, lossInput(trainee, leaves, batch, scale))
+  const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
+  finite("loss", total.item())
+  optimizer.zeroGrad()
+  const lossScale = lossScaler?.scale ?? 1
+  total.mul(lossScale).backward()
+  const local = chunks.map((chunk, i) => {
+    if (i === chunks.length - 1) trainee.ranks?.reducer.arm()
+    return torch.scope(() => chunk.backward(gradientsOf(leaves, chunk), lossScale))
+  })
+  const caption = local.reduce((sum, value) => sum + value, 0)
+  const byName = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]))
+  return {
+    loss: finite("loss", total.item() + caption),
+    losses: config.objective.kind === "coca" ? { ...byName, caption } : byName,
+    logitScale: scale.item(),
+  }
 }
 
 /** Clips the gradients, updates, clamps `logitScale`; returns the gradients' joint norm before clipping. */
@@ -200,31 +229,39 @@ function gradientsOf(leaves: Features, { start, features }: Chunk): Features {
   )
 }
 
+/** Features of other processes are gathered with gradients, those of teachers without. */
 function lossInput(
-  interpreter: TorchInterpreter,
+  { interpreter, ranks }: Trainee,
   { image, text, synthetic }: Features,
   { teacher }: Batch,
   scale: torch.Tensor,
 ): LossInput {
+  const group = ranks?.group
+  const side = (rows: torch.Tensor): Side => ({ rows, all: group ? group.gatherWithGradient(rows) : rows })
+  const pairs = image!.shape[0]!
   return {
-    image: sideOf(image!),
-    text: sideOf(text!),
-    ...(synthetic && { synthetic: sideOf(synthetic) }),
-    ...(teacher && { teacher: teacherSides(interpreter, teacher, image!.shape[0]!) }),
+    image: side(image!),
+    text: side(text!),
+    ...(synthetic && { synthetic: side(synthetic) }),
+    ...(teacher && { teacher: teacherSides(interpreter, teacher, pairs, group) }),
     scale,
-    offset: 0,
+    offset: pairs * (group?.rank ?? 0),
   }
 }
 
-function teacherSides(interpreter: TorchInterpreter, teacher: NonNullable<Batch["teacher"]>, pairs: number) {
+function teacherSides(
+  interpreter: TorchInterpreter,
+  teacher: NonNullable<Batch["teacher"]>,
+  pairs: number,
+  group: ProcessGroup | undefined,
+) {
   const { dtype, device } = interpreter
-  const side = (rows: Float32Array) => sideOf(torch.tensor(rows, [pairs, rows.length / pairs], { dtype, device }))
+  const side = (values: Float32Array): Side => {
+    const rows = torch.tensor(values, [pairs, values.length / pairs], { dtype, device })
+    return { rows, all: group ? group.gather(rows) : rows }
+  }
   const { image, text, synthetic, widths } = teacher
   return { image: side(image), text: side(text), ...(synthetic && { synthetic: side(synthetic) }), widths }
-}
-
-function sideOf(rows: torch.Tensor): Side {
-  return { rows, all: rows }
 }
 
 function finite(what: string, value: number): number {

@@ -14,13 +14,15 @@ import { buildModel, type CheckpointInfo, type CheckpointModel } from "../model/
 import { initialize } from "../model/module.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
 import { BackgroundSave } from "./background-save.ts"
+import type { ProcessGroup } from "./distributed/process-group.ts"
+import { syncBatchNorm } from "./distributed/sync-batch-norm.ts"
 import { Ema } from "./ema.ts"
 import { layerDecay } from "./layer-decay.ts"
 import { initialLossScale } from "./loss-scaler.ts"
 import { AdamW, type AdamWConfig } from "./optimizer.ts"
 import { learningRateAt, type ScheduleConfig } from "./schedule.ts"
 import { loadTensors, type Settings, type TrainingState } from "./state.ts"
-import { type Measurements, type StepConfig, type Trainee, trainStep } from "./step.ts"
+import { type Measurements, meanOverRanks, type StepConfig, type Trainee, trainStep } from "./step.ts"
 
 export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfig, "learningRate"> {
   /** Pairs of a step, over all processes. */
@@ -33,6 +35,8 @@ export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfi
   readonly locked?: readonly ("image" | "text")[]
   /** Batch norm keeps its statistics in the trained towers too. */
   readonly frozenStatistics?: boolean
+  /** Batch norm over the batches of all processes. */
+  readonly syncBatchNorm?: boolean
   readonly seed: number
   readonly device: torch.Device
   /** Intra-operation threads of libtorch; the default is libtorch's own. */
@@ -81,17 +85,19 @@ export interface LiveModel {
 export interface TrainIo {
   /** Batches from `firstStep` on, in order. */
   batches(firstStep: number): Iterable<Batch> | AsyncIterable<Batch>
-  /** Saves; training goes on meanwhile, and waits only for the save before. */
+  /** Saves, on the first process; training goes on meanwhile, and waits only for the save before. */
   save(state: TrainingState): void | Promise<void>
   /** A state to go on from. */
   readonly resume?: TrainingState | undefined
   /** Weights to start from in place of an initialisation, by path. */
   readonly start?: ReadonlyMap<string, Float32Array> | undefined
-  /** Called after every step. */
+  /** Called after every step, on the first process. */
   onStep?(report: StepReport): void
   evaluate?(live: LiveModel): Promise<void>
   /** Ends the run behind the current step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined
+  /** The processes that train together; each calls `train` with the same configuration and its part of every batch. */
+  readonly group?: ProcessGroup | undefined
 }
 
 /**
@@ -107,8 +113,10 @@ export async function train(
   if (config.threads !== undefined) torch.setThreads(config.threads)
   torch.manualSeed(config.seed)
   const model = startModel(info.config, config, io)
-  const trainee = traineeOf(model, config, io.resume)
-  const { interpreter, optimizer, ema } = trainee
+  const { group } = io
+  const isFirst = !group || group.rank === 0
+  const trainee = traineeOf(model, config, io)
+  const { interpreter, optimizer, ema, ranks } = trainee
   let step = io.resume?.step ?? 0
   let saved = io.resume?.step
   const batches = asyncIterator(io.batches(step))
@@ -130,9 +138,9 @@ export async function train(
   }
   // -------------------------------------------------------------------------------------------------------- loop
   try {
-    while (step < config.steps && !io.signal?.aborted) {
-      if (isDue(step, config.evaluateEvery) && step !== io.resume?.step) await evaluate()
-      if (isDue(step, config.saveEvery) && step !== saved) {
+    while (step < config.steps && !isStopped(io)) {
+      if (isFirst && isDue(step, config.evaluateEvery) && step !== io.resume?.step) await evaluate()
+      if (isFirst && isDue(step, config.saveEvery) && step !== saved) {
         await saving.start(snapshot())
         saved = step
       }
@@ -141,21 +149,26 @@ export async function train(
       if (done) throw new UserError(`the data ended before step ${step} of ${config.steps}`)
       const dataSeconds = (performance.now() - started) / 1000
       const learningRate = learningRateAt(step, config)
-      const measurements = runStep(step, saved, () => trainStep(trainee, batch, { ...config, learningRate }))
+      const measurements = runStep(step, saved, () => {
+        const own = trainStep(trainee, batch, { ...config, learningRate })
+        return ranks ? meanOverRanks(own, ranks) : own
+      })
       step += 1
       const seconds = (performance.now() - started) / 1000
-      io.onStep?.({ step, samplesSeen: step * config.batchSize, learningRate, seconds, dataSeconds, ...measurements })
+      if (isFirst)
+        io.onStep?.({ step, samplesSeen: step * config.batchSize, learningRate, seconds, dataSeconds, ...measurements })
       // A step holds the event loop; this is where Ctrl-C gets through.
       await setImmediate()
     }
     const final = snapshot()
-    if (step !== saved) await saving.start(final)
+    if (isFirst && step !== saved) await saving.start(final)
     await saving.finished()
-    if (step === config.steps && config.evaluateEvery) await evaluate()
+    if (isFirst && step === config.steps && config.evaluateEvery) await evaluate()
     return final
   } finally {
     await saving.settled()
     await batches.return(undefined)
+    ranks?.reducer.free()
     optimizer.free()
     ema?.free()
     interpreter.free()
@@ -179,10 +192,16 @@ function startModel(modelConfig: ModelConfig, { seed }: TrainConfig, { resume, s
   return model
 }
 
-function traineeOf(model: CheckpointModel, config: TrainConfig, resume: TrainingState | undefined): Trainee {
-  const { device, locked = [], frozenStatistics = false } = config
-  const frozen = (path: string) => locked.some((tower) => path.startsWith(`${tower}.`))
-  const interpreter = new TorchInterpreter(model, { training: true, device, frozen, frozenStatistics })
+function traineeOf(model: CheckpointModel, config: TrainConfig, { resume, group }: TrainIo): Trainee {
+  const { locked = [], frozenStatistics = false } = config
+  const interpreter = new TorchInterpreter(model, {
+    training: true,
+    device: group?.device ?? config.device,
+    frozen: (path) => locked.some((tower) => path.startsWith(`${tower}.`)),
+    frozenStatistics,
+    ...(group && config.syncBatchNorm && { batchNorm: (x, norm) => syncBatchNorm(x, norm, group) }),
+  })
+  group?.broadcast(interpreter.state().values())
   const trainable = interpreter.trainable()
   const rateScale = layerDecay(trainable.keys(), config.layerDecay ?? 1)
   const optimizer = new AdamW(trainable, config, { rateScale })
@@ -193,7 +212,14 @@ function traineeOf(model: CheckpointModel, config: TrainConfig, resume: Training
     if (resume.generator.length > 0) torch.setGeneratorState(resume.generator)
   }
   const lossScaler = config.precision === "float16" ? (resume?.lossScaler ?? initialLossScale) : undefined
-  return { model, interpreter, optimizer, ema, lossScaler }
+  const ranks = group && { group, reducer: group.overlapGradients([...trainable.values()]) }
+  return { model, interpreter, optimizer, ema, lossScaler, ranks }
+}
+
+/** A signal on one process stops all behind the same step. */
+function isStopped({ signal, group }: Pick<TrainIo, "signal" | "group">): boolean {
+  const own = signal?.aborted ?? false
+  return group ? group.any(own) : own
 }
 
 function isDue(step: number, every: number | undefined): boolean {
