@@ -13,6 +13,15 @@ export class PartialSuccess extends Error {
   override readonly name = "PartialSuccess"
 }
 
+/** Ends the command with this code; everything has been said. */
+export class Exit extends Error {
+  override readonly name = "Exit"
+
+  constructor(readonly code: number) {
+    super(`exit code ${code}`)
+  }
+}
+
 /**
  * Prints `error` unless commander did already. Wrong usage is 2, with a line that names the `help` command; help and
  * `--version` are 0; a partial success is 3; everything else is 1: one line and a hint for a UserError, the stack for a fault of ours.
@@ -23,6 +32,7 @@ export function exitCodeOf(error: unknown, write: (text: string) => void, help: 
     if (error.code !== "commander.help") write(`  see ${help}\n`)
     return 2
   }
+  if (error instanceof Exit) return error.code
   if (error instanceof PartialSuccess) {
     write(`${prefix()} ${oneLine(error.message)}\n`)
     return 3

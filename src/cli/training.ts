@@ -40,6 +40,8 @@ export interface TrainingRun {
   readonly keep?: number
   /** What to do with a run that the directory already holds, and, for `require`, without one. */
   readonly existing: "refuse" | "require" | "continue"
+  /** The checkpoint to go on from; absent: the newest. */
+  readonly resumeFrom?: string
   /** Of the progress line. */
   readonly name?: string
   /** Writes `report.html` at the end, or when the run stops. */
@@ -88,6 +90,21 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   } finally {
     log.close()
   }
+}
+
+/** The part of a process that is not the first of its group: it computes, and says nothing. */
+export async function joinTraining(run: TrainingRun): Promise<void> {
+  const { info, config, signal } = run
+  const resume = await existingState(run)
+  await train(info, config, {
+    batches: run.batches,
+    save() {},
+    ...(run.start && { start: run.start }),
+    ...(run.group && { group: run.group }),
+    resume,
+    signal,
+  })
+  signal.throwIfAborted()
 }
 
 async function resultOf(run: TrainingRun, state: TrainingState, resumed: number, progress: Progress) {
@@ -141,8 +158,8 @@ function memory(): number {
 
 // -------------------------------------------------------------------------------------------------------- state
 
-async function existingState({ directory, existing }: TrainingRun): Promise<TrainingState | undefined> {
-  const path = await latestCheckpoint(directory)
+async function existingState({ directory, existing, resumeFrom }: TrainingRun): Promise<TrainingState | undefined> {
+  const path = resumeFrom ?? (await latestCheckpoint(directory))
   if (path) {
     if (existing !== "refuse") return readCheckpoint(path)
     throw new UserError(

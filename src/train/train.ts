@@ -160,10 +160,10 @@ export async function train(
       // A step holds the event loop; this is where Ctrl-C gets through.
       await setImmediate()
     }
+    if (isFirst && step === config.steps && config.evaluateEvery && step !== io.resume?.step) await evaluate()
     const final = snapshot()
     if (isFirst && step !== saved) await saving.start(final)
     await saving.finished()
-    if (isFirst && step === config.steps && config.evaluateEvery) await evaluate()
     return final
   } finally {
     await saving.settled()

@@ -28,6 +28,8 @@ export interface QuickstartRecipe {
   readonly reinforcement: {
     /** Synthetic captions of each picture. */
     readonly captions: number
+    /** As `--generation-type` takes it. */
+    readonly generationType: "greedy" | "top_p"
     /** Augmented views of each picture. */
     readonly views: number
     /** As `--aug-config` takes it. */
@@ -76,7 +78,8 @@ const standard: QuickstartRecipe = {
     },
   },
   reinforcement: {
-    captions: 2,
+    captions: 1,
+    generationType: "greedy",
     views: 4,
     augmentation: { random_resized_crop: { scale: [0.5, 1] } },
     objective: { kind: "distill", weights: [0, 1], scales: [70, 60], averageAfterSoftmax: true },

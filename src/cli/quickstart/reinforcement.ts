@@ -37,7 +37,7 @@ export async function reinforce(
   teachers: readonly string[],
   options: QuickstartOptions,
 ): Promise<Reinforcement> {
-  const { captions, views, augmentation } = options.recipe.reinforcement
+  const { captions, generationType, views, augmentation } = options.recipe.reinforcement
   const [captioned, reinforced] = [join(options.out, "captioned"), join(options.out, "reinforced")]
   const shared = [
     "--seed",
@@ -51,7 +51,17 @@ export async function reinforce(
   ]
   const captioning = [
     ...["--input", noisy, "--output", captioned, "--model-name", captioner, "--num-samples", String(captions)],
-    ...["--runtime", "libtorch", "--batch-size", "64", ...shared],
+    ...[
+      "--generation-type",
+      generationType,
+      "--seq-len",
+      "32",
+      "--runtime",
+      "libtorch",
+      "--batch-size",
+      "64",
+      ...shared,
+    ],
   ]
   const embedding = [
     ...[

@@ -1,0 +1,242 @@
+/** `mobileclip train`: from the command line's arguments to a run, in this process or as one of several. */
+import { basename, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+import * as torch from "../../../torch/index.ts"
+import { UserError } from "../../core/errors.ts"
+import { nearestNames } from "../../core/nearest.ts"
+import { Tokenizer } from "../../core/tokenizer.ts"
+import { captioners, type ModelConfig, variants } from "../../core/variants.ts"
+import { openTrainingData } from "../../data/training/training-data.ts"
+import { makeDirectory } from "../../host/files.ts"
+import { buildModel, type CheckpointInfo } from "../../model/checkpoint.ts"
+import { launch } from "../../train/distributed/launch.ts"
+import { type ProcessGroup, processGroupFromEnvironment } from "../../train/distributed/process-group.ts"
+import { liveEncoder } from "../../train/live-encoder.ts"
+import { totalLoss } from "../../train/log/entries.ts"
+import { OnlineTeachers } from "../../train/online-teachers.ts"
+import { recipeJson, saveRecipe } from "../../train/recipe/load.ts"
+import { runLength } from "../../train/recipe/run-length.ts"
+import type { Recipe } from "../../train/recipe/schema.ts"
+import { trainConfigOf, trainingDataOf } from "../../train/recipe/settings.ts"
+import type { LiveModel } from "../../train/train.ts"
+import { progressReporter } from "../progress.ts"
+import { thisMachine } from "../quickstart/machine.ts"
+import { joinTraining, runTraining, type TrainingRun } from "../training.ts"
+import { version } from "../version.ts"
+import { withWeights } from "../weights.ts"
+import type { Launch, TrainArguments } from "./arguments.ts"
+import { dryRun } from "./dry-run.ts"
+import { resolveRecipe } from "./resolve.ts"
+import { openTasks, type TaskList } from "./tasks.ts"
+
+export interface TrainOutput {
+  writeOut(text: string): void
+  writeErr(text: string): void
+}
+
+/** @param argv the command's own words, for the processes that `--nproc` starts; returns the exit code */
+export async function trainCommand(
+  args: TrainArguments,
+  argv: readonly string[],
+  signal: () => AbortSignal,
+  output: TrainOutput,
+): Promise<number> {
+  const recipe = await resolveRecipe(args)
+  if (args.launch.printConfig) {
+    output.writeOut(recipeJson(recipe))
+    return 0
+  }
+  if (args.launch.dryRun) {
+    await printPlan(recipe, args.launch, output)
+    return 0
+  }
+  return args.launch.nproc > 1
+    ? launchRanks(args.launch, argv, output)
+    : trainHere(recipe, args.launch, signal(), output)
+}
+
+async function printPlan(recipe: Recipe, options: Launch, { writeOut }: TrainOutput): Promise<void> {
+  const samples = recipe.data.train === null || recipe.data.samples !== null ? null : await countSamples(recipe)
+  const { plan, text } = await dryRun(recipe, options, samples)
+  writeOut(options.json ? `${JSON.stringify(plan, null, 2)}\n` : `${text()}\n`)
+}
+
+async function countSamples(recipe: Recipe): Promise<number | null> {
+  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, infoOf(recipe.model), null) })
+  await data.close()
+  return data.samples
+}
+
+/** The same command once per process, which finds its rank in the environment. */
+function launchRanks(options: Launch, argv: readonly string[], { writeErr }: TrainOutput): Promise<number> {
+  const at = argv.findIndex((word) => word === "--nproc" || word.startsWith("--nproc="))
+  const own = argv.toSpliced(at, argv[at] === "--nproc" ? 2 : 1)
+  return launch({
+    program: fileURLToPath(new URL("../../../../bin/mobileclip.js", import.meta.url)),
+    args: ["train", ...own, ...(own.includes("--threads") ? [] : ["--threads", String(options.threads)])],
+    processes: options.nproc,
+    threads: options.threads * options.nproc,
+    log: (line) => writeErr(`${line}\n`),
+  })
+}
+
+async function trainHere(recipe: Recipe, options: Launch, signal: AbortSignal, output: TrainOutput): Promise<number> {
+  checkDevice(options, recipe)
+  const group = processGroupFromEnvironment({ device: options.device })
+  try {
+    const info = infoOf(recipe.model)
+    const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, info, group) })
+    const teachers = await openTeachers(recipe, info, group?.device ?? options.device)
+    try {
+      const run = await describeRun(recipe, options, info, data.samples, group, signal)
+      await train(
+        { ...run, batches: (first) => (teachers ? teachers.embed(data.batches(first)) : data.batches(first)) },
+        options,
+        output,
+      )
+    } finally {
+      teachers?.free()
+      await data.close()
+      if (data.bad.count > 0) output.writeErr(`${badText(data.bad)}\n`)
+    }
+  } finally {
+    group?.close()
+  }
+  return 0
+}
+
+async function train(run: TrainingRun, { json }: Launch, { writeOut }: TrainOutput): Promise<void> {
+  if (run.group && run.group.rank > 0) return joinTraining(run)
+  const { state, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
+  const summary = {
+    checkpoint,
+    steps: state.step,
+    samplesSeen: state.info.samplesSeen,
+    samplesPerSecond,
+    finalLoss: totalLoss(steps.at(-1)!),
+    ...(evaluations.length > 0 && { zeroShot: evaluations.at(-1)!.tasks }),
+  }
+  writeOut(json ? `${JSON.stringify(summary, null, 2)}\n` : `${checkpoint}\n`)
+}
+
+// ---------------------------------------------------------------------------------------------------- the parts
+
+async function describeRun(
+  recipe: Recipe,
+  options: Launch,
+  info: CheckpointInfo<ModelConfig>,
+  samples: number | null,
+  group: ProcessGroup | null,
+  signal: AbortSignal,
+): Promise<Omit<TrainingRun, "batches">> {
+  const directory = options.out!
+  const { device, threads } = options
+  const length = runLength(recipe, samples)
+  const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
+  if (!group || group.rank === 0) {
+    await makeDirectory(directory)
+    await saveRecipe(directory, recipe)
+  }
+  return {
+    directory,
+    info,
+    config: { ...trainConfigOf(recipe, { steps: length.steps, device, threads }), syncBatchNorm: recipe.syncBatchNorm },
+    ...(tasks && { evaluate: (live) => tasks.score(encoderOf(live, info)) }),
+    keep: recipe.save.keep,
+    existing: options.resume === null ? "refuse" : "require",
+    ...(options.resume !== null && options.resume !== "latest" && { resumeFrom: options.resume }),
+    logEvery: options.logEvery,
+    report: { name: basename(resolve(directory)), recipe, steps: length.steps, ...chances(tasks), facts: facts(info) },
+    startProgress: progressReporter(options.progress),
+    signal,
+    ...(group && { group }),
+  }
+}
+
+function encodeOptions(info: CheckpointInfo<ModelConfig>) {
+  return [info.preprocessing, new Tokenizer()] as const
+}
+
+function encoderOf({ model, interpreter }: LiveModel, info: CheckpointInfo<ModelConfig>) {
+  return liveEncoder(model, interpreter, ...encodeOptions(info))
+}
+
+function chances(tasks: TaskList | null) {
+  return tasks ? { chance: tasks.chance } : {}
+}
+
+function facts({ name, config }: CheckpointInfo<ModelConfig>): [string, string][] {
+  const { cpu, cores, memoryGB } = thisMachine()
+  const parameters = buildModel(config).learnedSize()
+  return [
+    ["model", `${name}, ${(parameters / 1e6).toFixed(2)} M parameters`],
+    ["machine", `${cpu}, ${cores} cores, ${memoryGB} GB`],
+    ["versions", `mobileclip ${version()}, libtorch ${torch.version()}, Node ${process.versions.node}`],
+  ]
+}
+
+function loaderOf(recipe: Recipe, info: CheckpointInfo<ModelConfig>, group: ProcessGroup | null) {
+  return {
+    rank: group?.rank ?? 0,
+    ranks: group?.size ?? 1,
+    preprocessing: info.preprocessing,
+    tokenizer: new Tokenizer(),
+    contextLength: info.config.text.contextLength,
+    workers: recipe.data.workers ?? 1,
+    prefetch: 3,
+  }
+}
+
+async function openTeachers(recipe: Recipe, info: CheckpointInfo<ModelConfig>, device: torch.Device) {
+  if (recipe.teachers.length === 0) return null
+  const teachers = []
+  for (const name of recipe.teachers) teachers.push(await readTeacher(name))
+  const student = { preprocessing: info.preprocessing, contextLength: info.config.text.contextLength }
+  return new OnlineTeachers(teachers, student, device)
+}
+
+/** The file is closed behind it, so all values are read now. */
+function readTeacher(name: string) {
+  return withWeights(name, null, async ({ model, info }) => {
+    if (!("encodeText" in model)) throw new UserError(`${name} is an image tower alone`, "a teacher has both towers")
+    for (const parameter of model.namedParameters().values()) {
+      const values = parameter.read()
+      parameter.source = () => values
+    }
+    return { name, model, preprocessing: info.preprocessing }
+  })
+}
+
+export function infoOf(name: string): CheckpointInfo<ModelConfig> {
+  const table = { ...variants, ...captioners }
+  if (!Object.hasOwn(table, name)) {
+    const known = nearestNames(name, Object.keys(table))
+    throw new UserError(
+      `there is no model named "${name}"`,
+      `nearest: ${known.join(", ")}; \`mobileclip models\` lists all`,
+    )
+  }
+  const { model, preprocessing } = table[name as keyof typeof table]
+  return { name, config: model, preprocessing, license: "your own", samplesSeen: 0 }
+}
+
+function checkDevice({ device }: Launch, { precision }: Recipe): void {
+  const present = torch.devices()
+  if (!present.some((name) => name === device || name.startsWith(`${device}:`))) {
+    throw new UserError(`this libtorch has no device "${device}"`, `it has ${present.join(", ")}`)
+  }
+  if (device === "mps" && precision !== "fp32") {
+    throw new UserError("autocast is not available on mps", "use --precision fp32 with --device mps")
+  }
+}
+
+function badText({
+  count,
+  reasons,
+}: {
+  readonly count: number
+  readonly reasons: ReadonlyMap<string, number>
+}): string {
+  const parts = [...reasons].map(([reason, times]) => `${times} ${reason}`)
+  return `${count} samples could not be used and were replaced: ${parts.join(", ")}`
+}

@@ -1,0 +1,127 @@
+/**
+ * Task lists for zero-shot evaluation along the way: a folder of class folders (one task), the test split of the scenes
+ * dataset (its tasks), or a JSON file `[{"name", "images": FOLDER, "classNames"?, "templates"?}]`, paths relative to it.
+ */
+import { existsSync } from "node:fs"
+import { readdir } from "node:fs/promises"
+import { availableParallelism } from "node:os"
+import { basename, dirname, join, resolve } from "node:path"
+import { z } from "zod"
+import type { Encoder } from "../../core/encoder.ts"
+import { UserError } from "../../core/errors.ts"
+import type { Image8 } from "../../core/pixels.ts"
+import { mapOrdered } from "../../data/parallel.ts"
+import { chanceOf, TASKS } from "../../data/scenes/tasks.ts"
+import { imageVectors } from "../../evaluate/encode.ts"
+import { zeroShot } from "../../evaluate/tasks.ts"
+import { readBytes, readJson } from "../../host/files.ts"
+import { imageFiles } from "../../host/image-files.ts"
+import { decodeImage } from "../../host/images.ts"
+import { readScenes, scoreTasks } from "../quickstart/evaluation.ts"
+import type { Scores } from "../training.ts"
+
+export interface TaskList {
+  readonly names: readonly string[]
+  /** Accuracy of guessing, by task. */
+  readonly chance: Readonly<Record<string, number>>
+  score(encoder: Encoder): Promise<Scores>
+}
+
+const defaultTemplates = ["a photo of a {}."]
+
+const listSchema = z
+  .array(
+    z.strictObject({
+      name: z.string().min(1),
+      images: z.string().min(1),
+      /** By folder, in the order of the folders' names; left out: the folders' names. */
+      classNames: z.array(z.string()).optional(),
+      templates: z.array(z.string().includes("{}")).min(1).optional(),
+    }),
+  )
+  .min(1)
+
+type Entry = z.output<typeof listSchema>[number]
+
+/** Throws UserError where the list, or pictures of it, are not there. */
+export async function openTasks(path: string): Promise<TaskList> {
+  if (path.endsWith(".json")) return joined(await Promise.all((await readList(path)).map(folderTask)))
+  if (!existsSync(path)) throw new UserError(`${path}: there is no such task list`, expected)
+  const isScenes = (await readdir(path)).some((name) => name.endsWith(".tar"))
+  return isScenes ? scenesTasks(path) : joined([await folderTask({ name: basename(resolve(path)), images: path })])
+}
+
+const expected = "give a folder of class folders, the test folder of `mobileclip render`, or a JSON list of tasks"
+
+async function readList(path: string): Promise<Entry[]> {
+  const parsed = listSchema.safeParse(await readJson(path, "a list of tasks"))
+  if (!parsed.success) {
+    const { path: at, message } = parsed.error.issues[0]!
+    throw new UserError(`${path}: ${at.join(".") || "the list"}: ${message}`, expected)
+  }
+  return parsed.data.map((entry) => ({ ...entry, images: resolve(dirname(path), entry.images) }))
+}
+
+interface OneTask {
+  readonly name: string
+  readonly chance: number
+  accuracy(encoder: Encoder): Promise<number>
+}
+
+async function folderTask({ name, images, classNames, templates = defaultTemplates }: Entry): Promise<OneTask> {
+  const folders = (await readdir(images, { withFileTypes: true })).filter((entry) => entry.isDirectory())
+  const classes = folders.map((folder) => folder.name).sort()
+  if (classes.length < 2)
+    throw new UserError(`${images} has ${classes.length} class folders, and two at least are needed`, expected)
+  if (classNames && classNames.length !== classes.length) {
+    throw new UserError(`${name}: ${classNames.length} class names for ${classes.length} folders in ${images}`)
+  }
+  const files = (
+    await Promise.all(
+      classes.map(async (folder, label) => (await imageFiles([join(images, folder)])).map((file) => ({ file, label }))),
+    )
+  ).flat()
+  const task = {
+    kind: "classes" as const,
+    name,
+    classNames: classNames ?? classes.map((folder) => folder.replaceAll("_", " ")),
+    templates,
+    labels: files.map(({ label }) => label),
+  }
+  return {
+    name,
+    chance: 1 / classes.length,
+    async accuracy(encoder) {
+      return (await zeroShot(encoder, task, await imageVectors(encoder, decoded(files.map(({ file }) => file)))))
+        .accuracy
+    },
+  }
+}
+
+function joined(tasks: readonly OneTask[]): TaskList {
+  return {
+    names: tasks.map(({ name }) => name),
+    chance: Object.fromEntries(tasks.map(({ name, chance }) => [name, chance])),
+    async score(encoder) {
+      const scores: Record<string, number> = {}
+      for (const task of tasks) scores[task.name] = await task.accuracy(encoder)
+      return scores
+    },
+  }
+}
+
+async function scenesTasks(folder: string): Promise<TaskList> {
+  const scenes = await readScenes(folder)
+  return {
+    names: TASKS.map(({ name }) => name),
+    chance: Object.fromEntries(TASKS.map((task) => [task.name, chanceOf(task)])),
+    async score(encoder) {
+      const results = await scoreTasks(encoder, scenes, () => {})
+      return Object.fromEntries(results.map(({ name, accuracy }) => [name, accuracy]))
+    },
+  }
+}
+
+function decoded(files: readonly string[]): AsyncGenerator<Image8> {
+  return mapOrdered(files, 2 * availableParallelism(), async (file) => decodeImage(await readBytes(file)))
+}
