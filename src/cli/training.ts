@@ -54,7 +54,8 @@ export interface TrainingRun {
 }
 
 export interface TrainingResult {
-  readonly state: TrainingState
+  readonly info: CheckpointInfo<ModelConfig>
+  readonly step: number
   /** One per step, of an earlier part as well. */
   readonly steps: readonly StepEntry[]
   readonly evaluations: readonly EvaluationEntry[]
@@ -115,7 +116,8 @@ async function resultOf(run: TrainingRun, state: TrainingState, resumed: number,
     throw new UserError(`${join(directory, "metrics.jsonl")} is missing`, "delete the directory to train again")
   progress.done(`loss ${totalLoss(steps.at(-1)!).toFixed(3)}`)
   return {
-    state,
+    info: state.info,
+    step: state.step,
     steps,
     evaluations: entries.filter((entry): entry is EvaluationEntry => !isStep(entry)),
     checkpoint: await writeModel(directory, state),

@@ -4,9 +4,10 @@ import type { ModelConfig } from "../../core/variants.ts"
 import { efficiencyRatio, type LearningCurve, type Spread, spreadOf } from "../../evaluate/efficiency.ts"
 import type { CheckpointInfo } from "../../model/checkpoint.ts"
 import type { ObjectiveConfig } from "../../train/objective.ts"
-import type { LiveModel, TrainConfig } from "../../train/train.ts"
-import type { Scores, TrainingResult } from "../training.ts"
-import { type PairSource, type TrainingContext, trainModel } from "./train-model.ts"
+import type { TrainConfig } from "../../train/train.ts"
+import type { TrainingResult } from "../training.ts"
+import type { ModelTraining, PairSource } from "./train-model.ts"
+import { type ModelsContext, trainModels } from "./train-models.ts"
 
 export interface StudentComparison {
   /** A folder for each student is made in it. */
@@ -19,7 +20,8 @@ export interface StudentComparison {
   readonly reinforced: PairSource
   /** Of the reinforced one; the other's is contrastive. */
   readonly objective: ObjectiveConfig
-  readonly evaluate: (live: LiveModel) => Promise<Scores>
+  /** A task list, scored along the way. */
+  readonly tasks: string
   /** The average of guessing. */
   readonly guessing: number
 }
@@ -36,14 +38,12 @@ export interface StudentResults {
   readonly earlierSeconds: number
 }
 
-export async function compareStudents(
-  comparison: StudentComparison,
-  context: TrainingContext,
-): Promise<StudentResults> {
+export async function compareStudents(comparison: StudentComparison, context: ModelsContext): Promise<StudentResults> {
   const runs: StudentResults["first"][] = []
   for (let i = 0; i < comparison.seeds; i++) {
-    const plain = await trainStudent(comparison, "plain", i, context)
-    runs.push({ plain, reinforced: await trainStudent(comparison, "reinforced", i, context) })
+    const pair = [studentTraining(comparison, "plain", i), studentTraining(comparison, "reinforced", i)]
+    const [plain, reinforced] = (await trainModels(pair, context)) as [TrainingResult, TrainingResult]
+    runs.push({ plain, reinforced })
   }
   const [plain, reinforced] = (["plain", "reinforced"] as const).map((kind) =>
     runs.map((run) => curveOf(run[kind])),
@@ -58,23 +58,17 @@ export async function compareStudents(
   }
 }
 
-function trainStudent(
-  comparison: StudentComparison,
-  kind: "plain" | "reinforced",
-  index: number,
-  context: TrainingContext,
-): Promise<TrainingResult> {
-  const { directory, info, config, evaluate, objective } = comparison
+function studentTraining(comparison: StudentComparison, kind: "plain" | "reinforced", index: number): ModelTraining {
+  const { directory, info, config, tasks, objective } = comparison
   const seed = config.seed + index
-  const training = {
+  return {
     directory: join(directory, `${kind}-${seed}`),
-    name: `student ${kind}${comparison.seeds > 1 ? ` ${index + 1}/${comparison.seeds}` : ""}`,
+    name: comparison.seeds > 1 ? `${kind} ${index + 1}/${comparison.seeds}` : kind,
     info,
-    config: { ...config, seed, objective: kind === "plain" ? ({ kind: "clip" } as const) : objective },
+    config: { ...config, seed, objective: kind === "plain" ? { kind: "clip" } : objective },
     pairs: comparison[kind],
-    evaluate,
+    tasks,
   }
-  return trainModel(training, context)
 }
 
 export function curveOf({ evaluations }: TrainingResult): LearningCurve {

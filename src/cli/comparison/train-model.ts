@@ -1,12 +1,21 @@
-/** Trains one of several models of a comparison on data of its own; a run that was there goes on, or is kept. */
+/**
+ * Trains one of several models of a comparison on data of its own; a run that was there goes on, or is kept. All settings are
+ * data, so that another process can do it.
+ */
+import { SafetensorsFile } from "../../core/safetensors.ts"
 import { Tokenizer } from "../../core/tokenizer.ts"
 import type { ModelConfig } from "../../core/variants.ts"
 import type { TrainingDataConfig } from "../../data/training/config.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
-import type { CheckpointInfo } from "../../model/checkpoint.ts"
-import type { LiveModel, TrainConfig } from "../../train/train.ts"
+import { openRandomAccess } from "../../host/files.ts"
+import { buildModel, type CheckpointInfo, loadAnyCheckpoint } from "../../model/checkpoint.ts"
+import { initialize } from "../../model/module.ts"
+import { startFrom } from "../../model/start-from.ts"
+import { liveEncoder } from "../../train/live-encoder.ts"
+import type { TrainConfig } from "../../train/train.ts"
 import type { StartProgress } from "../progress.ts"
-import { runTraining, type Scores, type TrainingResult } from "../training.ts"
+import { openTasks } from "../train/tasks.ts"
+import { runTraining, type TrainingResult } from "../training.ts"
 
 /** Where the pairs come from and how they are read. */
 export type PairSource = Pick<TrainingDataConfig, "source" | "view"> &
@@ -21,7 +30,10 @@ export interface ModelTraining {
   readonly info: CheckpointInfo<ModelConfig>
   readonly config: TrainConfig
   readonly pairs: PairSource
-  readonly evaluate?: (live: LiveModel) => Promise<Scores>
+  /** A task list, scored every `config.evaluateEvery` steps. */
+  readonly tasks?: string
+  /** A checkpoint with which the model has towers in common: it starts with what that one learned. */
+  readonly startFrom?: string
 }
 
 export interface TrainingContext {
@@ -30,7 +42,9 @@ export interface TrainingContext {
 }
 
 export async function trainModel(training: ModelTraining, context: TrainingContext): Promise<TrainingResult> {
-  const { directory, name, info, pairs, evaluate } = training
+  const { directory, name, info, pairs } = training
+  const tasks = training.tasks === undefined ? null : await openTasks(training.tasks)
+  const tokenizer = new Tokenizer()
   const data = await openTrainingData({ ...loaderConfig(training), ...pairs })
   try {
     return await runTraining({
@@ -38,11 +52,29 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
       ...{ directory, name, info },
       config: { ...training.config, data: settingsOf(pairs) },
       batches: (firstStep) => data.batches(firstStep),
-      ...(evaluate && { evaluate }),
+      ...(tasks && {
+        evaluate: ({ model, interpreter }) =>
+          tasks.score(liveEncoder(model, interpreter, info.preprocessing, tokenizer)),
+      }),
+      ...(training.startFrom !== undefined && { start: startOf(training, training.startFrom) }),
       existing: "continue",
     })
   } finally {
     await data.close()
+  }
+}
+
+/** Image tower, words and temperature of the other model; the rest is initialised. */
+function startOf({ info, config }: ModelTraining, checkpoint: string): Map<string, Float32Array> {
+  const model = buildModel(info.config)
+  initialize(model, config.seed)
+  const file = openRandomAccess(checkpoint)
+  try {
+    const learned = loadAnyCheckpoint(new SafetensorsFile(file), checkpoint).model
+    startFrom(model, learned, (path) => /^image\.|^text\.tokenEmbedding|^logitScale/.test(path))
+    return new Map([...model.namedParameters()].map(([path, parameter]) => [path, parameter.read()]))
+  } finally {
+    file.close()
   }
 }
 

@@ -16,12 +16,14 @@ import { loadModel } from "../../run/node.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import { measureStepTime } from "../comparison/step-time.ts"
 import { compareStudents, curveOf, type StudentComparison } from "../comparison/students.ts"
-import { type ModelTraining, type PairSource, trainModel } from "../comparison/train-model.ts"
+import type { ModelTraining } from "../comparison/train-model.ts"
+import { trainModels } from "../comparison/train-models.ts"
 import { torchReference } from "../torch-reference.ts"
 import type { TrainingResult } from "../training.ts"
 import { version } from "../version.ts"
 import { Clock } from "./clock.ts"
 import { readScenes, scoreRetrieval, scoreTasks } from "./evaluation.ts"
+import { guessing } from "./guessing.ts"
 import { thisMachine } from "./machine.ts"
 import { infoOf } from "./models.ts"
 import type { QuickstartOptions } from "./options.ts"
@@ -29,7 +31,6 @@ import type { ModelRecipe } from "./recipe.ts"
 import { judgeCaptions, reinforce } from "./reinforcement.ts"
 import { type ReportData, writeReport } from "./report.ts"
 import { classifySamples, writeSamples } from "./samples.ts"
-import { guessing, openScorer, type Scorer } from "./scorer.ts"
 
 /** Pictures of a shard of scenes. */
 const perShard = 1000
@@ -42,15 +43,18 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
 
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
-  const test = await readScenes(join(scenes, "test"))
-  const scorer = await openScorer(test)
 
   const precise = shardsOf(scenes, recipe.scenes.noisy, recipe.scenes.noisy + recipe.scenes.precise)
-  const teachers: TrainingResult[] = []
-  await clock.stage("teachers", async () => {
-    for (const teacher of recipe.teachers) teachers.push(await trainTeacher(teacher, precise, scorer, options))
-  })
-  const captioner = await clock.stage("captioner", () => trainTeacher(recipe.captioner, precise, scorer, options))
+  const trainings = recipe.teachers.map((teacher) => teacherTraining(teacher, precise, scenes, options))
+  const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
+  const captionerTraining = {
+    ...teacherTraining(recipe.captioner, precise, scenes, options),
+    // Its image tower is the first teacher's: it learns to write sooner.
+    startFrom: teachers[0]!.checkpoint,
+  }
+  const [captioner] = (await clock.stage("captioner", () => trainModels([captionerTraining], options))) as [
+    TrainingResult,
+  ]
 
   const noisy = shardsOf(scenes, 0, recipe.scenes.noisy)
   const reinforced = await clock.stage("reinforce", () =>
@@ -63,7 +67,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   )
   const captions = await judgeCaptions(reinforced.shards)
 
-  const comparison = comparisonOf(noisy, reinforced.shards, scorer, options)
+  const comparison = comparisonOf(noisy, reinforced.shards, scenes, teachers, options)
   const stepTime = await clock.stage("step times", () => measureStepTime({ ...comparison, steps: recipe.timedSteps }))
   const students = await clock.stage("students", () => compareStudents(comparison, options))
   const training = students.first.reinforced
@@ -74,6 +78,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
     `exported to ${directory}; differs from ${verification.reference} by ${worst(verification)} standard deviations at most`,
   )
 
+  const test = await readScenes(join(scenes, "test"))
   await using model = await loadModel(directory, { threads: options.threads })
   const progress = startProgress("evaluate", test.length, { unit: "pictures" })
   const [tasks, retrieval] = await clock.stage("evaluate", async () => [
@@ -89,7 +94,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const earlier = [...teachers, captioner].reduce((sum, each) => sum + each.earlierSeconds, students.earlierSeconds)
   const report: ReportData = {
     seconds: clock.seconds() + earlier,
-    samplesSeen: training.state.info.samplesSeen,
+    samplesSeen: training.info.samplesSeen,
     uniquePictures: recipe.scenes.noisy,
     model: describeModel(training),
     training: describeTraining(training),
@@ -143,41 +148,46 @@ function shardsOf(scenes: string, start: number, end: number): string {
 }
 
 /** A CLIP teacher or the captioner: scored once, at its end. */
-function trainTeacher(recipe: ModelRecipe, source: string, scorer: Scorer, options: QuickstartOptions) {
-  const info = infoOf(recipe.model)
-  const training: ModelTraining = {
+function teacherTraining(
+  recipe: ModelRecipe,
+  source: string,
+  scenes: string,
+  options: QuickstartOptions,
+): ModelTraining {
+  const { steps } = recipe.training
+  return {
     directory: join(options.out, "teachers", recipe.name),
-    name: recipe.name === "captioner" ? "captioner" : `teacher ${recipe.name}`,
-    info,
-    config: {
-      ...recipe.training,
-      seed: options.seed + recipe.seed,
-      threads: options.threads,
-      evaluateEvery: recipe.training.steps,
-    },
+    name: recipe.name,
+    info: infoOf(recipe.model),
+    config: { ...recipe.training, seed: options.seed + recipe.seed, evaluateEvery: steps },
     pairs: { source, format: "shards", view: "crop", captionKey: recipe.captions },
-    evaluate: (live) => scorer(live, info.preprocessing),
+    tasks: join(scenes, "test"),
   }
-  return trainModel(training, options)
 }
 
-function comparisonOf(noisy: string, shards: string, scorer: Scorer, options: QuickstartOptions): StudentComparison {
-  const { recipe, seed, threads } = options
-  const info = infoOf(recipe.student.model)
-  const plain: PairSource = { source: noisy, format: "shards", view: "crop", captionKey: recipe.student.captions }
+function comparisonOf(
+  noisy: string,
+  shards: string,
+  scenes: string,
+  teachers: readonly TrainingResult[],
+  options: QuickstartOptions,
+): StudentComparison {
+  const { recipe, seed } = options
+  const { objective, temperature } = recipe.reinforcement
   return {
     directory: join(options.out, "students"),
-    info,
+    info: infoOf(recipe.student.model),
     config: {
       ...recipe.student.training,
-      ...{ seed, threads },
+      seed,
       evaluateEvery: Math.ceil(recipe.student.training.steps / recipe.evaluations),
     },
     seeds: options.seeds,
-    plain,
+    plain: { source: noisy, format: "shards", view: "crop", captionKey: recipe.student.captions },
     reinforced: { source: shards, format: "reinforced", view: "stored" },
-    objective: recipe.reinforcement.objective,
-    evaluate: (live) => scorer(live, info.preprocessing),
+    // A teacher's distributions mean most near the scale it was trained with.
+    objective: { ...objective, scales: teachers.map(({ steps }) => steps.at(-1)!.logitScale / temperature) },
+    tasks: join(scenes, "test"),
     guessing,
   }
 }
@@ -190,16 +200,16 @@ function exportCheckpoint(checkpoint: string, directory: string) {
 
 // ------------------------------------------------------------------------------------------------------ report
 
-function describeModel({ state }: TrainingResult): ReportData["model"] {
-  const { name, config } = state.info
+function describeModel({ info }: TrainingResult): ReportData["model"] {
+  const { name, config } = info
   const model = buildModel(config) as Clip
   const parameters = { image: model.image.learnedSize(), text: model.text.learnedSize(), total: model.learnedSize() }
   return { name, imageSize: config.imageSize, embedDim: config.embedDim, parameters }
 }
 
-function describeTraining({ state, steps, samplesPerSecond }: TrainingResult): ReportData["training"] {
-  const batchSize = state.info.samplesSeen / state.step
-  return { steps: state.step, batchSize, samplesPerSecond, finalLoss: sumOf(steps.at(-1)!.losses) }
+function describeTraining({ info, step, steps, samplesPerSecond }: TrainingResult): ReportData["training"] {
+  const batchSize = info.samplesSeen / step
+  return { steps: step, batchSize, samplesPerSecond, finalLoss: sumOf(steps.at(-1)!.losses) }
 }
 
 function sumOf(losses: Readonly<Record<string, number>>): number {

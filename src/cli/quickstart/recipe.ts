@@ -34,7 +34,9 @@ export interface QuickstartRecipe {
     readonly views: number
     /** As `--aug-config` takes it. */
     readonly augmentation: object
-    readonly objective: ObjectiveConfig
+    /** The teachers' scales are their own, over the temperature. */
+    readonly objective: Omit<Extract<ObjectiveConfig, { kind: "distill" }>, "scales">
+    readonly temperature: number
   }
   readonly student: Omit<ModelRecipe, "seed" | "name">
   /** Along each student's training. */
@@ -46,21 +48,21 @@ export interface QuickstartRecipe {
 const training = { ...defaultTrainConfig, saveEvery: 200 } as const
 
 const standard: QuickstartRecipe = {
-  scenes: { noisy: 4000, precise: 10_000, test: 1_500, retrieval: 500 },
+  scenes: { noisy: 4000, precise: 6000, test: 1_500, retrieval: 500 },
   teachers: [
     {
       name: "a",
       model: "quickstart-teacher-a",
       seed: 101,
       captions: "precise",
-      training: { ...training, batchSize: 96, steps: 600, warmupSteps: 50, learningRate: 2e-3 },
+      training: { ...training, batchSize: 48, steps: 940, warmupSteps: 60, learningRate: 2e-3 },
     },
     {
       name: "b",
       model: "quickstart-teacher-b",
       seed: 202,
       captions: "precise",
-      training: { ...training, batchSize: 96, steps: 600, warmupSteps: 50, learningRate: 2e-3 },
+      training: { ...training, batchSize: 48, steps: 940, warmupSteps: 60, learningRate: 2e-3 },
     },
   ],
   captioner: {
@@ -71,8 +73,8 @@ const standard: QuickstartRecipe = {
     training: {
       ...training,
       objective: { kind: "coca", clipWeight: 1, captionWeight: 2, sampledWords: 1024 },
-      batchSize: 96,
-      steps: 320,
+      batchSize: 24,
+      steps: 400,
       warmupSteps: 30,
       learningRate: 2e-3,
     },
@@ -82,12 +84,13 @@ const standard: QuickstartRecipe = {
     generationType: "greedy",
     views: 4,
     augmentation: { random_resized_crop: { scale: [0.5, 1] } },
-    objective: { kind: "distill", weights: [0, 1], scales: [70, 60], averageAfterSoftmax: true },
+    objective: { kind: "distill", weights: [0, 1], averageAfterSoftmax: true },
+    temperature: 1,
   },
   student: {
     model: "quickstart-student",
     captions: "web",
-    training: { ...training, batchSize: 96, steps: 420, warmupSteps: 40, learningRate: 2e-3 },
+    training: { ...training, batchSize: 64, steps: 624, warmupSteps: 40, learningRate: 2e-3 },
   },
   evaluations: 12,
   timedSteps: 20,
@@ -104,7 +107,7 @@ function scaled(recipe: QuickstartRecipe, share: number): QuickstartRecipe {
   }
   return {
     ...recipe,
-    scenes: { ...recipe.scenes, noisy: 2000, precise: 4000, test: 750 },
+    scenes: { ...recipe.scenes, noisy: 2000, precise: 3000, test: 750 },
     teachers: recipe.teachers.map(shorter),
     captioner: shorter(recipe.captioner),
     student: shorter(recipe.student),

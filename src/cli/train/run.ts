@@ -107,11 +107,11 @@ async function trainHere(recipe: Recipe, options: Launch, signal: AbortSignal, o
 
 async function train(run: TrainingRun, { json }: Launch, { writeOut }: TrainOutput): Promise<void> {
   if (run.group && run.group.rank > 0) return joinTraining(run)
-  const { state, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
+  const { info, step, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
   const summary = {
     checkpoint,
-    steps: state.step,
-    samplesSeen: state.info.samplesSeen,
+    steps: step,
+    samplesSeen: info.samplesSeen,
     samplesPerSecond,
     finalLoss: totalLoss(steps.at(-1)!),
     ...(evaluations.length > 0 && { zeroShot: evaluations.at(-1)!.tasks }),

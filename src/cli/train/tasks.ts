@@ -17,7 +17,7 @@ import { zeroShot } from "../../evaluate/tasks.ts"
 import { readBytes, readJson } from "../../host/files.ts"
 import { imageFiles } from "../../host/image-files.ts"
 import { decodeImage } from "../../host/images.ts"
-import { readScenes, scoreTasks } from "../quickstart/evaluation.ts"
+import { readScenes, scoreDecoded } from "../quickstart/evaluation.ts"
 import type { Scores } from "../training.ts"
 
 export interface TaskList {
@@ -112,11 +112,12 @@ function joined(tasks: readonly OneTask[]): TaskList {
 
 async function scenesTasks(folder: string): Promise<TaskList> {
   const scenes = await readScenes(folder)
+  const images = await Promise.all(scenes.map(({ jpeg }) => decodeImage(jpeg)))
   return {
     names: TASKS.map(({ name }) => name),
     chance: Object.fromEntries(TASKS.map((task) => [task.name, chanceOf(task)])),
     async score(encoder) {
-      const results = await scoreTasks(encoder, scenes, () => {})
+      const results = await scoreDecoded(encoder, scenes, images)
       return Object.fromEntries(results.map(({ name, accuracy }) => [name, accuracy]))
     },
   }
