@@ -33,7 +33,7 @@ import { type ReportData, writeReport } from "./report.ts"
 import { classifySamples, writeSamples } from "./samples.ts"
 
 /** Pictures of a shard of scenes. */
-const perShard = 1000
+const perShard = 500
 
 /** Runs all stages; an interrupted run goes on where it was. Returns what the report says. */
 export async function quickstart(options: QuickstartOptions): Promise<ReportData> {

@@ -96,26 +96,33 @@ const standard: QuickstartRecipe = {
   timedSteps: 20,
 }
 
-/** A recipe with a share of the pictures and steps. */
-function scaled(recipe: QuickstartRecipe, share: number): QuickstartRecipe {
-  const shorter = <R extends Pick<ModelRecipe, "training">>(each: R): R => {
-    const { steps, warmupSteps } = each.training
-    return {
-      ...each,
-      training: { ...each.training, steps: Math.ceil(steps * share), warmupSteps: Math.ceil(warmupSteps * share) },
+/** A recipe with a share of the steps, on other numbers of pictures. */
+function shortened(share: number, scenes: QuickstartRecipe["scenes"], evaluations: number): QuickstartRecipe {
+  const shorter = <R extends Pick<ModelRecipe, "training">>(recipe: R): R => {
+    const { steps, warmupSteps } = recipe.training
+    const training = {
+      ...recipe.training,
+      steps: Math.ceil(steps * share),
+      warmupSteps: Math.ceil(warmupSteps * share),
     }
+    return { ...recipe, training }
   }
   return {
-    ...recipe,
-    scenes: { ...recipe.scenes, noisy: 2000, precise: 3000, test: 750 },
-    teachers: recipe.teachers.map(shorter),
-    captioner: shorter(recipe.captioner),
-    student: shorter(recipe.student),
-    evaluations: 8,
-    timedSteps: 8,
+    ...standard,
+    scenes,
+    teachers: standard.teachers.map(shorter),
+    captioner: shorter(standard.captioner),
+    student: shorter(standard.student),
+    evaluations,
+    timedSteps: 6,
   }
 }
 
-export const presets = { standard, small: scaled(standard, 0.3) } as const satisfies Record<string, QuickstartRecipe>
+export const presets = {
+  standard,
+  small: shortened(0.3, { noisy: 2000, precise: 3000, test: 750, retrieval: 500 }, 8),
+  /** Teaches nothing: to see that all works. */
+  tiny: shortened(0.005, { noisy: 500, precise: 500, test: 500, retrieval: 100 }, 2),
+} as const satisfies Record<string, QuickstartRecipe>
 
 export type PresetName = keyof typeof presets
