@@ -54,7 +54,7 @@ function programOf(body: string, timeoutSeconds: number): string {
     import { syncBatchNorm } from ${built("src/train/distributed/sync-batch-norm.js")}
     const report = (value) => process.stdout.write(JSON.stringify(value))
     const group = processGroupFromEnvironment({ timeoutSeconds: ${timeoutSeconds} })
-    try { ${body} } finally { group.close() }`
+    try { ${body} } finally { group?.close() }`
 }
 
 async function endOf(child: ChildProcess): Promise<Ended> {
