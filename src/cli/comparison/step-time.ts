@@ -1,6 +1,6 @@
 /**
- * What reinforcement costs per step: reinforced steps beside plain ones that encode as many captions, turn by turn in one
- * process, each with its own data at its own speed.
+ * What reinforcement costs per step: reinforced steps beside contrastive ones on the same captions, turn by turn in one
+ * process, each with its own loader at its own speed.
  */
 import * as torch from "../../../torch/index.ts"
 import type { ModelConfig } from "../../core/variants.ts"
@@ -13,13 +13,13 @@ import type { ObjectiveConfig } from "../../train/objective.ts"
 import { AdamW } from "../../train/optimizer.ts"
 import { type Trainee, trainStep } from "../../train/step.ts"
 import type { TrainConfig } from "../../train/train.ts"
-import { loaderConfig, type PairSource } from "./train-model.ts"
+import { loaderConfig } from "./train-model.ts"
 
 export interface StepTimeOptions {
   readonly info: CheckpointInfo<ModelConfig>
   readonly config: TrainConfig
-  readonly plain: PairSource
-  readonly reinforced: PairSource
+  /** Reinforced shards; the contrastive steps take their captions, real and synthetic, and random crops of the pictures. */
+  readonly shards: string
   readonly objective: ObjectiveConfig
   /** Of each kind, behind a few that are not timed. */
   readonly steps: number
@@ -40,24 +40,20 @@ const warmUp = 3
 export async function measureStepTime(options: StepTimeOptions): Promise<StepTimes> {
   const { info, config } = options
   const common = loaderConfig({ info, config })
-  const plain = await openTrainingData({ ...common, ...options.plain })
-  const reinforced = await openTrainingData({ ...common, ...options.reinforced })
+  const pairs = { source: options.shards, format: "reinforced" } as const
+  const plain = await openTrainingData({ ...common, ...pairs, embeddings: false, view: "crop" })
+  const reinforced = await openTrainingData({ ...common, ...pairs, view: "stored" })
   const trainee = traineeOf(info, config)
   try {
     const [plainBatches, reinforcedBatches] = [plain.batches(0), reinforced.batches(0)]
-    const pairs: { readonly plain: Timed; readonly reinforced: Timed }[] = []
+    const steps: { readonly plain: Timed; readonly reinforced: Timed }[] = []
     for (let i = 0; i < warmUp + options.steps; i++) {
-      pairs.push({
-        plain: await timedStep(trainee, plainBatches, { ...config, objective: { kind: "clip" } }, twoCaptions),
-        reinforced: await timedStep(
-          trainee,
-          reinforcedBatches,
-          { ...config, objective: options.objective },
-          (batch) => batch,
-        ),
+      steps.push({
+        plain: await timedStep(trainee, plainBatches, { ...config, objective: { kind: "clip" } }),
+        reinforced: await timedStep(trainee, reinforcedBatches, { ...config, objective: options.objective }),
       })
     }
-    return summary(pairs.slice(warmUp))
+    return summary(steps.slice(warmUp))
   } finally {
     await plain.close()
     await reinforced.close()
@@ -71,21 +67,11 @@ interface Timed {
   readonly dataSeconds: number
 }
 
-/** The plain data have one caption; it is encoded twice, so that the text tower has as much to do. */
-function twoCaptions(batch: Batch): Batch {
-  return { ...batch, synthetic: batch.tokens }
-}
-
-async function timedStep(
-  trainee: Trainee,
-  batches: AsyncGenerator<Batch, void>,
-  config: TrainConfig,
-  prepare: (batch: Batch) => Batch,
-): Promise<Timed> {
+async function timedStep(trainee: Trainee, batches: AsyncGenerator<Batch, void>, config: TrainConfig): Promise<Timed> {
   const started = performance.now()
   const { value } = await batches.next()
   const dataSeconds = (performance.now() - started) / 1000
-  trainStep(trainee, prepare(value as Batch), config)
+  trainStep(trainee, value as Batch, config)
   return { seconds: (performance.now() - started) / 1000, dataSeconds }
 }
 

@@ -68,7 +68,9 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const captions = await judgeCaptions(reinforced.shards)
 
   const comparison = comparisonOf(noisy, reinforced.shards, scenes, teachers, options)
-  const stepTime = await clock.stage("step times", () => measureStepTime({ ...comparison, steps: recipe.timedSteps }))
+  const stepTime = await clock.stage("step times", () =>
+    measureStepTime({ ...comparison, shards: reinforced.shards, steps: recipe.timedSteps }),
+  )
   const students = await clock.stage("students", () => compareStudents(comparison, options))
   const training = students.first.reinforced
 
