@@ -83,6 +83,8 @@ export interface ImageEncoderConfig {
 
 export interface ClipConfig extends ImageEncoderConfig {
   readonly text: TextTowerConfig
+  /** Trained with SigLIP's loss, which adds a learned bias to scaled similarities; no released model of the family is. */
+  readonly logitBias?: true | undefined
 }
 
 /**

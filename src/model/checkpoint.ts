@@ -87,7 +87,7 @@ const config = z.union([
     pooler: z.object({ queries: count, heads: count }),
     decoder: attention,
   }),
-  z.object({ ...sizes, image: imageTower, headBias: z.boolean() }),
+  z.object({ ...sizes, image: imageTower, headBias: z.boolean(), logitBias: z.literal(true).optional() }),
 ])
 
 const infoSchema = z.object({

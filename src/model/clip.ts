@@ -25,11 +25,17 @@ export class ImageEncoder extends Module {
 export class Clip extends ImageEncoder {
   readonly text: TextTower
   /** Logarithm of the factor on cosine similarities; starts at ln(1 / 0.07), trained within [0, ln 100]. */
-  readonly logitScale = new Parameter([], { kind: "constant", value: Math.log(1 / 0.07) })
+  readonly logitScale: Parameter
+  /** SigLIP's: added to scaled similarities; starts at -10. */
+  readonly logitBias: Parameter | null
 
   constructor(override readonly config: ClipConfig) {
     super(config)
     this.text = new TextTower(config.text, config.embedDim)
+    // SigLIP starts at a factor of 10 (arXiv 2303.15343), CLIP at 1 / 0.07.
+    const factor = config.logitBias ? 10 : 1 / 0.07
+    this.logitScale = new Parameter([], { kind: "constant", value: Math.log(factor) })
+    this.logitBias = config.logitBias ? new Parameter([], { kind: "constant", value: -10 }) : null
   }
 
   /** Token ids [N, contextLength], zero-padded -> [N, embedDim], not of unit length. */

@@ -251,6 +251,7 @@ const tables: Readonly<Record<string, ReturnType<typeof compile>>> = {
 }
 
 function publish(path: string, parameter: Parameter, flavour: KeyFlavour, image: ImageTowerConfig) {
+  if (path === "logitBias") return { key: "logit_bias", shape: [], transposed: false, part: null }
   if (path === "logitScale") return { key: "logit_scale", shape: [], transposed: false, part: null }
   const [tower, below] = splitFirst(path)
   const towers: Readonly<Record<string, TowerNames>> = flavours[flavour]

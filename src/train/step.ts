@@ -231,7 +231,7 @@ function gradientsOf(leaves: Features, { start, features }: Chunk): Features {
 
 /** Features of other processes are gathered with gradients, those of teachers without. */
 function lossInput(
-  { interpreter, ranks }: Trainee,
+  { model, interpreter, ranks }: Trainee,
   { image, text, synthetic }: Features,
   { teacher }: Batch,
   scale: torch.Tensor,
@@ -245,6 +245,7 @@ function lossInput(
     ...(synthetic && { synthetic: side(synthetic) }),
     ...(teacher && { teacher: teacherSides(interpreter, teacher, pairs, group) }),
     scale,
+    ...("logitBias" in model && model.logitBias && { bias: interpreter.value(model.logitBias) }),
     offset: pairs * (group?.rank ?? 0),
   }
 }

@@ -11,6 +11,8 @@ import { flagNames, flagOverrides, type JointOptions, jointFlags, jointOverrides
 export interface Launch {
   /** Folder of the run. */
   readonly out: string | null
+  /** Model directory that is written at the end; null: none. */
+  readonly exportTo: string | null
   /** "latest", the path of a checkpoint, or null to begin. */
   readonly resume: string | null
   /** Processes to start on this machine. */
@@ -40,6 +42,7 @@ export interface TrainArguments {
 interface LaunchOptions extends JointOptions {
   readonly recipe?: string
   readonly out?: string
+  readonly export?: string
   readonly resume?: string | true
   readonly nproc: number
   readonly device: Launch["device"]
@@ -61,6 +64,7 @@ export function addTrainOptions(command: Command): Command {
   command
     .option("--recipe <name|file>", "a recipe of the papers, or a .json file such as a run's config.json")
     .option("--out <dir>", "where checkpoints, log and report are written")
+    .option("--export <dir>", "write the trained model as a model directory too")
     .option("--resume [checkpoint]", "go on from the last checkpoint in --out (latest), or from a path")
     .option("--nproc <n>", "processes on this machine, one per GPU", wholeNumber(1), 1)
     .addOption(new Option("--device <device>", "where to compute").choices(["cpu", "cuda", "mps"]).default("cpu"))
@@ -127,6 +131,7 @@ function launchOf(options: LaunchOptions, env: Environment): Launch {
     throw new UserError("--out is missing: a run needs a folder", "for example --out runs/mine")
   return {
     out,
+    exportTo: options.export ?? null,
     resume: resume === undefined ? null : resume === true ? "latest" : resume,
     nproc,
     ranks: ranksOf(nproc, env),

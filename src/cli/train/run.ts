@@ -7,8 +7,9 @@ import { nearestNames } from "../../core/nearest.ts"
 import { Tokenizer } from "../../core/tokenizer.ts"
 import { captioners, type ModelConfig, variants } from "../../core/variants.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
+import { exportModel } from "../../export/export.ts"
 import { makeDirectory } from "../../host/files.ts"
-import { buildModel, type CheckpointInfo } from "../../model/checkpoint.ts"
+import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint.ts"
 import { launch } from "../../train/distributed/launch.ts"
 import { type ProcessGroup, processGroupFromEnvironment } from "../../train/distributed/process-group.ts"
 import { liveEncoder } from "../../train/live-encoder.ts"
@@ -19,8 +20,10 @@ import { runLength } from "../../train/recipe/run-length.ts"
 import type { Recipe } from "../../train/recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../../train/recipe/settings.ts"
 import type { LiveModel } from "../../train/train.ts"
+import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import { progressReporter } from "../progress.ts"
 import { thisMachine } from "../quickstart/machine.ts"
+import { torchReference } from "../torch-reference.ts"
 import { joinTraining, runTraining, type TrainingRun } from "../training.ts"
 import { version } from "../version.ts"
 import { withWeights } from "../weights.ts"
@@ -62,7 +65,7 @@ async function printPlan(recipe: Recipe, options: Launch, { writeOut }: TrainOut
 }
 
 async function countSamples(recipe: Recipe): Promise<number | null> {
-  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, infoOf(recipe.model), null) })
+  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, infoOf(recipe), null) })
   await data.close()
   return data.samples
 }
@@ -84,7 +87,7 @@ async function trainHere(recipe: Recipe, options: Launch, signal: AbortSignal, o
   checkDevice(options, recipe)
   const group = processGroupFromEnvironment({ device: options.device })
   try {
-    const info = infoOf(recipe.model)
+    const info = infoOf(recipe)
     const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, info, group) })
     const teachers = await openTeachers(recipe, info, group?.device ?? options.device)
     try {
@@ -105,7 +108,7 @@ async function trainHere(recipe: Recipe, options: Launch, signal: AbortSignal, o
   return 0
 }
 
-async function train(run: TrainingRun, { json }: Launch, { writeOut }: TrainOutput): Promise<void> {
+async function train(run: TrainingRun, { json, exportTo }: Launch, { writeOut }: TrainOutput): Promise<void> {
   if (run.group && run.group.rank > 0) return joinTraining(run)
   const { info, step, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
   const summary = {
@@ -114,9 +117,18 @@ async function train(run: TrainingRun, { json }: Launch, { writeOut }: TrainOutp
     samplesSeen: info.samplesSeen,
     samplesPerSecond,
     finalLoss: totalLoss(steps.at(-1)!),
+    ...(exportTo !== null && { exported: exportTo }),
     ...(evaluations.length > 0 && { zeroShot: evaluations.at(-1)!.tasks }),
   }
+  if (exportTo !== null) await exportCheckpoint(checkpoint, exportTo)
   writeOut(json ? `${JSON.stringify(summary, null, 2)}\n` : `${checkpoint}\n`)
+}
+
+/** A model directory, compared with the checkpoint. */
+function exportCheckpoint(checkpoint: string, directory: string) {
+  return withCheckpoint(checkpoint, async ({ model, info }) =>
+    exportModel(model, info, directory, { source: await sourceOf(checkpoint), reference: torchReference(model) }),
+  )
 }
 
 // ---------------------------------------------------------------------------------------------------- the parts
@@ -207,7 +219,8 @@ function readTeacher(name: string) {
   })
 }
 
-export function infoOf(name: string): CheckpointInfo<ModelConfig> {
+/** The untrained model of a recipe: with SigLIP's bias where its loss has one. */
+function infoOf({ model: name, loss }: Pick<Recipe, "model" | "loss">): CheckpointInfo<ModelConfig> {
   const table = { ...variants, ...captioners }
   if (!Object.hasOwn(table, name)) {
     const known = nearestNames(name, Object.keys(table))
@@ -217,7 +230,8 @@ export function infoOf(name: string): CheckpointInfo<ModelConfig> {
     )
   }
   const { model, preprocessing } = table[name as keyof typeof table]
-  return { name, config: model, preprocessing, license: "your own", samplesSeen: 0 }
+  const config = loss.kind === "siglip" && !isCoca(model) ? { ...model, logitBias: true as const } : model
+  return { name, config, preprocessing, license: "your own", samplesSeen: 0 }
 }
 
 function checkDevice({ device }: Launch, { precision }: Recipe): void {
