@@ -97,7 +97,12 @@ export async function judgeCaptions(shards: string): Promise<CaptionAccuracy> {
       }
     }
   }
-  return captionAccuracy(scenes, captions)
+  const judged = Object.entries(captionAccuracy(scenes, captions))
+  // Captions of which none says anything about, say, colour are not right about it.
+  const shares = judged.map(([what, share]) => [what, Number.isNaN(share) ? 0 : share])
+  const { average: _, ...parts } = Object.fromEntries(shares) as unknown as CaptionAccuracy
+  const values = Object.values(parts)
+  return { ...parts, average: values.reduce((sum, share) => sum + share, 0) / values.length }
 }
 
 async function runStage(

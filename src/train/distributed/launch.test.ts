@@ -97,7 +97,8 @@ describe("a lost rank ends the job", () => {
     expect((error as UserError).message).toBe(
       `rank 1 of 3 (process ${places[1]!.pid}) was killed by SIGKILL; the others have stopped`,
     )
-    expect(performance.now() - start).toBeLessThan(10_000)
+    // Far below the ten minutes a rank may be late; processes start and end slowly on a busy machine.
+    expect(performance.now() - start).toBeLessThan(40_000)
     expect(places.map(({ pid }) => isRunning(pid))).toEqual([false, false, false])
   })
 
