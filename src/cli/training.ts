@@ -34,6 +34,8 @@ export interface TrainingRun {
   readonly batches: (firstStep: number) => Iterable<Batch> | AsyncIterable<Batch>
   /** Scores of the model as it is, every `config.evaluateEvery` steps. */
   readonly evaluate?: (live: LiveModel) => Promise<Scores>
+  /** Whether the run ends early, asked behind each evaluation with all there were, this one included. */
+  readonly isEnough?: (evaluations: readonly EvaluationEntry[]) => boolean
   /** Weights to start from. */
   readonly start?: TrainIo["start"]
   /** Checkpoints that are kept; the default is 1. */
@@ -75,7 +77,7 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
     const state = await train(info, config, {
       batches: (firstStep) => shown(run, log, firstStep),
       save: (current) => save(run, current, log),
-      ...(run.evaluate && { evaluate: async (live) => log.evaluation(entryOf(live, await run.evaluate!(live))) }),
+      ...(run.evaluate && { evaluate: (live) => evaluated(run, log, live) }),
       ...(run.start && { start: run.start }),
       ...(run.group && { group: run.group }),
       resume,
@@ -122,6 +124,12 @@ async function* shown(run: TrainingRun, log: RunLog, firstStep: number) {
     yield batch
     step += 1
   }
+}
+
+async function evaluated(run: TrainingRun, log: RunLog, live: LiveModel): Promise<"stop" | undefined> {
+  // Where a run is resumed at an evaluation, it was made before, or the run was stopped just before it.
+  if (log.evaluations.at(-1)?.step !== live.step) log.evaluation(entryOf(live, await run.evaluate!(live)))
+  return run.isEnough?.(log.evaluations) ? "stop" : undefined
 }
 
 function isFirst({ group }: TrainingRun): boolean {
