@@ -32,8 +32,8 @@ export interface TrainingRun {
   readonly config: TrainConfig
   /** Batches from this step on. */
   readonly batches: (firstStep: number) => Iterable<Batch> | AsyncIterable<Batch>
-  /** Scores of the model as it is, every `config.evaluateEvery` steps. */
-  readonly evaluate?: (live: LiveModel) => Promise<Scores>
+  /** Scores of the model as it is, every `config.evaluateEvery` steps; `earlier` are the evaluations before. */
+  readonly evaluate?: (live: LiveModel, earlier: readonly EvaluationEntry[]) => Promise<Scores>
   /** Whether the run ends early, asked behind each evaluation with all there were, this one included. */
   readonly isEnough?: (evaluations: readonly EvaluationEntry[]) => boolean
   /** Weights to start from. */
@@ -128,7 +128,8 @@ async function* shown(run: TrainingRun, log: RunLog, firstStep: number) {
 
 async function evaluated(run: TrainingRun, log: RunLog, live: LiveModel): Promise<"stop" | undefined> {
   // Where a run is resumed at an evaluation, it was made before, or the run was stopped just before it.
-  if (log.evaluations.at(-1)?.step !== live.step) log.evaluation(entryOf(live, await run.evaluate!(live)))
+  if (log.evaluations.at(-1)?.step !== live.step)
+    log.evaluation(entryOf(live, await run.evaluate!(live, [...log.evaluations])))
   return run.isEnough?.(log.evaluations) ? "stop" : undefined
 }
 
@@ -149,16 +150,25 @@ function memory(): number {
 
 // -------------------------------------------------------------------------------------------------------- state
 
-async function existingState({ directory, existing }: TrainingRun): Promise<TrainingState | undefined> {
+async function existingState(run: TrainingRun): Promise<TrainingState | undefined> {
+  const path = await existingCheckpoint(run)
+  return path === null ? undefined : readCheckpoint(path)
+}
+
+/** The checkpoint that a run would go on from. Throws UserError where there is one and it must not, or the other way. */
+export async function existingCheckpoint({
+  directory,
+  existing,
+}: Pick<TrainingRun, "directory" | "existing">): Promise<string | null> {
   const path = await latestCheckpoint(directory)
   if (path) {
-    if (existing !== "refuse") return readCheckpoint(path)
+    if (existing !== "refuse") return path
     throw new UserError(
       `${directory} holds a training run already`,
       "go on with it (--resume), or choose another directory",
     )
   }
-  if (existing !== "require") return undefined
+  if (existing !== "require") return null
   throw new UserError(
     `there is no run to resume in ${directory}: it has no checkpoints`,
     "leave out --resume to start one",
