@@ -9,14 +9,7 @@ import { resizeAndCenterCrop } from "../../core/resize.ts"
 import { cosines, softmax } from "../../core/similarity.ts"
 import { mapOrdered } from "../../data/parallel.ts"
 import { imageVectors, textVectors } from "../../evaluate/encode.ts"
-import {
-  accuracyOf,
-  confusionOf,
-  meanPerClassRecall,
-  recallAt,
-  retrievalRanks,
-  topKAccuracy,
-} from "../../evaluate/metrics.ts"
+import { accuracyOf, confusionOf, meanPerClassRecall, rankOf, topKAccuracy } from "../../evaluate/metrics.ts"
 import { decodeImage } from "../../host/images.ts"
 import type { Scores } from "../training.ts"
 import { type Classes, classOf, type OwnPicture } from "./own-pictures.ts"
@@ -125,24 +118,25 @@ function classFigures({ choices, truth }: Probe, similarity: Float32Array): Scor
 
 /** Of similarities [pictures, captions]. A caption that several pictures have belongs to each of them. */
 function captionFigures({ choices, truth, pictures }: Probe, similarity: Float32Array): Scores {
-  const pairs = truth.flatMap((own, picture) => own.map((choice) => ({ choice, picture })))
-  const columns = Float32Array.from({ length: pictures.length * pairs.length }, (_, i) => {
-    const [row, pair] = [Math.floor(i / pairs.length), pairs[i % pairs.length]!]
-    return similarity[row * choices.length + pair.choice]!
-  })
-  const ranks = retrievalRanks(
-    columns,
-    pairs.map(({ picture }) => picture),
-  )
-  const at = (k: number) => recallAt(ranks, k)
+  const row = (picture: number) => similarity.subarray(picture * choices.length, (picture + 1) * choices.length)
+  const column = (choice: number) => pictures.map((_, picture) => row(picture)[choice]!)
+  const captions = truth.map((own, picture) => bestRank(row(picture), own))
+  const owners = choices.map((_, choice) => [...pictures.keys()].filter((picture) => truth[picture]!.includes(choice)))
+  const found = owners.map((own, choice) => bestRank(column(choice), own))
+  const share = (ranks: readonly number[], k: number) => ranks.filter((rank) => rank < k).length / ranks.length
   return {
-    [findCaption]: at(1).imageToText,
-    [findPicture]: at(1).textToImage,
+    [findCaption]: share(captions, 1),
+    [findPicture]: share(found, 1),
     ...(pictures.length >= 10 && {
-      "the caption among five": at(5).imageToText,
-      "the picture among five": at(5).textToImage,
+      "the caption among five": share(captions, 5),
+      "the picture among five": share(found, 5),
     }),
   }
+}
+
+/** Of those that are right. */
+function bestRank(scores: ArrayLike<number>, right: readonly number[]): number {
+  return Math.min(...right.map((target) => rankOf(scores, target)))
 }
 
 function predictionsOf({ choices, truth }: Probe, probabilities: Float32Array): Prediction[] {
