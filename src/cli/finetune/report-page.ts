@@ -77,13 +77,15 @@ async function changes(report: FinetuneReport): Promise<Html> {
   const all = changesOf(report.before, report.chosen)
   const better = all.filter(({ before, after }) => !before.isRight && after.isRight).length
   const worse = all.filter(({ before, after }) => before.isRight && !after.isRight).length
+  const rest = all.length - better - worse
   const shown = all.slice(0, mostPictures)
   const cards = await Promise.all(shown.map((change) => card(change, report)))
   return html`
 <section>
   <h2>What changed</h2>
-  <p>${better} pictures became right, ${worse} became wrong; for ${all.length - better - worse} more another wrong or right answer comes
-  first.${shown.length < all.length ? ` The first ${shown.length} of these are shown.` : ""}</p>
+  <p>${better} pictures became right, ${worse} became wrong${rest > 0 ? `; ${rest} more have another answer, as right or wrong as before` : ""}.${
+    shown.length < all.length ? ` The first ${shown.length} of these are shown.` : ""
+  }</p>
   <div class="pictures">${cards}</div>
 </section>`
 }
@@ -180,7 +182,10 @@ function facts({ source, pictures, start, config, checkpoint, model, probe }: Fi
     ["licence", start.info.license],
     ["batch", `${batchSize} pairs${chunkSize === undefined ? "" : `, encoded ${chunkSize} at once`}`],
     ["schedule", `at most ${steps} steps, ${warmupSteps} of them to warm up`],
-    ["rate", `${learningRate.toExponential(1)}, times ${layerDecay} from each layer to the one below`],
+    [
+      "rate",
+      `${learningRate.toExponential(1)}${layerDecay === 1 ? "" : `, times ${layerDecay} from each layer to the one below`}`,
+    ],
     ["not trained", [...locked.map((tower) => `the ${tower} tower`), "statistics of batch norm"].join(", ")],
     ...(probe.classes ? ([["prompts", probe.classes.templates.join(" | ")]] as const) : []),
     ["written", `${checkpoint}, exported to ${model}`],

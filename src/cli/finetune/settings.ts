@@ -27,8 +27,9 @@ export interface FinetuneSettings {
 }
 
 /**
- * Rates that fine-tuning of CLIP is published with lie between 1e-6 and 1e-4 (FLYP 1e-5, WiSE-FT 3e-5). Between batches,
- * Adam's rate goes with the square root of their size (arXiv 2205.10287).
+ * CLIP is fine-tuned with 1e-5 (FLYP, arXiv 2212.00638) to 3e-5 (WiSE-FT, arXiv 2109.01903) at batches of 512 and without
+ * smaller rates in lower layers, which let the upper ones have more. Between batches, Adam's rate goes with the square root
+ * of their size (arXiv 2205.10287).
  */
 const rate = { at: 64, learningRate: 3e-5 } as const
 
