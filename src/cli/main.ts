@@ -30,6 +30,10 @@ export const commands: CommandTable = {
     load: () => import("./commands/render.ts"),
   },
   train: { summary: "train a model on shards", load: () => import("./commands/train.ts") },
+  finetune: {
+    summary: "train a model further on your own pictures",
+    load: () => import("./commands/finetune.ts"),
+  },
   reinforce: {
     summary: "store captioners' and teachers' knowledge in a dataset, on one machine or many",
     load: () => import("./commands/reinforce.ts"),

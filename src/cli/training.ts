@@ -32,8 +32,10 @@ export interface TrainingRun {
   readonly config: TrainConfig
   /** Batches from this step on. */
   readonly batches: (firstStep: number) => Iterable<Batch> | AsyncIterable<Batch>
-  /** Scores of the model as it is, every `config.evaluateEvery` steps. */
-  readonly evaluate?: (live: LiveModel) => Promise<Scores>
+  /** Scores of the model as it is, every `config.evaluateEvery` steps; `earlier` are the evaluations before. */
+  readonly evaluate?: (live: LiveModel, earlier: readonly EvaluationEntry[]) => Promise<Scores>
+  /** Whether the run ends early, asked behind each evaluation with all there were, this one included. */
+  readonly isEnough?: (evaluations: readonly EvaluationEntry[]) => boolean
   /** Weights to start from. */
   readonly start?: TrainIo["start"]
   /** Checkpoints that are kept; the default is 1. */
@@ -78,7 +80,7 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
     const state = await train(info, config, {
       batches: (firstStep) => shown(run, log, firstStep),
       save: (current) => save(run, current, log),
-      ...(run.evaluate && { evaluate: async (live) => log.evaluation(entryOf(live, await run.evaluate!(live))) }),
+      ...(run.evaluate && { evaluate: (live) => evaluated(run, log, live) }),
       ...(run.start && { start: run.start }),
       ...(run.group && { group: run.group }),
       resume,
@@ -143,6 +145,13 @@ async function* shown(run: TrainingRun, log: RunLog, firstStep: number) {
   }
 }
 
+async function evaluated(run: TrainingRun, log: RunLog, live: LiveModel): Promise<"stop" | undefined> {
+  // Where a run is resumed at an evaluation, it was made before, or the run was stopped just before it.
+  if (log.evaluations.at(-1)?.step !== live.step)
+    log.evaluation(entryOf(live, await run.evaluate!(live, [...log.evaluations])))
+  return run.isEnough?.(log.evaluations) ? "stop" : undefined
+}
+
 function isFirst({ group }: TrainingRun): boolean {
   return !group || group.rank === 0
 }
@@ -160,16 +169,26 @@ function memory(): number {
 
 // -------------------------------------------------------------------------------------------------------- state
 
-async function existingState({ directory, existing, resumeFrom }: TrainingRun): Promise<TrainingState | undefined> {
+async function existingState(run: TrainingRun): Promise<TrainingState | undefined> {
+  const path = await existingCheckpoint(run)
+  return path === null ? undefined : readCheckpoint(path)
+}
+
+/** The checkpoint that a run would go on from. Throws UserError where there is one and it must not, or the other way. */
+export async function existingCheckpoint({
+  directory,
+  existing,
+  resumeFrom,
+}: Pick<TrainingRun, "directory" | "existing" | "resumeFrom">): Promise<string | null> {
   const path = resumeFrom ?? (await latestCheckpoint(directory))
   if (path) {
-    if (existing !== "refuse") return readCheckpoint(path)
+    if (existing !== "refuse") return path
     throw new UserError(
       `${directory} holds a training run already`,
       "go on with it (--resume), or choose another directory",
     )
   }
-  if (existing !== "require") return undefined
+  if (existing !== "require") return null
   throw new UserError(
     `there is no run to resume in ${directory}: it has no checkpoints`,
     "leave out --resume to start one",

@@ -8,13 +8,15 @@ import type { ExportableModel } from "../export/towers.ts"
 import { readJson } from "../host/files.ts"
 import { openTensorFile } from "../host/tensor-file.ts"
 import { released } from "../hub/released.ts"
-import { isCheckpoint, loadAnyCheckpoint } from "../model/checkpoint.ts"
+import { type CheckpointForm, isCheckpoint, loadAnyCheckpoint } from "../model/checkpoint.ts"
 import { type DetectedModel, detectModel, type KnownAbout } from "../model/detect.ts"
 import { withoutPrefix } from "../model/state-dict.ts"
 
 export interface Weights {
   readonly model: ExportableModel
   readonly info: ExportInfo
+  /** A fused model cannot be trained. */
+  readonly form: CheckpointForm
   /** What the file turned out to be, for people. */
   readonly description: string
 }
@@ -35,7 +37,7 @@ export async function withWeights<T>(
 
 function own(file: TensorFile): Weights {
   const { model, info, form } = loadAnyCheckpoint(file, file.name)
-  return { model, info, description: `${info.name}, a checkpoint of ours, ${formText(form)}` }
+  return { model, info, form, description: `${info.name}, a checkpoint of ours, ${formText(form)}` }
 }
 
 function published(file: TensorFile, known: KnownAbout): Weights {
@@ -45,7 +47,7 @@ function published(file: TensorFile, known: KnownAbout): Weights {
     read: (key) => file.readFloat32(key),
   })
   const found = detectModel(stateDict, file.name, known)
-  return { model: found.model, info: infoOf(found), description: describe(found, file) }
+  return { model: found.model, info: infoOf(found), form: found.form, description: describe(found, file) }
 }
 
 /** What the user says, else what the hub's table says of the repository it is from, and open_clip's file beside it. */
@@ -96,6 +98,6 @@ function describe({ name, flavour, form }: DetectedModel, { format }: TensorFile
   return `${name}, ${flavourTexts[flavour]}, ${formText(form)}, ${format}`
 }
 
-function formText(form: "train" | "reparameterized"): string {
+function formText(form: CheckpointForm): string {
   return form === "train" ? "in training form" : "fused"
 }

@@ -85,6 +85,22 @@ describe("train", () => {
     expect(final.tensors.get("image.stem.0.convKxk.0.bn.runningMean")!.some((x) => x !== 0)).toBe(true)
   })
 
+  test("an evaluation may end the run, which is saved then; a run that is resumed there is asked again", async () => {
+    const asked: number[] = []
+    const evaluate: TrainIo["evaluate"] = async ({ step }) => {
+      asked.push(step)
+      return step === 4 ? "stop" : undefined
+    }
+    const config = { ...shortRun, evaluateEvery: 2, saveEvery: 100 }
+    const { final, saved, losses } = await run(config, { evaluate })
+    expect(final.step).toBe(4)
+    expect(saved.map(({ step }) => step)).toEqual([4])
+    expect(losses).toHaveLength(4)
+    const again = await run(config, { evaluate, resume: final })
+    expect(again.losses).toEqual([])
+    expect(asked).toEqual([2, 4, 4])
+  })
+
   test("a loss that is not finite names the step", async () => {
     const broken = { ...randomBatch(0), images: new Float32Array(16 * 3 * 32 * 32).fill(Number.NaN) }
     await expect(run(shortRun, { batch: (step) => (step === 2 ? broken : randomBatch(step)) })).rejects.toThrow(
@@ -102,9 +118,10 @@ interface RunOptions {
   batch?: (step: number) => Batch
   resume?: TrainingState
   stopAfter?: number
+  evaluate?: TrainIo["evaluate"]
 }
 
-async function run(trainConfig: TrainConfig, { batch = randomBatch, resume, stopAfter }: RunOptions = {}) {
+async function run(trainConfig: TrainConfig, { batch = randomBatch, resume, stopAfter, evaluate }: RunOptions = {}) {
   const reports: StepReport[] = []
   const saved: TrainingState[] = []
   const stop = new AbortController()
@@ -113,6 +130,7 @@ async function run(trainConfig: TrainConfig, { batch = randomBatch, resume, stop
       for (let step = firstStep; ; step++) yield batch(step)
     },
     save: (state) => void saved.push(state),
+    ...(evaluate && { evaluate }),
     resume,
     signal: stop.signal,
     onStep(report) {

@@ -93,7 +93,8 @@ export interface TrainIo {
   readonly start?: ReadonlyMap<string, Float32Array> | undefined
   /** Called after every step, on the first process. */
   onStep?(report: StepReport): void
-  evaluate?(live: LiveModel): Promise<void>
+  /** "stop" ends the run behind the current step, as finished. Called again at the step that a run is resumed at. */
+  evaluate?(live: LiveModel): Promise<"stop" | undefined>
   /** Ends the run behind the current step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined
   /** The processes that train together; each calls `train` with the same configuration and its part of every batch. */
@@ -134,12 +135,16 @@ export async function train(
   })
   const evaluate = async () => {
     const run = async () => io.evaluate?.({ model, interpreter, step, samplesSeen: step * config.batchSize })
-    await (ema ? ema.swapped(run) : run())
+    return ema ? ema.swapped(run) : run()
+  }
+  const isEnough = async () => {
+    const own = isFirst && (await evaluate()) === "stop"
+    return group ? group.any(own) : own
   }
   // -------------------------------------------------------------------------------------------------------- loop
   try {
     while (step < config.steps && !isStopped(io)) {
-      if (isFirst && isDue(step, config.evaluateEvery) && step !== io.resume?.step) await evaluate()
+      if (isDue(step, config.evaluateEvery) && (await isEnough())) break
       if (isFirst && isDue(step, config.saveEvery) && step !== saved) {
         await saving.start(snapshot())
         saved = step

@@ -32,16 +32,19 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
   const { source, format: given = "auto" } = config
   const format = given === "auto" ? await detectFormat(source) : given
   if (format === "shards" || format === "reinforced") return openShardSource(config, format, bad)
-  const list = await openList(pathOf(source), format, config)
+  const list = await openList(source, format, config)
   const sampler = new ListSampler(list, config.seed, config.resampled ?? false)
   return { sampler, format, [Symbol.asyncDispose]: async () => {} }
 }
 
-function openList(
-  path: string,
-  format: Exclude<SourceFormat, "shards" | "reinforced">,
-  config: TrainingDataConfig,
-): Promise<SampleList> {
+/** Formats that name pictures one by one. */
+export type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
+
+export type ListOptions = Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator">
+
+/** Throws UserError where there is nothing, or nothing of the format. */
+export function openList(source: string, format: ListFormat, config: ListOptions): Promise<SampleList> {
+  const path = pathOf(source)
   if (isUrl(path)) throw new UserError(`${path}: ${format} sources are read from this machine`, "copy it first")
   switch (format) {
     case "folder":

@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import type { Preprocessing } from "../../core/preprocess.ts"
 import type { Tokenizer } from "../../core/tokenizer.ts"
-import type { EvaluationEntry, StepEntry } from "./entries.ts"
+import { type EvaluationEntry, isStep, type StepEntry } from "./entries.ts"
 import { Live, type LiveStatus } from "./live.ts"
 import { MetricsLog, readMetrics } from "./metrics.ts"
 import { type TrainingReport, writeTrainingReport } from "./report/report.ts"
@@ -26,6 +26,8 @@ export interface RunLogOptions {
 export class RunLog {
   private readonly live: Live
   private samples: readonly SeenSample[] = []
+  /** Of the whole run, in order. */
+  readonly evaluations: EvaluationEntry[]
 
   private constructor(
     private readonly folder: string,
@@ -34,6 +36,7 @@ export class RunLog {
     memory?: () => number,
   ) {
     this.live = new Live(memory)
+    this.evaluations = metrics.earlier.filter((entry): entry is EvaluationEntry => !isStep(entry))
   }
 
   /** The folder must exist. */
@@ -51,6 +54,7 @@ export class RunLog {
   }
 
   evaluation(entry: EvaluationEntry): void {
+    this.evaluations.push(entry)
     this.metrics.add(entry)
     this.events.add(entry)
   }

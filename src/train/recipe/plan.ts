@@ -127,7 +127,8 @@ function towersOf(config: ClipConfig, { activationCheckpointing }: Recipe): Pick
   return { image: tower("image"), text: tower("text") }
 }
 
-function towerCost(model: Clip, tower: "image" | "text"): CostReport {
+/** Of one picture or one text. */
+export function towerCost(model: Clip, tower: "image" | "text"): CostReport {
   const { imageSize, text } = model.config
   const parameters = model.namedParameters()
   if (tower === "image") return measureCost(parameters, [[1, 3, imageSize, imageSize]], (x) => model.encodeImage(x!))

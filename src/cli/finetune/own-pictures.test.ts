@@ -1,0 +1,76 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { holdOut } from "./hold-out.ts"
+import { classNamesOf, classOf, joined, readOwnPictures } from "./own-pictures.ts"
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "own-pictures-"))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+function write(name: string, text = ""): void {
+  mkdirSync(join(folder, name, ".."), { recursive: true })
+  writeFileSync(join(folder, name), text)
+}
+
+test("class folders: names as they are said, prompts from templates", async () => {
+  for (let i = 0; i < 6; i++) for (const name of ["hot_dog", "bun"]) write(`${name}/${i}.jpg`)
+  const own = await readOwnPictures(folder)
+  expect(own.classes).toEqual({ names: ["bun", "hot dog"], templates: ["a photo of a {}."] })
+  expect(own.pictures.map((picture) => classOf(picture, own.classes!))).toEqual([
+    ...Array(6).fill(0),
+    ...Array(6).fill(1),
+  ])
+})
+
+test("captions beside pictures, a line each; pictures without one are left out and counted", async () => {
+  for (let i = 0; i < 11; i++) write(`${i}.png`)
+  for (let i = 0; i < 10; i++) write(`${i}.txt`, `picture ${i}\n\n another of ${i} \n`)
+  const own = await readOwnPictures(folder)
+  expect(own).toMatchObject({ classes: null, withoutCaption: 1 })
+  expect(own.pictures).toHaveLength(10)
+  expect(own.pictures[0]!.captions).toEqual(["picture 0", "another of 0"])
+})
+
+test("too few captions are told apart from too few pictures", async () => {
+  for (let i = 0; i < 12; i++) write(`${i}.png`)
+  write("3.txt", "one")
+  await expect(readOwnPictures(folder)).rejects.toThrow("1 pictures with a caption, of 12")
+})
+
+test("rows of one picture are one picture with several captions", () => {
+  const row = (path: string, caption: string) => ({ path, captions: [caption] })
+  expect(joined([row("a", "one"), row("b", "two"), row("a", "three"), row("a", "one")])).toEqual([
+    { path: "a", captions: ["one", "three"] },
+    { path: "b", captions: ["two"] },
+  ])
+})
+
+test("captions that come again and again are classes", () => {
+  const pictures = (...captions: string[]) => captions.map((caption, i) => ({ path: String(i), captions: [caption] }))
+  const repeated = Array.from({ length: 8 }, (_, i) => (i % 2 ? "dog" : "cat"))
+  expect(classNamesOf(pictures(...repeated))).toEqual(["cat", "dog"])
+  expect(classNamesOf(pictures(...repeated.slice(0, 7)))).toBeNull()
+  expect(classNamesOf([...pictures(...repeated), { path: "x", captions: ["cat", "a cat"] }])).toBeNull()
+})
+
+test("every class is held out in its share, and keeps something", () => {
+  const of = (name: string, count: number) =>
+    Array.from({ length: count }, (_, i) => ({ path: `${name}${i}`, captions: [name] }))
+  const own = {
+    pictures: [...of("a", 20), ...of("b", 10), ...of("c", 2), ...of("d", 1)],
+    classes: { names: ["a", "b", "c", "d"], templates: [] },
+  }
+  const options = { share: 0.2, seed: 1, most: 1000 }
+  const { train, heldOut } = holdOut(own, options)
+  const count = (name: string) => heldOut.filter(({ captions }) => captions[0] === name).length
+  expect(["a", "b", "c", "d"].map(count)).toEqual([4, 2, 1, 0])
+  expect(new Set([...train, ...heldOut])).toEqual(new Set(own.pictures))
+  expect(holdOut(own, options)).toEqual({ train, heldOut })
+  expect(holdOut(own, { ...options, seed: 2 }).heldOut).not.toEqual(heldOut)
+  expect(holdOut({ ...own, classes: null }, { ...options, share: 0.01 }).heldOut).toHaveLength(2)
+  expect(holdOut({ ...own, classes: null }, { ...options, most: 3 }).heldOut).toHaveLength(3)
+})

@@ -1,0 +1,46 @@
+/** The last words of `mobileclip finetune` on a terminal. */
+import { textTable } from "../table.ts"
+import { changesOf, type FinetuneReport } from "./report.ts"
+
+export function summary(report: FinetuneReport, page: string): string {
+  const { before, chosen, probe, pictures, run, bestStep, model } = report
+  const changes = changesOf(before, chosen)
+  const better = changes.filter((one) => !one.before.isRight && one.after.isRight).length
+  const worse = changes.filter((one) => one.before.isRight && !one.after.isRight).length
+  return [
+    `${pictures.heldOut} held-out pictures; ${run.state.step} steps, the best after ${bestStep}; share of tuned weights ${chosen.alpha}`,
+    ...(chosen.alpha === 0 ? ["no tuned model was better than the start: what was written is the start"] : []),
+    ...leftOut(pictures),
+    "",
+    textTable(
+      [{ title: "probe" }, ...["before", "after", "chance"].map((title) => ({ title, align: "right" as const }))],
+      Object.keys(before.figures).map((name) => [
+        name,
+        percent(before.figures[name]!),
+        percent(chosen.figures[name]!),
+        name in probe.chance ? percent(probe.chance[name]!) : "",
+      ]),
+    ),
+    "",
+    `${better} pictures became right, ${worse} became wrong`,
+    "",
+    `report: ${page}`,
+    `next:   mobileclip classify PICTURE --model ${model} --labels ${labels(report)}`,
+  ].join("\n")
+}
+
+function leftOut({ withoutCaption, damaged }: FinetuneReport["pictures"]): string[] {
+  const parts = [
+    ...(withoutCaption > 0 ? [`${withoutCaption} pictures without a caption`] : []),
+    ...(damaged > 0 ? [`${damaged} that cannot be read`] : []),
+  ]
+  return parts.length > 0 ? [`left out: ${parts.join(", ")}`] : []
+}
+
+function labels({ probe }: FinetuneReport): string {
+  return probe.classes ? JSON.stringify(probe.classes.names.slice(0, 5).join(",")) : "cat,dog"
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`
+}

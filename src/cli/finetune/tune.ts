@@ -1,0 +1,148 @@
+/** Training on the user's pictures, stopped when the probe gets no better; the best state is kept beside the last. */
+import { join } from "node:path"
+import { devices } from "../../../torch/index.ts"
+import { UserError } from "../../core/errors.ts"
+import { fillTemplate } from "../../core/prompts.ts"
+import { fnv1a } from "../../core/random.ts"
+import { safetensorsChunks } from "../../core/safetensors.ts"
+import { Tokenizer } from "../../core/tokenizer.ts"
+import { openTrainingData } from "../../data/training/training-data.ts"
+import { makeDirectory, writeAtomically } from "../../host/files.ts"
+import { buildModel, type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
+import { TorchInterpreter } from "../../tensor/torch.ts"
+import { liveEncoder } from "../../train/live-encoder.ts"
+import { loadTensors } from "../../train/state.ts"
+import type { LiveModel, TrainConfig } from "../../train/train.ts"
+import type { StartProgress } from "../progress.ts"
+import { existingCheckpoint, runTraining, type TrainingResult } from "../training.ts"
+import { isBest, isStalled, type Tensors } from "./average.ts"
+import type { Split } from "./hold-out.ts"
+import type { Classes, OwnPicture } from "./own-pictures.ts"
+import { type Probe, type ProbeResult, scoreProbe } from "./probe.ts"
+import type { StartModel } from "./start-model.ts"
+
+export interface Tuning {
+  readonly directory: string
+  readonly start: StartModel
+  readonly config: TrainConfig
+  readonly split: Split
+  readonly classes: Classes | null
+  readonly probe: Probe
+  /** Of the start. */
+  readonly before: ProbeResult
+  /** Evaluations without a better one that end the run; 0: none do. */
+  readonly patience: number
+  readonly resume: boolean
+  readonly startProgress: StartProgress
+  readonly signal: AbortSignal
+}
+
+export interface Tuned extends TrainingResult {
+  /** Pictures of the training part that could not be used. */
+  readonly damaged: number
+}
+
+/** Whether it may be begun, or gone on with; before anything is written. */
+export async function checkRun(directory: string, resume: boolean): Promise<void> {
+  await existingCheckpoint({ directory, existing: resume ? "require" : "refuse" })
+}
+
+/** Leaves `best.safetensors`, the state with the best probe, and all that a training run leaves. */
+export async function tune(tuning: Tuning): Promise<Tuned> {
+  const { directory, start, config, before, patience, startProgress, signal } = tuning
+  await makeDirectory(directory)
+  const list = await writeLists(tuning)
+  const data = await openTrainingData({
+    ...{ source: list.path, format: "jsonl", view: "crop", rank: 0, ranks: 1, workers: 1, prefetch: 3 },
+    ...{ batchSize: config.batchSize, seed: config.seed, preprocessing: start.info.preprocessing },
+    tokenizer: new Tokenizer(),
+    contextLength: start.info.config.text.contextLength,
+    maxBadSamples: Math.max(10, Math.floor(tuning.split.train.length / 20)),
+  })
+  try {
+    const result = await runTraining({
+      ...{ directory, info: start.info, startProgress, signal },
+      name: "finetune",
+      config: { ...config, data: { pictures: list.hash, start: start.source.sha256.slice(0, 16) } },
+      start: start.tensors,
+      batches: (firstStep) => data.batches(firstStep),
+      evaluate: async (live, earlier) => {
+        const result = await scoreLive(tuning.probe, live, start.info)
+        if (isBest([...earlier.map(({ average }) => average), result.score])) await saveBest(tuning, live)
+        return result.tasks
+      },
+      isEnough: (evaluations) => isStalled([before.score, ...evaluations.map(({ average }) => average)], patience),
+      existing: tuning.resume ? "require" : "refuse",
+    })
+    return { ...result, damaged: data.bad.count }
+  } finally {
+    await data.close()
+  }
+}
+
+/** The best state's file; its metadata say after how many samples it was. */
+export function bestFile(directory: string): string {
+  return join(directory, "best.safetensors")
+}
+
+/** The probe's scores of a model that is not in training. */
+export async function scoreTensors(
+  probe: Probe,
+  info: CheckpointInfo,
+  tensors: Tensors,
+  device: TrainConfig["device"],
+): Promise<ProbeResult> {
+  const model = buildModel(info.config)
+  loadTensors(model, tensors)
+  const interpreter = new TorchInterpreter(model, { device })
+  try {
+    return await scoreLive(probe, { model, interpreter }, info)
+  } finally {
+    interpreter.free()
+  }
+}
+
+/** Throws UserError where libtorch has no such device. */
+export function checkDevice(device: string): void {
+  const present = devices()
+  if (present.some((name) => name === device || name.startsWith(`${device}:`))) return
+  throw new UserError(`this libtorch has no device "${device}"`, `it has ${present.join(", ")}`)
+}
+
+function scoreLive(
+  probe: Probe,
+  { model, interpreter }: Pick<LiveModel, "model" | "interpreter">,
+  { preprocessing }: CheckpointInfo,
+): Promise<ProbeResult> {
+  const encoder = liveEncoder(model, interpreter, preprocessing, new Tokenizer())
+  return scoreProbe(probe, encoder, Math.exp(interpreter.value(model.logitScale).item()))
+}
+
+async function saveBest({ directory, start }: Tuning, { interpreter, samplesSeen }: LiveModel): Promise<void> {
+  await writeCheckpoint(bestFile(directory), { ...start.info, samplesSeen }, interpreter.hostState())
+}
+
+export async function writeCheckpoint(path: string, info: CheckpointInfo, tensors: Tensors): Promise<void> {
+  const model = buildModel(info.config)
+  loadTensors(model, tensors)
+  await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(info)))
+}
+
+/** `train.jsonl` and `held-out.jsonl`: which picture is on which side, as `--train-data` takes them. */
+async function writeLists({ directory, split, classes }: Tuning) {
+  const path = join(directory, "train.jsonl")
+  const train = listText(split.train, classes)
+  await writeAtomically(path, [train])
+  await writeAtomically(join(directory, "held-out.jsonl"), [listText(split.heldOut, classes)])
+  return { path, hash: fnv1a(train) }
+}
+
+function listText(pictures: readonly OwnPicture[], classes: Classes | null): string {
+  const lines = pictures.map(({ path, captions }) => {
+    const texts = classes
+      ? classes.templates.flatMap((template) => captions.map((name) => fillTemplate(template, name)))
+      : captions
+    return `${JSON.stringify({ image: path, captions: texts })}\n`
+  })
+  return lines.join("")
+}
