@@ -27,19 +27,21 @@ export interface NormSettings {
 }
 
 /**
- * base + factor * (sum of the terms), with the terms' running statistics updated. Every input is read for its mean and
+ * base (null: 0) + factor * (sum of the terms), with the terms' running statistics updated. Every input is read for its mean and
  * variance once, and the statistics of `scale * input` are derived from them. float32 or float64 on the processor.
  */
-export function addNorms(base: Tensor, terms: readonly NormTerm[], settings: NormSettings): Tensor {
+export function addNorms(base: Tensor | null, terms: readonly NormTerm[], settings: NormSettings): Tensor {
   // The base first: where it is also an input, its two gradients are made as one.
   const inputs = new Set([base, ...terms.map(({ input }) => input)])
-  return [...inputs].reduce((sum, input) => {
+  const sum = [...inputs].reduce((sum, input) => {
     const own = terms.filter((term) => term.input === input)
     return own.length > 0 ? addNormsOfOne(sum, own, settings) : sum
   }, base)
+  if (!sum) throw new Error("no terms to add")
+  return sum
 }
 
-function addNormsOfOne(base: Tensor, terms: readonly NormTerm[], { factor, momentum, eps }: NormSettings): Tensor {
+function addNormsOfOne(base: Tensor | null, terms: readonly NormTerm[], { factor, momentum, eps }: NormSettings): Tensor {
   const { input } = terms[0]!
   const [gains, biases] = [stack(terms.map(signed("weight"))), stack(terms.map(signed("bias"))).sum([0])]
   const times = (x: Tensor) => (factor ? x.mul(factor.reshape([-1])) : x)

@@ -177,6 +177,8 @@ export class TorchTensor implements Tensor {
   }
 
   batchNorm(norm: BatchNormParameters): Tensor {
+    const term = { input: this, norm }
+    if (this.canShareStatistics([term])) return this.next(this.sumOfNorms(null, [term]))
     const training = this.interpreter.usesBatchStatistics(norm.weight)
     const tracked = !training || this.interpreter.trackStatistics
     const [weight, bias] = [this.resolve(norm.weight), this.resolve(norm.bias)]
@@ -190,20 +192,7 @@ export class TorchTensor implements Tensor {
 
   addNorms(terms: readonly NormTerm[], factor?: Parameter): Tensor {
     if (!this.canShareStatistics(terms)) return composedNorms(this, terms, factor)
-    const { trackStatistics } = this.interpreter
-    if (trackStatistics)
-      torch.noGrad(() => terms.forEach(({ norm }) => void this.resolve(norm.numBatchesTracked).add_(1)))
-    const { eps, momentum } = terms[0]!.norm
-    const values = terms.map(({ input, scale, norm, sign = 1 }) => ({
-      input: this.resolve(input),
-      scale: scale && this.resolve(scale),
-      weight: this.resolve(norm.weight),
-      bias: this.resolve(norm.bias),
-      runningMean: trackStatistics ? this.resolve(norm.runningMean) : null,
-      runningVar: trackStatistics ? this.resolve(norm.runningVar) : null,
-      sign,
-    }))
-    return this.next(torch.addNorms(this.value, values, { factor: factor && this.resolve(factor), eps, momentum }))
+    return this.next(this.sumOfNorms(this.value, terms, factor))
   }
 
   layerNorm(weight: Parameter, bias: Parameter, eps: number): Tensor {
@@ -260,6 +249,22 @@ export class TorchTensor implements Tensor {
   classBias(): Tensor {
     const hidden = this.value.eq(0).to({ dtype: this.interpreter.dtype }).mul(MASKED)
     return this.next(torch.cat([hidden.narrow(1, 0, 1).mul(0), hidden], 1))
+  }
+
+  private sumOfNorms(base: torch.Tensor | null, terms: readonly NormTerm[], factor?: Parameter): torch.Tensor {
+    const tracked = this.interpreter.trackStatistics
+    if (tracked) torch.noGrad(() => terms.forEach(({ norm }) => void this.resolve(norm.numBatchesTracked).add_(1)))
+    const values = terms.map(({ input, scale, norm, sign = 1 }) => ({
+      input: this.resolve(input),
+      scale: scale && this.resolve(scale),
+      weight: this.resolve(norm.weight),
+      bias: this.resolve(norm.bias),
+      runningMean: tracked ? this.resolve(norm.runningMean) : null,
+      runningVar: tracked ? this.resolve(norm.runningVar) : null,
+      sign,
+    }))
+    const { eps, momentum } = terms[0]!.norm
+    return torch.addNorms(base, values, { factor: factor && this.resolve(factor), eps, momentum })
   }
 
   /** In training, in one dtype, on the processor, with norms of one kind that are not replaced. */

@@ -187,9 +187,10 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 struct NormSum : torch::autograd::Function<NormSum> {
-  static variable_list forward(AutogradContext* context, const at::Tensor& base, const at::Tensor& input,
+  static variable_list forward(AutogradContext* context, const c10::optional<at::Tensor>& given, const at::Tensor& input,
                                const at::Tensor& givenGains, const at::Tensor& givenSlopes, const at::Tensor& givenBias,
                                double eps) {
+    const at::Tensor base = given.value_or(at::Tensor());
     check(base, input, givenGains, givenSlopes, givenBias);
     const at::Tensor x = input.contiguous(), gains = givenGains.contiguous(), slopes = givenSlopes.contiguous();
     const at::Tensor bias = givenBias.contiguous(), first = base.defined() ? base.contiguous() : base;
@@ -203,7 +204,8 @@ struct NormSum : torch::autograd::Function<NormSum> {
     });
     context->save_for_backward({x, gains, slopes, mean, variance});
     context->saved_data["eps"] = eps;
-    context->saved_data["same"] = base.defined() && base.is_same(input);
+    context->saved_data["based"] = base.defined();
+    context->saved_data["same"] = base.is_same(input);
     context->mark_non_differentiable({mean, variance});
     return {y, mean, variance};
   }
@@ -224,7 +226,8 @@ struct NormSum : torch::autograd::Function<NormSum> {
                  static_cast<T>(same ? 1 : 0), at<T>(ofInput, start), at<T>(ofGains, c), at<T>(ofSlopes, c),
                  at<T>(ofBias, c));
     });
-    return {same ? at::Tensor() : gradients[0], ofInput, ofGains, ofSlopes, ofBias, at::Tensor()};
+    const bool based = context->saved_data["based"].toBool();
+    return {same || !based ? at::Tensor() : gradients[0], ofInput, ofGains, ofSlopes, ofBias, at::Tensor()};
   }
 };
 
@@ -233,7 +236,7 @@ struct NormSum : torch::autograd::Function<NormSum> {
 std::tuple<at::Tensor, at::Tensor, at::Tensor> normSum(const c10::optional<at::Tensor>& base, const at::Tensor& x,
                                                        const at::Tensor& gains, const at::Tensor& slopes,
                                                        const at::Tensor& bias, double eps) {
-  const variable_list results = NormSum::apply(base.value_or(at::Tensor()), x, gains, slopes, bias, eps);
+  const variable_list results = NormSum::apply(base, x, gains, slopes, bias, eps);
   return {results[0], results[1], results[2]};
 }
 
