@@ -6,7 +6,7 @@
  * Shapes: N batch, C channels, H height, W width.
  */
 import { Parameter } from "../tensor/parameter.ts"
-import type { Tensor } from "../tensor/tensor.ts"
+import type { NormTerm, Tensor } from "../tensor/tensor.ts"
 import {
   addIdentity,
   combineKernels,
@@ -73,8 +73,23 @@ export class MobileOneBlock extends Module {
 
   /** [N, inChannels, H, W] -> [N, outChannels, H/stride, W/stride] */
   forward(x: Tensor): Tensor {
-    const branches = [...this.convKxk, this.convScale, this.identity].filter((branch) => branch !== null)
-    return branches.map((branch) => branch.forward(x)).reduce((sum, y) => sum.add(y))
+    const [first, ...others] = this.terms(x)
+    const base = first!.input.batchNorm(first!.norm)
+    return others.length > 0 ? base.addNorms(others) : base
+  }
+
+  /** The branches, each a norm; `forward` is their sum. */
+  terms(x: Tensor): NormTerm[] {
+    const { convScale, identity } = this
+    const kernels = this.convKxk.map((branch) => convolved(x, branch))
+    const scale = convScale ? [this.isDepthwise ? scaled(x, convScale) : convolved(x, convScale)] : []
+    return [...kernels, ...scale, ...(identity ? [{ input: x, norm: identity }] : [])]
+  }
+
+  /** Whether the 1x1 branch is a factor per channel, beside a branch with a kernel. */
+  private get isDepthwise(): boolean {
+    const { inChannels, outChannels, groups, stride = 1, kernelBranch = true } = this.options
+    return kernelBranch && groups === inChannels && outChannels === inChannels && stride === 1
   }
 
   kernel(): Kernel {
@@ -90,6 +105,14 @@ export class MobileOneBlock extends Module {
   reparameterize(): Conv2d {
     return convFromKernel(this.kernel(), { ...this.options, options: this.options })
   }
+}
+
+function convolved(x: Tensor, { conv, bn }: ConvBn): NormTerm {
+  return { input: conv.forward(x), norm: bn }
+}
+
+function scaled(x: Tensor, { conv, bn }: ConvBn): NormTerm {
+  return { input: x, scale: conv.weight, norm: bn }
 }
 
 /** Token mixer: x + layerScale * (mixer(x) - norm(x)), depthwise. Source: timm fastvit.py, `RepMixer`. */
@@ -112,7 +135,8 @@ export class RepMixer extends Module {
 
   /** [N, C, H, W] -> the same shape. */
   forward(x: Tensor): Tensor {
-    return x.add(this.mixer.forward(x).sub(this.norm.forward(x)).mul(this.layerScale))
+    const subtracted = this.norm.terms(x).map((term) => ({ ...term, sign: -1 as const }))
+    return x.addNorms([...this.mixer.terms(x), ...subtracted], this.layerScale)
   }
 
   reparameterize(): Conv2d {

@@ -7,6 +7,7 @@
  * published figures leave them out. What has no parameters belongs to the layer before it.
  */
 import { assert } from "../core/errors.ts"
+import { composedNorms } from "./composed.ts"
 import { Parameter } from "./parameter.ts"
 import { ParameterPaths } from "./paths.ts"
 import {
@@ -26,7 +27,7 @@ import {
   rowAtShape,
   type Shape,
 } from "./shapes.ts"
-import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, Operand, Tensor } from "./tensor.ts"
+import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, NormTerm, Operand, Tensor } from "./tensor.ts"
 
 export interface Cost {
   /** Learned values; running statistics are not among them. */
@@ -201,6 +202,10 @@ class CostTensor implements Tensor {
   batchNorm({ weight, bias }: BatchNormParameters): Tensor {
     this.meter.use(weight, bias)
     return this.result("batchNorm", normShape(this.where("batchNorm"), this.shape, 1, weight.size))
+  }
+
+  addNorms(terms: readonly NormTerm[], factor?: Parameter): Tensor {
+    return composedNorms(this, terms, factor)
   }
 
   layerNorm(weight: Parameter, bias: Parameter): Tensor {

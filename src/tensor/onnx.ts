@@ -6,6 +6,7 @@
  * Erf, attention by MatMul and Softmax. The batch is dynamic; L is dynamic behind `trimToLongest`.
  */
 import { assert } from "../core/errors.ts"
+import { composedNorms } from "./composed.ts"
 import { OnnxGraph } from "./onnx-graph.ts"
 import type { Attribute, DataType, EncodedModel, EncodeOptions } from "./onnx-proto.ts"
 import { Parameter } from "./parameter.ts"
@@ -26,7 +27,7 @@ import {
   rowAtShape,
   type Shape,
 } from "./shapes.ts"
-import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, Operand, Tensor } from "./tensor.ts"
+import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, NormTerm, Operand, Tensor } from "./tensor.ts"
 
 /**
  * Added to the scores a position must not see. Finite, because fp16 converters clamp infinities and WebGPU may assume
@@ -153,6 +154,10 @@ class OnnxTensor implements Tensor {
     const operands = [weight, bias, runningMean, runningVar].map((parameter) => this.graph.parameter(parameter))
     const shape = normShape(this.where("batchNorm"), this.shape, 1, weight.size)
     return this.next("BatchNormalization", operands, { epsilon: { float: eps } }, shape)
+  }
+
+  addNorms(terms: readonly NormTerm[], factor?: Parameter): Tensor {
+    return composedNorms(this, terms, factor)
   }
 
   layerNorm(weight: Parameter, bias: Parameter, eps: number): Tensor {

@@ -40,6 +40,11 @@ export interface Tensor {
   // Normalization.
   /** Over N, H, W per channel (axis 1): batch statistics in training mode (running ones are updated), else running ones. */
   batchNorm(norm: BatchNormParameters): Tensor
+  /**
+   * This + factor * (sum of the terms), in training as in evaluation. Where an interpreter can, norms that share an input
+   * share its statistics. `factor`: C values, [C, 1, 1].
+   */
+  addNorms(terms: readonly NormTerm[], factor?: Parameter): Tensor
   /** Over the last axis; variance is biased, eps inside the root. */
   layerNorm(weight: Parameter, bias: Parameter, eps: number): Tensor
 
@@ -96,4 +101,14 @@ export interface BatchNormParameters {
   readonly eps: number
   /** Weight of the new statistics: running = (1 - momentum) * running + momentum * batch. */
   readonly momentum: number
+}
+
+/** sign * batchNorm(scale * input) */
+export interface NormTerm {
+  readonly input: Tensor
+  /** A depthwise 1x1 convolution before the norm, [C, 1, 1, 1]. */
+  readonly scale?: Parameter | undefined
+  readonly norm: BatchNormParameters
+  /** 1 by default. */
+  readonly sign?: 1 | -1
 }
