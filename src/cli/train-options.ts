@@ -7,6 +7,7 @@ import { batches, type CaptionChoice, stepsPerEpoch } from "../data/batches.ts"
 import { expandShards } from "../data/expand.ts"
 import { loadPictures, trainingSide } from "../data/pictures.ts"
 import { Clip } from "../model/clip.ts"
+import { totalLoss } from "../train/log/entries.ts"
 import type { TrainConfig } from "../train/train.ts"
 import { type ProgressMode, progressReporter } from "./progress.ts"
 import { runTraining } from "./training.ts"
@@ -62,7 +63,7 @@ export async function trainFromOptions(options: TrainOptions, signal: AbortSigna
     ...trainConfig(options, pictures.length),
     data: { caption: options.caption, pictures: pictures.length },
   }
-  const { state, log, checkpoint, samplesPerSecond } = await runTraining({
+  const { state, steps, checkpoint, samplesPerSecond } = await runTraining({
     directory: options.out,
     info: { name: options.model, config: model, preprocessing, license: "your own", samplesSeen: 0 },
     config,
@@ -80,7 +81,7 @@ export async function trainFromOptions(options: TrainOptions, signal: AbortSigna
     signal,
   })
   const { samplesSeen } = state.info
-  return { checkpoint, steps: state.step, samplesSeen, samplesPerSecond, finalLoss: log.at(-1)?.loss ?? null }
+  return { checkpoint, steps: state.step, samplesSeen, samplesPerSecond, finalLoss: totalLoss(steps.at(-1)!) }
 }
 
 function trainConfig(options: TrainOptions, pictures: number): TrainConfig {

@@ -2,7 +2,7 @@
 export interface ScheduleConfig {
   readonly learningRate: number
   readonly warmupSteps: number
-  /** Steps at the full rate between warm-up and cosine; 0 by default. MobileCLIP-B (LT) has 300k of them. */
+  /** Steps before the cosine begins, the warm-up among them; MobileCLIP-B (LT) has 300k of them. */
   readonly constantSteps?: number
   /** Where the cosine ends, behind the last step; 0 by default. */
   readonly minLearningRate?: number
@@ -13,7 +13,7 @@ export interface ScheduleConfig {
 export function learningRateAt(step: number, config: ScheduleConfig): number {
   const { learningRate, warmupSteps, constantSteps = 0, minLearningRate = 0, steps } = config
   if (step < warmupSteps) return (learningRate * (step + 1)) / warmupSteps
-  const start = warmupSteps + constantSteps
+  const start = Math.max(warmupSteps, constantSteps)
   if (step < start) return learningRate
   const progress = (step - start) / (steps - start)
   return minLearningRate + 0.5 * (learningRate - minLearningRate) * (1 + Math.cos(Math.PI * progress))

@@ -4,7 +4,7 @@ import { renderScenes } from "../../data/scenes/dataset.ts"
 import type { CommandContext } from "../main.ts"
 import { progressOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
-import { recipe } from "../quickstart/recipe.ts"
+import { presets } from "../quickstart/recipe.ts"
 
 interface Options {
   readonly out: string
@@ -31,9 +31,9 @@ export function register(program: Command, context: CommandContext): void {
     .description("render the scenes dataset: pictures with captions, as WebDataset shards")
     .requiredOption("--out <dir>", "where train/, test/, retrieval/ and info.json are written")
     .option("--seed <n>", "of the pictures and captions", wholeNumber(0, 2 ** 32 - 1), 0)
-    .option("--train <n>", "pictures to train on", wholeNumber(1), recipe.scenes.train)
-    .option("--test <n>", "pictures for the zero-shot tasks", wholeNumber(1), recipe.scenes.test)
-    .option("--retrieval <n>", "pictures for retrieval", wholeNumber(1), recipe.scenes.retrieval)
+    .option("--train <n>", "pictures to train on", wholeNumber(1), 10_000)
+    .option("--test <n>", "pictures for the zero-shot tasks", wholeNumber(1), presets.standard.scenes.test)
+    .option("--retrieval <n>", "pictures for retrieval", wholeNumber(1), presets.standard.scenes.retrieval)
     .option("--samples-per-shard <n>", "pictures in a .tar", wholeNumber(1, 10_000), 1000)
     .option("--json", "print info.json")
     .addOption(progressOption())

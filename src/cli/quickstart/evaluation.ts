@@ -38,7 +38,17 @@ export async function scoreTasks(
   scenes: readonly Scene[],
   onPictures: (done: number) => void,
 ): Promise<ScoredTask[]> {
-  const vectors = await imageVectors(encoder, decoded(scenes), onPictures)
+  return scoreDecoded(encoder, scenes, decoded(scenes), onPictures)
+}
+
+/** The same with pictures that are decoded already. */
+export async function scoreDecoded(
+  encoder: Encoder,
+  scenes: readonly Scene[],
+  images: Iterable<Image8> | AsyncIterable<Image8>,
+  onPictures?: (done: number) => void,
+): Promise<ScoredTask[]> {
+  const vectors = await imageVectors(encoder, images, onPictures)
   const results: ScoredTask[] = []
   for (const task of TASKS) {
     results.push({ ...(await zeroShot(encoder, overAll(task, scenes), vectors)), classNames: classNamesOf(task) })

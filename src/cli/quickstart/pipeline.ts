@@ -1,54 +1,72 @@
-/** The quickstart: render, train, export, evaluate, classify, report. Each stage leaves files that the next one reads. */
+/**
+ * The quickstart: the papers' loop on rendered scenes. Teachers and a captioner learn from precise captions; a noisy set is
+ * reinforced with them; the same student is trained plain and reinforced, and the reinforced one is exported, evaluated
+ * and used. Each stage leaves files that the next one reads, so an interrupted run goes on where it was.
+ */
 import { join } from "node:path"
 import { env as onnxruntime } from "onnxruntime-node"
 import * as torch from "../../../torch/index.ts"
-import { Tokenizer } from "../../core/tokenizer.ts"
-import { variants } from "../../core/variants.ts"
-import { batches } from "../../data/batches.ts"
-import { expandShards } from "../../data/expand.ts"
-import { loadPictures, type Picture, trainingSide } from "../../data/pictures.ts"
 import { namesOf, SHAPES } from "../../data/scenes/attributes.ts"
 import { renderScenes } from "../../data/scenes/dataset.ts"
 import { exportModel } from "../../export/export.ts"
 import { makeDirectory } from "../../host/files.ts"
-import { buildModel, type CheckpointInfo } from "../../model/checkpoint.ts"
+import { buildModel } from "../../model/checkpoint.ts"
 import type { Clip } from "../../model/clip.ts"
 import { loadModel } from "../../run/node.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
-import type { StartProgress } from "../progress.ts"
+import { measureStepTime } from "../comparison/step-time.ts"
+import { compareStudents, curveOf, type StudentComparison } from "../comparison/students.ts"
+import { type ModelTraining, type PairSource, trainModel } from "../comparison/train-model.ts"
 import { torchReference } from "../torch-reference.ts"
-import { runTraining, type TrainingResult } from "../training.ts"
+import type { TrainingResult } from "../training.ts"
 import { version } from "../version.ts"
+import { Clock } from "./clock.ts"
 import { readScenes, scoreRetrieval, scoreTasks } from "./evaluation.ts"
 import { thisMachine } from "./machine.ts"
-import { recipe } from "./recipe.ts"
+import { infoOf } from "./models.ts"
+import type { QuickstartOptions } from "./options.ts"
+import type { ModelRecipe } from "./recipe.ts"
+import { judgeCaptions, reinforce } from "./reinforcement.ts"
 import { type ReportData, writeReport } from "./report.ts"
 import { classifySamples, writeSamples } from "./samples.ts"
+import { guessing, openScorer, type Scorer } from "./scorer.ts"
 
-export interface QuickstartOptions {
-  /** Everything is written below this directory. */
-  readonly out: string
-  readonly seed: number
-  readonly steps: number
-  /** Pictures to train on. */
-  readonly pictures: number
-  readonly threads: number
-  readonly startProgress: StartProgress
-  /** Gets one line about what happens now. */
-  readonly say: (line: string) => void
-  readonly signal: AbortSignal
-}
+/** Pictures of a shard of scenes. */
+const perShard = 1000
 
 /** Runs all stages; an interrupted run goes on where it was. Returns what the report says. */
 export async function quickstart(options: QuickstartOptions): Promise<ReportData> {
-  const { out, startProgress, say } = options
+  const { out, recipe, startProgress, say } = options
   const clock = new Clock(options.signal)
   await makeDirectory(out)
 
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
-  const pictures = await clock.stage("load", () => load(join(scenes, "train"), options))
-  const training = await clock.stage("train", () => trainModel(pictures, options))
+  const test = await readScenes(join(scenes, "test"))
+  const scorer = await openScorer(test)
+
+  const precise = shardsOf(scenes, recipe.scenes.noisy, recipe.scenes.noisy + recipe.scenes.precise)
+  const teachers: TrainingResult[] = []
+  await clock.stage("teachers", async () => {
+    for (const teacher of recipe.teachers) teachers.push(await trainTeacher(teacher, precise, scorer, options))
+  })
+  const captioner = await clock.stage("captioner", () => trainTeacher(recipe.captioner, precise, scorer, options))
+
+  const noisy = shardsOf(scenes, 0, recipe.scenes.noisy)
+  const reinforced = await clock.stage("reinforce", () =>
+    reinforce(
+      noisy,
+      captioner.checkpoint,
+      teachers.map(({ checkpoint }) => checkpoint),
+      options,
+    ),
+  )
+  const captions = await judgeCaptions(reinforced.shards)
+
+  const comparison = comparisonOf(noisy, reinforced.shards, scorer, options)
+  const stepTime = await clock.stage("step times", () => measureStepTime({ ...comparison, steps: recipe.timedSteps }))
+  const students = await clock.stage("students", () => compareStudents(comparison, options))
+  const training = students.first.reinforced
 
   const directory = join(out, "model")
   const { verification } = await clock.stage("export", () => exportCheckpoint(training.checkpoint, directory))
@@ -57,7 +75,6 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   )
 
   await using model = await loadModel(directory, { threads: options.threads })
-  const test = await readScenes(join(scenes, "test"))
   const progress = startProgress("evaluate", test.length, { unit: "pictures" })
   const [tasks, retrieval] = await clock.stage("evaluate", async () => [
     await scoreTasks(model, test, (done) => progress.update(done)),
@@ -69,12 +86,22 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
     return classifySamples(model, test)
   })
 
+  const earlier = [...teachers, captioner].reduce((sum, each) => sum + each.earlierSeconds, students.earlierSeconds)
   const report: ReportData = {
-    seconds: clock.seconds() + training.earlierSeconds,
+    seconds: clock.seconds() + earlier,
     samplesSeen: training.state.info.samplesSeen,
+    uniquePictures: recipe.scenes.noisy,
     model: describeModel(training),
-    training: describeTraining(training, options),
-    losses: training.log,
+    training: describeTraining(training),
+    plain: students.plain,
+    reinforced: students.reinforced,
+    guessing,
+    efficiencyRatio: students.efficiency,
+    stepTimeRatio: stepTime.ratio,
+    stepTime,
+    teachers: recipe.teachers.map(({ name }, i) => ({ name, ...curveOf(teachers[i]!).at(-1)! })),
+    captioner: { ...curveOf(captioner).at(-1)!, captions },
+    losses: { plain: students.first.plain.steps, reinforced: training.steps },
     tasks,
     retrieval,
     pictures: samples,
@@ -86,7 +113,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
       onnxruntime: onnxruntime.versions.node ?? "unknown",
       node: process.versions.node,
     },
-    next: nextCommands(out),
+    next: nextCommands(out, reinforced.commands),
   }
   await writeReport(out, report)
   return report
@@ -94,47 +121,65 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
 
 // ------------------------------------------------------------------------------------------------------ stages
 
-async function render(out: string, { seed, pictures, startProgress, signal }: QuickstartOptions): Promise<void> {
-  const counts = { ...recipe.scenes, train: pictures }
-  const progress = startProgress("render", counts.train + counts.test + counts.retrieval, { unit: "pictures" })
-  await renderScenes({ out, seed, counts, signal, onProgress: (done) => progress.update(done) })
-  progress.done()
-}
-
-async function load(folder: string, { pictures, startProgress, signal }: QuickstartOptions): Promise<Picture[]> {
-  const { preprocessing } = variants[recipe.variant]
-  const progress = startProgress("load", pictures, { unit: "pictures" })
-  const loaded = await loadPictures(await expandShards(folder), {
-    side: trainingSide(preprocessing.size),
-    interpolation: preprocessing.interpolation,
-    onProgress: (done) => progress.update(done),
+async function render(out: string, { seed, recipe, startProgress, signal }: QuickstartOptions): Promise<void> {
+  const { noisy, precise, test, retrieval } = recipe.scenes
+  const counts = { train: noisy + precise, test, retrieval }
+  const progress = startProgress("render", counts.train + test + retrieval, { unit: "pictures" })
+  await renderScenes({
+    out,
+    seed,
+    counts,
     signal,
+    samplesPerShard: perShard,
+    onProgress: (done) => progress.update(done),
   })
   progress.done()
-  return loaded
 }
 
-function trainModel(pictures: readonly Picture[], options: QuickstartOptions): Promise<TrainingResult> {
-  const { model, preprocessing } = variants[recipe.variant]
-  const info: CheckpointInfo = { name: recipe.variant, config: model, preprocessing, license: "MIT", samplesSeen: 0 }
-  const { seed, steps, threads } = options
-  const config = { ...recipe.training, seed, steps, threads, data: { caption: "precise", pictures: pictures.length } }
-  return runTraining({
-    ...options,
-    directory: join(options.out, "training"),
+/** Shards of training pictures `start` to `end`, whole shards both. */
+function shardsOf(scenes: string, start: number, end: number): string {
+  const name = (shard: number) => String(shard).padStart(5, "0")
+  return join(scenes, "train", `{${name(start / perShard)}..${name(end / perShard - 1)}}.tar`)
+}
+
+/** A CLIP teacher or the captioner: scored once, at its end. */
+function trainTeacher(recipe: ModelRecipe, source: string, scorer: Scorer, options: QuickstartOptions) {
+  const info = infoOf(recipe.model)
+  const training: ModelTraining = {
+    directory: join(options.out, "teachers", recipe.name),
+    name: recipe.name === "captioner" ? "captioner" : `teacher ${recipe.name}`,
     info,
-    config,
-    batches: (startStep) =>
-      batches(pictures, {
-        ...config,
-        preprocessing,
-        contextLength: model.text.contextLength,
-        tokenizer: new Tokenizer(),
-        caption: "precise",
-        startStep,
-      }),
-    existing: "continue",
-  })
+    config: {
+      ...recipe.training,
+      seed: options.seed + recipe.seed,
+      threads: options.threads,
+      evaluateEvery: recipe.training.steps,
+    },
+    pairs: { source, format: "shards", view: "crop", captionKey: recipe.captions },
+    evaluate: (live) => scorer(live, info.preprocessing),
+  }
+  return trainModel(training, options)
+}
+
+function comparisonOf(noisy: string, shards: string, scorer: Scorer, options: QuickstartOptions): StudentComparison {
+  const { recipe, seed, threads } = options
+  const info = infoOf(recipe.student.model)
+  const plain: PairSource = { source: noisy, format: "shards", view: "crop", captionKey: recipe.student.captions }
+  return {
+    directory: join(options.out, "students"),
+    info,
+    config: {
+      ...recipe.student.training,
+      ...{ seed, threads },
+      evaluateEvery: Math.ceil(recipe.student.training.steps / recipe.evaluations),
+    },
+    seeds: options.seeds,
+    plain,
+    reinforced: { source: shards, format: "reinforced", view: "stored" },
+    objective: recipe.reinforcement.objective,
+    evaluate: (live) => scorer(live, info.preprocessing),
+    guessing,
+  }
 }
 
 function exportCheckpoint(checkpoint: string, directory: string) {
@@ -152,18 +197,20 @@ function describeModel({ state }: TrainingResult): ReportData["model"] {
   return { name, imageSize: config.imageSize, embedDim: config.embedDim, parameters }
 }
 
-function describeTraining(
-  { log, samplesPerSecond }: TrainingResult,
-  { steps }: QuickstartOptions,
-): ReportData["training"] {
-  return { steps, batchSize: recipe.training.batchSize, samplesPerSecond, finalLoss: log.at(-1)!.loss }
+function describeTraining({ state, steps, samplesPerSecond }: TrainingResult): ReportData["training"] {
+  const batchSize = state.info.samplesSeen / state.step
+  return { steps: state.step, batchSize, samplesPerSecond, finalLoss: sumOf(steps.at(-1)!.losses) }
+}
+
+function sumOf(losses: Readonly<Record<string, number>>): number {
+  return Object.values(losses).reduce((sum, loss) => sum + loss, 0)
 }
 
 function worst({ imageError, textError = 0 }: { imageError: number; textError?: number | undefined }): string {
   return Math.max(imageError, textError).toExponential(1)
 }
 
-function nextCommands(out: string): ReportData["next"] {
+function nextCommands(out: string, stages: readonly string[]): ReportData["next"] {
   const model = out === "runs/quickstart" ? "" : ` --model ${join(out, "model")}`
   return [
     {
@@ -171,32 +218,16 @@ function nextCommands(out: string): ReportData["next"] {
       purpose: "label the sample pictures, with these labels or others",
     },
     {
-      command: `npx mobileclip train --train-data ${join(out, "scenes", "train")} --out runs/mine --steps 2000`,
-      purpose: "train longer on the same pictures, or on shards of yours",
+      command: stages.join("\n"),
+      purpose: "how the noisy set was reinforced; the same commands take shards of yours",
     },
     {
-      command: "npx mobileclip export runs/mine/model.safetensors --out runs/mine/model",
-      purpose: "export what you trained",
+      command: `npx mobileclip reinforce stats ${join(out, "reinforced")} --contact-sheet sheet.png`,
+      purpose: "look into the reinforced set: views, captions, what the teachers agree on",
+    },
+    {
+      command: `npx mobileclip train --train-data ${join(out, "reinforced")} --out runs/mine schedule.steps=2000`,
+      purpose: "train longer on it",
     },
   ]
-}
-
-/** Wall time of the stages. */
-class Clock {
-  readonly stages: { name: string; seconds: number }[] = []
-  private readonly started = performance.now()
-
-  constructor(private readonly signal: AbortSignal) {}
-
-  async stage<T>(name: string, run: () => Promise<T>): Promise<T> {
-    this.signal.throwIfAborted()
-    const started = performance.now()
-    const result = await run()
-    this.stages.push({ name, seconds: (performance.now() - started) / 1000 })
-    return result
-  }
-
-  seconds(): number {
-    return (performance.now() - this.started) / 1000
-  }
 }

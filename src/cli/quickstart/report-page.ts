@@ -3,7 +3,7 @@
 import { Html, html } from "../../report/html.ts"
 import { style } from "../../report/style.ts"
 import { durationText } from "../progress.ts"
-import { lossChart, stepChart } from "./charts.ts"
+import { learned, losses, teachers } from "./learning-page.ts"
 import { isRight, pictureGrid } from "./pictures.ts"
 import type { ReportData, ReportTask } from "./report.ts"
 
@@ -22,9 +22,11 @@ export async function reportPage(data: ReportData): Promise<string> {
 <body>
 <main>
 ${headline(data)}
+${await learned(data)}
 ${accuracies(data)}
 ${pictures(data)}
-${await curves(data)}
+${teachers(data)}
+${await losses(data)}
 ${confusion(worstTask(data.tasks))}
 ${stages(data)}
 ${machine(data)}
@@ -36,18 +38,20 @@ ${next(data)}
   return page.text
 }
 
-function headline({ seconds, samplesSeen, model, training }: ReportData): Html {
+function headline({ seconds, samplesSeen, uniquePictures, model, efficiencyRatio, stepTimeRatio }: ReportData): Html {
+  const ratio = efficiencyRatio.median
   return html`
 <header>
   <p class="eyebrow">mobileclip quickstart</p>
-  <h1>A small MobileCLIP, trained from scratch in ${durationText(seconds)}</h1>
-  <p class="lede">It learned from ${integer(samplesSeen)} pairs of a picture and its caption, and was never told what a
-  class is. Below it names things in pictures it has not seen, by comparing them with words.</p>
+  <h1>${ratio >= 1.05 ? `${ratio.toFixed(1)} times fewer samples for the same accuracy` : "A small MobileCLIP, plain and reinforced"}</h1>
+  <p class="lede">Two students saw ${integer(samplesSeen)} pairs of a picture and a caption, from ${integer(uniquePictures)} pictures with captions as
+  careless as the web's. One learned from them alone; the other from the same pictures with what two teachers and a captioner
+  know of them stored beside: multi-modal reinforced training. All was trained from scratch here, in ${durationText(seconds)}.</p>
   <dl class="figures">
+    <div><dt>learning efficiency</dt><dd>${ratio.toFixed(1)}x</dd></div>
+    <div><dt>time of a step</dt><dd>${stepTimeRatio.toFixed(2)}x</dd></div>
     <div><dt>parameters</dt><dd>${millions(model.parameters.total)}</dd></div>
     <div><dt>picture size</dt><dd>${model.imageSize} px</dd></div>
-    <div><dt>pairs a second</dt><dd>${integer(training.samplesPerSecond)}</dd></div>
-    <div><dt>final loss</dt><dd>${training.finalLoss.toFixed(2)}</dd></div>
   </dl>
 </header>`
 }
@@ -56,7 +60,7 @@ function accuracies({ tasks, retrieval }: ReportData): Html {
   return html`
 <section>
   <h2>Zero-shot accuracy</h2>
-  <p>The share of pictures for which the right words came first. The upright mark is chance.</p>
+  <p>Of the reinforced student as it was exported, on pictures it has not seen and by words alone. The share of pictures for which the right words came first. The upright mark is chance.</p>
   <table class="bars">
     <thead><tr><th>task</th><th></th><th>accuracy</th><th>chance</th><th>pictures</th></tr></thead>
     <tbody>${tasks.map(accuracyRow)}</tbody>
@@ -94,29 +98,6 @@ function pictures({ pictures }: ReportData): Html {
   <p>${pictures.filter(isRight).length} of ${pictures.length} right. Under each picture its true caption, then the labels the model finds
   most likely.</p>
   ${pictureGrid(pictures)}
-</section>`
-}
-
-async function curves({ losses, training }: ReportData): Promise<Html> {
-  const [wide, narrow, rate, scale] = await Promise.all([
-    lossChart(losses, training.batchSize, 880),
-    lossChart(losses, training.batchSize, 360),
-    stepChart(losses, "learningRate", 420),
-    stepChart(losses, "logitScale", 420),
-  ])
-  const chart = (svg: string, label: string, kind = "") =>
-    html`<div class="chart ${kind}" role="img" aria-label="${label}">${new Html(svg)}</div>`
-  const summary = `Contrastive loss over ${training.steps} steps, ending at ${training.finalLoss.toFixed(2)}`
-  return html`
-<section>
-  <h2>How it learned</h2>
-  <p>Contrastive loss of ${integer(training.steps)} steps with ${integer(training.batchSize)} pairs each: every picture looks for its caption among
-  the ${integer(training.batchSize)}. Thin: single steps; bold: their moving average.</p>
-  ${chart(wide, summary, "wide")}${chart(narrow, summary, "narrow")}
-  <div class="pair">
-    <figure><figcaption>learning rate</figcaption>${chart(rate, "Learning rate over the steps")}</figure>
-    <figure><figcaption>logit scale (1 / temperature)</figcaption>${chart(scale, "Logit scale over the steps")}</figure>
-  </div>
 </section>`
 }
 

@@ -1,7 +1,11 @@
 /** What the quickstart did, as `report.html` (one file, needs no network) and `report.json`. */
 import { join } from "node:path"
+import type { CaptionAccuracy } from "../../data/scenes/caption-accuracy.ts"
+import type { CurvePoint, LearningCurve, Spread } from "../../evaluate/efficiency.ts"
 import type { RetrievalResult, TaskResult } from "../../evaluate/tasks.ts"
 import { writeAtomically } from "../../host/files.ts"
+import type { StepEntry } from "../../train/log/entries.ts"
+import type { StepTimes } from "../comparison/step-time.ts"
 import type { Machine } from "./machine.ts"
 import { reportPage } from "./report-page.ts"
 
@@ -10,6 +14,8 @@ export interface ReportData {
   readonly seconds: number
   /** Picture-caption pairs the model was trained on, repeats counted. */
   readonly samplesSeen: number
+  /** Different pictures among them. */
+  readonly uniquePictures: number
   readonly model: {
     readonly name: string
     /** Side of the square the image tower sees, in pixels. */
@@ -24,8 +30,21 @@ export interface ReportData {
     readonly samplesPerSecond: number
     readonly finalLoss: number
   }
-  /** In order of steps; any density. */
-  readonly losses: readonly LossPoint[]
+  /** Scores along the way of the student without and with reinforcement, for each seed. */
+  readonly plain: readonly LearningCurve[]
+  readonly reinforced: readonly LearningCurve[]
+  /** The average of guessing. */
+  readonly guessing: number
+  /** Over the seeds: samples that plain training needs for its best, over those of reinforced training. */
+  readonly efficiencyRatio: Spread
+  /** Time of a reinforced step over that of a plain one with as many captions. */
+  readonly stepTimeRatio: number
+  readonly stepTime: StepTimes
+  readonly teachers: readonly (CurvePoint & { readonly name: string })[]
+  readonly captioner: CurvePoint & { readonly captions: CaptionAccuracy }
+  /** Of the first students, in order of steps. */
+  readonly losses: { readonly plain: readonly StepEntry[]; readonly reinforced: readonly StepEntry[] }
+  /** Of the exported model, which is the first reinforced student. */
   readonly tasks: readonly ReportTask[]
   readonly retrieval: RetrievalResult | null
   /** Pictures the model was not trained on; about 24 make a good grid. */
@@ -40,14 +59,6 @@ export interface ReportData {
   }
   /** Commands to try next. */
   readonly next: readonly { readonly command: string; readonly purpose: string }[]
-}
-
-export interface LossPoint {
-  readonly step: number
-  readonly loss: number
-  readonly learningRate: number
-  /** exp(logitScale), the inverse of the temperature */
-  readonly logitScale: number
 }
 
 export interface ReportTask extends TaskResult {

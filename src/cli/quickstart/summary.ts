@@ -1,31 +1,46 @@
 /** The quickstart's last words on a terminal. */
+import type { CurvePoint, LearningCurve } from "../../evaluate/efficiency.ts"
 import { textTable } from "../table.ts"
 import type { ReportData } from "./report.ts"
 
 export function summary(report: ReportData, page: string): string {
-  const { seconds, samplesSeen, training } = report
-  const rate = training.samplesPerSecond.toFixed(0)
+  const { seconds, samplesSeen, efficiencyRatio, stepTimeRatio, plain } = report
+  const seeds = plain.length > 1 ? ` (${efficiencyRatio.low.toFixed(1)} to ${efficiencyRatio.high.toFixed(1)})` : ""
   return [
-    `trained on ${samplesSeen.toLocaleString("en")} samples at ${rate} samples/s; ${(seconds / 60).toFixed(1)} minutes in all`,
+    `students saw ${samplesSeen.toLocaleString("en")} samples each; ${(seconds / 60).toFixed(1)} minutes in all`,
+    `plain training needs ${efficiencyRatio.median.toFixed(1)} times the samples${seeds} to be as good; a reinforced step takes ${stepTimeRatio.toFixed(2)} times as long`,
     "",
-    textTable(
-      [
-        { title: "zero-shot task" },
-        ...["accuracy", "chance", "pictures"].map((title) => ({ title, align: "right" as const })),
-      ],
-      report.tasks.map(({ name, accuracy, chance, images }) => [
-        name,
-        percent(accuracy),
-        percent(chance),
-        String(images),
-      ]),
-    ),
+    taskTable(report),
     "",
     `report: ${page}`,
     "",
     "next:",
-    ...report.next.map(({ command, purpose }) => `  ${command}\n      ${purpose}`),
+    ...report.next.map(({ command, purpose }) => `${indented(command)}\n      ${purpose}`),
   ].join("\n")
+}
+
+function taskTable({ tasks, plain, reinforced, teachers }: ReportData): string {
+  const columns = ["plain", "reinforced", ...teachers.map(({ name }) => `teacher ${name}`), "chance"]
+  const ends = [meanEnd(plain), meanEnd(reinforced), ...teachers]
+  const rows = tasks.map(({ name, chance }) => [name, ...ends.map((end) => percent(end.tasks[name]!)), percent(chance)])
+  return textTable(
+    [{ title: "zero-shot task" }, ...columns.map((title) => ({ title, align: "right" as const }))],
+    [...rows, ["mean", ...ends.map(({ average }) => percent(average)), ""]],
+  )
+}
+
+function meanEnd(curves: readonly LearningCurve[]): Pick<CurvePoint, "tasks" | "average"> {
+  const ends = curves.map((curve) => curve.at(-1)!)
+  const mean = (value: (point: CurvePoint) => number) => ends.reduce((sum, end) => sum + value(end), 0) / ends.length
+  const names = Object.keys(ends[0]!.tasks)
+  return {
+    tasks: Object.fromEntries(names.map((name) => [name, mean((end) => end.tasks[name]!)])),
+    average: mean(({ average }) => average),
+  }
+}
+
+function indented(command: string): string {
+  return command.replaceAll(/^/gm, "  ")
 }
 
 function percent(share: number): string {

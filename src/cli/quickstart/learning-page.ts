@@ -1,0 +1,104 @@
+/** The part of the report that compares the two students, and shows what they learned from. */
+import type { CurvePoint, LearningCurve } from "../../evaluate/efficiency.ts"
+import { type Curve, curvesChart } from "../../report/chart.ts"
+import { Html, html } from "../../report/html.ts"
+import { type StepEntry, totalLoss } from "../../train/log/entries.ts"
+import type { ReportData } from "./report.ts"
+
+/** Accuracy over samples, and what each student knows at its end. */
+export async function learned(data: ReportData): Promise<Html> {
+  const curves = [...named("plain", data.plain), ...named("reinforced", data.reinforced)]
+  const [wide, narrow] = await Promise.all([880, 360].map((width) => accuracyChart(curves, width)))
+  const { median, low, high } = data.efficiencyRatio
+  const seeds = data.plain.length
+  const spread = seeds > 1 ? ` (${low.toFixed(1)} to ${high.toFixed(1)} over ${seeds} seeds)` : ""
+  return html`
+<section>
+  <h2>What reinforcement is worth</h2>
+  <p>Mean accuracy over all tasks. Plain training needs ${median.toFixed(1)} times the samples${spread} to be as good: its best score,
+  over the samples the reinforced student had when it first was there. A reinforced step takes ${data.stepTimeRatio.toFixed(2)} times as long as a
+  plain one that reads as many captions: what the teachers know comes from a file.</p>
+  ${figure(wide!, "Mean accuracy over samples seen", "wide")}${figure(narrow!, "Mean accuracy over samples seen", "narrow")}
+  ${taskTable(data)}
+</section>`
+}
+
+/** What the teachers and the captioner know themselves. */
+export function teachers({ teachers, captioner }: ReportData): Html {
+  const tasks = Object.keys(captioner.tasks)
+  const row = (name: string, { samplesSeen, tasks: scores, average }: CurvePoint) => html`
+<tr><th scope="row">${name}</th><td>${integer(samplesSeen)}</td>${tasks.map((task) => html`<td>${percent(scores[task]!)}</td>`)}<td><b>${percent(average)}</b></td></tr>`
+  const { average, ...captions } = captioner.captions
+  return html`
+<section>
+  <h2>What they learned from</h2>
+  <p>Teachers and captioner saw other pictures, with precise captions. Zero-shot accuracy of each on the same test:</p>
+  <div class="scroll"><table class="plain">
+    <thead><tr><th></th><th>samples</th>${tasks.map((task) => html`<th>${task}</th>`)}<th>mean</th></tr></thead>
+    <tbody>${teachers.map((teacher) => row(`teacher ${teacher.name}`, teacher))}${row("captioner", captioner)}</tbody>
+  </table></div>
+  <p>Of the captions it wrote for the students' pictures, so many are true in what they say of
+  ${Object.entries(captions).map(([what, share], i) => html`${i > 0 ? ", " : ""}${what} ${percent(share)}`)}.</p>
+</section>`
+}
+
+/** Loss, learning rate and logit scale of the first two students. */
+export async function losses({ losses: { plain, reinforced } }: ReportData): Promise<Html> {
+  const both = (value: (entry: StepEntry) => number): Curve[] => [
+    { name: "plain", points: plain.map((entry) => ({ x: entry.step, y: value(entry) })) },
+    { name: "reinforced", points: reinforced.map((entry) => ({ x: entry.step, y: value(entry) })) },
+  ]
+  const chart = (value: (entry: StepEntry) => number, smoothed = false) =>
+    curvesChart(both(value), { width: 420, height: 170, xTitle: "step", smoothed })
+  const [loss, scale] = await Promise.all([chart(totalLoss, true), chart(({ logitScale }) => logitScale)])
+  return html`
+<section>
+  <h2>How they learned</h2>
+  <p>The two losses are different things: plain training looks for each picture's caption in the batch; reinforced training imitates
+  the teachers' distributions over it, for real and synthetic captions, and its loss ends at their entropy.</p>
+  <div class="pair">
+    <figure><figcaption>loss</figcaption>${figure(loss, "Loss over the steps")}</figure>
+    <figure><figcaption>logit scale (1 / temperature)</figcaption>${figure(scale, "Logit scale over the steps")}</figure>
+  </div>
+</section>`
+}
+
+/** Seeds share a colour by sharing a name. */
+function named(name: string, curves: readonly LearningCurve[]): Curve[] {
+  const points = curves[0]!.map(({ samplesSeen }, i) => {
+    const scores = curves.map((curve) => curve[i]!.average)
+    return { x: samplesSeen, y: scores.reduce((sum, score) => sum + score, 0) / scores.length }
+  })
+  return [{ name, points }]
+}
+
+function accuracyChart(curves: readonly Curve[], width: number): Promise<string> {
+  return curvesChart(curves, { width, height: 280, xTitle: "samples seen", format: ".0%", marked: true, zero: true })
+}
+
+function taskTable({ plain, reinforced, tasks }: ReportData): Html {
+  const ends = [plain, reinforced].map((curves) => curves.map((curve) => curve.at(-1)!))
+  const mean = (points: readonly CurvePoint[], value: (point: CurvePoint) => number) =>
+    points.reduce((sum, point) => sum + value(point), 0) / points.length
+  const row = (name: string, value: (point: CurvePoint) => number, chance: string) => html`
+<tr><th scope="row">${name}</th>${ends.map((points) => html`<td>${percent(mean(points, value))}</td>`)}<td>${chance}</td></tr>`
+  return html`
+<table class="plain">
+  <thead><tr><th>at the end</th><th>plain</th><th>reinforced</th><th>chance</th></tr></thead>
+  <tbody>${tasks.map(({ name, chance }) => row(name, (point) => point.tasks[name]!, percent(chance)))}
+  ${row("mean", ({ average }) => average, "")}</tbody>
+</table>`
+}
+
+function figure(svg: string, label: string, kind = ""): Html {
+  return html`<div class="chart ${kind}" role="img" aria-label="${label}">${new Html(svg)}</div>`
+}
+
+/** 0.0834 -> "8.3%" */
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)}%`
+}
+
+function integer(value: number): string {
+  return Math.round(value).toLocaleString("en")
+}

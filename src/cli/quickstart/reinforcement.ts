@@ -1,0 +1,111 @@
+/** The real stages of data generation on the noisy pictures: captions, then views and embeddings. */
+import { join } from "node:path"
+import { Command } from "commander"
+import { expandShards } from "../../data/expand.ts"
+import { readSamples } from "../../data/reinforced/read.ts"
+import { type CaptionAccuracy, captionAccuracy } from "../../data/scenes/caption-accuracy.ts"
+import type { SceneRecord } from "../../data/scenes/record.ts"
+import { sceneOf } from "../../data/scenes/record.ts"
+import { reinforceLocally } from "../reinforce/local.ts"
+import {
+  addResourceOptions,
+  addShardOptions,
+  type ResourceOptions,
+  type ShardOptions,
+} from "../reinforce/shard-options.ts"
+import {
+  addCaptionOptions,
+  addEmbeddingOptions,
+  type CaptionOptions,
+  captionJob,
+  type EmbeddingOptions,
+  embeddingJob,
+} from "../reinforce/stage-options.ts"
+import type { QuickstartOptions } from "./options.ts"
+
+export interface Reinforcement {
+  /** Shards as `--train-data` takes them. */
+  readonly shards: string
+  /** What was run, to be shown. */
+  readonly commands: readonly string[]
+}
+
+/** @param noisy the shards to reinforce */
+export async function reinforce(
+  noisy: string,
+  captioner: string,
+  teachers: readonly string[],
+  options: QuickstartOptions,
+): Promise<Reinforcement> {
+  const { captions, views, augmentation } = options.recipe.reinforcement
+  const [captioned, reinforced] = [join(options.out, "captioned"), join(options.out, "reinforced")]
+  const shared = [
+    "--seed",
+    String(options.seed),
+    "--threads",
+    String(options.threads),
+    "--augment-threads",
+    "1",
+    "--progress",
+    options.progress,
+  ]
+  const captioning = [
+    ...["--input", noisy, "--output", captioned, "--model-name", captioner, "--num-samples", String(captions)],
+    ...["--runtime", "libtorch", "--batch-size", "64", ...shared],
+  ]
+  const embedding = [
+    ...[
+      "--input",
+      captioned,
+      "--output",
+      reinforced,
+      "--model-name",
+      teachers.join(","),
+      "--num-samples",
+      String(views),
+    ],
+    ...["--aug-config", JSON.stringify(augmentation), "--runtime", "libtorch", "--batch-size", "64", ...shared],
+  ]
+  await runStage("caption", captioning, options)
+  await runStage("embed", embedding, options)
+  return {
+    shards: reinforced,
+    commands: [commandLine("caption", captioning), commandLine("embed", embedding)],
+  }
+}
+
+/** How true the synthetic captions of shards of scenes are. */
+export async function judgeCaptions(shards: string): Promise<CaptionAccuracy> {
+  const scenes: SceneRecord[] = []
+  const captions: string[] = []
+  for (const shard of await expandShards(shards)) {
+    for await (const sample of readSamples(shard, () => {})) {
+      const scene = sceneOf(sample.fields, `${shard}: ${sample.key}`)
+      for (const caption of [...sample.synTexts.values()].flat()) {
+        scenes.push(scene)
+        captions.push(caption)
+      }
+    }
+  }
+  return captionAccuracy(scenes, captions)
+}
+
+async function runStage(
+  stage: "caption" | "embed",
+  argv: readonly string[],
+  { signal, say }: QuickstartOptions,
+): Promise<void> {
+  const command = addShardOptions(new Command(stage))
+  const add = stage === "caption" ? addCaptionOptions : addEmbeddingOptions
+  const parsed = addResourceOptions(add(command))
+    .parse([...argv], { from: "user" })
+    .opts()
+  const options = parsed as ShardOptions & ResourceOptions & CaptionOptions & EmbeddingOptions
+  const output = { writeOut: () => {}, writeErr: (text: string) => say(text.trimEnd()) }
+  await reinforceLocally(stage === "caption" ? captionJob(options) : embeddingJob(options), options, signal, output)
+}
+
+function commandLine(stage: string, argv: readonly string[]): string {
+  const quoted = argv.map((word) => (/[{}"'* ]/.test(word) ? `'${word}'` : word))
+  return `npx mobileclip reinforce ${stage} ${quoted.join(" ")}`
+}

@@ -1,0 +1,35 @@
+import { expect, test } from "vitest"
+import { efficiencyRatio, type LearningCurve, samplesToReach, spreadOf } from "./efficiency.ts"
+
+const curve = (points: readonly [samples: number, average: number][]): LearningCurve =>
+  points.map(([samplesSeen, average]) => ({ samplesSeen, average, tasks: {} }))
+
+const plain = curve([
+  [1000, 0.2],
+  [2000, 0.35],
+  [3000, 0.3],
+])
+const reinforced = curve([
+  [1000, 0.5],
+  [2000, 0.6],
+])
+
+test("samples to reach a score lie on straight lines between measurements, from guessing on", () => {
+  expect(samplesToReach(plain, 0.2, 0.1)).toBe(1000)
+  expect(samplesToReach(plain, 0.275, 0.1)).toBeCloseTo(1500, 9)
+  expect(samplesToReach(reinforced, 0.3, 0.1)).toBeCloseTo(500, 9)
+  expect(samplesToReach(plain, 0.4, 0.1)).toBeNull()
+  expect(samplesToReach(plain, 0.1, 0.1)).toBe(0)
+})
+
+test("the ratio compares plain training at its best", () => {
+  // 0.35 is (0.35 - 0.1) / (0.5 - 0.1) of the way to the first measurement.
+  expect(efficiencyRatio(plain, reinforced, 0.1)).toBeCloseTo(2000 / 625, 9)
+  expect(efficiencyRatio(reinforced, plain, 0.1)).toBe(0)
+  expect(efficiencyRatio(plain, plain, 0.1)).toBe(1)
+})
+
+test("a spread is the median between the extremes", () => {
+  expect(spreadOf([3, 1, 2])).toEqual({ median: 2, low: 1, high: 3 })
+  expect(spreadOf([1, 2])).toEqual({ median: 1.5, low: 1, high: 2 })
+})
