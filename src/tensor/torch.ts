@@ -21,6 +21,8 @@ export interface TorchOptions {
   readonly frozen?: (path: string) => boolean
   /** Batch norm uses its running statistics and leaves them, also where its weights are trained. */
   readonly frozenStatistics?: boolean
+  /** Pictures lie with their channels innermost, and so does what is made of them: faster on a GPU, the same values. */
+  readonly channelsLast?: boolean
 }
 
 export class TorchInterpreter {
@@ -31,6 +33,7 @@ export class TorchInterpreter {
   /** False while a forward pass is repeated: the batch's statistics were counted the first time. */
   trackStatistics = true
   private readonly frozenStatistics: boolean
+  private readonly channelsLast: boolean
   private readonly leaves = new Map<Parameter, torch.Tensor>()
   private readonly named: ReadonlyMap<string, Parameter>
 
@@ -40,6 +43,7 @@ export class TorchInterpreter {
     this.dtype = options.dtype ?? "float32"
     this.device = options.device ?? "cpu"
     this.frozenStatistics = options.frozenStatistics ?? false
+    this.channelsLast = options.channelsLast ?? false
     this.named = model.namedParameters()
     for (const [path, parameter] of this.named)
       this.leaves.set(parameter, this.leaf(parameter, options.frozen?.(path) ?? false))
@@ -69,12 +73,14 @@ export class TorchInterpreter {
 
   /** Pixels [N, 3, H, W], row-major. */
   images(pixels: Float32Array, shape: readonly number[]): TorchTensor {
-    return this.wrap(torch.tensor(pixels, shape, { dtype: this.dtype, device: this.device }))
+    const images = torch.tensor(pixels, shape, { dtype: this.dtype, device: this.device })
+    return this.wrap(this.channelsLast ? inChannelsLast(images, "channels_last") : images)
   }
 
   /** Token ids [N, L], row-major. */
   tokens(ids: BigInt64Array, shape: readonly number[]): TorchTensor {
-    return this.wrap(torch.tensor(ids, shape, { device: this.device }))
+    const longest = longestText(ids, shape.at(-1)!)
+    return new TorchTensor(this, torch.tensor(ids, shape, { device: this.device }), longest)
   }
 
   wrap(value: torch.Tensor): TorchTensor {
@@ -116,6 +122,8 @@ export class TorchTensor implements Tensor {
   constructor(
     private readonly interpreter: TorchInterpreter,
     readonly value: torch.Tensor,
+    /** Of token ids that came from the host: columns up to the last first EOT. A GPU would be waited for to find it. */
+    private readonly longest?: number,
   ) {}
 
   get shape(): readonly number[] {
@@ -201,6 +209,10 @@ export class TorchTensor implements Tensor {
     return this.next(this.value.narrow(axis, start, length))
   }
 
+  split(axis: number, parts: number): readonly Tensor[] {
+    return torchSplit(this.value, this.shape[axis]! / parts, axis).map((part) => this.next(part))
+  }
+
   concat(others: readonly Tensor[], axis: number): Tensor {
     return this.next(torch.cat([this.value, ...others.map((other) => this.resolve(other))], axis))
   }
@@ -222,8 +234,8 @@ export class TorchTensor implements Tensor {
   }
 
   trimToLongest(): Tensor {
-    const longest = torch.scope(() => this.value.argmax(1).max().item()) + 1
-    return this.narrow(1, 0, longest)
+    const length = this.longest ?? torch.scope(() => this.value.argmax(1).max().item()) + 1
+    return this.narrow(1, 0, length)
   }
 
   rowAt(positions: Tensor): Tensor {
@@ -247,6 +259,21 @@ export class TorchTensor implements Tensor {
     return this.interpreter.value(operand)
   }
 }
+
+/** Columns up to the last of the rows' first largest ids. */
+function longestText(ids: BigInt64Array, length: number): number {
+  let longest = 0
+  for (let start = 0; start < ids.length; start += length) {
+    const row = ids.subarray(start, start + length)
+    const eot = row.indexOf(row.reduce((max, id) => (id > max ? id : max)))
+    longest = Math.max(longest, eot + 1)
+  }
+  return longest
+}
+
+/** One operator, because the way back of several `narrow` would add up as many tensors of zeros. */
+const torchSplit = torch.operator<[torch.Tensor, size: number, dim: number], torch.Tensor[]>("split.Tensor")
+const inChannelsLast = torch.operator<[torch.Tensor, memoryFormat: string], torch.Tensor>("contiguous")
 
 /** [N, L, D] -> [N, heads, L, D/heads] */
 function splitHeads(x: torch.Tensor, heads: number): torch.Tensor {
