@@ -54,7 +54,7 @@ def main():
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = True  # as its main.py does
     torch.backends.cudnn.benchmark = options.benchmark
-    model = open_clip.create_model(options.model, device=device)
+    model = open_clip.create_model(options.model, device=device, output_dict=True)
     if options.channels_last:
         model = model.to(memory_format=torch.channels_last)
     task = CLIPTask(model, device=device)

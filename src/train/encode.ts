@@ -135,12 +135,12 @@ function towersOf(model: Clip, { pixels, ids }: PlacedBatch): Tower[] {
 }
 
 function kept({ input, segments }: Tower, interpreter: TorchInterpreter, compute: Compute): TowerOutput {
-  // Intermediate tensors live in the graph only, which backward takes down as it goes.
+  // Intermediate tensors live in the graph only, which backward takes down as it goes; what it does not need is freed
+  // segment by segment.
+  const run = (segment: Segment, x: torch.Tensor) => torch.scope(() => interpreter.unwrap(segment(interpreter.wrap(x))))
   const value = torch.scope(() => {
-    const output = compute(() =>
-      segments.reduce((x, segment) => segment(x), interpreter.wrap(input) as Parameters<Segment>[0]),
-    )
-    return unitRows(interpreter, interpreter.unwrap(output))
+    const output = compute(() => segments.reduce((x, segment) => run(segment, x), input))
+    return unitRows(interpreter, output)
   })
   return { value, backward: (gradient) => value.requiresGrad && value.backward(gradient) }
 }

@@ -105,6 +105,7 @@ export async function train(
 ): Promise<TrainingState> {
   // ------------------------------------------------------------------------------------ model, optimizer, resume
   if (config.threads !== undefined) torch.setThreads(config.threads)
+  torch.setCudaOptions({ tf32: true, benchmark: true })
   torch.manualSeed(config.seed)
   const model = startModel(info.config, config, io)
   const trainee = traineeOf(model, config, io.resume)
@@ -182,7 +183,13 @@ function startModel(modelConfig: ModelConfig, { seed }: TrainConfig, { resume, s
 function traineeOf(model: CheckpointModel, config: TrainConfig, resume: TrainingState | undefined): Trainee {
   const { device, locked = [], frozenStatistics = false } = config
   const frozen = (path: string) => locked.some((tower) => path.startsWith(`${tower}.`))
-  const interpreter = new TorchInterpreter(model, { training: true, device, frozen, frozenStatistics })
+  const interpreter = new TorchInterpreter(model, {
+    training: true,
+    device,
+    frozen,
+    frozenStatistics,
+    channelsLast: true,
+  })
   const trainable = interpreter.trainable()
   const rateScale = layerDecay(trainable.keys(), config.layerDecay ?? 1)
   const optimizer = new AdamW(trainable, config, { rateScale })
