@@ -16,7 +16,7 @@ test.each(files.sort())("golden %s", { timeout: 600_000 }, async (name) => {
   const checker = checkerFor(file)
   if (checker === "data") return
   try {
-    for await (const check of checker(file)) checks.push(check)
+    for await (const check of checker(file, "cpu")) checks.push(check)
   } catch (error) {
     if (!(error instanceof NotYet && partly.includes(name))) throw error
   }

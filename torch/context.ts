@@ -65,6 +65,24 @@ export function setThreads(count: number): void {
   native.setThreads(count)
 }
 
+export interface CudaOptions {
+  /** float32 products and convolutions may round their factors to 10 bits; libtorch does so in convolutions by default. */
+  readonly tf32?: boolean
+  /** cuDNN times its algorithms for every new shape and keeps the fastest: results may differ in the last bits between runs. */
+  readonly benchmark?: boolean
+}
+
+/** Changes what is given, for the whole process; returns what held before. Without a GPU nothing comes of it. */
+export function setCudaOptions({ tf32, benchmark }: CudaOptions): Required<CudaOptions> {
+  const [oldTf32, oldBenchmark] = native.setCudaOptions(tf32, benchmark)
+  return { tf32: oldTf32, benchmark: oldBenchmark }
+}
+
+/** Waits until the device has done all it was given; for timing. */
+export function synchronize(device: Device): void {
+  native.synchronize(device)
+}
+
 export function memory(): Memory {
   return native.memory()
 }

@@ -23,7 +23,8 @@ export function tensor(
   requireSize(data.length, shape)
   const values = ArrayBuffer.isView(data) ? data : fromNumbers(data, options.dtype)
   const stored = storedDType(values, options.dtype)
-  return placed(native.fromData(values, shape, stored), options)
+  const pinned = options.device?.startsWith("cuda") ?? false
+  return placed(native.fromData(values, shape, stored, pinned), options)
 }
 
 export function zeros(shape: readonly number[], options: TensorOptions = {}): Tensor {
@@ -69,6 +70,11 @@ const randnOperator = operator<[Sizes, ...Placement], Tensor>("randn")
 const randOperator = operator<[Sizes, ...Placement], Tensor>("rand")
 const arangeOperator = operator<[number, number, number, ...Placement], Tensor>("arange.start_step")
 
+const toWithoutWaiting = operator<
+  [Tensor, DType, layout: undefined, Device, pinned: undefined, nonBlocking: boolean],
+  Tensor
+>("to.dtype_layout")
+
 function dtypeOf(options: TensorOptions): DType {
   return options.dtype ?? "float32"
 }
@@ -88,7 +94,8 @@ function requireSize(length: number, shape: readonly number[]): void {
 function placed(made: Tensor, options: TensorOptions): Tensor {
   const { dtype = made.dtype, device = made.device } = options
   if (dtype === made.dtype && device === made.device) return finished(made, options)
-  const moved = made.to({ dtype, device })
+  // Out of pinned memory, which libtorch keeps until the copy is made: work goes on meanwhile.
+  const moved = toWithoutWaiting(made, dtype, undefined, device, undefined, true)
   made.free()
   return finished(moved, options)
 }

@@ -1,6 +1,7 @@
 /** libtorch for Node: tensors, any ATen operator, gradients. */
 export {
   autocast,
+  type CudaOptions,
   devices,
   generatorState,
   grad,
@@ -8,8 +9,10 @@ export {
   memory,
   noGrad,
   onWarning,
+  setCudaOptions,
   setGeneratorState,
   setThreads,
+  synchronize,
   threads,
   version,
 } from "./context.ts"

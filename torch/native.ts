@@ -21,7 +21,7 @@ export interface Native {
   call(id: number, ...args: unknown[]): unknown
   operatorNames(): string[]
 
-  fromData(data: TensorData, shape: readonly number[], dtype: DType): Tensor
+  fromData(data: TensorData, shape: readonly number[], dtype: DType, pinned: boolean): Tensor
   toData(tensor: Tensor): TensorData
   shape(tensor: Tensor): number[]
   numel(tensor: Tensor): number
@@ -50,6 +50,8 @@ export interface Native {
   setGeneratorState(state: Uint8Array, device: Device): void
   threads(): number
   setThreads(count: number): void
+  setCudaOptions(tf32?: boolean, benchmark?: boolean): readonly [tf32: boolean, benchmark: boolean]
+  synchronize(device: Device): void
   memory(): Memory
   onWarning(listener: (message: string) => void): void
   version(): { readonly built: string; readonly running: string | null }

@@ -66,8 +66,7 @@ export class SelfAttention extends Module {
   }
 
   private project(x: Tensor): readonly [query: Tensor, key: Tensor, value: Tensor] {
-    const qkv = this.qkv.forward(x)
-    return [0, 1, 2].map((part) => qkv.narrow(2, part * this.width, this.width)) as [Tensor, Tensor, Tensor]
+    return this.qkv.forward(x).split(2, 3) as [Tensor, Tensor, Tensor]
   }
 }
 

@@ -229,6 +229,11 @@ class CostTensor implements Tensor {
     return this.view(narrowShape(this.where("narrow"), this.shape, axis, start, length))
   }
 
+  split(axis: number, parts: number): readonly Tensor[] {
+    const length = this.shape[axis]! / parts
+    return Array.from({ length: parts }, (_, i) => this.narrow(axis, i * length, length))
+  }
+
   concat(others: readonly Tensor[], axis: number): Tensor {
     const shapes = [this, ...others].map(({ shape }) => shape)
     return this.result("concat", concatShape(this.where("concat"), shapes, axis))

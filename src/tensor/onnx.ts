@@ -191,6 +191,11 @@ class OnnxTensor implements Tensor {
     return this.next("Slice", bounds, {}, narrowShape(this.where("narrow"), this.shape, axis, start, length))
   }
 
+  split(axis: number, parts: number): readonly Tensor[] {
+    const length = this.shape[axis]! / parts
+    return Array.from({ length: parts }, (_, i) => this.narrow(axis, i * length, length))
+  }
+
   concat(others: readonly Tensor[], axis: number): Tensor {
     const shapes = [this, ...others].map(({ shape }) => shape)
     const shape = concatShape(this.where("concat"), shapes, axis)

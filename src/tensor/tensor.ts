@@ -54,6 +54,8 @@ export interface Tensor {
   reshape(dims: readonly number[]): Tensor
   permute(order: readonly number[]): Tensor
   narrow(axis: number, start: number, length: number): Tensor
+  /** In `parts` pieces of one size along `axis`. */
+  split(axis: number, parts: number): readonly Tensor[]
   /** This, then the others, along `axis`; all other sizes are equal. */
   concat(others: readonly Tensor[], axis: number): Tensor
   /** A parameter [...S] once for every sample of this batch: [N, ...S]. */

@@ -6,7 +6,7 @@ import * as torch from "../../torch/index.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { Clip } from "../model/clip.ts"
 import type { Segment } from "../model/layers.ts"
-import type { TorchInterpreter } from "../tensor/torch.ts"
+import type { TorchInterpreter, TorchTensor } from "../tensor/torch.ts"
 import { l2Normalize } from "./loss.ts"
 
 export type Precision = "float32" | "bfloat16" | "float16"
@@ -33,10 +33,44 @@ export interface EncodeOptions {
   readonly activationCheckpointing?: boolean
 }
 
+/** A batch where it is computed. */
+export interface PlacedBatch {
+  /** [N, 3, S, S] */
+  readonly pixels: TorchTensor
+  /** [N, L], or [2N, L]: synthetic captions behind the real ones. */
+  readonly ids: TorchTensor
+}
+
+export function placeBatch(
+  { config: { imageSize, text } }: Clip,
+  interpreter: TorchInterpreter,
+  { images, tokens, synthetic }: Batch,
+): PlacedBatch {
+  const pairs = tokens.length / text.contextLength
+  const ids = synthetic ? joined(tokens, synthetic) : tokens
+  return {
+    pixels: interpreter.images(images, [pairs, 3, imageSize, imageSize]),
+    ids: interpreter.tokens(ids, [ids.length / text.contextLength, text.contextLength]),
+  }
+}
+
+function joined(first: BigInt64Array, second: BigInt64Array): BigInt64Array {
+  const both = new BigInt64Array(first.length + second.length)
+  both.set(first)
+  both.set(second, first.length)
+  return both
+}
+
 /** Encodes with gradients. Pictures and all captions go through their towers once. */
-export function encode(model: Clip, interpreter: TorchInterpreter, batch: Batch, options: EncodeOptions = {}): Encoded {
+export function encode(
+  model: Clip,
+  interpreter: TorchInterpreter,
+  batch: Batch,
+  options: EncodeOptions = {},
+  placed = placeBatch(model, interpreter, batch),
+): Encoded {
   const compute = computeIn(interpreter, options.precision)
-  const towers = towersOf(model, interpreter, batch)
+  const towers = towersOf(model, placed)
   const outputs = towers.map((tower) =>
     options.activationCheckpointing ? checkpointed(tower, interpreter, compute) : kept(tower, interpreter, compute),
   )
@@ -46,9 +80,9 @@ export function encode(model: Clip, interpreter: TorchInterpreter, batch: Batch,
       batch,
     ),
     backward(gradients) {
-      const joined = joinedGradients(gradients)
+      const incoming = joinedGradients(gradients)
       for (const [i, output] of outputs.entries()) {
-        if (joined[i]) output.backward(joined[i])
+        if (incoming[i]) output.backward(incoming[i])
       }
     },
   }
@@ -60,11 +94,10 @@ export function encodeFeatures(
   interpreter: TorchInterpreter,
   batch: Batch,
   options: EncodeOptions = {},
+  placed = placeBatch(model, interpreter, batch),
 ): Features {
   const compute = computeIn(interpreter, options.precision)
-  const values = torch.noGrad(() =>
-    towersOf(model, interpreter, batch).map((tower) => kept(tower, interpreter, compute).value),
-  )
+  const values = torch.noGrad(() => towersOf(model, placed).map((tower) => kept(tower, interpreter, compute).value))
   return named(values, batch)
 }
 
@@ -93,26 +126,21 @@ interface TowerOutput {
 
 type Compute = <T>(fn: () => T) => T
 
-/** Images, then real and synthetic captions one behind the other. */
-function towersOf(model: Clip, interpreter: TorchInterpreter, { images, tokens, synthetic }: Batch): Tower[] {
-  const { imageSize, text } = model.config
-  const pairs = tokens.length / text.contextLength
-  const pixels = interpreter.images(images, [pairs, 3, imageSize, imageSize]).value
-  const rows = (ids: BigInt64Array) => interpreter.tokens(ids, [pairs, text.contextLength]).value
-  const ids = synthetic ? torch.cat([rows(tokens), rows(synthetic)]) : rows(tokens)
+/** Images, then captions. */
+function towersOf(model: Clip, { pixels, ids }: PlacedBatch): Tower[] {
   return [
-    { input: pixels, segments: model.image.segments() },
-    { input: ids, segments: model.text.segments(interpreter.wrap(ids)) },
+    { input: pixels.value, segments: model.image.segments() },
+    { input: ids.value, segments: model.text.segments(ids) },
   ]
 }
 
 function kept({ input, segments }: Tower, interpreter: TorchInterpreter, compute: Compute): TowerOutput {
-  // Intermediate tensors live in the graph only, which backward takes down as it goes.
+  // Intermediate tensors live in the graph only, which backward takes down as it goes; what it does not need is freed
+  // segment by segment.
+  const run = (segment: Segment, x: torch.Tensor) => torch.scope(() => interpreter.unwrap(segment(interpreter.wrap(x))))
   const value = torch.scope(() => {
-    const output = compute(() =>
-      segments.reduce((x, segment) => segment(x), interpreter.wrap(input) as Parameters<Segment>[0]),
-    )
-    return unitRows(interpreter, interpreter.unwrap(output))
+    const output = compute(() => segments.reduce((x, segment) => run(segment, x), input))
+    return unitRows(interpreter, output)
   })
   return { value, backward: (gradient) => value.requiresGrad && value.backward(gradient) }
 }

@@ -19,7 +19,9 @@ import {
   encodeFeatures,
   type FeatureName,
   type Features,
+  type PlacedBatch,
   type Precision,
+  placeBatch,
   sliceBatch,
 } from "./encode.ts"
 import { captionerFeatures, countLabels, encodeCaptions } from "./encode-captions.ts"
@@ -109,7 +111,6 @@ function localGradients(trainee: Trainee, batch: Batch, config: ChunkConfig): Om
   const scale = interpreter.value(model.logitScale).exp()
   const losses = featureLosses(config.objective, lossInput(trainee, leaves, batch, scale))
   const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
-  finite("loss", total.item())
   optimizer.zeroGrad()
   const lossScale = lossScaler?.scale ?? 1
   total.mul(lossScale).backward()
@@ -174,15 +175,17 @@ function chunksOf(trainee: Trainee, batch: Batch, config: ChunkConfig): Chunk[] 
 /** Features now; everything again, with gradients, on the way back. Batch statistics are counted the first time. */
 function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number, config: ChunkConfig): Chunk {
   const { model, interpreter } = trainee
+  // Both passes read the same pixels.
+  const placed = model instanceof Clip ? placeBatch(model, interpreter, chunk) : undefined
   const features = torch.scope(() =>
     model instanceof Clip
-      ? encodeFeatures(model, interpreter, chunk, config)
+      ? encodeFeatures(model, interpreter, chunk, config, placed)
       : captionerFeatures(model, interpreter, chunk, config),
   )
   const backward: Chunk["backward"] = (gradients, lossScale) => {
     interpreter.trackStatistics = false
     try {
-      return backwardOf(encodeChunk(trainee, batch, chunk, config))(gradients, lossScale)
+      return backwardOf(encodeChunk(trainee, batch, chunk, config, placed))(gradients, lossScale)
     } finally {
       interpreter.trackStatistics = true
     }
@@ -190,8 +193,14 @@ function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number
   return { start, features, backward }
 }
 
-function encodeChunk({ model, interpreter }: Trainee, batch: Batch, chunk: Batch, config: ChunkConfig): Encoded {
-  if (model instanceof Clip) return encode(model, interpreter, chunk, config)
+function encodeChunk(
+  { model, interpreter }: Trainee,
+  batch: Batch,
+  chunk: Batch,
+  config: ChunkConfig,
+  placed?: PlacedBatch,
+): Encoded {
+  if (model instanceof Clip) return encode(model, interpreter, chunk, config, placed)
   const { objective } = config
   const { captionWeight, sampledWords } =
     objective.kind === "coca" ? objective : { captionWeight: 0, sampledWords: undefined }

@@ -112,6 +112,7 @@ export async function train(
 ): Promise<TrainingState> {
   // ------------------------------------------------------------------------------------ model, optimizer, resume
   if (config.threads !== undefined) torch.setThreads(config.threads)
+  torch.setCudaOptions({ tf32: true, benchmark: true })
   torch.manualSeed(config.seed)
   const model = startModel(info.config, config, io)
   const { group } = io
@@ -204,6 +205,7 @@ function traineeOf(model: CheckpointModel, config: TrainConfig, { resume, group 
     device: group?.device ?? config.device,
     frozen: (path) => locked.some((tower) => path.startsWith(`${tower}.`)),
     frozenStatistics,
+    channelsLast: true,
     ...(group && config.syncBatchNorm && { batchNorm: (x, norm) => syncBatchNorm(x, norm, group) }),
   })
   group?.broadcast(interpreter.state().values())

@@ -26,12 +26,8 @@ export interface Features {
   readonly text: Float32Array
 }
 
-export function torchFeatures(
-  model: TwoTowers,
-  { pixels, tokens }: Input,
-  dtype: "float32" | "float64" = "float32",
-): Features {
-  const interpreter = new TorchInterpreter(model, { dtype })
+export function torchFeatures(model: TwoTowers, { pixels, tokens }: Input, device: torch.Device = "cpu"): Features {
+  const interpreter = new TorchInterpreter(model, { device })
   const { imageSize, text } = model.config
   try {
     return torch.scope(() =>

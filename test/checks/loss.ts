@@ -59,22 +59,22 @@ interface CocaCase {
   }
 }
 
-export function* checkLoss(file: string): Iterable<Check> {
+export function* checkLoss(file: string, device: torch.Device): Iterable<Check> {
   const golden = JSON.parse(readFileSync(file, "utf8")) as LossFile
-  for (const each of [...golden.cases, ...golden.siglip_cases]) yield* checkCase(golden, each)
-  yield* checkCoca(golden)
-  yield checkTargets(golden)
+  for (const each of [...golden.cases, ...golden.siglip_cases]) yield* checkCase(golden, each, device)
+  yield* checkCoca(golden, device)
+  yield checkTargets(golden, device)
 }
 
-function* checkCase(golden: LossFile, each: Case): Iterable<Check> {
-  const errors = torch.scope(() => caseErrors(golden, each))
+function* checkCase(golden: LossFile, each: Case, device: torch.Device): Iterable<Check> {
+  const errors = torch.scope(() => caseErrors(golden, each, device))
   for (const [what, error] of Object.entries(errors))
     yield { what: `${each.name}: ${what}`, error, tolerance: tolerances.loss }
 }
 
-function caseErrors(golden: LossFile, each: Case): Record<string, number> {
+function caseErrors(golden: LossFile, each: Case, device: torch.Device): Record<string, number> {
   const objective = objectiveOf(each)
-  const { leaves, input } = inputOf(golden, each, objective)
+  const { leaves, input } = inputOf(golden, each, objective, device)
   const losses = featureLosses(objective, input)
   const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
   total.backward()
@@ -112,19 +112,19 @@ function distillationOf(ctor: Case["ctor"], sigmoid: boolean): DistillationConfi
   }
 }
 
-function inputOf(golden: LossFile, each: Case, objective: ObjectiveConfig) {
+function inputOf(golden: LossFile, each: Case, objective: ObjectiveConfig, device: torch.Device) {
   const { inputs, teacher_dims: widths } = golden
   const leaf = (value: torch.Tensor) => value.requiresGrad_()
   const names = each.uses_syn ? (["image", "text", "syn"] as const) : (["image", "text"] as const)
   const leaves: Record<string, torch.Tensor> = {
-    ...Object.fromEntries(names.map((name) => [name, leaf(matrix(inputs[name]))])),
-    logit_scale_exp: leaf(scalar(each.logit_scale_exp)),
-    ...(each.logit_bias !== undefined && { logit_bias: leaf(scalar(each.logit_bias)) }),
+    ...Object.fromEntries(names.map((name) => [name, leaf(matrix(inputs[name], device))])),
+    logit_scale_exp: leaf(scalar(each.logit_scale_exp, device)),
+    ...(each.logit_bias !== undefined && { logit_bias: leaf(scalar(each.logit_bias, device)) }),
   }
   const side = (rows: torch.Tensor) => ({ rows, all: rows })
   const teacher = {
-    ...{ image: side(matrix(inputs.dist_image)), text: side(matrix(inputs.dist_text)), widths },
-    ...(each.uses_syn && { synthetic: side(matrix(inputs.dist_syn)) }),
+    ...{ image: side(matrix(inputs.dist_image, device)), text: side(matrix(inputs.dist_text, device)), widths },
+    ...(each.uses_syn && { synthetic: side(matrix(inputs.dist_syn, device)) }),
   }
   const input: LossInput = {
     image: side(leaves.image!),
@@ -138,15 +138,17 @@ function inputOf(golden: LossFile, each: Case, objective: ObjectiveConfig) {
   return { leaves, input }
 }
 
-function* checkCoca({ inputs, coca_case: golden }: LossFile): Iterable<Check> {
+function* checkCoca({ inputs, coca_case: golden }: LossFile, device: torch.Device): Iterable<Check> {
   const errors = torch.scope(() => {
-    const [image, text] = [matrix(inputs.image).requiresGrad_(), matrix(inputs.text)]
+    const [image, text] = [matrix(inputs.image, device).requiresGrad_(), matrix(inputs.text, device)]
     const logits = torch
-      .tensor(Float64Array.from(golden.logits.flat(2), Math.fround), shapeOf(golden.logits))
+      .tensor(Float64Array.from(golden.logits.flat(2), Math.fround), shapeOf(golden.logits), { device })
       .requiresGrad_()
-    const labels = torch.tensor(BigInt64Array.from(golden.labels.flat(), BigInt), [golden.labels.flat().length])
+    const labels = torch.tensor(BigInt64Array.from(golden.labels.flat(), BigInt), [golden.labels.flat().length], {
+      device,
+    })
     const side = (rows: torch.Tensor) => ({ rows, all: rows })
-    const scale = scalar(golden.logit_scale_exp)
+    const scale = scalar(golden.logit_scale_exp, device)
     const objective = {
       kind: "coca",
       clipWeight: golden.clip_loss_weight,
@@ -168,10 +170,13 @@ function* checkCoca({ inputs, coca_case: golden }: LossFile): Iterable<Check> {
   for (const [what, error] of Object.entries(errors)) yield { what: `coca: ${what}`, error, tolerance: tolerances.loss }
 }
 
-function checkTargets({ inputs, teacher_dims: widths, teacher_targets_avg: golden }: LossFile): Check {
+function checkTargets(
+  { inputs, teacher_dims: widths, teacher_targets_avg: golden }: LossFile,
+  device: torch.Device,
+): Check {
   const error = torch.scope(() => {
     const side = (rows: torch.Tensor) => ({ rows, all: rows })
-    const teacher = { image: side(matrix(inputs.dist_image)), text: side(matrix(inputs.dist_text)) }
+    const teacher = { image: side(matrix(inputs.dist_image, device)), text: side(matrix(inputs.dist_text, device)) }
     const [perImage, perText] = teacherTargets(teacher, { widths, scales: [70, 60], averageAfterSoftmax: true })
     return Math.max(
       maxError(values(perImage), golden.image_to_text.flat()),
@@ -181,12 +186,12 @@ function checkTargets({ inputs, teacher_dims: widths, teacher_targets_avg: golde
   return { what: "the teachers' distributions", error, tolerance: tolerances.loss }
 }
 
-function matrix(rows: Rows): torch.Tensor {
-  return torch.tensor(Float64Array.from(rows.flat(), Math.fround), [rows.length, rows[0]!.length])
+function matrix(rows: Rows, device: torch.Device): torch.Tensor {
+  return torch.tensor(Float64Array.from(rows.flat(), Math.fround), [rows.length, rows[0]!.length], { device })
 }
 
-function scalar(value: number): torch.Tensor {
-  return torch.tensor(Float64Array.of(value), [])
+function scalar(value: number, device: torch.Device): torch.Tensor {
+  return torch.tensor(Float64Array.of(value), [], { device })
 }
 
 function shapeOf(logits: readonly Rows[]): number[] {

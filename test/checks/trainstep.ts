@@ -9,7 +9,7 @@ import { Clip } from "../../src/model/clip.ts"
 import { loadStateDict } from "../../src/model/state-dict.ts"
 import { type PublishedTensor, publishedTensors } from "../../src/model/weights.ts"
 import { findTeacherWidths } from "../../src/reinforce/tools/teacher-widths.ts"
-import { TorchInterpreter } from "../../src/tensor/torch.ts"
+import { TorchInterpreter, type TorchOptions } from "../../src/tensor/torch.ts"
 import { encodeFeatures, type Features } from "../../src/train/encode.ts"
 import type { ObjectiveConfig } from "../../src/train/objective.ts"
 import { AdamW, isDecayed } from "../../src/train/optimizer.ts"
@@ -68,17 +68,29 @@ interface Reference {
 /** Per tensor: sum, sum of magnitudes, norm, first four values (fewer in smaller tensors; a scalar repeats). */
 type Summaries = Readonly<Record<string, readonly number[]>>
 
-type Precision = "float64" | "float32"
-
-export function* checkTrainStep(file: string): Iterable<Check> {
+export function* checkTrainStep(file: string, device: torch.Device): Iterable<Check> {
   const golden = JSON.parse(readFileSync(file, "utf8")) as TrainStepFile
   for (const [name, run] of Object.entries(golden.runs))
     for (const [key, reference] of references(run))
-      for (const precision of ["float64", "float32"] as const)
+      for (const engine of engines(device))
         yield* prefixed(
-          `run ${name}, ${key}, ${precision}`,
-          checkRun(golden, run, reference, Number(key.slice(4)), precision),
+          `run ${name}, ${key}, ${describe(engine)}`,
+          checkRun(golden, run, reference, Number(key.slice(4)), engine),
         )
+}
+
+type Engine = Required<Pick<TorchOptions, "dtype" | "device" | "channelsLast">>
+
+/** Channels-last where it is used: not on the processor. */
+function engines(device: torch.Device): Engine[] {
+  const layouts = device === "cpu" ? [false] : [false, true]
+  return (["float64", "float32"] as const).flatMap((dtype) =>
+    layouts.map((channelsLast) => ({ dtype, device, channelsLast })),
+  )
+}
+
+function describe({ dtype, device, channelsLast }: Engine): string {
+  return [dtype, ...(device === "cpu" ? [] : [device]), ...(channelsLast ? ["channels last"] : [])].join(", ")
 }
 
 function references(run: Run): [string, Reference][] {
@@ -100,11 +112,11 @@ function* checkRun(
   run: Run,
   reference: Reference,
   eps: number,
-  precision: Precision,
+  engine: Engine,
 ): Iterable<Check> {
-  const probe = new Probe(golden, run, eps, precision, objectiveOf(reference))
+  const probe = new Probe(golden, run, eps, engine, objectiveOf(reference))
   const { f64, f32_vs_f64_param_maxabs_after_step_3: bounds } = reference
-  const { exactness, noise } = tolerances.training[precision]
+  const { exactness, noise } = tolerances.training[engine.dtype]
   const { learningRate, gradClipNorm } = probe
   const features = probe.features()
   yield {
@@ -139,7 +151,7 @@ function* checkRun(
     norms = Math.max(norms, Math.abs(gradNorm / step.grad_norm_before_clip - 1))
     scales = Math.max(scales, Math.abs(probe.logitScale() - step.logit_scale_param_after))
     // The tolerances are those of three float32 steps, so a float32 run is compared with them after step 3 only.
-    if (i === 0 && precision === "float64")
+    if (i === 0 && engine.dtype === "float64")
       yield {
         what: "parameters after step 1, in their own tolerances",
         error: probe.parameterError(f64.params_after_step_1, bounds),
@@ -186,7 +198,7 @@ class Probe {
     golden: TrainStepFile,
     run: Run,
     eps: number,
-    precision: Precision,
+    engine: Engine,
     readonly objective: ObjectiveConfig,
   ) {
     const flavour = "image_cfg" in run.config ? "apple" : "openclip"
@@ -203,7 +215,7 @@ class Probe {
     this.start = () => {
       const model = new Clip(config)
       loadFilled(model, flavour, golden.logit_scale_initial)
-      const interpreter = new TorchInterpreter(model, { dtype: precision, training: true })
+      const interpreter = new TorchInterpreter(model, { ...engine, training: true })
       const adamW = { beta1: betas[0], beta2: betas[1], eps, weightDecay: weight_decay }
       return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), adamW) }
     }

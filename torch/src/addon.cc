@@ -64,6 +64,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   define<setGeneratorState>(exports, "setGeneratorState");
   define<threads>(exports, "threads");
   define<setThreads>(exports, "setThreads");
+  define<setCudaOptions>(exports, "setCudaOptions");
+  define<synchronize>(exports, "synchronize");
   define<memory>(exports, "memory");
   define<onWarning>(exports, "onWarning");
   define<version>(exports, "version");

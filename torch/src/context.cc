@@ -133,6 +133,25 @@ Napi::Value setThreads(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value setCudaOptions(const Napi::CallbackInfo& info) {
+  at::Context& context = at::globalContext();
+  Napi::Array before = Napi::Array::New(info.Env(), 2);
+  before.Set(0u, Napi::Boolean::New(info.Env(), context.allowTF32CuBLAS() && context.allowTF32CuDNN()));
+  before.Set(1u, Napi::Boolean::New(info.Env(), context.benchmarkCuDNN()));
+  if (info[0].IsBoolean()) {
+    context.setAllowTF32CuBLAS(info[0].ToBoolean());
+    context.setAllowTF32CuDNN(info[0].ToBoolean());
+  }
+  if (info[1].IsBoolean()) context.setBenchmarkCuDNN(info[1].ToBoolean());
+  return before;
+}
+
+Napi::Value synchronize(const Napi::CallbackInfo& info) {
+  const c10::Device device = deviceAt(info, 0);
+  if (device.is_cuda()) torch::cuda::synchronize(device.has_index() ? device.index() : -1);
+  return info.Env().Undefined();
+}
+
 Napi::Value memory(const Napi::CallbackInfo& info) {
   const TensorTable& tensors = State::of(info.Env()).tensors;
   Napi::Object result = Napi::Object::New(info.Env());

@@ -22,6 +22,10 @@ Napi::Value setGeneratorState(const Napi::CallbackInfo& info);
 
 Napi::Value threads(const Napi::CallbackInfo& info);
 Napi::Value setThreads(const Napi::CallbackInfo& info);
+// setCudaOptions(tf32?, benchmark?) -> [tf32, benchmark] as they were
+Napi::Value setCudaOptions(const Napi::CallbackInfo& info);
+// synchronize(device): waits for it
+Napi::Value synchronize(const Napi::CallbackInfo& info);
 // memory() -> { liveTensors, liveBytes, cuda? }
 Napi::Value memory(const Napi::CallbackInfo& info);
 // version() -> { built, running }; running is null where libtorch does not tell

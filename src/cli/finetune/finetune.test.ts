@@ -131,7 +131,7 @@ test("a run that was stopped at an evaluation goes on to the same model, bit for
 
 test("it stops when the probe gets no better, and takes the mean where the probe cannot tell", async () => {
   const report = await finetune(options("still", { learningRate: 0, patience: 2, average: null }))
-  expect(report.run.state.step).toBe(4)
+  expect(report.run.step).toBe(4)
   expect(report.run.evaluations.map(({ step }) => step)).toEqual([2, 4])
   expect(report.candidates.map(({ alpha }) => alpha)).toEqual([0.5, 0.75, 0.25, 1, 0])
   expect(report.chosen.alpha).toBe(0.5)

@@ -47,8 +47,8 @@ function headline({ start, pictures, before, chosen, run, probe }: FinetuneRepor
   <p class="lede">${start.info.name} was trained on ${integer(pictures.train)} pictures more. The figures say how often it finds ${kind} the
   ${integer(pictures.heldOut)} pictures that were held out.${chosen.alpha === 0 ? " No tuned model was better than the start, so what was written is the start." : ""}</p>
   <dl class="figures">
-    <div><dt>steps</dt><dd>${integer(run.state.step)}</dd></div>
-    <div><dt>pairs seen</dt><dd>${integer(run.state.info.samplesSeen)}</dd></div>
+    <div><dt>steps</dt><dd>${integer(run.step)}</dd></div>
+    <div><dt>pairs seen</dt><dd>${integer(run.info.samplesSeen)}</dd></div>
     <div><dt>pairs a second</dt><dd>${run.samplesPerSecond.toFixed(run.samplesPerSecond < 10 ? 1 : 0)}</dd></div>
     <div><dt>share of tuned weights</dt><dd>${chosen.alpha}</dd></div>
   </dl>

@@ -80,7 +80,7 @@ export function reportJson(report: FinetuneReport) {
     chance: probe.chance,
     averages: candidates.map((candidate) => ({ alpha: candidate.alpha, ...scoresOf(candidate) })),
     evaluations: curveOf(report),
-    steps: run.state.step,
+    steps: run.step,
     bestStep,
     samplesPerSecond: run.samplesPerSecond,
     becameRight: changes.filter((one) => !one.before.isRight && one.after.isRight).length,

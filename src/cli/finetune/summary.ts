@@ -8,7 +8,7 @@ export function summary(report: FinetuneReport, page: string): string {
   const better = changes.filter((one) => !one.before.isRight && one.after.isRight).length
   const worse = changes.filter((one) => one.before.isRight && !one.after.isRight).length
   return [
-    `${pictures.heldOut} held-out pictures; ${run.state.step} steps, the best after ${bestStep}; share of tuned weights ${chosen.alpha}`,
+    `${pictures.heldOut} held-out pictures; ${run.step} steps, the best after ${bestStep}; share of tuned weights ${chosen.alpha}`,
     ...(chosen.alpha === 0 ? ["no tuned model was better than the start: what was written is the start"] : []),
     ...leftOut(pictures),
     "",
