@@ -41,7 +41,11 @@ export function addNorms(base: Tensor | null, terms: readonly NormTerm[], settin
   return sum
 }
 
-function addNormsOfOne(base: Tensor | null, terms: readonly NormTerm[], { factor, momentum, eps }: NormSettings): Tensor {
+function addNormsOfOne(
+  base: Tensor | null,
+  terms: readonly NormTerm[],
+  { factor, momentum, eps }: NormSettings,
+): Tensor {
   const { input } = terms[0]!
   const gains = stack(terms.map(signed("weight")))
   // Not a stack's sum: the biases' gradients would be one row of memory, and clipping would scale it once for each.
