@@ -73,12 +73,15 @@ const shapes = [
   [9, 3, 1, 1],
 ]
 
-test.each(shapes)("values, statistics and gradients are those of separate norms in float64, [%i, %i, %i, %i]", (...shape) => {
-  scope(() => {
-    const [label, error] = apart(everythingOf(summed, shape, "float64"), everythingOf(composed, shape, "float64"))
-    expect(error, label).toBeLessThan(1e-11)
-  })
-})
+test.each(shapes)(
+  "values, statistics and gradients are those of separate norms in float64, [%i, %i, %i, %i]",
+  (...shape) => {
+    scope(() => {
+      const [label, error] = apart(everythingOf(summed, shape, "float64"), everythingOf(composed, shape, "float64"))
+      expect(error, label).toBeLessThan(1e-11)
+    })
+  },
+)
 
 test.each(shapes)("and within rounding in float32, [%i, %i, %i, %i]", (...shape) => {
   scope(() => {
@@ -102,6 +105,17 @@ test("views and inputs of other strides", () => {
   })
 })
 
+test("no two gradients share memory: scaling all of them in place scales each once", () => {
+  scope(() => {
+    const leaves = leavesOf([3, 5, 4, 4], "float64")
+    summed(leaves, statisticsOf(leaves)).mul(2).sum().backward()
+    const before = leaves.map((leaf) => leaf.grad!.clone())
+    for (const leaf of leaves) leaf.grad!.mul_(2)
+    for (const [i, leaf] of leaves.entries())
+      expect(Array.from(leaf.grad!.data()), names[i]).toEqual(Array.from(before[i]!.mul(2).data()))
+  })
+})
+
 test("what does not fit is refused", () => {
   scope(() => {
     const term = { weight: randn([3]), bias: randn([3]), runningMean: null, runningVar: null, sign: 1 } as const
@@ -111,4 +125,3 @@ test("what does not fit is refused", () => {
     expect(() => addNorms(x, [{ ...term, input: y }], { momentum, eps })).toThrow("must be of one shape")
   })
 })
-

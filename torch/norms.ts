@@ -41,9 +41,15 @@ export function addNorms(base: Tensor | null, terms: readonly NormTerm[], settin
   return sum
 }
 
-function addNormsOfOne(base: Tensor | null, terms: readonly NormTerm[], { factor, momentum, eps }: NormSettings): Tensor {
+function addNormsOfOne(
+  base: Tensor | null,
+  terms: readonly NormTerm[],
+  { factor, momentum, eps }: NormSettings,
+): Tensor {
   const { input } = terms[0]!
-  const [gains, biases] = [stack(terms.map(signed("weight"))), stack(terms.map(signed("bias"))).sum([0])]
+  const gains = stack(terms.map(signed("weight")))
+  // Not a stack's sum: the biases' gradients would be one row of memory, and clipping would scale it once for each.
+  const biases = terms.map(signed("bias")).reduce((sum, bias) => sum.add(bias))
   const times = (x: Tensor) => (factor ? x.mul(factor.reshape([-1])) : x)
   const slopes = stack(terms.map(({ scale, weight }) => scale?.reshape([-1]) ?? onesLike(weight)))
   const [sum, mean, variance] = normSum(base, input, times(gains), slopes, times(biases), eps)
