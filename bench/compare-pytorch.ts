@@ -5,7 +5,7 @@
  *     export LIBTORCH=$(python3 -c "import os, torch; print(os.path.dirname(torch.__file__))")
  *     npm run build        # the addon, against Python's torch; unset LIBTORCH and build again to go back
  *     node dist/bench/compare-pytorch.js [--python python3] [--rounds 3] [--steps 20] [--batch 96] [--threads N]
- *                                        [--adamw default|foreach|fused]
+ *                                        [--adamw default|foreach|fused] [--reinforced]
  *
  * Each round starts one process of each; their steps take turns, one waiting while the other works, because a shared
  * machine's speed changes by half within seconds. `--adamw` is PyTorch's implementation; its default on the processor is
@@ -34,8 +34,10 @@ const { values: options } = parseArgs({
     batch: { type: "string", default: "96" },
     threads: { type: "string", default: String(availableParallelism()) },
     adamw: { type: "string", default: "default" },
+    reinforced: { type: "boolean", default: false },
   },
 })
+const kind = options.reinforced ? ["--reinforced"] : []
 const folder = mkdtempSync(join(tmpdir(), "mobileclip-bench-"))
 const dump = join(folder, "dump.safetensors")
 const nodeScript = fileURLToPath(new URL("train-step.js", import.meta.url))
@@ -44,7 +46,7 @@ const env = { OMP_WAIT_POLICY: "PASSIVE", ...process.env }
 
 async function main(): Promise<void> {
   checkVersions()
-  run(process.execPath, [nodeScript, "--steps", "1", "--batch", options.batch, "--dump", dump])
+  run(process.execPath, [nodeScript, "--steps", "1", "--batch", options.batch, "--dump", dump, ...kind])
   const rounds: Round[] = []
   while (rounds.length < Number(options.rounds)) rounds.push(await round())
   const { ours, theirs } = rounds[0]!
@@ -75,7 +77,7 @@ interface Round extends Pair<Start> {
 
 async function round(): Promise<Round> {
   const threads = ["--threads", options.threads]
-  const ours = start(process.execPath, [nodeScript, "--paced", "--batch", options.batch, ...threads])
+  const ours = start(process.execPath, [nodeScript, "--paced", "--batch", options.batch, ...threads, ...kind])
   const theirs = start(options.python, [pythonScript, dump, "--adamw", options.adamw, ...threads])
   try {
     const starts = { ours: await ours.line<Start>(), theirs: await theirs.line<Start>() }
@@ -106,7 +108,8 @@ function start(program: string, args: readonly string[]) {
 
 function checkVersions(): void {
   const theirs = run(options.python, [pythonScript, "--version"]).trim()
-  const release = (text: string) => text.split("+")[0]
+  // Debian's says 1.13.0a0 of 1.13.0.
+  const release = (text: string) => text.split("+")[0]!.replace(/a0$/, "")
   if (release(version()) === release(theirs)) return
   throw new UserError(
     `the addon runs on libtorch ${version()}, ${options.python} on ${theirs}; they must be the same`,

@@ -1,7 +1,7 @@
 /**
- * Time of a training step of the quickstart model, on one random batch:
+ * Time of a training step of a small model, on one random batch; with `--reinforced` of two captions and two teachers:
  *
- *     node dist/bench/train-step.js [--steps 20] [--batch 96] [--threads N] [--json] [--dump FILE] [--paced]
+ *     node dist/bench/train-step.js [--steps 20] [--batch 96] [--threads N] [--reinforced] [--json] [--dump FILE] [--paced]
  *
  * Prints medians in milliseconds, samples/s, and the losses of the first three steps, which are not timed. `--dump`
  * writes weights and batch before the first step, for the same step elsewhere (`pytorch/train_step.py`). With `--paced`
@@ -18,6 +18,7 @@ import { checkpointTensors } from "../src/model/checkpoint.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"
+import type { ObjectiveConfig } from "../src/train/objective.ts"
 import { AdamW } from "../src/train/optimizer.ts"
 import { computeGradients, updateParameters } from "../src/train/step.ts"
 import { defaultTrainConfig } from "../src/train/train.ts"
@@ -47,6 +48,7 @@ const { values: options } = parseArgs({
     steps: { type: "string", default: "20" },
     batch: { type: "string", default: "96" },
     threads: { type: "string" },
+    reinforced: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     dump: { type: "string" },
     paced: { type: "boolean", default: false },
@@ -54,6 +56,10 @@ const { values: options } = parseArgs({
 })
 const { model: config } = variants.quickstart
 const batchSize = Number(options.batch)
+const teacherWidths = [64, 64]
+const objective: ObjectiveConfig = options.reinforced
+  ? { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }
+  : { kind: "clip" }
 
 async function main(): Promise<void> {
   if (options.threads) torch.setThreads(Number(options.threads))
@@ -74,7 +80,7 @@ function trainer(model: Clip, batch: Batch): () => StepTimes & { readonly loss: 
   const trainee = { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
   return () => {
     const start = performance.now()
-    const { loss } = computeGradients(trainee, batch, { objective: { kind: "clip" } })
+    const { loss } = computeGradients(trainee, batch, { objective })
     const middle = performance.now()
     updateParameters(trainee, defaultTrainConfig)
     const end = performance.now()
@@ -105,21 +111,61 @@ function describe({ version, threads, batch, losses }: Start, { gradients, updat
 function randomBatch(): Batch {
   const random = new Random(1)
   const images = Float32Array.from({ length: batchSize * 3 * config.imageSize ** 2 }, () => random.uniform())
+  const tokens = randomCaptions(random)
+  if (!options.reinforced) return { images, tokens }
+  const [image, text, synthetic] = [0, 1, 2].map(() => randomEmbeddings(random)) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ]
+  return {
+    images,
+    tokens,
+    synthetic: randomCaptions(random),
+    teacher: { image, text, synthetic, widths: teacherWidths },
+  }
+}
+
+function randomCaptions(random: Random): BigInt64Array {
   const tokens = new BigInt64Array(batchSize * config.text.contextLength)
   for (let n = 0; n < batchSize; n++) {
     const ids = [49406, ...Array.from({ length: 10 }, () => 1 + random.int(49000)), 49407]
     tokens.set(ids.map(BigInt), n * config.text.contextLength)
   }
-  return { images, tokens }
+  return tokens
 }
 
-/** A safetensors file: parameters by our paths, `batch.images`, `batch.tokens`; numbers as JSON in the metadata. */
-async function dump(path: string, model: Clip, { images, tokens }: Batch): Promise<void> {
+/** Unit rows of each teacher, side by side. */
+function randomEmbeddings(random: Random): Float32Array {
+  const rows = Array.from({ length: batchSize }, () => teacherWidths.map((width) => randomUnit(width, random))).flat(2)
+  return Float32Array.from(rows)
+}
+
+function randomUnit(width: number, random: Random): number[] {
+  const values = Array.from({ length: width }, () => random.normal())
+  return values.map((x) => x / Math.hypot(...values))
+}
+
+/** A safetensors file: parameters by our paths, the batch as `batch.*`; numbers as JSON in the metadata. */
+async function dump(path: string, model: Clip, { images, tokens, synthetic, teacher }: Batch): Promise<void> {
   const { imageSize, text } = config
+  const ids = (name: string, read: BigInt64Array) =>
+    ({ name, dtype: "I64", shape: [batchSize, text.contextLength], read: () => read }) as const
+  const rows = (name: string, read: Float32Array) =>
+    ({
+      name: `batch.teacher.${name}`,
+      dtype: "F32",
+      shape: [batchSize, read.length / batchSize],
+      read: () => read,
+    }) as const
   const tensors = [
     ...checkpointTensors(model),
     { name: "batch.images", dtype: "F32", shape: [batchSize, 3, imageSize, imageSize], read: () => images } as const,
-    { name: "batch.tokens", dtype: "I64", shape: [batchSize, text.contextLength], read: () => tokens } as const,
+    ids("batch.tokens", tokens),
+    ...(synthetic ? [ids("batch.synthetic", synthetic)] : []),
+    ...(teacher
+      ? [rows("image", teacher.image), rows("text", teacher.text), rows("synthetic", teacher.synthetic!)]
+      : []),
   ]
   const metadata = { config: JSON.stringify(config), hyperparameters: JSON.stringify(defaultTrainConfig) }
   await writeAtomically(path, safetensorsChunks(tensors, metadata))

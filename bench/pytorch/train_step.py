@@ -151,7 +151,15 @@ class CausalAttention(nn.Module):
 
     def forward(self, x):
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=-1))
-        return self.proj(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
+        return self.proj(causal_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+def causal_attention(q, k, v):
+    if hasattr(F, "scaled_dot_product_attention"):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    # torch 1.13 has none
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    return (scores + torch.full(scores.shape[-2:], -torch.inf).triu(1)).softmax(-1) @ v
 
 
 class Mlp(nn.Module):
@@ -204,9 +212,30 @@ class Clip(nn.Module):
 
     def loss(self, images, tokens):
         image, text = F.normalize(self.image(images), dim=-1), F.normalize(self.text(tokens), dim=-1)
-        logits = self.logit_scale.exp() * image @ text.T
-        targets = torch.arange(len(logits))
-        return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2
+        return contrastive(self.logit_scale.exp() * image @ text.T)
+
+    def reinforced_loss(self, images, tokens, synthetic, teacher):
+        """Two teachers at scales 70 and 60, weights 0.25 and 0.75; both captions go through the text tower at once."""
+        image = F.normalize(self.image(images), dim=-1)
+        texts = F.normalize(self.text(torch.cat([tokens, synthetic])), dim=-1).chunk(2)
+        total = 0
+        for text, taught in zip(texts, (teacher["text"], teacher["synthetic"])):
+            logits = self.logit_scale.exp() * image @ text.T
+            total = total + 0.25 * contrastive(logits) + 0.75 * distillation(logits, teacher["image"], taught)
+        return total
+
+
+def contrastive(logits):
+    targets = torch.arange(len(logits))
+    return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2
+
+
+def distillation(logits, image, text):
+    with torch.no_grad():
+        pairs = list(zip(image.chunk(2, dim=1), text.chunk(2, dim=1), (70, 60)))
+        per_image = sum((scale * a @ b.T).softmax(-1) for a, b, scale in pairs) / 2
+        per_text = sum((scale * b @ a.T).softmax(-1) for a, b, scale in pairs) / 2
+    return (F.cross_entropy(logits, per_image) + F.cross_entropy(logits.T, per_text)) / 2
 
 
 def read_safetensors(path):
@@ -239,6 +268,8 @@ def main():
     tensors, metadata = read_safetensors(args.dump)
     config, hyper = json.loads(metadata["config"]), json.loads(metadata["hyperparameters"])
     images, tokens = tensors.pop("batch.images"), tensors.pop("batch.tokens")
+    synthetic = tensors.pop("batch.synthetic", None)
+    teacher = {name: tensors.pop("batch.teacher." + name, None) for name in ("image", "text", "synthetic")}
     model = Clip(config)
     model.load_state_dict({snake_case(path): tensor for path, tensor in tensors.items()})
     decayed = [p for p in model.parameters() if p.ndim >= 2]
@@ -251,7 +282,10 @@ def main():
 
     def step():
         start = time.perf_counter()
-        loss = model.loss(images, tokens)
+        if synthetic is None:
+            loss = model.loss(images, tokens)
+        else:
+            loss = model.reinforced_loss(images, tokens, synthetic, teacher)
         optimizer.zero_grad()
         loss.backward()
         value = loss.item()

@@ -317,7 +317,8 @@ function longestText(ids: BigInt64Array, length: number): number {
   let longest = 0
   for (let start = 0; start < ids.length; start += length) {
     const row = ids.subarray(start, start + length)
-    const eot = row.indexOf(row.reduce((max, id) => (id > max ? id : max)))
+    // The largest; Math.max takes no BigInts.
+    const eot = row.reduce((best, id, i) => (id > row[best]! ? i : best), 0)
     longest = Math.max(longest, eot + 1)
   }
   return longest

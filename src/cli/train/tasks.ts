@@ -68,33 +68,55 @@ interface OneTask {
   accuracy(encoder: Encoder): Promise<number>
 }
 
-async function folderTask({ name, images, classNames, templates = defaultTemplates }: Entry): Promise<OneTask> {
-  const folders = (await readdir(images, { withFileTypes: true })).filter((entry) => entry.isDirectory())
-  const classes = folders.map((folder) => folder.name).sort()
+async function folderTask({ name, images: folder, classNames, templates = defaultTemplates }: Entry): Promise<OneTask> {
+  const folders = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory())
+  const classes = folders.map((entry) => entry.name).sort()
   if (classes.length < 2)
-    throw new UserError(`${images} has ${classes.length} class folders, and two at least are needed`, expected)
+    throw new UserError(`${folder} has ${classes.length} class folders, and two at least are needed`, expected)
   if (classNames && classNames.length !== classes.length) {
-    throw new UserError(`${name}: ${classNames.length} class names for ${classes.length} folders in ${images}`)
+    throw new UserError(`${name}: ${classNames.length} class names for ${classes.length} folders in ${folder}`)
   }
   const files = (
     await Promise.all(
-      classes.map(async (folder, label) => (await imageFiles([join(images, folder)])).map((file) => ({ file, label }))),
+      classes.map(async (name, label) => (await imageFiles([join(folder, name)])).map((file) => ({ file, label }))),
     )
   ).flat()
   const task = {
     kind: "classes" as const,
     name,
-    classNames: classNames ?? classes.map((folder) => folder.replaceAll("_", " ")),
+    classNames: classNames ?? classes.map((each) => each.replaceAll("_", " ")),
     templates,
     labels: files.map(({ label }) => label),
   }
+  const images = new Pictures(files.map(({ file }) => file))
   return {
     name,
     chance: 1 / classes.length,
     async accuracy(encoder) {
-      return (await zeroShot(encoder, task, await imageVectors(encoder, decoded(files.map(({ file }) => file)))))
-        .accuracy
+      return (await zeroShot(encoder, task, await imageVectors(encoder, images.decoded()))).accuracy
     },
+  }
+}
+
+/** Small sets stay decoded between two evaluations. */
+const memoryBytes = 256 * 2 ** 20
+
+class Pictures {
+  private kept: Image8[] | null = null
+
+  constructor(private readonly files: readonly string[]) {}
+
+  async *decoded(): AsyncGenerator<Image8> {
+    if (this.kept) return yield* this.kept
+    const images: Image8[] = []
+    let bytes = 0
+    const decode = async (file: string) => decodeImage(await readBytes(file))
+    for await (const image of mapOrdered(this.files, 2 * availableParallelism(), decode)) {
+      bytes += image.data.byteLength
+      if (bytes <= memoryBytes) images.push(image)
+      yield image
+    }
+    if (bytes <= memoryBytes) this.kept = images
   }
 }
 
@@ -121,8 +143,4 @@ async function scenesTasks(folder: string): Promise<TaskList> {
       return Object.fromEntries(results.map(({ name, accuracy }) => [name, accuracy]))
     },
   }
-}
-
-function decoded(files: readonly string[]): AsyncGenerator<Image8> {
-  return mapOrdered(files, 2 * availableParallelism(), async (file) => decodeImage(await readBytes(file)))
 }
