@@ -105,3 +105,15 @@ describe("machine", () => {
     x.free()
   })
 })
+
+test("setCudaOptions changes what is given and tells what held before", () => {
+  const before = torch.setCudaOptions({})
+  torch.setCudaOptions({ tf32: false, benchmark: true })
+  expect(torch.setCudaOptions({ benchmark: false })).toEqual({ tf32: false, benchmark: true })
+  expect(torch.setCudaOptions(before)).toEqual({ tf32: false, benchmark: false })
+})
+
+test("synchronize names devices that are not there", () => {
+  torch.synchronize("cpu")
+  expect(() => torch.synchronize("cuda:7")).toThrow(/device "cuda:7" is not available/)
+})

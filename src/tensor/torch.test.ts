@@ -1,0 +1,51 @@
+/** What the interpreter that computes adds to the operations: pieces, and lengths of texts known on the host. */
+import { expect, test } from "vitest"
+import * as torch from "../../torch/index.ts"
+import { Module } from "../model/module.ts"
+import { TorchInterpreter } from "./torch.ts"
+
+const interpreter = new TorchInterpreter(new Module())
+const values = (tensor: torch.Tensor) => [...(torch.noGrad(() => tensor.detach().data()) as Float32Array)]
+
+test("split gives the pieces in order, and the whole its gradient", () => {
+  const whole = torch.tensor([1, 2, 3, 4, 5, 6], [1, 6]).requiresGrad_()
+  const pieces = interpreter
+    .wrap(whole)
+    .split(1, 3)
+    .map((piece) => interpreter.unwrap(piece))
+  expect(pieces.map(values)).toEqual([
+    [1, 2],
+    [3, 4],
+    [5, 6],
+  ])
+  pieces[0]!.mul(2).add(pieces[2]!.mul(5)).sum().backward()
+  expect(values(whole.grad!)).toEqual([2, 2, 0, 0, 5, 5])
+})
+
+test.each([
+  [
+    "last first EOT",
+    [
+      [9, 3, 0, 0],
+      [1, 2, 9, 0],
+    ],
+    3,
+  ],
+  [
+    "an EOT that repeats",
+    [
+      [9, 9, 9, 0],
+      [9, 0, 0, 0],
+    ],
+    1,
+  ],
+])("texts are cut behind the %s, as libtorch would find it", (_, rows, longest) => {
+  const ids = interpreter.tokens(BigInt64Array.from(rows.flat(), BigInt), [2, 4])
+  expect(ids.trimToLongest().shape).toEqual([2, longest])
+  expect(interpreter.wrap(ids.value).trimToLongest().shape).toEqual([2, longest])
+})
+
+test("channels-last is for a GPU: on the processor pictures stay as they were given", () => {
+  const images = new TorchInterpreter(new Module(), { channelsLast: true }).images(new Float32Array(24), [1, 3, 2, 4])
+  expect(torch.call("stride.int", images.value, 1)).toBe(8)
+})
