@@ -13,7 +13,8 @@ import type { ModelConfig } from "../core/variants.ts"
 import type { Batch } from "../data/training/batch.ts"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
-import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../train/checkpoints.ts"
+import { CheckpointWriter } from "../train/checkpoint-writer.ts"
+import { latestCheckpoint, readCheckpoint } from "../train/checkpoints.ts"
 import type { ProcessGroup } from "../train/distributed/process-group.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../train/log/entries.ts"
 import { liveText } from "../train/log/live.ts"
@@ -74,12 +75,13 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   const resume = await existingState(run)
   if (resume) checkSameRun(resume, directory, info, settingsOf(config))
   await makeDirectory(directory)
+  await using writer = new CheckpointWriter()
   const log = await RunLog.open(directory, { resumeStep: resume?.step ?? 0, memory, every: run.logEvery ?? 1 })
   const progress = run.startProgress(run.name ?? "train", config.steps * config.batchSize, { unit: "samples" })
   try {
     const state = await train(info, config, {
       batches: (firstStep) => shown(run, log, firstStep),
-      save: (current) => save(run, current, log),
+      save: (current) => save(run, current, log, writer),
       ...(run.evaluate && { evaluate: (live) => evaluated(run, log, live) }),
       ...(run.start && { start: run.start }),
       ...(run.group && { group: run.group }),
@@ -215,9 +217,14 @@ function checkSameRun(
 }
 
 /** The log goes first: lines behind the checkpoint that is resumed are dropped then, missing ones would not come back. */
-async function save({ directory, keep = 1 }: TrainingRun, state: TrainingState, log: RunLog): Promise<void> {
+async function save(
+  { directory, keep = 1 }: TrainingRun,
+  state: TrainingState,
+  log: RunLog,
+  writer: CheckpointWriter,
+): Promise<void> {
   log.flush()
-  await saveCheckpoint(directory, state, keep)
+  await writer.save({ directory, state, keep })
 }
 
 function secondsOf(steps: readonly StepEntry[]): number {
