@@ -75,7 +75,7 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
     const state = await train(info, config, {
       batches: (firstStep) => shown(run, log, firstStep),
       save: (current) => save(run, current, log),
-      ...(run.evaluate && { evaluate: async (live) => log.evaluation(entryOf(live, await run.evaluate!(live))) }),
+      ...(run.evaluate && { evaluate: (live) => evaluated(run, log, live) }),
       ...(run.start && { start: run.start }),
       ...(run.group && { group: run.group }),
       resume,
@@ -126,6 +126,11 @@ async function* shown(run: TrainingRun, log: RunLog, firstStep: number) {
 
 function isFirst({ group }: TrainingRun): boolean {
   return !group || group.rank === 0
+}
+
+/** A run that had ended is not evaluated again. */
+async function evaluated({ evaluate }: TrainingRun, log: RunLog, live: LiveModel): Promise<void> {
+  if (!log.hasEvaluation(live.step)) log.evaluation(entryOf(live, await evaluate!(live)))
 }
 
 function entryOf({ step, samplesSeen }: LiveModel, tasks: Scores): EvaluationEntry {

@@ -1,6 +1,7 @@
 /** Captions made of class names: careless ones, as the web has them, for students, and precise ones for teachers. */
-import type { Random } from "../../core/random.ts"
+
 import { fillTemplate } from "../../core/prompts.ts"
+import type { Random } from "../../core/random.ts"
 import { type ClassName, classNames, otherNames } from "./classes.ts"
 
 /** What a careless caption is; each share of the pictures, together 1. */
@@ -51,7 +52,11 @@ const cameras = ["IMG_", "DSC0", "P10", "photo-", "scan", "untitled "]
 const extensions = [".jpg", ".JPG", ".jpeg", ".png"]
 
 /** One caption and what kind it is. */
-export function carelessCaption(label: ClassName, mix: CaptionMix, random: Random): { kind: CaptionKind; text: string } {
+export function carelessCaption(
+  label: ClassName,
+  mix: CaptionMix,
+  random: Random,
+): { kind: CaptionKind; text: string } {
   const kind = drawKind(mix, random.uniform())
   return { kind, text: textOf(kind, label, random) }
 }

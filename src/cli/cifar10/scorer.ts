@@ -25,7 +25,11 @@ export async function openScorer(pictures: readonly ClassPicture[]) {
     images.push(image)
   const labels = pictures.map(({ label }) => classNames.indexOf(label))
   const tokenizer = new Tokenizer()
-  return async ({ model, interpreter }: Pick<LiveModel, "model" | "interpreter">, preprocessing: Preprocessing, count?: number) => {
+  return async (
+    { model, interpreter }: Pick<LiveModel, "model" | "interpreter">,
+    preprocessing: Preprocessing,
+    count?: number,
+  ) => {
     const encoder = liveEncoder(model, interpreter, preprocessing, tokenizer)
     const vectors = await imageVectors(encoder, images.slice(0, count))
     const task = { kind: "classes", name: "cifar10", classNames, templates, labels: labels.slice(0, count) } as const

@@ -1,5 +1,6 @@
 /** The comparison's last words on a terminal. */
 import type { LearningCurve } from "../../evaluate/efficiency.ts"
+import { meanAt } from "../comparison/accuracy-figure.ts"
 import { textTable } from "../table.ts"
 import type { Cifar10Report } from "./report.ts"
 
@@ -28,11 +29,6 @@ function curveTable(plain: readonly LearningCurve[], reinforced: readonly Learni
     titles.map((title) => ({ title, align: "right" })),
     rows,
   )
-}
-
-/** Mean over seeds of the accuracy at a point. */
-export function meanAt(curves: readonly LearningCurve[], point: number): number {
-  return curves.reduce((sum, curve) => sum + curve[point]!.average, 0) / curves.length
 }
 
 function percent(share: number): string {

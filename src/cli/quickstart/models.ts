@@ -36,7 +36,12 @@ export const narrowText = {
   vocabSize: 49408,
 } as const satisfies TextTowerConfig
 
-export const unitRange = (size: number): Preprocessing => ({ size, interpolation: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] })
+export const unitRange = (size: number): Preprocessing => ({
+  size,
+  interpolation: "bilinear",
+  mean: [0, 0, 0],
+  std: [1, 1, 1],
+})
 
 const clip = (imageSize: number, image: FastViTConfig): QuickstartModel<ClipConfig> => ({
   config: { imageSize, embedDim: 128, image, text: narrowText, headBias: true },

@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import type { Preprocessing } from "../../core/preprocess.ts"
 import type { Tokenizer } from "../../core/tokenizer.ts"
-import type { EvaluationEntry, StepEntry } from "./entries.ts"
+import { type EvaluationEntry, isStep, type StepEntry } from "./entries.ts"
 import { Live, type LiveStatus } from "./live.ts"
 import { MetricsLog, readMetrics } from "./metrics.ts"
 import { type TrainingReport, writeTrainingReport } from "./report/report.ts"
@@ -48,6 +48,11 @@ export class RunLog {
     this.metrics.add(entry)
     this.events.add(entry)
     return this.live.update(entry)
+  }
+
+  /** Whether an earlier part of the run evaluated at this step. */
+  hasEvaluation(step: number): boolean {
+    return this.metrics.earlier.some((entry) => !isStep(entry) && entry.step === step)
   }
 
   evaluation(entry: EvaluationEntry): void {
