@@ -25,7 +25,8 @@ const perShard = 1000
  * count is infinite. Throws UserError where a class has no folder or too few pictures.
  */
 export async function listPictures(folder: string, count: number, skip = 0): Promise<ClassPicture[]> {
-  const byClass = await Promise.all(classNames.map((label) => picturesOf(join(folder, label))))
+  const byClass: string[][] = []
+  for (const label of classNames) byClass.push(await picturesOf(join(folder, label)))
   const fewest = Math.min(...byClass.map((names) => names.length))
   const wanted = Number.isFinite(count) ? Math.ceil((skip + count) / classNames.length) : fewest
   byClass.forEach((names, i) => {

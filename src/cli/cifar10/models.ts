@@ -10,7 +10,6 @@ interface Cifar10Model {
 
 export const cifar10Models = {
   "cifar10-teacher-a": { imageSize: 40, image: fastvit(32, 64, 128) },
-  "cifar10-teacher-b": { imageSize: 48, image: fastvit(24, 48, 96) },
   "cifar10-student": { imageSize: 32, image: fastvit(32, 64, 128) },
 } as const satisfies Record<string, Cifar10Model>
 

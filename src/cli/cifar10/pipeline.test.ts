@@ -40,17 +40,14 @@ test("class folders become teachers, reinforced shards, two students and a repor
   const out = join(folder, "run")
   const run = () =>
     compareOnCifar10({
-      ...{ data: join(folder, "data"), out, recipe, seed: 1, seeds: 2, threads: 1, progress: "none" },
+      ...{ data: join(folder, "data"), out, recipe, seed: 1, seeds: 1, threads: 1, progress: "none" },
       startProgress: () => ({ update() {}, done() {} }),
       say: () => {},
       signal: new AbortController().signal,
     })
   const report = await run()
   for (const curves of [report.plain, report.reinforced]) {
-    expect(curves.map((curve) => curve.map(({ samplesSeen }) => samplesSeen))).toEqual([
-      [16, 24],
-      [16, 24],
-    ])
+    expect(curves.map((curve) => curve.map(({ samplesSeen }) => samplesSeen))).toEqual([[16, 24]])
     // Ten pictures along the way, all twenty at the end.
     for (const curve of curves) {
       expect(Number.isInteger(Math.round(curve[0]!.average * 1e9) / 1e8)).toBe(true)
@@ -66,7 +63,7 @@ test("class folders become teachers, reinforced shards, two students and a repor
   expect(page).toContain("Zero-shot accuracy over samples seen")
   expect(page.match(/<figure class="card/g)).toHaveLength(20)
 
-  // The two students saw the same initial weights and seeds, but not the same losses.
+  // They differ in what they minimise.
   const losses = async (name: string) => {
     const [line] = (await readFile(join(out, "students", name, "metrics.jsonl"), "utf8")).split("\n")
     return Object.keys(JSON.parse(line!).losses)
