@@ -66,7 +66,11 @@ interface Import {
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
 const imports = ["src", "torch", "jpeg", "runs", "test", "bench"].flatMap(sourcesIn).flatMap(importsOf)
-const productImports = imports.filter(({ file }) => !/^(test|bench)\/|\.test\.ts$/.test(file))
+/** A recipe that is a program: nothing imports it. */
+const entryPoints = ["runs/cifar10.ts"]
+const productImports = imports.filter(
+  ({ file }) => !/^(test|bench)\/|\.test\.ts$/.test(file) && !entryPoints.includes(file),
+)
 
 test("every import is allowed by the table", () => {
   expect(productImports.length).toBeGreaterThan(100)
@@ -81,6 +85,10 @@ test("no two folders need each other", () => {
     edges.set(folderOf(file), (edges.get(folderOf(file)) ?? new Set()).add(folderOf(target)))
   }
   expect([...edges.keys()].flatMap((folder) => cycleFrom(edges, [folder]))).toEqual([])
+})
+
+test("nothing imports an entry point", () => {
+  expect(imports.filter(({ target }) => entryPoints.includes(target)).map(describeImport)).toEqual([])
 })
 
 test("what runs in a browser imports nothing of Node", () => {

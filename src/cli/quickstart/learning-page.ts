@@ -1,14 +1,13 @@
 /** The part of the report that compares the two students, and shows what they learned from. */
-import type { CurvePoint, LearningCurve } from "../../evaluate/efficiency.ts"
+import type { CurvePoint } from "../../evaluate/efficiency.ts"
 import { type Curve, curvesChart } from "../../report/chart.ts"
-import { Html, html } from "../../report/html.ts"
+import { type Html, html } from "../../report/html.ts"
 import { type StepEntry, totalLoss } from "../../train/log/entries.ts"
+import { accuracyFigure, figure } from "../comparison/accuracy-figure.ts"
 import type { ReportData } from "./report.ts"
 
 /** Accuracy over samples, and what each student knows at its end. */
 export async function learned(data: ReportData): Promise<Html> {
-  const curves = [...named("plain", data.plain), ...named("reinforced", data.reinforced)]
-  const [wide, narrow] = await Promise.all([880, 360].map((width) => accuracyChart(curves, width)))
   const { median, low, high } = data.efficiencyRatio
   const seeds = data.plain.length
   const spread = seeds > 1 ? ` (${low.toFixed(1)} to ${high.toFixed(1)} over ${seeds} seeds)` : ""
@@ -18,7 +17,7 @@ export async function learned(data: ReportData): Promise<Html> {
   <p>Mean accuracy over all tasks. Plain training needs ${median.toFixed(1)} times the samples${spread} to be as good: its best score,
   over the samples the reinforced student had when it first was there. A reinforced step takes ${data.stepTimeRatio.toFixed(2)} times as long as a
   plain one that reads as many captions: what the teachers know comes from a file.</p>
-  ${figure(wide!, "Mean accuracy over samples seen", "wide")}${figure(narrow!, "Mean accuracy over samples seen", "narrow")}
+  ${await accuracyFigure(data)}
   ${taskTable(data)}
 </section>`
 }
@@ -63,19 +62,6 @@ export async function losses({ losses: { plain, reinforced } }: ReportData): Pro
 </section>`
 }
 
-/** Seeds share a colour by sharing a name. */
-function named(name: string, curves: readonly LearningCurve[]): Curve[] {
-  const points = curves[0]!.map(({ samplesSeen }, i) => {
-    const scores = curves.map((curve) => curve[i]!.average)
-    return { x: samplesSeen, y: scores.reduce((sum, score) => sum + score, 0) / scores.length }
-  })
-  return [{ name, points }]
-}
-
-function accuracyChart(curves: readonly Curve[], width: number): Promise<string> {
-  return curvesChart(curves, { width, height: 280, xTitle: "samples seen", format: ".0%", marked: true, zero: true })
-}
-
 function taskTable({ plain, reinforced, tasks }: ReportData): Html {
   const ends = [plain, reinforced].map((curves) => curves.map((curve) => curve.at(-1)!))
   const mean = (points: readonly CurvePoint[], value: (point: CurvePoint) => number) =>
@@ -88,10 +74,6 @@ function taskTable({ plain, reinforced, tasks }: ReportData): Html {
   <tbody>${tasks.map(({ name, chance }) => row(name, (point) => point.tasks[name]!, percent(chance)))}
   ${row("mean", ({ average }) => average, "")}</tbody>
 </table>`
-}
-
-function figure(svg: string, label: string, kind = ""): Html {
-  return html`<div class="chart ${kind}" role="img" aria-label="${label}">${new Html(svg)}</div>`
 }
 
 /** 0.0834 -> "8.3%" */

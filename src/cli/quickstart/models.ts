@@ -13,7 +13,7 @@ export interface QuickstartModel<Config> {
 }
 
 /** Three stages of one RepMixer block, and no 1x1 branches in the stem, which is most of the work at these sizes. */
-const fastvit = (first: number, second: number, third: number): FastViTConfig => ({
+export const fastvit = (first: number, second: number, third: number): FastViTConfig => ({
   kind: "fastvit",
   attentionNorm: "batch",
   stemScaleBranch: false,
@@ -25,7 +25,7 @@ const fastvit = (first: number, second: number, third: number): FastViTConfig =>
 })
 
 /** Narrow, because every step updates the table of 49,408 words. */
-const text = {
+export const narrowText = {
   kind: "base",
   width: 64,
   heads: 2,
@@ -36,11 +36,16 @@ const text = {
   vocabSize: 49408,
 } as const satisfies TextTowerConfig
 
-const scenesAt = (size: number): Preprocessing => ({ size, interpolation: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] })
+export const unitRange = (size: number): Preprocessing => ({
+  size,
+  interpolation: "bilinear",
+  mean: [0, 0, 0],
+  std: [1, 1, 1],
+})
 
 const clip = (imageSize: number, image: FastViTConfig): QuickstartModel<ClipConfig> => ({
-  config: { imageSize, embedDim: 128, image, text, headBias: true },
-  preprocessing: scenesAt(imageSize),
+  config: { imageSize, embedDim: 128, image, text: narrowText, headBias: true },
+  preprocessing: unitRange(imageSize),
 })
 
 const captioner: QuickstartModel<CocaConfig> = {
@@ -49,10 +54,10 @@ const captioner: QuickstartModel<CocaConfig> = {
     embedDim: 64,
     image: fastvit(32, 64, 128),
     pooler: { queries: 9, heads: 2 },
-    text: { ...text, layers: 1 },
+    text: { ...narrowText, layers: 1 },
     decoder: { layers: 1, heads: 2 },
   },
-  preprocessing: scenesAt(40),
+  preprocessing: unitRange(40),
 }
 
 export const quickstartModels = {

@@ -1,26 +1,11 @@
 /** The real stages of data generation on the noisy pictures: captions, then views and embeddings. */
 import { join } from "node:path"
-import { Command } from "commander"
 import { expandShards } from "../../data/expand.ts"
 import { readSamples } from "../../data/reinforced/read.ts"
 import { type CaptionAccuracy, captionAccuracy } from "../../data/scenes/caption-accuracy.ts"
 import type { SceneRecord } from "../../data/scenes/record.ts"
 import { sceneOf } from "../../data/scenes/record.ts"
-import { reinforceLocally } from "../reinforce/local.ts"
-import {
-  addResourceOptions,
-  addShardOptions,
-  type ResourceOptions,
-  type ShardOptions,
-} from "../reinforce/shard-options.ts"
-import {
-  addCaptionOptions,
-  addEmbeddingOptions,
-  type CaptionOptions,
-  captionJob,
-  type EmbeddingOptions,
-  embeddingJob,
-} from "../reinforce/stage-options.ts"
+import { commandLine, runStage } from "../comparison/stage.ts"
 import type { QuickstartOptions } from "./options.ts"
 
 export interface Reinforcement {
@@ -103,24 +88,4 @@ export async function judgeCaptions(shards: string): Promise<CaptionAccuracy> {
   const { average: _, ...parts } = Object.fromEntries(shares) as unknown as CaptionAccuracy
   const values = Object.values(parts)
   return { ...parts, average: values.reduce((sum, share) => sum + share, 0) / values.length }
-}
-
-async function runStage(
-  stage: "caption" | "embed",
-  argv: readonly string[],
-  { signal, say }: QuickstartOptions,
-): Promise<void> {
-  const command = addShardOptions(new Command(stage))
-  const add = stage === "caption" ? addCaptionOptions : addEmbeddingOptions
-  const parsed = addResourceOptions(add(command))
-    .parse([...argv], { from: "user" })
-    .opts()
-  const options = parsed as ShardOptions & ResourceOptions & CaptionOptions & EmbeddingOptions
-  const output = { writeOut: () => {}, writeErr: (text: string) => say(text.trimEnd()) }
-  await reinforceLocally(stage === "caption" ? captionJob(options) : embeddingJob(options), options, signal, output)
-}
-
-function commandLine(stage: string, argv: readonly string[]): string {
-  const quoted = argv.map((word) => (/[{}"'* ]/.test(word) ? `'${word}'` : word))
-  return `npx mobileclip reinforce ${stage} ${quoted.join(" ")}`
 }

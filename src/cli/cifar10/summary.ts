@@ -1,0 +1,36 @@
+/** The comparison's last words on a terminal. */
+import type { LearningCurve } from "../../evaluate/efficiency.ts"
+import { meanAt } from "../comparison/accuracy-figure.ts"
+import { textTable } from "../table.ts"
+import type { Cifar10Report } from "./report.ts"
+
+export function summary(report: Cifar10Report, page: string): string {
+  const { seconds, efficiencyRatio, plain, reinforced, teachers, pictures } = report
+  const { median, low, high } = efficiencyRatio
+  const spread = plain.length > 1 ? ` (${low.toFixed(1)} to ${high.toFixed(1)} over ${plain.length} seeds)` : ""
+  return [
+    `${(seconds / 60).toFixed(1)} minutes; plain training needs ${median.toFixed(1)} times the samples${spread} to be as good`,
+    teachers.map(({ name, average }) => `teacher ${name} ${percent(average)}`).join(", "),
+    "",
+    curveTable(plain, reinforced),
+    `on ${pictures.test.toLocaleString("en")} test pictures`,
+    "",
+    `report: ${page}`,
+  ].join("\n")
+}
+
+function curveTable(plain: readonly LearningCurve[], reinforced: readonly LearningCurve[]): string {
+  const rows = plain[0]!.map(({ samplesSeen }, i) => [
+    samplesSeen.toLocaleString("en"),
+    ...[plain, reinforced].map((curves) => percent(meanAt(curves, i))),
+  ])
+  const titles = ["samples seen", "plain", "reinforced"]
+  return textTable(
+    titles.map((title) => ({ title, align: "right" })),
+    rows,
+  )
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`
+}
