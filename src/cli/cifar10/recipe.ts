@@ -1,4 +1,4 @@
-/** The CIFAR-10 comparison in numbers: about ten minutes on two processor cores with libtorch 1.13. */
+/** The CIFAR-10 comparison in numbers. They are first guesses, not tuned: docs/log.md has what they gave. */
 import type { ObjectiveConfig } from "../../train/objective.ts"
 import { defaultTrainConfig, type TrainConfig } from "../../train/train.ts"
 import type { CaptionMix } from "./captions.ts"

@@ -4,7 +4,7 @@ import { style } from "../../report/style.ts"
 import { accuracyFigure, meanAt } from "../comparison/accuracy-figure.ts"
 import { durationText } from "../progress.ts"
 import { templates } from "./classes.ts"
-import type { CaptionExample, Cifar10Report } from "./report.ts"
+import { type CaptionExample, type Cifar10Report, efficiencyText } from "./report.ts"
 
 /** A whole HTML document that loads nothing. */
 export async function cifar10Page(report: Cifar10Report, pictures: readonly CaptionExample[]): Promise<string> {
@@ -43,7 +43,7 @@ function headline({ efficiencyRatio, samplesSeen, pictures, plain, reinforced, s
   <p class="lede">The same student saw ${integer(samplesSeen)} pairs from ${integer(pictures.unique)} photographs with careless captions: once as they
   are, once with what teachers know of them stored beside. All was trained from scratch here, in ${durationText(seconds)}.</p>
   <dl class="figures">
-    <div><dt>learning efficiency</dt><dd>${ratio.toFixed(1)}x</dd></div>
+    <div><dt>learning efficiency</dt><dd>${ratio > 0 ? `${ratio.toFixed(1)}x` : "not reached"}</dd></div>
     <div><dt>plain</dt><dd>${percent(meanAt(plain, last))}</dd></div>
     <div><dt>reinforced</dt><dd>${percent(meanAt(reinforced, last))}</dd></div>
     <div><dt>test pictures</dt><dd>${integer(pictures.test)}</dd></div>
@@ -52,17 +52,15 @@ function headline({ efficiencyRatio, samplesSeen, pictures, plain, reinforced, s
 }
 
 async function curves(report: Cifar10Report): Promise<Html> {
-  const { plain, reinforced, efficiencyRatio, pictures, samplesPerSecond, guessing } = report
-  const { low, high } = efficiencyRatio
-  const spread = plain.length > 1 ? `, ${low.toFixed(1)} to ${high.toFixed(1)} over ${plain.length} seeds` : ""
+  const { plain, reinforced, pictures, samplesPerSecond, guessing } = report
   const row = (samples: number, i: number) => html`
 <tr><th scope="row">${integer(samples)}</th><td>${percent(meanAt(plain, i))}</td><td>${percent(meanAt(reinforced, i))}</td></tr>`
   return html`
 <section>
   <h2>Zero-shot accuracy over samples seen</h2>
   <p>By the benchmark's protocol: each of ten classes is the mean of ${templates.length} prompts. All ${integer(pictures.test)} test
-  pictures count; guessing gives ${percent(guessing)}. Plain training needs
-  ${efficiencyRatio.median.toFixed(1)} times the samples to be as good${spread}. Plain training made ${integer(samplesPerSecond.plain)} samples/s, reinforced
+  pictures count; guessing gives ${percent(guessing)}. By these curves
+  ${efficiencyText(report)}. Plain training made ${integer(samplesPerSecond.plain)} samples/s, reinforced
   ${integer(samplesPerSecond.reinforced)}.</p>
   ${await accuracyFigure(report)}
   <table class="plain">

@@ -2,14 +2,12 @@
 import type { LearningCurve } from "../../evaluate/efficiency.ts"
 import { meanAt } from "../comparison/accuracy-figure.ts"
 import { textTable } from "../table.ts"
-import type { Cifar10Report } from "./report.ts"
+import { type Cifar10Report, efficiencyText } from "./report.ts"
 
 export function summary(report: Cifar10Report, page: string): string {
-  const { seconds, efficiencyRatio, plain, reinforced, teachers, pictures } = report
-  const { median, low, high } = efficiencyRatio
-  const spread = plain.length > 1 ? ` (${low.toFixed(1)} to ${high.toFixed(1)} over ${plain.length} seeds)` : ""
+  const { seconds, plain, reinforced, teachers, pictures } = report
   return [
-    `${(seconds / 60).toFixed(1)} minutes; plain training needs ${median.toFixed(1)} times the samples${spread} to be as good`,
+    `${(seconds / 60).toFixed(1)} minutes; ${efficiencyText(report)}`,
     teachers.map(({ name, average }) => `teacher ${name} ${percent(average)}`).join(", "),
     "",
     curveTable(plain, reinforced),
