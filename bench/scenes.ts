@@ -1,20 +1,13 @@
 /**
- * Pictures per second of rendering the scenes dataset and of loading it for training, and milliseconds per batch.
+ * Pictures per second of rendering the scenes dataset (loading it for training: `loader.ts`).
  * `node dist/bench/scenes.js [PICTURES]` after `npm run build`. Processor time is given because rendering uses all cores.
  */
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Tokenizer } from "../src/core/tokenizer.ts"
-import { batches } from "../src/data/batches.ts"
-import { expandShards } from "../src/data/expand.ts"
-import { loadPictures, trainingSide } from "../src/data/pictures.ts"
 import { renderScenes } from "../src/data/scenes/dataset.ts"
 
 const train = Number(process.argv[2] ?? 2000)
-const preprocessing = { size: 64, interpolation: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] } as const
-const batchSize = 96
-const steps = 50
 
 async function measure<T>(what: string, count: number, unit: string, work: () => T | Promise<T>): Promise<T> {
   const start = performance.now()
@@ -32,13 +25,6 @@ try {
   const options = { out, seed: 1, counts: { train, test: 1, retrieval: 1 } }
   await measure("render", train + 2, "pictures", () => renderScenes(options))
   await measure("check what is there", train + 2, "pictures", () => renderScenes(options))
-  const shards = await expandShards(join(out, "train"))
-  const load = { side: trainingSide(preprocessing.size), interpolation: preprocessing.interpolation }
-  const pictures = await measure("load", train, "pictures", () => loadPictures(shards, load))
-  const batch = batches(pictures, { batchSize, seed: 1, preprocessing, tokenizer: new Tokenizer(), caption: "precise" })
-  await measure(`batches of ${batchSize}`, steps, "batches", () => {
-    for (let i = 0; i < steps; i++) batch.next()
-  })
 } finally {
   await rm(out, { recursive: true })
 }

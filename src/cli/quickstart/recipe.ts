@@ -1,5 +1,5 @@
 /** The quickstart in numbers, chosen on two processor cores with libtorch 1.13; the search is in docs/log.md. */
-import type { CaptionChoice } from "../../data/batches.ts"
+import type { CaptionChoice } from "../../data/training/config.ts"
 import type { ObjectiveConfig } from "../../train/objective.ts"
 import { defaultTrainConfig, type TrainConfig } from "../../train/train.ts"
 import type { QuickstartModelName } from "./models.ts"
