@@ -49,6 +49,8 @@ export interface TrainingRun {
   readonly name?: string
   /** Writes `report.html` at the end, or when the run stops. */
   readonly report?: RunReport
+  /** Called when the directory is this run's, before anything is computed. */
+  readonly prepare?: () => Promise<void>
   /** Steps that share a line of the metrics. */
   readonly logEvery?: number
   readonly group?: ProcessGroup
@@ -75,6 +77,7 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   const resume = await existingState(run)
   if (resume) checkSameRun(resume, directory, info, settingsOf(config))
   await makeDirectory(directory)
+  await run.prepare?.()
   await using writer = new CheckpointWriter()
   const log = await RunLog.open(directory, { resumeStep: resume?.step ?? 0, memory, every: run.logEvery ?? 1 })
   const progress = run.startProgress(run.name ?? "train", config.steps * config.batchSize, { unit: "samples" })

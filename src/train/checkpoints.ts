@@ -24,13 +24,15 @@ export function readCheckpoint(path: string): TrainingState {
   }
 }
 
-/** Writes the state, and removes all but the `keep` newest. */
+/** Writes the state, and removes all but the last `keep` up to it: later ones are of a run that this one went back on. */
 export async function saveCheckpoint(directory: string, state: TrainingState, keep: number): Promise<string> {
   const folder = join(directory, "checkpoints")
   await makeDirectory(folder)
   const path = join(folder, `step-${String(state.step).padStart(8, "0")}.safetensors`)
   await writeAtomically(path, trainingStateChunks(state))
-  for (const old of (await checkpointsOf(directory)).slice(keep)) await rm(old)
+  const all = await checkpointsOf(directory)
+  const own = all.indexOf(path)
+  for (const other of [...all.slice(0, own), ...all.slice(own + keep)]) await rm(other)
   return path
 }
 

@@ -238,8 +238,8 @@ function nextCommands(out: string, stages: readonly string[]): ReportData["next"
       purpose: "look into the reinforced set: views, captions, what the teachers agree on",
     },
     {
-      command: `npx mobileclip train --train-data ${join(out, "reinforced")} --out runs/mine schedule.steps=2000`,
-      purpose: "train longer on it",
+      command: `npx mobileclip train --train-data ${join(out, "reinforced")} --dataset-reinforcement --out runs/mine loss.kind=distill loss.weights=[0,1] loss.teacherScales=[20,20] schedule.steps=2000`,
+      purpose: "train a larger student on it",
     },
   ]
 }

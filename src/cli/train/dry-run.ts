@@ -1,4 +1,5 @@
 /** `mobileclip train --dry-run`: the plan of a run, as data and as text. */
+import { devices } from "../../../torch/index.ts"
 import { expandShards } from "../../data/expand.ts"
 import { matmulRate } from "../../train/recipe/calibrate.ts"
 import { type Plan, type PlanFacts, planOf } from "../../train/recipe/plan.ts"
@@ -18,16 +19,15 @@ export async function dryRun(recipe: Recipe, launch: Launch, samples: number | n
     samples,
     ranks: launch.ranks,
     ...(shards === null ? {} : { shards }),
-    ...(launch.samplesPerSecond === null
-      ? { matmulRate: rateOf(recipe, launch) }
-      : { samplesPerSecond: launch.samplesPerSecond }),
+    ...(launch.samplesPerSecond === null ? rateOf(recipe, launch) : { samplesPerSecond: launch.samplesPerSecond }),
   }
   const plan = planOf(recipe, facts)
   return { plan, text: () => planText(plan, recipe) }
 }
 
-function rateOf({ precision }: Recipe, { device, threads }: Launch): number {
-  return matmulRate({ device, threads, precision })
+/** Nothing where the device is another machine's. */
+function rateOf({ precision }: Recipe, { device, threads }: Launch): Pick<PlanFacts, "matmulRate"> {
+  return devices().includes(device) ? { matmulRate: matmulRate({ device, threads, precision }) } : {}
 }
 
 /** Null for what is no list of shards. */

@@ -8,7 +8,6 @@ import { Tokenizer } from "../../core/tokenizer.ts"
 import { captioners, type ModelConfig, variants } from "../../core/variants.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { exportModel } from "../../export/export.ts"
-import { makeDirectory } from "../../host/files.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint.ts"
 import { launch } from "../../train/distributed/launch.ts"
 import { type ProcessGroup, processGroupFromEnvironment } from "../../train/distributed/process-group.ts"
@@ -145,10 +144,6 @@ async function describeRun(
   const { device, threads } = options
   const length = runLength(recipe, samples)
   const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
-  if (!group || group.rank === 0) {
-    await makeDirectory(directory)
-    await saveRecipe(directory, recipe)
-  }
   return {
     directory,
     info,
@@ -157,6 +152,8 @@ async function describeRun(
     keep: recipe.save.keep,
     existing: options.resume === null ? "refuse" : "require",
     ...(options.resume !== null && options.resume !== "latest" && { resumeFrom: options.resume }),
+    // Only where the run may begin or go on: another run's recipe stays.
+    prepare: () => saveRecipe(directory, recipe),
     logEvery: options.logEvery,
     report: { name: basename(resolve(directory)), recipe, steps: length.steps, ...chances(tasks), facts: facts(info) },
     startProgress: progressReporter(options.progress),
