@@ -1,6 +1,9 @@
 /** Ctrl-C and SIGTERM: the first asks a command to finish its step and save, the second ends the process. */
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const
 
+/** Milliseconds within which a second signal is the first one again. */
+const doubled = 500
+
 type Signal = keyof typeof exitCodes
 
 export class Interrupt {
@@ -8,6 +11,7 @@ export class Interrupt {
   exitCode: number | null = null
   private readonly controller = new AbortController()
   private listening = false
+  private at = 0
 
   constructor(private readonly write: (text: string) => void) {}
 
@@ -23,7 +27,12 @@ export class Interrupt {
   }
 
   private readonly onSignal = (signal: Signal): void => {
-    if (this.exitCode !== null) process.exit(exitCodes[signal])
+    if (this.exitCode !== null) {
+      // A job's launcher and its scheduler may both pass on one signal.
+      if (performance.now() - this.at < doubled) return
+      process.exit(exitCodes[signal])
+    }
+    this.at = performance.now()
     this.exitCode = exitCodes[signal]
     this.write("\nmobileclip: stopping behind the current step; once more stops now\n")
     this.controller.abort()

@@ -60,7 +60,6 @@ export const recipeFlags = [
   { flags: "--use-bn-sync", help: "batch norm over all ranks", set: one("syncBatchNorm") },
   { flags: "--lock-image-freeze-bn-stats", help: "leave batch norm's statistics", set: one("frozenStatistics") },
   // Loss
-  { flags: "--siglip", help: "SigLIP's loss", set: () => ({ "loss.kind": "siglip" }) },
   {
     flags: "--distill-loss-weights <w...>",
     help: "of the contrastive and the distillation term",
@@ -78,6 +77,8 @@ export const recipeFlags = [
     help: "teachers that run beside the student",
     set: (value) => ({ "loss.kind": "distill", teachers: Array.isArray(value) ? value : [value] }),
   },
+  // Behind the flags of distillation, which SigLIP's loss takes part in.
+  { flags: "--siglip", help: "SigLIP's loss", set: () => ({ "loss.kind": "siglip" }) },
   { flags: "--coca-caption-loss-weight <w>", help: "of CoCa's captions", set: one("loss.captionWeight") },
   { flags: "--coca-contrastive-loss-weight <w>", help: "of CoCa's pairs", set: one("loss.contrastiveWeight") },
   // Length and rate

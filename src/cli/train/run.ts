@@ -84,7 +84,9 @@ function launchRanks(options: Launch, argv: readonly string[], { writeErr }: Tra
 
 async function trainHere(recipe: Recipe, options: Launch, signal: AbortSignal, output: TrainOutput): Promise<number> {
   checkDevice(options, recipe)
-  const group = processGroupFromEnvironment({ device: options.device })
+  // The others wait while the first process evaluates.
+  const timeoutSeconds = recipe.evaluate.tasks === null ? 600 : 6 * 3600
+  const group = processGroupFromEnvironment({ device: options.device, timeoutSeconds })
   try {
     const info = infoOf(recipe)
     const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, info, group) })
