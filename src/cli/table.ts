@@ -20,6 +20,11 @@ export function textTable(columns: readonly Column[], rows: readonly (readonly s
     .join("\n")
 }
 
+/** 0.0834 -> "8.3 %" */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`
+}
+
 /** Columns of a terminal that `text` takes: two for East Asian characters and emoji, none for combining marks. */
 export function textWidth(text: string): number {
   const narrow = text.replaceAll(/\p{M}|\u200d/gu, "")

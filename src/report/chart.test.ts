@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { curvesChart } from "./chart.ts"
+import { curvesChart, smooth, thin } from "./chart.ts"
 
 const look = { width: 300, height: 100, xTitle: "step" } as const
 const line = (slope: number) => Array.from({ length: 5 }, (_, x) => ({ x, y: slope * x }))
@@ -22,4 +22,18 @@ test("what is not finite is left out, and the rest is drawn", async () => {
   const broken = [...line(1), { x: 5, y: Number.NaN }, { x: 6, y: Number.POSITIVE_INFINITY }]
   expect(await curvesChart([{ points: broken }], look)).toBe(await curvesChart([{ points: line(1) }], look))
   expect(await curvesChart([{ points: [] }], look)).not.toMatch(/NaN|undefined/)
+})
+
+test("smoothing is centred and keeps a constant and a straight line", () => {
+  expect(smooth([3, 3, 3, 3], 3)).toEqual([3, 3, 3, 3])
+  expect(smooth([0, 1, 2, 3, 4], 3)).toEqual([0.5, 1, 2, 3, 3.5])
+  expect(smooth([5, 7], 0.1)).toEqual([5, 7])
+})
+
+test("thinning keeps the ends", () => {
+  const points = Array.from({ length: 12_345 }, (_, i) => i)
+  const kept = thin(points)
+  expect(kept.length).toBeLessThanOrEqual(501)
+  expect([kept[0], kept.at(-1)]).toEqual([0, 12_344])
+  expect(thin([1, 2, 3])).toEqual([1, 2, 3])
 })

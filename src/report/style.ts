@@ -59,9 +59,13 @@ dl, dd, figure, ol { margin: 0; padding: 0; }
 .card li.true i { background: var(--accent); }
 
 .chart svg { display: block; width: 100%; height: auto; }
+.chart text { fill: var(--soft); }
+.chart figcaption { font-size: 13px; color: var(--soft); margin-bottom: 4px; }
 .chart.narrow { display: none; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); gap: 24px; margin-top: 16px; }
-.pair figcaption { font-size: 13px; color: var(--soft); }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(380px, 100%), 1fr)); gap: 28px 24px; margin-top: 16px; }
+.charts .wide, .charts .narrow { grid-column: 1 / -1; }
+.chart + table, .charts + table { margin-top: 20px; }
+table + p, .scroll + p { margin-top: 16px; }
 
 .scroll { overflow-x: auto; }
 .confusion { font-size: 12px; }

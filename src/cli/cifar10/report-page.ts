@@ -1,58 +1,47 @@
 /** The page of the comparison on CIFAR-10. */
-import { Html, html } from "../../report/html.ts"
-import { style } from "../../report/style.ts"
+import { htmlDocument } from "../../report/document.ts"
+import { type Html, html } from "../../report/html.ts"
+import { integer, percent } from "../../report/numbers.ts"
+import { pictureCard } from "../../report/picture-card.ts"
+import { factList, figureList } from "../../report/terms.ts"
 import { accuracyFigure, meanAt } from "../comparison/accuracy-figure.ts"
+import { efficiencyFigure, efficiencyText, efficiencyTitle } from "../comparison/efficiency-text.ts"
+import { stagesSection } from "../comparison/stages-section.ts"
 import { durationText } from "../progress.ts"
+import { machineFacts } from "../quickstart/machine.ts"
 import { templates } from "./classes.ts"
-import { type CaptionExample, type Cifar10Report, efficiencyText } from "./report.ts"
+import type { CaptionExample, Cifar10Report } from "./report.ts"
 
 /** A whole HTML document that loads nothing. */
 export async function cifar10Page(report: Cifar10Report, pictures: readonly CaptionExample[]): Promise<string> {
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Plain and reinforced training on CIFAR-10</title>
-<style>${new Html(style)}</style>
-</head>
-<body>
-<main>
-${headline(report)}
+  const body = html`${headline(report)}
 ${await curves(report)}
 ${teachers(report)}
 ${captions(report, pictures)}
-${stages(report)}
-${machine(report)}
-</main>
-</body>
-</html>
-`
-  return page.text
+${stagesSection(report)}
+${machine(report)}`
+  return htmlDocument("Plain and reinforced training on CIFAR-10", body)
 }
 
 function headline({ efficiencyRatio, samplesSeen, pictures, plain, reinforced, seconds }: Cifar10Report): Html {
-  const ratio = efficiencyRatio.median
   const last = plain[0]!.length - 1
   return html`
 <header>
   <p class="eyebrow">mobileclip on CIFAR-10</p>
-  <h1>${ratio >= 1.05 ? `${ratio.toFixed(1)} times fewer samples for the same accuracy` : "Plain and reinforced training on real photographs"}</h1>
+  <h1>${efficiencyTitle(efficiencyRatio, "Plain and reinforced training on real photographs")}</h1>
   <p class="lede">The same student saw ${integer(samplesSeen)} pairs from ${integer(pictures.unique)} photographs with careless captions: once as they
   are, once with what teachers know of them stored beside. All was trained from scratch here, in ${durationText(seconds)}.</p>
-  <dl class="figures">
-    <div><dt>learning efficiency</dt><dd>${ratio > 0 ? `${ratio.toFixed(1)}x` : "not reached"}</dd></div>
-    <div><dt>plain</dt><dd>${percent(meanAt(plain, last))}</dd></div>
-    <div><dt>reinforced</dt><dd>${percent(meanAt(reinforced, last))}</dd></div>
-    <div><dt>test pictures</dt><dd>${integer(pictures.test)}</dd></div>
-  </dl>
+  ${figureList([
+    ["learning efficiency", efficiencyFigure(efficiencyRatio)],
+    ["plain", percent(meanAt(plain, last))],
+    ["reinforced", percent(meanAt(reinforced, last))],
+    ["test pictures", integer(pictures.test)],
+  ])}
 </header>`
 }
 
 async function curves(report: Cifar10Report): Promise<Html> {
-  const { plain, reinforced, pictures, samplesPerSecond, guessing } = report
+  const { plain, reinforced, pictures, samplesPerSecond, guessing, efficiencyRatio } = report
   const row = (samples: number, i: number) => html`
 <tr><th scope="row">${integer(samples)}</th><td>${percent(meanAt(plain, i))}</td><td>${percent(meanAt(reinforced, i))}</td></tr>`
   return html`
@@ -60,7 +49,7 @@ async function curves(report: Cifar10Report): Promise<Html> {
   <h2>Zero-shot accuracy over samples seen</h2>
   <p>By the benchmark's protocol: each of ten classes is the mean of ${templates.length} prompts. All ${integer(pictures.test)} test
   pictures count; guessing gives ${percent(guessing)}. By these curves
-  ${efficiencyText(report)}. Plain training made ${integer(samplesPerSecond.plain)} samples/s, reinforced
+  ${efficiencyText(efficiencyRatio, plain.length)}. Plain training made ${integer(samplesPerSecond.plain)} samples/s, reinforced
   ${integer(samplesPerSecond.reinforced)}.</p>
   ${await accuracyFigure(report)}
   <table class="plain">
@@ -87,11 +76,11 @@ function teachers({ teachers, pictures, reinforceCommand }: Cifar10Report): Html
 }
 
 function captions({ captions: mix }: Cifar10Report, pictures: readonly CaptionExample[]): Html {
-  const card = ({ jpeg, caption, label, kind }: CaptionExample) => html`
-<figure class="card ${kind === "wrongName" ? "wrong" : "right"}">
-  <img src="data:image/jpeg;base64,${Buffer.from(jpeg).toString("base64")}" alt="${label}">
-  <figcaption><p class="caption">${caption}</p><p>${label}</p></figcaption>
-</figure>`
+  const card = ({ jpeg, caption, label, kind }: CaptionExample) =>
+    pictureCard({
+      ...{ jpeg, alt: label, isRight: kind !== "wrongName" },
+      text: html`<p class="caption">${caption}</p><p>${label}</p>`,
+    })
   return html`
 <section>
   <h2>Careless captions</h2>
@@ -101,34 +90,14 @@ function captions({ captions: mix }: Cifar10Report, pictures: readonly CaptionEx
 </section>`
 }
 
-function stages({ stages, seconds }: Cifar10Report): Html {
-  const row = (stage: Cifar10Report["stages"][number]) => html`
-<tr><th scope="row">${stage.name}</th><td>${durationText(stage.seconds)}</td></tr>`
-  return html`
-<section>
-  <h2>Where the time went</h2>
-  <table class="plain"><tbody>${stages.map(row)}<tr><th scope="row">all</th><td>${durationText(seconds)}</td></tr></tbody></table>
-</section>`
-}
-
 function machine({ machine, versions }: Cifar10Report): Html {
   const rows = [
-    ["processor", `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGB} GB`],
-    ["system", machine.os],
+    ...machineFacts(machine),
     ["versions", `mobileclip ${versions.mobileclip}, libtorch ${versions.libtorch}, Node ${machine.node}`],
   ] as const
   return html`
 <section>
   <h2>Measured on</h2>
-  <dl class="facts">${rows.map(([term, text]) => html`<div><dt>${term}</dt><dd>${text}</dd></div>`)}</dl>
+  ${factList(rows)}
 </section>`
-}
-
-/** 0.0834 -> "8.3%" */
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`
-}
-
-function integer(value: number): string {
-  return Math.round(value).toLocaleString("en")
 }

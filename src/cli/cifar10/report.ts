@@ -44,14 +44,6 @@ export interface CaptionExample {
   readonly kind: string
 }
 
-/** The ratio in words; it is 0 where the reinforced student never was as good. */
-export function efficiencyText({ efficiencyRatio: { median, low, high }, plain }: Cifar10Report): string {
-  const spread = plain.length > 1 ? ` (${low.toFixed(1)} to ${high.toFixed(1)} over ${plain.length} seeds)` : ""
-  return median > 0
-    ? `plain training needs ${median.toFixed(1)} times the samples${spread} to be as good`
-    : `reinforced training did not reach the best of plain training${spread}`
-}
-
 const examples = 20
 
 /** The first pictures of shards of careless captions. */

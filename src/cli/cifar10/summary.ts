@@ -1,13 +1,14 @@
 /** The comparison's last words on a terminal. */
 import type { LearningCurve } from "../../evaluate/efficiency.ts"
 import { meanAt } from "../comparison/accuracy-figure.ts"
-import { textTable } from "../table.ts"
-import { type Cifar10Report, efficiencyText } from "./report.ts"
+import { efficiencyText } from "../comparison/efficiency-text.ts"
+import { percent, textTable } from "../table.ts"
+import type { Cifar10Report } from "./report.ts"
 
 export function summary(report: Cifar10Report, page: string): string {
   const { seconds, plain, reinforced, teachers, pictures } = report
   return [
-    `${(seconds / 60).toFixed(1)} minutes; ${efficiencyText(report)}`,
+    `${(seconds / 60).toFixed(1)} minutes; ${efficiencyText(report.efficiencyRatio, plain.length)}`,
     teachers.map(({ name, average }) => `teacher ${name} ${percent(average)}`).join(", "),
     "",
     curveTable(plain, reinforced),
@@ -27,8 +28,4 @@ function curveTable(plain: readonly LearningCurve[], reinforced: readonly Learni
     titles.map((title) => ({ title, align: "right" })),
     rows,
   )
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`
 }

@@ -1,10 +1,15 @@
 /** The page of the report: what the probe says before and after, the pictures whose answer changed, how it was trained. */
 import sharp from "sharp"
 import type { Image8 } from "../../core/pixels.ts"
-import { type Curve, curvesChart } from "../../report/chart.ts"
-import { Html, html } from "../../report/html.ts"
-import { style } from "../../report/style.ts"
+import type { Curve } from "../../report/chart.ts"
+import { smallFigure, wideFigure } from "../../report/chart-figure.ts"
+import { htmlDocument } from "../../report/document.ts"
+import { type Html, html } from "../../report/html.ts"
+import { integer, percent } from "../../report/numbers.ts"
+import { type Answer, answerList, pictureCard } from "../../report/picture-card.ts"
+import { factList, figureList, type Term } from "../../report/terms.ts"
 import { totalLoss } from "../../train/log/entries.ts"
+import { stepCurve } from "../../train/log/report/step-curve.ts"
 import type { Prediction } from "./probe.ts"
 import { type Change, changesOf, curveOf, type FinetuneReport } from "./report.ts"
 
@@ -13,29 +18,13 @@ const mostPictures = 48
 
 /** A whole HTML document that loads nothing. */
 export async function reportPage(report: FinetuneReport): Promise<string> {
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>mobileclip finetune</title>
-<style>${new Html(style)}</style>
-</head>
-<body>
-<main>
-${headline(report)}
+  const body = html`${headline(report)}
 ${beforeAndAfter(report)}
 ${await changes(report)}
 ${averages(report)}
 ${await curves(report)}
-${facts(report)}
-</main>
-</body>
-</html>
-`
-  return page.text
+${facts(report)}`
+  return htmlDocument("mobileclip finetune", body)
 }
 
 function headline({ start, pictures, before, chosen, run, probe }: FinetuneReport): Html {
@@ -46,12 +35,12 @@ function headline({ start, pictures, before, chosen, run, probe }: FinetuneRepor
   <h1>${percent(before.score)} before, ${percent(chosen.score)} after</h1>
   <p class="lede">${start.info.name} was trained on ${integer(pictures.train)} pictures more. The figures say how often it finds ${kind} the
   ${integer(pictures.heldOut)} pictures that were held out.${chosen.alpha === 0 ? " No tuned model was better than the start, so what was written is the start." : ""}</p>
-  <dl class="figures">
-    <div><dt>steps</dt><dd>${integer(run.step)}</dd></div>
-    <div><dt>pairs seen</dt><dd>${integer(run.info.samplesSeen)}</dd></div>
-    <div><dt>pairs a second</dt><dd>${run.samplesPerSecond.toFixed(run.samplesPerSecond < 10 ? 1 : 0)}</dd></div>
-    <div><dt>share of tuned weights</dt><dd>${chosen.alpha}</dd></div>
-  </dl>
+  ${figureList([
+    ["steps", integer(run.step)],
+    ["pairs seen", integer(run.info.samplesSeen)],
+    ["pairs a second", run.samplesPerSecond.toFixed(run.samplesPerSecond < 10 ? 1 : 0)],
+    ["share of tuned weights", String(chosen.alpha)],
+  ])}
 </header>`
 }
 
@@ -92,28 +81,24 @@ async function changes(report: FinetuneReport): Promise<Html> {
 
 async function card({ index, before, after }: Change, { probe }: FinetuneReport): Promise<Html> {
   const truth = probe.pictures[index]!.captions.join(" / ")
-  return html`
-<figure class="card ${after.isRight ? "right" : "wrong"}">
-  <img src="${await dataUri(probe.images[index]!)}" alt="${truth}">
-  <figcaption>
+  return pictureCard({
+    ...{ jpeg: await thumbnail(probe.images[index]!), alt: truth, isRight: after.isRight },
+    text: html`
     <p class="verdict">${after.isRight ? "✓ right now" : "✗ wrong now"}</p>
     <p class="caption">${truth}</p>
-    <ol>${answer("before", before)}${answer("after", after)}</ol>
-  </figcaption>
-</figure>`
+    ${answerList([answer("before", before), answer("after", after)])}
+  `,
+  })
 }
 
-function answer(when: string, { choice, probability, isRight }: Prediction): Html {
-  const share = (100 * probability).toFixed(0)
-  return html`
-<li${isRight ? html` class="true"` : null}>
-  <span>${when}: ${isRight ? "✓ " : ""}${choice}</span><b>${share} %</b><i style="width:${share}%"></i>
-</li>`
+function answer(when: string, { choice, probability, isRight }: Prediction): Answer {
+  return { text: `${when}: ${isRight ? "✓ " : ""}${choice}`, probability, isRight }
 }
 
-async function dataUri({ data, width, height }: Image8): Promise<string> {
+/** As JPEG. */
+async function thumbnail({ data, width, height }: Image8): Promise<Uint8Array> {
   const picture = sharp(data, { raw: { width, height, channels: 3 } }).resize({ width: 240, withoutEnlargement: true })
-  return `data:image/jpeg;base64,${(await picture.jpeg({ quality: 82 }).toBuffer()).toString("base64")}`
+  return picture.jpeg({ quality: 82 }).toBuffer()
 }
 
 // ------------------------------------------------------------------------------------------------------- curves
@@ -144,39 +129,27 @@ async function curves(report: FinetuneReport): Promise<Html> {
       points: evaluations.map(({ samplesSeen, tasks }) => ({ x: samplesSeen, y: tasks[name]! })),
     }),
   )
-  const bySteps = (value: (entry: (typeof run.steps)[number]) => number): Curve[] => [
-    { points: run.steps.map((entry) => ({ x: entry.step, y: value(entry) })) },
-  ]
-  const small = { width: 420, height: 170, xTitle: "step" } as const
-  const [probe, loss, rate] = await Promise.all([
-    curvesChart(scores, { width: 880, height: 240, xTitle: "pairs seen", format: ".0%", marked: true }),
-    curvesChart(bySteps(totalLoss), { ...small, smoothed: true, zero: false }),
-    curvesChart(
-      bySteps(({ learningRate }) => learningRate),
-      { ...small, format: ".1e" },
-    ),
-  ])
+  const probe = { label: "Probe over pairs seen", xTitle: "pairs seen", format: ".0%", marked: true }
+  const loss = { caption: "loss", label: "Loss over the steps", xTitle: "step", smoothed: true, zero: false }
+  const rate = { caption: "learning rate", label: "Learning rate over the steps", xTitle: "step", format: ".1e" }
+  const rates = stepCurve(run.steps, ({ learningRate }) => learningRate)
   return html`
 <section>
   <h2>How it was trained</h2>
   <p>The probe along the way; the state after step ${integer(bestStep)} was the best.</p>
-  ${figure(probe, "Probe over pairs seen")}
-  <div class="pair">
-    <figure><figcaption>loss</figcaption>${figure(loss, "Loss over the steps")}</figure>
-    <figure><figcaption>learning rate</figcaption>${figure(rate, "Learning rate over the steps")}</figure>
+  <div class="charts">
+    ${await wideFigure(scores, probe)}
+    ${await smallFigure([stepCurve(run.steps, totalLoss)], loss)}
+    ${await smallFigure([rates], rate)}
   </div>
 </section>`
-}
-
-function figure(svg: string, label: string): Html {
-  return html`<div class="chart" role="img" aria-label="${label}">${new Html(svg)}</div>`
 }
 
 // -------------------------------------------------------------------------------------------------------- facts
 
 function facts({ source, pictures, start, config, checkpoint, model, probe }: FinetuneReport): Html {
   const { batchSize, chunkSize, steps, learningRate, layerDecay, warmupSteps, locked = [] } = config
-  const rows: readonly (readonly [string, string])[] = [
+  const rows: readonly Term[] = [
     ["pictures", `${source}: ${pictures.train} trained on, ${pictures.heldOut} held out${leftOut(pictures)}`],
     ["started from", `${start.source.file}: ${start.description}`],
     ["licence", start.info.license],
@@ -193,7 +166,7 @@ function facts({ source, pictures, start, config, checkpoint, model, probe }: Fi
   return html`
 <section>
   <h2>What was used</h2>
-  <dl class="facts">${rows.map(([term, text]) => html`<div><dt>${term}</dt><dd>${text}</dd></div>`)}</dl>
+  ${factList(rows)}
 </section>`
 }
 
@@ -205,16 +178,7 @@ function leftOut({ withoutCaption, damaged }: FinetuneReport["pictures"]): strin
   return parts.length > 0 ? `; left out: ${parts.join(", ")}` : ""
 }
 
-/** 0.0834 -> "8.3%" */
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`
-}
-
 /** -0.012 -> "-1.2" */
 function points(difference: number): string {
   return `${difference > 0 ? "+" : ""}${(100 * difference).toFixed(1)}`
-}
-
-function integer(value: number): string {
-  return Math.round(value).toLocaleString("en")
 }

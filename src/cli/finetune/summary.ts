@@ -1,5 +1,5 @@
 /** The last words of `mobileclip finetune` on a terminal. */
-import { textTable } from "../table.ts"
+import { percent, textTable } from "../table.ts"
 import { changesOf, type FinetuneReport } from "./report.ts"
 
 export function summary(report: FinetuneReport, page: string): string {
@@ -39,8 +39,4 @@ function leftOut({ withoutCaption, damaged }: FinetuneReport["pictures"]): strin
 
 function labels({ probe }: FinetuneReport): string {
   return probe.classes ? JSON.stringify(probe.classes.names.slice(0, 5).join(",")) : "cat,dog"
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`
 }

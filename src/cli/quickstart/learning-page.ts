@@ -1,21 +1,21 @@
 /** The part of the report that compares the two students, and shows what they learned from. */
 import type { CurvePoint } from "../../evaluate/efficiency.ts"
-import { type Curve, curvesChart } from "../../report/chart.ts"
+import { smallFigure } from "../../report/chart-figure.ts"
 import { type Html, html } from "../../report/html.ts"
+import { integer, percent } from "../../report/numbers.ts"
 import { type StepEntry, totalLoss } from "../../train/log/entries.ts"
-import { accuracyFigure, figure } from "../comparison/accuracy-figure.ts"
+import { stepCurve } from "../../train/log/report/step-curve.ts"
+import { accuracyFigure } from "../comparison/accuracy-figure.ts"
+import { efficiencyText } from "../comparison/efficiency-text.ts"
 import type { ReportData } from "./report.ts"
 
 /** Accuracy over samples, and what each student knows at its end. */
 export async function learned(data: ReportData): Promise<Html> {
-  const { median, low, high } = data.efficiencyRatio
-  const seeds = data.plain.length
-  const spread = seeds > 1 ? ` (${low.toFixed(1)} to ${high.toFixed(1)} over ${seeds} seeds)` : ""
   return html`
 <section>
   <h2>What reinforcement is worth</h2>
-  <p>Mean accuracy over all tasks. Plain training needs ${median.toFixed(1)} times the samples${spread} to be as good: its best score,
-  over the samples the reinforced student had when it first was there. A reinforced step takes ${data.stepTimeRatio.toFixed(2)} times as long as a
+  <p>Mean accuracy over all tasks. By these curves ${efficiencyText(data.efficiencyRatio, data.plain.length)}. The ratio sets the samples
+  of plain training's best score against those the reinforced student had when it first was there. A reinforced step takes ${data.stepTimeRatio.toFixed(2)} times as long as a
   plain one that reads as many captions: what the teachers know comes from a file.</p>
   ${await accuracyFigure(data)}
   ${taskTable(data)}
@@ -43,21 +43,23 @@ export function teachers({ teachers, captioner }: ReportData): Html {
 
 /** Loss, learning rate and logit scale of the first two students. */
 export async function losses({ losses: { plain, reinforced } }: ReportData): Promise<Html> {
-  const both = (value: (entry: StepEntry) => number): Curve[] => [
-    { name: "plain", points: plain.map((entry) => ({ x: entry.step, y: value(entry) })) },
-    { name: "reinforced", points: reinforced.map((entry) => ({ x: entry.step, y: value(entry) })) },
+  const both = (value: (entry: StepEntry) => number) => [
+    stepCurve(plain, value, "plain"),
+    stepCurve(reinforced, value, "reinforced"),
   ]
-  const chart = (value: (entry: StepEntry) => number, smoothed = false) =>
-    curvesChart(both(value), { width: 420, height: 170, xTitle: "step", smoothed })
-  const [loss, scale] = await Promise.all([chart(totalLoss, true), chart(({ logitScale }) => logitScale)])
+  const loss = { caption: "loss", label: "Loss over the steps", xTitle: "step", smoothed: true }
+  const scale = { caption: "logit scale (1 / temperature)", label: "Logit scale over the steps", xTitle: "step" }
   return html`
 <section>
   <h2>How they learned</h2>
   <p>The two losses are different things: plain training looks for each picture's caption in the batch; reinforced training imitates
   the teachers' distributions over it, for real and synthetic captions, and its loss ends at their entropy.</p>
-  <div class="pair">
-    <figure><figcaption>loss</figcaption>${figure(loss, "Loss over the steps")}</figure>
-    <figure><figcaption>logit scale (1 / temperature)</figcaption>${figure(scale, "Logit scale over the steps")}</figure>
+  <div class="charts">
+    ${await smallFigure(both(totalLoss), loss)}
+    ${await smallFigure(
+      both(({ logitScale }) => logitScale),
+      scale,
+    )}
   </div>
 </section>`
 }
@@ -74,13 +76,4 @@ function taskTable({ plain, reinforced, tasks }: ReportData): Html {
   <tbody>${tasks.map(({ name, chance }) => row(name, (point) => point.tasks[name]!, percent(chance)))}
   ${row("mean", ({ average }) => average, "")}</tbody>
 </table>`
-}
-
-/** 0.0834 -> "8.3%" */
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`
-}
-
-function integer(value: number): string {
-  return Math.round(value).toLocaleString("en")
 }

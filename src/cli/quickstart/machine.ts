@@ -1,4 +1,5 @@
 import { arch, availableParallelism, cpus, release, totalmem, type } from "node:os"
+import type { Term } from "../../report/terms.ts"
 
 /** Where a figure was measured. */
 export interface Machine {
@@ -18,4 +19,11 @@ export function thisMachine(): Machine {
     os: `${type()} ${release()} ${arch()}`,
     node: process.versions.node,
   }
+}
+
+export function machineFacts({ cpu, cores, memoryGB, os }: Machine): Term[] {
+  return [
+    ["processor", `${cpu}, ${cores} cores, ${memoryGB} GB`],
+    ["system", os],
+  ]
 }

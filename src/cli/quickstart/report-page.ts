@@ -1,58 +1,46 @@
 /** The page of the report: one section per function, from what matters most to what is looked up. */
 
-import { Html, html } from "../../report/html.ts"
-import { style } from "../../report/style.ts"
+import { htmlDocument } from "../../report/document.ts"
+import { type Html, html } from "../../report/html.ts"
+import { integer, percent } from "../../report/numbers.ts"
+import { factList, figureList } from "../../report/terms.ts"
+import { efficiencyFigure, efficiencyTitle } from "../comparison/efficiency-text.ts"
+import { stagesSection } from "../comparison/stages-section.ts"
 import { durationText } from "../progress.ts"
 import { learned, losses, teachers } from "./learning-page.ts"
+import { machineFacts } from "./machine.ts"
 import { isRight, pictureGrid } from "./pictures.ts"
 import type { ReportData, ReportTask } from "./report.ts"
 
 /** A whole HTML document that loads nothing. */
 export async function reportPage(data: ReportData): Promise<string> {
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>mobileclip quickstart</title>
-<style>${new Html(style)}</style>
-</head>
-<body>
-<main>
-${headline(data)}
+  const body = html`${headline(data)}
 ${await learned(data)}
 ${accuracies(data)}
 ${pictures(data)}
 ${teachers(data)}
 ${await losses(data)}
 ${confusion(worstTask(data.tasks))}
-${stages(data)}
+${stagesSection(data)}
 ${machine(data)}
-${next(data)}
-</main>
-</body>
-</html>
-`
-  return page.text
+${next(data)}`
+  return htmlDocument("mobileclip quickstart", body)
 }
 
 function headline({ seconds, samplesSeen, uniquePictures, model, efficiencyRatio, stepTimeRatio }: ReportData): Html {
-  const ratio = efficiencyRatio.median
   return html`
 <header>
   <p class="eyebrow">mobileclip quickstart</p>
-  <h1>${ratio >= 1.05 ? `${ratio.toFixed(1)} times fewer samples for the same accuracy` : "A small MobileCLIP, plain and reinforced"}</h1>
+  <h1>${efficiencyTitle(efficiencyRatio, "A small MobileCLIP, plain and reinforced")}</h1>
   <p class="lede">Two students saw ${integer(samplesSeen)} pairs of a picture and a caption, from ${integer(uniquePictures)} pictures with captions as
   careless as the web's. One learned from them alone; the other from the same pictures with what two teachers and a captioner
   know of them stored beside: multi-modal reinforced training. All was trained from scratch here, in ${durationText(seconds)}.</p>
-  <dl class="figures">
-    <div><dt>learning efficiency</dt><dd>${ratio.toFixed(1)}x</dd></div>
-    <div><dt>time of a step</dt><dd>${stepTimeRatio.toFixed(2)}x</dd></div>
-    <div><dt>parameters</dt><dd>${millions(model.parameters.total)}</dd></div>
-    <div><dt>picture size</dt><dd>${model.imageSize} px</dd></div>
-  </dl>
+  ${figureList([
+    ["learning efficiency", efficiencyFigure(efficiencyRatio)],
+    ["time of a step", `${stepTimeRatio.toFixed(2)}x`],
+    ["parameters", millions(model.parameters.total)],
+    ["picture size", `${model.imageSize} px`],
+  ])}
 </header>`
 }
 
@@ -130,28 +118,9 @@ function confusionRow(name: string, counts: readonly number[], label: number): H
   return html`<tr><th scope="row">${name}</th>${counts.map(cell)}</tr>`
 }
 
-function stages({ stages, seconds }: ReportData): Html {
-  const longest = Math.max(...stages.map((stage) => stage.seconds))
-  const row = (stage: ReportData["stages"][number]) => html`
-<tr>
-  <th scope="row">${stage.name}</th>
-  <td class="bar"><div><i style="width:${percent(stage.seconds / longest)}"></i></div></td>
-  <td>${durationText(stage.seconds)}</td>
-</tr>`
-  return html`
-<section>
-  <h2>Where the time went</h2>
-  <table class="bars">
-    <tbody>${stages.map(row)}</tbody>
-    <tfoot><tr><th scope="row">all</th><td></td><td>${durationText(seconds)}</td></tr></tfoot>
-  </table>
-</section>`
-}
-
 function machine({ machine, versions, model }: ReportData): Html {
   const rows = [
-    ["processor", `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGB} GB`],
-    ["system", machine.os],
+    ...machineFacts(machine),
     [
       "versions",
       `mobileclip ${versions.mobileclip}, libtorch ${versions.libtorch}, ONNX Runtime ${versions.onnxruntime}, Node ${versions.node}`,
@@ -164,7 +133,7 @@ function machine({ machine, versions, model }: ReportData): Html {
   return html`
 <section>
   <h2>Measured on</h2>
-  <dl class="facts">${rows.map(([term, text]) => html`<div><dt>${term}</dt><dd>${text}</dd></div>`)}</dl>
+  ${factList(rows)}
 </section>`
 }
 
@@ -174,15 +143,6 @@ function next({ next }: ReportData): Html {
   <h2>Try next</h2>
   ${next.map(({ command, purpose }) => html`<p class="next">${purpose}</p><pre><code>${command}</code></pre>`)}
 </section>`
-}
-
-/** 0.0834 -> "8.3%" */
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`
-}
-
-function integer(value: number): string {
-  return Math.round(value).toLocaleString("en")
 }
 
 function millions(count: number): string {

@@ -3,8 +3,6 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import type { LearningCurve } from "../../evaluate/efficiency.ts"
-import { smooth, thin } from "../../report/chart.ts"
-import { escapeHtml, html } from "../../report/html.ts"
 import type { StepEntry } from "../../train/log/entries.ts"
 import { thisMachine } from "./machine.ts"
 import { type ReportData, reportJson, writeReport } from "./report.ts"
@@ -119,23 +117,4 @@ test("the figures have the names that others read", async () => {
     machine: { cores: expect.any(Number), memoryGB: expect.any(Number), node: process.versions.node },
     versions: { libtorch: "1.13.1" },
   })
-})
-
-test("templates escape text and keep HTML", () => {
-  expect(html`<b>${"<&"}</b>${[html`<i>`, html`</i>`]}${null}${7}`.text).toBe("<b>&#60;&#38;</b><i></i>7")
-  expect(escapeHtml(`"'>`)).toBe("&#34;&#39;&#62;")
-})
-
-test("smoothing is centred and keeps a constant and a straight line", () => {
-  expect(smooth([3, 3, 3, 3], 3)).toEqual([3, 3, 3, 3])
-  expect(smooth([0, 1, 2, 3, 4], 3)).toEqual([0.5, 1, 2, 3, 3.5])
-  expect(smooth([5, 7], 0.1)).toEqual([5, 7])
-})
-
-test("thinning keeps the ends", () => {
-  const points = Array.from({ length: 12_345 }, (_, i) => i)
-  const kept = thin(points)
-  expect(kept.length).toBeLessThanOrEqual(501)
-  expect([kept[0], kept.at(-1)]).toEqual([0, 12_344])
-  expect(thin([1, 2, 3])).toEqual([1, 2, 3])
 })

@@ -1,14 +1,14 @@
 /** The quickstart's last words on a terminal. */
 import type { CurvePoint, LearningCurve } from "../../evaluate/efficiency.ts"
-import { textTable } from "../table.ts"
+import { efficiencyText } from "../comparison/efficiency-text.ts"
+import { percent, textTable } from "../table.ts"
 import type { ReportData } from "./report.ts"
 
 export function summary(report: ReportData, page: string): string {
   const { seconds, samplesSeen, efficiencyRatio, stepTimeRatio, plain } = report
-  const seeds = plain.length > 1 ? ` (${efficiencyRatio.low.toFixed(1)} to ${efficiencyRatio.high.toFixed(1)})` : ""
   return [
     `students saw ${samplesSeen.toLocaleString("en")} samples each; ${(seconds / 60).toFixed(1)} minutes in all`,
-    `plain training needs ${efficiencyRatio.median.toFixed(1)} times the samples${seeds} to be as good; a reinforced step takes ${stepTimeRatio.toFixed(2)} times as long`,
+    `${efficiencyText(efficiencyRatio, plain.length)}; a reinforced step takes ${stepTimeRatio.toFixed(2)} times as long`,
     "",
     taskTable(report),
     "",
@@ -41,8 +41,4 @@ function meanEnd(curves: readonly LearningCurve[]): Pick<CurvePoint, "tasks" | "
 
 function indented(command: string): string {
   return command.replaceAll(/^/gm, "  ")
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`
 }

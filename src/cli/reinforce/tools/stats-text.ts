@@ -2,7 +2,7 @@
 import type { TeacherAgreement } from "../../../reinforce/tools/stats/agreement.ts"
 import type { Spread } from "../../../reinforce/tools/stats/spread.ts"
 import type { StatsReport } from "../../../reinforce/tools/stats/stats.ts"
-import { textTable } from "../../table.ts"
+import { percent, textTable } from "../../table.ts"
 
 export function statsText(report: StatsReport): string {
   const { shards, samples, bytes, views, teacherWidths } = report
@@ -108,8 +108,4 @@ function spreadText({ min, mean, max }: Spread): string {
 
 function kilobytes(bytes: number): string {
   return `${(bytes / 1000).toFixed(2)} kB`
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`
 }

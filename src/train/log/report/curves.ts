@@ -1,16 +1,16 @@
 /** The curves of a run: loss by part, what steers the training, zero-shot along the way, throughput. */
-import { type Curve, curvesChart } from "../../../report/chart.ts"
+import type { Curve } from "../../../report/chart.ts"
+import { type FigureOptions, smallFigure, wideFigure } from "../../../report/chart-figure.ts"
 import { type Html, html } from "../../../report/html.ts"
+import { integer, percent } from "../../../report/numbers.ts"
 import { type EvaluationEntry, type StepEntry, totalLoss } from "../entries.ts"
-import { type Chart, chartFigure } from "./chart-figure.ts"
+import { stepCurve } from "./step-curve.ts"
 
 export interface ChartSection {
   readonly title: string
   readonly text: string
-  readonly charts: readonly Chart[]
+  readonly charts: readonly Html[]
 }
-
-const SMALL = { width: 420, height: 150 } as const
 
 /** Nothing where there is no step. */
 export async function curveSections(steps: readonly StepEntry[]): Promise<ChartSection[]> {
@@ -27,26 +27,16 @@ async function lossSection(steps: readonly StepEntry[]): Promise<ChartSection> {
           .map(({ name }) => name)
           .join(", ")}.`
       : ""
-  const last = `ending at ${totalLoss(steps.at(-1)!).toFixed(3)}`
+  const look = { smoothed: true, zero: false }
+  const label = `Loss over the steps, ending at ${totalLoss(steps.at(-1)!).toFixed(3)}`
   return {
     title: "How it learned",
     text: `The loss over the steps; thin: single steps, bold: their moving average.${names}`,
     charts: [
-      ...(await bothWidths("loss", `Loss over the steps, ${last}`, curves, { smoothed: true, zero: false })),
-      await small(
-        "learning rate",
-        curveOf(steps, ({ learningRate }) => learningRate),
-      ),
-      await small(
-        "logit scale (1 / temperature)",
-        curveOf(steps, ({ logitScale }) => logitScale),
-        { zero: false },
-      ),
-      await small(
-        "norm of the gradients, before clipping",
-        curveOf(steps, ({ gradNorm }) => gradNorm),
-        { smoothed: true },
-      ),
+      await wideFigure(curves, { caption: "loss", label, xTitle: "step", ...look }),
+      await small(steps, ({ learningRate }) => learningRate, "learning rate"),
+      await small(steps, ({ logitScale }) => logitScale, "logit scale (1 / temperature)", { zero: false }),
+      await small(steps, ({ gradNorm }) => gradNorm, "norm of the gradients, before clipping", { smoothed: true }),
     ],
   }
 }
@@ -54,30 +44,29 @@ async function lossSection(steps: readonly StepEntry[]): Promise<ChartSection> {
 /** The sum, and behind it the parts, where there are several. */
 function lossCurves(steps: readonly StepEntry[]): Curve[] {
   const names = Object.keys(steps.at(-1)!.losses)
-  const sum = { name: "loss", ...curveOf(steps, totalLoss) }
+  const sum = stepCurve(steps, totalLoss, "loss")
   if (names.length < 2) return [sum]
-  return [sum, ...names.map((name) => ({ name, ...curveOf(steps, ({ losses }) => losses[name] ?? Number.NaN) }))]
+  return [sum, ...names.map((name) => stepCurve(steps, ({ losses }) => losses[name] ?? Number.NaN, name))]
 }
 
 async function throughputSection(steps: readonly StepEntry[]): Promise<ChartSection> {
   const { step, samplesSeen } = steps.at(-1)!
   const batch = samplesSeen / step
+  const wait = ({ seconds, dataSeconds }: StepEntry) => (100 * dataSeconds) / seconds
   return {
     title: "How fast",
     text: "Pairs a second with everything that a step does, and the share of a step that waits for its batch.",
     charts: [
-      await small(
-        "pairs a second",
-        curveOf(steps, ({ seconds }) => batch / seconds),
-        { smoothed: true },
-      ),
-      await small(
-        "waiting for data, % of the step",
-        curveOf(steps, ({ seconds, dataSeconds }) => (100 * dataSeconds) / seconds),
-        { smoothed: true },
-      ),
+      await small(steps, ({ seconds }) => batch / seconds, "pairs a second", { smoothed: true, format: "~s" }),
+      await small(steps, wait, "waiting for data, % of the step", { smoothed: true }),
     ],
   }
+}
+
+type Look = Omit<FigureOptions, "caption" | "label" | "xTitle">
+
+function small(steps: readonly StepEntry[], value: (step: StepEntry) => number, caption: string, look: Look = {}) {
+  return smallFigure([stepCurve(steps, value)], { caption, label: `${caption} over the run`, xTitle: "step", ...look })
 }
 
 /** A curve per task and their average; the last figures as a table. */
@@ -95,24 +84,23 @@ export async function zeroShotSection(
   // More curves than colours are one tangle: each task then has a drawing of its own.
   const together = tasks.length <= 4 ? [average, ...tasks] : [average]
   const label = `Zero-shot average over ${evaluations.length} evaluations, ending at ${(100 * last.average).toFixed(1)} %`
+  const look = { marked: true, xTitle: "pairs seen" }
+  const alone = tasks.length > 4 ? tasks : []
   const charts = [
-    ...(await bothWidths("%", label, together.length === 2 ? [average] : together, {
-      marked: true,
-      xTitle: "pairs seen",
-    })),
-    ...(tasks.length > 4
-      ? await Promise.all(
-          tasks.map(({ name, points }) => small(`${name}, %`, { points }, { marked: true, xTitle: "pairs seen" })),
-        )
-      : []),
+    await wideFigure(together.length === 2 ? [average] : together, { caption: "%", label, ...look }),
+    ...(await Promise.all(
+      alone.map(({ name, points }) =>
+        smallFigure([{ points }], { caption: `${name}, %`, label: `${name}, % over the run`, ...look }),
+      ),
+    )),
   ]
   return html`
 <section>
   <h2>Zero-shot along the way</h2>
   <p>Main metric of each task, in percent, over the pairs seen.</p>
-  <div class="charts">${charts.map(chartFigure)}</div>
+  <div class="charts">${charts}</div>
   <table class="bars">
-    <thead><tr><th>after ${last.samplesSeen.toLocaleString("en")} pairs</th><th></th><th></th><th>best</th></tr></thead>
+    <thead><tr><th>after ${integer(last.samplesSeen)} pairs</th><th></th><th></th><th>best</th></tr></thead>
     <tbody>${names.map((name) => taskRow(name, evaluations, chance[name]))}</tbody>
     <tfoot><tr><th scope="row">average</th><td></td><td>${percent(last.average)}</td><td>${percent(Math.max(...evaluations.map(({ average }) => average)))}</td></tr></tfoot>
   </table>
@@ -129,27 +117,4 @@ function taskRow(name: string, evaluations: readonly EvaluationEntry[], chance: 
   <td class="bar"><div><i style="width:${percent(last)}"></i>${mark}</div></td>
   <td><b>${percent(last)}</b></td><td>${percent(Math.max(...values))}</td>
 </tr>`
-}
-
-type Look = Partial<Pick<Parameters<typeof curvesChart>[1], "smoothed" | "zero" | "marked" | "xTitle">>
-
-async function bothWidths(caption: string, label: string, curves: readonly Curve[], look: Look): Promise<Chart[]> {
-  const draw = (width: number) => curvesChart(curves, { width, height: 260, xTitle: "step", ...look })
-  return [
-    { caption, label, svg: await draw(880), size: "wide" },
-    { caption, label, svg: await draw(360), size: "narrow" },
-  ]
-}
-
-async function small(caption: string, curve: Curve, look: Look = {}): Promise<Chart> {
-  const svg = await curvesChart([curve], { ...SMALL, xTitle: "step", ...look })
-  return { caption, label: `${caption} over the run`, svg, size: "small" }
-}
-
-function curveOf(steps: readonly StepEntry[], value: (step: StepEntry) => number): Curve {
-  return { points: steps.map((entry) => ({ x: entry.step, y: value(entry) })) }
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`
 }

@@ -1,9 +1,10 @@
 /** The page of a run: how far it is, what it learned, how fast, on what, and by which recipe. */
-import { Html, html } from "../../../report/html.ts"
-import { style } from "../../../report/style.ts"
+import { htmlDocument } from "../../../report/document.ts"
+import { type Html, html } from "../../../report/html.ts"
+import { integer, percent } from "../../../report/numbers.ts"
+import { factList, figureList, type Term } from "../../../report/terms.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../entries.ts"
-import { type Chart, chartFigure } from "./chart-figure.ts"
-import { curveSections, zeroShotSection } from "./curves.ts"
+import { type ChartSection, curveSections, zeroShotSection } from "./curves.ts"
 import type { TrainingReport } from "./report.ts"
 import { samplesSection } from "./samples.ts"
 
@@ -11,28 +12,12 @@ import { samplesSection } from "./samples.ts"
 export async function reportPage(report: TrainingReport): Promise<string> {
   const steps = report.entries.filter(isStep)
   const evaluations = report.entries.filter((entry): entry is EvaluationEntry => !isStep(entry))
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>${report.name}: training</title>
-<style>${new Html(style + ownStyle)}</style>
-</head>
-<body>
-<main>
-${headline(report, steps, evaluations)}
+  const body = html`${headline(report, steps, evaluations)}
 ${await zeroShotSection(evaluations, report.chance ?? {})}
 ${(await curveSections(steps)).map(chartSection)}
 ${samplesSection(report.samples)}
-${recipeSection(report)}
-</main>
-</body>
-</html>
-`
-  return page.text
+${recipeSection(report)}`
+  return htmlDocument(`${report.name}: training`, body, ownStyle)
 }
 
 const ownStyle = `
@@ -41,12 +26,6 @@ const ownStyle = `
 .seen img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: var(--panel); border-radius: 3px; }
 .seen p { margin: 6px 0 0; font-size: 13px; line-height: 1.35; overflow-wrap: anywhere; }
 .seen .synthetic { color: var(--soft); border-left: 2px solid var(--accent); padding-left: 7px; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(380px, 100%), 1fr)); gap: 28px 24px; margin-top: 16px; }
-.charts .wide { grid-column: 1 / -1; }
-.charts .narrow { grid-column: 1 / -1; }
-.charts figcaption { font-size: 13px; color: var(--soft); margin-bottom: 4px; }
-.charts + table { margin-top: 20px; }
-.chart text { fill: var(--soft); }
 .recipe td { padding: 3px 24px 3px 0; vertical-align: top; overflow-wrap: anywhere; }
 .recipe td:last-child { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 14px; }
 .recipe tr.first td { border-top: 1px solid var(--line); }
@@ -59,19 +38,19 @@ function headline(report: TrainingReport, steps: readonly StepEntry[], evaluatio
   const best = Math.max(...evaluations.map(({ average }) => average))
   const state =
     (last?.step ?? 0) >= report.steps ? "finished" : `at step ${integer(last?.step ?? 0)} of ${integer(report.steps)}`
-  const figures = [
+  const figures: readonly Term[] = [
     ["pairs seen", integer(last?.samplesSeen ?? 0)],
     ["loss", last ? totalLoss(last).toFixed(3) : "-"],
-    ...(evaluations.length > 0 ? [["best zero-shot average", `${(100 * best).toFixed(1)}%`]] : []),
+    ...(evaluations.length > 0 ? [["best zero-shot average", percent(best)] as const] : []),
     ["pairs a second", last ? integer(samplesPerSecond(steps)) : "-"],
-    ["waiting for data", last ? `${(100 * dataWait(steps)).toFixed(1)}%` : "-"],
+    ["waiting for data", last ? percent(dataWait(steps)) : "-"],
   ]
   return html`
 <header>
   <p class="eyebrow">mobileclip train, ${state}</p>
   <h1>${report.name}</h1>
   <p class="lede">${report.recipe.model}, ${lossText(report)}, ${integer(report.recipe.batch.size)} pairs a step.</p>
-  <dl class="figures">${figures.map(([term, value]) => html`<div><dt>${term!}</dt><dd>${value!}</dd></div>`)}</dl>
+  ${figureList(figures)}
 </header>`
 }
 
@@ -95,12 +74,12 @@ function sum(steps: readonly StepEntry[], value: (step: StepEntry) => number): n
   return steps.reduce((total, step) => total + value(step), 0)
 }
 
-function chartSection({ title, text, charts }: { title: string; text: string; charts: readonly Chart[] }): Html {
+function chartSection({ title, text, charts }: ChartSection): Html {
   return html`
 <section>
   <h2>${title}</h2>
   <p>${text}</p>
-  <div class="charts">${charts.map(chartFigure)}</div>
+  <div class="charts">${charts}</div>
 </section>`
 }
 
@@ -109,7 +88,7 @@ function recipeSection({ recipe, facts }: TrainingReport): Html {
   return html`
 <section>
   <h2>Measured on</h2>
-  <dl class="facts">${facts.map(([term, text]) => html`<div><dt>${term}</dt><dd>${text}</dd></div>`)}</dl>
+  ${factList(facts)}
 </section>
 <section>
   <h2>Recipe</h2>
@@ -131,8 +110,4 @@ function valueText(value: unknown): string {
   if (value === null) return "-"
   if (Array.isArray(value)) return value.length === 0 ? "-" : value.join(" ")
   return typeof value === "number" && Number.isInteger(value) ? integer(value) : String(value)
-}
-
-function integer(value: number): string {
-  return Math.round(value).toLocaleString("en")
 }

@@ -1,5 +1,6 @@
 /** Pairs as the model saw them. */
 import { type Html, html } from "../../../report/html.ts"
+import { jpegUri } from "../../../report/picture-card.ts"
 import type { SeenSample } from "../samples.ts"
 
 export function samplesSection(samples: readonly SeenSample[]): Html {
@@ -16,7 +17,7 @@ export function samplesSection(samples: readonly SeenSample[]): Html {
 function sampleFigure({ jpeg, caption, synthetic }: SeenSample): Html {
   return html`
 <figure>
-  <img src="data:image/jpeg;base64,${Buffer.from(jpeg).toString("base64")}" alt="${caption}">
+  <img src="${jpegUri(jpeg)}" alt="${caption}">
   <figcaption><p>${caption}</p>${synthetic === undefined ? null : html`<p class="synthetic">${synthetic}</p>`}</figcaption>
 </figure>`
 }

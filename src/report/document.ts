@@ -1,0 +1,27 @@
+/** The frame of a report: one HTML file that loads nothing. */
+import { Html, html } from "./html.ts"
+import { style } from "./style.ts"
+
+/**
+ * @param body what stands in `<main>`
+ * @param ownStyle CSS of this page alone, behind the style of all reports
+ */
+export function htmlDocument(title: string, body: Html, ownStyle = ""): string {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>${title}</title>
+<style>${new Html(style + ownStyle)}</style>
+</head>
+<body>
+<main>
+${body}
+</main>
+</body>
+</html>
+`.text
+}
