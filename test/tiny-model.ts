@@ -29,6 +29,13 @@ export const tinyConfig: ClipConfig = {
   },
 }
 
+/** For tests of training steps, which take any tokens: pictures of 32 x 32, texts of 8 of 64 tokens. */
+export const toyConfig: ClipConfig = {
+  ...tinyConfig,
+  imageSize: 32,
+  text: { ...tinyConfig.text, contextLength: 8, vocabSize: 64 },
+}
+
 export const tinyInfo: CheckpointInfo = {
   name: "tiny",
   config: tinyConfig,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { tinyCocaConfig } from "../../test/tiny-coca.ts"
+import { toyConfig } from "../../test/tiny-model.ts"
 import * as torch from "../../torch/index.ts"
 import { Random } from "../core/random.ts"
 import type { ClipConfig, ModelConfig } from "../core/variants.ts"
@@ -14,37 +15,11 @@ import { AdamW } from "./optimizer.ts"
 import { computeGradients, type StepConfig, type Trainee, trainStep } from "./step.ts"
 import { defaultTrainConfig } from "./train.ts"
 
-const text = {
-  kind: "base",
-  width: 16,
-  heads: 2,
-  layers: 1,
-  causal: true,
-  activation: "gelu",
-  contextLength: 8,
-  vocabSize: 64,
-} as const
-
 /** No batch norm: a sample's features do not depend on its chunk. */
 const vit: ClipConfig = {
-  imageSize: 32,
-  embedDim: 16,
+  ...toyConfig,
   image: { kind: "vit", width: 16, heads: 2, layers: 2, patchSize: 8, activation: "gelu" },
-  text,
   headBias: false,
-}
-
-const fastvit: ClipConfig = {
-  ...vit,
-  image: {
-    kind: "fastvit",
-    attentionNorm: "batch",
-    stemScaleBranch: true,
-    stages: [
-      { depth: 1, dim: 8, mlpRatio: 2, mixer: "repmixer" },
-      { depth: 1, dim: 32, mlpRatio: 2, mixer: "attention" },
-    ],
-  },
 }
 
 const coca: ModelConfig = { ...tinyCocaConfig, text: { ...tinyCocaConfig.text, contextLength: 8, vocabSize: 64 } }
@@ -69,7 +44,7 @@ describe.each([
 describe("activation checkpointing", () => {
   test.each([
     ["a ViT", vit],
-    ["a FastViT", fastvit],
+    ["a FastViT", toyConfig],
   ] as const)("gives %s the same gradients, and counts batch statistics once", (_, model) => {
     const kept = gradients(model, { objective: distill })
     const repeated = gradients(model, { objective: distill, activationCheckpointing: true })
@@ -79,7 +54,7 @@ describe("activation checkpointing", () => {
   })
 
   test("chunks count batch statistics once each", () => {
-    const { buffers } = gradients(fastvit, { objective: plain, chunkSize: 4, activationCheckpointing: true })
+    const { buffers } = gradients(toyConfig, { objective: plain, chunkSize: 4, activationCheckpointing: true })
     expect(buffers.get("image.stem.0.convKxk.0.bn.numBatchesTracked")).toEqual(Float32Array.of(3))
   })
 })
@@ -118,9 +93,9 @@ describe("a step", () => {
   })
 
   test("a locked tower keeps its weights and statistics", () => {
-    const trainee = traineeOf(fastvit, { frozen: (path) => path.startsWith("image.") })
+    const trainee = traineeOf(toyConfig, { frozen: (path) => path.startsWith("image.") })
     const before = trainee.interpreter.hostState()
-    trainStep(trainee, batchFor(fastvit), { ...defaultTrainConfig, objective: plain })
+    trainStep(trainee, batchFor(toyConfig), { ...defaultTrainConfig, objective: plain })
     for (const [path, values] of trainee.interpreter.hostState()) {
       if (path.startsWith("image.")) expect(values).toEqual(before.get(path))
       else if (path.startsWith("text.blocks")) expect(values).not.toEqual(before.get(path))

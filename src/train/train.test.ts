@@ -1,43 +1,16 @@
 import { describe, expect, test } from "vitest"
+import { tinyInfo, toyConfig } from "../../test/tiny-model.ts"
 import { Random } from "../core/random.ts"
 import { bytesAsSource, SafetensorsFile } from "../core/safetensors.ts"
-import type { ClipConfig } from "../core/variants.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { CheckpointInfo } from "../model/checkpoint.ts"
 import { readTrainingState, type TrainingState, trainingStateChunks } from "./state.ts"
 import { defaultTrainConfig, type StepReport, type TrainConfig, type TrainIo, train } from "./train.ts"
 
-const config: ClipConfig = {
-  embedDim: 32,
-  imageSize: 32,
-  headBias: true,
-  image: {
-    kind: "fastvit",
-    attentionNorm: "batch",
-    stemScaleBranch: true,
-    stages: [
-      { depth: 1, dim: 16, mlpRatio: 2, mixer: "repmixer" },
-      { depth: 1, dim: 32, mlpRatio: 2, mixer: "attention", se: true, posEmb: true },
-    ],
-  },
-  text: {
-    kind: "base",
-    width: 32,
-    heads: 2,
-    layers: 1,
-    causal: true,
-    activation: "gelu",
-    contextLength: 77,
-    vocabSize: 64,
-  },
-}
-
 const info: CheckpointInfo = {
-  name: "test",
-  config,
-  preprocessing: { size: 32, interpolation: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] },
-  license: "MIT",
-  samplesSeen: 0,
+  ...tinyInfo,
+  config: toyConfig,
+  preprocessing: { ...tinyInfo.preprocessing, size: 32 },
 }
 
 const shortRun: TrainConfig = {
@@ -150,11 +123,12 @@ function throughFile(state: TrainingState): TrainingState {
 function randomBatch(seed: number): Batch {
   const random = Random.of(seed, "batch")
   const images = Float32Array.from({ length: 16 * 3 * 32 * 32 }, () => random.uniform())
-  const tokens = new BigInt64Array(16 * 77)
+  const { contextLength } = toyConfig.text
+  const tokens = new BigInt64Array(16 * contextLength)
   for (let n = 0; n < 16; n++) {
     const length = 3 + random.int(5)
-    for (let i = 0; i < length; i++) tokens[n * 77 + i] = BigInt(1 + random.int(61))
-    tokens[n * 77 + length] = 63n
+    for (let i = 0; i < length; i++) tokens[n * contextLength + i] = BigInt(1 + random.int(61))
+    tokens[n * contextLength + length] = 63n
   }
   return { images, tokens }
 }
