@@ -4,6 +4,7 @@ import type { ExportInfo } from "../src/export/export.ts"
 import { Coca } from "../src/model/coca.ts"
 import { initialize } from "../src/model/module.ts"
 import { fillByRule } from "./checks/models.ts"
+import { tinyConvolutions } from "./tiny-model.ts"
 
 const text = { kind: "base", width: 32, heads: 2, layers: 2, causal: true, activation: "gelu" } as const
 
@@ -25,17 +26,7 @@ export const tinyCocaInfo: ExportInfo = {
 
 /** The same with the image tower that training from nothing takes; its weights are random. */
 export function tinyFastViTCoca(): Coca {
-  const stage = { depth: 1, mlpRatio: 2, mixer: "repmixer" } as const
-  const image = {
-    kind: "fastvit",
-    attentionNorm: "batch",
-    stemScaleBranch: false,
-    stages: [
-      { ...stage, dim: 16 },
-      { ...stage, dim: 32, se: true },
-    ],
-  } as const
-  const model = new Coca({ ...tinyCocaConfig, image })
+  const model = new Coca({ ...tinyCocaConfig, image: tinyConvolutions })
   initialize(model, 1)
   return model
 }

@@ -1,5 +1,5 @@
 /** A model with every kind of block that exports in tenths of a second; its weights are random, so it knows nothing. */
-import type { ClipConfig } from "../src/core/variants.ts"
+import type { ClipConfig, FastViTConfig } from "../src/core/variants.ts"
 import type { CheckpointInfo } from "../src/model/checkpoint.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
@@ -34,6 +34,17 @@ export const toyConfig: ClipConfig = {
   ...tinyConfig,
   imageSize: 32,
   text: { ...tinyConfig.text, contextLength: 8, vocabSize: 64 },
+}
+
+/** Convolutions alone: quick to train. */
+export const tinyConvolutions: FastViTConfig = {
+  kind: "fastvit",
+  attentionNorm: "batch",
+  stemScaleBranch: false,
+  stages: [
+    { depth: 1, dim: 16, mlpRatio: 2, mixer: "repmixer" },
+    { depth: 1, dim: 32, mlpRatio: 2, mixer: "repmixer", se: true },
+  ],
 }
 
 export const tinyInfo: CheckpointInfo = {

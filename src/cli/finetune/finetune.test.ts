@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
+import { tinyConfig, tinyConvolutions, tinyInfo } from "../../../test/tiny-model.ts"
 import { safetensorsChunks } from "../../core/safetensors.ts"
 import { Tokenizer } from "../../core/tokenizer.ts"
 import type { ClipConfig } from "../../core/variants.ts"
@@ -22,30 +23,14 @@ import { type FinetuneOptions, finetune } from "./finetune.ts"
 import { writeCheckpoint } from "./tune.ts"
 
 const config: ClipConfig = {
-  embedDim: 32,
-  imageSize: 32,
-  headBias: true,
-  image: {
-    kind: "fastvit",
-    attentionNorm: "batch",
-    stemScaleBranch: false,
-    stages: [
-      { depth: 1, dim: 16, mlpRatio: 2, mixer: "repmixer" },
-      { depth: 1, dim: 32, mlpRatio: 2, mixer: "repmixer" },
-    ],
-  },
-  text: {
-    kind: "base",
-    ...{ width: 16, heads: 2, layers: 1, causal: true, activation: "gelu", contextLength: 16, vocabSize: 49408 },
-  },
+  ...tinyConfig,
+  ...{ embedDim: 32, imageSize: 32, image: tinyConvolutions },
+  text: { ...tinyConfig.text, contextLength: 16 },
 }
 
 const info: CheckpointInfo = {
-  name: "tiny",
-  config,
-  preprocessing: { size: 32, interpolation: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] },
-  license: "MIT",
-  samplesSeen: 1000,
+  ...tinyInfo,
+  ...{ config, preprocessing: { ...tinyInfo.preprocessing, size: 32 }, samplesSeen: 1000 },
 }
 
 const colours = ["blue", "green", "red"]
