@@ -8,6 +8,7 @@ import type { Module } from "../model/module.ts"
 import { composedNorms } from "./composed.ts"
 import { Parameter } from "./parameter.ts"
 import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, NormTerm, Operand, Tensor } from "./tensor.ts"
+import { batchNorm, canShareStatistics, sumOfNorms } from "./torch-norms.ts"
 
 /** Added to scores that must not count: far below every real one, so that their weight is exactly 0. */
 const MASKED = -1e9
@@ -188,22 +189,13 @@ export class TorchTensor implements Tensor {
   }
 
   batchNorm(norm: BatchNormParameters): Tensor {
-    const term = { input: this, norm }
-    if (this.canShareStatistics([term])) return this.next(this.sumOfNorms(null, [term]))
-    const training = this.interpreter.usesBatchStatistics(norm.weight)
-    const tracked = !training || this.interpreter.trackStatistics
-    const [weight, bias] = [this.resolve(norm.weight), this.resolve(norm.bias)]
-    const runningMean = tracked ? this.resolve(norm.runningMean) : null
-    const runningVar = tracked ? this.resolve(norm.runningVar) : null
-    if (training && tracked) torch.noGrad(() => this.resolve(norm.numBatchesTracked).add_(1))
-    const { eps, momentum } = norm
-    const settings = { weight, bias, runningMean, runningVar, training, momentum, eps }
-    return this.next(this.interpreter.batchNorm(this.value, settings))
+    return this.next(batchNorm(this.interpreter, this, norm))
   }
 
   addNorms(terms: readonly NormTerm[], factor?: Parameter): Tensor {
-    if (!this.canShareStatistics(terms)) return composedNorms(this, terms, factor)
-    return this.next(this.sumOfNorms(this.value, terms, factor))
+    const { interpreter, value } = this
+    if (!canShareStatistics(interpreter, value, terms)) return composedNorms(this, terms, factor)
+    return this.next(sumOfNorms(interpreter, value, terms, factor))
   }
 
   layerNorm(weight: Parameter, bias: Parameter, eps: number): Tensor {
@@ -264,41 +256,6 @@ export class TorchTensor implements Tensor {
   classBias(): Tensor {
     const hidden = this.value.eq(0).to({ dtype: this.interpreter.dtype }).mul(MASKED)
     return this.next(torch.cat([hidden.narrow(1, 0, 1).mul(0), hidden], 1))
-  }
-
-  private sumOfNorms(base: torch.Tensor | null, terms: readonly NormTerm[], factor?: Parameter): torch.Tensor {
-    const tracked = this.interpreter.trackStatistics
-    if (tracked) torch.noGrad(() => terms.forEach(({ norm }) => void this.resolve(norm.numBatchesTracked).add_(1)))
-    const values = terms.map(({ input, scale, norm, sign = 1 }) => ({
-      input: this.resolve(input),
-      scale: scale && this.resolve(scale),
-      weight: this.resolve(norm.weight),
-      bias: this.resolve(norm.bias),
-      runningMean: tracked ? this.resolve(norm.runningMean) : null,
-      runningVar: tracked ? this.resolve(norm.runningVar) : null,
-      sign,
-    }))
-    const { eps, momentum } = terms[0]!.norm
-    return torch.addNorms(base, values, { factor: factor && this.resolve(factor), eps, momentum })
-  }
-
-  /** In training, in one dtype, on the processor, with norms of one kind that are not replaced. */
-  private canShareStatistics(terms: readonly NormTerm[]): boolean {
-    const { interpreter } = this
-    const { eps, momentum } = terms[0]!.norm
-    const { dtype } = interpreter
-    return (
-      interpreter.device === "cpu" &&
-      interpreter.batchNorm === torch.batchNorm &&
-      this.value.dtype === dtype &&
-      terms.every(
-        ({ input, norm }) =>
-          interpreter.usesBatchStatistics(norm.weight) &&
-          this.resolve(input).dtype === dtype &&
-          norm.eps === eps &&
-          norm.momentum === momentum,
-      )
-    )
   }
 
   private next(value: torch.Tensor): TorchTensor {
