@@ -120,11 +120,12 @@ export function renormalized(images: Float32Array, from: Preprocessing, to: Prep
 export function refitted(tokens: BigInt64Array, from: number, to: number): BigInt64Array {
   if (from === to) return tokens
   const rows = tokens.length / from
+  const eot = BigInt(endOfText)
   const result = new BigInt64Array(rows * to)
   for (let row = 0; row < rows; row++) {
-    const ids = tokens.subarray(row * from, row * from + Math.min(from, to))
-    result.set(ids, row * to)
-    if (ids.at(-1) !== 0n && to < from) result[(row + 1) * to - 1] = BigInt(endOfText)
+    const ids = tokens.subarray(row * from, (row + 1) * from)
+    result.set(ids.subarray(0, to), row * to)
+    if (ids.indexOf(eot) >= to) result[(row + 1) * to - 1] = eot
   }
   return result
 }

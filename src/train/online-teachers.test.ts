@@ -1,0 +1,85 @@
+import { expect, test } from "vitest"
+import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
+import { UserError } from "../core/errors.ts"
+import type { Image8 } from "../core/pixels.ts"
+import { preprocess } from "../core/preprocess.ts"
+import { Random } from "../core/random.ts"
+import { Tokenizer } from "../core/tokenizer.ts"
+import type { Batch, TeacherEmbeddings } from "../data/training/batch.ts"
+import { TorchInterpreter } from "../tensor/torch.ts"
+import { liveEncoder } from "./live-encoder.ts"
+import { OnlineTeachers } from "./online-teachers.ts"
+
+const tokenizer = new Tokenizer()
+const { preprocessing } = tinyInfo
+const coloured = { ...preprocessing, mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.5] } as const
+const captions = ["a red star", "a green ring !^_ and more", "blue"]
+const pictures = captions.map((_, seed): Image8 => {
+  const random = Random.of(seed, "picture")
+  return { width: 70, height: 66, channels: 3, data: Uint8Array.from({ length: 70 * 66 * 3 }, () => random.int(256)) }
+})
+
+/** As a student with these pixels and this context length gets it. */
+function batchOf(student: { preprocessing: typeof coloured; contextLength: number }): Batch {
+  const images = Float32Array.from(pictures.flatMap((image) => [...preprocess(image, student.preprocessing)]))
+  return { images, tokens: tokenizer.encodeBatch(captions, student.contextLength).ids }
+}
+
+async function embedded(batch: Batch, contextLengths: readonly number[], student: Parameters<typeof batchOf>[0]) {
+  const teachers = contextLengths.map((contextLength) => ({
+    ...{ name: "tiny", model: tinyModel({ contextLength }), preprocessing },
+  }))
+  const online = new OnlineTeachers(teachers, student, "cpu")
+  try {
+    for await (const { teacher } of online.embed([batch])) return teacher!
+  } finally {
+    online.free()
+  }
+  throw new Error("no batch")
+}
+
+/** What the teacher gives for the pictures and captions themselves. */
+async function expectedOf(contextLength: number) {
+  const model = tinyModel({ contextLength })
+  const interpreter = new TorchInterpreter(model)
+  const encoder = liveEncoder(model, interpreter, preprocessing, tokenizer)
+  const vectors = { image: await encoder.encodeImages(pictures), text: await encoder.encodeTexts(captions) }
+  interpreter.free()
+  return vectors
+}
+
+function worst({ image, text }: TeacherEmbeddings, expected: Awaited<ReturnType<typeof expectedOf>>, part: number) {
+  const { length } = captions
+  const differences = Array.from({ length: 2 * length }, (_, i) => {
+    const [found, own] = i < length ? [image, expected.image] : [text, expected.text]
+    const row = i % length
+    const unit = own.subarray(row * 16, (row + 1) * 16)
+    const norm = Math.hypot(...unit)
+    return unit.map((value, d) => Math.abs(value / norm - found[row * 32 + part * 16 + d]!))
+  })
+  return Math.max(...differences.flatMap((row) => [...row]))
+}
+
+test("embeddings are the teachers' own, whatever mean, std and context length the student has", async () => {
+  const student = { preprocessing: coloured, contextLength: 20 }
+  const found = await embedded(batchOf(student), [20, 77], student)
+  expect(found.widths).toEqual([16, 16])
+  for (const [part, length] of [20, 77].entries())
+    expect(worst(found, await expectedOf(length), part)).toBeLessThan(1e-4)
+})
+
+test("a text that a teacher has no room for is cut as its tokenizer cuts it, behind a token of number 0 as well", async () => {
+  const student = { preprocessing: coloured, contextLength: 77 }
+  const batch = batchOf(student)
+  // The last token that fits is the "!" of "!^_", which has number 0 as padding has.
+  const short = 1 + tokenizer.encodeBatch([captions[1]!], 77).ids.indexOf(0n)
+  expect(short).toBe(5)
+  const found = await embedded(batch, [short, short], student)
+  expect(worst(found, await expectedOf(short), 0)).toBeLessThan(1e-4)
+})
+
+test("a teacher of another picture size is refused", () => {
+  const student = { preprocessing: { ...preprocessing, size: 32 }, contextLength: 77 }
+  const teacher = { name: "tiny", model: tinyModel(), preprocessing }
+  expect(() => new OnlineTeachers([teacher], student, "cpu")).toThrow(UserError)
+})
