@@ -18,7 +18,7 @@ const separators = ["\t", ",", ";", "|"]
 export async function listCsv(path: string, options: CsvOptions): Promise<SampleList> {
   const text = new TextDecoder().decode(await readBytes(path))
   const separator = options.separator ?? findSeparator(text)
-  const [head = [], ...rows] = dsvFormat(separator).parseRows(text.trimEnd())
+  const [head = [], ...rows] = dsvFormat(separator).parseRows(text.replace(/[\r\n]+$/, ""))
   const names = head.map((name) => name.trim())
   const image = columnOf(path, names, options.imageColumn ?? "filepath", "imageColumn")
   const caption = columnOf(path, names, options.captionColumn ?? "title", "captionColumn")

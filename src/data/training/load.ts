@@ -111,11 +111,15 @@ function parseLine(bytes: Uint8Array): Record<string, unknown> {
   throw new UserError("no object")
 }
 
-/** Lines of a caption file are captions of their own. */
+/** Lines of a caption file are captions of their own; a blank one says nothing of the picture. */
 async function captionsOf(captions: readonly string[] | { readonly file: string }): Promise<readonly string[]> {
-  if (!("file" in captions)) return captions
-  const text = await readFile(captions.file, "utf8").catch(absent)
-  return (text ?? "").split(/\r?\n/).filter((line) => line.trim() !== "")
+  const texts = "file" in captions ? await linesOf(captions.file) : captions
+  return texts.filter((text) => text.trim() !== "")
+}
+
+async function linesOf(path: string): Promise<readonly string[]> {
+  const text = await readFile(path, "utf8").catch(absent)
+  return (text ?? "").split(/\r?\n/)
 }
 
 async function pictureAt(path: string): Promise<Uint8Array | null> {

@@ -116,6 +116,13 @@ test("CSV and TSV, with quoted cells and columns of other names", async () => {
   expect(await messageOf(csv)).toMatch(/none of the first 6 samples can be used \(.*pictures\/x\d.jpg has no picture\)/)
 })
 
+test("a cell without a caption is a sample without one, in the last row as well", async () => {
+  const tsv = join(folder, "blank.tsv")
+  const rows = colors.map((color, i) => `pictures/${i}.jpg\t${i === 5 ? "" : `${color}, indeed`}`)
+  await writeFile(tsv, ["filepath\ttitle", ...rows, ""].join("\n"))
+  expect(await messageOf(tsv)).toMatch(/^1 samples cannot be used.*1 x no caption \(.*5.jpg has no caption\)/)
+})
+
 test("the separator is the one that the first line has most", () => {
   expect(["a\tb", "a,b\nc;d;e", "a;b,c;d", "a", ""].map(findSeparator)).toEqual(["\t", ",", ";", "\t", "\t"])
 })
