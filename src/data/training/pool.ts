@@ -88,7 +88,7 @@ export class FillPool implements AsyncDisposable {
     // Who closes the data waits for the threads.
     if (jobs.size === 0 && !this.closed) worker.unref()
     if ("failures" in reply) job?.resolve(reply.failures)
-    else job?.reject(reply.error.isUserError ? new UserError(reply.error.message) : new Error(reply.error.message))
+    else job?.reject(errorOf(reply.error))
   }
 
   private fail(error: Error): void {
@@ -98,6 +98,10 @@ export class FillPool implements AsyncDisposable {
       jobs.clear()
     }
   }
+}
+
+function errorOf({ message, user }: Extract<FillReply, { error: unknown }>["error"]): Error {
+  return user ? new UserError(message, user.hint) : new Error(message)
 }
 
 /** After the row it is at. */

@@ -14,7 +14,7 @@ export interface FillRequest {
 export type FillReply =
   | { readonly id: number; readonly failures: readonly RowFailure[] }
   /** Something else than samples is wrong. */
-  | { readonly id: number; readonly error: { readonly message: string; readonly isUserError: boolean } }
+  | { readonly id: number; readonly error: { readonly message: string; readonly user?: { readonly hint?: string } } }
 
 export interface WorkerSettings {
   readonly settings: FillSettings
@@ -42,6 +42,10 @@ async function answer({ id, slot, requests }: FillRequest): Promise<void> {
   try {
     reply({ id, failures: await filler.fill(slot, requests) })
   } catch (error) {
-    reply({ id, error: { message: messageOf(error), isUserError: error instanceof UserError } })
+    reply({ id, error: { message: messageOf(error), ...(error instanceof UserError && { user: hintOf(error) }) } })
   }
+}
+
+function hintOf({ hint }: UserError): { readonly hint?: string } {
+  return hint === undefined ? {} : { hint }
 }
