@@ -63,7 +63,7 @@ export function pictureSamples(count: number, prefix = "s"): Promise<ReinforcedS
   return Promise.all(Array.from({ length: count }, (_, i) => pictureSample(`${prefix}${i}`)))
 }
 
-export const shardLayouts = {
+const shardLayouts = {
   npz: { output: "webdataset", embeddings: "npz", textEmbeddings: "separate", images: true },
   joined: { output: "webdataset", embeddings: "npz", textEmbeddings: "joined", images: true },
   "pth.gz": { output: "webdataset", embeddings: "pth.gz", textEmbeddings: "joined", images: true },

@@ -210,8 +210,6 @@ const flavours = {
 
 export type KeyFlavour = keyof typeof flavours
 
-export const keyFlavours = Object.keys(flavours) as KeyFlavour[]
-
 // ---------------------------------------------------------------------------------------------------- public API
 
 /** How a published tensor differs from ours. */

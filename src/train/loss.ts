@@ -154,7 +154,7 @@ function mean(tensors: readonly torch.Tensor[]): torch.Tensor {
 }
 
 /** Throws a UserError when there is not one scale for each teacher, or more than one where they are one. */
-export function checkTeachers({ widths, scales, biases, averageAfterSoftmax }: TeacherConfig): void {
+function checkTeachers({ widths, scales, biases, averageAfterSoftmax }: TeacherConfig): void {
   const expected = averageAfterSoftmax ? widths.length : 1
   if (scales.length === expected && (biases ?? scales).length === expected) return
   throw new UserError(

@@ -20,7 +20,7 @@ export interface CaptionMix {
 
 export const captionKinds = ["named", "otherName", "wrongName", "fileName", "boilerplate"] as const
 
-export type CaptionKind = (typeof captionKinds)[number]
+type CaptionKind = (typeof captionKinds)[number]
 
 const phrases = [
   "{}",

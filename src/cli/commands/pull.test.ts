@@ -18,7 +18,8 @@ beforeEach(async () => {
   vi.stubEnv("HF_ENDPOINT", hub.endpoint)
   vi.stubEnv("HF_HOME", folder)
   vi.stubEnv("XDG_CACHE_HOME", folder)
-  for (const name of ["HF_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE"]) vi.stubEnv(name, "")
+  for (const name of ["HF_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+    vi.stubEnv(name, "")
 })
 afterEach(async () => {
   vi.unstubAllEnvs()

@@ -36,7 +36,7 @@ export interface OwnPicturesOptions extends Omit<ListOptions, "templates"> {
 }
 
 /** Fewer would neither train nor tell whether it helped. */
-export const fewestPictures = 10
+const fewestPictures = 10
 
 /** Pictures that share a caption, on average, from which on captions are taken for names of classes. */
 const picturesPerClass = 4

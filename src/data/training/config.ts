@@ -3,7 +3,7 @@ import { UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/preprocess.ts"
 import type { Tokenizer } from "../../core/tokenizer.ts"
 
-export const sourceFormats = ["shards", "reinforced", "folder", "csv", "jsonl"] as const
+const sourceFormats = ["shards", "reinforced", "folder", "csv", "jsonl"] as const
 
 /** `reinforced` are shards of which stored views, embeddings and synthetic captions are used. */
 export type SourceFormat = (typeof sourceFormats)[number]

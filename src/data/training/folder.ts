@@ -64,6 +64,6 @@ function classOf(folder: string, pictures: readonly string[], templates: readonl
 }
 
 /** A folder's name as it is said: `hot_dog` is "hot dog". */
-export function labelText(folder: string): string {
+function labelText(folder: string): string {
   return folder.replaceAll("_", " ").trim()
 }

@@ -65,7 +65,7 @@ export async function pictureGrid(
 }
 
 /** Row `index` of [N, 3, S, S] back to bytes: value * std + mean. */
-export function seenPicture(images: Float32Array, index: number, { size, mean, std }: Preprocessing): Image8 {
+function seenPicture(images: Float32Array, index: number, { size, mean, std }: Preprocessing): Image8 {
   const area = size * size
   const data = new Uint8ClampedArray(3 * area)
   for (let channel = 0; channel < 3; channel++) {
