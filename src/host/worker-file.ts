@@ -1,10 +1,10 @@
-/** Where the code of a thread is. */
+/** Where the code of a thread or a process is. */
 import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { UserError } from "../core/errors.ts"
 
 /**
- * The file `name`.js beside the module; threads run what is compiled: where the module is TypeScript, as in tests, the
+ * The file `name`.js beside the module; they run what is compiled: where the module is TypeScript, as in tests, the
  * one in `dist/`. Throws UserError where it is not built.
  *
  * @param module `import.meta.url` of a file below `src/`
@@ -14,7 +14,7 @@ export function workerFile(module: string, name: string): URL {
   const url = new URL(`${name}.js`, compiled)
   if (existsSync(url)) return url
   throw new UserError(
-    `${name}.js, the code of a thread, is not built: ${fileURLToPath(url)} is missing`,
+    `${name}.js, the code of a thread or a process, is not built: ${fileURLToPath(url)} is missing`,
     "npm run build",
   )
 }

@@ -3,8 +3,8 @@
  * idle half of the time, so two processes of one thread train half as much again as one of two.
  */
 import { type ChildProcess, fork } from "node:child_process"
-import { fileURLToPath } from "node:url"
 import { UserError } from "../../core/errors.ts"
+import { workerFile } from "../../host/worker-file.ts"
 import type { StartProgress } from "../progress.ts"
 import type { TrainingResult } from "../training.ts"
 import { type ModelTraining, trainModel } from "./train-model.ts"
@@ -32,7 +32,7 @@ export async function trainModels(
   const [only] = shared
   if (shared.length === 1) return [await trainModel(only!, context)]
   const children = shared.map(() =>
-    fork(builtFile("./worker.js"), { env: { ...process.env, OMP_NUM_THREADS: `${threads}` } }),
+    fork(workerFile(import.meta.url, "worker"), { env: { ...process.env, OMP_NUM_THREADS: `${threads}` } }),
   )
   const stop = () => {
     for (const child of children) if (child.exitCode === null) child.kill("SIGTERM")
@@ -92,10 +92,4 @@ function jointProgress(trainings: readonly ModelTraining[], startProgress: Start
     },
     done: () => progress.done(text()),
   }
-}
-
-/** A file beside this one as it was built: a forked process runs JavaScript, also where this is a test's TypeScript. */
-function builtFile(path: string): string {
-  const here = import.meta.url.replace(/\/src\/cli\/comparison\/(\w+(?:-\w+)*)\.ts$/, "/dist/src/cli/comparison/$1.js")
-  return fileURLToPath(new URL(path, here))
 }

@@ -2,8 +2,9 @@
  * The pictures that a user has: with captions, or with the names of classes. Folders of classes are; so are captions of a
  * list that come again and again, for then they do not tell one picture from another.
  */
-import { readFile } from "node:fs/promises"
 import { UserError } from "../../core/errors.ts"
+import { mapOrdered } from "../../data/parallel.ts"
+import { captionsOf } from "../../data/training/captions.ts"
 import { defaultTemplates } from "../../data/training/config.ts"
 import { type ListOptions, openList } from "../../data/training/open-source.ts"
 import type { Place } from "../../data/training/place.ts"
@@ -38,6 +39,9 @@ export interface OwnPicturesOptions extends Omit<ListOptions, "templates"> {
 /** Fewer would neither train nor tell whether it helped. */
 const fewestPictures = 10
 
+/** Caption files that are open together; a system allows a few thousand or less. */
+const filesAtOnce = 64
+
 /** Pictures that share a caption, on average, from which on captions are taken for names of classes. */
 const picturesPerClass = 4
 
@@ -51,7 +55,10 @@ export async function readOwnPictures(source: string, options: OwnPicturesOption
     )
   }
   const list = await openList(source, format, { ...options, templates: ["{}"] })
-  const found = await Promise.all(Array.from({ length: list.count }, (_, i) => pictureAt(list.place(i))))
+  const found: OwnPicture[] = []
+  for await (const picture of mapOrdered(Array(list.count).keys(), filesAtOnce, (i) => pictureAt(list.place(i)))) {
+    found.push(picture)
+  }
   const pictures = joined(found.filter(({ captions }) => captions.length > 0))
   const names = classNamesOf(pictures, format === "folder" && isGiven(list.place(0)))
   checkPictures(source, found.length, pictures, names)
@@ -75,18 +82,7 @@ function isGiven(place: Place): boolean {
 
 async function pictureAt(place: Place): Promise<OwnPicture> {
   if (place.kind !== "file") throw new Error(`a list names files, not a ${place.kind}`)
-  const { path, captions } = place
-  const texts = "file" in captions ? await linesOf(captions.file) : captions
-  return { path, captions: texts.map((text) => text.trim()).filter((text) => text !== "") }
-}
-
-async function linesOf(path: string): Promise<readonly string[]> {
-  try {
-    return (await readFile(path, "utf8")).split(/\r?\n/)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return []
-    throw error
-  }
+  return { path: place.path, captions: await captionsOf(place.captions) }
 }
 
 /** A picture may stand in several rows of a list, with a caption in each: it must not be on both sides of a split. */

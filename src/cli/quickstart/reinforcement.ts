@@ -3,8 +3,7 @@ import { join } from "node:path"
 import { expandShards } from "../../data/expand.ts"
 import { readSamples } from "../../data/reinforced/read.ts"
 import { type CaptionAccuracy, captionAccuracy } from "../../data/scenes/caption-accuracy.ts"
-import type { SceneRecord } from "../../data/scenes/record.ts"
-import { sceneOf } from "../../data/scenes/record.ts"
+import { type SceneRecord, sceneOf } from "../../data/scenes/record.ts"
 import { commandLine, runStage } from "../comparison/stage.ts"
 import type { QuickstartOptions } from "./options.ts"
 
@@ -24,42 +23,18 @@ export async function reinforce(
 ): Promise<Reinforcement> {
   const { captions, generationType, views, augmentation } = options.recipe.reinforcement
   const [captioned, reinforced] = [join(options.out, "captioned"), join(options.out, "reinforced")]
-  const shared = [
-    "--seed",
-    String(options.seed),
-    "--threads",
-    String(options.threads),
-    "--augment-threads",
-    "1",
-    "--progress",
-    options.progress,
-  ]
+  const { seed, threads, progress } = options
+  const shared = argvOf({ seed, threads, "augment-threads": 1, progress })
+  const tensors = { runtime: "libtorch", "batch-size": 64 }
   const captioning = [
-    ...["--input", noisy, "--output", captioned, "--model-name", captioner, "--num-samples", String(captions)],
-    ...[
-      "--generation-type",
-      generationType,
-      "--seq-len",
-      "32",
-      "--runtime",
-      "libtorch",
-      "--batch-size",
-      "64",
-      ...shared,
-    ],
+    ...argvOf({ input: noisy, output: captioned, "model-name": captioner, "num-samples": captions }),
+    ...argvOf({ "generation-type": generationType, "seq-len": 32, ...tensors }),
+    ...shared,
   ]
   const embedding = [
-    ...[
-      "--input",
-      captioned,
-      "--output",
-      reinforced,
-      "--model-name",
-      teachers.join(","),
-      "--num-samples",
-      String(views),
-    ],
-    ...["--aug-config", JSON.stringify(augmentation), "--runtime", "libtorch", "--batch-size", "64", ...shared],
+    ...argvOf({ input: captioned, output: reinforced, "model-name": teachers.join(","), "num-samples": views }),
+    ...argvOf({ "aug-config": JSON.stringify(augmentation), ...tensors }),
+    ...shared,
   ]
   await runStage("caption", captioning, options)
   await runStage("embed", embedding, options)
@@ -67,6 +42,11 @@ export async function reinforce(
     shards: reinforced,
     commands: [commandLine("caption", captioning), commandLine("embed", embedding)],
   }
+}
+
+/** As they are typed, in this order. */
+function argvOf(options: Readonly<Record<string, string | number>>): string[] {
+  return Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
 }
 
 /** How true the synthetic captions of shards of scenes are. */

@@ -9,6 +9,7 @@ import { sampleOfMembers } from "../reinforced/members.ts"
 import { largestMember } from "../reinforced/read-tar.ts"
 import type { ReinforcedSample } from "../reinforced/sample.ts"
 import { BadSample } from "./bad-samples.ts"
+import { captionsOf } from "./captions.ts"
 import { describePlace, type MemberPlace, type Place } from "./place.ts"
 
 export interface TrainingSample extends Pick<ReinforcedSample, "texts" | "synTexts" | "paramAug" | "embeddings"> {
@@ -111,24 +112,13 @@ function parseLine(bytes: Uint8Array): Record<string, unknown> {
   throw new UserError("no object")
 }
 
-/** Lines of a caption file are captions of their own; a blank one says nothing of the picture. */
-async function captionsOf(captions: readonly string[] | { readonly file: string }): Promise<readonly string[]> {
-  const texts = "file" in captions ? await linesOf(captions.file) : captions
-  return texts.filter((text) => text.trim() !== "")
-}
-
-async function linesOf(path: string): Promise<readonly string[]> {
-  const text = await readFile(path, "utf8").catch(absent)
-  return (text ?? "").split(/\r?\n/)
-}
-
 async function pictureAt(path: string): Promise<Uint8Array | null> {
-  return readFile(path).catch(absent)
-}
-
-function absent(error: NodeJS.ErrnoException): null {
-  if (error.code === "ENOENT") return null
-  throw error
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null
+    throw error
+  }
 }
 
 /** What a damaged sample throws; whatever else goes wrong is not its fault. */

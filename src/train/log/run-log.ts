@@ -53,11 +53,6 @@ export class RunLog {
     return this.live.update(entry)
   }
 
-  /** Whether an earlier part of the run evaluated at this step. */
-  hasEvaluation(step: number): boolean {
-    return this.metrics.earlier.some((entry) => !isStep(entry) && entry.step === step)
-  }
-
   evaluation(entry: EvaluationEntry): void {
     this.evaluations.push(entry)
     this.metrics.add(entry)
