@@ -4,7 +4,7 @@
  */
 import { UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../../data/parallel.ts"
-import { captionsOf } from "../../data/training/captions.ts"
+import { readCaptions } from "../../data/training/captions.ts"
 import { defaultTemplates } from "../../data/training/config.ts"
 import { type ListOptions, openList } from "../../data/training/open-source.ts"
 import type { Place } from "../../data/training/place.ts"
@@ -82,7 +82,7 @@ function isGiven(place: Place): boolean {
 
 async function pictureAt(place: Place): Promise<OwnPicture> {
   if (place.kind !== "file") throw new Error(`a list names files, not a ${place.kind}`)
-  return { path: place.path, captions: await captionsOf(place.captions) }
+  return { path: place.path, captions: await readCaptions(place.captions) }
 }
 
 /** A picture may stand in several rows of a list, with a caption in each: it must not be on both sides of a split. */

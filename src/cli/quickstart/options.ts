@@ -1,3 +1,4 @@
+/** What a run of the quickstart is given. */
 import type { ProgressMode, StartProgress } from "../progress.ts"
 import type { QuickstartRecipe } from "./recipe.ts"
 

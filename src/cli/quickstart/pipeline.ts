@@ -4,32 +4,26 @@
  * and used. Each stage leaves files that the next one reads, so an interrupted run goes on where it was.
  */
 import { join } from "node:path"
-import { env as onnxruntime } from "onnxruntime-node"
-import * as torch from "../../../torch/index.ts"
-import { namesOf, SHAPES } from "../../data/scenes/attributes.ts"
 import { renderScenes } from "../../data/scenes/dataset.ts"
 import { exportModel } from "../../export/export.ts"
 import { makeDirectory } from "../../host/files.ts"
-import { buildModel } from "../../model/checkpoint.ts"
-import type { Clip } from "../../model/clip.ts"
 import { loadModel } from "../../run/node.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import { measureStepTime } from "../comparison/step-time.ts"
-import { compareStudents, curveOf, type StudentComparison } from "../comparison/students.ts"
+import { compareStudents, type StudentComparison } from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
 import { torchReference } from "../torch-reference.ts"
 import type { TrainingResult } from "../training.ts"
-import { version } from "../version.ts"
 import { Clock } from "./clock.ts"
 import { readScenes, scoreRetrieval, scoreTasks } from "./evaluation.ts"
 import { guessing } from "./guessing.ts"
-import { thisMachine } from "./machine.ts"
 import { infoOf } from "./models.ts"
 import type { QuickstartOptions } from "./options.ts"
 import type { ModelRecipe } from "./recipe.ts"
 import { judgeCaptions, reinforce } from "./reinforcement.ts"
 import { type ReportData, writeReport } from "./report.ts"
+import { reportData } from "./report-data.ts"
 import { classifySamples, writeSamples } from "./samples.ts"
 
 /** Pictures of a shard of scenes. */
@@ -88,40 +82,19 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
     await scoreRetrieval(model, await readScenes(join(scenes, "retrieval"))),
   ])
   progress.done()
-  const samples = await clock.stage("classify", async () => {
+  const pictures = await clock.stage("classify", async () => {
     await writeSamples(join(out, "pictures"), test)
     return classifySamples(model, test)
   })
 
-  const earlier = [...teachers, captioner].reduce((sum, each) => sum + each.earlierSeconds, students.earlierSeconds)
-  const report: ReportData = {
-    seconds: clock.seconds() + earlier,
-    samplesSeen: training.info.samplesSeen,
-    uniquePictures: recipe.scenes.noisy,
-    model: describeModel(training),
-    training: describeTraining(training),
-    plain: students.plain,
-    reinforced: students.reinforced,
-    guessing,
-    efficiencyRatio: students.efficiency,
-    stepTimeRatio: stepTime.ratio,
-    stepTime,
-    teachers: recipe.teachers.map(({ name }, i) => ({ name, ...curveOf(teachers[i]!).at(-1)! })),
-    captioner: { ...curveOf(captioner).at(-1)!, captions },
-    losses: { plain: students.first.plain.steps, reinforced: training.steps },
-    tasks,
-    retrieval,
-    pictures: samples,
-    stages: clock.stages,
-    machine: thisMachine(),
-    versions: {
-      mobileclip: version(),
-      libtorch: torch.version(),
-      onnxruntime: onnxruntime.versions.node ?? "unknown",
-      node: process.versions.node,
+  const report = reportData(
+    {
+      ...{ teachers, captioner, captions, stepTime, students, tasks, retrieval, pictures },
+      commands: reinforced.commands,
     },
-    next: nextCommands(out, reinforced.commands),
-  }
+    options,
+    clock,
+  )
   await writeReport(out, report)
   return report
 }
@@ -200,46 +173,6 @@ function exportCheckpoint(checkpoint: string, directory: string) {
   )
 }
 
-// ------------------------------------------------------------------------------------------------------ report
-
-function describeModel({ info }: TrainingResult): ReportData["model"] {
-  const { name, config } = info
-  const model = buildModel(config) as Clip
-  const parameters = { image: model.image.learnedSize(), text: model.text.learnedSize(), total: model.learnedSize() }
-  return { name, imageSize: config.imageSize, embedDim: config.embedDim, parameters }
-}
-
-function describeTraining({ info, step, steps, samplesPerSecond }: TrainingResult): ReportData["training"] {
-  const batchSize = info.samplesSeen / step
-  return { steps: step, batchSize, samplesPerSecond, finalLoss: sumOf(steps.at(-1)!.losses) }
-}
-
-function sumOf(losses: Readonly<Record<string, number>>): number {
-  return Object.values(losses).reduce((sum, loss) => sum + loss, 0)
-}
-
 function worst({ imageError, textError = 0 }: { imageError: number; textError?: number | undefined }): string {
   return Math.max(imageError, textError).toExponential(1)
-}
-
-function nextCommands(out: string, stages: readonly string[]): ReportData["next"] {
-  const model = out === "runs/quickstart" ? "" : ` --model ${join(out, "model")}`
-  return [
-    {
-      command: `npx mobileclip classify ${join(out, "pictures")} --labels ${namesOf(SHAPES).join(",")} --template "a {}" --top 1${model}`,
-      purpose: "label the sample pictures, with these labels or others",
-    },
-    {
-      command: stages.join("\n"),
-      purpose: "how the noisy set was reinforced; the same commands take shards of yours",
-    },
-    {
-      command: `npx mobileclip reinforce stats ${join(out, "reinforced")} --contact-sheet sheet.png`,
-      purpose: "look into the reinforced set: views, captions, what the teachers agree on",
-    },
-    {
-      command: `npx mobileclip train --train-data ${join(out, "reinforced")} --dataset-reinforcement --out runs/mine loss.kind=distill loss.weights=[0,1] loss.teacherScales=[20,20] schedule.steps=2000`,
-      purpose: "train a larger student on it",
-    },
-  ]
 }

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises"
 import type { Place } from "./place.ts"
 
 /** Those given, or the lines of the caption file; none where that is missing. Blank ones say nothing and are left out. */
-export async function captionsOf(captions: Extract<Place, { kind: "file" }>["captions"]): Promise<string[]> {
+export async function readCaptions(captions: Extract<Place, { kind: "file" }>["captions"]): Promise<string[]> {
   const texts = "file" in captions ? await linesOf(captions.file) : captions
   return texts.map((text) => text.trim()).filter((text) => text !== "")
 }

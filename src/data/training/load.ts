@@ -9,7 +9,7 @@ import { sampleOfMembers } from "../reinforced/members.ts"
 import { largestMember } from "../reinforced/read-tar.ts"
 import type { ReinforcedSample } from "../reinforced/sample.ts"
 import { BadSample } from "./bad-samples.ts"
-import { captionsOf } from "./captions.ts"
+import { readCaptions } from "./captions.ts"
 import { describePlace, type MemberPlace, type Place } from "./place.ts"
 
 export interface TrainingSample extends Pick<ReinforcedSample, "texts" | "synTexts" | "paramAug" | "embeddings"> {
@@ -51,7 +51,7 @@ export class SampleLoader implements Disposable {
         case "line":
           return encodedOf(sampleOfRecord(this.record(this.open(place.path).read(place.offset, place.length))))
         case "file":
-          return { ...unreinforced, texts: await captionsOf(place.captions), image: await pictureAt(place.path) }
+          return { ...unreinforced, texts: await readCaptions(place.captions), image: await pictureAt(place.path) }
       }
     })
   }
