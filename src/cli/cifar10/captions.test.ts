@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { Random } from "../../core/random.ts"
-import { captionKinds, carelessCaption, drawKind, preciseCaptions } from "./captions.ts"
+import { captionKinds, carelessCaption, drawKind, isTrue, preciseCaptions } from "./captions.ts"
 import { classNames, otherNames, templates } from "./classes.ts"
 import { presets } from "./recipe.ts"
 
@@ -58,4 +58,12 @@ test("precise captions name the class in one half and what else it is called in 
   expect(saying("cat")).toBe(captions.length / 2)
   expect(otherNames.cat.map(saying)).toEqual([captions.length / 6, captions.length / 6, captions.length / 6])
   expect(captions).toContain("a photo of a cat.")
+})
+
+test("a caption is true that names its class, by whatever name, and no other", () => {
+  for (const name of classNames) expect(preciseCaptions(name).every((caption) => isTrue(caption, name))).toBe(true)
+  expect(isTrue("A Kitten.", "cat")).toBe(true)
+  expect(["a dog", "a cat and a dog", "a carcat", ""].map((caption) => isTrue(caption, "cat"))).toEqual(
+    Array(4).fill(false),
+  )
 })

@@ -20,7 +20,7 @@ export interface CaptionMix {
 
 export const captionKinds = ["named", "otherName", "wrongName", "fileName", "boilerplate"] as const
 
-type CaptionKind = (typeof captionKinds)[number]
+export type CaptionKind = (typeof captionKinds)[number]
 
 const phrases = [
   "{}",
@@ -99,4 +99,11 @@ export function preciseCaptions(label: ClassName): string[] {
   const others = otherNames[label]
   const names = [...others.map(() => label), ...others]
   return names.flatMap((name) => precise.map((template) => fillTemplate(template, name)))
+}
+
+/** Whether a caption names its class, by whatever name, and no other. */
+export function isTrue(caption: string, label: ClassName): boolean {
+  const words = new Set(caption.toLowerCase().match(/[a-z]+/g))
+  const named = classNames.filter((name) => [name, ...otherNames[name]].some((each) => words.has(each)))
+  return named.length === 1 && named[0] === label
 }

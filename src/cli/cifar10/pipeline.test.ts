@@ -29,6 +29,10 @@ const recipe: Cifar10Recipe = {
   ...standard,
   pictures: { unique: 20, precise: 20 },
   teachers: standard.teachers.map((teacher) => ({ ...teacher, training: brief })),
+  captioner: {
+    ...standard.captioner,
+    training: { ...standard.captioner.training, batchSize: 8, steps: 3, warmupSteps: 1 },
+  },
   reinforcement: { ...standard.reinforcement, views: 2 },
   student: { ...standard.student, training: brief },
   evaluations: 2,

@@ -1,12 +1,13 @@
 /**
- * Plain and reinforced training compared on real photographs. Teachers learn from precise captions of most training
- * pictures; few others, with careless captions, are reinforced with them by the real stage; the same student is trained on
+ * Plain and reinforced training compared on real photographs. Teachers and a captioner learn from precise captions of most
+ * training pictures; few others, with careless captions, are reinforced with them by the real stages; the same student is trained on
  * these plain and reinforced, at equal samples. Each stage leaves files, so an interrupted run goes on where it was.
  */
 import { join, resolve } from "node:path"
 import * as torch from "../../../torch/index.ts"
 import { makeDirectory, writeAtomically } from "../../host/files.ts"
-import { commandLine, runStage } from "../comparison/stage.ts"
+import { distillation } from "../comparison/distillation.ts"
+import { reinforce } from "../comparison/reinforcement.ts"
 import { compareStudents, curveOf, type StudentComparison } from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
@@ -18,8 +19,8 @@ import { version } from "../version.ts"
 import { classNames, templates } from "./classes.ts"
 import { listPictures, writeCarelessShards, writePreciseList } from "./dataset.ts"
 import { cifar10Info } from "./models.ts"
-import type { Cifar10Recipe } from "./recipe.ts"
-import { type Cifar10Report, captionExamples, writeCifar10Report } from "./report.ts"
+import type { Cifar10Recipe, TeacherRecipe } from "./recipe.ts"
+import { type Cifar10Report, captionExamples, shareOfTrueCaptions, writeCifar10Report } from "./report.ts"
 
 export interface Cifar10Options {
   /** CIFAR-10 as class folders: `train/cat/...`, `test/cat/...`. */
@@ -52,17 +53,27 @@ export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10
   const test = await listPictures(join(data, "test"), Number.POSITIVE_INFINITY)
   const tasks = await writeTasks(join(out, "tasks.json"), join(data, "test"))
 
-  const trainings = recipe.teachers.map((teacher) => teacherTraining(teacher, preciseList, tasks, options))
+  const shared = { out, recipe, seed: options.seed, source: preciseList, tasks }
+  const trainings = recipe.teachers.map((teacher) => teacherTraining(teacher, shared))
   const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
-  const checkpoints = teachers.map(({ checkpoint }) => checkpoint)
-  const embedding = embeddingArguments(careless, checkpoints, options)
-  await clock.stage("reinforce", () => runStage("embed", embedding, options))
-  const comparison = comparisonOf(careless, teachers, tasks, options)
+  // Its image tower is the first teacher's: it learns to write sooner.
+  const captionerTraining = {
+    ...teacherTraining(recipe.captioner, shared),
+    startFrom: teachers[0]!.checkpoint,
+  }
+  const [captioner] = (await clock.stage("captioner", () => trainModels([captionerTraining], options))) as [
+    TrainingResult,
+  ]
+  const knowledge = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
+  const reinforcement = await clock.stage("reinforce", () =>
+    reinforce(careless, knowledge, recipe.reinforcement, options),
+  )
+  const comparison = comparisonOf(careless, reinforcement.shards, teachers, tasks, options)
   const students = await clock.stage("students", () => compareStudents(comparison, options))
 
   const { plain, reinforced } = students.first
   const report: Cifar10Report = {
-    seconds: clock.seconds() + students.earlierSeconds + teachers.reduce((sum, each) => sum + each.earlierSeconds, 0),
+    seconds: clock.seconds() + students.earlierSeconds + earlierSeconds([...teachers, captioner]),
     pictures: { ...recipe.pictures, test: test.length },
     captions: recipe.captions,
     samplesSeen: plain.info.samplesSeen,
@@ -72,12 +83,13 @@ export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10
     efficiencyRatio: students.efficiency,
     samplesPerSecond: { plain: plain.samplesPerSecond, reinforced: reinforced.samplesPerSecond },
     teachers: recipe.teachers.map(({ name }, i) => ({ name, ...curveOf(teachers[i]!).at(-1)! })),
+    captioner: { ...curveOf(captioner).at(-1)!, trueCaptions: await shareOfTrueCaptions(reinforcement.shards) },
     stages: clock.stages,
     machine: thisMachine(),
     versions: { mobileclip: version(), libtorch: torch.version() },
-    reinforceCommand: commandLine("embed", embedding),
+    reinforceCommands: reinforcement.commands,
   }
-  await writeCifar10Report(out, report, await captionExamples(careless))
+  await writeCifar10Report(out, report, await captionExamples(reinforcement.shards))
   return report
 }
 
@@ -89,15 +101,20 @@ async function writeTasks(path: string, folder: string): Promise<string> {
   return path
 }
 
-function teacherTraining(
-  teacher: Cifar10Recipe["teachers"][number],
-  source: string,
-  tasks: string,
-  { out, recipe, seed }: Cifar10Options,
-): ModelTraining {
+interface TeacherContext {
+  readonly out: string
+  readonly recipe: Cifar10Recipe
+  readonly seed: number
+  /** A list of pictures with precise captions. */
+  readonly source: string
+  readonly tasks: string
+}
+
+/** A CLIP teacher or the captioner: scored once, at its end. */
+function teacherTraining(teacher: TeacherRecipe, { out, recipe, seed, source, tasks }: TeacherContext): ModelTraining {
   return {
     directory: join(out, "teachers", teacher.name),
-    name: `teacher ${teacher.name}`,
+    name: teacher.name,
     info: cifar10Info(teacher.model),
     config: { ...teacher.training, seed: seed + teacher.seed, evaluateEvery: teacher.training.steps },
     pairs: { source, format: "jsonl", view: "crop", cropScale: recipe.cropScale },
@@ -105,38 +122,26 @@ function teacherTraining(
   }
 }
 
-function embeddingArguments(careless: string, teachers: readonly string[], options: Cifar10Options): string[] {
-  const { out, seed, threads, progress, recipe } = options
-  const { views, augmentation } = recipe.reinforcement
-  return [
-    ...["--input", careless, "--output", reinforcedFolder(out), "--model-name", teachers.join(",")],
-    ...["--num-samples", String(views), "--aug-config", JSON.stringify(augmentation), "--seed", String(seed)],
-    ...["--runtime", "libtorch", "--batch-size", "64", "--threads", String(threads), "--augment-threads", "1"],
-    ...["--progress", progress],
-  ]
-}
-
-function reinforcedFolder(out: string): string {
-  return join(out, "reinforced")
+function earlierSeconds(trainings: readonly TrainingResult[]): number {
+  return trainings.reduce((sum, each) => sum + each.earlierSeconds, 0)
 }
 
 function comparisonOf(
   careless: string,
+  reinforced: string,
   teachers: readonly TrainingResult[],
   tasks: string,
   { out, recipe, seed, seeds }: Cifar10Options,
 ): StudentComparison {
   const { model, training } = recipe.student
-  const { objective, temperature } = recipe.reinforcement
   return {
     directory: join(out, "students"),
     info: cifar10Info(model),
     config: { ...training, seed, evaluateEvery: Math.ceil(training.steps / recipe.evaluations) },
     seeds,
     plain: { source: careless, format: "shards", view: "crop", cropScale: recipe.cropScale },
-    reinforced: { source: reinforcedFolder(out), format: "reinforced", view: "stored" },
-    // A teacher's distributions mean most near the scale it was trained with.
-    objective: { ...objective, scales: teachers.map(({ steps }) => steps.at(-1)!.logitScale / temperature) },
+    reinforced: { source: reinforced, format: "reinforced", view: "stored" },
+    objective: distillation(recipe.reinforcement, teachers),
     tasks,
     guessing: 1 / classNames.length,
   }

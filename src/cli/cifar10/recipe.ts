@@ -1,57 +1,75 @@
-/** The CIFAR-10 comparison in numbers. They are first guesses, not tuned: docs/log.md has what they gave. */
-import type { ObjectiveConfig } from "../../train/objective.ts"
+/** The CIFAR-10 comparison in numbers. How they were chosen is in docs/log.md. */
 import { defaultTrainConfig, type TrainConfig } from "../../train/train.ts"
+import type { DistillationRecipe } from "../comparison/distillation.ts"
+import type { ReinforcementRecipe } from "../comparison/reinforcement.ts"
 import type { CaptionMix } from "./captions.ts"
 import type { Cifar10ModelName } from "./models.ts"
 
 type Training = Omit<TrainConfig, "threads" | "seed">
 
+/** One training on precise captions. */
+export interface TeacherRecipe {
+  /** Of its folder. */
+  readonly name: string
+  readonly model: Cifar10ModelName
+  readonly seed: number
+  readonly training: Training
+}
+
 export interface Cifar10Recipe {
   readonly pictures: {
     /** With careless captions, for the students: the first of each class. */
     readonly unique: number
-    /** With precise captions, for the teachers: the next of each class. */
+    /** With precise captions, for the teachers and the captioner: the next of each class. */
     readonly precise: number
   }
   readonly captions: CaptionMix
-  readonly teachers: readonly {
-    readonly name: string
-    readonly model: Cifar10ModelName
-    readonly seed: number
-    readonly training: Training
-  }[]
-  /** Share of a picture's area that teachers see in training. */
+  readonly teachers: readonly TeacherRecipe[]
+  readonly captioner: TeacherRecipe
+  /** Share of a picture's area that is seen in training. */
   readonly cropScale: readonly [number, number]
-  readonly reinforcement: {
-    /** Augmented views of each picture. */
-    readonly views: number
-    /** As `--aug-config` takes it. */
-    readonly augmentation: object
-    /** The teachers' scales are their own, over the temperature. */
-    readonly objective: Omit<Extract<ObjectiveConfig, { kind: "distill" }>, "scales">
-    readonly temperature: number
-  }
+  readonly reinforcement: ReinforcementRecipe & DistillationRecipe
   readonly student: { readonly model: Cifar10ModelName; readonly training: Training }
   /** Along each student's training. */
   readonly evaluations: number
 }
 
-const training = { ...defaultTrainConfig, batchSize: 128, saveEvery: 100, learningRate: 2e-3 } as const
-const teacherTraining = { ...training, steps: 700, warmupSteps: 50 } as const
+const training = { ...defaultTrainConfig, saveEvery: 100, learningRate: 2e-3 } as const
 
 const standard: Cifar10Recipe = {
   pictures: { unique: 5000, precise: 45_000 },
   captions: { named: 0.35, otherName: 0.15, wrongName: 0.1, fileName: 0.2, boilerplate: 0.2 },
-  teachers: [{ name: "a", model: "cifar10-teacher-a", seed: 101, training: teacherTraining }],
+  teachers: [
+    {
+      name: "a",
+      model: "cifar10-teacher-a",
+      seed: 101,
+      training: { ...training, batchSize: 128, steps: 1200, warmupSteps: 50 },
+    },
+  ],
+  captioner: {
+    name: "captioner",
+    model: "cifar10-captioner",
+    seed: 303,
+    training: {
+      ...training,
+      objective: { kind: "coca", clipWeight: 1, captionWeight: 2, sampledWords: 1024 },
+      batchSize: 32,
+      steps: 400,
+      warmupSteps: 30,
+    },
+  },
   cropScale: [0.5, 1],
   reinforcement: {
-    views: 4,
+    captions: 1,
+    generationType: "greedy",
+    views: 6,
     augmentation: { random_resized_crop: { scale: [0.5, 1] } },
     objective: { kind: "distill", weights: [0, 1], averageAfterSoftmax: true },
     temperature: 1,
   },
   student: { model: "cifar10-student", training: { ...training, batchSize: 64, steps: 900, warmupSteps: 50 } },
-  evaluations: 9,
+  evaluations: 18,
 }
 
 /** A third of the steps, and fewer pictures. */
@@ -59,6 +77,7 @@ const small: Cifar10Recipe = {
   ...standard,
   pictures: { unique: 2000, precise: 20_000 },
   teachers: standard.teachers.map((teacher) => ({ ...teacher, training: shorter(teacher.training) })),
+  captioner: { ...standard.captioner, training: shorter(standard.captioner.training) },
   student: { ...standard.student, training: shorter(standard.student.training) },
   evaluations: 6,
 }

@@ -59,33 +59,38 @@ async function curves(report: Cifar10Report): Promise<Html> {
 </section>`
 }
 
-function teachers({ teachers, pictures, reinforceCommand }: Cifar10Report): Html {
-  const row = ({ name, samplesSeen, average }: Cifar10Report["teachers"][number]) => html`
-<tr><th scope="row">teacher ${name}</th><td>${integer(samplesSeen)}</td><td>${percent(average)}</td></tr>`
+function teachers({ teachers, captioner, pictures, reinforceCommands }: Cifar10Report): Html {
+  const row = (
+    name: string,
+    { samplesSeen, average }: Cifar10Report["captioner"] | Cifar10Report["teachers"][number],
+  ) => html`
+<tr><th scope="row">${name}</th><td>${integer(samplesSeen)}</td><td>${percent(average)}</td></tr>`
   return html`
 <section>
   <h2>Who they learned from</h2>
-  <p>Teachers saw ${integer(pictures.precise)} other pictures, with precise captions. Their own accuracy on the same test:</p>
+  <p>Teachers and captioner saw ${integer(pictures.precise)} other pictures, with precise captions. Their own accuracy on the same test:</p>
   <table class="plain">
     <thead><tr><th></th><th>samples</th><th>accuracy</th></tr></thead>
-    <tbody>${teachers.map(row)}</tbody>
+    <tbody>${teachers.map((teacher) => row(`teacher ${teacher.name}`, teacher))}${row("captioner", captioner)}</tbody>
   </table>
+  <p>${percent(captioner.trueCaptions)} of the captions it wrote for the students' pictures name the class and no other.</p>
   <p class="next">How the students' pictures were reinforced:</p>
-  <pre><code>${reinforceCommand}</code></pre>
+  <pre><code>${reinforceCommands.join("\n")}</code></pre>
 </section>`
 }
 
 function captions({ captions: mix }: Cifar10Report, pictures: readonly CaptionExample[]): Html {
-  const card = ({ jpeg, caption, label, kind }: CaptionExample) =>
+  const card = ({ picture, caption, syntheticCaption, label, kind }: CaptionExample) =>
     pictureCard({
-      ...{ jpeg, alt: label, isRight: kind !== "wrongName" },
-      text: html`<p class="caption">${caption}</p><p>${label}</p>`,
+      ...{ jpeg: picture.bytes, alt: label, isRight: kind !== "wrongName" },
+      text: html`<p class="caption">${caption}</p><p>${syntheticCaption}</p><p>${label}</p>`,
     })
   return html`
 <section>
   <h2>Careless captions</h2>
   <p>Of a student's captions ${percent(mix.named)} name the class, ${percent(mix.otherName)} call it by another name, ${percent(mix.wrongName)} name another
-  class, ${percent(mix.fileName)} are file names and ${percent(mix.boilerplate)} say nothing. The first pictures, each with its caption and its class:</p>
+  class, ${percent(mix.fileName)} are file names and ${percent(mix.boilerplate)} say nothing. The first pictures, each with its caption, the captioner's and
+  its class:</p>
   <div class="pictures">${pictures.map(card)}</div>
 </section>`
 }

@@ -1,11 +1,13 @@
 /** What the comparison found, as `report.json` and `report.html` (one file, needs no network). */
 import { join } from "node:path"
 import { expandShards } from "../../data/expand.ts"
-import { metadataOf, readShard } from "../../data/shards.ts"
+import { readSamples } from "../../data/reinforced/read.ts"
+import type { EncodedImage } from "../../data/reinforced/sample.ts"
 import type { CurvePoint, LearningCurve, Spread } from "../../evaluate/efficiency.ts"
 import { writeAtomically } from "../../host/files.ts"
 import type { Machine } from "../quickstart/machine.ts"
-import type { CaptionMix } from "./captions.ts"
+import { type CaptionKind, type CaptionMix, isTrue } from "./captions.ts"
+import type { ClassName } from "./classes.ts"
 import { cifar10Page } from "./report-page.ts"
 
 export interface Cifar10Report {
@@ -29,34 +31,53 @@ export interface Cifar10Report {
   /** Of the first student of each kind. */
   readonly samplesPerSecond: { readonly plain: number; readonly reinforced: number }
   readonly teachers: readonly (CurvePoint & { readonly name: string })[]
+  /** `trueCaptions`: share of its captions of the students' pictures that name the class and no other. */
+  readonly captioner: CurvePoint & { readonly trueCaptions: number }
   readonly stages: readonly { readonly name: string; readonly seconds: number }[]
   readonly machine: Machine
   readonly versions: { readonly mobileclip: string; readonly libtorch: string }
   /** How the pictures were reinforced. */
-  readonly reinforceCommand: string
+  readonly reinforceCommands: readonly string[]
 }
 
 /** A picture as students have it. */
 export interface CaptionExample {
-  readonly jpeg: Uint8Array
+  readonly picture: EncodedImage
   readonly caption: string
-  readonly label: string
-  readonly kind: string
+  readonly kind: CaptionKind
+  readonly syntheticCaption: string
+  readonly label: ClassName
 }
 
 const examples = 20
 
-/** The first pictures of shards of careless captions. */
+/** The first pictures of reinforced shards. */
 export async function captionExamples(shards: string): Promise<CaptionExample[]> {
   const found: CaptionExample[] = []
-  const [first] = await expandShards(shards)
-  for await (const sample of readShard(first!)) {
-    const { label, kind } = metadataOf(sample, sample.key) as { label: string; kind: string }
-    const jpeg = sample.members.get("jpg")
-    if (jpeg) found.push({ jpeg, label, kind, caption: new TextDecoder().decode(sample.members.get("txt")) })
+  for await (const example of readExamples(shards)) {
+    found.push(example)
     if (found.length === examples) break
   }
   return found
+}
+
+export async function shareOfTrueCaptions(shards: string): Promise<number> {
+  let [count, trueOnes] = [0, 0]
+  for await (const { syntheticCaption, label } of readExamples(shards)) {
+    count += 1
+    if (isTrue(syntheticCaption, label)) trueOnes += 1
+  }
+  return trueOnes / count
+}
+
+async function* readExamples(shards: string): AsyncGenerator<CaptionExample> {
+  for (const shard of await expandShards(shards)) {
+    for await (const { image, texts, synTexts, fields } of readSamples(shard, () => {})) {
+      const { label, kind } = fields as Pick<CaptionExample, "label" | "kind">
+      const [syntheticCaption = ""] = [...synTexts.values()].flat()
+      if (image) yield { picture: image, caption: texts[0] ?? "", kind, syntheticCaption, label }
+    }
+  }
 }
 
 /** Writes both files into `directory`, which must exist. */

@@ -6,10 +6,13 @@ import { percent, textTable } from "../table.ts"
 import type { Cifar10Report } from "./report.ts"
 
 export function summary(report: Cifar10Report, page: string): string {
-  const { seconds, plain, reinforced, teachers, pictures } = report
+  const { seconds, plain, reinforced, teachers, captioner, pictures } = report
   return [
     `${(seconds / 60).toFixed(1)} minutes; ${efficiencyText(report.efficiencyRatio, plain.length)}`,
-    teachers.map(({ name, average }) => `teacher ${name} ${percent(average)}`).join(", "),
+    [
+      ...teachers.map(({ name, average }) => `teacher ${name} ${percent(average)}`),
+      `captions ${percent(captioner.trueCaptions)} true`,
+    ].join(", "),
     "",
     curveTable(plain, reinforced),
     `on ${pictures.test.toLocaleString("en")} test pictures`,

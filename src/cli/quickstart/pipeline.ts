@@ -9,6 +9,8 @@ import { exportModel } from "../../export/export.ts"
 import { makeDirectory } from "../../host/files.ts"
 import { loadModel } from "../../run/node.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
+import { distillation } from "../comparison/distillation.ts"
+import { reinforce } from "../comparison/reinforcement.ts"
 import { measureStepTime } from "../comparison/step-time.ts"
 import { compareStudents, type StudentComparison } from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
@@ -18,10 +20,10 @@ import type { TrainingResult } from "../training.ts"
 import { Clock } from "./clock.ts"
 import { readScenes, scoreRetrieval, scoreTasks } from "./evaluation.ts"
 import { guessing } from "./guessing.ts"
+import { judgeCaptions } from "./judge-captions.ts"
 import { infoOf } from "./models.ts"
 import type { QuickstartOptions } from "./options.ts"
 import type { ModelRecipe } from "./recipe.ts"
-import { judgeCaptions, reinforce } from "./reinforcement.ts"
 import { type ReportData, writeReport } from "./report.ts"
 import { reportData } from "./report-data.ts"
 import { classifySamples, writeSamples } from "./samples.ts"
@@ -51,14 +53,8 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   ]
 
   const noisy = shardsOf(scenes, 0, recipe.scenes.noisy)
-  const reinforced = await clock.stage("reinforce", () =>
-    reinforce(
-      noisy,
-      captioner.checkpoint,
-      teachers.map(({ checkpoint }) => checkpoint),
-      options,
-    ),
-  )
+  const knowledge = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
+  const reinforced = await clock.stage("reinforce", () => reinforce(noisy, knowledge, recipe.reinforcement, options))
   const captions = await judgeCaptions(reinforced.shards)
 
   const comparison = comparisonOf(noisy, reinforced.shards, scenes, teachers, options)
@@ -148,7 +144,6 @@ function comparisonOf(
   options: QuickstartOptions,
 ): StudentComparison {
   const { recipe, seed } = options
-  const { objective, temperature } = recipe.reinforcement
   return {
     directory: join(options.out, "students"),
     info: infoOf(recipe.student.model),
@@ -160,8 +155,7 @@ function comparisonOf(
     seeds: options.seeds,
     plain: { source: noisy, format: "shards", view: "crop", captionKey: recipe.student.captions },
     reinforced: { source: shards, format: "reinforced", view: "stored" },
-    // A teacher's distributions mean most near the scale it was trained with.
-    objective: { ...objective, scales: teachers.map(({ steps }) => steps.at(-1)!.logitScale / temperature) },
+    objective: distillation(recipe.reinforcement, teachers),
     tasks: join(scenes, "test"),
     guessing,
   }

@@ -1,7 +1,8 @@
 /** The quickstart in numbers, chosen on two processor cores with libtorch 1.13; the search is in docs/log.md. */
 import type { CaptionChoice } from "../../data/training/config.ts"
-import type { ObjectiveConfig } from "../../train/objective.ts"
 import { defaultTrainConfig, type TrainConfig } from "../../train/train.ts"
+import type { DistillationRecipe } from "../comparison/distillation.ts"
+import type { ReinforcementRecipe } from "../comparison/reinforcement.ts"
 import type { QuickstartModelName } from "./models.ts"
 
 /** One training. */
@@ -25,19 +26,7 @@ export interface QuickstartRecipe {
   }
   readonly teachers: readonly ModelRecipe[]
   readonly captioner: ModelRecipe
-  readonly reinforcement: {
-    /** Synthetic captions of each picture. */
-    readonly captions: number
-    /** As `--generation-type` takes it. */
-    readonly generationType: "greedy" | "top_p"
-    /** Augmented views of each picture. */
-    readonly views: number
-    /** As `--aug-config` takes it. */
-    readonly augmentation: object
-    /** The teachers' scales are their own, over the temperature. */
-    readonly objective: Omit<Extract<ObjectiveConfig, { kind: "distill" }>, "scales">
-    readonly temperature: number
-  }
+  readonly reinforcement: ReinforcementRecipe & DistillationRecipe
   readonly student: Omit<ModelRecipe, "seed" | "name">
   /** Along each student's training. */
   readonly evaluations: number
