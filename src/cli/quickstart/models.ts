@@ -4,7 +4,14 @@
  * docs/log.md.
  */
 import type { Preprocessing } from "../../core/preprocess.ts"
-import type { ClipConfig, CocaConfig, FastViTConfig, ModelConfig, TextTowerConfig } from "../../core/variants.ts"
+import {
+  type ClipConfig,
+  type CocaConfig,
+  captioners,
+  type FastViTConfig,
+  type ModelConfig,
+  type TextTowerConfig,
+} from "../../core/variants.ts"
 import type { CheckpointInfo } from "../../model/checkpoint.ts"
 
 export interface QuickstartModel<Config> {
@@ -48,17 +55,8 @@ const clip = (imageSize: number, image: FastViTConfig): QuickstartModel<ClipConf
   preprocessing: unitRange(imageSize),
 })
 
-const captioner: QuickstartModel<CocaConfig> = {
-  config: {
-    imageSize: 40,
-    embedDim: 64,
-    image: fastvit(32, 64, 128),
-    pooler: { queries: 9, heads: 2 },
-    text: { ...narrowText, layers: 1 },
-    decoder: { layers: 1, heads: 2 },
-  },
-  preprocessing: unitRange(40),
-}
+const { model: config, preprocessing } = captioners["quickstart-captioner"]
+const captioner: QuickstartModel<CocaConfig> = { config, preprocessing }
 
 export const quickstartModels = {
   "quickstart-teacher-a": clip(40, fastvit(32, 64, 128)),

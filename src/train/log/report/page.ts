@@ -1,6 +1,7 @@
 /** The page of a run: how far it is, what it learned, how fast, on what, and by which recipe. */
 import { Html, html } from "../../../report/html.ts"
 import { style } from "../../../report/style.ts"
+import { lossWeights } from "../../recipe/decided.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../entries.ts"
 import { type Chart, chartFigure } from "./chart-figure.ts"
 import { curveSections, zeroShotSection } from "./curves.ts"
@@ -76,9 +77,9 @@ function headline(report: TrainingReport, steps: readonly StepEntry[], evaluatio
 }
 
 function lossText({ recipe }: TrainingReport): string {
-  const { kind, weights } = recipe.loss
+  const { kind } = recipe.loss
   const names = { clip: "contrastive loss", distill: "distillation", siglip: "sigmoid loss", coca: "CoCa's losses" }
-  return kind === "distill" ? `${names[kind]} with weights ${weights.join(" and ")}` : names[kind]
+  return kind === "distill" ? `${names[kind]} with weights ${lossWeights(recipe).join(" and ")}` : names[kind]
 }
 
 /** Over the whole run, by the time of its steps. */
