@@ -3,13 +3,13 @@ import { basename } from "node:path"
 import { SafetensorsFile } from "../core/safetensors.ts"
 import { openRandomAccess } from "../host/files.ts"
 import { sha256OfFile } from "../host/hash.ts"
-import { type LoadedCheckpoint, loadCheckpoint } from "../model/checkpoint.ts"
+import { type LoadedCheckpoint, loadAnyCheckpoint } from "../model/checkpoint.ts"
 
-/** Runs `use` while the file is open: the model's values are read from it when they are needed. */
+/** Of a CLIP model or a captioner. Runs `use` while the file is open: the model's values are read from it when they are needed. */
 export async function withCheckpoint<T>(path: string, use: (checkpoint: LoadedCheckpoint) => Promise<T>): Promise<T> {
   const file = openRandomAccess(path)
   try {
-    return await use(loadCheckpoint(new SafetensorsFile(file), path))
+    return await use(loadAnyCheckpoint(new SafetensorsFile(file), path))
   } finally {
     file.close()
   }

@@ -1,8 +1,7 @@
 /** What `mobileclip convert` does: find the file, tell what it is, write and compare, say what came out. */
 import { existsSync } from "node:fs"
 import type { Manifest } from "../core/manifest.ts"
-import { findVariant } from "../core/variant-name.ts"
-import { captioners } from "../core/variants.ts"
+import { findModel } from "../core/variant-name.ts"
 import { exportModel } from "../export/export.ts"
 import type { ExportDtype, LayoutName } from "../export/layouts.ts"
 import { exportOpenClip } from "../export/open-clip.ts"
@@ -48,7 +47,7 @@ export async function runConvert(
 
 function wantedName(name: string | undefined): string | null {
   if (name === undefined) return null
-  return Object.hasOwn(captioners, name) ? name : findVariant(name)
+  return findModel(name)
 }
 
 function summary({ verification, dtype, files, license }: Manifest, out: string): string {

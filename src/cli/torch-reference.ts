@@ -1,10 +1,10 @@
 /** What an export is compared with where libtorch is: the model as it was trained, before fusing. */
 import { noGrad, scope, version } from "../../torch/index.ts"
 import type { Reference, TowerInput } from "../export/verify.ts"
-import type { Clip } from "../model/clip.ts"
+import type { CheckpointModel } from "../model/checkpoint.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
 
-export function torchReference(model: Clip): Reference {
+export function torchReference(model: CheckpointModel): Reference {
   return {
     name: `libtorch ${version()}`,
     async embed(input) {
@@ -18,7 +18,7 @@ export function torchReference(model: Clip): Reference {
   }
 }
 
-function forward(model: Clip, interpreter: TorchInterpreter, { tower, data, shape }: TowerInput) {
+function forward(model: CheckpointModel, interpreter: TorchInterpreter, { tower, data, shape }: TowerInput) {
   if (tower === "image") return model.encodeImage(interpreter.images(data, shape))
   return model.encodeText(interpreter.tokens(data, shape))
 }

@@ -51,6 +51,8 @@ export interface TrainingRun {
   readonly report?: RunReport
   /** Called when the directory is this run's, before anything is computed. */
   readonly prepare?: () => Promise<void>
+  /** Gets a line about what is not as it was, and goes on all the same. */
+  readonly note?: (line: string) => void
   /** Steps that share a line of the metrics. */
   readonly logEvery?: number
   readonly group?: ProcessGroup
@@ -73,9 +75,12 @@ export interface TrainingResult {
 
 /** Throws the signal's reason when it was stopped before the last step; the state is saved then. */
 export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
-  const { directory, info, config, signal } = run
+  const { directory, config, signal } = run
   const resume = await existingState(run)
+  // What the weights were begun with has its licence, which only the state knows when it goes on.
+  const info = resume ? { ...run.info, license: resume.info.license } : run.info
   if (resume) checkSameRun(resume, directory, info, settingsOf(config))
+  if (resume) noteRanks(resume, settingsOf(config), run)
   await makeDirectory(directory)
   await run.prepare?.()
   await using writer = new CheckpointWriter()
@@ -208,14 +213,25 @@ function checkSameRun(
 ): void {
   const names = [...new Set([...Object.keys(state.settings), ...Object.keys(settings)])]
   const differences = names
-    .filter((name) => state.settings[name] !== settings[name])
-    .map((name) => `${name} ${state.settings[name]} (now ${settings[name]})`)
+    .filter((name) => name !== ranksSetting && state.settings[name] !== settings[name])
+    .map((name) => `${name} ${state.settings[name] ?? "none"} (now ${settings[name] ?? "none"})`)
   if (!isDeepStrictEqual(state.info.config, info.config))
     differences.unshift(`model ${state.info.name} (now ${info.name})`)
   if (differences.length === 0) return
   throw new UserError(
     `the run in ${directory} was made with ${differences.join(", ")}`,
     "go on with its own options, or choose another directory",
+  )
+}
+
+/** Of how many processes a run is: it may go on with another number, and is not bit for bit the same then. */
+export const ranksSetting = "ranks"
+
+function noteRanks({ settings: before }: TrainingState, now: Settings, { directory, note }: TrainingRun): void {
+  const [earlier, later] = [before[ranksSetting], now[ranksSetting]]
+  if (earlier === undefined || later === undefined || earlier === later) return
+  note?.(
+    `the run in ${directory} was made by ${earlier} processes and goes on with ${later}: batch norm's statistics are of each one's part of a batch, unless syncBatchNorm is set`,
   )
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { UserError } from "./errors.ts"
-import { findVariant } from "./variant-name.ts"
+import { findModel, findVariant } from "./variant-name.ts"
 import { variants } from "./variants.ts"
 
 test.each([
@@ -41,4 +41,12 @@ test.each([
   expect(error).toBeInstanceOf(UserError)
   expect((error as UserError).message).toBe(`there is no model named "${name}" in the family`)
   expect((error as UserError).hint).toMatch(hint)
+})
+
+test("captioners are models, and no variants", () => {
+  expect(findModel("coca_ViT-L-14")).toBe("coca-vit-l-14")
+  expect(findModel("MobileCLIP2_S0")).toBe("mobileclip2-s0")
+  expect(() => findVariant("coca_ViT-L-14")).toThrow('there is no model named "coca_ViT-L-14"')
+  const error = expect.objectContaining({ hint: expect.stringContaining("coca-vit-l-14") })
+  expect(() => findModel("coca-vit-l-15")).toThrow(error)
 })

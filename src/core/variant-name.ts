@@ -1,9 +1,10 @@
 /** The one place that knows how people write the names of models. */
 import { UserError } from "./errors.ts"
 import { nearestNames } from "./nearest.ts"
-import { type VariantName, variants } from "./variants.ts"
+import { captioners, type ModelName, type VariantName, variants } from "./variants.ts"
 
-const names = Object.keys(variants) as VariantName[]
+const variantNames = Object.keys(variants) as VariantName[]
+const modelNames = [...variantNames, ...Object.keys(captioners)] as ModelName[]
 
 /**
  * The variant that `name` means. Case and separators do not matter, nor do what stands before a colon (`hf-hub:`), an
@@ -11,12 +12,22 @@ const names = Object.keys(variants) as VariantName[]
  * Throws UserError with the nearest names where there is none.
  */
 export function findVariant(name: string): VariantName {
+  return find(name, variantNames)
+}
+
+/** The same among variants and captioners: "coca_ViT-L-14". */
+export function findModel(name: string): ModelName {
+  return find(name, modelNames)
+}
+
+function find<Name extends ModelName>(name: string, names: readonly Name[]): Name {
   const wanted = spellings(name)
   const found = names.find((candidate) => wanted.includes(bare(candidate)))
   if (found) return found
+  const nearest = nearestNames(wanted.at(-1)!, names.map(bare)).map((near) => names.find((one) => bare(one) === near))
   throw new UserError(
     `there is no model named "${name}" in the family`,
-    `nearest names: ${nearestNames(wanted.at(-1)!, names.map(bare)).map(published).join(", ")}; \`mobileclip models\` lists all`,
+    `nearest names: ${nearest.join(", ")}; \`mobileclip models\` lists all`,
   )
 }
 
@@ -31,8 +42,4 @@ function bare(name: string): string {
     .toLowerCase()
     .replaceAll(/[^\p{L}\p{N}]/gu, "")
     .replace(/openclip$/, "")
-}
-
-function published(bareName: string): VariantName {
-  return names.find((name) => bare(name) === bareName)!
 }

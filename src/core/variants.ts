@@ -214,6 +214,17 @@ export const imageTowers = {
       { depth: 1, dim: 128, mlpRatio: 3, mixer: "repmixer", se: true },
     ],
   },
+  // The same for the quickstart's captioner.
+  "quickstart-captioner": {
+    kind: "fastvit",
+    attentionNorm: "batch",
+    stemScaleBranch: false,
+    stages: [
+      { depth: 1, dim: 32, mlpRatio: 3, mixer: "repmixer" },
+      { depth: 1, dim: 64, mlpRatio: 3, mixer: "repmixer" },
+      { depth: 1, dim: 128, mlpRatio: 3, mixer: "repmixer", se: true },
+    ],
+  },
 } as const satisfies Record<string, ImageTowerConfig>
 
 // ------------------------------------------------------------------------------------------------- text towers
@@ -237,6 +248,15 @@ export const textTowers = {
   coca: { ...clipText, kind: "base", width: 768, heads: 12, layers: 12, causal: true, contextLength: 76 },
   mct: { ...clipText, kind: "mct", width: 512, heads: 8, layers: 4, causal: false },
   quickstart: { ...clipText, kind: "base", width: 128, heads: 4, layers: 2, causal: true },
+  "quickstart-captioner": {
+    ...clipText,
+    kind: "base",
+    width: 64,
+    heads: 2,
+    layers: 1,
+    causal: true,
+    contextLength: 32,
+  },
 } as const satisfies Record<string, TextTowerConfig>
 
 // ---------------------------------------------------------------------------------------------------- variants
@@ -330,7 +350,7 @@ export const variants = {
 
 export type VariantName = keyof typeof variants
 
-/** CoCa models that write captions. */
+/** CoCa models that write captions: the released one, and the one the quickstart trains. */
 export const captioners = {
   "coca-vit-l-14": {
     model: {
@@ -343,6 +363,29 @@ export const captioners = {
     },
     preprocessing: normalized224,
   },
+  "quickstart-captioner": {
+    model: {
+      embedDim: 64,
+      imageSize: 40,
+      image: imageTowers["quickstart-captioner"],
+      pooler: { queries: 9, heads: 2 },
+      text: textTowers["quickstart-captioner"],
+      decoder: { layers: 1, heads: 2 },
+    },
+    preprocessing: { size: 40, interpolation: "bilinear", ...unit },
+  },
 } as const satisfies Record<string, Captioner>
 
 export type CaptionerName = keyof typeof captioners
+
+/** What can be trained: a variant or a captioner. */
+export type ModelName = VariantName | CaptionerName
+
+/** Configuration and preprocessing of either. */
+export function modelNamed(name: ModelName): Variant | Captioner {
+  return { ...variants, ...captioners }[name]
+}
+
+export function isCaptioner(name: ModelName): name is CaptionerName {
+  return Object.hasOwn(captioners, name)
+}

@@ -29,6 +29,16 @@ test("the ratio compares plain training at its best", () => {
   expect(efficiencyRatio(plain, plain, 0.1)).toBe(1)
 })
 
+test("plain training that never beats guessing gives a finite lower bound, and none that learned the same", () => {
+  const flat = curve([
+    [1000, 0.1],
+    [4000, 0.08],
+  ])
+  expect(efficiencyRatio(flat, reinforced, 0.1)).toBe(4)
+  expect(efficiencyRatio(flat, flat, 0.1)).toBe(1)
+  expect(JSON.stringify(spreadOf([efficiencyRatio(flat, reinforced, 0.1)]))).toBe('{"median":4,"low":4,"high":4}')
+})
+
 test("a spread is the median between the extremes", () => {
   expect(spreadOf([3, 1, 2])).toEqual({ median: 2, low: 1, high: 3 })
   expect(spreadOf([1, 2])).toEqual({ median: 1.5, low: 1, high: 2 })

@@ -33,13 +33,20 @@ export function samplesToReach(curve: LearningCurve, average: number, guessing: 
  * Samples of `plain` at its best, over the samples `reinforced` needs to be as good. So the ratio says how much longer
  * plain training has to go on; it is a lower bound where plain training would still improve. 0 where `reinforced` never is
  * as good.
+ *
+ * Plain training that never is better than guessing needs more than all its samples to be as good as `reinforced` where
+ * that first is: the ratio is that lower bound, and 1 where neither learned anything. So it is a finite number always.
  */
 export function efficiencyRatio(plain: LearningCurve, reinforced: LearningCurve, guessing: number): number {
   const best = plain.reduce((a, b) => (b.average > a.average ? b : a))
+  if (best.average <= guessing) return lowerBound(plain, reinforced, guessing)
   const samples = samplesToReach(reinforced, best.average, guessing)
-  if (samples === null) return 0
-  // Not better than guessing: any number of samples is enough.
-  return samples === 0 ? Number.POSITIVE_INFINITY : best.samplesSeen / samples
+  return samples === null ? 0 : best.samplesSeen / samples
+}
+
+function lowerBound(plain: LearningCurve, reinforced: LearningCurve, guessing: number): number {
+  const first = reinforced.find(({ average }) => average > guessing)
+  return first ? plain.at(-1)!.samplesSeen / first.samplesSeen : 1
 }
 
 export interface Spread {

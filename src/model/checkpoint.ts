@@ -129,11 +129,11 @@ export function checkpointTensors(model: Module): TensorToWrite[] {
   }))
 }
 
-export interface LoadedCheckpoint<Model extends CheckpointModel = Clip> {
-  readonly info: CheckpointInfo<Model["config"]>
+export interface LoadedCheckpoint {
+  readonly info: CheckpointInfo<ModelConfig>
   readonly form: CheckpointForm
   /** Values are read from the file when they are needed, so it must stay open. */
-  readonly model: Model
+  readonly model: CheckpointModel
 }
 
 /** Whether this is the metadata of a file of ours. */
@@ -154,20 +154,10 @@ export function buildModel(config: ModelConfig): CheckpointModel {
 type CheckpointFile = Pick<TensorFile, "metadata" | "tensors" | "readFloat32">
 
 /**
- * A CLIP checkpoint. Throws UserError when the file is not one of ours, is damaged, or holds a captioner. `source` is its
- * path, for messages.
+ * A CLIP model or a captioner. Throws UserError when the file is not one of ours or is damaged. `source` is its path, for
+ * messages.
  */
-export function loadCheckpoint(file: CheckpointFile, source: string): LoadedCheckpoint {
-  const { info, form, model } = loadAnyCheckpoint(file, source)
-  if (!isCoca(info.config) && model instanceof Clip) return { info: { ...info, config: info.config }, form, model }
-  throw new UserError(
-    `${source} holds a captioner, ${info.name}, where a CLIP model is needed`,
-    "give it to `mobileclip caption` or `mobileclip reinforce caption`",
-  )
-}
-
-/** The same for a CLIP model or a captioner. */
-export function loadAnyCheckpoint(file: CheckpointFile, source: string): LoadedCheckpoint<CheckpointModel> {
+export function loadAnyCheckpoint(file: CheckpointFile, source: string): LoadedCheckpoint {
   const info = parseInfo(file.metadata, source)
   const form = file.metadata.form === "reparameterized" ? "reparameterized" : "train"
   const trainable = buildModel(info.config)

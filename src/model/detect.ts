@@ -83,11 +83,10 @@ function flavourOf(keys: ReadonlySet<string>, source: string): KeyFlavour {
 
 function candidatesOf(flavour: KeyFlavour, file: StateDict): Candidate[] {
   if (flavour === "coca") {
-    return Object.entries(captioners).map(([name, { model, preprocessing }]) => ({
-      name,
-      preprocessing,
-      build: () => new Coca(withContext(model, file)),
-    }))
+    // Published captioners have a ViT; there are no published names for another.
+    return Object.entries(captioners).flatMap(([name, { model, preprocessing }]) =>
+      model.image.kind === "vit" ? [{ name, preprocessing, build: () => new Coca(withContext(model, file)) }] : [],
+    )
   }
   return Object.entries(variants).flatMap(([name, { model, preprocessing, keys }]): Candidate[] => {
     const config: ClipConfig = model

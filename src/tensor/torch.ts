@@ -21,8 +21,8 @@ export interface TorchOptions {
   readonly training?: boolean
   /** Parameters, by path, that are not trained; batch norm among them keeps its running statistics. */
   readonly frozen?: (path: string) => boolean
-  /** Batch norm uses its running statistics and leaves them, also where its weights are trained. */
-  readonly frozenStatistics?: boolean
+  /** Parameters, by path, whose batch norm uses its running statistics and leaves them, also where they are trained. */
+  readonly frozenStatistics?: (path: string) => boolean
   /** Takes the place of libtorch's batch norm: over the batches of several processes. */
   readonly batchNorm?: typeof torch.batchNorm
   /**
@@ -41,7 +41,8 @@ export class TorchInterpreter {
   trackStatistics = true
   /** Normalises with the statistics it is given. */
   readonly batchNorm: typeof torch.batchNorm
-  private readonly frozenStatistics: boolean
+  /** Whose batch norm keeps its statistics. */
+  private readonly still = new Set<Parameter>()
   private readonly channelsLast: boolean
   private readonly leaves = new Map<Parameter, torch.Tensor>()
   private readonly named: ReadonlyMap<string, Parameter>
@@ -51,12 +52,13 @@ export class TorchInterpreter {
     this.training = options.training ?? false
     this.dtype = options.dtype ?? "float32"
     this.device = options.device ?? "cpu"
-    this.frozenStatistics = options.frozenStatistics ?? false
     this.batchNorm = options.batchNorm ?? torch.batchNorm
     this.channelsLast = (options.channelsLast ?? false) && this.device !== "cpu"
     this.named = model.namedParameters()
-    for (const [path, parameter] of this.named)
+    for (const [path, parameter] of this.named) {
       this.leaves.set(parameter, this.leaf(parameter, options.frozen?.(path) ?? false))
+      if (options.frozenStatistics?.(path)) this.still.add(parameter)
+    }
   }
 
   /** Trained tensors by path, in the model's order; buffers and what is frozen are left out. */
@@ -71,7 +73,7 @@ export class TorchInterpreter {
 
   /** Whether batch norm with this weight uses the batch's statistics now. */
   usesBatchStatistics(weight: Parameter): boolean {
-    return this.training && !this.frozenStatistics && this.value(weight).requiresGrad
+    return this.training && !this.still.has(weight) && this.value(weight).requiresGrad
   }
 
   /** The tensor of a parameter. It is owned by the interpreter: do not free it. */

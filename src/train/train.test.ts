@@ -74,6 +74,30 @@ describe("train", () => {
     expect(asked).toEqual([2, 4, 4])
   })
 
+  test("batch norm keeps its statistics in the towers that are named, whose weights learn all the same", async () => {
+    const text = { ...info.config.text, kind: "mct" } as const
+    const { final } = await run(
+      { ...shortRun, steps: 1, warmupSteps: 0, frozenStatistics: ["image"] },
+      { info: { ...info, config: { ...info.config, text } } },
+    )
+    const means = [...final.tensors].filter(([path]) => path.endsWith(".runningMean"))
+    const [image, other] = [true, false].map((isImage) =>
+      means.filter(([path]) => path.startsWith("image.") === isImage),
+    )
+    expect([image!.length > 3, other!.length > 3]).toEqual([true, true])
+    for (const [path, values] of image!)
+      expect(
+        values.every((value) => value === 0),
+        path,
+      ).toBe(true)
+    for (const [path, values] of other!)
+      expect(
+        values.every((value) => value === 0),
+        path,
+      ).toBe(false)
+    expect(final.moments.get("image.stem.0.convKxk.0.bn.weight")!.second.some((value) => value > 0)).toBe(true)
+  })
+
   test("a loss that is not finite names the step", async () => {
     const broken = { ...randomBatch(0), images: new Float32Array(16 * 3 * 32 * 32).fill(Number.NaN) }
     await expect(run(shortRun, { batch: (step) => (step === 2 ? broken : randomBatch(step)) })).rejects.toThrow(
@@ -88,17 +112,19 @@ describe("train", () => {
 })
 
 interface RunOptions {
+  info?: CheckpointInfo
   batch?: (step: number) => Batch
   resume?: TrainingState
   stopAfter?: number
   evaluate?: TrainIo["evaluate"]
 }
 
-async function run(trainConfig: TrainConfig, { batch = randomBatch, resume, stopAfter, evaluate }: RunOptions = {}) {
+async function run(trainConfig: TrainConfig, options: RunOptions = {}) {
+  const { batch = randomBatch, resume, stopAfter, evaluate } = options
   const reports: StepReport[] = []
   const saved: TrainingState[] = []
   const stop = new AbortController()
-  const final = await train(info, trainConfig, {
+  const final = await train(options.info ?? info, trainConfig, {
     *batches(firstStep) {
       for (let step = firstStep; ; step++) yield batch(step)
     },

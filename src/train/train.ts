@@ -33,8 +33,8 @@ export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfi
   readonly ema?: number
   /** Towers that are not trained; their batch norm keeps its statistics. */
   readonly locked?: readonly ("image" | "text")[]
-  /** Batch norm keeps its statistics in the trained towers too. */
-  readonly frozenStatistics?: boolean
+  /** Batch norm keeps its statistics in the trained towers too: in all, or in these. */
+  readonly frozenStatistics?: boolean | readonly ("image" | "text")[]
   /** Batch norm over the batches of all processes. */
   readonly syncBatchNorm?: boolean
   readonly seed: number
@@ -203,8 +203,8 @@ function traineeOf(model: CheckpointModel, config: TrainConfig, { resume, group 
   const interpreter = new TorchInterpreter(model, {
     training: true,
     device: group?.device ?? config.device,
-    frozen: (path) => locked.some((tower) => path.startsWith(`${tower}.`)),
-    frozenStatistics,
+    frozen: (path) => isIn(locked, path),
+    frozenStatistics: (path) => frozenStatistics === true || isIn(frozenStatistics || [], path),
     channelsLast: true,
     ...(group && config.syncBatchNorm && { batchNorm: (x, norm) => syncBatchNorm(x, norm, group) }),
   })
@@ -221,6 +221,10 @@ function traineeOf(model: CheckpointModel, config: TrainConfig, { resume, group 
   const lossScaler = config.precision === "float16" ? (resume?.lossScaler ?? initialLossScale) : undefined
   const ranks = group && { group, reducer: group.overlapGradients([...trainable.values()]) }
   return { model, interpreter, optimizer, ema, lossScaler, ranks }
+}
+
+function isIn(towers: readonly string[], path: string): boolean {
+  return towers.some((tower) => path.startsWith(`${tower}.`))
 }
 
 /** A signal on one process stops all behind the same step. */

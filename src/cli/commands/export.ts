@@ -2,7 +2,7 @@
 import type { Command } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { exportModel } from "../../export/export.ts"
-import type { Clip } from "../../model/clip.ts"
+import type { CheckpointModel } from "../../model/checkpoint.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import { worstError } from "../converting.ts"
 import type { CommandContext } from "../main.ts"
@@ -37,7 +37,7 @@ async function runExport(checkpoint: string, { out, json }: Options, command: Co
 }
 
 /** libtorch where it was built; elsewhere the files are compared with the model before fusing, and the manifest says so. */
-async function bestReference(model: Clip) {
+async function bestReference(model: CheckpointModel) {
   try {
     const { torchReference } = await import("../torch-reference.ts")
     return { reference: torchReference(model) }

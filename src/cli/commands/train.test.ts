@@ -7,6 +7,7 @@ import sharp from "sharp"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
 import { readMetrics } from "../../train/log/metrics.ts"
+import { withCheckpoint } from "../checkpoint.ts"
 import { main } from "../main.ts"
 
 const folder = await mkdtemp(join(tmpdir(), "mobileclip-train-"))
@@ -66,6 +67,104 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(await run(...argv, ...online, "loss.teacherBiases=[-5,-5]")).toMatchObject({ code: 0, err: "" })
     const [first] = await readMetrics(join(out, "metrics.jsonl"))
     expect(first).toMatchObject({ losses: { contrastive: expect.any(Number), distillation: expect.any(Number) } })
+    const other = await run(
+      "--out",
+      out,
+      "--resume",
+      "--progress",
+      "none",
+      `teachers=["${teacher}","${out}/model.safetensors"]`,
+    )
+    expect(other).toMatchObject({ code: 1, err: expect.stringContaining("was made with teachers ") })
+  })
+
+  test("a captioner learns pairs and captions and is exported with its decoder", async () => {
+    const out = join(folder, "captioner")
+    const argv = ["--train-data", shard, "--out", out, ...short, "--model", "quickstart-captioner"]
+    const loss = ["--coca-caption-loss-weight", "2", "loss.sampledWords=64"]
+    const { code, err } = await run(
+      ...argv,
+      ...loss,
+      "schedule.steps=3",
+      "--export",
+      join(out, "model"),
+      "--lr",
+      "0.01",
+    )
+    expect({ code, err }).toEqual({ code: 0, err: "" })
+    const steps = (await readMetrics(join(out, "metrics.jsonl"))).flatMap((entry) => ("losses" in entry ? [entry] : []))
+    // Before anything is learned a logit's variance is 1, which adds a half to the logarithm of 49,408 words.
+    expect(steps[0]!.losses.caption).toBeCloseTo(2 * (Math.log(49408) + 0.5), 0)
+    expect(steps[0]!.losses.contrastive).toBeGreaterThan(Math.log(8) - 0.5)
+    expect(steps[2]!.losses.caption).toBeLessThan(steps[0]!.losses.caption! - 1)
+    const manifest = JSON.parse(await readFile(join(out, "model", "mobileclip.json"), "utf8"))
+    expect(manifest).toMatchObject({
+      name: "quickstart-captioner",
+      decoder: { vocabSize: 49408, contextLength: 32 },
+      verification: { reference: expect.stringMatching(/^libtorch/), decoderError: expect.any(Number) },
+    })
+    expect(await run("--out", out, "--resume", "--threads", "1", "--progress", "none")).toMatchObject({ code: 0 })
+    const other = await run("--out", out, "--resume", "--progress", "none", "loss.sampledWords=32")
+    expect(other).toMatchObject({ code: 1, err: expect.stringContaining('"sampledWords":64') })
+  })
+
+  test("a captioner's dry run", async () => {
+    const argv = ["--model", "quickstart-captioner", "--coca-caption-loss-weight", "1", "batch.size=8"]
+    const rate = ["schedule.steps=10", "--samples-per-second", "4"]
+    const { code, out } = await run("--dry-run", "--json", ...argv, ...rate)
+    expect(code).toBe(0)
+    const plan = JSON.parse(out)
+    const block = { self: 4 * 64 * 64 + 4 * 64, norm: 2 * 64, mlp: 8 * 64 * 64 + 5 * 64 }
+    const own = block.self + 2 * block.norm + block.mlp
+    const crossing = own + block.norm
+    expect(plan.decoder.parameters.train).toBe(own + crossing + block.norm + 64 * 49408)
+    expect(plan).toMatchObject({ model: "quickstart-captioner", time: { seconds: 20, kind: "measured" } })
+    const { total, ...parts } = plan.memory
+    expect(total).toBe(Object.values<number>(parts).reduce((sum, bytes) => sum + bytes, 0))
+    const perPair = plan.image.activationBytes + plan.text.activationBytes + plan.decoder.activationBytes
+    expect(parts.activations).toBe(8 * perPair)
+  })
+
+  test("begins with the weights it is given; a locked tower keeps them; going on needs the file no more", async () => {
+    const given = join(folder, "given.safetensors")
+    await cp(join(folder, "reinforced", "model.safetensors"), given)
+    const [start, still, locked] = [given, join(folder, "still"), join(folder, "locked")]
+    const argv = ["--train-data", shard, ...short, "--pretrained", start, "--lock-image", "schedule.steps=2"]
+    expect(await run(...argv, "--out", still, "--lr", "0")).toMatchObject({ code: 0, err: "" })
+    const before = await tensorsOf(start)
+    // Text towers have no statistics, and the locked tower's stay.
+    expect(changedPaths(before, await tensorsOf(join(still, "model.safetensors")))).toEqual([])
+    expect(await run(...argv, "--out", locked)).toMatchObject({ code: 0 })
+    const changed = changedPaths(before, await tensorsOf(join(locked, "model.safetensors")))
+    expect(changed.filter((path) => path.startsWith("image."))).toEqual([])
+    expect(changed).toEqual(expect.arrayContaining(["text.tokenEmbedding", "text.projection", "logitScale"]))
+    expect(JSON.parse(await readFile(join(locked, "config.json"), "utf8"))).toMatchObject({ start, lock: ["image"] })
+    await rm(given)
+    expect(await run("--out", locked, "--resume", "--threads", "1", "--progress", "none")).toMatchObject({ code: 0 })
+  })
+
+  test("SigLIP's bias is initialised where the weights have none; another architecture is one line", async () => {
+    const argv = ["--train-data", shard, ...short, "--pretrained", join(folder, "reinforced"), "schedule.steps=1"]
+    const out = join(folder, "biased")
+    expect(await run(...argv, "--out", out, "--siglip", "--lr", "0")).toMatchObject({ code: 0 })
+    expect((await tensorsOf(join(out, "model.safetensors"))).get("logitBias")).toEqual(Float32Array.of(-10))
+    const other = await run(...argv, "--out", join(folder, "other"), "--model", "mobileclip2-s0")
+    expect(other.code).toBe(1)
+    expect(other.err).toContain("holds quickstart, which is another model than mobileclip2-s0: they differ in")
+    expect(other.err).toContain("imageSize, embedDim, image, text, preprocessing")
+    expect(other.err.trim().split("\n")).toHaveLength(2)
+  })
+
+  test("a run of two processes goes on in one, and says that it is not the same", async () => {
+    const out = join(folder, "two")
+    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=1"]
+    const made = spawn(process.execPath, ["bin/mobileclip.js", "train", ...argv, "--nproc", "2"], { stdio: "ignore" })
+    expect(await new Promise((resolve) => made.once("exit", resolve))).toBe(0)
+    const { code, err } = await run("--out", out, "--resume", "--threads", "1", "--progress", "none")
+    expect({ code, err }).toEqual({
+      code: 0,
+      err: expect.stringMatching(/by 2 processes and goes on with 1: batch norm/),
+    })
   })
 
   test("scores class folders along the way, with a locked tower and an average", async () => {
@@ -81,7 +180,8 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
         .toFile(join(tasks, name, "0.png"))
     }
     const out = join(folder, "scored")
-    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=2", 'lock=["image"]', "ema=0.9"]
+    const start = ["--pretrained", join(folder, "reinforced"), "--lock-image"]
+    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=2", ...start, "ema=0.9"]
     expect(await run(...argv, `evaluate.tasks=${tasks}`, "evaluate.every=1")).toMatchObject({ code: 0 })
     const entries = await readMetrics(join(out, "metrics.jsonl"))
     const scores = entries.flatMap((entry) => ("tasks" in entry ? [[entry.step, Object.keys(entry.tasks)]] : []))
@@ -143,3 +243,20 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     })
   })
 })
+
+/** Values by path, of parameters and buffers. */
+function tensorsOf(path: string): Promise<Map<string, Float32Array>> {
+  return withCheckpoint(
+    path,
+    async ({ model }) => new Map([...model.namedParameters()].map(([name, parameter]) => [name, parameter.read()])),
+  )
+}
+
+function changedPaths(before: Map<string, Float32Array>, after: Map<string, Float32Array>): string[] {
+  expect([...after.keys()]).toEqual([...before.keys()])
+  return [...before].flatMap(([path, values]) => (bytesOf(values).equals(bytesOf(after.get(path)!)) ? [] : [path]))
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength)
+}

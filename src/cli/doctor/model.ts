@@ -73,8 +73,12 @@ async function exportedChecks({ model, info }: LoadedCheckpoint, directory: stri
 async function checkpointCheck(path: string, { info, form, model }: LoadedCheckpoint): Promise<Check> {
   const { name, license, samplesSeen } = info
   const { sha256 } = await sourceOf(path)
-  const parameters = { image: model.image.learnedSize(), text: model.text.learnedSize() }
-  const millions = [parameters.image, parameters.text].map((count) => (count / 1e6).toFixed(1))
+  const parameters = {
+    image: model.image.learnedSize(),
+    text: model.text.learnedSize(),
+    ...("decoder" in model && { decoder: model.decoder.learnedSize() }),
+  }
+  const millions = Object.values(parameters).map((count) => (count / 1e6).toFixed(1))
   const text = `${name}, ${form === "train" ? "in training form" : "fused"}, ${millions.join(" + ")} M parameters, sha256 ${sha256.slice(0, 12)}…, licence: ${license}`
   return ok("checkpoint", text, { facts: { name, license, form, samplesSeen, sha256, parameters } })
 }

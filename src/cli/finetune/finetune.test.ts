@@ -5,15 +5,17 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { tinyConfig, tinyConvolutions, tinyInfo } from "../../../test/tiny-model.ts"
 import { safetensorsChunks } from "../../core/safetensors.ts"
 import { Tokenizer } from "../../core/tokenizer.ts"
-import type { ClipConfig } from "../../core/variants.ts"
+import { type ClipConfig, captioners } from "../../core/variants.ts"
 import { renderScene } from "../../data/scenes/render.ts"
 import { sampleScene } from "../../data/scenes/scene.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
 import { Clip } from "../../model/clip.ts"
+import { Coca } from "../../model/coca.ts"
+import { initialize, type Module } from "../../model/module.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
 import { createClassifier } from "../../run/classify.ts"
-import { loadModel } from "../../run/node.ts"
+import { loadCaptioner, loadModel } from "../../run/node.ts"
 import { loadTensors } from "../../train/state.ts"
 import { defaultTrainConfig, train } from "../../train/train.ts"
 import { withCheckpoint } from "../checkpoint.ts"
@@ -136,6 +138,26 @@ test("captions of a list: the probe is to find the caption and the picture; the 
   expect(report.config).toMatchObject({ steps: 2, batchSize: 4, frozenStatistics: true, layerDecay: 0.9 })
 })
 
+test("a captioner learns its captions too, is scored by its embeddings, and exported with its decoder", async () => {
+  const { model: config, preprocessing } = captioners["quickstart-captioner"]
+  const captioner = new Coca(config)
+  initialize(captioner, 5)
+  const given = { name: "quickstart-captioner", config, preprocessing, license: "MIT", samplesSeen: 0 }
+  await writeCheckpoint(at("captioner.safetensors"), given, valuesOf(captioner))
+  const tuning = { model: at("captioner.safetensors"), steps: 6, layerDecay: 0.9 }
+  const { before, chosen, run, probe } = await finetune(options("captions", tuning))
+  expect(before.tasks).toEqual({ accuracy: expect.any(Number) })
+  expect(chosen.predictions).toHaveLength(probe.pictures.length)
+  const captions = run.steps.map(({ losses }) => losses.caption!)
+  expect(captions[0]).toBeCloseTo(2 * (Math.log(49408) + 0.5), 0)
+  expect(captions.at(-1)).toBeLessThan(captions[0]! - 1)
+  const report = JSON.parse(readFileSync(at("captions", "report.json"), "utf8"))
+  expect(report.config.objective).toEqual({ kind: "coca", clipWeight: 1, captionWeight: 2 })
+  expect(report.verification.decoderError).toEqual(expect.any(Number))
+  await using written = await loadCaptioner(at("captions", "model"))
+  expect(written.manifest).toMatchObject({ name: "quickstart-captioner", samplesSeen: 16 * report.bestStep })
+})
+
 test("what cannot be is one line that says what to do", async () => {
   mkdirSync(at("loose"))
   for (const name of ["a", "b"]) writeFileSync(at("loose", `${name}.jpg`), "")
@@ -188,10 +210,11 @@ async function command(source: string, ...more: string[]) {
 }
 
 function tensorsOf(...path: string[]): Promise<Map<string, Float32Array>> {
-  return withCheckpoint(
-    at(...path),
-    async ({ model }) => new Map([...model.namedParameters()].map(([name, parameter]) => [name, parameter.read()])),
-  )
+  return withCheckpoint(at(...path), async ({ model }) => valuesOf(model))
+}
+
+function valuesOf(model: Module): Map<string, Float32Array> {
+  return new Map([...model.namedParameters()].map(([name, parameter]) => [name, parameter.read()]))
 }
 
 /** `pictures/red/1.jpg` and so on: scenes with one object of the colour. */

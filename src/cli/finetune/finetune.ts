@@ -8,14 +8,14 @@ import type { Manifest } from "../../core/manifest.ts"
 import { exportModel } from "../../export/export.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import type { StartProgress } from "../progress.ts"
+import { readStartModel, type StartModel } from "../start-model.ts"
 import { torchReference } from "../torch-reference.ts"
 import { averaged, averages, bestOf, type Tensors } from "./average.ts"
 import { holdOut, type Split } from "./hold-out.ts"
 import { type OwnPicturesOptions, readOwnPictures } from "./own-pictures.ts"
 import { openProbe, type Probe, type ProbeResult } from "./probe.ts"
 import { type FinetuneReport, writeReport } from "./report.ts"
-import { chunkSizeFor, type FinetuneSettings, finetuneConfig } from "./settings.ts"
-import { readStartModel, type StartModel } from "./start-model.ts"
+import { type FinetuneSettings, finetuneConfig } from "./settings.ts"
 import { bestFile, checkDevice, checkRun, scoreTensors, tune, writeCheckpoint } from "./tune.ts"
 
 export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
@@ -50,7 +50,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneReport
   const own = await readOwnPictures(options.source, options)
   const start = await readStartModel(options.model, options.variant ?? null, signal, say)
   const split = holdOut(own, { share: options.holdOut, seed, most: largestProbe })
-  const config = finetuneConfig(split.train.length, options, options.chunkSize ?? chunkSizeFor(start.info.config))
+  const config = finetuneConfig(split.train.length, options, start.info.config, options.chunkSize)
   checkBatch(config.batchSize, split)
   say(`${start.source.file}: ${start.description}; ${start.info.license}`)
   say(splitText(split, own.classes?.names.length))

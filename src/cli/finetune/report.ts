@@ -4,11 +4,11 @@ import type { Manifest } from "../../core/manifest.ts"
 import { writeAtomically } from "../../host/files.ts"
 import type { EvaluationEntry } from "../../train/log/entries.ts"
 import type { TrainConfig } from "../../train/train.ts"
+import type { StartModel } from "../start-model.ts"
 import type { Scores } from "../training.ts"
 import type { Candidate } from "./finetune.ts"
 import type { Prediction, Probe, ProbeResult } from "./probe.ts"
 import { reportPage } from "./report-page.ts"
-import type { StartModel } from "./start-model.ts"
 import type { Tuned } from "./tune.ts"
 
 export interface FinetuneReport {

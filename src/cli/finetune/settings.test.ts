@@ -1,7 +1,9 @@
 import { expect, test } from "vitest"
-import { variants } from "../../core/variants.ts"
+import { captioners, variants } from "../../core/variants.ts"
 import { averaged, bestOf, isBest, isStalled } from "./average.ts"
 import { batchSizeFor, chunkSizeFor, finetuneConfig, stepsFor } from "./settings.ts"
+
+const clip = variants["mobileclip2-s0"].model
 
 test("batches and steps follow from the number of pictures", () => {
   expect([8, 40, 100, 255, 256, 5000].map(batchSizeFor)).toEqual([8, 8, 16, 32, 64, 64])
@@ -13,25 +15,35 @@ test("batches and steps follow from the number of pictures", () => {
 
 test("the rate goes with the root of the batch; warm-up with the steps; statistics stay", () => {
   const settings = { seed: 3, device: "cpu" } as const
-  expect(finetuneConfig(1600, settings, 64)).toMatchObject({
+  expect(finetuneConfig(1600, settings, clip, 64)).toMatchObject({
     ...{ batchSize: 64, steps: 250, learningRate: 3e-5, warmupSteps: 25, layerDecay: 0.9, frozenStatistics: true },
     ...{ saveEvery: 13, evaluateEvery: 13, seed: 3 },
   })
-  const small = finetuneConfig(1600, { ...settings, batchSize: 16, lock: "text", precision: "bfloat16" }, 8)
+  const small = finetuneConfig(1600, { ...settings, batchSize: 16, lock: "text", precision: "bfloat16" }, clip, 8)
   expect(small).toMatchObject({ learningRate: 1.5e-5, locked: ["text"], precision: "bfloat16", chunkSize: 8 })
-  expect(finetuneConfig(1600, { ...settings, steps: 2 }, 64)).toMatchObject({
+  expect(finetuneConfig(1600, { ...settings, steps: 2 }, clip, 64)).toMatchObject({
     steps: 2,
     warmupSteps: 1,
     evaluateEvery: 1,
   })
 })
 
+test("a captioner learns pairs and captions, CoCa's weights; its decoder takes memory too", () => {
+  const captioner = captioners["quickstart-captioner"].model
+  const { objective } = finetuneConfig(1600, { seed: 3, device: "cpu" }, captioner)
+  expect(objective).toEqual({ kind: "coca", clipWeight: 1, captionWeight: 2 })
+  expect(finetuneConfig(1600, { seed: 3, device: "cpu" }, clip, 64).objective).toEqual({ kind: "clip" })
+  const logits = 4 * 31 * 49408
+  const chunk = chunkSizeFor(captioner, 4 * 32 * logits)
+  expect(chunk).toBeLessThanOrEqual(32)
+  expect(chunk).toBeGreaterThanOrEqual(8)
+})
+
 test("as many pairs at once as fit into a quarter of the memory, halving with the memory", () => {
-  const { model } = variants["mobileclip2-s0"]
-  const chunk = chunkSizeFor(model, 64 * 2 ** 30)
-  expect(chunk).toBe(2 * chunkSizeFor(model, 32 * 2 ** 30))
+  const chunk = chunkSizeFor(clip, 64 * 2 ** 30)
+  expect(chunk).toBe(2 * chunkSizeFor(clip, 32 * 2 ** 30))
   expect(chunk).toBeGreaterThan(16)
-  expect(chunkSizeFor(model, 1000)).toBe(1)
+  expect(chunkSizeFor(clip, 1000)).toBe(1)
 })
 
 test("weights between start and tuned; the ends are exact", () => {

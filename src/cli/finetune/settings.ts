@@ -5,10 +5,11 @@
 
 import { totalmem } from "node:os"
 import { constrainedMemory } from "node:process"
-import type { ClipConfig } from "../../core/variants.ts"
-import { Clip } from "../../model/clip.ts"
+import type { ModelConfig } from "../../core/variants.ts"
+import { buildModel, isCoca } from "../../model/checkpoint.ts"
 import { activationBytes } from "../../train/recipe/activations.ts"
-import { towerCost } from "../../train/recipe/plan.ts"
+import { partsOf, towerCost } from "../../train/recipe/plan.ts"
+import { defaultRecipe } from "../../train/recipe/schema.ts"
 import { defaultTrainConfig, type TrainConfig } from "../../train/train.ts"
 
 /** What a user may say; the rest follows from the pictures and the model. */
@@ -40,13 +41,20 @@ const [warmupShare, longestWarmup] = [0.1, 500]
 /** Evaluations along the way. */
 const evaluations = 20
 
-export function finetuneConfig(pictures: number, settings: FinetuneSettings, chunkSize: number): TrainConfig {
+/** @param start what is tuned: a captioner learns its captions too */
+export function finetuneConfig(
+  pictures: number,
+  settings: FinetuneSettings,
+  start: ModelConfig,
+  chunkSize = chunkSizeFor(start),
+): TrainConfig {
   const { seed, device, threads, precision, lock } = settings
   const batchSize = settings.batchSize ?? batchSizeFor(pictures)
   const steps = settings.steps ?? stepsFor(pictures, batchSize, settings.epochs)
   const every = Math.ceil(steps / evaluations)
   return {
     ...defaultTrainConfig,
+    objective: isCoca(start) ? captionerObjective : { kind: "clip" },
     ...{ batchSize, steps, seed, device },
     learningRate: settings.learningRate ?? rate.learningRate * Math.sqrt(batchSize / rate.at),
     warmupSteps: Math.min(longestWarmup, Math.ceil(steps * warmupShare), steps - 1),
@@ -63,6 +71,13 @@ export function finetuneConfig(pictures: number, settings: FinetuneSettings, chu
   }
 }
 
+/** The losses' weights in training from nothing, CoCa's. */
+const captionerObjective = {
+  kind: "coca",
+  clipWeight: defaultRecipe.loss.contrastiveWeight,
+  captionWeight: defaultRecipe.loss.captionWeight,
+} as const
+
 /** A power of two, so that at least four batches make an epoch, as far as that leaves a choice of captions. */
 export function batchSizeFor(pictures: number): number {
   const quarter = 2 ** Math.floor(Math.log2(pictures / 4))
@@ -76,10 +91,10 @@ export function stepsFor(pictures: number, batchSize: number, epochs?: number): 
 }
 
 /** Pairs whose activations fit into a quarter of the memory that this machine gives. */
-export function chunkSizeFor(config: ClipConfig, bytes = machineMemory()): number {
-  const model = new Clip(config)
-  const perPair = (["image", "text"] as const)
-    .map((tower) => activationBytes(towerCost(model, tower).layers, { checkpointing: false }))
+export function chunkSizeFor(config: ModelConfig, bytes = machineMemory()): number {
+  const model = buildModel(config)
+  const perPair = partsOf(model)
+    .map((part) => activationBytes(towerCost(model, part).layers, { checkpointing: false }))
     .reduce((sum, one) => sum + one, 0)
   return Math.max(1, 2 ** Math.floor(Math.log2(Math.max(1, bytes / 4 / perPair))))
 }

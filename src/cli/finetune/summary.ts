@@ -1,4 +1,5 @@
 /** The last words of `mobileclip finetune` on a terminal. */
+import { isCoca } from "../../model/checkpoint.ts"
 import { percent, textTable } from "../table.ts"
 import { changesOf, type FinetuneReport } from "./report.ts"
 
@@ -25,7 +26,7 @@ export function summary(report: FinetuneReport, page: string): string {
     `${better} pictures became right, ${worse} became wrong`,
     "",
     `report: ${page}`,
-    `next:   mobileclip classify PICTURE --model ${model} --labels ${labels(report)}`,
+    `next:   mobileclip ${isCoca(report.start.info.config) ? `caption PICTURE --model ${model}` : `classify PICTURE --model ${model} --labels ${labels(report)}`}`,
   ].join("\n")
 }
 

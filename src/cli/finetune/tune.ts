@@ -6,6 +6,7 @@ import { fillTemplate } from "../../core/prompts.ts"
 import { fnv1a } from "../../core/random.ts"
 import { safetensorsChunks } from "../../core/safetensors.ts"
 import { Tokenizer } from "../../core/tokenizer.ts"
+import type { ModelConfig } from "../../core/variants.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { makeDirectory, writeAtomically } from "../../host/files.ts"
 import { buildModel, type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
@@ -14,12 +15,12 @@ import { liveEncoder } from "../../train/live-encoder.ts"
 import { loadTensors } from "../../train/state.ts"
 import type { LiveModel, TrainConfig } from "../../train/train.ts"
 import type { StartProgress } from "../progress.ts"
+import type { StartModel } from "../start-model.ts"
 import { existingCheckpoint, runTraining, type TrainingResult } from "../training.ts"
 import { isBest, isStalled, type Tensors } from "./average.ts"
 import type { Split } from "./hold-out.ts"
 import type { Classes, OwnPicture } from "./own-pictures.ts"
 import { type Probe, type ProbeResult, scoreProbe } from "./probe.ts"
-import type { StartModel } from "./start-model.ts"
 
 export interface Tuning {
   readonly directory: string
@@ -88,7 +89,7 @@ export function bestFile(directory: string): string {
 /** The probe's scores of a model that is not in training. */
 export async function scoreTensors(
   probe: Probe,
-  info: CheckpointInfo,
+  info: CheckpointInfo<ModelConfig>,
   tensors: Tensors,
   device: TrainConfig["device"],
 ): Promise<ProbeResult> {
@@ -112,7 +113,7 @@ export function checkDevice(device: string): void {
 function scoreLive(
   probe: Probe,
   { model, interpreter }: Pick<LiveModel, "model" | "interpreter">,
-  { preprocessing }: CheckpointInfo,
+  { preprocessing }: CheckpointInfo<ModelConfig>,
 ): Promise<ProbeResult> {
   const encoder = liveEncoder(model, interpreter, preprocessing, new Tokenizer())
   return scoreProbe(probe, encoder, Math.exp(interpreter.value(model.logitScale).item()))
@@ -122,7 +123,11 @@ async function saveBest({ directory, start }: Tuning, { interpreter, samplesSeen
   await writeCheckpoint(bestFile(directory), { ...start.info, samplesSeen }, interpreter.hostState())
 }
 
-export async function writeCheckpoint(path: string, info: CheckpointInfo, tensors: Tensors): Promise<void> {
+export async function writeCheckpoint(
+  path: string,
+  info: CheckpointInfo<ModelConfig>,
+  tensors: Tensors,
+): Promise<void> {
   const model = buildModel(info.config)
   loadTensors(model, tensors)
   await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(info)))

@@ -7,8 +7,7 @@ import { basename, join, resolve } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { manifestFile } from "../../core/manifest.ts"
 import { findOnnxFiles, type OnnxDtype } from "../../core/onnx-files.ts"
-import { findVariant } from "../../core/variant-name.ts"
-import { captioners } from "../../core/variants.ts"
+import { findModel } from "../../core/variant-name.ts"
 import { findPretrained } from "../../hub/pretrained.ts"
 import { type PullOptions, type PullResult, pull } from "../../hub/pull.ts"
 
@@ -72,7 +71,7 @@ async function resolveModel(name: string, tag: string, options: ResolveOptions):
   if (existsSync(path)) {
     throw new UserError(`${path} has its own weights, and --pretrained says ${tag}`, "write N/A for it")
   }
-  if (existsSync(tag)) return local(tag, variantOf(name))
+  if (existsSync(tag)) return local(tag, findModel(name))
   const { release, note } = findPretrained(name, tag)
   if (note) options.onNote?.(note)
   return fromHub(release.name, options)
@@ -100,10 +99,4 @@ async function fromHub(source: string, options: ResolveOptions): Promise<ModelSo
   const name = repo === null ? basename(path) : `${repo}@${revision!.slice(0, 12)}`
   if (!/\.(onnx|json)$/.test(file)) return { name, kind: "checkpoint", path, variant: null }
   return { name, kind: "directory", path: resolve(path, ...file.split("/").map(() => "..")), variant: null }
-}
-
-/** open_clip's name of an architecture as a key of ours. */
-function variantOf(name: string): string {
-  const plain = (text: string) => text.toLowerCase().replaceAll(/[^a-z0-9]/g, "")
-  return Object.keys(captioners).find((key) => plain(key) === plain(name)) ?? findVariant(name)
 }

@@ -2,6 +2,7 @@ import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
+import { lossWeights } from "../../train/recipe/decided.ts"
 import { recipeNamed, saveRecipe } from "../../train/recipe/load.ts"
 import { applyOverrides } from "../../train/recipe/overrides.ts"
 import { recipeKeys } from "../../train/recipe/parse.ts"
@@ -9,7 +10,9 @@ import { defaultRecipe, type Recipe } from "../../train/recipe/schema.ts"
 import { type Environment, parseTrainArguments } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
 import { jointFlags, recipeFlags } from "./flags.ts"
+import { foreignFlags } from "./foreign-flags.ts"
 import { resolveRecipe } from "./resolve.ts"
+import { workersFor } from "./run.ts"
 
 const parse = (line: string, env: Environment = {}) => parseTrainArguments(line.split(" ").filter(Boolean), env)
 
@@ -30,29 +33,84 @@ test("the README's commands", () => {
 
 test("open_clip's flags", () => {
   const line = "--lr=2e-3 --wd 0.1 --beta2 0.98 --warmup 10 --precision amp --dataset-type webdataset --seed 3"
-  const recipe = recipeOf(`${line} --dataset-resampled --train-num-samples 1000 --grad-checkpointing --lock-text`)
+  const recipe = recipeOf(
+    `${line} --dataset-resampled --train-num-samples 1000 --grad-checkpointing --lock-text --pretrained a`,
+  )
   expect(recipe).toMatchObject({
     schedule: { learningRate: 2e-3, warmup: 10 },
     optimizer: { weightDecay: 0.1, beta2: 0.98 },
     data: { format: "shards", resampled: true, samples: 1000 },
-    ...{ precision: "amp_fp16", activationCheckpointing: true, lock: ["text"], seed: 3 },
+    ...{ precision: "amp_fp16", activationCheckpointing: true, lock: ["text"], start: "a", seed: 3 },
   })
 })
 
 test("Apple's flags; lists leave key=value alone", () => {
   const line = "--dataset-reinforcement --distill-loss-weights 0 1 --distill-logit-scale 70 60 schedule.steps=9000"
   expect(recipeOf(line)).toMatchObject({
-    data: { reinforced: true, view: "stored" },
+    data: { reinforced: true, view: null },
     loss: { kind: "distill", weights: [0, 1], teacherScales: [70, 60], averageAfterSoftmax: true },
     schedule: { steps: 9000 },
   })
 })
 
+test("teachers by flags distil alone; other weights stay", () => {
+  const taught = recipeOf("--distill-model ViT-L-14 --distill-pretrained runs/a runs/b --distill-logit-scale 70 60")
+  expect(taught).toMatchObject({ teachers: ["runs/a", "runs/b"], loss: { kind: "distill" } })
+  expect(lossWeights(taught)).toEqual([0, 1])
+  const weighted = recipeOf("--distill-model runs/a --distill-logit-scale 70 --distill-loss-weights 0.25 0.75")
+  expect(lossWeights(weighted)).toEqual([0.25, 0.75])
+})
+
+test("Apple's other flags", () => {
+  const reinforced = "--dataset-reinforcement --dataset-reinforcement-mix-synthetic"
+  expect(recipeOf(reinforced).data).toMatchObject({ reinforced: true, mixSynthetic: 0 })
+  expect(recipeOf(`${reinforced} --dataset-reinforcement-mix-synthetic-ratio 0.3`).data.mixSynthetic).toBe(0.3)
+  const scales = "--dataset-reinforcement --distill-loss-weights 0 1 --distill-logit-scale 70 60"
+  expect(recipeOf(`${scales} --distill-teacher-dimension 768 512`).data.teacherWidths).toEqual([768, 512])
+  expect(recipeOf(`${scales} --distill-teacher-dimension -1`).data.teacherWidths).toEqual([])
+})
+
+test("a captioner's weights are its loss; columns of CSV; one tower's statistics", () => {
+  const line = "--model coca_ViT-L-14 --coca-caption-loss-weight 1 --coca-contrastive-loss-weight 0.5"
+  expect(recipeOf(line)).toMatchObject({
+    model: "coca-vit-l-14",
+    loss: { kind: "coca", captionWeight: 1, contrastiveWeight: 0.5 },
+  })
+  const columns = recipeOf(
+    "--csv-img-key file --csv-caption-key title --csv-separator ; --local-loss --gather-with-grad",
+  )
+  expect(columns.data).toMatchObject({ imageColumn: "file", captionColumn: "title", separator: ";" })
+  expect(recipeOf("--lock-image-freeze-bn-stats").frozenStatistics).toEqual(["image"])
+})
+
+test.each(Object.entries(foreignFlags))("%s of open_clip or Apple says what to do", (flag, hint) => {
+  const error = expect.objectContaining({ message: `${flag} is no flag of this trainer`, hint })
+  expect(() => parse(`--out x ${flag} 1`)).toThrow(error)
+})
+
+test("the released script of DFNDR-12M says which of its flags to leave out, and is a recipe without them", () => {
+  const kept =
+    "--local-loss --gather-with-grad --grad-checkpointing --train-data a.tar --train-num-samples 12288000 --warmup 1000 --dataset-type webdataset --precision amp --workers 20 --model MobileCLIP2-B --batch-size 256 --epochs 20 --lr 1.e-3 --seed 0 --accum-freq 1 --log-every-n-steps 20 --beta2 0.95 --wd 0.2 --dataset-resampled --grad-clip-norm 1.0 --dataset-reinforcement --distill-logit-scale 70. 60. --distill-loss-weights 0.0 1.0 --distill-teacher-dimension 768 768 --distill-average-after-softmax"
+  expect(recipeOf(kept)).toMatchObject({
+    ...{ model: "mobileclip2-b", precision: "amp_fp16", activationCheckpointing: true },
+    data: { format: "shards", reinforced: true, teacherWidths: [768, 768], workers: 20 },
+    loss: { kind: "distill", weights: [0, 1], teacherScales: [70, 60], averageAfterSoftmax: true },
+    schedule: { epochs: 20, warmup: 1000, learningRate: 1e-3 },
+  })
+  expect(() => parse(`--out x ${kept} --ddp-static-graph --report-to wandb`)).toThrow("is no flag of this trainer")
+})
+
 test("--batch-size is per rank, --global-batch-size over all, --accum-freq encodes in parts", () => {
   expect(recipeOf("--batch-size 32 --nproc 2").batch).toEqual({ size: 64, chunk: null })
   expect(recipeOf("--batch-size 32", { WORLD_SIZE: "8" }).batch.size).toBe(256)
-  expect(recipeOf("--batch-size 32", { SLURM_PROCID: "0", SLURM_NTASKS: "4" }).batch.size).toBe(128)
-  expect(recipeOf("--batch-size 32", { SLURM_NTASKS: "4" }).batch.size).toBe(32)
+  const step = { SLURM_PROCID: "0", SLURM_NTASKS: "4", SLURM_STEP_NODELIST: "gpu1" }
+  expect(recipeOf("--batch-size 32", step).batch.size).toBe(128)
+  // The shell of sbatch or salloc, which is no task of a step.
+  expect(recipeOf("--batch-size 32", { SLURM_PROCID: "0", SLURM_NTASKS: "4" }).batch.size).toBe(32)
+  expect(parse("--out x --nproc 2", { SLURM_PROCID: "0", SLURM_NTASKS: "4" }).launch.ranks).toBe(2)
+  expect(() => parse("--out x --nproc 2", { WORLD_SIZE: "8" })).toThrow("WORLD_SIZE is 8: this is one of 8 processes")
+  expect(() => parse("--out x --nproc 2", step)).toThrow("SLURM_NTASKS is 4: this is one of 4 processes")
+  expect(() => parse("--out x", { WORLD_SIZE: "many" })).toThrow('WORLD_SIZE is "many", not a number of processes')
   expect(recipeOf("--global-batch-size 96 --chunk-size 12 --nproc 2").batch).toEqual({ size: 96, chunk: 12 })
   expect(recipeOf("--batch-size 16 --accum-freq 4").batch).toEqual({ size: 64, chunk: 16 })
   expect(() => parse("--out x --batch-size 8 --global-batch-size 8")).toThrow("give one of them")
@@ -78,6 +136,11 @@ test.each([
   ["steps", '"steps" is no key=value'],
 ])("%s is an error that says where", (line, message) => {
   expect(() => recipeOf(line)).toThrow(message)
+})
+
+test("threads that prepare batches: one beside a processor that trains, up to eight beside a GPU", () => {
+  expect(workersFor({ device: "cpu", threads: 16 })).toBe(1)
+  expect([1, 4, 16].map((threads) => workersFor({ device: "cuda", threads }))).toEqual([1, 3, 8])
 })
 
 test("a run needs a folder, a dry run does not", () => {

@@ -6,6 +6,7 @@ import { type Override, parseOverride } from "../../train/recipe/overrides.ts"
 import { number, progressOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
 import { flagNames, flagOverrides, type JointOptions, jointFlags, jointOverrides, recipeFlags } from "./flags.ts"
+import { foreignFlags, refuseForeign } from "./foreign-flags.ts"
 
 /** What is no part of a recipe: where and how a run computes, and what is shown of it. */
 export interface Launch {
@@ -77,12 +78,14 @@ export function addTrainOptions(command: Command): Command {
     .addOption(progressOption())
   command.optionsGroup("Short forms of the recipe's keys:")
   for (const { flags, help } of [...recipeFlags, ...jointFlags]) command.option(flags, help)
+  for (const flag of Object.keys(foreignFlags)) command.addOption(new Option(`${flag} [value...]`).hideHelp())
   return command
 }
 
 /** Of a command that was parsed. Throws UserError for what the options' own parsers do not see. */
 export function trainArgumentsOf(command: Command, env: Environment = process.env): TrainArguments {
   const options = command.opts<LaunchOptions & Record<string, unknown>>()
+  refuseForeign(options)
   const { values, changes } = returnChanges(options)
   const launch = launchOf(values as unknown as LaunchOptions, env)
   const overrides = [
@@ -146,10 +149,17 @@ function launchOf(options: LaunchOptions, env: Environment): Launch {
   }
 }
 
-/** torchrun's variable, then SLURM's, which counts only where its tasks are ours. */
-function ranksOf(nproc: number, { WORLD_SIZE, SLURM_NTASKS, SLURM_PROCID }: Environment): number {
-  const found = WORLD_SIZE ?? (SLURM_PROCID === undefined ? undefined : SLURM_NTASKS)
+/** torchrun's variable, then SLURM's, which counts in a step (`srun`) only: a job's script has it too, and runs alone. */
+function ranksOf(nproc: number, { WORLD_SIZE, SLURM_NTASKS, SLURM_PROCID, SLURM_STEP_NODELIST }: Environment): number {
+  const found = WORLD_SIZE ?? (SLURM_PROCID && SLURM_STEP_NODELIST ? SLURM_NTASKS : undefined)
   const ranks = found === undefined ? nproc : Number(found)
-  if (Number.isInteger(ranks) && ranks > 0) return nproc > 1 ? Math.max(nproc, ranks) : ranks
-  throw new UserError(`WORLD_SIZE or SLURM_NTASKS is "${found}", not a number of processes`)
+  const name = WORLD_SIZE === undefined ? "SLURM_NTASKS" : "WORLD_SIZE"
+  if (!Number.isInteger(ranks) || ranks <= 0) throw new UserError(`${name} is "${found}", not a number of processes`)
+  if (nproc > 1 && found !== undefined && ranks > 1) {
+    throw new UserError(
+      `${name} is ${ranks}: this is one of ${ranks} processes already, and --nproc ${nproc} would start more`,
+      "leave out --nproc, or start without torchrun and srun",
+    )
+  }
+  return ranks === 1 ? nproc : ranks
 }

@@ -23,6 +23,10 @@ const list = (key: string) => (value: FlagValue) => ({
   [key]: (Array.isArray(value) ? value : [value]).map((item) => parseValue(String(item))),
 })
 
+const teachers = (value: FlagValue) => ({ "loss.kind": "distill", teachers: Array.isArray(value) ? value : [value] })
+/** Apple's default, -1, for a width that the embeddings tell. */
+const isFound = (value: FlagValue) => String(value) === "-1"
+
 const precisions: Readonly<Record<string, string>> = { amp: "amp_fp16", amp_bfloat16: "amp_bf16" }
 const formats: Readonly<Record<string, string>> = { webdataset: "shards" }
 
@@ -39,7 +43,12 @@ export const recipeFlags = [
   {
     flags: "--dataset-reinforcement",
     help: "use stored views, synthetic captions and teachers' embeddings",
-    set: () => ({ "data.reinforced": true, "data.view": "stored" }),
+    set: one("data.reinforced"),
+  },
+  {
+    flags: "--dataset-reinforcement-mix-synthetic",
+    help: "one caption of a picture and one loss term, real where no ratio is given",
+    set: () => ({ "data.mixSynthetic": 0 }),
   },
   {
     flags: "--dataset-reinforcement-mix-synthetic-ratio <p>",
@@ -51,18 +60,30 @@ export const recipeFlags = [
     help: "which synthetic captions",
     set: text("data.syntheticPattern"),
   },
+  { flags: "--csv-img-key <name>", help: "column of the pictures", set: text("data.imageColumn") },
+  { flags: "--csv-caption-key <name>", help: "column of the captions", set: text("data.captionColumn") },
+  { flags: "--csv-separator <char>", help: "between columns", set: text("data.separator") },
   { flags: "--caption <which>", help: "web, precise or both", set: text("data.captions") },
   { flags: "--workers <n>", help: "threads that prepare batches", set: one("data.workers") },
   { flags: "--max-bad-samples <n>", help: "unusable samples before the run gives up", set: one("data.maxBadSamples") },
   // Model
-  { flags: "--model <name>", help: "variant to train, from its initialisation", set: text("model") },
+  { flags: "--model <name>", help: "variant or captioner to train", set: text("model") },
+  {
+    flags: "--pretrained <path>",
+    help: "weights to begin with: a checkpoint, a run's folder, a released model",
+    set: text("start"),
+  },
   { flags: "--grad-checkpointing", help: "compute activations again", set: one("activationCheckpointing") },
   { flags: "--use-bn-sync", help: "batch norm over all ranks", set: one("syncBatchNorm") },
-  { flags: "--lock-image-freeze-bn-stats", help: "leave batch norm's statistics", set: one("frozenStatistics") },
+  {
+    flags: "--lock-image-freeze-bn-stats",
+    help: "leave batch norm's statistics in the image tower",
+    set: () => ({ frozenStatistics: ["image"] }),
+  },
   // Loss
   {
     flags: "--distill-loss-weights <w...>",
-    help: "of the contrastive and the distillation term",
+    help: "of the contrastive and the distillation term (default: 0 1)",
     set: (value) => ({ "loss.kind": "distill", ...list("loss.weights")(value) }),
   },
   { flags: "--distill-logit-scale <s...>", help: "of each teacher", set: list("loss.teacherScales") },
@@ -73,14 +94,37 @@ export const recipeFlags = [
     set: one("loss.averageAfterSoftmax"),
   },
   {
-    flags: "--distill-model <dir...>",
-    help: "teachers that run beside the student",
-    set: (value) => ({ "loss.kind": "distill", teachers: Array.isArray(value) ? value : [value] }),
+    flags: "--distill-teacher-dimension <n...>",
+    help: "width of each teacher's embeddings; -1: found in them",
+    set: (value) => ({
+      "data.teacherWidths": isFound(value) ? [] : list("data.teacherWidths")(value)["data.teacherWidths"],
+    }),
+  },
+  {
+    flags: "--distill-model <path...>",
+    help: "teachers that run beside the student; the loss is distillation alone where no weights are given",
+    set: teachers,
+  },
+  {
+    flags: "--distill-pretrained <path...>",
+    help: "the teachers' weights, where --distill-model names architectures",
+    set: teachers,
   },
   // Behind the flags of distillation, which SigLIP's loss takes part in.
   { flags: "--siglip", help: "SigLIP's loss", set: () => ({ "loss.kind": "siglip" }) },
-  { flags: "--coca-caption-loss-weight <w>", help: "of CoCa's captions", set: one("loss.captionWeight") },
-  { flags: "--coca-contrastive-loss-weight <w>", help: "of CoCa's pairs", set: one("loss.contrastiveWeight") },
+  {
+    flags: "--coca-caption-loss-weight <w>",
+    help: "of a captioner's captions",
+    set: (value) => ({ "loss.kind": "coca", ...one("loss.captionWeight")(value) }),
+  },
+  {
+    flags: "--coca-contrastive-loss-weight <w>",
+    help: "of a captioner's pairs",
+    set: (value) => ({ "loss.kind": "coca", ...one("loss.contrastiveWeight")(value) }),
+  },
+  // How it is done here in any case
+  { flags: "--local-loss", help: "as it always is", set: () => ({}) },
+  { flags: "--gather-with-grad", help: "as it always is", set: () => ({}) },
   // Length and rate
   { flags: "--steps <n>", help: "batches to train on", set: one("schedule.steps") },
   { flags: "--samples <n>", help: "pairs to train on, repeats counted", set: one("schedule.samples") },

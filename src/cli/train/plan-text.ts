@@ -1,4 +1,6 @@
 /** A run's plan for people: `mobileclip train --dry-run`. */
+
+import { distils, lossWeights } from "../../train/recipe/decided.ts"
 import type { MemoryPart, Plan, TowerPlan } from "../../train/recipe/plan.ts"
 import type { Recipe } from "../../train/recipe/schema.ts"
 import { mebibytes, millions, short } from "../models/units.ts"
@@ -10,14 +12,17 @@ export function planText(plan: Plan, recipe: Recipe): string {
   return [towerTable(plan), runTable(plan, recipe), memoryTable(plan)].join("\n\n")
 }
 
-function towerTable({ model, image, text }: Plan): string {
+function towerTable({ model, image, text, decoder }: Plan): string {
   const row = (name: string, tower: TowerPlan) => [
     name,
     millions(tower.parameters.train),
     millions(tower.parameters.inference),
     (tower.multiplyAdds / 1e9).toFixed(2),
   ]
-  const total = (["train", "inference"] as const).map((form) => image.parameters[form] + text.parameters[form])
+  const parts = [image, text, ...(decoder ? [decoder] : [])]
+  const total = (["train", "inference"] as const).map((form) =>
+    parts.reduce((sum, { parameters }) => sum + parameters[form], 0),
+  )
   return textTable(
     [
       { title: model },
@@ -25,7 +30,12 @@ function towerTable({ model, image, text }: Plan): string {
       { title: "exported, M", align: "right" },
       { title: "forward, G", align: "right" },
     ],
-    [row("image tower", image), row("text tower", text), ["both", ...total.map(millions), ""]],
+    [
+      row("image tower", image),
+      row("text tower", text),
+      ...(decoder ? [row("decoder", decoder)] : []),
+      [decoder ? "all" : "both", ...total.map(millions), ""],
+    ],
   )
 }
 
@@ -46,9 +56,14 @@ function runTable(plan: Plan, recipe: Recipe): string {
   return textTable([{ title: "run" }, { title: "" }], rows)
 }
 
-function lossText({ loss }: Recipe): string {
-  if (loss.kind !== "distill") return loss.kind
-  return `distill, weights ${loss.weights.join(" ")}, teacher scales ${loss.teacherScales.join(" ")}`
+function lossText(recipe: Recipe): string {
+  const { kind, teacherScales, contrastiveWeight, captionWeight, sampledWords } = recipe.loss
+  if (kind === "coca") {
+    const words = sampledWords === null ? "" : `, ${integer(sampledWords)} sampled words`
+    return `coca, weights ${contrastiveWeight} of pairs and ${captionWeight} of captions${words}`
+  }
+  if (!distils(recipe)) return kind
+  return `${kind}, weights ${lossWeights(recipe).join(" ")}, teacher scales ${teacherScales.join(" ")}`
 }
 
 function timeText(time: Plan["time"]): string {

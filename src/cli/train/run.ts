@@ -3,9 +3,8 @@ import { basename, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
-import { nearestNames } from "../../core/nearest.ts"
 import { Tokenizer } from "../../core/tokenizer.ts"
-import { captioners, type ModelConfig, variants } from "../../core/variants.ts"
+import { type ModelConfig, type ModelName, modelNamed } from "../../core/variants.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { exportModel } from "../../export/export.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint.ts"
@@ -23,12 +22,13 @@ import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import { progressReporter } from "../progress.ts"
 import { thisMachine } from "../quickstart/machine.ts"
 import { torchReference } from "../torch-reference.ts"
-import { joinTraining, runTraining, type TrainingRun } from "../training.ts"
+import { joinTraining, ranksSetting, runTraining, type TrainingRun } from "../training.ts"
 import { version } from "../version.ts"
 import { withWeights } from "../weights.ts"
 import type { Launch, TrainArguments } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
 import { resolveRecipe } from "./resolve.ts"
+import { readStart } from "./start.ts"
 import { openTasks, type TaskList } from "./tasks.ts"
 
 export interface TrainOutput {
@@ -58,13 +58,14 @@ export async function trainCommand(
 }
 
 async function printPlan(recipe: Recipe, options: Launch, { writeOut }: TrainOutput): Promise<void> {
-  const samples = recipe.data.train === null || recipe.data.samples !== null ? null : await countSamples(recipe)
+  const samples =
+    recipe.data.train === null || recipe.data.samples !== null ? null : await countSamples(recipe, options)
   const { plan, text } = await dryRun(recipe, options, samples)
   writeOut(options.json ? `${JSON.stringify(plan, null, 2)}\n` : `${text()}\n`)
 }
 
-async function countSamples(recipe: Recipe): Promise<number | null> {
-  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, infoOf(recipe), null) })
+async function countSamples(recipe: Recipe, options: Launch): Promise<number | null> {
+  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, infoOf(recipe), null) })
   await data.close()
   return data.samples
 }
@@ -88,13 +89,20 @@ async function trainHere(recipe: Recipe, options: Launch, signal: AbortSignal, o
   const timeoutSeconds = recipe.evaluate.tasks === null ? 600 : 6 * 3600
   const group = processGroupFromEnvironment({ device: options.device, timeoutSeconds })
   try {
-    const info = infoOf(recipe)
-    const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, info, group) })
+    const untrained = infoOf(recipe)
+    const start = await startOf(recipe, options, untrained, signal, output)
+    const info = start ? { ...untrained, license: start.license } : untrained
+    const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) })
     const teachers = await openTeachers(recipe, info, group?.device ?? options.device)
     try {
       const run = await describeRun(recipe, options, info, data.samples, group, signal)
       await train(
-        { ...run, batches: (first) => (teachers ? teachers.embed(data.batches(first)) : data.batches(first)) },
+        {
+          ...run,
+          ...(start && { start: start.tensors }),
+          batches: (first) => (teachers ? teachers.embed(data.batches(first)) : data.batches(first)),
+          note: (line) => output.writeErr(`${line}\n`),
+        },
         options,
         output,
       )
@@ -146,10 +154,15 @@ async function describeRun(
   const { device, threads } = options
   const length = runLength(recipe, samples)
   const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
+  const config = trainConfigOf(recipe, { steps: length.steps, device, threads })
   return {
     directory,
     info,
-    config: { ...trainConfigOf(recipe, { steps: length.steps, device, threads }), syncBatchNorm: recipe.syncBatchNorm },
+    config: {
+      ...config,
+      syncBatchNorm: recipe.syncBatchNorm,
+      data: { ...config.data, [ranksSetting]: group?.size ?? 1 },
+    },
     ...(tasks && { evaluate: (live) => tasks.score(encoderOf(live, info)) }),
     keep: recipe.save.keep,
     existing: options.resume === null ? "refuse" : "require",
@@ -186,16 +199,32 @@ function facts({ name, config }: CheckpointInfo<ModelConfig>): [string, string][
   ]
 }
 
-function loaderOf(recipe: Recipe, info: CheckpointInfo<ModelConfig>, group: ProcessGroup | null) {
+/** A run that goes on has its weights in its checkpoint. */
+function startOf(
+  { start, seed }: Recipe,
+  { resume }: Launch,
+  info: CheckpointInfo<ModelConfig>,
+  signal: AbortSignal,
+  { writeErr }: TrainOutput,
+) {
+  return start === null || resume !== null ? null : readStart(start, info, seed, signal, writeErr)
+}
+
+function loaderOf({ data }: Recipe, options: Launch, info: CheckpointInfo<ModelConfig>, group: ProcessGroup | null) {
   return {
     rank: group?.rank ?? 0,
     ranks: group?.size ?? 1,
     preprocessing: info.preprocessing,
     tokenizer: new Tokenizer(),
     contextLength: info.config.text.contextLength,
-    workers: recipe.data.workers ?? 1,
+    workers: data.workers ?? workersFor(options),
     prefetch: 3,
   }
+}
+
+/** A processor that trains has one thread to spare; beside a GPU most of its threads have nothing else to do. */
+export function workersFor({ device, threads }: Pick<Launch, "device" | "threads">): number {
+  return device === "cpu" ? 1 : Math.min(8, Math.max(1, threads - 1))
 }
 
 async function openTeachers(recipe: Recipe, info: CheckpointInfo<ModelConfig>, device: torch.Device) {
@@ -220,15 +249,7 @@ function readTeacher(name: string) {
 
 /** The untrained model of a recipe: with SigLIP's bias where its loss has one. */
 function infoOf({ model: name, loss }: Pick<Recipe, "model" | "loss">): CheckpointInfo<ModelConfig> {
-  const table = { ...variants, ...captioners }
-  if (!Object.hasOwn(table, name)) {
-    const known = nearestNames(name, Object.keys(table))
-    throw new UserError(
-      `there is no model named "${name}"`,
-      `nearest: ${known.join(", ")}; \`mobileclip models\` lists all`,
-    )
-  }
-  const { model, preprocessing } = table[name as keyof typeof table]
+  const { model, preprocessing } = modelNamed(name as ModelName)
   const config = loss.kind === "siglip" && !isCoca(model) ? { ...model, logitBias: true as const } : model
   return { name, config, preprocessing, license: "your own", samplesSeen: 0 }
 }

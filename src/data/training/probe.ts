@@ -31,7 +31,7 @@ export async function probe(config: TrainingDataConfig, sampler: Sampler): Promi
   if (!isReinforced(config)) return { teacherWidths: null, syntheticPattern: null, sampleBytes: bytes }
   const teacherWidths = widthsOf(config, samples)
   const syntheticPattern = patternFor(config, samples)
-  if (!teacherWidths && !syntheticPattern) {
+  if (!teacherWidths && !syntheticPattern && wantsEmbeddings(config)) {
     throw new UserError(
       `${config.source} is not reinforced: its first samples have neither embeddings nor synthetic captions`,
       "reinforce it first, or train without its reinforcement",

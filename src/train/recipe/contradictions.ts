@@ -1,4 +1,6 @@
 /** What single keys of a recipe allow but does not go together: a list of rules, of which the first that is broken is said. */
+import { captioners, isCaptioner, type ModelName } from "../../core/variants.ts"
+import { distils, hasTeaching, hasTwoTerms, lossWeights } from "./decided.ts"
 import type { Recipe } from "./schema.ts"
 
 export interface Contradiction {
@@ -47,31 +49,101 @@ const chunkWithinBatch: Rule = ({ batch: { chunk, size } }) => {
   }
 }
 
-const somethingLearns: Rule = ({ lock }) => {
-  if (!lock.includes("image") || !lock.includes("text")) return null
+/** A captioner has its decoder besides. */
+const somethingLearns: Rule = ({ lock, loss }) => {
+  if (!lock.includes("image") || !lock.includes("text") || loss.kind === "coca") return null
   return { path: "lock", message: "both towers are locked", hint: "nothing but the temperature would learn" }
 }
 
-const hasTeachers: Rule = ({ loss, data, teachers }) => {
-  if (loss.kind !== "distill" || data.reinforced || data.format === "reinforced" || teachers.length > 0) return null
+const lockedKnowsSomething: Rule = ({ lock, start }) => {
+  if (lock.length === 0 || start !== null) return null
+  return {
+    path: "lock",
+    message: `the ${lock.join(" and ")} tower is locked and has random weights`,
+    hint: "start=... (--pretrained) names what it knows",
+  }
+}
+
+const captionerLoss: Rule = ({ model, loss }) => {
+  if (!isCaptioner(model as ModelName) || loss.kind === "coca") return null
   return {
     path: "loss.kind",
-    message: "loss.kind distill needs teachers",
+    message: `${model} writes captions, which loss.kind ${loss.kind} does not teach`,
+    hint: "set loss.kind=coca",
+  }
+}
+
+const lossCaptioner: Rule = ({ model, loss }) => {
+  if (loss.kind !== "coca" || isCaptioner(model as ModelName)) return null
+  return {
+    path: "loss.kind",
+    message: `loss.kind coca teaches to write captions, which ${model} does not`,
+    hint: `set model to a captioner: ${Object.keys(captioners).join(", ")}`,
+  }
+}
+
+const sampledWordsOfCaptions: Rule = ({ loss }) => {
+  if (loss.sampledWords === null || loss.kind === "coca") return null
+  return {
+    path: "loss.sampledWords",
+    message: `loss.sampledWords is of captions, and loss.kind is ${loss.kind}`,
+    hint: "leave it out",
+  }
+}
+
+/** A captioner's caption is written from one picture, once. */
+const oneCaption: Rule = ({ loss, data }) => {
+  if (loss.kind !== "coca" || !hasTwoTerms({ data })) return null
+  return {
+    path: "data.reinforced",
+    message: "loss.kind coca has no second term for synthetic captions",
+    hint: "data.mixSynthetic=0.5 puts them in place of half of the real ones",
+  }
+}
+
+const captionerActivations: Rule = ({ loss, activationCheckpointing }) => {
+  if (loss.kind !== "coca" || !activationCheckpointing) return null
+  return {
+    path: "activationCheckpointing",
+    message: "a captioner's activations cannot be computed again",
+    hint: "batch.chunk=... (--chunk-size) bounds their memory",
+  }
+}
+
+const hasTeachers: Rule = (recipe) => {
+  const { loss } = recipe
+  if (hasTeaching(recipe) || !(loss.kind === "distill" || (loss.kind === "siglip" && lossWeights(recipe)[1] > 0)))
+    return null
+  return {
+    path: loss.kind === "distill" ? "loss.kind" : "loss.weights",
+    message: `loss.kind ${loss.kind}${loss.kind === "distill" ? "" : " with a weight for distillation"} needs teachers`,
     hint: "data.reinforced=true for stored embeddings, or teachers=[...]",
   }
 }
 
-const hasWeight: Rule = ({ loss }) => {
-  if (loss.kind !== "distill" || loss.weights[0] + loss.weights[1] > 0) return null
+const teachersTeach: Rule = (recipe) => {
+  const { teachers, loss } = recipe
+  if (teachers.length === 0 || distils(recipe)) return null
+  const why = loss.kind === "distill" || loss.kind === "siglip" ? "their weight is 0" : `loss.kind is ${loss.kind}`
+  return {
+    path: "teachers",
+    message: `teachers cost and do nothing: ${why}`,
+    hint: `set ${why.startsWith("their") ? "loss.weights=[0,1]" : "loss.kind=distill"}, or leave them out`,
+  }
+}
+
+const hasWeight: Rule = (recipe) => {
+  const [plain, distilled] = lossWeights(recipe)
+  if (recipe.loss.kind === "coca" || recipe.loss.kind === "clip" || plain + distilled > 0) return null
   return { path: "loss.weights", message: "loss.weights are both 0", hint: "[0, 1] is distillation alone" }
 }
 
-const hasScales: Rule = ({ loss }) => {
-  if (loss.kind !== "distill" || loss.weights[1] === 0 || loss.teacherScales.length > 0) return null
+const hasScales: Rule = (recipe) => {
+  if (!distils(recipe) || recipe.loss.teacherScales.length > 0) return null
   return {
     path: "loss.teacherScales",
     message: "loss.teacherScales is empty",
-    hint: "one number per teacher; the papers use [70, 60] (MobileCLIP2) and [100, 100] (MobileCLIP)",
+    hint: "one number per teacher; the papers use [70, 60] (MobileCLIP2) and [100, 100] (MobileCLIP); loss.weights=[1,0] does without",
   }
 }
 
@@ -93,13 +165,31 @@ const scalePerTeacher: Rule = ({ loss: { teacherScales, averageAfterSoftmax }, t
   }
 }
 
+const widthPerTeacher: Rule = ({ loss: { teacherScales, averageAfterSoftmax }, data: { teacherWidths } }) => {
+  if (teacherWidths.length === 0 || !averageAfterSoftmax || teacherScales.length === 0) return null
+  if (teacherWidths.length === teacherScales.length) return null
+  return {
+    path: "data.teacherWidths",
+    message: `data.teacherWidths has ${teacherWidths.length} values and loss.teacherScales ${teacherScales.length}`,
+    hint: "give one of each per teacher, in their order",
+  }
+}
+
 const rules = [
   oneLength,
   fallingRate,
   chunkWithinBatch,
   somethingLearns,
+  lockedKnowsSomething,
+  captionerLoss,
+  lossCaptioner,
+  sampledWordsOfCaptions,
+  oneCaption,
+  captionerActivations,
   hasTeachers,
   hasWeight,
+  teachersTeach,
   hasScales,
   scalePerTeacher,
+  widthPerTeacher,
 ] as const

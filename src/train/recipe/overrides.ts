@@ -24,8 +24,12 @@ export function parseOverride(text: string): Override {
   return { key, value: parseValue(text.slice(at + 1)), source: text }
 }
 
+/** Numbers as Python writes them too, which JSON does not: `70.`, `.5`, `1.e-3`. */
+const number = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
+
 /** JSON where it is JSON, else the text itself. */
 export function parseValue(text: string): unknown {
+  if (number.test(text)) return Number(text)
   try {
     return JSON.parse(text)
   } catch {

@@ -2,7 +2,7 @@
 import type { z } from "zod"
 import { oneLine, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
-import { findVariant } from "../../core/variant-name.ts"
+import { findModel } from "../../core/variant-name.ts"
 import { contradictionIn } from "./contradictions.ts"
 import { defaultRecipe, type Recipe, recipeSchema } from "./schema.ts"
 
@@ -20,7 +20,7 @@ export function parseRecipe(value: unknown, { where, sourceOf }: ParseOptions): 
   const { data, error } = recipeSchema.safeParse(value)
   const name = (path: string) => sourceOf?.(path) ?? where
   if (error) throw explain(error.issues[0]!, value, name)
-  const recipe = { ...data, model: findVariant(data.model) }
+  const recipe = { ...data, model: findModel(data.model) }
   const wrong = contradictionIn(recipe)
   if (wrong) throw new UserError(`${name(wrong.path)}: ${wrong.message}`, wrong.hint)
   return recipe
@@ -78,7 +78,9 @@ function expected(issue: Issue): string {
           ? "a text that is not empty"
           : `a number ${issue.inclusive ? "from" : "above"} ${issue.minimum}${issue.inclusive ? " on" : ""}`
     case "too_big":
-      return issue.origin === "array" ? `a list of ${issue.maximum} values` : `a number of at most ${issue.maximum}`
+      return issue.origin === "array"
+        ? `a list of ${issue.maximum} values`
+        : `a number ${issue.inclusive ? "of at most" : "below"} ${issue.maximum}`
     default:
       return issue.message
   }

@@ -25,7 +25,7 @@ test("multiply-adds of a pair: three forward passes, one more where something is
   expect(plain.multiplyAdds.perStep).toBe(64 * plain.multiplyAdds.perSample)
   const cached = planOf(recipe("", "model=mobileclip2-b", "batch.size=64", "batch.chunk=16"), { samples: 6400 })
   expect(cached.multiplyAdds.perSample).toBe(4 * image + 4 * text + similarities)
-  const locked = planOf(recipe("", "model=mobileclip2-b", 'lock=["image"]'), { samples: 6400 })
+  const locked = planOf(recipe("", "model=mobileclip2-b", "start=a", 'lock=["image"]'), { samples: 6400 })
   expect(locked.multiplyAdds.perSample).toBe(image + 3 * text + similarities)
 })
 
@@ -36,6 +36,41 @@ test("synthetic captions double the text and the pairings, not the picture", () 
   expect(multiplyAdds.perSample).toBe(3 * image + 6 * text + 2 * 2 * 64 * (3 * 512 + 2 * 768))
   const mixed = planOf(recipe("dfndr-12m", ...overrides, "data.mixSynthetic=0.5"), { samples: null })
   expect(mixed.multiplyAdds.perSample).toBe(3 * image + 3 * text + 2 * 64 * (3 * 512 + 2 * 768))
+})
+
+test("shards called reinforced have two captions too", () => {
+  const teaching = ["loss.kind=distill", "loss.teacherScales=[70,60]", "batch.size=64"]
+  const called = planOf(recipe("", "data.format=reinforced", ...teaching), { samples: 6400 })
+  const { image, text } = forwardOf(called)
+  expect(called.multiplyAdds.perSample).toBe(3 * image + 6 * text + 2 * 2 * 64 * (3 * 128 + 2 * 768))
+  const widths = planOf(recipe("", "data.format=reinforced", ...teaching, "data.teacherWidths=[8,16]"), {
+    samples: 6400,
+  })
+  expect(widths.multiplyAdds.perSample).toBe(3 * image + 6 * text + 2 * 2 * 64 * (3 * 128 + 24))
+})
+
+const captioner = ["model=coca-vit-l-14", "loss.kind=coca", "batch.size=64"]
+
+test("a captioner has a decoder, whose parameters are open_clip's and which runs once whatever the chunks", () => {
+  const plan = planOf(recipe("", ...captioner), { samples: 6400 })
+  const { image, text, decoder } = plan
+  // open_clip counts 638.45 M, the temperature among them.
+  const all = [image, text, decoder!].reduce((sum, { parameters }) => sum + parameters.train, 0)
+  expect(all + 1).toBe(638_450_177)
+  expect(image.parameters.inference).toBe(image.parameters.train)
+  const [width, tokens, queries] = [768, 75, 255]
+  const linear = tokens * width * width * (12 + 2 + 8) + 2 * queries * width * width
+  const attention = 2 * tokens * width * (tokens + queries)
+  expect(decoder!.multiplyAdds).toBe(12 * (linear + attention) + tokens * width * 49408)
+  const forward = forwardOf(plan)
+  const similarities = 2 * 64 * 3 * 768
+  expect(plan.multiplyAdds.perSample).toBe(3 * (forward.image + forward.text + decoder!.multiplyAdds) + similarities)
+  const cached = planOf(recipe("", ...captioner, "batch.chunk=16"), { samples: 6400 })
+  expect(cached.multiplyAdds.perSample).toBe(plan.multiplyAdds.perSample + forward.image + forward.text)
+  expect(plan.memory.weights).toBe(4 * all)
+  expect(plan.memory.activations).toBe(64 * (image.activationBytes + text.activationBytes + decoder!.activationBytes))
+  const locked = planOf(recipe("", ...captioner, "start=a", 'lock=["image","text"]'), { samples: 6400 })
+  expect(locked.memory.gradients).toBe(4 * decoder!.parameters.train)
 })
 
 test("memory: weights by what learns, activations by the chunk", () => {
@@ -104,6 +139,15 @@ test("the plan as text", () => {
   expect(text).toContain("loss           distill, weights 0 1, teacher scales 70 60")
   expect(text).toMatch(/time +3 h 25 min at 20000\/s pairs/)
   expect(text).not.toMatch(/NaN|undefined/)
+})
+
+test("a captioner's plan as text", () => {
+  const resolved = recipe("", ...captioner, "loss.sampledWords=1024")
+  const text = planText(planOf(resolved, { samples: 6400, samplesPerSecond: 100 }), resolved)
+  expect(text).toMatch(/^coca-vit-l-14 +trained, M +exported, M +forward, G$/m)
+  expect(text).toMatch(/^decoder +\d+\.\d+ /m)
+  expect(text).toMatch(/^all +638\.5 +638\.5$/m)
+  expect(text).toContain("loss           coca, weights 1 of pairs and 2 of captions, 1,024 sampled words")
 })
 
 function forwardOf({ image, text }: Pick<ReturnType<typeof planOf>, "image" | "text">) {

@@ -1,14 +1,18 @@
 /**
  * What a run will take, before anything is computed: parameters, multiply-adds, memory, length and time.
  * Multiply-adds count convolutions, linear layers, attention's products and the similarities of the loss. A backward pass
- * counts as two forward passes. Texts count in full length, though causal towers stop at the longest of a batch.
+ * counts as two forward passes. Texts count in full length, though causal towers stop at the longest of a batch, and a
+ * captioner's softmax over all words, though `loss.sampledWords` takes fewer.
  */
-import { UserError } from "../../core/errors.ts"
-import { type ClipConfig, type VariantName, variants } from "../../core/variants.ts"
-import { Clip } from "../../model/clip.ts"
+import { assert, UserError } from "../../core/errors.ts"
+import { type ModelConfig, type ModelName, modelNamed } from "../../core/variants.ts"
+import { buildModel, type CheckpointModel } from "../../model/checkpoint.ts"
+import { Coca } from "../../model/coca.ts"
+import type { Module } from "../../model/module.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
 import { type CostReport, measureCost } from "../../tensor/cost.ts"
 import { activationBytes } from "./activations.ts"
+import { distils, hasTwoTerms } from "./decided.ts"
 import { type RunLength, runLength } from "./run-length.ts"
 import type { Recipe } from "./schema.ts"
 
@@ -38,6 +42,8 @@ export interface Plan {
   readonly model: string
   readonly image: TowerPlan
   readonly text: TowerPlan
+  /** Of a captioner: a caption of full length. */
+  readonly decoder?: TowerPlan
   readonly length: RunLength
   readonly ranks: number
   /** Pairs of a step on each rank, and how many are encoded at once. */
@@ -72,13 +78,13 @@ const TEACHER_WIDTH = 768
 
 /** Throws UserError where the run's length cannot be told, or the batch does not divide among the ranks. */
 export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
-  const { model: config } = variants[recipe.model as VariantName]
+  const { model: config } = modelNamed(recipe.model as ModelName)
   const ranks = facts.ranks ?? 1
   const perRank = rankShare(recipe.batch.size, ranks)
   const batch = { size: recipe.batch.size, perRank, chunk: Math.min(recipe.batch.chunk ?? perRank, perRank) }
   const towers = towersOf(config, recipe)
   const length = runLength(recipe, facts.samples)
-  const setting: Setting = { ...towers, recipe, config, batch, teacherWidths: teacherWidthsOf(recipe, facts) }
+  const setting: Setting = { towers, recipe, config, batch, teacherWidths: teacherWidthsOf(recipe, facts) }
   const perSample = multiplyAddsOf(setting)
   const multiplyAdds = { perSample, perStep: perSample * batch.size }
   return {
@@ -103,51 +109,92 @@ function rankShare(size: number, ranks: number): number {
 }
 
 interface Setting {
-  readonly image: TowerPlan
-  readonly text: TowerPlan
+  readonly towers: Towers
   readonly recipe: Recipe
-  readonly config: ClipConfig
+  readonly config: ModelConfig
   readonly batch: Plan["batch"]
   readonly teacherWidths: readonly number[]
 }
 
 // ------------------------------------------------------------------------------------------------------- towers
 
-function towersOf(config: ClipConfig, { activationCheckpointing }: Recipe): Pick<Plan, "image" | "text"> {
-  const trained = new Clip(config)
-  const fused = reparameterize(new Clip(config))
-  const tower = (name: "image" | "text"): TowerPlan => {
+export type PartName = "image" | "text" | "decoder"
+
+type Towers = Pick<Plan, PartName>
+
+function towersOf(config: ModelConfig, { activationCheckpointing }: Recipe): Towers {
+  const trained = buildModel(config)
+  const fused = reparameterize(buildModel(config))
+  const tower = (name: PartName): TowerPlan => {
     const { layers, multiplyAdds, attentionMultiplyAdds } = towerCost(trained, name)
     return {
-      parameters: { train: trained[name].learnedSize(), inference: towerCost(fused, name).parameters },
+      parameters: { train: partOf(trained, name).learnedSize(), inference: towerCost(fused, name).parameters },
       multiplyAdds: multiplyAdds + attentionMultiplyAdds,
       activationBytes: activationBytes(layers, { checkpointing: activationCheckpointing }),
     }
   }
-  return { image: tower("image"), text: tower("text") }
+  return {
+    image: tower("image"),
+    text: tower("text"),
+    ...(trained instanceof Coca && { decoder: tower("decoder") }),
+  }
 }
 
-/** Of one picture or one text. */
-export function towerCost(model: Clip, tower: "image" | "text"): CostReport {
+/** The parts that cost something, in their order. */
+export function partsOf(model: CheckpointModel): PartName[] {
+  return model instanceof Coca ? ["image", "text", "decoder"] : ["image", "text"]
+}
+
+/** Of one picture, one text, or the captioning of one picture in as many words as there may be. */
+export function towerCost(model: CheckpointModel, part: PartName): CostReport {
   const { imageSize, text } = model.config
   const parameters = model.namedParameters()
-  if (tower === "image") return measureCost(parameters, [[1, 3, imageSize, imageSize]], (x) => model.encodeImage(x!))
-  return measureCost(parameters, [[1, text.contextLength]], (ids) => model.encodeText(ids!))
+  switch (part) {
+    case "image":
+      return measureCost(parameters, [[1, 3, imageSize, imageSize]], (x) => model.encodeImage(x!))
+    case "text":
+      return measureCost(parameters, [[1, text.contextLength]], (ids) => model.encodeText(ids!))
+    case "decoder":
+      return decoderCost(model)
+    default:
+      return part satisfies never
+  }
+}
+
+/** The last token of a caption has nothing behind it to be foretold; query 0 of the image is its embedding. */
+function decoderCost(model: CheckpointModel): CostReport {
+  assert(model instanceof Coca, "a model without a decoder")
+  const { text, pooler, embedDim } = model.config
+  const inputs = [
+    [1, text.contextLength - 1, text.width],
+    [1, pooler.queries - 1, embedDim],
+  ]
+  return measureCost(model.namedParameters(), inputs, (tokens, image) =>
+    model.decoder.forward(tokens!, model.decoder.remember(image!)),
+  )
+}
+
+function partOf(model: CheckpointModel, part: PartName): Module {
+  if (part !== "decoder") return model[part]
+  assert(model instanceof Coca, "a model without a decoder")
+  return model.decoder
 }
 
 // ------------------------------------------------------------------------------------------------ multiply-adds
 
 /** Of a pair, its share of the similarities of the whole batch included. */
 function multiplyAddsOf(setting: Setting): number {
-  const { recipe, image, text } = setting
-  const pass = (tower: "image" | "text") => passesOf(tower, setting)
-  const towers = image.multiplyAdds * pass("image") + text.multiplyAdds * textsOf(recipe) * pass("text")
-  return towers + similarityMultiplyAdds(setting)
+  const { recipe, towers } = setting
+  const { image, text, decoder } = towers
+  const pass = (part: PartName) => passesOf(part, setting)
+  const encoded = image.multiplyAdds * pass("image") + text.multiplyAdds * textsOf(recipe) * pass("text")
+  return encoded + (decoder?.multiplyAdds ?? 0) * pass("decoder") + similarityMultiplyAdds(setting)
 }
 
-/** Forward passes that a training step's work on a tower is worth. */
-function passesOf(tower: "image" | "text", { recipe, batch }: Setting): number {
-  if (recipe.lock.includes(tower)) return 1
+/** Forward passes that a training step's work on a part is worth. Captions are written once, whatever the chunks. */
+function passesOf(part: PartName, { recipe, batch }: Setting): number {
+  if (part === "decoder") return 3
+  if (recipe.lock.includes(part)) return 1
   const again = Number(batch.chunk < batch.perRank) + Number(recipe.activationCheckpointing)
   return 3 + again
 }
@@ -157,29 +204,25 @@ function textsOf(recipe: Recipe): number {
   return hasTwoTerms(recipe) ? 2 : 1
 }
 
-function hasTwoTerms({ data }: Recipe): boolean {
-  return data.reinforced && data.mixSynthetic === null
-}
-
 /** Both directions of each pairing; the student's with their gradients, the teachers' once. */
 function similarityMultiplyAdds({ recipe, config, batch, teacherWidths }: Setting): number {
   const widths = 3 * config.embedDim + teacherWidths.reduce((sum, width) => sum + width, 0)
   return 2 * textsOf(recipe) * batch.size * widths
 }
 
-function teacherWidthsOf({ loss }: Recipe, { teacherWidths }: PlanFacts): readonly number[] {
-  if (loss.kind !== "distill" && loss.kind !== "siglip") return []
-  return teacherWidths ?? loss.teacherScales.map(() => TEACHER_WIDTH)
+function teacherWidthsOf(recipe: Recipe, facts: PlanFacts): readonly number[] {
+  if (!distils(recipe)) return []
+  const { data, loss } = recipe
+  if (data.teacherWidths.length > 0) return data.teacherWidths
+  return facts.teacherWidths ?? loss.teacherScales.map(() => TEACHER_WIDTH)
 }
 
 // ------------------------------------------------------------------------------------------------------- memory
 
 function memoryOf(setting: Setting): Plan["memory"] {
-  const { recipe, image, text, batch, config } = setting
-  const learned = (["image", "text"] as const)
-    .filter((tower) => !recipe.lock.includes(tower))
-    .reduce((sum, tower) => sum + setting[tower].parameters.train, 0)
-  const all = image.parameters.train + text.parameters.train
+  const { recipe, towers, batch, config } = setting
+  const all = sizeOf(towers, ["image", "text", "decoder"])
+  const learned = all - sizeOf(towers, recipe.lock)
   const isHalf = recipe.precision !== "fp32"
   const texts = textsOf(recipe)
   const activationShare = isHalf ? HALF_BYTES / FLOAT_BYTES : 1
@@ -191,12 +234,21 @@ function memoryOf(setting: Setting): Plan["memory"] {
     average: recipe.ema === null ? 0 : all * FLOAT_BYTES,
     // Autocast keeps the weights of a step in its type.
     lowPrecisionWeights: isHalf ? all * HALF_BYTES : 0,
-    activations: batch.chunk * activationShare * (image.activationBytes + texts * text.activationBytes),
+    activations: batch.chunk * activationShare * pairActivations(towers, texts),
     features: featureBytes(setting),
     similarities: similarityBytes(setting),
     batch: batch.perRank * (pixels * FLOAT_BYTES + texts * config.text.contextLength * 8),
   }
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }
+}
+
+/** Values that are learned in these parts, where they are not locked. */
+function sizeOf(towers: Towers, parts: readonly PartName[]): number {
+  return parts.reduce((sum, part) => sum + (towers[part]?.parameters.train ?? 0), 0)
+}
+
+function pairActivations({ image, text, decoder }: Towers, texts: number): number {
+  return image.activationBytes + texts * text.activationBytes + (decoder?.activationBytes ?? 0)
 }
 
 /** Of the whole batch, as every rank gathers them: the student's with their gradients, the teachers' as they are. */

@@ -48,7 +48,9 @@ test.each([
   [{ schedule: { steps: "many" } }, 'mine.json: schedule.steps should be a number, not "many"'],
   [{ schedule: { steps: 2.5 } }, "mine.json: schedule.steps should be a whole number, not 2.5"],
   [{ batch: { size: 1 } }, "mine.json: batch.size should be a number from 2 on, not 1"],
-  [{ ema: 1.5 }, "mine.json: ema should be a number of at most 1, not 1.5"],
+  [{ ema: 1.5 }, "mine.json: ema should be a number below 1, not 1.5"],
+  [{ ema: 1 }, "mine.json: ema should be a number below 1, not 1"],
+  [{ frozenStatistics: "image" }, 'mine.json: frozenStatistics should be true, false or a list of towers, not "image"'],
   [{ precision: "bf16" }, 'mine.json: precision should be one of fp32, amp_bf16, amp_fp16, not "bf16"'],
   [{ loss: { weights: [1] } }, "mine.json: loss.weights should be a list of 2 values, not [1]"],
   [{ data: { syntheticPattern: "(" } }, 'mine.json: data.syntheticPattern should be a regular expression, not "("'],
@@ -71,6 +73,49 @@ test("what does not go together is an error", () => {
   expect(complaint(() => parse(teachers))).toContain("has 1 values for 2 teachers")
   const joined = { ...teachers, loss: { ...teachers.loss, teacherScales: [70, 60], averageAfterSoftmax: false } }
   expect(complaint(() => parse(joined))).toContain("one product over all teachers takes one")
+})
+
+const captioner = { model: "quickstart-captioner", loss: { kind: "coca" } }
+const online = { teachers: ["a"], loss: { kind: "distill", teacherScales: [70] } }
+
+test.each([
+  [
+    { model: "coca-vit-l-14" },
+    "coca-vit-l-14 writes captions, which loss.kind clip does not teach | set loss.kind=coca",
+  ],
+  [
+    { loss: { kind: "coca" } },
+    "which quickstart does not | set model to a captioner: coca-vit-l-14, quickstart-captioner",
+  ],
+  [{ loss: { sampledWords: 64 } }, "loss.sampledWords is of captions, and loss.kind is clip | leave it out"],
+  [{ ...captioner, data: { reinforced: true } }, "has no second term for synthetic captions | data.mixSynthetic=0.5"],
+  [{ ...captioner, activationCheckpointing: true }, "a captioner's activations cannot be computed again"],
+  [{ lock: ["image"] }, "the image tower is locked and has random weights | start=... (--pretrained)"],
+  [{ ...online, loss: { kind: "clip" } }, "teachers cost and do nothing: loss.kind is clip | set loss.kind=distill"],
+  [{ ...captioner, teachers: ["a"] }, "teachers cost and do nothing: loss.kind is coca"],
+  [{ ...online, loss: { ...online.loss, weights: [1, 0] } }, "do nothing: their weight is 0 | set loss.weights=[0,1]"],
+  [{ ...online, loss: { kind: "siglip", weights: [1, 0] } }, "teachers cost and do nothing: their weight is 0"],
+  [{ ...online, loss: { kind: "distill" } }, "loss.teacherScales is empty"],
+  [{ data: { reinforced: true }, loss: { kind: "siglip" } }, "loss.teacherScales is empty | one number per teacher"],
+  [{ loss: { kind: "siglip", weights: [0, 1] } }, "loss.kind siglip with a weight for distillation needs teachers"],
+  [{ ...online, loss: { ...online.loss, weights: [0, 0] } }, "loss.weights are both 0"],
+  [{ ...online, data: { teacherWidths: [8, 8] } }, "data.teacherWidths has 2 values and loss.teacherScales 1"],
+  [{ model: "coca-vit-l-15" }, 'there is no model named "coca-vit-l-15" in the family | nearest names: coca-vit-l-14'],
+])("%j is refused, with what to do", (value, message) => {
+  expect(complaint(() => parse(value))).toContain(message)
+})
+
+test.each([
+  captioner,
+  { ...captioner, lock: ["image", "text"], start: "a" },
+  { ...captioner, data: { reinforced: true, mixSynthetic: 0.5 } },
+  { loss: { kind: "siglip" } },
+  { ema: 0 },
+  { frozenStatistics: true },
+  { frozenStatistics: ["text"] },
+  { ...online, data: { reinforced: true } },
+])("%j goes together", (value) => {
+  expect(parse(value)).toMatchObject(value)
 })
 
 test("overrides are JSON, else text; later ones win; a group may be set in part", () => {

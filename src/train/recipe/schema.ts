@@ -9,6 +9,7 @@ const path = z.string().min(1)
 const wholeFrom = (low: number) => z.int().min(low)
 const share = z.number().min(0).max(1)
 const positive = z.number().positive()
+const towers = z.array(z.enum(["image", "text"]))
 /** AdamW divides by 1 - beta. */
 const beta = z.number().min(0).max(0.999999)
 
@@ -24,8 +25,8 @@ const data = z.strictObject({
   mixSynthetic: share.nullable().default(null),
   /** Shards are drawn with replacement; else every sample is seen once per epoch. */
   resampled: z.boolean().default(false),
-  /** The stored augmentation, a random crop, or resize and centre crop. */
-  view: z.enum(["stored", "crop", "center"]).default("crop"),
+  /** The stored augmentation, a random crop, or resize and centre crop; null: stored where reinforced, else crop. */
+  view: z.enum(["stored", "crop", "center"]).nullable().default(null),
   /** Share of the picture's area that a random crop shows. */
   cropScale: z
     .tuple([share, share])
@@ -33,9 +34,16 @@ const data = z.strictObject({
     .default([0.9, 1]),
   /** The text, the caption in the json, or either. */
   captions: z.enum(["web", "precise", "both"]).default("web"),
+  /** Columns of CSV, names of JSONL; null: the usual ones. */
+  imageColumn: path.nullable().default(null),
+  captionColumn: path.nullable().default(null),
+  /** Of CSV; null: found in its first line. */
+  separator: z.string().length(1, "one character").nullable().default(null),
+  /** Of each teacher's embeddings, as they lie side by side; none: found in them. */
+  teacherWidths: z.array(wholeFrom(1)).default([]),
   /** Pairs of an epoch, where the data does not say. */
   samples: wholeFrom(1).nullable().default(null),
-  /** Threads that prepare batches on each rank; null: decided by the machine. */
+  /** Threads that prepare batches on each rank; null: one beside a processor that trains, up to eight beside a GPU. */
   workers: wholeFrom(1).nullable().default(null),
   /** Unusable samples that are replaced before the run gives up. */
   maxBadSamples: wholeFrom(0).default(1000),
@@ -43,8 +51,11 @@ const data = z.strictObject({
 
 const loss = z.strictObject({
   kind: z.enum(["clip", "distill", "siglip", "coca"]).default("clip"),
-  /** Of the contrastive and the distillation term: [1 - lambda, lambda]. */
-  weights: z.tuple([z.number().min(0), z.number().min(0)]).default([1, 0]),
+  /** Of the contrastive and the distillation term: [1 - lambda, lambda]; null: [0, 1] where there are teachers. */
+  weights: z
+    .tuple([z.number().min(0), z.number().min(0)])
+    .nullable()
+    .default(null),
   /** The factor on the similarities of each teacher. */
   teacherScales: z.array(positive).default([]),
   /** Averages the teachers' probabilities; else one product over their joined embeddings. */
@@ -54,6 +65,8 @@ const loss = z.strictObject({
   /** Of the two terms of CoCa. */
   contrastiveWeight: z.number().min(0).default(1),
   captionWeight: z.number().min(0).default(2),
+  /** Words besides those that occur over which the softmax of captions is estimated; null: all, exactly. */
+  sampledWords: wholeFrom(1).nullable().default(null),
 })
 
 const batch = z.strictObject({
@@ -104,11 +117,13 @@ const evaluate = z.strictObject({
 })
 
 export const recipeSchema = z.strictObject({
-  /** A variant's name: trained from its initialisation. */
+  /** Name of a variant or a captioner. */
   model: path.default("quickstart"),
+  /** A checkpoint, a run's folder or a released model with the weights to begin with; null: initialised. */
+  start: path.nullable().default(null),
   data: data.prefault({}),
   loss: loss.prefault({}),
-  /** Model directories or checkpoints that run beside the student; none: embeddings are stored in the data. */
+  /** Checkpoints that run beside the student, in place of embeddings stored in the data. */
   teachers: z.array(path).default([]),
   batch: batch.prefault({}),
   schedule: schedule.prefault({}),
@@ -116,11 +131,11 @@ export const recipeSchema = z.strictObject({
   precision: z.enum(["fp32", "amp_bf16", "amp_fp16"]).default("fp32"),
   activationCheckpointing: z.boolean().default(false),
   /** Decay of the moving average of the weights; null: none. */
-  ema: share.nullable().default(null),
-  /** Towers that do not learn. */
-  lock: z.array(z.enum(["image", "text"])).default([]),
-  /** Batch norm uses its stored statistics and leaves them as they are. */
-  frozenStatistics: z.boolean().default(false),
+  ema: z.number().min(0).lt(1).nullable().default(null),
+  /** Towers that do not learn; their batch norm keeps its statistics. */
+  lock: towers.default([]),
+  /** Batch norm uses its stored statistics and leaves them as they are: everywhere, or in these towers. */
+  frozenStatistics: z.union([z.boolean(), towers], "true, false or a list of towers").default(false),
   /** Batch norm uses the statistics of all ranks. */
   syncBatchNorm: z.boolean().default(false),
   /** Of initialisation and data. */

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
 import { runs } from "../../../runs/index.ts"
+import { decided } from "./decided.ts"
 import { applyOverrides, parseOverride } from "./overrides.ts"
 import { defaultRecipe } from "./schema.ts"
 import { objectiveOf, trainConfigOf, trainingDataOf } from "./settings.ts"
@@ -8,7 +9,7 @@ const recipe = (name: string, ...overrides: string[]) =>
   applyOverrides(runs[name] ?? defaultRecipe, overrides.map(parseOverride), name)
 
 test("the loop's settings", () => {
-  const config = trainConfigOf(recipe("mobileclip-blt", "batch.chunk=128", 'lock=["text"]'), {
+  const config = trainConfigOf(recipe("mobileclip-blt", "batch.chunk=128", "start=a", 'lock=["text"]'), {
     ...{ steps: 600_000, device: "cuda", threads: 4 },
   })
   expect(config).toMatchObject({
@@ -29,14 +30,48 @@ test("the losses", () => {
     kind: "siglip",
     distill: { weights: [0, 1], scales: [70], biases: [-10], averageAfterSoftmax: true },
   })
-  expect(objectiveOf(recipe("", "loss.kind=coca"))).toEqual({ kind: "coca", clipWeight: 1, captionWeight: 2 })
+  const captioner = ["model=quickstart-captioner", "loss.kind=coca"]
+  expect(objectiveOf(recipe("", ...captioner))).toEqual({ kind: "coca", clipWeight: 1, captionWeight: 2 })
+  expect(objectiveOf(recipe("", ...captioner, "loss.sampledWords=64"))).toMatchObject({ sampledWords: 64 })
+})
+
+test("with teachers and no weights, distillation alone; with weights, those", () => {
+  const online = ['teachers=["a"]', "loss.teacherScales=[70]"]
+  expect(objectiveOf(recipe("", "loss.kind=distill", ...online))).toMatchObject({ weights: [0, 1] })
+  expect(objectiveOf(recipe("", "loss.kind=siglip", ...online))).toMatchObject({ distill: { weights: [0, 1] } })
+  expect(objectiveOf(recipe("", "loss.kind=distill", ...online, "loss.weights=[1,2]"))).toMatchObject({
+    weights: [1, 2],
+  })
+  const plain = recipe("", "loss.kind=siglip", "data.reinforced=true", "loss.weights=[1,0]")
+  expect(objectiveOf(plain)).toEqual({ kind: "siglip" })
+})
+
+test("reinforced data are seen by their stored views, and embeddings read where they are compared with", () => {
+  const read = (...overrides: string[]) => {
+    const { view, reinforced, embeddings } = trainingDataOf(recipe("", "data.train=a", ...overrides))
+    return { view, reinforced, embeddings }
+  }
+  const distilled = ["loss.kind=distill", "loss.teacherScales=[70]"]
+  expect(read()).toEqual({ view: "crop", reinforced: false, embeddings: false })
+  expect(read("data.reinforced=true")).toEqual({ view: "stored", reinforced: true, embeddings: false })
+  expect(read("data.format=reinforced", ...distilled)).toEqual({ view: "stored", reinforced: true, embeddings: true })
+  const online = read("data.format=reinforced", ...distilled, 'teachers=["a"]', "data.view=center")
+  expect(online).toEqual({ view: "center", reinforced: true, embeddings: false })
+  expect(decided(recipe("", "data.format=reinforced", ...distilled))).toMatchObject({
+    data: { view: "stored" },
+    loss: { weights: [0, 1] },
+  })
 })
 
 test("the loader's settings", () => {
   expect(trainingDataOf(recipe("dfndr-12m", "data.train=a.tar"))).toEqual({
     ...{ source: "a.tar", format: "auto", reinforced: true, syntheticPattern: "^syn_text_dfn_mscoco38k$" },
     ...{ resampled: true, batchSize: 8192, seed: 0, view: "stored", cropScale: [0.9, 1], captionKey: "web" },
-    maxBadSamples: 1000,
+    ...{ maxBadSamples: 1000, embeddings: true },
+  })
+  const columns = ["data.imageColumn=file", "data.captionColumn=title", "data.separator=;", "data.teacherWidths=[8,8]"]
+  expect(trainingDataOf(recipe("", "data.train=a.csv", ...columns))).toMatchObject({
+    ...{ imageColumn: "file", captionColumn: "title", separator: ";", teacherWidths: [8, 8] },
   })
   expect(trainingDataOf(recipe("", "data.train=a", "data.mixSynthetic=0.5")).mixSynthetic).toBe(0.5)
   expect(() => trainingDataOf(defaultRecipe)).toThrow("data.train is missing")
@@ -46,4 +81,21 @@ test("a run may go on with data that moved, not with other captions of it", () =
   const settings = (...overrides: string[]) => trainConfigOf(recipe("", ...overrides), { steps: 9, device: "cpu" }).data
   expect(settings("data.train=b", "data.workers=3")).toEqual(settings("data.train=a"))
   expect(settings("data.captions=precise")).not.toEqual(settings())
+})
+
+test("a run's settings name its teachers and its start; without them they are those of earlier versions", () => {
+  const settings = (...overrides: string[]) =>
+    trainConfigOf(recipe("", ...overrides), { steps: 9, device: "cpu" }).data!
+  const taught = ["loss.kind=distill", 'teachers=["runs/a","runs/b"]', "loss.teacherScales=[20,30]"]
+  expect(settings(...taught, "start=runs/c")).toMatchObject({ teachers: "runs/a runs/b", start: "runs/c" })
+  expect(settings()).toEqual({
+    ...{ format: "auto", reinforced: "false", syntheticPattern: "^syn_text.*$", mixSynthetic: "null" },
+    ...{ resampled: "false", view: "crop", cropScale: "0.9,1", captions: "web", samples: "null" },
+  })
+})
+
+test("statistics are frozen everywhere, nowhere or in one tower", () => {
+  const frozen = (value: string) =>
+    trainConfigOf(recipe("", `frozenStatistics=${value}`), { steps: 9, device: "cpu" }).frozenStatistics
+  expect([frozen("true"), frozen("false"), frozen('["image"]')]).toEqual([true, false, ["image"]])
 })

@@ -5,6 +5,7 @@ import type { TrainingDataConfig } from "../../data/training/config.ts"
 import type { DistillationConfig, ObjectiveConfig } from "../objective.ts"
 import type { Settings } from "../state.ts"
 import type { TrainConfig } from "../train.ts"
+import { distils, isReinforced, lossWeights, viewOf } from "./decided.ts"
 import { warmupOf } from "./run-length.ts"
 import type { Recipe } from "./schema.ts"
 
@@ -41,23 +42,24 @@ export function trainConfigOf(recipe: Recipe, { steps, device, threads }: Place)
     ...(threads !== undefined && { threads }),
     saveEvery: save.every,
     ...(evaluate.tasks !== null && { evaluateEvery: evaluate.every }),
-    data: dataSettings(recipe),
+    data: runSettings(recipe),
   }
 }
 
 /** SigLIP's loss distils where the recipe has teachers. */
-export function objectiveOf({ loss, data, teachers }: Recipe): ObjectiveConfig {
+export function objectiveOf(recipe: Recipe): ObjectiveConfig {
+  const { loss } = recipe
   switch (loss.kind) {
     case "clip":
       return { kind: "clip" }
     case "distill":
-      return { kind: "distill", ...distillationOf(loss) }
-    case "siglip": {
-      const teaches = (data.reinforced || teachers.length > 0) && loss.weights[1] > 0
-      return teaches ? { kind: "siglip", distill: distillationOf(loss) } : { kind: "siglip" }
+      return { kind: "distill", ...distillationOf(recipe) }
+    case "siglip":
+      return distils(recipe) ? { kind: "siglip", distill: distillationOf(recipe) } : { kind: "siglip" }
+    case "coca": {
+      const { contrastiveWeight: clipWeight, captionWeight, sampledWords } = loss
+      return { kind: "coca", clipWeight, captionWeight, ...(sampledWords !== null && { sampledWords }) }
     }
-    case "coca":
-      return { kind: "coca", clipWeight: loss.contrastiveWeight, captionWeight: loss.captionWeight }
     default:
       throw new Error(`unknown loss ${loss.kind satisfies never}`)
   }
@@ -69,44 +71,52 @@ export type RecipeData = Omit<
   "rank" | "ranks" | "preprocessing" | "tokenizer" | "contextLength" | "workers" | "prefetch"
 >
 
-/** Throws UserError where the recipe names no data. */
-export function trainingDataOf({ data, batch, seed }: Recipe): RecipeData {
+/** Throws UserError where the recipe names no data. Stored embeddings are read only where they are compared with. */
+export function trainingDataOf(recipe: Recipe): RecipeData {
+  const { data, batch, seed, teachers } = recipe
   if (data.train === null) {
     throw new UserError("data.train is missing", "name the data: --train-data 'data/{00000..00127}.tar'")
   }
   return {
     source: data.train,
     format: data.format,
-    // Shards called reinforced are used as such.
-    reinforced: data.reinforced || data.format === "reinforced",
+    reinforced: isReinforced(recipe),
+    embeddings: distils(recipe) && teachers.length === 0,
     syntheticPattern: data.syntheticPattern,
     ...(data.mixSynthetic !== null && { mixSynthetic: data.mixSynthetic }),
+    ...(data.teacherWidths.length > 0 && { teacherWidths: data.teacherWidths }),
+    ...(data.imageColumn !== null && { imageColumn: data.imageColumn }),
+    ...(data.captionColumn !== null && { captionColumn: data.captionColumn }),
+    ...(data.separator !== null && { separator: data.separator }),
     resampled: data.resampled,
     batchSize: batch.size,
     seed,
-    view: data.view,
+    view: viewOf(recipe),
     cropScale: data.cropScale,
     captionKey: data.captions,
     maxBadSamples: data.maxBadSamples,
   }
 }
 
-function distillationOf({
-  weights,
-  teacherScales,
-  teacherBiases,
-  averageAfterSoftmax,
-}: Recipe["loss"]): DistillationConfig {
+function distillationOf(recipe: Recipe): DistillationConfig {
+  const { teacherScales, teacherBiases, averageAfterSoftmax } = recipe.loss
   return {
-    weights,
+    weights: lossWeights(recipe),
     scales: teacherScales,
     ...(teacherBiases.length > 0 && { biases: teacherBiases }),
     averageAfterSoftmax,
   }
 }
 
-/** What a run must not be resumed with another of; where the data lies may change. */
-function dataSettings({ data }: Recipe): Settings {
-  const { train: _, workers: __, maxBadSamples: ___, ...kept } = data
-  return Object.fromEntries(Object.entries(kept).map(([key, value]) => [key, String(value)]))
+/**
+ * What a run must not be resumed with another of, beside the loop's own settings. Where the data lies may change, and
+ * how it is read; keys that came later are left out where they are off, so that earlier runs go on.
+ */
+function runSettings(recipe: Recipe): Settings {
+  const { train: _, workers: __, maxBadSamples: ___, separator: ____, teacherWidths: _____, ...data } = recipe.data
+  const { imageColumn, captionColumn, ...always } = data
+  const later = { imageColumn, captionColumn, start: recipe.start, teachers: recipe.teachers.join(" ") || null }
+  const given = Object.entries(later).filter(([, value]) => value !== null)
+  const settings = Object.entries({ ...always, view: viewOf(recipe) }).concat(given)
+  return Object.fromEntries(settings.map(([key, value]) => [key, String(value)]))
 }

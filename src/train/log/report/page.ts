@@ -3,6 +3,7 @@ import { htmlDocument } from "../../../report/document.ts"
 import { type Html, html } from "../../../report/html.ts"
 import { integer, percent } from "../../../report/numbers.ts"
 import { factList, figureList, type Term } from "../../../report/terms.ts"
+import { lossWeights } from "../../recipe/decided.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../entries.ts"
 import { type ChartSection, curveSections, zeroShotSection } from "./curves.ts"
 import type { TrainingReport } from "./report.ts"
@@ -55,9 +56,9 @@ function headline(report: TrainingReport, steps: readonly StepEntry[], evaluatio
 }
 
 function lossText({ recipe }: TrainingReport): string {
-  const { kind, weights } = recipe.loss
+  const { kind } = recipe.loss
   const names = { clip: "contrastive loss", distill: "distillation", siglip: "sigmoid loss", coca: "CoCa's losses" }
-  return kind === "distill" ? `${names[kind]} with weights ${weights.join(" and ")}` : names[kind]
+  return kind === "distill" ? `${names[kind]} with weights ${lossWeights(recipe).join(" and ")}` : names[kind]
 }
 
 /** Over the whole run, by the time of its steps. */

@@ -1,16 +1,18 @@
-/** The model that fine-tuning begins with: a checkpoint of any origin, a run's folder, or a released name. */
+/** Weights that training begins with: a checkpoint of any origin, a run's folder, or a released name. */
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { UserError } from "../../core/errors.ts"
-import { findVariant } from "../../core/variant-name.ts"
-import type { CheckpointInfo } from "../../model/checkpoint.ts"
-import { Clip } from "../../model/clip.ts"
-import { sourceOf } from "../checkpoint.ts"
-import { pullShown } from "../pulling.ts"
-import { type Weights, withWeights } from "../weights.ts"
+import { UserError } from "../core/errors.ts"
+import { findModel } from "../core/variant-name.ts"
+import type { ModelConfig } from "../core/variants.ts"
+import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint.ts"
+import { Clip } from "../model/clip.ts"
+import { Coca } from "../model/coca.ts"
+import { sourceOf } from "./checkpoint.ts"
+import { pullShown } from "./pulling.ts"
+import { type Weights, withWeights } from "./weights.ts"
 
 export interface StartModel {
-  readonly info: CheckpointInfo
+  readonly info: CheckpointInfo<ModelConfig>
   /** Parameters and buffers by path. */
   readonly tensors: ReadonlyMap<string, Float32Array>
   /** Of the file: name and hash. */
@@ -26,7 +28,7 @@ export async function readStartModel(
   write?: (text: string) => void,
 ): Promise<StartModel> {
   const path = existsSync(name) ? weightsIn(name) : (await pullShown(name, {}, signal, write)).path
-  return withWeights(path, variant && findVariant(variant), async (weights) => {
+  return withWeights(path, variant && findModel(variant), async (weights) => {
     const model = trainable(path, weights)
     const { name, license, preprocessing, samplesSeen } = weights.info
     return {
@@ -50,8 +52,8 @@ function weightsIn(path: string): string {
   )
 }
 
-function trainable(path: string, { model, form, info, description }: Weights): Clip {
-  if (!(model instanceof Clip)) {
+function trainable(path: string, { model, form, info, description }: Weights): CheckpointModel {
+  if (!(model instanceof Clip || model instanceof Coca)) {
     throw new UserError(`${path}: ${description}; a model with an image and a text tower was expected`)
   }
   if (form === "train") return model
