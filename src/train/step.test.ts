@@ -50,7 +50,12 @@ const fastvit: ClipConfig = {
 const coca: ModelConfig = { ...tinyCocaConfig, text: { ...tinyCocaConfig.text, contextLength: 8, vocabSize: 64 } }
 
 const plain: ObjectiveConfig = { kind: "clip" }
-const distill: ObjectiveConfig = { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }
+const distill = {
+  kind: "distill",
+  weights: [0.25, 0.75],
+  scales: [70, 60],
+  averageAfterSoftmax: true,
+} as const satisfies ObjectiveConfig
 
 describe.each([
   ["plain", vit, plain],
@@ -85,6 +90,39 @@ describe("activation checkpointing", () => {
 })
 
 describe("a step", () => {
+  test.each([
+    ["kept", {}],
+    ["repeated", { chunkSize: 5, activationCheckpointing: true }],
+  ])("TF32 is off for the loss and its way back, on for the towers and theirs: %s activations", (_, options) => {
+    const before = torch.setCudaOptions({ tf32: true })
+    const seen: string[] = []
+    const note = (what: string) => seen.push(`${what} ${torch.setCudaOptions({}).tf32 ? "rounds" : "exact"}`)
+    const trainee = traineeOf(fastvit, {
+      batchNorm(x, norm) {
+        note("tower")
+        return torch.batchNorm(x, norm)
+      },
+    })
+    // Between the loss and its way back.
+    trainee.optimizer.zeroGrad = () => {
+      note("loss")
+      AdamW.prototype.zeroGrad.call(trainee.optimizer)
+    }
+    // What is read of the objective while it is computed.
+    const objective = {
+      ...distill,
+      get weights() {
+        note("objective")
+        return distill.weights
+      },
+    }
+    computeGradients(trainee, batchFor(fastvit), { objective, ...options })
+    expect(torch.setCudaOptions(before).tf32).toBe(true)
+    const order = seen.filter((entry, i) => entry !== seen[i - 1])
+    const back = "chunkSize" in options ? ["tower rounds"] : []
+    expect(order).toEqual(["tower rounds", "objective exact", "loss exact", ...back])
+  })
+
   test("a loss scale changes nothing but the overflow it finds", () => {
     const [unscaled, scaled] = [traineeOf(vit), traineeOf(vit)]
     scaled.lossScaler = { ...initialLossScale, scale: 1024 }

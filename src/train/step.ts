@@ -108,12 +108,16 @@ function localGradients(trainee: Trainee, batch: Batch, config: ChunkConfig): Om
   const chunks = chunksOf(trainee, batch, config)
   const leaves = joined(chunks.map(({ features }) => features))
   const { model, interpreter, optimizer, lossScaler } = trainee
-  const scale = interpreter.value(model.logitScale).exp()
-  const losses = featureLosses(config.objective, lossInput(trainee, leaves, batch, scale))
-  const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
-  optimizer.zeroGrad()
   const lossScale = lossScaler?.scale ?? 1
-  total.mul(lossScale).backward()
+  const scale = interpreter.value(model.logitScale).exp()
+  // A similarity of ten bits times a scale of 100 is a logit that is off by as much as 0.1.
+  const { losses, total } = torch.withoutTf32(() => {
+    const losses = featureLosses(config.objective, lossInput(trainee, leaves, batch, scale))
+    const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
+    optimizer.zeroGrad()
+    total.mul(lossScale).backward()
+    return { losses, total }
+  })
   const local = chunks.map((chunk, i) => {
     if (i === chunks.length - 1) trainee.ranks?.reducer.arm()
     return torch.scope(() => chunk.backward(gradientsOf(leaves, chunk), lossScale))
