@@ -103,12 +103,20 @@ export function encodeFeatures(
 
 /** Pairs [start, start + count) of a batch. */
 export function sliceBatch(batch: Batch, pairs: number, start: number, count: number): Batch {
-  const rows = <T extends Float32Array | BigInt64Array>(values: T): T => {
-    const width = values.length / pairs
-    return values.subarray(start * width, (start + count) * width) as T
-  }
+  const rows = <T extends Float32Array | BigInt64Array>(values: T) => rowsOf(values, pairs, start, count)
   const { images, tokens, synthetic } = batch
   return { images: rows(images), tokens: rows(tokens), ...(synthetic && { synthetic: rows(synthetic) }) }
+}
+
+/** Rows [start, start + count) of `rows`, sharing memory. */
+export function rowsOf<T extends Float32Array | BigInt64Array>(
+  values: T,
+  rows: number,
+  start: number,
+  count: number,
+): T {
+  const width = values.length / rows
+  return values.subarray(start * width, (start + count) * width) as T
 }
 
 // ---------------------------------------------------------------------------------------------------- one tower
