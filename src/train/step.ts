@@ -16,10 +16,10 @@ import type { Ema } from "./ema.ts"
 import {
   type Encoded,
   encode,
+  encodeBackward,
   encodeFeatures,
   type FeatureName,
   type Features,
-  type PlacedBatch,
   type Precision,
   placeBatch,
   sliceBatch,
@@ -189,7 +189,9 @@ function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number
   const backward: Chunk["backward"] = (gradients, lossScale) => {
     interpreter.trackStatistics = false
     try {
-      return backwardOf(encodeChunk(trainee, batch, chunk, config, placed))(gradients, lossScale)
+      if (!(model instanceof Clip)) return backwardOf(encodeChunk(trainee, batch, chunk, config))(gradients, lossScale)
+      encodeBackward(model, interpreter, placed!, config, gradients)
+      return 0
     } finally {
       interpreter.trackStatistics = true
     }
@@ -197,14 +199,8 @@ function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number
   return { start, features, backward }
 }
 
-function encodeChunk(
-  { model, interpreter }: Trainee,
-  batch: Batch,
-  chunk: Batch,
-  config: ChunkConfig,
-  placed?: PlacedBatch,
-): Encoded {
-  if (model instanceof Clip) return encode(model, interpreter, chunk, config, placed)
+function encodeChunk({ model, interpreter }: Trainee, batch: Batch, chunk: Batch, config: ChunkConfig): Encoded {
+  if (model instanceof Clip) return encode(model, interpreter, chunk, config)
   const { objective } = config
   const { captionWeight, sampledWords } =
     objective.kind === "coca" ? objective : { captionWeight: 0, sampledWords: undefined }
