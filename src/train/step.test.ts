@@ -2,12 +2,14 @@ import { describe, expect, test } from "vitest"
 import { tinyCocaConfig } from "../../test/tiny-coca.ts"
 import * as torch from "../../torch/index.ts"
 import { Random } from "../core/random.ts"
-import type { ClipConfig, ModelConfig } from "../core/variants.ts"
+import type { ClipConfig, FastViTConfig, ModelConfig } from "../core/variants.ts"
 import type { Batch } from "../data/training/batch.ts"
 import { buildModel } from "../model/checkpoint.ts"
+import type { Clip } from "../model/clip.ts"
 import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter, type TorchOptions } from "../tensor/torch.ts"
 import { Ema } from "./ema.ts"
+import { encodeFeatures } from "./encode.ts"
 import { initialLossScale } from "./loss-scaler.ts"
 import type { ObjectiveConfig } from "./objective.ts"
 import { AdamW } from "./optimizer.ts"
@@ -49,6 +51,9 @@ const fastvit: ClipConfig = {
 
 const coca: ModelConfig = { ...tinyCocaConfig, text: { ...tinyCocaConfig.text, contextLength: 8, vocabSize: 64 } }
 
+const fastvitCoca: ModelConfig = { ...coca, image: fastvit.image as FastViTConfig }
+
+const captioning = { kind: "coca", clipWeight: 1, captionWeight: 2 } as const satisfies ObjectiveConfig
 const plain: ObjectiveConfig = { kind: "clip" }
 const distill = {
   kind: "distill",
@@ -60,7 +65,7 @@ const distill = {
 describe.each([
   ["plain", vit, plain],
   ["reinforced", vit, distill],
-  ["captioner", coca, { kind: "coca", clipWeight: 1, captionWeight: 2 } as ObjectiveConfig],
+  ["captioner", coca, captioning],
 ] as const)("gradient caching, %s", (_, model, objective) => {
   test.each([1, 5, 8, 11])("chunks of %i of 12 pairs give the gradients of the whole", (chunkSize) => {
     const whole = gradients(model, { objective }, "float64")
@@ -73,14 +78,45 @@ describe.each([
 
 describe("activation checkpointing", () => {
   test.each([
-    ["a ViT", vit],
-    ["a FastViT", fastvit],
-  ] as const)("gives %s the same gradients, and counts batch statistics once", (_, model) => {
-    const kept = gradients(model, { objective: distill })
-    const repeated = gradients(model, { objective: distill, activationCheckpointing: true })
+    ["a ViT", vit, distill],
+    ["a FastViT", fastvit, distill],
+    ["a captioner", coca, captioning],
+    ["a captioner with words drawn", coca, { ...captioning, sampledWords: 20 }],
+    ["a captioner of FastViT", fastvitCoca, captioning],
+  ] as const)("gives %s the same gradients, and counts batch statistics once", (_, model, objective) => {
+    const kept = gradients(model, { objective })
+    const repeated = gradients(model, { objective, activationCheckpointing: true })
     expect(repeated.loss).toBe(kept.loss)
     for (const [path, gradient] of kept.gradients) expectClose(repeated.gradients.get(path)!, gradient, 1e-6, path)
     expect(repeated.buffers).toEqual(kept.buffers)
+  })
+
+  test.each([
+    ["a ViT in bfloat16", vit, distill, "bfloat16", 2e-2],
+    ["a captioner", coca, captioning, "float32", 1e-6],
+  ] as const)("goes with chunks: %s", (_, model, objective, precision, tolerance) => {
+    const kept = gradients(model, { objective, precision, chunkSize: 5 })
+    const repeated = gradients(model, { objective, precision, chunkSize: 5, activationCheckpointing: true })
+    expect(repeated.loss).toBe(kept.loss)
+    for (const [path, gradient] of kept.gradients) expectClose(repeated.gradients.get(path)!, gradient, tolerance, path)
+  })
+
+  test.each([
+    [{ activationCheckpointing: true }, 1],
+    [{ chunkSize: 4 }, 3],
+    [{ chunkSize: 4, activationCheckpointing: true }, 3],
+  ])("a locked tower is encoded once, with %o", (options, times) => {
+    let passes = 0
+    const batchNorm: typeof torch.batchNorm = (x, norm) => {
+      passes += 1
+      return torch.batchNorm(x, norm)
+    }
+    const trainee = traineeOf(fastvit, { frozen: (path) => path.startsWith("image."), batchNorm })
+    torch.scope(() => torch.noGrad(() => encodeFeatures(trainee.model as Clip, trainee.interpreter, batchFor(fastvit))))
+    const once = passes
+    passes = 0
+    computeGradients(trainee, batchFor(fastvit), { objective: distill, ...options })
+    expect(passes).toBe(times * once)
   })
 
   test("chunks count batch statistics once each", () => {
@@ -187,7 +223,7 @@ describe("a step", () => {
 
 function gradients(
   model: ModelConfig,
-  config: Pick<StepConfig, "objective" | "chunkSize" | "activationCheckpointing">,
+  config: Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">,
   dtype: "float32" | "float64" = "float32",
 ) {
   const trainee = traineeOf(model, { dtype })
