@@ -113,6 +113,21 @@ test("setCudaOptions changes what is given and tells what held before", () => {
   expect(torch.setCudaOptions(before)).toEqual({ tf32: false, benchmark: false })
 })
 
+test("withoutTf32 turns rounding off, and on again where it was on, also where fn throws", () => {
+  const before = torch.setCudaOptions({ tf32: true })
+  const now = () => torch.setCudaOptions({}).tf32
+  expect([torch.withoutTf32(now), now()]).toEqual([false, true])
+  expect(() =>
+    torch.withoutTf32(() => {
+      throw new Error("no")
+    }),
+  ).toThrow("no")
+  expect(now()).toBe(true)
+  torch.setCudaOptions({ tf32: false })
+  expect([torch.withoutTf32(now), now()]).toEqual([false, false])
+  torch.setCudaOptions(before)
+})
+
 test("synchronize names devices that are not there", () => {
   torch.synchronize("cpu")
   expect(() => torch.synchronize("cuda:7")).toThrow(/device "cuda:7" is not available/)

@@ -78,6 +78,20 @@ export function setCudaOptions({ tf32, benchmark }: CudaOptions): Required<CudaO
   return { tf32: oldTf32, benchmark: oldBenchmark }
 }
 
+/** Runs `fn` with float32 products that round nothing, whatever `tf32` says outside. */
+export function withoutTf32<T>(fn: () => T): T {
+  // Where products are exact already, nothing is set: libtorch has convolutions round by default, and would not again.
+  if (!setCudaOptions({}).tf32) return fn()
+  setCudaOptions({ tf32: false })
+  try {
+    const result = fn()
+    refusePromise("withoutTf32", result)
+    return result
+  } finally {
+    setCudaOptions({ tf32: true })
+  }
+}
+
 /** Waits until the device has done all it was given; for timing. */
 export function synchronize(device: Device): void {
   native.synchronize(device)

@@ -15,6 +15,7 @@ export {
   synchronize,
   threads,
   version,
+  withoutTf32,
 } from "./context.ts"
 export { arange, empty, full, ones, rand, randn, type TensorOptions, tensor, zeros } from "./create.ts"
 export * as distributed from "./distributed.ts"

@@ -14,7 +14,7 @@ import type { Batch } from "../data/training/batch.ts"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
 import { CheckpointWriter } from "../train/checkpoint-writer.ts"
-import { latestCheckpoint, readCheckpoint } from "../train/checkpoints.ts"
+import { cleanRun, latestCheckpoint, readCheckpoint } from "../train/checkpoints.ts"
 import type { ProcessGroup } from "../train/distributed/process-group.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../train/log/entries.ts"
 import { liveText } from "../train/log/live.ts"
@@ -76,15 +76,18 @@ export interface TrainingResult {
 /** Throws the signal's reason when it was stopped before the last step; the state is saved then. */
 export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   const { directory, config, signal } = run
-  const resume = await existingState(run)
+  const resumption = await existingState(run)
   // What the weights were begun with has its licence, which only the state knows when it goes on.
-  const info = resume ? { ...run.info, license: resume.info.license } : run.info
-  if (resume) checkSameRun(resume, directory, info, settingsOf(config))
-  if (resume) noteRanks(resume, settingsOf(config), run)
+  const info = resumption ? { ...run.info, license: resumption.info.license } : run.info
+  if (resumption) {
+    checkSameRun(resumption, directory, info, settingsOf(config))
+    noteRanks(resumption, settingsOf(config), run)
+  }
   await makeDirectory(directory)
+  await cleanRun(directory)
   await run.prepare?.()
   await using writer = new CheckpointWriter()
-  const log = await RunLog.open(directory, { resumeStep: resume?.step ?? 0, memory, every: run.logEvery ?? 1 })
+  const log = await RunLog.open(directory, { resumeStep: resumption?.step ?? 0, memory, every: run.logEvery ?? 1 })
   const progress = run.startProgress(run.name ?? "train", config.steps * config.batchSize, { unit: "samples" })
   try {
     const state = await train(info, config, {
@@ -93,13 +96,13 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
       ...(run.evaluate && { evaluate: (live) => evaluated(run, log, live) }),
       ...(run.start && { start: run.start }),
       ...(run.group && { group: run.group }),
-      resume,
+      resume: resumption?.take,
       signal,
       onStep: (report) => progress.update(report.samplesSeen, liveText(log.step(report))),
     })
     if (run.report && isFirst(run)) await log.writeReport(run.report)
     signal.throwIfAborted()
-    return await resultOf(run, state, resume?.step ?? 0, progress)
+    return await resultOf(run, state, resumption?.step ?? 0, progress)
   } finally {
     log.close()
   }
@@ -108,13 +111,13 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
 /** The part of a process that is not the first of its group: it computes, and says nothing. */
 export async function joinTraining(run: TrainingRun): Promise<void> {
   const { info, config, signal } = run
-  const resume = await existingState(run)
+  const resumption = await existingState(run)
   await train(info, config, {
     batches: run.batches,
     save() {},
     ...(run.start && { start: run.start }),
     ...(run.group && { group: run.group }),
-    resume,
+    resume: resumption?.take,
     signal,
   })
   signal.throwIfAborted()
@@ -179,9 +182,21 @@ function memory(): number {
 
 // -------------------------------------------------------------------------------------------------------- state
 
-async function existingState(run: TrainingRun): Promise<TrainingState | undefined> {
+/** Where a run goes on. */
+interface Resumption extends Pick<TrainingState, "step" | "info" | "settings"> {
+  /** The state; once, because it is three times the model, and is not kept here. */
+  readonly take: () => TrainingState
+}
+
+async function existingState(run: TrainingRun): Promise<Resumption | undefined> {
   const path = await existingCheckpoint(run)
-  return path === null ? undefined : readCheckpoint(path)
+  return path === null ? undefined : resumptionOf(readCheckpoint(path))
+}
+
+function resumptionOf(state: TrainingState): Resumption {
+  const { step, info, settings } = state
+  const held = [state]
+  return { step, info, settings, take: () => held.pop()! }
 }
 
 /** The checkpoint that a run would go on from. Throws UserError where there is one and it must not, or the other way. */
@@ -206,7 +221,7 @@ export async function existingCheckpoint({
 }
 
 function checkSameRun(
-  state: TrainingState,
+  state: Pick<TrainingState, "info" | "settings">,
   directory: string,
   info: CheckpointInfo<ModelConfig>,
   settings: Settings,
@@ -227,7 +242,7 @@ function checkSameRun(
 /** Of how many processes a run is: it may go on with another number, and is not bit for bit the same then. */
 export const ranksSetting = "ranks"
 
-function noteRanks({ settings: before }: TrainingState, now: Settings, { directory, note }: TrainingRun): void {
+function noteRanks({ settings: before }: Resumption, now: Settings, { directory, note }: TrainingRun): void {
   const [earlier, later] = [before[ranksSetting], now[ranksSetting]]
   if (earlier === undefined || later === undefined || earlier === later) return
   note?.(

@@ -1,7 +1,6 @@
 /** Errors of the operating system, said in one line with what to do. */
-import { randomBytes } from "node:crypto"
-import { basename, dirname, join, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
+import { withoutNeighbours } from "./neighbour.ts"
 
 type Action = "reading" | "writing"
 
@@ -45,14 +44,6 @@ export function fileError(error: unknown, action: Action, path: string): unknown
   const { code, path: place } = error as NodeJS.ErrnoException
   const explanation = explanations[code ?? ""]
   if (!explanation) return error
-  const where = (place ?? path).replace(neighbourName, "$1")
+  const where = withoutNeighbours(place ?? path)
   return new UserError(explanation.message(where, action), explanation.hint?.(action), { cause: error })
-}
-
-const neighbourName = /\.([^/\\]+)\.[0-9a-f]{12}\.tmp/
-
-/** A new hidden name in the folder of `path`, where that is built; error messages show `path` instead. */
-export function neighbour(path: string): string {
-  const whole = resolve(path)
-  return join(dirname(whole), `.${basename(whole)}.${randomBytes(6).toString("hex")}.tmp`)
 }

@@ -7,7 +7,8 @@ import { access, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } f
 import { dirname, join, resolve } from "node:path"
 import { messageOf, UserError } from "../core/errors.ts"
 import type { RandomAccess } from "../core/safetensors.ts"
-import { fileError, neighbour } from "./file-error.ts"
+import { fileError } from "./file-error.ts"
+import { neighbour } from "./neighbour.ts"
 
 type Chunk = Uint8Array | string
 

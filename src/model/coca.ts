@@ -12,7 +12,7 @@ import type { CocaConfig, FastViTConfig, VitConfig } from "../core/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { FastViTTrunk, truncatedNormal } from "./fastvit.ts"
-import { BatchNorm2d, LayerNorm, Linear } from "./layers.ts"
+import { BatchNorm2d, type JointSegment, LayerNorm, Linear, runSegments, type Segment } from "./layers.ts"
 import { Module } from "./module.ts"
 import { CrossAttention, CrossBlock, type KeysAndValues, TransformerBlock } from "./transformer.ts"
 import { VitTrunk } from "./vit.ts"
@@ -82,7 +82,16 @@ export class CocaImageTower extends VitTrunk implements Pooling {
 
   /** [N, 3, H, W] */
   forward(x: Tensor): CocaImage {
-    return pool(this, this.encode(x))
+    return this.pool(runSegments(this.segments(), x))
+  }
+
+  /** From pixels to patches. */
+  segments(): Segment[] {
+    return this.trunkSegments()
+  }
+
+  pool(patches: Tensor): CocaImage {
+    return pool(this, patches)
   }
 }
 
@@ -109,9 +118,22 @@ export class CocaFastViTTower extends FastViTTrunk implements Pooling {
 
   /** [N, 3, H, W] */
   forward(x: Tensor): CocaImage {
-    const features = this.featureNorm.forward(this.features(x))
+    return this.pool(runSegments(this.segments(), x))
+  }
+
+  /** From pixels to patches. */
+  segments(): Segment[] {
+    return [...this.trunkSegments(), (x) => this.flatten(x)]
+  }
+
+  pool(patches: Tensor): CocaImage {
+    return pool(this, patches)
+  }
+
+  private flatten(x: Tensor): Tensor {
+    const features = this.featureNorm.forward(x)
     const tokens = features.reshape([features.shape[1]!, -1]).permute([0, 2, 1])
-    return pool(this, tokens.addPositions(this.positionalEmbedding))
+    return tokens.addPositions(this.positionalEmbedding)
   }
 }
 
@@ -151,22 +173,34 @@ export class CocaTextTower extends Module {
 
   /** The embedding, and what the decoder reads, [N, L, D], computed once. */
   encode(ids: Tensor): { readonly embedding: Tensor; readonly tokens: Tensor } {
+    const [tokens, embedding] = this.segments(ids).reduce((parts, segment) => segment(parts), [
+      ids,
+    ] as readonly Tensor[])
+    return { tokens: tokens!, embedding: embedding! }
+  }
+
+  /** For these ids, from which the first one starts: the tokens, and the class token's row, which ends as the embedding. */
+  segments(ids: Tensor): JointSegment[] {
     const bias = ids.classBias()
-    let tokens = this.embed(ids)
-    let row = tokens.repeat(this.classToken).reshape([1, this.classToken.size])
-    row = row.addPositions(this.positionalEmbedding, tokens)
-    for (const block of this.blocks) {
-      const { y, ...past } = block.remember(tokens)
-      row = block.extend(row, past, bias).y
-      tokens = y
+    const through = (block: TransformerBlock): JointSegment => {
+      return ([tokens, row]) => {
+        const { y, ...past } = block.remember(tokens!)
+        return [y, block.extend(row!, past, bias).y]
+      }
     }
-    const embedding = this.finalNorm.forward(row.reshape([this.classToken.size])).matmul(this.projection)
-    return { embedding, tokens }
+    const project = (row: Tensor) => this.finalNorm.forward(row.reshape([this.classToken.size])).matmul(this.projection)
+    return [() => this.begin(ids), ...this.blocks.map(through), ([tokens, row]) => [tokens!, project(row!)]]
   }
 
   /** Token ids [N, L] -> what the decoder reads, [N, L, D]; no final norm. */
   tokens(ids: Tensor): Tensor {
     return this.blocks.reduce((x, block) => block.forward(x), this.embed(ids))
+  }
+
+  private begin(ids: Tensor): [tokens: Tensor, row: Tensor] {
+    const tokens = this.embed(ids)
+    const row = tokens.repeat(this.classToken).reshape([1, this.classToken.size])
+    return [tokens, row.addPositions(this.positionalEmbedding, tokens)]
   }
 
   private embed(ids: Tensor): Tensor {
@@ -202,6 +236,14 @@ export class CocaDecoder extends Module {
   /** The same before the vocabulary, [N, L, D]. */
   decode(tokens: Tensor, memory: readonly KeysAndValues[]): Tensor {
     return this.blocks.reduce((x, block, i) => this.crossBlocks[i]!.forward(block.forward(x), memory[i]!), tokens)
+  }
+
+  /** `decode` in pieces, from tokens and the image's tokens, which every layer reads, to the same. */
+  segments(): JointSegment[] {
+    return this.blocks.map((block, i): JointSegment => {
+      const cross = this.crossBlocks[i]!
+      return ([x, image]) => [cross.forward(block.forward(x!), cross.remember(image!)), image!]
+    })
   }
 
   /** [..., D] -> [..., vocabSize] */

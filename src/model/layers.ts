@@ -23,6 +23,9 @@ export function runSegments(segments: readonly Segment[], x: Tensor): Tensor {
   return segments.reduce((y, segment) => segment(y), x)
 }
 
+/** The same where several tensors go from piece to piece. */
+export type JointSegment = (parts: readonly Tensor[]) => readonly Tensor[]
+
 /** The forward passes of `layers`. */
 export function segmentsOf(layers: readonly Layer[]): Segment[] {
   return layers.map((layer) => (x) => layer.forward(x))

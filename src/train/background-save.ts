@@ -1,24 +1,41 @@
-/** Saves one state at a time while training goes on; a failure shows at the next one, at the latest at the end. */
+/** Saves one state at a time while training goes on. A failure shows where it is asked for, at the latest at the next save. */
+import { messageOf, UserError } from "../core/errors.ts"
 import type { TrainingState } from "./state.ts"
 
 export class BackgroundSave {
   private running: Promise<void> = Promise.resolve()
-  private error: unknown
+  private failure: Error | undefined
+  private begun: number | undefined
 
-  constructor(private readonly save: (state: TrainingState) => void | Promise<void>) {}
+  /** @param written the step of a checkpoint that is there already */
+  constructor(
+    private readonly save: (state: TrainingState) => void | Promise<void>,
+    private written?: number,
+  ) {
+    this.begun = written
+  }
+
+  /** Whether the state at this step is written, or being written. */
+  has(step: number): boolean {
+    return this.begun === step
+  }
 
   /** Begins when the save before is done. Throws what that one threw. */
   async start(state: TrainingState): Promise<void> {
     await this.finished()
+    this.begun = state.step
     this.running = this.run(state)
   }
 
-  /** Throws when a save failed. */
+  /** Throws when a save failed, as far as that is known now: a UserError where the save threw one. */
+  throwIfFailed(): void {
+    if (this.failure) throw this.failure
+  }
+
+  /** Waits. Throws when a save failed. */
   async finished(): Promise<void> {
     await this.running
-    const { error } = this
-    this.error = undefined
-    if (error) throw error
+    this.throwIfFailed()
   }
 
   /** Waits, and does not throw. */
@@ -26,11 +43,20 @@ export class BackgroundSave {
     await this.running
   }
 
+  /** What to go on from, for messages: only of a checkpoint that was written to its end. */
+  get last(): string {
+    return this.written === undefined ? "no checkpoint was saved yet" : `the last checkpoint is of step ${this.written}`
+  }
+
   private async run(state: TrainingState): Promise<void> {
     try {
       await this.save(state)
+      this.written = state.step
     } catch (error) {
-      this.error = error
+      const message = `the state at step ${state.step} was not saved: ${messageOf(error)}; ${this.last}`
+      const options = { cause: error }
+      this.failure =
+        error instanceof UserError ? new UserError(message, error.hint, options) : new Error(message, options)
     }
   }
 }

@@ -4,6 +4,7 @@ import { readdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { SafetensorsFile } from "../core/safetensors.ts"
 import { makeDirectory, openRandomAccess, writeAtomically } from "../host/files.ts"
+import { removeAbandoned } from "../host/neighbour.ts"
 import { readTrainingState, type TrainingState, trainingStateChunks } from "./state.ts"
 
 const pattern = /^step-(\d{8,})\.safetensors$/
@@ -24,16 +25,26 @@ export function readCheckpoint(path: string): TrainingState {
   }
 }
 
-/** Writes the state, and removes all but the last `keep` up to it: later ones are of a run that this one went back on. */
+/**
+ * Writes the state, and removes all but the last `keep` up to it: later ones are of a run that this one went back on. What
+ * a killed save left is removed first, for its room.
+ */
 export async function saveCheckpoint(directory: string, state: TrainingState, keep: number): Promise<string> {
   const folder = join(directory, "checkpoints")
   await makeDirectory(folder)
+  await removeAbandoned(folder)
   const path = join(folder, `step-${String(state.step).padStart(8, "0")}.safetensors`)
   await writeAtomically(path, trainingStateChunks(state))
   const all = await checkpointsOf(directory)
   const own = all.indexOf(path)
   for (const other of [...all.slice(0, own), ...all.slice(own + keep)]) await rm(other)
   return path
+}
+
+/** Removes what a killed run left half written, in its directory and among its checkpoints. */
+export async function cleanRun(directory: string): Promise<void> {
+  await removeAbandoned(directory)
+  await removeAbandoned(join(directory, "checkpoints"))
 }
 
 /** Newest first. */

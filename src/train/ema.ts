@@ -19,14 +19,9 @@ export class Ema {
     this.averages = torch.noGrad(() => this.sources.map((tensor) => tensor.detach().clone()))
   }
 
-  /** average = decay * average + (1 - decay) * weights, running statistics included. */
+  /** average += (1 - decay) * (weights - average), running statistics included: of weights that stay it is exactly them. */
   update(): void {
-    torch.noGrad(() =>
-      torch.scope(() => {
-        foreachMul(this.averages, this.decay)
-        foreachAdd(this.averages, this.sources, 1 - this.decay)
-      }),
-    )
+    torch.noGrad(() => torch.scope(() => lerp(this.averages, this.sources, 1 - this.decay)))
   }
 
   /** Host copies by path; counters are the model's own. */
@@ -74,5 +69,11 @@ export class Ema {
 }
 
 type Tensors = readonly torch.Tensor[]
-const foreachMul = torch.operator<[self: Tensors, factor: number], void>("_foreach_mul_.Scalar")
-const foreachAdd = torch.operator<[self: Tensors, other: Tensors, alpha: number], void>("_foreach_add_.List")
+const foreachLerp = torch.operator<[self: Tensors, end: Tensors, weight: number], void>("_foreach_lerp_.Scalar")
+const lerpOne = torch.operator<[self: torch.Tensor, end: torch.Tensor, weight: number], torch.Tensor>("lerp_.Scalar")
+
+/** libtorch 1.13 knows it of single tensors only. */
+function lerp(averages: Tensors, ends: Tensors, weight: number): void {
+  if (torch.hasOperator("_foreach_lerp_.Scalar")) foreachLerp(averages, ends, weight)
+  else for (const [i, average] of averages.entries()) lerpOne(average, ends[i]!, weight)
+}

@@ -7,10 +7,21 @@ import * as torch from "../../torch/index.ts"
 import { Random } from "../core/random.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { Coca } from "../model/coca.ts"
+import type { JointSegment } from "../model/layers.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
+import { checkpointed, type Repeatable, type Step } from "./activation-checkpointing.ts"
 import { sampleCandidates } from "./candidates.ts"
 import { captionLoss } from "./caption-loss.ts"
-import { computeIn, type Encoded, type EncodeOptions, type Features, unitRows } from "./encode.ts"
+import {
+  type Compute,
+  computeIn,
+  type Encoded,
+  type EncodeOptions,
+  type Features,
+  isTrained,
+  stepsOf,
+  unitRows,
+} from "./encode.ts"
 
 export interface CaptionOptions extends EncodeOptions {
   /** Words besides those that occur over which the softmax is estimated; absent: all, exactly. */
@@ -25,16 +36,53 @@ export function encodeCaptions(
   share: number,
   options: CaptionOptions = {},
 ): Encoded {
-  const { image, text, caption } = torch.scope(() => outputs(model, interpreter, batch, options))
+  const parts = partsOf(model, interpreter, batch, options)
+  return options.activationCheckpointing ? repeatable(parts, interpreter, share) : kept(parts, share)
+}
+
+function kept({ image, text, captions }: Parts, share: number): Encoded {
+  const { embeddings, caption } = torch.scope(() => {
+    const [picture, patches] = run(image.steps, image.inputs)
+    const [tokens, words] = run(text.steps, text.inputs)
+    return { embeddings: { image: picture!, text: words! }, caption: run(captions, [tokens!, patches!])[0]! }
+  })
   const local = caption.mul(share)
   return {
-    features: { image, text },
+    features: embeddings,
     local,
     backward(gradients, lossScale) {
-      const parts = [image.mul(gradients.image!).sum(), text.mul(gradients.text!).sum()]
-      parts.reduce((sum, part) => sum.add(part), local.mul(lossScale)).backward()
+      const pairs = [embeddings.image.mul(gradients.image!).sum(), embeddings.text.mul(gradients.text!).sum()]
+      pairs.reduce((sum, part) => sum.add(part), local.mul(lossScale)).backward()
     },
   }
+}
+
+/** The captions' part goes back first: what it says of the towers' tokens goes back through them with the embeddings'. */
+function repeatable({ image, text, captions }: Parts, interpreter: TorchInterpreter, share: number): Encoded {
+  const [pictures, words] = [image, text].map(({ steps, inputs }) => checkpointed(interpreter, steps, inputs)) as [
+    Repeatable,
+    Repeatable,
+  ]
+  const [picture, patches] = pictures.outputs
+  const [tokens, word] = words.outputs
+  const decoded = checkpointed(interpreter, captions, [tokens!, patches!], true)
+  const local = decoded.outputs[0]!.mul(share)
+  return {
+    features: { image: picture!, text: word! },
+    local,
+    backward(gradients, lossScale) {
+      torch.scope(() => {
+        const loss = torch.full([], share * lossScale, { dtype: local.dtype, device: interpreter.device })
+        const [ofTokens, ofPatches] = decoded.backward([loss])
+        if (text.trained) words.backward([ofTokens, gradients.text])
+        if (image.trained) pictures.backward([gradients.image, ofPatches])
+      })
+    },
+  }
+}
+
+function run(steps: readonly Step[], inputs: readonly torch.Tensor[]): readonly torch.Tensor[] {
+  return steps.reduce((parts, step) => step(parts), inputs)
 }
 
 /** Embeddings alone. */
@@ -68,39 +116,86 @@ export function countLabels(tokens: BigInt64Array, contextLength: number): numbe
   return labelled(tokens, contextLength).labels.length
 }
 
+interface Tower {
+  readonly inputs: readonly torch.Tensor[]
+  readonly steps: readonly Step[]
+  readonly trained: boolean
+}
+
+interface Parts {
+  /** To the embedding's unit rows [N, D], and the tokens that the decoder reads. */
+  readonly image: Tower
+  /** To the tokens that the decoder reads, and the embedding's unit rows. */
+  readonly text: Tower
+  /** From the tokens of captions and images to the loss, shape []. */
+  readonly captions: readonly Step[]
+}
+
+function partsOf(
+  model: Coca,
+  interpreter: TorchInterpreter,
+  { images, tokens }: Batch,
+  options: CaptionOptions,
+): Parts {
+  const { imageSize, text } = model.config
+  const count = tokens.length / text.contextLength
+  const pixels = interpreter.images(images, [count, 3, imageSize, imageSize])
+  const ids = interpreter.tokens(tokens, [count, text.contextLength])
+  const compute = computeIn(interpreter, options.precision)
+  const joint = (segment: JointSegment): Step => {
+    return (inputs) => compute(() => segment(inputs.map((x) => interpreter.wrap(x)))).map((y) => interpreter.unwrap(y))
+  }
+  const pool = joint(([patches]) => {
+    const { embedding, tokens } = model.image.pool(patches!)
+    return [embedding, tokens]
+  })
+  const unit = (x: torch.Tensor | undefined) => unitRows(interpreter, x!)
+  return {
+    image: {
+      inputs: [pixels.value],
+      steps: [...stepsOf(interpreter, model.image.segments(), compute), pool, ([x, tokens]) => [unit(x), tokens!]],
+      trained: isTrained(interpreter, model.image),
+    },
+    text: {
+      inputs: [ids.value],
+      steps: [...model.text.segments(ids).map(joint), ([tokens, x]) => [tokens!, unit(x)]],
+      trained: isTrained(interpreter, model.text),
+    },
+    captions: captionSteps(model, interpreter, tokens, { ...options, joint, compute }),
+  }
+}
+
+interface Running extends CaptionOptions {
+  readonly joint: (segment: JointSegment) => Step
+  readonly compute: Compute
+}
+
 /**
  * Logits are made for labels that are not padding: M rows in place of N * L, which is exact, because the others do not
  * count, and several times cheaper where captions are shorter than the context.
  */
-function outputs(
+function captionSteps(
   model: Coca,
   interpreter: TorchInterpreter,
-  { images, tokens }: Batch,
-  { precision, sampledWords }: CaptionOptions,
-) {
-  const { imageSize, text } = model.config
-  const count = tokens.length / text.contextLength
-  const { rows, labels, length } = labelled(tokens, text.contextLength)
-  const { dtype } = interpreter
+  tokens: BigInt64Array,
+  { joint, compute, sampledWords }: Running,
+): Step[] {
+  const { contextLength, width } = model.config.text
+  const { rows, labels, length } = labelled(tokens, contextLength)
   const index = idsOn(interpreter, rows)
-  const pixels = interpreter.images(images, [count, 3, imageSize, imageSize])
-  const ids = interpreter.tokens(tokens, [count, text.contextLength])
-  const encoded = computeIn(
-    interpreter,
-    precision,
-  )(() => {
-    const { embedding, tokens: patches } = model.image.forward(pixels)
-    const captions = model.text.encode(ids)
-    const decoded = model.decoder.decode(captions.tokens.narrow(1, 0, length), model.decoder.remember(patches))
-    const counted = interpreter.unwrap(decoded).reshape([-1, text.width]).indexSelect(0, index)
-    const words = wordLogits(model, interpreter, counted, labels, sampledWords)
-    return { embedding, caption: captions.embedding, ...words }
-  })
-  return {
-    image: unitRows(interpreter, interpreter.unwrap(encoded.embedding)),
-    text: unitRows(interpreter, interpreter.unwrap(encoded.caption)),
-    caption: captionLoss(encoded.logits.to({ dtype }), idsOn(interpreter, encoded.labels), noLabel),
+  const loss = (decoded: torch.Tensor) => {
+    const words = compute(() => {
+      const counted = decoded.reshape([-1, width]).indexSelect(0, index)
+      return wordLogits(model, interpreter, counted, labels, sampledWords)
+    })
+    const { dtype } = interpreter
+    return captionLoss(words.logits.to({ dtype }), idsOn(interpreter, words.labels), noLabel)
   }
+  return [
+    joint(([x, image]) => [x!.narrow(1, 0, length), image!]),
+    ...model.decoder.segments().map(joint),
+    ([decoded]) => [loss(decoded!)],
+  ]
 }
 
 /** Labels are found before the loss, so that none is ignored there: among candidates, 0 is a place like any other. */

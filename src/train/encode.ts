@@ -6,7 +6,9 @@ import * as torch from "../../torch/index.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { Clip } from "../model/clip.ts"
 import type { Segment } from "../model/layers.ts"
+import type { Module } from "../model/module.ts"
 import type { TorchInterpreter, TorchTensor } from "../tensor/torch.ts"
+import { checkpointed, type Step } from "./activation-checkpointing.ts"
 import { l2Normalize } from "./loss.ts"
 
 export type Precision = "float32" | "bfloat16" | "float16"
@@ -69,11 +71,7 @@ export function encode(
   options: EncodeOptions = {},
   placed = placeBatch(model, interpreter, batch),
 ): Encoded {
-  const compute = computeIn(interpreter, options.precision)
-  const towers = towersOf(model, placed)
-  const outputs = towers.map((tower) =>
-    options.activationCheckpointing ? checkpointed(tower, interpreter, compute) : kept(tower, interpreter, compute),
-  )
+  const outputs = towersOf(model, interpreter, placed).map((tower) => outputOf(tower, interpreter, options))
   return {
     features: named(
       outputs.map(({ value }) => value),
@@ -88,6 +86,24 @@ export function encode(
   }
 }
 
+/**
+ * `encode` where only the way back is wanted: towers that are not trained stay out, and the activations of the others are
+ * there one after the other.
+ */
+export function encodeBackward(
+  model: Clip,
+  interpreter: TorchInterpreter,
+  placed: PlacedBatch,
+  options: EncodeOptions,
+  gradients: Features,
+): void {
+  const incoming = joinedGradients(gradients)
+  for (const [i, tower] of towersOf(model, interpreter, placed).entries()) {
+    const gradient = incoming[i]
+    if (gradient && tower.trained) torch.scope(() => outputOf(tower, interpreter, options).backward(gradient))
+  }
+}
+
 /** Features alone. Batch-norm statistics are tracked as the interpreter says. */
 export function encodeFeatures(
   model: Clip,
@@ -97,18 +113,28 @@ export function encodeFeatures(
   placed = placeBatch(model, interpreter, batch),
 ): Features {
   const compute = computeIn(interpreter, options.precision)
-  const values = torch.noGrad(() => towersOf(model, placed).map((tower) => kept(tower, interpreter, compute).value))
+  const values = torch.noGrad(() =>
+    towersOf(model, interpreter, placed).map((tower) => kept(tower, interpreter, compute).value),
+  )
   return named(values, batch)
 }
 
 /** Pairs [start, start + count) of a batch. */
 export function sliceBatch(batch: Batch, pairs: number, start: number, count: number): Batch {
-  const rows = <T extends Float32Array | BigInt64Array>(values: T): T => {
-    const width = values.length / pairs
-    return values.subarray(start * width, (start + count) * width) as T
-  }
+  const rows = <T extends Float32Array | BigInt64Array>(values: T) => rowsOf(values, pairs, start, count)
   const { images, tokens, synthetic } = batch
   return { images: rows(images), tokens: rows(tokens), ...(synthetic && { synthetic: rows(synthetic) }) }
+}
+
+/** Rows [start, start + count) of `rows`, sharing memory. */
+export function rowsOf<T extends Float32Array | BigInt64Array>(
+  values: T,
+  rows: number,
+  start: number,
+  count: number,
+): T {
+  const width = values.length / rows
+  return values.subarray(start * width, (start + count) * width) as T
 }
 
 // ---------------------------------------------------------------------------------------------------- one tower
@@ -116,6 +142,8 @@ export function sliceBatch(batch: Batch, pairs: number, start: number, count: nu
 interface Tower {
   readonly input: torch.Tensor
   readonly segments: readonly Segment[]
+  /** Whether any of its parameters is. */
+  readonly trained: boolean
 }
 
 interface TowerOutput {
@@ -124,14 +152,23 @@ interface TowerOutput {
   backward(gradient: torch.Tensor): void
 }
 
-type Compute = <T>(fn: () => T) => T
+export type Compute = <T>(fn: () => T) => T
 
 /** Images, then captions. */
-function towersOf(model: Clip, { pixels, ids }: PlacedBatch): Tower[] {
+function towersOf({ image, text }: Clip, interpreter: TorchInterpreter, { pixels, ids }: PlacedBatch): Tower[] {
   return [
-    { input: pixels.value, segments: model.image.segments() },
-    { input: ids.value, segments: model.text.segments(ids) },
+    { input: pixels.value, segments: image.segments(), trained: isTrained(interpreter, image) },
+    { input: ids.value, segments: text.segments(ids), trained: isTrained(interpreter, text) },
   ]
+}
+
+export function isTrained(interpreter: TorchInterpreter, module: Module): boolean {
+  return [...module.namedParameters().values()].some((parameter) => interpreter.value(parameter).requiresGrad)
+}
+
+function outputOf(tower: Tower, interpreter: TorchInterpreter, options: EncodeOptions): TowerOutput {
+  const compute = computeIn(interpreter, options.precision)
+  return options.activationCheckpointing ? repeatable(tower, interpreter, compute) : kept(tower, interpreter, compute)
 }
 
 function kept({ input, segments }: Tower, interpreter: TorchInterpreter, compute: Compute): TowerOutput {
@@ -145,46 +182,24 @@ function kept({ input, segments }: Tower, interpreter: TorchInterpreter, compute
   return { value, backward: (gradient) => value.requiresGrad && value.backward(gradient) }
 }
 
-/** Keeps what goes into each segment; the way back repeats the segments one by one, last first. */
-function checkpointed({ input, segments }: Tower, interpreter: TorchInterpreter, compute: Compute): TowerOutput {
-  const inputs: torch.Tensor[] = []
-  const run = (segment: Segment, x: torch.Tensor) => interpreter.unwrap(compute(() => segment(interpreter.wrap(x))))
-  const output = torch.noGrad(() =>
-    segments.reduce((x, segment) => {
-      inputs.push(x)
-      return torch.scope(() => run(segment, x))
-    }, input),
-  )
-  const backward = (gradient: torch.Tensor) =>
-    repeated(interpreter, () => {
-      const last = leafOf(output)
-      unitRows(interpreter, last).backward(gradient)
-      let incoming = last.grad!
-      for (let i = segments.length - 1; i >= 0; i--) {
-        incoming = torch.scope(() => {
-          const x = leafOf(inputs[i]!)
-          const y = run(segments[i]!, x)
-          if (y.requiresGrad) y.backward(incoming)
-          return x.grad ?? incoming
-        })
-      }
-    })
-  return { value: torch.noGrad(() => unitRows(interpreter, output)), backward }
-}
-
-/** A repetition of a forward pass does not count the batch's statistics again. */
-function repeated(interpreter: TorchInterpreter, fn: () => void): void {
-  interpreter.trackStatistics = false
-  try {
-    torch.scope(fn)
-  } finally {
-    interpreter.trackStatistics = true
+/** A tower that is not trained is not repeated. */
+function repeatable({ input, segments, trained }: Tower, interpreter: TorchInterpreter, compute: Compute): TowerOutput {
+  const steps = [
+    ...stepsOf(interpreter, segments, compute),
+    ([x]: readonly torch.Tensor[]) => [unitRows(interpreter, x!)],
+  ]
+  const { outputs, backward } = checkpointed(interpreter, steps, [input])
+  return {
+    value: outputs[0]!,
+    backward(gradient) {
+      if (trained) backward([gradient])
+    },
   }
 }
 
-function leafOf(tensor: torch.Tensor): torch.Tensor {
-  const leaf = tensor.detach()
-  return leaf.dtype === "int64" ? leaf : leaf.requiresGrad_()
+/** Segments as steps with one tensor each. */
+export function stepsOf(interpreter: TorchInterpreter, segments: readonly Segment[], compute: Compute): Step[] {
+  return segments.map((segment) => ([x]) => [interpreter.unwrap(compute(() => segment(interpreter.wrap(x!))))])
 }
 
 /** In the interpreter's dtype. */

@@ -2,13 +2,13 @@ import { expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/pixels.ts"
-import { preprocess } from "../core/preprocess.ts"
+import { type Preprocessing, preprocess } from "../core/preprocess.ts"
 import { Random } from "../core/random.ts"
 import { Tokenizer } from "../core/tokenizer.ts"
 import type { Batch, TeacherEmbeddings } from "../data/training/batch.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
 import { liveEncoder } from "./live-encoder.ts"
-import { OnlineTeachers } from "./online-teachers.ts"
+import { OnlineTeachers, type TeacherOptions } from "./online-teachers.ts"
 
 const tokenizer = new Tokenizer()
 const { preprocessing } = tinyInfo
@@ -19,17 +19,25 @@ const pictures = captions.map((_, seed): Image8 => {
   return { width: 70, height: 66, channels: 3, data: Uint8Array.from({ length: 70 * 66 * 3 }, () => random.int(256)) }
 })
 
+/** A student that sees as the teachers do. */
+const alike = { preprocessing, contextLength: 77 }
+
 /** As a student with these pixels and this context length gets it. */
-function batchOf(student: { preprocessing: typeof coloured; contextLength: number }): Batch {
+function batchOf(student: { preprocessing: Preprocessing; contextLength: number }): Batch {
   const images = Float32Array.from(pictures.flatMap((image) => [...preprocess(image, student.preprocessing)]))
   return { images, tokens: tokenizer.encodeBatch(captions, student.contextLength).ids }
 }
 
-async function embedded(batch: Batch, contextLengths: readonly number[], student: Parameters<typeof batchOf>[0]) {
+async function embedded(
+  batch: Batch,
+  contextLengths: readonly number[],
+  student: Parameters<typeof batchOf>[0],
+  options: TeacherOptions = {},
+) {
   const teachers = contextLengths.map((contextLength) => ({
     ...{ name: "tiny", model: tinyModel({ contextLength }), preprocessing },
   }))
-  const online = new OnlineTeachers(teachers, student, "cpu")
+  const online = new OnlineTeachers(teachers, student, options)
   try {
     for await (const { teacher } of online.embed([batch])) return teacher!
   } finally {
@@ -78,8 +86,37 @@ test("a text that a teacher has no room for is cut as its tokenizer cuts it, beh
   expect(worst(found, await expectedOf(short), 0)).toBeLessThan(1e-4)
 })
 
+const twoCaptions = { ...batchOf(alike), synthetic: tokenizer.encodeBatch([...captions].reverse(), 77).ids }
+
+test.each([1, 2, 3, 5])("chunks of %i of 3 pairs give the embeddings of the whole", async (chunkSize) => {
+  const [whole, chunked] = [
+    await embedded(twoCaptions, [77], alike),
+    await embedded(twoCaptions, [77], alike, { chunkSize }),
+  ]
+  for (const part of ["image", "text", "synthetic"] as const)
+    expect(distance(chunked[part]!, whole[part]!), part).toBeLessThan(1e-6)
+})
+
+test("the run's precision is the towers'; embeddings are unit rows in float32", async () => {
+  const [exact, half] = [
+    await embedded(twoCaptions, [77], alike),
+    await embedded(twoCaptions, [77], alike, { precision: "bfloat16" }),
+  ]
+  for (const part of ["image", "text", "synthetic"] as const) {
+    expect(distance(half[part]!, exact[part]!), part).toBeGreaterThan(1e-5)
+    expect(distance(half[part]!, exact[part]!), part).toBeLessThan(0.1)
+    for (let row = 0; row < captions.length; row++)
+      expect(Math.hypot(...half[part]!.subarray(row * 16, (row + 1) * 16))).toBeCloseTo(1, 5)
+  }
+})
+
+function distance(ours: Float32Array, expected: Float32Array): number {
+  expect(ours.length).toBe(expected.length)
+  return ours.reduce((max, x, i) => Math.max(max, Math.abs(x - expected[i]!)), 0)
+}
+
 test("a teacher of another picture size is refused", () => {
   const student = { preprocessing: { ...preprocessing, size: 32 }, contextLength: 77 }
   const teacher = { name: "tiny", model: tinyModel(), preprocessing }
-  expect(() => new OnlineTeachers([teacher], student, "cpu")).toThrow(UserError)
+  expect(() => new OnlineTeachers([teacher], student)).toThrow(UserError)
 })

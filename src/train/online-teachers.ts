@@ -10,7 +10,9 @@ import { endOfText } from "../core/tokenizer.ts"
 import type { Batch, TeacherEmbeddings } from "../data/training/batch.ts"
 import type { CheckpointModel } from "../model/checkpoint.ts"
 import { reparameterize } from "../model/reparameterize.ts"
+import type { Tensor } from "../tensor/tensor.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
+import { computeIn, type Precision, rowsOf } from "./encode.ts"
 
 export interface OnlineTeacher {
   /** For messages. */
@@ -24,6 +26,14 @@ export interface Student {
   readonly contextLength: number
 }
 
+export interface TeacherOptions {
+  readonly device?: torch.Device
+  /** Pairs encoded at once; absent: all. */
+  readonly chunkSize?: number
+  /** Of the towers; embeddings are float32. */
+  readonly precision?: Precision
+}
+
 export class OnlineTeachers {
   private readonly running: readonly RunningTeacher[]
 
@@ -31,10 +41,10 @@ export class OnlineTeachers {
   constructor(
     teachers: readonly OnlineTeacher[],
     private readonly student: Student,
-    device: torch.Device,
+    options: TeacherOptions = {},
   ) {
     for (const teacher of teachers) checkSize(teacher, student)
-    this.running = teachers.map((teacher) => new RunningTeacher(teacher, student, device))
+    this.running = teachers.map((teacher) => new RunningTeacher(teacher, student, options))
   }
 
   /** The same batches with the teachers' embeddings, unit rows side by side. */
@@ -66,32 +76,54 @@ class RunningTeacher {
   constructor(
     private readonly teacher: OnlineTeacher,
     private readonly student: Student,
-    device: torch.Device,
+    private readonly options: TeacherOptions,
   ) {
     this.model = reparameterize(teacher.model)
-    this.interpreter = new TorchInterpreter(this.model, { device })
+    this.interpreter = new TorchInterpreter(this.model, options.device === undefined ? {} : { device: options.device })
     this.width = teacher.model.config.embedDim
   }
 
   encodeImages(images: Float32Array, count: number): Float32Array {
     const { size } = this.teacher.preprocessing
     const pixels = renormalized(images, this.student.preprocessing, this.teacher.preprocessing)
-    return this.values(() => this.model.encodeImage(this.interpreter.images(pixels, [count, 3, size, size])))
+    return this.inChunks(pixels, count, (part, pairs) =>
+      this.model.encodeImage(this.interpreter.images(part, [pairs, 3, size, size])),
+    )
   }
 
   encodeTexts(tokens: BigInt64Array, count: number): Float32Array {
     const { contextLength } = this.model.config.text
     const ids = refitted(tokens, this.student.contextLength, contextLength)
-    return this.values(() => this.model.encodeText(this.interpreter.tokens(ids, [count, contextLength])))
+    return this.inChunks(ids, count, (part, pairs) =>
+      this.model.encodeText(this.interpreter.tokens(part, [pairs, contextLength])),
+    )
   }
 
   free(): void {
     this.interpreter.free()
   }
 
-  private values(forward: () => ReturnType<CheckpointModel["encodeImage"]>): Float32Array {
-    const features = torch.scope(() => torch.noGrad(() => hostValues(this.interpreter.unwrap(forward()))))
+  /** [count, ...] -> unit rows [count, width] */
+  private inChunks<T extends Float32Array | BigInt64Array>(
+    inputs: T,
+    count: number,
+    encode: (part: T, pairs: number) => Tensor,
+  ): Float32Array {
+    const features = new Float32Array(count * this.width)
+    const size = this.options.chunkSize ?? count
+    for (let start = 0; start < count; start += size) {
+      const pairs = Math.min(size, count - start)
+      features.set(
+        this.values(() => encode(rowsOf(inputs, count, start, pairs), pairs)),
+        start * this.width,
+      )
+    }
     return l2Normalize(features, this.width)
+  }
+
+  private values(encode: () => Tensor): Float32Array {
+    const compute = computeIn(this.interpreter, this.options.precision)
+    return torch.scope(() => torch.noGrad(() => hostValues(this.interpreter.unwrap(compute(encode)))))
   }
 }
 

@@ -3,12 +3,14 @@ import { tinyCocaConfig } from "../../test/tiny-coca.ts"
 import { toyConfig } from "../../test/tiny-model.ts"
 import * as torch from "../../torch/index.ts"
 import { Random } from "../core/random.ts"
-import type { ClipConfig, ModelConfig } from "../core/variants.ts"
+import type { ClipConfig, FastViTConfig, ModelConfig } from "../core/variants.ts"
 import type { Batch } from "../data/training/batch.ts"
 import { buildModel } from "../model/checkpoint.ts"
+import type { Clip } from "../model/clip.ts"
 import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter, type TorchOptions } from "../tensor/torch.ts"
 import { Ema } from "./ema.ts"
+import { encodeFeatures } from "./encode.ts"
 import { initialLossScale } from "./loss-scaler.ts"
 import type { ObjectiveConfig } from "./objective.ts"
 import { AdamW } from "./optimizer.ts"
@@ -24,13 +26,21 @@ const vit: ClipConfig = {
 
 const coca: ModelConfig = { ...tinyCocaConfig, text: { ...tinyCocaConfig.text, contextLength: 8, vocabSize: 64 } }
 
+const fastvitCoca: ModelConfig = { ...coca, image: toyConfig.image as FastViTConfig }
+
+const captioning = { kind: "coca", clipWeight: 1, captionWeight: 2 } as const satisfies ObjectiveConfig
 const plain: ObjectiveConfig = { kind: "clip" }
-const distill: ObjectiveConfig = { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }
+const distill = {
+  kind: "distill",
+  weights: [0.25, 0.75],
+  scales: [70, 60],
+  averageAfterSoftmax: true,
+} as const satisfies ObjectiveConfig
 
 describe.each([
   ["plain", vit, plain],
   ["reinforced", vit, distill],
-  ["captioner", coca, { kind: "coca", clipWeight: 1, captionWeight: 2 } as ObjectiveConfig],
+  ["captioner", coca, captioning],
 ] as const)("gradient caching, %s", (_, model, objective) => {
   test.each([1, 5, 8, 11])("chunks of %i of 12 pairs give the gradients of the whole", (chunkSize) => {
     const whole = gradients(model, { objective }, "float64")
@@ -43,14 +53,47 @@ describe.each([
 
 describe("activation checkpointing", () => {
   test.each([
-    ["a ViT", vit],
-    ["a FastViT", toyConfig],
-  ] as const)("gives %s the same gradients, and counts batch statistics once", (_, model) => {
-    const kept = gradients(model, { objective: distill })
-    const repeated = gradients(model, { objective: distill, activationCheckpointing: true })
+    ["a ViT", vit, distill],
+    ["a FastViT", toyConfig, distill],
+    ["a captioner", coca, captioning],
+    ["a captioner with words drawn", coca, { ...captioning, sampledWords: 20 }],
+    ["a captioner of FastViT", fastvitCoca, captioning],
+  ] as const)("gives %s the same gradients, and counts batch statistics once", (_, model, objective) => {
+    const kept = gradients(model, { objective })
+    const repeated = gradients(model, { objective, activationCheckpointing: true })
     expect(repeated.loss).toBe(kept.loss)
     for (const [path, gradient] of kept.gradients) expectClose(repeated.gradients.get(path)!, gradient, 1e-6, path)
     expect(repeated.buffers).toEqual(kept.buffers)
+  })
+
+  test.each([
+    ["a ViT in bfloat16", vit, distill, "bfloat16", 2e-2],
+    ["a captioner", coca, captioning, "float32", 1e-6],
+  ] as const)("goes with chunks: %s", (_, model, objective, precision, tolerance) => {
+    const kept = gradients(model, { objective, precision, chunkSize: 5 })
+    const repeated = gradients(model, { objective, precision, chunkSize: 5, activationCheckpointing: true })
+    expect(repeated.loss).toBe(kept.loss)
+    for (const [path, gradient] of kept.gradients) expectClose(repeated.gradients.get(path)!, gradient, tolerance, path)
+  })
+
+  test.each([
+    [{ activationCheckpointing: true }, 1],
+    [{ chunkSize: 4 }, 3],
+    [{ chunkSize: 4, activationCheckpointing: true }, 3],
+  ])("a locked tower is encoded once, with %o", (options, times) => {
+    let passes = 0
+    const batchNorm: typeof torch.batchNorm = (x, norm) => {
+      passes += 1
+      return torch.batchNorm(x, norm)
+    }
+    const trainee = traineeOf(toyConfig, { frozen: (path) => path.startsWith("image."), batchNorm })
+    torch.scope(() =>
+      torch.noGrad(() => encodeFeatures(trainee.model as Clip, trainee.interpreter, batchFor(toyConfig))),
+    )
+    const once = passes
+    passes = 0
+    computeGradients(trainee, batchFor(toyConfig), { objective: distill, ...options })
+    expect(passes).toBe(times * once)
   })
 
   test("chunks count batch statistics once each", () => {
@@ -60,6 +103,39 @@ describe("activation checkpointing", () => {
 })
 
 describe("a step", () => {
+  test.each([
+    ["kept", {}],
+    ["repeated", { chunkSize: 5, activationCheckpointing: true }],
+  ])("TF32 is off for the loss and its way back, on for the towers and theirs: %s activations", (_, options) => {
+    const before = torch.setCudaOptions({ tf32: true })
+    const seen: string[] = []
+    const note = (what: string) => seen.push(`${what} ${torch.setCudaOptions({}).tf32 ? "rounds" : "exact"}`)
+    const trainee = traineeOf(toyConfig, {
+      batchNorm(x, norm) {
+        note("tower")
+        return torch.batchNorm(x, norm)
+      },
+    })
+    // Between the loss and its way back.
+    trainee.optimizer.zeroGrad = () => {
+      note("loss")
+      AdamW.prototype.zeroGrad.call(trainee.optimizer)
+    }
+    // What is read of the objective while it is computed.
+    const objective = {
+      ...distill,
+      get weights() {
+        note("objective")
+        return distill.weights
+      },
+    }
+    computeGradients(trainee, batchFor(toyConfig), { objective, ...options })
+    expect(torch.setCudaOptions(before).tf32).toBe(true)
+    const order = seen.filter((entry, i) => entry !== seen[i - 1])
+    const back = "chunkSize" in options ? ["tower rounds"] : []
+    expect(order).toEqual(["tower rounds", "objective exact", "loss exact", ...back])
+  })
+
   test("a loss scale changes nothing but the overflow it finds", () => {
     const [unscaled, scaled] = [traineeOf(vit), traineeOf(vit)]
     scaled.lossScaler = { ...initialLossScale, scale: 1024 }
@@ -124,7 +200,7 @@ describe("a step", () => {
 
 function gradients(
   model: ModelConfig,
-  config: Pick<StepConfig, "objective" | "chunkSize" | "activationCheckpointing">,
+  config: Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">,
   dtype: "float32" | "float64" = "float32",
 ) {
   const trainee = traineeOf(model, { dtype })

@@ -16,10 +16,10 @@ import type { Ema } from "./ema.ts"
 import {
   type Encoded,
   encode,
+  encodeBackward,
   encodeFeatures,
   type FeatureName,
   type Features,
-  type PlacedBatch,
   type Precision,
   placeBatch,
   sliceBatch,
@@ -108,12 +108,16 @@ function localGradients(trainee: Trainee, batch: Batch, config: ChunkConfig): Om
   const chunks = chunksOf(trainee, batch, config)
   const leaves = joined(chunks.map(({ features }) => features))
   const { model, interpreter, optimizer, lossScaler } = trainee
-  const scale = interpreter.value(model.logitScale).exp()
-  const losses = featureLosses(config.objective, lossInput(trainee, leaves, batch, scale))
-  const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
-  optimizer.zeroGrad()
   const lossScale = lossScaler?.scale ?? 1
-  total.mul(lossScale).backward()
+  const scale = interpreter.value(model.logitScale).exp()
+  // A similarity of ten bits times a scale of 100 is a logit that is off by as much as 0.1.
+  const { losses, total } = torch.withoutTf32(() => {
+    const losses = featureLosses(config.objective, lossInput(trainee, leaves, batch, scale))
+    const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
+    optimizer.zeroGrad()
+    total.mul(lossScale).backward()
+    return { losses, total }
+  })
   const local = chunks.map((chunk, i) => {
     if (i === chunks.length - 1) trainee.ranks?.reducer.arm()
     return torch.scope(() => chunk.backward(gradientsOf(leaves, chunk), lossScale))
@@ -185,7 +189,9 @@ function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number
   const backward: Chunk["backward"] = (gradients, lossScale) => {
     interpreter.trackStatistics = false
     try {
-      return backwardOf(encodeChunk(trainee, batch, chunk, config, placed))(gradients, lossScale)
+      if (!(model instanceof Clip)) return backwardOf(encodeChunk(trainee, batch, chunk, config))(gradients, lossScale)
+      encodeBackward(model, interpreter, placed!, config, gradients)
+      return 0
     } finally {
       interpreter.trackStatistics = true
     }
@@ -193,14 +199,8 @@ function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number
   return { start, features, backward }
 }
 
-function encodeChunk(
-  { model, interpreter }: Trainee,
-  batch: Batch,
-  chunk: Batch,
-  config: ChunkConfig,
-  placed?: PlacedBatch,
-): Encoded {
-  if (model instanceof Clip) return encode(model, interpreter, chunk, config, placed)
+function encodeChunk({ model, interpreter }: Trainee, batch: Batch, chunk: Batch, config: ChunkConfig): Encoded {
+  if (model instanceof Clip) return encode(model, interpreter, chunk, config)
   const { objective } = config
   const { captionWeight, sampledWords } =
     objective.kind === "coca" ? objective : { captionWeight: 0, sampledWords: undefined }

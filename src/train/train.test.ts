@@ -1,5 +1,8 @@
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { describe, expect, test } from "vitest"
 import { tinyInfo, toyConfig } from "../../test/tiny-model.ts"
+import { UserError } from "../core/errors.ts"
 import { Random } from "../core/random.ts"
 import { bytesAsSource, SafetensorsFile } from "../core/safetensors.ts"
 import type { Batch } from "../data/training/batch.ts"
@@ -98,6 +101,77 @@ describe("train", () => {
     expect(final.moments.get("image.stem.0.convKxk.0.bn.weight")!.second.some((value) => value > 0)).toBe(true)
   })
 
+  test("the last state is saved before it is evaluated; a run that is resumed there is evaluated", async () => {
+    const order: string[] = []
+    const config = { ...shortRun, evaluateEvery: 4 }
+    const io: TrainIo = {
+      batches: randomBatches,
+      save: ({ step }) => void order.push(`saved ${step}`),
+      evaluate: async ({ step }) => void order.push(`evaluated ${step}`) as undefined,
+    }
+    const final = await train(info, config, io)
+    expect(order).toEqual(["saved 4", "evaluated 4", "saved 8", "evaluated 8"])
+    await train(info, config, { ...io, resume: () => final })
+    expect(order.slice(4)).toEqual(["evaluated 8"])
+  })
+
+  test.each([6, 8])("an evaluation that fails at step %i loses no step", async (failing) => {
+    const saved: number[] = []
+    const evaluate: TrainIo["evaluate"] = async ({ step }) => {
+      if (step === failing) throw new Error("no picture can be read")
+      return undefined
+    }
+    const io: TrainIo = { batches: randomBatches, save: ({ step }) => void saved.push(step), evaluate }
+    await expect(train(info, { ...shortRun, evaluateEvery: 2, ema: 0.5 }, io)).rejects.toThrow("no picture")
+    expect(saved).toEqual([4, failing])
+  })
+
+  test("a run that is stopped before its last step is not evaluated", async () => {
+    const asked: number[] = []
+    const evaluate: TrainIo["evaluate"] = async ({ step }) => void asked.push(step) as undefined
+    const { saved } = await run({ ...shortRun, evaluateEvery: 5 }, { evaluate, stopAfter: 3 })
+    expect(asked).toEqual([])
+    expect(saved.map(({ step }) => step)).toEqual([3])
+  })
+
+  test("a save that fails ends the run at the next step", async () => {
+    const steps: number[] = []
+    const io: TrainIo = {
+      batches: randomBatches,
+      async save({ step }) {
+        if (step === 4) throw new UserError("disk full")
+      },
+      onStep: ({ step }) => void steps.push(step),
+    }
+    await expect(train(info, { ...shortRun, saveEvery: 2 }, io)).rejects.toThrow(
+      new UserError("the state at step 4 was not saved: disk full; the last checkpoint is of step 2"),
+    )
+    expect(steps.length).toBeLessThanOrEqual(5)
+  })
+
+  test("a state that is resumed is not kept", async () => {
+    const held = [(await run(shortRun, { stopAfter: 2 })).final]
+    const moments = new WeakRef([...held[0]!.moments.values()][0]!.first)
+    const tensor = new WeakRef([...held[0]!.tensors.values()][0]!)
+    const collect = collector()
+    const kept: boolean[] = []
+    await train(
+      info,
+      { ...shortRun, evaluateEvery: 4 },
+      {
+        batches: randomBatches,
+        save() {},
+        resume: () => held.pop()!,
+        async evaluate() {
+          collect()
+          kept.push(moments.deref() !== undefined || tensor.deref() !== undefined)
+          return undefined
+        },
+      },
+    )
+    expect(kept).toEqual([false, false])
+  })
+
   test("a loss that is not finite names the step", async () => {
     const broken = { ...randomBatch(0), images: new Float32Array(16 * 3 * 32 * 32).fill(Number.NaN) }
     await expect(run(shortRun, { batch: (step) => (step === 2 ? broken : randomBatch(step)) })).rejects.toThrow(
@@ -125,12 +199,10 @@ async function run(trainConfig: TrainConfig, options: RunOptions = {}) {
   const saved: TrainingState[] = []
   const stop = new AbortController()
   const final = await train(options.info ?? info, trainConfig, {
-    *batches(firstStep) {
-      for (let step = firstStep; ; step++) yield batch(step)
-    },
+    batches: (firstStep) => randomBatches(firstStep, batch),
     save: (state) => void saved.push(state),
     ...(evaluate && { evaluate }),
-    resume,
+    resume: resume && (() => resume),
     signal: stop.signal,
     onStep(report) {
       reports.push(report)
@@ -138,6 +210,16 @@ async function run(trainConfig: TrainConfig, options: RunOptions = {}) {
     },
   })
   return { final, saved, losses: reports.map(({ loss }) => loss) }
+}
+
+function* randomBatches(firstStep: number, batch = randomBatch): Generator<Batch> {
+  for (let step = firstStep; ; step++) yield batch(step)
+}
+
+/** What is in no use any more is gone when it returns. */
+function collector(): () => void {
+  setFlagsFromString("--expose-gc")
+  return runInNewContext("gc")
 }
 
 function throughFile(state: TrainingState): TrainingState {

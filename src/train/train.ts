@@ -12,7 +12,7 @@ import type { ModelConfig } from "../core/variants.ts"
 import type { Batch } from "../data/training/batch.ts"
 import { buildModel, type CheckpointInfo, type CheckpointModel } from "../model/checkpoint.ts"
 import { initialize } from "../model/module.ts"
-import { TorchInterpreter } from "../tensor/torch.ts"
+import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
 import { BackgroundSave } from "./background-save.ts"
 import type { ProcessGroup } from "./distributed/process-group.ts"
 import { syncBatchNorm } from "./distributed/sync-batch-norm.ts"
@@ -87,13 +87,16 @@ export interface TrainIo {
   batches(firstStep: number): Iterable<Batch> | AsyncIterable<Batch>
   /** Saves, on the first process; training goes on meanwhile, and waits only for the save before. */
   save(state: TrainingState): void | Promise<void>
-  /** A state to go on from. */
-  readonly resume?: TrainingState | undefined
+  /** Gives a state to go on from. Called once, at the beginning: the loop keeps nothing of it, so it is gone where nobody else does. */
+  readonly resume?: (() => TrainingState) | undefined
   /** Weights to start from in place of an initialisation, by path. */
   readonly start?: ReadonlyMap<string, Float32Array> | undefined
   /** Called after every step, on the first process. */
   onStep?(report: StepReport): void
-  /** "stop" ends the run behind the current step, as finished. Called again at the step that a run is resumed at. */
+  /**
+   * "stop" ends the run behind the current step, as finished. Where a state is saved at that step, it is before; where
+   * this throws, the state is saved all the same. Called again at the step that a run is resumed at, the last one too.
+   */
   evaluate?(live: LiveModel): Promise<"stop" | undefined>
   /** Ends the run behind the current step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined
@@ -114,15 +117,13 @@ export async function train(
   if (config.threads !== undefined) torch.setThreads(config.threads)
   torch.setCudaOptions({ tf32: true, benchmark: true })
   torch.manualSeed(config.seed)
-  const model = startModel(info.config, config, io)
   const { group } = io
   const isFirst = !group || group.rank === 0
-  const trainee = traineeOf(model, config, io)
-  const { interpreter, optimizer, ema, ranks } = trainee
-  let step = io.resume?.step ?? 0
-  let saved = io.resume?.step
+  const { trainee, resumedAt } = begin(info.config, config, io)
+  const { model, interpreter, optimizer, ema, ranks } = trainee
+  let step = resumedAt ?? 0
   const batches = asyncIterator(io.batches(step))
-  const saving = new BackgroundSave(io.save)
+  const saving = new BackgroundSave(io.save, resumedAt)
   const snapshot = (): TrainingState => ({
     info: { ...info, samplesSeen: step * config.batchSize },
     step,
@@ -134,9 +135,18 @@ export async function train(
     ...(trainee.lossScaler && { lossScaler: trainee.lossScaler }),
     generator: torch.generatorState(),
   })
+  const save = async (state?: TrainingState) => {
+    if (isFirst && !saving.has(step)) await saving.start(state ?? snapshot())
+  }
   const evaluate = async () => {
     const run = async () => io.evaluate?.({ model, interpreter, step, samplesSeen: step * config.batchSize })
-    return ema ? ema.swapped(run) : run()
+    try {
+      return await (ema ? ema.swapped(run) : run())
+    } catch (error) {
+      // The steps since the last checkpoint are not lost with it; its own failure is the one to report.
+      await save().catch(() => {})
+      throw error
+    }
   }
   const isEnough = async () => {
     const own = isFirst && (await evaluate()) === "stop"
@@ -145,17 +155,15 @@ export async function train(
   // -------------------------------------------------------------------------------------------------------- loop
   try {
     while (step < config.steps && !isStopped(io)) {
+      if (isDue(step, config.saveEvery)) await save()
       if (isDue(step, config.evaluateEvery) && (await isEnough())) break
-      if (isFirst && isDue(step, config.saveEvery) && step !== saved) {
-        await saving.start(snapshot())
-        saved = step
-      }
+      saving.throwIfFailed()
       const started = performance.now()
       const { value: batch, done } = await batches.next()
       if (done) throw new UserError(`the data ended before step ${step} of ${config.steps}`)
       const dataSeconds = (performance.now() - started) / 1000
       const learningRate = learningRateAt(step, config)
-      const measurements = runStep(step, saved, () => {
+      const measurements = runStep(step, saving, () => {
         const own = trainStep(trainee, batch, { ...config, learningRate })
         return ranks ? meanOverRanks(own, ranks) : own
       })
@@ -166,10 +174,11 @@ export async function train(
       // A step holds the event loop; this is where Ctrl-C gets through.
       await setImmediate()
     }
-    if (isFirst && step === config.steps && config.evaluateEvery && step !== io.resume?.step) await evaluate()
+    // An evaluation takes long and may fail: nothing depends on it that is not on the disk.
     const final = snapshot()
-    if (isFirst && step !== saved) await saving.start(final)
+    await save(final)
     await saving.finished()
+    if (isFirst && step === config.steps && config.evaluateEvery) await evaluate()
     return final
   } finally {
     await saving.settled()
@@ -190,7 +199,20 @@ export function settingsOf(config: TrainConfig): Settings {
   )
 }
 
-function startModel(modelConfig: ModelConfig, { seed }: TrainConfig, { resume, start }: TrainIo): CheckpointModel {
+/** The state that is resumed is a value of this function only, so that it does not stay in memory for the whole run. */
+function begin(modelConfig: ModelConfig, config: TrainConfig, io: TrainIo) {
+  const resume = io.resume?.()
+  const model = startModel(modelConfig, config, io, resume)
+  const trainee = traineeOf(model, config, io, resume)
+  return { trainee, resumedAt: resume?.step }
+}
+
+function startModel(
+  modelConfig: ModelConfig,
+  { seed }: TrainConfig,
+  { start }: TrainIo,
+  resume: TrainingState | undefined,
+): CheckpointModel {
   const model = buildModel(modelConfig)
   if (resume) loadTensors(model, resume.tensors)
   else if (start) loadTensors(model, start)
@@ -198,7 +220,12 @@ function startModel(modelConfig: ModelConfig, { seed }: TrainConfig, { resume, s
   return model
 }
 
-function traineeOf(model: CheckpointModel, config: TrainConfig, { resume, group }: TrainIo): Trainee {
+function traineeOf(
+  model: CheckpointModel,
+  config: TrainConfig,
+  { group }: TrainIo,
+  resume: TrainingState | undefined,
+): Trainee {
   const { locked = [], frozenStatistics = false } = config
   const interpreter = new TorchInterpreter(model, {
     training: true,
@@ -208,6 +235,7 @@ function traineeOf(model: CheckpointModel, config: TrainConfig, { resume, group 
     channelsLast: true,
     ...(group && config.syncBatchNorm && { batchNorm: (x, norm) => syncBatchNorm(x, norm, group) }),
   })
+  readFrom(interpreter, model)
   group?.broadcast(interpreter.state().values())
   const trainable = interpreter.trainable()
   const rateScale = layerDecay(trainable.keys(), config.layerDecay ?? 1)
@@ -227,6 +255,12 @@ function isIn(towers: readonly string[], path: string): boolean {
   return towers.some((tower) => path.startsWith(`${tower}.`))
 }
 
+/** The parameters' host values become those of the run; those it began with are let go. */
+function readFrom(interpreter: TorchInterpreter, model: CheckpointModel): void {
+  for (const parameter of model.namedParameters().values())
+    parameter.source = () => hostValues(interpreter.value(parameter))
+}
+
 /** A signal on one process stops all behind the same step. */
 function isStopped({ signal, group }: Pick<TrainIo, "signal" | "group">): boolean {
   const own = signal?.aborted ?? false
@@ -237,13 +271,12 @@ function isDue(step: number, every: number | undefined): boolean {
   return step > 0 && every !== undefined && step % every === 0
 }
 
-function runStep(step: number, saved: number | undefined, run: () => Measurements): Measurements {
+function runStep(step: number, { last }: BackgroundSave, run: () => Measurements): Measurements {
   try {
     return run()
   } catch (error) {
     const message = `step ${step}: ${messageOf(error)}`
     if (!(error instanceof UserError)) throw new Error(message, { cause: error })
-    const last = saved === undefined ? "no checkpoint was saved yet" : `the last checkpoint is of step ${saved}`
     throw new UserError(`${message}; ${last}`, error.hint, { cause: error })
   }
 }

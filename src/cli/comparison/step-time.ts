@@ -5,7 +5,7 @@
 import * as torch from "../../../torch/index.ts"
 import type { ModelConfig } from "../../core/variants.ts"
 import type { Batch } from "../../data/training/batch.ts"
-import { openTrainingData } from "../../data/training/training-data.ts"
+import { openTrainingData, type TrainingData } from "../../data/training/training-data.ts"
 import { buildModel, type CheckpointInfo } from "../../model/checkpoint.ts"
 import { initialize } from "../../model/module.ts"
 import { TorchInterpreter } from "../../tensor/torch.ts"
@@ -41,11 +41,11 @@ export async function measureStepTime(options: StepTimeOptions): Promise<StepTim
   const { info, config } = options
   const common = loaderConfig({ info, config })
   const pairs = { source: options.shards, format: "reinforced" } as const
-  const plain = await openTrainingData({ ...common, ...pairs, embeddings: false, view: "crop" })
-  const reinforced = await openTrainingData({ ...common, ...pairs, view: "stored" })
+  await using plain = closing(await openTrainingData({ ...common, ...pairs, embeddings: false, view: "crop" }))
+  await using reinforced = closing(await openTrainingData({ ...common, ...pairs, view: "stored" }))
   const trainee = traineeOf(info, config)
   try {
-    const [plainBatches, reinforcedBatches] = [plain.batches(0), reinforced.batches(0)]
+    const [plainBatches, reinforcedBatches] = [plain.data.batches(0), reinforced.data.batches(0)]
     const steps: { readonly plain: Timed; readonly reinforced: Timed }[] = []
     for (let i = 0; i < warmUp + options.steps; i++) {
       steps.push({
@@ -55,11 +55,14 @@ export async function measureStepTime(options: StepTimeOptions): Promise<StepTim
     }
     return summary(steps.slice(warmUp))
   } finally {
-    await plain.close()
-    await reinforced.close()
     trainee.optimizer.free()
     trainee.interpreter.free()
   }
+}
+
+/** Closed with its scope, also where what follows cannot be opened. */
+function closing(data: TrainingData): AsyncDisposable & { readonly data: TrainingData } {
+  return { data, [Symbol.asyncDispose]: () => data.close() }
 }
 
 interface Timed {

@@ -27,6 +27,7 @@ export async function trainModels(
   trainings: readonly ModelTraining[],
   context: ModelsContext,
 ): Promise<TrainingResult[]> {
+  context.signal.throwIfAborted()
   const threads = Math.max(1, Math.floor(context.threads / trainings.length))
   const shared = trainings.map((training) => ({ ...training, config: { ...training.config, threads } }))
   const [only] = shared

@@ -8,6 +8,7 @@ import { type ModelConfig, type ModelName, modelNamed } from "../../core/variant
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { exportModel } from "../../export/export.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint.ts"
+import { threadsOfRank } from "../../train/distributed/environment.ts"
 import { launch } from "../../train/distributed/launch.ts"
 import { type ProcessGroup, processGroupFromEnvironment } from "../../train/distributed/process-group.ts"
 import { liveEncoder } from "../../train/live-encoder.ts"
@@ -54,7 +55,13 @@ export async function trainCommand(
   }
   return args.launch.nproc > 1
     ? launchRanks(args.launch, argv, output)
-    : trainHere(recipe, args.launch, signal(), output)
+    : trainHere(recipe, withOwnThreads(args.launch, argv), signal(), output)
+}
+
+/** `--threads` is a process's own; without it the ranks of a machine share what it has. */
+function withOwnThreads(options: Launch, argv: readonly string[]): Launch {
+  if (argv.some((word) => word === "--threads" || word.startsWith("--threads="))) return options
+  return { ...options, threads: threadsOfRank(process.env, options.threads) }
 }
 
 async function printPlan(recipe: Recipe, options: Launch, { writeOut }: TrainOutput): Promise<void> {
@@ -93,14 +100,15 @@ async function trainHere(recipe: Recipe, options: Launch, signal: AbortSignal, o
     const start = await startOf(recipe, options, untrained, signal, output)
     const info = start ? { ...untrained, license: start.license } : untrained
     const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) })
-    const teachers = await openTeachers(recipe, info, group?.device ?? options.device)
+    let teachers: OnlineTeachers | null = null
     try {
+      teachers = await openTeachers(recipe, info, group?.device ?? options.device)
       const run = await describeRun(recipe, options, info, data.samples, group, signal)
       await train(
         {
           ...run,
           ...(start && { start: start.tensors }),
-          batches: (first) => (teachers ? teachers.embed(data.batches(first)) : data.batches(first)),
+          batches: (first) => teachers?.embed(data.batches(first)) ?? data.batches(first),
           note: (line) => output.writeErr(`${line}\n`),
         },
         options,
@@ -232,7 +240,12 @@ async function openTeachers(recipe: Recipe, info: CheckpointInfo<ModelConfig>, d
   const teachers = []
   for (const name of recipe.teachers) teachers.push(await readTeacher(name))
   const student = { preprocessing: info.preprocessing, contextLength: info.config.text.contextLength }
-  return new OnlineTeachers(teachers, student, device)
+  const { chunkSize, precision } = trainConfigOf(recipe, { steps: 1, device })
+  return new OnlineTeachers(teachers, student, {
+    device,
+    ...(chunkSize !== undefined && { chunkSize }),
+    ...(precision !== undefined && { precision }),
+  })
 }
 
 /** The file is closed behind it, so all values are read now. */

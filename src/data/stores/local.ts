@@ -5,11 +5,9 @@ import { fileURLToPath } from "node:url"
 import { UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
 import { makeDirectory, readBytes, writeAtomically } from "../../host/files.ts"
+import { isNeighbour } from "../../host/neighbour.ts"
 import { Hashing } from "./hashing.ts"
 import type { LocalFile, Storage, Written } from "./storage.ts"
-
-/** How the neighbours are called in which files are built. */
-const unfinished = /^\..+\.[0-9a-f]{12}\.tmp$/
 
 export class LocalStorage implements Storage {
   async fetch(url: string): Promise<LocalFile> {
@@ -41,7 +39,7 @@ export class LocalStorage implements Storage {
     const path = pathOf(folder)
     try {
       const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(absent)
-      const files = (entries ?? []).filter((entry) => !entry.isDirectory() && !unfinished.test(entry.name))
+      const files = (entries ?? []).filter((entry) => !entry.isDirectory() && !isNeighbour(entry.name))
       return files.map((entry) => relative(path, join(entry.parentPath, entry.name)).replaceAll(sep, "/")).sort()
     } catch (error) {
       throw fileError(error, "reading", path)

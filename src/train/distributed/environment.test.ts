@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { firstHost, placeFrom } from "./environment.ts"
+import { firstHost, placeFrom, threadsOfRank } from "./environment.ts"
 
 const torchrun = { RANK: "3", WORLD_SIZE: "4", LOCAL_RANK: "1", MASTER_ADDR: "10.0.0.1", MASTER_PORT: "29500" }
 const slurm = {
@@ -72,4 +72,13 @@ test.each([
   ["rack[1-2]n[03,07-09]-ib,other", "rack1n03-ib"],
 ])("the first machine of %s is %s", (nodes, first) => {
   expect(firstHost(nodes)).toBe(first)
+})
+
+test("torchrun's ranks share the threads of their machine", () => {
+  const torchrun = { RANK: "5", LOCAL_WORLD_SIZE: "4" }
+  expect(threadsOfRank(torchrun, 18)).toBe(4)
+  expect(threadsOfRank({ ...torchrun, LOCAL_WORLD_SIZE: "32" }, 18)).toBe(1)
+  expect(threadsOfRank({}, 18)).toBe(18)
+  expect(threadsOfRank({ LOCAL_WORLD_SIZE: "4" }, 18)).toBe(18)
+  expect(() => threadsOfRank({ ...torchrun, LOCAL_WORLD_SIZE: "0" }, 18)).toThrow('LOCAL_WORLD_SIZE is "0"')
 })

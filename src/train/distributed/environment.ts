@@ -28,6 +28,18 @@ export function placeFrom(environment: Environment): Place | null {
   return place && place.size > 1 ? place : null
 }
 
+/**
+ * The threads of one rank, where nobody chose them: `torchrun`'s ranks share a machine and would each take all of it. SLURM
+ * binds a task to its processors, so that it sees no others.
+ *
+ * @param threads of the machine
+ * @throws UserError when LOCAL_WORLD_SIZE is no number of ranks
+ */
+export function threadsOfRank(environment: Environment, threads: number): number {
+  if (!environment.RANK || !environment.LOCAL_WORLD_SIZE) return threads
+  return Math.max(1, Math.floor(threads / integer(environment, "LOCAL_WORLD_SIZE", 1, 1 << 20)))
+}
+
 /** MASTER_ADDR and MASTER_PORT alone are not asked: they may stand in a job's script for SLURM's ranks. */
 function fromTorchrun(environment: Environment): Place | null {
   if (!["RANK", "WORLD_SIZE", "LOCAL_RANK"].some((name) => environment[name])) return null

@@ -3,6 +3,7 @@ import { once } from "node:events"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { text } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { built } from "../../../test/ranks.ts"
@@ -34,6 +35,12 @@ beforeAll(() => {
      if (task === "fail" && group.rank === 0) throw new Error("no")
      if (task === "stubborn" && group.rank === 1) process.exit(3)
      if (task === "stubborn") await new Promise((resolve) => setTimeout(resolve, 30_000))
+     // After a signal one is lost and the other goes on for ever, as in an operation that does not notice.
+     if (task === "lost") {
+       while (signals === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+       if (group.rank === 1) process.exit(5)
+       await new Promise((resolve) => setTimeout(resolve, 60_000))
+     }
      // Steps, until a signal came on any rank.
      if (task === "steps") {
        let stopped = false
@@ -106,6 +113,11 @@ describe("a lost rank ends the job", () => {
     await expect(launch(options("fail"))).rejects.toThrow(/rank [01] of 2 .* ended with code 1; the others/)
   })
 
+  test("and the hint promises no checkpoint", async () => {
+    const error = await launch(options("fail")).catch((e: unknown) => e as UserError)
+    expect((error as UserError).hint).toContain("where a checkpoint was saved it is whole")
+  })
+
   test("and those that do not stop are told to, then killed", async () => {
     const failing = launch({ ...options("stubborn"), graceSeconds: 0.5 })
     await expect(failing).rejects.toThrow(/rank 1 of 2 .* ended with code 3; the others have stopped/)
@@ -114,15 +126,20 @@ describe("a lost rank ends the job", () => {
 })
 
 describe("a launcher in a process of its own", () => {
-  async function start(run: string) {
+  async function start(run: string, task = "steps") {
     const file = join(folder, `${run}.mjs`)
     writeFileSync(
       file,
       `import { launch } from ${built("src/train/distributed/launch.js")}
-       const args = ["steps", ${JSON.stringify(run)}]
-       process.exitCode = await launch({ program: ${JSON.stringify(program)}, args, processes: 2, log() {} })`,
+       const options = { program: ${JSON.stringify(program)}, args: ${JSON.stringify([task, run])}, processes: 2, log() {} }
+       try {
+         process.exitCode = await launch({ ...options, stopGraceSeconds: ${task === "lost" ? 0.5 : 60} })
+       } catch (error) {
+         console.log(error.message)
+         process.exitCode = 1
+       }`,
     )
-    const launcher = spawn(process.execPath, [file], { stdio: "ignore" })
+    const launcher = spawn(process.execPath, [file], { stdio: ["ignore", "pipe", "inherit"] })
     const places = await placesOf(run, 2)
     await sleep(200)
     return { launcher, places }
@@ -139,6 +156,18 @@ describe("a launcher in a process of its own", () => {
       for (const { pid } of places) expect(isRunning(pid)).toBe(false)
     },
   )
+
+  test("a rank that is lost behind a signal does not leave the others waiting", async () => {
+    const { launcher, places } = await start("lost", "lost")
+    const output = text(launcher.stdout!)
+    const started = performance.now()
+    launcher.kill("SIGTERM")
+    const [code] = await once(launcher, "exit")
+    expect(code).toBe(1)
+    expect(await output).toMatch(/^rank 1 of 2 .* ended with code 5; the others have stopped\n$/)
+    expect(performance.now() - started).toBeLessThan(30_000)
+    for (const { pid } of places) expect(isRunning(pid)).toBe(false)
+  })
 
   test("its ranks end when it is killed", async () => {
     const { launcher, places } = await start("orphans")

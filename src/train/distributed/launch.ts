@@ -14,8 +14,10 @@ export interface LaunchOptions {
   readonly threads?: number
   /** Beside this process's own. */
   readonly environment?: Readonly<Record<string, string>>
-  /** How long ranks may take to end by themselves when one is lost, before they are told to, and then killed. */
+  /** How long ranks may take to end by themselves when one is lost, before they are told to, and then killed; default 10. */
   readonly graceSeconds?: number
+  /** The same where all were told to stop by a signal, and the others may be saving; default 300. */
+  readonly stopGraceSeconds?: number
   /** Takes what ranks other than 0 write to their standard error, line by line; rank 0 writes to this process's. */
   readonly log: (line: string) => void
 }
@@ -28,10 +30,10 @@ const launcherVariable = "MOBILECLIP_LAUNCHER"
  * kills them.
  *
  * @returns 0, or what the ranks exited with after a signal
- * @throws UserError naming the rank that was lost first, when all others have ended
+ * @throws UserError naming the rank that was lost first, when all others have ended; one that ends as a signal asked is not
  */
 export async function launch(options: LaunchOptions): Promise<number> {
-  const { processes, threads = availableParallelism() } = options
+  const { processes, threads = availableParallelism(), graceSeconds = 10, stopGraceSeconds = 300 } = options
   const shared = {
     ...options.environment,
     [launcherVariable]: String(process.pid),
@@ -45,10 +47,11 @@ export async function launch(options: LaunchOptions): Promise<number> {
   try {
     const all = Promise.all(ranks.map(({ ended }) => ended))
     const first = await Promise.race([all.then(() => null), firstFailure(ranks)])
-    // Those that are in an operation with the lost one fail in it at once.
-    if (first && !signals.received) await endAll(ranks, options.graceSeconds ?? 10)
+    // Those that are in an operation with a lost one fail in it at once; before they have joined, they wait for it.
+    if (first) await endAll(ranks, signals.received ? stopGraceSeconds : graceSeconds)
     const ends = await all
-    if (first && !signals.received) throw lostRank(first, ends)
+    const lost = first && [first, ...ends].find(isLost)
+    if (lost && !signals.again) throw lostRank(lost, ends)
     return first?.code ?? 0
   } finally {
     signals.close()
@@ -69,8 +72,8 @@ interface End {
   /** As a shell would give it: 128 + the signal's number. */
   readonly code: number
   readonly signal: NodeJS.Signals | null
-  /** Whether the launcher sent that signal. */
-  readonly asked: boolean
+  /** The last signal that the launcher sent. */
+  readonly asked: NodeJS.Signals | null
   /** Why it could not be started. */
   readonly error?: Error
 }
@@ -78,7 +81,7 @@ interface End {
 class Rank {
   readonly ended: Promise<End>
   private readonly child: ChildProcess
-  private asked = false
+  private asked: NodeJS.Signals | null = null
 
   constructor(
     readonly rank: number,
@@ -95,7 +98,7 @@ class Rank {
     if (stderr) createInterface({ input: stderr }).on("line", (line) => log(`[rank ${rank}] ${line}`))
     this.ended = new Promise((resolve) => {
       const { pid } = this.child
-      this.child.once("error", (error) => resolve({ rank, pid, code: 1, signal: null, asked: false, error }))
+      this.child.once("error", (error) => resolve({ rank, pid, code: 1, signal: null, asked: null, error }))
       this.child.once("exit", (exitCode, signal) => {
         const code = signal ? 128 + constants.signals[signal] : (exitCode ?? 1)
         resolve({ rank, pid, code, signal, asked: this.asked })
@@ -106,13 +109,15 @@ class Rank {
   /** Sends the signal to this child, if it still runs. */
   kill(signal: NodeJS.Signals): void {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return
-    this.asked = true
+    this.asked = signal
     this.child.kill(signal)
   }
 }
 
 class SignalRelay {
   received = false
+  /** A second one came: who asks for that wants no explanation. */
+  again = false
 
   constructor(private readonly ranks: readonly Rank[]) {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, this.pass)
@@ -124,6 +129,7 @@ class SignalRelay {
 
   private readonly pass = (signal: NodeJS.Signals): void => {
     for (const rank of this.ranks) rank.kill(this.received ? "SIGKILL" : signal)
+    this.again = this.received
     this.received = true
   }
 }
@@ -133,6 +139,13 @@ function firstFailure(ranks: readonly Rank[]): Promise<End> {
   return new Promise((resolve) => {
     for (const { ended } of ranks) void ended.then((end) => end.code !== 0 && resolve(end))
   })
+}
+
+/** Whether it ended otherwise than it was asked to: ended by the signal, or by itself with the code for being stopped. */
+function isLost({ code, signal, asked }: End): boolean {
+  if (code === 0) return false
+  const stopped = signal === null ? [130, 143].includes(code) : signal === asked
+  return asked === null || !stopped
 }
 
 /** Waits, then asks, then kills. */
@@ -156,18 +169,17 @@ function isDoneWithin(promise: Promise<unknown>, seconds: number): Promise<boole
 
 /** What was killed from outside, or could not start, is the cause: the others failed because of it, perhaps sooner. */
 function lostRank(first: End, ends: readonly End[]): UserError {
-  const cause = ends.find(({ signal, error, asked }) => error || (signal && !asked)) ?? first
+  const cause = ends.find(({ signal, error, asked }) => error || (signal && signal !== asked)) ?? first
   const { rank, pid, signal, code, error } = cause
   const what = error
     ? `did not start: ${error.message}`
     : signal
       ? `was killed by ${signal}`
       : `ended with code ${code}`
+  const memory = signal === "SIGKILL" ? "out of memory?" : "its own message says why;"
   return new UserError(
     `rank ${rank} of ${ends.length} (process ${pid ?? "none"}) ${what}; the others have stopped`,
-    signal === "SIGKILL"
-      ? "out of memory? the last checkpoint is whole: go on from it with --resume"
-      : "its own message says why; the last checkpoint is whole: go on from it with --resume",
+    `${memory} where a checkpoint was saved it is whole: go on from it with --resume`,
   )
 }
 

@@ -171,7 +171,7 @@ class C10dGroup implements ProcessGroup {
       if (error instanceof UserError || !torch.distributed.failed()) throw error
       throw new UserError(
         `rank ${this.rank} of ${this.size} on ${hostname()}: ${firstLine(error)}`,
-        "the rank that stopped first says why; the last checkpoint is whole: go on from it with --resume",
+        "the rank that stopped first says why; where a checkpoint was saved it is whole: go on from it with --resume",
         { cause: error },
       )
     }

@@ -101,15 +101,6 @@ const oneCaption: Rule = ({ loss, data }) => {
   }
 }
 
-const captionerActivations: Rule = ({ loss, activationCheckpointing }) => {
-  if (loss.kind !== "coca" || !activationCheckpointing) return null
-  return {
-    path: "activationCheckpointing",
-    message: "a captioner's activations cannot be computed again",
-    hint: "batch.chunk=... (--chunk-size) bounds their memory",
-  }
-}
-
 const hasTeachers: Rule = (recipe) => {
   const { loss } = recipe
   if (hasTeaching(recipe) || !(loss.kind === "distill" || (loss.kind === "siglip" && lossWeights(recipe)[1] > 0)))
@@ -185,7 +176,6 @@ const rules = [
   lossCaptioner,
   sampledWordsOfCaptions,
   oneCaption,
-  captionerActivations,
   hasTeachers,
   hasWeight,
   teachersTeach,

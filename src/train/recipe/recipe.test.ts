@@ -89,7 +89,6 @@ test.each([
   ],
   [{ loss: { sampledWords: 64 } }, "loss.sampledWords is of captions, and loss.kind is clip | leave it out"],
   [{ ...captioner, data: { reinforced: true } }, "has no second term for synthetic captions | data.mixSynthetic=0.5"],
-  [{ ...captioner, activationCheckpointing: true }, "a captioner's activations cannot be computed again"],
   [{ lock: ["image"] }, "the image tower is locked and has random weights | start=... (--pretrained)"],
   [{ ...online, loss: { kind: "clip" } }, "teachers cost and do nothing: loss.kind is clip | set loss.kind=distill"],
   [{ ...captioner, teachers: ["a"] }, "teachers cost and do nothing: loss.kind is coca"],

@@ -1,0 +1,71 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { basename, join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { isNeighbour, neighbour, removeAbandoned, withoutNeighbours } from "./neighbour.ts"
+import { workerFile } from "./worker-file.ts"
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "neighbour-"))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+/** Another process in the middle of a file that never ends. */
+async function startWriting() {
+  const program = `
+    import { writeAtomically } from ${JSON.stringify(workerFile(import.meta.url, "files").href)}
+    async function* chunks() {
+      for (;;) {
+        yield "some"
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+    }
+    await writeAtomically(${JSON.stringify(join(folder, "other"))}, chunks())`
+  const writer = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: "inherit" })
+  for (const deadline = performance.now() + 20_000; readdirSync(folder).length === 0; await sleep(20))
+    if (performance.now() > deadline) throw new Error("nothing is written")
+  return writer
+}
+
+test("what a process is writing stays; what it left when it was killed goes", async () => {
+  const writer = await startWriting()
+  const [building] = readdirSync(folder)
+  expect(building).toMatch(/^\.other\./)
+  await removeAbandoned(folder)
+  expect(readdirSync(folder)).toEqual([building])
+  writer.kill("SIGKILL")
+  await once(writer, "exit")
+  writeFileSync(join(folder, "other"), "whole")
+  await removeAbandoned(folder)
+  expect(readdirSync(folder)).toEqual(["other"])
+})
+
+test("this process's own, and those of unknown ones stay, until nobody wrote to them for a day", async () => {
+  const [own, foreign, old] = [
+    neighbour(join(folder, "own")),
+    join(folder, ".a.0123456789ab.tmp"),
+    join(folder, ".b.0123456789ac.tmp"),
+  ]
+  for (const path of [own, foreign]) writeFileSync(path, "")
+  mkdirSync(old)
+  utimesSync(old, new Date(), new Date(Date.now() - 25 * 3600 * 1000))
+  await removeAbandoned(folder)
+  expect(readdirSync(folder).sort()).toEqual([basename(foreign), basename(own)].sort())
+})
+
+test("a folder that is not there has nothing to remove", async () => {
+  await expect(removeAbandoned(join(folder, "none"))).resolves.toBeUndefined()
+})
+
+test("names are told from others, and shown as what they become", () => {
+  const path = neighbour("/data/a.tar")
+  expect(isNeighbour(basename(path))).toBe(true)
+  expect(isNeighbour("a.tar")).toBe(false)
+  expect(isNeighbour(".a.012345.tmp")).toBe(false)
+  expect(withoutNeighbours(join(path, "part"))).toBe("/data/a.tar/part")
+  expect(neighbour("/data/a.tar")).not.toBe(path)
+})

@@ -1,0 +1,94 @@
+/**
+ * A forward pass that keeps only what goes into each of its steps; the way back repeats the steps one by one, last first.
+ * A step takes several tensors and gives several, since some are read again further on.
+ */
+import * as torch from "../../torch/index.ts"
+import type { TorchInterpreter } from "../tensor/torch.ts"
+
+type Tensors = readonly torch.Tensor[]
+
+/** Undefined where there is none, or none is wanted. */
+export type Gradients = readonly (torch.Tensor | undefined)[]
+
+export type Step = (inputs: Tensors) => Tensors
+
+export interface Repeatable {
+  /** Without gradients. */
+  readonly outputs: Tensors
+  /** Adds the parameters' gradients to what they have; returns those of the inputs where they are wanted. Once. */
+  backward(gradients: Gradients): Gradients
+}
+
+/** @param inputGradients whether the inputs' gradients are wanted */
+export function checkpointed(
+  interpreter: TorchInterpreter,
+  steps: readonly Step[],
+  inputs: Tensors,
+  inputGradients = false,
+): Repeatable {
+  const states = [inputs]
+  for (const step of steps) {
+    const before = states.at(-1)!
+    states.push(torch.noGrad(() => torch.scope(() => step(before))))
+  }
+  const outputs = states.pop()!
+  const backward = (gradients: Gradients) => {
+    let incoming = gradients
+    for (let i = steps.length - 1; i >= 0; i--) {
+      const wanted = i > 0 || inputGradients
+      const outgoing = repeated(interpreter, () => backwardThrough(steps[i]!, states[i]!, incoming, wanted))
+      // Neither is needed for the steps below: at most two steps' gradients are there at a time.
+      if (incoming !== gradients) free(incoming, outgoing)
+      if (i > 0) free(states[i]!, [...states[i - 1]!, ...outputs])
+      incoming = outgoing
+    }
+    return incoming
+  }
+  return { outputs, backward }
+}
+
+function backwardThrough(step: Step, inputs: Tensors, gradients: Gradients, wanted: boolean): Gradients {
+  return torch.scope(() => {
+    const leaves = inputs.map((input) => leafOf(input, wanted))
+    const outputs = step(leaves)
+    const pairs = outputs.flatMap((output, i) => {
+      const gradient = gradients[i]
+      return gradient && output.requiresGrad ? [{ output, gradient }] : []
+    })
+    backwardOf(pairs)
+    return leaves.map((leaf) => leaf.grad ?? undefined)
+  })
+}
+
+/** One pass for all, because what they share is freed behind it. */
+function backwardOf(pairs: readonly { readonly output: torch.Tensor; readonly gradient: torch.Tensor }[]): void {
+  const [first, ...rest] = pairs
+  if (!first) return
+  if (rest.length === 0) first.output.backward(first.gradient)
+  else
+    pairs
+      .map(({ output, gradient }) => output.mul(gradient).sum())
+      .reduce((sum, part) => sum.add(part))
+      .backward()
+}
+
+/** Outside the graph it came from; ids have no gradients. */
+function leafOf(tensor: torch.Tensor, wanted: boolean): torch.Tensor {
+  const leaf = tensor.detach()
+  return wanted && leaf.dtype !== "int64" ? leaf.requiresGrad_() : leaf
+}
+
+/** A repetition of a forward pass does not count the batch's statistics again. */
+function repeated<T>(interpreter: TorchInterpreter, fn: () => T): T {
+  const before = interpreter.trackStatistics
+  interpreter.trackStatistics = false
+  try {
+    return fn()
+  } finally {
+    interpreter.trackStatistics = before
+  }
+}
+
+function free(tensors: Gradients, kept: Gradients): void {
+  for (const tensor of tensors) if (tensor && !kept.includes(tensor)) tensor.free()
+}

@@ -1,0 +1,92 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import type { Worker } from "node:worker_threads"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
+import { UserError } from "../core/errors.ts"
+import { workerFile } from "../host/worker-file.ts"
+import { CheckpointWriter } from "./checkpoint-writer.ts"
+import { cleanRun, latestCheckpoint, readCheckpoint, saveCheckpoint } from "./checkpoints.ts"
+import type { TrainingState } from "./state.ts"
+
+let directory: string
+const checkpoints = () => readdirSync(join(directory, "checkpoints")).sort()
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "writer-"))
+})
+afterEach(() => rmSync(directory, { recursive: true }))
+
+function stateAt(step: number): TrainingState {
+  const tensors = new Map([...tinyModel().namedParameters()].map(([path, parameter]) => [path, parameter.read()]))
+  return {
+    info: tinyInfo,
+    step,
+    updates: step,
+    settings: {},
+    tensors,
+    moments: new Map(),
+    generator: new Uint8Array(),
+  }
+}
+
+test("a thread that ends in the middle is said in a line, and the next save has another", async () => {
+  await using writer = new CheckpointWriter()
+  await writer.save({ directory, state: stateAt(1), keep: 9 })
+  const saving = writer.save({ directory, state: stateAt(2), keep: 9 }).catch((error: unknown) => error)
+  await (writer as unknown as { worker: Worker }).worker.terminate()
+  const error = await saving
+  expect(error).toBeInstanceOf(UserError)
+  expect((error as UserError).message).toBe("the thread that writes checkpoints ended: exit code 1")
+  await writer.save({ directory, state: stateAt(3), keep: 9 })
+  expect(readCheckpoint((await latestCheckpoint(directory))!).step).toBe(3)
+})
+
+test("a file that cannot be written is said, and the thread goes on", async () => {
+  await using writer = new CheckpointWriter()
+  writeFileSync(join(directory, "checkpoints"), "in the way")
+  await expect(writer.save({ directory, state: stateAt(1), keep: 1 })).rejects.toThrow("is not a folder")
+  rmSync(join(directory, "checkpoints"))
+  await writer.save({ directory, state: stateAt(2), keep: 1 })
+  expect(checkpoints()).toEqual(["step-00000002.safetensors"])
+})
+
+/** A process that is killed while it writes a checkpoint that takes long. */
+async function killedSave(): Promise<void> {
+  const program = `
+    import { saveCheckpoint } from ${JSON.stringify(workerFile(import.meta.url, "checkpoints").href)}
+    import { tinyInfo, tinyModel } from ${JSON.stringify(new URL("../../dist/test/tiny-model.js", import.meta.url).href)}
+    const tensors = new Map([...tinyModel().namedParameters()].map(([path, parameter]) => [path, parameter.read()]))
+    const large = new Float32Array(2 ** 22)
+    const moments = new Map(Array.from({ length: 40 }, (_, i) => ["large" + i, { first: large, second: large }]))
+    const generator = new Uint8Array()
+    const state = { info: tinyInfo, step: 7, updates: 7, settings: {}, tensors, moments, generator }
+    await saveCheckpoint(${JSON.stringify(directory)}, state, 1)`
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: "inherit" })
+  const ended = once(child, "exit")
+  const folder = join(directory, "checkpoints")
+  for (const deadline = performance.now() + 30_000; ; await sleep(5)) {
+    if (existsSync(folder) && readdirSync(folder).length > 0) break
+    if (performance.now() > deadline) throw new Error("nothing is written")
+  }
+  child.kill("SIGKILL")
+  await ended
+}
+
+test("what a killed save left is gone behind the next one", async () => {
+  await killedSave()
+  expect(checkpoints()).toEqual([expect.stringMatching(/^\.step-00000007\.safetensors\..*\.tmp$/)])
+  await saveCheckpoint(directory, stateAt(8), 1)
+  expect(checkpoints()).toEqual(["step-00000008.safetensors"])
+})
+
+test("and where a run begins or goes on", async () => {
+  await killedSave()
+  mkdirSync(join(directory, "tensorboard"))
+  await cleanRun(directory)
+  expect(checkpoints()).toEqual([])
+  expect(readdirSync(directory).sort()).toEqual(["checkpoints", "tensorboard"])
+})
