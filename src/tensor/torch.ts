@@ -201,7 +201,10 @@ export class TorchTensor implements Tensor {
   }
 
   layerNorm(weight: Parameter, bias: Parameter, eps: number): Tensor {
-    return this.next(torch.layerNorm(this.value, weight.shape, this.resolve(weight), this.resolve(bias), eps))
+    const [scale, shift] = [this.resolve(weight), this.resolve(bias)]
+    // Autocast does this on CUDA; the processor's kernels take one type for both.
+    const x = this.value.dtype === scale.dtype ? this.value : this.value.to({ dtype: scale.dtype })
+    return this.next(torch.layerNorm(x, weight.shape, scale, shift, eps))
   }
 
   mean(axes: readonly number[], keepDims = false): Tensor {
