@@ -6,7 +6,7 @@
 #include "group.h"
 
 #ifdef USE_C10D_GLOO
-#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/variable.h>
 
 class Reducer {
  public:
@@ -43,7 +43,9 @@ class Reducer {
   const c10::intrusive_ptr<Group> group_;
   const std::vector<at::Tensor> parameters_;
   const int64_t bucketBytes_;
-  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators_;
+  // Nodes are counted in themselves since libtorch 2.13, by shared_ptr before.
+  using AccumulatorPtr = decltype(torch::autograd::impl::grad_accumulator(std::declval<const at::Tensor&>()));
+  std::vector<AccumulatorPtr> accumulators_;
   std::vector<uintptr_t> hooks_;
 
   // In the order in which gradients arrived in the first pass. That pass sends nothing before its end, so that every

@@ -7,8 +7,8 @@ import { join, resolve } from "node:path"
 import * as torch from "../../../torch/index.ts"
 import { makeDirectory, writeAtomically } from "../../host/files.ts"
 import { distillation } from "../comparison/distillation.ts"
-import { reinforce } from "../comparison/reinforcement.ts"
-import { compareStudents, curveOf, type StudentComparison } from "../comparison/students.ts"
+import { type Reinforcement, reinforce } from "../comparison/reinforcement.ts"
+import { compareStudents, curveOf, type StudentComparison, type StudentResults } from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
 import type { ProgressMode, StartProgress } from "../progress.ts"
@@ -41,40 +41,42 @@ export interface Cifar10Options {
 
 /** Runs all stages and returns what the report says. Throws UserError where the folder is no CIFAR-10. */
 export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10Report> {
-  const { data, out, recipe } = options
-  const { unique, precise } = recipe.pictures
+  const { out, recipe } = options
   const clock = new Clock(options.signal)
   await makeDirectory(out)
-  const train = join(data, "train")
-  const forStudents = await listPictures(train, unique)
-  const careless = await writeCarelessShards(join(out, "careless"), forStudents, recipe.captions, options.seed)
-  const preciseList = join(out, "precise.jsonl")
-  await writePreciseList(preciseList, await listPictures(train, precise, unique))
-  const test = await listPictures(join(data, "test"), Number.POSITIVE_INFINITY)
-  const tasks = await writeTasks(join(out, "tasks.json"), join(data, "test"))
-
-  const shared = { out, recipe, seed: options.seed, source: preciseList, tasks }
-  const trainings = recipe.teachers.map((teacher) => teacherTraining(teacher, shared))
-  const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
-  // Its image tower is the first teacher's: it learns to write sooner.
-  const captionerTraining = {
-    ...teacherTraining(recipe.captioner, shared),
-    startFrom: teachers[0]!.checkpoint,
+  const pictures = await preparePictures(options)
+  const taught = await teach(pictures, options, clock)
+  const knowledge = {
+    captioner: taught.captioner.checkpoint,
+    teachers: taught.teachers.map(({ checkpoint }) => checkpoint),
   }
-  const [captioner] = (await clock.stage("captioner", () => trainModels([captionerTraining], options))) as [
-    TrainingResult,
-  ]
-  const knowledge = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
   const reinforcement = await clock.stage("reinforce", () =>
-    reinforce(careless, knowledge, recipe.reinforcement, options),
+    reinforce(pictures.careless, knowledge, recipe.reinforcement, options),
   )
-  const comparison = comparisonOf(careless, reinforcement.shards, teachers, tasks, options)
+  const comparison = comparisonOf(pictures, reinforcement.shards, taught.teachers, options)
   const students = await clock.stage("students", () => compareStudents(comparison, options))
+  const report = await reportData({ pictures, taught, reinforcement, students }, options, clock)
+  await writeCifar10Report(out, report, await captionExamples(reinforcement.shards))
+  return report
+}
 
+interface Outcome {
+  readonly pictures: Pictures
+  readonly taught: Taught
+  readonly reinforcement: Reinforcement
+  readonly students: StudentResults
+}
+
+async function reportData(
+  { pictures, taught: { teachers, captioner }, reinforcement, students }: Outcome,
+  { recipe }: Cifar10Options,
+  clock: Clock,
+): Promise<Cifar10Report> {
   const { plain, reinforced } = students.first
-  const report: Cifar10Report = {
-    seconds: clock.seconds() + students.earlierSeconds + earlierSeconds([...teachers, captioner]),
-    pictures: { ...recipe.pictures, test: test.length },
+  const earlier = [...teachers, captioner].reduce((sum, each) => sum + each.earlierSeconds, students.earlierSeconds)
+  return {
+    seconds: clock.seconds() + earlier,
+    pictures: { ...recipe.pictures, test: pictures.test },
     captions: recipe.captions,
     samplesSeen: plain.info.samplesSeen,
     plain: students.plain,
@@ -89,8 +91,33 @@ export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10
     versions: { mobileclip: version(), libtorch: torch.version() },
     reinforceCommands: reinforcement.commands,
   }
-  await writeCifar10Report(out, report, await captionExamples(reinforcement.shards))
-  return report
+}
+
+// ------------------------------------------------------------------------------------------------------ stages
+
+interface Pictures {
+  /** Shards for the students. */
+  readonly careless: string
+  /** A list for those that teach. */
+  readonly precise: string
+  /** The benchmark's task, as a list of one. */
+  readonly tasks: string
+  /** How many test pictures there are. */
+  readonly test: number
+}
+
+async function preparePictures({ data, out, recipe, seed }: Cifar10Options): Promise<Pictures> {
+  const { unique, precise } = recipe.pictures
+  const [train, test] = [join(data, "train"), join(data, "test")]
+  const forStudents = await listPictures(train, unique)
+  const preciseList = join(out, "precise.jsonl")
+  await writePreciseList(preciseList, await listPictures(train, precise, unique))
+  return {
+    careless: await writeCarelessShards(join(out, "careless"), forStudents, recipe.captions, seed),
+    precise: preciseList,
+    tasks: await writeTasks(join(out, "tasks.json"), test),
+    test: (await listPictures(test, Number.POSITIVE_INFINITY)).length,
+  }
 }
 
 /** The benchmark's task, as `evaluate.tasks` takes it. */
@@ -101,36 +128,41 @@ async function writeTasks(path: string, folder: string): Promise<string> {
   return path
 }
 
-interface TeacherContext {
-  readonly out: string
-  readonly recipe: Cifar10Recipe
-  readonly seed: number
-  /** A list of pictures with precise captions. */
-  readonly source: string
-  readonly tasks: string
+interface Taught {
+  readonly teachers: readonly TrainingResult[]
+  readonly captioner: TrainingResult
+}
+
+async function teach(pictures: Pictures, options: Cifar10Options, clock: Clock): Promise<Taught> {
+  const { teachers: recipes, captioner: recipe } = options.recipe
+  const trainings = recipes.map((teacher) => teacherTraining(teacher, pictures, options))
+  const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
+  // Its image tower is the first teacher's: it learns to write sooner.
+  const training = { ...teacherTraining(recipe, pictures, options), startFrom: teachers[0]!.checkpoint }
+  const [captioner] = (await clock.stage("captioner", () => trainModels([training], options))) as [TrainingResult]
+  return { teachers, captioner }
 }
 
 /** A CLIP teacher or the captioner: scored once, at its end. */
-function teacherTraining(teacher: TeacherRecipe, { out, recipe, seed, source, tasks }: TeacherContext): ModelTraining {
+function teacherTraining(
+  { name, model, training, seed }: TeacherRecipe,
+  { precise, tasks }: Pictures,
+  options: Cifar10Options,
+): ModelTraining {
   return {
-    directory: join(out, "teachers", teacher.name),
-    name: teacher.name,
-    info: cifar10Info(teacher.model),
-    config: { ...teacher.training, seed: seed + teacher.seed, evaluateEvery: teacher.training.steps },
-    pairs: { source, format: "jsonl", view: "crop", cropScale: recipe.cropScale },
+    directory: join(options.out, "teachers", name),
+    name,
+    info: cifar10Info(model),
+    config: { ...training, seed: options.seed + seed, evaluateEvery: training.steps },
+    pairs: { source: precise, format: "jsonl", view: "crop", cropScale: options.recipe.cropScale },
     tasks,
   }
 }
 
-function earlierSeconds(trainings: readonly TrainingResult[]): number {
-  return trainings.reduce((sum, each) => sum + each.earlierSeconds, 0)
-}
-
 function comparisonOf(
-  careless: string,
+  { careless, tasks }: Pictures,
   reinforced: string,
   teachers: readonly TrainingResult[],
-  tasks: string,
   { out, recipe, seed, seeds }: Cifar10Options,
 ): StudentComparison {
   const { model, training } = recipe.student
