@@ -55,7 +55,7 @@ export async function trainCommand(
   }
   return args.launch.nproc > 1
     ? launchRanks(args.launch, argv, output)
-    : trainHere(recipe, withOwnThreads(args.launch, argv), signal(), output)
+    : trainHere(recipe, withOwnThreads(args.launch, argv), signal, output)
 }
 
 /** `--threads` is a process's own; without it the ranks of a machine share what it has. */
@@ -90,11 +90,18 @@ function launchRanks(options: Launch, argv: readonly string[], { writeErr }: Tra
   })
 }
 
-async function trainHere(recipe: Recipe, options: Launch, signal: AbortSignal, output: TrainOutput): Promise<number> {
+async function trainHere(
+  recipe: Recipe,
+  options: Launch,
+  interruption: () => AbortSignal,
+  output: TrainOutput,
+): Promise<number> {
   checkDevice(options, recipe)
   // The others wait while the first process evaluates.
   const timeoutSeconds = recipe.evaluate.tasks === null ? 600 : 6 * 3600
   const group = processGroupFromEnvironment({ device: options.device, timeoutSeconds })
+  // Not before: a process that waits for the others notices nothing, and is better ended than asked.
+  const signal = interruption()
   try {
     const untrained = infoOf(recipe)
     const start = await startOf(recipe, options, untrained, signal, output)

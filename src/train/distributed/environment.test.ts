@@ -18,6 +18,11 @@ describe("torchrun's variables", () => {
     expect(placeFrom({ ...slurm, ...torchrun })).toEqual(place)
   })
 
+  test("where torchrun listens at the port itself, rank 0 takes the next one", () => {
+    expect(placeFrom({ ...torchrun, TORCHELASTIC_USE_AGENT_STORE: "True" })).toMatchObject({ port: 29501 })
+    expect(placeFrom({ ...torchrun, TORCHELASTIC_USE_AGENT_STORE: "False" })).toMatchObject({ port: 29500 })
+  })
+
   test("none, or one rank: this process is alone", () => {
     expect(placeFrom({})).toBeNull()
     expect(placeFrom({ MASTER_ADDR: "10.0.0.1", MASTER_PORT: "29500" })).toBeNull()

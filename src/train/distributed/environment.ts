@@ -57,8 +57,18 @@ function fromTorchrun(environment: Environment): Place | null {
     rank: integer(environment, "RANK", 0, size - 1),
     localRank: integer(environment, "LOCAL_RANK", 0, size - 1),
     address: environment.MASTER_ADDR!,
-    port: integer(environment, "MASTER_PORT", 1, 65535),
+    port: torchrunPort(environment),
   }
+}
+
+/**
+ * `torchrun` itself may listen at MASTER_PORT, with the store of its own PyTorch, which other versions of libtorch do not
+ * understand; rank 0 takes the next port then.
+ */
+function torchrunPort(environment: Environment): number {
+  const isTaken = environment.TORCHELASTIC_USE_AGENT_STORE === "True"
+  const port = integer(environment, "MASTER_PORT", 1, isTaken ? 65534 : 65535)
+  return isTaken ? port + 1 : port
 }
 
 /**
