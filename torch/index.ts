@@ -1,4 +1,5 @@
 /** libtorch for Node: tensors, any ATen operator, gradients. */
+export { type AdamWSettings, type AdamWTensors, adamW } from "./adamw.ts"
 export {
   autocast,
   type CudaOptions,

@@ -1,6 +1,5 @@
 /**
- * AdamW (decoupled weight decay) with open_clip's parameter groups, over libtorch's foreach operators.
- * Source: https://arxiv.org/abs/1711.05101, PyTorch `torch.optim.AdamW`; groups: open_clip main.py.
+ * AdamW (decoupled weight decay) with open_clip's parameter groups, and clipping. Groups: open_clip main.py.
  */
 import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
@@ -107,22 +106,11 @@ export class AdamW {
     }
   }
 
-  private updateGroup(
-    { weightDecay, parameters, firstMoments: m, secondMoments: v }: Group,
-    learningRate: number,
-  ): void {
-    const { beta1, beta2, eps } = this.config
-    const grads = parameters.map(gradientOf)
-    if (weightDecay > 0) foreachMulScalar(parameters, 1 - learningRate * weightDecay)
-    foreachMulScalar(m, beta1)
-    foreachAdd(m, grads, 1 - beta1)
-    foreachMulScalar(v, beta2)
-    foreachAddcmul(v, grads, grads, 1 - beta2)
-    // m / (sqrt(v) / correction + eps), its factor moved into eps and the step: one pass over all weights less.
-    const correction = Math.sqrt(1 - beta2 ** this.updates)
-    const denominators = foreachSqrt(v)
-    foreachAddScalar(denominators, eps * correction)
-    foreachAddcdiv(parameters, m, denominators, (-learningRate * correction) / (1 - beta1 ** this.updates))
+  private updateGroup({ weightDecay, parameters, firstMoments, secondMoments }: Group, learningRate: number): void {
+    const { updates } = this
+    const gradients = parameters.map(gradientOf)
+    const tensors = { parameters, gradients, firstMoments, secondMoments }
+    torch.adamW(tensors, { ...this.config, learningRate, weightDecay, updates })
   }
 }
 
@@ -178,13 +166,4 @@ function gradientOf(parameter: torch.Tensor): torch.Tensor {
 
 type Tensors = readonly torch.Tensor[]
 const foreachMulScalar = torch.operator<[self: Tensors, factor: number], void>("_foreach_mul_.Scalar")
-const foreachAddScalar = torch.operator<[self: Tensors, summand: number], void>("_foreach_add_.Scalar")
-const foreachAdd = torch.operator<[self: Tensors, other: Tensors, alpha: number], void>("_foreach_add_.List")
-const foreachAddcmul = torch.operator<[self: Tensors, a: Tensors, b: Tensors, value: number], void>(
-  "_foreach_addcmul_.Scalar",
-)
-const foreachAddcdiv = torch.operator<[self: Tensors, a: Tensors, b: Tensors, value: number], void>(
-  "_foreach_addcdiv_.Scalar",
-)
-const foreachSqrt = torch.operator<[tensors: Tensors], torch.Tensor[]>("_foreach_sqrt")
 const foreachNorm = torch.operator<[tensors: Tensors, order: number], torch.Tensor[]>("_foreach_norm.Scalar")

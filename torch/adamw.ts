@@ -1,0 +1,67 @@
+/** AdamW's update of a list of parameters. Source: https://arxiv.org/abs/1711.05101, PyTorch `torch.optim.AdamW`. */
+import { operator } from "./operator.ts"
+import type { Tensor } from "./tensor.ts"
+
+/** Lists of one length, whose tensors at one place have one shape, dtype and device. */
+export interface AdamWTensors {
+  readonly parameters: readonly Tensor[]
+  readonly gradients: readonly Tensor[]
+  readonly firstMoments: readonly Tensor[]
+  readonly secondMoments: readonly Tensor[]
+}
+
+export interface AdamWSettings {
+  readonly learningRate: number
+  readonly beta1: number
+  readonly beta2: number
+  /** Added to the root of the second moment. */
+  readonly eps: number
+  readonly weightDecay: number
+  /** Including this one: from 1. */
+  readonly updates: number
+}
+
+/**
+ * Updates parameters and moments in place: in one pass over memory where all are float32, or all float64, on the
+ * processor, each in one layout with its gradient and moments; in eight elsewhere.
+ *
+ * @throws Error when lists, shapes, dtypes or devices differ, or when a gradient would have to be recorded: it belongs in `noGrad`
+ */
+export function adamW(tensors: AdamWTensors, settings: AdamWSettings): void {
+  const { parameters, gradients, firstMoments, secondMoments } = tensors
+  const { learningRate, beta1, beta2, eps, weightDecay, updates } = settings
+  const numbers = [learningRate, beta1, beta2, eps, weightDecay, updates] as const
+  const fits = fused(parameters, gradients, firstMoments, secondMoments, ...numbers)
+  if (!fits) foreachAdamW(tensors, settings)
+}
+
+/** The same of libtorch's operators on lists, for every device, dtype and layout. */
+export function foreachAdamW(tensors: AdamWTensors, settings: AdamWSettings): void {
+  const { parameters, gradients, firstMoments: m, secondMoments: v } = tensors
+  const { learningRate, beta1, beta2, eps, weightDecay, updates } = settings
+  if (weightDecay > 0) mulScalar(parameters, 1 - learningRate * weightDecay)
+  mulScalar(m, beta1)
+  add(m, gradients, 1 - beta1)
+  mulScalar(v, beta2)
+  addcmul(v, gradients, gradients, 1 - beta2)
+  // m / (sqrt(v) / correction + eps), its factor moved into eps and the step: one pass over all weights less.
+  const correction = Math.sqrt(1 - beta2 ** updates)
+  const denominators = sqrt(v)
+  addScalar(denominators, eps * correction)
+  addcdiv(parameters, m, denominators, (-learningRate * correction) / (1 - beta1 ** updates))
+}
+
+type Tensors = readonly Tensor[]
+const fused = operator<
+  [
+    ...[parameters: Tensors, gradients: Tensors, firstMoments: Tensors, secondMoments: Tensors],
+    ...[learningRate: number, beta1: number, beta2: number, eps: number, weightDecay: number, updates: number],
+  ],
+  boolean
+>("mobileclip::adamw_")
+const mulScalar = operator<[self: Tensors, factor: number], void>("_foreach_mul_.Scalar")
+const addScalar = operator<[self: Tensors, summand: number], void>("_foreach_add_.Scalar")
+const add = operator<[self: Tensors, other: Tensors, alpha: number], void>("_foreach_add_.List")
+const addcmul = operator<[self: Tensors, a: Tensors, b: Tensors, value: number], void>("_foreach_addcmul_.Scalar")
+const addcdiv = operator<[self: Tensors, a: Tensors, b: Tensors, value: number], void>("_foreach_addcdiv_.Scalar")
+const sqrt = operator<[tensors: Tensors], Tensor[]>("_foreach_sqrt")
