@@ -13,7 +13,8 @@ Examples:
   mobileclip train --recipe mobileclip2-s0 --dry-run          parameters, memory, steps, time
   mobileclip train --recipe mobileclip2-s0 --print-config > mine.json
   mobileclip train --train-data pictures.csv --model mobileclip2-s0 --out runs/csv schedule.epochs=10
-  mobileclip train --train-data data/{0000..0127}.tar --model coca-vit-l-14 --coca-caption-loss-weight 2 --out runs/coca
+  mobileclip train --train-data 'data/{0000..0127}.tar' --model coca-vit-l-14 --coca-caption-loss-weight 2 \\
+    --out runs/coca
   mobileclip train --train-data pictures.csv --model mobileclip2-s0 --pretrained mobileclip2-s0 --lock-image --out runs/lit
   mobileclip train --out runs/mine --resume                   goes on from the last checkpoint
 
