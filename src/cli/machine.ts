@@ -1,0 +1,29 @@
+import { arch, availableParallelism, cpus, release, totalmem, type } from "node:os"
+import type { Term } from "../report/terms.ts"
+
+/** Where a figure was measured. */
+export interface Machine {
+  readonly cpu: string
+  /** Processors this process may use. */
+  readonly cores: number
+  readonly memoryGB: number
+  readonly os: string
+  readonly node: string
+}
+
+export function thisMachine(): Machine {
+  return {
+    cpu: cpus()[0]?.model.trim() || "unknown",
+    cores: availableParallelism(),
+    memoryGB: Math.round(totalmem() / 2 ** 30),
+    os: `${type()} ${release()} ${arch()}`,
+    node: process.versions.node,
+  }
+}
+
+export function machineFacts({ cpu, cores, memoryGB, os }: Machine): Term[] {
+  return [
+    ["processor", `${cpu}, ${cores} cores, ${memoryGB} GB`],
+    ["system", os],
+  ]
+}
