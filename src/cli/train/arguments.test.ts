@@ -12,7 +12,7 @@ import { dryRun } from "./dry-run.ts"
 import { jointFlags, recipeFlags } from "./flags.ts"
 import { foreignFlags } from "./foreign-flags.ts"
 import { resolveRecipe } from "./resolve.ts"
-import { withoutProcesses, workersFor } from "./run.ts"
+import { checkCount, withoutProcesses, workersFor } from "./run.ts"
 
 const parse = (line: string, env: Environment = {}) => parseTrainArguments(line.split(" ").filter(Boolean), env)
 
@@ -160,6 +160,16 @@ test("every flag of the table sets keys that are there", () => {
 test("ranks are started without the flag that starts ranks, however it was given", () => {
   const argv = ["--nproc", "2", "--out", "x", "--nproc=3", "save.keep=2", "--nproc", "4"]
   expect(withoutProcesses(argv)).toEqual(["--out", "x", "save.keep=2"])
+})
+
+test("every rank has a CUDA device of its own", () => {
+  const present = ["cpu", "cuda", "cuda:1"] as const
+  expect(() => checkCount({ nproc: 3, device: "cuda" }, present)).toThrow(
+    "--nproc 3 takes 3 CUDA devices, and this libtorch has 2",
+  )
+  expect(() => checkCount({ nproc: 2, device: "cuda" }, ["cpu"])).toThrow("this libtorch has 0")
+  expect(() => checkCount({ nproc: 2, device: "cuda" }, present)).not.toThrow()
+  expect(() => checkCount({ nproc: 9, device: "cpu" }, ["cpu"])).not.toThrow()
 })
 
 test("flags and changes go on top of a named recipe; a resumed run keeps its own", async () => {

@@ -95,6 +95,7 @@ async function countSamples(recipe: Recipe, options: Launch): Promise<number | n
 
 /** The same command once per process, which finds its rank in the environment. */
 function launchRanks(options: Launch, argv: readonly string[], { writeErr }: TrainOutput): Promise<number> {
+  checkCount(options, torch.devices())
   const own = withoutProcesses(argv)
   return launch({
     program: fileURLToPath(new URL("../../../../bin/mobileclip.js", import.meta.url)),
@@ -286,6 +287,19 @@ function infoOf({ model: name, loss }: Pick<Recipe, "model" | "loss">): Checkpoi
   const { model, preprocessing } = modelNamed(name as ModelName)
   const config = loss.kind === "siglip" && !isCoca(model) ? { ...model, logitBias: true as const } : model
   return { name, config, preprocessing, license: "your own", samplesSeen: 0 }
+}
+
+/** Each rank has a CUDA device of its own; the first that has none would fail where the others wait for it. */
+export function checkCount(
+  { nproc, device }: Pick<Launch, "nproc" | "device">,
+  present: readonly torch.Device[],
+): void {
+  const count = present.filter((name) => name.startsWith("cuda")).length
+  if (device !== "cuda" || nproc <= count) return
+  throw new UserError(
+    `--nproc ${nproc} takes ${nproc} CUDA devices, and this libtorch has ${count}`,
+    count > 0 ? `choose --nproc ${count} or fewer` : `it has ${present.join(", ")}`,
+  )
 }
 
 function checkDevice({ device }: Launch, { precision }: Recipe): void {
