@@ -8,7 +8,7 @@ import { trainCommand } from "../train/run.ts"
 const examples = `
 Examples:
   mobileclip train --train-data runs/quickstart/reinforced --dataset-reinforcement --out runs/mine loss.kind=distill \\
-    loss.teacherScales=[70,60] schedule.steps=2000
+    'loss.teacherScales=[70,60]' schedule.steps=2000
   mobileclip train --recipe dfndr-12m --train-data 'data/{00000..04095}.tar' --device cuda --nproc 8 --out runs/b
   mobileclip train --recipe mobileclip2-s0 --dry-run          parameters, memory, steps, time
   mobileclip train --recipe mobileclip2-s0 --print-config > mine.json
