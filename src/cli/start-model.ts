@@ -27,7 +27,7 @@ export async function readStartModel(
   signal: AbortSignal,
   write?: (text: string) => void,
 ): Promise<StartModel> {
-  const path = existsSync(name) ? weightsIn(name) : (await pullShown(name, {}, signal, write)).path
+  const path = existsSync(name) ? weightsFile(name) : (await pullShown(name, {}, signal, write)).path
   return withWeights(path, variant && findModel(variant), async (weights) => {
     const model = trainable(path, weights)
     const { name, license, preprocessing, samplesSeen } = weights.info
@@ -40,8 +40,8 @@ export async function readStartModel(
   })
 }
 
-/** A run's folder has them in `model.safetensors`. */
-function weightsIn(path: string): string {
+/** The file itself; a run's folder has them in `model.safetensors`. Throws UserError where a folder has none. */
+export function weightsFile(path: string): string {
   if (!statSync(path).isDirectory()) return path
   const names = ["model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
   const found = names.find((name) => existsSync(join(path, name)))

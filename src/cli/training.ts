@@ -246,7 +246,7 @@ function noteRanks({ settings: before }: Resumption, now: Settings, { directory,
   const [earlier, later] = [before[ranksSetting], now[ranksSetting]]
   if (earlier === undefined || later === undefined || earlier === later) return
   note?.(
-    `the run in ${directory} was made by ${earlier} processes and goes on with ${later}: batch norm's statistics are of each one's part of a batch, unless syncBatchNorm is set`,
+    `the run in ${directory} had ${earlier} ${earlier === 1 ? "process" : "processes"} and goes on with ${later}: batch norm's statistics are of each one's part of a batch, unless syncBatchNorm is set`,
   )
 }
 

@@ -139,9 +139,11 @@ function readExactly(descriptor: number, path: string, offset: number, length: n
 }
 
 /** Throws where there is a file, or a folder with content that is not of this kind. */
-async function checkReplaceable(path: string, marker?: string): Promise<void> {
+export async function checkReplaceable(path: string, marker?: string): Promise<void> {
   if (!(await exists(path))) return
-  const content = await readdir(path)
+  const content = await readdir(path).catch((error: unknown) => {
+    throw fileError(error, "writing", path)
+  })
   if (marker === undefined || content.length === 0 || content.includes(marker)) return
   throw new UserError(
     `${path} has other content (${content[0]}, no ${marker}) and is not replaced`,

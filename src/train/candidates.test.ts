@@ -23,8 +23,8 @@ test("the estimated sum has the full one's expectation", () => {
   expect(estimates.reduce((a, b) => a + b) / estimates.length / full).toBeCloseTo(1, 2)
 })
 
-test("as many as there are words is the full vocabulary", () => {
-  const { ids, offsets } = sampleCandidates(labels, 100, 100, Random.of(0))
+test.each([100, 250])("as many as there are words, or more (%i), are the full vocabulary", (negatives) => {
+  const { ids, offsets } = sampleCandidates(labels, 100, negatives, Random.of(0))
   expect([...ids].map(Number).sort((a, b) => a - b)).toEqual([...new Array(100).keys()])
   expect(offsets.every((offset) => offset === 0)).toBe(true)
 })

@@ -14,7 +14,7 @@ export interface Candidates {
   readonly labels: BigInt64Array
 }
 
-/** The words in `labels` and about `negatives` others. */
+/** The words in `labels` and about `negatives` others; all words, exactly, where there are no more than that. */
 export function sampleCandidates(
   labels: BigInt64Array,
   vocabSize: number,
@@ -23,9 +23,10 @@ export function sampleCandidates(
 ): Candidates {
   const places = new Map<bigint, bigint>()
   for (const label of labels) if (!places.has(label)) places.set(label, BigInt(places.size))
-  const stride = vocabSize / negatives
+  const draws = Math.min(negatives, vocabSize)
+  const stride = vocabSize / draws
   const start = random.uniform(0, stride)
-  const drawn = Array.from({ length: negatives }, (_, i) => BigInt(Math.floor(start + i * stride)))
+  const drawn = Array.from({ length: draws }, (_, i) => BigInt(Math.floor(start + i * stride)))
   const others = drawn.filter((id) => id < vocabSize && !places.has(id))
   const offsets = new Float32Array(places.size + others.length).fill(Math.log(stride), places.size)
   return {

@@ -64,14 +64,9 @@ function joined(first: BigInt64Array, second: BigInt64Array): BigInt64Array {
 }
 
 /** Encodes with gradients. Pictures and all captions go through their towers once. */
-export function encode(
-  model: Clip,
-  interpreter: TorchInterpreter,
-  batch: Batch,
-  options: EncodeOptions = {},
-  placed = placeBatch(model, interpreter, batch),
-): Encoded {
-  const outputs = towersOf(model, interpreter, placed).map((tower) => outputOf(tower, interpreter, options))
+export function encode(model: Clip, interpreter: TorchInterpreter, batch: Batch, options: EncodeOptions = {}): Encoded {
+  const towers = towersOf(model, interpreter, placeBatch(model, interpreter, batch))
+  const outputs = towers.map((tower) => outputOf(tower, interpreter, options))
   return {
     features: named(
       outputs.map(({ value }) => value),

@@ -166,18 +166,26 @@ function chunksOf(trainee: Trainee, batch: Batch, config: ChunkConfig): Chunk[] 
   const { contextLength } = trainee.model.config.text
   const pairs = batch.tokens.length / contextLength
   const size = config.chunkSize ?? pairs
+  const labels = meanLabels(trainee, batch)
   if (size >= pairs) {
-    const encoded = encodeChunk(trainee, batch, batch, config)
+    const encoded = encodeChunk(trainee, batch, labels, config)
     return [{ start: 0, features: encoded.features, backward: backwardOf(encoded) }]
   }
   return Array.from({ length: Math.ceil(pairs / size) }, (_, i) => {
     const start = i * size
-    return cachedChunk(trainee, batch, sliceBatch(batch, pairs, start, Math.min(size, pairs - start)), start, config)
+    return cachedChunk(trainee, sliceBatch(batch, pairs, start, Math.min(size, pairs - start)), start, labels, config)
   })
 }
 
+/** Labels of a captioner's batch, of each rank in the mean: what a caption counts does not depend on whose it is. */
+function meanLabels({ model, ranks }: Trainee, { tokens }: Batch): number {
+  if (model instanceof Clip) return 0
+  const own = countLabels(tokens, model.config.text.contextLength)
+  return ranks ? ranks.group.mean([own])[0]! : own
+}
+
 /** Features now; everything again, with gradients, on the way back. Batch statistics are counted the first time. */
-function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number, config: ChunkConfig): Chunk {
+function cachedChunk(trainee: Trainee, chunk: Batch, start: number, labels: number, config: ChunkConfig): Chunk {
   const { model, interpreter } = trainee
   // Both passes read the same pixels.
   const placed = model instanceof Clip ? placeBatch(model, interpreter, chunk) : undefined
@@ -189,7 +197,7 @@ function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number
   const backward: Chunk["backward"] = (gradients, lossScale) => {
     interpreter.trackStatistics = false
     try {
-      if (!(model instanceof Clip)) return backwardOf(encodeChunk(trainee, batch, chunk, config))(gradients, lossScale)
+      if (!(model instanceof Clip)) return backwardOf(encodeChunk(trainee, chunk, labels, config))(gradients, lossScale)
       encodeBackward(model, interpreter, placed!, config, gradients)
       return 0
     } finally {
@@ -199,13 +207,13 @@ function cachedChunk(trainee: Trainee, batch: Batch, chunk: Batch, start: number
   return { start, features, backward }
 }
 
-function encodeChunk({ model, interpreter }: Trainee, batch: Batch, chunk: Batch, config: ChunkConfig): Encoded {
+/** @param labels of a captioner's whole batch */
+function encodeChunk({ model, interpreter }: Trainee, chunk: Batch, labels: number, config: ChunkConfig): Encoded {
   if (model instanceof Clip) return encode(model, interpreter, chunk, config)
   const { objective } = config
   const { captionWeight, sampledWords } =
     objective.kind === "coca" ? objective : { captionWeight: 0, sampledWords: undefined }
-  const { contextLength } = model.config.text
-  const share = countLabels(chunk.tokens, contextLength) / countLabels(batch.tokens, contextLength)
+  const share = countLabels(chunk.tokens, model.config.text.contextLength) / labels
   const options = { ...config, ...(sampledWords !== undefined && { sampledWords }) }
   return encodeCaptions(model, interpreter, chunk, captionWeight * share, options)
 }

@@ -3,12 +3,12 @@ import { htmlDocument } from "../../report/document.ts"
 import { type Html, html } from "../../report/html.ts"
 import { integer, percent } from "../../report/numbers.ts"
 import { pictureCard } from "../../report/picture-card.ts"
-import { factList, figureList } from "../../report/terms.ts"
+import { figureList } from "../../report/terms.ts"
 import { accuracyFigure, meanAt } from "../comparison/accuracy-figure.ts"
 import { efficiencyFigure, efficiencyText, efficiencyTitle } from "../comparison/efficiency-text.ts"
 import { stagesSection } from "../comparison/stages-section.ts"
+import { measuredOn } from "../machine.ts"
 import { durationText } from "../progress.ts"
-import { machineFacts } from "../quickstart/machine.ts"
 import { templates } from "./classes.ts"
 import type { CaptionExample, Cifar10Report } from "./report.ts"
 
@@ -96,13 +96,7 @@ function captions({ captions: mix }: Cifar10Report, pictures: readonly CaptionEx
 }
 
 function machine({ machine, versions }: Cifar10Report): Html {
-  const rows = [
-    ...machineFacts(machine),
+  return measuredOn(machine, [
     ["versions", `mobileclip ${versions.mobileclip}, libtorch ${versions.libtorch}, Node ${machine.node}`],
-  ] as const
-  return html`
-<section>
-  <h2>Measured on</h2>
-  ${factList(rows)}
-</section>`
+  ])
 }

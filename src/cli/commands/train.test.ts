@@ -63,7 +63,11 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     const out = join(folder, "siglip")
     const teacher = join(folder, "reinforced", "model.safetensors")
     const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=2", "loss.kind=siglip"]
-    const online = [`teachers=["${teacher}","${teacher}"]`, "loss.weights=[0.5,0.5]", "loss.teacherScales=[20,20]"]
+    const online = [
+      `teachers=["${join(folder, "reinforced")}","${teacher}"]`,
+      "loss.weights=[0.5,0.5]",
+      "loss.teacherScales=[20,20]",
+    ]
     expect(await run(...argv, ...online, "loss.teacherBiases=[-5,-5]")).toMatchObject({ code: 0, err: "" })
     const [first] = await readMetrics(join(out, "metrics.jsonl"))
     expect(first).toMatchObject({ losses: { contrastive: expect.any(Number), distillation: expect.any(Number) } })
@@ -73,7 +77,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
       "--resume",
       "--progress",
       "none",
-      `teachers=["${teacher}","${out}/model.safetensors"]`,
+      `teachers=["${join(folder, "reinforced")}","${out}/model.safetensors"]`,
     )
     expect(other).toMatchObject({ code: 1, err: expect.stringContaining("was made with teachers ") })
   })
@@ -163,7 +167,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     const { code, err } = await run("--out", out, "--resume", "--threads", "1", "--progress", "none")
     expect({ code, err }).toEqual({
       code: 0,
-      err: expect.stringMatching(/by 2 processes and goes on with 1: batch norm/),
+      err: expect.stringMatching(/had 2 processes and goes on with 1: batch norm/),
     })
   })
 
@@ -189,6 +193,11 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
       [1, ["tasks"]],
       [2, ["tasks"]],
     ])
+    const broken = join(tasks, (await readdir(tasks))[0]!, "broken.png")
+    await writeFile(broken, "no picture")
+    const failed = await run(...argv, "--out", join(folder, "failed"), `evaluate.tasks=${tasks}`, "evaluate.every=1")
+    expect(failed).toMatchObject({ code: 1, err: expect.stringContaining(broken) })
+    expect(await readdir(join(folder, "failed", "checkpoints"))).toEqual(["step-00000001.safetensors"])
   })
 
   test("SIGTERM saves behind the step and exits 143; the run goes on from there", async () => {
@@ -205,6 +214,8 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
 
   test("bad input is one line that says what to do", async () => {
     const out = ["--out", join(folder, "none"), ...short]
+    const lostTask = join(folder, "lost-task.json")
+    await writeFile(lostTask, JSON.stringify([{ name: "lost", images: "nowhere" }]))
     const cases: [string[], string][] = [
       [["--train-data", join(folder, "nothing"), ...out], "nothing"],
       [["--train-data", shard, ...out, "--model", "quickstrat"], 'there is no model named "quickstrat"'],
@@ -222,6 +233,11 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
         "teacher",
       ],
       [["--train-data", shard, ...out, "evaluate.tasks=/nowhere", "schedule.steps=1"], "no such task list"],
+      [["--train-data", shard, ...out, "--evaluate", shard, "schedule.steps=1"], "00000.tar is no task list"],
+      [["--train-data", shard, ...out, "--evaluate", lostTask, "schedule.steps=1"], "nowhere does not exist"],
+      [["--train-data", shard, ...out, "--export", folder, "schedule.steps=1"], "has other content"],
+      [["--train-data", shard, ...out, "--export", out[1]!, "schedule.steps=1"], "--export and --out both name"],
+      [["--out", join(folder, "none"), "--resume"], "there is no run to resume in"],
       [out, "name the data"],
     ]
     for (const [argv, text] of cases) {

@@ -8,12 +8,13 @@ import { trainCommand } from "../train/run.ts"
 const examples = `
 Examples:
   mobileclip train --train-data runs/quickstart/reinforced --dataset-reinforcement --out runs/mine loss.kind=distill \\
-    loss.teacherScales=[70,60] schedule.steps=2000
+    'loss.teacherScales=[70,60]' schedule.steps=2000
   mobileclip train --recipe dfndr-12m --train-data 'data/{00000..04095}.tar' --device cuda --nproc 8 --out runs/b
   mobileclip train --recipe mobileclip2-s0 --dry-run          parameters, memory, steps, time
   mobileclip train --recipe mobileclip2-s0 --print-config > mine.json
   mobileclip train --train-data pictures.csv --model mobileclip2-s0 --out runs/csv schedule.epochs=10
-  mobileclip train --train-data data/{0000..0127}.tar --model coca-vit-l-14 --coca-caption-loss-weight 2 --out runs/coca
+  mobileclip train --train-data 'data/{0000..0127}.tar' --model coca-vit-l-14 --coca-caption-loss-weight 2 \\
+    --out runs/coca
   mobileclip train --train-data pictures.csv --model mobileclip2-s0 --pretrained mobileclip2-s0 --lock-image --out runs/lit
   mobileclip train --out runs/mine --resume                   goes on from the last checkpoint
 

@@ -1,7 +1,7 @@
 /** The machine: this package, Node, the system, processors and memory, and how much of them this process may use. */
 import { readFileSync } from "node:fs"
 import { freemem, totalmem } from "node:os"
-import { thisMachine } from "../quickstart/machine.ts"
+import { thisMachine } from "../machine.ts"
 import { version } from "../version.ts"
 import { type Check, checksOf } from "./check.ts"
 

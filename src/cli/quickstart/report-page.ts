@@ -3,12 +3,12 @@
 import { htmlDocument } from "../../report/document.ts"
 import { type Html, html } from "../../report/html.ts"
 import { integer, percent } from "../../report/numbers.ts"
-import { factList, figureList } from "../../report/terms.ts"
+import { figureList } from "../../report/terms.ts"
 import { efficiencyFigure, efficiencyTitle } from "../comparison/efficiency-text.ts"
 import { stagesSection } from "../comparison/stages-section.ts"
+import { measuredOn } from "../machine.ts"
 import { durationText } from "../progress.ts"
 import { learned, losses, teachers } from "./learning-page.ts"
-import { machineFacts } from "./machine.ts"
 import { isRight, pictureGrid } from "./pictures.ts"
 import type { ReportData, ReportTask } from "./report.ts"
 
@@ -119,8 +119,7 @@ function confusionRow(name: string, counts: readonly number[], label: number): H
 }
 
 function machine({ machine, versions, model }: ReportData): Html {
-  const rows = [
-    ...machineFacts(machine),
+  return measuredOn(machine, [
     [
       "versions",
       `mobileclip ${versions.mobileclip}, libtorch ${versions.libtorch}, ONNX Runtime ${versions.onnxruntime}, Node ${versions.node}`,
@@ -129,12 +128,7 @@ function machine({ machine, versions, model }: ReportData): Html {
       "model",
       `${model.name}: image tower ${millions(model.parameters.image)}, text tower ${millions(model.parameters.text)}, vectors of ${model.embedDim}`,
     ],
-  ] as const
-  return html`
-<section>
-  <h2>Measured on</h2>
-  ${factList(rows)}
-</section>`
+  ])
 }
 
 function next({ next }: ReportData): Html {

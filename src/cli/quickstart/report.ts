@@ -6,7 +6,7 @@ import type { RetrievalResult, TaskResult } from "../../evaluate/tasks.ts"
 import { writeAtomically } from "../../host/files.ts"
 import type { StepEntry } from "../../train/log/entries.ts"
 import type { StepTimes } from "../comparison/step-time.ts"
-import type { Machine } from "./machine.ts"
+import type { Machine } from "../machine.ts"
 import { reportPage } from "./report-page.ts"
 
 export interface ReportData {

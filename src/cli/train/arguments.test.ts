@@ -12,7 +12,7 @@ import { dryRun } from "./dry-run.ts"
 import { jointFlags, recipeFlags } from "./flags.ts"
 import { foreignFlags } from "./foreign-flags.ts"
 import { resolveRecipe } from "./resolve.ts"
-import { workersFor } from "./run.ts"
+import { checkCount, withoutProcesses, workersFor } from "./run.ts"
 
 const parse = (line: string, env: Environment = {}) => parseTrainArguments(line.split(" ").filter(Boolean), env)
 
@@ -157,6 +157,21 @@ test("every flag of the table sets keys that are there", () => {
   expect(new Set(flags).size).toBe(flags.length)
 })
 
+test("ranks are started without the flag that starts ranks, however it was given", () => {
+  const argv = ["--nproc", "2", "--out", "x", "--nproc=3", "save.keep=2", "--nproc", "4"]
+  expect(withoutProcesses(argv)).toEqual(["--out", "x", "save.keep=2"])
+})
+
+test("every rank has a CUDA device of its own", () => {
+  const present = ["cpu", "cuda", "cuda:1"] as const
+  expect(() => checkCount({ nproc: 3, device: "cuda" }, present)).toThrow(
+    "--nproc 3 takes 3 CUDA devices, and this libtorch has 2",
+  )
+  expect(() => checkCount({ nproc: 2, device: "cuda" }, ["cpu"])).toThrow("this libtorch has 0")
+  expect(() => checkCount({ nproc: 2, device: "cuda" }, present)).not.toThrow()
+  expect(() => checkCount({ nproc: 9, device: "cpu" }, ["cpu"])).not.toThrow()
+})
+
 test("flags and changes go on top of a named recipe; a resumed run keeps its own", async () => {
   const named = await resolveRecipe(parse("--recipe dfndr-12m --out x --train-data a.tar --wd 0.1 ema=0.999"))
   expect(named).toMatchObject({ model: "mobileclip2-b", ema: 0.999, optimizer: { weightDecay: 0.1 } })
@@ -164,6 +179,9 @@ test("flags and changes go on top of a named recipe; a resumed run keeps its own
   await saveRecipe(folder, named)
   const resumed = await resolveRecipe(parse(`--out ${folder} --resume save.keep=7`))
   expect(resumed).toEqual({ ...named, save: { ...named.save, keep: 7 } })
+  await expect(resolveRecipe(parse("--out nowhere --resume --dry-run"))).rejects.toThrow(
+    "there is no run to resume in nowhere",
+  )
   await expect(resolveRecipe(parse("--recipe dfndr-12m --out x"))).rejects.toThrow("dfndr-12m: data.train is missing")
   expect((await recipeNamed("dfndr-12m")).recipe.data.train).toBeNull()
 })

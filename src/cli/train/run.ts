@@ -1,12 +1,15 @@
 /** `mobileclip train`: from the command line's arguments to a run, in this process or as one of several. */
-import { basename, resolve } from "node:path"
+import { existsSync } from "node:fs"
+import { basename, dirname, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
+import { manifestFile } from "../../core/manifest.ts"
 import { Tokenizer } from "../../core/tokenizer.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/variants.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { exportModel } from "../../export/export.ts"
+import { checkReplaceable, makeDirectory } from "../../host/files.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint.ts"
 import { threadsOfRank } from "../../train/distributed/environment.ts"
 import { launch } from "../../train/distributed/launch.ts"
@@ -20,8 +23,9 @@ import type { Recipe } from "../../train/recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../../train/recipe/settings.ts"
 import type { LiveModel } from "../../train/train.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
+import { thisMachine } from "../machine.ts"
 import { progressReporter } from "../progress.ts"
-import { thisMachine } from "../quickstart/machine.ts"
+import { weightsFile } from "../start-model.ts"
 import { torchReference } from "../torch-reference.ts"
 import { joinTraining, ranksSetting, runTraining, type TrainingRun } from "../training.ts"
 import { version } from "../version.ts"
@@ -53,9 +57,21 @@ export async function trainCommand(
     await printPlan(recipe, args.launch, output)
     return 0
   }
+  await checkExport(args.launch)
   return args.launch.nproc > 1
     ? launchRanks(args.launch, argv, output)
     : trainHere(recipe, withOwnThreads(args.launch, argv), signal, output)
+}
+
+/** A run of days does not end in a folder that must not be written. */
+async function checkExport({ out, exportTo }: Launch): Promise<void> {
+  if (exportTo === null) return
+  if (resolve(exportTo) === resolve(out!))
+    throw new UserError(
+      `--export and --out both name ${exportTo}`,
+      "give the model directory another, such as a folder in --out",
+    )
+  await checkReplaceable(exportTo, manifestFile)
 }
 
 /** `--threads` is a process's own; without it the ranks of a machine share what it has. */
@@ -79,8 +95,8 @@ async function countSamples(recipe: Recipe, options: Launch): Promise<number | n
 
 /** The same command once per process, which finds its rank in the environment. */
 function launchRanks(options: Launch, argv: readonly string[], { writeErr }: TrainOutput): Promise<number> {
-  const at = argv.findIndex((word) => word === "--nproc" || word.startsWith("--nproc="))
-  const own = argv.toSpliced(at, argv[at] === "--nproc" ? 2 : 1)
+  checkCount(options, torch.devices())
+  const own = withoutProcesses(argv)
   return launch({
     program: fileURLToPath(new URL("../../../../bin/mobileclip.js", import.meta.url)),
     args: ["train", ...own, ...(own.includes("--threads") ? [] : ["--threads", String(options.threads)])],
@@ -88,6 +104,11 @@ function launchRanks(options: Launch, argv: readonly string[], { writeErr }: Tra
     threads: options.threads * options.nproc,
     log: (line) => writeErr(`${line}\n`),
   })
+}
+
+/** However often it is there: of several the last one counted. */
+export function withoutProcesses(argv: readonly string[]): string[] {
+  return argv.filter((word, i) => word !== "--nproc" && argv[i - 1] !== "--nproc" && !word.startsWith("--nproc="))
 }
 
 async function trainHere(
@@ -149,7 +170,8 @@ async function train(run: TrainingRun, { json, exportTo }: Launch, { writeOut }:
 }
 
 /** A model directory, compared with the checkpoint. */
-function exportCheckpoint(checkpoint: string, directory: string) {
+async function exportCheckpoint(checkpoint: string, directory: string) {
+  await makeDirectory(dirname(directory))
   return withCheckpoint(checkpoint, async ({ model, info }) =>
     exportModel(model, info, directory, { source: await sourceOf(checkpoint), reference: torchReference(model) }),
   )
@@ -257,7 +279,7 @@ async function openTeachers(recipe: Recipe, info: CheckpointInfo<ModelConfig>, d
 
 /** The file is closed behind it, so all values are read now. */
 function readTeacher(name: string) {
-  return withWeights(name, null, async ({ model, info }) => {
+  return withWeights(existsSync(name) ? weightsFile(name) : name, null, async ({ model, info }) => {
     if (!("encodeText" in model)) throw new UserError(`${name} is an image tower alone`, "a teacher has both towers")
     for (const parameter of model.namedParameters().values()) {
       const values = parameter.read()
@@ -272,6 +294,19 @@ function infoOf({ model: name, loss }: Pick<Recipe, "model" | "loss">): Checkpoi
   const { model, preprocessing } = modelNamed(name as ModelName)
   const config = loss.kind === "siglip" && !isCoca(model) ? { ...model, logitBias: true as const } : model
   return { name, config, preprocessing, license: "your own", samplesSeen: 0 }
+}
+
+/** Each rank has a CUDA device of its own; the first that has none would fail where the others wait for it. */
+export function checkCount(
+  { nproc, device }: Pick<Launch, "nproc" | "device">,
+  present: readonly torch.Device[],
+): void {
+  const count = present.filter((name) => name.startsWith("cuda")).length
+  if (device !== "cuda" || nproc <= count) return
+  throw new UserError(
+    `--nproc ${nproc} takes ${nproc} CUDA devices, and this libtorch has ${count}`,
+    count > 0 ? `choose --nproc ${count} or fewer` : `it has ${present.join(", ")}`,
+  )
 }
 
 function checkDevice({ device }: Launch, { precision }: Recipe): void {

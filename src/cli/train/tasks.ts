@@ -2,7 +2,7 @@
  * Task lists for zero-shot evaluation along the way: a folder of class folders (one task), the test split of the scenes
  * dataset (its tasks), or a JSON file `[{"name", "images": FOLDER, "classNames"?, "templates"?}]`, paths relative to it.
  */
-import { existsSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
@@ -14,7 +14,8 @@ import { mapOrdered } from "../../data/parallel.ts"
 import { chanceOf, TASKS } from "../../data/scenes/tasks.ts"
 import { imageVectors } from "../../evaluate/encode.ts"
 import { zeroShot } from "../../evaluate/tasks.ts"
-import { readBytes, readJson } from "../../host/files.ts"
+import { fileError } from "../../host/file-error.ts"
+import { readJson } from "../../host/files.ts"
 import { imageFiles } from "../../host/image-files.ts"
 import { decodeImage } from "../../host/images.ts"
 import { readScenes, scoreDecoded } from "../quickstart/evaluation.ts"
@@ -47,6 +48,7 @@ type Entry = z.output<typeof listSchema>[number]
 export async function openTasks(path: string): Promise<TaskList> {
   if (path.endsWith(".json")) return joined(await Promise.all((await readList(path)).map(folderTask)))
   if (!existsSync(path)) throw new UserError(`${path}: there is no such task list`, expected)
+  if (!statSync(path).isDirectory()) throw new UserError(`${path} is no task list`, expected)
   const isScenes = (await readdir(path)).some((name) => name.endsWith(".tar"))
   return isScenes ? scenesTasks(path) : joined([await folderTask({ name: basename(resolve(path)), images: path })])
 }
@@ -69,8 +71,7 @@ interface OneTask {
 }
 
 async function folderTask({ name, images: folder, classNames, templates = defaultTemplates }: Entry): Promise<OneTask> {
-  const folders = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isDirectory())
-  const classes = folders.map((entry) => entry.name).sort()
+  const classes = await foldersIn(folder)
   if (classes.length < 2)
     throw new UserError(`${folder} has ${classes.length} class folders, and two at least are needed`, expected)
   if (classNames && classNames.length !== classes.length) {
@@ -98,6 +99,15 @@ async function folderTask({ name, images: folder, classNames, templates = defaul
   }
 }
 
+async function foldersIn(folder: string): Promise<string[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true })
+    return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort()
+  } catch (error) {
+    throw fileError(error, "reading", folder)
+  }
+}
+
 /** Small sets stay decoded between two evaluations. */
 const memoryBytes = 256 * 2 ** 20
 
@@ -110,7 +120,7 @@ class Pictures {
     if (this.kept) return yield* this.kept
     const images: Image8[] = []
     let bytes = 0
-    const decode = async (file: string) => decodeImage(await readBytes(file))
+    const decode = async (file: string) => decodeImage(file)
     for await (const image of mapOrdered(this.files, 2 * availableParallelism(), decode)) {
       bytes += image.data.byteLength
       if (bytes <= memoryBytes) images.push(image)

@@ -41,11 +41,17 @@ export function findSeparator(text: string): string {
   return separators.reduce((best, next) => (count(next) > count(best) ? next : best))
 }
 
-function columnOf(path: string, names: readonly string[], name: string, option: string): number {
+/** How the commands call them. */
+const flagOf = {
+  imageColumn: "--csv-img-key (finetune: --image-column)",
+  captionColumn: "--csv-caption-key (finetune: --caption-column)",
+} as const
+
+function columnOf(path: string, names: readonly string[], name: string, option: keyof typeof flagOf): number {
   const index = names.indexOf(name)
   if (index >= 0) return index
   throw new UserError(
     `${path} has no column ${quoted(name)}, only ${names.map(quoted).join(", ")}`,
-    `name it with ${option}${names.length > 0 ? `; the nearest is ${quoted(nearestNames(name, names, 1)[0]!)}` : ""}`,
+    `name it with ${flagOf[option]}${names.length > 0 ? `; the nearest is ${quoted(nearestNames(name, names, 1)[0]!)}` : ""}`,
   )
 }

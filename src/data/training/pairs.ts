@@ -67,7 +67,10 @@ function fieldOf(
 
 function lacking(where: string, what: string, name: string | undefined, usual: readonly string[]): UserError {
   const expected = name === undefined ? `one of ${usual.join(", ")}` : quoted(name)
-  return new UserError(`${where} has no ${what}: ${expected} was expected`, "imageColumn and captionColumn name them")
+  return new UserError(
+    `${where} has no ${what}: ${expected} was expected`,
+    "--csv-img-key and --csv-caption-key name them (finetune: --image-column, --caption-column)",
+  )
 }
 
 function parseObject(text: string, where: string): Readonly<Record<string, unknown>> {

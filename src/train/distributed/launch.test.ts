@@ -34,7 +34,11 @@ beforeAll(() => {
      if (task === "die" && group.rank === 1) process.kill(process.pid, "SIGKILL")
      if (task === "fail" && group.rank === 0) throw new Error("no")
      if (task === "stubborn" && group.rank === 1) process.exit(3)
-     if (task === "stubborn") await new Promise((resolve) => setTimeout(resolve, 30_000))
+     // Far longer than the test may take: it must be killed, and say that it was told before.
+     if (task === "stubborn") {
+       process.on("SIGTERM", () => writeFileSync(join(${JSON.stringify(folder)}, "told"), ""))
+       await new Promise((resolve) => setTimeout(resolve, 300_000))
+     }
      // After a signal one is lost and the other goes on for ever, as in an operation that does not notice.
      if (task === "lost") {
        while (signals === 0) await new Promise((resolve) => setTimeout(resolve, 20))
@@ -119,8 +123,11 @@ describe("a lost rank ends the job", () => {
   })
 
   test("and those that do not stop are told to, then killed", async () => {
-    const failing = launch({ ...options("stubborn"), graceSeconds: 0.5 })
+    const start = performance.now()
+    const failing = launch({ ...options("stubborn"), graceSeconds: 2 })
     await expect(failing).rejects.toThrow(/rank 1 of 2 .* ended with code 3; the others have stopped/)
+    expect(performance.now() - start).toBeLessThan(60_000)
+    expect(readdirSync(folder)).toContain("told")
     for (const { pid } of await placesOf("stubborn", 2)) expect(isRunning(pid)).toBe(false)
   })
 })

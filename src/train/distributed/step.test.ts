@@ -1,4 +1,4 @@
-import { expect, test } from "vitest"
+import { describe, expect, test } from "vitest"
 import { built, reportsOf } from "../../../test/ranks.ts"
 
 /**
@@ -13,11 +13,15 @@ const steps = `
   const { trainStep, meanOverRanks } = await import(${built("src/train/step.js")})
   const { sliceBatch } = await import(${built("src/train/encode.js")})
   const { Random } = await import(${built("src/core/random.js")})
-  const text = { kind: "base", width: 16, heads: 2, layers: 1, causal: true, activation: "gelu", contextLength: 8, vocabSize: 64 }
+  const text = { kind: "base", width: 16, heads: 2, layers: 2, causal: true, activation: "gelu", contextLength: 8, vocabSize: 64 }
   const image = { kind: "vit", width: 16, heads: 2, layers: 2, patchSize: 8, activation: "gelu" }
-  const config = { imageSize: 32, embedDim: 16, image, text, headBias: false }
+  const captioning = CAPTIONING
+  const parts = captioning ? { pooler: { queries: 4, heads: 2 }, decoder: { layers: 2, heads: 2 } } : { headBias: false }
+  const config = { imageSize: 32, embedDim: 16, image, text, ...parts }
   const random = Random.of(4, "two ranks")
-  const ids = () => BigInt64Array.from({ length: 12 * 8 }, (_, i) => (i % 8 < 5 ? BigInt(1 + random.int(60)) : i % 8 === 5 ? 63n : 0n))
+  // Captions of the first pairs are longer than those of the others.
+  const endOf = (i) => (i < 5 * 8 ? 6 : 3)
+  const ids = () => BigInt64Array.from({ length: 12 * 8 }, (_, i) => (i % 8 < endOf(i) ? BigInt(1 + random.int(60)) : i % 8 === endOf(i) ? 63n : 0n))
   const unit = (width) => {
     const rows = new Float32Array(12 * 2 * width).map(() => random.normal())
     for (let r = 0; r < rows.length; r += width) {
@@ -26,14 +30,14 @@ const steps = `
     }
     return rows
   }
-  const batch = { images: new Float32Array(12 * 3 * 32 * 32).map(() => random.uniform()), tokens: ids(), synthetic: ids() }
+  const batch = { images: new Float32Array(12 * 3 * 32 * 32).map(() => random.uniform()), tokens: ids(), ...(!captioning && { synthetic: ids() }) }
   const teacher = { image: unit(6), text: unit(6), synthetic: unit(6), widths: [6, 6] }
   const rank = group?.rank ?? 0
   const own = 12 / (group?.size ?? 1)
   const part = (rows) => rows.subarray((rank * own * rows.length) / 12, ((rank + 1) * own * rows.length) / 12)
   const mine = {
     ...sliceBatch(batch, 12, rank * own, own),
-    teacher: { image: part(teacher.image), text: part(teacher.text), synthetic: part(teacher.synthetic), widths: [6, 6] },
+    ...(!captioning && { teacher: { image: part(teacher.image), text: part(teacher.text), synthetic: part(teacher.synthetic), widths: [6, 6] } }),
   }
   const model = buildModel(config)
   initialize(model, 0)
@@ -42,9 +46,9 @@ const steps = `
   const trainable = interpreter.trainable()
   const ranks = group && { group, reducer: group.overlapGradients([...trainable.values()]) }
   const trainee = { model, interpreter, optimizer: new AdamW(trainable, adamW), ranks }
-  const objective = { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }
+  const objective = captioning ? { kind: "coca", clipWeight: 1, captionWeight: 2 } : { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }
   const losses = [0, 1, 2].map(() => {
-    const measured = trainStep(trainee, mine, { objective, learningRate: 1e-3, gradClipNorm: 1, CHUNKS })
+    const measured = trainStep(trainee, mine, { objective, learningRate: 1e-3, gradClipNorm: 1, OPTIONS })
     return (ranks ? meanOverRanks(measured, ranks) : measured).loss
   })
   const values = [...interpreter.hostState()].map(([path, tensor]) => [path, [...tensor]])
@@ -55,19 +59,29 @@ interface Report {
   readonly values: readonly (readonly [string, readonly number[]])[]
 }
 
-const programFor = (chunks: string) => steps.replace("CHUNKS", chunks)
+const programFor = (captioning: boolean, options: string) =>
+  steps.replace("CAPTIONING", String(captioning)).replace("OPTIONS", options)
 
-test("two ranks equal one with twice the batch, with chunks too", { timeout: 60_000 }, async () => {
-  const [one] = (await reportsOf<Report>(1, programFor(""))) as [Report]
-  for (const chunks of ["", "chunkSize: 4"]) {
-    const two = await reportsOf<Report>(2, programFor(chunks))
-    for (const { losses, values } of two) {
-      for (const [i, loss] of one.losses.entries()) expect(losses[i]).toBeCloseTo(loss, 10)
-      for (const [i, [path, expected]] of one.values.entries()) {
-        const error = Math.max(...expected.map((x, j) => Math.abs(x - values[i]![1][j]!)))
-        // Adam divides what is zero but for rounding by its own size; everything else is equal to 1e-10.
-        expect(error, path).toBeLessThan(1e-6)
+describe("two ranks equal one with twice the batch", () => {
+  test.each([
+    ["distilled", false, ["", "chunkSize: 4", "chunkSize: 4, activationCheckpointing: true"]],
+    [
+      "a captioner of captions of any length",
+      true,
+      ["", "chunkSize: 4", "chunkSize: 4, activationCheckpointing: true"],
+    ],
+  ] as const)("%s, with chunks and checkpointing too", async (_, captioning, variants) => {
+    const [one] = (await reportsOf<Report>(1, programFor(captioning, ""))) as [Report]
+    for (const options of variants) {
+      const two = await reportsOf<Report>(2, programFor(captioning, options))
+      for (const { losses, values } of two) {
+        for (const [i, loss] of one.losses.entries()) expect(losses[i]).toBeCloseTo(loss, 10)
+        for (const [i, [path, expected]] of one.values.entries()) {
+          const error = Math.max(...expected.map((x, j) => Math.abs(x - values[i]![1][j]!)))
+          // Adam divides what is zero but for rounding by its own size; everything else is equal to 1e-10.
+          expect(error, path).toBeLessThan(1e-6)
+        }
       }
     }
-  }
+  })
 })

@@ -67,6 +67,13 @@ test("a captioner has a decoder, whose parameters are open_clip's and which runs
   expect(plan.multiplyAdds.perSample).toBe(3 * (forward.image + forward.text + decoder!.multiplyAdds) + similarities)
   const cached = planOf(recipe("", ...captioner, "batch.chunk=16"), { samples: 6400 })
   expect(cached.multiplyAdds.perSample).toBe(plan.multiplyAdds.perSample + forward.image + forward.text)
+  const again = planOf(recipe("", ...captioner, "activationCheckpointing=true"), { samples: 6400 })
+  const once = forward.image + forward.text + decoder!.multiplyAdds
+  expect(again.multiplyAdds.perSample).toBe(plan.multiplyAdds.perSample + once)
+  const lockedChunks = planOf(recipe("", ...captioner, "batch.chunk=16", "start=a", 'lock=["image"]'), {
+    samples: 6400,
+  })
+  expect(lockedChunks.multiplyAdds.perSample).toBe(cached.multiplyAdds.perSample - 2 * forward.image)
   expect(plan.memory.weights).toBe(4 * all)
   expect(plan.memory.activations).toBe(64 * (image.activationBytes + text.activationBytes + decoder!.activationBytes))
   const locked = planOf(recipe("", ...captioner, "start=a", 'lock=["image","text"]'), { samples: 6400 })

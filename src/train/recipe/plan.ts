@@ -191,12 +191,16 @@ function multiplyAddsOf(setting: Setting): number {
   return encoded + (decoder?.multiplyAdds ?? 0) * pass("decoder") + similarityMultiplyAdds(setting)
 }
 
-/** Forward passes that a training step's work on a part is worth. Captions are written once, whatever the chunks. */
-function passesOf(part: PartName, { recipe, batch }: Setting): number {
-  if (part === "decoder") return 3
-  if (recipe.lock.includes(part)) return 1
-  const again = Number(batch.chunk < batch.perRank) + Number(recipe.activationCheckpointing)
-  return 3 + again
+/**
+ * Forward passes that a training step's work on a part is worth. Captions are written once, whatever the chunks; a
+ * captioner's locked tower is encoded again with each chunk, because its tokens are read again.
+ */
+function passesOf(part: PartName, { recipe, batch, towers }: Setting): number {
+  const chunked = Number(batch.chunk < batch.perRank)
+  const checkpointed = Number(recipe.activationCheckpointing)
+  if (part === "decoder") return 3 + checkpointed
+  if (recipe.lock.includes(part)) return towers.decoder ? 1 + chunked : 1
+  return 3 + chunked + checkpointed
 }
 
 /** Captions encoded per pair. */

@@ -1,5 +1,6 @@
 import { arch, availableParallelism, cpus, release, totalmem, type } from "node:os"
-import type { Term } from "../../report/terms.ts"
+import { type Html, html } from "../report/html.ts"
+import { factList, type Term } from "../report/terms.ts"
 
 /** Where a figure was measured. */
 export interface Machine {
@@ -21,9 +22,18 @@ export function thisMachine(): Machine {
   }
 }
 
-export function machineFacts({ cpu, cores, memoryGB, os }: Machine): Term[] {
+function machineFacts({ cpu, cores, memoryGB, os }: Machine): Term[] {
   return [
     ["processor", `${cpu}, ${cores} cores, ${memoryGB} GB`],
     ["system", os],
   ]
+}
+
+/** Of a report: the machine, and what else `facts` say of where its figures are from. */
+export function measuredOn(machine: Machine, facts: readonly Term[]): Html {
+  return html`
+<section>
+  <h2>Measured on</h2>
+  ${factList([...machineFacts(machine), ...facts])}
+</section>`
 }
