@@ -138,9 +138,14 @@ function inflate(source: RandomAccess, entry: ZipEntry, stored: Uint8Array): Uin
   return content
 }
 
+/** Of the buffers it is inflated into: zlib's own are 16 KiB, most of which a sample's arrays leave empty. */
+function chunkSizeOf({ size }: ZipEntry): number {
+  return Math.min(Math.max(size + 1, 64), piece)
+}
+
 function inflated(source: RandomAccess, entry: ZipEntry, stored: Uint8Array): Uint8Array {
   try {
-    return inflateRawSync(stored, { maxOutputLength: Math.max(entry.size, 1) })
+    return inflateRawSync(stored, { maxOutputLength: Math.max(entry.size, 1), chunkSize: chunkSizeOf(entry) })
   } catch (error) {
     fail(source, `${quoted(entry.name)} cannot be inflated: ${messageOf(error)}`)
   }
