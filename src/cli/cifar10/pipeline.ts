@@ -20,7 +20,8 @@ import { classNames, templates } from "./classes.ts"
 import { listPictures, writeCarelessShards, writePreciseList } from "./dataset.ts"
 import { cifar10Info } from "./models.ts"
 import type { Cifar10Recipe, TeacherRecipe } from "./recipe.ts"
-import { type Cifar10Report, captionExamples, shareOfTrueCaptions, writeCifar10Report } from "./report.ts"
+import { writeCifar10Report } from "./report.ts"
+import { type Cifar10Report, captionExamples, shareOfTrueCaptions } from "./report-data.ts"
 
 export interface Cifar10Options {
   /** CIFAR-10 as class folders: `train/cat/...`, `test/cat/...`. */

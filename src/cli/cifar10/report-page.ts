@@ -10,7 +10,7 @@ import { stagesSection } from "../comparison/stages-section.ts"
 import { measuredOn } from "../machine.ts"
 import { durationText } from "../progress.ts"
 import { templates } from "./classes.ts"
-import type { CaptionExample, Cifar10Report } from "./report.ts"
+import type { CaptionExample, Cifar10Report } from "./report-data.ts"
 
 /** A whole HTML document that loads nothing. */
 export async function cifar10Page(report: Cifar10Report, pictures: readonly CaptionExample[]): Promise<string> {

@@ -3,7 +3,7 @@ import type { LearningCurve } from "../../evaluate/efficiency.ts"
 import { meanAt } from "../comparison/accuracy-figure.ts"
 import { efficiencyText } from "../comparison/efficiency-text.ts"
 import { percent, textTable } from "../table.ts"
-import type { Cifar10Report } from "./report.ts"
+import type { Cifar10Report } from "./report-data.ts"
 
 export function summary(report: Cifar10Report, page: string): string {
   const { seconds, plain, reinforced, teachers, captioner, pictures } = report
