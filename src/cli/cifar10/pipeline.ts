@@ -12,8 +12,8 @@ import { compareStudents, curveOf, type StudentComparison, type StudentResults }
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
 import { thisMachine } from "../machine.ts"
-import type { ProgressMode, StartProgress } from "../progress.ts"
 import { Clock } from "../quickstart/clock.ts"
+import type { QuickstartOptions } from "../quickstart/options.ts"
 import type { TrainingResult } from "../training.ts"
 import { version } from "../version.ts"
 import { classNames, templates } from "./classes.ts"
@@ -23,21 +23,10 @@ import type { Cifar10Recipe, TeacherRecipe } from "./recipe.ts"
 import { writeCifar10Report } from "./report.ts"
 import { type Cifar10Report, captionExamples, shareOfTrueCaptions } from "./report-data.ts"
 
-export interface Cifar10Options {
+export interface Cifar10Options extends Omit<QuickstartOptions, "recipe"> {
   /** CIFAR-10 as class folders: `train/cat/...`, `test/cat/...`. */
   readonly data: string
-  /** Everything is written below this directory. */
-  readonly out: string
   readonly recipe: Cifar10Recipe
-  /** Of the captions and the first student. */
-  readonly seed: number
-  /** Students of each kind. */
-  readonly seeds: number
-  readonly threads: number
-  readonly progress: ProgressMode
-  readonly startProgress: StartProgress
-  readonly say: (line: string) => void
-  readonly signal: AbortSignal
 }
 
 /** Runs all stages and returns what the report says. Throws UserError where the folder is no CIFAR-10. */
