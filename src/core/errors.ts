@@ -18,6 +18,12 @@ export class UserError extends Error {
   }
 }
 
+/**
+ * The machine or its network is at fault and not what was read: a full disk, no permission, missing credentials, a server
+ * that does not answer. The same work may succeed later or elsewhere, so that nothing is held against its input.
+ */
+export class EnvironmentError extends UserError {}
+
 /** States an invariant of our own code. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant: ${message}`)
