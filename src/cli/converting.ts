@@ -4,7 +4,9 @@ import type { Manifest } from "../core/manifest.ts"
 import { findModel } from "../core/variant-name.ts"
 import { exportModel } from "../export/export.ts"
 import type { ExportDtype, LayoutName } from "../export/layouts.ts"
+import { checkModelDirectory } from "../export/model-files.ts"
 import { exportOpenClip } from "../export/open-clip.ts"
+import { lockPlace } from "../host/lock.ts"
 import { sourceOf } from "./checkpoint.ts"
 import { pullShown } from "./pulling.ts"
 import { withWeights } from "./weights.ts"
@@ -30,6 +32,8 @@ export async function runConvert(
 ): Promise<void> {
   const { out, dtype, layout, json } = options
   const say = (text: string) => writeErr?.(`${text}\n`)
+  if (layout !== "open_clip") await checkModelDirectory(out)
+  using _ = await lockPlace(out, "mobileclip convert")
   const path = existsSync(source) ? source : (await pullShown(source, {}, signal, writeErr)).path
   const started = performance.now()
   const seconds = () => ((performance.now() - started) / 1000).toFixed(1)

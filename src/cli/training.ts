@@ -12,6 +12,7 @@ import { Tokenizer } from "../core/tokenizer.ts"
 import type { ModelConfig } from "../core/variants.ts"
 import type { Batch } from "../data/training/batch.ts"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
+import { lockFolder } from "../host/lock.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
 import { CheckpointWriter } from "../train/checkpoint-writer.ts"
 import { cleanRun, latestCheckpoint, readCheckpoint } from "../train/checkpoints.ts"
@@ -29,6 +30,8 @@ export type Scores = Readonly<Record<string, number>>
 
 export interface TrainingRun {
   readonly directory: string
+  /** The caller holds the directory's lock. */
+  readonly isLocked?: boolean
   readonly info: CheckpointInfo<ModelConfig>
   readonly config: TrainConfig
   /** Batches from this step on. */
@@ -76,6 +79,7 @@ export interface TrainingResult {
 /** Throws the signal's reason when it was stopped before the last step; the state is saved then. */
 export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   const { directory, config, signal } = run
+  using _ = run.isLocked ? null : await lockFolder(directory, "mobileclip, training a model")
   const resumption = await existingState(run)
   // What the weights were begun with has its licence, which only the state knows when it goes on.
   const info = resumption ? { ...run.info, license: resumption.info.license } : run.info

@@ -6,13 +6,15 @@ import { createHash } from "node:crypto"
 import { mkdir } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { type Manifest, manifestFile, manifestFormat, type TowerFile } from "../core/manifest.ts"
-import { writeAtomically, writeDirectoryAtomically } from "../host/files.ts"
+import { writeAtomically } from "../host/files.ts"
+import { writeDirectoryAtomically } from "../host/folder.ts"
 import type { CheckpointInfo } from "../model/checkpoint.ts"
 import { Coca } from "../model/coca.ts"
 import { fold } from "../model/fold.ts"
 import { reparameterize } from "../model/reparameterize.ts"
 import type { EncodedFile, EncodedModel } from "../tensor/onnx-proto.ts"
 import { type ExportDtype, type LayoutName, layouts, type SideConfig } from "./layouts.ts"
+import { modelFiles } from "./model-files.ts"
 import { type ExportableModel, type TraceOptions, towersOf, traceDecoder, traceTower } from "./towers.ts"
 import { type Reference, unfusedReference, verify } from "./verify.ts"
 
@@ -33,8 +35,8 @@ export interface ExportOptions {
 export type ExportInfo = Pick<CheckpointInfo, "name" | "license" | "preprocessing" | "samplesSeen">
 
 /**
- * Writes `model` (in training form or fused) to `directory`, which is replaced if it held a model. Compares the files
- * with the reference first; if they differ, or anything else fails, nothing is left and a UserError says why.
+ * Writes `model` (in training form or fused) to `directory`, which is replaced if it held a model and nothing else. Compares
+ * the files with the reference first; if they differ, or anything else fails, nothing is left and a UserError says why.
  */
 export async function exportModel(
   model: ExportableModel,
@@ -54,7 +56,7 @@ export async function exportModel(
     await writeAtomically(join(folder, manifestFile), [json(manifest)])
     return manifest
   }
-  return writeDirectoryAtomically(directory, build, manifestFile)
+  return writeDirectoryAtomically(directory, build, modelFiles)
 }
 
 /** What is known before anything was written. */

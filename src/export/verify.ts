@@ -3,8 +3,6 @@
  * they came from, three at once and one alone.
  */
 import { statSync } from "node:fs"
-import { mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as ort from "onnxruntime-node"
 import { UserError } from "../core/errors.ts"
@@ -12,6 +10,7 @@ import { inputImage } from "../core/fill.ts"
 import { type Manifest, memoryName, type TowerFile, type TowerSelfTest } from "../core/manifest.ts"
 import { startOfText, Tokenizer } from "../core/tokenizer.ts"
 import { writeAtomically } from "../host/files.ts"
+import { temporaryFolder } from "../host/temporary.ts"
 import { Coca } from "../model/coca.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
 import type { EncodedModel, EncodeOptions } from "../tensor/onnx-proto.ts"
@@ -132,15 +131,12 @@ async function withTraced<T>(
   trace: (encode: EncodeOptions) => EncodedModel,
   use: (session: ort.InferenceSession) => Promise<T>,
 ): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), "mobileclip-"))
-  try {
-    const encoded = trace({ dataFile: "weights", maxBytes: 0 })
-    await writeAtomically(join(folder, "model.onnx"), encoded.chunks())
-    await writeAtomically(join(folder, "weights"), encoded.external?.chunks() ?? [])
-    return await withSession(join(folder, "model.onnx"), use, { ...lean, graphOptimizationLevel: "disabled" })
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  using folder = temporaryFolder("trace")
+  const [model, weights] = [join(folder.path, "model.onnx"), join(folder.path, "weights")]
+  const encoded = trace({ dataFile: "weights", maxBytes: 0 })
+  await writeAtomically(model, encoded.chunks())
+  await writeAtomically(weights, encoded.external?.chunks() ?? [])
+  return await withSession(model, use, { ...lean, graphOptimizationLevel: "disabled" })
 }
 
 async function compareTower(

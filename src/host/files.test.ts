@@ -1,17 +1,10 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
-import {
-  makeDirectory,
-  openRandomAccess,
-  readBytes,
-  readJson,
-  writeAtomically,
-  writeDirectoryAtomically,
-} from "./files.ts"
+import { makeDirectory, openRandomAccess, placeOf, readBytes, readJson, writeAtomically } from "./files.ts"
 
 let folder: string
 beforeEach(() => {
@@ -73,43 +66,6 @@ test("what cannot be written is said in one line", async () => {
   expect(content()).toEqual(["file", "folder"])
 })
 
-const build = (name: string) => async (path: string) => {
-  mkdirSync(join(path, "sub"))
-  await writeAtomically(join(path, "sub", name), [name])
-  return name
-}
-
-test("a folder is built beside and takes the place of an old one", async () => {
-  expect(await writeDirectoryAtomically(at("out"), build("one"))).toBe("one")
-  expect(await writeDirectoryAtomically(at("out"), build("two"))).toBe("two")
-  expect(content()).toEqual(["out", "out/sub", "out/sub/two"])
-})
-
-test("a folder that fails half-way leaves the old one and nothing else", async () => {
-  await writeDirectoryAtomically(at("out"), build("one"))
-  const failing = async (path: string) => {
-    await build("two")(path)
-    await fillDisk()
-  }
-  await expect(writeDirectoryAtomically(at("out"), failing)).rejects.toThrow(/^disk full while writing .*$/)
-  expect(content()).toEqual(["out", "out/sub", "out/sub/one"])
-})
-
-test("with a marker, a folder of something else is not replaced", async () => {
-  mkdirSync(at("home"))
-  await writeDirectoryAtomically(at("home"), build("one"), "sub")
-  await writeDirectoryAtomically(at("home"), build("two"), "sub")
-  await expect(writeDirectoryAtomically(at("home"), build("three"), "index.json")).rejects.toThrow("is not replaced")
-  expect(content()).toEqual(["home", "home/sub", "home/sub/two"])
-})
-
-test("a folder cannot take the place of a file", async () => {
-  writeFileSync(at("file"), "mine")
-  await expect(writeDirectoryAtomically(at("file"), build("one"))).rejects.toThrow(UserError)
-  expect(readFileSync(at("file"), "utf8")).toBe("mine")
-  expect(content()).toEqual(["file"])
-})
-
 test("ranged reads", () => {
   writeFileSync(at("a"), "0123456789")
   const file = openRandomAccess(at("a"))
@@ -140,4 +96,17 @@ test("a folder is made with those around it; where none can be made, one line sa
   await expect(makeDirectory(at("file", "x"))).rejects.toThrow("where a folder was expected")
   await expect(makeDirectory(at("file"))).rejects.toThrow(UserError)
   if (process.platform === "linux") await expect(makeDirectory("/proc/mobileclip")).rejects.toThrow(UserError)
+})
+
+test("the place of a folder is what links lead to, and has no slash at its end", async () => {
+  mkdirSync(at("real"))
+  symlinkSync("real", at("link"))
+  symlinkSync("later", at("dangling"))
+  symlinkSync("round", at("round"))
+  expect(await placeOf(`${at("real")}/`)).toBe(at("real"))
+  expect(await placeOf(at("link"))).toBe(at("real"))
+  expect(await placeOf(`${at("link")}/`)).toBe(at("real"))
+  expect(await placeOf(at("dangling"))).toBe(at("later"))
+  expect(await placeOf(at("none"))).toBe(at("none"))
+  await expect(placeOf(at("round"))).rejects.toThrow("ELOOP")
 })

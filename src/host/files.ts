@@ -3,12 +3,12 @@
  * Whatever is written goes to a hidden neighbour first and is renamed when it is complete and on the disk.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
-import { access, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises"
-import { dirname, join, resolve } from "node:path"
+import { lstat, mkdir, open, readFile, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
+import { dirname, resolve } from "node:path"
 import { messageOf, UserError } from "../core/errors.ts"
 import type { RandomAccess } from "../core/safetensors.ts"
 import { fileError } from "./file-error.ts"
-import { neighbour } from "./neighbour.ts"
+import { neighbour, removeAbandonedOnce } from "./neighbour.ts"
 
 type Chunk = Uint8Array | string
 
@@ -19,6 +19,7 @@ type Chunk = Uint8Array | string
 export async function writeAtomically(path: string, chunks: Iterable<Chunk> | AsyncIterable<Chunk>): Promise<void> {
   const temporary = neighbour(path)
   try {
+    await removeAbandonedOnce(dirname(temporary))
     const file = await open(temporary, "wx")
     try {
       await writeFile(file, chunks)
@@ -61,34 +62,8 @@ async function makeWithParents(path: string): Promise<void> {
   }
 }
 
-async function isDirectory(path: string): Promise<boolean> {
+export async function isDirectory(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null))?.isDirectory() === true
-}
-
-/**
- * Builds a folder: `build` fills the folder it is given, which then takes the place of `path`. On any failure an old
- * folder is untouched and nothing else is left. Between two renames, no other way being portable, neither is there.
- *
- * @param marker a file that every folder of this kind has; another folder with content is refused, not replaced
- */
-export async function writeDirectoryAtomically<T>(
-  path: string,
-  build: (folder: string) => Promise<T>,
-  marker?: string,
-): Promise<T> {
-  const temporary = neighbour(path)
-  try {
-    await checkReplaceable(path, marker)
-    await mkdir(temporary)
-    const result = await build(temporary)
-    await syncTree(temporary)
-    await replaceDirectory(temporary, path)
-    await sync(dirname(resolve(path)))
-    return result
-  } catch (error) {
-    await discard(temporary)
-    throw fileError(error, "writing", path)
-  }
 }
 
 export interface OpenFile extends RandomAccess {
@@ -138,52 +113,32 @@ function readExactly(descriptor: number, path: string, offset: number, length: n
   return bytes
 }
 
-/** Throws where there is a file, or a folder with content that is not of this kind. */
-export async function checkReplaceable(path: string, marker?: string): Promise<void> {
-  if (!(await exists(path))) return
-  const content = await readdir(path).catch((error: unknown) => {
-    throw fileError(error, "writing", path)
-  })
-  if (marker === undefined || content.length === 0 || content.includes(marker)) return
-  throw new UserError(
-    `${path} has other content (${content[0]}, no ${marker}) and is not replaced`,
-    "choose another folder, or empty this one",
-  )
-}
-
-async function replaceDirectory(from: string, to: string): Promise<void> {
-  if (!(await exists(to))) return rename(from, to)
-  const old = neighbour(to)
-  await rename(to, old)
+/** Where a folder of this name is, or would be made: links are followed. Throws UserError where that cannot be told. */
+export async function placeOf(path: string): Promise<string> {
+  const whole = resolve(path)
   try {
-    await rename(from, to)
+    const found = await lstat(whole).catch(absent)
+    if (!found?.isSymbolicLink()) return whole
+    // It may lead to a folder that is not there yet.
+    return (await realpath(whole).catch(absent)) ?? resolve(dirname(whole), await readlink(whole))
   } catch (error) {
-    await rename(old, to)
-    throw error
+    throw fileError(error, "writing", path)
   }
-  await rm(old, { recursive: true })
 }
 
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
+/** Null for what is not there, for `catch`; throws every other error. */
+export function absent(error: NodeJS.ErrnoException): null {
+  if (error.code === "ENOENT") return null
+  throw error
 }
 
 /** Best effort, because the error that led here is the one to report. */
-async function discard(path: string): Promise<void> {
+export async function discard(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true }).catch(() => {})
 }
 
-async function syncTree(folder: string): Promise<void> {
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile() || entry.isDirectory()) await sync(join(entry.parentPath, entry.name))
-  }
-  await sync(folder)
-}
-
-async function sync(path: string): Promise<void> {
+/** Waits until it is on the disk: a file, or the list of a folder. */
+export async function sync(path: string): Promise<void> {
   const handle = await open(path, "r")
   try {
     await handle.sync()

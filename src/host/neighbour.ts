@@ -1,24 +1,24 @@
 /**
- * Hidden names under which files are built before they are renamed, beside what they become: `.name.<digits>.tmp`. The
- * digits say which process builds, so that what a killed one left can be told from what another one is writing.
+ * Hidden names under which files are built before they are renamed, beside what they become: `.name.<digits>.tmp`, and
+ * `.name.<digits>.old` for a folder that is being replaced. The digits say which process builds, so that what a killed one
+ * left can be told from what another one is writing.
  */
-import { createHash, randomBytes } from "node:crypto"
-import { readlinkSync } from "node:fs"
-import { readdir, rm, stat } from "node:fs/promises"
-import { hostname } from "node:os"
+import { randomBytes } from "node:crypto"
+import { existsSync } from "node:fs"
+import { readdir, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
+import { isRunning, type Owner, thisProcess } from "./owner.ts"
 
-/** Process, machine, and what tells the files of one process apart; fewer digits say nothing of whose they are. */
-const pattern = /^\.(.+)\.(?:([0-9a-f]{8})([0-9a-f]{8})[0-9a-f]{8}|[0-9a-f]{12})\.tmp$/
+/** 12 and 24 digits are of earlier versions: the first say nothing of whose the file is, the second not when the process began. */
+const pattern = /^\.(.+)\.([0-9a-f]{12}|[0-9a-f]{24}|[0-9a-f]{32})\.(tmp|old)$/
 
 /** Where the process cannot be asked for: on another machine, a file that nobody wrote to for so long. */
 const longMilliseconds = 24 * 3600 * 1000
 
 /** A new hidden name in the folder of `path`, where that is built. */
-export function neighbour(path: string): string {
+export function neighbour(path: string, kind: "tmp" | "old" = "tmp"): string {
   const whole = resolve(path)
-  const digits = process.pid.toString(16).padStart(8, "0") + machine() + randomBytes(4).toString("hex")
-  return join(dirname(whole), `.${basename(whole)}.${digits}.tmp`)
+  return join(dirname(whole), `.${basename(whole)}.${ownDigits()}.${kind}`)
 }
 
 /** Whether a file of this name is being built, or was left so. */
@@ -31,41 +31,63 @@ export function withoutNeighbours(path: string): string {
   return path.replace(/[^/\\]+/g, (name) => pattern.exec(name)?.[1] ?? name)
 }
 
+/** 32 digits of this process, which never come again. */
+export function ownDigits(): string {
+  const { pid, machine, start } = thisProcess()
+  return pid.toString(16).padStart(8, "0") + machine + start + randomBytes(4).toString("hex")
+}
+
 /** Removes what killed processes left half built in a folder; never what another process may still be writing. */
 export async function removeAbandoned(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => [])
   for (const name of names.filter(isNeighbour)) {
     const path = join(folder, name)
     // It may be gone by now: another process removes too.
-    if (await isAbandoned(path, name)) await rm(path, { recursive: true, force: true }).catch(() => {})
+    if (await isAbandoned(path)) await discard(path, name).catch(() => {})
   }
 }
 
-async function isAbandoned(path: string, name: string): Promise<boolean> {
-  const [, , pid, where] = pattern.exec(name)!
-  if (pid && where === machine()) return !isRunning(Number.parseInt(pid, 16))
+/** The same in the folders below, as deep as what commands write; links are not followed. */
+export async function removeAbandonedBelow(folder: string, depth = 2): Promise<void> {
+  await removeAbandoned(folder)
+  if (depth === 0) return
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => [])
+  for (const entry of entries) {
+    if (entry.isDirectory() && !isNeighbour(entry.name)) await removeAbandonedBelow(join(folder, entry.name), depth - 1)
+  }
+}
+
+const cleaned = new Map<string, Promise<void>>()
+
+/** Removes once in the life of this process, before it writes to the folder: a folder of many files takes long to list. */
+export function removeAbandonedOnce(folder: string): Promise<void> {
+  const path = resolve(folder)
+  const done = cleaned.get(path) ?? removeAbandoned(path)
+  cleaned.set(path, done)
+  return done
+}
+
+/** Whether the process in the digits of the name is gone; throws nothing where the file is. */
+export async function isAbandoned(path: string, digits = pattern.exec(basename(path))?.[2] ?? ""): Promise<boolean> {
+  const owner = ownerIn(digits)
+  if (owner?.machine === thisProcess().machine) return !isRunning(owner)
   const found = await stat(path).catch(() => null)
   return found !== null && Date.now() - found.mtimeMs > longMilliseconds
 }
 
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    // It runs, and is another user's.
-    return (error as NodeJS.ErrnoException).code === "EPERM"
-  }
+/** A folder that was moved away, and whose successor never came, comes back. */
+async function discard(path: string, name: string): Promise<void> {
+  const [, whole, , kind] = pattern.exec(name)!
+  const place = join(dirname(path), whole!)
+  if (kind === "old" && !existsSync(place)) await rename(path, place)
+  else await rm(path, { recursive: true, force: true })
 }
 
-/** Where a process's number means that process: the machine, and on Linux the container. */
-function machine(): string {
-  return createHash("sha256").update(`${hostname()} ${processNamespace()}`).digest("hex").slice(0, 8)
-}
-
-function processNamespace(): string {
-  try {
-    return readlinkSync("/proc/self/ns/pid")
-  } catch {
-    return ""
+function ownerIn(digits: string): Owner | null {
+  if (digits.length < 24) return null
+  return {
+    pid: Number.parseInt(digits.slice(0, 8), 16),
+    machine: digits.slice(8, 16),
+    start: digits.length === 32 ? digits.slice(16, 24) : "00000000",
   }
 }

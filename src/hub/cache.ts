@@ -6,11 +6,11 @@
  *       blobs/<etag>                contents: named by sha256 for large files, by git's sha1 for small ones
  *       snapshots/<commit>/<file>   links to blobs
  */
-import { randomBytes } from "node:crypto"
 import { copyFile, readdir, readFile, realpath, rename, rm, stat, symlink } from "node:fs/promises"
 import { basename, dirname, join, relative, sep } from "node:path"
 import { getRepoFolderName } from "@huggingface/hub"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
+import { neighbour, removeAbandonedOnce } from "../host/neighbour.ts"
 
 export interface CachedFile {
   /** The link in the snapshot: what a user gets. */
@@ -82,7 +82,8 @@ export class RepositoryCache {
     const target = relative(dirname(path), this.blob(etag))
     if (await stat(path).catch(() => null)) return
     await makeDirectory(dirname(path))
-    const temporary = join(this.folder, "blobs", `.${randomBytes(6).toString("hex")}.link`)
+    const temporary = neighbour(this.blob(etag))
+    await removeAbandonedOnce(dirname(temporary))
     try {
       await symlink(target, temporary)
     } catch (error) {

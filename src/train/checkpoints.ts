@@ -12,7 +12,7 @@ const pattern = /^step-(\d{8,})\.safetensors$/
 /** The newest checkpoint of a run, or null. Files are whole or absent, so it can be read. */
 export async function latestCheckpoint(directory: string): Promise<string | null> {
   const [newest] = await checkpointsOf(directory)
-  return newest ?? null
+  return newest?.path ?? null
 }
 
 /** Throws UserError when the file is no training state, or damaged. */
@@ -35,9 +35,7 @@ export async function saveCheckpoint(directory: string, state: TrainingState, ke
   await removeAbandoned(folder)
   const path = join(folder, `step-${String(state.step).padStart(8, "0")}.safetensors`)
   await writeAtomically(path, trainingStateChunks(state))
-  const all = await checkpointsOf(directory)
-  const own = all.indexOf(path)
-  for (const other of [...all.slice(0, own), ...all.slice(own + keep)]) await rm(other)
+  for (const other of superfluous(await checkpointsOf(directory), state.step, keep)) await rm(other, { force: true })
   return path
 }
 
@@ -47,13 +45,26 @@ export async function cleanRun(directory: string): Promise<void> {
   await removeAbandoned(join(directory, "checkpoints"))
 }
 
+interface Checkpoint {
+  readonly path: string
+  readonly step: number
+}
+
+/** All but the last `keep` up to `step`; none where that of `step` is missing: then something else is at work here. */
+function superfluous(checkpoints: readonly Checkpoint[], step: number, keep: number): string[] {
+  if (!checkpoints.some((checkpoint) => checkpoint.step === step)) return []
+  const later = checkpoints.filter((checkpoint) => checkpoint.step > step)
+  const earlier = checkpoints.filter((checkpoint) => checkpoint.step <= step).slice(keep)
+  return [...later, ...earlier].map(({ path }) => path)
+}
+
 /** Newest first. */
-async function checkpointsOf(directory: string): Promise<string[]> {
+async function checkpointsOf(directory: string): Promise<Checkpoint[]> {
   const folder = join(directory, "checkpoints")
   if (!existsSync(folder)) return []
   const numbered = (await readdir(folder)).flatMap((name) => {
     const step = pattern.exec(name)?.[1]
-    return step ? [{ name, step: Number(step) }] : []
+    return step ? [{ path: join(folder, name), step: Number(step) }] : []
   })
-  return numbered.sort((a, b) => b.step - a.step).map(({ name }) => join(folder, name))
+  return numbered.sort((a, b) => b.step - a.step)
 }

@@ -5,7 +5,8 @@
  */
 import { join, resolve } from "node:path"
 import * as torch from "../../../torch/index.ts"
-import { makeDirectory, writeAtomically } from "../../host/files.ts"
+import { writeAtomically } from "../../host/files.ts"
+import { lockFolder } from "../../host/lock.ts"
 import { distillation } from "../comparison/distillation.ts"
 import { type Reinforcement, reinforce } from "../comparison/reinforcement.ts"
 import { compareStudents, curveOf, type StudentComparison, type StudentResults } from "../comparison/students.ts"
@@ -33,7 +34,7 @@ export interface Cifar10Options extends Omit<QuickstartOptions, "recipe"> {
 export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10Report> {
   const { out, recipe } = options
   const clock = new Clock(options.signal)
-  await makeDirectory(out)
+  using _ = await lockFolder(out, "cifar10")
   const pictures = await preparePictures(options)
   const taught = await teach(pictures, options, clock)
   const knowledge = {

@@ -2,6 +2,8 @@
 import type { Command } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { exportModel } from "../../export/export.ts"
+import { checkModelDirectory } from "../../export/model-files.ts"
+import { lockPlace } from "../../host/lock.ts"
 import type { CheckpointModel } from "../../model/checkpoint.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import { worstError } from "../converting.ts"
@@ -27,6 +29,8 @@ export function register(program: Command, context: CommandContext): void {
 }
 
 async function runExport(checkpoint: string, { out, json }: Options, command: Command): Promise<void> {
+  await checkModelDirectory(out)
+  using _ = await lockPlace(out, "mobileclip export")
   const manifest = await withCheckpoint(checkpoint, async ({ model, info }) =>
     exportModel(model, info, out, { source: await sourceOf(checkpoint), ...(await bestReference(model)) }),
   )

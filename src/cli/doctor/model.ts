@@ -1,11 +1,11 @@
 /** A model directory or a checkpoint: what it is, whether its files are whole, whether it computes what it should. */
-import { mkdtemp, rm, stat } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { stat } from "node:fs/promises"
 import { join } from "node:path"
 import { type Manifest, manifestFile, parseManifest } from "../../core/manifest.ts"
 import { exportModel } from "../../export/export.ts"
 import { fileError } from "../../host/file-error.ts"
 import { readJson } from "../../host/files.ts"
+import { temporaryFolder } from "../../host/temporary.ts"
 import type { LoadedCheckpoint } from "../../model/checkpoint.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import { type Check, checksOf } from "./check.ts"
@@ -49,12 +49,8 @@ function checkpointChecks(path: string): Promise<Check[]> {
   return withCheckpoint(path, async (checkpoint) => {
     const { name, preprocessing } = checkpoint.info
     const checks = [await checkpointCheck(path, checkpoint), preprocessingCheck(name, preprocessing)]
-    const folder = await mkdtemp(join(tmpdir(), "mobileclip-doctor-"))
-    try {
-      return [...checks, ...(await exportedChecks(checkpoint, join(folder, "model")))]
-    } finally {
-      await rm(folder, { recursive: true })
-    }
+    using folder = temporaryFolder("doctor")
+    return [...checks, ...(await exportedChecks(checkpoint, join(folder.path, "model")))]
   })
 }
 

@@ -6,6 +6,8 @@ import { join, resolve } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import type { Manifest } from "../../core/manifest.ts"
 import { exportModel } from "../../export/export.ts"
+import { checkModelDirectory } from "../../export/model-files.ts"
+import { lockFolder } from "../../host/lock.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import type { StartProgress } from "../progress.ts"
 import { readStartModel, type StartModel } from "../start-model.ts"
@@ -46,6 +48,9 @@ const largestProbe = 2000
 export async function finetune(options: FinetuneOptions): Promise<FinetuneReport> {
   const { out, device, seed, say, signal } = options
   checkDevice(device)
+  const model = join(out, "model")
+  await checkModelDirectory(model)
+  using _ = await lockFolder(out, "mobileclip finetune")
   await checkRun(out, options.resume)
   const own = await readOwnPictures(options.source, options)
   const start = await readStartModel(options.model, options.variant ?? null, signal, say)
@@ -63,7 +68,6 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneReport
   const candidates = await scoreAverages({ options, start, best, probe, before })
   const chosen = bestOf(candidates)
   const checkpoint = await writeChosen(out, start, best, chosen.alpha)
-  const model = join(out, "model")
   const { verification } = await exportChosen(checkpoint, model)
   const report: FinetuneReport = {
     ...{ start, probe, before, run, config, candidates, chosen, checkpoint, model, verification },

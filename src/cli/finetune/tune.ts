@@ -23,6 +23,7 @@ import type { Classes, OwnPicture } from "./own-pictures.ts"
 import { type Probe, type ProbeResult, scoreProbe } from "./probe.ts"
 
 export interface Tuning {
+  /** Its lock is the caller's. */
   readonly directory: string
   readonly start: StartModel
   readonly config: TrainConfig
@@ -62,7 +63,7 @@ export async function tune(tuning: Tuning): Promise<Tuned> {
   })
   try {
     const result = await runTraining({
-      ...{ directory, info: start.info, startProgress, signal },
+      ...{ directory, isLocked: true, info: start.info, startProgress, signal },
       name: "finetune",
       config: { ...config, data: { pictures: list.hash, start: start.source.sha256.slice(0, 16) } },
       start: start.tensors,

@@ -6,7 +6,8 @@
 import { join } from "node:path"
 import { renderScenes } from "../../data/scenes/dataset.ts"
 import { exportModel } from "../../export/export.ts"
-import { makeDirectory } from "../../host/files.ts"
+import { checkModelDirectory } from "../../export/model-files.ts"
+import { lockFolder } from "../../host/lock.ts"
 import { loadModel } from "../../run/node.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import { distillation } from "../comparison/distillation.ts"
@@ -35,7 +36,9 @@ const perShard = 500
 export async function quickstart(options: QuickstartOptions): Promise<ReportData> {
   const { out, recipe, startProgress, say } = options
   const clock = new Clock(options.signal)
-  await makeDirectory(out)
+  const directory = join(out, "model")
+  await checkModelDirectory(directory)
+  using _ = await lockFolder(out, "mobileclip quickstart")
 
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
@@ -64,7 +67,6 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const students = await clock.stage("students", () => compareStudents(comparison, options))
   const training = students.first.reinforced
 
-  const directory = join(out, "model")
   const { verification } = await clock.stage("export", () => exportCheckpoint(training.checkpoint, directory))
   say(
     `exported to ${directory}; differs from ${verification.reference} by ${worst(verification)} standard deviations at most`,

@@ -19,6 +19,7 @@ import type { ShardTask } from "../../reinforce/runner.ts"
 import { durationText, progressReporter } from "../progress.ts"
 import { jobStatusText } from "./job-status.ts"
 import { openPool } from "./local.ts"
+import { lockOutput } from "./output-lock.ts"
 import { jobOf, planOf, type ResourceOptions, type ShardOptions, shareOut } from "./shard-options.ts"
 import { finish, type Output, planText } from "./summary.ts"
 
@@ -49,6 +50,7 @@ export async function runOnWorkers(
   const job = jobOf(stage, options)
   const tasks = await planOf(options)
   if (options.dryRun) return output.writeOut(planText(job, tasks, null, options.json))
+  using _ = await lockOutput(options.output, "run")
   const storage = openStorage()
   const ledger = await Ledger.open(storage, options.output, job)
   const connection = await connect(options, "reinforce run")

@@ -8,6 +8,7 @@ import { ProcessPool } from "../../reinforce/pool/process-pool.ts"
 import { type RunOutcome, type RunState, runShards } from "../../reinforce/run.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
 import { type Progress, progressReporter } from "../progress.ts"
+import { lockOutput } from "./output-lock.ts"
 import {
   jobOf,
   planOf,
@@ -34,6 +35,7 @@ export async function reinforceLocally(
   const job = jobOf(stage, options)
   const tasks = await planOf(options)
   if (options.dryRun) return output.writeOut(planText(job, tasks, shareOut(options, tasks.length), options.json))
+  using _ = await lockOutput(options.output, stage.kind === "caption" ? "caption" : "embed")
   const storage = openStorage()
   const ledger = await Ledger.open(storage, options.output, job)
   const completed = await ledger.completed(tasks)

@@ -4,12 +4,13 @@ import { basename, dirname, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
-import { manifestFile } from "../../core/manifest.ts"
 import { Tokenizer } from "../../core/tokenizer.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/variants.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { exportModel } from "../../export/export.ts"
-import { checkReplaceable, makeDirectory } from "../../host/files.ts"
+import { checkModelDirectory } from "../../export/model-files.ts"
+import { makeDirectory } from "../../host/files.ts"
+import { lockFolder, lockPlace } from "../../host/lock.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint.ts"
 import { threadsOfRank } from "../../train/distributed/environment.ts"
 import { launch } from "../../train/distributed/launch.ts"
@@ -71,7 +72,7 @@ async function checkExport({ out, exportTo }: Launch): Promise<void> {
       `--export and --out both name ${exportTo}`,
       "give the model directory another, such as a folder in --out",
     )
-  await checkReplaceable(exportTo, manifestFile)
+  await checkModelDirectory(exportTo)
 }
 
 /** `--threads` is a process's own; without it the ranks of a machine share what it has. */
@@ -124,6 +125,8 @@ async function trainHere(
   // Not before: a process that waits for the others notices nothing, and is better ended than asked.
   const signal = interruption()
   try {
+    // Of all ranks the first one writes.
+    using _ = (group?.rank ?? 0) === 0 ? await lockFolder(options.out!, "mobileclip train") : null
     const untrained = infoOf(recipe)
     const start = await startOf(recipe, options, untrained, signal, output)
     const info = start ? { ...untrained, license: start.license } : untrained
@@ -171,8 +174,9 @@ async function train(run: TrainingRun, { json, exportTo }: Launch, { writeOut }:
 
 /** A model directory, compared with the checkpoint. */
 async function exportCheckpoint(checkpoint: string, directory: string) {
-  await makeDirectory(dirname(directory))
-  return withCheckpoint(checkpoint, async ({ model, info }) =>
+  await makeDirectory(dirname(resolve(directory)))
+  using _ = await lockPlace(directory, "mobileclip train --export")
+  return await withCheckpoint(checkpoint, async ({ model, info }) =>
     exportModel(model, info, directory, { source: await sourceOf(checkpoint), reference: torchReference(model) }),
   )
 }
@@ -194,6 +198,7 @@ async function describeRun(
   const config = trainConfigOf(recipe, { steps: length.steps, device, threads })
   return {
     directory,
+    isLocked: true,
     info,
     config: {
       ...config,

@@ -8,6 +8,7 @@ import { join } from "node:path"
 import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
 import { makeDirectory, writeAtomically } from "../../host/files.ts"
+import { lockFolder } from "../../host/lock.ts"
 import { mapOrdered } from "../parallel.ts"
 import { metadataOf, readShard, type Sample, writeShard } from "../shards.ts"
 import { captionsOf } from "./captions.ts"
@@ -36,6 +37,7 @@ export interface ScenesOptions {
 export async function renderScenes(options: ScenesOptions): Promise<ScenesInfo> {
   const { out, counts } = options
   checkCounts(options)
+  using _ = await lockFolder(out, "mobileclip render")
   const total = SPLITS.reduce((sum, split) => sum + counts[split], 0)
   let done = 0
   const advance = (pictures: number) => {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url"
 import { UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
 import { makeDirectory, readBytes, writeAtomically } from "../../host/files.ts"
-import { isNeighbour } from "../../host/neighbour.ts"
+import { isBookkeeping } from "../../host/lock.ts"
 import { Hashing } from "./hashing.ts"
 import type { LocalFile, Storage, Written } from "./storage.ts"
 
@@ -39,7 +39,7 @@ export class LocalStorage implements Storage {
     const path = pathOf(folder)
     try {
       const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(absent)
-      const files = (entries ?? []).filter((entry) => !entry.isDirectory() && !isNeighbour(entry.name))
+      const files = (entries ?? []).filter((entry) => !entry.isDirectory() && !isBookkeeping(entry.name))
       return files.map((entry) => relative(path, join(entry.parentPath, entry.name)).replaceAll(sep, "/")).sort()
     } catch (error) {
       throw fileError(error, "reading", path)

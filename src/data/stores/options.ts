@@ -1,9 +1,9 @@
 /** What stores need to know of their surroundings. */
-import { randomBytes } from "node:crypto"
 import { tmpdir } from "node:os"
-import { basename, join } from "node:path"
+import { basename } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import type { NetworkFailure } from "../../host/network.ts"
+import { temporaryFile } from "../../host/temporary.ts"
 
 export interface StorageOptions {
   /** Where copies of remote files, and files on their way out, are kept. Default: the system's. */
@@ -43,7 +43,7 @@ export function surroundingsOf(options: StorageOptions): Surroundings {
 /** A new name for a copy of the file. */
 export function temporaryPath({ temporaryFolder }: Surroundings, url: string): string {
   const name = basename(url.replace(/[?#].*$/, "")).replaceAll(/[^\w.-]/g, "_")
-  return join(temporaryFolder, `mobileclip-${randomBytes(6).toString("hex")}-${name.slice(-80)}`)
+  return temporaryFile("copy", name.slice(-80), temporaryFolder)
 }
 
 /** How `withRetries` goes about a URL: thousands of workers that fail together must not come back together. */

@@ -1,9 +1,9 @@
 /** From a source of any format to who says which sample stands where. */
-import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { makeDirectory } from "../../host/files.ts"
+import { type TemporaryFolder, temporaryFolder } from "../../host/temporary.ts"
 import { expandShards } from "../expand.ts"
 import { embeddingExtensions } from "../reinforced/embeddings.ts"
 import { pictureExtensions } from "../reinforced/picture.ts"
@@ -65,14 +65,13 @@ async function openShardSource(
 ): Promise<OpenSource> {
   const { source, seed, batchSize, ranks, resampled = false } = config
   const folder = await createFolder(config.temporaryFolder ?? tmpdir())
-  const storage = openStorage({ temporaryFolder: folder })
-  const removeFolder = () => rm(folder, { recursive: true, force: true })
+  const storage = openStorage({ temporaryFolder: folder.path })
   try {
     const urls = await expandShards(source, storage)
     const isRemote = urls.some((url) => isUrl(url) && !/^file:/i.test(url))
     const wants = wantedMembers(config)
     let next = 0
-    const temporaryPath = async () => join(folder, `unpacked-${next++}.jsonl`)
+    const temporaryPath = async () => join(folder.path, `unpacked-${next++}.jsonl`)
     const most = resampled && isRemote ? openShards(batchSize / ranks) : Number.POSITIVE_INFINITY
     const shards = new ShardSet(urls, storage, { wants, temporaryPath, report: countOnce(bad) }, most)
     const sampler = resampled
@@ -85,11 +84,11 @@ async function openShardSource(
       : new ListSampler(await joinShards(shards), seed, false)
     const dispose = async () => {
       await shards[Symbol.asyncDispose]()
-      await removeFolder()
+      folder[Symbol.dispose]()
     }
     return { sampler, format, [Symbol.asyncDispose]: dispose }
   } catch (error) {
-    await removeFolder()
+    folder[Symbol.dispose]()
     throw error
   }
 }
@@ -117,9 +116,9 @@ async function isLarge(urls: readonly string[], storage: Storage): Promise<boole
   return false
 }
 
-async function createFolder(around: string): Promise<string> {
+async function createFolder(around: string): Promise<TemporaryFolder> {
   await makeDirectory(around)
-  return mkdtemp(join(around, "mobileclip-training-"))
+  return temporaryFolder("training", around)
 }
 
 /** The members that rows are made of. */

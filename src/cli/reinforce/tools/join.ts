@@ -5,6 +5,7 @@ import { openStorage } from "../../../data/stores/open.ts"
 import { type JoinReport, joinShards } from "../../../reinforce/tools/join/join.ts"
 import { PartialSuccess } from "../../errors.ts"
 import type { JoinCommandOptions } from "../commands/join.ts"
+import { lockOutput } from "../output-lock.ts"
 import type { Output } from "../summary.ts"
 import { joinFormat } from "./format-option.ts"
 import { joinText } from "./join-text.ts"
@@ -13,6 +14,7 @@ import { shardProgress } from "./options.ts"
 export async function runJoin(options: JoinCommandOptions, signal: AbortSignal, output: Output): Promise<void> {
   const { reinforcements: named, key = null, byName, allowChanged = false, maxFailures, maxIndexMb } = options
   const [images, reinforcements] = [await expandShards(options.images), await expandShards(named)]
+  using _ = await lockOutput(options.output, "join")
   const job = {
     ...{ kind: "join" as const, reinforcements: named, match: byName ? ("name" as const) : ("key" as const) },
     ...{ keyField: key, format: joinFormat(options), allowChanged },

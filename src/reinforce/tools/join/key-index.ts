@@ -4,9 +4,9 @@
  *
  * A record: the key's hash (two u32, most significant first), shard (u32), length (u32), first byte (f64).
  */
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { closeSync, openSync, readSync, writeSync } from "node:fs"
 import { join } from "node:path"
+import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
 import { keyHash } from "../key-hash.ts"
 
 export interface Place {
@@ -46,7 +46,7 @@ export class KeyIndex implements Disposable {
   /** Indexes all places; of places with one key, the first in the order given is kept. */
   static async build(
     places: AsyncIterable<Place & { readonly key: string }>,
-    { maxBytes = defaultMaxBytes, folder = tmpdir() }: KeyIndexOptions = {},
+    { maxBytes = defaultMaxBytes, folder }: KeyIndexOptions = {},
   ): Promise<KeyIndex> {
     const builder = new Builder(maxBytes, folder)
     try {
@@ -100,7 +100,7 @@ class Builder {
 
   constructor(
     private readonly maxBytes: number,
-    private readonly folder: string,
+    private readonly folder: string | undefined,
   ) {}
 
   add({ key, shard, start, length }: Place & { readonly key: string }): void {
@@ -209,13 +209,13 @@ interface Run {
 
 /** A temporary file that is gone when it is disposed of. */
 class Spill implements Disposable {
-  private readonly folder: string
+  private readonly folder: TemporaryFolder
   private readonly descriptor: number
   private end = 0
 
-  constructor(folder: string) {
-    this.folder = mkdtempSync(join(folder, "mobileclip-keys-"))
-    this.descriptor = openSync(join(this.folder, "keys"), "wx+")
+  constructor(around: string | undefined) {
+    this.folder = temporaryFolder("keys", around)
+    this.descriptor = openSync(join(this.folder.path, "keys"), "wx+")
   }
 
   append(bytes: Uint8Array): Run {
@@ -234,6 +234,6 @@ class Spill implements Disposable {
 
   [Symbol.dispose](): void {
     closeSync(this.descriptor)
-    rmSync(this.folder, { recursive: true, force: true })
+    this.folder[Symbol.dispose]()
   }
 }

@@ -1,12 +1,11 @@
 /** Samples of a JSONL shard by where their lines begin. A compressed one is unpacked to a temporary file. */
 import { createReadStream } from "node:fs"
-import { mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { keyOfRecord, sampleOfRecord } from "../../../data/reinforced/json-record.ts"
 import { type Compression, readLines } from "../../../data/reinforced/lines.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { type OpenFile, openRandomAccess, writeAtomically } from "../../../host/files.ts"
+import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
 import type { RandomShard, SamplePlace } from "./random-shard.ts"
 
 const newline = 0x0a
@@ -15,18 +14,18 @@ export class RandomJsonl implements RandomShard {
   private constructor(
     private readonly path: string,
     private readonly file: OpenFile,
-    private readonly temporary: string | null,
+    private readonly temporary: TemporaryFolder | null,
   ) {}
 
   static async open(path: string, compression: Compression): Promise<RandomJsonl> {
     if (compression === "none") return new RandomJsonl(path, openRandomAccess(path), null)
-    const folder = await mkdtemp(join(tmpdir(), "mobileclip-lines-"))
+    const folder = temporaryFolder("lines")
     try {
-      const plain = join(folder, "lines.jsonl")
+      const plain = join(folder.path, "lines.jsonl")
       await writeAtomically(plain, unpacked(path, compression))
       return new RandomJsonl(plain, openRandomAccess(plain), folder)
     } catch (error) {
-      await rm(folder, { recursive: true })
+      folder[Symbol.dispose]()
       throw error
     }
   }
@@ -45,7 +44,7 @@ export class RandomJsonl implements RandomShard {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.file.close()
-    if (this.temporary !== null) await rm(this.temporary, { recursive: true, force: true })
+    this.temporary?.[Symbol.dispose]()
   }
 }
 

@@ -1,0 +1,154 @@
+/**
+ * Folders in Node that appear whole or not at all: built as a hidden neighbour, which then takes the place of an old one.
+ * An old one is replaced only where everything in it is of the same making.
+ */
+import { lstat, mkdir, readdir, rename } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { oneLine, UserError } from "../core/errors.ts"
+import { fileError } from "./file-error.ts"
+import { absent, discard, placeOf, sync } from "./files.ts"
+import { isBookkeeping, requireUnlocked } from "./lock.ts"
+import { isNeighbour, neighbour, removeAbandoned, removeAbandonedOnce } from "./neighbour.ts"
+
+/**
+ * The files of a folder that may be replaced, as paths in it with "/", for what this folder is told to be by its content.
+ * What is not among them is somebody else's.
+ */
+export type OwnFiles = (folder: string) => Promise<readonly string[]>
+
+/**
+ * Builds a folder: `build` fills the folder it is given, which then takes the place of `path`; a link stays, and what it
+ * leads to is replaced. On any failure an old folder is untouched and nothing else is left. Between two renames, no other
+ * way being portable, neither is there: after a kill just then the old one comes back when anything is written there.
+ *
+ * @throws UserError, before anything is built, where `path` has content that is not `ownFiles`
+ */
+export async function writeDirectoryAtomically<T>(
+  path: string,
+  build: (folder: string) => Promise<T>,
+  ownFiles: OwnFiles,
+): Promise<T> {
+  try {
+    const place = await placeOf(path)
+    await removeAbandonedOnce(dirname(place))
+    await requireReplaceable(place, ownFiles, path)
+    const temporary = neighbour(place)
+    try {
+      await mkdir(temporary)
+      const result = await build(temporary)
+      await syncTree(temporary)
+      await replaceDirectory(temporary, place, (old) => requireReplaceable(old, ownFiles, path))
+      await sync(dirname(place))
+      return result
+    } catch (error) {
+      await discard(temporary)
+      throw error
+    }
+  } catch (error) {
+    throw fileError(error, "writing", path)
+  }
+}
+
+/** Throws UserError where there is a file, or a folder that a process works in or that has other content. */
+export async function checkReplaceable(path: string, ownFiles: OwnFiles): Promise<void> {
+  try {
+    await requireReplaceable(await placeOf(path), ownFiles, path)
+  } catch (error) {
+    throw fileError(error, "writing", path)
+  }
+}
+
+/** @param name the folder as the user knows it */
+async function requireReplaceable(folder: string, ownFiles: OwnFiles, name: string): Promise<void> {
+  if (!(await lstat(folder).catch(absent))) return
+  const content = (await readdir(folder)).filter((entry) => !isLock(entry))
+  await requireUnlocked(folder)
+  if (content.length === 0) return
+  const foreign = await foreignIn(folder, contentOf(await ownFiles(folder)))
+  if (foreign.length === 0) return
+  throw new UserError(
+    `${name} has other content (${listed(foreign)}) and is not replaced`,
+    "move that to another folder, or choose another one to write to",
+  )
+}
+
+/** Files, and the folders that they are in. */
+interface Content {
+  readonly files: ReadonlySet<string>
+  readonly folders: ReadonlySet<string>
+}
+
+function contentOf(files: readonly string[]): Content {
+  const folders = files.flatMap((file) => [...file.matchAll(/\//g)].map(({ index }) => file.slice(0, index)))
+  return { files: new Set(files), folders: new Set(folders) }
+}
+
+/** A folder of which nothing is own is named as a whole. */
+async function foreignIn(folder: string, own: Content, below = ""): Promise<string[]> {
+  const found: string[] = []
+  await removeAbandoned(join(folder, below))
+  for (const entry of await readdir(join(folder, below), { withFileTypes: true })) {
+    const name = below + entry.name
+    if (entry.isDirectory()) {
+      if (own.folders.has(name)) found.push(...(await foreignIn(folder, own, `${name}/`)))
+      else found.push(`${name}/`)
+    } else if (!own.files.has(name) && !isLock(entry.name)) found.push(name)
+  }
+  return found.sort()
+}
+
+function isLock(name: string): boolean {
+  return isBookkeeping(name) && !isNeighbour(name)
+}
+
+const mostNames = 5
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, mostNames).map((name) => oneLine(name))
+  return names.length > mostNames ? `${shown.join(", ")} and ${names.length - mostNames} more` : shown.join(", ")
+}
+
+/** Another process may do the same: whoever is last stays. */
+async function replaceDirectory(from: string, to: string, check: (old: string) => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const old = await moveAway(to)
+    try {
+      // Where nobody finds it, nothing can come in anymore.
+      if (old !== null) await check(old)
+      await rename(from, to)
+    } catch (error) {
+      const { code = "" } = error as NodeJS.ErrnoException
+      const isTaken = code === "ENOTEMPTY" || code === "EEXIST"
+      if (old !== null && isTaken) await discardOld(old, to)
+      else if (old !== null) await rename(old, to)
+      if (isTaken && attempt < 10) continue
+      throw error
+    }
+    if (old !== null) await discardOld(old, to)
+    return
+  }
+}
+
+async function moveAway(path: string): Promise<string | null> {
+  const old = neighbour(path, "old")
+  try {
+    await rename(path, old)
+    return old
+  } catch (error) {
+    return absent(error as NodeJS.ErrnoException)
+  }
+}
+
+/** No longer what comes back after a kill: half of a folder is worse than none. */
+async function discardOld(old: string, place: string): Promise<void> {
+  const rest = neighbour(place)
+  await rename(old, rest)
+  await discard(rest)
+}
+
+async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile() || entry.isDirectory()) await sync(join(entry.parentPath, entry.name))
+  }
+  await sync(folder)
+}
