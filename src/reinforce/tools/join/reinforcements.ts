@@ -1,5 +1,5 @@
 /** The side of a join that is looked up by key: all of its shards, or the one that has the name of the image shard. */
-import { isOfInput, messageOf, UserError } from "../../../core/errors.ts"
+import { isOfInput, messageOf } from "../../../core/errors.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
 import { type Found, KeyIndex, type KeyIndexOptions, type Place } from "./key-index.ts"
