@@ -9,8 +9,9 @@ import type { NatsConnection } from "@nats-io/transport-node"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { CopyRunner, compiled } from "../../../test/copy-runner.ts"
 import { NatsServer } from "../../../test/nats-server.ts"
+import { dial, noCounts, quick, quickWorker, runnerOf, tasksOf, until } from "../../../test/queue.ts"
 import { UserError } from "../../core/errors.ts"
-import type { ModelRunner, RunOptions, ShardResult, ShardTask } from "../runner.ts"
+import type { ModelRunner, ShardTask } from "../runner.ts"
 import type { AttemptEvent } from "./attempt.ts"
 import { connectNats } from "./connection.ts"
 import { findJob, jobNames, removeJob } from "./job.ts"
@@ -40,45 +41,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Times of a test's job: everything is quick, but for what is watched. */
-const quick = { ackWaitSeconds: 2, pollSeconds: 0.1, policy: { retrySeconds: 0.1 } } as const
-const none = { done: 0, failed: 0, parked: 0, released: 0, returned: 0, malformed: 0 }
-const quickWorker = { idleSeconds: 1, presenceSeconds: 0.2 } as const
-
-async function dial({ url }: NatsServer): Promise<NatsConnection> {
-  return connectNats(await natsSettings(url, {}), "test")
-}
-
-/** Shards whose work is a promise of this process: no files. */
-function runnerOf(
-  work: (task: ShardTask, options: RunOptions) => Promise<Partial<ShardResult>>,
-  slots = 1,
-  identity = "m",
-): ModelRunner {
-  return {
-    slots,
-    identity,
-    async run(task, options = {}) {
-      const result = await work(task, options)
-      return {
-        ...task,
-        samples: 10,
-        problems: [],
-        bytes: 100,
-        sha256: `of ${task.index}`,
-        models: identity,
-        seconds: 1,
-        ...result,
-      }
-    },
-    async [Symbol.asyncDispose]() {},
-  }
-}
-
-function tasksOf(count: number): ShardTask[] {
-  return Array.from({ length: count }, (_, index) => ({ index, input: `in/${index}`, output: `out/${index}` }))
-}
-
 /** Shards on disk of 4 lines, each taking so many milliseconds. */
 async function filesOf(job: string, count: number, milliseconds: number): Promise<ShardTask[]> {
   const tasks = Array.from({ length: count }, (_, index) => ({
@@ -102,12 +64,6 @@ function startWorker({ url }: NatsServer, job: string): WorkerProcess {
   const events: AttemptEvent[] = []
   child.on("message", (event) => events.push(event as AttemptEvent))
   return { child, events, exited: once(child, "exit") }
-}
-
-async function until(condition: () => boolean | Promise<boolean>, seconds = 15): Promise<void> {
-  for (const end = Date.now() + seconds * 1000; !(await condition()); await sleep(20)) {
-    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${condition}`)
-  }
 }
 
 /** A worker of this process, with what happened. */
@@ -262,7 +218,7 @@ describe.concurrent("shards that fail", () => {
     expect(completions.map(({ index }) => index)).toEqual([0, 2])
     expect(parked).toMatchObject([{ task: { index: 1 }, reason: "in/1: not a tar", tries: 2 }])
     expect(parked[0]!.failures.map(({ reason }) => reason)).toEqual(["in/1: not a tar", "in/1: not a tar"])
-    expect(await worker.summary).toEqual({ ...none, done: 2, failed: 1, parked: 1 })
+    expect(await worker.summary).toEqual({ ...noCounts, done: 2, failed: 1, parked: 1 })
 
     // Run again, they stay parked; put back, they are as new.
     expect((await run("poison", tasksOf(3))).parked).toHaveLength(1)
@@ -370,7 +326,7 @@ describe.concurrent("a worker that leaves", () => {
         return {}
       }, 2)
       const { summary } = await work("abandon", runner, { abandon: abandon.signal })
-      expect(await summary).toEqual({ ...none, released: 2 })
+      expect(await summary).toEqual({ ...noCounts, released: 2 })
     }
     expect(
       await (
