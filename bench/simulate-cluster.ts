@@ -22,7 +22,7 @@ import { type JobOutcome, type RunProgress, runDistributed } from "../src/reinfo
 import { natsSettings } from "../src/reinforce/distributed/settings.ts"
 import { jobStatus } from "../src/reinforce/distributed/status.ts"
 import { runWorker, waitForJob } from "../src/reinforce/distributed/worker.ts"
-import type { ShardRunner, ShardTask } from "../src/reinforce/runner.ts"
+import type { ModelRunner, ShardTask } from "../src/reinforce/runner.ts"
 import { freePort, NatsServer } from "../test/nats-server.ts"
 
 const { values } = parseArgs({
@@ -87,7 +87,13 @@ async function simulate(): Promise<void> {
     const name = `${String(Math.floor(index / 1000)).padStart(2, "0")}/${String(index % 1000).padStart(8, "0")}.tar`
     return { index, input: `s3://datasets/datacompdr-1b/${name}`, output: `s3://results/datacompdr-1b/${name}` }
   })
-  const options = { name: "simulation", spec: { stage: "embed" }, tasks, ackWaitSeconds: parameters.ackWaitSeconds }
+  const options = {
+    name: "simulation",
+    spec: { stage: "embed" },
+    output: "s3://results",
+    tasks,
+    ackWaitSeconds: parameters.ackWaitSeconds,
+  }
   const outcome = await runDistributed(connection, { ...options, onProgress })
   const seconds = (performance.now() - started) / 1000
   clearInterval(reporting)
@@ -232,15 +238,16 @@ async function live(url: string, random: Random, counts: FleetCounts): Promise<b
 }
 
 function count(counts: FleetCounts, event: AttemptEvent): void {
-  if (event.kind === "released") return
+  if (event.kind === "released" || event.kind === "returned" || event.kind === "malformed") return
   counts[event.kind]++
   if (event.kind === "doneElsewhere" && event.differs) counts.differing++
 }
 
 /** A shard's time and result depend on its index alone. */
-function timer(counts: FleetCounts): ShardRunner {
+function timer(counts: FleetCounts): ModelRunner {
   return {
     slots: 1,
+    identity: "timer",
     async run(task, { signal, onProgress } = {}) {
       counts.runs++
       const random = new Random(task.index)

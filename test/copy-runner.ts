@@ -6,9 +6,10 @@ import { existsSync } from "node:fs"
 import { readFile, stat } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { UserError } from "../src/core/errors.ts"
-import type { RunOptions, ShardResult, ShardRunner, ShardTask } from "../src/reinforce/runner.ts"
+import type { ModelRunner, RunOptions, ShardResult, ShardTask } from "../src/reinforce/runner.ts"
 
-export class CopyRunner implements ShardRunner {
+export class CopyRunner implements ModelRunner {
+  readonly identity = "copy"
   private readonly children = new Set<ChildProcess>()
 
   constructor(readonly slots = 1) {}

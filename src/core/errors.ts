@@ -24,6 +24,11 @@ export class UserError extends Error {
  */
 export class EnvironmentError extends UserError {}
 
+/** Whether what was read is at fault, for which the same work fails again, anywhere. */
+export function isOfInput(error: unknown): error is UserError {
+  return error instanceof UserError && !(error instanceof EnvironmentError)
+}
+
 /** States an invariant of our own code. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant: ${message}`)

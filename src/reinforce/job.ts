@@ -82,13 +82,41 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null
 }
 
-/** Throws UserError where shards of the output were made by other models than those at work now. */
-export function requireSameModels(results: Iterable<{ readonly models: string }>, now: string, folder: string): void {
-  for (const { models } of results) {
-    if (models === now) continue
-    throw new UserError(
-      `${folder} has shards made by ${models}, and now the models are ${now}`,
-      "use the same weights to go on, or another --output",
-    )
-  }
+/** A shard, and what made it. */
+export interface Made {
+  readonly output: string
+  /** Identity of the models. */
+  readonly models: string
+}
+
+/** Shards that are named in a message. */
+const namedShards = 4
+
+/** Throws UserError, naming them, where shards of the output were made by other models than those of the job. */
+export function requireSameModels(results: Iterable<Made>, now: string, folder: string): void {
+  const others = [...results].filter(({ models }) => models !== now)
+  const [first] = others
+  if (!first) return
+  const made = others.filter(({ models }) => models === first.models)
+  throw new UserError(
+    `${folder} has shards made by ${first.models} (${namesOf(made)}), and not by ${now}`,
+    "use the same weights, or another --output",
+  )
+}
+
+/** Throws UserError where shards of the output were made by different models. */
+export function requireOneModel(results: Iterable<Made>, folder: string): void {
+  const all = [...results]
+  if (all[0]) requireSameModels(all, mostCommon(all.map(({ models }) => models)), folder)
+}
+
+function mostCommon(values: readonly string[]): string {
+  const counts = new Map<string, number>()
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
+  return [...counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best))[0]
+}
+
+function namesOf(made: readonly Made[]): string {
+  const names = made.slice(0, namedShards).map(({ output }) => output.slice(output.lastIndexOf("/") + 1))
+  return names.join(", ") + (made.length > namedShards ? `, and ${made.length - namedShards} more` : "")
 }

@@ -2,6 +2,7 @@
  * What is done of a job, kept beside its output so that any machine can go on: `config.json` holds the job, and
  * `_done/<shard>.json` appears behind each shard that is complete.
  */
+import { z } from "zod"
 import { UserError } from "../core/errors.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import type { Storage } from "../data/stores/storage.ts"
@@ -16,6 +17,19 @@ export interface JobRecord {
   readonly format: "mobileclip-reinforce"
   readonly job: AnyJob
 }
+
+/** A join's records say more. */
+const resultSchema = z.looseObject({
+  index: z.int().nonnegative(),
+  input: z.string(),
+  output: z.string(),
+  samples: z.int().nonnegative(),
+  problems: z.array(z.object({ key: z.string().nullable(), reason: z.string(), action: z.enum(["dropped", "kept"]) })),
+  bytes: z.int().nonnegative(),
+  sha256: z.string(),
+  models: z.string(),
+  seconds: z.number().nonnegative(),
+}) satisfies z.ZodType<ShardResult>
 
 export class Ledger {
   private constructor(
@@ -49,11 +63,11 @@ export class Ledger {
     await this.storage.put(this.recordUrl(result), [json(result)])
   }
 
-  /** Null where there is no record, it is of another input, or the output is not the one it speaks of. */
+  /** Null where there is no record, it is not readable, it is of another input, or the output is not the one it speaks of. */
   async read(task: ShardTask): Promise<ShardResult | null> {
     const bytes = await this.storage.readBytes(this.recordUrl(task))
-    const result = bytes && (parse(bytes) as ShardResult | null)
-    if (!result || result.input !== task.input || !Array.isArray(result.problems)) return null
+    const result: ShardResult | undefined = bytes ? resultSchema.safeParse(parse(bytes)).data : undefined
+    if (result?.input !== task.input) return null
     const output = await this.storage.stat(task.output)
     return (output?.bytes ?? 0) === result.bytes ? { ...result, index: task.index, output: task.output } : null
   }

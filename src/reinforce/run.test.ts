@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { UserError } from "../core/errors.ts"
+import { EnvironmentError, UserError } from "../core/errors.ts"
 import { type RunState, runShards } from "./run.ts"
 import type { RunOptions, ShardResult, ShardRunner, ShardTask } from "./runner.ts"
 
@@ -89,4 +89,60 @@ test("an interrupted run finishes what is under way and begins nothing", async (
   expect(outcome.stopped).toBe("interrupted")
   expect(outcome.results.map(({ index }) => index)).toEqual(workers.begun.toSorted())
   expect(workers.begun.length).toBeLessThan(tasks.length)
+})
+
+const full = () => new EnvironmentError("disk full while writing out/2.tar")
+
+test("a machine that fails for a while is waited for, longer every time, and no shard fails", async () => {
+  const notes: string[] = []
+  const workers = runner(async (task, _, attempt) => {
+    if (task.index === 2 && attempt <= 2) throw full()
+    return resultOf(task)
+  }, 1)
+  const started = performance.now()
+  const patient = { ...options, tries: 1, pauses: [0.02, 0.1], onNote: (text: string) => notes.push(text) }
+  const outcome = await runShards(tasks.slice(0, 3), workers, new Map(), patient)
+  expect(outcome).toMatchObject({ failed: [], stopped: null })
+  expect(outcome.results.map(({ index }) => index)).toEqual([0, 1, 2])
+  expect(notes).toEqual([
+    "disk full while writing out/2.tar; trying again in 0.02 s (1 of 2)",
+    "disk full while writing out/2.tar; trying again in 0.1 s (2 of 2)",
+  ])
+  expect(performance.now() - started).toBeGreaterThan(115)
+})
+
+test("a machine that goes on failing stops the run: its shards are neither done nor failed", async () => {
+  const workers = runner(async (task) => {
+    if (task.index === 0) return resultOf(task)
+    throw full()
+  })
+  const outcome = await runShards(tasks, workers, new Map(), { ...options, pauses: [0.01, 0.01] })
+  expect(outcome).toMatchObject({ failed: [], stopped: "environment", resumed: 0, outage: full() })
+  expect(outcome.results.map(({ index }) => index)).toEqual([0])
+  expect(new Set(workers.begun).size).toBeGreaterThan(1)
+})
+
+test("shards at work at the same time wait together, and a success ends the outage", async () => {
+  const notes: string[] = []
+  let isBroken = true
+  setTimeout(() => {
+    isBroken = false
+  }, 30)
+  const workers = runner(async (task) => {
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    if (isBroken || (task.index === 5 && notes.length === 1)) throw full()
+    return resultOf(task)
+  }, 6)
+  const patient = { ...options, pauses: [0.06], onNote: (text: string) => notes.push(text) }
+  const outcome = await runShards(tasks, workers, new Map(), patient)
+  expect(outcome).toMatchObject({ failed: [], stopped: null })
+  expect(notes).toHaveLength(2)
+})
+
+test("an interrupt ends the waiting", async () => {
+  const interrupt = new AbortController()
+  const workers = runner(() => Promise.reject(full()))
+  setTimeout(() => interrupt.abort(), 20)
+  const outcome = await runShards(tasks, workers, new Map(), { ...options, pauses: [60], signal: interrupt.signal })
+  expect(outcome).toMatchObject({ stopped: "interrupted", failed: [], results: [] })
 })

@@ -1,6 +1,7 @@
 /** All shards of a job on one machine: those that are not done yet, as many at a time as the runner takes. */
-import { messageOf, UserError } from "../core/errors.ts"
+import { EnvironmentError, messageOf, UserError } from "../core/errors.ts"
 import type { FailedShard, Outcome } from "./files.ts"
+import { defaultPauses, Outage } from "./outage.ts"
 import type { ShardResult, ShardRunner, ShardTask } from "./runner.ts"
 
 export interface RunShardsOptions {
@@ -11,6 +12,10 @@ export interface RunShardsOptions {
   /** No new shard is begun behind it; those under way are finished. */
   readonly signal?: AbortSignal
   readonly onState?: (state: RunState) => void
+  /** Seconds to wait where the machine fails, one time after the other, before the run stops (default: 8 minutes). */
+  readonly pauses?: readonly number[]
+  /** Told where the run waits for the machine. */
+  readonly onNote?: (text: string) => void
 }
 
 export interface RunState {
@@ -26,7 +31,9 @@ export interface RunOutcome extends Outcome {
   /** Shards that were complete before. */
   readonly resumed: number
   /** Why shards are missing, other than failed ones. */
-  readonly stopped: "interrupted" | "too many failures" | null
+  readonly stopped: "interrupted" | "too many failures" | "environment" | null
+  /** What the machine failed with, where that stopped the run. */
+  readonly outage?: EnvironmentError
 }
 
 /** @param completed the results of shards that were done before, by their place in the plan */
@@ -49,6 +56,9 @@ class Run {
   /** Samples so far of each shard under way. */
   private readonly underWay = new Map<number, number>()
   private readonly budget = new AbortController()
+  private readonly outage: Outage
+  /** The failure of the machine that ended the run's patience. */
+  private broken: EnvironmentError | null = null
   /** Of the shards that are complete. */
   private samples = 0
   private dropped = 0
@@ -63,6 +73,8 @@ class Run {
     for (const result of completed.values()) this.complete(result)
     this.resumed = completed.size
     this.pending = tasks.filter(({ index }) => !completed.has(index))
+    const { pauses = defaultPauses, signal, onNote } = options
+    this.outage = new Outage({ pauses, ...(signal && { signal }), ...(onNote && { onNote }) })
   }
 
   async finish(): Promise<void> {
@@ -72,13 +84,15 @@ class Run {
 
   outcome(): RunOutcome {
     const results = [...this.results.values()].sort((a, b) => a.index - b.index)
+    const outcome = { results, failed: this.failed, resumed: this.resumed }
+    if (this.budget.signal.aborted) return { ...outcome, stopped: "too many failures" }
+    if (this.broken) return { ...outcome, stopped: "environment", outage: this.broken }
     const interrupted = this.results.size + this.failed.length < this.tasks.length
-    const stopped = this.budget.signal.aborted ? "too many failures" : interrupted ? "interrupted" : null
-    return { results, failed: this.failed, resumed: this.resumed, stopped }
+    return { ...outcome, stopped: interrupted ? "interrupted" : null }
   }
 
   private async workOff(): Promise<void> {
-    while (!this.options.signal?.aborted && !this.budget.signal.aborted) {
+    while (!this.options.signal?.aborted && !this.budget.signal.aborted && !this.broken) {
       const task = this.pending.shift()
       if (!task) return
       await this.runOne(task)
@@ -90,15 +104,23 @@ class Run {
   private async runOne(task: ShardTask): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return this.complete(await this.runner.run(task, this.runOptions(task)))
+        this.complete(await this.runner.run(task, this.runOptions(task)))
+        return this.outage.over()
       } catch (error) {
         if (this.budget.signal.aborted) return
+        if (error instanceof EnvironmentError) return this.putOff(task, error)
         // A shard that cannot be read stays so; a worker that died may have been killed.
         if (!(error instanceof UserError) && attempt < this.options.tries) continue
         this.failed.push({ task, reason: messageOf(error) })
         return
       }
     }
+  }
+
+  /** Others come first: where it is for the sake of one shard, theirs need not wait. */
+  private async putOff(task: ShardTask, error: EnvironmentError): Promise<void> {
+    this.pending.push(task)
+    if (!(await this.outage.wait(error.message))) this.broken ??= error
   }
 
   private complete(result: ShardResult): void {

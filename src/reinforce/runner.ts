@@ -38,7 +38,13 @@ export interface ShardRunner extends AsyncDisposable {
   readonly slots: number
   /**
    * Writes the output and its completion record, whole or not at all, and repeatably: the same task gives the same
-   * bytes. Rejects with a UserError where the shard is at fault, and with any error where the work broke off.
+   * bytes. Rejects with an EnvironmentError where this machine is at fault, with another UserError where the shard is,
+   * and with any error where the work broke off.
    */
   run(task: ShardTask, options?: RunOptions): Promise<ShardResult>
+}
+
+/** A runner that says which models it has opened, in the words of its results' `models`. */
+export interface ModelRunner extends ShardRunner {
+  readonly identity: string
 }

@@ -4,6 +4,7 @@ import { encodeSamples, type SampleFormat } from "../data/reinforced/encode.ts"
 import { readSamples } from "../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../data/reinforced/sample.ts"
 import type { Storage, Written } from "../data/stores/storage.ts"
+import { fetchInput } from "./input.ts"
 import type { Ledger } from "./ledger.ts"
 import type { RunOptions, ShardResult, ShardTask } from "./runner.ts"
 import type { Stage } from "./stage.ts"
@@ -17,7 +18,7 @@ export interface ShardWork {
 
 /**
  * Where no sample of it can be used, nothing is written and the result has 0 samples and 0 bytes, with the reasons.
- * Throws UserError where the shard cannot be read.
+ * Throws UserError where the shard cannot be read, EnvironmentError where the machine fails.
  */
 export async function reinforceShard(
   task: ShardTask,
@@ -27,7 +28,7 @@ export async function reinforceShard(
   const started = performance.now()
   const problems: Problem[] = []
   const report = (problem: Problem) => problems.push(problem)
-  await using input = await storage.fetch(task.input, signal)
+  await using input = await fetchInput(storage, task.input, signal)
   const samples = counted(stage.run(readSamples(input.path, report), report), signal, onProgress)
   const written = await writeSome(samples, (some) => storage.put(task.output, encodeSamples(some, format)))
   if (!written) await storage.remove(task.output)

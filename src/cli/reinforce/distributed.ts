@@ -1,18 +1,20 @@
 /** A stage over all shards on the machines of a NATS server: what `reinforce run`, `worker` and `status` do. */
 import { createHash } from "node:crypto"
 import type { NatsConnection } from "@nats-io/transport-node"
-import { UserError } from "../../core/errors.ts"
+import { quoted, UserError } from "../../core/errors.ts"
 import { openStorage } from "../../data/stores/open.ts"
 import type { AttemptEvent } from "../../reinforce/distributed/attempt.ts"
 import { connectNats } from "../../reinforce/distributed/connection.ts"
-import { findJob, type Job as QueuedJob, readJob, removeJob } from "../../reinforce/distributed/job.ts"
-import { retryParked } from "../../reinforce/distributed/parked.ts"
+import { findJob, readJob, removeJob } from "../../reinforce/distributed/job.ts"
+import { requireInRoots } from "../../reinforce/distributed/output-roots.ts"
+import { type Retried, retryParked } from "../../reinforce/distributed/parked.ts"
 import { type JobOutcome, type RunProgress, runDistributed } from "../../reinforce/distributed/run.ts"
 import { natsSettings } from "../../reinforce/distributed/settings.ts"
 import { jobStatus } from "../../reinforce/distributed/status.ts"
 import { runWorker, waitForJob } from "../../reinforce/distributed/worker.ts"
 import { writeSideFiles } from "../../reinforce/files.ts"
-import type { Job } from "../../reinforce/job.ts"
+import { type Job, requireOneModel, requireSameModels } from "../../reinforce/job.ts"
+import { parseJob } from "../../reinforce/job-schema.ts"
 import { Ledger } from "../../reinforce/ledger.ts"
 import type { RunOutcome } from "../../reinforce/run.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
@@ -35,12 +37,6 @@ export interface RunOptions extends ShardOptions, NatsOptions {
   readonly ackWait: number
 }
 
-/** What workers are told of a job. */
-interface JobSpec {
-  readonly job: Job
-  readonly output: string
-}
-
 export async function runOnWorkers(
   stage: Job["stage"],
   options: RunOptions,
@@ -57,7 +53,7 @@ export async function runOnWorkers(
   try {
     const name = options.job ?? jobName(stage.kind, options.output)
     output.writeErr(`job ${name}: workers join with \`mobileclip reinforce worker --nats URL\`\n`)
-    const found = await follow(connection, name, { job, output: options.output }, tasks, options, signal)
+    const found = await follow(connection, name, job, tasks, options, signal, output)
     const outcome = await outcomeOf(found, ledger, tasks)
     await writeSideFiles(storage, options.output, job.format.output, outcome)
     finish(outcome, options, output)
@@ -70,20 +66,23 @@ export async function runOnWorkers(
 async function follow(
   connection: NatsConnection,
   name: string,
-  spec: JobSpec,
+  job: Job,
   tasks: readonly ShardTask[],
   options: RunOptions,
   signal: AbortSignal,
+  { writeErr }: Output,
 ): Promise<JobOutcome> {
-  const progress = progressReporter(options.progress)(spec.job.stage.kind, tasks.length, { unit: "shards" })
+  const progress = progressReporter(options.progress)(job.stage.kind, tasks.length, { unit: "shards" })
   const found = await runDistributed(connection, {
     name,
-    spec: JSON.parse(JSON.stringify(spec)),
+    spec: JSON.parse(JSON.stringify(job)),
+    output: options.output,
     tasks,
     policy: { maxTries: options.maxTries, stallSeconds: options.stallTimeout },
     ackWaitSeconds: options.ackWait,
     maxFailures: options.maxFailures,
     signal,
+    onNote: (text) => writeErr(`${text}\n`),
     onProgress: (now) => progress.update(now.done + now.parked, detailOf(now)),
   })
   progress.done()
@@ -99,9 +98,16 @@ function detailOf({ workers, samples, samplesPerSecond, failures, secondsLeft, s
 }
 
 /** From the records beside the output, which hold every problem; the server has the first few. */
-async function outcomeOf({ parked }: JobOutcome, ledger: Ledger, tasks: readonly ShardTask[]): Promise<RunOutcome> {
+async function outcomeOf(found: JobOutcome, ledger: Ledger, tasks: readonly ShardTask[]): Promise<RunOutcome> {
+  const { completions, parked, models } = found
   const results = [...(await ledger.completed(tasks)).values()]
-  const failed = parked.map(({ task, reason, tries }) => ({ task, reason: `parked behind ${tries} tries: ${reason}` }))
+  const made = [...completions, ...results]
+  if (models === null) requireOneModel(made, ledger.folder)
+  else requireSameModels(made, models, ledger.folder)
+  const failed = parked.map(({ index, reason, tries }) => ({
+    task: tasks[index]!,
+    reason: `parked behind ${tries} tries: ${reason}`,
+  }))
   const missing = tasks.length - results.length - failed.length
   if (missing > 0) {
     throw new UserError(
@@ -119,6 +125,8 @@ function jobName(stage: string, output: string): string {
 
 export interface WorkerOptions extends NatsOptions, ResourceOptions {
   readonly name?: string
+  /** Folders and URLs that a job's output must be in; none: any output. */
+  readonly outputRoot?: readonly string[]
 }
 
 export async function work(options: WorkerOptions, signal: AbortSignal, { writeErr, writeOut }: Output): Promise<void> {
@@ -127,17 +135,22 @@ export async function work(options: WorkerOptions, signal: AbortSignal, { writeE
     writeErr("waiting for a job\n")
     const queued = await waitForJob(connection, options.job, signal)
     if (!queued) return
-    const { job, output } = await specOf(queued)
+    const record = await readJob(queued)
+    if (!record) throw new UserError(`job ${queued.name} is no longer on the server`)
+    const { output } = record
+    await requireInRoots(output, options.outputRoot ?? [])
+    const job = parseJob(record.spec, `job ${queued.name} on the server`)
     const shared = shareOut(
       { ...options, workers: options.workers ?? options.maxActors ?? 1 },
       Number.POSITIVE_INFINITY,
     )
-    writeErr(`job ${queued.name}: opening its models in ${shared.workers} processes\n`)
+    writeErr(`job ${queued.name}: to ${quoted(output)}; opening its models in ${shared.workers} processes\n`)
     await using pool = await openPool(job, output, shared, { signal, writeErr })
     const summary = await runWorker(queued, pool, {
       leave: signal,
       ...(options.name === undefined ? {} : { name: options.name }),
       onEvent: (event) => writeErr(`${eventText(event)}\n`),
+      onNote: (text) => writeErr(`${text}\n`),
     })
     writeOut(`${JSON.stringify(summary)}\n`)
   } finally {
@@ -147,15 +160,19 @@ export async function work(options: WorkerOptions, signal: AbortSignal, { writeE
 
 function eventText(event: AttemptEvent): string {
   if (event.kind === "done") return `shard ${event.completion.index}: ${event.completion.samples} samples`
+  if (event.kind === "malformed" && event.index === null) return `a message was dropped: ${event.reason}`
   const reason = "reason" in event ? ` (${event.reason})` : ""
-  return `shard ${event.index}: ${event.kind === "doneElsewhere" ? "done elsewhere" : event.kind}${reason}`
+  return `shard ${event.index}: ${eventNames[event.kind]}${reason}`
 }
 
-async function specOf(queued: QueuedJob): Promise<JobSpec> {
-  const record = await readJob(queued)
-  if (!record) throw new UserError(`job ${queued.name} is no longer on the server`)
-  return record.spec as unknown as JobSpec
-}
+const eventNames = {
+  doneElsewhere: "done elsewhere",
+  failed: "failed",
+  parked: "parked",
+  released: "released",
+  returned: "back to the queue, as this machine failed",
+  malformed: "parked",
+} as const satisfies Record<Exclude<AttemptEvent["kind"], "done">, string>
 
 export interface StatusOptions extends NatsOptions {
   readonly retryParked?: true
@@ -172,12 +189,17 @@ export async function showStatus(options: StatusOptions, { writeOut, writeErr }:
       await removeJob(queued)
       return writeErr(`job ${queued.name} was removed; its outputs stay where they are\n`)
     }
-    if (options.retryParked) writeErr(`${await retryParked(queued)} shards are back in the queue\n`)
+    if (options.retryParked) writeErr(retriedText(await retryParked(queued)))
     const status = await jobStatus(queued)
     writeOut(options.json ? `${JSON.stringify(status, null, 2)}\n` : jobStatusText(status, Date.now()))
   } finally {
     await connection.close()
   }
+}
+
+function retriedText({ queued, forgotten }: Retried): string {
+  const back = `${queued} shards are back in the queue\n`
+  return forgotten === 0 ? back : `${back}${forgotten} more come back with the same \`reinforce run\`\n`
 }
 
 async function connect({ nats }: NatsOptions, name: string): Promise<NatsConnection> {

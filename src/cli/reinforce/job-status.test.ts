@@ -8,6 +8,7 @@ const status: JobStatus = {
   ...{ job: "dr12m", shards: 1024, queued: 1000, inFlight: 2, done: 20, samples: 249_990, dropped: 10, bytes: 31.25e9 },
   parked: [
     {
+      index: 7,
       task: { index: 7, input: "s3://in/7.tar", output: "s3://out/7.tar" },
       ...{ reason: "not a tar", tries: 5, failures: [], at: now },
     },
@@ -27,7 +28,7 @@ const status: JobStatus = {
       shards: [{ index: 21, samples: 512 }],
     },
   ],
-  ...{ samplesPerSecond: 15.2, secondsLeft: 7384, stopped: null },
+  ...{ samplesPerSecond: 15.2, secondsLeft: 7384, stopped: null, models: null, unreadable: [] },
 }
 
 test("a job at work", () => {

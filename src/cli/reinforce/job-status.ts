@@ -1,4 +1,5 @@
 /** `mobileclip reinforce status` for people. */
+import { oneLine } from "../../core/errors.ts"
 import type { JobStatus } from "../../reinforce/distributed/status.ts"
 import { durationText, rateText } from "../progress.ts"
 import { textTable } from "../table.ts"
@@ -8,11 +9,13 @@ const shown = 20
 
 /** @param now milliseconds since 1970 */
 export function jobStatusText(status: JobStatus, now: number): string {
-  return [summary(status), workersText(status, now), parkedText(status)].filter(Boolean).join("\n\n")
+  return [summary(status), workersText(status, now), parkedText(status), unreadableText(status)]
+    .filter(Boolean)
+    .join("\n\n")
 }
 
 function summary(status: JobStatus): string {
-  const { job, shards, queued, inFlight, done, parked, workers, samples, dropped, bytes, stopped } = status
+  const { job, shards, queued, inFlight, done, parked, workers, samples, dropped, bytes, models, stopped } = status
   const share = shards > 0 ? Math.floor((100 * done) / shards) : 0
   const rows = [
     [
@@ -22,7 +25,8 @@ function summary(status: JobStatus): string {
     ["samples", `${samples.toLocaleString("en")} done, ${dropped.toLocaleString("en")} dropped, ${gigabytes(bytes)}`],
     ["workers", `${workers.length}, ${rateText(status.samplesPerSecond)} samples`],
     ["time left", leftText(status)],
-    ...(stopped === null ? [] : [["stopped", stopped]]),
+    ...(models === null ? [] : [["models", oneLine(models, 120)]]),
+    ...(stopped === null ? [] : [["stopped", oneLine(stopped, 500)]]),
   ]
   return textTable([{ title: `job ${job}` }, { title: "" }], rows)
 }
@@ -37,8 +41,8 @@ function workersText({ workers }: JobStatus, now: number): string {
   const rows = workers
     .slice(0, shown)
     .map(({ id, host, slots, shards, shardsDone, samplesPerSecond, at }) => [
-      id,
-      host,
+      oneLine(id),
+      oneLine(host),
       shards.map(({ index, samples }) => `${index} (${samples})`).join(" ") || "-",
       `${shards.length}/${slots}`,
       String(shardsDone),
@@ -53,9 +57,19 @@ function parkedText({ parked }: JobStatus): string {
   if (parked.length === 0) return ""
   const rows = parked
     .slice(0, shown)
-    .map(({ task, tries, reason }) => [String(task.index), task.input, String(tries), reason])
+    .map(({ index, task, tries, reason }) => [
+      String(index),
+      oneLine(task?.input ?? "-", 200),
+      String(tries),
+      oneLine(reason, 500),
+    ])
   const hint = "\n\nback into the queue with: mobileclip reinforce status --retry-parked"
   return textTable(["parked", "shard", "tries", "reason"].map(column), rows) + more(parked.length, "shards") + hint
+}
+
+function unreadableText({ unreadable }: JobStatus): string {
+  if (unreadable.length === 0) return ""
+  return ["not used:", ...unreadable.slice(0, shown)].join("\n") + more(unreadable.length, "entries")
 }
 
 function more(count: number, unit: string): string {

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url"
 import { openStorage } from "../../data/stores/open.ts"
 import { writeSideFiles } from "../../reinforce/files.ts"
-import { type Job, requireSameModels } from "../../reinforce/job.ts"
+import { type Job, requireOneModel, requireSameModels } from "../../reinforce/job.ts"
 import { Ledger } from "../../reinforce/ledger.ts"
 import { ProcessPool } from "../../reinforce/pool/process-pool.ts"
 import { type RunOutcome, type RunState, runShards } from "../../reinforce/run.ts"
@@ -41,6 +41,7 @@ export async function reinforceLocally(
   const completed = await ledger.completed(tasks)
   const progress = progressReporter(options.progress)(stage.kind, tasks.length, { unit: "shards" })
   const state = new Rate(progress)
+  requireOneModel(completed.values(), options.output)
   const outcome =
     completed.size === tasks.length
       ? { results: [...completed.values()], failed: [], resumed: completed.size, stopped: null }
@@ -49,7 +50,8 @@ export async function reinforceLocally(
           onState: (now) => state.show(now),
           writeErr: output.writeErr,
         })
-  await writeSideFiles(storage, options.output, job.format.output, outcome)
+  // Where the machine fails, nothing that it writes is sure to arrive.
+  if (!outcome.outage) await writeSideFiles(storage, options.output, job.format.output, outcome)
   progress.done()
   finish(outcome, options, output)
 }
@@ -71,7 +73,11 @@ async function runPool(
   const shared = shareOut(options, tasks.length - completed.size)
   await using pool = await openPool(job, options.output, shared, { signal, writeErr })
   requireSameModels(completed.values(), pool.identity, options.output)
-  return await runShards(tasks, pool, completed, { maxFailures: options.maxFailures, tries, signal, onState })
+  const onNote = (text: string) => writeErr(`${text}\n`)
+  const { maxFailures } = options
+  const outcome = await runShards(tasks, pool, completed, { maxFailures, tries, signal, onState, onNote })
+  requireSameModels(outcome.results, pool.identity, options.output)
+  return outcome
 }
 
 /** Worker processes that reinforce shards of a job. */

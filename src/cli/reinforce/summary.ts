@@ -1,6 +1,6 @@
 /** What the stages say: the plan before, the outcome after. */
 import type { Command } from "commander"
-import { UserError } from "../../core/errors.ts"
+import { EnvironmentError, UserError } from "../../core/errors.ts"
 import type { Job } from "../../reinforce/job.ts"
 import { droppedIn, type RunOutcome } from "../../reinforce/run.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
@@ -47,6 +47,9 @@ export function finish(
       `stopped: ${totals.dropped + totals.failedShards} samples and shards had to be left out, and --max-failures is ${maxFailures}`,
       `${folder}/failures.jsonl says why; the same command goes on`,
     )
+  }
+  if (outcome.outage) {
+    throw new EnvironmentError(`stopped: ${outcome.outage.message}`, "the same command goes on when that is mended")
   }
   if (outcome.stopped === "interrupted") writeErr("stopped; the same command goes on\n")
   else if (totals.dropped + totals.failedShards > 0) {

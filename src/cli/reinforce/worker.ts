@@ -1,5 +1,6 @@
 /** The program of a worker process: opens the job's models, then reinforces the shards it is sent. */
 import { openStorage } from "../../data/stores/open.ts"
+import { requireSameModels } from "../../reinforce/job.ts"
 import { Ledger } from "../../reinforce/ledger.ts"
 import { serveShards } from "../../reinforce/pool/serve.ts"
 import { reinforceShard } from "../../reinforce/shard.ts"
@@ -14,7 +15,11 @@ serveShards(async (settings) => {
   const work = { storage, ledger, stage, format: job.format }
   return {
     identity: stage.identity,
-    // A queue may hold a shard that another worker has finished, and that died before it could say so.
-    run: async (task, options) => (await ledger.read(task)) ?? reinforceShard(task, work, options),
+    async run(task, options) {
+      // A queue may hold a shard that another worker has finished, and that died before it could say so.
+      const made = await ledger.read(task)
+      if (made) requireSameModels([made], stage.identity, output)
+      return made ?? reinforceShard(task, work, options)
+    },
   }
 })

@@ -2,18 +2,30 @@
  * One delivery of a shard: taken, worked on and reported, whatever happens.
  *
  * The message is acknowledged only when the completion is stored, so a shard is lost at no point: a worker that dies
- * leaves a message that is delivered again. A delivery counts as a try unless a worker gave it back as it left.
+ * leaves a message that is delivered again. A delivery counts as a try unless a worker gave it back: as it left, or as
+ * its machine failed (an EnvironmentError), which is not held against the shard before many machines did.
  */
 import type { JsMsg } from "@nats-io/jetstream"
 import { errors } from "@nats-io/transport-node"
-import { messageOf, oneLine, UserError } from "../../core/errors.ts"
-import type { ShardResult, ShardRunner, ShardTask } from "../runner.ts"
+import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
+import type { ModelRunner, ShardResult, ShardTask } from "../runner.ts"
 import { isAway, untilAnswered } from "./connection.ts"
 import { createEntry } from "./entries.ts"
-import { type Job, readControl } from "./job.ts"
+import { entryName, isPresent, type Job, readControl } from "./job.ts"
 import { attemptsKey, parkedKey } from "./parked.ts"
 import type { Presence } from "./presence.ts"
-import { type Attempts, type Completion, completionOf, type JobPolicy, parseRecord, schemas } from "./records.ts"
+import {
+  type Attempts,
+  type Completion,
+  completionOf,
+  type JobPolicy,
+  type JobRecord,
+  type Note,
+  type ParkedShard,
+  readRecord,
+  schemas,
+} from "./records.ts"
+import { readTaskMessage } from "./task-message.ts"
 import { orStuck, StuckError, Watchdog } from "./watchdog.ts"
 
 export type AttemptEvent =
@@ -25,20 +37,26 @@ export type AttemptEvent =
       readonly index: number
       readonly reason: string
       readonly tries: number
-      /** The shard itself is wrong, as the runner says; else something went wrong here. */
-      readonly shardAtFault: boolean
+      /** What is wrong: the shard, as the runner says; this machine; or a fault of ours. */
+      readonly cause: "input" | "environment" | "fault"
     }
   | { readonly kind: "released"; readonly index: number }
+  /** The machine failed, and the shard went back as it was. */
+  | { readonly kind: "returned"; readonly index: number; readonly reason: string }
+  /** A message that the job did not publish: its shard is parked; it is dropped where it is of none (null). */
+  | { readonly kind: "malformed"; readonly index: number | null; readonly reason: string }
 
 export interface AttemptContext {
   readonly job: Job
-  readonly runner: ShardRunner
+  readonly record: JobRecord
+  readonly runner: ModelRunner
   readonly policy: JobPolicy
   readonly presence: Presence
   /** A message that is silent for so long is delivered again. */
   readonly ackWaitSeconds: number
   /** The worker is leaving: its shards go back. */
   readonly abandon: AbortSignal
+  readonly note: Note
 }
 
 /** Longest time between two tries, in seconds. */
@@ -47,36 +65,57 @@ const longestRetry = 300
 /** Failures of a shard that are kept. */
 const keptFailures = 20
 
+/** Machines that must fail on a shard before it is parked for that, however few tries are allowed. */
+const fewestMachines = 3
+
+/** Times that machines may fail on a shard before it is parked, for each try that is allowed. */
+const outagesPerTry = 10
+
 /** Never throws for the shard's sake: StuckError where the runner is stuck, else only where the connection is closed. */
 export async function attemptShard(context: AttemptContext, message: JsMsg): Promise<AttemptEvent> {
+  const asked = readTaskMessage(message, context.record)
+  if (asked.kind === "task") return attemptTask(context, message, asked.task)
+  const { reason } = asked
+  if (asked.kind === "stray") {
+    send(() => message.term())
+    return { kind: "malformed", index: null, reason }
+  }
+  const { index } = asked
+  if (!(await completionOn(context, index))) {
+    await storeParked(context, { index, task: null, reason, tries: 0, failures: [], at: Date.now() })
+  }
+  send(() => message.ack())
+  return { kind: "malformed", index, reason }
+}
+
+async function attemptTask(context: AttemptContext, message: JsMsg, task: ShardTask): Promise<AttemptEvent> {
   // Renewed from this process, whose event loop no inference blocks: a runner works in processes of its own.
   const heartbeat = setInterval(() => send(() => message.working()), (context.ackWaitSeconds * 1000) / 3)
   try {
-    return await new Attempt(context, message).result()
+    return await new Attempt(context, message, task).result()
   } finally {
     clearInterval(heartbeat)
   }
 }
 
 class Attempt {
-  private readonly task: ShardTask
-  private earlier: Attempts = { released: 0, failures: [] }
+  private earlier: Attempts = { released: 0, failures: [], outages: 0, outagesBy: [] }
 
   constructor(
     private readonly context: AttemptContext,
     private readonly message: JsMsg,
-  ) {
-    this.task = parseRecord(schemas.task, message, "a shard of the queue")
-  }
+    private readonly task: ShardTask,
+  ) {}
 
   async result(): Promise<AttemptEvent> {
     const { index } = this.task
-    const { job, policy, presence, abandon } = this.context
+    const { job, policy, presence, abandon, note } = this.context
     if (this.message.info.deliveryCount > 1) {
-      if (await untilAnswered(() => job.done.get(String(index)), abandon)) return this.elsewhere(false)
+      if (await completionOn(this.context, index, this.task)) return this.elsewhere(false)
       const key = attemptsKey(index)
-      this.earlier = (await untilAnswered(() => readControl(job, key, schemas.attempts), abandon)) ?? this.earlier
-      if (this.tries > policy.maxTries) return this.park(this.lastReason(), this.tries - 1, false)
+      const earlier = await untilAnswered(() => readControl(job, key, schemas.attempts, note), abandon)
+      this.earlier = earlier ?? this.earlier
+      if (this.tries > policy.maxTries) return this.park(this.lastReason(), this.tries - 1, "input")
     }
     presence.begin(index)
     try {
@@ -106,7 +145,9 @@ class Attempt {
       presence.progress(this.task.index, samples)
     }
     try {
-      return await orStuck(runner.run(this.task, { signal, onProgress }), signal)
+      const result = await orStuck(runner.run(this.task, { signal, onProgress }), signal)
+      requireModels(result, runner.identity)
+      return result
     } catch (error) {
       if (error instanceof StuckError || !watchdog.signal.aborted) throw error
       throw watchdog.signal.reason
@@ -117,11 +158,12 @@ class Attempt {
     const { job, presence, abandon } = this.context
     const completion = completionOf(result, presence.id)
     presence.progress(result.index, result.samples)
-    if (!(await createEntry(job.done, String(result.index), completion, abandon))) {
-      const entry = await untilAnswered(() => job.done.get(String(result.index)), abandon)
-      const there = entry && parseRecord(schemas.completion, entry, `completion ${result.index}`)
+    const key = String(this.task.index)
+    if (!(await createEntry(job.done, key, completion, abandon))) {
+      const there = await completionOn(this.context, this.task.index, this.task)
       // Ours, where the server went away between the entry and its answer.
-      if (there?.worker !== completion.worker) return this.elsewhere(there?.sha256 !== completion.sha256)
+      if (there && there.worker !== completion.worker) return this.elsewhere(there.sha256 !== completion.sha256)
+      if (!there) await untilAnswered(() => job.done.put(key, JSON.stringify(completion)), abandon)
     }
     send(() => this.message.ack())
     presence.completed()
@@ -149,22 +191,51 @@ class Attempt {
     const { job, policy, presence, abandon } = this.context
     const { index } = this.task
     const reason = oneLine(messageOf(error), 500)
+    if (error instanceof EnvironmentError) return this.giveBack(reason)
     const failure = { worker: presence.id, reason, at: Date.now() }
     this.earlier = { ...this.earlier, failures: [...this.earlier.failures, failure].slice(-keptFailures) }
-    const shardAtFault = error instanceof UserError
-    if (this.tries >= policy.maxTries) return this.park(reason, this.tries, shardAtFault)
+    const cause = error instanceof UserError ? "input" : "fault"
+    if (this.tries >= policy.maxTries) return this.park(reason, this.tries, cause)
     await untilAnswered(() => job.control.put(attemptsKey(index), JSON.stringify(this.earlier)), abandon)
     const seconds = Math.min(policy.retrySeconds * 2 ** (this.tries - 1), longestRetry)
     send(() => this.message.nak(seconds * 1000))
-    return { kind: "failed", index, reason, tries: this.tries, shardAtFault }
+    return { kind: "failed", index, reason, tries: this.tries, cause }
   }
 
-  private async park(reason: string, tries: number, shardAtFault: boolean): Promise<AttemptEvent> {
-    const { job, abandon } = this.context
-    const parked = { task: this.task, reason, tries, failures: this.earlier.failures, at: Date.now() }
-    await untilAnswered(() => job.control.put(parkedKey(this.task.index), JSON.stringify(parked)), abandon)
+  /** This machine failed: the shard goes back, not at once, so that others come first. */
+  private async giveBack(reason: string): Promise<AttemptEvent> {
+    const { job, policy, abandon } = this.context
+    const { index } = this.task
+    this.earlier = this.withOutage(reason)
+    const { outages, outagesBy } = this.earlier
+    if (outagesBy.length >= Math.max(policy.maxTries, fewestMachines) || outages >= outagesPerTry * policy.maxTries) {
+      const many = `it failed ${outages} times on ${outagesBy.length} machines for their sake, the last time with: ${reason}`
+      return this.park(many, outages, "environment")
+    }
+    await untilAnswered(() => job.control.put(attemptsKey(index), JSON.stringify(this.earlier)), abandon)
+    const seconds = Math.min(policy.retrySeconds * 2 ** (outages - 1), longestRetry)
+    send(() => this.message.nak(seconds * 1000))
+    return { kind: "returned", index, reason }
+  }
+
+  private withOutage(reason: string): Attempts {
+    const { released, outages, outagesBy, ...rest } = this.earlier
+    const machine = this.context.presence.name
+    const others = outagesBy.filter((outage) => outage.machine !== machine)
+    const all = [...others, { machine, reason, at: Date.now() }]
+    return { ...rest, released: released + 1, outages: outages + 1, outagesBy: all }
+  }
+
+  private async park(reason: string, tries: number, cause: "input" | "environment" | "fault"): Promise<AttemptEvent> {
+    const { index } = this.task
+    const { failures, outagesBy } = this.earlier
+    const outages = outagesBy.map(({ machine, ...outage }) => ({ worker: machine, ...outage }))
+    await storeParked(this.context, {
+      ...{ index, task: this.task, reason, tries, at: Date.now() },
+      failures: [...failures, ...outages].slice(-keptFailures),
+    })
     send(() => this.message.ack())
-    return { kind: "parked", index: this.task.index, reason, tries, shardAtFault }
+    return { kind: "parked", index, reason, tries, cause }
   }
 
   private lastReason(): string {
@@ -174,6 +245,30 @@ class Attempt {
     const died = `${silent} of ${this.tries - 1} tries ended without a word: the worker died or lost its connection`
     return failures.length > 0 ? `${died}; before: ${failures.at(-1)!.reason}` : died
   }
+}
+
+/** The entry that says that a shard is done; null where there is none, or one that is not readable or of another shard. */
+async function completionOn(
+  { job, abandon, note }: AttemptContext,
+  index: number,
+  task?: ShardTask,
+): Promise<Completion | null> {
+  const key = String(index)
+  const entry = await untilAnswered(() => job.done.get(key), abandon)
+  if (!isPresent(entry)) return null
+  const found = readRecord(schemas.completion, entry, entryName(job, `done.${key}`), note)
+  if (!found || found.index !== index) return null
+  return task && (found.input !== task.input || found.output !== task.output) ? null : found
+}
+
+async function storeParked({ job, abandon }: AttemptContext, parked: ParkedShard): Promise<void> {
+  await untilAnswered(() => job.control.put(parkedKey(parked.index), JSON.stringify(parked)), abandon)
+}
+
+/** A process that began later may have opened other files. */
+function requireModels({ models, output }: ShardResult, identity: string): void {
+  if (models === identity) return
+  throw new EnvironmentError(`${output} was made by ${models}, and this worker's models are ${identity}`)
 }
 
 /** Tells the server something about a message. Where the connection is closed, the message is delivered again anyway. */

@@ -3,14 +3,15 @@ import { once } from "node:events"
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { NatsConnection } from "@nats-io/transport-node"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { CopyRunner, compiled } from "../../../test/copy-runner.ts"
 import { NatsServer } from "../../../test/nats-server.ts"
+import { dial, noCounts, quick, quickWorker, runnerOf, tasksOf, until } from "../../../test/queue.ts"
 import { UserError } from "../../core/errors.ts"
-import type { RunOptions, ShardResult, ShardRunner, ShardTask } from "../runner.ts"
+import type { ModelRunner, ShardTask } from "../runner.ts"
 import type { AttemptEvent } from "./attempt.ts"
 import { connectNats } from "./connection.ts"
 import { findJob, jobNames, removeJob } from "./job.ts"
@@ -40,42 +41,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Times of a test's job: everything is quick, but for what is watched. */
-const quick = { ackWaitSeconds: 2, pollSeconds: 0.1, policy: { retrySeconds: 0.1 } } as const
-const quickWorker = { idleSeconds: 1, presenceSeconds: 0.2 } as const
-
-async function dial({ url }: NatsServer): Promise<NatsConnection> {
-  return connectNats(await natsSettings(url, {}), "test")
-}
-
-/** Shards whose work is a promise of this process: no files. */
-function runnerOf(
-  work: (task: ShardTask, options: RunOptions) => Promise<Partial<ShardResult>>,
-  slots = 1,
-): ShardRunner {
-  return {
-    slots,
-    async run(task, options = {}) {
-      const result = await work(task, options)
-      return {
-        ...task,
-        samples: 10,
-        problems: [],
-        bytes: 100,
-        sha256: `of ${task.index}`,
-        models: "m",
-        seconds: 1,
-        ...result,
-      }
-    },
-    async [Symbol.asyncDispose]() {},
-  }
-}
-
-function tasksOf(count: number): ShardTask[] {
-  return Array.from({ length: count }, (_, index) => ({ index, input: `in/${index}`, output: `out/${index}` }))
-}
-
 /** Shards on disk of 4 lines, each taking so many milliseconds. */
 async function filesOf(job: string, count: number, milliseconds: number): Promise<ShardTask[]> {
   const tasks = Array.from({ length: count }, (_, index) => ({
@@ -101,14 +66,8 @@ function startWorker({ url }: NatsServer, job: string): WorkerProcess {
   return { child, events, exited: once(child, "exit") }
 }
 
-async function until(condition: () => boolean | Promise<boolean>, seconds = 15): Promise<void> {
-  for (const end = Date.now() + seconds * 1000; !(await condition()); await sleep(20)) {
-    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${condition}`)
-  }
-}
-
 /** A worker of this process, with what happened. */
-async function work(name: string, runner: ShardRunner, options: WorkerOptions = {}, to = connection) {
+async function work(name: string, runner: ModelRunner, options: WorkerOptions = {}, to = connection) {
   const events: AttemptEvent[] = []
   const job = (await findJob(to, name))!
   const summary = runWorker(job, runner, { ...quickWorker, onEvent: (event) => events.push(event), ...options })
@@ -117,7 +76,8 @@ async function work(name: string, runner: ShardRunner, options: WorkerOptions = 
 }
 
 function run(name: string, tasks: readonly ShardTask[], options: Partial<DistributedOptions> = {}) {
-  const outcome = runDistributed(connection, { name, spec: {}, tasks, ...quick, ...options })
+  const output = dirname(tasks[0]!.output)
+  const outcome = runDistributed(connection, { name, spec: {}, output, tasks, ...quick, ...options })
   outcome.catch(() => {})
   return outcome
 }
@@ -150,7 +110,15 @@ describe.concurrent("nothing is lost", () => {
     const ackWaitSeconds = 10
     const away: boolean[] = []
     const onProgress = ({ serverAway }: { serverAway: boolean }) => away.push(serverAway)
-    const outcome = runDistributed(to, { name: "restart", spec: {}, tasks, ...quick, ackWaitSeconds, onProgress })
+    const outcome = runDistributed(to, {
+      name: "restart",
+      spec: {},
+      output: folder,
+      tasks,
+      ...quick,
+      ackWaitSeconds,
+      onProgress,
+    })
     const workers = [startWorker(other, "restart"), startWorker(other, "restart")]
     await until(() => workers.every(({ events }) => events.length > 0))
     await sleep(100)
@@ -187,7 +155,7 @@ describe.concurrent("nothing is lost", () => {
   })
 
   test("when a shard takes longer than the time to acknowledge it: heartbeats keep it", async () => {
-    await publishJob(connection, { name: "long", spec: {}, tasks: tasksOf(1), ackWaitSeconds: 1 })
+    await publishJob(connection, { name: "long", spec: {}, output: "out", tasks: tasksOf(1), ackWaitSeconds: 1 })
     let runs = 0
     const runner = runnerOf(async () => {
       runs++
@@ -218,13 +186,13 @@ describe.concurrent("nothing is lost", () => {
     await using other = await NatsServer.start()
     const to = await dial(other)
     const tasks = tasksOf(3)
-    const { job } = await publishJob(to, { name: "cut", spec: {}, tasks })
+    const { job } = await publishJob(to, { name: "cut", spec: {}, output: "out", tasks })
     const consumer = await jobConsumer(job)
     for (let i = 0; i < 2; i++) (await takeMessage(consumer, 1, new AbortController().signal))!.ack()
     await until(async () => (await queueState(job)).queued === 1)
     await other.kill()
     await other.restart()
-    const outcome = runDistributed(to, { name: "cut", spec: {}, tasks, ...quick })
+    const outcome = runDistributed(to, { name: "cut", spec: {}, output: "out", tasks, ...quick })
     await until(async () => (await jobStatus(job)).queued > 0)
     const runner = runnerOf(async () => ({}))
     // A worker that finds nothing leaves; the ones that were lost are found a moment later.
@@ -250,13 +218,13 @@ describe.concurrent("shards that fail", () => {
     expect(completions.map(({ index }) => index)).toEqual([0, 2])
     expect(parked).toMatchObject([{ task: { index: 1 }, reason: "in/1: not a tar", tries: 2 }])
     expect(parked[0]!.failures.map(({ reason }) => reason)).toEqual(["in/1: not a tar", "in/1: not a tar"])
-    expect(await worker.summary).toEqual({ done: 2, failed: 1, parked: 1, released: 0 })
+    expect(await worker.summary).toEqual({ ...noCounts, done: 2, failed: 1, parked: 1 })
 
     // Run again, they stay parked; put back, they are as new.
     expect((await run("poison", tasksOf(3))).parked).toHaveLength(1)
     const job = (await findJob(connection, "poison"))!
-    expect(await retryParked(job)).toBe(1)
-    expect(await retryParked(job)).toBe(0)
+    expect(await retryParked(job)).toEqual({ queued: 1, forgotten: 0 })
+    expect(await retryParked(job)).toEqual({ queued: 0, forgotten: 0 })
     broken = false
     await work("poison", runner)
     expect(await run("poison", tasksOf(3))).toMatchObject({ completions: [{}, { index: 1 }, {}], parked: [] })
@@ -266,6 +234,7 @@ describe.concurrent("shards that fail", () => {
     await publishJob(connection, {
       name: "deadly",
       spec: {},
+      output: "out",
       tasks: tasksOf(1),
       ackWaitSeconds: 0.3,
       policy: { maxTries: 2 },
@@ -292,7 +261,7 @@ describe.concurrent("shards that fail", () => {
 
   test("by making no progress are abandoned", async () => {
     const policy = { stallSeconds: 0.3, maxTries: 1 }
-    await publishJob(connection, { name: "stall", spec: {}, tasks: tasksOf(1), policy })
+    await publishJob(connection, { name: "stall", spec: {}, output: "out", tasks: tasksOf(1), policy })
     const runner = runnerOf(async (_, { signal, onProgress }) => {
       for (let i = 0; i < 4; i++) await sleep(150).then(() => onProgress?.(i + 1))
       await sleep(60_000, undefined, { signal: signal! })
@@ -330,7 +299,7 @@ describe.concurrent("shards that fail", () => {
 
 describe.concurrent("a worker that leaves", () => {
   test("finishes its shard when asked to, and takes no other", async () => {
-    await publishJob(connection, { name: "leave", spec: {}, tasks: tasksOf(3) })
+    await publishJob(connection, { name: "leave", spec: {}, output: "out", tasks: tasksOf(3) })
     const leave = new AbortController()
     const runner = runnerOf(async () => {
       leave.abort()
@@ -342,7 +311,13 @@ describe.concurrent("a worker that leaves", () => {
   })
 
   test("at once gives its shards back, which is no try", async () => {
-    await publishJob(connection, { name: "abandon", spec: {}, tasks: tasksOf(2), policy: { maxTries: 1 } })
+    await publishJob(connection, {
+      name: "abandon",
+      spec: {},
+      output: "out",
+      tasks: tasksOf(2),
+      policy: { maxTries: 1 },
+    })
     for (let i = 0; i < 2; i++) {
       const abandon = new AbortController()
       const runner = runnerOf(async (_, { signal }) => {
@@ -351,7 +326,7 @@ describe.concurrent("a worker that leaves", () => {
         return {}
       }, 2)
       const { summary } = await work("abandon", runner, { abandon: abandon.signal })
-      expect(await summary).toEqual({ done: 0, failed: 0, parked: 0, released: 2 })
+      expect(await summary).toEqual({ ...noCounts, released: 2 })
     }
     expect(
       await (
@@ -364,7 +339,7 @@ describe.concurrent("a worker that leaves", () => {
   })
 
   test("waits for nothing when the queue is empty", async () => {
-    await publishJob(connection, { name: "idle", spec: {}, tasks: tasksOf(1) })
+    await publishJob(connection, { name: "idle", spec: {}, output: "out", tasks: tasksOf(1) })
     const leave = new AbortController()
     const busy = await work(
       "idle",
@@ -386,7 +361,7 @@ describe.concurrent("a worker that leaves", () => {
 
 describe.concurrent("publishing", () => {
   test("may be repeated: only what nothing is known of is queued", async () => {
-    const options = { name: "again", spec: { stage: "embed" }, tasks: tasksOf(20) }
+    const options = { name: "again", spec: { stage: "embed" }, output: "out", tasks: tasksOf(20) }
     const [one, two] = await Promise.all([publishJob(connection, options), publishJob(connection, options)])
     expect([one.attached, two.attached].sort()).toEqual([false, true])
     expect(await queuedIndices(one.job)).toEqual(new Set(options.tasks.map(({ index }) => index)))
@@ -408,24 +383,30 @@ describe.concurrent("publishing", () => {
 
   test("under a name that is taken says what differs", async () => {
     const spec = { stage: "embed", options: { views: 30, teachers: ["a", "b"] } }
-    await publishJob(connection, { name: "spec", spec, tasks: tasksOf(2) })
+    await publishJob(connection, { name: "spec", spec, output: "out", tasks: tasksOf(2) })
     const other = { options: { teachers: ["a", "b"], views: 10 }, stage: "embed", bfloat16: true }
-    await expect(publishJob(connection, { name: "spec", spec: other, tasks: tasksOf(2) })).rejects.toThrow(
+    await expect(
+      publishJob(connection, { name: "spec", spec: other, output: "out", tasks: tasksOf(2) }),
+    ).rejects.toThrow(
       "job spec was begun with another specification: bfloat16 is not set there and true here; options.views is 30 there and 10 here",
     )
-    await expect(publishJob(connection, { name: "spec", spec, tasks: tasksOf(3) })).rejects.toThrow(
+    await expect(publishJob(connection, { name: "spec", spec, output: "out", tasks: tasksOf(3) })).rejects.toThrow(
       "its shards are others: 2 there and 3 here",
     )
     const sameInOtherOrder = { options: { teachers: ["a", "b"], views: 30 }, stage: "embed" }
-    expect(await publishJob(connection, { name: "spec", spec: sameInOtherOrder, tasks: tasksOf(2) })).toMatchObject({
+    expect(
+      await publishJob(connection, { name: "spec", spec: sameInOtherOrder, output: "out", tasks: tasksOf(2) }),
+    ).toMatchObject({
       attached: true,
     })
-    await expect(publishJob(connection, { name: "a.b", spec, tasks: [] })).rejects.toThrow('"a.b" is no name for a job')
+    await expect(publishJob(connection, { name: "a.b", spec, output: "out", tasks: [] })).rejects.toThrow(
+      '"a.b" is no name for a job',
+    )
   })
 })
 
 test("the status tells shards, workers and the time left", async () => {
-  await publishJob(connection, { name: "status", spec: {}, tasks: tasksOf(10), policy: { maxTries: 1 } })
+  await publishJob(connection, { name: "status", spec: {}, output: "out", tasks: tasksOf(10), policy: { maxTries: 1 } })
   const job = (await findJob(connection, "status"))!
   const leave = new AbortController()
   const runner = runnerOf(async ({ index }, { onProgress }) => {

@@ -14,6 +14,17 @@ export async function createEntry(bucket: KV, key: string, value: object, signal
   }
 }
 
+/** Replaces the entry of this revision; false where there is another one by now. */
+export async function updateEntry(bucket: KV, key: string, value: object, revision: number): Promise<boolean> {
+  try {
+    await untilAnswered(() => bucket.update(key, JSON.stringify(value), revision))
+    return true
+  } catch (error) {
+    if (isConflict(error)) return false
+    throw error
+  }
+}
+
 /** Deletes the entry of this revision; false where there is another one by now. */
 export async function deleteEntry(bucket: KV, key: string, revision: number): Promise<boolean> {
   try {

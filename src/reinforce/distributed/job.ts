@@ -2,7 +2,8 @@
  * A job on the server: the queue of its shards and what is known of them.
  *
  *     stream `mobileclip-<job>`            a message a shard on `mobileclip.<job>.shard.<index>`, gone when acknowledged
- *     bucket `mobileclip-<job>-control`    `job`, `policy`, `published`, `stop`, `attempts.<index>`, `parked.<index>`
+ *     bucket `mobileclip-<job>-control`    `job`, `policy`, `models`, `published`, `stop`, `attempts.<index>`,
+ *                                        `parked.<index>`
  *     bucket `mobileclip-<job>-done`       `<index>`: completions
  *     bucket `mobileclip-<job>-workers`    `<id>`: who is there; an entry lives as long as it is renewed
  */
@@ -22,7 +23,7 @@ import { type KV, type KvEntry, Kvm } from "@nats-io/kv"
 import { type NatsConnection, nanos } from "@nats-io/transport-node"
 import { quoted, UserError } from "../../core/errors.ts"
 import { requestTimeout, untilAnswered } from "./connection.ts"
-import { type JobRecord, parseRecord, schemas } from "./records.ts"
+import { type JobRecord, type Note, parseRecord, readRecord, schemas } from "./records.ts"
 
 export interface Job {
   readonly name: string
@@ -108,7 +109,7 @@ export async function findJob(connection: NatsConnection, name?: string): Promis
   const found = name === undefined ? names[0] : names.find((one) => one === name)
   if (found === undefined) return null
   const job = await bind(connection, found)
-  return (await readJob(job)) ? job : null
+  return isPresent(await job.control.get("job")) ? job : null
 }
 
 export async function jobNames(connection: NatsConnection): Promise<string[]> {
@@ -118,36 +119,44 @@ export async function jobNames(connection: NatsConnection): Promise<string[]> {
   return names.sort()
 }
 
-/** Null where the job is not begun yet. */
+/** Null where the job is not begun yet. Throws UserError where its record cannot be read. */
 export async function readJob(job: Job): Promise<JobRecord | null> {
-  return readControl(job, "job", schemas.job)
+  const entry = await job.control.get("job")
+  return isPresent(entry) ? parseRecord(schemas.job, entry, entryName(job, "job")) : null
 }
 
-/** An entry of `control`; null where there is none. */
+/** An entry of `control`; null where there is none, and, with a note, where it cannot be read. */
 export async function readControl<T>(
   job: Job,
   key: string,
-  schema: Parameters<typeof parseRecord<T>>[0],
+  schema: Parameters<typeof readRecord<T>>[0],
+  note: Note,
 ): Promise<T | null> {
   const entry = await job.control.get(key)
-  return isPresent(entry) ? parseRecord(schema, entry, `"${key}" of job ${job.name}`) : null
+  return isPresent(entry) ? readRecord(schema, entry, entryName(job, key), note) : null
+}
+
+/** For messages. */
+export function entryName(job: Job, key: string): string {
+  return `${quoted(key)} of job ${job.name}`
 }
 
 export function isPresent(entry: KvEntry | null): entry is KvEntry {
   return entry !== null && entry.operation === "PUT"
 }
 
-/** Tokens behind the last dot of all subjects that match: the indices of shards. */
+/** Indices of shards with a subject that matches. */
 export async function indicesOf(job: Job, stream: string, filter: string): Promise<Set<number>> {
   const { state } = await job.jsm.streams.info(stream, { subjects_filter: filter })
-  return new Set(
-    Object.keys(state.subjects ?? {}).map((subject) => Number(subject.slice(subject.lastIndexOf(".") + 1))),
-  )
+  const indices = Object.keys(state.subjects ?? {}).map(indexOfSubject)
+  return new Set(indices.filter((index) => index !== null))
 }
 
-/** Indices with a completion. */
-export async function doneIndices(job: Job): Promise<Set<number>> {
-  return indicesOf(job, bucketStream(job.name, "done"), keySubject(job.name, "done", "*"))
+/** The last token of a subject where it is the index of a shard as this program writes it; else null. */
+export function indexOfSubject(subject: string): number | null {
+  const token = subject.slice(subject.lastIndexOf(".") + 1)
+  const index = Number(token)
+  return Number.isSafeInteger(index) && index >= 0 && String(index) === token ? index : null
 }
 
 /** The subject behind a key of a bucket. */

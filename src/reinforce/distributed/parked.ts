@@ -1,12 +1,14 @@
 /** Shards that failed too often, and the way back for them. */
 import { untilAnswered } from "./connection.ts"
 import { deleteEntry } from "./entries.ts"
-import { bucketStream, indicesOf, isPresent, type Job, keySubject } from "./job.ts"
+import { bucketStream, entryName, indicesOf, isPresent, type Job, keySubject } from "./job.ts"
 import { publishTask, purgeUndeliverable } from "./queue.ts"
-import { type ParkedShard, parseRecord, schemas } from "./records.ts"
+import { type Note, type ParkedShard, readRecord, schemas } from "./records.ts"
 
 interface ParkedEntry {
-  readonly shard: ParkedShard
+  readonly index: number
+  /** Null where it cannot be read. */
+  readonly shard: ParkedShard | null
   readonly revision: number
 }
 
@@ -18,37 +20,50 @@ export function attemptsKey(index: number): string {
   return `attempts.${index}`
 }
 
-/** In the order of their indices. */
-export async function parkedShards(job: Job): Promise<ParkedShard[]> {
-  return (await parkedEntries(job)).map(({ shard }) => shard)
+/** In the order of their indices. Shards whose entry cannot be read count as not parked. */
+export async function parkedShards(job: Job, note: Note): Promise<ParkedShard[]> {
+  return (await parkedEntries(job, note)).flatMap(({ shard }) => shard ?? [])
+}
+
+export interface Retried {
+  /** Shards that are back in the queue. */
+  readonly queued: number
+  /** Shards that are no longer parked, and whose messages only `publishJob` knows. */
+  readonly forgotten: number
 }
 
 /**
- * Puts parked shards back into the queue, as if they had never been tried; returns how many. One that a worker is
- * parking at this moment stays parked.
+ * Puts parked shards back into the queue, as if they had never been tried. One that a worker is parking at this moment
+ * stays parked.
  */
-export async function retryParked(job: Job): Promise<number> {
+export async function retryParked(job: Job, note: Note = () => {}): Promise<Retried> {
   // A message that is never delivered would keep its shard from being queued.
   await untilAnswered(() => purgeUndeliverable(job))
-  let retried = 0
-  for (const { shard, revision } of await untilAnswered(() => parkedEntries(job))) {
-    await untilAnswered(() => job.control.delete(attemptsKey(shard.task.index)))
-    const queued = await publishTask(job, shard.task)
-    if (queued && (await deleteEntry(job.control, parkedKey(shard.task.index), revision))) retried++
+  const retried = { queued: 0, forgotten: 0 }
+  for (const { index, shard, revision } of await untilAnswered(() => parkedEntries(job, note))) {
+    await untilAnswered(() => job.control.delete(attemptsKey(index)))
+    const task = shard?.task ?? null
+    if (task && !(await publishTask(job, task))) continue
+    if (await deleteEntry(job.control, parkedKey(index), revision)) retried[task ? "queued" : "forgotten"]++
   }
   return retried
 }
 
 /** Those that were parked at some time; some may be back in the queue. */
-export async function parkedIndices(job: Job): Promise<Set<number>> {
+async function parkedIndices(job: Job): Promise<Set<number>> {
   return indicesOf(job, bucketStream(job.name, "control"), keySubject(job.name, "control", "parked.*"))
 }
 
-async function parkedEntries(job: Job): Promise<ParkedEntry[]> {
+async function parkedEntries(job: Job, note: Note): Promise<ParkedEntry[]> {
   const indices = [...(await parkedIndices(job))].sort((a, b) => a - b)
-  const entries = await Promise.all(indices.map((index) => job.control.get(parkedKey(index))))
-  return entries.filter(isPresent).map((entry) => ({
-    shard: parseRecord(schemas.parked, entry, `"${entry.key}" of job ${job.name}`),
-    revision: entry.revision,
-  }))
+  const entries = await Promise.all(
+    indices.map(async (index) => ({ index, entry: await job.control.get(parkedKey(index)) })),
+  )
+  return entries.flatMap(({ index, entry }) => {
+    if (!isPresent(entry)) return []
+    const shard = readRecord(schemas.parked, entry, entryName(job, entry.key), note)
+    const isOfShard = shard?.index === index && (shard.task?.index ?? index) === index
+    if (shard && !isOfShard) note(`${entryName(job, entry.key)} on the server is of another shard`)
+    return { index, shard: isOfShard ? shard : null, revision: entry.revision }
+  })
 }

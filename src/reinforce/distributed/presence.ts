@@ -18,7 +18,8 @@ export class Presence {
 
   constructor(
     private readonly job: Job,
-    name: string,
+    /** The machine goes by it. */
+    readonly name: string,
     private readonly slots: number,
   ) {
     this.id = `${name.replaceAll(/[^A-Za-z0-9_-]+/g, "-")}-${process.pid}-${randomBytes(3).toString("hex")}`

@@ -4,13 +4,15 @@
  */
 import type { NatsConnection } from "@nats-io/transport-node"
 import { assert, UserError } from "../../core/errors.ts"
+import { requireOutput } from "../output.ts"
 import type { ShardTask } from "../runner.ts"
+import { Completions } from "./completions.ts"
 import { untilAnswered } from "./connection.ts"
 import { createEntry } from "./entries.ts"
-import { createJob, doneIndices, type Job, readJob } from "./job.ts"
+import { createJob, type Job, readJob } from "./job.ts"
 import { parkedShards } from "./parked.ts"
 import { publishTask, queuedIndices } from "./queue.ts"
-import type { JobPolicy, JobRecord, Json } from "./records.ts"
+import type { Completion, JobPolicy, JobRecord, Json, Note } from "./records.ts"
 import { differences, planHash, specHash } from "./spec.ts"
 
 export const defaultPolicy: JobPolicy = { maxTries: 5, stallSeconds: 600, retrySeconds: 5 }
@@ -19,40 +21,56 @@ export interface JobOptions {
   readonly name: string
   /** What workers make their runner of. */
   readonly spec: Json
+  /** URL of the folder that all outputs are in: workers write nowhere else. */
+  readonly output: string
   /** Index i at place i. */
   readonly tasks: readonly ShardTask[]
   readonly policy?: Partial<JobPolicy>
   /** A shard whose worker is silent for so long is delivered to another one. */
   readonly ackWaitSeconds?: number
+  /** Told of entries on the server that are not what they should be. */
+  readonly onNote?: Note
 }
 
 export interface Published {
   readonly job: Job
+  /** Read as they were before this call queued anything. */
+  readonly completions: Completions
   /** The job was there before. */
   readonly attached: boolean
   /** Shards that this call queued. */
   readonly queued: number
 }
 
-/** @throws UserError where a job of this name was begun with another specification or other shards */
+/**
+ * @throws UserError where an output is outside of the job's, or a job of this name was begun with another specification
+ * or other shards
+ */
 export async function publishJob(connection: NatsConnection, options: JobOptions): Promise<Published> {
-  const { name, spec, tasks, policy, ackWaitSeconds = 30 } = options
+  const { name, tasks, policy, ackWaitSeconds = 30, onNote = () => {} } = options
   assert(
     tasks.every(({ index }, i) => index === i),
     "tasks are in the order of their indices",
   )
+  for (const { output } of tasks) requireOutput(output, options.output)
   const job = await untilAnswered(() => createJob(connection, name, ackWaitSeconds))
-  const attached = await beginOrAttach(job, spec, tasks)
+  const attached = await beginOrAttach(job, options)
   await untilAnswered(() => job.control.put("policy", JSON.stringify({ ...defaultPolicy, ...policy })))
   await untilAnswered(() => job.control.delete("stop"))
-  const queued = await publishMissing(job, tasks)
+  const completions = new Completions(job, (completion) => isPlanned(completion, tasks))
+  const queued = await publishMissing(job, tasks, completions, onNote)
   await untilAnswered(() => job.control.put("published", "true"))
-  return { job, attached, queued }
+  return { job, completions, attached, queued }
 }
 
-async function beginOrAttach(job: Job, spec: Json, tasks: readonly ShardTask[]): Promise<boolean> {
+function isPlanned({ index, input, output }: Completion, tasks: readonly ShardTask[]): boolean {
+  const task = tasks[index]
+  return task?.input === input && task.output === output
+}
+
+async function beginOrAttach(job: Job, { spec, output, tasks }: JobOptions): Promise<boolean> {
   const record: JobRecord = {
-    ...{ spec, specHash: specHash(spec), shards: tasks.length, planHash: planHash(tasks) },
+    ...{ spec, specHash: specHash(spec), output, shards: tasks.length, planHash: planHash(tasks) },
     at: Date.now(),
   }
   if (await createEntry(job.control, "job", record)) return false
@@ -64,6 +82,7 @@ async function beginOrAttach(job: Job, spec: Json, tasks: readonly ShardTask[]):
 
 function checkSame(name: string, there: JobRecord, here: JobRecord): void {
   const found = there.specHash === here.specHash ? [] : differences(there.spec, here.spec)
+  if (there.output !== here.output) found.push(`its output is ${there.output} there and ${here.output} here`)
   if (found.length === 0 && there.planHash !== here.planHash) {
     const other = there.shards === here.shards ? "other URLs" : `${there.shards} there and ${here.shards} here`
     found.push(`its shards are others: ${other}`)
@@ -77,12 +96,17 @@ function checkSame(name: string, there: JobRecord, here: JobRecord): void {
 }
 
 /** Queues the shards of which nothing is known; returns how many they were. */
-export async function publishMissing(job: Job, tasks: readonly ShardTask[]): Promise<number> {
+export async function publishMissing(
+  job: Job,
+  tasks: readonly ShardTask[],
+  completions: Completions,
+  note: Note,
+): Promise<number> {
   // The queue is read first: what leaves it meanwhile is found among those that are done or parked.
   const queued = await untilAnswered(() => queuedIndices(job))
-  const done = await untilAnswered(() => doneIndices(job))
-  const parked = new Set((await untilAnswered(() => parkedShards(job))).map(({ task }) => task.index))
-  const missing = tasks.filter(({ index }) => !queued.has(index) && !done.has(index) && !parked.has(index))
+  await untilAnswered(() => completions.update())
+  const parked = new Set((await untilAnswered(() => parkedShards(job, note))).map(({ index }) => index))
+  const missing = tasks.filter(({ index }) => !queued.has(index) && !completions.all.has(index) && !parked.has(index))
   let next = 0
   const publisher = async () => {
     for (let task = missing[next++]; task; task = missing[next++]) await publishTask(job, task)

@@ -22,6 +22,8 @@ const completionSchema = z
     bytes: z.number(),
     sha256: z.string(),
     seconds: z.number(),
+    /** Identity of the models that made it. */
+    models: z.string(),
     worker: z.string(),
     /** Milliseconds since 1970. */
     at: z.number(),
@@ -30,18 +32,26 @@ const completionSchema = z
 
 const failureSchema = z.object({ worker: z.string(), reason: z.string(), at: z.number() }).readonly()
 
+/** A machine's failure on a shard: `machine` is the name that its worker goes by. */
+const outageSchema = z.object({ machine: z.string(), reason: z.string(), at: z.number() }).readonly()
+
 /** What became of the deliveries of a shard that is not done. */
 const attemptsSchema = z
   .object({
-    /** Deliveries that workers gave back as they left: no fault of the shard. */
+    /** Deliveries that workers gave back: no fault of the shard. */
     released: z.number(),
     failures: z.array(failureSchema).readonly(),
+    /** Deliveries among the released ones that failed for the machine's sake, and the last failure of each machine. */
+    outages: z.number(),
+    outagesBy: z.array(outageSchema).readonly(),
   })
   .readonly()
 
 const parkedSchema = z
   .object({
-    task: taskSchema,
+    index: z.int().nonnegative(),
+    /** Null where the message was not one that the job could have published. */
+    task: taskSchema.nullable(),
     reason: z.string(),
     tries: z.number(),
     failures: z.array(failureSchema).readonly(),
@@ -64,14 +74,17 @@ const workerSchema = z
   })
   .readonly()
 
+/** In seconds; timers take no more than 2^31 milliseconds, and end at once beyond that. */
+export const longestTime = 1_000_000
+
 const policySchema = z
   .object({
     /** Deliveries of a shard that may fail before it is parked. */
     maxTries: z.int().positive(),
     /** Seconds without progress behind which a shard is abandoned. */
-    stallSeconds: z.number().positive(),
+    stallSeconds: z.number().positive().max(longestTime),
     /** Before a shard that failed is delivered again; doubled with every further try. */
-    retrySeconds: z.number().nonnegative(),
+    retrySeconds: z.number().nonnegative().max(longestTime),
   })
   .readonly()
 
@@ -80,12 +93,17 @@ const jobSchema = z
     /** Opaque here: what workers make their runner of. */
     spec: z.json(),
     specHash: z.string(),
+    /** URL of the folder that all outputs are in. */
+    output: z.string(),
     shards: z.int().nonnegative(),
     /** Of all tasks. */
     planHash: z.string(),
     at: z.number(),
   })
   .readonly()
+
+/** Of the models of all workers, from the first of them. */
+const modelsSchema = z.object({ identity: z.string(), worker: z.string(), at: z.number() }).readonly()
 
 export type Completion = z.infer<typeof completionSchema>
 export type FailedAttempt = z.infer<typeof failureSchema>
@@ -94,6 +112,7 @@ export type ParkedShard = z.infer<typeof parkedSchema>
 export type WorkerRecord = z.infer<typeof workerSchema>
 export type JobPolicy = z.infer<typeof policySchema>
 export type JobRecord = z.infer<typeof jobSchema>
+export type JobModels = z.infer<typeof modelsSchema>
 export type Json = z.infer<ReturnType<typeof z.json>>
 
 export const schemas = {
@@ -104,20 +123,38 @@ export const schemas = {
   worker: workerSchema,
   policy: policySchema,
   job: jobSchema,
+  models: modelsSchema,
   stop: z.object({ reason: z.string() }).readonly(),
 } as const
 
+/** What somebody should know, in a line. */
+export type Note = (text: string) => void
+
 /** @throws UserError for what no program of this version wrote */
 export function parseRecord<T>(schema: z.ZodType<T>, entry: { string(): string }, what: string): T {
-  const text = entry.string()
   try {
-    return schema.parse(JSON.parse(text))
+    return schema.parse(JSON.parse(entry.string()))
   } catch (error) {
-    throw new UserError(
-      `${what} on the server is not readable: ${quoted(text)}`,
-      "another version of mobileclip may have written it",
-      { cause: error },
-    )
+    throw new UserError(unreadable(entry, what), "another version of mobileclip may have written it", { cause: error })
+  }
+}
+
+/** Null, with a note, for what no program of this version wrote: one bad entry must not end those who read it. */
+export function readRecord<T>(schema: z.ZodType<T>, entry: { string(): string }, what: string, note: Note): T | null {
+  const { data } = schema.safeParse(parseJson(entry))
+  if (data === undefined) note(unreadable(entry, what))
+  return data ?? null
+}
+
+function unreadable(entry: { string(): string }, what: string): string {
+  return `${what} on the server is not readable: ${quoted(entry.string())}`
+}
+
+function parseJson(entry: { string(): string }): unknown {
+  try {
+    return JSON.parse(entry.string())
+  } catch {
+    return undefined
   }
 }
 

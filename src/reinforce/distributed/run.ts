@@ -2,13 +2,13 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import type { NatsConnection } from "@nats-io/transport-node"
 import { UserError } from "../../core/errors.ts"
-import { Completions } from "./completions.ts"
+import type { Completions } from "./completions.ts"
 import { isAway, untilAnswered } from "./connection.ts"
-import { isGone, type Job } from "./job.ts"
+import { isGone, type Job, readControl } from "./job.ts"
 import { parkedShards } from "./parked.ts"
 import { type JobOptions, publishJob, publishMissing } from "./publish.ts"
 import { purgeUndeliverable, queueState } from "./queue.ts"
-import type { Completion, ParkedShard, WorkerRecord } from "./records.ts"
+import { type Completion, type Note, type ParkedShard, schemas, type WorkerRecord } from "./records.ts"
 import { liveWorkers, secondsLeft, totalRate } from "./status.ts"
 
 export interface DistributedOptions extends JobOptions {
@@ -38,6 +38,8 @@ export interface RunProgress {
 export interface JobOutcome {
   /** In the order of the shards. */
   readonly completions: readonly Completion[]
+  /** Identity of the models that workers had to have; null where no worker came. */
+  readonly models: string | null
   readonly parked: readonly ParkedShard[]
 }
 
@@ -52,12 +54,16 @@ const looksAtEmptyQueue = 3
  * @throws UserError where the job was begun with another specification, was removed, or has more than `maxFailures`
  */
 export async function runDistributed(connection: NatsConnection, options: DistributedOptions): Promise<JobOutcome> {
-  const { job } = await publishJob(connection, options)
-  return new Waiting(job, options).outcome()
+  const noted = new Set<string>()
+  const note: Note = (text) => {
+    if (!noted.has(text)) options.onNote?.(text)
+    noted.add(text)
+  }
+  const { job, completions } = await publishJob(connection, { ...options, onNote: note })
+  return new Waiting(job, completions, options, note).outcome()
 }
 
 class Waiting {
-  private readonly completions: Completions
   private everParked: readonly ParkedShard[] = []
   private workers: readonly WorkerRecord[] = []
   private looks = 0
@@ -66,9 +72,11 @@ class Waiting {
 
   constructor(
     private readonly job: Job,
+    private readonly completions: Completions,
     private readonly options: DistributedOptions,
+    /** Says each text once. */
+    private readonly note: Note,
   ) {
-    this.completions = new Completions(job)
     const none = { done: 0, parked: 0, workers: 0, samples: 0, failures: 0, bytes: 0, samplesPerSecond: 0 }
     this.progress = { shards: options.tasks.length, ...none, secondsLeft: null, serverAway: false }
   }
@@ -80,14 +88,19 @@ class Waiting {
       await this.look()
       onProgress?.(this.progress)
       await this.checkFailures()
-      if (this.left === 0 && (await this.isSettled()))
-        return { completions: this.completions.sorted(), parked: this.parked }
+      if (this.left === 0 && (await this.isSettled())) return this.settled()
       await sleep(pollSeconds * 1000, undefined, signal ? { signal } : {}).catch(() => {})
     }
   }
 
+  private async settled(): Promise<JobOutcome> {
+    const models = await untilAnswered(() => readControl(this.job, "models", schemas.models, this.note))
+    return { completions: this.completions.sorted(), models: models?.identity ?? null, parked: this.parked }
+  }
+
   private get parked(): readonly ParkedShard[] {
-    return this.everParked.filter(({ task }) => !this.completions.all.has(task.index))
+    const { tasks } = this.options
+    return this.everParked.filter(({ index }) => index < tasks.length && !this.completions.all.has(index))
   }
 
   private get left(): number {
@@ -97,6 +110,7 @@ class Waiting {
   private async look(): Promise<void> {
     try {
       await this.completions.update()
+      for (const text of this.completions.unreadable.values()) this.note(text)
       if (this.looks++ % looksBetweenDetails === 0) await this.lookAtDetails()
       this.progress = this.measured(this.workers.length, totalRate(this.workers))
       await this.publishLost()
@@ -108,8 +122,8 @@ class Waiting {
   }
 
   private async lookAtDetails(): Promise<void> {
-    this.everParked = await parkedShards(this.job)
-    this.workers = await liveWorkers(this.job)
+    this.everParked = await parkedShards(this.job, this.note)
+    this.workers = await liveWorkers(this.job, this.note)
   }
 
   /** Whether nothing is left indeed: a parked shard may have been put back a moment ago. */
@@ -136,7 +150,9 @@ class Waiting {
     this.emptyLooks = queued + inFlight === 0 && this.left > 0 ? this.emptyLooks + 1 : 0
     if (this.emptyLooks < looksAtEmptyQueue) return
     this.emptyLooks = 0
-    if (await purgeUndeliverable(this.job)) await publishMissing(this.job, this.options.tasks)
+    if (await purgeUndeliverable(this.job)) {
+      await publishMissing(this.job, this.options.tasks, this.completions, this.note)
+    }
   }
 
   private async checkFailures(): Promise<void> {

@@ -2,10 +2,10 @@
 import { UserError } from "../../core/errors.ts"
 import { Completions } from "./completions.ts"
 import { untilAnswered } from "./connection.ts"
-import { bucketStream, isGone, isPresent, type Job, keySubject, readControl, readJob } from "./job.ts"
+import { bucketStream, entryName, isGone, isPresent, type Job, keySubject, readControl } from "./job.ts"
 import { parkedShards } from "./parked.ts"
 import { queueState } from "./queue.ts"
-import { type ParkedShard, parseRecord, schemas, type WorkerRecord } from "./records.ts"
+import { type Note, type ParkedShard, readRecord, schemas, type WorkerRecord } from "./records.ts"
 
 export interface JobStatus {
   readonly job: string
@@ -27,6 +27,10 @@ export interface JobStatus {
   readonly secondsLeft: number | null
   /** Why the job was stopped, if it was. */
   readonly stopped: string | null
+  /** Identity of the models that workers must have; null before the first worker. */
+  readonly models: string | null
+  /** Entries on the server that are not what they should be, each in a line. They count as not there. */
+  readonly unreadable: readonly string[]
 }
 
 /** Reads every completion: a second or two for 65,536 shards. Throws UserError where the job was removed. */
@@ -40,15 +44,17 @@ export async function jobStatus(job: Job): Promise<JobStatus> {
 }
 
 async function snapshot(job: Job): Promise<JobStatus> {
-  const record = await readJob(job)
+  const unreadable: string[] = []
+  const note: Note = (text) => unreadable.push(text)
+  const record = await readControl(job, "job", schemas.job, note)
+  const shards = record?.shards ?? 0
   const { queued, inFlight } = await queueState(job)
-  const completions = new Completions(job)
+  const completions = new Completions(job, ({ index }) => index < shards)
   await completions.update()
   const done = completions.all
-  const parked = (await parkedShards(job)).filter(({ task }) => !done.has(task.index))
-  const workers = await liveWorkers(job)
+  const parked = (await parkedShards(job, note)).filter(({ index }) => index < shards && !done.has(index))
+  const workers = await liveWorkers(job, note)
   const samplesPerSecond = totalRate(workers)
-  const shards = record?.shards ?? 0
   const { samples } = completions.totals
   return {
     job: job.name,
@@ -66,14 +72,21 @@ async function snapshot(job: Job): Promise<JobStatus> {
       samples,
       samplesPerSecond,
     }),
-    stopped: (await readControl(job, "stop", schemas.stop))?.reason ?? null,
+    stopped: (await readControl(job, "stop", schemas.stop, note))?.reason ?? null,
+    models: (await readControl(job, "models", schemas.models, note))?.identity ?? null,
+    unreadable: [...unreadable, ...completions.unreadable.values()],
   }
 }
 
 /** In the order of their names. */
-export async function liveWorkers(job: Job): Promise<WorkerRecord[]> {
-  const entries = await Promise.all((await workerKeys(job)).map((key) => job.workers.get(key)))
-  const records = entries.filter(isPresent).map((entry) => parseRecord(schemas.worker, entry, `worker ${entry.key}`))
+export async function liveWorkers(job: Job, note: Note): Promise<WorkerRecord[]> {
+  const keys = await workerKeys(job)
+  for (const key of keys)
+    if (!keyForm.test(key)) note(`${entryName(job, `workers.${key}`)} on the server is not a worker's`)
+  const entries = await Promise.all(keys.filter((key) => keyForm.test(key)).map((key) => job.workers.get(key)))
+  const records = entries.filter(isPresent).flatMap((entry) => {
+    return readRecord(schemas.worker, entry, entryName(job, `workers.${entry.key}`), note) ?? []
+  })
   return records.sort((a, b) => (a.id < b.id ? -1 : 1))
 }
 
@@ -93,6 +106,9 @@ export function secondsLeft(state: {
   if (state.done === 0 || state.samples === 0 || state.samplesPerSecond === 0) return null
   return (state.shards * (state.samples / state.done)) / state.samplesPerSecond
 }
+
+/** What workers call themselves. */
+const keyForm = /^[\w-]+$/
 
 async function workerKeys(job: Job): Promise<string[]> {
   const filter = keySubject(job.name, "workers", "*")

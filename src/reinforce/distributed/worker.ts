@@ -9,15 +9,16 @@ import { hostname } from "node:os"
 import { setTimeout as sleep } from "node:timers/promises"
 import { type Consumer, JetStreamError } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/transport-node"
-import { UserError } from "../../core/errors.ts"
-import type { ShardRunner } from "../runner.ts"
+import { EnvironmentError, UserError } from "../../core/errors.ts"
+import type { ModelRunner } from "../runner.ts"
 import { type AttemptContext, type AttemptEvent, attemptShard, isClosed } from "./attempt.ts"
 import { isAway, untilAnswered } from "./connection.ts"
-import { findJob, isGone, type Job, readControl } from "./job.ts"
+import { findJob, isGone, type Job, readControl, readJob } from "./job.ts"
+import { requireSharedModels } from "./models.ts"
 import { Presence } from "./presence.ts"
 import { defaultPolicy } from "./publish.ts"
 import { jobConsumer, queueState, takeMessage } from "./queue.ts"
-import { schemas } from "./records.ts"
+import { type JobRecord, type Note, schemas } from "./records.ts"
 
 export interface WorkerOptions {
   /** Shown in the status; default: the name of the machine. */
@@ -27,6 +28,8 @@ export interface WorkerOptions {
   /** Those at work are abandoned, and go back to the queue. */
   readonly abandon?: AbortSignal
   readonly onEvent?: (event: AttemptEvent) => void
+  /** Told, once each, of entries on the server that are not what they should be. */
+  readonly onNote?: Note
   /** Longest time between two looks at a queue that gives nothing, in seconds. */
   readonly idleSeconds?: number
   /** Seconds between two renewals of the worker's entry. */
@@ -38,10 +41,17 @@ export interface WorkerSummary {
   readonly failed: number
   readonly parked: number
   readonly released: number
+  /** Shards that went back because this machine failed. */
+  readonly returned: number
+  /** Messages that the job did not publish. */
+  readonly malformed: number
 }
 
-/** Failures in a row, of this machine's making, behind which a worker gives up. */
+/** Faults in a row behind which a worker gives up. */
 const mostFailures = 10
+
+/** Failures of the machine in a row behind which a worker gives up, for each of its slots. */
+const mostOutages = 3
 
 /** Longest pause of a worker whose last shards failed, in seconds. */
 const longestPause = 60
@@ -58,37 +68,45 @@ export async function waitForJob(connection: NatsConnection, name?: string, sign
 
 /**
  * Works until the job is done, or the worker is told to leave. The runner stays open.
- * @throws UserError where the job was stopped or removed, or everything fails here
+ * @throws UserError where the job was stopped or removed, or is made by other models
+ * @throws EnvironmentError where this machine fails again and again
  */
-export async function runWorker(job: Job, runner: ShardRunner, options: WorkerOptions = {}): Promise<WorkerSummary> {
-  return new Worker(job, runner, options).run()
+export async function runWorker(job: Job, runner: ModelRunner, options: WorkerOptions = {}): Promise<WorkerSummary> {
+  const record = await untilAnswered(() => readJob(job), options.leave)
+  if (!record) throw new UserError(`job ${job.name} is no longer on the server`)
+  return new Worker(job, record, runner, options).run()
 }
 
 class Worker {
   private readonly presence: Presence
   /** Ends the work at once, with the error that `run` throws. */
   private readonly broken = new AbortController()
-  private readonly counts = { done: 0, failed: 0, parked: 0, released: 0 }
+  private readonly counts = { done: 0, failed: 0, parked: 0, released: 0, returned: 0, malformed: 0 }
+  private readonly noted = new Set<string>()
   private failuresInARow = 0
+  private outagesInARow = 0
   private finished = false
 
   constructor(
     private readonly job: Job,
-    private readonly runner: ShardRunner,
+    private readonly record: JobRecord,
+    private readonly runner: ModelRunner,
     private readonly options: WorkerOptions,
   ) {
     this.presence = new Presence(job, options.name ?? hostname(), runner.slots)
   }
 
   async run(): Promise<WorkerSummary> {
-    const { job, runner, presence } = this
+    const { job, record, runner, presence, note } = this
     const abandon = anyOf(this.options.abandon, this.broken.signal)
     const leave = anyOf(this.options.leave, abandon)
+    await requireSharedModels(job, runner.identity, presence.id, note)
     const consumer = await untilAnswered(() => jobConsumer(job), leave)
     const { config } = await consumer.info(true)
     const ackWaitSeconds = (config.ack_wait ?? 30e9) / 1e9
-    const policy = (await untilAnswered(() => readControl(job, "policy", schemas.policy), leave)) ?? defaultPolicy
-    const context: AttemptContext = { job, runner, policy, presence, ackWaitSeconds, abandon }
+    const given = await untilAnswered(() => readControl(job, "policy", schemas.policy, note), leave)
+    const policy = given ?? defaultPolicy
+    const context: AttemptContext = { job, record, runner, policy, presence, ackWaitSeconds, abandon, note }
     void job.connection.closed().then(() => this.broken.abort(new Error("the connection to the server is closed")))
     const stopped = new AbortController()
     const renewing = this.renew(stopped.signal)
@@ -132,26 +150,36 @@ class Worker {
     this.options.onEvent?.(event)
     if (event.kind === "doneElsewhere") return
     this.counts[event.kind]++
-    if (event.kind === "released") return
-    if (event.kind === "done" || event.shardAtFault) {
-      this.failuresInARow = 0
-      return
-    }
-    // A machine that is broken must not use up the tries of every shard.
-    if (++this.failuresInARow >= mostFailures) {
-      throw new UserError(
-        `${mostFailures} shards in a row failed on this machine, the last one with: ${event.reason}`,
+    if (event.kind === "released" || event.kind === "malformed") return
+    if (event.kind === "done") this.outagesInARow = 0
+    const cause = event.kind === "done" ? null : event.kind === "returned" ? "environment" : event.cause
+    if (cause === "environment") return this.endure(++this.outagesInARow, mostOutages * this.runner.slots, event, leave)
+    if (cause === "fault") return this.endure(++this.failuresInARow, mostFailures, event, leave)
+    this.failuresInARow = 0
+  }
+
+  /** A machine that is broken must not use up the tries of every shard. */
+  private async endure(inARow: number, most: number, event: AttemptEvent, leave: AbortSignal): Promise<void> {
+    if (inARow >= most) {
+      const reason = "reason" in event ? event.reason : ""
+      throw new EnvironmentError(
+        `${most} shards in a row failed on this machine, the last one with: ${reason}`,
         "the shards went back to the queue; mend what is wrong and start the worker again",
       )
     }
-    await pause(Math.min(2 ** (this.failuresInARow - 1), longestPause), leave)
+    await pause(Math.min(2 ** (inARow - 1), longestPause), leave)
+  }
+
+  private readonly note: Note = (text) => {
+    if (!this.noted.has(text)) this.options.onNote?.(text)
+    this.noted.add(text)
   }
 
   private async renew(stopped: AbortSignal): Promise<void> {
     while (!stopped.aborted) {
       await this.tell(async () => {
         await this.presence.renew()
-        const stop = await readControl(this.job, "stop", schemas.stop)
+        const stop = await readControl(this.job, "stop", schemas.stop, this.note)
         if (stop) this.broken.abort(new UserError(`job ${this.job.name} was stopped: ${stop.reason}`))
       })
       await pause(this.options.presenceSeconds ?? 10, stopped)

@@ -16,8 +16,8 @@ export type FromWorker =
 
 /** An error that has crossed the border between processes. */
 export interface Failure {
+  /** `input`: a UserError. `environment`: an EnvironmentError. `fault`: any other, a fault of ours. */
+  readonly kind: "input" | "environment" | "fault"
   readonly message: string
   readonly hint: string | null
-  /** Whether it is the input's or the user's, not a fault of ours. */
-  readonly expected: boolean
 }

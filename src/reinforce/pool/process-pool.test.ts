@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { UserError } from "../../core/errors.ts"
+import { EnvironmentError, UserError } from "../../core/errors.ts"
 import type { ShardTask } from "../runner.ts"
 import { ProcessPool } from "./process-pool.ts"
 
@@ -18,11 +18,12 @@ beforeAll(() => {
   const errors = new URL("../../../dist/src/core/errors.js", import.meta.url).href
   writeFileSync(
     program,
-    `import { appendFileSync } from "node:fs"
+    `import { appendFileSync, existsSync } from "node:fs"
     import { setTimeout as sleep } from "node:timers/promises"
     import { serveShards } from ${JSON.stringify(serve)}
-    import { UserError } from ${JSON.stringify(errors)}
+    import { EnvironmentError, UserError } from ${JSON.stringify(errors)}
     serveShards(async (settings) => {
+      if (settings.brokenOnce && existsSync(settings.log)) throw new UserError("no such model")
       if (settings.broken) throw new UserError("no such model", "choose another")
       appendFileSync(settings.log, process.pid + "\\n")
       return {
@@ -30,6 +31,7 @@ beforeAll(() => {
         async run(task, { signal, onProgress }) {
           onProgress(1)
           if (task.input === "bad") throw new UserError("bad is no archive")
+          if (task.input === "full") throw new EnvironmentError("disk full", "free some space")
           if (task.input === "fault") throw new Error("a fault")
           if (task.input === "die") process.kill(process.pid, "SIGKILL")
           if (task.input === "slow") await sleep(20_000, undefined, { signal })
@@ -76,7 +78,9 @@ test("shards run in as many processes as there are, which end with the pool", as
 
 test("an error of the input stays one; a fault of ours is told in a line", async () => {
   await using pool = await open()
-  await expect(pool.run(task("bad"))).rejects.toThrow(new UserError("bad is no archive"))
+  const bad: unknown = await pool.run(task("bad")).catch((error: unknown) => error)
+  expect(bad).toEqual(new UserError("bad is no archive"))
+  expect(bad).not.toBeInstanceOf(EnvironmentError)
   await expect(pool.run(task("fault"))).rejects.toThrow("unexpected: Error: a fault")
   expect((await pool.run(task("a"))).input).toBe("a")
 })
@@ -98,4 +102,20 @@ test("an abandoned shard rejects at once, and the worker goes on", async () => {
 
 test("workers that cannot open their models are an error of the pool", async () => {
   await expect(open(2, { broken: true })).rejects.toThrow(new UserError("no such model", "choose another"))
+})
+
+test("an error of the machine stays one, with its hint", async () => {
+  await using pool = await open()
+  const error: unknown = await pool.run(task("full")).catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(EnvironmentError)
+  expect(error).toMatchObject({ message: "disk full", hint: "free some space" })
+  expect((await pool.run(task("a"))).input).toBe("a")
+})
+
+test("a worker that cannot open its models in place of one that died is the machine's fault, not the shard's", async () => {
+  await using pool = await open(1, { log: join(folder, "once"), brokenOnce: true })
+  await expect(pool.run(task("die"))).rejects.toThrow("a worker process ended with SIGKILL")
+  const error: unknown = await pool.run(task("a")).catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(EnvironmentError)
+  expect(error).toMatchObject({ message: "no such model" })
 })

@@ -3,7 +3,7 @@
  * of their own for a whole process, and because what takes one down leaves the others and this one at work.
  */
 import { type ChildProcess, fork } from "node:child_process"
-import { UserError } from "../../core/errors.ts"
+import { EnvironmentError, UserError } from "../../core/errors.ts"
 import type { RunOptions, ShardResult, ShardRunner, ShardTask } from "../runner.ts"
 import type { Failure, FromWorker, ToWorker } from "./messages.ts"
 
@@ -151,6 +151,7 @@ class Worker {
   }
 }
 
-function errorOf({ message, hint, expected }: Failure): Error {
-  return expected ? new UserError(message, hint ?? undefined) : new Error(message)
+function errorOf({ kind, message, hint }: Failure): Error {
+  if (kind === "fault") return new Error(message)
+  return new (kind === "environment" ? EnvironmentError : UserError)(message, hint ?? undefined)
 }

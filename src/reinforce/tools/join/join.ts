@@ -56,8 +56,10 @@ export async function joinShards(storage: Storage, options: JoinOptions): Promis
   const completed = await ledger.completed(tasks)
   await using runner = await JoinRunner.open(storage, ledger, options)
   for (const task of tasks) if (completed.has(task.index)) await runner.take(task)
-  const runOptions = { maxFailures, tries: 1, ...(signal && { signal }), ...(onState && { onState }) }
+  // A shard that broke off has taken keys: it is begun again with a new index, by the same command.
+  const runOptions = { maxFailures, tries: 1, pauses: [], ...(signal && { signal }), ...(onState && { onState }) }
   const outcome = await runShards(tasks, runner, completed, runOptions)
+  if (outcome.outage) throw outcome.outage
   await writeSideFiles(storage, output, writtenFormat(job).output, outcome)
   const report = reportOf(options, outcome, runner)
   const text = `${JSON.stringify(report, null, 2)}\n`

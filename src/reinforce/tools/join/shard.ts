@@ -1,9 +1,10 @@
 /** One shard of images, joined with what is known of its samples. */
-import { messageOf, UserError } from "../../../core/errors.ts"
+import { isOfInput, messageOf, UserError } from "../../../core/errors.ts"
 import { encodeSamples } from "../../../data/reinforced/encode.ts"
 import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
+import { fetchInput } from "../../input.ts"
 import type { Ledger } from "../../ledger.ts"
 import type { ShardResult, ShardTask } from "../../runner.ts"
 import { type JoinJob, writtenFormat } from "./job.ts"
@@ -35,7 +36,7 @@ export async function joinShard(
 ): Promise<JoinResult> {
   const started = performance.now()
   const run = new ShardJoin(job, reinforcements)
-  await using input = await storage.fetch(task.input)
+  await using input = await fetchInput(storage, task.input)
   const samples = run.joined(readSamples(input.path, run.report))
   const written = await storage.put(task.output, encodeSamples(counted(samples, onProgress), writtenFormat(job)))
   const kept = run.counts.matched > 0 ? written : { bytes: 0, sha256: "" }
@@ -97,7 +98,7 @@ class ShardJoin {
       this.reinforcements.take(place)
       return sample
     } catch (error) {
-      if (!(error instanceof UserError)) throw error
+      if (!isOfInput(error)) throw error
       this.report({ key: image.key, reason: messageOf(error), action: "dropped" })
       return null
     }

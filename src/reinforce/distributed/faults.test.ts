@@ -1,0 +1,314 @@
+/** One bad machine, message, entry or model, on a real server: it ends itself, and nothing else. */
+import { setTimeout as sleep } from "node:timers/promises"
+import type { NatsConnection } from "@nats-io/transport-node"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { NatsServer } from "../../../test/nats-server.ts"
+import { dial, noCounts, quick, quickWorker, runnerOf, tasksOf, until } from "../../../test/queue.ts"
+import { EnvironmentError, UserError } from "../../core/errors.ts"
+import type { ModelRunner, ShardTask } from "../runner.ts"
+import type { AttemptEvent } from "./attempt.ts"
+import { findJob, type Job, streamOf, subjectOf } from "./job.ts"
+import { retryParked } from "./parked.ts"
+import { type JobOptions, publishJob } from "./publish.ts"
+import { type DistributedOptions, runDistributed } from "./run.ts"
+import { jobStatus } from "./status.ts"
+import { runWorker, type WorkerOptions } from "./worker.ts"
+
+let server: NatsServer
+let connection: NatsConnection
+
+beforeAll(async () => {
+  server = await NatsServer.start()
+  connection = await dial(server)
+})
+
+afterAll(async () => {
+  await connection.close()
+  await server[Symbol.asyncDispose]()
+})
+
+const publish = (name: string, tasks: ShardTask[], options: Partial<JobOptions> = {}) =>
+  publishJob(connection, { name, spec: {}, output: "out", tasks, ...quick, ...options })
+
+function run(name: string, tasks: readonly ShardTask[], options: Partial<DistributedOptions> = {}) {
+  const outcome = runDistributed(connection, { name, spec: {}, output: "out", tasks, ...quick, ...options })
+  outcome.catch(() => {})
+  return outcome
+}
+
+function work(job: Job, runner: ModelRunner, options: WorkerOptions = {}) {
+  const events: AttemptEvent[] = []
+  const notes: string[] = []
+  const onEvent = (event: AttemptEvent) => events.push(event)
+  const onNote = (text: string) => notes.push(text)
+  const summary = runWorker(job, runner, { ...quickWorker, onEvent, onNote, ...options })
+  summary.catch(() => {})
+  return { events, notes, summary }
+}
+
+const full = () => Promise.reject(new EnvironmentError("disk full while writing out"))
+
+/** In place of the job's own message. */
+async function replaceMessage(job: Job, index: number, text: string): Promise<void> {
+  const own = await job.jsm.streams.getMessage(streamOf(job.name), { last_by_subj: subjectOf(job.name, index) })
+  await job.jsm.streams.deleteMessage(streamOf(job.name), own!.seq)
+  await job.js.publish(subjectOf(job.name, index), text)
+}
+
+describe.concurrent("a machine that fails", () => {
+  test("among healthy ones gives its shards back and leaves: all are done, none is parked", async () => {
+    const tasks = tasksOf(20)
+    // One try: an error of the machine that counted as one would park its shard.
+    const outcome = run("broken", tasks, { policy: { maxTries: 1, retrySeconds: 0.1 } })
+    await until(async () => (await findJob(connection, "broken")) !== null)
+    const job = (await findJob(connection, "broken"))!
+    const broken = work(job, runnerOf(full), { name: "broken" })
+    const slow = runnerOf(() => sleep(250).then(() => ({})))
+    const healthy = work(job, slow, { name: "healthy" })
+    const { completions, parked } = await outcome
+    expect(parked).toEqual([])
+    expect(completions.map(({ index }) => index)).toEqual(tasks.map(({ index }) => index))
+    await expect(broken.summary).rejects.toThrow(EnvironmentError)
+    await expect(broken.summary).rejects.toThrow(
+      "3 shards in a row failed on this machine, the last one with: disk full while writing out",
+    )
+    const reason = "disk full while writing out"
+    expect(broken.events.map((event) => ({ ...event, index: 0 }))).toEqual(
+      Array(3).fill({ kind: "returned", index: 0, reason }),
+    )
+    expect(await healthy.summary).toEqual({ ...noCounts, done: 20 })
+  }, 30_000)
+
+  test("now and then stays: a success between counts", async () => {
+    const { job } = await publish("moody", tasksOf(2))
+    let runs = 0
+    const worker = work(
+      job,
+      runnerOf(() => (++runs % 3 === 0 ? Promise.resolve({}) : full())),
+    )
+    expect(await worker.summary).toEqual({ ...noCounts, done: 2, returned: 4 })
+  }, 60_000)
+
+  test("does not take its shard again before others", async () => {
+    const { job } = await publish("patient", tasksOf(1), { policy: { retrySeconds: 2 } })
+    const failing = work(job, runnerOf(full), { name: "failing" })
+    await until(() => failing.events.length === 1)
+    const returned = performance.now()
+    const healthy = work(
+      job,
+      runnerOf(async () => ({})),
+    )
+    await until(() => healthy.events.length + failing.events.length > 1)
+    expect(performance.now() - returned).toBeGreaterThan(1500)
+    expect((await jobStatus(job)).parked).toEqual([])
+  }, 30_000)
+
+  test("with one shard is one machine, however often it comes back; with many, the shard is parked", async () => {
+    const { job } = await publish("cursed", tasksOf(2), { policy: { maxTries: 2, retrySeconds: 0.02 } })
+    const cursed = () => runnerOf(async ({ index }) => (index === 0 ? full() : {}))
+    for (let i = 0; i < 2; i++) await expect(work(job, cursed(), { name: "a" }).summary).rejects.toThrow("in a row")
+    await expect(work(job, cursed(), { name: "b" }).summary).rejects.toThrow("in a row")
+    expect((await jobStatus(job)).parked).toEqual([])
+    const last = work(job, cursed(), { name: "c" })
+    expect(await last.summary).toMatchObject({ parked: 1 })
+    expect((await jobStatus(job)).parked).toMatchObject([
+      {
+        ...{ index: 0, tries: 10 },
+        reason: "it failed 10 times on 3 machines for their sake, the last time with: disk full while writing out",
+        failures: [{ worker: "a" }, { worker: "b" }, { worker: "c" }],
+      },
+    ])
+  }, 60_000)
+})
+
+describe.concurrent("a message that the job did not publish", () => {
+  test("parks its shard with the reason, is dropped where it is of none, and ends no worker", async () => {
+    const tasks = tasksOf(7)
+    const { job } = await publish("messages", tasks)
+    await replaceMessage(job, 0, JSON.stringify({ index: 0, input: "in/0", output: "/victim/keep" }))
+    await replaceMessage(job, 1, JSON.stringify({ index: 1, input: "in/1", output: "out/../victim" }))
+    await replaceMessage(job, 2, "\u001b[31mno JSON")
+    await replaceMessage(job, 3, JSON.stringify({ index: 5, input: "in/5", output: "out/5" }))
+    await replaceMessage(job, 4, JSON.stringify({ index: 4, input: ["in/4"], output: "out/4" }))
+    for (const token of ["abc", "7", "05", "-1", "1e0"]) {
+      await job.js.publish(`mobileclip.messages.shard.${token}`, JSON.stringify(tasks[5]))
+    }
+    const seen: ShardTask[] = []
+    const worker = work(
+      job,
+      runnerOf(async (task) => {
+        seen.push(task)
+        return {}
+      }),
+    )
+    expect(await worker.summary).toEqual({ ...noCounts, done: 2, malformed: 10 })
+    expect(seen).toEqual([tasks[5], tasks[6]])
+    const { parked, inFlight, queued } = await jobStatus(job)
+    expect({ inFlight, queued }).toEqual({ inFlight: 0, queued: 0 })
+    expect(parked.map(({ index, task, reason }) => ({ index, task, reason }))).toEqual([
+      { index: 0, task: null, reason: 'the output "/victim/keep" is not inside of "out", the job\'s output' },
+      { index: 1, task: null, reason: 'the task names "../victim", which could be outside of its folder' },
+      { index: 2, task: null, reason: 'the message is not that of a shard: "?[31mno JSON"' },
+      { index: 3, task: null, reason: "the message is that of shard 5" },
+      { index: 4, task: null, reason: expect.stringMatching(/^the message is not that of a shard: /) },
+    ])
+    const strays = worker.events.flatMap((event) => (event.kind === "malformed" && event.index === null ? [event] : []))
+    expect(strays.map(({ reason }) => /shard\.[^"]+/.exec(reason)?.[0]).sort()).toEqual([
+      "shard.-1",
+      "shard.05",
+      "shard.1e0",
+      "shard.7",
+      "shard.abc",
+    ])
+
+    // What the messages should have been is known to whoever publishes the job.
+    expect(await retryParked(job)).toEqual({ queued: 0, forgotten: 5 })
+    const outcome = run("messages", tasks)
+    await until(async () => (await jobStatus(job)).queued === 5)
+    await work(
+      job,
+      runnerOf(async () => ({})),
+    ).summary
+    const { completions, parked: left } = await outcome
+    expect(completions.map(({ output }) => output)).toEqual(tasks.map(({ output }) => output))
+    expect(left).toEqual([])
+  }, 30_000)
+
+  test("on the subject of a shard that is done changes nothing", async () => {
+    const { job } = await publish("late", tasksOf(1))
+    const runner = runnerOf(async () => ({}))
+    await work(job, runner).summary
+    await job.js.publish(subjectOf("late", 0), "again")
+    expect(await work(job, runner).summary).toEqual({ ...noCounts, malformed: 1 })
+    expect(await jobStatus(job)).toMatchObject({ done: 1, parked: [] })
+  })
+
+  test("is not published: outputs outside of the job's are refused", async () => {
+    const [task] = tasksOf(1) as [ShardTask]
+    await expect(publish("outside", [{ ...task, output: "elsewhere/0" }])).rejects.toThrow(
+      'the output "elsewhere/0" is not inside of "out", the job\'s output',
+    )
+  })
+})
+
+describe.concurrent("an entry that is not readable", () => {
+  test("counts as not there, and is named", async () => {
+    const tasks = tasksOf(4)
+    const { job } = await publish("entries", tasks)
+    const garbage = "{\u0007"
+    for (const key of ["policy", "stop", "models", "parked.0", "attempts.1"]) await job.control.put(key, garbage)
+    await job.control.put(
+      "parked.1",
+      JSON.stringify({ index: 3, task: null, reason: "", tries: 0, failures: [], at: 0 }),
+    )
+    await job.done.put("2", garbage)
+    await job.done.put("3", JSON.stringify({ index: 2 }))
+    await job.done.put("stray", garbage)
+    await job.workers.put("someone", garbage)
+    await job.workers.put("so=me", garbage)
+    const named = (await jobStatus(job)).unreadable.map((text) => /"([^"]+)" of job entries/.exec(text)?.[1])
+    expect(named.sort()).toEqual([
+      "done.2",
+      "done.3",
+      "done.stray",
+      "models",
+      "parked.0",
+      "parked.1",
+      "stop",
+      "workers.so=me",
+      "workers.someone",
+    ])
+
+    const notes: string[] = []
+    const outcome = run("entries", tasks, {
+      policy: { maxTries: 2, retrySeconds: 0.1 },
+      onNote: (text) => notes.push(text),
+    })
+    await until(() => notes.length >= 4)
+    await job.control.put("policy", JSON.stringify({ maxTries: 2, stallSeconds: 1e9, retrySeconds: 0.1 }))
+    let failures = 0
+    const worker = work(
+      job,
+      runnerOf(async ({ index }) => {
+        if (index !== 1 || failures++ > 0) return {}
+        await job.control.put("attempts.1", garbage)
+        throw new UserError("once")
+      }),
+    )
+    await until(() => worker.events.length > 1)
+    const { completions, parked, models } = await outcome
+    expect(completions.map(({ index, models }) => [index, models])).toEqual(tasks.map(({ index }) => [index, "m"]))
+    expect(parked).toEqual([])
+    expect(models).toBe("m")
+    expect(await worker.summary).toMatchObject({ done: 4, failed: 1 })
+    expect(worker.notes).toContainEqual(expect.stringMatching(/^"policy" of job entries on the server is not readable/))
+    expect(worker.notes).toContainEqual(expect.stringMatching(/^"models" of job entries on the server is not readable/))
+    expect(worker.notes.filter((text) => text.startsWith('"stop"'))).toHaveLength(0)
+    expect((await jobStatus(job)).unreadable.map((text) => /"([^"]+)"/.exec(text)?.[1]).sort()).toEqual([
+      "done.stray",
+      "parked.0",
+      "parked.1",
+      "workers.so=me",
+      "workers.someone",
+    ])
+  }, 40_000)
+
+  test("as the job's own record is told in a line, and the job can be looked at and removed", async () => {
+    const { job } = await publish("record", tasksOf(1))
+    await job.control.put("job", "{}")
+    const runner = runnerOf(async () => ({}))
+    await expect(work(job, runner).summary).rejects.toThrow('"job" of job record on the server is not readable: "{}"')
+    const found = (await findJob(connection, "record"))!
+    expect(await jobStatus(found)).toMatchObject({
+      shards: 0,
+      unreadable: [expect.stringMatching(/^"job" of job record/)],
+    })
+  })
+})
+
+describe.concurrent("models", () => {
+  test("are those of the first worker: one with others leaves, and says both", async () => {
+    const outcome = run("mixed", tasksOf(8))
+    await until(async () => (await findJob(connection, "mixed")) !== null)
+    const job = (await findJob(connection, "mixed"))!
+    const slow = (identity: string) => runnerOf(() => sleep(100).then(() => ({})), 1, identity)
+    const first = work(job, slow("vit@A"), { name: "first" })
+    await until(() => first.events.length > 0)
+    const other = work(job, slow("vit@B"))
+    await expect(other.summary).rejects.toThrow(
+      /^job mixed is made by vit@A \(first by worker first-\d+-\w+\), and this machine has vit@B$/,
+    )
+    expect(other.events).toEqual([])
+    const second = work(job, slow("vit@A"))
+    const { completions, models } = await outcome
+    expect(models).toBe("vit@A")
+    expect(completions.map((completion) => completion.models)).toEqual(Array(8).fill("vit@A"))
+    expect((await jobStatus(job)).models).toBe("vit@A")
+    await Promise.all([first.summary, second.summary])
+  }, 30_000)
+
+  test("of two that begin at once, one decides", async () => {
+    const { job } = await publish("race", tasksOf(4))
+    const both = ["A", "B"].map(
+      (identity) =>
+        work(
+          job,
+          runnerOf(async () => ({}), 1, identity),
+        ).summary,
+    )
+    const ends = await Promise.allSettled(both)
+    expect(ends.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"])
+    const { completions } = await run("race", tasksOf(4))
+    expect(new Set(completions.map(({ models }) => models)).size).toBe(1)
+  })
+
+  test("that change under a worker make no completion", async () => {
+    const { job } = await publish("changed", tasksOf(1))
+    const worker = work(
+      job,
+      runnerOf(async () => ({ models: "n" })),
+    )
+    await expect(worker.summary).rejects.toThrow("out/0 was made by n, and this worker's models are m")
+    expect((await jobStatus(job)).done).toBe(0)
+  }, 30_000)
+})
