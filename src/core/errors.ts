@@ -24,6 +24,11 @@ export class UserError extends Error {
  */
 export class EnvironmentError extends UserError {}
 
+/** Whether what was read is at fault, on every machine and at every time: it may be left out, and is not tried again. */
+export function isInputError(error: unknown): error is UserError {
+  return error instanceof UserError && !(error instanceof EnvironmentError)
+}
+
 /** States an invariant of our own code. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant: ${message}`)

@@ -1,5 +1,5 @@
 /** Samples of a tar shard, and what is wrong with the others. */
-import { oneLine, UserError } from "../../core/errors.ts"
+import { isInputError, oneLine, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/safetensors.ts"
 import { memberExtensions, sampleOfMembers } from "./members.ts"
 import { pictureExtensions } from "./picture.ts"
@@ -40,7 +40,7 @@ async function* readSample(
   try {
     yield await sampleOfMembers(key, readMembers(source, members))
   } catch (error) {
-    if (!(error instanceof UserError)) throw error
+    if (!isInputError(error)) throw error
     report({ key, reason: oneLine(error.message, 400), action: "dropped" })
   }
 }

@@ -1,5 +1,5 @@
 /** Files of web servers, read only. */
-import { UserError } from "../../core/errors.ts"
+import { EnvironmentError, UserError } from "../../core/errors.ts"
 import { failuresOf, NetworkFailure, Watchdog, withRetries } from "../../host/network.ts"
 import { download, type RemotePart } from "./download.ts"
 import { retriesOf, type Surroundings } from "./options.ts"
@@ -151,6 +151,6 @@ function statusError({ url, accessHint }: HttpFile, { status, headers }: Respons
   }
   if (status === 404 || status === 410) return new NoSuchFile(`${url}: no such file (${status})`, "check the address")
   if (status === 401 || status === 403)
-    return new UserError(`${url}: no access (${status})`, accessHint ?? "check the address")
+    return new EnvironmentError(`${url}: no access (${status})`, accessHint ?? "check the address")
   return new UserError(`${url}: the server answered ${status}`, "check the address")
 }
