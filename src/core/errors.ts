@@ -24,8 +24,8 @@ export class UserError extends Error {
  */
 export class EnvironmentError extends UserError {}
 
-/** Whether what was read is at fault, on every machine and at every time: it may be left out, and is not tried again. */
-export function isInputError(error: unknown): error is UserError {
+/** Whether what was read is at fault, for which the same work fails again, anywhere. */
+export function isOfInput(error: unknown): error is UserError {
   return error instanceof UserError && !(error instanceof EnvironmentError)
 }
 

@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises"
 import { expect, test } from "vitest"
-import { EnvironmentError, isInputError, UserError } from "../core/errors.ts"
+import { EnvironmentError, isOfInput, UserError } from "../core/errors.ts"
 import { fileError } from "./file-error.ts"
 
 const systemError = (code: string, path?: string) => Object.assign(new Error(code), { code, ...(path && { path }) })
@@ -11,7 +11,7 @@ test.each(machine)("%s is the machine's fault and not the file's", (code) => {
   const error = fileError(systemError(code), "writing", "/data/0.tar")
   expect(error).toBeInstanceOf(EnvironmentError)
   expect(error).toBeInstanceOf(UserError)
-  expect(isInputError(error)).toBe(false)
+  expect(isOfInput(error)).toBe(false)
   expect((error as UserError).message).toContain("/data/0.tar")
   expect((error as UserError).name).toBe("UserError")
 })
@@ -19,7 +19,7 @@ test.each(machine)("%s is the machine's fault and not the file's", (code) => {
 test.each(["ENOENT", "EISDIR", "ENOTDIR", "EEXIST", "ENAMETOOLONG"])("%s is the path's fault everywhere", (code) => {
   const error = fileError(systemError(code, "/data/.0.tar.0123456789ab.tmp"), "writing", "/other")
   expect(error).toBeInstanceOf(UserError)
-  expect(isInputError(error)).toBe(true)
+  expect(isOfInput(error)).toBe(true)
   expect((error as UserError).message).toContain("/data/0.tar")
 })
 
@@ -32,5 +32,5 @@ test("the system's own error of a full disk", async () => {
 test("what is not known comes back as it is", () => {
   const error = new RangeError("of ours")
   expect(fileError(error, "reading", "x")).toBe(error)
-  expect(isInputError(error)).toBe(false)
+  expect(isOfInput(error)).toBe(false)
 })

@@ -1,5 +1,5 @@
 /** A stage of reinforcement: what it adds to samples, one after the other. */
-import { isInputError } from "../core/errors.ts"
+import { isOfInput } from "../core/errors.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import type { Problem, ReinforcedSample } from "../data/reinforced/sample.ts"
 
@@ -23,7 +23,7 @@ export async function* preparedSamples<T>(
     try {
       return { ok: true, value: await prepare(sample) } as const
     } catch (error) {
-      if (!isInputError(error)) throw error
+      if (!isOfInput(error)) throw error
       return { ok: false, problem: { key: sample.key, reason: error.message, action: "dropped" } } as const
     }
   }

@@ -1,5 +1,5 @@
 /** Samples of a JSONL shard, and what is wrong with the other lines. */
-import { isInputError, messageOf, oneLine, UserError } from "../../core/errors.ts"
+import { isOfInput, messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { sampleOfRecord } from "./json-record.ts"
 import { type Compression, type Line, longestLine, readLines } from "./lines.ts"
 import type { Problem, ReinforcedSample } from "./sample.ts"
@@ -49,7 +49,7 @@ async function* linesOf(
       yield line
     }
   } catch (error) {
-    if (!isInputError(error)) throw error
+    if (!isOfInput(error)) throw error
     drop({ key: null, reason: `behind line ${number}: ${oneLine(error.message, 200)}` })
   }
 }
@@ -64,7 +64,7 @@ function parseLine({ number, text }: Line, drop: (problem: Omit<Problem, "action
     if (typeof record !== "object" || record === null || Array.isArray(record)) throw new UserError("no object")
     return sampleOfRecord(record as Record<string, unknown>)
   } catch (error) {
-    if (!isInputError(error)) throw error
+    if (!isOfInput(error)) throw error
     drop({ key, reason: `line ${number}: ${oneLine(error.message, 400)}` })
     return null
   }

@@ -1,5 +1,5 @@
 /** Samples of a tar shard, and what is wrong with the others. */
-import { isInputError, oneLine, UserError } from "../../core/errors.ts"
+import { isOfInput, oneLine, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/safetensors.ts"
 import { memberExtensions, sampleOfMembers } from "./members.ts"
 import { pictureExtensions } from "./picture.ts"
@@ -40,7 +40,7 @@ async function* readSample(
   try {
     yield await sampleOfMembers(key, readMembers(source, members))
   } catch (error) {
-    if (!isInputError(error)) throw error
+    if (!isOfInput(error)) throw error
     report({ key, reason: oneLine(error.message, 400), action: "dropped" })
   }
 }

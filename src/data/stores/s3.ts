@@ -3,8 +3,10 @@
  * object appears whole or not at all. Retries are ours, so that a transfer goes on where it broke off.
  */
 
+import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import { rm, writeFile } from "node:fs/promises"
+import { pipeline, Readable, Transform } from "node:stream"
 import type { S3Client, S3ServiceException } from "@aws-sdk/client-s3"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
@@ -12,7 +14,7 @@ import { NetworkFailure, Watchdog, withRetries } from "../../host/network.ts"
 import { download, type RemotePart } from "./download.ts"
 import { Hashing } from "./hashing.ts"
 import { retriesOf, type Surroundings, temporaryPath } from "./options.ts"
-import type { LocalFile, Storage, Written } from "./storage.ts"
+import type { Chunks, LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 type Sdk = typeof import("@aws-sdk/client-s3")
 
@@ -27,10 +29,10 @@ export class S3Storage implements Storage {
 
   constructor(private readonly surroundings: Surroundings) {}
 
-  async fetch(url: string, signal?: AbortSignal): Promise<LocalFile> {
+  async fetch(url: string, options?: TransferOptions): Promise<LocalFile> {
     const openPart = (offset: number, tag: string | null, signal: AbortSignal) =>
       this.openPart(url, offset, tag, signal)
-    return download(url, openPart, this.surroundings, signal)
+    return download(url, openPart, this.surroundings, options)
   }
 
   async readBytes(url: string): Promise<Uint8Array | null> {
@@ -47,15 +49,14 @@ export class S3Storage implements Storage {
     })
   }
 
-  async put(url: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Written> {
+  async put(url: string, chunks: Chunks, options: TransferOptions = {}): Promise<Written> {
     const path = temporaryPath(this.surroundings, url)
     try {
       const hashing = new Hashing(chunks)
       await writeFile(path, hashing, { flag: "wx" })
       const written = hashing.written()
-      await (written.bytes > largestPut
-        ? this.putParts(url, path, written.bytes)
-        : this.putWhole(url, path, written.bytes))
+      const upload = { url, path, bytes: written.bytes, options }
+      await (written.bytes > largestPut ? this.putParts(upload) : this.putWhole(upload))
       return written
     } catch (error) {
       throw fileError(error, "writing", path)
@@ -104,28 +105,22 @@ export class S3Storage implements Storage {
     }
   }
 
-  private async putWhole(url: string, path: string, bytes: number): Promise<void> {
-    await this.demand(
-      url,
-      ({ sdk, client }, abortSignal) => {
-        const body = { Body: createReadStream(path), ContentLength: bytes }
-        return client.send(new sdk.PutObjectCommand({ ...placeOf(url), ...body }), { abortSignal })
-      },
-      uploadSeconds,
+  private async putWhole({ url, path, bytes, options }: Upload): Promise<void> {
+    await this.sendFile(url, path, { start: 0, length: bytes }, options, ({ sdk, client }, body, abortSignal) =>
+      client.send(new sdk.PutObjectCommand({ ...placeOf(url), ...body }), { abortSignal }),
     )
   }
 
-  private async putParts(url: string, path: string, bytes: number): Promise<void> {
+  private async putParts(upload: Upload): Promise<void> {
+    const { url, options } = upload
     const place = placeOf(url)
-    const { UploadId } = await this.demand(url, ({ sdk, client }, abortSignal) =>
-      client.send(new sdk.CreateMultipartUploadCommand(place), { abortSignal }),
+    const { UploadId } = await this.demand(
+      url,
+      ({ sdk, client }, abortSignal) => client.send(new sdk.CreateMultipartUploadCommand(place), { abortSignal }),
+      options,
     )
     try {
-      const Parts = await this.uploadParts(url, path, bytes, UploadId)
-      await this.demand(url, ({ sdk, client }, abortSignal) => {
-        const command = new sdk.CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts } })
-        return client.send(command, { abortSignal })
-      })
+      await this.completeParts(upload, UploadId, await this.uploadParts(upload, UploadId))
     } catch (error) {
       const { sdk, client } = await this.open()
       // Parts of an upload that is not ended are paid for; the error that led here is the one to report.
@@ -134,25 +129,64 @@ export class S3Storage implements Storage {
     }
   }
 
-  private async uploadParts(url: string, path: string, bytes: number, UploadId: string | undefined) {
+  private async uploadParts({ url, path, bytes, options }: Upload, UploadId: string | undefined): Promise<Part[]> {
     const size = Math.max(largestPut, Math.ceil(bytes / mostParts))
-    const parts: { PartNumber: number; ETag: string | undefined }[] = []
+    const parts: Part[] = []
     for (let start = 0; start < bytes; start += size) {
-      const PartNumber = parts.length + 1
-      const length = Math.min(size, bytes - start)
-      const { ETag } = await this.demand(
-        url,
-        ({ sdk, client }, abortSignal) => {
-          const body = { Body: createReadStream(path, { start, end: start + length - 1 }), ContentLength: length }
-          return client.send(new sdk.UploadPartCommand({ ...placeOf(url), UploadId, PartNumber, ...body }), {
-            abortSignal,
-          })
-        },
-        uploadSeconds,
+      const part = { ...placeOf(url), UploadId, PartNumber: parts.length + 1 }
+      const piece = { start, length: Math.min(size, bytes - start) }
+      const { ETag } = await this.sendFile(url, path, piece, options, ({ sdk, client }, body, abortSignal) =>
+        client.send(new sdk.UploadPartCommand({ ...part, ...body }), { abortSignal }),
       )
-      parts.push({ PartNumber, ETag })
+      parts.push({ PartNumber: part.PartNumber, ETag })
     }
     return parts
+  }
+
+  /** Where an answer was lost, the upload is gone the next time: the object says whether it was ended. */
+  private async completeParts(
+    { url, bytes, options }: Upload,
+    UploadId: string | undefined,
+    Parts: Part[],
+  ): Promise<void> {
+    const command = { ...placeOf(url), UploadId, MultipartUpload: { Parts } }
+    try {
+      await this.demand(
+        url,
+        ({ sdk, client }, abortSignal) => client.send(new sdk.CompleteMultipartUploadCommand(command), { abortSignal }),
+        { ...options, seconds: uploadSeconds },
+      )
+    } catch (error) {
+      if (!(error instanceof NoSuchObject) || !(await this.holds(url, bytes, Parts))) throw error
+    }
+  }
+
+  /** Whether the object is the one that these parts make. */
+  private async holds(url: string, bytes: number, parts: readonly Part[]): Promise<boolean> {
+    const found = await this.ask(url, ({ sdk, client }, abortSignal) =>
+      client.send(new sdk.HeadObjectCommand(placeOf(url)), { abortSignal }),
+    )
+    return found?.ContentLength === bytes && found.ETag === tagOfParts(parts)
+  }
+
+  /** Sends a piece of a file, as often as the network breaks it. */
+  private sendFile<T>(
+    url: string,
+    path: string,
+    { start, length }: { readonly start: number; readonly length: number },
+    options: TransferOptions,
+    send: (s3: Opened, body: { Body: Readable; ContentLength: number }, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.demand(
+      url,
+      (opened, signal, onBytes) => {
+        // An empty file has no byte to begin with.
+        const piece = length === 0 ? Readable.from([]) : createReadStream(path, { start, end: start + length - 1 })
+        const Body = counted(piece, onBytes)
+        return send(opened, { Body, ContentLength: length }, signal).finally(() => Body.destroy())
+      },
+      { ...options, seconds: uploadSeconds },
+    )
   }
 
   // ---------------------------------------------------------------------------------------------------- requests
@@ -167,22 +201,29 @@ export class S3Storage implements Storage {
     }
   }
 
+  /** Bytes that move, which `send` tells, give it another `seconds`. */
   private demand<T>(
     url: string,
-    send: (s3: Opened, signal: AbortSignal) => Promise<T>,
-    seconds = this.surroundings.timeoutSeconds,
+    send: (s3: Opened, signal: AbortSignal, onBytes: (bytes: number) => void) => Promise<T>,
+    { seconds = this.surroundings.timeoutSeconds, signal, onBytes }: TransferOptions & { seconds?: number } = {},
   ): Promise<T> {
     const attempt = async () => {
+      signal?.throwIfAborted()
       const opened = await this.open()
       using watchdog = new Watchdog(seconds)
+      const heard = (bytes: number) => {
+        watchdog.heard()
+        onBytes?.(bytes)
+      }
       try {
-        return await send(opened, watchdog.signal)
+        return await send(opened, signal ? AbortSignal.any([watchdog.signal, signal]) : watchdog.signal, heard)
       } catch (error) {
+        signal?.throwIfAborted()
         watchdog.signal.throwIfAborted()
         throw errorOf(url, error)
       }
     }
-    return withRetries(attempt, retriesOf(this.surroundings, url))
+    return withRetries(attempt, retriesOf(this.surroundings, url, signal))
   }
 
   private open(): Promise<Opened> {
@@ -196,8 +237,39 @@ interface Opened {
   readonly client: S3Client
 }
 
-/** For a request that sends up to 64 MiB, or more where a file has more than 10,000 such parts. */
+/** Silence of a request that sends up to 64 MiB, which a slow line may hold in its buffers, or that joins thousands of parts. */
 const uploadSeconds = 600
+
+interface Upload {
+  readonly url: string
+  /** Where the bytes are. */
+  readonly path: string
+  readonly bytes: number
+  readonly options: TransferOptions
+}
+
+interface Part {
+  readonly PartNumber: number
+  readonly ETag: string | undefined
+}
+
+/** An object of several parts has the hash of their hashes, and their number. */
+function tagOfParts(parts: readonly Part[]): string {
+  const hash = createHash("md5")
+  for (const { ETag = "" } of parts) hash.update(Buffer.from(ETag.replaceAll('"', ""), "hex"))
+  return `"${hash.digest("hex")}-${parts.length}"`
+}
+
+/** The stream, which tells of what is taken from it. */
+function counted(stream: Readable, onBytes: (bytes: number) => void): Readable {
+  const passing = new Transform({
+    transform(chunk: Uint8Array, _, done) {
+      onBytes(chunk.length)
+      done(null, chunk)
+    },
+  })
+  return pipeline(stream, passing, () => {})
+}
 
 async function openClient({ env }: Surroundings): Promise<Opened> {
   const sdk = await import("@aws-sdk/client-s3")

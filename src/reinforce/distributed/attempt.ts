@@ -106,7 +106,7 @@ class Attempt {
       presence.progress(this.task.index, samples)
     }
     try {
-      return await orStuck(runner.run(this.task, { signal, onProgress }), signal)
+      return await orStuck(runner.run(this.task, { signal, onProgress, onActivity: watchdog.activity }), signal)
     } catch (error) {
       if (error instanceof StuckError || !watchdog.signal.aborted) throw error
       throw watchdog.signal.reason

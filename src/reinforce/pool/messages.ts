@@ -11,13 +11,14 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: "ready"; readonly identity: string }
   | { readonly kind: "progress"; readonly samples: number }
+  | { readonly kind: "activity" }
   | { readonly kind: "done"; readonly result: ShardResult }
   | { readonly kind: "failed"; readonly failure: Failure }
 
 /** An error that has crossed the border between processes. */
 export interface Failure {
+  /** `input`: a UserError. `environment`: an EnvironmentError. `fault`: any other, a fault of ours. */
+  readonly kind: "input" | "environment" | "fault"
   readonly message: string
   readonly hint: string | null
-  /** Whether it is the input's or the user's, not a fault of ours. */
-  readonly expected: boolean
 }

@@ -1,7 +1,7 @@
 /** The worker's side of a process pool: opens its models once, then works on the shards it is sent. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { inspect } from "node:util"
-import { oneLine, UserError } from "../../core/errors.ts"
+import { EnvironmentError, oneLine, UserError } from "../../core/errors.ts"
 import type { RunOptions, ShardResult, ShardTask } from "../runner.ts"
 import type { Failure, FromWorker, ToWorker } from "./messages.ts"
 
@@ -32,6 +32,7 @@ export function serveShards(open: (settings: unknown) => Promise<ShardWorker>): 
   process.on("message", (message: ToWorker) => {
     if (message.kind === "abort") return abandon.abort()
     abandon = new AbortController()
+    const failureOf = message.kind === "open" ? openingFailure : failure
     underWay = answer(message).then(send, (error) => send({ kind: "failed", failure: failureOf(error) }))
   })
   process.on("disconnect", async () => {
@@ -45,15 +46,20 @@ export function serveShards(open: (settings: unknown) => Promise<ShardWorker>): 
 const patience = 2000
 
 function runOptions(signal: AbortSignal): RunOptions {
-  let last = Number.NEGATIVE_INFINITY
   return {
     signal,
-    onProgress(samples) {
-      const now = performance.now()
-      if (now - last < progressInterval) return
-      last = now
-      send({ kind: "progress", samples })
-    },
+    onProgress: nowAndThen((samples: number) => send({ kind: "progress", samples })),
+    onActivity: nowAndThen(() => send({ kind: "activity" })),
+  }
+}
+
+function nowAndThen<Arguments extends unknown[]>(tell: (...what: Arguments) => void) {
+  let last = Number.NEGATIVE_INFINITY
+  return (...what: Arguments) => {
+    const now = performance.now()
+    if (now - last < progressInterval) return
+    last = now
+    tell(...what)
   }
 }
 
@@ -62,8 +68,16 @@ function send(message: FromWorker): void {
 }
 
 /** A fault of ours keeps its stack on stderr; what is reported of the shard is a line. */
-function failureOf(error: unknown): Failure {
-  if (error instanceof UserError) return { message: error.message, hint: error.hint ?? null, expected: true }
+function failure(error: unknown): Failure {
+  if (error instanceof UserError) {
+    const kind = error instanceof EnvironmentError ? "environment" : "input"
+    return { kind, message: error.message, hint: error.hint ?? null }
+  }
   if (!(error instanceof Error && error.name === "AbortError")) process.stderr.write(`${inspect(error)}\n`)
-  return { message: `unexpected: ${oneLine(String(error), 500)}`, hint: null, expected: false }
+  return { kind: "fault", message: `unexpected: ${oneLine(String(error), 500)}`, hint: null }
+}
+
+/** No shard is at fault where models cannot be opened, whatever the reason. */
+function openingFailure(error: unknown): Failure {
+  return { ...failure(error), kind: "environment" }
 }

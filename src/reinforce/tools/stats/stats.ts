@@ -1,5 +1,5 @@
 /** What is in reinforced shards: counts, bytes, captions, pictures, vectors, and what the teachers agree on. */
-import { messageOf, UserError } from "../../../core/errors.ts"
+import { isOfInput, messageOf } from "../../../core/errors.ts"
 import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
@@ -79,7 +79,7 @@ class Collection {
 
   async shard(storage: Storage, url: string): Promise<void> {
     const { signal, onShard } = this.options
-    await using file = await storage.fetch(url, signal)
+    await using file = await storage.fetch(url, { signal })
     try {
       this.totals.bytes += await addMembers(file.path, this.members)
       for await (const sample of readSamples(file.path, (problem) => this.report(problem))) {
@@ -87,7 +87,7 @@ class Collection {
         await this.sample(sample)
       }
     } catch (error) {
-      if (!(error instanceof UserError)) throw error
+      if (!isOfInput(error)) throw error
       this.report({ reason: messageOf(error) })
     }
     this.totals.shards += 1
@@ -129,7 +129,7 @@ class Collection {
     try {
       await this.pictures.add(sample)
     } catch (error) {
-      if (!(error instanceof UserError)) throw error
+      if (!isOfInput(error)) throw error
       this.report({ reason: error.message })
     }
   }

@@ -2,7 +2,7 @@
  * Whether reinforced shards are what they should be: files against the hashes that were recorded, each sample by itself,
  * and a random choice of samples made again by the models.
  */
-import { messageOf, UserError } from "../../../core/errors.ts"
+import { isOfInput, messageOf } from "../../../core/errors.ts"
 import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
@@ -83,7 +83,7 @@ class Verification {
     try {
       await this.check(shard)
     } catch (error) {
-      if (!(error instanceof UserError)) throw error
+      if (!isOfInput(error)) throw error
       this.problem(shard.name, null, messageOf(error))
     }
     this.shards += 1
@@ -115,7 +115,7 @@ class Verification {
 
   private async check({ name, url, record }: Shard): Promise<void> {
     const { signal } = this.options
-    await using file = await this.storage.fetch(url, signal)
+    await using file = await this.storage.fetch(url, { signal })
     const before = { problems: this.problems.length, samples: this.samples }
     const identity = this.options.models?.stage.identity
     if (record && identity !== undefined && record.models !== identity) {
@@ -150,7 +150,7 @@ class Verification {
       const picture = sample.image && (await pictureSize(sample.image.bytes, "its picture"))
       return faultsOf(sample, { picture, teacherWidths })
     } catch (error) {
-      if (!(error instanceof UserError)) throw error
+      if (!isOfInput(error)) throw error
       return [error.message, ...faultsOf(sample, { picture: null, teacherWidths })]
     }
   }
