@@ -123,8 +123,9 @@ export class S3Storage implements Storage {
       await this.completeParts(upload, UploadId, await this.uploadParts(upload, UploadId))
     } catch (error) {
       const { sdk, client } = await this.open()
+      const abortSignal = AbortSignal.timeout(this.surroundings.timeoutSeconds * 1000)
       // Parts of an upload that is not ended are paid for; the error that led here is the one to report.
-      await client.send(new sdk.AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => {})
+      await client.send(new sdk.AbortMultipartUploadCommand({ ...place, UploadId }), { abortSignal }).catch(() => {})
       throw error
     }
   }
@@ -144,11 +145,8 @@ export class S3Storage implements Storage {
   }
 
   /** Where an answer was lost, the upload is gone the next time: the object says whether it was ended. */
-  private async completeParts(
-    { url, bytes, options }: Upload,
-    UploadId: string | undefined,
-    Parts: Part[],
-  ): Promise<void> {
+  private async completeParts(upload: Upload, UploadId: string | undefined, Parts: Part[]): Promise<void> {
+    const { url, options } = upload
     const command = { ...placeOf(url), UploadId, MultipartUpload: { Parts } }
     try {
       await this.demand(
@@ -157,16 +155,20 @@ export class S3Storage implements Storage {
         { ...options, seconds: uploadSeconds },
       )
     } catch (error) {
-      if (!(error instanceof NoSuchObject) || !(await this.holds(url, bytes, Parts))) throw error
+      if (!(error instanceof NoSuchUpload) || !(await this.holds(upload, Parts))) throw error
     }
   }
 
   /** Whether the object is the one that these parts make. */
-  private async holds(url: string, bytes: number, parts: readonly Part[]): Promise<boolean> {
+  private async holds({ url, path, bytes }: Upload, parts: readonly Part[]): Promise<boolean> {
     const found = await this.ask(url, ({ sdk, client }, abortSignal) =>
       client.send(new sdk.HeadObjectCommand(placeOf(url)), { abortSignal }),
     )
-    return found?.ContentLength === bytes && found.ETag === tagOfParts(parts)
+    if (found?.ContentLength !== bytes) return false
+    const { ETag, ServerSideEncryption, SSECustomerAlgorithm } = found
+    // Tags of encrypted objects say nothing of what is in them.
+    if (ServerSideEncryption?.startsWith("aws:kms") || SSECustomerAlgorithm) return true
+    return ETag === tagOfParts(parts) || ETag === (await tagOfFile(path))
   }
 
   /** Sends a piece of a file, as often as the network breaks it. */
@@ -260,6 +262,13 @@ function tagOfParts(parts: readonly Part[]): string {
   return `"${hash.digest("hex")}-${parts.length}"`
 }
 
+/** As some servers of the protocol have it. */
+async function tagOfFile(path: string): Promise<string> {
+  const hash = createHash("md5")
+  for await (const chunk of createReadStream(path) as AsyncIterable<Uint8Array>) hash.update(chunk)
+  return `"${hash.digest("hex")}"`
+}
+
 /** The stream, which tells of what is taken from it. */
 function counted(stream: Readable, onBytes: (bytes: number) => void): Readable {
   const passing = new Transform({
@@ -294,6 +303,9 @@ function placeOf(url: string, isFolder = false): { Bucket: string; Key: string }
 
 class NoSuchObject extends UserError {}
 
+/** It was ended, or taken away by whoever cleans up. */
+class NoSuchUpload extends EnvironmentError {}
+
 function statusOf(error: unknown): number | undefined {
   return (error as Partial<S3ServiceException>).$metadata?.httpStatusCode
 }
@@ -319,6 +331,7 @@ function errorOf(url: string, error: unknown): unknown {
   const cause = { cause: error }
   if (name === "NoSuchBucket")
     return new UserError(`${url}: no such bucket`, "check the address and AWS_ENDPOINT_URL", cause)
+  if (name === "NoSuchUpload") return new NoSuchUpload(`${url}: its upload is gone (404)`, "run again", cause)
   if (status === 404) return new NoSuchObject(`${url}: no such object (404)`, "check the address", cause)
   if (name === "CredentialsProviderError") {
     return new EnvironmentError(
