@@ -7,14 +7,18 @@
  */
 import { z } from "zod"
 import { UserError } from "./errors.ts"
+import { isInside } from "./inside.ts"
 import type { ImageEncoderConfig, ModelConfig } from "./variants.ts"
 
 export const manifestFile = "mobileclip.json"
 
 export const manifestFormat = "mobileclip-model-1"
 
+/** Of a file in the directory. */
+const fileName = z.string().refine(isInside, "could be outside of its folder")
+
 const towerFile = z.object({
-  file: z.string(),
+  file: fileName,
   /** Names of the input and the output that matter. */
   input: z.string(),
   output: z.string(),
@@ -89,7 +93,7 @@ const schema = z.object({
   parameters: z.object({ image: count, text: count.optional(), decoder: count.optional() }),
   /** The checkpoint this was made from; null when it came from memory. */
   source: z.object({ file: z.string(), sha256: z.string() }).nullable(),
-  files: z.record(z.string(), z.object({ bytes: count, sha256: z.string() })),
+  files: z.record(fileName, z.object({ bytes: count, sha256: z.string() })),
   /** Largest difference from the reference on fixed inputs, in standard deviations of the reference's embeddings. */
   verification: z.object({
     reference: z.string(),

@@ -3,9 +3,10 @@ import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { UserError } from "../core/errors.ts"
+import { quoted, UserError } from "../core/errors.ts"
 import { expandBraces, expandShards } from "./expand.ts"
 import { openStorage } from "./stores/open.ts"
+import type { Storage } from "./stores/storage.ts"
 
 // Expected values are what bash prints for `echo PATTERN`.
 test.each([
@@ -88,4 +89,61 @@ test("info.json names shards beside it, in the folder around it, or by whole URL
   await writeFile(info, "{}")
   await expect(expandShards(info)).rejects.toThrow(`${info} lists no shards`)
   await expect(expandShards(join(set, "none/info.json"))).rejects.toThrow("none/info.json: no such file")
+})
+
+/** A store that holds one list, whose bytes are `{"lengths": {...}}`, and the files that `has` says. */
+function listing(names: readonly string[], has: (url: string) => boolean = () => true): Storage {
+  const text = JSON.stringify({ lengths: Object.fromEntries(names.map((name) => [name, "1"])) })
+  const stat = async (url: string) => (has(url) ? { bytes: 1 } : null)
+  return { ...openStorage(), readBytes: async () => new TextEncoder().encode(text), stat }
+}
+
+test("a list from elsewhere names shards of its own place", async () => {
+  const names = ["0.tar", "deep/1.tar", "https://example.com/other/2.tar"]
+  expect(await expandShards("https://example.com/set/info.json", listing(names))).toEqual([
+    ...["https://example.com/set/0.tar", "https://example.com/set/deep/1.tar", "https://example.com/other/2.tar"],
+  ])
+  expect(await expandShards("hf://datasets/o/n@v1/set/info.json", listing(["hf://datasets/o/n/3.tar"]))).toEqual([
+    "hf://datasets/o/n/3.tar",
+  ])
+  expect(
+    await expandShards(
+      "s3://b/set/info.json",
+      listing(["set/0.tar"], (url) => url === "s3://b/set/0.tar"),
+    ),
+  ).toEqual(["s3://b/set/0.tar"])
+})
+
+test.each([
+  ["s3://b/set/info.json", "../../../../tmp/victim.tar"],
+  ["s3://b/set/info.json", "x/../../other.tar"],
+  ["s3://b/set/info.json", "/etc/passwd"],
+  ["s3://b/set/info.json", "file:///etc/passwd"],
+  ["s3://b/set/info.json", "s3://other/0.tar"],
+  ["s3://b/set/info.json", "s3://b/../other/0.tar"],
+  ["s3://b/set/info.json", "http://169.254.169.254/latest/0.tar"],
+  ["http://h/set/info.json", "http://127.0.0.1/0.tar"],
+  ["http://h/set/info.json", "http://h@other/0.tar"],
+  ["http://h/set/info.json", "http://h:8080/0.tar"],
+  ["http://h/set/info.json", "%2e%2e/%2E./0.tar"],
+  ["http://h/set/info.json", "..\\..\\0.tar"],
+  ["http://h/set/info.json", "C:\\0.tar"],
+  ["hf://datasets/o/n/info.json", "hf://datasets/o/private/0.tar"],
+  ["hf://datasets/o/n/info.json", ""],
+])("%s naming %j is refused", async (list, name) => {
+  for (const names of [[name], ["0.tar", name]]) {
+    const error: unknown = await expandShards(list, listing(names)).catch((error: unknown) => error)
+    expect(error).toBeInstanceOf(UserError)
+    expect((error as Error).message).toContain(`${list} names ${quoted(name)}`)
+  }
+})
+
+test("the folder around a list's own is of its place, too", async () => {
+  const far = (list: string, name: string) =>
+    expandShards(
+      list,
+      listing([name], (url) => !url.includes(list.slice(0, 9))),
+    )
+  await expect(far("http://h/info.json", "other.example/0.tar")).rejects.toThrow("is not at http://h")
+  await expect(far("hf://datasets/o/n/info.json", "private/0.tar")).rejects.toThrow("is not at hf://datasets/o/n")
 })

@@ -5,7 +5,8 @@
  */
 import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
-import { UserError } from "../core/errors.ts"
+import { quoted, UserError } from "../core/errors.ts"
+import { requireInside } from "../core/inside.ts"
 import { parseInfo } from "./reinforced/side-files.ts"
 import { pathOf } from "./stores/local.ts"
 import { isUrl, openStorage } from "./stores/open.ts"
@@ -42,7 +43,7 @@ function splitList(list: string): string[] {
 
 async function shardsAt(path: string, storage: Storage): Promise<string[]> {
   if (/(^|\/)info\.json$/.test(path)) return shardsListed(path, storage)
-  if (!isUrl(path) || /^file:/i.test(path)) return localShards(path)
+  if (!isRemote(path)) return localShards(path)
   const isFile = SHARD_KINDS.some((kind) => kind.test(path.replace(/[?#].*$/, "")))
   if (isFile || /^https?:/i.test(path)) return [path]
   const names = (await storage.list(path)).filter((name) => !name.includes("/"))
@@ -78,9 +79,38 @@ async function shardsListed(path: string, storage: Storage): Promise<string[]> {
   const relative = names.find((name) => !isAbsolute(name))
   const isAbove =
     relative !== undefined &&
-    !(await storage.stat(folder + relative)) &&
-    (await storage.stat(above + relative)) !== null
-  return names.map((name) => (isAbsolute(name) ? name : (isAbove ? above : folder) + name))
+    !(await storage.stat(listedShard(folder, relative, path))) &&
+    (await storage.stat(listedShard(above, relative, path))) !== null
+  return names.map((name) => listedShard(isAbsolute(name) ? "" : isAbove ? above : folder, name, path))
+}
+
+/** Throws UserError where a list that is not of this machine names what is not at its own place. */
+function listedShard(folder: string, name: string, list: string): string {
+  const shard = folder + name
+  if (!isRemote(list)) return shard
+  if (folder !== "") requireInside(name, list)
+  if (placeOf(shard) === placeOf(list) && !hasDotParts(shard)) return shard
+  throw new UserError(
+    `${list} names ${quoted(name)}, which is not at ${placeOf(list)}`,
+    "a list from elsewhere names shards of its own server, bucket or repository; save it here to allow others",
+  )
+}
+
+function isRemote(path: string): boolean {
+  return isUrl(path) && !/^file:/i.test(path)
+}
+
+/** Whose word a URL is: `https://host:port`, `s3://bucket`, `hf://datasets/owner/name`; a path is this machine's. */
+function placeOf(url: string): string {
+  if (/^https?:/i.test(url) && URL.canParse(url)) return new URL(url).origin
+  return (
+    /^(s3:\/\/[^/]+|hf:\/\/(?:(?:datasets|models|spaces)\/)?[^/]+\/[^/@]+)(?=[/@])/i.exec(url)?.[0] ?? "this machine"
+  )
+}
+
+/** In a URL, what is written `%2e%2e` leads up, too. */
+function hasDotParts(url: string): boolean {
+  return /(^|[/\\])(\.|%2e){1,2}([/\\?#]|$)/i.test(url.replaceAll(/%2f|%5c/gi, "/"))
 }
 
 /** Brace expansion: `a{1,2}` gives a1 a2, `{08..10}` gives 08 09 10, `{0..6..3}` gives 0 3 6. Throws on an open brace. */

@@ -5,6 +5,7 @@
 import { createReadStream } from "node:fs"
 import { extract, type Header, type Pack, pack } from "tar-stream"
 import { messageOf, quoted, UserError } from "../core/errors.ts"
+import { fileError } from "../host/file-error.ts"
 import { openRandomAccess, writeAtomically } from "../host/files.ts"
 
 export interface Sample {
@@ -113,7 +114,9 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
       if (name) yield { ...name, bytes: await readAll(entry as AsyncIterable<Uint8Array>) }
       else entry.resume()
     }
-  } catch (error) {
+  } catch (thrown) {
+    const error = fileError(thrown, "reading", path)
+    if (error instanceof UserError) throw error
     throw new UserError(`${path} is not a readable tar archive (${messageOf(error)})`, undefined, { cause: error })
   } finally {
     source.destroy()

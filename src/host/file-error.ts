@@ -1,5 +1,5 @@
 /** Errors of the operating system, said in one line with what to do. */
-import { UserError } from "../core/errors.ts"
+import { EnvironmentError, UserError } from "../core/errors.ts"
 import { withoutNeighbours } from "./neighbour.ts"
 
 type Action = "reading" | "writing"
@@ -18,14 +18,51 @@ const forbidden: Explanation = {
   hint: (action) =>
     action === "writing" ? "choose another place, or change who may write there" : "change who may read it",
 }
+const exhausted: Explanation = {
+  message: (path, action) => `too many open files while ${action} ${path}`,
+  hint: () => "raise ulimit -n",
+}
+const failed: Explanation = { message: (path, action) => `the disk failed while ${action} ${path}` }
+const away: Explanation = {
+  message: (path, action) => `the disk or network share went away while ${action} ${path}`,
+  hint: () => "look whether it is mounted, and run again",
+}
+const short: Explanation = {
+  message: (path, action) => `the system is short of memory or other means while ${action} ${path}`,
+  hint: () => "run again when less is running",
+}
 
-/** By the code that Node puts on such errors. */
-const explanations: Readonly<Record<string, Explanation>> = {
+/** The machine's fault: the same path may do later, or elsewhere. By the code that Node puts on such errors. */
+const ofTheMachine: Readonly<Record<string, Explanation>> = {
   ENOSPC: full,
   EDQUOT: full,
   EACCES: forbidden,
   EPERM: forbidden,
   EROFS: { message: (path) => `${path} is on a read-only disk`, hint: () => "choose another place" },
+  EFBIG: {
+    message: (path) => `${path} is larger than the disk or ulimit -f takes`,
+    hint: () => "choose another place",
+  },
+  EMFILE: exhausted,
+  ENFILE: exhausted,
+  EIO: failed,
+  EREMOTEIO: failed,
+  ENXIO: failed,
+  ENODEV: away,
+  ESTALE: away,
+  ETIMEDOUT: away,
+  ENOTCONN: away,
+  EHOSTDOWN: away,
+  EHOSTUNREACH: away,
+  ECONNABORTED: away,
+  ENOMEM: short,
+  EAGAIN: short,
+  EBUSY: short,
+  ENOLCK: short,
+}
+
+/** The path's fault, on every machine. */
+const ofThePath: Readonly<Record<string, Explanation>> = {
   ENOENT: {
     message: (path, action) =>
       action === "writing" ? `the folder of ${path} does not exist` : `${path} does not exist`,
@@ -35,15 +72,14 @@ const explanations: Readonly<Record<string, Explanation>> = {
   ENOTDIR: { message: (path) => `${path} is a file, or in one, where a folder was expected` },
   EEXIST: { message: (path) => `${path} is there already, and is not a folder` },
   ENAMETOOLONG: { message: (path) => `the name is too long: ${path}` },
-  EMFILE: { message: (path, action) => `too many open files while ${action} ${path}`, hint: () => "raise ulimit -n" },
-  EIO: { message: (path, action) => `the disk failed while ${action} ${path}` },
 }
 
-/** A UserError where the system's error is known; anything else comes back as it is. */
+/** An EnvironmentError or UserError where the system's error is known; anything else comes back as it is. */
 export function fileError(error: unknown, action: Action, path: string): unknown {
-  const { code, path: place } = error as NodeJS.ErrnoException
-  const explanation = explanations[code ?? ""]
-  if (!explanation) return error
-  const where = withoutNeighbours(place ?? path)
-  return new UserError(explanation.message(where, action), explanation.hint?.(action), { cause: error })
+  const { code = "", path: place = path } = error as NodeJS.ErrnoException
+  const said = ({ message, hint }: Explanation) =>
+    [message(withoutNeighbours(place), action), hint?.(action), { cause: error }] as const
+  const [machine, fault] = [ofTheMachine[code], ofThePath[code]]
+  if (machine) return new EnvironmentError(...said(machine))
+  return fault ? new UserError(...said(fault)) : error
 }

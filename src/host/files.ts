@@ -105,12 +105,20 @@ export async function readJson(path: string, what: string): Promise<unknown> {
 function readExactly(descriptor: number, path: string, offset: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length)
   for (let done = 0; done < length; ) {
-    // A single read of 2 GiB or more is refused by the system.
-    const count = readSync(descriptor, bytes, done, Math.min(length - done, 2 ** 30), offset + done)
+    const count = readSome(descriptor, path, bytes, done, offset)
     if (count === 0) throw new UserError(`${path} ends at byte ${offset + done}, before byte ${offset + length}`)
     done += count
   }
   return bytes
+}
+
+function readSome(descriptor: number, path: string, bytes: Uint8Array, done: number, offset: number): number {
+  try {
+    // A single read of 2 GiB or more is refused by the system.
+    return readSync(descriptor, bytes, done, Math.min(bytes.length - done, 2 ** 30), offset + done)
+  } catch (error) {
+    throw fileError(error, "reading", path)
+  }
 }
 
 /** Where a folder of this name is, or would be made: links are followed. Throws UserError where that cannot be told. */

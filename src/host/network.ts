@@ -3,7 +3,7 @@
  * behind growing delays.
  */
 import { setTimeout as sleep } from "node:timers/promises"
-import { messageOf, type UserError } from "../core/errors.ts"
+import { type EnvironmentError, messageOf } from "../core/errors.ts"
 
 /** Something that may go better the next time: a broken connection, an overloaded server. */
 export class NetworkFailure extends Error {
@@ -28,7 +28,7 @@ export interface Retries {
 
 interface GivesUp {
   /** The error for the last failure, after so many attempts. */
-  readonly giveUp: (last: NetworkFailure, attempts: number) => UserError
+  readonly giveUp: (last: NetworkFailure, attempts: number) => EnvironmentError
 }
 
 /** No server keeps us longer than that. */

@@ -8,7 +8,7 @@
  */
 import { statfs } from "node:fs/promises"
 import { dirname } from "node:path"
-import { UserError } from "../core/errors.ts"
+import { EnvironmentError, UserError } from "../core/errors.ts"
 import { fileError } from "../host/file-error.ts"
 import { NetworkFailure, type Retries, Watchdog } from "../host/network.ts"
 import { Partial } from "./partial.ts"
@@ -84,9 +84,9 @@ function isDiskFull(error: unknown): boolean {
   return ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "")
 }
 
-function diskFull(path: string, needed?: number, free?: number): UserError {
+function diskFull(path: string, needed?: number, free?: number): EnvironmentError {
   const sizes = needed === undefined ? "" : `: ${megabytes(needed)} are needed and ${megabytes(free!)} are free`
-  return new UserError(
+  return new EnvironmentError(
     `disk full at ${path}${sizes}`,
     "free some space, or choose another place with --cache-dir or HF_HOME; what was downloaded is kept and continued",
   )

@@ -278,6 +278,7 @@ test("an address that is no hub, and values that cannot be right, are one line",
   expect((await errorOf(run({ endpoint: "ftp://x" }))).text).toContain("is no http or https address")
   expect((await errorOf(run({ token: "hf_ä" }))).text).toMatch(/^--token holds no token/)
   expect((await errorOf(run({ revision: "../../x" }))).text).toMatch(/is no revision/)
+  expect((await errorOf(run({ file: "../../x.pt" }))).text).toMatch(/names "\.\.\/\.\.\/x\.pt", which could be outside/)
 })
 
 test("a disk without room is one line before anything is downloaded", async () => {

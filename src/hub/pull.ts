@@ -3,6 +3,7 @@ import { existsSync } from "node:fs"
 import { stat } from "node:fs/promises"
 import { basename } from "node:path"
 import { UserError } from "../core/errors.ts"
+import { requireInside } from "../core/inside.ts"
 import type { Retries } from "../host/network.ts"
 import { type CachedFile, RepositoryCache } from "./cache.ts"
 import { download } from "./download.ts"
@@ -66,9 +67,10 @@ export async function pull(source: string, options: PullOptions = {}): Promise<P
   const resolved = resolveSource(source, existsSync)
   if (resolved.kind === "path") return localResult(resolved.path)
   const settings = await hubSettings(options, options.env ?? process.env)
+  const file = options.file ?? resolved.file
   const request = {
     ...resolved,
-    file: options.file ?? resolved.file,
+    file: file === null ? null : requireInside(file, source, "give the file's path in the repository"),
     revision: checkRevision(options.revision ?? resolved.revision ?? "main"),
   }
   return new Pull(request, settings, options).run()

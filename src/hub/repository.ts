@@ -1,6 +1,7 @@
 /** What a repository on the hub holds, asked through @huggingface/hub, and which of its files are wanted. */
 import { listFiles, modelInfo } from "@huggingface/hub"
 import { messageOf, UserError } from "../core/errors.ts"
+import { requireInside } from "../core/inside.ts"
 import { NetworkFailure, type Retries } from "../host/network.ts"
 import { isCommit } from "./cache.ts"
 import { withHubRetries } from "./requests.ts"
@@ -48,7 +49,7 @@ export function askHub(
 }
 
 function remoteFile({ path, size, oid, lfs }: { path: string; size: number; oid?: string; lfs?: { oid: string } }) {
-  if (/(^|\/)\.\.(\/|$)|^\/|\\|^[A-Za-z]:|\0/.test(path)) throw new Error(`a file name that leaves the folder: ${path}`)
+  requireInside(path, "its list of files")
   const [etag, checksum, pattern] = lfs
     ? [lfs.oid, "sha256" as const, /^[0-9a-f]{64}$/]
     : [oid ?? "", "git-sha1" as const, /^[0-9a-f]{40}$/]

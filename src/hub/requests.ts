@@ -4,13 +4,13 @@
  * Proxies and certificates are Node's own affair (NODE_USE_ENV_PROXY, NODE_EXTRA_CA_CERTS). A redirect to another
  * origin (the CDN) loses the `Authorization` header, as the fetch standard asks.
  */
-import { UserError } from "../core/errors.ts"
+import { EnvironmentError, UserError } from "../core/errors.ts"
 import { failuresOf, NetworkFailure, type Retries, Watchdog, withRetries } from "../host/network.ts"
 import type { HubSettings } from "./settings.ts"
 import { nearestNames } from "./source.ts"
 
 /** The last of several network failures; what the cache holds may do instead. */
-export class HubUnreachable extends UserError {}
+export class HubUnreachable extends EnvironmentError {}
 
 /** Half a minute in all, not counting the attempts. */
 export const defaultRetryDelays: readonly number[] = [1, 2, 4, 8, 16]
@@ -69,16 +69,21 @@ function statusError(response: Response, { endpoint, token, tokenSource }: HubSe
   }
   if (reason === "GatedRepo" || status === 403) {
     const who = token ? `the token from ${tokenSource} has no access to` : "only users who accepted its terms get"
-    return new UserError(`${who} ${repo} (${status})`, `accept its terms at ${endpoint}/${repo}, then ${setToken}`)
+    return new EnvironmentError(
+      `${who} ${repo} (${status})`,
+      `accept its terms at ${endpoint}/${repo}, then ${setToken}`,
+    )
   }
   if (status === 401 && token) {
-    return new UserError(`${host} refused the token from ${tokenSource} (401)`, `${setToken}, or use none`)
+    return new EnvironmentError(`${host} refused the token from ${tokenSource} (401)`, `${setToken}, or use none`)
   }
   if (reason === "RevisionNotFound") return new UserError(`${repo} has no such revision (404)`, "leave out --revision")
   if (reason === "EntryNotFound") return new UserError(`${repo} has no such file (404)`, "leave out --file")
   if (status === 401 || status === 404) {
     const nearest = nearestNames(repo).filter((name) => name !== repo)
-    return new UserError(
+    // The hub answers so for what is private, too.
+    const Kind = status === 401 ? EnvironmentError : UserError
+    return new Kind(
       `${host} has no public repository ${repo} (${status})`,
       `nearest names: ${nearest.join(", ")}; if it is private, ${setToken}`,
     )

@@ -4,15 +4,15 @@ import { dirname } from "node:path"
 import { EnvironmentError, isOfInput, messageOf } from "../core/errors.ts"
 import { pathOf } from "../data/stores/local.ts"
 import { isUrl } from "../data/stores/open.ts"
-import type { LocalFile, Storage } from "../data/stores/storage.ts"
+import type { LocalFile, Storage, TransferOptions } from "../data/stores/storage.ts"
 
 /**
  * @throws EnvironmentError where the folder of a local shard is missing or empty, as that of a share which is not mounted
  * @throws UserError where there is no such shard
  */
-export async function fetchInput(storage: Storage, url: string, signal?: AbortSignal): Promise<LocalFile> {
+export async function fetchInput(storage: Storage, url: string, options: TransferOptions = {}): Promise<LocalFile> {
   try {
-    return await storage.fetch(url, signal)
+    return await storage.fetch(url, options)
   } catch (error) {
     if (!isOfInput(error) || !(await isAway(url))) throw error
     throw new EnvironmentError(`${messageOf(error)}, and nothing else in its folder`, "is the share mounted here?", {

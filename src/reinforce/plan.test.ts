@@ -19,6 +19,11 @@ test("inputs of one name in several folders keep the folders that differ", () =>
   expect(outputs).toEqual(["out/00/1.tar", "out/01/1.tar"])
 })
 
+test("absolute and relative paths of one name stay in the output's folder", () => {
+  const outputs = planShards(["/data/1.tar", "./b//1.tar"], "out", webdataset).map(({ output }) => output)
+  expect(outputs).toEqual(["out/data/1.tar", "out/b/1.tar"])
+})
+
 test("numbers follow the order of the inputs", () => {
   const outputs = planShards(["b.tar", "a.tar"], "out", webdataset, "count").map(({ output }) => output)
   expect(outputs).toEqual(["out/00000000.tar", "out/00000001.tar"])
@@ -28,6 +33,9 @@ test.each([
   [["a.tar", "a.tar"], "out", "a.tar is named twice"],
   [["out/a.tar"], "out", "out/a.tar would be both read and written"],
   [["x/a.tar", "x/a.jsonl"], "out", "two shards are called a"],
+  [["b/x/../../../v/1.tar", "b/y/1.tar"], "out", 'names "x/../../../v/1.tar", which could be outside of its folder'],
+  [["s3://b/1.tar", "b/1.tar"], "out", 'the output of s3://b/1.tar names "s3:/b/1.tar", which could be outside'],
+  [["s3://b/..\\..\\1.tar"], "out", "which could be outside"],
 ])("%j is refused", (inputs, output, message) => {
   expect(() => planShards(inputs, output, webdataset)).toThrow(message)
 })

@@ -3,6 +3,7 @@
  * is made again replaces itself.
  */
 import { UserError } from "../core/errors.ts"
+import { requireInside } from "../core/inside.ts"
 import type { SampleFormat } from "../data/reinforced/encode.ts"
 import type { ShardTask } from "./runner.ts"
 
@@ -14,7 +15,8 @@ export type ShardNameFormat = (typeof shardNameFormats)[number]
 const inputExtension = /\.(tar|jsonl|json|tar\.gz|tgz|jsonl\.gz|jsonl\.zst|jsonl\.zstd)$/i
 
 /**
- * One task for each input, in order. Throws UserError where two inputs are one file, or an output would replace an input.
+ * One task for each input, in order, whose output stays in that folder. Throws UserError where a name leads out of it, two
+ * inputs are one file, or an output would replace an input.
  */
 export function planShards(
   inputs: readonly string[],
@@ -25,17 +27,18 @@ export function planShards(
   requireDistinct(inputs)
   const stems = names === "count" ? inputs.map((_, i) => String(i).padStart(8, "0")) : originalStems(inputs)
   const extension = format.output === "jsonl" ? "jsonl" : "tar"
-  const tasks = inputs.map((input, index) => ({
-    index,
-    input,
-    output: joinUrl(output, `${stems[index]}.${extension}`),
-  }))
+  const tasks = inputs.map((input, index) => {
+    const name = requireInside(`${stems[index]}.${extension}`, `the output of ${input}`, numbersInstead)
+    return { index, input, output: joinUrl(output, name) }
+  })
   const replaced = tasks.find((task) => inputs.includes(task.output))
   if (replaced) {
     throw new UserError(`${replaced.output} would be both read and written`, "choose another folder for --output")
   }
   return tasks
 }
+
+const numbersInstead = "--output-shard-name-format count numbers them instead"
 
 /** The part of a task's output behind the folder of the job. */
 export function outputName(task: Pick<ShardTask, "output">, folder: string): string {
@@ -62,11 +65,11 @@ function originalStems(inputs: readonly string[]): string[] {
   const stems = withoutCommonFolder(paths)
   const twice = stems.find((stem, i) => stems.indexOf(stem) !== i)
   if (twice === undefined) return stems
-  throw new UserError(`two shards are called ${twice}`, "--output-shard-name-format count numbers them instead")
+  throw new UserError(`two shards are called ${twice}`, numbersInstead)
 }
 
 function withoutCommonFolder(paths: readonly string[]): string[] {
-  const parts = paths.map((path) => path.split("/"))
+  const parts = paths.map((path) => path.split("/").filter((part) => part !== "" && part !== "."))
   const [first] = parts as [string[]]
   let common = 0
   while (parts.every((part) => part.length > common + 1 && part[common] === first[common])) common++

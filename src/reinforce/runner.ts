@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal
   /** Samples of this shard done so far, now and then. */
   readonly onProgress?: (samples: number) => void
+  /** Told now and then while bytes of the shard move, which may take long before the first sample and after the last. */
+  readonly onActivity?: () => void
 }
 
 export interface ShardRunner extends AsyncDisposable {

@@ -23,14 +23,15 @@ export interface ShardWork {
 export async function reinforceShard(
   task: ShardTask,
   { storage, ledger, stage, format }: ShardWork,
-  { signal, onProgress }: RunOptions = {},
+  { signal, onProgress, onActivity }: RunOptions = {},
 ): Promise<ShardResult> {
   const started = performance.now()
   const problems: Problem[] = []
   const report = (problem: Problem) => problems.push(problem)
-  await using input = await fetchInput(storage, task.input, signal)
+  const transfer = { signal, onBytes: onActivity }
+  await using input = await fetchInput(storage, task.input, transfer)
   const samples = counted(stage.run(readSamples(input.path, report), report), signal, onProgress)
-  const written = await writeSome(samples, (some) => storage.put(task.output, encodeSamples(some, format)))
+  const written = await writeSome(samples, (some) => storage.put(task.output, encodeSamples(some, format), transfer))
   if (!written) await storage.remove(task.output)
   const seconds = (performance.now() - started) / 1000
   const { identity: models } = stage

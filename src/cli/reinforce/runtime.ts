@@ -7,6 +7,7 @@ import { existsSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { dirname, join } from "node:path"
 import { UserError } from "../../core/errors.ts"
+import { requireFileName } from "../../core/inside.ts"
 import { manifestFile } from "../../core/manifest.ts"
 import type { OnnxDtype } from "../../core/onnx-files.ts"
 import type { WeightsFile } from "../../core/teacher-identity.ts"
@@ -90,7 +91,9 @@ async function exportedDirectory(source: ModelSource, options: RuntimeOptions): 
   const dtype = onnxDtype(options) ?? "fp32"
   const origin = await sourceOf(source.path)
   return withWeights(source.path, source.variant, async ({ model, info }) => {
-    const directory = join(cacheDir, `${info.name}-${dtype}-${origin.sha256.slice(0, 16)}`)
+    // The name is the checkpoint's own word.
+    const name = requireFileName(`${info.name}-${dtype}-${origin.sha256.slice(0, 16)}`, source.name)
+    const directory = join(cacheDir, name)
     if (existsSync(join(directory, manifestFile))) return directory
     onStage?.(`${source.name}: exporting for ONNX Runtime, to ${directory}`)
     await makeDirectory(dirname(directory))

@@ -149,3 +149,19 @@ test("what cannot be meant is refused", async () => {
   expect(await refusal(at("ours"), undefined, { dtype: "bf16" })).toBe("bf16 is a type of libtorch's")
   expect(await refusal(at("tiny.safetensors"), undefined, { device: "cuda" })).toMatch(/no cuda/)
 })
+
+test.each(["../../outside", "/tmp/outside", "..\\outside"])(
+  "a checkpoint that calls itself %j is not exported anywhere",
+  async (name) => {
+    await writeAtomically(
+      at("renamed.safetensors"),
+      safetensorsChunks(checkpointTensors(tinyModel()), checkpointMetadata({ ...tinyInfo, name })),
+    )
+    const before = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()
+    const sources = await resolveModels(at("renamed.safetensors"), undefined)
+    await expect(vectors(sources, { cacheDir: at("deep", "cache") })).rejects.toThrow(
+      /^renamed\.safetensors names .*outside.*, which is not a file name$/,
+    )
+    expect(readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()).toEqual(before)
+  },
+)

@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs"
 import { createGunzip } from "node:zlib"
 import { Decompress } from "fzstd"
 import { messageOf, UserError } from "../../core/errors.ts"
+import { fileError } from "../../host/file-error.ts"
 
 export type Compression = "none" | "gzip" | "zstd"
 
@@ -54,7 +55,8 @@ export async function* unpacked(path: string, compression: Compression): AsyncGe
     if (compression === "none") yield* file
     else if (compression === "gzip") yield* gunzipped(file)
     else yield* unzstd(file)
-  } catch (error) {
+  } catch (thrown) {
+    const error = fileError(thrown, "reading", path)
     if (compression === "none" || error instanceof UserError) throw error
     throw new UserError(`the ${compression} data are damaged or cut short (${messageOf(error)})`, undefined, {
       cause: error,

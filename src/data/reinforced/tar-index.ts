@@ -4,8 +4,9 @@
  */
 import { createReadStream } from "node:fs"
 import { extract } from "tar-stream"
-import { messageOf, oneLine, UserError } from "../../core/errors.ts"
+import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/safetensors.ts"
+import { fileError } from "../../host/file-error.ts"
 import { checkSize, splitName } from "../shards.ts"
 
 export interface TarMember {
@@ -46,7 +47,7 @@ export async function indexTar(source: RandomAccess): Promise<TarIndex> {
 async function walk(source: RandomAccess, found: (member: TarMember) => void): Promise<string | null> {
   const file = createReadStream(source.name, { highWaterMark: 1 << 20 })
   const archive = extract()
-  file.on("error", (error) => archive.destroy(error))
+  file.on("error", (error) => archive.destroy(fileError(error, "reading", source.name) as Error))
   try {
     for await (const entry of file.pipe(archive)) {
       checkSize(entry.header)
@@ -57,6 +58,7 @@ async function walk(source: RandomAccess, found: (member: TarMember) => void): P
     }
     return null
   } catch (error) {
+    if (error instanceof EnvironmentError) throw error
     return oneLine(messageOf(error))
   } finally {
     file.destroy()

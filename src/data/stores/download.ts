@@ -3,7 +3,7 @@ import { type FileHandle, open, rm } from "node:fs/promises"
 import { fileError } from "../../host/file-error.ts"
 import { NetworkFailure, Watchdog, withRetries } from "../../host/network.ts"
 import { retriesOf, type Surroundings, temporaryPath } from "./options.ts"
-import type { LocalFile } from "./storage.ts"
+import type { LocalFile, TransferOptions } from "./storage.ts"
 
 /** An answer with the file from `offset` on. */
 export interface RemotePart {
@@ -26,17 +26,17 @@ export async function download(
   url: string,
   openPart: OpenPart,
   surroundings: Surroundings,
-  signal?: AbortSignal,
+  options: TransferOptions = {},
 ): Promise<LocalFile> {
   const path = temporaryPath(surroundings, url)
   const discard = () => rm(path, { force: true })
   try {
     const file = await open(path, "wx")
     try {
-      const copy = new Copy(file, openPart, surroundings.timeoutSeconds, signal)
+      const copy = new Copy(file, openPart, surroundings.timeoutSeconds, options)
       await withRetries(
         () => copy.continue(),
-        retriesOf(surroundings, url, signal),
+        retriesOf(surroundings, url, options.signal),
         () => copy.length,
       )
     } finally {
@@ -57,16 +57,16 @@ class Copy {
     private readonly file: FileHandle,
     private readonly openPart: OpenPart,
     private readonly timeoutSeconds: number,
-    private readonly signal?: AbortSignal,
+    private readonly options: TransferOptions,
   ) {}
 
   async continue(): Promise<void> {
     using watchdog = new Watchdog(this.timeoutSeconds)
-    const signals = [watchdog.signal, this.signal].filter((signal) => signal !== undefined)
+    const { signal } = this.options
     try {
-      await this.append(watchdog, AbortSignal.any(signals))
+      await this.append(watchdog, signal ? AbortSignal.any([watchdog.signal, signal]) : watchdog.signal)
     } catch (error) {
-      this.signal?.throwIfAborted()
+      signal?.throwIfAborted()
       // Not every client throws the signal's own reason.
       watchdog.signal.throwIfAborted()
       throw error
@@ -80,6 +80,7 @@ class Copy {
     this.tag = tag
     for await (const bytes of body) {
       watchdog.heard()
+      this.options.onBytes?.(bytes.length)
       await this.file.write(bytes, 0, bytes.length, this.length)
       this.length += bytes.length
     }

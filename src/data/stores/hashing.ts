@@ -1,12 +1,12 @@
 /** Counts and hashes what passes by on its way into a file. */
 import { createHash } from "node:crypto"
-import type { Written } from "./storage.ts"
+import type { Chunks, Written } from "./storage.ts"
 
 export class Hashing {
   private readonly hash = createHash("sha256")
   private bytes = 0
 
-  constructor(private readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {}
+  constructor(private readonly chunks: Chunks) {}
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     for await (const chunk of this.chunks) {
@@ -16,7 +16,7 @@ export class Hashing {
     }
   }
 
-  /** Once, behind the last chunk. */
+  /** Once, after the last chunk. */
   written(): Written {
     return { bytes: this.bytes, sha256: this.hash.digest("hex") }
   }

@@ -135,7 +135,7 @@ test("an abort ends the transfer and leaves nothing", async () => {
   faults = [{ silent: true }]
   const abort = new AbortController()
   setTimeout(() => abort.abort(), 30)
-  await expect(storage().fetch(`${address}/0.tar`, abort.signal)).rejects.toThrow("aborted")
+  await expect(storage().fetch(`${address}/0.tar`, { signal: abort.signal })).rejects.toThrow("aborted")
   expect(await readdir(temporaryFolder)).toEqual([])
 })
 

@@ -1,9 +1,9 @@
 /** Files of web servers, read only. */
-import { UserError } from "../../core/errors.ts"
+import { EnvironmentError, UserError } from "../../core/errors.ts"
 import { failuresOf, NetworkFailure, Watchdog, withRetries } from "../../host/network.ts"
 import { download, type RemotePart } from "./download.ts"
 import { retriesOf, type Surroundings } from "./options.ts"
-import type { LocalFile, Storage, Written } from "./storage.ts"
+import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 /** A file behind an address. */
 export interface HttpFile {
@@ -18,8 +18,8 @@ export interface HttpFile {
 export class HttpStorage implements Storage {
   constructor(private readonly surroundings: Surroundings) {}
 
-  fetch(url: string, signal?: AbortSignal): Promise<LocalFile> {
-    return fetchHttp(plain(url), this.surroundings, signal)
+  fetch(url: string, options?: TransferOptions): Promise<LocalFile> {
+    return fetchHttp(plain(url), this.surroundings, options)
   }
 
   readBytes(url: string): Promise<Uint8Array | null> {
@@ -54,9 +54,9 @@ function plain(url: string): HttpFile {
   return { url, address: url, headers: {} }
 }
 
-export function fetchHttp(file: HttpFile, surroundings: Surroundings, signal?: AbortSignal): Promise<LocalFile> {
+export function fetchHttp(file: HttpFile, surroundings: Surroundings, options?: TransferOptions): Promise<LocalFile> {
   const openPart = (offset: number, tag: string | null, signal: AbortSignal) => openFrom(file, offset, tag, signal)
-  return download(file.url, openPart, surroundings, signal)
+  return download(file.url, openPart, surroundings, options)
 }
 
 /** Null where there is no such file. */
@@ -151,6 +151,6 @@ function statusError({ url, accessHint }: HttpFile, { status, headers }: Respons
   }
   if (status === 404 || status === 410) return new NoSuchFile(`${url}: no such file (${status})`, "check the address")
   if (status === 401 || status === 403)
-    return new UserError(`${url}: no access (${status})`, accessHint ?? "check the address")
+    return new EnvironmentError(`${url}: no access (${status})`, accessHint ?? "check the address")
   return new UserError(`${url}: the server answered ${status}`, "check the address")
 }

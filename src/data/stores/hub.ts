@@ -5,7 +5,7 @@
 import { UserError } from "../../core/errors.ts"
 import { fetchHttp, type HttpFile, readHttp, readOnly, statHttp } from "./http.ts"
 import type { Surroundings } from "./options.ts"
-import type { LocalFile, Storage, Written } from "./storage.ts"
+import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 interface HubPath {
   readonly type: "dataset" | "model" | "space"
@@ -17,8 +17,8 @@ interface HubPath {
 export class HubStorage implements Storage {
   constructor(private readonly surroundings: Surroundings) {}
 
-  async fetch(url: string, signal?: AbortSignal): Promise<LocalFile> {
-    return fetchHttp(this.fileOf(url), this.surroundings, signal)
+  async fetch(url: string, options?: TransferOptions): Promise<LocalFile> {
+    return fetchHttp(this.fileOf(url), this.surroundings, options)
   }
 
   async readBytes(url: string): Promise<Uint8Array | null> {

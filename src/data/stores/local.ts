@@ -7,7 +7,7 @@ import { fileError } from "../../host/file-error.ts"
 import { makeDirectory, readBytes, writeAtomically } from "../../host/files.ts"
 import { isBookkeeping } from "../../host/lock.ts"
 import { Hashing } from "./hashing.ts"
-import type { LocalFile, Storage, Written } from "./storage.ts"
+import type { Chunks, LocalFile, Storage, Written } from "./storage.ts"
 
 export class LocalStorage implements Storage {
   async fetch(url: string): Promise<LocalFile> {
@@ -20,7 +20,7 @@ export class LocalStorage implements Storage {
     return (await this.stat(url)) ? readBytes(pathOf(url)) : null
   }
 
-  async put(url: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Written> {
+  async put(url: string, chunks: Chunks): Promise<Written> {
     const path = pathOf(url)
     await makeDirectory(dirname(path))
     const hashing = new Hashing(chunks)

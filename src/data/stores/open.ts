@@ -37,9 +37,9 @@ export function openStorage(options: StorageOptions = {}): Storage {
     )
   }
   return {
-    fetch: async (url, signal) => storeOf(url).fetch(url, signal),
+    fetch: async (url, options) => storeOf(url).fetch(url, options),
     readBytes: async (url) => storeOf(url).readBytes(url),
-    put: async (url, chunks) => storeOf(url).put(url, chunks),
+    put: async (url, chunks, options) => storeOf(url).put(url, chunks, options),
     stat: async (url) => storeOf(url).stat(url),
     list: async (folder) => storeOf(folder).list(folder),
     remove: async (url) => storeOf(url).remove(url),

@@ -1,7 +1,7 @@
 /** What stores need to know of their surroundings. */
 import { tmpdir } from "node:os"
 import { basename } from "node:path"
-import { UserError } from "../../core/errors.ts"
+import { EnvironmentError } from "../../core/errors.ts"
 import type { NetworkFailure } from "../../host/network.ts"
 import { temporaryFile } from "../../host/temporary.ts"
 
@@ -53,6 +53,9 @@ export function retriesOf({ retryDelays, onRetry }: Surroundings, url: string, s
     signal,
     onRetry: onRetry && ((text: string) => onRetry(`${url}: ${text}`)),
     giveUp: ({ message }: NetworkFailure, attempts: number) =>
-      new UserError(`${url}: ${message} (tried ${attempts} times)`, "check the address and the network, and run again"),
+      new EnvironmentError(
+        `${url}: ${message} (tried ${attempts} times)`,
+        "check the address and the network, and run again",
+      ),
   }
 }

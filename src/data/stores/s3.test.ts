@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { sha256Of } from "../../../test/hub-server.ts"
+import { EnvironmentError, UserError } from "../../core/errors.ts"
 import { openStorage, type StorageOptions } from "./open.ts"
 
 // No types come with it.
@@ -13,7 +14,13 @@ const { default: S3rver } = (await import("s3rver" as string)) as {
 }
 
 /** How the next answers differ from the server's own. */
-type Fault = { readonly cutAfter: number } | { readonly status: number }
+type Fault =
+  | { readonly cutAfter: number }
+  | { readonly status: number; readonly code?: string }
+  /** The server does what it is asked, and nobody hears of it. */
+  | { readonly lost: true }
+  /** The server answers as it would. */
+  | Record<never, never>
 
 let s3: InstanceType<typeof S3rver>
 let proxy: Server
@@ -52,17 +59,22 @@ function faultyProxy(port: number): Server {
     log.push(`${method} ${headers.range ?? ""}`.trim())
     if (fault && "status" in fault) {
       incoming.resume()
-      return void outgoing.writeHead(fault.status).end()
+      const { status, code } = fault
+      const body = code && `<?xml version="1.0"?><Error><Code>${code}</Code><Message>of the proxy</Message></Error>`
+      return void outgoing.writeHead(status, { "Content-Type": "application/xml" }).end(body)
     }
     const passed = request({ port, host: "127.0.0.1", method, path: url, headers }, (answer) => {
+      if (fault && "lost" in fault) return void answer.resume().on("end", () => outgoing.destroy())
       outgoing.writeHead(answer.statusCode!, answer.headers)
-      if (!fault) return void answer.pipe(outgoing)
+      if (!fault || !("cutAfter" in fault)) return void answer.pipe(outgoing)
       answer.once("data", (bytes: Buffer) => {
         outgoing.write(bytes.subarray(0, fault.cutAfter), () => setTimeout(() => outgoing.destroy(), 20))
         answer.destroy()
       })
     })
     incoming.pipe(passed)
+    passed.on("error", () => outgoing.destroy())
+    outgoing.on("close", () => passed.destroy())
   })
 }
 
@@ -129,4 +141,92 @@ test("errors say what is wrong and with which object", async () => {
   const nobody = storage({ env: { AWS_ENDPOINT_URL_S3: "http://127.0.0.1:1" } })
   await expect(nobody.put("s3://data/x", [content])).rejects.toThrow(/^s3:\/\/data\/x: .*\(tried 3 times\)$/)
   expect(await readdir(temporaryFolder)).toEqual(["objects"])
+})
+
+test.each([
+  [400, "RequestTimeout"],
+  [400, "IncompleteBody"],
+  [503, "SlowDown"],
+  [500, "InternalError"],
+  [409, "OperationAborted"],
+  [429, "TooManyRequests"],
+])("%i %s is tried again", async (status, code) => {
+  faults = [
+    { status, code },
+    { status, code },
+  ]
+  expect(await storage().put("s3://data/again.tar", [content])).toEqual({ bytes: 300_000, sha256 })
+  expect(log).toEqual(["PUT", "PUT", "PUT"])
+  expect(await storage().stat("s3://data/again.tar")).toEqual({ bytes: 300_000 })
+})
+
+test.each([
+  [400, "ExpiredToken"],
+  [403, "AccessDenied"],
+  [403, "InvalidAccessKeyId"],
+  [403, "SignatureDoesNotMatch"],
+  [403, "RequestTimeTooSkewed"],
+])("%i %s is the machine's fault, and said at once", async (status, code) => {
+  faults = [{ status, code }]
+  const error: unknown = await storage()
+    .put("s3://data/x", [content])
+    .catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(EnvironmentError)
+  expect((error as Error).message).toBe(`s3://data/x: no access (${code}, ${status})`)
+  expect(log).toEqual(["PUT"])
+})
+
+test("what is wrong with a request is not the machine's fault", async () => {
+  faults = [{ status: 400, code: "InvalidRequest" }]
+  const error: unknown = await storage()
+    .put("s3://data/x", [content])
+    .catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(UserError)
+  expect(error).not.toBeInstanceOf(EnvironmentError)
+})
+
+const pieces = Array.from({ length: 65 }, (_, i) => Buffer.alloc(2 ** 20, i))
+
+test("an upload whose last answer was lost is looked for, and counts where it is there", async () => {
+  // Begin, two parts, end; S3 knows the upload no more.
+  faults = [{}, {}, {}, { lost: true }, { status: 404, code: "NoSuchUpload" }]
+  const written = await storage().put("s3://data/lost.tar", pieces)
+  expect(log).toEqual(["POST", "PUT", "PUT", "POST", "POST", "HEAD"])
+  await using local = await storage().fetch("s3://data/lost.tar")
+  expect(sha256Of(await readFile(local.path))).toBe(written.sha256)
+})
+
+test("an upload that is gone, without its object or with another of its size, is an error", async () => {
+  const gone = [{}, {}, {}, { status: 404, code: "NoSuchUpload" }]
+  faults = [...gone]
+  await expect(storage().put("s3://data/gone.tar", pieces)).rejects.toThrow(
+    "s3://data/gone.tar: its upload is gone (404)",
+  )
+  expect(log).toEqual(["POST", "PUT", "PUT", "POST", "HEAD", "DELETE"])
+  faults = []
+  await storage().put("s3://data/gone.tar", pieces.toReversed())
+  faults = [...gone]
+  await expect(storage().put("s3://data/gone.tar", pieces)).rejects.toBeInstanceOf(EnvironmentError)
+})
+
+test("bytes are told of as they move, and an abort breaks an upload off", async () => {
+  let moved = 0
+  const onBytes = (bytes: number) => {
+    moved += bytes
+  }
+  const { bytes } = await storage().put("s3://data/moving.tar", pieces, { onBytes })
+  expect(moved).toBe(bytes)
+  moved = 0
+  await using _ = await storage().fetch("s3://data/moving.tar", { onBytes })
+  expect(moved).toBe(bytes)
+  const abort = new AbortController()
+  const upload = storage().put("s3://data/aborted.tar", pieces, { signal: abort.signal, onBytes: () => abort.abort() })
+  await expect(upload).rejects.toThrow("aborted")
+  expect(await storage().stat("s3://data/aborted.tar")).toBe(null)
+  expect(await readdir(temporaryFolder)).toHaveLength(2)
+})
+
+test("an empty object is put and read", async () => {
+  expect((await storage().put("s3://data/empty", [])).bytes).toBe(0)
+  expect(await storage().stat("s3://data/empty")).toEqual({ bytes: 0 })
 })

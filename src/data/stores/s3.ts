@@ -3,16 +3,18 @@
  * object appears whole or not at all. Retries are ours, so that a transfer goes on where it broke off.
  */
 
+import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import { rm, writeFile } from "node:fs/promises"
+import { pipeline, Readable, Transform } from "node:stream"
 import type { S3Client, S3ServiceException } from "@aws-sdk/client-s3"
-import { messageOf, oneLine, UserError } from "../../core/errors.ts"
+import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
 import { NetworkFailure, Watchdog, withRetries } from "../../host/network.ts"
 import { download, type RemotePart } from "./download.ts"
 import { Hashing } from "./hashing.ts"
 import { retriesOf, type Surroundings, temporaryPath } from "./options.ts"
-import type { LocalFile, Storage, Written } from "./storage.ts"
+import type { Chunks, LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 type Sdk = typeof import("@aws-sdk/client-s3")
 
@@ -27,10 +29,10 @@ export class S3Storage implements Storage {
 
   constructor(private readonly surroundings: Surroundings) {}
 
-  async fetch(url: string, signal?: AbortSignal): Promise<LocalFile> {
+  async fetch(url: string, options?: TransferOptions): Promise<LocalFile> {
     const openPart = (offset: number, tag: string | null, signal: AbortSignal) =>
       this.openPart(url, offset, tag, signal)
-    return download(url, openPart, this.surroundings, signal)
+    return download(url, openPart, this.surroundings, options)
   }
 
   async readBytes(url: string): Promise<Uint8Array | null> {
@@ -47,15 +49,14 @@ export class S3Storage implements Storage {
     })
   }
 
-  async put(url: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Written> {
+  async put(url: string, chunks: Chunks, options: TransferOptions = {}): Promise<Written> {
     const path = temporaryPath(this.surroundings, url)
     try {
       const hashing = new Hashing(chunks)
       await writeFile(path, hashing, { flag: "wx" })
       const written = hashing.written()
-      await (written.bytes > largestPut
-        ? this.putParts(url, path, written.bytes)
-        : this.putWhole(url, path, written.bytes))
+      const upload = { url, path, bytes: written.bytes, options }
+      await (written.bytes > largestPut ? this.putParts(upload) : this.putWhole(upload))
       return written
     } catch (error) {
       throw fileError(error, "writing", path)
@@ -104,55 +105,90 @@ export class S3Storage implements Storage {
     }
   }
 
-  private async putWhole(url: string, path: string, bytes: number): Promise<void> {
-    await this.demand(
-      url,
-      ({ sdk, client }, abortSignal) => {
-        const body = { Body: createReadStream(path), ContentLength: bytes }
-        return client.send(new sdk.PutObjectCommand({ ...placeOf(url), ...body }), { abortSignal })
-      },
-      uploadSeconds,
+  private async putWhole({ url, path, bytes, options }: Upload): Promise<void> {
+    await this.sendFile(url, path, { start: 0, length: bytes }, options, ({ sdk, client }, body, abortSignal) =>
+      client.send(new sdk.PutObjectCommand({ ...placeOf(url), ...body }), { abortSignal }),
     )
   }
 
-  private async putParts(url: string, path: string, bytes: number): Promise<void> {
+  private async putParts(upload: Upload): Promise<void> {
+    const { url, options } = upload
     const place = placeOf(url)
-    const { UploadId } = await this.demand(url, ({ sdk, client }, abortSignal) =>
-      client.send(new sdk.CreateMultipartUploadCommand(place), { abortSignal }),
+    const { UploadId } = await this.demand(
+      url,
+      ({ sdk, client }, abortSignal) => client.send(new sdk.CreateMultipartUploadCommand(place), { abortSignal }),
+      options,
     )
     try {
-      const Parts = await this.uploadParts(url, path, bytes, UploadId)
-      await this.demand(url, ({ sdk, client }, abortSignal) => {
-        const command = new sdk.CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts } })
-        return client.send(command, { abortSignal })
-      })
+      await this.completeParts(upload, UploadId, await this.uploadParts(upload, UploadId))
     } catch (error) {
       const { sdk, client } = await this.open()
+      const abortSignal = AbortSignal.timeout(this.surroundings.timeoutSeconds * 1000)
       // Parts of an upload that is not ended are paid for; the error that led here is the one to report.
-      await client.send(new sdk.AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => {})
+      await client.send(new sdk.AbortMultipartUploadCommand({ ...place, UploadId }), { abortSignal }).catch(() => {})
       throw error
     }
   }
 
-  private async uploadParts(url: string, path: string, bytes: number, UploadId: string | undefined) {
+  private async uploadParts({ url, path, bytes, options }: Upload, UploadId: string | undefined): Promise<Part[]> {
     const size = Math.max(largestPut, Math.ceil(bytes / mostParts))
-    const parts: { PartNumber: number; ETag: string | undefined }[] = []
+    const parts: Part[] = []
     for (let start = 0; start < bytes; start += size) {
-      const PartNumber = parts.length + 1
-      const length = Math.min(size, bytes - start)
-      const { ETag } = await this.demand(
-        url,
-        ({ sdk, client }, abortSignal) => {
-          const body = { Body: createReadStream(path, { start, end: start + length - 1 }), ContentLength: length }
-          return client.send(new sdk.UploadPartCommand({ ...placeOf(url), UploadId, PartNumber, ...body }), {
-            abortSignal,
-          })
-        },
-        uploadSeconds,
+      const part = { ...placeOf(url), UploadId, PartNumber: parts.length + 1 }
+      const piece = { start, length: Math.min(size, bytes - start) }
+      const { ETag } = await this.sendFile(url, path, piece, options, ({ sdk, client }, body, abortSignal) =>
+        client.send(new sdk.UploadPartCommand({ ...part, ...body }), { abortSignal }),
       )
-      parts.push({ PartNumber, ETag })
+      parts.push({ PartNumber: part.PartNumber, ETag })
     }
     return parts
+  }
+
+  /** Where an answer was lost, the upload is gone the next time: the object says whether it was ended. */
+  private async completeParts(upload: Upload, UploadId: string | undefined, Parts: Part[]): Promise<void> {
+    const { url, options } = upload
+    const command = { ...placeOf(url), UploadId, MultipartUpload: { Parts } }
+    try {
+      await this.demand(
+        url,
+        ({ sdk, client }, abortSignal) => client.send(new sdk.CompleteMultipartUploadCommand(command), { abortSignal }),
+        { ...options, seconds: uploadSeconds },
+      )
+    } catch (error) {
+      if (!(error instanceof NoSuchUpload) || !(await this.holds(upload, Parts))) throw error
+    }
+  }
+
+  /** Whether the object is the one that these parts make. */
+  private async holds({ url, path, bytes }: Upload, parts: readonly Part[]): Promise<boolean> {
+    const found = await this.ask(url, ({ sdk, client }, abortSignal) =>
+      client.send(new sdk.HeadObjectCommand(placeOf(url)), { abortSignal }),
+    )
+    if (found?.ContentLength !== bytes) return false
+    const { ETag, ServerSideEncryption, SSECustomerAlgorithm } = found
+    // Tags of encrypted objects say nothing of what is in them.
+    if (ServerSideEncryption?.startsWith("aws:kms") || SSECustomerAlgorithm) return true
+    return ETag === tagOfParts(parts) || ETag === (await tagOfFile(path))
+  }
+
+  /** Sends a piece of a file, as often as the network breaks it. */
+  private sendFile<T>(
+    url: string,
+    path: string,
+    { start, length }: { readonly start: number; readonly length: number },
+    options: TransferOptions,
+    send: (s3: Opened, body: { Body: Readable; ContentLength: number }, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.demand(
+      url,
+      (opened, signal, onBytes) => {
+        // An empty file has no byte to begin with.
+        const piece = length === 0 ? Readable.from([]) : createReadStream(path, { start, end: start + length - 1 })
+        const Body = counted(piece, onBytes)
+        return send(opened, { Body, ContentLength: length }, signal).finally(() => Body.destroy())
+      },
+      { ...options, seconds: uploadSeconds },
+    )
   }
 
   // ---------------------------------------------------------------------------------------------------- requests
@@ -167,22 +203,29 @@ export class S3Storage implements Storage {
     }
   }
 
+  /** Bytes that move, which `send` tells, give it another `seconds`. */
   private demand<T>(
     url: string,
-    send: (s3: Opened, signal: AbortSignal) => Promise<T>,
-    seconds = this.surroundings.timeoutSeconds,
+    send: (s3: Opened, signal: AbortSignal, onBytes: (bytes: number) => void) => Promise<T>,
+    { seconds = this.surroundings.timeoutSeconds, signal, onBytes }: TransferOptions & { seconds?: number } = {},
   ): Promise<T> {
     const attempt = async () => {
+      signal?.throwIfAborted()
       const opened = await this.open()
       using watchdog = new Watchdog(seconds)
+      const heard = (bytes: number) => {
+        watchdog.heard()
+        onBytes?.(bytes)
+      }
       try {
-        return await send(opened, watchdog.signal)
+        return await send(opened, signal ? AbortSignal.any([watchdog.signal, signal]) : watchdog.signal, heard)
       } catch (error) {
+        signal?.throwIfAborted()
         watchdog.signal.throwIfAborted()
         throw errorOf(url, error)
       }
     }
-    return withRetries(attempt, retriesOf(this.surroundings, url))
+    return withRetries(attempt, retriesOf(this.surroundings, url, signal))
   }
 
   private open(): Promise<Opened> {
@@ -196,8 +239,46 @@ interface Opened {
   readonly client: S3Client
 }
 
-/** For a request that sends up to 64 MiB, or more where a file has more than 10,000 such parts. */
+/** Silence of a request that sends up to 64 MiB, which a slow line may hold in its buffers, or that joins thousands of parts. */
 const uploadSeconds = 600
+
+interface Upload {
+  readonly url: string
+  /** Where the bytes are. */
+  readonly path: string
+  readonly bytes: number
+  readonly options: TransferOptions
+}
+
+interface Part {
+  readonly PartNumber: number
+  readonly ETag: string | undefined
+}
+
+/** An object of several parts has the hash of their hashes, and their number. */
+function tagOfParts(parts: readonly Part[]): string {
+  const hash = createHash("md5")
+  for (const { ETag = "" } of parts) hash.update(Buffer.from(ETag.replaceAll('"', ""), "hex"))
+  return `"${hash.digest("hex")}-${parts.length}"`
+}
+
+/** As some servers of the protocol have it. */
+async function tagOfFile(path: string): Promise<string> {
+  const hash = createHash("md5")
+  for await (const chunk of createReadStream(path) as AsyncIterable<Uint8Array>) hash.update(chunk)
+  return `"${hash.digest("hex")}"`
+}
+
+/** The stream, which tells of what is taken from it. */
+function counted(stream: Readable, onBytes: (bytes: number) => void): Readable {
+  const passing = new Transform({
+    transform(chunk: Uint8Array, _, done) {
+      onBytes(chunk.length)
+      done(null, chunk)
+    },
+  })
+  return pipeline(stream, passing, () => {})
+}
 
 async function openClient({ env }: Surroundings): Promise<Opened> {
   const sdk = await import("@aws-sdk/client-s3")
@@ -222,30 +303,49 @@ function placeOf(url: string, isFolder = false): { Bucket: string; Key: string }
 
 class NoSuchObject extends UserError {}
 
+/** It was ended, or taken away by whoever cleans up. */
+class NoSuchUpload extends EnvironmentError {}
+
 function statusOf(error: unknown): number | undefined {
   return (error as Partial<S3ServiceException>).$metadata?.httpStatusCode
 }
 
-/** What the client throws, as an error to say or one to try again behind. */
+/** S3's names for "not now", some of which come as a 400. */
+const passing = new Set([
+  ...["RequestTimeout", "RequestTimeoutException", "IncompleteBody", "SlowDown", "InternalError", "ServiceUnavailable"],
+  ...["OperationAborted", "Throttling", "ThrottlingException", "RequestLimitExceeded", "BandwidthLimitExceeded"],
+])
+
+/** Names for credentials, or a clock, that are not in order; some come as a 400. */
+const refused = new Set([
+  ...["AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "CredentialsProviderError", "ExpiredToken"],
+  ...["InvalidAccessKeyId", "InvalidSecurity", "InvalidToken", "NotSignedUp", "RequestExpired"],
+  ...["RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired"],
+])
+
+/** What the client throws, as an error to say or one to try again after. */
 function errorOf(url: string, error: unknown): unknown {
   const status = statusOf(error)
-  const { name, code } = error as { name?: string; code?: string }
+  const { name = "", code } = error as { name?: string; code?: string }
   const reason = oneLine(messageOf(error), 200)
   const cause = { cause: error }
   if (name === "NoSuchBucket")
     return new UserError(`${url}: no such bucket`, "check the address and AWS_ENDPOINT_URL", cause)
+  if (name === "NoSuchUpload") return new NoSuchUpload(`${url}: its upload is gone (404)`, "run again", cause)
   if (status === 404) return new NoSuchObject(`${url}: no such object (404)`, "check the address", cause)
   if (name === "CredentialsProviderError") {
-    return new UserError(
+    return new EnvironmentError(
       `${url}: no credentials for S3`,
       "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
       cause,
     )
   }
-  if (status === 401 || status === 403) return new UserError(`${url}: no access (${name}, ${status})`, "check the credentials and who may use the bucket", cause) // biome-ignore format: a row
-  if (status !== undefined && status < 500 && status !== 408 && status !== 429) return new UserError(`${url}: S3 answered ${status} (${name}: ${reason})`, undefined, cause) // biome-ignore format: a row
-  if (status !== undefined) return new NetworkFailure(`S3 answered ${status} (${name})`)
-  return code !== undefined || name === "TimeoutError" ? new NetworkFailure(reason || String(code ?? name)) : error
+  if (refused.has(name) || status === 401 || status === 403) return new EnvironmentError(`${url}: no access (${name}, ${status})`, "check the credentials, the clock and who may use the bucket", cause) // biome-ignore format: a row
+  if (status === undefined) {
+    return code !== undefined || name === "TimeoutError" ? new NetworkFailure(reason || String(code ?? name)) : error
+  }
+  if (passing.has(name) || status >= 500 || status === 408 || status === 429) return new NetworkFailure(`S3 answered ${status} (${name})`) // biome-ignore format: a row
+  return new UserError(`${url}: S3 answered ${status} (${name}: ${reason})`, undefined, cause)
 }
 
 /** A connection that breaks is Node's error with a code. */

@@ -1,18 +1,27 @@
 /** Files by URL, wherever they are: a path, `file://`, `http(s)://`, `s3://`, `hf://`. */
 
+export interface TransferOptions {
+  /** Breaks off: nothing is left of the copy, nor of the file that is written. */
+  readonly signal?: AbortSignal | undefined
+  /** Told of bytes as they move to or from another machine, for whoever looks whether anything does. */
+  readonly onBytes?: ((bytes: number) => void) | undefined
+}
+
 export interface Storage {
   /** A local copy of a file, or the file itself where it is local. Throws UserError when there is none. */
-  fetch(url: string, signal?: AbortSignal): Promise<LocalFile>
+  fetch(url: string, options?: TransferOptions): Promise<LocalFile>
   /** A small file whole; null where there is none. */
   readBytes(url: string): Promise<Uint8Array | null>
   /** Writes a file that appears whole or not at all, replacing an old one. */
-  put(url: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Written>
+  put(url: string, chunks: Chunks, options?: TransferOptions): Promise<Written>
   /** Null where there is no such file. */
   stat(url: string): Promise<{ readonly bytes: number } | null>
   /** Paths, relative to the folder, of all files in and below it, sorted; none where there is no such folder. */
   list(folder: string): Promise<string[]>
   remove(url: string): Promise<void>
 }
+
+export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 export interface LocalFile extends AsyncDisposable {
   readonly path: string

@@ -1,6 +1,6 @@
 /** A sample from where it lies to what rows are made of: the decoded picture, captions, stored views and embeddings. */
 import { readFile } from "node:fs/promises"
-import { messageOf, UserError } from "../../core/errors.ts"
+import { isOfInput, messageOf, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/pixels.ts"
 import { type OpenFile, openRandomAccess } from "../../host/files.ts"
 import { decodeHere } from "../../host/images.ts"
@@ -130,7 +130,7 @@ async function asBad<T>(
   try {
     return await work()
   } catch (error) {
-    if (!(error instanceof UserError || error instanceof SyntaxError)) throw error
+    if (!(isOfInput(error) || error instanceof SyntaxError)) throw error
     const message = messageOf(error)
     throw new BadSample(reason, message.startsWith(name) ? message : `${name}: ${message}`)
   }

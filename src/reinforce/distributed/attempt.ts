@@ -145,7 +145,7 @@ class Attempt {
       presence.progress(this.task.index, samples)
     }
     try {
-      const result = await orStuck(runner.run(this.task, { signal, onProgress }), signal)
+      const result = await orStuck(runner.run(this.task, { signal, onProgress, onActivity: watchdog.activity }), signal)
       requireModels(result, runner.identity)
       return result
     } catch (error) {

@@ -274,6 +274,20 @@ describe.concurrent("shards that fail", () => {
     expect(performance.now() - started).toBeGreaterThan(850)
   })
 
+  test("are not abandoned while their bytes move", async () => {
+    const policy = { stallSeconds: 1, maxTries: 1 }
+    await publishJob(connection, { name: "moving", spec: {}, output: "out", tasks: tasksOf(1), policy })
+    const runner = runnerOf(async (_, { signal, onActivity }) => {
+      for (let i = 0; i < 12; i++) {
+        await sleep(150, undefined, { signal: signal! })
+        onActivity?.()
+      }
+      return {}
+    })
+    const worker = await work("moving", runner)
+    expect(await worker.summary).toMatchObject({ done: 1, parked: 0, failed: 0 })
+  })
+
   test("beyond the budget stop the job, and its workers", async () => {
     const problem = { key: "cat", reason: "the picture is truncated", action: "dropped" } as const
     const outcome = run("budget", tasksOf(40), { maxFailures: 3 })

@@ -27,6 +27,11 @@ export class Watchdog implements Disposable {
     if (done === this.last) return
     this.last = done
     this.restart()
+  }
+
+  /** Something moves, though no figure says how far. */
+  readonly activity = (): void => {
+    if (!this.signal.aborted) this.restart()
   };
 
   [Symbol.dispose](): void {

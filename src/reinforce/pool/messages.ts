@@ -11,6 +11,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: "ready"; readonly identity: string }
   | { readonly kind: "progress"; readonly samples: number }
+  | { readonly kind: "activity" }
   | { readonly kind: "done"; readonly result: ShardResult }
   | { readonly kind: "failed"; readonly failure: Failure }
 

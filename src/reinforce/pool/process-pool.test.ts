@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { EnvironmentError, UserError } from "../../core/errors.ts"
@@ -23,13 +24,16 @@ beforeAll(() => {
     import { serveShards } from ${JSON.stringify(serve)}
     import { EnvironmentError, UserError } from ${JSON.stringify(errors)}
     serveShards(async (settings) => {
-      if (settings.brokenOnce && existsSync(settings.log)) throw new UserError("no such model")
       if (settings.broken) throw new UserError("no such model", "choose another")
+      if (existsSync(settings.log + "-gone")) throw new UserError("the model is gone", "bring it back")
+      if (existsSync(settings.log + "-fatal")) process.kill(process.pid, "SIGKILL")
       appendFileSync(settings.log, process.pid + "\\n")
       return {
         identity: "model@1",
-        async run(task, { signal, onProgress }) {
+        async run(task, { signal, onProgress, onActivity }) {
           onProgress(1)
+          if (task.input === "active") for (let i = 0; i < 12; i++) { onActivity(); await sleep(100) }
+          if (task.input === "mute") process.disconnect()
           if (task.input === "bad") throw new UserError("bad is no archive")
           if (task.input === "full") throw new EnvironmentError("disk full", "free some space")
           if (task.input === "fault") throw new Error("a fault")
@@ -112,10 +116,73 @@ test("an error of the machine stays one, with its hint", async () => {
   expect((await pool.run(task("a"))).input).toBe("a")
 })
 
-test("a worker that cannot open its models in place of one that died is the machine's fault, not the shard's", async () => {
-  await using pool = await open(1, { log: join(folder, "once"), brokenOnce: true })
-  await expect(pool.run(task("die"))).rejects.toThrow("a worker process ended with SIGKILL")
-  const error: unknown = await pool.run(task("a")).catch((reason: unknown) => reason)
-  expect(error).toBeInstanceOf(EnvironmentError)
-  expect(error).toMatchObject({ message: "no such model" })
+async function killed(pid: number): Promise<void> {
+  process.kill(pid, "SIGKILL")
+  while (isRunning(pid)) await sleep(5)
+}
+
+test("a worker that dies while it is idle is replaced, however soon the next shard comes", async () => {
+  await using pool = await open()
+  const pids = new Set<number>()
+  for (const wait of [true, false, true]) {
+    const { samples: pid } = await pool.run(task("a"))
+    pids.add(pid)
+    if (wait) await killed(pid)
+    else process.kill(pid, "SIGKILL")
+    // Where the death is not known yet the shard is sent, and the caller is told that it was lost.
+    if (!wait) await expect(pool.run(task("a"))).rejects.toThrow("a worker process ended with SIGKILL")
+  }
+  expect((await pool.run(task("a"))).input).toBe("a")
+  expect(pids.size).toBe(3)
+})
+
+test("a worker that closes its channel is replaced", async () => {
+  await using pool = await open()
+  await expect(pool.run(task("mute"))).rejects.toThrow("a worker process ended with exit code 0")
+  expect((await pool.run(task("a"))).input).toBe("a")
+})
+
+test.each([
+  ["gone", "worker processes cannot open their models any more: the model is gone", "bring it back"],
+  ["fatal", "worker processes cannot open their models any more: a worker process ended with SIGKILL", /memory/],
+])(
+  "workers that cannot open their models again (%s) end every run, as a fault of the machine",
+  async (how, message, hint) => {
+    const log = join(folder, `other-${how}`)
+    await using pool = await open(2, { log })
+    const pids = await Promise.all(["a", "b"].map(async (name) => (await pool.run(task(name))).samples))
+    writeFileSync(`${log}-${how}`, "")
+    await Promise.all(pids.map(killed))
+    const results = await Promise.allSettled(["a", "b", "c", "d"].map((name) => pool.run(task(name))))
+    for (const result of [...results, ...(await Promise.allSettled([pool.run(task("e"))]))]) {
+      const error: unknown = result.status === "rejected" && result.reason
+      expect(error).toBeInstanceOf(EnvironmentError)
+      expect(error).toMatchObject({ message, hint: expect.stringMatching(hint) })
+    }
+    // No worker was opened since.
+    expect(readFileSync(log, "utf8").trim().split("\n")).toHaveLength(2)
+  },
+  20_000,
+)
+
+test("a pool that is closed rejects what runs and what waits", async () => {
+  const pool = await open()
+  const runs = ["slow", "a", "b"].map((name) => pool.run(task(name)))
+  const settled = Promise.allSettled(runs)
+  await sleep(50)
+  await pool[Symbol.asyncDispose]()
+  const [first, ...waiting] = await settled
+  expect(first).toMatchObject({ status: "rejected" })
+  for (const result of waiting) {
+    expect(result).toMatchObject({ status: "rejected", reason: new Error("the pool is closed") })
+  }
+  await expect(pool.run(task("a"))).rejects.toThrow("the pool is closed")
+})
+
+test("activity is told now and then", async () => {
+  await using pool = await open()
+  let told = 0
+  await pool.run(task("active"), { onActivity: () => told++ })
+  expect(told).toBeGreaterThanOrEqual(2)
+  expect(told).toBeLessThan(6)
 })

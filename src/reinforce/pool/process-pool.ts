@@ -3,7 +3,8 @@
  * of their own for a whole process, and because what takes one down leaves the others and this one at work.
  */
 import { type ChildProcess, fork } from "node:child_process"
-import { EnvironmentError, UserError } from "../../core/errors.ts"
+import { setTimeout as sleep } from "node:timers/promises"
+import { EnvironmentError, messageOf, UserError } from "../../core/errors.ts"
 import type { RunOptions, ShardResult, ShardRunner, ShardTask } from "../runner.ts"
 import type { Failure, FromWorker, ToWorker } from "./messages.ts"
 
@@ -17,11 +18,29 @@ export interface PoolOptions {
   readonly environment?: Readonly<Record<string, string>>
 }
 
+/** A worker, or the one that took its place. */
+interface Slot {
+  worker: Worker
+}
+
+interface Turn {
+  readonly resolve: (slot: Slot) => void
+  readonly reject: (error: Error) => void
+}
+
+/** Times in a row that a worker may fail to open its models before the pool gives up, with growing pauses between. */
+const mostOpenings = 3
+
+/** Milliseconds that a worker has to end by itself when its channel is closed. */
+const patience = 15_000
+
 export class ProcessPool implements ShardRunner {
   readonly slots: number
-  private readonly idle: Worker[] = []
-  private readonly waiting: ((worker: Worker) => void)[] = []
-  private closed = false
+  private readonly idle: Slot[]
+  private readonly waiting: Turn[] = []
+  private readonly all: readonly Slot[]
+  private failedOpenings = 0
+  private closed: Error | null = null
 
   private constructor(
     private readonly options: PoolOptions,
@@ -30,7 +49,8 @@ export class ProcessPool implements ShardRunner {
     readonly identity: string,
   ) {
     this.slots = options.processes
-    this.idle.push(...workers)
+    this.all = workers.map((worker) => ({ worker }))
+    this.idle = [...this.all]
   }
 
   /** Opens all workers. Throws what the first of them fails with. */
@@ -47,36 +67,67 @@ export class ProcessPool implements ShardRunner {
 
   async run(task: ShardTask, options: RunOptions = {}): Promise<ShardResult> {
     options.signal?.throwIfAborted()
-    const worker = await this.take()
+    const slot = await this.take()
     try {
-      return await worker.run(task, options)
+      await this.open(slot, options.signal)
+      return await slot.worker.run(task, options)
     } finally {
-      this.give(worker.isAlive ? worker : new Worker(this.options))
+      this.give(slot)
     }
   }
 
+  /** Ends the workers; what waits for one is rejected, and so is what is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.closed = true
-    await Promise.all(this.idle.map((worker) => worker.end()))
+    this.fail(new Error("the pool is closed"))
+    await Promise.all(this.all.map(({ worker }) => worker.end()))
   }
 
-  private take(): Promise<Worker> {
-    const worker = this.idle.pop()
-    return worker ? Promise.resolve(worker) : new Promise((resolve) => this.waiting.push(resolve))
+  private async take(): Promise<Slot> {
+    if (this.closed) throw this.closed
+    return this.idle.pop() ?? new Promise((resolve, reject) => this.waiting.push({ resolve, reject }))
   }
 
-  private give(worker: Worker): void {
+  private give(slot: Slot): void {
     const next = this.waiting.shift()
-    if (next) next(worker)
-    else if (this.closed) void worker.end()
-    else this.idle.push(worker)
+    if (next) next.resolve(slot)
+    else this.idle.push(slot)
   }
+
+  /** Waits for the worker, or for one in its place where it died. No shard is at fault where none can be opened. */
+  private async open(slot: Slot, signal?: AbortSignal): Promise<void> {
+    for (;;) {
+      if (this.closed) throw this.closed
+      try {
+        await slot.worker.ready
+        this.failedOpenings = 0
+        if (slot.worker.isAlive) return
+      } catch (error) {
+        if (++this.failedOpenings >= mostOpenings) throw this.fail(cannotOpen(error))
+        await sleep(1000 * 2 ** (this.failedOpenings - 1), undefined, signal ? { signal } : {})
+      }
+      void slot.worker.end()
+      if (!this.closed) slot.worker = new Worker(this.options)
+    }
+  }
+
+  private fail(error: Error): Error {
+    this.closed ??= error
+    for (const { reject } of this.waiting.splice(0)) reject(this.closed)
+    return this.closed
+  }
+}
+
+function cannotOpen(error: unknown): EnvironmentError {
+  const hint = error instanceof UserError ? error.hint : "is there enough memory for all processes?"
+  const message = `worker processes cannot open their models any more: ${messageOf(error)}`
+  return new EnvironmentError(message, hint, { cause: error })
 }
 
 interface Pending {
   readonly resolve: (result: ShardResult) => void
   readonly reject: (error: Error) => void
   readonly onProgress: ((samples: number) => void) | undefined
+  readonly onActivity: (() => void) | undefined
 }
 
 class Worker {
@@ -86,6 +137,9 @@ class Worker {
   private pending: Pending | null = null
   private resolveReady: (identity: string) => void = () => {}
   private rejectReady: (error: Error) => void = () => {}
+  private readonly ended: Promise<void>
+  /** Why it takes no task any more. */
+  private failure: Error | null = null
 
   constructor({ program, settings, environment }: PoolOptions) {
     this.ready = new Promise((resolve, reject) => {
@@ -96,25 +150,34 @@ class Worker {
     this.ready.catch(() => {})
     this.child = fork(program, { serialization: "advanced", env: { ...process.env, ...environment } })
     this.child.on("message", (message) => this.on(message as FromWorker))
-    this.child.on("error", (error) => this.fail(error))
+    this.ended = new Promise((resolve) => {
+      this.child.once("exit", () => resolve())
+      // It could not be started.
+      this.child.once("error", () => this.child.pid === undefined && resolve())
+    })
+    this.child.on("error", (error) => this.lose(error))
     this.child.on("exit", (code, signal) => {
       // It was killed, or ran out of memory: no UserError, as the shard may be innocent.
-      this.fail(new Error(`a worker process ended with ${signal ?? `exit code ${code}`}`))
+      this.lose(new Error(`a worker process ended with ${signal ?? `exit code ${code}`}`))
     })
+    this.child.on("disconnect", () => void this.end())
     this.send({ kind: "open", settings })
   }
 
   get isAlive(): boolean {
-    return this.child.exitCode === null && this.child.signalCode === null && this.child.connected
+    return this.failure === null && this.child.connected
   }
 
-  async run(task: ShardTask, { signal, onProgress }: RunOptions): Promise<ShardResult> {
+  /** Rejects where the worker ends before it answers. */
+  async run(task: ShardTask, { signal, onProgress, onActivity }: RunOptions): Promise<ShardResult> {
     await this.ready
+    signal?.throwIfAborted()
     const abort = () => this.send({ kind: "abort" })
     signal?.addEventListener("abort", abort, { once: true })
     try {
       return await new Promise<ShardResult>((resolve, reject) => {
-        this.pending = { resolve, reject, onProgress }
+        if (this.failure) return reject(this.failure)
+        this.pending = { resolve, reject, onProgress, onActivity }
         this.send({ kind: "task", task })
       })
     } finally {
@@ -124,13 +187,12 @@ class Worker {
   }
 
   /** Resolves when the process is gone. */
-  end(): Promise<void> {
-    if (!this.isAlive) return Promise.resolve()
-    return new Promise((resolve) => {
-      this.child.once("exit", () => resolve())
-      // The worker ends when its channel does.
-      this.child.disconnect()
-    })
+  async end(): Promise<void> {
+    // The worker ends when its channel does; one that computes without end is killed.
+    if (this.child.connected) this.child.disconnect()
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), patience)
+    await this.ended
+    clearTimeout(timer)
   }
 
   private send(message: ToWorker): void {
@@ -141,13 +203,19 @@ class Worker {
   private on(message: FromWorker): void {
     if (message.kind === "ready") this.resolveReady(message.identity)
     else if (message.kind === "progress") this.pending?.onProgress?.(message.samples)
+    else if (message.kind === "activity") this.pending?.onActivity?.()
     else if (message.kind === "done") this.pending?.resolve(message.result)
-    else this.fail(errorOf(message.failure))
+    else this.reject(errorOf(message.failure))
   }
 
-  private fail(error: Error): void {
+  private reject(error: Error): void {
     this.rejectReady(error)
     this.pending?.reject(error)
+  }
+
+  private lose(error: Error): void {
+    this.failure ??= error
+    this.reject(error)
   }
 }
 

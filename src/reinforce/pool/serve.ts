@@ -46,15 +46,20 @@ export function serveShards(open: (settings: unknown) => Promise<ShardWorker>): 
 const patience = 2000
 
 function runOptions(signal: AbortSignal): RunOptions {
-  let last = Number.NEGATIVE_INFINITY
   return {
     signal,
-    onProgress(samples) {
-      const now = performance.now()
-      if (now - last < progressInterval) return
-      last = now
-      send({ kind: "progress", samples })
-    },
+    onProgress: nowAndThen((samples: number) => send({ kind: "progress", samples })),
+    onActivity: nowAndThen(() => send({ kind: "activity" })),
+  }
+}
+
+function nowAndThen<Arguments extends unknown[]>(tell: (...what: Arguments) => void) {
+  let last = Number.NEGATIVE_INFINITY
+  return (...what: Arguments) => {
+    const now = performance.now()
+    if (now - last < progressInterval) return
+    last = now
+    tell(...what)
   }
 }
 

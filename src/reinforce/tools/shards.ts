@@ -78,7 +78,7 @@ export async function* samplesOf(
   report: Report,
   signal?: AbortSignal,
 ): AsyncGenerator<ReinforcedSample> {
-  await using file = await storage.fetch(url, signal)
+  await using file = await storage.fetch(url, { signal })
   for await (const sample of readSamples(file.path, report)) {
     signal?.throwIfAborted()
     yield sample

@@ -35,7 +35,7 @@ export class OpenShards implements AsyncDisposable {
   }
 
   private async open(url: string, signal?: AbortSignal): Promise<Opened> {
-    const file = await this.storage.fetch(url, signal)
+    const file = await this.storage.fetch(url, { signal })
     try {
       return { shard: await openShard(file.path), file }
     } catch (error) {

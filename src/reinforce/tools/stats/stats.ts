@@ -79,7 +79,7 @@ class Collection {
 
   async shard(storage: Storage, url: string): Promise<void> {
     const { signal, onShard } = this.options
-    await using file = await storage.fetch(url, signal)
+    await using file = await storage.fetch(url, { signal })
     try {
       this.totals.bytes += await addMembers(file.path, this.members)
       for await (const sample of readSamples(file.path, (problem) => this.report(problem))) {

@@ -115,7 +115,7 @@ class Verification {
 
   private async check({ name, url, record }: Shard): Promise<void> {
     const { signal } = this.options
-    await using file = await this.storage.fetch(url, signal)
+    await using file = await this.storage.fetch(url, { signal })
     const before = { problems: this.problems.length, samples: this.samples }
     const identity = this.options.models?.stage.identity
     if (record && identity !== undefined && record.models !== identity) {

@@ -1,0 +1,64 @@
+/** What a model directory names stays in it. */
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
+import { UserError } from "../core/errors.ts"
+import { type Manifest, manifestFile } from "../core/manifest.ts"
+import { exportModel } from "../export/export.ts"
+import { type EncodedFile, encodeModel } from "../tensor/onnx-proto.ts"
+import { openSession, readManifest } from "./node.ts"
+
+let folder: string
+const at = (...parts: string[]) => join(folder, ...parts)
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "node-"))
+  await exportModel(tinyModel(), tinyInfo, at("model"))
+  cpSync(at("model", "onnx", "vision_model.onnx"), at("outside.onnx"))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+test.each(["../outside.onnx", "onnx/../../outside.onnx", "/etc/passwd", "C:\\outside.onnx"])(
+  "a manifest that names %j is refused",
+  async (file) => {
+    const manifest = JSON.parse(readFileSync(at("model", manifestFile), "utf8")) as Manifest
+    const { bytes, sha256 } = manifest.files["onnx/vision_model.onnx"]!
+    const listed = { ...manifest, files: { ...manifest.files, [file]: { bytes, sha256 } } }
+    const used = { ...manifest, towers: { ...manifest.towers, image: { ...manifest.towers.image, file } } }
+    for (const changed of [listed, used]) {
+      cpSync(at("model"), at("changed"), { recursive: true })
+      writeFileSync(at("changed", manifestFile), JSON.stringify(changed))
+      const error: unknown = await readManifest(at("changed")).catch((error: unknown) => error)
+      expect(error).toBeInstanceOf(UserError)
+      expect((error as Error).message).toMatch(/is not a model manifest .* (files|towers).*/)
+    }
+  },
+)
+
+test.each(["../weights", "/etc/hostname", "onnx/../../weights"])("weights at %j are not read", async (location) => {
+  const graph = {
+    name: "graph",
+    nodes: [{ name: "sum", opType: "Add", inputs: ["x", "w"], outputs: ["y"], attributes: {} }],
+    inputs: [{ name: "x", dtype: "float32" as const, shape: [1024] }],
+    outputs: [{ name: "y", dtype: "float32" as const, shape: [1024] }],
+    initializers: [{ name: "w", dtype: "float32" as const, dims: [1024], read: () => new Float32Array(1024) }],
+  }
+  const model = { producer: "test", opset: 17, metadata: {}, graph }
+  const write = (name: string, dataFile: string) => {
+    const encoded = encodeModel(model, { dataFile, maxBytes: 100 })
+    writeFileSync(at("model", name), bytesOf(encoded))
+    return bytesOf(encoded.external!)
+  }
+  const weights = write("sound.onnx", "weights")
+  for (const path of [at("weights"), at("model", "weights")]) writeFileSync(path, weights)
+  await (await openSession(at("model", "sound.onnx"), { threads: 1 })).release()
+  write("leading-out.onnx", location)
+  await expect(openSession(at("model", "leading-out.onnx"), { threads: 1 })).rejects.toThrow(
+    /leading-out\.onnx cannot be loaded on "cpu": .*(escapes model directory|Absolute path not allowed)/,
+  )
+})
+
+function bytesOf(file: EncodedFile): Buffer {
+  return Buffer.concat([...file.chunks()].map((chunk) => Uint8Array.from(chunk)))
+}
