@@ -201,21 +201,24 @@ describe("a launcher in a process of its own", () => {
     },
   )
 
-  test.runIf(process.platform === "linux")("nothing of it listens, or is connected, but on the loopback interface", async () => {
-    const { launcher, places } = await start("sockets")
-    try {
-      const pids = [launcher.pid!, ...places.map(({ pid }) => pid)]
-      const addresses = pids.flatMap(socketAddresses)
-      // The two ends of Gloo's connection at least.
-      expect(addresses.length).toBeGreaterThanOrEqual(2)
-      for (const address of addresses) expect(loopbacks).toContain(address)
-      const mode = statSync(dirname(String(places[0]!.MOBILECLIP_RENDEZVOUS))).mode
-      expect(mode & 0o777).toBe(0o700)
-    } finally {
-      launcher.kill("SIGTERM")
-      await once(launcher, "exit")
-    }
-  })
+  test.runIf(process.platform === "linux")(
+    "nothing of it listens, or is connected, but on the loopback interface",
+    async () => {
+      const { launcher, places } = await start("sockets")
+      try {
+        const pids = [launcher.pid!, ...places.map(({ pid }) => pid)]
+        const addresses = pids.flatMap(socketAddresses)
+        // The two ends of Gloo's connection at least.
+        expect(addresses.length).toBeGreaterThanOrEqual(2)
+        for (const address of addresses) expect(loopbacks).toContain(address)
+        const mode = statSync(dirname(String(places[0]!.MOBILECLIP_RENDEZVOUS))).mode
+        expect(mode & 0o777).toBe(0o700)
+      } finally {
+        launcher.kill("SIGTERM")
+        await once(launcher, "exit")
+      }
+    },
+  )
 
   test("a rank that is lost behind a signal does not leave the others waiting", async () => {
     const { launcher, places } = await start("lost", "lost")
