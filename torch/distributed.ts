@@ -14,6 +14,8 @@ export interface Rendezvous {
   /** Where rank 0 listens. */
   readonly address: string
   readonly port: number
+  /** Of ranks that are all on this machine: they find each other in this file, and nothing listens at the port. */
+  readonly file?: string
   readonly rank: number
   readonly size: number
   /** Of joining, and of each operation. */
@@ -26,8 +28,8 @@ export function backends(): Backend[] {
 }
 
 /** Waits until all ranks are there. Throws when they do not come, or this process is in a group already. */
-export function join({ backend, address, port, rank, size, timeoutSeconds }: Rendezvous): void {
-  native.joinGroup(backend, address, port, rank, size, Math.round(timeoutSeconds * 1000))
+export function join({ backend, address, port, rank, size, timeoutSeconds, file = "" }: Rendezvous): void {
+  native.joinGroup(backend, address, port, rank, size, Math.round(timeoutSeconds * 1000), file)
 }
 
 /** Leaves the group, if this process is in one. */

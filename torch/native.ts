@@ -65,6 +65,7 @@ export interface Native {
     rank: number,
     size: number,
     timeoutMilliseconds: number,
+    file: string,
   ): void
   leaveGroup(): void
   groupFailed(): boolean

@@ -1,5 +1,5 @@
-/** Ctrl-C and SIGTERM: the first asks a command to finish its step and save, the second ends the process. */
-const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const
+/** Ctrl-C, SIGTERM and the end of the terminal: the first asks a command to finish its step and save, the second ends the process. */
+const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 
 /** Milliseconds within which a second signal is the first one again. */
 const doubled = 500
@@ -10,15 +10,16 @@ export class Interrupt {
   /** Of the signal that came; null if none did. */
   exitCode: number | null = null
   private readonly controller = new AbortController()
-  private listening = false
+  /** Whether a command has begun work that it finishes and saves. */
+  worksOn = false
   private at = 0
 
   constructor(private readonly write: (text: string) => void) {}
 
   /** Before this call a signal ends the process at once, as it does for commands with nothing to save. */
   readonly abortOnInterrupt = (): AbortSignal => {
-    if (!this.listening) for (const signal of signals()) process.on(signal, this.onSignal)
-    this.listening = true
+    if (!this.worksOn) for (const signal of signals()) process.on(signal, this.onSignal)
+    this.worksOn = true
     return this.controller.signal
   }
 
@@ -34,7 +35,7 @@ export class Interrupt {
     }
     this.at = performance.now()
     this.exitCode = exitCodes[signal]
-    this.write("\nmobileclip: stopping behind the current step; once more stops now\n")
+    this.write("\nmobileclip: stopping after the current step; once more stops now\n")
     this.controller.abort()
   }
 }

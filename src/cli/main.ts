@@ -1,15 +1,20 @@
 /**
  * The command line: a table of commands, of which only the one asked for is loaded. Results go to stdout, everything
- * else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 130 and 143 stopped by Ctrl-C and SIGTERM.
+ * else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 129, 130 and 143
+ * stopped by the end of the terminal (SIGHUP), Ctrl-C and SIGTERM.
  */
 import { Command } from "commander"
 import { exitCodeOf, prefix } from "./errors.ts"
 import { Interrupt } from "./interrupt.ts"
+import { type Output, standardOutput } from "./standard-output.ts"
 import { version } from "./version.ts"
 
 /** What a command gets besides its arguments. */
 export interface CommandContext {
-  /** From this call on Ctrl-C aborts the signal, and only a second one ends the process: finish the step and save. */
+  /**
+   * From this call on Ctrl-C aborts the signal, and only a second one ends the process: finish the step and save. Nor does
+   * the command end where nobody reads what it prints any more.
+   */
   abortOnInterrupt(): AbortSignal
 }
 
@@ -63,18 +68,10 @@ Examples:
   mobileclip train --help                                   options and examples of a command
 `
 
-export interface Output {
-  out(text: string): void
-  err(text: string): void
-}
-
 /** Runs one command line, without the program's name, and gives the exit code. */
-export async function main(
-  argv: readonly string[],
-  table: CommandTable = commands,
-  output: Output = standardOutput(),
-): Promise<number> {
-  const interrupt = new Interrupt(output.err)
+export async function main(argv: readonly string[], table: CommandTable = commands, given?: Output): Promise<number> {
+  const interrupt = new Interrupt((text) => output.err(text))
+  const output = given ?? standardOutput(() => interrupt.worksOn)
   const name = commandIn(argv, table)
   try {
     const program = createProgram(output)
@@ -113,14 +110,4 @@ function commandIn(argv: readonly string[], table: CommandTable): string | undef
 
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError"
-}
-
-/** Ends quietly when the reader of stdout has gone, as in `mobileclip ... | head`. A message takes the place of a bar. */
-function standardOutput(): Output {
-  const clearLine = process.stderr.isTTY ? "\r\x1b[K" : ""
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0)
-    throw error
-  })
-  return { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(clearLine + text) }
 }

@@ -66,6 +66,12 @@ export class TorchInterpreter {
     return new Map([...this.state()].filter(([, tensor]) => tensor.requiresGrad))
   }
 
+  /** What forward passes in training change: batch norm's statistics. They are owned by the interpreter: do not free them. */
+  buffers(): torch.Tensor[] {
+    const buffers = [...this.named.values()].filter(({ role }) => role === "buffer")
+    return buffers.map((parameter) => this.value(parameter))
+  }
+
   /** Every parameter and buffer by path, in the model's order. They are owned by the interpreter: do not free them. */
   state(): Map<string, torch.Tensor> {
     return new Map([...this.named].map(([path, parameter]) => [path, this.value(parameter)]))

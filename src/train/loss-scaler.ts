@@ -1,6 +1,6 @@
 /**
- * Scaling of the loss for float16, whose smallest values would swallow small gradients. A step whose gradients overflow
- * is left out and the scale halved; it doubles behind 2,000 good steps. Source: PyTorch `torch.cuda.amp.GradScaler`.
+ * Scaling of the loss for float16, whose smallest values would swallow small gradients. A step whose loss or
+ * gradients overflow is left out and the scale halved; it doubles after 2,000 good steps. Source: PyTorch `torch.cuda.amp.GradScaler`.
  */
 import { UserError } from "../core/errors.ts"
 
@@ -14,12 +14,12 @@ const growthInterval = 2000
 
 export const initialLossScale: LossScalerState = { scale: 65536, goodSteps: 0 }
 
-/** The state behind a step. Throws a UserError when even unscaled gradients overflow. */
+/** The state after a step. Throws a UserError when step after step overflows, down to a scale below 1. */
 export function afterStep({ scale, goodSteps }: LossScalerState, overflow: boolean): LossScalerState {
   if (overflow) {
     if (scale < 1)
       throw new UserError(
-        "gradients overflow float16 at any loss scale",
+        "loss or gradients overflow float16 at any loss scale",
         "lower the learning rate, or train in bfloat16",
       )
     return { scale: scale / 2, goodSteps: 0 }

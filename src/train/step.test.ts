@@ -162,6 +162,58 @@ describe("a step", () => {
   })
 
   test.each([
+    ["batch norm", toyConfig, distill, {}],
+    ["chunks", toyConfig, plain, { chunkSize: 5 }],
+    ["a captioner", coca, captioning, {}],
+  ] as const)(
+    "a forward pass that overflows leaves all as it was and halves the loss scale: %s",
+    (_, model, objective, options) => {
+      const trainee = traineeOf(model)
+      const config = { ...defaultTrainConfig, objective, ...options }
+      trainee.lossScaler = { scale: 1024, goodSteps: 7 }
+      const before = trainee.interpreter.hostState()
+      const batch = batchFor(model)
+      const overflowing = {
+        ...batch,
+        images: batch.images.map((value, i) => (i === 0 ? Number.POSITIVE_INFINITY : value)),
+      }
+      const measured = trainStep(trainee, overflowing, config)
+      expect(measured.loss).toBeNaN()
+      expect(measured.gradNorm).toBe(Number.POSITIVE_INFINITY)
+      expect(trainee.interpreter.hostState()).toEqual(before)
+      expect(trainee.optimizer.updates).toBe(0)
+      expect(trainee.lossScaler).toEqual({ scale: 512, goodSteps: 0 })
+
+      const fresh = traineeOf(model)
+      fresh.lossScaler = { scale: 512, goodSteps: 0 }
+      expect(trainStep(trainee, batch, config)).toEqual(trainStep(fresh, batch, config))
+      expect(trainee.interpreter.hostState()).toEqual(fresh.interpreter.hostState())
+    },
+  )
+
+  test("a loss that is not scaled must be finite", () => {
+    const batch = batchFor(vit)
+    const overflowing = { ...batch, images: batch.images.fill(Number.POSITIVE_INFINITY) }
+    const config = { ...defaultTrainConfig, objective: plain }
+    expect(() => trainStep(traineeOf(vit), overflowing, config)).toThrow("the loss is NaN")
+  })
+
+  test("what overflows at any scale is an error", () => {
+    const trainee = traineeOf(vit)
+    trainee.lossScaler = initialLossScale
+    const batch = batchFor(vit)
+    const overflowing = { ...batch, images: batch.images.fill(Number.POSITIVE_INFINITY) }
+    const config = { ...defaultTrainConfig, objective: plain }
+    let left = 0
+    const steps = () => {
+      for (; left < 100; left++) trainStep(trainee, overflowing, config)
+    }
+    expect(steps).toThrow("loss or gradients overflow float16 at any loss scale")
+    // From 65536 down to 0.5.
+    expect(left).toBe(17)
+  })
+
+  test.each([
     ["a ViT", vit, distill],
     ["a captioner", coca, captioning],
     ["a captioner of FastViT", fastvitCoca, captioning],

@@ -73,10 +73,20 @@ export interface Ranks {
   readonly reducer: GradientReducer
 }
 
-/** Updates the parameters once. Throws a UserError when loss or gradients are not finite, before a parameter is changed. */
+/**
+ * Updates the parameters once. Where loss or gradients are not finite, a float16 step leaves everything as it was but the
+ * loss scale, which it halves; any other throws a UserError before a parameter is changed.
+ */
 export function trainStep(trainee: Trainee, batch: Batch, config: StepConfig): Measurements {
-  const measured = computeGradients(trainee, batch, config)
-  return { ...measured, gradNorm: updateParameters(trainee, config) }
+  const statistics = trainee.lossScaler && new KeptTensors(trainee.interpreter.buffers())
+  try {
+    const measured = computeGradients(trainee, batch, config)
+    const gradNorm = updateParameters(trainee, config, measured.loss)
+    if (!Number.isFinite(gradNorm)) statistics?.restore()
+    return { ...measured, gradNorm }
+  } finally {
+    statistics?.free()
+  }
 }
 
 /** The losses over all processes are the means of theirs. Every process waits for the others here. */
@@ -86,7 +96,10 @@ export function meanOverRanks(measured: Measurements, { group }: Ranks): Measure
   return { ...measured, loss: loss!, losses: Object.fromEntries(names.map((name, i) => [name, parts[i]!])) }
 }
 
-/** Forward and backward: afterwards every parameter has its gradient, unclipped, in units of the loss scale. */
+/**
+ * Forward and backward: afterwards every parameter has its gradient, unclipped, in units of the loss scale. Throws a
+ * UserError when the loss is not finite, unless it is scaled: then the step is to be left out.
+ */
 export function computeGradients(
   trainee: Trainee,
   batch: Batch,
@@ -125,21 +138,32 @@ function localGradients(trainee: Trainee, batch: Batch, config: ChunkConfig): Om
   const caption = local.reduce((sum, value) => sum + value, 0)
   const byName = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]))
   return {
-    loss: finite("loss", total.item() + caption),
+    loss: lossScaler ? total.item() + caption : finite("loss", total.item() + caption),
     losses: config.objective.kind === "coca" ? { ...byName, caption } : byName,
     logitScale: scale.item(),
   }
 }
 
-/** Clips the gradients, updates, clamps `logitScale`; returns the gradients' joint norm before clipping. */
-export function updateParameters(trainee: Trainee, config: Pick<StepConfig, "learningRate" | "gradClipNorm">): number {
-  const { model, interpreter, optimizer, ema, lossScaler } = trainee
+/**
+ * Clips the gradients, updates, clamps `logitScale`; returns the gradients' joint norm before clipping, infinite where a
+ * float16 step is left out: on all processes, if any one's loss or gradients overflow.
+ *
+ * @param loss of this process; what is not scaled was checked with the gradients
+ */
+export function updateParameters(
+  trainee: Trainee,
+  config: Pick<StepConfig, "learningRate" | "gradClipNorm">,
+  loss = 0,
+): number {
+  const { model, interpreter, optimizer, ema, lossScaler, ranks } = trainee
   const parameters = [...interpreter.trainable().values()]
   if (lossScaler) scaleGradients(parameters, 1 / lossScaler.scale)
   const gradNorm = clipGradNorm(parameters, config.gradClipNorm)
   if (lossScaler) {
-    trainee.lossScaler = afterStep(lossScaler, !Number.isFinite(gradNorm))
-    if (!Number.isFinite(gradNorm)) return gradNorm
+    const own = !Number.isFinite(gradNorm) || !Number.isFinite(loss)
+    const overflow = ranks ? ranks.group.any(own) : own
+    trainee.lossScaler = afterStep(lossScaler, overflow)
+    if (overflow) return Number.POSITIVE_INFINITY
   }
   finite("norm of the gradients", gradNorm)
   optimizer.step(config.learningRate)
@@ -148,6 +172,23 @@ export function updateParameters(trainee: Trainee, config: Pick<StepConfig, "lea
   })
   ema?.update()
   return gradNorm
+}
+
+/** Copies of tensors, for a step that may be left out: batch norm's statistics would never be finite again. */
+class KeptTensors {
+  private readonly copies: readonly torch.Tensor[]
+
+  constructor(private readonly tensors: readonly torch.Tensor[]) {
+    this.copies = torch.noGrad(() => tensors.map((tensor) => tensor.clone()))
+  }
+
+  restore(): void {
+    torch.noGrad(() => torch.scope(() => this.tensors.forEach((tensor, i) => void tensor.copy_(this.copies[i]!))))
+  }
+
+  free(): void {
+    for (const copy of this.copies) copy.free()
+  }
 }
 
 // ------------------------------------------------------------------------------------------------------- chunks

@@ -64,7 +64,8 @@ Napi::Value joinGroup(const Napi::CallbackInfo& info) {
   Rendezvous rendezvous;
   rendezvous.backend = textAt(info, 0, "backend");
   rendezvous.address = textAt(info, 1, "address");
-  rendezvous.port = static_cast<uint16_t>(integerAt(info, 2, "port", 1, 65535));
+  rendezvous.file = textAt(info, 6, "file");
+  rendezvous.port = static_cast<uint16_t>(integerAt(info, 2, "port", rendezvous.file.empty() ? 1 : 0, 65535));
   rendezvous.size = static_cast<int>(integerAt(info, 4, "size", 1, 1 << 20));
   rendezvous.rank = static_cast<int>(integerAt(info, 3, "rank", 0, rendezvous.size - 1));
   rendezvous.timeout = std::chrono::milliseconds(integerAt(info, 5, "timeout", 1, int64_t{1} << 31));

@@ -5,7 +5,7 @@
 
 // distributedBackends() -> what this addon can join by: "gloo", "nccl"
 Napi::Value distributedBackends(const Napi::CallbackInfo& info);
-// joinGroup(backend, address, port, rank, size, milliseconds): waits for all ranks
+// joinGroup(backend, address, port, rank, size, milliseconds, file): waits for all ranks; in the file, unless it is ""
 Napi::Value joinGroup(const Napi::CallbackInfo& info);
 Napi::Value leaveGroup(const Napi::CallbackInfo& info);
 // groupFailed() -> whether an operation of the group has failed: it is of no more use

@@ -4,6 +4,7 @@
 
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/distributed/c10d/FileStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #ifdef USE_C10D_NCCL
@@ -25,7 +26,20 @@ auto withoutLibUv(Options& options, int) -> decltype(void(options.useLibUV)) {
 template <typename Options>
 void withoutLibUv(Options&, long) {}
 
+// c10d's server listens on all interfaces and knows no password. A file is open to those who may read its folder.
+c10::intrusive_ptr<c10d::Store> storeInFile(const Rendezvous& rendezvous) {
+  const auto store = c10::make_intrusive<c10d::FileStore>(rendezvous.file, rendezvous.size);
+  store->setTimeout(rendezvous.timeout);
+  const auto keyOf = [](int rank) { return "joined/" + std::to_string(rank); };
+  std::vector<std::string> keys;
+  for (int rank = 0; rank < rendezvous.size; ++rank) keys.push_back(keyOf(rank));
+  store->set(keyOf(rendezvous.rank), std::vector<uint8_t>{1});
+  store->wait(keys, rendezvous.timeout);
+  return store;
+}
+
 c10::intrusive_ptr<c10d::Store> storeOf(const Rendezvous& rendezvous) {
+  if (!rendezvous.file.empty()) return storeInFile(rendezvous);
   c10d::TCPStoreOptions options;
   options.port = rendezvous.port;
   options.isServer = rendezvous.rank == 0;
@@ -42,11 +56,11 @@ bool isLoopback(const std::string& address) {
 c10::intrusive_ptr<Backend> glooOf(const c10::intrusive_ptr<c10d::Store>& store, const Rendezvous& rendezvous) {
   using Gloo = c10d::ProcessGroupGloo;
   const auto options = Gloo::Options::create(rendezvous.timeout);
-  const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+  const char* interface = rendezvous.file.empty() ? std::getenv("GLOO_SOCKET_IFNAME") : nullptr;
   // All ranks of a group that meets on the loopback interface are on this machine, whatever its host name resolves to.
-  options->devices.push_back(interface                           ? Gloo::createDeviceForInterface(interface)
-                             : isLoopback(rendezvous.address)    ? Gloo::createDeviceForHostname(rendezvous.address)
-                                                                 : Gloo::createDefaultDevice());
+  options->devices.push_back(interface                        ? Gloo::createDeviceForInterface(interface)
+                             : isLoopback(rendezvous.address) ? Gloo::createDeviceForHostname(rendezvous.address)
+                                                              : Gloo::createDefaultDevice());
   return c10::make_intrusive<Gloo>(store, rendezvous.rank, rendezvous.size, options);
 }
 

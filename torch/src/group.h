@@ -28,6 +28,7 @@ struct Rendezvous {
   std::string backend;  // "gloo", "nccl"
   std::string address;  // of rank 0
   uint16_t port;
+  std::string file;  // all ranks are on this machine and meet in it: no port is opened for that; empty: at the address
   int rank, size;
   std::chrono::milliseconds timeout;  // of joining, and of each operation
 };

@@ -6,8 +6,8 @@ import type { Message } from "./train-models.ts"
 
 const stop = new AbortController()
 process.on("SIGTERM", () => stop.abort())
-// The other process's Ctrl-C reaches this one too; it is told by a signal.
-process.on("SIGINT", () => {})
+// The other process's Ctrl-C, and the end of its terminal, reach this one too; it is told by a signal.
+for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {})
 process.once("disconnect", () => stop.abort())
 
 process.once("message", async (training: ModelTraining) => {

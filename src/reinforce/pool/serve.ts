@@ -14,11 +14,13 @@ export interface ShardWorker {
 const progressInterval = 500
 
 /**
- * Serves the process that forked this one until it goes away. Ctrl-C reaches the whole group of processes of a terminal:
- * the parent decides what becomes of the work.
+ * Serves the process that forked this one until it goes away. Ctrl-C and the terminal's end reach its whole group of
+ * processes: the parent decides what becomes of the work.
  */
 export function serveShards(open: (settings: unknown) => Promise<ShardWorker>): void {
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {})
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {})
+  // The parent's reader may be gone, and with it that of this process.
+  process.stderr.on("error", () => {})
   let worker: ShardWorker | null = null
   let abandon = new AbortController()
   let underWay: Promise<void> = Promise.resolve()

@@ -45,6 +45,20 @@ describe("torchrun's variables", () => {
   })
 })
 
+describe("a launcher's variables", () => {
+  const launched = { RANK: "1", WORLD_SIZE: "2", LOCAL_RANK: "1", MOBILECLIP_RENDEZVOUS: "/tmp/x/ranks" }
+
+  test("tell a file in place of a port, whatever else is set", () => {
+    const place = { rank: 1, size: 2, localRank: 1, address: "127.0.0.1", port: 0, file: "/tmp/x/ranks" }
+    expect(placeFrom(launched)).toEqual(place)
+    expect(placeFrom({ ...slurm, MASTER_ADDR: "10.0.0.1", MASTER_PORT: "29500", ...launched })).toEqual(place)
+  })
+
+  test("half of them is an error", () => {
+    expect(() => placeFrom({ ...launched, LOCAL_RANK: undefined })).toThrow('LOCAL_RANK is ""')
+  })
+})
+
 describe("SLURM's variables", () => {
   test("tell the same, of a task of srun", () => {
     const place = placeFrom(slurm)

@@ -9,14 +9,20 @@ export interface Place {
   readonly size: number
   /** Among the ranks of this machine: its CUDA device. */
   readonly localRank: number
-  /** Where rank 0 listens. */
+  /** Where rank 0 listens; the address tells the network that the ranks share in any case. */
   readonly address: string
   readonly port: number
+  /** By which the ranks of a launcher find each other, in place of the port. */
+  readonly file?: string
 }
+
+/** What a launcher tells its ranks in place of MASTER_ADDR and MASTER_PORT. */
+export const rendezvousVariable = "MOBILECLIP_RENDEZVOUS"
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-const required = ["RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"] as const
+const ranked = ["RANK", "WORLD_SIZE", "LOCAL_RANK"] as const
+const required = [...ranked, "MASTER_ADDR", "MASTER_PORT"] as const
 
 /**
  * Null when this process is alone: nothing is set, or there is one rank. `torchrun`'s variables come before SLURM's.
@@ -24,7 +30,7 @@ const required = ["RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_POR
  * @throws UserError when some of the variables are missing, or one is no number in its range
  */
 export function placeFrom(environment: Environment): Place | null {
-  const place = fromTorchrun(environment) ?? fromSlurm(environment)
+  const place = fromLauncher(environment) ?? fromTorchrun(environment) ?? fromSlurm(environment)
   return place && place.size > 1 ? place : null
 }
 
@@ -40,9 +46,16 @@ export function threadsOfRank(environment: Environment, threads: number): number
   return Math.max(1, Math.floor(threads / integer(environment, "LOCAL_WORLD_SIZE", 1, 1 << 20)))
 }
 
+/** All ranks are on this machine: nothing of theirs listens but on the loopback interface. */
+function fromLauncher(environment: Environment): Place | null {
+  const file = environment[rendezvousVariable]
+  if (!file) return null
+  return { ...ranksOf(environment), address: "127.0.0.1", port: 0, file }
+}
+
 /** MASTER_ADDR and MASTER_PORT alone are not asked: they may stand in a job's script for SLURM's ranks. */
 function fromTorchrun(environment: Environment): Place | null {
-  if (!["RANK", "WORLD_SIZE", "LOCAL_RANK"].some((name) => environment[name])) return null
+  if (!ranked.some((name) => environment[name])) return null
   const missing = required.filter((name) => !environment[name])
   if (missing.length > 0) {
     const set = required.filter((name) => environment[name])
@@ -51,13 +64,15 @@ function fromTorchrun(environment: Environment): Place | null {
       "set all five, as torchrun does, or none to train in one process",
     )
   }
+  return { ...ranksOf(environment), address: environment.MASTER_ADDR!, port: torchrunPort(environment) }
+}
+
+function ranksOf(environment: Environment): Pick<Place, "rank" | "size" | "localRank"> {
   const size = integer(environment, "WORLD_SIZE", 1, 1 << 20)
   return {
     size,
     rank: integer(environment, "RANK", 0, size - 1),
     localRank: integer(environment, "LOCAL_RANK", 0, size - 1),
-    address: environment.MASTER_ADDR!,
-    port: torchrunPort(environment),
   }
 }
 
@@ -104,7 +119,7 @@ export function firstHost(nodes: string): string {
 }
 
 function integer(environment: Environment, name: string, least: number, most: number): number {
-  const text = environment[name]!
+  const text = environment[name] ?? ""
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= least && value <= most) return value
   throw new UserError(`${name} is ${JSON.stringify(text)}: expected a whole number from ${least} to ${most}`)

@@ -1,8 +1,17 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { text } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
@@ -23,11 +32,11 @@ beforeAll(() => {
      import { join } from "node:path"
      import { processGroupFromEnvironment } from ${built("src/train/distributed/process-group.js")}
      const [task, run] = process.argv.slice(2)
-     const { RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, OMP_NUM_THREADS } = process.env
-     const place = { RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, OMP_NUM_THREADS, pid: process.pid }
+     const { RANK, WORLD_SIZE, LOCAL_RANK, MOBILECLIP_RENDEZVOUS, OMP_NUM_THREADS } = process.env
+     const place = { RANK, WORLD_SIZE, LOCAL_RANK, MOBILECLIP_RENDEZVOUS, OMP_NUM_THREADS, pid: process.pid }
      process.on("uncaughtException", () => process.exit(1))
      let signals = 0
-     for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => signals++)
+     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => signals++)
      const group = processGroupFromEnvironment({ timeoutSeconds: 60 })
      writeFileSync(join(${JSON.stringify(folder)}, run + "-" + RANK + ".json"), JSON.stringify(place))
      if (group.rank > 0) console.error("hello")
@@ -52,6 +61,8 @@ beforeAll(() => {
          await new Promise((resolve) => setTimeout(resolve, 20))
          stopped = group.any(signals > 0)
        }
+       // The other rank may have been told first.
+       await new Promise((resolve) => setTimeout(resolve, 200))
        process.exitCode = signals === 1 ? 143 : 1
      }
      group.barrier()
@@ -87,16 +98,42 @@ function isRunning(pid: number): boolean {
   }
 }
 
+/** 127.0.0.1, the same within IPv6, and ::1, as Linux writes them. */
+const loopbacks = ["0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"]
+
+/** Of this machine's side of a process's sockets: those that wait for connections, and those that have one. */
+function socketAddresses(pid: number): string[] {
+  const files = readdirSync(`/proc/${pid}/fd`).map((name) => {
+    // A file may be closed by now.
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${name}`)
+    } catch {
+      return ""
+    }
+  })
+  const tables = ["tcp", "tcp6"].map((name) => readFileSync(`/proc/${pid}/net/${name}`, "utf8"))
+  return tables
+    .flatMap((table) => table.trim().split("\n").slice(1))
+    .map((line) => line.trim().split(/\s+/))
+    .filter((columns) => files.includes(`socket:[${columns[9]}]`))
+    .map(([, local]) => local!.split(":")[0]!)
+}
+
 test("ranks find each other and share the machine's threads", async () => {
   const quiet = options("nothing")
   expect(await launch(quiet)).toBe(0)
   expect(quiet.lines).toEqual(["[rank 1] hello"])
   const places = await placesOf("nothing", 2)
-  const shared = { WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", OMP_NUM_THREADS: "1" }
+  const shared = {
+    WORLD_SIZE: "2",
+    MOBILECLIP_RENDEZVOUS: places[0]!.MOBILECLIP_RENDEZVOUS,
+    OMP_NUM_THREADS: "1",
+  }
   expect(places).toMatchObject([
     { RANK: "0", LOCAL_RANK: "0", ...shared },
     { RANK: "1", LOCAL_RANK: "1", ...shared },
   ])
+  expect(existsSync(dirname(String(shared.MOBILECLIP_RENDEZVOUS)))).toBe(false)
 })
 
 describe("a lost rank ends the job", () => {
@@ -152,7 +189,7 @@ describe("a launcher in a process of its own", () => {
     return { launcher, places }
   }
 
-  test.each(["SIGTERM", "SIGINT"] as const)(
+  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
     "passes %s on once: all ranks stop behind the same step",
     async (signal) => {
       const { launcher, places } = await start(signal)
@@ -161,6 +198,25 @@ describe("a launcher in a process of its own", () => {
       // Each rank exits with 143 if it was told once.
       expect(code).toBe(143)
       for (const { pid } of places) expect(isRunning(pid)).toBe(false)
+    },
+  )
+
+  test.runIf(process.platform === "linux")(
+    "nothing of it listens, or is connected, but on the loopback interface",
+    async () => {
+      const { launcher, places } = await start("sockets")
+      try {
+        const pids = [launcher.pid!, ...places.map(({ pid }) => pid)]
+        const addresses = pids.flatMap(socketAddresses)
+        // The two ends of Gloo's connection at least.
+        expect(addresses.length).toBeGreaterThanOrEqual(2)
+        for (const address of addresses) expect(loopbacks).toContain(address)
+        const mode = statSync(dirname(String(places[0]!.MOBILECLIP_RENDEZVOUS))).mode
+        expect(mode & 0o777).toBe(0o700)
+      } finally {
+        launcher.kill("SIGTERM")
+        await once(launcher, "exit")
+      }
     },
   )
 

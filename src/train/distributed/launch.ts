@@ -1,9 +1,13 @@
 /** One process per rank, on this machine: what `torchrun` does, for `mobileclip train --nproc N`. */
 import { type ChildProcess, fork } from "node:child_process"
-import { createServer } from "node:net"
-import { availableParallelism, constants } from "node:os"
+import { mkdir, rm } from "node:fs/promises"
+import { availableParallelism, constants, tmpdir } from "node:os"
+import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { UserError } from "../../core/errors.ts"
+import { fileError } from "../../host/file-error.ts"
+import { neighbour, removeAbandoned } from "../../host/neighbour.ts"
+import { rendezvousVariable } from "./environment.ts"
 
 export interface LaunchOptions {
   /** A JavaScript file. */
@@ -26,20 +30,21 @@ export interface LaunchOptions {
 const launcherVariable = "MOBILECLIP_LAUNCHER"
 
 /**
- * Runs the program once per rank and waits for all. SIGINT and SIGTERM are passed on to every rank once; a second one
- * kills them.
+ * Runs the program once per rank and waits for all. SIGINT, SIGTERM and SIGHUP are passed on to every rank once; a second
+ * one kills them.
  *
  * @returns 0, or what the ranks exited with after a signal
  * @throws UserError naming the rank that was lost first, when all others have ended; one that ends as a signal asked is not
  */
 export async function launch(options: LaunchOptions): Promise<number> {
   const { processes, threads = availableParallelism(), graceSeconds = 10, stopGraceSeconds = 300 } = options
+  const folder = await createFolder()
   const shared = {
+    ...loopback,
     ...options.environment,
     [launcherVariable]: String(process.pid),
+    [rendezvousVariable]: join(folder, "ranks"),
     WORLD_SIZE: String(processes),
-    MASTER_ADDR: "127.0.0.1",
-    MASTER_PORT: String(await freePort()),
     OMP_NUM_THREADS: String(Math.max(1, Math.floor(threads / processes))),
   }
   const ranks = Array.from({ length: processes }, (_, rank) => new Rank(rank, shared, options))
@@ -55,7 +60,23 @@ export async function launch(options: LaunchOptions): Promise<number> {
     return first?.code ?? 0
   } finally {
     signals.close()
+    await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** NCCL's ranks meet on an interface of the machine, and on Linux on this one if they are told. */
+const loopback = process.platform === "linux" ? { NCCL_SOCKET_IFNAME: "lo" } : {}
+
+/** Where the ranks find each other: nobody else may read it. */
+async function createFolder(): Promise<string> {
+  await removeAbandoned(tmpdir())
+  const folder = neighbour(join(tmpdir(), "mobileclip-ranks"))
+  try {
+    await mkdir(folder, { mode: 0o700 })
+  } catch (error) {
+    throw fileError(error, "writing", folder)
+  }
+  return folder
 }
 
 /** A rank of a launcher stops as after SIGTERM when the launcher is gone; other processes are left alone. */
@@ -114,17 +135,19 @@ class Rank {
   }
 }
 
+const stopSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+
 class SignalRelay {
   received = false
   /** A second one came: who asks for that wants no explanation. */
   again = false
 
   constructor(private readonly ranks: readonly Rank[]) {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, this.pass)
+    for (const signal of stopSignals) process.on(signal, this.pass)
   }
 
   close(): void {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, this.pass)
+    for (const signal of stopSignals) process.off(signal, this.pass)
   }
 
   private readonly pass = (signal: NodeJS.Signals): void => {
@@ -144,7 +167,7 @@ function firstFailure(ranks: readonly Rank[]): Promise<End> {
 /** Whether it ended otherwise than it was asked to: ended by the signal, or by itself with the code for being stopped. */
 function isLost({ code, signal, asked }: End): boolean {
   if (code === 0) return false
-  const stopped = signal === null ? [130, 143].includes(code) : signal === asked
+  const stopped = signal === null ? [129, 130, 143].includes(code) : signal === asked
   return asked === null || !stopped
 }
 
@@ -181,18 +204,4 @@ function lostRank(first: End, ends: readonly End[]): UserError {
     `rank ${rank} of ${ends.length} (process ${pid ?? "none"}) ${what}; the others have stopped`,
     `${memory} where a checkpoint was saved it is whole: go on from it with --resume`,
   )
-}
-
-/** A port that nothing listens on now. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() =>
-        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
-      )
-    })
-  })
 }

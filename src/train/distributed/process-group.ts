@@ -75,13 +75,15 @@ const defaultTimeoutSeconds = 600
 export function joinGroup(place: Place, options: GroupOptions = {}): ProcessGroup {
   const { device = "cpu", timeoutSeconds = defaultTimeoutSeconds } = options
   const backend = backendFor(device)
-  const { rank, size, address, port } = place
+  const { rank, size, address, port, file } = place
   try {
-    torch.distributed.join({ backend, address, port, rank, size, timeoutSeconds })
+    torch.distributed.join({ backend, address, port, rank, size, timeoutSeconds, ...(file && { file }) })
   } catch (error) {
     throw new UserError(
-      `rank ${rank} of ${size} could not join the others at ${address}:${port}: ${firstLine(error)}`,
-      "are all ranks started, with one MASTER_ADDR and MASTER_PORT that can be reached from every machine?",
+      `rank ${rank} of ${size} could not join the others at ${file ?? `${address}:${port}`}: ${firstLine(error)}`,
+      file
+        ? "the rank that stopped first says why"
+        : "are all ranks started, with one MASTER_ADDR and MASTER_PORT that can be reached from every machine?",
       { cause: error },
     )
   }

@@ -85,3 +85,25 @@ describe("two ranks equal one with twice the batch", () => {
     }
   })
 })
+
+test("where a loss or gradients overflow on one rank, all leave the step out", async () => {
+  const program = programFor(false, "").replace(
+    /const losses = [\s\S]*$/,
+    `trainee.lossScaler = { scale: 256, goodSteps: 3 }
+     const stepConfig = { objective: { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }, learningRate: 1e-3, gradClipNorm: 1 }
+     const values = () => JSON.stringify([...interpreter.hostState()].map(([path, tensor]) => [path, [...tensor]]))
+     const before = values()
+     const overflowing = { ...mine, images: mine.images.map((x) => (rank === 1 ? Infinity : x)) }
+     const { gradNorm } = trainStep(trainee, overflowing, stepConfig)
+     const left = { isInfinite: gradNorm === Infinity, isAsBefore: values() === before, scaler: trainee.lossScaler }
+     trainStep(trainee, mine, stepConfig)
+     report({ left, scaler: trainee.lossScaler, values: values(), isAsBefore: values() === before })`,
+  )
+  const [first, second] = (await reportsOf<Record<string, unknown>>(2, program)) as [object, object]
+  expect(first).toEqual(second)
+  expect(first).toMatchObject({
+    left: { isInfinite: true, isAsBefore: true, scaler: { scale: 128, goodSteps: 0 } },
+    scaler: { scale: 128, goodSteps: 1 },
+    isAsBefore: false,
+  })
+})

@@ -7,7 +7,7 @@ export interface StepEntry {
   readonly learningRate: number
   /** The terms that were summed, by name. */
   readonly losses: Readonly<Record<string, number>>
-  /** Joint norm of all gradients before clipping. */
+  /** Joint norm of all gradients before clipping; not finite where a float16 step was left out, as its losses may be. */
   readonly gradNorm: number
   /** exp(logitScale), the inverse of the temperature. */
   readonly logitScale: number
@@ -48,8 +48,8 @@ export function meanOf(entries: readonly StepEntry[]): StepEntry {
   }
 }
 
-/** A float16 step that was left out has an infinite norm. */
-function meanOfFinite(values: readonly number[]): number {
+/** A float16 step that was left out has an infinite norm, and perhaps no finite loss. */
+export function meanOfFinite(values: readonly number[]): number {
   const finite = values.filter(Number.isFinite)
   return finite.reduce((sum, value) => sum + value, 0) / finite.length
 }

@@ -1,5 +1,5 @@
 /** The live line of a run: what the last steps were like. */
-import { type StepEntry, totalLoss } from "./entries.ts"
+import { meanOfFinite, type StepEntry, totalLoss } from "./entries.ts"
 
 /** Steps whose means are shown. */
 const WINDOW = 20
@@ -26,7 +26,7 @@ export class Live {
     if (this.recent.length > WINDOW) this.recent.shift()
     const seconds = this.sum((step) => step.seconds)
     return {
-      loss: this.sum(totalLoss) / this.recent.length,
+      loss: meanOfFinite(this.recent.map(totalLoss)),
       samplesPerSecond: seconds > 0 ? this.samples() / seconds : 0,
       dataWait: seconds > 0 ? this.sum((step) => step.dataSeconds) / seconds : 0,
       learningRate: entry.learningRate,

@@ -70,9 +70,15 @@ export async function readMetrics(path: string): Promise<LogEntry[]> {
 function parseLine(text: string, where: string): LogEntry {
   try {
     const entry: unknown = JSON.parse(text)
-    if (typeof entry === "object" && entry !== null && "step" in entry) return entry as LogEntry
+    if (typeof entry === "object" && entry !== null && "step" in entry) return withNaN(entry as LogEntry)
   } catch {}
   throw new UserError(`${where} is no entry of a training log`, "delete the line, or the file to begin a new one")
+}
+
+function withNaN(entry: LogEntry): LogEntry {
+  if (!isStep(entry)) return entry
+  const losses = Object.entries(entry.losses).map(([name, loss]) => [name, loss ?? Number.NaN] as const)
+  return { ...entry, losses: Object.fromEntries(losses), gradNorm: entry.gradNorm ?? Number.NaN }
 }
 
 function openForAppending(path: string): number {
@@ -83,7 +89,7 @@ function openForAppending(path: string): number {
   }
 }
 
-/** JSON has no NaN; it becomes null. */
+/** JSON has no NaN; it becomes null, and is read as NaN. */
 function line(entry: LogEntry): string {
   return `${JSON.stringify(entry)}\n`
 }

@@ -1,0 +1,58 @@
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { pictureSamples, writeSamples } from "../../test/training-samples.ts"
+import { withCheckpoint } from "./checkpoint.ts"
+
+const program = fileURLToPath(new URL("../../bin/mobileclip.js", import.meta.url))
+const folder = await mkdtemp(join(tmpdir(), "standard-output-"))
+const shard = join(folder, "00000.tar")
+beforeAll(async () => writeSamples(shard, await pictureSamples(16)))
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+function trainArguments(out: string, steps: number): string[] {
+  const data = ["--train-data", shard, "--out", join(folder, out), "--model", "quickstart"]
+  return ["train", ...data, "--threads", "1", "--progress", "json", "batch.size=8", `schedule.steps=${steps}`]
+}
+
+/** The command's own exit code, whatever its reader does. */
+async function codeInPipe(name: string, args: readonly string[], redirection: string, reader: string) {
+  const code = join(folder, `${name}.code`)
+  const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(" ")
+  spawnSync("sh", ["-c", `{ ${command}; echo $? > '${code}'; } ${redirection} | ${reader}`], { stdio: "ignore" })
+  return Number(await readFile(code, "utf8"))
+}
+
+describe("a reader that goes", { timeout: 120_000 }, () => {
+  test.each([
+    ["head", "2>&1", "head -1"],
+    ["none", "2>&1", "true"],
+    ["error", "2>&1 >/dev/null", "true"],
+    ["out", "2>/dev/null", "true"],
+  ])("does not end a training: %s", async (name, redirection, reader) => {
+    expect(await codeInPipe(name, trainArguments(name, 16), redirection, reader)).toBe(0)
+    const { samplesSeen } = await withCheckpoint(join(folder, name, "model.safetensors"), async ({ info }) => info)
+    expect(samplesSeen).toBe(16 * 8)
+    expect(await readdir(join(folder, name, "checkpoints"))).toEqual(["step-00000016.safetensors"])
+  })
+
+  test("ends what only prints, quietly", async () => {
+    expect(await codeInPipe("models", ["models"], "2>&1", "true")).toBe(0)
+  })
+})
+
+test("a terminal that is closed lets a training finish its step and save", { timeout: 120_000 }, async () => {
+  const child = spawn(process.execPath, [program, ...trainArguments("hangup", 100_000)], {
+    stdio: ["ignore", "ignore", "pipe"],
+  })
+  await once(createInterface({ input: child.stderr }), "line")
+  child.stderr.destroy()
+  child.kill("SIGHUP")
+  expect(await once(child, "exit")).toEqual([129, null])
+  expect(await readdir(join(folder, "hangup", "checkpoints"))).toHaveLength(1)
+})
