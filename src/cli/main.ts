@@ -3,6 +3,7 @@
  * else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 130 and 143 stopped by Ctrl-C and SIGTERM.
  */
 import { Command } from "commander"
+import { printableLines } from "../core/printable.ts"
 import { exitCodeOf, prefix } from "./errors.ts"
 import { Interrupt } from "./interrupt.ts"
 import { version } from "./version.ts"
@@ -72,8 +73,9 @@ export interface Output {
 export async function main(
   argv: readonly string[],
   table: CommandTable = commands,
-  output: Output = standardOutput(),
+  given: Output = standardOutput(),
 ): Promise<number> {
+  const output: Output = { out: (text) => given.out(shown(text)), err: (text) => given.err(shown(text)) }
   const interrupt = new Interrupt(output.err)
   const name = commandIn(argv, table)
   try {
@@ -110,6 +112,17 @@ function commandIn(argv: readonly string[], table: CommandTable): string | undef
   const name = argv.find((word) => !word.startsWith("-") && word !== "help")
   return name !== undefined && Object.hasOwn(table, name) ? name : undefined
 }
+
+/** Names, captions and messages of others may hold anything; of what steers a terminal, only our own colours pass. */
+function shown(text: string): string {
+  return text
+    .split(colour)
+    .map((part, i) => (i % 2 ? part : printableLines(part)))
+    .join("")
+}
+
+const introducer = "\x1b"
+const colour = new RegExp(`(${introducer}\\[3[1239]m)`)
 
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError"

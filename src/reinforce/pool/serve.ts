@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { inspect } from "node:util"
 import { oneLine, UserError } from "../../core/errors.ts"
+import { printableLines } from "../../core/printable.ts"
 import type { RunOptions, ShardResult, ShardTask } from "../runner.ts"
 import type { Failure, FromWorker, ToWorker } from "./messages.ts"
 
@@ -64,6 +65,7 @@ function send(message: FromWorker): void {
 /** A fault of ours keeps its stack on stderr; what is reported of the shard is a line. */
 function failureOf(error: unknown): Failure {
   if (error instanceof UserError) return { message: error.message, hint: error.hint ?? null, expected: true }
-  if (!(error instanceof Error && error.name === "AbortError")) process.stderr.write(`${inspect(error)}\n`)
+  if (!(error instanceof Error && error.name === "AbortError"))
+    process.stderr.write(`${printableLines(inspect(error))}\n`)
   return { message: `unexpected: ${oneLine(String(error), 500)}`, hint: null, expected: false }
 }
