@@ -43,7 +43,7 @@ async function caption(images: readonly string[], options: Options, command: Com
   const { writeOut, writeErr } = command.configureOutput()
   await using captioner = await loadCaptioner(options.model, options)
   const results: { image: string; captions: string[] }[] = []
-  const files = await imageFiles(images)
+  const files = await imageFiles(images, (line) => writeErr?.(`${line}\n`))
   for (const image of files) {
     try {
       const [captions] = await captioner.caption([await decodeImage(image)], { ...options, keys: [image] })

@@ -48,6 +48,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneReport
   checkDevice(device)
   await checkRun(out, options.resume)
   const own = await readOwnPictures(options.source, options)
+  own.notes.forEach(say)
   const start = await readStartModel(options.model, options.variant ?? null, signal, say)
   const split = holdOut(own, { share: options.holdOut, seed, most: largestProbe })
   const config = finetuneConfig(split.train.length, options, start.info.config, options.chunkSize)

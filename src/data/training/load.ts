@@ -1,8 +1,7 @@
 /** A sample from where it lies to what rows are made of: the decoded picture, captions, stored views and embeddings. */
-import { readFile } from "node:fs/promises"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/pixels.ts"
-import { type OpenFile, openRandomAccess } from "../../host/files.ts"
+import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../host/files.ts"
 import { decodeHere } from "../../host/images.ts"
 import { sampleOfRecord } from "../reinforced/json-record.ts"
 import { sampleOfMembers } from "../reinforced/members.ts"
@@ -51,7 +50,11 @@ export class SampleLoader implements Disposable {
         case "line":
           return encodedOf(sampleOfRecord(this.record(this.open(place.path).read(place.offset, place.length))))
         case "file":
-          return { ...unreinforced, texts: await readCaptions(place.captions), image: await pictureAt(place.path) }
+          return {
+            ...unreinforced,
+            texts: await readCaptions(place.captions),
+            image: await readBytesIfThere(place.path),
+          }
       }
     })
   }
@@ -110,15 +113,6 @@ function parseLine(bytes: Uint8Array): Record<string, unknown> {
   )
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
   throw new UserError("no object")
-}
-
-async function pictureAt(path: string): Promise<Uint8Array | null> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null
-    throw error
-  }
 }
 
 /** What a damaged sample throws; whatever else goes wrong is not its fault. */
