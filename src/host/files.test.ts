@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process"
+import { once } from "node:events"
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
@@ -139,7 +141,9 @@ test("whole files and JSON", async () => {
 test("a pipe that nobody writes to, and a device, are refused and not waited for", async () => {
   execFileSync("mkfifo", [at("pipe")])
   symlinkSync(at("pipe"), at("to-pipe"))
-  for (const path of [at("pipe"), at("to-pipe"), "/dev/zero"]) {
+  const server = createServer().listen(at("socket"))
+  await once(server, "listening")
+  for (const path of [at("pipe"), at("to-pipe"), "/dev/zero", at("socket")]) {
     const message = `${path} is a pipe, a socket or a device, and a file was expected`
     await expect(readBytes(path)).rejects.toThrow(message)
     await expect(readBytesIfThere(path)).rejects.toThrow(message)
@@ -147,6 +151,7 @@ test("a pipe that nobody writes to, and a device, are refused and not waited for
     await expect(sha256OfFile(path)).rejects.toThrow(message)
     expect(() => openRandomAccess(path)).toThrow(message)
   }
+  server.close()
   expect(await readBytesIfThere(at("none"))).toBeNull()
 })
 

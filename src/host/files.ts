@@ -108,7 +108,7 @@ export function openRandomAccess(path: string): OpenFile {
       throw error
     }
   } catch (error) {
-    throw fileError(error, "reading", path)
+    throw openError(error, path)
   }
 }
 
@@ -126,7 +126,7 @@ export async function readBytes(path: string): Promise<Uint8Array> {
       await file.close()
     }
   } catch (error) {
-    throw fileError(error, "reading", path)
+    throw openError(error, path)
   }
 }
 
@@ -135,7 +135,7 @@ export async function readBytesIfThere(path: string): Promise<Uint8Array | null>
   try {
     return await readBytes(path)
   } catch (error) {
-    if (error instanceof UserError && (error.cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT") return null
+    if (error instanceof UserError && codeOf(error.cause) === "ENOENT") return null
     throw error
   }
 }
@@ -150,11 +150,23 @@ export async function requireFile(path: string): Promise<void> {
 
 function requireRegular(found: Stats, path: string): Stats {
   if (found.isFile()) return found
-  if (found.isDirectory()) throw new UserError(`${path} is a folder, and a file was expected`)
-  throw new UserError(
+  throw found.isDirectory() ? new UserError(`${path} is a folder, and a file was expected`) : special(path)
+}
+
+/** A socket cannot even be opened. */
+function openError(error: unknown, path: string): unknown {
+  return codeOf(error) === "ENXIO" ? special(path) : fileError(error, "reading", path)
+}
+
+function special(path: string): UserError {
+  return new UserError(
     `${path} is a pipe, a socket or a device, and a file was expected`,
     "write its content to a file first",
   )
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | undefined)?.code
 }
 
 /** @param what the file is expected to be, for the message: "a model's manifest" */

@@ -53,7 +53,7 @@ export class SampleLoader implements Disposable {
           return {
             ...unreinforced,
             texts: await readCaptions(place.captions),
-            image: await readBytesIfThere(place.path),
+            image: await pictureAt(place.path),
           }
       }
     })
@@ -113,6 +113,20 @@ function parseLine(bytes: Uint8Array): Record<string, unknown> {
   )
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
   throw new UserError("no object")
+}
+
+/** A picture that may not be read is one sample's matter, though other files that may not be read are the machine's. */
+async function pictureAt(path: string): Promise<Uint8Array | null> {
+  try {
+    return await readBytesIfThere(path)
+  } catch (error) {
+    if (!(error instanceof UserError && isForbidden(error))) throw error
+    throw new UserError(error.message, error.hint)
+  }
+}
+
+function isForbidden({ cause }: UserError): boolean {
+  return ["EACCES", "EPERM"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "")
 }
 
 /** What a damaged sample throws; whatever else goes wrong is not its fault. */
