@@ -23,7 +23,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   train: ["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "runs"],
   // Data: recipes in the schema of `train`.
   runs: [],
-  report: [],
+  report: ["core"],
   export: ["core", "host", "model", "tensor"],
   run: ["core"],
   evaluate: ["core"],

@@ -2,6 +2,7 @@
 import { inspect, styleText } from "node:util"
 import { CommanderError } from "commander"
 import { UserError } from "../core/errors.ts"
+import { printable, printableLines } from "../core/printable.ts"
 
 /** `mobileclip:`, red on a terminal that shows colours (NO_COLOR and FORCE_COLOR decide). */
 export function prefix(): string {
@@ -34,11 +35,11 @@ export function exitCodeOf(error: unknown, write: (text: string) => void, help: 
   }
   if (error instanceof Exit) return error.code
   if (error instanceof PartialSuccess) {
-    write(`${prefix()} ${oneLine(error.message)}\n`)
+    write(failureLine(error))
     return 3
   }
   if (error instanceof UserError) write(userErrorText(error))
-  else write(`${prefix()} unexpected error\n${inspect(error)}\n`)
+  else write(`${prefix()} unexpected error\n${printableLines(inspect(error))}\n`)
   return 1
 }
 
@@ -47,6 +48,12 @@ function userErrorText({ message, hint }: UserError): string {
   return `${lines.join("\n")}\n`
 }
 
-function oneLine(text: string): string {
-  return text.replaceAll(/\s*\n\s*/g, " ")
+/** Whatever it quotes. */
+export function oneLine(text: string): string {
+  return printable(text.trim().replaceAll(/\s*\n\s*/g, " "))
+}
+
+/** A failure of one piece of the work, the rest of which goes on: a line with a break at its end. */
+export function failureLine({ message }: Error): string {
+  return `${prefix()} ${oneLine(message)}\n`
 }

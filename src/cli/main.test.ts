@@ -1,3 +1,4 @@
+import type { Command } from "commander"
 import { expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
 import { type CommandTable, main } from "./main.ts"
@@ -29,6 +30,7 @@ const table: CommandTable = {
       return {
         register: (program) =>
           program.command("fail <how>").action((how) => {
+            if (how === "hostile") throw new UserError("\x1b]0;t\x07.jpg\u202e is damaged", "\x1b[2J")
             if (how === "user") throw new UserError("labels.txt is empty\n(0 bytes)", "put one label on each line")
             throw new Error("a bug", { cause: new Error("deeper") })
           }),
@@ -116,4 +118,25 @@ test("Ctrl-C lets the command finish and is exit code 130, also where the comman
   expect(await run("long")).toMatchObject({ code: 130, err: expect.stringContaining("once more stops now") })
   expect(await run("long", "--throw")).toMatchObject({ code: 130 })
   expect(process.listenerCount("SIGINT")).toBe(before)
+})
+
+test("foreign text reaches the terminal printable, our colours as they are", async () => {
+  const { err } = await run("fail", "hostile")
+  expect(err).toContain("\\x1b]0;t\\x07.jpg\\u202e is damaged\n  \\x1b[2J\n")
+  const said: CommandTable = {
+    say: {
+      summary: "say",
+      load: async () => ({
+        register: (program) =>
+          program.command("say").action((_, command: Command) => {
+            command.configureOutput().writeOut?.("\x1b[31mred\x1b[39m \x1b[2J\x9b5m\n\u2028")
+            command.configureOutput().writeErr?.(`${JSON.stringify({ name: "\x7f\u202e" })}\n`)
+          }),
+      }),
+    },
+  }
+  let [out, json] = ["", ""]
+  await main(["say"], said, { out: (text) => (out += text), err: (text) => (json += text) })
+  expect(out).toBe("\x1b[31mred\x1b[39m \\x1b[2J\\u009b5m\n\\u2028")
+  expect(json).toBe('{"name":"\\u007f\\u202e"}\n')
 })

@@ -4,6 +4,7 @@
  * stopped by the end of the terminal (SIGHUP), Ctrl-C and SIGTERM.
  */
 import { Command } from "commander"
+import { printableLines } from "../core/printable.ts"
 import { exitCodeOf, prefix } from "./errors.ts"
 import { Interrupt } from "./interrupt.ts"
 import { type Output, standardOutput } from "./standard-output.ts"
@@ -69,9 +70,10 @@ Examples:
 `
 
 /** Runs one command line, without the program's name, and gives the exit code. */
-export async function main(argv: readonly string[], table: CommandTable = commands, given?: Output): Promise<number> {
+export async function main(argv: readonly string[], table: CommandTable = commands, to?: Output): Promise<number> {
   const interrupt = new Interrupt((text) => output.err(text))
-  const output = given ?? standardOutput(() => interrupt.worksOn)
+  const given = to ?? standardOutput(() => interrupt.worksOn)
+  const output: Output = { out: (text) => given.out(shown(text)), err: (text) => given.err(shown(text)) }
   const name = commandIn(argv, table)
   try {
     const program = createProgram(output)
@@ -107,6 +109,17 @@ function commandIn(argv: readonly string[], table: CommandTable): string | undef
   const name = argv.find((word) => !word.startsWith("-") && word !== "help")
   return name !== undefined && Object.hasOwn(table, name) ? name : undefined
 }
+
+/** Names, captions and messages of others may hold anything; of what steers a terminal, only our own colours pass. */
+function shown(text: string): string {
+  return text
+    .split(colour)
+    .map((part, i) => (i % 2 ? part : printableLines(part)))
+    .join("")
+}
+
+const introducer = "\x1b"
+const colour = new RegExp(`(${introducer}\\[3[1239]m)`)
 
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError"

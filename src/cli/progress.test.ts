@@ -82,3 +82,10 @@ test("json: one object a line", () => {
 test("none", () => {
   expect(play("none", true)).toEqual([])
 })
+
+test("labels and details are printable", () => {
+  let text = ""
+  const start = progressReporter("plain", { write: (part) => (text += part) }, () => 0)
+  start("a\x1b[2J", 1, { unit: "pictures" }).done("\u202e\n")
+  expect(text).toBe("a\\x1b[2J: 0 pictures in 0.0 s, \\u202e\\n\n")
+})

@@ -1,4 +1,5 @@
 /** Progress of long work on stderr: a bar with rate and time left on a terminal, else a line now and then. */
+import { printable } from "../core/printable.ts"
 
 export const PROGRESS_MODES = ["auto", "bar", "plain", "json", "none"] as const
 
@@ -74,7 +75,9 @@ class Meter implements Progress {
     const { first, last } = this
     const elapsed = first ? this.now() - first.at : 0
     const rate = first && elapsed > 0 ? (last - first.done) / elapsed : 0
-    return { ...this.work, done: last, rate, ...(detail === undefined ? {} : { detail }) }
+    const { total, unit } = this.work
+    const label = printable(this.work.label)
+    return { label, total, unit, done: last, rate, ...(detail === undefined ? {} : { detail: printable(detail) }) }
   }
 }
 

@@ -15,5 +15,5 @@ test("wide characters and combining marks keep columns in line", () => {
 })
 
 test("control characters do not reach the terminal", () => {
-  expect(textTable([{ title: "file" }], [["\x1b[31mred\n.jpg"]])).toBe("file\n?[31mred?.jpg")
+  expect(textTable([{ title: "file" }], [["\x1b[31mred\n.jpg"]])).toBe("file\n\\x1b[31mred\\n.jpg")
 })

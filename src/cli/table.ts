@@ -1,4 +1,5 @@
 /** Results as aligned columns of text. */
+import { printable } from "../core/printable.ts"
 
 export interface Column {
   readonly title: string
@@ -6,7 +7,7 @@ export interface Column {
   readonly align?: "left" | "right"
 }
 
-/** A line of titles and one per row, without a line break at the end; control characters are shown as "?". */
+/** A line of titles and one per row, without a line break at the end; what is unprintable in them is shown as an escape. */
 export function textTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const lines = [columns.map(({ title }) => title), ...rows.map((row) => row.map(printable))]
   const widths = columns.map((_, i) => Math.max(...lines.map((line) => textWidth(line[i]!))))
@@ -36,9 +37,4 @@ const wide = /\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}|\p{Script=H
 function pad(cell: string, width: number, align: Column["align"] = "left"): string {
   const space = " ".repeat(width - textWidth(cell))
   return align === "right" ? space + cell : cell + space
-}
-
-/** Names of files may hold anything, escape sequences of a terminal too. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, "?")
 }

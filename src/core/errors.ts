@@ -1,3 +1,5 @@
+import { printable } from "./printable.ts"
+
 /**
  * The error that a user can act on: bad input, a missing file, a machine without a compiler.
  * The command line prints its message as one line and exits with 1; every other error keeps its stack.
@@ -36,13 +38,18 @@ export function assert(condition: unknown, message: string): asserts condition {
 
 /** A text of unknown origin for a message: without control characters or line breaks, cut where it is long. */
 export function oneLine(text: string, longest = 100): string {
-  const line = text.slice(0, longest + 1).replaceAll(/[\p{C}\u2028\u2029]/gu, "?")
-  return line.length > longest ? `${line.slice(0, longest)}...` : line
+  return printable(cut(text, longest))
 }
 
 /** The same in quotes. */
 export function quoted(text: string): string {
-  return JSON.stringify(oneLine(text))
+  return printable(JSON.stringify(cut(text, 100)))
+}
+
+/** Never between the halves of a character. */
+function cut(text: string, longest: number): string {
+  if (text.length <= longest) return text
+  return `${text.slice(0, longest).replace(/[\ud800-\udbff]$/, "")}...`
 }
 
 export function messageOf(error: unknown): string {

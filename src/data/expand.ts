@@ -62,7 +62,7 @@ async function localShards(path: string): Promise<string[]> {
 
 function shardsAmong(names: readonly string[], folder: string): string[] {
   for (const kind of SHARD_KINDS) {
-    const shards = names.filter((name) => kind.test(name) && !SIDE_FILES.test(name)).sort()
+    const shards = names.filter((name) => kind.test(name) && !name.startsWith(".") && !SIDE_FILES.test(name)).sort()
     if (shards.length > 0) return shards
   }
   throw new UserError(`${folder}: the folder holds no .tar file`, "shards end in .tar, .jsonl, .jsonl.gz or .jsonl.zst")

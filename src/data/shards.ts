@@ -6,7 +6,7 @@ import { createReadStream } from "node:fs"
 import { extract, type Header, type Pack, pack } from "tar-stream"
 import { messageOf, quoted, UserError } from "../core/errors.ts"
 import { fileError } from "../host/file-error.ts"
-import { openRandomAccess, writeAtomically } from "../host/files.ts"
+import { openRandomAccess, requireFile, writeAtomically } from "../host/files.ts"
 
 export interface Sample {
   /** The path up to the first dot of the file name: `train/0001` for `train/0001.syn.json`. */
@@ -104,6 +104,7 @@ interface Member {
 }
 
 async function* readMembers(path: string): AsyncGenerator<Member> {
+  await requireFile(path)
   const source = createReadStream(path, { highWaterMark: 1 << 20 })
   const archive = extract()
   source.on("error", (error) => archive.destroy(error))

@@ -1,10 +1,23 @@
+import { execFileSync } from "node:child_process"
+import { once } from "node:events"
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
-import { makeDirectory, openRandomAccess, placeOf, readBytes, readJson, writeAtomically } from "./files.ts"
+import {
+  makeDirectory,
+  openRandomAccess,
+  placeOf,
+  readBytes,
+  readBytesIfThere,
+  readJson,
+  requireFile,
+  writeAtomically,
+} from "./files.ts"
+import { sha256OfFile } from "./hash.ts"
 
 let folder: string
 beforeEach(() => {
@@ -74,7 +87,7 @@ test("ranged reads", () => {
   expect(() => file.read(8, 4)).toThrow("ends at byte 10, before byte 12")
   file.close()
   expect(() => openRandomAccess(at("none"))).toThrow(`${at("none")} does not exist`)
-  expect(() => openRandomAccess(folder)).toThrow(`${folder} is not a file`)
+  expect(() => openRandomAccess(folder)).toThrow(`${folder} is a folder, and a file was expected`)
 })
 
 test("whole files and JSON", async () => {
@@ -86,6 +99,23 @@ test("whole files and JSON", async () => {
   )
   await expect(readBytes(at("none"))).rejects.toThrow(`${at("none")} does not exist`)
   await expect(readBytes(folder)).rejects.toThrow(`${folder} is a folder, and a file was expected`)
+})
+
+test("a pipe that nobody writes to, and a device, are refused and not waited for", async () => {
+  execFileSync("mkfifo", [at("pipe")])
+  symlinkSync(at("pipe"), at("to-pipe"))
+  const server = createServer().listen(at("socket"))
+  await once(server, "listening")
+  for (const path of [at("pipe"), at("to-pipe"), "/dev/zero", at("socket")]) {
+    const message = `${path} is a pipe, a socket or a device, and a file was expected`
+    await expect(readBytes(path)).rejects.toThrow(message)
+    await expect(readBytesIfThere(path)).rejects.toThrow(message)
+    await expect(requireFile(path)).rejects.toThrow(message)
+    await expect(sha256OfFile(path)).rejects.toThrow(message)
+    expect(() => openRandomAccess(path)).toThrow(message)
+  }
+  server.close()
+  expect(await readBytesIfThere(at("none"))).toBeNull()
 })
 
 test("a folder is made with those around it; where none can be made, one line says so", async () => {

@@ -2,8 +2,8 @@
  * Files in Node: output that appears whole or not at all, ranged reads, and errors of the system said in a line.
  * Whatever is written goes to a hidden neighbour first and is renamed when it is complete and on the disk.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs"
-import { lstat, mkdir, open, readFile, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs"
+import { lstat, mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
 import { messageOf, UserError } from "../core/errors.ts"
 import type { RandomAccess } from "../core/safetensors.ts"
@@ -73,23 +73,75 @@ export interface OpenFile extends RandomAccess {
 /** Opens a file for reads anywhere in it. Throws UserError if it cannot be opened, or ends before what is asked. */
 export function openRandomAccess(path: string): OpenFile {
   try {
-    const descriptor = openSync(path, "r")
-    const stat = fstatSync(descriptor)
-    if (!stat.isFile()) throw new UserError(`${path} is not a file`)
-    const read = (offset: number, length: number) => readExactly(descriptor, path, offset, length)
-    return { name: path, size: stat.size, read, close: () => closeSync(descriptor) }
+    const descriptor = openSync(path, withoutWaiting)
+    try {
+      const { size } = requireRegular(fstatSync(descriptor), path)
+      const read = (offset: number, length: number) => readExactly(descriptor, path, offset, length)
+      return { name: path, size, read, close: () => closeSync(descriptor) }
+    } catch (error) {
+      closeSync(descriptor)
+      throw error
+    }
   } catch (error) {
-    throw fileError(error, "reading", path)
+    throw openError(error, path)
   }
 }
 
-/** The whole file. Failures of the system are UserErrors. */
+/** A pipe that nobody writes to would not even be opened; of files it changes nothing. */
+const withoutWaiting = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
+/** The whole file. Failures of the system, a folder and a pipe are UserErrors. */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path)
+    const file = await open(path, withoutWaiting)
+    try {
+      requireRegular(await file.stat(), path)
+      return await file.readFile()
+    } finally {
+      await file.close()
+    }
   } catch (error) {
-    throw fileError(error, "reading", path)
+    throw openError(error, path)
   }
+}
+
+/** The whole file, or null where there is none. */
+export async function readBytesIfThere(path: string): Promise<Uint8Array | null> {
+  try {
+    return await readBytes(path)
+  } catch (error) {
+    if (error instanceof UserError && codeOf(error.cause) === "ENOENT") return null
+    throw error
+  }
+}
+
+/** Before a file that somebody named is read as a stream. Throws UserError where it is a folder, a pipe or a device. */
+export async function requireFile(path: string): Promise<void> {
+  const found = await stat(path).catch((error: unknown) => {
+    throw fileError(error, "reading", path)
+  })
+  requireRegular(found, path)
+}
+
+function requireRegular(found: Stats, path: string): Stats {
+  if (found.isFile()) return found
+  throw found.isDirectory() ? new UserError(`${path} is a folder, and a file was expected`) : special(path)
+}
+
+/** A socket cannot even be opened. */
+function openError(error: unknown, path: string): unknown {
+  return codeOf(error) === "ENXIO" ? special(path) : fileError(error, "reading", path)
+}
+
+function special(path: string): UserError {
+  return new UserError(
+    `${path} is a pipe, a socket or a device, and a file was expected`,
+    "write its content to a file first",
+  )
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | undefined)?.code
 }
 
 /** @param what the file is expected to be, for the message: "a model's manifest" */

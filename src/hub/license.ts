@@ -1,6 +1,7 @@
 /** The licence of what is pulled: shown in full the first time, and in a line afterwards. */
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
+import { oneLine } from "../core/errors.ts"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
 import { type License, licenses, type Release } from "./released.ts"
 
@@ -9,7 +10,14 @@ export function licenseOf(tag: string | null, release: Release | null, page: str
   const id = tag ?? release?.license
   if (!id) return null
   const known = Object.values(licenses).find((license) => license.id === id)
-  return known ?? { id, name: id, notice: "These weights come under terms of their own: read them first.", url: page }
+  return (
+    known ?? {
+      id,
+      name: oneLine(id),
+      notice: "These weights come under terms of their own: read them first.",
+      url: page,
+    }
+  )
 }
 
 export interface LicenseNotice {

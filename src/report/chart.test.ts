@@ -18,6 +18,24 @@ test("several curves are told apart by colour and named; one has no legend", asy
   expect(one.match(/^<svg[^>]* width="300"/)).not.toBeNull()
 })
 
+test("a name may hold anything", async () => {
+  const names = [
+    "a\u2028b\u2029c",
+    `"'\\<img src=x onerror=alert(1)>`,
+    "\x1b[2J\0\u202e",
+    "signal('x')",
+    "\ud800",
+    "][",
+  ]
+  const svg = await curvesChart(
+    names.map((name, i) => ({ name, points: line(i) })),
+    { ...look, width: 900 },
+  )
+  for (const text of ["a\\u2028b\\u2029c", "&lt;img src=x", "\\x1b[2J\\x00\\u202e", "signal('x')", "\\ud800"])
+    expect(svg).toContain(text)
+  expect(svg).not.toMatch(/<img|[\p{Cc}\u2028\u202e]/u)
+})
+
 test("what is not finite is left out, and the rest is drawn", async () => {
   const broken = [...line(1), { x: 5, y: Number.NaN }, { x: 6, y: Number.POSITIVE_INFINITY }]
   expect(await curvesChart([{ points: broken }], look)).toBe(await curvesChart([{ points: line(1) }], look))

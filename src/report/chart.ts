@@ -1,6 +1,7 @@
 /** Vega-Lite drawings as SVG. Colours are CSS variables of the page, so one drawing serves light and dark. */
 import { parse, View } from "vega"
 import { compile, type TopLevelSpec } from "vega-lite"
+import { printable } from "../core/printable.ts"
 
 /** Points a curve is drawn with, at most: more than pixels only make the file larger. */
 const MAX_POINTS = 500
@@ -25,10 +26,14 @@ export interface CurvesOptions {
   readonly marked?: boolean
 }
 
-/** Several quantities over one axis; what is not finite is left out. */
-export async function curvesChart(curves: readonly Curve[], options: CurvesOptions): Promise<string> {
+/**
+ * Several quantities over one axis; what is not finite is left out. Names become strings of Vega's expressions, which a line
+ * separator ends, and text of an SVG document, which has no control characters.
+ */
+export async function curvesChart(given: readonly Curve[], options: CurvesOptions): Promise<string> {
+  const curves = given.map((curve) => ({ ...curve, name: printable(curve.name ?? "") }))
   const { width, height, xTitle, zero = true, format = ".3~g", smoothed = false, marked = false } = options
-  const values = curves.flatMap(({ name = "", points }) => curveValues(name, points))
+  const values = curves.flatMap(({ name, points }) => curveValues(name, points))
   // Without values Vega's scales would go from NaN to NaN, and tell screen readers so.
   const range = values.length === 0 ? { domain: [0, 1] } : {}
   const x = {
@@ -48,7 +53,7 @@ export async function curvesChart(curves: readonly Curve[], options: CurvesOptio
     symbolOpacity: 1,
     symbolStrokeWidth: 2.25,
   } as const
-  const names = curves.map(({ name = "" }) => name)
+  const names = curves.map(({ name }) => name)
   const color =
     curves.length > 1
       ? ({

@@ -1,5 +1,7 @@
 /** HTML as a value: whatever is put into the template is escaped, unless it is HTML already. */
 
+import { printableLines } from "../core/printable.ts"
+
 export class Html {
   constructor(readonly text: string) {}
 }
@@ -12,7 +14,7 @@ export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): 
 }
 
 export function escapeHtml(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+  return printableLines(text).replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }
 
 function toText(part: Part): string {

@@ -2,13 +2,13 @@
  * CIFAR-10 from class folders, `train/cat/0001.jpg` and `test/cat/0001.jpg`: shards of the few pictures that students
  * learn from, with careless captions; a list of other pictures with precise ones for the teachers; and the test pictures.
  */
-import { readdir, readFile } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { Random } from "../../core/random.ts"
+import { pictureExtension } from "../../data/reinforced/picture.ts"
 import { type Sample, writeShard } from "../../data/shards.ts"
-import { fileError } from "../../host/file-error.ts"
-import { makeDirectory, writeAtomically } from "../../host/files.ts"
+import { makeDirectory, readBytes, writeAtomically } from "../../host/files.ts"
+import { walkPictures } from "../../host/picture-folder.ts"
 import { type CaptionMix, carelessCaption, preciseCaptions } from "./captions.ts"
 import { type ClassName, classNames } from "./classes.ts"
 
@@ -25,7 +25,7 @@ const perShard = 1000
  * count is infinite. Throws UserError where a class has no folder or too few pictures.
  */
 export async function listPictures(folder: string, count: number, skip = 0): Promise<ClassPicture[]> {
-  const byClass: string[][] = []
+  const byClass: (readonly string[])[] = []
   for (const label of classNames) byClass.push(await picturesOf(join(folder, label)))
   const fewest = Math.min(...byClass.map((names) => names.length))
   const wanted = Number.isFinite(count) ? Math.ceil((skip + count) / classNames.length) : fewest
@@ -43,12 +43,8 @@ export async function listPictures(folder: string, count: number, skip = 0): Pro
   return inTurn.slice(skip, Number.isFinite(count) ? skip + count : undefined)
 }
 
-async function picturesOf(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder)).filter((name) => /\.(jpe?g|png)$/i.test(name)).sort()
-  } catch (error) {
-    throw fileError(error, "reading", folder)
-  }
+async function picturesOf(folder: string): Promise<readonly string[]> {
+  return (await walkPictures(folder)).pictures
 }
 
 /** Writes `00000.tar`, ... with one careless caption a picture, and gives the list of them as sources take it. */
@@ -80,8 +76,9 @@ async function* carelessSamples(
   for (const [i, { path, label }] of pictures.entries()) {
     const key = String(first + i).padStart(6, "0")
     const { kind, text } = carelessCaption(label, mix, Random.of(seed, "careless caption", key))
+    const picture = await readBytes(path)
     const members = new Map([
-      [/\.png$/i.test(path) ? "png" : "jpg", await readFile(path)],
+      [pictureExtension(picture), picture],
       ["txt", encoder.encode(text)],
       ["json", encoder.encode(JSON.stringify({ label, kind }))],
     ])

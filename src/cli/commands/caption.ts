@@ -1,12 +1,13 @@
 /** mobileclip caption */
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
+import { printable } from "../../core/printable.ts"
 import { imageFiles } from "../../host/image-files.ts"
 import { decodeImage } from "../../host/images.ts"
 import { generationTypes } from "../../run/caption/options.ts"
 import type { CaptionOptions } from "../../run/captioner.ts"
 import { type LoadOptions, loadCaptioner } from "../../run/node.ts"
-import { prefix } from "../errors.ts"
+import { failureLine } from "../errors.ts"
 import { wholeNumber } from "../options.ts"
 
 type Options = CaptionOptions & LoadOptions & { readonly model: string; readonly json?: true }
@@ -42,17 +43,21 @@ async function caption(images: readonly string[], options: Options, command: Com
   const { writeOut, writeErr } = command.configureOutput()
   await using captioner = await loadCaptioner(options.model, options)
   const results: { image: string; captions: string[] }[] = []
-  const files = await imageFiles(images)
+  const files = await imageFiles(images, (line) => writeErr?.(`${line}\n`))
   for (const image of files) {
     try {
       const [captions] = await captioner.caption([await decodeImage(image)], { ...options, keys: [image] })
       results.push({ image, captions: captions! })
-      if (!options.json) writeOut?.(`${image}\n${captions!.map((text) => `  ${text}\n`).join("")}`)
+      if (!options.json) writeOut?.(captionText(image, captions!))
     } catch (error) {
       if (!(error instanceof UserError) || files.length === 1) throw error
-      writeErr?.(`${prefix()} ${error.message}\n`)
+      writeErr?.(failureLine(error))
     }
   }
   if (options.json) writeOut?.(`${JSON.stringify(results, null, 2)}\n`)
   if (results.length < files.length) throw new UserError(`${files.length - results.length} of ${files.length} failed`)
+}
+
+function captionText(image: string, captions: readonly string[]): string {
+  return [image, ...captions.map((text) => `  ${text}`)].map((line) => `${printable(line)}\n`).join("")
 }

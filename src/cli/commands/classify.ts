@@ -7,7 +7,7 @@ import { classifyEach, createClassifier } from "../../run/classify.ts"
 import { type LoadOptions, loadModel } from "../../run/node.ts"
 import { type LabelOptions, readLabels } from "../classify/labels.ts"
 import { type Result, resultTable } from "../classify/results.ts"
-import { prefix } from "../errors.ts"
+import { failureLine } from "../errors.ts"
 import { repeated, wholeNumber } from "../options.ts"
 
 interface Options extends LabelOptions, LoadOptions {
@@ -43,13 +43,13 @@ async function classify(images: readonly string[], options: Options, command: Co
   const labels = await readLabels(options, command)
   await using model = await loadModel(options.model, options)
   const classifier = await createClassifier(model, labels, options.template)
-  const files = await imageFiles(images)
+  const files = await imageFiles(images, (line) => writeErr?.(`${line}\n`))
   const decode = (file: string) => decodeImage(file, { maxPixels: options.maxPixels })
   const results: Result[] = []
   for await (const { source, ...outcome } of classifyEach(classifier, files, decode)) {
     if ("labels" in outcome) results.push({ image: source, labels: outcome.labels.slice(0, options.top) })
     else if (files.length === 1) throw outcome.error
-    else writeErr?.(`${prefix()} ${outcome.error.message}\n`)
+    else writeErr?.(failureLine(outcome.error))
   }
   if (options.json) writeOut?.(`${JSON.stringify(results, null, 2)}\n`)
   else if (results.length > 0) writeOut?.(`${resultTable(results)}\n`)

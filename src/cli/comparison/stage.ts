@@ -15,6 +15,7 @@ import {
   type EmbeddingOptions,
   embeddingJob,
 } from "../reinforce/stage-options.ts"
+import { commandLine as shellCommand } from "../shell-quote.ts"
 
 export interface StageContext {
   /** Gets one line about what happens now. */
@@ -40,6 +41,5 @@ export async function runStage(
 
 /** What `runStage` does, as a user types it. */
 export function commandLine(stage: string, argv: readonly string[]): string {
-  const quoted = argv.map((word) => (/[{}"'* ]/.test(word) ? `'${word}'` : word))
-  return `npx mobileclip reinforce ${stage} ${quoted.join(" ")}`
+  return shellCommand(["npx", "mobileclip", "reinforce", stage, ...argv])
 }

@@ -1,6 +1,7 @@
 /** What `mobileclip doctor` finds: one line each, with a state and, where something is wrong, what to do. */
 import { styleText } from "node:util"
 import { UserError } from "../../core/errors.ts"
+import { oneLine } from "../errors.ts"
 
 /** `warning`: something that works less well, or that not everybody needs. `problem`: something that is broken. */
 export type State = "ok" | "warning" | "problem"
@@ -53,9 +54,4 @@ export function checkText(check: Check, before?: Check): string {
     ...(fix ? [`${" ".repeat(31)}${oneLine(fix)}`] : []),
   ]
   return `${lines.join("\n")}\n`
-}
-
-/** Names of files and messages of libraries may hold anything. */
-function oneLine(text: string): string {
-  return text.replaceAll(/\s*\n\s*/g, " ").replaceAll(/\p{Cc}/gu, "?")
 }

@@ -3,7 +3,7 @@
  * weights are averaged with the start, and what came of it is exported and shown beside what was there before.
  */
 import { join, resolve } from "node:path"
-import { UserError } from "../../core/errors.ts"
+import { oneLine, UserError } from "../../core/errors.ts"
 import type { Manifest } from "../../core/manifest.ts"
 import { exportModel } from "../../export/export.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
@@ -53,11 +53,12 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneReport
   using _ = await lockFolder(out, "mobileclip finetune")
   await checkRun(out, options.resume)
   const own = await readOwnPictures(options.source, options)
+  own.notes.forEach(say)
   const start = await readStartModel(options.model, options.variant ?? null, signal, say)
   const split = holdOut(own, { share: options.holdOut, seed, most: largestProbe })
   const config = finetuneConfig(split.train.length, options, start.info.config, options.chunkSize)
   checkBatch(config.batchSize, split)
-  say(`${start.source.file}: ${start.description}; ${start.info.license}`)
+  say(`${start.source.file}: ${start.description}; ${oneLine(start.info.license)}`)
   say(splitText(split, own.classes?.names.length))
 
   const probe = await openProbe(split.heldOut, own.classes, start.info.preprocessing)

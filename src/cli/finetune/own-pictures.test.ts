@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
@@ -24,6 +25,16 @@ test("class folders: names as they are said, prompts from templates", async () =
     ...Array(6).fill(0),
     ...Array(6).fill(1),
   ])
+})
+
+test("hidden names, a folder's link to itself, pipes and files of other kinds", async () => {
+  for (let i = 0; i < 6; i++) for (const name of ["hot_dog", "bun"]) write(`${name}/${i}.jpg`)
+  for (const name of ["._a.jpg", ".ipynb_checkpoints/a.jpg", "bun/x.bmp"]) write(name)
+  symlinkSync(folder, join(folder, "self"))
+  execFileSync("mkfifo", [join(folder, "bun", "pipe.jpg")])
+  const own = await readOwnPictures(folder)
+  expect([own.pictures.length, own.classes!.names]).toEqual([12, ["bun", "hot dog"]])
+  expect(own.notes).toEqual([expect.stringContaining("1 .bmp")])
 })
 
 test("captions beside pictures, a line each; pictures without one are left out and counted", async () => {

@@ -22,6 +22,8 @@ export interface OwnPictures {
   readonly classes: Classes | null
   /** Pictures left out because they have no caption. */
   readonly withoutCaption: number
+  /** What was passed over among the files, a line each. */
+  readonly notes: readonly string[]
 }
 
 export interface Classes {
@@ -66,6 +68,7 @@ export async function readOwnPictures(source: string, options: OwnPicturesOption
   return {
     pictures,
     classes: names && { names, templates },
+    notes: list.notes ?? [],
     withoutCaption: found.filter(({ captions }) => captions.length === 0).length,
   }
 }

@@ -1,10 +1,11 @@
 /** The last words of `mobileclip finetune` on a terminal. */
 import { isCoca } from "../../model/checkpoint.ts"
+import { commandLine } from "../shell-quote.ts"
 import { percent, textTable } from "../table.ts"
 import { changesOf, type FinetuneReport } from "./report.ts"
 
 export function summary(report: FinetuneReport, page: string): string {
-  const { before, chosen, probe, pictures, run, bestStep, model } = report
+  const { before, chosen, probe, pictures, run, bestStep } = report
   const changes = changesOf(before, chosen)
   const better = changes.filter((one) => !one.before.isRight && one.after.isRight).length
   const worse = changes.filter((one) => one.before.isRight && !one.after.isRight).length
@@ -26,7 +27,7 @@ export function summary(report: FinetuneReport, page: string): string {
     `${better} pictures became right, ${worse} became wrong`,
     "",
     `report: ${page}`,
-    `next:   mobileclip ${isCoca(report.start.info.config) ? `caption PICTURE --model ${model}` : `classify PICTURE --model ${model} --labels ${labels(report)}`}`,
+    `next:   ${commandLine(["mobileclip", ...next(report)])}`,
   ].join("\n")
 }
 
@@ -38,6 +39,8 @@ function leftOut({ withoutCaption, damaged }: FinetuneReport["pictures"]): strin
   return parts.length > 0 ? [`left out: ${parts.join(", ")}`] : []
 }
 
-function labels({ probe }: FinetuneReport): string {
-  return probe.classes ? JSON.stringify(probe.classes.names.slice(0, 5).join(",")) : "cat,dog"
+function next({ start, model, probe }: FinetuneReport): string[] {
+  if (isCoca(start.info.config)) return ["caption", "PICTURE", "--model", model]
+  const labels = probe.classes ? probe.classes.names.slice(0, 5) : ["cat", "dog"]
+  return ["classify", "PICTURE", "--model", model, "--labels", labels.join(",")]
 }

@@ -10,6 +10,7 @@ import { totalLoss } from "../../train/log/entries.ts"
 import type { StepTimes } from "../comparison/step-time.ts"
 import { curveOf, type StudentResults } from "../comparison/students.ts"
 import { thisMachine } from "../machine.ts"
+import { commandLine } from "../shell-quote.ts"
 import type { TrainingResult } from "../training.ts"
 import { version } from "../version.ts"
 import type { Clock } from "./clock.ts"
@@ -75,10 +76,23 @@ function describeTraining({ info, step, steps, samplesPerSecond }: TrainingResul
 }
 
 function nextCommands(out: string, stages: readonly string[]): ReportData["next"] {
-  const model = out === "runs/quickstart" ? "" : ` --model ${join(out, "model")}`
+  const model = out === "runs/quickstart" ? [] : ["--model", join(out, "model")]
+  const labels = namesOf(SHAPES).join(",")
+  const reinforced = join(out, "reinforced")
+  const training = ["loss.kind=distill", "loss.weights=[0,1]", "loss.teacherScales=[20,20]", "schedule.steps=2000"]
   return [
     {
-      command: `npx mobileclip classify ${join(out, "pictures")} --labels ${namesOf(SHAPES).join(",")} --template "a {}" --top 1${model}`,
+      command: commandOf(
+        "classify",
+        join(out, "pictures"),
+        "--labels",
+        labels,
+        "--template",
+        "a {}",
+        "--top",
+        "1",
+        ...model,
+      ),
       purpose: "label the sample pictures, with these labels or others",
     },
     {
@@ -86,12 +100,24 @@ function nextCommands(out: string, stages: readonly string[]): ReportData["next"
       purpose: "how the noisy set was reinforced; the same commands take shards of yours",
     },
     {
-      command: `npx mobileclip reinforce stats ${join(out, "reinforced")} --contact-sheet sheet.png`,
+      command: commandOf("reinforce", "stats", reinforced, "--contact-sheet", "sheet.png"),
       purpose: "look into the reinforced set: views, captions, what the teachers agree on",
     },
     {
-      command: `npx mobileclip train --train-data ${join(out, "reinforced")} --dataset-reinforcement --out runs/mine loss.kind=distill loss.weights=[0,1] loss.teacherScales=[20,20] schedule.steps=2000`,
+      command: commandOf(
+        "train",
+        "--train-data",
+        reinforced,
+        "--dataset-reinforcement",
+        "--out",
+        "runs/mine",
+        ...training,
+      ),
       purpose: "train a larger student on it",
     },
   ]
+}
+
+function commandOf(...words: readonly string[]): string {
+  return commandLine(["npx", "mobileclip", ...words])
 }

@@ -1,8 +1,9 @@
 /** Options of the two stages, with the names of the original generator where it has them, and what they make of a job. */
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { datacompdrAugmentation, parseAugmentationConfig } from "../../data/augment/config.ts"
+import { openRandomAccess } from "../../host/files.ts"
 import type { CaptionJob, EmbeddingJob } from "../../reinforce/job.ts"
 import { type GenerationType, generationTypes } from "../../run/caption/options.ts"
 import { number, wholeNumber } from "../options.ts"
@@ -127,10 +128,19 @@ function papersAugmentation(): Augmentation {
 function readAugmentation(given: string): Augmentation {
   const isJson = given.trimStart().startsWith("{")
   if (!isJson && !existsSync(given)) throw new UserError(`--aug-config ${given} is neither JSON nor a file`)
-  const text = isJson ? given : readFileSync(given, "utf8")
+  const text = isJson ? given : readText(given)
   const { randomResizedCrop, randAugment, normalize } = parseAugmentationConfig(text, isJson ? "--aug-config" : given)
   const isGiven = Object.hasOwn(JSON.parse(text), "normalize")
   return { augmentation: { randomResizedCrop, randAugment }, normalize: isGiven ? normalize : null }
+}
+
+function readText(path: string): string {
+  const file = openRandomAccess(path)
+  try {
+    return new TextDecoder().decode(file.read(0, file.size))
+  } finally {
+    file.close()
+  }
 }
 
 function modelsOf({ modelName, pretrained, dtype }: ModelOptions) {

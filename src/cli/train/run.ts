@@ -132,6 +132,7 @@ async function trainHere(
     const info = start ? { ...untrained, license: start.license } : untrained
     const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) })
     let teachers: OnlineTeachers | null = null
+    if (!group || group.rank === 0) for (const note of data.notes) output.writeErr(`${note}\n`)
     try {
       teachers = await openTeachers(recipe, info, group?.device ?? options.device)
       const run = await describeRun(recipe, options, info, data.samples, group, signal)

@@ -5,7 +5,7 @@
 import { existsSync, statSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { availableParallelism } from "node:os"
-import { basename, dirname, join, resolve } from "node:path"
+import { basename, dirname, join, resolve, sep } from "node:path"
 import { z } from "zod"
 import type { Encoder } from "../../core/encoder.ts"
 import { UserError } from "../../core/errors.ts"
@@ -14,10 +14,10 @@ import { mapOrdered } from "../../data/parallel.ts"
 import { chanceOf, TASKS } from "../../data/scenes/tasks.ts"
 import { imageVectors } from "../../evaluate/encode.ts"
 import { zeroShot } from "../../evaluate/tasks.ts"
-import { fileError } from "../../host/file-error.ts"
 import { readJson } from "../../host/files.ts"
-import { imageFiles } from "../../host/image-files.ts"
+import { requirePictures } from "../../host/image-files.ts"
 import { decodeImage } from "../../host/images.ts"
+import { walkPictures } from "../../host/picture-folder.ts"
 import { readScenes, scoreDecoded } from "../quickstart/evaluation.ts"
 import type { Scores } from "../training.ts"
 
@@ -49,7 +49,7 @@ export async function openTasks(path: string): Promise<TaskList> {
   if (path.endsWith(".json")) return joined(await Promise.all((await readList(path)).map(folderTask)))
   if (!existsSync(path)) throw new UserError(`${path}: there is no such task list`, expected)
   if (!statSync(path).isDirectory()) throw new UserError(`${path} is no task list`, expected)
-  const isScenes = (await readdir(path)).some((name) => name.endsWith(".tar"))
+  const isScenes = (await readdir(path)).some((name) => /^[^.].*\.tar$/.test(name))
   return isScenes ? scenesTasks(path) : joined([await folderTask({ name: basename(resolve(path)), images: path })])
 }
 
@@ -71,17 +71,17 @@ interface OneTask {
 }
 
 async function folderTask({ name, images: folder, classNames, templates = defaultTemplates }: Entry): Promise<OneTask> {
-  const classes = await foldersIn(folder)
+  const { folders: classes, pictures, notes } = await walkPictures(folder)
   if (classes.length < 2)
     throw new UserError(`${folder} has ${classes.length} class folders, and two at least are needed`, expected)
   if (classNames && classNames.length !== classes.length) {
     throw new UserError(`${name}: ${classNames.length} class names for ${classes.length} folders in ${folder}`)
   }
-  const files = (
-    await Promise.all(
-      classes.map(async (name, label) => (await imageFiles([join(folder, name)])).map((file) => ({ file, label }))),
-    )
-  ).flat()
+  const files = classes.flatMap((name, label) => {
+    const own = pictures.filter((path) => path.startsWith(name + sep))
+    requirePictures(join(folder, name), own, notes)
+    return own.map((path) => ({ file: join(folder, path), label }))
+  })
   const task = {
     kind: "classes" as const,
     name,
@@ -96,15 +96,6 @@ async function folderTask({ name, images: folder, classNames, templates = defaul
     async accuracy(encoder) {
       return (await zeroShot(encoder, task, await imageVectors(encoder, images.decoded()))).accuracy
     },
-  }
-}
-
-async function foldersIn(folder: string): Promise<string[]> {
-  try {
-    const entries = await readdir(folder, { withFileTypes: true })
-    return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort()
-  } catch (error) {
-    throw fileError(error, "reading", folder)
   }
 }
 

@@ -4,6 +4,7 @@ import { createGunzip } from "node:zlib"
 import { Decompress } from "fzstd"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
+import { requireFile } from "../../host/files.ts"
 
 export type Compression = "none" | "gzip" | "zstd"
 
@@ -50,6 +51,7 @@ export async function* readLines(path: string, compression: Compression): AsyncG
 
 /** The bytes of a file, unpacked. Throws UserError where the compressed data break off. */
 export async function* unpacked(path: string, compression: Compression): AsyncGenerator<Uint8Array> {
+  await requireFile(path)
   const file = createReadStream(path, { highWaterMark: compression === "none" ? 1 << 20 : 1 << 16 })
   try {
     if (compression === "none") yield* file

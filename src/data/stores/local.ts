@@ -4,7 +4,7 @@ import { dirname, join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import { UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
-import { makeDirectory, readBytes, writeAtomically } from "../../host/files.ts"
+import { makeDirectory, readBytes, requireFile, writeAtomically } from "../../host/files.ts"
 import { isBookkeeping } from "../../host/lock.ts"
 import { Hashing } from "./hashing.ts"
 import type { Chunks, LocalFile, Storage, Written } from "./storage.ts"
@@ -31,7 +31,7 @@ export class LocalStorage implements Storage {
   async stat(url: string): Promise<{ bytes: number } | null> {
     const path = pathOf(url)
     const found = await stat(path).catch(absent)
-    if (found?.isDirectory()) throw new UserError(`${path} is a folder, and a file was expected`)
+    if (found && !found.isFile()) await requireFile(path)
     return found && { bytes: found.size }
   }
 

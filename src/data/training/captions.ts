@@ -1,5 +1,5 @@
 /** The captions of a picture that has a file of its own. */
-import { readFile } from "node:fs/promises"
+import { readBytesIfThere } from "../../host/files.ts"
 import type { Place } from "./place.ts"
 
 /** Those given, or the lines of the caption file; none where that is missing. Blank ones say nothing and are left out. */
@@ -9,10 +9,6 @@ export async function readCaptions(captions: Extract<Place, { kind: "file" }>["c
 }
 
 async function linesOf(path: string): Promise<readonly string[]> {
-  try {
-    return (await readFile(path, "utf8")).split(/\r?\n/)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return []
-    throw error
-  }
+  const bytes = await readBytesIfThere(path)
+  return bytes ? Buffer.from(bytes).toString("utf8").split(/\r?\n/) : []
 }

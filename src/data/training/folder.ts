@@ -2,26 +2,22 @@
  * Pictures in a folder: with captions beside them (`x.jpg` and `x.txt`, a caption a line), or in class folders, whose
  * names are filled into templates.
  */
-import { readdir } from "node:fs/promises"
 import { join, sep } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { fillTemplate } from "../../core/prompts.ts"
-import { fileError } from "../../host/file-error.ts"
+import { requirePictures } from "../../host/image-files.ts"
+import { walkPictures } from "../../host/picture-folder.ts"
 import type { Place, SampleList } from "./place.ts"
-
-const pictureName = /\.(jpe?g|png|webp|avif|tiff?|gif)$/i
 
 /** The pictures below the folder, in order of their paths. Throws UserError where nothing says what they show. */
 export async function listFolder(folder: string, templates: readonly string[]): Promise<SampleList> {
-  const names = await namesIn(folder)
-  const pictures = names.filter((name) => pictureName.test(name)).sort()
-  if (pictures.length === 0)
-    throw new UserError(`${folder} holds no pictures`, "JPEG, PNG, WebP, AVIF, TIFF and GIF are")
-  const others = new Set(names)
+  const { pictures, others, notes } = await walkPictures(folder)
+  requirePictures(folder, pictures, notes)
   const hasCaptions = pictures.some((name) => others.has(captionFile(name)))
-  const captionsOf = hasCaptions ? besideOf(folder) : classOf(folder, pictures, templates)
+  const captionsOf = hasCaptions ? besideOf(folder, others) : classOf(folder, pictures, templates)
   return {
     count: pictures.length,
+    notes,
     place: (index): Place => {
       const name = pictures[index]!
       return { kind: "file", path: join(folder, name), captions: captionsOf(name) }
@@ -29,20 +25,12 @@ export async function listFolder(folder: string, templates: readonly string[]): 
   }
 }
 
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return (await readdir(folder, { recursive: true })).filter((name) => !/(^|[/\\])\./.test(name))
-  } catch (error) {
-    throw fileError(error, "reading", folder)
-  }
-}
-
 function captionFile(name: string): string {
   return name.replace(/\.[^.]+$/, ".txt")
 }
 
-function besideOf(folder: string) {
-  return (name: string) => ({ file: join(folder, captionFile(name)) })
+function besideOf(folder: string, others: ReadonlySet<string>) {
+  return (name: string) => (others.has(captionFile(name)) ? { file: join(folder, captionFile(name)) } : [])
 }
 
 /** The class is the first folder on the way to the picture. */

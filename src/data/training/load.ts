@@ -1,8 +1,7 @@
 /** A sample from where it lies to what rows are made of: the decoded picture, captions, stored views and embeddings. */
-import { readFile } from "node:fs/promises"
 import { isOfInput, messageOf, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/pixels.ts"
-import { type OpenFile, openRandomAccess } from "../../host/files.ts"
+import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../host/files.ts"
 import { decodeHere } from "../../host/images.ts"
 import { sampleOfRecord } from "../reinforced/json-record.ts"
 import { sampleOfMembers } from "../reinforced/members.ts"
@@ -51,7 +50,11 @@ export class SampleLoader implements Disposable {
         case "line":
           return encodedOf(sampleOfRecord(this.record(this.open(place.path).read(place.offset, place.length))))
         case "file":
-          return { ...unreinforced, texts: await readCaptions(place.captions), image: await pictureAt(place.path) }
+          return {
+            ...unreinforced,
+            texts: await readCaptions(place.captions),
+            image: await pictureAt(place.path),
+          }
       }
     })
   }
@@ -112,13 +115,18 @@ function parseLine(bytes: Uint8Array): Record<string, unknown> {
   throw new UserError("no object")
 }
 
+/** A picture that may not be read is one sample's matter, though other files that may not be read are the machine's. */
 async function pictureAt(path: string): Promise<Uint8Array | null> {
   try {
-    return await readFile(path)
+    return await readBytesIfThere(path)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null
-    throw error
+    if (!(error instanceof UserError && isForbidden(error))) throw error
+    throw new UserError(error.message, error.hint)
   }
+}
+
+function isForbidden({ cause }: UserError): boolean {
+  return ["EACCES", "EPERM"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "")
 }
 
 /** What a damaged sample throws; whatever else goes wrong is not its fault. */

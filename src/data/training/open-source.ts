@@ -25,6 +25,8 @@ import { detectFormat } from "./source.ts"
 export interface OpenSource extends AsyncDisposable {
   readonly sampler: Sampler
   readonly format: SourceFormat
+  /** What was passed over, a line each. */
+  readonly notes: readonly string[]
 }
 
 /** Throws UserError where there is nothing, or nothing of the format. */
@@ -34,7 +36,7 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
   if (format === "shards" || format === "reinforced") return openShardSource(config, format, bad)
   const list = await openList(source, format, config)
   const sampler = new ListSampler(list, config.seed, config.resampled ?? false)
-  return { sampler, format, [Symbol.asyncDispose]: async () => {} }
+  return { sampler, format, notes: list.notes ?? [], [Symbol.asyncDispose]: async () => {} }
 }
 
 /** Formats that name pictures one by one. */
@@ -86,7 +88,7 @@ async function openShardSource(
       await shards[Symbol.asyncDispose]()
       folder[Symbol.dispose]()
     }
-    return { sampler, format, [Symbol.asyncDispose]: dispose }
+    return { sampler, format, notes: [], [Symbol.asyncDispose]: dispose }
   } catch (error) {
     folder[Symbol.dispose]()
     throw error

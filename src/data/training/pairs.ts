@@ -45,7 +45,9 @@ export async function listJsonl(path: string, options: JsonlOptions): Promise<Sa
 /** The path of a picture in a line's object; null where there is none, as in a reinforced shard. */
 export function imagePathOf(record: Readonly<Record<string, unknown>>): string | null {
   const value = imageNames.map((name) => record[name]).find((found) => typeof found === "string")
-  return typeof value === "string" && /^[^\n]{1,4096}\.(jpe?g|png|webp|avif|tiff?|gif|bmp)$/i.test(value) ? value : null
+  return typeof value === "string" && /^[^\n]{1,4096}\.(jpe?g|jpe|jfif|png|webp|avif|tiff?|gif|bmp)$/i.test(value)
+    ? value
+    : null
 }
 
 function pairOf(record: Readonly<Record<string, unknown>>, where: string, options: JsonlOptions): Pair {

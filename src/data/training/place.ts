@@ -17,6 +17,8 @@ export interface MemberPlace {
 /** Samples by number, 0 to `count` - 1. */
 export interface SampleList {
   readonly count: number
+  /** What was passed over when it was made, a line each. */
+  readonly notes?: readonly string[]
   place(index: number): Place
 }
 

@@ -1,6 +1,7 @@
 /** What a source is: told by its name and, for JSONL, by its first line. */
 import { readdir, stat } from "node:fs/promises"
 import { UserError } from "../../core/errors.ts"
+import { requireFile } from "../../host/files.ts"
 import { readLines } from "../reinforced/lines.ts"
 import { pathOf } from "../stores/local.ts"
 import { isUrl } from "../stores/open.ts"
@@ -13,6 +14,7 @@ export async function detectFormat(source: string): Promise<SourceFormat> {
   const path = pathOf(source)
   const found = await stat(path).catch(() => null)
   if (!found) throw new UserError(`${source}: no such file or folder`, "name shards, a folder, a CSV or a JSONL file")
+  if (!found.isDirectory()) await requireFile(path)
   if (found.isDirectory()) return (await holdsShards(path)) ? "shards" : "folder"
   if (/\.(csv|tsv|txt)$/i.test(path)) return "csv"
   return /\.jsonl$/i.test(path) && (await listsPictures(path)) ? "jsonl" : "shards"
@@ -20,7 +22,7 @@ export async function detectFormat(source: string): Promise<SourceFormat> {
 
 async function holdsShards(folder: string): Promise<boolean> {
   const names = await readdir(folder)
-  return names.some((name) => /\.(tar|jsonl|jsonl\.(gz|zst|zstd))$/.test(name))
+  return names.some((name) => /^[^.].*\.(tar|jsonl|jsonl\.(gz|zst|zstd))$/.test(name))
 }
 
 /** Whether its first line has the path of a picture, and not the picture. */

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -89,6 +90,44 @@ test("class folders, with templates", async () => {
   const other = said.map((caption) => caption.replace("a photo of a", "look , a").replace(" .", ""))
   expect(await epochOf(path, { templates: ["look, a {}"] })).toEqual(other)
   expect(await messageOf(path, { templates: ["no place"] })).toContain('the template "no place" has no {}')
+})
+
+test("an odd folder: what is no picture's file is passed over and said, whatever it is called", async () => {
+  const path = await linkPictures("odd", (i) => `${i < 3 ? "hot_dog.jpg" : "cat"}/${i}.jfif`)
+  await symlink(".", join(path, "self"))
+  await mkdir(join(path, ".ipynb_checkpoints"))
+  for (const name of ["._0.jpg", ".ipynb_checkpoints/0.jpg", "cat/0.bmp"])
+    await writeFile(join(path, name), "no picture")
+  execFileSync("mkfifo", [join(path, "cat", "pipe.jpg")])
+  const said = colors.map((_, i) => `${i} a photo of a ${i < 3 ? "hot dog . jpg" : "cat"} .`)
+  expect(await epochOf(path)).toEqual(said)
+  const data = await openTrainingData(trainingConfig(path, { batchSize: 2 }))
+  await data.close()
+  expect(data.notes).toEqual([expect.stringMatching(/passed over 1 file of other kinds \(1 \.bmp\).*; 1 pipe, socket/)])
+})
+
+test("a list that names a pipe or a folder, or is one", async () => {
+  const pipe = join(folder, "pipe.jpg")
+  execFileSync("mkfifo", [pipe])
+  await mkdir(join(folder, "folder.jpg"))
+  const names = ["pipe.jpg", "folder.jpg", ...colors.slice(2).map((_, i) => `pictures/${i + 2}.jpg`)]
+  const csv = join(folder, "odd.csv")
+  await writeFile(csv, ["filepath,title", ...names.map((name) => `${name},text`)].join("\n"))
+  for (const workers of [0, 1]) {
+    const config = trainingConfig(csv, { batchSize: 6, workers, maxBadSamples: 2 })
+    const data = await openTrainingData(config)
+    await data.batches(0).next()
+    expect([...data.bad.reasons]).toEqual([["damaged sample", 2]])
+    await data.close()
+  }
+  for (const name of ["list.csv", "list.jsonl", "list.tar"]) {
+    execFileSync("mkfifo", [join(folder, name)])
+    expect(await messageOf(join(folder, name))).toContain(`${name} is a pipe, a socket or a device`)
+  }
+  const formats = { csv: "list.csv", jsonl: "list.jsonl", shards: "list.tar", folder: "list.csv" } as const
+  for (const [format, name] of Object.entries(formats)) {
+    expect(await messageOf(join(folder, name), { format: format as keyof typeof formats })).toContain(name)
+  }
 })
 
 test("pictures without captions and without classes are said", async () => {

@@ -28,6 +28,8 @@ export interface TrainingData {
    * UserError when too many samples cannot be used.
    */
   batches(firstStep: number): AsyncGenerator<Batch, void>
+  /** What was passed over when the source was opened, a line each. */
+  readonly notes: readonly string[]
   readonly bad: { readonly count: number; readonly reasons: ReadonlyMap<string, number> }
   close(): Promise<void>
 }
@@ -82,6 +84,7 @@ class Loader implements TrainingData {
   readonly stepsPerEpoch: number | null
   readonly teacherWidths?: readonly number[]
   readonly hasSynthetic: boolean
+  readonly notes: readonly string[]
   private readonly pool: FillPool
 
   constructor(
@@ -92,6 +95,7 @@ class Loader implements TrainingData {
     readonly bad: BadSamples,
   ) {
     this.samples = source.sampler.samples
+    this.notes = source.notes
     this.stepsPerEpoch = this.samples && Math.ceil(this.samples / config.batchSize)
     if (findings.teacherWidths) this.teacherWidths = findings.teacherWidths
     this.hasSynthetic = settings.syntheticPattern !== null && settings.mixSynthetic === null

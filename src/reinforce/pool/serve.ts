@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { inspect } from "node:util"
 import { EnvironmentError, oneLine, UserError } from "../../core/errors.ts"
+import { printableLines } from "../../core/printable.ts"
 import type { RunOptions, ShardResult, ShardTask } from "../runner.ts"
 import type { Failure, FromWorker, ToWorker } from "./messages.ts"
 
@@ -75,7 +76,8 @@ function failure(error: unknown): Failure {
     const kind = error instanceof EnvironmentError ? "environment" : "input"
     return { kind, message: error.message, hint: error.hint ?? null }
   }
-  if (!(error instanceof Error && error.name === "AbortError")) process.stderr.write(`${inspect(error)}\n`)
+  if (!(error instanceof Error && error.name === "AbortError"))
+    process.stderr.write(`${printableLines(inspect(error))}\n`)
   return { kind: "fault", message: `unexpected: ${oneLine(String(error), 500)}`, hint: null }
 }
 

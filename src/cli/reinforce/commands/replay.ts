@@ -5,7 +5,7 @@ import type { Interpolation } from "../../../core/resize.ts"
 import { openStorage } from "../../../data/stores/open.ts"
 import { replayViews } from "../../../reinforce/tools/replay.ts"
 import { findShards } from "../../../reinforce/tools/shards.ts"
-import { prefix } from "../../errors.ts"
+import { oneLine, prefix } from "../../errors.ts"
 import type { CommandContext } from "../../main.ts"
 import { wholeNumber } from "../../options.ts"
 import { outputOf } from "../summary.ts"
@@ -48,7 +48,7 @@ export function register(parent: Command, context: CommandContext): void {
         signal: context.abortOnInterrupt(),
       })
       const { samples, views, problems } = result
-      for (const { key, reason } of problems) writeErr(`${prefix()} ${key ?? "a shard"}: ${reason}\n`)
+      for (const { key, reason } of problems) writeErr(`${prefix()} ${oneLine(`${key ?? "a shard"}: ${reason}`)}\n`)
       writeOut(
         json ? `${JSON.stringify(result, null, 2)}\n` : `${views} views of ${samples} samples in ${options.output}\n`,
       )

@@ -1,0 +1,138 @@
+import { execFileSync } from "node:child_process"
+import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { imageFiles } from "./image-files.ts"
+import { walkPictures } from "./picture-folder.ts"
+
+let root: string
+let folder: string
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "picture-folder-"))
+  folder = join(root, "pictures")
+  mkdirSync(folder)
+})
+afterEach(() => rmSync(root, { recursive: true }))
+
+function write(...paths: string[]): void {
+  for (const path of paths) {
+    mkdirSync(join(folder, path, ".."), { recursive: true })
+    writeFileSync(join(folder, path), path)
+  }
+}
+
+const link = (target: string, path: string) => symlinkSync(target, join(folder, path))
+
+test("an ordinary folder: by path, captions beside, class folders", async () => {
+  write("b/2.jpg", "b/10.PNG", "a-b/x.webp", "a/x.tiff", "z.jpe", "y.jfif", "a/deep/er.gif", "b/2.txt", "a/n.avif")
+  const found = await walkPictures(folder)
+  const all = readdirSync(folder, { recursive: true, encoding: "utf8" })
+  expect(found.pictures).toEqual(all.filter((name) => /\.[^t][^/]*$|\.tiff$/.test(name)).sort())
+  expect(found.pictures).toHaveLength(8)
+  expect([...found.others]).toEqual(["b/2.txt"])
+  expect(found.folders).toEqual(["a", "a-b", "b"])
+  expect(found.notes).toEqual([])
+})
+
+test("a folder is a folder, whatever it is called, and hidden names are passed over", async () => {
+  write("holiday.jpg/1.jpg", "holiday.jpg/notes.jpg/2.png", "._a.jpg", ".ipynb_checkpoints/a.jpg", "c/.hidden.png")
+  const { pictures, folders, notes } = await walkPictures(folder)
+  expect(pictures).toEqual(["holiday.jpg/1.jpg", "holiday.jpg/notes.jpg/2.png"])
+  expect(folders).toEqual(["c", "holiday.jpg"])
+  expect(notes).toEqual([])
+})
+
+test("links are followed, and nothing comes twice", async () => {
+  write("cat/1.jpg", "dog/2.jpg")
+  mkdirSync(join(root, "elsewhere", "deep"), { recursive: true })
+  for (const name of ["3.jpg", "deep/4.jpg", "blob"]) writeFileSync(join(root, "elsewhere", name), "")
+  link(".", "self")
+  link("../..", "cat/up")
+  link("../cat", "dog/cats")
+  link("cat/1.jpg", "a.jpg")
+  link("../elsewhere/3.jpg", "b.jpg")
+  link("../elsewhere/blob", "blob.jpg")
+  link("../elsewhere/blob", "blob2.jpg")
+  link("../elsewhere/deep", "deep")
+  link("../elsewhere/blob", "note.txt")
+  link("nowhere", "nowhere.jpg")
+  link("loop.jpg", "loop.jpg")
+  const { pictures, others, folders, notes } = await walkPictures(folder)
+  // By way of cat/up, the folder around: all of elsewhere that has a picture's name.
+  expect(pictures).toEqual([
+    ...["blob.jpg", "cat/1.jpg", "cat/up/elsewhere/3.jpg", "cat/up/elsewhere/deep/4.jpg", "dog/2.jpg"],
+  ])
+  expect([...others].sort()).toEqual(["cat/up/elsewhere/blob", "note.txt"])
+  expect(folders).toEqual(["cat", "dog"])
+  expect(notes.join()).toContain("3 links to pictures that came before; 2 links to nothing")
+})
+
+test("folders that links lead to are classes too", async () => {
+  write("cat/1.jpg")
+  mkdirSync(join(root, "elsewhere"))
+  writeFileSync(join(root, "elsewhere", "2.jpg"), "")
+  link("../elsewhere", "dog")
+  const { pictures, folders } = await walkPictures(folder)
+  expect([pictures, folders]).toEqual([
+    ["cat/1.jpg", "dog/2.jpg"],
+    ["cat", "dog"],
+  ])
+})
+
+test("a hard link is a file of its own", async () => {
+  write("a.jpg")
+  linkSync(join(folder, "a.jpg"), join(folder, "b.jpg"))
+  expect((await walkPictures(folder)).pictures).toEqual(["a.jpg", "b.jpg"])
+})
+
+test("what is not a file is passed over and said, so is what is of another kind", async () => {
+  write("a.jpg", "b.bmp", "c.BMP", "d.mp4", "e", "a.txt")
+  execFileSync("mkfifo", [join(folder, "pipe.jpg")])
+  link("pipe.jpg", "to-pipe.jpg")
+  link("/dev/zero", "zero.png")
+  const server = createServer().listen(join(folder, "socket.jpg"))
+  try {
+    const { pictures, notes } = await walkPictures(folder)
+    expect(pictures).toEqual(["a.jpg"])
+    expect(notes).toEqual([
+      `${folder}: passed over 4 files of other kinds (2 .bmp, 1 .mp4, 1 without an extension), for JPEG, PNG, WebP, ` +
+        "AVIF, TIFF and GIF are read; 4 pipes, sockets or devices",
+    ])
+  } finally {
+    server.close()
+  }
+})
+
+test("a folder that cannot be read is said, and the others are read", async () => {
+  write("b/2.jpg")
+  const name = "a".repeat(200)
+  // Deeper than any path may be long.
+  const deeper = `for (let i = 0; i < 25; i++) { require("fs").mkdirSync("${name}"); process.chdir("${name}") }`
+  execFileSync(process.execPath, ["-e", deeper], { cwd: folder })
+  try {
+    const { pictures, folders, notes } = await walkPictures(folder)
+    expect([pictures, folders]).toEqual([["b/2.jpg"], [name, "b"]])
+    expect(notes).toEqual([expect.stringMatching(/^the name is too long: .*aaa$/)])
+  } finally {
+    execFileSync("rm", ["-r", name], { cwd: folder })
+  }
+})
+
+test("of paths, folders give what is in them; where that is nothing, what is there is said", async () => {
+  write("a/2.jpg", "a/1.jpg", "b/x.bmp")
+  const notes: string[] = []
+  const paths = [join(folder, "a"), join(folder, "nowhere.jpg")]
+  expect(await imageFiles(paths, (line) => notes.push(line))).toEqual([
+    join(folder, "a/1.jpg"),
+    join(folder, "a/2.jpg"),
+    join(folder, "nowhere.jpg"),
+  ])
+  expect(notes).toEqual([])
+  await expect(imageFiles([join(folder, "b")])).rejects.toMatchObject({
+    message: `${join(folder, "b")} holds no pictures`,
+    hint: expect.stringContaining("1 .bmp"),
+  })
+  await expect(walkPictures(join(folder, "nowhere"))).rejects.toThrow("nowhere does not exist")
+})
