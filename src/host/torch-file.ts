@@ -213,9 +213,10 @@ function dtypeOf(tensor: PickledTensor, storage: PickledStorage, error: Complain
 /** Elements of a storage; the entry must have exactly the bytes that the pickle says. */
 function elementsIn(entry: ZipEntry, storage: PickledStorage, dtype: Dtype, error: Complaint): number {
   if (entry.method !== "stored") throw error("its storage is compressed, and torch.save never does that")
+  if (!isSize(storage.count)) throw error("its storage has no number of elements")
   const size = dtypes[dtype].BYTES_PER_ELEMENT
-  const bytes = Number(storage.count) * (storageTypes[storage.type] === "bytes" ? 1 : size)
-  if (!isSize(storage.count) || bytes !== entry.size) {
+  const bytes = storage.count * (storageTypes[storage.type] === "bytes" ? 1 : size)
+  if (bytes !== entry.size) {
     throw error(`its storage should have ${bytes} bytes, and has ${entry.size}`)
   }
   return Math.floor(bytes / size)
