@@ -121,7 +121,8 @@ function repeatedKey(text: string): string | undefined {
       const start = i
       i = endOfString(text, start)
       if (!isKey(text, i)) continue
-      const key: string = JSON.parse(text.slice(start, i + 1))
+      const literal = text.slice(start, i + 1)
+      const key: string = literal.includes("\\") ? JSON.parse(literal) : literal.slice(1, -1)
       if (scopes.at(-1)!.has(key)) return key
       scopes.at(-1)!.add(key)
     }
@@ -141,7 +142,7 @@ function endOfString(text: string, start: number): number {
 /** Whether a colon follows the string that ends at `end`. */
 function isKey(text: string, end: number): boolean {
   let next = end + 1
-  while (/^\s$/.test(text[next] ?? "")) next++
+  while (next < text.length && " \t\n\r".includes(text[next]!)) next++
   return text[next] === ":"
 }
 
