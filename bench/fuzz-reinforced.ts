@@ -8,6 +8,7 @@ import { gzip, writeEmbeddings } from "../src/data/reinforced/embeddings.ts"
 import { encodeSamples, type SampleFormat } from "../src/data/reinforced/encode.ts"
 import type { Embeddings } from "../src/data/reinforced/sample.ts"
 import { likeVectors, reinforcedSample } from "../test/reinforced.ts"
+import { amplifiedNumpy } from "./fuzz-amplify.ts"
 import { headersOf, type Seed, withChecksums } from "./fuzz-seeds.ts"
 
 function embeddingsOf(rows: number): Map<string, Embeddings> {
@@ -24,7 +25,7 @@ export function numpySeeds(): Seed[] {
   return [10, 40].map((rows) => {
     const { values, width } = embeddingsOf(rows).get("image_emb")!
     const bytes = numpyPickle(values, rows, width)
-    return { bytes, hot: [[0, 60], [bytes.length - 60, bytes.length]] } // biome-ignore format: ranges
+    return { bytes, hot: [[0, 60], [bytes.length - 60, bytes.length]], amplify: amplifiedNumpy } // biome-ignore format: ranges
   })
 }
 

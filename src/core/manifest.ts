@@ -8,6 +8,7 @@
 import { z } from "zod"
 import { UserError } from "./errors.ts"
 import { isInside } from "./inside.ts"
+import { largestVocabulary, longestSequence, longestSide, widestVector } from "./size-limits.ts"
 import type { ImageEncoderConfig, ModelConfig } from "./variants.ts"
 
 export const manifestFile = "mobileclip.json"
@@ -47,6 +48,8 @@ export const towers = {
 } as const satisfies Partial<TowerFiles>
 
 const count = z.int().positive()
+const width = count.max(widestVector)
+const length = count.max(longestSequence)
 const perChannel = z.tuple([z.number(), z.number(), z.number()]).readonly()
 
 /** What a tower gives for the fixed inputs of `export/verify.ts`: the start of each row, and all rows in two figures. */
@@ -67,9 +70,9 @@ const schema = z.object({
   license: z.string(),
   /** Image-text pairs seen in training. */
   samplesSeen: z.int().nonnegative(),
-  embedDim: count,
+  embedDim: width,
   /** Null where there is no text tower. */
-  contextLength: count.nullable(),
+  contextLength: length.nullable(),
   /** Factor on cosines before a softmax: exp of the trained parameter, at most 100. Null where there is no text tower. */
   logitScale: z.number().positive().nullable(),
   /** Of the weights. */
@@ -80,9 +83,16 @@ const schema = z.object({
     .object({ image: towerFile, text: towerFile.optional(), decoder: towerFile.optional() })
     .default({ image: towers.image, text: towers.text }),
   /** Of a captioner's decoder: values per token in its cache, and tokens it can hold. */
-  decoder: z.object({ cacheWidth: count, memoryWidth: count, vocabSize: count, contextLength: count }).optional(),
+  decoder: z
+    .object({
+      cacheWidth: count.max(largestVocabulary),
+      memoryWidth: width,
+      vocabSize: count.max(largestVocabulary),
+      contextLength: length,
+    })
+    .optional(),
   preprocessing: z.object({
-    size: count,
+    size: count.max(longestSide),
     interpolation: z.enum(["bilinear", "bicubic"]),
     mean: perChannel,
     std: perChannel,

@@ -4,6 +4,7 @@
  * Protocol 5 calls `_frombuffer(bytes, dtype, shape, order)`; earlier ones make an empty array with `_reconstruct` and
  * give it a state. NumPy 2 says `numpy._core` where NumPy 1 said `numpy.core`.
  */
+import { Budget } from "./budget.ts"
 import { oneLine, UserError } from "./errors.ts"
 import { readPickle } from "./pickle.ts"
 import { type TensorValues, valuesOf } from "./safetensors.ts"
@@ -22,6 +23,9 @@ const types: Readonly<Record<string, Dtype>> = { f2: "F16", f4: "F32", f8: "F64"
 
 /** NumPy's own limit. */
 const mostDimensions = 64
+
+/** Protocol 2 has the bytes as a text, of up to 2 bytes for each, and turns it into bytes. */
+const memoryBudget = (size: number) => 2 ** 16 + 4 * size
 
 class PickledDtype {
   order: unknown = "="
@@ -68,7 +72,7 @@ const globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>
 
 /** The array of a pickle. Throws a UserError that begins with `name` on everything else. */
 export function readNumpyPickle(bytes: Uint8Array, name: string): NumpyArray {
-  const value = readPickle(bytes, { name, globals, memory: 2 ** 16 + 2 * bytes.length })
+  const value = readPickle(bytes, { name, globals, budget: new Budget(memoryBudget(bytes.length), name) })
   if (!(value instanceof PickledArray)) throw fail(name, "the pickle is no array of NumPy")
   const shape = shapeOf(value.shape, name)
   const dtype = dtypeOf(value.dtype, name)

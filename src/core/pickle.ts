@@ -5,6 +5,7 @@
  *
  * One pass over the bytes, on a stack of its own: a pickle can neither nest too deep nor ask for more than it is long.
  */
+import { Budget } from "./budget.ts"
 import { oneLine, UserError } from "./errors.ts"
 import { PickleBytes } from "./pickle-bytes.ts"
 
@@ -29,8 +30,8 @@ export interface PickleOptions {
   readonly globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>>
   /** What stands for an object that is stored outside of the pickle. */
   readonly persistentLoad?: (id: unknown) => unknown
-  /** Bytes that the values may take, roughly; a pickle can make 50 out of one of its own. Default: 64 MiB. */
-  readonly memory?: number
+  /** What the values may take, roughly; a pickle can make 50 bytes out of one of its own. Default: 64 MiB. */
+  readonly budget?: Budget
 }
 
 /** The one value of a pickle. Throws UserError on anything malformed and on any global that is not in the table. */
@@ -38,8 +39,10 @@ export function readPickle(bytes: Uint8Array, options: PickleOptions): unknown {
   return new Pickle(bytes, options).run()
 }
 
-/** V8's sizes, rounded up: of a slot in the stack, in a list or in the memo; and of what is empty. */
+/** V8's sizes, rounded up: of a slot in the stack, in a list or in the memo; of an entry; and of what is empty. */
 const slotBytes = 16
+const entryBytes = 48
+const textBytes = 24
 const listBytes = 64
 const dictBytes = 256
 
@@ -49,14 +52,14 @@ class Pickle {
   /** Heights of the stack at each open MARK. */
   private readonly marks: number[] = []
   private readonly memo: unknown[] = []
-  private memoryLeft: number
+  private readonly budget: Budget
 
   constructor(
     bytes: Uint8Array,
     private readonly options: PickleOptions,
   ) {
     this.input = new PickleBytes(bytes, options.name)
-    this.memoryLeft = options.memory ?? 2 ** 26
+    this.budget = options.budget ?? new Budget(2 ** 26, options.name)
   }
 
   run(): unknown {
@@ -99,11 +102,11 @@ class Pickle {
     70: () => this.push(this.input.decimal(this.input.line())), // FLOAT
     71: () => this.push(this.input.float64()), // BINFLOAT
 
-    140: () => this.push(this.input.text(this.input.uint8())), // SHORT_BINUNICODE
-    88: () => this.push(this.input.text(this.input.uint32())), // BINUNICODE
-    141: () => this.push(this.input.text(this.input.uint64())), // BINUNICODE8
-    85: () => this.push(this.input.latin1(this.input.uint8())), // SHORT_BINSTRING: a str of Python 2
-    84: () => this.push(this.input.latin1(this.input.uint32())), // BINSTRING
+    140: () => this.text(this.input.text(this.input.uint8())), // SHORT_BINUNICODE
+    88: () => this.text(this.input.text(this.input.uint32())), // BINUNICODE
+    141: () => this.text(this.input.text(this.input.uint64())), // BINUNICODE8
+    85: () => this.text(this.input.latin1(this.input.uint8())), // SHORT_BINSTRING: a str of Python 2
+    84: () => this.text(this.input.latin1(this.input.uint32())), // BINSTRING
     67: () => this.container(this.input.bytes(this.input.uint8())), // SHORT_BINBYTES
     66: () => this.container(this.input.bytes(this.input.uint32())), // BINBYTES
     142: () => this.container(this.input.bytes(this.input.uint64())), // BINBYTES8
@@ -119,7 +122,7 @@ class Pickle {
     125: () => this.container(new Map()), // EMPTY_DICT
     100: () => this.makeDict(this.popMark()), // DICT
     143: () => this.container(new Set()), // EMPTY_SET
-    145: () => this.container(new Set(this.popMark())), // FROZENSET
+    145: () => this.made(new Set(this.popMark())), // FROZENSET
 
     97: () => this.append([this.pop()]), // APPEND
     101: () => this.append(this.popMark()), // APPENDS
@@ -162,10 +165,16 @@ class Pickle {
     this.push(value)
   }
 
-  /** Something that is no container, or has been counted before. */
-  private pushMade(value: unknown): void {
-    if (value instanceof Map || value instanceof Set) this.spend(dictBytes)
-    else this.spend(listBytes)
+  /** A character may take two bytes. */
+  private text(value: string): void {
+    this.spend(textBytes + 2 * value.length)
+    this.push(value)
+  }
+
+  /** What a function of the table made: a copy of an argument at most, which has been counted itself. */
+  private made(value: unknown): void {
+    if (value instanceof Map || value instanceof Set) this.spend(dictBytes + value.size * entryBytes)
+    else this.spend(listBytes + (value instanceof Uint8Array ? value.byteLength : 0))
     this.push(value)
   }
 
@@ -204,8 +213,7 @@ class Pickle {
   }
 
   private spend(bytes: number): void {
-    this.memoryLeft -= bytes
-    if (this.memoryLeft < 0) this.input.fail("it makes more values than a file of this size needs")
+    this.budget.take(bytes, "the values of its pickle")
   }
 
   // ------------------------------------------------------------------------------------------------- containers
@@ -254,7 +262,7 @@ class Pickle {
         "use a file that holds only weights: a state dict, or safetensors",
       )
     }
-    this.pushMade(new PickleGlobal(whole, globals[whole]!))
+    this.made(new PickleGlobal(whole, globals[whole]!))
   }
 
   private pushStackGlobal(): void {
@@ -268,7 +276,7 @@ class Pickle {
     if (!(callee instanceof PickleGlobal)) this.input.fail("something is called that is not a function")
     if (!Array.isArray(args)) this.input.fail(`${callee.name} is called with something that is not a tuple`)
     if (args.length > 64) this.input.fail(`${callee.name} is called with ${args.length} arguments`)
-    this.pushMade(callee.call(...args))
+    this.made(callee.call(...args))
   }
 
   /** A Map's state are attributes, such as a state dict's `_metadata`. */
@@ -281,7 +289,7 @@ class Pickle {
   private load(id: unknown): void {
     const load = this.options.persistentLoad
     if (!load) this.input.fail("it refers to an object outside of itself")
-    this.pushMade(load(id))
+    this.made(load(id))
   }
 }
 

@@ -1,4 +1,5 @@
 /** The header of a safetensors file, checked: what it promises about every tensor holds for the file's bytes. */
+import { Budget } from "./budget.ts"
 import { messageOf, oneLine, quoted, UserError } from "./errors.ts"
 import type { RandomAccess } from "./safetensors.ts"
 
@@ -36,10 +37,21 @@ export interface Header {
 /** The reference implementation's limit. */
 const largestHeader = 100_000_000
 
-/** Throws UserError on anything the format forbids. */
+/**
+ * What a header may take: models have few tensors for their bytes, and 80 bytes that describe an empty tensor become
+ * 700 in memory. Above the constant, which 1,400 tensors fit into, each needs about 200 bytes of values.
+ */
+const headerBudget = (size: number) => 2 ** 20 + 4 * size
+
+/** Measured in V8: of a header's byte (itself, as text, as names), of an object with its entry, and of each value. */
+const cost = { byte: 4, object: 512, value: 64 }
+
+/** Throws UserError on anything the format forbids, and on more tensors than a file of this size can have values for. */
 export function parseHeader(source: RandomAccess): Header {
   const length = headerLength(source)
-  const entries = Object.entries(parseJson(source, source.read(8, length)))
+  const budget = new Budget(headerBudget(source.size), source.name)
+  budget.take(cost.byte * length, `a header of ${length} bytes`)
+  const entries = Object.entries(parseJson(source, source.read(8, length), budget))
   const dataStart = 8 + length
   const tensors = new Map<string, TensorEntry>()
   for (const [name, value] of entries) {
@@ -58,9 +70,10 @@ function headerLength(source: RandomAccess): number {
   return length
 }
 
-function parseJson(source: RandomAccess, bytes: Uint8Array): object {
+function parseJson(source: RandomAccess, bytes: Uint8Array, budget: Budget): object {
   const text = decodeText(source, bytes)
-  checkNesting(source, text)
+  const { objects, values } = checkNesting(source, text)
+  budget.take(cost.object * objects + cost.value * values, `a header of ${objects} objects`)
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -81,30 +94,35 @@ function decodeText(source: RandomAccess, bytes: Uint8Array): string {
   }
 }
 
-/** Objects in one object, and lists in those: anything else could make 30 bytes of an object out of one. */
-function checkNesting(source: RandomAccess, text: string): void {
-  let depth = 0
-  let quote = false
+/** Counts objects in one object, and lists in those: anything else could make 30 bytes of an object out of one. */
+function checkNesting(source: RandomAccess, text: string): { objects: number; values: number } {
+  let [depth, objects, values] = [0, 0, 1]
   for (let i = 0; i < text.length; i++) {
     const character = text[i]
-    if (character === '"') quote = !quote
-    else if (quote) i += character === "\\" ? 1 : 0
+    if (character === '"') i = endOfString(text, i)
+    else if (character === ",") values++
     else if (character === "}" || character === "]") depth--
     else if (character === "{" || character === "[") {
+      if (character === "{") objects++
       if (++depth > 3 || (depth === 3) !== (character === "["))
         fail(source, "the header is not a JSON object of objects")
     }
   }
+  return { objects, values }
 }
 
 /** The first key that an object of valid JSON `text` has twice; JSON.parse would drop the earlier value. */
 function repeatedKey(text: string): string | undefined {
   const scopes: Set<string>[] = []
-  for (const [token, literal, colon] of text.matchAll(/("(?:[^"\\]+|\\.)*")(\s*:)?|[{}]/g)) {
-    if (token === "{") scopes.push(new Set())
-    else if (token === "}") scopes.pop()
-    else if (colon) {
-      const key: string = JSON.parse(literal!)
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === "{") scopes.push(new Set())
+    else if (text[i] === "}") scopes.pop()
+    else if (text[i] === '"') {
+      const start = i
+      i = endOfString(text, start)
+      if (!isKey(text, i)) continue
+      const literal = text.slice(start, i + 1)
+      const key: string = literal.includes("\\") ? JSON.parse(literal) : literal.slice(1, -1)
       if (scopes.at(-1)!.has(key)) return key
       scopes.at(-1)!.add(key)
     }
@@ -112,8 +130,24 @@ function repeatedKey(text: string): string | undefined {
   return undefined
 }
 
+/** Position of the quote that closes the string which begins at `start`; the text's end where none does. */
+function endOfString(text: string, start: number): number {
+  for (let i = start + 1; i < text.length; i++) {
+    if (text[i] === '"') return i
+    if (text[i] === "\\") i++
+  }
+  return text.length
+}
+
+/** Whether a colon follows the string that ends at `end`. */
+function isKey(text: string, end: number): boolean {
+  let next = end + 1
+  while (next < text.length && " \t\n\r".includes(text[next]!)) next++
+  return text[next] === ":"
+}
+
 function parseMetadata(source: RandomAccess, entries: [string, unknown][]): Record<string, string> {
-  const metadata: unknown = Object.fromEntries(entries).__metadata__ ?? {}
+  const metadata: unknown = entries.find(([name]) => name === "__metadata__")?.[1] ?? {}
   if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
     fail(source, "__metadata__ is not an object of strings")
   }

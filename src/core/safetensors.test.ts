@@ -148,6 +148,35 @@ function tensor(name: string, dtype: Dtype, shape: number[], values: ArrayBuffer
   return { name, dtype, shape, read: () => values }
 }
 
+const empty = (count: number) =>
+  `{${Array.from({ length: count }, (_, i) => `"${i}":{"dtype":"F32","shape":[${2 ** 40},0],"data_offsets":[0,0]}`)}}`
+
+test("a header has as many tensors as the file has values for", () => {
+  const nothing = open(file8(empty(1000), new Uint8Array(0)))
+  expect(nothing.tensors.size).toBe(1000)
+  expect(nothing.readFloat32("7")).toEqual(new Float32Array(0))
+  const begin = performance.now()
+  const error = errorOf(() => open(file8(empty(100_000), new Uint8Array(0))))
+  expect(error).toBeInstanceOf(UserError)
+  expect(error?.message).toMatch(
+    /^model\.safetensors: with a header of 100001 objects it would take \d+ bytes of memory, and a file of its size/,
+  )
+  expect(performance.now() - begin).toBeLessThan(1000)
+})
+
+test("a header has as many numbers and texts as the file has values for", () => {
+  const dims = `{"w":{"dtype":"F32","shape":[0${",1".repeat(1_000_000)}],"data_offsets":[0,0]}}`
+  expect(errorOf(() => open(file8(dims, new Uint8Array(0))))?.message).toContain("a header of 2 objects it would take")
+  const texts = `{"__metadata__":{${Array.from({ length: 100_000 }, (_, i) => `"${i}":""`)}}}`
+  expect(errorOf(() => open(file8(texts, new Uint8Array(0))))?.message).toContain("a header of 2 objects it would take")
+})
+
+test("a text of ten million quotes is read", () => {
+  const note = '"'.repeat(10_000_000)
+  const { metadata } = open(file8(JSON.stringify({ __metadata__: { note } }), new Uint8Array(0)))
+  expect(metadata.note === note).toBe(true)
+})
+
 function open(bytes: Uint8Array): SafetensorsFile {
   return new SafetensorsFile(bytesAsSource("model.safetensors", bytes))
 }

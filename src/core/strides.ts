@@ -38,14 +38,16 @@ export function spanOf(shape: readonly number[], strides: readonly number[]): nu
 export function gather<T extends TensorValues>(values: T, shape: readonly number[], strides: readonly number[]): T {
   const count = countOf(shape)
   const result = new (values.constructor as new (length: number) => T)(count)
-  const index = new Array<number>(shape.length).fill(0)
+  // A dimension of one element is a step for every element, and there may be 64 of them.
+  const dims = shape.map((size, d) => ({ size, stride: strides[d]!, index: 0 })).filter(({ size }) => size !== 1)
   for (let i = 0, from = 0; i < count; i++) {
     result[i] = values[from]!
-    for (let d = shape.length - 1; d >= 0; d--) {
-      from += strides[d]!
-      if (++index[d]! < shape[d]!) break
-      from -= index[d]! * strides[d]!
-      index[d] = 0
+    for (let d = dims.length - 1; d >= 0; d--) {
+      const dim = dims[d]!
+      from += dim.stride
+      if (++dim.index < dim.size) break
+      from -= dim.index * dim.stride
+      dim.index = 0
     }
   }
   return result

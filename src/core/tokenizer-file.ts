@@ -4,6 +4,7 @@
  */
 import { z } from "zod"
 import { UserError } from "./errors.ts"
+import { longestSequence } from "./size-limits.ts"
 import { endOfText, mergeTexts, startOfText, tokenTexts } from "./vocabulary.ts"
 
 const tokenizerSchema = z.object({
@@ -18,7 +19,7 @@ const tokenizerSchema = z.object({
 
 const configSchema = z.object({
   pad_token: z.union([z.string(), z.object({ content: z.string() })]).nullish(),
-  /** Some libraries write 10^30 for "no limit". */
+  /** Some libraries write 10^30 for "no limit": what is more than any tower takes is none. */
   model_max_length: z.number().nullish(),
 })
 
@@ -48,7 +49,7 @@ export function checkTokenizer(tokenizer: unknown, config: unknown, where: strin
   const length = settings.data.model_max_length ?? null
   return {
     padding: paddingOf(data.padding?.pad_id ?? null, settings.data.pad_token ?? null, ids, where),
-    contextLength: length !== null && length <= 100_000 ? length : null,
+    contextLength: length !== null && length <= longestSequence ? length : null,
   }
 }
 

@@ -1,6 +1,15 @@
 import { execFileSync } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
 import { writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -97,6 +106,10 @@ test("whole files and JSON", async () => {
   await expect(readJson(at("b.json"), "a manifest")).rejects.toThrow(
     /^[^\n]*b\.json should be a manifest, but is not JSON: [^\n]*$/,
   )
+  writeFileSync(at("large.json"), "")
+  truncateSync(at("large.json"), 2 ** 26 + 1)
+  await expect(readJson(at("large.json"), "a manifest")).rejects.toThrow("should be a manifest, but has 67108865 bytes")
+  await expect(readJson(at("none"), "a manifest")).rejects.toThrow(`${at("none")} does not exist`)
   await expect(readBytes(at("none"))).rejects.toThrow(`${at("none")} does not exist`)
   await expect(readBytes(folder)).rejects.toThrow(`${folder} is a folder, and a file was expected`)
 })

@@ -144,13 +144,30 @@ function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code
 }
 
-/** @param what the file is expected to be, for the message: "a model's manifest" */
+/** A configuration, a tokenizer, a list: the largest one that is read takes 4 MB, and JSON 20 times its bytes in memory. */
+const largestJson = 2 ** 26
+
+/**
+ * Throws UserError on what is not JSON, or more than 64 MiB.
+ *
+ * @param what the file is expected to be, for the message: "a model's manifest"
+ */
 export async function readJson(path: string, what: string): Promise<unknown> {
+  const size = await sizeOf(path)
+  if (size > largestJson) throw new UserError(`${path} should be ${what}, but has ${size} bytes`)
   const text = new TextDecoder().decode(await readBytes(path))
   try {
     return JSON.parse(text)
   } catch (error) {
     throw new UserError(`${path} should be ${what}, but is not JSON: ${messageOf(error).replaceAll(/\s+/g, " ")}`)
+  }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    throw fileError(error, "reading", path)
   }
 }
 

@@ -2,6 +2,7 @@
  * NumPy's `.npz`: a zip archive of `.npy` arrays (format: numpy/lib/format.py). Numbers only: an array of Python
  * objects is a pickle and is refused.
  */
+import { Budget } from "../core/budget.ts"
 import { messageOf, quoted, UserError } from "../core/errors.ts"
 import { bytesAsSource, type RandomAccess, type TensorValues, valuesOf } from "../core/safetensors.ts"
 import { type Dtype, dtypes } from "../core/safetensors-header.ts"
@@ -32,9 +33,18 @@ const npyTypes: Readonly<Record<string, Dtype>> = {
 /** NumPy's own limit since 2.0; it was 32 before. */
 const mostDimensions = 64
 
+/** NumPy's own limit for what it parses (`max_header_size`). */
+const longestHeader = 10_000
+
 /**
- * The arrays of an archive by name (without `.npy`). Throws UserError on anything damaged and on types other than
- * little-endian f2, f4, f8, i1, u1, i4, i8 and bool.
+ * What all arrays of an archive may take. Embeddings shrink to a half or a quarter, masks and counters to a sixteenth;
+ * only constants shrink to a thousandth, and arrays of nothing else are within the first mebibyte.
+ */
+const memoryBudget = (size: number) => 2 ** 20 + 16 * size
+
+/**
+ * The arrays of an archive by name (without `.npy`). Throws UserError on anything damaged, on types other than
+ * little-endian f2, f4, f8, i1, u1, i4, i8 and bool, and where all arrays take more than 16 times the file and 1 MiB.
  *
  * @param name of `pathOrBytes`, for messages, where it is bytes
  */
@@ -50,9 +60,11 @@ export async function readNpz(pathOrBytes: string | Uint8Array, name = "archive.
 
 async function readArrays(source: RandomAccess): Promise<Map<string, NpyArray>> {
   const arrays = new Map<string, NpyArray>()
+  const budget = new Budget(memoryBudget(source.size), source.name)
   for (const [name, entry] of await readZipDirectory(source)) {
     if (!name.endsWith(".npy")) throw fail(`${source.name}: ${quoted(name)} is no array`)
-    arrays.set(name.slice(0, -".npy".length), parseNpy(readZipEntry(source, entry), `${source.name}, ${quoted(name)}`))
+    const bytes = readZipEntry(source, entry, budget)
+    arrays.set(name.slice(0, -".npy".length), parseNpy(bytes, `${source.name}, ${quoted(name)}`))
   }
   return arrays
 }
@@ -98,6 +110,7 @@ function headerOf(bytes: Uint8Array, name: string): { header: string; dataStart:
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true)
   const dataStart = start + length
+  if (length > longestHeader) throw fail(`${name}: a header of ${length} bytes is more than NumPy reads`)
   if (dataStart > bytes.length) throw fail(`${name}: the header needs ${dataStart} bytes of ${bytes.length}`)
   return { header: decode(bytes.subarray(start, dataStart), version, name), dataStart }
 }

@@ -5,6 +5,7 @@
  *
  * The pickle is read and never executed; a tensor's bytes are read when it is asked for, and no others.
  */
+import { Budget } from "../core/budget.ts"
 import { quoted, UserError } from "../core/errors.ts"
 import { PickleGlobal } from "../core/pickle.ts"
 import { type RandomAccess, type TensorValues, toFloat32, valuesOf } from "../core/safetensors.ts"
@@ -28,6 +29,21 @@ const wrappers = ["state_dict", "model_state_dict", "model"]
 /** torch's own limit is 64. */
 const mostDimensions = 64
 
+/**
+ * What the descriptions of tensors may take: 1.5 KB each, of which a file has, with the two zip headers of a storage, at
+ * least 0.4 KB.
+ */
+const descriptionBudget = (size: number) => 2 ** 20 + 4 * size
+
+/** Of a tensor's entry, beside what the pickle's values take. */
+const tensorCost = 256
+
+/**
+ * What all tensors may take as float32. A storage may have several: tied weights, the parts of one buffer. That is each
+ * byte of the file a few times at most; without a limit, a name and 40 bytes repeat a whole storage.
+ */
+const valuesBudget = (size: number) => 2 ** 20 + 4 * size
+
 export class TorchFile {
   /** Storages whose checksum has been compared. */
   private readonly checked = new Set<ZipEntry>()
@@ -38,16 +54,21 @@ export class TorchFile {
     readonly tensors: ReadonlyMap<string, TorchTensor>,
   ) {}
 
-  /** Reads the directory and the pickle. Throws UserError on what is damaged, legacy or not weights. */
+  /**
+   * Reads the directory and the pickle. Throws UserError on what is damaged, legacy or not weights, and on tensors that
+   * take, as float32, more than 4 times the file and 1 MiB.
+   */
   static async open(source: RandomAccess): Promise<TorchFile> {
     const entries = await readZipDirectory(source)
     const root = rootOf(source, entries)
-    checkByteOrder(source, entries.get(`${root}byteorder`))
-    const pickle = readZipEntry(source, stored(source, entries.get(`${root}data.pkl`)!))
-    // A tensor takes about 1.2 KB to describe and, with its two zip headers, at least 0.4 KB of the file.
-    const value = readTorchPickle(pickle, source.name, 2 ** 18 + 4 * source.size)
-    const find = (key: string) => entries.get(`${root}data/${key}`)
-    return new TorchFile(source, describeAll(source, stateDict(source, value), find))
+    const budget = new Budget(descriptionBudget(source.size), source.name)
+    checkByteOrder(source, entries.get(`${root}byteorder`), budget)
+    const pickle = readZipEntry(source, stored(source, entries.get(`${root}data.pkl`)!), budget)
+    const dict = stateDict(source, readTorchPickle(pickle, source.name, budget))
+    budget.take(dict.size * tensorCost, `a dict of ${dict.size} entries`)
+    const tensors = describeAll(source, dict, (key) => entries.get(`${root}data/${key}`))
+    checkValues(source, tensors)
+    return new TorchFile(source, tensors)
   }
 
   /** Row-major values of a tensor. Throws UserError if there is none of this name, or its bytes are damaged. */
@@ -94,9 +115,9 @@ function rootOf(source: RandomAccess, entries: ReadonlyMap<string, ZipEntry>): s
   )
 }
 
-function checkByteOrder(source: RandomAccess, entry: ZipEntry | undefined): void {
+function checkByteOrder(source: RandomAccess, entry: ZipEntry | undefined, budget: Budget): void {
   if (!entry) return
-  if (entry.size <= 16 && new TextDecoder().decode(readZipEntry(source, entry)) === "little") return
+  if (entry.size <= 16 && new TextDecoder().decode(readZipEntry(source, entry, budget)) === "little") return
   throw new UserError(
     `${source.name} was written on a big-endian machine`,
     "write it on a little-endian one, or use the safetensors file",
@@ -152,6 +173,15 @@ function describeAll(
   return tensors
 }
 
+/** What lies between a tensor's elements is read with them. */
+function checkValues(source: RandomAccess, tensors: ReadonlyMap<string, TorchTensor>): void {
+  const budget = new Budget(valuesBudget(source.size), source.name)
+  for (const [name, { dtype, shape, strides }] of tensors) {
+    const span = spanOf(shape, strides) * dtypes[dtype].BYTES_PER_ELEMENT
+    budget.take(Math.max(span, 4 * countOf(shape)), `tensor ${quoted(name)}`)
+  }
+}
+
 /** Checks that everything the pickle says of a tensor lies within its storage. */
 function describe(tensor: PickledTensor, find: FindStorage, error: Complaint): TorchTensor {
   const { storage, offset, shape, strides } = tensor
@@ -183,9 +213,10 @@ function dtypeOf(tensor: PickledTensor, storage: PickledStorage, error: Complain
 /** Elements of a storage; the entry must have exactly the bytes that the pickle says. */
 function elementsIn(entry: ZipEntry, storage: PickledStorage, dtype: Dtype, error: Complaint): number {
   if (entry.method !== "stored") throw error("its storage is compressed, and torch.save never does that")
+  if (!isSize(storage.count)) throw error("its storage has no number of elements")
   const size = dtypes[dtype].BYTES_PER_ELEMENT
-  const bytes = Number(storage.count) * (storageTypes[storage.type] === "bytes" ? 1 : size)
-  if (!isSize(storage.count) || bytes !== entry.size) {
+  const bytes = storage.count * (storageTypes[storage.type] === "bytes" ? 1 : size)
+  if (bytes !== entry.size) {
     throw error(`its storage should have ${bytes} bytes, and has ${entry.size}`)
   }
   return Math.floor(bytes / size)

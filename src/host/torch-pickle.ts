@@ -3,6 +3,7 @@
  * classes, dtypes, and a few harmless companions that training checkpoints carry. Nothing here does more than to keep
  * its arguments.
  */
+import type { Budget } from "../core/budget.ts"
 import { PickleGlobal, readPickle } from "../core/pickle.ts"
 import type { Dtype } from "../core/safetensors-header.ts"
 
@@ -113,8 +114,8 @@ const globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>
 }
 
 /** The value of a torch.save pickle, its tensors as PickledTensor. Throws UserError naming any global but these. */
-export function readTorchPickle(bytes: Uint8Array, name: string, memory: number): unknown {
-  return readPickle(bytes, { name, globals, persistentLoad, memory })
+export function readTorchPickle(bytes: Uint8Array, name: string, budget: Budget): unknown {
+  return readPickle(bytes, { name, globals, persistentLoad, budget })
 }
 
 /** Empty, or of a list of pairs. */

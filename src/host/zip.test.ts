@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
 import { zipArchive } from "../../test/zip-archive.ts"
+import { Budget } from "../core/budget.ts"
 import { UserError } from "../core/errors.ts"
 import { bytesAsSource } from "../core/safetensors.ts"
 import { openRandomAccess } from "./files.ts"
@@ -14,6 +15,7 @@ const contents = new Map([
   ["empty", text("")],
   ["two", Uint8Array.from({ length: 5000 }, (_, i) => i % 7)],
 ])
+const budget = new Budget(2 ** 20, "a.zip")
 const open = (bytes: Uint8Array) => readZipDirectory(bytesAsSource("a.zip", bytes))
 
 test.each([{}, { deflate: true }, { zip64: true }, { zip64: true, deflate: true }, { align: 64 }, { crc: false }])(
@@ -24,7 +26,7 @@ test.each([{}, { deflate: true }, { zip64: true }, { zip64: true, deflate: true 
     expect([...entries.keys()]).toEqual([...contents.keys()])
     for (const [name, content] of contents) {
       const entry = entries.get(name)!
-      expect(Uint8Array.from(readZipEntry(bytesAsSource("a.zip", bytes), entry))).toEqual(content)
+      expect(Uint8Array.from(readZipEntry(bytesAsSource("a.zip", bytes), entry, budget))).toEqual(content)
       expect(entry).toMatchObject({ size: content.length, method: "deflate" in options ? "deflated" : "stored" })
       if ("align" in options) expect(entry.dataStart % 64).toBe(0)
     }
@@ -36,7 +38,7 @@ test("a file on disk is read in place", async () => {
   writeFileSync(join(folder, "a.zip"), zipArchive(contents))
   const file = openRandomAccess(join(folder, "a.zip"))
   const entries = await readZipDirectory(file)
-  expect(Buffer.from(readZipEntry(file, entries.get("a/one.txt")!)).toString()).toMatch(/^one one/)
+  expect(Buffer.from(readZipEntry(file, entries.get("a/one.txt")!, budget)).toString()).toMatch(/^one one/)
   file.close()
   rmSync(folder, { recursive: true })
 })
@@ -70,14 +72,14 @@ test.each([
 
 test("changed bytes and a wrong size are found", async () => {
   const entry = (await open(archive)).get("two")!
-  expect(() => readZipEntry(bytesAsSource("a.zip", patched(entry.dataStart + 9, 99)), entry)).toThrow(
+  expect(() => readZipEntry(bytesAsSource("a.zip", patched(entry.dataStart + 9, 99)), entry, budget)).toThrow(
     'a.zip: "two" has a wrong checksum (CRC-32)',
   )
   const deflated = zipArchive(contents, { deflate: true })
   const small = (await open(deflated)).get("two")!
   const source = bytesAsSource("a.zip", deflated)
-  expect(() => readZipEntry(source, { ...small, size: 4000 })).toThrow("cannot be inflated")
-  expect(() => readZipEntry(source, { ...small, size: 6000 })).toThrow("inflates to 5000 bytes instead of 6000")
+  expect(() => readZipEntry(source, { ...small, size: 4000 }, budget)).toThrow("cannot be inflated")
+  expect(() => readZipEntry(source, { ...small, size: 6000 }, budget)).toThrow("inflates to 5000 bytes instead of 6000")
 })
 
 test("a size that no deflated bytes can have is refused unread", async () => {

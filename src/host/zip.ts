@@ -4,6 +4,7 @@
  */
 import { crc32, inflateRawSync } from "node:zlib"
 import { fromRandomAccessReaderPromise, RandomAccessReader, type Entry as YauzlEntry, type ZipFile } from "yauzl"
+import { Budget } from "../core/budget.ts"
 import { messageOf, oneLine, quoted, UserError } from "../core/errors.ts"
 import type { RandomAccess } from "../core/safetensors.ts"
 
@@ -22,6 +23,12 @@ export interface ZipEntry {
 
 /** Deflate makes at most this many bytes of one. */
 const largestExpansion = 1032
+
+/** What a directory may take: 1,000 entries, and then one for each 256 bytes of the archive. */
+const directoryBudget = (size: number) => 2 ** 20 + 4 * size
+
+/** Of an entry in memory, as measured: what yauzl makes of it, and what is made of that. */
+const entryCost = 1024
 
 /** Bytes that are read at a time for a checksum alone. */
 const piece = 2 ** 20
@@ -43,8 +50,12 @@ export async function readZipDirectory(source: RandomAccess): Promise<Map<string
   return entries
 }
 
-/** The content of an entry, inflated and checked. Throws UserError where it is not what the directory says. */
-export function readZipEntry(source: RandomAccess, entry: ZipEntry): Uint8Array {
+/**
+ * The content of an entry, inflated and checked. Throws UserError where it is not what the directory says, or more than
+ * `budget` has left for it: entries may inflate to 1,000 times their bytes each.
+ */
+export function readZipEntry(source: RandomAccess, entry: ZipEntry, budget: Budget): Uint8Array {
+  budget.take(entry.size, quoted(entry.name))
   const stored = source.read(entry.dataStart, entry.compressedSize)
   const content = entry.method === "stored" ? stored : inflate(source, entry, stored)
   checkCrc(source, entry, content)
@@ -94,6 +105,7 @@ async function listEntries(source: RandomAccess): Promise<ZipEntry[]> {
 /** An entry takes 30 bytes before its data and 46 in the directory, and its name in both. */
 function checkCount(source: RandomAccess, count: number): void {
   if (count * 78 > source.size) fail(source, `${count} entries do not fit into ${source.size} bytes`)
+  new Budget(directoryBudget(source.size), source.name).take(count * entryCost, `a directory of ${count} entries`)
 }
 
 async function locate(source: RandomAccess, archive: ZipFile, entry: YauzlEntry): Promise<ZipEntry> {
@@ -138,9 +150,9 @@ function inflate(source: RandomAccess, entry: ZipEntry, stored: Uint8Array): Uin
   return content
 }
 
-/** Of the buffers it is inflated into: zlib's own are 16 KiB, most of which a sample's arrays leave empty. */
+/** Of the buffer it is inflated into: one that holds it all, so that no second one is made of many. */
 function chunkSizeOf({ size }: ZipEntry): number {
-  return Math.min(Math.max(size + 1, 64), piece)
+  return Math.min(Math.max(size + 1, 64), 2 ** 30)
 }
 
 function inflated(source: RandomAccess, entry: ZipEntry, stored: Uint8Array): Uint8Array {

@@ -6,8 +6,10 @@ import { z } from "zod"
 import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/preprocess.ts"
 import type { TensorToWrite } from "../core/safetensors.ts"
+import { longestSide } from "../core/size-limits.ts"
 import type { TensorFile } from "../core/tensor-file.ts"
 import type { ClipConfig, CocaConfig, ModelConfig } from "../core/variants.ts"
+import { checkConfig } from "./check-config.ts"
 import { Clip } from "./clip.ts"
 import { Coca } from "./coca.ts"
 import type { Module } from "./module.ts"
@@ -28,6 +30,7 @@ export interface CheckpointInfo<Config extends ModelConfig = ClipConfig> {
 }
 
 const count = z.number().int().positive()
+const side = count.max(longestSide)
 
 const stage = z.object({
   depth: count,
@@ -77,7 +80,7 @@ const textTower = z.object({
 
 const perChannel = z.tuple([z.number(), z.number(), z.number()])
 
-const sizes = { embedDim: count, imageSize: count, text: textTower }
+const sizes = { embedDim: count, imageSize: side, text: textTower }
 
 /** A captioner's configuration is the one with a decoder. */
 const config = z.union([
@@ -94,7 +97,7 @@ const infoSchema = z.object({
   name: z.string(),
   config,
   preprocessing: z.object({
-    size: count,
+    size: side,
     interpolation: z.enum(["bilinear", "bicubic"]),
     mean: perChannel,
     std: perChannel,
@@ -154,12 +157,13 @@ export function buildModel(config: ModelConfig): CheckpointModel {
 type CheckpointFile = Pick<TensorFile, "metadata" | "tensors" | "readFloat32">
 
 /**
- * A CLIP model or a captioner. Throws UserError when the file is not one of ours or is damaged. `source` is its path, for
- * messages.
+ * A CLIP model or a captioner. Throws UserError when the file is not one of ours or is damaged, before a model is built
+ * for which it has no tensors. `source` is its path, for messages.
  */
 export function loadAnyCheckpoint(file: CheckpointFile, source: string): LoadedCheckpoint {
   const info = parseInfo(file.metadata, source)
   const form = file.metadata.form === "reparameterized" ? "reparameterized" : "train"
+  checkConfig(info.config, file.tensors.size, source)
   const trainable = buildModel(info.config)
   const model = form === "reparameterized" ? reparameterize(trainable) : trainable
   const stateDict = {

@@ -107,6 +107,7 @@ function transpose(values: Float32Array, [rows, columns]: readonly number[]): Fl
 function interpolatedRows({ key, shape }: PublishedTensor, found: readonly number[]): number | null {
   if (!key.endsWith("pos_embed.pos_embed.pos_embed") || !key.startsWith("image_encoder.")) return null
   const [rows, width] = found.slice(-2)
+  if (found.length !== shape.length || found.slice(0, -2).some((dim) => dim !== 1) || !(rows! > 0)) return null
   return rows !== shape.at(-2) && width === shape.at(-1) ? rows! : null
 }
 
@@ -155,5 +156,7 @@ function checkShape(source: string, key: string, found: readonly number[], expec
 function nearest(key: string, names: Iterable<string>): string[] {
   const wanted = new Set(key.split("."))
   const score = (name: string) => name.split(".").filter((segment) => wanted.has(segment)).length
-  return [...names].sort((a, b) => score(b) - score(a)).slice(0, 3)
+  const scored = [...names].map((name) => ({ name, shared: score(name) }))
+  const best = scored.sort((a, b) => b.shared - a.shared).slice(0, 3)
+  return best.map(({ name }) => name)
 }

@@ -32,6 +32,26 @@ test("a complete file loads; a missing, extra or misshapen tensor is named with 
   expect(() => load(missing)).toThrow(UserError)
 })
 
+test("a table of positions is interpolated only where it is one", () => {
+  const key = "image_encoder.model.pos_embed.pos_embed.pos_embed"
+  const b = () => new Clip(variants["mobileclip-b"].model)
+  const shapes = new Map([...publishedTensors(b(), "apple").values()].map(({ key, shape }) => [key, shape]))
+  const loading = (shape: readonly number[]) => () => {
+    const changed = new Map(shapes).set(key, shape)
+    const read = (name: string) => new Float32Array(changed.get(name)!.reduce((size, dim) => size * dim, 1))
+    loadStateDict(b(), { keys: changed.keys(), shape: (name) => changed.get(name)!, read }, "apple", "b.pt")
+  }
+  loading([1, 1, 257, 768])()
+  for (const shape of [[1, 1, 0, 768], [4, 1, 257, 768], [257, 768]]) expect(loading(shape)).toThrow(`"${key}" has shape [${shape}]`) // biome-ignore format: a line
+})
+
+test("of 200,000 names the nearest are found at once", () => {
+  const names = new Map(Array.from({ length: 200_000 }, (_, i) => [`text_encoder.x.${i}`, [1]]))
+  const begin = performance.now()
+  expect(() => load(names)).toThrow("is missing")
+  expect(performance.now() - begin).toBeLessThan(1500)
+})
+
 test("what a flavour cannot say is an error, not an invented name", () => {
   expect(() => publishedTensors(s0(), "openclip")).toThrow("no published name in the openclip flavour")
   const { model } = variants["mobileclip2-s0"]

@@ -210,6 +210,21 @@ describe("an error, and no guess", () => {
       "/x: pixels on a side: preprocessor_config.json says 64, config.json says 224",
     ],
     [
+      "pictures beyond every tower's",
+      { [preprocessor]: change({ size: { shortest_edge: 1e6 }, crop_size: 1e6 }) },
+      "/x/preprocessor_config.json: size.shortest_edge: Too big: expected number to be <=2048",
+    ],
+    [
+      "texts beyond every tower's",
+      { "config.json": change({ text_config: { max_position_embeddings: 1e9 } }) },
+      "/x/config.json: text_config.max_position_embeddings: Too big: expected number to be <=16384",
+    ],
+    [
+      "vectors beyond every tower's",
+      { "config.json": change({ projection_dim: 1e9 }) },
+      "/x/config.json: projection_dim: Too big: expected number to be <=65536",
+    ],
+    [
       "a margin around the crop",
       { [preprocessor]: change({ size: { shortest_edge: 72 } }) },
       "/x/preprocessor_config.json: pictures are resized to 72 and cropped to 64 x 64; expected is one size",

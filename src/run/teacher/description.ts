@@ -2,6 +2,7 @@
 import { z } from "zod"
 import { UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/preprocess.ts"
+import { longestSequence, longestSide, widestVector } from "../../core/size-limits.ts"
 
 export interface ClipDescription {
   readonly name: string
@@ -21,14 +22,18 @@ export interface Names {
   readonly output: string
 }
 
-export const count = z.int().positive()
+const count = z.int().positive()
+/** Of a picture, in pixels; of an embedding; of a text, in tokens. */
+export const side = count.max(longestSide)
+export const width = count.max(widestVector)
+export const length = count.max(longestSequence)
 export const perChannel = z.tuple([z.number(), z.number(), z.number()])
 
 /** A number, or a square. */
 export const square = z.union([
-  count.transform((size) => [size, size] as const),
-  z.tuple([count, count]),
-  z.object({ height: count, width: count }).transform(({ height, width }) => [height, width] as const),
+  side.transform((size) => [size, size] as const),
+  z.tuple([side, side]),
+  z.object({ height: side, width: side }).transform(({ height, width }) => [height, width] as const),
 ])
 
 /** Throws UserError naming the file and the field. */

@@ -1,7 +1,7 @@
 /** A CLIP in Immich's layout: open_clip's configuration, and each tower's own files beside it. */
 import { z } from "zod"
 import { checkTokenizer } from "../../core/tokenizer-file.ts"
-import { agreed, type ClipDescription, count, parsed, perChannel, square } from "./description.ts"
+import { agreed, type ClipDescription, length, parsed, perChannel, square, width } from "./description.ts"
 
 export interface ImmichFiles {
   /** config.json; null where there is none. */
@@ -13,9 +13,9 @@ export interface ImmichFiles {
 }
 
 const configSchema = z.object({
-  embed_dim: count.nullish(),
+  embed_dim: width.nullish(),
   vision_cfg: z.object({ image_size: square.nullish() }).nullish(),
-  text_cfg: z.object({ context_length: count.nullish() }).nullish(),
+  text_cfg: z.object({ context_length: length.nullish() }).nullish(),
 })
 
 const preprocessSchema = z.object({

@@ -6,7 +6,7 @@ import { z } from "zod"
 import { UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/preprocess.ts"
 import { checkTokenizer } from "../../core/tokenizer-file.ts"
-import { agreed, type ClipDescription, count, parsed, perChannel, square } from "./description.ts"
+import { agreed, type ClipDescription, length, parsed, perChannel, side, square, width } from "./description.ts"
 
 export interface TransformersFiles {
   readonly config: unknown
@@ -17,9 +17,9 @@ export interface TransformersFiles {
 }
 
 const configSchema = z.object({
-  projection_dim: count.nullish(),
-  text_config: z.object({ max_position_embeddings: count.nullish() }).nullish(),
-  vision_config: z.object({ image_size: count.nullish() }).nullish(),
+  projection_dim: width.nullish(),
+  text_config: z.object({ max_position_embeddings: length.nullish() }).nullish(),
+  vision_config: z.object({ image_size: side.nullish() }).nullish(),
 })
 
 /** PIL's numbers for the filters. */
@@ -29,7 +29,7 @@ const flag = z.boolean().default(true)
 
 const preprocessorSchema = z.object({
   do_resize: flag,
-  size: z.union([z.object({ shortest_edge: count }), square]),
+  size: z.union([z.object({ shortest_edge: side }), square]),
   resample: z.union([z.literal(2), z.literal(3)]),
   do_center_crop: flag,
   crop_size: square.optional(),
