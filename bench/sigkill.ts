@@ -44,8 +44,8 @@ function commandNamed(name: string): CommandName {
 }
 
 async function reportsOf(names: readonly CommandName[]): Promise<KillReport[]> {
-  await using inputs = await Inputs.make(join(folder, "inputs"))
-  const options = { times: Number(values.times), seed: Number(values.seed), folder }
+  await using inputs = await Inputs.make(join(folder, "inputs"), names)
+  const options = { times: Number(values.times), seed: Number(values.seed), folder, strayPatience: 10 }
   const reports: KillReport[] = []
   for (const name of names) {
     const command = inputs.command(name)

@@ -29,23 +29,18 @@ export const commandNames = [
 
 export type CommandName = (typeof commandNames)[number]
 
-/** Everything that the commands read, in one folder, and the hub that `pull` asks. */
+/** What the commands read, in one folder, and the hub that `pull` asks. */
 export class Inputs implements AsyncDisposable {
   private constructor(
     private readonly folder: string,
     private readonly hub: HubServer,
   ) {}
 
-  static async make(folder: string): Promise<Inputs> {
-    const at = (name: string) => join(folder, name)
+  static async make(folder: string, names: readonly CommandName[]): Promise<Inputs> {
     mkdirSync(folder, { recursive: true })
-    await writeWeights(at("tiny.safetensors"), tinyModel(), tinyInfo)
-    await writeWeights(at("start.safetensors"), startModel(), startInfo)
-    await exportModel(tinyCoca(), tinyCocaInfo, at("captioner"))
-    await writeShards(at("shards"), 3, 5)
-    await writeJoinable(at("images"), at("reinforcements"))
-    await writeSamples(at("training.jsonl.gz"), await pictureSamples(40), "jsonl")
-    await writePictures(at("pictures"))
+    for (const [file, { readBy, write }] of Object.entries(inputFiles)) {
+      if (readBy.some((name) => names.includes(name))) await write(join(folder, file))
+    }
     return new Inputs(folder, await startHub())
   }
 
@@ -65,7 +60,7 @@ export class Inputs implements AsyncDisposable {
       case "reinforce embed":
         return ours(...stage(at("shards"), "embedded", at("tiny.safetensors")), ...quiet)
       case "reinforce join":
-        return ours("--images", at("images"), "--reinforcements", at("reinforcements"), "--output", "joined", ...quiet)
+        return ours(...joining(at("joinable")), ...quiet)
       case "train":
         return resumable(ours("--train-data", at("training.jsonl.gz"), ...training, ...quiet), "run")
       case "finetune":
@@ -108,6 +103,10 @@ const stage = (input: string, output: string, model: string) => [
   ...["--workers", "2", "--threads", "1"],
 ]
 
+const joining = (folder: string) => [
+  ...["--images", join(folder, "images"), "--reinforcements", join(folder, "reinforcements"), "--output", "joined"],
+]
+
 const training = [
   ...["--out", "run", "--export", "run/model", "--model", "quickstart", "--threads", "1", "batch.size=4"],
   ...["schedule.steps=6", "schedule.warmup=1", "save.every=2"],
@@ -132,6 +131,23 @@ function hasCheckpoint(run: string): boolean {
 }
 
 // ------------------------------------------------------------------------------------------------------ inputs
+
+const inputFiles: Readonly<Record<string, { readBy: readonly CommandName[]; write(path: string): Promise<unknown> }>> =
+  {
+    "tiny.safetensors": {
+      readBy: ["convert", "reinforce embed"],
+      write: (path) => writeWeights(path, tinyModel(), tinyInfo),
+    },
+    "start.safetensors": { readBy: ["finetune"], write: (path) => writeWeights(path, startModel(), startInfo) },
+    pictures: { readBy: ["finetune"], write: writePictures },
+    captioner: { readBy: ["reinforce caption"], write: (path) => exportModel(tinyCoca(), tinyCocaInfo, path) },
+    shards: { readBy: ["reinforce caption", "reinforce embed"], write: (path) => writeShards(path, 3, 5) },
+    joinable: { readBy: ["reinforce join"], write: writeJoinable },
+    "training.jsonl.gz": {
+      readBy: ["train"],
+      write: async (path) => writeSamples(path, await pictureSamples(40), "jsonl"),
+    },
+  }
 
 const repository = "somebody/weights"
 
@@ -178,9 +194,9 @@ async function writeShards(folder: string, shards: number, samplesPerShard: numb
 }
 
 /** Pictures with captions, and what teachers said of them, in JSONL that must be unpacked to be read at any place. */
-async function writeJoinable(images: string, reinforcements: string): Promise<void> {
-  mkdirSync(images)
-  mkdirSync(reinforcements)
+async function writeJoinable(folder: string): Promise<void> {
+  const [images, reinforcements] = [join(folder, "images"), join(folder, "reinforcements")]
+  for (const path of [images, reinforcements]) mkdirSync(path, { recursive: true })
   for (let shard = 0; shard < 12; shard++) {
     const samples = await pictureSamples(60, `${shard}-`)
     await writeSamples(join(images, `${shard}.tar`), samples.map(withoutReinforcement))

@@ -28,6 +28,8 @@ export interface KillOptions {
   readonly seed: number
   /** Of the working folders. */
   readonly folder: string
+  /** Children of a killed process must be gone within so many seconds. */
+  readonly strayPatience: number
   readonly log?: (line: string) => void
 }
 
@@ -51,9 +53,6 @@ export type Fault = (typeof faultNames)[number]
 
 /** Kills of one run, at most. */
 const mostKills = 3
-
-/** Children of a killed process must be gone within so many seconds. */
-const strayPatience = 10
 
 export async function killAtRandom(command: KilledCommand, options: KillOptions): Promise<KillReport> {
   const place = new Place(join(options.folder, command.name.replaceAll(" ", "-")), command)
@@ -81,7 +80,11 @@ class Trials {
     let [runs, kills, right] = [0, 0, 0]
     for (let number = 0; runs < this.options.times; number++) {
       if (number >= 5 * this.options.times) throw new Error(`${command.name} ends before it can be killed`)
-      const trial = await new Trial(command, this.place, { expected, seconds }, this.random(number)).run()
+      const trial = await new Trial(
+        this.place,
+        { ...command, expected, seconds, strayPatience: this.options.strayPatience },
+        this.random(number),
+      ).run()
       if (trial.kills === 0) continue
       runs++
       kills += trial.kills
@@ -136,7 +139,8 @@ function withoutDigits(text: string): string {
   return text.replaceAll(/(?<=[.-])(?=[0-9a-zA-Z]*\d)[0-9a-f]{12,}(?=[./-])/g, "#").replaceAll(/(?<=mobileclip(-[a-z]+)?-)[A-Za-z0-9]{6}(?=\/)/g, "#") // biome-ignore format: a row
 }
 
-interface Undisturbed {
+interface TrialOptions extends KilledCommand, Pick<KillOptions, "strayPatience"> {
+  /** Of an undisturbed run. */
   readonly expected: Contents
   readonly seconds: number
 }
@@ -147,9 +151,8 @@ class Trial {
   readonly faults = new Map<string, Fault>()
 
   constructor(
-    private readonly command: KilledCommand,
     private readonly place: Place,
-    private readonly undisturbed: Undisturbed,
+    private readonly options: TrialOptions,
     private readonly random: Random,
   ) {}
 
@@ -158,26 +161,30 @@ class Trial {
     const watches: Promise<void>[] = []
     const deaths = 1 + this.random.int(mostKills)
     let whole = false
-    for (let death = 0; death < deaths && !whole && this.faults.size === 0; death++) {
-      const run = await this.place.run(this.next(), this.random.uniform() * this.undisturbed.seconds)
+    for (let death = 0; death < deaths && !whole && !this.hasFailed; death++) {
+      const run = await this.place.run(this.next(), this.random.uniform() * this.options.seconds)
       if (run.killed) watches.push(this.watchOrphans())
       else whole = this.accept(run)
       // Half of the time at once, as a supervisor does, while children of the dead one may still be there.
       if (this.random.chance(0.5)) await Promise.all(watches)
     }
-    if (!whole && this.faults.size === 0) this.accept(await this.place.run(this.next(), this.patience))
+    if (!whole && !this.hasFailed) this.accept(await this.place.run(this.next(), this.patience))
     await Promise.all(watches)
     await this.judge()
     return this
   }
 
   private next(): readonly string[] {
-    return this.kills === 0 ? this.command.begin : this.command.goOn(this.place.work)
+    return this.kills === 0 ? this.options.begin : this.options.goOn(this.place.work)
   }
 
   /** A run that is told to go on may wait for what the dead one left, but not for ever. */
   private get patience(): number {
-    return 60 + 10 * this.undisturbed.seconds
+    return 60 + 10 * this.options.seconds
+  }
+
+  private get hasFailed(): boolean {
+    return [...this.faults.values()].includes("failed")
   }
 
   private accept({ code, errors }: Ended): boolean {
@@ -187,6 +194,7 @@ class Trial {
   }
 
   private async watchOrphans(): Promise<void> {
+    const { strayPatience } = this.options
     this.kills++
     const orphans = this.place.processes()
     for (let waited = 0; waited < strayPatience && orphans.some(isAlive); waited += 0.1) await sleep(100)
@@ -197,17 +205,18 @@ class Trial {
   }
 
   private async judge(): Promise<void> {
+    const { strayPatience } = this.options
     for (let waited = 0; waited < strayPatience && this.place.processes().length > 0; waited += 0.1) await sleep(100)
     for (const { pid, line } of this.place.processes()) {
       this.faults.set(`${line} after the last run`, "stray")
       process.kill(pid, "SIGKILL")
     }
-    const { expected } = this.undisturbed
+    const { expected } = this.options
     const found = this.place.contents()
     for (const name of found.keys())
       if (!expected.has(name) && isOutermost(name, expected)) this.faults.set(name, "left")
     // What a run that could not go on did not write is no further fault.
-    if ([...this.faults.values()].includes("failed")) return
+    if (this.hasFailed) return
     for (const name of expected.keys()) {
       if (!found.has(name)) this.faults.set(`${name} is missing`, "wrong")
       else if (found.get(name) !== expected.get(name)) this.faults.set(name, "wrong")
