@@ -36,7 +36,7 @@ const careless = `
     rmSync(".result.tmp")
     rmSync(process.env.TMPDIR + "/mobileclip-" + process.pid)
     child.kill("SIGKILL")
-  }, 1500)
+  }, 700)
 `
 
 test("what a careless command leaves, changes and keeps running is seen", async () => {
@@ -62,7 +62,7 @@ test("what a careless command leaves, changes and keeps running is seen", async 
 
 test("a command that cannot go on is told with its words", async () => {
   const refuse = 'console.error("first line"); console.error("mobileclip: it is locked"); process.exit(1)'
-  const begin = ["-e", 'setTimeout(() => require("node:fs").writeFileSync("result", ""), 1000)']
+  const begin = ["-e", 'setTimeout(() => require("node:fs").writeFileSync("result", ""), 500)']
   const goOn = () => ["-e", refuse]
   const differing = { files: [], keys: [] }
   const command: KilledCommand = { name: "locked", begin, goOn, differing, inputs: join(folder, "nothing") }
