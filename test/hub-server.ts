@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 
 export interface HostedRepository {
   readonly commit: string
@@ -37,6 +38,11 @@ export interface Fault {
   readonly status?: number
 }
 
+export interface HubOptions {
+  /** How fast the CDN sends; default: as fast as it can. */
+  readonly bytesPerSecond?: number
+}
+
 /** Files of at least this length are in LFS, with sha256 and on the CDN. */
 export const lfsFrom = 10_000
 
@@ -54,13 +60,16 @@ export class HubServer implements AsyncDisposable {
   endpoint = ""
   private cdnAddress = ""
 
-  private constructor(readonly repositories: Record<string, HostedRepository>) {
+  private constructor(
+    readonly repositories: Record<string, HostedRepository>,
+    private readonly options: HubOptions,
+  ) {
     this.hub = createServer((request, response) => this.onHub(request, response))
     this.cdn = createServer((request, response) => this.onCdn(request, response))
   }
 
-  static async start(repositories: Record<string, HostedRepository>): Promise<HubServer> {
-    const server = new HubServer(repositories)
+  static async start(repositories: Record<string, HostedRepository>, options: HubOptions = {}): Promise<HubServer> {
+    const server = new HubServer(repositories, options)
     for (const one of [server.hub, server.cdn]) {
       await new Promise<void>((resolve) => one.listen(0, "127.0.0.1", resolve))
     }
@@ -135,6 +144,7 @@ export class HubServer implements AsyncDisposable {
     this.note("cdn", request, code, sent.length)
     if (cutAfter !== undefined) response.write(sent, () => response.destroy())
     else if (holdAfter !== undefined) response.write(sent, held)
+    else if (this.options.bytesPerSecond) void sendSlowly(response, sent, this.options.bytesPerSecond)
     else response.end(sent)
   }
 
@@ -170,6 +180,16 @@ function treeEntry(path: string, bytes: Buffer) {
 
 export function sha256Of(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex")
+}
+
+/** A piece every 20 ms, until the client goes away. */
+async function sendSlowly(response: ServerResponse, bytes: Buffer, bytesPerSecond: number): Promise<void> {
+  const piece = Math.ceil(bytesPerSecond / 50)
+  for (let start = 0; start < bytes.length && !response.destroyed; start += piece) {
+    response.write(bytes.subarray(start, start + piece))
+    await sleep(20)
+  }
+  response.end()
 }
 
 function addressOf(server: Server): string {

@@ -2,6 +2,8 @@
  * The proof of an export: fixed pictures and texts go through the written files on ONNX Runtime and through the model
  * they came from, three at once and one alone.
  */
+import "../host/no-telemetry.ts"
+
 import { statSync } from "node:fs"
 import { join } from "node:path"
 import * as ort from "onnxruntime-node"

@@ -1,4 +1,6 @@
 /** Any CLIP in a folder as a teacher, in Node, on onnxruntime-node. */
+import "../host/no-telemetry.ts"
+
 import { readdir } from "node:fs/promises"
 import { basename, join, resolve } from "node:path"
 import * as ort from "onnxruntime-node"

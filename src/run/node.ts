@@ -1,4 +1,6 @@
 /** Model directories in Node, on onnxruntime-node. */
+import "../host/no-telemetry.ts"
+
 import { existsSync, statSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"

@@ -1,4 +1,6 @@
 /** The same model through both engines. N images and texts in one batch. */
+import "../../src/host/no-telemetry.ts"
+
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node"
 import type { Module } from "../../src/model/module.ts"
 import { traceOnnx } from "../../src/tensor/onnx.ts"

@@ -1,4 +1,6 @@
 /** ONNX Runtime: its version, and which execution providers compute a small graph rightly here. */
+import "../../host/no-telemetry.ts"
+
 import { createRequire } from "node:module"
 import { messageOf } from "../../core/errors.ts"
 import { traceOnnx } from "../../tensor/onnx.ts"

@@ -1,4 +1,6 @@
 /** What the report says, from what came of the stages. */
+import "../../host/no-telemetry.ts"
+
 import { join } from "node:path"
 import { env as onnxruntime } from "onnxruntime-node"
 import * as torch from "../../../torch/index.ts"

@@ -1,0 +1,33 @@
+/** A small file system in memory that is full. Mounting takes root's rights. */
+import { spawnSync } from "node:child_process"
+import { appendFileSync, mkdirSync } from "node:fs"
+import { join } from "node:path"
+
+export class FullDisk implements Disposable {
+  private constructor(readonly path: string) {}
+
+  /** Null where mounting is refused. */
+  static mount(path: string, megabytes: number): FullDisk | null {
+    mkdirSync(path, { recursive: true })
+    const options = ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path]
+    if (spawnSync("mount", options, { stdio: "ignore" }).status !== 0) return null
+    const disk = new FullDisk(path)
+    disk.fill()
+    return disk
+  }
+
+  [Symbol.dispose](): void {
+    spawnSync("umount", [this.path], { stdio: "ignore" })
+  }
+
+  private fill(): void {
+    const page = Buffer.alloc(4096)
+    try {
+      for (;;) appendFileSync(join(this.path, "full"), page)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOSPC") return
+      this[Symbol.dispose]()
+      throw error
+    }
+  }
+}

@@ -1,0 +1,225 @@
+/** Every command that writes, small enough to end within seconds, with what it reads. */
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { gzipSync } from "node:zlib"
+import { Random } from "../src/core/random.ts"
+import { safetensorsChunks } from "../src/core/safetensors.ts"
+import type { ClipConfig } from "../src/core/variants.ts"
+import { encodeSamples } from "../src/data/reinforced/encode.ts"
+import type { ReinforcedSample } from "../src/data/reinforced/sample.ts"
+import { renderSample } from "../src/data/scenes/dataset.ts"
+import { renderScene } from "../src/data/scenes/render.ts"
+import { sampleScene } from "../src/data/scenes/scene.ts"
+import { type Sample, writeShard } from "../src/data/shards.ts"
+import { exportModel } from "../src/export/export.ts"
+import { writeAtomically } from "../src/host/files.ts"
+import { checkpointMetadata, checkpointTensors } from "../src/model/checkpoint.ts"
+import { Clip } from "../src/model/clip.ts"
+import { initialize } from "../src/model/module.ts"
+import { HubServer } from "./hub-server.ts"
+import { program } from "./program.ts"
+import type { KilledCommand } from "./sigkill.ts"
+import { tinyCoca, tinyCocaInfo } from "./tiny-coca.ts"
+import { tinyConfig, tinyConvolutions, tinyInfo, tinyModel } from "./tiny-model.ts"
+import { pictureSamples, writeSamples } from "./training-samples.ts"
+
+export const commandNames = [
+  ...["pull", "convert", "render", "reinforce caption", "reinforce embed", "reinforce join", "train", "finetune"],
+] as const
+
+export type CommandName = (typeof commandNames)[number]
+
+/** What the commands read, in one folder, and the hub that `pull` asks. */
+export class Inputs implements AsyncDisposable {
+  private constructor(
+    private readonly folder: string,
+    private readonly hub: HubServer,
+  ) {}
+
+  static async make(folder: string, names: readonly CommandName[]): Promise<Inputs> {
+    mkdirSync(folder, { recursive: true })
+    for (const [file, { readBy, write }] of Object.entries(inputFiles)) {
+      if (readBy.some((name) => names.includes(name))) await write(join(folder, file))
+    }
+    return new Inputs(folder, await startHub())
+  }
+
+  command(name: CommandName): KilledCommand {
+    const at = (file: string) => join(this.folder, file)
+    const quiet = ["--progress", "none"]
+    const ours = (...args: string[]) => this.built(name, [...name.split(" "), ...args])
+    switch (name) {
+      case "pull":
+        return { ...ours(repository, "--quiet"), env: hubEnvironment(this.hub.endpoint) }
+      case "convert":
+        return ours(at("tiny.safetensors"), "--out", "model")
+      case "render":
+        return ours(...["--out", "scenes", "--train", "120", "--test", "30", "--retrieval", "30"], "--samples-per-shard", "20", ...quiet) // biome-ignore format: a row
+      case "reinforce caption":
+        return ours(...stage(at("shards"), "captioned", at("captioner")), "--seq-len", "8", ...quiet)
+      case "reinforce embed":
+        return ours(...stage(at("shards"), "embedded", at("tiny.safetensors")), ...quiet)
+      case "reinforce join":
+        return ours(...joining(at("joinable")), ...quiet)
+      case "train":
+        return resumable(ours("--train-data", at("training.jsonl.gz"), ...training, ...quiet), "run")
+      case "finetune":
+        return resumable(ours(at("pictures"), "--model", at("start.safetensors"), ...tuning, ...quiet), "tuned")
+      default:
+        return name satisfies never
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.hub[Symbol.asyncDispose]()
+  }
+
+  /** One that goes on when it is given again as it was. */
+  private built(name: CommandName, args: readonly string[]): KilledCommand {
+    const begin = [program, ...args]
+    return { name, begin, goOn: () => begin, differing: differences[name] ?? none, inputs: this.folder }
+  }
+}
+
+const none = { files: [], keys: [] }
+
+/** Times in ledgers and logs; what has them at other places than JSON is compared by its name. */
+const differences: Partial<Record<CommandName, KilledCommand["differing"]>> = {
+  "reinforce caption": { files: [], keys: ["seconds", "time_seconds", "total_time_h"] },
+  "reinforce embed": { files: [], keys: ["seconds", "time_seconds", "total_time_h"] },
+  "reinforce join": { files: [], keys: ["seconds", "time_seconds", "total_time_h", "resumedShards"] },
+  train: {
+    files: [/(?<=\/)report\.html$/, /(?<=tensorboard\/)events\.[^/]*$/],
+    keys: ["seconds", "dataSeconds", "memory", "samplesPerSecond"],
+  },
+  finetune: {
+    files: [/(?<=\/)report\.html$/, /(?<=tensorboard\/)events\.[^/]*$/],
+    keys: ["seconds", "dataSeconds", "memory", "samplesPerSecond"],
+  },
+}
+
+const stage = (input: string, output: string, model: string) => [
+  ...["--input", input, "--output", output, "--model-name", model, "--num-samples", "2"],
+  ...["--workers", "2", "--threads", "1"],
+]
+
+const joining = (folder: string) => [
+  ...["--images", join(folder, "images"), "--reinforcements", join(folder, "reinforcements"), "--output", "joined"],
+]
+
+const training = [
+  ...["--out", "run", "--export", "run/model", "--model", "quickstart", "--threads", "1", "batch.size=4"],
+  ...["schedule.steps=6", "schedule.warmup=1", "save.every=2"],
+]
+
+const tuning = [
+  ...["--out", "tuned", "--steps", "6", "--batch-size", "8", "--average", "1", "--lr", "0.001", "--threads", "1"],
+]
+
+/** Goes on from its checkpoints where there are any: with `--resume`, which without them is refused. */
+function resumable(command: KilledCommand, out: string): KilledCommand {
+  const goOn = (work: string) => [...command.begin, ...(hasCheckpoint(join(work, out)) ? ["--resume"] : [])]
+  return { ...command, goOn }
+}
+
+function hasCheckpoint(run: string): boolean {
+  try {
+    return readdirSync(join(run, "checkpoints")).some((name) => /^step-\d+\.safetensors$/.test(name))
+  } catch {
+    return false
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------ inputs
+
+const inputFiles: Readonly<Record<string, { readBy: readonly CommandName[]; write(path: string): Promise<unknown> }>> =
+  {
+    "tiny.safetensors": {
+      readBy: ["convert", "reinforce embed"],
+      write: (path) => writeWeights(path, tinyModel(), tinyInfo),
+    },
+    "start.safetensors": { readBy: ["finetune"], write: (path) => writeWeights(path, startModel(), startInfo) },
+    pictures: { readBy: ["finetune"], write: writePictures },
+    captioner: { readBy: ["reinforce caption"], write: (path) => exportModel(tinyCoca(), tinyCocaInfo, path) },
+    shards: { readBy: ["reinforce caption", "reinforce embed"], write: (path) => writeShards(path, 3, 5) },
+    joinable: { readBy: ["reinforce join"], write: writeJoinable },
+    "training.jsonl.gz": {
+      readBy: ["train"],
+      write: async (path) => writeSamples(path, await pictureSamples(40), "jsonl"),
+    },
+  }
+
+const repository = "somebody/weights"
+
+/** The contents mean nothing; they come slowly enough to be killed in the middle. */
+function startHub(): Promise<HubServer> {
+  const random = new Random(5)
+  const weights = Buffer.from(Uint32Array.from({ length: 3_000_000 }, () => random.uint32()).buffer)
+  const files = { "open_clip_model.safetensors": weights, "open_clip_config.json": Buffer.from("{}") }
+  const commit = "a".repeat(40)
+  return HubServer.start({ [repository]: { commit, tags: ["license:mit"], files } }, { bytesPerSecond: 12_000_000 })
+}
+
+function hubEnvironment(endpoint: string): NodeJS.ProcessEnv {
+  return { HF_ENDPOINT: endpoint, HF_TOKEN: "", HF_HUB_CACHE: "", HUGGINGFACE_HUB_CACHE: "", HF_HUB_OFFLINE: "", TRANSFORMERS_OFFLINE: "" } // biome-ignore format: a row
+}
+
+const startConfig: ClipConfig = {
+  ...tinyConfig,
+  ...{ embedDim: 32, imageSize: 32, image: tinyConvolutions },
+  text: { ...tinyConfig.text, contextLength: 16 },
+}
+
+const startInfo = { ...tinyInfo, config: startConfig, preprocessing: { ...tinyInfo.preprocessing, size: 32 } }
+
+function startModel(): Clip {
+  const model = new Clip(startConfig)
+  initialize(model, 2)
+  return model
+}
+
+async function writeWeights(path: string, model: Clip, info: typeof tinyInfo): Promise<void> {
+  await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(info)))
+}
+
+async function writeShards(folder: string, shards: number, samplesPerShard: number): Promise<void> {
+  mkdirSync(folder)
+  for (let shard = 0; shard < shards; shard++) {
+    const samples: Sample[] = []
+    for (let i = 0; i < samplesPerShard; i++) {
+      samples.push(await renderSample(`${shard}${String(i).padStart(4, "0")}`, 1, "train", shard * samplesPerShard + i))
+    }
+    await writeShard(join(folder, `0000${shard}.tar`), samples)
+  }
+}
+
+/** Pictures with captions, and what teachers said of them, in JSONL that must be unpacked to be read at any place. */
+async function writeJoinable(folder: string): Promise<void> {
+  const [images, reinforcements] = [join(folder, "images"), join(folder, "reinforcements")]
+  for (const path of [images, reinforcements]) mkdirSync(path, { recursive: true })
+  for (let shard = 0; shard < 12; shard++) {
+    const samples = await pictureSamples(60, `${shard}-`)
+    await writeSamples(join(images, `${shard}.tar`), samples.map(withoutReinforcement))
+    await writeWithoutImages(join(reinforcements, `${shard}.jsonl.gz`), samples)
+  }
+}
+
+function withoutReinforcement(sample: ReinforcedSample): ReinforcedSample {
+  return { ...sample, synTexts: new Map(), paramAug: null, embeddings: new Map() }
+}
+
+async function writeWithoutImages(path: string, samples: readonly ReinforcedSample[]): Promise<void> {
+  const format = { output: "jsonl", embeddings: "npz", textEmbeddings: "separate", images: false } as const
+  const chunks: Uint8Array[] = []
+  for await (const chunk of encodeSamples(samples, format)) chunks.push(chunk)
+  writeFileSync(path, gzipSync(Buffer.concat(chunks)))
+}
+
+async function writePictures(folder: string): Promise<void> {
+  for (const [index, name] of ["blue", "green", "red"].entries()) {
+    mkdirSync(join(folder, name), { recursive: true })
+    for (let i = 0; i < 8; i++) {
+      writeFileSync(join(folder, name, `${i}.jpg`), await renderScene(sampleScene(7, "train", 8 * index + i)))
+    }
+  }
+}
