@@ -179,7 +179,10 @@ describe.concurrent("a message that the job did not publish", () => {
     const runner = runnerOf(async () => ({}))
     await work(job, runner).summary
     await job.js.publish(subjectOf("late", 0), "again")
-    expect(await work(job, runner).summary).toEqual({ ...noCounts, malformed: 1 })
+    const worker = work(job, runner)
+    expect(await worker.summary).toEqual({ ...noCounts, malformed: 1 })
+    const reason = 'shard 0 is done, and the message is not that of a shard: "again"'
+    expect(worker.events).toEqual([{ kind: "malformed", index: null, reason }])
     expect(await jobStatus(job)).toMatchObject({ done: 1, parked: [] })
   })
 
