@@ -187,7 +187,9 @@ export async function showStatus(options: StatusOptions, { writeOut, writeErr }:
       await removeJob(queued)
       return writeErr(`job ${queued.name} was removed; its outputs stay where they are\n`)
     }
-    if (options.retryParked) writeErr(retriedText(await retryParked(queued)))
+    if (options.retryParked) {
+      writeErr(retriedText(await retryParked(queued, (text) => writeErr(`${text}\n`))))
+    }
     const status = await jobStatus(queued)
     writeOut(options.json ? `${JSON.stringify(status, null, 2)}\n` : jobStatusText(status, Date.now()))
   } finally {

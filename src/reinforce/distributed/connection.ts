@@ -122,8 +122,8 @@ export async function untilAnswered<T>(work: () => Promise<T>, signal?: AbortSig
   }
 }
 
-/** JetStream's own codes for "not yet": clustered and without a leader, starting, out of service. */
-const notReady: readonly number[] = [10008, 10009, 10039, 10076]
+/** JetStream's own codes for "not yet": clustered and without a leader, starting, out of service, its disk full. */
+const notReady: readonly number[] = [10008, 10009, 10023, 10039, 10047, 10076]
 
 /** No answer came, or none that says anything about the request. */
 export function isAway(error: unknown): boolean {

@@ -1,4 +1,7 @@
 /** One bad machine, message, entry or model, on a real server: it ends itself, and nothing else. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { NatsConnection } from "@nats-io/transport-node"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
@@ -120,6 +123,34 @@ describe.concurrent("a machine that fails", () => {
     ])
   }, 60_000)
 })
+
+test("a server whose disk is full is waited for, with what is done", async () => {
+  const place = await mkdtemp(join(tmpdir(), "mobileclip-full-"))
+  await writeFile(join(place, "conf"), `jetstream { store_dir: ${JSON.stringify(place)}, max_file_store: 40KB }`)
+  await using small = await NatsServer.start(["-c", join(place, "conf")])
+  const to = await dial(small)
+  const { job } = await publishJob(to, { name: "space", spec: {}, output: "out", tasks: tasksOf(3), ...quick })
+  await job.jsm.streams.add({ name: "junk", subjects: ["junk"] })
+  const fill = async () => {
+    for (;;) await job.js.publish("junk", "x".repeat(100))
+  }
+  let refusal = ""
+  const worker = work(
+    job,
+    runnerOf(async () => {
+      if (refusal === "") await fill().catch((error: Error) => (refusal = error.message))
+      return {}
+    }),
+  )
+  await until(() => refusal !== "")
+  await sleep(500)
+  expect(refusal).toBe("insufficient resources")
+  expect(worker.events).toEqual([])
+  await job.jsm.streams.delete("junk")
+  expect(await worker.summary).toEqual({ ...noCounts, done: 3 })
+  await to.close()
+  await rm(place, { recursive: true })
+}, 30_000)
 
 describe.concurrent("a message that the job did not publish", () => {
   test("parks its shard with the reason, is dropped where it is of none, and ends no worker", async () => {
