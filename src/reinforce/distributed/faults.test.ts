@@ -300,6 +300,13 @@ describe.concurrent("an entry that is not readable", () => {
   })
 })
 
+test("a stream that is called like a job and is none is not taken for one", async () => {
+  const { job } = await publish("real", tasksOf(1))
+  await job.jsm.streams.add({ name: "mobileclip-husk", subjects: ["husk"] })
+  expect(await findJob(connection, "husk")).toBe(null)
+  await job.jsm.streams.delete("mobileclip-husk")
+})
+
 describe.concurrent("models", () => {
   test("are those of the first worker: one with others leaves, and says both", async () => {
     const outcome = run("mixed", tasksOf(8))
