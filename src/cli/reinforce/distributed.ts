@@ -105,7 +105,7 @@ async function outcomeOf(found: JobOutcome, ledger: Ledger, tasks: readonly Shar
   else requireSameModels(made, models, ledger.folder)
   const failed = parked
     .filter(({ index }) => !done.has(index))
-    .map(({ index, reason, tries }) => ({ task: tasks[index]!, reason: `parked behind ${tries} tries: ${reason}` }))
+    .map(({ index, reason, tries }) => ({ task: tasks[index]!, reason: `parked after ${tries} tries: ${reason}` }))
   const missing = tasks.length - results.length - failed.length
   if (missing > 0) {
     throw new UserError(

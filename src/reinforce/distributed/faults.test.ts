@@ -92,6 +92,16 @@ describe.concurrent("a machine that fails", () => {
     expect(await worker.summary).toEqual({ ...noCounts, done: 2, returned: 4 })
   }, 60_000)
 
+  test("at all its slots at once fails once", async () => {
+    const { job } = await publish("blip", tasksOf(8))
+    let runs = 0
+    const worker = work(
+      job,
+      runnerOf(async () => (runs++ < 8 ? full() : {}), 4),
+    )
+    expect(await worker.summary).toEqual({ ...noCounts, done: 8, returned: 8 })
+  }, 30_000)
+
   test("does not take its shard again before others", async () => {
     const { job } = await publish("patient", tasksOf(1), { policy: { retrySeconds: 2 } })
     const failing = work(job, runnerOf(full), { name: "failing" })
