@@ -117,6 +117,7 @@ function mostCommon(values: readonly string[]): string {
 }
 
 function namesOf(made: readonly Made[]): string {
-  const names = made.slice(0, namedShards).map(({ output }) => output.slice(output.lastIndexOf("/") + 1))
-  return names.join(", ") + (made.length > namedShards ? `, and ${made.length - namedShards} more` : "")
+  const outputs = [...new Set(made.map(({ output }) => output))]
+  const names = outputs.slice(0, namedShards).map((output) => output.slice(output.lastIndexOf("/") + 1))
+  return names.join(", ") + (outputs.length > namedShards ? `, and ${outputs.length - namedShards} more` : "")
 }

@@ -100,14 +100,14 @@ function detailOf({ workers, samples, samplesPerSecond, failures, secondsLeft, s
 /** From the records beside the output, which hold every problem; the server has the first few. */
 async function outcomeOf(found: JobOutcome, ledger: Ledger, tasks: readonly ShardTask[]): Promise<RunOutcome> {
   const { completions, parked, models } = found
-  const results = [...(await ledger.completed(tasks)).values()]
+  const done = await ledger.completed(tasks)
+  const results = [...done.values()]
   const made = [...completions, ...results]
   if (models === null) requireOneModel(made, ledger.folder)
   else requireSameModels(made, models, ledger.folder)
-  const failed = parked.map(({ index, reason, tries }) => ({
-    task: tasks[index]!,
-    reason: `parked behind ${tries} tries: ${reason}`,
-  }))
+  const failed = parked
+    .filter(({ index }) => !done.has(index))
+    .map(({ index, reason, tries }) => ({ task: tasks[index]!, reason: `parked after ${tries} tries: ${reason}` }))
   const missing = tasks.length - results.length - failed.length
   if (missing > 0) {
     throw new UserError(
@@ -189,7 +189,9 @@ export async function showStatus(options: StatusOptions, { writeOut, writeErr }:
       await removeJob(queued)
       return writeErr(`job ${queued.name} was removed; its outputs stay where they are\n`)
     }
-    if (options.retryParked) writeErr(retriedText(await retryParked(queued)))
+    if (options.retryParked) {
+      writeErr(retriedText(await retryParked(queued, (text) => writeErr(`${text}\n`))))
+    }
     const status = await jobStatus(queued)
     writeOut(options.json ? `${JSON.stringify(status, null, 2)}\n` : jobStatusText(status, Date.now()))
   } finally {

@@ -43,7 +43,7 @@ export type AttemptEvent =
   | { readonly kind: "released"; readonly index: number }
   /** The machine failed, and the shard went back as it was. */
   | { readonly kind: "returned"; readonly index: number; readonly reason: string }
-  /** A message that the job did not publish: its shard is parked; it is dropped where it is of none (null). */
+  /** A message that the job did not publish: its shard is parked; where that is done, or there is none (null), it is not. */
   | { readonly kind: "malformed"; readonly index: number | null; readonly reason: string }
 
 export interface AttemptContext {
@@ -75,17 +75,17 @@ const outagesPerTry = 10
 export async function attemptShard(context: AttemptContext, message: JsMsg): Promise<AttemptEvent> {
   const asked = readTaskMessage(message, context.record)
   if (asked.kind === "task") return attemptTask(context, message, asked.task)
-  const { reason } = asked
-  if (asked.kind === "stray") {
-    send(() => message.term())
-    return { kind: "malformed", index: null, reason }
-  }
-  const { index } = asked
-  if (!(await completionOn(context, index))) {
-    await storeParked(context, { index, task: null, reason, tries: 0, failures: [], at: Date.now() })
-  }
+  if (asked.kind === "stray") return dropMessage(message, asked.reason)
+  const { index, reason } = asked
+  if (await completionOn(context, index)) return dropMessage(message, `shard ${index} is done, and ${reason}`)
+  await storeParked(context, { index, task: null, reason, tries: 0, failures: [], at: Date.now() })
   send(() => message.ack())
   return { kind: "malformed", index, reason }
+}
+
+function dropMessage(message: JsMsg, reason: string): AttemptEvent {
+  send(() => message.term())
+  return { kind: "malformed", index: null, reason }
 }
 
 async function attemptTask(context: AttemptContext, message: JsMsg, task: ShardTask): Promise<AttemptEvent> {

@@ -13,7 +13,7 @@ import {
   type NatsConnection,
   RequestError,
 } from "@nats-io/transport-node"
-import { messageOf, oneLine, UserError } from "../../core/errors.ts"
+import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
 import type { NatsSettings } from "./settings.ts"
 
@@ -45,12 +45,12 @@ async function dial(settings: NatsSettings, name: string): Promise<NatsConnectio
   } catch (error) {
     const where = settings.servers.join(", ")
     if (error instanceof errors.AuthorizationError) {
-      throw new UserError(
+      throw new EnvironmentError(
         `the NATS server at ${where} refuses the credentials`,
         "set NATS_CREDS, NATS_TOKEN or NATS_USER",
       )
     }
-    throw new UserError(
+    throw new EnvironmentError(
       `no NATS server answers at ${where}: ${oneLine(messageOf(error))}`,
       "start one with: nats-server -js -sd FOLDER",
       { cause: error },
@@ -122,8 +122,8 @@ export async function untilAnswered<T>(work: () => Promise<T>, signal?: AbortSig
   }
 }
 
-/** JetStream's own codes for "not yet": clustered and without a leader, starting, out of service. */
-const notReady: readonly number[] = [10008, 10009, 10039, 10076]
+/** JetStream's own codes for "not yet": clustered and without a leader, starting, out of service, its disk full. */
+const notReady: readonly number[] = [10008, 10009, 10023, 10039, 10047, 10076]
 
 /** No answer came, or none that says anything about the request. */
 export function isAway(error: unknown): boolean {

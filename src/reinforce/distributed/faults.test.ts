@@ -1,4 +1,7 @@
 /** One bad machine, message, entry or model, on a real server: it ends itself, and nothing else. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { NatsConnection } from "@nats-io/transport-node"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
@@ -89,6 +92,16 @@ describe.concurrent("a machine that fails", () => {
     expect(await worker.summary).toEqual({ ...noCounts, done: 2, returned: 4 })
   }, 60_000)
 
+  test("at all its slots at once fails once", async () => {
+    const { job } = await publish("blip", tasksOf(8))
+    let runs = 0
+    const worker = work(
+      job,
+      runnerOf(async () => (runs++ < 8 ? full() : {}), 4),
+    )
+    expect(await worker.summary).toEqual({ ...noCounts, done: 8, returned: 8 })
+  }, 30_000)
+
   test("does not take its shard again before others", async () => {
     const { job } = await publish("patient", tasksOf(1), { policy: { retrySeconds: 2 } })
     const failing = work(job, runnerOf(full), { name: "failing" })
@@ -120,6 +133,34 @@ describe.concurrent("a machine that fails", () => {
     ])
   }, 60_000)
 })
+
+test("a server whose disk is full is waited for, with what is done", async () => {
+  const place = await mkdtemp(join(tmpdir(), "mobileclip-full-"))
+  await writeFile(join(place, "conf"), `jetstream { store_dir: ${JSON.stringify(place)}, max_file_store: 40KB }`)
+  await using small = await NatsServer.start(["-c", join(place, "conf")])
+  const to = await dial(small)
+  const { job } = await publishJob(to, { name: "space", spec: {}, output: "out", tasks: tasksOf(3), ...quick })
+  await job.jsm.streams.add({ name: "junk", subjects: ["junk"] })
+  const fill = async () => {
+    for (;;) await job.js.publish("junk", "x".repeat(100))
+  }
+  let refusal = ""
+  const worker = work(
+    job,
+    runnerOf(async () => {
+      if (refusal === "") await fill().catch((error: Error) => (refusal = error.message))
+      return {}
+    }),
+  )
+  await until(() => refusal !== "")
+  await sleep(500)
+  expect(refusal).toBe("insufficient resources")
+  expect(worker.events).toEqual([])
+  await job.jsm.streams.delete("junk")
+  expect(await worker.summary).toEqual({ ...noCounts, done: 3 })
+  await to.close()
+  await rm(place, { recursive: true })
+}, 30_000)
 
 describe.concurrent("a message that the job did not publish", () => {
   test("parks its shard with the reason, is dropped where it is of none, and ends no worker", async () => {
@@ -179,7 +220,10 @@ describe.concurrent("a message that the job did not publish", () => {
     const runner = runnerOf(async () => ({}))
     await work(job, runner).summary
     await job.js.publish(subjectOf("late", 0), "again")
-    expect(await work(job, runner).summary).toEqual({ ...noCounts, malformed: 1 })
+    const worker = work(job, runner)
+    expect(await worker.summary).toEqual({ ...noCounts, malformed: 1 })
+    const reason = 'shard 0 is done, and the message is not that of a shard: "again"'
+    expect(worker.events).toEqual([{ kind: "malformed", index: null, reason }])
     expect(await jobStatus(job)).toMatchObject({ done: 1, parked: [] })
   })
 
@@ -264,6 +308,13 @@ describe.concurrent("an entry that is not readable", () => {
       unreadable: [expect.stringMatching(/^"job" of job record/)],
     })
   })
+})
+
+test("a stream that is called like a job and is none is not taken for one", async () => {
+  const { job } = await publish("real", tasksOf(1))
+  await job.jsm.streams.add({ name: "mobileclip-husk", subjects: ["husk"] })
+  expect(await findJob(connection, "husk")).toBe(null)
+  await job.jsm.streams.delete("mobileclip-husk")
 })
 
 describe.concurrent("models", () => {

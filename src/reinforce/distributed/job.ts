@@ -108,8 +108,14 @@ export async function findJob(connection: NatsConnection, name?: string): Promis
   }
   const found = name === undefined ? names[0] : names.find((one) => one === name)
   if (found === undefined) return null
-  const job = await bind(connection, found)
-  return isPresent(await job.control.get("job")) ? job : null
+  try {
+    const job = await bind(connection, found)
+    return isPresent(await job.control.get("job")) ? job : null
+  } catch (error) {
+    // A stream by the name of one, without what belongs to it: being made, being removed, or somebody else's.
+    if (isGone(error)) return null
+    throw error
+  }
 }
 
 export async function jobNames(connection: NatsConnection): Promise<string[]> {

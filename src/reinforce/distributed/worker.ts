@@ -47,10 +47,10 @@ export interface WorkerSummary {
   readonly malformed: number
 }
 
-/** Faults in a row behind which a worker gives up. */
+/** Faults in a row after which a worker gives up. */
 const mostFailures = 10
 
-/** Failures of the machine in a row behind which a worker gives up, for each of its slots. */
+/** Failures of the machine in a row, of all slots each time, after which a worker gives up. */
 const mostOutages = 3
 
 /** Longest pause of a worker whose last shards failed, in seconds. */
@@ -153,21 +153,29 @@ class Worker {
     if (event.kind === "released" || event.kind === "malformed") return
     if (event.kind === "done") this.outagesInARow = 0
     const cause = event.kind === "done" ? null : event.kind === "returned" ? "environment" : event.cause
-    if (cause === "environment") return this.endure(++this.outagesInARow, mostOutages * this.runner.slots, event, leave)
-    if (cause === "fault") return this.endure(++this.failuresInARow, mostFailures, event, leave)
+    const reason = "reason" in event ? event.reason : ""
+    // Slots fail together where the machine does: what fails at once is one time.
+    const times = { most: mostOutages, atOnce: this.runner.slots }
+    if (cause === "environment") return this.endure(++this.outagesInARow, times, reason, leave)
+    if (cause === "fault") return this.endure(++this.failuresInARow, { most: mostFailures, atOnce: 1 }, reason, leave)
     this.failuresInARow = 0
   }
 
   /** A machine that is broken must not use up the tries of every shard. */
-  private async endure(inARow: number, most: number, event: AttemptEvent, leave: AbortSignal): Promise<void> {
-    if (inARow >= most) {
-      const reason = "reason" in event ? event.reason : ""
+  private async endure(
+    inARow: number,
+    { most, atOnce }: { readonly most: number; readonly atOnce: number },
+    reason: string,
+    leave: AbortSignal,
+  ): Promise<void> {
+    const times = Math.ceil(inARow / atOnce)
+    if (times >= most) {
       throw new EnvironmentError(
-        `${most} shards in a row failed on this machine, the last one with: ${reason}`,
+        `${inARow} shards in a row failed on this machine, the last one with: ${reason}`,
         "the shards went back to the queue; mend what is wrong and start the worker again",
       )
     }
-    await pause(Math.min(2 ** (inARow - 1), longestPause), leave)
+    await pause(Math.min(2 ** (times - 1), longestPause), leave)
   }
 
   private readonly note: Note = (text) => {

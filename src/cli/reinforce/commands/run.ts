@@ -52,7 +52,7 @@ function stage(
     .option("--nats <url>", "the server, or several of one cluster, comma-separated (default: NATS_URL)")
     .option("--job <name>", "its name on the server (default: by the output)")
     .option("--max-tries <n>", "times that a shard is begun before it is parked", wholeNumber(1), 5)
-    .option("--stall-timeout <seconds>", "without progress, behind which a shard is abandoned", number(1, 1e6), 600)
+    .option("--stall-timeout <seconds>", "without progress, after which a shard is abandoned", number(1, 1e6), 600)
     .addOption(
       new Option("--ack-wait <seconds>", "of a silent worker, behind which its shards go to others")
         .argParser(number(1, 1e6))

@@ -14,7 +14,7 @@ Examples:
 
 Models and settings come with the job; paths in it must be there on this machine too. Ctrl-C finishes the shards under
 way; a worker that is killed loses nothing: its shards go to others. A worker whose machine fails (disk full, no
-permission, no network) gives its shards back, and leaves with exit code 1 after three in a row.
+permission, no network) gives its shards back, and leaves with exit code 1 after three times in a row.
 
 Whoever may publish on the server decides what workers read, which models they open, and where they write: give that
 right (NATS permissions) to few, and name with --output-root what a job may write.
