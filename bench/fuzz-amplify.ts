@@ -105,16 +105,16 @@ function withHeader(text: string, data = new Uint8Array(0)): Uint8Array {
 function emptyTensors(random: Random): Uint8Array {
   const shape = random.pick(["0", "2147483648,0", "9007199254740991,9007199254740991,0"])
   const prefix = random.pick(["", "visual.trunk.stages."])
-  const entries = Array.from({ length: size(random, 14) }, (_, i) => `"${prefix}${i}":${tensorEntry("F32", shape, 0)}`)
+  const entries = Array.from({ length: size(random, 17) }, (_, i) => `"${prefix}${i}":${tensorEntry("F32", shape, 0)}`)
   return withHeader(`{${entries}}`)
 }
 
 function longShape(random: Random): Uint8Array {
-  return withHeader(`{"w":${tensorEntry("U8", `0${",1".repeat(size(random, 18))}`, 0)}}`)
+  return withHeader(`{"w":${tensorEntry("U8", `0${",1".repeat(size(random, 20))}`, 0)}}`)
 }
 
 function manyTexts(random: Random): Uint8Array {
-  const texts = Array.from({ length: size(random, 16) }, (_, i) => `"${i}":""`)
+  const texts = Array.from({ length: size(random, 18) }, (_, i) => `"${i}":""`)
   return withHeader(`{"__metadata__":{${texts}}}`)
 }
 
