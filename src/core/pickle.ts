@@ -46,6 +46,9 @@ const textBytes = 24
 const listBytes = 64
 const dictBytes = 256
 
+/** Arguments of a function; what has as many items is gone through in no time. */
+const fewItems = 64
+
 /** V8 hashes numbers without a secret, so that a file can choose ones that are looked for among each other. */
 export const mostNumbersAsKeys = 10_000
 
@@ -289,7 +292,9 @@ class Pickle {
     const [callee, args] = this.popMany(2)
     if (!(callee instanceof PickleGlobal)) this.input.fail("something is called that is not a function")
     if (!Array.isArray(args)) this.input.fail(`${callee.name} is called with something that is not a tuple`)
-    if (args.length > 64) this.input.fail(`${callee.name} is called with ${args.length} arguments`)
+    if (args.length > fewItems) this.input.fail(`${callee.name} is called with ${args.length} arguments`)
+    // A function may go through a list, and can be called with the same one again and again.
+    for (const arg of args) if (Array.isArray(arg) && arg.length > fewItems) this.spend(arg.length * slotBytes)
     this.made(callee.call(...args))
   }
 

@@ -120,9 +120,14 @@ export function readTorchPickle(bytes: Uint8Array, name: string, budget: Budget)
 
 /** Empty, or of a list of pairs; null for one of more numbers than a dict may have as keys. */
 function orderedDict(pairs: unknown = []): unknown {
-  const items = Array.isArray(pairs) ? pairs.filter((pair) => Array.isArray(pair)) : []
-  if (items.filter(([key]) => typeof key !== "string").length > mostNumbersAsKeys) return null
-  return new Map(items.map(([key, value]) => [key, value]))
+  const dict = new Map<unknown, unknown>()
+  let numbers = 0
+  for (const pair of Array.isArray(pairs) ? pairs : []) {
+    if (!Array.isArray(pair)) continue
+    if (typeof pair[0] !== "string" && ++numbers > mostNumbersAsKeys) return null
+    dict.set(pair[0], pair[1])
+  }
+  return dict
 }
 
 /** ("storage", class, key, device, count); null for anything else, which no tensor can then be made of. */
