@@ -48,7 +48,7 @@ function repeatedStorage(random: Random): Uint8Array {
 
 /** Opcodes that make much of few bytes, in place of a dict or of one integer in it. */
 function repeatedOpcodes(random: Random): Uint8Array {
-  const parts = ["}", "]", ")", "\x8f", "C\0", "U\x02ab", "K\x01\x85", "(K\x01\x91", "2\x86", "G\0\0\0\0\0\0\0\0", "\x8a\x08aaaaaaaa"] // biome-ignore format: opcodes
+  const parts = ["}", "]", ")", "\x8f", "C\0", "U\x02ab", "K\x01\x85", "(N\x91", "2\x86", "G\0\0\0\0\0\0\0\0", "\x8a\x08aaaaaaaa"] // biome-ignore format: opcodes
   const list = `ccollections\nOrderedDict\nq\0](${"K\x01K\x01\x86".repeat(size(random, 12))}e\x85q\x01`
   const repeated = random.chance(0.3)
     ? `${list}${"h\0h\x01R".repeat(size(random, 12))}`
@@ -137,7 +137,7 @@ function deepValues(random: Random): Uint8Array {
 // --------------------------------------------------------------------------------------------------------- npz
 
 export function amplifiedNpz(random: Random): Uint8Array {
-  const [rows, columns] = random.pick([[1, size(random, 20)], [size(random, 20), 1], [2 ** 31, 0], [0, 2 ** 53 - 1]]) as [number, number] // biome-ignore format: pairs
+  const [rows, columns] = random.pick([[1, size(random, 21)], [size(random, 21), 1], [2 ** 31, 0], [0, 2 ** 53 - 1]]) as [number, number] // biome-ignore format: pairs
   const bytes = new Uint8Array(4 * rows * columns)
   const array = npyOf(`(${rows}, ${columns})`, random.chance(0.5), bytes, random)
   const count = size(random, random.chance(0.1) ? 11 : 5)

@@ -62,7 +62,7 @@ const repeated = (before: string, each: string, count: number) =>
 test.each([
   // A list of 20,000 pairs, remembered, and a dict made of it again and again.
   ["dicts of one list", repeated(`ccollections\nOrderedDict\nq\0](${"K\x01K\x01\x86".repeat(20_000)}e\x85q\x01`, "h\0h\x01R", 20_000)],
-  ["sets of one number each", repeated("", "(K\x01\x91", 500_000)],
+  ["sets of one value each", repeated("", "(N\x91", 500_000)],
   ["short texts", repeated("", "U\x02ab", 500_000)],
   ["empty dicts", repeated("", "}", 1_000_000)],
   ["empty bytes", repeated("", "C\0", 500_000)],
@@ -90,7 +90,7 @@ const archiveOf = (count: number, array: Uint8Array) =>
   zipArchive(new Map(Array.from({ length: count }, (_, i) => [`${i}.npy`, array])), { deflate: true })
 
 test("arrays of an archive count together, before one is inflated", async () => {
-  expect((await readNpz(archiveOf(1, npy("<f4", false, [250_000], new Float32Array(250_000))))).get("0")?.shape).toEqual([250_000]) // biome-ignore format: a line
+  expect((await readNpz(archiveOf(1, npy("<f4", false, [1_000_000], new Float32Array(1_000_000))))).get("0")?.shape).toEqual([1_000_000]) // biome-ignore format: a line
   const bytes = archiveOf(10, zeros(16))
   let message = ""
   const growth = await peakGrowth(async () => {
@@ -104,10 +104,11 @@ test("arrays of an archive count together, before one is inflated", async () => 
 })
 
 test("arrays that shrink to a sixteenth are read", async () => {
-  const values = Float32Array.from({ length: 2 ** 19 }, (_, i) => (i % 32 === 0 ? Math.sin(i) : 0))
-  const bytes = archiveOf(1, npy("<f4", false, [2 ** 19], values))
+  const values = Float32Array.from({ length: 2 ** 21 }, (_, i) => (i % 32 === 0 ? Math.sin(i) : 0))
+  const bytes = archiveOf(1, npy("<f4", false, [2 ** 21], values))
   expect(bytes.length).toBeLessThan(values.byteLength / 8)
-  expect((await readNpz(bytes)).get("0")?.values).toEqual(values)
+  const read = (await readNpz(bytes)).get("0")!.values as Float32Array
+  expect(Buffer.compare(bytesOf(read), bytesOf(values))).toBe(0)
 })
 
 test("a header that NumPy would not read is refused", async () => {
