@@ -136,11 +136,12 @@ function deepValues(random: Random): Uint8Array {
 
 // --------------------------------------------------------------------------------------------------------- npz
 
+/** Arrays of 8 MiB at most together, of which an archive may say what it likes. */
 export function amplifiedNpz(random: Random): Uint8Array {
-  const [rows, columns] = random.pick([[1, size(random, 21)], [size(random, 21), 1], [2 ** 31, 0], [0, 2 ** 53 - 1]]) as [number, number] // biome-ignore format: pairs
-  const bytes = new Uint8Array(4 * rows * columns)
-  const array = npyOf(`(${rows}, ${columns})`, random.chance(0.5), bytes, random)
   const count = size(random, random.chance(0.1) ? 11 : 5)
+  const values = Math.ceil(size(random, 21) / Math.min(count, 16))
+  const [rows, columns] = random.pick([[1, values], [values, 1], [2 ** 31, 0], [0, 2 ** 53 - 1]]) as [number, number] // biome-ignore format: pairs
+  const array = npyOf(`(${rows}, ${columns})`, random.chance(0.5), new Uint8Array(4 * rows * columns), random)
   const arrays = new Map(Array.from({ length: count }, (_, i) => [`${i}.npy`, i < 16 ? array : array.subarray(0, 128)]))
   return zipArchive(arrays, { deflate: random.chance(0.8) })
 }
