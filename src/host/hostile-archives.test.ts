@@ -125,11 +125,15 @@ test("a header that NumPy would not read is refused", async () => {
 
 test("a tensor of 64 dimensions is turned as fast as one of two", async () => {
   const ones = new Array<number>(62).fill(1)
-  const turned = tensorOf(storage, { shape: [512, 512, ...ones], strides: [1, 512, ...ones] })
-  const file = await openTorch(dictOf(1, turned))
-  const begin = performance.now()
-  expect(file.readFloat32("w0")).toHaveLength(2 ** 18)
-  expect(performance.now() - begin).toBeLessThan(200)
+  const milliseconds = async (more: readonly number[]) => {
+    const turned = tensorOf(storage, { shape: [512, 512, ...more], strides: [1, 512, ...more] })
+    const file = await openTorch(dictOf(1, turned))
+    const begin = performance.now()
+    for (let i = 0; i < 5; i++) expect(file.readFloat32("w0")).toHaveLength(2 ** 18)
+    return performance.now() - begin
+  }
+  await milliseconds([])
+  expect(await milliseconds(ones)).toBeLessThan(6 * (await milliseconds([])) + 20)
 })
 
 /** A tensor's pickle in which opcodes stand instead of one of its integers. */
