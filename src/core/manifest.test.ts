@@ -38,3 +38,8 @@ test.each<[string, object]>([
   expect(read).toThrow(UserError)
   expect(read).toThrow(`"${manifestFormat}": ${path}: Too big`)
 })
+
+test("a name in the manifest stays in the line that refuses it", () => {
+  const read = () => parseManifest({ ...manifest, files: { "a\n\u001b[2J": {} } }, "mobileclip.json")
+  expect(read).toThrow('"mobileclip-model-1": files.a??[2J')
+})

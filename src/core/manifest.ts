@@ -6,7 +6,7 @@
  * tokenizer_config.json; this file. Embeddings come as the towers give them, not of unit length.
  */
 import { z } from "zod"
-import { UserError } from "./errors.ts"
+import { oneLine, UserError } from "./errors.ts"
 import { isInside } from "./inside.ts"
 import { largestVocabulary, longestSequence, longestSide, widestVector } from "./size-limits.ts"
 import type { ImageEncoderConfig, ModelConfig } from "./variants.ts"
@@ -128,7 +128,7 @@ export function parseManifest(value: unknown, source: string): Manifest {
   if (parsed.success) return parsed.data
   const { path, message } = parsed.error.issues[0]!
   throw new UserError(
-    `${source} is not a model manifest of format "${manifestFormat}": ${path.join(".") || "it"}: ${message}`,
+    `${source} is not a model manifest of format "${manifestFormat}": ${oneLine(path.join(".")) || "it"}: ${message}`,
     "give a directory that `mobileclip convert`, `export` or `quickstart` wrote",
   )
 }

@@ -7,7 +7,7 @@
  *     Immich            visual/model.onnx, visual/preprocess_cfg.json; textual/model.onnx, textual/tokenizer.json;
  *                       config.json
  */
-import { UserError } from "./errors.ts"
+import { oneLine, UserError } from "./errors.ts"
 import { manifestFile } from "./manifest.ts"
 
 export const onnxDtypes = ["fp32", "fp16"] as const
@@ -45,7 +45,7 @@ export function findOnnxFiles(paths: readonly string[], dtype: OnnxDtype | null,
   const loose = paths.filter((path) => path.endsWith(".onnx"))
   if (loose.length === 0) return null
   throw new UserError(
-    `${where} has ${loose.slice(0, 4).join(", ")}, and nothing says which of them is which tower`,
+    `${where} has ${oneLine(loose.slice(0, 4).join(", "), 400)}, and nothing says which of them is which tower`,
     "known are the layouts of transformers.js, of Immich and of `mobileclip convert`",
   )
 }
@@ -64,7 +64,7 @@ function transformers(paths: readonly string[], models: readonly string[], dtype
   const [image, text] = separate.every((path) => models.includes(path)) ? separate : [named(""), named("")]
   if (!models.includes(image)) {
     throw new UserError(
-      `${where} has no ${separate.join(" and ")} for ${dtype}, but ${models.join(", ")}`,
+      `${where} has no ${separate.join(" and ")} for ${dtype}, but ${oneLine(models.join(", "), 400)}`,
       `towers are read in ${onnxDtypes.join(" or ")} (--dtype)`,
     )
   }

@@ -99,6 +99,16 @@ test.each([
   ["text that is not UTF-8", "\x8c\x01\xff.", "not UTF-8"],
   ["a number that is none", "I5x\n.", "no integer"],
   ["a line without an end", "Icgeometry", "does not end"],
+  [
+    "a dict of 10,001 numbers",
+    `}(${Array.from({ length: 10_001 }, (_, i) => `M${String.fromCharCode(i % 256, i >> 8)}N`).join("")}u.`,
+    "more than 10000 numbers are keys",
+  ],
+  [
+    "a set of numbers beyond",
+    `\x8f(${Array.from({ length: 10_001 }, (_, i) => `M${String.fromCharCode(i % 256, i >> 8)}`).join("")}\x90.`,
+    "more than 10000 numbers are keys",
+  ],
   ["a huge integer", `\x8b\0\0\0\x01${"a".repeat(100)}`, "an integer of 16777216 bytes"],
   ["a name that is no text", "K\x01K\x02\x93.", "name is not text"],
 ])("%s is refused in one line", (_, text, message) => {
@@ -116,6 +126,14 @@ test("nests of any depth take no stack, and a bomb of containers no memory", () 
   expect(() => raw("]".repeat(5_000_000))).toThrow(
     "a.pkl: with the values of its pickle it would take 67108880 bytes of memory",
   )
+})
+
+test.each([
+  ["short texts", "U\x02ab".repeat(4_000_000)],
+  ["sets of a number", "(N\x91".repeat(1_000_000)],
+  ["numbers", "G\0\0\0\0\0\0\0\0".repeat(5_000_000)],
+])("a bomb of %s takes no memory", (_, text) => {
+  expect(() => raw(text)).toThrow(/^a\.pkl: with the values of its pickle it would take 671\d+ bytes of memory/)
 })
 
 function errorOf(run: () => unknown): Error | undefined {

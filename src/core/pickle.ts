@@ -46,6 +46,12 @@ const textBytes = 24
 const listBytes = 64
 const dictBytes = 256
 
+/** Arguments of a function; what has as many items is gone through in no time. */
+const fewItems = 64
+
+/** V8 hashes numbers without a secret, so that a file can choose ones that are looked for among each other. */
+export const mostNumbersAsKeys = 10_000
+
 class Pickle {
   private readonly input: PickleBytes
   private readonly stack: unknown[] = []
@@ -53,6 +59,7 @@ class Pickle {
   private readonly marks: number[] = []
   private readonly memo: unknown[] = []
   private readonly budget: Budget
+  private numbersAsKeys = 0
 
   constructor(
     bytes: Uint8Array,
@@ -122,7 +129,7 @@ class Pickle {
     125: () => this.container(new Map()), // EMPTY_DICT
     100: () => this.makeDict(this.popMark()), // DICT
     143: () => this.container(new Set()), // EMPTY_SET
-    145: () => this.made(new Set(this.popMark())), // FROZENSET
+    145: () => this.makeSet(this.popMark()), // FROZENSET
 
     97: () => this.append([this.pop()]), // APPEND
     101: () => this.append(this.popMark()), // APPENDS
@@ -235,14 +242,24 @@ class Pickle {
     if (!(dict instanceof Map)) this.input.fail("items are set in something that is not a dict")
     if (items.length % 2 !== 0) this.input.fail("a key has no value")
     this.spend(items.length * slotBytes)
-    for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1])
+    for (let i = 0; i < items.length; i += 2) dict.set(this.key(items[i]), items[i + 1])
+  }
+
+  private makeSet(items: readonly unknown[]): void {
+    this.made(new Set(items.map((item) => this.key(item))))
   }
 
   private addItems(items: readonly unknown[]): void {
     const set = this.top()
     if (!(set instanceof Set)) this.input.fail("items are added to something that is not a set")
     this.spend(items.length * slotBytes)
-    for (const item of items) set.add(item)
+    for (const item of items) set.add(this.key(item))
+  }
+
+  private key(value: unknown): unknown {
+    if (typeof value !== "number" && typeof value !== "bigint") return value
+    if (++this.numbersAsKeys > mostNumbersAsKeys) this.input.fail(`more than ${mostNumbersAsKeys} numbers are keys`)
+    return value
   }
 
   /** "5", and the two spellings of the older protocols' booleans. */
@@ -275,7 +292,9 @@ class Pickle {
     const [callee, args] = this.popMany(2)
     if (!(callee instanceof PickleGlobal)) this.input.fail("something is called that is not a function")
     if (!Array.isArray(args)) this.input.fail(`${callee.name} is called with something that is not a tuple`)
-    if (args.length > 64) this.input.fail(`${callee.name} is called with ${args.length} arguments`)
+    if (args.length > fewItems) this.input.fail(`${callee.name} is called with ${args.length} arguments`)
+    // A function may go through a list, and can be called with the same one again and again.
+    for (const arg of args) if (Array.isArray(arg) && arg.length > fewItems) this.spend(arg.length * slotBytes)
     this.made(callee.call(...args))
   }
 

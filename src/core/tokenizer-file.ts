@@ -3,7 +3,7 @@
  * merges, so that two tokenizers can be compared without running either.
  */
 import { z } from "zod"
-import { UserError } from "./errors.ts"
+import { quoted, UserError } from "./errors.ts"
 import { longestSequence } from "./size-limits.ts"
 import { endOfText, mergeTexts, startOfText, tokenTexts } from "./vocabulary.ts"
 
@@ -78,10 +78,11 @@ function paddingOf(
   if (token === null) return id
   const content = typeof token === "string" ? token : token.content
   const named = ids.get(content)
-  if (named === undefined) throw new UserError(`${where}: its padding "${content}" is no token of its vocabulary`)
+  if (named === undefined)
+    throw new UserError(`${where}: its padding ${quoted(content)} is not a token of its vocabulary`)
   if (id === null || id === named) return named
   throw new UserError(
-    `${where}: tokenizer.json pads with ${id}, and tokenizer_config.json with ${named} ("${content}")`,
+    `${where}: tokenizer.json pads with ${id}, and tokenizer_config.json with ${named} (${quoted(content)})`,
     "correct the file that is wrong",
   )
 }

@@ -62,7 +62,7 @@ const repeated = (before: string, each: string, count: number) =>
 test.each([
   // A list of 20,000 pairs, remembered, and a dict made of it again and again.
   ["dicts of one list", repeated(`ccollections\nOrderedDict\nq\0](${"K\x01K\x01\x86".repeat(20_000)}e\x85q\x01`, "h\0h\x01R", 20_000)],
-  ["sets of one number each", repeated("", "(K\x01\x91", 500_000)],
+  ["sets of one value each", repeated("", "(N\x91", 500_000)],
   ["short texts", repeated("", "U\x02ab", 500_000)],
   ["empty dicts", repeated("", "}", 1_000_000)],
   ["empty bytes", repeated("", "C\0", 500_000)],
@@ -90,7 +90,7 @@ const archiveOf = (count: number, array: Uint8Array) =>
   zipArchive(new Map(Array.from({ length: count }, (_, i) => [`${i}.npy`, array])), { deflate: true })
 
 test("arrays of an archive count together, before one is inflated", async () => {
-  expect((await readNpz(archiveOf(1, npy("<f4", false, [250_000], new Float32Array(250_000))))).get("0")?.shape).toEqual([250_000]) // biome-ignore format: a line
+  expect((await readNpz(archiveOf(1, npy("<f4", false, [1_000_000], new Float32Array(1_000_000))))).get("0")?.shape).toEqual([1_000_000]) // biome-ignore format: a line
   const bytes = archiveOf(10, zeros(16))
   let message = ""
   const growth = await peakGrowth(async () => {
@@ -104,10 +104,11 @@ test("arrays of an archive count together, before one is inflated", async () => 
 })
 
 test("arrays that shrink to a sixteenth are read", async () => {
-  const values = Float32Array.from({ length: 2 ** 19 }, (_, i) => (i % 32 === 0 ? Math.sin(i) : 0))
-  const bytes = archiveOf(1, npy("<f4", false, [2 ** 19], values))
+  const values = Float32Array.from({ length: 2 ** 21 }, (_, i) => (i % 32 === 0 ? Math.sin(i) : 0))
+  const bytes = archiveOf(1, npy("<f4", false, [2 ** 21], values))
   expect(bytes.length).toBeLessThan(values.byteLength / 8)
-  expect((await readNpz(bytes)).get("0")?.values).toEqual(values)
+  const read = (await readNpz(bytes)).get("0")!.values as Float32Array
+  expect(Buffer.compare(bytesOf(read), bytesOf(values))).toBe(0)
 })
 
 test("a header that NumPy would not read is refused", async () => {
@@ -124,11 +125,15 @@ test("a header that NumPy would not read is refused", async () => {
 
 test("a tensor of 64 dimensions is turned as fast as one of two", async () => {
   const ones = new Array<number>(62).fill(1)
-  const turned = tensorOf(storage, { shape: [512, 512, ...ones], strides: [1, 512, ...ones] })
-  const file = await openTorch(dictOf(1, turned))
-  const begin = performance.now()
-  expect(file.readFloat32("w0")).toHaveLength(2 ** 18)
-  expect(performance.now() - begin).toBeLessThan(200)
+  const milliseconds = async (more: readonly number[]) => {
+    const turned = tensorOf(storage, { shape: [512, 512, ...more], strides: [1, 512, ...more] })
+    const file = await openTorch(dictOf(1, turned))
+    const begin = performance.now()
+    for (let i = 0; i < 5; i++) expect(file.readFloat32("w0")).toHaveLength(2 ** 18)
+    return performance.now() - begin
+  }
+  await milliseconds([])
+  expect(await milliseconds(ones)).toBeLessThan(6 * (await milliseconds([])) + 20)
 })
 
 /** A tensor's pickle in which opcodes stand instead of one of its integers. */

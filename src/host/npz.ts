@@ -38,13 +38,13 @@ const longestHeader = 10_000
 
 /**
  * What all arrays of an archive may take. Embeddings shrink to a half or a quarter, masks and counters to a sixteenth;
- * only constants shrink to a thousandth, and arrays of nothing else are within the first mebibyte.
+ * only constants shrink to a thousandth, and arrays of nothing else are within the first 4 MiB.
  */
-const memoryBudget = (size: number) => 2 ** 20 + 16 * size
+const memoryBudget = (size: number) => 2 ** 22 + 16 * size
 
 /**
  * The arrays of an archive by name (without `.npy`). Throws UserError on anything damaged, on types other than
- * little-endian f2, f4, f8, i1, u1, i4, i8 and bool, and where all arrays take more than 16 times the file and 1 MiB.
+ * little-endian f2, f4, f8, i1, u1, i4, i8 and bool, and where all arrays take more than 16 times the file and 4 MiB.
  *
  * @param name of `pathOrBytes`, for messages, where it is bytes
  */

@@ -4,7 +4,7 @@
  * its arguments.
  */
 import type { Budget } from "../core/budget.ts"
-import { PickleGlobal, readPickle } from "../core/pickle.ts"
+import { mostNumbersAsKeys, PickleGlobal, readPickle } from "../core/pickle.ts"
 import type { Dtype } from "../core/safetensors-header.ts"
 
 /** A tensor as the pickle describes it; nothing about it has been checked. */
@@ -118,10 +118,15 @@ export function readTorchPickle(bytes: Uint8Array, name: string, budget: Budget)
   return readPickle(bytes, { name, globals, persistentLoad, budget })
 }
 
-/** Empty, or of a list of pairs. */
+/** Empty, or of a list of pairs; null for one of more numbers than a dict may have as keys. */
 function orderedDict(pairs: unknown = []): unknown {
   const dict = new Map<unknown, unknown>()
-  for (const pair of Array.isArray(pairs) ? pairs : []) if (Array.isArray(pair)) dict.set(pair[0], pair[1])
+  let numbers = 0
+  for (const pair of Array.isArray(pairs) ? pairs : []) {
+    if (!Array.isArray(pair)) continue
+    if (typeof pair[0] !== "string" && ++numbers > mostNumbersAsKeys) return null
+    dict.set(pair[0], pair[1])
+  }
   return dict
 }
 

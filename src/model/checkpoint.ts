@@ -163,13 +163,13 @@ type CheckpointFile = Pick<TensorFile, "metadata" | "tensors" | "readFloat32">
 export function loadAnyCheckpoint(file: CheckpointFile, source: string): LoadedCheckpoint {
   const info = parseInfo(file.metadata, source)
   const form = file.metadata.form === "reparameterized" ? "reparameterized" : "train"
-  checkConfig(info.config, file.tensors.size, source)
+  const isOwn = (name: string) => !name.startsWith(optimizerPrefix) && !name.startsWith(averagePrefix)
+  const keys = [...file.tensors.keys()].filter(isOwn)
+  checkConfig(info.config, keys.length, source)
   const trainable = buildModel(info.config)
   const model = form === "reparameterized" ? reparameterize(trainable) : trainable
   const stateDict = {
-    keys: [...file.tensors.keys()].filter(
-      (name) => !name.startsWith(optimizerPrefix) && !name.startsWith(averagePrefix),
-    ),
+    keys,
     shape: (name: string) => file.tensors.get(name)!.shape,
     read: (name: string) => file.readFloat32(name),
   }

@@ -2,7 +2,7 @@
  * Which published model a file holds, told by its contents: the flavour by a few names, the member of the family and its
  * form by all names and shapes. The file's own name only decides where contents cannot.
  */
-import { UserError } from "../core/errors.ts"
+import { quoted, UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/preprocess.ts"
 import { type ClipConfig, type CocaConfig, captioners, type ImageEncoderConfig, variants } from "../core/variants.ts"
 import { Clip, ImageEncoder } from "./clip.ts"
@@ -76,7 +76,7 @@ function flavourOf(keys: ReadonlySet<string>, source: string): KeyFlavour {
   if (some("visual.conv1.")) return "clip"
   if (some("stem.") || some("patch_embed.")) return "timm"
   throw new UserError(
-    `${source}: no model of the family has tensors like "${[...keys].slice(0, 3).join('", "')}"`,
+    `${source}: no model of the family has tensors like ${[...keys].slice(0, 3).map(quoted).join(", ")}`,
     "known are Apple's, open_clip's, CLIP's, CoCa's and timm's files",
   )
 }

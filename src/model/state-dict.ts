@@ -3,7 +3,7 @@
  * read before it is needed. Names come from `weights.ts`.
  */
 import { concatenate } from "../core/concatenate.ts"
-import { UserError } from "../core/errors.ts"
+import { oneLine, quoted, UserError } from "../core/errors.ts"
 import type { Module } from "./module.ts"
 import { type KeyFlavour, type PublishedModel, type PublishedTensor, publishedTensors } from "./weights.ts"
 
@@ -139,7 +139,7 @@ function missingKey(source: string, key: string, present: Iterable<string>): Use
 function unexpectedKeys(source: string, extra: readonly string[], known: Iterable<string>): UserError {
   const more = extra.length > 1 ? ` (and ${extra.length - 1} more)` : ""
   return new UserError(
-    `${source}: tensor "${extra[0]}"${more} does not belong to this model`,
+    `${source}: tensor ${quoted(extra[0]!)}${more} does not belong to this model`,
     `nearest names that do: ${nearest(extra[0]!, known).join(", ")}`,
   )
 }
@@ -158,5 +158,5 @@ function nearest(key: string, names: Iterable<string>): string[] {
   const score = (name: string) => name.split(".").filter((segment) => wanted.has(segment)).length
   const scored = [...names].map((name) => ({ name, shared: score(name) }))
   const best = scored.sort((a, b) => b.shared - a.shared).slice(0, 3)
-  return best.map(({ name }) => name)
+  return best.map(({ name }) => oneLine(name))
 }

@@ -98,4 +98,8 @@ test("values that are not numbers, and inputs that no CLIP has, are refused", as
   await expect(
     onnxTeacher(free, { image: image().graph, text: text.graph }, { identity: "it", textBatch: 64 }),
   ).rejects.toThrow("no file says how many tokens a text has")
+  const endless = noting([{ ...ids, shape: ["batch", 2 ** 30] }], "text_embeds", causal)
+  await expect(
+    onnxTeacher(free, { image: image().graph, text: endless.graph }, { identity: "it", textBatch: 64 }),
+  ).rejects.toThrow("noted: texts of 1073741824 tokens; at most 16384 are possible")
 })

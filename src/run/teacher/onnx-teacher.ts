@@ -4,6 +4,7 @@
  */
 import { UserError } from "../../core/errors.ts"
 import { cosines, l2Normalize } from "../../core/similarity.ts"
+import { longestSequence } from "../../core/size-limits.ts"
 import type { Teacher } from "../../core/teacher.ts"
 import { TextRows, type TokenRows, textBatch } from "../../core/token-rows.ts"
 import { endOfText } from "../../core/tokenizer.ts"
@@ -44,6 +45,12 @@ export async function onnxTeacher(
     throw new UserError(
       `${description.name}: no file says how many tokens a text has`,
       "add model_max_length to tokenizer_config.json",
+    )
+  }
+  if (contextLength > longestSequence) {
+    throw new UserError(
+      `${description.name}: texts of ${contextLength} tokens; at most ${longestSequence} are possible`,
+      "the file of the text tower is damaged: get it again",
     )
   }
   const tokens = new TextInput(text, contextLength, size)
