@@ -37,7 +37,7 @@ export interface ListingLimits {
 }
 
 /** A listing of a million files has a thousand pages. */
-const mostPages = 2000
+const mostPages = 1200
 const mostBytesOfPage = 2 ** 25
 const mostBytesOfAll = 2 ** 29
 const mostSeconds = 600

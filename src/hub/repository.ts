@@ -1,5 +1,5 @@
 /** What a repository on the hub holds, asked through @huggingface/hub, and which of its files are wanted. */
-import { listFiles, modelInfo } from "@huggingface/hub"
+import { type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub"
 import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
 import { listingFetch } from "../host/bounded.ts"
@@ -49,7 +49,7 @@ export function askHub(
         if (!isCommit(sha)) throw new Error(`no commit, but "${sha}"`)
         const files: RemoteFile[] = []
         for await (const entry of listFiles({ ...params, repo, revision: sha, recursive: true })) {
-          if (entry.type === "file") files.push(remoteFile(entry))
+          if (entry.type === "file") files.push(remoteFile(entry, repo))
           if (files.length > mostFiles) throw new UserError(`${repo} lists more than ${mostFiles} files`)
         }
         return { commit: sha, license: licenseTag(tags), files }
@@ -61,8 +61,8 @@ export function askHub(
   )
 }
 
-function remoteFile({ path, size, oid, lfs }: { path: string; size: number; oid?: string; lfs?: { oid: string } }) {
-  requireInside(path, "its list of files")
+function remoteFile({ path, size, oid, lfs }: Pick<ListFileEntry, "path" | "size" | "oid" | "lfs">, repo: string) {
+  requireInside(path, `the list of files of ${repo}`)
   if (!Number.isSafeInteger(size) || size < 0) throw new Error(`no size for ${path}`)
   const [etag, checksum, pattern] = lfs
     ? [lfs.oid, "sha256" as const, /^[0-9a-f]{64}$/]
