@@ -48,14 +48,15 @@ export function listingFetch(
   { what, endpoint, timeoutSeconds }: ListingLimits,
 ): typeof globalThis.fetch {
   const ends = performance.now() + mostSeconds * 1000
-  let pages = 0
+  const asked = new Set<string>()
   let bytes = 0
   const endless = (how: string) =>
     new UserError(`${what}: the list of files ${how}`, "check the address, and who runs it")
   return async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input)
     if (url.origin !== new URL(endpoint).origin) throw endless(`goes on at ${url.origin}, which is another server`)
-    if (++pages > mostPages) throw endless(`has more than ${mostPages} pages`)
+    if (asked.has(url.href)) throw endless("goes on with a page that it had")
+    if (asked.add(url.href).size > mostPages) throw endless(`has more than ${mostPages} pages`)
     if (performance.now() > ends) throw endless(`takes more than ${mostSeconds} seconds`)
     using watchdog = new Watchdog(timeoutSeconds)
     const response = await fetch(url, { ...init, signal: watchdog.signal })

@@ -59,6 +59,8 @@ export class ViewPool implements AsyncDisposable {
     const thread: Thread = { worker: new Worker(workerFile(import.meta.url, "worker")), jobs: new Map() }
     thread.worker.on("message", (reply: WorkerReply) => this.finish(thread, reply))
     thread.worker.on("error", (error) => this.fail(error))
+    // An answer that does not arrive would be waited for without end.
+    thread.worker.on("messageerror", (error) => this.fail(error))
     thread.worker.on("exit", () => this.fail(new Error("a thread of the pool of views ended")))
     // Idle threads do not keep the process alive.
     thread.worker.unref()

@@ -19,6 +19,8 @@ type Fault =
   | { readonly status: number; readonly code?: string }
   /** The server does what it is asked, and nobody hears of it. */
   | { readonly lost: true }
+  /** Says so, whatever is asked. */
+  | { readonly body: string | Buffer }
   /** The server answers as it would. */
   | Record<never, never>
 
@@ -62,6 +64,10 @@ function faultyProxy(port: number): Server {
       const { status, code } = fault
       const body = code && `<?xml version="1.0"?><Error><Code>${code}</Code><Message>of the proxy</Message></Error>`
       return void outgoing.writeHead(status, { "Content-Type": "application/xml" }).end(body)
+    }
+    if (fault && "body" in fault) {
+      incoming.resume()
+      return void outgoing.writeHead(200, { "Content-Type": "application/xml" }).end(fault.body)
     }
     const passed = request({ port, host: "127.0.0.1", method, path: url, headers }, (answer) => {
       if (fault && "lost" in fault) return void answer.resume().on("end", () => outgoing.destroy())
@@ -230,3 +236,16 @@ test("an empty object is put and read", async () => {
   expect((await storage().put("s3://data/empty", [])).bytes).toBe(0)
   expect(await storage().stat("s3://data/empty")).toEqual({ bytes: 0 })
 })
+
+test("a list that goes on for ever, and a record that is too large, are refused", async () => {
+  const next = "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"
+  const body = `<ListBucketResult><Name>data</Name>${next}<Contents><Key>out/0.tar</Key></Contents></ListBucketResult>`
+  faults = [{ body }, { body }]
+  await expect(storage().list("s3://data/out")).rejects.toThrow(
+    "s3://data/out: the list of objects has no end in sight",
+  )
+  faults = [{ body: Buffer.alloc(2 ** 27 + 1) }]
+  await expect(storage().readBytes("s3://data/out/info.json")).rejects.toThrow(
+    `s3://data/out/info.json answers with more than ${2 ** 27} bytes`,
+  )
+}, 30_000)

@@ -85,6 +85,7 @@ export class S3Storage implements Storage {
         return client.send(command, { abortSignal })
       })
       for (const { Key: key = "" } of page.Contents ?? []) if (key.startsWith(Key)) names.push(key.slice(Key.length))
+      if (page.NextContinuationToken && page.NextContinuationToken === ContinuationToken) throw endless(folder)
       ContinuationToken = page.NextContinuationToken
     }
     // Consoles make objects for folders, whose names end in a slash.
