@@ -333,7 +333,7 @@ const passing = new Set([
 
 /** Names for credentials, or a clock, that are not in order; some come as a 400. */
 const refused = new Set([
-  ...["AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "CredentialsProviderError", "ExpiredToken"],
+  ...["AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken"],
   ...["InvalidAccessKeyId", "InvalidSecurity", "InvalidToken", "NotSignedUp", "RequestExpired"],
   ...["RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired"],
 ])
@@ -348,7 +348,7 @@ function errorOf(url: string, error: unknown): unknown {
     return new UserError(`${url}: no such bucket`, "check the address and AWS_ENDPOINT_URL", cause)
   if (name === "NoSuchUpload") return new NoSuchUpload(`${url}: its upload is gone (404)`, "run again", cause)
   if (status === 404) return new NoSuchObject(`${url}: no such object (404)`, "check the address", cause)
-  if (name === "CredentialsProviderError") {
+  if (["CredentialsProviderError", "TokenProviderError"].includes(name)) {
     return new EnvironmentError(
       `${url}: no credentials for S3`,
       "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
