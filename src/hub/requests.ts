@@ -69,7 +69,6 @@ function statusError(response: Response, { endpoint, token, tokenSource }: HubSe
     const wait = Number.parseFloat(response.headers.get("Retry-After") ?? "")
     return new NetworkFailure(`${host} answered ${status}`, Number.isFinite(wait) ? wait : null)
   }
-  if (status === 407) return new EnvironmentError(`a proxy on the way to ${host} refuses us (407)`, "check HTTPS_PROXY")
   if (reason === "GatedRepo" || status === 403) {
     const who = token ? `the token from ${tokenSource} has no access to` : "only users who accepted its terms get"
     return new EnvironmentError(

@@ -116,7 +116,7 @@ test.each<[string, Fault[]]>([
 test("a server that says nothing is given up on, with its URL in the message", async () => {
   faults = [{ silent: true }, { silent: true }, { silent: true }]
   const error: unknown = await fetched("/0.tar", { timeoutSeconds: 0.05 }).catch((reason: unknown) => reason)
-  expect(error).toBeInstanceOf(UserError)
+  expect(error).toBeInstanceOf(EnvironmentError)
   expect((error as UserError).message).toBe(`${address}/0.tar: no answer within 0.05 s (tried 3 times)`)
   expect(await readdir(temporaryFolder)).toEqual([])
 })
@@ -134,6 +134,19 @@ test("what no attempt mends is said at once", async () => {
     /^http:\/\/127\.0\.0\.1:1\/0\.tar: .*tried 2 times/,
   )
   expect(notes).toHaveLength(1)
+})
+
+test.each([
+  [401, true],
+  [403, true],
+  [404, false],
+  [400, false],
+  [451, false],
+])("the machine is at fault for %i: %s", async (status, isMachines) => {
+  faults = [{ status }]
+  const error: unknown = await fetched().catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(UserError)
+  expect(error instanceof EnvironmentError).toBe(isMachines)
 })
 
 test("an abort ends the transfer and leaves nothing", async () => {

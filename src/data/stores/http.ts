@@ -159,7 +159,7 @@ function statusError({ url, accessHint }: HttpFile, { status, headers }: Respons
     return new NetworkFailure(`the server answered ${status}`, Number.isFinite(wait) ? wait : null)
   }
   if (status === 404 || status === 410) return new NoSuchFile(`${url}: no such file (${status})`, "check the address")
-  if ([401, 403, 407].includes(status))
+  if (status === 401 || status === 403)
     return new EnvironmentError(`${url}: no access (${status})`, accessHint ?? "check the address")
   return new UserError(`${url}: the server answered ${status}`, "check the address")
 }

@@ -182,6 +182,24 @@ test.each([
   expect(log).toEqual(["PUT"])
 })
 
+test("without credentials, and without a network, the machine is at fault", async () => {
+  const names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+  const before = names.map((name) => [name, process.env[name]])
+  for (const name of names) delete process.env[name]
+  const none = { AWS_EC2_METADATA_DISABLED: "true", AWS_CONFIG_FILE: "/none", AWS_SHARED_CREDENTIALS_FILE: "/none" }
+  Object.assign(process.env, none)
+  const stranger = await storage()
+    .stat("s3://data/x")
+    .catch((error: unknown) => error)
+  Object.assign(process.env, Object.fromEntries(before))
+  for (const name of Object.keys(none)) delete process.env[name]
+  expect(stranger).toBeInstanceOf(EnvironmentError)
+  expect((stranger as Error).message).toBe("s3://data/x: no credentials for S3")
+  const nobody = storage({ env: { AWS_ENDPOINT_URL_S3: "http://127.0.0.1:1" } })
+  await expect(nobody.stat("s3://data/x")).rejects.toBeInstanceOf(EnvironmentError)
+  await expect(storage().fetch("s3://data/none")).rejects.not.toBeInstanceOf(EnvironmentError)
+})
+
 test("what is wrong with a request is not the machine's fault", async () => {
   faults = [{ status: 400, code: "InvalidRequest" }]
   const error: unknown = await storage()
