@@ -107,8 +107,7 @@ export async function withRetries<T>(
     } catch (error) {
       if (!(error instanceof NetworkFailure)) throw error
       const isProgress = progress() - before >= leastProgress && !(error instanceof TooSlow)
-      if (isProgress) failures = 0
-      if (isProgress) before = progress()
+      if (isProgress) [failures, before] = [0, progress()]
       const delay = delays[failures]
       if (delay === undefined) throw giveUp(error, delays.length + 1)
       const seconds = Math.min(Math.max(delay, error.retryAfterSeconds ?? 0), longestWaitSeconds)

@@ -82,12 +82,20 @@ class Copy {
       watchdog.heard(bytes.length)
       this.options.onBytes?.(bytes.length)
       if (this.length + bytes.length > size) await this.refuse(size)
-      await this.file.write(bytes, 0, bytes.length, this.length)
-      this.length += bytes.length
+      await this.write(bytes)
     }
     if (this.length < size) throw new NetworkFailure(`ended at byte ${this.length} of ${size}`)
     // It was longer when it was begun.
     if (this.length > size) await this.refuse(size)
+  }
+
+  /** A disk that is nearly full takes a part of it, and says so; the rest is refused then. */
+  private async write(bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await this.file.write(bytes, done, bytes.length - done, this.length)
+      done += bytesWritten
+      this.length += bytesWritten
+    }
   }
 
   private async refuse(size: number): Promise<never> {

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto"
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises"
+import { type FileHandle, mkdtemp, open, readdir, readFile, rm, stat } from "node:fs/promises"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { gzipSync } from "node:zlib"
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest"
 import { HubServer, sha256Of } from "../../../test/hub-server.ts"
 import { EnvironmentError, UserError } from "../../core/errors.ts"
 import { openStorage, type StorageOptions } from "./open.ts"
@@ -238,6 +238,23 @@ test("a file whose length nobody says is refused", async () => {
   const lie = (response: ServerResponse) => flood(response.writeHead(200))
   faults = [{ lie }, { noLength: true }, { noLength: true, noRanges: true }]
   await expect(fetched()).rejects.toThrow(`${address}/0.tar: the server does not say how long the file is`)
+})
+
+test("a disk that takes a part of what it is given gets the rest, too", async () => {
+  const handle = await open(process.execPath)
+  const prototype = Object.getPrototypeOf(handle) as FileHandle
+  await handle.close()
+  const write = prototype.write as (...args: unknown[]) => unknown
+  const spy = vi.spyOn(prototype, "write").mockImplementation(function (this: FileHandle, ...args: unknown[]) {
+    const [bytes, offset, length, position] = args as [Uint8Array, number, number, number]
+    return write.call(this, bytes, offset, Math.min(length, 10_001), position) as never
+  })
+  try {
+    expect(sha256Of(await fetched())).toBe(sha256)
+    expect(spy.mock.calls.length).toBeGreaterThan(29)
+  } finally {
+    spy.mockRestore()
+  }
 })
 
 test("a store that drips is tried again, then given up", async () => {
