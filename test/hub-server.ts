@@ -53,6 +53,8 @@ export class HubServer implements AsyncDisposable {
   token: string | null = null
   /** What a request without access is told. */
   refusal: { readonly status: number; readonly code: string } = { status: 401, code: "RepoNotFound" }
+  /** Answers in the place of the hub or its CDN, where it returns true. */
+  lie: ((request: IncomingMessage, response: ServerResponse, origin: "hub" | "cdn") => boolean) | null = null
   private readonly hub: Server
   private readonly cdn: Server
 
@@ -91,6 +93,10 @@ export class HubServer implements AsyncDisposable {
   }
 
   private onHub(request: IncomingMessage, response: ServerResponse): void {
+    if (this.lie?.(request, response, "hub")) {
+      this.note("hub", request, 0, 0)
+      return
+    }
     const { status, headers = {}, body = "" } = this.hubAnswer(request)
     const bytes = Buffer.from(body)
     this.note("hub", request, status, bytes.length)
@@ -126,6 +132,10 @@ export class HubServer implements AsyncDisposable {
   }
 
   private onCdn(request: IncomingMessage, response: ServerResponse): void {
+    if (this.lie?.(request, response, "cdn")) {
+      this.note("cdn", request, 0, 0)
+      return
+    }
     const [name, ...parts] = request.url!.slice(1).split("/")
     const file = this.repositories[decodeURIComponent(name!)]!.files[parts.join("/")]!
     const { cutAfter, holdAfter, held, damaged, noRanges, status } = this.faults.shift() ?? {}

@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises"
 import { expect, test } from "vitest"
 import { EnvironmentError, isOfInput, UserError } from "../core/errors.ts"
 import { fileError } from "./file-error.ts"
+import { openRandomAccess } from "./files.ts"
 
 const systemError = (code: string, path?: string) => Object.assign(new Error(code), { code, ...(path && { path }) })
 
@@ -33,4 +34,20 @@ test("what is not known comes back as it is", () => {
   const error = new RangeError("of ours")
   expect(fileError(error, "reading", "x")).toBe(error)
   expect(isOfInput(error)).toBe(false)
+})
+
+// Linux cannot read the first page of a process: the system's own EIO.
+test("a disk that fails while a file is read", () => {
+  const file = openRandomAccess("/proc/self/mem")
+  const error = (() => {
+    try {
+      return file.read(0, 10)
+    } catch (error) {
+      return error
+    } finally {
+      file.close()
+    }
+  })()
+  expect(error).toBeInstanceOf(EnvironmentError)
+  expect((error as Error).message).toBe("the disk failed while reading /proc/self/mem")
 })

@@ -31,23 +31,63 @@ interface GivesUp {
   readonly giveUp: (last: NetworkFailure, attempts: number) => EnvironmentError
 }
 
+/** Bytes a second that a server has to send on average, over the time for which it may be silent. */
+const leastRate = 1000
+
+/** Less than so many bytes are not progress: a server must not be asked without end for one byte at a time. */
+const leastProgress = 1000
+
 /** No server keeps us longer than that. */
 const longestWaitSeconds = 60
 
-/** Aborts its signal when nothing was heard for some time. */
+/** A connection that drips: another attempt does not begin to count anew, whatever came through. */
+class TooSlow extends NetworkFailure {}
+
+/** Aborts its signal when nothing was heard for some time, or less than `leastRate` over such a time. */
 export class Watchdog implements Disposable {
   private readonly controller = new AbortController()
   private timer: NodeJS.Timeout | undefined
+  /** Since when `bytes` came; null before the first. */
+  private since: number | null = null
+  private bytes = 0
   readonly signal = this.controller.signal
 
   constructor(private readonly seconds: number) {
-    this.heard()
+    this.wait()
   }
 
-  heard(): void {
+  /** @param bytes that came, of those that make a rate */
+  heard(bytes = 0): void {
+    if (this.signal.aborted) return
+    this.wait()
+    if (bytes > 0) this.measure(bytes)
+  }
+
+  /** What the promise gives; where the signal is aborted its reason, which not every client throws. */
+  async orAbort<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await promise
+    } catch (error) {
+      this.signal.throwIfAborted()
+      throw error
+    }
+  }
+
+  private wait(): void {
     clearTimeout(this.timer)
     const failure = new NetworkFailure(`no answer within ${this.seconds} s`)
     this.timer = setTimeout(() => this.controller.abort(failure), this.seconds * 1000)
+  }
+
+  private measure(bytes: number): void {
+    const now = performance.now()
+    this.since ??= now
+    this.bytes += bytes
+    if (now - this.since < this.seconds * 1000) return
+    if (this.bytes < leastRate * this.seconds) {
+      this.controller.abort(new TooSlow(`only ${this.bytes} bytes came within ${this.seconds} s`))
+    }
+    ;[this.since, this.bytes] = [now, 0]
   }
 
   [Symbol.dispose](): void {
@@ -55,7 +95,7 @@ export class Watchdog implements Disposable {
   }
 }
 
-/** Runs `attempt` again behind a growing delay while it fails for the network's sake and makes no progress. */
+/** Runs `attempt` again after a growing delay while it fails for the network's sake and makes no progress. */
 export async function withRetries<T>(
   attempt: () => Promise<T>,
   { delays, signal, onRetry, giveUp }: Retries & GivesUp,
@@ -66,7 +106,8 @@ export async function withRetries<T>(
       return await failuresOf(attempt())
     } catch (error) {
       if (!(error instanceof NetworkFailure)) throw error
-      if (progress() > before) [failures, before] = [0, progress()]
+      const isProgress = progress() - before >= leastProgress && !(error instanceof TooSlow)
+      if (isProgress) [failures, before] = [0, progress()]
       const delay = delays[failures]
       if (delay === undefined) throw giveUp(error, delays.length + 1)
       const seconds = Math.min(Math.max(delay, error.retryAfterSeconds ?? 0), longestWaitSeconds)
@@ -76,14 +117,24 @@ export async function withRetries<T>(
   }
 }
 
-/** Node's errors of a connection, before and behind the headers, as NetworkFailures; others as they are. */
+/** Node's errors of a connection, before and after the headers, as NetworkFailures; others as they are. */
 export async function failuresOf<T>(promise: Promise<T>, prefix = ""): Promise<T> {
   try {
     return await promise
   } catch (error) {
-    if (!(error instanceof TypeError) || !["fetch failed", "terminated"].includes(error.message)) throw error
+    if (!isConnections(error)) throw error
     throw new NetworkFailure(prefix + reasonOf(error.cause))
   }
+}
+
+/** Whether the network, or who ended the wait for it, is the reason, and not what the answer says. */
+export function isNetworks(error: unknown): boolean {
+  const isAbort = error instanceof Error && error.name === "AbortError"
+  return error instanceof NetworkFailure || isAbort || isConnections(error)
+}
+
+function isConnections(error: unknown): error is TypeError {
+  return error instanceof TypeError && ["fetch failed", "terminated"].includes(error.message)
 }
 
 /** Several addresses of one host fail together, with an empty message of their own. */

@@ -53,12 +53,18 @@ async function fetchRest(file: RemoteFile, partial: Partial, options: DownloadOp
   if (partial.length > 0 && !continues(response, partial.length)) await partial.clear()
   if (response.status === 416) throw new NetworkFailure("the server's file is shorter than expected")
   for await (const bytes of response.body ?? []) {
-    watchdog.heard()
+    watchdog.heard(bytes.length)
+    if (partial.length + bytes.length > file.size) await refuseMore(file, partial)
     await partial.append(bytes)
-    if (partial.length > file.size) break
     options.onProgress?.(partial.length)
   }
   if (partial.length < file.size) throw new NetworkFailure(`ended at byte ${partial.length} of ${file.size}`)
+}
+
+/** No more is written than was promised: it would fill the disk, and is not the file. */
+async function refuseMore({ path, size }: RemoteFile, partial: Partial): Promise<never> {
+  await partial.clear()
+  throw new UserError(`${path} is longer than its ${size} bytes in the list of files`, "nothing was kept; run again")
 }
 
 function continues(response: Response, from: number): boolean {

@@ -120,7 +120,8 @@ class Pull {
       const { delays } = this.retries
       // Who has a copy need not wait for a network that is down.
       const retries = { ...this.retries, delays: cached ? delays.slice(0, 1) : delays }
-      const repository = await askHub({ repo, revision, endpoint: this.settings.endpoint }, this.fetch, retries)
+      const { endpoint, timeoutSeconds } = this.settings
+      const repository = await askHub({ repo, revision, endpoint, timeoutSeconds }, this.fetch, retries)
       return await this.fromHub(repository, this.choose(repository.files, file, repo))
     } catch (error) {
       if (!cached || !(error instanceof HubUnreachable)) throw error

@@ -1,8 +1,9 @@
 /** What a repository on the hub holds, asked through @huggingface/hub, and which of its files are wanted. */
-import { listFiles, modelInfo } from "@huggingface/hub"
-import { messageOf, UserError } from "../core/errors.ts"
+import { type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub"
+import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
-import { NetworkFailure, type Retries } from "../host/network.ts"
+import { listingFetch } from "../host/bounded.ts"
+import { isNetworks, type Retries } from "../host/network.ts"
 import { isCommit } from "./cache.ts"
 import { withHubRetries } from "./requests.ts"
 
@@ -22,9 +23,19 @@ export interface Repository {
   readonly files: readonly RemoteFile[]
 }
 
+export interface Question {
+  readonly repo: string
+  readonly revision: string
+  readonly endpoint: string
+  readonly timeoutSeconds: number
+}
+
+/** More than any model has. */
+const mostFiles = 100_000
+
 /** @throws HubUnreachable when the network is down, UserError for an answer that is none of a hub */
 export function askHub(
-  { repo, revision, endpoint }: { repo: string; revision: string; endpoint: string },
+  { repo, revision, endpoint, timeoutSeconds }: Question,
   fetch: typeof globalThis.fetch,
   retries: Retries,
 ): Promise<Repository> {
@@ -32,24 +43,27 @@ export function askHub(
     repo,
     async () => {
       try {
-        const params = { hubUrl: endpoint, fetch }
+        const bounded = listingFetch(fetch, { what: repo, endpoint, timeoutSeconds })
+        const params = { hubUrl: endpoint, fetch: bounded }
         const { sha, tags } = await modelInfo({ ...params, name: repo, revision, additionalFields: ["sha", "tags"] })
         if (!isCommit(sha)) throw new Error(`no commit, but "${sha}"`)
         const files: RemoteFile[] = []
         for await (const entry of listFiles({ ...params, repo, revision: sha, recursive: true })) {
-          if (entry.type === "file") files.push(remoteFile(entry))
+          if (entry.type === "file") files.push(remoteFile(entry, repo))
+          if (files.length > mostFiles) throw new UserError(`${repo} lists more than ${mostFiles} files`)
         }
         return { commit: sha, license: licenseTag(tags), files }
       } catch (error) {
-        throw isOurs(error) ? error : notAHub(endpoint, error)
+        throw error instanceof UserError || isNetworks(error) ? error : notAHub(endpoint, error)
       }
     },
     retries,
   )
 }
 
-function remoteFile({ path, size, oid, lfs }: { path: string; size: number; oid?: string; lfs?: { oid: string } }) {
-  requireInside(path, "its list of files")
+function remoteFile({ path, size, oid, lfs }: Pick<ListFileEntry, "path" | "size" | "oid" | "lfs">, repo: string) {
+  requireInside(path, `the list of files of ${repo}`)
+  if (!Number.isSafeInteger(size) || size < 0) throw new Error(`no size for ${path}`)
   const [etag, checksum, pattern] = lfs
     ? [lfs.oid, "sha256" as const, /^[0-9a-f]{64}$/]
     : [oid ?? "", "git-sha1" as const, /^[0-9a-f]{40}$/]
@@ -61,15 +75,12 @@ function licenseTag(tags: readonly string[] | undefined): string | null {
   return tags?.find((tag) => tag.startsWith("license:"))?.slice("license:".length) ?? null
 }
 
-/** Errors that say what happened; the rest is JSON that is none, or lacks what it should have. */
-function isOurs(error: unknown): boolean {
-  const isAbort = error instanceof Error && error.name === "AbortError"
-  const isConnection = error instanceof TypeError && ["fetch failed", "terminated"].includes(error.message)
-  return error instanceof UserError || error instanceof NetworkFailure || isAbort || isConnection
-}
-
+/** Where JSON is none, or lacks what it should have. */
 function notAHub(endpoint: string, error: unknown): UserError {
-  return new UserError(`${endpoint} does not answer as a model hub does: ${messageOf(error)}`, "check HF_ENDPOINT")
+  return new UserError(
+    `${endpoint} does not answer as a model hub does: ${oneLine(messageOf(error))}`,
+    "check HF_ENDPOINT",
+  )
 }
 
 const weights = /\.(safetensors|pt|pth|bin)$/

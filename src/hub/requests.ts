@@ -2,10 +2,11 @@
  * HTTP to a hub: the token only to the hub itself, time limits, answers in words, and retries.
  *
  * Proxies and certificates are Node's own affair (NODE_USE_ENV_PROXY, NODE_EXTRA_CA_CERTS). A redirect to another
- * origin (the CDN) loses the `Authorization` header, as the fetch standard asks.
+ * origin (the CDN) loses the `Authorization` header.
  */
 import { EnvironmentError, UserError } from "../core/errors.ts"
 import { failuresOf, NetworkFailure, type Retries, Watchdog, withRetries } from "../host/network.ts"
+import { fetchFollowing } from "../host/redirects.ts"
 import type { HubSettings } from "./settings.ts"
 import { nearestNames } from "./source.ts"
 
@@ -28,10 +29,11 @@ export function hubFetch(settings: HubSettings, repo: string, signal?: AbortSign
     if (token && url.origin === new URL(endpoint).origin) headers.set("Authorization", `Bearer ${token}`)
     using watchdog = new Watchdog(timeoutSeconds)
     const signals = [watchdog.signal, signal, init?.signal].filter((one) => one != null)
-    const response = await failuresOf(
-      fetch(url, { ...init, headers, signal: AbortSignal.any(signals) }),
+    const asked = failuresOf(
+      fetchFollowing(fetch, url, { ...init, headers, signal: AbortSignal.any(signals) }),
       `${url.host}: `,
     )
+    const response = await watchdog.orAbort(asked)
     if (response.ok || response.status === 416) return response
     await response.body?.cancel()
     throw statusError(response, settings, repo)

@@ -1,3 +1,4 @@
+import type { Worker } from "node:worker_threads"
 import sharp from "sharp"
 import { expect, test } from "vitest"
 import { UserError } from "../../core/errors.ts"
@@ -85,6 +86,23 @@ test("a closed pool rejects what is under way and what comes later", async () =>
   await pool[Symbol.asyncDispose]()
   expect((await outcomes).some(({ status }) => status === "rejected")).toBe(true)
   await expect(pool.make(request(0))).rejects.toThrow("the pool of views is closed")
+})
+
+test("a thread that ends takes what it had along, and another one goes on", async () => {
+  await using pool = new ViewPool(1)
+  const first = await pool.make(request(0))
+  const { threads } = pool as unknown as { threads: { worker: Worker }[] }
+  const outcomes = Promise.allSettled([0, 1, 2, 3].map((i) => pool.make(request(i))))
+  await threads[0]!.worker.terminate()
+  const [lost, also, ...waiting] = await outcomes
+  const reason = new Error("a thread of the pool of views ended")
+  expect([lost, also]).toEqual([
+    { status: "rejected", reason },
+    { status: "rejected", reason },
+  ])
+  expect(waiting.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled"])
+  await threads[0]!.worker.terminate()
+  expect((await pool.make(request(0))).pixels).toEqual(first.pixels)
 })
 
 test("the caller keeps the bytes, and can ask again", async () => {

@@ -20,10 +20,12 @@ interface Job {
 interface Thread {
   readonly worker: Worker
   readonly jobs: Map<number, Job>
+  /** It takes nothing more: it ran out of memory, or was ended. */
+  isLost: boolean
 }
 
 export class ViewPool implements AsyncDisposable {
-  private readonly threads: readonly Thread[]
+  private readonly threads: Thread[]
   private readonly waiting: Job[] = []
   private readonly spares: Float32Array<ArrayBuffer>[] = []
   private nextId = 0
@@ -33,7 +35,7 @@ export class ViewPool implements AsyncDisposable {
     this.threads = Array.from({ length: threads }, () => this.startThread())
   }
 
-  /** Throws UserError where the picture is at fault. */
+  /** Throws UserError where the picture is at fault, Error where its thread ended; another one takes the place of that. */
   make(request: ViewRequest): Promise<MadeViews> {
     if (this.closed) return Promise.reject(this.closed)
     if (this.threads.length === 0) return makeViews(request, this.spares)
@@ -51,15 +53,19 @@ export class ViewPool implements AsyncDisposable {
 
   /** Ends the threads; what is under way is rejected. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.fail(new Error("the pool of views is closed"))
+    this.closed ??= new Error("the pool of views is closed")
+    for (const { reject } of this.waiting.splice(0)) reject(this.closed)
+    for (const thread of this.threads) this.lose(thread, this.closed)
     await Promise.all(this.threads.map(({ worker }) => worker.terminate()))
   }
 
   private startThread(): Thread {
-    const thread: Thread = { worker: new Worker(workerFile(import.meta.url, "worker")), jobs: new Map() }
+    const thread: Thread = { worker: new Worker(workerFile(import.meta.url, "worker")), jobs: new Map(), isLost: false }
     thread.worker.on("message", (reply: WorkerReply) => this.finish(thread, reply))
-    thread.worker.on("error", (error) => this.fail(error))
-    thread.worker.on("exit", () => this.fail(new Error("a thread of the pool of views ended")))
+    thread.worker.on("error", (error) => this.lose(thread, error))
+    // An answer that does not arrive would be waited for without end.
+    thread.worker.on("messageerror", (error) => this.lose(thread, error))
+    thread.worker.on("exit", () => this.lose(thread, new Error("a thread of the pool of views ended")))
     // Idle threads do not keep the process alive.
     thread.worker.unref()
     return thread
@@ -69,8 +75,14 @@ export class ViewPool implements AsyncDisposable {
     while (this.waiting.length > 0) {
       const thread = this.threads.reduce((least, next) => (next.jobs.size < least.jobs.size ? next : least))
       if (thread.jobs.size >= REQUESTS_PER_THREAD) return
-      this.send(thread, this.waiting.shift()!)
+      this.send(thread.isLost ? this.replace(thread) : thread, this.waiting.shift()!)
     }
+  }
+
+  private replace(lost: Thread): Thread {
+    const thread = this.startThread()
+    this.threads[this.threads.indexOf(lost)] = thread
+    return thread
   }
 
   private send({ worker, jobs }: Thread, job: Job): void {
@@ -93,11 +105,14 @@ export class ViewPool implements AsyncDisposable {
     this.assign()
   }
 
-  private fail(error: Error): void {
-    this.closed ??= error
-    const jobs = [...this.waiting.splice(0), ...this.threads.flatMap(({ jobs }) => [...jobs.values()])]
-    for (const thread of this.threads) thread.jobs.clear()
-    for (const { reject } of jobs) reject(this.closed)
+  private lose(thread: Thread, error: Error): void {
+    if (thread.isLost) return
+    thread.isLost = true
+    const jobs = [...thread.jobs.values()]
+    thread.jobs.clear()
+    void thread.worker.terminate()
+    for (const { reject } of jobs) reject(error)
+    this.assign()
   }
 }
 

@@ -8,8 +8,8 @@ import type { LocalFile, TransferOptions } from "./storage.ts"
 /** An answer with the file from `offset` on. */
 export interface RemotePart {
   readonly offset: number
-  /** Of the whole file; null where the server does not say. */
-  readonly size: number | null
+  /** Of the whole file: no more is written. */
+  readonly size: number
   /** Changes with the file; null where the server does not say. */
   readonly tag: string | null
   readonly body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>
@@ -79,15 +79,28 @@ class Copy {
     if (offset > this.length) throw new NetworkFailure("the file changed while it was copied")
     this.tag = tag
     for await (const bytes of body) {
-      watchdog.heard()
+      watchdog.heard(bytes.length)
       this.options.onBytes?.(bytes.length)
-      await this.file.write(bytes, 0, bytes.length, this.length)
-      this.length += bytes.length
+      if (this.length + bytes.length > size) await this.refuse(size)
+      await this.write(bytes)
     }
-    if (size === null || this.length === size) return
-    const found = this.length
-    if (found > size) await this.clear()
-    throw new NetworkFailure(`ended at byte ${found} of ${size}`)
+    if (this.length < size) throw new NetworkFailure(`ended at byte ${this.length} of ${size}`)
+    // It was longer when it was begun.
+    if (this.length > size) await this.refuse(size)
+  }
+
+  /** A disk that is nearly full takes a part of it, and says so; the rest is refused then. */
+  private async write(bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await this.file.write(bytes, done, bytes.length - done, this.length)
+      done += bytesWritten
+      this.length += bytesWritten
+    }
+  }
+
+  private async refuse(size: number): Promise<never> {
+    await this.clear()
+    throw new NetworkFailure(`more came than the ${size} bytes that were promised`)
   }
 
   private async clear(): Promise<void> {

@@ -1,12 +1,14 @@
 import { createHash } from "node:crypto"
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { type FileHandle, mkdtemp, open, readdir, readFile, rm, stat } from "node:fs/promises"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { setTimeout as sleep } from "node:timers/promises"
+import { gzipSync } from "node:zlib"
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest"
 import { HubServer, sha256Of } from "../../../test/hub-server.ts"
-import { UserError } from "../../core/errors.ts"
+import { EnvironmentError, UserError } from "../../core/errors.ts"
 import { openStorage, type StorageOptions } from "./open.ts"
 
 const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251))
@@ -22,6 +24,8 @@ interface Fault {
   readonly changed?: true
   readonly noLength?: true
   readonly noHead?: true
+  /** Answers by itself. */
+  readonly lie?: (response: ServerResponse) => unknown
 }
 
 let server: Server
@@ -35,6 +39,7 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   const { range, "if-range": condition } = request.headers
   log.push(`${request.method} ${range ?? "all"}`)
   if (fault.silent) return
+  if (fault.lie) return void fault.lie(response)
   const status = request.url === "/missing" ? 404 : fault.noHead && request.method === "HEAD" ? 405 : fault.status
   if (status) return void response.writeHead(status).end()
   const file = fault.changed ? content.map((byte) => byte ^ 1) : content
@@ -111,7 +116,7 @@ test.each<[string, Fault[]]>([
 test("a server that says nothing is given up on, with its URL in the message", async () => {
   faults = [{ silent: true }, { silent: true }, { silent: true }]
   const error: unknown = await fetched("/0.tar", { timeoutSeconds: 0.05 }).catch((reason: unknown) => reason)
-  expect(error).toBeInstanceOf(UserError)
+  expect(error).toBeInstanceOf(EnvironmentError)
   expect((error as UserError).message).toBe(`${address}/0.tar: no answer within 0.05 s (tried 3 times)`)
   expect(await readdir(temporaryFolder)).toEqual([])
 })
@@ -129,6 +134,19 @@ test("what no attempt mends is said at once", async () => {
     /^http:\/\/127\.0\.0\.1:1\/0\.tar: .*tried 2 times/,
   )
   expect(notes).toHaveLength(1)
+})
+
+test.each([
+  [401, true],
+  [403, true],
+  [404, false],
+  [400, false],
+  [451, false],
+])("the machine is at fault for %i: %s", async (status, isMachines) => {
+  faults = [{ status }]
+  const error: unknown = await fetched().catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(UserError)
+  expect(error instanceof EnvironmentError).toBe(isMachines)
 })
 
 test("an abort ends the transfer and leaves nothing", async () => {
@@ -174,4 +192,135 @@ test("the hub's datasets and models are read, listed, and the token stays with t
   await expect(mine.put("hf://apple/DR/x", [])).rejects.toThrow("cannot be written")
   const stranger = storage({ env: { HF_ENDPOINT: hub.endpoint } })
   await expect(stranger.fetch("hf://apple/DR/README.md")).rejects.toThrow("hf://apple/DR/README.md: no access (401)")
+})
+
+async function flood(response: ServerResponse): Promise<void> {
+  while (!response.destroyed) if (!response.write(content)) await sleep(1)
+}
+
+async function drip(response: ServerResponse): Promise<void> {
+  while (!response.destroyed) {
+    response.write("x")
+    await sleep(20)
+  }
+}
+
+const three = (lie: Fault["lie"]): Fault[] => [{ lie: lie! }, { lie: lie! }, { lie: lie! }]
+
+test("no more is written than was promised", async () => {
+  let largest = 0
+  const watch = setInterval(async () => {
+    for (const name of await readdir(temporaryFolder)) {
+      const found = await stat(join(temporaryFolder, name)).catch(() => null)
+      largest = Math.max(largest, found?.size ?? 0)
+    }
+  }, 5)
+  const range = { "Content-Range": "bytes 0-299999/300000" }
+  const flooding: [string, Fault[]][] = [
+    [
+      "without a length, which HEAD says",
+      three((response) => flood(response.writeHead(200))).flatMap((it) => [it, {}]),
+    ],
+    ["in a longer part", [{ cutAfter: 0 }, ...three((response) => flood(response.writeHead(206, range)))]],
+  ]
+  for (const [how, list] of flooding) {
+    faults = list
+    await expect(fetched(), how).rejects.toThrow(
+      /more came than the 300000 bytes that were promised \(tried 3 times\)$/,
+    )
+  }
+  clearInterval(watch)
+  expect(largest).toBeLessThanOrEqual(300_000)
+  expect(await readdir(temporaryFolder)).toEqual([])
+})
+
+test("a file whose length nobody says is refused", async () => {
+  const lie = (response: ServerResponse) => flood(response.writeHead(200))
+  faults = [{ lie }, { noLength: true }, { noLength: true, noRanges: true }]
+  await expect(fetched()).rejects.toThrow(`${address}/0.tar: the server does not say how long the file is`)
+})
+
+test("a disk that takes a part of what it is given gets the rest, too", async () => {
+  const handle = await open(process.execPath)
+  const prototype = Object.getPrototypeOf(handle) as FileHandle
+  await handle.close()
+  const write = prototype.write as (...args: unknown[]) => unknown
+  const spy = vi.spyOn(prototype, "write").mockImplementation(function (this: FileHandle, ...args: unknown[]) {
+    const [bytes, offset, length, position] = args as [Uint8Array, number, number, number]
+    return write.call(this, bytes, offset, Math.min(length, 10_001), position) as never
+  })
+  try {
+    expect(sha256Of(await fetched())).toBe(sha256)
+    expect(spy.mock.calls.length).toBeGreaterThan(29)
+  } finally {
+    spy.mockRestore()
+  }
+})
+
+test("a store that drips is tried again, then given up", async () => {
+  faults = three((response) => drip(response.writeHead(200, { "Content-Length": 300_000 })))
+  const error: unknown = await fetched("/0.tar", { timeoutSeconds: 0.5 }).catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(EnvironmentError)
+  expect((error as Error).message).toMatch(/only \d+ bytes came within 0.5 s \(tried 3 times\)$/)
+  expect(log).toHaveLength(3)
+  faults = three((response) => drip(response.writeHead(200)))
+  await expect(storage({ timeoutSeconds: 0.5 }).readBytes(`${address}/info.json`)).rejects.toThrow(
+    /only \d+ bytes came/,
+  )
+})
+
+test("a small file that is endless, or only small while it is packed, is refused", async () => {
+  const bomb = gzipSync(Buffer.alloc(2 ** 27 + 1))
+  faults = [{ lie: (response) => response.writeHead(200, { "Content-Encoding": "gzip" }).end(bomb) }]
+  const message = `${address}/info.json answers with more than ${2 ** 27} bytes`
+  await expect(storage().readBytes(`${address}/info.json`)).rejects.toThrow(message)
+  faults = [{ lie: (response) => flood(response.writeHead(200)) }]
+  await expect(storage().readBytes(`${address}/info.json`)).rejects.toThrow(message)
+}, 30_000)
+
+test("redirects have an end, and stay on the web", async () => {
+  const to = (Location: string) => (response: ServerResponse) => response.writeHead(302, { Location }).end()
+  faults = Array.from({ length: 20 }, () => ({ lie: to("/0.tar") }))
+  await expect(fetched()).rejects.toThrow(/redirects without end$/)
+  faults = [{ lie: to("file:///etc/passwd") }]
+  await expect(fetched()).rejects.toThrow(/redirects to file:\/\/, which is not followed$/)
+})
+
+test("a hub's list without end, or of another server, is refused", async () => {
+  await using hub = await HubServer.start({})
+  const mine = storage({ env: { HF_ENDPOINT: hub.endpoint, HF_TOKEN: "hf_secret" } })
+  const folder = "hf://datasets/apple/DR/shards"
+  const lie = (next: (url: string) => string, body = "[]") => {
+    hub.lie = ({ url }, response) => {
+      response.writeHead(200, { Link: `<${next(url!)}>; rel="next"` }).end(body)
+      return true
+    }
+  }
+  lie((url) => hub.endpoint + url)
+  await expect(mine.list(folder)).rejects.toThrow(`${folder}: the list of files goes on with a page that it had`)
+  lie(() => `${address}/next`)
+  log = []
+  await expect(mine.list(folder)).rejects.toThrow(`${folder}: the list of files goes on at ${address}`)
+  expect(log).toEqual([])
+  lie((url) => hub.endpoint + url, "{}")
+  await expect(mine.list(folder)).rejects.toThrow(`${folder} cannot be listed`)
+}, 30_000)
+
+test("a hub that refuses a token, or is away for a while", async () => {
+  await using hub = await HubServer.start({ "apple/DR": { commit: "c".repeat(40), files: { "0.tar": content } } })
+  const mine = storage({ env: { HF_ENDPOINT: hub.endpoint } })
+  let away = 2
+  hub.lie = (_, response) => {
+    if (away-- <= 0) return false
+    response.writeHead(503).end()
+    return true
+  }
+  expect(await mine.list("hf://datasets/apple/DR")).toEqual(["0.tar"])
+  hub.token = "hf_secret"
+  const error: unknown = await mine.list("hf://datasets/apple/DR").catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(EnvironmentError)
+  expect((error as Error).message).toBe("hf://datasets/apple/DR: no access (401)")
+  expect(await storage({ env: { HF_ENDPOINT: hub.endpoint, HF_TOKEN: "hf_secret" } }).list("hf://none/none")).toEqual(
+    [],
+  )
 })

@@ -1,8 +1,10 @@
 /** Files of web servers, read only. */
 import { EnvironmentError, UserError } from "../../core/errors.ts"
+import { readBounded } from "../../host/bounded.ts"
 import { failuresOf, NetworkFailure, Watchdog, withRetries } from "../../host/network.ts"
+import { fetchFollowing } from "../../host/redirects.ts"
 import { download, type RemotePart } from "./download.ts"
-import { retriesOf, type Surroundings } from "./options.ts"
+import { mostBytesWhole, retriesOf, type Surroundings } from "./options.ts"
 import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 /** A file behind an address. */
@@ -61,35 +63,39 @@ export function fetchHttp(file: HttpFile, surroundings: Surroundings, options?: 
 
 /** Null where there is no such file. */
 export function readHttp(file: HttpFile, surroundings: Surroundings): Promise<Uint8Array | null> {
-  return asking(file, surroundings, async (signal) => {
+  return asking(file, surroundings, async (signal, watchdog) => {
     const response = await request(file, { signal })
-    return new Uint8Array(await failuresOf(response.arrayBuffer()))
+    const heard = (bytes: number) => watchdog.heard(bytes)
+    return failuresOf(readBounded(response.body ?? [], { what: file.url, mostBytes: mostBytesWhole, heard }))
   })
 }
 
 /** By HEAD, or where a server knows no HEAD, by a GET of one byte. */
 export function statHttp(file: HttpFile, surroundings: Surroundings): Promise<{ bytes: number } | null> {
-  return asking(file, surroundings, async (signal) => {
-    const head = await request(file, { method: "HEAD", signal }, [405, 501])
-    if (head.ok && lengthOf(head) !== null) return { bytes: lengthOf(head)! }
-    const { size, body } = await openFrom(file, 0, null, signal, "bytes=0-0")
-    for await (const _ of body) break
-    if (size !== null) return { bytes: size }
-    throw new UserError(`${file.url}: the server does not say how long the file is`)
-  })
+  return asking(file, surroundings, async (signal) => ({ bytes: await sizeOf(file, signal) }))
+}
+
+async function sizeOf(file: HttpFile, signal: AbortSignal): Promise<number> {
+  const head = await request(file, { method: "HEAD", signal }, [405, 501])
+  if (head.ok && lengthOf(head) !== null) return lengthOf(head)!
+  const part = await request(file, { headers: { Range: "bytes=0-0" }, signal }, [416])
+  await part.body?.cancel()
+  const size = part.status === 200 ? lengthOf(part) : rangeOf(part).size
+  if (size !== null) return size
+  throw new UserError(`${file.url}: the server does not say how long the file is`, "copy it first")
 }
 
 /** Attempts with a time limit; null where the answer is that there is no such file. */
 async function asking<T>(
   file: HttpFile,
   surroundings: Surroundings,
-  ask: (signal: AbortSignal) => Promise<T>,
+  ask: (signal: AbortSignal, watchdog: Watchdog) => Promise<T>,
 ): Promise<T | null> {
   try {
     return await withRetries(
       async () => {
         using watchdog = new Watchdog(surroundings.timeoutSeconds)
-        return await ask(watchdog.signal)
+        return await watchdog.orAbort(ask(watchdog.signal, watchdog))
       },
       retriesOf(surroundings, file.url),
     )
@@ -101,26 +107,29 @@ async function asking<T>(
 
 export class NoSuchFile extends UserError {}
 
-async function openFrom(
-  file: HttpFile,
-  offset: number,
-  tag: string | null,
-  signal: AbortSignal,
-  range = offset > 0 ? `bytes=${offset}-` : null,
-): Promise<RemotePart> {
-  const headers = { ...(range ? { Range: range } : {}), ...(tag ? { "If-Range": tag } : {}) }
+async function openFrom(file: HttpFile, offset: number, tag: string | null, signal: AbortSignal): Promise<RemotePart> {
+  const headers = { ...(offset > 0 ? { Range: `bytes=${offset}-` } : {}), ...(tag ? { "If-Range": tag } : {}) }
   const response = await request(file, { headers, signal }, [416])
   const found = tagOf(response)
   const body = response.body ?? []
-  if (response.status === 200) return { offset: 0, size: lengthOf(response), tag: found, body }
-  const [, first, total] = /^bytes (\d+|\*)(?:-\d+)?\/(\d+|\*)$/.exec(response.headers.get("Content-Range") ?? "") ?? []
-  const size = total === undefined || total === "*" ? null : Number(total)
-  if (response.status === 206 && first !== undefined) return { offset: Number(first), size, tag: found, body }
+  // Without its length nothing says when there is enough of it.
+  const whole = async () => lengthOf(response) ?? (await sizeOf(file, signal))
+  if (response.status === 200) return { offset: 0, size: await whole(), tag: found, body }
+  const { first, size } = rangeOf(response)
+  if (response.status === 206 && first !== null && size !== null) return { offset: first, size, tag: found, body }
   await response.body?.cancel()
   // Nothing is left where all was there already; a file that is shorter now is another one.
   if (response.status === 416 && size === offset) return { offset, size, tag, body: [] }
   if (offset > 0) return openFrom(file, 0, null, signal)
   throw new UserError(`${file.url}: the server answered ${response.status} without saying which part that is`)
+}
+
+/** Where a part begins, and the size of the whole; null where the server does not say. */
+function rangeOf({ headers }: Response): { first: number | null; size: number | null } {
+  const pattern = /^bytes (\d+|\*)(?:-\d+)?\/(\d+|\*)$/
+  const [, first, total] = pattern.exec(headers.get("Content-Range") ?? "") ?? []
+  const number = (text = "*") => (text === "*" ? null : Number(text))
+  return { first: number(first), size: number(total) }
 }
 
 /** What If-Range takes: a strong etag, else the time of the last change. */
@@ -136,9 +145,9 @@ function lengthOf({ headers }: Response): number | null {
 }
 
 /** `fetch` whose answers other than those of success and of `expected` are errors. */
-async function request(file: HttpFile, init: RequestInit, expected: readonly number[] = []): Promise<Response> {
+export async function request(file: HttpFile, init: RequestInit, expected: readonly number[] = []): Promise<Response> {
   const headers = { "Accept-Encoding": "identity", ...file.headers, ...(init.headers as Record<string, string>) }
-  const response = await failuresOf(fetch(file.address, { ...init, headers }))
+  const response = await failuresOf(fetchFollowing(fetch, new URL(file.address), { ...init, headers }))
   if (response.ok || expected.includes(response.status)) return response
   await response.body?.cancel()
   throw statusError(file, response)

@@ -2,9 +2,11 @@
  * Files of Hugging Face repositories, read only: `hf://datasets/ORG/NAME[@REVISION]/path` and, for models,
  * `hf://ORG/NAME[@REVISION]/path`. They come over plain HTTP, which has byte ranges to go on from.
  */
-import { UserError } from "../../core/errors.ts"
-import { fetchHttp, type HttpFile, readHttp, readOnly, statHttp } from "./http.ts"
-import type { Surroundings } from "./options.ts"
+import { messageOf, oneLine, UserError } from "../../core/errors.ts"
+import { listingFetch } from "../../host/bounded.ts"
+import { isNetworks, withRetries } from "../../host/network.ts"
+import { fetchHttp, type HttpFile, NoSuchFile, readHttp, readOnly, request, statHttp } from "./http.ts"
+import { retriesOf, type Surroundings } from "./options.ts"
 import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 interface HubPath {
@@ -13,6 +15,8 @@ interface HubPath {
   readonly revision: string
   readonly path: string
 }
+
+const mostFiles = 1_000_000
 
 export class HubStorage implements Storage {
   constructor(private readonly surroundings: Surroundings) {}
@@ -30,31 +34,38 @@ export class HubStorage implements Storage {
   }
 
   async list(folder: string): Promise<string[]> {
-    const { listFiles } = await import("@huggingface/hub")
-    const { type, repository, revision, path } = parseHubUrl(folder)
-    const { endpoint, token } = this
-    const repo = { type, name: repository } as const
-    const options = {
-      repo,
-      revision,
-      path,
-      recursive: true,
-      hubUrl: endpoint,
-      ...(token ? { accessToken: token } : {}),
+    const { path } = parseHubUrl(folder)
+    try {
+      const names = await withRetries(() => this.namesIn(folder), retriesOf(this.surroundings, folder))
+      const start = path === "" ? "" : `${path}/`
+      const below = names.filter((name) => name.startsWith(start))
+      return below.map((name) => name.slice(start.length)).sort()
+    } catch (error) {
+      if (error instanceof NoSuchFile) return []
+      throw error
     }
+  }
+
+  private async namesIn(folder: string): Promise<string[]> {
+    const { listFiles } = await import("@huggingface/hub")
+    const { type, repository: name, revision, path } = parseHubUrl(folder)
+    const { endpoint, headers, accessHint } = this
+    const ask: typeof fetch = (address, init) =>
+      request({ url: folder, address: String(address), headers, accessHint }, init ?? {})
+    const bounded = listingFetch(ask, { what: folder, endpoint, timeoutSeconds: this.surroundings.timeoutSeconds })
+    const options = { repo: { type, name }, revision, path, recursive: true, hubUrl: endpoint, fetch: bounded }
     const names: string[] = []
     try {
-      for await (const file of listFiles(options)) if (file.type === "file") names.push(file.path)
+      for await (const file of listFiles(options)) {
+        if (file.type === "file") names.push(String(file.path))
+        if (names.length > mostFiles) throw new UserError(`${folder} lists more than ${mostFiles} files`)
+      }
+      return names
     } catch (error) {
-      const status = (error as { statusCode?: number }).statusCode
-      if (status === 404) return []
-      throw new UserError(`${folder} cannot be listed${status ? ` (${status})` : ""}`, this.accessHint, {
-        cause: error,
-      })
+      throw error instanceof UserError || isNetworks(error)
+        ? error
+        : new UserError(`${folder} cannot be listed: ${oneLine(messageOf(error))}`, accessHint)
     }
-    const start = path === "" ? "" : `${path}/`
-    const below = names.filter((name) => name.startsWith(start))
-    return below.map((name) => name.slice(start.length)).sort()
   }
 
   async put(url: string): Promise<Written> {
@@ -75,6 +86,10 @@ export class HubStorage implements Storage {
     return hub?.token === undefined ? env.HF_TOKEN?.trim() || null : hub.token
   }
 
+  private get headers(): Readonly<Record<string, string>> {
+    return this.token ? { Authorization: `Bearer ${this.token}` } : {}
+  }
+
   private get accessHint(): string {
     return `check the name; if the repository is private or gated, set HF_TOKEN to a token from ${this.endpoint}/settings/tokens`
   }
@@ -88,7 +103,7 @@ export class HubStorage implements Storage {
     return {
       url,
       address: `${this.endpoint}/${folder}${repository}/resolve/${encodeURIComponent(revision)}/${tail}`,
-      headers: this.token ? { Authorization: `Bearer ${this.token}` } : {},
+      headers: this.headers,
       accessHint: this.accessHint,
     }
   }

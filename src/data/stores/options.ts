@@ -27,6 +27,9 @@ export interface Surroundings extends StorageOptions {
   readonly timeoutSeconds: number
 }
 
+/** Of a file that is read whole into memory: lists, records, configurations. */
+export const mostBytesWhole = 2 ** 27
+
 /** One minute in all, not counting the attempts. */
 const retryDelays = [1, 2, 4, 8, 16, 32]
 

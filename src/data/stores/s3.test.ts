@@ -19,6 +19,8 @@ type Fault =
   | { readonly status: number; readonly code?: string }
   /** The server does what it is asked, and nobody hears of it. */
   | { readonly lost: true }
+  /** Says so, whatever is asked. */
+  | { readonly body: string | Buffer }
   /** The server answers as it would. */
   | Record<never, never>
 
@@ -62,6 +64,10 @@ function faultyProxy(port: number): Server {
       const { status, code } = fault
       const body = code && `<?xml version="1.0"?><Error><Code>${code}</Code><Message>of the proxy</Message></Error>`
       return void outgoing.writeHead(status, { "Content-Type": "application/xml" }).end(body)
+    }
+    if (fault && "body" in fault) {
+      incoming.resume()
+      return void outgoing.writeHead(200, { "Content-Type": "application/xml" }).end(fault.body)
     }
     const passed = request({ port, host: "127.0.0.1", method, path: url, headers }, (answer) => {
       if (fault && "lost" in fault) return void answer.resume().on("end", () => outgoing.destroy())
@@ -176,6 +182,24 @@ test.each([
   expect(log).toEqual(["PUT"])
 })
 
+test("without credentials, and without a network, the machine is at fault", async () => {
+  const names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+  const before = names.map((name) => [name, process.env[name]])
+  for (const name of names) delete process.env[name]
+  const none = { AWS_EC2_METADATA_DISABLED: "true", AWS_CONFIG_FILE: "/none", AWS_SHARED_CREDENTIALS_FILE: "/none" }
+  Object.assign(process.env, none)
+  const stranger = await storage()
+    .stat("s3://data/x")
+    .catch((error: unknown) => error)
+  Object.assign(process.env, Object.fromEntries(before))
+  for (const name of Object.keys(none)) delete process.env[name]
+  expect(stranger).toBeInstanceOf(EnvironmentError)
+  expect((stranger as Error).message).toBe("s3://data/x: no credentials for S3")
+  const nobody = storage({ env: { AWS_ENDPOINT_URL_S3: "http://127.0.0.1:1" } })
+  await expect(nobody.stat("s3://data/x")).rejects.toBeInstanceOf(EnvironmentError)
+  await expect(storage().fetch("s3://data/none")).rejects.not.toBeInstanceOf(EnvironmentError)
+})
+
 test("what is wrong with a request is not the machine's fault", async () => {
   faults = [{ status: 400, code: "InvalidRequest" }]
   const error: unknown = await storage()
@@ -230,3 +254,16 @@ test("an empty object is put and read", async () => {
   expect((await storage().put("s3://data/empty", [])).bytes).toBe(0)
   expect(await storage().stat("s3://data/empty")).toEqual({ bytes: 0 })
 })
+
+test("a list that goes on for ever, and a record that is too large, are refused", async () => {
+  const next = "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"
+  const body = `<ListBucketResult><Name>data</Name>${next}<Contents><Key>out/0.tar</Key></Contents></ListBucketResult>`
+  faults = [{ body }, { body }]
+  await expect(storage().list("s3://data/out")).rejects.toThrow(
+    "s3://data/out: the list of objects has no end in sight",
+  )
+  faults = [{ body: Buffer.alloc(2 ** 27 + 1) }]
+  await expect(storage().readBytes("s3://data/out/info.json")).rejects.toThrow(
+    `s3://data/out/info.json answers with more than ${2 ** 27} bytes`,
+  )
+}, 30_000)

@@ -7,13 +7,15 @@ import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import { rm, writeFile } from "node:fs/promises"
 import { pipeline, Readable, Transform } from "node:stream"
-import type { S3Client, S3ServiceException } from "@aws-sdk/client-s3"
-import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
+import type { S3Client } from "@aws-sdk/client-s3"
+import { UserError } from "../../core/errors.ts"
+import { readBounded } from "../../host/bounded.ts"
 import { fileError } from "../../host/file-error.ts"
-import { NetworkFailure, Watchdog, withRetries } from "../../host/network.ts"
+import { Watchdog, withRetries } from "../../host/network.ts"
 import { download, type RemotePart } from "./download.ts"
 import { Hashing } from "./hashing.ts"
-import { retriesOf, type Surroundings, temporaryPath } from "./options.ts"
+import { mostBytesWhole, retriesOf, type Surroundings, temporaryPath } from "./options.ts"
+import { brokenBody, errorOf, NoSuchObject, NoSuchUpload, statusOf } from "./s3-errors.ts"
 import type { Chunks, LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 type Sdk = typeof import("@aws-sdk/client-s3")
@@ -23,6 +25,13 @@ const largestPut = 2 ** 26
 
 /** S3 takes 10,000 parts at most, of 5 MiB at least. */
 const mostParts = 10_000
+
+/** A page has a thousand names as a rule. */
+const [mostNames, mostPages] = [5_000_000, 20_000]
+
+function endless(folder: string): UserError {
+  return new UserError(`${folder}: the list of objects has no end in sight`, "name a smaller folder")
+}
 
 export class S3Storage implements Storage {
   private opened: Promise<{ sdk: Sdk; client: S3Client }> | undefined
@@ -36,9 +45,10 @@ export class S3Storage implements Storage {
   }
 
   async readBytes(url: string): Promise<Uint8Array | null> {
-    return this.ask(url, async ({ sdk, client }, abortSignal) => {
+    return this.ask(url, async ({ sdk, client }, abortSignal, heard) => {
       const answer = await client.send(new sdk.GetObjectCommand(placeOf(url)), { abortSignal })
-      return answer.Body!.transformToByteArray()
+      const body = brokenBody(answer.Body as AsyncIterable<Uint8Array>)
+      return readBounded(body, { what: url, mostBytes: mostBytesWhole, heard })
     })
   }
 
@@ -69,14 +79,16 @@ export class S3Storage implements Storage {
     const { Bucket, Key } = placeOf(folder.replace(/\/*$/, "/"), true)
     const names: string[] = []
     let ContinuationToken: string | undefined
-    do {
+    for (let pages = 0; pages === 0 || ContinuationToken; pages++) {
+      if (pages > mostPages || names.length > mostNames) throw endless(folder)
       const page = await this.demand(folder, ({ sdk, client }, abortSignal) => {
         const command = new sdk.ListObjectsV2Command({ Bucket, Prefix: Key, ContinuationToken })
         return client.send(command, { abortSignal })
       })
-      for (const object of page.Contents ?? []) names.push(object.Key!.slice(Key.length))
+      for (const { Key: key = "" } of page.Contents ?? []) if (key.startsWith(Key)) names.push(key.slice(Key.length))
+      if (page.NextContinuationToken && page.NextContinuationToken === ContinuationToken) throw endless(folder)
       ContinuationToken = page.NextContinuationToken
-    } while (ContinuationToken)
+    }
     // Consoles make objects for folders, whose names end in a slash.
     return names.filter((name) => name !== "" && !name.endsWith("/")).sort()
   }
@@ -96,8 +108,9 @@ export class S3Storage implements Storage {
       const command = new sdk.GetObjectCommand({ ...placeOf(url), ...range })
       const { Body, ContentRange, ContentLength, ETag } = await client.send(command, { abortSignal: signal })
       const [, first = "0", total = ContentLength] = /^bytes (\d+)-\d+\/(\d+)$/.exec(ContentRange ?? "") ?? []
+      if (total === undefined) throw new UserError(`${url}: the server does not say how long the object is`)
       const body = brokenBody(Body as AsyncIterable<Uint8Array>)
-      return { offset: Number(first), size: total === undefined ? null : Number(total), tag: ETag ?? null, body }
+      return { offset: Number(first), size: Number(total), tag: ETag ?? null, body }
     } catch (error) {
       // It was replaced, or is shorter, than when the copy began.
       if (offset > 0 && [412, 416].includes(statusOf(error) ?? 0)) return this.openPart(url, 0, null, signal)
@@ -194,7 +207,7 @@ export class S3Storage implements Storage {
   // ---------------------------------------------------------------------------------------------------- requests
 
   /** Null where there is no such object. */
-  private async ask<T>(url: string, send: (s3: Opened, signal: AbortSignal) => Promise<T>): Promise<T | null> {
+  private async ask<T>(url: string, send: Send<T>): Promise<T | null> {
     try {
       return await this.demand(url, send)
     } catch (error) {
@@ -206,7 +219,7 @@ export class S3Storage implements Storage {
   /** Bytes that move, which `send` tells, give it another `seconds`. */
   private demand<T>(
     url: string,
-    send: (s3: Opened, signal: AbortSignal, onBytes: (bytes: number) => void) => Promise<T>,
+    send: Send<T>,
     { seconds = this.surroundings.timeoutSeconds, signal, onBytes }: TransferOptions & { seconds?: number } = {},
   ): Promise<T> {
     const attempt = async () => {
@@ -214,7 +227,7 @@ export class S3Storage implements Storage {
       const opened = await this.open()
       using watchdog = new Watchdog(seconds)
       const heard = (bytes: number) => {
-        watchdog.heard()
+        watchdog.heard(bytes)
         onBytes?.(bytes)
       }
       try {
@@ -241,6 +254,9 @@ interface Opened {
 
 /** Silence of a request that sends up to 64 MiB, which a slow line may hold in its buffers, or that joins thousands of parts. */
 const uploadSeconds = 600
+
+/** A request; it tells of bytes that move. */
+type Send<T> = (s3: Opened, signal: AbortSignal, heard: (bytes: number) => void) => Promise<T>
 
 interface Upload {
   readonly url: string
@@ -299,60 +315,4 @@ function placeOf(url: string, isFolder = false): { Bucket: string; Key: string }
   const [, Bucket, Key] = /^s3:\/\/([^/]+)\/(.*)$/i.exec(url) ?? []
   if (Bucket && (Key || isFolder)) return { Bucket, Key: Key ?? "" }
   throw new UserError(`${url} names no object`, "s3://bucket/path/file was expected")
-}
-
-class NoSuchObject extends UserError {}
-
-/** It was ended, or taken away by whoever cleans up. */
-class NoSuchUpload extends EnvironmentError {}
-
-function statusOf(error: unknown): number | undefined {
-  return (error as Partial<S3ServiceException>).$metadata?.httpStatusCode
-}
-
-/** S3's names for "not now", some of which come as a 400. */
-const passing = new Set([
-  ...["RequestTimeout", "RequestTimeoutException", "IncompleteBody", "SlowDown", "InternalError", "ServiceUnavailable"],
-  ...["OperationAborted", "Throttling", "ThrottlingException", "RequestLimitExceeded", "BandwidthLimitExceeded"],
-])
-
-/** Names for credentials, or a clock, that are not in order; some come as a 400. */
-const refused = new Set([
-  ...["AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "CredentialsProviderError", "ExpiredToken"],
-  ...["InvalidAccessKeyId", "InvalidSecurity", "InvalidToken", "NotSignedUp", "RequestExpired"],
-  ...["RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired"],
-])
-
-/** What the client throws, as an error to say or one to try again after. */
-function errorOf(url: string, error: unknown): unknown {
-  const status = statusOf(error)
-  const { name = "", code } = error as { name?: string; code?: string }
-  const reason = oneLine(messageOf(error), 200)
-  const cause = { cause: error }
-  if (name === "NoSuchBucket")
-    return new UserError(`${url}: no such bucket`, "check the address and AWS_ENDPOINT_URL", cause)
-  if (name === "NoSuchUpload") return new NoSuchUpload(`${url}: its upload is gone (404)`, "run again", cause)
-  if (status === 404) return new NoSuchObject(`${url}: no such object (404)`, "check the address", cause)
-  if (name === "CredentialsProviderError") {
-    return new EnvironmentError(
-      `${url}: no credentials for S3`,
-      "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
-      cause,
-    )
-  }
-  if (refused.has(name) || status === 401 || status === 403) return new EnvironmentError(`${url}: no access (${name}, ${status})`, "check the credentials, the clock and who may use the bucket", cause) // biome-ignore format: a row
-  if (status === undefined) {
-    return code !== undefined || name === "TimeoutError" ? new NetworkFailure(reason || String(code ?? name)) : error
-  }
-  if (passing.has(name) || status >= 500 || status === 408 || status === 429) return new NetworkFailure(`S3 answered ${status} (${name})`) // biome-ignore format: a row
-  return new UserError(`${url}: S3 answered ${status} (${name}: ${reason})`, undefined, cause)
-}
-
-/** A connection that breaks is Node's error with a code. */
-async function* brokenBody(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body
-  } catch (error) {
-    throw (error as NodeJS.ErrnoException).code ? new NetworkFailure(messageOf(error)) : error
-  }
 }

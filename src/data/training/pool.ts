@@ -67,6 +67,8 @@ export class FillPool implements AsyncDisposable {
     const thread: Thread = { worker, jobs: new Map() }
     worker.on("message", (reply: FillReply) => this.finish(thread, reply))
     worker.on("error", (error) => this.fail(error))
+    // An answer that does not arrive would be waited for without end.
+    worker.on("messageerror", (error) => this.fail(error))
     worker.on("exit", () => this.fail(new Error("a thread of the training data ended")))
     // Idle threads do not keep the process alive.
     worker.unref()

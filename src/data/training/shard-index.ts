@@ -4,7 +4,7 @@
  */
 import { createReadStream, createWriteStream } from "node:fs"
 import { pipeline } from "node:stream/promises"
-import { UserError } from "../../core/errors.ts"
+import { isOfInput, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
 import { openRandomAccess } from "../../host/files.ts"
 import { type Compression, unpacked } from "../reinforced/lines.ts"
@@ -102,7 +102,7 @@ async function unpack(path: string, compression: Compression, to: string): Promi
   try {
     await pipeline(unpacked(path, compression), createWriteStream(to))
   } catch (error) {
-    if (error instanceof UserError) throw new UserError(`${path}: ${error.message}`, "get or write the shard again")
+    if (isOfInput(error)) throw new UserError(`${path}: ${error.message}`, "get or write the shard again")
     throw fileError(error, "writing", to)
   }
 }

@@ -25,6 +25,7 @@ beforeAll(() => {
     import { EnvironmentError, UserError } from ${JSON.stringify(errors)}
     serveShards(async (settings) => {
       if (settings.broken) throw new UserError("no such model", "choose another")
+      if (existsSync(settings.log + "-hangs")) await sleep(60_000)
       if (existsSync(settings.log + "-gone")) throw new UserError("the model is gone", "bring it back")
       if (existsSync(settings.log + "-fatal")) process.kill(process.pid, "SIGKILL")
       appendFileSync(settings.log, process.pid + "\\n")
@@ -143,7 +144,7 @@ test("a worker that closes its channel is replaced", async () => {
 })
 
 test.each([
-  ["gone", "worker processes cannot open their models any more: the model is gone", "bring it back"],
+  ["gone", "the model is gone", "bring it back"],
   ["fatal", "worker processes cannot open their models any more: a worker process ended with SIGKILL", /memory/],
 ])(
   "workers that cannot open their models again (%s) end every run, as a fault of the machine",
@@ -164,6 +165,18 @@ test.each([
   },
   20_000,
 )
+
+test("a shard that waits for models that do not open is abandoned, and the next one too", async () => {
+  const log = join(folder, "other-hangs")
+  const pool = await open(1, { log })
+  const { samples: pid } = await pool.run(task("a"))
+  writeFileSync(`${log}-hangs`, "")
+  await killed(pid)
+  for (let i = 0; i < 2; i++) {
+    await expect(pool.run(task("a"), { signal: AbortSignal.timeout(100) })).rejects.toThrow("timeout")
+  }
+  await pool[Symbol.asyncDispose]()
+})
 
 test("a pool that is closed rejects what runs and what waits", async () => {
   const pool = await open()

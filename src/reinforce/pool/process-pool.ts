@@ -98,10 +98,11 @@ export class ProcessPool implements ShardRunner {
     for (;;) {
       if (this.closed) throw this.closed
       try {
-        await slot.worker.ready
+        await orAborted(slot.worker.ready, signal)
         this.failedOpenings = 0
         if (slot.worker.isAlive) return
       } catch (error) {
+        signal?.throwIfAborted()
         if (++this.failedOpenings >= mostOpenings) throw this.fail(cannotOpen(error))
         await sleep(1000 * 2 ** (this.failedOpenings - 1), undefined, signal ? { signal } : {})
       }
@@ -118,9 +119,20 @@ export class ProcessPool implements ShardRunner {
 }
 
 function cannotOpen(error: unknown): EnvironmentError {
-  const hint = error instanceof UserError ? error.hint : "is there enough memory for all processes?"
+  if (error instanceof EnvironmentError) return error
   const message = `worker processes cannot open their models any more: ${messageOf(error)}`
-  return new EnvironmentError(message, hint, { cause: error })
+  return new EnvironmentError(message, "is there enough memory for all processes?", { cause: error })
+}
+
+/** Rejects as soon as the signal says so, whatever the promise does. */
+async function orAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (!signal) return promise
+  const done = new AbortController()
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true, signal: done.signal })
+  })
+  signal.throwIfAborted()
+  return Promise.race([promise, aborted]).finally(() => done.abort())
 }
 
 interface Pending {

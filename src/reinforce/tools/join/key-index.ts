@@ -6,6 +6,7 @@
  */
 import { closeSync, openSync, readSync, writeSync } from "node:fs"
 import { join } from "node:path"
+import { fileError } from "../../../host/file-error.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
 import { keyHash } from "../key-hash.ts"
 
@@ -220,8 +221,12 @@ class Spill implements Disposable {
 
   append(bytes: Uint8Array): Run {
     const start = this.end
-    for (let done = 0; done < bytes.length; )
-      done += writeSync(this.descriptor, bytes, done, bytes.length - done, start + done)
+    try {
+      for (let done = 0; done < bytes.length; )
+        done += writeSync(this.descriptor, bytes, done, bytes.length - done, start + done)
+    } catch (error) {
+      throw fileError(error, "writing", this.folder)
+    }
     this.end += bytes.length
     return { start, length: bytes.length }
   }

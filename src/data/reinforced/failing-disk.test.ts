@@ -1,0 +1,36 @@
+/** A disk that fails is no damage of the shard: what it would have given must not be left out for good. */
+import { expect, test } from "vitest"
+import { EnvironmentError } from "../../core/errors.ts"
+import { type Compression, readLines } from "./lines.ts"
+import { readJsonl } from "./read-jsonl.ts"
+import { indexTar } from "./tar-index.ts"
+
+/** Linux cannot read the first page of a process: the system's own EIO. */
+const failing = "/proc/self/mem"
+
+async function errorOf(items: AsyncIterable<unknown>): Promise<unknown> {
+  try {
+    for await (const _ of items) expect.unreachable("nothing can be read")
+  } catch (error) {
+    return error
+  }
+  return null
+}
+
+test.each<Compression>(["none", "gzip", "zstd"])("lines (%s)", async (compression) => {
+  const reports: unknown[] = []
+  const found = [
+    await errorOf(readLines(failing, compression)),
+    await errorOf(readJsonl(failing, compression, (problem) => reports.push(problem))),
+  ]
+  for (const error of found) {
+    expect(error).toBeInstanceOf(EnvironmentError)
+    expect((error as Error).message).toBe(`the disk failed while reading ${failing}`)
+  }
+  expect(reports).toEqual([])
+})
+
+test("a tar archive's index", async () => {
+  const source = { name: failing, size: 1024, read: () => new Uint8Array(512) }
+  await expect(indexTar(source)).rejects.toBeInstanceOf(EnvironmentError)
+})
