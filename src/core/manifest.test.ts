@@ -41,5 +41,5 @@ test.each<[string, object]>([
 
 test("a name in the manifest stays in the line that refuses it", () => {
   const read = () => parseManifest({ ...manifest, files: { "a\n\u001b[2J": {} } }, "mobileclip.json")
-  expect(read).toThrow('"mobileclip-model-1": files.a??[2J')
+  expect(read).toThrow('"mobileclip-model-1": files.a\\n\\x1b[2J')
 })

@@ -70,7 +70,7 @@ test("other content is named, nothing is built and nothing is touched", async ()
   const error = await writeDirectoryAtomically(at("out"), async () => (built = true), own).catch((error) => error)
   expect(error).toBeInstanceOf(UserError)
   expect(error.message).toBe(
-    `${at("out")} has other content (.env, empty/, notes/, sub/b?[31m.txt) and is not replaced`,
+    `${at("out")} has other content (.env, empty/, notes/, sub/b\\x1b[31m.txt) and is not replaced`,
   )
   expect(built).toBe(false)
   expect(content()).toEqual(before)

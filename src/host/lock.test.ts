@@ -189,7 +189,7 @@ test("a process on another machine cannot be asked: it is named, and the file to
   writeLock({ machine: "12345678", pid: 7, host: "node7\u001b[31m" })
   const error = await lockFolder(out(), "mobileclip render").catch((error) => error)
   expect(error.message).toBe(
-    `${out()} is in use: mobileclip train (process 7 on node7?[31m) works there since 2026-01-02 03:04 UTC`,
+    `${out()} is in use: mobileclip train (process 7 on node7\\x1b[31m) works there since 2026-01-02 03:04 UTC`,
   )
   expect(error.hint).toContain(`remove ${join(out(), ".lock")}`)
   expect(left()).toEqual(["out", "out/.lock"])

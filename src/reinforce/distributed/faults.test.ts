@@ -189,7 +189,7 @@ describe.concurrent("a message that the job did not publish", () => {
     expect(parked.map(({ index, task, reason }) => ({ index, task, reason }))).toEqual([
       { index: 0, task: null, reason: 'the output "/victim/keep" is not inside of "out", the job\'s output' },
       { index: 1, task: null, reason: 'the task names "../victim", which could be outside of its folder' },
-      { index: 2, task: null, reason: 'the message is not that of a shard: "?[31mno JSON"' },
+      { index: 2, task: null, reason: 'the message is not that of a shard: "\\u001b[31mno JSON"' },
       { index: 3, task: null, reason: "the message is that of shard 5" },
       { index: 4, task: null, reason: expect.stringMatching(/^the message is not that of a shard: /) },
     ])

@@ -225,7 +225,7 @@ class Spill implements Disposable {
       for (let done = 0; done < bytes.length; )
         done += writeSync(this.descriptor, bytes, done, bytes.length - done, start + done)
     } catch (error) {
-      throw fileError(error, "writing", this.folder)
+      throw fileError(error, "writing", this.folder.path)
     }
     this.end += bytes.length
     return { start, length: bytes.length }
