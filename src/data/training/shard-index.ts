@@ -9,8 +9,9 @@ import { fileError } from "../../host/file-error.ts"
 import { openRandomAccess } from "../../host/files.ts"
 import { type Compression, unpacked } from "../reinforced/lines.ts"
 import { shardFormat } from "../reinforced/read.ts"
-import { largestMember, listTar } from "../reinforced/read-tar.ts"
+import { listTar } from "../reinforced/read-tar.ts"
 import type { Problem } from "../reinforced/sample.ts"
+import { largestSample } from "../reinforced/sample-budget.ts"
 import type { TarMember } from "../reinforced/tar-index.ts"
 import type { Place, SampleList } from "./place.ts"
 
@@ -66,7 +67,7 @@ class TarIndex implements SampleList {
     const numbers = new Map(this.extensions.map((extension, i) => [extension, i]))
     this.names = Uint16Array.from(all, ({ extension }) => numbers.get(extension)!)
     this.offsets = Float64Array.from(all, ({ offset }) => offset)
-    this.sizes = Uint32Array.from(all, ({ size }) => Math.min(size, largestMember + 1))
+    this.sizes = Uint32Array.from(all, ({ size }) => Math.min(size, largestSample + 1))
     this.starts = new Uint32Array(lists.length + 1)
     for (const [i, list] of lists.entries()) this.starts[i + 1] = this.starts[i]! + list.length
   }

@@ -1,6 +1,7 @@
 /** What a source is: told by its name and, for JSONL, by its first line. */
 import { readdir, stat } from "node:fs/promises"
 import { UserError } from "../../core/errors.ts"
+import { parseJsonText } from "../json-text.ts"
 import { readLines } from "../reinforced/lines.ts"
 import { pathOf } from "../stores/local.ts"
 import { isUrl } from "../stores/open.ts"
@@ -28,7 +29,7 @@ async function listsPictures(path: string): Promise<boolean> {
   for await (const { text } of readLines(path, "none")) {
     if (text === null || text.trim() === "") continue
     try {
-      const value: unknown = JSON.parse(text)
+      const value = parseJsonText(text)
       return typeof value === "object" && value !== null && imagePathOf(value as Record<string, unknown>) !== null
     } catch {
       return false

@@ -1,0 +1,28 @@
+/**
+ * What the reading of one file (or sample) may take in all, counted before anything is allocated or built. A limit on
+ * each part does not bound their sum: a file can hold as many parts, or refer to one as often, as it likes.
+ */
+import { UserError } from "./errors.ts"
+
+export class Budget {
+  private taken = 0
+
+  /**
+   * @param total bytes, from those that are there: a multiple of the file's size and a constant
+   * @param source the file, for the message
+   */
+  constructor(
+    readonly total: number,
+    private readonly source: string,
+  ) {}
+
+  /** Counts `bytes` more. Throws UserError, naming `what` takes them, where the sum is more than the total, or no number. */
+  take(bytes: number, what: string): void {
+    this.taken += bytes
+    if (bytes >= 0 && this.taken <= this.total) return
+    throw new UserError(
+      `${this.source}: ${what} would take ${bytes} bytes, and all of it more than the ${this.total} that a file of its size may take`,
+      "the file is damaged, or made to fill the memory: get it from its publisher, or write it again",
+    )
+  }
+}
