@@ -12,12 +12,15 @@ export interface Line {
   /** From 1. */
   readonly number: number
   readonly bytes: number
-  /** Null where it is longer than `longestLine`. */
+  /** Null where it is longer than any of its file may be. */
   readonly text: string | null
 }
 
 /** In bytes: a sample with a picture and 36 embeddings has about 0.5 MiB, and a picture of 48 MiB fits. */
 export const longestLine = 2 ** 26
+
+/** A line holds what was compressed before, so of a compressed file it is not much longer than the file. */
+const longestUnpackedLine = (size: number) => Math.min(longestLine, 2 ** 21 + 16 * size)
 
 /**
  * What a compressed file may unpack to. Captions and URLs shrink to a tenth, pictures and embeddings hardly; only copies
@@ -35,8 +38,9 @@ export async function* readLines(path: string, compression: Compression): AsyncG
   let parts: Uint8Array[] = []
   let length = 0
   let number = 1
+  const longest = compression === "none" ? longestLine : longestUnpackedLine(sizeOf(path))
   const take = (): Line => {
-    const text = length > longestLine ? null : Buffer.concat(parts).toString("utf8")
+    const text = length > longest ? null : Buffer.concat(parts).toString("utf8")
     const line = { number: number++, bytes: length, text }
     ;[parts, length] = [[], 0]
     return line
@@ -54,7 +58,7 @@ export async function* readLines(path: string, compression: Compression): AsyncG
     }
     length += chunk.length - start
     // Of a line that is too long nothing is kept.
-    if (length > longestLine) parts = []
+    if (length > longest) parts = []
     else if (start < chunk.length) parts.push(chunk.subarray(start))
   }
   if (length > 0) yield take()

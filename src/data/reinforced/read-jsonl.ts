@@ -2,7 +2,7 @@
 import { messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { parseJsonText } from "../json-text.ts"
 import { sampleOfRecord } from "./json-record.ts"
-import { type Compression, type Line, longestLine, readLines } from "./lines.ts"
+import { type Compression, type Line, readLines } from "./lines.ts"
 import type { Problem, ReinforcedSample } from "./sample.ts"
 
 type Report = (problem: Problem) => void
@@ -76,7 +76,7 @@ function parseLine({ number, bytes, text }: Line): ReinforcedSample | Omit<Probl
   const uid = typeof record === "object" && record !== null ? (record as Record<string, unknown>).uid : null
   const key = typeof uid === "string" ? uid : null
   try {
-    if (text === null) throw new UserError(`longer than ${longestLine} bytes`)
+    if (text === null) throw new UserError(`its ${bytes} bytes are more than a line may have`)
     if (record instanceof Error) throw new UserError(`no JSON (${messageOf(record)})`)
     if (typeof record !== "object" || record === null || Array.isArray(record)) throw new UserError("no object")
     return sampleOfRecord(record as Record<string, unknown>, bytes)

@@ -1,5 +1,5 @@
 /** A sample from where it lies to what rows are made of: the decoded picture, captions, stored views and embeddings. */
-import { readFile } from "node:fs/promises"
+import { readFile, stat } from "node:fs/promises"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/pixels.ts"
 import { type OpenFile, openRandomAccess } from "../../host/files.ts"
@@ -118,6 +118,7 @@ function parseLine(bytes: Uint8Array): Record<string, unknown> {
 
 async function pictureAt(path: string): Promise<Uint8Array | null> {
   try {
+    checkSampleSize([(await stat(path)).size])
     return await readFile(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null

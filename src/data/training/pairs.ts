@@ -2,7 +2,7 @@
 import { dirname, resolve } from "node:path"
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import { parseJsonText } from "../json-text.ts"
-import { longestLine, readLines } from "../reinforced/lines.ts"
+import { readLines } from "../reinforced/lines.ts"
 import { textList } from "../reinforced/members.ts"
 import type { Place, SampleList } from "./place.ts"
 
@@ -34,9 +34,9 @@ const captionNames = ["caption", "captions", "text", "texts", "title"]
 /** Throws UserError naming the line that has no path or no caption. */
 export async function listJsonl(path: string, options: JsonlOptions): Promise<SampleList> {
   const pairs: Pair[] = []
-  for await (const { number, text } of readLines(path, "none")) {
+  for await (const { number, bytes, text } of readLines(path, "none")) {
     if (text?.trim() === "") continue
-    if (text === null) throw new UserError(`${path}, line ${number} is longer than ${longestLine} bytes`)
+    if (text === null) throw new UserError(`${path}, line ${number}: its ${bytes} bytes are more than a line may have`)
     const record = parseObject(text, `${path}, line ${number}`)
     pairs.push(pairOf(record, `${path}, line ${number}`, options))
   }
