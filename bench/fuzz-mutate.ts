@@ -1,4 +1,4 @@
-/** One damaged copy of a file: a few changes, most of them where the file describes itself. */
+/** One damaged copy of a file: a few changes, most of them where the file describes itself; or one that describes much. */
 import type { Random } from "../src/core/random.ts"
 import type { Seed } from "./fuzz-seeds.ts"
 
@@ -6,8 +6,15 @@ type Range = readonly [begin: number, end: number]
 type Place = () => number
 type Change = (bytes: Buffer, place: Place, random: Random) => Buffer
 
+/** Of seeds that can be amplified, this share is; half of those are damaged as well. */
+const amplified = 0.2
+
 /** Half of the time, where the seed has such a part, it is changed there and put together again. */
-export function mutate({ bytes, hot, part }: Seed, random: Random): Uint8Array {
+export function mutate({ bytes, hot, part, amplify }: Seed, random: Random): Uint8Array {
+  if (amplify && random.chance(amplified)) {
+    const large = amplify(random)
+    return random.chance(0.5) ? large : changed(large, [[0, Math.min(large.length, 4096)]], random)
+  }
   if (!part || random.chance(0.5)) return changed(bytes, hot, random)
   return part.rebuild(changed(part.bytes, part.bytes === bytes ? hot : [[0, part.bytes.length]], random))
 }
@@ -30,7 +37,7 @@ const alphabet = Buffer.from(
   "latin1",
 )
 const sizes = [0, 1, 2, 255, 256, 0xffff, 0x10000, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40, 2 ** 53]
-const numbers = ["0", "-1", "1e9", "4294967296", "9007199254740993", "1".repeat(300), "77777777777", "00000000000"]
+const numbers = ["0", "-1", "1e9", "4294967296", "9007199254740993", "1".repeat(300), "77777777777", "00000000000", "2147483648, 0"] // biome-ignore format: numbers
 const texts = ["os\nsystem\n", "collections\nOrderedDict\n", "torch\nFloatStorage\n", "__proto__", "constructor", "é\0"]
 
 const changes: readonly Change[] = [
@@ -63,6 +70,16 @@ const changes: readonly Change[] = [
   function repeatByte(bytes, place, random) {
     const run = Buffer.alloc(random.chance(0.1) ? 20_000 : 1 + random.int(40), random.pick([...alphabet]))
     return insert(bytes, place(), run)
+  },
+  function repeatSlice(bytes, place, random) {
+    const from = place()
+    const slice = bytes.subarray(from, from + 1 + random.int(64))
+    return insert(bytes, place(), Buffer.concat(Array.from({ length: random.int(random.chance(0.1) ? 2000 : 100) }, () => slice))) // biome-ignore format: a line
+  },
+  function longRun(bytes, place, random) {
+    // What compresses it makes nothing of it.
+    if (!random.chance(0.1)) return bytes
+    return insert(bytes, place(), Buffer.alloc(2 ** (12 + random.int(9)), random.pick([0, 0x20, ...alphabet])))
   },
   function copySlice(bytes, place, random) {
     const from = place()

@@ -8,6 +8,8 @@ import { type Dtype, safetensorsChunks } from "../src/core/safetensors.ts"
 import { writeShard } from "../src/data/shards.ts"
 import { call, pickle, type Storage, tensorOf, torchArchive } from "../test/torch-archive.ts"
 import { type ZipOptions, zipArchive } from "../test/zip-archive.ts"
+import { type Amplify, amplifiedNpz, amplifiedSafetensors, amplifiedTorch } from "./fuzz-amplify.ts"
+import { hostileTar } from "./fuzz-hostile.ts"
 
 export interface Seed {
   readonly bytes: Uint8Array
@@ -15,6 +17,8 @@ export interface Seed {
   readonly hot: readonly (readonly [number, number])[]
   /** A part that is changed before the file is put together again around it, so that lengths and checksums hold. */
   readonly part?: { readonly bytes: Uint8Array; rebuild(changed: Uint8Array): Uint8Array }
+  /** A small file of the format that describes much. */
+  readonly amplify?: Amplify
 }
 
 const random = new Random(11)
@@ -48,7 +52,7 @@ function torchSeed(count: number, options: ZipOptions): Seed {
   const whole = new Map([["epoch", 3 as never], ["name", "run" as never], ["state_dict", dict as never]]) // biome-ignore format: a dict
   const build = (changed: Uint8Array) => torchArchive(whole, storages, { ...options, extra: { "data.pkl": changed } })
   const written = pickle(whole)
-  return { ...zipSeed(build(written), [written]), part: { bytes: written, rebuild: build } }
+  return { ...zipSeed(build(written), [written]), part: { bytes: written, rebuild: build }, amplify: amplifiedTorch }
 }
 
 function storagesOf(count: number): Storage[] {
@@ -91,7 +95,8 @@ export function safetensorsSeeds(): Seed[] {
       length.writeBigUInt64LE(BigInt(changed.length))
       return Buffer.concat([length, changed, bytes.subarray(end)])
     }
-    return { bytes, hot: [[0, 8], [8, end]], part: { bytes: bytes.subarray(8, end), rebuild } } // biome-ignore format: ranges
+    const part = { bytes: bytes.subarray(8, end), rebuild }
+    return { bytes, hot: [[0, 8], [8, end]], part, amplify: amplifiedSafetensors } // biome-ignore format: ranges
   })
 }
 
@@ -119,7 +124,7 @@ function npzSeed(count: number, options: ZipOptions): Seed {
   const first = arrays.get("fortran.npy")!
   const rebuild = (changed: Uint8Array) => zipArchive(new Map([...arrays, ["fortran.npy", changed]]), options)
   const headers = options.deflate ? [] : [...arrays.values()].map((array) => array.subarray(0, 128))
-  return { ...zipSeed(zipArchive(arrays, options), headers), part: { bytes: first, rebuild } }
+  return { ...zipSeed(zipArchive(arrays, options), headers), part: { bytes: first, rebuild }, amplify: amplifiedNpz }
 }
 
 /** An array as NumPy writes it: the data begin at a multiple of 64 bytes. */
@@ -154,7 +159,7 @@ export async function tarSeeds(): Promise<Seed[]> {
       await writeShard(path, samples(size))
       const bytes = Uint8Array.from(readFileSync(path))
       const hot = headersOf(bytes).map((at) => [at, at + 512] as const)
-      seeds.push({ bytes, hot, part: { bytes, rebuild: withChecksums } })
+      seeds.push({ bytes, hot, part: { bytes, rebuild: withChecksums }, amplify: hostileTar })
     }
     return seeds
   } finally {

@@ -9,7 +9,7 @@ test("parts are counted together, up to the total and not beyond", () => {
   budget.take(0, "an array")
   expect(() => budget.take(1, '"b.npy"')).toThrow(UserError)
   expect(() => new Budget(100, "a.npz").take(101, '"b.npy"')).toThrow(
-    'a.npz: "b.npy" would take 101 bytes, and all of it more than the 100 that a file of its size may take',
+    'a.npz: with "b.npy" it would take 101 bytes of memory, and a file of its size may take 100',
   )
 })
 

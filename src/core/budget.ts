@@ -21,7 +21,7 @@ export class Budget {
     this.taken += bytes
     if (bytes >= 0 && this.taken <= this.total) return
     throw new UserError(
-      `${this.source}: ${what} would take ${bytes} bytes, and all of it more than the ${this.total} that a file of its size may take`,
+      `${this.source}: with ${what} it would take ${this.taken} bytes of memory, and a file of its size may take ${this.total}`,
       "the file is damaged, or made to fill the memory: get it from its publisher, or write it again",
     )
   }

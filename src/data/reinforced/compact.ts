@@ -124,7 +124,8 @@ function decodeArray(input: Input, key: string, budget: EmbeddingBudget): Embedd
 
 function inflate(input: Input, key: string, deflated: Uint8Array, size: number): Uint8Array {
   try {
-    const planes = inflateRawSync(deflated, { maxOutputLength: Math.max(size, 1) })
+    // In one piece: of several, all would be there twice.
+    const planes = inflateRawSync(deflated, { maxOutputLength: Math.max(size, 1), chunkSize: Math.max(size + 1, 64) })
     if (planes.length === size) return planes
     throw new Error(`${planes.length} bytes instead of ${size}`)
   } catch (error) {

@@ -77,7 +77,7 @@ async function* recordsOf(path: string, separatorOf: (line: string) => string): 
     const text = textOf(path, line)
     // Blank lines are counted and not given; those at the end are of no row.
     const blank = line.number - next
-    if (text === "\r") continue
+    if (record.length === 0 && withoutReturns(text) === "") continue
     next = line.number + 1
     if (record.length > 0 && blank > longestRow) break
     if (record.length === 0) for (let i = 0; i < blank; i++) yield ""
@@ -87,10 +87,17 @@ async function* recordsOf(path: string, separatorOf: (line: string) => string): 
     length += blank + 1 + text.length
     if (staysOpen && length > longestRow) break
     if (staysOpen) continue
-    yield record.join("")
+    yield withoutReturns(record.join(""))
     ;[record, length] = [[], 0]
   }
   if (record.length > 0) throw unclosed(path, record.join(""))
+}
+
+/** Without the carriage returns at the end. */
+function withoutReturns(text: string): string {
+  let end = text.length
+  while (text.charCodeAt(end - 1) === carriageReturn) end--
+  return text.slice(0, end)
 }
 
 function textOf(path: string, { number, bytes, text }: Line): string {
