@@ -42,6 +42,7 @@ async function read(content: Uint8Array | string): Promise<Reading> {
   await writeFile(path, content)
   const reader = new URL("../../../dist/src/data/reinforced/read.js", import.meta.url)
   const code = `
+    import { existsSync, readFileSync } from "node:fs"
     import { readSamples } from ${JSON.stringify(reader.href)}
     const [keys, reasons] = [[], []]
     let error = null
@@ -51,7 +52,10 @@ async function read(content: Uint8Array | string): Promise<Reading> {
       if (reason.name !== "UserError") throw reason
       error = reason.message
     }
-    const memory = process.resourceUsage().maxRSS / 1024
+    // The largest size that Linux gives for all of a process may be that of the one it was forked from.
+    const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : ""
+    const own = /VmHWM:\\s*(\\d+)/.exec(status)
+    const memory = (own ? Number(own[1]) : process.resourceUsage().maxRSS) / 1024
     console.log(JSON.stringify({ keys, reasons: reasons.slice(0, 3), error, memory }))`
   const script = join(folder, "read.mjs")
   await writeFile(script, code)
@@ -59,8 +63,8 @@ async function read(content: Uint8Array | string): Promise<Reading> {
   return JSON.parse(stdout) as Reading
 }
 
-/** Node itself takes some 60, and may keep as much again of what it has let go. */
-const mostMebibytes = 320
+/** Node itself takes some 55; the files of 100 MB are read whole. */
+const mostMebibytes = 256
 
 function sampleWith(name: string, content: Uint8Array | string): Promise<Buffer> {
   return tarOf([["a.txt", "one"], ["b.txt", "two"], [`b.${name}`, content], ["c.txt", "three"]]) // biome-ignore format: files
@@ -69,12 +73,12 @@ function sampleWith(name: string, content: Uint8Array | string): Promise<Buffer>
 const large = { count: 100, rows: 1024, width: 4096 }
 
 test.each<[string, string, () => Uint8Array | string, RegExp]>([
-  ["compact arrays of 16 MiB each", "cemb", () => compactZeros(large), /^cemb: "\d_emb" would take \d+ bytes/],
+  ["compact arrays of 16 MiB each", "cemb", () => compactZeros(large), /^cemb: with "\d_emb" it would take \d+ bytes/],
   [
     "2^31 compact rows of nothing",
     "cemb",
     () => compactZeros({ count: 1, rows: 2 ** 31, width: 0 }),
-    /^cemb: "0_emb" would take 8589934592 bytes/,
+    /^cemb: with "0_emb" it would take 8589934592 bytes/,
   ],
   [
     "no compact rows of 2^32 values",
@@ -86,19 +90,19 @@ test.each<[string, string, () => Uint8Array | string, RegExp]>([
     "npz arrays of 16 MiB each",
     "npz",
     () => npzZeros({ ...large, count: 20 }),
-    /^npz: "\d+_emb\.npy" would take \d+ bytes/,
+    /^npz: with "\d+_emb\.npy" it would take \d+ bytes/,
   ],
   [
     "npz rows of nothing",
     "npz",
     () => npzZeros({ count: 1, rows: 2 ** 31, width: 0 }),
-    /^npz: "0_emb" would take 8589934592 bytes/,
+    /^npz: with "0_emb" it would take 85899\d+ bytes/,
   ],
   [
     "tensors of one storage",
     "pth.gz",
     () => torchViews({ count: 200, rows: 128, width: 4096 }),
-    /^pth\.gz: "\d_emb" would take 2097152 bytes/,
+    /^pth\.gz: with "\d_emb" it would take \d+ bytes/,
   ],
   ["a tensor's file of 512 MiB", "pth.gz", () => gzipMebibytes(512), /^pth\.gz: cannot be unzipped/],
   [
@@ -218,7 +222,7 @@ test.each<[string, () => string, RegExp]>([
   [
     "40 smaller ones",
     () => fieldsOfZeros({ count: 40, rows: 128, width: 1024 }),
-    /^line 2: its embeddings: "\d+_emb" would take \d+ bytes/,
+    /^line 2: its embeddings: with "\d+_emb" it would take \d+ bytes/,
   ],
   [
     "a million objects",
@@ -256,7 +260,7 @@ test.each<[string, () => Uint8Array, RegExp]>([
   [
     "64 KiB of blocks that repeat a byte",
     () => zstdRuns({ count: 2 ** 14, size: 2 ** 17 }),
-    /^behind line 1: zstd: .* would take \d+ bytes, and all of it more/,
+    /^behind line 1: zstd: with .* it would take \d+ bytes/,
   ],
   [
     "blocks that are larger than any",
@@ -267,7 +271,7 @@ test.each<[string, () => Uint8Array, RegExp]>([
   [
     "frames with a window each",
     () => zstdRuns({ count: 6000, size: 1, frames: true }),
-    /^behind line 1: zstd: the window of a frame|another block would take 8388608 bytes/,
+    /^behind line 1: zstd: with (the window of a frame|another block) it would take \d+ bytes/,
   ],
   [
     "another frame with a window of 1 GiB",
@@ -288,7 +292,7 @@ test("gzip of hardly anything but line ends ends where it is more than the file 
   const lines = gzipSync(Buffer.alloc(2 ** 26, "\n"))
   const { keys, reasons, memory } = await read(Buffer.concat([gzipSync(before), lines]))
   expect(keys).toEqual(["a"])
-  expect(reasons).toEqual([expect.stringMatching(/^behind line \d+: gzip: what is unpacked next would take/)])
+  expect(reasons).toEqual([expect.stringMatching(/^behind line \d+: gzip: with what is unpacked next it would take/)])
   expect(memory).toBeLessThan(mostMebibytes)
 })
 

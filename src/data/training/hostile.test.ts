@@ -35,13 +35,13 @@ async function badOf(source: string, reinforced: boolean): Promise<string> {
 const large = { count: 20, rows: 1024, width: 4096 }
 
 test.each<[string, string, () => Uint8Array | string, RegExp]>([
-  ["compact embeddings", "cemb", () => compactZeros({ ...large, count: 100 }), /cemb: "\d_emb" would take/],
-  ["NumPy's archives", "npz", () => npzZeros(large), /npz: "\d_emb\.npy" would take/],
+  ["compact embeddings", "cemb", () => compactZeros({ ...large, count: 100 }), /cemb: with "\d_emb" it would take/],
+  ["NumPy's archives", "npz", () => npzZeros(large), /npz: with "\d+_emb\.npy" it would take/],
   [
     "tensors of one storage",
     "pth.gz",
     () => torchViews({ count: 200, rows: 128, width: 4096 }),
-    /pth\.gz: "\d_emb" would/,
+    /pth\.gz: with "\d_emb" it would take/,
   ],
   [
     "views",
@@ -73,7 +73,7 @@ test.each<[string, (line: string) => string, RegExp]>([
         "{",
         fieldsOfZeros({ count: 40, rows: 256, width: 1024 }).replace('"uid":"b",', "").replace("}", ","),
       ),
-    /its embeddings: "\d+_emb" would take \d+ bytes/,
+    /its embeddings: with "\d+_emb" it would take \d+ bytes/,
   ],
   [
     "levels",

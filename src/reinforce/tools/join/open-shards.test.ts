@@ -40,7 +40,7 @@ test("what is compressed to a thousandth is not written out", async () => {
   const path = join(folder, "lines.jsonl.zst")
   await writeFile(path, zstdRuns({ count: 2 ** 14, size: 2 ** 17 }))
   await expect(RandomJsonl.open(path, "zstd")).rejects.toThrow(
-    /^zstd: .* would take \d+ bytes, and all of it more than/,
+    /^zstd: .* would take \d+ bytes/,
   )
 })
 
@@ -60,7 +60,7 @@ test("of a tar, samples that ask for more than they may take, and those that lie
   const places = await placesOf(shard)
   expect([...places.keys()].toSorted()).toEqual(["a", "b", "c", "d"])
   const read = (key: string, packed = false) => shard.read(places.get(key)!, { packed })
-  await expect(read("b")).rejects.toThrow(/^cemb: "\d_emb" would take/)
+  await expect(read("b")).rejects.toThrow(/^cemb: with "\d_emb" it would take/)
   expect(await read("c")).toMatchObject({ key: "c", texts: ["of c"] })
   for (const key of ["a", "d"])
     await expect(read(key)).rejects.toThrow(/^what its members lie in is \d+ long, more than/)
