@@ -39,9 +39,7 @@ test("of JSONL, lines that ask for more than a sample may take are passed over o
 test("what is compressed to a thousandth is not written out", async () => {
   const path = join(folder, "lines.jsonl.zst")
   await writeFile(path, zstdRuns({ count: 2 ** 14, size: 2 ** 17 }))
-  await expect(RandomJsonl.open(path, "zstd")).rejects.toThrow(
-    /^zstd: .* would take \d+ bytes/,
-  )
+  await expect(RandomJsonl.open(path, "zstd")).rejects.toThrow(/^zstd: .* would take \d+ bytes/)
 })
 
 test("of a tar, samples that ask for more than they may take, and those that lie too far apart", async () => {
