@@ -1,6 +1,7 @@
 /** Samples that ask for more than their bytes account for are bad samples, each by itself. */
 import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { gzipSync } from "node:zlib"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { compactZeros, fieldsOfZeros, npzZeros, tarEnd, tarEntry, torchViews } from "../../../test/hostile.ts"
 import { pictureSamples, temporaryFolder, trainingConfig, writeSamples } from "../../../test/training-samples.ts"
@@ -94,6 +95,18 @@ test.each<[string, (line: string) => string, RegExp]>([
   const message = await badOf(path, true)
   expect(message).toMatch(/^1 samples cannot be used, .* 1 x damaged sample \(.*shard\.jsonl, byte \d+: /)
   expect(message).toMatch(reason)
+})
+
+test("a file of millions of short lines is no shard, compressed or not", async () => {
+  for (const [name, bytes] of [
+    ["short.jsonl", Buffer.from("{}\n".repeat(4e6))],
+    ["short.jsonl.gz", gzipSync("{}\n".repeat(4e6))],
+  ] as const) {
+    await writeFile(join(folder, name), bytes)
+    await expect(openTrainingData(trainingConfig(join(folder, name)))).rejects.toThrow(
+      `${name}: half of its first 10001 lines are too short for a sample`,
+    )
+  }
 })
 
 test("a caption file and a picture that are larger than any", async () => {
