@@ -48,7 +48,7 @@ function repeatedStorage(random: Random): Uint8Array {
 
 /** Opcodes that make much of few bytes, in place of a dict or of one integer in it. */
 function repeatedOpcodes(random: Random): Uint8Array {
-  const parts = ["}", "]", ")", "\x8f", "C\0", "U\x02ab", "K\x01\x85", "(K\x01\x91", "2\x86", "G\0\0\0\0\0\0\0\0", "\x8a\x08aaaaaaaa"] // biome-ignore format: opcodes
+  const parts = ["}", "]", ")", "\x8f", "C\0", "U\x02ab", "K\x01\x85", "(N\x91", "2\x86", "G\0\0\0\0\0\0\0\0", "\x8a\x08aaaaaaaa"] // biome-ignore format: opcodes
   const list = `ccollections\nOrderedDict\nq\0](${"K\x01K\x01\x86".repeat(size(random, 12))}e\x85q\x01`
   const repeated = random.chance(0.3)
     ? `${list}${"h\0h\x01R".repeat(size(random, 12))}`
@@ -136,11 +136,12 @@ function deepValues(random: Random): Uint8Array {
 
 // --------------------------------------------------------------------------------------------------------- npz
 
+/** Arrays of 8 MiB at most together, of which an archive may say what it likes. */
 export function amplifiedNpz(random: Random): Uint8Array {
-  const [rows, columns] = random.pick([[1, size(random, 20)], [size(random, 20), 1], [2 ** 31, 0], [0, 2 ** 53 - 1]]) as [number, number] // biome-ignore format: pairs
-  const bytes = new Uint8Array(4 * rows * columns)
-  const array = npyOf(`(${rows}, ${columns})`, random.chance(0.5), bytes, random)
   const count = size(random, random.chance(0.1) ? 11 : 5)
+  const values = Math.ceil(size(random, 21) / Math.min(count, 16))
+  const [rows, columns] = random.pick([[1, values], [values, 1], [2 ** 31, 0], [0, 2 ** 53 - 1]]) as [number, number] // biome-ignore format: pairs
+  const array = npyOf(`(${rows}, ${columns})`, random.chance(0.5), new Uint8Array(4 * rows * columns), random)
   const arrays = new Map(Array.from({ length: count }, (_, i) => [`${i}.npy`, i < 16 ? array : array.subarray(0, 128)]))
   return zipArchive(arrays, { deflate: random.chance(0.8) })
 }
