@@ -1,7 +1,7 @@
 /**
  * Damages small valid files and reads them: torch.save's (zip and pickle), safetensors, npz, tar, pickled NumPy
  * arrays, our compact embeddings, gzip'd torch.save, and shards of reinforced samples; and reads small files that are
- * made to describe much (fuzz-amplify.ts). Every reading must end within a second in a UserError of one line or in values
+ * made to describe much (fuzz-amplify.ts, fuzz-hostile.ts). Every reading must end within a second in a UserError of one line or in values
  * that fit their description, and must not take more memory than the table of formats says: a multiple of the file, and a
  * constant that the reader's own budgets have.
  *
@@ -72,21 +72,22 @@ export const formats = {
   // The stream reads 1 MiB at a time, and once more to see the end.
   tar: { seeds: tarSeeds, fixed: 3 * 2 ** 20, times: 4, read: readMembers },
   numpy: { seeds: numpySeeds, fixed: 2 ** 19, times: 5, read: readPickledArray },
-  // What is compressed takes more memory than its file: about 7 times that for embeddings, of at most 100 KiB.
+  // Budgets of embeddings: 2 MiB and 16 times what is stored, of which what is unpacked is joined from pieces.
   compact: {
     seeds: compactSeeds,
-    fixed: 2 ** 20,
-    times: 4,
+    fixed: 3 * 2 ** 20,
+    times: 17,
     read: (bytes, sample) => readMatrices("compact", bytes, sample),
   },
   torchGz: {
     seeds: torchGzSeeds,
-    fixed: 2 ** 20,
-    times: 4,
+    fixed: 6 * 2 ** 20,
+    times: 33,
     read: (bytes, sample) => readMatrices("pth.gz", bytes, sample),
   },
-  samples: { seeds: sampleSeeds, fixed: 4 * 2 ** 20, times: 4, read: readReinforced },
-  jsonl: { seeds: jsonlSeeds, fixed: 4 * 2 ** 20, times: 4, read: readReinforced },
+  samples: { seeds: sampleSeeds, fixed: 8 * 2 ** 20, times: 17, read: readReinforced },
+  // Also a window of zstd, and the longest line of what was compressed.
+  jsonl: { seeds: jsonlSeeds, fixed: 24 * 2 ** 20, times: 17, read: readReinforced },
 } as const satisfies Record<string, Format>
 
 export type FormatName = keyof typeof formats

@@ -9,6 +9,7 @@ import { encodeSamples, type SampleFormat } from "../src/data/reinforced/encode.
 import type { Embeddings } from "../src/data/reinforced/sample.ts"
 import { likeVectors, reinforcedSample } from "../test/reinforced.ts"
 import { amplifiedNumpy } from "./fuzz-amplify.ts"
+import { hostileCompact, hostileLines, hostileTar, hostileTorch } from "./fuzz-hostile.ts"
 import { headersOf, type Seed, withChecksums } from "./fuzz-seeds.ts"
 
 function embeddingsOf(rows: number): Map<string, Embeddings> {
@@ -39,7 +40,7 @@ export function compactSeeds(): Seed[] {
       return Buffer.concat([changed, checksum])
     }
     const second = Buffer.from(bytes).indexOf("text_emb")
-    return { bytes, hot: [[0, 40], [second - 1, second + 30]], part: { bytes: bytes.subarray(0, -4), rebuild } } // biome-ignore format: ranges
+    return { bytes, hot: [[0, 40], [second - 1, second + 30]], part: { bytes: bytes.subarray(0, -4), rebuild }, amplify: hostileCompact } // biome-ignore format: ranges
   })
 }
 
@@ -59,6 +60,7 @@ export function torchGzSeeds(): Seed[] {
       bytes,
       hot: [[0, 32]],
       part: { bytes: isHead ? head : tail, rebuild: isHead ? rebuildHead : rebuildTail },
+      amplify: hostileTorch,
     }
   })
 }
@@ -78,8 +80,8 @@ export async function sampleSeeds(): Promise<Seed[]> {
     const bytes = Uint8Array.from(await shard({ ...format, output: "webdataset" }))
     const headers = headersOf(bytes)
     const hot = headers.map((at) => [at, at + 512] as const)
-    seeds.push({ bytes, hot, part: { bytes, rebuild: withChecksums } })
-    for (const at of headers.slice(8, 14)) seeds.push({ bytes, hot, part: memberPart(bytes, at) })
+    seeds.push({ bytes, hot, part: { bytes, rebuild: withChecksums }, amplify: hostileTar })
+    for (const at of headers.slice(8, 14)) seeds.push({ bytes, hot, part: memberPart(bytes, at), amplify: hostileTar })
   }
   return seeds
 }
@@ -105,11 +107,12 @@ export async function jsonlSeeds(): Promise<Seed[]> {
   const fixture = fileURLToPath(new URL("../test/fixtures/reinforced/captions.jsonl.zst", import.meta.url))
   const zstd = readFileSync(fixture.replace(/\/dist\/test\//, "/test/"))
   const zipped = gzip(bytes)
-  return [
+  const seeds: Seed[] = [
     { bytes, hot: [[line - 200, line + 400], [0, bytes.length]] }, // biome-ignore format: ranges
     { bytes: zipped, hot: [[0, 20], [0, zipped.length]], part: { bytes: bytes.subarray(0, line), rebuild: (changed) => gzip(Buffer.concat([changed, rest])) } }, // biome-ignore format: a row
     { bytes: zstd, hot: [[0, 64], [0, zstd.length]] }, // biome-ignore format: ranges
   ]
+  return seeds.map((seed) => ({ ...seed, amplify: hostileLines }))
 }
 
 async function shard(format: SampleFormat): Promise<Buffer> {

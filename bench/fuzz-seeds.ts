@@ -9,6 +9,7 @@ import { writeShard } from "../src/data/shards.ts"
 import { call, pickle, type Storage, tensorOf, torchArchive } from "../test/torch-archive.ts"
 import { type ZipOptions, zipArchive } from "../test/zip-archive.ts"
 import { type Amplify, amplifiedNpz, amplifiedSafetensors, amplifiedTorch } from "./fuzz-amplify.ts"
+import { hostileTar } from "./fuzz-hostile.ts"
 
 export interface Seed {
   readonly bytes: Uint8Array
@@ -158,7 +159,7 @@ export async function tarSeeds(): Promise<Seed[]> {
       await writeShard(path, samples(size))
       const bytes = Uint8Array.from(readFileSync(path))
       const hot = headersOf(bytes).map((at) => [at, at + 512] as const)
-      seeds.push({ bytes, hot, part: { bytes, rebuild: withChecksums } })
+      seeds.push({ bytes, hot, part: { bytes, rebuild: withChecksums }, amplify: hostileTar })
     }
     return seeds
   } finally {

@@ -31,7 +31,9 @@ export async function expandShards(
 ): Promise<string[]> {
   const patterns = (typeof list === "string" ? [list] : list).flatMap(splitList).filter(Boolean)
   const shards: string[] = []
-  for (const path of patterns.flatMap(expandBraces)) shards.push(...(await shardsAt(path, storage)))
+  for (const path of patterns.flatMap(expandBraces)) {
+    for (const shard of await shardsAt(path, storage)) shards.push(shard)
+  }
   if (!shards.length) throw new UserError("the list of shards is empty", "name .tar files or a folder that holds some")
   return shards
 }

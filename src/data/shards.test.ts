@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process"
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { tarEntry } from "../../test/hostile.ts"
 import { UserError } from "../core/errors.ts"
-import { readShard, type Sample, writeShard } from "./shards.ts"
+import { readShard, type Sample, splitName, writeShard } from "./shards.ts"
 
 let folder: string
 beforeAll(async () => {
@@ -143,4 +144,34 @@ test("an entry whose size is no number is refused, not waited for", async () => 
   await expect(readAll(path)).rejects.toThrow(
     /^[^\n]*is not a readable tar archive \(the size of "1.txt" is damaged\)$/,
   )
+})
+
+test("members that are larger than any, and headers that no archive of samples has, are refused", async () => {
+  const path = join(folder, "large.tar")
+  const refused = async (entries: readonly Uint8Array[], size: number, message: RegExp) => {
+    const file = await open(path, "w")
+    await file.write(Buffer.concat([tarEntry("0.txt", "zero"), ...entries]))
+    await file.truncate(size)
+    await file.close()
+    const keys: string[] = []
+    const reading = (async () => {
+      for await (const { key } of readShard(path)) keys.push(key)
+    })()
+    await expect(reading).rejects.toThrow(UserError)
+    await expect(reading).rejects.toThrow(message)
+    expect(keys.length).toBeLessThanOrEqual(1)
+  }
+  await refused([tarEntry("1.jpg", "", "0", 2 ** 29)], 2 ** 29 + 4096, /its members have 536870912 bytes, more than/)
+  await refused([tarEntry("l", "a/".repeat(5000), "L"), tarEntry("1.txt", "one")], 2 ** 16, /a name has 10000 letters/)
+})
+
+test("names are split at the first dot of the file's name, in time that grows with their length", () => {
+  const split = (name: string) => splitName({ name, type: "file" } as Parameters<typeof splitName>[0])
+  expect(split("././a/b.C.d")).toEqual({ key: "a/b", extension: "c.d" })
+  expect(split(".//a.txt")).toEqual({ key: "/a", extension: "txt" })
+  expect(split("d.ir/x.y/0.TXT")).toEqual({ key: "d.ir/x.y/0", extension: "txt" })
+  for (const name of ["a", "a/", "a.", ".a", "./.a", "a/.b.c", "a.b/c", "", "./"]) expect(split(name), name).toBeNull()
+  const started = performance.now()
+  for (const name of ["./", "a/", "/", "a.", "."]) for (const end of ["", "b", "b.c"]) split(name.repeat(1e6) + end)
+  expect(performance.now() - started).toBeLessThan(2000)
 })

@@ -7,6 +7,8 @@ import { extract, type Header, type Pack, pack } from "tar-stream"
 import { messageOf, quoted, UserError } from "../core/errors.ts"
 import { fileError } from "../host/file-error.ts"
 import { openRandomAccess, requireFile, writeAtomically } from "../host/files.ts"
+import { parseJsonText } from "./json-text.ts"
+import { checkSampleSize, longestKey } from "./reinforced/sample-budget.ts"
 
 export interface Sample {
   /** The path up to the first dot of the file name: `train/0001` for `train/0001.syn.json`. */
@@ -37,9 +39,18 @@ export async function* readShard(path: string): AsyncGenerator<Sample> {
     }
     if (members.has(member.extension)) throw twice(path, `${key}.${member.extension}`)
     members.set(member.extension, member.bytes)
+    checkTotal(path, key, members)
   }
   if (key === null) throw new UserError(`${path} holds no samples`, "files such as 0001.jpg and 0001.txt were expected")
   yield { key, members }
+}
+
+function checkTotal(path: string, key: string, members: ReadonlyMap<string, Uint8Array>): void {
+  try {
+    checkSampleSize([...members.values()].map(({ length }) => length))
+  } catch (error) {
+    throw new UserError(`${path}: ${quoted(key)}: ${messageOf(error)}`)
+  }
 }
 
 function twice(path: string, name: string): UserError {
@@ -91,7 +102,7 @@ export function metadataOf({ members }: Sample, name: string): Readonly<Record<s
 
 function parseJson(text: string, name: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJsonText(text)
   } catch (error) {
     throw new UserError(`${name}: the json member is damaged (${messageOf(error)})`, undefined, { cause: error })
   }
@@ -110,8 +121,9 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
   source.on("error", (error) => archive.destroy(error))
   try {
     for await (const entry of source.pipe(archive)) {
-      checkSize(entry.header)
+      checkHeader(entry.header)
       const name = splitName(entry.header)
+      if (name) checkSampleSize([entry.header.size!])
       if (name) yield { ...name, bytes: await readAll(entry as AsyncIterable<Uint8Array>) }
       else entry.resume()
     }
@@ -124,16 +136,28 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
   }
 }
 
-/** Where a size is not a number tar-stream has none, and would wait for that entry's end for ever. */
-export function checkSize({ name, size }: Header): void {
+/** Fields of an extended header (PAX), which those of one for the whole archive are copied to: there are some 20. */
+const mostFields = 1000
+
+/**
+ * Throws Error on a header that no archive of samples has. Where a size is not a number tar-stream has none, and would
+ * wait for that entry's end for ever; names and fields of MiBs, given once for all entries, take long for each.
+ */
+export function checkHeader({ name, size, pax }: Header): void {
+  if (name.length > longestKey) throw new Error(`a name has ${name.length} letters, more than ${longestKey}`)
   if (!Number.isSafeInteger(size)) throw new Error(`the size of ${quoted(name)} is damaged`)
+  let fields = 0
+  for (const _ in pax as object | null)
+    if (++fields > mostFields) throw new Error(`a header has more than ${mostFields} fields`)
 }
 
 /** Key and extension of a member; null where the entry is none: a folder, a hidden file, a file without extension. */
 export function splitName({ name, type }: Header): { key: string; extension: string } | null {
-  const match = /^(?:\.\/)*((?:.*\/)?[^./]+)\.([^/]+)$/.exec(name)
-  if (!match || type !== "file") return null
-  return { key: match[1]!, extension: match[2]!.toLowerCase() }
+  const path = name.replace(/^(?:\.\/)+/, "")
+  const file = path.lastIndexOf("/") + 1
+  const dot = path.indexOf(".", file)
+  if (type !== "file" || dot <= file || dot === path.length - 1) return null
+  return { key: path.slice(0, dot), extension: path.slice(dot + 1).toLowerCase() }
 }
 
 async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {

@@ -90,12 +90,16 @@ export function openRandomAccess(path: string): OpenFile {
 /** A pipe that nobody writes to would not even be opened; of files it changes nothing. */
 const withoutWaiting = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
-/** The whole file. Failures of the system, a folder and a pipe are UserErrors. */
-export async function readBytes(path: string): Promise<Uint8Array> {
+/**
+ * The whole file. Failures of the system, a folder and a pipe are UserErrors.
+ *
+ * @param checkSize is given the bytes there are before they are read, and throws where they are too many
+ */
+export async function readBytes(path: string, checkSize?: (bytes: number) => void): Promise<Uint8Array> {
   try {
     const file = await open(path, withoutWaiting)
     try {
-      requireRegular(await file.stat(), path)
+      checkSize?.(requireRegular(await file.stat(), path).size)
       return await file.readFile()
     } finally {
       await file.close()
@@ -106,9 +110,9 @@ export async function readBytes(path: string): Promise<Uint8Array> {
 }
 
 /** The whole file, or null where there is none. */
-export async function readBytesIfThere(path: string): Promise<Uint8Array | null> {
+export async function readBytesIfThere(path: string, checkSize?: (bytes: number) => void): Promise<Uint8Array | null> {
   try {
-    return await readBytes(path)
+    return await readBytes(path, checkSize)
   } catch (error) {
     if (error instanceof UserError && codeOf(error.cause) === "ENOENT") return null
     throw error
@@ -153,21 +157,14 @@ const largestJson = 2 ** 26
  * @param what the file is expected to be, for the message: "a model's manifest"
  */
 export async function readJson(path: string, what: string): Promise<unknown> {
-  const size = await sizeOf(path)
-  if (size > largestJson) throw new UserError(`${path} should be ${what}, but has ${size} bytes`)
-  const text = new TextDecoder().decode(await readBytes(path))
+  const checkSize = (bytes: number) => {
+    if (bytes > largestJson) throw new UserError(`${path} should be ${what}, but has ${bytes} bytes`)
+  }
+  const text = new TextDecoder().decode(await readBytes(path, checkSize))
   try {
     return JSON.parse(text)
   } catch (error) {
     throw new UserError(`${path} should be ${what}, but is not JSON: ${messageOf(error).replaceAll(/\s+/g, " ")}`)
-  }
-}
-
-async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size
-  } catch (error) {
-    throw fileError(error, "reading", path)
   }
 }
 

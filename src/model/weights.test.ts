@@ -28,7 +28,7 @@ test("a complete file loads; a missing, extra or misshapen tensor is named with 
   missing.delete(key)
   expect(() => load(missing)).toThrow(`s0.pt: tensor "${key}" is missing`)
   expect(() => load(new Map(complete).set("extra.weight", [1]))).toThrow('tensor "extra.weight" does not belong')
-  expect(() => load(new Map(complete).set("a\n\u001b[2J", [1]))).toThrow('tensor "a\\n\\x1b[2J" does not belong')
+  expect(() => load(new Map(complete).set("a\n\u001b[2J", [1]))).toThrow('tensor "a\\n\\u001b[2J" does not belong')
   expect(() => load(new Map(complete).set(key, [3, 3]))).toThrow("has shape [3,3], expected [1536,512]")
   expect(() => load(missing)).toThrow(UserError)
 })

@@ -5,6 +5,7 @@
 import { quoted, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import type { Size } from "../../core/resize.ts"
+import { parseJsonText } from "../json-text.ts"
 import { opNames, type StoredAugmentation, type StoredCrop, type StoredOp } from "./augmentation.ts"
 
 /** The first element of each list holds a transform's parameters; one that was skipped is not there. */
@@ -53,7 +54,7 @@ export function parseParamAug(value: unknown, where: string): StoredAugmentation
 
 function parseJson(text: string, where: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJsonText(text)
   } catch (error) {
     throw new UserError(`${where}: param_aug is a text that is not JSON: ${quoted(text)}`, undefined, { cause: error })
   }

@@ -9,15 +9,13 @@ import { crc32, deflateRawSync, inflateRawSync } from "node:zlib"
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import { runLengths } from "../../host/zip-write.ts"
 import type { Embeddings } from "./sample.ts"
+import { EmbeddingBudget } from "./sample-budget.ts"
 
 /** Of components; stored as the float32 next to it. */
 export const compactStep = Math.fround(1 / 900)
 
 const magic = "CEMB"
 const version = 1
-
-/** Nothing reinforced comes near: 30 views and 6 captions at 1536 have 55,296. */
-const mostValues = 2 ** 24
 
 /** How a row is predicted: not at all, or by the rounded mean of the rows before it. */
 type Predictor = 0 | 1
@@ -32,14 +30,18 @@ export function encodeCompact(embeddings: ReadonlyMap<string, Embeddings>): Uint
   return Buffer.concat([content, checksum])
 }
 
-/** Throws a UserError that begins with `name` on anything damaged. */
-export function decodeCompact(bytes: Uint8Array, name: string): Map<string, Embeddings> {
+/** Throws a UserError that begins with `name` on anything damaged, and where it would take more than `budget` has. */
+export function decodeCompact(
+  bytes: Uint8Array,
+  name: string,
+  budget = new EmbeddingBudget(bytes.length, name),
+): Map<string, Embeddings> {
   const input = new Input(bytes, name)
   const arrays = new Map<string, Embeddings>()
   for (let count = input.begin(); count > 0; count--) {
     const key = input.text(input.uint8())
     if (arrays.has(key)) throw input.error(`${quoted(key)} occurs twice`)
-    arrays.set(key, decodeArray(input, key))
+    arrays.set(key, decodeArray(input, key, budget))
   }
   input.end()
   return arrays
@@ -108,20 +110,22 @@ function tooLarge(name: string): UserError {
 
 // ------------------------------------------------------------------------------------------------------ reading
 
-function decodeArray(input: Input, key: string): Embeddings {
+function decodeArray(input: Input, key: string, budget: EmbeddingBudget): Embeddings {
   const predictor = input.uint8()
   if (predictor > 1) throw input.error(`${quoted(key)} has predictor ${predictor}, not 0 or 1`)
   const step = input.float32()
   if (!(step > 0 && step < Number.POSITIVE_INFINITY)) throw input.error(`${quoted(key)} has a step of ${step}`)
   const [rows, width, length] = [input.uint32(), input.uint32(), input.uint32()]
-  if (rows * width > mostValues) throw input.error(`${quoted(key)} is said to have ${rows} x ${width} values`)
+  budget.take(2 * rows * width, quoted(key))
+  budget.takeMatrix(key, rows, width)
   const planes = inflate(input, key, input.bytes(length), 2 * rows * width)
   return { rows, width, values: restore(planes, rows, width, predictor, step), dtype: "float32" }
 }
 
 function inflate(input: Input, key: string, deflated: Uint8Array, size: number): Uint8Array {
   try {
-    const planes = inflateRawSync(deflated, { maxOutputLength: Math.max(size, 1) })
+    // In one piece: of several, all would be there twice.
+    const planes = inflateRawSync(deflated, { maxOutputLength: Math.max(size, 1), chunkSize: Math.max(size + 1, 64) })
     if (planes.length === size) return planes
     throw new Error(`${planes.length} bytes instead of ${size}`)
   } catch (error) {

@@ -1,15 +1,18 @@
 /** Embeddings as members of a shard: `npz` (float32), `pth.gz` (a gzip'd torch.save file) and our compact `cemb`. */
 import { gunzipSync, gzipSync } from "node:zlib"
-import { messageOf, quoted, UserError } from "../../core/errors.ts"
+import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
 import { float32ToBfloat16 } from "../../core/half.ts"
 import { bytesAsSource, type TensorValues, toFloat32 } from "../../core/safetensors.ts"
-import type { Dtype } from "../../core/safetensors-header.ts"
+import { type Dtype, dtypes } from "../../core/safetensors-header.ts"
+import { spanOf } from "../../core/strides.ts"
 import { npzBytes, readNpz } from "../../host/npz.ts"
 import { TorchFile } from "../../host/torch-file.ts"
 import { torchBytes } from "../../host/torch-write.ts"
+import { readZipDirectory } from "../../host/zip.ts"
 import { runLengths } from "../../host/zip-write.ts"
 import { decodeCompact, encodeCompact } from "./compact.ts"
 import type { Embeddings } from "./sample.ts"
+import { EmbeddingBudget } from "./sample-budget.ts"
 
 /** Kinds of members that hold embeddings, by extension, in the order in which readers prefer them. */
 export const embeddingKinds = ["npz", "pth.gz", "compact"] as const
@@ -22,18 +25,19 @@ export const embeddingExtensions = {
   compact: "cemb",
 } as const satisfies Record<EmbeddingKind, string>
 
-/** A gzip'd member may grow by this much; embeddings hardly shrink at all. */
-const mostUnpacked = 2 ** 27
-
-/** Throws a UserError that begins with the extension on a member that is damaged or holds no matrices of numbers. */
+/**
+ * Throws a UserError that begins with the extension on a member that is damaged, holds no matrices of numbers, or would
+ * take more than its bytes account for.
+ */
 export async function readEmbeddings(kind: EmbeddingKind, bytes: Uint8Array): Promise<Map<string, Embeddings>> {
+  const budget = new EmbeddingBudget(bytes.length, embeddingExtensions[kind])
   switch (kind) {
     case "npz":
-      return readNpzMember(bytes)
+      return readNpzMember(bytes, budget)
     case "pth.gz":
-      return readTorchMember(unzip(bytes, kind))
+      return readTorchMember(unzip(bytes, kind, budget), budget)
     case "compact":
-      return decodeCompact(bytes, embeddingExtensions[kind])
+      return decodeCompact(bytes, embeddingExtensions[kind], budget)
   }
 }
 
@@ -61,35 +65,54 @@ export function gzip(bytes: Uint8Array): Uint8Array {
   return zipped
 }
 
-/** Throws a UserError that begins with `name`. */
-export function unzip(bytes: Uint8Array, name: string): Uint8Array {
+/** Throws a UserError that begins with `name`, also where there is more than the budget has. */
+export function unzip(bytes: Uint8Array, name: string, budget: EmbeddingBudget): Uint8Array {
+  const unpacked = gunzip(bytes, name, budget.total)
+  budget.take(unpacked.length, name)
+  return unpacked
+}
+
+function gunzip(bytes: Uint8Array, name: string, most: number): Uint8Array {
   try {
-    return gunzipSync(bytes, { maxOutputLength: mostUnpacked })
+    return gunzipSync(bytes, { maxOutputLength: most })
   } catch (error) {
     throw new UserError(`${name}: cannot be unzipped (${messageOf(error)})`, undefined, { cause: error })
   }
 }
 
-async function readNpzMember(bytes: Uint8Array): Promise<Map<string, Embeddings>> {
+async function readNpzMember(bytes: Uint8Array, budget: EmbeddingBudget): Promise<Map<string, Embeddings>> {
+  for (const [name, { size }] of await readZipDirectory(bytesAsSource("npz", bytes))) budget.take(size, quoted(name))
   const arrays = await readNpz(bytes, "npz")
-  return new Map([...arrays].map(([name, { dtype, shape, values }]) => [name, matrix(name, dtype, shape, values)]))
+  return new Map([...arrays].map(([name, { dtype, shape, values }]) => [name, matrix(name, dtype, shape, values, budget)])) // biome-ignore format: one line
 }
 
-async function readTorchMember(bytes: Uint8Array): Promise<Map<string, Embeddings>> {
+/** Several tensors may be views of one storage, and each is a copy here. */
+async function readTorchMember(bytes: Uint8Array, budget: EmbeddingBudget): Promise<Map<string, Embeddings>> {
   const file = await TorchFile.open(bytesAsSource("pth.gz", bytes))
-  const entries = [...file.tensors].map(([name, { dtype, shape }]) => {
-    return [name, matrix(name, dtype, shape, file.read(name))] as const
-  })
-  return new Map(entries)
+  const arrays = new Map<string, Embeddings>()
+  for (const [name, { dtype, shape, strides }] of file.tensors) {
+    budget.take(spanOf(shape, strides) * dtypes[dtype].BYTES_PER_ELEMENT, quoted(name))
+    arrays.set(name, matrix(name, dtype, shape, file.read(name), budget))
+  }
+  return arrays
 }
 
 const floats: readonly Dtype[] = ["F16", "BF16", "F32", "F64"]
 
-/** Throws UserError on anything but two dimensions of floats. */
-export function matrix(name: string, dtype: Dtype, shape: readonly number[], values: TensorValues): Embeddings {
+/** Throws UserError on anything but two dimensions of floats, and where the budget does not have them. */
+export function matrix(
+  name: string,
+  dtype: Dtype,
+  shape: readonly number[],
+  values: TensorValues,
+  budget: EmbeddingBudget,
+): Embeddings {
   const [rows, width] = shape
   if (rows === undefined || width === undefined || shape.length !== 2 || !floats.includes(dtype)) {
-    throw new UserError(`${quoted(name)} is [${shape}] of ${dtype}, and rows of float vectors were expected`)
+    throw new UserError(
+      `${quoted(name)} is [${oneLine(shape.join())}] of ${dtype}, and rows of float vectors were expected`,
+    )
   }
+  budget.takeMatrix(name, rows, width)
   return { rows, width, values: toFloat32(values, dtype), dtype: dtype === "BF16" ? "bfloat16" : "float32" }
 }

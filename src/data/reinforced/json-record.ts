@@ -7,20 +7,25 @@ import { numpyPickle, readNumpyPickle } from "../../core/numpy-pickle.ts"
 import { parseParamAug } from "../augment/stored.ts"
 import { checkRows } from "./check-rows.ts"
 import { gzip, matrix, unzip } from "./embeddings.ts"
-import { takeTexts, textList } from "./members.ts"
+import { captionsIn, takeTexts, textList } from "./members.ts"
 import { pictureExtension } from "./picture.ts"
 import type { Embeddings, EncodedImage, ReinforcedSample } from "./sample.ts"
+import { checkText, EmbeddingBudget, longestKey } from "./sample-budget.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 
 /** The beginning of every gzip file in base64. */
 const gzipStart = "H4sI"
 
-/** Throws a UserError that says what is wrong with which field. */
-export function sampleOfRecord(record: Fields): ReinforcedSample {
+/**
+ * Throws a UserError that says what is wrong with which field.
+ *
+ * @param stored bytes of the line
+ */
+export function sampleOfRecord(record: Fields, stored: number): ReinforcedSample {
   const { key, rest: keyless } = takeKey(record)
   const { image, url = null, param_aug, members = {}, ...rest } = keyless
-  const { embeddings, fields: plain } = takeEmbeddings(rest)
+  const { embeddings, fields: plain } = takeEmbeddings(rest, new EmbeddingBudget(stored, "its embeddings"))
   const { synTexts, fields: unread } = takeSynTexts(plain, embeddings)
   const { texts, fields } = takeTexts(unread)
   const sample: ReinforcedSample = {
@@ -28,6 +33,7 @@ export function sampleOfRecord(record: Fields): ReinforcedSample {
     paramAug: param_aug === undefined || param_aug === null ? null : parseParamAug(param_aug, "its views"),
     others: othersOf(members),
   }
+  for (const text of captionsIn(sample)) checkText(text.length, "a caption")
   checkRows(sample)
   return sample
 }
@@ -72,7 +78,9 @@ export function keyOfRecord(record: Fields): string {
 function takeKey(record: Fields): { key: string; rest: Fields } {
   for (const name of ["__key__", "uid", "id"]) {
     const { [name]: key, ...rest } = record
-    if (typeof key === "number" || (typeof key === "string" && key !== "")) return { key: String(key), rest }
+    if (typeof key !== "number" && (typeof key !== "string" || key === "")) continue
+    if (String(key).length > longestKey) throw new UserError(`"${name}" has more than ${longestKey} letters`)
+    return { key: String(key), rest }
   }
   throw new UserError('no "uid" and no "id"')
 }
@@ -84,26 +92,31 @@ function imageOf(value: unknown): EncodedImage | null {
 }
 
 function urlOf(value: unknown): string | null {
+  if (typeof value === "string") checkText(value.length, '"url"')
   if (value === null || typeof value === "string") return value
   throw new UserError('"url" is no text')
 }
 
 /** Keys with `emb` in them whose values are gzip'd; a key that ends like one must be. */
-function takeEmbeddings(record: Fields): { embeddings: Map<string, Embeddings>; fields: Fields } {
+function takeEmbeddings(
+  record: Fields,
+  budget: EmbeddingBudget,
+): { embeddings: Map<string, Embeddings>; fields: Fields } {
   const embeddings = new Map<string, Embeddings>()
   const fields: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(record)) {
     const isText = typeof value === "string"
     if (name.endsWith("_emb") || (name.includes("emb") && isText && value.startsWith(gzipStart))) {
-      embeddings.set(name, decodeEmbeddings(name, value))
+      embeddings.set(name, decodeEmbeddings(name, value, budget))
     } else fields[name] = value
   }
   return { embeddings, fields }
 }
 
-function decodeEmbeddings(name: string, value: unknown): Embeddings {
-  const { dtype, shape, values } = readNumpyPickle(unzip(bytesOf(value, name), quoted(name)), quoted(name))
-  return matrix(name, dtype, shape, values)
+function decodeEmbeddings(name: string, value: unknown, budget: EmbeddingBudget): Embeddings {
+  const pickle = unzip(bytesOf(value, name), quoted(name), budget)
+  const { dtype, shape, values } = readNumpyPickle(pickle, quoted(name))
+  return matrix(name, dtype, shape, values, budget)
 }
 
 function takeSynTexts(record: Fields, embeddings: ReadonlyMap<string, Embeddings>) {

@@ -1,62 +1,77 @@
 /** Lines of a text file that may be compressed with gzip or zstd, without holding more than one of them. */
 import { createReadStream } from "node:fs"
 import { createGunzip } from "node:zlib"
-import { Decompress } from "fzstd"
+import { Budget } from "../../core/budget.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
-import { requireFile } from "../../host/files.ts"
+import { openRandomAccess, requireFile } from "../../host/files.ts"
+import { unzstd } from "./zstd.ts"
 
 export type Compression = "none" | "gzip" | "zstd"
 
 export interface Line {
   /** From 1. */
   readonly number: number
-  /** Null where it is longer than `longestLine`. */
+  readonly bytes: number
+  /** Null where it is longer than any of its file may be. */
   readonly text: string | null
 }
 
-/** In bytes: a sample with a picture and 36 embeddings has about 0.5 MiB. */
-export const longestLine = 2 ** 27
+/** In bytes: a sample with a picture and 36 embeddings has about 0.5 MiB, and a picture of 48 MiB fits. */
+export const longestLine = 2 ** 26
 
-/** What the format asks readers to support, and all that zstd uses up to level 19. It is moved once a block. */
-const largestWindow = 2 ** 23
+/** A line holds what was compressed before, so of a compressed file it is not much longer than the file. */
+const longestUnpackedLine = (size: number) => Math.min(longestLine, 2 ** 21 + 16 * size)
+
+/**
+ * What a compressed file may unpack to. Captions and URLs shrink to a tenth, pictures and embeddings hardly; only copies
+ * of a line shrink to a thousandth.
+ */
+const unpackedBudget = (size: number) => 2 ** 24 + 256 * size
 
 const newline = 0x0a
 
-/** Lines without their ends. Throws UserError where the compressed data break off, behind the last whole line. */
+/**
+ * Lines without their ends; those without a letter are counted and left out. Throws UserError where the compressed data
+ * break off, behind the last whole line.
+ */
 export async function* readLines(path: string, compression: Compression): AsyncGenerator<Line> {
   let parts: Uint8Array[] = []
   let length = 0
   let number = 1
+  const longest = compression === "none" ? longestLine : longestUnpackedLine(sizeOf(path))
   const take = (): Line => {
-    const text = length > longestLine ? null : Buffer.concat(parts).toString("utf8")
+    const text = length > longest ? null : Buffer.concat(parts).toString("utf8")
+    const line = { number: number++, bytes: length, text }
     ;[parts, length] = [[], 0]
-    return { number: number++, text }
+    return line
   }
   for await (const chunk of unpacked(path, compression)) {
     let start = 0
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
-      parts.push(chunk.subarray(start, end))
+      if (start < end) parts.push(chunk.subarray(start, end))
       length += end - start
-      yield take()
       start = end + 1
+      if (length > 0) yield take()
+      else number++
+      // Line ends can be packed to a thousandth, and a search for each would take long.
+      for (; chunk[start] === newline; start++) number++
     }
     length += chunk.length - start
     // Of a line that is too long nothing is kept.
-    if (length > longestLine) parts = []
+    if (length > longest) parts = []
     else if (start < chunk.length) parts.push(chunk.subarray(start))
   }
   if (length > 0) yield take()
 }
 
-/** The bytes of a file, unpacked. Throws UserError where the compressed data break off. */
+/** The bytes of a file, unpacked. Throws UserError where the compressed data break off, or are much more than the file. */
 export async function* unpacked(path: string, compression: Compression): AsyncGenerator<Uint8Array> {
   await requireFile(path)
   const file = createReadStream(path, { highWaterMark: compression === "none" ? 1 << 20 : 1 << 16 })
   try {
     if (compression === "none") yield* file
-    else if (compression === "gzip") yield* gunzipped(file)
-    else yield* unzstd(file)
+    else yield* withinBudget(sizeOf(path), compression, file)
   } catch (thrown) {
     const error = fileError(thrown, "reading", path)
     if (compression === "none" || error instanceof UserError) throw error
@@ -68,45 +83,27 @@ export async function* unpacked(path: string, compression: Compression): AsyncGe
   }
 }
 
+function sizeOf(path: string): number {
+  const file = openRandomAccess(path)
+  file.close()
+  return file.size
+}
+
+async function* withinBudget(
+  size: number,
+  compression: "gzip" | "zstd",
+  file: NodeJS.ReadableStream,
+): AsyncGenerator<Uint8Array> {
+  const budget = new Budget(unpackedBudget(size), compression)
+  const chunks = compression === "gzip" ? gunzipped(file) : unzstd(file as AsyncIterable<Uint8Array>, size)
+  for await (const chunk of chunks) {
+    budget.take(chunk.length, "what is unpacked next")
+    yield chunk
+  }
+}
+
 async function* gunzipped(file: NodeJS.ReadableStream): AsyncGenerator<Uint8Array> {
   const gunzip = createGunzip()
   file.on("error", (error) => gunzip.destroy(error))
   yield* file.pipe(gunzip)
-}
-
-async function* unzstd(file: AsyncIterable<Uint8Array | string>): AsyncGenerator<Uint8Array> {
-  let blocks: Uint8Array[] = []
-  const decoder = new Decompress((block) => blocks.push(block))
-  let isFirst = true
-  for await (const chunk of file as AsyncIterable<Uint8Array>) {
-    if (isFirst) checkWindow(chunk)
-    isFirst = false
-    decoder.push(chunk)
-    yield* blocks
-    blocks = []
-  }
-  decoder.push(new Uint8Array(0), true)
-  yield* blocks
-}
-
-/** Throws UserError where the first frame's header asks for more memory than `largestWindow` (RFC 8878, 3.1.1.1). */
-function checkWindow(head: Uint8Array): void {
-  if (head[0] !== 0x28) return
-  const size = windowOf(Buffer.concat([head.subarray(0, 18), new Uint8Array(18)]))
-  if (size <= largestWindow) return
-  throw new UserError(
-    `zstd asks for a window of ${Math.ceil(size / 2 ** 20)} MiB, more than ${largestWindow / 2 ** 20}`,
-    "compress it without --ultra and without --long",
-  )
-}
-
-/** In bytes; a frame that is a single segment has a window of its whole content. */
-function windowOf(head: Buffer): number {
-  const descriptor = head[4]!
-  const isSingleSegment = (descriptor & 0x20) !== 0
-  const base = 2 ** (10 + (head[5]! >>> 3))
-  if (!isSingleSegment) return base + (base / 8) * (head[5]! & 7)
-  const at = 5 + [0, 1, 2, 4][descriptor & 3]!
-  const sizes = [head[at]!, head.readUInt16LE(at) + 256, head.readUInt32LE(at), Number(head.readBigUInt64LE(at))]
-  return sizes[descriptor >>> 6]!
 }

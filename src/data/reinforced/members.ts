@@ -4,6 +4,7 @@
  */
 import { messageOf, UserError } from "../../core/errors.ts"
 import { parseParamAug } from "../augment/stored.ts"
+import { parseJsonText } from "../json-text.ts"
 import { checkRows } from "./check-rows.ts"
 import {
   type EmbeddingKind,
@@ -14,6 +15,10 @@ import {
 } from "./embeddings.ts"
 import { pictureExtensions } from "./picture.ts"
 import type { Embeddings, EncodedImage, ReinforcedSample } from "./sample.ts"
+import { checkSampleSize, checkText, longestText } from "./sample-budget.ts"
+
+/** Of a JSON member in bytes: all captions, views and notes of a sample have some 5 KiB. */
+const longestJson = 2 ** 23
 
 type Members = ReadonlyMap<string, Uint8Array>
 type Fields = Readonly<Record<string, unknown>>
@@ -26,6 +31,7 @@ export const memberExtensions: readonly string[] = [
 
 /** Throws a UserError that says what is wrong with which member. Whether there is a picture or a caption is not asked. */
 export async function sampleOfMembers(key: string, members: Members): Promise<ReinforcedSample> {
+  checkSampleSize([...members.values()].map(({ length }) => length))
   const image = pictureOf(members)
   const { texts, fields } = captionsOf(members)
   const url = textOf(members, "url.txt")?.trim() ?? (typeof fields.url === "string" ? fields.url : null)
@@ -34,6 +40,7 @@ export async function sampleOfMembers(key: string, members: Members): Promise<Re
     embeddings: await embeddingsOf(members),
     others: othersOf(members, image),
   }
+  for (const text of captionsIn(sample)) checkText(text.length, "a caption")
   checkRows(sample)
   return sample
 }
@@ -117,9 +124,16 @@ function othersOf(members: Members, image: EncodedImage | null): Map<string, Uin
   return new Map([...members].filter(isOther))
 }
 
-function textOf(members: Members, extension: string): string | null {
+/** All captions of a sample. */
+export function* captionsIn({ texts, synTexts }: Pick<ReinforcedSample, "texts" | "synTexts">): Generator<string> {
+  yield* texts
+  for (const captions of synTexts.values()) yield* captions
+}
+
+function textOf(members: Members, extension: string, longest = longestText): string | null {
   const bytes = members.get(extension)
   if (!bytes) return null
+  checkText(bytes.length, extension, longest)
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
   } catch {
@@ -128,7 +142,7 @@ function textOf(members: Members, extension: string): string | null {
 }
 
 function jsonOf(members: Members, extension: string): Fields | null {
-  const text = textOf(members, extension)
+  const text = textOf(members, extension, longestJson)
   if (text === null) return null
   const value = parseJson(text, extension)
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields
@@ -137,7 +151,7 @@ function jsonOf(members: Members, extension: string): Fields | null {
 
 function parseJson(text: string, extension: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJsonText(text)
   } catch (error) {
     throw new UserError(`${extension} is damaged (${messageOf(error)})`)
   }

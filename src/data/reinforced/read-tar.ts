@@ -1,15 +1,13 @@
 /** Samples of a tar shard, and what is wrong with the others. */
-import { isOfInput, oneLine, UserError } from "../../core/errors.ts"
+import { isOfInput, oneLine } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/safetensors.ts"
 import { memberExtensions, sampleOfMembers } from "./members.ts"
 import { pictureExtensions } from "./picture.ts"
 import type { Problem, ReinforcedSample } from "./sample.ts"
+import { checkSampleSize } from "./sample-budget.ts"
 import { indexTar, type TarIndex, type TarMember } from "./tar-index.ts"
 
 type Report = (problem: Problem) => void
-
-/** No picture or text is larger; a member is held in memory whole. */
-export const largestMember = 2 ** 28
 
 /** Whole samples in the order of their first members. Throws UserError on what is no tar archive. */
 export async function* readTar(source: RandomAccess, report: Report): AsyncGenerator<ReinforcedSample> {
@@ -46,8 +44,7 @@ async function* readSample(
 }
 
 function readMembers(source: RandomAccess, members: readonly TarMember[]): Map<string, Uint8Array> {
-  const large = members.find(({ size }) => size > largestMember)
-  if (large) throw new UserError(`${large.extension} has ${large.size} bytes, more than ${largestMember}`)
+  checkSampleSize(members.map(({ size }) => size))
   return new Map(members.map(({ extension, offset, size }) => [extension, source.read(offset, size)]))
 }
 

@@ -7,7 +7,7 @@ import { extract } from "tar-stream"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/safetensors.ts"
 import { fileError } from "../../host/file-error.ts"
-import { checkSize, splitName } from "../shards.ts"
+import { checkHeader, splitName } from "../shards.ts"
 
 export interface TarMember {
   /** The path in the archive. */
@@ -50,7 +50,7 @@ async function walk(source: RandomAccess, found: (member: TarMember) => void): P
   file.on("error", (error) => archive.destroy(fileError(error, "reading", source.name) as Error))
   try {
     for await (const entry of file.pipe(archive)) {
-      checkSize(entry.header)
+      checkHeader(entry.header)
       const { name, size, byteOffset } = entry.header as typeof entry.header & { byteOffset: number }
       const parts = splitName(entry.header)
       if (parts) found({ name, ...parts, offset: byteOffset, size: size! })

@@ -3,10 +3,12 @@ import { isOfInput, messageOf, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/pixels.ts"
 import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../host/files.ts"
 import { decodeHere } from "../../host/images.ts"
+import { parseJsonText } from "../json-text.ts"
 import { sampleOfRecord } from "../reinforced/json-record.ts"
+import { longestLine } from "../reinforced/lines.ts"
 import { sampleOfMembers } from "../reinforced/members.ts"
-import { largestMember } from "../reinforced/read-tar.ts"
 import type { ReinforcedSample } from "../reinforced/sample.ts"
+import { checkSampleSize, checkText } from "../reinforced/sample-budget.ts"
 import { BadSample } from "./bad-samples.ts"
 import { readCaptions } from "./captions.ts"
 import { describePlace, type MemberPlace, type Place } from "./place.ts"
@@ -48,7 +50,7 @@ export class SampleLoader implements Disposable {
         case "tar":
           return encodedOf(await sampleOfMembers(place.key, this.members(place.path, place.members)))
         case "line":
-          return encodedOf(sampleOfRecord(this.record(this.open(place.path).read(place.offset, place.length))))
+          return encodedOf(sampleOfRecord(this.record(place), place.length))
         case "file":
           return {
             ...unreinforced,
@@ -59,16 +61,16 @@ export class SampleLoader implements Disposable {
     })
   }
 
-  private record(bytes: Uint8Array): Readonly<Record<string, unknown>> {
-    const record = parseLine(bytes)
+  private record({ path, offset, length }: LinePlace): Readonly<Record<string, unknown>> {
+    checkText(length, "its line", longestLine)
+    const record = parseLine(this.open(path).read(offset, length))
     if (this.hasEmbeddings) return record
     return Object.fromEntries(Object.entries(record).filter(([name]) => !/_emb/.test(name)))
   }
 
   /** Members lie side by side as a rule: then one read gets them all. */
   private members(path: string, members: readonly MemberPlace[]): Map<string, Uint8Array> {
-    const large = members.find(({ size }) => size > largestMember)
-    if (large) throw new UserError(`${large.extension} has more than ${largestMember} bytes`)
+    checkSampleSize(members.map(({ size }) => size))
     if (members.length === 0) return new Map()
     const file = this.open(path)
     const start = members.reduce((least, { offset }) => Math.min(least, offset), Number.POSITIVE_INFINITY)
@@ -94,6 +96,8 @@ export class SampleLoader implements Disposable {
   }
 }
 
+type LinePlace = Extract<Place, { kind: "line" }>
+
 /** A sample whose picture is still a file's bytes. */
 type Encoded = Omit<TrainingSample, "image" | "name"> & { readonly image: Uint8Array | null }
 
@@ -106,7 +110,7 @@ function encodedOf({ texts, synTexts, paramAug, embeddings, fields, image }: Rei
 }
 
 function parseLine(bytes: Uint8Array): Record<string, unknown> {
-  const value: unknown = JSON.parse(
+  const value = parseJsonText(
     Buffer.from(bytes)
       .toString("utf8")
       .replace(/^\ufeff/, ""),
@@ -118,7 +122,7 @@ function parseLine(bytes: Uint8Array): Record<string, unknown> {
 /** A picture that may not be read is one sample's matter, though other files that may not be read are the machine's. */
 async function pictureAt(path: string): Promise<Uint8Array | null> {
   try {
-    return await readBytesIfThere(path)
+    return await readBytesIfThere(path, (size) => checkSampleSize([size]))
   } catch (error) {
     if (!(error instanceof UserError && isForbidden(error))) throw error
     throw new UserError(error.message, error.hint)

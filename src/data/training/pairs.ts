@@ -1,6 +1,7 @@
 /** Pictures and captions that a file lists: paths relative to its folder, and JSONL with one object a line. */
 import { dirname, resolve } from "node:path"
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
+import { parseJsonText } from "../json-text.ts"
 import { readLines } from "../reinforced/lines.ts"
 import { textList } from "../reinforced/members.ts"
 import type { Place, SampleList } from "./place.ts"
@@ -33,9 +34,10 @@ const captionNames = ["caption", "captions", "text", "texts", "title"]
 /** Throws UserError naming the line that has no path or no caption. */
 export async function listJsonl(path: string, options: JsonlOptions): Promise<SampleList> {
   const pairs: Pair[] = []
-  for await (const { number, text } of readLines(path, "none")) {
+  for await (const { number, bytes, text } of readLines(path, "none")) {
     if (text?.trim() === "") continue
-    const record = parseObject(text ?? "", `${path}, line ${number}`)
+    if (text === null) throw new UserError(`${path}, line ${number}: its ${bytes} bytes are more than a line may have`)
+    const record = parseObject(text, `${path}, line ${number}`)
     pairs.push(pairOf(record, `${path}, line ${number}`, options))
   }
   if (pairs.length === 0) throw new UserError(`${path} has no lines`, "JSON objects were expected, one a line")
@@ -77,7 +79,7 @@ function lacking(where: string, what: string, name: string | undefined, usual: r
 
 function parseObject(text: string, where: string): Readonly<Record<string, unknown>> {
   try {
-    const value: unknown = JSON.parse(text)
+    const value = parseJsonText(text)
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
   } catch (error) {
     throw new UserError(`${where} is no JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)

@@ -2,7 +2,7 @@
  * What a data set has, told by its first samples before training begins: teachers' widths, synthetic captions, and about
  * how much memory a sample takes decoded.
  */
-import { UserError } from "../../core/errors.ts"
+import { oneLine, UserError } from "../../core/errors.ts"
 import { BadSample } from "./bad-samples.ts"
 import { defaultSyntheticPattern, type TrainingDataConfig } from "./config.ts"
 import type { EmbeddingRow } from "./embedding-rows.ts"
@@ -98,7 +98,7 @@ function patternFor(config: TrainingDataConfig, samples: readonly TrainingSample
   if (keys.some((key) => new RegExp(syntheticPattern).test(key))) return syntheticPattern
   if (keys.length > 0) {
     throw new UserError(
-      `${source} has synthetic captions under ${keys.join(", ")}, and none matches /${syntheticPattern}/`,
+      `${source} has synthetic captions under ${oneLine(keys.join(", "), 200)}, and none matches /${syntheticPattern}/`,
       "give a syntheticPattern that matches",
     )
   }

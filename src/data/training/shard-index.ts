@@ -9,8 +9,9 @@ import { fileError } from "../../host/file-error.ts"
 import { openRandomAccess } from "../../host/files.ts"
 import { type Compression, unpacked } from "../reinforced/lines.ts"
 import { shardFormat } from "../reinforced/read.ts"
-import { largestMember, listTar } from "../reinforced/read-tar.ts"
+import { listTar } from "../reinforced/read-tar.ts"
 import type { Problem } from "../reinforced/sample.ts"
+import { largestSample } from "../reinforced/sample-budget.ts"
 import type { TarMember } from "../reinforced/tar-index.ts"
 import type { Place, SampleList } from "./place.ts"
 
@@ -66,7 +67,7 @@ class TarIndex implements SampleList {
     const numbers = new Map(this.extensions.map((extension, i) => [extension, i]))
     this.names = Uint16Array.from(all, ({ extension }) => numbers.get(extension)!)
     this.offsets = Float64Array.from(all, ({ offset }) => offset)
-    this.sizes = Uint32Array.from(all, ({ size }) => Math.min(size, largestMember + 1))
+    this.sizes = Uint32Array.from(all, ({ size }) => Math.min(size, largestSample + 1))
     this.starts = new Uint32Array(lists.length + 1)
     for (const [i, list] of lists.entries()) this.starts[i + 1] = this.starts[i]! + list.length
   }
@@ -93,7 +94,7 @@ async function indexLines(path: string, compression: Compression, options: Index
 }
 
 async function indexPlain(path: string, plain: string): Promise<LineIndex> {
-  const index = new LineIndex(plain, await findLines(plain))
+  const index = new LineIndex(plain, await findLines(plain, path))
   if (index.count > 0) return index
   throw new UserError(`${path} holds no samples`, "JSON objects were expected, one a line")
 }
@@ -125,12 +126,19 @@ class LineIndex implements SampleList {
 
 const [newline, space] = [0x0a, 0x20]
 
-/** Offset and length of every line that has something in it. */
-async function findLines(path: string): Promise<Float64Array> {
+/** Shorter lines hold no sample. Many of them would take much more memory for their places than they have bytes. */
+const shortestSample = '{"id":1}'.length
+const mostShort = 10_000
+
+/** Offset and length of every line that has something in it. Throws UserError where hardly any is long enough. */
+async function findLines(path: string, name: string): Promise<Float64Array> {
   const found: number[] = []
-  let [start, offset, isBlank] = [0, 0, true]
+  let [start, offset, isBlank, short] = [0, 0, true, 0]
   const end = (at: number) => {
     if (!isBlank) found.push(start, at - start)
+    if (!isBlank && at - start < shortestSample && ++short > Math.max(mostShort, found.length / 4)) {
+      throw new UserError(`${name}: half of its first ${found.length / 2} lines are too short for a sample`)
+    }
     ;[start, isBlank] = [at + 1, true]
   }
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Uint8Array>) {

@@ -2,6 +2,7 @@
 import { readdir, stat } from "node:fs/promises"
 import { UserError } from "../../core/errors.ts"
 import { requireFile } from "../../host/files.ts"
+import { parseJsonText } from "../json-text.ts"
 import { readLines } from "../reinforced/lines.ts"
 import { pathOf } from "../stores/local.ts"
 import { isUrl } from "../stores/open.ts"
@@ -30,7 +31,7 @@ async function listsPictures(path: string): Promise<boolean> {
   for await (const { text } of readLines(path, "none")) {
     if (text === null || text.trim() === "") continue
     try {
-      const value: unknown = JSON.parse(text)
+      const value = parseJsonText(text)
       return typeof value === "object" && value !== null && imagePathOf(value as Record<string, unknown>) !== null
     } catch {
       return false

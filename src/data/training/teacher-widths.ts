@@ -8,6 +8,9 @@ import type { EmbeddingRow } from "./embedding-rows.ts"
 /** bfloat16 and compact vectors are off by less, in length squared. */
 const tolerance = 0.02
 
+/** Published sets are of 2; each is looked for in the whole row. */
+const mostTeachers = 64
+
 /**
  * The widths found in rows of one width. Throws UserError where the parts are no unit vectors or the rows fit several
  * widths.
@@ -16,6 +19,7 @@ export function findTeacherWidths(rows: readonly EmbeddingRow[], where: string):
   const width = rows[0]!.length
   const sums = rows.map(cumulative)
   const teachers = Math.round(sums[0]![width - 1]!)
+  if (teachers > mostTeachers) throw unknown(where, `they would be of ${teachers} teachers, more than ${mostTeachers}`)
   const isUnit = teachers > 0 && sums.every((sum) => Math.abs(sum[width - 1]! - teachers) <= teachers * tolerance)
   if (!isUnit) throw unknown(where, "their parts are no unit vectors")
   const ends = Array.from({ length: teachers - 1 }, (_, i) => findEnd(sums, i + 1, where))

@@ -7,6 +7,9 @@ import type { Embeddings } from "../../data/reinforced/sample.ts"
 /** Squares sum up to 1 within this: bfloat16 rounds each value by 0.4 % at most, and the errors cancel. */
 const tolerance = 4e-3
 
+/** Published sets are of 2; each is looked for in the whole row. */
+const mostTeachers = 64
+
 /**
  * Widths of the teachers, whose sum is the rows' width; null where the parts are not of unit length. Some tens of rows
  * are needed to tell a border from columns that are small by chance.
@@ -16,6 +19,7 @@ export function findTeacherWidths(rows: readonly Embeddings[]): number[] | null 
   const used = rows.filter(({ width, rows: count }) => width === first?.width && count > 0)
   if (!first || used.length === 0) return null
   const teachers = Math.round(rowSquares(used[0]!, 0, first.width))
+  if (!(teachers <= mostTeachers)) return null
   const borders = [0]
   for (let teacher = 1; teacher <= teachers; teacher++) {
     const border = teacher === teachers ? first.width : borderOf(used, borders.at(-1)!, first.width)

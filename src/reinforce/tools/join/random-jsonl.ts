@@ -1,8 +1,9 @@
 /** Samples of a JSONL shard by where their lines begin. A compressed one is unpacked to a temporary file. */
 import { createReadStream } from "node:fs"
 import { join } from "node:path"
+import { parseJsonText } from "../../../data/json-text.ts"
 import { keyOfRecord, sampleOfRecord } from "../../../data/reinforced/json-record.ts"
-import { type Compression, readLines } from "../../../data/reinforced/lines.ts"
+import { type Compression, longestLine, readLines } from "../../../data/reinforced/lines.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { type OpenFile, openRandomAccess, writeAtomically } from "../../../host/files.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
@@ -30,7 +31,7 @@ export class RandomJsonl implements RandomShard {
     }
   }
 
-  /** Lines that are no object with a key are passed over: nothing can be joined to them. */
+  /** Lines that are too long or no object with a key are passed over: nothing can be joined to them. */
   async *places(): AsyncGenerator<SamplePlace> {
     for await (const { text, start, length } of positionedLines(this.path)) {
       const key = keyOf(text)
@@ -39,7 +40,8 @@ export class RandomJsonl implements RandomShard {
   }
 
   async read({ start, length }: SamplePlace): Promise<ReinforcedSample> {
-    return sampleOfRecord(JSON.parse(new TextDecoder().decode(this.file.read(start, length))))
+    const record = parseJsonText(new TextDecoder().decode(this.file.read(start, length)))
+    return sampleOfRecord(record as Record<string, unknown>, length)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -52,11 +54,12 @@ async function* unpacked(path: string, compression: Compression): AsyncGenerator
   for await (const { text } of readLines(path, compression)) if (text !== null) yield `${text}\n`
 }
 
+/** What is no line of a shard, because it is too long, has an empty text. */
 async function* positionedLines(path: string): AsyncGenerator<{ text: string; start: number; length: number }> {
   let parts: Uint8Array[] = []
   let [start, length] = [0, 0]
   const take = () => {
-    const line = { text: Buffer.concat(parts).toString("utf8"), start, length }
+    const line = { text: length > longestLine ? "" : Buffer.concat(parts).toString("utf8"), start, length }
     start += length + 1
     ;[parts, length] = [[], 0]
     return line
@@ -71,13 +74,14 @@ async function* positionedLines(path: string): AsyncGenerator<{ text: string; st
     }
     parts.push(chunk.subarray(from))
     length += chunk.length - from
+    if (length > longestLine) parts = []
   }
   if (length > 0) yield take()
 }
 
 function keyOf(text: string): string | null {
   try {
-    return keyOfRecord(JSON.parse(text))
+    return keyOfRecord(parseJsonText(text) as Record<string, unknown>)
   } catch {
     return null
   }

@@ -5,6 +5,7 @@ import { UserError } from "../../../core/errors.ts"
 import { embeddingExtensions } from "../../../data/reinforced/embeddings.ts"
 import { sampleOfMembers } from "../../../data/reinforced/members.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
+import { checkText, largestSample } from "../../../data/reinforced/sample-budget.ts"
 import { indexTar } from "../../../data/reinforced/tar-index.ts"
 import { splitName } from "../../../data/shards.ts"
 import { type OpenFile, openRandomAccess } from "../../../host/files.ts"
@@ -36,6 +37,7 @@ export class RandomTar implements RandomShard {
   }
 
   async read(place: SamplePlace, { packed }: { readonly packed: boolean }): Promise<ReinforcedSample> {
+    checkText(place.length, "what its members lie in", largestSample)
     const members = await membersIn(this.file.read(place.start, place.length), place.key)
     if (members.size === 0) throw new UserError(`${this.file.name} has changed: ${place.key} is not where it was`)
     const extensions = packed ? Object.values(embeddingExtensions).filter((extension) => members.has(extension)) : []
@@ -55,9 +57,13 @@ async function membersIn(bytes: Uint8Array, key: string): Promise<Map<string, Ui
   const members = new Map<string, Uint8Array>()
   for await (const entry of Readable.from([bytes]).pipe(extract())) {
     const name = splitName(entry.header)
+    if (name?.key !== key || members.has(name.extension)) {
+      entry.resume()
+      continue
+    }
     const chunks: Uint8Array[] = []
     for await (const chunk of entry as AsyncIterable<Uint8Array>) chunks.push(chunk)
-    if (name?.key === key && !members.has(name.extension)) members.set(name.extension, Buffer.concat(chunks))
+    members.set(name.extension, Buffer.concat(chunks))
   }
   return members
 }

@@ -1,0 +1,323 @@
+/** Small shards that ask for all memory or time: refused before it is taken, sample by sample. */
+import { execFile } from "node:child_process"
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import { gzipSync } from "node:zlib"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import {
+  compactZeros,
+  fieldsOfZeros,
+  gzipMebibytes,
+  npzZeros,
+  paxField,
+  tarEnd,
+  tarEntry,
+  torchViews,
+  zstdRuns,
+} from "../../../test/hostile.ts"
+import { collect, reinforcedSample, tarOf } from "../../../test/reinforced.ts"
+import { UserError } from "../../core/errors.ts"
+import { readEmbeddings, writeEmbeddings } from "./embeddings.ts"
+import { freeEmbeddingBytes, longestText, mostEmbeddingBytes } from "./sample-budget.ts"
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hostile-"))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+interface Reading {
+  readonly keys: readonly string[]
+  readonly reasons: readonly string[]
+  readonly error: string | null
+  /** Of the whole process, in MiB. */
+  readonly memory: number
+}
+
+/** Reads a shard in a process of its own, and ends it after 20 seconds. */
+async function read(content: Uint8Array | string): Promise<Reading> {
+  const path = join(folder, "shard")
+  await writeFile(path, content)
+  const reader = new URL("../../../dist/src/data/reinforced/read.js", import.meta.url)
+  const code = `
+    import { existsSync, readFileSync } from "node:fs"
+    import { readSamples } from ${JSON.stringify(reader.href)}
+    const [keys, reasons] = [[], []]
+    let error = null
+    try {
+      for await (const { key } of readSamples(${JSON.stringify(path)}, ({ reason }) => reasons.push(reason))) keys.push(key)
+    } catch (reason) {
+      if (reason.name !== "UserError") throw reason
+      error = reason.message
+    }
+    // The largest size that Linux gives for all of a process may be that of the one it was forked from.
+    const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : ""
+    const own = /VmHWM:\\s*(\\d+)/.exec(status)
+    const memory = (own ? Number(own[1]) : process.resourceUsage().maxRSS) / 1024
+    console.log(JSON.stringify({ keys, reasons: reasons.slice(0, 3), error, memory }))`
+  const script = join(folder, "read.mjs")
+  await writeFile(script, code)
+  const { stdout } = await promisify(execFile)(process.execPath, [script], { timeout: 20_000, maxBuffer: 2 ** 24 })
+  return JSON.parse(stdout) as Reading
+}
+
+/** Node itself takes some 55; the files of 100 MB are read whole. */
+const mostMebibytes = 256
+
+function sampleWith(name: string, content: Uint8Array | string): Promise<Buffer> {
+  return tarOf([["a.txt", "one"], ["b.txt", "two"], [`b.${name}`, content], ["c.txt", "three"]]) // biome-ignore format: files
+}
+
+const large = { count: 100, rows: 1024, width: 4096 }
+
+test.each<[string, string, () => Uint8Array | string, RegExp]>([
+  ["compact arrays of 16 MiB each", "cemb", () => compactZeros(large), /^cemb: with "\d_emb" it would take \d+ bytes/],
+  [
+    "2^31 compact rows of nothing",
+    "cemb",
+    () => compactZeros({ count: 1, rows: 2 ** 31, width: 0 }),
+    /^cemb: with "0_emb" it would take 8589934592 bytes/,
+  ],
+  [
+    "no compact rows of 2^32 values",
+    "cemb",
+    () => compactZeros({ count: 1, rows: 0, width: 2 ** 32 - 1 }),
+    /^cemb: "0_emb" has rows of 4294967295 values/,
+  ],
+  [
+    "npz arrays of 16 MiB each",
+    "npz",
+    () => npzZeros({ ...large, count: 20 }),
+    /^npz: with "\d+_emb\.npy" it would take \d+ bytes/,
+  ],
+  [
+    "npz rows of nothing",
+    "npz",
+    () => npzZeros({ count: 1, rows: 2 ** 31, width: 0 }),
+    /^npz: with "0_emb" it would take 85899\d+ bytes/,
+  ],
+  [
+    "tensors of one storage",
+    "pth.gz",
+    () => torchViews({ count: 200, rows: 128, width: 4096 }),
+    /^pth\.gz: with "\d_emb" it would take \d+ bytes/,
+  ],
+  ["a tensor's file of 512 MiB", "pth.gz", () => gzipMebibytes(512), /^pth\.gz: cannot be unzipped/],
+  [
+    "views of nothing",
+    "paug.json",
+    () => `{"param_aug":[${"[],".repeat(2 ** 20)}[]]}`,
+    /^paug\.json is damaged \(it has more than \d+ values/,
+  ],
+  [
+    "views in a text",
+    "paug.json",
+    () => JSON.stringify({ param_aug: `[${"[],".repeat(2 ** 20)}[]]` }),
+    /^paug\.json: param_aug is a text that is not JSON/,
+  ],
+  ["JSON of 16 MiB", "json", () => `{"a":"${"b".repeat(2 ** 24)}"}`, /^json is 16777224 long, more than 8388608$/],
+  [
+    "JSON a million levels deep",
+    "syn.json",
+    () => `{"a":${"[".repeat(1e6)}${"]".repeat(1e6)}}`,
+    /^syn\.json is damaged \(it nests deeper than 128 levels\)$/,
+  ],
+  [
+    "a synthetic caption of 8 MB",
+    "syn.json",
+    () => JSON.stringify({ syn_text: ["a".repeat(8e6)] }),
+    /^a caption is 8000000 long, more than 65536$/,
+  ],
+  ["a caption of 100 MB", "TXT", () => "a".repeat(1e8), /^txt is 100000000 long, more than 65536$/],
+  ["a URL of 100 MB", "url.txt", () => "a".repeat(1e8), /^url\.txt is 100000000 long/],
+])("in a tar: %s", { timeout: 30_000 }, async (_, extension, content, reason) => {
+  // biome-ignore format: a row each
+  const shard =
+    extension === "TXT"
+      ? await tarOf([["a.txt", "one"], ["b.txt", content()], ["c.txt", "three"]]) // biome-ignore format: files
+      : await sampleWith(extension, content())
+  const { keys, reasons, memory } = await read(shard)
+  expect(keys).toEqual(["a", "c"])
+  expect(reasons).toEqual([expect.stringMatching(reason)])
+  expect(memory).toBeLessThan(mostMebibytes)
+})
+
+test("a sample of more bytes than can be held is dropped, whether they are there or not", async () => {
+  const path = join(folder, "sparse.tar")
+  const file = await open(path, "w")
+  const half = 150 * 2 ** 20
+  let at = 0
+  for (const [name, size] of [
+    ["a.txt", 3],
+    ["b.jpg", half],
+    ["b.tif", half],
+    ["c.txt", 3],
+  ] as const) {
+    // biome-ignore format: files
+    await file.write(tarEntry(name, size === 3 ? "one" : "", "0", size), 0, null, at)
+    at += 512 + Math.ceil(size / 512) * 512
+  }
+  await file.truncate(at + 1024)
+  await file.close()
+  const { samples, problems } = await collect(path)
+  expect(samples.map(({ key }) => key)).toEqual(["a", "c"])
+  expect(problems).toMatchObject([{ key: "b", reason: `its members have ${2 * half} bytes, more than 268435456` }])
+})
+
+const first = tarEntry("a.txt", "one")
+
+test.each<[string, () => Uint8Array[], RegExp]>([
+  [
+    "a name of 1 MiB for all that follows",
+    () => [
+      tarEntry("pax", paxField("path", `${"./".repeat(2 ** 19)}b`), "g"),
+      ...Array.from({ length: 500 }, () => [
+        tarEntry("pax", paxField("mtime", "1"), "x"),
+        tarEntry("b.txt", "two"),
+      ]).flat(),
+    ],
+    /a name has 1048577 letters, more than 4096/,
+  ],
+  [
+    "a long name",
+    () => [tarEntry("././@LongLink", "a/".repeat(2 ** 20), "L"), tarEntry("b.txt", "two")],
+    /a name has 2097152 letters/,
+  ],
+  [
+    "100,000 fields for all that follows",
+    () => [
+      tarEntry("pax", Array.from({ length: 1e5 }, (_, i) => paxField(`x${i}`, "1")).join(""), "g"),
+      ...Array.from({ length: 500 }, () => [
+        tarEntry("pax", paxField("mtime", "1"), "x"),
+        tarEntry("b.txt", "two"),
+      ]).flat(),
+    ],
+    /a header has more than 1000 fields/,
+  ],
+  ["a header of 64 MiB", () => [tarEntry("pax", "", "x", 2 ** 26), Buffer.alloc(2 ** 20)], /Header exceeds max size/],
+  [
+    "a member larger than the file",
+    () => [tarEntry("b.txt", "two", "0", 2 ** 32)],
+    /b\.txt has 1536 of 4294967296 bytes/,
+  ],
+])("in a tar: %s ends the reading there", { timeout: 30_000 }, async (_, entries, reason) => {
+  // biome-ignore format: a row each
+  const { keys, reasons, memory } = await read(Buffer.concat([first, ...entries(), tarEnd]))
+  expect(keys).toEqual(["a"])
+  expect(reasons).toEqual([expect.stringMatching(reason)])
+  expect(memory).toBeLessThan(mostMebibytes)
+})
+
+const before = '{"uid":"a"}\n'
+const after = '\n{"uid":"c"}\n'
+
+test.each<[string, () => string, RegExp]>([
+  [
+    "40 fields of gzip'd embeddings",
+    () => fieldsOfZeros({ count: 40, rows: 1024, width: 4096 }),
+    /^line 2: .*"0_emb": cannot be unzipped/,
+  ],
+  [
+    "40 smaller ones",
+    () => fieldsOfZeros({ count: 40, rows: 128, width: 1024 }),
+    /^line 2: its embeddings: with "\d+_emb" it would take \d+ bytes/,
+  ],
+  [
+    "a million objects",
+    () => `{"uid":"b","x":[${"{},".repeat(1e6)}1]}`,
+    /^line 2: no JSON \(it has more than \d+ values/,
+  ],
+  [
+    "a million levels",
+    () => `{"uid":"b","x":${"[".repeat(1e6)}${"]".repeat(1e6)}}`,
+    /^line 2: no JSON \(it nests deeper than 128 levels\)/,
+  ],
+  [
+    "a caption of 20 MB",
+    () => JSON.stringify({ uid: "b", text: "a".repeat(2e7) }),
+    /^line 2: a caption is 20000000 long/,
+  ],
+  ["a key of 20 MB", () => JSON.stringify({ uid: "b".repeat(2e7) }), /^line 2: "uid" has more than 4096 letters/],
+  [
+    "a line of 70 MB",
+    () => JSON.stringify({ uid: "b", image: "A".repeat(7e7) }),
+    /^line 2: its \d+ bytes are more than a line may have/,
+  ],
+])("in JSONL: %s", { timeout: 30_000 }, async (_, line, reason) => {
+  // biome-ignore format: a row each
+  const { keys, reasons, memory } = await read(before + line() + after)
+  expect(keys).toEqual(["a", "c"])
+  expect(reasons).toEqual([expect.stringMatching(reason)])
+  expect(memory).toBeLessThan(mostMebibytes)
+})
+
+/** A whole frame before. */
+const start = Buffer.concat([Buffer.from("28b52ffd0068", "hex"), Buffer.of((before.length << 3) | 1, 0, 0), Buffer.from(before)]) // biome-ignore format: one line
+
+test.each<[string, () => Uint8Array, RegExp]>([
+  [
+    "64 KiB of blocks that repeat a byte",
+    () => zstdRuns({ count: 2 ** 14, size: 2 ** 17 }),
+    /^behind line 1: zstd: with .* it would take \d+ bytes/,
+  ],
+  [
+    "blocks that are larger than any",
+    () => zstdRuns({ count: 2 ** 14, size: 2 ** 20 }),
+    /^behind line 1: a block of zstd has 1048576 bytes, more than 131072/,
+  ],
+  ["line ends", () => zstdRuns({ count: 2 ** 14, size: 2 ** 17, letter: "\n" }), /^behind line 1: zstd: .* would take/],
+  [
+    "frames with a window each",
+    () => zstdRuns({ count: 6000, size: 1, frames: true }),
+    /^behind line 1: zstd: with (the window of a frame|another block) it would take \d+ bytes/,
+  ],
+  [
+    "another frame with a window of 1 GiB",
+    () => Buffer.from("28b52ffd00a0010000", "hex"),
+    /^behind line 1: zstd asks for a window of 1024 MiB/,
+  ],
+])("in zstd: %s", { timeout: 30_000 }, async (_, frames, reason) => {
+  // biome-ignore format: a row each
+  const { keys, reasons, memory } = await read(Buffer.concat([start, frames()]))
+  expect(keys).toEqual(["a"])
+  expect(reasons.at(-1)).toMatch(reason)
+  expect(memory).toBeLessThan(mostMebibytes)
+})
+
+test("gzip of hardly anything but line ends ends where it is more than the file accounts for", {
+  timeout: 30_000,
+}, async () => {
+  const lines = gzipSync(Buffer.alloc(2 ** 26, "\n"))
+  const { keys, reasons, memory } = await read(Buffer.concat([gzipSync(before), lines]))
+  expect(keys).toEqual(["a"])
+  expect(reasons).toEqual([expect.stringMatching(/^behind line \d+: gzip: with what is unpacked next it would take/)])
+  expect(memory).toBeLessThan(mostMebibytes)
+})
+
+test("a file of short lines that are no samples is no shard", { timeout: 30_000 }, async () => {
+  const { keys, error, memory } = await read(before + "x\n".repeat(4e6))
+  expect(keys).toEqual(["a"])
+  expect(error).toMatch(/shard: 10001 lines, more than hold samples, are damaged \(line 2: no JSON/)
+  expect(memory).toBeLessThan(mostMebibytes)
+})
+
+test.each(["npz", "pth.gz", "compact"] as const)("%s: what is published, and much more, is read", async (kind) => {
+  const { embeddings } = reinforcedSample("a", 1, { views: 30, captions: 5, width: 3072 })
+  expect([...(await readEmbeddings(kind, writeEmbeddings(kind, embeddings))).keys()]).toEqual([...embeddings.keys()])
+  // Vectors of zeros shrink to nothing, and a sample has some all the same.
+  const zeros = { rows: 36, width: 3072, values: new Float32Array(36 * 3072), dtype: "float32" } as const
+  const read = await readEmbeddings(kind, writeEmbeddings(kind, new Map([["image_emb", zeros]])))
+  expect(read.get("image_emb")!.values).toEqual(zeros.values)
+})
+
+test("a budget is of the bytes that are there, up to the most that a sample may have", async () => {
+  const rows = Math.floor(freeEmbeddingBytes / 6 / 1024)
+  const arrays = { count: 1, rows, width: 1024 }
+  expect((await readEmbeddings("compact", compactZeros(arrays))).get("0_emb")!.rows).toBe(rows)
+  const more = { ...arrays, rows: rows + 64 }
+  await expect(readEmbeddings("compact", compactZeros(more))).rejects.toThrow(UserError)
+  expect(mostEmbeddingBytes).toBeGreaterThan(70 * 4 * 36 * 3072)
+  expect(longestText).toBeGreaterThan(100 * 400)
+})
