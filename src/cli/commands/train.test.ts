@@ -240,6 +240,18 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(await readdir(out)).not.toContain(".lock")
   })
 
+  test("a folder of another model is refused, and its files stay", async () => {
+    const out = join(folder, "other-model")
+    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=1"]
+    await mkdir(out)
+    await writeFile(join(out, "config.json"), '{"model_type": "clip"}')
+    expect(await run(...argv)).toMatchObject({ code: 1, err: expect.stringContaining("config.json is not a recipe") })
+    await writeFile(join(out, "model.safetensors"), "weights")
+    expect(await run(...argv)).toMatchObject({ code: 1, err: expect.stringContaining("is not of a training run") })
+    expect(await readdir(out)).toEqual(["config.json", "model.safetensors"])
+    expect(await readFile(join(out, "config.json"), "utf8")).toBe('{"model_type": "clip"}')
+  })
+
   test("the export of a run refuses, before it trains, a folder with other content", async () => {
     const [out, model] = [join(folder, "unexported"), join(folder, "reinforced", "model")]
     await mkdir(join(model, "notes"))

@@ -258,3 +258,15 @@ test("before anything is read, other content beside the model is named; a folder
   using _ = await lockFolder(at("held"), "mobileclip train")
   await expect(finetune(options("held"))).rejects.toThrow("held is in use: mobileclip train")
 })
+
+test("a list that would be replaced by its own halves is refused, and weights that no run left", async () => {
+  mkdirSync(at("lists"))
+  writeFileSync(at("lists", "train.jsonl"), "mine")
+  const source = at("lists", "train.jsonl")
+  await expect(finetune({ ...options("lists"), source })).rejects.toThrow("would be both read and written")
+  expect(readFileSync(source, "utf8")).toBe("mine")
+  mkdirSync(at("weights"))
+  writeFileSync(at("weights", "model.safetensors"), "mine")
+  await expect(finetune(options("weights"))).rejects.toThrow("model.safetensors is not of a training run")
+  expect(readdirSync(at("weights"))).toEqual(["model.safetensors"])
+})
