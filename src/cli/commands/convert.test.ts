@@ -152,6 +152,15 @@ test("two that write one folder: the second is refused in a line", async () => {
   expect(existsSync(at("model"))).toBe(false)
 })
 
+test("open_clip's files do not take the place of what they are made from", async () => {
+  writeFileSync(at("open_clip_model.safetensors"), readFileSync(writeTiny()))
+  const { code, err } = await convert(at("open_clip_model.safetensors"), "--out", folder, "--layout", "open_clip")
+  expect([code, err]).toEqual([
+    1,
+    expect.stringContaining("open_clip_model.safetensors would be both read and written"),
+  ])
+})
+
 /** Every file with its bytes. */
 function contentOf(out: string): Map<string, string> {
   const files = readdirSync(out, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
@@ -58,4 +58,13 @@ test("a folder in which another process works is refused in a line", async () =>
   expect(code).toBe(1)
   expect(err).toContain(`${out} is in use: mobileclip train (process ${process.pid})`)
   expect(readdirSync(out)).toEqual([".lock"])
+})
+
+test("the list of another data set is not replaced", async () => {
+  const out = join(folder, "other")
+  mkdirSync(out)
+  writeFileSync(join(out, "info.json"), '{"lengths": {}}')
+  const { code, err } = await render(out)
+  expect([code, err]).toEqual([1, expect.stringContaining("info.json is of another data set and is not replaced")])
+  expect(readdirSync(out)).toEqual(["info.json"])
 })

@@ -254,7 +254,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
 
   test("the export of a run refuses, before it trains, a folder with other content", async () => {
     const [out, model] = [join(folder, "unexported"), join(folder, "reinforced", "model")]
-    await mkdir(join(model, "notes"))
+    await mkdir(join(model, "notes"), { recursive: true })
     const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=1", "--export", model]
     expect(await run(...argv)).toMatchObject({ code: 1, err: expect.stringContaining("has other content (notes/)") })
     await rm(join(model, "notes"), { recursive: true })
