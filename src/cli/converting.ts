@@ -1,11 +1,12 @@
 /** What `mobileclip convert` does: find the file, tell what it is, write and compare, say what came out. */
 import { existsSync } from "node:fs"
+import { UserError } from "../core/errors.ts"
 import type { Manifest } from "../core/manifest.ts"
 import { findModel } from "../core/variant-name.ts"
 import { exportModel } from "../export/export.ts"
 import type { ExportDtype, LayoutName } from "../export/layouts.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
-import { exportOpenClip } from "../export/open-clip.ts"
+import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
 import { lockPlace } from "../host/lock.ts"
 import { sourceOf } from "./checkpoint.ts"
 import { pullShown } from "./pulling.ts"
@@ -35,6 +36,8 @@ export async function runConvert(
   if (layout !== "open_clip") await checkModelDirectory(out)
   using _ = await lockPlace(out, "mobileclip convert")
   const path = existsSync(source) ? source : (await pullShown(source, {}, signal, writeErr)).path
+  if (layout === "open_clip" && (await isOpenClipOutput(path, out)))
+    throw new UserError(`${path} would be both read and written`, "choose another folder for --out")
   const started = performance.now()
   const seconds = () => ((performance.now() - started) / 1000).toFixed(1)
   await withWeights(path, wantedName(options.model), async ({ model, info, description }) => {

@@ -3,6 +3,7 @@
  * `tensorboard/`, and at the end `model.safetensors` (without the optimiser; the average where the run keeps one).
  * Resuming continues all of them where the state stands.
  */
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import * as torch from "../../torch/index.ts"
@@ -217,11 +218,21 @@ export async function existingCheckpoint({
       "go on with it (--resume), or choose another directory",
     )
   }
-  if (existing !== "require") return null
+  if (existing !== "require") {
+    requireNoOther(directory)
+    return null
+  }
   throw new UserError(
     `there is no run to resume in ${directory}: it has no checkpoints`,
     "leave out --resume to start one",
   )
+}
+
+/** A model that no run has left here is somebody's weights, which this run's would replace. */
+function requireNoOther(directory: string): void {
+  const path = join(directory, "model.safetensors")
+  if (!existsSync(path) || existsSync(join(directory, "metrics.jsonl"))) return
+  throw new UserError(`${path} is not of a training run and is not replaced`, "choose another directory")
 }
 
 function checkSameRun(

@@ -3,6 +3,7 @@
  * names and `open_clip_config.json` (`open_clip.create_model_and_transforms("local-dir:DIR")`).
  * Source: open_clip factory.py, push_to_hf_hub.py, model_configs.
  */
+import { realpath } from "node:fs/promises"
 import { join } from "node:path"
 import { UserError } from "../core/errors.ts"
 import { safetensorsChunks, type TensorToWrite } from "../core/safetensors.ts"
@@ -23,6 +24,13 @@ import type { ExportableModel } from "./towers.ts"
 
 const weightsFile = "open_clip_model.safetensors"
 const configFile = "open_clip_config.json"
+
+/** Whether the export to `directory` would write this file. */
+export async function isOpenClipOutput(file: string, directory: string): Promise<boolean> {
+  const place = await realpath(file)
+  const outputs = [weightsFile, configFile].map((name) => realpath(join(directory, name)).catch(() => null))
+  return (await Promise.all(outputs)).includes(place)
+}
 
 /** Writes both files and gives their names. Throws UserError where open_clip has no such architecture. */
 export async function exportOpenClip(model: ExportableModel, info: ExportInfo, directory: string): Promise<string[]> {

@@ -5,7 +5,15 @@ import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { isNeighbour, neighbour, removeAbandoned, withoutNeighbours } from "./neighbour.ts"
+import {
+  isNeighbour,
+  neighbour,
+  removeAbandoned,
+  removeAbandonedBelow,
+  removeAbandonedOnce,
+  withoutNeighbours,
+} from "./neighbour.ts"
+import { thisProcess } from "./owner.ts"
 import { workerFile } from "./worker-file.ts"
 
 let folder: string
@@ -55,6 +63,45 @@ test("this process's own, and those of unknown ones stay, until nobody wrote to 
   utimesSync(old, new Date(), new Date(Date.now() - 25 * 3600 * 1000))
   await removeAbandoned(folder)
   expect(readdirSync(folder).sort()).toEqual([basename(foreign), basename(own)].sort())
+})
+
+test("names of earlier versions are recognised, and go when nobody wrote to them for a day", async () => {
+  const names = [".a.0123456789ab.tmp", ".b.0123456789abcdef01234567.tmp"]
+  for (const name of names) writeFileSync(join(folder, name), "")
+  expect(names.map(isNeighbour)).toEqual([true, true])
+  await removeAbandoned(folder)
+  expect(readdirSync(folder).sort()).toEqual(names)
+  for (const name of names) utimesSync(join(folder, name), new Date(), new Date(Date.now() - 25 * 3600 * 1000))
+  await removeAbandoned(folder)
+  expect(readdirSync(folder)).toEqual([])
+})
+
+test("what a process left whose number another one has by now goes", async () => {
+  const { pid, machine, start } = thisProcess()
+  const name = (begun: string) => `.a.${pid.toString(16).padStart(8, "0")}${machine}${begun}01234567.tmp`
+  for (const begun of [start, "12345678"]) writeFileSync(join(folder, name(begun)), "")
+  await removeAbandoned(folder)
+  expect(readdirSync(folder)).toEqual([name(start)])
+})
+
+test("once in a process's life, as deep as it is told", async () => {
+  const left = (place: string) => {
+    mkdirSync(join(folder, place), { recursive: true })
+    writeFileSync(join(folder, place, `.a.7fffffff${thisProcess().machine}0000000001234567.tmp`), "")
+  }
+  for (const place of ["", "1", "1/2", "1/2/3"]) left(place)
+  await removeAbandonedBelow(folder)
+  const hidden = () =>
+    readdirSync(folder, { recursive: true })
+      .map(String)
+      .filter((path) => path.endsWith(".tmp"))
+  expect(hidden()).toEqual([expect.stringMatching(/^1\/2\/3\/\.a\./)])
+  left("")
+  await removeAbandonedOnce(folder)
+  expect(hidden()).toHaveLength(1)
+  left("")
+  await removeAbandonedOnce(folder)
+  expect(hidden()).toHaveLength(2)
 })
 
 test("a folder that is not there has nothing to remove", async () => {

@@ -67,7 +67,7 @@ export function removeAbandonedOnce(folder: string): Promise<void> {
   return done
 }
 
-/** Whether the process in the digits of the name is gone; throws nothing where the file is. */
+/** Whether the process that the digits name is gone; where it cannot be asked for, whether nobody wrote for long. */
 export async function isAbandoned(path: string, digits = pattern.exec(basename(path))?.[2] ?? ""): Promise<boolean> {
   const owner = ownerIn(digits)
   if (owner?.machine === thisProcess().machine) return !isRunning(owner)

@@ -10,6 +10,9 @@ import { type AnyJob, requireSameJob } from "./job.ts"
 import { joinUrl, outputName } from "./plan.ts"
 import type { ShardResult, ShardTask } from "./runner.ts"
 
+/** What is written beside the shards at the end. */
+const sideFiles = ["failures.jsonl", "manifest.jsonl", "info.json", "checkpoint.json", "join.json"]
+
 /** Requests under way at a time; an object store answers each in some 50 ms. */
 const parallelRequests = 32
 
@@ -37,11 +40,20 @@ export class Ledger {
     readonly folder: string,
   ) {}
 
-  /** The ledger of a job in `folder`, begun or gone on with. Throws UserError where the folder is of another job. */
-  static async open(storage: Storage, folder: string, job: AnyJob): Promise<Ledger> {
+  /**
+   * The ledger of a job in `folder`, begun or gone on with. Throws UserError where the folder is of another job, or a job
+   * that begins would replace files that no job wrote.
+   */
+  static async open(
+    storage: Storage,
+    folder: string,
+    job: AnyJob,
+    tasks: readonly Pick<ShardTask, "output">[] = [],
+  ): Promise<Ledger> {
     const before = await readJob(storage, folder)
     if (before) requireSameJob(before, job, folder)
     else {
+      await requireAbsent(storage, folder, tasks)
       const record: JobRecord = { format: "mobileclip-reinforce", job }
       await storage.put(joinUrl(folder, "config.json"), [json(record)])
     }
@@ -85,6 +97,22 @@ export async function readJob(storage: Storage, folder: string): Promise<AnyJob 
   const record = parse(bytes) as Partial<JobRecord> | null
   if (record?.format === "mobileclip-reinforce" && record.job) return record.job
   throw new UserError(`${url} is not of a reinforcement job`, "choose another --output")
+}
+
+async function requireAbsent(
+  storage: Storage,
+  folder: string,
+  tasks: readonly Pick<ShardTask, "output">[],
+): Promise<void> {
+  if (tasks.length === 0) return
+  const names = new Set(await storage.list(folder))
+  const outputs = [...tasks.map((task) => outputName(task, folder)), ...sideFiles]
+  const found = outputs.find((name) => names.has(name))
+  if (found === undefined) return
+  throw new UserError(
+    `${joinUrl(folder, found)} is there already, and is not of a reinforcement job`,
+    "choose another --output",
+  )
 }
 
 function recordName(task: Pick<ShardTask, "output">, folder: string): string {

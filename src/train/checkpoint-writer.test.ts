@@ -10,7 +10,7 @@ import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
 import { UserError } from "../core/errors.ts"
 import { workerFile } from "../host/worker-file.ts"
 import { CheckpointWriter } from "./checkpoint-writer.ts"
-import { cleanRun, latestCheckpoint, readCheckpoint, saveCheckpoint } from "./checkpoints.ts"
+import { cleanRun, latestCheckpoint, readCheckpoint, saveCheckpoint, superfluous } from "./checkpoints.ts"
 import type { TrainingState } from "./state.ts"
 
 let directory: string
@@ -89,4 +89,17 @@ test("and where a run begins or goes on", async () => {
   await cleanRun(directory)
   expect(checkpoints()).toEqual([])
   expect(readdirSync(directory).sort()).toEqual(["checkpoints", "tensorboard"])
+})
+
+test("the last ones are kept by their steps, and later ones of another way are removed", async () => {
+  for (const step of [1, 2, 3, 9]) await saveCheckpoint(directory, stateAt(step), 9)
+  await saveCheckpoint(directory, stateAt(4), 2)
+  expect(checkpoints()).toEqual(["step-00000003.safetensors", "step-00000004.safetensors"])
+})
+
+test("where the checkpoint itself has gone, none is removed", () => {
+  const at = (step: number) => ({ path: `step-${step}`, step })
+  expect(superfluous([at(9), at(3), at(2), at(1)], 4, 1)).toEqual([])
+  expect(superfluous([at(9), at(4), at(3), at(2)], 4, 2)).toEqual(["step-9", "step-2"])
+  expect(superfluous([], 4, 1)).toEqual([])
 })

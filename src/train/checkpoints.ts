@@ -51,7 +51,7 @@ interface Checkpoint {
 }
 
 /** All but the last `keep` up to `step`; none where that of `step` is missing: then something else is at work here. */
-function superfluous(checkpoints: readonly Checkpoint[], step: number, keep: number): string[] {
+export function superfluous(checkpoints: readonly Checkpoint[], step: number, keep: number): string[] {
   if (!checkpoints.some((checkpoint) => checkpoint.step === step)) return []
   const later = checkpoints.filter((checkpoint) => checkpoint.step > step)
   const earlier = checkpoints.filter((checkpoint) => checkpoint.step <= step).slice(keep)

@@ -1,13 +1,15 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { fillByRule } from "../../../test/checks/models.ts"
+import { killCommand } from "../../../test/kill-command.ts"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { type Pickled, type Storage, tensorOf, torchArchive } from "../../../test/torch-archive.ts"
 import { safetensorsChunks } from "../../core/safetensors.ts"
 import { variants } from "../../core/variants.ts"
 import { publishedFile } from "../../export/open-clip.ts"
+import { lockPlace } from "../../host/lock.ts"
 import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
 import { ImageEncoder } from "../../model/clip.ts"
 import { loadModel } from "../../run/node.ts"
@@ -99,3 +101,69 @@ test.each([
   expect(err).toContain(message)
   expect(existsSync(at("model"))).toBe(false)
 })
+
+test("a model replaces a model of another layout; what is not the old one's is named before the work, and stays", async () => {
+  const source = writeTiny()
+  const out = at("mine")
+  expect(await convert(source, "--out", out, "--layout", "immich")).toMatchObject({ code: 0 })
+  expect(await convert(source, "--out", `${out}/`)).toMatchObject({ code: 0 })
+  expect(readdirSync(out)).not.toContain("visual")
+
+  mkdirSync(join(out, "notes"))
+  for (const name of ["notes/a.txt", "onnx/b.txt", "c.txt"]) writeFileSync(join(out, name), "mine")
+  const before = contentOf(out)
+  // There is no such source: the folder is looked at first.
+  expect(await convert("missing.pt", "--out", out)).toEqual({
+    code: 1,
+    out: "",
+    err: expect.stringContaining("DIR/mine has other content (c.txt, notes/, onnx/b.txt) and is not replaced"),
+  })
+  expect(contentOf(out)).toEqual(before)
+  expect(readdirSync(folder).sort()).toEqual(["mine", "tiny.safetensors"])
+})
+
+test("a folder whose manifest cannot be read is left alone", async () => {
+  const source = writeTiny()
+  mkdirSync(at("mine"))
+  for (const name of ["mobileclip.json", "model.onnx"]) writeFileSync(at("mine", name), "{")
+  const { code, err } = await convert(source, "--out", at("mine"))
+  expect([code, err]).toEqual([
+    1,
+    expect.stringContaining("is not replaced, because what belongs to its model is not known"),
+  ])
+  expect(readdirSync(at("mine"))).toEqual(["mobileclip.json", "model.onnx"])
+})
+
+test("killed while it writes and run again: the model, and nothing hidden is left", { timeout: 60_000 }, async () => {
+  const source = writeTiny()
+  await killCommand(["convert", source, "--out", at("model")], folder, /^\.model\.[0-9a-f]{32}\.tmp/)
+  expect(readdirSync(folder)).toContain(".model.lock")
+  expect(await convert(source, "--out", at("model"))).toMatchObject({ code: 0 })
+  expect(readdirSync(folder).sort()).toEqual(["model", "tiny.safetensors"])
+  await using model = await loadModel(at("model"))
+  expect(model.manifest.name).toBe("tiny")
+})
+
+test("two that write one folder: the second is refused in a line", async () => {
+  using _ = await lockPlace(at("model"), "mobileclip export")
+  const { code, err } = await convert(writeTiny(), "--out", at("model"))
+  expect(code).toBe(1)
+  expect(err).toContain(`DIR/model is in use: mobileclip export (process ${process.pid}) works there since`)
+  expect(existsSync(at("model"))).toBe(false)
+})
+
+test("open_clip's files do not take the place of what they are made from", async () => {
+  writeFileSync(at("open_clip_model.safetensors"), readFileSync(writeTiny()))
+  const { code, err } = await convert(at("open_clip_model.safetensors"), "--out", folder, "--layout", "open_clip")
+  expect([code, err]).toEqual([
+    1,
+    expect.stringContaining("open_clip_model.safetensors would be both read and written"),
+  ])
+})
+
+/** Every file with its bytes. */
+function contentOf(out: string): Map<string, string> {
+  const files = readdirSync(out, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  const paths = files.map((entry) => join(entry.parentPath, entry.name)).sort()
+  return new Map(paths.map((path) => [path, readFileSync(path, "base64")]))
+}

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
@@ -44,4 +44,13 @@ test("a damaged checkpoint is one line and leaves nothing", async () => {
   expect({ code, out }).toEqual({ code: 1, out: "" })
   expect(err).toMatch(/^mobileclip: DIR\/tiny\.safetensors[^\n]+\n( {2}[^\n]+\n)?$/)
   expect(existsSync(at("model"))).toBe(false)
+})
+
+test("other content beside a model is named, and stays", async () => {
+  expect(await run(at("tiny.safetensors"), "--out", at("model"))).toMatchObject({ code: 0 })
+  mkdirSync(at("model", "notes"))
+  writeFileSync(at("model", "notes", "a.txt"), "mine")
+  const { code, err } = await run(at("missing.safetensors"), "--out", at("model"))
+  expect([code, err]).toEqual([1, expect.stringContaining("DIR/model has other content (notes/) and is not replaced")])
+  expect(readFileSync(at("model", "notes", "a.txt"), "utf8")).toBe("mine")
 })

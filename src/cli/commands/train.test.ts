@@ -212,6 +212,55 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(await readdir(join(out, "checkpoints"))).toEqual([`step-${String(made).padStart(8, "0")}.safetensors`])
   })
 
+  test("a second run in the same folder is refused in a line, and the first goes on unharmed", async () => {
+    const out = join(folder, "held")
+    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=500", "save.every=1"]
+    const first = spawn(process.execPath, ["bin/mobileclip.js", "train", ...argv], { stdio: "ignore" })
+    const code = new Promise((resolve) => first.once("exit", resolve))
+    while ((await readMetrics(join(out, "metrics.jsonl"))).length < 2) await sleep(50)
+    for (const again of [argv, ["--out", out, "--resume", "--threads", "1", "--progress", "none"]]) {
+      const second = await run(...again)
+      expect(second).toMatchObject({
+        code: 1,
+        err: expect.stringMatching(
+          new RegExp(`held is in use: mobileclip train \\(process ${first.pid}\\) works there`),
+        ),
+      })
+      expect(second.err.trim().split("\n")).toHaveLength(2)
+    }
+    const seen = (await readMetrics(join(out, "metrics.jsonl"))).length
+    while ((await readMetrics(join(out, "metrics.jsonl"))).length < seen + 2) await sleep(50)
+    first.kill("SIGTERM")
+    expect(await code).toBe(143)
+    const steps = (await readMetrics(join(out, "metrics.jsonl"))).map(({ step }) => step)
+    expect(steps).toEqual(steps.map((_, i) => i + 1))
+    expect(await readdir(join(out, "checkpoints"))).toEqual([
+      `step-${String(steps.length).padStart(8, "0")}.safetensors`,
+    ])
+    expect(await readdir(out)).not.toContain(".lock")
+  })
+
+  test("a folder of another model is refused, and its files stay", async () => {
+    const out = join(folder, "other-model")
+    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=1"]
+    await mkdir(out)
+    await writeFile(join(out, "config.json"), '{"model_type": "clip"}')
+    expect(await run(...argv)).toMatchObject({ code: 1, err: expect.stringContaining("config.json is not a recipe") })
+    await writeFile(join(out, "model.safetensors"), "weights")
+    expect(await run(...argv)).toMatchObject({ code: 1, err: expect.stringContaining("is not of a training run") })
+    expect(await readdir(out)).toEqual(["config.json", "model.safetensors"])
+    expect(await readFile(join(out, "config.json"), "utf8")).toBe('{"model_type": "clip"}')
+  })
+
+  test("the export of a run refuses, before it trains, a folder with other content", async () => {
+    const [out, model] = [join(folder, "unexported"), join(folder, "reinforced", "model")]
+    await mkdir(join(model, "notes"), { recursive: true })
+    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=1", "--export", model]
+    expect(await run(...argv)).toMatchObject({ code: 1, err: expect.stringContaining("has other content (notes/)") })
+    await rm(join(model, "notes"), { recursive: true })
+    await expect(readdir(out)).rejects.toThrow("ENOENT")
+  })
+
   test("bad input is one line that says what to do", async () => {
     const out = ["--out", join(folder, "none"), ...short]
     const lostTask = join(folder, "lost-task.json")

@@ -9,6 +9,7 @@ import { type ClipConfig, captioners } from "../../core/variants.ts"
 import { renderScene } from "../../data/scenes/render.ts"
 import { sampleScene } from "../../data/scenes/scene.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
+import { lockFolder } from "../../host/lock.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
 import { Clip } from "../../model/clip.ts"
 import { Coca } from "../../model/coca.ts"
@@ -249,3 +250,23 @@ async function writeStart(): Promise<void> {
   )
   writeFileSync(at("fused.safetensors"), Buffer.concat([...chunks].map((chunk) => Uint8Array.from(chunk))))
 }
+
+test("before anything is read, other content beside the model is named; a folder in use is refused", async () => {
+  mkdirSync(at("other", "model", "notes"), { recursive: true })
+  await expect(finetune({ ...options("other"), source: at("nowhere") })).rejects.toThrow("other content (notes/)")
+  expect(readdirSync(at("other"))).toEqual(["model"])
+  using _ = await lockFolder(at("held"), "mobileclip train")
+  await expect(finetune(options("held"))).rejects.toThrow("held is in use: mobileclip train")
+})
+
+test("a list that would be replaced by its own halves is refused, and weights that no run left", async () => {
+  mkdirSync(at("lists"))
+  writeFileSync(at("lists", "train.jsonl"), "mine")
+  const source = at("lists", "train.jsonl")
+  await expect(finetune({ ...options("lists"), source })).rejects.toThrow("would be both read and written")
+  expect(readFileSync(source, "utf8")).toBe("mine")
+  mkdirSync(at("weights"))
+  writeFileSync(at("weights", "model.safetensors"), "mine")
+  await expect(finetune(options("weights"))).rejects.toThrow("model.safetensors is not of a training run")
+  expect(readdirSync(at("weights"))).toEqual(["model.safetensors"])
+})

@@ -18,7 +18,7 @@ import { type OwnPicturesOptions, readOwnPictures } from "./own-pictures.ts"
 import { openProbe, type Probe, type ProbeResult } from "./probe.ts"
 import { type FinetuneReport, writeReport } from "./report.ts"
 import { type FinetuneSettings, finetuneConfig } from "./settings.ts"
-import { bestFile, checkDevice, checkRun, scoreTensors, tune, writeCheckpoint } from "./tune.ts"
+import { bestFile, checkDevice, checkRun, listFiles, scoreTensors, tune, writeCheckpoint } from "./tune.ts"
 
 export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
   /** A folder, a CSV or a JSONL file. */
@@ -52,6 +52,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneReport
   await checkModelDirectory(model)
   using _ = await lockFolder(out, "mobileclip finetune")
   await checkRun(out, options.resume)
+  checkSource(options)
   const own = await readOwnPictures(options.source, options)
   own.notes.forEach(say)
   const start = await readStartModel(options.model, options.variant ?? null, signal, say)
@@ -83,6 +84,12 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneReport
   }
   await writeReport(out, report)
   return report
+}
+
+/** The lists of both sides are written there, and a list that is given is the user's. */
+function checkSource({ source, out }: Pick<FinetuneOptions, "source" | "out">): void {
+  if (!Object.values(listFiles(out)).some((path) => resolve(path) === resolve(source))) return
+  throw new UserError(`${source} would be both read and written`, "choose another folder for --out")
 }
 
 function checkBatch(batchSize: number, { train }: Split): void {

@@ -136,11 +136,15 @@ export async function writeCheckpoint(
 
 /** `train.jsonl` and `held-out.jsonl`: which picture is on which side, as `--train-data` takes them. */
 async function writeLists({ directory, split, classes }: Tuning) {
-  const path = join(directory, "train.jsonl")
+  const { train: path, heldOut } = listFiles(directory)
   const train = listText(split.train, classes)
   await writeAtomically(path, [train])
-  await writeAtomically(join(directory, "held-out.jsonl"), [listText(split.heldOut, classes)])
+  await writeAtomically(heldOut, [listText(split.heldOut, classes)])
   return { path, hash: fnv1a(train) }
+}
+
+export function listFiles(directory: string) {
+  return { train: join(directory, "train.jsonl"), heldOut: join(directory, "held-out.jsonl") }
 }
 
 function listText(pictures: readonly OwnPicture[], classes: Classes | null): string {

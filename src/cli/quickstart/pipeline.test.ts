@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
 import { decodeImage } from "../../host/images.ts"
+import { lockFolder } from "../../host/lock.ts"
 import { createClassifier } from "../../run/classify.ts"
 import { loadModel } from "../../run/node.ts"
 import { main } from "../main.ts"
@@ -22,6 +23,16 @@ async function run(out: string, ...more: string[]) {
   const failures = errors.filter((line) => line.startsWith("mobileclip:"))
   return { code, printed: JSON.parse(text.join("") || "null"), errors: failures }
 }
+
+test("a folder with other content beside the model, or in use, is refused before anything is done", async () => {
+  const [other, held] = [join(folder, "other"), join(folder, "held")]
+  await mkdir(join(other, "model", "notes"), { recursive: true })
+  expect((await run(other)).errors.join("")).toContain("has other content (notes/) and is not replaced")
+  expect(await readdir(other)).toEqual(["model"])
+  using _ = await lockFolder(held, "mobileclip train")
+  expect((await run(held)).errors.join("")).toContain("held is in use: mobileclip train")
+  expect(await readdir(held)).toEqual([".lock"])
+})
 
 const tasks = ["shape", "colour", "pattern", "count", "relation"]
 

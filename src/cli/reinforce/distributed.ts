@@ -48,7 +48,7 @@ export async function runOnWorkers(
   if (options.dryRun) return output.writeOut(planText(job, tasks, null, options.json))
   using _ = await lockOutput(options.output, "run")
   const storage = openStorage()
-  const ledger = await Ledger.open(storage, options.output, job)
+  const ledger = await Ledger.open(storage, options.output, job, tasks)
   const connection = await connect(options, "reinforce run")
   try {
     const name = options.job ?? jobName(stage.kind, options.output)

@@ -37,7 +37,7 @@ export async function reinforceLocally(
   if (options.dryRun) return output.writeOut(planText(job, tasks, shareOut(options, tasks.length), options.json))
   using _ = await lockOutput(options.output, stage.kind === "caption" ? "caption" : "embed")
   const storage = openStorage()
-  const ledger = await Ledger.open(storage, options.output, job)
+  const ledger = await Ledger.open(storage, options.output, job, tasks)
   const completed = await ledger.completed(tasks)
   const progress = progressReporter(options.progress)(stage.kind, tasks.length, { unit: "shards" })
   const state = new Rate(progress)

@@ -2,12 +2,13 @@
  * The scenes dataset on disk: `train/00000.tar`, ..., `test/`, `retrieval/` and `info.json`, which is written last.
  * Samples are `jpg`, `txt` (the web caption, which is what a dataset from the web has) and `json` (a `SceneRecord`).
  */
+import { existsSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
-import { makeDirectory, writeAtomically } from "../../host/files.ts"
+import { makeDirectory, readJson, writeAtomically } from "../../host/files.ts"
 import { lockFolder } from "../../host/lock.ts"
 import { mapOrdered } from "../parallel.ts"
 import { metadataOf, readShard, type Sample, writeShard } from "../shards.ts"
@@ -38,6 +39,7 @@ export async function renderScenes(options: ScenesOptions): Promise<ScenesInfo> 
   const { out, counts } = options
   checkCounts(options)
   using _ = await lockFolder(out, "mobileclip render")
+  await requireOwnInfo(join(out, "info.json"))
   const total = SPLITS.reduce((sum, split) => sum + counts[split], 0)
   let done = 0
   const advance = (pictures: number) => {
@@ -149,6 +151,14 @@ async function checkShard(path: string, shard: Shard, seed: number): Promise<voi
     index++
   }
   if (index !== shard.end) throw otherDataset(path)
+}
+
+/** Other data sets have a file of this name too. */
+async function requireOwnInfo(path: string): Promise<void> {
+  if (!existsSync(path)) return
+  const info = (await readJson(path, "the list of a data set")) as Partial<ScenesInfo> | null
+  if (info?.dataset === "scenes") return
+  throw new UserError(`${path} is of another data set and is not replaced`, "choose another folder")
 }
 
 function otherDataset(path: string): UserError {

@@ -87,7 +87,7 @@ test("a copy is removed when it is disposed", async () => {
   {
     await using local = await storage().fetch(`${address}/0.tar?download=true`)
     expect(sha256Of(await readFile(local.path))).toBe(sha256)
-    expect(await readdir(temporaryFolder)).toEqual([expect.stringMatching(/^mobileclip-[0-9a-f]{12}-0\.tar$/)])
+    expect(await readdir(temporaryFolder)).toEqual([expect.stringMatching(/^mobileclip-copy-[0-9a-f]{32}-0\.tar$/)])
   }
   expect(await readdir(temporaryFolder)).toEqual([])
 })

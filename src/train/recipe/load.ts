@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { runs } from "../../../runs/index.ts"
-import { UserError } from "../../core/errors.ts"
+import { messageOf, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { readJson, writeAtomically } from "../../host/files.ts"
 import { parseRecipe } from "./parse.ts"
@@ -38,8 +38,15 @@ export async function recipeOfRun(directory: string): Promise<NamedRecipe | null
   return existsSync(path) ? recipeNamed(path) : null
 }
 
-/** Beside the run, whole; the folder must exist. */
+/** Beside the run, whole; the folder must exist. Throws UserError where a config.json of something else is there. */
 export async function saveRecipe(directory: string, recipe: Recipe): Promise<void> {
+  await recipeOfRun(directory).catch((error: unknown) => {
+    throw new UserError(
+      `${join(directory, FILE)} is not a recipe and is not replaced: ${messageOf(error)}`,
+      "choose another directory",
+      { cause: error },
+    )
+  })
   await writeAtomically(join(directory, FILE), [recipeJson(recipe)])
 }
 

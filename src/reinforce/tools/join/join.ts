@@ -52,7 +52,7 @@ export interface JoinReport {
 export async function joinShards(storage: Storage, options: JoinOptions): Promise<JoinReport> {
   const { images, output, job, maxFailures = Number.POSITIVE_INFINITY, signal, onState } = options
   const tasks = planShards(images, output, writtenFormat(job))
-  const ledger = await Ledger.open(storage, output, job)
+  const ledger = await Ledger.open(storage, output, job, tasks)
   const completed = await ledger.completed(tasks)
   await using runner = await JoinRunner.open(storage, ledger, options)
   for (const task of tasks) if (completed.has(task.index)) await runner.take(task)
