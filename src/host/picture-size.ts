@@ -1,6 +1,7 @@
 /** How large a picture is, told by its header: its pixels stay packed. */
 import sharp from "sharp"
 import { UserError } from "../core/errors.ts"
+import { requireFormat } from "./images.ts"
 
 export interface PictureSize {
   readonly width: number
@@ -9,6 +10,7 @@ export interface PictureSize {
 
 /** As stored, whatever orientation a camera noted. Throws UserError, beginning with `name`, where it is no picture. */
 export async function pictureSize(bytes: Uint8Array, name: string): Promise<PictureSize> {
+  requireFormat(bytes, name)
   try {
     const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata()
     return { width, height }

@@ -194,6 +194,6 @@ test("the format is told by content, whatever the extension", async () => {
   expect(torch.readFloat32("visual.weight")).toEqual(floats)
   safe.close()
   torch.close()
-  await expect(openTensorFile(folder)).rejects.toThrow(`${folder} is not a file`)
+  await expect(openTensorFile(folder)).rejects.toThrow(`${folder} is a folder, and a file was expected`)
   await expect(openTensorFile(join(folder, "none"))).rejects.toThrow("does not exist")
 })

@@ -79,7 +79,7 @@ test("the report has both scores, the pictures and the curves, and loads nothing
   expect(page).not.toMatch(/NaN|undefined|https?:\/\/(?!www\.w3\.org)/)
   const report = JSON.parse(readFileSync(at("whole", "report.json"), "utf8"))
   expect(report).toMatchObject({
-    pictures: { train: 36, heldOut: 12, withoutCaption: 0, damaged: 0 },
+    pictures: { train: 36, heldOut: 12, withoutCaption: 0, damaged: 0, cutOff: 0 },
     classes: colours,
     before: { figures: { accuracy: 1 / 3 } },
     chance: { accuracy: 1 / 3 },
