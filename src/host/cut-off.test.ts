@@ -53,6 +53,22 @@ test("data that unpack to more than the picture has are not unpacked", () => {
   expect(completed(Buffer.concat([png.subarray(0, 33), size, Buffer.from("IDAT"), bomb]), 1e6)).toBeNull()
 })
 
+test("a few bytes that promise many pixels are not filled up", () => {
+  const png = Buffer.from(readFileSync(new URL("gray.png", folder)).subarray(0, 1000))
+  png.writeUInt32BE(1700, 16)
+  png.writeUInt32BE(1000, 20)
+  expect(completed(png, 1e8)).not.toBeNull()
+  png.writeUInt32BE(2100, 16)
+  expect(completed(png, 1e8)).toBeNull()
+  const jpeg = Buffer.from(readFileSync(new URL("baseline.jpg", folder)).subarray(0, 690))
+  const frame = jpeg.indexOf("ffc0", "hex")
+  jpeg.writeUInt16BE(1700, frame + 5)
+  jpeg.writeUInt16BE(1000, frame + 7)
+  expect(completed(jpeg, 1e8)).not.toBeNull()
+  jpeg.writeUInt16BE(1800, frame + 5)
+  expect(completed(jpeg, 1e8)).toBeNull()
+})
+
 test("it is refused unless asked for, and said when it was accepted; whole pictures are the same either way", async () => {
   for (const name of ["baseline.jpg", "cmyk.jpg", "rgb.png", "interlaced.png"]) {
     const whole = readFileSync(new URL(name, folder))

@@ -8,14 +8,21 @@ import { constants, crc32, deflateSync, inflateSync } from "node:zlib"
 import { isJpeg } from "../../jpeg/index.ts"
 
 /**
- * The file with an end; null where it has one, is neither JPEG nor PNG, or was cut off before any pixel.
+ * The file with an end; null where it has one, is neither JPEG nor PNG, or was cut off before any pixel. Neither is a few
+ * bytes that promise more pixels than a whole file of that size could have.
  *
  * @param maxPixels larger pictures are not completed
  */
 export function completed(bytes: Uint8Array, maxPixels: number): Uint8Array | null {
-  if (isJpeg(bytes)) return completedJpeg(bytes)
-  return isPng(bytes) ? completedPng(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), maxPixels) : null
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const most = Math.min(maxPixels, file.length * pixelsPerByte + freePixels)
+  if (isJpeg(file)) return completedJpeg(file, most)
+  return isPng(file) ? completedPng(file, most) : null
 }
+
+/** Deflate makes one byte of 1032 equal ones, and libjpeg's shortest codes are about as short. */
+const pixelsPerByte = 1032
+const freePixels = 2 ** 20
 
 // ------------------------------------------------------------------------------------------------------- JPEG
 
@@ -23,7 +30,7 @@ const startOfScan = 0xda
 const endOfImage = 0xd9
 
 /** From marker to marker, as libjpeg's `next_marker`, which passes over all else. */
-function completedJpeg(bytes: Uint8Array): Uint8Array | null {
+function completedJpeg(bytes: Buffer, most: number): Uint8Array | null {
   let hasScan = false
   for (let at = 2; ; ) {
     const start = bytes.indexOf(0xff, at)
@@ -38,9 +45,16 @@ function completedJpeg(bytes: Uint8Array): Uint8Array | null {
     const length = 256 * bytes[code + 1]! + bytes[code + 2]!
     // Neither the number nor the segment may be cut off.
     if (!(code + 1 + length <= bytes.length)) return hasScan ? withEnd(bytes.subarray(0, start)) : null
+    if (isStartOfFrame(marker) && length >= 8 && bytes.readUInt16BE(at + 3) * bytes.readUInt16BE(at + 5) > most)
+      return null
     at += length
     hasScan ||= marker === startOfScan
   }
+}
+
+/** Of any coding; three of the numbers are tables, and one is kept back. */
+function isStartOfFrame(marker: number): boolean {
+  return marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
 }
 
 function withEnd(bytes: Uint8Array): Uint8Array {

@@ -12,6 +12,7 @@ import { type Image8, image8 } from "../core/pixels.ts"
 import { completed } from "./cut-off.ts"
 import { readBytes } from "./files.ts"
 import { pictureFormat, pictureFormats, type Truncated } from "./picture-format.ts"
+import { firstPage } from "./tiff-pages.ts"
 
 export interface DecodeOptions {
   /** Whether the orientation that a camera noted turns the picture; the reference pipelines ignore it. */
@@ -55,8 +56,15 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
   }
   requireFormat(bytes, name)
   const whole = options.truncated === "accept" ? completed(bytes, options.maxPixels ?? defaultMaxPixels) : null
-  const image = await decodeWithSharp(whole ?? bytes, name, options)
+  const image = await decodeWithSharp(whole ?? onePage(bytes, name, options), name, options)
   return whole ? { ...image, isCutOff: true } : image
+}
+
+function onePage(bytes: Uint8Array, name: string, { animated }: DecodeOptions): Uint8Array {
+  if (pictureFormat(bytes) !== "tif") return bytes
+  const first = firstPage(bytes)
+  if (first !== bytes && animated === "refuse") throw new UserError(`${name} has several pages`)
+  return first
 }
 
 /** Others may take libvips any time and memory: a drawing has filters and no pixels that could be counted. */
