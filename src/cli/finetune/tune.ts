@@ -1,5 +1,5 @@
 /** Training on the user's pictures, stopped when the probe gets no better; the best state is kept beside the last. */
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { devices } from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { fillTemplate } from "../../core/prompts.ts"
@@ -153,7 +153,7 @@ function listText(pictures: readonly OwnPicture[], classes: Classes | null): str
     const texts = classes
       ? classes.templates.flatMap((template) => captions.map((name) => fillTemplate(template, name)))
       : captions
-    return `${JSON.stringify({ image: path, captions: texts })}\n`
+    return `${JSON.stringify({ image: resolve(path), captions: texts })}\n`
   })
   return lines.join("")
 }
