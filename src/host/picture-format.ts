@@ -2,9 +2,9 @@
 
 const signatures: readonly (readonly [extension: string, pattern: RegExp])[] = [
   ["jpg", /^\xff\xd8\xff/],
-  ["png", /^\x89PNG\r\n[\s\S]\n/],
+  ["png", /^\x89PNG/],
   ["webp", /^RIFF[\s\S]{4}WEBP/],
-  ["gif", /^GIF8[79]a/],
+  ["gif", /^GIF8/],
   // The second kind, BigTIFF, has offsets of 64 bits.
   ["tif", /^(II[*+]\0|MM\0[*+])/],
   ["bmp", /^BM/],
