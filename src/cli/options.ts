@@ -1,5 +1,6 @@
 /** Parsers and options that several commands share. A parser throws what commander prints as wrong usage. */
 import { InvalidArgumentError, Option } from "commander"
+import { truncatedChoices } from "../host/picture-format.ts"
 import { PROGRESS_MODES } from "./progress.ts"
 
 /** Whole numbers in [low, high]: `.option("--steps <n>", "...", wholeNumber(1))`. */
@@ -29,6 +30,12 @@ export function progressOption(): Option {
   return new Option("--progress <mode>", "how progress is shown on stderr; auto is a bar on a terminal, else lines")
     .choices(PROGRESS_MODES)
     .default("auto")
+}
+
+export function truncatedOption(): Option {
+  return new Option("--truncated <what>", "pictures that are cut off: take what is there, or refuse them")
+    .choices(truncatedChoices)
+    .default("accept")
 }
 
 function rangeText(low: number, high: number): string {

@@ -2,7 +2,8 @@
 import { stat } from "node:fs/promises"
 import { join } from "node:path"
 import { UserError } from "../core/errors.ts"
-import { pictureFormats, walkPictures } from "./picture-folder.ts"
+import { walkPictures } from "./picture-folder.ts"
+import { pictureFormats } from "./picture-format.ts"
 
 /**
  * A folder gives the pictures below it (`walkPictures`); throws UserError if there are none. Every other path stays as it

@@ -1,13 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { crc32, deflateSync } from "node:zlib"
+import { crc32, deflateSync, gzipSync } from "node:zlib"
 import sharp, { type SharpOptions } from "sharp"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
 import { type Image8, image8 } from "../core/pixels.ts"
 import { Random } from "../core/random.ts"
 import { type DecodeOptions, decodeHere, decodeImage } from "./images.ts"
+import { pictureSize } from "./picture-size.ts"
 
 let folder: string
 beforeAll(() => {
@@ -122,6 +123,39 @@ test("what is no picture is an error with its path", async () => {
   await expectRefused(join(folder, "missing.jpg"), "does not exist")
   await expectRefused(folder, "is a folder")
   await expect(decodeImage(Buffer.from("nothing"), { name: "shard.tar:7.jpg" })).rejects.toThrow(/^shard.tar:7.jpg is/)
+})
+
+test("only pictures are given to libvips, which opens drawings, documents and tables too", async () => {
+  const svg = Buffer.from(
+    `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>`,
+  )
+  expect((await sharp(svg).metadata()).format).toBe("svg")
+  const xml = Buffer.concat([Buffer.from("\ufeff  <?xml version='1.0'?><!-- a -->\n"), svg])
+  const ppm = Buffer.concat([Buffer.from("P6 1 1 255\n"), Buffer.from([1, 2, 3])])
+  const others = {
+    svg,
+    svgz: gzipSync(svg),
+    xml,
+    ppm,
+    pdf: "%PDF-1.4\n",
+    hdr: "#?RADIANCE\n",
+    csv: "1,2\n3,4\n",
+    fits: "SIMPLE  =",
+  }
+  for (const [name, bytes] of Object.entries(others)) {
+    const path = save(`${name}.jpg`, Buffer.from(bytes))
+    await expectRefused(path, "is not a picture")
+    await expect(pictureSize(Buffer.from(bytes), "x")).rejects.toThrow("x is not a picture")
+  }
+  await expectRefused(save("a.bmp", Buffer.from("BM123456")), "is a BMP picture, which cannot be read")
+  const heic = Buffer.from("\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+  await expectRefused(save("a.heic", heic), "is a HEIC picture, which cannot be read")
+  for (const format of ["jpeg", "png", "webp", "avif", "tiff", "gif"] as const) {
+    const bytes = await encoded().toFormat(format).toBuffer()
+    expect((await decodeImage(bytes)).width).toBe(90)
+    expect(await pictureSize(bytes, "x")).toEqual({ width: 90, height: 60 })
+  }
+  expect((await decodeImage(await encoded().tiff({ bigtiff: true }).toBuffer())).width).toBe(90)
 })
 
 test("20,000 x 20,000 pixels are refused by their header, saying the limit", async () => {

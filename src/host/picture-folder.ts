@@ -8,6 +8,7 @@ import { readdir, realpath, stat } from "node:fs/promises"
 import { basename, dirname, extname, join } from "node:path"
 import { messageOf, oneLine } from "../core/errors.ts"
 import { fileError } from "./file-error.ts"
+import { pictureFormats } from "./picture-format.ts"
 
 export interface PictureFolder {
   /** Paths below the folder, in order. */
@@ -21,9 +22,6 @@ export interface PictureFolder {
 }
 
 const pictureName = /\.(jpe?g|jpe|jfif|png|webp|avif|tiff?|gif)$/i
-
-/** What is read, for messages. */
-export const pictureFormats = "JPEG, PNG, WebP, AVIF, TIFF and GIF"
 
 /** Whether a file is taken for a picture by its name. */
 export function isPictureName(name: string): boolean {

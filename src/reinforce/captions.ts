@@ -6,21 +6,22 @@ import type { ImageCaptioner } from "../core/teacher.ts"
 import { ensembleIdentity } from "../core/teacher-identity.ts"
 import { prefetched } from "../data/parallel.ts"
 import type { ReinforcedSample } from "../data/reinforced/sample.ts"
+import type { Truncated } from "../host/picture-format.ts"
 import { decodePicture } from "./picture.ts"
-import { preparedSamples, type Report, type Stage } from "./stage.ts"
+import { type Prepared, preparedSamples, type Report, type Stage } from "./stage.ts"
 
 export interface CaptionStageOptions {
   readonly captioners: readonly { readonly captioner: ImageCaptioner; readonly key: string }[]
   /** Images that are captioned together. */
   readonly batchSize: number
   readonly minImageSize: number
+  readonly truncated?: Truncated
 }
 
 /** Pictures that are decoded at the same time. */
 const parallelDecodes = 4
 
-interface Decoded {
-  readonly sample: ReinforcedSample
+interface Decoded extends Prepared {
   readonly image: Image8
 }
 
@@ -44,7 +45,8 @@ export class CaptionStage implements Stage {
 
   private async decode(sample: ReinforcedSample): Promise<Decoded> {
     this.requireNewKeys(sample)
-    return { sample, image: await decodePicture(sample, this.options) }
+    const image = await decodePicture(sample, this.options)
+    return { sample, image, isCutOff: image.isCutOff === true }
   }
 
   private requireNewKeys({ synTexts }: ReinforcedSample): void {

@@ -43,7 +43,7 @@ const views: ViewSource = {
     const drawn = Array.from({ length: Number(wanted) }, (_, i): StoredAugmentation => [[i, 0, 1, 1], []])
     const augmentations = typeof wanted === "number" ? drawn : wanted
     const pixels = augmentations.flatMap(([[top]]) => new Array<number>(3).fill(Number(key) + top / 10))
-    return { augmentations, pixels: [Float32Array.from(pixels)] }
+    return { augmentations, pixels: [Float32Array.from(pixels)], isCutOff: key === "3" }
   },
   recycle() {},
   async [Symbol.asyncDispose]() {},
@@ -82,7 +82,10 @@ test("every view and caption has its own row, whatever the batches", async () =>
   const samples = Array.from({ length: 10 }, (_, i) => sample(String(i)))
   for (const batchSize of [1, 2, 7, 64]) {
     const { results, problems } = await run(samples, { batchSize })
-    expect(problems).toEqual([{ key: "4", reason: "its picture is damaged", action: "dropped" }])
+    expect(problems).toEqual([
+      { key: "3", reason: "its picture is cut off; what is there was taken", action: "kept" },
+      { key: "4", reason: "its picture is damaged", action: "dropped" },
+    ])
     expect(results.map(({ key }) => key)).toEqual(["0", "1", "2", "3", "5", "6", "7", "8", "9"])
     for (const { key, embeddings, paramAug } of results) {
       const angles = (...values: number[]) => rounded(values.flatMap(circle))

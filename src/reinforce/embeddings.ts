@@ -12,7 +12,7 @@ import type { StoredAugmentation } from "../data/augment/augmentation.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import type { Embeddings, ReinforcedSample } from "../data/reinforced/sample.ts"
 import type { Ensemble } from "./ensemble.ts"
-import { preparedSamples, type Report, type Stage } from "./stage.ts"
+import { type Prepared, preparedSamples, type Report, type Stage } from "./stage.ts"
 import type { ViewSource } from "./views.ts"
 
 export interface EmbeddingStageOptions {
@@ -28,8 +28,7 @@ export interface EmbeddingStageOptions {
 }
 
 /** A sample whose views are there. */
-interface Prepared {
-  readonly sample: ReinforcedSample
+interface Seen extends Prepared {
   readonly augmentations: readonly StoredAugmentation[]
   /** Of each target of the ensemble, [views, 3, size, size]. */
   readonly pixels: readonly Float32Array<ArrayBuffer>[]
@@ -63,7 +62,7 @@ export class EmbeddingStage implements Stage {
     return result
   }
 
-  private async prepare(sample: ReinforcedSample): Promise<Prepared> {
+  private async prepare(sample: ReinforcedSample): Promise<Seen> {
     const { ensemble, views, perImage, suffix } = this.options
     if (sample.embeddings.has(`image_emb${suffix}`)) {
       throw new UserError(`it has image_emb${suffix} already: another --tag-suffix keeps both`)
@@ -73,7 +72,7 @@ export class EmbeddingStage implements Stage {
     return { sample, ...made }
   }
 
-  private async embedded(group: readonly Prepared[]): Promise<ReinforcedSample[]> {
+  private async embedded(group: readonly Seen[]): Promise<ReinforcedSample[]> {
     const images = await this.embedViews(group)
     for (const made of group) this.options.views.recycle(made)
     const texts = await this.embedTexts(group.map(({ sample }) => sample))
@@ -84,7 +83,7 @@ export class EmbeddingStage implements Stage {
     }))
   }
 
-  private async embedViews(group: readonly Prepared[]): Promise<Embeddings[]> {
+  private async embedViews(group: readonly Seen[]): Promise<Embeddings[]> {
     const counts = group.map(({ augmentations }) => augmentations.length)
     const { ensemble } = this.options
     const targets = ensemble.targets.map((_, t) => concatenate(group.map(({ pixels }) => pixels[t]!)))

@@ -48,6 +48,8 @@ export interface Job {
   readonly seed: number
   /** Pictures with a shorter side are left out; in pixels. */
   readonly minImageSize: number
+  /** Left out where pictures that end before their end are taken as far as they go. */
+  readonly truncated?: "refuse"
 }
 
 /** Whatever writes shards to a folder, and can go on there. */

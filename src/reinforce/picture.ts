@@ -2,19 +2,25 @@
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/pixels.ts"
 import type { ReinforcedSample } from "../data/reinforced/sample.ts"
-import { decodeImage } from "../host/images.ts"
+import { type DecodedImage, decodeImage } from "../host/images.ts"
+import type { Truncated } from "../host/picture-format.ts"
 
 export interface PictureRules {
   /** Of the shorter side, in pixels. */
   readonly minImageSize: number
+  /** What becomes of a JPEG or PNG that ends before its end. Default: what is there is taken. */
+  readonly truncated?: Truncated
 }
 
 /**
  * RGB pixels. Throws UserError where there is no picture, or it is damaged, animated, or smaller than the rules ask for.
  */
-export async function decodePicture(sample: ReinforcedSample, { minImageSize }: PictureRules): Promise<Image8> {
+export async function decodePicture(
+  sample: ReinforcedSample,
+  { minImageSize, truncated = "accept" }: PictureRules,
+): Promise<DecodedImage> {
   if (!sample.image) throw new UserError("it has no picture")
-  const image = await decodeImage(sample.image.bytes, { name: "its picture", animated: "refuse" })
+  const image = await decodeImage(sample.image.bytes, { name: "its picture", animated: "refuse", truncated })
   requireSize(image, minImageSize)
   return image
 }

@@ -12,8 +12,15 @@ export interface Stage extends AsyncDisposable {
   run(samples: AsyncIterable<ReinforcedSample>, report: Report): AsyncGenerator<ReinforcedSample>
 }
 
+/** What a stage works on. */
+export interface Prepared {
+  readonly sample: ReinforcedSample
+  /** Of its picture only a part is there, and was taken all the same. */
+  readonly isCutOff: boolean
+}
+
 /** `prepare(sample)` of each, in order, `parallel` at a time; those it refuses with a UserError are reported and left out. */
-export async function* preparedSamples<T>(
+export async function* preparedSamples<T extends Prepared>(
   samples: AsyncIterable<ReinforcedSample>,
   parallel: number,
   prepare: (sample: ReinforcedSample) => Promise<T>,
@@ -28,7 +35,12 @@ export async function* preparedSamples<T>(
     }
   }
   for await (const attempted of mapOrdered(samples, parallel, attempt)) {
-    if (attempted.ok) yield attempted.value
-    else report(attempted.problem)
+    if (!attempted.ok) report(attempted.problem)
+    else {
+      const { sample, isCutOff } = attempted.value
+      if (isCutOff)
+        report({ key: sample.key, reason: "its picture is cut off; what is there was taken", action: "kept" })
+      yield attempted.value
+    }
   }
 }

@@ -5,12 +5,15 @@ import type { StoredAugmentation } from "../data/augment/augmentation.ts"
 import type { AugmentationConfig } from "../data/augment/config.ts"
 import { ViewPool } from "../data/augment/pool.ts"
 import type { ReinforcedSample } from "../data/reinforced/sample.ts"
+import type { Truncated } from "../host/picture-format.ts"
 import { requireSize } from "./picture.ts"
 
 export interface Views {
   readonly augmentations: readonly StoredAugmentation[]
   /** Of each target, normalised [views, 3, size, size]. */
   readonly pixels: readonly Float32Array<ArrayBuffer>[]
+  /** Of the picture only a part is there. */
+  readonly isCutOff: boolean
 }
 
 export interface ViewSource extends AsyncDisposable {
@@ -34,6 +37,7 @@ export interface DrawnViewsOptions {
   readonly config: Pick<AugmentationConfig, "randomResizedCrop" | "randAugment">
   readonly seed: number
   readonly minImageSize: number
+  readonly truncated?: Truncated
   /** Threads beside this one that decode and augment; 0: this one does it. */
   readonly threads: number
 }
@@ -54,7 +58,7 @@ export class DrawnViews implements ViewSource {
     targets: readonly Preprocessing[],
   ): Promise<Views> {
     if (!image) throw new UserError("it has no picture")
-    const { config, seed, minImageSize } = this.options
+    const { config, seed, minImageSize, truncated = "accept" } = this.options
     const { interpolation } = config.randomResizedCrop
     const made = await this.pool.make({
       name: "its picture",
@@ -62,6 +66,7 @@ export class DrawnViews implements ViewSource {
       views: typeof views === "number" ? { count: views, config, seed, path: ["augment", key] } : views,
       targets: targets.map((target) => ({ ...target, interpolation })),
       animated: "refuse",
+      truncated,
     })
     requireSize(made.size, minImageSize)
     return made

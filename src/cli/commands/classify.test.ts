@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
@@ -93,6 +94,27 @@ test("what can be read is classified, the rest is a line each on stderr", async 
     "mobileclip: 3 of 4 pictures could not be read",
     "",
   ])
+})
+
+test("an odd folder: pictures once, the rest said, names printable", async () => {
+  const odd = at("odd", "x\x1b[2J\u202e.jpg")
+  mkdirSync(join(odd, ".ipynb_checkpoints"), { recursive: true })
+  for (const name of ["._a.jpg", ".ipynb_checkpoints/a.jpg", "b.bmp"]) writeFileSync(join(odd, name), "no picture")
+  copyFileSync(at("pictures", "red.jpg"), join(odd, "a.jfif"))
+  symlinkSync(at("odd"), join(odd, "self"))
+  execFileSync("mkfifo", [join(odd, "pipe.jpg")])
+  const { code, out, err } = await classify(at("odd"), "--labels", "cat\x1b[31m", "--top=1")
+  expect({ code, err }).toEqual({
+    code: 0,
+    err: expect.stringMatching(/^DIR\/odd: passed over 1 file of other kinds \(1 \.bmp\).*; 1 pipe.*\n$/),
+  })
+  const [, row, ...rest] = out.trimEnd().split("\n")
+  expect([row!.replace(folder, "DIR").replaceAll(/ +/g, " "), rest]).toEqual([
+    expect.stringMatching(/^DIR\/odd\/x\\x1b\[2J\\u202e\.jpg\/a\.jfif cat\\x1b\[31m 100\.0% /),
+    [],
+  ])
+  const pipe = await classify(join(odd, "pipe.jpg"), "--labels=a")
+  expect(pipe).toMatchObject({ code: 1, err: expect.stringContaining("pipe.jpg is a pipe, a socket or a device") })
 })
 
 test.each([

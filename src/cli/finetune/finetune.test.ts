@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { tinyConfig, tinyConvolutions, tinyInfo } from "../../../test/tiny-model.ts"
 import { safetensorsChunks } from "../../core/safetensors.ts"
@@ -80,7 +80,7 @@ test("the report has both scores, the pictures and the curves, and loads nothing
   expect(page).not.toMatch(/NaN|undefined|https?:\/\/(?!www\.w3\.org)/)
   const report = JSON.parse(readFileSync(at("whole", "report.json"), "utf8"))
   expect(report).toMatchObject({
-    pictures: { train: 36, heldOut: 12, withoutCaption: 0, damaged: 0 },
+    pictures: { train: 36, heldOut: 12, withoutCaption: 0, damaged: 0, cutOff: 0 },
     classes: colours,
     before: { figures: { accuracy: 1 / 3 } },
     chance: { accuracy: 1 / 3 },
@@ -96,7 +96,8 @@ test("the report has both scores, the pictures and the curves, and loads nothing
 })
 
 test("a locked tower stays as it is", async () => {
-  await finetune(options("locked", { steps: 3, lock: "text" }))
+  // A path relative to where the command runs, not to the run's folder.
+  await finetune(options("locked", { steps: 3, lock: "text", source: relative(process.cwd(), at("pictures")) }))
   const [start, tuned] = [await tensorsOf("start.safetensors"), await tensorsOf("locked", "model.safetensors")]
   for (const path of [...start.keys()].filter((path) => path.startsWith("text.")))
     expect(tuned.get(path), path).toEqual(start.get(path))

@@ -8,6 +8,7 @@ import type { Manifest } from "../../core/manifest.ts"
 import { exportModel } from "../../export/export.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
 import { lockFolder } from "../../host/lock.ts"
+import type { Truncated } from "../../host/picture-format.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import type { StartProgress } from "../progress.ts"
 import { readStartModel, type StartModel } from "../start-model.ts"
@@ -35,6 +36,8 @@ export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
   readonly average: number | null
   readonly patience: number
   readonly resume: boolean
+  /** What becomes of pictures that end before their end. Default: what is there is used. */
+  readonly truncated?: Truncated
   readonly startProgress: StartProgress
   /** Gets one line about what happens now. */
   readonly say: (line: string) => void
@@ -46,7 +49,7 @@ const largestProbe = 2000
 
 /** Throws the signal's reason when it was stopped while it trained; `resume` goes on then. */
 export async function finetune(options: FinetuneOptions): Promise<FinetuneReport> {
-  const { out, device, seed, say, signal } = options
+  const { out, device, seed, say, signal, truncated = "accept" } = options
   checkDevice(device)
   const model = join(out, "model")
   await checkModelDirectory(model)
@@ -62,9 +65,19 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneReport
   say(`${start.source.file}: ${start.description}; ${oneLine(start.info.license)}`)
   say(splitText(split, own.classes?.names.length))
 
-  const probe = await openProbe(split.heldOut, own.classes, start.info.preprocessing)
+  const probe = await openProbe(split.heldOut, own.classes, start.info.preprocessing, truncated)
   const before = await scoreTensors(probe, start.info, start.tensors, device)
-  const run = await tune({ ...options, directory: out, start, config, split, classes: own.classes, probe, before })
+  const run = await tune({
+    ...options,
+    truncated,
+    directory: out,
+    start,
+    config,
+    split,
+    classes: own.classes,
+    probe,
+    before,
+  })
 
   const best = await readBest(out)
   const candidates = await scoreAverages({ options, start, best, probe, before })
@@ -79,6 +92,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneReport
       heldOut: probe.pictures.length,
       withoutCaption: own.withoutCaption,
       damaged: probe.damaged + run.damaged,
+      cutOff: probe.cutOff + run.cutOff,
     },
     source: resolve(options.source),
   }

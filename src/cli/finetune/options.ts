@@ -1,7 +1,8 @@
 /** The options of `mobileclip finetune`, and what they mean. */
 import { availableParallelism } from "node:os"
 import { type Command, InvalidArgumentError, Option } from "commander"
-import { number, progressOption, repeated, wholeNumber } from "../options.ts"
+import type { Truncated } from "../../host/picture-format.ts"
+import { number, progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
 import type { FinetuneOptions } from "./finetune.ts"
 
@@ -26,6 +27,7 @@ export interface FinetuneArguments {
   readonly device: FinetuneOptions["device"]
   readonly threads: number
   readonly seed: number
+  readonly truncated: Truncated
   readonly resume?: true
   readonly progress: ProgressMode
   readonly json?: true
@@ -69,6 +71,7 @@ export function addOptions(command: Command): Command {
     .addOption(new Option("--device <device>", "where to compute").choices(["cpu", "cuda", "mps"]).default("cpu"))
     .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
     .option("--seed <n>", "of batches and of what is held out", wholeNumber(0, 2 ** 32 - 1), 0)
+    .addOption(truncatedOption())
     .option("--resume", "go on with the run in --out, with the same options")
     .option("--json", "print report.json")
     .addOption(progressOption())

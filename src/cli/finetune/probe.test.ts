@@ -27,6 +27,7 @@ test("classes: accuracy, recall by class, the answer to each picture", async () 
     truth: [[0], [0], [0], [2]],
     chance: { accuracy: 1 / 3 },
     damaged: 0,
+    cutOff: 0,
   }
   const result = await scoreProbe(probe, encoder, 100)
   expect(result.tasks).toEqual({ accuracy: 0.75 })
@@ -50,6 +51,7 @@ test("captions: both ways; a caption of two pictures belongs to both", async () 
     truth: [[0, 1], [0], [2]],
     chance: { "find the caption": 0.4, "find the picture": 1 / 3 },
     damaged: 0,
+    cutOff: 0,
   }
   const result = await scoreProbe(probe, encoder, 100)
   // The green picture takes "red green" for its caption, and "blue" fits the second picture as well.

@@ -11,6 +11,7 @@ import { mapOrdered } from "../../data/parallel.ts"
 import { imageVectors, textVectors } from "../../evaluate/encode.ts"
 import { accuracyOf, confusionOf, meanPerClassRecall, rankOf, topKAccuracy } from "../../evaluate/metrics.ts"
 import { decodeImage } from "../../host/images.ts"
+import type { Truncated } from "../../host/picture-format.ts"
 import type { Scores } from "../training.ts"
 import { type Classes, classOf, type OwnPicture } from "./own-pictures.ts"
 
@@ -27,6 +28,8 @@ export interface Probe {
   readonly chance: Scores
   /** Pictures that could not be read. */
   readonly damaged: number
+  /** Of those that were read, how many end before their end. */
+  readonly cutOff: number
 }
 
 export interface ProbeResult {
@@ -51,9 +54,12 @@ export async function openProbe(
   heldOut: readonly OwnPicture[],
   classes: Classes | null,
   preprocessing: Preprocessing,
+  truncated: Truncated,
 ): Promise<Probe> {
-  const seen: { readonly picture: OwnPicture; readonly image: Image8 }[] = []
-  for await (const image of mapOrdered(heldOut, 2 * availableParallelism(), (one) => shown(one, preprocessing))) {
+  const seen: Shown[] = []
+  for await (const image of mapOrdered(heldOut, 2 * availableParallelism(), (one) =>
+    shown(one, preprocessing, truncated),
+  )) {
     if (image) seen.push(image)
   }
   if (seen.length === 0) throw new UserError("none of the pictures that were held out can be read")
@@ -67,12 +73,24 @@ export async function openProbe(
     images: seen.map(({ image }) => image),
     chance: chanceOf(classes, choices.length, pictures),
     damaged: heldOut.length - seen.length,
+    cutOff: seen.filter(({ isCutOff }) => isCutOff).length,
   }
 }
 
-async function shown(picture: OwnPicture, { size, interpolation }: Preprocessing) {
+interface Shown {
+  readonly picture: OwnPicture
+  readonly image: Image8
+  readonly isCutOff: boolean
+}
+
+async function shown(
+  picture: OwnPicture,
+  { size, interpolation }: Preprocessing,
+  truncated: Truncated,
+): Promise<Shown | null> {
   try {
-    return { picture, image: resizeAndCenterCrop(await decodeImage(picture.path), size, interpolation) }
+    const image = await decodeImage(picture.path, { truncated })
+    return { picture, image: resizeAndCenterCrop(image, size, interpolation), isCutOff: image.isCutOff === true }
   } catch (error) {
     if (error instanceof UserError) return null
     throw error

@@ -18,6 +18,8 @@ export interface FinetuneReport {
     readonly heldOut: number
     readonly withoutCaption: number
     readonly damaged: number
+    /** Used, and end before their end. */
+    readonly cutOff: number
   }
   readonly start: StartModel
   readonly config: TrainConfig

@@ -13,6 +13,7 @@ export function summary(report: FinetuneReport, page: string): string {
     `${pictures.heldOut} held-out pictures; ${run.step} steps, the best after ${bestStep}; share of tuned weights ${chosen.alpha}`,
     ...(chosen.alpha === 0 ? ["no tuned model was better than the start: what was written is the start"] : []),
     ...leftOut(pictures),
+    ...(pictures.cutOff > 0 ? [`${pictures.cutOff} pictures are cut off, and were used as far as they go`] : []),
     "",
     textTable(
       [{ title: "probe" }, ...["before", "after", "chance"].map((title) => ({ title, align: "right" as const }))],

@@ -1,5 +1,5 @@
 /** Training on the user's pictures, stopped when the probe gets no better; the best state is kept beside the last. */
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { devices } from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { fillTemplate } from "../../core/prompts.ts"
@@ -9,6 +9,7 @@ import { Tokenizer } from "../../core/tokenizer.ts"
 import type { ModelConfig } from "../../core/variants.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { makeDirectory, writeAtomically } from "../../host/files.ts"
+import type { Truncated } from "../../host/picture-format.ts"
 import { buildModel, type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
 import { TorchInterpreter } from "../../tensor/torch.ts"
 import { liveEncoder } from "../../train/live-encoder.ts"
@@ -35,6 +36,7 @@ export interface Tuning {
   /** Evaluations without a better one that end the run; 0: none do. */
   readonly patience: number
   readonly resume: boolean
+  readonly truncated: Truncated
   readonly startProgress: StartProgress
   readonly signal: AbortSignal
 }
@@ -42,6 +44,8 @@ export interface Tuning {
 export interface Tuned extends TrainingResult {
   /** Pictures of the training part that could not be used. */
   readonly damaged: number
+  /** Of those that were used, how many end before their end. */
+  readonly cutOff: number
 }
 
 /** Whether it may be begun, or gone on with; before anything is written. */
@@ -51,7 +55,7 @@ export async function checkRun(directory: string, resume: boolean): Promise<void
 
 /** Leaves `best.safetensors`, the state with the best probe, and all that a training run leaves. */
 export async function tune(tuning: Tuning): Promise<Tuned> {
-  const { directory, start, config, before, patience, startProgress, signal } = tuning
+  const { directory, start, config, before, patience, truncated, startProgress, signal } = tuning
   await makeDirectory(directory)
   const list = await writeLists(tuning)
   const data = await openTrainingData({
@@ -59,13 +63,15 @@ export async function tune(tuning: Tuning): Promise<Tuned> {
     ...{ batchSize: config.batchSize, seed: config.seed, preprocessing: start.info.preprocessing },
     tokenizer: new Tokenizer(),
     contextLength: start.info.config.text.contextLength,
+    truncated,
     maxBadSamples: Math.max(10, Math.floor(tuning.split.train.length / 20)),
   })
+  const identity = { pictures: list.hash, start: start.source.sha256.slice(0, 16) }
   try {
     const result = await runTraining({
       ...{ directory, isLocked: true, info: start.info, startProgress, signal },
       name: "finetune",
-      config: { ...config, data: { pictures: list.hash, start: start.source.sha256.slice(0, 16) } },
+      config: { ...config, data: { ...identity, ...(truncated === "refuse" && { truncated }) } },
       start: start.tensors,
       batches: (firstStep) => data.batches(firstStep),
       evaluate: async (live, earlier) => {
@@ -76,7 +82,7 @@ export async function tune(tuning: Tuning): Promise<Tuned> {
       isEnough: (evaluations) => isStalled([before.score, ...evaluations.map(({ average }) => average)], patience),
       existing: tuning.resume ? "require" : "refuse",
     })
-    return { ...result, damaged: data.bad.count }
+    return { ...result, damaged: data.bad.count, cutOff: data.cutOff }
   } finally {
     await data.close()
   }
@@ -152,7 +158,7 @@ function listText(pictures: readonly OwnPicture[], classes: Classes | null): str
     const texts = classes
       ? classes.templates.flatMap((template) => captions.map((name) => fillTemplate(template, name)))
       : captions
-    return `${JSON.stringify({ image: path, captions: texts })}\n`
+    return `${JSON.stringify({ image: resolve(path), captions: texts })}\n`
   })
   return lines.join("")
 }

@@ -4,10 +4,11 @@ import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { expandShards } from "../../data/expand.ts"
 import type { SampleFormat } from "../../data/reinforced/encode.ts"
+import type { Truncated } from "../../host/picture-format.ts"
 import type { Job } from "../../reinforce/job.ts"
 import { planShards, type ShardNameFormat, shardNameFormats } from "../../reinforce/plan.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
-import { progressOption, wholeNumber } from "../options.ts"
+import { progressOption, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
 
 export interface ShardOptions {
@@ -20,6 +21,7 @@ export interface ShardOptions {
   readonly textEmbeddings: SampleFormat["textEmbeddings"]
   readonly images: boolean
   readonly minImageSize: number
+  readonly truncated: Truncated
   readonly seed: number
   readonly maxFailures: number
   readonly progress: ProgressMode
@@ -56,6 +58,7 @@ export function addShardOptions(command: Command): Command {
     )
     .option("--no-images", "leave pictures and captions out, as the released datasets do")
     .option("--min-image-size <n>", "leave out pictures with a shorter side, in pixels", wholeNumber(1), 16)
+    .addOption(truncatedOption())
     .option("--seed <n>", "of captions and augmentations", wholeNumber(0), 0)
     .option(
       "--max-failures <n>",
@@ -155,8 +158,8 @@ export async function planOf(options: ShardOptions): Promise<ShardTask[]> {
 }
 
 export function jobOf(stage: Job["stage"], options: ShardOptions): Job {
-  const { seed, minImageSize } = options
-  return { stage, format: formatOf(options), seed, minImageSize }
+  const { seed, minImageSize, truncated } = options
+  return { stage, format: formatOf(options), seed, minImageSize, ...(truncated === "refuse" && { truncated }) }
 }
 
 /** Options of the original that mean nothing here, in a line each. */

@@ -50,7 +50,7 @@ async function openCaptions(job: Job, stage: CaptionJob, models: readonly ModelS
     const captioner = await openCaptioner(model, { ...runtimeOptions(stage, resources), generation })
     captioners.push({ captioner, key: `syn_text${suffixes[i]}` })
   }
-  return new CaptionStage({ captioners, batchSize: resources.batchSize, minImageSize: job.minImageSize })
+  return new CaptionStage({ captioners, batchSize: resources.batchSize, ...picturesOf(job) })
 }
 
 async function openEmbeddings(job: Job, stage: EmbeddingJob, models: readonly ModelSource[], resources: Resources) {
@@ -59,7 +59,7 @@ async function openEmbeddings(job: Job, stage: EmbeddingJob, models: readonly Mo
   const views = new DrawnViews({
     config: stage.augmentation,
     seed: job.seed,
-    minImageSize: job.minImageSize,
+    ...picturesOf(job),
     threads: resources.augmentThreads,
   })
   return new EmbeddingStage({
@@ -83,6 +83,11 @@ function requireNormalization(teachers: readonly Teacher[], wanted: NonNullable<
       "leave normalize out of --aug-config: each teacher's pixels are normalised as it was trained",
     )
   }
+}
+
+/** Which pictures are taken. */
+function picturesOf({ minImageSize, truncated }: Job) {
+  return { minImageSize, ...(truncated && { truncated }) }
 }
 
 function runtimeOptions({ dtype }: Job["stage"], { runtime, device, threads }: Resources): RuntimeOptions {

@@ -65,6 +65,7 @@ export const recipeFlags = [
   { flags: "--csv-separator <char>", help: "between columns", set: text("data.separator") },
   { flags: "--caption <which>", help: "web, precise or both", set: text("data.captions") },
   { flags: "--workers <n>", help: "threads that prepare batches", set: one("data.workers") },
+  { flags: "--truncated <what>", help: "pictures that are cut off: accept or refuse", set: text("data.truncated") },
   { flags: "--max-bad-samples <n>", help: "unusable samples before the run gives up", set: one("data.maxBadSamples") },
   // Model
   { flags: "--model <name>", help: "variant or captioner to train", set: text("model") },

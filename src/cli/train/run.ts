@@ -150,6 +150,7 @@ async function trainHere(
       teachers?.free()
       await data.close()
       if (data.bad.count > 0) output.writeErr(`${badText(data.bad)}\n`)
+      if (data.cutOff > 0) output.writeErr(`${data.cutOff} pictures are cut off, and were used as far as they go\n`)
     }
   } finally {
     group?.close()

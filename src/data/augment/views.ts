@@ -3,6 +3,7 @@ import type { Preprocessing } from "../../core/preprocess.ts"
 import { Random } from "../../core/random.ts"
 import type { Size } from "../../core/resize.ts"
 import { decodeHere } from "../../host/images.ts"
+import type { Truncated } from "../../host/picture-format.ts"
 import { augmentedPixels } from "./apply.ts"
 import type { StoredAugmentation } from "./augmentation.ts"
 import type { AugmentationConfig } from "./config.ts"
@@ -21,6 +22,8 @@ export interface ViewRequest {
   readonly maxPixels?: number
   /** Of an animation, the first frame is taken, or it is refused. */
   readonly animated?: "first" | "refuse"
+  /** A JPEG or PNG that ends before its end is refused, unless it is to be taken as far as it goes. */
+  readonly truncated?: Truncated
 }
 
 /** Drawn from the stream `Random.of(seed, ...path)`, so they do not depend on who draws them, or when. */
@@ -34,6 +37,8 @@ export interface DrawnViews {
 export interface MadeViews {
   /** Of the picture. */
   readonly size: Size
+  /** Only a part of it is there. */
+  readonly isCutOff: boolean
   readonly augmentations: readonly StoredAugmentation[]
   /** For each target [views, 3, size, size]. */
   readonly pixels: readonly Float32Array<ArrayBuffer>[]
@@ -45,11 +50,12 @@ export interface MadeViews {
  * @param spares arrays that may be written over; those of the right length are
  */
 export async function makeViews(request: ViewRequest, spares: Float32Array<ArrayBuffer>[] = []): Promise<MadeViews> {
-  const { name, bytes, targets, maxPixels, animated } = request
+  const { name, bytes, targets, maxPixels, animated, truncated } = request
   const image = await decodeHere(bytes, {
     name,
     ...(maxPixels !== undefined && { maxPixels }),
     ...(animated && { animated }),
+    ...(truncated && { truncated }),
   })
   const augmentations = "config" in request.views ? draw(request.views, image) : request.views
   const made = new Map<string, Float32Array<ArrayBuffer>>()
@@ -64,7 +70,8 @@ export async function makeViews(request: ViewRequest, spares: Float32Array<Array
       augmentedPixels(image, view, target, out.subarray(i * length, (i + 1) * length), name)
     return out
   })
-  return { size: { width: image.width, height: image.height }, augmentations, pixels }
+  const { width, height, isCutOff = false } = image
+  return { size: { width, height }, isCutOff, augmentations, pixels }
 }
 
 function draw({ count, config, seed, path }: DrawnViews, image: Size): StoredAugmentation[] {

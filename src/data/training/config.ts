@@ -2,6 +2,7 @@
 import { UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/preprocess.ts"
 import type { Tokenizer } from "../../core/tokenizer.ts"
+import type { Truncated } from "../../host/picture-format.ts"
 
 const sourceFormats = ["shards", "reinforced", "folder", "csv", "jsonl"] as const
 
@@ -55,6 +56,8 @@ export interface TrainingDataConfig {
   readonly captionColumn?: string
   /** Of CSV. Default: found in its first line. */
   readonly separator?: string
+  /** What becomes of a JPEG or PNG that ends before its end. Default: what is there is used, and counted. */
+  readonly truncated?: Truncated
   /** Threads that decode; 0: the caller's does it. */
   readonly workers: number
   /** Batches made ahead. */

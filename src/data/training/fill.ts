@@ -1,6 +1,7 @@
 /** Rows of a batch, one after the other, in a thread of the pool or in the caller's. */
 import { Random } from "../../core/random.ts"
 import type { Tokenizer } from "../../core/tokenizer.ts"
+import type { Truncated } from "../../host/picture-format.ts"
 import { type BadReason, BadSample } from "./bad-samples.ts"
 import { SampleLoader, type TrainingSample } from "./load.ts"
 import type { Place } from "./place.ts"
@@ -13,6 +14,7 @@ export interface FillSettings extends RowSettings {
   readonly rows: number
   /** Samples are kept decoded up to so many bytes; 0: none is. */
   readonly cacheBytes: number
+  readonly truncated: Truncated
 }
 
 export interface RowRequest {
@@ -22,6 +24,13 @@ export interface RowRequest {
   readonly attempt: number
   readonly id: number
   readonly place: Place
+}
+
+export interface Filled {
+  /** Rows that were not made. */
+  readonly failures: readonly RowFailure[]
+  /** Samples that were read, and whose pictures are cut off. */
+  readonly cutOff: readonly number[]
 }
 
 /** A row that was not made. */
@@ -35,17 +44,18 @@ export class RowFiller implements Disposable {
   private readonly loader: SampleLoader
   private readonly kept = new Map<number, TrainingSample>()
   private keptBytes = 0
+  private cutOff: number[] = []
 
   constructor(
     private readonly settings: FillSettings,
     private readonly tokenizer: Tokenizer,
     private readonly isStopped: () => boolean = () => false,
   ) {
-    this.loader = new SampleLoader(settings.embeddingWidth !== null)
+    this.loader = new SampleLoader(settings.embeddingWidth !== null, settings.truncated)
   }
 
-  /** Fills the rows that can be, unless it is stopped in between -> the others. */
-  async fill(slot: Slot, requests: readonly RowRequest[]): Promise<RowFailure[]> {
+  /** Fills the rows that can be, unless it is stopped in between. */
+  async fill(slot: Slot, requests: readonly RowRequest[]): Promise<Filled> {
     const failures: RowFailure[] = []
     for (const request of requests) {
       if (this.isStopped()) break
@@ -56,7 +66,9 @@ export class RowFiller implements Disposable {
         failures.push({ request, reason: error.reason, message: error.message })
       }
     }
-    return failures
+    const { cutOff } = this
+    this.cutOff = []
+    return { failures, cutOff }
   }
 
   [Symbol.dispose](): void {
@@ -73,6 +85,7 @@ export class RowFiller implements Disposable {
 
   private async load(id: number, place: Place): Promise<TrainingSample> {
     const sample = await this.loader.load(place)
+    if (sample.image.isCutOff) this.cutOff.push(id)
     const bytes = sampleBytes(sample)
     if (this.keptBytes + bytes > this.settings.cacheBytes) return sample
     this.keptBytes += bytes

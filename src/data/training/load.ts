@@ -1,8 +1,8 @@
 /** A sample from where it lies to what rows are made of: the decoded picture, captions, stored views and embeddings. */
 import { isOfInput, messageOf, UserError } from "../../core/errors.ts"
-import type { Image8 } from "../../core/pixels.ts"
 import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../host/files.ts"
-import { decodeHere } from "../../host/images.ts"
+import { type DecodedImage, decodeHere } from "../../host/images.ts"
+import type { Truncated } from "../../host/picture-format.ts"
 import { parseJsonText } from "../json-text.ts"
 import { sampleOfRecord } from "../reinforced/json-record.ts"
 import { longestLine } from "../reinforced/lines.ts"
@@ -16,7 +16,7 @@ import { describePlace, type MemberPlace, type Place } from "./place.ts"
 export interface TrainingSample extends Pick<ReinforcedSample, "texts" | "synTexts" | "paramAug" | "embeddings"> {
   /** For messages. */
   readonly name: string
-  readonly image: Image8
+  readonly image: DecodedImage
   /** `caption` of the json member. */
   readonly precise: string | null
 }
@@ -28,14 +28,17 @@ export class SampleLoader implements Disposable {
   private readonly files = new Map<string, OpenFile>()
 
   /** @param hasEmbeddings whether those of JSONL are unpacked; of a tar, only the members asked for are read */
-  constructor(private readonly hasEmbeddings: boolean) {}
+  constructor(
+    private readonly hasEmbeddings: boolean,
+    private readonly truncated: Truncated = "accept",
+  ) {}
 
   /** Throws BadSample where the sample is at fault. */
   async load(place: Place): Promise<TrainingSample> {
     const name = describePlace(place)
     const { image, ...sample } = await this.read(place, name)
     if (!image) throw new BadSample("no picture", `${name} has no picture`)
-    const decoded = await asBad("damaged picture", name, () => decodeHere(image, { name }))
+    const decoded = await asBad("damaged picture", name, () => decodeHere(image, { name, truncated: this.truncated }))
     return { name, image: decoded, ...sample }
   }
 

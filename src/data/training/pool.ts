@@ -4,14 +4,16 @@ import { Worker } from "node:worker_threads"
 import { UserError } from "../../core/errors.ts"
 import type { Tokenizer } from "../../core/tokenizer.ts"
 import { workerFile } from "../../host/worker-file.ts"
-import { type FillSettings, type RowFailure, RowFiller, type RowRequest } from "./fill.ts"
+import { type Filled, type FillSettings, RowFiller, type RowRequest } from "./fill.ts"
 import type { Slot } from "./slot.ts"
 import type { FillReply, FillRequest, WorkerSettings } from "./worker.ts"
 
 interface Job {
-  readonly resolve: (failures: readonly RowFailure[]) => void
+  readonly resolve: (filled: Filled) => void
   readonly reject: (error: unknown) => void
 }
+
+const nothing: Filled = { failures: [], cutOff: [] }
 
 interface Thread {
   readonly worker: Worker
@@ -36,15 +38,19 @@ export class FillPool implements AsyncDisposable {
     this.threads = Array.from({ length: threads }, () => this.startThread(share))
   }
 
-  /** Fills rows of the slot -> those that could not be. */
-  async fill(slot: Slot, requests: readonly RowRequest[]): Promise<readonly RowFailure[]> {
+  /** Fills rows of the slot. */
+  async fill(slot: Slot, requests: readonly RowRequest[]): Promise<Filled> {
     if (this.closed) throw this.closed
     if (this.here) return this.here.fill(slot, requests)
     const parts = this.threads.map((thread, i) => {
       const own = requests.filter((request) => this.threadOf(request) === i)
-      return own.length === 0 ? [] : this.send(thread, slot, own)
+      return own.length === 0 ? nothing : this.send(thread, slot, own)
     })
-    return (await Promise.all(parts)).flat()
+    const filled = await Promise.all(parts)
+    return {
+      failures: filled.flatMap(({ failures }) => failures),
+      cutOff: filled.flatMap(({ cutOff }) => cutOff),
+    }
   }
 
   /** Ends the threads; what is under way is rejected. */
@@ -75,7 +81,7 @@ export class FillPool implements AsyncDisposable {
     return thread
   }
 
-  private send({ worker, jobs }: Thread, slot: Slot, requests: readonly RowRequest[]): Promise<readonly RowFailure[]> {
+  private send({ worker, jobs }: Thread, slot: Slot, requests: readonly RowRequest[]): Promise<Filled> {
     const id = this.nextId++
     if (jobs.size === 0) worker.ref()
     return new Promise((resolve, reject) => {
@@ -89,7 +95,7 @@ export class FillPool implements AsyncDisposable {
     jobs.delete(reply.id)
     // Who closes the data waits for the threads.
     if (jobs.size === 0 && !this.closed) worker.unref()
-    if ("failures" in reply) job?.resolve(reply.failures)
+    if ("filled" in reply) job?.resolve(reply.filled)
     else job?.reject(errorOf(reply.error))
   }
 

@@ -41,7 +41,7 @@ export async function probe(config: TrainingDataConfig, sampler: Sampler): Promi
 }
 
 async function firstSamples(config: TrainingDataConfig, sampler: Sampler): Promise<TrainingSample[]> {
-  using loader = new SampleLoader(wantsEmbeddings(config))
+  using loader = new SampleLoader(wantsEmbeddings(config), config.truncated)
   const samples: TrainingSample[] = []
   let first: string | null = null
   const tries = Math.min(mostTried, sampler.samples ?? mostTried)

@@ -130,6 +130,24 @@ test("a list that names a pipe or a folder, or is one", async () => {
   }
 })
 
+test("pictures that are cut off are used and counted once, or refused", async () => {
+  const path = join(folder, "cut-off")
+  for (const [i, { image }] of samples.entries()) {
+    const { bytes } = image!
+    await mkdir(join(path, `${i}`), { recursive: true })
+    await writeFile(join(path, `${i}`, "a.jpg"), i < 2 ? bytes.subarray(0, bytes.length - 20) : bytes)
+  }
+  for (const workers of [0, 2]) {
+    const data = await openTrainingData(trainingConfig(path, { batchSize: 6, workers }))
+    const batches = data.batches(0)
+    for (let epoch = 0; epoch < 3; epoch++) await batches.next()
+    expect([data.cutOff, data.bad.count]).toEqual([2, 0])
+    await data.close()
+  }
+  expect(await messageOf(path, { truncated: "refuse" })).toMatch(/^1 samples cannot be used.* damaged picture/)
+  expect(await epochOf(path, { truncated: "refuse", maxBadSamples: 2 })).toHaveLength(6)
+})
+
 test("pictures without captions and without classes are said", async () => {
   expect(await messageOf(join(folder, "pictures"))).toContain("pictures/0.jpg has no caption: neither 0.txt beside it")
   await mkdir(join(folder, "empty"))

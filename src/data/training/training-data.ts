@@ -30,6 +30,8 @@ export interface TrainingData {
   batches(firstStep: number): AsyncGenerator<Batch, void>
   /** What was passed over when the source was opened, a line each. */
   readonly notes: readonly string[]
+  /** Pictures of which only a part was there, and which were used all the same; so far. */
+  readonly cutOff: number
   readonly bad: { readonly count: number; readonly reasons: ReadonlyMap<string, number> }
   close(): Promise<void>
 }
@@ -65,6 +67,7 @@ function fillSettings(config: TrainingDataConfig, { sampler }: OpenSource, findi
     seed: config.seed,
     rows: batchSize / ranks,
     cacheBytes: isSmall ? memoryBytes : 0,
+    truncated: config.truncated ?? "accept",
     preprocessing: config.preprocessing,
     contextLength: config.contextLength,
     view: config.view,
@@ -86,6 +89,7 @@ class Loader implements TrainingData {
   readonly hasSynthetic: boolean
   readonly notes: readonly string[]
   private readonly pool: FillPool
+  private readonly cutOffIds = new Set<number>()
 
   constructor(
     private readonly config: TrainingDataConfig,
@@ -100,6 +104,10 @@ class Loader implements TrainingData {
     if (findings.teacherWidths) this.teacherWidths = findings.teacherWidths
     this.hasSynthetic = settings.syntheticPattern !== null && settings.mixSynthetic === null
     this.pool = new FillPool(config.workers, settings, config.tokenizer)
+  }
+
+  get cutOff(): number {
+    return this.cutOffIds.size
   }
 
   async *batches(firstStep: number): AsyncGenerator<Batch, void> {
@@ -123,7 +131,8 @@ class Loader implements TrainingData {
     const wanted = Array.from({ length: rows }, (_, row) => ({ row, position: first + row, attempt: 0 }))
     let requests = await this.place(wanted)
     while (requests.length > 0) {
-      const failures = await this.pool.fill(slot, requests)
+      const { failures, cutOff } = await this.pool.fill(slot, requests)
+      for (const id of cutOff) this.cutOffIds.add(id)
       for (const { request, reason, message } of failures) this.bad.add(request.id, reason, message)
       requests = await this.place(failures.map(({ request }) => ({ ...request, attempt: request.attempt + 1 })))
     }

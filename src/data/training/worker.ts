@@ -2,7 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { Tokenizer } from "../../core/tokenizer.ts"
-import { type FillSettings, type RowFailure, RowFiller, type RowRequest } from "./fill.ts"
+import { type Filled, type FillSettings, RowFiller, type RowRequest } from "./fill.ts"
 import type { Slot } from "./slot.ts"
 
 export interface FillRequest {
@@ -12,7 +12,7 @@ export interface FillRequest {
 }
 
 export type FillReply =
-  | { readonly id: number; readonly failures: readonly RowFailure[] }
+  | { readonly id: number; readonly filled: Filled }
   /** Something else than samples is wrong. */
   | { readonly id: number; readonly error: { readonly message: string; readonly user?: { readonly hint?: string } } }
 
@@ -40,7 +40,7 @@ function end(): void {
 async function answer({ id, slot, requests }: FillRequest): Promise<void> {
   const reply = (message: FillReply) => parentPort!.postMessage(message)
   try {
-    reply({ id, failures: await filler.fill(slot, requests) })
+    reply({ id, filled: await filler.fill(slot, requests) })
   } catch (error) {
     reply({ id, error: { message: messageOf(error), ...(error instanceof UserError && { user: hintOf(error) }) } })
   }

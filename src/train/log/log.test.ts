@@ -147,6 +147,27 @@ test("the report is one page that loads nothing, with every part of the run", as
   expect(page).not.toMatch(/NaN|undefined|https?:\/\/(?!www\.w3\.org)/)
 })
 
+test("names of tasks, losses and runs may hold anything", async () => {
+  const hostile = "a\u2028b<img src=x onerror=alert(1)>\x1b\u202e"
+  const losses = { [hostile]: 1, other: 2 }
+  const evaluations = [1, 2].map((step) => ({
+    ...{ step, samplesSeen: step, tasks: { [hostile]: step / 4, second: 0.5 }, average: 0.3 },
+  }))
+  const page = await reportPage({
+    ...{
+      name: hostile,
+      recipe: defaultRecipe,
+      steps: 2,
+      entries: [entry(1, { losses }), entry(2, { losses }), ...evaluations],
+    },
+    samples: [{ jpeg: new Uint8Array([1]), caption: hostile }],
+    chance: { [hostile]: 0.1 },
+    facts: [[hostile, hostile]],
+  })
+  expect(page).toContain("a\\u2028b&#60;img src=x onerror=alert(1)&#62;\\x1b\\u202e")
+  for (const raw of ["<img src=x", "\u2028", "\u202e", "\x1b"]) expect(page).not.toContain(raw)
+})
+
 test("a run that has only begun has a report too", async () => {
   const page = await reportPage({
     ...{ name: "new", recipe: defaultRecipe, steps: 100, entries: [], samples: [], facts: [] },

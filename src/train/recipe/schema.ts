@@ -4,6 +4,7 @@
  * threads, ranks) is no part of it.
  */
 import { z } from "zod"
+import { truncatedChoices } from "../../host/picture-format.ts"
 
 const path = z.string().min(1)
 const wholeFrom = (low: number) => z.int().min(low)
@@ -45,6 +46,8 @@ const data = z.strictObject({
   samples: wholeFrom(1).nullable().default(null),
   /** Threads that prepare batches on each rank; null: one beside a processor that trains, up to eight beside a GPU. */
   workers: wholeFrom(1).nullable().default(null),
+  /** What becomes of a JPEG or PNG that ends before its end: what is there is used, or the sample cannot be. */
+  truncated: z.enum(truncatedChoices).default("accept"),
   /** Unusable samples that are replaced before the run gives up. */
   maxBadSamples: wholeFrom(0).default(1000),
 })

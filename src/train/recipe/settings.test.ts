@@ -67,7 +67,7 @@ test("the loader's settings", () => {
   expect(trainingDataOf(recipe("dfndr-12m", "data.train=a.tar"))).toEqual({
     ...{ source: "a.tar", format: "auto", reinforced: true, syntheticPattern: "^syn_text_dfn_mscoco38k$" },
     ...{ resampled: true, batchSize: 8192, seed: 0, view: "stored", cropScale: [0.9, 1], captionKey: "web" },
-    ...{ maxBadSamples: 1000, embeddings: true },
+    ...{ truncated: "accept", maxBadSamples: 1000, embeddings: true },
   })
   const columns = ["data.imageColumn=file", "data.captionColumn=title", "data.separator=;", "data.teacherWidths=[8,8]"]
   expect(trainingDataOf(recipe("", "data.train=a.csv", ...columns))).toMatchObject({
@@ -81,6 +81,7 @@ test("a run may go on with data that moved, not with other captions of it", () =
   const settings = (...overrides: string[]) => trainConfigOf(recipe("", ...overrides), { steps: 9, device: "cpu" }).data
   expect(settings("data.train=b", "data.workers=3")).toEqual(settings("data.train=a"))
   expect(settings("data.captions=precise")).not.toEqual(settings())
+  expect(settings("data.truncated=refuse")).toEqual({ ...settings(), truncated: "refuse" })
 })
 
 test("a run's settings name its teachers and its start; without them they are those of earlier versions", () => {

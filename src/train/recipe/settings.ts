@@ -94,6 +94,7 @@ export function trainingDataOf(recipe: Recipe): RecipeData {
     view: viewOf(recipe),
     cropScale: data.cropScale,
     captionKey: data.captions,
+    truncated: data.truncated,
     maxBadSamples: data.maxBadSamples,
   }
 }
@@ -114,8 +115,15 @@ function distillationOf(recipe: Recipe): DistillationConfig {
  */
 function runSettings(recipe: Recipe): Settings {
   const { train: _, workers: __, maxBadSamples: ___, separator: ____, teacherWidths: _____, ...data } = recipe.data
-  const { imageColumn, captionColumn, ...always } = data
-  const later = { imageColumn, captionColumn, start: recipe.start, teachers: recipe.teachers.join(" ") || null }
+  const { imageColumn, captionColumn, truncated, ...always } = data
+  const refused = truncated === "refuse" ? { truncated } : {}
+  const later = {
+    imageColumn,
+    captionColumn,
+    ...refused,
+    start: recipe.start,
+    teachers: recipe.teachers.join(" ") || null,
+  }
   const given = Object.entries(later).filter(([, value]) => value !== null)
   const settings = Object.entries({ ...always, view: viewOf(recipe) }).concat(given)
   return Object.fromEntries(settings.map(([key, value]) => [key, String(value)]))
