@@ -39,8 +39,9 @@ export interface HostileOptions extends ChainSize {
   readonly maxSeconds: number
   /** Bad workers get so many seconds after the job's end to leave. */
   readonly patienceSeconds: number
-  /** Neither bad workers nor bad messages: what the chain does by itself. */
-  readonly alone?: boolean
+  /** Without them: what the chain does by itself. */
+  readonly badWorkers: boolean
+  readonly badMessages: boolean
   readonly log?: (line: string) => void
 }
 
@@ -185,22 +186,28 @@ class HostileChain {
     s3: S3Server,
     url: string,
   ) {
-    const { workers, shards, maxSeconds, alone = false, log } = this.options
+    const { workers, shards, maxSeconds, badWorkers, badMessages, log } = this.options
     const begin = (name: string, options: StartOptions, mustSay: RegExp | null) =>
       this.members.push(new Member(name, mustSay, nats, options, log))
     for (let i = 1; i <= workers; i++) begin(`healthy ${i}`, surroundings.healthy(), null)
-    if (!alone) {
+    if (badWorkers) {
       if (disk) begin("full disk", surroundings.healthy({ TMPDIR: disk.path }), /disk full|no space/i)
       begin("no credentials", surroundings.withoutCredentials(), /credentials/)
       const expired = await s3.door({ expired: (path) => !path.includes("config.json") })
       begin("credentials expired", surroundings.healthy({ AWS_ENDPOINT_URL: expired }), /expired|credentials/i)
     }
     await using messages = await BadMessages.start(url, {
-      ...{ job, shards, input: `${places.input}/00000000.tar`, output: places.output, seconds: alone ? 2_000_000 : 1 },
+      ...{
+        job,
+        shards,
+        input: `${places.input}/00000000.tar`,
+        output: places.output,
+        seconds: badMessages ? 1 : 2_000_000,
+      },
       victims: [victimUrl, join(this.folder, "victim", "keep.tar"), `${places.output}/../victim/keep.tar`],
     })
     const healthy = this.members.filter(({ mustSay }) => !mustSay)
-    for (let other = alone; isRunning(main); ) {
+    for (let other = !badWorkers; isRunning(main); ) {
       await sleep(100)
       if (this.seconds() > maxSeconds) log?.(`given up after ${maxSeconds} s`)
       if (this.seconds() > maxSeconds || healthy.every(({ child }) => !isRunning(child))) break
