@@ -18,8 +18,8 @@ const { values } = parseArgs({
     /** Of the store before each answer, in seconds. */
     delay: { type: "string", default: "0.1" },
     "max-seconds": { type: "string", default: "900" },
-    /** Neither bad workers nor bad messages. */
-    alone: { type: "boolean", default: false },
+    "no-bad-workers": { type: "boolean", default: false },
+    "no-bad-messages": { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 })
@@ -27,7 +27,7 @@ const { values } = parseArgs({
 const report = await runHostileChain({
   ...{ shards: Number(values.shards), samplesPerShard: Number(values.samples), views: Number(values.views) },
   ...{ workers: Number(values.workers), storeDelaySeconds: Number(values.delay) },
-  ...{ patienceSeconds: 30, alone: values.alone },
+  ...{ patienceSeconds: 30, badWorkers: !values["no-bad-workers"], badMessages: !values["no-bad-messages"] },
   ...{ maxSeconds: Number(values["max-seconds"]), log: (line) => process.stderr.write(`${line}\n`) },
 })
 const faults = unmet(report)

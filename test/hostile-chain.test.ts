@@ -7,7 +7,7 @@ test("broken machines, another model and bad messages change nothing of what com
 }, async () => {
   const report = await runHostileChain({
     ...{ shards: 12, samplesPerShard: 3, views: 2, workers: 2, storeDelaySeconds: 0.2 },
-    ...{ maxSeconds: 30, patienceSeconds: 10 },
+    ...{ maxSeconds: 30, patienceSeconds: 10, badWorkers: true, badMessages: true },
   })
   expect(unmet(report)).toEqual([])
   expect(report).toMatchObject({ done: 12, samples: 36, parked: [], different: [], wrongKeys: [] })

@@ -39,8 +39,9 @@ export interface HostileOptions extends ChainSize {
   readonly maxSeconds: number
   /** Bad workers get so many seconds after the job's end to leave. */
   readonly patienceSeconds: number
-  /** Neither bad workers nor bad messages: what the chain does by itself. */
-  readonly alone?: boolean
+  /** Without them: what the chain does by itself. */
+  readonly badWorkers: boolean
+  readonly badMessages: boolean
   readonly log?: (line: string) => void
 }
 
@@ -61,7 +62,9 @@ export interface HostileReport extends Comparison {
   readonly singleSeconds: number
   /** By the server's word. */
   readonly done: number
-  /** Indices of shards that were made more than once. */
+  /** Shards that workers say they made. */
+  readonly made: number
+  /** Indices of those that were made more than once. */
   readonly madeTwice: readonly number[]
   /** Shards of the job, with their reasons. */
   readonly parked: readonly string[]
@@ -97,9 +100,11 @@ export async function runHostileChain(options: HostileOptions): Promise<HostileR
 
 /** What of the goal is not met, in a line each. */
 export function unmet(report: HostileReport): string[] {
-  const { shards, done, madeTwice, wrongKeys, different, parked, trespasses, workers, runExitCode, runWords } = report
+  const { shards, done, made, madeTwice, wrongKeys, different, parked, trespasses, workers, runExitCode, runWords } =
+    report
   return [
     ...(done === shards ? [] : [`${done} of ${shards} shards are done`]),
+    ...(made === shards ? [] : [`workers say that they made ${made} of ${shards} shards`]),
     ...(madeTwice.length === 0 ? [] : [`shards were made more than once: ${madeTwice.join(", ")}`]),
     ...(wrongKeys.length === 0
       ? []
@@ -132,6 +137,17 @@ async function writeOtherModel(folder: string): Promise<void> {
   await exportModel(model, { ...tinyInfo, name: "tiny" }, join(folder, "other", "teacher"))
 }
 
+/** What is there while the chain runs. */
+interface Scene {
+  /** `reinforce run`. */
+  readonly main: ChildProcess
+  readonly nats: readonly string[]
+  readonly url: string
+  readonly s3: S3Server
+  readonly disk: FullDisk | null
+  readonly surroundings: Surroundings
+}
+
 class HostileChain {
   private readonly started = performance.now()
   private readonly members: Member[] = []
@@ -145,28 +161,25 @@ class HostileChain {
     const { folder, options } = this
     await using server = await NatsServer.start()
     await using s3 = await S3Server.start(folder, bucket)
-    const door = await s3.door({ delaySeconds: options.storeDelaySeconds })
+    using disk = FullDisk.mount(join(folder, "full"), 3)
     const storage = storageAt(await s3.door())
     await this.fillStore(storage)
+    const surroundings = new Surroundings(folder, await s3.door({ delaySeconds: options.storeDelaySeconds }))
     const nats = ["--nats", server.url, "--job", job]
-    const surroundings = new Surroundings(folder, door)
-    using disk = FullDisk.mount(join(folder, "full"), 3)
     const stage = [...stageOptions(places, options.views), ...nats, "--ack-wait", "10"]
     const main = startProgram(["reinforce", "run", "embedding", ...stage], surroundings.healthy())
-    const runErrors = errorsOf(main)
+    const mainErrors = errorsOf(main)
     try {
-      const messages = await this.chain(main, nats, surroundings, disk, s3, server.url)
-      const seconds = this.seconds()
+      const published = await this.chain({ main, nats, surroundings, disk, s3, url: server.url })
+      const outcome = { seconds: this.seconds(), runExitCode: main.exitCode, runWords: lastWords(mainErrors()) }
       await this.leave()
       return {
         ...{
-          seconds,
-          runExitCode: main.exitCode,
-          runWords: lastWords(runErrors()),
-          ...(await this.told(nats, messages)),
+          ...outcome,
+          ...(await this.told(nats, published)),
+          workers: this.members.map((member) => member.report()),
         },
         trespasses: [...(await this.collect(storage)), ...this.left()],
-        workers: this.members.map((member) => member.report()),
         leftOut: disk ? [] : ["the worker on a full disk: mounting a tmpfs was refused (it takes root's rights)"],
       }
     } finally {
@@ -176,42 +189,52 @@ class HostileChain {
     }
   }
 
-  /** Until the job ends, or nobody is left to do it. */
-  private async chain(
-    main: ChildProcess,
-    nats: readonly string[],
-    surroundings: Surroundings,
-    disk: FullDisk | null,
-    s3: S3Server,
-    url: string,
-  ) {
-    const { workers, shards, maxSeconds, alone = false, log } = this.options
-    const begin = (name: string, options: StartOptions, mustSay: RegExp | null) =>
-      this.members.push(new Member(name, mustSay, nats, options, log))
-    for (let i = 1; i <= workers; i++) begin(`healthy ${i}`, surroundings.healthy(), null)
-    if (!alone) {
-      if (disk) begin("full disk", surroundings.healthy({ TMPDIR: disk.path }), /disk full|no space/i)
-      begin("no credentials", surroundings.withoutCredentials(), /credentials/)
-      const expired = await s3.door({ expired: (path) => !path.includes("config.json") })
-      begin("credentials expired", surroundings.healthy({ AWS_ENDPOINT_URL: expired }), /expired|credentials/i)
-    }
-    await using messages = await BadMessages.start(url, {
-      ...{ job, shards, input: `${places.input}/00000000.tar`, output: places.output, seconds: alone ? 2_000_000 : 1 },
-      victims: [victimUrl, join(this.folder, "victim", "keep.tar"), `${places.output}/../victim/keep.tar`],
-    })
-    const healthy = this.members.filter(({ mustSay }) => !mustSay)
-    for (let other = alone; isRunning(main); ) {
+  /** Until the job ends, or nobody is left to do it -> how many bad messages there were. */
+  private async chain(scene: Scene): Promise<number> {
+    const { main, surroundings, url } = scene
+    for (let i = 1; i <= this.options.workers; i++) this.begin(scene, `healthy ${i}`, surroundings.healthy(), null)
+    if (this.options.badWorkers) await this.beginBroken(scene)
+    await using messages = await BadMessages.start(url, this.messages())
+    for (let other = !this.options.badWorkers; isRunning(main) && this.mayGoOn(); ) {
       await sleep(100)
-      if (this.seconds() > maxSeconds) log?.(`given up after ${maxSeconds} s`)
-      if (this.seconds() > maxSeconds || healthy.every(({ child }) => !isRunning(child))) break
       // Not the first: what the first one has is what the job is made with.
-      if (other || healthy.every((member) => member.shards.length === 0)) continue
-      begin("another model", surroundings.healthy({}, "other"), /model/)
+      if (other || this.healthy().every(({ shards }) => shards.length === 0)) continue
+      this.begin(scene, "another model", surroundings.healthy({}, "other"), /model/)
       other = true
     }
     // The last worker may be gone a moment before the run has seen its last shard.
     await Promise.race([ended(main), sleep(5000)])
-    return { published: messages.published }
+    return messages.published
+  }
+
+  private begin({ nats }: Scene, name: string, options: StartOptions, mustSay: RegExp | null): void {
+    this.members.push(new Member(name, mustSay, nats, options, this.options.log))
+  }
+
+  private async beginBroken(scene: Scene): Promise<void> {
+    const { surroundings, disk, s3 } = scene
+    if (disk) this.begin(scene, "full disk", surroundings.healthy({ TMPDIR: disk.path }), /disk full|no space/i)
+    this.begin(scene, "no credentials", surroundings.withoutCredentials(), /credentials/)
+    // They were good until the models were open.
+    const AWS_ENDPOINT_URL = await s3.door({ expired: (path) => !path.includes("config.json") })
+    this.begin(scene, "credentials expired", surroundings.healthy({ AWS_ENDPOINT_URL }), /expired|credentials/i)
+  }
+
+  private messages() {
+    const { shards, badMessages } = this.options
+    return {
+      ...{ job, shards, input: `${places.input}/00000000.tar`, output: places.output },
+      seconds: badMessages ? 1 : 2_000_000,
+      victims: [victimUrl, join(this.folder, "victim", "keep.tar"), `${places.output}/../victim/keep.tar`],
+    }
+  }
+
+  private healthy(): Member[] {
+    return this.members.filter(({ mustSay }) => !mustSay)
+  }
+
+  private mayGoOn(): boolean {
+    return this.seconds() < this.options.maxSeconds && this.healthy().some(({ child }) => isRunning(child))
   }
 
   private async leave(): Promise<void> {
@@ -220,7 +243,7 @@ class HostileChain {
   }
 
   /** What the server knows in the end. */
-  private async told(nats: readonly string[], { published }: { readonly published: number }) {
+  private async told(nats: readonly string[], published: number) {
     const { done, parked } = await statusOf(nats)
     const ours = parked.filter((record) => this.isOurs(record))
     const made = this.members.flatMap(({ shards }) => shards)
@@ -228,6 +251,7 @@ class HostileChain {
       done,
       parked: ours.map((record) => String(record.reason)),
       badMessages: { published, parked: parked.length - ours.length },
+      made: new Set(made).size,
       madeTwice: [...new Set(made.filter((index, i) => made.indexOf(index) !== i))],
     }
   }
@@ -286,10 +310,7 @@ class HostileChain {
 
 /** Inputs, the job's records, and the file that is to stay. */
 function isExpected(name: string): boolean {
-  return (
-    /^in\/\d{8}\.tar$|^many\/_done\/\d{8}\.tar\.json$/.test(name) ||
-    ["victim/keep.tar", ...["config.json", "manifest.jsonl", "failures.jsonl", "checkpoint.json"].map((file) => `many/${file}`)].includes(name) // biome-ignore format: a row
-  )
+  return /^in\/\d{8}\.tar$|^many\/(_done\/\d{8}\.tar\.json|[a-z]+\.jsonl?)$|^victim\/keep\.tar$/.test(name)
 }
 
 /** The client takes credentials from this process's environment, as those of the workers do from theirs. */
