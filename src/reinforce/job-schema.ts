@@ -68,6 +68,7 @@ const jobSchema = z.strictObject({
   }),
   seed: z.int().nonnegative(),
   minImageSize: z.int().positive(),
+  truncated: z.literal("refuse").exactOptional(),
 }) satisfies z.ZodType<Job>
 
 /**

@@ -45,7 +45,7 @@ function options(input: readonly string[], output: string): RunOptions & Embeddi
     ...{ input, output: at(output), outputFormat: "webdataset", outputShardNameFormat: "orig" },
     ...{ textEmbeddings: "separate", images: true, minImageSize: 16, seed: 0, maxFailures: Infinity, progress: "none" },
     ...{ modelName: at("teacher"), numSamples: 2, synTextKeyRegex: "syn_text", tagSuffix: "", ...resources },
-    ...{ maxTries: 1, stallTimeout: 60, ackWait: 5 },
+    ...{ maxTries: 1, stallTimeout: 60, ackWait: 5, truncated: "accept" },
   }
 }
 
