@@ -15,6 +15,7 @@ import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
 import { BackgroundSave } from "./background-save.ts"
 import type { ProcessGroup } from "./distributed/process-group.ts"
+import { requireSameSettings } from "./distributed/same-settings.ts"
 import { syncBatchNorm } from "./distributed/sync-batch-norm.ts"
 import { Ema } from "./ema.ts"
 import { layerDecay } from "./layer-decay.ts"
@@ -119,9 +120,11 @@ export async function train(
   torch.manualSeed(config.seed)
   const { group } = io
   const isFirst = !group || group.rank === 0
+  if (group) requireSameSettings({ ...settingsOf(config), model: JSON.stringify(info.config) }, group)
   const { trainee, resumedAt } = begin(info.config, config, io)
   const { model, interpreter, optimizer, ema, ranks } = trainee
   let step = resumedAt ?? 0
+  if (group) requireSameSettings({ step }, group)
   const batches = asyncIterator(io.batches(step))
   const saving = new BackgroundSave(io.save, resumedAt)
   const snapshot = (): TrainingState => ({

@@ -50,7 +50,7 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
     return await runTraining({
       ...context,
       ...{ directory, name, info },
-      config: { ...training.config, data: settingsOf(pairs) },
+      config: { ...training.config, data: { ...settingsOf(pairs), data: data.identity } },
       batches: (firstStep) => data.batches(firstStep),
       ...(tasks && {
         evaluate: ({ model, interpreter }) =>
@@ -94,7 +94,8 @@ export function loaderConfig({ info, config }: Pick<ModelTraining, "info" | "con
   } satisfies Omit<TrainingDataConfig, "source" | "view">
 }
 
-function settingsOf(pairs: PairSource): Record<string, string> {
+/** Where the pairs lie may change. */
+function settingsOf({ source: _, ...pairs }: PairSource): Record<string, string> {
   return Object.fromEntries(
     Object.entries(pairs).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),
   )

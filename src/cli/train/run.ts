@@ -10,6 +10,7 @@ import { type ModelConfig, type ModelName, modelNamed } from "../../core/variant
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { exportModel } from "../../export/export.ts"
 import { checkReplaceable, makeDirectory } from "../../host/files.ts"
+import { sha256OfFile } from "../../host/hash.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint.ts"
 import { threadsOfRank } from "../../train/distributed/environment.ts"
 import { launch } from "../../train/distributed/launch.ts"
@@ -21,6 +22,7 @@ import { recipeJson, saveRecipe } from "../../train/recipe/load.ts"
 import { runLength } from "../../train/recipe/run-length.ts"
 import type { Recipe } from "../../train/recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../../train/recipe/settings.ts"
+import type { Settings } from "../../train/state.ts"
 import type { LiveModel } from "../../train/train.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import { thisMachine } from "../machine.ts"
@@ -131,7 +133,8 @@ async function trainHere(
     let teachers: OnlineTeachers | null = null
     try {
       teachers = await openTeachers(recipe, info, group?.device ?? options.device)
-      const run = await describeRun(recipe, options, info, data.samples, group, signal)
+      const identities = { data: data.identity, ...(await teacherWeights(recipe)) }
+      const run = await describeRun(recipe, options, info, { samples: data.samples, identities }, group, signal)
       await train(
         {
           ...run,
@@ -183,7 +186,7 @@ async function describeRun(
   recipe: Recipe,
   options: Launch,
   info: CheckpointInfo<ModelConfig>,
-  samples: number | null,
+  { samples, identities }: { readonly samples: number | null; readonly identities: Settings },
   group: ProcessGroup | null,
   signal: AbortSignal,
 ): Promise<Omit<TrainingRun, "batches">> {
@@ -198,11 +201,12 @@ async function describeRun(
     config: {
       ...config,
       syncBatchNorm: recipe.syncBatchNorm,
-      data: { ...config.data, [ranksSetting]: group?.size ?? 1 },
+      data: { ...config.data, ...identities, [ranksSetting]: group?.size ?? 1 },
     },
     ...(tasks && { evaluate: (live) => tasks.score(encoderOf(live, info)) }),
     keep: recipe.save.keep,
     existing: options.resume === null ? "refuse" : "require",
+    otherData: options.otherData,
     ...(options.resume !== null && options.resume !== "latest" && { resumeFrom: options.resume }),
     // Only where the run may begin or go on: another run's recipe stays.
     prepare: () => saveRecipe(directory, recipe),
@@ -277,9 +281,21 @@ async function openTeachers(recipe: Recipe, info: CheckpointInfo<ModelConfig>, d
   })
 }
 
+/** What the teachers are, whatever their files are called. */
+async function teacherWeights({ teachers }: Recipe): Promise<Settings> {
+  if (teachers.length === 0) return {}
+  const hashes: string[] = []
+  for (const name of teachers) hashes.push((await sha256OfFile(teacherFile(name))).slice(0, 16))
+  return { teacherWeights: hashes.join(" ") }
+}
+
+function teacherFile(name: string): string {
+  return existsSync(name) ? weightsFile(name) : name
+}
+
 /** The file is closed behind it, so all values are read now. */
 function readTeacher(name: string) {
-  return withWeights(existsSync(name) ? weightsFile(name) : name, null, async ({ model, info }) => {
+  return withWeights(teacherFile(name), null, async ({ model, info }) => {
     if (!("encodeText" in model)) throw new UserError(`${name} is an image tower alone`, "a teacher has both towers")
     for (const parameter of model.namedParameters().values()) {
       const values = parameter.read()

@@ -14,6 +14,7 @@ import type { BadSamples } from "./bad-samples.ts"
 import { defaultTemplates, type SourceFormat, type TrainingDataConfig } from "./config.ts"
 import { listCsv } from "./csv.ts"
 import { listFolder } from "./folder.ts"
+import { listIdentity, shardIdentity } from "./identity.ts"
 import { fetchedDraws, singleDraws } from "./order.ts"
 import { listJsonl } from "./pairs.ts"
 import type { SampleList } from "./place.ts"
@@ -25,6 +26,8 @@ import { detectFormat } from "./source.ts"
 export interface OpenSource extends AsyncDisposable {
   readonly sampler: Sampler
   readonly format: SourceFormat
+  /** By which it is told from other data, wherever it lies. */
+  readonly identity: string
 }
 
 /** Throws UserError where there is nothing, or nothing of the format. */
@@ -34,7 +37,7 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
   if (format === "shards" || format === "reinforced") return openShardSource(config, format, bad)
   const list = await openList(source, format, config)
   const sampler = new ListSampler(list, config.seed, config.resampled ?? false)
-  return { sampler, format, [Symbol.asyncDispose]: async () => {} }
+  return { sampler, format, identity: await listIdentity(list), [Symbol.asyncDispose]: async () => {} }
 }
 
 /** Formats that name pictures one by one. */
@@ -87,7 +90,8 @@ async function openShardSource(
       await shards[Symbol.asyncDispose]()
       await removeFolder()
     }
-    return { sampler, format, [Symbol.asyncDispose]: dispose }
+    const identity = await shardIdentity(urls, sampler.samples, storage)
+    return { sampler, format, identity, [Symbol.asyncDispose]: dispose }
   } catch (error) {
     await removeFolder()
     throw error

@@ -15,6 +15,8 @@ import type { Picked } from "./sampler.ts"
 import { batchOfSlot, createSlot, type Slot } from "./slot.ts"
 
 export interface TrainingData {
+  /** By which it is told from other data, wherever it lies; for people, too. */
+  readonly identity: string
   /** Null where shards are resampled: it is not known before all are read. */
   readonly samples: number | null
   /** Steps in which every sample comes once, rounded up. */
@@ -78,6 +80,7 @@ function fillSettings(config: TrainingDataConfig, { sampler }: OpenSource, findi
 const mostAttempts = 100
 
 class Loader implements TrainingData {
+  readonly identity: string
   readonly samples: number | null
   readonly stepsPerEpoch: number | null
   readonly teacherWidths?: readonly number[]
@@ -91,6 +94,7 @@ class Loader implements TrainingData {
     private readonly settings: FillSettings,
     readonly bad: BadSamples,
   ) {
+    this.identity = source.identity
     this.samples = source.sampler.samples
     this.stepsPerEpoch = this.samples && Math.ceil(this.samples / config.batchSize)
     if (findings.teacherWidths) this.teacherWidths = findings.teacherWidths
