@@ -11,6 +11,7 @@ import { safetensorsChunks } from "../core/safetensors.ts"
 import { Tokenizer } from "../core/tokenizer.ts"
 import type { ModelConfig } from "../core/variants.ts"
 import type { Batch } from "../data/training/batch.ts"
+import type { BadTally } from "../data/training/training-data.ts"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
 import { CheckpointWriter } from "../train/checkpoint-writer.ts"
@@ -58,6 +59,8 @@ export interface TrainingRun {
   /** Steps that share a line of the metrics. */
   readonly logEvery?: number
   readonly group?: ProcessGroup
+  /** Samples that could not be used. */
+  readonly bad?: BadTally
   readonly startProgress: StartProgress
   readonly signal: AbortSignal
 }
@@ -99,11 +102,12 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
       ...(run.evaluate && { evaluate: (live) => evaluated(run, log, live) }),
       ...(run.start && { start: run.start }),
       ...(run.group && { group: run.group }),
+      tally: run.bad,
       resume: resumption?.take,
       signal,
       onStep: (report) => progress.update(report.samplesSeen, liveText(log.step(report))),
     })
-    if (run.report && isFirst(run)) await log.writeReport(run.report)
+    if (run.report && isFirst(run)) await log.writeReport(withBad(run.report, run.bad))
     signal.throwIfAborted()
     return await resultOf(run, state, resumption?.step ?? 0, progress)
   } finally {
@@ -120,6 +124,7 @@ export async function joinTraining(run: TrainingRun): Promise<void> {
     save() {},
     ...(run.start && { start: run.start }),
     ...(run.group && { group: run.group }),
+    tally: run.bad,
     resume: resumption?.take,
     signal,
   })
@@ -142,6 +147,15 @@ async function resultOf(run: TrainingRun, state: TrainingState, resumed: number,
     earlierSeconds: secondsOf(steps.filter(({ step }) => step <= resumed)),
     samplesPerSecond: (steps.length * config.batchSize) / secondsOf(steps),
   } satisfies TrainingResult
+}
+
+function withBad(report: RunReport, bad: BadTally | undefined): RunReport {
+  return bad && bad.count > 0 ? { ...report, facts: [...report.facts, ["samples left out", badText(bad)]] } : report
+}
+
+/** "12: 10 damaged picture, 2 no caption" */
+export function badText({ count, reasons }: Pick<BadTally, "count" | "reasons">): string {
+  return `${count}: ${[...reasons].map(([reason, times]) => `${times} ${reason}`).join(", ")}`
 }
 
 /** The batches; some pictures of the first are kept for the report. */

@@ -109,6 +109,38 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     }
   })
 
+  test("bad samples are counted over all ranks, by reason; too many stop all at one step, with a checkpoint", async () => {
+    const broken = (await pictureSamples(24, "b")).map((sample, i) =>
+      i % 6 === 0 ? { ...sample, image: { extension: "jpg", bytes: Buffer.from("no picture") } } : sample,
+    )
+    const data = await writeSamples(join(folder, "broken.tar"), broken)
+    const start = async (name: string, limit: string) => {
+      const argv = ["--train-data", data, "--out", join(folder, name), ...short, "schedule.steps=7", "--json"]
+      const words = ["bin/mobileclip.js", "train", ...argv, "--nproc", "2", "--max-bad-samples", limit]
+      const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] })
+      const ended = new Promise((resolve) => child.once("exit", resolve))
+      const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), ended])
+      return { code, out, err }
+    }
+    const allowed = await start("bad-allowed", "4")
+    expect(allowed).toMatchObject({
+      code: 0,
+      err: "samples that could not be used and were replaced: 4: 4 damaged picture\n",
+    })
+    expect(JSON.parse(allowed.out)).toMatchObject({ steps: 7, badSamples: { "damaged picture": 4 } })
+    const last = (await readMetrics(join(folder, "bad-allowed", "metrics.jsonl"))).at(-1)
+    expect(last).toMatchObject({ step: 7, badSamples: 4 })
+    expect(await readFile(join(folder, "bad-allowed", "report.html"), "utf8")).toContain("4: 4 damaged picture")
+
+    const stopped = await start("bad-stopped", "3")
+    expect(stopped.code).toBe(1)
+    expect(stopped.err).toMatch(/4 samples cannot be used, more than the 3 allowed: 4 x damaged picture/)
+    // Its four are in the first epoch, of three steps.
+    expect(await readdir(join(folder, "bad-stopped", "checkpoints"))).toEqual([
+      expect.stringMatching(/^step-0000000[123].safetensors$/),
+    ])
+  })
+
   test("SigLIP's loss learns its bias, and teachers may run along instead of being stored", async () => {
     const out = join(folder, "siglip")
     const teacher = join(folder, "reinforced", "model.safetensors")

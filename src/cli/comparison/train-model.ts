@@ -52,6 +52,7 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
       ...{ directory, name, info },
       config: { ...training.config, data: { ...settingsOf(pairs), data: data.identity } },
       batches: (firstStep) => data.batches(firstStep),
+      bad: data.bad,
       ...(tasks && {
         evaluate: ({ model, interpreter }) =>
           tasks.score(liveEncoder(model, interpreter, info.preprocessing, tokenizer)),

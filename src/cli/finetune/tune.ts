@@ -68,6 +68,7 @@ export async function tune(tuning: Tuning): Promise<Tuned> {
       config: { ...config, data: await identitiesOf(tuning, data.identity) },
       start: start.tensors,
       batches: (firstStep) => data.batches(firstStep),
+      bad: data.bad,
       evaluate: async (live, earlier) => {
         const result = await scoreLive(tuning.probe, live, start.info)
         if (isBest([...earlier.map(({ average }) => average), result.score])) await saveBest(tuning, live)

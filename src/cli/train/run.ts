@@ -29,7 +29,7 @@ import { thisMachine } from "../machine.ts"
 import { progressReporter } from "../progress.ts"
 import { weightsFile } from "../start-model.ts"
 import { torchReference } from "../torch-reference.ts"
-import { joinTraining, ranksSetting, runTraining, type TrainingRun } from "../training.ts"
+import { badText, joinTraining, ranksSetting, runTraining, type TrainingRun } from "../training.ts"
 import { version } from "../version.ts"
 import { withWeights } from "../weights.ts"
 import type { Launch, TrainArguments } from "./arguments.ts"
@@ -139,6 +139,7 @@ async function trainHere(
         {
           ...run,
           ...(start && { start: start.tensors }),
+          bad: data.bad,
           batches: (first) => teachers?.embed(data.batches(first)) ?? data.batches(first),
           note: (line) => output.writeErr(`${line}\n`),
         },
@@ -148,7 +149,8 @@ async function trainHere(
     } finally {
       teachers?.free()
       await data.close()
-      if (data.bad.count > 0) output.writeErr(`${badText(data.bad)}\n`)
+      if (data.bad.count > 0 && !isOther(group))
+        output.writeErr(`samples that could not be used and were replaced: ${badText(data.bad)}\n`)
     }
   } finally {
     group?.close()
@@ -157,7 +159,7 @@ async function trainHere(
 }
 
 async function train(run: TrainingRun, { json, exportTo }: Launch, { writeOut }: TrainOutput): Promise<void> {
-  if (run.group && run.group.rank > 0) return joinTraining(run)
+  if (isOther(run.group ?? null)) return joinTraining(run)
   const { info, step, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
   const summary = {
     checkpoint,
@@ -165,11 +167,17 @@ async function train(run: TrainingRun, { json, exportTo }: Launch, { writeOut }:
     samplesSeen: info.samplesSeen,
     samplesPerSecond,
     finalLoss: totalLoss(steps.at(-1)!),
+    ...(run.bad && run.bad.count > 0 && { badSamples: Object.fromEntries(run.bad.reasons) }),
     ...(exportTo !== null && { exported: exportTo }),
     ...(evaluations.length > 0 && { zeroShot: evaluations.at(-1)!.tasks }),
   }
   if (exportTo !== null) await exportCheckpoint(checkpoint, exportTo)
   writeOut(json ? `${JSON.stringify(summary, null, 2)}\n` : `${checkpoint}\n`)
+}
+
+/** A process that is not the first of its group. */
+function isOther(group: ProcessGroup | null): boolean {
+  return group !== null && group.rank > 0
 }
 
 /** A model directory, compared with the checkpoint. */
@@ -189,7 +197,7 @@ async function describeRun(
   { samples, identities }: { readonly samples: number | null; readonly identities: Settings },
   group: ProcessGroup | null,
   signal: AbortSignal,
-): Promise<Omit<TrainingRun, "batches">> {
+): Promise<Omit<TrainingRun, "batches" | "bad">> {
   const directory = options.out!
   const { device, threads } = options
   const length = runLength(recipe, samples)
@@ -333,15 +341,4 @@ function checkDevice({ device }: Launch, { precision }: Recipe): void {
   if (device === "mps" && precision !== "fp32") {
     throw new UserError("autocast is not available on mps", "use --precision fp32 with --device mps")
   }
-}
-
-function badText({
-  count,
-  reasons,
-}: {
-  readonly count: number
-  readonly reasons: ReadonlyMap<string, number>
-}): string {
-  const parts = [...reasons].map(([reason, times]) => `${times} ${reason}`)
-  return `${count} samples could not be used and were replaced: ${parts.join(", ")}`
 }

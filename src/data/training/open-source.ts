@@ -77,7 +77,7 @@ async function openShardSource(
     let next = 0
     const temporaryPath = async () => join(folder, `unpacked-${next++}.jsonl`)
     const most = resampled && isRemote ? openShards(batchSize / ranks) : Number.POSITIVE_INFINITY
-    const shards = new ShardSet(urls, storage, { wants, temporaryPath, report: countOnce(bad) }, most)
+    const shards = new ShardSet(urls, storage, { wants, temporaryPath, report: countMissing(bad) }, most)
     const sampler = resampled
       ? new ShardSampler(
           shards,
@@ -99,13 +99,9 @@ async function openShardSource(
 }
 
 /** A shard may be opened again; what it does not give counts once. */
-function countOnce(bad: BadSamples): IndexOptions["report"] {
-  const told = new Set<string>()
+function countMissing(bad: BadSamples): IndexOptions["report"] {
   return (url, { key, reason, action }) => {
-    const message = `${url}: ${key === null ? "" : `${key}: `}${reason}`
-    if (action === "kept" || told.has(message)) return
-    told.add(message)
-    bad.add(null, "damaged sample", message)
+    if (action !== "kept") bad.addMissing(url, `${url}: ${key === null ? "" : `${key}: `}${reason}`)
   }
 }
 

@@ -4,10 +4,10 @@
  */
 import { UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../parallel.ts"
-import { BadSamples } from "./bad-samples.ts"
+import { type BadRow, BadSamples } from "./bad-samples.ts"
 import type { Batch } from "./batch.ts"
 import { checkTrainingDataConfig, defaultCropScale, defaultMemoryBytes, type TrainingDataConfig } from "./config.ts"
-import type { FillSettings, RowRequest } from "./fill.ts"
+import type { FillSettings, RowFailure, RowRequest } from "./fill.ts"
 import { type OpenSource, openSource } from "./open-source.ts"
 import { FillPool } from "./pool.ts"
 import { type Findings, probe } from "./probe.ts"
@@ -27,20 +27,33 @@ export interface TrainingData {
   readonly hasSynthetic: boolean
   /**
    * Batches without end. The arrays of one are its own until the next is asked for: then they are filled again. Throws
-   * UserError when too many samples cannot be used.
+   * UserError when too many samples cannot be used; of several ranks, the sums tell that (`bad`).
    */
   batches(firstStep: number): AsyncGenerator<Batch, void>
-  readonly bad: { readonly count: number; readonly reasons: ReadonlyMap<string, number> }
+  readonly bad: BadTally
   close(): Promise<void>
+}
+
+/** Samples that could not be used and were replaced. Of several ranks, each adds up `counts` of all and takes the sums. */
+export interface BadTally {
+  readonly count: number
+  readonly reasons: ReadonlyMap<string, number>
+  /** Of this rank, by the batches that were taken. */
+  counts(): readonly number[]
+  /** Throws UserError when they are too many. */
+  take(sums: readonly number[]): void
 }
 
 /** Throws UserError on a source that is not there or lacks what is asked for, and on settings that cannot be. */
 export async function openTrainingData(config: TrainingDataConfig): Promise<TrainingData> {
   checkTrainingDataConfig(config)
-  const bad = new BadSamples(config.maxBadSamples)
+  const { maxBadSamples: limit, resampled = false, rank, ranks } = config
+  const bad = new BadSamples({ limit, resampled, rank, ranks })
   const source = await openSource(config, bad)
   try {
     checkSize(config, source)
+    bad.samples = source.sampler.samples
+    if (ranks === 1) bad.take(bad.counts())
     const findings = await probe(config, source.sampler)
     const settings = fillSettings(config, source, findings)
     return new Loader(config, source, findings, settings, bad)
@@ -108,7 +121,14 @@ class Loader implements TrainingData {
     const steps = function* () {
       for (let step = firstStep; ; step++) yield step
     }
-    yield* mapOrdered(steps(), slots.length, (step) => this.makeBatch(step, slots[step % slots.length]!))
+    let end = firstStep * this.config.batchSize
+    const made = mapOrdered(steps(), slots.length, (step) => this.makeBatch(step, slots[step % slots.length]!))
+    for await (const { batch, bad } of made) {
+      end += this.config.batchSize
+      this.bad.addBatch(end, this.settings.rows, bad)
+      if (this.config.ranks === 1) this.bad.take(this.bad.counts())
+      yield batch
+    }
   }
 
   async close(): Promise<void> {
@@ -116,18 +136,22 @@ class Loader implements TrainingData {
     await this.source[Symbol.asyncDispose]()
   }
 
-  private async makeBatch(step: number, slot: Slot): Promise<Batch> {
+  private async makeBatch(step: number, slot: Slot): Promise<MadeBatch> {
     const { batchSize, rank } = this.config
     const { rows } = this.settings
     const first = step * batchSize + rank * rows
     const wanted = Array.from({ length: rows }, (_, row) => ({ row, position: first + row, attempt: 0 }))
     let requests = await this.place(wanted)
+    const bad: BadRow[] = requests.flatMap(({ position, known }) =>
+      known ? [{ position, reason: known, id: null }] : [],
+    )
     while (requests.length > 0) {
       const failures = await this.pool.fill(slot, requests)
-      for (const { request, reason, message } of failures) this.bad.add(request.id, reason, message)
+      for (const { request, reason, message } of failures) this.bad.note(request.id, reason, message)
+      bad.push(...ownFailures(failures))
       requests = await this.place(failures.map(({ request }) => ({ ...request, attempt: request.attempt + 1 })))
     }
-    return batchOfSlot(slot, this.teacherWidths ?? null)
+    return { batch: batchOfSlot(slot, this.teacherWidths ?? null), bad }
   }
 
   private place(wanted: readonly Wanted[]): RowRequest[] | Promise<RowRequest[]> {
@@ -144,10 +168,23 @@ class Loader implements TrainingData {
     return picked instanceof Promise ? picked.then((found) => this.usable(wanted, found)) : this.usable(wanted, picked)
   }
 
-  private usable({ row, position, attempt }: Wanted, { id, place }: Picked): RowRequest | Promise<RowRequest> {
-    if (!this.bad.isUnusable(id)) return { row, position, attempt, id, place }
-    return this.request({ row, position, attempt: attempt + 1 })
+  private usable({ row, position, attempt, known }: Wanted, { id, place }: Picked): RowRequest | Promise<RowRequest> {
+    const reason = this.bad.reasonOf(id)
+    if (!reason) return { row, position, attempt, id, place, ...(known && { known }) }
+    return this.request({ row, position, attempt: attempt + 1, known: attempt === 0 ? reason : known })
   }
 }
 
-type Wanted = Pick<RowRequest, "row" | "position" | "attempt">
+type Wanted = Pick<RowRequest, "row" | "position" | "attempt" | "known">
+
+interface MadeBatch {
+  readonly batch: Batch
+  readonly bad: readonly BadRow[]
+}
+
+/** Of the samples that stand at their positions; those in their place have a position of their own. */
+function ownFailures(failures: readonly RowFailure[]): BadRow[] {
+  return failures.flatMap(({ request: { position, attempt, id }, reason }) =>
+    attempt === 0 ? [{ position, reason, id }] : [],
+  )
+}
