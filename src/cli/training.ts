@@ -12,6 +12,7 @@ import { safetensorsChunks } from "../core/safetensors.ts"
 import { Tokenizer } from "../core/tokenizer.ts"
 import type { ModelConfig } from "../core/variants.ts"
 import type { Batch } from "../data/training/batch.ts"
+import type { BadTally } from "../data/training/training-data.ts"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
 import { lockFolder } from "../host/lock.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
@@ -49,6 +50,8 @@ export interface TrainingRun {
   readonly existing: "refuse" | "require" | "continue"
   /** The checkpoint to go on from; absent: the newest. */
   readonly resumeFrom?: string
+  /** Whether it may go on with other data, or other teachers, than it was begun with. */
+  readonly otherData?: boolean
   /** Of the progress line. */
   readonly name?: string
   /** Writes `report.html` at the end, or when the run stops. */
@@ -60,6 +63,8 @@ export interface TrainingRun {
   /** Steps that share a line of the metrics. */
   readonly logEvery?: number
   readonly group?: ProcessGroup
+  /** Samples that could not be used. */
+  readonly bad?: BadTally
   readonly startProgress: StartProgress
   readonly signal: AbortSignal
 }
@@ -85,8 +90,9 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   // What the weights were begun with has its licence, which only the state knows when it goes on.
   const info = resumption ? { ...run.info, license: resumption.info.license } : run.info
   if (resumption) {
-    checkSameRun(resumption, directory, info, settingsOf(config))
+    checkSameRun(resumption, run, info)
     noteRanks(resumption, settingsOf(config), run)
+    noteData(resumption, settingsOf(config), run)
   }
   await makeDirectory(directory)
   await cleanRun(directory)
@@ -101,11 +107,12 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
       ...(run.evaluate && { evaluate: (live) => evaluated(run, log, live) }),
       ...(run.start && { start: run.start }),
       ...(run.group && { group: run.group }),
+      tally: run.bad,
       resume: resumption?.take,
       signal,
       onStep: (report) => progress.update(report.samplesSeen, liveText(log.step(report))),
     })
-    if (run.report && isFirst(run)) await log.writeReport(run.report)
+    if (run.report && isFirst(run)) await log.writeReport(withBad(run.report, run.bad))
     signal.throwIfAborted()
     return await resultOf(run, state, resumption?.step ?? 0, progress)
   } finally {
@@ -122,6 +129,7 @@ export async function joinTraining(run: TrainingRun): Promise<void> {
     save() {},
     ...(run.start && { start: run.start }),
     ...(run.group && { group: run.group }),
+    tally: run.bad,
     resume: resumption?.take,
     signal,
   })
@@ -144,6 +152,15 @@ async function resultOf(run: TrainingRun, state: TrainingState, resumed: number,
     earlierSeconds: secondsOf(steps.filter(({ step }) => step <= resumed)),
     samplesPerSecond: (steps.length * config.batchSize) / secondsOf(steps),
   } satisfies TrainingResult
+}
+
+function withBad(report: RunReport, bad: BadTally | undefined): RunReport {
+  return bad && bad.count > 0 ? { ...report, facts: [...report.facts, ["samples left out", badText(bad)]] } : report
+}
+
+/** "12: 10 damaged picture, 2 no caption" */
+export function badText({ count, reasons }: Pick<BadTally, "count" | "reasons">): string {
+  return `${count}: ${[...reasons].map(([reason, times]) => `${times} ${reason}`).join(", ")}`
 }
 
 /** The batches; some pictures of the first are kept for the report. */
@@ -235,23 +252,57 @@ function requireNoOther(directory: string): void {
   throw new UserError(`${path} is not of a training run and is not replaced`, "choose another directory")
 }
 
+/** Throws UserError naming what differs. */
 function checkSameRun(
   state: Pick<TrainingState, "info" | "settings">,
-  directory: string,
+  { directory, config, otherData }: TrainingRun,
   info: CheckpointInfo<ModelConfig>,
-  settings: Settings,
 ): void {
-  const names = [...new Set([...Object.keys(state.settings), ...Object.keys(settings)])]
-  const differences = names
-    .filter((name) => name !== ranksSetting && state.settings[name] !== settings[name])
-    .map((name) => `${name} ${state.settings[name] ?? "none"} (now ${settings[name] ?? "none"})`)
+  const settings = settingsOf(config)
+  const differences = differentSettings(state.settings, settings)
   if (!isDeepStrictEqual(state.info.config, info.config))
     differences.unshift(`model ${state.info.name} (now ${info.name})`)
-  if (differences.length === 0) return
+  const data = dataSettings.filter((name) => isOther(name, state.settings, settings))
+  if (differences.length === 0 && (data.length === 0 || otherData)) return
   throw new UserError(
-    `the run in ${directory} was made with ${differences.join(", ")}`,
-    "go on with its own options, or choose another directory",
+    `the run in ${directory} was made with ${[...differences, ...data.map((name) => changeOf(name, state.settings, settings))].join(", ")}`,
+    differences.length === 0
+      ? "go on with its own data, choose another directory, or say that the change is meant: --allow-other-data (of train)"
+      : "go on with its own options, or choose another directory",
   )
+}
+
+function differentSettings(before: Settings, now: Settings): string[] {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])]
+  return names
+    .filter((name) => name !== ranksSetting && !dataSettings.includes(name) && before[name] !== now[name])
+    .filter((name) => !(placeSettings.includes(name) && now[name] === undefined))
+    .map((name) => changeOf(name, before, now))
+}
+
+function changeOf(name: string, before: Settings, now: Settings): string {
+  return `${name} ${before[name] ?? "none"} (now ${now[name] ?? "none"})`
+}
+
+/** What tells the data of a run, and models that take part, by their contents. Not every checkpoint says it. */
+const dataSettings: readonly string[] = ["data", "heldOut", "teacherWeights"]
+
+/** Where a checkpoint says what the data is by its place: that may change. */
+const placeSettings: readonly string[] = ["pictures", "source"]
+
+function isOther(name: string, before: Settings, now: Settings): boolean {
+  return before[name] !== undefined && before[name] !== now[name]
+}
+
+function noteData({ settings: before }: Resumption, now: Settings, { directory, note }: TrainingRun): void {
+  for (const name of dataSettings) {
+    if (now[name] === undefined || before[name] === now[name]) continue
+    note?.(
+      before[name] === undefined
+        ? `the run in ${directory} does not say its ${name}, and goes on with ${now[name]}`
+        : `the run in ${directory} had ${name} ${before[name]}, and goes on with ${now[name]}`,
+    )
+  }
 }
 
 /** Of how many processes a run is: it may go on with another number, and is not bit for bit the same then. */

@@ -15,6 +15,7 @@ import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
 import { BackgroundSave } from "./background-save.ts"
 import type { ProcessGroup } from "./distributed/process-group.ts"
+import { requireSameSettings } from "./distributed/same-settings.ts"
 import { syncBatchNorm } from "./distributed/sync-batch-norm.ts"
 import { Ema } from "./ema.ts"
 import { layerDecay } from "./layer-decay.ts"
@@ -71,6 +72,8 @@ export interface StepReport extends Measurements {
   readonly seconds: number
   /** Of these, waiting for the batch. */
   readonly dataSeconds: number
+  /** Of the run so far, over all processes; absent: none. */
+  readonly badSamples?: number
 }
 
 /** The model in the middle of a run: with its average's weights where it keeps one. */
@@ -79,6 +82,14 @@ export interface LiveModel {
   readonly interpreter: TorchInterpreter
   readonly step: number
   readonly samplesSeen: number
+}
+
+/** Samples that could not be used, over all processes. */
+export interface Tally {
+  readonly count: number
+  counts(): readonly number[]
+  /** Throws UserError when they are too many: on all processes at the same step. */
+  take(sums: readonly number[]): void
 }
 
 /** What the loop needs from outside. */
@@ -100,6 +111,8 @@ export interface TrainIo {
   evaluate?(live: LiveModel): Promise<"stop" | undefined>
   /** Ends the run behind the current step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined
+  /** Of each process, what is added up over all at every step, after the last one too; `take` may end the run. */
+  readonly tally?: Tally | undefined
   /** The processes that train together; each calls `train` with the same configuration and its part of every batch. */
   readonly group?: ProcessGroup | undefined
 }
@@ -119,9 +132,11 @@ export async function train(
   torch.manualSeed(config.seed)
   const { group } = io
   const isFirst = !group || group.rank === 0
+  if (group) requireSameSettings({ ...settingsOf(config), model: JSON.stringify(info.config) }, group)
   const { trainee, resumedAt } = begin(info.config, config, io)
   const { model, interpreter, optimizer, ema, ranks } = trainee
   let step = resumedAt ?? 0
+  if (group) requireSameSettings({ step }, group)
   const batches = asyncIterator(io.batches(step))
   const saving = new BackgroundSave(io.save, resumedAt)
   const snapshot = (): TrainingState => ({
@@ -138,15 +153,19 @@ export async function train(
   const save = async (state?: TrainingState) => {
     if (isFirst && !saving.has(step)) await saving.start(state ?? snapshot())
   }
-  const evaluate = async () => {
-    const run = async () => io.evaluate?.({ model, interpreter, step, samplesSeen: step * config.batchSize })
+  /** Of what happens between two steps: with it, those since the last checkpoint are not lost. */
+  const orSave = async <T>(work: () => T | Promise<T>): Promise<T> => {
     try {
-      return await (ema ? ema.swapped(run) : run())
+      return await work()
     } catch (error) {
-      // The steps since the last checkpoint are not lost with it; its own failure is the one to report.
+      // Its own failure is the one to report.
       await save().catch(() => {})
       throw error
     }
+  }
+  const evaluate = () => {
+    const run = async () => io.evaluate?.({ model, interpreter, step, samplesSeen: step * config.batchSize })
+    return orSave(() => (ema ? ema.swapped(run) : run()))
   }
   const isEnough = async () => {
     const own = isFirst && (await evaluate()) === "stop"
@@ -154,12 +173,12 @@ export async function train(
   }
   // -------------------------------------------------------------------------------------------------------- loop
   try {
-    while (step < config.steps && !isStopped(io)) {
+    while (!(await orSave(() => isStopped(io))) && step < config.steps) {
       if (isDue(step, config.saveEvery)) await save()
       if (isDue(step, config.evaluateEvery) && (await isEnough())) break
       saving.throwIfFailed()
       const started = performance.now()
-      const { value: batch, done } = await batches.next()
+      const { value: batch, done } = await orSave(() => batches.next())
       if (done) throw new UserError(`the data ended before step ${step} of ${config.steps}`)
       const dataSeconds = (performance.now() - started) / 1000
       const learningRate = learningRateAt(step, config)
@@ -169,8 +188,9 @@ export async function train(
       })
       step += 1
       const seconds = (performance.now() - started) / 1000
-      if (isFirst)
-        io.onStep?.({ step, samplesSeen: step * config.batchSize, learningRate, seconds, dataSeconds, ...measurements })
+      const bad = io.tally && io.tally.count > 0 && { badSamples: io.tally.count }
+      const times = { step, samplesSeen: step * config.batchSize, learningRate, seconds, dataSeconds }
+      if (isFirst) io.onStep?.({ ...times, ...bad, ...measurements })
       // A step holds the event loop; this is where Ctrl-C gets through.
       await setImmediate()
     }
@@ -261,10 +281,13 @@ function readFrom(interpreter: TorchInterpreter, model: CheckpointModel): void {
     parameter.source = () => hostValues(interpreter.value(parameter))
 }
 
-/** A signal on one process stops all behind the same step. */
-function isStopped({ signal, group }: Pick<TrainIo, "signal" | "group">): boolean {
+/** A signal on one process stops all after the same step. What is counted goes along. */
+function isStopped({ signal, group, tally }: Pick<TrainIo, "signal" | "group" | "tally">): boolean {
   const own = signal?.aborted ?? false
-  return group ? group.any(own) : own
+  if (!group) return own
+  const [stopped, ...sums] = group.sum([own ? 1 : 0, ...(tally?.counts() ?? [])])
+  tally?.take(sums)
+  return stopped! > 0
 }
 
 function isDue(step: number, every: number | undefined): boolean {

@@ -1,11 +1,13 @@
 import { spawn } from "node:child_process"
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { text } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 import sharp from "sharp"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
+import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../../train/checkpoints.ts"
 import { readMetrics } from "../../train/log/metrics.ts"
 import { withCheckpoint } from "../checkpoint.ts"
 import { main } from "../main.ts"
@@ -59,6 +61,86 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(other).toMatchObject({ code: 1, err: expect.stringContaining("was made with steps 3 (now 4)") })
   })
 
+  test("a run goes on with its own data, wherever it lies, and with other data only where that is meant", async () => {
+    const [out, data] = [join(folder, "same-data"), join(folder, "data")]
+    await mkdir(data)
+    await cp(shard, join(data, "00000.tar"))
+    const resume = (...argv: string[]) => run("--out", out, "--resume", "--threads", "1", "--progress", "none", ...argv)
+    expect(await run("--train-data", data, "--out", out, ...short, "schedule.steps=2")).toMatchObject({ code: 0 })
+    await rename(data, join(folder, "moved"))
+    expect(await resume("--train-data", join(folder, "moved"))).toMatchObject({ code: 0, err: "" })
+
+    await writeSamples(join(folder, "moved", "00001.tar"), await pictureSamples(16, "more"))
+    const other = await resume("--train-data", join(folder, "moved"))
+    const change =
+      "was made with data 24 samples in 1 shard, \\d+ bytes \\(\\w+\\) \\(now 40 samples in 2 shards, .*\\)"
+    expect(other).toMatchObject({ code: 1, err: expect.stringMatching(change) })
+    expect(other.err).toContain("--allow-other-data")
+    const meant = await resume("--train-data", join(folder, "moved"), "--allow-other-data")
+    expect(meant).toMatchObject({ code: 0, err: expect.stringMatching(/had data 24 samples .* and goes on with 40/) })
+    const settings = await resume("--train-data", shard, "--allow-other-data", "schedule.steps=3")
+    expect(settings).toMatchObject({ code: 1, err: expect.stringContaining("was made with steps 2 (now 3)") })
+
+    // A checkpoint that does not say what its data was.
+    const state = readCheckpoint((await latestCheckpoint(out))!)
+    const { data: _, ...older } = state.settings
+    await saveCheckpoint(out, { ...state, settings: older }, 1)
+    const unknown = await resume("--train-data", shard)
+    expect(unknown).toMatchObject({
+      code: 0,
+      err: expect.stringContaining("does not say its data, and goes on with 24"),
+    })
+  })
+
+  test("ranks on other data than rank 0's end, and say which", async () => {
+    const other = await writeSamples(join(folder, "other.tar"), await pictureSamples(25))
+    const argv = [...short, "schedule.steps=1", "--out", join(folder, "unlike")]
+    const ends = [shard, other].map(async (data, rank) => {
+      const place = { RANK: `${rank}`, LOCAL_RANK: `${rank}`, WORLD_SIZE: "2" }
+      const env = { ...process.env, ...place, MOBILECLIP_RENDEZVOUS: join(folder, "ranks") }
+      const words = ["bin/mobileclip.js", "train", "--train-data", data, ...argv]
+      const child = spawn(process.execPath, words, { env, stdio: ["ignore", "ignore", "pipe"] })
+      const ended = new Promise((resolve) => child.once("exit", resolve))
+      return { err: await text(child.stderr), code: await ended }
+    })
+    for (const { code, err } of await Promise.all(ends)) {
+      expect(code).toBe(1)
+      expect(err).toMatch(/rank 1 of 2 has another data than rank 0 \(here, on rank [01]: 2[45] samples in 1 shard/)
+    }
+  })
+
+  test("bad samples are counted over all ranks, by reason; too many stop all at one step, with a checkpoint", async () => {
+    const broken = (await pictureSamples(24, "b")).map((sample, i) =>
+      i % 6 === 0 ? { ...sample, image: { extension: "jpg", bytes: Buffer.from("no picture") } } : sample,
+    )
+    const data = await writeSamples(join(folder, "broken.tar"), broken)
+    const start = async (name: string, limit: string) => {
+      const argv = ["--train-data", data, "--out", join(folder, name), ...short, "schedule.steps=7", "--json"]
+      const words = ["bin/mobileclip.js", "train", ...argv, "--nproc", "2", "--max-bad-samples", limit]
+      const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] })
+      const ended = new Promise((resolve) => child.once("exit", resolve))
+      const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), ended])
+      return { code, out, err }
+    }
+    const allowed = await start("bad-allowed", "4")
+    expect(allowed).toMatchObject({
+      code: 0,
+      err: "samples that could not be used and were replaced: 4: 4 damaged picture\n",
+    })
+    expect(JSON.parse(allowed.out)).toMatchObject({ steps: 7, badSamples: { "damaged picture": 4 } })
+    const last = (await readMetrics(join(folder, "bad-allowed", "metrics.jsonl"))).at(-1)
+    expect(last).toMatchObject({ step: 7, badSamples: 4 })
+    expect(await readFile(join(folder, "bad-allowed", "report.html"), "utf8")).toContain("4: 4 damaged picture")
+
+    const stopped = await start("bad-stopped", "3")
+    expect(stopped.code).toBe(1)
+    expect(stopped.err).toMatch(/4 samples cannot be used, more than the 3 allowed: 4 x damaged picture/)
+    // Its four are in the first epoch, of three steps.
+    expect(await readdir(join(folder, "bad-stopped", "checkpoints"))).toEqual([
+      expect.stringMatching(/^step-0000000[123].safetensors$/),
+    ])
+  })
+
   test("SigLIP's loss learns its bias, and teachers may run along instead of being stored", async () => {
     const out = join(folder, "siglip")
     const teacher = join(folder, "reinforced", "model.safetensors")
@@ -80,6 +162,20 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
       `teachers=["${join(folder, "reinforced")}","${out}/model.safetensors"]`,
     )
     expect(other).toMatchObject({ code: 1, err: expect.stringContaining("was made with teachers ") })
+  })
+
+  test("a teacher whose file became another is another teacher", async () => {
+    const [out, teacher] = [join(folder, "taught"), join(folder, "teacher.safetensors")]
+    await cp(join(folder, "reinforced", "model.safetensors"), teacher)
+    const online = ["--distill-model", teacher, "--distill-logit-scale", "20", "--distill-loss-weights", "0.5", "0.5"]
+    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=1", ...online]
+    expect(await run(...argv)).toMatchObject({ code: 0, err: "" })
+    await cp(join(folder, "siglip", "model.safetensors"), teacher)
+    const other = await run("--out", out, "--resume", "--threads", "1", "--progress", "none")
+    expect(other).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/was made with teacherWeights \w{16} \(now \w{16}\)/),
+    })
   })
 
   test("a captioner learns pairs and captions and is exported with its decoder", async () => {

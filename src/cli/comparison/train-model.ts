@@ -50,8 +50,9 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
     return await runTraining({
       ...context,
       ...{ directory, name, info },
-      config: { ...training.config, data: settingsOf(pairs) },
+      config: { ...training.config, data: { ...settingsOf(pairs), data: data.identity } },
       batches: (firstStep) => data.batches(firstStep),
+      bad: data.bad,
       ...(tasks && {
         evaluate: ({ model, interpreter }) =>
           tasks.score(liveEncoder(model, interpreter, info.preprocessing, tokenizer)),
@@ -94,7 +95,8 @@ export function loaderConfig({ info, config }: Pick<ModelTraining, "info" | "con
   } satisfies Omit<TrainingDataConfig, "source" | "view">
 }
 
-function settingsOf(pairs: PairSource): Record<string, string> {
+/** Where the pairs lie may change. */
+function settingsOf({ source: _, ...pairs }: PairSource): Record<string, string> {
   return Object.fromEntries(
     Object.entries(pairs).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),
   )

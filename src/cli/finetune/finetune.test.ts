@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
@@ -116,6 +126,16 @@ test("a run that was stopped at an evaluation goes on to the same model, bit for
   const files = ["model.safetensors", "best.safetensors"]
   for (const file of files)
     expect(readFileSync(at("parts", file)).equals(readFileSync(at("straight", file)))).toBe(true)
+
+  const source = at("changed")
+  cpSync(at("pictures"), source, { recursive: true })
+  const [name] = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((name) =>
+    /\.(jpe?g|png)$/.test(name),
+  )
+  appendFileSync(join(source, name!), "more")
+  await expect(finetune(options("parts", { steps: 5, resume: true, source }))).rejects.toThrow(
+    /was made with (data|heldOut) \d+ pictures, \d+ bytes/,
+  )
 })
 
 test("it stops when the probe gets no better, and takes the mean where the probe cannot tell", async () => {

@@ -3,17 +3,18 @@ import { join, resolve } from "node:path"
 import { devices } from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { fillTemplate } from "../../core/prompts.ts"
-import { fnv1a } from "../../core/random.ts"
 import { safetensorsChunks } from "../../core/safetensors.ts"
 import { Tokenizer } from "../../core/tokenizer.ts"
 import type { ModelConfig } from "../../core/variants.ts"
+import { listIdentity } from "../../data/training/identity.ts"
+import { listPairs, type Pair } from "../../data/training/pairs.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { makeDirectory, writeAtomically } from "../../host/files.ts"
 import type { Truncated } from "../../host/picture-format.ts"
 import { buildModel, type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
 import { TorchInterpreter } from "../../tensor/torch.ts"
 import { liveEncoder } from "../../train/live-encoder.ts"
-import { loadTensors } from "../../train/state.ts"
+import { loadTensors, type Settings } from "../../train/state.ts"
 import type { LiveModel, TrainConfig } from "../../train/train.ts"
 import type { StartProgress } from "../progress.ts"
 import type { StartModel } from "../start-model.ts"
@@ -59,21 +60,24 @@ export async function tune(tuning: Tuning): Promise<Tuned> {
   await makeDirectory(directory)
   const list = await writeLists(tuning)
   const data = await openTrainingData({
-    ...{ source: list.path, format: "jsonl", view: "crop", rank: 0, ranks: 1, workers: 1, prefetch: 3 },
+    ...{ source: list, format: "jsonl", view: "crop", rank: 0, ranks: 1, workers: 1, prefetch: 3 },
     ...{ batchSize: config.batchSize, seed: config.seed, preprocessing: start.info.preprocessing },
     tokenizer: new Tokenizer(),
     contextLength: start.info.config.text.contextLength,
     truncated,
     maxBadSamples: Math.max(10, Math.floor(tuning.split.train.length / 20)),
   })
-  const identity = { pictures: list.hash, start: start.source.sha256.slice(0, 16) }
   try {
     const result = await runTraining({
       ...{ directory, isLocked: true, info: start.info, startProgress, signal },
       name: "finetune",
-      config: { ...config, data: { ...identity, ...(truncated === "refuse" && { truncated }) } },
+      config: {
+        ...config,
+        data: { ...(await identitiesOf(tuning, data.identity)), ...(truncated === "refuse" && { truncated }) },
+      },
       start: start.tensors,
       batches: (firstStep) => data.batches(firstStep),
+      bad: data.bad,
       evaluate: async (live, earlier) => {
         const result = await scoreLive(tuning.probe, live, start.info)
         if (isBest([...earlier.map(({ average }) => average), result.score])) await saveBest(tuning, live)
@@ -141,12 +145,21 @@ export async function writeCheckpoint(
 }
 
 /** `train.jsonl` and `held-out.jsonl`: which picture is on which side, as `--train-data` takes them. */
-async function writeLists({ directory, split, classes }: Tuning) {
-  const { train: path, heldOut } = listFiles(directory)
-  const train = listText(split.train, classes)
-  await writeAtomically(path, [train])
+async function writeLists({ directory, split, classes }: Tuning): Promise<string> {
+  const { train, heldOut } = listFiles(directory)
+  await writeAtomically(train, [listText(split.train, classes)])
   await writeAtomically(heldOut, [listText(split.heldOut, classes)])
-  return { path, hash: fnv1a(train) }
+  return train
+}
+
+/** By which a run is told from one on other pictures, or from another model: the held out ones choose what is kept. */
+async function identitiesOf({ directory, split, start }: Tuning, data: string): Promise<Settings> {
+  const heldOut = await listIdentity(listPairs(directory, heldOutPairs(split)))
+  return { data, heldOut, start: start.source.sha256.slice(0, 16) }
+}
+
+function heldOutPairs({ heldOut }: Split): Pair[] {
+  return heldOut.map(({ path, captions }) => ({ image: path, captions }))
 }
 
 export function listFiles(directory: string) {

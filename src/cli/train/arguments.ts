@@ -16,6 +16,8 @@ export interface Launch {
   readonly exportTo: string | null
   /** "latest", the path of a checkpoint, or null to begin. */
   readonly resume: string | null
+  /** Whether a run may go on with other data than it was begun with. */
+  readonly otherData: boolean
   /** Processes to start on this machine. */
   readonly nproc: number
   /** Over all machines, from the environment where a launcher set it. */
@@ -45,6 +47,7 @@ interface LaunchOptions extends JointOptions {
   readonly out?: string
   readonly export?: string
   readonly resume?: string | true
+  readonly allowOtherData?: true
   readonly nproc: number
   readonly device: Launch["device"]
   readonly threads?: number
@@ -67,6 +70,7 @@ export function addTrainOptions(command: Command): Command {
     .option("--out <dir>", "where checkpoints, log and report are written")
     .option("--export <dir>", "write the trained model as a model directory too")
     .option("--resume [checkpoint]", "go on from the last checkpoint in --out (latest), or from a path")
+    .option("--allow-other-data", "with --resume: the data, or the teachers, may be others than the run was begun with")
     .option("--nproc <n>", "processes on this machine, one per GPU", wholeNumber(1), 1)
     .addOption(new Option("--device <device>", "where to compute").choices(["cpu", "cuda", "mps"]).default("cpu"))
     .option("--threads <n>", "processor threads of each process (default: all, shared)", wholeNumber(1))
@@ -136,6 +140,7 @@ function launchOf(options: LaunchOptions, env: Environment): Launch {
     out,
     exportTo: options.export ?? null,
     resume: resume === undefined ? null : resume === true ? "latest" : resume,
+    otherData: options.allowOtherData === true,
     nproc,
     ranks: ranksOf(nproc, env),
     device,

@@ -30,6 +30,12 @@ const isFound = (value: FlagValue) => String(value) === "-1"
 const precisions: Readonly<Record<string, string>> = { amp: "amp_fp16", amp_bfloat16: "amp_bf16" }
 const formats: Readonly<Record<string, string>> = { webdataset: "shards" }
 
+/** "1%" is 0.01. */
+function shareOf(value: string): unknown {
+  const percent = /^(\d+(?:\.\d+)?)%$/.exec(value)?.[1]
+  return percent === undefined ? parseValue(value) : Number(percent) / 100
+}
+
 export const recipeFlags = [
   // Data
   { flags: "--train-data <path>", help: "shards, folder, CSV or JSONL; several joined by ::", set: text("data.train") },
@@ -66,7 +72,11 @@ export const recipeFlags = [
   { flags: "--caption <which>", help: "web, precise or both", set: text("data.captions") },
   { flags: "--workers <n>", help: "threads that prepare batches", set: one("data.workers") },
   { flags: "--truncated <what>", help: "pictures that are cut off: accept or refuse", set: text("data.truncated") },
-  { flags: "--max-bad-samples <n>", help: "unusable samples before the run gives up", set: one("data.maxBadSamples") },
+  {
+    flags: "--max-bad-samples <n>",
+    help: "unusable samples before the run gives up: a number, or a share such as 1% (the default), at least 100",
+    set: (value) => ({ "data.maxBadSamples": shareOf(String(value)) }),
+  },
   // Model
   { flags: "--model <name>", help: "variant or captioner to train", set: text("model") },
   {

@@ -10,6 +10,7 @@ import { openTrainingData } from "../../data/training/training-data.ts"
 import { exportModel } from "../../export/export.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
 import { makeDirectory } from "../../host/files.ts"
+import { sha256OfFile } from "../../host/hash.ts"
 import { lockFolder, lockPlace } from "../../host/lock.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint.ts"
 import { threadsOfRank } from "../../train/distributed/environment.ts"
@@ -22,13 +23,14 @@ import { recipeJson, saveRecipe } from "../../train/recipe/load.ts"
 import { runLength } from "../../train/recipe/run-length.ts"
 import type { Recipe } from "../../train/recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../../train/recipe/settings.ts"
+import type { Settings } from "../../train/state.ts"
 import type { LiveModel } from "../../train/train.ts"
 import { sourceOf, withCheckpoint } from "../checkpoint.ts"
 import { thisMachine } from "../machine.ts"
 import { progressReporter } from "../progress.ts"
 import { weightsFile } from "../start-model.ts"
 import { torchReference } from "../torch-reference.ts"
-import { joinTraining, ranksSetting, runTraining, type TrainingRun } from "../training.ts"
+import { badText, joinTraining, ranksSetting, runTraining, type TrainingRun } from "../training.ts"
 import { version } from "../version.ts"
 import { withWeights } from "../weights.ts"
 import type { Launch, TrainArguments } from "./arguments.ts"
@@ -135,11 +137,13 @@ async function trainHere(
     if (!group || group.rank === 0) for (const note of data.notes) output.writeErr(`${note}\n`)
     try {
       teachers = await openTeachers(recipe, info, group?.device ?? options.device)
-      const run = await describeRun(recipe, options, info, data.samples, group, signal)
+      const identities = { data: data.identity, ...(await teacherWeights(recipe)) }
+      const run = await describeRun(recipe, options, info, { samples: data.samples, identities }, group, signal)
       await train(
         {
           ...run,
           ...(start && { start: start.tensors }),
+          bad: data.bad,
           batches: (first) => teachers?.embed(data.batches(first)) ?? data.batches(first),
           note: (line) => output.writeErr(`${line}\n`),
         },
@@ -149,7 +153,8 @@ async function trainHere(
     } finally {
       teachers?.free()
       await data.close()
-      if (data.bad.count > 0) output.writeErr(`${badText(data.bad)}\n`)
+      if (data.bad.count > 0 && !isOther(group))
+        output.writeErr(`samples that could not be used and were replaced: ${badText(data.bad)}\n`)
       if (data.cutOff > 0) output.writeErr(`${data.cutOff} pictures are cut off, and were used as far as they go\n`)
     }
   } finally {
@@ -159,7 +164,7 @@ async function trainHere(
 }
 
 async function train(run: TrainingRun, { json, exportTo }: Launch, { writeOut }: TrainOutput): Promise<void> {
-  if (run.group && run.group.rank > 0) return joinTraining(run)
+  if (isOther(run.group ?? null)) return joinTraining(run)
   const { info, step, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
   const summary = {
     checkpoint,
@@ -167,11 +172,17 @@ async function train(run: TrainingRun, { json, exportTo }: Launch, { writeOut }:
     samplesSeen: info.samplesSeen,
     samplesPerSecond,
     finalLoss: totalLoss(steps.at(-1)!),
+    ...(run.bad && run.bad.count > 0 && { badSamples: Object.fromEntries(run.bad.reasons) }),
     ...(exportTo !== null && { exported: exportTo }),
     ...(evaluations.length > 0 && { zeroShot: evaluations.at(-1)!.tasks }),
   }
   if (exportTo !== null) await exportCheckpoint(checkpoint, exportTo)
   writeOut(json ? `${JSON.stringify(summary, null, 2)}\n` : `${checkpoint}\n`)
+}
+
+/** A process that is not the first of its group. */
+function isOther(group: ProcessGroup | null): boolean {
+  return group !== null && group.rank > 0
 }
 
 /** A model directory, compared with the checkpoint. */
@@ -189,10 +200,10 @@ async function describeRun(
   recipe: Recipe,
   options: Launch,
   info: CheckpointInfo<ModelConfig>,
-  samples: number | null,
+  { samples, identities }: { readonly samples: number | null; readonly identities: Settings },
   group: ProcessGroup | null,
   signal: AbortSignal,
-): Promise<Omit<TrainingRun, "batches">> {
+): Promise<Omit<TrainingRun, "batches" | "bad">> {
   const directory = options.out!
   const { device, threads } = options
   const length = runLength(recipe, samples)
@@ -205,11 +216,12 @@ async function describeRun(
     config: {
       ...config,
       syncBatchNorm: recipe.syncBatchNorm,
-      data: { ...config.data, [ranksSetting]: group?.size ?? 1 },
+      data: { ...config.data, ...identities, [ranksSetting]: group?.size ?? 1 },
     },
     ...(tasks && { evaluate: (live) => tasks.score(encoderOf(live, info)) }),
     keep: recipe.save.keep,
     existing: options.resume === null ? "refuse" : "require",
+    otherData: options.otherData,
     ...(options.resume !== null && options.resume !== "latest" && { resumeFrom: options.resume }),
     // Only where the run may begin or go on: another run's recipe stays.
     prepare: () => saveRecipe(directory, recipe),
@@ -284,9 +296,21 @@ async function openTeachers(recipe: Recipe, info: CheckpointInfo<ModelConfig>, d
   })
 }
 
+/** What the teachers are, whatever their files are called. */
+async function teacherWeights({ teachers }: Recipe): Promise<Settings> {
+  if (teachers.length === 0) return {}
+  const hashes: string[] = []
+  for (const name of teachers) hashes.push((await sha256OfFile(teacherFile(name))).slice(0, 16))
+  return { teacherWeights: hashes.join(" ") }
+}
+
+function teacherFile(name: string): string {
+  return existsSync(name) ? weightsFile(name) : name
+}
+
 /** The file is closed behind it, so all values are read now. */
 function readTeacher(name: string) {
-  return withWeights(existsSync(name) ? weightsFile(name) : name, null, async ({ model, info }) => {
+  return withWeights(teacherFile(name), null, async ({ model, info }) => {
     if (!("encodeText" in model)) throw new UserError(`${name} is an image tower alone`, "a teacher has both towers")
     for (const parameter of model.namedParameters().values()) {
       const values = parameter.read()
@@ -324,15 +348,4 @@ function checkDevice({ device }: Launch, { precision }: Recipe): void {
   if (device === "mps" && precision !== "fp32") {
     throw new UserError("autocast is not available on mps", "use --precision fp32 with --device mps")
   }
-}
-
-function badText({
-  count,
-  reasons,
-}: {
-  readonly count: number
-  readonly reasons: ReadonlyMap<string, number>
-}): string {
-  const parts = [...reasons].map(([reason, times]) => `${times} ${reason}`)
-  return `${count} samples could not be used and were replaced: ${parts.join(", ")}`
 }

@@ -1,16 +1,27 @@
-/** Samples that cannot be used: counted by what is wrong with them, until there are too many. */
+/**
+ * Samples that cannot be used: counted by what is wrong with them, over all processes, until there are too many.
+ *
+ * A position counts whose own sample cannot be used. Where every sample comes once per epoch, these are in one epoch the
+ * distinct samples, whichever process has them, so the fullest epoch is the number; where samples are drawn, they are a
+ * share of the draws. Counts belong to the batches that were taken, not to those made ahead: all processes that add theirs
+ * at one step have the same sums, and stop there.
+ */
 import { oneLine, UserError } from "../../core/errors.ts"
+import { fnv1a } from "../../core/random.ts"
 
 /** What can be wrong with a sample; messages say it of one of them. */
-export type BadReason =
-  | "damaged sample"
-  | "damaged picture"
-  | "no picture"
-  | "no caption"
-  | "no stored views"
-  | "view outside of the picture"
-  | "no embeddings"
-  | "no synthetic captions"
+export const badReasons = [
+  "damaged sample",
+  "damaged picture",
+  "no picture",
+  "no caption",
+  "no stored views",
+  "view outside of the picture",
+  "no embeddings",
+  "no synthetic captions",
+] as const
+
+export type BadReason = (typeof badReasons)[number]
 
 const wholly: ReadonlySet<BadReason> = new Set(["damaged sample", "damaged picture", "no picture"])
 
@@ -27,51 +38,182 @@ export class BadSample extends Error {
   }
 }
 
+/** So many may be left out where a share is allowed, however little data there is. */
+export const fewestAllowed = 100
+
+/** Entries of what is remembered of single samples, at most: the others are tried, and fail, again. */
+const mostRemembered = 1_000_000
+
+export interface BadLimit {
+  /** Below 1: a share of the samples, of draws where they are drawn, and `fewestAllowed` at least; else a number. */
+  readonly limit: number
+  /** Whether samples are drawn with replacement. */
+  readonly resampled: boolean
+  readonly rank: number
+  readonly ranks: number
+}
+
+/** A position whose own sample cannot be used. */
+export interface BadRow {
+  readonly position: number
+  readonly reason: BadReason
+  /** Null where that was known before. */
+  readonly id: number | null
+}
+
+type Counts = readonly number[]
+
+const none: Counts = badReasons.map(() => 0)
+
 export class BadSamples {
-  readonly reasons = new Map<BadReason, number>()
+  /** Of an epoch; null where samples are drawn, or it is not known yet. */
+  samples: number | null = null
   private readonly examples = new Map<BadReason, string>()
-  private readonly counted = new Set<number>()
-  private readonly unusable = new Set<number>()
-  private total = 0
+  private readonly unusable = new Map<number, BadReason>()
+  private readonly told = new Set<number>()
+  /** Positions of this process. */
+  private drawn = 0
+  /** Samples that their shards do not give. */
+  private missing = 0
+  private epoch = 0
+  /** Of this process, by reason: of the epoch before, and of this one. */
+  private own: readonly [Counts, Counts] = [none, none]
+  /** Over all processes, of the epoch with the most. */
+  private fullest: Counts = none
+  private allMissing = 0
+  private allDrawn = 0
 
-  constructor(private readonly limit: number) {}
+  constructor(private readonly options: BadLimit) {}
 
+  /** Over all processes, as of the last `take`. */
   get count(): number {
-    return this.total
+    return sumOf(this.fullest) + this.allMissing
+  }
+
+  /** The same by reason. */
+  get reasons(): ReadonlyMap<BadReason, number> {
+    const counts = badReasons.map((reason, i) => [reason, this.fullest[i]!] as const)
+    const [[damaged, count], ...rest] = counts as [(typeof counts)[number], ...typeof counts]
+    return new Map([[damaged, count + this.allMissing] as const, ...rest].filter(([, count]) => count > 0))
   }
 
   /**
-   * Whether the sample can never be used, so it need not be tried again. What only some rows of it lack does not count:
-   * then it would depend on the rows before whether others are made of it.
+   * What is wrong with a sample that can never be used, so it need not be tried again. What only some rows of it lack does
+   * not count: then it would depend on the rows before whether others are made of it.
    */
-  isUnusable(id: number): boolean {
-    return this.unusable.has(id)
+  reasonOf(id: number): BadReason | undefined {
+    return this.unusable.get(id)
+  }
+
+  /** Remembers a sample that was tried. */
+  note(id: number, reason: BadReason, message: string): void {
+    if (wholly.has(reason) && this.unusable.size < mostRemembered) this.unusable.set(id, reason)
+    this.setExample(reason, message)
   }
 
   /**
-   * Counts a sample once. Throws UserError when there are more than the limit.
+   * Counts a sample that its shard does not give, once, on one process: others may open the shard too. Throws UserError
+   * when there are more than a limit that is a number.
+   */
+  addMissing(url: string, message: string): void {
+    if (fnv1a(url) % this.options.ranks !== this.options.rank) return
+    if (!this.isNew(fnv1a(message))) return
+    this.setExample("damaged sample", message)
+    this.missing++
+    if (!this.isShare) this.take(this.counts())
+  }
+
+  /**
+   * Counts a batch that is taken.
    *
-   * @param id null where it has none, because its shard did not give it
+   * @param end of the batch, over all processes: the same on each
+   * @param rows of this process
    */
-  add(id: number | null, reason: BadReason, message: string): void {
-    if (id !== null && this.counted.has(id)) return
-    if (id !== null) this.counted.add(id)
-    if (id !== null && wholly.has(reason)) this.unusable.add(id)
-    this.total++
-    this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1)
-    if (!this.examples.has(reason)) this.examples.set(reason, oneLine(message, 300))
-    if (this.total > this.limit) throw this.tooMany()
+  addBatch(end: number, rows: number, bad: readonly BadRow[]): void {
+    this.drawn += rows
+    this.turnTo(this.samples === null || this.options.resampled ? 0 : Math.floor((end - 1) / this.samples))
+    const counted = this.isDistinct ? bad.filter(({ id }) => id !== null && this.isOwn(id) && this.isNew(id)) : bad
+    for (const { position, reason } of counted) {
+      const isBefore = this.samples !== null && !this.options.resampled && position < this.epoch * this.samples
+      this.own = withOne(this.own, isBefore ? 0 : 1, badReasons.indexOf(reason))
+    }
+  }
+
+  /** What this process counted, to be added to that of others, number by number. */
+  counts(): number[] {
+    return [this.drawn, this.missing, ...this.own[0], ...this.own[1]]
+  }
+
+  /** Takes the sums of `counts` over all processes. Throws UserError when there are more bad samples than allowed. */
+  take([drawn, missing, ...epochs]: readonly number[]): void {
+    this.allDrawn = drawn!
+    this.allMissing = missing!
+    for (const counts of [epochs.slice(0, none.length), epochs.slice(none.length)])
+      if (sumOf(counts) > sumOf(this.fullest)) this.fullest = counts
+    this.check()
   }
 
   /** What was wrong, how often, and an example of each, in a line. */
   summary(): string {
-    return [...this.reasons].map(([reason, count]) => `${count} x ${reason} (${this.examples.get(reason)})`).join("; ")
+    return [...this.examples]
+      .map(([reason, example]) => [this.reasons.get(reason), reason, example] as const)
+      .map(([count, reason, example]) => `${count === undefined ? "" : `${count} x `}${reason} (${example})`)
+      .concat([...this.reasons].filter(([reason]) => !this.examples.has(reason)).map(([r, n]) => `${n} x ${r}`))
+      .join("; ")
   }
 
-  private tooMany(): UserError {
-    return new UserError(
-      `${this.total} samples cannot be used, more than the ${this.limit} allowed: ${this.summary()}`,
-      "mend or leave out these samples, or allow more bad samples",
+  private check(): void {
+    const { count } = this
+    const allowed = this.allowed()
+    if (count <= allowed) return
+    throw new UserError(
+      `${count} samples cannot be used, more than the ${allowed} allowed: ${this.summary()}`,
+      "mend or leave out these samples, or allow more of them: --max-bad-samples 2% (or a number) of train",
     )
   }
+
+  private get isShare(): boolean {
+    return this.options.limit > 0 && this.options.limit < 1
+  }
+
+  /** Draws are no samples: where a number is allowed, each sample counts once, on one process. */
+  private get isDistinct(): boolean {
+    return this.options.resampled && !this.isShare
+  }
+
+  private allowed(): number {
+    const { limit, resampled } = this.options
+    if (!this.isShare) return limit
+    const all = resampled || this.samples === null ? this.allDrawn : this.samples
+    return Math.max(fewestAllowed, Math.floor(limit * all))
+  }
+
+  private turnTo(epoch: number): void {
+    if (epoch === this.epoch) return
+    this.own = [epoch === this.epoch + 1 ? this.own[1] : none, none]
+    this.epoch = epoch
+  }
+
+  private isOwn(id: number): boolean {
+    return id % this.options.ranks === this.options.rank
+  }
+
+  private isNew(id: number): boolean {
+    if (this.told.has(id) || this.told.size >= mostRemembered) return false
+    this.told.add(id)
+    return true
+  }
+
+  private setExample(reason: BadReason, message: string): void {
+    if (!this.examples.has(reason)) this.examples.set(reason, oneLine(message, 300))
+  }
+}
+
+function sumOf(counts: Counts): number {
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
+function withOne(epochs: readonly [Counts, Counts], which: 0 | 1, at: number): readonly [Counts, Counts] {
+  const counts = epochs[which].map((count, i) => (i === at ? count + 1 : count))
+  return which === 0 ? [counts, epochs[1]] : [epochs[0], counts]
 }

@@ -64,7 +64,10 @@ export interface TrainingDataConfig {
   readonly prefetch: number
   /** Samples are kept decoded where all of them are estimated to fit in so many bytes. Default: 1 GiB. */
   readonly memoryBytes?: number
-  /** So many unusable samples are replaced by others; one more stops the run. */
+  /**
+   * So many unusable samples are replaced by others; one more stops the run. Below 1: a share of the samples of an epoch, or
+   * of the draws, and 100 at least. Over all ranks.
+   */
   readonly maxBadSamples: number
   /** Where copies of remote shards go. Default: the system's folder for temporary files. */
   readonly temporaryFolder?: string
@@ -96,17 +99,21 @@ function checkCounts(config: TrainingDataConfig): void {
     rank: 0,
     workers: 0,
     prefetch: 0,
-    maxBadSamples: 0,
     contextLength: 2,
   } as const
   for (const [name, least] of Object.entries(atLeast)) {
     const value = config[name as keyof typeof atLeast]
     if (!Number.isSafeInteger(value) || value < least) throw refused(name, value, `a whole number from ${least} on`)
   }
+  if (!isLimit(config.maxBadSamples)) throw refused("maxBadSamples", config.maxBadSamples, "a share or a whole number")
   if (rank >= ranks) throw refused("rank", rank, `below the number of ranks, ${ranks}`)
   if (batchSize % ranks === 0) return
   const nearest = Math.max(Math.round(batchSize / ranks), 1) * ranks
   throw new UserError(`a batch of ${batchSize} cannot be shared by ${ranks} ranks`, `choose ${nearest}`)
+}
+
+function isLimit(limit: number): boolean {
+  return limit >= 0 && (limit < 1 || Number.isSafeInteger(limit))
 }
 
 function checkPattern(pattern: string): void {

@@ -24,6 +24,8 @@ export interface RowRequest {
   readonly attempt: number
   readonly id: number
   readonly place: Place
+  /** What is wrong with the sample that stands at the position, where that was known before it was tried. */
+  readonly known?: BadReason | undefined
 }
 
 export interface Filled {

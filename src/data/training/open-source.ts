@@ -14,6 +14,7 @@ import type { BadSamples } from "./bad-samples.ts"
 import { defaultTemplates, type SourceFormat, type TrainingDataConfig } from "./config.ts"
 import { listCsv } from "./csv.ts"
 import { listFolder } from "./folder.ts"
+import { listIdentity, shardIdentity } from "./identity.ts"
 import { fetchedDraws, singleDraws } from "./order.ts"
 import { listJsonl } from "./pairs.ts"
 import type { SampleList } from "./place.ts"
@@ -27,6 +28,8 @@ export interface OpenSource extends AsyncDisposable {
   readonly format: SourceFormat
   /** What was passed over, a line each. */
   readonly notes: readonly string[]
+  /** By which it is told from other data, wherever it lies. */
+  readonly identity: string
 }
 
 /** Throws UserError where there is nothing, or nothing of the format. */
@@ -36,7 +39,8 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
   if (format === "shards" || format === "reinforced") return openShardSource(config, format, bad)
   const list = await openList(source, format, config)
   const sampler = new ListSampler(list, config.seed, config.resampled ?? false)
-  return { sampler, format, notes: list.notes ?? [], [Symbol.asyncDispose]: async () => {} }
+  const identity = await listIdentity(list)
+  return { sampler, format, notes: list.notes ?? [], identity, [Symbol.asyncDispose]: async () => {} }
 }
 
 /** Formats that name pictures one by one. */
@@ -75,7 +79,7 @@ async function openShardSource(
     let next = 0
     const temporaryPath = async () => join(folder.path, `unpacked-${next++}.jsonl`)
     const most = resampled && isRemote ? openShards(batchSize / ranks) : Number.POSITIVE_INFINITY
-    const shards = new ShardSet(urls, storage, { wants, temporaryPath, report: countOnce(bad) }, most)
+    const shards = new ShardSet(urls, storage, { wants, temporaryPath, report: countMissing(bad) }, most)
     const sampler = resampled
       ? new ShardSampler(
           shards,
@@ -88,7 +92,8 @@ async function openShardSource(
       await shards[Symbol.asyncDispose]()
       folder[Symbol.dispose]()
     }
-    return { sampler, format, notes: [], [Symbol.asyncDispose]: dispose }
+    const identity = await shardIdentity(urls, sampler.samples, storage)
+    return { sampler, format, notes: [], identity, [Symbol.asyncDispose]: dispose }
   } catch (error) {
     folder[Symbol.dispose]()
     throw error
@@ -96,13 +101,9 @@ async function openShardSource(
 }
 
 /** A shard may be opened again; what it does not give counts once. */
-function countOnce(bad: BadSamples): IndexOptions["report"] {
-  const told = new Set<string>()
+function countMissing(bad: BadSamples): IndexOptions["report"] {
   return (url, { key, reason, action }) => {
-    const message = `${url}: ${key === null ? "" : `${key}: `}${reason}`
-    if (action === "kept" || told.has(message)) return
-    told.add(message)
-    bad.add(null, "damaged sample", message)
+    if (action !== "kept") bad.addMissing(url, `${url}: ${key === null ? "" : `${key}: `}${reason}`)
   }
 }
 

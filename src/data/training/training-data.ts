@@ -4,10 +4,10 @@
  */
 import { UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../parallel.ts"
-import { BadSamples } from "./bad-samples.ts"
+import { type BadRow, BadSamples } from "./bad-samples.ts"
 import type { Batch } from "./batch.ts"
 import { checkTrainingDataConfig, defaultCropScale, defaultMemoryBytes, type TrainingDataConfig } from "./config.ts"
-import type { FillSettings, RowRequest } from "./fill.ts"
+import type { FillSettings, RowFailure, RowRequest } from "./fill.ts"
 import { type OpenSource, openSource } from "./open-source.ts"
 import { FillPool } from "./pool.ts"
 import { type Findings, probe } from "./probe.ts"
@@ -15,6 +15,8 @@ import type { Picked } from "./sampler.ts"
 import { batchOfSlot, createSlot, type Slot } from "./slot.ts"
 
 export interface TrainingData {
+  /** By which it is told from other data, wherever it lies; for people, too. */
+  readonly identity: string
   /** Null where shards are resampled: it is not known before all are read. */
   readonly samples: number | null
   /** Steps in which every sample comes once, rounded up. */
@@ -25,24 +27,37 @@ export interface TrainingData {
   readonly hasSynthetic: boolean
   /**
    * Batches without end. The arrays of one are its own until the next is asked for: then they are filled again. Throws
-   * UserError when too many samples cannot be used.
+   * UserError when too many samples cannot be used; of several ranks, the sums tell that (`bad`).
    */
   batches(firstStep: number): AsyncGenerator<Batch, void>
   /** What was passed over when the source was opened, a line each. */
   readonly notes: readonly string[]
   /** Pictures of which only a part was there, and which were used all the same; so far. */
   readonly cutOff: number
-  readonly bad: { readonly count: number; readonly reasons: ReadonlyMap<string, number> }
+  readonly bad: BadTally
   close(): Promise<void>
+}
+
+/** Samples that could not be used and were replaced. Of several ranks, each adds up `counts` of all and takes the sums. */
+export interface BadTally {
+  readonly count: number
+  readonly reasons: ReadonlyMap<string, number>
+  /** Of this rank, by the batches that were taken. */
+  counts(): readonly number[]
+  /** Throws UserError when they are too many. */
+  take(sums: readonly number[]): void
 }
 
 /** Throws UserError on a source that is not there or lacks what is asked for, and on settings that cannot be. */
 export async function openTrainingData(config: TrainingDataConfig): Promise<TrainingData> {
   checkTrainingDataConfig(config)
-  const bad = new BadSamples(config.maxBadSamples)
+  const { maxBadSamples: limit, resampled = false, rank, ranks } = config
+  const bad = new BadSamples({ limit, resampled, rank, ranks })
   const source = await openSource(config, bad)
   try {
     checkSize(config, source)
+    bad.samples = source.sampler.samples
+    if (ranks === 1) bad.take(bad.counts())
     const findings = await probe(config, source.sampler)
     const settings = fillSettings(config, source, findings)
     return new Loader(config, source, findings, settings, bad)
@@ -83,6 +98,7 @@ function fillSettings(config: TrainingDataConfig, { sampler }: OpenSource, findi
 const mostAttempts = 100
 
 class Loader implements TrainingData {
+  readonly identity: string
   readonly samples: number | null
   readonly stepsPerEpoch: number | null
   readonly teacherWidths?: readonly number[]
@@ -98,6 +114,7 @@ class Loader implements TrainingData {
     private readonly settings: FillSettings,
     readonly bad: BadSamples,
   ) {
+    this.identity = source.identity
     this.samples = source.sampler.samples
     this.notes = source.notes
     this.stepsPerEpoch = this.samples && Math.ceil(this.samples / config.batchSize)
@@ -116,7 +133,14 @@ class Loader implements TrainingData {
     const steps = function* () {
       for (let step = firstStep; ; step++) yield step
     }
-    yield* mapOrdered(steps(), slots.length, (step) => this.makeBatch(step, slots[step % slots.length]!))
+    let end = firstStep * this.config.batchSize
+    const made = mapOrdered(steps(), slots.length, (step) => this.makeBatch(step, slots[step % slots.length]!))
+    for await (const { batch, bad } of made) {
+      end += this.config.batchSize
+      this.bad.addBatch(end, this.settings.rows, bad)
+      if (this.config.ranks === 1) this.bad.take(this.bad.counts())
+      yield batch
+    }
   }
 
   async close(): Promise<void> {
@@ -124,19 +148,23 @@ class Loader implements TrainingData {
     await this.source[Symbol.asyncDispose]()
   }
 
-  private async makeBatch(step: number, slot: Slot): Promise<Batch> {
+  private async makeBatch(step: number, slot: Slot): Promise<MadeBatch> {
     const { batchSize, rank } = this.config
     const { rows } = this.settings
     const first = step * batchSize + rank * rows
     const wanted = Array.from({ length: rows }, (_, row) => ({ row, position: first + row, attempt: 0 }))
     let requests = await this.place(wanted)
+    const bad: BadRow[] = requests.flatMap(({ position, known }) =>
+      known ? [{ position, reason: known, id: null }] : [],
+    )
     while (requests.length > 0) {
       const { failures, cutOff } = await this.pool.fill(slot, requests)
       for (const id of cutOff) this.cutOffIds.add(id)
-      for (const { request, reason, message } of failures) this.bad.add(request.id, reason, message)
+      for (const { request, reason, message } of failures) this.bad.note(request.id, reason, message)
+      bad.push(...ownFailures(failures))
       requests = await this.place(failures.map(({ request }) => ({ ...request, attempt: request.attempt + 1 })))
     }
-    return batchOfSlot(slot, this.teacherWidths ?? null)
+    return { batch: batchOfSlot(slot, this.teacherWidths ?? null), bad }
   }
 
   private place(wanted: readonly Wanted[]): RowRequest[] | Promise<RowRequest[]> {
@@ -153,10 +181,23 @@ class Loader implements TrainingData {
     return picked instanceof Promise ? picked.then((found) => this.usable(wanted, found)) : this.usable(wanted, picked)
   }
 
-  private usable({ row, position, attempt }: Wanted, { id, place }: Picked): RowRequest | Promise<RowRequest> {
-    if (!this.bad.isUnusable(id)) return { row, position, attempt, id, place }
-    return this.request({ row, position, attempt: attempt + 1 })
+  private usable({ row, position, attempt, known }: Wanted, { id, place }: Picked): RowRequest | Promise<RowRequest> {
+    const reason = this.bad.reasonOf(id)
+    if (!reason) return { row, position, attempt, id, place, ...(known && { known }) }
+    return this.request({ row, position, attempt: attempt + 1, known: attempt === 0 ? reason : known })
   }
 }
 
-type Wanted = Pick<RowRequest, "row" | "position" | "attempt">
+type Wanted = Pick<RowRequest, "row" | "position" | "attempt" | "known">
+
+interface MadeBatch {
+  readonly batch: Batch
+  readonly bad: readonly BadRow[]
+}
+
+/** Of the samples that stand at their positions; those in their place have a position of their own. */
+function ownFailures(failures: readonly RowFailure[]): BadRow[] {
+  return failures.flatMap(({ request: { position, attempt, id }, reason }) =>
+    attempt === 0 ? [{ position, reason, id }] : [],
+  )
+}

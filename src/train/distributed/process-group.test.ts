@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { reportsOf, runRanks } from "../../../test/ranks.ts"
+import { built, reportsOf, runRanks } from "../../../test/ranks.ts"
 import * as torch from "../../../torch/index.ts"
 import { contrastiveLoss, l2Normalize } from "../loss.ts"
 
@@ -247,4 +247,24 @@ test("the loss of a rank with its rows against all columns is the whole batch's 
   )
   const whole = contrastiveLoss({ image: { rows: a, all: a }, text: { rows: b, all: b } }, scale).item()
   expect((local[0]! + local[1]!) / 2).toBeCloseTo(whole, 12)
+})
+
+test("other settings or data on one rank are an error on all, which names it", async () => {
+  const errors = await reportsOf<string[]>(
+    3,
+    `const { requireSameSettings } = await import(${built("src/train/distributed/same-settings.js")})
+     const attempt = (settings) => { try { requireSameSettings(settings, group) } catch (e) { return e.message } return "none" }
+     const { rank } = group
+     report([
+       attempt({ seed: 1, data: "40 samples" }),
+       attempt({ seed: 1, data: rank === 1 ? "64 samples" : "40 samples" }),
+       attempt({ seed: 1, ...(rank === 2 && { extra: 1 }) }),
+     ])`,
+  )
+  for (const [rank, [same, data, names]] of errors.entries()) {
+    expect(same).toBe("none")
+    const own = rank === 1 ? "64 samples" : "40 samples"
+    expect(data).toBe(`rank 1 of 3 has another data than rank 0 (here, on rank ${rank}: ${own})`)
+    expect(names).toMatch(/^rank 2 of 3 has other settings than rank 0/)
+  }
 })

@@ -29,6 +29,8 @@ export interface ProcessGroup {
   broadcast(tensors: Iterable<torch.Tensor>): void
   /** Gradients become their mean over ranks, in buckets that are sent while the backward pass runs. */
   overlapGradients(parameters: readonly torch.Tensor[]): GradientReducer
+  /** The sums over ranks. */
+  sum(values: readonly number[]): number[]
   /** The means over ranks of measurements. */
   mean(values: readonly number[]): number[]
   /** Whether it is true on any rank: a signal on one rank stops all behind the same step. */
@@ -148,14 +150,18 @@ class C10dGroup implements ProcessGroup {
     }
   }
 
-  mean(values: readonly number[]): number[] {
+  sum(values: readonly number[]): number[] {
     return this.guard(() =>
       torch.scope(() => {
         const sums = torch.tensor(Float64Array.from(values), [values.length], { device: this.device })
         torch.distributed.allReduce(sums)
-        return Array.from(sums.data() as Float64Array, (sum) => sum / this.size)
+        return Array.from(sums.data() as Float64Array)
       }),
     )
+  }
+
+  mean(values: readonly number[]): number[] {
+    return this.sum(values).map((sum) => sum / this.size)
   }
 
   any(flag: boolean): boolean {

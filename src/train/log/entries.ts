@@ -14,6 +14,8 @@ export interface StepEntry {
   /** Wall time of the step, its batch included, and the part of it spent waiting for the batch. */
   readonly seconds: number
   readonly dataSeconds: number
+  /** Samples that could not be used, of the run since it began or went on, over all processes; absent: none. */
+  readonly badSamples?: number
 }
 
 export interface EvaluationEntry {

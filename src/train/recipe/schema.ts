@@ -48,8 +48,15 @@ const data = z.strictObject({
   workers: wholeFrom(1).nullable().default(null),
   /** What becomes of a JPEG or PNG that ends before its end: what is there is used, or the sample cannot be. */
   truncated: z.enum(truncatedChoices).default("accept"),
-  /** Unusable samples that are replaced before the run gives up. */
-  maxBadSamples: wholeFrom(0).default(1000),
+  /**
+   * Unusable samples that are replaced before the run gives up, over all ranks: below 1 a share of an epoch's samples (of
+   * draws, where shards are drawn) and 100 at least, else a number.
+   */
+  maxBadSamples: z
+    .number()
+    .min(0)
+    .refine((limit) => limit < 1 || Number.isSafeInteger(limit), "a share below 1 or a whole number")
+    .default(0.01),
 })
 
 const loss = z.strictObject({
