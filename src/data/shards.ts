@@ -129,7 +129,8 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
     }
   } catch (thrown) {
     const error = fileError(thrown, "reading", path)
-    if (error instanceof UserError) throw error
+    // The system's names the path already.
+    if (error !== thrown) throw error
     throw new UserError(`${path} is not a readable tar archive (${messageOf(error)})`, undefined, { cause: error })
   } finally {
     source.destroy()

@@ -99,7 +99,8 @@ export async function readBytes(path: string, checkSize?: (bytes: number) => voi
   try {
     const file = await open(path, withoutWaiting)
     try {
-      checkSize?.(requireRegular(await file.stat(), path).size)
+      const { size } = requireRegular(await file.stat(), path)
+      checkSize?.(size)
       return await file.readFile()
     } finally {
       await file.close()

@@ -17,7 +17,7 @@ test("a line has its section's title where that changes, and what to do below it
   const first = ok("sharp", "decodes")
   expect(checkText(first)).toBe("Pictures\n  ok       sharp               decodes\n")
   const second = problem("files\n", "gone\n  twice\u001b[2J", { fix: "copy" })
-  expect(checkText(second, first)).toMatch(/^ {2}problem {2}files\s+gone twice\?\[2J\n {31}copy\n$/)
+  expect(checkText(second, first)).toMatch(/^ {2}problem {2}files\s+gone twice\\x1b\[2J\n {31}copy\n$/)
   expect(checkText(checksOf("Hub").ok("token", "none"), first)).toMatch(/^\nHub\n {2}ok /)
   expect(failed("model", new UserError("broken", "mend it"))).toMatchObject({ state: "problem", fix: "mend it" })
   expect(() => failed("model", new Error("a bug"))).toThrow("a bug")

@@ -102,7 +102,7 @@ test.each<[string, string, () => Uint8Array | string, RegExp]>([
     "tensors of one storage",
     "pth.gz",
     () => torchViews({ count: 200, rows: 128, width: 4096 }),
-    /^pth\.gz: with "\d_emb" it would take \d+ bytes/,
+    /^pth\.gz: with tensor "\d_emb" it would take \d+ bytes/,
   ],
   ["a tensor's file of 512 MiB", "pth.gz", () => gzipMebibytes(512), /^pth\.gz: cannot be unzipped/],
   [

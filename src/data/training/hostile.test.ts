@@ -42,7 +42,7 @@ test.each<[string, string, () => Uint8Array | string, RegExp]>([
     "tensors of one storage",
     "pth.gz",
     () => torchViews({ count: 200, rows: 128, width: 4096 }),
-    /pth\.gz: with "\d_emb" it would take/,
+    /pth\.gz: with tensor "\d_emb" it would take/,
   ],
   [
     "views",

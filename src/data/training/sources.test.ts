@@ -144,7 +144,7 @@ test("pictures that are cut off are used and counted once, or refused", async ()
     expect([data.cutOff, data.bad.count]).toEqual([2, 0])
     await data.close()
   }
-  expect(await messageOf(path, { truncated: "refuse" })).toMatch(/^1 samples cannot be used.* damaged picture/)
+  expect(await messageOf(path, { truncated: "refuse" })).toMatch(/^2 samples cannot be used.* 2 x damaged picture/)
   expect(await epochOf(path, { truncated: "refuse", maxBadSamples: 2 })).toHaveLength(6)
 })
 
