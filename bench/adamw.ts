@@ -6,7 +6,7 @@
  * Prints medians in milliseconds, of processor time and of the clock.
  */
 import { parseArgs } from "node:util"
-import { variants } from "../src/core/variants.ts"
+import { variants } from "../src/core/family/variants.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"

@@ -20,7 +20,7 @@ import { datacompdrAugmentation as config } from "../src/data/augment/config.ts"
 import { makeViews } from "../src/data/augment/views.ts"
 import { renderScene } from "../src/data/scenes/render.ts"
 import { sampleScene } from "../src/data/scenes/scene.ts"
-import { decodeHere } from "../src/host/images.ts"
+import { decodeHere } from "../src/host/image/images.ts"
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { crc32, gunzipSync } from "node:zlib"
-import { numpyPickle } from "../src/core/numpy-pickle.ts"
+import { numpyPickle } from "../src/core/containers/numpy-pickle.ts"
 import { Random } from "../src/core/random.ts"
 import { gzip, writeEmbeddings } from "../src/data/reinforced/embeddings.ts"
 import { encodeSamples, type SampleFormat } from "../src/data/reinforced/encode.ts"

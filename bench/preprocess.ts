@@ -3,10 +3,10 @@
  *
  *     npm run build && node dist/bench/preprocess.js
  */
-import { type Image8, image8 } from "../src/core/pixels.ts"
-import { preprocess } from "../src/core/preprocess.ts"
+import { type Image8, image8 } from "../src/core/image/pixels.ts"
+import { preprocess } from "../src/core/image/preprocess.ts"
 import { Random } from "../src/core/random.ts"
-import { type Interpolation, resizeAndCenterCrop } from "../src/core/resize.ts"
+import { type Interpolation, resizeAndCenterCrop } from "../src/core/image/resize.ts"
 
 const size = 256
 const shots = 20

@@ -5,9 +5,9 @@
  *     node dist/bench/reinforced-step.js [runs/quickstart/reinforced] [--steps 60] [--threads N]
  */
 import { parseArgs } from "node:util"
-import { measureStepTime } from "../src/cli/comparison/step-time.ts"
-import { infoOf } from "../src/cli/quickstart/models.ts"
-import { presets } from "../src/cli/quickstart/recipe.ts"
+import { measureStepTime } from "../src/experiments/comparison/step-time.ts"
+import { infoOf } from "../src/experiments/quickstart/models.ts"
+import { presets } from "../src/experiments/quickstart/recipe.ts"
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads"
 import sharp, { type JpegOptions } from "sharp"
 import { expect, test } from "vitest"
 import { Random } from "../src/core/random.ts"
-import { decodeImage } from "../src/host/images.ts"
+import { decodeImage } from "../src/host/image/images.ts"
 import { isJpeg, jpegDecoder } from "./index.ts"
 import { addonFile } from "./paths.ts"
 

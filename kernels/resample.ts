@@ -1,5 +1,5 @@
 /**
- * The two passes of Pillow's resize (src/core/resize.ts says which inputs make an output). A weight w of 22 fractional
+ * The two passes of Pillow's resize (src/core/image/resize.ts says which inputs make an output). A weight w of 22 fractional
  * bits is split into w = high * 2^14 + low, both of 16 bits, because processors multiply and add two such pairs at
  * once; the sums are exact all the same. Weights come for two inputs at a time, as 4 shorts: high of the first and the
  * second, low of the first and the second. Inputs are read up to 16 bytes beyond their end, outputs written so too.

@@ -1,6 +1,6 @@
 /**
  * The import table of docs/architecture.md, checked: data flows from stage to stage through files, imports never do.
- * Paths are relative to `src`; `torch/`, `jpeg/` and `runs/` are the folders beside it. Tests and entry points may import what they like.
+ * Paths are relative to `src`; `torch/`, `jpeg/` and `recipes/` are the folders beside it. Tests and entry points may import what they like.
  */
 import { readdirSync, readFileSync } from "node:fs"
 import { dirname, join, normalize, relative } from "node:path"
@@ -18,22 +18,32 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   tensor: ["core"],
   model: ["core", "tensor/tensor.ts", "tensor/parameter.ts"],
   data: ["core", "host"],
-  reinforce: ["core", "host", "data", "model", "tensor", "torch/index.ts"],
-  hub: ["core", "host"],
-  train: ["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "runs"],
   // Data: recipes in the schema of `train`.
-  runs: [],
+  recipes: [],
   report: ["core"],
-  export: ["core", "host", "model", "tensor"],
+  hub: ["core", "host"],
   run: ["core"],
   evaluate: ["core"],
+  export: ["core", "host", "model", "tensor"],
+  weights: ["core", "host", "hub", "model"],
+  train: ["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "recipes"],
+  reinforce: ["core", "host", "data"],
+  teachers: ["core", "host", "hub", "model", "tensor", "torch/index.ts", "run", "export", "weights"],
+  finetune: [
+    ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "evaluate"],
+    ...["export", "weights", "train"],
+  ],
+  experiments: [
+    ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "run", "evaluate"],
+    ...["export", "weights", "train", "reinforce", "teachers"],
+  ],
   search: ["core"],
   serve: ["core", "run", "search"],
   cli: [
     ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export", "report"],
     // What `doctor` asks when libtorch may be absent, so that index.ts cannot be loaded.
     ...["torch/find.ts", "torch/paths.ts"],
-    ...["run", "evaluate", "search", "serve"],
+    ...["run", "evaluate", "search", "serve", "weights", "teachers", "finetune", "experiments"],
   ],
 }
 
@@ -41,20 +51,25 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const exceptions: Readonly<Record<string, readonly string[]>> = {
   "tensor/torch.ts": ["torch/index.ts"],
   "tensor/torch-norms.ts": ["torch/index.ts"],
+  "export/torch-reference.ts": ["torch/index.ts"],
   "run/node.ts": ["host"],
-  "run/node-teacher.ts": ["host"],
+  "evaluate/scenes.ts": ["data", "host"],
+  "evaluate/task-list.ts": ["data", "host"],
 }
 
 /** Interpreters are given a model, a job says how captions are drawn, recipes have a form: they name types, which are nothing at run time. */
 const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
   tensor: ["model"],
   reinforce: ["run/caption/options.ts"],
-  runs: ["train/recipe/schema.ts"],
+  recipes: ["train/recipe/schema.ts"],
+  weights: ["export"],
 }
 
 /** Folders that run in a browser too, and their files that are for Node. */
 const hostFree = ["core", "tensor", "model", "run", "evaluate", "search"]
-const hostFiles = ["run/node.ts", "run/node-teacher.ts", "tensor/torch.ts", "tensor/torch-norms.ts"]
+const hostFiles = [
+  ...["run/node.ts", "tensor/torch.ts", "tensor/torch-norms.ts", "evaluate/scenes.ts", "evaluate/task-list.ts"],
+]
 const hostModules = /^(node:|sharp$|onnxruntime-node$)/
 
 interface Import {
@@ -66,9 +81,9 @@ interface Import {
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
-const imports = ["src", "torch", "jpeg", "runs", "test", "bench"].flatMap(sourcesIn).flatMap(importsOf)
+const imports = ["src", "torch", "jpeg", "recipes", "test", "bench"].flatMap(sourcesIn).flatMap(importsOf)
 /** A recipe that is a program: nothing imports it. */
-const entryPoints = ["runs/cifar10.ts"]
+const entryPoints = ["recipes/cifar10.ts"]
 const productImports = imports.filter(
   ({ file }) => !/^(test|bench)\/|\.test\.ts$/.test(file) && !entryPoints.includes(file),
 )

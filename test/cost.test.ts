@@ -3,7 +3,7 @@
  * are this interpreter's own, written down to notice a change.
  */
 import { expect, test } from "vitest"
-import { variants } from "../src/core/variants.ts"
+import { variants } from "../src/core/family/variants.ts"
 import { Clip } from "../src/model/clip.ts"
 import { reparameterize } from "../src/model/reparameterize.ts"
 import { measureCost } from "../src/tensor/cost.ts"

@@ -7,7 +7,7 @@ import type { CaptionDecoder } from "../src/core/caption-decoder.ts"
 import { assert } from "../src/core/errors.ts"
 import { hash } from "../src/core/fill.ts"
 import { fnv1a } from "../src/core/random.ts"
-import { endOfText } from "../src/core/tokenizer.ts"
+import { endOfText } from "../src/core/text/tokenizer.ts"
 
 export interface FakeModel {
   readonly name: string

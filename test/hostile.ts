@@ -1,7 +1,7 @@
 /** Small files that ask for much: what one would be read to grows with numbers, not with its bytes. */
 import { crc32, deflateRawSync, gzipSync } from "node:zlib"
-import { numpyPickle } from "../src/core/numpy-pickle.ts"
-import { npzBytes } from "../src/host/npz.ts"
+import { numpyPickle } from "../src/core/containers/numpy-pickle.ts"
+import { npzBytes } from "../src/host/containers/npz.ts"
 import { type Pickled, tensorOf, torchArchive } from "./torch-archive.ts"
 
 const packedZeros = new Map<number, Uint8Array>()

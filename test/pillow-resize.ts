@@ -1,6 +1,6 @@
 /** Pillow's resize as its definition reads, one value at a time: what the fast one must equal. */
-import { type Image8, image8 } from "../src/core/pixels.ts"
-import type { Interpolation, Size } from "../src/core/resize.ts"
+import { type Image8, image8 } from "../src/core/image/pixels.ts"
+import type { Interpolation, Size } from "../src/core/image/resize.ts"
 
 export function pillowResize(image: Image8, to: Size, interpolation: Interpolation): Image8 {
   const narrowed = resample(image.data, { ...image, rows: image.height, step: 3 }, to.width, interpolation)

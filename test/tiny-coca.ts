@@ -1,5 +1,5 @@
 /** A captioner that exports in a second; its weights follow the rule of the golden models, so it prefers some tokens. */
-import type { CocaConfig } from "../src/core/variants.ts"
+import type { CocaConfig } from "../src/core/family/variants.ts"
 import type { ExportInfo } from "../src/export/export.ts"
 import { Coca } from "../src/model/coca.ts"
 import { initialize } from "../src/model/module.ts"

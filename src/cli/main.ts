@@ -8,7 +8,7 @@ import { printableLines } from "../core/printable.ts"
 import { exitCodeOf, prefix } from "./errors.ts"
 import { Interrupt } from "./interrupt.ts"
 import { type Output, standardOutput } from "./standard-output.ts"
-import { version } from "./version.ts"
+import { version } from "../host/version.ts"
 
 /** What a command gets besides its arguments. */
 export interface CommandContext {

@@ -1,6 +1,6 @@
 /** Parsers and options that several commands share. A parser throws what commander prints as wrong usage. */
 import { InvalidArgumentError, Option } from "commander"
-import { truncatedChoices } from "../host/picture-format.ts"
+import { truncatedChoices } from "../host/image/picture-format.ts"
 import { PROGRESS_MODES } from "./progress.ts"
 
 /** Whole numbers in [low, high]: `.option("--steps <n>", "...", wholeNumber(1))`. */

@@ -1,5 +1,5 @@
 /** What evaluation, search and distillation need of a model, whatever runs it: a live checkpoint or an exported file. */
-import type { Image8 } from "./pixels.ts"
+import type { Image8 } from "./image/pixels.ts"
 
 /** However many images or texts are given: an encoder splits them as suits it. */
 export interface Encoder {

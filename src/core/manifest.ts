@@ -8,8 +8,8 @@
 import { z } from "zod"
 import { oneLine, UserError } from "./errors.ts"
 import { isInside } from "./inside.ts"
-import { largestVocabulary, longestSequence, longestSide, widestVector } from "./size-limits.ts"
-import type { ImageEncoderConfig, ModelConfig } from "./variants.ts"
+import { largestVocabulary, longestSequence, longestSide, widestVector } from "./family/size-limits.ts"
+import type { ImageEncoderConfig, ModelConfig } from "./family/variants.ts"
 
 export const manifestFile = "mobileclip.json"
 

@@ -1,5 +1,5 @@
 /** What is written beside a dataset about the models whose knowledge is in it. */
-import type { Preprocessing } from "./preprocess.ts"
+import type { Preprocessing } from "./image/preprocess.ts"
 
 export interface WeightsFile {
   readonly file: string

@@ -1,6 +1,6 @@
 /** What data generation needs of models, whatever runs them: ONNX Runtime or libtorch, on a processor or a GPU. */
-import type { Image8 } from "./pixels.ts"
-import type { Preprocessing } from "./preprocess.ts"
+import type { Image8 } from "./image/pixels.ts"
+import type { Preprocessing } from "./image/preprocess.ts"
 
 /** A CLIP whose embeddings a dataset is reinforced with. */
 export interface Teacher extends AsyncDisposable {

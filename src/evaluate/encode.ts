@@ -2,7 +2,7 @@
 import { batchesOf } from "../core/batches.ts"
 import { concatenate } from "../core/concatenate.ts"
 import type { Encoder } from "../core/encoder.ts"
-import type { Image8 } from "../core/pixels.ts"
+import type { Image8 } from "../core/image/pixels.ts"
 import { l2Normalize } from "../core/similarity.ts"
 
 /** Images that are held decoded. */

@@ -4,7 +4,7 @@
  */
 import type { Encoder } from "../core/encoder.ts"
 import { assert } from "../core/errors.ts"
-import { labelVectors } from "../core/prompts.ts"
+import { labelVectors } from "../core/text/prompts.ts"
 import { cosines } from "../core/similarity.ts"
 import { textVectors } from "./encode.ts"
 import {

@@ -2,7 +2,7 @@
  * The files of Immich's layout beside its two models: open_clip's configuration, the image tower's preprocessing, the
  * text tower's tokenizer. Source: immich `machine-learning/immich_ml/models/clip`.
  */
-import type { Preprocessing } from "../core/preprocess.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { SideConfig } from "./layouts.ts"
 import { tokenizerFiles } from "./transformers.ts"
 

@@ -6,14 +6,14 @@
 import { realpath } from "node:fs/promises"
 import { join } from "node:path"
 import { UserError } from "../core/errors.ts"
-import { safetensorsChunks, type TensorToWrite } from "../core/safetensors.ts"
+import { safetensorsChunks, type TensorToWrite } from "../core/containers/safetensors.ts"
 import {
   type ClipConfig,
   type CocaConfig,
   type ImageTowerConfig,
   imageTowers,
   type TextTowerConfig,
-} from "../core/variants.ts"
+} from "../core/family/variants.ts"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
 import { Clip } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"

@@ -1,7 +1,7 @@
 /** The files by which Hugging Face's libraries (transformers.js above all) know what to do with the towers. */
-import type { Preprocessing } from "../core/preprocess.ts"
-import { endOfText, startOfText } from "../core/tokenizer.ts"
-import { mergeTexts, tokenTexts } from "../core/vocabulary.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
+import { endOfText, startOfText } from "../core/text/tokenizer.ts"
+import { mergeTexts, tokenTexts } from "../core/text/vocabulary.ts"
 import type { SideConfig } from "./layouts.ts"
 
 /** Id of "!". Padding with end of text, as some exports do, gives other embeddings: non-causal towers attend to it. */

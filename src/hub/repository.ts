@@ -2,8 +2,8 @@
 import { type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub"
 import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
-import { listingFetch } from "../host/bounded.ts"
-import { isNetworks, type Retries } from "../host/network.ts"
+import { listingFetch } from "../host/network/bounded.ts"
+import { isNetworks, type Retries } from "../host/network/network.ts"
 import { isCommit } from "./cache.ts"
 import { withHubRetries } from "./requests.ts"
 

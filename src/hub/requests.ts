@@ -5,8 +5,8 @@
  * origin (the CDN) loses the `Authorization` header.
  */
 import { EnvironmentError, UserError } from "../core/errors.ts"
-import { failuresOf, NetworkFailure, type Retries, Watchdog, withRetries } from "../host/network.ts"
-import { fetchFollowing } from "../host/redirects.ts"
+import { failuresOf, NetworkFailure, type Retries, Watchdog, withRetries } from "../host/network/network.ts"
+import { fetchFollowing } from "../host/network/redirects.ts"
 import type { HubSettings } from "./settings.ts"
 import { nearestNames } from "./source.ts"
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { captioners, variants } from "../core/variants.ts"
+import { captioners, variants } from "../core/family/variants.ts"
 import { released } from "./released.ts"
 import { resolveSource } from "./source.ts"
 

@@ -3,8 +3,8 @@
  * bytes, and what is built from it has no bounds.
  */
 import { UserError } from "../core/errors.ts"
-import { longestSequence } from "../core/size-limits.ts"
-import type { FastViTConfig, ImageTowerConfig, ModelConfig } from "../core/variants.ts"
+import { longestSequence } from "../core/family/size-limits.ts"
+import type { FastViTConfig, ImageTowerConfig, ModelConfig } from "../core/family/variants.ts"
 
 /** A transformer's block has 12 tensors; the smallest, a fused one of FastViT, has 9. */
 const tensorsPerBlock = 9

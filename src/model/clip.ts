@@ -1,5 +1,5 @@
 /** CLIP: an image tower, a text tower and the learned temperature between them; or the image tower alone. */
-import type { ClipConfig, ImageEncoderConfig } from "../core/variants.ts"
+import type { ClipConfig, ImageEncoderConfig } from "../core/family/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { FastViT } from "./fastvit.ts"

@@ -8,7 +8,7 @@
  * Shapes: N batch, L tokens, S tokens so far, Q image tokens, D width.
  */
 import { assert } from "../core/errors.ts"
-import type { CocaConfig, FastViTConfig, VitConfig } from "../core/variants.ts"
+import type { CocaConfig, FastViTConfig, VitConfig } from "../core/family/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { FastViTTrunk, truncatedNormal } from "./fastvit.ts"

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { type CaptionerName, type ClipConfig, captioners, type VariantName, variants } from "../core/variants.ts"
+import { type CaptionerName, type ClipConfig, captioners, type VariantName, variants } from "../core/family/variants.ts"
 import { Clip, ImageEncoder } from "./clip.ts"
 import { Coca } from "./coca.ts"
 import { detectModel } from "./detect.ts"

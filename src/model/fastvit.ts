@@ -4,7 +4,7 @@
  * Paper: FastViT https://arxiv.org/abs/2303.14189. Structure follows timm fastvit.py (`fastvit_mci*`); Apple's
  * `mci.py` computes the same function. Shapes: N batch, C channels, H height, W width, L = H * W tokens.
  */
-import type { FastViTConfig, Stage } from "../core/variants.ts"
+import type { FastViTConfig, Stage } from "../core/family/variants.ts"
 import type { Init, Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { addIdentity, combineKernels, convFromKernel, foldLinear, kernelOf, padKernel, scaleConv } from "./kernel.ts"

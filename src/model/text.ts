@@ -5,7 +5,7 @@
  * and `modules/text/repmixer.py`. Non-causal towers attend to the padding, so the input is always zero-padded to the
  * context length. Shapes: N batch, L tokens, D width.
  */
-import type { TextTowerConfig } from "../core/variants.ts"
+import type { TextTowerConfig } from "../core/family/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { RepMixerBlock } from "./fastvit.ts"

@@ -5,7 +5,7 @@
  * Sources: open_clip transformer.py (`ResidualAttentionBlock`, its initialisation), timm vision_transformer.py `Block`.
  * Shapes: N batch, L tokens, S tokens that are attended to, D width.
  */
-import type { Activation } from "../core/variants.ts"
+import type { Activation } from "../core/family/variants.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { LayerNorm, Linear } from "./layers.ts"
 import { Module } from "./module.ts"

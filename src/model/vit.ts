@@ -5,7 +5,7 @@
  * (`vit_base_mci_224`); apple/ml-mobileclip `models/vit.py`. Apple's and timm's B are two functions of the same weights:
  * the configuration says which. Shapes: N batch, H height, W width, P patches, D width of a token.
  */
-import type { VitConfig, VitConvStemConfig } from "../core/variants.ts"
+import type { VitConfig, VitConvStemConfig } from "../core/family/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { truncatedNormal } from "./fastvit.ts"

@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest"
 import { UserError } from "../core/errors.ts"
-import { variants } from "../core/variants.ts"
+import { variants } from "../core/family/variants.ts"
 import { Clip } from "./clip.ts"
 import { loadStateDict, type StateDict } from "./state-dict.ts"
 import { publishedTensors } from "./weights.ts"

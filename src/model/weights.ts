@@ -7,7 +7,7 @@
  * Sources: open_clip convert.py, model.py, coca_model.py; timm fastvit.py and vision_transformer_hybrid.py
  * `checkpoint_filter_fn`; apple/ml-mobileclip modules.
  */
-import type { FastViTConfig, ImageTowerConfig } from "../core/variants.ts"
+import type { FastViTConfig, ImageTowerConfig } from "../core/family/variants.ts"
 import type { Parameter } from "../tensor/parameter.ts"
 import type { Module } from "./module.ts"
 

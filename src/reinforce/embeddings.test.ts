@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
-import type { Preprocessing } from "../core/preprocess.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
 import { fnv1a } from "../core/random.ts"
 import type { Teacher } from "../core/teacher.ts"
 import type { StoredAugmentation } from "../data/augment/augmentation.ts"

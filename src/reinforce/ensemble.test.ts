@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import type { Preprocessing } from "../core/preprocess.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { Teacher } from "../core/teacher.ts"
 import { Ensemble } from "./ensemble.ts"
 

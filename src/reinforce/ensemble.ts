@@ -3,7 +3,7 @@
  * a concatenated vector has the length sqrt(teachers). N rows; D the sum of the teachers' widths.
  */
 import { assert, UserError } from "../core/errors.ts"
-import type { Preprocessing } from "../core/preprocess.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { Teacher } from "../core/teacher.ts"
 import { ensembleIdentity } from "../core/teacher-identity.ts"
 

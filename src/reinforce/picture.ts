@@ -1,9 +1,9 @@
 /** A sample's picture, decoded, or the reason why it is not worth a teacher's time. */
 import { UserError } from "../core/errors.ts"
-import type { Image8 } from "../core/pixels.ts"
+import type { Image8 } from "../core/image/pixels.ts"
 import type { ReinforcedSample } from "../data/reinforced/sample.ts"
-import { type DecodedImage, decodeImage } from "../host/images.ts"
-import type { Truncated } from "../host/picture-format.ts"
+import { type DecodedImage, decodeImage } from "../host/image/images.ts"
+import type { Truncated } from "../host/image/picture-format.ts"
 
 export interface PictureRules {
   /** Of the shorter side, in pixels. */

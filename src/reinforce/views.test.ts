@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { expect, test } from "vitest"
 import { datacompdrAugmentation } from "../data/augment/config.ts"
 import type { ReinforcedSample } from "../data/reinforced/sample.ts"
-import { decodeImage } from "../host/images.ts"
+import { decodeImage } from "../host/image/images.ts"
 import { decodePicture } from "./picture.ts"
 import { DrawnViews } from "./views.ts"
 

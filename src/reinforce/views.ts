@@ -1,11 +1,11 @@
 /** The views of a sample's picture that teachers look at: drawn anew, or made again from stored parameters. */
 import { UserError } from "../core/errors.ts"
-import type { Preprocessing } from "../core/preprocess.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { StoredAugmentation } from "../data/augment/augmentation.ts"
 import type { AugmentationConfig } from "../data/augment/config.ts"
 import { ViewPool } from "../data/augment/pool.ts"
 import type { ReinforcedSample } from "../data/reinforced/sample.ts"
-import type { Truncated } from "../host/picture-format.ts"
+import type { Truncated } from "../host/image/picture-format.ts"
 import { requireSize } from "./picture.ts"
 
 export interface Views {

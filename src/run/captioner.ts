@@ -4,10 +4,10 @@
  */
 import type { BegunDecoder, CaptionRuntime, Values } from "../core/caption-decoder.ts"
 import type { Manifest } from "../core/manifest.ts"
-import type { Image8 } from "../core/pixels.ts"
-import { preprocess } from "../core/preprocess.ts"
+import type { Image8 } from "../core/image/pixels.ts"
+import { preprocess } from "../core/image/preprocess.ts"
 import { fnv1a } from "../core/random.ts"
-import { Tokenizer } from "../core/tokenizer.ts"
+import { Tokenizer } from "../core/text/tokenizer.ts"
 import { captionText, generate, rowsPerCaption } from "./caption/generate.ts"
 import { type GenerateOptions, generateOptions } from "./caption/options.ts"
 

@@ -1,8 +1,8 @@
 /** Zero-shot classification: which of some labels fits a picture best. */
 import type { Encoder } from "../core/encoder.ts"
 import { UserError } from "../core/errors.ts"
-import type { Image8 } from "../core/pixels.ts"
-import { labelVectors } from "../core/prompts.ts"
+import type { Image8 } from "../core/image/pixels.ts"
+import { labelVectors } from "../core/text/prompts.ts"
 import { cosines, l2Normalize, softmax } from "../core/similarity.ts"
 
 export const defaultTemplates = ["a photo of a {}."] as const

@@ -2,9 +2,9 @@
 import type { Encoder } from "../core/encoder.ts"
 import { UserError } from "../core/errors.ts"
 import type { Manifest } from "../core/manifest.ts"
-import type { Image8 } from "../core/pixels.ts"
-import { preprocess } from "../core/preprocess.ts"
-import { Tokenizer } from "../core/tokenizer.ts"
+import type { Image8 } from "../core/image/pixels.ts"
+import { preprocess } from "../core/image/preprocess.ts"
+import { Tokenizer } from "../core/text/tokenizer.ts"
 
 /** One tower on a runtime: rows of input to rows of embeddings, [batch, embedDim]. */
 export interface Tower<Input> {

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs"
 import { readdir, rm } from "node:fs/promises"
 import { join } from "node:path"
-import { SafetensorsFile } from "../core/safetensors.ts"
+import { SafetensorsFile } from "../core/containers/safetensors.ts"
 import { makeDirectory, openRandomAccess, writeAtomically } from "../host/files.ts"
 import { removeAbandoned } from "../host/neighbour.ts"
 import { readTrainingState, type TrainingState, trainingStateChunks } from "./state.ts"

@@ -4,9 +4,9 @@
  */
 import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
-import type { Preprocessing } from "../core/preprocess.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
 import { l2Normalize } from "../core/similarity.ts"
-import { endOfText } from "../core/tokenizer.ts"
+import { endOfText } from "../core/text/tokenizer.ts"
 import type { Batch, TeacherEmbeddings } from "../data/training/batch.ts"
 import type { CheckpointModel } from "../model/checkpoint.ts"
 import { reparameterize } from "../model/reparameterize.ts"

@@ -4,8 +4,8 @@
  */
 import { z } from "zod"
 import { UserError } from "../core/errors.ts"
-import { type SafetensorsFile, safetensorsChunks, type TensorToWrite } from "../core/safetensors.ts"
-import type { ModelConfig } from "../core/variants.ts"
+import { type SafetensorsFile, safetensorsChunks, type TensorToWrite } from "../core/containers/safetensors.ts"
+import type { ModelConfig } from "../core/family/variants.ts"
 import {
   averagePrefix,
   buildModel,

@@ -8,7 +8,7 @@
 import { setImmediate } from "node:timers/promises"
 import * as torch from "../../torch/index.ts"
 import { messageOf, UserError } from "../core/errors.ts"
-import type { ModelConfig } from "../core/variants.ts"
+import type { ModelConfig } from "../core/family/variants.ts"
 import type { Batch } from "../data/training/batch.ts"
 import { buildModel, type CheckpointInfo, type CheckpointModel } from "../model/checkpoint.ts"
 import { initialize } from "../model/module.ts"

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs"
 import path from "node:path"
 import { isDeepStrictEqual } from "node:util"
-import { type Variant, variants } from "../../src/core/variants.ts"
+import { type Variant, variants } from "../../src/core/family/variants.ts"
 import { type Check, exact } from "./check.ts"
 import { clipConfig, type GoldenConfig } from "./modelConfig.ts"
 import { NotYet } from "./notYet.ts"

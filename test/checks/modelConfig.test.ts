@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { variants } from "../../src/core/variants.ts"
+import { variants } from "../../src/core/family/variants.ts"
 import { clipConfig, type GoldenConfig } from "./modelConfig.ts"
 import { NotYet } from "./notYet.ts"
 

@@ -13,7 +13,7 @@ import {
   type TextTowerConfig,
   type VitConfig,
   type VitConvStemConfig,
-} from "../../src/core/variants.ts"
+} from "../../src/core/family/variants.ts"
 import type { KeyFlavour } from "../../src/model/weights.ts"
 import { NotYet } from "./notYet.ts"
 

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs"
 import { fill, inputImage } from "../../src/core/fill.ts"
-import { Tokenizer } from "../../src/core/tokenizer.ts"
+import { Tokenizer } from "../../src/core/text/tokenizer.ts"
 import { Clip } from "../../src/model/clip.ts"
 import { Coca } from "../../src/model/coca.ts"
 import { reparameterize } from "../../src/model/reparameterize.ts"

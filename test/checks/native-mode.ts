@@ -3,9 +3,9 @@
  * pictures are resized by nearest neighbour, pictures with alpha premultiplied. Only the golden data needs it.
  */
 import sharp from "sharp"
-import { centerBox, type Image8, image8 } from "../../src/core/pixels.ts"
-import { type Interpolation, resizeAndCenterCrop, shortestSide } from "../../src/core/resize.ts"
-import { decodeImage } from "../../src/host/images.ts"
+import { centerBox, type Image8, image8 } from "../../src/core/image/pixels.ts"
+import { type Interpolation, resizeAndCenterCrop, shortestSide } from "../../src/core/image/resize.ts"
+import { decodeImage } from "../../src/host/image/images.ts"
 
 /** @param mode Pillow's name of the picture's mode */
 export async function resizeInMode(

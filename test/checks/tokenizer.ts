@@ -1,6 +1,6 @@
 /** tokenizer.json: ids, length before cutting, cleaned text and decoded text of every case. */
 import { readFileSync } from "node:fs"
-import { cleanText, endOfText, startOfText, Tokenizer } from "../../src/core/tokenizer.ts"
+import { cleanText, endOfText, startOfText, Tokenizer } from "../../src/core/text/tokenizer.ts"
 import { type Check, exact, mismatches } from "./check.ts"
 
 interface TokenizerFile {

@@ -1,8 +1,8 @@
 /** mobileclip classify */
 import type { Command } from "commander"
 import { UserError } from "../../core/errors.ts"
-import { imageFiles } from "../../host/image-files.ts"
-import { decodeImage, defaultMaxPixels } from "../../host/images.ts"
+import { imageFiles } from "../../host/image/image-files.ts"
+import { decodeImage, defaultMaxPixels } from "../../host/image/images.ts"
 import { classifyEach, createClassifier } from "../../run/classify.ts"
 import { type LoadOptions, loadModel } from "../../run/node.ts"
 import { type LabelOptions, readLabels } from "../classify/labels.ts"

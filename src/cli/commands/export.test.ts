@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
-import { safetensorsChunks } from "../../core/safetensors.ts"
+import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
 import { main } from "../main.ts"
 

@@ -5,7 +5,7 @@ import { exportModel } from "../../export/export.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
 import { lockPlace } from "../../host/lock.ts"
 import type { CheckpointModel } from "../../model/checkpoint.ts"
-import { sourceOf, withCheckpoint } from "../checkpoint.ts"
+import { sourceOf, withCheckpoint } from "../../weights/checkpoint.ts"
 import { worstError } from "../converting.ts"
 import type { CommandContext } from "../main.ts"
 
@@ -43,7 +43,7 @@ async function runExport(checkpoint: string, { out, json }: Options, command: Co
 /** libtorch where it was built; elsewhere the files are compared with the model before fusing, and the manifest says so. */
 async function bestReference(model: CheckpointModel) {
   try {
-    const { torchReference } = await import("../torch-reference.ts")
+    const { torchReference } = await import("../../export/torch-reference.ts")
     return { reference: torchReference(model) }
   } catch (error) {
     if (error instanceof UserError) return {}

@@ -1,9 +1,9 @@
 /** mobileclip finetune */
 import { join } from "node:path"
 import type { Command } from "commander"
-import { finetune } from "../finetune/finetune.ts"
+import { finetune } from "../../finetune/finetune.ts"
 import { addOptions, type FinetuneArguments, finetuneOptionsOf } from "../finetune/options.ts"
-import { reportJson } from "../finetune/report.ts"
+import { reportJson } from "../../finetune/report.ts"
 import { summary } from "../finetune/summary.ts"
 import type { CommandContext } from "../main.ts"
 import { progressReporter } from "../progress.ts"

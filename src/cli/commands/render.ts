@@ -4,7 +4,7 @@ import { renderScenes } from "../../data/scenes/dataset.ts"
 import type { CommandContext } from "../main.ts"
 import { progressOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
-import { presets } from "../quickstart/recipe.ts"
+import { presets } from "../../experiments/quickstart/recipe.ts"
 
 interface Options {
   readonly out: string

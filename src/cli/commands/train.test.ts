@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
 import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../../train/checkpoints.ts"
 import { readMetrics } from "../../train/log/metrics.ts"
-import { withCheckpoint } from "../checkpoint.ts"
+import { withCheckpoint } from "../../weights/checkpoint.ts"
 import { main } from "../main.ts"
 
 const folder = await mkdtemp(join(tmpdir(), "mobileclip-train-"))

@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises"
 import { join } from "node:path"
 import { type Manifest, towers } from "../../core/manifest.ts"
-import { sourceOf } from "../checkpoint.ts"
+import { sourceOf } from "../../weights/checkpoint.ts"
 import { type Check, checksOf } from "./check.ts"
 
 const { ok, problem } = checksOf("Model")

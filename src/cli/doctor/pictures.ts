@@ -9,7 +9,7 @@ const reinstall = "install again: npm ci"
 export async function pictureChecks(): Promise<Check[]> {
   try {
     const { default: sharp } = await import("sharp")
-    const { decodeImage } = await import("../../host/images.ts")
+    const { decodeImage } = await import("../../host/image/images.ts")
     const { sharp: version, vips } = sharp.versions
     const raw = { width: 2, height: 1, channels: 3 } as const
     const picture = await sharp(Uint8Array.of(255, 0, 0, 1, 2, 3), { raw })

@@ -1,6 +1,6 @@
 /** What happens to a picture before the tower sees it, in words; and whether the family agrees. */
-import type { Preprocessing } from "../../core/preprocess.ts"
-import { type VariantName, variants } from "../../core/variants.ts"
+import type { Preprocessing } from "../../core/image/preprocess.ts"
+import { type VariantName, variants } from "../../core/family/variants.ts"
 import { type Check, checksOf } from "./check.ts"
 
 const { ok, warning } = checksOf("Model")

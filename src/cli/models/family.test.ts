@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, expect, test } from "vitest"
-import { findVariant } from "../../core/variant-name.ts"
-import { type VariantName, variants } from "../../core/variants.ts"
+import { findVariant } from "../../core/family/variant-name.ts"
+import { type VariantName, variants } from "../../core/family/variants.ts"
 import { family, towerCost } from "./family.ts"
 
 const members = family()

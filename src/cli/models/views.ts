@@ -1,6 +1,6 @@
 /** What `mobileclip models` shows: the family, one member, or towers layer by layer; as data, and as text for people. */
-import { findVariant } from "../../core/variant-name.ts"
-import { variants } from "../../core/variants.ts"
+import { findVariant } from "../../core/family/variant-name.ts"
+import { variants } from "../../core/family/variants.ts"
 import type { TowerName } from "../../export/towers.ts"
 import { describeMember, type Form, family, towerCost } from "./family.ts"
 import { groupLayers, layersText, type TowerLayers } from "./layers.ts"

@@ -1,6 +1,6 @@
 /** What a worker process is told when it starts. */
 import type { Job } from "../../reinforce/job.ts"
-import type { ModelSource } from "./model-source.ts"
+import type { ModelSource } from "../../teachers/model-source.ts"
 import type { Resources } from "./shard-options.ts"
 
 export interface WorkerSettings {

@@ -1,10 +1,10 @@
 /** The weights that a run begins with, for the model that its recipe names. */
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
-import type { ModelConfig } from "../../core/variants.ts"
+import type { ModelConfig } from "../../core/family/variants.ts"
 import { buildModel, type CheckpointInfo } from "../../model/checkpoint.ts"
 import { initialize } from "../../model/module.ts"
-import { readStartModel, type StartModel } from "../start-model.ts"
+import { readStartModel, type StartModel } from "../../weights/start-model.ts"
 
 export interface Start {
   /** By path, of all of the model. */

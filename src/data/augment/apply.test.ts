@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
-import { type Image8, image8 } from "../../core/pixels.ts"
-import { normalize } from "../../core/preprocess.ts"
+import { type Image8, image8 } from "../../core/image/pixels.ts"
+import { normalize } from "../../core/image/preprocess.ts"
 import { Random } from "../../core/random.ts"
 import { applyAugmentation, augmentedPixels } from "./apply.ts"
 import { opNames, type StoredOp } from "./augmentation.ts"

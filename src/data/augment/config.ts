@@ -4,8 +4,8 @@
  */
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
-import type { Preprocessing } from "../../core/preprocess.ts"
-import type { Interpolation } from "../../core/resize.ts"
+import type { Preprocessing } from "../../core/image/preprocess.ts"
+import type { Interpolation } from "../../core/image/resize.ts"
 
 export interface AugmentationConfig {
   readonly randomResizedCrop: RandomResizedCrop

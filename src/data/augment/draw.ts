@@ -1,6 +1,6 @@
 /** Draws the parameters of a view: torchvision's RandomResizedCrop, then RandAugment (0.14), from our own generator. */
 import type { Random } from "../../core/random.ts"
-import type { Size } from "../../core/resize.ts"
+import type { Size } from "../../core/image/resize.ts"
 import { opNames, type StoredAugmentation, type StoredCrop, type StoredOp } from "./augmentation.ts"
 import type { AugmentationConfig, RandAugment, RandomResizedCrop } from "./config.ts"
 import { isSigned, magnitudeOf } from "./magnitudes.ts"

@@ -4,7 +4,7 @@
  */
 import { quoted, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
-import type { Size } from "../../core/resize.ts"
+import type { Size } from "../../core/image/resize.ts"
 import { parseJsonText } from "../json-text.ts"
 import { opNames, type StoredAugmentation, type StoredCrop, type StoredOp } from "./augmentation.ts"
 

@@ -1,9 +1,9 @@
 /** From a picture's file to the normalised views of it that encoders take. */
-import type { Preprocessing } from "../../core/preprocess.ts"
+import type { Preprocessing } from "../../core/image/preprocess.ts"
 import { Random } from "../../core/random.ts"
-import type { Size } from "../../core/resize.ts"
-import { decodeHere } from "../../host/images.ts"
-import type { Truncated } from "../../host/picture-format.ts"
+import type { Size } from "../../core/image/resize.ts"
+import { decodeHere } from "../../host/image/images.ts"
+import type { Truncated } from "../../host/image/picture-format.ts"
 import { augmentedPixels } from "./apply.ts"
 import type { StoredAugmentation } from "./augmentation.ts"
 import type { AugmentationConfig } from "./config.ts"

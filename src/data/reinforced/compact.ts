@@ -7,7 +7,7 @@
  */
 import { crc32, deflateRawSync, inflateRawSync } from "node:zlib"
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
-import { runLengths } from "../../host/zip-write.ts"
+import { runLengths } from "../../host/containers/zip-write.ts"
 import type { Embeddings } from "./sample.ts"
 import { EmbeddingBudget } from "./sample-budget.ts"
 

@@ -3,7 +3,7 @@
  * embedding as base64 of gzip of a pickled float32 array.
  */
 import { quoted, UserError } from "../../core/errors.ts"
-import { numpyPickle, readNumpyPickle } from "../../core/numpy-pickle.ts"
+import { numpyPickle, readNumpyPickle } from "../../core/containers/numpy-pickle.ts"
 import { parseParamAug } from "../augment/stored.ts"
 import { checkRows } from "./check-rows.ts"
 import { gzip, matrix, unzip } from "./embeddings.ts"

@@ -1,5 +1,5 @@
 /** Which members are pictures. */
-import { pictureFormat } from "../../host/picture-format.ts"
+import { pictureFormat } from "../../host/image/picture-format.ts"
 
 /** In order of preference, where a sample has several. */
 export const pictureExtensions = ["jpg", "jpeg", "png", "webp", "gif", "tif", "tiff", "bmp", "avif", "heic"]

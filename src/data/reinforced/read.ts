@@ -3,7 +3,7 @@
  * zstd. What a file is, its content says and not its name. Formats: docs/formats.md.
  */
 import { UserError } from "../../core/errors.ts"
-import type { RandomAccess } from "../../core/safetensors.ts"
+import type { RandomAccess } from "../../core/containers/safetensors.ts"
 import { openRandomAccess } from "../../host/files.ts"
 import type { Compression } from "./lines.ts"
 import { readJsonl } from "./read-jsonl.ts"

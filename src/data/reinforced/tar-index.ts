@@ -5,7 +5,7 @@
 import { createReadStream } from "node:fs"
 import { extract } from "tar-stream"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
-import type { RandomAccess } from "../../core/safetensors.ts"
+import type { RandomAccess } from "../../core/containers/safetensors.ts"
 import { fileError } from "../../host/file-error.ts"
 import { checkHeader, splitName } from "../shards.ts"
 

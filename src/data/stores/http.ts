@@ -1,8 +1,8 @@
 /** Files of web servers, read only. */
 import { EnvironmentError, UserError } from "../../core/errors.ts"
-import { readBounded } from "../../host/bounded.ts"
-import { failuresOf, NetworkFailure, Watchdog, withRetries } from "../../host/network.ts"
-import { fetchFollowing } from "../../host/redirects.ts"
+import { readBounded } from "../../host/network/bounded.ts"
+import { failuresOf, NetworkFailure, Watchdog, withRetries } from "../../host/network/network.ts"
+import { fetchFollowing } from "../../host/network/redirects.ts"
 import { download, type RemotePart } from "./download.ts"
 import { mostBytesWhole, retriesOf, type Surroundings } from "./options.ts"
 import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"

@@ -3,8 +3,8 @@
  * `hf://ORG/NAME[@REVISION]/path`. They come over plain HTTP, which has byte ranges to go on from.
  */
 import { messageOf, oneLine, UserError } from "../../core/errors.ts"
-import { listingFetch } from "../../host/bounded.ts"
-import { isNetworks, withRetries } from "../../host/network.ts"
+import { listingFetch } from "../../host/network/bounded.ts"
+import { isNetworks, withRetries } from "../../host/network/network.ts"
 import { fetchHttp, type HttpFile, NoSuchFile, readHttp, readOnly, request, statHttp } from "./http.ts"
 import { retriesOf, type Surroundings } from "./options.ts"
 import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"

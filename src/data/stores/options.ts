@@ -2,7 +2,7 @@
 import { tmpdir } from "node:os"
 import { basename } from "node:path"
 import { EnvironmentError } from "../../core/errors.ts"
-import type { NetworkFailure } from "../../host/network.ts"
+import type { NetworkFailure } from "../../host/network/network.ts"
 import { temporaryFile } from "../../host/temporary.ts"
 
 export interface StorageOptions {

@@ -1,7 +1,7 @@
 /** What S3, and its client, say went wrong: whether another attempt may help, and whose fault it is. */
 import type { S3ServiceException } from "@aws-sdk/client-s3"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
-import { NetworkFailure } from "../../host/network.ts"
+import { NetworkFailure } from "../../host/network/network.ts"
 
 export class NoSuchObject extends UserError {}
 

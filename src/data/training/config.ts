@@ -1,8 +1,8 @@
 /** What training data are made of and how, as users give it; checked once, when they are opened. */
 import { UserError } from "../../core/errors.ts"
-import type { Preprocessing } from "../../core/preprocess.ts"
-import type { Tokenizer } from "../../core/tokenizer.ts"
-import type { Truncated } from "../../host/picture-format.ts"
+import type { Preprocessing } from "../../core/image/preprocess.ts"
+import type { Tokenizer } from "../../core/text/tokenizer.ts"
+import type { Truncated } from "../../host/image/picture-format.ts"
 
 const sourceFormats = ["shards", "reinforced", "folder", "csv", "jsonl"] as const
 

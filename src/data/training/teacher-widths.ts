@@ -3,7 +3,7 @@
  * reaches 1, 2, ... exactly where a part ends, in all rows at once.
  */
 import { UserError } from "../../core/errors.ts"
-import type { EmbeddingRow } from "./embedding-rows.ts"
+import type { EmbeddingRow } from "./rows/embedding-rows.ts"
 
 /** bfloat16 and compact vectors are off by less, in length squared. */
 const tolerance = 0.02

@@ -16,13 +16,13 @@ import {
   writeSamples,
 } from "../../../test/training-samples.ts"
 import { UserError } from "../../core/errors.ts"
-import { preprocess } from "../../core/preprocess.ts"
-import { decodeImage } from "../../host/images.ts"
+import { preprocess } from "../../core/image/preprocess.ts"
+import { decodeImage } from "../../host/image/images.ts"
 import { augmentedPixels } from "../augment/apply.ts"
 import type { ReinforcedSample } from "../reinforced/sample.ts"
 import type { Batch } from "./batch.ts"
 import type { TrainingDataConfig } from "./config.ts"
-import { realRow, syntheticRow, viewRow } from "./embedding-rows.ts"
+import { realRow, syntheticRow, viewRow } from "./rows/embedding-rows.ts"
 import { openTrainingData } from "./training-data.ts"
 
 let folder: string

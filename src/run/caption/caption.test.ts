@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import type { CaptionDecoder } from "../../core/caption-decoder.ts"
 import { Random } from "../../core/random.ts"
-import { endOfText, startOfText, Tokenizer } from "../../core/tokenizer.ts"
+import { endOfText, startOfText, Tokenizer } from "../../core/text/tokenizer.ts"
 import { beamSearch } from "./beam.ts"
 import { captionText, generate } from "./generate.ts"
 import { generateOptions } from "./options.ts"

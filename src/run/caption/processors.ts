@@ -3,7 +3,7 @@
  * Follows Hugging Face's MinLengthLogitsProcessor, RepetitionPenaltyLogitsProcessor, TopPLogitsWarper, TopKLogitsWarper.
  */
 import { UserError } from "../../core/errors.ts"
-import { endOfText } from "../../core/tokenizer.ts"
+import { endOfText } from "../../core/text/tokenizer.ts"
 import { type Cut, findCut } from "./cut.ts"
 import type { GenerateOptions } from "./options.ts"
 

@@ -5,7 +5,7 @@
 
 import type { CaptionDecoder } from "../../core/caption-decoder.ts"
 import { Random } from "../../core/random.ts"
-import { endOfText, startOfText } from "../../core/tokenizer.ts"
+import { endOfText, startOfText } from "../../core/text/tokenizer.ts"
 import type { GenerateOptions } from "./options.ts"
 import { applyRules, topKTokens, topPTokens } from "./processors.ts"
 

@@ -1,7 +1,7 @@
 /** All that is written about a run while it goes on, in its folder: metrics, TensorBoard's events, the report. */
 import { join } from "node:path"
-import type { Preprocessing } from "../../core/preprocess.ts"
-import type { Tokenizer } from "../../core/tokenizer.ts"
+import type { Preprocessing } from "../../core/image/preprocess.ts"
+import type { Tokenizer } from "../../core/text/tokenizer.ts"
 import { type EvaluationEntry, isStep, type StepEntry } from "./entries.ts"
 import { Live, type LiveStatus } from "./live.ts"
 import { MetricsLog, readMetrics } from "./metrics.ts"

@@ -1,8 +1,8 @@
 /** Some pairs as the model saw them: the batch's pictures and tokens turned back into what people can look at. */
 import sharp from "sharp"
-import { type Image8, image8 } from "../../core/pixels.ts"
-import type { Preprocessing } from "../../core/preprocess.ts"
-import type { Tokenizer } from "../../core/tokenizer.ts"
+import { type Image8, image8 } from "../../core/image/pixels.ts"
+import type { Preprocessing } from "../../core/image/preprocess.ts"
+import type { Tokenizer } from "../../core/text/tokenizer.ts"
 import type { EventPicture } from "./tensorboard/events.ts"
 
 /** The part of a training batch that is shown: [N, 3, S, S], [N, L], [N, L]. */

@@ -1,5 +1,5 @@
 /** What single keys of a recipe allow but does not go together: a list of rules, of which the first that is broken is said. */
-import { captioners, isCaptioner, type ModelName } from "../../core/variants.ts"
+import { captioners, isCaptioner, type ModelName } from "../../core/family/variants.ts"
 import { distils, hasTeaching, hasTwoTerms, lossWeights } from "./decided.ts"
 import type { Recipe } from "./schema.ts"
 

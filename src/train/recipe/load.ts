@@ -1,7 +1,7 @@
 /** Where recipes come from: the table of `runs/`, a JSON file, or the run they belong to. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { runs } from "../../../runs/index.ts"
+import { runs } from "../../../recipes/index.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { readJson, writeAtomically } from "../../host/files.ts"

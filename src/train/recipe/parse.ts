@@ -2,7 +2,7 @@
 import type { z } from "zod"
 import { oneLine, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
-import { findModel } from "../../core/variant-name.ts"
+import { findModel } from "../../core/family/variant-name.ts"
 import { contradictionIn } from "./contradictions.ts"
 import { defaultRecipe, type Recipe, recipeSchema } from "./schema.ts"
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { runs } from "../../../runs/index.ts"
+import { runs } from "../../../recipes/index.ts"
 import { planText } from "../../cli/train/plan-text.ts"
 import { activationBytes } from "./activations.ts"
 import { applyOverrides, parseOverride } from "./overrides.ts"

@@ -5,7 +5,7 @@
  * captioner's softmax over all words, though `loss.sampledWords` takes fewer.
  */
 import { assert, UserError } from "../../core/errors.ts"
-import { type ModelConfig, type ModelName, modelNamed } from "../../core/variants.ts"
+import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
 import { buildModel, type CheckpointModel } from "../../model/checkpoint.ts"
 import { Coca } from "../../model/coca.ts"
 import type { Module } from "../../model/module.ts"

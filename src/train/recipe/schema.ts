@@ -4,7 +4,7 @@
  * threads, ranks) is no part of it.
  */
 import { z } from "zod"
-import { truncatedChoices } from "../../host/picture-format.ts"
+import { truncatedChoices } from "../../host/image/picture-format.ts"
 
 const path = z.string().min(1)
 const wholeFrom = (low: number) => z.int().min(low)

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { runs } from "../../../runs/index.ts"
+import { runs } from "../../../recipes/index.ts"
 import { decided } from "./decided.ts"
 import { applyOverrides, parseOverride } from "./overrides.ts"
 import { defaultRecipe } from "./schema.ts"

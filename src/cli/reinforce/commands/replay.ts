@@ -1,7 +1,7 @@
 /** mobileclip reinforce replay */
 import { type Command, Option } from "commander"
 import { UserError } from "../../../core/errors.ts"
-import type { Interpolation } from "../../../core/resize.ts"
+import type { Interpolation } from "../../../core/image/resize.ts"
 import { openStorage } from "../../../data/stores/open.ts"
 import { replayViews } from "../../../reinforce/tools/replay.ts"
 import { findShards } from "../../../reinforce/tools/shards.ts"

@@ -1,7 +1,7 @@
 /** Counts of what samples hold, one kind of thing each: captions, pictures, vectors. They hold numbers, not samples. */
-import { Tokenizer } from "../../../core/tokenizer.ts"
+import { Tokenizer } from "../../../core/text/tokenizer.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
-import { pictureSize } from "../../../host/picture-size.ts"
+import { pictureSize } from "../../../host/image/picture-size.ts"
 import { type Bin, Counter, type Spread } from "./spread.ts"
 
 export interface CaptionStats {

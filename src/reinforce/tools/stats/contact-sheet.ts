@@ -3,7 +3,7 @@
  * again, and the captions. A frame of a view has the colour of its crop.
  */
 import sharp, { type OverlayOptions } from "sharp"
-import type { Image8 } from "../../../core/pixels.ts"
+import type { Image8 } from "../../../core/image/pixels.ts"
 import { applyAugmentation } from "../../../data/augment/apply.ts"
 import { opNames, type StoredAugmentation } from "../../../data/augment/augmentation.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"

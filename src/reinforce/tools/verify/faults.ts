@@ -4,7 +4,7 @@
  */
 import { opNames, type StoredAugmentation } from "../../../data/augment/augmentation.ts"
 import type { Embeddings, ReinforcedSample } from "../../../data/reinforced/sample.ts"
-import type { PictureSize } from "../../../host/picture-size.ts"
+import type { PictureSize } from "../../../host/image/picture-size.ts"
 
 export interface FaultOptions {
   /** Of the stored picture, where there is one. */

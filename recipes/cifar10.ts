@@ -1,0 +1,54 @@
+/**
+ * Plain and reinforced training compared on CIFAR-10, given as class folders:
+ *
+ *     node dist/recipes/cifar10.js DIR [--out runs/cifar10] [--preset standard|small] [--seeds N]
+ *
+ * An entry point, as `bin/` is; what it does is in `src/cli/cifar10/`.
+ */
+import { availableParallelism } from "node:os"
+import { join } from "node:path"
+import { type Command, Option } from "commander"
+import { compareOnCifar10 } from "../src/experiments/cifar10/pipeline.ts"
+import { type PresetName, presets } from "../src/experiments/cifar10/recipe.ts"
+import { summary } from "../src/cli/cifar10-summary.ts"
+import { type CommandContext, main } from "../src/cli/main.ts"
+import { progressOption, wholeNumber } from "../src/cli/options.ts"
+import { type ProgressMode, progressReporter } from "../src/cli/progress.ts"
+
+interface Options {
+  readonly out: string
+  readonly preset: PresetName
+  readonly seed: number
+  readonly seeds: number
+  readonly threads: number
+  readonly progress: ProgressMode
+}
+
+function register(program: Command, context: CommandContext): void {
+  program
+    .command("cifar10")
+    .argument("<dir>", "train/ and test/ with a folder for each class")
+    .option("--out <dir>", "where everything is written", "runs/cifar10")
+    .addOption(
+      new Option("--preset <name>", "how much of everything").choices(Object.keys(presets)).default("standard"),
+    )
+    .option("--seed <n>", "of the captions and of the first student", wholeNumber(0, 2 ** 31), 0)
+    .option("--seeds <n>", "students of each kind", wholeNumber(1, 100), 1)
+    .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
+    .addOption(progressOption())
+    .action(async (data: string, { preset, ...options }: Options, command: Command) => {
+      const { writeOut, writeErr } = command.configureOutput()
+      const report = await compareOnCifar10({
+        ...options,
+        data,
+        recipe: presets[preset],
+        startProgress: progressReporter(options.progress),
+        say: (line) => writeErr?.(`${line}\n`),
+        signal: context.abortOnInterrupt(),
+      })
+      writeOut?.(`${summary(report, join(options.out, "report.html"))}\n`)
+    })
+}
+
+const table = { cifar10: { summary: "plain and reinforced training on CIFAR-10", load: async () => ({ register }) } }
+process.exitCode = await main(["cifar10", ...process.argv.slice(2)], table)

@@ -1,0 +1,61 @@
+/** Pictures as bytes: what a decoder gives and a resize takes. */
+import { assert } from "../errors.ts"
+
+/** Rows from the top, pixels from the left, red green blue per pixel: `data` has width * height * 3 bytes. */
+export interface Image8 {
+  readonly width: number
+  readonly height: number
+  readonly channels: 3
+  readonly data: Uint8Array | Uint8ClampedArray
+}
+
+/** A rectangle of whole pixels inside an image. */
+export interface Box {
+  readonly left: number
+  readonly top: number
+  readonly width: number
+  readonly height: number
+}
+
+/** Wraps `data` (width * height * 3 bytes); nothing is copied. */
+export function image8(width: number, height: number, data: Uint8Array | Uint8ClampedArray): Image8 {
+  assert(data.length === width * height * 3, `${width} x ${height} RGB pixels in ${data.length} bytes`)
+  return { width, height, channels: 3, data }
+}
+
+/** Copies the pixels of `box`, which must lie inside the image. */
+export function crop(image: Image8, box: Box): Image8 {
+  assertInside(box, image.width, image.height)
+  const rowBytes = box.width * 3
+  const data = new Uint8Array(rowBytes * box.height)
+  for (let y = 0; y < box.height; y++) {
+    const start = ((box.top + y) * image.width + box.left) * 3
+    data.set(image.data.subarray(start, start + rowBytes), y * rowBytes)
+  }
+  return image8(box.width, box.height, data)
+}
+
+/** The middle `size` x `size` pixels; an odd remainder is halved to the even neighbour, as torchvision does. */
+export function centerBox(width: number, height: number, size: number): Box {
+  const box = { left: halfToEven(width - size), top: halfToEven(height - size), width: size, height: size }
+  assertInside(box, width, height)
+  return box
+}
+
+export function centerCrop(image: Image8, size: number): Image8 {
+  return crop(image, centerBox(image.width, image.height, size))
+}
+
+export function assertInside(box: Box, width: number, height: number): void {
+  const inside = box.left >= 0 && box.top >= 0 && box.left + box.width <= width && box.top + box.height <= height
+  assert(
+    inside && box.width > 0 && box.height > 0,
+    `box ${JSON.stringify(box)} is not inside ${width} x ${height} pixels`,
+  )
+}
+
+/** n / 2, where 21.5 is 22 and 42.5 is 42. */
+function halfToEven(n: number): number {
+  const half = Math.floor(n / 2)
+  return n % 2 !== 0 && half % 2 !== 0 ? half + 1 : half
+}

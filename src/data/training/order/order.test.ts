@@ -1,0 +1,58 @@
+import { expect, test } from "vitest"
+import { Random } from "../../../core/random.ts"
+import { DrawOrder, EpochOrder, fetchedDraws, permutation, singleDraws } from "./order.ts"
+
+const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i)
+
+test("a permutation has everything once, and every place is as likely", () => {
+  expect([...permutation(100, new Random(1))].sort((a, b) => a - b)).toEqual(range(100))
+  const counts = Array.from({ length: 3 }, () => [0, 0, 0])
+  for (let seed = 0; seed < 3000; seed++) {
+    for (const [place, value] of permutation(3, Random.of(seed)).entries()) counts[value]![place]!++
+  }
+  for (const count of counts.flat()) expect(Math.abs(count - 1000)).toBeLessThan(110)
+})
+
+test("epochs follow each other without gap, in orders of their own", () => {
+  const order = new EpochOrder(7, 5)
+  const epochs = range(3).map((epoch) => range(7, 7 * epoch).map((position) => order.at(position)))
+  for (const epoch of epochs) expect(epoch.toSorted()).toEqual(range(7))
+  expect(epochs[0]).not.toEqual(epochs[1])
+  // Back and forth, as where batches are made ahead.
+  const ahead = range(16).flatMap((position) => [position + 5, position])
+  expect(ahead.map((position) => order.at(position))).toEqual(ahead.map((position) => epochs.flat()[position]))
+})
+
+test("single draws: any shard, any sample, by position alone", () => {
+  const order = new DrawOrder(4, 8, 2, singleDraws)
+  const found = range(4000).map((position) => {
+    const draw = order.at(position)
+    return 10 * draw.shard + order.sampleOf(draw, 5)
+  })
+  const counts = new Map<number, number>()
+  for (const value of found) counts.set(value, (counts.get(value) ?? 0) + 1)
+  expect(counts.size).toBe(20)
+  for (const count of counts.values()) expect(Math.abs(count - 200)).toBeLessThan(60)
+  const again = new DrawOrder(4, 8, 2, singleDraws)
+  expect(again.sampleOf(again.at(3999), 5)).toBe(found[3999]! % 10)
+})
+
+test("fetched draws: a slot stays with its shard, takes its samples without repetition, and then draws another", () => {
+  const [batchSize, count] = [48, 2000]
+  const order = new DrawOrder(1000, batchSize, 2, fetchedDraws)
+  const slot = range(100).flatMap((step) => range(16, 16).map((row) => order.at(step * batchSize + row)))
+  const turns = slot.filter(({ place }) => place === 0)
+  // A third of the way through its draw at the start, for it is the second of three slots.
+  expect(slot[0]!.place).toBe(341)
+  expect(turns.map((draw) => slot.indexOf(draw))).toEqual([1024 - 341])
+  const second = slot.slice(1024 - 341)
+  expect(new Set(second.map(({ shard }) => shard)).size).toBe(1)
+  expect(new Set(second.map((draw) => order.sampleOf(draw, count))).size).toBe(second.length)
+  expect(order.at(16, 1024).shard).toBe(second[0]!.shard)
+})
+
+test("a shard smaller than a draw gives all it has before it starts again", () => {
+  const order = new DrawOrder(3, 16, 2, fetchedDraws)
+  const found = range(30).map((position) => order.sampleOf(order.at(position), 10))
+  for (const start of [0, 10, 20]) expect(found.slice(start, start + 10).toSorted()).toEqual(range(10))
+})

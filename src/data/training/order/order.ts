@@ -1,0 +1,102 @@
+/**
+ * Which sample stands where. A position counts pairs over all steps and ranks, so what a rank gets at a step is
+ * arithmetic, and the batches of several ranks joined are those of one.
+ */
+import { Random } from "../../../core/random.ts"
+
+/** The order of an epoch: 0 to `count` - 1, shuffled (Fisher-Yates). */
+export function permutation(count: number, random: Random): Uint32Array {
+  const order = Uint32Array.from({ length: count }, (_, i) => i)
+  for (let i = count - 1; i > 0; i--) {
+    const j = random.int(i + 1)
+    ;[order[i], order[j]] = [order[j]!, order[i]!]
+  }
+  return order
+}
+
+/** Every sample once per epoch; an epoch follows the other within a batch, so none is left out. */
+export class EpochOrder {
+  /** Two, for batches are made ahead. */
+  private readonly orders = new Map<number, Uint32Array>()
+
+  constructor(
+    private readonly count: number,
+    private readonly seed: number,
+  ) {}
+
+  at(position: number): number {
+    const epoch = Math.floor(position / this.count)
+    return this.orderOf(epoch)[position % this.count]!
+  }
+
+  private orderOf(epoch: number): Uint32Array {
+    const known = this.orders.get(epoch)
+    if (known) return known
+    if (this.orders.size === 2) this.orders.delete(Math.min(...this.orders.keys()))
+    const order = permutation(this.count, Random.of(this.seed, "epoch", epoch))
+    this.orders.set(epoch, order)
+    return order
+  }
+}
+
+/** A sample of a shard that was drawn: the `ordinal`-th draw of a slot, and its `place`-th sample. */
+export interface Draw {
+  readonly shard: number
+  readonly slot: number
+  readonly ordinal: number
+  readonly place: number
+}
+
+export interface DrawShape {
+  /** Neighbours in a batch that are of the same draw: a slot. */
+  readonly run: number
+  /** Samples that are taken of a draw, whatever its shard has; then the slot draws another shard. */
+  readonly length: number
+}
+
+/** Where all shards are soon read, each sample is drawn by itself. */
+export const singleDraws: DrawShape = { run: 1, length: 1 }
+
+/** Where shards are remote or large: as many at once as a batch has runs, each used for 64 steps. */
+export const fetchedDraws: DrawShape = { run: 16, length: 1024 }
+
+/** Shards with replacement. */
+export class DrawOrder {
+  constructor(
+    private readonly shards: number,
+    private readonly batchSize: number,
+    private readonly seed: number,
+    private readonly shape: DrawShape,
+  ) {}
+
+  /** @param ahead so many samples of the slot later: what will be asked for */
+  at(position: number, ahead = 0): Draw {
+    const { run, length } = this.shape
+    const [step, row] = [Math.floor(position / this.batchSize), position % this.batchSize]
+    const slot = Math.floor(row / run)
+    // Slots are out of step with each other, so that they do not all need another shard at once.
+    const slots = Math.ceil(this.batchSize / run)
+    const phase = Math.floor((length * slot) / slots)
+    const taken = phase + step * run + (row % run) + ahead
+    const ordinal = Math.floor(taken / length)
+    const shard = Random.of(this.seed, "draw", slot, ordinal).int(this.shards)
+    return { shard, slot, ordinal, place: taken % length }
+  }
+
+  /** Which of the shard's `count` samples; one that has fewer than are taken starts again. */
+  sampleOf({ slot, ordinal, place }: Draw, count: number): number {
+    const random = Random.of(this.seed, "sample", slot, ordinal)
+    return this.shape.length === 1 ? random.int(count) : this.drawn(slot, ordinal, count, random)[place % count]!
+  }
+
+  private readonly orders = new Map<number, { readonly ordinal: number; readonly order: Uint32Array }>()
+
+  /** The order of a draw, kept until the slot's next. */
+  private drawn(slot: number, ordinal: number, count: number, random: Random): Uint32Array {
+    const known = this.orders.get(slot)
+    if (known?.ordinal === ordinal && known.order.length === count) return known.order
+    const order = permutation(count, random)
+    this.orders.set(slot, { ordinal, order })
+    return order
+  }
+}

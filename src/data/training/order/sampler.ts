@@ -1,0 +1,92 @@
+/** From a position to the sample that stands there, or to the one in its place where that cannot be used. */
+import { Random } from "../../../core/random.ts"
+import { DrawOrder, type DrawShape, EpochOrder, fetchedDraws } from "./order.ts"
+import type { Place, SampleList } from "../sources/place.ts"
+import type { ShardSet } from "../sources/shard-set.ts"
+
+export interface Picked {
+  /** Of the sample, the same whenever it is picked. */
+  readonly id: number
+  readonly place: Place
+}
+
+export interface Sampler {
+  /** Null where that is not known before all is read. */
+  readonly samples: number | null
+  /**
+   * At once wherever it can be: a batch is then on its way to the threads before libtorch has this one.
+   *
+   * @param attempt 0, and from 1 on the samples in its place
+   */
+  pick(position: number, attempt: number): Picked | Promise<Picked>
+}
+
+/** Every sample once per epoch, or any at any time. */
+export class ListSampler implements Sampler {
+  readonly samples: number
+  private readonly order: EpochOrder | null
+
+  constructor(
+    private readonly list: SampleList,
+    private readonly seed: number,
+    resampled: boolean,
+  ) {
+    this.samples = list.count
+    this.order = resampled ? null : new EpochOrder(list.count, seed)
+  }
+
+  pick(position: number, attempt: number): Picked {
+    const id = attempt === 0 && this.order ? this.order.at(position) : this.drawn(position, attempt)
+    return { id, place: this.list.place(id) }
+  }
+
+  private drawn(position: number, attempt: number): number {
+    return Random.of(this.seed, "sample", position, attempt).int(this.list.count)
+  }
+}
+
+/** Shards with replacement; what follows is fetched while half of a draw is still to come. */
+export class ShardSampler implements Sampler {
+  readonly samples = null
+  private readonly order: DrawOrder
+  private readonly ahead: number
+
+  constructor(
+    private readonly shards: ShardSet,
+    private readonly seed: number,
+    batchSize: number,
+    shape: DrawShape,
+  ) {
+    this.order = new DrawOrder(shards.urls.length, batchSize, seed, shape)
+    this.ahead = Math.floor(shape.length / 2)
+  }
+
+  async pick(position: number, attempt: number): Promise<Picked> {
+    const draw = this.order.at(position)
+    // What is wrong with it is told when it is needed.
+    if (this.ahead > 0) void this.shards.samples(this.order.at(position, this.ahead).shard).catch(() => {})
+    if (attempt > 0) return this.pickInstead(draw.shard, position, attempt)
+    const list = await this.shards.samples(draw.shard)
+    return pickOf(list, draw.shard, this.order.sampleOf(draw, list.count))
+  }
+
+  /** From the same shard where others would have to be fetched, but not for ever: it may have none that can be used. */
+  private async pickInstead(drawn: number, position: number, attempt: number): Promise<Picked> {
+    const random = Random.of(this.seed, "instead", position, attempt)
+    const stays = this.ahead > 0 && attempt <= mostAttemptsInShard
+    const shard = stays ? drawn : random.int(this.shards.urls.length)
+    const list = await this.shards.samples(shard)
+    return pickOf(list, shard, random.int(list.count))
+  }
+}
+
+const mostAttemptsInShard = 16
+
+function pickOf(list: SampleList, shard: number, index: number): Picked {
+  return { id: shard * 2 ** 32 + index, place: list.place(index) }
+}
+
+/** Shards that a rank has open at once: those its rows are of, those that are fetched ahead, and some to spare. */
+export function openShards(rows: number): number {
+  return 2 * (Math.ceil(rows / fetchedDraws.run) + 1) + 4
+}

@@ -1,0 +1,152 @@
+/** A sample from where it lies to what rows are made of: the decoded picture, captions, stored views and embeddings. */
+import { isOfInput, messageOf, UserError } from "../../../core/errors.ts"
+import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../../host/files.ts"
+import { type DecodedImage, decodeHere } from "../../../host/image/images.ts"
+import type { Truncated } from "../../../host/image/picture-format.ts"
+import { parseJsonText } from "../../json-text.ts"
+import { sampleOfRecord } from "../../reinforced/json-record.ts"
+import { longestLine } from "../../reinforced/lines.ts"
+import { sampleOfMembers } from "../../reinforced/members.ts"
+import type { ReinforcedSample } from "../../reinforced/sample.ts"
+import { checkSampleSize, checkText } from "../../reinforced/sample-budget.ts"
+import { BadSample } from "../bad-samples.ts"
+import { readCaptions } from "../sources/captions.ts"
+import { describePlace, type MemberPlace, type Place } from "../sources/place.ts"
+
+export interface TrainingSample extends Pick<ReinforcedSample, "texts" | "synTexts" | "paramAug" | "embeddings"> {
+  /** For messages. */
+  readonly name: string
+  readonly image: DecodedImage
+  /** `caption` of the json member. */
+  readonly precise: string | null
+}
+
+/** Open files, closed when many others were used since. */
+const mostOpen = 64
+
+export class SampleLoader implements Disposable {
+  private readonly files = new Map<string, OpenFile>()
+
+  /** @param hasEmbeddings whether those of JSONL are unpacked; of a tar, only the members asked for are read */
+  constructor(
+    private readonly hasEmbeddings: boolean,
+    private readonly truncated: Truncated = "accept",
+  ) {}
+
+  /** Throws BadSample where the sample is at fault. */
+  async load(place: Place): Promise<TrainingSample> {
+    const name = describePlace(place)
+    const { image, ...sample } = await this.read(place, name)
+    if (!image) throw new BadSample("no picture", `${name} has no picture`)
+    const decoded = await asBad("damaged picture", name, () => decodeHere(image, { name, truncated: this.truncated }))
+    return { name, image: decoded, ...sample }
+  }
+
+  [Symbol.dispose](): void {
+    for (const file of this.files.values()) file.close()
+    this.files.clear()
+  }
+
+  private read(place: Place, name: string): Promise<Encoded> {
+    return asBad("damaged sample", name, async () => {
+      switch (place.kind) {
+        case "tar":
+          return encodedOf(await sampleOfMembers(place.key, this.members(place.path, place.members)))
+        case "line":
+          return encodedOf(sampleOfRecord(this.record(place), place.length))
+        case "file":
+          return {
+            ...unreinforced,
+            texts: await readCaptions(place.captions),
+            image: await pictureAt(place.path),
+          }
+      }
+    })
+  }
+
+  private record({ path, offset, length }: LinePlace): Readonly<Record<string, unknown>> {
+    checkText(length, "its line", longestLine)
+    const record = parseLine(this.open(path).read(offset, length))
+    if (this.hasEmbeddings) return record
+    return Object.fromEntries(Object.entries(record).filter(([name]) => !/_emb/.test(name)))
+  }
+
+  /** Members lie side by side as a rule: then one read gets them all. */
+  private members(path: string, members: readonly MemberPlace[]): Map<string, Uint8Array> {
+    checkSampleSize(members.map(({ size }) => size))
+    if (members.length === 0) return new Map()
+    const file = this.open(path)
+    const start = members.reduce((least, { offset }) => Math.min(least, offset), Number.POSITIVE_INFINITY)
+    const end = members.reduce((most, { offset, size }) => Math.max(most, offset + size), 0)
+    const bytes = members.reduce((sum, { size }) => sum + size, 0)
+    // Heads lie between members, and what was not asked for.
+    const all = end - start <= 2 * bytes + 2 ** 16 ? file.read(start, end - start) : null
+    const read = ({ offset, size }: MemberPlace) =>
+      all ? all.subarray(offset - start, offset - start + size) : file.read(offset, size)
+    return new Map(members.map((member) => [member.extension, read(member)]))
+  }
+
+  private open(path: string): OpenFile {
+    const file = this.files.get(path) ?? openRandomAccess(path)
+    this.files.delete(path)
+    this.files.set(path, file)
+    if (this.files.size > mostOpen) {
+      const [oldest, unused] = this.files.entries().next().value!
+      this.files.delete(oldest)
+      unused.close()
+    }
+    return file
+  }
+}
+
+type LinePlace = Extract<Place, { kind: "line" }>
+
+/** A sample whose picture is still a file's bytes. */
+type Encoded = Omit<TrainingSample, "image" | "name"> & { readonly image: Uint8Array | null }
+
+const unreinforced = { synTexts: new Map(), paramAug: null, embeddings: new Map(), precise: null } as const
+
+/** What is not used in training is let go. */
+function encodedOf({ texts, synTexts, paramAug, embeddings, fields, image }: ReinforcedSample): Encoded {
+  const precise = typeof fields.caption === "string" ? fields.caption : null
+  return { texts, synTexts, paramAug, embeddings, precise, image: image?.bytes ?? null }
+}
+
+function parseLine(bytes: Uint8Array): Record<string, unknown> {
+  const value = parseJsonText(
+    Buffer.from(bytes)
+      .toString("utf8")
+      .replace(/^\ufeff/, ""),
+  )
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new UserError("no object")
+}
+
+/** A picture that may not be read is one sample's matter, though other files that may not be read are the machine's. */
+async function pictureAt(path: string): Promise<Uint8Array | null> {
+  try {
+    return await readBytesIfThere(path, (size) => checkSampleSize([size]))
+  } catch (error) {
+    if (!(error instanceof UserError && isForbidden(error))) throw error
+    throw new UserError(error.message, error.hint)
+  }
+}
+
+function isForbidden({ cause }: UserError): boolean {
+  return ["EACCES", "EPERM"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "")
+}
+
+/** What a damaged sample throws; whatever else goes wrong is not its fault. */
+async function asBad<T>(
+  reason: "damaged sample" | "damaged picture",
+  name: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(isOfInput(error) || error instanceof SyntaxError)) throw error
+    const message = messageOf(error)
+    throw new BadSample(reason, message.startsWith(name) ? message : `${name}: ${message}`)
+  }
+}

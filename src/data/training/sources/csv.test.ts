@@ -1,0 +1,79 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { dsvFormat } from "d3-dsv"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { UserError } from "../../../core/errors.ts"
+import { Random } from "../../../core/random.ts"
+import { listCsv } from "./csv.ts"
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "csv-"))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+/** Path and caption of every row. */
+async function rowsOf(text: string, separator?: string): Promise<[string, string][]> {
+  const path = join(folder, "pairs.csv")
+  await writeFile(path, text)
+  const list = await listCsv(path, separator === undefined ? {} : { separator })
+  return Array.from({ length: list.count }, (_, i) => {
+    const place = list.place(i) as { path: string; captions: readonly string[] }
+    return [place.path.slice(folder.length + 1), place.captions[0]!]
+  })
+}
+
+function messageOf(text: string): Promise<string> {
+  return rowsOf(text).then(
+    () => "none",
+    (error: unknown) => {
+      expect(error).toBeInstanceOf(UserError)
+      return (error as UserError).message
+    },
+  )
+}
+
+test("rows are those of d3-dsv, whatever is in the cells", async () => {
+  const random = new Random(1)
+  for (let round = 0; round < 200; round++) {
+    const lineEnd = random.pick(["\n", "\r\n", "\r"])
+    const rows = Array.from({ length: 1 + random.int(8) }, (_, i) => [`${i}.jpg`, cellOf(random)])
+    const text = [["filepath", "title"], ...rows].map((row) => row.join()).join(lineEnd)
+    const whole = `${text}${lineEnd.repeat(random.int(3))}`
+    const [, ...expected] = dsvFormat(",").parseRows(whole.replace(/[\r\n]+$/, ""))
+    expect(await rowsOf(whole), JSON.stringify(whole)).toEqual(expected)
+    expect(expected).toHaveLength(rows.length)
+  }
+})
+
+/** Quoted, with line ends, separators and quotes; or plain, with quotes that open nothing. */
+function cellOf(random: Random): string {
+  const letters = Array.from({ length: random.int(12) }, () => random.pick(["a", '"', ",", "\n", "\n\n", "\r\n", "é"]))
+  if (random.chance(0.5)) return `"${letters.join("").replaceAll('"', '""')}"`
+  return `a${letters.filter((letter) => letter === "a" || letter === '"').join("")}`
+}
+
+test("a byte order mark is none of the first column's name; blank lines between rows are said", async () => {
+  expect(await rowsOf("\ufefffilepath\ttitle\n0.jpg\tone\n\n\r\n")).toEqual([["0.jpg", "one"]])
+  expect(await messageOf("filepath,title\n0.jpg,one\n\n1.jpg,two\n")).toMatch(/row 3 has 1 cells, and the head has 2$/)
+})
+
+test("a quote that is not closed ends the reading, and not the memory", async () => {
+  expect(await messageOf('filepath,title\n0.jpg,one\n1.jpg,"two\n2.jpg,three\n')).toMatch(
+    /pairs\.csv: the quote of a cell is not closed within 1048576 letters \("1\.jpg,\\"two\\n2\.jpg,three"\)$/,
+  )
+  const started = performance.now()
+  expect(await messageOf(`filepath,title\n0.jpg,"${"\na".repeat(4e6)}`)).toContain("is not closed within 1048576")
+  expect(await messageOf(`filepath,title\n0.jpg,"${"\n".repeat(8e6)}x`)).toContain("is not closed within 1048576")
+  expect(await messageOf(`filepath,title\n${"\n".repeat(8e6)}x`)).toContain("row 2 has 1 cells")
+  // Looking for the end of the line ends takes the square of their number where each is begun at.
+  expect(performance.now() - started).toBeLessThan(10_000)
+})
+
+test("of many columns some are listed", async () => {
+  const head = Array.from({ length: 100_000 }, (_, i) => `column${i}`).join()
+  const message = await messageOf(`${head}\n1\n`)
+  expect(message).toContain('has no column "filepath", only "column0", ')
+  expect(message.length).toBeLessThan(1000)
+})

@@ -1,0 +1,57 @@
+/**
+ * Pictures in a folder: with captions beside them (`x.jpg` and `x.txt`, a caption a line), or in class folders, whose
+ * names are filled into templates.
+ */
+import { join, sep } from "node:path"
+import { UserError } from "../../../core/errors.ts"
+import { fillTemplate } from "../../../core/text/prompts.ts"
+import { requirePictures } from "../../../host/image/image-files.ts"
+import { walkPictures } from "../../../host/image/picture-folder.ts"
+import type { Place, SampleList } from "./place.ts"
+
+/** The pictures below the folder, in order of their paths. Throws UserError where nothing says what they show. */
+export async function listFolder(folder: string, templates: readonly string[]): Promise<SampleList> {
+  const { pictures, others, notes } = await walkPictures(folder)
+  requirePictures(folder, pictures, notes)
+  const hasCaptions = pictures.some((name) => others.has(captionFile(name)))
+  const captionsOf = hasCaptions ? besideOf(folder, others) : classOf(folder, pictures, templates)
+  return {
+    count: pictures.length,
+    notes,
+    place: (index): Place => {
+      const name = pictures[index]!
+      return { kind: "file", path: join(folder, name), captions: captionsOf(name) }
+    },
+  }
+}
+
+function captionFile(name: string): string {
+  return name.replace(/\.[^.]+$/, ".txt")
+}
+
+function besideOf(folder: string, others: ReadonlySet<string>) {
+  return (name: string) => (others.has(captionFile(name)) ? { file: join(folder, captionFile(name)) } : [])
+}
+
+/** The class is the first folder on the way to the picture. */
+function classOf(folder: string, pictures: readonly string[], templates: readonly string[]) {
+  const loose = pictures.find((name) => !name.includes(sep))
+  if (loose !== undefined) {
+    throw new UserError(
+      `${join(folder, loose)} has no caption: neither ${captionFile(loose)} beside it, nor is it in the folder of a class`,
+      "write a .txt file beside each picture, or put the pictures into a folder for each class",
+    )
+  }
+  const known = new Map<string, readonly string[]>()
+  return (name: string): readonly string[] => {
+    const label = name.slice(0, name.indexOf(sep))
+    const captions = known.get(label) ?? templates.map((template) => fillTemplate(template, labelText(label)))
+    known.set(label, captions)
+    return captions
+  }
+}
+
+/** A folder's name as it is said: `hot_dog` is "hot dog". */
+function labelText(folder: string): string {
+  return folder.replaceAll("_", " ").trim()
+}

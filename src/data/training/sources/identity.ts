@@ -1,0 +1,100 @@
+/**
+ * By what training data is told from other data, wherever it lies: names, order, captions of lists, and sizes. Nothing is
+ * read but what a listing tells, and of very many files the sizes of some, evenly spread, are enough.
+ */
+import { createHash } from "node:crypto"
+import { EnvironmentError, UserError } from "../../../core/errors.ts"
+import { mapOrdered } from "../../parallel.ts"
+import { openStorage } from "../../stores/open.ts"
+import type { Storage } from "../../stores/storage.ts"
+import type { Place, SampleList } from "./place.ts"
+
+/** Files whose sizes are asked for, at most, and at once: each may be a question to a server. */
+const [mostSizes, atOnce] = [4096, 32]
+
+/**
+ * "40 samples in 2 shards, 183296 bytes (5f2c0c13a9be77d1)"
+ *
+ * @param samples null where that is not known before all shards are read
+ */
+export async function shardIdentity(
+  urls: readonly string[],
+  samples: number | null,
+  storage: Storage,
+): Promise<string> {
+  const addresses = urls.map((url) => url.replace(/[?#].*$/, ""))
+  const sizes = await sizesOf(urls.length, (i) => [urls[i]!], storage)
+  const hash = createHash("sha256").update(JSON.stringify([relativeTo(commonFolder(addresses), addresses), sizes]))
+  const shards = `${urls.length} ${urls.length === 1 ? "shard" : "shards"}`
+  const count = samples === null ? shards : `${samples} samples in ${shards}`
+  return `${count}${bytesText(urls.length, sizes)} (${hash.digest("hex").slice(0, 16)})`
+}
+
+/** Of a list of pictures' files: "40 pictures, 183296 bytes (5f2c0c13a9be77d1)". */
+export async function listIdentity(list: SampleList, storage: Storage = openStorage()): Promise<string> {
+  const sizes = await sizesOf(list.count, (i) => filesOf(list.place(i)), storage)
+  const folder = commonFolder(pathsOf(list))
+  const hash = createHash("sha256").update(JSON.stringify(sizes))
+  for (let i = 0; i < list.count; i++) hash.update(rowText(list.place(i), folder))
+  return `${list.count} pictures${bytesText(list.count, sizes)} (${hash.digest("hex").slice(0, 16)})`
+}
+
+function* pathsOf(list: SampleList): Generator<string> {
+  for (let i = 0; i < list.count; i++) yield filesOf(list.place(i))[0]!
+}
+
+/** The picture, and its captions where they are in a file. */
+function filesOf(place: Place): string[] {
+  if (place.kind !== "file" || !("file" in place.captions)) return [place.path]
+  return [place.path, place.captions.file]
+}
+
+function rowText(place: Place, folder: string): string {
+  const [name] = relativeTo(folder, [place.path])
+  return `${JSON.stringify([name, place.kind === "file" && !("file" in place.captions) ? place.captions : null])}\n`
+}
+
+/** Of each file of those items that are looked at; null where there is none, or a server does not say. */
+async function sizesOf(
+  count: number,
+  files: (item: number) => readonly string[],
+  storage: Storage,
+): Promise<(number | null)[]> {
+  const looked = Math.min(count, mostSizes)
+  const chosen = Array.from({ length: looked }, (_, i) => Math.floor((i * count) / looked)).flatMap(files)
+  const sizes: (number | null)[] = []
+  for await (const size of mapOrdered(chosen, atOnce, (file) => sizeOf(file, storage))) sizes.push(size)
+  return sizes
+}
+
+async function sizeOf(file: string, storage: Storage): Promise<number | null> {
+  try {
+    return (await storage.stat(file))?.bytes ?? null
+  } catch (error) {
+    if (error instanceof UserError && !(error instanceof EnvironmentError)) return null
+    throw error
+  }
+}
+
+function bytesText(count: number, sizes: readonly (number | null)[]): string {
+  if (count > mostSizes || sizes.includes(null)) return ""
+  return `, ${sizes.reduce<number>((sum, size) => sum + size!, 0)} bytes`
+}
+
+/** The deepest one that all are in, with its last slash; "" where there is none. */
+function commonFolder(paths: Iterable<string>): string {
+  let folder: string | null = null
+  for (const path of paths) {
+    folder ??= folderOf(path)
+    while (!path.startsWith(folder)) folder = folderOf(folder.slice(0, -1))
+  }
+  return folder ?? ""
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/") + 1)
+}
+
+function relativeTo(folder: string, paths: readonly string[]): string[] {
+  return paths.map((path) => path.slice(folder.length))
+}

@@ -1,0 +1,88 @@
+/** Pictures and captions that a file lists: paths relative to its folder, and JSONL with one object a line. */
+import { dirname, resolve } from "node:path"
+import { messageOf, quoted, UserError } from "../../../core/errors.ts"
+import { parseJsonText } from "../../json-text.ts"
+import { readLines } from "../../reinforced/lines.ts"
+import { textList } from "../../reinforced/members.ts"
+import type { Place, SampleList } from "./place.ts"
+
+export interface Pair {
+  readonly image: string
+  readonly captions: readonly string[]
+}
+
+export function listPairs(path: string, pairs: readonly Pair[]): SampleList {
+  const folder = dirname(path)
+  return {
+    count: pairs.length,
+    place: (index): Place => {
+      const { image, captions } = pairs[index]!
+      return { kind: "file", path: resolve(folder, image), captions }
+    },
+  }
+}
+
+export interface JsonlOptions {
+  readonly imageColumn?: string
+  readonly captionColumn?: string
+}
+
+/** Names that are looked for where none is given, in this order. */
+const imageNames = ["image", "image_path", "filepath", "path", "file_name", "file"]
+const captionNames = ["caption", "captions", "text", "texts", "title"]
+
+/** Throws UserError naming the line that has no path or no caption. */
+export async function listJsonl(path: string, options: JsonlOptions): Promise<SampleList> {
+  const pairs: Pair[] = []
+  for await (const { number, bytes, text } of readLines(path, "none")) {
+    if (text?.trim() === "") continue
+    if (text === null) throw new UserError(`${path}, line ${number}: its ${bytes} bytes are more than a line may have`)
+    const record = parseObject(text, `${path}, line ${number}`)
+    pairs.push(pairOf(record, `${path}, line ${number}`, options))
+  }
+  if (pairs.length === 0) throw new UserError(`${path} has no lines`, "JSON objects were expected, one a line")
+  return listPairs(path, pairs)
+}
+
+/** The path of a picture in a line's object; null where there is none, as in a reinforced shard. */
+export function imagePathOf(record: Readonly<Record<string, unknown>>): string | null {
+  const value = imageNames.map((name) => record[name]).find((found) => typeof found === "string")
+  return typeof value === "string" && /^[^\n]{1,4096}\.(jpe?g|jpe|jfif|png|webp|avif|tiff?|gif|bmp)$/i.test(value)
+    ? value
+    : null
+}
+
+function pairOf(record: Readonly<Record<string, unknown>>, where: string, options: JsonlOptions): Pair {
+  const image = fieldOf(record, options.imageColumn, imageNames)
+  if (typeof image !== "string") throw lacking(where, "picture's path", options.imageColumn, imageNames)
+  const captions = textList(fieldOf(record, options.captionColumn, captionNames))
+  if (!captions) throw lacking(where, "caption", options.captionColumn, captionNames)
+  return { image, captions }
+}
+
+function fieldOf(
+  record: Readonly<Record<string, unknown>>,
+  name: string | undefined,
+  usual: readonly string[],
+): unknown {
+  if (name !== undefined) return record[name]
+  return usual.map((candidate) => record[candidate]).find((value) => value !== undefined)
+}
+
+function lacking(where: string, what: string, name: string | undefined, usual: readonly string[]): UserError {
+  const expected = name === undefined ? `one of ${usual.join(", ")}` : quoted(name)
+  return new UserError(
+    `${where} has no ${what}: ${expected} was expected`,
+    "--csv-img-key and --csv-caption-key name them (finetune: --image-column, --caption-column)",
+  )
+}
+
+function parseObject(text: string, where: string): Readonly<Record<string, unknown>> {
+  try {
+    const value = parseJsonText(text)
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  } catch (error) {
+    throw new UserError(`${where} is no JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)
+  }
+  throw new UserError(`${where} is no JSON object`)
+}

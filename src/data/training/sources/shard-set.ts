@@ -1,0 +1,107 @@
+/** Shards, wherever they are, opened as they are needed: remote ones are copied, and the copies used longest ago go. */
+import { rm } from "node:fs/promises"
+import { UserError } from "../../../core/errors.ts"
+import { mapOrdered } from "../../parallel.ts"
+import type { LocalFile, Storage } from "../../stores/storage.ts"
+import type { Place, SampleList } from "./place.ts"
+import { type IndexOptions, indexShard, type ShardIndex } from "./shard-index.ts"
+
+interface OpenShard {
+  readonly file: LocalFile
+  readonly samples: ShardIndex
+}
+
+export class ShardSet implements AsyncDisposable {
+  /** In the order of their last use. */
+  private readonly open = new Map<number, Promise<OpenShard>>()
+
+  /** @param most so many stay open */
+  constructor(
+    readonly urls: readonly string[],
+    private readonly storage: Storage,
+    private readonly options: IndexOptions,
+    private readonly most: number,
+  ) {}
+
+  /** The samples of a shard. Throws UserError where it cannot be had, or has none. */
+  async samples(shard: number): Promise<SampleList> {
+    const opened = this.open.get(shard) ?? this.fetch(shard)
+    this.open.delete(shard)
+    this.open.set(shard, opened)
+    this.closeOldest()
+    return (await opened).samples
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const opened = [...this.open.values()]
+    this.open.clear()
+    await Promise.all(opened.map(closeShard))
+  }
+
+  private fetch(shard: number): Promise<OpenShard> {
+    const opened = openShard(this.urls[shard]!, this.storage, this.options)
+    // What fails ahead of time is tried once more when it is needed, and told then.
+    opened.catch(() => {
+      if (this.open.get(shard) === opened) this.open.delete(shard)
+    })
+    return opened
+  }
+
+  private closeOldest(): void {
+    for (const [shard, opened] of this.open) {
+      if (this.open.size <= this.most) return
+      this.open.delete(shard)
+      void closeShard(opened)
+    }
+  }
+}
+
+async function openShard(url: string, storage: Storage, options: IndexOptions): Promise<OpenShard> {
+  const file = await storage.fetch(url)
+  try {
+    const samples = await indexShard(file.path, url, options)
+    if (samples.count === 0) throw new UserError(`${url} holds no whole sample`, "get or write the shard again")
+    return { file, samples }
+  } catch (error) {
+    await file[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function closeShard(opened: Promise<OpenShard>): Promise<void> {
+  const shard = await opened.catch(() => null)
+  await shard?.file[Symbol.asyncDispose]()
+  if (shard?.samples.unpacked) await rm(shard.samples.unpacked, { force: true })
+}
+
+/** The samples of all shards, one shard behind the other. */
+export async function joinShards(set: ShardSet): Promise<SampleList> {
+  const lists: SampleList[] = []
+  for await (const list of mapOrdered(set.urls.keys(), 4, (shard) => set.samples(shard))) lists.push(list)
+  return new JoinedList(lists)
+}
+
+class JoinedList implements SampleList {
+  /** Of the samples of list i: starts[i] to starts[i + 1]. */
+  private readonly starts: readonly number[]
+
+  constructor(private readonly lists: readonly SampleList[]) {
+    const starts = [0]
+    for (const { count } of lists) starts.push(starts.at(-1)! + count)
+    this.starts = starts
+  }
+
+  get count(): number {
+    return this.starts.at(-1)!
+  }
+
+  place(index: number): Place {
+    let [low, high] = [0, this.lists.length - 1]
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if (this.starts[middle]! <= index) low = middle
+      else high = middle - 1
+    }
+    return this.lists[low]!.place(index - this.starts[low]!)
+  }
+}

@@ -1,0 +1,254 @@
+import { execFileSync } from "node:child_process"
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { basename, join } from "node:path"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import {
+  pictureSamples,
+  smallInput,
+  temporaryFolder,
+  tokenizer,
+  trainingConfig,
+  writeSamples,
+} from "../../../../test/training-samples.ts"
+import { preprocess } from "../../../core/image/preprocess.ts"
+import { decodeImage } from "../../../host/image/images.ts"
+import type { ReinforcedSample } from "../../reinforced/sample.ts"
+import type { TrainingDataConfig } from "../config.ts"
+import { findSeparator } from "./csv.ts"
+import { detectFormat } from "./source.ts"
+import { openTrainingData } from "../training-data.ts"
+
+let folder: string
+let samples: ReinforcedSample[]
+/** By their pixels as a row, which picture it is. */
+let pictures: Map<string, number>
+
+beforeAll(async () => {
+  folder = await temporaryFolder()
+  samples = await pictureSamples(6)
+  await mkdir(join(folder, "pictures"))
+  for (const [i, { image }] of samples.entries()) await writeFile(join(folder, "pictures", `${i}.jpg`), image!.bytes)
+  const rows = await Promise.all(
+    samples.map(async ({ image }) => preprocess(await decodeImage(image!.bytes), smallInput).join()),
+  )
+  pictures = new Map(rows.map((row, i) => [row, i]))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+/** Pairs of an epoch, as picture's number and caption, sorted. */
+async function epochOf(source: string, changes: Partial<TrainingDataConfig> = {}): Promise<string[]> {
+  const data = await openTrainingData(trainingConfig(source, { batchSize: 2, ...changes }))
+  const pairs: string[] = []
+  for await (const { images, tokens } of data.batches(0)) {
+    for (const i of [0, 1]) {
+      const picture = pictures.get(images.subarray(i * 768, (i + 1) * 768).join())
+      const ids = [...tokens.subarray(i * 20, (i + 1) * 20)]
+      pairs.push(`${picture} ${tokenizer.decode(ids.slice(1, ids.indexOf(49407n))).trim()}`)
+    }
+    if (pairs.length >= data.samples!) break
+  }
+  await data.close()
+  return pairs.sort()
+}
+
+function messageOf(source: string, changes: Partial<TrainingDataConfig> = {}): Promise<string> {
+  return epochOf(source, changes).then(
+    () => "none",
+    ({ message, hint }) => `${message} | ${hint}`,
+  )
+}
+
+const colors = ["red", "green", "blue", "white", "black", "gray"]
+const expected = colors.map((color, i) => `${i} ${color} , indeed`)
+
+/** Pictures by links, as data sets are often put together. */
+async function linkPictures(name: string, pathOf: (i: number) => string): Promise<string> {
+  for (const i of colors.keys()) {
+    const path = join(folder, name, pathOf(i))
+    await mkdir(join(path, ".."), { recursive: true })
+    await symlink(join(folder, "pictures", `${i}.jpg`), path)
+  }
+  return join(folder, name)
+}
+
+test("a folder with captions beside the pictures", async () => {
+  const path = await linkPictures("beside", (i) => `${i % 2}/${i}.jpg`)
+  for (const [i, color] of colors.entries()) await writeFile(join(path, `${i % 2}/${i}.txt`), `${color}, indeed\n`)
+  expect(await detectFormat(path)).toBe("folder")
+  expect(await epochOf(path)).toEqual(expected)
+  await rm(join(path, "1/3.txt"))
+  expect(await messageOf(path)).toMatch(/^1 samples cannot be used.*no caption \(.*1\/3.jpg has no caption\)/)
+  expect(await epochOf(path, { maxBadSamples: 1 })).not.toContain(expected[3])
+})
+
+test("class folders, with templates", async () => {
+  const path = await linkPictures("classes", (i) => (i < 4 ? `hot_dog/x/${i}.jpg` : `cat/${i}.jpg`))
+  const said = [0, 1, 2, 3, 4, 5].map((i) => `${i} a photo of a ${i < 4 ? "hot dog" : "cat"} .`)
+  expect(await epochOf(path)).toEqual(said)
+  const other = said.map((caption) => caption.replace("a photo of a", "look , a").replace(" .", ""))
+  expect(await epochOf(path, { templates: ["look, a {}"] })).toEqual(other)
+  expect(await messageOf(path, { templates: ["no place"] })).toContain('the template "no place" has no {}')
+})
+
+test("an odd folder: what is no picture's file is passed over and said, whatever it is called", async () => {
+  const path = await linkPictures("odd", (i) => `${i < 3 ? "hot_dog.jpg" : "cat"}/${i}.jfif`)
+  await symlink(".", join(path, "self"))
+  await mkdir(join(path, ".ipynb_checkpoints"))
+  for (const name of ["._0.jpg", ".ipynb_checkpoints/0.jpg", "cat/0.bmp"])
+    await writeFile(join(path, name), "no picture")
+  execFileSync("mkfifo", [join(path, "cat", "pipe.jpg")])
+  const said = colors.map((_, i) => `${i} a photo of a ${i < 3 ? "hot dog . jpg" : "cat"} .`)
+  expect(await epochOf(path)).toEqual(said)
+  const data = await openTrainingData(trainingConfig(path, { batchSize: 2 }))
+  await data.close()
+  expect(data.notes).toEqual([expect.stringMatching(/passed over 1 file of other kinds \(1 \.bmp\).*; 1 pipe, socket/)])
+})
+
+test("a list that names a pipe or a folder, or is one", async () => {
+  const pipe = join(folder, "pipe.jpg")
+  execFileSync("mkfifo", [pipe])
+  await mkdir(join(folder, "folder.jpg"))
+  const names = ["pipe.jpg", "folder.jpg", ...colors.slice(2).map((_, i) => `pictures/${i + 2}.jpg`)]
+  const csv = join(folder, "odd.csv")
+  await writeFile(csv, ["filepath,title", ...names.map((name) => `${name},text`)].join("\n"))
+  for (const workers of [0, 1]) {
+    const config = trainingConfig(csv, { batchSize: 6, workers, maxBadSamples: 2 })
+    const data = await openTrainingData(config)
+    await data.batches(0).next()
+    expect([...data.bad.reasons]).toEqual([["damaged sample", 2]])
+    await data.close()
+  }
+  for (const name of ["list.csv", "list.jsonl", "list.tar"]) {
+    execFileSync("mkfifo", [join(folder, name)])
+    expect(await messageOf(join(folder, name))).toContain(`${name} is a pipe, a socket or a device`)
+  }
+  const formats = { csv: "list.csv", jsonl: "list.jsonl", shards: "list.tar", folder: "list.csv" } as const
+  for (const [format, name] of Object.entries(formats)) {
+    expect(await messageOf(join(folder, name), { format: format as keyof typeof formats })).toContain(name)
+  }
+})
+
+test("pictures that are cut off are used and counted once, or refused", async () => {
+  const path = join(folder, "cut-off")
+  for (const [i, { image }] of samples.entries()) {
+    const { bytes } = image!
+    await mkdir(join(path, `${i}`), { recursive: true })
+    await writeFile(join(path, `${i}`, "a.jpg"), i < 2 ? bytes.subarray(0, bytes.length - 20) : bytes)
+  }
+  for (const workers of [0, 2]) {
+    const data = await openTrainingData(trainingConfig(path, { batchSize: 6, workers }))
+    const batches = data.batches(0)
+    for (let epoch = 0; epoch < 3; epoch++) await batches.next()
+    expect([data.cutOff, data.bad.count]).toEqual([2, 0])
+    await data.close()
+  }
+  expect(await messageOf(path, { truncated: "refuse" })).toMatch(/^2 samples cannot be used.* 2 x damaged picture/)
+  expect(await epochOf(path, { truncated: "refuse", maxBadSamples: 2 })).toHaveLength(6)
+})
+
+test("pictures without captions and without classes are said", async () => {
+  expect(await messageOf(join(folder, "pictures"))).toContain("pictures/0.jpg has no caption: neither 0.txt beside it")
+  await mkdir(join(folder, "empty"))
+  expect(await messageOf(join(folder, "empty"))).toContain("empty holds no pictures")
+  expect(await messageOf(join(folder, "absent"))).toContain("absent: no such file or folder")
+})
+
+test("CSV and TSV, with quoted cells and columns of other names", async () => {
+  const rows = colors.map((color, i) => `pictures/${i}.jpg,"${color}, indeed",x`)
+  const csv = join(folder, "pairs.csv")
+  await writeFile(csv, `filepath,title,other\r\n${rows.join("\r\n")}\r\n`)
+  expect(await epochOf(csv)).toEqual(expected)
+  const tsv = join(folder, "pairs.tsv")
+  await writeFile(tsv, ["text\tfile", ...colors.map((color, i) => `${color}, indeed\tpictures/${i}.jpg`)].join("\n"))
+  expect(await epochOf(tsv, { imageColumn: "file", captionColumn: "text" })).toEqual(expected)
+  expect(await messageOf(tsv)).toMatch(
+    /pairs.tsv has no column "filepath", only "text", "file" \| .*--csv-img-key.*--image-column.*"file"/,
+  )
+  expect(await messageOf(csv, { separator: ";" })).toContain('has no column "filepath", only "filepath,title,other"')
+  await writeFile(csv, "filepath,title\na.jpg,a, b\n")
+  expect(await messageOf(csv)).toContain("pairs.csv, row 2 has 3 cells, and the head has 2 | quote cells")
+  await writeFile(csv, `filepath,title\n${colors.map((color, i) => `pictures/x${i}.jpg,${color}`).join("\n")}`)
+  expect(await messageOf(csv)).toMatch(/none of the first 6 samples can be used \(.*pictures\/x\d.jpg has no picture\)/)
+})
+
+test("a cell without a caption is a sample without one, in the last row as well", async () => {
+  const tsv = join(folder, "blank.tsv")
+  const rows = colors.map((color, i) => `pictures/${i}.jpg\t${i === 5 ? "" : `${color}, indeed`}`)
+  await writeFile(tsv, ["filepath\ttitle", ...rows, ""].join("\n"))
+  expect(await messageOf(tsv)).toMatch(/^1 samples cannot be used.*1 x no caption \(.*5.jpg has no caption\)/)
+})
+
+test("the separator is the one that the first line has most", () => {
+  expect(["a\tb", "a,b\nc;d;e", "a;b,c;d", "a", ""].map(findSeparator)).toEqual(["\t", ",", ";", "\t", "\t"])
+})
+
+test("JSONL of pairs", async () => {
+  const path = join(folder, "pairs.jsonl")
+  const lines = colors.map((color, i) => JSON.stringify({ image: `pictures/${i}.jpg`, caption: `${color}, indeed` }))
+  await writeFile(path, `${lines.join("\n")}\n\n`)
+  expect(await detectFormat(path)).toBe("jsonl")
+  expect(await epochOf(path)).toEqual(expected)
+  await writeFile(path, `${lines[0]}\n{"image": "pictures/1.jpg"}\n`)
+  expect(await messageOf(path)).toContain("pairs.jsonl, line 2 has no caption: one of caption, captions, text")
+  await writeFile(path, `${lines[0]}\nhello\n`)
+  expect(await messageOf(path)).toContain("pairs.jsonl, line 2 is no JSON (")
+})
+
+const plain = () => samples.map((sample, i) => ({ ...sample, texts: [`${colors[i]}, indeed`] }))
+
+test("shards: JSONL with pictures, plain and gzip'd, and a damaged line", async () => {
+  const path = await writeSamples(join(folder, "shard.jsonl"), plain(), "jsonl")
+  expect(await detectFormat(path)).toBe("shards")
+  expect(await epochOf(path)).toEqual(expected)
+  const packed = await writeSamples(join(folder, "shard.jsonl.gz"), plain(), "jsonl")
+  const temporary = join(folder, "temporary")
+  expect(await epochOf(packed, { temporaryFolder: temporary })).toEqual(expected)
+  expect(await readdir(temporary)).toEqual([])
+  const lines = (await readFile(path, "utf8")).split("\n")
+  await writeFile(path, ["  ", ...lines.slice(0, 5), `${lines[5]!.slice(0, 100)}\r`, "", "   "].join("\n"))
+  expect(await messageOf(path)).toMatch(/1 samples cannot be used.*damaged sample \(.*shard.jsonl, byte \d+: /)
+})
+
+test("shards that are cut short give what they have", async () => {
+  const path = await writeSamples(join(folder, "cut.tar"), plain())
+  const bytes = await readFile(path)
+  await writeFile(path, bytes.subarray(0, bytes.length - 4000))
+  expect(await messageOf(path)).toMatch(
+    /^1 samples cannot be used, more than the 0 allowed: 1 x damaged sample \(.*cut.tar: s5: /,
+  )
+  const data = await openTrainingData(trainingConfig(path, { maxBadSamples: 1 }))
+  await data.close()
+  expect([data.samples, data.bad.count]).toEqual([5, 1])
+  await writeFile(path, "hello")
+  expect(await messageOf(path)).toContain("cut.tar is no shard | a tar archive or a JSONL file")
+})
+
+test("remote shards: each once per epoch, or drawn; copies go when the data are closed", async () => {
+  const paths = [
+    await writeSamples(join(folder, "remote-0.tar"), plain().slice(0, 3)),
+    await writeSamples(join(folder, "remote-1.tar"), plain().slice(3)),
+  ]
+  const server = createServer(async (request, response) => {
+    response.end(await readFile(join(folder, basename(request.url!))).catch(() => "no shard"))
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  try {
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const source = `${origin}/remote-{0..1}.tar`
+    const temporaryFolder = join(folder, "copies")
+    expect(await epochOf(source, { temporaryFolder })).toEqual(await epochOf(paths.join("::")))
+    expect(await readdir(temporaryFolder)).toEqual([])
+    const data = await openTrainingData(trainingConfig(source, { resampled: true, temporaryFolder }))
+    expect([data.samples, data.stepsPerEpoch]).toEqual([null, null])
+    for await (const { images } of data.batches(70)) {
+      expect(pictures.has(images.subarray(0, 768).join())).toBe(true)
+      break
+    }
+    await data.close()
+    expect(await readdir(temporaryFolder)).toEqual([])
+  } finally {
+    server.close()
+  }
+})

@@ -1,0 +1,33 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { openTasks } from "./task-list.ts"
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "tasks-"))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+function write(...paths: string[]): void {
+  for (const path of paths) {
+    mkdirSync(join(folder, path, ".."), { recursive: true })
+    writeFileSync(join(folder, path), "")
+  }
+}
+
+test("class folders are those that the walk finds: no hidden ones, no link to the folder itself", async () => {
+  write("cat/1.jpg", "dog.jpg/2.jfif", ".ipynb_checkpoints/1.jpg", "._0.tar")
+  symlinkSync(folder, join(folder, "self"))
+  const { chance } = await openTasks(folder)
+  expect(Object.values(chance)).toEqual([1 / 2])
+})
+
+test("a class without pictures is said, and what is there instead", async () => {
+  write("cat/1.jpg", "dog/2.bmp")
+  await expect(openTasks(folder)).rejects.toMatchObject({
+    message: `${join(folder, "dog")} holds no pictures`,
+    hint: expect.stringContaining("1 .bmp"),
+  })
+})

@@ -1,0 +1,147 @@
+/**
+ * Task lists for zero-shot evaluation along the way: a folder of class folders (one task), the test split of the scenes
+ * dataset (its tasks), or a JSON file `[{"name", "images": FOLDER, "classNames"?, "templates"?}]`, paths relative to it.
+ */
+import { existsSync, statSync } from "node:fs"
+import { readdir } from "node:fs/promises"
+import { availableParallelism } from "node:os"
+import { basename, dirname, join, resolve, sep } from "node:path"
+import { z } from "zod"
+import type { Encoder } from "../core/encoder.ts"
+import { UserError } from "../core/errors.ts"
+import type { Image8 } from "../core/image/pixels.ts"
+import { mapOrdered } from "../data/parallel.ts"
+import { chanceOf, TASKS } from "../data/scenes/tasks.ts"
+import { imageVectors } from "./encode.ts"
+import { zeroShot } from "./tasks.ts"
+import { readJson } from "../host/files.ts"
+import { requirePictures } from "../host/image/image-files.ts"
+import { decodeImage } from "../host/image/images.ts"
+import { walkPictures } from "../host/image/picture-folder.ts"
+import { readScenes, scoreDecoded } from "./scenes.ts"
+import type { Scores } from "../train/run-directory.ts"
+
+export interface TaskList {
+  readonly names: readonly string[]
+  /** Accuracy of guessing, by task. */
+  readonly chance: Readonly<Record<string, number>>
+  score(encoder: Encoder): Promise<Scores>
+}
+
+const defaultTemplates = ["a photo of a {}."]
+
+const listSchema = z
+  .array(
+    z.strictObject({
+      name: z.string().min(1),
+      images: z.string().min(1),
+      /** By folder, in the order of the folders' names; left out: the folders' names. */
+      classNames: z.array(z.string()).optional(),
+      templates: z.array(z.string().includes("{}")).min(1).optional(),
+    }),
+  )
+  .min(1)
+
+type Entry = z.output<typeof listSchema>[number]
+
+/** Throws UserError where the list, or pictures of it, are not there. */
+export async function openTasks(path: string): Promise<TaskList> {
+  if (path.endsWith(".json")) return joined(await Promise.all((await readList(path)).map(folderTask)))
+  if (!existsSync(path)) throw new UserError(`${path}: there is no such task list`, expected)
+  if (!statSync(path).isDirectory()) throw new UserError(`${path} is no task list`, expected)
+  const isScenes = (await readdir(path)).some((name) => /^[^.].*\.tar$/.test(name))
+  return isScenes ? scenesTasks(path) : joined([await folderTask({ name: basename(resolve(path)), images: path })])
+}
+
+const expected = "give a folder of class folders, the test folder of `mobileclip render`, or a JSON list of tasks"
+
+async function readList(path: string): Promise<Entry[]> {
+  const parsed = listSchema.safeParse(await readJson(path, "a list of tasks"))
+  if (!parsed.success) {
+    const { path: at, message } = parsed.error.issues[0]!
+    throw new UserError(`${path}: ${at.join(".") || "the list"}: ${message}`, expected)
+  }
+  return parsed.data.map((entry) => ({ ...entry, images: resolve(dirname(path), entry.images) }))
+}
+
+interface OneTask {
+  readonly name: string
+  readonly chance: number
+  accuracy(encoder: Encoder): Promise<number>
+}
+
+async function folderTask({ name, images: folder, classNames, templates = defaultTemplates }: Entry): Promise<OneTask> {
+  const { folders: classes, pictures, notes } = await walkPictures(folder)
+  if (classes.length < 2)
+    throw new UserError(`${folder} has ${classes.length} class folders, and two at least are needed`, expected)
+  if (classNames && classNames.length !== classes.length) {
+    throw new UserError(`${name}: ${classNames.length} class names for ${classes.length} folders in ${folder}`)
+  }
+  const files = classes.flatMap((name, label) => {
+    const own = pictures.filter((path) => path.startsWith(name + sep))
+    requirePictures(join(folder, name), own, notes)
+    return own.map((path) => ({ file: join(folder, path), label }))
+  })
+  const task = {
+    kind: "classes" as const,
+    name,
+    classNames: classNames ?? classes.map((each) => each.replaceAll("_", " ")),
+    templates,
+    labels: files.map(({ label }) => label),
+  }
+  const images = new Pictures(files.map(({ file }) => file))
+  return {
+    name,
+    chance: 1 / classes.length,
+    async accuracy(encoder) {
+      return (await zeroShot(encoder, task, await imageVectors(encoder, images.decoded()))).accuracy
+    },
+  }
+}
+
+/** Small sets stay decoded between two evaluations. */
+const memoryBytes = 256 * 2 ** 20
+
+class Pictures {
+  private kept: Image8[] | null = null
+
+  constructor(private readonly files: readonly string[]) {}
+
+  async *decoded(): AsyncGenerator<Image8> {
+    if (this.kept) return yield* this.kept
+    const images: Image8[] = []
+    let bytes = 0
+    const decode = async (file: string) => decodeImage(file)
+    for await (const image of mapOrdered(this.files, 2 * availableParallelism(), decode)) {
+      bytes += image.data.byteLength
+      if (bytes <= memoryBytes) images.push(image)
+      yield image
+    }
+    if (bytes <= memoryBytes) this.kept = images
+  }
+}
+
+function joined(tasks: readonly OneTask[]): TaskList {
+  return {
+    names: tasks.map(({ name }) => name),
+    chance: Object.fromEntries(tasks.map(({ name, chance }) => [name, chance])),
+    async score(encoder) {
+      const scores: Record<string, number> = {}
+      for (const task of tasks) scores[task.name] = await task.accuracy(encoder)
+      return scores
+    },
+  }
+}
+
+async function scenesTasks(folder: string): Promise<TaskList> {
+  const scenes = await readScenes(folder)
+  const images = await Promise.all(scenes.map(({ jpeg }) => decodeImage(jpeg)))
+  return {
+    names: TASKS.map(({ name }) => name),
+    chance: Object.fromEntries(TASKS.map((task) => [task.name, chanceOf(task)])),
+    async score(encoder) {
+      const results = await scoreDecoded(encoder, scenes, images)
+      return Object.fromEntries(results.map(({ name, accuracy }) => [name, accuracy]))
+    },
+  }
+}

@@ -1,0 +1,34 @@
+/** Where the time of a long command went. */
+import { type Html, html } from "../../report/html.ts"
+import { percent } from "../../report/numbers.ts"
+import { durationText } from "../../cli/progress.ts"
+
+export interface Stage {
+  readonly name: string
+  readonly seconds: number
+}
+
+/** @param seconds of the whole: more than the stages' where something lies between them */
+export function stagesSection({
+  stages,
+  seconds,
+}: {
+  readonly stages: readonly Stage[]
+  readonly seconds: number
+}): Html {
+  const longest = Math.max(...stages.map((stage) => stage.seconds))
+  const row = (stage: Stage) => html`
+<tr>
+  <th scope="row">${stage.name}</th>
+  <td class="bar"><div><i style="width:${percent(stage.seconds / longest)}"></i></div></td>
+  <td>${durationText(stage.seconds)}</td>
+</tr>`
+  return html`
+<section>
+  <h2>Where the time went</h2>
+  <table class="bars">
+    <tbody>${stages.map(row)}</tbody>
+    <tfoot><tr><th scope="row">all</th><td></td><td>${durationText(seconds)}</td></tr></tfoot>
+  </table>
+</section>`
+}

@@ -1,0 +1,103 @@
+/**
+ * Trains one of several models of a comparison on data of its own; a run that was there goes on, or is kept. All settings are
+ * data, so that another process can do it.
+ */
+import { SafetensorsFile } from "../../core/containers/safetensors.ts"
+import { Tokenizer } from "../../core/text/tokenizer.ts"
+import type { ModelConfig } from "../../core/family/variants.ts"
+import type { TrainingDataConfig } from "../../data/training/config.ts"
+import { openTrainingData } from "../../data/training/training-data.ts"
+import { openRandomAccess } from "../../host/files.ts"
+import { buildModel, type CheckpointInfo, loadAnyCheckpoint } from "../../model/checkpoint.ts"
+import { initialize } from "../../model/module.ts"
+import { startFrom } from "../../model/start-from.ts"
+import { liveEncoder } from "../../train/live-encoder.ts"
+import type { TrainConfig } from "../../train/train.ts"
+import type { StartProgress } from "../../cli/progress.ts"
+import { openTasks } from "../../evaluate/task-list.ts"
+import { runTraining, type TrainingResult } from "../../train/run-directory.ts"
+
+/** Where the pairs come from and how they are read. */
+export type PairSource = Pick<TrainingDataConfig, "source" | "view"> &
+  Partial<
+    Pick<TrainingDataConfig, "captionKey" | "cropScale" | "format" | "reinforced" | "templates" | "syntheticPattern">
+  >
+
+export interface ModelTraining {
+  readonly directory: string
+  /** Of the progress line. */
+  readonly name: string
+  readonly info: CheckpointInfo<ModelConfig>
+  readonly config: TrainConfig
+  readonly pairs: PairSource
+  /** A task list, scored every `config.evaluateEvery` steps. */
+  readonly tasks?: string
+  /** A checkpoint with which the model has towers in common: it starts with what that one learned. */
+  readonly startFrom?: string
+}
+
+export interface TrainingContext {
+  readonly startProgress: StartProgress
+  readonly signal: AbortSignal
+}
+
+export async function trainModel(training: ModelTraining, context: TrainingContext): Promise<TrainingResult> {
+  const { directory, name, info, pairs } = training
+  const tasks = training.tasks === undefined ? null : await openTasks(training.tasks)
+  const tokenizer = new Tokenizer()
+  const data = await openTrainingData({ ...loaderConfig(training), ...pairs })
+  try {
+    return await runTraining({
+      ...context,
+      ...{ directory, name, info },
+      config: { ...training.config, data: { ...settingsOf(pairs), data: data.identity } },
+      batches: (firstStep) => data.batches(firstStep),
+      bad: data.bad,
+      ...(tasks && {
+        evaluate: ({ model, interpreter }) =>
+          tasks.score(liveEncoder(model, interpreter, info.preprocessing, tokenizer)),
+      }),
+      ...(training.startFrom !== undefined && { start: startOf(training, training.startFrom) }),
+      existing: "continue",
+    })
+  } finally {
+    await data.close()
+  }
+}
+
+/** Image tower, words and temperature of the other model; the rest is initialised. */
+function startOf({ info, config }: ModelTraining, checkpoint: string): Map<string, Float32Array> {
+  const model = buildModel(info.config)
+  initialize(model, config.seed)
+  const file = openRandomAccess(checkpoint)
+  try {
+    const learned = loadAnyCheckpoint(new SafetensorsFile(file), checkpoint).model
+    startFrom(model, learned, (path) => /^image\.|^text\.tokenEmbedding|^logitScale/.test(path))
+    return new Map([...model.namedParameters()].map(([path, parameter]) => [path, parameter.read()]))
+  } finally {
+    file.close()
+  }
+}
+
+/** What does not depend on where the pairs come from. */
+export function loaderConfig({ info, config }: Pick<ModelTraining, "info" | "config">) {
+  return {
+    batchSize: config.batchSize,
+    rank: 0,
+    ranks: 1,
+    seed: config.seed,
+    preprocessing: info.preprocessing,
+    tokenizer: new Tokenizer(),
+    contextLength: info.config.text.contextLength,
+    workers: 1,
+    prefetch: 3,
+    maxBadSamples: 100,
+  } satisfies Omit<TrainingDataConfig, "source" | "view">
+}
+
+/** Where the pairs lie may change. */
+function settingsOf({ source: _, ...pairs }: PairSource): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(pairs).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),
+  )
+}

@@ -1,0 +1,34 @@
+/** A process that trains one model for `trainModels`. */
+import { messageOf, UserError } from "../../core/errors.ts"
+import type { StartProgress } from "../../cli/progress.ts"
+import { type ModelTraining, trainModel } from "./train-model.ts"
+import type { Message } from "./train-models.ts"
+
+const stop = new AbortController()
+process.on("SIGTERM", () => stop.abort())
+// The other process's Ctrl-C, and the end of its terminal, reach this one too; it is told by a signal.
+for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {})
+process.once("disconnect", () => stop.abort())
+
+process.once("message", async (training: ModelTraining) => {
+  try {
+    await say({ kind: "result", result: await trainModel(training, { startProgress, signal: stop.signal }) })
+  } catch (error) {
+    const hint = error instanceof UserError ? error.hint : undefined
+    await say({ kind: "error", message: messageOf(error), hint })
+  }
+  process.exit()
+})
+
+/** The last line of a step, as the parent shows it. */
+const startProgress: StartProgress = () => ({
+  update: (done, detail = "") => void say({ kind: "progress", done, detail: detail.split("  ")[0]! }),
+  done() {},
+})
+
+function say(message: Message): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.connected) process.send!(message, () => resolve())
+    else resolve()
+  })
+}

@@ -1,0 +1,74 @@
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, expect, test } from "vitest"
+import { decodeImage } from "../../host/image/images.ts"
+import { lockFolder } from "../../host/lock.ts"
+import { createClassifier } from "../../run/classify.ts"
+import { loadModel } from "../../run/node.ts"
+import { main } from "../../cli/main.ts"
+
+const folder = await mkdtemp(join(tmpdir(), "mobileclip-quickstart-"))
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+/** The whole command, as short as it can be. */
+async function run(out: string, ...more: string[]) {
+  const text: string[] = []
+  const errors: string[] = []
+  const argv = ["quickstart", "--out", out, "--preset", "tiny", "--threads", "2", "--progress", "none", ...more]
+  const code = await main([...argv, "--json"], undefined, {
+    out: (line) => text.push(line),
+    err: (line) => errors.push(line),
+  })
+  const failures = errors.filter((line) => line.startsWith("mobileclip:"))
+  return { code, printed: JSON.parse(text.join("") || "null"), errors: failures }
+}
+
+test("a folder with other content beside the model, or in use, is refused before anything is done", async () => {
+  const [other, held] = [join(folder, "other"), join(folder, "held")]
+  await mkdir(join(other, "model", "notes"), { recursive: true })
+  expect((await run(other)).errors.join("")).toContain("has other content (notes/) and is not replaced")
+  expect(await readdir(other)).toEqual(["model"])
+  using _ = await lockFolder(held, "mobileclip train")
+  expect((await run(held)).errors.join("")).toContain("held is in use: mobileclip train")
+  expect(await readdir(held)).toEqual([".lock"])
+})
+
+const tasks = ["shape", "colour", "pattern", "count", "relation"]
+
+test("quickstart goes through the papers' loop, and the same command keeps what is there", {
+  timeout: 300_000,
+}, async () => {
+  const out = join(folder, "run")
+  const { code, printed } = await run(out)
+  expect(code).toBe(0)
+
+  const report = JSON.parse(await readFile(join(out, "report.json"), "utf8"))
+  expect(report).toEqual(printed)
+  expect(report).toMatchObject({ samplesSeen: 4 * 64, uniquePictures: 500, machine: { node: process.versions.node } })
+  expect(Object.keys(report.versions)).toEqual(["mobileclip", "libtorch", "onnxruntime", "node"])
+  for (const curve of [...report.plain, ...report.reinforced]) {
+    expect(curve.map(({ samplesSeen }: { samplesSeen: number }) => samplesSeen)).toEqual([128, 256])
+    expect(Object.keys(curve[0].tasks)).toEqual(tasks)
+  }
+  expect(Object.keys(report.efficiencyRatio)).toEqual(["median", "low", "high"])
+  expect(report.stepTimeRatio).toBeGreaterThan(0.2)
+  expect(report.teachers.map(({ name }: { name: string }) => name)).toEqual(["a", "b"])
+  expect(report.captioner.captions.average).toBeGreaterThanOrEqual(0)
+  expect(report.tasks.map(({ name }: { name: string }) => name)).toEqual(tasks)
+  // The exported file and the model in training are scored by different engines.
+  for (const { name, accuracy } of report.tasks)
+    expect(Math.abs(accuracy - report.reinforced[0].at(-1).tasks[name]), name).toBeLessThan(0.02)
+  expect(await readFile(join(out, "report.html"), "utf8")).toContain("What reinforcement is worth")
+
+  const [picture] = await readdir(join(out, "pictures"))
+  await using model = await loadModel(join(out, "model"), { threads: 1 })
+  const classifier = await createClassifier(model, ["red star", "blue circle"])
+  const [scores] = await classifier.classify([await decodeImage(join(out, "pictures", picture!))])
+  expect(scores!.reduce((sum, { score }) => sum + score, 0)).toBeCloseTo(1, 5)
+
+  const again = await run(out)
+  expect(again.printed).toMatchObject({ plain: report.plain, reinforced: report.reinforced, tasks: report.tasks })
+  const other = await run(out, "--seed", "1")
+  expect(other).toMatchObject({ code: 1, errors: [expect.stringContaining("from a run with other options")] })
+})

@@ -1,0 +1,174 @@
+/**
+ * The quickstart: the papers' loop on rendered scenes. Teachers and a captioner learn from precise captions; a noisy set is
+ * reinforced with them; the same student is trained plain and reinforced, and the reinforced one is exported, evaluated
+ * and used. Each stage leaves files that the next one reads, so an interrupted run goes on where it was.
+ */
+import { join } from "node:path"
+import { renderScenes } from "../../data/scenes/dataset.ts"
+import { exportModel } from "../../export/export.ts"
+import { checkModelDirectory } from "../../export/model-files.ts"
+import { lockFolder } from "../../host/lock.ts"
+import { loadModel } from "../../run/node.ts"
+import { sourceOf, withCheckpoint } from "../../weights/checkpoint.ts"
+import { distillation } from "../comparison/distillation.ts"
+import { reinforce } from "../comparison/reinforcement.ts"
+import { measureStepTime } from "../comparison/step-time.ts"
+import { compareStudents, type StudentComparison } from "../comparison/students.ts"
+import type { ModelTraining } from "../comparison/train-model.ts"
+import { trainModels } from "../comparison/train-models.ts"
+import { torchReference } from "../../export/torch-reference.ts"
+import type { TrainingResult } from "../../train/run-directory.ts"
+import { Clock } from "./clock.ts"
+import { readScenes, scoreRetrieval, scoreTasks } from "../../evaluate/scenes.ts"
+import { guessing } from "./guessing.ts"
+import { judgeCaptions } from "./judge-captions.ts"
+import { infoOf } from "./models.ts"
+import type { QuickstartOptions } from "./options.ts"
+import type { ModelRecipe } from "./recipe.ts"
+import { type ReportData, writeReport } from "./report.ts"
+import { reportData } from "./report-data.ts"
+import { classifySamples, writeSamples } from "./samples.ts"
+
+/** Pictures of a shard of scenes. */
+const perShard = 500
+
+/** Runs all stages; an interrupted run goes on where it was. Returns what the report says. */
+export async function quickstart(options: QuickstartOptions): Promise<ReportData> {
+  const { out, recipe, startProgress, say } = options
+  const clock = new Clock(options.signal)
+  const directory = join(out, "model")
+  await checkModelDirectory(directory)
+  using _ = await lockFolder(out, "mobileclip quickstart")
+
+  const scenes = join(out, "scenes")
+  await clock.stage("render", () => render(scenes, options))
+
+  const precise = shardsOf(scenes, recipe.scenes.noisy, recipe.scenes.noisy + recipe.scenes.precise)
+  const trainings = recipe.teachers.map((teacher) => teacherTraining(teacher, precise, scenes, options))
+  const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
+  const captionerTraining = {
+    ...teacherTraining(recipe.captioner, precise, scenes, options),
+    // Its image tower is the first teacher's: it learns to write sooner.
+    startFrom: teachers[0]!.checkpoint,
+  }
+  const [captioner] = (await clock.stage("captioner", () => trainModels([captionerTraining], options))) as [
+    TrainingResult,
+  ]
+
+  const noisy = shardsOf(scenes, 0, recipe.scenes.noisy)
+  const knowledge = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
+  const reinforced = await clock.stage("reinforce", () => reinforce(noisy, knowledge, recipe.reinforcement, options))
+  const captions = await judgeCaptions(reinforced.shards)
+
+  const comparison = comparisonOf(noisy, reinforced.shards, scenes, teachers, options)
+  const stepTime = await clock.stage("step times", () =>
+    measureStepTime({ ...comparison, shards: reinforced.shards, steps: recipe.timedSteps }),
+  )
+  const students = await clock.stage("students", () => compareStudents(comparison, options))
+  const training = students.first.reinforced
+
+  const { verification } = await clock.stage("export", () => exportCheckpoint(training.checkpoint, directory))
+  say(
+    `exported to ${directory}; differs from ${verification.reference} by ${worst(verification)} standard deviations at most`,
+  )
+
+  const test = await readScenes(join(scenes, "test"))
+  await using model = await loadModel(directory, { threads: options.threads })
+  const progress = startProgress("evaluate", test.length, { unit: "pictures" })
+  const [tasks, retrieval] = await clock.stage("evaluate", async () => [
+    await scoreTasks(model, test, (done) => progress.update(done)),
+    await scoreRetrieval(model, await readScenes(join(scenes, "retrieval"))),
+  ])
+  progress.done()
+  const pictures = await clock.stage("classify", async () => {
+    await writeSamples(join(out, "pictures"), test)
+    return classifySamples(model, test)
+  })
+
+  const report = reportData(
+    {
+      ...{ teachers, captioner, captions, stepTime, students, tasks, retrieval, pictures },
+      commands: reinforced.commands,
+    },
+    options,
+    clock,
+  )
+  await writeReport(out, report)
+  return report
+}
+
+// ------------------------------------------------------------------------------------------------------ stages
+
+async function render(out: string, { seed, recipe, startProgress, signal }: QuickstartOptions): Promise<void> {
+  const { noisy, precise, test, retrieval } = recipe.scenes
+  const counts = { train: noisy + precise, test, retrieval }
+  const progress = startProgress("render", counts.train + test + retrieval, { unit: "pictures" })
+  await renderScenes({
+    out,
+    seed,
+    counts,
+    signal,
+    samplesPerShard: perShard,
+    onProgress: (done) => progress.update(done),
+  })
+  progress.done()
+}
+
+/** Shards of training pictures `start` to `end`, whole shards both. */
+function shardsOf(scenes: string, start: number, end: number): string {
+  const name = (shard: number) => String(shard).padStart(5, "0")
+  return join(scenes, "train", `{${name(start / perShard)}..${name(end / perShard - 1)}}.tar`)
+}
+
+/** A CLIP teacher or the captioner: scored once, at its end. */
+function teacherTraining(
+  recipe: ModelRecipe,
+  source: string,
+  scenes: string,
+  options: QuickstartOptions,
+): ModelTraining {
+  const { steps } = recipe.training
+  return {
+    directory: join(options.out, "teachers", recipe.name),
+    name: recipe.name,
+    info: infoOf(recipe.model),
+    config: { ...recipe.training, seed: options.seed + recipe.seed, evaluateEvery: steps },
+    pairs: { source, format: "shards", view: "crop", captionKey: recipe.captions },
+    tasks: join(scenes, "test"),
+  }
+}
+
+function comparisonOf(
+  noisy: string,
+  shards: string,
+  scenes: string,
+  teachers: readonly TrainingResult[],
+  options: QuickstartOptions,
+): StudentComparison {
+  const { recipe, seed } = options
+  return {
+    directory: join(options.out, "students"),
+    info: infoOf(recipe.student.model),
+    config: {
+      ...recipe.student.training,
+      seed,
+      evaluateEvery: Math.ceil(recipe.student.training.steps / recipe.evaluations),
+    },
+    seeds: options.seeds,
+    plain: { source: noisy, format: "shards", view: "crop", captionKey: recipe.student.captions },
+    reinforced: { source: shards, format: "reinforced", view: "stored" },
+    objective: distillation(recipe.reinforcement, teachers),
+    tasks: join(scenes, "test"),
+    guessing,
+  }
+}
+
+function exportCheckpoint(checkpoint: string, directory: string) {
+  return withCheckpoint(checkpoint, async ({ model, info }) =>
+    exportModel(model, info, directory, { source: await sourceOf(checkpoint), reference: torchReference(model) }),
+  )
+}
+
+function worst({ imageError, textError = 0 }: { imageError: number; textError?: number | undefined }): string {
+  return Math.max(imageError, textError).toExponential(1)
+}

@@ -1,0 +1,144 @@
+/** The page of the report: one section per function, from what matters most to what is looked up. */
+
+import { htmlDocument } from "../../report/document.ts"
+import { type Html, html } from "../../report/html.ts"
+import { integer, percent } from "../../report/numbers.ts"
+import { figureList } from "../../report/terms.ts"
+import { efficiencyFigure, efficiencyTitle } from "../comparison/efficiency-text.ts"
+import { stagesSection } from "../comparison/stages-section.ts"
+import { measuredOn } from "../../report/machine.ts"
+import { durationText } from "../../cli/progress.ts"
+import { learned, losses, teachers } from "./learning-page.ts"
+import { isRight, pictureGrid } from "./pictures.ts"
+import type { ReportData, ReportTask } from "./report.ts"
+
+/** A whole HTML document that loads nothing. */
+export async function reportPage(data: ReportData): Promise<string> {
+  const body = html`${headline(data)}
+${await learned(data)}
+${accuracies(data)}
+${pictures(data)}
+${teachers(data)}
+${await losses(data)}
+${confusion(worstTask(data.tasks))}
+${stagesSection(data)}
+${machine(data)}
+${next(data)}`
+  return htmlDocument("mobileclip quickstart", body)
+}
+
+function headline({ seconds, samplesSeen, uniquePictures, model, efficiencyRatio, stepTimeRatio }: ReportData): Html {
+  return html`
+<header>
+  <p class="eyebrow">mobileclip quickstart</p>
+  <h1>${efficiencyTitle(efficiencyRatio, "A small MobileCLIP, plain and reinforced")}</h1>
+  <p class="lede">Two students saw ${integer(samplesSeen)} pairs of a picture and a caption, from ${integer(uniquePictures)} pictures with captions as
+  careless as the web's. One learned from them alone; the other from the same pictures with what two teachers and a captioner
+  know of them stored beside: multi-modal reinforced training. All was trained from scratch here, in ${durationText(seconds)}.</p>
+  ${figureList([
+    ["learning efficiency", efficiencyFigure(efficiencyRatio)],
+    ["time of a step", `${stepTimeRatio.toFixed(2)}x`],
+    ["parameters", millions(model.parameters.total)],
+    ["picture size", `${model.imageSize} px`],
+  ])}
+</header>`
+}
+
+function accuracies({ tasks, retrieval }: ReportData): Html {
+  return html`
+<section>
+  <h2>Zero-shot accuracy</h2>
+  <p>Of the reinforced student as it was exported, on pictures it has not seen and by words alone. The share of pictures for which the right words came first. The upright mark is chance.</p>
+  <table class="bars">
+    <thead><tr><th>task</th><th></th><th>accuracy</th><th>chance</th><th>pictures</th></tr></thead>
+    <tbody>${tasks.map(accuracyRow)}</tbody>
+  </table>
+  ${retrieval && retrievalTable(retrieval)}
+</section>`
+}
+
+function accuracyRow({ name, accuracy, chance, images }: ReportTask): Html {
+  return html`
+<tr>
+  <th scope="row">${name}</th>
+  <td class="bar"><div><i style="width:${percent(accuracy)}"></i><s style="left:${percent(chance)}"></s></div></td>
+  <td><b>${percent(accuracy)}</b></td><td>${percent(chance)}</td><td>${integer(images)}</td>
+</tr>`
+}
+
+function retrievalTable({ images, texts, ...recall }: NonNullable<ReportData["retrieval"]>): Html {
+  const row = (name: string, direction: "textToImage" | "imageToText") => html`
+<tr><th scope="row">${name}</th>
+${[recall.recallAt1, recall.recallAt5, recall.recallAt10].map((at) => html`<td>${percent(at[direction])}</td>`)}</tr>`
+  return html`
+<h3>Retrieval among ${integer(images)} pictures and ${integer(texts)} captions</h3>
+<p>Every picture shows a combination that training left out. By chance the first hit is right for ${percent(1 / images)}.</p>
+<table class="plain">
+  <thead><tr><th></th><th>in first 1</th><th>in first 5</th><th>in first 10</th></tr></thead>
+  <tbody>${row("find the picture", "textToImage")}${row("find the caption", "imageToText")}</tbody>
+</table>`
+}
+
+function pictures({ pictures }: ReportData): Html {
+  return html`
+<section>
+  <h2>What it sees</h2>
+  <p>${pictures.filter(isRight).length} of ${pictures.length} right. Under each picture its true caption, then the labels the model finds
+  most likely.</p>
+  ${pictureGrid(pictures)}
+</section>`
+}
+
+/** The task with the smallest part of the way from chance to 1. */
+function worstTask(tasks: readonly ReportTask[]): ReportTask | undefined {
+  const gain = ({ accuracy, chance }: ReportTask) => (accuracy - chance) / (1 - chance)
+  return [...tasks].sort((a, b) => gain(a) - gain(b))[0]
+}
+
+function confusion(task: ReportTask | undefined): Html {
+  if (!task) return html``
+  return html`
+<section>
+  <h2>Where it errs</h2>
+  <p>The hardest task is <b>${task.name}</b>. Each row is a true class; its cells say into which class its pictures went, in percent.</p>
+  <div class="scroll"><table class="confusion">
+    <thead><tr><td></td>${task.classNames.map((name) => html`<th scope="col"><span>${name}</span></th>`)}</tr></thead>
+    <tbody>${task.confusion.map((counts, label) => confusionRow(task.classNames[label]!, counts, label))}</tbody>
+  </table></div>
+</section>`
+}
+
+function confusionRow(name: string, counts: readonly number[], label: number): Html {
+  const total = counts.reduce((a, b) => a + b, 0)
+  const cell = (count: number, i: number) => {
+    const share = total > 0 ? Math.round((100 * count) / total) : 0
+    // Half strength at most, so that the figure stays legible on it.
+    return html`<td class="${i === label ? "diagonal" : ""}" style="--share:${share / 2}%">${share > 0 ? share : ""}</td>`
+  }
+  return html`<tr><th scope="row">${name}</th>${counts.map(cell)}</tr>`
+}
+
+function machine({ machine, versions, model }: ReportData): Html {
+  return measuredOn(machine, [
+    [
+      "versions",
+      `mobileclip ${versions.mobileclip}, libtorch ${versions.libtorch}, ONNX Runtime ${versions.onnxruntime}, Node ${versions.node}`,
+    ],
+    [
+      "model",
+      `${model.name}: image tower ${millions(model.parameters.image)}, text tower ${millions(model.parameters.text)}, vectors of ${model.embedDim}`,
+    ],
+  ])
+}
+
+function next({ next }: ReportData): Html {
+  return html`
+<section>
+  <h2>Try next</h2>
+  ${next.map(({ command, purpose }) => html`<p class="next">${purpose}</p><pre><code>${command}</code></pre>`)}
+</section>`
+}
+
+function millions(count: number): string {
+  return `${(count / 1e6).toFixed(count < 1e7 ? 2 : 1)} M`
+}

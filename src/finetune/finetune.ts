@@ -1,0 +1,175 @@
+/**
+ * Fine-tuning on pictures of one's own: a part is held out, the rest is trained on from a model that knows something, the
+ * weights are averaged with the start, and what came of it is exported and shown beside what was there before.
+ */
+import { join, resolve } from "node:path"
+import { oneLine, UserError } from "../core/errors.ts"
+import type { Manifest } from "../core/manifest.ts"
+import { exportModel } from "../export/export.ts"
+import { checkModelDirectory } from "../export/model-files.ts"
+import { lockFolder } from "../host/lock.ts"
+import type { Truncated } from "../host/image/picture-format.ts"
+import { sourceOf, withCheckpoint } from "../weights/checkpoint.ts"
+import type { StartProgress } from "../cli/progress.ts"
+import { readStartModel, type StartModel } from "../weights/start-model.ts"
+import { torchReference } from "../export/torch-reference.ts"
+import { averaged, averages, bestOf, type Tensors } from "./average.ts"
+import { holdOut, type Split } from "./hold-out.ts"
+import { type OwnPicturesOptions, readOwnPictures } from "./own-pictures.ts"
+import { openProbe, type Probe, type ProbeResult } from "./probe.ts"
+import { type FinetuneReport, writeReport } from "./report.ts"
+import { type FinetuneSettings, finetuneConfig } from "./settings.ts"
+import { bestFile, checkDevice, checkRun, listFiles, scoreTensors, tune, writeCheckpoint } from "./tune.ts"
+
+export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
+  /** A folder, a CSV or a JSONL file. */
+  readonly source: string
+  /** A checkpoint, a run's folder or the name of a released model. */
+  readonly model: string
+  /** Which member of the family it is, where its contents leave a choice. */
+  readonly variant?: string
+  /** Everything is written below this directory. */
+  readonly out: string
+  /** Of the pictures, kept for the probe. */
+  readonly holdOut: number
+  /** Share of the tuned weights in what is written; null: the probe chooses. */
+  readonly average: number | null
+  readonly patience: number
+  readonly resume: boolean
+  /** What becomes of pictures that end before their end. Default: what is there is used. */
+  readonly truncated?: Truncated
+  readonly startProgress: StartProgress
+  /** Gets one line about what happens now. */
+  readonly say: (line: string) => void
+  readonly signal: AbortSignal
+}
+
+/** Pictures of the probe, at most: all are encoded at every evaluation. */
+const largestProbe = 2000
+
+/** Throws the signal's reason when it was stopped while it trained; `resume` goes on then. */
+export async function finetune(options: FinetuneOptions): Promise<FinetuneReport> {
+  const { out, device, seed, say, signal, truncated = "accept" } = options
+  checkDevice(device)
+  const model = join(out, "model")
+  await checkModelDirectory(model)
+  using _ = await lockFolder(out, "mobileclip finetune")
+  await checkRun(out, options.resume)
+  checkSource(options)
+  const own = await readOwnPictures(options.source, options)
+  own.notes.forEach(say)
+  const start = await readStartModel(options.model, options.variant ?? null, signal, say)
+  const split = holdOut(own, { share: options.holdOut, seed, most: largestProbe })
+  const config = finetuneConfig(split.train.length, options, start.info.config, options.chunkSize)
+  checkBatch(config.batchSize, split)
+  say(`${start.source.file}: ${start.description}; ${oneLine(start.info.license)}`)
+  say(splitText(split, own.classes?.names.length))
+
+  const probe = await openProbe(split.heldOut, own.classes, start.info.preprocessing, truncated)
+  const before = await scoreTensors(probe, start.info, start.tensors, device)
+  const run = await tune({
+    ...options,
+    truncated,
+    directory: out,
+    start,
+    config,
+    split,
+    classes: own.classes,
+    probe,
+    before,
+  })
+
+  const best = await readBest(out)
+  const candidates = await scoreAverages({ options, start, best, probe, before })
+  const chosen = bestOf(candidates)
+  const checkpoint = await writeChosen(out, start, best, chosen.alpha)
+  const { verification } = await exportChosen(checkpoint, model)
+  const report: FinetuneReport = {
+    ...{ start, probe, before, run, config, candidates, chosen, checkpoint, model, verification },
+    bestStep: best.samplesSeen / config.batchSize,
+    pictures: {
+      train: split.train.length,
+      heldOut: probe.pictures.length,
+      withoutCaption: own.withoutCaption,
+      damaged: probe.damaged + run.damaged,
+      cutOff: probe.cutOff + run.cutOff,
+    },
+    source: resolve(options.source),
+  }
+  await writeReport(out, report)
+  return report
+}
+
+/** The lists of both sides are written there, and a list that is given is the user's. */
+function checkSource({ source, out }: Pick<FinetuneOptions, "source" | "out">): void {
+  if (!Object.values(listFiles(out)).some((path) => resolve(path) === resolve(source))) return
+  throw new UserError(`${source} would be both read and written`, "choose another folder for --out")
+}
+
+function checkBatch(batchSize: number, { train }: Split): void {
+  if (batchSize <= train.length) return
+  throw new UserError(
+    `${train.length} pictures to train on do not fill a batch of ${batchSize}`,
+    `choose a --batch-size of at most ${train.length}`,
+  )
+}
+
+function splitText({ train, heldOut }: Split, classes: number | undefined): string {
+  const kind = classes === undefined ? "with captions of their own" : `of ${classes} classes`
+  return `${train.length + heldOut.length} pictures ${kind}: ${train.length} to train on, ${heldOut.length} held out for the probe`
+}
+
+// ----------------------------------------------------------------------------------------------------- averages
+
+/** The model between start and best state, with its scores. */
+export interface Candidate extends ProbeResult {
+  /** Share of the tuned weights. */
+  readonly alpha: number
+}
+
+/** The run's best state. */
+interface Best {
+  readonly tensors: Tensors
+  /** Pairs that it was tuned on. */
+  readonly samplesSeen: number
+}
+
+function readBest(out: string): Promise<Best> {
+  return withCheckpoint(bestFile(out), async ({ model, info }) => ({
+    tensors: new Map([...model.namedParameters()].map(([path, parameter]) => [path, parameter.read()])),
+    samplesSeen: info.samplesSeen,
+  }))
+}
+
+interface Averaging {
+  readonly options: Pick<FinetuneOptions, "average" | "device">
+  readonly start: StartModel
+  readonly best: Best
+  readonly probe: Probe
+  readonly before: ProbeResult
+}
+
+async function scoreAverages({ options, start, best, probe, before }: Averaging): Promise<Candidate[]> {
+  const { average, device } = options
+  const candidates: Candidate[] = []
+  for (const alpha of average === null ? averages : [average]) {
+    const tensors = averaged(start.tensors, best.tensors, alpha)
+    const result = alpha === 0 ? before : await scoreTensors(probe, start.info, tensors, device)
+    candidates.push({ alpha, ...result })
+  }
+  return candidates
+}
+
+/** Takes the place of the run's last state: `model.safetensors` is the one to use. */
+async function writeChosen(out: string, start: StartModel, best: Best, alpha: number): Promise<string> {
+  const path = join(out, "model.safetensors")
+  const samplesSeen = start.info.samplesSeen + best.samplesSeen
+  await writeCheckpoint(path, { ...start.info, samplesSeen }, averaged(start.tensors, best.tensors, alpha))
+  return path
+}
+
+function exportChosen(checkpoint: string, directory: string): Promise<Manifest> {
+  return withCheckpoint(checkpoint, async ({ model, info }) =>
+    exportModel(model, info, directory, { source: await sourceOf(checkpoint), reference: torchReference(model) }),
+  )
+}

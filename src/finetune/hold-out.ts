@@ -1,0 +1,43 @@
+/** Which pictures are kept from training, to see on them what it was worth. */
+import { Random } from "../core/random.ts"
+import { type Classes, classOf, type OwnPicture, type OwnPictures } from "./own-pictures.ts"
+
+export interface Split {
+  readonly train: readonly OwnPicture[]
+  readonly heldOut: readonly OwnPicture[]
+}
+
+export interface HoldOut {
+  /** Of all pictures, above 0 and below 1. */
+  readonly share: number
+  readonly seed: number
+  /** Pictures held out, at most; about. */
+  readonly most: number
+}
+
+/** The same share of every class, at least one picture of each that has two; the order stays. */
+export function holdOut(
+  { pictures, classes }: Pick<OwnPictures, "pictures" | "classes">,
+  { share, seed, most }: HoldOut,
+): Split {
+  const part = Math.min(share, most / pictures.length)
+  const groups = classes ? byClass(pictures, classes) : [pictures]
+  const least = classes ? 1 : 2
+  const held = new Set(groups.flatMap((group, i) => drawn(group, part, least, Random.of(seed, "hold-out", i))))
+  return {
+    train: pictures.filter((picture) => !held.has(picture)),
+    heldOut: pictures.filter((picture) => held.has(picture)),
+  }
+}
+
+function byClass(pictures: readonly OwnPicture[], classes: Classes): OwnPicture[][] {
+  const groups = classes.names.map((): OwnPicture[] => [])
+  for (const picture of pictures) groups[classOf(picture, classes)]!.push(picture)
+  return groups
+}
+
+/** All but one, at most: each class has something to learn from. */
+function drawn(group: readonly OwnPicture[], share: number, least: number, random: Random): OwnPicture[] {
+  const count = Math.min(Math.max(Math.round(share * group.length), least), group.length - 1)
+  return random.shuffle(group).slice(0, count)
+}

@@ -1,0 +1,166 @@
+/** Held-out pictures as a zero-shot task: their class among all names, or their caption among all captions and back. */
+import { availableParallelism } from "node:os"
+import type { Encoder } from "../core/encoder.ts"
+import { UserError } from "../core/errors.ts"
+import type { Image8 } from "../core/image/pixels.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
+import { labelVectors } from "../core/text/prompts.ts"
+import { resizeAndCenterCrop } from "../core/image/resize.ts"
+import { cosines, softmax } from "../core/similarity.ts"
+import { mapOrdered } from "../data/parallel.ts"
+import { imageVectors, textVectors } from "../evaluate/encode.ts"
+import { accuracyOf, confusionOf, meanPerClassRecall, rankOf, topKAccuracy } from "../evaluate/metrics.ts"
+import { decodeImage } from "../host/image/images.ts"
+import type { Truncated } from "../host/image/picture-format.ts"
+import type { Scores } from "../train/run-directory.ts"
+import { type Classes, classOf, type OwnPicture } from "./own-pictures.ts"
+
+export interface Probe {
+  readonly pictures: readonly OwnPicture[]
+  /** As the image tower sees them, before they are normalised. */
+  readonly images: readonly Image8[]
+  readonly classes: Classes | null
+  /** What pictures choose among: names of classes, or all captions. */
+  readonly choices: readonly string[]
+  /** Which choices are right, for each picture. */
+  readonly truth: readonly (readonly number[])[]
+  /** Scores of guessing, by task. */
+  readonly chance: Scores
+  /** Pictures that could not be read. */
+  readonly damaged: number
+  /** Of those that were read, how many end before their end. */
+  readonly cutOff: number
+}
+
+export interface ProbeResult {
+  /** What decides, 0 to 1. */
+  readonly tasks: Scores
+  /** Their mean. */
+  readonly score: number
+  /** All figures, the tasks among them. */
+  readonly figures: Scores
+  /** The best choice for each picture. */
+  readonly predictions: readonly Prediction[]
+}
+
+export interface Prediction {
+  readonly choice: string
+  readonly probability: number
+  readonly isRight: boolean
+}
+
+/** Decodes the pictures, once. Throws UserError where none can be read. */
+export async function openProbe(
+  heldOut: readonly OwnPicture[],
+  classes: Classes | null,
+  preprocessing: Preprocessing,
+  truncated: Truncated,
+): Promise<Probe> {
+  const seen: Shown[] = []
+  for await (const image of mapOrdered(heldOut, 2 * availableParallelism(), (one) =>
+    shown(one, preprocessing, truncated),
+  )) {
+    if (image) seen.push(image)
+  }
+  if (seen.length === 0) throw new UserError("none of the pictures that were held out can be read")
+  const pictures = seen.map(({ picture }) => picture)
+  const choices = classes ? classes.names : [...new Set(pictures.flatMap(({ captions }) => captions))]
+  const truth = pictures.map((picture) =>
+    classes ? [classOf(picture, classes)] : picture.captions.map((caption) => choices.indexOf(caption)),
+  )
+  return {
+    ...{ pictures, classes, choices, truth },
+    images: seen.map(({ image }) => image),
+    chance: chanceOf(classes, choices.length, pictures),
+    damaged: heldOut.length - seen.length,
+    cutOff: seen.filter(({ isCutOff }) => isCutOff).length,
+  }
+}
+
+interface Shown {
+  readonly picture: OwnPicture
+  readonly image: Image8
+  readonly isCutOff: boolean
+}
+
+async function shown(
+  picture: OwnPicture,
+  { size, interpolation }: Preprocessing,
+  truncated: Truncated,
+): Promise<Shown | null> {
+  try {
+    const image = await decodeImage(picture.path, { truncated })
+    return { picture, image: resizeAndCenterCrop(image, size, interpolation), isCutOff: image.isCutOff === true }
+  } catch (error) {
+    if (error instanceof UserError) return null
+    throw error
+  }
+}
+
+function chanceOf(classes: Classes | null, choices: number, pictures: readonly OwnPicture[]): Scores {
+  if (classes) return { [accuracy]: 1 / choices }
+  const captions = pictures.reduce((sum, picture) => sum + picture.captions.length, 0) / pictures.length
+  return { [findCaption]: captions / choices, [findPicture]: 1 / pictures.length }
+}
+
+const accuracy = "accuracy"
+const findCaption = "find the caption"
+const findPicture = "find the picture"
+
+/** @param logitScale the model's, for probabilities */
+export async function scoreProbe(probe: Probe, encoder: Encoder, logitScale: number): Promise<ProbeResult> {
+  const { classes, choices } = probe
+  const images = await imageVectors(encoder, probe.images)
+  const texts = classes ? await labelVectors(encoder, choices, classes.templates) : await textVectors(encoder, choices)
+  const similarity = cosines(images, texts, encoder.embedDim)
+  const figures = classes ? classFigures(probe, similarity) : captionFigures(probe, similarity)
+  const tasks = Object.fromEntries(Object.keys(probe.chance).map((name) => [name, figures[name]!]))
+  const scores = Object.values(tasks)
+  return {
+    ...{ tasks, figures },
+    score: scores.reduce((sum, score) => sum + score, 0) / scores.length,
+    predictions: predictionsOf(probe, softmax(similarity, choices.length, logitScale)),
+  }
+}
+
+/** Of similarities [pictures, classes]. */
+function classFigures({ choices, truth }: Probe, similarity: Float32Array): Scores {
+  const labels = truth.map(([label]) => label!)
+  const confusion = confusionOf(similarity, choices.length, labels)
+  return {
+    [accuracy]: accuracyOf(confusion),
+    ...(choices.length >= 10 && { "among the first five": topKAccuracy(similarity, choices.length, labels, 5) }),
+    "mean over classes": meanPerClassRecall(confusion),
+  }
+}
+
+/** Of similarities [pictures, captions]. A caption that several pictures have belongs to each of them. */
+function captionFigures({ choices, truth, pictures }: Probe, similarity: Float32Array): Scores {
+  const row = (picture: number) => similarity.subarray(picture * choices.length, (picture + 1) * choices.length)
+  const column = (choice: number) => pictures.map((_, picture) => row(picture)[choice]!)
+  const captions = truth.map((own, picture) => bestRank(row(picture), own))
+  const owners = choices.map((_, choice) => [...pictures.keys()].filter((picture) => truth[picture]!.includes(choice)))
+  const found = owners.map((own, choice) => bestRank(column(choice), own))
+  const share = (ranks: readonly number[], k: number) => ranks.filter((rank) => rank < k).length / ranks.length
+  return {
+    [findCaption]: share(captions, 1),
+    [findPicture]: share(found, 1),
+    ...(pictures.length >= 10 && {
+      "the caption among five": share(captions, 5),
+      "the picture among five": share(found, 5),
+    }),
+  }
+}
+
+/** Of those that are right. */
+function bestRank(scores: ArrayLike<number>, right: readonly number[]): number {
+  return Math.min(...right.map((target) => rankOf(scores, target)))
+}
+
+function predictionsOf({ choices, truth }: Probe, probabilities: Float32Array): Prediction[] {
+  return truth.map((right, picture) => {
+    const row = probabilities.subarray(picture * choices.length, (picture + 1) * choices.length)
+    const best = row.reduce((found, value, i) => (value > row[found]! ? i : found), 0)
+    return { choice: choices[best]!, probability: row[best]!, isRight: right.includes(best) }
+  })
+}

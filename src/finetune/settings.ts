@@ -1,0 +1,106 @@
+/**
+ * What is safe for a model that knows something already: a low rate, lower still in lower layers, a short warm-up, batch
+ * norm's statistics as they are.
+ */
+
+import { totalmem } from "node:os"
+import { constrainedMemory } from "node:process"
+import type { ModelConfig } from "../core/family/variants.ts"
+import { buildModel, isCoca } from "../model/checkpoint.ts"
+import { activationBytes } from "../train/recipe/activations.ts"
+import { partsOf, towerCost } from "../train/recipe/plan.ts"
+import { defaultRecipe } from "../train/recipe/schema.ts"
+import { defaultTrainConfig, type TrainConfig } from "../train/train.ts"
+
+/** What a user may say; the rest follows from the pictures and the model. */
+export interface FinetuneSettings {
+  readonly steps?: number
+  readonly epochs?: number
+  readonly batchSize?: number
+  readonly chunkSize?: number
+  readonly learningRate?: number
+  readonly layerDecay?: number
+  readonly lock?: "image" | "text"
+  readonly precision?: "float32" | "bfloat16"
+  readonly seed: number
+  readonly device: "cpu" | "cuda" | "mps"
+  readonly threads?: number
+}
+
+/**
+ * CLIP is fine-tuned with 1e-5 (FLYP, arXiv 2212.00638) to 3e-5 (WiSE-FT, arXiv 2109.01903) at batches of 512 and without
+ * smaller rates in lower layers, which let the upper ones have more. Between batches, Adam's rate goes with the square root
+ * of their size (arXiv 2205.10287).
+ */
+const rate = { at: 64, learningRate: 3e-5 } as const
+
+const largestBatch = 64
+const [fewestSteps, mostSteps] = [100, 10_000]
+const defaultEpochs = 10
+const [warmupShare, longestWarmup] = [0.1, 500]
+/** Evaluations along the way. */
+const evaluations = 20
+
+/** @param start what is tuned: a captioner learns its captions too */
+export function finetuneConfig(
+  pictures: number,
+  settings: FinetuneSettings,
+  start: ModelConfig,
+  chunkSize = chunkSizeFor(start),
+): TrainConfig {
+  const { seed, device, threads, precision, lock } = settings
+  const batchSize = settings.batchSize ?? batchSizeFor(pictures)
+  const steps = settings.steps ?? stepsFor(pictures, batchSize, settings.epochs)
+  const every = Math.ceil(steps / evaluations)
+  return {
+    ...defaultTrainConfig,
+    objective: isCoca(start) ? captionerObjective : { kind: "clip" },
+    ...{ batchSize, steps, seed, device },
+    learningRate: settings.learningRate ?? rate.learningRate * Math.sqrt(batchSize / rate.at),
+    warmupSteps: Math.min(longestWarmup, Math.ceil(steps * warmupShare), steps - 1),
+    beta2: 0.98,
+    weightDecay: 0.1,
+    layerDecay: settings.layerDecay ?? 0.9,
+    frozenStatistics: true,
+    ...(lock && { locked: [lock] }),
+    ...(chunkSize < batchSize && { chunkSize }),
+    ...(precision === "bfloat16" && { precision }),
+    ...(threads !== undefined && { threads }),
+    saveEvery: every,
+    evaluateEvery: every,
+  }
+}
+
+/** The losses' weights in training from nothing, CoCa's. */
+const captionerObjective = {
+  kind: "coca",
+  clipWeight: defaultRecipe.loss.contrastiveWeight,
+  captionWeight: defaultRecipe.loss.captionWeight,
+} as const
+
+/** A power of two, so that at least four batches make an epoch, as far as that leaves a choice of captions. */
+export function batchSizeFor(pictures: number): number {
+  const quarter = 2 ** Math.floor(Math.log2(pictures / 4))
+  return Math.min(largestBatch, Math.max(quarter, Math.min(8, pictures)))
+}
+
+/** Ten passes over the pictures; a few pictures are passed over more often. */
+export function stepsFor(pictures: number, batchSize: number, epochs?: number): number {
+  const steps = Math.ceil(((epochs ?? defaultEpochs) * pictures) / batchSize)
+  return epochs === undefined ? Math.min(mostSteps, Math.max(fewestSteps, steps)) : Math.max(2, steps)
+}
+
+/** Pairs whose activations fit into a quarter of the memory that this machine gives. */
+export function chunkSizeFor(config: ModelConfig, bytes = machineMemory()): number {
+  const model = buildModel(config)
+  const perPair = partsOf(model)
+    .map((part) => activationBytes(towerCost(model, part).layers, { checkpointing: false }))
+    .reduce((sum, one) => sum + one, 0)
+  return Math.max(1, 2 ** Math.floor(Math.log2(Math.max(1, bytes / 4 / perPair))))
+}
+
+/** All of it, not what is free now: a run that goes on has the same chunks. */
+function machineMemory(): number {
+  const limit = constrainedMemory()
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}

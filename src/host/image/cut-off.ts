@@ -1,0 +1,160 @@
+/**
+ * JPEG and PNG files that were cut off, completed so that decoders read what is there as Pillow does under
+ * `ImageFile.LOAD_TRUNCATED_IMAGES`: a JPEG gets the end marker, at which libjpeg fills the rest (gray, or what the scans of a
+ * progressive file had said by then); rows that a PNG lacks are zero. One difference: a progressive JPEG that is cut within
+ * the tables between two scans is black with Pillow, and has its earlier scans here.
+ */
+import { constants, crc32, deflateSync, inflateSync } from "node:zlib"
+import { isJpeg } from "../../../jpeg/index.ts"
+
+/**
+ * The file with an end; null where it has one, is neither JPEG nor PNG, or was cut off before any pixel. Neither is a few
+ * bytes that promise more pixels than a whole file of that size could have.
+ *
+ * @param maxPixels larger pictures are not completed
+ */
+export function completed(bytes: Uint8Array, maxPixels: number): Uint8Array | null {
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const most = Math.min(maxPixels, file.length * pixelsPerByte + freePixels)
+  if (isJpeg(file)) return completedJpeg(file, most)
+  return isPng(file) ? completedPng(file, most) : null
+}
+
+/** Deflate makes one byte of 1032 equal ones, and libjpeg's shortest codes are about as short. */
+const pixelsPerByte = 1032
+const freePixels = 2 ** 20
+
+// ------------------------------------------------------------------------------------------------------- JPEG
+
+const startOfScan = 0xda
+const endOfImage = 0xd9
+
+/** From marker to marker, as libjpeg's `next_marker`, which passes over all else. */
+function completedJpeg(bytes: Buffer, most: number): Uint8Array | null {
+  let hasScan = false
+  for (let at = 2; ; ) {
+    const start = bytes.indexOf(0xff, at)
+    let code = start + 1
+    while (bytes[code] === 0xff) code++
+    if (start < 0 || code >= bytes.length) return hasScan ? withEnd(bytes) : null
+    const marker = bytes[code]!
+    if (marker === endOfImage) return null
+    at = code + 1
+    // Zero stands for a byte 255 of the pixels; the others have no length: TEM, RST0 to RST7 and SOI.
+    if (marker <= 1 || (marker >= 0xd0 && marker <= 0xd8)) continue
+    const length = 256 * bytes[code + 1]! + bytes[code + 2]!
+    // Neither the number nor the segment may be cut off.
+    if (!(code + 1 + length <= bytes.length)) return hasScan ? withEnd(bytes.subarray(0, start)) : null
+    if (isStartOfFrame(marker) && length >= 8 && bytes.readUInt16BE(at + 3) * bytes.readUInt16BE(at + 5) > most)
+      return null
+    at += length
+    hasScan ||= marker === startOfScan
+  }
+}
+
+/** Of any coding; three of the numbers are tables, and one is kept back. */
+function isStartOfFrame(marker: number): boolean {
+  return marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
+}
+
+function withEnd(bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([bytes, Uint8Array.of(0xff, endOfImage)])
+}
+
+// -------------------------------------------------------------------------------------------------------- PNG
+
+const signature = Buffer.from("89504e470d0a1a0a", "hex")
+
+function isPng(bytes: Uint8Array): boolean {
+  return bytes.length > 33 && signature.equals(bytes.subarray(0, 8))
+}
+
+function completedPng(file: Buffer, maxPixels: number): Uint8Array | null {
+  const parts: Buffer[] = []
+  let head = 0
+  for (let at = 8; at + 8 <= file.length; ) {
+    const size = file.readUInt32BE(at)
+    const type = file.toString("latin1", at + 4, at + 8)
+    if (type === "IEND") return null
+    if (type === "IDAT") {
+      if (parts.length === 0) head = at
+      parts.push(file.subarray(at + 8, at + 8 + size))
+    }
+    at += 12 + size
+  }
+  const passes = passesOf(file, maxPixels)
+  if (parts.length === 0 || !passes) return null
+  const rows = filled(passes, Buffer.concat(parts))
+  return rows && Buffer.concat([file.subarray(0, head), chunk("IDAT", deflateSync(rows, { level: 1 })), chunk("IEND")])
+}
+
+/** A picture of its own in an interlaced file, which has up to seven. */
+interface Pass {
+  readonly rows: number
+  /** With the filter's number in front. */
+  readonly rowBytes: number
+}
+
+const channelsOf: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }
+
+/** Left, top, and the steps to the right and down. */
+const whole = [[0, 0, 1, 1]] as const
+const adam7 = [
+  ...([
+    [0, 0, 8, 8],
+    [4, 0, 8, 8],
+    [0, 4, 4, 8],
+    [2, 0, 4, 4],
+  ] as const),
+  ...([
+    [0, 2, 2, 4],
+    [1, 0, 2, 2],
+    [0, 1, 1, 2],
+  ] as const),
+] as const
+
+/** By the header, which is the first chunk; null where it is damaged, or the picture too large. */
+function passesOf(file: Buffer, maxPixels: number): Pass[] | null {
+  const [width, height] = [file.readUInt32BE(16), file.readUInt32BE(20)]
+  const channels = channelsOf[file[25]!]
+  if (!channels || width * height > maxPixels) return null
+  const bits = channels * file[24]!
+  return (file[28] === 1 ? adam7 : whole).map(([left, top, right, down]) => ({
+    rows: Math.max(0, Math.ceil((height - top) / down)),
+    rowBytes: 1 + Math.ceil((Math.max(0, Math.ceil((width - left) / right)) * bits) / 8),
+  }))
+}
+
+/** All rows, of which those that are not whole are zero; null where the data are damaged. */
+function filled(passes: readonly Pass[], packed: Buffer): Buffer | null {
+  // A pass without columns has no rows either.
+  const real = passes.filter(({ rowBytes }) => rowBytes > 1)
+  const all = Buffer.alloc(real.reduce((sum, { rows, rowBytes }) => sum + rows * rowBytes, 0))
+  const found = inflated(packed, all.length)
+  if (!found) return null
+  let end = 0
+  for (const { rows, rowBytes } of real) {
+    const present = Math.min(rows, Math.floor((found.length - end) / rowBytes))
+    end += present * rowBytes
+    if (present < rows) break
+  }
+  found.copy(all, 0, 0, end)
+  return all
+}
+
+function inflated(packed: Buffer, most: number): Buffer | null {
+  if (packed.length === 0) return packed
+  try {
+    return inflateSync(packed, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: Math.max(most, 1) })
+  } catch {
+    return null
+  }
+}
+
+function chunk(type: string, data: Buffer = Buffer.alloc(0)): Buffer {
+  const body = Buffer.concat([Buffer.from(type), data])
+  const [length, check] = [Buffer.alloc(4), Buffer.alloc(4)]
+  length.writeUInt32BE(data.length)
+  check.writeUInt32BE(crc32(body))
+  return Buffer.concat([length, body, check])
+}

@@ -1,0 +1,33 @@
+/** Which pictures a command is about. */
+import { stat } from "node:fs/promises"
+import { join } from "node:path"
+import { UserError } from "../../core/errors.ts"
+import { walkPictures } from "./picture-folder.ts"
+import { pictureFormats } from "./picture-format.ts"
+
+/**
+ * A folder gives the pictures below it (`walkPictures`); throws UserError if there are none. Every other path stays as it
+ * is, whether there is such a file or not: who reads it tells.
+ *
+ * @param note gets a line about each thing that was passed over in folders
+ */
+export async function imageFiles(paths: readonly string[], note: (line: string) => void = () => {}): Promise<string[]> {
+  const lists: string[][] = []
+  for (const path of paths) lists.push(await filesOf(path, note))
+  return lists.flat()
+}
+
+async function filesOf(path: string, note: (line: string) => void): Promise<string[]> {
+  const info = await stat(path).catch(() => null)
+  if (!info?.isDirectory()) return [path]
+  const { pictures, notes } = await walkPictures(path)
+  requirePictures(path, pictures, notes)
+  notes.forEach(note)
+  return pictures.map((name) => join(path, name))
+}
+
+/** Throws UserError where a walk found none. */
+export function requirePictures(folder: string, pictures: readonly string[], notes: readonly string[]): void {
+  if (pictures.length > 0) return
+  throw new UserError(`${folder} holds no pictures`, [`${pictureFormats} are`, ...notes].join("; "))
+}

@@ -1,0 +1,153 @@
+/**
+ * Decodes picture files in Node to the RGB bytes Pillow gives: the profile is not applied, alpha is dropped, not blended,
+ * 16 bits lose their lower 8. Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
+ * through sharp (libvips), which also says what is wrong with a damaged one. sharp only decodes; its resize is another.
+ * Checked against Pillow 9.4: JPEG baseline, progressive, gray and CMYK, PNG RGB, RGBA, gray, palette and 1-bit. libvips
+ * opens more than pictures (drawings, documents, tables), and never sees what is not one by its first bytes.
+ */
+import sharp, { type Sharp } from "sharp"
+import { type DecodedJpeg, isJpeg, jpegDecoder } from "../../../jpeg/index.ts"
+import { assert, messageOf, UserError } from "../../core/errors.ts"
+import { type Image8, image8 } from "../../core/image/pixels.ts"
+import { completed } from "./cut-off.ts"
+import { readBytes } from "../files.ts"
+import { pictureFormat, pictureFormats, type Truncated } from "./picture-format.ts"
+import { firstPage } from "./tiff-pages.ts"
+
+export interface DecodeOptions {
+  /** Whether the orientation that a camera noted turns the picture; the reference pipelines ignore it. */
+  readonly exif?: "ignore" | "apply"
+  /** Larger pictures are refused before their pixels are read; they take 3 bytes per pixel. */
+  readonly maxPixels?: number
+  /** Of an animation, the first frame is taken, or it is refused. */
+  readonly animated?: "first" | "refuse"
+  /** For error messages when bytes are given instead of a path. */
+  readonly name?: string
+  /**
+   * What becomes of a JPEG or PNG that ends before its end. "accept" reads what is there, as training and data generation of
+   * the reference do (`cut-off.ts`).
+   */
+  readonly truncated?: Truncated
+  /** "sharp" leaves JPEG files to sharp too. */
+  readonly decoder?: "fastest" | "sharp"
+}
+
+export interface DecodedImage extends Image8 {
+  /** The file ended before its end; the rest is made up. */
+  readonly isCutOff?: true
+}
+
+export const defaultMaxPixels = 100_000_000
+
+// Every picture is read once, so remembering the last ones only takes memory.
+sharp.cache(false)
+
+/**
+ * A JPEG, PNG, WebP, AVIF, TIFF or GIF picture; of an animation, the first frame. Throws UserError, in one line with the
+ * path, if the file cannot be read, is no picture, is damaged or cut off, or has more than `maxPixels`.
+ */
+export async function decodeImage(source: string | Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
+  const bytes = typeof source === "string" ? await readBytes(source) : source
+  const name = options.name ?? (typeof source === "string" ? source : "picture")
+  if (bytes.length === 0) throw new UserError(`${name} is empty`, "a picture file was expected")
+  if (isForAddon(bytes, options)) {
+    const decoded = await jpegDecoder!.decodeAsync(bytes, options.maxPixels ?? defaultMaxPixels)
+    if (decoded) return toImage(name, decoded, options)
+  }
+  requireFormat(bytes, name)
+  const whole = options.truncated === "accept" ? completed(bytes, options.maxPixels ?? defaultMaxPixels) : null
+  const image = await decodeWithSharp(whole ?? onePage(bytes, name, options), name, options)
+  return whole ? { ...image, isCutOff: true } : image
+}
+
+function onePage(bytes: Uint8Array, name: string, { animated }: DecodeOptions): Uint8Array {
+  if (pictureFormat(bytes) !== "tif") return bytes
+  const first = firstPage(bytes)
+  if (first !== bytes && animated === "refuse") throw new UserError(`${name} has several pages`)
+  return first
+}
+
+/** Others may take libvips any time and memory: a drawing has filters and no pixels that could be counted. */
+export function requireFormat(bytes: Uint8Array, name: string): void {
+  const format = pictureFormat(bytes)
+  if (format !== null && decodedFormats.includes(format)) return
+  const found = format === null ? "not a picture" : `a ${format.toUpperCase()} picture, which cannot be read`
+  throw new UserError(`${name} is ${found}`, `${pictureFormats} files are`)
+}
+
+const decodedFormats = ["jpg", "png", "webp", "avif", "tif", "gif"]
+
+/** `decodeImage` of bytes, in this thread as far as possible: for threads that have nothing else to do. */
+export async function decodeHere(bytes: Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
+  if (isForAddon(bytes, options)) {
+    const decoded = jpegDecoder!.decode(bytes, options.maxPixels ?? defaultMaxPixels)
+    if (decoded) return toImage(options.name ?? "picture", decoded, options)
+  }
+  return decodeImage(bytes, { ...options, decoder: "sharp" })
+}
+
+/** The addon ignores the orientation, as the reference does. */
+function isForAddon(bytes: Uint8Array, { exif, decoder }: DecodeOptions): boolean {
+  return jpegDecoder !== null && decoder !== "sharp" && exif !== "apply" && isJpeg(bytes)
+}
+
+function toImage(name: string, { width, height, data }: DecodedJpeg, options: DecodeOptions): Image8 {
+  checkSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
+  assert(data !== null, "a picture within the limit has pixels")
+  return image8(width, height, data)
+}
+
+async function decodeWithSharp(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {
+  // libvips reports what is cut off at this level, and lets pass what libjpeg only warns of, as Pillow does.
+  const picture = sharp(bytes, { failOn: "error", ignoreIcc: true, limitInputPixels: false })
+  const { width, height, space, pages = 1 } = await explained(name, picture.metadata())
+  if (pages > 1 && options.animated === "refuse") throw new UserError(`${name} is an animation of ${pages} frames`)
+  checkSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
+  if (options.exif === "apply") picture.autoOrient()
+  return space === "cmyk" ? decodeCmyk(name, picture) : decodeRgb(name, picture)
+}
+
+function checkSize(name: string, width: number, height: number, maxPixels: number): void {
+  if (width * height <= maxPixels) return
+  throw new UserError(
+    `${name} has ${width} x ${height} pixels, more than the limit of ${maxPixels.toLocaleString("en")}`,
+    "make it smaller first, or raise the limit (maxPixels, --max-pixels)",
+  )
+}
+
+async function decodeRgb(name: string, picture: Sharp): Promise<Image8> {
+  const raw = picture.removeAlpha().toColourspace("srgb").raw()
+  const { data, info } = await explained(name, raw.toBuffer({ resolveWithObject: true }))
+  return image8(info.width, info.height, data)
+}
+
+/** By Pillow's formula; libvips would go through a colour profile. Adobe's inversion is undone by libvips already. */
+async function decodeCmyk(name: string, picture: Sharp): Promise<Image8> {
+  const raw = picture.pipelineColourspace("cmyk").toColourspace("cmyk").raw()
+  const { data, info } = await explained(name, raw.toBuffer({ resolveWithObject: true }))
+  const rgb = new Uint8ClampedArray(info.width * info.height * 3)
+  for (let from = 0, to = 0; to < rgb.length; from += 4, to += 3) {
+    const white = 255 - data[from + 3]!
+    for (let c = 0; c < 3; c++) rgb[to + c] = white - scaleByte(data[from + c]!, white)
+  }
+  return image8(info.width, info.height, rgb)
+}
+
+/** a * b / 255, rounded. */
+function scaleByte(a: number, b: number): number {
+  const t = a * b + 128
+  return (t + (t >> 8)) >> 8
+}
+
+/** libvips repeats itself over several lines; the first says it. */
+async function explained<T>(name: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    const reason = messageOf(error).split("\n")[0]!
+    if (reason.includes("unsupported image format")) {
+      throw new UserError(`${name} is not a picture`, `${pictureFormats} files are`, { cause: error })
+    }
+    throw new UserError(`${name} is damaged or cut off (${reason})`, "get it again, or leave it out", { cause: error })
+  }
+}

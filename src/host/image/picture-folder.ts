@@ -1,0 +1,181 @@
+/**
+ * The one walk of a folder of pictures. Hidden names are passed over (`.ipynb_checkpoints`, `._x.jpg` of macOS), and so is
+ * whatever is not a file, whatever it is called. Links are followed, but a picture or folder that came before does not
+ * come again; what lies in the folder itself comes before what links lead to. A hard link is a file of its own.
+ */
+import type { Dirent } from "node:fs"
+import { readdir, realpath, stat } from "node:fs/promises"
+import { basename, dirname, extname, join } from "node:path"
+import { messageOf, oneLine } from "../../core/errors.ts"
+import { fileError } from "../file-error.ts"
+import { pictureFormats } from "./picture-format.ts"
+
+export interface PictureFolder {
+  /** Paths below the folder, in order. */
+  readonly pictures: readonly string[]
+  /** Paths of the other files below it, captions among them. */
+  readonly others: ReadonlySet<string>
+  /** Names of the folders right below it, in order, those that cannot be read among them. */
+  readonly folders: readonly string[]
+  /** What was passed over that somebody may miss, a line each. */
+  readonly notes: readonly string[]
+}
+
+const pictureName = /\.(jpe?g|jpe|jfif|png|webp|avif|tiff?|gif)$/i
+
+/** Whether a file is taken for a picture by its name. */
+export function isPictureName(name: string): boolean {
+  return pictureName.test(name)
+}
+
+/** Throws UserError where the folder itself cannot be read; of one below that is a note. */
+export async function walkPictures(folder: string): Promise<PictureFolder> {
+  const walk = new Walk()
+  try {
+    await walk.enter("", await realpath(folder))
+  } catch (error) {
+    throw fileError(error, "reading", folder)
+  }
+  await walk.followLinks()
+  return walk.found(folder)
+}
+
+class Walk {
+  private readonly pictures: string[] = []
+  private readonly others = new Set<string>()
+  private readonly folders: string[] = []
+  /** Real paths of folders, and of pictures that links lead to. */
+  private readonly visited = new Set<string>()
+  private links: Link[] = []
+  private readonly unreadable: string[] = []
+  private readonly passedOver = { again: 0, nowhere: 0, special: 0 }
+
+  /** @param path below the folder that is walked */
+  async enter(path: string, real: string): Promise<void> {
+    this.visited.add(real)
+    const entries = await readdir(real, { withFileTypes: true })
+    for (const entry of entries.filter(({ name }) => !isHidden(name))) {
+      await this.take(entry, join(path, entry.name), join(real, entry.name))
+    }
+  }
+
+  /** Folders first: what lies in them need not be linked to. */
+  async followLinks(): Promise<void> {
+    const files: (Link & Target)[] = []
+    while (this.links.length > 0) {
+      const links = this.links.sort(byPath)
+      this.links = []
+      for (const link of links) {
+        const target = await targetOf(link)
+        if (target === null) this.passedOver.nowhere++
+        else if (target.kind === "folder") await this.enterOnce(link.path, target.real)
+        else files.push({ ...link, ...target })
+      }
+    }
+    for (const { path, real, kind } of files.sort(byPath)) {
+      if (kind === "special") this.passedOver.special++
+      else if (!isPictureName(path)) this.others.add(path)
+      else if (this.hasPicture(real)) this.passedOver.again++
+      else {
+        this.visited.add(real)
+        this.pictures.push(path)
+      }
+    }
+  }
+
+  found(folder: string): PictureFolder {
+    const { pictures, others, folders } = this
+    return { pictures: pictures.sort(), others, folders: folders.sort(), notes: this.notes(folder) }
+  }
+
+  private async take(entry: Dirent, path: string, real: string): Promise<void> {
+    if (entry.isDirectory()) await this.enterOnce(path, real)
+    else if (entry.isSymbolicLink()) this.links.push({ path, at: real })
+    else if (!entry.isFile()) this.passedOver.special++
+    else if (isPictureName(path)) this.pictures.push(path)
+    else this.others.add(path)
+  }
+
+  private async enterOnce(path: string, real: string): Promise<void> {
+    if (this.visited.has(real)) return
+    if (dirname(path) === ".") this.folders.push(path)
+    try {
+      await this.enter(path, real)
+    } catch (error) {
+      this.unreadable.push(messageOf(fileError(error, "reading", path)))
+    }
+  }
+
+  /** Whether a link leads to a picture that was taken: all are, of a folder that was visited. */
+  private hasPicture(real: string): boolean {
+    const wasInFolder = this.visited.has(dirname(real)) && !isHidden(basename(real)) && isPictureName(real)
+    return wasInFolder || this.visited.has(real)
+  }
+
+  private notes(folder: string): string[] {
+    const { again, nowhere, special } = this.passedOver
+    const said = [
+      otherNames(this.others),
+      again > 0 && `${counted(again, "link")} to pictures that came before`,
+      nowhere > 0 && `${counted(nowhere, "link")} to nothing`,
+      special > 0 && `${counted(special, "pipe, socket or device", "pipes, sockets or devices")}`,
+    ].filter((part) => part !== false)
+    const passedOver = said.length > 0 ? [`${folder}: passed over ${said.join("; ")}`] : []
+    return [...passedOver, ...this.unreadable.slice(0, mostSaid), ...more(this.unreadable.length)]
+  }
+}
+
+interface Link {
+  /** Below the folder that is walked. */
+  readonly path: string
+  readonly at: string
+}
+
+interface Target {
+  readonly kind: "folder" | "file" | "special"
+  readonly real: string
+}
+
+/** Null where it leads nowhere, or to where nobody may look. */
+async function targetOf({ at }: Link): Promise<Target | null> {
+  try {
+    const found = await stat(at)
+    const kind = found.isDirectory() ? "folder" : found.isFile() ? "file" : "special"
+    return { kind, real: await realpath(at) }
+  } catch {
+    return null
+  }
+}
+
+const mostSaid = 5
+
+function more(count: number): string[] {
+  return count > mostSaid ? [`and ${count - mostSaid} folders more that cannot be read`] : []
+}
+
+/** Files that are neither pictures nor text, by their extensions, the most frequent first; false where there are none. */
+function otherNames(others: ReadonlySet<string>): string | false {
+  const counts = new Map<string, number>()
+  for (const name of others) {
+    const extension = extname(name).toLowerCase()
+    if (extension !== ".txt") counts.set(extension, (counts.get(extension) ?? 0) + 1)
+  }
+  if (counts.size === 0) return false
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
+  const most = [...counts].sort(([, a], [, b]) => b - a).slice(0, mostSaid)
+  const kinds = most.map(([extension, count]) => `${count} ${oneLine(extension, 20) || "without an extension"}`)
+  const rest = counts.size > mostSaid ? ", ..." : ""
+  return `${counted(total, "file")} of other kinds (${kinds.join(", ")}${rest}), for ${pictureFormats} are read`
+}
+
+function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`
+}
+
+function isHidden(name: string): boolean {
+  return name.startsWith(".")
+}
+
+function byPath(a: Link, b: Link): number {
+  return a.path < b.path ? -1 : 1
+}

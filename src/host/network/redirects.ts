@@ -1,0 +1,38 @@
+/** `fetch` that goes where a server sends it only as far as that is safe. */
+import { UserError } from "../../core/errors.ts"
+
+const mostRedirects = 10
+
+const redirects = [301, 302, 303, 307, 308]
+
+/**
+ * The answer after all redirects, of a GET or a HEAD. Headers that are for one origin (Authorization, Cookie) do not leave
+ * it. Throws UserError where they have no end, or lead from https to http or to what is not on the web.
+ */
+export async function fetchFollowing(fetch: typeof globalThis.fetch, url: URL, init: RequestInit): Promise<Response> {
+  let headers = new Headers(init.headers)
+  let at = url
+  for (let hops = 0; hops <= mostRedirects; hops++) {
+    const response = await fetch(at, { ...init, headers, redirect: "manual" })
+    const location = response.headers.get("Location")
+    if (!redirects.includes(response.status) || location === null) return response
+    await response.body?.cancel()
+    const next = checkedRedirect(at, location)
+    if (next.origin !== at.origin) headers = withoutSecrets(headers)
+    at = next
+  }
+  throw new UserError(`${url.host} redirects without end`, "check the address")
+}
+
+function checkedRedirect(from: URL, location: string): URL {
+  const to = URL.canParse(location, from.href) ? new URL(location, from) : null
+  if (to?.protocol === "https:" || (to?.protocol === "http:" && from.protocol === "http:")) return to
+  const where = to ? `${to.protocol}//${to.host}` : "no address"
+  throw new UserError(`${from.host} redirects to ${where}, which is not followed`, `${from.protocol} was asked for`)
+}
+
+function withoutSecrets(headers: Headers): Headers {
+  const kept = new Headers(headers)
+  for (const name of ["Authorization", "Cookie", "Proxy-Authorization"]) kept.delete(name)
+  return kept
+}

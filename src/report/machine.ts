@@ -1,0 +1,39 @@
+import { arch, availableParallelism, cpus, release, totalmem, type } from "node:os"
+import { type Html, html } from "./html.ts"
+import { factList, type Term } from "./terms.ts"
+
+/** Where a figure was measured. */
+export interface Machine {
+  readonly cpu: string
+  /** Processors this process may use. */
+  readonly cores: number
+  readonly memoryGB: number
+  readonly os: string
+  readonly node: string
+}
+
+export function thisMachine(): Machine {
+  return {
+    cpu: cpus()[0]?.model.trim() || "unknown",
+    cores: availableParallelism(),
+    memoryGB: Math.round(totalmem() / 2 ** 30),
+    os: `${type()} ${release()} ${arch()}`,
+    node: process.versions.node,
+  }
+}
+
+function machineFacts({ cpu, cores, memoryGB, os }: Machine): Term[] {
+  return [
+    ["processor", `${cpu}, ${cores} cores, ${memoryGB} GB`],
+    ["system", os],
+  ]
+}
+
+/** Of a report: the machine, and what else `facts` say of where its figures are from. */
+export function measuredOn(machine: Machine, facts: readonly Term[]): Html {
+  return html`
+<section>
+  <h2>Measured on</h2>
+  ${factList([...machineFacts(machine), ...facts])}
+</section>`
+}

@@ -1,0 +1,49 @@
+/** A checkpoint on libtorch writes what the directory that is exported from it writes. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { tinyCoca, tinyCocaInfo } from "../../test/tiny-coca.ts"
+import * as torch from "../../torch/index.ts"
+import type { Image8 } from "../core/image/pixels.ts"
+import { Random } from "../core/random.ts"
+import { exportModel } from "../export/export.ts"
+import type { Coca } from "../model/coca.ts"
+import { Captioner } from "../run/captioner.ts"
+import { loadCaptioner } from "../run/node.ts"
+import { torchCaptioner } from "./torch-captioner.ts"
+
+let folder: string
+let exported: Awaited<ReturnType<typeof loadCaptioner>>
+let live: Captioner
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "torch-captioner-"))
+  const model: Coca = tinyCoca()
+  await exportModel(model, tinyCocaInfo, folder)
+  exported = await loadCaptioner(folder)
+  live = new Captioner(exported.manifest, torchCaptioner(model))
+}, 60_000)
+afterAll(async () => {
+  await Promise.all([exported.dispose(), live.dispose()])
+  rmSync(folder, { recursive: true })
+})
+
+const images = [1, 2, 3].map((seed): Image8 => {
+  const random = Random.of(seed, "picture")
+  return { width: 40, height: 36, channels: 3, data: Uint8Array.from({ length: 40 * 36 * 3 }, () => random.int(256)) }
+})
+
+test.each([
+  ["greedy", { generationType: "greedy", seqLen: 12 }],
+  ["the papers' own, several for an image", { generationType: "top_p", topP: 0.9, seqLen: 10, perImage: 3, seed: 5 }],
+  ["beams", { generationType: "beam_search", seqLen: 8, minSeqLen: 2 }],
+] as const)("the same ids: %s", async (_, options) => {
+  expect(await live.captionIds(images, options)).toEqual(await exported.captionIds(images, options))
+})
+
+test("captions leave no tensors behind, finished or not", async () => {
+  const before = torch.memory().liveTensors
+  await live.captionIds(images, { generationType: "top_p", topP: 0.9, seqLen: 6 })
+  await expect(live.captionIds(images, { generationType: "top_p", seqLen: 1 })).rejects.toThrow("seqLen is 1")
+  expect(torch.memory().liveTensors).toBe(before)
+})
