@@ -13,8 +13,8 @@
  */
 import { parseArgs } from "node:util"
 import { UserError } from "../src/core/errors.ts"
-import { Random } from "../src/core/random.ts"
 import { type VariantName, variants } from "../src/core/family/variants.ts"
+import { Random } from "../src/core/random.ts"
 import type { Batch } from "../src/data/training/batch.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"

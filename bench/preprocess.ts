@@ -5,8 +5,8 @@
  */
 import { type Image8, image8 } from "../src/core/image/pixels.ts"
 import { preprocess } from "../src/core/image/preprocess.ts"
-import { Random } from "../src/core/random.ts"
 import { type Interpolation, resizeAndCenterCrop } from "../src/core/image/resize.ts"
+import { Random } from "../src/core/random.ts"
 
 const size = 256
 const shots = 20

@@ -9,9 +9,9 @@
  */
 import { createInterface } from "node:readline"
 import { parseArgs } from "node:util"
-import { Random } from "../src/core/random.ts"
 import { safetensorsChunks } from "../src/core/containers/safetensors.ts"
 import { variants } from "../src/core/family/variants.ts"
+import { Random } from "../src/core/random.ts"
 import type { Batch } from "../src/data/training/batch.ts"
 import { writeAtomically } from "../src/host/files.ts"
 import { checkpointTensors } from "../src/model/checkpoint.ts"

@@ -8,12 +8,12 @@
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { type Command, Option } from "commander"
-import { compareOnCifar10 } from "../src/experiments/cifar10/pipeline.ts"
-import { type PresetName, presets } from "../src/experiments/cifar10/recipe.ts"
 import { summary } from "../src/cli/cifar10-summary.ts"
 import { type CommandContext, main } from "../src/cli/main.ts"
 import { progressOption, wholeNumber } from "../src/cli/options.ts"
 import { type ProgressMode, progressReporter } from "../src/cli/progress.ts"
+import { compareOnCifar10 } from "../src/experiments/cifar10/pipeline.ts"
+import { type PresetName, presets } from "../src/experiments/cifar10/recipe.ts"
 
 interface Options {
   readonly out: string

@@ -1,9 +1,9 @@
 /** The comparison's last words on a terminal. */
 import type { LearningCurve } from "../evaluate/efficiency.ts"
+import type { Cifar10Report } from "../experiments/cifar10/report-data.ts"
 import { meanAt } from "../experiments/comparison/accuracy-figure.ts"
 import { efficiencyText } from "../experiments/comparison/efficiency-text.ts"
 import { percent, textTable } from "./table.ts"
-import type { Cifar10Report } from "../experiments/cifar10/report-data.ts"
 
 export function summary(report: Cifar10Report, page: string): string {
   const { seconds, plain, reinforced, teachers, captioner, pictures } = report

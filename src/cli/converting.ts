@@ -1,16 +1,16 @@
 /** What `mobileclip convert` does: find the file, tell what it is, write and compare, say what came out. */
 import { existsSync } from "node:fs"
 import { UserError } from "../core/errors.ts"
-import type { Manifest } from "../core/manifest.ts"
 import { findModel } from "../core/family/variant-name.ts"
+import type { Manifest } from "../core/manifest.ts"
 import { exportModel } from "../export/export.ts"
 import type { ExportDtype, LayoutName } from "../export/layouts.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
 import { lockPlace } from "../host/lock.ts"
 import { sourceOf } from "../weights/checkpoint.ts"
-import { pullShown } from "./pulling.ts"
 import { withWeights } from "../weights/weights.ts"
+import { pullShown } from "./pulling.ts"
 
 export interface ConvertOptions {
   readonly out: string

@@ -5,10 +5,10 @@
  */
 import { Command } from "commander"
 import { printableLines } from "../core/printable.ts"
+import { version } from "../host/version.ts"
 import { exitCodeOf, prefix } from "./errors.ts"
 import { Interrupt } from "./interrupt.ts"
 import { type Output, standardOutput } from "./standard-output.ts"
-import { version } from "../host/version.ts"
 
 /** What a command gets besides its arguments. */
 export interface CommandContext {

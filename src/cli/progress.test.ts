@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
-import { barText, durationText, type ProgressMode, plainText, progressReporter, rateText } from "./progress.ts"
+import { durationText, rateText } from "../report/numbers.ts"
+import { barText, type ProgressMode, plainText, progressReporter } from "./progress.ts"
 
 const state = { label: "train", done: 300, total: 1200, unit: "steps", rate: 6, detail: "loss 2.31" }
 

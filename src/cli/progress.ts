@@ -1,18 +1,11 @@
 /** Progress of long work on stderr: a bar with rate and time left on a terminal, else a line now and then. */
 import { printable } from "../core/printable.ts"
+import { noProgress, type Progress, type StartProgress } from "../core/progress.ts"
+import { durationText, rateText } from "../report/numbers.ts"
 
 export const PROGRESS_MODES = ["auto", "bar", "plain", "json", "none"] as const
 
 export type ProgressMode = (typeof PROGRESS_MODES)[number]
-
-export interface Progress {
-  /** `done` of the total so far; `detail` is shown behind it, for example "loss 2.31". */
-  update(done: number, detail?: string): void
-  done(detail?: string): void
-}
-
-/** Begins a piece of work of `total` units (0: nobody knows how many), named in the plural: "pictures". */
-export type StartProgress = (label: string, total: number, options: { readonly unit: string }) => Progress
 
 export interface ProgressOutput {
   write(text: string): unknown
@@ -27,7 +20,7 @@ export function progressReporter(
   now: () => number = () => performance.now() / 1000,
 ): StartProgress {
   const style = mode === "auto" ? (stream.isTTY && process.env.TERM !== "dumb" ? "bar" : "plain") : mode
-  if (style === "none") return () => ({ update() {}, done() {} })
+  if (style === "none") return noProgress
   return (label, total, { unit }) => new Meter({ label, total, unit }, style, stream, now)
 }
 
@@ -125,23 +118,6 @@ export function jsonText(state: ProgressState): string {
 export function doneText({ label, done, unit, detail }: ProgressState, seconds: number): string {
   const rate = seconds > 0 ? ` (${rateText(done / seconds)})` : ""
   return `${label}: ${done} ${unit} in ${durationText(seconds)}${rate}${detail ? `, ${detail}` : ""}`
-}
-
-/** 7.4 s, 48 s, 3 min 20 s, 2 h 05 min */
-export function durationText(seconds: number): string {
-  if (seconds < 9.95) return `${seconds.toFixed(1)} s`
-  const whole = Math.round(seconds)
-  if (whole < 60) return `${whole} s`
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`
-  const minutes = Math.round(whole / 60)
-  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`
-}
-
-/** 335/s, 6.2/s, 12/min */
-export function rateText(perSecond: number): string {
-  if (perSecond >= 10) return `${Math.round(perSecond)}/s`
-  if (perSecond >= 1) return `${perSecond.toFixed(1)}/s`
-  return `${(perSecond * 60).toFixed(perSecond * 60 < 10 ? 1 : 0)}/min`
 }
 
 function rateTexts(state: ProgressState): string[] {

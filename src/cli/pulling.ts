@@ -1,9 +1,11 @@
 /** What `mobileclip pull` shows: the licence, progress in megabytes, notes, and at the end the path. */
+
+import type { Progress } from "../core/progress.ts"
 import { licenseNotice } from "../hub/license.ts"
 import { type PullOptions, type PullResult, pull } from "../hub/pull.ts"
 import { type License, released } from "../hub/released.ts"
 import { ownCacheDir } from "../hub/settings.ts"
-import { type Progress, progressReporter } from "./progress.ts"
+import { progressReporter } from "./progress.ts"
 import { textTable } from "./table.ts"
 
 export interface PullCommandOptions extends Pick<PullOptions, "revision" | "cacheDir" | "token" | "file" | "force"> {

@@ -7,9 +7,9 @@
  */
 import { z } from "zod"
 import { oneLine, UserError } from "./errors.ts"
-import { isInside } from "./inside.ts"
 import { largestVocabulary, longestSequence, longestSide, widestVector } from "./family/size-limits.ts"
 import type { ImageEncoderConfig, ModelConfig } from "./family/variants.ts"
+import { isInside } from "./inside.ts"
 
 export const manifestFile = "mobileclip.json"
 

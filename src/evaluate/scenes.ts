@@ -7,9 +7,9 @@ import { mapOrdered } from "../data/parallel.ts"
 import { type SceneRecord, sceneOf } from "../data/scenes/record.ts"
 import { TASKS, type Task } from "../data/scenes/tasks.ts"
 import { metadataOf, readShard } from "../data/shards.ts"
+import { decodeImage } from "../host/image/images.ts"
 import { imageVectors } from "./encode.ts"
 import { type RetrievalResult, retrieval, type TaskResult, zeroShot } from "./tasks.ts"
-import { decodeImage } from "../host/image/images.ts"
 
 export interface Scene {
   readonly jpeg: Uint8Array

@@ -12,14 +12,14 @@ import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { chanceOf, TASKS } from "../data/scenes/tasks.ts"
-import { imageVectors } from "./encode.ts"
-import { zeroShot } from "./tasks.ts"
 import { readJson } from "../host/files.ts"
 import { requirePictures } from "../host/image/image-files.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { walkPictures } from "../host/image/picture-folder.ts"
-import { readScenes, scoreDecoded } from "./scenes.ts"
 import type { Scores } from "../train/run-directory.ts"
+import { imageVectors } from "./encode.ts"
+import { readScenes, scoreDecoded } from "./scenes.ts"
+import { zeroShot } from "./tasks.ts"
 
 export interface TaskList {
   readonly names: readonly string[]

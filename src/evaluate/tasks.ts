@@ -4,8 +4,8 @@
  */
 import type { Encoder } from "../core/encoder.ts"
 import { assert } from "../core/errors.ts"
-import { labelVectors } from "../core/text/prompts.ts"
 import { cosines } from "../core/similarity.ts"
+import { labelVectors } from "../core/text/prompts.ts"
 import { textVectors } from "./encode.ts"
 import {
   accuracyOf,

@@ -5,8 +5,8 @@
  */
 import { realpath } from "node:fs/promises"
 import { join } from "node:path"
-import { UserError } from "../core/errors.ts"
 import { safetensorsChunks, type TensorToWrite } from "../core/containers/safetensors.ts"
+import { UserError } from "../core/errors.ts"
 import {
   type ClipConfig,
   type CocaConfig,

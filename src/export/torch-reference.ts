@@ -1,8 +1,8 @@
 /** What an export is compared with where libtorch is: the model as it was trained, before fusing. */
 import { noGrad, scope, version } from "../../torch/index.ts"
-import type { Reference, TowerInput } from "./verify.ts"
 import type { CheckpointModel } from "../model/checkpoint.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
+import type { Reference, TowerInput } from "./verify.ts"
 
 export function torchReference(model: CheckpointModel): Reference {
   return {

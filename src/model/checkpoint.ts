@@ -3,12 +3,12 @@
  * (configuration, preprocessing, licence) as JSON in the safetensors metadata.
  */
 import { z } from "zod"
-import { UserError } from "../core/errors.ts"
-import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { TensorToWrite } from "../core/containers/safetensors.ts"
-import { longestSide } from "../core/family/size-limits.ts"
 import type { TensorFile } from "../core/containers/tensor-file.ts"
+import { UserError } from "../core/errors.ts"
+import { longestSide } from "../core/family/size-limits.ts"
 import type { ClipConfig, CocaConfig, ModelConfig } from "../core/family/variants.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
 import { checkConfig } from "./check-config.ts"
 import { Clip } from "./clip.ts"
 import { Coca } from "./coca.ts"

@@ -3,8 +3,14 @@
  * form by all names and shapes. The file's own name only decides where contents cannot.
  */
 import { quoted, UserError } from "../core/errors.ts"
+import {
+  type ClipConfig,
+  type CocaConfig,
+  captioners,
+  type ImageEncoderConfig,
+  variants,
+} from "../core/family/variants.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
-import { type ClipConfig, type CocaConfig, captioners, type ImageEncoderConfig, variants } from "../core/family/variants.ts"
 import { Clip, ImageEncoder } from "./clip.ts"
 import { Coca } from "./coca.ts"
 import { reparameterize } from "./reparameterize.ts"

@@ -9,3 +9,20 @@ export function percent(share: number): string {
 export function integer(value: number): string {
   return Math.round(value).toLocaleString("en")
 }
+
+/** 7.4 s, 48 s, 3 min 20 s, 2 h 05 min */
+export function durationText(seconds: number): string {
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`
+  const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`
+  const minutes = Math.round(whole / 60)
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`
+}
+
+/** 335/s, 6.2/s, 12/min */
+export function rateText(perSecond: number): string {
+  if (perSecond >= 10) return `${Math.round(perSecond)}/s`
+  if (perSecond >= 1) return `${perSecond.toFixed(1)}/s`
+  return `${(perSecond * 60).toFixed(perSecond * 60 < 10 ? 1 : 0)}/min`
+}

@@ -3,9 +3,9 @@
  * however many captions it gets; each token of a caption is computed once.
  */
 import type { BegunDecoder, CaptionRuntime, Values } from "../core/caption-decoder.ts"
-import type { Manifest } from "../core/manifest.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { preprocess } from "../core/image/preprocess.ts"
+import type { Manifest } from "../core/manifest.ts"
 import { fnv1a } from "../core/random.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 import { captionText, generate, rowsPerCaption } from "./caption/generate.ts"

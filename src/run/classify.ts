@@ -2,8 +2,8 @@
 import type { Encoder } from "../core/encoder.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
-import { labelVectors } from "../core/text/prompts.ts"
 import { cosines, l2Normalize, softmax } from "../core/similarity.ts"
+import { labelVectors } from "../core/text/prompts.ts"
 
 export const defaultTemplates = ["a photo of a {}."] as const
 

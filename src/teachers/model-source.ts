@@ -5,9 +5,9 @@
 import { existsSync, statSync } from "node:fs"
 import { basename, join, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
+import { findModel } from "../core/family/variant-name.ts"
 import { manifestFile } from "../core/manifest.ts"
 import { findOnnxFiles, type OnnxDtype } from "../core/onnx-files.ts"
-import { findModel } from "../core/family/variant-name.ts"
 import { findPretrained } from "../hub/pretrained.ts"
 import { type PullOptions, type PullResult, pull } from "../hub/pull.ts"
 

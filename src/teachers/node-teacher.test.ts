@@ -9,9 +9,9 @@ import { exportModel } from "../export/export.ts"
 import type { Clip } from "../model/clip.ts"
 import { fold } from "../model/fold.ts"
 import { reparameterize } from "../model/reparameterize.ts"
+import { loadModel } from "../run/node.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
 import type { Tensor } from "../tensor/tensor.ts"
-import { loadModel } from "../run/node.ts"
 import { openTeacher } from "./node-teacher.ts"
 
 const texts = ["a photo of a cat", "two dogs, one of them asleep", ""]

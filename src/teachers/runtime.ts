@@ -14,11 +14,11 @@ import type { WeightsFile } from "../core/teacher-identity.ts"
 import { exportModel } from "../export/export.ts"
 import { makeDirectory } from "../host/files.ts"
 import { ownCacheDir } from "../hub/settings.ts"
-import type { TorchTeacherOptions } from "./torch-teacher.ts"
 import type { LoadOptions } from "../run/node.ts"
 import { sourceOf } from "../weights/checkpoint.ts"
 import { type Weights, withWeights } from "../weights/weights.ts"
 import type { ModelSource } from "./model-source.ts"
+import type { TorchTeacherOptions } from "./torch-teacher.ts"
 
 export const runtimes = ["onnxruntime", "libtorch"] as const
 export const devices = ["cpu", "cuda"] as const

@@ -1,8 +1,8 @@
 /** The ensemble of `reinforce embed`: teachers in the order they are named, whatever runs them. */
 import { UserError } from "../core/errors.ts"
 import type { Teacher } from "../core/teacher.ts"
-import { openTeacher } from "./node-teacher.ts"
 import type { ModelSource } from "./model-source.ts"
+import { openTeacher } from "./node-teacher.ts"
 import {
   loadOptions,
   onnxDtype,

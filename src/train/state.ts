@@ -3,8 +3,8 @@
  * generator in it as well, so it can be resumed, exported and classified with. The position in the data is the step.
  */
 import { z } from "zod"
-import { UserError } from "../core/errors.ts"
 import { type SafetensorsFile, safetensorsChunks, type TensorToWrite } from "../core/containers/safetensors.ts"
+import { UserError } from "../core/errors.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
 import {
   averagePrefix,

@@ -1,6 +1,7 @@
 /** Weights that training begins with: a checkpoint of any origin, a run's folder, or a released name. */
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
+import { pullShown } from "../cli/pulling.ts"
 import { UserError } from "../core/errors.ts"
 import { findModel } from "../core/family/variant-name.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
@@ -8,7 +9,6 @@ import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
 import { sourceOf } from "./checkpoint.ts"
-import { pullShown } from "../cli/pulling.ts"
 import { type Weights, withWeights } from "./weights.ts"
 
 export interface StartModel {

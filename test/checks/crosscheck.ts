@@ -3,8 +3,8 @@
  * converted weights give what open_clip computes with them.
  */
 import { readFileSync } from "node:fs"
-import { fill, inputImage } from "../../src/core/fill.ts"
 import { type ClipConfig, imageTowers, type VariantName, variants } from "../../src/core/family/variants.ts"
+import { fill, inputImage } from "../../src/core/fill.ts"
 import { Clip } from "../../src/model/clip.ts"
 import { loadStateDict, publishedParts, type StateDict, toPublished } from "../../src/model/state-dict.ts"
 import { type KeyFlavour, publishedTensors } from "../../src/model/weights.ts"

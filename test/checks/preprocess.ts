@@ -4,7 +4,12 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { centerBox, type Image8 } from "../../src/core/image/pixels.ts"
 import { normalize } from "../../src/core/image/preprocess.ts"
-import { type Interpolation, resizeAndCenterCrop, resizeShortestSide, shortestSide } from "../../src/core/image/resize.ts"
+import {
+  type Interpolation,
+  resizeAndCenterCrop,
+  resizeShortestSide,
+  shortestSide,
+} from "../../src/core/image/resize.ts"
 import { decodeImage } from "../../src/host/image/images.ts"
 import { type Check, exact, mismatches } from "./check.ts"
 import { resizeInMode } from "./native-mode.ts"

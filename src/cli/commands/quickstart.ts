@@ -2,13 +2,13 @@
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { type Command, Option } from "commander"
-import type { CommandContext } from "../main.ts"
-import { progressOption, wholeNumber } from "../options.ts"
-import { type ProgressMode, progressReporter } from "../progress.ts"
 import type { QuickstartOptions } from "../../experiments/quickstart/options.ts"
 import { quickstart } from "../../experiments/quickstart/pipeline.ts"
 import { type PresetName, presets } from "../../experiments/quickstart/recipe.ts"
 import { reportJson } from "../../experiments/quickstart/report.ts"
+import type { CommandContext } from "../main.ts"
+import { progressOption, wholeNumber } from "../options.ts"
+import { type ProgressMode, progressReporter } from "../progress.ts"
 import { summary } from "../quickstart/summary.ts"
 
 interface Options extends Pick<QuickstartOptions, "out" | "seed" | "seeds" | "threads"> {

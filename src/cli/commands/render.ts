@@ -1,10 +1,10 @@
 /** mobileclip render */
 import type { Command } from "commander"
 import { renderScenes } from "../../data/scenes/dataset.ts"
+import { presets } from "../../experiments/quickstart/recipe.ts"
 import type { CommandContext } from "../main.ts"
 import { progressOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
-import { presets } from "../../experiments/quickstart/recipe.ts"
 
 interface Options {
   readonly out: string

@@ -1,6 +1,7 @@
 /** What happens to a picture before the tower sees it, in words; and whether the family agrees. */
-import type { Preprocessing } from "../../core/image/preprocess.ts"
+
 import { type VariantName, variants } from "../../core/family/variants.ts"
+import type { Preprocessing } from "../../core/image/preprocess.ts"
 import { type Check, checksOf } from "./check.ts"
 
 const { ok, warning } = checksOf("Model")

@@ -1,10 +1,10 @@
 /** The options of `mobileclip finetune`, and what they mean. */
 import { availableParallelism } from "node:os"
 import { type Command, InvalidArgumentError, Option } from "commander"
+import type { FinetuneOptions } from "../../finetune/finetune.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
 import { number, progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
-import type { FinetuneOptions } from "../../finetune/finetune.ts"
 
 export interface FinetuneArguments {
   readonly model: string

@@ -1,8 +1,9 @@
 /** The last words of `mobileclip finetune` on a terminal. */
-import { isCoca } from "../../model/checkpoint.ts"
+
 import { commandLine } from "../../core/shell-quote.ts"
-import { percent, textTable } from "../table.ts"
 import { changesOf, type FinetuneReport } from "../../finetune/report.ts"
+import { isCoca } from "../../model/checkpoint.ts"
+import { percent, textTable } from "../table.ts"
 
 export function summary(report: FinetuneReport, page: string): string {
   const { before, chosen, probe, pictures, run, bestStep } = report

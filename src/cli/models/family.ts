@@ -1,7 +1,8 @@
 /** The members of the family in figures: counted from the modules, beside what was published. */
-import type { Preprocessing } from "../../core/image/preprocess.ts"
+
 import { type PublishedFigures, published } from "../../core/family/published.ts"
 import { type ClipConfig, imageTowers, textTowers, type VariantName, variants } from "../../core/family/variants.ts"
+import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { TowerName } from "../../export/towers.ts"
 import { Clip } from "../../model/clip.ts"
 import { reparameterize } from "../../model/reparameterize.ts"

@@ -1,7 +1,7 @@
 /** `mobileclip reinforce status` for people. */
 import { oneLine } from "../../core/errors.ts"
 import type { JobStatus } from "../../reinforce/distributed/status.ts"
-import { durationText, rateText } from "../progress.ts"
+import { durationText, rateText } from "../../report/numbers.ts"
 import { textTable } from "../table.ts"
 
 /** Parked shards and workers that are shown one by one. */

@@ -1,5 +1,6 @@
 /** A stage over all shards on this machine: what `reinforce caption` and `reinforce embed` do. */
 import { fileURLToPath } from "node:url"
+import type { Progress } from "../../core/progress.ts"
 import { openStorage } from "../../data/stores/open.ts"
 import { writeSideFiles } from "../../reinforce/files.ts"
 import { type Job, requireOneModel, requireSameModels } from "../../reinforce/job.ts"
@@ -7,7 +8,7 @@ import { Ledger } from "../../reinforce/ledger.ts"
 import { ProcessPool } from "../../reinforce/pool/process-pool.ts"
 import { type RunOutcome, type RunState, runShards } from "../../reinforce/run.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
-import { type Progress, progressReporter } from "../progress.ts"
+import { progressReporter } from "../progress.ts"
 import { lockOutput } from "./output-lock.ts"
 import {
   jobOf,

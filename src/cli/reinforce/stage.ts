@@ -7,13 +7,13 @@ import { Ensemble } from "../../reinforce/ensemble.ts"
 import type { CaptionJob, EmbeddingJob, Job } from "../../reinforce/job.ts"
 import type { Stage } from "../../reinforce/stage.ts"
 import { DrawnViews } from "../../reinforce/views.ts"
-import { pullShown } from "../pulling.ts"
 import { openCaptioner } from "../../teachers/captioners.ts"
 import { type ModelSource, resolveModels } from "../../teachers/model-source.ts"
 import { onnxDtype, prepared, type RuntimeOptions } from "../../teachers/runtime.ts"
+import { openTeachers } from "../../teachers/teachers.ts"
+import { pullShown } from "../pulling.ts"
 import type { Resources } from "./shard-options.ts"
 import { synTextKey } from "./stage-options.ts"
-import { openTeachers } from "../../teachers/teachers.ts"
 
 /** Downloads and exports what is missing, so that worker processes find it. */
 export async function bringModels(

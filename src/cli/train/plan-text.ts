@@ -1,10 +1,10 @@
 /** A run's plan for people: `mobileclip train --dry-run`. */
 
+import { durationText, rateText } from "../../report/numbers.ts"
 import { distils, lossWeights } from "../../train/recipe/decided.ts"
 import type { MemoryPart, Plan, TowerPlan } from "../../train/recipe/plan.ts"
 import type { Recipe } from "../../train/recipe/schema.ts"
 import { mebibytes, millions, short } from "../models/units.ts"
-import { durationText, rateText } from "../progress.ts"
 import { textTable } from "../table.ts"
 
 /** Sections of aligned columns, without a line break at the end. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { pillowResize } from "../../../test/pillow-resize.ts"
-import { centerBox, centerCrop, crop, type Image8, image8 } from "./pixels.ts"
 import { Random } from "../random.ts"
+import { centerBox, centerCrop, crop, type Image8, image8 } from "./pixels.ts"
 import {
   type Interpolation,
   resize,

@@ -1,8 +1,9 @@
 /** Makes a stored view again, from the original picture: crop, resize, operations; the same bytes every time. */
-import { type Kernels, withKernels } from "../../core/kernels/kernels.ts"
+
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import { type Interpolation, placeWindow, whole } from "../../core/image/resize.ts"
+import { type Kernels, withKernels } from "../../core/kernels/kernels.ts"
 import type { StoredAugmentation } from "./augmentation.ts"
 import { Canvas } from "./canvas.ts"
 import { applyOp } from "./operations.ts"

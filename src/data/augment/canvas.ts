@@ -1,6 +1,7 @@
 /** A view being made, in the kernels' memory: what operations read and replace. */
-import type { Kernels, Matrix } from "../../core/kernels/kernels.ts"
+
 import { lookUpFloats, normalizedBytes, type Preprocessing } from "../../core/image/preprocess.ts"
+import type { Kernels, Matrix } from "../../core/kernels/kernels.ts"
 
 /** What each of the 256 values becomes; it is cut off to 0..255. */
 export type ByteTable = (value: number) => number

@@ -3,9 +3,9 @@
  * named as torchvision names them. The order is fixed: crop, RandAugment, tensor, normalise.
  */
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
-import { nearestNames } from "../../core/nearest.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { Interpolation } from "../../core/image/resize.ts"
+import { nearestNames } from "../../core/nearest.ts"
 
 export interface AugmentationConfig {
   readonly randomResizedCrop: RandomResizedCrop

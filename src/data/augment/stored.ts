@@ -3,8 +3,8 @@
  * reference unpacks it to.
  */
 import { quoted, UserError } from "../../core/errors.ts"
-import { nearestNames } from "../../core/nearest.ts"
 import type { Size } from "../../core/image/resize.ts"
+import { nearestNames } from "../../core/nearest.ts"
 import { parseJsonText } from "../json-text.ts"
 import { opNames, type StoredAugmentation, type StoredCrop, type StoredOp } from "./augmentation.ts"
 

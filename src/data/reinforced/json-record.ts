@@ -2,8 +2,9 @@
  * A sample as an object of a JSONL line, in the shape that ml-mobileclip-dr publishes: the picture in base64, and an
  * embedding as base64 of gzip of a pickled float32 array.
  */
-import { quoted, UserError } from "../../core/errors.ts"
+
 import { numpyPickle, readNumpyPickle } from "../../core/containers/numpy-pickle.ts"
+import { quoted, UserError } from "../../core/errors.ts"
 import { parseParamAug } from "../augment/stored.ts"
 import { checkRows } from "./check-rows.ts"
 import { gzip, matrix, unzip } from "./embeddings.ts"

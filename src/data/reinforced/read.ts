@@ -2,8 +2,9 @@
  * Reads shards of image-text samples, reinforced or not: WebDataset tar, or JSONL that may be compressed with gzip or
  * zstd. What a file is, its content says and not its name. Formats: docs/formats.md.
  */
-import { UserError } from "../../core/errors.ts"
+
 import type { RandomAccess } from "../../core/containers/safetensors.ts"
+import { UserError } from "../../core/errors.ts"
 import { openRandomAccess } from "../../host/files.ts"
 import type { Compression } from "./lines.ts"
 import { readJsonl } from "./read-jsonl.ts"

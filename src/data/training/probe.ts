@@ -5,11 +5,11 @@
 import { oneLine, UserError } from "../../core/errors.ts"
 import { BadSample } from "./bad-samples.ts"
 import { defaultSyntheticPattern, type TrainingDataConfig } from "./config.ts"
+import type { Sampler } from "./order/sampler.ts"
 import type { EmbeddingRow } from "./rows/embedding-rows.ts"
 import { sampleBytes } from "./rows/fill.ts"
 import { SampleLoader, type TrainingSample } from "./rows/load.ts"
 import { isReinforced, wantsEmbeddings } from "./sources/open-source.ts"
-import type { Sampler } from "./order/sampler.ts"
 import { checkTeacherWidths, findTeacherWidths } from "./teacher-widths.ts"
 
 export interface Findings {

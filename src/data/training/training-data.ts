@@ -7,12 +7,12 @@ import { mapOrdered } from "../parallel.ts"
 import { type BadRow, BadSamples } from "./bad-samples.ts"
 import type { Batch } from "./batch.ts"
 import { checkTrainingDataConfig, defaultCropScale, defaultMemoryBytes, type TrainingDataConfig } from "./config.ts"
-import type { FillSettings, RowFailure, RowRequest } from "./rows/fill.ts"
-import { type OpenSource, openSource } from "./sources/open-source.ts"
-import { FillPool } from "./rows/pool.ts"
-import { type Findings, probe } from "./probe.ts"
 import type { Picked } from "./order/sampler.ts"
+import { type Findings, probe } from "./probe.ts"
+import type { FillSettings, RowFailure, RowRequest } from "./rows/fill.ts"
+import { FillPool } from "./rows/pool.ts"
 import { batchOfSlot, createSlot, type Slot } from "./rows/slot.ts"
+import { type OpenSource, openSource } from "./sources/open-source.ts"
 
 export interface TrainingData {
   /** By which it is told from other data, wherever it lies; for people, too. */

@@ -1,7 +1,7 @@
 /** Captions made of class names: careless ones, as the web has them, for students, and precise ones for teachers. */
 
-import { fillTemplate } from "../../core/text/prompts.ts"
 import type { Random } from "../../core/random.ts"
+import { fillTemplate } from "../../core/text/prompts.ts"
 import { type ClassName, classNames, otherNames } from "./classes.ts"
 
 /** What a careless caption is; each share of the pictures, together 1. */

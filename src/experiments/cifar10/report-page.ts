@@ -1,14 +1,13 @@
 /** The page of the comparison on CIFAR-10. */
 import { htmlDocument } from "../../report/document.ts"
 import { type Html, html } from "../../report/html.ts"
-import { integer, percent } from "../../report/numbers.ts"
+import { measuredOn } from "../../report/machine.ts"
+import { durationText, integer, percent } from "../../report/numbers.ts"
 import { pictureCard } from "../../report/picture-card.ts"
 import { figureList } from "../../report/terms.ts"
 import { accuracyFigure, meanAt } from "../comparison/accuracy-figure.ts"
 import { efficiencyFigure, efficiencyText, efficiencyTitle } from "../comparison/efficiency-text.ts"
 import { stagesSection } from "../comparison/stages-section.ts"
-import { measuredOn } from "../../report/machine.ts"
-import { durationText } from "../../cli/progress.ts"
 import { templates } from "./classes.ts"
 import type { CaptionExample, Cifar10Report } from "./report-data.ts"
 

@@ -2,8 +2,9 @@
  * Small members of the family that a comparison trains from scratch in minutes: for pictures of 32 to 64 pixels and captions
  * of up to 32 tokens. The search for them is in docs/log.md.
  */
-import type { Preprocessing } from "../../core/image/preprocess.ts"
+
 import type { ClipConfig, CocaConfig, FastViTConfig, ModelConfig, TextTowerConfig } from "../../core/family/variants.ts"
+import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { CheckpointInfo } from "../../model/checkpoint.ts"
 
 /** A model that a comparison trains. */

@@ -1,7 +1,6 @@
 /** Where the time of a long command went. */
 import { type Html, html } from "../../report/html.ts"
-import { percent } from "../../report/numbers.ts"
-import { durationText } from "../../cli/progress.ts"
+import { durationText, percent } from "../../report/numbers.ts"
 
 export interface Stage {
   readonly name: string

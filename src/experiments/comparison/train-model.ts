@@ -3,19 +3,19 @@
  * data, so that another process can do it.
  */
 import { SafetensorsFile } from "../../core/containers/safetensors.ts"
-import { Tokenizer } from "../../core/text/tokenizer.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
+import type { StartProgress } from "../../core/progress.ts"
+import { Tokenizer } from "../../core/text/tokenizer.ts"
 import type { TrainingDataConfig } from "../../data/training/config.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
+import { openTasks } from "../../evaluate/task-list.ts"
 import { openRandomAccess } from "../../host/files.ts"
 import { buildModel, type CheckpointInfo, loadAnyCheckpoint } from "../../model/checkpoint.ts"
 import { initialize } from "../../model/module.ts"
 import { startFrom } from "../../model/start-from.ts"
 import { liveEncoder } from "../../train/live-encoder.ts"
-import type { TrainConfig } from "../../train/train.ts"
-import type { StartProgress } from "../../cli/progress.ts"
-import { openTasks } from "../../evaluate/task-list.ts"
 import { runTraining, type TrainingResult } from "../../train/run-directory.ts"
+import type { TrainConfig } from "../../train/train.ts"
 
 /** Where the pairs come from and how they are read. */
 export type PairSource = Pick<TrainingDataConfig, "source" | "view"> &

@@ -1,6 +1,6 @@
 /** A process that trains one model for `trainModels`. */
 import { messageOf, UserError } from "../../core/errors.ts"
-import type { StartProgress } from "../../cli/progress.ts"
+import type { StartProgress } from "../../core/progress.ts"
 import { type ModelTraining, trainModel } from "./train-model.ts"
 import type { Message } from "./train-models.ts"
 

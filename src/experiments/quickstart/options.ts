@@ -1,5 +1,7 @@
 /** What a run of the quickstart is given. */
-import type { ProgressMode, StartProgress } from "../../cli/progress.ts"
+
+import type { ProgressMode } from "../../cli/progress.ts"
+import type { StartProgress } from "../../core/progress.ts"
 import type { QuickstartRecipe } from "./recipe.ts"
 
 export interface QuickstartOptions {

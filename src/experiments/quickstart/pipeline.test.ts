@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
+import { main } from "../../cli/main.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import { lockFolder } from "../../host/lock.ts"
 import { createClassifier } from "../../run/classify.ts"
 import { loadModel } from "../../run/node.ts"
-import { main } from "../../cli/main.ts"
 
 const folder = await mkdtemp(join(tmpdir(), "mobileclip-quickstart-"))
 afterAll(() => rm(folder, { recursive: true, force: true }))

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import type { LearningCurve } from "../../evaluate/efficiency.ts"
-import type { StepEntry } from "../../train/log/entries.ts"
 import { thisMachine } from "../../report/machine.ts"
+import type { StepEntry } from "../../train/log/entries.ts"
 import { type ReportData, reportJson, writeReport } from "./report.ts"
 
 const hostile = `<script>alert("1")</script> & 'more'`

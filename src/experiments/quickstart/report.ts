@@ -4,9 +4,9 @@ import type { CaptionAccuracy } from "../../data/scenes/caption-accuracy.ts"
 import type { CurvePoint, LearningCurve, Spread } from "../../evaluate/efficiency.ts"
 import type { RetrievalResult, TaskResult } from "../../evaluate/tasks.ts"
 import { writeAtomically } from "../../host/files.ts"
+import type { Machine } from "../../report/machine.ts"
 import type { StepEntry } from "../../train/log/entries.ts"
 import type { StepTimes } from "../comparison/step-time.ts"
-import type { Machine } from "../../report/machine.ts"
 import { reportPage } from "./report-page.ts"
 
 export interface ReportData {

@@ -1,11 +1,11 @@
 /** Some test pictures: as JPEG files for the user to classify, and classified for the report. */
 import { join } from "node:path"
 import { COLOURS, namesOf, SHAPES } from "../../data/scenes/attributes.ts"
+import type { Scene } from "../../evaluate/scenes.ts"
 import { makeDirectory, writeAtomically } from "../../host/files.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import { createClassifier } from "../../run/classify.ts"
 import type { Model } from "../../run/encoder.ts"
-import type { Scene } from "../../evaluate/scenes.ts"
 import type { ReportPicture } from "./report.ts"
 
 const count = 24

@@ -2,11 +2,19 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { call, globalOf, type Pickled, type Storage, tensorOf, torchArchive, tuple } from "../../../test/torch-archive.ts"
+import {
+  call,
+  globalOf,
+  type Pickled,
+  type Storage,
+  tensorOf,
+  torchArchive,
+  tuple,
+} from "../../../test/torch-archive.ts"
 import { zipArchive } from "../../../test/zip-archive.ts"
+import { bytesAsSource, safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { UserError } from "../../core/errors.ts"
 import { float32ToBfloat16, float32ToFloat16 } from "../../core/half.ts"
-import { bytesAsSource, safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { openTensorFile, readTensorFile } from "./tensor-file.ts"
 
 const floats = Float32Array.from({ length: 24 }, (_, i) => i - 7.5)

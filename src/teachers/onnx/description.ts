@@ -1,8 +1,8 @@
 /** What the files beside two towers say of them, whatever the layout. */
 import { z } from "zod"
 import { UserError } from "../../core/errors.ts"
-import type { Preprocessing } from "../../core/image/preprocess.ts"
 import { longestSequence, longestSide, widestVector } from "../../core/family/size-limits.ts"
+import type { Preprocessing } from "../../core/image/preprocess.ts"
 
 export interface ClipDescription {
   readonly name: string

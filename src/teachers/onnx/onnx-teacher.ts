@@ -3,8 +3,8 @@
  * before anything else: a teacher that was opened gives embeddings.
  */
 import { UserError } from "../../core/errors.ts"
-import { cosines, l2Normalize } from "../../core/similarity.ts"
 import { longestSequence } from "../../core/family/size-limits.ts"
+import { cosines, l2Normalize } from "../../core/similarity.ts"
 import type { Teacher } from "../../core/teacher.ts"
 import { TextRows, type TokenRows, textBatch } from "../../core/text/token-rows.ts"
 import { endOfText } from "../../core/text/tokenizer.ts"

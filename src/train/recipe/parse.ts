@@ -1,8 +1,8 @@
 /** From data of unknown origin to a recipe, or one line that says what is wrong with it, where, and what was expected. */
 import type { z } from "zod"
 import { oneLine, UserError } from "../../core/errors.ts"
-import { nearestNames } from "../../core/nearest.ts"
 import { findModel } from "../../core/family/variant-name.ts"
+import { nearestNames } from "../../core/nearest.ts"
 import { contradictionIn } from "./contradictions.ts"
 import { defaultRecipe, type Recipe, recipeSchema } from "./schema.ts"
 

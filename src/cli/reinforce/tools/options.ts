@@ -1,6 +1,7 @@
 /** Parsers and progress that the tools share. */
 import { InvalidArgumentError } from "commander"
-import { type Progress, type ProgressMode, progressReporter } from "../../progress.ts"
+import type { Progress } from "../../../core/progress.ts"
+import { type ProgressMode, progressReporter } from "../../progress.ts"
 
 /** `768,768` -> [768, 768] */
 export function widths(text: string): number[] {

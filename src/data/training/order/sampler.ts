@@ -1,8 +1,8 @@
 /** From a position to the sample that stands there, or to the one in its place where that cannot be used. */
 import { Random } from "../../../core/random.ts"
-import { DrawOrder, type DrawShape, EpochOrder, fetchedDraws } from "./order.ts"
 import type { Place, SampleList } from "../sources/place.ts"
 import type { ShardSet } from "../sources/shard-set.ts"
+import { DrawOrder, type DrawShape, EpochOrder, fetchedDraws } from "./order.ts"
 
 export interface Picked {
   /** Of the sample, the same whenever it is picked. */

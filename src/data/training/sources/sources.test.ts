@@ -16,9 +16,9 @@ import { preprocess } from "../../../core/image/preprocess.ts"
 import { decodeImage } from "../../../host/image/images.ts"
 import type { ReinforcedSample } from "../../reinforced/sample.ts"
 import type { TrainingDataConfig } from "../config.ts"
+import { openTrainingData } from "../training-data.ts"
 import { findSeparator } from "./csv.ts"
 import { detectFormat } from "./source.ts"
-import { openTrainingData } from "../training-data.ts"
 
 let folder: string
 let samples: ReinforcedSample[]

@@ -1,0 +1,13 @@
+/** Progress of long work, for whoever shows it. */
+
+export interface Progress {
+  /** `done` of the total so far; `detail` is shown after it, for example "loss 2.31". */
+  update(done: number, detail?: string): void
+  done(detail?: string): void
+}
+
+/** Begins a piece of work of `total` units (0: nobody knows how many), named in the plural: "pictures". */
+export type StartProgress = (label: string, total: number, options: { readonly unit: string }) => Progress
+
+/** Shows nothing. */
+export const noProgress: StartProgress = () => ({ update() {}, done() {} })
