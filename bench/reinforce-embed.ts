@@ -8,9 +8,6 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { openPool } from "../src/cli/reinforce/local.ts"
-import type { Resources } from "../src/cli/reinforce/shard-options.ts"
-import { bringModels, openStage } from "../src/cli/reinforce/stage.ts"
 import { findVariant } from "../src/core/family/variant-name.ts"
 import { variants } from "../src/core/family/variants.ts"
 import type { Teacher } from "../src/core/teacher.ts"
@@ -23,7 +20,10 @@ import { makeDirectory } from "../src/host/files.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import type { Job } from "../src/reinforce/job.ts"
+import { openPool } from "../src/reinforce/local.ts"
+import { bringModels, openStage } from "../src/reinforce/open-stage.ts"
 import { planShards } from "../src/reinforce/plan.ts"
+import type { Resources } from "../src/reinforce/resources.ts"
 import { runShards } from "../src/reinforce/run.ts"
 import { reinforceShard } from "../src/reinforce/shard.ts"
 import { openTeachers } from "../src/teachers/teachers.ts"
@@ -115,7 +115,7 @@ function resources(threads: number): Resources {
 }
 
 async function againstTeacher(): Promise<void> {
-  const models = await bringModels(job(), resources(1), () => {}, new AbortController().signal)
+  const models = await bringModels(job(), resources(1))
   const [teacher] = (await openTeachers(models, { threads: 1 })) as [Teacher]
   await using stage = await openStage(job(), models, resources(1))
   const storage = openStorage()
@@ -177,12 +177,10 @@ async function onProcessors<T>(list: string, work: () => Promise<T>): Promise<T>
   return work()
 }
 
-const silent = { signal: new AbortController().signal, writeErr: () => {} }
-
 async function poolRate(workers: number): Promise<number> {
   const inputs = readdirSync(join(folder, "in")).map((name) => join(folder, "in", name))
   const output = join(folder, `out-${workers}`)
-  await using pool = await openPool(job(), output, { workers, resources: resources(1) }, silent)
+  await using pool = await openPool(job(), output, { workers, resources: resources(1) }, {})
   const tasks = planShards(inputs, output, job().format)
   // The workers' first shards warm them up; sessions are made when they are first used.
   const half = tasks.length / 2

@@ -27,11 +27,11 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   export: ["core", "host", "model", "tensor"],
   weights: ["core", "host", "hub", "model"],
   train: ["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "recipes"],
-  reinforce: ["core", "host", "data"],
   teachers: ["core", "host", "hub", "model", "tensor", "torch/index.ts", "run", "export", "weights"],
+  reinforce: ["core", "host", "data", "hub", "report", "teachers"],
   finetune: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "evaluate"],
-    ...["export", "weights", "train"],
+    ...["export", "hub", "weights", "train"],
   ],
   experiments: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "run", "evaluate"],

@@ -10,7 +10,7 @@ import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
 import { lockPlace } from "../host/lock.ts"
 import { sourceOf } from "../weights/checkpoint.ts"
 import { withWeights } from "../weights/weights.ts"
-import { pullShown } from "./pulling.ts"
+import { shownPull } from "./pulling.ts"
 
 export interface ConvertOptions {
   readonly out: string
@@ -35,7 +35,7 @@ export async function runConvert(
   const say = (text: string) => writeErr?.(`${text}\n`)
   if (layout !== "open_clip") await checkModelDirectory(out)
   using _ = await lockPlace(out, "mobileclip convert")
-  const path = existsSync(source) ? source : (await pullShown(source, {}, signal, writeErr)).path
+  const path = existsSync(source) ? source : (await shownPull(writeErr)(source, { signal })).path
   if (layout === "open_clip" && (await isOpenClipOutput(path, out)))
     throw new UserError(`${path} would be both read and written`, "choose another folder for --out")
   const started = performance.now()

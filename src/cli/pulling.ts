@@ -2,7 +2,7 @@
 
 import type { Progress } from "../core/progress.ts"
 import { licenseNotice } from "../hub/license.ts"
-import { type PullOptions, type PullResult, pull } from "../hub/pull.ts"
+import { type PullOptions, type PullResult, type PullWeights, pull } from "../hub/pull.ts"
 import { type License, released } from "../hub/released.ts"
 import { ownCacheDir } from "../hub/settings.ts"
 import { progressReporter } from "./progress.ts"
@@ -25,21 +25,23 @@ export async function runPull(
   signal: AbortSignal,
   { writeOut, writeErr }: Output,
 ): Promise<void> {
-  const result = await pullShown(name, options, signal, writeErr)
+  const result = await pullShown(name, { ...options, signal }, writeErr)
   writeOut?.(`${json ? JSON.stringify(result, null, 2) : result.path}\n`)
 }
 
-/** Pulls with progress, notes and the licence on stderr. */
-export async function pullShown(
+/** `pull` with progress, notes and the licence on stderr. */
+export function shownPull(writeErr: Output["writeErr"]): PullWeights {
+  return (name, options) => pullShown(name, options, writeErr)
+}
+
+async function pullShown(
   name: string,
-  { quiet, ...options }: Omit<PullCommandOptions, "json" | "list"> & Pick<PullOptions, "select">,
-  signal: AbortSignal,
+  { quiet, ...options }: Omit<PullCommandOptions, "json" | "list"> & Pick<PullOptions, "select" | "signal">,
   writeErr: Output["writeErr"],
 ): Promise<PullResult> {
   const progress = megabyteProgress(name, quiet === true || Boolean(process.env.HF_HUB_DISABLE_PROGRESS_BARS))
   const result = await pull(name, {
     ...options,
-    signal,
     onProgress: progress.update,
     onNote: (text) => quiet || writeErr?.(`${text}\n`),
     async onLicense(license: License, repo: string) {

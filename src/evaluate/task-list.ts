@@ -16,10 +16,12 @@ import { readJson } from "../host/files.ts"
 import { requirePictures } from "../host/image/image-files.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { walkPictures } from "../host/image/picture-folder.ts"
-import type { Scores } from "../train/run-directory.ts"
 import { imageVectors } from "./encode.ts"
 import { readScenes, scoreDecoded } from "./scenes.ts"
 import { zeroShot } from "./tasks.ts"
+
+/** Results by task, 0 to 1. */
+export type Scores = Readonly<Record<string, number>>
 
 export interface TaskList {
   readonly names: readonly string[]

@@ -11,6 +11,7 @@ import { checkModelDirectory } from "../export/model-files.ts"
 import { torchReference } from "../export/torch-reference.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
 import { lockFolder } from "../host/lock.ts"
+import type { PullWeights } from "../hub/pull.ts"
 import { sourceOf, withCheckpoint } from "../weights/checkpoint.ts"
 import { readStartModel, type StartModel } from "../weights/start-model.ts"
 import { averaged, averages, bestOf, type Tensors } from "./average.ts"
@@ -28,6 +29,8 @@ export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
   readonly model: string
   /** Which member of the family it is, where its contents leave a choice. */
   readonly variant?: string
+  /** Brings `model` where it is a name. Default: from the hub, without a word. */
+  readonly pull?: PullWeights
   /** Everything is written below this directory. */
   readonly out: string
   /** Of the pictures, kept for the probe. */
@@ -49,7 +52,7 @@ const largestProbe = 2000
 
 /** Throws the signal's reason when it was stopped while it trained; `resume` goes on then. */
 export async function finetune(options: FinetuneOptions): Promise<FinetuneReport> {
-  const { out, device, seed, say, signal, truncated = "accept" } = options
+  const { out, device, seed, say, truncated = "accept" } = options
   checkDevice(device)
   const model = join(out, "model")
   await checkModelDirectory(model)
@@ -58,7 +61,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneReport
   checkSource(options)
   const own = await readOwnPictures(options.source, options)
   own.notes.forEach(say)
-  const start = await readStartModel(options.model, options.variant ?? null, signal, say)
+  const start = await readStartModel(options.model, options.variant ?? null, options)
   const split = holdOut(own, { share: options.holdOut, seed, most: largestProbe })
   const config = finetuneConfig(split.train.length, options, start.info.config, options.chunkSize)
   checkBatch(config.batchSize, split)

@@ -54,6 +54,9 @@ export interface PullResult {
   readonly cached: boolean
 }
 
+/** `pull`, or what shows how far it is. */
+export type PullWeights = (source: string, options: Pick<PullOptions, "select" | "signal">) => Promise<PullResult>
+
 interface Request extends HubSource {
   readonly revision: string
 }

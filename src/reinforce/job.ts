@@ -52,6 +52,16 @@ export interface Job {
   readonly truncated?: "refuse"
 }
 
+/** As the stages write shards unless told otherwise. */
+export const defaultFormat: SampleFormat = {
+  output: "webdataset",
+  embeddings: "npz",
+  textEmbeddings: "separate",
+  images: true,
+}
+
+export const defaultMinImageSize = 16
+
 /** Whatever writes shards to a folder, and can go on there. */
 export type AnyJob = Job | JoinJob
 

@@ -149,6 +149,31 @@ class Run {
   }
 }
 
+/** Throws where a run stopped, other than for a signal: UserError for too many failures, EnvironmentError for the machine. */
+export function requireNotStopped({ stopped, outage, ...outcome }: RunOutcome, folder: string, most: number): void {
+  if (stopped === "too many failures") {
+    throw new UserError(
+      `stopped: ${leftOutOf(outcome)} samples and shards had to be left out, and --max-failures is ${most}`,
+      `${folder}/failures.jsonl says why; the same command goes on`,
+    )
+  }
+  if (outage) throw new EnvironmentError(`stopped: ${outage.message}`, "the same command goes on when that is mended")
+}
+
+/** Samples and shards that are not in the output. */
+export function leftOutOf({ results, failed }: Pick<RunOutcome, "results" | "failed">): number {
+  return results.reduce((sum, { problems }) => sum + droppedIn(problems), failed.length)
+}
+
+/** Throws UserError also where something was left out. */
+export function requireComplete(outcome: RunOutcome, folder: string): void {
+  requireNotStopped(outcome, folder, Number.POSITIVE_INFINITY)
+  const leftOut = leftOutOf(outcome)
+  if (leftOut > 0) {
+    throw new UserError(`${leftOut} samples and shards had to be left out`, `${folder}/failures.jsonl says why`)
+  }
+}
+
 export function droppedIn(problems: ShardResult["problems"]): number {
   return problems.filter(({ action }) => action === "dropped").length
 }

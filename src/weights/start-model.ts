@@ -1,10 +1,10 @@
 /** Weights that training begins with: a checkpoint of any origin, a run's folder, or a released name. */
 import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { pullShown } from "../cli/pulling.ts"
 import { UserError } from "../core/errors.ts"
 import { findModel } from "../core/family/variant-name.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
+import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
 import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
@@ -21,13 +21,17 @@ export interface StartModel {
   readonly description: string
 }
 
+/**
+ * @param name a path, or a name to pull
+ * @param variant which member of the family it is, where its contents leave a choice
+ * @throws UserError where there are no weights, or none that can be trained
+ */
 export async function readStartModel(
   name: string,
   variant: string | null,
-  signal: AbortSignal,
-  write?: (text: string) => void,
+  { signal, pull = pullFromHub }: { readonly signal?: AbortSignal; readonly pull?: PullWeights } = {},
 ): Promise<StartModel> {
-  const path = existsSync(name) ? weightsFile(name) : (await pullShown(name, {}, signal, write)).path
+  const path = existsSync(name) ? weightsFile(name) : (await pull(name, { signal })).path
   return withWeights(path, variant && findModel(variant), async (weights) => {
     const model = trainable(path, weights)
     const { name, license, preprocessing, samplesSeen } = weights.info

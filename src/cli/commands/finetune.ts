@@ -7,6 +7,7 @@ import { addOptions, type FinetuneArguments, finetuneOptionsOf } from "../finetu
 import { summary } from "../finetune/summary.ts"
 import type { CommandContext } from "../main.ts"
 import { progressReporter } from "../progress.ts"
+import { shownPull } from "../pulling.ts"
 
 const examples = `
 Examples:
@@ -33,6 +34,7 @@ export function register(program: Command, context: CommandContext): void {
       const report = await finetune({
         ...finetuneOptionsOf(args),
         source,
+        pull: shownPull(writeErr),
         startProgress: progressReporter(args.progress),
         say: (line) => writeErr?.(`${line.trimEnd()}\n`),
         signal: context.abortOnInterrupt(),

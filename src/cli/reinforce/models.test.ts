@@ -11,9 +11,10 @@ import { writeShard } from "../../data/shards.ts"
 import { exportModel } from "../../export/export.ts"
 import { makeDirectory } from "../../host/files.ts"
 import { publishJob } from "../../reinforce/distributed/publish.ts"
-import { type RunOptions, runOnWorkers, type WorkerOptions, work } from "./distributed.ts"
-import { reinforceLocally } from "./local.ts"
-import { type EmbeddingOptions, embeddingJob } from "./stage-options.ts"
+import { embeddingJob } from "../../reinforce/stage-jobs.ts"
+import { publish, type RunOptions, type WorkerOptions, work } from "./distributed.ts"
+import { runHere } from "./local.ts"
+import type { EmbeddingOptions } from "./stage-options.ts"
 
 let folder: string
 const at = (...names: string[]) => join(folder, ...names)
@@ -71,7 +72,7 @@ function saying(): { said: Said; output: { writeOut(text: string): void; writeEr
 
 function embed(input: readonly string[], output: string): Promise<void> {
   const given = options(input, output)
-  return reinforceLocally(embeddingJob(given), given, never, saying().output)
+  return runHere(embeddingJob(given), given, never, saying().output)
 }
 
 test("locally, a folder that other models began is refused, and one that has several is not called done", async () => {
@@ -107,7 +108,7 @@ test("through a server, shards that others made are named and not joined", async
   const before = ["0.tar", "manifest.jsonl"].map((name) => readFileSync(at("many", name)))
   await bring("tiny")
   const given = { ...options([shard(0), shard(1)], "many"), nats: server.url }
-  const run = runOnWorkers(embeddingJob(given), given, never, saying().output)
+  const run = publish(embeddingJob(given), given, never, saying().output)
   run.catch(() => {})
   const { said, output } = saying()
   await work({ nats: server.url, ...resources, outputRoot: [at("many")] }, never, output)

@@ -1,12 +1,12 @@
 /** Options that both stages share: which shards, where to, in which format, and how the work is shared out. */
-import { availableParallelism } from "node:os"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { expandShards } from "../../data/expand.ts"
 import type { SampleFormat } from "../../data/reinforced/encode.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
-import type { Job } from "../../reinforce/job.ts"
+import { defaultMinImageSize, type Job } from "../../reinforce/job.ts"
 import { planShards, type ShardNameFormat, shardNameFormats } from "../../reinforce/plan.ts"
+import { type ResourceRequest, resourceDefaults } from "../../reinforce/resources.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
 import { progressOption, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
@@ -57,7 +57,12 @@ export function addShardOptions(command: Command): Command {
         .default("separate"),
     )
     .option("--no-images", "leave pictures and captions out, as the released datasets do")
-    .option("--min-image-size <n>", "leave out pictures with a shorter side, in pixels", wholeNumber(1), 16)
+    .option(
+      "--min-image-size <n>",
+      "leave out pictures with a shorter side, in pixels",
+      wholeNumber(1),
+      defaultMinImageSize,
+    )
     .addOption(truncatedOption())
     .option("--seed <n>", "of captions and augmentations", wholeNumber(0), 0)
     .option(
@@ -71,14 +76,8 @@ export function addShardOptions(command: Command): Command {
     .addOption(progressOption())
 }
 
-/** How a machine does the work; nothing of it changes what comes out, but for rounding. */
-export interface ResourceOptions {
-  readonly workers?: number
-  readonly batchSize: number
-  readonly threads?: number
-  readonly augmentThreads?: number
-  readonly runtime?: "onnxruntime" | "libtorch"
-  readonly device: "cpu" | "cuda"
+/** With the names of the original generator. */
+export interface ResourceOptions extends ResourceRequest {
   readonly minActors?: number
   readonly maxActors?: number
   readonly rayDataWaitForMinActorS?: string
@@ -92,7 +91,12 @@ export function addResourceOptions(command: Command): Command {
       "processes, each with its own copy of the models (default: one for 4 processors)",
       wholeNumber(1),
     )
-    .option("--batch-size <n>", "views, texts or images that a model takes at a time", wholeNumber(1), 64)
+    .option(
+      "--batch-size <n>",
+      "views, texts or images that a model takes at a time",
+      wholeNumber(1),
+      resourceDefaults.batchSize,
+    )
     .option("--threads <n>", "processor threads of a worker's models (default: all, shared out)", wholeNumber(1))
     .option(
       "--augment-threads <n>",
@@ -105,38 +109,15 @@ export function addResourceOptions(command: Command): Command {
         "libtorch",
       ]),
     )
-    .addOption(new Option("--device <name>", "where models compute").choices(["cpu", "cuda"]).default("cpu"))
+    .addOption(
+      new Option("--device <name>", "where models compute").choices(["cpu", "cuda"]).default(resourceDefaults.device),
+    )
     .addOption(new Option("--max-actors <n>", "same as --workers").argParser(wholeNumber(1)).hideHelp())
     .addOption(new Option("--min-actors <n>", "taken and not used").argParser(wholeNumber(1)).hideHelp())
     .addOption(new Option("--ray-data-wait-for-min-actor-s <n>", "taken and not used").hideHelp())
     .addOption(new Option("--checkpoint-upload-freq <n>", "taken and not used").hideHelp())
     .addOption(new Option("--local", "taken and not used").hideHelp())
     .addOption(new Option("--verbose", "taken and not used").hideHelp())
-}
-
-/** What one worker process gets of the machine. */
-export interface Resources {
-  readonly batchSize: number
-  readonly threads: number
-  readonly augmentThreads: number
-  readonly runtime: "onnxruntime" | "libtorch" | null
-  readonly device: "cpu" | "cuda"
-}
-
-export interface Shared {
-  readonly workers: number
-  readonly resources: Resources
-}
-
-/** @param shards that are to be done: more workers have nothing to do */
-export function shareOut(options: ResourceOptions, shards: number, processors = availableParallelism()): Shared {
-  const wanted = options.workers ?? options.maxActors ?? Math.max(1, Math.floor(processors / 4))
-  const workers = Math.max(1, Math.min(wanted, shards))
-  const threads = options.threads ?? Math.max(1, Math.floor(processors / workers))
-  const { batchSize, device, runtime = null } = options
-  // Models on a processor use it up; beside a GPU it is there for the pictures.
-  const left = device === "cpu" ? 0 : Math.max(1, Math.floor(processors / workers) - 1)
-  return { workers, resources: { batchSize, threads, augmentThreads: options.augmentThreads ?? left, runtime, device } }
 }
 
 export function formatOf(options: ShardOptions): SampleFormat {
@@ -170,4 +151,10 @@ export function unusedOptions(options: ResourceOptions): string[] {
     ...(rayDataWaitForMinActorS === undefined ? [] : ["--ray-data-wait-for-min-actor-s is not used: there is no Ray"]),
     ...(checkpointUploadFreq === undefined ? [] : ["--checkpoint-upload-freq is not used: every shard is recorded"]),
   ]
+}
+
+export function resourcesOf(options: ResourceOptions): ResourceRequest {
+  const { batchSize, threads, augmentThreads, runtime, device, maxActors } = options
+  const given = { workers: options.workers ?? maxActors, batchSize, threads, augmentThreads, runtime, device }
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

@@ -1,11 +1,11 @@
 /** What the stages say: the plan before, the outcome after. */
 import type { Command } from "commander"
-import { EnvironmentError, UserError } from "../../core/errors.ts"
 import type { Job } from "../../reinforce/job.ts"
-import { droppedIn, type RunOutcome } from "../../reinforce/run.ts"
+import type { Shared } from "../../reinforce/resources.ts"
+import { droppedIn, leftOutOf, type RunOutcome, requireNotStopped } from "../../reinforce/run.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
 import { PartialSuccess } from "../errors.ts"
-import type { ShardOptions, Shared } from "./shard-options.ts"
+import type { ShardOptions } from "./shard-options.ts"
 
 export interface Output {
   writeOut(text: string): void
@@ -42,17 +42,9 @@ export function finish(
 ): void {
   const totals = totalsOf(outcome)
   writeOut(json ? `${JSON.stringify({ output: folder, ...totals }, null, 2)}\n` : `${summaryText(folder, totals)}\n`)
-  if (outcome.stopped === "too many failures") {
-    throw new UserError(
-      `stopped: ${totals.dropped + totals.failedShards} samples and shards had to be left out, and --max-failures is ${maxFailures}`,
-      `${folder}/failures.jsonl says why; the same command goes on`,
-    )
-  }
-  if (outcome.outage) {
-    throw new EnvironmentError(`stopped: ${outcome.outage.message}`, "the same command goes on when that is mended")
-  }
+  requireNotStopped(outcome, folder, maxFailures)
   if (outcome.stopped === "interrupted") writeErr("stopped; the same command goes on\n")
-  else if (totals.dropped + totals.failedShards > 0) {
+  else if (leftOutOf(outcome) > 0) {
     throw new PartialSuccess(`${folder}/failures.jsonl says what was left out and why`)
   }
 }

@@ -34,6 +34,7 @@ import { sourceOf, withCheckpoint } from "../../weights/checkpoint.ts"
 import { weightsFile } from "../../weights/start-model.ts"
 import { withWeights } from "../../weights/weights.ts"
 import { progressReporter } from "../progress.ts"
+import { shownPull } from "../pulling.ts"
 import type { Launch, TrainArguments } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
 import { resolveRecipe } from "./resolve.ts"
@@ -263,7 +264,7 @@ function startOf(
   signal: AbortSignal,
   { writeErr }: TrainOutput,
 ) {
-  return start === null || resume !== null ? null : readStart(start, info, seed, signal, writeErr)
+  return start === null || resume !== null ? null : readStart(start, info, seed, { signal, pull: shownPull(writeErr) })
 }
 
 function loaderOf({ data }: Recipe, options: Launch, info: CheckpointInfo<ModelConfig>, group: ProcessGroup | null) {

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
+import type { PullWeights } from "../../hub/pull.ts"
 import { buildModel, type CheckpointInfo } from "../../model/checkpoint.ts"
 import { initialize } from "../../model/module.ts"
 import { readStartModel, type StartModel } from "../../weights/start-model.ts"
@@ -22,10 +23,9 @@ export async function readStart(
   path: string,
   info: CheckpointInfo<ModelConfig>,
   seed: number,
-  signal: AbortSignal,
-  write: (text: string) => void,
+  options: { readonly signal: AbortSignal; readonly pull: PullWeights },
 ): Promise<Start> {
-  const start = await readStartModel(path, info.name, signal, write)
+  const start = await readStartModel(path, info.name, options)
   checkSame(path, info, start)
   const model = buildModel(info.config)
   initialize(model, seed)

@@ -44,7 +44,7 @@ test("class folders become teachers, reinforced shards, two students and a repor
   const out = join(folder, "run")
   const run = () =>
     compareOnCifar10({
-      ...{ data: join(folder, "data"), out, recipe, seed: 1, seeds: 1, threads: 1, progress: "none" },
+      ...{ data: join(folder, "data"), out, recipe, seed: 1, seeds: 1, threads: 1 },
       startProgress: () => ({ update() {}, done() {} }),
       say: () => {},
       signal: new AbortController().signal,

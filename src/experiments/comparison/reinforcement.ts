@@ -1,16 +1,23 @@
 /** The real stages of data generation on the students' pictures: captions, then views and embeddings. */
 import { join } from "node:path"
-import type { ProgressMode } from "../../cli/progress.ts"
-import { commandLine, runStage, type StageContext } from "./stage.ts"
+import type { StartProgress } from "../../core/progress.ts"
+import { commandLine } from "../../core/shell-quote.ts"
+import { expandShards } from "../../data/expand.ts"
+import { defaultFormat, defaultMinImageSize, type Job } from "../../reinforce/job.ts"
+import { reinforceLocally } from "../../reinforce/local.ts"
+import { planShards } from "../../reinforce/plan.ts"
+import type { ResourceRequest } from "../../reinforce/resources.ts"
+import { requireComplete } from "../../reinforce/run.ts"
+import { augmentationOf, captionJob, embeddingJob } from "../../reinforce/stage-jobs.ts"
 
 export interface ReinforcementRecipe {
   /** Synthetic captions of each picture. */
   readonly captions: number
-  /** As `--generation-type` takes it. */
+  /** How captions are drawn. */
   readonly generationType: "greedy" | "top_p"
   /** Augmented views of each picture. */
   readonly views: number
-  /** As `--aug-config` takes it. */
+  /** In the layout of `--aug-config`. */
   readonly augmentation: object
 }
 
@@ -21,18 +28,21 @@ export interface Knowledge {
   readonly teachers: readonly string[]
 }
 
-export interface ReinforcementContext extends StageContext {
+export interface ReinforcementContext {
   /** `captioned/` and `reinforced/` are made in it. */
   readonly out: string
   readonly seed: number
   readonly threads: number
-  readonly progress: ProgressMode
+  readonly startProgress: StartProgress
+  /** Gets one line about what happens now. */
+  readonly say: (line: string) => void
+  readonly signal: AbortSignal
 }
 
 export interface Reinforcement {
   /** Shards as `--train-data` takes them. */
   readonly shards: string
-  /** What was run, to be shown. */
+  /** What was done, as a user types it. */
   readonly commands: readonly string[]
 }
 
@@ -44,29 +54,42 @@ export async function reinforce(
   context: ReinforcementContext,
 ): Promise<Reinforcement> {
   const { captions, generationType, views, augmentation } = recipe
-  const { out, seed, threads, progress } = context
+  const { out, seed, threads } = context
   const [captioned, reinforced] = [join(out, "captioned"), join(out, "reinforced")]
-  const shared = argvOf({ seed, threads, "augment-threads": 1, progress })
-  const tensors = { runtime: "libtorch", "batch-size": 64 }
-  const captioning = [
-    ...argvOf({ input, output: captioned, "model-name": captioner, "num-samples": captions }),
-    ...argvOf({ "generation-type": generationType, "seq-len": 32, ...tensors }),
-    ...shared,
-  ]
-  const embedding = [
-    ...argvOf({ input: captioned, output: reinforced, "model-name": teachers.join(","), "num-samples": views }),
-    ...argvOf({ "aug-config": JSON.stringify(augmentation), ...tensors }),
-    ...shared,
-  ]
-  await runStage("caption", captioning, context)
-  await runStage("embed", embedding, context)
+  const resources = { runtime: "libtorch", batchSize: 64, threads, augmentThreads: 1 } as const
+  const captioning = { modelName: captioner, numSamples: captions, generationType, seqLen: 32 }
+  const embedding = { modelName: teachers.join(","), numSamples: views }
+  const config = JSON.stringify(augmentation)
+  await runStage(captionJob(captioning), input, captioned, resources, context)
+  const request = { ...embedding, augmentation: augmentationOf(config, "the recipe") }
+  await runStage(embeddingJob(request), captioned, reinforced, resources, context)
   return {
     shards: reinforced,
-    commands: [commandLine("caption", captioning), commandLine("embed", embedding)],
+    commands: [
+      commandOf("caption", { input, output: captioned, ...captioning, ...resources, seed }),
+      commandOf("embed", { input: captioned, output: reinforced, ...embedding, augConfig: config, ...resources, seed }),
+    ],
   }
 }
 
-/** As they are typed, in this order. */
-function argvOf(options: Readonly<Record<string, string | number>>): string[] {
-  return Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+async function runStage(
+  stage: Job["stage"],
+  input: string,
+  output: string,
+  resources: ResourceRequest,
+  { seed, say, ...context }: ReinforcementContext,
+): Promise<void> {
+  const job: Job = { stage, format: defaultFormat, seed, minImageSize: defaultMinImageSize }
+  const tasks = planShards(await expandShards([input]), output, job.format)
+  const outcome = await reinforceLocally(job, output, tasks, { ...resources, ...context, onNote: say })
+  requireComplete(outcome, output)
+}
+
+/** Options are named as their flags. */
+function commandOf(stage: string, options: Readonly<Record<string, string | number>>): string {
+  const words = Object.entries(options).flatMap(([name, value]) => [
+    `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+    String(value),
+  ])
+  return commandLine(["npx", "mobileclip", "reinforce", stage, ...words])
 }

@@ -1,6 +1,5 @@
 /** What a run of the quickstart is given. */
 
-import type { ProgressMode } from "../../cli/progress.ts"
 import type { StartProgress } from "../../core/progress.ts"
 import type { QuickstartRecipe } from "./recipe.ts"
 
@@ -13,7 +12,6 @@ export interface QuickstartOptions {
   /** Students of each kind. */
   readonly seeds: number
   readonly threads: number
-  readonly progress: ProgressMode
   readonly startProgress: StartProgress
   /** Gets one line about what happens now. */
   readonly say: (line: string) => void

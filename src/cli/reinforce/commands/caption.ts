@@ -1,8 +1,9 @@
 /** mobileclip reinforce caption */
 import type { Command } from "commander"
+import { type CaptionRequest, captionJob } from "../../../reinforce/stage-jobs.ts"
 import type { CommandContext } from "../../main.ts"
 import { addResourceOptions, addShardOptions, type ResourceOptions, type ShardOptions } from "../shard-options.ts"
-import { addCaptionOptions, type CaptionOptions, captionJob } from "../stage-options.ts"
+import { addCaptionOptions } from "../stage-options.ts"
 import { outputOf } from "../summary.ts"
 
 const examples = `
@@ -20,8 +21,8 @@ export function register(parent: Command, context: CommandContext): void {
   const command = parent.command("caption").description("write synthetic captions beside the samples of shards")
   addResourceOptions(addCaptionOptions(addShardOptions(command)))
     .addHelpText("after", examples)
-    .action(async (options: ShardOptions & ResourceOptions & CaptionOptions) => {
-      const { reinforceLocally } = await import("../local.ts")
-      await reinforceLocally(captionJob(options), options, context.abortOnInterrupt(), outputOf(command))
+    .action(async (options: ShardOptions & ResourceOptions & CaptionRequest) => {
+      const { runHere } = await import("../local.ts")
+      await runHere(captionJob(options), options, context.abortOnInterrupt(), outputOf(command))
     })
 }

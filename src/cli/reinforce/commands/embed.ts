@@ -1,8 +1,9 @@
 /** mobileclip reinforce embed */
 import type { Command } from "commander"
+import { embeddingJob } from "../../../reinforce/stage-jobs.ts"
 import type { CommandContext } from "../../main.ts"
 import { addResourceOptions, addShardOptions, type ResourceOptions, type ShardOptions } from "../shard-options.ts"
-import { addEmbeddingOptions, type EmbeddingOptions, embeddingJob } from "../stage-options.ts"
+import { addEmbeddingOptions, type EmbeddingOptions, embeddingRequest } from "../stage-options.ts"
 import { outputOf } from "../summary.ts"
 
 const examples = `
@@ -24,7 +25,7 @@ export function register(parent: Command, context: CommandContext): void {
   addResourceOptions(addEmbeddingOptions(addShardOptions(command)))
     .addHelpText("after", examples)
     .action(async (options: ShardOptions & ResourceOptions & EmbeddingOptions) => {
-      const { reinforceLocally } = await import("../local.ts")
-      await reinforceLocally(embeddingJob(options), options, context.abortOnInterrupt(), outputOf(command))
+      const { runHere } = await import("../local.ts")
+      await runHere(embeddingJob(embeddingRequest(options)), options, context.abortOnInterrupt(), outputOf(command))
     })
 }

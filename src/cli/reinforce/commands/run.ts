@@ -1,17 +1,11 @@
 /** mobileclip reinforce run */
 import { type Command, Option } from "commander"
+import { type CaptionRequest, captionJob, embeddingJob } from "../../../reinforce/stage-jobs.ts"
 import type { CommandContext } from "../../main.ts"
 import { number, wholeNumber } from "../../options.ts"
 import type { RunOptions } from "../distributed.ts"
 import { addShardOptions } from "../shard-options.ts"
-import {
-  addCaptionOptions,
-  addEmbeddingOptions,
-  type CaptionOptions,
-  captionJob,
-  type EmbeddingOptions,
-  embeddingJob,
-} from "../stage-options.ts"
+import { addCaptionOptions, addEmbeddingOptions, type EmbeddingOptions, embeddingRequest } from "../stage-options.ts"
 import { outputOf } from "../summary.ts"
 
 const examples = `
@@ -30,12 +24,12 @@ export function register(parent: Command, context: CommandContext): void {
     .command("run")
     .description("queue the shards of a stage on a NATS server, and wait until workers have made them")
     .addHelpText("after", examples)
-  stage(run, "caption", addCaptionOptions, (options) => captionJob(options as CaptionOptions & RunOptions), context)
+  stage(run, "caption", addCaptionOptions, (options) => captionJob(options as CaptionRequest & RunOptions), context)
   stage(
     run,
     "embedding",
     addEmbeddingOptions,
-    (options) => embeddingJob(options as EmbeddingOptions & RunOptions),
+    (options) => embeddingJob(embeddingRequest(options as EmbeddingOptions & RunOptions)),
     context,
   )
 }
@@ -60,7 +54,7 @@ function stage(
     )
     .addHelpText("after", examples)
     .action(async (options: RunOptions) => {
-      const { runOnWorkers } = await import("../distributed.ts")
-      await runOnWorkers(jobOf(options), options, context.abortOnInterrupt(), outputOf(command))
+      const { publish } = await import("../distributed.ts")
+      await publish(jobOf(options), options, context.abortOnInterrupt(), outputOf(command))
     })
 }

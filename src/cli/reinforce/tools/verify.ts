@@ -4,14 +4,17 @@ import { openStorage } from "../../../data/stores/open.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
 import type { Job } from "../../../reinforce/job.ts"
 import { readJob } from "../../../reinforce/ledger.ts"
+import { bringModels, openStage } from "../../../reinforce/open-stage.ts"
+import { shareOut } from "../../../reinforce/resources.ts"
 import type { Stage } from "../../../reinforce/stage.ts"
+import { embeddingJob } from "../../../reinforce/stage-jobs.ts"
 import { findShards, type ShardSet } from "../../../reinforce/tools/shards.ts"
 import { compareShards } from "../../../reinforce/tools/verify/against.ts"
 import { type VerifyReport, verifyShards } from "../../../reinforce/tools/verify/verify.ts"
+import { shownPull } from "../../pulling.ts"
 import type { VerifyCommandOptions } from "../commands/verify.ts"
-import { shareOut } from "../shard-options.ts"
-import { bringModels, openStage } from "../stage.ts"
-import { embeddingJob } from "../stage-options.ts"
+import { resourcesOf } from "../shard-options.ts"
+import { embeddingRequest } from "../stage-options.ts"
 import type { Output } from "../summary.ts"
 import { shardProgress } from "./options.ts"
 import { againstText, verifyText } from "./verify-text.ts"
@@ -50,11 +53,13 @@ async function jobOf(storage: Storage, { folder }: ShardSet, options: VerifyComm
     const job = folder === null ? null : await readJob(storage, folder)
     return job && "stage" in job ? job : null
   }
-  const stage = embeddingJob({
-    ...{ modelName, numSamples: 1, tagSuffix, synTextKeyRegex: "" },
-    ...(pretrained !== undefined && { pretrained }),
-    ...(augConfig !== undefined && { augConfig }),
-  })
+  const stage = embeddingJob(
+    embeddingRequest({
+      ...{ modelName, numSamples: 1, tagSuffix, synTextKeyRegex: "" },
+      ...(pretrained !== undefined && { pretrained }),
+      ...(augConfig !== undefined && { augConfig }),
+    }),
+  )
   const format = { output: "webdataset", embeddings: "npz", textEmbeddings: "separate", images: true } as const
   return { stage, format, seed: 0, minImageSize: 1 }
 }
@@ -65,8 +70,12 @@ async function openModels(
   signal: AbortSignal,
   { writeErr }: Output,
 ): Promise<Stage> {
-  const { resources } = shareOut({ ...options, workers: 1 }, 1)
-  const models = await bringModels(job, resources, writeErr, signal)
+  const { resources } = shareOut(resourcesOf({ ...options, workers: 1 }), 1)
+  const models = await bringModels(job, resources, {
+    pull: shownPull(writeErr),
+    onNote: (line) => writeErr(`${line}\n`),
+    signal,
+  })
   return openStage(job, models, resources)
 }
 

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
-import { lockFolder } from "../../host/lock.ts"
-import { main } from "../main.ts"
+import { pictureSamples, writeSamples } from "../../test/training-samples.ts"
+import { main } from "../cli/main.ts"
+import { lockFolder } from "../host/lock.ts"
 import { lockOutput } from "./output-lock.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "output-lock-"))

@@ -1,10 +1,10 @@
 /** The program of a worker process: opens the job's models, then reinforces the shards it is sent. */
-import { openStorage } from "../../data/stores/open.ts"
-import { requireSameModels } from "../../reinforce/job.ts"
-import { Ledger } from "../../reinforce/ledger.ts"
-import { serveShards } from "../../reinforce/pool/serve.ts"
-import { reinforceShard } from "../../reinforce/shard.ts"
-import { openStage } from "./stage.ts"
+import { openStorage } from "../data/stores/open.ts"
+import { requireSameModels } from "./job.ts"
+import { Ledger } from "./ledger.ts"
+import { openStage } from "./open-stage.ts"
+import { serveShards } from "./pool/serve.ts"
+import { reinforceShard } from "./shard.ts"
 import type { WorkerSettings } from "./worker-settings.ts"
 
 serveShards(async (settings) => {

@@ -1,7 +1,8 @@
 /** What a worker process is told when it starts. */
-import type { Job } from "../../reinforce/job.ts"
-import type { ModelSource } from "../../teachers/model-source.ts"
-import type { Resources } from "./shard-options.ts"
+
+import type { ModelSource } from "../teachers/model-source.ts"
+import type { Job } from "./job.ts"
+import type { Resources } from "./resources.ts"
 
 export interface WorkerSettings {
   readonly job: Job

@@ -1,34 +1,40 @@
 /** A job's stage with its models: brought to this machine once, opened in each worker process. */
-import { UserError } from "../../core/errors.ts"
-import type { Teacher } from "../../core/teacher.ts"
-import { CaptionStage } from "../../reinforce/captions.ts"
-import { EmbeddingStage } from "../../reinforce/embeddings.ts"
-import { Ensemble } from "../../reinforce/ensemble.ts"
-import type { CaptionJob, EmbeddingJob, Job } from "../../reinforce/job.ts"
-import type { Stage } from "../../reinforce/stage.ts"
-import { DrawnViews } from "../../reinforce/views.ts"
-import { openCaptioner } from "../../teachers/captioners.ts"
-import { type ModelSource, resolveModels } from "../../teachers/model-source.ts"
-import { onnxDtype, prepared, type RuntimeOptions } from "../../teachers/runtime.ts"
-import { openTeachers } from "../../teachers/teachers.ts"
-import { pullShown } from "../pulling.ts"
-import type { Resources } from "./shard-options.ts"
-import { synTextKey } from "./stage-options.ts"
+import { UserError } from "../core/errors.ts"
+import type { Teacher } from "../core/teacher.ts"
+import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
+import { openCaptioner } from "../teachers/captioners.ts"
+import { type ModelSource, resolveModels } from "../teachers/model-source.ts"
+import { onnxDtype, prepared, type RuntimeOptions } from "../teachers/runtime.ts"
+import { openTeachers } from "../teachers/teachers.ts"
+import { CaptionStage } from "./captions.ts"
+import { EmbeddingStage } from "./embeddings.ts"
+import { Ensemble } from "./ensemble.ts"
+import type { CaptionJob, EmbeddingJob, Job } from "./job.ts"
+import type { Resources } from "./resources.ts"
+import type { Stage } from "./stage.ts"
+import { synTextKey } from "./stage-jobs.ts"
+import { DrawnViews } from "./views.ts"
+
+export interface BringOptions {
+  /** Brings a model where it is a name. Default: from the hub, without a word. */
+  readonly pull?: PullWeights
+  readonly signal?: AbortSignal
+  /** Gets a line about what takes long, or is not as it was asked for. */
+  readonly onNote?: (line: string) => void
+}
 
 /** Downloads and exports what is missing, so that worker processes find it. */
 export async function bringModels(
-  { stage }: Job,
+  { stage }: Pick<Job, "stage">,
   resources: Resources,
-  writeErr: (text: string) => void,
-  signal: AbortSignal,
+  { pull = pullFromHub, signal, onNote = () => {} }: BringOptions = {},
 ): Promise<ModelSource[]> {
-  const onNote = (text: string) => writeErr(`${text}\n`)
   const options = { ...runtimeOptions(stage, resources), onStage: onNote }
   const found = await resolveModels(stage.modelName, stage.pretrained ?? undefined, {
     dtype: onnxDtype(options),
     wantsCheckpoint: resources.runtime === "libtorch",
     onNote,
-    pull: (source, { select }) => pullShown(source, select ? { select } : {}, signal, writeErr),
+    pull: (source, { select }) => pull(source, { ...(select && { select }), signal }),
   })
   const ready: ModelSource[] = []
   for (const source of found) ready.push(await prepared(source, options))

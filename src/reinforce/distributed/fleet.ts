@@ -1,0 +1,172 @@
+/** A stage over all shards on the machines of a NATS server: what `reinforce run` and `reinforce worker` do. */
+import { createHash } from "node:crypto"
+import type { NatsConnection } from "@nats-io/transport-node"
+import { quoted, UserError } from "../../core/errors.ts"
+import { noProgress, type StartProgress } from "../../core/progress.ts"
+import { openStorage } from "../../data/stores/open.ts"
+import { durationText } from "../../report/numbers.ts"
+import { writeSideFiles } from "../files.ts"
+import { type Job, requireOneModel, requireSameModels } from "../job.ts"
+import { parseJob } from "../job-schema.ts"
+import { Ledger } from "../ledger.ts"
+import { openPool } from "../local.ts"
+import type { BringOptions } from "../open-stage.ts"
+import { lockOutput } from "../output-lock.ts"
+import { type ResourceRequest, shareOut } from "../resources.ts"
+import type { RunOutcome } from "../run.ts"
+import type { ShardTask } from "../runner.ts"
+import type { AttemptEvent } from "./attempt.ts"
+import { connectNats } from "./connection.ts"
+import { readJob } from "./job.ts"
+import { requireInRoots } from "./output-roots.ts"
+import { type JobOutcome, type RunProgress, runDistributed } from "./run.ts"
+import type { NatsSettings } from "./settings.ts"
+import { runWorker, type WorkerSummary, waitForJob } from "./worker.ts"
+
+export interface PublishOptions {
+  /** Its name on the server. Default: by the stage and the output. */
+  readonly name?: string
+  /** Times that a shard is begun before it is parked. */
+  readonly maxTries?: number
+  /** Without progress, after which a shard is abandoned. */
+  readonly stallSeconds?: number
+  /** Of a silent worker, after which its shards go to others. */
+  readonly ackWaitSeconds?: number
+  /** Samples and shards that may be left out before the job stops. Default: any number. */
+  readonly maxFailures?: number
+  readonly signal?: AbortSignal
+  readonly startProgress?: StartProgress
+  /** Gets a line about what happens. */
+  readonly onNote?: (line: string) => void
+}
+
+/** Queues `tasks`, from `planShards`, and waits until workers have made them; a job that runs is joined. */
+export async function runOnWorkers(
+  nats: NatsSettings,
+  job: Job,
+  output: string,
+  tasks: readonly ShardTask[],
+  options: PublishOptions = {},
+): Promise<RunOutcome> {
+  using _ = await lockOutput(output, "run")
+  const storage = openStorage()
+  const ledger = await Ledger.open(storage, output, job, tasks)
+  const name = options.name ?? jobName(job.stage.kind, output)
+  return connected(nats, "reinforce run", async (connection) => {
+    options.onNote?.(`job ${name}: workers join with \`mobileclip reinforce worker --nats URL\``)
+    const outcome = await outcomeOf(await follow(connection, name, job, output, tasks, options), ledger, tasks)
+    await writeSideFiles(storage, output, job.format.output, outcome)
+    return outcome
+  })
+}
+
+/** Begins the job, or joins it, and shows how far it is. */
+async function follow(
+  connection: NatsConnection,
+  name: string,
+  job: Job,
+  output: string,
+  tasks: readonly ShardTask[],
+  { maxTries, stallSeconds, ackWaitSeconds, startProgress = noProgress, ...options }: PublishOptions,
+): Promise<JobOutcome> {
+  const progress = startProgress(job.stage.kind, tasks.length, { unit: "shards" })
+  const found = await runDistributed(connection, {
+    ...options,
+    name,
+    spec: JSON.parse(JSON.stringify(job)),
+    ...{ output, tasks },
+    policy: { ...(maxTries !== undefined && { maxTries }), ...(stallSeconds !== undefined && { stallSeconds }) },
+    ...(ackWaitSeconds !== undefined && { ackWaitSeconds }),
+    onProgress: (now) => progress.update(now.done + now.parked, detailOf(now)),
+  })
+  progress.done()
+  return found
+}
+
+function detailOf({ workers, samples, samplesPerSecond, failures, secondsLeft, serverAway }: RunProgress): string {
+  if (serverAway) return "the server is away; workers go on with what they have"
+  const parts = [`${workers} workers`, `${samples} samples`, `${samplesPerSecond.toFixed(1)} samples/s`]
+  if (failures > 0) parts.push(`${failures} left out`)
+  if (secondsLeft) parts.push(`${durationText(secondsLeft)} left`)
+  return parts.join(", ")
+}
+
+/** From the records beside the output, which hold every problem; the server has the first few. */
+async function outcomeOf(found: JobOutcome, ledger: Ledger, tasks: readonly ShardTask[]): Promise<RunOutcome> {
+  const { completions, parked, models } = found
+  const done = await ledger.completed(tasks)
+  const results = [...done.values()]
+  const made = [...completions, ...results]
+  if (models === null) requireOneModel(made, ledger.folder)
+  else requireSameModels(made, models, ledger.folder)
+  const failed = parked
+    .filter(({ index }) => !done.has(index))
+    .map(({ index, reason, tries }) => ({ task: tasks[index]!, reason: `parked after ${tries} tries: ${reason}` }))
+  const missing = tasks.length - results.length - failed.length
+  if (missing > 0) {
+    throw new UserError(
+      `${missing} shards are done by the server's word, and not in ${ledger.folder}`,
+      "workers must write to the same storage; `reinforce status --remove` and the same command make them again",
+    )
+  }
+  return { results, failed, resumed: 0, stopped: null }
+}
+
+/** The same for the same output, so that the same command finds its job again. */
+function jobName(stage: string, output: string): string {
+  return `${stage}-${createHash("sha256").update(output).digest("hex").slice(0, 8)}`
+}
+
+export interface JoinOptions extends ResourceRequest, BringOptions {
+  /** The job's name on the server. Default: the only one, or the first that comes. */
+  readonly job?: string
+  /** Shown in the status. Default: the machine's. */
+  readonly name?: string
+  /** Folders and URLs that a job's output must be in; none: any output. */
+  readonly outputRoots?: readonly string[]
+  readonly onEvent?: (event: AttemptEvent) => void
+}
+
+/**
+ * Works on a job until it is done, in one process unless more are asked for; null where the signal came before a job.
+ *
+ * @throws UserError where the job cannot be read, writes elsewhere, or everything fails here
+ */
+export function joinJob(nats: NatsSettings, options: JoinOptions = {}): Promise<WorkerSummary | null> {
+  return connected(nats, "reinforce worker", (connection) => workOn(connection, options))
+}
+
+async function workOn(connection: NatsConnection, options: JoinOptions): Promise<WorkerSummary | null> {
+  const { signal, onNote = () => {}, onEvent, name, outputRoots = [] } = options
+  onNote("waiting for a job")
+  const queued = await waitForJob(connection, options.job, signal)
+  if (!queued) return null
+  const record = await readJob(queued)
+  if (!record) throw new UserError(`job ${queued.name} is no longer on the server`)
+  const { output } = record
+  await requireInRoots(output, outputRoots)
+  const job = parseJob(record.spec, `job ${queued.name} on the server`)
+  const shared = shareOut({ workers: 1, ...options }, Number.POSITIVE_INFINITY)
+  onNote(`job ${queued.name}: to ${quoted(output)}; opening its models in ${shared.workers} processes`)
+  await using pool = await openPool(job, output, shared, options)
+  return await runWorker(queued, pool, {
+    ...(signal && { leave: signal }),
+    ...(name !== undefined && { name }),
+    ...(onEvent && { onEvent }),
+    onNote,
+  })
+}
+
+/** @param name shown in the server's list of connections, after that of this project */
+export async function connected<T>(
+  nats: NatsSettings,
+  name: string,
+  use: (connection: NatsConnection) => Promise<T>,
+): Promise<T> {
+  const connection = await connectNats(nats, `mobileclip ${name}`)
+  try {
+    return await use(connection)
+  } finally {
+    await connection.close()
+  }
+}
