@@ -1,7 +1,8 @@
 /** New tensors, from host values or filled. */
-import { native } from "./native.ts"
+
 import { operator } from "./operator.ts"
 import type { Device, DType, Tensor, TensorData } from "./tensor.ts"
+import { native } from "./tensor.ts"
 
 export interface TensorOptions {
   readonly dtype?: DType

@@ -4,8 +4,9 @@
  * Every operation must be called in one order on all ranks, with tensors of equal shapes. They block; where another
  * rank is lost, or does not come within the group's time, they throw, and the group is of no more use.
  */
-import { type Backend, native } from "./native.ts"
+import type { Backend } from "./native.ts"
 import type { Tensor } from "./tensor.ts"
+import { native } from "./tensor.ts"
 
 export type { Backend } from "./native.ts"
 

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs"
 import { createRequire } from "node:module"
 import { messageOf, UserError } from "../src/core/errors.ts"
 import { addonFile } from "./paths.ts"
-import type { Device, DType, Tensor, TensorData } from "./tensor.ts"
+import type { Device, DType, TensorData } from "./types.ts"
 
 /** An operator as the dispatcher knows it. */
 export interface Found {
@@ -13,8 +13,8 @@ export interface Found {
   readonly parameters: readonly string[]
 }
 
-/** All functions throw an `Error` on misuse; none of them crashes. */
-export interface Native {
+/** All functions throw an `Error` on misuse; none of them crashes. `Tensor` is the class that `setTensorClass` was given. */
+export interface Native<Tensor> {
   setTensorClass(tensorClass: new (handle: number, scoped: boolean) => Tensor, handleKey: symbol): void
 
   find(name: string, overload: string): Found | null
@@ -91,15 +91,16 @@ export interface Memory {
   readonly cuda?: readonly { readonly allocated: number; readonly peak: number; readonly reserved: number }[]
 }
 
-export const native = load()
+/** For tensors: `native` (tensor.ts). */
+export const addon = load()
 
-function load(): Native {
+function load(): Native<unknown> {
   const rebuild = "npm run build"
   if (!existsSync(addonFile)) throw new UserError(`the libtorch addon is not built: ${addonFile} is missing`, rebuild)
   // Threads that wait must not spin: beside one other busy process that made a training step ten times slower (measured
   // on two cores); alone it costs a few percent. OpenMP reads this once, when it is loaded.
   process.env.OMP_WAIT_POLICY ??= "PASSIVE"
-  let addon: Native
+  let addon: Native<unknown>
   try {
     addon = createRequire(import.meta.url)(addonFile)
   } catch (error) {

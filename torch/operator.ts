@@ -1,6 +1,6 @@
 /** Any ATen operator by its name: looked up once, then called by a number. */
 import { editDistance } from "../src/core/nearest.ts"
-import { type Found, native } from "./native.ts"
+import { addon, type Found } from "./native.ts"
 import { refusal } from "./refused.ts"
 
 /**
@@ -13,18 +13,18 @@ import { refusal } from "./refused.ts"
  */
 export function call(operator: string, ...args: unknown[]): unknown {
   const found = lookup(operator)
-  return native.call(found.id, ...positional(found, args))
+  return addon.call(found.id, ...positional(found, args))
 }
 
 /** Whether this libtorch has the operator: `hasOperator("scaled_dot_product_attention")` is false in 1.13. */
 export function hasOperator(operator: string): boolean {
   const [base, overload] = split(operator)
-  return refusal(base) === null && native.find(base, overload) !== null
+  return refusal(base) === null && addon.find(base, overload) !== null
 }
 
 /** The names of all ATen operators of this libtorch: "aten::add.Tensor", ... */
 export function operatorNames(): string[] {
-  return native.operatorNames().filter((name) => name.startsWith("aten::"))
+  return addon.operatorNames().filter((name) => name.startsWith("aten::"))
 }
 
 /** What an operator takes and gives: "aten::relu(Tensor self) -> Tensor". */
@@ -37,7 +37,7 @@ export function operator<Args extends unknown[], Result>(name: string): (...args
   let id = -1
   return (...args) => {
     if (id < 0) id = lookup(name).id
-    return native.call(id, ...args) as Result
+    return addon.call(id, ...args) as Result
   }
 }
 
@@ -49,7 +49,7 @@ function lookup(name: string): Found {
     const [base, overload] = split(name)
     const reason = refusal(base)
     if (reason) throw new Error(`${name}: this operator is refused; ${reason}`)
-    found = native.find(base, overload) ?? unknownOperator(name)
+    found = addon.find(base, overload) ?? unknownOperator(name)
     known.set(name, found)
   }
   return found

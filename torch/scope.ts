@@ -1,6 +1,5 @@
 /** Lifetime of tensors: `scope` frees what was made inside, garbage collection what was made outside all scopes. */
-import { native } from "./native.ts"
-import { Tensor } from "./tensor.ts"
+import { native, Tensor } from "./tensor.ts"
 
 /**
  * Runs `fn` and frees every tensor made inside, except those it returns (alone, in arrays, maps or plain objects, at any

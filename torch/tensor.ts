@@ -4,14 +4,13 @@
  *
  * Dimensions may be negative, counted from the end. Memory: `free`, `scope` (scope.ts), or garbage collection.
  */
-import { native } from "./native.ts"
+import { addon, type Native } from "./native.ts"
 import { operator } from "./operator.ts"
+import type { Device, DType, TensorData } from "./types.ts"
 
-export type DType = "float32" | "float64" | "float16" | "bfloat16" | "int64" | "int32" | "uint8" | "bool"
-export type Device = "cpu" | "cuda" | `cuda:${number}` | "mps"
+export type { Device, DType, TensorData } from "./types.ts"
 
-/** Row-major values; `Uint16Array` holds the bits of float16 or bfloat16, `Uint8Array` also holds booleans. */
-export type TensorData = Float32Array | Float64Array | Uint16Array | BigInt64Array | Int32Array | Uint8Array
+export const native = addon as Native<Tensor>
 
 const handleKey = Symbol("libtorch tensor")
 

@@ -6,18 +6,10 @@
 import { Command } from "commander"
 import { printableLines } from "../core/printable.ts"
 import { version } from "../host/version.ts"
+import type { CommandContext } from "./context.ts"
 import { exitCodeOf, prefix } from "./errors.ts"
 import { Interrupt } from "./interrupt.ts"
 import { type Output, standardOutput } from "./standard-output.ts"
-
-/** What a command gets besides its arguments. */
-export interface CommandContext {
-  /**
-   * From this call on Ctrl-C aborts the signal, and only a second one ends the process: finish the step and save. Nor does
-   * the command end where nobody reads what it prints any more.
-   */
-  abortOnInterrupt(): AbortSignal
-}
 
 export interface CommandEntry {
   readonly summary: string

@@ -13,10 +13,11 @@ import { Coca } from "../model/coca.ts"
 import { fold } from "../model/fold.ts"
 import { reparameterize } from "../model/reparameterize.ts"
 import type { EncodedFile, EncodedModel } from "../tensor/onnx-proto.ts"
-import { type ExportDtype, type LayoutName, layouts, type SideConfig } from "./layouts.ts"
+import { type LayoutName, layouts } from "./layouts.ts"
 import { modelFiles } from "./model-files.ts"
+import type { ExportDtype, SideConfig } from "./side-config.ts"
 import { type ExportableModel, type TraceOptions, towersOf, traceDecoder, traceTower } from "./towers.ts"
-import { type Reference, unfusedReference, verify } from "./verify.ts"
+import { type Described, type Reference, unfusedReference, verify } from "./verify.ts"
 
 export interface ExportOptions {
   /** The checkpoint the model was loaded from. */
@@ -58,9 +59,6 @@ export async function exportModel(
   }
   return writeDirectoryAtomically(directory, build, modelFiles)
 }
-
-/** What is known before anything was written. */
-export type Described = Omit<Manifest, "source" | "files" | "verification" | "selfTest">
 
 function describe(model: ExportableModel, info: ExportInfo, options: ExportOptions): Described {
   const { name, license, samplesSeen, preprocessing } = info

@@ -3,7 +3,7 @@
  * text tower's tokenizer. Source: immich `machine-learning/immich_ml/models/clip`.
  */
 import type { Preprocessing } from "../core/image/preprocess.ts"
-import type { SideConfig } from "./layouts.ts"
+import type { SideConfig } from "./side-config.ts"
 import { tokenizerFiles } from "./transformers.ts"
 
 export function immichFiles({ embedDim, contextLength }: SideConfig, preprocessing: Preprocessing) {

@@ -3,23 +3,13 @@
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { TowerFiles } from "../core/manifest.ts"
 import { immichFiles } from "./immich.ts"
+import type { ExportDtype, SideConfig } from "./side-config.ts"
 import { transformersFiles } from "./transformers.ts"
-
-export type ExportDtype = "fp32" | "fp16"
 
 interface Layout {
   towers(dtype: ExportDtype): TowerFiles
   /** By name, as JSON values. */
   readonly files: (config: SideConfig, preprocessing: Preprocessing) => Readonly<Record<string, unknown>>
-}
-
-/** What the files beside the towers tell. */
-export interface SideConfig {
-  readonly embedDim: number
-  readonly contextLength: number
-  readonly dtype: ExportDtype
-  /** Names, without folders, of models whose weights are in a file beside them. */
-  readonly withData: readonly string[]
 }
 
 /** transformers.js adds this to a file's name for a dtype. */

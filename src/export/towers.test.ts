@@ -10,7 +10,8 @@ import { Clip } from "../model/clip.ts"
 import { fold } from "../model/fold.ts"
 import { reparameterize } from "../model/reparameterize.ts"
 import type { EncodedFile } from "../tensor/onnx-proto.ts"
-import { type ExportDtype, layouts } from "./layouts.ts"
+import { layouts } from "./layouts.ts"
+import type { ExportDtype } from "./side-config.ts"
 import { type TowerName, traceTower } from "./towers.ts"
 
 const levels = ["disabled", "basic", "extended", "all"] as const

@@ -4,7 +4,7 @@ import type { Clip, ImageEncoder } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
 import type { EncodedModel, EncodeOptions } from "../tensor/onnx-proto.ts"
-import type { ExportDtype } from "./layouts.ts"
+import type { ExportDtype } from "./side-config.ts"
 
 export type TowerName = "image" | "text"
 

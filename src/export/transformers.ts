@@ -2,7 +2,7 @@
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import { endOfText, startOfText } from "../core/text/tokenizer.ts"
 import { mergeTexts, tokenTexts } from "../core/text/vocabulary.ts"
-import type { SideConfig } from "./layouts.ts"
+import type { SideConfig } from "./side-config.ts"
 
 /** Id of "!". Padding with end of text, as some exports do, gives other embeddings: non-causal towers attend to it. */
 const padding = 0

@@ -16,9 +16,11 @@ import { temporaryFolder } from "../host/temporary.ts"
 import { Coca } from "../model/coca.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
 import type { EncodedModel, EncodeOptions } from "../tensor/onnx-proto.ts"
-import type { Described } from "./export.ts"
 import { layouts } from "./layouts.ts"
 import { type ExportableModel, type TowerName, traceTower } from "./towers.ts"
+
+/** What is known before anything was written. */
+export type Described = Omit<Manifest, "source" | "files" | "verification" | "selfTest">
 
 /**
  * In standard deviations of the embeddings. Two float32 implementations of towers of this depth differ by 1e-6 to

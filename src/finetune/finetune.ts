@@ -18,7 +18,8 @@ import { averaged, averages, bestOf, type Tensors } from "./average.ts"
 import { holdOut, type Split } from "./hold-out.ts"
 import { type OwnPicturesOptions, readOwnPictures } from "./own-pictures.ts"
 import { openProbe, type Probe, type ProbeResult } from "./probe.ts"
-import { type FinetuneReport, writeReport } from "./report.ts"
+import { writeReport } from "./report.ts"
+import type { Candidate, FinetuneReport } from "./report-data.ts"
 import { type FinetuneSettings, finetuneConfig } from "./settings.ts"
 import { bestFile, checkDevice, checkRun, listFiles, scoreTensors, tune, writeCheckpoint } from "./tune.ts"
 
@@ -123,12 +124,6 @@ function splitText({ train, heldOut }: Split, classes: number | undefined): stri
 }
 
 // ----------------------------------------------------------------------------------------------------- averages
-
-/** The model between start and best state, with its scores. */
-export interface Candidate extends ProbeResult {
-  /** Share of the tuned weights. */
-  readonly alpha: number
-}
 
 /** The run's best state. */
 interface Best {

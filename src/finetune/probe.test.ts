@@ -2,7 +2,7 @@ import { expect, test } from "vitest"
 import type { Encoder } from "../core/encoder.ts"
 import { image8 } from "../core/image/pixels.ts"
 import { type Probe, scoreProbe } from "./probe.ts"
-import { changesOf } from "./report.ts"
+import { changesOf } from "./report-data.ts"
 
 const names = ["red", "green", "blue"]
 

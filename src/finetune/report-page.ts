@@ -11,7 +11,7 @@ import { factList, figureList, type Term } from "../report/terms.ts"
 import { totalLoss } from "../train/log/entries.ts"
 import { stepCurve } from "../train/log/report/step-curve.ts"
 import type { Prediction } from "./probe.ts"
-import { type Change, changesOf, curveOf, type FinetuneReport } from "./report.ts"
+import { type Change, changesOf, curveOf, type FinetuneReport } from "./report-data.ts"
 
 /** Pictures in the grid, at most. */
 const mostPictures = 48

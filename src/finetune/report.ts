@@ -1,66 +1,10 @@
 /** What fine-tuning did, as `report.html` (one file, needs no network) and `report.json`. */
 import { join } from "node:path"
-import type { Manifest } from "../core/manifest.ts"
 import { writeAtomically } from "../host/files.ts"
-import type { EvaluationEntry } from "../train/log/entries.ts"
 import type { Scores } from "../train/run-directory.ts"
-import type { TrainConfig } from "../train/train.ts"
-import type { StartModel } from "../weights/start-model.ts"
-import type { Candidate } from "./finetune.ts"
-import type { Prediction, Probe, ProbeResult } from "./probe.ts"
+import type { ProbeResult } from "./probe.ts"
+import { changesOf, curveOf, type FinetuneReport } from "./report-data.ts"
 import { reportPage } from "./report-page.ts"
-import type { Tuned } from "./tune.ts"
-
-export interface FinetuneReport {
-  readonly source: string
-  readonly pictures: {
-    readonly train: number
-    readonly heldOut: number
-    readonly withoutCaption: number
-    readonly damaged: number
-    /** Used, and end before their end. */
-    readonly cutOff: number
-  }
-  readonly start: StartModel
-  readonly config: TrainConfig
-  readonly probe: Probe
-  /** Of the start. */
-  readonly before: ProbeResult
-  readonly run: Tuned
-  /** Whose weights were averaged with the start's. */
-  readonly bestStep: number
-  readonly candidates: readonly Candidate[]
-  /** What was written. */
-  readonly chosen: Candidate
-  readonly checkpoint: string
-  /** The exported model's directory. */
-  readonly model: string
-  readonly verification: Manifest["verification"]
-}
-
-/** A picture of the probe whose answer is another than it was. */
-export interface Change {
-  /** Place in the probe. */
-  readonly index: number
-  readonly before: Prediction
-  readonly after: Prediction
-}
-
-/** Those that became right first, then those that became wrong, then the others. */
-export function changesOf(before: ProbeResult, after: ProbeResult): Change[] {
-  const all = before.predictions.map((prediction, index) => ({
-    ...{ index, before: prediction },
-    after: after.predictions[index]!,
-  }))
-  const changed = all.filter((one) => one.before.choice !== one.after.choice)
-  const kind = (one: Change) => (one.before.isRight === one.after.isRight ? 2 : one.after.isRight ? 0 : 1)
-  return changed.toSorted((a, b) => kind(a) - kind(b))
-}
-
-/** Scores over samples, with the start's at 0. */
-export function curveOf({ before, run }: Pick<FinetuneReport, "before" | "run">): EvaluationEntry[] {
-  return [{ step: 0, samplesSeen: 0, tasks: before.tasks, average: before.score }, ...run.evaluations]
-}
 
 /** Writes both files into `directory`, which must exist. */
 export async function writeReport(directory: string, report: FinetuneReport): Promise<void> {

@@ -5,8 +5,8 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs"
 import { lstat, mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
-import type { RandomAccess } from "../core/containers/safetensors.ts"
 import { messageOf, UserError } from "../core/errors.ts"
+import type { RandomAccess } from "../core/random-access.ts"
 import { fileError } from "./file-error.ts"
 import { neighbour, removeAbandonedOnce } from "./neighbour.ts"
 

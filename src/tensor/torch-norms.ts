@@ -2,10 +2,21 @@
 import * as torch from "../../torch/index.ts"
 import type { Parameter } from "./parameter.ts"
 import type { BatchNormParameters, NormTerm, Tensor } from "./tensor.ts"
-import type { TorchInterpreter } from "./torch.ts"
+
+/** What norms need of the interpreter in torch.ts. */
+export interface NormInterpreter {
+  readonly device: torch.Device
+  readonly dtype: torch.DType
+  readonly batchNorm: typeof torch.batchNorm
+  /** Whether running statistics are updated. */
+  readonly trackStatistics: boolean
+  usesBatchStatistics(weight: Parameter): boolean
+  unwrap(tensor: Tensor): torch.Tensor
+  value(parameter: Parameter): torch.Tensor
+}
 
 /** [N, C, ...] -> the same shape. */
-export function batchNorm(interpreter: TorchInterpreter, input: Tensor, norm: BatchNormParameters): torch.Tensor {
+export function batchNorm(interpreter: NormInterpreter, input: Tensor, norm: BatchNormParameters): torch.Tensor {
   const term = { input, norm }
   const value = interpreter.unwrap(input)
   if (canShareStatistics(interpreter, value, [term])) return sumOfNorms(interpreter, null, [term])
@@ -18,7 +29,7 @@ export function batchNorm(interpreter: TorchInterpreter, input: Tensor, norm: Ba
 
 /** `base`, and where it is none 0, plus the norms of `terms`, which `canShareStatistics` allows; times `factor`. */
 export function sumOfNorms(
-  interpreter: TorchInterpreter,
+  interpreter: NormInterpreter,
   base: torch.Tensor | null,
   terms: readonly NormTerm[],
   factor?: Parameter,
@@ -37,7 +48,7 @@ export function sumOfNorms(
 
 /** In training, in one dtype, on the processor, with norms of one kind that are not replaced. */
 export function canShareStatistics(
-  interpreter: TorchInterpreter,
+  interpreter: NormInterpreter,
   base: torch.Tensor,
   terms: readonly NormTerm[],
 ): boolean {
@@ -57,11 +68,11 @@ export function canShareStatistics(
   )
 }
 
-function count(interpreter: TorchInterpreter, { numBatchesTracked }: BatchNormParameters): void {
+function count(interpreter: NormInterpreter, { numBatchesTracked }: BatchNormParameters): void {
   torch.noGrad(() => interpreter.value(numBatchesTracked).add_(1))
 }
 
-function statistics(interpreter: TorchInterpreter, norm: BatchNormParameters, tracked: boolean) {
+function statistics(interpreter: NormInterpreter, norm: BatchNormParameters, tracked: boolean) {
   return {
     weight: interpreter.value(norm.weight),
     bias: interpreter.value(norm.bias),

@@ -1,7 +1,7 @@
 /** mobileclip convert */
 import { type Command, Option } from "commander"
+import type { CommandContext } from "../context.ts"
 import { type ConvertOptions, runConvert } from "../converting.ts"
-import type { CommandContext } from "../main.ts"
 
 const examples = `
 Examples:

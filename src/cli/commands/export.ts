@@ -6,8 +6,8 @@ import { checkModelDirectory } from "../../export/model-files.ts"
 import { lockPlace } from "../../host/lock.ts"
 import type { CheckpointModel } from "../../model/checkpoint.ts"
 import { sourceOf, withCheckpoint } from "../../weights/checkpoint.ts"
+import type { CommandContext } from "../context.ts"
 import { worstError } from "../converting.ts"
-import type { CommandContext } from "../main.ts"
 
 interface Options {
   readonly out: string

@@ -1,6 +1,6 @@
 /** mobileclip pull */
 import type { Command } from "commander"
-import type { CommandContext } from "../main.ts"
+import type { CommandContext } from "../context.ts"
 import { type PullCommandOptions, releasedText, runPull } from "../pulling.ts"
 
 const examples = `

@@ -1,6 +1,6 @@
 /** mobileclip reinforce: a table of its own, as each of its commands is one. */
 import type { Command } from "commander"
-import type { CommandContext } from "../main.ts"
+import type { CommandContext } from "../context.ts"
 import * as caption from "../reinforce/commands/caption.ts"
 import * as embed from "../reinforce/commands/embed.ts"
 import * as join from "../reinforce/commands/join.ts"

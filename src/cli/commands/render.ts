@@ -2,7 +2,7 @@
 import type { Command } from "commander"
 import { renderScenes } from "../../data/scenes/dataset.ts"
 import { presets } from "../../experiments/quickstart/recipe.ts"
-import type { CommandContext } from "../main.ts"
+import type { CommandContext } from "../context.ts"
 import { progressOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 

@@ -1,7 +1,7 @@
 /** mobileclip train */
 import type { Command } from "commander"
+import type { CommandContext } from "../context.ts"
 import { Exit } from "../errors.ts"
-import type { CommandContext } from "../main.ts"
 import { addTrainOptions, trainArgumentsOf } from "../train/arguments.ts"
 import { trainCommand } from "../train/run.ts"
 

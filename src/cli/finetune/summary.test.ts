@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { tinyConfig } from "../../../test/tiny-model.ts"
-import type { FinetuneReport } from "../../finetune/report.ts"
+import type { FinetuneReport } from "../../finetune/report-data.ts"
 import { summary } from "./summary.ts"
 
 test("the next command is safe to copy, whatever classes and folders are called", () => {

@@ -1,7 +1,7 @@
 /** The last words of `mobileclip finetune` on a terminal. */
 
 import { commandLine } from "../../core/shell-quote.ts"
-import { changesOf, type FinetuneReport } from "../../finetune/report.ts"
+import { changesOf, type FinetuneReport } from "../../finetune/report-data.ts"
 import { isCoca } from "../../model/checkpoint.ts"
 import { percent, textTable } from "../table.ts"
 

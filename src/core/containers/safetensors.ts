@@ -5,19 +5,10 @@
  */
 import { assert, UserError } from "../errors.ts"
 import { bfloat16ToFloat32, float16ToFloat32 } from "../half.ts"
+import type { RandomAccess } from "../random-access.ts"
 import { type Dtype, dtypes, parseHeader, type TensorEntry } from "./safetensors-header.ts"
 
 export type { Dtype, TensorEntry } from "./safetensors-header.ts"
-
-/** A file, or bytes, to read parts of. */
-export interface RandomAccess {
-  /** For error messages: a path or an address. */
-  readonly name: string
-  /** In bytes. */
-  readonly size: number
-  /** Exactly `length` bytes, which the caller may keep. */
-  read(offset: number, length: number): Uint8Array
-}
 
 /** F16 and BF16 as their bits, BOOL as bytes. */
 export type TensorValues = InstanceType<(typeof dtypes)[Dtype]>

@@ -1,7 +1,7 @@
 /** Samples of a tar shard, and what is wrong with the others. */
 
-import type { RandomAccess } from "../../core/containers/safetensors.ts"
 import { isOfInput, oneLine } from "../../core/errors.ts"
+import type { RandomAccess } from "../../core/random-access.ts"
 import { memberExtensions, sampleOfMembers } from "./members.ts"
 import { pictureExtensions } from "./picture.ts"
 import type { Problem, ReinforcedSample } from "./sample.ts"

@@ -3,8 +3,8 @@
  * zstd. What a file is, its content says and not its name. Formats: docs/formats.md.
  */
 
-import type { RandomAccess } from "../../core/containers/safetensors.ts"
 import { UserError } from "../../core/errors.ts"
+import type { RandomAccess } from "../../core/random-access.ts"
 import { openRandomAccess } from "../../host/files.ts"
 import type { Compression } from "./lines.ts"
 import { readJsonl } from "./read-jsonl.ts"

@@ -4,8 +4,8 @@
  */
 import { createReadStream } from "node:fs"
 import { extract } from "tar-stream"
-import type { RandomAccess } from "../../core/containers/safetensors.ts"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
+import type { RandomAccess } from "../../core/random-access.ts"
 import { fileError } from "../../host/file-error.ts"
 import { checkHeader, splitName } from "../shards.ts"
 

@@ -7,7 +7,7 @@ import { type StepEntry, totalLoss } from "../../train/log/entries.ts"
 import { stepCurve } from "../../train/log/report/step-curve.ts"
 import { accuracyFigure } from "../comparison/accuracy-figure.ts"
 import { efficiencyText } from "../comparison/efficiency-text.ts"
-import type { ReportData } from "./report.ts"
+import type { ReportData } from "./report-content.ts"
 
 /** Accuracy over samples, and what each student knows at its end. */
 export async function learned(data: ReportData): Promise<Html> {

@@ -1,7 +1,7 @@
 /** The grid of pictures with what the model takes them for. */
 import { type Html, html } from "../../report/html.ts"
 import { answerList, pictureCard } from "../../report/picture-card.ts"
-import type { ReportPicture } from "./report.ts"
+import type { ReportPicture } from "./report-content.ts"
 
 export function pictureGrid(pictures: readonly ReportPicture[]): Html {
   return html`<div class="pictures">${pictures.map(card)}</div>`

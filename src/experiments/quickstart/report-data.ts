@@ -18,7 +18,7 @@ import { curveOf, type StudentResults } from "../comparison/students.ts"
 import type { Clock } from "./clock.ts"
 import { guessing } from "./guessing.ts"
 import type { QuickstartOptions } from "./options.ts"
-import type { ReportData } from "./report.ts"
+import type { ReportData } from "./report-content.ts"
 
 /** Of the stages; evaluated is the first reinforced student, as it was exported. */
 export interface Outcome extends Pick<ReportData, "tasks" | "retrieval" | "pictures"> {

@@ -9,7 +9,7 @@ import { efficiencyFigure, efficiencyTitle } from "../comparison/efficiency-text
 import { stagesSection } from "../comparison/stages-section.ts"
 import { learned, losses, teachers } from "./learning-page.ts"
 import { isRight, pictureGrid } from "./pictures.ts"
-import type { ReportData, ReportTask } from "./report.ts"
+import type { ReportData, ReportTask } from "./report-content.ts"
 
 /** A whole HTML document that loads nothing. */
 export async function reportPage(data: ReportData): Promise<string> {

@@ -3,10 +3,11 @@
  * objects is a pickle and is refused.
  */
 import { Budget } from "../../core/budget.ts"
-import { bytesAsSource, type RandomAccess, type TensorValues, valuesOf } from "../../core/containers/safetensors.ts"
+import { bytesAsSource, type TensorValues, valuesOf } from "../../core/containers/safetensors.ts"
 import { type Dtype, dtypes } from "../../core/containers/safetensors-header.ts"
 import { columnMajorStrides, countOf, gather, isRowMajor } from "../../core/containers/strides.ts"
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
+import type { RandomAccess } from "../../core/random-access.ts"
 import { openRandomAccess } from "../files.ts"
 import { readZipDirectory, readZipEntry } from "./zip.ts"
 import { zipBytes } from "./zip-write.ts"

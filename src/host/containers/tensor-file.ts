@@ -1,8 +1,9 @@
 /** Opens a file of weights by what it contains: safetensors or torch.save. Extensions are not looked at. */
 
-import { type RandomAccess, SafetensorsFile } from "../../core/containers/safetensors.ts"
+import { SafetensorsFile } from "../../core/containers/safetensors.ts"
 import type { TensorFile } from "../../core/containers/tensor-file.ts"
 import { UserError } from "../../core/errors.ts"
+import type { RandomAccess } from "../../core/random-access.ts"
 import { openRandomAccess } from "../files.ts"
 import { TorchFile } from "./torch-file.ts"
 

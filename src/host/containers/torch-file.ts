@@ -7,10 +7,11 @@
  */
 import { Budget } from "../../core/budget.ts"
 import { PickleGlobal } from "../../core/containers/pickle.ts"
-import { type RandomAccess, type TensorValues, toFloat32, valuesOf } from "../../core/containers/safetensors.ts"
+import { type TensorValues, toFloat32, valuesOf } from "../../core/containers/safetensors.ts"
 import { type Dtype, dtypes } from "../../core/containers/safetensors-header.ts"
 import { countOf, gather, isRowMajor, spanOf } from "../../core/containers/strides.ts"
 import { quoted, UserError } from "../../core/errors.ts"
+import type { RandomAccess } from "../../core/random-access.ts"
 import { PickledStorage, PickledTensor, readTorchPickle, storageTypes, torchDtypes } from "./torch-pickle.ts"
 import { checkCrc, checkStoredCrc, readZipDirectory, readZipEntry, type ZipEntry } from "./zip.ts"
 

@@ -5,8 +5,8 @@
 import { crc32, inflateRawSync } from "node:zlib"
 import { fromRandomAccessReaderPromise, RandomAccessReader, type Entry as YauzlEntry, type ZipFile } from "yauzl"
 import { Budget } from "../../core/budget.ts"
-import type { RandomAccess } from "../../core/containers/safetensors.ts"
 import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
+import type { RandomAccess } from "../../core/random-access.ts"
 
 export interface ZipEntry {
   readonly name: string

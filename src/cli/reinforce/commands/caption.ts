@@ -1,7 +1,7 @@
 /** mobileclip reinforce caption */
 import type { Command } from "commander"
 import { type CaptionRequest, captionJob } from "../../../reinforce/stage-jobs.ts"
-import type { CommandContext } from "../../main.ts"
+import type { CommandContext } from "../../context.ts"
 import { addResourceOptions, addShardOptions, type ResourceOptions, type ShardOptions } from "../shard-options.ts"
 import { addCaptionOptions } from "../stage-options.ts"
 import { outputOf } from "../summary.ts"

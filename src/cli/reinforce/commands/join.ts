@@ -1,24 +1,10 @@
 /** mobileclip reinforce join */
 import type { Command } from "commander"
-import type { CommandContext } from "../../main.ts"
+import type { CommandContext } from "../../context.ts"
 import { progressOption, wholeNumber } from "../../options.ts"
-import type { ProgressMode } from "../../progress.ts"
 import { outputOf } from "../summary.ts"
-import { addFormatOptions, type FormatOptions } from "../tools/format-option.ts"
-
-export interface JoinCommandOptions extends FormatOptions {
-  readonly images: readonly string[]
-  readonly reinforcements: readonly string[]
-  readonly output: string
-  readonly key?: string
-  readonly byName?: true
-  readonly allowChanged?: true
-  readonly requireAll?: true
-  readonly maxFailures: number
-  readonly maxIndexMb: number
-  readonly progress: ProgressMode
-  readonly json?: true
-}
+import { addFormatOptions } from "../tools/format-option.ts"
+import type { JoinCommandOptions } from "../tools/join.ts"
 
 const examples = `
 Examples:

@@ -1,7 +1,7 @@
 /** mobileclip reinforce run */
 import { type Command, Option } from "commander"
 import { type CaptionRequest, captionJob, embeddingJob } from "../../../reinforce/stage-jobs.ts"
-import type { CommandContext } from "../../main.ts"
+import type { CommandContext } from "../../context.ts"
 import { number, wholeNumber } from "../../options.ts"
 import type { RunOptions } from "../distributed.ts"
 import { addShardOptions } from "../shard-options.ts"

@@ -1,25 +1,11 @@
 /** mobileclip reinforce verify */
 import type { Command } from "commander"
-import type { CommandContext } from "../../main.ts"
+import type { CommandContext } from "../../context.ts"
 import { number, progressOption, wholeNumber } from "../../options.ts"
-import type { ProgressMode } from "../../progress.ts"
-import { addResourceOptions, type ResourceOptions } from "../shard-options.ts"
+import { addResourceOptions } from "../shard-options.ts"
 import { outputOf } from "../summary.ts"
 import { widths } from "../tools/options.ts"
-
-export interface VerifyCommandOptions extends ResourceOptions {
-  readonly samples: number
-  readonly seed: number
-  readonly threshold: number
-  readonly teacherWidths?: readonly number[]
-  readonly against?: string
-  readonly modelName?: string
-  readonly pretrained?: string
-  readonly augConfig?: string
-  readonly tagSuffix: string
-  readonly progress: ProgressMode
-  readonly json?: true
-}
+import type { VerifyCommandOptions } from "../tools/verify.ts"
 
 const examples = `
 Examples:

@@ -1,6 +1,6 @@
 /** mobileclip reinforce worker */
 import type { Command } from "commander"
-import type { CommandContext } from "../../main.ts"
+import type { CommandContext } from "../../context.ts"
 import type { WorkerOptions } from "../distributed.ts"
 import { addResourceOptions } from "../shard-options.ts"
 import { outputOf } from "../summary.ts"

@@ -5,11 +5,25 @@ import { openStorage } from "../../../data/stores/open.ts"
 import { lockOutput } from "../../../reinforce/output-lock.ts"
 import { type JoinReport, joinShards } from "../../../reinforce/tools/join/join.ts"
 import { PartialSuccess } from "../../errors.ts"
-import type { JoinCommandOptions } from "../commands/join.ts"
+import type { ProgressMode } from "../../progress.ts"
 import type { Output } from "../summary.ts"
-import { joinFormat } from "./format-option.ts"
+import { type FormatOptions, joinFormat } from "./format-option.ts"
 import { joinText } from "./join-text.ts"
 import { shardProgress } from "./options.ts"
+
+export interface JoinCommandOptions extends FormatOptions {
+  readonly images: readonly string[]
+  readonly reinforcements: readonly string[]
+  readonly output: string
+  readonly key?: string
+  readonly byName?: true
+  readonly allowChanged?: true
+  readonly requireAll?: true
+  readonly maxFailures: number
+  readonly maxIndexMb: number
+  readonly progress: ProgressMode
+  readonly json?: true
+}
 
 export async function runJoin(options: JoinCommandOptions, signal: AbortSignal, output: Output): Promise<void> {
   const { reinforcements: named, key = null, byName, allowChanged = false, maxFailures, maxIndexMb } = options

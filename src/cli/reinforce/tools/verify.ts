@@ -11,13 +11,27 @@ import { embeddingJob } from "../../../reinforce/stage-jobs.ts"
 import { findShards, type ShardSet } from "../../../reinforce/tools/shards.ts"
 import { compareShards } from "../../../reinforce/tools/verify/against.ts"
 import { type VerifyReport, verifyShards } from "../../../reinforce/tools/verify/verify.ts"
+import type { ProgressMode } from "../../progress.ts"
 import { shownPull } from "../../pulling.ts"
-import type { VerifyCommandOptions } from "../commands/verify.ts"
-import { resourcesOf } from "../shard-options.ts"
+import { type ResourceOptions, resourcesOf } from "../shard-options.ts"
 import { embeddingRequest } from "../stage-options.ts"
 import type { Output } from "../summary.ts"
 import { shardProgress } from "./options.ts"
 import { againstText, verifyText } from "./verify-text.ts"
+
+export interface VerifyCommandOptions extends ResourceOptions {
+  readonly samples: number
+  readonly seed: number
+  readonly threshold: number
+  readonly teacherWidths?: readonly number[]
+  readonly against?: string
+  readonly modelName?: string
+  readonly pretrained?: string
+  readonly augConfig?: string
+  readonly tagSuffix: string
+  readonly progress: ProgressMode
+  readonly json?: true
+}
 
 export async function runVerify(
   shards: readonly string[],

@@ -4,10 +4,26 @@ import { type Html, html } from "../../../report/html.ts"
 import { integer, percent } from "../../../report/numbers.ts"
 import { factList, figureList, type Term } from "../../../report/terms.ts"
 import { lossWeights } from "../../recipe/decided.ts"
+import type { Recipe } from "../../recipe/schema.ts"
+import type { LogEntry } from "../entries.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../entries.ts"
+import type { SeenSample } from "../samples.ts"
 import { type ChartSection, curveSections, zeroShotSection } from "./curves.ts"
-import type { TrainingReport } from "./report.ts"
 import { samplesSection } from "./samples.ts"
+
+export interface TrainingReport {
+  /** What the run is called: its folder's name. */
+  readonly name: string
+  readonly recipe: Recipe
+  /** Of the whole run. */
+  readonly steps: number
+  readonly entries: readonly LogEntry[]
+  readonly samples: readonly SeenSample[]
+  /** Accuracy of guessing, by task. */
+  readonly chance?: Readonly<Record<string, number>>
+  /** Machine, versions, parameters: what belongs beside the figures. */
+  readonly facts: readonly (readonly [string, string])[]
+}
 
 /** A whole HTML document that loads nothing. */
 export async function reportPage(report: TrainingReport): Promise<string> {
