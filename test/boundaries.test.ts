@@ -26,7 +26,11 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   evaluate: ["core"],
   export: ["core", "host", "model", "tensor"],
   weights: ["core", "host", "hub", "model"],
-  train: ["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "recipes"],
+  train: [
+    ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "recipes"],
+    // A run from a recipe evaluates, starts from weights of any origin, and exports.
+    ...["hub", "weights", "evaluate", "export"],
+  ],
   teachers: ["core", "host", "hub", "model", "tensor", "torch/index.ts", "run", "export", "weights"],
   reinforce: ["core", "host", "data", "hub", "report", "teachers"],
   finetune: [

@@ -7,12 +7,13 @@ import { recipeNamed, saveRecipe } from "../../train/recipe/load.ts"
 import { applyOverrides } from "../../train/recipe/overrides.ts"
 import { recipeKeys } from "../../train/recipe/parse.ts"
 import { defaultRecipe, type Recipe } from "../../train/recipe/schema.ts"
+import { workersFor } from "../../train/recipe-run.ts"
 import { type Environment, parseTrainArguments } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
 import { jointFlags, recipeFlags } from "./flags.ts"
 import { foreignFlags } from "./foreign-flags.ts"
 import { resolveRecipe } from "./resolve.ts"
-import { checkCount, withoutProcesses, workersFor } from "./run.ts"
+import { checkCount, withoutProcesses } from "./run.ts"
 
 const parse = (line: string, env: Environment = {}) => parseTrainArguments(line.split(" ").filter(Boolean), env)
 
