@@ -25,7 +25,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   run: ["core"],
   evaluate: ["core"],
   export: ["core", "host", "model", "tensor"],
-  weights: ["core", "host", "hub", "model"],
+  weights: ["core", "host", "hub", "model", "export"],
   train: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "recipes"],
     // A run from a recipe evaluates, starts from weights of any origin, and exports.
@@ -66,7 +66,6 @@ const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
   tensor: ["model"],
   reinforce: ["run/caption/options.ts"],
   recipes: ["train/recipe/schema.ts"],
-  weights: ["export"],
 }
 
 /** Folders that run in a browser too, and their files that are for Node. */

@@ -1,23 +1,9 @@
-/** What `mobileclip convert` does: find the file, tell what it is, write and compare, say what came out. */
-import { existsSync } from "node:fs"
-import { UserError } from "../core/errors.ts"
-import { findModel } from "../core/family/variant-name.ts"
-import type { Manifest } from "../core/manifest.ts"
-import { exportModel } from "../export/export.ts"
-import type { LayoutName } from "../export/layouts.ts"
-import { checkModelDirectory } from "../export/model-files.ts"
-import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
-import type { ExportDtype } from "../export/side-config.ts"
-import { lockPlace } from "../host/lock.ts"
-import { sourceOf } from "../weights/checkpoint.ts"
-import { withWeights } from "../weights/weights.ts"
+/** What `mobileclip convert` does: convert, and say what came out. */
+import { type Manifest, worstError } from "../core/manifest.ts"
+import { type ConvertOptions, convert } from "../weights/convert.ts"
 import { shownPull } from "./pulling.ts"
 
-export interface ConvertOptions {
-  readonly out: string
-  readonly model?: string
-  readonly dtype: ExportDtype
-  readonly layout: LayoutName | "open_clip"
+export interface ConvertCommandOptions extends Pick<ConvertOptions, "out" | "model" | "dtype" | "layout"> {
   readonly json?: true
 }
 
@@ -28,34 +14,22 @@ interface Output {
 
 export async function runConvert(
   source: string,
-  options: ConvertOptions,
+  { json, ...options }: ConvertCommandOptions,
   signal: AbortSignal,
-  { writeOut, writeErr }: Output,
+  { writeOut = () => {}, writeErr }: Output,
 ): Promise<void> {
-  const { out, dtype, layout, json } = options
-  const say = (text: string) => writeErr?.(`${text}\n`)
-  if (layout !== "open_clip") await checkModelDirectory(out)
-  using _ = await lockPlace(out, "mobileclip convert")
-  const path = existsSync(source) ? source : (await shownPull(writeErr)(source, { signal })).path
-  if (layout === "open_clip" && (await isOpenClipOutput(path, out)))
-    throw new UserError(`${path} would be both read and written`, "choose another folder for --out")
   const started = performance.now()
-  const seconds = () => ((performance.now() - started) / 1000).toFixed(1)
-  await withWeights(path, wantedName(options.model), async ({ model, info, description }) => {
-    say(`${path}: ${description}`)
-    if (layout === "open_clip") {
-      const files = await exportOpenClip(model, info, out)
-      return writeOut?.(json ? `${JSON.stringify({ files }, null, 2)}\n` : `wrote ${files.join(" and ")} to ${out}\n`)
-    }
-    const written = { source: await sourceOf(path), dtype, layout, onStage: say }
-    const manifest = await exportModel(model, info, out, written)
-    writeOut?.(json ? `${JSON.stringify(manifest, null, 2)}\n` : `${summary(manifest, out)}, in ${seconds()} s\n`)
-  })
-}
-
-function wantedName(name: string | undefined): string | null {
-  if (name === undefined) return null
-  return findModel(name)
+  const onStage = (text: string) => writeErr?.(`${text}\n`)
+  const converted = await convert(source, { ...options, pull: shownPull(writeErr), onStage, signal })
+  if (converted.kind === "open_clip") {
+    const { files } = converted
+    return writeOut(
+      json ? `${JSON.stringify({ files }, null, 2)}\n` : `wrote ${files.join(" and ")} to ${options.out}\n`,
+    )
+  }
+  const { manifest } = converted
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  writeOut(json ? `${JSON.stringify(manifest, null, 2)}\n` : `${summary(manifest, options.out)}, in ${seconds} s\n`)
 }
 
 function summary({ verification, dtype, files, license }: Manifest, out: string): string {
@@ -65,8 +39,4 @@ function summary({ verification, dtype, files, license }: Manifest, out: string)
       ? `cosine ${verification.cosine?.toFixed(7)} with the checkpoint in fp32`
       : `differs from the checkpoint by ${worstError(verification).toExponential(1)} standard deviations at most`
   return `${out}: ${megabytes.toFixed(0)} MB, licence ${license}; ${difference}`
-}
-
-export function worstError({ imageError, textError = 0, decoderError = 0 }: Manifest["verification"]): number {
-  return Math.max(imageError, textError, decoderError)
 }

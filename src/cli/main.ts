@@ -70,7 +70,7 @@ export async function main(argv: readonly string[], table: CommandTable = comman
   try {
     const program = createProgram(output)
     for (const [key, entry] of Object.entries(table)) {
-      if (key === name) (await entry.load()).register(program, interrupt)
+      if (key === name) (await entry.load()).register(program, { argv, abortOnInterrupt: interrupt.abortOnInterrupt })
       else program.command(key).description(entry.summary)
     }
     await program.parseAsync([...argv], { from: "user" })

@@ -132,3 +132,8 @@ export function parseManifest(value: unknown, source: string): Manifest {
     "give a directory that `mobileclip convert`, `export` or `quickstart` wrote",
   )
 }
+
+/** The largest difference of any part of a model from its reference, in standard deviations of the reference's values. */
+export function worstError({ imageError, textError = 0, decoderError = 0 }: Manifest["verification"]): number {
+  return Math.max(imageError, textError, decoderError)
+}

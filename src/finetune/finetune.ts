@@ -4,15 +4,13 @@
  */
 import { join, resolve } from "node:path"
 import { oneLine, UserError } from "../core/errors.ts"
-import type { Manifest } from "../core/manifest.ts"
 import type { StartProgress } from "../core/progress.ts"
-import { exportModel } from "../export/export.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
-import { torchReference } from "../export/torch-reference.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
 import { lockFolder } from "../host/lock.ts"
 import type { PullWeights } from "../hub/pull.ts"
-import { sourceOf, withCheckpoint } from "../weights/checkpoint.ts"
+import { withCheckpoint } from "../weights/checkpoint.ts"
+import { exportCheckpoint } from "../weights/export-checkpoint.ts"
 import { readStartModel, type StartModel } from "../weights/start-model.ts"
 import { averaged, averages, bestOf, type Tensors } from "./average.ts"
 import { holdOut, type Split } from "./hold-out.ts"
@@ -87,7 +85,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneReport
   const candidates = await scoreAverages({ options, start, best, probe, before })
   const chosen = bestOf(candidates)
   const checkpoint = await writeChosen(out, start, best, chosen.alpha)
-  const { verification } = await exportChosen(checkpoint, model)
+  const { verification } = await exportCheckpoint(checkpoint, model, "mobileclip finetune")
   const report: FinetuneReport = {
     ...{ start, probe, before, run, config, candidates, chosen, checkpoint, model, verification },
     bestStep: best.samplesSeen / config.batchSize,
@@ -164,10 +162,4 @@ async function writeChosen(out: string, start: StartModel, best: Best, alpha: nu
   const samplesSeen = start.info.samplesSeen + best.samplesSeen
   await writeCheckpoint(path, { ...start.info, samplesSeen }, averaged(start.tensors, best.tensors, alpha))
   return path
-}
-
-function exportChosen(checkpoint: string, directory: string): Promise<Manifest> {
-  return withCheckpoint(checkpoint, async ({ model, info }) =>
-    exportModel(model, info, directory, { source: await sourceOf(checkpoint), reference: torchReference(model) }),
-  )
 }

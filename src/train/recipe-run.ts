@@ -3,7 +3,7 @@
  * checkpoints, log and report in its folder, and the model directory at the end.
  */
 import { existsSync } from "node:fs"
-import { basename, dirname, resolve } from "node:path"
+import { basename, resolve } from "node:path"
 import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../core/family/variants.ts"
@@ -11,17 +11,14 @@ import { noProgress, type StartProgress } from "../core/progress.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 import { openTrainingData } from "../data/training/training-data.ts"
 import { openTasks, type Scores, type TaskList } from "../evaluate/task-list.ts"
-import { exportModel } from "../export/export.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
-import { torchReference } from "../export/torch-reference.ts"
-import { makeDirectory } from "../host/files.ts"
 import { sha256OfFile } from "../host/hash.ts"
-import { lockFolder, lockPlace } from "../host/lock.ts"
+import { lockFolder } from "../host/lock.ts"
 import { version } from "../host/version.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../model/checkpoint.ts"
 import { thisMachine } from "../report/machine.ts"
-import { sourceOf, withCheckpoint } from "../weights/checkpoint.ts"
+import { exportCheckpoint } from "../weights/export-checkpoint.ts"
 import { weightsFile } from "../weights/start-model.ts"
 import { withWeights } from "../weights/weights.ts"
 import { type ProcessGroup, processGroupFromEnvironment } from "./distributed/process-group.ts"
@@ -159,7 +156,7 @@ async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeR
     return null
   }
   const { info, step, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
-  if (exportTo !== null) await exportCheckpoint(checkpoint, exportTo)
+  if (exportTo !== null) await exportCheckpoint(checkpoint, exportTo, "mobileclip train --export")
   return {
     checkpoint,
     steps: step,
@@ -175,15 +172,6 @@ async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeR
 /** A process that is not the first of its group. */
 function isOther(group: ProcessGroup | null): boolean {
   return group !== null && group.rank > 0
-}
-
-/** A model directory, compared with the checkpoint. */
-async function exportCheckpoint(checkpoint: string, directory: string) {
-  await makeDirectory(dirname(resolve(directory)))
-  using _ = await lockPlace(directory, "mobileclip train --export")
-  return await withCheckpoint(checkpoint, async ({ model, info }) =>
-    exportModel(model, info, directory, { source: await sourceOf(checkpoint), reference: torchReference(model) }),
-  )
 }
 
 async function describeRun(

@@ -1,7 +1,7 @@
 /** mobileclip convert */
 import { type Command, Option } from "commander"
 import type { CommandContext } from "../context.ts"
-import { type ConvertOptions, runConvert } from "../converting.ts"
+import { type ConvertCommandOptions, runConvert } from "../converting.ts"
 
 const examples = `
 Examples:
@@ -28,7 +28,7 @@ export function register(program: Command, context: CommandContext): void {
     )
     .option("--json", "print the manifest")
     .addHelpText("after", examples)
-    .action((source: string, options: ConvertOptions, command: Command) => {
+    .action((source: string, options: ConvertCommandOptions, command: Command) => {
       // What was downloaded stays for the next time; what is written is whole or absent.
       return runConvert(source, options, context.abortOnInterrupt(), command.configureOutput())
     })

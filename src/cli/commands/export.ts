@@ -1,13 +1,8 @@
 /** mobileclip export */
 import type { Command } from "commander"
-import { UserError } from "../../core/errors.ts"
-import { exportModel } from "../../export/export.ts"
-import { checkModelDirectory } from "../../export/model-files.ts"
-import { lockPlace } from "../../host/lock.ts"
-import type { CheckpointModel } from "../../model/checkpoint.ts"
-import { sourceOf, withCheckpoint } from "../../weights/checkpoint.ts"
+import { worstError } from "../../core/manifest.ts"
+import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import type { CommandContext } from "../context.ts"
-import { worstError } from "../converting.ts"
 
 interface Options {
   readonly out: string
@@ -29,24 +24,9 @@ export function register(program: Command, context: CommandContext): void {
 }
 
 async function runExport(checkpoint: string, { out, json }: Options, command: Command): Promise<void> {
-  await checkModelDirectory(out)
-  using _ = await lockPlace(out, "mobileclip export")
-  const manifest = await withCheckpoint(checkpoint, async ({ model, info }) =>
-    exportModel(model, info, out, { source: await sourceOf(checkpoint), ...(await bestReference(model)) }),
-  )
+  const manifest = await exportCheckpoint(checkpoint, out)
   const { reference } = manifest.verification
   const error = worstError(manifest.verification).toExponential(1)
   const summary = `exported to ${out}; differs from ${reference} by ${error} standard deviations at most`
   command.configureOutput().writeOut?.(`${json ? JSON.stringify(manifest, null, 2) : summary}\n`)
-}
-
-/** libtorch where it was built; elsewhere the files are compared with the model before fusing, and the manifest says so. */
-async function bestReference(model: CheckpointModel) {
-  try {
-    const { torchReference } = await import("../../export/torch-reference.ts")
-    return { reference: torchReference(model) }
-  } catch (error) {
-    if (error instanceof UserError) return {}
-    throw error
-  }
 }

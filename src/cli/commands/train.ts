@@ -29,7 +29,7 @@ export function register(program: Command, context: CommandContext): void {
   )
   command.addHelpText("after", examples).action(async () => {
     const { writeOut = () => {}, writeErr = () => {} } = command.configureOutput()
-    const argv = process.argv.slice(process.argv.indexOf("train") + 1)
+    const argv = context.argv.slice(context.argv.indexOf("train") + 1)
     const code = await trainCommand(trainArgumentsOf(command), argv, context.abortOnInterrupt, { writeOut, writeErr })
     if (code !== 0) throw new Exit(code)
   })

@@ -1,7 +1,7 @@
 /** A model directory or a checkpoint: what it is, whether its files are whole, whether it computes what it should. */
 import { stat } from "node:fs/promises"
 import { join } from "node:path"
-import { type Manifest, manifestFile, parseManifest } from "../../core/manifest.ts"
+import { type Manifest, manifestFile, parseManifest, worstError } from "../../core/manifest.ts"
 import { exportModel } from "../../export/export.ts"
 import { fileError } from "../../host/file-error.ts"
 import { readJson } from "../../host/files.ts"
@@ -57,9 +57,8 @@ function checkpointChecks(path: string): Promise<Check[]> {
 async function exportedChecks({ model, info }: LoadedCheckpoint, directory: string): Promise<Check[]> {
   try {
     const manifest = await exportModel(model, info, directory)
-    const { imageError, textError, reference } = manifest.verification
-    const error = Math.max(imageError, textError ?? 0)
-    const text = `fused towers differ by ${error.toExponential(1)} standard deviations from ${reference}`
+    const { reference } = manifest.verification
+    const text = `fused towers differ by ${worstError(manifest.verification).toExponential(1)} standard deviations from ${reference}`
     return [ok("export", text, { facts: manifest.verification }), ...(await selfTestChecks(directory, manifest))]
   } catch (error) {
     return [failed("export", error)]

@@ -4,15 +4,14 @@
  * and used. Each stage leaves files that the next one reads, so an interrupted run goes on where it was.
  */
 import { join } from "node:path"
+import { worstError } from "../../core/manifest.ts"
 import { renderScenes } from "../../data/scenes/dataset.ts"
 import { readScenes, scoreRetrieval, scoreTasks } from "../../evaluate/scenes.ts"
-import { exportModel } from "../../export/export.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
-import { torchReference } from "../../export/torch-reference.ts"
 import { lockFolder } from "../../host/lock.ts"
 import { loadModel } from "../../run/node.ts"
 import type { TrainingResult } from "../../train/run-directory.ts"
-import { sourceOf, withCheckpoint } from "../../weights/checkpoint.ts"
+import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import { distillation } from "../comparison/distillation.ts"
 import { reinforce } from "../comparison/reinforcement.ts"
 import { measureStepTime } from "../comparison/step-time.ts"
@@ -68,9 +67,11 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const students = await clock.stage("students", () => compareStudents(comparison, options))
   const training = students.first.reinforced
 
-  const { verification } = await clock.stage("export", () => exportCheckpoint(training.checkpoint, directory))
+  const { verification } = await clock.stage("export", () =>
+    exportCheckpoint(training.checkpoint, directory, "mobileclip quickstart"),
+  )
   say(
-    `exported to ${directory}; differs from ${verification.reference} by ${worst(verification)} standard deviations at most`,
+    `exported to ${directory}; differs from ${verification.reference} by ${worstError(verification).toExponential(1)} standard deviations at most`,
   )
 
   const test = await readScenes(join(scenes, "test"))
@@ -162,14 +163,4 @@ function comparisonOf(
     tasks: join(scenes, "test"),
     guessing,
   }
-}
-
-function exportCheckpoint(checkpoint: string, directory: string) {
-  return withCheckpoint(checkpoint, async ({ model, info }) =>
-    exportModel(model, info, directory, { source: await sourceOf(checkpoint), reference: torchReference(model) }),
-  )
-}
-
-function worst({ imageError, textError = 0 }: { imageError: number; textError?: number | undefined }): string {
-  return Math.max(imageError, textError).toExponential(1)
 }

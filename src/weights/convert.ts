@@ -1,0 +1,58 @@
+/** A checkpoint of any origin as a model directory, or in open_clip's names. */
+import { existsSync } from "node:fs"
+import { UserError } from "../core/errors.ts"
+import { findModel } from "../core/family/variant-name.ts"
+import type { Manifest } from "../core/manifest.ts"
+import { exportModel } from "../export/export.ts"
+import type { LayoutName } from "../export/layouts.ts"
+import { checkModelDirectory } from "../export/model-files.ts"
+import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
+import type { ExportDtype } from "../export/side-config.ts"
+import { lockPlace } from "../host/lock.ts"
+import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
+import { sourceOf } from "./checkpoint.ts"
+import { withWeights } from "./weights.ts"
+
+export interface ConvertOptions {
+  /** The folder to write. */
+  readonly out: string
+  /** Which member of the family it is, where its contents leave a choice. */
+  readonly model?: string
+  /** Of the weights; default "fp32". */
+  readonly dtype?: ExportDtype
+  /** Default "transformers.js". */
+  readonly layout?: LayoutName | "open_clip"
+  /** Brings the source where it is a name. Default: from the hub, without a word. */
+  readonly pull?: PullWeights
+  readonly signal?: AbortSignal
+  /** Says what is being done. */
+  readonly onStage?: (text: string) => void
+}
+
+export const convertDefaults = { dtype: "fp32", layout: "transformers.js" } as const satisfies Partial<ConvertOptions>
+
+/** What was written: a model directory, or files in open_clip's names. */
+export type Converted =
+  | { readonly kind: "directory"; readonly manifest: Manifest }
+  | { readonly kind: "open_clip"; readonly files: readonly string[] }
+
+/**
+ * @param source a file of weights, or a name to pull
+ * @throws UserError where the source is none of the family's models, the folder has other content, or what was written
+ *   differs from the source
+ */
+export async function convert(source: string, given: ConvertOptions): Promise<Converted> {
+  const { out, dtype, layout, signal, pull, onStage } = { ...convertDefaults, pull: pullFromHub, ...given }
+  if (layout !== "open_clip") await checkModelDirectory(out)
+  using _ = await lockPlace(out, "mobileclip convert")
+  const path = existsSync(source) ? source : (await pull(source, { signal })).path
+  if (layout === "open_clip" && (await isOpenClipOutput(path, out)))
+    throw new UserError(`${path} would be both read and written`, "choose another folder for --out")
+  return await withWeights(path, given.model === undefined ? null : findModel(given.model), async (weights) => {
+    const { model, info, description } = weights
+    onStage?.(`${path}: ${description}`)
+    if (layout === "open_clip") return { kind: layout, files: await exportOpenClip(model, info, out) }
+    const options = { source: await sourceOf(path), dtype, layout, ...(onStage && { onStage }) }
+    return { kind: "directory", manifest: await exportModel(model, info, out, options) }
+  })
+}

@@ -1,0 +1,40 @@
+/** A checkpoint of ours as a model directory, compared with what it was in training. */
+import { dirname, resolve } from "node:path"
+import { UserError } from "../core/errors.ts"
+import type { Manifest } from "../core/manifest.ts"
+import { exportModel } from "../export/export.ts"
+import { checkModelDirectory } from "../export/model-files.ts"
+import { makeDirectory } from "../host/files.ts"
+import { lockPlace } from "../host/lock.ts"
+import type { CheckpointModel } from "../model/checkpoint.ts"
+import { sourceOf, withCheckpoint } from "./checkpoint.ts"
+
+/**
+ * The folder's parents are made, and a model that is there is replaced.
+ *
+ * @param command who exports, for another process that finds the folder taken
+ * @throws UserError where the folder has other content, or what was written differs from the checkpoint
+ */
+export async function exportCheckpoint(
+  checkpoint: string,
+  directory: string,
+  command = "mobileclip export",
+): Promise<Manifest> {
+  await checkModelDirectory(directory)
+  await makeDirectory(dirname(resolve(directory)))
+  using _ = await lockPlace(directory, command)
+  return await withCheckpoint(checkpoint, async ({ model, info }) =>
+    exportModel(model, info, directory, { source: await sourceOf(checkpoint), ...(await bestReference(model)) }),
+  )
+}
+
+/** libtorch where it was built; elsewhere the files are compared with the model before fusing, and the manifest says so. */
+async function bestReference(model: CheckpointModel) {
+  try {
+    const { torchReference } = await import("../export/torch-reference.ts")
+    return { reference: torchReference(model) }
+  } catch (error) {
+    if (error instanceof UserError) return {}
+    throw error
+  }
+}
