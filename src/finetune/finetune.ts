@@ -4,7 +4,7 @@
  */
 import { join, resolve } from "node:path"
 import { oneLine, UserError } from "../core/errors.ts"
-import type { StartProgress } from "../core/progress.ts"
+import { noProgress, type StartProgress } from "../core/progress.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
 import { lockFolder } from "../host/lock.ts"
@@ -32,26 +32,42 @@ export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
   readonly pull?: PullWeights
   /** Everything is written below this directory. */
   readonly out: string
-  /** Of the pictures, kept for the probe. */
-  readonly holdOut: number
+  /** Share of the pictures that are kept for the probe. */
+  readonly holdOut?: number
   /** Share of the tuned weights in what is written; null: the probe chooses. */
-  readonly average: number | null
-  readonly patience: number
-  readonly resume: boolean
-  /** What becomes of pictures that end before their end. Default: what is there is used. */
+  readonly average?: number | null
+  /** Evaluations without a better one that end the run, of 20; 0: none do. */
+  readonly patience?: number
+  /** Whether the run in `out` goes on. */
+  readonly resume?: boolean
+  /** What becomes of pictures that end before their end: what is there is used, or they are left out. */
   readonly truncated?: Truncated
-  readonly startProgress: StartProgress
+  readonly startProgress?: StartProgress
   /** Gets one line about what happens now. */
-  readonly say: (line: string) => void
-  readonly signal: AbortSignal
+  readonly say?: (line: string) => void
+  /** Its abort saves after the current step and stops. */
+  readonly signal?: AbortSignal
 }
+
+export const finetuneDefaults = {
+  ...{ holdOut: 0.2, average: null, patience: 5, resume: false, seed: 0, device: "cpu", truncated: "accept" },
+  ...{ startProgress: noProgress, say() {} },
+} as const satisfies Partial<FinetuneOptions>
+
+type Chosen = FinetuneOptions & Required<Pick<FinetuneOptions, keyof typeof finetuneDefaults | "signal">>
 
 /** Pictures of the probe, at most: all are encoded at every evaluation. */
 const largestProbe = 2000
 
-/** Throws the signal's reason when it was stopped while it trained; `resume` goes on then. */
-export async function finetune(options: FinetuneOptions): Promise<FinetuneReport> {
-  const { out, device, seed, say, truncated = "accept" } = options
+/**
+ * Leaves `model/`, `model.safetensors`, `report.html` and all of a training run in `out`.
+ *
+ * @throws UserError where pictures, model or options do not fit, or `out` holds another run
+ * @throws the signal's reason where it was stopped while it trained; `resume` goes on then
+ */
+export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> {
+  const options: Chosen = { ...finetuneDefaults, signal: new AbortController().signal, ...given }
+  const { out, device, seed, say, truncated } = options
   checkDevice(device)
   const model = join(out, "model")
   await checkModelDirectory(model)
@@ -138,7 +154,7 @@ function readBest(out: string): Promise<Best> {
 }
 
 interface Averaging {
-  readonly options: Pick<FinetuneOptions, "average" | "device">
+  readonly options: Pick<Chosen, "average" | "device">
   readonly start: StartModel
   readonly best: Best
   readonly probe: Probe

@@ -22,8 +22,10 @@ export interface FinetuneSettings {
   readonly layerDecay?: number
   readonly lock?: "image" | "text"
   readonly precision?: "float32" | "bfloat16"
-  readonly seed: number
-  readonly device: "cpu" | "cuda" | "mps"
+  /** Of batches and of what is held out; default 0. */
+  readonly seed?: number
+  /** Default "cpu". */
+  readonly device?: "cpu" | "cuda" | "mps"
   readonly threads?: number
 }
 
@@ -48,7 +50,7 @@ export function finetuneConfig(
   start: ModelConfig,
   chunkSize = chunkSizeFor(start),
 ): TrainConfig {
-  const { seed, device, threads, precision, lock } = settings
+  const { seed = 0, device = "cpu", threads, precision, lock } = settings
   const batchSize = settings.batchSize ?? batchSizeFor(pictures)
   const steps = settings.steps ?? stepsFor(pictures, batchSize, settings.epochs)
   const every = Math.ceil(steps / evaluations)

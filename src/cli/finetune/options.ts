@@ -1,7 +1,7 @@
 /** The options of `mobileclip finetune`, and what they mean. */
 import { availableParallelism } from "node:os"
 import { type Command, InvalidArgumentError, Option } from "commander"
-import type { FinetuneOptions } from "../../finetune/finetune.ts"
+import { type FinetuneOptions, finetuneDefaults } from "../../finetune/finetune.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
 import { number, progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
@@ -24,7 +24,7 @@ export interface FinetuneArguments {
   readonly imageColumn?: string
   readonly captionColumn?: string
   readonly precision: "fp32" | "amp_bf16"
-  readonly device: FinetuneOptions["device"]
+  readonly device: NonNullable<FinetuneOptions["device"]>
   readonly threads: number
   readonly seed: number
   readonly truncated: Truncated
@@ -58,8 +58,13 @@ export function addOptions(command: Command): Command {
       averageOf,
       "auto",
     )
-    .option("--hold-out <share>", "of the pictures, kept for the probe", number(0.01, 0.9), 0.2)
-    .option("--patience <n>", "evaluations without a better one that end the run, of 20; 0: none do", wholeNumber(0), 5)
+    .option("--hold-out <share>", "of the pictures, kept for the probe", number(0.01, 0.9), finetuneDefaults.holdOut)
+    .option(
+      "--patience <n>",
+      "evaluations without a better one that end the run, of 20; 0: none do",
+      wholeNumber(0),
+      finetuneDefaults.patience,
+    )
     .option(
       "--template <text>",
       'prompt of a class name, {} is the name; may be given again (default: "a photo of a {}.")',
@@ -68,9 +73,13 @@ export function addOptions(command: Command): Command {
     .option("--image-column <name>", "of a CSV or JSONL file")
     .option("--caption-column <name>", "of a CSV or JSONL file")
     .addOption(new Option("--precision <type>", "of matrix products").choices(["fp32", "amp_bf16"]).default("fp32"))
-    .addOption(new Option("--device <device>", "where to compute").choices(["cpu", "cuda", "mps"]).default("cpu"))
+    .addOption(
+      new Option("--device <device>", "where to compute")
+        .choices(["cpu", "cuda", "mps"])
+        .default(finetuneDefaults.device),
+    )
     .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
-    .option("--seed <n>", "of batches and of what is held out", wholeNumber(0, 2 ** 32 - 1), 0)
+    .option("--seed <n>", "of batches and of what is held out", wholeNumber(0, 2 ** 32 - 1), finetuneDefaults.seed)
     .addOption(truncatedOption())
     .option("--resume", "go on with the run in --out, with the same options")
     .option("--json", "print report.json")

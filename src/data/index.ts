@@ -1,0 +1,12 @@
+/** Data from code: shards of samples, reinforced or not, what training draws from them, and stores by URL. */
+export { UserError } from "../core/errors.ts"
+export { expandShards } from "./expand.ts"
+export { encodeSamples, type SampleFormat } from "./reinforced/encode.ts"
+export { readSamples } from "./reinforced/read.ts"
+export type { Embeddings, EncodedImage, Problem, ReinforcedSample } from "./reinforced/sample.ts"
+export { renderScenes, type ScenesOptions } from "./scenes/dataset.ts"
+export { readShard, type Sample, writeShard } from "./shards.ts"
+export { openStorage, type StorageOptions } from "./stores/open.ts"
+export type { Storage } from "./stores/storage.ts"
+export type { TrainingDataConfig } from "./training/config.ts"
+export { openTrainingData, type TrainingData } from "./training/training-data.ts"

@@ -1,0 +1,52 @@
+/** The programs of examples/, one after the other: each takes what the one before left. */
+import { execFile } from "node:child_process"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { readShard } from "../src/data/shards.ts"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+let folder: string
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "examples-"))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+async function run(name: string, ...args: string[]): Promise<string> {
+  const program = join(root, "dist/examples", `${name}.js`)
+  return (await promisify(execFile)(process.execPath, [program, ...args], { cwd: folder })).stdout
+}
+
+test("data, train, convert, classify, reinforce, finetune, torch", async () => {
+  expect(await run("data", "scenes")).toMatch(/^\S+: jpg \d+ bytes, /)
+  expect(await run("train", "scenes/train", "run")).toMatch(/^run\/model\.safetensors: loss \d\.\d{3} after 2 steps\n$/)
+  expect(await run("convert", "run/model.safetensors", "model")).toContain("onnx/vision_model.onnx\n")
+  await writePictures()
+  expect(await run("classify", "model", "red,blue", "pictures/a/0.jpg")).toMatch(/^pictures\/a\/0\.jpg: (red|blue) \d/)
+  expect(await run("reinforce", "scenes/train", "reinforced", "model")).toMatch(/00000\.tar: 64 samples, \d+ bytes\n$/)
+  expect(await run("finetune", "pictures", "run/model.safetensors", "tuned")).toMatch(/^\d.* before, \d.* after; tuned/)
+  expect(await run("torch")).toBe("2 4 6\n")
+}, 120_000)
+
+/** 8 pictures of the shard in each of two class folders. */
+async function writePictures(): Promise<void> {
+  for (const name of ["a", "b"]) mkdirSync(join(folder, "pictures", name), { recursive: true })
+  let count = 0
+  for await (const { members } of readShard(join(folder, "scenes/train/00000.tar"))) {
+    if (count === 16) break
+    writeFileSync(join(folder, "pictures", count % 2 ? "a" : "b", `${count >> 1}.jpg`), members.get("jpg")!)
+    count++
+  }
+}
+
+test("no example is longer than 30 lines", () => {
+  const names = readdirSync(join(root, "examples"))
+  expect(names.length).toBeGreaterThan(6)
+  for (const name of names) {
+    expect(readFileSync(join(root, "examples", name), "utf8").split("\n").length, name).toBeLessThanOrEqual(31)
+  }
+})
