@@ -106,6 +106,22 @@ test("no two folders need each other", () => {
   expect([...edges.keys()].flatMap((folder) => cycleFrom(edges, [folder]))).toEqual([])
 })
 
+test("no file imports itself by way of others, types included", () => {
+  const edges = new Map<string, Set<string>>()
+  for (const { file, target, ours } of productImports)
+    if (ours) edges.set(file, (edges.get(file) ?? new Set()).add(target))
+  expect(circleIn(edges)).toEqual([])
+})
+
+test("what runs in a browser names no global of Node", () => {
+  const files = [...new Set(productImports.map(({ file }) => file))].filter(
+    (file) => hostFree.includes(folderOf(file)) && !hostFiles.includes(file),
+  )
+  expect(files.length).toBeGreaterThan(50)
+  const named = files.filter((file) => /\b(?:(?:process|Buffer|global|__dirname)\.|setImmediate\()/.test(codeOf(file)))
+  expect(named).toEqual([])
+})
+
 test("nothing imports an entry point", () => {
   expect(imports.filter(({ target }) => entryPoints.includes(target)).map(describeImport)).toEqual([])
 })
@@ -172,6 +188,25 @@ function cycleFrom(edges: ReadonlyMap<string, ReadonlySet<string>>, path: readon
     if (next === path[0]) return [[...path, next].join(" -> ")]
     return path.includes(next) ? [] : cycleFrom(edges, [...path, next])
   })
+}
+
+/** The files of one circle, or none. What is left when files that lead nowhere are taken away, again and again, leads round. */
+function circleIn(edges: ReadonlyMap<string, ReadonlySet<string>>): string[] {
+  const left = new Map([...edges].map(([file, targets]) => [file, new Set(targets)]))
+  for (let before = -1; before !== left.size; ) {
+    before = left.size
+    for (const [file, targets] of left) {
+      for (const target of targets) if (!left.has(target)) targets.delete(target)
+      if (targets.size === 0) left.delete(file)
+    }
+  }
+  return [...left.keys()].sort()
+}
+
+/** Without comments and texts. */
+function codeOf(file: string): string {
+  const text = readFileSync(join(root, "src", file), "utf8")
+  return text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*|"[^"\n]*"/g, "")
 }
 
 function fromSource(path: string): string {
