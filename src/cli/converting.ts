@@ -8,6 +8,7 @@ import type { ExportDtype, LayoutName } from "../export/layouts.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
 import { lockPlace } from "../host/lock.ts"
+import { weightsFile } from "../hub/choose-weights.ts"
 import { sourceOf } from "./checkpoint.ts"
 import { pullShown } from "./pulling.ts"
 import { withWeights } from "./weights.ts"
@@ -35,7 +36,7 @@ export async function runConvert(
   const say = (text: string) => writeErr?.(`${text}\n`)
   if (layout !== "open_clip") await checkModelDirectory(out)
   using _ = await lockPlace(out, "mobileclip convert")
-  const path = existsSync(source) ? source : (await pullShown(source, {}, signal, writeErr)).path
+  const path = existsSync(source) ? weightsFile(source) : (await pullShown(source, {}, signal, writeErr)).path
   if (layout === "open_clip" && (await isOpenClipOutput(path, out)))
     throw new UserError(`${path} would be both read and written`, "choose another folder for --out")
   const started = performance.now()
