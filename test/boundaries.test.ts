@@ -57,12 +57,17 @@ const hostFree = ["core", "tensor", "model", "run", "evaluate", "search"]
 const hostFiles = ["run/node.ts", "run/node-teacher.ts", "tensor/torch.ts", "tensor/torch-norms.ts"]
 const hostModules = /^(node:|sharp$|onnxruntime-node$)/
 
+/** Large packages that single commands need: no other command waits for them. A folder that is itself loaded so may name them. */
+const loadedWhenUsed = /^(@aws-sdk|@huggingface|@nats-io|vega|vega-lite)(\/|$)/
+const foldersLoadedWhenUsed = ["reinforce/distributed", "cli/reinforce/distributed.ts"]
+
 interface Import {
   readonly file: string
   /** A path like `file` for ours, else the name of a module. */
   readonly target: string
   readonly ours: boolean
   readonly typeOnly: boolean
+  readonly dynamic: boolean
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
@@ -109,6 +114,15 @@ test("every package that is imported is a dependency", () => {
   expect(missing(imports, { ...dependencies, ...devDependencies }).map(describeImport)).toEqual([])
 })
 
+test("what only single commands need is loaded when it is used", () => {
+  const isLater = (path: string) =>
+    foldersLoadedWhenUsed.some((later) => path === later || path.startsWith(`${later}/`))
+  const atOnce = productImports.filter(({ file, typeOnly, dynamic }) => !typeOnly && !dynamic && !isLater(file))
+  const loaded = atOnce.filter(({ target, ours }) => (ours ? isLater(target) : loadedWhenUsed.test(target)))
+  expect(loaded.map(describeImport)).toEqual([])
+  expect(productImports.filter(({ target }) => loadedWhenUsed.test(target)).length).toBeGreaterThan(10)
+})
+
 function isAllowed({ file, target, typeOnly }: Import): boolean {
   const folder = folderOf(file)
   const allowed = mayImport[folder] ?? []
@@ -137,6 +151,7 @@ function importsOf(path: string): Import[] {
       target: ours ? fromSource(normalize(join(dirname(path), target))) : target,
       ours,
       typeOnly: isTypeOnly(groups!.names ?? ""),
+      dynamic: groups!.dynamic !== undefined,
     }
   })
 }

@@ -1,5 +1,5 @@
 /** What a repository on the hub holds, asked through @huggingface/hub, and which of its files are wanted. */
-import { type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub"
+import type { ListFileEntry } from "@huggingface/hub"
 import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
 import { listingFetch } from "../host/bounded.ts"
@@ -42,6 +42,7 @@ export function askHub(
   return withHubRetries(
     repo,
     async () => {
+      const { listFiles, modelInfo } = await import("@huggingface/hub")
       try {
         const bounded = listingFetch(fetch, { what: repo, endpoint, timeoutSeconds })
         const params = { hubUrl: endpoint, fetch: bounded }
