@@ -11,15 +11,26 @@ import { expect, test } from "vitest"
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   "index.ts": ["core", "host", "run"],
   core: [],
+  native: ["core"],
   host: ["core", "jpeg/index.ts"],
-  torch: ["core"],
-  // It is built with the same tools.
-  jpeg: ["core", "torch/apt.ts", "torch/cmake.ts"],
+  torch: ["core", "native"],
+  jpeg: ["core", "native"],
+  setup: [
+    "core",
+    "host",
+    "native",
+    "torch/build.ts",
+    "torch/find.ts",
+    "torch/install.ts",
+    "torch/paths.ts",
+    "jpeg/build.ts",
+    "jpeg/paths.ts",
+  ],
   tensor: ["core"],
   model: ["core", "tensor/tensor.ts", "tensor/parameter.ts"],
   data: ["core", "host"],
   reinforce: ["core", "host", "data", "model", "tensor", "torch/index.ts"],
-  hub: ["core", "host"],
+  hub: ["core", "host", "native/own-cache.ts"],
   train: ["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "runs"],
   // Data: recipes in the schema of `train`.
   runs: [],
@@ -31,6 +42,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   serve: ["core", "run", "search"],
   cli: [
     ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export", "report"],
+    ...["native", "setup"],
     // What `doctor` asks when libtorch may be absent, so that index.ts cannot be loaded.
     ...["torch/find.ts", "torch/paths.ts"],
     ...["run", "evaluate", "search", "serve"],

@@ -2,7 +2,7 @@
 import { licenseNotice } from "../hub/license.ts"
 import { type PullOptions, type PullResult, pull } from "../hub/pull.ts"
 import { type License, released } from "../hub/released.ts"
-import { ownCacheDir } from "../hub/settings.ts"
+import { ownCacheDir } from "../native/own-cache.ts"
 import { type Progress, progressReporter } from "./progress.ts"
 import { textTable } from "./table.ts"
 
