@@ -28,7 +28,9 @@ test("the licences are those that the packages name themselves", () => {
 
 /** Below the last paragraph: a licence, and its packages indented. */
 function listed(): string[] {
-  const sections = readFileSync(at("NOTICE"), "utf8").split(/\n\n(?=.+\n {2}\S)/).slice(1)
+  const sections = readFileSync(at("NOTICE"), "utf8")
+    .split(/\n\n(?=.+\n {2}\S)/)
+    .slice(1)
   return sections.flatMap((section) => {
     const [license, ...names] = section.trimEnd().split("\n")
     return names.map((name) => `${license}: ${name.trim()}`)
