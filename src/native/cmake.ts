@@ -50,7 +50,7 @@ export async function compileAddon(build: Build): Promise<void> {
 
 /** The programs that are not there, as Debian's packages. */
 export function missingTools(): string[] {
-  const compilers = [process.env.CXX, "c++", "g++", "clang++"].filter((program) => program !== undefined)
+  const compilers = [process.env.CXX || "c++", "c++", "g++", "clang++"]
   return [
     ...(works("cmake") ? [] : ["cmake"]),
     ...(compilers.some(works) ? [] : ["g++"]),

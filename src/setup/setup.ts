@@ -4,6 +4,7 @@ import { buildJpegAddon, isJpegAddonBuilt } from "../../jpeg/build.ts"
 import { jpegAddon } from "../../jpeg/paths.ts"
 import { buildTorchAddon, isTorchAddonReady } from "../../torch/build.ts"
 import { torchAddon } from "../../torch/paths.ts"
+import { fileError } from "../host/file-error.ts"
 import { InUse, type Lock, lockFolder } from "../host/lock.ts"
 import { type Addon, type Place, placeToBuild } from "../native/addon.ts"
 
@@ -31,7 +32,11 @@ export async function setUp({ force = false, log }: SetupOptions): Promise<void>
 async function locked(addon: Addon, log: SetupOptions["log"], build: (place: Place) => Promise<void>): Promise<void> {
   const place = placeToBuild(addon)
   using _ = await lockWhenFree(place.folder, log)
-  await build(place)
+  try {
+    await build(place)
+  } catch (error) {
+    throw fileError(error, "writing", place.folder)
+  }
 }
 
 async function lockWhenFree(folder: string, log: SetupOptions["log"]): Promise<Lock> {
