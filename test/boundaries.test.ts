@@ -55,6 +55,7 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   "tensor/torch-norms.ts": ["torch/index.ts"],
   "run/node.ts": ["host"],
   "run/node-teacher.ts": ["host"],
+  "run/session.ts": ["host"],
 }
 
 /** Interpreters are given a model, a job says how captions are drawn, recipes have a form: they name types, which are nothing at run time. */
@@ -66,7 +67,7 @@ const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
 
 /** Folders that run in a browser too, and their files that are for Node. */
 const hostFree = ["core", "tensor", "model", "run", "evaluate", "search"]
-const hostFiles = ["run/node.ts", "run/node-teacher.ts", "tensor/torch.ts", "tensor/torch-norms.ts"]
+const hostFiles = ["run/node.ts", "run/node-teacher.ts", "run/session.ts", "tensor/torch.ts", "tensor/torch-norms.ts"]
 const hostModules = /^(node:|sharp$|onnxruntime-node$)/
 
 /** Large packages that single commands need: no other command waits for them. A folder that is itself loaded so may name them. */
