@@ -149,7 +149,9 @@ test("setup, killed and started twice at once: each is built once, and two steps
   }
   expect(both.filter(({ err }) => err.includes("JPEG addon: compiled"))).toHaveLength(1)
   expect(both.map(({ err }) => err).join("")).not.toContain("libtorch addon: compil")
-  expect(readdirSync(dirname(jpegFile)).sort()).toEqual(["jpeg.node", "stamp"])
+  // The killed one's compiler may have been writing to its folder when that was removed.
+  const left = readdirSync(dirname(jpegFile)).filter((name) => !name.startsWith("cmake-"))
+  expect(left.sort()).toEqual(["jpeg.node", "stamp"])
 
   await done(mobileclip("render", "--out", "data", "--train", "16", "--test", "16", "--retrieval", "16"))
   const steps = ["--model", "quickstart", "--threads", "1", "batch.size=8", "schedule.warmup=1", "schedule.steps=2"]

@@ -29,6 +29,7 @@ function compile(code: string, stamp: string, more: Partial<Build> = {}): Promis
 test("what was built stays until its successor is complete and checked; nothing else is left", async () => {
   const place = placeToBuild(addon)
   const lines: string[] = []
+  mkdirSync(join(place.folder, "cmake-killed/of/another"), { recursive: true })
   await compile("int one = 1;", "one", { log: (line) => lines.push(line) })
   expect(lines[0]).toMatch(/^x: compiling \d+(\/\d+|%)$/)
   expect(readdirSync(place.folder).sort()).toEqual(["stamp", "x.node"])
@@ -42,6 +43,7 @@ test("what was built stays until its successor is complete and checked; nothing 
     throw new UserError("linked to another library")
   }
   await expect(compile("int three = 3;", "three", { check })).rejects.toThrow("linked to another library")
+  expect(readdirSync(place.folder).sort()).toEqual(["build.log", "stamp", "x.node"])
   expect(readFileSync(place.file)).toEqual(first)
   expect(isBuilt(place, "one")).toBe(true)
   await compile("int four = 4;", "four")

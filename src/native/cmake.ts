@@ -1,6 +1,6 @@
 /** Compiles an addon with CMake; Node's headers come with npm, so nothing is downloaded. */
 import { spawn, spawnSync } from "node:child_process"
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { availableParallelism } from "node:os"
 import { dirname, join } from "node:path"
@@ -28,24 +28,45 @@ export interface Build {
  * @throws UserError when CMake or a compiler is missing, or at the first line of errors
  */
 export async function compileAddon(build: Build): Promise<void> {
-  const { name, addon, place, stamp, check } = build
+  const { name, place, stamp, check } = build
   requireTools(name)
-  const cmakeFolder = join(place.folder, "cmake")
-  // A cache of another library or compiler would be reused.
-  rmSync(cmakeFolder, { recursive: true, force: true })
-  mkdirSync(cmakeFolder, { recursive: true })
+  const folder = freshFolder(place)
+  try {
+    const file = await compile(build, folder)
+    check?.(file)
+    // Whoever is stopped here finds a file without a stamp, and builds again.
+    rmSync(place.stampFile, { force: true })
+    renameSync(file, place.file)
+    writeFileSync(place.stampFile, stamp)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** A new one each time: compilers of a build that was killed may still be writing, and another library's cache would be reused. */
+function freshFolder({ folder }: Place): string {
+  mkdirSync(folder, { recursive: true })
+  for (const name of readdirSync(folder).filter((name) => name.startsWith("cmake"))) removeLeft(join(folder, name))
+  return mkdtempSync(join(folder, "cmake-"))
+}
+
+function removeLeft(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true })
+  } catch {
+    // Something is written there again: the next build removes it.
+  }
+}
+
+/** The addon, in a folder for what is compiled. */
+async function compile(build: Build, folder: string): Promise<string> {
+  const { module, sourceFolder } = build.addon
   const generator = works("ninja") ? ["-G", "Ninja"] : []
   const definitions = Object.entries({ ...build.definitions, NODE_INCLUDES: nodeIncludes() })
   const flags = definitions.map(([name, value]) => `-D${name}=${value}`)
-  await cmake(build, ["-S", addon.sourceFolder, "-B", cmakeFolder, ...generator, ...flags])
-  await cmake(build, ["--build", cmakeFolder, "--parallel", String(availableParallelism())])
-  const file = join(cmakeFolder, `${addon.module}.node`)
-  check?.(file)
-  // Whoever is stopped here finds a file without a stamp, and builds again.
-  rmSync(place.stampFile, { force: true })
-  renameSync(file, place.file)
-  writeFileSync(place.stampFile, stamp)
-  rmSync(cmakeFolder, { recursive: true, force: true })
+  await cmake(build, ["-S", sourceFolder, "-B", folder, ...generator, ...flags])
+  await cmake(build, ["--build", folder, "--parallel", String(availableParallelism())])
+  return join(folder, `${module}.node`)
 }
 
 /** The programs that are not there, as Debian's packages. */
