@@ -1,85 +1,75 @@
 /**
- * Builds the JPEG addon where it is missing or no longer fits: `node dist/jpeg/build.js`, part of `npm run build`. It
- * only makes decoding faster, so where libjpeg-turbo or a compiler is missing, that is one line and no error.
+ * Builds the JPEG addon. It only makes decoding faster, so where libjpeg-turbo or a compiler is missing, that is one line
+ * and no error.
  */
-import { createHash } from "node:crypto"
-import { existsSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { messageOf, UserError } from "../src/core/errors.ts"
-import { canInstall, installer, installPackages, updateLists } from "../torch/apt.ts"
-import { compileAddon } from "../torch/cmake.ts"
-import { addonFile, buildFolder, sourceFolder } from "./paths.ts"
+import { builtPlace, isBuilt, type Place, sourceDigest } from "../src/native/addon.ts"
+import { canInstall, installer, installPackages, updateLists } from "../src/native/apt.ts"
+import { compileAddon } from "../src/native/cmake.ts"
+import { jpegAddon } from "./paths.ts"
 
 type Log = (line: string) => void
 
 /** libjpeg-turbo on Debian and on Ubuntu. */
 const developmentPackage = "libjpeg-dev"
 
-export function buildJpegAddon(log: Log): void {
-  const stamp = fingerprint()
-  if (isBuilt(stamp)) {
-    log("JPEG addon: up to date")
-    return
-  }
+/** Whether the addon that is loaded was built of these sources, and for a library that is still there. */
+export function isJpegAddonBuilt(): boolean {
+  const place = builtPlace(jpegAddon)
+  return place !== null && isBuilt(place, stamp()) && loads(place)
+}
+
+/** @param force builds it where it is built, too */
+export async function buildJpegAddon(place: Place, force: boolean, log: Log): Promise<void> {
+  if (!force && isJpegAddonBuilt()) return log("JPEG addon: up to date")
   try {
-    compileOrInstall(log)
-    writeFileSync(stampFile, stamp)
+    await compileOrInstall(place, log)
     log("JPEG addon: compiled")
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    rmSync(addonFile, { force: true })
+    rmSync(place.file, { force: true })
     log(`JPEG files will be decoded by sharp, three times slower: ${error.message} (${error.hint})`)
   }
 }
 
-const stampFile = join(buildFolder, "stamp")
-
-/** Built of these sources, and for a library that is still there. */
-function isBuilt(stamp: string): boolean {
-  return existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp && loads()
-}
-
-function loads(): boolean {
+function loads({ file }: Place): boolean {
   try {
-    createRequire(import.meta.url)(addonFile)
+    createRequire(import.meta.url)(file)
     return true
   } catch {
     return false
   }
 }
 
-function fingerprint(): string {
-  const hash = createHash("sha256").update(process.arch)
-  const sources = readdirSync(join(sourceFolder, "src")).map((name) => join("src", name))
-  for (const name of ["CMakeLists.txt", ...sources.sort()]) {
-    hash.update(name).update(readFileSync(join(sourceFolder, name)))
-  }
-  return hash.digest("hex")
+function stamp(): string {
+  return `${sourceDigest(jpegAddon)} ${process.platform} ${process.arch}`
 }
 
 /** A second try where the library may just have been missing. */
-function compileOrInstall(log: Log): void {
+async function compileOrInstall(place: Place, log: Log): Promise<void> {
   try {
-    compile()
+    await compile(place, log)
   } catch (error) {
-    if (!(error instanceof UserError) || !canInstall() || !/JPEG|jpeglib/.test(buildLog())) throw error
+    if (!(error instanceof UserError) || !canInstall() || !/JPEG|jpeglib/.test(buildLog(place))) throw error
     install(log)
-    compile()
+    await compile(place, log)
   }
 }
 
-function compile(): void {
-  rmSync(logFile, { force: true })
-  const name = "the JPEG addon"
-  compileAddon({ name, sourceFolder, module: "jpeg", buildFolder, addonFile, definitions: {} })
+async function compile(place: Place, log: Log): Promise<void> {
+  rmSync(logFile(place), { force: true })
+  await compileAddon({ name: "JPEG addon", addon: jpegAddon, place, definitions: {}, stamp: stamp(), log })
 }
 
-const logFile = join(buildFolder, "build.log")
+function logFile({ folder }: Place): string {
+  return join(folder, "build.log")
+}
 
-function buildLog(): string {
-  return existsSync(logFile) ? readFileSync(logFile, "utf8") : ""
+function buildLog(place: Place): string {
+  return existsSync(logFile(place)) ? readFileSync(logFile(place), "utf8") : ""
 }
 
 function install(log: Log): void {
@@ -91,8 +81,4 @@ function install(log: Log): void {
     const hint = `apt-get install ${developmentPackage}, or brew install jpeg-turbo`
     throw new UserError(`libjpeg-turbo was not found, and ${messageOf(error)}`, hint, { cause: error })
   }
-}
-
-if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  buildJpegAddon((line) => console.log(line))
 }

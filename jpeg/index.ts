@@ -3,7 +3,8 @@
  * the addon is not built, or the library is gone, there is no decoder.
  */
 import { createRequire } from "node:module"
-import { addonFile } from "./paths.ts"
+import { builtPlace } from "../src/native/addon.ts"
+import { jpegAddon } from "./paths.ts"
 
 export interface JpegDecoder {
   /**
@@ -26,7 +27,8 @@ export const jpegDecoder: JpegDecoder | null = load()
 
 function load(): JpegDecoder | null {
   try {
-    return createRequire(import.meta.url)(addonFile)
+    const place = builtPlace(jpegAddon)
+    return place && createRequire(import.meta.url)(place.file)
   } catch {
     return null
   }

@@ -46,7 +46,8 @@ function compile() {
 function writeBinary(bytes) {
   const lines = bytes.toString("base64").match(/.{1,110}/g) ?? []
   const text = `${stamp}\nexport const binary = [\n${lines.map((line) => `  "${line}",\n`).join("")}].join("")\n`
-  writeFileSync(`${binaryFile}.new`, text)
-  renameSync(`${binaryFile}.new`, binaryFile)
+  const own = `${binaryFile}.${process.pid}.new`
+  writeFileSync(own, text)
+  renameSync(own, binaryFile)
   console.log(`kernels: compiled, ${bytes.length.toLocaleString("en")} bytes`)
 }

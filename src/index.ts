@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** What applications use: a model directory, pictures, labels. */
 export type { Encoder } from "./core/encoder.ts"
 export { UserError } from "./core/errors.ts"

@@ -11,17 +11,28 @@ import { expect, test } from "vitest"
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   "index.ts": ["core", "host", "run"],
   core: [],
+  native: ["core"],
   host: ["core", "jpeg/index.ts"],
-  torch: ["core"],
-  // It is built with the same tools.
-  jpeg: ["core", "torch/apt.ts", "torch/cmake.ts"],
+  torch: ["core", "native"],
+  jpeg: ["core", "native"],
+  setup: [
+    "core",
+    "host",
+    "native",
+    "torch/build.ts",
+    "torch/find.ts",
+    "torch/install.ts",
+    "torch/paths.ts",
+    "jpeg/build.ts",
+    "jpeg/paths.ts",
+  ],
   tensor: ["core"],
   model: ["core", "tensor/tensor.ts", "tensor/parameter.ts"],
   data: ["core", "host"],
   // Data: recipes in the schema of `train`.
   recipes: [],
   report: ["core"],
-  hub: ["core", "host"],
+  hub: ["core", "host", "native/own-cache.ts"],
   run: ["core"],
   evaluate: ["core"],
   export: ["core", "host", "model", "tensor"],
@@ -31,7 +42,18 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     // A run from a recipe evaluates, starts from weights of any origin, and exports.
     ...["hub", "weights", "evaluate", "export"],
   ],
-  teachers: ["core", "host", "hub", "model", "tensor", "torch/index.ts", "run", "export", "weights"],
+  teachers: [
+    "core",
+    "host",
+    "native/own-cache.ts",
+    "hub",
+    "model",
+    "tensor",
+    "torch/index.ts",
+    "run",
+    "export",
+    "weights",
+  ],
   reinforce: ["core", "host", "data", "hub", "report", "teachers"],
   finetune: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "evaluate"],
@@ -45,6 +67,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   serve: ["core", "run", "search"],
   cli: [
     ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export", "report"],
+    ...["native", "setup"],
     // What `doctor` asks when libtorch may be absent, so that index.ts cannot be loaded.
     ...["torch/find.ts", "torch/paths.ts"],
     ...["run", "evaluate", "search", "serve", "weights", "teachers", "finetune", "experiments"],
@@ -59,6 +82,7 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   "run/node.ts": ["host"],
   "evaluate/scenes.ts": ["data", "host"],
   "evaluate/task-list.ts": ["data", "host"],
+  "run/session.ts": ["host"],
 }
 
 /** Interpreters are given a model, a job says how captions are drawn, recipes have a form: they name types, which are nothing at run time. */
@@ -71,9 +95,14 @@ const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
 /** Folders that run in a browser too, and their files that are for Node. */
 const hostFree = ["core", "tensor", "model", "run", "evaluate", "search"]
 const hostFiles = [
-  ...["run/node.ts", "tensor/torch.ts", "tensor/torch-norms.ts", "evaluate/scenes.ts", "evaluate/task-list.ts"],
+  ...["run/node.ts", "run/session.ts", "tensor/torch.ts", "tensor/torch-norms.ts"],
+  ...["evaluate/scenes.ts", "evaluate/task-list.ts"],
 ]
 const hostModules = /^(node:|sharp$|onnxruntime-node$)/
+
+/** Large packages that single commands need: no other command waits for them. A folder that is itself loaded so may name them. */
+const loadedWhenUsed = /^(@aws-sdk|@huggingface|@nats-io|vega|vega-lite)(\/|$)/
+const foldersLoadedWhenUsed = ["reinforce/distributed", "cli/reinforce/distributed.ts"]
 
 interface Import {
   readonly file: string
@@ -81,6 +110,7 @@ interface Import {
   readonly target: string
   readonly ours: boolean
   readonly typeOnly: boolean
+  readonly dynamic: boolean
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
@@ -143,6 +173,15 @@ test("every package that is imported is a dependency", () => {
   expect(missing(imports, { ...dependencies, ...devDependencies }).map(describeImport)).toEqual([])
 })
 
+test("what only single commands need is loaded when it is used", () => {
+  const isLater = (path: string) =>
+    foldersLoadedWhenUsed.some((later) => path === later || path.startsWith(`${later}/`))
+  const atOnce = productImports.filter(({ file, typeOnly, dynamic }) => !typeOnly && !dynamic && !isLater(file))
+  const loaded = atOnce.filter(({ target, ours }) => (ours ? isLater(target) : loadedWhenUsed.test(target)))
+  expect(loaded.map(describeImport)).toEqual([])
+  expect(productImports.filter(({ target }) => loadedWhenUsed.test(target)).length).toBeGreaterThan(10)
+})
+
 function isAllowed({ file, target, typeOnly }: Import): boolean {
   const folder = folderOf(file)
   const allowed = mayImport[folder] ?? []
@@ -171,6 +210,7 @@ function importsOf(path: string): Import[] {
       target: ours ? fromSource(normalize(join(dirname(path), target))) : target,
       ours,
       typeOnly: isTypeOnly(groups!.names ?? ""),
+      dynamic: groups!.dynamic !== undefined,
     }
   })
 }

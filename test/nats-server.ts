@@ -7,7 +7,7 @@ import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { canInstall, installPackages, updateLists } from "../torch/apt.ts"
+import { canInstall, installPackages, updateLists } from "../src/native/apt.ts"
 
 export class NatsServer implements AsyncDisposable {
   private child: ChildProcess | null = null

@@ -1,62 +1,71 @@
-/**
- * Builds the libtorch addon where it is missing or no longer fits: `node dist/torch/build.js`, part of `npm run build`.
- * Finds libtorch, or installs the distribution's; nothing but packages is downloaded (Node's headers come with npm).
- */
+/** Builds the libtorch addon; nothing but packages is downloaded (Node's headers come with npm). */
 import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, realpathSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { UserError } from "../src/core/errors.ts"
-import { compileAddon } from "./cmake.ts"
+import { builtPlace, isBuilt, type Place, sourceDigest } from "../src/native/addon.ts"
+import { compileAddon } from "../src/native/cmake.ts"
 import { findLibtorch, type Libtorch } from "./find.ts"
 import { ensureFastBlas, installLibtorch } from "./install.ts"
-import { addonFile, buildFolder, sourceFolder } from "./paths.ts"
+import { torchAddon } from "./paths.ts"
 
 type Log = (line: string) => void
 
-/** @throws UserError when libtorch, CMake or a compiler is missing, or the build fails */
-export function buildAddon(log: Log): void {
-  const libtorch = findLibtorch() ?? installLibtorch(log)
-  log(`libtorch ${libtorch.version}, ${libtorch.cuda ? "with" : "without"} CUDA (${libtorch.origin}: ${libtorch.lib})`)
+/** Whether the addon that is loaded was built of these sources for the libtorch that lies there now. */
+export function isTorchAddonBuilt(libtorch: Libtorch): boolean {
+  const place = builtPlace(torchAddon)
+  return place !== null && isBuilt(place, stampOf(libtorch))
+}
+
+/** The same without a libtorch at hand; a system's that is slow becomes a fast one. */
+export function isTorchAddonReady(log: Log): boolean {
+  const libtorch = findLibtorch()
+  if (!libtorch || !isTorchAddonBuilt(libtorch)) return false
+  log(libtorchText(libtorch))
   ensureFastBlas(libtorch, log)
-  const stamp = fingerprint(libtorch)
-  if (isBuilt(stamp)) {
-    log("libtorch addon: up to date")
-    return
-  }
+  return true
+}
+
+/** "libtorch 1.13.0, without CUDA (the system's: /usr/lib/x86_64-linux-gnu)" */
+export function libtorchText({ version, cuda, origin, lib }: Libtorch): string {
+  return `libtorch ${version}, ${cuda ? "with" : "without"} CUDA (${origin}: ${lib})`
+}
+
+/**
+ * Finds libtorch or installs the distribution's, and builds the addon for it, unless it is built.
+ *
+ * @param force builds it in any case
+ * @throws UserError when libtorch, CMake or a compiler is missing, or the build fails
+ */
+export async function buildTorchAddon(place: Place, force: boolean, log: Log): Promise<void> {
+  const libtorch = findLibtorch() ?? installLibtorch(log)
+  log(libtorchText(libtorch))
+  ensureFastBlas(libtorch, log)
+  if (!force && isTorchAddonBuilt(libtorch)) return log("libtorch addon: up to date")
   const start = performance.now()
-  log("libtorch addon: compiling, about a minute")
-  compile(libtorch)
-  checkLinks(libtorch)
-  writeFileSync(stampFile, stamp)
+  log(`libtorch addon: compiling into ${place.folder}, about a minute`)
+  await compileAddon({
+    name: "libtorch addon",
+    addon: torchAddon,
+    place,
+    definitions: definitions(libtorch),
+    stamp: stampOf(libtorch),
+    check: (file) => checkLinks(file, libtorch),
+    log,
+  })
   log(`libtorch addon: compiled in ${((performance.now() - start) / 1000).toFixed(0)} s`)
 }
 
-const stampFile = join(buildFolder, "stamp")
-
-function isBuilt(stamp: string): boolean {
-  return existsSync(addonFile) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp
-}
-
-/** Of all the build depends on: our sources, and which libtorch lies there now. */
-function fingerprint(libtorch: Libtorch): string {
-  const hash = createHash("sha256")
-  const sources = readdirSync(join(sourceFolder, "src")).map((name) => join("src", name))
-  for (const name of ["CMakeLists.txt", ...sources.sort()]) {
-    hash.update(name).update(readFileSync(join(sourceFolder, name)))
-  }
+/** All the build depends on: our sources, and which libtorch lies there now. */
+function stampOf(libtorch: Libtorch): string {
   const { size, mtimeMs } = statSync(libraryFile(libtorch, "torch_cpu"))
-  return hash.update(JSON.stringify([libtorch, size, mtimeMs, process.arch])).digest("hex")
+  const facts = [sourceDigest(torchAddon), libtorch, size, mtimeMs, process.platform, process.arch]
+  return createHash("sha256").update(JSON.stringify(facts)).digest("hex")
 }
 
 function libraryFile(libtorch: Libtorch, name: string): string {
   return join(libtorch.lib, `lib${name}.${process.platform === "darwin" ? "dylib" : "so"}`)
-}
-
-function compile(libtorch: Libtorch): void {
-  const name = "the libtorch addon"
-  compileAddon({ name, sourceFolder, module: "torch", buildFolder, addonFile, definitions: definitions(libtorch) })
 }
 
 function definitions(libtorch: Libtorch): Record<string, string | number> {
@@ -74,9 +83,9 @@ function atLeast(version: string, major: number, minor: number): boolean {
 }
 
 /** The addon must run on the libtorch it was compiled for, not on another one the loader finds first. */
-function checkLinks(libtorch: Libtorch): void {
+function checkLinks(file: string, libtorch: Libtorch): void {
   if (process.platform !== "linux") return
-  const links = execFileSync("ldd", [addonFile], { encoding: "utf8" })
+  const links = execFileSync("ldd", [file], { encoding: "utf8" })
   for (const name of ["torch_cpu", "c10"]) {
     const path = new RegExp(`lib${name}\\.so\\S* => (\\S+)`).exec(links)?.[1] ?? "nothing"
     const expected = realpathSync(libraryFile(libtorch, name))
@@ -85,15 +94,3 @@ function checkLinks(libtorch: Libtorch): void {
     }
   }
 }
-
-function main(): void {
-  try {
-    buildAddon((line) => console.log(line))
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error
-    console.error(`error: ${error.message}${error.hint ? `\n  ${error.hint}` : ""}`)
-    process.exitCode = 1
-  }
-}
-
-if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) main()

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** libtorch for Node: tensors, any ATen operator, gradients. */
 export { type AdamWSettings, type AdamWTensors, adamW } from "./adamw.ts"
 export {

@@ -2,11 +2,20 @@
 import { existsSync, realpathSync } from "node:fs"
 import { join } from "node:path"
 import { messageOf, UserError } from "../src/core/errors.ts"
-import { canInstall, downloadSize, installer, installPackages, updateLists } from "./apt.ts"
+import { canInstall, downloadSize, installer, installPackages, updateLists } from "../src/native/apt.ts"
 import { findLibtorch, type Libtorch } from "./find.ts"
 
 /** Debian's libtorch multiplies matrices through libblas.so.3; with the reference BLAS behind it that is many times slower. */
 const fastBlas = "libopenblas0-openmp"
+const packages = ["libtorch-dev", fastBlas]
+const waysToGetIt =
+  "any of these is enough: apt-get install libtorch-dev; brew install pytorch; pip install torch; " +
+  "or LIBTORCH=/path/to/libtorch (the unpacked zip from pytorch.org)"
+
+/** What `installLibtorch` would do, or what else can be done where it cannot. */
+export function howToInstallLibtorch(): string {
+  return canInstall() ? `${installer()} install ${packages.join(" ")}` : waysToGetIt
+}
 
 /**
  * @param log told what is going to be installed before it is
@@ -14,7 +23,6 @@ const fastBlas = "libopenblas0-openmp"
  */
 export function installLibtorch(log: (line: string) => void): Libtorch {
   if (!canInstall()) throw noLibtorch("libtorch was not found, and apt-get cannot be used to install it")
-  const packages = ["libtorch-dev", fastBlas]
   log(`libtorch was not found: installing the distribution's ${packages.join(" and ")} with ${installer()}`)
   try {
     updateLists()
@@ -53,9 +61,5 @@ function hasReferenceBlas(lib: string): boolean {
 }
 
 function noLibtorch(message: string): UserError {
-  return new UserError(
-    message,
-    "any of these is enough: apt-get install libtorch-dev; brew install pytorch; pip install torch; " +
-      "or LIBTORCH=/path/to/libtorch (the unpacked zip from pytorch.org)",
-  )
+  return new UserError(message, waysToGetIt)
 }

@@ -1,8 +1,8 @@
 /** The compiled addon (`src/addon.cc` has the same list) and where it is found. */
-import { existsSync } from "node:fs"
 import { createRequire } from "node:module"
 import { messageOf, UserError } from "../src/core/errors.ts"
-import { addonFile } from "./paths.ts"
+import { builtPlace, setupCommand } from "../src/native/addon.ts"
+import { torchAddon } from "./paths.ts"
 import type { Device, DType, TensorData } from "./types.ts"
 
 /** An operator as the dispatcher knows it. */
@@ -95,20 +95,20 @@ export interface Memory {
 export const addon = load()
 
 function load(): Native<unknown> {
-  const rebuild = "npm run build"
-  if (!existsSync(addonFile)) throw new UserError(`the libtorch addon is not built: ${addonFile} is missing`, rebuild)
+  const place = builtPlace(torchAddon)
+  if (!place) throw new UserError("the libtorch addon is not built", `${setupCommand}, which builds it`)
   // Threads that wait must not spin: beside one other busy process that made a training step ten times slower (measured
   // on two cores); alone it costs a few percent. OpenMP reads this once, when it is loaded.
   process.env.OMP_WAIT_POLICY ??= "PASSIVE"
   let addon: Native<unknown>
   try {
-    addon = createRequire(import.meta.url)(addonFile)
+    addon = createRequire(import.meta.url)(place.file)
   } catch (error) {
-    throw new UserError(`the libtorch addon does not load: ${messageOf(error)}`, rebuild, { cause: error })
+    throw new UserError(`the libtorch addon does not load: ${messageOf(error)}`, setupCommand, { cause: error })
   }
   const { built, running } = addon.version()
   if (running && minor(running) !== minor(built)) {
-    throw new UserError(`the libtorch addon was built for libtorch ${built} but runs on ${running}`, rebuild)
+    throw new UserError(`the libtorch addon was built for libtorch ${built} but runs on ${running}`, setupCommand)
   }
   addon.onWarning((message) => process.emitWarning(message, "LibtorchWarning"))
   return addon

@@ -1,11 +1,4 @@
 /** Where the addon's sources and what is built of them lie, seen from `torch/` and from `dist/torch/`. */
-import { existsSync } from "node:fs"
-import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { addonBeside } from "../src/native/addon.ts"
 
-const here = dirname(fileURLToPath(import.meta.url))
-
-/** The folder with CMakeLists.txt. */
-export const sourceFolder = existsSync(join(here, "CMakeLists.txt")) ? here : join(here, "../../torch")
-export const buildFolder = join(sourceFolder, "build")
-export const addonFile = join(buildFolder, "torch.node")
+export const torchAddon = addonBeside(import.meta.url, "torch")

@@ -48,6 +48,10 @@ export const commands: CommandTable = {
     summary: "show the family: parameters, multiply-adds, preprocessing, published accuracy",
     load: () => import("./commands/models.ts"),
   },
+  setup: {
+    summary: "build what training needs",
+    load: () => import("./commands/setup.ts"),
+  },
   doctor: {
     summary: "say what is installed and whether it works; test a model against fixed inputs",
     load: () => import("./commands/doctor.ts"),

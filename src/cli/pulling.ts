@@ -4,7 +4,7 @@ import type { Progress } from "../core/progress.ts"
 import { licenseNotice } from "../hub/license.ts"
 import { type PullOptions, type PullResult, type PullWeights, pull } from "../hub/pull.ts"
 import { type License, released } from "../hub/released.ts"
-import { ownCacheDir } from "../hub/settings.ts"
+import { ownCacheDir } from "../native/own-cache.ts"
 import { progressReporter } from "./progress.ts"
 import { textTable } from "./table.ts"
 

@@ -31,6 +31,18 @@ const record = z.object({
   id: z.string(),
 })
 
+/** Another process, perhaps, has the folder. */
+export class InUse extends UserError {
+  constructor(
+    message: string,
+    hint: string,
+    /** Whether it can be seen from here when that process ends. */
+    readonly ends = true,
+  ) {
+    super(message, hint)
+  }
+}
+
 /** Held until it is disposed of, and at the latest until the process ends. */
 export class Lock implements Disposable {
   private readonly forget = atExit(() => this.remove())
@@ -232,16 +244,17 @@ function stateOf(owner: z.output<typeof record>): Holder["state"] {
   return isRunning(owner) ? "running" : "gone"
 }
 
-function inUse(target: string, path: string, { state, record }: Holder): UserError {
-  if (!record) return new UserError(`${target} is being taken by another process`, "try again")
+function inUse(target: string, path: string, { state, record }: Holder): InUse {
+  if (!record) return new InUse(`${target} is being taken by another process`, "try again")
   const { command, pid, host, since } = record
   const who = `${oneLine(command)} (process ${pid}${state === "elsewhere" ? ` on ${oneLine(host)}` : ""})`
   const when = oneLine(since).replace(/^(\S+)T(\d\d:\d\d).*$/, "$1 $2 UTC")
-  return new UserError(
+  return new InUse(
     `${target} is in use: ${who} works there since ${when}`,
     state === "elsewhere"
       ? `choose another folder; if that process is gone, which cannot be seen from here, remove ${path}`
       : "wait until it ends, or choose another folder",
+    state !== "elsewhere",
   )
 }
 

@@ -15,6 +15,6 @@ export function workerFile(module: string, name: string): URL {
   if (existsSync(url)) return url
   throw new UserError(
     `${name}.js, the code of a thread or a process, is not built: ${fileURLToPath(url)} is missing`,
-    "npm run build",
+    module.endsWith(".ts") ? "npm run build" : "the installation is not complete: install mobileclip again",
   )
 }

@@ -8,7 +8,6 @@
  */
 import { copyFile, readdir, readFile, realpath, rename, rm, stat, symlink } from "node:fs/promises"
 import { basename, dirname, join, relative, sep } from "node:path"
-import { getRepoFolderName } from "@huggingface/hub"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
 import { neighbour, removeAbandonedOnce } from "../host/neighbour.ts"
 
@@ -20,11 +19,16 @@ export interface CachedFile {
   readonly sha256: string | null
 }
 
+/** `owner/name` -> `models--owner--name` */
+export function repositoryFolder(repo: string): string {
+  return ["models", ...repo.split("/")].join("--")
+}
+
 export class RepositoryCache {
   readonly folder: string
 
   constructor(cacheDir: string, repo: string) {
-    this.folder = join(cacheDir, getRepoFolderName({ type: "model", name: repo }))
+    this.folder = join(cacheDir, repositoryFolder(repo))
   }
 
   blob(etag: string): string {

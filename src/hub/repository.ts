@@ -1,5 +1,5 @@
 /** What a repository on the hub holds, asked through @huggingface/hub, and which of its files are wanted. */
-import { type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub"
+import type { ListFileEntry } from "@huggingface/hub"
 import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
 import { listingFetch } from "../host/network/bounded.ts"
@@ -42,6 +42,7 @@ export function askHub(
   return withHubRetries(
     repo,
     async () => {
+      const { listFiles, modelInfo } = await import("@huggingface/hub")
       try {
         const bounded = listingFetch(fetch, { what: repo, endpoint, timeoutSeconds })
         const params = { hubUrl: endpoint, fetch: bounded }
@@ -81,42 +82,6 @@ function notAHub(endpoint: string, error: unknown): UserError {
     `${endpoint} does not answer as a model hub does: ${oneLine(messageOf(error))}`,
     "check HF_ENDPOINT",
   )
-}
-
-const weights = /\.(safetensors|pt|pth|bin)$/
-/** What a training leaves beside the weights. */
-const noWeights = /^(training_args|optimizer|scheduler|rng_state|scaler)\b/
-
-/**
- * The one file of weights: open_clip's before others (beside them may lie a copy for transformers, with other tensor
- * names), safetensors before `.pt` before `.bin`.
- *
- * @param wanted a path in the repository; null: choose
- * @throws UserError where there is none, or several are as good
- */
-export function chooseWeights<T extends { readonly path: string }>(
-  files: readonly T[],
-  wanted: string | null,
-  repo: string,
-): T {
-  const all = files.filter(({ path }) => weights.test(path) && !noWeights.test(path))
-  const list = all.map(({ path }) => path).join(", ") || "none"
-  if (wanted !== null) {
-    const found = files.find(({ path }) => path === wanted)
-    if (found) return found
-    throw new UserError(`${repo} has no file ${wanted}`, `files with weights: ${list}`)
-  }
-  const top = all.filter(({ path }) => !path.includes("/"))
-  const best = Math.min(...top.map(({ path }) => rank(path)))
-  const candidates = top.filter(({ path }) => rank(path) === best)
-  if (candidates.length === 1) return candidates[0]!
-  const problem = candidates.length === 0 ? "has no file of weights" : "has several files of weights"
-  throw new UserError(`${repo} ${problem} at its top`, `choose one with --file: ${list}`)
-}
-
-function rank(path: string): number {
-  const extension = [".safetensors", ".pt", ".pth", ".bin"].findIndex((end) => path.endsWith(end))
-  return (path.startsWith("open_clip") ? 0 : 10) + extension
 }
 
 const companion = /^(open_clip_config\.json|config\.json|preprocessor_config\.json|LICEN[CS]E[^/]*)$/i

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { homedir, tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { defaultCacheDir, hubSettings, ownCacheDir } from "./settings.ts"
+import { ownCacheDir } from "../native/own-cache.ts"
+import { defaultCacheDir, hubSettings } from "./settings.ts"
 
 test("the cache is where Hugging Face's tools look", () => {
   expect(defaultCacheDir({})).toBe(join(homedir(), ".cache/huggingface/hub"))

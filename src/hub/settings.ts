@@ -4,6 +4,7 @@ import { homedir } from "node:os"
 import { join, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
 import { fileError } from "../host/file-error.ts"
+import { expandHome } from "../native/own-cache.ts"
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -45,20 +46,11 @@ export async function hubSettings(options: HubOptions, env: Environment): Promis
 
 /** The cache that Python's huggingface_hub, and so open_clip and timm, use. */
 export function defaultCacheDir(env: Environment): string {
-  return expand(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home(env), "hub"))
-}
-
-/** This program's own folder for what it remembers. */
-export function ownCacheDir(env: Environment): string {
-  return join(expand(env.XDG_CACHE_HOME || join(homedir(), ".cache")), "mobileclip")
+  return expandHome(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home(env), "hub"))
 }
 
 function home(env: Environment): string {
-  return expand(env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface"))
-}
-
-function expand(path: string): string {
-  return resolve(path.replace(/^~(?=$|[/\\])/, homedir()))
+  return expandHome(env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface"))
 }
 
 function endpointOf(text: string): string {
@@ -71,7 +63,7 @@ function endpointOf(text: string): string {
 async function findToken(option: string | undefined, env: Environment) {
   const variables = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ACCESS_TOKEN"]
   const named = variables.find((name) => env[name]?.trim())
-  const path = expand(env.HF_TOKEN_PATH || join(home(env), "token"))
+  const path = expandHome(env.HF_TOKEN_PATH || join(home(env), "token"))
   if (option?.trim()) return checkToken(option, "--token")
   if (named) return checkToken(env[named]!, named)
   const text = await readIfThere(path)

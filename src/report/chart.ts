@@ -1,6 +1,5 @@
 /** Vega-Lite drawings as SVG. Colours are CSS variables of the page, so one drawing serves light and dark. */
-import { parse, View } from "vega"
-import { compile, type TopLevelSpec } from "vega-lite"
+import type { TopLevelSpec } from "vega-lite"
 import { printable } from "../core/printable.ts"
 
 /** Points a curve is drawn with, at most: more than pixels only make the file larger. */
@@ -134,6 +133,8 @@ export async function draw(spec: TopLevelSpec): Promise<string> {
     },
   } as const
   const autosize = { type: "fit", contains: "padding" } as const
+  // 800 modules, which a command that draws nothing does not wait for.
+  const [{ parse, View }, { compile }] = await Promise.all([import("vega"), import("vega-lite")])
   const view = new View(parse(compile({ ...spec, padding: 2, autosize, config } as TopLevelSpec).spec), {
     renderer: "none",
   })

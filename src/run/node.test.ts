@@ -8,7 +8,8 @@ import { UserError } from "../core/errors.ts"
 import { type Manifest, manifestFile } from "../core/manifest.ts"
 import { exportModel } from "../export/export.ts"
 import { type EncodedFile, encodeModel } from "../tensor/onnx-proto.ts"
-import { openSession, readManifest } from "./node.ts"
+import { readManifest } from "./node.ts"
+import { openSession } from "./session.ts"
 
 let folder: string
 const at = (...parts: string[]) => join(folder, ...parts)

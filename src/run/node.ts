@@ -2,22 +2,18 @@
 import "../host/no-telemetry.ts"
 
 import { existsSync, statSync } from "node:fs"
-import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import * as ort from "onnxruntime-node"
 import type { Values } from "../core/caption-decoder.ts"
-import { messageOf, UserError } from "../core/errors.ts"
+import { UserError } from "../core/errors.ts"
 import { type Manifest, manifestFile, memoryName, parseManifest, type TowerFile } from "../core/manifest.ts"
 import { readJson } from "../host/files.ts"
 import { Captioner, type CaptionerGraphs, type CaptionerModel, GraphRuntime } from "./captioner.ts"
 import { Model, type Tower } from "./encoder.ts"
+import type { LoadOptions } from "./load-options.ts"
+import { openSession } from "./session.ts"
 
-export interface LoadOptions {
-  /** Of each tower; default: as many as this process may use. ONNX Runtime itself looks at neither cgroups nor OMP_NUM_THREADS. */
-  readonly threads?: number
-  /** Where to compute; default: the processor. What else there is depends on the build of ONNX Runtime. */
-  readonly provider?: "cpu" | "cuda" | "coreml" | "dml" | "webgpu"
-}
+export type { LoadOptions } from "./load-options.ts"
 
 /**
  * The model in `directory`. A tower is read when it is first used. Throws UserError when there is no model, or its
@@ -109,15 +105,6 @@ function floats({ data, shape }: Values): ort.Tensor {
 
 function valuesOf(tensor: ort.Tensor): Values {
   return { data: tensor.data as Float32Array, shape: tensor.dims }
-}
-
-export async function openSession(path: string, options: LoadOptions): Promise<ort.InferenceSession> {
-  const { threads = availableParallelism(), provider = "cpu" } = options
-  try {
-    return await ort.InferenceSession.create(path, { intraOpNumThreads: threads, executionProviders: [provider] })
-  } catch (error) {
-    throw new UserError(`${path} cannot be loaded on "${provider}": ${messageOf(error)}`, undefined, { cause: error })
-  }
 }
 
 class OnnxTower<Input extends Float32Array | BigInt64Array> implements Tower<Input> {

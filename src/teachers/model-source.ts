@@ -2,12 +2,13 @@
  * What a user writes for a teacher or a captioner, as files on this machine: a folder of ONNX towers, or a checkpoint.
  * Plain data, so that it is resolved once and handed to every worker process.
  */
-import { existsSync, statSync } from "node:fs"
+import { existsSync, readdirSync, statSync } from "node:fs"
 import { basename, join, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
 import { findModel } from "../core/family/variant-name.ts"
 import { manifestFile } from "../core/manifest.ts"
 import { findOnnxFiles, type OnnxDtype } from "../core/onnx-files.ts"
+import { weightsInFolder } from "../hub/choose-weights.ts"
 import { findPretrained } from "../hub/pretrained.ts"
 import { type PullOptions, type PullResult, pull } from "../hub/pull.ts"
 
@@ -79,13 +80,19 @@ async function resolveModel(name: string, tag: string, options: ResolveOptions):
 
 function local(path: string, variant: string | null): ModelSource {
   if (!statSync(path).isDirectory()) return { name: basename(path), kind: "checkpoint", path: resolve(path), variant }
-  const names = ["open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin"]
-  const weights = names.find((name) => existsSync(join(path, name)))
   const name = basename(resolve(path))
-  if (weights && !existsSync(join(path, manifestFile))) {
-    return { name, kind: "checkpoint", path: resolve(path, weights), variant }
-  }
+  const weights = isExported(path) ? null : weightsInFolder(path)
+  if (weights) return { name, kind: "checkpoint", path: resolve(weights), variant }
   return { name, kind: "directory", path: resolve(path), variant }
+}
+
+/** ONNX towers come before what transformers reads, and open_clip's weights before them. */
+function isExported(folder: string): boolean {
+  if (existsSync(join(folder, manifestFile))) return true
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" })
+  return (
+    names.some((name) => name.endsWith(".onnx")) && !names.some((name) => /^open_clip.*\.(safetensors|bin)$/.test(name))
+  )
 }
 
 /** ONNX towers where the repository has them, weights else. */

@@ -1,7 +1,7 @@
 /** From what a user writes to vectors: folders, checkpoints and repositories, on either runtime. */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { HubServer, sha256Of } from "../../test/hub-server.ts"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
@@ -85,6 +85,21 @@ test("an ensemble keeps its order, and may have a member twice", async () => {
   expect(results[1]!.texts).toEqual(results[0]!.texts)
   expect(readdirSync(at("exported"))).toEqual([
     `tiny-fp32-${sha256Of(readFileSync(at("tiny.safetensors"))).slice(0, 16)}`,
+  ])
+})
+
+test("a folder is its weights, unless there are ONNX towers without open_clip's weights beside", async () => {
+  const resolved = async (folder: string, ...files: string[]) => {
+    mkdirSync(at(folder, "onnx"), { recursive: true })
+    for (const file of files) writeFileSync(at(folder, file), "")
+    const [{ kind, path } = expect.fail()] = await resolveModels(at(folder), undefined)
+    return [kind, relative(at(folder), path)]
+  }
+  expect(await resolved("apple", "mobileclip_s0.pt", "config.json")).toEqual(["checkpoint", "mobileclip_s0.pt"])
+  expect(await resolved("xenova", "onnx/vision_model.onnx", "model.safetensors")).toEqual(["directory", ""])
+  expect(await resolved("both", "onnx/vision_model.onnx", "open_clip_pytorch_model.bin")).toEqual([
+    "checkpoint",
+    "open_clip_pytorch_model.bin",
   ])
 })
 

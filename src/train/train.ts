@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The training loop. One exported function; nothing runs at import.
  *

@@ -9,6 +9,7 @@ import { checkModelDirectory } from "../export/model-files.ts"
 import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
 import type { ExportDtype } from "../export/side-config.ts"
 import { lockPlace } from "../host/lock.ts"
+import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
 import { sourceOf } from "./checkpoint.ts"
 import { withWeights } from "./weights.ts"
@@ -45,7 +46,7 @@ export async function convert(source: string, given: ConvertOptions): Promise<Co
   const { out, dtype, layout, signal, pull, onStage } = { ...convertDefaults, pull: pullFromHub, ...given }
   if (layout !== "open_clip") await checkModelDirectory(out)
   using _ = await lockPlace(out, "mobileclip convert")
-  const path = existsSync(source) ? source : (await pull(source, { signal })).path
+  const path = existsSync(source) ? weightsFile(source) : (await pull(source, { signal })).path
   if (layout === "open_clip" && (await isOpenClipOutput(path, out)))
     throw new UserError(`${path} would be both read and written`, "choose another folder for --out")
   return await withWeights(path, given.model === undefined ? null : findModel(given.model), async (weights) => {

@@ -1,9 +1,9 @@
-/** Weights that training begins with: a checkpoint of any origin, a run's folder, or a released name. */
-import { existsSync, statSync } from "node:fs"
-import { join } from "node:path"
+/** Weights that training begins with: a checkpoint of any origin, a folder with one, or a released name. */
+import { existsSync } from "node:fs"
 import { UserError } from "../core/errors.ts"
 import { findModel } from "../core/family/variant-name.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
+import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
 import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
@@ -42,18 +42,6 @@ export async function readStartModel(
       description: weights.description,
     }
   })
-}
-
-/** The file itself; a run's folder has them in `model.safetensors`. Throws UserError where a folder has none. */
-export function weightsFile(path: string): string {
-  if (!statSync(path).isDirectory()) return path
-  const names = ["model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
-  const found = names.find((name) => existsSync(join(path, name)))
-  if (found) return join(path, found)
-  throw new UserError(
-    `${path} holds no weights to train: neither ${names.join(" nor ")}`,
-    "an exported model cannot be trained; name the checkpoint it was exported from",
-  )
 }
 
 function trainable(path: string, { model, form, info, description }: Weights): CheckpointModel {

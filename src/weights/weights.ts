@@ -7,6 +7,7 @@ import type { ExportInfo } from "../export/export.ts"
 import type { ExportableModel } from "../export/towers.ts"
 import { openTensorFile } from "../host/containers/tensor-file.ts"
 import { readJson } from "../host/files.ts"
+import { repositoryFolder } from "../hub/cache.ts"
 import { released } from "../hub/released.ts"
 import { type CheckpointForm, isCheckpoint, loadAnyCheckpoint } from "../model/checkpoint.ts"
 import { type DetectedModel, detectModel, type KnownAbout } from "../model/detect.ts"
@@ -60,7 +61,7 @@ async function knownAbout(path: string, wanted: string | null): Promise<KnownAbo
 
 /** `DFN2B-CLIP-ViT-L-14`, or `models--apple--DFN2B-CLIP-ViT-L-14` as in the hub's cache. */
 function isRepository(folder: string, repo: string): boolean {
-  return folder === `models--${repo.replace("/", "--")}` || folder === basename(repo)
+  return folder === repositoryFolder(repo) || folder === basename(repo)
 }
 
 async function configuredQuickGelu(path: string): Promise<boolean | null> {

@@ -65,6 +65,27 @@ test("every layout and type gives the same vectors", async () => {
   })
 })
 
+test("a folder is taken as the hub delivers it, and refused with a list where it leaves a choice", async () => {
+  mkdirSync(at("repository"))
+  writeFileSync(at("repository", "open_clip_model.safetensors"), readFileSync(writeTiny()))
+  writeFileSync(at("repository", "model.safetensors"), "a copy for transformers")
+  writeFileSync(at("repository", "open_clip_config.json"), "{}")
+  const { code, err } = await convert(at("repository"), "--out", at("model"))
+  expect(code, err).toBe(0)
+  await using model = await loadModel(at("model"))
+  expect(model.manifest.source?.file).toBe("open_clip_model.safetensors")
+  mkdirSync(at("choice"))
+  for (const name of ["a.pt", "b.pt"]) writeFileSync(at("choice", name), "")
+  expect(await convert(at("choice"), "--out", at("other"))).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("DIR/choice holds several files of weights: a.pt, b.pt\n  name one of them"),
+  })
+  expect(await convert(at("model"), "--out", at("other"))).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("DIR/model holds no weights"),
+  })
+})
+
 test("timm's image tower in a training checkpoint of torch", async () => {
   const encoder = new ImageEncoder({ ...variants["mobileclip2-s0"].model, headBias: true })
   fillByRule(encoder, "timm")

@@ -7,6 +7,7 @@ const examples = `
 Examples:
   mobileclip convert mobileclip_s0.pt --out models/s0               Apple's file
   mobileclip convert MobileCLIP2-S4 --out models/s4 --dtype fp16    by name, from the hub or its cache
+  mobileclip convert downloads/MobileCLIP-S1 --out m                the folder of a repository
   mobileclip convert open_clip_model.safetensors --out m --layout immich
   mobileclip convert runs/mine/model.safetensors --out m --layout open_clip
 
@@ -17,7 +18,10 @@ export function register(program: Command, context: CommandContext): void {
   program
     .command("convert")
     .description("turn a checkpoint of any origin into a model directory, without libtorch")
-    .argument("<source>", "a file (.pt, .bin, .safetensors), a model's name, or a repository on the hub")
+    .argument(
+      "<source>",
+      "a file (.pt, .bin, .safetensors), a folder with one, a model's name, or a repository on the hub",
+    )
     .requiredOption("--out <dir>", "the model directory to write")
     .option("--model <name>", "which member of the family it is, where contents leave a choice")
     .addOption(new Option("--dtype <type>", "of the weights").choices(["fp32", "fp16"]).default("fp32"))

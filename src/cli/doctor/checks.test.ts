@@ -82,7 +82,7 @@ describe("libtorch", () => {
     expect(other).toMatchObject([{ state: "problem", text: "was built for libtorch 2.13.0 but runs on 2.12.0" }])
     const crashed = addonChecks({ ok: false, reason: "crashed (SIGABRT)" })
     expect(crashed).toMatchObject([
-      { state: "problem", text: "does not load: crashed (SIGABRT)", fix: "npm run build" },
+      { state: "problem", text: "does not load: crashed (SIGABRT)", fix: "npx mobileclip setup" },
     ])
   })
 })

@@ -1,9 +1,9 @@
 /** libtorch, which only training needs: where it is, whether our addon runs on it, its devices, threads and BLAS. */
-import { existsSync } from "node:fs"
 import { findLibtorch, type Libtorch } from "../../../torch/find.ts"
-import { addonFile } from "../../../torch/paths.ts"
+import { torchAddon } from "../../../torch/paths.ts"
+import { inChild, type Outcome } from "../../host/child.ts"
+import { builtPlace, setupCommand } from "../../native/addon.ts"
 import { type Check, checksOf } from "./check.ts"
-import { inChild, type Outcome } from "./child.ts"
 
 const { ok, warning, problem, failed } = checksOf("libtorch (training)")
 
@@ -23,14 +23,15 @@ export async function libtorchChecks(): Promise<Check[]> {
   } catch (error) {
     return [failed("libtorch", error)]
   }
-  const addon = existsSync(addonFile) ? addonChecks(await inspectAddon()) : [notBuilt(found)]
+  const place = builtPlace(torchAddon)
+  const addon = place ? addonChecks(await inspectAddon(place.file)) : [notBuilt(found)]
   return [libtorchCheck(found), ...addon]
 }
 
 export function libtorchCheck(found: Libtorch | null): Check {
   if (!found) {
     return warning("libtorch", "not found: training is not possible, everything else is", {
-      fix: "set LIBTORCH to its folder, or install PyTorch or Debian's libtorch-dev, then: npm run build",
+      fix: "set LIBTORCH to its folder, or install PyTorch or Debian's libtorch-dev, then: npx mobileclip setup",
       facts: { found: false },
     })
   }
@@ -41,16 +42,16 @@ export function libtorchCheck(found: Libtorch | null): Check {
 }
 
 function notBuilt(found: Libtorch | null): Check {
-  const fix = found ? "npm run build" : "npm run build, when libtorch is there"
+  const fix = found ? setupCommand : `${setupCommand}, when libtorch is there`
   return warning("addon", "not built: training is not possible, everything else is", { fix, facts: { built: false } })
 }
 
 export function addonChecks(outcome: Outcome<AddonFacts>): Check[] {
-  if (!outcome.ok) return [problem("addon", `does not load: ${outcome.reason}`, { fix: "npm run build" })]
+  if (!outcome.ok) return [problem("addon", `does not load: ${outcome.reason}`, { fix: setupCommand })]
   const { built, running, devices, threads, blas } = outcome.value
   if (running && minor(running) !== minor(built)) {
     const text = `was built for libtorch ${built} but runs on ${running}`
-    return [problem("addon", text, { fix: "npm run build", facts: { ...outcome.value } })]
+    return [problem("addon", text, { fix: setupCommand, facts: { ...outcome.value } })]
   }
   return [
     ok("addon", `runs on libtorch ${running ?? built}`, { facts: { built, running } }),
@@ -65,12 +66,12 @@ function minor(version: string): string {
   return version.split(".").slice(0, 2).join(".")
 }
 
-function inspectAddon(): Promise<Outcome<AddonFacts>> {
+function inspectAddon(file: string): Promise<Outcome<AddonFacts>> {
   const body = `const { readFileSync } = require("node:fs")
     const addon = require(args[0])
     const maps = process.platform === "linux" ? readFileSync("/proc/self/maps", "utf8") : ""
     const files = maps.split("\\n").map((line) => line.split("/").at(-1))
     const blas = new Set(files.filter((file) => /^lib(mkl|openblas|blis|blas|cblas|nvblas)/.test(file)))
     return { ...addon.version(), devices: addon.devices(), threads: addon.threads(), blas: [...blas] }`
-  return inChild(body, { args: [addonFile], timeoutSeconds: 60 })
+  return inChild(body, { args: [file], timeoutSeconds: 60 })
 }

@@ -3,14 +3,14 @@ import "../../host/no-telemetry.ts"
 
 import { createRequire } from "node:module"
 import { messageOf } from "../../core/errors.ts"
+import { inChild, type Outcome } from "../../host/child.ts"
 import { traceOnnx } from "../../tensor/onnx.ts"
 import { Parameter } from "../../tensor/parameter.ts"
 import { type Check, checksOf } from "./check.ts"
-import { inChild, type Outcome } from "./child.ts"
 
 const { ok, warning, problem } = checksOf("ONNX Runtime")
 
-const reinstall = "install again: npm ci"
+const reinstall = "install again: remove node_modules, then npm install"
 
 export async function* onnxRuntimeChecks(): AsyncGenerator<Check> {
   const ort = await import("onnxruntime-node").catch((error: unknown) => messageOf(error))

@@ -4,7 +4,7 @@ import { type Check, checksOf } from "./check.ts"
 
 const { ok, problem } = checksOf("Pictures")
 
-const reinstall = "install again: npm ci"
+const reinstall = "install again: remove node_modules, then npm install"
 
 export async function pictureChecks(): Promise<Check[]> {
   try {

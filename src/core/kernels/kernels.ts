@@ -6,7 +6,8 @@ import { binary } from "./binary.ts"
 
 /** Addresses are bytes in `memory`. */
 interface Exports {
-  readonly memory: WebAssembly.Memory
+  /** A WebAssembly.Memory, which the types of browsers name and those of Node do not. */
+  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
   firstFreeByte(): number
   resizeColumns(
     ...args: [...from: Rows, rows: number, length: number, target: number, targetStride: number, ...taps: TapTable]

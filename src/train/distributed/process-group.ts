@@ -105,7 +105,7 @@ function backendFor(device: torch.Device): torch.distributed.Backend {
   }
   throw new UserError(
     "training on several CUDA devices needs NCCL, which this libtorch or its addon was built without",
-    "install the headers nccl.h and cuda_runtime_api.h (CUDA toolkit, libnccl-dev), remove torch/build, npm run build",
+    "install the headers nccl.h and cuda_runtime_api.h (CUDA toolkit, libnccl-dev), then: npx mobileclip setup --force",
   )
 }
 

@@ -1,0 +1,61 @@
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { type Addon, builtPlace, isBuilt, type Place, placeToBuild, sourceDigest } from "./addon.ts"
+
+let folder: string
+let addon: Addon
+let env: NodeJS.ProcessEnv
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "addon-"))
+  addon = { module: "x", sourceFolder: join(folder, "package/x") }
+  env = { XDG_CACHE_HOME: join(folder, "cache") }
+  mkdirSync(join(addon.sourceFolder, "src"), { recursive: true })
+  write(join(addon.sourceFolder, "CMakeLists.txt"), "project(x)")
+  write(join(addon.sourceFolder, "src/x.cc"), "int x;")
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}
+
+function build({ file, stampFile }: Place, stamp: string, seconds: number): void {
+  write(file, "an addon")
+  write(stampFile, stamp)
+  utimesSync(file, seconds, seconds)
+}
+
+test("an addon is built in the package, and in the cache of its sources where the package is read-only", () => {
+  expect(placeToBuild(addon, env).folder).toBe(join(addon.sourceFolder, "build"))
+  const readOnly = () => placeToBuild(addon, env, () => false).folder
+  const name = (digest: string) => `x-${process.platform}-${process.arch}-${digest.slice(0, 16)}`
+  const before = sourceDigest(addon)
+  expect(readOnly()).toBe(join(folder, "cache/mobileclip/addons", name(before)))
+  write(join(addon.sourceFolder, "src/x.cc"), "int y;")
+  expect(sourceDigest(addon)).not.toBe(before)
+  expect(readOnly()).toBe(join(folder, "cache/mobileclip/addons", name(sourceDigest(addon))))
+})
+
+test("the newer one of both is loaded", () => {
+  const [inPackage, inCache] = [placeToBuild(addon, env), placeToBuild(addon, env, () => false)]
+  expect(builtPlace(addon, env)).toBeNull()
+  build(inCache, "a", 1000)
+  expect(builtPlace(addon, env)).toEqual(inCache)
+  build(inPackage, "b", 2000)
+  expect(builtPlace(addon, env)).toEqual(inPackage)
+  build(inCache, "c", 3000)
+  expect(builtPlace(addon, env)).toEqual(inCache)
+})
+
+test("a file without its stamp, or with another one, is not built", () => {
+  const place = placeToBuild(addon, env)
+  write(place.stampFile, "now")
+  expect(isBuilt(place, "now")).toBe(false)
+  build(place, "now", 1000)
+  expect([isBuilt(place, "now"), isBuilt(place, "then")]).toEqual([true, false])
+  rmSync(place.stampFile)
+  expect(isBuilt(place, "now")).toBe(false)
+})

@@ -1,0 +1,133 @@
+/** Compiles an addon with CMake; Node's headers come with npm, so nothing is downloaded. */
+import { spawn, spawnSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { availableParallelism } from "node:os"
+import { dirname, join } from "node:path"
+import { createInterface } from "node:readline"
+import { UserError } from "../core/errors.ts"
+import type { Addon, Place } from "./addon.ts"
+
+export interface Build {
+  /** For messages: "the libtorch addon". */
+  readonly name: string
+  readonly addon: Addon
+  readonly place: Place
+  readonly definitions: Readonly<Record<string, string | number>>
+  /** What the addon is built of and for. */
+  readonly stamp: string
+  /** Throws where the file is not to be used. */
+  readonly check?: (file: string) => void
+  /** Told how far it is. */
+  readonly log: (line: string) => void
+}
+
+/**
+ * What is there is used until its successor is complete, checked and put in its place.
+ *
+ * @throws UserError when CMake or a compiler is missing, or at the first line of errors
+ */
+export async function compileAddon(build: Build): Promise<void> {
+  const { name, place, stamp, check } = build
+  requireTools(name)
+  const folder = freshFolder(place)
+  try {
+    const file = await compile(build, folder)
+    check?.(file)
+    // Whoever is stopped here finds a file without a stamp, and builds again.
+    rmSync(place.stampFile, { force: true })
+    renameSync(file, place.file)
+    writeFileSync(place.stampFile, stamp)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** A new one each time: compilers of a build that was killed may still be writing, and another library's cache would be reused. */
+function freshFolder({ folder }: Place): string {
+  mkdirSync(folder, { recursive: true })
+  for (const name of readdirSync(folder).filter((name) => name.startsWith("cmake"))) removeLeft(join(folder, name))
+  return mkdtempSync(join(folder, "cmake-"))
+}
+
+function removeLeft(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true })
+  } catch {
+    // Something is written there again: the next build removes it.
+  }
+}
+
+/** The addon, in a folder for what is compiled. */
+async function compile(build: Build, folder: string): Promise<string> {
+  const { module, sourceFolder } = build.addon
+  const generator = works("ninja") ? ["-G", "Ninja"] : []
+  const definitions = Object.entries({ ...build.definitions, NODE_INCLUDES: nodeIncludes() })
+  const flags = definitions.map(([name, value]) => `-D${name}=${value}`)
+  await cmake(build, ["-S", sourceFolder, "-B", folder, ...generator, ...flags])
+  await cmake(build, ["--build", folder, "--parallel", String(availableParallelism())])
+  return join(folder, `${module}.node`)
+}
+
+/** The programs that are not there, as Debian's packages. */
+export function missingTools(): string[] {
+  const compilers = [process.env.CXX || "c++", "c++", "g++", "clang++"]
+  return [
+    ...(works("cmake") ? [] : ["cmake"]),
+    ...(compilers.some(works) ? [] : ["g++"]),
+    ...(works("ninja") || works("make") ? [] : ["make"]),
+  ]
+}
+
+/** How to get them. */
+export function toolsHint(missing: readonly string[]): string {
+  return `apt-get install ${missing.join(" ")} (Debian, Ubuntu), or xcode-select --install and brew install cmake`
+}
+
+function requireTools(name: string): void {
+  const missing = missingTools()
+  if (missing.length === 0) return
+  throw new UserError(`${name} cannot be compiled: ${missing.join(", ")} not found`, toolsHint(missing))
+}
+
+function works(program: string): boolean {
+  return spawnSync(program, ["--version"], { stdio: "ignore" }).status === 0
+}
+
+function nodeIncludes(): string {
+  return [join(packageFolder("node-api-headers"), "include"), packageFolder("node-addon-api")].join(";")
+}
+
+function packageFolder(name: string): string {
+  return dirname(createRequire(import.meta.url).resolve(`${name}/package.json`))
+}
+
+async function cmake(build: Build, args: readonly string[]): Promise<void> {
+  const { status, output } = await run("cmake", args, (line) => logProgress(build, line))
+  if (status === 0) return
+  const log = join(build.place.folder, "build.log")
+  writeFileSync(log, [`cmake ${args.join(" ")}`, ...output, ""].join("\n"))
+  const error = output.find((line) => /error/i.test(line))
+  throw new UserError(`${build.name} does not compile: ${error ?? "cmake failed"}`, `the whole output is in ${log}`)
+}
+
+/** Ninja's "[3/14] Building ..." and make's "[ 21%] Building ...". */
+function logProgress({ name, log }: Build, line: string): void {
+  const [, done, ofAll] = /^\[\s*(\d+)(\/\d+|%)\] Build/.exec(line) ?? []
+  if (done && ofAll) log(`${name}: compiling ${done}${ofAll}`)
+}
+
+function run(program: string, args: readonly string[], onLine: (line: string) => void) {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] })
+  const output: string[] = []
+  for (const input of [child.stdout, child.stderr]) {
+    createInterface({ input }).on("line", (line) => {
+      output.push(line)
+      onLine(line)
+    })
+  }
+  return new Promise<{ readonly status: number | null; readonly output: readonly string[] }>((resolve, reject) => {
+    child.on("error", reject)
+    child.on("close", (status) => resolve({ status, output }))
+  })
+}
