@@ -7,7 +7,7 @@ import { UserError } from "../core/errors.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import type { Storage } from "../data/stores/storage.ts"
 import { type AnyJob, requireSameJob } from "./job.ts"
-import { joinUrl, outputName } from "./plan.ts"
+import { joinUrl, outputName, requireNotLinkedOut } from "./output.ts"
 import type { ShardResult, ShardTask } from "./runner.ts"
 
 /** What is written beside the shards at the end. */
@@ -72,6 +72,7 @@ export class Ledger {
   }
 
   async record(result: ShardResult): Promise<void> {
+    await requireNotLinkedOut(this.recordUrl(result), this.folder)
     await this.storage.put(this.recordUrl(result), [json(result)])
   }
 

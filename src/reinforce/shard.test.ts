@@ -70,7 +70,7 @@ function slowToWrite(put: (options: TransferOptions) => Promise<void>): Storage 
 async function watched(input: string, storage: Storage) {
   using watchdog = new Watchdog(stallSeconds)
   const task = { index: 0, input, output: join(folder, "out.jsonl") }
-  const work = { storage, ledger: { async record() {} }, stage, format }
+  const work = { storage, ledger: { folder, async record() {} }, stage, format }
   const options = { signal: watchdog.signal, onProgress: watchdog.progress, onActivity: watchdog.activity }
   const started = performance.now()
   const result = await reinforceShard(task, work, options)

@@ -169,8 +169,8 @@ describe.concurrent("a message that the job did not publish", () => {
     await replaceMessage(job, 0, JSON.stringify({ index: 0, input: "in/0", output: "/victim/keep" }))
     await replaceMessage(job, 1, JSON.stringify({ index: 1, input: "in/1", output: "out/../victim" }))
     await replaceMessage(job, 2, "\u001b[31mno JSON")
-    await replaceMessage(job, 3, JSON.stringify({ index: 5, input: "in/5", output: "out/5" }))
-    await replaceMessage(job, 4, JSON.stringify({ index: 4, input: ["in/4"], output: "out/4" }))
+    await replaceMessage(job, 3, JSON.stringify({ index: 5, input: "in/5", output: "out/5.tar" }))
+    await replaceMessage(job, 4, JSON.stringify({ index: 4, input: ["in/4"], output: "out/4.tar" }))
     for (const token of ["abc", "7", "05", "-1", "1e0"]) {
       await job.js.publish(`mobileclip.messages.shard.${token}`, JSON.stringify(tasks[5]))
     }
@@ -359,7 +359,7 @@ describe.concurrent("models", () => {
       job,
       runnerOf(async () => ({ models: "n" })),
     )
-    await expect(worker.summary).rejects.toThrow("out/0 was made by n, and this worker's models are m")
+    await expect(worker.summary).rejects.toThrow("out/0.tar was made by n, and this worker's models are m")
     expect((await jobStatus(job)).done).toBe(0)
   }, 30_000)
 })

@@ -17,7 +17,7 @@ import type { RunOutcome } from "../run.ts"
 import type { ShardTask } from "../runner.ts"
 import type { AttemptEvent } from "./attempt.ts"
 import { connectNats } from "./connection.ts"
-import { readJob } from "./job.ts"
+import { answered, noLongerThere, readJob } from "./job.ts"
 import { requireInRoots } from "./output-roots.ts"
 import { type JobOutcome, type RunProgress, runDistributed } from "./run.ts"
 import type { NatsSettings } from "./settings.ts"
@@ -141,8 +141,8 @@ async function workOn(connection: NatsConnection, options: JoinOptions): Promise
   onNote("waiting for a job")
   const queued = await waitForJob(connection, options.job, signal)
   if (!queued) return null
-  const record = await readJob(queued)
-  if (!record) throw new UserError(`job ${queued.name} is no longer on the server`)
+  const record = await answered(queued, () => readJob(queued), signal)
+  if (!record) throw noLongerThere(queued)
   const { output } = record
   await requireInRoots(output, outputRoots)
   const job = parseJob(record.spec, `job ${queued.name} on the server`)
