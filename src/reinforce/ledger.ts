@@ -4,6 +4,7 @@
  */
 import { z } from "zod"
 import { UserError } from "../core/errors.ts"
+import { parseJsonText } from "../data/json-text.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import type { Storage } from "../data/stores/storage.ts"
 import { type AnyJob, requireSameJob } from "./job.ts"
@@ -124,10 +125,10 @@ function json(value: unknown): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`)
 }
 
-/** Null for what is no JSON: a record that cannot be read is work that was not done. */
+/** Null for what is not JSON, or nests without end: a record that cannot be read is work that was not done. */
 function parse(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(bytes))
+    return parseJsonText(new TextDecoder().decode(bytes))
   } catch {
     return null
   }

@@ -310,6 +310,23 @@ describe.concurrent("an entry that is not readable", () => {
   })
 })
 
+test("records that nest without end are told in a line", async () => {
+  const deep = "[".repeat(200_000)
+  const { job } = await publish("deep", tasksOf(1))
+  const record = (await job.control.get("job"))!.json<object>()
+  const nested = deep + "]".repeat(200_000)
+  await job.control.put("policy", nested)
+  await job.control.put("job", JSON.stringify({ ...record, spec: 0 }).replace('"spec":0', `"spec":${nested}`))
+  expect((await jobStatus(job)).unreadable).toEqual([expect.stringMatching(/^"job" of job deep on the server is not/)])
+  await expect(
+    work(
+      job,
+      runnerOf(async () => ({})),
+    ).summary,
+  ).rejects.toThrow('"job" of job deep on the server is not')
+  await expect(publish("deep", tasksOf(1))).rejects.toThrow('"job" of job deep on the server is not')
+})
+
 test("a stream that is called like a job and is none is not taken for one", async () => {
   const { job } = await publish("real", tasksOf(1))
   await job.jsm.streams.add({ name: "mobileclip-husk", subjects: ["husk"] })
