@@ -2,7 +2,7 @@
  * A connection to NATS that outlives its server: it reconnects without end, and `untilAnswered` repeats a request until
  * the server is there again.
  */
-import { once } from "node:events"
+import { once, setMaxListeners } from "node:events"
 import { readFile } from "node:fs/promises"
 import { setTimeout as sleep } from "node:timers/promises"
 import { JetStreamApiError, jetstreamManager } from "@nats-io/jetstream"
@@ -136,6 +136,8 @@ export async function untilAnswered<T>(
 /** Rejects where the work goes on for longer than a request may take after the signal came. */
 async function orLate<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return work
+  // Hundreds of requests may wait with one signal.
+  setMaxListeners(0, signal)
   const done = new AbortController()
   const late = async () => {
     if (!signal.aborted) await once(signal, "abort", { signal: done.signal })

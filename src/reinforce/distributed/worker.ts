@@ -13,7 +13,7 @@ import { EnvironmentError, UserError } from "../../core/errors.ts"
 import type { ModelRunner } from "../runner.ts"
 import { type AttemptContext, type AttemptEvent, attemptShard, isClosed } from "./attempt.ts"
 import { isAway, untilAnswered } from "./connection.ts"
-import { answered, findJob, type Job, noLongerThere, readControl, readJob, requireThere } from "./job.ts"
+import { answered, findJob, isGone, type Job, noLongerThere, readControl, readJob, requireThere } from "./job.ts"
 import { requireSharedModels } from "./models.ts"
 import { Presence } from "./presence.ts"
 import { defaultPolicy } from "./publish.ts"
@@ -102,7 +102,7 @@ class Worker {
     const leave = anyOf(this.options.leave, abandon)
     await requireSharedModels(job, runner.identity, presence.id, note, leave)
     const consumer = await answered(job, () => jobConsumer(job), leave)
-    const { config } = await consumer.info(true)
+    const { config } = await answered(job, () => consumer.info(true), leave)
     const ackWaitSeconds = (config.ack_wait ?? 30e9) / 1e9
     const given = await answered(job, () => readControl(job, "policy", schemas.policy, note), leave)
     const policy = given ?? defaultPolicy
@@ -204,7 +204,7 @@ class Worker {
         return requireThere(this.job)
       })
     } catch (error) {
-      if (!isClosed(error)) this.broken.abort(error)
+      if (!isClosed(error)) this.broken.abort(isGone(error) ? noLongerThere(this.job) : error)
     }
   }
 }
