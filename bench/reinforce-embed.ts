@@ -119,7 +119,7 @@ async function againstTeacher(): Promise<void> {
   const [teacher] = (await openTeachers(models, { threads: 1 })) as [Teacher]
   await using stage = await openStage(job(), models, resources(1))
   const storage = openStorage()
-  const work = { storage, ledger: { record: async () => {} }, stage, format: job().format }
+  const work = { storage, ledger: { folder, record: async () => {} }, stage, format: job().format }
   const task = { index: 0, input: join(folder, "in", "0.tar"), output: join(folder, "out.tar") }
   const [bare, whole]: [number[], number[]] = [[], []]
   await bareRate(teacher)

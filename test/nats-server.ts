@@ -1,7 +1,7 @@
 /** A `nats-server` with JetStream on the loopback address for tests: it can be killed and started again on its files. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { mkdtemp, readFile, rm } from "node:fs/promises"
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises"
 import type { AddressInfo } from "node:net"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -51,6 +51,13 @@ export class NatsServer implements AsyncDisposable {
     if (!child || child.exitCode !== null || child.signalCode !== null) return
     child.kill("SIGKILL")
     await once(child, "exit")
+  }
+
+  /** A crash that takes the files along. */
+  async lose(): Promise<void> {
+    await this.kill()
+    await rm(this.folder, { recursive: true, force: true })
+    await mkdir(this.folder)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

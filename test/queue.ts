@@ -35,7 +35,7 @@ export function runnerOf(
 
 /** In the output `out`. */
 export function tasksOf(count: number): ShardTask[] {
-  return Array.from({ length: count }, (_, index) => ({ index, input: `in/${index}`, output: `out/${index}` }))
+  return Array.from({ length: count }, (_, index) => ({ index, input: `in/${index}`, output: `out/${index}.tar` }))
 }
 
 export async function until(condition: () => boolean | Promise<boolean>, seconds = 15): Promise<void> {

@@ -36,6 +36,8 @@ test.each([
   [changed({ kind: "join" }), "stage.kind: "],
   [changed({ views: "many" }), "stage.views: Invalid input: expected number, received string"],
   [changed({ views: 0 }), "stage.views: "],
+  [changed({ views: 1e9 }), "stage.views: Too big"],
+  [{ ...caption, stage: { ...caption.stage, perImage: 1e9 } }, "stage.perImage: Too big"],
   [changed({ modelName: undefined }), "stage.modelName: "],
   [changed({ augmentation: { randomResizedCrop: { ...randomResizedCrop, size: 1e9 }, randAugment } }), ".size: "],
   [changed({ news: 1 }), 'stage: Unrecognized key: "news"'],
@@ -43,4 +45,9 @@ test.each([
   [{ ...embedding, seed: 0.5 }, "seed: "],
 ])("what is not a job is refused in a line: %#", (value, message) => {
   expect(() => parseJob(value, "job x")).toThrow(message)
+})
+
+test.each(["seqLen", "minSeqLen", "topK", "numBeams", "numBeamGroups"])("%s is bounded", (name) => {
+  const value = { ...caption, stage: { ...caption.stage, generate: { [name]: 1e9 } } }
+  expect(() => parseJob(value, "job x")).toThrow(`stage.generate.${name}: Too big`)
 })

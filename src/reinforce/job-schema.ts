@@ -1,20 +1,20 @@
 /** A job as it comes from a server or a file: what no program of this version wrote is refused. */
 import { z } from "zod"
 import { oneLine, UserError } from "../core/errors.ts"
-import type { Job } from "./job.ts"
+import { type Job, jobLimits } from "./job.ts"
 
 const dtype = z.enum(["fp32", "fp16", "bf16"]).nullable()
 const models = { modelName: z.string().min(1), pretrained: z.string().nullable(), dtype }
 
 const generate = z.strictObject({
   generationType: z.enum(["top_p", "top_k", "greedy", "beam_search"]).exactOptional(),
-  seqLen: z.int().min(2).exactOptional(),
-  minSeqLen: z.int().nonnegative().exactOptional(),
+  seqLen: z.int().min(2).max(jobLimits.seqLen).exactOptional(),
+  minSeqLen: z.int().nonnegative().max(jobLimits.seqLen).exactOptional(),
   topP: z.number().min(0).max(1).exactOptional(),
-  topK: z.int().positive().exactOptional(),
+  topK: z.int().positive().max(jobLimits.topK).exactOptional(),
   temperature: z.number().positive().exactOptional(),
-  numBeams: z.int().positive().exactOptional(),
-  numBeamGroups: z.int().positive().exactOptional(),
+  numBeams: z.int().positive().max(jobLimits.numBeams).exactOptional(),
+  numBeamGroups: z.int().positive().max(jobLimits.numBeams).exactOptional(),
   repetitionPenalty: z.number().positive().exactOptional(),
   fixedOutputLength: z.boolean().exactOptional(),
 })
@@ -22,8 +22,8 @@ const generate = z.strictObject({
 const caption = z.strictObject({
   kind: z.literal("caption"),
   ...models,
-  suffixes: z.array(z.string()).min(1),
-  perImage: z.int().positive(),
+  suffixes: z.array(z.string()).min(1).max(jobLimits.models),
+  perImage: z.int().positive().max(jobLimits.perImage),
   generate,
   whole: z.boolean(),
 })
@@ -51,7 +51,7 @@ const augmentation = z.strictObject({
 const embedding = z.strictObject({
   kind: z.literal("embedding"),
   ...models,
-  views: z.int().positive(),
+  views: z.int().positive().max(jobLimits.views),
   augmentation,
   normalize: z.strictObject({ mean: triple, std: triple }).nullable(),
   synTextKeyRegex: z.string(),

@@ -62,6 +62,12 @@ export const defaultFormat: SampleFormat = {
 
 export const defaultMinImageSize = 16
 
+/** The most that a job may ask for: what multiplies an image's memory is bounded wherever a job comes from. */
+export const jobLimits = {
+  ...{ views: 1000, perImage: 1000, models: 100 },
+  ...{ seqLen: 1024, numBeams: 128, topK: 1_000_000 },
+} as const
+
 /** Whatever writes shards to a folder, and can go on there. */
 export type AnyJob = Job | JoinJob
 

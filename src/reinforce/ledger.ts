@@ -4,10 +4,11 @@
  */
 import { z } from "zod"
 import { UserError } from "../core/errors.ts"
+import { parseJsonText } from "../data/json-text.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import type { Storage } from "../data/stores/storage.ts"
 import { type AnyJob, requireSameJob } from "./job.ts"
-import { joinUrl, outputName } from "./plan.ts"
+import { joinUrl, outputName, requireNotLinkedOut } from "./output.ts"
 import type { ShardResult, ShardTask } from "./runner.ts"
 
 /** What is written beside the shards at the end. */
@@ -72,6 +73,7 @@ export class Ledger {
   }
 
   async record(result: ShardResult): Promise<void> {
+    await requireNotLinkedOut(this.recordUrl(result), this.folder)
     await this.storage.put(this.recordUrl(result), [json(result)])
   }
 
@@ -123,10 +125,10 @@ function json(value: unknown): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`)
 }
 
-/** Null for what is no JSON: a record that cannot be read is work that was not done. */
+/** Null for what is not JSON, or nests without end: a record that cannot be read is work that was not done. */
 function parse(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(bytes))
+    return parseJsonText(new TextDecoder().decode(bytes))
   } catch {
     return null
   }

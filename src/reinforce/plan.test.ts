@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
-import { outputName, planShards } from "./plan.ts"
+import { outputName } from "./output.ts"
+import { planShards } from "./plan.ts"
 
 const webdataset = { output: "webdataset" } as const
 

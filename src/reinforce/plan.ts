@@ -5,6 +5,7 @@
 import { UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
 import type { SampleFormat } from "../data/reinforced/encode.ts"
+import { joinUrl, requireOutput } from "./output.ts"
 import type { ShardTask } from "./runner.ts"
 
 /** `orig` keeps the names of the inputs, `count` numbers them in their order. */
@@ -15,8 +16,8 @@ export type ShardNameFormat = (typeof shardNameFormats)[number]
 const inputExtension = /\.(tar|jsonl|json|tar\.gz|tgz|jsonl\.gz|jsonl\.zst|jsonl\.zstd)$/i
 
 /**
- * One task for each input, in order, whose output stays in that folder. Throws UserError where a name leads out of it, two
- * inputs are one file, or an output would replace an input.
+ * One task for each input, in order, whose output stays in that folder. Throws UserError where a name leads out of it or is kept
+ * for the job's records, two inputs are one file, or an output would replace an input.
  */
 export function planShards(
   inputs: readonly string[],
@@ -29,7 +30,9 @@ export function planShards(
   const extension = format.output === "jsonl" ? "jsonl" : "tar"
   const tasks = inputs.map((input, index) => {
     const name = requireInside(`${stems[index]}.${extension}`, `the output of ${input}`, numbersInstead)
-    return { index, input, output: joinUrl(output, name) }
+    const task = { index, input, output: joinUrl(output, name) }
+    requireOutput(task.output, output, numbersInstead)
+    return task
   })
   const replaced = tasks.find((task) => inputs.includes(task.output))
   if (replaced) {
@@ -39,15 +42,6 @@ export function planShards(
 }
 
 const numbersInstead = "--output-shard-name-format count numbers them instead"
-
-/** The part of a task's output behind the folder of the job. */
-export function outputName(task: Pick<ShardTask, "output">, folder: string): string {
-  return task.output.slice(joinUrl(folder, "").length)
-}
-
-export function joinUrl(folder: string, name: string): string {
-  return `${folder.replace(/\/+$/, "")}/${name}`
-}
 
 function requireDistinct(inputs: readonly string[]): void {
   const seen = new Set<string>()

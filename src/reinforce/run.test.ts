@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { EnvironmentError, UserError } from "../core/errors.ts"
 import { type RunState, runShards } from "./run.ts"
-import type { RunOptions, ShardResult, ShardRunner, ShardTask } from "./runner.ts"
+import { type RunOptions, type ShardResult, type ShardRunner, type ShardTask, WorkerDeath } from "./runner.ts"
 
 const tasks: ShardTask[] = Array.from({ length: 6 }, (_, index) => ({
   index,
@@ -89,6 +89,35 @@ test("an interrupted run finishes what is under way and begins nothing", async (
   expect(outcome.stopped).toBe("interrupted")
   expect(outcome.results.map(({ index }) => index)).toEqual(workers.begun.toSorted())
   expect(workers.begun.length).toBeLessThan(tasks.length)
+})
+
+const killed = () => new WorkerDeath("a worker process ended with SIGKILL")
+
+test("workers that are killed are not held against their shards, nor counted as tries", async () => {
+  let deaths = 0
+  const workers = runner(async (task) => {
+    if (deaths++ < 4) throw killed()
+    return resultOf(task)
+  })
+  const outcome = await runShards(tasks, workers, new Map(), { ...options, tries: 1, pauses: [0.01, 0.01, 0.01, 0.01] })
+  expect(outcome).toMatchObject({ failed: [], stopped: null })
+  expect(outcome.results.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5])
+})
+
+test("shards that kill their workers are found out one after the other, however many there are", async () => {
+  const workers = runner(async (task, _, attempt) => {
+    if (task.index === 5) return resultOf(task)
+    throw attempt < 3 ? killed() : new UserError("3 worker processes died")
+  }, 1)
+  const outcome = await runShards(tasks, workers, new Map(), { ...options, pauses: [0.01, 0.01] })
+  expect(outcome).toMatchObject({ stopped: null, results: [{ index: 5 }] })
+  expect(outcome.failed.map(({ task }) => task.index)).toEqual([0, 1, 2, 3, 4])
+})
+
+test("workers that are killed all the time stop the run, which goes on later", async () => {
+  const workers = runner(() => Promise.reject(killed()), 1)
+  const outcome = await runShards(tasks, workers, new Map(), { ...options, pauses: [0.01, 0.01] })
+  expect(outcome).toMatchObject({ stopped: "environment", failed: [], results: [], outage: killed() })
 })
 
 const full = () => new EnvironmentError("disk full while writing out/2.tar")

@@ -2,7 +2,7 @@
 import { EnvironmentError, messageOf, UserError } from "../core/errors.ts"
 import type { FailedShard, Outcome } from "./files.ts"
 import { defaultPauses, Outage } from "./outage.ts"
-import type { ShardResult, ShardRunner, ShardTask } from "./runner.ts"
+import { type ShardResult, type ShardRunner, type ShardTask, WorkerDeath } from "./runner.ts"
 
 export interface RunShardsOptions {
   /** Samples and shards that may be left out before the run stops. */
@@ -109,18 +109,25 @@ class Run {
       } catch (error) {
         if (this.budget.signal.aborted) return
         if (error instanceof EnvironmentError) return this.putOff(task, error)
-        // A shard that cannot be read stays so; a worker that died may have been killed.
-        if (!(error instanceof UserError) && attempt < this.options.tries) continue
+        // A shard that cannot be read stays so, and shows that the machine works.
+        if (error instanceof UserError) this.outage.over()
+        else if (attempt < this.options.tries) continue
         this.failed.push({ task, reason: messageOf(error) })
         return
       }
     }
   }
 
-  /** Others come first: where it is for the sake of one shard, theirs need not wait. */
+  /**
+   * Others come first: where it is for the sake of one shard, theirs need not wait. One whose worker died is begun again
+   * right after the pause, so that a shard which kills its workers is found out before the next one does.
+   */
   private async putOff(task: ShardTask, error: EnvironmentError): Promise<void> {
-    this.pending.push(task)
-    if (!(await this.outage.wait(error.message))) this.broken ??= error
+    const isDeath = error instanceof WorkerDeath
+    if (!isDeath) this.pending.push(task)
+    const goesOn = await this.outage.wait(error.message)
+    if (isDeath) this.pending.unshift(task)
+    if (!goesOn) this.broken ??= error
   }
 
   private complete(result: ShardResult): void {

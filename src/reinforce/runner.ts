@@ -1,4 +1,5 @@
 /** Work on shards, one at a time: what the local pool and the distributed worker share. */
+import { EnvironmentError } from "../core/errors.ts"
 import type { Problem } from "../data/reinforced/sample.ts"
 
 export interface ShardTask {
@@ -34,6 +35,9 @@ export interface RunOptions {
   /** Told now and then while bytes of the shard move, which may take long before the first sample and after the last. */
   readonly onActivity?: () => void
 }
+
+/** A process that worked on a shard was killed: by the system, by a person, or by the shard. */
+export class WorkerDeath extends EnvironmentError {}
 
 export interface ShardRunner extends AsyncDisposable {
   /** Shards that it works on at the same time. */

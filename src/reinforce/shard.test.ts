@@ -1,5 +1,5 @@
 /** A shard that comes from a slow place, and goes to one, under the watch that abandons what stands still. */
-import { mkdtemp, readdir, rm } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { createServer, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -9,8 +9,11 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { openStorage } from "../data/stores/open.ts"
 import type { Chunks, Storage, TransferOptions } from "../data/stores/storage.ts"
 import { Watchdog } from "./distributed/watchdog.ts"
+import type { AnyJob } from "./job.ts"
+import { Ledger } from "./ledger.ts"
 import { reinforceShard } from "./shard.ts"
 import type { Stage } from "./stage.ts"
+import { embeddingJob } from "./stage-jobs.ts"
 
 const lines = Buffer.from(["a", "b", "c"].map((uid) => `${JSON.stringify({ uid, text: "a star" })}\n`).join(""))
 const stallSeconds = 1
@@ -46,6 +49,12 @@ async function drip(response: ServerResponse): Promise<void> {
 
 const format = { output: "jsonl", embeddings: "npz", textEmbeddings: "separate", images: true } as const
 
+const job: AnyJob = {
+  stage: embeddingJob({ modelName: "models/a" }),
+  format,
+  ...{ seed: 0, minImageSize: 16 },
+}
+
 const stage: Stage = {
   identity: "none",
   async *run(samples) {
@@ -70,7 +79,7 @@ function slowToWrite(put: (options: TransferOptions) => Promise<void>): Storage 
 async function watched(input: string, storage: Storage) {
   using watchdog = new Watchdog(stallSeconds)
   const task = { index: 0, input, output: join(folder, "out.jsonl") }
-  const work = { storage, ledger: { async record() {} }, stage, format }
+  const work = { storage, ledger: { folder, async record() {} }, stage, format }
   const options = { signal: watchdog.signal, onProgress: watchdog.progress, onActivity: watchdog.activity }
   const started = performance.now()
   const result = await reinforceShard(task, work, options)
@@ -96,4 +105,28 @@ test("a store that falls silent is abandoned, as it sends and as it takes", asyn
     await expect(watched(input, storage)).rejects.toThrow(/no progress for 1 seconds|aborted/)
   }
   expect(await readdir(folder)).toEqual([])
+})
+
+test("neither a shard nor its record follows a link out of the output, and nothing outside is removed", async () => {
+  const at = (...names: string[]) => join(folder, "links", ...names)
+  const output = at("out")
+  for (const name of ["out", "victim", "out/_done"]) await mkdir(at(name), { recursive: true })
+  await symlink("../victim", at("out", "link"))
+  await symlink("../../victim", at("out", "_done", "records"))
+  await writeFile(at("victim", "keep.jsonl"), "precious")
+  await writeFile(at("full.jsonl"), lines)
+  const storage = openStorage()
+  const ledger = await Ledger.open(storage, output, job)
+  const make = (name: string, by = stage) =>
+    reinforceShard(
+      { index: 0, input: at("full.jsonl"), output: `${output}/${name}` },
+      { storage, ledger, stage: by, format },
+    )
+  await expect(make("link/keep.jsonl")).rejects.toThrow("a link leads to")
+  await expect(make("link/keep.jsonl", { ...stage, async *run() {} })).rejects.toThrow("a link leads to")
+  await expect(make("records/0.jsonl")).rejects.toThrow("a link leads to")
+  await expect(make("../victim/keep.jsonl")).rejects.toThrow("could be outside")
+  expect(await readdir(at("victim"))).toEqual(["keep.jsonl"])
+  expect(await readFile(at("victim", "keep.jsonl"), "utf8")).toBe("precious")
+  await rm(at(), { recursive: true })
 })

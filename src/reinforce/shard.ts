@@ -6,19 +6,21 @@ import type { Problem, ReinforcedSample } from "../data/reinforced/sample.ts"
 import type { Storage, Written } from "../data/stores/storage.ts"
 import { fetchInput } from "./input.ts"
 import type { Ledger } from "./ledger.ts"
+import { ShardOutput } from "./output.ts"
 import type { RunOptions, ShardResult, ShardTask } from "./runner.ts"
 import type { Stage } from "./stage.ts"
 
 export interface ShardWork {
   readonly storage: Storage
-  readonly ledger: Pick<Ledger, "record">
+  readonly ledger: Pick<Ledger, "record" | "folder">
   readonly stage: Stage
   readonly format: SampleFormat
 }
 
 /**
  * Where no sample of it can be used, nothing is written and the result has 0 samples and 0 bytes, with the reasons.
- * Throws UserError where the shard cannot be read, EnvironmentError where the machine fails.
+ * Throws UserError where the shard cannot be read or its output is not in the job's, EnvironmentError where the machine
+ * fails.
  */
 export async function reinforceShard(
   task: ShardTask,
@@ -31,8 +33,9 @@ export async function reinforceShard(
   const transfer = { signal, onBytes: onActivity }
   await using input = await fetchInput(storage, task.input, transfer)
   const samples = counted(stage.run(readSamples(input.path, report), report), signal, onProgress)
-  const written = await writeSome(samples, (some) => storage.put(task.output, encodeSamples(some, format), transfer))
-  if (!written) await storage.remove(task.output)
+  const output = new ShardOutput(storage, task.output, ledger.folder)
+  const written = await writeSome(samples, (some) => output.put(encodeSamples(some, format), transfer))
+  if (!written) await output.remove()
   const seconds = (performance.now() - started) / 1000
   const { identity: models } = stage
   const result = { ...task, samples: samples.count, problems, ...(written ?? nothing), models, seconds }

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { openRandomAccess } from "../../host/files.ts"
-import type { EmbeddingJob } from "../../reinforce/job.ts"
+import { type EmbeddingJob, jobLimits } from "../../reinforce/job.ts"
 import {
   augmentationOf,
   captionDefaults,
@@ -15,7 +15,12 @@ import { number, wholeNumber } from "../options.ts"
 
 export function addCaptionOptions(command: Command): Command {
   return addModelOptions(command, "captioners, comma-separated: directories, checkpoints, or names on the hub")
-    .option("--num-samples <n>", "captions of each image by each captioner", wholeNumber(1), captionDefaults.numSamples)
+    .option(
+      "--num-samples <n>",
+      "captions of each image by each captioner",
+      wholeNumber(1, jobLimits.perImage),
+      captionDefaults.numSamples,
+    )
     .option("--tag-suffix <suffixes>", "behind the key syn_text, one for each captioner, comma-separated", "")
     .addOption(
       new Option("--generation-type <type>", "how captions are drawn")
@@ -28,13 +33,28 @@ export function addCaptionOptions(command: Command): Command {
       number(0, 1),
       captionDefaults.topP,
     )
-    .option("--top-k <n>", "draw from so many tokens", wholeNumber(1), captionDefaults.topK)
+    .option("--top-k <n>", "draw from so many tokens", wholeNumber(1, jobLimits.topK), captionDefaults.topK)
     .option("--temperature <t>", "of drawing", number(1e-6), captionDefaults.temperature)
-    .option("--seq-len <n>", "tokens of a caption, start and end included", wholeNumber(2), captionDefaults.seqLen)
-    .option("--min-seq-len <n>", "no end before so many tokens", wholeNumber(0), captionDefaults.minSeqLen)
+    .option(
+      "--seq-len <n>",
+      "tokens of a caption, start and end included",
+      wholeNumber(2, jobLimits.seqLen),
+      captionDefaults.seqLen,
+    )
+    .option(
+      "--min-seq-len <n>",
+      "no end before so many tokens",
+      wholeNumber(0, jobLimits.seqLen),
+      captionDefaults.minSeqLen,
+    )
     .option("--repetition-penalty <x>", "on tokens that a caption has", number(1e-6), captionDefaults.repetitionPenalty)
-    .option("--num-beams <n>", "of beam search", wholeNumber(1), captionDefaults.numBeams)
-    .option("--num-beam-groups <n>", "of beam search", wholeNumber(1), captionDefaults.numBeamGroups)
+    .option("--num-beams <n>", "of beam search", wholeNumber(1, jobLimits.numBeams), captionDefaults.numBeams)
+    .option(
+      "--num-beam-groups <n>",
+      "of beam search",
+      wholeNumber(1, jobLimits.numBeams),
+      captionDefaults.numBeamGroups,
+    )
     .option("--whole", "keep what follows the first full stop")
 }
 
@@ -48,7 +68,12 @@ export function addEmbeddingOptions(command: Command): Command {
     command,
     "teachers, comma-separated, in the order of their vectors: directories, checkpoints, or names on the hub",
   )
-    .option("--num-samples <n>", "augmented views of each image", wholeNumber(1), embeddingDefaults.numSamples)
+    .option(
+      "--num-samples <n>",
+      "augmented views of each image",
+      wholeNumber(1, jobLimits.views),
+      embeddingDefaults.numSamples,
+    )
     .option("--aug-config <json>", "augmentation as JSON, or a file of it (default: the papers')")
     .option(
       "--syn-text-key-regex <regex>",

@@ -9,9 +9,8 @@ import type { JsMsg } from "@nats-io/jetstream"
 import { errors } from "@nats-io/transport-node"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
 import type { ModelRunner, ShardResult, ShardTask } from "../runner.ts"
-import { isAway, untilAnswered } from "./connection.ts"
 import { createEntry } from "./entries.ts"
-import { entryName, isPresent, type Job, readControl } from "./job.ts"
+import { answered, entryName, isPresent, type Job, readControl } from "./job.ts"
 import { attemptsKey, parkedKey } from "./parked.ts"
 import type { Presence } from "./presence.ts"
 import {
@@ -56,6 +55,8 @@ export interface AttemptContext {
   readonly ackWaitSeconds: number
   /** The worker is leaving: its shards go back. */
   readonly abandon: AbortSignal
+  /** The worker leaves when its shards are done: a server that is away is not waited for. */
+  readonly leave: AbortSignal
   readonly note: Note
 }
 
@@ -109,11 +110,11 @@ class Attempt {
 
   async result(): Promise<AttemptEvent> {
     const { index } = this.task
-    const { job, policy, presence, abandon, note } = this.context
+    const { job, policy, presence, leave, note } = this.context
     if (this.message.info.deliveryCount > 1) {
       if (await completionOn(this.context, index, this.task)) return this.elsewhere(false)
       const key = attemptsKey(index)
-      const earlier = await untilAnswered(() => readControl(job, key, schemas.attempts, note), abandon)
+      const earlier = await answered(job, () => readControl(job, key, schemas.attempts, note), leave)
       this.earlier = earlier ?? this.earlier
       if (this.tries > policy.maxTries) return this.park(this.lastReason(), this.tries - 1, "input")
     }
@@ -122,13 +123,20 @@ class Attempt {
       return await this.complete(await this.run())
     } catch (error) {
       if (isClosed(error)) throw error
-      if (abandon.aborted && !(error instanceof StuckError)) return await this.release()
+      if (this.isGivenUp(error)) return await this.release()
       const event = await this.fail(error)
       if (error instanceof StuckError) throw error
       return event
     } finally {
       presence.end(index)
     }
+  }
+
+  /** The work was abandoned, or its result waited for a server that is away when the worker was to leave. */
+  private isGivenUp(error: unknown): boolean {
+    const { abandon, leave } = this.context
+    if (abandon.aborted) return !(error instanceof StuckError)
+    return leave.aborted && isAbort(error)
   }
 
   /** Deliveries that count, this one among them. */
@@ -155,15 +163,15 @@ class Attempt {
   }
 
   private async complete(result: ShardResult): Promise<AttemptEvent> {
-    const { job, presence, abandon } = this.context
+    const { job, presence, leave } = this.context
     const completion = completionOf(result, presence.id)
     presence.progress(result.index, result.samples)
     const key = String(this.task.index)
-    if (!(await createEntry(job.done, key, completion, abandon))) {
+    if (!(await createEntry(job, "done", key, completion, leave))) {
       const there = await completionOn(this.context, this.task.index, this.task)
       // Ours, where the server went away between the entry and its answer.
       if (there && there.worker !== completion.worker) return this.elsewhere(there.sha256 !== completion.sha256)
-      if (!there) await untilAnswered(() => job.done.put(key, JSON.stringify(completion)), abandon)
+      if (!there) await answered(job, () => job.done.put(key, JSON.stringify(completion)), leave)
     }
     send(() => this.message.ack())
     presence.completed()
@@ -178,17 +186,18 @@ class Attempt {
   /** Once only, and without waiting for a server that is away: the worker is leaving. */
   private async release(): Promise<AttemptEvent> {
     const attempts = { ...this.earlier, released: this.earlier.released + 1 }
+    const { job, leave } = this.context
     try {
-      await this.context.job.control.put(attemptsKey(this.task.index), JSON.stringify(attempts))
+      await answered(job, () => job.control.put(attemptsKey(this.task.index), JSON.stringify(attempts)), leave)
     } catch (error) {
-      if (!isAway(error)) throw error
+      if (!isAbort(error)) throw error
     }
     send(() => this.message.nak())
     return { kind: "released", index: this.task.index }
   }
 
   private async fail(error: unknown): Promise<AttemptEvent> {
-    const { job, policy, presence, abandon } = this.context
+    const { job, policy, presence, leave } = this.context
     const { index } = this.task
     const reason = oneLine(messageOf(error), 500)
     if (error instanceof EnvironmentError) return this.giveBack(reason)
@@ -196,7 +205,7 @@ class Attempt {
     this.earlier = { ...this.earlier, failures: [...this.earlier.failures, failure].slice(-keptFailures) }
     const cause = error instanceof UserError ? "input" : "fault"
     if (this.tries >= policy.maxTries) return this.park(reason, this.tries, cause)
-    await untilAnswered(() => job.control.put(attemptsKey(index), JSON.stringify(this.earlier)), abandon)
+    await answered(job, () => job.control.put(attemptsKey(index), JSON.stringify(this.earlier)), leave)
     const seconds = Math.min(policy.retrySeconds * 2 ** (this.tries - 1), longestRetry)
     send(() => this.message.nak(seconds * 1000))
     return { kind: "failed", index, reason, tries: this.tries, cause }
@@ -204,7 +213,7 @@ class Attempt {
 
   /** This machine failed: the shard goes back, not at once, so that others come first. */
   private async giveBack(reason: string): Promise<AttemptEvent> {
-    const { job, policy, abandon } = this.context
+    const { job, policy, leave } = this.context
     const { index } = this.task
     this.earlier = this.withOutage(reason)
     const { outages, outagesBy } = this.earlier
@@ -212,7 +221,7 @@ class Attempt {
       const many = `it failed ${outages} times on ${outagesBy.length} machines for their sake, the last time with: ${reason}`
       return this.park(many, outages, "environment")
     }
-    await untilAnswered(() => job.control.put(attemptsKey(index), JSON.stringify(this.earlier)), abandon)
+    await answered(job, () => job.control.put(attemptsKey(index), JSON.stringify(this.earlier)), leave)
     const seconds = Math.min(policy.retrySeconds * 2 ** (outages - 1), longestRetry)
     send(() => this.message.nak(seconds * 1000))
     return { kind: "returned", index, reason }
@@ -249,20 +258,20 @@ class Attempt {
 
 /** The entry that says that a shard is done; null where there is none, or one that is not readable or of another shard. */
 async function completionOn(
-  { job, abandon, note }: AttemptContext,
+  { job, leave, note }: AttemptContext,
   index: number,
   task?: ShardTask,
 ): Promise<Completion | null> {
   const key = String(index)
-  const entry = await untilAnswered(() => job.done.get(key), abandon)
+  const entry = await answered(job, () => job.done.get(key), leave)
   if (!isPresent(entry)) return null
   const found = readRecord(schemas.completion, entry, entryName(job, `done.${key}`), note)
   if (!found || found.index !== index) return null
   return task && (found.input !== task.input || found.output !== task.output) ? null : found
 }
 
-async function storeParked({ job, abandon }: AttemptContext, parked: ParkedShard): Promise<void> {
-  await untilAnswered(() => job.control.put(parkedKey(parked.index), JSON.stringify(parked)), abandon)
+async function storeParked({ job, leave }: AttemptContext, parked: ParkedShard): Promise<void> {
+  await answered(job, () => job.control.put(parkedKey(parked.index), JSON.stringify(parked)), leave)
 }
 
 /** A process that began later may have opened other files. */
@@ -278,6 +287,10 @@ function send(tell: () => void): void {
   } catch (error) {
     if (!isClosed(error)) throw error
   }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError"
 }
 
 export function isClosed(error: unknown): boolean {

@@ -2,6 +2,7 @@
  * A connection to NATS that outlives its server: it reconnects without end, and `untilAnswered` repeats a request until
  * the server is there again.
  */
+import { once, setMaxListeners } from "node:events"
 import { readFile } from "node:fs/promises"
 import { setTimeout as sleep } from "node:timers/promises"
 import { JetStreamApiError, jetstreamManager } from "@nats-io/jetstream"
@@ -110,16 +111,40 @@ async function checkServer(connection: NatsConnection, where: string): Promise<v
   }
 }
 
-/** Repeats `work` while the server is away or starting. Other errors, and those of a closed connection, are thrown. */
-export async function untilAnswered<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+/**
+ * Repeats `work` while the server is away or starting. Other errors, and those of a closed connection, are thrown; where
+ * the signal came, after one try that takes no longer than a request may.
+ *
+ * @param check before every further try; its errors are thrown
+ */
+export async function untilAnswered<T>(
+  work: () => Promise<T>,
+  signal?: AbortSignal,
+  check: () => Promise<void> = async () => {},
+): Promise<T> {
   for (let wait = 250; ; wait = Math.min(2 * wait, 5000)) {
     try {
-      return await work()
+      return await orLate(work(), signal)
     } catch (error) {
       if (!isAway(error)) throw error
     }
     await sleep(wait, undefined, signal ? { signal } : {})
+    await check()
   }
+}
+
+/** Rejects where the work goes on for longer than a request may take after the signal came. */
+async function orLate<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (!signal) return work
+  // Hundreds of requests may wait with one signal.
+  setMaxListeners(0, signal)
+  const done = new AbortController()
+  const late = async () => {
+    if (!signal.aborted) await once(signal, "abort", { signal: done.signal })
+    await sleep(requestTimeout, undefined, { signal: done.signal })
+    throw new DOMException("the server does not answer", "AbortError")
+  }
+  return Promise.race([work, late()]).finally(() => done.abort())
 }
 
 /** JetStream's own codes for "not yet": clustered and without a leader, starting, out of service, its disk full. */

@@ -14,10 +14,12 @@ import { UserError } from "../../core/errors.ts"
 import type { ModelRunner, ShardTask } from "../runner.ts"
 import type { AttemptEvent } from "./attempt.ts"
 import { connectNats } from "./connection.ts"
-import { findJob, jobNames, removeJob } from "./job.ts"
+import { createEntry } from "./entries.ts"
+import { answered, findJob, type Job, jobNames, removeJob } from "./job.ts"
+import { requireSharedModels } from "./models.ts"
 import { retryParked } from "./parked.ts"
 import { publishJob } from "./publish.ts"
-import { jobConsumer, queuedIndices, queueState, takeMessage } from "./queue.ts"
+import { jobConsumer, publishTask, queuedIndices, queueState, takeMessage } from "./queue.ts"
 import { type DistributedOptions, runDistributed } from "./run.ts"
 import { natsSettings } from "./settings.ts"
 import { jobStatus } from "./status.ts"
@@ -46,7 +48,7 @@ async function filesOf(job: string, count: number, milliseconds: number): Promis
   const tasks = Array.from({ length: count }, (_, index) => ({
     index,
     input: join(folder, `${job}-${index}.in`),
-    output: join(folder, `${job}-${index}.out`),
+    output: join(folder, `${job}-${index}.tar`),
   }))
   for (const { input, index } of tasks) await writeFile(input, `${milliseconds} ms\none\ntwo\nshard ${index}\n`)
   return tasks
@@ -131,7 +133,7 @@ describe.concurrent("nothing is lost", () => {
     expect(completions.map(({ index }) => index)).toEqual(tasks.map(({ index }) => index))
     // What was at work went on: it was not done twice.
     expect(workers.flatMap(({ events }) => events).filter(({ kind }) => kind === "done")).toHaveLength(tasks.length)
-    expect(await readdir(folder).then((names) => names.filter((name) => /^restart-\d\.out$/.test(name)))).toHaveLength(
+    expect(await readdir(folder).then((names) => names.filter((name) => /^restart-\d\.tar$/.test(name)))).toHaveLength(
       6,
     )
     await to.close()
@@ -372,6 +374,113 @@ describe.concurrent("a worker that leaves", () => {
     expect(await busy.summary).toMatchObject({ done: 1 })
   })
 })
+
+/** A server that comes back after its folder was lost. */
+async function emptied(name: string, run: (job: Job, server: NatsServer, to: NatsConnection) => Promise<void>) {
+  await using other = await NatsServer.start()
+  const to = await dial(other)
+  try {
+    const { job } = await publishJob(to, { name, spec: {}, output: "out", tasks: tasksOf(3) })
+    await run(job, other, to)
+  } finally {
+    await to.close()
+  }
+}
+
+describe.concurrent("a server that comes back without the job", () => {
+  const gone = (name: string) => `job ${name} is no longer on the server`
+
+  test("ends a worker that is at work, within seconds", async () => {
+    await emptied("at-work", async (_, other, to) => {
+      let runs = 0
+      const runner = runnerOf(async ({ index }, { signal }) => {
+        runs++
+        if (index > 0) await sleep(60_000, undefined, { signal: signal! })
+        return {}
+      })
+      const worker = await work("at-work", runner, {}, to)
+      await until(() => runs === 2)
+      await other.lose()
+      await other.restart()
+      const back = performance.now()
+      await expect(worker.summary).rejects.toThrow(gone("at-work"))
+      expect(performance.now() - back).toBeLessThan(15_000)
+    })
+  }, 40_000)
+
+  test("ends a worker that waits for a shard, and one that waits to tell what became of its own", async () => {
+    await emptied("waits", async (_, other, to) => {
+      let finish = () => {}
+      const end = new Promise<void>((resolve) => {
+        finish = resolve
+      })
+      let runs = 0
+      const waiting = async () => {
+        runs++
+        await end
+        return {}
+      }
+      const busy = await work("waits", runnerOf(waiting, 3), { presenceSeconds: 60 }, to)
+      await until(() => runs === 3)
+      const idle = await work(
+        "waits",
+        runnerOf(async () => ({})),
+        { presenceSeconds: 60 },
+        to,
+      )
+      await sleep(200)
+      await other.lose()
+      finish()
+      await other.restart()
+      for (const { summary } of [idle, busy]) await expect(summary).rejects.toThrow(gone("waits"))
+    })
+  }, 40_000)
+
+  test("ends everything else that waits for the job", async () => {
+    await emptied("others", async (job, other) => {
+      await job.control.put("parked.0", "unreadable")
+      await other.lose()
+      const waiting = [
+        answered(job, () => job.control.put("policy", "{}")),
+        createEntry(job, "control", "x", {}),
+        publishTask(job, { index: 1, input: "in/1", output: "out/1.tar" }),
+        requireSharedModels(job, "m", "w", () => {}, new AbortController().signal),
+        retryParked(job),
+        jobStatus(job),
+        runWorker(
+          job,
+          runnerOf(async () => ({})),
+        ),
+      ].map((promise) => expect(promise).rejects.toThrow(gone("others")))
+      await other.restart()
+      await Promise.all(waiting)
+    })
+  }, 40_000)
+})
+
+test("while the server is away a worker that is told to leave does not wait for it", async () => {
+  await emptied("leaves-alone", async (_, other, to) => {
+    const leave = new AbortController()
+    let finish = () => {}
+    const end = new Promise<void>((resolve) => {
+      finish = resolve
+    })
+    let runs = 0
+    const waiting = async () => {
+      runs++
+      await end
+      return {}
+    }
+    const worker = await work("leaves-alone", runnerOf(waiting), { leave: leave.signal }, to)
+    await until(() => runs === 1)
+    await other.kill()
+    finish()
+    leave.abort()
+    const asked = performance.now()
+    expect(await worker.summary).toEqual({ ...noCounts, released: 1 })
+    expect(performance.now() - asked).toBeLessThan(20_000)
+  })
+}, 40_000)
 
 describe.concurrent("publishing", () => {
   test("may be repeated: only what nothing is known of is queued", async () => {

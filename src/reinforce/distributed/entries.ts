@@ -1,12 +1,19 @@
 /** Writing entries of a bucket, once and by one. */
 import { JetStreamApiCodes, JetStreamApiError } from "@nats-io/jetstream"
-import type { KV } from "@nats-io/kv"
-import { untilAnswered } from "./connection.ts"
+import { answered, type Job } from "./job.ts"
+
+type Bucket = "control" | "done"
 
 /** False where there is an entry already; waits for the server. */
-export async function createEntry(bucket: KV, key: string, value: object, signal?: AbortSignal): Promise<boolean> {
+export async function createEntry(
+  job: Job,
+  bucket: Bucket,
+  key: string,
+  value: object,
+  signal?: AbortSignal,
+): Promise<boolean> {
   try {
-    await untilAnswered(() => bucket.create(key, JSON.stringify(value)), signal)
+    await answered(job, () => job[bucket].create(key, JSON.stringify(value)), signal)
     return true
   } catch (error) {
     if (isConflict(error)) return false
@@ -15,9 +22,16 @@ export async function createEntry(bucket: KV, key: string, value: object, signal
 }
 
 /** Replaces the entry of this revision; false where there is another one by now. */
-export async function updateEntry(bucket: KV, key: string, value: object, revision: number): Promise<boolean> {
+export async function updateEntry(
+  job: Job,
+  bucket: Bucket,
+  key: string,
+  value: object,
+  revision: number,
+  signal?: AbortSignal,
+): Promise<boolean> {
   try {
-    await untilAnswered(() => bucket.update(key, JSON.stringify(value), revision))
+    await answered(job, () => job[bucket].update(key, JSON.stringify(value), revision), signal)
     return true
   } catch (error) {
     if (isConflict(error)) return false
@@ -26,9 +40,9 @@ export async function updateEntry(bucket: KV, key: string, value: object, revisi
 }
 
 /** Deletes the entry of this revision; false where there is another one by now. */
-export async function deleteEntry(bucket: KV, key: string, revision: number): Promise<boolean> {
+export async function deleteEntry(job: Job, bucket: Bucket, key: string, revision: number): Promise<boolean> {
   try {
-    await untilAnswered(() => bucket.delete(key, { previousSeq: revision }))
+    await answered(job, () => job[bucket].delete(key, { previousSeq: revision }))
     return true
   } catch (error) {
     if (isConflict(error)) return false

@@ -169,8 +169,8 @@ describe.concurrent("a message that the job did not publish", () => {
     await replaceMessage(job, 0, JSON.stringify({ index: 0, input: "in/0", output: "/victim/keep" }))
     await replaceMessage(job, 1, JSON.stringify({ index: 1, input: "in/1", output: "out/../victim" }))
     await replaceMessage(job, 2, "\u001b[31mno JSON")
-    await replaceMessage(job, 3, JSON.stringify({ index: 5, input: "in/5", output: "out/5" }))
-    await replaceMessage(job, 4, JSON.stringify({ index: 4, input: ["in/4"], output: "out/4" }))
+    await replaceMessage(job, 3, JSON.stringify({ index: 5, input: "in/5", output: "out/5.tar" }))
+    await replaceMessage(job, 4, JSON.stringify({ index: 4, input: ["in/4"], output: "out/4.tar" }))
     for (const token of ["abc", "7", "05", "-1", "1e0"]) {
       await job.js.publish(`mobileclip.messages.shard.${token}`, JSON.stringify(tasks[5]))
     }
@@ -310,6 +310,23 @@ describe.concurrent("an entry that is not readable", () => {
   })
 })
 
+test("records that nest without end are told in a line", async () => {
+  const deep = "[".repeat(200_000)
+  const { job } = await publish("deep", tasksOf(1))
+  const record = (await job.control.get("job"))!.json<object>()
+  const nested = deep + "]".repeat(200_000)
+  await job.control.put("policy", nested)
+  await job.control.put("job", JSON.stringify({ ...record, spec: 0 }).replace('"spec":0', `"spec":${nested}`))
+  expect((await jobStatus(job)).unreadable).toEqual([expect.stringMatching(/^"job" of job deep on the server is not/)])
+  await expect(
+    work(
+      job,
+      runnerOf(async () => ({})),
+    ).summary,
+  ).rejects.toThrow('"job" of job deep on the server is not')
+  await expect(publish("deep", tasksOf(1))).rejects.toThrow('"job" of job deep on the server is not')
+})
+
 test("a stream that is called like a job and is none is not taken for one", async () => {
   const { job } = await publish("real", tasksOf(1))
   await job.jsm.streams.add({ name: "mobileclip-husk", subjects: ["husk"] })
@@ -359,7 +376,7 @@ describe.concurrent("models", () => {
       job,
       runnerOf(async () => ({ models: "n" })),
     )
-    await expect(worker.summary).rejects.toThrow("out/0 was made by n, and this worker's models are m")
+    await expect(worker.summary).rejects.toThrow("out/0.tar was made by n, and this worker's models are m")
     expect((await jobStatus(job)).done).toBe(0)
   }, 30_000)
 })

@@ -14,11 +14,12 @@ import type { BringOptions } from "../open-stage.ts"
 import { lockOutput } from "../output-lock.ts"
 import { type ResourceRequest, shareOut } from "../resources.ts"
 import type { RunOutcome } from "../run.ts"
-import type { ShardTask } from "../runner.ts"
+import type { ShardResult, ShardTask } from "../runner.ts"
 import type { AttemptEvent } from "./attempt.ts"
 import { connectNats } from "./connection.ts"
-import { readJob } from "./job.ts"
+import { answered, noLongerThere, readJob } from "./job.ts"
 import { requireInRoots } from "./output-roots.ts"
+import type { Completion } from "./records.ts"
 import { type JobOutcome, type RunProgress, runDistributed } from "./run.ts"
 import type { NatsSettings } from "./settings.ts"
 import { runWorker, type WorkerSummary, waitForJob } from "./worker.ts"
@@ -54,7 +55,8 @@ export async function runOnWorkers(
   const name = options.name ?? jobName(job.stage.kind, output)
   return connected(nats, "reinforce run", async (connection) => {
     options.onNote?.(`job ${name}: workers join with \`mobileclip reinforce worker --nats URL\``)
-    const outcome = await outcomeOf(await follow(connection, name, job, output, tasks, options), ledger, tasks)
+    const found = await follow(connection, name, job, output, tasks, options)
+    const outcome = await outcomeOf(found, ledger, tasks, options.onNote)
     await writeSideFiles(storage, output, job.format.output, outcome)
     return outcome
   })
@@ -91,14 +93,21 @@ function detailOf({ workers, samples, samplesPerSecond, failures, secondsLeft, s
   return parts.join(", ")
 }
 
-/** From the records beside the output, which hold every problem; the server has the first few. */
-async function outcomeOf(found: JobOutcome, ledger: Ledger, tasks: readonly ShardTask[]): Promise<RunOutcome> {
-  const { completions, parked, models } = found
+/**
+ * From the records beside the output, which hold every problem, and which only those can write who may write the output;
+ * the server has the first few, and what others put there.
+ */
+async function outcomeOf(
+  { completions, parked, models }: JobOutcome,
+  ledger: Ledger,
+  tasks: readonly ShardTask[],
+  onNote: (line: string) => void = () => {},
+): Promise<RunOutcome> {
   const done = await ledger.completed(tasks)
   const results = [...done.values()]
-  const made = [...completions, ...results]
-  if (models === null) requireOneModel(made, ledger.folder)
-  else requireSameModels(made, models, ledger.folder)
+  for (const entry of completions) noteOther(entry, done.get(entry.index), onNote)
+  if (models === null) requireOneModel(results, ledger.folder)
+  else requireSameModels(results, models, ledger.folder)
   const failed = parked
     .filter(({ index }) => !done.has(index))
     .map(({ index, reason, tries }) => ({ task: tasks[index]!, reason: `parked after ${tries} tries: ${reason}` }))
@@ -110,6 +119,12 @@ async function outcomeOf(found: JobOutcome, ledger: Ledger, tasks: readonly Shar
     )
   }
   return { results, failed, resumed: 0, stopped: null }
+}
+
+function noteOther(entry: Completion, made: ShardResult | undefined, onNote: (line: string) => void): void {
+  if (!made || (made.models === entry.models && made.sha256 === entry.sha256)) return
+  const what = made.models === entry.models ? "of other bytes" : `made by ${quoted(entry.models)}`
+  onNote(`the server says that shard ${entry.index} is ${what}; the record beside the output counts`)
 }
 
 /** The same for the same output, so that the same command finds its job again. */
@@ -141,8 +156,8 @@ async function workOn(connection: NatsConnection, options: JoinOptions): Promise
   onNote("waiting for a job")
   const queued = await waitForJob(connection, options.job, signal)
   if (!queued) return null
-  const record = await readJob(queued)
-  if (!record) throw new UserError(`job ${queued.name} is no longer on the server`)
+  const record = await answered(queued, () => readJob(queued), signal)
+  if (!record) throw noLongerThere(queued)
   const { output } = record
   await requireInRoots(output, outputRoots)
   const job = parseJob(record.spec, `job ${queued.name} on the server`)

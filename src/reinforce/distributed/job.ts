@@ -22,7 +22,7 @@ import {
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv"
 import { type NatsConnection, nanos } from "@nats-io/transport-node"
 import { quoted, UserError } from "../../core/errors.ts"
-import { requestTimeout, untilAnswered } from "./connection.ts"
+import { isAway, requestTimeout, untilAnswered } from "./connection.ts"
 import { type JobRecord, type Note, parseRecord, readRecord, schemas } from "./records.ts"
 
 export interface Job {
@@ -172,14 +172,45 @@ export function keySubject(job: string, bucket: Bucket, key: string): string {
 
 /** Removes the queue and everything known of the job; outputs stay where they are. */
 export async function removeJob(job: Job): Promise<void> {
-  const buckets = (["control", "done", "workers"] as const).map((bucket) => bucketStream(job.name, bucket))
-  for (const stream of [streamOf(job.name), ...buckets]) {
+  for (const stream of streamsOf(job)) {
     try {
       await untilAnswered(() => job.jsm.streams.delete(stream))
     } catch (error) {
       if (!isGone(error)) throw error
     }
   }
+}
+
+/**
+ * `untilAnswered` for requests about a job. Where its streams are away, as after a server's folder was lost, nobody answers,
+ * as while the server starts: so between two tries the server is asked for them.
+ *
+ * @throws UserError where the server no longer has them; like `untilAnswered` where the signal comes
+ */
+export async function answered<T>(job: Job, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  try {
+    return await untilAnswered(work, signal, () => requireThere(job))
+  } catch (error) {
+    throw isGone(error) ? noLongerThere(job) : error
+  }
+}
+
+/** @throws UserError where the server is there and says that it does not have the job's streams */
+export async function requireThere(job: Job): Promise<void> {
+  try {
+    for (const stream of streamsOf(job)) await job.jsm.streams.info(stream)
+  } catch (error) {
+    if (isGone(error)) throw noLongerThere(job)
+    if (!isAway(error)) throw error
+  }
+}
+
+export function noLongerThere({ name }: Pick<Job, "name">): UserError {
+  return new UserError(`job ${name} is no longer on the server`, "the same `reinforce run` begins it again")
+}
+
+function streamsOf({ name }: Job): string[] {
+  return [streamOf(name), ...(["control", "done", "workers"] as const).map((bucket) => bucketStream(name, bucket))]
 }
 
 /** Whether the stream that was asked for is no longer there. */

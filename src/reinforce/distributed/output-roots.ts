@@ -1,10 +1,9 @@
 /** What an owner of a machine allows a job to write: folders and URLs, in which the job's output must be. */
-import { lstat, readlink, realpath } from "node:fs/promises"
-import { basename, dirname, join, resolve, sep } from "node:path"
 import { quoted, UserError } from "../../core/errors.ts"
 import { requireInside } from "../../core/inside.ts"
 import { pathOf } from "../../data/stores/local.ts"
 import { isUrl } from "../../data/stores/open.ts"
+import { isAtOrBelow, realPlace } from "../../host/real-place.ts"
 
 /**
  * @param output URL of the job's output
@@ -23,7 +22,7 @@ export async function requireInRoots(output: string, roots: readonly string[]): 
 async function isIn(output: string, root: string): Promise<boolean> {
   if (isRemote(output) || isRemote(root)) return isBelow(output, root)
   const [place, allowed] = await Promise.all([realPlace(pathOf(output)), realPlace(pathOf(root))])
-  return place === allowed || place.startsWith(allowed.endsWith(sep) ? allowed : `${allowed}${sep}`)
+  return isAtOrBelow(place, allowed)
 }
 
 /** By their text: a store may take ".." for a part of a name or not, so that no name may have it. */
@@ -42,26 +41,3 @@ function isBelow(output: string, root: string): boolean {
 function isRemote(url: string): boolean {
   return isUrl(url) && !/^file:\/\//i.test(url)
 }
-
-/** The absolute path without symbolic links, as far as it exists; a link to what does not exist leads there. */
-async function realPlace(path: string, links = mostLinks): Promise<string> {
-  const absolute = resolve(path)
-  try {
-    return await realpath(absolute)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    const parent = dirname(absolute)
-    if (code !== "ENOENT" || parent === absolute || links === 0) {
-      throw new UserError(`${absolute} cannot be looked up (${code})`)
-    }
-    const isLink = await lstat(absolute).then(
-      (found) => found.isSymbolicLink(),
-      () => false,
-    )
-    if (isLink) return realPlace(resolve(parent, await readlink(absolute)), links - 1)
-    return join(await realPlace(parent, links), basename(absolute))
-  }
-}
-
-/** Dangling links that are followed, one to the next. */
-const mostLinks = 8

@@ -1,7 +1,6 @@
 /** Shards that failed too often, and the way back for them. */
-import { untilAnswered } from "./connection.ts"
 import { deleteEntry } from "./entries.ts"
-import { bucketStream, entryName, indicesOf, isPresent, type Job, keySubject } from "./job.ts"
+import { answered, bucketStream, entryName, indicesOf, isPresent, type Job, keySubject } from "./job.ts"
 import { publishTask, purgeUndeliverable } from "./queue.ts"
 import { type Note, type ParkedShard, readRecord, schemas } from "./records.ts"
 
@@ -38,13 +37,13 @@ export interface Retried {
  */
 export async function retryParked(job: Job, note: Note = () => {}): Promise<Retried> {
   // A message that is never delivered would keep its shard from being queued.
-  await untilAnswered(() => purgeUndeliverable(job))
+  await answered(job, () => purgeUndeliverable(job))
   const retried = { queued: 0, forgotten: 0 }
-  for (const { index, shard, revision } of await untilAnswered(() => parkedEntries(job, note))) {
-    await untilAnswered(() => job.control.delete(attemptsKey(index)))
+  for (const { index, shard, revision } of await answered(job, () => parkedEntries(job, note))) {
+    await answered(job, () => job.control.delete(attemptsKey(index)))
     const task = shard?.task ?? null
     if (task && !(await publishTask(job, task))) continue
-    if (await deleteEntry(job.control, parkedKey(index), revision)) retried[task ? "queued" : "forgotten"]++
+    if (await deleteEntry(job, "control", parkedKey(index), revision)) retried[task ? "queued" : "forgotten"]++
   }
   return retried
 }

@@ -9,7 +9,7 @@ import type { ShardTask } from "../runner.ts"
 import { Completions } from "./completions.ts"
 import { untilAnswered } from "./connection.ts"
 import { createEntry } from "./entries.ts"
-import { createJob, type Job, readJob } from "./job.ts"
+import { answered, createJob, type Job, readJob } from "./job.ts"
 import { parkedShards } from "./parked.ts"
 import { publishTask, queuedIndices } from "./queue.ts"
 import type { Completion, JobPolicy, JobRecord, Json, Note } from "./records.ts"
@@ -30,6 +30,8 @@ export interface JobOptions {
   readonly ackWaitSeconds?: number
   /** Told of entries on the server that are not what they should be. */
   readonly onNote?: Note
+  /** Ends the waiting for a server that is away. */
+  readonly signal?: AbortSignal
 }
 
 export interface Published {
@@ -47,19 +49,19 @@ export interface Published {
  * or other shards
  */
 export async function publishJob(connection: NatsConnection, options: JobOptions): Promise<Published> {
-  const { name, tasks, policy, ackWaitSeconds = 30, onNote = () => {} } = options
+  const { name, tasks, policy, ackWaitSeconds = 30, onNote = () => {}, signal } = options
   assert(
     tasks.every(({ index }, i) => index === i),
     "tasks are in the order of their indices",
   )
   for (const { output } of tasks) requireOutput(output, options.output)
-  const job = await untilAnswered(() => createJob(connection, name, ackWaitSeconds))
+  const job = await untilAnswered(() => createJob(connection, name, ackWaitSeconds), signal)
   const attached = await beginOrAttach(job, options)
-  await untilAnswered(() => job.control.put("policy", JSON.stringify({ ...defaultPolicy, ...policy })))
-  await untilAnswered(() => job.control.delete("stop"))
+  await answered(job, () => job.control.put("policy", JSON.stringify({ ...defaultPolicy, ...policy })), signal)
+  await answered(job, () => job.control.delete("stop"), signal)
   const completions = new Completions(job, (completion) => isPlanned(completion, tasks))
-  const queued = await publishMissing(job, tasks, completions, onNote)
-  await untilAnswered(() => job.control.put("published", "true"))
+  const queued = await publishMissing(job, tasks, completions, { note: onNote, signal })
+  await answered(job, () => job.control.put("published", "true"), signal)
   return { job, completions, attached, queued }
 }
 
@@ -68,13 +70,13 @@ function isPlanned({ index, input, output }: Completion, tasks: readonly ShardTa
   return task?.input === input && task.output === output
 }
 
-async function beginOrAttach(job: Job, { spec, output, tasks }: JobOptions): Promise<boolean> {
+async function beginOrAttach(job: Job, { spec, output, tasks, signal }: JobOptions): Promise<boolean> {
   const record: JobRecord = {
     ...{ spec, specHash: specHash(spec), output, shards: tasks.length, planHash: planHash(tasks) },
     at: Date.now(),
   }
-  if (await createEntry(job.control, "job", record)) return false
-  const there = await untilAnswered(() => readJob(job))
+  if (await createEntry(job, "control", "job", record, signal)) return false
+  const there = await answered(job, () => readJob(job), signal)
   assert(there, "an entry that cannot be created is there")
   checkSame(job.name, there, record)
   return true
@@ -100,16 +102,16 @@ export async function publishMissing(
   job: Job,
   tasks: readonly ShardTask[],
   completions: Completions,
-  note: Note,
+  { note, signal }: { readonly note: Note; readonly signal: AbortSignal | undefined },
 ): Promise<number> {
   // The queue is read first: what leaves it meanwhile is found among those that are done or parked.
-  const queued = await untilAnswered(() => queuedIndices(job))
-  await untilAnswered(() => completions.update())
-  const parked = new Set((await untilAnswered(() => parkedShards(job, note))).map(({ index }) => index))
+  const queued = await answered(job, () => queuedIndices(job), signal)
+  await answered(job, () => completions.update(), signal)
+  const parked = new Set((await answered(job, () => parkedShards(job, note), signal)).map(({ index }) => index))
   const missing = tasks.filter(({ index }) => !queued.has(index) && !completions.all.has(index) && !parked.has(index))
   let next = 0
   const publisher = async () => {
-    for (let task = missing[next++]; task; task = missing[next++]) await publishTask(job, task)
+    for (let task = missing[next++]; task; task = missing[next++]) await publishTask(job, task, signal)
   }
   await Promise.all(Array.from({ length: Math.min(publishersAtOnce, missing.length) }, publisher))
   return missing.length

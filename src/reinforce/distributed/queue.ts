@@ -1,16 +1,20 @@
 /** The queue of a job: shards go in once, and each is taken by one worker at a time. */
 import { type Consumer, JetStreamApiError, type JsMsg } from "@nats-io/jetstream"
 import type { ShardTask } from "../runner.ts"
-import { untilAnswered } from "./connection.ts"
-import { consumerName, indicesOf, type Job, streamOf, subjectOf } from "./job.ts"
+import { answered, consumerName, indicesOf, type Job, streamOf, subjectOf } from "./job.ts"
 
 /** JetStream's code for a subject that has its one message already. */
 const subjectIsFull = 10077
 
 /** Queues a shard; false where it is in the queue already, waiting or at work. */
-export async function publishTask(job: Job, { index, input, output }: ShardTask): Promise<boolean> {
+export async function publishTask(
+  job: Job,
+  { index, input, output }: ShardTask,
+  signal?: AbortSignal,
+): Promise<boolean> {
   try {
-    await untilAnswered(() => job.js.publish(subjectOf(job.name, index), JSON.stringify({ index, input, output })))
+    const message = JSON.stringify({ index, input, output })
+    await answered(job, () => job.js.publish(subjectOf(job.name, index), message), signal)
     return true
   } catch (error) {
     if (error instanceof JetStreamApiError && error.code === subjectIsFull) return false

@@ -1,6 +1,7 @@
 /** What is stored on the server beside the queue, as JSON, and what is read back from there. */
 import { z } from "zod"
 import { oneLine, quoted, UserError } from "../../core/errors.ts"
+import { parseJsonText } from "../../data/json-text.ts"
 import type { ShardResult } from "../runner.ts"
 
 const taskSchema = z.object({ index: z.int().nonnegative(), input: z.string(), output: z.string() }).readonly()
@@ -133,7 +134,7 @@ export type Note = (text: string) => void
 /** @throws UserError for what no program of this version wrote */
 export function parseRecord<T>(schema: z.ZodType<T>, entry: { string(): string }, what: string): T {
   try {
-    return schema.parse(JSON.parse(entry.string()))
+    return schema.parse(parseJsonText(entry.string()))
   } catch (error) {
     throw new UserError(unreadable(entry, what), "another version of mobileclip may have written it", { cause: error })
   }
@@ -150,9 +151,10 @@ function unreadable(entry: { string(): string }, what: string): string {
   return `${what} on the server is not readable: ${quoted(entry.string())}`
 }
 
+/** What nests so deep that a schema's recursion would not end well is not readable either. */
 function parseJson(entry: { string(): string }): unknown {
   try {
-    return JSON.parse(entry.string())
+    return parseJsonText(entry.string())
   } catch {
     return undefined
   }

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises"
 import type { NatsConnection } from "@nats-io/transport-node"
 import { UserError } from "../../core/errors.ts"
 import type { Completions } from "./completions.ts"
-import { isAway, untilAnswered } from "./connection.ts"
-import { isGone, type Job, readControl } from "./job.ts"
+import { isAway } from "./connection.ts"
+import { answered, isGone, type Job, noLongerThere, readControl } from "./job.ts"
 import { parkedShards } from "./parked.ts"
 import { type JobOptions, publishJob, publishMissing } from "./publish.ts"
 import { purgeUndeliverable, queueState } from "./queue.ts"
@@ -14,7 +14,7 @@ import { liveWorkers, secondsLeft, totalRate } from "./status.ts"
 export interface DistributedOptions extends JobOptions {
   /** Samples that may be missing from the outputs; a parked shard counts as one. Default: any number. */
   readonly maxFailures?: number
-  /** Ends the waiting with the signal's reason; the job and its workers go on. */
+  /** Ends the waiting; the job and its workers go on. */
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: RunProgress) => void
   /** Seconds between two looks at the server. */
@@ -94,7 +94,8 @@ class Waiting {
   }
 
   private async settled(): Promise<JobOutcome> {
-    const models = await untilAnswered(() => readControl(this.job, "models", schemas.models, this.note))
+    const { signal } = this.options
+    const models = await answered(this.job, () => readControl(this.job, "models", schemas.models, this.note), signal)
     return { completions: this.completions.sorted(), models: models?.identity ?? null, parked: this.parked }
   }
 
@@ -115,7 +116,7 @@ class Waiting {
       this.progress = this.measured(this.workers.length, totalRate(this.workers))
       await this.publishLost()
     } catch (error) {
-      if (isGone(error)) throw new UserError(`job ${this.job.name} is no longer on the server`, "run it again")
+      if (isGone(error)) throw noLongerThere(this.job)
       if (!isAway(error)) throw error
       this.progress = { ...this.progress, serverAway: true }
     }
@@ -128,7 +129,7 @@ class Waiting {
 
   /** Whether nothing is left indeed: a parked shard may have been put back a moment ago. */
   private async isSettled(): Promise<boolean> {
-    await untilAnswered(() => this.lookAtDetails(), this.options.signal)
+    await answered(this.job, () => this.lookAtDetails(), this.options.signal)
     return this.left === 0
   }
 
@@ -150,17 +151,18 @@ class Waiting {
     this.emptyLooks = queued + inFlight === 0 && this.left > 0 ? this.emptyLooks + 1 : 0
     if (this.emptyLooks < looksAtEmptyQueue) return
     this.emptyLooks = 0
+    const { tasks, signal } = this.options
     if (await purgeUndeliverable(this.job)) {
-      await publishMissing(this.job, this.options.tasks, this.completions, this.note)
+      await publishMissing(this.job, tasks, this.completions, { note: this.note, signal })
     }
   }
 
   private async checkFailures(): Promise<void> {
-    const { maxFailures = Number.POSITIVE_INFINITY } = this.options
+    const { maxFailures = Number.POSITIVE_INFINITY, signal } = this.options
     const { failures } = this.progress
     if (failures <= maxFailures) return
     const reason = `${failures} samples or shards failed, more than the ${maxFailures} that are allowed`
-    await untilAnswered(() => this.job.control.put("stop", JSON.stringify({ reason })))
+    await answered(this.job, () => this.job.control.put("stop", JSON.stringify({ reason })), signal)
     const first = this.parked[0]?.reason ?? this.firstProblem()
     throw new UserError(
       `job ${this.job.name} was stopped: ${reason}${first ? `; the first: ${first}` : ""}`,

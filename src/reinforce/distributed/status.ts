@@ -1,8 +1,6 @@
 /** Where a job stands. */
-import { UserError } from "../../core/errors.ts"
 import { Completions } from "./completions.ts"
-import { untilAnswered } from "./connection.ts"
-import { bucketStream, entryName, isGone, isPresent, type Job, keySubject, readControl } from "./job.ts"
+import { answered, bucketStream, entryName, isPresent, type Job, keySubject, readControl } from "./job.ts"
 import { parkedShards } from "./parked.ts"
 import { queueState } from "./queue.ts"
 import { type Note, type ParkedShard, readRecord, schemas, type WorkerRecord } from "./records.ts"
@@ -35,12 +33,7 @@ export interface JobStatus {
 
 /** Reads every completion: a second or two for 65,536 shards. Throws UserError where the job was removed. */
 export async function jobStatus(job: Job): Promise<JobStatus> {
-  try {
-    return await untilAnswered(() => snapshot(job))
-  } catch (error) {
-    if (isGone(error)) throw new UserError(`job ${job.name} is no longer on the server`)
-    throw error
-  }
+  return answered(job, () => snapshot(job))
 }
 
 async function snapshot(job: Job): Promise<JobStatus> {

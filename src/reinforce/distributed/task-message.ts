@@ -3,6 +3,7 @@
  * nothing that it can check: a bad one ends itself, and neither the worker nor another shard.
  */
 import { messageOf, oneLine, quoted } from "../../core/errors.ts"
+import { parseJsonText } from "../../data/json-text.ts"
 import { requireOutput } from "../output.ts"
 import type { ShardTask } from "../runner.ts"
 import { indexOfSubject } from "./job.ts"
@@ -40,7 +41,7 @@ export function readTaskMessage(
 
 function parseTask(text: string): ShardTask | null {
   try {
-    return schemas.task.safeParse(JSON.parse(text)).data ?? null
+    return schemas.task.safeParse(parseJsonText(text)).data ?? null
   } catch {
     return null
   }

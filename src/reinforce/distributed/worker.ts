@@ -13,7 +13,7 @@ import { EnvironmentError, UserError } from "../../core/errors.ts"
 import type { ModelRunner } from "../runner.ts"
 import { type AttemptContext, type AttemptEvent, attemptShard, isClosed } from "./attempt.ts"
 import { isAway, untilAnswered } from "./connection.ts"
-import { findJob, isGone, type Job, readControl, readJob } from "./job.ts"
+import { answered, findJob, isGone, type Job, noLongerThere, readControl, readJob, requireThere } from "./job.ts"
 import { requireSharedModels } from "./models.ts"
 import { Presence } from "./presence.ts"
 import { defaultPolicy } from "./publish.ts"
@@ -72,8 +72,8 @@ export async function waitForJob(connection: NatsConnection, name?: string, sign
  * @throws EnvironmentError where this machine fails again and again
  */
 export async function runWorker(job: Job, runner: ModelRunner, options: WorkerOptions = {}): Promise<WorkerSummary> {
-  const record = await untilAnswered(() => readJob(job), options.leave)
-  if (!record) throw new UserError(`job ${job.name} is no longer on the server`)
+  const record = await answered(job, () => readJob(job), options.leave)
+  if (!record) throw noLongerThere(job)
   return new Worker(job, record, runner, options).run()
 }
 
@@ -100,13 +100,13 @@ class Worker {
     const { job, record, runner, presence, note } = this
     const abandon = anyOf(this.options.abandon, this.broken.signal)
     const leave = anyOf(this.options.leave, abandon)
-    await requireSharedModels(job, runner.identity, presence.id, note)
-    const consumer = await untilAnswered(() => jobConsumer(job), leave)
-    const { config } = await consumer.info(true)
+    await requireSharedModels(job, runner.identity, presence.id, note, leave)
+    const consumer = await answered(job, () => jobConsumer(job), leave)
+    const { config } = await answered(job, () => consumer.info(true), leave)
     const ackWaitSeconds = (config.ack_wait ?? 30e9) / 1e9
-    const given = await untilAnswered(() => readControl(job, "policy", schemas.policy, note), leave)
+    const given = await answered(job, () => readControl(job, "policy", schemas.policy, note), leave)
     const policy = given ?? defaultPolicy
-    const context: AttemptContext = { job, record, runner, policy, presence, ackWaitSeconds, abandon, note }
+    const context: AttemptContext = { job, record, runner, policy, presence, ackWaitSeconds, abandon, leave, note }
     void job.connection.closed().then(() => this.broken.abort(new Error("the connection to the server is closed")))
     const stopped = new AbortController()
     const renewing = this.renew(stopped.signal)
@@ -127,7 +127,7 @@ class Worker {
         const message = await this.take(consumer, Math.min(idle, this.options.idleSeconds ?? 10), leave)
         if (message) idle = 1
         if (message) await this.account(await attemptShard(context, message), leave)
-        else if (!leave.aborted) this.finished ||= await untilAnswered(() => isFinished(this.job), leave)
+        else if (!leave.aborted) this.finished ||= await answered(this.job, () => isFinished(this.job), leave)
       }
     } catch (error) {
       // A wait for the server that ended with the signal.
@@ -192,30 +192,28 @@ class Worker {
       })
       await pause(this.options.presenceSeconds ?? 10, stopped)
     }
-    await this.tell(() => this.presence.leave())
+    // It goes by itself where this does not arrive.
+    await untilAnswered(() => this.presence.leave(), AbortSignal.abort()).catch(() => {})
   }
 
-  /** A server that is away learns it later. */
+  /** A server that is away learns it later; one that came back without the job ends the work. */
   private async tell(work: () => Promise<void>): Promise<void> {
     try {
-      await work()
+      await work().catch((error) => {
+        if (!isAway(error)) throw error
+        return requireThere(this.job)
+      })
     } catch (error) {
-      if (isAway(error) || isClosed(error)) return
-      this.broken.abort(error)
+      if (!isClosed(error)) this.broken.abort(isGone(error) ? noLongerThere(this.job) : error)
     }
   }
 }
 
 /** Whether all shards were queued, and none will be delivered any more. */
 async function isFinished(job: Job): Promise<boolean> {
-  try {
-    if ((await job.control.get("published")) === null) return false
-    const { queued, inFlight } = await queueState(job)
-    return queued + inFlight === 0
-  } catch (error) {
-    if (isGone(error)) throw new UserError(`job ${job.name} is no longer on the server`)
-    throw error
-  }
+  if ((await job.control.get("published")) === null) return false
+  const { queued, inFlight } = await queueState(job)
+  return queued + inFlight === 0
 }
 
 function anyOf(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {

@@ -4,8 +4,8 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { EnvironmentError, UserError } from "../../core/errors.ts"
-import type { ShardTask } from "../runner.ts"
+import { EnvironmentError, isOfInput, UserError } from "../../core/errors.ts"
+import { type ShardTask, WorkerDeath } from "../runner.ts"
 import { ProcessPool } from "./process-pool.ts"
 
 let folder: string
@@ -19,12 +19,17 @@ beforeAll(() => {
   const errors = new URL("../../../dist/src/core/errors.js", import.meta.url).href
   writeFileSync(
     program,
-    `import { appendFileSync, existsSync } from "node:fs"
+    `import { appendFileSync, existsSync, rmSync } from "node:fs"
     import { setTimeout as sleep } from "node:timers/promises"
     import { serveShards } from ${JSON.stringify(serve)}
     import { EnvironmentError, UserError } from ${JSON.stringify(errors)}
     serveShards(async (settings) => {
       if (settings.broken) throw new UserError("no such model", "choose another")
+      if (existsSync(settings.log + "-once")) {
+        rmSync(settings.log + "-once")
+        process.kill(process.pid, "SIGKILL")
+        await sleep(60_000)
+      }
       if (existsSync(settings.log + "-hangs")) await sleep(60_000)
       if (existsSync(settings.log + "-gone")) throw new UserError("the model is gone", "bring it back")
       if (existsSync(settings.log + "-fatal")) process.kill(process.pid, "SIGKILL")
@@ -116,6 +121,39 @@ test("an error of the machine stays one, with its hint", async () => {
   expect(error).toMatchObject({ message: "disk full", hint: "free some space" })
   expect((await pool.run(task("a"))).input).toBe("a")
 })
+
+test("a worker that is killed while it opens its models for the first time is replaced", async () => {
+  const log = join(folder, "other-first")
+  writeFileSync(`${log}-once`, "")
+  await using pool = await open(2, { log })
+  expect(pool.identity).toBe("model@1")
+  const results = await Promise.all(["a", "b"].map((name) => pool.run(task(name))))
+  expect(results.map(({ input }) => input)).toEqual(["a", "b"])
+})
+
+test("workers that die whenever they open their models are a fault of the machine, from the first time on", async () => {
+  const log = join(folder, "other-never")
+  writeFileSync(`${log}-fatal`, "")
+  const error: unknown = await open(1, { log }).catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(EnvironmentError)
+  expect(error).toMatchObject({
+    message: "worker processes cannot open their models: a worker process ended with SIGKILL",
+    hint: "is there enough memory for all processes?",
+  })
+}, 20_000)
+
+test("a worker's death is not held against its shard, before the same shard killed several", async () => {
+  await using pool = await open()
+  const errors: unknown[] = []
+  for (const name of ["die", "a", "die", "die", "die"]) {
+    await pool.run(task(name)).catch((reason: unknown) => errors.push(reason))
+  }
+  expect(errors.map((error) => error instanceof WorkerDeath)).toEqual([true, true, false, false])
+  for (const error of errors.slice(2)) expect(isOfInput(error)).toBe(true)
+  expect(errors[2]).toMatchObject({
+    message: "die: 3 worker processes died as they worked on it: a worker process ended with SIGKILL",
+  })
+}, 20_000)
 
 async function killed(pid: number): Promise<void> {
   process.kill(pid, "SIGKILL")

@@ -4,8 +4,8 @@
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
-import { EnvironmentError, messageOf, UserError } from "../../core/errors.ts"
-import type { RunOptions, ShardResult, ShardRunner, ShardTask } from "../runner.ts"
+import { assert, EnvironmentError, messageOf, UserError } from "../../core/errors.ts"
+import { type RunOptions, type ShardResult, type ShardRunner, type ShardTask, WorkerDeath } from "../runner.ts"
 import type { Failure, FromWorker, ToWorker } from "./messages.ts"
 
 export interface PoolOptions {
@@ -31,6 +31,9 @@ interface Turn {
 /** Times in a row that a worker may fail to open its models before the pool gives up, with growing pauses between. */
 const mostOpenings = 3
 
+/** Workers that one shard may take with it before it is at fault itself. */
+const mostDeaths = 3
+
 /** Milliseconds that a worker has to end by itself when its channel is closed. */
 const patience = 15_000
 
@@ -41,28 +44,34 @@ export class ProcessPool implements ShardRunner {
   private readonly all: readonly Slot[]
   private failedOpenings = 0
   private closed: Error | null = null
+  /** Workers that died of a signal, by the shard that they worked on. */
+  private readonly deaths = new Map<string, number>()
+  private opened: string | null = null
 
-  private constructor(
-    private readonly options: PoolOptions,
-    workers: readonly Worker[],
-    /** Of the models that the workers opened. */
-    readonly identity: string,
-  ) {
+  private constructor(private readonly options: PoolOptions) {
     this.slots = options.processes
-    this.all = workers.map((worker) => ({ worker }))
+    this.all = Array.from({ length: options.processes }, () => ({ worker: new Worker(options) }))
     this.idle = [...this.all]
   }
 
-  /** Opens all workers. Throws what the first of them fails with. */
+  /** Opens all workers. Throws what the first of them fails with, EnvironmentError where they die time and again. */
   static async open(options: PoolOptions): Promise<ProcessPool> {
-    const workers = Array.from({ length: options.processes }, () => new Worker(options))
+    const pool = new ProcessPool(options)
     try {
-      const [identity] = await Promise.all(workers.map((worker) => worker.ready))
-      return new ProcessPool(options, workers, identity!)
+      await Promise.all(pool.all.map((slot) => pool.open(slot)))
+      pool.opened = await pool.all[0]!.worker.ready
+      return pool
     } catch (error) {
-      await Promise.all(workers.map((worker) => worker.end()))
+      pool.fail(new Error("the pool is closed"))
+      await Promise.all(pool.all.map(({ worker }) => worker.end()))
       throw error
     }
+  }
+
+  /** Of the models that the workers opened. */
+  get identity(): string {
+    assert(this.opened !== null, "a pool is given away when it is open")
+    return this.opened
   }
 
   async run(task: ShardTask, options: RunOptions = {}): Promise<ShardResult> {
@@ -71,6 +80,8 @@ export class ProcessPool implements ShardRunner {
     try {
       await this.open(slot, options.signal)
       return await slot.worker.run(task, options)
+    } catch (error) {
+      throw error instanceof WorkerDeath ? this.lost(task, error) : error
     } finally {
       this.give(slot)
     }
@@ -80,6 +91,14 @@ export class ProcessPool implements ShardRunner {
   async [Symbol.asyncDispose](): Promise<void> {
     this.fail(new Error("the pool is closed"))
     await Promise.all(this.all.map(({ worker }) => worker.end()))
+  }
+
+  /** The machine's fault, or somebody's, until it is always this shard. */
+  private lost({ input }: ShardTask, death: WorkerDeath): Error {
+    const deaths = (this.deaths.get(input) ?? 0) + 1
+    this.deaths.set(input, deaths)
+    if (deaths < mostDeaths) return death
+    return new UserError(`${input}: ${deaths} worker processes died as they worked on it: ${death.message}`)
   }
 
   private async take(): Promise<Slot> {
@@ -103,7 +122,9 @@ export class ProcessPool implements ShardRunner {
         if (slot.worker.isAlive) return
       } catch (error) {
         signal?.throwIfAborted()
-        if (++this.failedOpenings >= mostOpenings) throw this.fail(cannotOpen(error))
+        // What the first workers say of their models is for the user; what killed one may not come again.
+        if (this.opened === null && error instanceof UserError && !(error instanceof WorkerDeath)) throw error
+        if (++this.failedOpenings >= mostOpenings) throw this.fail(cannotOpen(error, this.opened !== null))
         await sleep(1000 * 2 ** (this.failedOpenings - 1), undefined, signal ? { signal } : {})
       }
       void slot.worker.end()
@@ -118,9 +139,9 @@ export class ProcessPool implements ShardRunner {
   }
 }
 
-function cannotOpen(error: unknown): EnvironmentError {
-  if (error instanceof EnvironmentError) return error
-  const message = `worker processes cannot open their models any more: ${messageOf(error)}`
+function cannotOpen(error: unknown, didBefore: boolean): EnvironmentError {
+  if (error instanceof EnvironmentError && !(error instanceof WorkerDeath)) return error
+  const message = `worker processes cannot open their models${didBefore ? " any more" : ""}: ${messageOf(error)}`
   return new EnvironmentError(message, "is there enough memory for all processes?", { cause: error })
 }
 
@@ -169,8 +190,7 @@ class Worker {
     })
     this.child.on("error", (error) => this.lose(error))
     this.child.on("exit", (code, signal) => {
-      // It was killed, or ran out of memory: no UserError, as the shard may be innocent.
-      this.lose(new Error(`a worker process ended with ${signal ?? `exit code ${code}`}`))
+      this.lose(endOf(code, signal))
     })
     this.child.on("disconnect", () => void this.end())
     this.send({ kind: "open", settings })
@@ -229,6 +249,12 @@ class Worker {
     this.failure ??= error
     this.reject(error)
   }
+}
+
+/** Where it was killed, as the system does where memory ends, the shard may be innocent. */
+function endOf(code: number | null, signal: string | null): Error {
+  if (signal === null) return new Error(`a worker process ended with exit code ${code}`)
+  return new WorkerDeath(`a worker process ended with ${signal}`, "is there enough memory for all processes?")
 }
 
 function errorOf({ kind, message, hint }: Failure): Error {

@@ -5,7 +5,7 @@ import { mapOrdered } from "../../data/parallel.ts"
 import { readSamples } from "../../data/reinforced/read.ts"
 import type { ReinforcedSample } from "../../data/reinforced/sample.ts"
 import type { Storage } from "../../data/stores/storage.ts"
-import { joinUrl } from "../plan.ts"
+import { joinUrl } from "../output.ts"
 import type { ShardResult } from "../runner.ts"
 import type { Report } from "../stage.ts"
 

@@ -7,7 +7,8 @@ import { UserError } from "../../../core/errors.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
 import { writeSideFiles } from "../../files.ts"
 import { Ledger } from "../../ledger.ts"
-import { joinUrl, planShards } from "../../plan.ts"
+import { joinUrl } from "../../output.ts"
+import { planShards } from "../../plan.ts"
 import { type RunOutcome, type RunState, runShards } from "../../run.ts"
 import type { RunOptions, ShardRunner, ShardTask } from "../../runner.ts"
 import { type JoinJob, writtenFormat } from "./job.ts"
@@ -73,7 +74,7 @@ class JoinRunner implements ShardRunner {
 
   private constructor(
     private readonly storage: Storage,
-    private readonly ledger: Pick<Ledger, "record">,
+    private readonly ledger: Pick<Ledger, "record" | "folder">,
     private readonly options: JoinOptions,
     /** Of all shards; null where each serves the image shard of its name. */
     readonly all: Reinforcements | null,
@@ -81,7 +82,11 @@ class JoinRunner implements ShardRunner {
     this.byName = new Map(options.reinforcements.map((url) => [nameOf(url), url]))
   }
 
-  static async open(storage: Storage, ledger: Pick<Ledger, "record">, options: JoinOptions): Promise<JoinRunner> {
+  static async open(
+    storage: Storage,
+    ledger: Pick<Ledger, "record" | "folder">,
+    options: JoinOptions,
+  ): Promise<JoinRunner> {
     const { job, reinforcements, maxIndexBytes, signal, onIndexed } = options
     if (job.match === "name") return new JoinRunner(storage, ledger, options, null)
     const limits = {

@@ -6,6 +6,7 @@ import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.
 import type { Storage } from "../../../data/stores/storage.ts"
 import { fetchInput } from "../../input.ts"
 import type { Ledger } from "../../ledger.ts"
+import { ShardOutput } from "../../output.ts"
 import type { ShardResult, ShardTask } from "../../runner.ts"
 import { type JoinJob, writtenFormat } from "./job.ts"
 import { mergeSamples, requireSamePicture } from "./merge.ts"
@@ -38,9 +39,10 @@ export async function joinShard(
   const run = new ShardJoin(job, reinforcements)
   await using input = await fetchInput(storage, task.input)
   const samples = run.joined(readSamples(input.path, run.report))
-  const written = await storage.put(task.output, encodeSamples(counted(samples, onProgress), writtenFormat(job)))
+  const output = new ShardOutput(storage, task.output, ledger.folder)
+  const written = await output.put(encodeSamples(counted(samples, onProgress), writtenFormat(job)))
   const kept = run.counts.matched > 0 ? written : { bytes: 0, sha256: "" }
-  if (run.counts.matched === 0) await storage.remove(task.output)
+  if (run.counts.matched === 0) await output.remove()
   const seconds = (performance.now() - started) / 1000
   const result = { ...task, ...run.outcome(), ...kept, models: "", seconds }
   await ledger.record(result)
@@ -49,7 +51,7 @@ export async function joinShard(
 
 export interface JoinWork {
   readonly storage: Storage
-  readonly ledger: Pick<Ledger, "record">
+  readonly ledger: Pick<Ledger, "record" | "folder">
   readonly onProgress?: ((samples: number) => void) | undefined
 }
 

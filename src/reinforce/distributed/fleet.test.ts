@@ -1,0 +1,65 @@
+/** What a run on workers makes of entries that no worker wrote. */
+import { mkdtemp, readFile, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { NatsServer } from "../../../test/nats-server.ts"
+import { dial, quick, quickWorker, runnerOf } from "../../../test/queue.ts"
+import { datacompdrAugmentation } from "../../data/augment/config.ts"
+import { openStorage } from "../../data/stores/open.ts"
+import type { Job } from "../job.ts"
+import { Ledger } from "../ledger.ts"
+import { planShards } from "../plan.ts"
+import { embeddingJob } from "../stage-jobs.ts"
+import { runOnWorkers } from "./fleet.ts"
+import { publishJob } from "./publish.ts"
+import { natsSettings } from "./settings.ts"
+import { runWorker } from "./worker.ts"
+
+let server: NatsServer
+let folder: string
+beforeAll(async () => {
+  server = await NatsServer.start()
+  folder = await mkdtemp(join(tmpdir(), "fleet-"))
+})
+afterAll(async () => {
+  await server[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true })
+})
+
+const { randomResizedCrop, randAugment } = datacompdrAugmentation
+const job: Job = {
+  stage: embeddingJob({
+    modelName: "models/a",
+    augmentation: { augmentation: { randomResizedCrop, randAugment }, normalize: null },
+  }),
+  format: { output: "webdataset", embeddings: "npz", textEmbeddings: "separate", images: true },
+  ...{ seed: 0, minImageSize: 16 },
+}
+
+test("a completion that no worker wrote is noted, and the record beside the output counts", async () => {
+  const output = join(folder, "out")
+  const tasks = planShards(["in/0.tar", "in/1.tar", "in/2.tar"], output, job.format)
+  const connection = await dial(server)
+  const spec = JSON.parse(JSON.stringify(job))
+  const { job: queued } = await publishJob(connection, { name: "forged", spec, output, tasks, ...quick })
+  const forged = { ...{ samples: 1, dropped: 0, problems: [], bytes: 1, sha256: "x", seconds: 1 }, at: 0 }
+  await queued.done.put("0", JSON.stringify({ ...tasks[0], ...forged, models: "evil", worker: "evil" }))
+  const storage = openStorage()
+  const ledger = await Ledger.open(storage, output, job)
+  const runner = runnerOf(async (task) => {
+    const written = await storage.put(task.output, [Buffer.from(`shard ${task.index}`)])
+    const result = { ...task, samples: 10, problems: [], ...written, models: "m", seconds: 1 }
+    await ledger.record(result)
+    return result
+  })
+  await runWorker(queued, runner, quickWorker)
+  const notes: string[] = []
+  const options = { name: "forged", onNote: (line: string) => notes.push(line) }
+  const outcome = await runOnWorkers(await natsSettings(server.url, {}), job, output, tasks, options)
+  expect(outcome.results.map(({ index, models }) => [index, models])).toEqual([0, 1, 2].map((index) => [index, "m"]))
+  expect(notes).toContain('the server says that shard 0 is made by "evil"; the record beside the output counts')
+  expect(notes.filter((line) => line.includes("counts"))).toHaveLength(1)
+  expect((await readFile(join(output, "manifest.jsonl"), "utf8")).trim().split("\n")).toHaveLength(3)
+  await connection.close()
+}, 30_000)
