@@ -71,7 +71,7 @@ export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> 
   checkDevice(device)
   const model = join(out, "model")
   await checkModelDirectory(model)
-  using _ = await lockFolder(out, "mobileclip finetune")
+  using _ = await lockFolder(out, "mobileclip finetune", options.signal)
   await checkRun(out, options.resume)
   checkSource(options)
   const own = await readOwnPictures(options.source, options)

@@ -96,7 +96,7 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
     // Not before: a process that waits for the others notices nothing, and is better ended than asked.
     const signal = options.signal()
     // Of all ranks the first one writes.
-    using _ = isOther(group) ? null : await lockFolder(out, "mobileclip train")
+    using _ = isOther(group) ? null : await lockFolder(out, "mobileclip train", signal)
     const untrained = infoOf(recipe)
     const start = await startOf(recipe, options, untrained, signal)
     const info = start ? { ...untrained, license: start.license } : untrained

@@ -85,7 +85,7 @@ export interface TrainingResult {
 /** Throws the signal's reason when it was stopped before the last step; the state is saved then. */
 export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   const { directory, config, signal } = run
-  using _ = run.isLocked ? null : await lockFolder(directory, "mobileclip, training a model")
+  using _ = run.isLocked ? null : await lockFolder(directory, "mobileclip, training a model", signal)
   const resumption = await existingState(run)
   // What the weights were begun with has its licence, which only the state knows when it goes on.
   const info = resumption ? { ...run.info, license: resumption.info.license } : run.info

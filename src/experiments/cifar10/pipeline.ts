@@ -34,7 +34,7 @@ export interface Cifar10Options extends Omit<QuickstartOptions, "recipe"> {
 export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10Report> {
   const { out, recipe } = options
   const clock = new Clock(options.signal)
-  using _ = await lockFolder(out, "cifar10")
+  using _ = await lockFolder(out, "cifar10", options.signal)
   const pictures = await preparePictures(options)
   const taught = await teach(pictures, options, clock)
   const knowledge = {

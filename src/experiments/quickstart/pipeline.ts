@@ -38,7 +38,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const clock = new Clock(options.signal)
   const directory = join(out, "model")
   await checkModelDirectory(directory)
-  using _ = await lockFolder(out, "mobileclip quickstart")
+  using _ = await lockFolder(out, "mobileclip quickstart", options.signal)
 
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
