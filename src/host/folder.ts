@@ -99,7 +99,16 @@ async function foreignIn(folder: string, own: Content, below = ""): Promise<stri
 
 const mostNames = 5
 
-function listed(names: readonly string[]): string {
+/** Which of `names` are in a folder, links to nowhere too. Where the path leads through a file there are none. */
+export async function namesIn(folder: string, names: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(
+    names.map((name) => lstat(join(folder, name)).catch((error) => (error.code === "ENOTDIR" ? null : absent(error)))),
+  )
+  return names.filter((_, i) => found[i] !== null)
+}
+
+/** Names for a message: the first few, and how many more there are. */
+export function listed(names: readonly string[]): string {
   const shown = names.slice(0, mostNames).map((name) => oneLine(name))
   return names.length > mostNames ? `${shown.join(", ")} and ${names.length - mostNames} more` : shown.join(", ")
 }

@@ -12,6 +12,7 @@ import { lockFolder } from "../../host/lock.ts"
 import { loadModel } from "../../run/node.ts"
 import type { TrainingResult } from "../../train/run-directory.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
+import { claimFolder } from "../comparison/claim-folder.ts"
 import { distillation } from "../comparison/distillation.ts"
 import { reinforce } from "../comparison/reinforcement.ts"
 import { measureStepTime } from "../comparison/step-time.ts"
@@ -32,6 +33,9 @@ import { classifySamples, writeSamples } from "./samples.ts"
 /** Pictures of a shard of scenes. */
 const perShard = 500
 
+/** Names in the folder, beside the scenes and the model, which are known for what they are. */
+const content = ["teachers", "captioned", "reinforced", "students", "pictures", "report.html", "report.json"] as const
+
 /** Runs all stages; an interrupted run goes on where it was. Returns what the report says. */
 export async function quickstart(options: QuickstartOptions): Promise<ReportData> {
   const { out, recipe, startProgress, say } = options
@@ -39,6 +43,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const directory = join(out, "model")
   await checkModelDirectory(directory)
   using _ = await lockFolder(out, "mobileclip quickstart", options.signal)
+  await claimFolder(out, "quickstart", content)
 
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
