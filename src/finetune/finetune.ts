@@ -101,7 +101,7 @@ export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> 
   const candidates = await scoreAverages({ options, start, best, probe, before })
   const chosen = bestOf(candidates)
   const checkpoint = await writeChosen(out, start, best, chosen.alpha)
-  const { verification } = await exportCheckpoint(checkpoint, model, "mobileclip finetune")
+  const { verification } = await exportCheckpoint(checkpoint, model, "mobileclip finetune", options.signal)
   const report: FinetuneReport = {
     ...{ start, probe, before, run, config, candidates, chosen, checkpoint, model, verification },
     bestStep: best.samplesSeen / config.batchSize,

@@ -164,7 +164,7 @@ async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeR
     return null
   }
   const { info, step, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
-  if (exportTo !== null) await exportCheckpoint(checkpoint, exportTo, "mobileclip train --export")
+  if (exportTo !== null) await exportCheckpoint(checkpoint, exportTo, "mobileclip train --export", run.signal)
   return {
     checkpoint,
     steps: step,

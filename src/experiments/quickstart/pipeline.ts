@@ -73,7 +73,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const training = students.first.reinforced
 
   const { verification } = await clock.stage("export", () =>
-    exportCheckpoint(training.checkpoint, directory, "mobileclip quickstart"),
+    exportCheckpoint(training.checkpoint, directory, "mobileclip quickstart", options.signal),
   )
   say(
     `exported to ${directory}; differs from ${verification.reference} by ${worstError(verification).toExponential(1)} standard deviations at most`,
