@@ -32,7 +32,9 @@ test("a folder with other content beside the model, or in use, is refused before
   const own = join(folder, "own")
   await mkdir(own)
   await writeFile(join(own, "report.html"), "mine")
-  expect((await run(own)).errors.join("")).toContain("own holds report.html, which quickstart would replace and has not")
+  expect((await run(own)).errors.join("")).toContain(
+    "own holds report.html, which quickstart would replace and has not",
+  )
   expect(await readdir(own)).toEqual(["report.html"])
   using _ = await lockFolder(held, "mobileclip train")
   expect((await run(held)).errors.join("")).toContain("held is in use: mobileclip train")
