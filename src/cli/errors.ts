@@ -3,6 +3,7 @@ import { inspect, styleText } from "node:util"
 import { CommanderError } from "commander"
 import { UserError } from "../core/errors.ts"
 import { printable, printableLines } from "../core/printable.ts"
+import { fileError } from "../host/file-error.ts"
 
 /** `mobileclip:`, red on a terminal that shows colours (NO_COLOR and FORCE_COLOR decide). */
 export function prefix(): string {
@@ -38,9 +39,15 @@ export function exitCodeOf(error: unknown, write: (text: string) => void, help: 
     write(failureLine(error))
     return 3
   }
-  if (error instanceof UserError) write(userErrorText(error))
+  const known = isOutOfFiles(error) ? fileError(error, "reading", "a file") : error
+  if (known instanceof UserError) write(userErrorText(known))
   else write(`${prefix()} unexpected error\n${printableLines(inspect(error))}\n`)
   return 1
+}
+
+/** Also while modules are loaded, where nothing else can say so. */
+function isOutOfFiles(error: unknown): boolean {
+  return ["EMFILE", "ENFILE"].includes((error as NodeJS.ErrnoException | null)?.code ?? "")
 }
 
 function userErrorText({ message, hint }: UserError): string {

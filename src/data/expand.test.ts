@@ -150,3 +150,15 @@ test("the folder around a list's own is of its place, too", async () => {
   await expect(far("http://h/info.json", "other.example/0.tar")).rejects.toThrow("is not at http://h")
   await expect(far("hf://datasets/o/n/info.json", "private/0.tar")).rejects.toThrow("is not at hf://datasets/o/n")
 })
+
+test("addresses with a name or a password are refused without them, in lists as well", async () => {
+  for (const list of [
+    "http://u:SECRET@host/{0..1}.tar",
+    "a.tar::s3://u:SECRET@b/0.tar",
+    "http://u:SEC::RET@host/0.tar",
+  ]) {
+    const error = await expandShards(list).catch((error: unknown) => error)
+    expect(error).toBeInstanceOf(UserError)
+    expect(`${(error as UserError).message} ${(error as UserError).hint}`).not.toMatch(/SEC|RET/)
+  }
+})

@@ -7,6 +7,7 @@ import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { quoted, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
+import { requireNoCredentials } from "../host/network/address.ts"
 import { parseInfo } from "./reinforced/side-files.ts"
 import { pathOf } from "./stores/local.ts"
 import { isUrl, openStorage } from "./stores/open.ts"
@@ -22,17 +23,17 @@ const SIDE_FILES = /(^|\/)(manifest|failures)\.jsonl$/
 
 /**
  * The shard files that `list` names, in the order written; a folder gives its shards sorted by name. Single files are
- * looked for on this machine only. Throws a UserError when a brace is left open, a path does not exist or nothing is
- * named.
+ * looked for on this machine only. Throws a UserError when a brace is left open, a path does not exist, a URL has a user
+ * name or a password, or nothing is named.
  */
 export async function expandShards(
   list: string | readonly string[],
   storage: Storage = openStorage(),
 ): Promise<string[]> {
-  const patterns = (typeof list === "string" ? [list] : list).flatMap(splitList).filter(Boolean)
+  const patterns = [list].flat().map(requireNoCredentials).flatMap(splitList).filter(Boolean)
   const shards: string[] = []
-  for (const path of patterns.flatMap(expandBraces)) {
-    for (const shard of await shardsAt(path, storage)) shards.push(shard)
+  for (const path of patterns.map(requireNoCredentials).flatMap(expandBraces)) {
+    for (const shard of await shardsAt(path, storage)) shards.push(requireNoCredentials(shard))
   }
   if (!shards.length) throw new UserError("the list of shards is empty", "name .tar files or a folder that holds some")
   return shards

@@ -288,6 +288,19 @@ test("a list that would be replaced by its own halves is refused, and weights th
   expect(readFileSync(source, "utf8")).toBe("mine")
   mkdirSync(at("weights"))
   writeFileSync(at("weights", "model.safetensors"), "mine")
-  await expect(finetune(options("weights"))).rejects.toThrow("model.safetensors is not of a training run")
+  await expect(finetune(options("weights"))).rejects.toThrow(
+    "weights has no checkpoints of a run, and holds model.safetensors",
+  )
   expect(readdirSync(at("weights"))).toEqual(["model.safetensors"])
+})
+
+test("a user's files under its names are refused before the pictures are read, and stay", async () => {
+  mkdirSync(at("own"))
+  const names = ["best.safetensors", "held-out.jsonl", "report.html", "report.json", "train.jsonl"]
+  for (const name of names) writeFileSync(at("own", name), `my ${name}`)
+  await expect(finetune({ ...options("own"), source: at("nowhere") })).rejects.toThrow(
+    `holds ${names.join(", ")}, which`,
+  )
+  expect(readdirSync(at("own"))).toEqual(names)
+  expect(names.map((name) => readFileSync(at("own", name), "utf8"))).toEqual(names.map((name) => `my ${name}`))
 })

@@ -71,9 +71,9 @@ export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> 
   checkDevice(device)
   const model = join(out, "model")
   await checkModelDirectory(model)
-  using _ = await lockFolder(out, "mobileclip finetune")
-  await checkRun(out, options.resume)
+  using _ = await lockFolder(out, "mobileclip finetune", options.signal)
   checkSource(options)
+  await checkRun(out, options.resume)
   const own = await readOwnPictures(options.source, options)
   own.notes.forEach(say)
   const start = await readStartModel(options.model, options.variant ?? null, options)
@@ -101,7 +101,7 @@ export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> 
   const candidates = await scoreAverages({ options, start, best, probe, before })
   const chosen = bestOf(candidates)
   const checkpoint = await writeChosen(out, start, best, chosen.alpha)
-  const { verification } = await exportCheckpoint(checkpoint, model, "mobileclip finetune")
+  const { verification } = await exportCheckpoint(checkpoint, model, "mobileclip finetune", options.signal)
   const report: FinetuneReport = {
     ...{ start, probe, before, run, config, candidates, chosen, checkpoint, model, verification },
     bestStep: best.samplesSeen / config.batchSize,

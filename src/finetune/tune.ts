@@ -15,7 +15,7 @@ import type { Truncated } from "../host/image/picture-format.ts"
 import { buildModel, type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
 import { liveEncoder } from "../train/live-encoder.ts"
-import { existingCheckpoint, runTraining, type TrainingResult } from "../train/run-directory.ts"
+import { beginRun, existingCheckpoint, runTraining, type TrainingResult } from "../train/run-directory.ts"
 import { loadTensors, type Settings } from "../train/state.ts"
 import type { LiveModel, TrainConfig } from "../train/train.ts"
 import type { StartModel } from "../weights/start-model.ts"
@@ -51,13 +51,17 @@ export interface Tuned extends TrainingResult {
 
 /** Whether it may be begun, or gone on with; before anything is written. */
 export async function checkRun(directory: string, resume: boolean): Promise<void> {
-  await existingCheckpoint({ directory, existing: resume ? "require" : "refuse" })
+  await existingCheckpoint({ directory, existing: resume ? "require" : "refuse", files: ownFiles })
 }
+
+/** Beside those of every run. */
+const ownFiles = ["train.jsonl", "held-out.jsonl", "best.safetensors", "report.html", "report.json"] as const
 
 /** Leaves `best.safetensors`, the state with the best probe, and all that a training run leaves. */
 export async function tune(tuning: Tuning): Promise<Tuned> {
   const { directory, start, config, before, patience, truncated, startProgress, signal } = tuning
   await makeDirectory(directory)
+  await beginRun(directory)
   const list = await writeLists(tuning)
   const data = await openTrainingData({
     ...{ source: list, format: "jsonl", view: "crop", rank: 0, ranks: 1, workers: 1, prefetch: 3 },
@@ -69,7 +73,7 @@ export async function tune(tuning: Tuning): Promise<Tuned> {
   })
   try {
     const result = await runTraining({
-      ...{ directory, isLocked: true, info: start.info, startProgress, signal },
+      ...{ directory, files: ownFiles, isLocked: true, info: start.info, startProgress, signal },
       name: "finetune",
       config: {
         ...config,

@@ -110,6 +110,13 @@ export async function readBytes(path: string, checkSize?: (bytes: number) => voi
   }
 }
 
+/** For `readBytes`: no more than so many. */
+export function requireSmall(path: string, mostBytes: number): (bytes: number) => void {
+  return (bytes) => {
+    if (bytes > mostBytes) throw new UserError(`${path} has ${bytes} bytes, and at most ${mostBytes} are expected`)
+  }
+}
+
 /** The whole file, or null where there is none. */
 export async function readBytesIfThere(path: string, checkSize?: (bytes: number) => void): Promise<Uint8Array | null> {
   try {

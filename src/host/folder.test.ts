@@ -146,6 +146,14 @@ test("a folder in which a process works is not replaced, also where nothing is i
   expect(existsSync(at("out", "sub"))).toBe(false)
 })
 
+test("hidden names of others that look like a lock or a neighbour are content", async () => {
+  await write("one")
+  for (const name of [".cargo.lock", ".notes.202411291200.old"]) writeFileSync(at("out", name), "mine")
+  writeFileSync(at("out", "sub", ".lock"), "mine")
+  await expect(write("two")).rejects.toThrow("other content (.cargo.lock, .notes.202411291200.old, sub/.lock)")
+  expect(readFileSync(at("out", "sub", ".lock"), "utf8")).toBe("mine")
+})
+
 test("a folder cannot take the place of a file", async () => {
   writeFileSync(at("file"), "mine")
   await expect(write("one", at("file"))).rejects.toThrow(UserError)

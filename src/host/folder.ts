@@ -7,8 +7,8 @@ import { dirname, join } from "node:path"
 import { oneLine, UserError } from "../core/errors.ts"
 import { fileError } from "./file-error.ts"
 import { absent, discard, placeOf, sync } from "./files.ts"
-import { isBookkeeping, requireUnlocked } from "./lock.ts"
-import { isNeighbour, neighbour, removeAbandoned, removeAbandonedOnce } from "./neighbour.ts"
+import { lockName, requireUnlocked } from "./lock.ts"
+import { neighbour, removeAbandoned, removeAbandonedOnce } from "./neighbour.ts"
 
 /**
  * The files of a folder that may be replaced, as paths in it with "/", for what this folder is told to be by its content.
@@ -61,7 +61,7 @@ export async function checkReplaceable(path: string, ownFiles: OwnFiles): Promis
 /** @param name the folder as the user knows it */
 async function requireReplaceable(folder: string, ownFiles: OwnFiles, name: string): Promise<void> {
   if (!(await lstat(folder).catch(absent))) return
-  const content = (await readdir(folder)).filter((entry) => !isLock(entry))
+  const content = (await readdir(folder)).filter((entry) => entry !== lockName)
   await requireUnlocked(folder)
   if (content.length === 0) return
   const foreign = await foreignIn(folder, contentOf(await ownFiles(folder)))
@@ -92,18 +92,23 @@ async function foreignIn(folder: string, own: Content, below = ""): Promise<stri
     if (entry.isDirectory()) {
       if (own.folders.has(name)) found.push(...(await foreignIn(folder, own, `${name}/`)))
       else found.push(`${name}/`)
-    } else if (!own.files.has(name) && !isLock(entry.name)) found.push(name)
+    } else if (!own.files.has(name) && name !== lockName) found.push(name)
   }
   return found.sort()
 }
 
-function isLock(name: string): boolean {
-  return isBookkeeping(name) && !isNeighbour(name)
-}
-
 const mostNames = 5
 
-function listed(names: readonly string[]): string {
+/** Which of `names` are in a folder, links to nowhere too. Where the path leads through a file there are none. */
+export async function namesIn(folder: string, names: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(
+    names.map((name) => lstat(join(folder, name)).catch((error) => (error.code === "ENOTDIR" ? null : absent(error)))),
+  )
+  return names.filter((_, i) => found[i] !== null)
+}
+
+/** Names for a message: the first few, and how many more there are. */
+export function listed(names: readonly string[]): string {
   const shown = names.slice(0, mostNames).map((name) => oneLine(name))
   return names.length > mostNames ? `${shown.join(", ")} and ${names.length - mostNames} more` : shown.join(", ")
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import {
   chmodSync,
@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs"
@@ -216,7 +217,7 @@ test("a process killed while it took over is in nobody's way", async () => {
   const { mtimeMs } = await import("node:fs").then(({ statSync }) => statSync(join(out(), ".lock")))
   const { createHash } = await import("node:crypto")
   const text = readFileSync(join(out(), ".lock"), "utf8")
-  const digest = createHash("sha256").update(`${mtimeMs} ${text}`).digest("hex").slice(0, 12)
+  const digest = createHash("sha256").update(`${mtimeMs} ${text}`).digest("hex").slice(0, 32)
   writeLock({ pid: 2 ** 22 + 2, id: "y" }, join(out(), `..lock.${digest}.tmp`))
   expect(isBookkeeping(`..lock.${digest}.tmp`)).toBe(true)
   {
@@ -224,6 +225,68 @@ test("a process killed while it took over is in nobody's way", async () => {
     expect(left()).toEqual(["out", "out/.lock"])
   }
   expect(left()).toEqual(["out"])
+})
+
+test("a file without content and of the future, as after a clock that was put back, is taken over", async () => {
+  mkdirSync(out())
+  writeFileSync(join(out(), ".lock"), "")
+  utimesSync(join(out(), ".lock"), new Date(), new Date(Date.now() + 3600_000))
+  using _ = await lockFolder(out(), "mobileclip render")
+  expect(left()).toEqual(["out", "out/.lock"])
+})
+
+const odd: Readonly<Record<string, (path: string) => void>> = {
+  "a link to nothing": (path) => symlinkSync("/nonexistent", path),
+  "a link to a device without end": (path) => symlinkSync("/dev/zero", path),
+  "a link to a file": (path) => symlinkSync(join(folder, "precious"), path),
+  "a pipe": (path) => execFileSync("mkfifo", [path]),
+  "a folder": (path) => mkdirSync(path),
+  "a text": (path) => writeFileSync(path, "precious"),
+  "a long file": (path) => writeFileSync(path, '{"pid":'.padEnd(1e6)),
+}
+
+test.skipIf(process.platform === "win32").each(Object.keys(odd))(
+  "%s under the lock's name is refused, and stays",
+  async (kind) => {
+    writeFileSync(join(folder, "precious"), "precious")
+    utimesSync(join(folder, "precious"), new Date(), new Date(Date.now() - 60_000))
+    for (const [path, take] of [
+      [join(out(), ".lock"), () => lockFolder(out(), "x")],
+      [join(folder, ".mine.lock"), () => lockPlace(join(folder, "mine"), "x")],
+    ] as const) {
+      mkdirSync(out(), { recursive: true })
+      odd[kind]!(path)
+      const error = await take().catch((error: unknown) => error)
+      expect(error).toBeInstanceOf(UserError)
+      expect((error as Error).message).toBe(`${path} is not a lock that this program wrote, and is not replaced`)
+    }
+    expect(left()).toEqual([".mine.lock", "out", "out/.lock", "precious"])
+    expect(readFileSync(join(folder, "precious"), "utf8")).toBe("precious")
+  },
+)
+
+test("an abort ends waiting for a file that is not complete", async () => {
+  mkdirSync(out())
+  writeFileSync(join(out(), ".lock"), "")
+  const reason = new Error("stopped")
+  const controller = new AbortController()
+  setTimeout(() => controller.abort(reason), 100)
+  const started = performance.now()
+  await expect(lockFolder(out(), "x", controller.signal)).rejects.toBe(reason)
+  expect(performance.now() - started).toBeLessThan(5000)
+  expect(left()).toEqual(["out", "out/.lock"])
+})
+
+test("a file that is never complete is not waited for without end", { timeout: 60_000 }, async () => {
+  mkdirSync(out())
+  const write = () => writeFileSync(join(out(), ".lock"), "")
+  write()
+  const writing = setInterval(write, 1000)
+  try {
+    await expect(lockFolder(out(), "x")).rejects.toThrow(`${out()} is being taken by another process`)
+  } finally {
+    clearInterval(writing)
+  }
 })
 
 test("a lock that was removed by hand is not taken from whoever has the folder now", async () => {
@@ -260,7 +323,8 @@ test("what killed processes left below the folder is removed by who takes it", a
 })
 
 test("bookkeeping is told from what users name", () => {
-  for (const name of [".lock", ".model.lock", ".00000.tar.0123456789ab.tmp"]) expect(isBookkeeping(name)).toBe(true)
+  for (const name of [".lock", ".model.lock", ".00000.tar.0123456789ab.tmp", ".a.0123456789abcdef0123456789abcdef.tmp"])
+    expect(isBookkeeping(name)).toBe(true)
   for (const name of ["a.lock", "lock", "package-lock.json", ".env", "..lock.json"])
     expect(isBookkeeping(name)).toBe(false)
 })

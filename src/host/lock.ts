@@ -3,8 +3,8 @@
  * nothing: the next one takes its file over, and of several that try at once one has it.
  */
 import { createHash, randomBytes } from "node:crypto"
-import { readFileSync, rmdirSync, rmSync } from "node:fs"
-import { constants, copyFile, link, open, rename, rm, stat, writeFile } from "node:fs/promises"
+import { lstatSync, readFileSync, rmdirSync, rmSync } from "node:fs"
+import { constants, copyFile, link, lstat, open, rename, rm, stat, writeFile } from "node:fs/promises"
 import { hostname } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -13,10 +13,11 @@ import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { atExit } from "./at-exit.ts"
 import { fileError } from "./file-error.ts"
 import { absent, discard, isDirectory, makeDirectory, placeOf } from "./files.ts"
-import { isNeighbour, neighbour, removeAbandoned, removeAbandonedBelow } from "./neighbour.ts"
+import { isEarlierNeighbour, isNeighbour, neighbour, removeAbandoned, removeAbandonedBelow } from "./neighbour.ts"
 import { isRunning, thisProcess } from "./owner.ts"
 
-const lockName = ".lock"
+/** In a folder that a process has. */
+export const lockName = ".lock"
 
 /** What the file says. */
 const record = z.object({
@@ -62,7 +63,7 @@ export class Lock implements Disposable {
   private remove(): void {
     try {
       // Whoever removed it by hand gave the folder to another one.
-      if (readFileSync(this.path, "utf8") === this.text) rmSync(this.path)
+      if (lstatSync(this.path).isFile() && readFileSync(this.path, "utf8") === this.text) rmSync(this.path)
       for (const folder of this.made) rmdirSync(folder)
     } catch {
       // The folder has content, as most have, or went away with the lock.
@@ -75,39 +76,49 @@ export class Lock implements Disposable {
  * is removed.
  *
  * @param command what the process does, for the message that another one gets: "mobileclip train"
- * @throws UserError where another process has it, or nothing can be written there
+ * @throws UserError where another process has it, its `.lock` is somebody else's, or nothing can be written there
+ * @throws the signal's reason where it aborts before the folder is taken
  */
-export async function lockFolder(folder: string, command: string): Promise<Lock> {
+export async function lockFolder(folder: string, command: string, signal?: AbortSignal): Promise<Lock> {
   const made = await missingFolders(folder)
-  const lock = await lockAt(join(folder, lockName), folder, command, { prepare: () => makeDirectory(folder), made })
+  const prepare = () => makeDirectory(folder)
+  const lock = await lockAt(join(folder, lockName), folder, command, { prepare, made, signal })
   await removeAbandonedBelow(folder)
   return lock
 }
 
 /** The same for a folder that is built beside and replaced whole: the file is beside it, or beside what a link leads to. The folder around it must exist. */
-export async function lockPlace(path: string, command: string): Promise<Lock> {
+export async function lockPlace(path: string, command: string, signal?: AbortSignal): Promise<Lock> {
   const whole = await placeOf(path)
-  const lock = await lockAt(join(dirname(whole), `.${basename(whole)}${lockName}`), path, command)
+  const lock = await lockAt(join(dirname(whole), `.${basename(whole)}${lockName}`), path, command, { signal })
   await removeAbandoned(dirname(whole))
   return lock
 }
 
 /** Whether a file of this name is bookkeeping beside what users want: a lock, or half built. */
 export function isBookkeeping(name: string): boolean {
-  return isNeighbour(name) || /^\.(.+\.)?lock$/.test(name)
+  return isNeighbour(name) || isEarlierNeighbour(name) || /^\.(.+\.)?lock$/.test(name)
 }
 
-/** Throws UserError where a process, perhaps, has the folder. */
+/** Throws UserError where a process, perhaps, has the folder, or its `.lock` is somebody else's. */
 export async function requireUnlocked(folder: string): Promise<void> {
   const holder = await readHolder(join(folder, lockName))
   if (holder && holder.state !== "gone") throw inUse(folder, join(folder, lockName), holder)
+}
+
+interface Taking {
+  /** Makes the folder of the lock. */
+  readonly prepare?: () => Promise<void>
+  /** Folders that were made for it. */
+  readonly made?: readonly string[]
+  readonly signal?: AbortSignal | undefined
 }
 
 async function lockAt(
   path: string,
   target: string,
   command: string,
-  { prepare = async () => {}, made = [] }: { prepare?: () => Promise<void>; made?: readonly string[] } = {},
+  { prepare = async () => {}, made = [], signal }: Taking,
 ): Promise<Lock> {
   const own = neighbour(path)
   const id = randomBytes(8).toString("hex")
@@ -115,11 +126,11 @@ async function lockAt(
   const text = `${JSON.stringify(content)}\n`
   try {
     await writeOwn(own, text, prepare)
-    const holder = await take(path, own)
+    const holder = await take(path, own, new Turns(target, signal))
     if (holder) throw inUse(target, path, holder)
     return new Lock(path, text, made)
   } catch (error) {
-    throw explained(error, target)
+    throw signal?.aborted ? error : explained(error, target)
   } finally {
     await discard(own)
   }
@@ -152,26 +163,45 @@ function explained(error: unknown, target: string): unknown {
  * dead holder is decided by a second file that is taken in the same way and named after that holder, so that it is
  * replaced once: who comes late finds another holder, or none.
  */
-async function take(path: string, own: string): Promise<Holder | null> {
-  for (let turn = 1; !(await linked(own, path)); turn++) {
+async function take(path: string, own: string, turns: Turns): Promise<Holder | null> {
+  while (!(await linked(own, path))) {
     const holder = await readHolder(path)
-    if (holder === null) continue
-    if (holder.state === "begun") await sleep(50)
+    if (holder === null) await turns.next(5)
+    else if (holder.state === "begun") await turns.next(50)
     else if (holder.state !== "gone") return holder
     else {
       const guard = guardOf(path, holder)
-      const follower = await take(guard, own)
+      const follower = await take(guard, own, turns)
       if (follower === null && (await isHolder(path, holder))) return rename(guard, path).then(() => null)
       if (follower === null) await rm(guard)
-      else if (turn > mostTurns) return follower
-      else await sleep(20)
+      else await turns.next(20)
     }
   }
   return null
 }
 
-/** Following takes no time, unless the process is held up. */
-const mostTurns = 250
+/** Of all that is tried for one lock. Turns are counted, and not time: a process that is held up has missed nothing. */
+class Turns {
+  /** Somebody takes the lock within a few, and a file that is not complete is given up after 200. */
+  private left = 400
+
+  constructor(
+    private readonly target: string,
+    private readonly signal: AbortSignal | undefined,
+  ) {}
+
+  /** Throws UserError where there were too many, and the signal's reason. */
+  async next(milliseconds: number): Promise<void> {
+    this.signal?.throwIfAborted()
+    if (this.left-- === 0) throw beingTaken(this.target)
+    await sleep(milliseconds)
+    this.signal?.throwIfAborted()
+  }
+}
+
+function beingTaken(target: string): InUse {
+  return new InUse(`${target} is being taken by another process`, "try again")
+}
 
 async function isHolder(path: string, { digest }: Holder): Promise<boolean> {
   return (await readHolder(path))?.digest === digest
@@ -179,7 +209,7 @@ async function isHolder(path: string, { digest }: Holder): Promise<boolean> {
 
 /** A name that counts as a neighbour's, so that what a process leaves that dies just now is removed a day later. */
 function guardOf(path: string, { digest }: Holder): string {
-  const name = basename(path).replace(/^\.(.+)\.[0-9a-f]{12}\.tmp$/, "$1")
+  const name = basename(path).replace(/^\.(.+)\.[0-9a-f]{32}\.tmp$/, "$1")
   return join(dirname(path), `.${name}.${digest}.tmp`)
 }
 
@@ -205,7 +235,7 @@ const noLinks = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]
 interface Holder {
   /** "begun": the file is not complete yet. "elsewhere": on a machine that cannot be asked. */
   readonly state: "running" | "gone" | "elsewhere" | "begun"
-  /** 12 digits of the file, which no other has. */
+  /** 32 digits of the file, which no other has. */
   readonly digest: string
   readonly record: z.output<typeof record> | null
 }
@@ -213,22 +243,47 @@ interface Holder {
 /** A file is written in one go; one that is not complete after so long is of a machine that stopped. */
 const completeMilliseconds = 10_000
 
-/** Null where nobody has it. */
+/** A lock has 300 bytes. */
+const mostBytes = 2 ** 16
+
+/** Null where nobody has it. Throws UserError where something else has its name. */
 async function readHolder(path: string): Promise<Holder | null> {
-  const file = await open(path).catch(absent)
+  if ((await lstat(path).catch(absent))?.isFile() === false) throw notALock(path)
+  // It may be another one by now: a link is not followed, nor a pipe waited for.
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)).catch(absent) // biome-ignore format: one call
   if (file === null) return null
   try {
-    return holderIn(await file.readFile("utf8"), (await file.stat()).mtimeMs)
+    const found = await file.stat()
+    if (!found.isFile() || found.size > mostBytes) throw notALock(path)
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(mostBytes), 0, mostBytes, 0)
+    const text = buffer.toString("utf8", 0, bytesRead)
+    if (!mayBeLock(text)) throw notALock(path)
+    return holderIn(text, found.mtimeMs)
   } finally {
     await file.close()
   }
 }
 
+/** Of a machine that stopped it may be without content, or zeros, or end early. */
+function mayBeLock(text: string): boolean {
+  const begin = '{"pid":'
+  return text.startsWith(begin) || begin.startsWith(text) || /^\0+$/.test(text)
+}
+
+function notALock(path: string): UserError {
+  return new UserError(
+    `${path} is not a lock that this program wrote, and is not replaced`,
+    "remove it, or choose another folder",
+  )
+}
+
 function holderIn(text: string, modified: number): Holder {
   const parsed = record.safeParse(jsonOf(text))
-  const digest = createHash("sha256").update(`${modified} ${text}`).digest("hex").slice(0, 12)
+  const digest = createHash("sha256").update(`${modified} ${text}`).digest("hex").slice(0, 32)
   if (parsed.success) return { state: stateOf(parsed.data), digest, record: parsed.data }
-  return { state: Date.now() - modified > completeMilliseconds ? "gone" : "begun", digest, record: null }
+  // A clock that was put back makes it one of the future.
+  const age = Math.abs(Date.now() - modified)
+  return { state: age > completeMilliseconds ? "gone" : "begun", digest, record: null }
 }
 
 function jsonOf(text: string): unknown {
@@ -245,7 +300,7 @@ function stateOf(owner: z.output<typeof record>): Holder["state"] {
 }
 
 function inUse(target: string, path: string, { state, record }: Holder): InUse {
-  if (!record) return new InUse(`${target} is being taken by another process`, "try again")
+  if (!record) return beingTaken(target)
   const { command, pid, host, since } = record
   const who = `${oneLine(command)} (process ${pid}${state === "elsewhere" ? ` on ${oneLine(host)}` : ""})`
   const when = oneLine(since).replace(/^(\S+)T(\d\d:\d\d).*$/, "$1 $2 UTC")

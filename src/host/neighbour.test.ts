@@ -6,6 +6,7 @@ import { basename, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import {
+  isEarlierNeighbour,
   isNeighbour,
   neighbour,
   removeAbandoned,
@@ -55,8 +56,8 @@ test("what a process is writing stays; what it left when it was killed goes", as
 test("this process's own, and those of unknown ones stay, until nobody wrote to them for a day", async () => {
   const [own, foreign, old] = [
     neighbour(join(folder, "own")),
-    join(folder, ".a.0123456789ab.tmp"),
-    join(folder, ".b.0123456789ac.tmp"),
+    join(folder, ".a.0123456789abcdef0123456789abcdef.tmp"),
+    join(folder, ".b.0123456789abcdef0123456789abcdee.tmp"),
   ]
   for (const path of [own, foreign]) writeFileSync(path, "")
   mkdirSync(old)
@@ -65,15 +66,17 @@ test("this process's own, and those of unknown ones stay, until nobody wrote to 
   expect(readdirSync(folder).sort()).toEqual([basename(foreign), basename(own)].sort())
 })
 
-test("names of earlier versions are recognised, and go when nobody wrote to them for a day", async () => {
-  const names = [".a.0123456789ab.tmp", ".b.0123456789abcdef01234567.tmp"]
-  for (const name of names) writeFileSync(join(folder, name), "")
-  expect(names.map(isNeighbour)).toEqual([true, true])
-  await removeAbandoned(folder)
+test("names that this program does not give, as dates in those of backups are, stay for ever", async () => {
+  const names = [".album.202411291200.tmp", ".b.0123456789abcdef01234567.tmp", ".notes.202411291200.old"]
+  for (const name of names) {
+    writeFileSync(join(folder, name), "precious")
+    utimesSync(join(folder, name), new Date(), new Date(Date.now() - 48 * 3600 * 1000))
+  }
+  expect(names.map(isNeighbour)).toEqual([false, false, false])
+  expect(names.map(isEarlierNeighbour)).toEqual([true, true, true])
+  await removeAbandonedBelow(folder)
   expect(readdirSync(folder).sort()).toEqual(names)
-  for (const name of names) utimesSync(join(folder, name), new Date(), new Date(Date.now() - 25 * 3600 * 1000))
-  await removeAbandoned(folder)
-  expect(readdirSync(folder)).toEqual([])
+  expect(withoutNeighbours(join(folder, names[2]!))).toBe(join(folder, names[2]!))
 })
 
 test("what a process left whose number another one has by now goes", async () => {

@@ -9,8 +9,10 @@ import { readdir, rename, rm, stat } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
 import { isRunning, type Owner, thisProcess } from "./owner.ts"
 
-/** 12 and 24 digits are of earlier versions: the first say nothing of whose the file is, the second not when the process began. */
-const pattern = /^\.(.+)\.([0-9a-f]{12}|[0-9a-f]{24}|[0-9a-f]{32})\.(tmp|old)$/
+const pattern = /^\.(.+)\.([0-9a-f]{32})\.(tmp|old)$/
+
+/** With the digits of earlier versions, which a date looks like too: known for what they may be, and left alone. */
+const earlierPattern = /^\.(.+)\.(?:[0-9a-f]{12}|[0-9a-f]{24})\.(?:tmp|old)$/
 
 /** Where the process cannot be asked for: on another machine, a file that nobody wrote to for so long. */
 const longMilliseconds = 24 * 3600 * 1000
@@ -24,6 +26,11 @@ export function neighbour(path: string, kind: "tmp" | "old" = "tmp"): string {
 /** Whether a file of this name is being built, or was left so. */
 export function isNeighbour(name: string): boolean {
   return pattern.test(name)
+}
+
+/** Whether it may be a neighbour of an earlier version: no content of users' folders, and nothing to remove. */
+export function isEarlierNeighbour(name: string): boolean {
+  return earlierPattern.test(name)
 }
 
 /** A path as the user knows it: with the name that is built in place of the hidden one. */
@@ -70,7 +77,7 @@ export function removeAbandonedOnce(folder: string): Promise<void> {
 /** Whether the process that the digits name is gone; where it cannot be asked for, whether nobody wrote for long. */
 export async function isAbandoned(path: string, digits = pattern.exec(basename(path))?.[2] ?? ""): Promise<boolean> {
   const owner = ownerIn(digits)
-  if (owner?.machine === thisProcess().machine) return !isRunning(owner)
+  if (owner.machine === thisProcess().machine) return !isRunning(owner)
   const found = await stat(path).catch(() => null)
   return found !== null && Date.now() - found.mtimeMs > longMilliseconds
 }
@@ -83,11 +90,10 @@ async function discard(path: string, name: string): Promise<void> {
   else await rm(path, { recursive: true, force: true })
 }
 
-function ownerIn(digits: string): Owner | null {
-  if (digits.length < 24) return null
+function ownerIn(digits: string): Owner {
   return {
     pid: Number.parseInt(digits.slice(0, 8), 16),
     machine: digits.slice(8, 16),
-    start: digits.length === 32 ? digits.slice(16, 24) : "00000000",
+    start: digits.slice(16, 24),
   }
 }

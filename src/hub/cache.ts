@@ -6,9 +6,9 @@
  *       blobs/<etag>                contents: named by sha256 for large files, by git's sha1 for small ones
  *       snapshots/<commit>/<file>   links to blobs
  */
-import { copyFile, readdir, readFile, realpath, rename, rm, stat, symlink } from "node:fs/promises"
+import { copyFile, readdir, realpath, rename, rm, stat, symlink } from "node:fs/promises"
 import { basename, dirname, join, relative, sep } from "node:path"
-import { makeDirectory, writeAtomically } from "../host/files.ts"
+import { makeDirectory, readBytes, requireSmall, writeAtomically } from "../host/files.ts"
 import { neighbour, removeAbandonedOnce } from "../host/neighbour.ts"
 
 export interface CachedFile {
@@ -42,7 +42,8 @@ export class RepositoryCache {
   /** The commit that `revision` stood for when it was pulled last; null if it never was. */
   async commitOf(revision: string): Promise<string | null> {
     if (isCommit(revision)) return revision
-    const text = await readFile(join(this.folder, "refs", revision), "utf8").catch(() => "")
+    const path = join(this.folder, "refs", revision)
+    const text = new TextDecoder().decode(await readBytes(path, requireSmall(path, 1000)).catch(() => new Uint8Array()))
     return isCommit(text.trim()) ? text.trim() : null
   }
 

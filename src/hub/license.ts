@@ -1,8 +1,7 @@
 /** The licence of what is pulled: shown in full the first time, and in a line afterwards. */
-import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { oneLine } from "../core/errors.ts"
-import { makeDirectory, writeAtomically } from "../host/files.ts"
+import { makeDirectory, readJson, writeAtomically } from "../host/files.ts"
 import { type License, licenses, type Release } from "./released.ts"
 
 /** The hub's tag decides; the table knows more about some. null where neither says. */
@@ -41,7 +40,7 @@ export async function licenseNotice(license: License, repo: string, folder: stri
 
 async function readShown(path: string): Promise<string[]> {
   try {
-    const shown: unknown = JSON.parse(await readFile(path, "utf8"))
+    const shown: unknown = await readJson(path, "a list of licences")
     return Array.isArray(shown) ? shown.filter((id) => typeof id === "string") : []
   } catch {
     return []

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { homedir, tmpdir } from "node:os"
 import { join } from "node:path"
@@ -29,6 +30,11 @@ test("the token comes from the option, then the variables, then the file", async
     expect(await found({ HF_TOKEN: " " })).toEqual(["hf_file", join(folder, "token")])
     expect(await found({ HF_TOKEN_PATH: join(folder, "other") })).toEqual(["hf_other", join(folder, "other")])
     expect(await found({ HF_HOME: join(folder, "none") })).toEqual([null, null])
+    expect(await found({ HF_TOKEN_PATH: join(folder, "token", "below") })).toEqual([null, null])
+    if (process.platform === "win32") return
+    execFileSync("mkfifo", [join(folder, "pipe")])
+    await expect(found({ HF_TOKEN_PATH: join(folder, "pipe") })).rejects.toThrow("pipe is a pipe, a socket or a device")
+    await expect(found({ HF_TOKEN_PATH: "/dev/zero" })).rejects.toThrow("/dev/zero is a pipe, a socket or a device")
   } finally {
     rmSync(folder, { recursive: true })
   }
@@ -42,4 +48,7 @@ test("the address and offline mode come from the environment", async () => {
   expect(await of({ TRANSFORMERS_OFFLINE: "1" })).toMatchObject({ offline: true })
   expect(await of({ HF_HUB_OFFLINE: "0" })).toMatchObject({ offline: false })
   await expect(of({ HF_ENDPOINT: "mirror" })).rejects.toThrow('the hub\'s address "mirror" is no http or https address')
+  await expect(of({ HF_ENDPOINT: "https://user:SECRET@mirror" })).rejects.toThrow(
+    'the hub\'s address "https://...@mirror" has a user name or a password',
+  )
 })

@@ -1,9 +1,9 @@
 /** Where the hub, its token and the shared cache are: options first, then the variables that Hugging Face's tools read. */
-import { readFile } from "node:fs/promises"
 import { homedir } from "node:os"
 import { join, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
-import { fileError } from "../host/file-error.ts"
+import { readBytes, requireSmall } from "../host/files.ts"
+import { webAddress } from "../host/network/address.ts"
 import { expandHome } from "../native/own-cache.ts"
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -54,9 +54,8 @@ function home(env: Environment): string {
 }
 
 function endpointOf(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null
-  if (url?.protocol === "https:" || url?.protocol === "http:") return text.replace(/\/+$/, "")
-  throw new UserError(`the hub's address "${text}" is no http or https address`, "check HF_ENDPOINT")
+  webAddress(text, "the hub's address", "check HF_ENDPOINT; a token belongs in HF_TOKEN")
+  return text.replace(/\/+$/, "")
 }
 
 /** The option, HF_TOKEN and its older names, then the file that `hf auth login` writes. */
@@ -80,12 +79,16 @@ function checkToken(text: string, tokenSource: string) {
   )
 }
 
+/** A token has less than a hundred characters. */
+const mostBytes = 2 ** 16
+
 async function readIfThere(path: string): Promise<string | null> {
   try {
-    return await readFile(path, "utf8")
+    return new TextDecoder().decode(await readBytes(path, requireSmall(path, mostBytes)))
   } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return null
-    throw fileError(error, "reading", path)
+    const { code = "" } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
+    if (error instanceof UserError && ["ENOENT", "ENOTDIR"].includes(code)) return null
+    throw error
   }
 }
 

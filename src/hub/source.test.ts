@@ -60,6 +60,12 @@ test("an unknown name lists the nearest", () => {
   expect(() => resolveSource("a/b/c", nothing)).toThrow("is no model that is known here")
 })
 
+test("an address with a password is refused without it", () => {
+  expect(() => resolveSource("https://user:SECRET@huggingface.co/apple/x", nothing)).toThrow(
+    /^https:\/\/\.\.\.@huggingface\.co\/apple\/x: addresses with a user name or a password are not read$/,
+  )
+})
+
 test("the table has every released variant, no name twice, and only variants that exist or are a reference's", () => {
   const count = (contents: string) => released.filter((release) => release.contents === contents).length
   expect([count("clip"), count("image tower"), count("captioner")]).toEqual([14 + 10 + 5, 10, 22])

@@ -1,6 +1,7 @@
 /** What a user may call a model: a name of the family, a repository on the hub, or a path. Pure: no file is read here. */
 import { UserError } from "../core/errors.ts"
 import { nearestNames as nearestOf } from "../core/nearest.ts"
+import { requireNoCredentials } from "../host/network/address.ts"
 import { type Release, released } from "./released.ts"
 
 export interface HubSource {
@@ -32,6 +33,7 @@ export type Source = HubSource | PathSource
 export function resolveSource(text: string, exists: (path: string) => boolean): Source {
   const explicit = /^hf[-_]hub:/i.test(text)
   if (!explicit && exists(text)) return { kind: "path", path: text }
+  requireNoCredentials(text)
   if (!explicit && looksLikePath(text)) throw new UserError(`${text} does not exist`, "check the path")
   const { name, file, revision } = parts(text.replace(/^hf[-_]hub:/i, ""))
   const release = findRelease(name)

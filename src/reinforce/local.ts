@@ -37,7 +37,7 @@ export async function reinforceLocally(
   options: LocalOptions = {},
 ): Promise<RunOutcome> {
   const { startProgress = noProgress } = options
-  using _ = await lockOutput(output, job.stage.kind === "caption" ? "caption" : "embed")
+  using _ = await lockOutput(output, job.stage.kind === "caption" ? "caption" : "embed", options.signal)
   const storage = openStorage()
   const ledger = await Ledger.open(storage, output, job, tasks)
   const completed = await ledger.completed(tasks)

@@ -4,7 +4,7 @@ import { isUrl } from "../data/stores/open.ts"
 import { type Lock, lockFolder } from "../host/lock.ts"
 
 /** Null where the output is in a store. Throws UserError where another process has it. */
-export async function lockOutput(output: string, command: string): Promise<Lock | null> {
+export async function lockOutput(output: string, command: string, signal?: AbortSignal): Promise<Lock | null> {
   if (isUrl(output) && !/^file:/i.test(output)) return null
-  return lockFolder(pathOf(output), `mobileclip reinforce ${command}`)
+  return lockFolder(pathOf(output), `mobileclip reinforce ${command}`, signal)
 }

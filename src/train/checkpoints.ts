@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { SafetensorsFile } from "../core/containers/safetensors.ts"
 import { makeDirectory, openRandomAccess, writeAtomically } from "../host/files.ts"
 import { removeAbandoned } from "../host/neighbour.ts"
+import { unmarkRun } from "./new-run.ts"
 import { readTrainingState, type TrainingState, trainingStateChunks } from "./state.ts"
 
 const pattern = /^step-(\d{8,})\.safetensors$/
@@ -35,6 +36,7 @@ export async function saveCheckpoint(directory: string, state: TrainingState, ke
   await removeAbandoned(folder)
   const path = join(folder, `step-${String(state.step).padStart(8, "0")}.safetensors`)
   await writeAtomically(path, trainingStateChunks(state))
+  await unmarkRun(directory)
   for (const other of superfluous(await checkpointsOf(directory), state.step, keep)) await rm(other, { force: true })
   return path
 }

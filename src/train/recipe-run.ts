@@ -29,7 +29,14 @@ import { saveRecipe } from "./recipe/load.ts"
 import { runLength } from "./recipe/run-length.ts"
 import type { Recipe } from "./recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "./recipe/settings.ts"
-import { badText, joinTraining, ranksSetting, runTraining, type TrainingRun } from "./run-directory.ts"
+import {
+  badText,
+  existingCheckpoint,
+  joinTraining,
+  ranksSetting,
+  runTraining,
+  type TrainingRun,
+} from "./run-directory.ts"
 import { readStart } from "./start.ts"
 import type { Settings } from "./state.ts"
 import type { LiveModel } from "./train.ts"
@@ -96,7 +103,8 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
     // Not before: a process that waits for the others notices nothing, and is better ended than asked.
     const signal = options.signal()
     // Of all ranks the first one writes.
-    using _ = isOther(group) ? null : await lockFolder(out, "mobileclip train")
+    using _ = isOther(group) ? null : await lockFolder(out, "mobileclip train", signal)
+    await existingCheckpoint({ ...placeOf(options), files: [...ownFiles, "report.html"] })
     const untrained = infoOf(recipe)
     const start = await startOf(recipe, options, untrained, signal)
     const info = start ? { ...untrained, license: start.license } : untrained
@@ -156,7 +164,7 @@ async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeR
     return null
   }
   const { info, step, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
-  if (exportTo !== null) await exportCheckpoint(checkpoint, exportTo, "mobileclip train --export")
+  if (exportTo !== null) await exportCheckpoint(checkpoint, exportTo, "mobileclip train --export", run.signal)
   return {
     checkpoint,
     steps: step,
@@ -182,12 +190,13 @@ async function describeRun(
   group: ProcessGroup | null,
   signal: AbortSignal,
 ): Promise<Omit<TrainingRun, "batches" | "bad">> {
-  const { out: directory, device, threads } = options
+  const { device, threads } = options
   const length = runLength(recipe, samples)
   const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
   const config = trainConfigOf(recipe, { steps: length.steps, device, threads })
   return {
-    directory,
+    ...placeOf(options),
+    files: ownFiles,
     isLocked: true,
     info,
     config: {
@@ -197,16 +206,31 @@ async function describeRun(
     },
     ...(tasks && { evaluate: (live) => tasks.score(encoderOf(live, info)) }),
     keep: recipe.save.keep,
-    existing: options.resume === null ? "refuse" : "require",
     otherData: options.otherData,
-    ...(options.resume !== null && options.resume !== "latest" && { resumeFrom: options.resume }),
     // Only where the run may begin or go on: another run's recipe stays.
-    prepare: () => saveRecipe(directory, recipe),
+    prepare: () => saveRecipe(options.out, recipe),
     logEvery: options.logEvery,
-    report: { name: basename(resolve(directory)), recipe, steps: length.steps, ...chances(tasks), facts: facts(info) },
+    report: {
+      name: basename(resolve(options.out)),
+      recipe,
+      steps: length.steps,
+      ...chances(tasks),
+      facts: facts(info),
+    },
     startProgress: options.startProgress,
     signal,
     ...(group && { group }),
+  }
+}
+
+/** Beside those of every run and the report. */
+const ownFiles = ["config.json"] as const
+
+function placeOf({ out, resume }: Chosen): Pick<TrainingRun, "directory" | "existing" | "resumeFrom"> {
+  return {
+    directory: out,
+    existing: resume === null ? "refuse" : "require",
+    ...(resume !== null && resume !== "latest" && { resumeFrom: resume }),
   }
 }
 

@@ -3,7 +3,6 @@
  * `tensorboard/`, and at the end `model.safetensors` (without the optimiser; the average where the run keeps one).
  * Resuming continues all of them where the state stands.
  */
-import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import * as torch from "../../torch/index.ts"
@@ -24,6 +23,7 @@ import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "./log/e
 import { liveText } from "./log/live.ts"
 import { readMetrics } from "./log/metrics.ts"
 import { RunLog, type RunReport } from "./log/run-log.ts"
+import { markRun, requireNewRun } from "./new-run.ts"
 import { type Settings, type TrainingState, trainedModel } from "./state.ts"
 import { type LiveModel, settingsOf, type TrainConfig, type TrainIo, train } from "./train.ts"
 
@@ -50,6 +50,8 @@ export interface TrainingRun {
   readonly existing: "refuse" | "require" | "continue"
   /** The checkpoint to go on from; absent: the newest. */
   readonly resumeFrom?: string
+  /** Names of files that are written in the directory beside those of every run; nobody else's of these names is replaced. */
+  readonly files?: readonly string[]
   /** Whether it may go on with other data, or other teachers, than it was begun with. */
   readonly otherData?: boolean
   /** Of the progress line. */
@@ -85,7 +87,7 @@ export interface TrainingResult {
 /** Throws the signal's reason when it was stopped before the last step; the state is saved then. */
 export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   const { directory, config, signal } = run
-  using _ = run.isLocked ? null : await lockFolder(directory, "mobileclip, training a model")
+  using _ = run.isLocked ? null : await lockFolder(directory, "mobileclip, training a model", signal)
   const resumption = await existingState(run)
   // What the weights were begun with has its licence, which only the state knows when it goes on.
   const info = resumption ? { ...run.info, license: resumption.info.license } : run.info
@@ -96,6 +98,7 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   }
   await makeDirectory(directory)
   await cleanRun(directory)
+  await beginRun(directory)
   await run.prepare?.()
   await using writer = new CheckpointWriter()
   const log = await RunLog.open(directory, { resumeStep: resumption?.step ?? 0, memory, every: run.logEvery ?? 1 })
@@ -221,13 +224,19 @@ function resumptionOf(state: TrainingState): Resumption {
   return { step, info, settings, take: () => held.pop()! }
 }
 
-/** The checkpoint that a run would go on from. Throws UserError where there is one and it must not, or the other way. */
-export async function existingCheckpoint({
-  directory,
-  existing,
-  resumeFrom,
-}: Pick<TrainingRun, "directory" | "existing" | "resumeFrom">): Promise<string | null> {
-  const path = resumeFrom ?? (await latestCheckpoint(directory))
+/**
+ * The checkpoint that a run would go on from; null where it begins. Nothing is written.
+ *
+ * @throws UserError where there is one and it must not, or the other way, or the run would replace what is not a run's
+ */
+export async function existingCheckpoint(
+  run: Pick<TrainingRun, "directory" | "existing" | "resumeFrom" | "files" | "report">,
+): Promise<string | null> {
+  const { directory, existing, resumeFrom } = run
+  const latest = await latestCheckpoint(directory)
+  if (latest === null && (existing !== "require" || resumeFrom !== undefined))
+    await requireNewRun(directory, [...(run.report ? ["report.html"] : []), ...(run.files ?? [])])
+  const path = resumeFrom ?? latest
   if (path) {
     if (existing !== "refuse") return path
     throw new UserError(
@@ -235,21 +244,16 @@ export async function existingCheckpoint({
       "go on with it (--resume), or choose another directory",
     )
   }
-  if (existing !== "require") {
-    requireNoOther(directory)
-    return null
-  }
+  if (existing !== "require") return null
   throw new UserError(
     `there is no run to resume in ${directory}: it has no checkpoints`,
     "leave out --resume to start one",
   )
 }
 
-/** A model that no run has left here is somebody's weights, which this run's would replace. */
-function requireNoOther(directory: string): void {
-  const path = join(directory, "model.safetensors")
-  if (!existsSync(path) || existsSync(join(directory, "metrics.jsonl"))) return
-  throw new UserError(`${path} is not of a training run and is not replaced`, "choose another directory")
+/** Before a run writes anything in its directory, so that it is known for a run's if it ends before its first checkpoint. */
+export async function beginRun(directory: string): Promise<void> {
+  await markRun(directory, (await latestCheckpoint(directory)) !== null)
 }
 
 /** Throws UserError naming what differs. */

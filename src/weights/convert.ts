@@ -45,7 +45,7 @@ export type Converted =
 export async function convert(source: string, given: ConvertOptions): Promise<Converted> {
   const { out, dtype, layout, signal, pull, onStage } = { ...convertDefaults, pull: pullFromHub, ...given }
   if (layout !== "open_clip") await checkModelDirectory(out)
-  using _ = await lockPlace(out, "mobileclip convert")
+  using _ = await lockPlace(out, "mobileclip convert", signal)
   const path = existsSync(source) ? weightsFile(source) : (await pull(source, { signal })).path
   if (layout === "open_clip" && (await isOpenClipOutput(path, out)))
     throw new UserError(`${path} would be both read and written`, "choose another folder for --out")

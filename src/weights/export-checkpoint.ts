@@ -19,10 +19,11 @@ export async function exportCheckpoint(
   checkpoint: string,
   directory: string,
   command = "mobileclip export",
+  signal?: AbortSignal,
 ): Promise<Manifest> {
   await checkModelDirectory(directory)
   await makeDirectory(dirname(resolve(directory)))
-  using _ = await lockPlace(directory, command)
+  using _ = await lockPlace(directory, command, signal)
   return await withCheckpoint(checkpoint, async ({ model, info }) =>
     exportModel(model, info, directory, { source: await sourceOf(checkpoint), ...(await bestReference(model)) }),
   )

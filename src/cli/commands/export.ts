@@ -18,13 +18,17 @@ export function register(program: Command, context: CommandContext): void {
     .option("--json", "print the manifest")
     .action((checkpoint: string, options: Options, command: Command) => {
       // An export takes seconds and leaves nothing half-done when it may finish.
-      context.abortOnInterrupt()
-      return runExport(checkpoint, options, command)
+      return runExport(checkpoint, options, command, context.abortOnInterrupt())
     })
 }
 
-async function runExport(checkpoint: string, { out, json }: Options, command: Command): Promise<void> {
-  const manifest = await exportCheckpoint(checkpoint, out)
+async function runExport(
+  checkpoint: string,
+  { out, json }: Options,
+  command: Command,
+  signal: AbortSignal,
+): Promise<void> {
+  const manifest = await exportCheckpoint(checkpoint, out, "mobileclip export", signal)
   const { reference } = manifest.verification
   const error = worstError(manifest.verification).toExponential(1)
   const summary = `exported to ${out}; differs from ${reference} by ${error} standard deviations at most`

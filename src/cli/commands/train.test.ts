@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
 import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../../train/checkpoints.ts"
 import { readMetrics } from "../../train/log/metrics.ts"
+import { markRun } from "../../train/new-run.ts"
 import { withCheckpoint } from "../../weights/checkpoint.ts"
 import { main } from "../main.ts"
 
@@ -341,11 +342,43 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=1"]
     await mkdir(out)
     await writeFile(join(out, "config.json"), '{"model_type": "clip"}')
-    expect(await run(...argv)).toMatchObject({ code: 1, err: expect.stringContaining("config.json is not a recipe") })
+    expect(await run(...argv)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("holds config.json, which a run would replace"),
+    })
     await writeFile(join(out, "model.safetensors"), "weights")
-    expect(await run(...argv)).toMatchObject({ code: 1, err: expect.stringContaining("is not of a training run") })
+    expect(await run(...argv)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("holds config.json, model.safetensors, which"),
+    })
     expect(await readdir(out)).toEqual(["config.json", "model.safetensors"])
     expect(await readFile(join(out, "config.json"), "utf8")).toBe('{"model_type": "clip"}')
+  })
+
+  test("a user's files under a run's names are refused before the data are looked at, and stay", async () => {
+    const out = join(folder, "files-of-others")
+    const argv = ["--train-data", "nowhere.tar", "--out", out, ...short, "schedule.steps=1"]
+    await mkdir(out)
+    for (const name of ["report.html", "metrics.jsonl", "notes.txt"]) await writeFile(join(out, name), `my ${name}`)
+    const expected = `${out} has no checkpoints of a run, and holds metrics.jsonl, report.html, which a run would replace`
+    expect(await run(...argv)).toMatchObject({ code: 1, err: expect.stringContaining(expected) })
+    expect((await readdir(out)).sort()).toEqual(["metrics.jsonl", "notes.txt", "report.html"])
+    expect(await readFile(join(out, "metrics.jsonl"), "utf8")).toBe("my metrics.jsonl")
+  })
+
+  test("a finished run without its checkpoints is not replaced; one that ended before its first is begun again", async () => {
+    const out = join(folder, "without-checkpoints")
+    const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=1"]
+    await mkdir(out)
+    await markRun(out, false)
+    await writeFile(join(out, "metrics.jsonl"), '{"step": 1, "los')
+    expect(await run(...argv)).toMatchObject({ code: 0 })
+    expect(await readdir(out)).not.toContain(".begun")
+    const model = await readFile(join(out, "model.safetensors"))
+    await rm(join(out, "checkpoints"), { recursive: true })
+    expect(await run(...argv, "seed=5")).toMatchObject({ code: 1, err: expect.stringContaining("model.safetensors") })
+    expect((await readFile(join(out, "model.safetensors"))).equals(model)).toBe(true)
+    expect(await readdir(out)).not.toContain(".lock")
   })
 
   test("the export of a run refuses, before it trains, a folder with other content", async () => {

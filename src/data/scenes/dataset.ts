@@ -38,7 +38,7 @@ export interface ScenesOptions {
 export async function renderScenes(options: ScenesOptions): Promise<ScenesInfo> {
   const { out, counts } = options
   checkCounts(options)
-  using _ = await lockFolder(out, "mobileclip render")
+  using _ = await lockFolder(out, "mobileclip render", options.signal)
   await requireOwnInfo(join(out, "info.json"))
   const total = SPLITS.reduce((sum, split) => sum + counts[split], 0)
   let done = 0

@@ -324,3 +324,26 @@ test("a hub that refuses a token, or is away for a while", async () => {
     [],
   )
 })
+
+test("an address with a name or a password is refused in a line without them, as is what is no address", async () => {
+  const storage = openStorage({ temporaryFolder })
+  for (const url of [address.replace("//", "//user:SECRET@"), "http://user:SEC/RET@host/x.tar", "s3://a:SECRET@b/x"]) {
+    for (const ask of [storage.fetch(url), storage.readBytes(url), storage.stat(url), storage.list(url)]) {
+      const error = await ask.catch((error: unknown) => error)
+      expect(error).toBeInstanceOf(UserError)
+      expect(JSON.stringify([(error as Error).message, (error as UserError).hint])).not.toMatch(/SEC|user:/)
+    }
+  }
+  expect(log).toEqual([])
+})
+
+test("a redirect to an address with a password is refused without it", async () => {
+  const location = `${address.replace("//", "//user:SECRET@")}/elsewhere`
+  faults = [{ lie: (response) => response.writeHead(302, { Location: location }).end() }]
+  const error = await openStorage({ temporaryFolder })
+    .fetch(`${address}/x`)
+    .catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(UserError)
+  expect((error as Error).message).toMatch(/redirects to an address at 127\.0\.0\.1:\d+ with a user name or a password/)
+  expect((error as Error).message).not.toContain("SECRET")
+})

@@ -3,6 +3,7 @@
  * `hf://ORG/NAME[@REVISION]/path`. They come over plain HTTP, which has byte ranges to go on from.
  */
 import { messageOf, oneLine, UserError } from "../../core/errors.ts"
+import { webAddress } from "../../host/network/address.ts"
 import { listingFetch } from "../../host/network/bounded.ts"
 import { isNetworks, withRetries } from "../../host/network/network.ts"
 import { fetchHttp, type HttpFile, NoSuchFile, readHttp, readOnly, request, statHttp } from "./http.ts"
@@ -78,7 +79,8 @@ export class HubStorage implements Storage {
 
   private get endpoint(): string {
     const { hub, env } = this.surroundings
-    return (hub?.endpoint || env.HF_ENDPOINT || "https://huggingface.co").replace(/\/+$/, "")
+    const address = hub?.endpoint || env.HF_ENDPOINT || "https://huggingface.co"
+    return webAddress(address, "the hub's address", "check HF_ENDPOINT").href.replace(/\/+$/, "")
   }
 
   private get token(): string | null {

@@ -1,5 +1,6 @@
 /** One storage for all kinds of URLs. */
 import { UserError } from "../../core/errors.ts"
+import { requireNoCredentials, webAddress } from "../../host/network/address.ts"
 import { HttpStorage } from "./http.ts"
 import { HubStorage } from "./hub.ts"
 import { LocalStorage } from "./local.ts"
@@ -16,7 +17,8 @@ export function isUrl(name: string): boolean {
 
 /**
  * Files by path, `file://`, `http(s)://`, `s3://` and `hf://`. Copies of remote files are kept until they are disposed.
- * What the network breaks is tried again; its last failure is a UserError that names the URL.
+ * What the network breaks is tried again; its last failure is a UserError that names the URL. One with a user name or a
+ * password is refused.
  */
 export function openStorage(options: StorageOptions = {}): Storage {
   const surroundings = surroundingsOf(options)
@@ -29,7 +31,9 @@ export function openStorage(options: StorageOptions = {}): Storage {
     hf: new HubStorage(surroundings),
   }
   const storeOf = (url: string): Storage => {
+    if (isUrl(url)) requireNoCredentials(url)
     const scheme = isUrl(url) ? url.slice(0, url.indexOf(":")).toLowerCase() : "file"
+    if (scheme.startsWith("http")) webAddress(url, "the address", "check it")
     if (Object.hasOwn(stores, scheme)) return stores[scheme]!
     throw new UserError(
       `${url}: ${scheme}:// is not read here`,

@@ -10,6 +10,7 @@ import { pipeline, Readable, Transform } from "node:stream"
 import type { S3Client } from "@aws-sdk/client-s3"
 import { UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
+import { webAddress } from "../../host/network/address.ts"
 import { readBounded } from "../../host/network/bounded.ts"
 import { Watchdog, withRetries } from "../../host/network/network.ts"
 import { download, type RemotePart } from "./download.ts"
@@ -299,6 +300,7 @@ function counted(stream: Readable, onBytes: (bytes: number) => void): Readable {
 async function openClient({ env }: Surroundings): Promise<Opened> {
   const sdk = await import("@aws-sdk/client-s3")
   const endpoint = env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL
+  if (endpoint) webAddress(endpoint, "the address of the object store", "check AWS_ENDPOINT_URL")
   const client = new sdk.S3Client({
     region: env.AWS_REGION || env.AWS_DEFAULT_REGION || "us-east-1",
     followRegionRedirects: true,

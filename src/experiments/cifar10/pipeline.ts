@@ -10,6 +10,7 @@ import { lockFolder } from "../../host/lock.ts"
 import { version } from "../../host/version.ts"
 import { thisMachine } from "../../report/machine.ts"
 import type { TrainingResult } from "../../train/run-directory.ts"
+import { claimFolder } from "../comparison/claim-folder.ts"
 import { distillation } from "../comparison/distillation.ts"
 import { type Reinforcement, reinforce } from "../comparison/reinforcement.ts"
 import { compareStudents, curveOf, type StudentComparison, type StudentResults } from "../comparison/students.ts"
@@ -30,11 +31,18 @@ export interface Cifar10Options extends Omit<QuickstartOptions, "recipe"> {
   readonly recipe: Cifar10Recipe
 }
 
+/** Names in the folder. */
+const content = [
+  ...["careless", "precise.jsonl", "tasks.json", "teachers", "captioned", "reinforced", "students"],
+  ...["report.html", "report.json"],
+] as const
+
 /** Runs all stages and returns what the report says. Throws UserError where the folder is no CIFAR-10. */
 export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10Report> {
   const { out, recipe } = options
   const clock = new Clock(options.signal)
-  using _ = await lockFolder(out, "cifar10")
+  using _ = await lockFolder(out, "cifar10", options.signal)
+  await claimFolder(out, "cifar10", content)
   const pictures = await preparePictures(options)
   const taught = await teach(pictures, options, clock)
   const knowledge = {

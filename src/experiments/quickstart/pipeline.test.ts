@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
@@ -29,6 +29,13 @@ test("a folder with other content beside the model, or in use, is refused before
   await mkdir(join(other, "model", "notes"), { recursive: true })
   expect((await run(other)).errors.join("")).toContain("has other content (notes/) and is not replaced")
   expect(await readdir(other)).toEqual(["model"])
+  const own = join(folder, "own")
+  await mkdir(own)
+  await writeFile(join(own, "report.html"), "mine")
+  expect((await run(own)).errors.join("")).toContain(
+    "own holds report.html, which quickstart would replace and has not",
+  )
+  expect(await readdir(own)).toEqual(["report.html"])
   using _ = await lockFolder(held, "mobileclip train")
   expect((await run(held)).errors.join("")).toContain("held is in use: mobileclip train")
   expect(await readdir(held)).toEqual([".lock"])

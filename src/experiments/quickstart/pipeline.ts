@@ -12,6 +12,7 @@ import { lockFolder } from "../../host/lock.ts"
 import { loadModel } from "../../run/node.ts"
 import type { TrainingResult } from "../../train/run-directory.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
+import { claimFolder } from "../comparison/claim-folder.ts"
 import { distillation } from "../comparison/distillation.ts"
 import { reinforce } from "../comparison/reinforcement.ts"
 import { measureStepTime } from "../comparison/step-time.ts"
@@ -32,13 +33,17 @@ import { classifySamples, writeSamples } from "./samples.ts"
 /** Pictures of a shard of scenes. */
 const perShard = 500
 
+/** Names in the folder, beside the scenes and the model, which are known for what they are. */
+const content = ["teachers", "captioned", "reinforced", "students", "pictures", "report.html", "report.json"] as const
+
 /** Runs all stages; an interrupted run goes on where it was. Returns what the report says. */
 export async function quickstart(options: QuickstartOptions): Promise<ReportData> {
   const { out, recipe, startProgress, say } = options
   const clock = new Clock(options.signal)
   const directory = join(out, "model")
   await checkModelDirectory(directory)
-  using _ = await lockFolder(out, "mobileclip quickstart")
+  using _ = await lockFolder(out, "mobileclip quickstart", options.signal)
+  await claimFolder(out, "quickstart", content)
 
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
@@ -68,7 +73,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const training = students.first.reinforced
 
   const { verification } = await clock.stage("export", () =>
-    exportCheckpoint(training.checkpoint, directory, "mobileclip quickstart"),
+    exportCheckpoint(training.checkpoint, directory, "mobileclip quickstart", options.signal),
   )
   say(
     `exported to ${directory}; differs from ${verification.reference} by ${worstError(verification).toExponential(1)} standard deviations at most`,

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest"
+import { UserError } from "../../core/errors.ts"
 import { fetchFollowing } from "./redirects.ts"
 
 /** A web of redirects: where each address leads, and what was asked for. */
@@ -33,9 +34,14 @@ test.each([
   ["http://a/x", "ftp://a/x", "a redirects to ftp://a, which is not followed"],
   ["http://a/x", "http://", "a redirects to no address, which is not followed"],
   ["http://a/x", "http://a/x", "a redirects without end"],
+  ["http://a/x", "http://u:SECRET@b/y", "a redirects to an address at b with a user name or a password, which"],
+  ["http://a/x", "//SECRET@b/y", "a redirects to an address at b with a user name or a password, which"],
 ])("%s -> %s is refused", async (from, to, message) => {
   const { fetch, asked } = web({ [from]: to })
-  await expect(fetchFollowing(fetch, new URL(from), {})).rejects.toThrow(message)
+  const error = await fetchFollowing(fetch, new URL(from), {}).catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(UserError)
+  expect((error as UserError).message).toContain(message)
+  expect((error as UserError).message).not.toContain("SECRET")
   expect(asked.every(({ url }) => url === from)).toBe(true)
   expect(asked.length).toBeLessThan(12)
 })

@@ -1,5 +1,6 @@
 /** `fetch` that goes where a server sends it only as far as that is safe. */
 import { UserError } from "../../core/errors.ts"
+import { requireNoCredentials } from "./address.ts"
 
 const mostRedirects = 10
 
@@ -7,9 +8,11 @@ const redirects = [301, 302, 303, 307, 308]
 
 /**
  * The answer after all redirects, of a GET or a HEAD. Headers that are for one origin (Authorization, Cookie) do not leave
- * it. Throws UserError where they have no end, or lead from https to http or to what is not on the web.
+ * it. Throws UserError where they have no end, lead from https to http or to what is not on the web, or an address has a
+ * user name or a password.
  */
 export async function fetchFollowing(fetch: typeof globalThis.fetch, url: URL, init: RequestInit): Promise<Response> {
+  requireNoCredentials(url.href)
   let headers = new Headers(init.headers)
   let at = url
   for (let hops = 0; hops <= mostRedirects; hops++) {
@@ -26,6 +29,11 @@ export async function fetchFollowing(fetch: typeof globalThis.fetch, url: URL, i
 
 function checkedRedirect(from: URL, location: string): URL {
   const to = URL.canParse(location, from.href) ? new URL(location, from) : null
+  if (to && (to.username !== "" || to.password !== ""))
+    throw new UserError(
+      `${from.host} redirects to an address at ${to.host} with a user name or a password, which is not followed`,
+      "ask who runs that server",
+    )
   if (to?.protocol === "https:" || (to?.protocol === "http:" && from.protocol === "http:")) return to
   const where = to ? `${to.protocol}//${to.host}` : "no address"
   throw new UserError(`${from.host} redirects to ${where}, which is not followed`, `${from.protocol} was asked for`)

@@ -3,7 +3,6 @@
  * the server is there again.
  */
 import { once, setMaxListeners } from "node:events"
-import { readFile } from "node:fs/promises"
 import { setTimeout as sleep } from "node:timers/promises"
 import { JetStreamApiError, jetstreamManager } from "@nats-io/jetstream"
 import {
@@ -15,7 +14,7 @@ import {
   RequestError,
 } from "@nats-io/transport-node"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
-import { fileError } from "../../host/file-error.ts"
+import { readBytes, requireSmall } from "../../host/files.ts"
 import type { NatsSettings } from "./settings.ts"
 
 /** The first with pull consumers as they are used here, and with limits per subject that refuse what is new. */
@@ -73,20 +72,14 @@ async function connectionOptions(settings: NatsSettings, name: string): Promise<
     noAsyncTraces: true,
     ...(tls ? { tls: present({ ...tls }) } : {}),
     ...present({ user, pass: password, token }),
-    ...(credentials ? { authenticator: credsAuthenticator(await readCredentials(credentials)) } : {}),
+    ...(credentials
+      ? { authenticator: credsAuthenticator(await readBytes(credentials, requireSmall(credentials, 2 ** 20))) }
+      : {}),
   }
 }
 
 function present(values: Readonly<Record<string, string | null>>): Record<string, string> {
   return Object.fromEntries(Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== null))
-}
-
-async function readCredentials(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    throw fileError(error, "reading", path)
-  }
 }
 
 async function checkServer(connection: NatsConnection, where: string): Promise<void> {

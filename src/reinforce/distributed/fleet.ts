@@ -49,7 +49,7 @@ export async function runOnWorkers(
   tasks: readonly ShardTask[],
   options: PublishOptions = {},
 ): Promise<RunOutcome> {
-  using _ = await lockOutput(output, "run")
+  using _ = await lockOutput(output, "run", options.signal)
   const storage = openStorage()
   const ledger = await Ledger.open(storage, output, job, tasks)
   const name = options.name ?? jobName(job.stage.kind, output)

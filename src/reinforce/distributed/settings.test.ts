@@ -1,4 +1,9 @@
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { expect, test } from "vitest"
+import { connectNats } from "./connection.ts"
 import { natsSettings } from "./settings.ts"
 
 const nothing = { tls: null, user: null, password: null, token: null, credentials: null }
@@ -31,5 +36,30 @@ test("what is no address", async () => {
   await expect(natsSettings("http://a:b@queue", {})).rejects.toThrow(
     '"http://...@queue" is no address of a NATS server',
   )
+  await expect(natsSettings("nats://user:SEC/RET@queue", {})).rejects.toThrow(
+    /^"nats:\/\/\.\.\.@queue" is no address of a NATS server$/,
+  )
+  await expect(natsSettings("nats://user:SEC,RET@queue", {})).rejects.toThrow(
+    /^"nats:\/\/\.\.\.@queue" is no address of a NATS server$/,
+  )
+  await expect(natsSettings("nats://user:SEC%RET@queue", {})).rejects.toThrow(
+    'the name or the password in the NATS address of "queue" has a %',
+  )
   await expect(natsSettings("", {})).rejects.toThrow("no NATS server is given")
 })
+
+test.skipIf(process.platform === "win32")(
+  "a pipe in the place of a certificate or of credentials is not waited for",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "nats-settings-"))
+    try {
+      const pipe = join(folder, "pipe")
+      execFileSync("mkfifo", [pipe])
+      await expect(natsSettings("queue", { NATS_CA: pipe })).rejects.toThrow(`${pipe} is a pipe`)
+      const settings = await natsSettings("nats://127.0.0.1:1", { NATS_CREDS: pipe })
+      await expect(connectNats(settings, "test")).rejects.toThrow(`${pipe} is a pipe`)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  },
+)

@@ -2,9 +2,9 @@
  * Where the NATS server is and how to sign in: options first, then the variables that the `nats` command reads.
  * A user, password or token may stand in the URL; `tls://` asks for encryption.
  */
-import { readFile } from "node:fs/promises"
 import { quoted, UserError } from "../../core/errors.ts"
-import { fileError } from "../../host/file-error.ts"
+import { readBytes, requireSmall } from "../../host/files.ts"
+import { withoutCredentials } from "../../host/network/address.ts"
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -35,10 +35,10 @@ const defaultPort = "4222"
 export async function natsSettings(url: string | undefined, env: Environment): Promise<NatsSettings> {
   const text = url || env.NATS_URL
   if (!text) throw new UserError("no NATS server is given", "pass --nats nats://HOST:4222, or set NATS_URL")
-  const urls = text.split(",").map((part) => parseUrl(part.trim()))
+  const urls = text.split(",").map((part) => parseUrl(part.trim(), text))
   const [first] = urls as [URL]
-  const name = decodeURIComponent(first.username) || null
-  const password = decodeURIComponent(first.password) || null
+  const name = decoded(first.username, first)
+  const password = decoded(first.password, first)
   return {
     servers: urls.map(({ hostname, port }) => `${hostname}:${port || defaultPort}`),
     tls: await tlsSettings(urls, env),
@@ -50,18 +50,27 @@ export async function natsSettings(url: string | undefined, env: Environment): P
   }
 }
 
-function parseUrl(text: string): URL {
+/** @param list all addresses: a password with a comma in it is torn apart, and its parts are not told from others */
+function parseUrl(text: string, list: string): URL {
   const address = text.includes("://") ? text : `nats://${text}`
   const url = URL.canParse(address) ? new URL(address) : null
   if (url && ["nats:", "tls:"].includes(url.protocol) && url.hostname) return url
   throw new UserError(
-    `${quoted(withoutSecrets(text))} is no address of a NATS server`,
+    `${quoted(list.includes("@") ? withoutCredentials(list) : text)} is no address of a NATS server`,
     "it looks like nats://HOST:4222 or tls://HOST:4222",
   )
 }
 
-function withoutSecrets(text: string): string {
-  return text.replace(/[^/]*@/, "...@")
+/** Of a name or a password. */
+function decoded(text: string, url: URL): string | null {
+  try {
+    return decodeURIComponent(text) || null
+  } catch {
+    throw new UserError(
+      `the name or the password in the NATS address of ${quoted(url.host)} has a % that begins no code`,
+      "write it as %25",
+    )
+  }
 }
 
 async function tlsSettings(urls: readonly URL[], env: Environment): Promise<TlsSettings | null> {
@@ -71,10 +80,5 @@ async function tlsSettings(urls: readonly URL[], env: Environment): Promise<TlsS
 }
 
 async function readPem(path: string | undefined): Promise<string | null> {
-  if (!path) return null
-  try {
-    return await readFile(path, "utf8")
-  } catch (error) {
-    throw fileError(error, "reading", path)
-  }
+  return path ? new TextDecoder().decode(await readBytes(path, requireSmall(path, 2 ** 22))) : null
 }

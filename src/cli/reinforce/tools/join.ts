@@ -28,7 +28,7 @@ export interface JoinCommandOptions extends FormatOptions {
 export async function runJoin(options: JoinCommandOptions, signal: AbortSignal, output: Output): Promise<void> {
   const { reinforcements: named, key = null, byName, allowChanged = false, maxFailures, maxIndexMb } = options
   const [images, reinforcements] = [await expandShards(options.images), await expandShards(named)]
-  using _ = await lockOutput(options.output, "join")
+  using _ = await lockOutput(options.output, "join", signal)
   const job = {
     ...{ kind: "join" as const, reinforcements: named, match: byName ? ("name" as const) : ("key" as const) },
     ...{ keyField: key, format: joinFormat(options), allowChanged },

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { UserError } from "../../../core/errors.ts"
 import { makeDirectory } from "../../../host/files.ts"
+import { requireNoCredentials } from "../../../host/network/address.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
 import { expandShards } from "../../expand.ts"
 import { embeddingExtensions } from "../../reinforced/embeddings.ts"
@@ -51,6 +52,7 @@ export type ListOptions = Pick<TrainingDataConfig, "templates" | "imageColumn" |
 /** Throws UserError where there is nothing, or nothing of the format. */
 export function openList(source: string, format: ListFormat, config: ListOptions): Promise<SampleList> {
   const path = pathOf(source)
+  requireNoCredentials(path)
   if (isUrl(path)) throw new UserError(`${path}: ${format} sources are read from this machine`, "copy it first")
   switch (format) {
     case "folder":
