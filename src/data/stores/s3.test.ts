@@ -280,7 +280,7 @@ test("no answer but an object is longer than 32 MiB: neither a list nor an error
     .list("s3://data/out")
     .catch((error: unknown) => error)
   expect(error).toBeInstanceOf(UserError)
-  expect((error as Error).message).toBe(`s3://data/out/: ${refusal}`)
+  expect((error as Error).message).toBe(`s3://data/out: ${refusal}`)
   expect(log).toEqual(["GET"])
   faults = [{ body, status: 400 }]
   await expect(storage().put("s3://data/x", [content])).rejects.toThrow(`s3://data/x: ${refusal}`)
