@@ -46,6 +46,29 @@ describe("a reader that goes", { timeout: 120_000 }, () => {
   })
 })
 
+describe.runIf(process.platform === "linux")("a disk that takes no more", { timeout: 120_000 }, () => {
+  const run = (args: readonly string[]) => {
+    const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(" ")
+    return spawnSync("sh", ["-c", `${command} > /dev/full`], { encoding: "utf8" })
+  }
+
+  test("fails what only prints, with a line", () => {
+    const { status, stderr } = run(["models"])
+    expect({ status, stderr }).toEqual({ status: 1, stderr: "mobileclip: disk full while writing standard output\n" })
+  })
+
+  test("does not end what has more to do, and is noted once", async () => {
+    const { status, stderr } = run([...trainArguments("full", 16), "--json"])
+    const notes = stderr.split("\n").filter((line) => line.startsWith("mobileclip:"))
+    expect(notes).toEqual([
+      "mobileclip: disk full while writing standard output; the work goes on, and its results are not printed",
+    ])
+    expect(status).toBe(0)
+    const { samplesSeen } = await withCheckpoint(join(folder, "full", "model.safetensors"), async ({ info }) => info)
+    expect(samplesSeen).toBe(16 * 8)
+  })
+})
+
 test("a terminal that is closed lets a training finish its step and save", { timeout: 120_000 }, async () => {
   const child = spawn(process.execPath, [program, ...trainArguments("hangup", 100_000)], {
     stdio: ["ignore", "ignore", "pipe"],

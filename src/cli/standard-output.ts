@@ -1,7 +1,11 @@
 /**
  * Standard output and error, whose readers may go at any time (`mobileclip ... 2>&1 | head -1`, a terminal that is closed).
- * What is said about the work is dropped then, and the work goes on.
+ * What is said about the work is dropped then, and the work goes on. The same where a disk takes no more of it.
  */
+import { messageOf, UserError } from "../core/errors.ts"
+import { fileError } from "../host/file-error.ts"
+import { failureLine } from "./errors.ts"
+
 export interface Output {
   out(text: string): void
   err(text: string): void
@@ -20,9 +24,19 @@ export function standardOutput(worksOn: () => boolean): Output {
   const clearLine = process.stderr.isTTY ? "\r\x1b[K" : ""
   // Nobody could be told.
   process.stderr.on("error", () => {})
+  let isSaid = false
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (!gone.includes(error.code ?? "")) throw error
-    if (!worksOn()) process.exit(0)
+    const isGone = gone.includes(error.code ?? "")
+    // Every later write fails too.
+    if (!isGone && !isSaid) process.stderr.write(clearLine + failureLine(lost(error, worksOn())))
+    isSaid = true
+    if (!worksOn()) process.exit(isGone ? 0 : 1)
   })
   return { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(clearLine + text) }
+}
+
+function lost(error: Error, worksOn: boolean): Error {
+  const known = fileError(error, "writing", "standard output")
+  const reason = known instanceof UserError ? known.message : `writing standard output failed: ${messageOf(error)}`
+  return new Error(worksOn ? `${reason}; the work goes on, and its results are not printed` : reason)
 }

@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -15,7 +16,7 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { UserError } from "../core/errors.ts"
 import { isBookkeeping, lockFolder, lockPlace } from "./lock.ts"
 import { thisProcess } from "./owner.ts"
@@ -186,14 +187,57 @@ test("a number that another process has by now holds nothing", async () => {
   expect(JSON.parse(readFileSync(join(out(), ".lock"), "utf8"))).toMatchObject(thisProcess())
 })
 
+/** Nobody heard of the holder for so many seconds. */
+function silence(seconds: number, path = join(out(), ".lock")): void {
+  utimesSync(path, new Date(), new Date(Date.now() - seconds * 1000))
+}
+
 test("a process on another machine cannot be asked: it is named, and the file to remove", async () => {
   writeLock({ machine: "12345678", pid: 7, host: "node7\u001b[31m" })
+  silence(200)
   const error = await lockFolder(out(), "mobileclip render").catch((error) => error)
-  expect(error.message).toBe(
+  expect(error.message).toMatch(/ and was last heard of 20\d s ago$/)
+  expect(error.message.replace(/ and was .*$/, "")).toBe(
     `${out()} is in use: mobileclip train (process 7 on node7\\x1b[31m) works there since 2026-01-02 03:04 UTC`,
   )
   expect(error.hint).toContain(`remove ${join(out(), ".lock")}`)
   expect(left()).toEqual(["out", "out/.lock"])
+})
+
+test("one of which nothing was heard for minutes is gone, by the file server's clock", async () => {
+  writeLock({ machine: "12345678", pid: 1 })
+  silence(200)
+  const clock = vi.spyOn(Date, "now").mockReturnValue(Date.now() + 3600 * 1000)
+  await expect(lockFolder(out(), "mobileclip train")).rejects.toThrow("is in use")
+  clock.mockRestore()
+  silence(330)
+  {
+    using _ = await lockFolder(out(), "mobileclip train")
+    expect(JSON.parse(readFileSync(join(out(), ".lock"), "utf8"))).toMatchObject(thisProcess())
+    expect(left()).toEqual(["out", "out/.lock"])
+  }
+  expect(left()).toEqual(["out"])
+})
+
+test("of many at once one follows a process elsewhere that fell silent", async () => {
+  writeLock({ machine: "12345678", pid: 1 })
+  silence(330)
+  const results = await Promise.allSettled(Array.from({ length: 20 }, () => lockFolder(out(), "mobileclip train")))
+  const held = results.filter(({ status }) => status === "fulfilled")
+  expect(held).toHaveLength(1)
+  ;(held[0] as PromiseFulfilledResult<Disposable>).value[Symbol.dispose]()
+  expect(left()).toEqual(["out"])
+})
+
+test("a holder is heard of while it lives", { timeout: 60_000 }, async () => {
+  const path = join(out(), ".lock")
+  const other = start()
+  await other.says()
+  expect(await go(other)).toBe("held")
+  const text = readFileSync(path, "utf8")
+  silence(330)
+  await expect.poll(() => Date.now() - statSync(path).mtimeMs, { timeout: 30_000 }).toBeLessThan(200_000)
+  expect(readFileSync(path, "utf8")).toBe(text)
 })
 
 test("a file without content, as a machine leaves it that stopped, is taken over; a fresh one is waited for", async () => {

@@ -1,6 +1,7 @@
 /**
  * A folder, or a path where one will be, that belongs to one process: a small file says who has it. A dead process holds
- * nothing: the next one takes its file over, and of several that try at once one has it.
+ * nothing: the next one takes its file over, and of several that try at once one has it. Of a process that cannot be
+ * asked for, on another machine or in another container, the file's time says whether it lives.
  */
 import { createHash, randomBytes } from "node:crypto"
 import { lstatSync, readFileSync, rmdirSync, rmSync } from "node:fs"
@@ -13,6 +14,7 @@ import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { atExit } from "./at-exit.ts"
 import { fileError } from "./file-error.ts"
 import { absent, discard, isDirectory, makeDirectory, placeOf } from "./files.ts"
+import { goneSeconds, keepHeard, secondsSilent } from "./heartbeat.ts"
 import { isEarlierNeighbour, isNeighbour, neighbour, removeAbandoned, removeAbandonedBelow } from "./neighbour.ts"
 import { isRunning, thisProcess } from "./owner.ts"
 
@@ -47,16 +49,20 @@ export class InUse extends UserError {
 /** Held until it is disposed of, and at the latest until the process ends. */
 export class Lock implements Disposable {
   private readonly forget = atExit(() => this.remove())
+  private readonly endBeats: () => void
 
   constructor(
     private readonly path: string,
     private readonly text: string,
     /** Folders that were made for it, the deepest first: those that stayed empty go with it. */
     private readonly made: readonly string[],
-  ) {}
+  ) {
+    this.endBeats = keepHeard(path, text)
+  }
 
   [Symbol.dispose](): void {
     this.forget()
+    this.endBeats()
     this.remove()
   }
 
@@ -233,11 +239,13 @@ const noLinks = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]
 // --------------------------------------------------------------------------------------------------------- holders
 
 interface Holder {
-  /** "begun": the file is not complete yet. "elsewhere": on a machine that cannot be asked. */
+  /** "begun": the file is not complete yet. "elsewhere": where it cannot be asked for, and heard of a while ago. */
   readonly state: "running" | "gone" | "elsewhere" | "begun"
   /** 32 digits of the file, which no other has. */
   readonly digest: string
   readonly record: z.output<typeof record> | null
+  /** Of one that is elsewhere: seconds since it was last heard of. */
+  readonly silent?: number
 }
 
 /** A file is written in one go; one that is not complete after so long is of a machine that stopped. */
@@ -258,7 +266,7 @@ async function readHolder(path: string): Promise<Holder | null> {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(mostBytes), 0, mostBytes, 0)
     const text = buffer.toString("utf8", 0, bytesRead)
     if (!mayBeLock(text)) throw notALock(path)
-    return holderIn(text, found.mtimeMs)
+    return await listenedFor(holderIn(text, found.mtimeMs), path, found.mtimeMs)
   } finally {
     await file.close()
   }
@@ -275,6 +283,12 @@ function notALock(path: string): UserError {
     `${path} is not a lock that this program wrote, and is not replaced`,
     "remove it, or choose another folder",
   )
+}
+
+async function listenedFor(holder: Holder, path: string, modified: number): Promise<Holder> {
+  if (holder.state !== "elsewhere") return holder
+  const silent = await secondsSilent(path, modified)
+  return { ...holder, silent, state: silent > goneSeconds ? "gone" : "elsewhere" }
 }
 
 function holderIn(text: string, modified: number): Holder {
@@ -299,17 +313,17 @@ function stateOf(owner: z.output<typeof record>): Holder["state"] {
   return isRunning(owner) ? "running" : "gone"
 }
 
-function inUse(target: string, path: string, { state, record }: Holder): InUse {
+function inUse(target: string, path: string, { state, record, silent = 0 }: Holder): InUse {
   if (!record) return beingTaken(target)
   const { command, pid, host, since } = record
   const who = `${oneLine(command)} (process ${pid}${state === "elsewhere" ? ` on ${oneLine(host)}` : ""})`
   const when = oneLine(since).replace(/^(\S+)T(\d\d:\d\d).*$/, "$1 $2 UTC")
+  const works = `${target} is in use: ${who} works there since ${when}`
+  if (state !== "elsewhere") return new InUse(works, "wait until it ends, or choose another folder")
   return new InUse(
-    `${target} is in use: ${who} works there since ${when}`,
-    state === "elsewhere"
-      ? `choose another folder; if that process is gone, which cannot be seen from here, remove ${path}`
-      : "wait until it ends, or choose another folder",
-    state !== "elsewhere",
+    `${works} and was last heard of ${Math.round(silent)} s ago`,
+    `choose another folder, or wait: it counts as gone when nothing is heard of it for ${goneSeconds} s; where you know that it is gone, remove ${path}`,
+    false,
   )
 }
 

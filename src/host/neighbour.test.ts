@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import {
   isEarlierNeighbour,
   isNeighbour,
@@ -118,4 +118,41 @@ test("names are told from others, and shown as what they become", () => {
   expect(isNeighbour(".a.012345.tmp")).toBe(false)
   expect(withoutNeighbours(join(path, "part"))).toBe("/data/a.tar/part")
   expect(neighbour("/data/a.tar")).not.toBe(path)
+})
+
+/** Names of a process that is gone. */
+function leftBy({ machine }: { machine: string }, name: string, kind: "tmp" | "old"): string {
+  return `.${name}.7fffffff${machine}1234567801234567.${kind}`
+}
+
+test("where the process cannot be asked for, the newest file of a folder counts", async () => {
+  const elsewhere = { machine: "12345678" }
+  const names = ["fresh", "stale"].map((name) => leftBy(elsewhere, name, "tmp"))
+  const long = new Date(Date.now() - 25 * 3600 * 1000)
+  for (const name of names) {
+    mkdirSync(join(folder, name, "onnx"), { recursive: true })
+    const file = join(folder, name, "onnx", "model.onnx")
+    writeFileSync(file, "")
+    if (name === names[1]) utimesSync(file, long, long)
+    for (const path of [join(name, "onnx"), name]) utimesSync(join(folder, path), long, long)
+  }
+  await removeAbandoned(folder)
+  expect(readdirSync(folder)).toEqual([names[0]])
+})
+
+test("what another user left stays, and does not come back either", async () => {
+  const names = [
+    leftBy(thisProcess(), "a", "tmp"),
+    leftBy(thisProcess(), "b", "old"),
+    leftBy(thisProcess(), "c", "tmp"),
+  ]
+  for (const name of names.slice(0, 2)) mkdirSync(join(folder, name))
+  writeFileSync(join(folder, names[2]!), "")
+  const user = vi.spyOn(process, "getuid").mockReturnValue(statSync(folder).uid + 1)
+  try {
+    await removeAbandoned(folder)
+    expect(readdirSync(folder)).toEqual(names)
+  } finally {
+    user.mockRestore()
+  }
 })

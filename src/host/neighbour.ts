@@ -5,8 +5,9 @@
  */
 import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
-import { readdir, rename, rm, stat } from "node:fs/promises"
+import { lstat, readdir, rename } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
+import { isOwn, removeOwn } from "./own.ts"
 import { isRunning, type Owner, thisProcess } from "./owner.ts"
 
 const pattern = /^\.(.+)\.([0-9a-f]{32})\.(tmp|old)$/
@@ -44,7 +45,7 @@ export function ownDigits(): string {
   return pid.toString(16).padStart(8, "0") + machine + start + randomBytes(4).toString("hex")
 }
 
-/** Removes what killed processes left half built in a folder; never what another process may still be writing. */
+/** Removes what this user's killed processes left half built in a folder; never what another process may still be writing. */
 export async function removeAbandoned(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => [])
   for (const name of names.filter(isNeighbour)) {
@@ -78,16 +79,25 @@ export function removeAbandonedOnce(folder: string): Promise<void> {
 export async function isAbandoned(path: string, digits = pattern.exec(basename(path))?.[2] ?? ""): Promise<boolean> {
   const owner = ownerIn(digits)
   if (owner.machine === thisProcess().machine) return !isRunning(owner)
-  const found = await stat(path).catch(() => null)
-  return found !== null && Date.now() - found.mtimeMs > longMilliseconds
+  const newest = await lastWritten(path).catch(() => null)
+  return newest !== null && Date.now() - newest > longMilliseconds
+}
+
+/** When it, or whatever is in it, was modified last. */
+async function lastWritten(path: string): Promise<number> {
+  const found = await lstat(path)
+  const names = found.isDirectory() ? await readdir(path) : []
+  const inside = await Promise.all(names.map((name) => lastWritten(join(path, name))))
+  return inside.reduce((last, time) => Math.max(last, time), found.mtimeMs)
 }
 
 /** A folder that was moved away, and whose successor never came, comes back. */
 async function discard(path: string, name: string): Promise<void> {
   const [, whole, , kind] = pattern.exec(name)!
   const place = join(dirname(path), whole!)
-  if (kind === "old" && !existsSync(place)) await rename(path, place)
-  else await rm(path, { recursive: true, force: true })
+  const comesBack = kind === "old" && !existsSync(place) && isOwn(await lstat(path))
+  if (comesBack) await rename(path, place)
+  else await removeOwn(path)
 }
 
 function ownerIn(digits: string): Owner {

@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { UserError } from "../core/errors.ts"
 import { temporaryFile, temporaryFolder } from "./temporary.ts"
 import { workerFile } from "./worker-file.ts"
@@ -59,4 +59,32 @@ test("what a killed process left goes where the next one makes its own of that k
     [`mobileclip-other-${dead}`, "mobileclip-test-XyZ123", basename(file)].sort(),
   )
   expect(basename(file)).toMatch(/^mobileclip-test-[0-9a-f]{32}-b\.tar$/)
+})
+
+test("while a folder is held its time is renewed, whoever only reads from it", () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
+  try {
+    const folder = temporaryFolder("test", around)
+    const long = new Date(Date.now() - 25 * 3600 * 1000)
+    utimesSync(folder.path, long, long)
+    vi.advanceTimersByTime(3600 * 1000)
+    expect(Date.now() - statSync(folder.path).mtimeMs).toBeLessThan(60_000)
+    folder[Symbol.dispose]()
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test("what another user made stays, whatever its name", async () => {
+  run(`process.kill(process.pid, "SIGKILL")`)
+  const [killed] = readdirSync(around)
+  const user = vi.spyOn(process, "getuid").mockReturnValue(statSync(around).uid + 1)
+  try {
+    rmSync(temporaryFile("test", "a", around), { force: true })
+    await sleep(500)
+    expect(readdirSync(around)).toEqual([killed])
+  } finally {
+    user.mockRestore()
+  }
 })

@@ -1,23 +1,27 @@
 /**
  * Files and folders that are needed for a while, in the system's folder for such: `mobileclip-<kind>-<digits>`, with the
- * digits of `neighbour.ts`. Where one is made, those of its kind that killed processes left are removed first.
+ * digits of `neighbour.ts`. Where one is made, those of its kind that this user's killed processes left are removed first.
  */
-import { mkdirSync, readdirSync, rmSync } from "node:fs"
-import { rm } from "node:fs/promises"
+import { mkdirSync, readdirSync, rmSync, utimesSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { atExit } from "./at-exit.ts"
 import { fileError } from "./file-error.ts"
 import { isAbandoned, ownDigits } from "./neighbour.ts"
+import { removeOwn } from "./own.ts"
 
 /** A folder that is gone when it is disposed of, and at the latest when the process exits. */
 export class TemporaryFolder implements Disposable {
   private readonly forget = atExit(() => this.remove())
+  private readonly endUse: () => void
 
-  constructor(readonly path: string) {}
+  constructor(readonly path: string) {
+    this.endUse = keepInUse(path)
+  }
 
   [Symbol.dispose](): void {
     this.forget()
+    this.endUse()
     this.remove()
   }
 
@@ -48,6 +52,22 @@ export function temporaryFile(kind: string, name: string, around = tmpdir()): st
   return join(around, `mobileclip-${kind}-${ownDigits()}-${name}`)
 }
 
+/** Much less than the time after which what nobody wrote to counts as left. */
+const renewMilliseconds = 600_000
+
+/** Renews the time of a file or folder that is only read from, until the function that is returned is called. */
+export function keepInUse(path: string): () => void {
+  const timer = setInterval(() => {
+    try {
+      utimesSync(path, new Date(), new Date())
+    } catch {
+      // It is gone: whoever reads it next says so.
+    }
+  }, renewMilliseconds)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
 const begun = new Set<string>()
 
 /** Once in the life of this process. Nobody waits: what is removed is in nobody's way but the disk's. */
@@ -63,7 +83,7 @@ function removeAbandonedOf(kind: string, around: string): void {
 }
 
 async function removeIfAbandoned(path: string, digits: string): Promise<void> {
-  if (await isAbandoned(path, digits)) await rm(path, { recursive: true, force: true }).catch(() => {})
+  if (await isAbandoned(path, digits)) await removeOwn(path).catch(() => {})
 }
 
 function namesIn(folder: string): string[] {

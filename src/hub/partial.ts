@@ -1,23 +1,19 @@
 /**
  * A download that is not complete yet: a file beside the blob that belongs to one process at a time.
  *
- * While it is written it carries its owner's name; when the owner stops, it is renamed to a name that the next one may
+ * While it is written it carries its owner's digits (`host/neighbour.ts`); when the owner stops, it is renamed to a name that the next one may
  * take. Renaming is atomic, so of two pulls of one file only one goes on with it and the other starts its own: neither
  * waits, neither can harm the other, and a killed process blocks nobody. The name `<etag>.incomplete` of other tools is
  * left alone, since they may be writing to it.
  */
-import { createHash, type Hash, randomBytes } from "node:crypto"
-import { createReadStream } from "node:fs"
-import { type FileHandle, open, readdir, rename, rm, stat } from "node:fs/promises"
-import { hostname } from "node:os"
-import { basename, dirname, join } from "node:path"
+import { createHash, type Hash } from "node:crypto"
+import { constants, createReadStream, existsSync } from "node:fs"
+import { type FileHandle, lstat, open, readdir, rename, rm, stat } from "node:fs/promises"
+import { dirname, join } from "node:path"
 import { makeDirectory } from "../host/files.ts"
+import { isAbandoned, ownDigits } from "../host/neighbour.ts"
+import { isOwn } from "../host/own.ts"
 import type { RemoteFile } from "./repository.ts"
-
-const host = createHash("sha256").update(hostname()).digest("hex").slice(0, 8)
-
-/** A live download writes at least once a minute, or fails. */
-const abandonedAfterMs = 24 * 3600 * 1000
 
 export class Partial implements AsyncDisposable {
   /** Bytes in the file. */
@@ -36,11 +32,11 @@ export class Partial implements AsyncDisposable {
   /** Takes over what an earlier download left of the same contents, or begins a new file. */
   static async open(file: RemoteFile, blob: string): Promise<Partial> {
     await makeDirectory(dirname(blob))
-    const own = `${blob}.${host}-${process.pid}-${randomBytes(4).toString("hex")}.incomplete`
+    const own = `${blob}.${ownDigits()}.incomplete`
     for (const name of await abandoned(blob)) {
       if (await rename(name, own).then(...yesOrNo)) break
     }
-    const partial = new Partial(file, blob, own, await open(own, "a"))
+    const partial = new Partial(file, blob, own, await open(own, toAppend))
     await partial.readExisting()
     return partial
   }
@@ -63,10 +59,11 @@ export class Partial implements AsyncDisposable {
     return this.hash.digest("hex")
   }
 
-  /** Gives the file its final name. */
+  /** Gives the file its final name. What others left of it is of no more use. */
   async complete(): Promise<void> {
     await this.handle.sync()
     await rename(this.path, this.blob)
+    for (const path of await abandoned(this.blob)) await rm(path, { force: true })
   }
 
   async discard(): Promise<void> {
@@ -76,7 +73,7 @@ export class Partial implements AsyncDisposable {
   /** What is neither complete nor discarded is left for the next one. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.handle.close()
-    if (this.length === 0) await this.discard()
+    if (this.length === 0 || existsSync(this.blob)) await this.discard()
     else await rename(this.path, released(this.blob)).then(...yesOrNo)
   }
 
@@ -87,6 +84,9 @@ export class Partial implements AsyncDisposable {
     this.length = size
   }
 }
+
+/** Wherever a link leads that came in its place, nothing is written there. */
+const toAppend = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0)
 
 const yesOrNo = [() => true, () => false] as const
 
@@ -99,32 +99,23 @@ function newHash({ checksum, size }: RemoteFile): Hash {
   return checksum === "sha256" ? createHash("sha256") : createHash("sha1").update(`blob ${size}\0`)
 }
 
-/** Unfinished files of the blob that no process writes. */
+/** Unfinished files of the blob that no process writes, as far as they are this user's: what others made may lead anywhere. */
 async function abandoned(blob: string): Promise<string[]> {
-  const folder = dirname(blob)
-  const found = [released(blob)]
-  for (const name of await readdir(folder)) {
-    const owner = name.startsWith(`${basename(blob)}.`) && ownerOf(name.slice(basename(blob).length))
-    if (owner && (await isGone(owner, join(folder, name)))) found.push(join(folder, name))
+  const found: string[] = []
+  for (const name of await readdir(dirname(blob))) {
+    const path = join(dirname(blob), name)
+    if ((path === released(blob) || (await isLeft(path, blob))) && (await isOwnFile(path))) found.push(path)
   }
   return found
 }
 
-function ownerOf(suffix: string): { host: string; process: number } | null {
-  const match = /^\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.incomplete$/.exec(suffix)
-  return match ? { host: match[1]!, process: Number(match[2]) } : null
+async function isLeft(path: string, blob: string): Promise<boolean> {
+  if (!path.startsWith(`${blob}.`)) return false
+  const digits = /^\.([0-9a-f]{32})\.incomplete$/.exec(path.slice(blob.length))?.[1]
+  return digits !== undefined && (await isAbandoned(path, digits))
 }
 
-async function isGone(owner: { host: string; process: number }, path: string): Promise<boolean> {
-  if (owner.host === host && !isRunning(owner.process)) return true
-  const modified = (await stat(path).catch(() => null))?.mtimeMs ?? Date.now()
-  return Date.now() - modified > abandonedAfterMs
-}
-
-function isRunning(process_: number): boolean {
-  try {
-    return process.kill(process_, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM"
-  }
+async function isOwnFile(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => null)
+  return found?.isFile() === true && isOwn(found)
 }

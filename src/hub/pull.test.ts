@@ -10,13 +10,15 @@ import {
   readlinkSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs"
-import { hostname, tmpdir } from "node:os"
-import { join } from "node:path"
+import { tmpdir } from "node:os"
+import { basename, join } from "node:path"
 import { scanCacheDir } from "@huggingface/hub"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { HubServer, sha256Of } from "../../test/hub-server.ts"
+import { thisProcess } from "../host/owner.ts"
 import { type PullOptions, pull } from "./pull.ts"
 
 const commit = "0123456789abcdef0123456789abcdef01234567"
@@ -154,15 +156,40 @@ test("a server that stays away is one line, keeps the part, and the next pull go
 
 test("a killed process's part is taken over, a live one's is not", async () => {
   mkdirSync(at("blobs"), { recursive: true })
-  const host = sha256Of(Buffer.from(hostname())).slice(0, 8)
   const { pid: ended } = spawnSync(process.execPath, ["-e", ""])
-  const live = at("blobs", `${sha256}.${host}-${process.pid}-00000000.incomplete`)
+  const live = partOf(process.pid)
   writeFileSync(live, weights.subarray(0, 299_999))
-  writeFileSync(at("blobs", `${sha256}.${host}-${ended}-00000000.incomplete`), weights.subarray(0, 200_000))
+  writeFileSync(partOf(ended), weights.subarray(0, 200_000))
   await run()
   expect(hub.downloads).toMatchObject([{ range: "bytes=200000-", sent: 100_000 }])
   expect(content().equals(weights)).toBe(true)
-  expect(existsSync(live)).toBe(true)
+  expect(blobs().filter((name) => name.endsWith(".incomplete"))).toEqual([basename(live)])
+})
+
+/** The name of what a process downloads that began as this one did, or at another time. */
+function partOf(pid: number, start = thisProcess().start): string {
+  const digits = `${pid.toString(16).padStart(8, "0")}${thisProcess().machine}${start}01234567`
+  return at("blobs", `${sha256}.${digits}.incomplete`)
+}
+
+test("a killed process's part is taken over though another one has its number, and all that were left go", async () => {
+  mkdirSync(at("blobs"), { recursive: true })
+  writeFileSync(partOf(process.pid, "12345678"), weights.subarray(0, 200_000))
+  writeFileSync(partOf(process.pid, "12345679"), weights.subarray(0, 200_000))
+  await run()
+  expect(hub.downloads).toMatchObject([{ range: "bytes=200000-", sent: 100_000 }])
+  expect(content().equals(weights)).toBe(true)
+  expect(blobs().filter((name) => name.endsWith(".incomplete"))).toEqual([])
+})
+
+test("a part that is a link is not written to", async () => {
+  mkdirSync(at("blobs"), { recursive: true })
+  const elsewhere = join(folder, "elsewhere")
+  writeFileSync(elsewhere, weights.subarray(0, 1000))
+  symlinkSync(elsewhere, at("blobs", `${sha256}.mobileclip.incomplete`))
+  await run()
+  expect(content().equals(weights)).toBe(true)
+  expect(readFileSync(elsewhere)).toHaveLength(1000)
 })
 
 test("a server without byte ranges sends everything again", async () => {

@@ -2,6 +2,7 @@
 import { type FileHandle, open, rm } from "node:fs/promises"
 import { fileError } from "../../host/file-error.ts"
 import { NetworkFailure, Watchdog, withRetries } from "../../host/network/network.ts"
+import { keepInUse } from "../../host/temporary.ts"
 import { retriesOf, type Surroundings, temporaryPath } from "./options.ts"
 import type { LocalFile, TransferOptions } from "./storage.ts"
 
@@ -29,7 +30,11 @@ export async function download(
   options: TransferOptions = {},
 ): Promise<LocalFile> {
   const path = temporaryPath(surroundings, url)
-  const discard = () => rm(path, { force: true })
+  const endUse = keepInUse(path)
+  const discard = () => {
+    endUse()
+    return rm(path, { force: true })
+  }
   try {
     const file = await open(path, "wx")
     try {

@@ -8,6 +8,11 @@ export class NoSuchObject extends UserError {}
 /** It was ended, or taken away by whoever cleans up. */
 export class NoSuchUpload extends EnvironmentError {}
 
+/** The client adds to messages of errors that have no metadata. */
+export class TooLong extends Error {
+  readonly $metadata = {}
+}
+
 export function statusOf(error: unknown): number | undefined {
   return (error as Partial<S3ServiceException>).$metadata?.httpStatusCode
 }
@@ -31,6 +36,8 @@ export function errorOf(url: string, error: unknown): unknown {
   const { name = "", code } = error as { name?: string; code?: string }
   const reason = oneLine(messageOf(error), 200)
   const cause = { cause: error }
+  if (error instanceof TooLong)
+    return new UserError(`${url}: S3 answers with ${reason}`, "check the address, and who runs it", cause)
   if (name === "NoSuchBucket")
     return new UserError(`${url}: no such bucket`, "check the address and AWS_ENDPOINT_URL", cause)
   if (name === "NoSuchUpload") return new NoSuchUpload(`${url}: its upload is gone (404)`, "run again", cause)

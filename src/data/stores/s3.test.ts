@@ -3,7 +3,7 @@ import { createServer, request, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest"
 import { sha256Of } from "../../../test/hub-server.ts"
 import { EnvironmentError, UserError } from "../../core/errors.ts"
 import { openStorage, type StorageOptions } from "./open.ts"
@@ -20,7 +20,7 @@ type Fault =
   /** The server does what it is asked, and nobody hears of it. */
   | { readonly lost: true }
   /** Says so, whatever is asked. */
-  | { readonly body: string | Buffer }
+  | { readonly body: string | Buffer; readonly status?: number }
   /** The server answers as it would. */
   | Record<never, never>
 
@@ -59,15 +59,15 @@ function faultyProxy(port: number): Server {
     const { method, url, headers } = incoming
     const fault = faults.shift()
     log.push(`${method} ${headers.range ?? ""}`.trim())
+    if (fault && "body" in fault) {
+      incoming.resume()
+      return void outgoing.writeHead(fault.status ?? 200, { "Content-Type": "application/xml" }).end(fault.body)
+    }
     if (fault && "status" in fault) {
       incoming.resume()
       const { status, code } = fault
       const body = code && `<?xml version="1.0"?><Error><Code>${code}</Code><Message>of the proxy</Message></Error>`
       return void outgoing.writeHead(status, { "Content-Type": "application/xml" }).end(body)
-    }
-    if (fault && "body" in fault) {
-      incoming.resume()
-      return void outgoing.writeHead(200, { "Content-Type": "application/xml" }).end(fault.body)
     }
     const passed = request({ port, host: "127.0.0.1", method, path: url, headers }, (answer) => {
       if (fault && "lost" in fault) return void answer.resume().on("end", () => outgoing.destroy())
@@ -267,3 +267,40 @@ test("a list that goes on for ever, and a record that is too large, are refused"
     `s3://data/out/info.json answers with more than ${2 ** 27} bytes`,
   )
 }, 30_000)
+
+test("no answer but an object is longer than 32 MiB: neither a list nor an error", async () => {
+  const body = Buffer.concat([
+    Buffer.from("<ListBucketResult>"),
+    Buffer.alloc(2 ** 25, " "),
+    Buffer.from("</ListBucketResult>"),
+  ])
+  const refusal = `S3 answers with more than ${2 ** 25} bytes`
+  faults = [{ body }]
+  const error: unknown = await storage()
+    .list("s3://data/out")
+    .catch((error: unknown) => error)
+  expect(error).toBeInstanceOf(UserError)
+  expect((error as Error).message).toBe(`s3://data/out: ${refusal}`)
+  expect(log).toEqual(["GET"])
+  faults = [{ body, status: 400 }]
+  await expect(storage().put("s3://data/x", [content])).rejects.toThrow(`s3://data/x: ${refusal}`)
+  faults = [{ body, status: 400 }]
+  await expect(storage().readBytes("s3://data/x")).rejects.toThrow(`s3://data/x: ${refusal}`)
+  faults = [{ body: Buffer.alloc(2 ** 25 + 1) }]
+  expect(await storage().readBytes("s3://data/x")).toHaveLength(2 ** 25 + 1)
+}, 30_000)
+
+test("a list takes ten minutes at most, however slowly its pages come", async () => {
+  const page = (i: number) =>
+    `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>${i}</NextContinuationToken></ListBucketResult>`
+  faults = Array.from({ length: 6 }, (_, i) => ({ body: page(i) }))
+  const now = performance.now.bind(performance)
+  // Each page takes 250 seconds.
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + log.length * 250_000)
+  try {
+    await expect(storage().list("s3://data/out")).rejects.toThrow("the list of objects has no end in sight")
+    expect(log).toEqual(["GET", "GET", "GET"])
+  } finally {
+    clock.mockRestore()
+  }
+})

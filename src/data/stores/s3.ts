@@ -16,7 +16,7 @@ import { Watchdog, withRetries } from "../../host/network/network.ts"
 import { download, type RemotePart } from "./download.ts"
 import { Hashing } from "./hashing.ts"
 import { mostBytesWhole, retriesOf, type Surroundings, temporaryPath } from "./options.ts"
-import { brokenBody, errorOf, NoSuchObject, NoSuchUpload, statusOf } from "./s3-errors.ts"
+import { brokenBody, errorOf, NoSuchObject, NoSuchUpload, statusOf, TooLong } from "./s3-errors.ts"
 import type { Chunks, LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 type Sdk = typeof import("@aws-sdk/client-s3")
@@ -28,7 +28,10 @@ const largestPut = 2 ** 26
 const mostParts = 10_000
 
 /** A page has a thousand names as a rule. */
-const [mostNames, mostPages] = [5_000_000, 20_000]
+const [mostNames, mostPages, mostSeconds] = [5_000_000, 20_000, 600]
+
+/** Of an answer that is not an object: the client reads it whole. */
+const mostBytesOfAnswer = 2 ** 25
 
 function endless(folder: string): UserError {
   return new UserError(`${folder}: the list of objects has no end in sight`, "name a smaller folder")
@@ -80,8 +83,9 @@ export class S3Storage implements Storage {
     const { Bucket, Key } = placeOf(folder.replace(/\/*$/, "/"), true)
     const names: string[] = []
     let ContinuationToken: string | undefined
+    const ends = performance.now() + mostSeconds * 1000
     for (let pages = 0; pages === 0 || ContinuationToken; pages++) {
-      if (pages > mostPages || names.length > mostNames) throw endless(folder)
+      if (pages > mostPages || names.length > mostNames || performance.now() > ends) throw endless(folder)
       const page = await this.demand(folder, ({ sdk, client }, abortSignal) => {
         const command = new sdk.ListObjectsV2Command({ Bucket, Prefix: Key, ContinuationToken })
         return client.send(command, { abortSignal })
@@ -310,7 +314,34 @@ async function openClient({ env }: Surroundings): Promise<Opened> {
     ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
     maxAttempts: 1,
   })
+  boundAnswers(client)
   return { sdk, client }
+}
+
+/** Lists, receipts and errors end, whatever the server sends; an object's bytes are counted by who reads them. */
+function boundAnswers({ middlewareStack }: S3Client): void {
+  middlewareStack.add(
+    (next, context) => async (args) => {
+      const result = await next(args)
+      const response = result.response as { readonly statusCode: number; body: unknown }
+      const isObject = context.commandName === "GetObjectCommand" && response.statusCode < 300
+      if (!isObject && response.body instanceof Readable) response.body = bounded(response.body)
+      return result
+    },
+    { step: "deserialize", priority: "low", name: "boundAnswers" },
+  )
+}
+
+function bounded(body: Readable): Readable {
+  let bytes = 0
+  const passing = new Transform({
+    transform(chunk: Uint8Array, _, done) {
+      bytes += chunk.length
+      if (bytes > mostBytesOfAnswer) done(new TooLong(`more than ${mostBytesOfAnswer} bytes`))
+      else done(null, chunk)
+    },
+  })
+  return pipeline(body, passing, () => {})
 }
 
 function placeOf(url: string, isFolder = false): { Bucket: string; Key: string } {

@@ -15,7 +15,7 @@ import {
   trainingConfig,
   writeSamples,
 } from "../../../test/training-samples.ts"
-import { UserError } from "../../core/errors.ts"
+import { EnvironmentError, UserError } from "../../core/errors.ts"
 import { preprocess } from "../../core/image/preprocess.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import { augmentedPixels } from "../augment/apply.ts"
@@ -318,4 +318,17 @@ test("wrong widths, patterns and choices are said", async () => {
     samples.map((sample) => ({ ...sample, image: null })),
   )
   expect(await message({}, pictureless)).toMatch(/none of the first 10 samples can be used \(.*s\d has no picture\)/)
+})
+
+test.each([0, 1])("a shard that is removed meanwhile is not taken for damaged samples: %i threads", async (workers) => {
+  const source = await writeSamples(join(folder, `going-${workers}.tar`), samples)
+  const data = await openTrainingData(trainingConfig(source, { workers, maxBadSamples: 1000 }))
+  try {
+    await rm(source)
+    const error = await batchesOf(data, 1).catch((error: unknown) => error)
+    expect(error).toBeInstanceOf(EnvironmentError)
+    expect((error as Error).message).toBe(`${source}, which is being trained on, was removed`)
+  } finally {
+    await data.close()
+  }
 })

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -170,11 +171,12 @@ describe("a lost rank ends the job", () => {
 })
 
 describe("a launcher in a process of its own", () => {
-  async function start(run: string, task = "steps") {
+  async function start(run: string, task = "steps", variables: Readonly<Record<string, string>> = {}) {
     const file = join(folder, `${run}.mjs`)
     writeFileSync(
       file,
       `import { launch } from ${built("src/train/distributed/launch.js")}
+       process.on("SIGUSR2", () => process.exit(1))
        const options = { program: ${JSON.stringify(program)}, args: ${JSON.stringify([task, run])}, processes: 2, log() {} }
        try {
          process.exitCode = await launch({ ...options, stopGraceSeconds: ${task === "lost" ? 0.5 : 60} })
@@ -183,7 +185,8 @@ describe("a launcher in a process of its own", () => {
          process.exitCode = 1
        }`,
     )
-    const launcher = spawn(process.execPath, [file], { stdio: ["ignore", "pipe", "inherit"] })
+    const env = { ...process.env, ...variables }
+    const launcher = spawn(process.execPath, [file], { env, stdio: ["ignore", "pipe", "inherit"] })
     const places = await placesOf(run, 2)
     await sleep(200)
     return { launcher, places }
@@ -230,6 +233,21 @@ describe("a launcher in a process of its own", () => {
     expect(await output).toMatch(/^rank 1 of 2 .* ended with code 5; the others have stopped\n$/)
     expect(performance.now() - started).toBeLessThan(30_000)
     for (const { pid } of places) expect(isRunning(pid)).toBe(false)
+  })
+
+  test("where its ranks met goes when it exits, and at the next start when it was killed", async () => {
+    const TMPDIR = join(folder, "temporary")
+    mkdirSync(TMPDIR)
+    for (const [run, signal, left] of [
+      ["killed", "SIGKILL", 1],
+      ["exits", "SIGUSR2", 0],
+    ] as const) {
+      const { launcher } = await start(run, "steps", { TMPDIR })
+      expect(readdirSync(TMPDIR)).toEqual([expect.stringMatching(/^mobileclip-ranks-[0-9a-f]{32}$/)])
+      launcher.kill(signal)
+      await once(launcher, "exit")
+      expect(readdirSync(TMPDIR)).toHaveLength(left)
+    }
   })
 
   test("its ranks end when it is killed", async () => {

@@ -1,12 +1,10 @@
 /** One process per rank, on this machine: what `torchrun` does, for `mobileclip train --nproc N`. */
 import { type ChildProcess, fork } from "node:child_process"
-import { mkdir, rm } from "node:fs/promises"
-import { availableParallelism, constants, tmpdir } from "node:os"
+import { availableParallelism, constants } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { UserError } from "../../core/errors.ts"
-import { fileError } from "../../host/file-error.ts"
-import { neighbour, removeAbandoned } from "../../host/neighbour.ts"
+import { temporaryFolder } from "../../host/temporary.ts"
 import { rendezvousVariable } from "./environment.ts"
 
 export interface LaunchOptions {
@@ -38,12 +36,13 @@ const launcherVariable = "MOBILECLIP_LAUNCHER"
  */
 export async function launch(options: LaunchOptions): Promise<number> {
   const { processes, threads = availableParallelism(), graceSeconds = 10, stopGraceSeconds = 300 } = options
-  const folder = await createFolder()
+  // Where the ranks find each other: nobody else may read it.
+  using folder = temporaryFolder("ranks")
   const shared = {
     ...loopback,
     ...options.environment,
     [launcherVariable]: String(process.pid),
-    [rendezvousVariable]: join(folder, "ranks"),
+    [rendezvousVariable]: join(folder.path, "ranks"),
     WORLD_SIZE: String(processes),
     OMP_NUM_THREADS: String(Math.max(1, Math.floor(threads / processes))),
   }
@@ -60,24 +59,11 @@ export async function launch(options: LaunchOptions): Promise<number> {
     return first?.code ?? 0
   } finally {
     signals.close()
-    await rm(folder, { recursive: true, force: true })
   }
 }
 
 /** NCCL's ranks meet on an interface of the machine, and on Linux on this one if they are told. */
 const loopback = process.platform === "linux" ? { NCCL_SOCKET_IFNAME: "lo" } : {}
-
-/** Where the ranks find each other: nobody else may read it. */
-async function createFolder(): Promise<string> {
-  await removeAbandoned(tmpdir())
-  const folder = neighbour(join(tmpdir(), "mobileclip-ranks"))
-  try {
-    await mkdir(folder, { mode: 0o700 })
-  } catch (error) {
-    throw fileError(error, "writing", folder)
-  }
-  return folder
-}
 
 /** A rank of a launcher stops as after SIGTERM when the launcher is gone; other processes are left alone. */
 export function endWithLauncher(): void {

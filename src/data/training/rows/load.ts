@@ -1,5 +1,5 @@
 /** A sample from where it lies to what rows are made of: the decoded picture, captions, stored views and embeddings. */
-import { isOfInput, messageOf, UserError } from "../../../core/errors.ts"
+import { EnvironmentError, isOfInput, messageOf, UserError } from "../../../core/errors.ts"
 import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../../host/files.ts"
 import { type DecodedImage, decodeHere } from "../../../host/image/images.ts"
 import type { Truncated } from "../../../host/image/picture-format.ts"
@@ -87,7 +87,7 @@ export class SampleLoader implements Disposable {
   }
 
   private open(path: string): OpenFile {
-    const file = this.files.get(path) ?? openRandomAccess(path)
+    const file = this.files.get(path) ?? openShard(path)
     this.files.delete(path)
     this.files.set(path, file)
     if (this.files.size > mostOpen) {
@@ -96,6 +96,19 @@ export class SampleLoader implements Disposable {
       unused.close()
     }
     return file
+  }
+}
+
+/** It was there when its samples were counted: none of them is at fault where it has gone. */
+function openShard(path: string): OpenFile {
+  try {
+    return openRandomAccess(path)
+  } catch (error) {
+    if (!(error instanceof UserError && codeOf(error) === "ENOENT")) throw error
+    throw new EnvironmentError(
+      `${path}, which is being trained on, was removed`,
+      "go on from the last checkpoint with --resume",
+    )
   }
 }
 
@@ -132,8 +145,12 @@ async function pictureAt(path: string): Promise<Uint8Array | null> {
   }
 }
 
-function isForbidden({ cause }: UserError): boolean {
-  return ["EACCES", "EPERM"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "")
+function isForbidden(error: UserError): boolean {
+  return ["EACCES", "EPERM"].includes(codeOf(error))
+}
+
+function codeOf({ cause }: UserError): string {
+  return (cause as NodeJS.ErrnoException | undefined)?.code ?? ""
 }
 
 /** What a damaged sample throws; whatever else goes wrong is not its fault. */

@@ -1,7 +1,7 @@
 /** Threads that fill batches in shared memory. What a batch holds does not depend on their number. */
 import { once } from "node:events"
 import { Worker } from "node:worker_threads"
-import { UserError } from "../../../core/errors.ts"
+import { EnvironmentError, UserError } from "../../../core/errors.ts"
 import type { Tokenizer } from "../../../core/text/tokenizer.ts"
 import { workerFile } from "../../../host/worker-file.ts"
 import { type Filled, type FillSettings, RowFiller, type RowRequest } from "./fill.ts"
@@ -109,7 +109,8 @@ export class FillPool implements AsyncDisposable {
 }
 
 function errorOf({ message, user }: Extract<FillReply, { error: unknown }>["error"]): Error {
-  return user ? new UserError(message, user.hint) : new Error(message)
+  if (!user) return new Error(message)
+  return new (user.isOfEnvironment ? EnvironmentError : UserError)(message, user.hint)
 }
 
 /** After the row it is at. */

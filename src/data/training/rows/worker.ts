@@ -1,6 +1,6 @@
 /** A thread of the pool (`pool.ts`): fills rows, one request after the other. */
 import { parentPort, workerData } from "node:worker_threads"
-import { messageOf, UserError } from "../../../core/errors.ts"
+import { EnvironmentError, messageOf, UserError } from "../../../core/errors.ts"
 import { Tokenizer } from "../../../core/text/tokenizer.ts"
 import { type Filled, type FillSettings, RowFiller, type RowRequest } from "./fill.ts"
 import type { Slot } from "./slot.ts"
@@ -14,7 +14,13 @@ export interface FillRequest {
 export type FillReply =
   | { readonly id: number; readonly filled: Filled }
   /** Something else than samples is wrong. */
-  | { readonly id: number; readonly error: { readonly message: string; readonly user?: { readonly hint?: string } } }
+  | { readonly id: number; readonly error: { readonly message: string; readonly user?: UserErrorParts } }
+
+/** What makes one again at the other end. */
+export interface UserErrorParts {
+  readonly hint?: string
+  readonly isOfEnvironment: boolean
+}
 
 export interface WorkerSettings {
   readonly settings: FillSettings
@@ -42,10 +48,11 @@ async function answer({ id, slot, requests }: FillRequest): Promise<void> {
   try {
     reply({ id, filled: await filler.fill(slot, requests) })
   } catch (error) {
-    reply({ id, error: { message: messageOf(error), ...(error instanceof UserError && { user: hintOf(error) }) } })
+    reply({ id, error: { message: messageOf(error), ...(error instanceof UserError && { user: partsOf(error) }) } })
   }
 }
 
-function hintOf({ hint }: UserError): { readonly hint?: string } {
-  return hint === undefined ? {} : { hint }
+function partsOf(error: UserError): UserErrorParts {
+  const { hint } = error
+  return { isOfEnvironment: error instanceof EnvironmentError, ...(hint !== undefined && { hint }) }
 }
