@@ -82,6 +82,7 @@ function parseObject(text: string, where: string): Readonly<Record<string, unkno
     const value = parseJsonText(text)
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
   } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${where}: ${error.message}`)
     throw new UserError(`${where} is no JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)
   }
   throw new UserError(`${where} is no JSON object`)
