@@ -104,6 +104,7 @@ function parseJson(text: string, name: string): unknown {
   try {
     return parseJsonText(text)
   } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${name}: the json member: ${error.message}`)
     throw new UserError(`${name}: the json member is damaged (${messageOf(error)})`, undefined, { cause: error })
   }
 }

@@ -39,9 +39,9 @@ const largestHeader = 100_000_000
 
 /**
  * What a header may take: models have few tensors for their bytes, and 80 bytes that describe an empty tensor become
- * 700 in memory. Above the constant, which 1,400 tensors fit into, each needs about 200 bytes of values.
+ * 700 in memory. Above the constant, which 10,000 tensors fit into, each needs about 200 bytes of values.
  */
-const headerBudget = (size: number) => 2 ** 20 + 4 * size
+const headerBudget = (size: number) => 2 ** 23 + 4 * size
 
 /** Measured in V8: of a header's byte (itself, as text, as names), of an object with its entry, and of each value. */
 const cost = { byte: 4, object: 512, value: 64 }

@@ -164,10 +164,20 @@ test("a header has as many tensors as the file has values for", () => {
   expect(performance.now() - begin).toBeLessThan(1000)
 })
 
+test.each<[string, TensorToWrite["dtype"], number[], ArrayBufferView]>([
+  ["integers", "I64", [], BigInt64Array.of(7n)],
+  ["float16 matrices", "F16", [4, 8], new Uint16Array(32).fill(0x3c00)],
+])("2,500 small tensors are read: %s", (_, dtype, shape, values) => {
+  const many = Array.from({ length: 2500 }, (_, i) => tensor(`visual.trunk.stages.${i}.weight`, dtype, shape, values))
+  const file = open(concat(safetensorsChunks(many)))
+  expect(file.tensors.size).toBe(2500)
+  expect(file.read("visual.trunk.stages.2499.weight")).toEqual(values)
+})
+
 test("a header has as many numbers and texts as the file has values for", () => {
   const dims = `{"w":{"dtype":"F32","shape":[0${",1".repeat(1_000_000)}],"data_offsets":[0,0]}}`
   expect(errorOf(() => open(file8(dims, new Uint8Array(0))))?.message).toContain("a header of 2 objects it would take")
-  const texts = `{"__metadata__":{${Array.from({ length: 100_000 }, (_, i) => `"${i}":""`)}}}`
+  const texts = `{"__metadata__":{${Array.from({ length: 400_000 }, (_, i) => `"${i}":""`)}}}`
   expect(errorOf(() => open(file8(texts, new Uint8Array(0))))?.message).toContain("a header of 2 objects it would take")
 })
 

@@ -56,6 +56,7 @@ function parseJson(text: string, where: string): unknown {
   try {
     return parseJsonText(text)
   } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${where}: param_aug: ${error.message}`)
     throw new UserError(`${where}: param_aug is a text that is not JSON: ${quoted(text)}`, undefined, { cause: error })
   }
 }

@@ -20,6 +20,8 @@ import {
 import { collect, reinforcedSample, tarOf } from "../../../test/reinforced.ts"
 import { UserError } from "../../core/errors.ts"
 import { readEmbeddings, writeEmbeddings } from "./embeddings.ts"
+import { recordOfSample } from "./json-record.ts"
+import { membersOfSample } from "./members.ts"
 import { freeEmbeddingBytes, longestText, mostEmbeddingBytes } from "./sample-budget.ts"
 
 let folder: string
@@ -67,13 +69,14 @@ async function read(content: Uint8Array | string): Promise<Reading> {
 const mostMebibytes = 256
 
 function sampleWith(name: string, content: Uint8Array | string): Promise<Buffer> {
-  return tarOf([["a.txt", "one"], ["b.txt", "two"], [`b.${name}`, content], ["c.txt", "three"]]) // biome-ignore format: files
+  const text = name === "txt" ? [] : [["b.txt", "two"] as const]
+  return tarOf([["a.txt", "one"], ...text, [`b.${name}`, content], ["c.txt", "three"]])
 }
 
 const large = { count: 100, rows: 1024, width: 4096 }
 
 test.each<[string, string, () => Uint8Array | string, RegExp]>([
-  ["compact arrays of 16 MiB each", "cemb", () => compactZeros(large), /^cemb: with "\d_emb" it would take \d+ bytes/],
+  ["compact arrays of 16 MiB each", "cemb", () => compactZeros(large), /^cemb: with "\d+_emb" it would take \d+ bytes/],
   [
     "2^31 compact rows of nothing",
     "cemb",
@@ -102,48 +105,98 @@ test.each<[string, string, () => Uint8Array | string, RegExp]>([
     "tensors of one storage",
     "pth.gz",
     () => torchViews({ count: 200, rows: 128, width: 4096 }),
-    /^pth\.gz: with tensor "\d_emb" it would take \d+ bytes/,
+    /^pth\.gz: with tensor "\d+_emb" it would take \d+ bytes/,
   ],
   ["a tensor's file of 512 MiB", "pth.gz", () => gzipMebibytes(512), /^pth\.gz: cannot be unzipped/],
   [
     "views of nothing",
     "paug.json",
     () => `{"param_aug":[${"[],".repeat(2 ** 20)}[]]}`,
-    /^paug\.json is damaged \(it has more than \d+ values/,
+    /^paug\.json: it has more values than are read: \d+ in 3145746 letters$/,
   ],
   [
     "views in a text",
     "paug.json",
     () => JSON.stringify({ param_aug: `[${"[],".repeat(2 ** 20)}[]]` }),
-    /^paug\.json: param_aug is a text that is not JSON/,
+    /^paug\.json: param_aug: it has more values than are read: \d+ in 3145732 letters$/,
   ],
-  ["JSON of 16 MiB", "json", () => `{"a":"${"b".repeat(2 ** 24)}"}`, /^json is 16777224 long, more than 8388608$/],
+  ["JSON of 16 MiB", "json", () => `{"a":"${"b".repeat(2 ** 24)}"}`, /^json is 16777224 long, more than 16777216$/],
   [
     "JSON a million levels deep",
     "syn.json",
     () => `{"a":${"[".repeat(1e6)}${"]".repeat(1e6)}}`,
-    /^syn\.json is damaged \(it nests deeper than 128 levels\)$/,
+    /^syn\.json: it nests deeper than 128 levels$/,
   ],
-  [
-    "a synthetic caption of 8 MB",
-    "syn.json",
-    () => JSON.stringify({ syn_text: ["a".repeat(8e6)] }),
-    /^a caption is 8000000 long, more than 65536$/,
-  ],
-  ["a caption of 100 MB", "TXT", () => "a".repeat(1e8), /^txt is 100000000 long, more than 65536$/],
-  ["a URL of 100 MB", "url.txt", () => "a".repeat(1e8), /^url\.txt is 100000000 long/],
 ])("in a tar: %s", { timeout: 30_000 }, async (_, extension, content, reason) => {
   // biome-ignore format: a row each
-  const shard =
-    extension === "TXT"
-      ? await tarOf([["a.txt", "one"], ["b.txt", content()], ["c.txt", "three"]]) // biome-ignore format: files
-      : await sampleWith(extension, content())
-  const { keys, reasons, memory } = await read(shard)
+  const { keys, reasons, memory } = await read(await sampleWith(extension, content()))
   expect(keys).toEqual(["a", "c"])
   expect(reasons).toEqual([expect.stringMatching(reason)])
   expect(memory).toBeLessThan(mostMebibytes)
 })
 
+test.each<[string, string, () => Uint8Array | string, string]>([
+  [
+    "a synthetic caption of 8 MB",
+    "syn.json",
+    () => JSON.stringify({ syn_text: ["a".repeat(8e6)] }),
+    "a caption is cut after 65536 letters",
+  ],
+  ["a caption of 100 MB", "txt", () => "a".repeat(1e8), "a caption is cut after 65536 letters"],
+  [
+    "a URL of 100 MB",
+    "url.txt",
+    () => "a".repeat(1e8),
+    "url.txt is 100000000 long, more than 65536; it is carried along unread",
+  ],
+])("in a tar, a sample does without %s", { timeout: 30_000 }, async (_, extension, content, reason) => {
+  const { keys, reasons, memory } = await read(await sampleWith(extension, content()))
+  expect(keys).toEqual(["a", "b", "c"])
+  expect(reasons).toEqual([reason])
+  expect(memory).toBeLessThan(mostMebibytes)
+})
+
+test("what is wrong with a field that a sample does without costs none of 200", async () => {
+  const mask = Array.from({ length: 256 }, () => new Array<number>(256).fill(1))
+  const odd: Readonly<Record<number, Readonly<Record<string, string>>>> = {
+    0: { txt: "é".repeat(70_000) },
+    1: { json: JSON.stringify({ mask }) },
+    2: { "url.txt": `data:image/jpeg;base64,${"A".repeat(100_000)}` },
+    3: { json: '{"cut' },
+    4: { json: JSON.stringify({ note: "a".repeat(9_000_000) }) },
+    5: { json: `{"a":"${"b".repeat(2 ** 24)}"}` },
+    6: { json: JSON.stringify({ url: "a".repeat(100_000) }) },
+  }
+  const files = Array.from({ length: 200 }, (_, i) => {
+    const members = { jpg: Uint8Array.of(0xff, 0xd8, i), txt: `picture ${i}`, ...odd[i] }
+    return Object.entries(members).map(([extension, content]) => [`${i}.${extension}`, content] as const)
+  })
+  const path = join(folder, "odd.tar")
+  await writeFile(path, await tarOf(files.flat()))
+  const { samples, problems } = await collect(path)
+  expect(samples.map(({ key }) => key)).toEqual(Array.from({ length: 200 }, (_, i) => String(i)))
+  expect(samples[0]!.texts).toEqual(["é".repeat(65_536)])
+  expect(samples[1]!.fields).toEqual({ mask })
+  expect(samples[6]).toMatchObject({ url: null, fields: { url: "a".repeat(100_000) } })
+  expect(samples[4]!.fields.note).toHaveLength(9_000_000)
+  expect(problems).toEqual([
+    { key: "0", action: "kept", reason: "a caption is cut after 65536 letters" },
+    { key: "2", action: "kept", reason: "url.txt is 100023 long, more than 65536; it is carried along unread" },
+    { key: "3", action: "kept", reason: expect.stringMatching(/^json is damaged \(.*\); it is carried along unread$/) },
+    { key: "5", action: "kept", reason: "json is 16777224 long, more than 16777216; it is carried along unread" },
+  ])
+  // What was not read is written again as it was.
+  for (const [i, extension] of [
+    [2, "url.txt"],
+    [3, "json"],
+    [5, "json"],
+  ] as const) {
+    // biome-ignore format: pairs
+    expect(samples[i]!.url).toBeNull()
+    expect(Buffer.from(membersOfSample(samples[i]!, "npz").get(extension)!).toString()).toBe(odd[i]![extension])
+  }
+  expect(recordOfSample(samples[6]!).url).toBe("a".repeat(100_000))
+})
 test("a sample of more bytes than can be held is dropped, whether they are there or not", async () => {
   const path = join(folder, "sparse.tar")
   const file = await open(path, "w")
@@ -227,17 +280,12 @@ test.each<[string, () => string, RegExp]>([
   [
     "a million objects",
     () => `{"uid":"b","x":[${"{},".repeat(1e6)}1]}`,
-    /^line 2: no JSON \(it has more than \d+ values/,
+    /^line 2: it has more values than are read: \d+ in \d+ letters$/,
   ],
   [
     "a million levels",
     () => `{"uid":"b","x":${"[".repeat(1e6)}${"]".repeat(1e6)}}`,
-    /^line 2: no JSON \(it nests deeper than 128 levels\)/,
-  ],
-  [
-    "a caption of 20 MB",
-    () => JSON.stringify({ uid: "b", text: "a".repeat(2e7) }),
-    /^line 2: a caption is 20000000 long/,
+    /^line 2: it nests deeper than 128 levels$/,
   ],
   ["a key of 20 MB", () => JSON.stringify({ uid: "b".repeat(2e7) }), /^line 2: "uid" has more than 4096 letters/],
   [
@@ -250,6 +298,22 @@ test.each<[string, () => string, RegExp]>([
   const { keys, reasons, memory } = await read(before + line() + after)
   expect(keys).toEqual(["a", "c"])
   expect(reasons).toEqual([expect.stringMatching(reason)])
+  expect(memory).toBeLessThan(mostMebibytes)
+})
+
+test("in JSONL, a caption of 20 MB is cut, and a URL of as many is carried along", { timeout: 30_000 }, async () => {
+  const long = "a".repeat(2e7)
+  const lines = [
+    { uid: "b", text: long },
+    { uid: "d", url: long },
+  ].map((record) => JSON.stringify(record))
+  const { keys, reasons, memory } = await read(before + lines.join("\n") + after)
+  expect(keys).toEqual(["a", "b", "d", "c"])
+  expect(reasons).toEqual([
+    "line 2: a caption is cut after 65536 letters",
+    'line 3: "url" has 20000000 letters, more than 65536; it is carried along unread',
+  ])
+  // A line is there as bytes, as a text, and as the text that was cut out of it.
   expect(memory).toBeLessThan(mostMebibytes)
 })
 

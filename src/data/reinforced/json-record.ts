@@ -8,10 +8,10 @@ import { quoted, UserError } from "../../core/errors.ts"
 import { parseParamAug } from "../augment/stored.ts"
 import { checkRows } from "./check-rows.ts"
 import { gzip, matrix, unzip } from "./embeddings.ts"
-import { captionsIn, takeTexts, textList } from "./members.ts"
+import { cutCaptions, type Kept, takeTexts, textList } from "./members.ts"
 import { pictureExtension } from "./picture.ts"
 import type { Embeddings, EncodedImage, ReinforcedSample } from "./sample.ts"
-import { checkText, EmbeddingBudget, longestKey } from "./sample-budget.ts"
+import { EmbeddingBudget, longestKey, longestText } from "./sample-budget.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -19,22 +19,23 @@ type Fields = Readonly<Record<string, unknown>>
 const gzipStart = "H4sI"
 
 /**
- * Throws a UserError that says what is wrong with which field.
+ * Throws a UserError that says what is wrong with which field. A very long caption is cut, and a very long URL stays
+ * among the other fields.
  *
  * @param stored bytes of the line
  */
-export function sampleOfRecord(record: Fields, stored: number): ReinforcedSample {
+export function sampleOfRecord(record: Fields, stored: number, kept: Kept = () => {}): ReinforcedSample {
   const { key, rest: keyless } = takeKey(record)
-  const { image, url = null, param_aug, members = {}, ...rest } = keyless
+  const { image, param_aug, members = {}, ...others } = keyless
+  const { url, rest } = takeUrl(others, kept)
   const { embeddings, fields: plain } = takeEmbeddings(rest, new EmbeddingBudget(stored, "its embeddings"))
   const { synTexts, fields: unread } = takeSynTexts(plain, embeddings)
   const { texts, fields } = takeTexts(unread)
   const sample: ReinforcedSample = {
-    ...{ key, image: imageOf(image), url: urlOf(url), texts, synTexts, embeddings, fields },
+    ...{ key, image: imageOf(image), url, embeddings, fields, ...cutCaptions({ texts, synTexts }, kept) },
     paramAug: param_aug === undefined || param_aug === null ? null : parseParamAug(param_aug, "its views"),
     others: othersOf(members),
   }
-  for (const text of captionsIn(sample)) checkText(text.length, "a caption")
   checkRows(sample)
   return sample
 }
@@ -92,10 +93,12 @@ function imageOf(value: unknown): EncodedImage | null {
   return { extension: pictureExtension(bytes), bytes }
 }
 
-function urlOf(value: unknown): string | null {
-  if (typeof value === "string") checkText(value.length, '"url"')
-  if (value === null || typeof value === "string") return value
-  throw new UserError('"url" is no text')
+function takeUrl(record: Fields, kept: Kept): { url: string | null; rest: Fields } {
+  const { url = null, ...rest } = record
+  if (url !== null && typeof url !== "string") throw new UserError('"url" is no text')
+  if (url === null || url.length <= longestText) return { url, rest }
+  kept(`"url" has ${url.length} letters, more than ${longestText}; it is carried along unread`)
+  return { url: null, rest: record }
 }
 
 /** Keys with `emb` in them whose values are gzip'd; a key that ends like one must be. */

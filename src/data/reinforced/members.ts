@@ -2,7 +2,7 @@
  * A sample as members of a tar, by extension (apple/ml-mobileclip-dr raygen/datasetio.py @418551d and the released
  * DataCompDR): the picture, `txt`, `url.txt`, `json`, `syn.json`, `paug.json` and one member of embeddings.
  */
-import { messageOf, UserError } from "../../core/errors.ts"
+import { isOfInput, messageOf, UserError } from "../../core/errors.ts"
 import { parseParamAug } from "../augment/stored.ts"
 import { parseJsonText } from "../json-text.ts"
 import { checkRows } from "./check-rows.ts"
@@ -15,10 +15,16 @@ import {
 } from "./embeddings.ts"
 import { pictureExtensions } from "./picture.ts"
 import type { Embeddings, EncodedImage, ReinforcedSample } from "./sample.ts"
-import { checkSampleSize, checkText, longestText } from "./sample-budget.ts"
+import { checkSampleSize, checkText, cutText, longestText } from "./sample-budget.ts"
 
 /** Of a JSON member in bytes: all captions, views and notes of a sample have some 5 KiB. */
-const longestJson = 2 ** 23
+const longestJson = 2 ** 24
+
+/** Of a caption's member in bytes: what follows is not read. No letter (of UTF-16) takes more than 3. */
+const readOfText = 3 * longestText + 4
+
+/** Told what was wrong with a sample that is read all the same. */
+export type Kept = (reason: string) => void
 
 type Members = ReadonlyMap<string, Uint8Array>
 type Fields = Readonly<Record<string, unknown>>
@@ -29,18 +35,33 @@ export const memberExtensions: readonly string[] = [
   ...Object.values(embeddingExtensions),
 ]
 
-/** Throws a UserError that says what is wrong with which member. Whether there is a picture or a caption is not asked. */
-export async function sampleOfMembers(key: string, members: Members): Promise<ReinforcedSample> {
+/**
+ * Throws a UserError that says what is wrong with which member. Whether there is a picture or a caption is not asked.
+ * What a sample does without costs none: a very long caption is cut, and a URL, or a `json` beside a picture and a
+ * caption, that cannot be read is carried along as it is.
+ */
+export async function sampleOfMembers(key: string, members: Members, kept: Kept = () => {}): Promise<ReinforcedSample> {
   checkSampleSize([...members.values()].map(({ length }) => length))
   const image = pictureOf(members)
-  const { texts, fields } = captionsOf(members)
-  const url = textOf(members, "url.txt")?.trim() ?? (typeof fields.url === "string" ? fields.url : null)
-  const sample: ReinforcedSample = {
-    ...{ key, image, url, texts, fields, synTexts: synTextsOf(members), paramAug: paramAugOf(members) },
-    embeddings: await embeddingsOf(members),
-    others: othersOf(members, image),
+  const unread = new Set<string>()
+  const orUnread = <T>(extension: string, read: () => T): T | null => {
+    try {
+      return read()
+    } catch (error) {
+      if (!isOfInput(error)) throw error
+      unread.add(extension)
+      kept(`${error.message}; it is carried along unread`)
+      return null
+    }
   }
-  for (const text of captionsIn(sample)) checkText(text.length, "a caption")
+  const captions = captionsOf(members, image !== null, orUnread)
+  const { texts, fields, synTexts } = cutCaptions({ ...captions, synTexts: synTextsOf(members) }, kept)
+  const url = orUnread("url.txt", () => textOf(members, "url.txt", longestText)?.trim()) ?? urlOfFields(fields)
+  const sample: ReinforcedSample = {
+    ...{ key, image, url, texts, fields, synTexts, paramAug: paramAugOf(members) },
+    embeddings: await embeddingsOf(members),
+    others: othersOf(members, image, unread),
+  }
   checkRows(sample)
   return sample
 }
@@ -72,11 +93,38 @@ function pictureOf(members: Members): EncodedImage | null {
   return { extension: extension === "jpeg" ? "jpg" : extension, bytes: members.get(extension)! }
 }
 
+type OrUnread = <T>(extension: string, read: () => T) => T | null
+
 /** The `txt` member, else what the json member has of captions, which then is no field. */
-function captionsOf(members: Members): { texts: readonly string[]; fields: Fields } {
-  const text = textOf(members, "txt")
-  const fields = jsonOf(members, "json") ?? {}
-  return text === null ? takeTexts(fields) : { texts: [text], fields }
+function captionsOf(
+  members: Members,
+  hasImage: boolean,
+  orUnread: OrUnread,
+): { texts: readonly string[]; fields: Fields } {
+  const text = captionOf(members)
+  const read = () => jsonOf(members, "json")
+  if (text === null) return takeTexts(read() ?? {})
+  return { texts: [text], fields: (hasImage ? orUnread("json", read) : read()) ?? {} }
+}
+
+/** As much of it as is looked at. */
+function captionOf(members: Members): string | null {
+  const bytes = members.get("txt")
+  return bytes ? decode(bytes.subarray(0, readOfText), "txt", bytes.length > readOfText) : null
+}
+
+function urlOfFields({ url }: Fields): string | null {
+  return typeof url === "string" && url.length <= longestText ? url : null
+}
+
+/** Very long captions are cut, which `kept` is told. */
+export function cutCaptions<T extends Pick<ReinforcedSample, "texts" | "synTexts">>(sample: T, kept: Kept): T {
+  let count = 0
+  for (const text of captionsIn(sample)) if (text.length > longestText) count++
+  if (count === 0) return sample
+  kept(`${count === 1 ? "a caption is" : `${count} captions are`} cut after ${longestText} letters`)
+  const synTexts = [...sample.synTexts].map(([key, texts]) => [key, texts.map(cutText)] as const)
+  return { ...sample, texts: sample.texts.map(cutText), synTexts: new Map(synTexts) }
 }
 
 /** Captions under `text`, `texts` or `caption`, a text or a list, and the fields without them. */
@@ -118,9 +166,9 @@ async function embeddingsOf(members: Members): Promise<Map<string, Embeddings>> 
 }
 
 /** A second picture is carried along as well. */
-function othersOf(members: Members, image: EncodedImage | null): Map<string, Uint8Array> {
+function othersOf(members: Members, image: EncodedImage | null, unread: ReadonlySet<string>): Map<string, Uint8Array> {
   const isOther = ([extension, bytes]: [string, Uint8Array]) =>
-    !memberExtensions.includes(extension) && bytes !== image?.bytes
+    unread.has(extension) || (!memberExtensions.includes(extension) && bytes !== image?.bytes)
   return new Map([...members].filter(isOther))
 }
 
@@ -130,12 +178,17 @@ export function* captionsIn({ texts, synTexts }: Pick<ReinforcedSample, "texts" 
   for (const captions of synTexts.values()) yield* captions
 }
 
-function textOf(members: Members, extension: string, longest = longestText): string | null {
+function textOf(members: Members, extension: string, longest: number): string | null {
   const bytes = members.get(extension)
   if (!bytes) return null
   checkText(bytes.length, extension, longest)
+  return decode(bytes, extension)
+}
+
+/** @param isCut whether it may end within a letter, which then is left out */
+function decode(bytes: Uint8Array, extension: string, isCut = false): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: isCut })
   } catch {
     throw new UserError(`${extension} is not UTF-8`)
   }
@@ -153,6 +206,7 @@ function parseJson(text: string, extension: string): unknown {
   try {
     return parseJsonText(text)
   } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${extension}: ${error.message}`)
     throw new UserError(`${extension} is damaged (${messageOf(error)})`)
   }
 }

@@ -26,7 +26,7 @@ export async function* readJsonl(
   }
   for await (const line of linesOf(path, compression, drop)) {
     if (line.text?.trim() === "") continue
-    const sample = parseLine(line)
+    const sample = parseLine(line, report)
     if ("reason" in sample) {
       drop(sample)
       continue
@@ -71,15 +71,17 @@ async function* linesOf(
 }
 
 /** The sample, or what is wrong with the line. */
-function parseLine({ number, bytes, text }: Line): ReinforcedSample | Omit<Problem, "action"> {
+function parseLine({ number, bytes, text }: Line, report: Report): ReinforcedSample | Omit<Problem, "action"> {
   const record = text === null ? null : parseJson(text)
   const uid = typeof record === "object" && record !== null ? (record as Record<string, unknown>).uid : null
   const key = typeof uid === "string" ? uid : null
   try {
     if (text === null) throw new UserError(`its ${bytes} bytes are more than a line may have`)
+    if (record instanceof UserError) throw record
     if (record instanceof Error) throw new UserError(`no JSON (${messageOf(record)})`)
     if (typeof record !== "object" || record === null || Array.isArray(record)) throw new UserError("no object")
-    return sampleOfRecord(record as Record<string, unknown>, bytes)
+    const kept = (reason: string) => report({ key, reason: `line ${number}: ${reason}`, action: "kept" })
+    return sampleOfRecord(record as Record<string, unknown>, bytes, kept)
   } catch (error) {
     if (!isOfInput(error)) throw error
     return { key, reason: `line ${number}: ${oneLine(error.message, 400)}` }

@@ -37,7 +37,8 @@ async function* readSample(
   report: Report,
 ): AsyncGenerator<ReinforcedSample> {
   try {
-    yield await sampleOfMembers(key, readMembers(source, members))
+    const kept = (reason: string) => report({ key, reason: oneLine(reason, 400), action: "kept" })
+    yield await sampleOfMembers(key, readMembers(source, members), kept)
   } catch (error) {
     if (!isOfInput(error)) throw error
     report({ key, reason: oneLine(error.message, 400), action: "dropped" })

@@ -26,7 +26,7 @@ const widestRow = 2 ** 16
 /** Of all members together, as they are stored; no picture has more. */
 export const largestSample = 2 ** 28
 
-/** Of a caption, a URL or a name in UTF-8. A tokenizer takes 77 tokens of it, some 400 bytes. */
+/** Of a caption or a URL in letters. A tokenizer takes 77 tokens of it, some 400 letters. */
 export const longestText = 2 ** 16
 
 /** Of a key. It is a path in a tar, and systems take no longer one. */
@@ -75,7 +75,12 @@ export function checkSampleSize(sizes: Iterable<number>): void {
   if (bytes > largestSample) throw new UserError(`its members have ${bytes} bytes, more than ${largestSample}`)
 }
 
-/** Throws UserError on a text of more bytes (or letters, where it has been decoded) than any of its kind. */
-export function checkText(length: number, name: string, longest = longestText): void {
+/** What is kept of a caption: no more of a long one than any tokenizer takes, and no half of a letter. */
+export function cutText(text: string): string {
+  return text.length > longestText ? text.slice(0, longestText).replace(/[\ud800-\udbff]$/, "") : text
+}
+
+/** Throws UserError on more bytes (or letters, where they have been decoded) than any of their kind. */
+export function checkText(length: number, name: string, longest: number): void {
   if (length > longest) throw new UserError(`${name} is ${length} long, more than ${longest}`)
 }

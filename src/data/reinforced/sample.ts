@@ -44,6 +44,6 @@ export interface Problem {
   readonly key: string | null
   /** What is wrong and what was expected, in one line. */
   readonly reason: string
-  /** `kept`: worth knowing, and nothing was lost. */
+  /** `kept`: worth knowing, and the sample is there. */
   readonly action: "dropped" | "kept"
 }

@@ -30,29 +30,49 @@ const frameMagic = 0xfd2fb528
  * @param size of the whole file
  */
 export async function* unzstd(file: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
-  let blocks: Uint8Array[] = []
-  let length = 0
-  const decoder = new Decompress((block) => {
-    blocks.push(block)
-    length += block.length
-  })
-  const take = () => {
-    const chunk = Buffer.concat(blocks)
-    ;[blocks, length] = [[], 0]
-    return chunk
-  }
+  const blocks = new Blocks()
+  const decoder = new Decompress((block) => blocks.add(block))
   try {
     for await (const piece of piecesOf(new Input(file), new Budget(windowBudget(size), "zstd"))) {
       decoder.push(piece)
-      if (length >= leastChunk) yield take()
+      if (blocks.length >= leastChunk) yield* blocks.take()
     }
     decoder.push(new Uint8Array(0), true)
   } catch (error) {
     // Lines before the damage are read.
-    if (length > 0) yield take()
+    yield* blocks.take()
     throw error
   }
-  if (length > 0) yield take()
+  yield* blocks.take()
+}
+
+/** Unpacked blocks: large ones are given as they are, and small ones put together. */
+class Blocks {
+  private large: Uint8Array[] = []
+  private small: Uint8Array[] = []
+  length = 0
+
+  add(block: Uint8Array): void {
+    this.length += block.length
+    if (block.length < leastChunk) {
+      this.small.push(block)
+      return
+    }
+    this.join()
+    this.large.push(block)
+  }
+
+  take(): readonly Uint8Array[] {
+    this.join()
+    const taken = this.large
+    ;[this.large, this.length] = [[], 0]
+    return taken
+  }
+
+  private join(): void {
+    if (this.small.length > 0) this.large.push(Buffer.concat(this.small))
+    this.small = []
+  }
 }
 
 /** Headers of frames, blocks and checksums, each by itself; frames to be skipped are. */
@@ -119,7 +139,10 @@ function windowOf(head: Buffer): number {
 /** The bytes of a file, as many as are asked for. */
 class Input {
   private readonly chunks: AsyncIterator<Uint8Array>
-  private buffer = Buffer.alloc(0)
+  /** The bytes that come next, and what follows them. */
+  private buffer: Buffer = Buffer.alloc(0)
+  private more: Uint8Array[] = []
+  private available = 0
 
   constructor(file: AsyncIterable<Uint8Array>) {
     this.chunks = file[Symbol.asyncIterator]()
@@ -127,10 +150,11 @@ class Input {
 
   /** Whether so many bytes are left. */
   async has(length: number): Promise<boolean> {
-    while (this.buffer.length < length) {
+    while (this.available < length) {
       const next = await this.chunks.next()
       if (next.done) return false
-      this.buffer = Buffer.concat([this.buffer, next.value])
+      this.more.push(next.value)
+      this.available += next.value.length
     }
     return true
   }
@@ -138,12 +162,13 @@ class Input {
   /** The next bytes, which stay. */
   async peek(length: number): Promise<Buffer> {
     if (!(await this.has(length))) throw new Error("unexpected end")
+    if (this.buffer.length < length) this.join(length)
     return this.buffer.subarray(0, length)
   }
 
   async read(length: number): Promise<Buffer> {
     const bytes = await this.peek(length)
-    this.buffer = this.buffer.subarray(length)
+    this.drop(length)
     return bytes
   }
 
@@ -151,8 +176,25 @@ class Input {
     for (let left = length; left > 0; ) {
       await this.peek(1)
       const count = Math.min(left, this.buffer.length)
-      this.buffer = this.buffer.subarray(count)
+      this.drop(count)
       left -= count
     }
   }
+
+  /** Bytes of several chunks become one; what is in a chunk by itself is not copied. */
+  private join(length: number): void {
+    const crossing: Uint8Array[] = [this.buffer]
+    for (let sum = this.buffer.length; sum < length; sum += crossing.at(-1)!.length) crossing.push(this.more.shift()!)
+    const [first, second] = crossing
+    this.buffer = first!.length === 0 && crossing.length === 2 ? bufferOf(second!) : Buffer.concat(crossing)
+  }
+
+  private drop(length: number): void {
+    this.buffer = this.buffer.subarray(length)
+    this.available -= length
+  }
+}
+
+function bufferOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, length)
 }

@@ -81,6 +81,19 @@ test("folders that links lead to are classes too", async () => {
   ])
 })
 
+test("of many links each gets its own target, in order", async () => {
+  mkdirSync(join(root, "elsewhere"))
+  const names = Array.from({ length: 100 }, (_, i) => `${String(i).padStart(2, "0")}.jpg`)
+  for (const name of names) {
+    if (name !== "50.jpg") writeFileSync(join(root, "elsewhere", name), "")
+    link(`../elsewhere/${name}`, name)
+    link(`../elsewhere/${name}`, `again-${name}`)
+  }
+  const { pictures, notes } = await walkPictures(folder)
+  expect(pictures).toEqual(names.filter((name) => name !== "50.jpg"))
+  expect(notes).toEqual([`${folder}: passed over 99 links to pictures that came before; 2 links to nothing`])
+})
+
 test("a hard link is a file of its own", async () => {
   write("a.jpg")
   linkSync(join(folder, "a.jpg"), join(folder, "b.jpg"))

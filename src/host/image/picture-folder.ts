@@ -3,9 +3,10 @@
  * whatever is not a file, whatever it is called. Links are followed, but a picture or folder that came before does not
  * come again; what lies in the folder itself comes before what links lead to. A hard link is a file of its own.
  */
-import type { Dirent } from "node:fs"
-import { readdir, realpath, stat } from "node:fs/promises"
+import { type Dirent, realpath as realpathOf, stat as statOf } from "node:fs"
+import { readdir } from "node:fs/promises"
 import { basename, dirname, extname, join } from "node:path"
+import { promisify } from "node:util"
 import { messageOf, oneLine } from "../../core/errors.ts"
 import { fileError } from "../file-error.ts"
 import { pictureFormats } from "./picture-format.ts"
@@ -65,8 +66,9 @@ class Walk {
     while (this.links.length > 0) {
       const links = this.links.sort(byPath)
       this.links = []
-      for (const link of links) {
-        const target = await targetOf(link)
+      const targets = await targetsOf(links)
+      for (const [i, link] of links.entries()) {
+        const target = targets[i] ?? null
         if (target === null) this.passedOver.nowhere++
         else if (target.kind === "folder") await this.enterOnce(link.path, target.real)
         else files.push({ ...link, ...target })
@@ -135,6 +137,20 @@ interface Target {
   readonly kind: "folder" | "file" | "special"
   readonly real: string
 }
+
+/** Links that are looked up at once: folders may have tens of thousands. */
+const atOnce = 32
+
+async function targetsOf(links: readonly Link[]): Promise<(Target | null)[]> {
+  const targets: (Target | null)[] = []
+  for (let i = 0; i < links.length; i += atOnce) {
+    targets.push(...(await Promise.all(links.slice(i, i + atOnce).map(targetOf))))
+  }
+  return targets
+}
+
+// Those of node:fs/promises take twice the time.
+const [stat, realpath] = [promisify(statOf), promisify(realpathOf.native)]
 
 /** Null where it leads nowhere, or to where nobody may look. */
 async function targetOf({ at }: Link): Promise<Target | null> {

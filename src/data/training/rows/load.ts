@@ -8,7 +8,7 @@ import { sampleOfRecord } from "../../reinforced/json-record.ts"
 import { longestLine } from "../../reinforced/lines.ts"
 import { sampleOfMembers } from "../../reinforced/members.ts"
 import type { ReinforcedSample } from "../../reinforced/sample.ts"
-import { checkSampleSize, checkText } from "../../reinforced/sample-budget.ts"
+import { checkSampleSize, checkText, cutText } from "../../reinforced/sample-budget.ts"
 import { BadSample } from "../bad-samples.ts"
 import { readCaptions } from "../sources/captions.ts"
 import { describePlace, type MemberPlace, type Place } from "../sources/place.ts"
@@ -121,7 +121,7 @@ const unreinforced = { synTexts: new Map(), paramAug: null, embeddings: new Map(
 
 /** What is not used in training is let go. */
 function encodedOf({ texts, synTexts, paramAug, embeddings, fields, image }: ReinforcedSample): Encoded {
-  const precise = typeof fields.caption === "string" ? fields.caption : null
+  const precise = typeof fields.caption === "string" ? cutText(fields.caption) : null
   return { texts, synTexts, paramAug, embeddings, precise, image: image?.bytes ?? null }
 }
 

@@ -1,19 +1,18 @@
 /** The captions of a picture that has a file of its own. */
 import { readBytesIfThere } from "../../../host/files.ts"
-import { checkText } from "../../reinforced/sample-budget.ts"
+import { checkText, cutText } from "../../reinforced/sample-budget.ts"
 import type { Place } from "./place.ts"
 
 /** In bytes: over 1,000 captions of usual length. */
 const longestFile = 2 ** 20
 
 /**
- * Those given, or the lines of the caption file; none where that is missing. Blank ones say nothing and are left out.
- * Throws UserError where one is longer than any caption.
+ * Those given, or the lines of the caption file; none where that is missing. Blank ones say nothing and are left out,
+ * and of very long ones only the beginning is kept. Throws UserError where the file is larger than any.
  */
 export async function readCaptions(captions: Extract<Place, { kind: "file" }>["captions"]): Promise<string[]> {
   const texts = "file" in captions ? await linesOf(captions.file) : captions
-  for (const text of texts) checkText(text.length, "a caption")
-  return texts.map((text) => text.trim()).filter((text) => text !== "")
+  return texts.map((text) => cutText(text.trim())).filter((text) => text !== "")
 }
 
 async function linesOf(path: string): Promise<readonly string[]> {

@@ -77,3 +77,41 @@ test("of many columns some are listed", async () => {
   expect(message).toContain('has no column "filepath", only "column0", ')
   expect(message.length).toBeLessThan(1000)
 })
+
+test("rows that lie across pieces of the file are those of d3-dsv, and are found in any order", async () => {
+  const random = new Random(2)
+  for (const lineEnd of ["\n", "\r\n"]) {
+    const rows = Array.from({ length: 40_000 }, (_, i) => {
+      const blank = i % 5000 === 7 ? `"${lineEnd.repeat(3000)}""é""${lineEnd}"` : `"${"漢é".repeat(random.int(9))}""${lineEnd}""b, ${i}"`
+      return [`class${i % 7}/${i}.jpg`, i % 3 === 0 ? blank : `plain ${i} 5" long ${"é".repeat(random.int(40))}`]
+    }) // biome-ignore format: rows
+    const text = [["filepath", "title"], ...rows].map((row) => row.join()).join(lineEnd)
+    expect(Buffer.byteLength(text)).toBeGreaterThan(2 * 2 ** 20)
+    const [, ...expected] = dsvFormat(",").parseRows(text)
+    expect(await rowsOf(`${text}${lineEnd.repeat(2_000_000)}`)).toEqual(expected)
+    const list = await listCsv(join(folder, "pairs.csv"), {})
+    for (let round = 0; round < 1000; round++) {
+      const i = random.int(list.count)
+      const [image, caption] = expected[i]!
+      expect(list.place(i)).toEqual({ kind: "file", path: join(folder, image!), captions: [caption] })
+    }
+    const blanks = text.replace(`\n${rows[20_000]![0]}`, `\n${lineEnd}${rows[20_000]![0]}`)
+    expect(await messageOf(blanks)).toMatch(/row 20002 has 1 cells, and the head has 2$/)
+  }
+})
+
+test("a closing quote at a piece's end, and paths that are resolved", async () => {
+  for (const shift of [-2, -1, 0, 1, 2]) {
+    const filler = "a".repeat(2 ** 20 + shift - "filepath,title\n0.jpg,".length - 3)
+    const rows = [["0.jpg", `"${filler}"""`], ["../up.jpg", '"b"'], ["./x//y.jpg", "c"]] // biome-ignore format: rows
+    const text = ["filepath,title", ...rows.map((row) => row.join())].join("\n")
+    await writeFile(join(folder, "pairs.csv"), text)
+    const list = await listCsv(join(folder, "pairs.csv"), {})
+    const places = Array.from(
+      { length: list.count },
+      (_, i) => list.place(i) as { path: string; captions: readonly string[] },
+    )
+    expect(places.map(({ path }) => path)).toEqual([join(folder, "0.jpg"), join(folder, "../up.jpg"), join(folder, "x/y.jpg")]) // biome-ignore format: paths
+    expect(places.map(({ captions }) => captions[0]!.slice(-3))).toEqual(['aa"', "b", "c"])
+  }
+})

@@ -1,9 +1,11 @@
 /** Pictures and captions in columns of a CSV or TSV file with a head line, as open_clip's `--csv-*` options name them. */
+import { StringDecoder } from "node:string_decoder"
 import { dsvFormat } from "d3-dsv"
 import { quoted, UserError } from "../../../core/errors.ts"
 import { nearestNames } from "../../../core/nearest.ts"
-import { type Line, readLines } from "../../reinforced/lines.ts"
-import { listPairs, type Pair } from "./pairs.ts"
+import { longestLine, unpacked } from "../../reinforced/lines.ts"
+import { PairTable } from "./pair-table.ts"
+import { listTable } from "./pairs.ts"
 import type { SampleList } from "./place.ts"
 
 export interface CsvOptions {
@@ -23,13 +25,15 @@ const longestRow = 2 ** 20
 /** Paths are relative to the file's folder. Throws UserError on a column that is not there and a row without its cells. */
 export async function listCsv(path: string, options: CsvOptions): Promise<SampleList> {
   let columns: Columns | null = null
-  const pairs: Pair[] = []
-  for await (const cells of rowsOf(path, options.separator)) {
-    if (columns) pairs.push(pairOf(path, cells, columns, pairs.length + 2))
-    else columns = columnsOf(path, cells, options)
+  const pairs = new PairTable()
+  for await (const rows of rowsOf(path, options.separator)) {
+    for (const cells of rows) {
+      if (columns) addPair(path, cells, columns, pairs)
+      else columns = columnsOf(path, cells, options)
+    }
   }
-  if (pairs.length === 0) throw new UserError(`${path} has no rows below its head`)
-  return listPairs(path, pairs)
+  if (pairs.count === 0) throw new UserError(`${path} has no rows below its head`)
+  return listTable(path, pairs)
 }
 
 interface Columns {
@@ -45,96 +49,133 @@ function columnsOf(path: string, head: readonly string[], options: CsvOptions): 
   return { count: names.length, image, caption }
 }
 
-function pairOf(path: string, cells: readonly string[], { count, image, caption }: Columns, row: number): Pair {
-  if (cells.length === count) return { image: cells[image]!, captions: [cells[caption]!] }
-  throw new UserError(
-    `${path}, row ${row} has ${cells.length} cells, and the head has ${count}`,
-    "quote cells that hold the separator, or name another one",
-  )
+function addPair(path: string, cells: readonly string[], { count, image, caption }: Columns, pairs: PairTable): void {
+  if (cells.length !== count) {
+    throw new UserError(
+      `${path}, row ${pairs.count + 2} has ${cells.length} cells, and the head has ${count}`,
+      "quote cells that hold the separator, or name another one",
+    )
+  }
+  pairs.add(cells[image]!, cells[caption]!)
 }
 
-/** Cells of one row after the other; blank lines at the end are none. */
-async function* rowsOf(path: string, given: string | undefined): AsyncGenerator<string[]> {
-  let format: ReturnType<typeof dsvFormat> | null = null
+/**
+ * Cells of some thousand rows after the others; blank lines at the end are none. What is held is a piece of the file and
+ * the row that it cuts, for lists of millions of pictures are longer than a text can be.
+ */
+async function* rowsOf(path: string, given: string | undefined): AsyncGenerator<string[][]> {
   let separator = given
-  for await (const record of recordsOf(path, (line) => (separator ??= findSeparator(line)))) {
-    format ??= dsvFormat(separator!)
-    yield* record === "" ? [[""]] : format.parseRows(record)
+  let rest = ""
+  let isFirst = true
+  for await (const { piece, isLast } of piecesOf(path)) {
+    const text = rest + piece
+    const start = endOfLineEnds(text)
+    separator ??= findSeparator(text)
+    const scanned = scanRows(text, start, separator, isLast)
+    checkRest(path, text.slice(scanned.end), scanned.isOpen, isLast)
+    const end = beginOfLineEnds(text, scanned.end)
+    rest = end > start ? text.slice(end) : text
+    if (end <= start) continue
+    yield* blankRows(text.slice(0, start), isFirst)
+    yield dsvFormat(separator).parseRows(text.slice(start, end))
+    isFirst = false
   }
 }
 
-/**
- * Lines, joined where a quoted cell has more than one. Only one is held, for lists of millions of pictures are longer
- * than a text can be.
- *
- * @param separatorOf told the first line
- */
-async function* recordsOf(path: string, separatorOf: (line: string) => string): AsyncGenerator<string> {
-  let record: string[] = []
-  let length = 0
-  let next = 1
-  for await (const line of readLines(path, "none")) {
-    const text = textOf(path, line)
-    // Blank lines are counted and not given; those at the end are of no row.
-    const blank = line.number - next
-    if (record.length === 0 && withoutReturns(text) === "") continue
-    next = line.number + 1
-    if (record.length > 0 && blank > longestRow) break
-    if (record.length === 0) for (let i = 0; i < blank; i++) yield ""
-    else record.push("\n".repeat(blank + 1))
-    const staysOpen = isOpen(text, separatorOf(text), record.length > 0)
-    record.push(text)
-    length += blank + 1 + text.length
-    if (staysOpen && length > longestRow) break
-    if (staysOpen) continue
-    yield withoutReturns(record.join(""))
-    ;[record, length] = [[], 0]
+interface Piece {
+  readonly piece: string
+  readonly isLast: boolean
+}
+
+async function* piecesOf(path: string): AsyncGenerator<Piece> {
+  const decoder = new StringDecoder("utf8")
+  let isFirst = true
+  for await (const chunk of unpacked(path, "none")) {
+    const piece = decoder.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length))
+    yield { piece: isFirst ? piece.replace(/^\ufeff/, "") : piece, isLast: false }
+    isFirst = false
   }
-  if (record.length > 0) throw unclosed(path, record.join(""))
+  yield { piece: decoder.end(), isLast: true }
 }
 
-/** Without the carriage returns at the end. */
-function withoutReturns(text: string): string {
-  let end = text.length
-  while (text.charCodeAt(end - 1) === carriageReturn) end--
-  return text.slice(0, end)
+/** Lines without anything, of those that lie between two rows or before the first one: the end of a row is none. */
+function* blankRows(lineEnds: string, isFirst: boolean): Generator<string[][]> {
+  let isEnd = !isFirst
+  for (const _ of lineEnds.matchAll(/\r\n|\n|\r/g)) {
+    if (!isEnd) yield [[""]]
+    isEnd = false
+  }
 }
 
-function textOf(path: string, { number, bytes, text }: Line): string {
-  if (text === null) throw new UserError(`${path}, line ${number}: its ${bytes} bytes are more than a line may have`)
-  return number === 1 ? text.replace(/^\ufeff/, "") : text
+/** Throws UserError where what is left of the pieces so far is more than a row may have. */
+function checkRest(path: string, rest: string, isOpen: boolean, isLast: boolean): void {
+  if (isOpen && (isLast || (rest.length > longestRow && rest.includes("\n")))) {
+    throw new UserError(
+      `${path}: the quote of a cell is not closed within ${longestRow} letters (${quoted(rest.slice(0, beginOfLineEnds(rest, rest.length)))})`,
+      'close it, and write a quote within quotes as ""',
+    )
+  }
+  if (rest.length > longestLine) throw new UserError(`${path}: a row has more than ${longestLine} letters`)
 }
 
-function unclosed(path: string, record: string): UserError {
-  return new UserError(
-    `${path}: the quote of a cell is not closed within ${longestRow} letters (${quoted(record)})`,
-    'close it, and write a quote within quotes as ""',
-  )
-}
-
-const [quote, carriageReturn] = [0x22, 0x0d]
+const [quote, newline, carriageReturn] = [0x22, 0x0a, 0x0d]
 
 /**
- * Whether a line ends within a quoted cell. Only a quote at a cell's begin opens one, as d3-dsv has it.
+ * Where the last row that is whole ends, and whether a quoted cell is open after it. Only a quote at a cell's begin opens
+ * one; a second quote in it stands for one, and any other letter after a quote ends the cell, as d3-dsv has it.
  *
- * @param isQuoted whether it begins within one
+ * @param isLast whether nothing follows
  */
-function isOpen(text: string, separator: string, isQuoted: boolean): boolean {
+function scanRows(text: string, start: number, separator: string, isLast: boolean): { end: number; isOpen: boolean } {
+  let [end, at] = [start, start]
+  let lineEnd = text.indexOf("\n", start)
+  for (;;) {
+    const opening = openingQuote(text, at, separator)
+    if (lineEnd >= 0 && lineEnd < at) lineEnd = text.indexOf("\n", at)
+    for (; lineEnd >= 0 && (opening < 0 || lineEnd < opening); lineEnd = text.indexOf("\n", lineEnd + 1))
+      end = lineEnd + 1
+    if (opening < 0) return { end: isLast ? text.length : end, isOpen: false }
+    const closing = closingQuote(text, opening)
+    if (closing < 0 || (closing + 1 === text.length && !isLast)) return { end, isOpen: true }
+    at = closing + 2
+    if (text.charCodeAt(closing + 1) === newline) end = at
+  }
+}
+
+/** The first quote at a cell's begin; a cell begins at `start`. -1 where there is none. */
+function openingQuote(text: string, start: number, separator: string): number {
   const end = separator.charCodeAt(0)
-  let isBegin = !isQuoted
-  for (let at = 0; at < text.length; at++) {
-    const letter = text.charCodeAt(at)
-    if (!isQuoted) {
-      isQuoted = isBegin && letter === quote
-      isBegin = letter === end || letter === carriageReturn
-    } else if (letter === quote) {
-      isQuoted = text.charCodeAt(at + 1) === quote
-      isBegin = !isQuoted
-      // A second quote stands for one; anything else ends the cell.
-      at++
-    }
+  for (let at = text.indexOf('"', start); at >= 0; at = text.indexOf('"', at + 1)) {
+    const before = text.charCodeAt(at - 1)
+    if (at === start || before === end || before === newline || before === carriageReturn) return at
   }
-  return isQuoted
+  return -1
+}
+
+/** The quote that closes the cell that one opens; -1 where there is none. */
+function closingQuote(text: string, opening: number): number {
+  let at = text.indexOf('"', opening + 1)
+  while (at >= 0 && text.charCodeAt(at + 1) === quote) at = text.indexOf('"', at + 2)
+  return at
+}
+
+/** The first letter that is of no line end. */
+function endOfLineEnds(text: string): number {
+  let at = 0
+  while (at < text.length && isLineEnd(text, at)) at++
+  return at
+}
+
+/** Where the line ends before `end` begin. */
+function beginOfLineEnds(text: string, end: number): number {
+  let at = end
+  while (at > 0 && isLineEnd(text, at - 1)) at--
+  return at
+}
+
+function isLineEnd(text: string, at: number): boolean {
+  const letter = text.charCodeAt(at)
+  return letter === newline || letter === carriageReturn
 }
 
 /** The one that is most often in the first line. */

@@ -36,21 +36,20 @@ async function badOf(source: string, reinforced: boolean): Promise<string> {
 const large = { count: 20, rows: 1024, width: 4096 }
 
 test.each<[string, string, () => Uint8Array | string, RegExp]>([
-  ["compact embeddings", "cemb", () => compactZeros({ ...large, count: 100 }), /cemb: with "\d_emb" it would take/],
+  ["compact embeddings", "cemb", () => compactZeros({ ...large, count: 100 }), /cemb: with "\d+_emb" it would take/],
   ["NumPy's archives", "npz", () => npzZeros(large), /npz: with "\d+_emb\.npy" it would take/],
   [
     "tensors of one storage",
     "pth.gz",
     () => torchViews({ count: 200, rows: 128, width: 4096 }),
-    /pth\.gz: with tensor "\d_emb" it would take/,
+    /pth\.gz: with tensor "\d+_emb" it would take/,
   ],
   [
     "views",
     "paug.json",
     () => `{"param_aug":[${"[],".repeat(1e6)}0]}`,
-    /paug\.json is damaged \(it has more than \d+ values/,
+    /paug\.json: it has more values than are read: \d+ in \d+ letters/,
   ],
-  ["captions", "txt", () => "a".repeat(1e7), /txt is 10000000 long, more than 65536/],
 ])("in a tar: %s", async (_, extension, content, reason) => {
   // biome-ignore format: a row each
   const entries = samples.flatMap((sample, i) => {
@@ -119,9 +118,7 @@ test("a caption file and a picture that are larger than any", async () => {
   await writeFile(join(path, "3.txt"), "one\n".repeat(1e6))
   expect(await badOf(path, false)).toMatch(/1 x damaged sample \(.*3\.txt is 4000000 long, more than 1048576\)$/)
   await writeFile(join(path, "3.txt"), "a".repeat(100_000))
-  expect(await badOf(path, false)).toMatch(
-    /1 x damaged sample \(.*3\.jpg: a caption is 100000 long, more than 65536\)$/,
-  )
+  expect(await badOf(path, false)).toBe("none")
   await writeFile(join(path, "3.txt"), "one")
   const file = await open(join(path, "3.jpg"), "w")
   await file.truncate(2 ** 31)

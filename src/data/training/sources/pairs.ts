@@ -1,5 +1,5 @@
 /** Pictures and captions that a file lists: paths relative to its folder, and JSONL with one object a line. */
-import { dirname, resolve } from "node:path"
+import { dirname, resolve, sep } from "node:path"
 import { messageOf, quoted, UserError } from "../../../core/errors.ts"
 import { parseJsonText } from "../../json-text.ts"
 import { readLines } from "../../reinforced/lines.ts"
@@ -12,14 +12,27 @@ export interface Pair {
 }
 
 export function listPairs(path: string, pairs: readonly Pair[]): SampleList {
-  const folder = dirname(path)
+  return listTable(path, { count: pairs.length, at: (index) => pairs[index]! })
+}
+
+/** Paths are relative to the folder of the file at `path`. */
+export function listTable(path: string, table: { readonly count: number; at(index: number): Pair }): SampleList {
+  const folder = resolve(dirname(path))
   return {
-    count: pairs.length,
+    count: table.count,
     place: (index): Place => {
-      const { image, captions } = pairs[index]!
-      return { kind: "file", path: resolve(folder, image), captions }
+      const { image, captions } = table.at(index)
+      return { kind: "file", path: placeIn(folder, image), captions }
     },
   }
+}
+
+/** An absolute path, or one with an empty, "." or ".." step; on Windows also one with its separator or a drive. */
+const oddPath = /(^|\/)\.{0,2}(\/|$)|[\\:]/
+
+/** As `resolve` has it, which takes long for each of millions. */
+function placeIn(folder: string, image: string): string {
+  return oddPath.test(image) || folder.endsWith(sep) ? resolve(folder, image) : `${folder}${sep}${image}`
 }
 
 export interface JsonlOptions {
@@ -82,6 +95,7 @@ function parseObject(text: string, where: string): Readonly<Record<string, unkno
     const value = parseJsonText(text)
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
   } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${where}: ${error.message}`)
     throw new UserError(`${where} is no JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)
   }
   throw new UserError(`${where} is no JSON object`)
