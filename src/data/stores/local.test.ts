@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
@@ -39,6 +39,18 @@ test("what is not there", async () => {
   expect(await storage.list(missing)).toEqual([])
   await expect(storage.fetch(missing)).rejects.toThrow(`${missing}: no such file`)
   await expect(storage.fetch(folder)).rejects.toThrow(`${folder} is a folder`)
+})
+
+test("a link to itself and a name with a NUL character are one line", async () => {
+  const loop = join(folder, "loop.tar")
+  await symlink("loop.tar", loop)
+  const errors = await Promise.all(
+    [storage.stat(loop), storage.stat(join(folder, "a\0b")), storage.list(loop)].map((asked) =>
+      (asked as Promise<unknown>).catch((error: unknown) => error),
+    ),
+  )
+  for (const error of errors) expect(error).toBeInstanceOf(UserError)
+  expect((errors[0] as UserError).message).toBe(`${loop} is a link that leads back to itself`)
 })
 
 test("a file that breaks off while it is written leaves nothing", async () => {

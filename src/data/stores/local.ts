@@ -30,7 +30,7 @@ export class LocalStorage implements Storage {
 
   async stat(url: string): Promise<{ bytes: number } | null> {
     const path = pathOf(url)
-    const found = await stat(path).catch(absent)
+    const found = await stat(path).catch(absent(path))
     if (found && !found.isFile()) await requireFile(path)
     return found && { bytes: found.size }
   }
@@ -38,7 +38,7 @@ export class LocalStorage implements Storage {
   async list(folder: string): Promise<string[]> {
     const path = pathOf(folder)
     try {
-      const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(absent)
+      const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(absent(path))
       const files = (entries ?? []).filter((entry) => !entry.isDirectory() && !isBookkeeping(entry.name))
       return files.map((entry) => relative(path, join(entry.parentPath, entry.name)).replaceAll(sep, "/")).sort()
     } catch (error) {
@@ -58,7 +58,10 @@ export function pathOf(url: string): string {
   return /^file:\/\//i.test(url) ? fileURLToPath(url) : url
 }
 
-function absent(error: NodeJS.ErrnoException): null {
-  if (error.code === "ENOENT" || error.code === "ENOTDIR") return null
-  throw fileError(error, "reading", error.path ?? "a file")
+/** Null for what is not there, for `catch`; throws every other error as `fileError` says it. */
+function absent(path: string): (error: NodeJS.ErrnoException) => null {
+  return (error) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null
+    throw fileError(error, "reading", path)
+  }
 }
