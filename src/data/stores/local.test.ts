@@ -53,6 +53,12 @@ test("a link to itself and a name with a NUL character are one line", async () =
   expect((errors[0] as UserError).message).toBe(`${loop} is a link that leads back to itself`)
 })
 
+test.each(["file://elsewhere/0.tar", "file:///a%2fb"])("%s is one line", async (url) => {
+  const error: unknown = await storage.stat(url).catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(UserError)
+  expect((error as UserError).message).toContain(`${url} is not a file's address: `)
+})
+
 test("a file that breaks off while it is written leaves nothing", async () => {
   async function* broken() {
     yield chunks[0]!

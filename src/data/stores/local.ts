@@ -2,7 +2,7 @@
 import { readdir, rm, stat } from "node:fs/promises"
 import { dirname, join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
-import { UserError } from "../../core/errors.ts"
+import { messageOf, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
 import { makeDirectory, readBytes, requireFile, writeAtomically } from "../../host/files.ts"
 import { isBookkeeping } from "../../host/lock.ts"
@@ -54,8 +54,14 @@ export class LocalStorage implements Storage {
   }
 }
 
+/** Throws UserError where it begins with file:// and names no file of this machine. */
 export function pathOf(url: string): string {
-  return /^file:\/\//i.test(url) ? fileURLToPath(url) : url
+  if (!/^file:\/\//i.test(url)) return url
+  try {
+    return fileURLToPath(url)
+  } catch (error) {
+    throw new UserError(`${url} is not a file's address: ${messageOf(error)}`, "file:///folder/0.tar, or the path")
+  }
 }
 
 /** Null for what is not there, for `catch`; throws every other error as `fileError` says it. */
