@@ -6,6 +6,7 @@ import { messageOf, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
 import { makeDirectory, readBytes, requireFile, writeAtomically } from "../../host/files.ts"
 import { isBookkeeping } from "../../host/lock.ts"
+import { isOfSystem } from "../../host/system-files.ts"
 import { Hashing } from "./hashing.ts"
 import type { Chunks, LocalFile, Storage, Written } from "./storage.ts"
 
@@ -39,7 +40,7 @@ export class LocalStorage implements Storage {
     const path = pathOf(folder)
     try {
       const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(absent(path))
-      const files = (entries ?? []).filter((entry) => !entry.isDirectory() && !isBookkeeping(entry.name))
+      const files = (entries ?? []).filter((entry) => !entry.isDirectory() && !isBeside(entry.name))
       return files.map((entry) => relative(path, join(entry.parentPath, entry.name)).replaceAll(sep, "/")).sort()
     } catch (error) {
       throw fileError(error, "reading", path)
@@ -62,6 +63,11 @@ export function pathOf(url: string): string {
   } catch (error) {
     throw new UserError(`${url} is not a file's address: ${messageOf(error)}`, "file:///folder/0.tar, or the path")
   }
+}
+
+/** Whether a file of this name is beside what somebody stored. */
+function isBeside(name: string): boolean {
+  return isBookkeeping(name) || isOfSystem(name)
 }
 
 /** Null for what is not there, for `catch`; throws every other error as `fileError` says it. */
