@@ -5,6 +5,8 @@ export interface CommandContext {
   /**
    * From this call on Ctrl-C aborts the signal, and only a second one ends the process: finish the step and save. Nor does
    * the command end where nobody reads what it prints any more.
+   *
+   * @param what the command does then, for the message: "stopping after the current step"
    */
-  abortOnInterrupt(): AbortSignal
+  abortOnInterrupt(what?: string): AbortSignal
 }

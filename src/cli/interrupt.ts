@@ -13,11 +13,13 @@ export class Interrupt {
   /** Whether a command has begun work that it finishes and saves. */
   worksOn = false
   private at = 0
+  private what = ""
 
   constructor(private readonly write: (text: string) => void) {}
 
   /** Before this call a signal ends the process at once, as it does for commands with nothing to save. */
-  readonly abortOnInterrupt = (): AbortSignal => {
+  readonly abortOnInterrupt = (what = "stopping after the current step"): AbortSignal => {
+    this.what = what
     if (!this.worksOn) for (const signal of signals()) process.on(signal, this.onSignal)
     this.worksOn = true
     return this.controller.signal
@@ -35,7 +37,7 @@ export class Interrupt {
     }
     this.at = performance.now()
     this.exitCode = exitCodes[signal]
-    this.write("\nmobileclip: stopping after the current step; once more stops now\n")
+    this.write(`\nmobileclip: ${this.what}; once more stops now\n`)
     this.controller.abort()
   }
 }

@@ -45,8 +45,9 @@ const table: CommandTable = {
           program
             .command("long")
             .option("--throw")
+            .option("--what <text>")
             .action(async (options) => {
-              const signal = abortOnInterrupt()
+              const signal = abortOnInterrupt(options.what)
               process.emit("SIGINT", "SIGINT")
               if (options.throw) signal.throwIfAborted()
             }),
@@ -115,7 +116,14 @@ test("a user's error is one line and a hint, ours keeps its stack", async () => 
 
 test("Ctrl-C lets the command finish and is exit code 130, also where the command throws what aborted it", async () => {
   const before = process.listenerCount("SIGINT")
-  expect(await run("long")).toMatchObject({ code: 130, err: expect.stringContaining("once more stops now") })
+  expect(await run("long")).toMatchObject({
+    code: 130,
+    err: "\nmobileclip: stopping after the current step; once more stops now\n",
+  })
+  expect(await run("long", "--what", "leaving")).toMatchObject({
+    code: 130,
+    err: "\nmobileclip: leaving; once more stops now\n",
+  })
   expect(await run("long", "--throw")).toMatchObject({ code: 130 })
   expect(process.listenerCount("SIGINT")).toBe(before)
 })

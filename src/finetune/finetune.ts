@@ -6,6 +6,7 @@ import { join, resolve } from "node:path"
 import { oneLine, UserError } from "../core/errors.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
+import { writeAtomically } from "../host/files.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
 import { lockFolder } from "../host/lock.ts"
 import type { PullWeights } from "../hub/pull.ts"
@@ -14,7 +15,7 @@ import { exportCheckpoint } from "../weights/export-checkpoint.ts"
 import { readStartModel, type StartModel } from "../weights/start-model.ts"
 import { averaged, averages, bestOf, type Tensors } from "./average.ts"
 import { holdOut, type Split } from "./hold-out.ts"
-import { type OwnPicturesOptions, readOwnPictures } from "./own-pictures.ts"
+import { type Classes, type OwnPicturesOptions, readOwnPictures } from "./own-pictures.ts"
 import { openProbe, type Probe, type ProbeResult } from "./probe.ts"
 import { writeReport } from "./report.ts"
 import type { Candidate, FinetuneReport } from "./report-data.ts"
@@ -60,7 +61,7 @@ type Chosen = FinetuneOptions & Required<Pick<FinetuneOptions, keyof typeof fine
 const largestProbe = 2000
 
 /**
- * Leaves `model/`, `model.safetensors`, `report.html` and all of a training run in `out`.
+ * Leaves `model/`, `model.safetensors`, `labels.txt` of classes, `report.html` and all of a training run in `out`.
  *
  * @throws UserError where pictures, model or options do not fit, or `out` holds another run
  * @throws the signal's reason where it was stopped while it trained; `resume` goes on then
@@ -102,8 +103,9 @@ export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> 
   const chosen = bestOf(candidates)
   const checkpoint = await writeChosen(out, start, best, chosen.alpha)
   const { verification } = await exportCheckpoint(checkpoint, model, "mobileclip finetune", options.signal)
+  const labels = own.classes && (await writeLabels(out, own.classes))
   const report: FinetuneReport = {
-    ...{ start, probe, before, run, config, candidates, chosen, checkpoint, model, verification },
+    ...{ start, probe, before, run, config, candidates, chosen, checkpoint, model, verification, labels },
     bestStep: best.samplesSeen / config.batchSize,
     pictures: {
       train: split.train.length,
@@ -130,6 +132,13 @@ function checkBatch(batchSize: number, { train }: Split): void {
     `${train.length} pictures to train on do not fill a batch of ${batchSize}`,
     `choose a --batch-size of at most ${train.length}`,
   )
+}
+
+/** One on each line, as `classify --labels-file` takes them. */
+async function writeLabels(out: string, { names }: Classes): Promise<string> {
+  const { labels } = listFiles(out)
+  await writeAtomically(labels, [names.map((name) => `${name.replaceAll(/\s+/g, " ").trim()}\n`).join("")])
+  return labels
 }
 
 function splitText({ train, heldOut }: Split, classes: number | undefined): string {

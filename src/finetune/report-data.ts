@@ -37,6 +37,8 @@ export interface FinetuneReport {
   /** The exported model's directory. */
   readonly model: string
   readonly verification: Manifest["verification"]
+  /** File with the names of the classes; null where there are none. */
+  readonly labels: string | null
 }
 
 /** A picture of the probe whose answer is another than it was. */

@@ -167,7 +167,11 @@ function heldOutPairs({ heldOut }: Split): Pair[] {
 }
 
 export function listFiles(directory: string) {
-  return { train: join(directory, "train.jsonl"), heldOut: join(directory, "held-out.jsonl") }
+  return {
+    train: join(directory, "train.jsonl"),
+    heldOut: join(directory, "held-out.jsonl"),
+    labels: join(directory, "labels.txt"),
+  }
 }
 
 function listText(pictures: readonly OwnPicture[], classes: Classes | null): string {

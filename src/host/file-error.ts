@@ -1,5 +1,5 @@
 /** Errors of the operating system, said in one line with what to do. */
-import { EnvironmentError, UserError } from "../core/errors.ts"
+import { EnvironmentError, oneLine, UserError } from "../core/errors.ts"
 import { withoutNeighbours } from "./neighbour.ts"
 
 type Action = "reading" | "writing"
@@ -32,6 +32,12 @@ const short: Explanation = {
   hint: () => "run again when less is running",
 }
 
+const busy: Explanation = {
+  message: (path) => `${path} is a mount point, or in use by another program`,
+  hint: (action) =>
+    action === "writing" ? "write to a folder in it or to another one, or close what uses it" : "close what uses it",
+}
+
 /** The machine's fault: the same path may do later, or elsewhere. By the code that Node puts on such errors. */
 const ofTheMachine: Readonly<Record<string, Explanation>> = {
   ENOSPC: full,
@@ -57,7 +63,7 @@ const ofTheMachine: Readonly<Record<string, Explanation>> = {
   ECONNABORTED: away,
   ENOMEM: short,
   EAGAIN: short,
-  EBUSY: short,
+  EBUSY: busy,
   ENOLCK: short,
 }
 
@@ -72,6 +78,13 @@ const ofThePath: Readonly<Record<string, Explanation>> = {
   ENOTDIR: { message: (path) => `${path} is a file, or in one, where a folder was expected` },
   EEXIST: { message: (path) => `${path} is there already, and is not a folder` },
   ENAMETOOLONG: { message: (path) => `the name is too long: ${path}` },
+  ELOOP: { message: (path) => `${path} is a link that leads back to itself` },
+  EILSEQ: { message: (path) => `${path} is not a name that this disk takes` },
+}
+
+/** Node refuses such a path before the system sees it. */
+const withNul: Explanation = {
+  message: (path) => `${oneLine(path, 4096)} has a NUL character, which no path may have`,
 }
 
 /** An EnvironmentError or UserError where the system's error is known; anything else comes back as it is. */
@@ -79,7 +92,8 @@ export function fileError(error: unknown, action: Action, path: string): unknown
   const { code = "", path: place = path } = error as NodeJS.ErrnoException
   const said = ({ message, hint }: Explanation) =>
     [message(withoutNeighbours(place), action), hint?.(action), { cause: error }] as const
-  const [machine, fault] = [ofTheMachine[code], ofThePath[code]]
+  const isOfNul = code === "ERR_INVALID_ARG_VALUE" && place.includes("\0")
+  const [machine, fault] = [ofTheMachine[code], isOfNul ? withNul : ofThePath[code]]
   if (machine) return new EnvironmentError(...said(machine))
   return fault ? new UserError(...said(fault)) : error
 }

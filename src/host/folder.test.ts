@@ -13,7 +13,7 @@ import {
 import { writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { UserError } from "../core/errors.ts"
 import { readJson, writeAtomically } from "./files.ts"
 import { checkReplaceable, writeDirectoryAtomically } from "./folder.ts"
@@ -76,6 +76,59 @@ test("other content is named, nothing is built and nothing is touched", async ()
   expect(content()).toEqual(before)
   await expect(checkReplaceable(at("out"), own)).rejects.toThrow("other content")
 })
+
+test("what a system leaves in folders is nobody's content; everything else hidden is", async () => {
+  await write("one")
+  const left = [".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "._list", "sub/.DS_Store", "sub/._one"]
+  for (const name of left) writeFileSync(at("out", name), "")
+  await checkReplaceable(at("out"), own)
+  await write("two")
+  expect(content()).toEqual(["out", "out/list", "out/sub", "out/sub/two"])
+  // Where nothing else is in it, nor was.
+  mkdirSync(at("seen"))
+  writeFileSync(at("seen", ".DS_Store"), "")
+  await write("one", at("seen"))
+  for (const name of [".DS_Store.txt", "directory", ".hidden"]) writeFileSync(at("out", name), "")
+  mkdirSync(at("out", "._folder"))
+  await expect(write("three")).rejects.toThrow("other content (.DS_Store.txt, ._folder/, .hidden, directory)")
+})
+
+test("the folder that a shell is in, and those around it, are not taken away under it", async () => {
+  await write("one")
+  const cwd = vi.spyOn(process, "cwd")
+  try {
+    for (const [path, words] of [
+      [at("out"), "is the folder you are in"],
+      [at("out", "sub"), "has the folder you are in (sub)"],
+    ] as const) {
+      cwd.mockReturnValue(path)
+      await expect(checkReplaceable(at("out"), own)).rejects.toThrow(`${at("out")} ${words} and is not replaced`)
+      await expect(write("two")).rejects.toThrow(words)
+    }
+    cwd.mockReturnValue(at("out"))
+    await expect(write("two", ".")).rejects.toThrow(". is the folder you are in")
+    expect(await write("one", "inner")).toBe("one")
+    rmSync(at("out", "inner"), { recursive: true })
+    for (const other of [at("out2"), folder, at("gone")]) {
+      if (other === at("out2")) mkdirSync(other)
+      cwd.mockReturnValue(other)
+      expect(await write("two", at("out"))).toBe("two")
+    }
+  } finally {
+    cwd.mockRestore()
+  }
+})
+
+test.runIf(process.platform === "linux")(
+  "a mount point is refused before the work, and its content stays",
+  async () => {
+    for (const work of [() => checkReplaceable("/proc", own), () => write("one", "/proc")])
+      await expect(work()).rejects.toMatchObject({
+        message: "/proc is a mount point and cannot be replaced",
+        hint: "write to a folder in it, or choose another one to write to",
+      })
+  },
+)
 
 test("a folder of something else is not replaced; the first names are said, and how many there are", async () => {
   mkdirSync(at("home"))

@@ -2,13 +2,15 @@
  * Folders in Node that appear whole or not at all: built as a hidden neighbour, which then takes the place of an old one.
  * An old one is replaced only where everything in it is of the same making.
  */
-import { lstat, mkdir, readdir, rename } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { lstat, mkdir, readdir, realpath, rename } from "node:fs/promises"
+import { dirname, join, relative, sep } from "node:path"
 import { oneLine, UserError } from "../core/errors.ts"
 import { fileError } from "./file-error.ts"
 import { absent, discard, placeOf, sync } from "./files.ts"
 import { lockName, requireUnlocked } from "./lock.ts"
+import { isMountPoint } from "./mount-point.ts"
 import { neighbour, removeAbandoned, removeAbandonedOnce } from "./neighbour.ts"
+import { isOfSystem } from "./system-files.ts"
 
 /**
  * The files of a folder that may be replaced, as paths in it with "/", for what this folder is told to be by its content.
@@ -21,7 +23,7 @@ export type OwnFiles = (folder: string) => Promise<readonly string[]>
  * leads to is replaced. On any failure an old folder is untouched and nothing else is left. Between two renames, no other
  * way being portable, neither is there: after a kill just then the old one comes back when anything is written there.
  *
- * @throws UserError, before anything is built, where `path` has content that is not `ownFiles`
+ * @throws UserError, before anything is built, where `path` has content that is not `ownFiles`, or cannot be moved away
  */
 export async function writeDirectoryAtomically<T>(
   path: string,
@@ -49,7 +51,7 @@ export async function writeDirectoryAtomically<T>(
   }
 }
 
-/** Throws UserError where there is a file, or a folder that a process works in or that has other content. */
+/** Throws UserError where there is a file, or a folder that a process works in, that has other content or must stay. */
 export async function checkReplaceable(path: string, ownFiles: OwnFiles): Promise<void> {
   try {
     await requireReplaceable(await placeOf(path), ownFiles, path)
@@ -60,7 +62,9 @@ export async function checkReplaceable(path: string, ownFiles: OwnFiles): Promis
 
 /** @param name the folder as the user knows it */
 async function requireReplaceable(folder: string, ownFiles: OwnFiles, name: string): Promise<void> {
-  if (!(await lstat(folder).catch(absent))) return
+  const found = await lstat(folder).catch(absent)
+  if (!found) return
+  if (found.isDirectory()) await requireMovable(folder, name)
   const content = (await readdir(folder)).filter((entry) => entry !== lockName)
   await requireUnlocked(folder)
   if (content.length === 0) return
@@ -70,6 +74,27 @@ async function requireReplaceable(folder: string, ownFiles: OwnFiles, name: stri
     `${name} has other content (${listed(foreign)}) and is not replaced`,
     "move that to another folder, or choose another one to write to",
   )
+}
+
+/** A shell that works in a folder stays in the old one, which is gone. */
+async function requireMovable(folder: string, name: string): Promise<void> {
+  const real = await realpath(folder)
+  const hint = "write to a folder in it, or choose another one to write to"
+  if (await isMountPoint(real)) throw new UserError(`${name} is a mount point and cannot be replaced`, hint)
+  const current = await currentFolder()
+  const below = current === null ? ".." : relative(real, current)
+  if (below === "") throw new UserError(`${name} is the folder you are in and is not replaced`, hint)
+  if (below === ".." || below.startsWith(`..${sep}`)) return
+  throw new UserError(`${name} has the folder you are in (${oneLine(below)}) and is not replaced`, hint)
+}
+
+/** Null where it is gone already. */
+async function currentFolder(): Promise<string | null> {
+  try {
+    return await realpath(process.cwd())
+  } catch (error) {
+    return absent(error as NodeJS.ErrnoException)
+  }
 }
 
 /** Files, and the folders that they are in. */
@@ -92,7 +117,7 @@ async function foreignIn(folder: string, own: Content, below = ""): Promise<stri
     if (entry.isDirectory()) {
       if (own.folders.has(name)) found.push(...(await foreignIn(folder, own, `${name}/`)))
       else found.push(`${name}/`)
-    } else if (!own.files.has(name) && name !== lockName) found.push(name)
+    } else if (!own.files.has(name) && name !== lockName && !isOfSystem(entry.name)) found.push(name)
   }
   return found.sort()
 }

@@ -16,7 +16,7 @@ import {
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { scanCacheDir } from "@huggingface/hub"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { HubServer, sha256Of } from "../../test/hub-server.ts"
 import { thisProcess } from "../host/owner.ts"
 import { type PullOptions, pull } from "./pull.ts"
@@ -256,6 +256,27 @@ test("a hub that cannot be reached is one line, or the copy in the cache with a 
   const { text } = await errorOf(run({ env, cacheDir: join(folder, "empty") }))
   expect(text).toMatch(/^apple\/MobileCLIP2-S0: 127.*ECONNREFUSED.* \(tried 3 times\) \| check the network/)
   hub = await HubServer.start({})
+})
+
+test("without a network nothing is waited for: a host that is not found is asked for twice", async () => {
+  const cause = Object.assign(new Error("getaddrinfo ENOTFOUND huggingface.co"), {
+    ...{ code: "ENOTFOUND", hostname: "huggingface.co" },
+  })
+  const asked = vi.spyOn(globalThis, "fetch").mockRejectedValue(new TypeError("fetch failed", { cause }))
+  try {
+    const { text } = await errorOf(run({ retryDelays: [0, 0, 0, 0, 0] }))
+    expect(text).toMatch(/^apple\/MobileCLIP2-S0: huggingface\.co was not found \(tried 2 times\) \| check the network/)
+    expect(asked).toHaveBeenCalledTimes(2)
+  } finally {
+    asked.mockRestore()
+  }
+})
+
+test("a port that is never asked is one line at once", async () => {
+  const notes: string[] = []
+  const port = { endpoint: "http://127.0.0.1:1", retryDelays: [30, 30], onNote: (text: string) => notes.push(text) }
+  expect((await errorOf(run(port))).text).toMatch(/^apple\/MobileCLIP2-S0: 127\.0\.0\.1:1: bad port \| check/)
+  expect(notes).toEqual([])
 })
 
 test("the token comes from HF_TOKEN, or the file of a login, and goes to no other origin", async () => {

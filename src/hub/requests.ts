@@ -5,7 +5,7 @@
  * origin (the CDN) loses the `Authorization` header.
  */
 import { EnvironmentError, UserError } from "../core/errors.ts"
-import { failuresOf, NetworkFailure, type Retries, Watchdog, withRetries } from "../host/network/network.ts"
+import { failuresOf, NetworkFailure, type Retries, triedText, Watchdog, withRetries } from "../host/network/network.ts"
 import { fetchFollowing } from "../host/network/redirects.ts"
 import type { HubSettings } from "./settings.ts"
 import { nearestNames } from "./source.ts"
@@ -13,7 +13,7 @@ import { nearestNames } from "./source.ts"
 /** The last of several network failures; what the cache holds may do instead. */
 export class HubUnreachable extends EnvironmentError {}
 
-/** Half a minute in all, not counting the attempts. */
+/** Half a minute in all, not counting the attempts. What is likely to stay so is tried less often. */
 export const defaultRetryDelays: readonly number[] = [1, 2, 4, 8, 16]
 
 /**
@@ -53,7 +53,7 @@ export function withHubRetries<T>(
 
 function unreachable(what: string, { message }: Error, attempts: number): HubUnreachable {
   return new HubUnreachable(
-    `${what}: ${message} (tried ${attempts} times)`,
+    `${what}: ${message}${triedText(attempts)}`,
     "check the network (HF_ENDPOINT names another hub) and run again: what was downloaded is kept and continued",
   )
 }

@@ -52,7 +52,7 @@ export interface TrainingRun {
   readonly resumeFrom?: string
   /** Names of files that are written in the directory beside those of every run; nobody else's of these names is replaced. */
   readonly files?: readonly string[]
-  /** Whether it may go on with other data, or other teachers, than it was begun with. */
+  /** Whether it may go on with other data, or other teachers, than it was begun with; absent: nobody can ask for that. */
   readonly otherData?: boolean
   /** Of the progress line. */
   readonly name?: string
@@ -270,10 +270,14 @@ function checkSameRun(
   if (differences.length === 0 && (data.length === 0 || otherData)) return
   throw new UserError(
     `the run in ${directory} was made with ${[...differences, ...data.map((name) => changeOf(name, state.settings, settings))].join(", ")}`,
-    differences.length === 0
-      ? "go on with its own data, choose another directory, or say that the change is meant: --allow-other-data (of train)"
-      : "go on with its own options, or choose another directory",
+    differences.length === 0 ? otherDataHint(otherData) : "go on with its own options, or choose another directory",
   )
+}
+
+function otherDataHint(otherData: boolean | undefined): string {
+  return otherData === undefined
+    ? "go on with its own data, or choose another directory"
+    : "go on with its own data, choose another directory, or say that the change is meant: --allow-other-data"
 }
 
 function differentSettings(before: Settings, now: Settings): string[] {
@@ -285,8 +289,12 @@ function differentSettings(before: Settings, now: Settings): string[] {
 }
 
 function changeOf(name: string, before: Settings, now: Settings): string {
-  return `${name} ${before[name] ?? "none"} (now ${now[name] ?? "none"})`
+  const unsaid = unsaidSettings[name] ?? "none"
+  return `${name} ${before[name] ?? unsaid} (now ${now[name] ?? unsaid})`
 }
+
+/** Settings that are left out where they are the default, which is not none. */
+const unsaidSettings: Readonly<Record<string, string>> = { truncated: "accept (the default)" }
 
 /** What tells the data of a run, and models that take part, by their contents. Not every checkpoint says it. */
 const dataSettings: readonly string[] = ["data", "heldOut", "teacherWeights"]

@@ -77,11 +77,13 @@ test("templates change the result; several are averaged", async () => {
 })
 
 test("what can be read is classified, the rest is a line each on stderr", async () => {
+  symlinkSync("loop.jpg", at("loop.jpg"))
   const { code, out, err } = await classify(
     at("cut.jpg"),
     at("pictures", "red.jpg"),
     at("text.jpg"),
     at("none.jpg"),
+    at("loop.jpg"),
     "--labels=a,b",
     "--json",
   )
@@ -91,7 +93,8 @@ test("what can be read is classified, the rest is a line each on stderr", async 
     expect.stringMatching(/^mobileclip: DIR\/cut\.jpg is damaged or cut off/),
     "mobileclip: DIR/text.jpg is not a picture",
     "mobileclip: DIR/none.jpg does not exist",
-    "mobileclip: 3 of 4 pictures could not be read",
+    "mobileclip: DIR/loop.jpg is a link that leads back to itself",
+    "mobileclip: 4 of 5 pictures could not be read",
     "",
   ])
 })

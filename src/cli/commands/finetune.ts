@@ -18,8 +18,8 @@ Examples:
   mobileclip finetune --resume ...    the same options again: goes on from the last checkpoint
 
 A fifth of the pictures is held out: they say when to stop, how much of the tuned weights to take, and what it was worth.
-The model to use is in OUT/model (for classify), as weights in OUT/model.safetensors; OUT/report.html shows
-before and after.
+The model to use is in OUT/model (for classify), as weights in OUT/model.safetensors, names of classes in OUT/labels.txt
+(for classify --labels-file); OUT/report.html shows before and after.
 `
 
 export function register(program: Command, context: CommandContext): void {

@@ -31,6 +31,11 @@ export function register(program: Command, context: CommandContext): void {
     .action((name: string | undefined, options: PullCommandOptions, command: Command) => {
       if (options.list) return command.configureOutput().writeOut?.(releasedText(options.json))
       if (name === undefined) return command.error("error: missing required argument 'name'")
-      return runPull(name, options, context.abortOnInterrupt(), command.configureOutput())
+      return runPull(
+        name,
+        options,
+        context.abortOnInterrupt("stopping, and keeping what is there"),
+        command.configureOutput(),
+      )
     })
 }

@@ -76,11 +76,16 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     const change =
       "was made with data 24 samples in 1 shard, \\d+ bytes \\(\\w+\\) \\(now 40 samples in 2 shards, .*\\)"
     expect(other).toMatchObject({ code: 1, err: expect.stringMatching(change) })
-    expect(other.err).toContain("--allow-other-data")
+    expect(other.err).toContain("or say that the change is meant: --allow-other-data\n")
     const meant = await resume("--train-data", join(folder, "moved"), "--allow-other-data")
     expect(meant).toMatchObject({ code: 0, err: expect.stringMatching(/had data 24 samples .* and goes on with 40/) })
     const settings = await resume("--train-data", shard, "--allow-other-data", "schedule.steps=3")
     expect(settings).toMatchObject({ code: 1, err: expect.stringContaining("was made with steps 2 (now 3)") })
+    const refusing = await resume("--train-data", shard, "--allow-other-data", "--truncated", "refuse")
+    expect(refusing).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("was made with truncated accept (the default) (now refuse)"),
+    })
 
     // A checkpoint that does not say what its data was.
     const state = readCheckpoint((await latestCheckpoint(out))!)

@@ -1,8 +1,9 @@
 /** The last words of `mobileclip finetune` on a terminal. */
-
+import { isDeepStrictEqual } from "node:util"
 import { commandLine } from "../../core/shell-quote.ts"
 import { changesOf, type FinetuneReport } from "../../finetune/report-data.ts"
 import { isCoca } from "../../model/checkpoint.ts"
+import { defaultTemplates } from "../../run/classify.ts"
 import { percent, textTable } from "../table.ts"
 
 export function summary(report: FinetuneReport, page: string): string {
@@ -41,8 +42,18 @@ function leftOut({ withoutCaption, damaged }: FinetuneReport["pictures"]): strin
   return parts.length > 0 ? [`left out: ${parts.join(", ")}`] : []
 }
 
-function next({ start, model, probe }: FinetuneReport): string[] {
+/** Names in a command, at most; more are in a file. */
+const mostNames = 5
+
+function next({ start, model, probe, labels }: FinetuneReport): string[] {
   if (isCoca(start.info.config)) return ["caption", "PICTURE", "--model", model]
-  const labels = probe.classes ? probe.classes.names.slice(0, 5) : ["cat", "dog"]
-  return ["classify", "PICTURE", "--model", model, "--labels", labels.join(",")]
+  const classify = ["classify", "PICTURE", "--model", model]
+  if (!probe.classes || labels === null) return [...classify, "--labels", "cat,dog"]
+  const { names, templates } = probe.classes
+  const fits = names.length <= mostNames && !names.some((name) => /[,\r\n]/.test(name))
+  return [
+    ...classify,
+    ...(fits ? ["--labels", names.join(",")] : ["--labels-file", labels]),
+    ...(isDeepStrictEqual(templates, defaultTemplates) ? [] : templates.flatMap((text) => ["--template", text])),
+  ]
 }

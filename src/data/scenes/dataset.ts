@@ -10,6 +10,7 @@ import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
 import { makeDirectory, readJson, writeAtomically } from "../../host/files.ts"
 import { lockFolder } from "../../host/lock.ts"
+import { isOfSystem } from "../../host/system-files.ts"
 import { mapOrdered } from "../parallel.ts"
 import { metadataOf, readShard, type Sample, writeShard } from "../shards.ts"
 import { captionsOf } from "./captions.ts"
@@ -89,7 +90,7 @@ async function renderSplit(split: Split, options: ScenesOptions, advance: (pictu
   const folder = join(options.out, split)
   const shards = shardsOf(split, options)
   await makeDirectory(folder)
-  const present = (await readdir(folder)).filter((name) => name.endsWith(".tar"))
+  const present = (await readdir(folder)).filter((name) => name.endsWith(".tar") && !isOfSystem(name))
   const foreign = present.find((name) => !shards.some((shard) => shardName(shard) === name))
   if (foreign) throw otherDataset(join(folder, foreign))
   for (const shard of shards) {

@@ -130,11 +130,23 @@ test("what no attempt mends is said at once", async () => {
   expect(log).toHaveLength(3)
   const notes: string[] = []
   const nobody = openStorage({ temporaryFolder, retryDelays: [0.01], onRetry: (text) => notes.push(text) })
-  await expect(nobody.fetch("http://127.0.0.1:1/0.tar")).rejects.toThrow(
-    /^http:\/\/127\.0\.0\.1:1\/0\.tar: .*tried 2 times/,
-  )
+  const closed = await closedAddress()
+  await expect(nobody.fetch(`${closed}/0.tar`)).rejects.toThrow(/^http:.*0\.tar: .*ECONNREFUSED.* \(tried 2 times\)$/)
+  expect(notes).toHaveLength(1)
+  await expect(nobody.fetch("http://127.0.0.1:1/0.tar")).rejects.toThrow(/^http:\/\/127\.0\.0\.1:1\/0\.tar: bad port$/)
+  await expect(nobody.fetch("http://[x/0.tar")).rejects.toThrow(/^http:\/\/\[x\/0\.tar is not a web address$/)
+  await expect(nobody.stat("https://")).rejects.toThrow(UserError)
   expect(notes).toHaveLength(1)
 })
+
+/** Where nobody listens any more. */
+async function closedAddress(): Promise<string> {
+  const briefly = createServer()
+  await new Promise<void>((resolve) => briefly.listen(0, "127.0.0.1", resolve))
+  const { port } = briefly.address() as AddressInfo
+  await new Promise((resolve) => briefly.close(resolve))
+  return `http://127.0.0.1:${port}`
+}
 
 test.each([
   [401, true],

@@ -53,6 +53,7 @@ export function readOnly(url: string): UserError {
 }
 
 function plain(url: string): HttpFile {
+  if (!URL.canParse(url)) throw new UserError(`${url} is not a web address`, "check its host and port")
   return { url, address: url, headers: {} }
 }
 

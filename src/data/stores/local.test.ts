@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
@@ -26,7 +26,8 @@ test("what is put is there, hashed, listed, read and removed", async () => {
   await using local = await storage.fetch(url)
   expect(local.path).toBe(path)
   await storage.put(join(folder, "new/1.tar"), [])
-  await writeFile(join(folder, "new/.2.tar.0123456789ab.tmp"), "")
+  for (const name of [".2.tar.0123456789ab.tmp", "._1.tar", ".DS_Store", "deep/Thumbs.db"])
+    await writeFile(join(folder, "new", name), "")
   expect(await storage.list(join(folder, "new"))).toEqual(["1.tar", "deep/0.tar"])
   await storage.remove(path)
   await storage.remove(path)
@@ -39,6 +40,24 @@ test("what is not there", async () => {
   expect(await storage.list(missing)).toEqual([])
   await expect(storage.fetch(missing)).rejects.toThrow(`${missing}: no such file`)
   await expect(storage.fetch(folder)).rejects.toThrow(`${folder} is a folder`)
+})
+
+test("a link to itself and a name with a NUL character are one line", async () => {
+  const loop = join(folder, "loop.tar")
+  await symlink("loop.tar", loop)
+  const errors = await Promise.all(
+    [storage.stat(loop), storage.stat(join(folder, "a\0b")), storage.list(loop)].map((asked) =>
+      (asked as Promise<unknown>).catch((error: unknown) => error),
+    ),
+  )
+  for (const error of errors) expect(error).toBeInstanceOf(UserError)
+  expect((errors[0] as UserError).message).toBe(`${loop} is a link that leads back to itself`)
+})
+
+test.each(["file://elsewhere/0.tar", "file:///a%2fb"])("%s is one line", async (url) => {
+  const error: unknown = await storage.stat(url).catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(UserError)
+  expect((error as UserError).message).toContain(`${url} is not a file's address: `)
 })
 
 test("a file that breaks off while it is written leaves nothing", async () => {

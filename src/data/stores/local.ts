@@ -2,10 +2,11 @@
 import { readdir, rm, stat } from "node:fs/promises"
 import { dirname, join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
-import { UserError } from "../../core/errors.ts"
+import { messageOf, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/file-error.ts"
 import { makeDirectory, readBytes, requireFile, writeAtomically } from "../../host/files.ts"
 import { isBookkeeping } from "../../host/lock.ts"
+import { isOfSystem } from "../../host/system-files.ts"
 import { Hashing } from "./hashing.ts"
 import type { Chunks, LocalFile, Storage, Written } from "./storage.ts"
 
@@ -30,7 +31,7 @@ export class LocalStorage implements Storage {
 
   async stat(url: string): Promise<{ bytes: number } | null> {
     const path = pathOf(url)
-    const found = await stat(path).catch(absent)
+    const found = await stat(path).catch(absent(path))
     if (found && !found.isFile()) await requireFile(path)
     return found && { bytes: found.size }
   }
@@ -38,8 +39,8 @@ export class LocalStorage implements Storage {
   async list(folder: string): Promise<string[]> {
     const path = pathOf(folder)
     try {
-      const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(absent)
-      const files = (entries ?? []).filter((entry) => !entry.isDirectory() && !isBookkeeping(entry.name))
+      const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch(absent(path))
+      const files = (entries ?? []).filter((entry) => !entry.isDirectory() && !isBeside(entry.name))
       return files.map((entry) => relative(path, join(entry.parentPath, entry.name)).replaceAll(sep, "/")).sort()
     } catch (error) {
       throw fileError(error, "reading", path)
@@ -54,11 +55,25 @@ export class LocalStorage implements Storage {
   }
 }
 
+/** Throws UserError where it begins with file:// and names no file of this machine. */
 export function pathOf(url: string): string {
-  return /^file:\/\//i.test(url) ? fileURLToPath(url) : url
+  if (!/^file:\/\//i.test(url)) return url
+  try {
+    return fileURLToPath(url)
+  } catch (error) {
+    throw new UserError(`${url} is not a file's address: ${messageOf(error)}`, "file:///folder/0.tar, or the path")
+  }
 }
 
-function absent(error: NodeJS.ErrnoException): null {
-  if (error.code === "ENOENT" || error.code === "ENOTDIR") return null
-  throw fileError(error, "reading", error.path ?? "a file")
+/** Whether a file of this name is beside what somebody stored. */
+function isBeside(name: string): boolean {
+  return isBookkeeping(name) || isOfSystem(name)
+}
+
+/** Null for what is not there, for `catch`; throws every other error as `fileError` says it. */
+function absent(path: string): (error: NodeJS.ErrnoException) => null {
+  return (error) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null
+    throw fileError(error, "reading", path)
+  }
 }

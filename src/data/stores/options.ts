@@ -2,7 +2,7 @@
 import { tmpdir } from "node:os"
 import { basename } from "node:path"
 import { EnvironmentError } from "../../core/errors.ts"
-import type { NetworkFailure } from "../../host/network/network.ts"
+import { type NetworkFailure, triedText } from "../../host/network/network.ts"
 import { temporaryFile } from "../../host/temporary.ts"
 
 export interface StorageOptions {
@@ -57,7 +57,7 @@ export function retriesOf({ retryDelays, onRetry }: Surroundings, url: string, s
     onRetry: onRetry && ((text: string) => onRetry(`${url}: ${text}`)),
     giveUp: ({ message }: NetworkFailure, attempts: number) =>
       new EnvironmentError(
-        `${url}: ${message} (tried ${attempts} times)`,
+        `${url}: ${message}${triedText(attempts)}`,
         "check the address and the network, and run again",
       ),
   }

@@ -1,7 +1,7 @@
 /** What S3, and its client, say went wrong: whether another attempt may help, and whose fault it is. */
 import type { S3ServiceException } from "@aws-sdk/client-s3"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
-import { NetworkFailure } from "../../host/network/network.ts"
+import { failureOf, NetworkFailure } from "../../host/network/network.ts"
 
 export class NoSuchObject extends UserError {}
 
@@ -51,7 +51,7 @@ export function errorOf(url: string, error: unknown): unknown {
   }
   if (refused.has(name) || status === 401 || status === 403) return new EnvironmentError(`${url}: no access (${name}, ${status})`, "check the credentials, the clock and who may use the bucket", cause) // biome-ignore format: a row
   if (status === undefined) {
-    return code !== undefined || name === "TimeoutError" ? new NetworkFailure(reason || String(code ?? name)) : error
+    return code !== undefined || name === "TimeoutError" ? failureOf(error) : error
   }
   if (passing.has(name) || status >= 500 || status === 408 || status === 429) return new NetworkFailure(`S3 answered ${status} (${name})`) // biome-ignore format: a row
   return new UserError(`${url}: S3 answered ${status} (${name}: ${reason})`, undefined, cause)

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest"
+import type { UserError } from "../../core/errors.ts"
 import { type BadLimit, type BadReason, BadSamples } from "./bad-samples.ts"
 
 /** The processes of a run over `samples`, whose batches are `size` positions: each has its part, and takes the sums. */
@@ -132,4 +133,20 @@ test("what a shard does not give counts once, on one process", () => {
   for (const rank of ranks) rank.take(sums)
   expect(ranks.map(({ count }) => count)).toEqual([4, 4, 4])
   expect([...ranks[0]!.reasons]).toEqual([["damaged sample", 4]])
+})
+
+test("the option that allows more is named where there is one", () => {
+  const hintOf = (more: Pick<BadLimit, "toAllowMore">) => {
+    const samples = new BadSamples({ limit: 0, resampled: false, rank: 0, ranks: 1, ...more })
+    samples.samples = 4
+    samples.addBatch(4, 4, [{ position: 0, reason: "no caption", id: 0 }])
+    try {
+      samples.take(samples.counts())
+      return "none"
+    } catch (error) {
+      return (error as UserError).hint
+    }
+  }
+  expect(hintOf({})).toBe("mend or leave out these samples")
+  expect(hintOf({ toAllowMore: "--more" })).toBe("mend or leave out these samples, or allow more of them: --more")
 })

@@ -51,6 +51,8 @@ export interface BadLimit {
   readonly resampled: boolean
   readonly rank: number
   readonly ranks: number
+  /** How a user allows more, for the message; absent: by nothing. */
+  readonly toAllowMore?: string | undefined
 }
 
 /** A position whose own sample cannot be used. */
@@ -164,11 +166,12 @@ export class BadSamples {
 
   private check(): void {
     const { count } = this
+    const { toAllowMore } = this.options
     const allowed = this.allowed()
     if (count <= allowed) return
     throw new UserError(
       `${count} samples cannot be used, more than the ${allowed} allowed: ${this.summary()}`,
-      "mend or leave out these samples, or allow more of them: --max-bad-samples 2% (or a number) of train",
+      `mend or leave out these samples${toAllowMore === undefined ? "" : `, or allow more of them: ${toAllowMore}`}`,
     )
   }
 

@@ -69,6 +69,8 @@ export interface TrainingDataConfig {
    * of the draws, and 100 at least. Over all ranks.
    */
   readonly maxBadSamples: number
+  /** The option with which a user allows more, for the message; absent: there is none. */
+  readonly toAllowMore?: string
   /** Where copies of remote shards go. Default: the system's folder for temporary files. */
   readonly temporaryFolder?: string
 }

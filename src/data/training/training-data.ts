@@ -51,8 +51,8 @@ export interface BadTally {
 /** Throws UserError on a source that is not there or lacks what is asked for, and on settings that cannot be. */
 export async function openTrainingData(config: TrainingDataConfig): Promise<TrainingData> {
   checkTrainingDataConfig(config)
-  const { maxBadSamples: limit, resampled = false, rank, ranks } = config
-  const bad = new BadSamples({ limit, resampled, rank, ranks })
+  const { maxBadSamples: limit, resampled = false, rank, ranks, toAllowMore } = config
+  const bad = new BadSamples({ limit, resampled, rank, ranks, toAllowMore })
   const source = await openSource(config, bad)
   try {
     checkSize(config, source)

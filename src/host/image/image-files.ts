@@ -29,5 +29,9 @@ async function filesOf(path: string, note: (line: string) => void): Promise<stri
 /** Throws UserError where a walk found none. */
 export function requirePictures(folder: string, pictures: readonly string[], notes: readonly string[]): void {
   if (pictures.length > 0) return
-  throw new UserError(`${folder} holds no pictures`, [`${pictureFormats} are`, ...notes].join("; "))
+  const isSaid = notes.some((note) => note.includes(pictureFormats))
+  throw new UserError(
+    `${folder} holds no pictures`,
+    [...(isSaid ? [] : [`${pictureFormats} are read`]), ...notes].join("; "),
+  )
 }

@@ -66,7 +66,12 @@ test("links are followed, and nothing comes twice", async () => {
   ])
   expect([...others].sort()).toEqual(["cat/up/elsewhere/blob", "note.txt"])
   expect(folders).toEqual(["cat", "dog"])
-  expect(notes.join()).toContain("3 links to pictures that came before; 2 links to nothing")
+  expect(notes).toEqual([
+    expect.stringContaining(
+      "; 3 links to pictures that came before; " +
+        "4 folders that came before under another name (cat/up/pictures, deep, dog/cats, self); 2 links to nothing",
+    ),
+  ])
 })
 
 test("folders that links lead to are classes too", async () => {
@@ -92,6 +97,48 @@ test("of many links each gets its own target, in order", async () => {
   const { pictures, notes } = await walkPictures(folder)
   expect(pictures).toEqual(names.filter((name) => name !== "50.jpg"))
   expect(notes).toEqual([`${folder}: passed over 99 links to pictures that came before; 2 links to nothing`])
+})
+
+test("a class folder that is a link to another one is passed over, and named", async () => {
+  write("one/1.jpg", "two/2.jpg")
+  mkdirSync(join(root, "elsewhere"))
+  writeFileSync(join(root, "elsewhere", "3.jpg"), "")
+  link("one", "uno")
+  link("../elsewhere", "else")
+  expect(await walkPictures(folder)).toEqual({
+    pictures: ["else/3.jpg", "one/1.jpg", "two/2.jpg"],
+    others: new Set(),
+    folders: ["else", "one", "two"],
+    notes: [`${folder}: passed over 1 folder that came before under another name (uno)`],
+  })
+  for (let i = 0; i < 5; i++) link("one", `again-${i}`)
+  expect((await walkPictures(folder)).notes).toEqual([
+    `${folder}: passed over 6 folders that came before under another name ` +
+      "(again-0, again-1, again-2, again-3, again-4, ...)",
+  ])
+})
+
+test("class folders of links to one pool, in the folder or outside of it: each has its pictures, once", async () => {
+  for (const pool of ["all", "../pool"]) {
+    rmSync(folder, { recursive: true })
+    write(...[0, 1, 2].map((i) => `${pool}/${i}.jpg`))
+    const linked = ["best/0.jpg", "cat/0.jpg", "cat/deep/1.jpg", "cat/deep/2.jpg"]
+    write(...["best", "cat/deep"].map((path) => `${path}/.keep`))
+    const target = (path: string) => join(folder, pool, path.slice(-5))
+    for (const path of linked) link(target(path), path)
+    for (const repeated of ["cat/again-0.jpg", "cat/again-1.jpg", "loose-0.jpg"]) link(target(repeated), repeated)
+    const own = pool === "all" ? ["all/0.jpg", "all/1.jpg", "all/2.jpg"] : []
+    const { pictures, folders, notes } = await walkPictures(folder)
+    expect(pictures).toEqual([...own, "best/0.jpg", "cat/0.jpg", "cat/again-1.jpg", "cat/deep/2.jpg"])
+    expect(folders).toEqual([...(pool === "all" ? ["all"] : []), "best", "cat"])
+    expect(notes).toEqual([`${folder}: passed over 3 links to pictures that came before`])
+  }
+})
+
+test("a link in a class folder to a picture of it is passed over", async () => {
+  write("cat/1.jpg")
+  link("1.jpg", "cat/2.jpg")
+  expect((await walkPictures(folder)).pictures).toEqual(["cat/1.jpg"])
 })
 
 test("a hard link is a file of its own", async () => {
@@ -145,7 +192,12 @@ test("of paths, folders give what is in them; where that is nothing, what is the
   expect(notes).toEqual([])
   await expect(imageFiles([join(folder, "b")])).rejects.toMatchObject({
     message: `${join(folder, "b")} holds no pictures`,
-    hint: expect.stringContaining("1 .bmp"),
+    hint: `${join(folder, "b")}: passed over 1 file of other kinds (1 .bmp), for JPEG, PNG, WebP, AVIF, TIFF and GIF are read`,
+  })
+  mkdirSync(join(folder, "empty"))
+  link("nowhere", "empty/a.jpg")
+  await expect(imageFiles([join(folder, "empty")])).rejects.toMatchObject({
+    hint: `JPEG, PNG, WebP, AVIF, TIFF and GIF are read; ${join(folder, "empty")}: passed over 1 link to nothing`,
   })
   await expect(walkPictures(join(folder, "nowhere"))).rejects.toThrow("nowhere does not exist")
 })

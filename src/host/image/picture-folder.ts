@@ -1,11 +1,12 @@
 /**
  * The one walk of a folder of pictures. Hidden names are passed over (`.ipynb_checkpoints`, `._x.jpg` of macOS), and so is
- * whatever is not a file, whatever it is called. Links are followed, but a picture or folder that came before does not
- * come again; what lies in the folder itself comes before what links lead to. A hard link is a file of its own.
+ * whatever is not a file, whatever it is called. Links are followed, but a folder that came before does not come again, nor
+ * does a picture within one folder of the top: those of several, linked to one pool, may share it. What lies in the folder
+ * itself comes before what links lead to. A hard link is a file of its own.
  */
 import { type Dirent, realpath as realpathOf, stat as statOf } from "node:fs"
 import { readdir } from "node:fs/promises"
-import { basename, dirname, extname, join } from "node:path"
+import { basename, dirname, extname, join, sep } from "node:path"
 import { promisify } from "node:util"
 import { messageOf, oneLine } from "../../core/errors.ts"
 import { fileError } from "../file-error.ts"
@@ -45,15 +46,18 @@ class Walk {
   private readonly pictures: string[] = []
   private readonly others = new Set<string>()
   private readonly folders: string[] = []
-  /** Real paths of folders, and of pictures that links lead to. */
-  private readonly visited = new Set<string>()
+  /** Real paths of folders, each with the folder of the top in which it came. */
+  private readonly visited = new Map<string, string>()
+  /** Real paths of pictures that links lead to: as they are, and after the folder of the top in which they came. */
+  private readonly linked = new Set<string>()
   private links: Link[] = []
   private readonly unreadable: string[] = []
+  private readonly foldersAgain: string[] = []
   private readonly passedOver = { again: 0, nowhere: 0, special: 0 }
 
   /** @param path below the folder that is walked */
   async enter(path: string, real: string): Promise<void> {
-    this.visited.add(real)
+    this.visited.set(real, path.split(sep)[0]!)
     const entries = await readdir(real, { withFileTypes: true })
     for (const entry of entries.filter(({ name }) => !isHidden(name))) {
       await this.take(entry, join(path, entry.name), join(real, entry.name))
@@ -74,12 +78,12 @@ class Walk {
         else files.push({ ...link, ...target })
       }
     }
-    for (const { path, real, kind } of files.sort(byPath)) {
+    for (const { path, real, kind } of files.sort(byDepthOfTop)) {
       if (kind === "special") this.passedOver.special++
       else if (!isPictureName(path)) this.others.add(path)
-      else if (this.hasPicture(real)) this.passedOver.again++
+      else if (this.hasPicture(real, topOf(path))) this.passedOver.again++
       else {
-        this.visited.add(real)
+        this.linked.add(real).add(topOf(path) + real)
         this.pictures.push(path)
       }
     }
@@ -99,7 +103,10 @@ class Walk {
   }
 
   private async enterOnce(path: string, real: string): Promise<void> {
-    if (this.visited.has(real)) return
+    if (this.visited.has(real)) {
+      this.foldersAgain.push(path)
+      return
+    }
     if (dirname(path) === ".") this.folders.push(path)
     try {
       await this.enter(path, real)
@@ -108,10 +115,12 @@ class Walk {
     }
   }
 
-  /** Whether a link leads to a picture that was taken: all are, of a folder that was visited. */
-  private hasPicture(real: string): boolean {
-    const wasInFolder = this.visited.has(dirname(real)) && !isHidden(basename(real)) && isPictureName(real)
-    return wasInFolder || this.visited.has(real)
+  /** Whether a link leads to a picture that was taken in this folder of the top: all are, of a folder that was visited. */
+  private hasPicture(real: string, top: string): boolean {
+    const isTaken = !isHidden(basename(real)) && isPictureName(real)
+    const around = isTaken ? this.visited.get(dirname(real)) : undefined
+    // The folder that is walked has those of all folders in it.
+    return this.linked.has(top + real) || (top === "" ? around !== undefined : around === top)
   }
 
   private notes(folder: string): string[] {
@@ -119,6 +128,7 @@ class Walk {
     const said = [
       otherNames(this.others),
       again > 0 && `${counted(again, "link")} to pictures that came before`,
+      this.foldersAgain.length > 0 && foldersText(this.foldersAgain),
       nowhere > 0 && `${counted(nowhere, "link")} to nothing`,
       special > 0 && `${counted(special, "pipe, socket or device", "pipes, sockets or devices")}`,
     ].filter((part) => part !== false)
@@ -165,6 +175,16 @@ async function targetOf({ at }: Link): Promise<Target | null> {
 
 const mostSaid = 5
 
+/** By name, for each may be a class that somebody misses. */
+function foldersText(paths: readonly string[]): string {
+  const shown = paths
+    .toSorted()
+    .slice(0, mostSaid)
+    .map((path) => oneLine(path))
+  const rest = paths.length > mostSaid ? ", ..." : ""
+  return `${counted(paths.length, "folder")} that came before under another name (${shown.join(", ")}${rest})`
+}
+
 function more(count: number): string[] {
   return count > mostSaid ? [`and ${count - mostSaid} folders more that cannot be read`] : []
 }
@@ -190,6 +210,16 @@ function counted(count: number, one: string, many = `${one}s`): string {
 
 function isHidden(name: string): boolean {
   return name.startsWith(".")
+}
+
+/** The folder of the top that a path is in; "" where it is in none. */
+function topOf(path: string): string {
+  return path.includes(sep) ? path.slice(0, path.indexOf(sep)) : ""
+}
+
+/** Those of no folder last: what is in one need not come again beside it. */
+function byDepthOfTop(a: Link, b: Link): number {
+  return Number(topOf(a.path) === "") - Number(topOf(b.path) === "") || byPath(a, b)
 }
 
 function byPath(a: Link, b: Link): number {

@@ -1,9 +1,10 @@
 /**
  * What every client of a network needs: failures that may go better the next time, a limit for silence, and attempts
- * behind growing delays.
+ * after growing delays.
  */
 import { setTimeout as sleep } from "node:timers/promises"
-import { type EnvironmentError, messageOf } from "../../core/errors.ts"
+import type { EnvironmentError } from "../../core/errors.ts"
+import { connectionError } from "./connection-error.ts"
 
 /** Something that may go better the next time: a broken connection, an overloaded server. */
 export class NetworkFailure extends Error {
@@ -13,6 +14,8 @@ export class NetworkFailure extends Error {
     message: string,
     /** How long the server asks to wait; null if it does not say. */
     readonly retryAfterSeconds: number | null = null,
+    /** Further attempts that may help: fewer where it is likely to stay so. */
+    readonly mostRetries = Number.POSITIVE_INFINITY,
   ) {
     super(message)
   }
@@ -108,8 +111,8 @@ export async function withRetries<T>(
       if (!(error instanceof NetworkFailure)) throw error
       const isProgress = progress() - before >= leastProgress && !(error instanceof TooSlow)
       if (isProgress) [failures, before] = [0, progress()]
-      const delay = delays[failures]
-      if (delay === undefined) throw giveUp(error, delays.length + 1)
+      const delay = failures < error.mostRetries ? delays[failures] : undefined
+      if (delay === undefined) throw giveUp(error, failures + 1)
       const seconds = Math.min(Math.max(delay, error.retryAfterSeconds ?? 0), longestWaitSeconds)
       onRetry?.(`${error.message}; trying again in ${seconds} s`)
       await sleep(seconds * 1000, undefined, signal ? { signal } : {})
@@ -123,8 +126,19 @@ export async function failuresOf<T>(promise: Promise<T>, prefix = ""): Promise<T
     return await promise
   } catch (error) {
     if (!isConnections(error)) throw error
-    throw new NetworkFailure(prefix + reasonOf(error.cause))
+    throw failureOf(error.cause, prefix)
   }
+}
+
+/** @param prefix says who was asked, where the reason does not */
+export function failureOf(cause: unknown, prefix = ""): NetworkFailure {
+  const { reason, namesHost, mostRetries } = connectionError(cause)
+  return new NetworkFailure(namesHost ? reason : prefix + reason, null, mostRetries)
+}
+
+/** How often something was tried, for the end of a message. */
+export function triedText(attempts: number): string {
+  return attempts === 1 ? "" : ` (tried ${attempts} times)`
 }
 
 /** Whether the network, or who ended the wait for it, is the reason, and not what the answer says. */
@@ -135,10 +149,4 @@ export function isNetworks(error: unknown): boolean {
 
 function isConnections(error: unknown): error is TypeError {
   return error instanceof TypeError && ["fetch failed", "terminated"].includes(error.message)
-}
-
-/** Several addresses of one host fail together, with an empty message of their own. */
-function reasonOf(cause: unknown): string {
-  const first = cause instanceof AggregateError ? cause.errors[0] : cause
-  return messageOf(first ?? "the connection broke")
 }

@@ -68,6 +68,7 @@ test("the loader's settings", () => {
     ...{ source: "a.tar", format: "auto", reinforced: true, syntheticPattern: "^syn_text_dfn_mscoco38k$" },
     ...{ resampled: true, batchSize: 8192, seed: 0, view: "stored", cropScale: [0.9, 1], captionKey: "web" },
     ...{ truncated: "accept", maxBadSamples: 0.01, embeddings: true },
+    toAllowMore: "--max-bad-samples 2% (or a number)",
   })
   const columns = ["data.imageColumn=file", "data.captionColumn=title", "data.separator=;", "data.teacherWidths=[8,8]"]
   expect(trainingDataOf(recipe("", "data.train=a.csv", ...columns))).toMatchObject({

@@ -96,6 +96,7 @@ export function trainingDataOf(recipe: Recipe): RecipeData {
     captionKey: data.captions,
     truncated: data.truncated,
     maxBadSamples: data.maxBadSamples,
+    toAllowMore: "--max-bad-samples 2% (or a number)",
   }
 }
 

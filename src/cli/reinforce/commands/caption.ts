@@ -23,6 +23,11 @@ export function register(parent: Command, context: CommandContext): void {
     .addHelpText("after", examples)
     .action(async (options: ShardOptions & ResourceOptions & CaptionRequest) => {
       const { runHere } = await import("../local.ts")
-      await runHere(captionJob(options), options, context.abortOnInterrupt(), outputOf(command))
+      await runHere(
+        captionJob(options),
+        options,
+        context.abortOnInterrupt("finishing the shards under way"),
+        outputOf(command),
+      )
     })
 }

@@ -26,6 +26,11 @@ export function register(parent: Command, context: CommandContext): void {
     .addHelpText("after", examples)
     .action(async (options: ShardOptions & ResourceOptions & EmbeddingOptions) => {
       const { runHere } = await import("../local.ts")
-      await runHere(embeddingJob(embeddingRequest(options)), options, context.abortOnInterrupt(), outputOf(command))
+      await runHere(
+        embeddingJob(embeddingRequest(options)),
+        options,
+        context.abortOnInterrupt("finishing the shards under way"),
+        outputOf(command),
+      )
     })
 }

@@ -55,6 +55,11 @@ function stage(
     .addHelpText("after", examples)
     .action(async (options: RunOptions) => {
       const { publish } = await import("../distributed.ts")
-      await publish(jobOf(options), options, context.abortOnInterrupt(), outputOf(command))
+      await publish(
+        jobOf(options),
+        options,
+        context.abortOnInterrupt("leaving the job to its workers"),
+        outputOf(command),
+      )
     })
 }

@@ -41,6 +41,6 @@ export function register(parent: Command, context: CommandContext): void {
     .addHelpText("after", examples)
     .action(async (options: WorkerOptions) => {
       const { work } = await import("../distributed.ts")
-      await work(options, context.abortOnInterrupt(), outputOf(command))
+      await work(options, context.abortOnInterrupt("finishing the shards under way"), outputOf(command))
     })
 }

@@ -1,5 +1,5 @@
 /** Samples that ask for more than their bytes account for are bad samples, each by itself. */
-import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdir, open, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -126,6 +126,28 @@ test("a caption file and a picture that are larger than any", async () => {
   expect(await badOf(path, false)).toMatch(
     /1 x damaged sample \(.*3\.jpg: its members have 2147483648 bytes, more than/,
   )
+})
+
+test.each([
+  ["csv", (image: string) => `${image},a caption\n`],
+  ["jsonl", (image: string) => `${JSON.stringify({ image, caption: "a caption" })}\n`],
+])("rows of %s that name a link to itself or hold a NUL character are replaced and counted", async (kind, rowOf) => {
+  const path = join(folder, `odd-${kind}`)
+  await mkdir(path)
+  for (const [i, { image }] of samples.entries()) await writeFile(join(path, `${i}.jpg`), image!.bytes)
+  await symlink("loop.jpg", join(path, "loop.jpg"))
+  const rows = [...samples.keys()].map((i) => rowOf(`${i}.jpg`)).concat(rowOf("loop.jpg"), rowOf("a\0b.jpg"))
+  const list = join(path, `list.${kind}`)
+  await writeFile(list, [kind === "csv" ? "filepath,title\n" : "", ...rows].join(""))
+  const data = await openTrainingData(trainingConfig(list, { batchSize: 2, maxBadSamples: 2 }))
+  try {
+    expect(data.identity).toMatch(/^8 pictures \(\w{16}\)$/)
+    let steps = 0
+    for await (const _ of data.batches(0)) if (++steps === 2 * data.stepsPerEpoch!) break
+    expect([...data.bad.reasons]).toEqual([["damaged sample", 2]])
+  } finally {
+    await data.close()
+  }
 })
 
 test("rows that would be of more teachers than any are not searched for each", () => {
