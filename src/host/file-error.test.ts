@@ -18,7 +18,7 @@ test.each(machine)("%s is the machine's fault and not the file's", (code) => {
 })
 
 test.each(["ENOENT", "EISDIR", "ENOTDIR", "EEXIST", "ENAMETOOLONG"])("%s is the path's fault everywhere", (code) => {
-  const error = fileError(systemError(code, "/data/.0.tar.0123456789ab.tmp"), "writing", "/other")
+  const error = fileError(systemError(code, "/data/.0.tar.0123456789abcdef0123456789abcdef.tmp"), "writing", "/other")
   expect(error).toBeInstanceOf(UserError)
   expect(isOfInput(error)).toBe(true)
   expect((error as UserError).message).toContain("/data/0.tar")
