@@ -321,7 +321,7 @@ test("an abort ends waiting for a file that is not complete", async () => {
   expect(left()).toEqual(["out", "out/.lock"])
 })
 
-test("a file that is never complete is not waited for without end", { timeout: 60_000 }, async () => {
+test("a file that is never complete is not waited for without end", { timeout: 120_000 }, async () => {
   mkdirSync(out())
   const write = () => writeFileSync(join(out(), ".lock"), "")
   write()
