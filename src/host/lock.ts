@@ -285,12 +285,6 @@ function notALock(path: string): UserError {
   )
 }
 
-async function listenedFor(holder: Holder, path: string, modified: number): Promise<Holder> {
-  if (holder.state !== "elsewhere") return holder
-  const silent = await secondsSilent(path, modified)
-  return { ...holder, silent, state: silent > goneSeconds ? "gone" : "elsewhere" }
-}
-
 function holderIn(text: string, modified: number): Holder {
   const parsed = record.safeParse(jsonOf(text))
   const digest = createHash("sha256").update(`${modified} ${text}`).digest("hex").slice(0, 32)
@@ -306,6 +300,12 @@ function jsonOf(text: string): unknown {
   } catch {
     return null
   }
+}
+
+async function listenedFor(holder: Holder, path: string, modified: number): Promise<Holder> {
+  if (holder.state !== "elsewhere") return holder
+  const silent = await secondsSilent(path, modified)
+  return { ...holder, silent, state: silent > goneSeconds ? "gone" : "elsewhere" }
 }
 
 function stateOf(owner: z.output<typeof record>): Holder["state"] {

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { mkdtemp, readdir, readFile, rm, stat, utimes } from "node:fs/promises"
 import { createServer, request, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -302,5 +302,21 @@ test("a list takes ten minutes at most, however slowly its pages come", async ()
     expect(log).toEqual(["GET", "GET", "GET"])
   } finally {
     clock.mockRestore()
+  }
+})
+
+test("a copy that is only read from is kept from looking abandoned", async () => {
+  await storage().put("s3://data/kept.tar", [content])
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
+  try {
+    {
+      await using local = await storage().fetch("s3://data/kept.tar")
+      await utimes(local.path, 0, 0)
+      vi.advanceTimersByTime(3600 * 1000)
+      expect(Date.now() - (await stat(local.path)).mtimeMs).toBeLessThan(60_000)
+    }
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
   }
 })
