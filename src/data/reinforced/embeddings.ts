@@ -8,7 +8,6 @@ import { float32ToBfloat16 } from "../../core/half.ts"
 import { npzBytes, readNpz } from "../../host/containers/npz.ts"
 import { TorchFile } from "../../host/containers/torch-file.ts"
 import { torchBytes } from "../../host/containers/torch-write.ts"
-import { readZipDirectory } from "../../host/containers/zip.ts"
 import { runLengths } from "../../host/containers/zip-write.ts"
 import { decodeCompact, encodeCompact } from "./compact.ts"
 import type { Embeddings } from "./sample.ts"
@@ -81,8 +80,7 @@ function gunzip(bytes: Uint8Array, name: string, most: number): Uint8Array {
 }
 
 async function readNpzMember(bytes: Uint8Array, budget: EmbeddingBudget): Promise<Map<string, Embeddings>> {
-  for (const [name, { size }] of await readZipDirectory(bytesAsSource("npz", bytes))) budget.take(size, quoted(name))
-  const arrays = await readNpz(bytes, "npz")
+  const arrays = await readNpz(bytes, "npz", budget)
   return new Map([...arrays].map(([name, { dtype, shape, values }]) => [name, matrix(name, dtype, shape, values, budget)])) // biome-ignore format: one line
 }
 

@@ -75,7 +75,7 @@ class Blocks {
   }
 }
 
-/** Headers of frames, blocks and checksums, each by itself; frames to be skipped are. */
+/** Headers of frames and blocks, blocks and checksums, each by itself; frames to be skipped are. */
 async function* piecesOf(input: Input, windows: Budget): AsyncGenerator<Uint8Array> {
   while (await input.has(1)) {
     const magic = (await input.peek(4)).readUInt32LE()
@@ -97,8 +97,13 @@ async function* frame(input: Input, windows: Budget): AsyncGenerator<Uint8Array>
     const size = head >>> 3
     if (size > largestBlock) throw new UserError(`a block of zstd has ${size} bytes, more than ${largestBlock}`)
     windows.take(window, "another block")
-    const isRunLength = ((head >>> 1) & 3) === 1
-    yield await input.read(3 + (isRunLength ? 1 : size))
+    const kind = (head >>> 1) & 3
+    const start = await input.read(3)
+    const isEmpty = kind === 0 && size === 0
+    if (isEmpty && !isLast) continue
+    // Apart: fzstd lets go of the pieces before only where one of them ended within a block, and else keeps the whole file.
+    yield start
+    if (!isEmpty) yield await input.read(kind === 1 ? 1 : size)
   }
   if ((descriptor & 0x04) !== 0) yield await input.read(4)
 }

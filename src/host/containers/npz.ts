@@ -48,20 +48,27 @@ const memoryBudget = (size: number) => 2 ** 22 + 16 * size
  * little-endian f2, f4, f8, i1, u1, i4, i8 and bool, and where all arrays take more than 16 times the file and 4 MiB.
  *
  * @param name of `pathOrBytes`, for messages, where it is bytes
+ * @param budget what counts instead
  */
-export async function readNpz(pathOrBytes: string | Uint8Array, name = "archive.npz"): Promise<Map<string, NpyArray>> {
-  if (typeof pathOrBytes !== "string") return readArrays(bytesAsSource(name, pathOrBytes))
+export async function readNpz(
+  pathOrBytes: string | Uint8Array,
+  name = "archive.npz",
+  budget?: Pick<Budget, "take">,
+): Promise<Map<string, NpyArray>> {
+  if (typeof pathOrBytes !== "string") return readArrays(bytesAsSource(name, pathOrBytes), budget)
   const file = openRandomAccess(pathOrBytes)
   try {
-    return await readArrays(file)
+    return await readArrays(file, budget)
   } finally {
     file.close()
   }
 }
 
-async function readArrays(source: RandomAccess): Promise<Map<string, NpyArray>> {
+async function readArrays(
+  source: RandomAccess,
+  budget: Pick<Budget, "take"> = new Budget(memoryBudget(source.size), source.name),
+): Promise<Map<string, NpyArray>> {
   const arrays = new Map<string, NpyArray>()
-  const budget = new Budget(memoryBudget(source.size), source.name)
   for (const [name, entry] of await readZipDirectory(source)) {
     if (!name.endsWith(".npy")) throw fail(`${source.name}: ${quoted(name)} is no array`)
     const bytes = readZipEntry(source, entry, budget)

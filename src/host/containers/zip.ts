@@ -54,7 +54,7 @@ export async function readZipDirectory(source: RandomAccess): Promise<Map<string
  * The content of an entry, inflated and checked. Throws UserError where it is not what the directory says, or more than
  * `budget` has left for it: entries may inflate to 1,000 times their bytes each.
  */
-export function readZipEntry(source: RandomAccess, entry: ZipEntry, budget: Budget): Uint8Array {
+export function readZipEntry(source: RandomAccess, entry: ZipEntry, budget: Pick<Budget, "take">): Uint8Array {
   budget.take(entry.size, quoted(entry.name))
   const stored = source.read(entry.dataStart, entry.compressedSize)
   const content = entry.method === "stored" ? stored : inflate(source, entry, stored)
