@@ -49,4 +49,8 @@ export interface ShardRunner extends AsyncDisposable {
 /** A runner that says which models it has opened, in the words of its results' `models`. */
 export interface ModelRunner extends ShardRunner {
   readonly identity: string
+  /** Where `run` leaves the completion record to its caller: writes it, when the result was accepted. */
+  record?(result: ShardResult): Promise<void>
+  /** Takes away what was written for a result that was not accepted. */
+  discard?(result: ShardResult): Promise<void>
 }

@@ -7,12 +7,14 @@ import { serveShards } from "./pool/serve.ts"
 import { reinforceShard } from "./shard.ts"
 import type { WorkerSettings } from "./worker-settings.ts"
 
+const noRecord = { record: async () => {} }
+
 serveShards(async (settings) => {
-  const { job, output, models, resources } = settings as WorkerSettings
+  const { job, output, models, resources, recordedBy } = settings as WorkerSettings
   const storage = openStorage()
   const ledger = await Ledger.open(storage, output, job)
   const stage = await openStage(job, models, resources)
-  const work = { storage, ledger, stage, format: job.format }
+  const work = { storage, ledger: recordedBy === "worker" ? ledger : noRecord, stage, format: job.format }
   return {
     identity: stage.identity,
     async run(task, options) {
