@@ -39,8 +39,8 @@ export interface ShardRunner extends AsyncDisposable {
   /** Shards that it works on at the same time. */
   readonly slots: number
   /**
-   * Writes the output and its completion record, whole or not at all, and repeatably: the same task gives the same
-   * bytes. Rejects with an EnvironmentError where this machine is at fault, with another UserError where the shard is,
+   * Writes the output and its completion record (unless its caller does), whole or not at all, and repeatably: the same
+   * task gives the same bytes. Rejects with an EnvironmentError where this machine is at fault, with another UserError where the shard is,
    * and with any error where the work broke off.
    */
   run(task: ShardTask, options?: RunOptions): Promise<ShardResult>

@@ -2,14 +2,17 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { NatsServer } from "../../../test/nats-server.ts"
 import { dial } from "../../../test/queue.ts"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { renderSample } from "../../data/scenes/dataset.ts"
 import { writeShard } from "../../data/shards.ts"
 import { exportModel } from "../../export/export.ts"
-import { makeDirectory } from "../../host/files.ts"
+import { makeDirectory, writeAtomically } from "../../host/files.ts"
+import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
+import { initialize } from "../../model/module.ts"
 import { publishJob } from "../../reinforce/distributed/publish.ts"
 import { embeddingJob } from "../../reinforce/stage-jobs.ts"
 import { publish, type RunOptions, showStatus, type WorkerOptions, work } from "./distributed.ts"
@@ -34,6 +37,12 @@ afterAll(() => rmSync(folder, { recursive: true }))
 async function bring(name: string): Promise<void> {
   rmSync(at("teacher"), { recursive: true, force: true })
   await exportModel(tinyModel(), { ...tinyInfo, name, preprocessing: preprocessingOf(name) }, at("teacher"))
+}
+
+async function writeCheckpoint(path: string, seed: number): Promise<void> {
+  const model = tinyModel()
+  initialize(model, seed)
+  await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(tinyInfo)))
 }
 
 function preprocessingOf(name: string) {
@@ -119,20 +128,20 @@ test("locally, a folder that is done is not called so by other models, and a fol
 }, 120_000)
 
 test("locally, a checkpoint whose weights were replaced is other models, though nothing is left to make", async () => {
-  const [checkpoint, cache] = [at("tiny.safetensors"), process.env.XDG_CACHE_HOME]
-  process.env.XDG_CACHE_HOME = at("cache")
+  const checkpoint = at("tiny.safetensors")
+  vi.stubEnv("XDG_CACHE_HOME", at("cache"))
   const again = async () => {
     const given = { ...options([shard(0)], "checkpoint"), modelName: checkpoint }
     await runHere(embeddingJob(given), given, never, saying().output)
   }
   try {
-    await writeCheckpoint(checkpoint, 0)
-    await again()
-    await again()
     await writeCheckpoint(checkpoint, 1)
+    await again()
+    await again()
+    await writeCheckpoint(checkpoint, 2)
     await expect(again()).rejects.toThrow(/checkpoint has shards made by \S+ .*\(0\.tar\), and not by /)
   } finally {
-    process.env.XDG_CACHE_HOME = cache
+    vi.unstubAllEnvs()
   }
 }, 120_000)
 
