@@ -20,6 +20,11 @@ export function modelIdentity(
   return [name, ...files, `${size}px`, interpolation, `mean=${mean}`, `std=${std}`, ...more].join(" ")
 }
 
+/** For people: of a hash, as many digits as the eye compares. */
+export function shortIdentity(identity: string): string {
+  return identity.replaceAll(/(?<=sha256:[0-9a-f]{12})[0-9a-f]{52}\b/g, "")
+}
+
 /** Of several models: order matters, since vectors are joined in it. */
 export function ensembleIdentity(members: readonly { readonly identity: string }[]): string {
   return members.map(({ identity }) => identity).join(" + ")

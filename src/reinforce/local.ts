@@ -6,7 +6,7 @@ import { workerFile } from "../host/worker-file.ts"
 import { writeSideFiles } from "./files.ts"
 import { type Job, requireOneModel, requireSameModels } from "./job.ts"
 import { Ledger } from "./ledger.ts"
-import { type BringOptions, bringModels } from "./open-stage.ts"
+import { type BringOptions, bringModels, tellIdentity } from "./open-stage.ts"
 import { lockOutput } from "./output-lock.ts"
 import { ProcessPool } from "./pool/process-pool.ts"
 import { type ResourceRequest, type Shared, shareOut } from "./resources.ts"
@@ -44,6 +44,7 @@ export async function reinforceLocally(
   const progress = startProgress(job.stage.kind, tasks.length, { unit: "shards" })
   const state = new Rate(progress)
   requireOneModel(completed.values(), output)
+  if (completed.size === tasks.length) await requireModelsOf(completed, job, output, options)
   const outcome =
     completed.size === tasks.length
       ? { results: [...completed.values()], failed: [], resumed: completed.size, stopped: null }
@@ -52,6 +53,19 @@ export async function reinforceLocally(
   if (!outcome.outage) await writeSideFiles(storage, output, job.format.output, outcome)
   progress.done()
   return outcome
+}
+
+/** Nothing is left to make, and no model is opened: what they are is told from their files, where that takes no time. */
+async function requireModelsOf(
+  completed: Awaited<ReturnType<Ledger["completed"]>>,
+  job: Job,
+  output: string,
+  options: LocalOptions,
+): Promise<void> {
+  if (completed.size === 0) return
+  const told = await tellIdentity(job, shareOut(options, completed.size).resources)
+  if ("identity" in told) requireSameModels(completed.values(), told.identity, output)
+  else options.onNote?.(`nothing is left to make; the models were not looked at: ${told.untold}`)
 }
 
 async function runPool(
@@ -77,10 +91,10 @@ export async function openPool(
   job: Job,
   output: string,
   { workers, resources }: Shared,
-  options: BringOptions,
+  options: BringOptions & Partial<Pick<WorkerSettings, "recordedBy">>,
 ): Promise<ProcessPool> {
   const models = await bringModels(job, resources, options)
-  const settings: WorkerSettings = { job, output, models, resources }
+  const settings: WorkerSettings = { job, output, models, resources, recordedBy: options.recordedBy ?? "worker" }
   // Unless told, OpenMP takes every processor in every process.
   const environment = {
     OMP_NUM_THREADS: String(resources.threads),

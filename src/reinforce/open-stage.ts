@@ -1,11 +1,15 @@
 /** A job's stage with its models: brought to this machine once, opened in each worker process. */
+import { existsSync, readdirSync, statSync } from "node:fs"
+import { join } from "node:path"
 import { UserError } from "../core/errors.ts"
+import { manifestFile } from "../core/manifest.ts"
 import type { Teacher } from "../core/teacher.ts"
+import { ensembleIdentity } from "../core/teacher-identity.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
 import { openCaptioner } from "../teachers/captioners.ts"
-import { type ModelSource, resolveModels } from "../teachers/model-source.ts"
+import { type ModelSource, type ResolveOptions, resolveModels } from "../teachers/model-source.ts"
 import { onnxDtype, prepared, type RuntimeOptions } from "../teachers/runtime.ts"
-import { openTeachers } from "../teachers/teachers.ts"
+import { openTeachers, teachersIdentity } from "../teachers/teachers.ts"
 import { CaptionStage } from "./captions.ts"
 import { EmbeddingStage } from "./embeddings.ts"
 import { Ensemble } from "./ensemble.ts"
@@ -29,16 +33,71 @@ export async function bringModels(
   resources: Resources,
   { pull = pullFromHub, signal, onNote = () => {} }: BringOptions = {},
 ): Promise<ModelSource[]> {
-  const options = { ...runtimeOptions(stage, resources), onStage: onNote }
-  const found = await resolveModels(stage.modelName, stage.pretrained ?? undefined, {
-    dtype: onnxDtype(options),
-    wantsCheckpoint: resources.runtime === "libtorch",
+  const found = await foundModels(stage, resources, {
     onNote,
     pull: (source, { select }) => pull(source, { ...(select && { select }), signal }),
   })
   const ready: ModelSource[] = []
-  for (const source of found) ready.push(await prepared(source, options))
+  for (const source of found) {
+    ready.push(await prepared(source, { ...runtimeOptions(stage, resources), onStage: onNote }))
+  }
   return ready
+}
+
+function foundModels(
+  stage: Job["stage"],
+  resources: Resources,
+  options: Pick<ResolveOptions, "pull" | "onNote">,
+): Promise<ModelSource[]> {
+  return resolveModels(stage.modelName, stage.pretrained ?? undefined, {
+    dtype: onnxDtype(runtimeOptions(stage, resources)),
+    wantsCheckpoint: resources.runtime === "libtorch",
+    ...options,
+  })
+}
+
+/**
+ * What `openStage` would call the models now, told from their files, or why that would take long: files to be brought
+ * from the hub, or larger than is read in a second.
+ */
+export async function tellIdentity(
+  job: Job,
+  resources: Resources,
+): Promise<{ readonly identity: string } | { readonly untold: string }> {
+  const { stage } = job
+  const pull = (source: string) => Promise.reject(new UserError(`${source} is not a path of this machine`))
+  try {
+    const sources = await foundModels(stage, resources, { pull, onNote: () => {} })
+    const large = sources.find((source) => !isSmall(source))
+    if (large) return { untold: `${large.name} is large` }
+    return { identity: await identityOf(job, sources, runtimeOptions(stage, resources)) }
+  } catch (error) {
+    if (error instanceof UserError) return { untold: error.message }
+    throw error
+  }
+}
+
+async function identityOf(job: Job, sources: readonly ModelSource[], options: RuntimeOptions): Promise<string> {
+  const { stage } = job
+  if (stage.kind === "embedding") return teachersIdentity(sources, options)
+  const members: { readonly identity: string }[] = []
+  for (const source of sources) {
+    await using captioner = await openCaptioner(source, { ...options, generation: generationOf(job, stage) })
+    members.push({ identity: captioner.identity })
+  }
+  return ensembleIdentity(members)
+}
+
+/** Bytes of a checkpoint or of towers that are read to tell what they are. */
+const smallBytes = 256 * 2 ** 20
+
+/** Whether its files are hashed in about a second; a folder of our own layout lists their hashes. */
+function isSmall({ kind, path }: ModelSource): boolean {
+  if (kind === "checkpoint") return statSync(path).size <= smallBytes
+  if (existsSync(join(path, manifestFile))) return true
+  const files = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  const sizes = files.map((entry) => statSync(join(entry.parentPath, entry.name)).size)
+  return sizes.reduce((sum, size) => sum + size, 0) <= smallBytes
 }
 
 export function openStage(job: Job, models: readonly ModelSource[], resources: Resources): Promise<Stage> {
@@ -49,14 +108,18 @@ export function openStage(job: Job, models: readonly ModelSource[], resources: R
 }
 
 async function openCaptions(job: Job, stage: CaptionJob, models: readonly ModelSource[], resources: Resources) {
-  const { perImage, whole, generate, suffixes } = stage
-  const generation = { ...generate, perImage, whole, seed: job.seed }
+  const { suffixes } = stage
+  const generation = generationOf(job, stage)
   const captioners = []
   for (const [i, model] of models.entries()) {
     const captioner = await openCaptioner(model, { ...runtimeOptions(stage, resources), generation })
     captioners.push({ captioner, key: `syn_text${suffixes[i]}` })
   }
   return new CaptionStage({ captioners, batchSize: resources.batchSize, ...picturesOf(job) })
+}
+
+function generationOf({ seed }: Job, { perImage, whole, generate }: CaptionJob) {
+  return { ...generate, perImage, whole, seed }
 }
 
 async function openEmbeddings(job: Job, stage: EmbeddingJob, models: readonly ModelSource[], resources: Resources) {

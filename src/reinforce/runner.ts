@@ -43,8 +43,8 @@ export interface ShardRunner extends AsyncDisposable {
   /** Shards that it works on at the same time. */
   readonly slots: number
   /**
-   * Writes the output and its completion record, whole or not at all, and repeatably: the same task gives the same
-   * bytes. Rejects with an EnvironmentError where this machine is at fault, with another UserError where the shard is,
+   * Writes the output and its completion record (unless its caller does), whole or not at all, and repeatably: the same
+   * task gives the same bytes. Rejects with an EnvironmentError where this machine is at fault, with another UserError where the shard is,
    * and with any error where the work broke off.
    */
   run(task: ShardTask, options?: RunOptions): Promise<ShardResult>
@@ -53,4 +53,8 @@ export interface ShardRunner extends AsyncDisposable {
 /** A runner that says which models it has opened, in the words of its results' `models`. */
 export interface ModelRunner extends ShardRunner {
   readonly identity: string
+  /** Where `run` leaves the completion record to its caller: writes it, when the result was accepted. */
+  record?(result: ShardResult): Promise<void>
+  /** Takes away what was written for a result that was not accepted. */
+  discard?(result: ShardResult): Promise<void>
 }

@@ -11,4 +11,6 @@ export interface WorkerSettings {
   /** The job's models, on this machine. */
   readonly models: readonly ModelSource[]
   readonly resources: Resources
+  /** Who writes the record of a shard that is complete; the caller, where it may refuse the result. */
+  readonly recordedBy: "worker" | "caller"
 }

@@ -8,11 +8,12 @@ import { reinforceShard } from "./shard.ts"
 import type { WorkerSettings } from "./worker-settings.ts"
 
 serveShards(async (settings) => {
-  const { job, output, models, resources } = settings as WorkerSettings
+  const { job, output, models, resources, recordedBy } = settings as WorkerSettings
   const storage = openStorage()
   const ledger = await Ledger.open(storage, output, job)
   const stage = await openStage(job, models, resources)
-  const work = { storage, ledger, stage, format: job.format }
+  const kept = recordedBy === "worker" ? ledger : { folder: ledger.folder, record: async () => {} }
+  const work = { storage, ledger: kept, stage, format: job.format }
   return {
     identity: stage.identity,
     async run(task, options) {

@@ -43,6 +43,30 @@ interface Found {
  * Throws UserError when there is none, its files contradict each other, or its tokenizer is not CLIP's.
  */
 export async function openTeacher(directory: string, options: TeacherOptions = {}): Promise<Teacher> {
+  const found = await findTeacher(directory, options)
+  const { description } = found
+  const graphs = await openGraphs(directory, found, options)
+  try {
+    return await onnxTeacher(description, graphs, {
+      identity: identityOf(found),
+      textBatch: textBatch[options.provider === "cuda" ? "cuda" : "cpu"],
+    })
+  } catch (error) {
+    await Promise.all([...new Set([graphs.image, graphs.text])].map((graph) => graph.release()))
+    throw error
+  }
+}
+
+/** The identity of the teacher that `openTeacher` opens, from its files alone. Throws UserError where there is none. */
+export async function teacherIdentity(directory: string, options: TeacherOptions = {}): Promise<string> {
+  return identityOf(await findTeacher(directory, options))
+}
+
+function identityOf({ description, weights }: Found): string {
+  return modelIdentity(description.name, weights, description.preprocessing)
+}
+
+async function findTeacher(directory: string, options: TeacherOptions): Promise<Found> {
   const files = findOnnxFiles(await filesIn(directory), options.dtype ?? null, directory)
   if (!files) {
     throw new UserError(
@@ -50,18 +74,7 @@ export async function openTeacher(directory: string, options: TeacherOptions = {
       "give a folder that `mobileclip convert` wrote, or one in the layout of transformers.js or Immich",
     )
   }
-  const found = files.layout === "mobileclip" ? await ours(directory, options) : await others(directory, files, options)
-  const { description, weights } = found
-  const graphs = await openGraphs(directory, found, options)
-  try {
-    return await onnxTeacher(description, graphs, {
-      identity: modelIdentity(description.name, weights, description.preprocessing),
-      textBatch: textBatch[options.provider === "cuda" ? "cuda" : "cpu"],
-    })
-  } catch (error) {
-    await Promise.all([...new Set([graphs.image, graphs.text])].map((graph) => graph.release()))
-    throw error
-  }
+  return files.layout === "mobileclip" ? ours(directory, options) : others(directory, files, options)
 }
 
 /** Relative paths with forward slashes. Towers lie two folders deep at most. */

@@ -14,7 +14,7 @@ import { pull } from "../hub/pull.ts"
 import { checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
 import { type ModelSource, resolveModels } from "./model-source.ts"
 import type { RuntimeOptions } from "./runtime.ts"
-import { openTeachers } from "./teachers.ts"
+import { openTeachers, teachersIdentity } from "./teachers.ts"
 
 const commit = "0123456789abcdef0123456789abcdef01234567"
 const repo = "Somebody/tiny-clip"
@@ -55,14 +55,18 @@ const resolveOptions = (env: Record<string, string> = {}) => ({
 })
 
 async function vectors(sources: readonly ModelSource[], options: RuntimeOptions = {}) {
-  const teachers = await openTeachers(sources, { cacheDir: at("exported"), threads: 1, ...options })
+  const all = { cacheDir: at("exported"), threads: 1, ...options }
+  const teachers = await openTeachers(sources, all)
   const results: { identity: string; images: Float32Array; texts: Float32Array }[] = []
   for (const teacher of teachers) {
     const images = await teacher.encodePixels(inputImage(64, 2), 2)
     results.push({ identity: teacher.identity, images, texts: await teacher.encodeTexts(["a cat", "two dogs"]) })
     await teacher[Symbol.asyncDispose]()
   }
-  return { results, identity: ensembleIdentity(teachers) }
+  const identity = ensembleIdentity(teachers)
+  // Files tell the same as the opened models.
+  expect(await teachersIdentity(sources, all)).toBe(identity)
+  return { results, identity }
 }
 
 function worst(found: Float32Array, expected: Float32Array): number {

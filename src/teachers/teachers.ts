@@ -1,8 +1,9 @@
 /** The ensemble of `reinforce embed`: teachers in the order they are named, whatever runs them. */
 import { UserError } from "../core/errors.ts"
 import type { Teacher } from "../core/teacher.ts"
+import { ensembleIdentity } from "../core/teacher-identity.ts"
 import type { ModelSource } from "./model-source.ts"
-import { openTeacher } from "./node-teacher.ts"
+import { openTeacher, teacherIdentity } from "./node-teacher.ts"
 import {
   loadOptions,
   onnxDtype,
@@ -23,6 +24,25 @@ export async function openTeachers(sources: readonly ModelSource[], options: Run
     await Promise.all(teachers.map((teacher) => teacher[Symbol.asyncDispose]()))
     throw error
   }
+}
+
+/** The identity of the ensemble that `openTeachers` opens, from its files alone. */
+export async function teachersIdentity(sources: readonly ModelSource[], options: RuntimeOptions = {}): Promise<string> {
+  const members: { readonly identity: string }[] = []
+  for (const source of sources) members.push({ identity: await sourceIdentity(source, options) })
+  return ensembleIdentity(members)
+}
+
+async function sourceIdentity(source: ModelSource, options: RuntimeOptions): Promise<string> {
+  const { name } = source
+  if (runtimeOf(source, options) !== "libtorch") {
+    const [{ path }, dtype] = [await prepared(source, options), onnxDtype(options)]
+    return teacherIdentity(path, { name, ...(dtype && { dtype }) })
+  }
+  const { torchIdentity } = await import("./torch-teacher.ts")
+  return withCheckpointFile(source, async ({ info: { preprocessing } }, weights) =>
+    torchIdentity({ name, preprocessing, weights }, options.dtype ?? "fp32"),
+  )
 }
 
 async function openSource(source: ModelSource, options: RuntimeOptions): Promise<Teacher> {

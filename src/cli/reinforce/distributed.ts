@@ -98,7 +98,7 @@ export async function showStatus(options: StatusOptions, { writeOut, writeErr }:
       writeErr(retriedText(await retryParked(queued, (text) => writeErr(`${text}\n`))))
     }
     const status = await jobStatus(queued)
-    writeOut(options.json ? `${JSON.stringify(status, null, 2)}\n` : jobStatusText(status, Date.now()))
+    writeOut(`${options.json ? JSON.stringify(status, null, 2) : jobStatusText(status, Date.now())}\n`)
   })
 }
 

@@ -57,6 +57,14 @@ test("a job without workers, and one that was stopped", () => {
   expect(jobStatusText({ ...idle, stopped: "too many failures" }, now)).toMatch(/\nstopped {4}too many failures$/)
 })
 
+test("models are told with as much of their hashes as the eye compares", () => {
+  const [one, other] = ["0123456789abcdef".repeat(4), "fedcba9876543210".repeat(4)]
+  const models = `vit image.onnx=sha256:${one} text.onnx=sha256:${other} 224px`
+  expect(jobStatusText({ ...status, models }, now)).toContain(
+    "\nmodels     vit image.onnx=sha256:0123456789ab text.onnx=sha256:fedcba987654 224px\n",
+  )
+})
+
 test("many workers and parked shards are cut", () => {
   const many = { ...status, workers: Array(25).fill(status.workers[0]), parked: Array(21).fill(status.parked[0]) }
   expect(jobStatusText(many, now)).toContain("\n... and 5 more workers\n")

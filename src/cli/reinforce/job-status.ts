@@ -1,5 +1,6 @@
 /** `mobileclip reinforce status` for people. */
 import { oneLine } from "../../core/errors.ts"
+import { shortIdentity } from "../../core/teacher-identity.ts"
 import type { JobStatus } from "../../reinforce/distributed/status.ts"
 import { durationText, rateText } from "../../report/numbers.ts"
 import { textTable } from "../table.ts"
@@ -25,7 +26,7 @@ function summary(status: JobStatus): string {
     ["samples", `${samples.toLocaleString("en")} done, ${dropped.toLocaleString("en")} dropped, ${gigabytes(bytes)}`],
     ["workers", `${workers.length}, ${rateText(status.samplesPerSecond)} samples`],
     ["time left", leftText(status)],
-    ...(models === null ? [] : [["models", oneLine(models, 120)]]),
+    ...(models === null ? [] : [["models", oneLine(shortIdentity(models), 300)]]),
     ...(stopped === null ? [] : [["stopped", oneLine(stopped, 500)]]),
   ]
   return textTable([{ title: `job ${job}` }, { title: "" }], rows)

@@ -2,17 +2,20 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { NatsServer } from "../../../test/nats-server.ts"
 import { dial } from "../../../test/queue.ts"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { renderSample } from "../../data/scenes/dataset.ts"
 import { writeShard } from "../../data/shards.ts"
 import { exportModel } from "../../export/export.ts"
-import { makeDirectory } from "../../host/files.ts"
+import { makeDirectory, writeAtomically } from "../../host/files.ts"
+import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
+import { initialize } from "../../model/module.ts"
 import { publishJob } from "../../reinforce/distributed/publish.ts"
 import { embeddingJob } from "../../reinforce/stage-jobs.ts"
-import { publish, type RunOptions, type WorkerOptions, work } from "./distributed.ts"
+import { publish, type RunOptions, showStatus, type WorkerOptions, work } from "./distributed.ts"
 import { runHere } from "./local.ts"
 import type { EmbeddingOptions } from "./stage-options.ts"
 
@@ -34,6 +37,12 @@ afterAll(() => rmSync(folder, { recursive: true }))
 async function bring(name: string): Promise<void> {
   rmSync(at("teacher"), { recursive: true, force: true })
   await exportModel(tinyModel(), { ...tinyInfo, name, preprocessing: preprocessingOf(name) }, at("teacher"))
+}
+
+async function writeCheckpoint(path: string, seed: number): Promise<void> {
+  const model = tinyModel()
+  initialize(model, seed)
+  await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(tinyInfo)))
 }
 
 function preprocessingOf(name: string) {
@@ -70,9 +79,12 @@ function saying(): { said: Said; output: { writeOut(text: string): void; writeEr
   }
 }
 
-function embed(input: readonly string[], output: string): Promise<void> {
-  const given = options(input, output)
-  return runHere(embeddingJob(given), given, never, saying().output)
+/** What it said beside its outcome. */
+async function embed(input: readonly string[], to: string): Promise<string> {
+  const given = options(input, to)
+  const { said, output } = saying()
+  await runHere(embeddingJob(given), given, never, output)
+  return said.err
 }
 
 test("locally, a folder that other models began is refused, and one that has several is not called done", async () => {
@@ -99,6 +111,59 @@ test("locally, a folder that other models began is refused, and one that has sev
     samples: 1,
     models: expect.not.stringMatching("others"),
   })
+}, 120_000)
+
+test("locally, a folder that is done is not called so by other models, and a folder of models may be gone", async () => {
+  await bring("tiny")
+  await embed([shard(0)], "done")
+  await bring("other")
+  await expect(embed([shard(0)], "done")).rejects.toThrow(/^\S+done has shards made by \S+ .*\(0\.tar\), and not by /)
+  await bring("tiny")
+  expect(await embed([shard(0)], "done")).toBe("")
+  rmSync(at("teacher"), { recursive: true })
+  expect(await embed([shard(0)], "done")).toBe(
+    `nothing is left to make; the models were not looked at: ${at("teacher")} is not a path of this machine\n`,
+  )
+  await bring("tiny")
+}, 120_000)
+
+test("locally, a checkpoint whose weights were replaced is other models, though nothing is left to make", async () => {
+  const checkpoint = at("tiny.safetensors")
+  vi.stubEnv("XDG_CACHE_HOME", at("cache"))
+  const again = async () => {
+    const given = { ...options([shard(0)], "checkpoint"), modelName: checkpoint }
+    await runHere(embeddingJob(given), given, never, saying().output)
+  }
+  try {
+    await writeCheckpoint(checkpoint, 1)
+    await again()
+    await again()
+    await writeCheckpoint(checkpoint, 2)
+    await expect(again()).rejects.toThrow(/checkpoint has shards made by \S+ .*\(0\.tar\), and not by /)
+  } finally {
+    vi.unstubAllEnvs()
+  }
+}, 120_000)
+
+test("through a server, models that made nothing leave the job to others, and the status tells a short hash", async () => {
+  await using server = await NatsServer.start()
+  const given = { ...options([shard(0)], "unbound"), nats: server.url }
+  const run = publish(embeddingJob(given), given, never, saying().output)
+  run.catch(() => {})
+  const leave = new AbortController()
+  const { output } = saying()
+  await bring("other")
+  const writeErr = (text: string) => {
+    if (text.includes("opening its models")) leave.abort()
+  }
+  await work({ nats: server.url, ...resources }, leave.signal, { ...output, writeErr })
+  await bring("tiny")
+  await work({ nats: server.url, ...resources }, never, output)
+  await run
+  const { said, output: shown } = saying()
+  await showStatus({ nats: server.url }, shown)
+  expect(said.out).toMatch(/\nmodels +teacher \S+=sha256:[0-9a-f]{12} \S+=sha256:[0-9a-f]{12} 64px .*\n/)
+  expect(said.out).toMatch(/[^\n]\n$/)
 }, 120_000)
 
 test("through a server, shards that others made are named and not joined", async () => {

@@ -9,10 +9,12 @@ import type { JsMsg } from "@nats-io/jetstream"
 import { errors } from "@nats-io/transport-node"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
 import type { ModelRunner, ShardResult, ShardTask } from "../runner.ts"
-import { createEntry } from "./entries.ts"
+import { createEntry, deleteEntry } from "./entries.ts"
 import { answered, entryName, isPresent, type Job, readControl } from "./job.ts"
+import { OtherModelsError, type SharedModels } from "./models.ts"
 import { attemptsKey, parkedKey } from "./parked.ts"
 import type { Presence } from "./presence.ts"
+import { publishTask } from "./queue.ts"
 import {
   type Attempts,
   type Completion,
@@ -49,6 +51,7 @@ export interface AttemptContext {
   readonly job: Job
   readonly record: JobRecord
   readonly runner: ModelRunner
+  readonly models: SharedModels
   readonly policy: JobPolicy
   readonly presence: Presence
   /** A message that is silent for so long is delivered again. */
@@ -72,13 +75,18 @@ const fewestMachines = 3
 /** Times that machines may fail on a shard before it is parked, for each try that is allowed. */
 const outagesPerTry = 10
 
-/** Never throws for the shard's sake: StuckError where the runner is stuck, else only where the connection is closed. */
+/**
+ * Never throws for the shard's sake: StuckError where the runner is stuck, OtherModelsError where the job has other
+ * models (the shard went back as it was), else only where the connection is closed.
+ */
 export async function attemptShard(context: AttemptContext, message: JsMsg): Promise<AttemptEvent> {
   const asked = readTaskMessage(message, context.record)
-  if (asked.kind === "task") return attemptTask(context, message, asked.task)
   if (asked.kind === "stray") return dropMessage(message, asked.reason)
-  const { index, reason } = asked
-  if (await completionOn(context, index)) return dropMessage(message, `shard ${index} is done, and ${reason}`)
+  const index = asked.kind === "task" ? asked.task.index : asked.index
+  const done = await completionOn(context, index)
+  if (asked.kind === "task") return attemptTask(context, message, asked.task, done)
+  const { reason } = asked
+  if (done) return dropMessage(message, `shard ${index} is done, and ${reason}`)
   await storeParked(context, { index, task: null, reason, tries: 0, failures: [], at: Date.now() })
   send(() => message.ack())
   return { kind: "malformed", index, reason }
@@ -89,7 +97,20 @@ function dropMessage(message: JsMsg, reason: string): AttemptEvent {
   return { kind: "malformed", index: null, reason }
 }
 
-async function attemptTask(context: AttemptContext, message: JsMsg, task: ShardTask): Promise<AttemptEvent> {
+/** @param done what says that the shard is done: it is done once, and nothing that its message names is written again */
+async function attemptTask(
+  context: AttemptContext,
+  message: JsMsg,
+  task: ShardTask,
+  done: Completion | null,
+): Promise<AttemptEvent> {
+  if (done && !isOf(done, task)) {
+    return dropMessage(message, `shard ${task.index} is done, and the message names another input or output for it`)
+  }
+  if (done) {
+    send(() => message.ack())
+    return { kind: "doneElsewhere", index: task.index, differs: false }
+  }
   // Renewed from this process, whose event loop no inference blocks: a runner works in processes of its own.
   const heartbeat = setInterval(() => send(() => message.working()), (context.ackWaitSeconds * 1000) / 3)
   try {
@@ -112,7 +133,6 @@ class Attempt {
     const { index } = this.task
     const { job, policy, presence, leave, note } = this.context
     if (this.message.info.deliveryCount > 1) {
-      if (await completionOn(this.context, index, this.task)) return this.elsewhere(false)
       const key = attemptsKey(index)
       const earlier = await answered(job, () => readControl(job, key, schemas.attempts, note), leave)
       this.earlier = earlier ?? this.earlier
@@ -120,9 +140,14 @@ class Attempt {
     }
     presence.begin(index)
     try {
+      await this.context.models.check(leave)
       return await this.complete(await this.run())
     } catch (error) {
       if (isClosed(error)) throw error
+      if (error instanceof OtherModelsError) {
+        await this.release()
+        throw error
+      }
       if (this.isGivenUp(error)) return await this.release()
       const event = await this.fail(error)
       if (error instanceof StuckError) throw error
@@ -163,12 +188,15 @@ class Attempt {
   }
 
   private async complete(result: ShardResult): Promise<AttemptEvent> {
-    const { job, presence, leave } = this.context
+    const { job, presence, leave, runner } = this.context
+    await this.claimModels(result)
+    await runner.record?.(result)
     const completion = completionOf(result, presence.id)
     presence.progress(result.index, result.samples)
     const key = String(this.task.index)
     if (!(await createEntry(job, "done", key, completion, leave))) {
-      const there = await completionOn(this.context, this.task.index, this.task)
+      const found = await completionOn(this.context, this.task.index)
+      const there = found && isOf(found, this.task) ? found : null
       // Ours, where the server went away between the entry and its answer.
       if (there && there.worker !== completion.worker) return this.elsewhere(there.sha256 !== completion.sha256)
       if (!there) await answered(job, () => job.done.put(key, JSON.stringify(completion)), leave)
@@ -176,6 +204,31 @@ class Attempt {
     send(() => this.message.ack())
     presence.completed()
     return { kind: "done", completion }
+  }
+
+  /** Before anything says that the shard is done. What other models than the job's have written does not stay. */
+  private async claimModels(result: ShardResult): Promise<void> {
+    const { models, runner, leave } = this.context
+    try {
+      await models.claim(leave)
+    } catch (error) {
+      if (error instanceof OtherModelsError) {
+        await runner.discard?.(result)
+        await this.makeAgain(result)
+      }
+      throw error
+    }
+  }
+
+  /** Another worker may have done the shard while this one was out of touch, and had its output replaced by this one. */
+  private async makeAgain({ index, sha256 }: ShardResult): Promise<void> {
+    const { job, leave, note } = this.context
+    const key = String(index)
+    const entry = await answered(job, () => job.done.get(key), leave)
+    if (!isPresent(entry)) return
+    const there = readRecord(schemas.completion, entry, entryName(job, `done.${key}`), note)
+    if (there?.sha256 === sha256) return
+    if (await deleteEntry(job, "done", key, entry.revision)) await publishTask(job, this.task)
   }
 
   private elsewhere(differs: boolean): AttemptEvent {
@@ -257,17 +310,16 @@ class Attempt {
 }
 
 /** The entry that says that a shard is done; null where there is none, or one that is not readable or of another shard. */
-async function completionOn(
-  { job, leave, note }: AttemptContext,
-  index: number,
-  task?: ShardTask,
-): Promise<Completion | null> {
+async function completionOn({ job, leave, note }: AttemptContext, index: number): Promise<Completion | null> {
   const key = String(index)
   const entry = await answered(job, () => job.done.get(key), leave)
   if (!isPresent(entry)) return null
   const found = readRecord(schemas.completion, entry, entryName(job, `done.${key}`), note)
-  if (!found || found.index !== index) return null
-  return task && (found.input !== task.input || found.output !== task.output) ? null : found
+  return found?.index === index ? found : null
+}
+
+function isOf({ input, output }: Completion, task: ShardTask): boolean {
+  return input === task.input && output === task.output
 }
 
 async function storeParked({ job, leave }: AttemptContext, parked: ParkedShard): Promise<void> {

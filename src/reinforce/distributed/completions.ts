@@ -61,7 +61,10 @@ export class Completions {
     const key = message.subject.slice(message.subject.lastIndexOf(".") + 1)
     this.keys.add(key)
     // An entry that somebody removed: its shard is not done.
-    if (message.headers?.get("KV-Operation")) return
+    if (message.headers?.get("KV-Operation")) {
+      this.remove(indexOfSubject(key))
+      return
+    }
     const name = entryName(this.job, `done.${key}`)
     const completion = readRecord(schemas.completion, message, name, (text) => this.unreadable.set(key, text))
     if (!completion) return
@@ -76,8 +79,19 @@ export class Completions {
   private add(completion: Completion): void {
     if (this.all.has(completion.index)) return
     this.all.set(completion.index, completion)
-    this.totals.samples += completion.samples
-    this.totals.dropped += completion.dropped
-    this.totals.bytes += completion.bytes
+    this.count(completion, 1)
+  }
+
+  private remove(index: number | null): void {
+    const removed = index === null ? undefined : this.all.get(index)
+    if (!removed) return
+    this.all.delete(removed.index)
+    this.count(removed, -1)
+  }
+
+  private count({ samples, dropped, bytes }: Completion, sign: 1 | -1): void {
+    this.totals.samples += sign * samples
+    this.totals.dropped += sign * dropped
+    this.totals.bytes += sign * bytes
   }
 }

@@ -16,7 +16,7 @@ import type { AttemptEvent } from "./attempt.ts"
 import { connectNats } from "./connection.ts"
 import { createEntry } from "./entries.ts"
 import { answered, findJob, type Job, jobNames, removeJob } from "./job.ts"
-import { requireSharedModels } from "./models.ts"
+import { SharedModels } from "./models.ts"
 import { retryParked } from "./parked.ts"
 import { publishJob } from "./publish.ts"
 import { jobConsumer, publishTask, queuedIndices, queueState, takeMessage } from "./queue.ts"
@@ -444,7 +444,7 @@ describe.concurrent("a server that comes back without the job", () => {
         answered(job, () => job.control.put("policy", "{}")),
         createEntry(job, "control", "x", {}),
         publishTask(job, { index: 1, input: "in/1", output: "out/1.tar" }),
-        requireSharedModels(job, "m", "w", () => {}, new AbortController().signal),
+        new SharedModels(job, "m", "w", () => {}).claim(),
         retryParked(job),
         jobStatus(job),
         runWorker(

@@ -227,8 +227,48 @@ describe.concurrent("a message that the job did not publish", () => {
     expect(await jobStatus(job)).toMatchObject({ done: 1, parked: [] })
   })
 
-  test("is not published: outputs outside of the job's are refused", async () => {
-    const [task] = tasksOf(1) as [ShardTask]
+  test("for a shard that is done writes nowhere, though it names the place of another one", async () => {
+    const tasks = tasksOf(2)
+    const { job } = await publish("double", tasks)
+    const seen: ShardTask[] = []
+    const runner = runnerOf(async (task) => {
+      seen.push(task)
+      return {}
+    })
+    await work(job, runner).summary
+    await job.js.publish(subjectOf("double", 0), JSON.stringify({ ...tasks[0], output: "out/1" }))
+    await job.js.publish(subjectOf("double", 1), JSON.stringify(tasks[1]))
+    const worker = work(job, runner)
+    expect(await worker.summary).toEqual({ ...noCounts, malformed: 1 })
+    expect(seen).toEqual(tasks)
+    expect(worker.events).toEqual([
+      {
+        ...{ kind: "malformed", index: null },
+        reason: "shard 0 is done, and the message names another input or output for it",
+      },
+      { kind: "doneElsewhere", index: 1, differs: false },
+    ])
+    const { completions } = await run("double", tasks)
+    expect(completions.map(({ output }) => output)).toEqual(["out/0", "out/1"])
+  }, 30_000)
+
+  test("that made a shard of something else does not keep the job from making it", async () => {
+    const tasks = tasksOf(2)
+    const { job } = await publish("forged", tasks)
+    await replaceMessage(job, 0, JSON.stringify({ ...tasks[0], input: "other" }))
+    const runner = runnerOf(async () => ({}))
+    await work(job, runner).summary
+    const outcome = run("forged", tasks)
+    await until(async () => (await jobStatus(job)).queued === 1)
+    await work(job, runner).summary
+    expect((await outcome).completions.map(({ input }) => input)).toEqual(["in/0", "in/1"])
+  }, 30_000)
+
+  test("is not published: outputs outside of the job's are refused, and those of two shards", async () => {
+    const [task, other] = tasksOf(2) as [ShardTask, ShardTask]
+    await expect(publish("twice", [task, { ...other, output: task.output }])).rejects.toThrow(
+      '"in/0" and "in/1" would both be written to "out/0"',
+    )
     await expect(publish("outside", [{ ...task, output: "elsewhere/0" }])).rejects.toThrow(
       'the output "elsewhere/0" is not inside of "out", the job\'s output',
     )
@@ -335,7 +375,117 @@ test("a stream that is called like a job and is none is not taken for one", asyn
 })
 
 describe.concurrent("models", () => {
-  test("are those of the first worker: one with others leaves, and says both", async () => {
+  test("that finished no shard bind nobody: neither where their worker left, nor where it is still at work", async () => {
+    const { job } = await publish("unbound", tasksOf(2))
+    const leave = new AbortController()
+    const left = work(
+      job,
+      runnerOf(async () => ({}), 1, "vit@B"),
+      { leave: AbortSignal.abort() },
+    )
+    expect(await left.summary).toEqual(noCounts)
+    expect((await jobStatus(job)).models).toBe(null)
+    const wrong = work(
+      job,
+      runnerOf((_, { signal }) => sleep(60_000, {}, { signal: signal! }), 1, "vit@B"),
+      { leave: leave.signal, name: "wrong" },
+    )
+    await until(async () => (await jobStatus(job)).inFlight === 1)
+    const right = work(
+      job,
+      runnerOf(async () => ({}), 1, "vit@A"),
+      { name: "right" },
+    )
+    // Told of it while its shard is at work, which it gives back.
+    await expect(wrong.summary).rejects.toThrow(
+      /^job unbound is made by vit@A \(first by worker right-\d+-\w+\), and this machine has vit@B$/,
+    )
+    expect(await right.summary).toEqual({ ...noCounts, done: 2 })
+    expect(await jobStatus(job)).toMatchObject({ done: 2, models: "vit@A", parked: [] })
+  }, 30_000)
+
+  test("that come second: what they wrote is taken away unrecorded, and their shard is made again", async () => {
+    const tasks = tasksOf(2)
+    const { job } = await publish("second", tasks)
+    const written = new Map<string, string>()
+    const recorded: string[] = []
+    const writing = (identity: string, before: (task: ShardTask) => Promise<unknown>): ModelRunner => ({
+      ...runnerOf(
+        async (task) => {
+          await before(task)
+          written.set(task.output, identity)
+          return { sha256: identity }
+        },
+        1,
+        identity,
+      ),
+      async record({ output, models }) {
+        recorded.push(`${output} ${models}`)
+      },
+      async discard({ output }) {
+        written.delete(output)
+      },
+    })
+    const isFirstDone = async () => (await jobStatus(job)).models === "A"
+    // Not told of it by its renewals: it learns it with its shard in its hands.
+    const late = work(
+      job,
+      writing("B", () => until(isFirstDone)),
+      { presenceSeconds: 60 },
+    )
+    await until(async () => (await jobStatus(job)).inFlight === 1)
+    const first = work(
+      job,
+      writing("A", async () => {}),
+    )
+    await expect(late.summary).rejects.toThrow("job second is made by A ")
+    expect(await first.summary).toEqual({ ...noCounts, done: 2 })
+    expect([...written]).toEqual(expect.arrayContaining(tasks.map(({ output }) => [output, "A"])))
+    expect(recorded.sort()).toEqual(["out/0 A", "out/1 A"])
+    const { completions } = await run("second", tasks)
+    expect(completions.map(({ models, sha256 }) => [models, sha256])).toEqual([
+      ["A", "A"],
+      ["A", "A"],
+    ])
+  }, 30_000)
+
+  test("that write late over a shard that was done meanwhile have it made again", async () => {
+    const [task] = tasksOf(1) as [ShardTask]
+    const { job } = await publish("overwritten", [task], { ackWaitSeconds: 30 })
+    let output = ""
+    const writing = (identity: string, before: () => Promise<unknown>): ModelRunner => ({
+      ...runnerOf(
+        async () => {
+          await before()
+          output = identity
+          return { sha256: identity }
+        },
+        1,
+        identity,
+      ),
+      async discard() {
+        output = ""
+      },
+    })
+    // As though another worker had been given the message, while this one was out of touch.
+    const outOfTouch = async () => {
+      const made = { ...task, samples: 10, dropped: 0, problems: [], bytes: 100, seconds: 1, models: "A" }
+      await job.control.put("models", JSON.stringify({ identity: "A", worker: "first", at: 0 }))
+      await job.done.put("0", JSON.stringify({ ...made, sha256: "A", worker: "first", at: 0 }))
+    }
+    await expect(work(job, writing("B", outOfTouch), { presenceSeconds: 60 }).summary).rejects.toThrow("is made by A ")
+    expect(output).toBe("")
+    expect(await jobStatus(job)).toMatchObject({ done: 0, parked: [] })
+    expect(
+      await work(
+        job,
+        writing("A", async () => {}),
+      ).summary,
+    ).toEqual({ ...noCounts, done: 1 })
+    expect(output).toBe("A")
+  }, 30_000)
+
+  test("are those of the first shard: a worker with others leaves, and says both", async () => {
     const outcome = run("mixed", tasksOf(8))
     await until(async () => (await findJob(connection, "mixed")) !== null)
     const job = (await findJob(connection, "mixed"))!
@@ -357,13 +507,8 @@ describe.concurrent("models", () => {
 
   test("of two that begin at once, one decides", async () => {
     const { job } = await publish("race", tasksOf(4))
-    const both = ["A", "B"].map(
-      (identity) =>
-        work(
-          job,
-          runnerOf(async () => ({}), 1, identity),
-        ).summary,
-    )
+    const pace = () => sleep(50).then(() => ({}))
+    const both = ["A", "B"].map((identity) => work(job, runnerOf(pace, 1, identity)).summary)
     const ends = await Promise.allSettled(both)
     expect(ends.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"])
     const { completions } = await run("race", tasksOf(4))

@@ -11,7 +11,7 @@ import type { Job } from "../job.ts"
 import { Ledger } from "../ledger.ts"
 import { planShards } from "../plan.ts"
 import { embeddingJob } from "../stage-jobs.ts"
-import { runOnWorkers } from "./fleet.ts"
+import { recording, runOnWorkers } from "./fleet.ts"
 import { publishJob } from "./publish.ts"
 import { natsSettings } from "./settings.ts"
 import { runWorker } from "./worker.ts"
@@ -63,3 +63,25 @@ test("a completion that no worker wrote is noted, and the record beside the outp
   expect((await readFile(join(output, "manifest.jsonl"), "utf8")).trim().split("\n")).toHaveLength(3)
   await connection.close()
 }, 30_000)
+
+test("a result that is not accepted leaves neither an output nor a record, but what was recorded before stays", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "mobileclip-fleet-"))
+  const storage = openStorage()
+  const files = async () => (await storage.list(folder)).filter((name) => name !== "config.json")
+  const pool = runnerOf(async ({ output }) => storage.put(output, [Buffer.from("made")]))
+  const runner = await recording(pool, job, folder)
+  const task = { index: 0, input: "in/0.tar", output: join(folder, "0.tar") }
+
+  const refused = await runner.run(task)
+  expect(await files()).toEqual(["0.tar"])
+  await runner.discard!(refused)
+  expect(await files()).toEqual([])
+
+  const accepted = await runner.run(task)
+  await runner.record!(accepted)
+  await runner.discard!(accepted)
+  expect(await files()).toEqual(["0.tar", "_done/0.tar.json"])
+  await runner.discard!({ ...accepted, sha256: "of other models" })
+  expect(await files()).toEqual(["_done/0.tar.json"])
+  await rm(folder, { recursive: true })
+})

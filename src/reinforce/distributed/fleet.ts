@@ -14,7 +14,7 @@ import type { BringOptions } from "../open-stage.ts"
 import { lockOutput } from "../output-lock.ts"
 import { type ResourceRequest, shareOut } from "../resources.ts"
 import type { RunOutcome } from "../run.ts"
-import type { ShardResult, ShardTask } from "../runner.ts"
+import type { ModelRunner, ShardResult, ShardTask } from "../runner.ts"
 import type { AttemptEvent } from "./attempt.ts"
 import { connectNats } from "./connection.ts"
 import { answered, noLongerThere, readJob } from "./job.ts"
@@ -163,13 +163,31 @@ async function workOn(connection: NatsConnection, options: JoinOptions): Promise
   const job = parseJob(record.spec, `job ${queued.name} on the server`)
   const shared = shareOut({ workers: 1, ...options }, Number.POSITIVE_INFINITY)
   onNote(`job ${queued.name}: to ${quoted(output)}; opening its models in ${shared.workers} processes`)
-  await using pool = await openPool(job, output, shared, options)
-  return await runWorker(queued, pool, {
+  await using pool = await openPool(job, output, shared, { ...options, recordedBy: "caller" })
+  return await runWorker(queued, await recording(pool, job, output), {
     ...(signal && { leave: signal }),
     ...(name !== undefined && { name }),
     ...(onEvent && { onEvent }),
     onNote,
   })
+}
+
+/** What a pool has made counts when its worker says so: until then, no record speaks of it. */
+export async function recording(pool: ModelRunner, job: Job, output: string): Promise<ModelRunner> {
+  const storage = openStorage()
+  const ledger = await Ledger.open(storage, output, job)
+  return {
+    slots: pool.slots,
+    identity: pool.identity,
+    run: (task, options) => pool.run(task, options),
+    record: (result) => ledger.record(result),
+    async discard(result) {
+      // An earlier run has made it, and said so.
+      const recorded = await ledger.read(result)
+      if (recorded?.sha256 !== result.sha256) await storage.remove(result.output)
+    },
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
+  }
 }
 
 /** @param name shown in the server's list of connections, after that of this project */

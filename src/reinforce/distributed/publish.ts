@@ -3,16 +3,24 @@
  * repeated, and done by several at once.
  */
 import type { NatsConnection } from "@nats-io/transport-node"
-import { assert, UserError } from "../../core/errors.ts"
+import { assert, quoted, UserError } from "../../core/errors.ts"
 import { requireOutput } from "../output.ts"
 import type { ShardTask } from "../runner.ts"
 import { Completions } from "./completions.ts"
 import { untilAnswered } from "./connection.ts"
-import { createEntry } from "./entries.ts"
-import { answered, createJob, type Job, readJob } from "./job.ts"
+import { createEntry, deleteEntry } from "./entries.ts"
+import { answered, createJob, entryName, isPresent, type Job, readJob } from "./job.ts"
 import { parkedShards } from "./parked.ts"
 import { publishTask, queuedIndices } from "./queue.ts"
-import type { Completion, JobPolicy, JobRecord, Json, Note } from "./records.ts"
+import {
+  type Completion,
+  type JobPolicy,
+  type JobRecord,
+  type Json,
+  type Note,
+  readRecord,
+  schemas,
+} from "./records.ts"
 import { differences, planHash, specHash } from "./spec.ts"
 
 export const defaultPolicy: JobPolicy = { maxTries: 5, stallSeconds: 600, retrySeconds: 5 }
@@ -45,7 +53,7 @@ export interface Published {
 }
 
 /**
- * @throws UserError where an output is outside of the job's, or a job of this name was begun with another specification
+ * @throws UserError where an output is outside of the job's or that of two shards, or a job of this name was begun with another specification
  * or other shards
  */
 export async function publishJob(connection: NatsConnection, options: JobOptions): Promise<Published> {
@@ -55,6 +63,7 @@ export async function publishJob(connection: NatsConnection, options: JobOptions
     "tasks are in the order of their indices",
   )
   for (const { output } of tasks) requireOutput(output, options.output)
+  requireOwnOutputs(tasks)
   const job = await untilAnswered(() => createJob(connection, name, ackWaitSeconds), signal)
   const attached = await beginOrAttach(job, options)
   await answered(job, () => job.control.put("policy", JSON.stringify({ ...defaultPolicy, ...policy })), signal)
@@ -63,6 +72,17 @@ export async function publishJob(connection: NatsConnection, options: JobOptions
   const queued = await publishMissing(job, tasks, completions, { note: onNote, signal })
   await answered(job, () => job.control.put("published", "true"), signal)
   return { job, completions, attached, queued }
+}
+
+function requireOwnOutputs(tasks: readonly ShardTask[]): void {
+  const inputs = new Map<string, string>()
+  for (const { input, output } of tasks) {
+    const other = inputs.get(output)
+    if (other !== undefined) {
+      throw new UserError(`${quoted(other)} and ${quoted(input)} would both be written to ${quoted(output)}`)
+    }
+    inputs.set(output, input)
+  }
 }
 
 function isPlanned({ index, input, output }: Completion, tasks: readonly ShardTask[]): boolean {
@@ -111,10 +131,23 @@ export async function publishMissing(
   const missing = tasks.filter(({ index }) => !queued.has(index) && !completions.all.has(index) && !parked.has(index))
   let next = 0
   const publisher = async () => {
-    for (let task = missing[next++]; task; task = missing[next++]) await publishTask(job, task, signal)
+    for (let task = missing[next++]; task; task = missing[next++]) {
+      if (completions.unreadable.has(String(task.index))) await removeForeign(job, task)
+      await publishTask(job, task, signal)
+    }
   }
   await Promise.all(Array.from({ length: Math.min(publishersAtOnce, missing.length) }, publisher))
   return missing.length
+}
+
+/** An entry by which the shard was made of something else: workers would take it for done. */
+async function removeForeign(job: Job, task: ShardTask): Promise<void> {
+  const key = String(task.index)
+  const entry = await answered(job, () => job.done.get(key))
+  if (!isPresent(entry)) return
+  const found = readRecord(schemas.completion, entry, entryName(job, `done.${key}`), () => {})
+  const isForeign = found?.index === task.index && (found.input !== task.input || found.output !== task.output)
+  if (isForeign) await deleteEntry(job, "done", key, entry.revision)
 }
 
 /** Requests under way. */

@@ -25,7 +25,7 @@ export interface JobStatus {
   readonly secondsLeft: number | null
   /** Why the job was stopped, if it was. */
   readonly stopped: string | null
-  /** Identity of the models that workers must have; null before the first worker. */
+  /** Identity of the models that workers must have; null before the first shard is done. */
   readonly models: string | null
   /** Entries on the server that are not what they should be, each in a line. They count as not there. */
   readonly unreadable: readonly string[]

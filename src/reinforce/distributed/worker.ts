@@ -14,7 +14,7 @@ import type { ModelRunner } from "../runner.ts"
 import { type AttemptContext, type AttemptEvent, attemptShard, isClosed } from "./attempt.ts"
 import { isAway, untilAnswered } from "./connection.ts"
 import { answered, findJob, isGone, type Job, noLongerThere, readControl, readJob, requireThere } from "./job.ts"
-import { requireSharedModels } from "./models.ts"
+import { SharedModels } from "./models.ts"
 import { Presence } from "./presence.ts"
 import { defaultPolicy } from "./publish.ts"
 import { jobConsumer, queueState, takeMessage } from "./queue.ts"
@@ -79,6 +79,7 @@ export async function runWorker(job: Job, runner: ModelRunner, options: WorkerOp
 
 class Worker {
   private readonly presence: Presence
+  private readonly models: SharedModels
   /** Ends the work at once, with the error that `run` throws. */
   private readonly broken = new AbortController()
   private readonly counts = { done: 0, failed: 0, parked: 0, released: 0, returned: 0, malformed: 0 }
@@ -94,19 +95,22 @@ class Worker {
     private readonly options: WorkerOptions,
   ) {
     this.presence = new Presence(job, options.name ?? hostname(), runner.slots)
+    this.models = new SharedModels(job, runner.identity, this.presence.id, this.note)
   }
 
   async run(): Promise<WorkerSummary> {
-    const { job, record, runner, presence, note } = this
+    const { job, record, runner, models, presence, note } = this
     const abandon = anyOf(this.options.abandon, this.broken.signal)
     const leave = anyOf(this.options.leave, abandon)
-    await requireSharedModels(job, runner.identity, presence.id, note, leave)
+    await models.check(leave)
     const consumer = await answered(job, () => jobConsumer(job), leave)
     const { config } = await answered(job, () => consumer.info(true), leave)
     const ackWaitSeconds = (config.ack_wait ?? 30e9) / 1e9
     const given = await answered(job, () => readControl(job, "policy", schemas.policy, note), leave)
     const policy = given ?? defaultPolicy
-    const context: AttemptContext = { job, record, runner, policy, presence, ackWaitSeconds, abandon, leave, note }
+    const context: AttemptContext = {
+      ...{ job, record, runner, models, policy, presence, ackWaitSeconds, abandon, leave, note },
+    }
     void job.connection.closed().then(() => this.broken.abort(new Error("the connection to the server is closed")))
     const stopped = new AbortController()
     const renewing = this.renew(stopped.signal)
@@ -117,7 +121,17 @@ class Worker {
       await renewing
     }
     this.broken.signal.throwIfAborted()
+    if (this.finished) await this.checkAtEnd(leave)
     return this.counts
+  }
+
+  /** A worker that finished no shard, while others did, may have other models than they. */
+  private async checkAtEnd(leave: AbortSignal): Promise<void> {
+    try {
+      await this.models.check(leave)
+    } catch (error) {
+      if (!isGone(error) && !isClosed(error) && !leave.aborted) throw error
+    }
   }
 
   /** One slot. Errors end the others, too. */
@@ -187,6 +201,7 @@ class Worker {
     while (!stopped.aborted) {
       await this.tell(async () => {
         await this.presence.renew()
+        await this.models.check(stopped)
         const stop = await readControl(this.job, "stop", schemas.stop, this.note)
         if (stop) this.broken.abort(new UserError(`job ${this.job.name} was stopped: ${stop.reason}`))
       })
@@ -204,7 +219,8 @@ class Worker {
         return requireThere(this.job)
       })
     } catch (error) {
-      if (!isClosed(error)) this.broken.abort(isGone(error) ? noLongerThere(this.job) : error)
+      if (isClosed(error) || (error instanceof Error && error.name === "AbortError")) return
+      this.broken.abort(isGone(error) ? noLongerThere(this.job) : error)
     }
   }
 }
