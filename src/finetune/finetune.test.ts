@@ -298,7 +298,7 @@ test("a list that would be replaced by its own halves is refused, and weights th
 
 test("a user's files under its names are refused before the pictures are read, and stay", async () => {
   mkdirSync(at("own"))
-  const names = ["best.safetensors", "held-out.jsonl", "report.html", "report.json", "train.jsonl"]
+  const names = ["best.safetensors", "held-out.jsonl", "labels.txt", "report.html", "report.json", "train.jsonl"]
   for (const name of names) writeFileSync(at("own", name), `my ${name}`)
   await expect(finetune({ ...options("own"), source: at("nowhere") })).rejects.toThrow(
     `holds ${names.join(", ")}, which`,

@@ -55,7 +55,14 @@ export async function checkRun(directory: string, resume: boolean): Promise<void
 }
 
 /** Beside those of every run. */
-const ownFiles = ["train.jsonl", "held-out.jsonl", "best.safetensors", "report.html", "report.json"] as const
+const ownFiles = [
+  "train.jsonl",
+  "held-out.jsonl",
+  "best.safetensors",
+  "report.html",
+  "report.json",
+  "labels.txt",
+] as const
 
 /** Leaves `best.safetensors`, the state with the best probe, and all that a training run leaves. */
 export async function tune(tuning: Tuning): Promise<Tuned> {

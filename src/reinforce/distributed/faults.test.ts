@@ -236,7 +236,7 @@ describe.concurrent("a message that the job did not publish", () => {
       return {}
     })
     await work(job, runner).summary
-    await job.js.publish(subjectOf("double", 0), JSON.stringify({ ...tasks[0], output: "out/1" }))
+    await job.js.publish(subjectOf("double", 0), JSON.stringify({ ...tasks[0], output: "out/1.tar" }))
     await job.js.publish(subjectOf("double", 1), JSON.stringify(tasks[1]))
     const worker = work(job, runner)
     expect(await worker.summary).toEqual({ ...noCounts, malformed: 1 })
@@ -249,7 +249,7 @@ describe.concurrent("a message that the job did not publish", () => {
       { kind: "doneElsewhere", index: 1, differs: false },
     ])
     const { completions } = await run("double", tasks)
-    expect(completions.map(({ output }) => output)).toEqual(["out/0", "out/1"])
+    expect(completions.map(({ output }) => output)).toEqual(["out/0.tar", "out/1.tar"])
   }, 30_000)
 
   test("that made a shard of something else does not keep the job from making it", async () => {
@@ -267,7 +267,7 @@ describe.concurrent("a message that the job did not publish", () => {
   test("is not published: outputs outside of the job's are refused, and those of two shards", async () => {
     const [task, other] = tasksOf(2) as [ShardTask, ShardTask]
     await expect(publish("twice", [task, { ...other, output: task.output }])).rejects.toThrow(
-      '"in/0" and "in/1" would both be written to "out/0"',
+      '"in/0" and "in/1" would both be written to "out/0.tar"',
     )
     await expect(publish("outside", [{ ...task, output: "elsewhere/0" }])).rejects.toThrow(
       'the output "elsewhere/0" is not inside of "out", the job\'s output',
@@ -441,7 +441,7 @@ describe.concurrent("models", () => {
     await expect(late.summary).rejects.toThrow("job second is made by A ")
     expect(await first.summary).toEqual({ ...noCounts, done: 2 })
     expect([...written]).toEqual(expect.arrayContaining(tasks.map(({ output }) => [output, "A"])))
-    expect(recorded.sort()).toEqual(["out/0 A", "out/1 A"])
+    expect(recorded.sort()).toEqual(["out/0.tar A", "out/1.tar A"])
     const { completions } = await run("second", tasks)
     expect(completions.map(({ models, sha256 }) => [models, sha256])).toEqual([
       ["A", "A"],

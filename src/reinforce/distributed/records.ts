@@ -103,7 +103,7 @@ const jobSchema = z
   })
   .readonly()
 
-/** Of the models of all workers, from the first of them. */
+/** Of the models of all workers, from the first that finished a shard. */
 const modelsSchema = z.object({ identity: z.string(), worker: z.string(), at: z.number() }).readonly()
 
 export type Completion = z.infer<typeof completionSchema>

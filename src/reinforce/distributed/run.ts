@@ -38,7 +38,7 @@ export interface RunProgress {
 export interface JobOutcome {
   /** In the order of the shards. */
   readonly completions: readonly Completion[]
-  /** Identity of the models that workers had to have; null where no worker came. */
+  /** Identity of the models that workers had to have; null where no shard is done. */
   readonly models: string | null
   readonly parked: readonly ParkedShard[]
 }
