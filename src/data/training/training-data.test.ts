@@ -280,7 +280,7 @@ test.each(["await data.close()", ""])("a process that has its batches ends by it
   const compiled = new URL("../../../dist/src/", import.meta.url)
   const { tokenizer: _, ...config } = reinforced(shards, { workers: 1, prefetch: 4 })
   const code = `
-    import { Tokenizer } from "${new URL("core/tokenizer.js", compiled)}"
+    import { Tokenizer } from "${new URL("core/text/tokenizer.js", compiled)}"
     import { openTrainingData } from "${new URL("data/training/training-data.js", compiled)}"
     const data = await openTrainingData({ ...${JSON.stringify(config)}, tokenizer: new Tokenizer() })
     const batches = data.batches(0)
