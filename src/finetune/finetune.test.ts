@@ -301,7 +301,7 @@ test("a user's files under its names are refused before the pictures are read, a
   const names = ["best.safetensors", "held-out.jsonl", "labels.txt", "report.html", "report.json", "train.jsonl"]
   for (const name of names) writeFileSync(at("own", name), `my ${name}`)
   await expect(finetune({ ...options("own"), source: at("nowhere") })).rejects.toThrow(
-    `holds ${names.join(", ")}, which`,
+    `holds ${names.slice(0, 5).join(", ")} and 1 more, which`,
   )
   expect(readdirSync(at("own"))).toEqual(names)
   expect(names.map((name) => readFileSync(at("own", name), "utf8"))).toEqual(names.map((name) => `my ${name}`))

@@ -323,7 +323,7 @@ test("what the hub does not have is said with what it has", async () => {
 })
 
 test("an address that is no hub, and values that cannot be right, are one line", async () => {
-  expect((await errorOf(run({ endpoint: "ftp://x" }))).text).toContain("is no http or https address")
+  expect((await errorOf(run({ endpoint: "ftp://x" }))).text).toContain("is not an http or https address")
   expect((await errorOf(run({ token: "hf_ä" }))).text).toMatch(/^--token holds no token/)
   expect((await errorOf(run({ revision: "../../x" }))).text).toMatch(/is no revision/)
   expect((await errorOf(run({ file: "../../x.pt" }))).text).toMatch(/names "\.\.\/\.\.\/x\.pt", which could be outside/)

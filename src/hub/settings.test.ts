@@ -47,7 +47,9 @@ test("the address and offline mode come from the environment", async () => {
   expect(await of({ HF_HUB_OFFLINE: "yes" })).toMatchObject({ offline: true })
   expect(await of({ TRANSFORMERS_OFFLINE: "1" })).toMatchObject({ offline: true })
   expect(await of({ HF_HUB_OFFLINE: "0" })).toMatchObject({ offline: false })
-  await expect(of({ HF_ENDPOINT: "mirror" })).rejects.toThrow('the hub\'s address "mirror" is no http or https address')
+  await expect(of({ HF_ENDPOINT: "mirror" })).rejects.toThrow(
+    'the hub\'s address "mirror" is not an http or https address',
+  )
   await expect(of({ HF_ENDPOINT: "https://user:SECRET@mirror" })).rejects.toThrow(
     'the hub\'s address "https://...@mirror" has a user name or a password',
   )

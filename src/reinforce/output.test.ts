@@ -30,7 +30,7 @@ test.each([
   ["s3://b/out/%2e%2e/victim", "s3://b/out", 'the task names "../victim"'],
   ["file:///out/a%2f..%2f..%2fvictim", "file:///out", 'the task names "a/../../victim"'],
   ["file:///X/out/a%ff/%2e%2e/%2e%2e/victim/keep.tar", "file:///X/out", 'the task names "a%ff/../../victim/keep.tar"'],
-  ["file:///X/out/a%ff.tar", "file:///X/out", "is not a path: URI malformed"],
+  ["file:///X/out/a%ff.tar", "file:///X/out", "is not a file's address: URI malformed"],
   ["file:///X/out/.%2e/.%2E/etc/cron.d/x.tar", "file:///X/out", 'the task names "../../etc/cron.d/x.tar"'],
   ["s3://b/out/a%ff/%2e%2e/victim.tar", "s3://b/out", 'the task names "a%ff/../victim.tar"'],
   // A URL's last spaces are no part of it.

@@ -119,7 +119,7 @@ describe("the hub", () => {
   })
 
   test.each([
-    ["an address that is none", { HF_ENDPOINT: "hub.example" }, /"hub\.example" is no http or https address/],
+    ["an address that is none", { HF_ENDPOINT: "hub.example" }, /"hub\.example" is not an http or https address/],
     ["a token that is none", { HF_TOKEN: "hf_secret two" }, /^HF_TOKEN holds no token/],
   ])("%s", async (_, env, message) => {
     const checks = await hubChecks({ HF_HOME: home, ...env })

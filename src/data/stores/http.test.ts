@@ -134,7 +134,9 @@ test("what no attempt mends is said at once", async () => {
   await expect(nobody.fetch(`${closed}/0.tar`)).rejects.toThrow(/^http:.*0\.tar: .*ECONNREFUSED.* \(tried 2 times\)$/)
   expect(notes).toHaveLength(1)
   await expect(nobody.fetch("http://127.0.0.1:1/0.tar")).rejects.toThrow(/^http:\/\/127\.0\.0\.1:1\/0\.tar: bad port$/)
-  await expect(nobody.fetch("http://[x/0.tar")).rejects.toThrow(/^http:\/\/\[x\/0\.tar is not a web address$/)
+  await expect(nobody.fetch("http://[x/0.tar")).rejects.toThrow(
+    /^the address "http:\/\/\[x\/0\.tar" is not an http or https address$/,
+  )
   await expect(nobody.stat("https://")).rejects.toThrow(UserError)
   expect(notes).toHaveLength(1)
 })

@@ -53,7 +53,6 @@ export function readOnly(url: string): UserError {
 }
 
 function plain(url: string): HttpFile {
-  if (!URL.canParse(url)) throw new UserError(`${url} is not a web address`, "check its host and port")
   return { url, address: url, headers: {} }
 }
 

@@ -42,7 +42,7 @@ test("what is shown has nothing before the last @", () => {
 
 test("an address of the web", () => {
   expect(webAddress("https://mirror/hub/", "it", "look").href).toBe("https://mirror/hub/")
-  expect(() => webAddress("ftp://USER:SECRET@host", "it", "look")).toThrow('it "ftp://...@host" is no http or https address') // biome-ignore format: a line
-  expect(() => webAddress("http://USER:SEC/RET@host", "it", "look")).toThrow('it "http://...@host" is no http or')
+  expect(() => webAddress("ftp://USER:SECRET@host", "it", "look")).toThrow('it "ftp://...@host" is not an http or https address') // biome-ignore format: a line
+  expect(() => webAddress("http://USER:SEC/RET@host", "it", "look")).toThrow('it "http://...@host" is not an http or')
   expect(() => webAddress("http://USER:SECRET@host", "it", "look")).toThrow('it "http://...@host" has a user name')
 })

@@ -33,7 +33,7 @@ export function webAddress(text: string, what: string, hint: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null
   const shown = oneLine(withoutCredentials(text))
   if (url?.protocol !== "https:" && url?.protocol !== "http:")
-    throw new UserError(`${what} "${shown}" is no http or https address`, hint)
+    throw new UserError(`${what} "${shown}" is not an http or https address`, hint)
   if (url.username === "" && url.password === "") return url
   throw new UserError(`${what} "${shown}" has a user name or a password, which would be in messages`, hint)
 }
