@@ -116,6 +116,22 @@ describe.concurrent("a machine that fails", () => {
     expect((await jobStatus(job)).parked).toEqual([])
   }, 30_000)
 
+  test("last says so where others finished the job meanwhile", async () => {
+    const { job } = await publish("overtaken", tasksOf(2), { policy: { maxTries: 2, retrySeconds: 0.02 } })
+    const broken = work(job, runnerOf(full))
+    const said = expect(broken.summary).rejects.toThrow(
+      "the job is done, and the last shards that this machine took failed on it (1 in a row): disk full",
+    )
+    await until(async () => broken.events.some(({ kind }) => kind === "returned"))
+    expect(
+      await work(
+        job,
+        runnerOf(async () => ({})),
+      ).summary,
+    ).toMatchObject({ done: 2 })
+    await said
+  }, 30_000)
+
   test("with one shard is one machine, however often it comes back; with many, the shard is parked", async () => {
     const { job } = await publish("cursed", tasksOf(2), { policy: { maxTries: 2, retrySeconds: 0.02 } })
     const cursed = () => runnerOf(async ({ index }) => (index === 0 ? full() : {}))

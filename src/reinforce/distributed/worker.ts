@@ -86,6 +86,8 @@ class Worker {
   private readonly noted = new Set<string>()
   private failuresInARow = 0
   private outagesInARow = 0
+  /** Why the last shard went back, where it was this machine's fault. */
+  private lastOutage: string | null = null
   private finished = false
 
   constructor(
@@ -122,6 +124,12 @@ class Worker {
     }
     this.broken.signal.throwIfAborted()
     if (this.finished) await this.checkAtEnd(leave)
+    if (this.finished && this.lastOutage !== null) {
+      throw new EnvironmentError(
+        `the job is done, and the last shards that this machine took failed on it (${this.outagesInARow} in a row): ${this.lastOutage}`,
+        "others made them; mend what is wrong before the next job",
+      )
+    }
     return this.counts
   }
 
@@ -170,6 +178,7 @@ class Worker {
     const reason = "reason" in event ? event.reason : ""
     // Slots fail together where the machine does: what fails at once is one time.
     const times = { most: mostOutages, atOnce: this.runner.slots }
+    this.lastOutage = event.kind === "returned" ? reason : null
     if (cause === "environment") return this.endure(++this.outagesInARow, times, reason, leave)
     if (cause === "fault") return this.endure(++this.failuresInARow, { most: mostFailures, atOnce: 1 }, reason, leave)
     this.failuresInARow = 0
