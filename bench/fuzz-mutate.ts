@@ -6,7 +6,7 @@ type Range = readonly [begin: number, end: number]
 type Place = () => number
 type Change = (bytes: Buffer, place: Place, random: Random) => Buffer
 
-/** Of seeds that can be amplified, this share is; half of those are damaged as well. */
+/** The share of files that are amplified where their seed can be; half of those are damaged as well. */
 const amplified = 0.2
 
 /** Half of the time, where the seed has such a part, it is changed there and put together again. */

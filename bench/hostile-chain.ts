@@ -15,7 +15,7 @@ const { values } = parseArgs({
     samples: { type: "string", default: "8" },
     views: { type: "string", default: "4" },
     workers: { type: "string", default: "4" },
-    /** Of the store before each answer, in seconds. */
+    /** How long the store waits before each answer, in seconds. */
     delay: { type: "string", default: "0.1" },
     "max-seconds": { type: "string", default: "900" },
     "no-bad-workers": { type: "boolean", default: false },

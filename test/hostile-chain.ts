@@ -33,7 +33,7 @@ import { tinyInfo, tinyModel } from "./tiny-model.ts"
 export interface HostileOptions extends ChainSize {
   /** Healthy ones. */
   readonly workers: number
-  /** Of the store before each answer, so that the chain is not done before everyone has come. */
+  /** Seconds that the store waits before each answer, so that the chain is not done before everyone has come. */
   readonly storeDelaySeconds: number
   /** After which the chain is given up. */
   readonly maxSeconds: number

@@ -186,7 +186,7 @@ async function take(path: string, own: string, turns: Turns): Promise<Holder | n
   return null
 }
 
-/** Of all that is tried for one lock. Turns are counted, and not time: a process that is held up has missed nothing. */
+/** The turns of one lock, which are counted, and not time: a process that is held up has missed nothing. */
 class Turns {
   /** Somebody takes the lock within a few, and a file that is not complete is given up after 200. */
   private left = 400

@@ -133,7 +133,7 @@ test("a model replaces a model of another layout; what is not the old one's is n
   mkdirSync(join(out, "notes"))
   for (const name of ["notes/a.txt", "onnx/b.txt", "c.txt"]) writeFileSync(join(out, name), "mine")
   const before = contentOf(out)
-  // There is no such source: the folder is looked at first.
+  // The source does not exist, and is never asked for: the folder is looked at first.
   expect(await convert("missing.pt", "--out", out)).toEqual({
     code: 1,
     out: "",

@@ -3,13 +3,13 @@
  * every model of the family, and small enough that one picture or text stays below 100 MiB.
  */
 
-/** Of a picture in pixels: published towers take 224 to 336. */
+/** The longest side of a picture in pixels: published towers take 224 to 336. */
 export const longestSide = 2048
 
-/** Of tokens that attend to each other, by the square of their number: a picture of `longestSide` in patches of 16. */
+/** Tokens that attend to each other, which costs the square of their number: a picture of `longestSide` in patches of 16. */
 export const longestSequence = 16_384
 
-/** Of a vector: published embeddings have 512 to 1,536. */
+/** Values of a vector: published embeddings have 512 to 1,536. */
 export const widestVector = 65_536
 
 /** Of the tokens a text can have: CLIP's has 49,408. */

@@ -107,7 +107,6 @@ const jobSchema = z
 const modelsSchema = z.object({ identity: z.string(), worker: z.string(), at: z.number() }).readonly()
 
 export type Completion = z.infer<typeof completionSchema>
-export type FailedAttempt = z.infer<typeof failureSchema>
 export type Attempts = z.infer<typeof attemptsSchema>
 export type ParkedShard = z.infer<typeof parkedSchema>
 export type WorkerRecord = z.infer<typeof workerSchema>
