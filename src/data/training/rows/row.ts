@@ -40,6 +40,12 @@ export interface RowOutput {
 /** RandomResizedCrop's, width over height. */
 const cropRatio = [3 / 4, 4 / 3] as const
 
+/**
+ * Of crops and of stored views, whatever a model's evaluation uses. open_clip's train transform is a RandomResizedCrop
+ * that is always bicubic, and the loader of reinforced data takes over the interpolation of that transform.
+ */
+const trainInterpolation = "bicubic"
+
 /** Throws BadSample where the sample lacks something; `out` may then be half written. */
 export function fillRow(
   sample: TrainingSample,
@@ -94,21 +100,17 @@ function drawSynthetic(sample: TrainingSample, random: Random, pattern: string):
 function writePixels(sample: TrainingSample, view: number, random: Random, settings: RowSettings, out: Float32Array) {
   const { image, name, paramAug } = sample
   const { preprocessing, cropScale } = settings
+  const augmenting = { ...preprocessing, interpolation: trainInterpolation } as const
   switch (settings.view) {
     case "center":
       preprocess(image, preprocessing, out)
       return
     case "crop":
-      augmentedPixels(
-        image,
-        [drawCrop({ scale: cropScale, ratio: cropRatio }, image, random), null],
-        preprocessing,
-        out,
-      )
+      augmentedPixels(image, [drawCrop({ scale: cropScale, ratio: cropRatio }, image, random), null], augmenting, out)
       return
     case "stored":
       if (view < 0) throw new BadSample("no stored views", `${name} has no param_aug`)
-      asBad("view outside of the picture", () => augmentedPixels(image, paramAug![view]!, preprocessing, out, name))
+      asBad("view outside of the picture", () => augmentedPixels(image, paramAug![view]!, augmenting, out, name))
   }
 }
 
