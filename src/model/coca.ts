@@ -11,10 +11,17 @@ import { assert } from "../core/errors.ts"
 import type { CocaConfig, FastViTConfig, VitConfig } from "../core/family/variants.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
-import { FastViTTrunk, truncatedNormal } from "./fastvit.ts"
-import { BatchNorm2d, type JointSegment, LayerNorm, Linear, runSegments, type Segment } from "./layers.ts"
+import { FastViTTrunk } from "./fastvit.ts"
+import { BatchNorm2d, type JointSegment, LayerNorm, Linear, runSegments, type Segment, timmWeight } from "./layers.ts"
 import { Module } from "./module.ts"
-import { CrossAttention, CrossBlock, type KeysAndValues, TransformerBlock } from "./transformer.ts"
+import {
+  CrossAttention,
+  CrossBlock,
+  type KeysAndValues,
+  pytorchCrossInit,
+  TransformerBlock,
+  textInit,
+} from "./transformer.ts"
 import { VitTrunk } from "./vit.ts"
 
 /** Learned queries that attend to the image's patches. No residual, no perceptron. */
@@ -27,7 +34,7 @@ export class AttentionalPooler extends Module {
   constructor(queries: number, heads: number, width: number, keyWidth: number) {
     super()
     this.query = new Parameter([queries, width], { kind: "normal", std: 1 })
-    this.attn = new CrossAttention(width, heads, keyWidth)
+    this.attn = new CrossAttention(width, heads, keyWidth, pytorchCrossInit(width, keyWidth))
     this.normQuery = new LayerNorm(width)
     this.normKey = new LayerNorm(keyWidth)
   }
@@ -73,7 +80,7 @@ export class CocaImageTower extends VitTrunk implements Pooling {
   readonly projection: Linear
 
   constructor(config: CocaConfig, image: VitConfig) {
-    super(image, config.imageSize)
+    super(image, config.imageSize, "open_clip")
     const { pooler, norm, projection } = poolingOf(config, image.width)
     this.pooler = pooler
     this.norm = norm
@@ -109,7 +116,7 @@ export class CocaFastViTTower extends FastViTTrunk implements Pooling {
     // Its backward pass gives gradients in the layout of images again: with those of the permuted tokens, oneDNN 2.6 (in
     // libtorch 1.13) reads what it should not in the depthwise convolutions below, and gradients are garbage.
     this.featureNorm = new BatchNorm2d(width)
-    this.positionalEmbedding = new Parameter([featurePixels(config.imageSize, image) ** 2, width], truncatedNormal)
+    this.positionalEmbedding = new Parameter([featurePixels(config.imageSize, image) ** 2, width], timmWeight)
     const { pooler, norm, projection } = poolingOf(config, width)
     this.pooler = pooler
     this.norm = norm
@@ -161,7 +168,7 @@ export class CocaTextTower extends Module {
     this.tokenEmbedding = new Parameter([vocabSize, width], { kind: "normal", std: 0.02 })
     this.positionalEmbedding = new Parameter([contextLength + 1, width], { kind: "normal", std: 0.01 })
     this.classToken = new Parameter([width], { kind: "normal", std: 0.01 })
-    this.blocks = Array.from({ length: layers }, () => new TransformerBlock(text))
+    this.blocks = Array.from({ length: layers }, () => new TransformerBlock(text, textInit(text)))
     this.finalNorm = new LayerNorm(width)
     this.projection = new Parameter([width, embedDim], { kind: "normal", std: width ** -0.5 })
   }
@@ -217,8 +224,10 @@ export class CocaDecoder extends Module {
   constructor({ text, decoder }: CocaConfig) {
     super()
     const config = { ...text, ...decoder }
-    this.blocks = Array.from({ length: decoder.layers }, () => new TransformerBlock(config))
-    this.crossBlocks = Array.from({ length: decoder.layers }, () => new CrossBlock(config))
+    // open_clip writes this initialisation down and never calls it.
+    const init = textInit(config)
+    this.blocks = Array.from({ length: decoder.layers }, () => new TransformerBlock(config, init))
+    this.crossBlocks = Array.from({ length: decoder.layers }, () => new CrossBlock(config, init))
     this.finalNorm = new LayerNorm(text.width)
     this.projection = new Parameter([text.width, text.vocabSize], { kind: "normal", std: text.width ** -0.5 })
   }

@@ -5,7 +5,7 @@
  * `mci.py` computes the same function. Shapes: N batch, C channels, H height, W width, L = H * W tokens.
  */
 import type { FastViTConfig, Stage } from "../core/family/variants.ts"
-import type { Init, Parameter } from "../tensor/parameter.ts"
+import type { Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { addIdentity, combineKernels, convFromKernel, foldLinear, kernelOf, padKernel, scaleConv } from "./kernel.ts"
 import {
@@ -18,13 +18,13 @@ import {
   type Segment,
   SqueezeExcite,
   segmentsOf,
+  timmWeight,
   zeros,
 } from "./layers.ts"
 import { ConvBn, layerScale, MobileOneBlock, RepMixer } from "./mobileone.ts"
 import { Module, withFields } from "./module.ts"
 
 const headDim = 32
-export const truncatedNormal: Init = { kind: "truncatedNormal", std: 0.02 }
 
 // ------------------------------------------------------------------------------------------------------ blocks
 
@@ -104,8 +104,8 @@ export class ConvFfn extends Module {
 
   constructor(dim: number, hidden: number, kernelSize: Conv2d["kernelSize"]) {
     super()
-    const dense = { kernelSize: 1, weightInit: truncatedNormal, biasInit: zeros }
-    this.conv = new ConvBn(dim, dim, { kernelSize, groups: dim, weightInit: truncatedNormal })
+    const dense = { kernelSize: 1, weightInit: timmWeight, biasInit: zeros }
+    this.conv = new ConvBn(dim, dim, { kernelSize, groups: dim, weightInit: timmWeight })
     this.fc1 = new Conv2d(dim, hidden, dense)
     this.fc2 = new Conv2d(hidden, dim, dense)
   }
@@ -157,8 +157,8 @@ export class PixelAttention extends Module {
 
   constructor(readonly dim: number) {
     super()
-    this.qkv = new Linear(dim, 3 * dim, { bias: false, weightInit: truncatedNormal })
-    this.proj = new Linear(dim, dim, { weightInit: truncatedNormal })
+    this.qkv = new Linear(dim, 3 * dim, { bias: false, weightInit: timmWeight })
+    this.proj = new Linear(dim, dim, { weightInit: timmWeight })
   }
 
   /** [N, C, H, W] -> the same shape. */
@@ -309,7 +309,7 @@ export class FastViT extends FastViTTrunk {
     super(config)
     const last = config.stages.at(-1)!.dim
     this.finalConv = new FinalConv(last)
-    this.head = new Linear(2 * last, embedDim, { bias: headBias, weightInit: truncatedNormal })
+    this.head = new Linear(2 * last, embedDim, { bias: headBias, weightInit: timmWeight })
   }
 
   /** [N, 3, H, W] -> [N, embedDim], not normalised. */

@@ -50,21 +50,15 @@ function initialValues(init: Init, size: number, random: Random): Float32Array {
       return new Float32Array(size).fill(init.value)
     case "normal":
       return Float32Array.from({ length: size }, () => init.std * random.normal())
-    case "truncatedNormal":
-      return Float32Array.from({ length: size }, () => init.std * truncatedNormal(random))
-    case "fanIn": {
-      const bound = 1 / Math.sqrt(init.fanIn)
-      return Float32Array.from({ length: size }, () => random.uniform(-bound, bound))
-    }
+    case "fanIn":
+      return uniform(1 / Math.sqrt(init.fanIn), size, random)
+    case "uniform":
+      return uniform(init.bound, size, random)
     default:
       throw new Error(`unknown initialiser ${init satisfies never}`)
   }
 }
 
-/** Cut at +-2 standard deviations by drawing again. (PyTorch cuts at absolute +-2, which never binds at std 0.02.) */
-function truncatedNormal(random: Random): number {
-  for (;;) {
-    const x = random.normal()
-    if (Math.abs(x) <= 2) return x
-  }
+function uniform(bound: number, size: number, random: Random): Float32Array {
+  return Float32Array.from({ length: size }, () => random.uniform(-bound, bound))
 }

@@ -11,7 +11,7 @@ import type { Tensor } from "../tensor/tensor.ts"
 import { RepMixerBlock } from "./fastvit.ts"
 import { type Layer, LayerNorm, runSegments, type Segment, segmentsOf } from "./layers.ts"
 import { Module } from "./module.ts"
-import { TransformerBlock } from "./transformer.ts"
+import { TransformerBlock, textInit } from "./transformer.ts"
 
 /** A RepMixer block over the token axis: kernels of 1 x 11 on [N, D, 1, L], and no 1x1 branch. */
 export class TokenRepMixerBlock extends RepMixerBlock {
@@ -42,7 +42,7 @@ export class TextTower extends Module {
     const { kind, width, layers, contextLength, vocabSize } = config
     this.tokenEmbedding = new Parameter([vocabSize, width], { kind: "normal", std: 0.02 })
     this.positionalEmbedding = new Parameter([contextLength, width], { kind: "normal", std: 0.01 })
-    const transformer = Array.from({ length: layers }, () => new TransformerBlock(config))
+    const transformer = Array.from({ length: layers }, () => new TransformerBlock(config, textInit(config)))
     this.blocks =
       kind === "mct" ? [new TokenRepMixerBlock(width), ...transformer, new TokenRepMixerBlock(width)] : transformer
     this.finalNorm = new LayerNorm(width)

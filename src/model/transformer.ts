@@ -2,12 +2,14 @@
  * The pre-norm transformer block that every tower but FastViT's is made of, with the keys and values of earlier tokens
  * where a decoder keeps them.
  *
- * Sources: open_clip transformer.py (`ResidualAttentionBlock`, its initialisation), timm vision_transformer.py `Block`.
+ * Sources: open_clip transformer.py (`ResidualAttentionBlock`), timm vision_transformer.py `Block`, and the initialisation of
+ * both.
  * Shapes: N batch, L tokens, S tokens that are attended to, D width.
  */
 import type { Activation } from "../core/family/variants.ts"
+import type { Init } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
-import { LayerNorm, Linear } from "./layers.ts"
+import { LayerNorm, Linear, timmWeight, zeros } from "./layers.ts"
 import { Module } from "./module.ts"
 
 export interface TransformerConfig {
@@ -26,14 +28,39 @@ export interface KeysAndValues {
   readonly values: Tensor
 }
 
-/** Standard deviations of open_clip's initialisation for a transformer of this width and depth. */
-function initialStd(width: number, layers: number) {
-  const attention = width ** -0.5
-  const output = attention * (2 * layers) ** -0.5
-  return { attention, output, hidden: (2 * width) ** -0.5 }
+/** How a block's weights begin; the biases of its attention are zeros. */
+export interface BlockInit {
+  readonly qkv: Init
+  readonly proj: Init
+  readonly fc1: Init
+  readonly fc2: Init
+  /** Of both layers of the perceptron, from the width of their input. */
+  readonly mlpBias: (fanIn: number) => Init
 }
 
-export type InitialStd = ReturnType<typeof initialStd>
+const fanIn = (fanIn: number): Init => ({ kind: "fanIn", fanIn })
+
+/** open_clip's for text: by width and depth. It leaves the biases of the perceptron to PyTorch. */
+export function textInit({ width, layers }: Pick<TransformerConfig, "width" | "layers">): BlockInit {
+  const normal = (std: number): Init => ({ kind: "normal", std })
+  const attention = width ** -0.5
+  const output = normal(attention * (2 * layers) ** -0.5)
+  return { qkv: normal(attention), proj: output, fc1: normal((2 * width) ** -0.5), fc2: output, mlpBias: fanIn }
+}
+
+/** open_clip's own ViT has none: PyTorch's of MultiheadAttention and Linear. */
+export function pytorchInit({ width }: Pick<TransformerConfig, "width">): BlockInit {
+  return { qkv: xavier(width, 3 * width), proj: fanIn(width), fc1: fanIn(width), fc2: fanIn(4 * width), mlpBias: fanIn }
+}
+
+/** timm's of vision transformers. */
+export function timmInit(): BlockInit {
+  return { qkv: timmWeight, proj: timmWeight, fc1: timmWeight, fc2: timmWeight, mlpBias: () => zeros }
+}
+
+function xavier(inFeatures: number, outFeatures: number): Init {
+  return { kind: "uniform", bound: Math.sqrt(6 / (inFeatures + outFeatures)) }
+}
 
 export class SelfAttention extends Module {
   readonly qkv: Linear
@@ -43,11 +70,11 @@ export class SelfAttention extends Module {
     readonly width: number,
     readonly heads: number,
     readonly causal: boolean,
-    std: InitialStd,
+    init: BlockInit,
   ) {
     super()
-    this.qkv = new Linear(width, 3 * width, { weightInit: { kind: "normal", std: std.attention } })
-    this.proj = new Linear(width, width, { weightInit: { kind: "normal", std: std.output } })
+    this.qkv = new Linear(width, 3 * width, { weightInit: init.qkv })
+    this.proj = new Linear(width, width, { weightInit: init.proj })
   }
 
   /** [N, L, D] -> the same shape, and what these tokens leave for later ones. */
@@ -70,6 +97,19 @@ export class SelfAttention extends Module {
   }
 }
 
+/** How the weights of a cross attention begin; `key` is of values, too. Biases are zeros. */
+export interface CrossInit {
+  readonly query: Init
+  readonly key: Init
+  readonly proj: Init
+}
+
+/** PyTorch's of MultiheadAttention, which keeps the three in one matrix where their widths are equal. */
+export function pytorchCrossInit(width: number, keyWidth: number): CrossInit {
+  const rows = keyWidth === width ? 3 * width : width
+  return { query: xavier(width, rows), key: xavier(keyWidth, rows), proj: fanIn(width) }
+}
+
 /** Attention with weights of their own for queries, keys and values, which may come from different sequences and widths. */
 export class CrossAttention extends Module {
   readonly query: Linear
@@ -80,15 +120,14 @@ export class CrossAttention extends Module {
   constructor(
     width: number,
     readonly heads: number,
-    keyWidth = width,
+    keyWidth: number,
+    init: CrossInit,
   ) {
     super()
-    const linear = (inFeatures: number) =>
-      new Linear(inFeatures, width, { weightInit: { kind: "normal", std: width ** -0.5 } })
-    this.query = linear(width)
-    this.key = linear(keyWidth)
-    this.value = linear(keyWidth)
-    this.proj = linear(width)
+    this.query = new Linear(width, width, { weightInit: init.query })
+    this.key = new Linear(keyWidth, width, { weightInit: init.key })
+    this.value = new Linear(keyWidth, width, { weightInit: init.key })
+    this.proj = new Linear(width, width, { weightInit: init.proj })
   }
 
   /** What tokens [N, S, keyWidth] are to every query. */
@@ -110,11 +149,12 @@ export class Mlp extends Module {
   constructor(
     width: number,
     readonly activation: Activation,
-    std: InitialStd,
+    { fc1, fc2, mlpBias }: BlockInit,
   ) {
     super()
-    this.fc1 = new Linear(width, 4 * width, { weightInit: { kind: "normal", std: std.hidden } })
-    this.fc2 = new Linear(4 * width, width, { weightInit: { kind: "normal", std: std.output } })
+    const hidden = 4 * width
+    this.fc1 = new Linear(width, hidden, { weightInit: fc1, biasInit: mlpBias(width) })
+    this.fc2 = new Linear(hidden, width, { weightInit: fc2, biasInit: mlpBias(hidden) })
   }
 
   forward(x: Tensor): Tensor {
@@ -134,13 +174,12 @@ export class TransformerBlock extends Module {
   readonly norm2: LayerNorm
   readonly mlp: Mlp
 
-  constructor({ width, heads, layers, causal, activation, normEps }: TransformerConfig) {
+  constructor({ width, heads, causal, activation, normEps }: TransformerConfig, init: BlockInit) {
     super()
-    const std = initialStd(width, layers)
     this.norm1 = new LayerNorm(width, normEps)
-    this.attn = new SelfAttention(width, heads, causal, std)
+    this.attn = new SelfAttention(width, heads, causal, init)
     this.norm2 = new LayerNorm(width, normEps)
-    this.mlp = new Mlp(width, activation, std)
+    this.mlp = new Mlp(width, activation, init)
   }
 
   /** [N, L, D] -> the same shape. */
@@ -173,13 +212,13 @@ export class CrossBlock extends Module {
   readonly norm2: LayerNorm
   readonly mlp: Mlp
 
-  constructor({ width, heads, layers, activation }: TransformerConfig) {
+  constructor({ width, heads, activation }: TransformerConfig, init: BlockInit) {
     super()
     this.norm1 = new LayerNorm(width)
     this.normKey = new LayerNorm(width)
-    this.attn = new CrossAttention(width, heads)
+    this.attn = new CrossAttention(width, heads, width, { query: init.qkv, key: init.qkv, proj: init.proj })
     this.norm2 = new LayerNorm(width)
-    this.mlp = new Mlp(width, activation, initialStd(width, layers))
+    this.mlp = new Mlp(width, activation, init)
   }
 
   /** What the other sequence [N, S, D] is to this block; the same for every token that attends to it. */

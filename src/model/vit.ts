@@ -6,13 +6,15 @@
  * the configuration says which. Shapes: N batch, H height, W width, P patches, D width of a token.
  */
 import type { VitConfig, VitConvStemConfig } from "../core/family/variants.ts"
-import { Parameter } from "../tensor/parameter.ts"
+import { type Init, Parameter } from "../tensor/parameter.ts"
 import type { Tensor } from "../tensor/tensor.ts"
-import { truncatedNormal } from "./fastvit.ts"
-import { Conv2d, type Layer, LayerNorm, Linear, runSegments, type Segment, segmentsOf } from "./layers.ts"
+import { Conv2d, type Layer, LayerNorm, Linear, runSegments, type Segment, segmentsOf, timmWeight } from "./layers.ts"
 import { ConvBn } from "./mobileone.ts"
 import { Module } from "./module.ts"
-import { TransformerBlock } from "./transformer.ts"
+import { pytorchInit, TransformerBlock, timmInit } from "./transformer.ts"
+
+/** Whose tower it is, as it is trained: the function is the same. */
+export type VitOrigin = "open_clip" | "timm"
 
 /** From pixels to tokens behind the last block: class token first. What all CLIP ViTs share. */
 export class VitTrunk extends Module {
@@ -25,17 +27,20 @@ export class VitTrunk extends Module {
   constructor(
     readonly config: VitConfig,
     imageSize: number,
+    origin: VitOrigin,
   ) {
     super()
     const { width, layers, patchSize } = config
-    const std = width ** -0.5
+    const isTimm = origin === "timm"
+    const scaled: Init = { kind: "normal", std: width ** -0.5 }
     const geometry = { kernelSize: patchSize, stride: patchSize, padding: 0, bias: false }
     this.patchEmbed = new Conv2d(3, width, geometry)
-    this.classToken = new Parameter([width], { kind: "normal", std })
+    this.classToken = isTimm ? timmClassToken(width) : new Parameter([width], scaled)
     const tokens = 1 + Math.floor(imageSize / patchSize) ** 2
-    this.positionalEmbedding = new Parameter([tokens, width], { kind: "normal", std })
+    this.positionalEmbedding = new Parameter([tokens, width], isTimm ? timmWeight : scaled)
     this.normPre = new LayerNorm(width)
-    this.blocks = Array.from({ length: layers }, () => new TransformerBlock({ ...config, causal: false }))
+    const init = isTimm ? timmInit() : pytorchInit(config)
+    this.blocks = Array.from({ length: layers }, () => new TransformerBlock({ ...config, causal: false }, init))
   }
 
   /** [N, 3, H, W] -> [N, 1 + P, D] */
@@ -53,19 +58,17 @@ export class VitTrunk extends Module {
   }
 }
 
-/** CLIP's ViT. */
+/** CLIP's ViT: timm's where its projection has a bias, else open_clip's own. */
 export class Vit extends VitTrunk {
   readonly norm: LayerNorm
   readonly projection: Linear
 
   constructor(config: VitConfig, imageSize: number, embedDim: number, headBias: boolean) {
-    super(config, imageSize)
+    super(config, imageSize, headBias ? "timm" : "open_clip")
     const { width } = config
     this.norm = new LayerNorm(width)
-    this.projection = new Linear(width, embedDim, {
-      bias: headBias,
-      weightInit: { kind: "normal", std: width ** -0.5 },
-    })
+    const weightInit: Init = headBias ? timmWeight : { kind: "normal", std: width ** -0.5 }
+    this.projection = new Linear(width, embedDim, { bias: headBias, weightInit })
   }
 
   /** [N, 3, H, W] -> [N, embedDim], not normalised. */
@@ -96,12 +99,12 @@ export class ConvStemVit extends Module {
       new ConvBn(stemWidth, stemWidth, halving),
       new Conv2d(stemWidth, width, halving),
     ]
-    this.classToken = new Parameter([width], truncatedNormal)
-    this.positionalEmbedding = new Parameter([Math.floor(imageSize / 16) ** 2, width], truncatedNormal)
+    this.classToken = timmClassToken(width)
+    this.positionalEmbedding = new Parameter([Math.floor(imageSize / 16) ** 2, width], timmWeight)
     const block = { ...config, causal: false, activation: "gelu" } as const
-    this.blocks = Array.from({ length: layers }, () => new TransformerBlock(block))
+    this.blocks = Array.from({ length: layers }, () => new TransformerBlock(block, timmInit()))
     this.norm = new LayerNorm(width, normEps)
-    this.projection = new Linear(width, embedDim, { bias: headBias, weightInit: truncatedNormal })
+    this.projection = new Linear(width, embedDim, { bias: headBias, weightInit: timmWeight })
   }
 
   /** [N, 3, H, W] -> [N, embedDim], not normalised. */
@@ -119,6 +122,11 @@ export class ConvStemVit extends Module {
     const pixels = sixteenth.forward(eighth.forward(quarter.forward(x).gelu()).gelu())
     return prepend(this.classToken, flattenPixels(pixels).addPositions(this.positionalEmbedding))
   }
+}
+
+/** timm's is [1, 1, D]: as a vector it would not be decayed. */
+function timmClassToken(width: number): Parameter {
+  return new Parameter([width], { kind: "normal", std: 1e-6 }, "parameter", "float32", true)
 }
 
 /** [N, D, H, W] -> [N, H * W, D] */

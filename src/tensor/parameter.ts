@@ -8,8 +8,9 @@ import { assert } from "../core/errors.ts"
 export type Init =
   | { readonly kind: "constant"; readonly value: number }
   | { readonly kind: "normal"; readonly std: number }
-  | { readonly kind: "truncatedNormal"; readonly std: number }
   | { readonly kind: "fanIn"; readonly fanIn: number }
+  /** Uniform in +-bound. */
+  | { readonly kind: "uniform"; readonly bound: number }
 
 /** Host values of a parameter, row-major. Called when needed, so a checkpoint need not be in memory twice. */
 export type Source = () => Float32Array
@@ -25,6 +26,11 @@ export class Parameter {
     readonly role: "parameter" | "buffer" = "parameter",
     /** `int64` is the type `num_batches_tracked` has in published checkpoints; host values are float32 all the same. */
     readonly dtype: "float32" | "int64" = "float32",
+    /**
+     * Whether weight decay applies: open_clip decays what has two dimensions and more. Said where the reference's tensor
+     * has others than ours.
+     */
+    readonly isDecayed: boolean = shape.length >= 2,
   ) {}
 
   get size(): number {

@@ -3,6 +3,7 @@
  */
 import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
+import type { Module } from "../model/module.ts"
 import { hostValues } from "../tensor/torch.ts"
 import type { Moments } from "./state.ts"
 
@@ -14,19 +15,22 @@ export interface AdamWConfig {
   readonly weightDecay: number
 }
 
-/**
- * Whether weight decay applies. open_clip leaves out vectors and scalars, and names containing bn, ln, bias or
- * logit_scale; in this family all of those are vectors or scalars, so the shape decides. Layer scales [C, 1, 1],
- * position tables and class tokens are decayed.
- */
-export function isDecayed(shape: readonly number[]): boolean {
-  return shape.length >= 2
-}
-
 /** How a parameter differs from the others, by its path. */
 export interface ParameterOptions {
   /** Factor on the learning rate, for layer-wise decay; 1 by default. */
   readonly rateScale?: (path: string) => number
+  /** Whether weight decay applies; by default to what has two dimensions and more. */
+  readonly isDecayed?: (path: string) => boolean
+}
+
+/**
+ * Which parameters of a model are decayed. open_clip leaves out vectors and scalars, and names containing bn, ln, bias or
+ * logit_scale; in this family all of those are vectors or scalars. Layer scales [C, 1, 1] and position tables are decayed,
+ * and class tokens where the reference's are [1, 1, D].
+ */
+export function decayOf(model: Module): (path: string) => boolean {
+  const parameters = model.namedParameters()
+  return (path) => parameters.get(path)!.isDecayed
 }
 
 interface Group {
@@ -46,14 +50,18 @@ export class AdamW {
   constructor(
     parameters: ReadonlyMap<string, torch.Tensor>,
     private readonly config: AdamWConfig,
-    { rateScale = () => 1 }: ParameterOptions = {},
+    options: ParameterOptions = {},
   ) {
-    const groups = groupBy([...parameters], ([path, p]) => `${isDecayed(p.shape)} ${rateScale(path)}`)
-    this.paths = groups.flatMap((group) => group.map(([path]) => path))
-    this.groups = groups.map((group) => {
-      const [path, parameter] = group[0]!
-      const weightDecay = isDecayed(parameter.shape) ? config.weightDecay : 0
-      return { weightDecay, rateScale: rateScale(path), ...withMoments(group.map(([, p]) => p)) }
+    const { rateScale = () => 1, isDecayed = (path) => parameters.get(path)!.shape.length >= 2 } = options
+    const groups = groupBy([...parameters.keys()], (path) => `${isDecayed(path)} ${rateScale(path)}`)
+    this.paths = groups.flat()
+    this.groups = groups.map((paths) => {
+      const weightDecay = isDecayed(paths[0]!) ? config.weightDecay : 0
+      return {
+        weightDecay,
+        rateScale: rateScale(paths[0]!),
+        ...withMoments(paths.map((path) => parameters.get(path)!)),
+      }
     })
   }
 

@@ -21,7 +21,7 @@ import { syncBatchNorm } from "./distributed/sync-batch-norm.ts"
 import { Ema } from "./ema.ts"
 import { layerDecay } from "./layer-decay.ts"
 import { initialLossScale } from "./loss-scaler.ts"
-import { AdamW, type AdamWConfig } from "./optimizer.ts"
+import { AdamW, type AdamWConfig, decayOf } from "./optimizer.ts"
 import { learningRateAt, type ScheduleConfig } from "./schedule.ts"
 import { loadTensors, type Settings, type TrainingState } from "./state.ts"
 import { type Measurements, meanOverRanks, type StepConfig, type Trainee, trainStep } from "./step.ts"
@@ -260,7 +260,7 @@ function traineeOf(
   group?.broadcast(interpreter.state().values())
   const trainable = interpreter.trainable()
   const rateScale = layerDecay(trainable.keys(), config.layerDecay ?? 1)
-  const optimizer = new AdamW(trainable, config, { rateScale })
+  const optimizer = new AdamW(trainable, config, { rateScale, isDecayed: decayOf(model) })
   const ema = config.ema === undefined ? undefined : new Ema(interpreter, config.ema)
   if (resume) {
     optimizer.restore(resume.updates, resume.moments)

@@ -12,7 +12,7 @@ import { findTeacherWidths } from "../../src/reinforce/tools/teacher-widths.ts"
 import { TorchInterpreter, type TorchOptions } from "../../src/tensor/torch.ts"
 import { encodeFeatures, type Features } from "../../src/train/encode.ts"
 import type { ObjectiveConfig } from "../../src/train/objective.ts"
-import { AdamW, isDecayed } from "../../src/train/optimizer.ts"
+import { AdamW, decayOf } from "../../src/train/optimizer.ts"
 import { computeGradients, type Trainee, updateParameters } from "../../src/train/step.ts"
 import * as torch from "../../torch/index.ts"
 import { type Check, exact } from "./check.ts"
@@ -217,7 +217,7 @@ class Probe {
       loadFilled(model, flavour, golden.logit_scale_initial)
       const interpreter = new TorchInterpreter(model, { ...engine, training: true })
       const adamW = { beta1: betas[0], beta2: betas[1], eps, weightDecay: weight_decay }
-      return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), adamW) }
+      return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), adamW, { isDecayed: decayOf(model) }) }
     }
     this.trainee = this.start()
     this.published = publishedTensors(this.trainee.model, flavour)
@@ -258,8 +258,9 @@ class Probe {
   }
 
   hasDecayed(keys: readonly string[]): boolean {
-    const decayed = [...this.trainee.interpreter.trainable()].filter(([, { shape }]) => isDecayed(shape))
-    const ours = new Set(decayed.map(([path]) => this.published.get(path)!.key))
+    const { interpreter, model } = this.trainee
+    const decayed = [...interpreter.trainable().keys()].filter(decayOf(model))
+    const ours = new Set(decayed.map((path) => this.published.get(path)!.key))
     return ours.size === keys.length && keys.every((key) => ours.has(key))
   }
 

@@ -12,7 +12,7 @@ import { augmentedPixels } from "../../augment/apply.ts"
 import { drawCrop } from "../../augment/draw.ts"
 import type { ViewKind } from "../config.ts"
 import type { TrainingSample } from "./load.ts"
-import { fillRow } from "./row.ts"
+import { fillRow, type RowSettings } from "./row.ts"
 
 const golden = join(import.meta.dirname, "../../../../test/golden/datacompdr")
 
@@ -22,10 +22,10 @@ const bilinear: Preprocessing = { size: 64, interpolation: "bilinear", mean: [0,
 const cropScale = [0.5, 0.9] as const
 
 function pixelsOf(sample: TrainingSample, view: ViewKind, preprocessing: Preprocessing, seed = 0): Float32Array {
-  const settings = {
-    ...{ preprocessing, view, cropScale, contextLength: 77, captionKey: "web", syntheticPattern: null },
-    ...{ mixSynthetic: null, embeddingWidth: null },
-  } as const
+  const settings: RowSettings = {
+    ...{ preprocessing, view, cropScale, contextLength: 77, syntheticPattern: null },
+    ...{ captionKey: "web", mixSynthetic: null, embeddingWidth: null },
+  }
   const image = new Float32Array(3 * preprocessing.size ** 2)
   const none = { synthetic: null, imageEmbedding: null, textEmbedding: null, syntheticEmbedding: null }
   const out = { image, tokens: new BigInt64Array(77), ...none }
