@@ -157,7 +157,7 @@ describe("initial values are the reference's", () => {
       image: vit,
       pooler,
       text: { ...textTower, width: 64 },
-      decoder: sizes,
+      decoder: { layers, heads: 2 },
     }
     const model = new Coca(config)
     const narrow = (rules: Expected): Expected => rules.map(([pattern, initial]) => [pattern, narrowed(initial)])

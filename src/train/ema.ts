@@ -3,15 +3,48 @@ import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
 import { hostValues, type TorchInterpreter } from "../tensor/torch.ts"
 
+export interface EmaConfig {
+  /** The share of the average that stays at each update: 0.9995 in MobileCLIP's recipe. */
+  readonly decay: number
+  /** Whether the share grows to that from 0.1 on. */
+  readonly warmup?: boolean | undefined
+}
+
+/**
+ * The share that stays after `updates` updates. With a warm-up it is (1 + t) / (10 + t) until that is more than `decay`:
+ * the average is then one over a tenth to a ninth of the updates so far, and forgets how it began.
+ */
+export function emaDecayAt(updates: number, { decay, warmup = false }: EmaConfig): number {
+  return warmup ? Math.min(decay, (1 + updates) / (10 + updates)) : decay
+}
+
+/** How much of the first weights is in the average after so many updates, 0 to 1. */
+export function initialShare(updates: number, config: EmaConfig): number {
+  let share = 1
+  for (let t = 0; t < updates; t++) {
+    const decay = emaDecayAt(t, config)
+    if (decay === config.decay) return share * decay ** (updates - t)
+    share *= decay
+  }
+  return share
+}
+
+/** What is worth saying before a run: null where the first weights are forgotten at its end, to less than a hundredth. */
+export function emaNote(steps: number, config: EmaConfig): string | null {
+  const percent = Math.round(100 * initialShare(steps, config))
+  if (percent < 1) return null
+  const otherwise = config.warmup ? "" : "--ema-warmup (ema.warmup=true) lets it begin small, or "
+  return `ema ${config.decay} over ${steps} steps: ${percent} % of the average that is saved as the model is still the weights the run begins with; ${otherwise}choose a smaller decay or a longer run`
+}
+
 export class Ema {
   private readonly names: readonly string[]
   private readonly sources: readonly torch.Tensor[]
   private readonly averages: readonly torch.Tensor[]
 
-  /** `decay` is the share of the average that stays at each step: 0.9995 in MobileCLIP's recipe. */
   constructor(
     private readonly interpreter: TorchInterpreter,
-    private readonly decay: number,
+    private readonly config: EmaConfig,
   ) {
     const followed = [...interpreter.state()].filter(([, tensor]) => tensor.dtype !== "int64")
     this.names = followed.map(([path]) => path)
@@ -19,9 +52,14 @@ export class Ema {
     this.averages = torch.noGrad(() => this.sources.map((tensor) => tensor.detach().clone()))
   }
 
-  /** average += (1 - decay) * (weights - average), running statistics included: of weights that stay it is exactly them. */
-  update(): void {
-    torch.noGrad(() => torch.scope(() => lerp(this.averages, this.sources, 1 - this.decay)))
+  /**
+   * average += (1 - decay) * (weights - average), running statistics included: of weights that stay it is exactly them.
+   *
+   * @param updates that were made before
+   */
+  update(updates: number): void {
+    const decay = emaDecayAt(updates, this.config)
+    torch.noGrad(() => torch.scope(() => lerp(this.averages, this.sources, 1 - decay)))
   }
 
   /** Host copies by path; counters are the model's own. */

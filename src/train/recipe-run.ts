@@ -22,6 +22,7 @@ import { thisMachine } from "../report/machine.ts"
 import { exportCheckpoint } from "../weights/export-checkpoint.ts"
 import { withWeights } from "../weights/weights.ts"
 import { type ProcessGroup, processGroupFromEnvironment } from "./distributed/process-group.ts"
+import { emaNote } from "./ema.ts"
 import { liveEncoder } from "./live-encoder.ts"
 import { totalLoss } from "./log/entries.ts"
 import { OnlineTeachers } from "./online-teachers.ts"
@@ -115,6 +116,9 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
       teachers = await openTeachers(recipe, info, group?.device ?? device)
       const identities = { data: data.identity, ...(await teacherWeights(recipe)) }
       const run = await describeRun(recipe, options, info, { samples: data.samples, identities }, group, signal)
+      const { ema: decay, emaWarmup: warmup, steps } = run.config
+      const about = decay === undefined ? null : emaNote(steps, { decay, warmup })
+      if (about !== null && !isOther(group)) onNote(about)
       return await train(
         {
           ...run,

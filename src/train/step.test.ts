@@ -238,7 +238,7 @@ describe("a step", () => {
 
   test("the average follows the weights", () => {
     const trainee = traineeOf(vit)
-    const ema = new Ema(trainee.interpreter, 0.9)
+    const ema = new Ema(trainee.interpreter, { decay: 0.9 })
     const before = trainee.interpreter.hostState()
     trainStep({ ...trainee, ema }, batchFor(vit), { ...defaultTrainConfig, objective: plain })
     const after = trainee.interpreter.hostState()

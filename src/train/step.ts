@@ -170,7 +170,7 @@ export function updateParameters(
   torch.scope(() => {
     torch.noGrad(() => interpreter.value(model.logitScale).clamp_(0, maxLogitScale))
   })
-  ema?.update()
+  ema?.update(optimizer.updates - 1)
   return gradNorm
 }
 

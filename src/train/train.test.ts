@@ -53,6 +53,16 @@ describe("train", () => {
     expect(rest.final.tensors).toEqual(whole.final.tensors)
   })
 
+  test("so does one whose average has a warm-up, which counts updates", async () => {
+    const config = { ...shortRun, ema: 0.9, emaWarmup: true }
+    const whole = await run(config)
+    const stopped = await run(config, { stopAfter: 3 })
+    const rest = await run(config, { resume: throughFile(stopped.final) })
+    expect(rest.final.ema).toEqual(whole.final.ema)
+    expect(whole.final.ema).not.toEqual((await run({ ...shortRun, ema: 0.9 })).final.ema)
+    expect(whole.final.settings).toMatchObject({ ema: 0.9, emaWarmup: "true" })
+  })
+
   test("saves at the interval and at the end, with batch-norm statistics", async () => {
     const { saved, final } = await run(shortRun)
     expect(saved.map(({ step }) => step)).toEqual([4, 8])

@@ -33,6 +33,8 @@ export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfi
   readonly layerDecay?: number
   /** Share of the weights' average that stays at each step; absent: no average. */
   readonly ema?: number
+  /** The share grows to that: the average forgets the weights it began with. */
+  readonly emaWarmup?: boolean
   /** Towers that are not trained; their batch norm keeps its statistics. */
   readonly locked?: readonly ("image" | "text")[]
   /** Batch norm keeps its statistics in the trained towers too: in all, or in these. */
@@ -261,7 +263,8 @@ function traineeOf(
   const trainable = interpreter.trainable()
   const rateScale = layerDecay(trainable.keys(), config.layerDecay ?? 1)
   const optimizer = new AdamW(trainable, config, { rateScale, isDecayed: decayOf(model) })
-  const ema = config.ema === undefined ? undefined : new Ema(interpreter, config.ema)
+  const ema =
+    config.ema === undefined ? undefined : new Ema(interpreter, { decay: config.ema, warmup: config.emaWarmup })
   if (resume) {
     optimizer.restore(resume.updates, resume.moments)
     ema?.restore(resume.ema ?? new Map())

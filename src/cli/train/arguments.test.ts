@@ -175,7 +175,11 @@ test("every rank has a CUDA device of its own", () => {
 
 test("flags and changes go on top of a named recipe; a resumed run keeps its own", async () => {
   const named = await resolveRecipe(parse("--recipe dfndr-12m --out x --train-data a.tar --wd 0.1 ema=0.999"))
-  expect(named).toMatchObject({ model: "mobileclip2-b", ema: 0.999, optimizer: { weightDecay: 0.1 } })
+  expect(named).toMatchObject({
+    model: "mobileclip2-b",
+    ema: { decay: 0.999, warmup: false },
+    optimizer: { weightDecay: 0.1 },
+  })
   const folder = mkdtempSync(join(tmpdir(), "train-"))
   await saveRecipe(folder, named)
   const resumed = await resolveRecipe(parse(`--out ${folder} --resume save.keep=7`))

@@ -155,7 +155,12 @@ export const recipeFlags = [
     help: "fp32, amp_bf16 or amp_fp16 (amp)",
     set: (value) => ({ precision: precisions[String(value)] ?? value }),
   },
-  { flags: "--ema <decay>", help: "moving average of the weights", set: one("ema") },
+  { flags: "--ema <decay>", help: "moving average of the weights, which is what is saved", set: one("ema.decay") },
+  {
+    flags: "--ema-warmup",
+    help: "the decay of step t is (1 + t) / (10 + t) at most: short runs forget how they began",
+    set: one("ema.warmup"),
+  },
   { flags: "--seed <n>", help: "of initialisation and data", set: one("seed") },
   // Along the way
   { flags: "--save-every <steps>", help: "between two checkpoints", set: one("save.every") },

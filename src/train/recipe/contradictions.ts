@@ -166,6 +166,11 @@ const widthPerTeacher: Rule = ({ loss: { teacherScales, averageAfterSoftmax }, d
   }
 }
 
+const warmupOfAverage: Rule = ({ ema }) => {
+  if (!ema.warmup || ema.decay !== null) return null
+  return { path: "ema.warmup", message: "ema.warmup is of an average, and there is none", hint: "set ema.decay=0.9995" }
+}
+
 const rules = [
   oneLength,
   fallingRate,
@@ -182,4 +187,5 @@ const rules = [
   hasScales,
   scalePerTeacher,
   widthPerTeacher,
+  warmupOfAverage,
 ] as const

@@ -42,15 +42,21 @@ export function parseValue(text: string): unknown {
  * @param where what the recipe is, for messages
  */
 export function applyOverrides(recipe: RecipeInput, overrides: readonly Override[], where: string): Recipe {
+  const given = overrides.map(spelledOut)
   const cleared = alternatives.flatMap((keys) =>
-    overrides.some(({ key }) => keys.some((one) => one === key)) ? keys.map((key) => ({ key, value: null })) : [],
+    given.some(({ key }) => keys.some((one) => one === key)) ? keys.map((key) => ({ key, value: null })) : [],
   )
-  const value = [...cleared, ...overrides].reduce<unknown>(
+  const value = [...cleared, ...given].reduce<unknown>(
     (before, { key, value }) => withValue(before, key.split("."), value),
     recipe,
   )
-  const sourceOf = (path: string) => overrides.findLast(({ key }) => isWithin(path, key))?.source
+  const sourceOf = (path: string) => given.findLast(({ key }) => isWithin(path, key))?.source
   return parseRecipe(value, { where, sourceOf })
+}
+
+/** `ema=0.9995` is short for its decay, and leaves the rest of the group. */
+function spelledOut(override: Override): Override {
+  return override.key === "ema" && !isGroup(override.value) ? { ...override, key: "ema.decay" } : override
 }
 
 function withValue(before: unknown, path: readonly string[], value: unknown): unknown {

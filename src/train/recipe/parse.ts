@@ -104,5 +104,7 @@ function pathText(path: readonly PropertyKey[]): string {
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((inner, part) => (inner as Record<PropertyKey, unknown> | undefined)?.[part], value)
+  const below = (inner: unknown, part: PropertyKey) => (inner as Record<PropertyKey, unknown>)[part]
+  // A number stands for a group where its first key is the number.
+  return path.reduce<unknown>((inner, part) => (typeof inner === "object" && inner ? below(inner, part) : inner), value)
 }

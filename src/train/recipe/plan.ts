@@ -235,7 +235,7 @@ function memoryOf(setting: Setting): Plan["memory"] {
     weights: all * FLOAT_BYTES,
     gradients: learned * FLOAT_BYTES,
     optimizer: 2 * learned * FLOAT_BYTES,
-    average: recipe.ema === null ? 0 : all * FLOAT_BYTES,
+    average: recipe.ema.decay === null ? 0 : all * FLOAT_BYTES,
     // Autocast keeps the weights of a step in its type.
     lowPrecisionWeights: isHalf ? all * HALF_BYTES : 0,
     activations: batch.chunk * activationShare * pairActivations(towers, texts),

@@ -48,8 +48,10 @@ test.each([
   [{ schedule: { steps: "many" } }, 'mine.json: schedule.steps should be a number, not "many"'],
   [{ schedule: { steps: 2.5 } }, "mine.json: schedule.steps should be a whole number, not 2.5"],
   [{ batch: { size: 1 } }, "mine.json: batch.size should be a number from 2 on, not 1"],
-  [{ ema: 1.5 }, "mine.json: ema should be a number below 1, not 1.5"],
-  [{ ema: 1 }, "mine.json: ema should be a number below 1, not 1"],
+  [{ ema: 1.5 }, "mine.json: ema.decay should be a number below 1, not 1.5"],
+  [{ ema: 1 }, "mine.json: ema.decay should be a number below 1, not 1"],
+  [{ ema: { decay: "much" } }, 'mine.json: ema.decay should be a number, not "much"'],
+  [{ ema: { warmup: true } }, "mine.json: ema.warmup is of an average, and there is none | set ema.decay=0.9995"],
   [{ frozenStatistics: "image" }, 'mine.json: frozenStatistics should be true, false or a list of towers, not "image"'],
   [{ precision: "bf16" }, 'mine.json: precision should be one of fp32, amp_bf16, amp_fp16, not "bf16"'],
   [{ loss: { weights: [1] } }, "mine.json: loss.weights should be a list of 2 values, not [1]"],
@@ -109,7 +111,8 @@ test.each([
   { ...captioner, lock: ["image", "text"], start: "a" },
   { ...captioner, data: { reinforced: true, mixSynthetic: 0.5 } },
   { loss: { kind: "siglip" } },
-  { ema: 0 },
+  { ema: { decay: 0 } },
+  { ema: { decay: 0.5, warmup: true } },
   { frozenStatistics: true },
   { frozenStatistics: ["text"] },
   { ...online, data: { reinforced: true } },
@@ -127,6 +130,13 @@ test("overrides are JSON, else text; later ones win; a group may be set in part"
   expect(recipe.data.train).toBe("x=y")
   expect(recipe.save).toEqual({ every: 1000, keep: 3 })
   expect(recipe.seed).toBe(2)
+})
+
+test("a number for ema is its decay, in a file and on top of one, and leaves the warm-up", () => {
+  expect(parse({ ema: 0.9 }).ema).toEqual({ decay: 0.9, warmup: false })
+  expect(parse({ ema: null }).ema).toEqual({ decay: null, warmup: false })
+  expect(withOverrides("ema.warmup=true", "ema=0.99").ema).toEqual({ decay: 0.99, warmup: true })
+  expect(withOverrides('ema={"decay":0.99,"warmup":true}', "ema=null", "ema.warmup=false").ema.decay).toBeNull()
 })
 
 test("one way to say how long the run is takes the place of another", () => {
@@ -155,7 +165,7 @@ test("the papers' recipes", async () => {
   expect(recipes["mobileclip2-b"]).toMatchObject({
     loss: { kind: "distill", weights: [0, 1], teacherScales: [70, 60] },
     schedule: { warmup: 2000, minLearningRate: 1e-6 },
-    ema: null,
+    ema: { decay: null },
   })
   expect(recipes["datacomp-12m"]).toMatchObject({ model: "vit-b-16", optimizer: { eps: 1e-6 }, loss: { kind: "clip" } })
 })

@@ -112,6 +112,13 @@ const optimizer = z.strictObject({
   layerDecay: z.number().positive().max(1).nullable().default(null),
 })
 
+const average = z.strictObject({
+  /** The share of the average that stays at each step; null: there is no average. */
+  decay: z.number().min(0).lt(1).nullable().default(null),
+  /** The share of step t is (1 + t) / (10 + t) until it reaches the decay: short runs forget the weights they begin with. */
+  warmup: z.boolean().default(false),
+})
+
 const save = z.strictObject({
   /** Steps between two checkpoints. */
   every: wholeFrom(1).default(1000),
@@ -140,8 +147,12 @@ export const recipeSchema = z.strictObject({
   optimizer: optimizer.prefault({}),
   precision: z.enum(["fp32", "amp_bf16", "amp_fp16"]).default("fp32"),
   activationCheckpointing: z.boolean().default(false),
-  /** Decay of the moving average of the weights; null: none. */
-  ema: z.number().min(0).lt(1).nullable().default(null),
+  /** Moving average of the weights, which is what a run gives; a number is its decay. */
+  ema: z
+    .custom<number | null | z.input<typeof average>>()
+    .transform((value) => (typeof value === "object" && value !== null ? value : { decay: value }))
+    .pipe(average)
+    .prefault({}),
   /** Towers that do not learn; their batch norm keeps its statistics. */
   lock: towers.default([]),
   /** Batch norm uses its stored statistics and leaves them as they are: everywhere, or in these towers. */

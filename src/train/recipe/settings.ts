@@ -19,7 +19,7 @@ export interface Place {
 const precisions = { fp32: "float32", amp_bf16: "bfloat16", amp_fp16: "float16" } as const
 
 export function trainConfigOf(recipe: Recipe, { steps, device, threads }: Place): TrainConfig {
-  const { batch, schedule, optimizer, save, evaluate, seed } = recipe
+  const { batch, schedule, optimizer, ema, save, evaluate, seed } = recipe
   const { layerDecay, ...adamw } = optimizer
   return {
     objective: objectiveOf(recipe),
@@ -34,7 +34,7 @@ export function trainConfigOf(recipe: Recipe, { steps, device, threads }: Place)
     ...(layerDecay !== null && { layerDecay }),
     precision: precisions[recipe.precision],
     activationCheckpointing: recipe.activationCheckpointing,
-    ...(recipe.ema !== null && { ema: recipe.ema }),
+    ...(ema.decay !== null && { ema: ema.decay, ...(ema.warmup && { emaWarmup: true }) }),
     ...(recipe.lock.length > 0 && { locked: recipe.lock }),
     frozenStatistics: recipe.frozenStatistics,
     seed,
