@@ -64,8 +64,14 @@ function joined(first: BigInt64Array, second: BigInt64Array): BigInt64Array {
 }
 
 /** Encodes with gradients. Pictures and all captions go through their towers once. */
-export function encode(model: Clip, interpreter: TorchInterpreter, batch: Batch, options: EncodeOptions = {}): Encoded {
-  const towers = towersOf(model, interpreter, placeBatch(model, interpreter, batch))
+export function encode(
+  model: Clip,
+  interpreter: TorchInterpreter,
+  batch: Batch,
+  options: EncodeOptions = {},
+  placed = placeBatch(model, interpreter, batch),
+): Encoded {
+  const towers = towersOf(model, interpreter, placed)
   const outputs = towers.map((tower) => outputOf(tower, interpreter, options))
   return {
     features: named(
@@ -177,17 +183,19 @@ function kept({ input, segments }: Tower, interpreter: TorchInterpreter, compute
   return { value, backward: (gradient) => value.requiresGrad && value.backward(gradient) }
 }
 
-/** A tower that is not trained is not repeated. */
+/** A tower that is not trained is not repeated. Its input gets a gradient where it asks for one, as in a plain pass. */
 function repeatable({ input, segments, trained }: Tower, interpreter: TorchInterpreter, compute: Compute): TowerOutput {
   const steps = [
     ...stepsOf(interpreter, segments, compute),
     ([x]: readonly torch.Tensor[]) => [unitRows(interpreter, x!)],
   ]
-  const { outputs, backward } = checkpointed(interpreter, steps, [input])
+  const { outputs, backward } = checkpointed(interpreter, steps, [input], input.requiresGrad)
   return {
     value: outputs[0]!,
     backward(gradient) {
-      if (trained) backward([gradient])
+      if (!trained) return
+      const [ofInput] = backward([gradient])
+      if (ofInput && input.requiresGrad) input.grad = ofInput
     },
   }
 }

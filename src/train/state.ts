@@ -17,6 +17,7 @@ import {
   optimizerPrefix,
 } from "../model/checkpoint.ts"
 import type { LossScalerState } from "./loss-scaler.ts"
+import type { RangeState } from "./range-augment.ts"
 
 /** First and second moment of a parameter, row-major. */
 export interface Moments {
@@ -41,6 +42,7 @@ export interface TrainingState {
   /** The average of parameters and buffers, where the run keeps one. */
   readonly ema?: ReadonlyMap<string, Float32Array>
   readonly lossScaler?: LossScalerState
+  readonly rangeAugment?: RangeState
   /** libtorch's generator. */
   readonly generator: Uint8Array
 }
@@ -68,10 +70,12 @@ export function trainedModel({ info, tensors, ema }: TrainingState): CheckpointM
 
 /** The file, in chunks. */
 export function trainingStateChunks(state: TrainingState): Iterable<Uint8Array> {
-  const { info, step, updates, settings, lossScaler, generator } = state
+  const { info, generator } = state
   const model = buildModel(info.config)
   loadTensors(model, state.tensors)
-  const training = { step, updates, settings, lossScaler, generator: Buffer.from(generator).toString("base64") }
+  const { step, updates, settings, lossScaler, rangeAugment } = state
+  const text = Buffer.from(generator).toString("base64")
+  const training = { step, updates, settings, lossScaler, rangeAugment, generator: text }
   const metadata = { ...checkpointMetadata(info), training: JSON.stringify(training) }
   const tensors = [...checkpointTensors(model), ...momentTensors(state.moments), ...averageTensors(state.ema)]
   return safetensorsChunks(tensors, metadata)
@@ -80,7 +84,7 @@ export function trainingStateChunks(state: TrainingState): Iterable<Uint8Array> 
 /** Reads what `trainingStateChunks` wrote. Throws UserError when there is no training state in the file. */
 export function readTrainingState(file: SafetensorsFile, source: string): TrainingState {
   const { info, model } = loadAnyCheckpoint(file, source)
-  const { step, updates, settings, lossScaler, generator } = parseTraining(file.metadata.training, source)
+  const { step, updates, settings, lossScaler, rangeAugment, generator } = parseTraining(file.metadata.training, source)
   const names = [...file.tensors.keys()]
   const paths = (prefix: string) =>
     names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length))
@@ -99,15 +103,19 @@ export function readTrainingState(file: SafetensorsFile, source: string): Traini
     ),
     ...(average.length > 0 && { ema: new Map(average) }),
     ...(lossScaler && { lossScaler }),
+    ...(rangeAugment && { rangeAugment }),
     generator: Uint8Array.from(Buffer.from(generator, "base64")),
   }
 }
+
+const six = z.array(z.number()).length(6)
 
 const trainingSchema = z.object({
   step: z.number().int().nonnegative(),
   updates: z.number().int().nonnegative().optional(),
   settings: z.record(z.string(), z.union([z.string(), z.number()])),
   lossScaler: z.object({ scale: z.number().positive(), goodSteps: z.number().int().nonnegative() }).optional(),
+  rangeAugment: z.object({ ends: six, first: six, second: six, updates: z.number().int().nonnegative() }).optional(),
   generator: z.string().default(""),
 })
 

@@ -20,6 +20,7 @@ import {
   encodeFeatures,
   type FeatureName,
   type Features,
+  isTrained,
   type Precision,
   placeBatch,
   sliceBatch,
@@ -29,6 +30,7 @@ import type { Side } from "./loss.ts"
 import { afterStep, type LossScalerState } from "./loss-scaler.ts"
 import { checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
 import { type AdamW, clipGradNorm, scaleGradients } from "./optimizer.ts"
+import type { Augmented, RangeAugment } from "./range-augment.ts"
 
 export interface StepConfig {
   readonly objective: ObjectiveConfig
@@ -61,6 +63,8 @@ export interface Trainee<Model extends CheckpointModel = CheckpointModel> {
   readonly interpreter: TorchInterpreter
   readonly optimizer: AdamW
   readonly ema?: Ema | undefined
+  /** Changes the pictures, and learns how much; of CLIP models. `begin` says at which step. */
+  readonly rangeAugment?: RangeAugment | undefined
   /** In float16 only. */
   lossScaler?: LossScalerState | undefined
   /** Where several processes train one model, each on its part of every batch. */
@@ -135,13 +139,19 @@ function localGradients(trainee: Trainee, batch: Batch, config: ChunkConfig): Om
     if (i === chunks.length - 1) trainee.ranks?.reducer.arm()
     return torch.scope(() => chunk.backward(gradientsOf(leaves, chunk), lossScale))
   })
-  const caption = local.reduce((sum, value) => sum + value, 0)
+  const localLoss = local.reduce((sum, value) => sum + value, 0)
   const byName = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]))
   return {
-    loss: lossScaler ? total.item() + caption : finite("loss", total.item() + caption),
-    losses: config.objective.kind === "coca" ? { ...byName, caption } : byName,
+    loss: lossScaler ? total.item() + localLoss : finite("loss", total.item() + localLoss),
+    losses: { ...byName, ...localName(trainee, config, localLoss) },
     logitScale: scale.item(),
   }
+}
+
+/** What the chunks add to the loss, each for itself. */
+function localName({ rangeAugment }: Trainee, { objective }: ChunkConfig, value: number): Record<string, number> {
+  if (objective.kind === "coca") return { caption: value }
+  return rangeAugment ? { augmentation: value } : {}
 }
 
 /**
@@ -155,7 +165,7 @@ export function updateParameters(
   config: Pick<StepConfig, "learningRate" | "gradClipNorm">,
   loss = 0,
 ): number {
-  const { model, interpreter, optimizer, ema, lossScaler, ranks } = trainee
+  const { model, interpreter, optimizer, ema, rangeAugment, lossScaler, ranks } = trainee
   const parameters = [...interpreter.trainable().values()]
   if (lossScaler) scaleGradients(parameters, 1 / lossScaler.scale)
   const gradNorm = clipGradNorm(parameters, config.gradClipNorm)
@@ -167,6 +177,7 @@ export function updateParameters(
   }
   finite("norm of the gradients", gradNorm)
   optimizer.step(config.learningRate)
+  rangeAugment?.update(config.learningRate, ranks && ((values) => ranks.group.mean(values)))
   torch.scope(() => {
     torch.noGrad(() => interpreter.value(model.logitScale).clamp_(0, maxLogitScale))
   })
@@ -209,12 +220,13 @@ function chunksOf(trainee: Trainee, batch: Batch, config: ChunkConfig): Chunk[] 
   const size = config.chunkSize ?? pairs
   const labels = meanLabels(trainee, batch)
   if (size >= pairs) {
-    const encoded = encodeChunk(trainee, batch, labels, config)
-    return [{ start: 0, features: encoded.features, backward: backwardOf(encoded) }]
+    const { encoded, augmented } = encodeChunk(trainee, batch, { start: 0, pairs, labels }, config)
+    return [{ start: 0, features: encoded.features, backward: backwardOf(encoded, augmented) }]
   }
   return Array.from({ length: Math.ceil(pairs / size) }, (_, i) => {
     const start = i * size
-    return cachedChunk(trainee, sliceBatch(batch, pairs, start, Math.min(size, pairs - start)), start, labels, config)
+    const chunk = sliceBatch(batch, pairs, start, Math.min(size, pairs - start))
+    return cachedChunk(trainee, chunk, { start, pairs, labels }, config)
   })
 }
 
@@ -225,22 +237,37 @@ function meanLabels({ model, ranks }: Trainee, { tokens }: Batch): number {
   return ranks ? ranks.group.mean([own])[0]! : own
 }
 
+/** Where a chunk is in the batch of its process, and what that has. */
+interface ChunkPlace {
+  readonly start: number
+  readonly pairs: number
+  /** Of a captioner's whole batch. */
+  readonly labels: number
+}
+
 /** Features now; everything again, with gradients, on the way back. Batch statistics are counted the first time. */
-function cachedChunk(trainee: Trainee, chunk: Batch, start: number, labels: number, config: ChunkConfig): Chunk {
-  const { model, interpreter } = trainee
+function cachedChunk(trainee: Trainee, chunk: Batch, place: ChunkPlace, config: ChunkConfig): Chunk {
+  const { model, interpreter, rangeAugment } = trainee
+  const { start, pairs } = place
   // Both passes read the same pixels.
   const placed = model instanceof Clip ? placeBatch(model, interpreter, chunk) : undefined
-  const features = torch.scope(() =>
-    model instanceof Clip
-      ? encodeFeatures(model, interpreter, chunk, config, placed)
-      : captionerFeatures(model, interpreter, chunk, config),
-  )
+  const seen = (pixels: torch.Tensor) => ({ ...placed!, pixels: interpreter.wrap(pixels) })
+  const features = torch.scope(() => {
+    if (!(model instanceof Clip)) return captionerFeatures(model, interpreter, chunk, config)
+    const input = rangeAugment ? seen(rangeAugment.see(placed!.pixels.value, start)) : placed
+    return encodeFeatures(model, interpreter, chunk, config, input)
+  })
   const backward: Chunk["backward"] = (gradients, lossScale) => {
     interpreter.trackStatistics = false
     try {
-      if (!(model instanceof Clip)) return backwardOf(encodeChunk(trainee, chunk, labels, config))(gradients, lossScale)
-      encodeBackward(model, interpreter, placed!, config, gradients)
-      return 0
+      if (!(model instanceof Clip)) {
+        const { encoded } = encodeChunk(trainee, chunk, place, config)
+        return backwardOf(encoded)(gradients, lossScale)
+      }
+      const isWanted = isTrained(interpreter, model.image)
+      const augmented = rangeAugment?.augment(placed!.pixels.value, start, pairs, isWanted)
+      encodeBackward(model, interpreter, augmented ? seen(augmented.pixels) : placed!, config, gradients)
+      return augmented?.backward(lossScale) ?? 0
     } finally {
       interpreter.trackStatistics = true
     }
@@ -248,21 +275,26 @@ function cachedChunk(trainee: Trainee, chunk: Batch, start: number, labels: numb
   return { start, features, backward }
 }
 
-/** @param labels of a captioner's whole batch */
-function encodeChunk({ model, interpreter }: Trainee, chunk: Batch, labels: number, config: ChunkConfig): Encoded {
-  if (model instanceof Clip) return encode(model, interpreter, chunk, config)
+function encodeChunk(trainee: Trainee, chunk: Batch, { start, pairs, labels }: ChunkPlace, config: ChunkConfig) {
+  const { model, interpreter, rangeAugment } = trainee
+  if (model instanceof Clip) {
+    const placed = placeBatch(model, interpreter, chunk)
+    const augmented = rangeAugment?.augment(placed.pixels.value, start, pairs, isTrained(interpreter, model.image))
+    const input = augmented ? { ...placed, pixels: interpreter.wrap(augmented.pixels) } : placed
+    return { encoded: encode(model, interpreter, chunk, config, input), augmented }
+  }
   const { objective } = config
   const { captionWeight, sampledWords } =
     objective.kind === "coca" ? objective : { captionWeight: 0, sampledWords: undefined }
   const share = countLabels(chunk.tokens, model.config.text.contextLength) / labels
   const options = { ...config, ...(sampledWords !== undefined && { sampledWords }) }
-  return encodeCaptions(model, interpreter, chunk, captionWeight * share, options)
+  return { encoded: encodeCaptions(model, interpreter, chunk, captionWeight * share, options) }
 }
 
-function backwardOf(encoded: Encoded): Chunk["backward"] {
+function backwardOf(encoded: Encoded, augmented?: Augmented): Chunk["backward"] {
   return (gradients, lossScale) => {
     encoded.backward(gradients, lossScale)
-    return encoded.local?.item() ?? 0
+    return (encoded.local?.item() ?? 0) + (augmented?.backward(lossScale) ?? 0)
   }
 }
 

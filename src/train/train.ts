@@ -22,6 +22,7 @@ import { Ema } from "./ema.ts"
 import { layerDecay } from "./layer-decay.ts"
 import { initialLossScale } from "./loss-scaler.ts"
 import { AdamW, type AdamWConfig, decayOf } from "./optimizer.ts"
+import { RangeAugment } from "./range-augment.ts"
 import { learningRateAt, type ScheduleConfig } from "./schedule.ts"
 import { loadTensors, type Settings, type TrainingState } from "./state.ts"
 import { type Measurements, meanOverRanks, type StepConfig, type Trainee, trainStep } from "./step.ts"
@@ -35,6 +36,8 @@ export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfi
   readonly ema?: number
   /** The share grows to that: the average forgets the weights it began with. */
   readonly emaWarmup?: boolean
+  /** Similarity of the pictures to what they were, in decibels, at the first and the last step (RangeAugment); absent: they stay. */
+  readonly rangeAugment?: readonly [number, number]
   /** Towers that are not trained; their batch norm keeps its statistics. */
   readonly locked?: readonly ("image" | "text")[]
   /** Batch norm keeps its statistics in the trained towers too: in all, or in these. */
@@ -136,7 +139,7 @@ export async function train(
   const { group } = io
   const isFirst = !group || group.rank === 0
   if (group) requireSameSettings({ ...settingsOf(config), model: JSON.stringify(info.config) }, group)
-  const { trainee, resumedAt } = begin(info.config, config, io)
+  const { trainee, resumedAt } = begin(info, config, io)
   const { model, interpreter, optimizer, ema, ranks } = trainee
   let step = resumedAt ?? 0
   if (group) requireSameSettings({ step }, group)
@@ -150,6 +153,7 @@ export async function train(
     tensors: interpreter.hostState(),
     moments: optimizer.hostMoments(),
     ...(ema && { ema: ema.hostState() }),
+    ...(trainee.rangeAugment && { rangeAugment: trainee.rangeAugment.hostState() }),
     ...(trainee.lossScaler && { lossScaler: trainee.lossScaler }),
     generator: torch.generatorState(),
   })
@@ -185,6 +189,7 @@ export async function train(
       if (done) throw new UserError(`the data ended before step ${step} of ${config.steps}`)
       const dataSeconds = (performance.now() - started) / 1000
       const learningRate = learningRateAt(step, config)
+      trainee.rangeAugment?.begin(step, group?.rank)
       const measurements = runStep(step, saving, () => {
         const own = trainStep(trainee, batch, { ...config, learningRate })
         return ranks ? meanOverRanks(own, ranks) : own
@@ -223,11 +228,21 @@ export function settingsOf(config: TrainConfig): Settings {
 }
 
 /** The state that is resumed is a value of this function only, so that it does not stay in memory for the whole run. */
-function begin(modelConfig: ModelConfig, config: TrainConfig, io: TrainIo) {
+function begin(info: CheckpointInfo<ModelConfig>, config: TrainConfig, io: TrainIo) {
   const resume = io.resume?.()
-  const model = startModel(modelConfig, config, io, resume)
-  const trainee = traineeOf(model, config, io, resume)
+  const model = startModel(info.config, config, io, resume)
+  const rangeAugment = rangeAugmentOf(info, config, resume)
+  const trainee: Trainee = { ...traineeOf(model, config, io, resume), ...(rangeAugment && { rangeAugment }) }
   return { trainee, resumedAt: resume?.step }
+}
+
+function rangeAugmentOf(
+  { preprocessing: normalization }: CheckpointInfo<ModelConfig>,
+  config: TrainConfig,
+  resume: TrainingState | undefined,
+): RangeAugment | undefined {
+  const { rangeAugment: psnr, steps, seed } = config
+  return psnr && new RangeAugment({ psnr, steps, seed, normalization, adam: config }, resume?.rangeAugment)
 }
 
 function startModel(

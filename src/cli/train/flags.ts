@@ -161,6 +161,11 @@ export const recipeFlags = [
     help: "the decay of step t is (1 + t) / (10 + t) at most: short runs forget how they began",
     set: one("ema.warmup"),
   },
+  {
+    flags: "--range-augment <psnr...>",
+    help: "learned brightness, contrast and noise: similarity in decibels at the first and the last step, such as 40 20",
+    set: list("rangeAugment"),
+  },
   { flags: "--seed <n>", help: "of initialisation and data", set: one("seed") },
   // Along the way
   { flags: "--save-every <steps>", help: "between two checkpoints", set: one("save.every") },

@@ -171,6 +171,15 @@ const warmupOfAverage: Rule = ({ ema }) => {
   return { path: "ema.warmup", message: "ema.warmup is of an average, and there is none", hint: "set ema.decay=0.9995" }
 }
 
+const rangesOfPairs: Rule = ({ rangeAugment, loss }) => {
+  if (rangeAugment === null || loss.kind !== "coca") return null
+  return {
+    path: "rangeAugment",
+    message: "rangeAugment is of models without a decoder, and loss.kind coca has one",
+    hint: "leave it out",
+  }
+}
+
 const rules = [
   oneLength,
   fallingRate,
@@ -188,4 +197,5 @@ const rules = [
   scalePerTeacher,
   widthPerTeacher,
   warmupOfAverage,
+  rangesOfPairs,
 ] as const

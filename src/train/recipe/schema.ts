@@ -153,6 +153,11 @@ export const recipeSchema = z.strictObject({
     .transform((value) => (typeof value === "object" && value !== null ? value : { decay: value }))
     .pipe(average)
     .prefault({}),
+  /**
+   * RangeAugment: similarity of the student's pictures to what they were, as PSNR in decibels, at the first and at the
+   * last step, for example [40, 20]; null: it sees them as they are.
+   */
+  rangeAugment: z.tuple([positive, positive]).nullable().default(null),
   /** Towers that do not learn; their batch norm keeps its statistics. */
   lock: towers.default([]),
   /** Batch norm uses its stored statistics and leaves them as they are: everywhere, or in these towers. */

@@ -35,6 +35,7 @@ export function trainConfigOf(recipe: Recipe, { steps, device, threads }: Place)
     precision: precisions[recipe.precision],
     activationCheckpointing: recipe.activationCheckpointing,
     ...(ema.decay !== null && { ema: ema.decay, ...(ema.warmup && { emaWarmup: true }) }),
+    ...(recipe.rangeAugment !== null && { rangeAugment: recipe.rangeAugment }),
     ...(recipe.lock.length > 0 && { locked: recipe.lock }),
     frozenStatistics: recipe.frozenStatistics,
     seed,

@@ -1,0 +1,246 @@
+/**
+ * RangeAugment (https://arxiv.org/abs/2212.10553): brightness, contrast and noise of random strength whose ranges are
+ * learned along with the student, so that the pictures differ from what they were by a similarity (PSNR) that is given
+ * and falls in the course of a run.
+ *
+ * Follows apple/corenet `neural_augmentor` in its mode "distribution" and `loss_fn/neural_augmentation.py`. Each of the
+ * three, in an order drawn for every batch, changes a half of the pictures, drawn anew. Gradients of the ranges come from
+ * the similarity and from the student's loss. Where we differ: every number that is drawn depends on the seed, the step,
+ * the rank and the first picture of a chunk alone, and the gradients of the six ends are not clipped along with the
+ * student's, whose norm they would dominate; AdamW's steps do not depend on their size.
+ * Shapes: N pictures, S their side.
+ */
+import * as torch from "../../torch/index.ts"
+import { Random } from "../core/random.ts"
+import { hostValues } from "../tensor/torch.ts"
+import type { AdamWConfig } from "./optimizer.ts"
+
+export interface RangeAugmentConfig {
+  /** In decibels: of the first step and of the last, on a cosine of the mean squared error. 40 and 20 in the papers. */
+  readonly psnr: readonly [number, number]
+  readonly steps: number
+  readonly seed: number
+  /** Of the pixels as the student sees them; the changes are made to values in 0..1. */
+  readonly normalization: Normalization
+  readonly adam: Pick<AdamWConfig, "beta1" | "beta2" | "eps">
+}
+
+interface Normalization {
+  readonly mean: readonly number[]
+  readonly std: readonly number[]
+}
+
+/** What a run is resumed with: the six ends before they are bounded, AdamW's moments, and how many updates were made. */
+export interface RangeState {
+  readonly ends: readonly number[]
+  readonly first: readonly number[]
+  readonly second: readonly number[]
+  readonly updates: number
+}
+
+/**
+ * Ends of the ranges: where they begin, before the sigmoid that bounds them, and their bounds. Corenet's numbers; with
+ * the sigmoid, brightness and contrast begin between 0.6 and 8.4, noise between 0 and 0.5.
+ */
+const factor = { low: [0.5, 0.1, 0.9], high: [1.5, 1.1, 10] } as const
+const ranges = [factor, factor, { low: [0, 0, 0.00005], high: [0.1, 0.0001, 1] }] as const
+const ends = ranges.flatMap(({ low, high }) => [low, high])
+
+const kinds = ["brightness", "contrast", "noise"] as const
+type Kind = (typeof kinds)[number]
+/** The strength that changes nothing. */
+const neutral = { brightness: 1, contrast: 1, noise: 0 } as const
+
+/** Weight of the loss in corenet; the largest squared error of a byte scales it. */
+const weight = 100 / 255 ** 2
+
+/** What is drawn for a change of N pictures. */
+export interface Change {
+  readonly kind: Kind
+  readonly chosen: readonly boolean[]
+  /** From 0, the low end of the range, to 1, the high one. */
+  readonly positions: readonly number[]
+  /** Of the noise. */
+  readonly seed: number
+}
+
+/** Pictures in place of those a student would see. */
+export interface Augmented {
+  /** [N, 3, S, S], normalised; a leaf, which gets the student's gradient. */
+  readonly pixels: torch.Tensor
+  /** Adds the gradients of the ends, where the student's are of its loss times `lossScale`; returns this part's loss. */
+  backward(lossScale: number): number
+}
+
+export class RangeAugment {
+  private state: RangeState
+  private step = 0
+  private rank = 0
+  private gradient = zeros()
+
+  constructor(
+    private readonly config: RangeAugmentConfig,
+    state?: RangeState,
+  ) {
+    this.state = state ?? { ends: ends.map(([start]) => start), first: zeros(), second: zeros(), updates: 0 }
+  }
+
+  /** Of a step that may be repeated: nothing is left of the one before. */
+  begin(step: number, rank = 0): void {
+    this.step = step
+    this.rank = rank
+    this.gradient = zeros()
+  }
+
+  /** The mean squared error of bytes that the pictures are to have at this step. */
+  get target(): number {
+    return targetError(this.step, this.config)
+  }
+
+  /** Low and high end of brightness, contrast and noise, as they are used. */
+  get limits(): number[] {
+    return this.state.ends.map((end, i) => {
+      const [, least, most] = ends[i]!
+      return least + (most - least) / (1 + Math.exp(-end))
+    })
+  }
+
+  hostState(): RangeState {
+    return this.state
+  }
+
+  /** The pictures of a chunk as they are seen: the same every time within a step. Without gradients. */
+  see(pixels: torch.Tensor, first: number): torch.Tensor {
+    return torch.noGrad(() => torch.scope(() => this.apply(pixels, first).seen))
+  }
+
+  /**
+   * @param pixels [N, 3, S, S], as the student would see them
+   * @param first position of the chunk in the batch of this process
+   * @param pairs of that batch: what a picture counts in the loss
+   * @param isWanted whether the student gives gradients of its pictures
+   */
+  augment(pixels: torch.Tensor, first: number, pairs: number, isWanted: boolean): Augmented {
+    const { leaf, seen, values, original } = this.apply(pixels, first)
+    const leafOfStudent = seen.detach().requiresGrad_(isWanted)
+    const backward = (lossScale: number) =>
+      torch.scope(() => {
+        const loss = similarityLoss(values, original, this.target).div(pairs)
+        const student = leafOfStudent.grad
+        const [gradient] = student
+          ? torch.grad([loss, seen], [leaf], [torch.full([], lossScale, like(loss)), student])
+          : torch.grad([loss], [leaf], [torch.full([], lossScale, like(loss))])
+        const own = hostValues(gradient!)
+        this.gradient = this.gradient.map((sum, i) => sum + own[i]! / lossScale)
+        return loss.item()
+      })
+    return { pixels: leafOfStudent, backward }
+  }
+
+  /** AdamW without decay. @param mean over all processes */
+  update(learningRate: number, mean: (values: number[]) => number[] = (values) => values): void {
+    const { beta1, beta2, eps } = this.config.adam
+    const gradient = mean(this.gradient)
+    const { state } = this
+    const updates = state.updates + 1
+    const first = state.first.map((m, i) => beta1 * m + (1 - beta1) * gradient[i]!)
+    const second = state.second.map((v, i) => beta2 * v + (1 - beta2) * gradient[i]! ** 2)
+    const [correction1, correction2] = [1 - beta1 ** updates, 1 - beta2 ** updates]
+    const moved = state.ends.map(
+      (end, i) => end - (learningRate * (first[i]! / correction1)) / (Math.sqrt(second[i]! / correction2) + eps),
+    )
+    this.state = { ends: moved, first, second, updates }
+  }
+
+  private apply(pixels: torch.Tensor, first: number) {
+    const random = Random.of(this.config.seed, "range augment", this.step, this.rank, first)
+    const changes = drawChanges(pixels.shape[0]!, random)
+    const leaf = torch.tensor([...this.state.ends], [6], { ...like(pixels), requiresGrad: true })
+    const [mean, std] = channels(this.config.normalization, pixels)
+    const original = pixels.mul(std).add(mean)
+    const values = changed(original, bounded(leaf), changes)
+    return { leaf, original, values, seen: values.sub(mean).div(std) }
+  }
+}
+
+/** Of a half of the pictures each, and of one at least. */
+export function drawChanges(pictures: number, random: Random): Change[] {
+  const count = Math.max(1, Math.floor(pictures / 2))
+  const all = Array.from({ length: pictures }, (_, i) => i)
+  return random.shuffle(kinds).map((kind) => {
+    const chosen = new Set(random.shuffle(all).slice(0, count))
+    return {
+      kind,
+      chosen: all.map((i) => chosen.has(i)),
+      positions: all.map(() => random.uniform()),
+      seed: random.uint32(),
+    }
+  })
+}
+
+/**
+ * Pictures [N, 3, S, S] of values in 0..1, changed one way after the other and cut to 0..1 at the end.
+ *
+ * @param limits [6], low and high of brightness, contrast and noise
+ */
+export function changed(pictures: torch.Tensor, limits: torch.Tensor, changes: readonly Change[]): torch.Tensor {
+  return changes.reduce((x, change) => apply(x, strengths(limits, change), change), pictures).clamp(0, 1)
+}
+
+function apply(x: torch.Tensor, strength: torch.Tensor, { kind, seed }: Change): torch.Tensor {
+  switch (kind) {
+    case "brightness":
+      return x.mul(strength)
+    case "contrast":
+      return x.mean([2, 3], true).mul(strength.neg().add(1)).add(x.mul(strength))
+    case "noise": {
+      torch.manualSeed(seed)
+      return x.add(torch.randn(x.shape, like(x)).mul(strength))
+    }
+    default:
+      return kind satisfies never
+  }
+}
+
+/** [N, 1, 1, 1]; of pictures that were not chosen exactly what changes nothing. */
+function strengths(limits: torch.Tensor, { kind, chosen, positions }: Change): torch.Tensor {
+  const column = (values: readonly number[]) => torch.tensor([...values], [values.length, 1, 1, 1], like(limits))
+  const end = (which: 0 | 1) => limits.narrow(0, 2 * kinds.indexOf(kind) + which, 1).reshape([1, 1, 1, 1])
+  const drawn = end(0).add(column(positions).mul(end(1).sub(end(0))))
+  const others = column(chosen.map((isChosen) => (isChosen ? 0 : neutral[kind])))
+  return drawn.mul(column(chosen.map(Number))).add(others)
+}
+
+function bounded(leaf: torch.Tensor): torch.Tensor {
+  const least = torch.tensor(ends.map(([, from]) => from), [6], like(leaf)) // biome-ignore format: a line
+  const span = torch.tensor(ends.map(([, from, to]) => to - from), [6], like(leaf)) // biome-ignore format: a line
+  return leaf.sigmoid().mul(span).add(least)
+}
+
+/** Smooth L1 between each picture's mean squared error and the target, summed and weighted; shape []. */
+function similarityLoss(values: torch.Tensor, original: torch.Tensor, target: number): torch.Tensor {
+  const errors = values.sub(original).mul(255).pow(2).mean([1, 2, 3])
+  return smoothL1(errors, torch.full(errors.shape, target, like(errors)), 2, 1).mul(weight)
+}
+
+/** Of bytes. */
+export function targetError(step: number, { psnr, steps }: Pick<RangeAugmentConfig, "psnr" | "steps">): number {
+  const [start, end] = psnr.map((decibels) => 255 ** 2 / 10 ** (decibels / 10)) as [number, number]
+  return end + 0.5 * (start - end) * (1 + Math.cos((Math.PI * step) / (steps + 1)))
+}
+
+function channels({ mean, std }: Normalization, pixels: torch.Tensor): [mean: torch.Tensor, std: torch.Tensor] {
+  const perChannel = (values: readonly number[]) => torch.tensor([...values], [1, 3, 1, 1], like(pixels))
+  return [perChannel(mean), perChannel(std)]
+}
+
+function like({ dtype, device }: torch.Tensor) {
+  return { dtype, device }
+}
+
+function zeros(): number[] {
+  return ends.map(() => 0)
+}
+
+/** The third argument says how the terms become one: 2 is their sum. */
+const smoothL1 = torch.operator<[input: torch.Tensor, target: torch.Tensor, reduction: number, beta: number], torch.Tensor>("smooth_l1_loss") // biome-ignore format: a line
