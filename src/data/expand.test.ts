@@ -162,3 +162,21 @@ test("addresses with a name or a password are refused without them, in lists as 
     expect(`${(error as UserError).message} ${(error as UserError).hint}`).not.toMatch(/SEC|RET/)
   }
 })
+
+test.each(["a.tfrecord", "{0..1}.tfrecord.gz", "s3://b/train.tfrecord-00000-of-00512"])(
+  "%s is said not to be read, with what to do",
+  async (list) => {
+    const error = expect.objectContaining({
+      message: expect.stringContaining("TFRecord is not read here"),
+      hint: expect.stringContaining("--output_format webdataset"),
+    })
+    await expect(expandShards(list)).rejects.toThrow(error)
+  },
+)
+
+test("so is a folder that holds nothing else", async () => {
+  const records = await mkdtemp(join(tmpdir(), "expand-"))
+  await writeFile(join(records, "0.tfrecord"), "")
+  await expect(expandShards(records)).rejects.toThrow("0.tfrecord: TFRecord is not read here")
+  await rm(records, { recursive: true })
+})

@@ -18,6 +18,18 @@ const MAX_PATHS = 1_000_000
 /** What shards are called; a folder stands for those of the first kind that it has. */
 const SHARD_KINDS = [/\.tar$/, /\.jsonl(\.gz|\.zst|\.zstd)?$/]
 
+/** A format of shards that is not read here. */
+export function isTfrecord(name: string): boolean {
+  return /\.tfrecords?(\.gz)?(-\d+-of-\d+)?$/i.test(name.replace(/[?#].*$/, ""))
+}
+
+export function tfrecordError(name: string): UserError {
+  return new UserError(
+    `${name}: TFRecord is not read here`,
+    "write the samples as WebDataset shards (.tar) or JSONL first; img2dataset does with --output_format webdataset",
+  )
+}
+
 /** Lists that lie beside shards and are called like them. */
 const SIDE_FILES = /(^|\/)(manifest|failures)\.jsonl$/
 
@@ -45,6 +57,7 @@ function splitList(list: string): string[] {
 }
 
 async function shardsAt(path: string, storage: Storage): Promise<string[]> {
+  if (isTfrecord(path)) throw tfrecordError(path)
   if (/(^|\/)info\.json$/.test(path)) return shardsListed(path, storage)
   if (!isRemote(path)) return localShards(path)
   const isFile = SHARD_KINDS.some((kind) => kind.test(path.replace(/[?#].*$/, "")))
@@ -68,6 +81,8 @@ function shardsAmong(names: readonly string[], folder: string): string[] {
     const shards = names.filter((name) => kind.test(name) && !name.startsWith(".") && !SIDE_FILES.test(name)).sort()
     if (shards.length > 0) return shards
   }
+  const tfrecord = names.find(isTfrecord)
+  if (tfrecord !== undefined) throw tfrecordError(join(folder, tfrecord))
   throw new UserError(`${folder}: the folder holds no .tar file`, "shards end in .tar, .jsonl, .jsonl.gz or .jsonl.zst")
 }
 

@@ -134,6 +134,7 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
       await data.close()
       if (data.bad.count > 0 && !isOther(group))
         onNote(`samples that could not be used and were replaced: ${badText(data.bad)}`)
+      if (data.bad.passedOver > 0 && !isOther(group)) onNote(passedOverText(recipe, data.bad.passedOver))
       if (data.cutOff > 0) onNote(`${data.cutOff} pictures are cut off, and were used as far as they go`)
     }
   } finally {
@@ -179,6 +180,11 @@ async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeR
     ...(exportTo !== null && { exported: exportTo }),
     ...(evaluations.length > 0 && { zeroShot: evaluations.at(-1)!.tasks }),
   }
+}
+
+function passedOverText({ data: { resampled, minImageSize } }: Recipe, count: number): string {
+  const what = resampled ? "draws of" : "samples of an epoch, with"
+  return `${count} ${what} pictures smaller than ${minImageSize} pixels were replaced by others (data.minImageSize)`
 }
 
 /** A process that is not the first of its group. */

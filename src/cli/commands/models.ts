@@ -3,6 +3,7 @@ import { type Command, Option } from "commander"
 import { columnHelp } from "../models/table.ts"
 import { familyView, type LayerOptions, layersView, memberView, type TableOptions, type View } from "../models/views.ts"
 import { wholeNumber } from "../options.ts"
+import { recipeList } from "../recipe-list.ts"
 
 interface Options extends TableOptions, LayerOptions {
   readonly layers?: string
@@ -12,6 +13,9 @@ interface Options extends TableOptions, LayerOptions {
 const more = `
 Columns:
 ${columnHelp()}
+
+Recipes of the papers, for mobileclip train --recipe:
+${recipeList()}
 
 Examples:
   mobileclip models --sort -imagenet                        the most accurate first

@@ -2,6 +2,7 @@
 import type { Command } from "commander"
 import type { CommandContext } from "../context.ts"
 import { Exit } from "../errors.ts"
+import { recipeList } from "../recipe-list.ts"
 import { addTrainOptions, trainArgumentsOf } from "../train/arguments.ts"
 import { trainCommand } from "../train/run.ts"
 
@@ -17,6 +18,9 @@ Examples:
     --out runs/coca
   mobileclip train --train-data pictures.csv --model mobileclip2-s0 --pretrained mobileclip2-s0 --lock-image --out runs/lit
   mobileclip train --out runs/mine --resume                   goes on from the last checkpoint
+
+Recipes of the papers:
+${recipeList()}
 
 A recipe is data: every key can be set with key=value, open_clip's flags are short forms. Ctrl-C, SIGTERM and a
 terminal that is closed save after the current step (exit codes 130, 143 and 129). --nproc opens no port but on the

@@ -117,6 +117,12 @@ test("--batch-size is per rank, --global-batch-size over all, --accum-freq encod
   expect(() => parse("--out x --batch-size 8 --global-batch-size 8")).toThrow("give one of them")
 })
 
+test("average, ranges and the size of pictures by their flags", () => {
+  expect(recipeOf("--ema 0.99 --ema-warmup").ema).toEqual({ decay: 0.99, warmup: true })
+  expect(recipeOf("--range-augment 40 20").rangeAugment).toEqual([40, 20])
+  expect(recipeOf("--dataset-reinforcement-filter-image-size 64").data.minImageSize).toBe(64)
+})
+
 test("--resume, with and without a checkpoint, before key=value", () => {
   expect(parse("--out x --resume").launch.resume).toBe("latest")
   expect(parse("--out x --resume latest").launch.resume).toBe("latest")
@@ -129,7 +135,8 @@ test("--resume, with and without a checkpoint, before key=value", () => {
 test.each([
   ["--lr fast", '--lr: schedule.learningRate should be a number, not "fast"'],
   ["--precision bf16", '--precision: precision should be one of fp32, amp_bf16, amp_fp16, not "bf16"'],
-  ["--dataset-type tfrecord", "--dataset-type: data.format should be one of auto, shards"],
+  ["--dataset-type synthetic", "--dataset-type: data.format should be one of auto, shards"],
+  ["--dataset-type tfrecord", "--dataset-type tfrecord: TFRecord is not read here"],
   ["--batch-size 2.5", "--batch-size should be a whole number from 1 on, not 2.5"],
   ["--batch-size 1", "--batch-size: batch.size should be a number from 2 on, not 1"],
   ["--steps 5 --epochs 2", "--epochs: schedule.steps and schedule.epochs both say how long the run is"],

@@ -3,6 +3,7 @@
  * flag -> key. Checks belong to the recipe's schema; a message names the flag.
  */
 import { UserError } from "../../core/errors.ts"
+import { tfrecordError } from "../../data/expand.ts"
 import { type Override, parseValue } from "../../train/recipe/overrides.ts"
 
 export interface RecipeFlag {
@@ -30,6 +31,11 @@ const isFound = (value: FlagValue) => String(value) === "-1"
 const precisions: Readonly<Record<string, string>> = { amp: "amp_fp16", amp_bfloat16: "amp_bf16" }
 const formats: Readonly<Record<string, string>> = { webdataset: "shards" }
 
+function formatOf(value: string): string {
+  if (value === "tfrecord") throw tfrecordError("--dataset-type tfrecord")
+  return formats[value] ?? value
+}
+
 /** "1%" is 0.01. */
 function shareOf(value: string): unknown {
   const percent = /^(\d+(?:\.\d+)?)%$/.exec(value)?.[1]
@@ -43,7 +49,7 @@ export const recipeFlags = [
   {
     flags: "--dataset-type <type>",
     help: "auto, webdataset, reinforced, folder, csv, jsonl",
-    set: (value) => ({ "data.format": formats[String(value)] ?? value }),
+    set: (value) => ({ "data.format": formatOf(String(value)) }),
   },
   { flags: "--dataset-resampled", help: "draw shards with replacement", set: one("data.resampled") },
   {
@@ -65,6 +71,11 @@ export const recipeFlags = [
     flags: "--dataset-reinforcement-syn-text-key-regex <pattern>",
     help: "which synthetic captions",
     set: text("data.syntheticPattern"),
+  },
+  {
+    flags: "--dataset-reinforcement-filter-image-size <px>",
+    help: "pass over samples whose pictures are narrower or lower; of data that are not reinforced, too",
+    set: one("data.minImageSize"),
   },
   { flags: "--csv-img-key <name>", help: "column of the pictures", set: text("data.imageColumn") },
   { flags: "--csv-caption-key <name>", help: "column of the captions", set: text("data.captionColumn") },

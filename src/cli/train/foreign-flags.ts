@@ -17,9 +17,7 @@ export const foreignFlags = {
   // Data
   "--dataset-reinforcement-config": "stored views say themselves how they were made: leave it out",
   "--dataset-reinforcement-sample-sequential":
-    "views and captions are drawn at random, the same for a seed: leave it out",
-  "--dataset-reinforcement-filter-image-size":
-    "filter when shards are written: mobileclip reinforce has --min-image-size",
+    "views in turn, one each epoch, are not done here: leave it out, and they are drawn at random, the same for a seed",
   "--train-data-upsampling-factors": "shards of all sources count alike: leave it out",
   "--image-key": "pictures in shards are found by their endings: leave it out",
   "--text-key": "captions in shards are .txt or in the .json: choose with --caption",

@@ -19,11 +19,15 @@ export const badReasons = [
   "view outside of the picture",
   "no embeddings",
   "no synthetic captions",
+  "smaller than asked for",
 ] as const
 
 export type BadReason = (typeof badReasons)[number]
 
-const wholly: ReadonlySet<BadReason> = new Set(["damaged sample", "damaged picture", "no picture"])
+/** Replaced like the others, but meant to be: it is counted apart, and nothing is wrong with it. */
+const passedOver: BadReason = "smaller than asked for"
+
+const wholly: ReadonlySet<BadReason> = new Set(["damaged sample", "damaged picture", "no picture", passedOver])
 
 /** Thrown where one sample is read, caught where its row is replaced. */
 export class BadSample extends Error {
@@ -82,6 +86,7 @@ export class BadSamples {
   private own: readonly [Counts, Counts] = [none, none]
   /** Over all processes, of the epoch with the most. */
   private fullest: Counts = none
+  private mostPassedOver = 0
   private allMissing = 0
   private allDrawn = 0
 
@@ -92,11 +97,17 @@ export class BadSamples {
     return sumOf(this.fullest) + this.allMissing
   }
 
-  /** The same by reason. */
+  /** Over all processes, of the epoch with the most: of samples, or of draws where they are drawn. */
+  get passedOver(): number {
+    return this.mostPassedOver
+  }
+
+  /** What `count` counts, by reason. */
   get reasons(): ReadonlyMap<BadReason, number> {
     const counts = badReasons.map((reason, i) => [reason, this.fullest[i]!] as const)
     const [[damaged, count], ...rest] = counts as [(typeof counts)[number], ...typeof counts]
-    return new Map([[damaged, count + this.allMissing] as const, ...rest].filter(([, count]) => count > 0))
+    const all = [[damaged, count + this.allMissing] as const, ...rest]
+    return new Map(all.filter(([reason, count]) => count > 0 && reason !== passedOver))
   }
 
   /**
@@ -150,8 +161,10 @@ export class BadSamples {
   take([drawn, missing, ...epochs]: readonly number[]): void {
     this.allDrawn = drawn!
     this.allMissing = missing!
-    for (const counts of [epochs.slice(0, none.length), epochs.slice(none.length)])
+    for (const counts of [epochs.slice(0, none.length), epochs.slice(none.length)]) {
       if (sumOf(counts) > sumOf(this.fullest)) this.fullest = counts
+      this.mostPassedOver = Math.max(this.mostPassedOver, counts[badReasons.indexOf(passedOver)]!)
+    }
     this.check()
   }
 
@@ -212,8 +225,9 @@ export class BadSamples {
   }
 }
 
+/** Without those that are passed over. */
 function sumOf(counts: Counts): number {
-  return counts.reduce((sum, count) => sum + count, 0)
+  return counts.reduce((sum, count, i) => (badReasons[i] === passedOver ? sum : sum + count), 0)
 }
 
 function withOne(epochs: readonly [Counts, Counts], which: 0 | 1, at: number): readonly [Counts, Counts] {

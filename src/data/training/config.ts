@@ -58,6 +58,8 @@ export interface TrainingDataConfig {
   readonly separator?: string
   /** What becomes of a JPEG or PNG that ends before its end. Default: what is there is used, and counted. */
   readonly truncated?: Truncated
+  /** Samples whose pictures are narrower or lower than so many pixels are passed over. Default: none is. */
+  readonly minImageSize?: number
   /** Threads that decode; 0: the caller's does it. */
   readonly workers: number
   /** Batches made ahead. */
@@ -102,9 +104,10 @@ function checkCounts(config: TrainingDataConfig): void {
     workers: 0,
     prefetch: 0,
     contextLength: 2,
+    minImageSize: 1,
   } as const
   for (const [name, least] of Object.entries(atLeast)) {
-    const value = config[name as keyof typeof atLeast]
+    const value = config[name as keyof typeof atLeast] ?? least
     if (!Number.isSafeInteger(value) || value < least) throw refused(name, value, `a whole number from ${least} on`)
   }
   if (!isLimit(config.maxBadSamples)) throw refused("maxBadSamples", config.maxBadSamples, "a share or a whole number")

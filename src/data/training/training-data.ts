@@ -42,6 +42,8 @@ export interface TrainingData {
 export interface BadTally {
   readonly count: number
   readonly reasons: ReadonlyMap<string, number>
+  /** Samples that were replaced because they are smaller than asked for, of the epoch with the most; draws, where they are drawn. */
+  readonly passedOver: number
   /** Of this rank, by the batches that were taken. */
   counts(): readonly number[]
   /** Throws UserError when they are too many. */
@@ -83,6 +85,7 @@ function fillSettings(config: TrainingDataConfig, { sampler }: OpenSource, findi
     rows: batchSize / ranks,
     cacheBytes: isSmall ? memoryBytes : 0,
     truncated: config.truncated ?? "accept",
+    minImageSize: config.minImageSize ?? 1,
     preprocessing: config.preprocessing,
     contextLength: config.contextLength,
     view: config.view,

@@ -28,7 +28,7 @@ export async function recipeNamed(name: string | undefined): Promise<NamedRecipe
   }
   throw new UserError(
     `there is no recipe named "${name}"`,
-    `nearest: ${nearestNames(name, recipeNames).join(", ")}; or give the path of a .json file`,
+    `nearest: ${nearestNames(name, recipeNames).join(", ")}; mobileclip train --help lists all; or give the path of a .json file`,
   )
 }
 

@@ -51,7 +51,7 @@ test.each([
   [{ ema: 1.5 }, "mine.json: ema.decay should be a number below 1, not 1.5"],
   [{ ema: 1 }, "mine.json: ema.decay should be a number below 1, not 1"],
   [{ ema: { decay: "much" } }, 'mine.json: ema.decay should be a number, not "much"'],
-  [{ ema: { warmup: true } }, "mine.json: ema.warmup is of an average, and there is none | set ema.decay=0.9995"],
+  [{ rangeAugment: [40] }, "mine.json: rangeAugment should be a list of 2 values, not [40]"],
   [{ frozenStatistics: "image" }, 'mine.json: frozenStatistics should be true, false or a list of towers, not "image"'],
   [{ precision: "bf16" }, 'mine.json: precision should be one of fp32, amp_bf16, amp_fp16, not "bf16"'],
   [{ loss: { weights: [1] } }, "mine.json: loss.weights should be a list of 2 values, not [1]"],
@@ -90,6 +90,8 @@ test.each([
     "which quickstart does not | set model to a captioner: coca-vit-l-14, quickstart-captioner",
   ],
   [{ loss: { sampledWords: 64 } }, "loss.sampledWords is of captions, and loss.kind is clip | leave it out"],
+  [{ ...captioner, rangeAugment: [40, 20] }, "mine.json: rangeAugment is of models without a decoder"],
+  [{ ema: { warmup: true } }, "mine.json: ema.warmup is of an average, and there is none | set ema.decay=0.9995"],
   [{ ...captioner, data: { reinforced: true } }, "has no second term for synthetic captions | data.mixSynthetic=0.5"],
   [{ lock: ["image"] }, "the image tower is locked and has random weights | start=... (--pretrained)"],
   [{ ...online, loss: { kind: "clip" } }, "teachers cost and do nothing: loss.kind is clip | set loss.kind=distill"],
@@ -153,7 +155,7 @@ test("a wrong value is blamed on who set it", () => {
 })
 
 test("the papers' recipes", async () => {
-  expect(recipeNames).toHaveLength(14)
+  expect(recipeNames).toHaveLength(22)
   const recipes = Object.fromEntries(
     await Promise.all(recipeNames.map(async (name) => [name, (await recipeNamed(name)).recipe])),
   )
@@ -166,7 +168,20 @@ test("the papers' recipes", async () => {
     loss: { kind: "distill", weights: [0, 1], teacherScales: [70, 60] },
     schedule: { warmup: 2000, minLearningRate: 1e-6 },
     ema: { decay: null },
+    rangeAugment: null,
   })
+  for (const name of ["s0", "s1", "s2", "b", "blt"])
+    expect(recipes[`mobileclip-${name}`]).toMatchObject({ rangeAugment: [40, 20], ema: { decay: 0.9995 } })
+  const reinforced = recipes["datacompdr-12m"]
+  const differing = (name: string) => ({ ...recipes[name], loss: reinforced.loss, data: reinforced.data })
+  for (const what of ["real", "synthetic", "one-caption", "lambda-0.7", "one-teacher"])
+    expect(differing(`datacompdr-12m-${what}`)).toEqual(reinforced)
+  const mixed = ["real", "synthetic", "one-caption"].map((what) => recipes[`datacompdr-12m-${what}`].data.mixSynthetic)
+  expect(mixed).toEqual([0, 1, 0.5])
+  expect(recipes["datacompdr-12m-lambda-0.7"].loss.weights).toEqual([0.3, 0.7])
+  expect(recipes["dfndr-12m-one-teacher"].loss.teacherScales).toEqual([70])
+  expect(recipes["dfndr-12m-captioners"].data.syntheticPattern).toBe("^syn_text")
+  expect(recipes["mobileclip2-l14"]).toMatchObject({ model: "mobileclip2-l14", schedule: { warmup: 2000 } })
   expect(recipes["datacomp-12m"]).toMatchObject({ model: "vit-b-16", optimizer: { eps: 1e-6 }, loss: { kind: "clip" } })
 })
 

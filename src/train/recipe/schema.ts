@@ -46,6 +46,8 @@ const data = z.strictObject({
   samples: wholeFrom(1).nullable().default(null),
   /** Threads that prepare batches on each rank; null: one beside a processor that trains, up to eight beside a GPU. */
   workers: wholeFrom(1).nullable().default(null),
+  /** Samples whose pictures are narrower or lower than so many pixels are passed over; null: none is. */
+  minImageSize: wholeFrom(1).nullable().default(null),
   /** What becomes of a JPEG or PNG that ends before its end: what is there is used, or the sample cannot be. */
   truncated: z.enum(truncatedChoices).default("accept"),
   /**

@@ -96,6 +96,7 @@ export function trainingDataOf(recipe: Recipe): RecipeData {
     cropScale: data.cropScale,
     captionKey: data.captions,
     truncated: data.truncated,
+    ...(data.minImageSize !== null && { minImageSize: data.minImageSize }),
     maxBadSamples: data.maxBadSamples,
     toAllowMore: "--max-bad-samples 2% (or a number)",
   }
@@ -117,11 +118,12 @@ function distillationOf(recipe: Recipe): DistillationConfig {
  */
 function runSettings(recipe: Recipe): Settings {
   const { train: _, workers: __, maxBadSamples: ___, separator: ____, teacherWidths: _____, ...data } = recipe.data
-  const { imageColumn, captionColumn, truncated, ...always } = data
+  const { imageColumn, captionColumn, truncated, minImageSize, ...always } = data
   const refused = truncated === "refuse" ? { truncated } : {}
   const later = {
     imageColumn,
     captionColumn,
+    minImageSize,
     ...refused,
     start: recipe.start,
     teachers: recipe.teachers.join(" ") || null,

@@ -15,6 +15,8 @@ export interface FillSettings extends RowSettings {
   /** Samples are kept decoded up to so many bytes; 0: none is. */
   readonly cacheBytes: number
   readonly truncated: Truncated
+  /** Of the shorter side of a picture, in pixels. */
+  readonly minImageSize: number
 }
 
 export interface RowRequest {
@@ -87,12 +89,20 @@ export class RowFiller implements Disposable {
 
   private async load(id: number, place: Place): Promise<TrainingSample> {
     const sample = await this.loader.load(place)
+    this.requireSize(sample)
     if (sample.image.isCutOff) this.cutOff.push(id)
     const bytes = sampleBytes(sample)
     if (this.keptBytes + bytes > this.settings.cacheBytes) return sample
     this.keptBytes += bytes
     this.kept.set(id, sample)
     return sample
+  }
+
+  private requireSize({ name, image: { width, height } }: TrainingSample): void {
+    const { minImageSize } = this.settings
+    if (Math.min(width, height) >= minImageSize) return
+    const message = `${name} is ${width} x ${height} pixels, less than ${minImageSize}`
+    throw new BadSample("smaller than asked for", message)
   }
 }
 

@@ -2,6 +2,7 @@
 import { readdir, stat } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
 import { requireFile } from "../../../host/files.ts"
+import { isTfrecord } from "../../expand.ts"
 import { parseJsonText } from "../../json-text.ts"
 import { readLines } from "../../reinforced/lines.ts"
 import { pathOf } from "../../stores/local.ts"
@@ -23,7 +24,7 @@ export async function detectFormat(source: string): Promise<SourceFormat> {
 
 async function holdsShards(folder: string): Promise<boolean> {
   const names = await readdir(folder)
-  return names.some((name) => /^[^.].*\.(tar|jsonl|jsonl\.(gz|zst|zstd))$/.test(name))
+  return names.some((name) => /^[^.].*\.(tar|jsonl|jsonl\.(gz|zst|zstd))$/.test(name) || isTfrecord(name))
 }
 
 /** Whether its first line has the path of a picture, and not the picture. */
