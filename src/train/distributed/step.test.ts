@@ -107,3 +107,28 @@ test("where a loss or gradients overflow on one rank, all leave the step out", a
     isAsBefore: false,
   })
 })
+
+test("ranges that are learned are the same on all ranks: their gradients are means, their pictures each one's own", async () => {
+  const program = programFor(false, "").replace(
+    /const losses = [\s\S]*$/,
+    `const { RangeAugment } = await import(${built("src/train/range-augment.js")})
+       const normalization = { mean: [0, 0, 0], std: [1, 1, 1] }
+       const rangeAugment = new RangeAugment({ psnr: [40, 20], steps: 3, seed: 0, normalization, adam: adamW })
+       const stepConfig = { objective: { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }, learningRate: 1e-2, gradClipNorm: 1 }
+       const augmentation = [0, 1, 2].map((step) => {
+         rangeAugment.begin(step, rank)
+         return trainStep({ ...trainee, rangeAugment }, mine, stepConfig).losses.augmentation
+       })
+       report({ own: augmentation, state: rangeAugment.hostState(), values: JSON.stringify([...interpreter.hostState()].map(([path, tensor]) => [path, [...tensor]])) })`,
+  )
+  interface Learned {
+    readonly own: readonly number[]
+    readonly state: { readonly ends: readonly number[]; readonly updates: number }
+    readonly values: string
+  }
+  const [first, second] = (await reportsOf<Learned>(2, program)) as [Learned, Learned]
+  expect(first.state).toEqual(second.state)
+  expect(first.values).toBe(second.values)
+  expect(first.state.updates).toBe(3)
+  expect(first.own).not.toEqual(second.own)
+})
