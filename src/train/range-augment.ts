@@ -7,7 +7,7 @@
  * three, in an order drawn for every batch, changes a half of the pictures, drawn anew. Gradients of the ranges come from
  * the similarity and from the student's loss. Where we differ: every number that is drawn depends on the seed, the step,
  * the rank and the first picture of a chunk alone, and the gradients of the six ends are not clipped along with the
- * student's, whose norm they would dominate; AdamW's steps do not depend on their size.
+ * student's, whose steps they would shorten; AdamW's own steps do not depend on their size.
  * Shapes: N pictures, S their side.
  */
 import * as torch from "../../torch/index.ts"

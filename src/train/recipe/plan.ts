@@ -75,6 +75,8 @@ export type MemoryPart =
 const FLOAT_BYTES = 4
 const HALF_BYTES = 2
 const TEACHER_WIDTH = 768
+/** Of the pixels that RangeAugment keeps for its gradients: each change, the noise, and the difference from before. */
+const CHANGED_COPIES = 14
 
 /** Throws UserError where the run's length cannot be told, or the batch does not divide among the ranks. */
 export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
@@ -241,7 +243,9 @@ function memoryOf(setting: Setting): Plan["memory"] {
     activations: batch.chunk * activationShare * pairActivations(towers, texts),
     features: featureBytes(setting),
     similarities: similarityBytes(setting),
-    batch: batch.perRank * (pixels * FLOAT_BYTES + texts * config.text.contextLength * 8),
+    batch:
+      batch.perRank * (pixels * FLOAT_BYTES + texts * config.text.contextLength * 8) +
+      (recipe.rangeAugment === null ? 0 : batch.chunk * pixels * FLOAT_BYTES * CHANGED_COPIES),
   }
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }
 }
