@@ -7,7 +7,8 @@
  * three, in an order drawn for every batch, changes a half of the pictures, drawn anew. Gradients of the ranges come from
  * the similarity and from the student's loss. Where we differ: every number that is drawn depends on the seed, the step,
  * the rank and the first picture of a chunk alone, and the gradients of the six ends are not clipped along with the
- * student's, whose steps they would shorten; AdamW's own steps do not depend on their size.
+ * student's, whose steps they would shorten; AdamW's own steps do not depend on their size. Nor are the ends decayed:
+ * corenet decays scalars, open_clip's rule, which the student is trained by, does not.
  * Shapes: N pictures, S their side.
  */
 import * as torch from "../../torch/index.ts"
@@ -192,7 +193,7 @@ function apply(x: torch.Tensor, strength: torch.Tensor, { kind, seed }: Change):
     case "brightness":
       return x.mul(strength)
     case "contrast":
-      return x.mean([2, 3], true).mul(strength.neg().add(1)).add(x.mul(strength))
+      return x.mul(strength).add(x.mean([2, 3], true).mul(strength.neg().add(1)))
     case "noise": {
       torch.manualSeed(seed)
       return x.add(torch.randn(x.shape, like(x)).mul(strength))
