@@ -14,7 +14,6 @@
 import * as torch from "../../torch/index.ts"
 import { Random } from "../core/random.ts"
 import { hostValues } from "../tensor/torch.ts"
-import type { AdamWConfig } from "./optimizer.ts"
 
 export interface RangeAugmentConfig {
   /** In decibels: of the first step and of the last, on a cosine of the mean squared error. 40 and 20 in the papers. */
@@ -23,7 +22,7 @@ export interface RangeAugmentConfig {
   readonly seed: number
   /** Of the pixels as the student sees them; the changes are made to values in 0..1. */
   readonly normalization: Normalization
-  readonly adam: Pick<AdamWConfig, "beta1" | "beta2" | "eps">
+  readonly adam: { readonly beta1: number; readonly beta2: number; readonly eps: number }
 }
 
 interface Normalization {
