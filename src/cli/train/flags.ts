@@ -174,7 +174,7 @@ export const recipeFlags = [
   },
   {
     flags: "--range-augment <psnr...>",
-    help: "learned brightness, contrast and noise: similarity in decibels at the first and the last step, such as 40 20",
+    help: "learned brightness, contrast and noise, for long runs: similarity in decibels at the first and the last step, such as 40 20",
     set: list("rangeAugment"),
   },
   { flags: "--seed <n>", help: "of initialisation and data", set: one("seed") },

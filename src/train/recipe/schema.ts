@@ -157,7 +157,8 @@ export const recipeSchema = z.strictObject({
     .prefault({}),
   /**
    * RangeAugment: similarity of the student's pictures to what they were, as PSNR in decibels, at the first and at the
-   * last step, for example [40, 20]; null: it sees them as they are.
+   * last step, for example [40, 20]; null: it sees them as they are. The ranges begin wide and move by the learning rate
+   * a step, so it is for runs of many thousands of steps.
    */
   rangeAugment: z.tuple([positive, positive]).nullable().default(null),
   /** Towers that do not learn; their batch norm keeps its statistics. */
