@@ -12,9 +12,9 @@
  * `pytorch/open_clip_step.py` is the plain step in open_clip's trainer.
  */
 import { parseArgs } from "node:util"
+import { Random } from "../src/core/arrays/random.ts"
 import { UserError } from "../src/core/errors.ts"
 import { type VariantName, variants } from "../src/core/family/variants.ts"
-import { Random } from "../src/core/random.ts"
 import type { Batch } from "../src/data/training/batch.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"

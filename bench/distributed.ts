@@ -8,9 +8,9 @@
  */
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { Random } from "../src/core/arrays/random.ts"
 import { UserError } from "../src/core/errors.ts"
 import { variants } from "../src/core/family/variants.ts"
-import { Random } from "../src/core/random.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"

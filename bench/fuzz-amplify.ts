@@ -1,6 +1,6 @@
 /** Small weight files and archives that describe much, for the fuzzer: what one reads, and how often, is drawn. */
-import { float32ToFloat16 } from "../src/core/half.ts"
-import type { Random } from "../src/core/random.ts"
+import { float32ToFloat16 } from "../src/core/arrays/half.ts"
+import type { Random } from "../src/core/arrays/random.ts"
 import {
   call,
   globalOf,

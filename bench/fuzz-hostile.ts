@@ -1,6 +1,6 @@
 /** Small shards and embeddings that describe much, for the fuzzer: of random kinds and sizes. */
 import { gzipSync } from "node:zlib"
-import type { Random } from "../src/core/random.ts"
+import type { Random } from "../src/core/arrays/random.ts"
 import {
   type Arrays,
   compactZeros,

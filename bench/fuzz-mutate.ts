@@ -1,5 +1,5 @@
 /** One damaged copy of a file: a few changes, most of them where the file describes itself; or one that describes much. */
-import type { Random } from "../src/core/random.ts"
+import type { Random } from "../src/core/arrays/random.ts"
 import type { Seed } from "./fuzz-seeds.ts"
 
 type Range = readonly [begin: number, end: number]

@@ -7,7 +7,7 @@
 import { availableParallelism } from "node:os"
 import * as ort from "onnxruntime-node"
 import { type VariantName, variants } from "../src/core/family/variants.ts"
-import { towers } from "../src/core/manifest.ts"
+import { towers } from "../src/core/inference/manifest.ts"
 import { type TowerName, traceTower } from "../src/export/towers.ts"
 import { Clip } from "../src/model/clip.ts"
 import { fold } from "../src/model/fold.ts"

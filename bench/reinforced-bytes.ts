@@ -8,7 +8,7 @@
  * float32: the lowest and mean cosine of a teacher's part, and how often a view's most similar text of all samples is
  * the same one, also where the two best texts differ by at least 0.1 in the logits at the scale of 100.
  */
-import { Random } from "../src/core/random.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import { type EmbeddingKind, readEmbeddings, writeEmbeddings } from "../src/data/reinforced/embeddings.ts"
 import { encodeSamples, type SampleFormat } from "../src/data/reinforced/encode.ts"
 import type { Embeddings, ReinforcedSample } from "../src/data/reinforced/sample.ts"

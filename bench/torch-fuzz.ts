@@ -9,7 +9,7 @@
  */
 import { closeSync, ftruncateSync, openSync, realpathSync, writeSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { Random } from "../src/core/random.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import * as torch from "../torch/index.ts"
 
 export interface FuzzResult {

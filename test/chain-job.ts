@@ -5,7 +5,7 @@ import { readSamples } from "../src/data/reinforced/read.ts"
 import { renderSample } from "../src/data/scenes/dataset.ts"
 import { type Sample, writeShard } from "../src/data/shards.ts"
 import { exportModel } from "../src/export/export.ts"
-import { makeDirectory } from "../src/host/files.ts"
+import { makeDirectory } from "../src/host/files/files.ts"
 import { ended, type StartOptions, startProgram } from "./program.ts"
 import { tinyInfo, tinyModel } from "./tiny-model.ts"
 

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { Random } from "../src/core/random.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import {
   type ChainSize,
   type Comparison,

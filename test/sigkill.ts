@@ -6,7 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { Random } from "../src/core/random.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import { type Contents, contentsOf, type Differing } from "./folder-contents.ts"
 import { ended, errorsOf, kill, startNode } from "./program.ts"
 

@@ -1,6 +1,6 @@
 /** A model with every kind of block that exports in tenths of a second; its weights are random, so it knows nothing. */
 import type { ClipConfig, FastViTConfig } from "../src/core/family/variants.ts"
-import type { CheckpointInfo } from "../src/model/checkpoint.ts"
+import type { CheckpointInfo } from "../src/model/checkpoint/checkpoint.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 

@@ -3,7 +3,7 @@ import { inspect, styleText } from "node:util"
 import { CommanderError } from "commander"
 import { UserError } from "../core/errors.ts"
 import { printable, printableLines } from "../core/printable.ts"
-import { fileError } from "../host/file-error.ts"
+import { fileError } from "../host/files/file-error.ts"
 
 /** `mobileclip:`, red on a terminal that shows colours (NO_COLOR and FORCE_COLOR decide). */
 export function prefix(): string {

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { pictureSamples, writeSamples } from "../../test/training-samples.ts"
-import { withCheckpoint } from "../weights/checkpoint.ts"
+import { withCheckpoint } from "../weights/open-checkpoint.ts"
 
 const program = fileURLToPath(new URL("../../bin/mobileclip.js", import.meta.url))
 const folder = await mkdtemp(join(tmpdir(), "standard-output-"))

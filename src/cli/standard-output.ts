@@ -3,7 +3,7 @@
  * What is said about the work is dropped then, and the work goes on. The same where a disk takes no more of it.
  */
 import { messageOf, UserError } from "../core/errors.ts"
-import { fileError } from "../host/file-error.ts"
+import { fileError } from "../host/files/file-error.ts"
 import { failureLine } from "./errors.ts"
 
 export interface Output {

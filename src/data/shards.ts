@@ -5,8 +5,8 @@
 import { createReadStream } from "node:fs"
 import { extract, type Header, type Pack, pack } from "tar-stream"
 import { messageOf, quoted, UserError } from "../core/errors.ts"
-import { fileError } from "../host/file-error.ts"
-import { openRandomAccess, requireFile, writeAtomically } from "../host/files.ts"
+import { fileError } from "../host/files/file-error.ts"
+import { openRandomAccess, requireFile, writeAtomically } from "../host/files/files.ts"
 import { parseJsonText } from "./json-text.ts"
 import { checkSampleSize, longestKey } from "./reinforced/sample-budget.ts"
 

@@ -1,9 +1,9 @@
 /** Pictures and texts to unit vectors. */
-import { batchesOf } from "../core/batches.ts"
-import { concatenate } from "../core/concatenate.ts"
-import type { Encoder } from "../core/encoder.ts"
+import { batchesOf } from "../core/arrays/batches.ts"
+import { concatenate } from "../core/arrays/concatenate.ts"
+import { l2Normalize } from "../core/arrays/similarity.ts"
 import type { Image8 } from "../core/image/pixels.ts"
-import { l2Normalize } from "../core/similarity.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 
 /** Images that are held decoded. */
 const BATCH = 64

@@ -1,7 +1,7 @@
 /** How well an exported model does on the scenes it was not trained on, through files and ONNX Runtime as users run it. */
 import { availableParallelism } from "node:os"
-import type { Encoder } from "../core/encoder.ts"
 import type { Image8 } from "../core/image/pixels.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 import { expandShards } from "../data/expand.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { type SceneRecord, sceneOf } from "../data/scenes/record.ts"

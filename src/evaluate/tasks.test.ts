@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
-import type { Encoder } from "../core/encoder.ts"
 import { type Image8, image8 } from "../core/image/pixels.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 import { imageVectors } from "./encode.ts"
 import { retrieval, zeroShot } from "./tasks.ts"
 

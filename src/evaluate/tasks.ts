@@ -2,9 +2,10 @@
  * Zero-shot tasks over image vectors. A task is given all pictures with one label each, or null for those it does not
  * apply to, so pictures that several tasks share are encoded once (`imageVectors`).
  */
-import type { Encoder } from "../core/encoder.ts"
+
+import { cosines } from "../core/arrays/similarity.ts"
 import { assert } from "../core/errors.ts"
-import { cosines } from "../core/similarity.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 import { labelVectors } from "../core/text/prompts.ts"
 import { textVectors } from "./encode.ts"
 import {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
-import { parseManifest } from "../core/manifest.ts"
+import { parseManifest } from "../core/inference/manifest.ts"
 import { exportModel } from "./export.ts"
 import { type Reference, unfusedReference } from "./verify.ts"
 

@@ -1,14 +1,14 @@
 /**
  * A model as a directory that ONNX Runtime, transformers.js and `run` can use: folded towers, configuration, manifest.
- * The layout is described in `layouts.ts` and `core/manifest.ts`. Weights stream from the checkpoint to the files.
+ * The layout is described in `layouts.ts` and `core/inference/manifest.ts`. Weights stream from the checkpoint to the files.
  */
 import { createHash } from "node:crypto"
 import { mkdir } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
-import { type Manifest, manifestFile, manifestFormat, type TowerFile } from "../core/manifest.ts"
-import { writeAtomically } from "../host/files.ts"
-import { writeDirectoryAtomically } from "../host/folder.ts"
-import type { CheckpointInfo } from "../model/checkpoint.ts"
+import { type Manifest, manifestFile, manifestFormat, type TowerFile } from "../core/inference/manifest.ts"
+import { writeAtomically } from "../host/files/files.ts"
+import { writeDirectoryAtomically } from "../host/files/folder.ts"
+import type { CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
 import { Coca } from "../model/coca.ts"
 import { fold } from "../model/fold.ts"
 import { reparameterize } from "../model/reparameterize.ts"

@@ -1,7 +1,7 @@
 /** How a model directory is laid out for those who read it: file names, names of inputs and outputs, files beside them. */
 
 import type { Preprocessing } from "../core/image/preprocess.ts"
-import type { TowerFiles } from "../core/manifest.ts"
+import type { TowerFiles } from "../core/inference/manifest.ts"
 import { immichFiles } from "./immich.ts"
 import type { ExportDtype, SideConfig } from "./side-config.ts"
 import { transformersFiles } from "./transformers.ts"

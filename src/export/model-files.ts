@@ -2,9 +2,9 @@
 import { access } from "node:fs/promises"
 import { join } from "node:path"
 import { messageOf, UserError } from "../core/errors.ts"
-import { manifestFile, parseManifest } from "../core/manifest.ts"
-import { readJson } from "../host/files.ts"
-import { checkReplaceable } from "../host/folder.ts"
+import { manifestFile, parseManifest } from "../core/inference/manifest.ts"
+import { readJson } from "../host/files/files.ts"
+import { checkReplaceable } from "../host/files/folder.ts"
 
 /**
  * The manifest in `folder` and what it lists, which is all that every version wrote; nothing where there is no manifest.

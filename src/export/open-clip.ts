@@ -14,11 +14,11 @@ import {
   imageTowers,
   type TextTowerConfig,
 } from "../core/family/variants.ts"
-import { makeDirectory, writeAtomically } from "../host/files.ts"
+import { makeDirectory, writeAtomically } from "../host/files/files.ts"
+import { publishedParts, toPublished } from "../model/checkpoint/state-dict.ts"
+import { type KeyFlavour, type PublishedModel, publishedTensors } from "../model/checkpoint/weights.ts"
 import { Clip } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
-import { publishedParts, toPublished } from "../model/state-dict.ts"
-import { type KeyFlavour, type PublishedModel, publishedTensors } from "../model/weights.ts"
 import type { ExportInfo } from "./export.ts"
 import type { ExportableModel } from "./towers.ts"
 

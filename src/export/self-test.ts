@@ -6,7 +6,7 @@ import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import type { InferenceSession } from "onnxruntime-node"
 import { messageOf, UserError } from "../core/errors.ts"
-import type { Manifest, TowerFile, TowerSelfTest } from "../core/manifest.ts"
+import type { Manifest, TowerFile, TowerSelfTest } from "../core/inference/manifest.ts"
 import type { TowerName } from "./towers.ts"
 import { embed, fixedInput, maxDifference, standardDeviation, type TowerInput, withSession } from "./verify.ts"
 

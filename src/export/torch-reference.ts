@@ -1,6 +1,6 @@
 /** What an export is compared with where libtorch is: the model as it was trained, before fusing. */
 import { noGrad, scope, version } from "../../torch/index.ts"
-import type { CheckpointModel } from "../model/checkpoint.ts"
+import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
 import type { Reference, TowerInput } from "./verify.ts"
 

@@ -1,5 +1,5 @@
 /** The towers of a model as ONNX files. */
-import { memoryName, type TowerFile } from "../core/manifest.ts"
+import { memoryName, type TowerFile } from "../core/inference/manifest.ts"
 import type { Clip, ImageEncoder } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
 import { traceOnnx } from "../tensor/onnx.ts"

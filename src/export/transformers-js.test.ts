@@ -11,7 +11,7 @@ import {
 } from "@huggingface/transformers"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
-import { inputImage } from "../core/fill.ts"
+import { inputImage } from "../core/arrays/fill.ts"
 import { loadModel } from "../run/node.ts"
 import { exportModel } from "./export.ts"
 

@@ -1,5 +1,5 @@
 /** Which pictures are kept from training, to see on them what it was worth. */
-import { Random } from "../core/random.ts"
+import { Random } from "../core/arrays/random.ts"
 import { type Classes, classOf, type OwnPicture, type OwnPictures } from "./own-pictures.ts"
 
 export interface Split {

@@ -6,8 +6,8 @@ import { UserError } from "../core/errors.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { defaultTemplates } from "../data/training/config.ts"
 import { readCaptions } from "../data/training/sources/captions.ts"
+import type { Place } from "../data/training/sources/location.ts"
 import { type ListOptions, openList } from "../data/training/sources/open-source.ts"
-import type { Place } from "../data/training/sources/place.ts"
 import { detectFormat } from "../data/training/sources/source.ts"
 
 export interface OwnPicture {

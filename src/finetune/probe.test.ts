@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
-import type { Encoder } from "../core/encoder.ts"
 import { image8 } from "../core/image/pixels.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 import { type Probe, scoreProbe } from "./probe.ts"
 import { changesOf } from "./report-data.ts"
 

@@ -1,11 +1,11 @@
 /** Held-out pictures as a zero-shot task: their class among all names, or their caption among all captions and back. */
 import { availableParallelism } from "node:os"
-import type { Encoder } from "../core/encoder.ts"
+import { cosines, softmax } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import { resizeAndCenterCrop } from "../core/image/resize.ts"
-import { cosines, softmax } from "../core/similarity.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 import { labelVectors } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { imageVectors, textVectors } from "../evaluate/encode.ts"

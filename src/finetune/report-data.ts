@@ -1,5 +1,5 @@
 /** What fine-tuning did: what its report is made of. */
-import type { Manifest } from "../core/manifest.ts"
+import type { Manifest } from "../core/inference/manifest.ts"
 import type { EvaluationEntry } from "../train/log/entries.ts"
 import type { TrainConfig } from "../train/train.ts"
 import type { StartModel } from "../weights/start-model.ts"

@@ -6,7 +6,7 @@
 import { totalmem } from "node:os"
 import { constrainedMemory } from "node:process"
 import type { ModelConfig } from "../core/family/variants.ts"
-import { buildModel, isCoca } from "../model/checkpoint.ts"
+import { buildModel, isCoca } from "../model/checkpoint/checkpoint.ts"
 import { activationBytes } from "../train/recipe/activations.ts"
 import { partsOf, towerCost } from "../train/recipe/plan.ts"
 import { defaultRecipe } from "../train/recipe/schema.ts"

@@ -10,9 +10,14 @@ import { Tokenizer } from "../core/text/tokenizer.ts"
 import { listIdentity } from "../data/training/sources/identity.ts"
 import { listPairs, type Pair } from "../data/training/sources/pairs.ts"
 import { openTrainingData } from "../data/training/training-data.ts"
-import { makeDirectory, writeAtomically } from "../host/files.ts"
+import { makeDirectory, writeAtomically } from "../host/files/files.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
-import { buildModel, type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
+import {
+  buildModel,
+  type CheckpointInfo,
+  checkpointMetadata,
+  checkpointTensors,
+} from "../model/checkpoint/checkpoint.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
 import { liveEncoder } from "../train/live-encoder.ts"
 import { beginRun, existingCheckpoint, runTraining, type TrainingResult } from "../train/run-directory.ts"

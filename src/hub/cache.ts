@@ -8,8 +8,8 @@
  */
 import { copyFile, readdir, realpath, rename, rm, stat, symlink } from "node:fs/promises"
 import { basename, dirname, join, relative, sep } from "node:path"
-import { makeDirectory, readBytes, requireSmall, writeAtomically } from "../host/files.ts"
-import { neighbour, removeAbandonedOnce } from "../host/neighbour.ts"
+import { makeDirectory, readBytes, requireSmall, writeAtomically } from "../host/files/files.ts"
+import { neighbour, removeAbandonedOnce } from "../host/files/staging.ts"
 
 export interface CachedFile {
   /** The link in the snapshot: what a user gets. */

@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { UserError } from "../core/errors.ts"
-import { fileError } from "../host/file-error.ts"
+import { fileError } from "../host/files/file-error.ts"
 
 const extensions = [".safetensors", ".pt", ".pth", ".bin"]
 /** What a training leaves beside the weights. */

@@ -9,7 +9,7 @@
 import { statfs } from "node:fs/promises"
 import { dirname } from "node:path"
 import { EnvironmentError, UserError } from "../core/errors.ts"
-import { fileError } from "../host/file-error.ts"
+import { fileError } from "../host/files/file-error.ts"
 import { NetworkFailure, type Retries, Watchdog } from "../host/network/network.ts"
 import { Partial } from "./partial.ts"
 import type { RemoteFile } from "./repository.ts"

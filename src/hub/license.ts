@@ -1,7 +1,7 @@
 /** The licence of what is pulled: shown in full the first time, and in a line afterwards. */
 import { join } from "node:path"
 import { oneLine } from "../core/errors.ts"
-import { makeDirectory, readJson, writeAtomically } from "../host/files.ts"
+import { makeDirectory, readJson, writeAtomically } from "../host/files/files.ts"
 import { type License, licenses, type Release } from "./released.ts"
 
 /** The hub's tag decides; the table knows more about some. null where neither says. */

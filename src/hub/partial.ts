@@ -1,7 +1,7 @@
 /**
  * A download that is not complete yet: a file beside the blob that belongs to one process at a time.
  *
- * While it is written it carries its owner's digits (`host/neighbour.ts`); when the owner stops, it is renamed to a name that the next one may
+ * While it is written it carries its owner's digits (`host/files/staging.ts`); when the owner stops, it is renamed to a name that the next one may
  * take. Renaming is atomic, so of two pulls of one file only one goes on with it and the other starts its own: neither
  * waits, neither can harm the other, and a killed process blocks nobody. The name `<etag>.incomplete` of other tools is
  * left alone, since they may be writing to it.
@@ -10,9 +10,9 @@ import { createHash, type Hash } from "node:crypto"
 import { constants, createReadStream, existsSync } from "node:fs"
 import { type FileHandle, lstat, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
-import { makeDirectory } from "../host/files.ts"
-import { isAbandoned, ownDigits } from "../host/neighbour.ts"
-import { isOwn } from "../host/own.ts"
+import { makeDirectory } from "../host/files/files.ts"
+import { isOwn } from "../host/files/remove-own.ts"
+import { isAbandoned, ownDigits } from "../host/files/staging.ts"
 import type { RemoteFile } from "./repository.ts"
 
 export class Partial implements AsyncDisposable {

@@ -18,7 +18,7 @@ import { basename, join } from "node:path"
 import { scanCacheDir } from "@huggingface/hub"
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { HubServer, sha256Of } from "../../test/hub-server.ts"
-import { thisProcess } from "../host/owner.ts"
+import { thisProcess } from "../host/locks/process-identity.ts"
 import { type PullOptions, pull } from "./pull.ts"
 
 const commit = "0123456789abcdef0123456789abcdef01234567"

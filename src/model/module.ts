@@ -2,7 +2,7 @@
  * A tree of layers. Children are found by walking a module's own fields, in the order they were declared, so a
  * parameter's name is its path: `image.stem.0.convKxk.0.conv.weight`.
  */
-import { Random } from "../core/random.ts"
+import { Random } from "../core/arrays/random.ts"
 import { type Init, Parameter } from "../tensor/parameter.ts"
 
 export abstract class Module {

@@ -1,9 +1,9 @@
 /** The captioning stage: `syn_text<suffix>`, N captions of each image, by one captioner or several. */
-import { batchesOf } from "../core/batches.ts"
+import { batchesOf } from "../core/arrays/batches.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
-import type { ImageCaptioner } from "../core/teacher.ts"
-import { ensembleIdentity } from "../core/teacher-identity.ts"
+import type { ImageCaptioner } from "../core/inference/teacher.ts"
+import { ensembleIdentity } from "../core/inference/teacher-identity.ts"
 import { prefetched } from "../data/parallel.ts"
 import type { ReinforcedSample } from "../data/reinforced/sample.ts"
 import type { Truncated } from "../host/image/picture-format.ts"

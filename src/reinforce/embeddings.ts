@@ -5,8 +5,8 @@
  *
  * A sample that has `param_aug` already, from an earlier ensemble, keeps it: its views are made again.
  */
-import { batchesOf } from "../core/batches.ts"
-import { concatenate } from "../core/concatenate.ts"
+import { batchesOf } from "../core/arrays/batches.ts"
+import { concatenate } from "../core/arrays/concatenate.ts"
 import { UserError } from "../core/errors.ts"
 import type { StoredAugmentation } from "../data/augment/augmentation.ts"
 import { mapOrdered } from "../data/parallel.ts"

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import type { Preprocessing } from "../core/image/preprocess.ts"
-import type { Teacher } from "../core/teacher.ts"
+import type { Teacher } from "../core/inference/teacher.ts"
 import { Ensemble } from "./ensemble.ts"
 
 const plain: Preprocessing = { size: 2, interpolation: "bicubic", mean: [0, 0, 0], std: [1, 1, 1] }

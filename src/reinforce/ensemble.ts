@@ -4,8 +4,8 @@
  */
 import { assert, UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
-import type { Teacher } from "../core/teacher.ts"
-import { ensembleIdentity } from "../core/teacher-identity.ts"
+import type { Teacher } from "../core/inference/teacher.ts"
+import { ensembleIdentity } from "../core/inference/teacher-identity.ts"
 
 export class Ensemble implements AsyncDisposable {
   readonly embedDim: number

@@ -5,7 +5,7 @@
  */
 
 import type { Problem } from "../data/reinforced/sample.ts"
-import { formatInfo, formatManifest } from "../data/reinforced/side-files.ts"
+import { formatInfo, formatManifest } from "../data/reinforced/tar/side-files.ts"
 import type { Storage } from "../data/stores/storage.ts"
 import { joinUrl, outputName } from "./output.ts"
 import type { ShardResult, ShardTask } from "./runner.ts"

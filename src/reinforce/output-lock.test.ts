@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { pictureSamples, writeSamples } from "../../test/training-samples.ts"
 import { main } from "../cli/main.ts"
-import { lockFolder } from "../host/lock.ts"
+import { lockFolder } from "../host/locks/lock.ts"
 import { lockOutput } from "./output-lock.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "output-lock-"))

@@ -9,7 +9,7 @@ import { requireInside } from "../core/inside.ts"
 import { pathOf } from "../data/stores/local.ts"
 import { isUrl } from "../data/stores/open.ts"
 import type { Chunks, Storage, TransferOptions, Written } from "../data/stores/storage.ts"
-import { isAtOrBelow, realPlace } from "../host/real-place.ts"
+import { isAtOrBelow, realPlace } from "../host/files/real-path.ts"
 import type { ShardTask } from "./runner.ts"
 
 /** What lies there beside the shards: the ledger, and the files that say what came out. */

@@ -2,11 +2,12 @@
  * Pictures to captions through an exported captioner, on whatever runtime a host gives. An image is encoded once,
  * however many captions it gets; each token of a caption is computed once.
  */
-import type { BegunDecoder, CaptionRuntime, Values } from "../core/caption-decoder.ts"
+
+import { fnv1a } from "../core/arrays/random.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { preprocess } from "../core/image/preprocess.ts"
-import type { Manifest } from "../core/manifest.ts"
-import { fnv1a } from "../core/random.ts"
+import type { BegunDecoder, CaptionRuntime, Values } from "../core/inference/caption-decoder.ts"
+import type { Manifest } from "../core/inference/manifest.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 import { captionText, generate, rowsPerCaption } from "./caption/generate.ts"
 import { type GenerateOptions, generateOptions } from "./caption/options.ts"

@@ -1,9 +1,10 @@
 /** Pictures and texts to vectors through two exported towers, on whatever runtime a host gives. */
-import type { Encoder } from "../core/encoder.ts"
+
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { preprocess } from "../core/image/preprocess.ts"
-import type { Manifest } from "../core/manifest.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
+import type { Manifest } from "../core/inference/manifest.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 
 /** One tower on a runtime: rows of input to rows of embeddings, [batch, embedDim]. */

@@ -1,6 +1,6 @@
 /** A captioner as data generation uses it: one set of options, and captions that depend on the key of a sample. */
 import type { Image8 } from "../core/image/pixels.ts"
-import type { ImageCaptioner } from "../core/teacher.ts"
+import type { ImageCaptioner } from "../core/inference/teacher.ts"
 import type { GenerateOptions } from "./caption/options.ts"
 import { generateOptions } from "./caption/options.ts"
 import type { Captioner, CaptionOptions } from "./captioner.ts"

@@ -4,8 +4,8 @@ import { buildJpegAddon, isJpegAddonBuilt } from "../../jpeg/build.ts"
 import { jpegAddon } from "../../jpeg/paths.ts"
 import { buildTorchAddon, isTorchAddonReady } from "../../torch/build.ts"
 import { torchAddon } from "../../torch/paths.ts"
-import { fileError } from "../host/file-error.ts"
-import { InUse, type Lock, lockFolder } from "../host/lock.ts"
+import { fileError } from "../host/files/file-error.ts"
+import { InUse, type Lock, lockFolder } from "../host/locks/lock.ts"
 import { type Addon, type Place, placeToBuild } from "../native/addon.ts"
 
 export interface SetupOptions {

@@ -1,8 +1,8 @@
 /** The captioner of `reinforce caption`: an exported one on ONNX Runtime, or a CoCa checkpoint on either runtime. */
 import { UserError } from "../core/errors.ts"
-import type { Manifest } from "../core/manifest.ts"
-import type { ImageCaptioner } from "../core/teacher.ts"
-import { modelIdentity, type WeightsFile } from "../core/teacher-identity.ts"
+import type { Manifest } from "../core/inference/manifest.ts"
+import type { ImageCaptioner } from "../core/inference/teacher.ts"
+import { modelIdentity, type WeightsFile } from "../core/inference/teacher-identity.ts"
 import { decoderSizes } from "../export/export.ts"
 import { Coca } from "../model/coca.ts"
 import { Captioner, type CaptionOptions } from "../run/captioner.ts"

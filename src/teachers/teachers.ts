@@ -1,7 +1,7 @@
 /** The ensemble of `reinforce embed`: teachers in the order they are named, whatever runs them. */
 import { UserError } from "../core/errors.ts"
-import type { Teacher } from "../core/teacher.ts"
-import { ensembleIdentity } from "../core/teacher-identity.ts"
+import type { Teacher } from "../core/inference/teacher.ts"
+import { ensembleIdentity } from "../core/inference/teacher-identity.ts"
 import type { ModelSource } from "./model-source.ts"
 import { openTeacher, teacherIdentity } from "./node-teacher.ts"
 import {

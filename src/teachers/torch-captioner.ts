@@ -3,7 +3,7 @@
  * far, stay on the device: at ViT-L/14 that is 19 MB for each row.
  */
 import * as torch from "../../torch/index.ts"
-import type { BegunDecoder, CaptionRuntime, Values } from "../core/caption-decoder.ts"
+import type { BegunDecoder, CaptionRuntime, Values } from "../core/inference/caption-decoder.ts"
 import type { Coca } from "../model/coca.ts"
 import { reparameterize } from "../model/reparameterize.ts"
 import { hostValues } from "../tensor/torch.ts"

@@ -1,6 +1,7 @@
 /** A graph under construction: nodes in execution order, and initialisers made once however often they are used. */
+
+import { float32ToFloat16 } from "../core/arrays/half.ts"
 import { UserError } from "../core/errors.ts"
-import { float32ToFloat16 } from "../core/half.ts"
 import {
   type Attribute,
   DATA_TYPES,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { Random } from "../core/random.ts"
+import { Random } from "../core/arrays/random.ts"
 import { sampleCandidates } from "./candidates.ts"
 
 const labels = BigInt64Array.of(7n, 90n, 7n, 3n)

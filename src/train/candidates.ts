@@ -3,7 +3,7 @@
  * which stands for as many as it was drawn from. Its sum has the full one's expectation. (Sampled softmax, Jean et al.
  * 2015, https://arxiv.org/abs/1412.2007; the sample here is systematic.) What is trained is the same model.
  */
-import type { Random } from "../core/random.ts"
+import type { Random } from "../core/arrays/random.ts"
 
 export interface Candidates {
   /** Of the vocabulary, without repeats: first those that occur, [C]. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import * as torch from "../../torch/index.ts"
-import { Random } from "../core/random.ts"
+import { Random } from "../core/arrays/random.ts"
 import { Parameter } from "../tensor/parameter.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
 import { Ema } from "./ema.ts"

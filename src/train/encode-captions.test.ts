@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import * as torch from "../../torch/index.ts"
+import { Random } from "../core/arrays/random.ts"
 import type { CocaConfig } from "../core/family/variants.ts"
-import { Random } from "../core/random.ts"
 import type { Batch } from "../data/training/batch.ts"
 import { Coca } from "../model/coca.ts"
 import { initialize } from "../model/module.ts"

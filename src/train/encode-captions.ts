@@ -4,7 +4,7 @@
  * decoder's input. N pairs, L tokens, D width, M labels.
  */
 import * as torch from "../../torch/index.ts"
-import { Random } from "../core/random.ts"
+import { Random } from "../core/arrays/random.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { Coca } from "../model/coca.ts"
 import type { JointSegment } from "../model/layers.ts"

@@ -1,7 +1,7 @@
 /** Training from code: a run from a recipe with all that a run has, or the loop alone with data, loss and saving given. */
 export { UserError } from "../core/errors.ts"
 export type { Progress, StartProgress } from "../core/progress.ts"
-export type { CheckpointInfo } from "../model/checkpoint.ts"
+export type { CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
 export { decided } from "./recipe/decided.ts"
 export { recipeNamed, recipeNames, recipeOfRun } from "./recipe/load.ts"
 export { applyOverrides, type Override, parseOverride } from "./recipe/overrides.ts"

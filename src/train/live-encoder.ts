@@ -1,9 +1,9 @@
 /** A model in training as an encoder, so that evaluation scores it without an export. */
 import * as torch from "../../torch/index.ts"
-import type { Encoder } from "../core/encoder.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { type Preprocessing, preprocess } from "../core/image/preprocess.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 import type { Tokenizer } from "../core/text/tokenizer.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { hostValues, type TorchInterpreter } from "../tensor/torch.ts"

@@ -3,12 +3,12 @@
  * Slower than reinforced data by what the teachers cost, and the same numbers.
  */
 import * as torch from "../../torch/index.ts"
+import { l2Normalize } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
-import { l2Normalize } from "../core/similarity.ts"
 import { endOfText } from "../core/text/tokenizer.ts"
 import type { Batch, TeacherEmbeddings } from "../data/training/batch.ts"
-import type { CheckpointModel } from "../model/checkpoint.ts"
+import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { reparameterize } from "../model/reparameterize.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"

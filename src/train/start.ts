@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../core/errors.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
 import type { PullWeights } from "../hub/pull.ts"
-import { buildModel, type CheckpointInfo } from "../model/checkpoint.ts"
+import { buildModel, type CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
 import { initialize } from "../model/module.ts"
 import { readStartModel, type StartModel } from "../weights/start-model.ts"
 

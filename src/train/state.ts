@@ -15,7 +15,7 @@ import {
   checkpointTensors,
   loadAnyCheckpoint,
   optimizerPrefix,
-} from "../model/checkpoint.ts"
+} from "../model/checkpoint/checkpoint.ts"
 import type { LossScalerState } from "./loss-scaler.ts"
 
 /** First and second moment of a parameter, row-major. */

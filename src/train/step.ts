@@ -8,7 +8,7 @@
 import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
 import type { Batch } from "../data/training/batch.ts"
-import type { CheckpointModel } from "../model/checkpoint.ts"
+import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
 import type { GradientReducer, ProcessGroup } from "./distributed/process-group.ts"

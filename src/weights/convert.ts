@@ -2,17 +2,17 @@
 import { existsSync } from "node:fs"
 import { UserError } from "../core/errors.ts"
 import { findModel } from "../core/family/variant-name.ts"
-import type { Manifest } from "../core/manifest.ts"
+import type { Manifest } from "../core/inference/manifest.ts"
 import { exportModel } from "../export/export.ts"
 import type { LayoutName } from "../export/layouts.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
 import type { ExportDtype } from "../export/side-config.ts"
-import { lockPlace } from "../host/lock.ts"
+import { lockPlace } from "../host/locks/lock.ts"
 import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
-import { sourceOf } from "./checkpoint.ts"
-import { withWeights } from "./weights.ts"
+import { sourceOf } from "./open-checkpoint.ts"
+import { withWeights } from "./open-weights.ts"
 
 export interface ConvertOptions {
   /** The folder to write. */

@@ -1,13 +1,13 @@
 /** A checkpoint of ours as a model directory, compared with what it was in training. */
 import { dirname, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
-import type { Manifest } from "../core/manifest.ts"
+import type { Manifest } from "../core/inference/manifest.ts"
 import { exportModel } from "../export/export.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
-import { makeDirectory } from "../host/files.ts"
-import { lockPlace } from "../host/lock.ts"
-import type { CheckpointModel } from "../model/checkpoint.ts"
-import { sourceOf, withCheckpoint } from "./checkpoint.ts"
+import { makeDirectory } from "../host/files/files.ts"
+import { lockPlace } from "../host/locks/lock.ts"
+import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
+import { sourceOf, withCheckpoint } from "./open-checkpoint.ts"
 
 /**
  * The folder's parents are made, and a model that is there is replaced.

@@ -2,4 +2,4 @@
 export { UserError } from "../core/errors.ts"
 export { type Converted, type ConvertOptions, convert, convertDefaults } from "./convert.ts"
 export { exportCheckpoint } from "./export-checkpoint.ts"
-export { type Weights, withWeights } from "./weights.ts"
+export { type Weights, withWeights } from "./open-weights.ts"

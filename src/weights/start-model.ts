@@ -5,11 +5,11 @@ import { findModel } from "../core/family/variant-name.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
 import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
-import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint.ts"
+import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
-import { sourceOf } from "./checkpoint.ts"
-import { type Weights, withWeights } from "./weights.ts"
+import { sourceOf } from "./open-checkpoint.ts"
+import { type Weights, withWeights } from "./open-weights.ts"
 
 export interface StartModel {
   readonly info: CheckpointInfo<ModelConfig>

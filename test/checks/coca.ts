@@ -4,8 +4,8 @@
  */
 import type { InferenceSession } from "onnxruntime-node"
 import { Tensor as OrtTensor } from "onnxruntime-node"
-import type { CaptionDecoder } from "../../src/core/caption-decoder.ts"
-import { inputImage } from "../../src/core/fill.ts"
+import { inputImage } from "../../src/core/arrays/fill.ts"
+import type { CaptionDecoder } from "../../src/core/inference/caption-decoder.ts"
 import type { Coca } from "../../src/model/coca.ts"
 import { generate } from "../../src/run/caption/generate.ts"
 import { traceOnnx } from "../../src/tensor/onnx.ts"

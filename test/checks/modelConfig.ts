@@ -14,7 +14,7 @@ import {
   type VitConfig,
   type VitConvStemConfig,
 } from "../../src/core/family/variants.ts"
-import type { KeyFlavour } from "../../src/model/weights.ts"
+import type { KeyFlavour } from "../../src/model/checkpoint/weights.ts"
 import { NotYet } from "./notYet.ts"
 
 type Fields = Readonly<Record<string, unknown>>

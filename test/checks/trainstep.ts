@@ -3,11 +3,11 @@
  * losses, gradient norms, parameters, and the features of the trained model in eval mode.
  */
 import { readFileSync } from "node:fs"
-import { fill, u } from "../../src/core/fill.ts"
+import { fill, u } from "../../src/core/arrays/fill.ts"
 import type { Batch } from "../../src/data/training/batch.ts"
+import { loadStateDict } from "../../src/model/checkpoint/state-dict.ts"
+import { type PublishedTensor, publishedTensors } from "../../src/model/checkpoint/weights.ts"
 import { Clip } from "../../src/model/clip.ts"
-import { loadStateDict } from "../../src/model/state-dict.ts"
-import { type PublishedTensor, publishedTensors } from "../../src/model/weights.ts"
 import { findTeacherWidths } from "../../src/reinforce/tools/teacher-widths.ts"
 import { TorchInterpreter, type TorchOptions } from "../../src/tensor/torch.ts"
 import { encodeFeatures, type Features } from "../../src/train/encode.ts"

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { safetensorsChunks } from "../../core/containers/safetensors.ts"
-import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
+import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint/checkpoint.ts"
 import { main } from "../main.ts"
 
 let folder: string

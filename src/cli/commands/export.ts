@@ -1,6 +1,6 @@
 /** mobileclip export */
 import type { Command } from "commander"
-import { worstError } from "../../core/manifest.ts"
+import { worstError } from "../../core/inference/manifest.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import type { CommandContext } from "../context.ts"
 

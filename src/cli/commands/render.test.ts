@@ -3,8 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
 import { killCommand } from "../../../test/kill-command.ts"
-import { sha256OfFile } from "../../host/hash.ts"
-import { lockFolder } from "../../host/lock.ts"
+import { sha256OfFile } from "../../host/files/hash.ts"
+import { lockFolder } from "../../host/locks/lock.ts"
 import { main } from "../main.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "render-"))

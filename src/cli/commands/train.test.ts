@@ -10,7 +10,7 @@ import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
 import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../../train/checkpoints.ts"
 import { readMetrics } from "../../train/log/metrics.ts"
 import { markRun } from "../../train/new-run.ts"
-import { withCheckpoint } from "../../weights/checkpoint.ts"
+import { withCheckpoint } from "../../weights/open-checkpoint.ts"
 import { main } from "../main.ts"
 
 const folder = await mkdtemp(join(tmpdir(), "mobileclip-train-"))

@@ -1,8 +1,8 @@
 /** Whether the files of a model directory are those that its manifest lists, byte for byte. */
 import { stat } from "node:fs/promises"
 import { join } from "node:path"
-import { type Manifest, towers } from "../../core/manifest.ts"
-import { sourceOf } from "../../weights/checkpoint.ts"
+import { type Manifest, towers } from "../../core/inference/manifest.ts"
+import { sourceOf } from "../../weights/open-checkpoint.ts"
 import { type Check, checksOf } from "./check.ts"
 
 const { ok, problem } = checksOf("Model")

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util"
 import { commandLine } from "../../core/shell-quote.ts"
 import { changesOf, type FinetuneReport } from "../../finetune/report-data.ts"
-import { isCoca } from "../../model/checkpoint.ts"
+import { isCoca } from "../../model/checkpoint/checkpoint.ts"
 import { defaultTemplates } from "../../run/classify.ts"
 import { percent, textTable } from "../table.ts"
 

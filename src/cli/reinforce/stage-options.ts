@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
-import { openRandomAccess } from "../../host/files.ts"
+import { openRandomAccess } from "../../host/files/files.ts"
 import { type EmbeddingJob, jobLimits } from "../../reinforce/job.ts"
 import {
   augmentationOf,

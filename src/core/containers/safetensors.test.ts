@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
+import { float32ToBfloat16, float32ToFloat16 } from "../arrays/half.ts"
+import { Random } from "../arrays/random.ts"
 import { UserError } from "../errors.ts"
-import { float32ToBfloat16, float32ToFloat16 } from "../half.ts"
-import { Random } from "../random.ts"
 import { bytesAsSource, type Dtype, SafetensorsFile, safetensorsChunks, type TensorToWrite } from "./safetensors.ts"
 
 const floats = Float32Array.of(0, 1, -2, 0.5, 3, -4)

@@ -3,8 +3,9 @@
  * The reader takes a source it can read anywhere in, and reads a tensor only when asked; the writer gives chunks, one
  * tensor at a time. So neither holds a file in memory.
  */
+
+import { bfloat16ToFloat32, float16ToFloat32 } from "../arrays/half.ts"
 import { assert, UserError } from "../errors.ts"
-import { bfloat16ToFloat32, float16ToFloat32 } from "../half.ts"
 import type { RandomAccess } from "../random-access.ts"
 import { type Dtype, dtypes, parseHeader, type TensorEntry } from "./safetensors-header.ts"
 

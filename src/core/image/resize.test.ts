@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { pillowResize } from "../../../test/pillow-resize.ts"
-import { Random } from "../random.ts"
+import { Random } from "../arrays/random.ts"
 import { centerBox, centerCrop, crop, type Image8, image8 } from "./pixels.ts"
 import {
   type Interpolation,

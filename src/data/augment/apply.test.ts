@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
+import { Random } from "../../core/arrays/random.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import { normalize } from "../../core/image/preprocess.ts"
-import { Random } from "../../core/random.ts"
 import { applyAugmentation, augmentedPixels } from "./apply.ts"
 import { opNames, type StoredOp } from "./augmentation.ts"
 import { datacompdrAugmentation as config } from "./config.ts"

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { opNames, type StoredAugmentation } from "./augmentation.ts"
 import { datacompdrAugmentation as config } from "./config.ts"
 import { centralCrop, drawAugmentation, drawCrop } from "./draw.ts"

@@ -1,7 +1,8 @@
 /** From a picture's file to the normalised views of it that encoders take. */
+
+import { Random } from "../../core/arrays/random.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { Size } from "../../core/image/resize.ts"
-import { Random } from "../../core/random.ts"
 import { decodeHere } from "../../host/image/images.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
 import { augmentedPixels } from "./apply.ts"

@@ -1,10 +1,10 @@
 /** Embeddings as members of a shard: `npz` (float32), `pth.gz` (a gzip'd torch.save file) and our compact `cemb`. */
 import { gunzipSync, gzipSync } from "node:zlib"
+import { float32ToBfloat16 } from "../../core/arrays/half.ts"
 import { bytesAsSource, type TensorValues, toFloat32 } from "../../core/containers/safetensors.ts"
 import { type Dtype, dtypes } from "../../core/containers/safetensors-header.ts"
 import { spanOf } from "../../core/containers/strides.ts"
 import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
-import { float32ToBfloat16 } from "../../core/half.ts"
 import { npzBytes, readNpz } from "../../host/containers/npz.ts"
 import { TorchFile } from "../../host/containers/torch-file.ts"
 import { torchBytes } from "../../host/containers/torch-write.ts"

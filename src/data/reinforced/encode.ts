@@ -2,13 +2,14 @@
  * Writes shards of reinforced samples in the published layouts or our compact one. The same samples give the same
  * bytes, on every machine: no times, owners or host names, and no compression that depends on the processor.
  */
+
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/arrays/half.ts"
 import { UserError } from "../../core/errors.ts"
-import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/half.ts"
 import { type Sample, shardChunks } from "../shards.ts"
 import type { EmbeddingKind } from "./embeddings.ts"
-import { recordOfSample } from "./json-record.ts"
-import { membersOfSample } from "./members.ts"
+import { recordOfSample } from "./jsonl/json-record.ts"
 import type { Embeddings, ReinforcedSample } from "./sample.ts"
+import { membersOfSample } from "./tar/members.ts"
 import { arrangeTextEmbeddings, type TextEmbeddings } from "./text-embeddings.ts"
 
 export interface SampleFormat {

@@ -18,12 +18,12 @@ import {
   zstdRuns,
 } from "../../../test/hostile.ts"
 import { collect, reinforcedSample, tarOf } from "../../../test/reinforced.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
-import { Random } from "../../core/random.ts"
 import { readEmbeddings, writeEmbeddings } from "./embeddings.ts"
-import { recordOfSample } from "./json-record.ts"
-import { membersOfSample } from "./members.ts"
+import { recordOfSample } from "./jsonl/json-record.ts"
 import { freeEmbeddingBytes, longestText, mostEmbeddingBytes } from "./sample-budget.ts"
+import { membersOfSample } from "./tar/members.ts"
 
 let folder: string
 beforeAll(async () => {

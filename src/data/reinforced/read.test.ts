@@ -9,8 +9,8 @@ import { collect, reinforcedSample, tarOf } from "../../../test/reinforced.ts"
 import { UserError } from "../../core/errors.ts"
 import { writeEmbeddings } from "./embeddings.ts"
 import { encodeSamples } from "./encode.ts"
-import { membersOfSample } from "./members.ts"
 import type { ReinforcedSample } from "./sample.ts"
+import { membersOfSample } from "./tar/members.ts"
 
 let folder: string
 beforeAll(async () => {

@@ -5,11 +5,11 @@
 
 import { UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
-import { openRandomAccess } from "../../host/files.ts"
-import type { Compression } from "./lines.ts"
-import { readJsonl } from "./read-jsonl.ts"
-import { readTar } from "./read-tar.ts"
+import { openRandomAccess } from "../../host/files/files.ts"
+import type { Compression } from "./jsonl/lines.ts"
+import { readJsonl } from "./jsonl/read-jsonl.ts"
 import type { Problem, ReinforcedSample } from "./sample.ts"
+import { readTar } from "./tar/read-tar.ts"
 
 /**
  * The samples of a local shard, one in memory at a time. Samples that are damaged, cut off or there twice are left out

@@ -3,7 +3,7 @@
  * relation or count; one in four names the background too, and where all objects are alike two in five are brief. The web
  * caption is what such a picture might carry on the web: incomplete, sometimes wrong, buried in boilerplate or unrelated.
  */
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { COLOURS, COUNT_WORDS, namesOf, RELATIONS, type Relation, SHAPES, type Size } from "./attributes.ts"
 import type { Subject } from "./plan.ts"
 import type { Background, Scene } from "./scene.ts"

@@ -2,8 +2,9 @@
  * What a picture shows, before anything is placed: its objects and how they stand to each other. Each split plans in its
  * own way; picture `index` of a split depends on (seed, split, index) only.
  */
+
+import { Random } from "../../core/arrays/random.ts"
 import { assert } from "../../core/errors.ts"
-import { Random } from "../../core/random.ts"
 import {
   COLOURS,
   type Colour,

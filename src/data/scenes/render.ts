@@ -1,6 +1,6 @@
 /** A scene as a JPEG file: rasterised by librsvg (through sharp), lit and made noisy here, encoded by mozjpeg. */
 import sharp from "sharp"
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import type { Look, Scene } from "./scene.ts"
 import { sceneToSvg } from "./svg.ts"
 

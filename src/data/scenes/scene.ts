@@ -2,7 +2,7 @@
  * The full description of a picture: what `plan.ts` chose, placed in a frame, on a background, in a light. Plain data
  * that goes into each sample's JSON; everything drawn follows from it. Lengths are pixels of the picture.
  */
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { BACKGROUNDS, type BackgroundColour, COLOURS, namesOf, SIZES, TEXTURES, type Texture } from "./attributes.ts"
 import { type Plan, planScene, type Split, type Subject } from "./plan.ts"
 

@@ -1,8 +1,8 @@
 /** A remote file as a local copy: what broke off goes on where it stopped, as long as the file is the same. */
 import { type FileHandle, open, rm } from "node:fs/promises"
-import { fileError } from "../../host/file-error.ts"
+import { fileError } from "../../host/files/file-error.ts"
+import { keepInUse } from "../../host/files/temporary.ts"
 import { NetworkFailure, Watchdog, withRetries } from "../../host/network/network.ts"
-import { keepInUse } from "../../host/temporary.ts"
 import { retriesOf, type Surroundings, temporaryPath } from "./options.ts"
 import type { LocalFile, TransferOptions } from "./storage.ts"
 

@@ -2,8 +2,8 @@
 import { tmpdir } from "node:os"
 import { basename } from "node:path"
 import { EnvironmentError } from "../../core/errors.ts"
+import { temporaryFile } from "../../host/files/temporary.ts"
 import { type NetworkFailure, triedText } from "../../host/network/network.ts"
-import { temporaryFile } from "../../host/temporary.ts"
 
 export interface StorageOptions {
   /** Where copies of remote files, and files on their way out, are kept. Default: the system's. */

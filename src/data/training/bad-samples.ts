@@ -6,8 +6,9 @@
  * share of the draws. Counts belong to the batches that were taken, not to those made ahead: all processes that add theirs
  * at one step have the same sums, and stop there.
  */
+
+import { fnv1a } from "../../core/arrays/random.ts"
 import { oneLine, UserError } from "../../core/errors.ts"
-import { fnv1a } from "../../core/random.ts"
 
 /** What can be wrong with a sample; messages say it of one of them. */
 export const badReasons = [

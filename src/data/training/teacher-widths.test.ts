@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
-import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/half.ts"
-import { Random } from "../../core/random.ts"
-import { l2Normalize } from "../../core/similarity.ts"
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/arrays/half.ts"
+import { Random } from "../../core/arrays/random.ts"
+import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { checkTeacherWidths, findTeacherWidths } from "./teacher-widths.ts"
 
 function rowsOf(widths: readonly number[], count: number, random = new Random(4)): Float32Array[] {

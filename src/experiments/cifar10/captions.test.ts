@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { captionKinds, carelessCaption, drawKind, isTrue, preciseCaptions } from "./captions.ts"
 import { classNames, otherNames, templates } from "./classes.ts"
 import { presets } from "./recipe.ts"

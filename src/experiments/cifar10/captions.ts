@@ -1,6 +1,6 @@
 /** Captions made of class names: careless ones, as the web has them, for students, and precise ones for teachers. */
 
-import type { Random } from "../../core/random.ts"
+import type { Random } from "../../core/arrays/random.ts"
 import { fillTemplate } from "../../core/text/prompts.ts"
 import { type ClassName, classNames, otherNames } from "./classes.ts"
 

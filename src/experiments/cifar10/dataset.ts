@@ -3,11 +3,11 @@
  * learn from, with careless captions; a list of other pictures with precise ones for the teachers; and the test pictures.
  */
 import { join, resolve } from "node:path"
+import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
-import { Random } from "../../core/random.ts"
 import { pictureExtension } from "../../data/reinforced/picture.ts"
 import { type Sample, writeShard } from "../../data/shards.ts"
-import { makeDirectory, readBytes, writeAtomically } from "../../host/files.ts"
+import { makeDirectory, readBytes, writeAtomically } from "../../host/files/files.ts"
 import { walkPictures } from "../../host/image/picture-folder.ts"
 import { type CaptionMix, carelessCaption, preciseCaptions } from "./captions.ts"
 import { type ClassName, classNames } from "./classes.ts"

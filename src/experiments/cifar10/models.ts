@@ -1,6 +1,6 @@
 /** The models of the CIFAR-10 comparison: small members of the family for pictures of 32 pixels, which those that teach see enlarged. */
 import type { ModelConfig } from "../../core/family/variants.ts"
-import type { CheckpointInfo } from "../../model/checkpoint.ts"
+import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { captioner, clip, fastvit, type SmallModel, untrained } from "../comparison/small-models.ts"
 
 const image = fastvit(32, 64, 128)

@@ -5,8 +5,8 @@
  */
 import { join, resolve } from "node:path"
 import * as torch from "../../../torch/index.ts"
-import { writeAtomically } from "../../host/files.ts"
-import { lockFolder } from "../../host/lock.ts"
+import { writeAtomically } from "../../host/files/files.ts"
+import { lockFolder } from "../../host/locks/lock.ts"
 import { version } from "../../host/version.ts"
 import { thisMachine } from "../../report/machine.ts"
 import type { TrainingResult } from "../../train/run-directory.ts"

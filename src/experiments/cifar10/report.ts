@@ -1,6 +1,6 @@
 /** What the comparison found, as `report.json` and `report.html` (one file, needs no network). */
 import { join } from "node:path"
-import { writeAtomically } from "../../host/files.ts"
+import { writeAtomically } from "../../host/files/files.ts"
 import type { CaptionExample, Cifar10Report } from "./report-data.ts"
 import { cifar10Page } from "./report-page.ts"
 

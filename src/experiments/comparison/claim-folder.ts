@@ -4,8 +4,8 @@
  */
 import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
-import { readBytesIfThere, requireSmall, writeAtomically } from "../../host/files.ts"
-import { listed, namesIn } from "../../host/folder.ts"
+import { readBytesIfThere, requireSmall, writeAtomically } from "../../host/files/files.ts"
+import { listed, namesIn } from "../../host/files/folder.ts"
 
 /**
  * @param name the comparison's

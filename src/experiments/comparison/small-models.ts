@@ -5,7 +5,7 @@
 
 import type { ClipConfig, CocaConfig, FastViTConfig, ModelConfig, TextTowerConfig } from "../../core/family/variants.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
-import type { CheckpointInfo } from "../../model/checkpoint.ts"
+import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 
 /** A model that a comparison trains. */
 export interface SmallModel<Config extends ModelConfig> {

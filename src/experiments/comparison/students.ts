@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import type { ModelConfig } from "../../core/family/variants.ts"
 import { efficiencyRatio, type LearningCurve, type Spread, spreadOf } from "../../evaluate/efficiency.ts"
-import type { CheckpointInfo } from "../../model/checkpoint.ts"
+import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import type { ObjectiveConfig } from "../../train/objective.ts"
 import type { TrainingResult } from "../../train/run-directory.ts"
 import type { TrainConfig } from "../../train/train.ts"

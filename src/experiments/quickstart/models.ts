@@ -1,6 +1,6 @@
 /** The models of the quickstart's loop: two teachers and a captioner that see precise captions, and the student. */
 import { captioners, type ModelConfig } from "../../core/family/variants.ts"
-import type { CheckpointInfo } from "../../model/checkpoint.ts"
+import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { clip, fastvit, type SmallModel, untrained } from "../comparison/small-models.ts"
 
 const { model: config, preprocessing } = captioners["quickstart-captioner"]

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
 import { main } from "../../cli/main.ts"
 import { decodeImage } from "../../host/image/images.ts"
-import { lockFolder } from "../../host/lock.ts"
+import { lockFolder } from "../../host/locks/lock.ts"
 import { createClassifier } from "../../run/classify.ts"
 import { loadModel } from "../../run/node.ts"
 

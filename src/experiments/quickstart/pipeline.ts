@@ -4,11 +4,11 @@
  * and used. Each stage leaves files that the next one reads, so an interrupted run goes on where it was.
  */
 import { join } from "node:path"
-import { worstError } from "../../core/manifest.ts"
+import { worstError } from "../../core/inference/manifest.ts"
 import { renderScenes } from "../../data/scenes/dataset.ts"
 import { readScenes, scoreRetrieval, scoreTasks } from "../../evaluate/scenes.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
-import { lockFolder } from "../../host/lock.ts"
+import { lockFolder } from "../../host/locks/lock.ts"
 import { loadModel } from "../../run/node.ts"
 import type { TrainingResult } from "../../train/run-directory.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"

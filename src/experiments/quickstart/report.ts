@@ -1,6 +1,6 @@
 /** What the quickstart did, as `report.html` (one file, needs no network) and `report.json`. */
 import { join } from "node:path"
-import { writeAtomically } from "../../host/files.ts"
+import { writeAtomically } from "../../host/files/files.ts"
 import type { ReportData } from "./report-content.ts"
 import { reportPage } from "./report-page.ts"
 

@@ -2,7 +2,7 @@
 import { join } from "node:path"
 import { COLOURS, namesOf, SHAPES } from "../../data/scenes/attributes.ts"
 import type { Scene } from "../../evaluate/scenes.ts"
-import { makeDirectory, writeAtomically } from "../../host/files.ts"
+import { makeDirectory, writeAtomically } from "../../host/files/files.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import { createClassifier } from "../../run/classify.ts"
 import type { Model } from "../../run/encoder.ts"

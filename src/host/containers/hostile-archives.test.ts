@@ -4,11 +4,11 @@ import { npy } from "../../../bench/fuzz-seeds.ts"
 import { peakGrowth } from "../../../test/peak-memory.ts"
 import { type Pickled, pickle, type Storage, tensorOf, torchArchive } from "../../../test/torch-archive.ts"
 import { zipArchive } from "../../../test/zip-archive.ts"
+import { float32ToFloat16 } from "../../core/arrays/half.ts"
 import { bytesAsSource } from "../../core/containers/safetensors.ts"
 import { UserError } from "../../core/errors.ts"
-import { float32ToFloat16 } from "../../core/half.ts"
 import { readNpz } from "./npz.ts"
-import { readTensorFile } from "./tensor-file.ts"
+import { readTensorFile } from "./open-tensor-file.ts"
 import { readZipDirectory } from "./zip.ts"
 
 const floats = new Float32Array(2 ** 18).fill(1)

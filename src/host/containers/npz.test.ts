@@ -4,8 +4,8 @@ import { join } from "node:path"
 import { expect, test } from "vitest"
 import { npy } from "../../../bench/fuzz-seeds.ts"
 import { zipArchive } from "../../../test/zip-archive.ts"
+import { float16ToFloat32, float32ToFloat16 } from "../../core/arrays/half.ts"
 import { UserError } from "../../core/errors.ts"
-import { float16ToFloat32, float32ToFloat16 } from "../../core/half.ts"
 import { readNpz } from "./npz.ts"
 
 const six = Float32Array.of(0, 1, 2, 3, 4, 5)

@@ -8,7 +8,7 @@ import { type Dtype, dtypes } from "../../core/containers/safetensors-header.ts"
 import { columnMajorStrides, countOf, gather, isRowMajor } from "../../core/containers/strides.ts"
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
-import { openRandomAccess } from "../files.ts"
+import { openRandomAccess } from "../files/files.ts"
 import { readZipDirectory, readZipEntry } from "./zip.ts"
 import { zipBytes } from "./zip-write.ts"
 

@@ -6,7 +6,7 @@ import { zipArchive } from "../../../test/zip-archive.ts"
 import { Budget } from "../../core/budget.ts"
 import { bytesAsSource } from "../../core/containers/safetensors.ts"
 import { UserError } from "../../core/errors.ts"
-import { openRandomAccess } from "../files.ts"
+import { openRandomAccess } from "../files/files.ts"
 import { readZipDirectory, readZipEntry } from "./zip.ts"
 
 const text = (value: string) => new TextEncoder().encode(value)

@@ -9,7 +9,7 @@ import { readdir } from "node:fs/promises"
 import { basename, dirname, extname, join, sep } from "node:path"
 import { promisify } from "node:util"
 import { messageOf, oneLine } from "../../core/errors.ts"
-import { fileError } from "../file-error.ts"
+import { fileError } from "../files/file-error.ts"
 import { pictureFormats } from "./picture-format.ts"
 
 export interface PictureFolder {

@@ -14,7 +14,7 @@ import {
   RequestError,
 } from "@nats-io/transport-node"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
-import { readBytes, requireSmall } from "../../host/files.ts"
+import { readBytes, requireSmall } from "../../host/files/files.ts"
 import type { NatsSettings } from "./settings.ts"
 
 /** The first with pull consumers as they are used here, and with limits per subject that refuse what is new. */

@@ -1,6 +1,6 @@
 /** The models of a job: those of its first finished shard, which all others must have. */
 import { assert, UserError } from "../../core/errors.ts"
-import { shortIdentity } from "../../core/teacher-identity.ts"
+import { shortIdentity } from "../../core/inference/teacher-identity.ts"
 import { createEntry, updateEntry } from "./entries.ts"
 import { answered, type Job, readControl } from "./job.ts"
 import { type JobModels, type Note, schemas } from "./records.ts"

@@ -3,7 +3,7 @@ import { quoted, UserError } from "../../core/errors.ts"
 import { requireInside } from "../../core/inside.ts"
 import { pathOf } from "../../data/stores/local.ts"
 import { isUrl } from "../../data/stores/open.ts"
-import { isAtOrBelow, realPlace } from "../../host/real-place.ts"
+import { isAtOrBelow, realPlace } from "../../host/files/real-path.ts"
 
 /**
  * @param output URL of the job's output

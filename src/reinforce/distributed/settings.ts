@@ -3,7 +3,7 @@
  * A user, password or token may stand in the URL; `tls://` asks for encryption.
  */
 import { quoted, UserError } from "../../core/errors.ts"
-import { readBytes, requireSmall } from "../../host/files.ts"
+import { readBytes, requireSmall } from "../../host/files/files.ts"
 import { withoutCredentials } from "../../host/network/address.ts"
 
 export type Environment = Readonly<Record<string, string | undefined>>

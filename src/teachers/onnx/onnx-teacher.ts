@@ -2,10 +2,11 @@
  * A CLIP of two graphs as a teacher. What the files say of it is checked against the graphs, and both are run once,
  * before anything else: a teacher that was opened gives embeddings.
  */
+
+import { cosines, l2Normalize } from "../../core/arrays/similarity.ts"
 import { UserError } from "../../core/errors.ts"
 import { longestSequence } from "../../core/family/size-limits.ts"
-import { cosines, l2Normalize } from "../../core/similarity.ts"
-import type { Teacher } from "../../core/teacher.ts"
+import type { Teacher } from "../../core/inference/teacher.ts"
 import { TextRows, type TokenRows, textBatch } from "../../core/text/token-rows.ts"
 import { endOfText } from "../../core/text/tokenizer.ts"
 import { agreed, type ClipDescription } from "./description.ts"

@@ -2,7 +2,7 @@
  * Two graphs as the towers of a CLIP: which inputs and outputs, how many rows at once, and whether they fit what the files
  * beside them say. Shapes: N batch, L tokens.
  */
-import { concatenate } from "../../core/concatenate.ts"
+import { concatenate } from "../../core/arrays/concatenate.ts"
 import { UserError } from "../../core/errors.ts"
 import { endOfText, startOfText } from "../../core/text/tokenizer.ts"
 import type { Names } from "./description.ts"

@@ -4,7 +4,7 @@ import { availableParallelism, constants } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { UserError } from "../../core/errors.ts"
-import { temporaryFolder } from "../../host/temporary.ts"
+import { temporaryFolder } from "../../host/files/temporary.ts"
 import { rendezvousVariable } from "./environment.ts"
 
 export interface LaunchOptions {

@@ -6,13 +6,13 @@ import { built, reportsOf } from "../../../test/ranks.ts"
  * ranks and for the one process they are compared with.
  */
 const steps = `
-  const { buildModel } = await import(${built("src/model/checkpoint.js")})
+  const { buildModel } = await import(${built("src/model/checkpoint/checkpoint.js")})
   const { initialize } = await import(${built("src/model/module.js")})
   const { TorchInterpreter } = await import(${built("src/tensor/torch.js")})
   const { AdamW } = await import(${built("src/train/optimizer.js")})
   const { trainStep, meanOverRanks } = await import(${built("src/train/step.js")})
   const { sliceBatch } = await import(${built("src/train/encode.js")})
-  const { Random } = await import(${built("src/core/random.js")})
+  const { Random } = await import(${built("src/core/arrays/random.js")})
   const text = { kind: "base", width: 16, heads: 2, layers: 2, causal: true, activation: "gelu", contextLength: 8, vocabSize: 64 }
   const image = { kind: "vit", width: 16, heads: 2, layers: 2, patchSize: 8, activation: "gelu" }
   const captioning = CAPTIONING

@@ -4,8 +4,8 @@
  */
 import { closeSync, existsSync, openSync, writeSync } from "node:fs"
 import { UserError } from "../../core/errors.ts"
-import { fileError } from "../../host/file-error.ts"
-import { readBytes, writeAtomically } from "../../host/files.ts"
+import { fileError } from "../../host/files/file-error.ts"
+import { readBytes, writeAtomically } from "../../host/files/files.ts"
 import { isStep, type LogEntry, meanOf, type StepEntry } from "./entries.ts"
 
 export interface MetricsOptions {

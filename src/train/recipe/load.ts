@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { runs } from "../../../recipes/index.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
-import { readJson, writeAtomically } from "../../host/files.ts"
+import { readJson, writeAtomically } from "../../host/files/files.ts"
 import { parseRecipe } from "./parse.ts"
 import { defaultRecipe, type Recipe } from "./schema.ts"
 

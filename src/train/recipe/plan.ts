@@ -6,7 +6,7 @@
  */
 import { assert, UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
-import { buildModel, type CheckpointModel } from "../../model/checkpoint.ts"
+import { buildModel, type CheckpointModel } from "../../model/checkpoint/checkpoint.ts"
 import { Coca } from "../../model/coca.ts"
 import type { Module } from "../../model/module.ts"
 import { reparameterize } from "../../model/reparameterize.ts"

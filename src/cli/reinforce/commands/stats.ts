@@ -1,7 +1,7 @@
 /** mobileclip reinforce stats */
 import type { Command } from "commander"
 import { openStorage } from "../../../data/stores/open.ts"
-import { writeAtomically } from "../../../host/files.ts"
+import { writeAtomically } from "../../../host/files/files.ts"
 import { findShards } from "../../../reinforce/tools/shards.ts"
 import { contactSheet } from "../../../reinforce/tools/stats/contact-sheet.ts"
 import { collectStats } from "../../../reinforce/tools/stats/stats.ts"

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { Random } from "../../../core/random.ts"
+import { Random } from "../../../core/arrays/random.ts"
 import { DrawOrder, EpochOrder, fetchedDraws, permutation, singleDraws } from "./order.ts"
 
 const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i)

@@ -2,7 +2,7 @@
  * Which sample stands where. A position counts pairs over all steps and ranks, so what a rank gets at a step is
  * arithmetic, and the batches of several ranks joined are those of one.
  */
-import { Random } from "../../../core/random.ts"
+import { Random } from "../../../core/arrays/random.ts"
 
 /** The order of an epoch: 0 to `count` - 1, shuffled (Fisher-Yates). */
 export function permutation(count: number, random: Random): Uint32Array {

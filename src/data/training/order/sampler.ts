@@ -1,6 +1,6 @@
 /** From a position to the sample that stands there, or to the one in its place where that cannot be used. */
-import { Random } from "../../../core/random.ts"
-import type { Place, SampleList } from "../sources/place.ts"
+import { Random } from "../../../core/arrays/random.ts"
+import type { Place, SampleList } from "../sources/location.ts"
 import type { ShardSet } from "../sources/shard-set.ts"
 import { DrawOrder, type DrawShape, EpochOrder, fetchedDraws } from "./order.ts"
 

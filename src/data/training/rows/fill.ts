@@ -1,9 +1,9 @@
 /** Rows of a batch, one after the other, in a thread of the pool or in the caller's. */
-import { Random } from "../../../core/random.ts"
+import { Random } from "../../../core/arrays/random.ts"
 import type { Tokenizer } from "../../../core/text/tokenizer.ts"
 import type { Truncated } from "../../../host/image/picture-format.ts"
 import { type BadReason, BadSample } from "../bad-samples.ts"
-import type { Place } from "../sources/place.ts"
+import type { Place } from "../sources/location.ts"
 import { SampleLoader, type TrainingSample } from "./load.ts"
 import { fillRow, type RowSettings } from "./row.ts"
 import { rowOfSlot, type Slot } from "./slot.ts"

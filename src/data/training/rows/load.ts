@@ -1,17 +1,17 @@
 /** A sample from where it lies to what rows are made of: the decoded picture, captions, stored views and embeddings. */
 import { EnvironmentError, isOfInput, messageOf, UserError } from "../../../core/errors.ts"
-import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../../host/files.ts"
+import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../../host/files/files.ts"
 import { type DecodedImage, decodeHere } from "../../../host/image/images.ts"
 import type { Truncated } from "../../../host/image/picture-format.ts"
 import { parseJsonText } from "../../json-text.ts"
-import { sampleOfRecord } from "../../reinforced/json-record.ts"
-import { longestLine } from "../../reinforced/lines.ts"
-import { sampleOfMembers } from "../../reinforced/members.ts"
+import { sampleOfRecord } from "../../reinforced/jsonl/json-record.ts"
+import { longestLine } from "../../reinforced/jsonl/lines.ts"
 import type { ReinforcedSample } from "../../reinforced/sample.ts"
 import { checkSampleSize, checkText, cutText } from "../../reinforced/sample-budget.ts"
+import { sampleOfMembers } from "../../reinforced/tar/members.ts"
 import { BadSample } from "../bad-samples.ts"
 import { readCaptions } from "../sources/captions.ts"
-import { describePlace, type MemberPlace, type Place } from "../sources/place.ts"
+import { describePlace, type MemberPlace, type Place } from "../sources/location.ts"
 
 export interface TrainingSample extends Pick<ReinforcedSample, "texts" | "synTexts" | "paramAug" | "embeddings"> {
   /** For messages. */

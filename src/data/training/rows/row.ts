@@ -2,9 +2,10 @@
  * A row of a batch: which view, caption and synthetic caption are taken (apple/ml-mobileclip training patch: each
  * uniform), and what they and their embeddings are. No augmentation but the stored one is done to a stored view.
  */
+
+import type { Random } from "../../../core/arrays/random.ts"
 import { UserError } from "../../../core/errors.ts"
 import { type Preprocessing, preprocess } from "../../../core/image/preprocess.ts"
-import type { Random } from "../../../core/random.ts"
 import type { Tokenizer } from "../../../core/text/tokenizer.ts"
 import { augmentedPixels } from "../../augment/apply.ts"
 import { drawCrop } from "../../augment/draw.ts"

@@ -1,7 +1,7 @@
 /** The captions of a picture that has a file of its own. */
-import { readBytesIfThere } from "../../../host/files.ts"
+import { readBytesIfThere } from "../../../host/files/files.ts"
 import { checkText, cutText } from "../../reinforced/sample-budget.ts"
-import type { Place } from "./place.ts"
+import type { Place } from "./location.ts"
 
 /** In bytes: over 1,000 captions of usual length. */
 const longestFile = 2 ** 20

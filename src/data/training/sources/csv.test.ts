@@ -3,8 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { dsvFormat } from "d3-dsv"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { Random } from "../../../core/arrays/random.ts"
 import { UserError } from "../../../core/errors.ts"
-import { Random } from "../../../core/random.ts"
 import { listCsv } from "./csv.ts"
 
 let folder: string

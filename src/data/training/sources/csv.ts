@@ -3,10 +3,10 @@ import { StringDecoder } from "node:string_decoder"
 import { dsvFormat } from "d3-dsv"
 import { quoted, UserError } from "../../../core/errors.ts"
 import { nearestNames } from "../../../core/nearest.ts"
-import { longestLine, unpacked } from "../../reinforced/lines.ts"
+import { longestLine, unpacked } from "../../reinforced/jsonl/lines.ts"
+import type { SampleList } from "./location.ts"
 import { PairTable } from "./pair-table.ts"
 import { listTable } from "./pairs.ts"
-import type { SampleList } from "./place.ts"
 
 export interface CsvOptions {
   readonly imageColumn?: string

@@ -7,7 +7,7 @@ import { UserError } from "../../../core/errors.ts"
 import { fillTemplate } from "../../../core/text/prompts.ts"
 import { requirePictures } from "../../../host/image/image-files.ts"
 import { walkPictures } from "../../../host/image/picture-folder.ts"
-import type { Place, SampleList } from "./place.ts"
+import type { Place, SampleList } from "./location.ts"
 
 /** The pictures below the folder, in order of their paths. Throws UserError where nothing says what they show. */
 export async function listFolder(folder: string, templates: readonly string[]): Promise<SampleList> {

@@ -7,7 +7,7 @@ import { EnvironmentError, UserError } from "../../../core/errors.ts"
 import { mapOrdered } from "../../parallel.ts"
 import { openStorage } from "../../stores/open.ts"
 import type { Storage } from "../../stores/storage.ts"
-import type { Place, SampleList } from "./place.ts"
+import type { Place, SampleList } from "./location.ts"
 
 /** Files whose sizes are asked for, at most, and at once: each may be a question to a server. */
 const [mostSizes, atOnce] = [4096, 32]

@@ -2,9 +2,9 @@
 import { dirname, resolve, sep } from "node:path"
 import { messageOf, quoted, UserError } from "../../../core/errors.ts"
 import { parseJsonText } from "../../json-text.ts"
-import { readLines } from "../../reinforced/lines.ts"
-import { textList } from "../../reinforced/members.ts"
-import type { Place, SampleList } from "./place.ts"
+import { readLines } from "../../reinforced/jsonl/lines.ts"
+import { textList } from "../../reinforced/tar/members.ts"
+import type { Place, SampleList } from "./location.ts"
 
 export interface Pair {
   readonly image: string

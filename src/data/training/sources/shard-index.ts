@@ -5,15 +5,15 @@
 import { createReadStream, createWriteStream } from "node:fs"
 import { pipeline } from "node:stream/promises"
 import { isOfInput, UserError } from "../../../core/errors.ts"
-import { fileError } from "../../../host/file-error.ts"
-import { openRandomAccess } from "../../../host/files.ts"
-import { type Compression, unpacked } from "../../reinforced/lines.ts"
+import { fileError } from "../../../host/files/file-error.ts"
+import { openRandomAccess } from "../../../host/files/files.ts"
+import { type Compression, unpacked } from "../../reinforced/jsonl/lines.ts"
 import { shardFormat } from "../../reinforced/read.ts"
-import { listTar } from "../../reinforced/read-tar.ts"
 import type { Problem } from "../../reinforced/sample.ts"
 import { largestSample } from "../../reinforced/sample-budget.ts"
-import type { TarMember } from "../../reinforced/tar-index.ts"
-import type { Place, SampleList } from "./place.ts"
+import { listTar } from "../../reinforced/tar/read-tar.ts"
+import type { TarMember } from "../../reinforced/tar/tar-index.ts"
+import type { Place, SampleList } from "./location.ts"
 
 export interface IndexOptions {
   /** Which members are needed, by extension. */

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
 import { mapOrdered } from "../../parallel.ts"
 import type { LocalFile, Storage } from "../../stores/storage.ts"
-import type { Place, SampleList } from "./place.ts"
+import type { Place, SampleList } from "./location.ts"
 import { type IndexOptions, indexShard, type ShardIndex } from "./shard-index.ts"
 
 interface OpenShard {

@@ -1,9 +1,9 @@
 /** What a source is: told by its name and, for JSONL, by its first line. */
 import { readdir, stat } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
-import { requireFile } from "../../../host/files.ts"
+import { requireFile } from "../../../host/files/files.ts"
 import { parseJsonText } from "../../json-text.ts"
-import { readLines } from "../../reinforced/lines.ts"
+import { readLines } from "../../reinforced/jsonl/lines.ts"
 import { pathOf } from "../../stores/local.ts"
 import { isUrl } from "../../stores/open.ts"
 import type { SourceFormat } from "../config.ts"

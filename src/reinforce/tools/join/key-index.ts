@@ -6,8 +6,8 @@
  */
 import { closeSync, openSync, readSync, writeSync } from "node:fs"
 import { join } from "node:path"
-import { fileError } from "../../../host/file-error.ts"
-import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
+import { fileError } from "../../../host/files/file-error.ts"
+import { type TemporaryFolder, temporaryFolder } from "../../../host/files/temporary.ts"
 import { keyHash } from "../key-hash.ts"
 
 export interface Place {

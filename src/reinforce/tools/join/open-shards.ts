@@ -1,7 +1,7 @@
 /** Shards that are read here and there, some of them open at a time. */
 import { shardFormat } from "../../../data/reinforced/read.ts"
 import type { LocalFile, Storage } from "../../../data/stores/storage.ts"
-import { openRandomAccess } from "../../../host/files.ts"
+import { openRandomAccess } from "../../../host/files/files.ts"
 import { RandomJsonl } from "./random-jsonl.ts"
 import type { RandomShard } from "./random-shard.ts"
 import { RandomTar } from "./random-tar.ts"

@@ -2,11 +2,11 @@
 import { createReadStream } from "node:fs"
 import { join } from "node:path"
 import { parseJsonText } from "../../../data/json-text.ts"
-import { keyOfRecord, sampleOfRecord } from "../../../data/reinforced/json-record.ts"
-import { type Compression, longestLine, readLines } from "../../../data/reinforced/lines.ts"
+import { keyOfRecord, sampleOfRecord } from "../../../data/reinforced/jsonl/json-record.ts"
+import { type Compression, longestLine, readLines } from "../../../data/reinforced/jsonl/lines.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
-import { type OpenFile, openRandomAccess, writeAtomically } from "../../../host/files.ts"
-import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
+import { type OpenFile, openRandomAccess, writeAtomically } from "../../../host/files/files.ts"
+import { type TemporaryFolder, temporaryFolder } from "../../../host/files/temporary.ts"
 import type { RandomShard, SamplePlace } from "./random-shard.ts"
 
 const newline = 0x0a

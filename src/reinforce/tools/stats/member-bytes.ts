@@ -1,7 +1,7 @@
 /** What the bytes of a tar are spent on, by kind of member. */
 import { shardFormat } from "../../../data/reinforced/read.ts"
-import { indexTar } from "../../../data/reinforced/tar-index.ts"
-import { openRandomAccess } from "../../../host/files.ts"
+import { indexTar } from "../../../data/reinforced/tar/tar-index.ts"
+import { openRandomAccess } from "../../../host/files/files.ts"
 
 export interface MemberBytes {
   readonly files: number

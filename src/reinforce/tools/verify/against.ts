@@ -1,7 +1,7 @@
 /** The outputs of two runs of one command, which must be the same byte for byte, shard by shard. */
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
-import { sha256OfFile } from "../../../host/hash.ts"
+import { sha256OfFile } from "../../../host/files/hash.ts"
 import { type Shard, samplesOf } from "../shards.ts"
 import { firstDifference } from "./compare.ts"
 

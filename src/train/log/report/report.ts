@@ -1,6 +1,6 @@
 /** `report.html`: one file that needs no network, for any training run, finished or not. */
 import { join } from "node:path"
-import { writeAtomically } from "../../../host/files.ts"
+import { writeAtomically } from "../../../host/files/files.ts"
 import { reportPage, type TrainingReport } from "./page.ts"
 
 /** The folder must exist. */

@@ -1,0 +1,75 @@
+/**
+ * Where a folder or a repository keeps the towers of a CLIP as ONNX files, told by the names of its files:
+ *
+ *     ours              mobileclip.json, which says the rest
+ *     transformers.js   onnx/vision_model.onnx and onnx/text_model.onnx, or onnx/model.onnx with both towers; config.json,
+ *                       preprocessor_config.json, tokenizer.json, tokenizer_config.json
+ *     Immich            visual/model.onnx, visual/preprocess_cfg.json; textual/model.onnx, textual/tokenizer.json;
+ *                       config.json
+ */
+import { oneLine, UserError } from "../errors.ts"
+import { manifestFile } from "./manifest.ts"
+
+export const onnxDtypes = ["fp32", "fp16"] as const
+
+export type OnnxDtype = (typeof onnxDtypes)[number]
+
+export type OnnxFiles =
+  | { readonly layout: "mobileclip"; readonly files: readonly string[] }
+  | {
+      readonly layout: "transformers.js" | "immich"
+      /** The same file where it holds both towers. */
+      readonly image: string
+      readonly text: string
+      /** All that is needed, these two included. */
+      readonly files: readonly string[]
+    }
+
+/** What transformers.js adds to a file's name for a type of the weights. */
+const suffixes = { fp32: "", fp16: "_fp16" } as const
+
+/**
+ * @param paths files, relative, with forward slashes
+ * @param dtype of the weights; null: fp32, and in our own layout whatever is there
+ * @param where a path or an address, for messages
+ * @returns null where there are no towers
+ * @throws UserError where there are towers, but not these
+ */
+export function findOnnxFiles(paths: readonly string[], dtype: OnnxDtype | null, where: string): OnnxFiles | null {
+  if (paths.includes(manifestFile)) {
+    return { layout: "mobileclip", files: paths.filter((path) => /\.(onnx|onnx_data|json)$/.test(path)) }
+  }
+  if (paths.includes("visual/model.onnx") && paths.includes("textual/model.onnx")) return immich(paths, dtype, where)
+  const models = paths.filter((path) => /^onnx\/(vision_|text_)?model\w*\.onnx$/.test(path))
+  if (models.length > 0) return transformers(paths, models, dtype ?? "fp32", where)
+  const loose = paths.filter((path) => path.endsWith(".onnx"))
+  if (loose.length === 0) return null
+  throw new UserError(
+    `${where} has ${oneLine(loose.slice(0, 4).join(", "), 400)}, and nothing says which of them is which tower`,
+    "known are the layouts of transformers.js, of Immich and of `mobileclip convert`",
+  )
+}
+
+function immich(paths: readonly string[], dtype: OnnxDtype | null, where: string): OnnxFiles {
+  if (dtype === "fp16") throw new UserError(`${where}: Immich's layout has one type of weights`, "leave out --dtype")
+  // Deeper folders hold the same towers for other runtimes; large towers have their weights in further files beside them.
+  const wanted = /^(config\.json|(visual|textual)\/[^/]+(?<!\.armnn|\.rknn))$/
+  const files = paths.filter((path) => wanted.test(path))
+  return { layout: "immich", image: "visual/model.onnx", text: "textual/model.onnx", files }
+}
+
+function transformers(paths: readonly string[], models: readonly string[], dtype: OnnxDtype, where: string): OnnxFiles {
+  const named = (tower: string) => `onnx/${tower}model${suffixes[dtype]}.onnx`
+  const separate = [named("vision_"), named("text_")] as const
+  const [image, text] = separate.every((path) => models.includes(path)) ? separate : [named(""), named("")]
+  if (!models.includes(image)) {
+    throw new UserError(
+      `${where} has no ${separate.join(" and ")} for ${dtype}, but ${oneLine(models.join(", "), 400)}`,
+      `towers are read in ${onnxDtypes.join(" or ")} (--dtype)`,
+    )
+  }
+  const beside = paths.filter((path) => [image, text].some((model) => path.startsWith(`${model}_data`)))
+  const sides = ["config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"]
+  const found = sides.filter((path) => paths.includes(path))
+  return { layout: "transformers.js", image, text, files: [...new Set([image, text, ...beside, ...found])] }
+}

@@ -1,0 +1,184 @@
+/**
+ * Folders in Node that appear whole or not at all: built as a hidden neighbour, which then takes the place of an old one.
+ * An old one is replaced only where everything in it is of the same making.
+ */
+import { lstat, mkdir, readdir, realpath, rename } from "node:fs/promises"
+import { dirname, join, relative, sep } from "node:path"
+import { oneLine, UserError } from "../../core/errors.ts"
+import { lockName, requireUnlocked } from "../locks/lock.ts"
+import { fileError } from "./file-error.ts"
+import { absent, discard, placeOf, sync } from "./files.ts"
+import { isMountPoint } from "./mount-point.ts"
+import { neighbour, removeAbandoned, removeAbandonedOnce } from "./staging.ts"
+import { isOfSystem } from "./system-files.ts"
+
+/**
+ * The files of a folder that may be replaced, as paths in it with "/", for what this folder is told to be by its content.
+ * What is not among them is somebody else's.
+ */
+export type OwnFiles = (folder: string) => Promise<readonly string[]>
+
+/**
+ * Builds a folder: `build` fills the folder it is given, which then takes the place of `path`; a link stays, and what it
+ * leads to is replaced. On any failure an old folder is untouched and nothing else is left. Between two renames, no other
+ * way being portable, neither is there: after a kill just then the old one comes back when anything is written there.
+ *
+ * @throws UserError, before anything is built, where `path` has content that is not `ownFiles`, or cannot be moved away
+ */
+export async function writeDirectoryAtomically<T>(
+  path: string,
+  build: (folder: string) => Promise<T>,
+  ownFiles: OwnFiles,
+): Promise<T> {
+  try {
+    const place = await placeOf(path)
+    await removeAbandonedOnce(dirname(place))
+    await requireReplaceable(place, ownFiles, path)
+    const temporary = neighbour(place)
+    try {
+      await mkdir(temporary)
+      const result = await build(temporary)
+      await syncTree(temporary)
+      await replaceDirectory(temporary, place, (old) => requireReplaceable(old, ownFiles, path))
+      await sync(dirname(place))
+      return result
+    } catch (error) {
+      await discard(temporary)
+      throw error
+    }
+  } catch (error) {
+    throw fileError(error, "writing", path)
+  }
+}
+
+/** Throws UserError where there is a file, or a folder that a process works in, that has other content or must stay. */
+export async function checkReplaceable(path: string, ownFiles: OwnFiles): Promise<void> {
+  try {
+    await requireReplaceable(await placeOf(path), ownFiles, path)
+  } catch (error) {
+    throw fileError(error, "writing", path)
+  }
+}
+
+/** @param name the folder as the user knows it */
+async function requireReplaceable(folder: string, ownFiles: OwnFiles, name: string): Promise<void> {
+  const found = await lstat(folder).catch(absent)
+  if (!found) return
+  if (found.isDirectory()) await requireMovable(folder, name)
+  const content = (await readdir(folder)).filter((entry) => entry !== lockName)
+  await requireUnlocked(folder)
+  if (content.length === 0) return
+  const foreign = await foreignIn(folder, contentOf(await ownFiles(folder)))
+  if (foreign.length === 0) return
+  throw new UserError(
+    `${name} has other content (${listed(foreign)}) and is not replaced`,
+    "move that to another folder, or choose another one to write to",
+  )
+}
+
+/** A shell that works in a folder stays in the old one, which is gone. */
+async function requireMovable(folder: string, name: string): Promise<void> {
+  const real = await realpath(folder)
+  const hint = "write to a folder in it, or choose another one to write to"
+  if (await isMountPoint(real)) throw new UserError(`${name} is a mount point and cannot be replaced`, hint)
+  const current = await currentFolder()
+  const below = current === null ? ".." : relative(real, current)
+  if (below === "") throw new UserError(`${name} is the folder you are in and is not replaced`, hint)
+  if (below === ".." || below.startsWith(`..${sep}`)) return
+  throw new UserError(`${name} has the folder you are in (${oneLine(below)}) and is not replaced`, hint)
+}
+
+/** Null where it is gone already. */
+async function currentFolder(): Promise<string | null> {
+  try {
+    return await realpath(process.cwd())
+  } catch (error) {
+    return absent(error as NodeJS.ErrnoException)
+  }
+}
+
+/** Files, and the folders that they are in. */
+interface Content {
+  readonly files: ReadonlySet<string>
+  readonly folders: ReadonlySet<string>
+}
+
+function contentOf(files: readonly string[]): Content {
+  const folders = files.flatMap((file) => [...file.matchAll(/\//g)].map(({ index }) => file.slice(0, index)))
+  return { files: new Set(files), folders: new Set(folders) }
+}
+
+/** A folder of which nothing is own is named as a whole. */
+async function foreignIn(folder: string, own: Content, below = ""): Promise<string[]> {
+  const found: string[] = []
+  await removeAbandoned(join(folder, below))
+  for (const entry of await readdir(join(folder, below), { withFileTypes: true })) {
+    const name = below + entry.name
+    if (entry.isDirectory()) {
+      if (own.folders.has(name)) found.push(...(await foreignIn(folder, own, `${name}/`)))
+      else found.push(`${name}/`)
+    } else if (!own.files.has(name) && name !== lockName && !isOfSystem(entry.name)) found.push(name)
+  }
+  return found.sort()
+}
+
+const mostNames = 5
+
+/** Which of `names` are in a folder, links to nowhere too. Where the path leads through a file there are none. */
+export async function namesIn(folder: string, names: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(
+    names.map((name) => lstat(join(folder, name)).catch((error) => (error.code === "ENOTDIR" ? null : absent(error)))),
+  )
+  return names.filter((_, i) => found[i] !== null)
+}
+
+/** Names for a message: the first few, and how many more there are. */
+export function listed(names: readonly string[]): string {
+  const shown = names.slice(0, mostNames).map((name) => oneLine(name))
+  return names.length > mostNames ? `${shown.join(", ")} and ${names.length - mostNames} more` : shown.join(", ")
+}
+
+/** Another process may do the same: whoever is last stays. */
+async function replaceDirectory(from: string, to: string, check: (old: string) => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const old = await moveAway(to)
+    try {
+      // Where nobody finds it, nothing can come in anymore.
+      if (old !== null) await check(old)
+      await rename(from, to)
+    } catch (error) {
+      const { code = "" } = error as NodeJS.ErrnoException
+      const isTaken = code === "ENOTEMPTY" || code === "EEXIST"
+      if (old !== null && isTaken) await discardOld(old, to)
+      else if (old !== null) await rename(old, to)
+      if (isTaken && attempt < 10) continue
+      throw error
+    }
+    if (old !== null) await discardOld(old, to)
+    return
+  }
+}
+
+async function moveAway(path: string): Promise<string | null> {
+  const old = neighbour(path, "old")
+  try {
+    await rename(path, old)
+    return old
+  } catch (error) {
+    return absent(error as NodeJS.ErrnoException)
+  }
+}
+
+/** No longer what comes back after a kill: half of a folder is worse than none. */
+async function discardOld(old: string, place: string): Promise<void> {
+  const rest = neighbour(place)
+  await rename(old, rest)
+  await discard(rest)
+}
+
+async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile() || entry.isDirectory()) await sync(join(entry.parentPath, entry.name))
+  }
+  await sync(folder)
+}

@@ -1,0 +1,35 @@
+/** Where a path really leads, also before there is anything. */
+import { lstat, readlink, realpath } from "node:fs/promises"
+import { basename, dirname, join, resolve, sep } from "node:path"
+import { UserError } from "../../core/errors.ts"
+
+/** Dangling links that are followed, one to the next. */
+const mostLinks = 8
+
+/**
+ * The absolute path without symbolic links, as far as it exists; a link to what does not exist leads there.
+ * @throws UserError where it cannot be looked up
+ */
+export async function realPlace(path: string, links = mostLinks): Promise<string> {
+  const absolute = resolve(path)
+  try {
+    return await realpath(absolute)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const parent = dirname(absolute)
+    if (code !== "ENOENT" || parent === absolute || links === 0) {
+      throw new UserError(`${absolute} cannot be looked up (${code})`)
+    }
+    const isLink = await lstat(absolute).then(
+      (found) => found.isSymbolicLink(),
+      () => false,
+    )
+    if (isLink) return realPlace(resolve(parent, await readlink(absolute)), links - 1)
+    return join(await realPlace(parent, links), basename(absolute))
+  }
+}
+
+/** Whether an absolute path is that of a folder, or of something below it. */
+export function isAtOrBelow(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`)
+}

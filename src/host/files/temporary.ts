@@ -1,0 +1,95 @@
+/**
+ * Files and folders that are needed for a while, in the system's folder for such: `mobileclip-<kind>-<digits>`, with the
+ * digits of `staging.ts`. Where one is made, those of its kind that this user's killed processes left are removed first.
+ */
+import { mkdirSync, readdirSync, rmSync, utimesSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { atExit } from "../at-exit.ts"
+import { fileError } from "./file-error.ts"
+import { removeOwn } from "./remove-own.ts"
+import { isAbandoned, ownDigits } from "./staging.ts"
+
+/** A folder that is gone when it is disposed of, and at the latest when the process exits. */
+export class TemporaryFolder implements Disposable {
+  private readonly forget = atExit(() => this.remove())
+  private readonly endUse: () => void
+
+  constructor(readonly path: string) {
+    this.endUse = keepInUse(path)
+  }
+
+  [Symbol.dispose](): void {
+    this.forget()
+    this.endUse()
+    this.remove()
+  }
+
+  private remove(): void {
+    rmSync(this.path, { recursive: true, force: true })
+  }
+}
+
+/**
+ * @param kind what it is for, in letters: one word of its name
+ * @param around the folder in which it is made
+ * @throws UserError where it cannot be made
+ */
+export function temporaryFolder(kind: string, around = tmpdir()): TemporaryFolder {
+  const path = join(around, `mobileclip-${kind}-${ownDigits()}`)
+  removeAbandonedOf(kind, around)
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    throw fileError(error, "writing", path)
+  }
+  return new TemporaryFolder(path)
+}
+
+/** A new name for a file, which whoever makes it removes. `name` is its end, for those who look. */
+export function temporaryFile(kind: string, name: string, around = tmpdir()): string {
+  removeAbandonedOf(kind, around)
+  return join(around, `mobileclip-${kind}-${ownDigits()}-${name}`)
+}
+
+/** Much less than the time after which what nobody wrote to counts as left. */
+const renewMilliseconds = 600_000
+
+/** Renews the time of a file or folder that is only read from, until the function that is returned is called. */
+export function keepInUse(path: string): () => void {
+  const timer = setInterval(() => {
+    try {
+      utimesSync(path, new Date(), new Date())
+    } catch {
+      // It is gone: whoever reads it next says so.
+    }
+  }, renewMilliseconds)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+const begun = new Set<string>()
+
+/** Once in the life of this process. Nobody waits: what is removed is in nobody's way but the disk's. */
+function removeAbandonedOf(kind: string, around: string): void {
+  const place = join(around, kind)
+  if (begun.has(place)) return
+  begun.add(place)
+  const pattern = new RegExp(`^mobileclip-${kind}-([0-9a-f]{32})(-|$)`)
+  for (const name of namesIn(around)) {
+    const digits = pattern.exec(name)?.[1]
+    if (digits) void removeIfAbandoned(join(around, name), digits)
+  }
+}
+
+async function removeIfAbandoned(path: string, digits: string): Promise<void> {
+  if (await isAbandoned(path, digits)) await removeOwn(path).catch(() => {})
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
