@@ -7,7 +7,7 @@ import { UserError } from "../core/errors.ts"
 import { Random } from "../core/random.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { CheckpointInfo } from "../model/checkpoint.ts"
-import { readTrainingState, type TrainingState, trainingStateChunks } from "./state.ts"
+import { readTrainingState, type TrainingState, trainingStateChunks } from "./checkpoints/state.ts"
 import { defaultTrainConfig, type StepReport, type TrainConfig, type TrainIo, train } from "./train.ts"
 
 const info: CheckpointInfo = {
