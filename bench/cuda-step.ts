@@ -22,7 +22,7 @@ import { measureCost } from "../src/tensor/cost.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"
 import type { Precision } from "../src/train/encode.ts"
 import type { ObjectiveConfig } from "../src/train/objective.ts"
-import { AdamW } from "../src/train/optimizer.ts"
+import { AdamW } from "../src/train/optimizer/adamw.ts"
 import { computeGradients, type Trainee, updateParameters } from "../src/train/step.ts"
 import * as torch from "../torch/index.ts"
 

@@ -12,7 +12,7 @@ import { imageVectors, textVectors } from "../evaluate/encode.ts"
 import { accuracyOf, confusionOf, meanPerClassRecall, rankOf, topKAccuracy } from "../evaluate/metrics.ts"
 import { decodeImage } from "../host/image/images.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
-import type { Scores } from "../train/run-directory.ts"
+import type { Scores } from "../train/run/run-directory.ts"
 import { type Classes, classOf, type OwnPicture } from "./own-pictures.ts"
 
 export interface Probe {

@@ -19,9 +19,9 @@ import {
   checkpointTensors,
 } from "../model/checkpoint/checkpoint.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
+import { loadTensors, type Settings } from "../train/checkpoints/state.ts"
 import { liveEncoder } from "../train/live-encoder.ts"
-import { beginRun, existingCheckpoint, runTraining, type TrainingResult } from "../train/run-directory.ts"
-import { loadTensors, type Settings } from "../train/state.ts"
+import { beginRun, existingCheckpoint, runTraining, type TrainingResult } from "../train/run/run-directory.ts"
 import type { LiveModel, TrainConfig } from "../train/train.ts"
 import type { StartModel } from "../weights/start-model.ts"
 import { isBest, isStalled, type Tensors } from "./average.ts"

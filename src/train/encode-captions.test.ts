@@ -8,7 +8,7 @@ import { initialize } from "../model/module.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
 import { captionLoss } from "./caption-loss.ts"
 import { countLabels, encodeCaptions } from "./encode-captions.ts"
-import { AdamW } from "./optimizer.ts"
+import { AdamW } from "./optimizer/adamw.ts"
 import { computeGradients, type Trainee, trainStep } from "./step.ts"
 import { defaultTrainConfig } from "./train.ts"
 

@@ -12,7 +12,6 @@ import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
 import type { GradientReducer, ProcessGroup } from "./distributed/process-group.ts"
-import type { Ema } from "./ema.ts"
 import {
   type Encoded,
   encode,
@@ -26,9 +25,10 @@ import {
 } from "./encode.ts"
 import { captionerFeatures, countLabels, encodeCaptions } from "./encode-captions.ts"
 import type { Side } from "./loss.ts"
-import { afterStep, type LossScalerState } from "./loss-scaler.ts"
 import { checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
-import { type AdamW, clipGradNorm, scaleGradients } from "./optimizer.ts"
+import { type AdamW, clipGradNorm, scaleGradients } from "./optimizer/adamw.ts"
+import type { Ema } from "./optimizer/ema.ts"
+import { afterStep, type LossScalerState } from "./optimizer/loss-scaler.ts"
 
 export interface StepConfig {
   readonly objective: ObjectiveConfig

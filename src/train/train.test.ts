@@ -7,7 +7,7 @@ import { bytesAsSource, SafetensorsFile } from "../core/containers/safetensors.t
 import { UserError } from "../core/errors.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
-import { readTrainingState, type TrainingState, trainingStateChunks } from "./state.ts"
+import { readTrainingState, type TrainingState, trainingStateChunks } from "./checkpoints/state.ts"
 import { defaultTrainConfig, type StepReport, type TrainConfig, type TrainIo, train } from "./train.ts"
 
 const info: CheckpointInfo = {

@@ -4,7 +4,7 @@ import { decided } from "../../train/recipe/decided.ts"
 import { type NamedRecipe, recipeNamed, recipeOfRun } from "../../train/recipe/load.ts"
 import { applyOverrides } from "../../train/recipe/overrides.ts"
 import type { Recipe } from "../../train/recipe/schema.ts"
-import { existingCheckpoint } from "../../train/run-directory.ts"
+import { existingCheckpoint } from "../../train/run/run-directory.ts"
 import type { TrainArguments } from "./arguments.ts"
 
 /** A resumed run goes on with its own recipe where none is named. Throws UserError where a run has no data, or there is none to resume. */

@@ -1,6 +1,6 @@
 /** What a reinforced student of a comparison minimises. */
 import type { ObjectiveConfig } from "../../train/objective.ts"
-import type { TrainingResult } from "../../train/run-directory.ts"
+import type { TrainingResult } from "../../train/run/run-directory.ts"
 
 export interface DistillationRecipe {
   /** The teachers' scales are their own, over the temperature. */

@@ -10,7 +10,7 @@ import { buildModel, type CheckpointInfo } from "../../model/checkpoint/checkpoi
 import { initialize } from "../../model/module.ts"
 import { TorchInterpreter } from "../../tensor/torch.ts"
 import type { ObjectiveConfig } from "../../train/objective.ts"
-import { AdamW } from "../../train/optimizer.ts"
+import { AdamW } from "../../train/optimizer/adamw.ts"
 import { type Trainee, trainStep } from "../../train/step.ts"
 import type { TrainConfig } from "../../train/train.ts"
 import { loaderConfig } from "./train-model.ts"

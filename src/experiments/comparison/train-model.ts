@@ -14,7 +14,7 @@ import { buildModel, type CheckpointInfo, loadAnyCheckpoint } from "../../model/
 import { initialize } from "../../model/module.ts"
 import { startFrom } from "../../model/start-from.ts"
 import { liveEncoder } from "../../train/live-encoder.ts"
-import { runTraining, type TrainingResult } from "../../train/run-directory.ts"
+import { runTraining, type TrainingResult } from "../../train/run/run-directory.ts"
 import type { TrainConfig } from "../../train/train.ts"
 
 /** Where the pairs come from and how they are read. */

@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from "node:child_process"
 import { UserError } from "../../core/errors.ts"
 import type { StartProgress } from "../../core/progress.ts"
 import { workerFile } from "../../host/worker-file.ts"
-import type { TrainingResult } from "../../train/run-directory.ts"
+import type { TrainingResult } from "../../train/run/run-directory.ts"
 import { type ModelTraining, trainModel } from "./train-model.ts"
 
 export interface ModelsContext {

@@ -10,7 +10,7 @@ import { readScenes, scoreRetrieval, scoreTasks } from "../../evaluate/scenes.ts
 import { checkModelDirectory } from "../../export/model-files.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
 import { loadModel } from "../../run/node.ts"
-import type { TrainingResult } from "../../train/run-directory.ts"
+import type { TrainingResult } from "../../train/run/run-directory.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import { claimFolder } from "../comparison/claim-folder.ts"
 import { distillation } from "../comparison/distillation.ts"

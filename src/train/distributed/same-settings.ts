@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
-import type { Settings } from "../state.ts"
+import type { Settings } from "../checkpoints/state.ts"
 import type { ProcessGroup } from "./process-group.ts"
 
 /**

@@ -3,9 +3,9 @@
  * generator in it as well, so it can be resumed, exported and classified with. The position in the data is the step.
  */
 import { z } from "zod"
-import { type SafetensorsFile, safetensorsChunks, type TensorToWrite } from "../core/containers/safetensors.ts"
-import { UserError } from "../core/errors.ts"
-import type { ModelConfig } from "../core/family/variants.ts"
+import { type SafetensorsFile, safetensorsChunks, type TensorToWrite } from "../../core/containers/safetensors.ts"
+import { UserError } from "../../core/errors.ts"
+import type { ModelConfig } from "../../core/family/variants.ts"
 import {
   averagePrefix,
   buildModel,
@@ -15,8 +15,8 @@ import {
   checkpointTensors,
   loadAnyCheckpoint,
   optimizerPrefix,
-} from "../model/checkpoint/checkpoint.ts"
-import type { LossScalerState } from "./loss-scaler.ts"
+} from "../../model/checkpoint/checkpoint.ts"
+import type { LossScalerState } from "../optimizer/loss-scaler.ts"
 
 /** First and second moment of a parameter, row-major. */
 export interface Moments {

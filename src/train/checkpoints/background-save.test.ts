@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { UserError } from "../core/errors.ts"
+import { UserError } from "../../core/errors.ts"
 import { BackgroundSave } from "./background-save.ts"
 import type { TrainingState } from "./state.ts"
 

@@ -6,11 +6,11 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Worker } from "node:worker_threads"
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
-import { UserError } from "../core/errors.ts"
-import { workerFile } from "../host/worker-file.ts"
+import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { UserError } from "../../core/errors.ts"
+import { workerFile } from "../../host/worker-file.ts"
 import { CheckpointWriter } from "./checkpoint-writer.ts"
-import { cleanRun, latestCheckpoint, readCheckpoint, saveCheckpoint, superfluous } from "./checkpoints.ts"
+import { cleanRun, latestCheckpoint, readCheckpoint, saveCheckpoint, superfluous } from "./folder.ts"
 import type { TrainingState } from "./state.ts"
 
 let directory: string
@@ -57,8 +57,8 @@ test("a file that cannot be written is said, and the thread goes on", async () =
 /** A process that is killed while it writes a checkpoint that takes long. */
 async function killedSave(): Promise<void> {
   const program = `
-    import { saveCheckpoint } from ${JSON.stringify(workerFile(import.meta.url, "checkpoints").href)}
-    import { tinyInfo, tinyModel } from ${JSON.stringify(new URL("../../dist/test/tiny-model.js", import.meta.url).href)}
+    import { saveCheckpoint } from ${JSON.stringify(workerFile(import.meta.url, "folder").href)}
+    import { tinyInfo, tinyModel } from ${JSON.stringify(new URL("../../../dist/test/tiny-model.js", import.meta.url).href)}
     const tensors = new Map([...tinyModel().namedParameters()].map(([path, parameter]) => [path, parameter.read()]))
     const large = new Float32Array(2 ** 22)
     const moments = new Map(Array.from({ length: 40 }, (_, i) => ["large" + i, { first: large, second: large }]))

@@ -1,7 +1,7 @@
 /** Exponential moving average of a model: a copy that follows every update by a small step, and is the one to use. */
-import * as torch from "../../torch/index.ts"
-import { UserError } from "../core/errors.ts"
-import { hostValues, type TorchInterpreter } from "../tensor/torch.ts"
+import * as torch from "../../../torch/index.ts"
+import { UserError } from "../../core/errors.ts"
+import { hostValues, type TorchInterpreter } from "../../tensor/torch.ts"
 
 export class Ema {
   private readonly names: readonly string[]

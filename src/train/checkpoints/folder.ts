@@ -2,10 +2,10 @@
 import { existsSync } from "node:fs"
 import { readdir, rm } from "node:fs/promises"
 import { join } from "node:path"
-import { SafetensorsFile } from "../core/containers/safetensors.ts"
-import { makeDirectory, openRandomAccess, writeAtomically } from "../host/files/files.ts"
-import { removeAbandoned } from "../host/files/staging.ts"
-import { unmarkRun } from "./new-run.ts"
+import { SafetensorsFile } from "../../core/containers/safetensors.ts"
+import { makeDirectory, openRandomAccess, writeAtomically } from "../../host/files/files.ts"
+import { removeAbandoned } from "../../host/files/staging.ts"
+import { unmarkRun } from "../run/new-run.ts"
 import { readTrainingState, type TrainingState, trainingStateChunks } from "./state.ts"
 
 const pattern = /^step-(\d{8,})\.safetensors$/

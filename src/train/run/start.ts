@@ -1,11 +1,11 @@
 /** The weights that a run begins with, for the model that its recipe names. */
 import { isDeepStrictEqual } from "node:util"
-import { UserError } from "../core/errors.ts"
-import type { ModelConfig } from "../core/family/variants.ts"
-import type { PullWeights } from "../hub/pull.ts"
-import { buildModel, type CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
-import { initialize } from "../model/module.ts"
-import { readStartModel, type StartModel } from "../weights/start-model.ts"
+import { UserError } from "../../core/errors.ts"
+import type { ModelConfig } from "../../core/family/variants.ts"
+import type { PullWeights } from "../../hub/pull.ts"
+import { buildModel, type CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
+import { initialize } from "../../model/module.ts"
+import { readStartModel, type StartModel } from "../../weights/start-model.ts"
 
 export interface Start {
   /** By path, of all of the model. */

@@ -1,5 +1,5 @@
 /** Saves one state at a time while training goes on. A failure shows where it is asked for, at the latest at the next save. */
-import { messageOf, UserError } from "../core/errors.ts"
+import { messageOf, UserError } from "../../core/errors.ts"
 import type { TrainingState } from "./state.ts"
 
 export class BackgroundSave {

@@ -1,8 +1,8 @@
 /** The thread of `CheckpointWriter`. */
 import { parentPort } from "node:worker_threads"
-import { messageOf, UserError } from "../core/errors.ts"
+import { messageOf, UserError } from "../../core/errors.ts"
 import type { SaveAnswer, SaveRequest } from "./checkpoint-writer.ts"
-import { saveCheckpoint } from "./checkpoints.ts"
+import { saveCheckpoint } from "./folder.ts"
 
 const port = parentPort!
 

@@ -4,9 +4,9 @@
  */
 import { lstat, rm } from "node:fs/promises"
 import { join } from "node:path"
-import { UserError } from "../core/errors.ts"
-import { isDirectory, readBytesIfThere, writeAtomically } from "../host/files/files.ts"
-import { listed, namesIn } from "../host/files/folder.ts"
+import { UserError } from "../../core/errors.ts"
+import { isDirectory, readBytesIfThere, writeAtomically } from "../../host/files/files.ts"
+import { listed, namesIn } from "../../host/files/folder.ts"
 
 const marker = ".begun"
 const markerText = "A training run began here and has no checkpoint yet: it may be begun again.\n"

@@ -3,8 +3,8 @@
  * many of them as it has pieces.
  */
 import { Worker } from "node:worker_threads"
-import { messageOf, UserError } from "../core/errors.ts"
-import { workerFile } from "../host/worker-file.ts"
+import { messageOf, UserError } from "../../core/errors.ts"
+import { workerFile } from "../../host/worker-file.ts"
 import type { TrainingState } from "./state.ts"
 
 /** What the thread is told, and what it answers. */

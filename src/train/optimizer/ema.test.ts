@@ -1,8 +1,8 @@
 import { expect, test } from "vitest"
-import * as torch from "../../torch/index.ts"
-import { Random } from "../core/arrays/random.ts"
-import { Parameter } from "../tensor/parameter.ts"
-import { TorchInterpreter } from "../tensor/torch.ts"
+import * as torch from "../../../torch/index.ts"
+import { Random } from "../../core/arrays/random.ts"
+import { Parameter } from "../../tensor/parameter.ts"
+import { TorchInterpreter } from "../../tensor/torch.ts"
 import { Ema } from "./ema.ts"
 
 const decay = 0.9995

@@ -2,7 +2,7 @@
  * Scaling of the loss for float16, whose smallest values would swallow small gradients. A step whose loss or
  * gradients overflow is left out and the scale halved; it doubles after 2,000 good steps. Source: PyTorch `torch.cuda.amp.GradScaler`.
  */
-import { UserError } from "../core/errors.ts"
+import { UserError } from "../../core/errors.ts"
 
 export interface LossScalerState {
   readonly scale: number

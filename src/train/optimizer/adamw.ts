@@ -1,10 +1,10 @@
 /**
  * AdamW (decoupled weight decay) with open_clip's parameter groups, and clipping. Groups: open_clip main.py.
  */
-import * as torch from "../../torch/index.ts"
-import { UserError } from "../core/errors.ts"
-import { hostValues } from "../tensor/torch.ts"
-import type { Moments } from "./state.ts"
+import * as torch from "../../../torch/index.ts"
+import { UserError } from "../../core/errors.ts"
+import { hostValues } from "../../tensor/torch.ts"
+import type { Moments } from "../checkpoints/state.ts"
 
 export interface AdamWConfig {
   readonly beta1: number
