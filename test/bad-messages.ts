@@ -1,7 +1,7 @@
 /** What someone who may publish on a job's subjects can send besides its shards, one after the other. */
 import { type JetStreamClient, jetstream } from "@nats-io/jetstream"
-import { connectNats } from "../src/reinforce/distributed/connection.ts"
-import { natsSettings } from "../src/reinforce/distributed/settings.ts"
+import { connectNats } from "../src/reinforce/distributed/server/connection.ts"
+import { natsSettings } from "../src/reinforce/distributed/server/nats-settings.ts"
 
 export interface BadMessageOptions {
   readonly job: string

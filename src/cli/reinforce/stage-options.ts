@@ -3,13 +3,13 @@ import { existsSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
-import { type EmbeddingJob, jobLimits } from "../../reinforce/job.ts"
+import { type EmbeddingJob, jobLimits } from "../../reinforce/job/job.ts"
 import {
   augmentationOf,
   captionDefaults,
   type EmbeddingRequest,
   embeddingDefaults,
-} from "../../reinforce/stage-jobs.ts"
+} from "../../reinforce/job/stage-jobs.ts"
 import { generationTypes } from "../../run/caption/options.ts"
 import { number, wholeNumber } from "../options.ts"
 

@@ -3,12 +3,12 @@ import { join } from "node:path"
 import type { StartProgress } from "../../core/progress.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 import { expandShards } from "../../data/expand.ts"
-import { defaultFormat, defaultMinImageSize, type Job } from "../../reinforce/job.ts"
-import { reinforceLocally } from "../../reinforce/local.ts"
-import { planShards } from "../../reinforce/plan.ts"
-import type { ResourceRequest } from "../../reinforce/resources.ts"
-import { requireComplete } from "../../reinforce/run.ts"
-import { augmentationOf, captionJob, embeddingJob } from "../../reinforce/stage-jobs.ts"
+import { defaultFormat, defaultMinImageSize, type Job } from "../../reinforce/job/job.ts"
+import { planShards } from "../../reinforce/job/plan.ts"
+import { augmentationOf, captionJob, embeddingJob } from "../../reinforce/job/stage-jobs.ts"
+import { reinforceLocally } from "../../reinforce/local/local.ts"
+import type { ResourceRequest } from "../../reinforce/local/resources.ts"
+import { requireComplete } from "../../reinforce/local/run-shards.ts"
 
 export interface ReinforcementRecipe {
   /** Synthetic captions of each picture. */

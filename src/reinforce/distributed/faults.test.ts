@@ -9,13 +9,13 @@ import { NatsServer } from "../../../test/nats-server.ts"
 import { dial, noCounts, quick, quickWorker, runnerOf, tasksOf, until } from "../../../test/queue.ts"
 import { EnvironmentError, UserError } from "../../core/errors.ts"
 import type { ModelRunner, ShardTask } from "../runner.ts"
-import type { AttemptEvent } from "./attempt.ts"
-import { findJob, type Job, streamOf, subjectOf } from "./job.ts"
-import { retryParked } from "./parked.ts"
 import { type JobOptions, publishJob } from "./publish.ts"
-import { type DistributedOptions, runDistributed } from "./run.ts"
+import { type DistributedOptions, runDistributed } from "./run-distributed.ts"
+import { retryParked } from "./server/parking.ts"
+import { findJob, type Job, streamOf, subjectOf } from "./server/queued-job.ts"
 import { jobStatus } from "./status.ts"
-import { runWorker, type WorkerOptions } from "./worker.ts"
+import type { AttemptEvent } from "./worker/attempt.ts"
+import { runWorker, type WorkerOptions } from "./worker/worker.ts"
 
 let server: NatsServer
 let connection: NatsConnection

@@ -4,14 +4,14 @@
  */
 import type { NatsConnection } from "@nats-io/transport-node"
 import { assert, quoted, UserError } from "../../core/errors.ts"
-import { requireOutput } from "../output.ts"
+import { requireOutput } from "../job/output.ts"
 import type { ShardTask } from "../runner.ts"
-import { Completions } from "./completions.ts"
-import { untilAnswered } from "./connection.ts"
-import { createEntry, deleteEntry } from "./entries.ts"
-import { answered, createJob, entryName, isPresent, type Job, readJob } from "./job.ts"
-import { parkedShards } from "./parked.ts"
-import { publishTask, queuedIndices } from "./queue.ts"
+import { Completions } from "./server/completions.ts"
+import { untilAnswered } from "./server/connection.ts"
+import { createEntry, deleteEntry } from "./server/entries.ts"
+import { parkedShards } from "./server/parking.ts"
+import { publishTask, queuedIndices } from "./server/queue.ts"
+import { answered, createJob, entryName, isPresent, type Job, readJob } from "./server/queued-job.ts"
 import {
   type Completion,
   type JobPolicy,
@@ -20,8 +20,8 @@ import {
   type Note,
   readRecord,
   schemas,
-} from "./records.ts"
-import { differences, planHash, specHash } from "./spec.ts"
+} from "./server/records.ts"
+import { differences, planHash, specHash } from "./server/spec.ts"
 
 export const defaultPolicy: JobPolicy = { maxTries: 5, stallSeconds: 600, retrySeconds: 5 }
 

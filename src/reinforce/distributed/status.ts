@@ -1,9 +1,9 @@
 /** Where a job stands. */
-import { Completions } from "./completions.ts"
-import { answered, bucketStream, entryName, isPresent, type Job, keySubject, readControl } from "./job.ts"
-import { parkedShards } from "./parked.ts"
-import { queueState } from "./queue.ts"
-import { type Note, type ParkedShard, readRecord, schemas, type WorkerRecord } from "./records.ts"
+import { Completions } from "./server/completions.ts"
+import { parkedShards } from "./server/parking.ts"
+import { queueState } from "./server/queue.ts"
+import { answered, bucketStream, entryName, isPresent, type Job, keySubject, readControl } from "./server/queued-job.ts"
+import { type Note, type ParkedShard, readRecord, schemas, type WorkerRecord } from "./server/records.ts"
 
 export interface JobStatus {
   readonly job: string

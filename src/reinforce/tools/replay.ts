@@ -9,9 +9,9 @@ import { applyAugmentation } from "../../data/augment/apply.ts"
 import type { Problem, ReinforcedSample } from "../../data/reinforced/sample.ts"
 import type { Storage } from "../../data/stores/storage.ts"
 import { makeDirectory, writeAtomically } from "../../host/files/files.ts"
-import { decodePicture } from "../picture.ts"
-import type { Report } from "../stage.ts"
-import { type ShardSet, samplesOf } from "./shards.ts"
+import { decodePicture } from "../stages/picture.ts"
+import type { Report } from "../stages/stage.ts"
+import { type ShardSet, samplesOf } from "./find-shards.ts"
 
 export interface ReplayOptions {
   /** A local folder for the files: `KEY.jpg` (the original), `KEY.view0.png`, ... */

@@ -1,6 +1,6 @@
 /** mobileclip reinforce run */
 import { type Command, Option } from "commander"
-import { type CaptionRequest, captionJob, embeddingJob } from "../../../reinforce/stage-jobs.ts"
+import { type CaptionRequest, captionJob, embeddingJob } from "../../../reinforce/job/stage-jobs.ts"
 import type { CommandContext } from "../../context.ts"
 import { number, wholeNumber } from "../../options.ts"
 import type { RunOptions } from "../distributed.ts"

@@ -2,7 +2,7 @@
 import type { Command } from "commander"
 import { openStorage } from "../../../data/stores/open.ts"
 import { writeAtomically } from "../../../host/files/files.ts"
-import { findShards } from "../../../reinforce/tools/shards.ts"
+import { findShards } from "../../../reinforce/tools/find-shards.ts"
 import { contactSheet } from "../../../reinforce/tools/stats/contact-sheet.ts"
 import { collectStats } from "../../../reinforce/tools/stats/stats.ts"
 import type { CommandContext } from "../../context.ts"

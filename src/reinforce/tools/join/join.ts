@@ -5,16 +5,16 @@
  */
 import { UserError } from "../../../core/errors.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
-import { writeSideFiles } from "../../files.ts"
-import { Ledger } from "../../ledger.ts"
-import { joinUrl } from "../../output.ts"
-import { planShards } from "../../plan.ts"
-import { type RunOutcome, type RunState, runShards } from "../../run.ts"
+import { Ledger } from "../../job/ledger.ts"
+import { writeSideFiles } from "../../job/outcome.ts"
+import { joinUrl } from "../../job/output.ts"
+import { planShards } from "../../job/plan.ts"
+import { type RunOutcome, type RunState, runShards } from "../../local/run-shards.ts"
 import type { RunOptions, ShardRunner, ShardTask } from "../../runner.ts"
 import { type JoinJob, writtenFormat } from "./job.ts"
+import { type JoinResult, joinShard } from "./join-shard.ts"
 import { OpenShards } from "./open-shards.ts"
 import { type FailedReinforcement, Reinforcements } from "./reinforcements.ts"
-import { type JoinResult, joinShard } from "./shard.ts"
 
 export interface JoinOptions {
   /** Shards of both sides. */

@@ -7,7 +7,7 @@ import type { Image8 } from "../../../core/image/pixels.ts"
 import { applyAugmentation } from "../../../data/augment/apply.ts"
 import { opNames, type StoredAugmentation } from "../../../data/augment/augmentation.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
-import { decodePicture } from "../../picture.ts"
+import { decodePicture } from "../../stages/picture.ts"
 import { wrapText } from "./wrap-text.ts"
 
 export interface ContactSheetOptions {

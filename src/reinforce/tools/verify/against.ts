@@ -2,7 +2,7 @@
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
 import { sha256OfFile } from "../../../host/files/hash.ts"
-import { type Shard, samplesOf } from "../shards.ts"
+import { type Shard, samplesOf } from "../find-shards.ts"
 import { firstDifference } from "./compare.ts"
 
 export interface ShardDifference {

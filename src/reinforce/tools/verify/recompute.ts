@@ -5,8 +5,8 @@
 import { isDeepStrictEqual } from "node:util"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { arrangeTextEmbeddings } from "../../../data/reinforced/text-embeddings.ts"
-import type { CaptionJob, EmbeddingJob } from "../../job.ts"
-import type { Stage } from "../../stage.ts"
+import type { CaptionJob, EmbeddingJob } from "../../job/job.ts"
+import type { Stage } from "../../stages/stage.ts"
 import { rowCosines } from "./compare.ts"
 
 export interface Recomputed {

@@ -1,0 +1,114 @@
+/**
+ * Where a shard of a job is written: inside of the job's output, and never where the job keeps its records. Whoever may
+ * publish tasks names outputs, so they are checked when a job is planned and published, when a worker takes a task, and,
+ * because links may change, once more when the shard is written.
+ */
+import { dirname, relative, resolve, sep } from "node:path"
+import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
+import { requireInside } from "../../core/inside.ts"
+import { pathOf } from "../../data/stores/local.ts"
+import { isUrl } from "../../data/stores/open.ts"
+import type { Chunks, Storage, TransferOptions, Written } from "../../data/stores/storage.ts"
+import { isAtOrBelow, realPlace } from "../../host/files/real-path.ts"
+import type { ShardTask } from "../runner.ts"
+
+/** What lies there beside the shards: the ledger, and the files that say what came out. */
+const reserved = /^(_done\/|(manifest|failures)\.jsonl$)/i
+
+const shardName = /\.(tar|jsonl)$/i
+
+export function joinUrl(folder: string, name: string): string {
+  return `${folder.replace(/\/+$/, "")}/${name}`
+}
+
+/** The part of a task's output after the folder of the job. */
+export function outputName(task: Pick<ShardTask, "output">, folder: string): string {
+  return task.output.slice(joinUrl(folder, "").length)
+}
+
+/**
+ * @param output URL of a shard
+ * @param folder URL of the job's output
+ * @throws UserError where the output could be outside of the folder, or is not that of a shard
+ */
+export function requireOutput(output: string, folder: string, hint?: string): void {
+  const name = placeIn(folder, output)
+  const isHidden = name.split("/").some((part) => part.startsWith("."))
+  if (shardName.test(name) && !reserved.test(name) && !isHidden) return
+  throw new UserError(
+    `the output ${quoted(output)} is not a shard's: a name ends in .tar or .jsonl, is not hidden, and not one of the job's records`,
+    hint,
+  )
+}
+
+/** The name in the folder under which the file really is: of files by their path, elsewhere as stores may decode it. */
+function placeIn(folder: string, output: string): string {
+  const begin = joinUrl(folder, "")
+  if (!output.startsWith(begin)) {
+    throw new UserError(`the output ${quoted(output)} is not inside of ${quoted(folder)}, the job's output`)
+  }
+  const text = requireInside(output.slice(begin.length), "the task")
+  if (/[?#]/.test(text)) throw new UserError(`the output ${quoted(output)} has a "?" or "#", where some URLs end`)
+  const decoded = requireInside(decodedLetters(text), "the task")
+  return isLocal(output) ? requireInside(nameByPath(output, folder), "the task") : decoded
+}
+
+/** Letters of ASCII, where everything is that leads anywhere; what else stands in percents may be of any encoding. */
+function decodedLetters(text: string): string {
+  return text.replace(/%([0-7][0-9a-f])/gi, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)))
+}
+
+function nameByPath(output: string, folder: string): string {
+  try {
+    return relative(resolve(pathOf(folder)), resolve(pathOf(output))).replaceAll(sep, "/")
+  } catch (error) {
+    throw new UserError(`the output ${quoted(output)} is not a path: ${oneLine(messageOf(error))}`)
+  }
+}
+
+function isLocal(url: string): boolean {
+  return !isUrl(url) || /^file:/i.test(url)
+}
+
+/** @throws UserError where a link, at this moment, leads a file of the folder out of it */
+export async function requireNotLinkedOut(output: string, folder: string): Promise<void> {
+  if (!isLocal(output)) return
+  const [place, home] = await Promise.all([realPlace(dirname(pathOf(output))), realPlace(pathOf(folder))])
+  if (isAtOrBelow(place, home)) return
+  throw new UserError(
+    `the output ${quoted(output)} is not inside of ${quoted(folder)}, the job's output: a link leads to ${quoted(place)}`,
+    "a link at the job's output itself is followed, one inside of it is not",
+  )
+}
+
+/** The file of a shard, written and removed only where it is inside of its job's output. */
+export class ShardOutput {
+  constructor(
+    private readonly storage: Storage,
+    private readonly url: string,
+    /** URL of the job's output. */
+    private readonly folder: string,
+  ) {}
+
+  /** @throws UserError where a link leads out of the output, and like the storage */
+  async put(chunks: Chunks, options?: TransferOptions): Promise<Written> {
+    await this.check()
+    return this.storage.put(this.url, this.checkedAtTheEnd(chunks), options)
+  }
+
+  async remove(): Promise<void> {
+    await this.check()
+    await this.storage.remove(this.url)
+  }
+
+  /** Files are renamed to their names after the last bytes, which may come long after the first. */
+  private async *checkedAtTheEnd(chunks: Chunks): AsyncGenerator<Uint8Array> {
+    yield* chunks
+    await this.check()
+  }
+
+  private async check(): Promise<void> {
+    requireOutput(this.url, this.folder)
+    await requireNotLinkedOut(this.url, this.folder)
+  }
+}
