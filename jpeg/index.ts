@@ -6,7 +6,7 @@ import { createRequire } from "node:module"
 import { builtPlace } from "../src/native/addon.ts"
 import { jpegAddon } from "./paths.ts"
 
-export interface JpegDecoder {
+interface JpegDecoder {
   /**
    * Null at anything but an undamaged gray, YCbCr or RGB picture: who has the last word about others is another decoder.
    * Of pictures with more than `maxPixels`, only the size is read. Orientation and profiles are ignored.

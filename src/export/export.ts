@@ -19,7 +19,7 @@ import type { ExportDtype, SideConfig } from "./side-config.ts"
 import { type ExportableModel, type TraceOptions, towersOf, traceDecoder, traceTower } from "./towers.ts"
 import { type Described, type Reference, unfusedReference, verify } from "./verify.ts"
 
-export interface ExportOptions {
+interface ExportOptions {
   /** The checkpoint the model was loaded from. */
   readonly source?: Manifest["source"]
   /** What the written files are compared with; default: the model as it is given, on ONNX Runtime. */

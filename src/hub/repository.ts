@@ -23,7 +23,7 @@ export interface Repository {
   readonly files: readonly RemoteFile[]
 }
 
-export interface Question {
+interface Question {
   readonly repo: string
   readonly revision: string
   readonly endpoint: string

@@ -18,7 +18,7 @@ import { CrossAttention, CrossBlock, type KeysAndValues, TransformerBlock } from
 import { VitTrunk } from "./vit.ts"
 
 /** Learned queries that attend to the image's patches. No residual, no perceptron. */
-export class AttentionalPooler extends Module {
+class AttentionalPooler extends Module {
   readonly query: Parameter // [queries, D]
   readonly attn: CrossAttention
   readonly normQuery: LayerNorm
@@ -40,7 +40,7 @@ export class AttentionalPooler extends Module {
 }
 
 /** The image's embedding [N, D], and its tokens for the decoder [N, queries - 1, D]. */
-export interface CocaImage {
+interface CocaImage {
   readonly embedding: Tensor
   readonly tokens: Tensor
 }
@@ -67,7 +67,7 @@ function pool({ pooler, norm, projection }: Pooling, patches: Tensor): CocaImage
   return { embedding, tokens: pooled.narrow(1, 1, queries - 1) }
 }
 
-export class CocaImageTower extends VitTrunk implements Pooling {
+class CocaImageTower extends VitTrunk implements Pooling {
   readonly pooler: AttentionalPooler
   readonly norm: LayerNorm
   readonly projection: Linear
@@ -96,7 +96,7 @@ export class CocaImageTower extends VitTrunk implements Pooling {
 }
 
 /** The pixels of FastViT's last feature map as tokens, with learned positions; published by nobody. */
-export class CocaFastViTTower extends FastViTTrunk implements Pooling {
+class CocaFastViTTower extends FastViTTrunk implements Pooling {
   readonly featureNorm: BatchNorm2d
   readonly positionalEmbedding: Parameter // [P, C]
   readonly pooler: AttentionalPooler
@@ -147,7 +147,7 @@ function imageTower(config: CocaConfig): CocaImageTower | CocaFastViTTower {
   return image.kind === "vit" ? new CocaImageTower(config, image) : new CocaFastViTTower(config, image)
 }
 
-export class CocaTextTower extends Module {
+class CocaTextTower extends Module {
   readonly tokenEmbedding: Parameter // [vocabSize, D]
   readonly positionalEmbedding: Parameter // [contextLength + 1, D]
   readonly classToken: Parameter // [D]
@@ -208,7 +208,7 @@ export class CocaTextTower extends Module {
   }
 }
 
-export class CocaDecoder extends Module {
+class CocaDecoder extends Module {
   readonly blocks: readonly TransformerBlock[]
   readonly crossBlocks: readonly CrossBlock[]
   readonly finalNorm: LayerNorm
@@ -253,7 +253,7 @@ export class CocaDecoder extends Module {
 }
 
 /** One more token of a caption. */
-export interface CaptionStep {
+interface CaptionStep {
   /** Of the token that follows, [N, vocabSize]. */
   readonly logits: Tensor
   /** Keys and values of all tokens so far, of every layer one behind the other: [N, S + 1, cacheWidth]. */

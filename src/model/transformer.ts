@@ -10,7 +10,7 @@ import type { Tensor } from "../tensor/tensor.ts"
 import { LayerNorm, Linear } from "./layers.ts"
 import { Module } from "./module.ts"
 
-export interface TransformerConfig {
+interface TransformerConfig {
   readonly width: number
   readonly heads: number
   readonly layers: number
@@ -33,9 +33,9 @@ function initialStd(width: number, layers: number) {
   return { attention, output, hidden: (2 * width) ** -0.5 }
 }
 
-export type InitialStd = ReturnType<typeof initialStd>
+type InitialStd = ReturnType<typeof initialStd>
 
-export class SelfAttention extends Module {
+class SelfAttention extends Module {
   readonly qkv: Linear
   readonly proj: Linear
 
@@ -103,7 +103,7 @@ export class CrossAttention extends Module {
   }
 }
 
-export class Mlp extends Module {
+class Mlp extends Module {
   readonly fc1: Linear
   readonly fc2: Linear
 

@@ -19,13 +19,13 @@ export interface SetupReport {
   readonly addons: { readonly libtorch: AddonReport; readonly jpeg: AddonReport }
 }
 
-export interface LibtorchReport {
+interface LibtorchReport {
   readonly found: boolean
   /** Which it is; what is wrong with `LIBTORCH`; or how one is installed. */
   readonly text: string
 }
 
-export interface AddonReport {
+interface AddonReport {
   /** "outdated": works, and `setup` builds it anew. "broken": is there and does not load. */
   readonly state: "ready" | "outdated" | "broken" | "missing"
   /** What is loaded; null: nothing. */

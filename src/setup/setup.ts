@@ -8,7 +8,7 @@ import { fileError } from "../host/files/file-error.ts"
 import { InUse, type Lock, lockFolder } from "../host/locks/lock.ts"
 import { type Addon, type Place, placeToBuild } from "../native/addon.ts"
 
-export interface SetupOptions {
+interface SetupOptions {
   /** Builds what is built, too. */
   readonly force?: boolean
   /** Told what is going to be done before it is, and how far it is. */

@@ -11,7 +11,7 @@ import { type TensorValues, valuesOf } from "./safetensors.ts"
 import { type Dtype, dtypes } from "./safetensors-header.ts"
 import { columnMajorStrides, countOf, gather, isRowMajor } from "./strides.ts"
 
-export interface NumpyArray {
+interface NumpyArray {
   readonly dtype: Dtype
   readonly shape: readonly number[]
   /** Row-major; F16 as bits. */

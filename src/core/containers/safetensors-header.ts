@@ -27,7 +27,7 @@ export interface TensorEntry {
   readonly end: number
 }
 
-export interface Header {
+interface Header {
   readonly metadata: Readonly<Record<string, string>>
   readonly tensors: ReadonlyMap<string, TensorEntry>
   /** Where in the file the tensors begin. */

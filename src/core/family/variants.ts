@@ -117,7 +117,7 @@ export interface Variant {
 }
 
 /** A captioner; its files use open_clip's CoCa names. */
-export interface Captioner {
+interface Captioner {
   readonly model: CocaConfig
   readonly preprocessing: Preprocessing
 }

@@ -112,7 +112,7 @@ export class HubStorage implements Storage {
 }
 
 /** Throws UserError on what is no such URL. */
-export function parseHubUrl(url: string): HubPath {
+function parseHubUrl(url: string): HubPath {
   const pattern = /^hf:\/\/(?:(dataset|space|model)s\/)?([\w.-]+\/[\w.-]+)(?:@([^/]+))?(?:\/(.*))?$/i
   const [, type = "model", repository, revision = "main", path = ""] = pattern.exec(url) ?? []
   if (!repository) {

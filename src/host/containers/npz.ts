@@ -12,7 +12,7 @@ import { openRandomAccess } from "../files/files.ts"
 import { readZipDirectory, readZipEntry } from "./zip.ts"
 import { zipBytes } from "./zip-write.ts"
 
-export interface NpyArray {
+interface NpyArray {
   readonly dtype: Dtype
   readonly shape: readonly number[]
   /** Row-major; F16 as bits, BOOL as bytes. */
@@ -95,7 +95,7 @@ function npyBytes(shape: readonly number[], values: Float32Array): Uint8Array {
 }
 
 /** One `.npy` file. `name` begins the message of the UserError that anything damaged gives. */
-export function parseNpy(bytes: Uint8Array, name: string): NpyArray {
+function parseNpy(bytes: Uint8Array, name: string): NpyArray {
   const { header, dataStart } = headerOf(bytes, name)
   const { dtype, fortran, shape } = parseHeader(header, name)
   const needed = countOf(shape) * dtypes[dtype].BYTES_PER_ELEMENT

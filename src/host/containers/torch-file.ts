@@ -15,7 +15,7 @@ import type { RandomAccess } from "../../core/random-access.ts"
 import { PickledStorage, PickledTensor, readTorchPickle, storageTypes, torchDtypes } from "./torch-pickle.ts"
 import { checkCrc, checkStoredCrc, readZipDirectory, readZipEntry, type ZipEntry } from "./zip.ts"
 
-export interface TorchTensor {
+interface TorchTensor {
   readonly dtype: Dtype
   readonly shape: readonly number[]
   /** In elements, like `offset`, that of the first element in its storage. */

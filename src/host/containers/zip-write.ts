@@ -5,7 +5,7 @@
 import { constants, crc32, deflateRawSync } from "node:zlib"
 import { assert } from "../../core/errors.ts"
 
-export interface ZipLayout {
+interface ZipLayout {
   readonly deflate: boolean
   /** Each entry's data begin at a multiple of this. Default: 1. */
   readonly align?: number

@@ -16,7 +16,7 @@ import { isOfSystem } from "./system-files.ts"
  * The files of a folder that may be replaced, as paths in it with "/", for what this folder is told to be by its content.
  * What is not among them is somebody else's.
  */
-export type OwnFiles = (folder: string) => Promise<readonly string[]>
+type OwnFiles = (folder: string) => Promise<readonly string[]>
 
 /**
  * Builds a folder: `build` fills the folder it is given, which then takes the place of `path`; a link stays, and what it

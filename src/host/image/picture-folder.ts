@@ -12,7 +12,7 @@ import { messageOf, oneLine } from "../../core/errors.ts"
 import { fileError } from "../files/file-error.ts"
 import { pictureFormats } from "./picture-format.ts"
 
-export interface PictureFolder {
+interface PictureFolder {
   /** Paths below the folder, in order. */
   readonly pictures: readonly string[]
   /** Paths of the other files below it, captions among them. */
@@ -26,7 +26,7 @@ export interface PictureFolder {
 const pictureName = /\.(jpe?g|jpe|jfif|png|webp|avif|tiff?|gif)$/i
 
 /** Whether a file is taken for a picture by its name. */
-export function isPictureName(name: string): boolean {
+function isPictureName(name: string): boolean {
   return pictureName.test(name)
 }
 

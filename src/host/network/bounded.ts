@@ -2,7 +2,7 @@
 import { UserError } from "../../core/errors.ts"
 import { failuresOf, Watchdog } from "./network.ts"
 
-export interface Bound {
+interface Bound {
   /** Who answers, for the message. */
   readonly what: string
   readonly mostBytes: number
@@ -27,7 +27,7 @@ export async function readBounded(
   return Buffer.concat(parts, length)
 }
 
-export interface ListingLimits {
+interface ListingLimits {
   /** Who lists, for messages. */
   readonly what: string
   /** Whose pages are read: none of another origin. */

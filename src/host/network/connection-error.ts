@@ -1,7 +1,7 @@
 /** Errors of a connection: what they mean in words, and whether another attempt may help. */
 import { messageOf, oneLine } from "../../core/errors.ts"
 
-export interface ConnectionError {
+interface ConnectionError {
   readonly reason: string
   /** Whether the reason names the host. */
   readonly namesHost: boolean

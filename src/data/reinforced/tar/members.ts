@@ -173,7 +173,7 @@ function othersOf(members: Members, image: EncodedImage | null, unread: Readonly
 }
 
 /** All captions of a sample. */
-export function* captionsIn({ texts, synTexts }: Pick<ReinforcedSample, "texts" | "synTexts">): Generator<string> {
+function* captionsIn({ texts, synTexts }: Pick<ReinforcedSample, "texts" | "synTexts">): Generator<string> {
   yield* texts
   for (const captions of synTexts.values()) yield* captions
 }

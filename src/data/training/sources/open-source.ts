@@ -45,7 +45,7 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
 }
 
 /** Formats that name pictures one by one. */
-export type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
+type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
 
 export type ListOptions = Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator">
 

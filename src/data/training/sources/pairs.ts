@@ -35,7 +35,7 @@ function placeIn(folder: string, image: string): string {
   return oddPath.test(image) || folder.endsWith(sep) ? resolve(folder, image) : `${folder}${sep}${image}`
 }
 
-export interface JsonlOptions {
+interface JsonlOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
 }
