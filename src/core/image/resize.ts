@@ -36,11 +36,6 @@ export function resize(image: Image8, to: Size, interpolation: Interpolation): I
   return resizeWindow(image, whole(image), to, whole(to), interpolation)
 }
 
-/** Crops, then resizes: no pixel outside `box` has influence. Equal to torchvision's `resized_crop`. */
-export function resizedCrop(image: Image8, box: Box, to: Size, interpolation: Interpolation): Image8 {
-  return resizeWindow(image, box, to, whole(to), interpolation)
-}
-
 /** The shorter side becomes `size`, the longer one keeps the proportion, rounded down. */
 export function shortestSide(image: Size, size: number): Size {
   const scaled = (long: number, short: number) => Math.trunc((size * long) / short)
@@ -59,7 +54,10 @@ export function resizeAndCenterCrop(image: Image8, size: number, interpolation: 
   return resizeWindow(image, whole(image), to, centerBox(to.width, to.height, size), interpolation)
 }
 
-/** The part `window` of the image that `source`, a part of `image`, becomes when it is resized to `to`. */
+/**
+ * The part `window` of the image that `source`, a part of `image`, becomes when it is resized to `to`. No pixel outside
+ * `source` has influence, as in torchvision's `resized_crop`.
+ */
 export function resizeWindow(image: Image8, source: Box, to: Size, window: Box, interpolation: Interpolation): Image8 {
   return withKernels((kernels) => {
     const pixels = placeWindow(kernels, image, source, to, window, interpolation)

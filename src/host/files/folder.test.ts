@@ -17,7 +17,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { UserError } from "../../core/errors.ts"
 import { lockFolder } from "../locks/lock.ts"
 import { readJson, writeAtomically } from "./files.ts"
-import { checkReplaceable, writeDirectoryAtomically } from "./folder.ts"
+import { checkReplaceable, isMountPoint, mountPointsIn, writeDirectoryAtomically } from "./folder.ts"
 import { neighbour, removeAbandoned } from "./staging.ts"
 
 let folder: string
@@ -227,4 +227,17 @@ test("killed between the two renames, the old folder comes back", async () => {
   writeFileSync(join(old, "x"), basename(old))
   await removeAbandoned(folder)
   expect(content()).toEqual(["out", "out/list", "out/sub", "out/sub/one"])
+})
+
+test("mount points are read from Linux's list", () => {
+  const list = [
+    "22 27 0:21 / /proc rw,nosuid shared:12 - proc proc rw",
+    "31 27 8:1 /home/a /mnt/my\\040disk\\134x rw - ext4 /dev/sda1 rw",
+    "",
+  ]
+  expect(mountPointsIn(list.join("\n"))).toEqual(["/proc", "/mnt/my disk\\x"])
+})
+
+test.runIf(process.platform === "linux")("a file system's root is a mount point, a folder in it is not", async () => {
+  expect([await isMountPoint("/proc"), await isMountPoint(folder)]).toEqual([true, false])
 })

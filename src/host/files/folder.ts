@@ -2,13 +2,13 @@
  * Folders in Node that appear whole or not at all: built as a hidden neighbour, which then takes the place of an old one.
  * An old one is replaced only where everything in it is of the same making.
  */
-import { lstat, mkdir, readdir, realpath, rename } from "node:fs/promises"
+import { lstat, mkdir, readdir, readFile, realpath, rename } from "node:fs/promises"
 import { dirname, join, relative, sep } from "node:path"
 import { oneLine, UserError } from "../../core/errors.ts"
-import { lockName, requireUnlocked } from "../locks/lock.ts"
+import { requireUnlocked } from "../locks/lock.ts"
+import { lockName } from "../locks/lock-file.ts"
 import { fileError } from "./file-error.ts"
 import { absent, discard, placeOf, sync } from "./files.ts"
-import { isMountPoint } from "./mount-point.ts"
 import { neighbour, removeAbandoned, removeAbandonedOnce } from "./staging.ts"
 import { isOfSystem } from "./system-files.ts"
 
@@ -86,6 +86,28 @@ async function requireMovable(folder: string, name: string): Promise<void> {
   if (below === "") throw new UserError(`${name} is the folder you are in and is not replaced`, hint)
   if (below === ".." || below.startsWith(`..${sep}`)) return
   throw new UserError(`${name} has the folder you are in (${oneLine(below)}) and is not replaced`, hint)
+}
+
+/**
+ * Whether a disk is mounted at a folder, which can then neither be moved nor replaced.
+ *
+ * @param folder the real path of a folder that exists
+ */
+export async function isMountPoint(folder: string): Promise<boolean> {
+  // Only this list shows a folder that is mounted from the same disk, as in containers.
+  const list = await readFile("/proc/self/mountinfo", "utf8").catch(() => null)
+  if (list !== null) return mountPointsIn(list).includes(folder)
+  const [own, around] = await Promise.all([lstat(folder), lstat(dirname(folder))])
+  return own.dev !== around.dev
+}
+
+/** The folders in Linux's list of mounts: the fifth word of each line, with blanks as "\\040". */
+export function mountPointsIn(list: string): string[] {
+  return list
+    .split("\n")
+    .map((line) => line.split(" ")[4] ?? "")
+    .map((place) => place.replace(/\\([0-7]{3})/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 8))))
+    .filter((place) => place !== "")
 }
 
 /** Null where it is gone already. */

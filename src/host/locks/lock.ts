@@ -3,36 +3,20 @@
  * nothing: the next one takes its file over, and of several that try at once one has it. Of a process that cannot be
  * asked for, on another machine or in another container, the file's time says whether it lives.
  */
-import { createHash, randomBytes } from "node:crypto"
+import { randomBytes } from "node:crypto"
 import { lstatSync, readFileSync, rmdirSync, rmSync } from "node:fs"
-import { constants, copyFile, link, lstat, open, rename, rm, stat, writeFile } from "node:fs/promises"
+import { constants, copyFile, link, rename, rm, stat, writeFile } from "node:fs/promises"
 import { hostname } from "node:os"
 import { basename, dirname, join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { z } from "zod"
 import { messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { atExit } from "../at-exit.ts"
 import { fileError } from "../files/file-error.ts"
-import { absent, discard, isDirectory, makeDirectory, placeOf } from "../files/files.ts"
+import { discard, isDirectory, makeDirectory, placeOf } from "../files/files.ts"
 import { isEarlierNeighbour, isNeighbour, neighbour, removeAbandoned, removeAbandonedBelow } from "../files/staging.ts"
-import { goneSeconds, keepHeard, secondsSilent } from "./heartbeat.ts"
-import { isRunning, thisProcess } from "./process-identity.ts"
-
-/** In a folder that a process has. */
-export const lockName = ".lock"
-
-/** What the file says. */
-const record = z.object({
-  pid: z.int().positive(),
-  start: z.string(),
-  machine: z.string(),
-  /** The machine as its users know it. */
-  host: z.string(),
-  command: z.string(),
-  since: z.string(),
-  /** No two files are equal. */
-  id: z.string(),
-})
+import { goneSeconds, keepHeard } from "./heartbeat.ts"
+import { type Holder, lockName, readHolder } from "./lock-file.ts"
+import { thisProcess } from "./process-identity.ts"
 
 /** Another process, perhaps, has the folder. */
 export class InUse extends UserError {
@@ -162,8 +146,6 @@ function explained(error: unknown, target: string): unknown {
     : fileError(Object.assign(new Error(messageOf(error)), { code }), "writing", target)
 }
 
-// --------------------------------------------------------------------------------------------------------- taking
-
 /**
  * Makes `path` a link to the file `own`, unless a process that may live has it: then that one is returned. Who follows a
  * dead holder is decided by a second file that is taken in the same way and named after that holder, so that it is
@@ -235,83 +217,6 @@ async function linked(own: string, path: string): Promise<boolean> {
 }
 
 const noLinks = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]
-
-// --------------------------------------------------------------------------------------------------------- holders
-
-interface Holder {
-  /** "begun": the file is not complete yet. "elsewhere": where it cannot be asked for, and heard of a while ago. */
-  readonly state: "running" | "gone" | "elsewhere" | "begun"
-  /** 32 digits of the file, which no other has. */
-  readonly digest: string
-  readonly record: z.output<typeof record> | null
-  /** Of one that is elsewhere: seconds since it was last heard of. */
-  readonly silent?: number
-}
-
-/** A file is written in one go; one that is not complete after so long is of a machine that stopped. */
-const completeMilliseconds = 10_000
-
-/** A lock has 300 bytes. */
-const mostBytes = 2 ** 16
-
-/** Null where nobody has it. Throws UserError where something else has its name. */
-async function readHolder(path: string): Promise<Holder | null> {
-  if ((await lstat(path).catch(absent))?.isFile() === false) throw notALock(path)
-  // It may be another one by now: a link is not followed, nor a pipe waited for.
-  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)).catch(absent) // biome-ignore format: one call
-  if (file === null) return null
-  try {
-    const found = await file.stat()
-    if (!found.isFile() || found.size > mostBytes) throw notALock(path)
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(mostBytes), 0, mostBytes, 0)
-    const text = buffer.toString("utf8", 0, bytesRead)
-    if (!mayBeLock(text)) throw notALock(path)
-    return await listenedFor(holderIn(text, found.mtimeMs), path, found.mtimeMs)
-  } finally {
-    await file.close()
-  }
-}
-
-/** Of a machine that stopped it may be without content, or zeros, or end early. */
-function mayBeLock(text: string): boolean {
-  const begin = '{"pid":'
-  return text.startsWith(begin) || begin.startsWith(text) || /^\0+$/.test(text)
-}
-
-function notALock(path: string): UserError {
-  return new UserError(
-    `${path} is not a lock that this program wrote, and is not replaced`,
-    "remove it, or choose another folder",
-  )
-}
-
-function holderIn(text: string, modified: number): Holder {
-  const parsed = record.safeParse(jsonOf(text))
-  const digest = createHash("sha256").update(`${modified} ${text}`).digest("hex").slice(0, 32)
-  if (parsed.success) return { state: stateOf(parsed.data), digest, record: parsed.data }
-  // A clock that was put back makes it one of the future.
-  const age = Math.abs(Date.now() - modified)
-  return { state: age > completeMilliseconds ? "gone" : "begun", digest, record: null }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
-}
-
-async function listenedFor(holder: Holder, path: string, modified: number): Promise<Holder> {
-  if (holder.state !== "elsewhere") return holder
-  const silent = await secondsSilent(path, modified)
-  return { ...holder, silent, state: silent > goneSeconds ? "gone" : "elsewhere" }
-}
-
-function stateOf(owner: z.output<typeof record>): Holder["state"] {
-  if (owner.machine !== thisProcess().machine) return "elsewhere"
-  return isRunning(owner) ? "running" : "gone"
-}
 
 function inUse(target: string, path: string, { state, record, silent = 0 }: Holder): InUse {
   if (!record) return beingTaken(target)

@@ -13,8 +13,7 @@ import {
   readEmbeddings,
   writeEmbeddings,
 } from "../embeddings.ts"
-import { pictureExtensions } from "../picture.ts"
-import type { Embeddings, EncodedImage, ReinforcedSample } from "../sample.ts"
+import { type Embeddings, type EncodedImage, pictureExtensions, type ReinforcedSample } from "../sample.ts"
 import { checkSampleSize, checkText, cutText, longestText } from "../sample-budget.ts"
 
 /** Of a JSON member in bytes: all captions, views and notes of a sample have some 5 KiB. */

@@ -2,8 +2,7 @@
 
 import { isOfInput, oneLine } from "../../../core/errors.ts"
 import type { RandomAccess } from "../../../core/random-access.ts"
-import { pictureExtensions } from "../picture.ts"
-import type { Problem, ReinforcedSample } from "../sample.ts"
+import { type Problem, pictureExtensions, type ReinforcedSample } from "../sample.ts"
 import { checkSampleSize } from "../sample-budget.ts"
 import { memberExtensions, sampleOfMembers } from "./members.ts"
 import { indexTar, type TarIndex, type TarMember } from "./tar-index.ts"
