@@ -3,7 +3,7 @@
  * the addon is not built, or the library is gone, there is no decoder.
  */
 import { createRequire } from "node:module"
-import { builtPlace } from "../src/native/addon.ts"
+import { builtAddon } from "../src/native/addon.ts"
 import { jpegAddon } from "./paths.ts"
 
 interface JpegDecoder {
@@ -27,8 +27,8 @@ export const jpegDecoder: JpegDecoder | null = load()
 
 function load(): JpegDecoder | null {
   try {
-    const place = builtPlace(jpegAddon)
-    return place && createRequire(import.meta.url)(place.file)
+    const built = builtAddon(jpegAddon)
+    return built && createRequire(import.meta.url)(built.file)
   } catch {
     return null
   }

@@ -27,7 +27,7 @@ export class UserError extends Error {
 export class EnvironmentError extends UserError {}
 
 /** Whether what was read is at fault, for which the same work fails again, anywhere. */
-export function isOfInput(error: unknown): error is UserError {
+export function isInputError(error: unknown): error is UserError {
   return error instanceof UserError && !(error instanceof EnvironmentError)
 }
 

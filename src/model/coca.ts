@@ -34,7 +34,7 @@ class AttentionalPooler extends Module {
 
   /** [N, 1 + P, keyWidth] -> [N, queries, D] */
   forward(x: Tensor): Tensor {
-    const memory = this.attn.remember(this.normKey.forward(x))
+    const memory = this.attn.keysAndValues(this.normKey.forward(x))
     return this.attn.forward(this.normQuery.forward(x.repeat(this.query)), memory)
   }
 }
@@ -184,7 +184,7 @@ class CocaTextTower extends Module {
     const bias = ids.classBias()
     const through = (block: TransformerBlock): JointSegment => {
       return ([tokens, row]) => {
-        const { y, ...past } = block.remember(tokens!)
+        const { y, ...past } = block.forwardWithKeys(tokens!)
         return [y, block.extend(row!, past, bias).y]
       }
     }
@@ -224,8 +224,8 @@ class CocaDecoder extends Module {
   }
 
   /** What the image's tokens [N, Q, D] are to each layer. */
-  remember(image: Tensor): KeysAndValues[] {
-    return this.crossBlocks.map((block) => block.remember(image))
+  keysAndValues(image: Tensor): KeysAndValues[] {
+    return this.crossBlocks.map((block) => block.keysAndValues(image))
   }
 
   /** Tokens of the text tower [N, L, D] -> logits of what follows each, [N, L, vocabSize]. */
@@ -242,7 +242,7 @@ class CocaDecoder extends Module {
   segments(): JointSegment[] {
     return this.blocks.map((block, i): JointSegment => {
       const cross = this.crossBlocks[i]!
-      return ([x, image]) => [cross.forward(block.forward(x!), cross.remember(image!)), image!]
+      return ([x, image]) => [cross.forward(block.forward(x!), cross.keysAndValues(image!)), image!]
     })
   }
 
@@ -285,7 +285,7 @@ export class Coca extends Module {
 
   /** Logits of what follows each token: ids [N, L], image tokens [N, Q, D] -> [N, L, vocabSize]. The plain definition. */
   logits(ids: Tensor, image: Tensor): Tensor {
-    return this.decoder.forward(this.text.tokens(ids), this.decoder.remember(image))
+    return this.decoder.forward(this.text.tokens(ids), this.decoder.keysAndValues(image))
   }
 
   /** Values per token in the cache of `step`. */
@@ -293,14 +293,14 @@ export class Coca extends Module {
     return 2 * (this.text.blocks.length + this.decoder.blocks.length) * this.config.text.width
   }
 
-  /** Values per image token in what `rememberImage` gives. */
+  /** Values per image token in what `imageMemory` gives. */
   get memoryWidth(): number {
     return 2 * this.decoder.crossBlocks.length * this.config.text.width
   }
 
   /** What the image's tokens [N, Q, D] are to the decoder: [N, Q, memoryWidth]. Once for each image. */
-  rememberImage(image: Tensor): Tensor {
-    return join(this.decoder.remember(image))
+  imageMemory(image: Tensor): Tensor {
+    return join(this.decoder.keysAndValues(image))
   }
 
   /** One token [N, 1] behind those in `cache` [N, S, cacheWidth]; S may be 0. */

@@ -1,6 +1,6 @@
 /** Errors of the operating system, said in one line with what to do. */
 import { EnvironmentError, oneLine, UserError } from "../../core/errors.ts"
-import { withoutNeighbours } from "./staging.ts"
+import { withoutStagingNames } from "./staging.ts"
 
 type Action = "reading" | "writing"
 
@@ -91,7 +91,7 @@ const withNul: Explanation = {
 export function fileError(error: unknown, action: Action, path: string): unknown {
   const { code = "", path: place = path } = error as NodeJS.ErrnoException
   const said = ({ message, hint }: Explanation) =>
-    [message(withoutNeighbours(place), action), hint?.(action), { cause: error }] as const
+    [message(withoutStagingNames(place), action), hint?.(action), { cause: error }] as const
   const isOfNul = code === "ERR_INVALID_ARG_VALUE" && place.includes("\0")
   const [machine, fault] = [ofTheMachine[code], isOfNul ? withNul : ofThePath[code]]
   if (machine) return new EnvironmentError(...said(machine))

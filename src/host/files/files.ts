@@ -1,6 +1,6 @@
 /**
  * Files in Node: output that appears whole or not at all, ranged reads, and errors of the system said in a line.
- * Whatever is written goes to a hidden neighbour first and is renamed when it is complete and on the disk.
+ * Whatever is written goes to a hidden staging file first and is renamed when it is complete and on the disk.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs"
 import { lstat, mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
@@ -8,7 +8,7 @@ import { dirname, resolve } from "node:path"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
 import { fileError } from "./file-error.ts"
-import { neighbour, removeAbandonedOnce } from "./staging.ts"
+import { removeAbandonedOnce, stagingPath } from "./staging.ts"
 
 type Chunk = Uint8Array | string
 
@@ -17,7 +17,7 @@ type Chunk = Uint8Array | string
  * the system (disk full, no permission, ...) are UserErrors. The folder must exist.
  */
 export async function writeAtomically(path: string, chunks: Iterable<Chunk> | AsyncIterable<Chunk>): Promise<void> {
-  const temporary = neighbour(path)
+  const temporary = stagingPath(path)
   try {
     await removeAbandonedOnce(dirname(temporary))
     const file = await open(temporary, "wx")
@@ -196,20 +196,20 @@ function readSome(descriptor: number, path: string, bytes: Uint8Array, done: num
 }
 
 /** Where a folder of this name is, or would be made: links are followed. Throws UserError where that cannot be told. */
-export async function placeOf(path: string): Promise<string> {
+export async function resolveLink(path: string): Promise<string> {
   const whole = resolve(path)
   try {
-    const found = await lstat(whole).catch(absent)
+    const found = await lstat(whole).catch(nullIfMissing)
     if (!found?.isSymbolicLink()) return whole
     // It may lead to a folder that is not there yet.
-    return (await realpath(whole).catch(absent)) ?? resolve(dirname(whole), await readlink(whole))
+    return (await realpath(whole).catch(nullIfMissing)) ?? resolve(dirname(whole), await readlink(whole))
   } catch (error) {
     throw fileError(error, "writing", path)
   }
 }
 
 /** Null for what is not there, for `catch`; throws every other error. */
-export function absent(error: NodeJS.ErrnoException): null {
+export function nullIfMissing(error: NodeJS.ErrnoException): null {
   if (error.code === "ENOENT") return null
   throw error
 }

@@ -18,7 +18,7 @@ import { UserError } from "../../core/errors.ts"
 import { lockFolder } from "../locks/lock.ts"
 import { readJson, writeAtomically } from "./files.ts"
 import { checkReplaceable, isMountPoint, mountPointsIn, writeDirectoryAtomically } from "./folder.ts"
-import { neighbour, removeAbandoned } from "./staging.ts"
+import { removeAbandoned, stagingPath } from "./staging.ts"
 
 let folder: string
 beforeEach(() => {
@@ -199,7 +199,7 @@ test("a folder in which a process works is not replaced, also where nothing is i
   expect(existsSync(at("out", "sub"))).toBe(false)
 })
 
-test("hidden names of others that look like a lock or a neighbour are content", async () => {
+test("hidden names of others that look like a lock or a staging file are content", async () => {
   await write("one")
   for (const name of [".cargo.lock", ".notes.202411291200.old"]) writeFileSync(at("out", name), "mine")
   writeFileSync(at("out", "sub", ".lock"), "mine")
@@ -216,7 +216,7 @@ test("a folder cannot take the place of a file", async () => {
 
 test("killed between the two renames, the old folder comes back", async () => {
   await write("one")
-  const old = neighbour(at("out"), "old").replace(/\.[0-9a-f]{8}/, ".7fffffff")
+  const old = stagingPath(at("out"), "old").replace(/\.[0-9a-f]{8}/, ".7fffffff")
   renameSync(at("out"), old)
   const half = old.replace(/old$/, "tmp")
   mkdirSync(half)

@@ -1,5 +1,5 @@
 /**
- * Folders in Node that appear whole or not at all: built as a hidden neighbour, which then takes the place of an old one.
+ * Folders in Node that appear whole or not at all: built as a hidden stagingPath, which then takes the place of an old one.
  * An old one is replaced only where everything in it is of the same making.
  */
 import { lstat, mkdir, readdir, readFile, realpath, rename } from "node:fs/promises"
@@ -8,9 +8,9 @@ import { oneLine, UserError } from "../../core/errors.ts"
 import { requireUnlocked } from "../locks/lock.ts"
 import { lockName } from "../locks/lock-file.ts"
 import { fileError } from "./file-error.ts"
-import { absent, discard, placeOf, sync } from "./files.ts"
-import { neighbour, removeAbandoned, removeAbandonedOnce } from "./staging.ts"
-import { isOfSystem } from "./system-files.ts"
+import { discard, nullIfMissing, resolveLink, sync } from "./files.ts"
+import { removeAbandoned, removeAbandonedOnce, stagingPath } from "./staging.ts"
+import { isSystemFile } from "./system-files.ts"
 
 /**
  * The files of a folder that may be replaced, as paths in it with "/", for what this folder is told to be by its content.
@@ -31,10 +31,10 @@ export async function writeDirectoryAtomically<T>(
   ownFiles: OwnFiles,
 ): Promise<T> {
   try {
-    const place = await placeOf(path)
+    const place = await resolveLink(path)
     await removeAbandonedOnce(dirname(place))
     await requireReplaceable(place, ownFiles, path)
-    const temporary = neighbour(place)
+    const temporary = stagingPath(place)
     try {
       await mkdir(temporary)
       const result = await build(temporary)
@@ -54,7 +54,7 @@ export async function writeDirectoryAtomically<T>(
 /** Throws UserError where there is a file, or a folder that a process works in, that has other content or must stay. */
 export async function checkReplaceable(path: string, ownFiles: OwnFiles): Promise<void> {
   try {
-    await requireReplaceable(await placeOf(path), ownFiles, path)
+    await requireReplaceable(await resolveLink(path), ownFiles, path)
   } catch (error) {
     throw fileError(error, "writing", path)
   }
@@ -62,7 +62,7 @@ export async function checkReplaceable(path: string, ownFiles: OwnFiles): Promis
 
 /** @param name the folder as the user knows it */
 async function requireReplaceable(folder: string, ownFiles: OwnFiles, name: string): Promise<void> {
-  const found = await lstat(folder).catch(absent)
+  const found = await lstat(folder).catch(nullIfMissing)
   if (!found) return
   if (found.isDirectory()) await requireMovable(folder, name)
   const content = (await readdir(folder)).filter((entry) => entry !== lockName)
@@ -115,7 +115,7 @@ async function currentFolder(): Promise<string | null> {
   try {
     return await realpath(process.cwd())
   } catch (error) {
-    return absent(error as NodeJS.ErrnoException)
+    return nullIfMissing(error as NodeJS.ErrnoException)
   }
 }
 
@@ -139,7 +139,7 @@ async function foreignIn(folder: string, own: Content, below = ""): Promise<stri
     if (entry.isDirectory()) {
       if (own.folders.has(name)) found.push(...(await foreignIn(folder, own, `${name}/`)))
       else found.push(`${name}/`)
-    } else if (!own.files.has(name) && name !== lockName && !isOfSystem(entry.name)) found.push(name)
+    } else if (!own.files.has(name) && name !== lockName && !isSystemFile(entry.name)) found.push(name)
   }
   return found.sort()
 }
@@ -149,7 +149,9 @@ const mostNames = 5
 /** Which of `names` are in a folder, links to nowhere too. Where the path leads through a file there are none. */
 export async function namesIn(folder: string, names: readonly string[]): Promise<string[]> {
   const found = await Promise.all(
-    names.map((name) => lstat(join(folder, name)).catch((error) => (error.code === "ENOTDIR" ? null : absent(error)))),
+    names.map((name) =>
+      lstat(join(folder, name)).catch((error) => (error.code === "ENOTDIR" ? null : nullIfMissing(error))),
+    ),
   )
   return names.filter((_, i) => found[i] !== null)
 }
@@ -182,18 +184,18 @@ async function replaceDirectory(from: string, to: string, check: (old: string) =
 }
 
 async function moveAway(path: string): Promise<string | null> {
-  const old = neighbour(path, "old")
+  const old = stagingPath(path, "old")
   try {
     await rename(path, old)
     return old
   } catch (error) {
-    return absent(error as NodeJS.ErrnoException)
+    return nullIfMissing(error as NodeJS.ErrnoException)
   }
 }
 
 /** No longer what comes back after a kill: half of a folder is worse than none. */
 async function discardOld(old: string, place: string): Promise<void> {
-  const rest = neighbour(place)
+  const rest = stagingPath(place)
   await rename(old, rest)
   await discard(rest)
 }

@@ -10,7 +10,7 @@ const mostLinks = 8
  * The absolute path without symbolic links, as far as it exists; a link to what does not exist leads there.
  * @throws UserError where it cannot be looked up
  */
-export async function realPlace(path: string, links = mostLinks): Promise<string> {
+export async function resolveRealPath(path: string, links = mostLinks): Promise<string> {
   const absolute = resolve(path)
   try {
     return await realpath(absolute)
@@ -24,8 +24,8 @@ export async function realPlace(path: string, links = mostLinks): Promise<string
       (found) => found.isSymbolicLink(),
       () => false,
     )
-    if (isLink) return realPlace(resolve(parent, await readlink(absolute)), links - 1)
-    return join(await realPlace(parent, links), basename(absolute))
+    if (isLink) return resolveRealPath(resolve(parent, await readlink(absolute)), links - 1)
+    return join(await resolveRealPath(parent, links), basename(absolute))
   }
 }
 

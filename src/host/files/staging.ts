@@ -19,28 +19,28 @@ const earlierPattern = /^\.(.+)\.(?:[0-9a-f]{12}|[0-9a-f]{24})\.(?:tmp|old)$/
 const longMilliseconds = 24 * 3600 * 1000
 
 /** A new hidden name in the folder of `path`, where that is built. */
-export function neighbour(path: string, kind: "tmp" | "old" = "tmp"): string {
+export function stagingPath(path: string, kind: "tmp" | "old" = "tmp"): string {
   const whole = resolve(path)
-  return join(dirname(whole), `.${basename(whole)}.${ownDigits()}.${kind}`)
+  return join(dirname(whole), `.${basename(whole)}.${processDigits()}.${kind}`)
 }
 
 /** Whether a file of this name is being built, or was left so. */
-export function isNeighbour(name: string): boolean {
+export function isStagingName(name: string): boolean {
   return pattern.test(name)
 }
 
-/** Whether it may be a neighbour of an earlier version: no content of users' folders, and nothing to remove. */
-export function isEarlierNeighbour(name: string): boolean {
+/** Whether an earlier version may have written a file of this name: it is not a user's content, and is not removed. */
+export function isEarlierStagingName(name: string): boolean {
   return earlierPattern.test(name)
 }
 
 /** A path as the user knows it: with the name that is built in place of the hidden one. */
-export function withoutNeighbours(path: string): string {
+export function withoutStagingNames(path: string): string {
   return path.replace(/[^/\\]+/g, (name) => pattern.exec(name)?.[1] ?? name)
 }
 
 /** 32 digits of this process, which never come again. */
-export function ownDigits(): string {
+export function processDigits(): string {
   const { pid, machine, start } = thisProcess()
   return pid.toString(16).padStart(8, "0") + machine + start + randomBytes(4).toString("hex")
 }
@@ -48,7 +48,7 @@ export function ownDigits(): string {
 /** Removes what this user's killed processes left half built in a folder; never what another process may still be writing. */
 export async function removeAbandoned(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => [])
-  for (const name of names.filter(isNeighbour)) {
+  for (const name of names.filter(isStagingName)) {
     const path = join(folder, name)
     // It may be gone by now: another process removes too.
     if (await isAbandoned(path)) await discard(path, name).catch(() => {})
@@ -61,7 +61,8 @@ export async function removeAbandonedBelow(folder: string, depth = 2): Promise<v
   if (depth === 0) return
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => [])
   for (const entry of entries) {
-    if (entry.isDirectory() && !isNeighbour(entry.name)) await removeAbandonedBelow(join(folder, entry.name), depth - 1)
+    if (entry.isDirectory() && !isStagingName(entry.name))
+      await removeAbandonedBelow(join(folder, entry.name), depth - 1)
   }
 }
 

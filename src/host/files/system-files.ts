@@ -2,6 +2,6 @@
 const names = new Set([".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", ".directory"])
 
 /** The Finder, the Explorer, Dolphin, and macOS's second half of a file on a disk that takes one half only. */
-export function isOfSystem(name: string): boolean {
+export function isSystemFile(name: string): boolean {
   return names.has(name.toLowerCase()) || name.startsWith("._")
 }

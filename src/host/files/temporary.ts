@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { atExit } from "../at-exit.ts"
 import { fileError } from "./file-error.ts"
 import { removeOwn } from "./remove-own.ts"
-import { isAbandoned, ownDigits } from "./staging.ts"
+import { isAbandoned, processDigits } from "./staging.ts"
 
 /** A folder that is gone when it is disposed of, and at the latest when the process exits. */
 export class TemporaryFolder implements Disposable {
@@ -36,7 +36,7 @@ export class TemporaryFolder implements Disposable {
  * @throws UserError where it cannot be made
  */
 export function temporaryFolder(kind: string, around = tmpdir()): TemporaryFolder {
-  const path = join(around, `mobileclip-${kind}-${ownDigits()}`)
+  const path = join(around, `mobileclip-${kind}-${processDigits()}`)
   removeAbandonedOf(kind, around)
   try {
     mkdirSync(path, { mode: 0o700 })
@@ -49,7 +49,7 @@ export function temporaryFolder(kind: string, around = tmpdir()): TemporaryFolde
 /** A new name for a file, which whoever makes it removes. `name` is its end, for those who look. */
 export function temporaryFile(kind: string, name: string, around = tmpdir()): string {
   removeAbandonedOf(kind, around)
-  return join(around, `mobileclip-${kind}-${ownDigits()}-${name}`)
+  return join(around, `mobileclip-${kind}-${processDigits()}-${name}`)
 }
 
 /** Much less than the time after which what nobody wrote to counts as left. */

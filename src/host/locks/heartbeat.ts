@@ -5,7 +5,7 @@
 import { closeSync, constants, openSync, readSync, writeSync } from "node:fs"
 import { stat, unlink, writeFile } from "node:fs/promises"
 import { Worker } from "node:worker_threads"
-import { neighbour } from "../files/staging.ts"
+import { stagingPath } from "../files/staging.ts"
 import { workerFile } from "../worker-file.ts"
 
 const beatSeconds = 20
@@ -28,7 +28,7 @@ let timer: NodeJS.Timeout | undefined
 let worker: Worker | undefined
 
 /** Renews the file's time until the function that is returned is called. `text` is all that is in it, and in no other file. */
-export function keepHeard(path: string, text: string): () => void {
+export function keepAlive(path: string, text: string): () => void {
   held.set(text, path)
   tell()
   return () => {
@@ -49,8 +49,8 @@ export function beat(files: Held): void {
 }
 
 /** How many seconds before now the file beside which `path` is was modified, by the clock of its server; 0 where that cannot be told. */
-export async function secondsSilent(path: string, modifiedMilliseconds: number): Promise<number> {
-  const probe = neighbour(path)
+export async function secondsSinceBeat(path: string, modifiedMilliseconds: number): Promise<number> {
+  const probe = stagingPath(path)
   try {
     await writeFile(probe, "now", { flag: "wx" })
     return Math.max(0, ((await stat(probe)).mtimeMs - modifiedMilliseconds) / 1000)

@@ -6,8 +6,8 @@ import { createHash } from "node:crypto"
 import { constants, lstat, open } from "node:fs/promises"
 import { z } from "zod"
 import { UserError } from "../../core/errors.ts"
-import { absent } from "../files/files.ts"
-import { goneSeconds, secondsSilent } from "./heartbeat.ts"
+import { nullIfMissing } from "../files/files.ts"
+import { goneSeconds, secondsSinceBeat } from "./heartbeat.ts"
 import { isRunning, thisProcess } from "./process-identity.ts"
 
 /** The name of the file in a folder that a process has. */
@@ -45,9 +45,9 @@ const mostBytes = 2 ** 16
 
 /** Null where no process has the lock. Throws UserError where something that is not a lock has its name. */
 export async function readHolder(path: string): Promise<Holder | null> {
-  if ((await lstat(path).catch(absent))?.isFile() === false) throw notALock(path)
+  if ((await lstat(path).catch(nullIfMissing))?.isFile() === false) throw notALock(path)
   // It may have been exchanged by now: a link is not followed, and a pipe is not waited for.
-  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)).catch(absent) // biome-ignore format: one call
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)).catch(nullIfMissing) // biome-ignore format: one call
   if (file === null) return null
   try {
     const found = await file.stat()
@@ -93,7 +93,7 @@ function jsonOf(text: string): unknown {
 
 async function listenedFor(holder: Holder, path: string, modified: number): Promise<Holder> {
   if (holder.state !== "elsewhere") return holder
-  const silent = await secondsSilent(path, modified)
+  const silent = await secondsSinceBeat(path, modified)
   return { ...holder, silent, state: silent > goneSeconds ? "gone" : "elsewhere" }
 }
 

@@ -19,7 +19,7 @@ import { createInterface } from "node:readline"
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { UserError } from "../../core/errors.ts"
 import { workerFile } from "../worker-file.ts"
-import { isBookkeeping, lockFolder, lockPlace } from "./lock.ts"
+import { isBookkeeping, lockFolder, lockPath } from "./lock.ts"
 import { thisProcess } from "./process-identity.ts"
 
 let folder: string
@@ -116,10 +116,10 @@ test("held until it is disposed of; the folder that was made for it and stayed e
 })
 
 test("a place that is replaced whole is locked beside it, also through a link's name", async () => {
-  using _ = await lockPlace(`${out()}/`, "mobileclip convert")
+  using _ = await lockPath(`${out()}/`, "mobileclip convert")
   expect(left()).toEqual([".out.lock"])
-  await expect(lockPlace(out(), "mobileclip export")).rejects.toThrow(`${out()} is in use: mobileclip convert`)
-  await expect(lockPlace(join(folder, "no", "out"), "x")).rejects.toThrow(
+  await expect(lockPath(out(), "mobileclip export")).rejects.toThrow(`${out()} is in use: mobileclip convert`)
+  await expect(lockPath(join(folder, "no", "out"), "x")).rejects.toThrow(
     `the folder of ${join(folder, "no", "out")} does not exist`,
   )
 })
@@ -296,7 +296,7 @@ test.skipIf(process.platform === "win32").each(Object.keys(odd))(
     utimesSync(join(folder, "precious"), new Date(), new Date(Date.now() - 60_000))
     for (const [path, take] of [
       [join(out(), ".lock"), () => lockFolder(out(), "x")],
-      [join(folder, ".mine.lock"), () => lockPlace(join(folder, "mine"), "x")],
+      [join(folder, ".mine.lock"), () => lockPath(join(folder, "mine"), "x")],
     ] as const) {
       mkdirSync(out(), { recursive: true })
       odd[kind]!(path)

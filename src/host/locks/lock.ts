@@ -12,14 +12,20 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { atExit } from "../at-exit.ts"
 import { fileError } from "../files/file-error.ts"
-import { discard, isDirectory, makeDirectory, placeOf } from "../files/files.ts"
-import { isEarlierNeighbour, isNeighbour, neighbour, removeAbandoned, removeAbandonedBelow } from "../files/staging.ts"
-import { goneSeconds, keepHeard } from "./heartbeat.ts"
+import { discard, isDirectory, makeDirectory, resolveLink } from "../files/files.ts"
+import {
+  isEarlierStagingName,
+  isStagingName,
+  removeAbandoned,
+  removeAbandonedBelow,
+  stagingPath,
+} from "../files/staging.ts"
+import { goneSeconds, keepAlive } from "./heartbeat.ts"
 import { type Holder, lockName, readHolder } from "./lock-file.ts"
 import { thisProcess } from "./process-identity.ts"
 
 /** Another process, perhaps, has the folder. */
-export class InUse extends UserError {
+export class InUseError extends UserError {
   constructor(
     message: string,
     hint: string,
@@ -41,7 +47,7 @@ export class Lock implements Disposable {
     /** Folders that were made for it, the deepest first: those that stayed empty go with it. */
     private readonly made: readonly string[],
   ) {
-    this.endBeats = keepHeard(path, text)
+    this.endBeats = keepAlive(path, text)
   }
 
   [Symbol.dispose](): void {
@@ -78,8 +84,8 @@ export async function lockFolder(folder: string, command: string, signal?: Abort
 }
 
 /** The same for a folder that is built beside and replaced whole: the file is beside it, or beside what a link leads to. The folder around it must exist. */
-export async function lockPlace(path: string, command: string, signal?: AbortSignal): Promise<Lock> {
-  const whole = await placeOf(path)
+export async function lockPath(path: string, command: string, signal?: AbortSignal): Promise<Lock> {
+  const whole = await resolveLink(path)
   const lock = await lockAt(join(dirname(whole), `.${basename(whole)}${lockName}`), path, command, { signal })
   await removeAbandoned(dirname(whole))
   return lock
@@ -87,7 +93,7 @@ export async function lockPlace(path: string, command: string, signal?: AbortSig
 
 /** Whether a file of this name is bookkeeping beside what users want: a lock, or half built. */
 export function isBookkeeping(name: string): boolean {
-  return isNeighbour(name) || isEarlierNeighbour(name) || /^\.(.+\.)?lock$/.test(name)
+  return isStagingName(name) || isEarlierStagingName(name) || /^\.(.+\.)?lock$/.test(name)
 }
 
 /** Throws UserError where a process, perhaps, has the folder, or its `.lock` is somebody else's. */
@@ -110,7 +116,7 @@ async function lockAt(
   command: string,
   { prepare = async () => {}, made = [], signal }: Taking,
 ): Promise<Lock> {
-  const own = neighbour(path)
+  const own = stagingPath(path)
   const id = randomBytes(8).toString("hex")
   const content = { ...thisProcess(), host: hostname(), command, since: new Date().toISOString(), id }
   const text = `${JSON.stringify(content)}\n`
@@ -187,15 +193,15 @@ class Turns {
   }
 }
 
-function beingTaken(target: string): InUse {
-  return new InUse(`${target} is being taken by another process`, "try again")
+function beingTaken(target: string): InUseError {
+  return new InUseError(`${target} is being taken by another process`, "try again")
 }
 
 async function isHolder(path: string, { digest }: Holder): Promise<boolean> {
   return (await readHolder(path))?.digest === digest
 }
 
-/** A name that counts as a neighbour's, so that what a process leaves that dies just now is removed a day later. */
+/** A staging name, so that what a process leaves behind when it dies at this moment is removed a day later. */
 function guardOf(path: string, { digest }: Holder): string {
   const name = basename(path).replace(/^\.(.+)\.[0-9a-f]{32}\.tmp$/, "$1")
   return join(dirname(path), `.${name}.${digest}.tmp`)
@@ -218,14 +224,14 @@ async function linked(own: string, path: string): Promise<boolean> {
 
 const noLinks = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]
 
-function inUse(target: string, path: string, { state, record, silent = 0 }: Holder): InUse {
+function inUse(target: string, path: string, { state, record, silent = 0 }: Holder): InUseError {
   if (!record) return beingTaken(target)
   const { command, pid, host, since } = record
   const who = `${oneLine(command)} (process ${pid}${state === "elsewhere" ? ` on ${oneLine(host)}` : ""})`
   const when = oneLine(since).replace(/^(\S+)T(\d\d:\d\d).*$/, "$1 $2 UTC")
   const works = `${target} is in use: ${who} works there since ${when}`
-  if (state !== "elsewhere") return new InUse(works, "wait until it ends, or choose another folder")
-  return new InUse(
+  if (state !== "elsewhere") return new InUseError(works, "wait until it ends, or choose another folder")
+  return new InUseError(
     `${works} and was last heard of ${Math.round(silent)} s ago`,
     `choose another folder, or wait: it counts as gone when nothing is heard of it for ${goneSeconds} s; where you know that it is gone, remove ${path}`,
     false,

@@ -2,7 +2,7 @@
  * A sample as members of a tar, by extension (apple/ml-mobileclip-dr raygen/datasetio.py @418551d and the released
  * DataCompDR): the picture, `txt`, `url.txt`, `json`, `syn.json`, `paug.json` and one member of embeddings.
  */
-import { isOfInput, messageOf, UserError } from "../../../core/errors.ts"
+import { isInputError, messageOf, UserError } from "../../../core/errors.ts"
 import { parseParamAug } from "../../augment/stored.ts"
 import { parseJsonText } from "../../json-text.ts"
 import { checkRows } from "../check-rows.ts"
@@ -47,7 +47,7 @@ export async function sampleOfMembers(key: string, members: Members, kept: Kept 
     try {
       return read()
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       unread.add(extension)
       kept(`${error.message}; it is carried along unread`)
       return null
