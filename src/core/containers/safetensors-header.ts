@@ -22,7 +22,7 @@ export type Dtype = keyof typeof dtypes
 export interface TensorEntry {
   readonly dtype: Dtype
   readonly shape: readonly number[]
-  /** First byte and the one behind the last, counted from the end of the header. */
+  /** First byte and the one after the last, counted from the end of the header. */
   readonly begin: number
   readonly end: number
 }

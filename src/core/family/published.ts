@@ -9,7 +9,7 @@ import type { VariantName } from "./variants.ts"
 
 type PublishedSource = "readme" | "results" | "card"
 
-/** Of the image tower and the text tower. */
+/** A figure for each of the two towers. */
 interface PublishedPair {
   readonly image: number
   readonly text: number

@@ -88,19 +88,19 @@ export function placeWindow(
   const rowBytes = window.width * 3
   const pixels = kernels.reserve(rowBytes * window.height)
   const stride = narrowStride(window.width)
-  kernels.run.resizeRows(narrowed, stride, rowBytes, window.height, pixels, ...place(kernels, rows))
+  kernels.run.resizeRows(narrowed, stride, rowBytes, window.height, pixels, ...putTaps(kernels, rows))
   return pixels
 }
 
 /** Rows go into the kernels' memory in blocks of about this many bytes, however large the picture is. */
 const BLOCK_BYTES = 2 ** 22
 
-/** The horizontal pass over the rows of `stripe`: the address of the result, with room for one more row behind it. */
+/** The horizontal pass over the rows of `stripe`: the address of the result, with room for one more row after it. */
 function resizeColumns(kernels: Kernels, image: Image8, stripe: Box, columns: Taps): number {
   const stride = image.width * 3
   const blockRows = Math.min(Math.max(Math.floor(BLOCK_BYTES / stride), 1), stripe.height)
   const block = kernels.reserve(blockRows * stride)
-  const table = place(kernels, columns)
+  const table = putTaps(kernels, columns)
   const outStride = narrowStride(columns.length)
   const out = kernels.reserve(outStride * (stripe.height + 1))
   for (let y = 0; y < stripe.height; y += blockRows) {
@@ -122,7 +122,7 @@ function narrowStride(width: number): number {
 interface Taps {
   readonly length: number
   readonly start: Int32Array
-  /** Behind the last input that has a weight. */
+  /** One past the last input that has a weight. */
   readonly end: number
   readonly pairs: Int32Array
   /** For two inputs the high and then the low parts of their weights, as the kernels take them. */
@@ -175,7 +175,7 @@ function roundHalfAway(x: number): number {
   return Math.trunc(x < 0 ? x - 0.5 : x + 0.5)
 }
 
-function place(kernels: Kernels, { start, pairs, weights, stride }: Taps): TapTable {
+function putTaps(kernels: Kernels, { start, pairs, weights, stride }: Taps): TapTable {
   return [kernels.put(start), kernels.put(pairs), kernels.put(weights), stride * weights.BYTES_PER_ELEMENT]
 }
 

@@ -114,7 +114,7 @@ test("whole files and JSON", async () => {
   await expect(readBytes(folder)).rejects.toThrow(`${folder} is a folder, and a file was expected`)
 })
 
-test("a pipe that nobody writes to, and a device, are refused and not waited for", async () => {
+test("a pipe without a writer, and a device, are refused and not waited for", async () => {
   execFileSync("mkfifo", [at("pipe")])
   symlinkSync(at("pipe"), at("to-pipe"))
   const server = createServer().listen(at("socket"))

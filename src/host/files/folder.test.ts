@@ -77,7 +77,7 @@ test("other content is named, nothing is built and nothing is touched", async ()
   await expect(checkReplaceable(at("out"), own)).rejects.toThrow("other content")
 })
 
-test("what a system leaves in folders is nobody's content; everything else hidden is", async () => {
+test("files that a system leaves in folders are not content; all other hidden files are", async () => {
   await write("one")
   const left = [".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "._list", "sub/.DS_Store", "sub/._one"]
   for (const name of left) writeFileSync(at("out", name), "")
@@ -137,7 +137,7 @@ test("a folder of something else is not replaced; the first names are said, and 
   expect(readdirSync(at("home"))).toHaveLength(8)
 })
 
-test("an empty folder is taken, and a folder of the own kind that is left empty is nobody else's", async () => {
+test("an empty folder is taken, and a folder of the own kind that is left empty may be replaced", async () => {
   mkdirSync(at("out"))
   await write("one")
   rmSync(at("out", "sub", "one"))
@@ -178,7 +178,7 @@ test("a link stays a link, and the folder that it leads to is replaced", async (
   expect(readdirSync(folder).sort()).toEqual(["disk", "link"])
 })
 
-test("a folder behind a link in it is not the own one", async () => {
+test("a folder that a link in it leads to is not its own content", async () => {
   await write("one")
   renameSync(at("out", "sub"), at("elsewhere"))
   symlinkSync(at("elsewhere"), at("out", "sub"))

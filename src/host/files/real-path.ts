@@ -1,9 +1,9 @@
-/** Where a path really leads, also before there is anything. */
+/** Where a path really leads, also before anything exists there. */
 import { lstat, readlink, realpath } from "node:fs/promises"
 import { basename, dirname, join, resolve, sep } from "node:path"
 import { UserError } from "../../core/errors.ts"
 
-/** Dangling links that are followed, one to the next. */
+/** How many broken links in a row are followed. */
 const mostLinks = 8
 
 /**
@@ -29,7 +29,7 @@ export async function resolveRealPath(path: string, links = mostLinks): Promise<
   }
 }
 
-/** Whether an absolute path is that of a folder, or of something below it. */
+/** Whether an absolute path is a folder itself or something below it. */
 export function isAtOrBelow(path: string, folder: string): boolean {
   return path === folder || path.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`)
 }

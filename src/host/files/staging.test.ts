@@ -53,7 +53,7 @@ test("what a process is writing stays; what it left when it was killed goes", as
   expect(readdirSync(folder)).toEqual(["other"])
 })
 
-test("this process's own, and those of unknown ones stay, until nobody wrote to them for a day", async () => {
+test("files of this process, and of unknown ones until a day without a write, stay", async () => {
   const [own, foreign, old] = [
     stagingPath(join(folder, "own")),
     join(folder, ".a.0123456789abcdef0123456789abcdef.tmp"),

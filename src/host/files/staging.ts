@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto"
 import { existsSync } from "node:fs"
 import { lstat, readdir, rename } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
-import { isRunning, type Owner, thisProcess } from "../locks/process-identity.ts"
+import { isRunning, type ProcessIdentity, thisProcess } from "../locks/process-identity.ts"
 import { isOwn, removeOwn } from "./remove-own.ts"
 
 const pattern = /^\.(.+)\.([0-9a-f]{32})\.(tmp|old)$/
@@ -15,13 +15,13 @@ const pattern = /^\.(.+)\.([0-9a-f]{32})\.(tmp|old)$/
 /** With the digits of earlier versions, which a date looks like too: known for what they may be, and left alone. */
 const earlierPattern = /^\.(.+)\.(?:[0-9a-f]{12}|[0-9a-f]{24})\.(?:tmp|old)$/
 
-/** Where the process cannot be asked for: on another machine, a file that nobody wrote to for so long. */
+/** Where it cannot be asked whether the process lives: a file that was not written to for so long is abandoned. */
 const longMilliseconds = 24 * 3600 * 1000
 
 /** A new hidden name in the folder of `path`, where that is built. */
 export function stagingPath(path: string, kind: "tmp" | "old" = "tmp"): string {
-  const whole = resolve(path)
-  return join(dirname(whole), `.${basename(whole)}.${processDigits()}.${kind}`)
+  const absolute = resolve(path)
+  return join(dirname(absolute), `.${basename(absolute)}.${processDigits()}.${kind}`)
 }
 
 /** Whether a file of this name is being built, or was left so. */
@@ -34,12 +34,12 @@ export function isEarlierStagingName(name: string): boolean {
   return earlierPattern.test(name)
 }
 
-/** A path as the user knows it: with the name that is built in place of the hidden one. */
+/** A path as the user knows it: hidden staging names are replaced by the final ones. */
 export function withoutStagingNames(path: string): string {
   return path.replace(/[^/\\]+/g, (name) => pattern.exec(name)?.[1] ?? name)
 }
 
-/** 32 digits of this process, which never come again. */
+/** 32 hexadecimal digits that name this process and are used once. */
 export function processDigits(): string {
   const { pid, machine, start } = thisProcess()
   return pid.toString(16).padStart(8, "0") + machine + start + randomBytes(4).toString("hex")
@@ -68,7 +68,7 @@ export async function removeAbandonedBelow(folder: string, depth = 2): Promise<v
 
 const cleaned = new Map<string, Promise<void>>()
 
-/** Removes once in the life of this process, before it writes to the folder: a folder of many files takes long to list. */
+/** Removes once in the life of this process, before it first writes to the folder: a folder of many files takes long to list. */
 export function removeAbandonedOnce(folder: string): Promise<void> {
   const path = resolve(folder)
   const done = cleaned.get(path) ?? removeAbandoned(path)
@@ -76,15 +76,15 @@ export function removeAbandonedOnce(folder: string): Promise<void> {
   return done
 }
 
-/** Whether the process that the digits name is gone; where it cannot be asked for, whether nobody wrote for long. */
+/** Whether the process that the digits name has ended; on another machine, whether the file was not written to for long. */
 export async function isAbandoned(path: string, digits = pattern.exec(basename(path))?.[2] ?? ""): Promise<boolean> {
-  const owner = ownerIn(digits)
-  if (owner.machine === thisProcess().machine) return !isRunning(owner)
+  const maker = processIn(digits)
+  if (maker.machine === thisProcess().machine) return !isRunning(maker)
   const newest = await lastWritten(path).catch(() => null)
   return newest !== null && Date.now() - newest > longMilliseconds
 }
 
-/** When it, or whatever is in it, was modified last. */
+/** When a path, or anything in it, was modified last, in milliseconds. */
 async function lastWritten(path: string): Promise<number> {
   const found = await lstat(path)
   const names = found.isDirectory() ? await readdir(path) : []
@@ -94,14 +94,14 @@ async function lastWritten(path: string): Promise<number> {
 
 /** A folder that was moved away, and whose successor never came, comes back. */
 async function discard(path: string, name: string): Promise<void> {
-  const [, whole, , kind] = pattern.exec(name)!
-  const place = join(dirname(path), whole!)
+  const [, original, , kind] = pattern.exec(name)!
+  const place = join(dirname(path), original!)
   const comesBack = kind === "old" && !existsSync(place) && isOwn(await lstat(path))
   if (comesBack) await rename(path, place)
   else await removeOwn(path)
 }
 
-function ownerIn(digits: string): Owner {
+function processIn(digits: string): ProcessIdentity {
   return {
     pid: Number.parseInt(digits.slice(0, 8), 16),
     machine: digits.slice(8, 16),

@@ -187,7 +187,7 @@ test("a number that another process has by now holds nothing", async () => {
   expect(JSON.parse(readFileSync(join(out(), ".lock"), "utf8"))).toMatchObject(thisProcess())
 })
 
-/** Nobody heard of the holder for so many seconds. */
+/** The holder was silent for so many seconds. */
 function silence(seconds: number, path = join(out(), ".lock")): void {
   utimesSync(path, new Date(), new Date(Date.now() - seconds * 1000))
 }
@@ -255,7 +255,7 @@ test("a file without content, as a machine leaves it that stopped, is taken over
   expect((await taking).message).toContain("is in use")
 })
 
-test("a process killed while it took over is in nobody's way", async () => {
+test("a process killed while it took over blocks no other", async () => {
   writeLock({ pid: 2 ** 22 + 1 })
   // The second file of a takeover, whose process is gone too; its name is found as the lock finds it.
   const { mtimeMs } = await import("node:fs").then(({ statSync }) => statSync(join(out(), ".lock")))

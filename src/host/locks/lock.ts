@@ -1,7 +1,6 @@
 /**
- * A folder, or a path where one will be, that belongs to one process: a small file says who has it. A dead process holds
- * nothing: the next one takes its file over, and of several that try at once one has it. Of a process that cannot be
- * asked for, on another machine or in another container, the file's time says whether it lives.
+ * A folder, or a path where one will be, that belongs to one process: a small file names the holder (`lock-file.ts`). A
+ * dead process holds nothing: the next one takes over its file, and exactly one of several that try at once succeeds.
  */
 import { randomBytes } from "node:crypto"
 import { lstatSync, readFileSync, rmdirSync, rmSync } from "node:fs"
@@ -24,12 +23,12 @@ import { goneSeconds, keepAlive } from "./heartbeat.ts"
 import { type Holder, lockName, readHolder } from "./lock-file.ts"
 import { thisProcess } from "./process-identity.ts"
 
-/** Another process, perhaps, has the folder. */
+/** Another process has the folder, or may have it. */
 export class InUseError extends UserError {
   constructor(
     message: string,
     hint: string,
-    /** Whether it can be seen from here when that process ends. */
+    /** Whether this machine can see when that process ends. */
     readonly ends = true,
   ) {
     super(message, hint)
@@ -38,7 +37,7 @@ export class InUseError extends UserError {
 
 /** Held until it is disposed of, and at the latest until the process ends. */
 export class Lock implements Disposable {
-  private readonly forget = atExit(() => this.remove())
+  private readonly cancelExit = atExit(() => this.remove())
   private readonly endBeats: () => void
 
   constructor(
@@ -51,18 +50,18 @@ export class Lock implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.forget()
+    this.cancelExit()
     this.endBeats()
     this.remove()
   }
 
   private remove(): void {
     try {
-      // Whoever removed it by hand gave the folder to another one.
+      // If a user removed it by hand, the file may be another process's by now.
       if (lstatSync(this.path).isFile() && readFileSync(this.path, "utf8") === this.text) rmSync(this.path)
       for (const folder of this.made) rmdirSync(folder)
     } catch {
-      // The folder has content, as most have, or went away with the lock.
+      // The folder has content, as most have, or was removed with the lock.
     }
   }
 }
@@ -83,26 +82,26 @@ export async function lockFolder(folder: string, command: string, signal?: Abort
   return lock
 }
 
-/** The same for a folder that is built beside and replaced whole: the file is beside it, or beside what a link leads to. The folder around it must exist. */
+/** The same for a path that is replaced as a whole: the lock is beside it, or beside the target of a link. The parent folder must exist. */
 export async function lockPath(path: string, command: string, signal?: AbortSignal): Promise<Lock> {
-  const whole = await resolveLink(path)
-  const lock = await lockAt(join(dirname(whole), `.${basename(whole)}${lockName}`), path, command, { signal })
-  await removeAbandoned(dirname(whole))
+  const target = await resolveLink(path)
+  const lock = await lockAt(join(dirname(target), `.${basename(target)}${lockName}`), path, command, { signal })
+  await removeAbandoned(dirname(target))
   return lock
 }
 
-/** Whether a file of this name is bookkeeping beside what users want: a lock, or half built. */
+/** Whether a file of this name is bookkeeping and not a user's content: a lock, or something half built. */
 export function isBookkeeping(name: string): boolean {
   return isStagingName(name) || isEarlierStagingName(name) || /^\.(.+\.)?lock$/.test(name)
 }
 
-/** Throws UserError where a process, perhaps, has the folder, or its `.lock` is somebody else's. */
+/** Throws UserError where a process has the folder, or may have it, or its `.lock` is somebody else's. */
 export async function requireUnlocked(folder: string): Promise<void> {
   const holder = await readHolder(join(folder, lockName))
   if (holder && holder.state !== "gone") throw inUse(folder, join(folder, lockName), holder)
 }
 
-interface Taking {
+interface LockOptions {
   /** Makes the folder of the lock. */
   readonly prepare?: () => Promise<void>
   /** Folders that were made for it. */
@@ -114,7 +113,7 @@ async function lockAt(
   path: string,
   target: string,
   command: string,
-  { prepare = async () => {}, made = [], signal }: Taking,
+  { prepare = async () => {}, made = [], signal }: LockOptions,
 ): Promise<Lock> {
   const own = stagingPath(path)
   const id = randomBytes(8).toString("hex")
@@ -122,7 +121,7 @@ async function lockAt(
   const text = `${JSON.stringify(content)}\n`
   try {
     await writeOwn(own, text, prepare)
-    const holder = await take(path, own, new Turns(target, signal))
+    const holder = await take(path, own, new Waits(target, signal))
     if (holder) throw inUse(target, path, holder)
     return new Lock(path, text, made)
   } catch (error) {
@@ -132,7 +131,7 @@ async function lockAt(
   }
 }
 
-/** Who had the folder before may be removing it, because it stayed empty. */
+/** Tries again where the previous holder is just removing the folder because it stayed empty. */
 async function writeOwn(own: string, text: string, prepare: () => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     await prepare()
@@ -144,7 +143,7 @@ async function writeOwn(own: string, text: string, prepare: () => Promise<void>)
   }
 }
 
-/** The system speaks of the file, and the user knows the folder. */
+/** The system's error names the lock file; users know the folder. */
 function explained(error: unknown, target: string): unknown {
   const { code } = error as NodeJS.ErrnoException
   return error instanceof UserError
@@ -153,30 +152,30 @@ function explained(error: unknown, target: string): unknown {
 }
 
 /**
- * Makes `path` a link to the file `own`, unless a process that may live has it: then that one is returned. Who follows a
- * dead holder is decided by a second file that is taken in the same way and named after that holder, so that it is
- * replaced once: who comes late finds another holder, or none.
+ * Makes `path` a link to the file `own`, unless a process that may live has it: then that holder is returned. Which process
+ * follows a dead holder is decided by a second file, which is taken in the same way and named after that holder, so that
+ * the holder is replaced once: a process that comes late finds another holder, or none.
  */
-async function take(path: string, own: string, turns: Turns): Promise<Holder | null> {
+async function take(path: string, own: string, waits: Waits): Promise<Holder | null> {
   while (!(await linked(own, path))) {
     const holder = await readHolder(path)
-    if (holder === null) await turns.next(5)
-    else if (holder.state === "begun") await turns.next(50)
+    if (holder === null) await waits.next(5)
+    else if (holder.state === "begun") await waits.next(50)
     else if (holder.state !== "gone") return holder
     else {
       const guard = guardOf(path, holder)
-      const follower = await take(guard, own, turns)
+      const follower = await take(guard, own, waits)
       if (follower === null && (await isHolder(path, holder))) return rename(guard, path).then(() => null)
       if (follower === null) await rm(guard)
-      else await turns.next(20)
+      else await waits.next(20)
     }
   }
   return null
 }
 
-/** The turns of one lock, which are counted, and not time: a process that is held up has missed nothing. */
-class Turns {
-  /** Somebody takes the lock within a few, and a file that is not complete is given up after 200. */
+/** The waits for one lock. They are counted, and time is not: a process that was suspended has missed nothing. */
+class Waits {
+  /** Some process has the lock after a few, and a file that is not complete counts as abandoned after 200. */
   private left = 400
 
   constructor(
@@ -184,7 +183,7 @@ class Turns {
     private readonly signal: AbortSignal | undefined,
   ) {}
 
-  /** Throws UserError where there were too many, and the signal's reason. */
+  /** Throws UserError after too many waits, and the signal's reason where it aborts. */
   async next(milliseconds: number): Promise<void> {
     this.signal?.throwIfAborted()
     if (this.left-- === 0) throw beingTaken(this.target)
@@ -217,7 +216,7 @@ async function linked(own: string, path: string): Promise<boolean> {
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
-    // A server's answer that was lost makes the second try find the first one's link.
+    // Where a server's answer was lost, the second try finds the link that the first one made.
     return (await stat(own)).nlink > 1
   }
 }
