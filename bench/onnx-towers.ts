@@ -10,9 +10,8 @@ import { type VariantName, variants } from "../src/core/family/variants.ts"
 import { towers } from "../src/core/inference/manifest.ts"
 import { type TowerName, traceTower } from "../src/export/towers.ts"
 import { Clip } from "../src/model/clip.ts"
-import { fold } from "../src/model/fold.ts"
 import { initialize } from "../src/model/module.ts"
-import { reparameterize } from "../src/model/reparameterize.ts"
+import { fold, reparameterize } from "../src/model/reparameterize.ts"
 import { measureCost } from "../src/tensor/cost.ts"
 
 const shots = 30

@@ -89,7 +89,7 @@ function captionOperations(): { readonly image: number; readonly token: number }
   const parameters = coca.namedParameters()
   const { size } = preprocessing
   const tokens = model.pooler.queries - 1
-  const image = measureCost(parameters, [[1, 3, size, size]], (x) => coca.rememberImage(coca.image.forward(x!).tokens))
+  const image = measureCost(parameters, [[1, 3, size, size]], (x) => coca.imageMemory(coca.image.forward(x!).tokens))
   const half = captionTokens / 2
   const shapes = [
     [1, 1],

@@ -6,7 +6,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
 import { messageOf, UserError } from "../src/core/errors.ts"
-import { builtPlace, isBuilt, type Place, sourceDigest } from "../src/native/addon.ts"
+import { type AddonFiles, builtAddon, isBuilt, sourceDigest } from "../src/native/addon.ts"
 import { canInstall, installer, installPackages, updateLists } from "../src/native/apt.ts"
 import { compileAddon } from "../src/native/cmake.ts"
 import { jpegAddon } from "./paths.ts"
@@ -18,24 +18,24 @@ const developmentPackage = "libjpeg-dev"
 
 /** Whether the addon that is loaded was built of these sources, and for a library that is still there. */
 export function isJpegAddonBuilt(): boolean {
-  const place = builtPlace(jpegAddon)
-  return place !== null && isBuilt(place, stamp()) && loads(place)
+  const built = builtAddon(jpegAddon)
+  return built !== null && isBuilt(built, stamp()) && loads(built)
 }
 
 /** @param force builds it where it is built, too */
-export async function buildJpegAddon(place: Place, force: boolean, log: Log): Promise<void> {
+export async function buildJpegAddon(built: AddonFiles, force: boolean, log: Log): Promise<void> {
   if (!force && isJpegAddonBuilt()) return log("JPEG addon: up to date")
   try {
-    await compileOrInstall(place, log)
+    await compileOrInstall(built, log)
     log("JPEG addon: compiled")
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    rmSync(place.file, { force: true })
+    rmSync(built.file, { force: true })
     log(`JPEG files will be decoded by sharp, three times slower: ${error.message} (${error.hint})`)
   }
 }
 
-function loads({ file }: Place): boolean {
+function loads({ file }: AddonFiles): boolean {
   try {
     createRequire(import.meta.url)(file)
     return true
@@ -49,27 +49,27 @@ function stamp(): string {
 }
 
 /** A second try where the library may just have been missing. */
-async function compileOrInstall(place: Place, log: Log): Promise<void> {
+async function compileOrInstall(built: AddonFiles, log: Log): Promise<void> {
   try {
-    await compile(place, log)
+    await compile(built, log)
   } catch (error) {
-    if (!(error instanceof UserError) || !canInstall() || !/JPEG|jpeglib/.test(buildLog(place))) throw error
+    if (!(error instanceof UserError) || !canInstall() || !/JPEG|jpeglib/.test(buildLog(built))) throw error
     install(log)
-    await compile(place, log)
+    await compile(built, log)
   }
 }
 
-async function compile(place: Place, log: Log): Promise<void> {
-  rmSync(logFile(place), { force: true })
-  await compileAddon({ name: "JPEG addon", addon: jpegAddon, place, definitions: {}, stamp: stamp(), log })
+async function compile(built: AddonFiles, log: Log): Promise<void> {
+  rmSync(logFile(built), { force: true })
+  await compileAddon({ name: "JPEG addon", addon: jpegAddon, built, definitions: {}, stamp: stamp(), log })
 }
 
-function logFile({ folder }: Place): string {
+function logFile({ folder }: AddonFiles): string {
   return join(folder, "build.log")
 }
 
-function buildLog(place: Place): string {
-  return existsSync(logFile(place)) ? readFileSync(logFile(place), "utf8") : ""
+function buildLog(built: AddonFiles): string {
+  return existsSync(logFile(built)) ? readFileSync(logFile(built), "utf8") : ""
 }
 
 function install(log: Log): void {

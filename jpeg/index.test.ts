@@ -4,11 +4,11 @@ import sharp, { type JpegOptions } from "sharp"
 import { expect, test } from "vitest"
 import { Random } from "../src/core/arrays/random.ts"
 import { decodeImage } from "../src/host/image/images.ts"
-import { builtPlace } from "../src/native/addon.ts"
+import { builtAddon } from "../src/native/addon.ts"
 import { isJpeg, jpegDecoder } from "./index.ts"
 import { jpegAddon } from "./paths.ts"
 
-const addonFile = builtPlace(jpegAddon)?.file
+const addonFile = builtAddon(jpegAddon)?.file
 
 const [width, height] = [93, 61]
 const random = new Random(5)

@@ -15,7 +15,7 @@ import sharp from "sharp"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { exportModel } from "../src/export/export.ts"
 import { createClassifier, decodeImage, loadModel } from "../src/index.ts"
-import { builtPlace, placeToBuild } from "../src/native/addon.ts"
+import { addonToBuild, builtAddon } from "../src/native/addon.ts"
 import { readMetrics } from "../src/train/log/metrics.ts"
 import { torchAddon } from "../torch/paths.ts"
 import { tinyInfo, tinyModel } from "./tiny-model.ts"
@@ -130,8 +130,8 @@ test("before it is set up, training names the command that does it, and --check 
 test("setup, killed and started twice at once: each is built once, and two steps are trained", {
   timeout: 240_000,
 }, async () => {
-  const cached = placeToBuild(torchAddon, env, () => false)
-  cpSync(dirname(builtPlace(torchAddon)!.file), cached.folder, { recursive: true, preserveTimestamps: true })
+  const cached = addonToBuild(torchAddon, env, () => false)
+  cpSync(dirname(builtAddon(torchAddon)!.file), cached.folder, { recursive: true, preserveTimestamps: true })
 
   const killed = start(process.execPath, [join(installed(), "bin/mobileclip.js"), "setup"])
   for await (const chunk of killed.stderr!) if (/compiling 1/.test(String(chunk))) break

@@ -1,7 +1,7 @@
 /** The compiled addon (`src/addon.cc` has the same list) and where it is found. */
 import { createRequire } from "node:module"
 import { messageOf, UserError } from "../src/core/errors.ts"
-import { builtPlace, setupCommand } from "../src/native/addon.ts"
+import { builtAddon, setupCommand } from "../src/native/addon.ts"
 import { torchAddon } from "./paths.ts"
 import type { Device, DType, TensorData } from "./types.ts"
 
@@ -95,7 +95,7 @@ export interface Memory {
 export const addon = load()
 
 function load(): Native<unknown> {
-  const place = builtPlace(torchAddon)
+  const place = builtAddon(torchAddon)
   if (!place) throw new UserError("the libtorch addon is not built", `${setupCommand}, which builds it`)
   // Threads that wait must not spin: beside one other busy process that made a training step ten times slower (measured
   // on two cores); alone it costs a few percent. OpenMP reads this once, when it is loaded.

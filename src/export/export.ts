@@ -10,8 +10,7 @@ import { writeAtomically } from "../host/files/files.ts"
 import { writeDirectoryAtomically } from "../host/files/folder.ts"
 import type { CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
 import { Coca } from "../model/coca.ts"
-import { fold } from "../model/fold.ts"
-import { reparameterize } from "../model/reparameterize.ts"
+import { fold, reparameterize } from "../model/reparameterize.ts"
 import type { EncodedFile, EncodedModel } from "../tensor/onnx-proto.ts"
 import { type LayoutName, layouts } from "./layouts.ts"
 import { modelFiles } from "./model-files.ts"
@@ -19,7 +18,7 @@ import type { ExportDtype, SideConfig } from "./side-config.ts"
 import { type ExportableModel, type TraceOptions, towersOf, traceDecoder, traceTower } from "./towers.ts"
 import { type Described, type Reference, unfusedReference, verify } from "./verify.ts"
 
-export interface ExportOptions {
+interface ExportOptions {
   /** The checkpoint the model was loaded from. */
   readonly source?: Manifest["source"]
   /** What the written files are compared with; default: the model as it is given, on ONNX Runtime. */

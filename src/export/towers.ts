@@ -39,7 +39,7 @@ function traceImage(model: ExportableModel, { input, output }: TowerFile, option
   return traceOnnx({ ...spec("image", model, options), inputs }, (pixels) => {
     if (!(model instanceof Coca)) return { [output]: model.encodeImage(pixels!) }
     const { embedding, tokens } = model.image.forward(pixels!)
-    return { [output]: embedding, [memoryName]: model.rememberImage(tokens) }
+    return { [output]: embedding, [memoryName]: model.imageMemory(tokens) }
   })
 }
 

@@ -6,7 +6,7 @@ import { UserError } from "../core/errors.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { defaultTemplates } from "../data/training/config.ts"
 import { readCaptions } from "../data/training/sources/captions.ts"
-import type { Place } from "../data/training/sources/location.ts"
+import type { SampleLocation } from "../data/training/sources/location.ts"
 import { type ListOptions, openList } from "../data/training/sources/open-source.ts"
 import { detectFormat } from "../data/training/sources/source.ts"
 
@@ -58,11 +58,11 @@ export async function readOwnPictures(source: string, options: OwnPicturesOption
   }
   const list = await openList(source, format, { ...options, templates: ["{}"] })
   const found: OwnPicture[] = []
-  for await (const picture of mapOrdered(Array(list.count).keys(), filesAtOnce, (i) => pictureAt(list.place(i)))) {
+  for await (const picture of mapOrdered(Array(list.count).keys(), filesAtOnce, (i) => pictureAt(list.location(i)))) {
     found.push(picture)
   }
   const pictures = joined(found.filter(({ captions }) => captions.length > 0))
-  const names = classNamesOf(pictures, format === "folder" && isGiven(list.place(0)))
+  const names = classNamesOf(pictures, format === "folder" && isGiven(list.location(0)))
   checkPictures(source, found.length, pictures, names)
   const templates = options.templates ?? (format === "folder" ? defaultTemplates : ["{}"])
   return {
@@ -79,13 +79,13 @@ export function classOf({ captions }: OwnPicture, { names }: Classes): number {
 }
 
 /** A caption that is given, not read from a file beside the picture, is the folder's name. */
-function isGiven(place: Place): boolean {
-  return place.kind === "file" && !("file" in place.captions)
+function isGiven(location: SampleLocation): boolean {
+  return location.kind === "file" && !("file" in location.captions)
 }
 
-async function pictureAt(place: Place): Promise<OwnPicture> {
-  if (place.kind !== "file") throw new Error(`a list names files, not a ${place.kind}`)
-  return { path: place.path, captions: await readCaptions(place.captions) }
+async function pictureAt(location: SampleLocation): Promise<OwnPicture> {
+  if (location.kind !== "file") throw new Error(`a list names files, not a ${location.kind}`)
+  return { path: location.path, captions: await readCaptions(location.captions) }
 }
 
 /** A picture may stand in several rows of a list, with a caption in each: it must not be on both sides of a split. */

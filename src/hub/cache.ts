@@ -9,7 +9,7 @@
 import { copyFile, readdir, realpath, rename, rm, stat, symlink } from "node:fs/promises"
 import { basename, dirname, join, relative, sep } from "node:path"
 import { makeDirectory, readBytes, requireSmall, writeAtomically } from "../host/files/files.ts"
-import { neighbour, removeAbandonedOnce } from "../host/files/staging.ts"
+import { removeAbandonedOnce, stagingPath } from "../host/files/staging.ts"
 
 export interface CachedFile {
   /** The link in the snapshot: what a user gets. */
@@ -87,7 +87,7 @@ export class RepositoryCache {
     const target = relative(dirname(path), this.blob(etag))
     if (await stat(path).catch(() => null)) return
     await makeDirectory(dirname(path))
-    const temporary = neighbour(this.blob(etag))
+    const temporary = stagingPath(this.blob(etag))
     await removeAbandonedOnce(dirname(temporary))
     try {
       await symlink(target, temporary)

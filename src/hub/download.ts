@@ -15,7 +15,7 @@ import { Partial } from "./partial.ts"
 import type { RemoteFile } from "./repository.ts"
 import { withHubRetries } from "./requests.ts"
 
-export interface DownloadOptions {
+interface DownloadOptions {
   readonly url: string
   /** Where the contents go. */
   readonly blob: string

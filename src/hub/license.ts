@@ -19,7 +19,7 @@ export function licenseOf(tag: string | null, release: Release | null, page: str
   )
 }
 
-export interface LicenseNotice {
+interface LicenseNotice {
   readonly text: string
   /** Not shown on this machine before, so the text is the whole notice. */
   readonly first: boolean

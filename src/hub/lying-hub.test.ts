@@ -163,7 +163,7 @@ test("a list of more files than a model has", async () => {
 test.each<[string, (hub: HubServer) => string, RegExp]>([
   ["in a circle", ({ endpoint }) => `${endpoint}/api/models/x/revision/y`, /redirects without end$/],
   ["to a file", () => "file:///etc/passwd", /redirects to file:\/\/, which is not followed$/],
-  ["to nowhere", () => "http://", /redirects to no address, which is not followed$/],
+  ["to nowhere", () => "http://", /redirects to something that is not an address, which is not followed$/],
 ])("redirects %s", async (_, where, message) => {
   lieOf(revision, (response) => void response.writeHead(302, { Location: where(hub) }).end())
   expect((await refused()).message).toMatch(message)

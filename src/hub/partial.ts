@@ -12,7 +12,7 @@ import { type FileHandle, lstat, open, readdir, rename, rm, stat } from "node:fs
 import { dirname, join } from "node:path"
 import { makeDirectory } from "../host/files/files.ts"
 import { isOwn } from "../host/files/remove-own.ts"
-import { isAbandoned, ownDigits } from "../host/files/staging.ts"
+import { isAbandoned, processDigits } from "../host/files/staging.ts"
 import type { RemoteFile } from "./repository.ts"
 
 export class Partial implements AsyncDisposable {
@@ -32,7 +32,7 @@ export class Partial implements AsyncDisposable {
   /** Takes over what an earlier download left of the same contents, or begins a new file. */
   static async open(file: RemoteFile, blob: string): Promise<Partial> {
     await makeDirectory(dirname(blob))
-    const own = `${blob}.${ownDigits()}.incomplete`
+    const own = `${blob}.${processDigits()}.incomplete`
     for (const name of await abandoned(blob)) {
       if (await rename(name, own).then(...yesOrNo)) break
     }

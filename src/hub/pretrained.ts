@@ -31,7 +31,7 @@ function pair(model: string, tag: string): Pair {
   return { model, tag, name: model }
 }
 
-export interface Pretrained {
+interface Pretrained {
   readonly release: Release
   /** What the user should know, where the pair is not meant literally. */
   readonly note: string | null

@@ -45,7 +45,7 @@ export const licenses = {
   },
 } as const satisfies Record<string, License>
 
-export type LicenseId = keyof typeof licenses
+type LicenseId = keyof typeof licenses
 
 export interface Release {
   /** What a user types; case and separators do not matter, and the repository's own name works too. */

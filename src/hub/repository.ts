@@ -3,7 +3,7 @@ import type { ListFileEntry } from "@huggingface/hub"
 import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
 import { listingFetch } from "../host/network/bounded.ts"
-import { isNetworks, type Retries } from "../host/network/network.ts"
+import { isNetworkError, type Retries } from "../host/network/network.ts"
 import { isCommit } from "./cache.ts"
 import { withHubRetries } from "./requests.ts"
 
@@ -23,7 +23,7 @@ export interface Repository {
   readonly files: readonly RemoteFile[]
 }
 
-export interface Question {
+interface Question {
   readonly repo: string
   readonly revision: string
   readonly endpoint: string
@@ -55,7 +55,7 @@ export function askHub(
         }
         return { commit: sha, license: licenseTag(tags), files }
       } catch (error) {
-        throw error instanceof UserError || isNetworks(error) ? error : notAHub(endpoint, error)
+        throw error instanceof UserError || isNetworkError(error) ? error : notAHub(endpoint, error)
       }
     },
     retries,

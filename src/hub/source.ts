@@ -16,12 +16,12 @@ export interface HubSource {
   readonly release: Release | null
 }
 
-export interface PathSource {
+interface PathSource {
   readonly kind: "path"
   readonly path: string
 }
 
-export type Source = HubSource | PathSource
+type Source = HubSource | PathSource
 
 /**
  * `MobileCLIP2-S0`, `mobileclip2_s0`, `apple/MobileCLIP2-S0`, `hf-hub:owner/name`, each with `:file` and `@revision`

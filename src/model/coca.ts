@@ -18,7 +18,7 @@ import { CrossAttention, CrossBlock, type KeysAndValues, TransformerBlock } from
 import { VitTrunk } from "./vit.ts"
 
 /** Learned queries that attend to the image's patches. No residual, no perceptron. */
-export class AttentionalPooler extends Module {
+class AttentionalPooler extends Module {
   readonly query: Parameter // [queries, D]
   readonly attn: CrossAttention
   readonly normQuery: LayerNorm
@@ -34,13 +34,13 @@ export class AttentionalPooler extends Module {
 
   /** [N, 1 + P, keyWidth] -> [N, queries, D] */
   forward(x: Tensor): Tensor {
-    const memory = this.attn.remember(this.normKey.forward(x))
+    const memory = this.attn.keysAndValues(this.normKey.forward(x))
     return this.attn.forward(this.normQuery.forward(x.repeat(this.query)), memory)
   }
 }
 
 /** The image's embedding [N, D], and its tokens for the decoder [N, queries - 1, D]. */
-export interface CocaImage {
+interface CocaImage {
   readonly embedding: Tensor
   readonly tokens: Tensor
 }
@@ -67,7 +67,7 @@ function pool({ pooler, norm, projection }: Pooling, patches: Tensor): CocaImage
   return { embedding, tokens: pooled.narrow(1, 1, queries - 1) }
 }
 
-export class CocaImageTower extends VitTrunk implements Pooling {
+class CocaImageTower extends VitTrunk implements Pooling {
   readonly pooler: AttentionalPooler
   readonly norm: LayerNorm
   readonly projection: Linear
@@ -96,7 +96,7 @@ export class CocaImageTower extends VitTrunk implements Pooling {
 }
 
 /** The pixels of FastViT's last feature map as tokens, with learned positions; published by nobody. */
-export class CocaFastViTTower extends FastViTTrunk implements Pooling {
+class CocaFastViTTower extends FastViTTrunk implements Pooling {
   readonly featureNorm: BatchNorm2d
   readonly positionalEmbedding: Parameter // [P, C]
   readonly pooler: AttentionalPooler
@@ -147,7 +147,7 @@ function imageTower(config: CocaConfig): CocaImageTower | CocaFastViTTower {
   return image.kind === "vit" ? new CocaImageTower(config, image) : new CocaFastViTTower(config, image)
 }
 
-export class CocaTextTower extends Module {
+class CocaTextTower extends Module {
   readonly tokenEmbedding: Parameter // [vocabSize, D]
   readonly positionalEmbedding: Parameter // [contextLength + 1, D]
   readonly classToken: Parameter // [D]
@@ -184,7 +184,7 @@ export class CocaTextTower extends Module {
     const bias = ids.classBias()
     const through = (block: TransformerBlock): JointSegment => {
       return ([tokens, row]) => {
-        const { y, ...past } = block.remember(tokens!)
+        const { y, ...past } = block.forwardWithKeys(tokens!)
         return [y, block.extend(row!, past, bias).y]
       }
     }
@@ -208,7 +208,7 @@ export class CocaTextTower extends Module {
   }
 }
 
-export class CocaDecoder extends Module {
+class CocaDecoder extends Module {
   readonly blocks: readonly TransformerBlock[]
   readonly crossBlocks: readonly CrossBlock[]
   readonly finalNorm: LayerNorm
@@ -224,8 +224,8 @@ export class CocaDecoder extends Module {
   }
 
   /** What the image's tokens [N, Q, D] are to each layer. */
-  remember(image: Tensor): KeysAndValues[] {
-    return this.crossBlocks.map((block) => block.remember(image))
+  keysAndValues(image: Tensor): KeysAndValues[] {
+    return this.crossBlocks.map((block) => block.keysAndValues(image))
   }
 
   /** Tokens of the text tower [N, L, D] -> logits of what follows each, [N, L, vocabSize]. */
@@ -242,7 +242,7 @@ export class CocaDecoder extends Module {
   segments(): JointSegment[] {
     return this.blocks.map((block, i): JointSegment => {
       const cross = this.crossBlocks[i]!
-      return ([x, image]) => [cross.forward(block.forward(x!), cross.remember(image!)), image!]
+      return ([x, image]) => [cross.forward(block.forward(x!), cross.keysAndValues(image!)), image!]
     })
   }
 
@@ -253,7 +253,7 @@ export class CocaDecoder extends Module {
 }
 
 /** One more token of a caption. */
-export interface CaptionStep {
+interface CaptionStep {
   /** Of the token that follows, [N, vocabSize]. */
   readonly logits: Tensor
   /** Keys and values of all tokens so far, of every layer one behind the other: [N, S + 1, cacheWidth]. */
@@ -285,7 +285,7 @@ export class Coca extends Module {
 
   /** Logits of what follows each token: ids [N, L], image tokens [N, Q, D] -> [N, L, vocabSize]. The plain definition. */
   logits(ids: Tensor, image: Tensor): Tensor {
-    return this.decoder.forward(this.text.tokens(ids), this.decoder.remember(image))
+    return this.decoder.forward(this.text.tokens(ids), this.decoder.keysAndValues(image))
   }
 
   /** Values per token in the cache of `step`. */
@@ -293,14 +293,14 @@ export class Coca extends Module {
     return 2 * (this.text.blocks.length + this.decoder.blocks.length) * this.config.text.width
   }
 
-  /** Values per image token in what `rememberImage` gives. */
+  /** Values per image token in what `imageMemory` gives. */
   get memoryWidth(): number {
     return 2 * this.decoder.crossBlocks.length * this.config.text.width
   }
 
   /** What the image's tokens [N, Q, D] are to the decoder: [N, Q, memoryWidth]. Once for each image. */
-  rememberImage(image: Tensor): Tensor {
-    return join(this.decoder.remember(image))
+  imageMemory(image: Tensor): Tensor {
+    return join(this.decoder.keysAndValues(image))
   }
 
   /** One token [N, 1] behind those in `cache` [N, S, cacheWidth]; S may be 0. */

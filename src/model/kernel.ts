@@ -6,7 +6,7 @@ import type { Parameter } from "../tensor/parameter.ts"
 import { type BatchNorm2d, Conv2d, Linear } from "./layers.ts"
 
 /** A convolution as numbers: weight [O, I/groups, kH, kW] row-major, bias [O]. */
-export interface KernelValues {
+interface KernelValues {
   readonly weight: Float64Array
   readonly bias: Float64Array
 }

@@ -32,7 +32,7 @@ export function segmentsOf(layers: readonly Layer[]): Segment[] {
 }
 
 export const zeros: Init = { kind: "constant", value: 0 }
-export const ones: Init = { kind: "constant", value: 1 }
+const ones: Init = { kind: "constant", value: 1 }
 
 export interface Conv2dOptions {
   /** A number for square kernels, or rows and columns. */

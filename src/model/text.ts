@@ -14,7 +14,7 @@ import { Module } from "./module.ts"
 import { TransformerBlock } from "./transformer.ts"
 
 /** A RepMixer block over the token axis: kernels of 1 x 11 on [N, D, 1, L], and no 1x1 branch. */
-export class TokenRepMixerBlock extends RepMixerBlock {
+class TokenRepMixerBlock extends RepMixerBlock {
   constructor(readonly width: number) {
     super(width, 4 * width, { mixer: [1, 11], ffn: [1, 11], scaleBranch: false })
   }

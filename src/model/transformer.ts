@@ -10,7 +10,7 @@ import type { Tensor } from "../tensor/tensor.ts"
 import { LayerNorm, Linear } from "./layers.ts"
 import { Module } from "./module.ts"
 
-export interface TransformerConfig {
+interface TransformerConfig {
   readonly width: number
   readonly heads: number
   readonly layers: number
@@ -33,9 +33,9 @@ function initialStd(width: number, layers: number) {
   return { attention, output, hidden: (2 * width) ** -0.5 }
 }
 
-export type InitialStd = ReturnType<typeof initialStd>
+type InitialStd = ReturnType<typeof initialStd>
 
-export class SelfAttention extends Module {
+class SelfAttention extends Module {
   readonly qkv: Linear
   readonly proj: Linear
 
@@ -92,7 +92,7 @@ export class CrossAttention extends Module {
   }
 
   /** What tokens [N, S, keyWidth] are to every query. */
-  remember(tokens: Tensor): KeysAndValues {
+  keysAndValues(tokens: Tensor): KeysAndValues {
     return { keys: this.key.forward(tokens), values: this.value.forward(tokens) }
   }
 
@@ -103,7 +103,7 @@ export class CrossAttention extends Module {
   }
 }
 
-export class Mlp extends Module {
+class Mlp extends Module {
   readonly fc1: Linear
   readonly fc2: Linear
 
@@ -145,11 +145,11 @@ export class TransformerBlock extends Module {
 
   /** [N, L, D] -> the same shape. */
   forward(x: Tensor): Tensor {
-    return this.remember(x).y
+    return this.forwardWithKeys(x).y
   }
 
   /** The same, and what these tokens leave for later ones. */
-  remember(x: Tensor): KeysAndValues & { readonly y: Tensor } {
+  forwardWithKeys(x: Tensor): KeysAndValues & { readonly y: Tensor } {
     const { mixed, ...past } = this.attn.forward(this.norm1.forward(x))
     return { y: this.transform(x.add(mixed)), ...past }
   }
@@ -183,8 +183,8 @@ export class CrossBlock extends Module {
   }
 
   /** What the other sequence [N, S, D] is to this block; the same for every token that attends to it. */
-  remember(tokens: Tensor): KeysAndValues {
-    return this.attn.remember(this.normKey.forward(tokens))
+  keysAndValues(tokens: Tensor): KeysAndValues {
+    return this.attn.keysAndValues(this.normKey.forward(tokens))
   }
 
   /** [N, L, D] -> the same shape. */

@@ -16,7 +16,7 @@ export interface Addon {
   readonly sourceFolder: string
 }
 
-export interface Place {
+export interface AddonFiles {
   readonly folder: string
   /** The addon. */
   readonly file: string
@@ -34,21 +34,21 @@ export function addonBeside(url: string, module: string): Addon {
 }
 
 /** The file to load: of two the newer one. null: it is not built. */
-export function builtPlace(addon: Addon, env = process.env): Place | null {
-  const built = [packagePlace(addon), cachePlace(addon, env)].filter(({ file }) => existsSync(file))
+export function builtAddon(addon: Addon, env = process.env): AddonFiles | null {
+  const built = [packageFiles(addon), cacheFiles(addon, env)].filter(({ file }) => existsSync(file))
   const [first = null, second] = built
   return first && second && timeOf(second) > timeOf(first) ? second : first
 }
 
 /** Where the addon is to be built. */
-export function placeToBuild(addon: Addon, env = process.env, canWrite = isWritable): Place {
-  const place = packagePlace(addon)
-  const existing = existsSync(place.folder) ? place.folder : addon.sourceFolder
-  return canWrite(existing) ? place : cachePlace(addon, env)
+export function addonToBuild(addon: Addon, env = process.env, canWrite = isWritable): AddonFiles {
+  const built = packageFiles(addon)
+  const existing = existsSync(built.folder) ? built.folder : addon.sourceFolder
+  return canWrite(existing) ? built : cacheFiles(addon, env)
 }
 
 /** Whether what lies there was built of and for just this. */
-export function isBuilt({ file, stampFile }: Place, stamp: string): boolean {
+export function isBuilt({ file, stampFile }: AddonFiles, stamp: string): boolean {
   return existsSync(file) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp
 }
 
@@ -62,20 +62,20 @@ export function sourceDigest({ sourceFolder }: Addon): string {
   return hash.digest("hex")
 }
 
-function packagePlace({ module, sourceFolder }: Addon): Place {
-  return placeIn(join(sourceFolder, "build"), module)
+function packageFiles({ module, sourceFolder }: Addon): AddonFiles {
+  return filesIn(join(sourceFolder, "build"), module)
 }
 
-function cachePlace(addon: Addon, env: NodeJS.ProcessEnv): Place {
+function cacheFiles(addon: Addon, env: NodeJS.ProcessEnv): AddonFiles {
   const key = `${addon.module}-${process.platform}-${process.arch}-${sourceDigest(addon).slice(0, 16)}`
-  return placeIn(join(ownCacheDir(env), "addons", key), addon.module)
+  return filesIn(join(ownCacheDir(env), "addons", key), addon.module)
 }
 
-function placeIn(folder: string, module: string): Place {
+function filesIn(folder: string, module: string): AddonFiles {
   return { folder, file: join(folder, `${module}.node`), stampFile: join(folder, "stamp") }
 }
 
-function timeOf({ file }: Place): number {
+function timeOf({ file }: AddonFiles): number {
   return statSync(file).mtimeMs
 }
 

@@ -6,13 +6,13 @@ import { availableParallelism } from "node:os"
 import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
 import { UserError } from "../core/errors.ts"
-import type { Addon, Place } from "./addon.ts"
+import type { Addon, AddonFiles } from "./addon.ts"
 
 export interface Build {
   /** For messages: "the libtorch addon". */
   readonly name: string
   readonly addon: Addon
-  readonly place: Place
+  readonly built: AddonFiles
   readonly definitions: Readonly<Record<string, string | number>>
   /** What the addon is built of and for. */
   readonly stamp: string
@@ -23,28 +23,28 @@ export interface Build {
 }
 
 /**
- * What is there is used until its successor is complete, checked and put in its place.
+ * What is there is used until its successor is complete, checked and put in its built.
  *
  * @throws UserError when CMake or a compiler is missing, or at the first line of errors
  */
 export async function compileAddon(build: Build): Promise<void> {
-  const { name, place, stamp, check } = build
+  const { name, built, stamp, check } = build
   requireTools(name)
-  const folder = freshFolder(place)
+  const folder = freshFolder(built)
   try {
     const file = await compile(build, folder)
     check?.(file)
     // Whoever is stopped here finds a file without a stamp, and builds again.
-    rmSync(place.stampFile, { force: true })
-    renameSync(file, place.file)
-    writeFileSync(place.stampFile, stamp)
+    rmSync(built.stampFile, { force: true })
+    renameSync(file, built.file)
+    writeFileSync(built.stampFile, stamp)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
 /** A new one each time: compilers of a build that was killed may still be writing, and another library's cache would be reused. */
-function freshFolder({ folder }: Place): string {
+function freshFolder({ folder }: AddonFiles): string {
   mkdirSync(folder, { recursive: true })
   for (const name of readdirSync(folder).filter((name) => name.startsWith("cmake"))) removeLeft(join(folder, name))
   return mkdtempSync(join(folder, "cmake-"))
@@ -105,7 +105,7 @@ function packageFolder(name: string): string {
 async function cmake(build: Build, args: readonly string[]): Promise<void> {
   const { status, output } = await run("cmake", args, (line) => logProgress(build, line))
   if (status === 0) return
-  const log = join(build.place.folder, "build.log")
+  const log = join(build.built.folder, "build.log")
   writeFileSync(log, [`cmake ${args.join(" ")}`, ...output, ""].join("\n"))
   const error = output.find((line) => /error/i.test(line))
   throw new UserError(`${build.name} does not compile: ${error ?? "cmake failed"}`, `the whole output is in ${log}`)

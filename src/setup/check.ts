@@ -7,7 +7,7 @@ import { howToInstallLibtorch } from "../../torch/install.ts"
 import { torchAddon } from "../../torch/paths.ts"
 import { messageOf, UserError } from "../core/errors.ts"
 import { inChild } from "../host/child.ts"
-import { type Addon, builtPlace, placeToBuild } from "../native/addon.ts"
+import { type Addon, addonToBuild, builtAddon } from "../native/addon.ts"
 import { missingTools, toolsHint } from "../native/cmake.ts"
 
 export interface SetupReport {
@@ -19,13 +19,13 @@ export interface SetupReport {
   readonly addons: { readonly libtorch: AddonReport; readonly jpeg: AddonReport }
 }
 
-export interface LibtorchReport {
+interface LibtorchReport {
   readonly found: boolean
   /** Which it is; what is wrong with `LIBTORCH`; or how one is installed. */
   readonly text: string
 }
 
-export interface AddonReport {
+interface AddonReport {
   /** "outdated": works, and `setup` builds it anew. "broken": is there and does not load. */
   readonly state: "ready" | "outdated" | "broken" | "missing"
   /** What is loaded; null: nothing. */
@@ -59,8 +59,8 @@ function findShown(): { readonly libtorch: Libtorch | null; readonly text: strin
 }
 
 async function examine(addon: Addon, isUpToDate: () => boolean): Promise<AddonReport> {
-  const file = builtPlace(addon)?.file ?? null
-  const buildsIn = placeToBuild(addon).folder
+  const file = builtAddon(addon)?.file ?? null
+  const buildsIn = addonToBuild(addon).folder
   if (!file) return { state: "missing", file, buildsIn }
   const reason = await whyNotLoaded(file)
   if (reason) return { state: "broken", file, reason, buildsIn }

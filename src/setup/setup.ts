@@ -5,10 +5,10 @@ import { jpegAddon } from "../../jpeg/paths.ts"
 import { buildTorchAddon, isTorchAddonReady } from "../../torch/build.ts"
 import { torchAddon } from "../../torch/paths.ts"
 import { fileError } from "../host/files/file-error.ts"
-import { InUse, type Lock, lockFolder } from "../host/locks/lock.ts"
-import { type Addon, type Place, placeToBuild } from "../native/addon.ts"
+import { InUseError, type Lock, lockFolder } from "../host/locks/lock.ts"
+import { type Addon, type AddonFiles, addonToBuild } from "../native/addon.ts"
 
-export interface SetupOptions {
+interface SetupOptions {
   /** Builds what is built, too. */
   readonly force?: boolean
   /** Told what is going to be done before it is, and how far it is. */
@@ -24,18 +24,22 @@ export interface SetupOptions {
  */
 export async function setUp({ force = false, log }: SetupOptions): Promise<void> {
   if (!force && isJpegAddonBuilt()) log("JPEG addon: up to date")
-  else await locked(jpegAddon, log, (place) => buildJpegAddon(place, force, log))
+  else await locked(jpegAddon, log, (built) => buildJpegAddon(built, force, log))
   if (!force && isTorchAddonReady(log)) log("libtorch addon: up to date")
-  else await locked(torchAddon, log, (place) => buildTorchAddon(place, force, log))
+  else await locked(torchAddon, log, (built) => buildTorchAddon(built, force, log))
 }
 
-async function locked(addon: Addon, log: SetupOptions["log"], build: (place: Place) => Promise<void>): Promise<void> {
-  const place = placeToBuild(addon)
-  using _ = await lockWhenFree(place.folder, log)
+async function locked(
+  addon: Addon,
+  log: SetupOptions["log"],
+  build: (built: AddonFiles) => Promise<void>,
+): Promise<void> {
+  const built = addonToBuild(addon)
+  using _ = await lockWhenFree(built.folder, log)
   try {
-    await build(place)
+    await build(built)
   } catch (error) {
-    throw fileError(error, "writing", place.folder)
+    throw fileError(error, "writing", built.folder)
   }
 }
 
@@ -44,7 +48,7 @@ async function lockWhenFree(folder: string, log: SetupOptions["log"]): Promise<L
     try {
       return await lockFolder(folder, "mobileclip setup")
     } catch (error) {
-      if (!(error instanceof InUse && error.ends)) throw error
+      if (!(error instanceof InUseError && error.ends)) throw error
       if (!said) log(`waiting: ${error.message}`)
       await sleep(500)
     }

@@ -27,7 +27,7 @@ function rememberImages(runner: TorchRunner<Coca>, { data, shape }: Values, rows
   return torch.keep(
     runner.run((interpreter) => {
       const { tokens } = runner.model.image.forward(interpreter.images(data, shape))
-      const memory = interpreter.unwrap(runner.model.rememberImage(tokens))
+      const memory = interpreter.unwrap(runner.model.imageMemory(tokens))
       const images = shape[0]!
       return takeRows(
         memory,

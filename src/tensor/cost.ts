@@ -49,7 +49,7 @@ export interface LayerCost extends Cost {
   readonly convolution: Convolution | null
 }
 
-export interface Convolution {
+interface Convolution {
   /** Rows and columns. */
   readonly kernel: readonly [number, number]
   readonly stride: number

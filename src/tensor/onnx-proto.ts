@@ -30,7 +30,7 @@ const EXTERNAL = 1
 /** AttributeProto.AttributeType. */
 const ATTRIBUTE_TYPES = { float: 1, int: 2, ints: 7 } as const
 /** Protobuf's own limit of one message; beyond it ONNX wants the weights in a file of their own. */
-export const MAX_BYTES = 2 ** 31 - 1
+const MAX_BYTES = 2 ** 31 - 1
 /** Where weights may begin in such a file: at pages, so that they can be mapped. */
 const PAGE = 4096
 /** Smaller ones stay in the model: runtimes read shapes and axes while they load it. */
@@ -38,14 +38,14 @@ const SMALLEST_EXTERNAL = 1024
 
 export type DataType = keyof typeof DATA_TYPES
 
-export interface ModelProto {
+interface ModelProto {
   readonly producer: string
   readonly opset: number
   readonly metadata: Readonly<Record<string, string>>
   readonly graph: GraphProto
 }
 
-export interface GraphProto {
+interface GraphProto {
   readonly name: string
   readonly nodes: readonly NodeProto[]
   readonly inputs: readonly ValueInfo[]

@@ -35,7 +35,7 @@ import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, NormTerm, O
  */
 const MASKED = -1e4
 
-export interface OnnxSpec {
+interface OnnxSpec {
   /** Name of the graph. */
   readonly name: string
   /** What `Module.namedParameters()` gives; initialisers carry these paths. */

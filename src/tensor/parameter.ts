@@ -12,7 +12,7 @@ export type Init =
   | { readonly kind: "fanIn"; readonly fanIn: number }
 
 /** Host values of a parameter, row-major. Called when needed, so a checkpoint need not be in memory twice. */
-export type Source = () => Float32Array
+type Source = () => Float32Array
 
 export class Parameter {
   /** Where the values come from; null until the model is initialised or loaded. */

@@ -4,7 +4,7 @@ import type { Parameter } from "./parameter.ts"
 import type { BatchNormParameters, NormTerm, Tensor } from "./tensor.ts"
 
 /** What norms need of the interpreter in torch.ts. */
-export interface NormInterpreter {
+interface NormInterpreter {
   readonly device: torch.Device
   readonly dtype: torch.DType
   readonly batchNorm: typeof torch.batchNorm

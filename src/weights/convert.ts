@@ -8,7 +8,7 @@ import type { LayoutName } from "../export/layouts.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
 import type { ExportDtype } from "../export/side-config.ts"
-import { lockPlace } from "../host/locks/lock.ts"
+import { lockPath } from "../host/locks/lock.ts"
 import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
 import { sourceOf } from "./open-checkpoint.ts"
@@ -45,7 +45,7 @@ export type Converted =
 export async function convert(source: string, given: ConvertOptions): Promise<Converted> {
   const { out, dtype, layout, signal, pull, onStage } = { ...convertDefaults, pull: pullFromHub, ...given }
   if (layout !== "open_clip") await checkModelDirectory(out)
-  using _ = await lockPlace(out, "mobileclip convert", signal)
+  using _ = await lockPath(out, "mobileclip convert", signal)
   const path = existsSync(source) ? weightsFile(source) : (await pull(source, { signal })).path
   if (layout === "open_clip" && (await isOpenClipOutput(path, out)))
     throw new UserError(`${path} would be both read and written`, "choose another folder for --out")

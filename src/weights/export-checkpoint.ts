@@ -5,7 +5,7 @@ import type { Manifest } from "../core/inference/manifest.ts"
 import { exportModel } from "../export/export.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { makeDirectory } from "../host/files/files.ts"
-import { lockPlace } from "../host/locks/lock.ts"
+import { lockPath } from "../host/locks/lock.ts"
 import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { sourceOf, withCheckpoint } from "./open-checkpoint.ts"
 
@@ -23,7 +23,7 @@ export async function exportCheckpoint(
 ): Promise<Manifest> {
   await checkModelDirectory(directory)
   await makeDirectory(dirname(resolve(directory)))
-  using _ = await lockPlace(directory, command, signal)
+  using _ = await lockPath(directory, command, signal)
   return await withCheckpoint(checkpoint, async ({ model, info }) =>
     exportModel(model, info, directory, { source: await sourceOf(checkpoint), ...(await bestReference(model)) }),
   )

@@ -157,7 +157,7 @@ async function torchCaptioner(model: Coca, batch: number): Promise<Captioner> {
       ),
     ),
   )
-  const memory = compute(() => values(interpreter.unwrap(model.rememberImage(wrap(image)))))
+  const memory = compute(() => values(interpreter.unwrap(model.imageMemory(wrap(image)))))
   return {
     name: "libtorch",
     image: async () => image,
@@ -188,7 +188,7 @@ async function onnxCaptioner(model: Coca, batch: number): Promise<Captioner> {
       { name: "vision", parameters, inputs: { pixels: { dtype: "float32", shape: [-1, 3, size, size] } } },
       (pixels) => {
         const image = model.image.forward(pixels!).tokens
-        return { image, memory: model.rememberImage(image) }
+        return { image, memory: model.imageMemory(image) }
       },
     ),
   )

@@ -9,7 +9,7 @@ import { type Pickled, type Storage, tensorOf, torchArchive } from "../../../tes
 import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { variants } from "../../core/family/variants.ts"
 import { publishedFile } from "../../export/open-clip.ts"
-import { lockPlace } from "../../host/locks/lock.ts"
+import { lockPath } from "../../host/locks/lock.ts"
 import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint/checkpoint.ts"
 import { ImageEncoder } from "../../model/clip.ts"
 import { loadModel } from "../../run/node.ts"
@@ -166,7 +166,7 @@ test("killed while it writes and run again: the model, and nothing hidden is lef
 })
 
 test("two that write one folder: the second is refused in a line", async () => {
-  using _ = await lockPlace(at("model"), "mobileclip export")
+  using _ = await lockPath(at("model"), "mobileclip export")
   const { code, err } = await convert(writeTiny(), "--out", at("model"))
   expect(code).toBe(1)
   expect(err).toContain(`DIR/model is in use: mobileclip export (process ${process.pid}) works there since`)

@@ -18,7 +18,7 @@ export function u(name: string, i: number): number {
   return uniform(fnv1a(name), i)
 }
 
-export interface Filled {
+interface Filled {
   /** Number of the rule that applied, 1 to 10. */
   readonly rule: number
   readonly values: Float32Array

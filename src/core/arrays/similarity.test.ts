@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { cosines, l2Normalize, softmax, topK } from "./similarity.ts"
+import { cosines, l2Normalize, softmax } from "./similarity.ts"
 
 test("rows get unit length, a row of zeros stays", () => {
   expect([...l2Normalize(Float32Array.of(3, 4, 0, 0), 2)]).toEqual([Math.fround(0.6), Math.fround(0.8), 0, 0])
@@ -16,12 +16,4 @@ test("softmax over the labels of each image, also at a scale that overflows exp"
   expect(probabilities[0]).toBeCloseTo(1 / (1 + Math.exp(-10)), 6)
   expect(probabilities[0]! + probabilities[1]!).toBeCloseTo(1, 6)
   expect([...softmax(Float32Array.of(1, -1), 2, 1e6)]).toEqual([1, 0])
-})
-
-test("the largest first, ties by position, no more than there are", () => {
-  expect(topK([0.1, 0.7, 0.7, 0.2], 2)).toEqual([
-    { index: 1, value: 0.7 },
-    { index: 2, value: 0.7 },
-  ])
-  expect(topK([1], 5)).toHaveLength(1)
 })

@@ -39,13 +39,6 @@ export function softmax(cosines: Float32Array, labels: number, logitScale: numbe
   return result
 }
 
-/** The `k` largest values and where they are, largest first; equal values in order of position. */
-export function topK(values: ArrayLike<number>, k: number): { index: number; value: number }[] {
-  return Array.from(values, (value, index) => ({ index, value }))
-    .sort((a, b) => b.value - a.value || a.index - b.index)
-    .slice(0, k)
-}
-
 function dot(a: Float32Array, aStart: number, b: Float32Array, bStart: number, length: number): number {
   let sum = 0
   for (let i = 0; i < length; i++) sum += a[aStart + i]! * b[bStart + i]!

@@ -73,7 +73,7 @@ test.each([
   ["big-endian", "the array is big-endian"],
   ["objects", "the array's type is O8, not one of f2, f4, f8"],
   ["integers", "the array's type is i4"],
-  ["a list", "the pickle is no array of NumPy"],
+  ["a list", "the pickle is not a NumPy array"],
   ["a program", "the pickle asks for `builtins.eval`"],
 ])("%s is refused", (name, message) => {
   const read = () => readNumpyPickle(bytesOf(refused[name]!), "emb")

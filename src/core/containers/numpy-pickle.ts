@@ -11,7 +11,7 @@ import { type TensorValues, valuesOf } from "./safetensors.ts"
 import { type Dtype, dtypes } from "./safetensors-header.ts"
 import { columnMajorStrides, countOf, gather, isRowMajor } from "./strides.ts"
 
-export interface NumpyArray {
+interface NumpyArray {
   readonly dtype: Dtype
   readonly shape: readonly number[]
   /** Row-major; F16 as bits. */
@@ -73,7 +73,7 @@ const globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>
 /** The array of a pickle. Throws a UserError that begins with `name` on everything else. */
 export function readNumpyPickle(bytes: Uint8Array, name: string): NumpyArray {
   const value = readPickle(bytes, { name, globals, budget: new Budget(memoryBudget(bytes.length), name) })
-  if (!(value instanceof PickledArray)) throw fail(name, "the pickle is no array of NumPy")
+  if (!(value instanceof PickledArray)) throw fail(name, "the pickle is not a NumPy array")
   const shape = shapeOf(value.shape, name)
   const dtype = dtypeOf(value.dtype, name)
   const needed = countOf(shape) * dtypes[dtype].BYTES_PER_ELEMENT
@@ -101,7 +101,7 @@ function dtypeOf(dtype: unknown, name: string): Dtype {
   throw fail(name, `the array's type is ${found}, not one of ${Object.keys(types).join(", ")}`)
 }
 
-/** Null where a letter is no byte. */
+/** Null where a letter does not fit into a byte. */
 function latin1Bytes(text: string): Uint8Array | null {
   const bytes = new Uint8Array(text.length)
   for (let i = 0; i < text.length; i++) {

@@ -19,11 +19,11 @@ export class PickleGlobal {
 }
 
 /** A value that takes the state which a pickle gives to an object after making it (`__setstate__`). */
-export interface TakesState {
+interface TakesState {
   setState(state: unknown): void
 }
 
-export interface PickleOptions {
+interface PickleOptions {
   /** The file, for error messages. */
   readonly name: string
   /** By `module.name`: what may be called. A table function throws a UserError on arguments it does not like. */

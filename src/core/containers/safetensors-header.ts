@@ -22,12 +22,12 @@ export type Dtype = keyof typeof dtypes
 export interface TensorEntry {
   readonly dtype: Dtype
   readonly shape: readonly number[]
-  /** First byte and the one behind the last, counted from the end of the header. */
+  /** First byte and the one after the last, counted from the end of the header. */
   readonly begin: number
   readonly end: number
 }
 
-export interface Header {
+interface Header {
   readonly metadata: Readonly<Record<string, string>>
   readonly tensors: ReadonlyMap<string, TensorEntry>
   /** Where in the file the tensors begin. */

@@ -7,7 +7,7 @@ export function countOf(shape: readonly number[]): number {
 }
 
 /** Row-major: the last dimension varies fastest. */
-export function rowMajorStrides(shape: readonly number[]): number[] {
+function rowMajorStrides(shape: readonly number[]): number[] {
   const strides = new Array<number>(shape.length)
   let stride = 1
   for (let d = shape.length - 1; d >= 0; d--) {

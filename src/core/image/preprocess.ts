@@ -9,7 +9,7 @@ export interface Preprocessing {
   /** Height and width of the input, in pixels. */
   readonly size: number
   readonly interpolation: Interpolation
-  /** Of red, green and blue, for values in 0..1. Zeros and ones where a model takes 0..1 as it is. */
+  /** For red, green and blue, of values in 0..1. Zeros here and ones in `std` where a model takes 0..1 as it is. */
   readonly mean: readonly [number, number, number]
   readonly std: readonly [number, number, number]
 }

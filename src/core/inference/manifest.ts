@@ -15,7 +15,7 @@ export const manifestFile = "mobileclip.json"
 
 export const manifestFormat = "mobileclip-model-1"
 
-/** Of a file in the directory. */
+/** The name of a file in the directory. */
 const fileName = z.string().refine(isInside, "could be outside of its folder")
 
 const towerFile = z.object({
@@ -34,7 +34,7 @@ export interface TowerFiles {
   readonly image: TowerFile
   /** [batch, contextLength], zero-padded -> [batch, embedDim] */
   readonly text: TowerFile
-  /** A captioner's: one token more for each row. */
+  /** For captioners: one more token for each row. */
   readonly decoder: TowerFile
 }
 
@@ -58,7 +58,7 @@ const towerSelfTest = z.object({
   values: z.array(z.array(z.number()).min(1)).min(1),
   /** The length of each embedding. */
   norms: z.array(z.number()),
-  /** Of all values of all rows. */
+  /** Over all values of all rows. */
   standardDeviation: z.number().positive(),
 })
 
@@ -75,14 +75,14 @@ const schema = z.object({
   contextLength: length.nullable(),
   /** Factor on cosines before a softmax: exp of the trained parameter, at most 100. Null where there is no text tower. */
   logitScale: z.number().positive().nullable(),
-  /** Of the weights. */
+  /** Type of the weights. */
   dtype: z.enum(["fp32", "fp16"]).default("fp32"),
   /** The names of all files follow from it. */
   layout: z.string().default("transformers.js"),
   towers: z
     .object({ image: towerFile, text: towerFile.optional(), decoder: towerFile.optional() })
     .default({ image: towers.image, text: towers.text }),
-  /** Of a captioner's decoder: values per token in its cache, and tokens it can hold. */
+  /** Sizes of a captioner's decoder: values per token in its cache, and how many tokens the cache can hold. */
   decoder: z
     .object({
       cacheWidth: count.max(largestVocabulary),
@@ -111,7 +111,7 @@ const schema = z.object({
     tolerance: z.number(),
     imageError: z.number(),
     textError: z.number().optional(),
-    /** Of the decoder's logits. */
+    /** The error of the decoder's logits. */
     decoderError: z.number().optional(),
     /** The lowest cosine between an embedding and the reference's; the measure for fp16. */
     cosine: z.number().optional(),

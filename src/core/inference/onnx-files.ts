@@ -10,7 +10,7 @@
 import { oneLine, UserError } from "../errors.ts"
 import { manifestFile } from "./manifest.ts"
 
-export const onnxDtypes = ["fp32", "fp16"] as const
+const onnxDtypes = ["fp32", "fp16"] as const
 
 export type OnnxDtype = (typeof onnxDtypes)[number]
 

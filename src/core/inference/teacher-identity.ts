@@ -7,8 +7,8 @@ export interface WeightsFile {
 }
 
 /**
- * The name of a model, its files with their hashes, and what else its numbers depend on. No path of this machine: the
- * same files give the same text wherever they lie.
+ * The name of a model, its files with their hashes, and what else its numbers depend on. It has no path of this
+ * machine: the same files give the same text wherever they are.
  */
 export function modelIdentity(
   name: string,
@@ -20,12 +20,12 @@ export function modelIdentity(
   return [name, ...files, `${size}px`, interpolation, `mean=${mean}`, `std=${std}`, ...more].join(" ")
 }
 
-/** For people: of a hash, as many digits as the eye compares. */
+/** The same for people, with only the first 12 digits of each hash. */
 export function shortIdentity(identity: string): string {
   return identity.replaceAll(/(?<=sha256:[0-9a-f]{12})[0-9a-f]{52}\b/g, "")
 }
 
-/** Of several models: order matters, since vectors are joined in it. */
+/** The identity of several models. Their order matters, because vectors are joined in it. */
 export function ensembleIdentity(members: readonly { readonly identity: string }[]): string {
   return members.map(({ identity }) => identity).join(" + ")
 }

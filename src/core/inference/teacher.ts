@@ -7,9 +7,9 @@ export interface Teacher extends AsyncDisposable {
   readonly name: string
   /** Width of its vectors. */
   readonly embedDim: number
-  /** Of the pixels it takes. */
+  /** How the pixels that it takes are prepared. */
   readonly preprocessing: Preprocessing
-  /** What its numbers depend on, beside the runtime: where it is from, with a hash of its weights. */
+  /** What its numbers depend on, apart from the runtime: where it is from, with a hash of its weights. */
   readonly identity: string
   /** Normalised pixels [count, 3, size, size] -> [count, embedDim], not of unit length. */
   encodePixels(pixels: Float32Array, count: number): Promise<Float32Array>
@@ -22,7 +22,7 @@ export interface ImageCaptioner extends AsyncDisposable {
   readonly name: string
   readonly identity: string
   /**
-   * `perImage` texts of each image. A caption depends on the image, `keys[i]`, the seed and the options, not on the
+   * `perImage` texts for each image. A caption depends on the image, `keys[i]`, the seed and the options, not on the
    * batch.
    */
   caption(images: readonly Image8[], keys: readonly string[]): Promise<string[][]>

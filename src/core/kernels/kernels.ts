@@ -65,7 +65,7 @@ export class Kernels {
     return this.run.memory.buffer.byteLength
   }
 
-  /** The address of `length` bytes that nobody else uses, with padding behind them. Arrays made before are void. */
+  /** The address of `length` bytes that nothing else uses, with padding after them. Views made before become invalid. */
   reserve(length: number): number {
     const address = Math.ceil(this.end / PADDING) * PADDING
     this.end = address + length + PADDING

@@ -18,7 +18,7 @@ const words = /<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{
 const cacheLimit = 100_000
 const cachedLength = 64
 
-export interface TokenBatch {
+interface TokenBatch {
   /** Row-major, int64 as libtorch and ONNX want it. */
   readonly ids: BigInt64Array
   /** [texts, context length] */

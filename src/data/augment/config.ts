@@ -74,26 +74,6 @@ export function parseAugmentationConfig(json: string, where: string): Augmentati
   }
 }
 
-/** The same as JSON, in the form that `parseAugmentationConfig` and the reference read. */
-export function augmentationConfigJson({ randomResizedCrop, randAugment, normalize }: AugmentationConfig): object {
-  const { size, interpolation, scale, ratio } = randomResizedCrop
-  return {
-    normalize,
-    ...(randAugment && {
-      rand_augment: {
-        enable: true,
-        p: randAugment.p,
-        num_ops: randAugment.numOps,
-        magnitude: randAugment.magnitude,
-        num_magnitude_bins: randAugment.numMagnitudeBins,
-      },
-    }),
-    random_resized_crop: { interpolation, size, scale, ratio },
-    to_rgb: { enable: true },
-    to_tensor: { enable: true },
-  }
-}
-
 function parseJson(json: string, where: string): unknown {
   try {
     return JSON.parse(json)

@@ -9,7 +9,7 @@ import { parseJsonText } from "../json-text.ts"
 import { opNames, type StoredAugmentation, type StoredCrop, type StoredOp } from "./augmentation.ts"
 
 /** The first element of each list holds a transform's parameters; one that was skipped is not there. */
-export interface DecompressedAugmentation {
+interface DecompressedAugmentation {
   readonly random_resized_crop: readonly [StoredCrop]
   readonly rand_augment?: readonly [readonly (readonly [name: string, magnitude: number])[]]
   readonly to_tensor: readonly unknown[]

@@ -28,7 +28,7 @@ export interface ViewRequest {
 }
 
 /** Drawn from the stream `Random.of(seed, ...path)`, so they do not depend on who draws them, or when. */
-export interface DrawnViews {
+interface DrawnViews {
   readonly count: number
   readonly config: Omit<AugmentationConfig, "normalize">
   readonly seed: number

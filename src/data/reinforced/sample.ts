@@ -1,4 +1,5 @@
 /** An image-text sample with what captioners and teachers know of it, in whatever format it lies on disk. */
+import { pictureFormat } from "../../host/image/picture-format.ts"
 import type { StoredAugmentation } from "../augment/augmentation.ts"
 
 export interface ReinforcedSample {
@@ -28,6 +29,14 @@ export interface EncodedImage {
   /** In lower case, without a dot: jpg, png, webp, ... */
   readonly extension: string
   readonly bytes: Uint8Array
+}
+
+/** Extensions of pictures, in order of preference where a sample has several. */
+export const pictureExtensions = ["jpg", "jpeg", "png", "webp", "gif", "tif", "tiff", "bmp", "avif", "heic"]
+
+/** `jpg` where the bytes say nothing: whoever decodes the picture will. */
+export function pictureExtension(bytes: Uint8Array): string {
+  return pictureFormat(bytes) ?? "jpg"
 }
 
 /** [rows, width], row-major. */

@@ -8,7 +8,7 @@ import { COLOURS, COUNT_WORDS, namesOf, RELATIONS, type Relation, SHAPES, type S
 import type { Subject } from "./plan.ts"
 import type { Background, Scene } from "./scene.ts"
 
-export interface Captions {
+interface Captions {
   readonly caption: string
   readonly webCaption: string
 }

@@ -25,7 +25,7 @@ export type Split = "train" | "test" | "retrieval"
 export const SPLITS = ["train", "test", "retrieval"] as const satisfies readonly Split[]
 
 /** `group`: one to four equal objects. `mixed`: three or four different ones. */
-export type Layout = "single" | "pair" | "group" | "mixed"
+type Layout = "single" | "pair" | "group" | "mixed"
 
 export interface Subject {
   readonly shape: Shape

@@ -20,7 +20,7 @@ export interface RemotePart {
  * Asks for a file from `offset` on, if it is still that of `tag`; the whole of it is an answer too. Throws
  * NetworkFailure where another attempt may help.
  */
-export type OpenPart = (offset: number, tag: string | null, signal: AbortSignal) => Promise<RemotePart>
+type OpenPart = (offset: number, tag: string | null, signal: AbortSignal) => Promise<RemotePart>
 
 /** The copy, which its disposal removes. Throws UserError where the network stays down; then nothing is left. */
 export async function download(

@@ -5,7 +5,7 @@
 import { messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { webAddress } from "../../host/network/address.ts"
 import { listingFetch } from "../../host/network/bounded.ts"
-import { isNetworks, withRetries } from "../../host/network/network.ts"
+import { isNetworkError, withRetries } from "../../host/network/network.ts"
 import { fetchHttp, type HttpFile, NoSuchFile, readHttp, readOnly, request, statHttp } from "./http.ts"
 import { retriesOf, type Surroundings } from "./options.ts"
 import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
@@ -63,7 +63,7 @@ export class HubStorage implements Storage {
       }
       return names
     } catch (error) {
-      throw error instanceof UserError || isNetworks(error)
+      throw error instanceof UserError || isNetworkError(error)
         ? error
         : new UserError(`${folder} cannot be listed: ${oneLine(messageOf(error))}`, accessHint)
     }
@@ -112,7 +112,7 @@ export class HubStorage implements Storage {
 }
 
 /** Throws UserError on what is no such URL. */
-export function parseHubUrl(url: string): HubPath {
+function parseHubUrl(url: string): HubPath {
   const pattern = /^hf:\/\/(?:(dataset|space|model)s\/)?([\w.-]+\/[\w.-]+)(?:@([^/]+))?(?:\/(.*))?$/i
   const [, type = "model", repository, revision = "main", path = ""] = pattern.exec(url) ?? []
   if (!repository) {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { makeDirectory, readBytes, requireFile, writeAtomically } from "../../host/files/files.ts"
-import { isOfSystem } from "../../host/files/system-files.ts"
+import { isSystemFile } from "../../host/files/system-files.ts"
 import { isBookkeeping } from "../../host/locks/lock.ts"
 import { Hashing } from "./hashing.ts"
 import type { Chunks, LocalFile, Storage, Written } from "./storage.ts"
@@ -67,7 +67,7 @@ export function pathOf(url: string): string {
 
 /** Whether a file of this name is beside what somebody stored. */
 function isBeside(name: string): boolean {
-  return isBookkeeping(name) || isOfSystem(name)
+  return isBookkeeping(name) || isSystemFile(name)
 }
 
 /** Null for what is not there, for `catch`; throws every other error as `fileError` says it. */

@@ -11,7 +11,7 @@ import { fnv1a } from "../../core/arrays/random.ts"
 import { oneLine, UserError } from "../../core/errors.ts"
 
 /** What can be wrong with a sample; messages say it of one of them. */
-export const badReasons = [
+const badReasons = [
   "damaged sample",
   "damaged picture",
   "no picture",
@@ -40,7 +40,7 @@ export class BadSample extends Error {
 }
 
 /** So many may be left out where a share is allowed, however little data there is. */
-export const fewestAllowed = 100
+const fewestAllowed = 100
 
 /** Entries of what is remembered of single samples, at most: the others are tried, and fail, again. */
 const mostRemembered = 1_000_000

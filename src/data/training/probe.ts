@@ -47,7 +47,7 @@ async function firstSamples(config: TrainingDataConfig, sampler: Sampler): Promi
   const tries = Math.min(mostTried, sampler.samples ?? mostTried)
   for (let position = 0; position < tries && samples.length < enough; position++) {
     try {
-      samples.push(await loader.load((await sampler.pick(position, 0)).place))
+      samples.push(await loader.load((await sampler.pick(position, 0)).location))
     } catch (error) {
       if (!(error instanceof BadSample)) throw error
       first ??= error.message

@@ -153,7 +153,7 @@ class Loader implements TrainingData {
     const { rows } = this.settings
     const first = step * batchSize + rank * rows
     const wanted = Array.from({ length: rows }, (_, row) => ({ row, position: first + row, attempt: 0 }))
-    let requests = await this.place(wanted)
+    let requests = await this.locate(wanted)
     const bad: BadRow[] = requests.flatMap(({ position, known }) =>
       known ? [{ position, reason: known, id: null }] : [],
     )
@@ -162,12 +162,12 @@ class Loader implements TrainingData {
       for (const id of cutOff) this.cutOffIds.add(id)
       for (const { request, reason, message } of failures) this.bad.note(request.id, reason, message)
       bad.push(...ownFailures(failures))
-      requests = await this.place(failures.map(({ request }) => ({ ...request, attempt: request.attempt + 1 })))
+      requests = await this.locate(failures.map(({ request }) => ({ ...request, attempt: request.attempt + 1 })))
     }
     return { batch: batchOfSlot(slot, this.teacherWidths ?? null), bad }
   }
 
-  private place(wanted: readonly Wanted[]): RowRequest[] | Promise<RowRequest[]> {
+  private locate(wanted: readonly Wanted[]): RowRequest[] | Promise<RowRequest[]> {
     const requests = wanted.map((row) => this.request(row))
     return requests.some((request) => request instanceof Promise) ? Promise.all(requests) : (requests as RowRequest[])
   }
@@ -181,9 +181,12 @@ class Loader implements TrainingData {
     return picked instanceof Promise ? picked.then((found) => this.usable(wanted, found)) : this.usable(wanted, picked)
   }
 
-  private usable({ row, position, attempt, known }: Wanted, { id, place }: Picked): RowRequest | Promise<RowRequest> {
+  private usable(
+    { row, position, attempt, known }: Wanted,
+    { id, location }: Picked,
+  ): RowRequest | Promise<RowRequest> {
     const reason = this.bad.reasonOf(id)
-    if (!reason) return { row, position, attempt, id, place, ...(known && { known }) }
+    if (!reason) return { row, position, attempt, id, location, ...(known && { known }) }
     return this.request({ row, position, attempt: attempt + 1, known: attempt === 0 ? reason : known })
   }
 }

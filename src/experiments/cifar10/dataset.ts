@@ -2,10 +2,11 @@
  * CIFAR-10 from class folders, `train/cat/0001.jpg` and `test/cat/0001.jpg`: shards of the few pictures that students
  * learn from, with careless captions; a list of other pictures with precise ones for the teachers; and the test pictures.
  */
+
 import { join, resolve } from "node:path"
 import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
-import { pictureExtension } from "../../data/reinforced/picture.ts"
+import { pictureExtension } from "../../data/reinforced/sample.ts"
 import { type Sample, writeShard } from "../../data/shards.ts"
 import { makeDirectory, readBytes, writeAtomically } from "../../host/files/files.ts"
 import { walkPictures } from "../../host/image/picture-folder.ts"

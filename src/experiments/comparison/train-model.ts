@@ -11,8 +11,7 @@ import { openTrainingData } from "../../data/training/training-data.ts"
 import { openTasks } from "../../evaluate/task-list.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
 import { buildModel, type CheckpointInfo, loadAnyCheckpoint } from "../../model/checkpoint/checkpoint.ts"
-import { initialize } from "../../model/module.ts"
-import { startFrom } from "../../model/start-from.ts"
+import { initialize, type Module } from "../../model/module.ts"
 import { liveEncoder } from "../../train/live-encoder.ts"
 import { runTraining, type TrainingResult } from "../../train/run/run-directory.ts"
 import type { TrainConfig } from "../../train/train.ts"
@@ -77,6 +76,22 @@ function startOf({ info, config }: ModelTraining, checkpoint: string): Map<strin
   } finally {
     file.close()
   }
+}
+
+/**
+ * Gives `model` the values of `learned` for every path that both have with one shape and that `wanted` accepts; the
+ * others keep theirs. Returns the paths. Both must be in the same form.
+ */
+export function startFrom(model: Module, learned: Module, wanted: (path: string) => boolean): string[] {
+  const known = learned.namedParameters()
+  const taken: string[] = []
+  for (const [path, parameter] of model.namedParameters()) {
+    const source = known.get(path)
+    if (!source || String(source.shape) !== String(parameter.shape) || !wanted(path)) continue
+    parameter.source = () => source.read()
+    taken.push(path)
+  }
+  return taken
 }
 
 /** What does not depend on where the pairs come from. */

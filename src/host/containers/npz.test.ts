@@ -55,7 +55,7 @@ const header = (text: string, data = new Uint8Array(0)) => {
 }
 
 test.each<[string, Uint8Array, string]>([
-  ["no array", Buffer.from("hello world, this is text"), "is no array of NumPy"],
+  ["no array", Buffer.from("hello world, this is text"), "is not a NumPy array"],
   ["a cut header", npy("<f4", false, [6], six).subarray(0, 50), "the header needs 128 bytes of 50"],
   ["cut data", npy("<f4", false, [6], six).subarray(0, 140), "[6] of F32 is 24 bytes, stored are 12"],
   ["a huge shape", npy("<f4", false, [2 ** 40, 2 ** 40], six), "stored are 24"],

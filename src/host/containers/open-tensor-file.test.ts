@@ -100,7 +100,7 @@ const view = (offset: number, shape: number[], strides: number[]) =>
 const longer: Storage = { ...matrix, values: new Float32Array(25) }
 
 test.each<[string, Uint8Array, string]>([
-  ["a tensor behind its storage", view(1, [4, 6], [6, 1]), "it ends at element 25 of a storage of 24"],
+  ["a tensor beyond its storage", view(1, [4, 6], [6, 1]), "it ends at element 25 of a storage of 24"],
   ["strides that lead out", view(0, [4, 6], [7, 1]), "it ends at element 27 of a storage of 24"],
   ["an expanded tensor", view(0, [25], [0]), "[25] has more elements than its storage, 24"],
   ["a huge one", view(0, [2 ** 40, 2 ** 40], [0, 0]), "has more elements than its storage"],

@@ -1,4 +1,4 @@
-/** Opens a file of weights by what it contains: safetensors or torch.save. Extensions are not looked at. */
+/** Opens a file of weights by its content: safetensors or torch.save. Its extension does not matter. */
 
 import { SafetensorsFile } from "../../core/containers/safetensors.ts"
 import type { TensorFile } from "../../core/containers/tensor-file.ts"
@@ -21,7 +21,7 @@ export async function openTensorFile(path: string): Promise<TensorFile> {
   }
 }
 
-/** The same of bytes, or of anything that can be read anywhere. */
+/** The same for bytes, or anything else that can be read at any offset. */
 export async function readTensorFile(source: RandomAccess, close: () => void = () => {}): Promise<TensorFile> {
   const format = formatOf(source)
   const file = format === "torch" ? await TorchFile.open(source) : new SafetensorsFile(source)
@@ -38,7 +38,7 @@ export async function readTensorFile(source: RandomAccess, close: () => void = (
 const expected = "a file of safetensors or of torch.save (torch 1.6 or newer) was expected"
 
 /** What is often taken for weights -> how it begins, and what to say. */
-const strangers: readonly { begins: (head: Uint8Array, text: string) => boolean; message: string; hint: string }[] = [
+const mistaken: readonly { begins: (head: Uint8Array, text: string) => boolean; message: string; hint: string }[] = [
   {
     begins: (_, text) => text.startsWith("version https://git-lfs"),
     message: "is a git-lfs pointer, not the file it points to",
@@ -62,7 +62,7 @@ function formatOf(source: RandomAccess): TensorFile["format"] {
   if (head[0] === 0x50 && head[1] === 0x4b && head[2]! <= 8 && head[3]! <= 8) return "torch"
   if (isSafetensors(head)) return "safetensors"
   const text = Buffer.from(head).toString("latin1")
-  const stranger = strangers.find(({ begins }) => begins(head, text))
+  const stranger = mistaken.find(({ begins }) => begins(head, text))
   if (stranger) throw new UserError(`${source.name} ${stranger.message}`, stranger.hint)
   throw new UserError(`${source.name} is neither safetensors nor a file of torch.save`, expected)
 }

@@ -2,7 +2,7 @@ import { mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { EnvironmentError, isOfInput, UserError } from "../../core/errors.ts"
+import { EnvironmentError, isInputError, UserError } from "../../core/errors.ts"
 import { fileError } from "./file-error.ts"
 import { openRandomAccess, readBytes } from "./files.ts"
 
@@ -14,7 +14,7 @@ test.each(machine)("%s is the machine's fault and not the file's", (code) => {
   const error = fileError(systemError(code), "writing", "/data/0.tar")
   expect(error).toBeInstanceOf(EnvironmentError)
   expect(error).toBeInstanceOf(UserError)
-  expect(isOfInput(error)).toBe(false)
+  expect(isInputError(error)).toBe(false)
   expect((error as UserError).message).toContain("/data/0.tar")
   expect((error as UserError).name).toBe("UserError")
 })
@@ -24,7 +24,7 @@ test.each(["ENOENT", "EISDIR", "ENOTDIR", "EEXIST", "ENAMETOOLONG", "ELOOP", "EI
   (code) => {
     const error = fileError(systemError(code, "/data/.0.tar.0123456789abcdef0123456789abcdef.tmp"), "writing", "/other")
     expect(error).toBeInstanceOf(UserError)
-    expect(isOfInput(error)).toBe(true)
+    expect(isInputError(error)).toBe(true)
     expect((error as UserError).message).toContain("/data/0.tar")
   },
 )
@@ -43,7 +43,7 @@ test("a link to itself and a name with a NUL character are the path's fault, fro
     const said = async (path: string) => {
       const errors = [stat(path).catch((error) => fileError(error, "reading", path)), readBytes(path).catch((e) => e)]
       const found = await Promise.all(errors)
-      expect(found.every(isOfInput)).toBe(true)
+      expect(found.every(isInputError)).toBe(true)
       return new Set(found.map(({ message }) => message))
     }
     expect(await said(loop)).toEqual(new Set([`${loop} is a link that leads back to itself`]))
@@ -67,7 +67,7 @@ test("a folder that may not be moved is not a shortage of memory", () => {
 test("what is not known comes back as it is", () => {
   const error = new RangeError("of ours")
   expect(fileError(error, "reading", "x")).toBe(error)
-  expect(isOfInput(error)).toBe(false)
+  expect(isInputError(error)).toBe(false)
 })
 
 // Linux cannot read the first page of a process: the system's own EIO.

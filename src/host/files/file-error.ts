@@ -1,6 +1,6 @@
-/** Errors of the operating system, said in one line with what to do. */
+/** Errors of the operating system, explained in one line with what to do. */
 import { EnvironmentError, oneLine, UserError } from "../../core/errors.ts"
-import { withoutNeighbours } from "./staging.ts"
+import { withoutStagingNames } from "./staging.ts"
 
 type Action = "reading" | "writing"
 
@@ -28,7 +28,7 @@ const away: Explanation = {
   hint: () => "look whether it is mounted, and run again",
 }
 const short: Explanation = {
-  message: (path, action) => `the system is short of memory or other means while ${action} ${path}`,
+  message: (path, action) => `the system is short of memory or other resources while ${action} ${path}`,
   hint: () => "run again when less is running",
 }
 
@@ -38,8 +38,8 @@ const busy: Explanation = {
     action === "writing" ? "write to a folder in it or to another one, or close what uses it" : "close what uses it",
 }
 
-/** The machine's fault: the same path may do later, or elsewhere. By the code that Node puts on such errors. */
-const ofTheMachine: Readonly<Record<string, Explanation>> = {
+/** The machine's fault: the same path may work later or on another machine. By Node's code for the error. */
+const environmentErrors: Readonly<Record<string, Explanation>> = {
   ENOSPC: full,
   EDQUOT: full,
   EACCES: forbidden,
@@ -67,8 +67,8 @@ const ofTheMachine: Readonly<Record<string, Explanation>> = {
   ENOLCK: short,
 }
 
-/** The path's fault, on every machine. */
-const ofThePath: Readonly<Record<string, Explanation>> = {
+/** The path's fault, on every machine. By Node's code for the error. */
+const pathErrors: Readonly<Record<string, Explanation>> = {
   ENOENT: {
     message: (path, action) =>
       action === "writing" ? `the folder of ${path} does not exist` : `${path} does not exist`,
@@ -90,10 +90,10 @@ const withNul: Explanation = {
 /** An EnvironmentError or UserError where the system's error is known; anything else comes back as it is. */
 export function fileError(error: unknown, action: Action, path: string): unknown {
   const { code = "", path: place = path } = error as NodeJS.ErrnoException
-  const said = ({ message, hint }: Explanation) =>
-    [message(withoutNeighbours(place), action), hint?.(action), { cause: error }] as const
+  const explain = ({ message, hint }: Explanation) =>
+    [message(withoutStagingNames(place), action), hint?.(action), { cause: error }] as const
   const isOfNul = code === "ERR_INVALID_ARG_VALUE" && place.includes("\0")
-  const [machine, fault] = [ofTheMachine[code], isOfNul ? withNul : ofThePath[code]]
-  if (machine) return new EnvironmentError(...said(machine))
-  return fault ? new UserError(...said(fault)) : error
+  const [machine, fault] = [environmentErrors[code], isOfNul ? withNul : pathErrors[code]]
+  if (machine) return new EnvironmentError(...explain(machine))
+  return fault ? new UserError(...explain(fault)) : error
 }

@@ -19,11 +19,11 @@ import { UserError } from "../../core/errors.ts"
 import {
   makeDirectory,
   openRandomAccess,
-  placeOf,
   readBytes,
   readBytesIfThere,
   readJson,
   requireFile,
+  resolveLink,
   writeAtomically,
 } from "./files.ts"
 import { sha256OfFile } from "./hash.ts"
@@ -114,7 +114,7 @@ test("whole files and JSON", async () => {
   await expect(readBytes(folder)).rejects.toThrow(`${folder} is a folder, and a file was expected`)
 })
 
-test("a pipe that nobody writes to, and a device, are refused and not waited for", async () => {
+test("a pipe without a writer, and a device, are refused and not waited for", async () => {
   execFileSync("mkfifo", [at("pipe")])
   symlinkSync(at("pipe"), at("to-pipe"))
   const server = createServer().listen(at("socket"))
@@ -146,10 +146,10 @@ test("the place of a folder is what links lead to, and has no slash at its end",
   symlinkSync("real", at("link"))
   symlinkSync("later", at("dangling"))
   symlinkSync("round", at("round"))
-  expect(await placeOf(`${at("real")}/`)).toBe(at("real"))
-  expect(await placeOf(at("link"))).toBe(at("real"))
-  expect(await placeOf(`${at("link")}/`)).toBe(at("real"))
-  expect(await placeOf(at("dangling"))).toBe(at("later"))
-  expect(await placeOf(at("none"))).toBe(at("none"))
-  await expect(placeOf(at("round"))).rejects.toThrow("round is a link that leads back to itself")
+  expect(await resolveLink(`${at("real")}/`)).toBe(at("real"))
+  expect(await resolveLink(at("link"))).toBe(at("real"))
+  expect(await resolveLink(`${at("link")}/`)).toBe(at("real"))
+  expect(await resolveLink(at("dangling"))).toBe(at("later"))
+  expect(await resolveLink(at("none"))).toBe(at("none"))
+  await expect(resolveLink(at("round"))).rejects.toThrow("round is a link that leads back to itself")
 })

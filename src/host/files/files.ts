@@ -1,6 +1,6 @@
 /**
- * Files in Node: output that appears whole or not at all, ranged reads, and errors of the system said in a line.
- * Whatever is written goes to a hidden neighbour first and is renamed when it is complete and on the disk.
+ * Files in Node: output that appears whole or not at all, ranged reads, and errors of the system in one line.
+ * Whatever is written goes to a hidden staging file first and is renamed when it is complete and on the disk.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs"
 import { lstat, mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
@@ -8,7 +8,7 @@ import { dirname, resolve } from "node:path"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
 import { fileError } from "./file-error.ts"
-import { neighbour, removeAbandonedOnce } from "./staging.ts"
+import { removeAbandonedOnce, stagingPath } from "./staging.ts"
 
 type Chunk = Uint8Array | string
 
@@ -17,7 +17,7 @@ type Chunk = Uint8Array | string
  * the system (disk full, no permission, ...) are UserErrors. The folder must exist.
  */
 export async function writeAtomically(path: string, chunks: Iterable<Chunk> | AsyncIterable<Chunk>): Promise<void> {
-  const temporary = neighbour(path)
+  const temporary = stagingPath(path)
   try {
     await removeAbandonedOnce(dirname(temporary))
     const file = await open(temporary, "wx")
@@ -35,7 +35,7 @@ export async function writeAtomically(path: string, chunks: Iterable<Chunk> | As
   }
 }
 
-/** Creates a folder and those around it, where they are not there yet. */
+/** Creates a folder and its parents where they do not exist yet. */
 export async function makeDirectory(path: string): Promise<void> {
   try {
     await makeWithParents(resolve(path))
@@ -73,7 +73,7 @@ export interface OpenFile extends RandomAccess {
 /** Opens a file for reads anywhere in it. Throws UserError if it cannot be opened, or ends before what is asked. */
 export function openRandomAccess(path: string): OpenFile {
   try {
-    const descriptor = openSync(path, withoutWaiting)
+    const descriptor = openSync(path, readWithoutBlocking)
     try {
       const { size } = requireRegular(fstatSync(descriptor), path)
       const read = (offset: number, length: number) => readExactly(descriptor, path, offset, length)
@@ -87,8 +87,8 @@ export function openRandomAccess(path: string): OpenFile {
   }
 }
 
-/** A pipe that nobody writes to would not even be opened; of files it changes nothing. */
-const withoutWaiting = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+/** Without this, opening a pipe that has no writer would block. It makes no difference for files. */
+const readWithoutBlocking = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
 
 /**
  * The whole file. Failures of the system, a folder and a pipe are UserErrors.
@@ -97,7 +97,7 @@ const withoutWaiting = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
  */
 export async function readBytes(path: string, checkSize?: (bytes: number) => void): Promise<Uint8Array> {
   try {
-    const file = await open(path, withoutWaiting)
+    const file = await open(path, readWithoutBlocking)
     try {
       const { size } = requireRegular(await file.stat(), path)
       checkSize?.(size)
@@ -110,14 +110,14 @@ export async function readBytes(path: string, checkSize?: (bytes: number) => voi
   }
 }
 
-/** For `readBytes`: no more than so many. */
+/** A check for `readBytes`: throws UserError where the file has more than `mostBytes`. */
 export function requireSmall(path: string, mostBytes: number): (bytes: number) => void {
   return (bytes) => {
     if (bytes > mostBytes) throw new UserError(`${path} has ${bytes} bytes, and at most ${mostBytes} are expected`)
   }
 }
 
-/** The whole file, or null where there is none. */
+/** The whole file, or null where it does not exist. */
 export async function readBytesIfThere(path: string, checkSize?: (bytes: number) => void): Promise<Uint8Array | null> {
   try {
     return await readBytes(path, checkSize)
@@ -137,15 +137,15 @@ export async function requireFile(path: string): Promise<void> {
 
 function requireRegular(found: Stats, path: string): Stats {
   if (found.isFile()) return found
-  throw found.isDirectory() ? new UserError(`${path} is a folder, and a file was expected`) : special(path)
+  throw found.isDirectory() ? new UserError(`${path} is a folder, and a file was expected`) : notAFile(path)
 }
 
-/** A socket cannot even be opened. */
+/** A socket cannot be opened: the system says ENXIO. */
 function openError(error: unknown, path: string): unknown {
-  return codeOf(error) === "ENXIO" ? special(path) : fileError(error, "reading", path)
+  return codeOf(error) === "ENXIO" ? notAFile(path) : fileError(error, "reading", path)
 }
 
-function special(path: string): UserError {
+function notAFile(path: string): UserError {
   return new UserError(
     `${path} is a pipe, a socket or a device, and a file was expected`,
     "write its content to a file first",
@@ -156,7 +156,7 @@ function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code
 }
 
-/** A configuration, a tokenizer, a list: the largest one that is read takes 4 MB, and JSON 20 times its bytes in memory. */
+/** Bytes of a JSON file. The largest one known takes 4 MB, and JSON takes 20 times its bytes in memory. */
 const largestJson = 2 ** 26
 
 /**
@@ -195,31 +195,31 @@ function readSome(descriptor: number, path: string, bytes: Uint8Array, done: num
   }
 }
 
-/** Where a folder of this name is, or would be made: links are followed. Throws UserError where that cannot be told. */
-export async function placeOf(path: string): Promise<string> {
-  const whole = resolve(path)
+/** The absolute path where this folder is, or would be made: a link is followed. Throws UserError where that cannot be found out. */
+export async function resolveLink(path: string): Promise<string> {
+  const absolute = resolve(path)
   try {
-    const found = await lstat(whole).catch(absent)
-    if (!found?.isSymbolicLink()) return whole
+    const found = await lstat(absolute).catch(nullIfMissing)
+    if (!found?.isSymbolicLink()) return absolute
     // It may lead to a folder that is not there yet.
-    return (await realpath(whole).catch(absent)) ?? resolve(dirname(whole), await readlink(whole))
+    return (await realpath(absolute).catch(nullIfMissing)) ?? resolve(dirname(absolute), await readlink(absolute))
   } catch (error) {
     throw fileError(error, "writing", path)
   }
 }
 
-/** Null for what is not there, for `catch`; throws every other error. */
-export function absent(error: NodeJS.ErrnoException): null {
+/** For `catch`: null where the path does not exist; throws every other error. */
+export function nullIfMissing(error: NodeJS.ErrnoException): null {
   if (error.code === "ENOENT") return null
   throw error
 }
 
-/** Best effort, because the error that led here is the one to report. */
+/** Removes what can be removed and never throws, because the error that led here is the one to report. */
 export async function discard(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true }).catch(() => {})
 }
 
-/** Waits until it is on the disk: a file, or the list of a folder. */
+/** Waits until a file, or the list of files in a folder, is on the disk. */
 export async function sync(path: string): Promise<void> {
   const handle = await open(path, "r")
   try {

@@ -17,8 +17,8 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { UserError } from "../../core/errors.ts"
 import { lockFolder } from "../locks/lock.ts"
 import { readJson, writeAtomically } from "./files.ts"
-import { checkReplaceable, writeDirectoryAtomically } from "./folder.ts"
-import { neighbour, removeAbandoned } from "./staging.ts"
+import { checkReplaceable, isMountPoint, mountPointsIn, writeDirectoryAtomically } from "./folder.ts"
+import { removeAbandoned, stagingPath } from "./staging.ts"
 
 let folder: string
 beforeEach(() => {
@@ -77,7 +77,7 @@ test("other content is named, nothing is built and nothing is touched", async ()
   await expect(checkReplaceable(at("out"), own)).rejects.toThrow("other content")
 })
 
-test("what a system leaves in folders is nobody's content; everything else hidden is", async () => {
+test("files that a system leaves in folders are not content; all other hidden files are", async () => {
   await write("one")
   const left = [".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "._list", "sub/.DS_Store", "sub/._one"]
   for (const name of left) writeFileSync(at("out", name), "")
@@ -137,7 +137,7 @@ test("a folder of something else is not replaced; the first names are said, and 
   expect(readdirSync(at("home"))).toHaveLength(8)
 })
 
-test("an empty folder is taken, and a folder of the own kind that is left empty is nobody else's", async () => {
+test("an empty folder is taken, and a folder of the own kind that is left empty may be replaced", async () => {
   mkdirSync(at("out"))
   await write("one")
   rmSync(at("out", "sub", "one"))
@@ -178,7 +178,7 @@ test("a link stays a link, and the folder that it leads to is replaced", async (
   expect(readdirSync(folder).sort()).toEqual(["disk", "link"])
 })
 
-test("a folder behind a link in it is not the own one", async () => {
+test("a folder that a link in it leads to is not its own content", async () => {
   await write("one")
   renameSync(at("out", "sub"), at("elsewhere"))
   symlinkSync(at("elsewhere"), at("out", "sub"))
@@ -199,7 +199,7 @@ test("a folder in which a process works is not replaced, also where nothing is i
   expect(existsSync(at("out", "sub"))).toBe(false)
 })
 
-test("hidden names of others that look like a lock or a neighbour are content", async () => {
+test("hidden names of others that look like a lock or a staging file are content", async () => {
   await write("one")
   for (const name of [".cargo.lock", ".notes.202411291200.old"]) writeFileSync(at("out", name), "mine")
   writeFileSync(at("out", "sub", ".lock"), "mine")
@@ -216,7 +216,7 @@ test("a folder cannot take the place of a file", async () => {
 
 test("killed between the two renames, the old folder comes back", async () => {
   await write("one")
-  const old = neighbour(at("out"), "old").replace(/\.[0-9a-f]{8}/, ".7fffffff")
+  const old = stagingPath(at("out"), "old").replace(/\.[0-9a-f]{8}/, ".7fffffff")
   renameSync(at("out"), old)
   const half = old.replace(/old$/, "tmp")
   mkdirSync(half)
@@ -227,4 +227,17 @@ test("killed between the two renames, the old folder comes back", async () => {
   writeFileSync(join(old, "x"), basename(old))
   await removeAbandoned(folder)
   expect(content()).toEqual(["out", "out/list", "out/sub", "out/sub/one"])
+})
+
+test("mount points are read from Linux's list", () => {
+  const list = [
+    "22 27 0:21 / /proc rw,nosuid shared:12 - proc proc rw",
+    "31 27 8:1 /home/a /mnt/my\\040disk\\134x rw - ext4 /dev/sda1 rw",
+    "",
+  ]
+  expect(mountPointsIn(list.join("\n"))).toEqual(["/proc", "/mnt/my disk\\x"])
+})
+
+test.runIf(process.platform === "linux")("a file system's root is a mount point, a folder in it is not", async () => {
+  expect([await isMountPoint("/proc"), await isMountPoint(folder)]).toEqual([true, false])
 })

@@ -1,27 +1,27 @@
 /**
- * Folders in Node that appear whole or not at all: built as a hidden neighbour, which then takes the place of an old one.
- * An old one is replaced only where everything in it is of the same making.
+ * Folders in Node that appear whole or not at all: built as a hidden stagingPath, which then takes the place of an old one.
+ * An old one is replaced only where everything in it was written in the same way.
  */
-import { lstat, mkdir, readdir, realpath, rename } from "node:fs/promises"
+import { lstat, mkdir, readdir, readFile, realpath, rename } from "node:fs/promises"
 import { dirname, join, relative, sep } from "node:path"
 import { oneLine, UserError } from "../../core/errors.ts"
-import { lockName, requireUnlocked } from "../locks/lock.ts"
+import { requireUnlocked } from "../locks/lock.ts"
+import { lockName } from "../locks/lock-file.ts"
 import { fileError } from "./file-error.ts"
-import { absent, discard, placeOf, sync } from "./files.ts"
-import { isMountPoint } from "./mount-point.ts"
-import { neighbour, removeAbandoned, removeAbandonedOnce } from "./staging.ts"
-import { isOfSystem } from "./system-files.ts"
+import { discard, nullIfMissing, resolveLink, sync } from "./files.ts"
+import { removeAbandoned, removeAbandonedOnce, stagingPath } from "./staging.ts"
+import { isSystemFile } from "./system-files.ts"
 
 /**
- * The files of a folder that may be replaced, as paths in it with "/", for what this folder is told to be by its content.
- * What is not among them is somebody else's.
+ * The files that a folder may lose when it is replaced, as paths in it with "/", found by its content. All other files
+ * belong to somebody else.
  */
-export type OwnFiles = (folder: string) => Promise<readonly string[]>
+type OwnFiles = (folder: string) => Promise<readonly string[]>
 
 /**
  * Builds a folder: `build` fills the folder it is given, which then takes the place of `path`; a link stays, and what it
- * leads to is replaced. On any failure an old folder is untouched and nothing else is left. Between two renames, no other
- * way being portable, neither is there: after a kill just then the old one comes back when anything is written there.
+ * leads to is replaced. On any failure an old folder is untouched and nothing else is left. Between two renames, which
+ * are the only portable way, neither exists: after a kill at that moment the old one comes back with the next write.
  *
  * @throws UserError, before anything is built, where `path` has content that is not `ownFiles`, or cannot be moved away
  */
@@ -31,10 +31,10 @@ export async function writeDirectoryAtomically<T>(
   ownFiles: OwnFiles,
 ): Promise<T> {
   try {
-    const place = await placeOf(path)
+    const place = await resolveLink(path)
     await removeAbandonedOnce(dirname(place))
     await requireReplaceable(place, ownFiles, path)
-    const temporary = neighbour(place)
+    const temporary = stagingPath(place)
     try {
       await mkdir(temporary)
       const result = await build(temporary)
@@ -51,10 +51,10 @@ export async function writeDirectoryAtomically<T>(
   }
 }
 
-/** Throws UserError where there is a file, or a folder that a process works in, that has other content or must stay. */
+/** Throws UserError where a file is in the way, or a folder that is in use, has other content or must stay. */
 export async function checkReplaceable(path: string, ownFiles: OwnFiles): Promise<void> {
   try {
-    await requireReplaceable(await placeOf(path), ownFiles, path)
+    await requireReplaceable(await resolveLink(path), ownFiles, path)
   } catch (error) {
     throw fileError(error, "writing", path)
   }
@@ -62,7 +62,7 @@ export async function checkReplaceable(path: string, ownFiles: OwnFiles): Promis
 
 /** @param name the folder as the user knows it */
 async function requireReplaceable(folder: string, ownFiles: OwnFiles, name: string): Promise<void> {
-  const found = await lstat(folder).catch(absent)
+  const found = await lstat(folder).catch(nullIfMissing)
   if (!found) return
   if (found.isDirectory()) await requireMovable(folder, name)
   const content = (await readdir(folder)).filter((entry) => entry !== lockName)
@@ -76,7 +76,7 @@ async function requireReplaceable(folder: string, ownFiles: OwnFiles, name: stri
   )
 }
 
-/** A shell that works in a folder stays in the old one, which is gone. */
+/** A shell that works in the folder would stay in the old one, which is removed. */
 async function requireMovable(folder: string, name: string): Promise<void> {
   const real = await realpath(folder)
   const hint = "write to a folder in it, or choose another one to write to"
@@ -88,12 +88,34 @@ async function requireMovable(folder: string, name: string): Promise<void> {
   throw new UserError(`${name} has the folder you are in (${oneLine(below)}) and is not replaced`, hint)
 }
 
-/** Null where it is gone already. */
+/**
+ * Whether a disk is mounted at a folder, which can then neither be moved nor replaced.
+ *
+ * @param folder the real path of a folder that exists
+ */
+export async function isMountPoint(folder: string): Promise<boolean> {
+  // Only this list shows a folder that is mounted from the same disk, as in containers.
+  const list = await readFile("/proc/self/mountinfo", "utf8").catch(() => null)
+  if (list !== null) return mountPointsIn(list).includes(folder)
+  const [own, around] = await Promise.all([lstat(folder), lstat(dirname(folder))])
+  return own.dev !== around.dev
+}
+
+/** The folders in Linux's list of mounts: the fifth word of each line, with blanks as "\\040". */
+export function mountPointsIn(list: string): string[] {
+  return list
+    .split("\n")
+    .map((line) => line.split(" ")[4] ?? "")
+    .map((place) => place.replace(/\\([0-7]{3})/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 8))))
+    .filter((place) => place !== "")
+}
+
+/** Null where it was removed already. */
 async function currentFolder(): Promise<string | null> {
   try {
     return await realpath(process.cwd())
   } catch (error) {
-    return absent(error as NodeJS.ErrnoException)
+    return nullIfMissing(error as NodeJS.ErrnoException)
   }
 }
 
@@ -108,7 +130,7 @@ function contentOf(files: readonly string[]): Content {
   return { files: new Set(files), folders: new Set(folders) }
 }
 
-/** A folder of which nothing is own is named as a whole. */
+/** Paths that are not among `own`, sorted. A folder without any own file is named as a whole. */
 async function foreignIn(folder: string, own: Content, below = ""): Promise<string[]> {
   const found: string[] = []
   await removeAbandoned(join(folder, below))
@@ -117,33 +139,35 @@ async function foreignIn(folder: string, own: Content, below = ""): Promise<stri
     if (entry.isDirectory()) {
       if (own.folders.has(name)) found.push(...(await foreignIn(folder, own, `${name}/`)))
       else found.push(`${name}/`)
-    } else if (!own.files.has(name) && name !== lockName && !isOfSystem(entry.name)) found.push(name)
+    } else if (!own.files.has(name) && name !== lockName && !isSystemFile(entry.name)) found.push(name)
   }
   return found.sort()
 }
 
 const mostNames = 5
 
-/** Which of `names` are in a folder, links to nowhere too. Where the path leads through a file there are none. */
+/** Which of `names` are in a folder, broken links included. None where the path leads through a file. */
 export async function namesIn(folder: string, names: readonly string[]): Promise<string[]> {
   const found = await Promise.all(
-    names.map((name) => lstat(join(folder, name)).catch((error) => (error.code === "ENOTDIR" ? null : absent(error)))),
+    names.map((name) =>
+      lstat(join(folder, name)).catch((error) => (error.code === "ENOTDIR" ? null : nullIfMissing(error))),
+    ),
   )
   return names.filter((_, i) => found[i] !== null)
 }
 
-/** Names for a message: the first few, and how many more there are. */
+/** Names for a message: the first five, and how many more there are. */
 export function listed(names: readonly string[]): string {
   const shown = names.slice(0, mostNames).map((name) => oneLine(name))
   return names.length > mostNames ? `${shown.join(", ")} and ${names.length - mostNames} more` : shown.join(", ")
 }
 
-/** Another process may do the same: whoever is last stays. */
+/** Another process may do the same: the result of the last one stays. */
 async function replaceDirectory(from: string, to: string, check: (old: string) => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const old = await moveAway(to)
     try {
-      // Where nobody finds it, nothing can come in anymore.
+      // It has a hidden name now, so nothing new can appear in it.
       if (old !== null) await check(old)
       await rename(from, to)
     } catch (error) {
@@ -160,18 +184,18 @@ async function replaceDirectory(from: string, to: string, check: (old: string) =
 }
 
 async function moveAway(path: string): Promise<string | null> {
-  const old = neighbour(path, "old")
+  const old = stagingPath(path, "old")
   try {
     await rename(path, old)
     return old
   } catch (error) {
-    return absent(error as NodeJS.ErrnoException)
+    return nullIfMissing(error as NodeJS.ErrnoException)
   }
 }
 
-/** No longer what comes back after a kill: half of a folder is worse than none. */
+/** First renames it so that it does not come back after a kill: half of a folder is worse than none. */
 async function discardOld(old: string, place: string): Promise<void> {
-  const rest = neighbour(place)
+  const rest = stagingPath(place)
   await rename(old, rest)
   await discard(rest)
 }

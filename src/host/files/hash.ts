@@ -1,4 +1,4 @@
-/** The hash of a file, without holding it. */
+/** The hash of a file, read piece by piece. */
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import { pipeline } from "node:stream/promises"

@@ -1,16 +1,16 @@
-/** Where a path really leads, also before there is anything. */
+/** Where a path really leads, also before anything exists there. */
 import { lstat, readlink, realpath } from "node:fs/promises"
 import { basename, dirname, join, resolve, sep } from "node:path"
 import { UserError } from "../../core/errors.ts"
 
-/** Dangling links that are followed, one to the next. */
+/** How many broken links in a row are followed. */
 const mostLinks = 8
 
 /**
  * The absolute path without symbolic links, as far as it exists; a link to what does not exist leads there.
  * @throws UserError where it cannot be looked up
  */
-export async function realPlace(path: string, links = mostLinks): Promise<string> {
+export async function resolveRealPath(path: string, links = mostLinks): Promise<string> {
   const absolute = resolve(path)
   try {
     return await realpath(absolute)
@@ -24,12 +24,12 @@ export async function realPlace(path: string, links = mostLinks): Promise<string
       (found) => found.isSymbolicLink(),
       () => false,
     )
-    if (isLink) return realPlace(resolve(parent, await readlink(absolute)), links - 1)
-    return join(await realPlace(parent, links), basename(absolute))
+    if (isLink) return resolveRealPath(resolve(parent, await readlink(absolute)), links - 1)
+    return join(await resolveRealPath(parent, links), basename(absolute))
   }
 }
 
-/** Whether an absolute path is that of a folder, or of something below it. */
+/** Whether an absolute path is a folder itself or something below it. */
 export function isAtOrBelow(path: string, folder: string): boolean {
   return path === folder || path.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`)
 }

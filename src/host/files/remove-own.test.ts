@@ -64,7 +64,7 @@ describe.runIf(process.getuid?.() === 0)("of another user", () => {
 })
 
 test.runIf(process.platform === "linux").each([1, 2])(
-  "a folder whose name leads elsewhere by the time it is asked for the %i. time harms nobody",
+  "a folder whose name leads elsewhere by the time it is asked for the %i. time does no harm",
   async (time) => {
     const uid = process.getuid!()
     let times = 0

@@ -1,18 +1,18 @@
 /**
- * Removal of what killed processes left, from folders where others write too. A name says nothing of whose a file is,
- * and a folder may be exchanged for another one, or for a link, while it is removed. So only what belongs to this user goes, and
- * a folder only when nobody else can change it anymore.
+ * Removes what killed processes left from folders where other users write too. A name does not tell who owns a file, and a
+ * folder may be exchanged for another one, or for a link, while it is removed. So only what belongs to this user is
+ * removed, and a folder only when no other user can change it any more.
  */
 import { constants, type Stats } from "node:fs"
 import { chmod, lstat, open, readdir, rm, rmdir, unlink } from "node:fs/promises"
 import { join } from "node:path"
 
-/** Whether it is this user's. Where the system has no such numbers, everything is. */
+/** Whether a file belongs to this user. Where the system has no user ids, all files do. */
 export function isOwn({ uid }: Pick<Stats, "uid">): boolean {
   return process.getuid === undefined || uid === process.getuid()
 }
 
-/** Removes it if it, and every folder in it, is this user's; else it stays. Throws what the system says. */
+/** Removes a file or folder if it, and every folder in it, belongs to this user; else it stays. Throws the system's errors. */
 export async function removeOwn(path: string): Promise<void> {
   const found = await lstat(path)
   if (!isOwn(found)) return
@@ -24,7 +24,7 @@ export async function removeOwn(path: string): Promise<void> {
 async function removeFolder(path: string): Promise<void> {
   const folder = await open(path, constants.O_RDONLY | (constants.O_DIRECTORY ?? 0) | (constants.O_NOFOLLOW ?? 0))
   try {
-    // On Linux the folder that was opened, whatever has its name by now.
+    // On Linux this is the folder that was opened, even if another one has its name by now.
     const inside = process.platform === "linux" ? `/proc/self/fd/${folder.fd}` : path
     if (!isOwn(await folder.stat()) || !(await seal(inside))) return
     for (const name of await readdir(inside)) await rm(join(inside, name), { recursive: true, force: true })
@@ -34,7 +34,7 @@ async function removeFolder(path: string): Promise<void> {
   await rmdir(path)
 }
 
-/** From outside to inside, so that each is looked at where nobody else writes. False where a folder is another user's. */
+/** Closes folders to other users, from outside to inside, so that each is checked where only this user writes. False where one belongs to another user. */
 async function seal(folder: string): Promise<boolean> {
   await chmod(folder, 0o700)
   for (const entry of await readdir(folder, { withFileTypes: true })) {

@@ -8,18 +8,18 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { thisProcess } from "../locks/process-identity.ts"
 import { workerFile } from "../worker-file.ts"
 import {
-  isEarlierNeighbour,
-  isNeighbour,
-  neighbour,
+  isEarlierStagingName,
+  isStagingName,
   removeAbandoned,
   removeAbandonedBelow,
   removeAbandonedOnce,
-  withoutNeighbours,
+  stagingPath,
+  withoutStagingNames,
 } from "./staging.ts"
 
 let folder: string
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "neighbour-"))
+  folder = mkdtempSync(join(tmpdir(), "staging-"))
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
@@ -53,9 +53,9 @@ test("what a process is writing stays; what it left when it was killed goes", as
   expect(readdirSync(folder)).toEqual(["other"])
 })
 
-test("this process's own, and those of unknown ones stay, until nobody wrote to them for a day", async () => {
+test("files of this process, and of unknown ones until a day without a write, stay", async () => {
   const [own, foreign, old] = [
-    neighbour(join(folder, "own")),
+    stagingPath(join(folder, "own")),
     join(folder, ".a.0123456789abcdef0123456789abcdef.tmp"),
     join(folder, ".b.0123456789abcdef0123456789abcdee.tmp"),
   ]
@@ -72,11 +72,11 @@ test("names that this program does not give, as dates in those of backups are, s
     writeFileSync(join(folder, name), "precious")
     utimesSync(join(folder, name), new Date(), new Date(Date.now() - 48 * 3600 * 1000))
   }
-  expect(names.map(isNeighbour)).toEqual([false, false, false])
-  expect(names.map(isEarlierNeighbour)).toEqual([true, true, true])
+  expect(names.map(isStagingName)).toEqual([false, false, false])
+  expect(names.map(isEarlierStagingName)).toEqual([true, true, true])
   await removeAbandonedBelow(folder)
   expect(readdirSync(folder).sort()).toEqual(names)
-  expect(withoutNeighbours(join(folder, names[2]!))).toBe(join(folder, names[2]!))
+  expect(withoutStagingNames(join(folder, names[2]!))).toBe(join(folder, names[2]!))
 })
 
 test("what a process left whose number another one has by now goes", async () => {
@@ -112,12 +112,12 @@ test("a folder that is not there has nothing to remove", async () => {
 })
 
 test("names are told from others, and shown as what they become", () => {
-  const path = neighbour("/data/a.tar")
-  expect(isNeighbour(basename(path))).toBe(true)
-  expect(isNeighbour("a.tar")).toBe(false)
-  expect(isNeighbour(".a.012345.tmp")).toBe(false)
-  expect(withoutNeighbours(join(path, "part"))).toBe("/data/a.tar/part")
-  expect(neighbour("/data/a.tar")).not.toBe(path)
+  const path = stagingPath("/data/a.tar")
+  expect(isStagingName(basename(path))).toBe(true)
+  expect(isStagingName("a.tar")).toBe(false)
+  expect(isStagingName(".a.012345.tmp")).toBe(false)
+  expect(withoutStagingNames(join(path, "part"))).toBe("/data/a.tar/part")
+  expect(stagingPath("/data/a.tar")).not.toBe(path)
 })
 
 /** Names of a process that is gone. */

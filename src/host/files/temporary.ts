@@ -1,5 +1,5 @@
 /**
- * Files and folders that are needed for a while, in the system's folder for such: `mobileclip-<kind>-<digits>`, with the
+ * Files and folders that are needed for a while, in the system's temporary folder: `mobileclip-<kind>-<digits>`, with the
  * digits of `staging.ts`. Where one is made, those of its kind that this user's killed processes left are removed first.
  */
 import { mkdirSync, readdirSync, rmSync, utimesSync } from "node:fs"
@@ -8,11 +8,11 @@ import { join } from "node:path"
 import { atExit } from "../at-exit.ts"
 import { fileError } from "./file-error.ts"
 import { removeOwn } from "./remove-own.ts"
-import { isAbandoned, ownDigits } from "./staging.ts"
+import { isAbandoned, processDigits } from "./staging.ts"
 
 /** A folder that is gone when it is disposed of, and at the latest when the process exits. */
 export class TemporaryFolder implements Disposable {
-  private readonly forget = atExit(() => this.remove())
+  private readonly cancelExit = atExit(() => this.remove())
   private readonly endUse: () => void
 
   constructor(readonly path: string) {
@@ -20,7 +20,7 @@ export class TemporaryFolder implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.forget()
+    this.cancelExit()
     this.endUse()
     this.remove()
   }
@@ -36,7 +36,7 @@ export class TemporaryFolder implements Disposable {
  * @throws UserError where it cannot be made
  */
 export function temporaryFolder(kind: string, around = tmpdir()): TemporaryFolder {
-  const path = join(around, `mobileclip-${kind}-${ownDigits()}`)
+  const path = join(around, `mobileclip-${kind}-${processDigits()}`)
   removeAbandonedOf(kind, around)
   try {
     mkdirSync(path, { mode: 0o700 })
@@ -49,10 +49,10 @@ export function temporaryFolder(kind: string, around = tmpdir()): TemporaryFolde
 /** A new name for a file, which whoever makes it removes. `name` is its end, for those who look. */
 export function temporaryFile(kind: string, name: string, around = tmpdir()): string {
   removeAbandonedOf(kind, around)
-  return join(around, `mobileclip-${kind}-${ownDigits()}-${name}`)
+  return join(around, `mobileclip-${kind}-${processDigits()}-${name}`)
 }
 
-/** Much less than the time after which what nobody wrote to counts as left. */
+/** Much less than the time after which a file that was not written to counts as abandoned. */
 const renewMilliseconds = 600_000
 
 /** Renews the time of a file or folder that is only read from, until the function that is returned is called. */
@@ -68,13 +68,13 @@ export function keepInUse(path: string): () => void {
   return () => clearInterval(timer)
 }
 
-const begun = new Set<string>()
+const cleaned = new Set<string>()
 
-/** Once in the life of this process. Nobody waits: what is removed is in nobody's way but the disk's. */
+/** Once in the life of this process. It is not waited for, because what is removed only takes room on the disk. */
 function removeAbandonedOf(kind: string, around: string): void {
   const place = join(around, kind)
-  if (begun.has(place)) return
-  begun.add(place)
+  if (cleaned.has(place)) return
+  cleaned.add(place)
   const pattern = new RegExp(`^mobileclip-${kind}-([0-9a-f]{32})(-|$)`)
   for (const name of namesIn(around)) {
     const digits = pattern.exec(name)?.[1]

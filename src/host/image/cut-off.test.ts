@@ -10,7 +10,7 @@ const pillow: { readonly files: Readonly<Record<string, Readonly<Record<string, 
   readFileSync(new URL("pillow.json", folder), "utf8"),
 )
 
-/** Of RGB bytes, as long as those that are written down. */
+/** Hash of the RGB bytes, with as many digits as in the fixtures. */
 async function hashOf(bytes: Uint8Array): Promise<string | null> {
   const image = await decodeHere(bytes, { truncated: "accept" }).catch(() => null)
   return image && createHash("sha256").update(image.data).digest("hex").slice(0, 16)

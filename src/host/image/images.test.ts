@@ -114,7 +114,7 @@ test("in this thread or in another, by either decoder: the same pixels and the s
   await expect(decodeHere(new Uint8Array(0), { name: "a.jpg" })).rejects.toThrow("a.jpg is empty")
 })
 
-test("what is no picture is an error with its path", async () => {
+test("a file that is not a picture is an error with its path", async () => {
   await expectRefused(
     save("text.jpg", Buffer.from("This is not a picture, whatever its name says.")),
     "is not a picture",

@@ -1,10 +1,10 @@
-/** The thread of `heartbeat.ts`: renews the files that it was told of last. */
+/** The thread of `heartbeat.ts`: renews the files of the last message. */
 import { parentPort, workerData } from "node:worker_threads"
-import { beat, type HeartbeatSettings, type Held } from "./heartbeat.ts"
+import { beat, type HeartbeatSettings, type HeldFiles } from "./heartbeat.ts"
 
-let files: Held = new Map()
+let files: HeldFiles = new Map()
 
-parentPort?.on("message", (held: Held) => {
+parentPort?.on("message", (held: HeldFiles) => {
   files = held
   beat(files)
 })

@@ -13,7 +13,7 @@ import { join } from "node:path"
 import { Worker } from "node:worker_threads"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { workerFile } from "../worker-file.ts"
-import { beat, type HeartbeatSettings, secondsSilent } from "./heartbeat.ts"
+import { beat, type HeartbeatSettings, secondsSinceBeat } from "./heartbeat.ts"
 
 let folder: string
 let path: string
@@ -74,8 +74,8 @@ test("the thread beats while the process's own is held up", async () => {
 })
 
 test("silence is counted from a file that is written just now, of which nothing stays", async () => {
-  const seconds = await secondsSilent(path, statSync(path).mtimeMs)
+  const seconds = await secondsSinceBeat(path, statSync(path).mtimeMs)
   expect(Math.abs(seconds - 3600)).toBeLessThan(30)
   expect(readdirSync(folder)).toEqual(["lock"])
-  expect(await secondsSilent(join(folder, "none", "lock"), 0)).toBe(0)
+  expect(await secondsSinceBeat(join(folder, "none", "lock"), 0)).toBe(0)
 })

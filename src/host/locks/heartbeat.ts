@@ -1,23 +1,23 @@
 /**
- * A file whose time says that its process lives, for those who cannot ask for the process: on another machine, or in
- * another container. A thread renews it, as the process's own may be held for long by native code.
+ * A file whose time shows that its process lives, for processes on another machine or in another container, which cannot
+ * ask. A thread renews it, because native code may block the main thread for long.
  */
 import { closeSync, constants, openSync, readSync, writeSync } from "node:fs"
 import { stat, unlink, writeFile } from "node:fs/promises"
 import { Worker } from "node:worker_threads"
-import { neighbour } from "../files/staging.ts"
+import { stagingPath } from "../files/staging.ts"
 import { workerFile } from "../worker-file.ts"
 
 const beatSeconds = 20
 
-/** Whoever was not heard of for so long is gone: 15 beats, and more than a file server's answers may be old. */
+/** A process without a beat for so long is gone: 15 beats, and more than a file server's answers may be old. */
 export const goneSeconds = 300
 
-/** Processes that end sooner need no thread. */
+/** Processes that end sooner do not need a thread. */
 const startMilliseconds = 1000
 
-/** The paths of what is held, by the texts that are in them. */
-export type Held = ReadonlyMap<string, string>
+/** The paths of files that are kept alive, by the text in each. */
+export type HeldFiles = ReadonlyMap<string, string>
 
 export interface HeartbeatSettings {
   readonly seconds: number
@@ -27,30 +27,30 @@ const held = new Map<string, string>()
 let timer: NodeJS.Timeout | undefined
 let worker: Worker | undefined
 
-/** Renews the file's time until the function that is returned is called. `text` is all that is in it, and in no other file. */
-export function keepHeard(path: string, text: string): () => void {
+/** Renews the file's time until the function that is returned is called. `text` is the file's whole content, and no other file has it. */
+export function keepAlive(path: string, text: string): () => void {
   held.set(text, path)
-  tell()
+  updateWorker()
   return () => {
     held.delete(text)
-    tell()
+    updateWorker()
   }
 }
 
-/** Writes to the files what is in them: their server's clock gives the time. One that is another holder's by now stays as it is. */
-export function beat(files: Held): void {
+/** Writes each file's own text to it again: its server's clock gives the time. A file that has another text by now stays as it is. */
+export function beat(files: HeldFiles): void {
   for (const [text, path] of files) {
     try {
       rewrite(path, text)
     } catch {
-      // It is gone, or its server is away for a while.
+      // The file was removed, or its server does not answer for a while.
     }
   }
 }
 
-/** How many seconds before now the file beside which `path` is was modified, by the clock of its server; 0 where that cannot be told. */
-export async function secondsSilent(path: string, modifiedMilliseconds: number): Promise<number> {
-  const probe = neighbour(path)
+/** Seconds since the modification of a file beside `path`, by the clock of its server; 0 where that cannot be measured. */
+export async function secondsSinceBeat(path: string, modifiedMilliseconds: number): Promise<number> {
+  const probe = stagingPath(path)
   try {
     await writeFile(probe, "now", { flag: "wx" })
     return Math.max(0, ((await stat(probe)).mtimeMs - modifiedMilliseconds) / 1000)
@@ -61,7 +61,7 @@ export async function secondsSilent(path: string, modifiedMilliseconds: number):
   }
 }
 
-function tell(): void {
+function updateWorker(): void {
   if (held.size === 0) {
     clearTimeout(timer)
     timer = undefined
@@ -75,15 +75,15 @@ function start(): void {
   const workerData: HeartbeatSettings = { seconds: beatSeconds }
   worker = new Worker(workerFile(import.meta.url, "heartbeat-worker"), { workerData, execArgv: [] })
   worker.unref()
-  // Without a thread the process's own does it, when it can.
+  // Where the thread fails, the main thread does it when it can.
   worker.on("error", () => {
     timer = setInterval(() => beat(held), beatSeconds * 1000).unref()
     worker = undefined
   })
-  tell()
+  updateWorker()
 }
 
-/** Neither a pipe nor a link is waited for or followed. */
+/** A pipe is not waited for, and a link is not followed. */
 const flags = constants.O_RDWR | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0)
 
 function rewrite(path: string, text: string): void {

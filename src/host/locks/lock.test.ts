@@ -19,7 +19,7 @@ import { createInterface } from "node:readline"
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { UserError } from "../../core/errors.ts"
 import { workerFile } from "../worker-file.ts"
-import { isBookkeeping, lockFolder, lockPlace } from "./lock.ts"
+import { isBookkeeping, lockFolder, lockPath } from "./lock.ts"
 import { thisProcess } from "./process-identity.ts"
 
 let folder: string
@@ -116,10 +116,10 @@ test("held until it is disposed of; the folder that was made for it and stayed e
 })
 
 test("a place that is replaced whole is locked beside it, also through a link's name", async () => {
-  using _ = await lockPlace(`${out()}/`, "mobileclip convert")
+  using _ = await lockPath(`${out()}/`, "mobileclip convert")
   expect(left()).toEqual([".out.lock"])
-  await expect(lockPlace(out(), "mobileclip export")).rejects.toThrow(`${out()} is in use: mobileclip convert`)
-  await expect(lockPlace(join(folder, "no", "out"), "x")).rejects.toThrow(
+  await expect(lockPath(out(), "mobileclip export")).rejects.toThrow(`${out()} is in use: mobileclip convert`)
+  await expect(lockPath(join(folder, "no", "out"), "x")).rejects.toThrow(
     `the folder of ${join(folder, "no", "out")} does not exist`,
   )
 })
@@ -187,7 +187,7 @@ test("a number that another process has by now holds nothing", async () => {
   expect(JSON.parse(readFileSync(join(out(), ".lock"), "utf8"))).toMatchObject(thisProcess())
 })
 
-/** Nobody heard of the holder for so many seconds. */
+/** The holder was silent for so many seconds. */
 function silence(seconds: number, path = join(out(), ".lock")): void {
   utimesSync(path, new Date(), new Date(Date.now() - seconds * 1000))
 }
@@ -255,7 +255,7 @@ test("a file without content, as a machine leaves it that stopped, is taken over
   expect((await taking).message).toContain("is in use")
 })
 
-test("a process killed while it took over is in nobody's way", async () => {
+test("a process killed while it took over blocks no other", async () => {
   writeLock({ pid: 2 ** 22 + 1 })
   // The second file of a takeover, whose process is gone too; its name is found as the lock finds it.
   const { mtimeMs } = await import("node:fs").then(({ statSync }) => statSync(join(out(), ".lock")))
@@ -296,7 +296,7 @@ test.skipIf(process.platform === "win32").each(Object.keys(odd))(
     utimesSync(join(folder, "precious"), new Date(), new Date(Date.now() - 60_000))
     for (const [path, take] of [
       [join(out(), ".lock"), () => lockFolder(out(), "x")],
-      [join(folder, ".mine.lock"), () => lockPlace(join(folder, "mine"), "x")],
+      [join(folder, ".mine.lock"), () => lockPath(join(folder, "mine"), "x")],
     ] as const) {
       mkdirSync(out(), { recursive: true })
       odd[kind]!(path)

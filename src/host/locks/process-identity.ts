@@ -1,15 +1,15 @@
 /**
- * Who made a file, so that what a dead process left can be told from what a living one works on: the process, when it
- * began (a number comes again, the two together do not), and the machine on which that number means something.
+ * Which process made a file, so that what a dead process left can be told from what a living one works on: the process id,
+ * its start (an id is used again, the two together are not), and the machine on which that id is valid.
  */
 import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
 import { readFileSync, readlinkSync } from "node:fs"
 import { hostname } from "node:os"
 
-export interface Owner {
+export interface ProcessIdentity {
   readonly pid: number
-  /** Eight hexadecimal digits; zeros where the system does not say. */
+  /** Eight hexadecimal digits; zeros where the system does not tell. */
   readonly start: string
   /** Eight hexadecimal digits. */
   readonly machine: string
@@ -17,16 +17,16 @@ export interface Owner {
 
 const unknownStart = "00000000"
 
-let own: Owner | undefined
+let own: ProcessIdentity | undefined
 
 /** This process. */
-export function thisProcess(): Owner {
+export function thisProcess(): ProcessIdentity {
   own ??= { pid: process.pid, start: startOf(process.pid), machine: machine() }
   return own
 }
 
-/** Whether a process of this machine is still there. One of unknown start counts as there while its number is in use. */
-export function isRunning({ pid, start }: Pick<Owner, "pid" | "start">): boolean {
+/** Whether a process of this machine still runs. If its start is unknown, it counts as running while its id is in use. */
+export function isRunning({ pid, start }: Pick<ProcessIdentity, "pid" | "start">): boolean {
   if (!isTaken(pid) || hasEnded(pid)) return false
   const found = startOf(pid)
   return start === unknownStart || found === unknownStart || found === start
@@ -36,12 +36,12 @@ function isTaken(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (error) {
-    // It runs, and is another user's.
+    // It runs and belongs to another user.
     return (error as NodeJS.ErrnoException).code === "EPERM"
   }
 }
 
-/** Until its parent asks how it ended, which some never do, a process keeps its number. */
+/** A process keeps its id until its parent asks how it ended, which some parents never do. */
 function hasEnded(pid: number): boolean {
   return /^\d+ \(.*\) [ZX]/s.test(textOf(`/proc/${pid}/stat`))
 }
@@ -51,7 +51,7 @@ function startOf(pid: number): string {
   return text === "" ? unknownStart : digits(text)
 }
 
-/** Ticks since the machine began, and which of its beginnings that was. */
+/** The boot's id and the process's start in ticks since that boot. */
 function linuxStart(pid: number): string {
   // The second field is the program's name, which may hold anything.
   const fields = textOf(`/proc/${pid}/stat`).replace(/^.*\)/s, "").trim().split(" ")
@@ -69,7 +69,7 @@ function startByPs(pid: number): string {
   }
 }
 
-/** Machines may share a name, and containers all but their processes. */
+/** Machines may share a name, and containers may share everything but the namespace of their processes. */
 function machine(): string {
   return digits(`${hostname()} ${textOf("/etc/machine-id").trim()} ${processNamespace()}`)
 }

@@ -32,7 +32,7 @@ test.each([
   ["https://a/x", "http://a/x", "a redirects to http://a, which is not followed"],
   ["https://a/x", "file:///etc/passwd", "a redirects to file://, which is not followed"],
   ["http://a/x", "ftp://a/x", "a redirects to ftp://a, which is not followed"],
-  ["http://a/x", "http://", "a redirects to no address, which is not followed"],
+  ["http://a/x", "http://", "a redirects to something that is not an address, which is not followed"],
   ["http://a/x", "http://a/x", "a redirects without end"],
   ["http://a/x", "http://u:SECRET@b/y", "a redirects to an address at b with a user name or a password, which"],
   ["http://a/x", "//SECRET@b/y", "a redirects to an address at b with a user name or a password, which"],

@@ -17,7 +17,7 @@ import { reparameterize } from "../reparameterize.ts"
 import { loadStateDict, type StateDict } from "./state-dict.ts"
 import { type KeyFlavour, publishedTensors } from "./weights.ts"
 
-export type AnyModel = Clip | Coca | ImageEncoder
+type AnyModel = Clip | Coca | ImageEncoder
 
 export interface DetectedModel {
   /** Key of the variant table, for example `mobileclip2-s0`. */

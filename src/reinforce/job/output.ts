@@ -9,7 +9,7 @@ import { requireInside } from "../../core/inside.ts"
 import { pathOf } from "../../data/stores/local.ts"
 import { isUrl } from "../../data/stores/open.ts"
 import type { Chunks, Storage, TransferOptions, Written } from "../../data/stores/storage.ts"
-import { isAtOrBelow, realPlace } from "../../host/files/real-path.ts"
+import { isAtOrBelow, resolveRealPath } from "../../host/files/real-path.ts"
 import type { ShardTask } from "../runner.ts"
 
 /** What lies there beside the shards: the ledger, and the files that say what came out. */
@@ -73,7 +73,7 @@ function isLocal(url: string): boolean {
 /** @throws UserError where a link, at this moment, leads a file of the folder out of it */
 export async function requireNotLinkedOut(output: string, folder: string): Promise<void> {
   if (!isLocal(output)) return
-  const [place, home] = await Promise.all([realPlace(dirname(pathOf(output))), realPlace(pathOf(folder))])
+  const [place, home] = await Promise.all([resolveRealPath(dirname(pathOf(output))), resolveRealPath(pathOf(folder))])
   if (isAtOrBelow(place, home)) return
   throw new UserError(
     `the output ${quoted(output)} is not inside of ${quoted(folder)}, the job's output: a link leads to ${quoted(place)}`,

@@ -1,7 +1,7 @@
 /** The shard to read: what is missing may be the shard, or the share that it is on. */
 import { readdir } from "node:fs/promises"
 import { dirname } from "node:path"
-import { EnvironmentError, isOfInput, messageOf } from "../../core/errors.ts"
+import { EnvironmentError, isInputError, messageOf } from "../../core/errors.ts"
 import { pathOf } from "../../data/stores/local.ts"
 import { isUrl } from "../../data/stores/open.ts"
 import type { LocalFile, Storage, TransferOptions } from "../../data/stores/storage.ts"
@@ -14,7 +14,7 @@ export async function fetchInput(storage: Storage, url: string, options: Transfe
   try {
     return await storage.fetch(url, options)
   } catch (error) {
-    if (!isOfInput(error) || !(await isAway(url))) throw error
+    if (!isInputError(error) || !(await isAway(url))) throw error
     throw new EnvironmentError(`${messageOf(error)}, and nothing else in its folder`, "is the share mounted here?", {
       cause: error,
     })

@@ -1,5 +1,5 @@
 /** A stage of reinforcement: what it adds to samples, one after the other. */
-import { isOfInput } from "../../core/errors.ts"
+import { isInputError } from "../../core/errors.ts"
 import { mapOrdered } from "../../data/parallel.ts"
 import type { Problem, ReinforcedSample } from "../../data/reinforced/sample.ts"
 
@@ -30,7 +30,7 @@ export async function* preparedSamples<T extends Prepared>(
     try {
       return { ok: true, value: await prepare(sample) } as const
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       return { ok: false, problem: { key: sample.key, reason: error.message, action: "dropped" } } as const
     }
   }

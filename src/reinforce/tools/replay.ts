@@ -2,7 +2,7 @@
 
 import { join } from "node:path"
 import sharp from "sharp"
-import { isOfInput, messageOf, UserError } from "../../core/errors.ts"
+import { isInputError, messageOf, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
 import type { Interpolation } from "../../core/image/resize.ts"
 import { applyAugmentation } from "../../data/augment/apply.ts"
@@ -43,7 +43,7 @@ export async function replayViews(storage: Storage, set: ShardSet, options: Repl
       counts.views += await writeViews(sample, options)
       counts.samples += 1
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       problems.push({ key: sample.key, reason: messageOf(error), action: "dropped" })
     }
     if (counts.samples >= options.limit) break

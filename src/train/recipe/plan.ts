@@ -170,7 +170,7 @@ function decoderCost(model: CheckpointModel): CostReport {
     [1, pooler.queries - 1, embedDim],
   ]
   return measureCost(model.namedParameters(), inputs, (tokens, image) =>
-    model.decoder.forward(tokens!, model.decoder.remember(image!)),
+    model.decoder.forward(tokens!, model.decoder.keysAndValues(image!)),
   )
 }
 

@@ -1,5 +1,5 @@
 /** Samples of a JSONL shard, and what is wrong with the other lines. */
-import { isOfInput, messageOf, oneLine, UserError } from "../../../core/errors.ts"
+import { isInputError, messageOf, oneLine, UserError } from "../../../core/errors.ts"
 import { parseJsonText } from "../../json-text.ts"
 import type { Problem, ReinforcedSample } from "../sample.ts"
 import { sampleOfRecord } from "./json-record.ts"
@@ -65,7 +65,7 @@ async function* linesOf(
       yield line
     }
   } catch (error) {
-    if (!isOfInput(error)) throw error
+    if (!isInputError(error)) throw error
     drop({ key: null, reason: `behind line ${number}: ${oneLine(error.message, 200)}` })
   }
 }
@@ -83,7 +83,7 @@ function parseLine({ number, bytes, text }: Line, report: Report): ReinforcedSam
     const kept = (reason: string) => report({ key, reason: `line ${number}: ${reason}`, action: "kept" })
     return sampleOfRecord(record as Record<string, unknown>, bytes, kept)
   } catch (error) {
-    if (!isOfInput(error)) throw error
+    if (!isInputError(error)) throw error
     return { key, reason: `line ${number}: ${oneLine(error.message, 400)}` }
   }
 }

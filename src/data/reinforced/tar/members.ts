@@ -2,7 +2,7 @@
  * A sample as members of a tar, by extension (apple/ml-mobileclip-dr raygen/datasetio.py @418551d and the released
  * DataCompDR): the picture, `txt`, `url.txt`, `json`, `syn.json`, `paug.json` and one member of embeddings.
  */
-import { isOfInput, messageOf, UserError } from "../../../core/errors.ts"
+import { isInputError, messageOf, UserError } from "../../../core/errors.ts"
 import { parseParamAug } from "../../augment/stored.ts"
 import { parseJsonText } from "../../json-text.ts"
 import { checkRows } from "../check-rows.ts"
@@ -13,8 +13,7 @@ import {
   readEmbeddings,
   writeEmbeddings,
 } from "../embeddings.ts"
-import { pictureExtensions } from "../picture.ts"
-import type { Embeddings, EncodedImage, ReinforcedSample } from "../sample.ts"
+import { type Embeddings, type EncodedImage, pictureExtensions, type ReinforcedSample } from "../sample.ts"
 import { checkSampleSize, checkText, cutText, longestText } from "../sample-budget.ts"
 
 /** Of a JSON member in bytes: all captions, views and notes of a sample have some 5 KiB. */
@@ -48,7 +47,7 @@ export async function sampleOfMembers(key: string, members: Members, kept: Kept 
     try {
       return read()
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       unread.add(extension)
       kept(`${error.message}; it is carried along unread`)
       return null
@@ -173,7 +172,7 @@ function othersOf(members: Members, image: EncodedImage | null, unread: Readonly
 }
 
 /** All captions of a sample. */
-export function* captionsIn({ texts, synTexts }: Pick<ReinforcedSample, "texts" | "synTexts">): Generator<string> {
+function* captionsIn({ texts, synTexts }: Pick<ReinforcedSample, "texts" | "synTexts">): Generator<string> {
   yield* texts
   for (const captions of synTexts.values()) yield* captions
 }

@@ -1,9 +1,8 @@
 /** Samples of a tar shard, and what is wrong with the others. */
 
-import { isOfInput, oneLine } from "../../../core/errors.ts"
+import { isInputError, oneLine } from "../../../core/errors.ts"
 import type { RandomAccess } from "../../../core/random-access.ts"
-import { pictureExtensions } from "../picture.ts"
-import type { Problem, ReinforcedSample } from "../sample.ts"
+import { type Problem, pictureExtensions, type ReinforcedSample } from "../sample.ts"
 import { checkSampleSize } from "../sample-budget.ts"
 import { memberExtensions, sampleOfMembers } from "./members.ts"
 import { indexTar, type TarIndex, type TarMember } from "./tar-index.ts"
@@ -40,7 +39,7 @@ async function* readSample(
     const kept = (reason: string) => report({ key, reason: oneLine(reason, 400), action: "kept" })
     yield await sampleOfMembers(key, readMembers(source, members), kept)
   } catch (error) {
-    if (!isOfInput(error)) throw error
+    if (!isInputError(error)) throw error
     report({ key, reason: oneLine(error.message, 400), action: "dropped" })
   }
 }

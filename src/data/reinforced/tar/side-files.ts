@@ -4,7 +4,7 @@
  */
 import { messageOf, UserError } from "../../../core/errors.ts"
 
-export interface DatasetInfo {
+interface DatasetInfo {
   readonly name: string
   /** Samples by the path of a shard, which is relative to the file. */
   readonly lengths: ReadonlyMap<string, number>
@@ -12,7 +12,7 @@ export interface DatasetInfo {
   readonly date?: string
 }
 
-export interface ManifestEntry {
+interface ManifestEntry {
   /** Its name without `.tar`. */
   readonly shard: string
   readonly samples: number

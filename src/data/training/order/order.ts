@@ -40,7 +40,7 @@ export class EpochOrder {
 }
 
 /** A sample of a shard that was drawn: the `ordinal`-th draw of a slot, and its `place`-th sample. */
-export interface Draw {
+interface Draw {
   readonly shard: number
   readonly slot: number
   readonly ordinal: number

@@ -1,13 +1,13 @@
 /** From a position to the sample that stands there, or to the one in its place where that cannot be used. */
 import { Random } from "../../../core/arrays/random.ts"
-import type { Place, SampleList } from "../sources/location.ts"
+import type { SampleList, SampleLocation } from "../sources/location.ts"
 import type { ShardSet } from "../sources/shard-set.ts"
 import { DrawOrder, type DrawShape, EpochOrder, fetchedDraws } from "./order.ts"
 
 export interface Picked {
   /** Of the sample, the same whenever it is picked. */
   readonly id: number
-  readonly place: Place
+  readonly location: SampleLocation
 }
 
 export interface Sampler {
@@ -37,7 +37,7 @@ export class ListSampler implements Sampler {
 
   pick(position: number, attempt: number): Picked {
     const id = attempt === 0 && this.order ? this.order.at(position) : this.drawn(position, attempt)
-    return { id, place: this.list.place(id) }
+    return { id, location: this.list.location(id) }
   }
 
   private drawn(position: number, attempt: number): number {
@@ -83,7 +83,7 @@ export class ShardSampler implements Sampler {
 const mostAttemptsInShard = 16
 
 function pickOf(list: SampleList, shard: number, index: number): Picked {
-  return { id: shard * 2 ** 32 + index, place: list.place(index) }
+  return { id: shard * 2 ** 32 + index, location: list.location(index) }
 }
 
 /** Shards that a rank has open at once: those its rows are of, those that are fetched ahead, and some to spare. */

@@ -3,7 +3,7 @@ import { Random } from "../../../core/arrays/random.ts"
 import type { Tokenizer } from "../../../core/text/tokenizer.ts"
 import type { Truncated } from "../../../host/image/picture-format.ts"
 import { type BadReason, BadSample } from "../bad-samples.ts"
-import type { Place } from "../sources/location.ts"
+import type { SampleLocation } from "../sources/location.ts"
 import { SampleLoader, type TrainingSample } from "./load.ts"
 import { fillRow, type RowSettings } from "./row.ts"
 import { rowOfSlot, type Slot } from "./slot.ts"
@@ -23,7 +23,7 @@ export interface RowRequest {
   readonly position: number
   readonly attempt: number
   readonly id: number
-  readonly place: Place
+  readonly location: SampleLocation
   /** What is wrong with the sample that stands at the position, where that was known before it was tried. */
   readonly known?: BadReason | undefined
 }
@@ -78,15 +78,15 @@ export class RowFiller implements Disposable {
     this.kept.clear()
   }
 
-  private async fillOne(slot: Slot, { row, position, attempt, id, place }: RowRequest): Promise<void> {
+  private async fillOne(slot: Slot, { row, position, attempt, id, location }: RowRequest): Promise<void> {
     const { seed, rows } = this.settings
-    const sample = this.kept.get(id) ?? (await this.load(id, place))
+    const sample = this.kept.get(id) ?? (await this.load(id, location))
     const random = Random.of(seed, "row", position, attempt)
     fillRow(sample, random, this.settings, this.tokenizer, rowOfSlot(slot, row, rows))
   }
 
-  private async load(id: number, place: Place): Promise<TrainingSample> {
-    const sample = await this.loader.load(place)
+  private async load(id: number, location: SampleLocation): Promise<TrainingSample> {
+    const sample = await this.loader.load(location)
     if (sample.image.isCutOff) this.cutOff.push(id)
     const bytes = sampleBytes(sample)
     if (this.keptBytes + bytes > this.settings.cacheBytes) return sample

@@ -1,7 +1,7 @@
 /** The captions of a picture that has a file of its own. */
 import { readBytesIfThere } from "../../../host/files/files.ts"
 import { checkText, cutText } from "../../reinforced/sample-budget.ts"
-import type { Place } from "./location.ts"
+import type { SampleLocation } from "./location.ts"
 
 /** In bytes: over 1,000 captions of usual length. */
 const longestFile = 2 ** 20
@@ -10,7 +10,7 @@ const longestFile = 2 ** 20
  * Those given, or the lines of the caption file; none where that is missing. Blank ones say nothing and are left out,
  * and of very long ones only the beginning is kept. Throws UserError where the file is larger than any.
  */
-export async function readCaptions(captions: Extract<Place, { kind: "file" }>["captions"]): Promise<string[]> {
+export async function readCaptions(captions: Extract<SampleLocation, { kind: "file" }>["captions"]): Promise<string[]> {
   const texts = "file" in captions ? await linesOf(captions.file) : captions
   return texts.map((text) => cutText(text.trim())).filter((text) => text !== "")
 }

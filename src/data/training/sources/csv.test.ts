@@ -19,8 +19,8 @@ async function rowsOf(text: string, separator?: string): Promise<[string, string
   await writeFile(path, text)
   const list = await listCsv(path, separator === undefined ? {} : { separator })
   return Array.from({ length: list.count }, (_, i) => {
-    const place = list.place(i) as { path: string; captions: readonly string[] }
-    return [place.path.slice(folder.length + 1), place.captions[0]!]
+    const location = list.location(i) as { path: string; captions: readonly string[] }
+    return [location.path.slice(folder.length + 1), location.captions[0]!]
   })
 }
 
@@ -93,7 +93,7 @@ test("rows that lie across pieces of the file are those of d3-dsv, and are found
     for (let round = 0; round < 1000; round++) {
       const i = random.int(list.count)
       const [image, caption] = expected[i]!
-      expect(list.place(i)).toEqual({ kind: "file", path: join(folder, image!), captions: [caption] })
+      expect(list.location(i)).toEqual({ kind: "file", path: join(folder, image!), captions: [caption] })
     }
     const blanks = text.replace(`\n${rows[20_000]![0]}`, `\n${lineEnd}${rows[20_000]![0]}`)
     expect(await messageOf(blanks)).toMatch(/row 20002 has 1 cells, and the head has 2$/)
@@ -109,7 +109,7 @@ test("a closing quote at a piece's end, and paths that are resolved", async () =
     const list = await listCsv(join(folder, "pairs.csv"), {})
     const places = Array.from(
       { length: list.count },
-      (_, i) => list.place(i) as { path: string; captions: readonly string[] },
+      (_, i) => list.location(i) as { path: string; captions: readonly string[] },
     )
     expect(places.map(({ path }) => path)).toEqual([join(folder, "0.jpg"), join(folder, "../up.jpg"), join(folder, "x/y.jpg")]) // biome-ignore format: paths
     expect(places.map(({ captions }) => captions[0]!.slice(-3))).toEqual(['aa"', "b", "c"])

@@ -8,7 +8,7 @@ import type { SampleList } from "./location.ts"
 import { PairTable } from "./pair-table.ts"
 import { listTable } from "./pairs.ts"
 
-export interface CsvOptions {
+interface CsvOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
   readonly separator?: string

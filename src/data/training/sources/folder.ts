@@ -7,7 +7,7 @@ import { UserError } from "../../../core/errors.ts"
 import { fillTemplate } from "../../../core/text/prompts.ts"
 import { requirePictures } from "../../../host/image/image-files.ts"
 import { walkPictures } from "../../../host/image/picture-folder.ts"
-import type { Place, SampleList } from "./location.ts"
+import type { SampleList, SampleLocation } from "./location.ts"
 
 /** The pictures below the folder, in order of their paths. Throws UserError where nothing says what they show. */
 export async function listFolder(folder: string, templates: readonly string[]): Promise<SampleList> {
@@ -18,7 +18,7 @@ export async function listFolder(folder: string, templates: readonly string[]): 
   return {
     count: pictures.length,
     notes,
-    place: (index): Place => {
+    location: (index): SampleLocation => {
       const name = pictures[index]!
       return { kind: "file", path: join(folder, name), captions: captionsOf(name) }
     },

@@ -7,7 +7,7 @@ import { EnvironmentError, UserError } from "../../../core/errors.ts"
 import { mapOrdered } from "../../parallel.ts"
 import { openStorage } from "../../stores/open.ts"
 import type { Storage } from "../../stores/storage.ts"
-import type { Place, SampleList } from "./location.ts"
+import type { SampleList, SampleLocation } from "./location.ts"
 
 /** Files whose sizes are asked for, at most, and at once: each may be a question to a server. */
 const [mostSizes, atOnce] = [4096, 32]
@@ -32,12 +32,12 @@ export async function shardIdentity(
 
 /** Of a list of pictures' files: "40 pictures, 183296 bytes (5f2c0c13a9be77d1)". */
 export async function listIdentity(list: SampleList, storage: Storage = openStorage()): Promise<string> {
-  const sizes = await sizesOf(list.count, (i) => filesOf(list.place(i)), storage)
+  const sizes = await sizesOf(list.count, (i) => filesOf(list.location(i)), storage)
   const folder = commonFolder(pathsOf(list))
   const hash = createHash("sha256").update(JSON.stringify(sizes))
   let rows = ""
   for (let i = 0; i < list.count; i++) {
-    rows += rowText(list.place(i), folder)
+    rows += rowText(list.location(i), folder)
     // A call for each of millions takes longer than the hash.
     if (rows.length > 2 ** 16) {
       hash.update(rows)
@@ -49,18 +49,18 @@ export async function listIdentity(list: SampleList, storage: Storage = openStor
 }
 
 function* pathsOf(list: SampleList): Generator<string> {
-  for (let i = 0; i < list.count; i++) yield list.place(i).path
+  for (let i = 0; i < list.count; i++) yield list.location(i).path
 }
 
 /** The picture, and its captions where they are in a file. */
-function filesOf(place: Place): string[] {
-  if (place.kind !== "file" || !("file" in place.captions)) return [place.path]
-  return [place.path, place.captions.file]
+function filesOf(location: SampleLocation): string[] {
+  if (location.kind !== "file" || !("file" in location.captions)) return [location.path]
+  return [location.path, location.captions.file]
 }
 
-function rowText(place: Place, folder: string): string {
-  const name = place.path.slice(folder.length)
-  return `${JSON.stringify([name, place.kind === "file" && !("file" in place.captions) ? place.captions : null])}\n`
+function rowText(location: SampleLocation, folder: string): string {
+  const name = location.path.slice(folder.length)
+  return `${JSON.stringify([name, location.kind === "file" && !("file" in location.captions) ? location.captions : null])}\n`
 }
 
 /** Of each file of those items that are looked at; null where there is none, or a server does not say. */

@@ -1,14 +1,14 @@
 /** Where a sample's bytes lie: all that a thread needs to read it. */
 
-export type Place =
+export type SampleLocation =
   /** Members of a tar archive. */
-  | { readonly kind: "tar"; readonly path: string; readonly key: string; readonly members: readonly MemberPlace[] }
+  | { readonly kind: "tar"; readonly path: string; readonly key: string; readonly members: readonly MemberLocation[] }
   /** A line of a reinforced JSONL shard. */
   | { readonly kind: "line"; readonly path: string; readonly offset: number; readonly length: number }
   /** A picture's file; the captions are in a file of their own, or are given. */
   | { readonly kind: "file"; readonly path: string; readonly captions: readonly string[] | { readonly file: string } }
 
-export interface MemberPlace {
+export interface MemberLocation {
   readonly extension: string
   readonly offset: number
   readonly size: number
@@ -19,17 +19,17 @@ export interface SampleList {
   readonly count: number
   /** What was passed over when it was made, a line each. */
   readonly notes?: readonly string[]
-  place(index: number): Place
+  location(index: number): SampleLocation
 }
 
 /** For messages. */
-export function describePlace(place: Place): string {
-  switch (place.kind) {
+export function describeLocation(location: SampleLocation): string {
+  switch (location.kind) {
     case "tar":
-      return `${place.path}: ${place.key}`
+      return `${location.path}: ${location.key}`
     case "line":
-      return `${place.path}, byte ${place.offset}`
+      return `${location.path}, byte ${location.offset}`
     case "file":
-      return place.path
+      return location.path
   }
 }

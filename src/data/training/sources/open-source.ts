@@ -1,4 +1,5 @@
 /** From a source of any format to who says which sample stands where. */
+
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { UserError } from "../../../core/errors.ts"
@@ -7,7 +8,7 @@ import { type TemporaryFolder, temporaryFolder } from "../../../host/files/tempo
 import { requireNoCredentials } from "../../../host/network/address.ts"
 import { expandShards } from "../../expand.ts"
 import { embeddingExtensions } from "../../reinforced/embeddings.ts"
-import { pictureExtensions } from "../../reinforced/picture.ts"
+import { pictureExtensions } from "../../reinforced/sample.ts"
 import { pathOf } from "../../stores/local.ts"
 import { isUrl, openStorage } from "../../stores/open.ts"
 import type { Storage } from "../../stores/storage.ts"
@@ -45,7 +46,7 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
 }
 
 /** Formats that name pictures one by one. */
-export type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
+type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
 
 export type ListOptions = Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator">
 

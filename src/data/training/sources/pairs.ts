@@ -4,7 +4,7 @@ import { messageOf, quoted, UserError } from "../../../core/errors.ts"
 import { parseJsonText } from "../../json-text.ts"
 import { readLines } from "../../reinforced/jsonl/lines.ts"
 import { textList } from "../../reinforced/tar/members.ts"
-import type { Place, SampleList } from "./location.ts"
+import type { SampleList, SampleLocation } from "./location.ts"
 
 export interface Pair {
   readonly image: string
@@ -20,9 +20,9 @@ export function listTable(path: string, table: { readonly count: number; at(inde
   const folder = resolve(dirname(path))
   return {
     count: table.count,
-    place: (index): Place => {
+    location: (index): SampleLocation => {
       const { image, captions } = table.at(index)
-      return { kind: "file", path: placeIn(folder, image), captions }
+      return { kind: "file", path: pathIn(folder, image), captions }
     },
   }
 }
@@ -31,11 +31,11 @@ export function listTable(path: string, table: { readonly count: number; at(inde
 const oddPath = /(^|\/)\.{0,2}(\/|$)|[\\:]/
 
 /** As `resolve` has it, which takes long for each of millions. */
-function placeIn(folder: string, image: string): string {
+function pathIn(folder: string, image: string): string {
   return oddPath.test(image) || folder.endsWith(sep) ? resolve(folder, image) : `${folder}${sep}${image}`
 }
 
-export interface JsonlOptions {
+interface JsonlOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
 }

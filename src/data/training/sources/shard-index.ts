@@ -4,7 +4,7 @@
  */
 import { createReadStream, createWriteStream } from "node:fs"
 import { pipeline } from "node:stream/promises"
-import { isOfInput, UserError } from "../../../core/errors.ts"
+import { isInputError, UserError } from "../../../core/errors.ts"
 import { fileError } from "../../../host/files/file-error.ts"
 import { openRandomAccess } from "../../../host/files/files.ts"
 import { type Compression, unpacked } from "../../reinforced/jsonl/lines.ts"
@@ -13,7 +13,7 @@ import type { Problem } from "../../reinforced/sample.ts"
 import { largestSample } from "../../reinforced/sample-budget.ts"
 import { listTar } from "../../reinforced/tar/read-tar.ts"
 import type { TarMember } from "../../reinforced/tar/tar-index.ts"
-import type { Place, SampleList } from "./location.ts"
+import type { SampleList, SampleLocation } from "./location.ts"
 
 export interface IndexOptions {
   /** Which members are needed, by extension. */
@@ -76,7 +76,7 @@ class TarIndex implements SampleList {
     return this.keys.length
   }
 
-  place(index: number): Place {
+  location(index: number): SampleLocation {
     const [start, end] = [this.starts[index]!, this.starts[index + 1]!]
     const members = Array.from({ length: end - start }, (_, i) => {
       const at = start + i
@@ -103,7 +103,7 @@ async function unpack(path: string, compression: Compression, to: string): Promi
   try {
     await pipeline(unpacked(path, compression), createWriteStream(to))
   } catch (error) {
-    if (isOfInput(error)) throw new UserError(`${path}: ${error.message}`, "get or write the shard again")
+    if (isInputError(error)) throw new UserError(`${path}: ${error.message}`, "get or write the shard again")
     throw fileError(error, "writing", to)
   }
 }
@@ -119,7 +119,7 @@ class LineIndex implements SampleList {
     return this.lines.length / 2
   }
 
-  place(index: number): Place {
+  location(index: number): SampleLocation {
     return { kind: "line", path: this.path, offset: this.lines[2 * index]!, length: this.lines[2 * index + 1]! }
   }
 }

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
 import { mapOrdered } from "../../parallel.ts"
 import type { LocalFile, Storage } from "../../stores/storage.ts"
-import type { Place, SampleList } from "./location.ts"
+import type { SampleList, SampleLocation } from "./location.ts"
 import { type IndexOptions, indexShard, type ShardIndex } from "./shard-index.ts"
 
 interface OpenShard {
@@ -95,13 +95,13 @@ class JoinedList implements SampleList {
     return this.starts.at(-1)!
   }
 
-  place(index: number): Place {
+  location(index: number): SampleLocation {
     let [low, high] = [0, this.lists.length - 1]
     while (low < high) {
       const middle = (low + high + 1) >> 1
       if (this.starts[middle]! <= index) low = middle
       else high = middle - 1
     }
-    return this.lists[low]!.place(index - this.starts[low]!)
+    return this.lists[low]!.location(index - this.starts[low]!)
   }
 }

@@ -3,7 +3,7 @@ import { quoted, UserError } from "../../../core/errors.ts"
 import { requireInside } from "../../../core/inside.ts"
 import { pathOf } from "../../../data/stores/local.ts"
 import { isUrl } from "../../../data/stores/open.ts"
-import { isAtOrBelow, realPlace } from "../../../host/files/real-path.ts"
+import { isAtOrBelow, resolveRealPath } from "../../../host/files/real-path.ts"
 
 /**
  * @param output URL of the job's output
@@ -21,7 +21,7 @@ export async function requireInRoots(output: string, roots: readonly string[]): 
 
 async function isIn(output: string, root: string): Promise<boolean> {
   if (isRemote(output) || isRemote(root)) return isBelow(output, root)
-  const [place, allowed] = await Promise.all([realPlace(pathOf(output)), realPlace(pathOf(root))])
+  const [place, allowed] = await Promise.all([resolveRealPath(pathOf(output)), resolveRealPath(pathOf(root))])
   return isAtOrBelow(place, allowed)
 }
 

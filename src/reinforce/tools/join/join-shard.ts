@@ -1,5 +1,5 @@
 /** One shard of images, joined with what is known of its samples. */
-import { isOfInput, messageOf, UserError } from "../../../core/errors.ts"
+import { isInputError, messageOf, UserError } from "../../../core/errors.ts"
 import { encodeSamples } from "../../../data/reinforced/encode.ts"
 import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
@@ -100,7 +100,7 @@ class ShardJoin {
       this.reinforcements.take(place)
       return sample
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       this.report({ key: image.key, reason: messageOf(error), action: "dropped" })
       return null
     }

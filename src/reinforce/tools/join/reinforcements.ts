@@ -1,5 +1,5 @@
 /** The side of a join that is looked up by key: all of its shards, or the one that has the name of the image shard. */
-import { isOfInput, messageOf } from "../../../core/errors.ts"
+import { isInputError, messageOf } from "../../../core/errors.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
 import { type Found, KeyIndex, type KeyIndexOptions, type Place } from "./key-index.ts"
@@ -95,7 +95,7 @@ async function* placesIn(
       const places = (await shards.get(url, signal)).places()
       for await (const { key, start, length } of places) yield { key, shard, start, length }
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       failed.push({ shard: url, reason: messageOf(error) })
     }
     onShard?.(shard + 1)

@@ -1,5 +1,5 @@
 /** What is in reinforced shards: counts, bytes, captions, pictures, vectors, and what the teachers agree on. */
-import { isOfInput, messageOf } from "../../../core/errors.ts"
+import { isInputError, messageOf } from "../../../core/errors.ts"
 import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
@@ -87,7 +87,7 @@ class Collection {
         await this.sample(sample)
       }
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       this.report({ reason: messageOf(error) })
     }
     this.totals.shards += 1
@@ -129,7 +129,7 @@ class Collection {
     try {
       await this.pictures.add(sample)
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       this.report({ reason: error.message })
     }
   }

@@ -2,7 +2,7 @@
  * Whether reinforced shards are what they should be: files against the hashes that were recorded, each sample by itself,
  * and a random choice of samples made again by the models.
  */
-import { isOfInput, messageOf } from "../../../core/errors.ts"
+import { isInputError, messageOf } from "../../../core/errors.ts"
 import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
@@ -83,7 +83,7 @@ class Verification {
     try {
       await this.check(shard)
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       this.problem(shard.name, null, messageOf(error))
     }
     this.shards += 1
@@ -150,7 +150,7 @@ class Verification {
       const picture = sample.image && (await pictureSize(sample.image.bytes, "its picture"))
       return faultsOf(sample, { picture, teacherWidths })
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       return [error.message, ...faultsOf(sample, { picture: null, teacherWidths })]
     }
   }

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest"
-import { tinyCocaConfig } from "../../test/tiny-coca.ts"
-import { tinyConfig, tinyModel } from "../../test/tiny-model.ts"
-import { Coca } from "./coca.ts"
-import { initialize } from "./module.ts"
-import { startFrom } from "./start-from.ts"
+import { tinyCocaConfig } from "../../../test/tiny-coca.ts"
+import { tinyConfig, tinyModel } from "../../../test/tiny-model.ts"
+import { Coca } from "../../model/coca.ts"
+import { initialize } from "../../model/module.ts"
+import { startFrom } from "./train-model.ts"
 
-test("takes what both have in one shape, and what is wanted of it", () => {
+test("a model starts with the wanted values that another one has in the same shape", () => {
   const { image } = tinyConfig
   if (image.kind !== "fastvit") throw new Error("the tiny model has a FastViT")
   const clip = tinyModel()

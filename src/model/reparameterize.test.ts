@@ -7,8 +7,7 @@ import { type VariantName, variants } from "../core/family/variants.ts"
 import { towers } from "../core/inference/manifest.ts"
 import { type TowerName, traceTower } from "../export/towers.ts"
 import { Clip } from "./clip.ts"
-import { fold } from "./fold.ts"
-import { reparameterize } from "./reparameterize.ts"
+import { fold, reparameterize } from "./reparameterize.ts"
 
 const { image, text } = tinyConfig
 const configs = {
@@ -59,7 +58,7 @@ describe.each(Object.entries(configs))("%s", (_, config) => {
   })
 })
 
-/** What the nodes of a tower are called and what they take; the values of weights come behind and are not read. */
+/** What the nodes of a tower are called and what they take; the values of weights come after it and are not read. */
 function graphOf(model: Clip, tower: TowerName): string {
   const [head, graph] = traceTower(tower, model, towers[tower]).chunks()
   return Buffer.concat([head!, graph!]).toString("latin1")
