@@ -21,9 +21,8 @@ import { requireSameSettings } from "./distributed/same-settings.ts"
 import { syncBatchNorm } from "./distributed/sync-batch-norm.ts"
 import { AdamW, type AdamWConfig } from "./optimizer/adamw.ts"
 import { Ema } from "./optimizer/ema.ts"
-import { layerDecay } from "./optimizer/layer-decay.ts"
+import { layerDecay, learningRateAt, type ScheduleConfig } from "./optimizer/learning-rate.ts"
 import { initialLossScale } from "./optimizer/loss-scaler.ts"
-import { learningRateAt, type ScheduleConfig } from "./optimizer/schedule.ts"
 import { type Measurements, meanOverRanks, type StepConfig, type Trainee, trainStep } from "./step.ts"
 
 export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfig, "learningRate"> {

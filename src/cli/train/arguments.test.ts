@@ -12,8 +12,7 @@ import { type Environment, parseTrainArguments } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
 import { jointFlags, recipeFlags } from "./flags.ts"
 import { foreignFlags } from "./foreign-flags.ts"
-import { resolveRecipe } from "./resolve.ts"
-import { checkCount, withoutProcesses } from "./run.ts"
+import { checkCount, resolveRecipe, withoutProcesses } from "./run.ts"
 
 const parse = (line: string, env: Environment = {}) => parseTrainArguments(line.split(" ").filter(Boolean), env)
 

@@ -10,11 +10,10 @@ import { buildModel, type CheckpointModel } from "../../model/checkpoint.ts"
 import { Coca } from "../../model/coca.ts"
 import type { Module } from "../../model/module.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
-import { type CostReport, measureCost } from "../../tensor/cost.ts"
-import { activationBytes } from "./activations.ts"
 import { distils, hasTwoTerms } from "./decided.ts"
 import { type RunLength, runLength } from "./run-length.ts"
 import type { Recipe } from "./schema.ts"
+import { activationBytes, FLOAT_BYTES, type PartName, partCost } from "./tower-cost.ts"
 
 /** What a recipe does not know. */
 export interface PlanFacts {
@@ -72,7 +71,6 @@ export type MemoryPart =
   | "similarities"
   | "batch"
 
-const FLOAT_BYTES = 4
 const HALF_BYTES = 2
 const TEACHER_WIDTH = 768
 
@@ -118,17 +116,15 @@ interface Setting {
 
 // ------------------------------------------------------------------------------------------------------- towers
 
-export type PartName = "image" | "text" | "decoder"
-
 type Towers = Pick<Plan, PartName>
 
 function towersOf(config: ModelConfig, { activationCheckpointing }: Recipe): Towers {
   const trained = buildModel(config)
   const fused = reparameterize(buildModel(config))
   const tower = (name: PartName): TowerPlan => {
-    const { layers, multiplyAdds, attentionMultiplyAdds } = towerCost(trained, name)
+    const { layers, multiplyAdds, attentionMultiplyAdds } = partCost(trained, name)
     return {
-      parameters: { train: partOf(trained, name).learnedSize(), inference: towerCost(fused, name).parameters },
+      parameters: { train: partOf(trained, name).learnedSize(), inference: partCost(fused, name).parameters },
       multiplyAdds: multiplyAdds + attentionMultiplyAdds,
       activationBytes: activationBytes(layers, { checkpointing: activationCheckpointing }),
     }
@@ -138,40 +134,6 @@ function towersOf(config: ModelConfig, { activationCheckpointing }: Recipe): Tow
     text: tower("text"),
     ...(trained instanceof Coca && { decoder: tower("decoder") }),
   }
-}
-
-/** The parts that cost something, in their order. */
-export function partsOf(model: CheckpointModel): PartName[] {
-  return model instanceof Coca ? ["image", "text", "decoder"] : ["image", "text"]
-}
-
-/** Of one picture, one text, or the captioning of one picture in as many words as there may be. */
-export function towerCost(model: CheckpointModel, part: PartName): CostReport {
-  const { imageSize, text } = model.config
-  const parameters = model.namedParameters()
-  switch (part) {
-    case "image":
-      return measureCost(parameters, [[1, 3, imageSize, imageSize]], (x) => model.encodeImage(x!))
-    case "text":
-      return measureCost(parameters, [[1, text.contextLength]], (ids) => model.encodeText(ids!))
-    case "decoder":
-      return decoderCost(model)
-    default:
-      return part satisfies never
-  }
-}
-
-/** The last token of a caption has nothing behind it to be foretold; query 0 of the image is its embedding. */
-function decoderCost(model: CheckpointModel): CostReport {
-  assert(model instanceof Coca, "a model without a decoder")
-  const { text, pooler, embedDim } = model.config
-  const inputs = [
-    [1, text.contextLength - 1, text.width],
-    [1, pooler.queries - 1, embedDim],
-  ]
-  return measureCost(model.namedParameters(), inputs, (tokens, image) =>
-    model.decoder.forward(tokens!, model.decoder.remember(image!)),
-  )
 }
 
 function partOf(model: CheckpointModel, part: PartName): Module {

@@ -2,7 +2,6 @@
  * A run from a recipe, in this process or as one of several: data, weights to start from, running teachers, evaluation,
  * checkpoints, log and report in its folder, and the model directory at the end.
  */
-import { existsSync } from "node:fs"
 import { basename, resolve } from "node:path"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
@@ -12,33 +11,25 @@ import { Tokenizer } from "../../core/text/tokenizer.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { openTasks, type Scores, type TaskList } from "../../evaluate/task-list.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
-import { sha256OfFile } from "../../host/hash.ts"
 import { lockFolder } from "../../host/lock.ts"
 import { version } from "../../host/version.ts"
-import { weightsFile } from "../../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../../hub/pull.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint.ts"
 import { thisMachine } from "../../report/machine.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
-import { withWeights } from "../../weights/weights.ts"
 import type { Settings } from "../checkpoints/state.ts"
 import { type ProcessGroup, processGroupFromEnvironment } from "../distributed/process-group.ts"
 import { liveEncoder } from "../live-encoder.ts"
 import { totalLoss } from "../log/entries.ts"
-import { OnlineTeachers } from "../online-teachers.ts"
+import type { OnlineTeachers } from "../online-teachers.ts"
 import { saveRecipe } from "../recipe/load.ts"
 import { runLength } from "../recipe/run-length.ts"
 import type { Recipe } from "../recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../recipe/settings.ts"
 import type { LiveModel } from "../train.ts"
-import {
-  badText,
-  existingCheckpoint,
-  joinTraining,
-  ranksSetting,
-  runTraining,
-  type TrainingRun,
-} from "./run-directory.ts"
+import { openTeachers, teacherWeights } from "./recipe-teachers.ts"
+import { existingCheckpoint, type RunFolder, ranksSetting } from "./resume.ts"
+import { badText, joinTraining, runTraining, type TrainingRun } from "./run-directory.ts"
 import { readStart } from "./start.ts"
 
 export interface RecipeRunOptions {
@@ -104,7 +95,7 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
     const signal = options.signal()
     // Of all ranks the first one writes.
     using _ = isOther(group) ? null : await lockFolder(out, "mobileclip train", signal)
-    await existingCheckpoint({ ...placeOf(options), files: [...ownFiles, "report.html"] })
+    await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
     const untrained = infoOf(recipe)
     const start = await startOf(recipe, options, untrained, signal)
     const info = start ? { ...untrained, license: start.license } : untrained
@@ -195,7 +186,7 @@ async function describeRun(
   const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
   const config = trainConfigOf(recipe, { steps: length.steps, device, threads })
   return {
-    ...placeOf(options),
+    ...folderOf(options),
     files: ownFiles,
     isLocked: true,
     info,
@@ -226,7 +217,7 @@ async function describeRun(
 /** Beside those of every run and the report. */
 const ownFiles = ["config.json"] as const
 
-function placeOf({ out, resume }: Chosen): Pick<TrainingRun, "directory" | "existing" | "resumeFrom"> {
+function folderOf({ out, resume }: Chosen): RunFolder {
   return {
     directory: out,
     existing: resume === null ? "refuse" : "require",
@@ -286,43 +277,6 @@ function loaderOf(
 /** A processor that trains has one thread to spare; beside a GPU most of its threads have nothing else to do. */
 export function workersFor({ device, threads }: Pick<Chosen, "device" | "threads">): number {
   return device === "cpu" ? 1 : Math.min(8, Math.max(1, threads - 1))
-}
-
-async function openTeachers(recipe: Recipe, info: CheckpointInfo<ModelConfig>, device: torch.Device) {
-  if (recipe.teachers.length === 0) return null
-  const teachers = []
-  for (const name of recipe.teachers) teachers.push(await readTeacher(name))
-  const student = { preprocessing: info.preprocessing, contextLength: info.config.text.contextLength }
-  const { chunkSize, precision } = trainConfigOf(recipe, { steps: 1, device })
-  return new OnlineTeachers(teachers, student, {
-    device,
-    ...(chunkSize !== undefined && { chunkSize }),
-    ...(precision !== undefined && { precision }),
-  })
-}
-
-/** What the teachers are, whatever their files are called. */
-async function teacherWeights({ teachers }: Recipe): Promise<Settings> {
-  if (teachers.length === 0) return {}
-  const hashes: string[] = []
-  for (const name of teachers) hashes.push((await sha256OfFile(teacherFile(name))).slice(0, 16))
-  return { teacherWeights: hashes.join(" ") }
-}
-
-function teacherFile(name: string): string {
-  return existsSync(name) ? weightsFile(name) : name
-}
-
-/** The file is closed behind it, so all values are read now. */
-function readTeacher(name: string) {
-  return withWeights(teacherFile(name), null, async ({ model, info }) => {
-    if (!("encodeText" in model)) throw new UserError(`${name} is an image tower alone`, "a teacher has both towers")
-    for (const parameter of model.namedParameters().values()) {
-      const values = parameter.read()
-      parameter.source = () => values
-    }
-    return { name, model, preprocessing: info.preprocessing }
-  })
 }
 
 /** The untrained model of a recipe: with SigLIP's bias where its loss has one. */
