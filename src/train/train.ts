@@ -16,7 +16,7 @@ import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
 import { BackgroundSave } from "./checkpoints/background-save.ts"
 import { loadTensors, type Settings, type TrainingState } from "./checkpoints/state.ts"
-import type { ProcessGroup } from "./distributed/process-group.ts"
+import { isFirstRank, type ProcessGroup } from "./distributed/process-group.ts"
 import { requireSameSettings } from "./distributed/same-settings.ts"
 import { syncBatchNorm } from "./distributed/sync-batch-norm.ts"
 import { AdamW, type AdamWConfig } from "./optimizer/adamw.ts"
@@ -131,7 +131,7 @@ export async function train(
   torch.setCudaOptions({ tf32: true, benchmark: true })
   torch.manualSeed(config.seed)
   const { group } = io
-  const isFirst = !group || group.rank === 0
+  const isFirst = isFirstRank(group)
   if (group) requireSameSettings({ ...settingsOf(config), model: JSON.stringify(info.config) }, group)
   const { trainer, resumedAt } = begin(info.config, config, io)
   const { model, interpreter, optimizer, ema, ranks } = trainer

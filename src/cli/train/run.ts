@@ -4,9 +4,9 @@ import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { threadsOfRank } from "../../train/distributed/environment.ts"
 import { launch } from "../../train/distributed/launch.ts"
-import { decided } from "../../train/recipe/decided.ts"
 import { type NamedRecipe, recipeJson, recipeNamed, recipeOfRun } from "../../train/recipe/load.ts"
 import { applyOverrides } from "../../train/recipe/overrides.ts"
+import { resolvedRecipe } from "../../train/recipe/resolved.ts"
 import type { Recipe } from "../../train/recipe/schema.ts"
 import { checkExport, countSamples, trainRecipe } from "../../train/run/recipe-run.ts"
 import { existingCheckpoint } from "../../train/run/resume.ts"
@@ -39,7 +39,7 @@ export async function trainCommand(
 /** A resumed run goes on with its own recipe where none is named. Throws UserError where a run has no data, or there is none to resume. */
 export async function resolveRecipe(args: TrainArguments): Promise<Recipe> {
   const { name, recipe } = await baseRecipe(args)
-  const resolved = decided(applyOverrides(recipe, args.overrides, name))
+  const resolved = resolvedRecipe(applyOverrides(recipe, args.overrides, name))
   if (resolved.data.train !== null || args.launch.dryRun || args.launch.printConfig) return resolved
   throw new UserError(`${name}: data.train is missing`, "name the data: --train-data 'data/{00000..00127}.tar'")
 }

@@ -52,12 +52,12 @@ export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10
   await claimFolder(out, "cifar10", content)
   const pictures = await preparePictures(options)
   const taught = await teach(pictures, options, clock)
-  const knowledge = {
+  const checkpoints = {
     captioner: taught.captioner.checkpoint,
     teachers: taught.teachers.map(({ checkpoint }) => checkpoint),
   }
   const reinforcement = await clock.stage("reinforce", () =>
-    reinforce(pictures.careless, knowledge, recipe.reinforcement, options),
+    reinforce(pictures.careless, checkpoints, recipe.reinforcement, options),
   )
   const comparison = comparisonOf(pictures, reinforcement.shards, taught.teachers, options)
   const students = await clock.stage("students", () => compareStudents(comparison, options))

@@ -56,8 +56,8 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   ]
 
   const noisy = shardsOf(scenes, 0, recipe.scenes.noisy)
-  const knowledge = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
-  const reinforced = await clock.stage("reinforce", () => reinforce(noisy, knowledge, recipe.reinforcement, options))
+  const checkpoints = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
+  const reinforced = await clock.stage("reinforce", () => reinforce(noisy, checkpoints, recipe.reinforcement, options))
   const captions = await judgeCaptions(reinforced.shards)
 
   const comparison = comparisonOf(noisy, reinforced.shards, scenes, teachers, options)

@@ -2,7 +2,7 @@
 import { hostname } from "node:os"
 import * as torch from "../../../torch/index.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
-import { type Place, placeFrom } from "./environment.ts"
+import { type RankInfo, rankInfoFrom } from "./environment.ts"
 import { endWithLauncher } from "./launch.ts"
 
 /**
@@ -59,25 +59,30 @@ export interface GroupOptions {
 }
 
 /**
- * Joins the group that the environment tells of (`placeFrom`), and waits for all ranks.
+ * Joins the group that the environment tells of (`rankInfoFrom`), and waits for all ranks.
  *
  * @returns null when this process trains alone
  * @throws UserError when the variables are wrong, other ranks do not come, or this libtorch cannot train distributed
  */
 export function processGroupFromEnvironment(options: GroupOptions = {}): ProcessGroup | null {
   endWithLauncher()
-  const place = placeFrom(process.env)
-  return place && joinGroup(place, options)
+  const info = rankInfoFrom(process.env)
+  return info && joinGroup(info, options)
+}
+
+/** Whether this process is alone, or the first of its group: it writes, evaluates and prints. */
+export function isFirstRank(group: ProcessGroup | null | undefined): boolean {
+  return !group || group.rank === 0
 }
 
 /** Ten minutes: longer than an evaluation on one rank that the others wait for. */
 const defaultTimeoutSeconds = 600
 
 /** Waits until all ranks have joined. Throws as `processGroupFromEnvironment` does. */
-export function joinGroup(place: Place, options: GroupOptions = {}): ProcessGroup {
+export function joinGroup(info: RankInfo, options: GroupOptions = {}): ProcessGroup {
   const { device = "cpu", timeoutSeconds = defaultTimeoutSeconds } = options
   const backend = backendFor(device)
-  const { rank, size, address, port, file } = place
+  const { rank, size, address, port, file } = info
   try {
     torch.distributed.join({ backend, address, port, rank, size, timeoutSeconds, ...(file && { file }) })
   } catch (error) {
@@ -89,8 +94,8 @@ export function joinGroup(place: Place, options: GroupOptions = {}): ProcessGrou
       { cause: error },
     )
   }
-  const own = device === "cuda" ? (`cuda:${place.localRank}` as const) : device
-  return new C10dGroup(place, own)
+  const own = device === "cuda" ? (`cuda:${info.localRank}` as const) : device
+  return new C10dGroup(info, own)
 }
 
 function backendFor(device: torch.Device): torch.distributed.Backend {
@@ -118,12 +123,12 @@ class C10dGroup implements ProcessGroup {
   readonly localRank: number
 
   constructor(
-    place: Place,
+    info: RankInfo,
     readonly device: torch.Device,
   ) {
-    this.rank = place.rank
-    this.size = place.size
-    this.localRank = place.localRank
+    this.rank = info.rank
+    this.size = info.size
+    this.localRank = info.localRank
   }
 
   gatherWithGradient(features: torch.Tensor, alike = false): torch.Tensor {

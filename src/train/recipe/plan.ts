@@ -10,7 +10,7 @@ import { buildModel, type CheckpointModel } from "../../model/checkpoint.ts"
 import { Coca } from "../../model/coca.ts"
 import type { Module } from "../../model/module.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
-import { distils, hasTwoTerms } from "./decided.ts"
+import { distils, hasTwoTerms } from "./resolved.ts"
 import { type RunLength, runLength } from "./run-length.ts"
 import type { Recipe } from "./schema.ts"
 import { activationBytes, FLOAT_BYTES, type PartName, partCost } from "./tower-cost.ts"
@@ -82,8 +82,8 @@ export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
   const batch = { size: recipe.batch.size, perRank, chunk: Math.min(recipe.batch.chunk ?? perRank, perRank) }
   const towers = towersOf(config, recipe)
   const length = runLength(recipe, facts.samples)
-  const setting: Setting = { towers, recipe, config, batch, teacherWidths: teacherWidthsOf(recipe, facts) }
-  const perSample = multiplyAddsOf(setting)
+  const context: PlanContext = { towers, recipe, config, batch, teacherWidths: teacherWidthsOf(recipe, facts) }
+  const perSample = multiplyAddsOf(context)
   const multiplyAdds = { perSample, perStep: perSample * batch.size }
   return {
     model: recipe.model,
@@ -92,7 +92,7 @@ export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
     ranks,
     batch,
     multiplyAdds,
-    memory: memoryOf(setting),
+    memory: memoryOf(context),
     shardsPerRank: facts.shards === undefined ? null : facts.shards / ranks,
     time: timeOf(length, perSample, ranks, facts),
   }
@@ -106,7 +106,7 @@ function rankShare(size: number, ranks: number): number {
   )
 }
 
-interface Setting {
+interface PlanContext {
   readonly towers: Towers
   readonly recipe: Recipe
   readonly config: ModelConfig
@@ -145,19 +145,19 @@ function partOf(model: CheckpointModel, part: PartName): Module {
 // ------------------------------------------------------------------------------------------------ multiply-adds
 
 /** Of a pair, its share of the similarities of the whole batch included. */
-function multiplyAddsOf(setting: Setting): number {
-  const { recipe, towers } = setting
+function multiplyAddsOf(context: PlanContext): number {
+  const { recipe, towers } = context
   const { image, text, decoder } = towers
-  const pass = (part: PartName) => passesOf(part, setting)
+  const pass = (part: PartName) => passesOf(part, context)
   const encoded = image.multiplyAdds * pass("image") + text.multiplyAdds * textsOf(recipe) * pass("text")
-  return encoded + (decoder?.multiplyAdds ?? 0) * pass("decoder") + similarityMultiplyAdds(setting)
+  return encoded + (decoder?.multiplyAdds ?? 0) * pass("decoder") + similarityMultiplyAdds(context)
 }
 
 /**
  * Forward passes that a training step's work on a part is worth. Captions are written once, whatever the chunks; a
  * captioner's locked tower is encoded again with each chunk, because its tokens are read again.
  */
-function passesOf(part: PartName, { recipe, batch, towers }: Setting): number {
+function passesOf(part: PartName, { recipe, batch, towers }: PlanContext): number {
   const chunked = Number(batch.chunk < batch.perRank)
   const checkpointed = Number(recipe.activationCheckpointing)
   if (part === "decoder") return 3 + checkpointed
@@ -171,7 +171,7 @@ function textsOf(recipe: Recipe): number {
 }
 
 /** Both directions of each pairing; the student's with their gradients, the teachers' once. */
-function similarityMultiplyAdds({ recipe, config, batch, teacherWidths }: Setting): number {
+function similarityMultiplyAdds({ recipe, config, batch, teacherWidths }: PlanContext): number {
   const widths = 3 * config.embedDim + teacherWidths.reduce((sum, width) => sum + width, 0)
   return 2 * textsOf(recipe) * batch.size * widths
 }
@@ -185,8 +185,8 @@ function teacherWidthsOf(recipe: Recipe, facts: PlanFacts): readonly number[] {
 
 // ------------------------------------------------------------------------------------------------------- memory
 
-function memoryOf(setting: Setting): Plan["memory"] {
-  const { recipe, towers, batch, config } = setting
+function memoryOf(context: PlanContext): Plan["memory"] {
+  const { recipe, towers, batch, config } = context
   const all = sizeOf(towers, ["image", "text", "decoder"])
   const learned = all - sizeOf(towers, recipe.lock)
   const isHalf = recipe.precision !== "fp32"
@@ -201,8 +201,8 @@ function memoryOf(setting: Setting): Plan["memory"] {
     // Autocast keeps the weights of a step in its type.
     lowPrecisionWeights: isHalf ? all * HALF_BYTES : 0,
     activations: batch.chunk * activationShare * pairActivations(towers, texts),
-    features: featureBytes(setting),
-    similarities: similarityBytes(setting),
+    features: featureBytes(context),
+    similarities: similarityBytes(context),
     batch: batch.perRank * (pixels * FLOAT_BYTES + texts * config.text.contextLength * 8),
   }
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }
@@ -218,14 +218,14 @@ function pairActivations({ image, text, decoder }: Towers, texts: number): numbe
 }
 
 /** Of the whole batch, as every rank gathers them: the student's with their gradients, the teachers' as they are. */
-function featureBytes({ recipe, config, batch, teacherWidths }: Setting): number {
+function featureBytes({ recipe, config, batch, teacherWidths }: PlanContext): number {
   const vectors = 1 + textsOf(recipe)
   const teachers = teacherWidths.reduce((sum, width) => sum + width, 0)
   return batch.size * vectors * (2 * config.embedDim + teachers) * FLOAT_BYTES
 }
 
 /** The rank's rows over all columns, in both directions: logits, their softmax and its gradient, the teachers' mean. */
-function similarityBytes({ recipe, batch, teacherWidths }: Setting): number {
+function similarityBytes({ recipe, batch, teacherWidths }: PlanContext): number {
   const matrices = 3 + (teacherWidths.length > 0 ? 2 : 0)
   return 2 * textsOf(recipe) * matrices * batch.perRank * batch.size * FLOAT_BYTES
 }

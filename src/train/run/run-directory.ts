@@ -19,7 +19,7 @@ import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../.
 import { CheckpointWriter } from "../checkpoints/checkpoint-writer.ts"
 import { cleanRun } from "../checkpoints/folder.ts"
 import { type TrainingState, trainedModel } from "../checkpoints/state.ts"
-import type { ProcessGroup } from "../distributed/process-group.ts"
+import { isFirstRank, type ProcessGroup } from "../distributed/process-group.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../log/entries.ts"
 import { liveText } from "../log/live.ts"
 import { readMetrics } from "../log/metrics.ts"
@@ -93,7 +93,7 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
       signal,
       onStep: (report) => progress.update(report.samplesSeen, liveText(log.step(report))),
     })
-    if (run.report && isFirst(run)) await log.writeReport(withBad(run.report, run.bad))
+    if (run.report && isFirstRank(run.group)) await log.writeReport(withBad(run.report, run.bad))
     signal.throwIfAborted()
     return await resultOf(run, state, resumption?.step ?? 0, progress)
   } finally {
@@ -148,7 +148,7 @@ export function badText({ count, reasons }: Pick<BadTally, "count" | "reasons">)
 async function* shown(run: TrainingRun, log: RunLog, firstStep: number) {
   let step = firstStep
   for await (const batch of run.batches(firstStep)) {
-    if (step === firstStep && run.report && isFirst(run)) {
+    if (step === firstStep && run.report && isFirstRank(run.group)) {
       const { preprocessing, config } = run.info
       await log.seen(step, batch, {
         preprocessing,
@@ -166,10 +166,6 @@ async function evaluated(run: TrainingRun, log: RunLog, live: LiveModel): Promis
   if (log.evaluations.at(-1)?.step !== live.step)
     log.evaluation(entryOf(live, await run.evaluate!(live, [...log.evaluations])))
   return run.isEnough?.(log.evaluations) ? "stop" : undefined
-}
-
-function isFirst({ group }: TrainingRun): boolean {
-  return !group || group.rank === 0
 }
 
 function entryOf({ step, samplesSeen }: LiveModel, tasks: Scores): EvaluationEntry {
