@@ -11,7 +11,7 @@ import { exitCodeOf, prefix } from "./errors.ts"
 import { Interrupt } from "./interrupt.ts"
 import { type Output, standardOutput } from "./standard-output.ts"
 
-export interface CommandEntry {
+interface CommandEntry {
   readonly summary: string
   load(): Promise<{ register(program: Command, context: CommandContext): void }>
 }

@@ -19,7 +19,7 @@ import {
 } from "./metrics.ts"
 
 /** One list of classes for all pictures. */
-export interface ClassTask {
+interface ClassTask {
   readonly kind: "classes"
   readonly name: string
   readonly classNames: readonly string[]
@@ -30,7 +30,7 @@ export interface ClassTask {
 }
 
 /** Captions of its own for each picture, equally many, one of which is right. */
-export interface CandidateTask {
+interface CandidateTask {
   readonly kind: "candidates"
   readonly name: string
   /** For each image; not read where the label is null. */

@@ -25,7 +25,7 @@ import type { Split } from "./hold-out.ts"
 import type { Classes, OwnPicture } from "./own-pictures.ts"
 import { type Probe, type ProbeResult, scoreProbe } from "./probe.ts"
 
-export interface Tuning {
+interface Tuning {
   /** Its lock is the caller's. */
   readonly directory: string
   readonly start: StartModel

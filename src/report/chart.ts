@@ -12,7 +12,7 @@ export interface Curve {
   readonly points: readonly { readonly x: number; readonly y: number }[]
 }
 
-export interface CurvesOptions {
+interface CurvesOptions {
   readonly width: number
   readonly height: number
   readonly xTitle: string
@@ -135,7 +135,7 @@ export function thin<T>(points: readonly T[]): T[] {
 }
 
 /** @returns an `<svg>` element of the spec's width, axes included */
-export async function draw(spec: TopLevelSpec): Promise<string> {
+async function draw(spec: TopLevelSpec): Promise<string> {
   const axis = {
     labelColor: "var(--soft)",
     titleColor: "var(--soft)",

@@ -28,7 +28,7 @@ const crossEntropy = torch.operator<
   torch.Tensor
 >("cross_entropy_loss")
 
-export interface Candidates {
+interface Candidates {
   /** Of the vocabulary, without repeats: first those that occur, [C]. */
   readonly ids: BigInt64Array
   /** Added to their logits: the logarithm of how many words each stands for, [C]. */

@@ -85,7 +85,7 @@ export interface LiveModel {
 }
 
 /** Samples that could not be used, over all processes. */
-export interface Tally {
+interface Tally {
   readonly count: number
   counts(): readonly number[]
   /** Throws UserError when they are too many: on all processes at the same step. */

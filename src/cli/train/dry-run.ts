@@ -10,7 +10,7 @@ import { mebibytes, millions, short } from "../models/units.ts"
 import { textTable } from "../table.ts"
 import type { Launch } from "./arguments.ts"
 
-export interface DryRun {
+interface DryRun {
   readonly plan: Plan
   text(): string
 }

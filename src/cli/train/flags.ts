@@ -5,7 +5,7 @@
 import { UserError } from "../../core/errors.ts"
 import { type Override, parseValue } from "../../train/recipe/overrides.ts"
 
-export interface RecipeFlag {
+interface RecipeFlag {
   /** As commander takes it. */
   readonly flags: string
   readonly help: string
@@ -14,7 +14,7 @@ export interface RecipeFlag {
 }
 
 /** A text, several, or `true` where a flag takes none. */
-export type FlagValue = string | readonly string[] | true
+type FlagValue = string | readonly string[] | true
 
 const one = (key: string) => (value: FlagValue) => ({ [key]: typeof value === "string" ? parseValue(value) : value })
 /** Paths and patterns stay what they are, even where they look like JSON. */

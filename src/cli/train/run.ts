@@ -15,7 +15,7 @@ import { shownPull } from "../pulling.ts"
 import type { Launch, TrainArguments } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
 
-export interface TrainOutput {
+interface TrainOutput {
   writeOut(text: string): void
   writeErr(text: string): void
 }

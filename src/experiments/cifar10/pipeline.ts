@@ -30,7 +30,7 @@ import { type Cifar10Report, captionExamples, shareOfTrueCaptions } from "./repo
 import { writeCifar10Report } from "./report-page.ts"
 
 /** Everything is written below `out`. */
-export interface Cifar10Options extends ReinforcementContext {
+interface Cifar10Options extends ReinforcementContext {
   /** CIFAR-10 as class folders: `train/cat/...`, `test/cat/...`. */
   readonly data: string
   readonly recipe: Cifar10Recipe

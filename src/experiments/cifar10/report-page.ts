@@ -29,7 +29,7 @@ export async function writeCifar10Report(
 }
 
 /** A whole HTML document that loads nothing. */
-export async function cifar10Page(report: Cifar10Report, pictures: readonly CaptionExample[]): Promise<string> {
+async function cifar10Page(report: Cifar10Report, pictures: readonly CaptionExample[]): Promise<string> {
   const body = html`${headline(report)}
 ${await curves(report)}
 ${teachers(report)}

@@ -21,7 +21,7 @@ export interface ReinforcementRecipe {
   readonly augmentation: object
 }
 
-export interface TeacherCheckpoints {
+interface TeacherCheckpoints {
   /** A CoCa's checkpoint. */
   readonly captioner: string
   /** CLIP checkpoints. */

@@ -15,7 +15,7 @@ import { type Trainer, trainStep } from "../../train/step.ts"
 import type { TrainConfig } from "../../train/train.ts"
 import { loaderConfig } from "./train-model.ts"
 
-export interface StepTimeOptions {
+interface StepTimeOptions {
   readonly info: CheckpointInfo<ModelConfig>
   readonly config: TrainConfig
   /** Reinforced shards; the contrastive steps take their captions, real and synthetic, and random crops of the pictures. */

@@ -15,7 +15,7 @@ export interface ModelRecipe {
   readonly training: Omit<TrainConfig, "threads" | "seed">
 }
 
-export interface QuickstartRecipe {
+interface QuickstartRecipe {
   readonly scenes: {
     /** Pictures with captions from the web, as a student has them. */
     readonly noisy: number

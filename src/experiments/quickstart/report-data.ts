@@ -94,7 +94,7 @@ export interface ReportPicture {
 export const guessing = TASKS.map(chanceOf).reduce((sum, chance) => sum + chance, 0) / TASKS.length
 
 /** Of the stages; evaluated is the first reinforced student, as it was exported. */
-export interface Outcome extends Pick<ReportData, "tasks" | "retrieval" | "pictures"> {
+interface Outcome extends Pick<ReportData, "tasks" | "retrieval" | "pictures"> {
   readonly teachers: readonly TrainingResult[]
   readonly captioner: TrainingResult
   readonly captions: CaptionAccuracy

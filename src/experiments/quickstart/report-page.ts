@@ -25,7 +25,7 @@ export function reportJson(data: ReportData): object {
 }
 
 /** A whole HTML document that loads nothing. */
-export async function reportPage(data: ReportData): Promise<string> {
+async function reportPage(data: ReportData): Promise<string> {
   const body = html`${headline(data)}
 ${await learned(data)}
 ${accuracies(data)}

@@ -12,8 +12,6 @@ import { endWithLauncher } from "./launch.ts"
 export interface ProcessGroup {
   readonly rank: number
   readonly size: number
-  /** Among the ranks of this machine. */
-  readonly localRank: number
   /** Where this rank computes: "cpu", or its own CUDA device. */
   readonly device: torch.Device
   /**
@@ -35,8 +33,6 @@ export interface ProcessGroup {
   mean(values: readonly number[]): number[]
   /** Whether it is true on any rank: a signal on one rank stops all behind the same step. */
   any(flag: boolean): boolean
-  /** Waits for all ranks. */
-  barrier(): void
   /** Runs what calls the group's operations inside (a backward pass), and throws as they do where a rank is lost. */
   guard<T>(fn: () => T): T
   /** Leaves the group; does not wait after a failure. */
@@ -51,7 +47,7 @@ export interface GradientReducer {
   free(): void
 }
 
-export interface GroupOptions {
+interface GroupOptions {
   /** "cuda" stands for the CUDA device of the local rank. */
   readonly device?: torch.Device
   /** How long a rank may be late, at the start and at every operation. */
@@ -79,7 +75,7 @@ export function isFirstRank(group: ProcessGroup | null | undefined): boolean {
 const defaultTimeoutSeconds = 600
 
 /** Waits until all ranks have joined. Throws as `processGroupFromEnvironment` does. */
-export function joinGroup(info: RankInfo, options: GroupOptions = {}): ProcessGroup {
+function joinGroup(info: RankInfo, options: GroupOptions = {}): ProcessGroup {
   const { device = "cpu", timeoutSeconds = defaultTimeoutSeconds } = options
   const backend = backendFor(device)
   const { rank, size, address, port, file } = info
@@ -120,7 +116,6 @@ const maxDimensions = 4
 class C10dGroup implements ProcessGroup {
   readonly rank: number
   readonly size: number
-  readonly localRank: number
 
   constructor(
     info: RankInfo,
@@ -128,7 +123,6 @@ class C10dGroup implements ProcessGroup {
   ) {
     this.rank = info.rank
     this.size = info.size
-    this.localRank = info.localRank
   }
 
   gatherWithGradient(features: torch.Tensor, alike = false): torch.Tensor {
@@ -171,10 +165,6 @@ class C10dGroup implements ProcessGroup {
 
   any(flag: boolean): boolean {
     return this.mean([flag ? 1 : 0])[0]! > 0
-  }
-
-  barrier(): void {
-    this.mean([0])
   }
 
   guard<T>(fn: () => T): T {

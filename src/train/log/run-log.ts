@@ -14,7 +14,7 @@ const METRICS = "metrics.jsonl"
 const SAMPLES = 20
 const GRID = { columns: 5, rows: 4 } as const
 
-export interface RunLogOptions {
+interface RunLogOptions {
   /** The step that the run goes on from; 0: it begins. */
   readonly resumeStep?: number
   /** Steps that share a line. */

@@ -3,7 +3,7 @@ import { captioners, isCaptioner, type ModelName } from "../../core/family/varia
 import { distils, hasTeaching, hasTwoTerms, lossWeights } from "./resolved.ts"
 import type { Recipe } from "./schema.ts"
 
-export interface Contradiction {
+interface Contradiction {
   /** The key to blame. */
   readonly path: string
   readonly message: string

@@ -21,8 +21,6 @@ export interface PlanFacts {
   readonly samples: number | null
   readonly shards?: number
   readonly ranks?: number
-  /** Of the stored embeddings, one per teacher; default: 768 each, as the papers' teachers have. */
-  readonly teacherWidths?: readonly number[]
   /** Pairs a second over all ranks, where a run has shown it. */
   readonly samplesPerSecond?: number
   /** Multiply-adds a second of a large matrix product, on one rank. */
@@ -72,6 +70,7 @@ export type MemoryPart =
   | "batch"
 
 const HALF_BYTES = 2
+/** Of the stored embeddings where the recipe does not say: the papers' teachers have it. */
 const TEACHER_WIDTH = 768
 
 /** Throws UserError where the run's length cannot be told, or the batch does not divide among the ranks. */
@@ -82,7 +81,7 @@ export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
   const batch = { size: recipe.batch.size, perRank, chunk: Math.min(recipe.batch.chunk ?? perRank, perRank) }
   const towers = towersOf(config, recipe)
   const length = runLength(recipe, facts.samples)
-  const context: PlanContext = { towers, recipe, config, batch, teacherWidths: teacherWidthsOf(recipe, facts) }
+  const context: PlanContext = { towers, recipe, config, batch, teacherWidths: teacherWidthsOf(recipe) }
   const perSample = multiplyAddsOf(context)
   const multiplyAdds = { perSample, perStep: perSample * batch.size }
   return {
@@ -176,11 +175,11 @@ function similarityMultiplyAdds({ recipe, config, batch, teacherWidths }: PlanCo
   return 2 * textsOf(recipe) * batch.size * widths
 }
 
-function teacherWidthsOf(recipe: Recipe, facts: PlanFacts): readonly number[] {
+function teacherWidthsOf(recipe: Recipe): readonly number[] {
   if (!distils(recipe)) return []
   const { data, loss } = recipe
   if (data.teacherWidths.length > 0) return data.teacherWidths
-  return facts.teacherWidths ?? loss.teacherScales.map(() => TEACHER_WIDTH)
+  return loss.teacherScales.map(() => TEACHER_WIDTH)
 }
 
 // ------------------------------------------------------------------------------------------------------- memory

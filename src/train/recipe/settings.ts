@@ -62,7 +62,7 @@ export function objectiveOf(recipe: Recipe): ObjectiveConfig {
 }
 
 /** What the loader needs beyond the recipe comes from the model, the machine and the launch. */
-export type RecipeData = Omit<
+type RecipeData = Omit<
   TrainingDataConfig,
   "rank" | "ranks" | "preprocessing" | "tokenizer" | "contextLength" | "workers" | "prefetch"
 >

@@ -42,7 +42,7 @@ function decoderCost(model: CheckpointModel): CostReport {
   )
 }
 
-export interface ActivationOptions {
+interface ActivationOptions {
   /** Only inputs of blocks are kept; what is inside is computed again, one block at a time. */
   readonly checkpointing: boolean
 }

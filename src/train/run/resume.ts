@@ -32,7 +32,7 @@ export interface ResumableRun extends RunFolder {
 }
 
 /** Where a run goes on. */
-export interface Resumption extends Pick<TrainingState, "step" | "info" | "settings"> {
+interface Resumption extends Pick<TrainingState, "step" | "info" | "settings"> {
   /** The state; once, because it is three times the model, and is not kept here. */
   readonly take: () => TrainingState
 }

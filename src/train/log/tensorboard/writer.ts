@@ -10,7 +10,7 @@ import { makeDirectory } from "../../../host/files.ts"
 import { type EvaluationEntry, isStep, type LogEntry, type StepEntry, totalLoss } from "../entries.ts"
 import { type Event, type EventPicture, type EventValue, encodeEvent } from "./events.ts"
 
-export interface EventFileOptions {
+interface EventFileOptions {
   /** The step that the run goes on from: what is behind it in older files is forgotten. */
   readonly resumeStep?: number
   /** Seconds since 1970. */
