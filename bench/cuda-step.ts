@@ -23,7 +23,7 @@ import { TorchInterpreter } from "../src/tensor/torch.ts"
 import type { Precision } from "../src/train/encode.ts"
 import type { ObjectiveConfig } from "../src/train/objective.ts"
 import { AdamW } from "../src/train/optimizer/adamw.ts"
-import { computeGradients, type Trainee, updateParameters } from "../src/train/step.ts"
+import { computeGradients, type Trainer, updateParameters } from "../src/train/step.ts"
 import * as torch from "../torch/index.ts"
 
 const { values: options } = parseArgs({
@@ -70,9 +70,9 @@ function main(): void {
   const model = new Clip(config)
   initialize(model, 0)
   const batch = randomBatch(model)
-  const trainee = traineeOf(model)
-  const losses = Array.from({ length: 3 }, () => step(trainee, batch).loss)
-  const steps = Array.from({ length: Number(options.steps) }, () => step(trainee, batch))
+  const trainer = trainerOf(model)
+  const losses = Array.from({ length: 3 }, () => step(trainer, batch).loss)
+  const steps = Array.from({ length: Number(options.steps) }, () => step(trainer, batch))
   const [gradients, updating, total] = (["gradients", "update", "total"] as const).map((part) =>
     median(steps.map((times) => times[part])),
   ) as [number, number, number]
@@ -98,19 +98,19 @@ function describe(result: Record<string, unknown>): string {
     .join("\n")
 }
 
-function step(trainee: Trainee, batch: Batch): StepTimes & { readonly loss: number } {
+function step(trainer: Trainer, batch: Batch): StepTimes & { readonly loss: number } {
   const precision = options.precision as Precision
   const start = performance.now()
-  const { loss } = computeGradients(trainee, batch, { objective, precision, chunkSize })
+  const { loss } = computeGradients(trainer, batch, { objective, precision, chunkSize })
   torch.synchronize(device)
   const middle = performance.now()
-  updateParameters(trainee, update)
+  updateParameters(trainer, update)
   torch.synchronize(device)
   const end = performance.now()
   return { loss, gradients: (middle - start) / 1e3, update: (end - middle) / 1e3, total: (end - start) / 1e3 }
 }
 
-function traineeOf(model: Clip): Trainee {
+function trainerOf(model: Clip): Trainer {
   const channelsLast = options["channels-last"]
   const interpreter = new TorchInterpreter(model, { training: true, device, channelsLast })
   return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), adamW) }

@@ -49,15 +49,15 @@ async function main(): Promise<void> {
 }
 
 function measure(group: ProcessGroup): void {
-  const { step, elements } = trainee(group)
+  const { step, elements } = trainer(group)
   const times: Record<Mode, number[]> = { "not averaged": [], "averaged behind": [], "averaged during": [] }
   // The first round warms up, and its first step finds the order in which gradients come.
   for (let round = 0; round <= Number(options.rounds); round++) {
     for (const mode of modes) {
-      group.barrier()
+      group.any(false)
       const start = performance.now()
       step(mode)
-      group.barrier()
+      group.any(false)
       if (round > 0) times[mode].push(performance.now() - start)
     }
   }
@@ -68,7 +68,7 @@ function measure(group: ProcessGroup): void {
   for (const mode of modes) console.log(`${mode}: ${median(times[mode]).toFixed(0)} ms`)
 }
 
-function trainee(group: ProcessGroup): { step(mode: Mode): void; elements: number } {
+function trainer(group: ProcessGroup): { step(mode: Mode): void; elements: number } {
   const name = options.variant as keyof typeof variants
   if (!Object.hasOwn(variants, name)) throw new UserError(`there is no variant "${name}"`)
   const { model: config } = variants[name]

@@ -36,7 +36,7 @@ import { mutate } from "./fuzz-mutate.ts"
 import { compactSeeds, jsonlSeeds, numpySeeds, sampleSeeds, torchGzSeeds } from "./fuzz-reinforced.ts"
 import { npzSeeds, type Seed, safetensorsSeeds, tarSeeds, torchSeeds } from "./fuzz-seeds.ts"
 
-export interface FuzzResult {
+interface FuzzResult {
   readonly refused: number
   readonly read: number
   /** Milliseconds of the slowest reading. */

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 import { Random } from "../src/core/arrays/random.ts"
 import * as torch from "../torch/index.ts"
 
-export interface FuzzResult {
+interface FuzzResult {
   readonly returned: number
   readonly threw: number
   /** Operators and functions that returned at least once. */

@@ -77,12 +77,12 @@ async function main(): Promise<void> {
 
 function trainer(model: Clip, batch: Batch): () => StepTimes & { readonly loss: number } {
   const interpreter = new TorchInterpreter(model, { training: true })
-  const trainee = { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
+  const trainer = { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
   return () => {
     const start = performance.now()
-    const { loss } = computeGradients(trainee, batch, { objective })
+    const { loss } = computeGradients(trainer, batch, { objective })
     const middle = performance.now()
-    updateParameters(trainee, defaultTrainConfig)
+    updateParameters(trainer, defaultTrainConfig)
     const end = performance.now()
     return { loss, gradients: middle - start, update: end - middle, total: end - start }
   }

@@ -11,7 +11,7 @@ export class Interrupt {
   exitCode: number | null = null
   private readonly controller = new AbortController()
   /** Whether a command has begun work that it finishes and saves. */
-  worksOn = false
+  isWorking = false
   private at = 0
   private what = ""
 
@@ -20,8 +20,8 @@ export class Interrupt {
   /** Before this call a signal ends the process at once, as it does for commands with nothing to save. */
   readonly abortOnInterrupt = (what = "stopping after the current step"): AbortSignal => {
     this.what = what
-    if (!this.worksOn) for (const signal of signals()) process.on(signal, this.onSignal)
-    this.worksOn = true
+    if (!this.isWorking) for (const signal of signals()) process.on(signal, this.onSignal)
+    this.isWorking = true
     return this.controller.signal
   }
 

@@ -11,7 +11,7 @@ import { exitCodeOf, prefix } from "./errors.ts"
 import { Interrupt } from "./interrupt.ts"
 import { type Output, standardOutput } from "./standard-output.ts"
 
-export interface CommandEntry {
+interface CommandEntry {
   readonly summary: string
   load(): Promise<{ register(program: Command, context: CommandContext): void }>
 }
@@ -68,7 +68,7 @@ Examples:
 /** Runs one command line, without the program's name, and gives the exit code. */
 export async function main(argv: readonly string[], table: CommandTable = commands, to?: Output): Promise<number> {
   const interrupt = new Interrupt((text) => output.err(text))
-  const given = to ?? standardOutput(() => interrupt.worksOn)
+  const given = to ?? standardOutput(() => interrupt.isWorking)
   const output: Output = { out: (text) => given.out(shown(text)), err: (text) => given.err(shown(text)) }
   const name = commandIn(argv, table)
   try {

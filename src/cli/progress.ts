@@ -7,7 +7,7 @@ export const PROGRESS_MODES = ["auto", "bar", "plain", "json", "none"] as const
 
 export type ProgressMode = (typeof PROGRESS_MODES)[number]
 
-export interface ProgressOutput {
+interface ProgressOutput {
   write(text: string): unknown
   readonly isTTY?: boolean
   readonly columns?: number
@@ -74,7 +74,7 @@ class Meter implements Progress {
   }
 }
 
-export interface ProgressState {
+interface ProgressState {
   readonly label: string
   readonly done: number
   readonly total: number
@@ -111,11 +111,11 @@ export function plainText(state: ProgressState): string {
   return `${label}: ${parts.join(", ")}`
 }
 
-export function jsonText(state: ProgressState): string {
+function jsonText(state: ProgressState): string {
   return JSON.stringify({ ...state, secondsLeft: secondsLeft(state) })
 }
 
-export function doneText({ label, done, unit, detail }: ProgressState, seconds: number): string {
+function doneText({ label, done, unit, detail }: ProgressState, seconds: number): string {
   const rate = seconds > 0 ? ` (${rateText(done / seconds)})` : ""
   return `${label}: ${done} ${unit} in ${durationText(seconds)}${rate}${detail ? `, ${detail}` : ""}`
 }

@@ -17,10 +17,10 @@ const gone = ["EPIPE", "EIO"]
 /**
  * A message takes the place of a progress bar.
  *
- * @param worksOn whether the command has more to do than to print; where it has not, it ends quietly with the reader of
+ * @param isWorking whether the command has more to do than to print; where it has not, it ends quietly with the reader of
  *   its results
  */
-export function standardOutput(worksOn: () => boolean): Output {
+export function standardOutput(isWorking: () => boolean): Output {
   const clearLine = process.stderr.isTTY ? "\r\x1b[K" : ""
   // Nobody could be told.
   process.stderr.on("error", () => {})
@@ -28,15 +28,15 @@ export function standardOutput(worksOn: () => boolean): Output {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     const isGone = gone.includes(error.code ?? "")
     // Every later write fails too.
-    if (!isGone && !isSaid) process.stderr.write(clearLine + failureLine(lost(error, worksOn())))
+    if (!isGone && !isSaid) process.stderr.write(clearLine + failureLine(lost(error, isWorking())))
     isSaid = true
-    if (!worksOn()) process.exit(isGone ? 0 : 1)
+    if (!isWorking()) process.exit(isGone ? 0 : 1)
   })
   return { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(clearLine + text) }
 }
 
-function lost(error: Error, worksOn: boolean): Error {
+function lost(error: Error, isWorking: boolean): Error {
   const known = fileError(error, "writing", "standard output")
   const reason = known instanceof UserError ? known.message : `writing standard output failed: ${messageOf(error)}`
-  return new Error(worksOn ? `${reason}; the work goes on, and its results are not printed` : reason)
+  return new Error(isWorking ? `${reason}; the work goes on, and its results are not printed` : reason)
 }

@@ -43,7 +43,7 @@ export function meanPerClassRecall(confusion: Confusion): number {
 }
 
 /** 0-based ranks of what belongs together, in both directions. */
-export interface Ranks {
+interface Ranks {
   /** For each text the rank of its image among all images. */
   readonly textToImage: readonly number[]
   /** For each image the rank of the best of its texts among all texts; infinite for an image without texts. */

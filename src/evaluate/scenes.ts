@@ -16,7 +16,7 @@ export interface Scene {
   readonly record: SceneRecord
 }
 
-export interface ScoredTask extends TaskResult {
+interface ScoredTask extends TaskResult {
   readonly classNames: readonly string[]
 }
 

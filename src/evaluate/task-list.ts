@@ -24,7 +24,6 @@ import { zeroShot } from "./tasks.ts"
 export type Scores = Readonly<Record<string, number>>
 
 export interface TaskList {
-  readonly names: readonly string[]
   /** Accuracy of guessing, by task. */
   readonly chance: Readonly<Record<string, number>>
   score(encoder: Encoder): Promise<Scores>
@@ -125,7 +124,6 @@ class Pictures {
 
 function joined(tasks: readonly OneTask[]): TaskList {
   return {
-    names: tasks.map(({ name }) => name),
     chance: Object.fromEntries(tasks.map(({ name, chance }) => [name, chance])),
     async score(encoder) {
       const scores: Record<string, number> = {}
@@ -139,7 +137,6 @@ async function scenesTasks(folder: string): Promise<TaskList> {
   const scenes = await readScenes(folder)
   const images = await Promise.all(scenes.map(({ jpeg }) => decodeImage(jpeg)))
   return {
-    names: TASKS.map(({ name }) => name),
     chance: Object.fromEntries(TASKS.map((task) => [task.name, chanceOf(task)])),
     async score(encoder) {
       const results = await scoreDecoded(encoder, scenes, images)

@@ -20,7 +20,7 @@ import {
 } from "./metrics.ts"
 
 /** One list of classes for all pictures. */
-export interface ClassTask {
+interface ClassTask {
   readonly kind: "classes"
   readonly name: string
   readonly classNames: readonly string[]
@@ -31,7 +31,7 @@ export interface ClassTask {
 }
 
 /** Captions of its own for each picture, equally many, one of which is right. */
-export interface CandidateTask {
+interface CandidateTask {
   readonly kind: "candidates"
   readonly name: string
   /** For each image; not read where the label is null. */

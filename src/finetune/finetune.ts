@@ -55,7 +55,7 @@ export const finetuneDefaults = {
   ...{ startProgress: noProgress, say() {} },
 } as const satisfies Partial<FinetuneOptions>
 
-type Chosen = FinetuneOptions & Required<Pick<FinetuneOptions, keyof typeof finetuneDefaults | "signal">>
+type ResolvedOptions = FinetuneOptions & Required<Pick<FinetuneOptions, keyof typeof finetuneDefaults | "signal">>
 
 /** Pictures of the probe, at most: all are encoded at every evaluation. */
 const largestProbe = 2000
@@ -67,7 +67,7 @@ const largestProbe = 2000
  * @throws the signal's reason where it was stopped while it trained; `resume` goes on then
  */
 export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> {
-  const options: Chosen = { ...finetuneDefaults, signal: new AbortController().signal, ...given }
+  const options: ResolvedOptions = { ...finetuneDefaults, signal: new AbortController().signal, ...given }
   const { out, device, seed, say, truncated } = options
   checkDevice(device)
   const model = join(out, "model")
@@ -163,7 +163,7 @@ function readBest(out: string): Promise<Best> {
 }
 
 interface Averaging {
-  readonly options: Pick<Chosen, "average" | "device">
+  readonly options: Pick<ResolvedOptions, "average" | "device">
   readonly start: StartModel
   readonly best: Best
   readonly probe: Probe

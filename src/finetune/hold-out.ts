@@ -7,7 +7,7 @@ export interface Split {
   readonly heldOut: readonly OwnPicture[]
 }
 
-export interface HoldOut {
+interface HoldOut {
   /** Of all pictures, above 0 and below 1. */
   readonly share: number
   readonly seed: number

@@ -10,9 +10,9 @@ import { labelVectors } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { imageVectors, textVectors } from "../evaluate/encode.ts"
 import { accuracyOf, confusionOf, meanPerClassRecall, rankOf, topKAccuracy } from "../evaluate/metrics.ts"
+import type { Scores } from "../evaluate/task-list.ts"
 import { decodeImage } from "../host/image/images.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
-import type { Scores } from "../train/run/run-directory.ts"
 import { type Classes, classOf, type OwnPicture } from "./own-pictures.ts"
 
 export interface Probe {

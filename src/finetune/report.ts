@@ -1,7 +1,7 @@
 /** What fine-tuning did, as `report.html` (one file, needs no network) and `report.json`. */
 import { join } from "node:path"
+import type { Scores } from "../evaluate/task-list.ts"
 import { writeAtomically } from "../host/files/files.ts"
-import type { Scores } from "../train/run/run-directory.ts"
 import type { ProbeResult } from "./probe.ts"
 import { changesOf, curveOf, type FinetuneReport } from "./report-data.ts"
 import { reportPage } from "./report-page.ts"

@@ -7,9 +7,8 @@ import { totalmem } from "node:os"
 import { constrainedMemory } from "node:process"
 import type { ModelConfig } from "../core/family/variants.ts"
 import { buildModel, isCoca } from "../model/checkpoint/checkpoint.ts"
-import { activationBytes } from "../train/recipe/activations.ts"
-import { partsOf, towerCost } from "../train/recipe/plan.ts"
 import { defaultRecipe } from "../train/recipe/schema.ts"
+import { activationBytes, partCost, partsOf } from "../train/recipe/tower-cost.ts"
 import { defaultTrainConfig, type TrainConfig } from "../train/train.ts"
 
 /** What a user may say; the rest follows from the pictures and the model. */
@@ -96,7 +95,7 @@ export function stepsFor(pictures: number, batchSize: number, epochs?: number): 
 export function chunkSizeFor(config: ModelConfig, bytes = machineMemory()): number {
   const model = buildModel(config)
   const perPair = partsOf(model)
-    .map((part) => activationBytes(towerCost(model, part).layers, { checkpointing: false }))
+    .map((part) => activationBytes(partCost(model, part).layers, { checkpointing: false }))
     .reduce((sum, one) => sum + one, 0)
   return Math.max(1, 2 ** Math.floor(Math.log2(Math.max(1, bytes / 4 / perPair))))
 }

@@ -21,7 +21,8 @@ import {
 import { TorchInterpreter } from "../tensor/torch.ts"
 import { loadTensors, type Settings } from "../train/checkpoints/state.ts"
 import { liveEncoder } from "../train/live-encoder.ts"
-import { beginRun, existingCheckpoint, runTraining, type TrainingResult } from "../train/run/run-directory.ts"
+import { beginRun, existingCheckpoint } from "../train/run/resume.ts"
+import { runTraining, type TrainingResult } from "../train/run/run-directory.ts"
 import type { LiveModel, TrainConfig } from "../train/train.ts"
 import type { StartModel } from "../weights/start-model.ts"
 import { isBest, isStalled, type Tensors } from "./average.ts"
@@ -29,7 +30,7 @@ import type { Split } from "./hold-out.ts"
 import type { Classes, OwnPicture } from "./own-pictures.ts"
 import { type Probe, type ProbeResult, scoreProbe } from "./probe.ts"
 
-export interface Tuning {
+interface Tuning {
   /** Its lock is the caller's. */
   readonly directory: string
   readonly start: StartModel

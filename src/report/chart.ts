@@ -1,6 +1,7 @@
-/** Vega-Lite drawings as SVG. Colours are CSS variables of the page, so one drawing serves light and dark. */
+/** Curves as figures of a page: Vega-Lite drawings as SVG. Colours are CSS variables of the page, so one drawing serves light and dark. */
 import type { TopLevelSpec } from "vega-lite"
 import { printable } from "../core/printable.ts"
+import { Html, html } from "./html.ts"
 
 /** Points a curve is drawn with, at most: more than pixels only make the file larger. */
 const MAX_POINTS = 500
@@ -11,7 +12,7 @@ export interface Curve {
   readonly points: readonly { readonly x: number; readonly y: number }[]
 }
 
-export interface CurvesOptions {
+interface CurvesOptions {
   readonly width: number
   readonly height: number
   readonly xTitle: string
@@ -23,6 +24,32 @@ export interface CurvesOptions {
   readonly smoothed?: boolean
   /** Marks the points: for a few measurements rather than a curve of steps. */
   readonly marked?: boolean
+}
+
+export interface FigureOptions extends Omit<CurvesOptions, "width" | "height"> {
+  readonly caption?: string
+  /** For those who do not see it. */
+  readonly label: string
+}
+
+/** Takes a whole row: drawn for wide and for narrow screens, of which the page shows one. */
+export async function wideFigure(curves: readonly Curve[], options: FigureOptions): Promise<Html> {
+  const [wide, narrow] = await Promise.all([
+    curvesChart(curves, { ...options, width: 880, height: 260 }),
+    curvesChart(curves, { ...options, width: 360, height: 260 }),
+  ])
+  return html`${figure(wide, options, "wide")}${figure(narrow, options, "narrow")}`
+}
+
+/** Stands beside another. */
+export async function smallFigure(curves: readonly Curve[], options: FigureOptions): Promise<Html> {
+  return figure(await curvesChart(curves, { ...options, width: 420, height: 150 }), options, "small")
+}
+
+function figure(svg: string, { caption, label }: FigureOptions, size: "wide" | "narrow" | "small"): Html {
+  const figcaption = caption === undefined ? null : html`<figcaption>${caption}</figcaption>`
+  return html`
+<figure class="chart ${size}">${figcaption}<div role="img" aria-label="${label}">${new Html(svg)}</div></figure>`
 }
 
 /**
@@ -108,7 +135,7 @@ export function thin<T>(points: readonly T[]): T[] {
 }
 
 /** @returns an `<svg>` element of the spec's width, axes included */
-export async function draw(spec: TopLevelSpec): Promise<string> {
+async function draw(spec: TopLevelSpec): Promise<string> {
   const axis = {
     labelColor: "var(--soft)",
     titleColor: "var(--soft)",

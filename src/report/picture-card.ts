@@ -1,7 +1,7 @@
 /** Pictures with what is said about them. */
 import { type Html, html } from "./html.ts"
 
-export interface PictureCard {
+interface PictureCard {
   readonly jpeg: Uint8Array
   /** For those who do not see it. */
   readonly alt: string

@@ -8,7 +8,7 @@ import type { TorchInterpreter } from "../tensor/torch.ts"
 type Tensors = readonly torch.Tensor[]
 
 /** Undefined where there is none, or none is wanted. */
-export type Gradients = readonly (torch.Tensor | undefined)[]
+type Gradients = readonly (torch.Tensor | undefined)[]
 
 export type Step = (inputs: Tensors) => Tensors
 

@@ -9,7 +9,7 @@ import { TorchInterpreter } from "../tensor/torch.ts"
 import { captionLoss } from "./caption-loss.ts"
 import { countLabels, encodeCaptions } from "./encode-captions.ts"
 import { AdamW } from "./optimizer/adamw.ts"
-import { computeGradients, type Trainee, trainStep } from "./step.ts"
+import { computeGradients, type Trainer, trainStep } from "./step.ts"
 import { defaultTrainConfig } from "./train.ts"
 
 const config: CocaConfig = {
@@ -34,7 +34,7 @@ const objective = { kind: "coca", clipWeight: 1, captionWeight: 2 } as const
 
 describe("a captioner's part of a step", () => {
   test("equals the plain definition, logits of all positions with padding ignored", () => {
-    const { model, interpreter } = trainee()
+    const { model, interpreter } = trainer()
     const { images, tokens } = batch()
     const { local } = encodeCaptions(model, interpreter, { images, tokens }, 3)
     const ids = interpreter.tokens(tokens, [6, 12])
@@ -45,7 +45,7 @@ describe("a captioner's part of a step", () => {
   })
 
   test("gives every parameter a gradient, and with all words as candidates the same one", () => {
-    const [full, sampled] = [trainee(), trainee()]
+    const [full, sampled] = [trainer(), trainer()]
     const exact = computeGradients(full, batch(), { objective })
     const estimate = computeGradients(sampled, batch(), { objective: { ...objective, sampledWords: 64 } })
     expect(estimate.loss).toBeCloseTo(exact.loss, 10)
@@ -57,7 +57,7 @@ describe("a captioner's part of a step", () => {
   })
 
   test("learns to write the captions of one batch", () => {
-    const captioner = trainee()
+    const captioner = trainer()
     const steps = Array.from({ length: 60 }, () =>
       trainStep(captioner, batch(), { ...defaultTrainConfig, objective, learningRate: 1e-2 }),
     )
@@ -70,7 +70,7 @@ describe("a captioner's part of a step", () => {
   })
 })
 
-function trainee(): Trainee<Coca> {
+function trainer(): Trainer<Coca> {
   torch.setThreads(1)
   const model = new Coca(config)
   initialize(model, 1)

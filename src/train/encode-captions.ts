@@ -10,8 +10,7 @@ import type { Coca } from "../model/coca.ts"
 import type { JointSegment } from "../model/layers.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
 import { checkpointed, type Repeatable, type Step } from "./activation-checkpointing.ts"
-import { sampleCandidates } from "./candidates.ts"
-import { captionLoss } from "./caption-loss.ts"
+import { captionLoss, sampleCandidates } from "./caption-loss.ts"
 import {
   type Compute,
   computeIn,

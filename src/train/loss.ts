@@ -11,7 +11,7 @@ import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
 
 /** Features of one kind: this process's and the whole batch's. */
-export interface Side {
+export interface GatheredFeatures {
   /** [n, D] */
   readonly rows: torch.Tensor
   /** [N, D] */
@@ -20,8 +20,8 @@ export interface Side {
 
 /** What pictures and one caption of each are to a student, or to teachers side by side. */
 export interface Pairing {
-  readonly image: Side
-  readonly text: Side
+  readonly image: GatheredFeatures
+  readonly text: GatheredFeatures
 }
 
 /** Position of this process's first row in the whole batch. */
@@ -144,7 +144,10 @@ function scaledTeachers(teacher: Pairing, config: TeacherConfig): [torch.Tensor,
 function split({ image, text }: Pairing, widths: readonly number[]): Pairing[] {
   return widths.map((width, k) => {
     const start = widths.slice(0, k).reduce((sum, w) => sum + w, 0)
-    const cut = ({ rows, all }: Side) => ({ rows: rows.narrow(1, start, width), all: all.narrow(1, start, width) })
+    const cut = ({ rows, all }: GatheredFeatures) => ({
+      rows: rows.narrow(1, start, width),
+      all: all.narrow(1, start, width),
+    })
     return { image: cut(image), text: cut(text) }
   })
 }

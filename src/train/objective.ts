@@ -5,8 +5,8 @@ import type { Batch } from "../data/training/batch.ts"
 import {
   contrastiveLoss,
   distillationLoss,
+  type GatheredFeatures,
   type Pairing,
-  type Side,
   siglipDistillationLoss,
   siglipLoss,
   type TeacherConfig,
@@ -32,14 +32,14 @@ export type ObjectiveConfig =
 
 /** The whole batch as the loss sees it. */
 export interface LossInput {
-  readonly image: Side
-  readonly text: Side
+  readonly image: GatheredFeatures
+  readonly text: GatheredFeatures
   /** Of a synthetic caption for each picture: a second pairing, whose losses are added. */
-  readonly synthetic?: Side
+  readonly synthetic?: GatheredFeatures
   readonly teacher?: {
-    readonly image: Side
-    readonly text: Side
-    readonly synthetic?: Side
+    readonly image: GatheredFeatures
+    readonly text: GatheredFeatures
+    readonly synthetic?: GatheredFeatures
     readonly widths: readonly number[]
   }
   /** exp(logitScale), shape [] */

@@ -14,7 +14,7 @@ import type { ObjectiveConfig } from "./objective.ts"
 import { AdamW } from "./optimizer/adamw.ts"
 import { Ema } from "./optimizer/ema.ts"
 import { initialLossScale } from "./optimizer/loss-scaler.ts"
-import { computeGradients, type StepConfig, type Trainee, trainStep } from "./step.ts"
+import { computeGradients, type StepConfig, type Trainer, trainStep } from "./step.ts"
 import { defaultTrainConfig } from "./train.ts"
 
 /** No batch norm: a sample's features do not depend on its chunk. */
@@ -87,13 +87,13 @@ describe("activation checkpointing", () => {
       passes += 1
       return torch.batchNorm(x, norm)
     }
-    const trainee = traineeOf(toyConfig, { frozen: (path) => path.startsWith("image."), batchNorm })
+    const trainer = trainerOf(toyConfig, { frozen: (path) => path.startsWith("image."), batchNorm })
     torch.scope(() =>
-      torch.noGrad(() => encodeFeatures(trainee.model as Clip, trainee.interpreter, batchFor(toyConfig))),
+      torch.noGrad(() => encodeFeatures(trainer.model as Clip, trainer.interpreter, batchFor(toyConfig))),
     )
     const once = passes
     passes = 0
-    computeGradients(trainee, batchFor(toyConfig), { objective: distill, ...options })
+    computeGradients(trainer, batchFor(toyConfig), { objective: distill, ...options })
     expect(passes).toBe(times * once)
   })
 
@@ -111,16 +111,16 @@ describe("a step", () => {
     const before = torch.setCudaOptions({ tf32: true })
     const seen: string[] = []
     const note = (what: string) => seen.push(`${what} ${torch.setCudaOptions({}).tf32 ? "rounds" : "exact"}`)
-    const trainee = traineeOf(toyConfig, {
+    const trainer = trainerOf(toyConfig, {
       batchNorm(x, norm) {
         note("tower")
         return torch.batchNorm(x, norm)
       },
     })
     // Between the loss and its way back.
-    trainee.optimizer.zeroGrad = () => {
+    trainer.optimizer.zeroGrad = () => {
       note("loss")
-      AdamW.prototype.zeroGrad.call(trainee.optimizer)
+      AdamW.prototype.zeroGrad.call(trainer.optimizer)
     }
     // What is read of the objective while it is computed.
     const objective = {
@@ -130,7 +130,7 @@ describe("a step", () => {
         return distill.weights
       },
     }
-    computeGradients(trainee, batchFor(toyConfig), { objective, ...options })
+    computeGradients(trainer, batchFor(toyConfig), { objective, ...options })
     expect(torch.setCudaOptions(before).tf32).toBe(true)
     const order = seen.filter((entry, i) => entry !== seen[i - 1])
     const back = "chunkSize" in options ? ["tower rounds"] : []
@@ -138,7 +138,7 @@ describe("a step", () => {
   })
 
   test("a loss scale changes nothing but the overflow it finds", () => {
-    const [unscaled, scaled] = [traineeOf(vit), traineeOf(vit)]
+    const [unscaled, scaled] = [trainerOf(vit), trainerOf(vit)]
     scaled.lossScaler = { ...initialLossScale, scale: 1024 }
     const config = { ...defaultTrainConfig, objective: distill }
     expect(trainStep(scaled, batchFor(vit), config).gradNorm).toBeCloseTo(
@@ -151,14 +151,14 @@ describe("a step", () => {
   })
 
   test("gradients that overflow leave the weights and halve the loss scale", () => {
-    const trainee = traineeOf(vit)
-    trainee.lossScaler = { scale: 1e38, goodSteps: 7 }
-    const before = trainee.interpreter.hostState()
-    expect(trainStep(trainee, batchFor(vit), { ...defaultTrainConfig, objective: distill }).gradNorm).not.toBeLessThan(
+    const trainer = trainerOf(vit)
+    trainer.lossScaler = { scale: 1e38, goodSteps: 7 }
+    const before = trainer.interpreter.hostState()
+    expect(trainStep(trainer, batchFor(vit), { ...defaultTrainConfig, objective: distill }).gradNorm).not.toBeLessThan(
       Number.POSITIVE_INFINITY,
     )
-    expect(trainee.interpreter.hostState()).toEqual(before)
-    expect(trainee.lossScaler).toEqual({ scale: 5e37, goodSteps: 0 })
+    expect(trainer.interpreter.hostState()).toEqual(before)
+    expect(trainer.lossScaler).toEqual({ scale: 5e37, goodSteps: 0 })
   })
 
   test.each([
@@ -168,26 +168,26 @@ describe("a step", () => {
   ] as const)(
     "a forward pass that overflows leaves all as it was and halves the loss scale: %s",
     (_, model, objective, options) => {
-      const trainee = traineeOf(model)
+      const trainer = trainerOf(model)
       const config = { ...defaultTrainConfig, objective, ...options }
-      trainee.lossScaler = { scale: 1024, goodSteps: 7 }
-      const before = trainee.interpreter.hostState()
+      trainer.lossScaler = { scale: 1024, goodSteps: 7 }
+      const before = trainer.interpreter.hostState()
       const batch = batchFor(model)
       const overflowing = {
         ...batch,
         images: batch.images.map((value, i) => (i === 0 ? Number.POSITIVE_INFINITY : value)),
       }
-      const measured = trainStep(trainee, overflowing, config)
+      const measured = trainStep(trainer, overflowing, config)
       expect(measured.loss).toBeNaN()
       expect(measured.gradNorm).toBe(Number.POSITIVE_INFINITY)
-      expect(trainee.interpreter.hostState()).toEqual(before)
-      expect(trainee.optimizer.updates).toBe(0)
-      expect(trainee.lossScaler).toEqual({ scale: 512, goodSteps: 0 })
+      expect(trainer.interpreter.hostState()).toEqual(before)
+      expect(trainer.optimizer.updates).toBe(0)
+      expect(trainer.lossScaler).toEqual({ scale: 512, goodSteps: 0 })
 
-      const fresh = traineeOf(model)
+      const fresh = trainerOf(model)
       fresh.lossScaler = { scale: 512, goodSteps: 0 }
-      expect(trainStep(trainee, batch, config)).toEqual(trainStep(fresh, batch, config))
-      expect(trainee.interpreter.hostState()).toEqual(fresh.interpreter.hostState())
+      expect(trainStep(trainer, batch, config)).toEqual(trainStep(fresh, batch, config))
+      expect(trainer.interpreter.hostState()).toEqual(fresh.interpreter.hostState())
     },
   )
 
@@ -195,18 +195,18 @@ describe("a step", () => {
     const batch = batchFor(vit)
     const overflowing = { ...batch, images: batch.images.fill(Number.POSITIVE_INFINITY) }
     const config = { ...defaultTrainConfig, objective: plain }
-    expect(() => trainStep(traineeOf(vit), overflowing, config)).toThrow("the loss is NaN")
+    expect(() => trainStep(trainerOf(vit), overflowing, config)).toThrow("the loss is NaN")
   })
 
   test("what overflows at any scale is an error", () => {
-    const trainee = traineeOf(vit)
-    trainee.lossScaler = initialLossScale
+    const trainer = trainerOf(vit)
+    trainer.lossScaler = initialLossScale
     const batch = batchFor(vit)
     const overflowing = { ...batch, images: batch.images.fill(Number.POSITIVE_INFINITY) }
     const config = { ...defaultTrainConfig, objective: plain }
     let left = 0
     const steps = () => {
-      for (; left < 100; left++) trainStep(trainee, overflowing, config)
+      for (; left < 100; left++) trainStep(trainer, overflowing, config)
     }
     expect(steps).toThrow("loss or gradients overflow float16 at any loss scale")
     // From 65536 down to 0.5.
@@ -219,29 +219,29 @@ describe("a step", () => {
     ["a captioner of FastViT", fastvitCoca, captioning],
   ] as const)("bfloat16 is near float32: %s", (_, model, objective) => {
     const config = { ...defaultTrainConfig, objective }
-    const full = trainStep(traineeOf(model), batchFor(model), config)
-    const half = trainStep(traineeOf(model), batchFor(model), { ...config, precision: "bfloat16" })
+    const full = trainStep(trainerOf(model), batchFor(model), config)
+    const half = trainStep(trainerOf(model), batchFor(model), { ...config, precision: "bfloat16" })
     expect(half.loss).not.toBe(full.loss)
     expect(Math.abs(half.loss / full.loss - 1)).toBeLessThan(0.02)
     expect(Math.abs(half.gradNorm / full.gradNorm - 1)).toBeLessThan(0.2)
   })
 
   test("a locked tower keeps its weights and statistics", () => {
-    const trainee = traineeOf(toyConfig, { frozen: (path) => path.startsWith("image.") })
-    const before = trainee.interpreter.hostState()
-    trainStep(trainee, batchFor(toyConfig), { ...defaultTrainConfig, objective: plain })
-    for (const [path, values] of trainee.interpreter.hostState()) {
+    const trainer = trainerOf(toyConfig, { frozen: (path) => path.startsWith("image.") })
+    const before = trainer.interpreter.hostState()
+    trainStep(trainer, batchFor(toyConfig), { ...defaultTrainConfig, objective: plain })
+    for (const [path, values] of trainer.interpreter.hostState()) {
       if (path.startsWith("image.")) expect(values).toEqual(before.get(path))
       else if (path.startsWith("text.blocks")) expect(values).not.toEqual(before.get(path))
     }
   })
 
   test("the average follows the weights", () => {
-    const trainee = traineeOf(vit)
-    const ema = new Ema(trainee.interpreter, 0.9)
-    const before = trainee.interpreter.hostState()
-    trainStep({ ...trainee, ema }, batchFor(vit), { ...defaultTrainConfig, objective: plain })
-    const after = trainee.interpreter.hostState()
+    const trainer = trainerOf(vit)
+    const ema = new Ema(trainer.interpreter, 0.9)
+    const before = trainer.interpreter.hostState()
+    trainStep({ ...trainer, ema }, batchFor(vit), { ...defaultTrainConfig, objective: plain })
+    const after = trainer.interpreter.hostState()
     for (const [path, values] of ema.hostState()) {
       const expected = values.map((_, i) => 0.9 * before.get(path)![i]! + 0.1 * after.get(path)![i]!)
       expectClose(values, expected, 1e-6, path)
@@ -250,7 +250,7 @@ describe("a step", () => {
 
   test("distillation without embeddings in the data is an error", () => {
     const { teacher: _, ...batch } = batchFor(vit)
-    expect(() => trainStep(traineeOf(vit), batch, { ...defaultTrainConfig, objective: distill })).toThrow(
+    expect(() => trainStep(trainerOf(vit), batch, { ...defaultTrainConfig, objective: distill })).toThrow(
       'no teachers\' embeddings, which the loss "distill" needs',
     )
   })
@@ -261,15 +261,15 @@ function gradients(
   config: Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">,
   dtype: "float32" | "float64" = "float32",
 ) {
-  const trainee = traineeOf(model, { dtype })
-  const { loss } = computeGradients(trainee, batchFor(model), config)
-  const { interpreter } = trainee
+  const trainer = trainerOf(model, { dtype })
+  const { loss } = computeGradients(trainer, batchFor(model), config)
+  const { interpreter } = trainer
   const found = [...interpreter.trainable()].map(([path, p]) => [path, hostValues(p.grad!)] as const)
   const buffers = [...interpreter.hostState()].filter(([path]) => /running|Tracked/.test(path))
   return { loss, gradients: new Map(found), buffers: new Map(buffers) }
 }
 
-function traineeOf(config: ModelConfig, options: TorchOptions = {}): Trainee {
+function trainerOf(config: ModelConfig, options: TorchOptions = {}): Trainer {
   torch.setThreads(1)
   const model = buildModel(config)
   initialize(model, 0)

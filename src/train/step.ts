@@ -24,7 +24,7 @@ import {
   sliceBatch,
 } from "./encode.ts"
 import { captionerFeatures, countLabels, encodeCaptions } from "./encode-captions.ts"
-import type { Side } from "./loss.ts"
+import type { GatheredFeatures } from "./loss.ts"
 import { checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
 import { type AdamW, clipGradNorm, scaleGradients } from "./optimizer/adamw.ts"
 import type { Ema } from "./optimizer/ema.ts"
@@ -56,7 +56,7 @@ export interface Measurements {
 const maxLogitScale = Math.log(100)
 
 /** Everything a step changes. */
-export interface Trainee<Model extends CheckpointModel = CheckpointModel> {
+export interface Trainer<Model extends CheckpointModel = CheckpointModel> {
   readonly model: Model
   readonly interpreter: TorchInterpreter
   readonly optimizer: AdamW
@@ -77,11 +77,11 @@ export interface Ranks {
  * Updates the parameters once. Where loss or gradients are not finite, a float16 step leaves everything as it was but the
  * loss scale, which it halves; any other throws a UserError before a parameter is changed.
  */
-export function trainStep(trainee: Trainee, batch: Batch, config: StepConfig): Measurements {
-  const statistics = trainee.lossScaler && new KeptTensors(trainee.interpreter.buffers())
+export function trainStep(trainer: Trainer, batch: Batch, config: StepConfig): Measurements {
+  const statistics = trainer.lossScaler && new KeptTensors(trainer.interpreter.buffers())
   try {
-    const measured = computeGradients(trainee, batch, config)
-    const gradNorm = updateParameters(trainee, config, measured.loss)
+    const measured = computeGradients(trainer, batch, config)
+    const gradNorm = updateParameters(trainer, config, measured.loss)
     if (!Number.isFinite(gradNorm)) statistics?.restore()
     return { ...measured, gradNorm }
   } finally {
@@ -101,13 +101,13 @@ export function meanOverRanks(measured: Measurements, { group }: Ranks): Measure
  * UserError when the loss is not finite, unless it is scaled: then the step is to be left out.
  */
 export function computeGradients(
-  trainee: Trainee,
+  trainer: Trainer,
   batch: Batch,
   config: Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">,
 ): Omit<Measurements, "gradNorm"> {
   checkBatch(config.objective, batch)
-  const { ranks } = trainee
-  const gradients = () => torch.scope(() => localGradients(trainee, batch, config))
+  const { ranks } = trainer
+  const gradients = () => torch.scope(() => localGradients(trainer, batch, config))
   if (!ranks) return gradients()
   // Backward passes communicate too.
   return ranks.group.guard(() => {
@@ -117,22 +117,22 @@ export function computeGradients(
   })
 }
 
-function localGradients(trainee: Trainee, batch: Batch, config: ChunkConfig): Omit<Measurements, "gradNorm"> {
-  const chunks = chunksOf(trainee, batch, config)
+function localGradients(trainer: Trainer, batch: Batch, config: ChunkConfig): Omit<Measurements, "gradNorm"> {
+  const chunks = chunksOf(trainer, batch, config)
   const leaves = joined(chunks.map(({ features }) => features))
-  const { model, interpreter, optimizer, lossScaler } = trainee
+  const { model, interpreter, optimizer, lossScaler } = trainer
   const lossScale = lossScaler?.scale ?? 1
   const scale = interpreter.value(model.logitScale).exp()
   // A similarity of ten bits times a scale of 100 is a logit that is off by as much as 0.1.
   const { losses, total } = torch.withoutTf32(() => {
-    const losses = featureLosses(config.objective, lossInput(trainee, leaves, batch, scale))
+    const losses = featureLosses(config.objective, lossInput(trainer, leaves, batch, scale))
     const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
     optimizer.zeroGrad()
     total.mul(lossScale).backward()
     return { losses, total }
   })
   const local = chunks.map((chunk, i) => {
-    if (i === chunks.length - 1) trainee.ranks?.reducer.arm()
+    if (i === chunks.length - 1) trainer.ranks?.reducer.arm()
     return torch.scope(() => chunk.backward(gradientsOf(leaves, chunk), lossScale))
   })
   const caption = local.reduce((sum, value) => sum + value, 0)
@@ -151,18 +151,18 @@ function localGradients(trainee: Trainee, batch: Batch, config: ChunkConfig): Om
  * @param loss of this process; what is not scaled was checked with the gradients
  */
 export function updateParameters(
-  trainee: Trainee,
+  trainer: Trainer,
   config: Pick<StepConfig, "learningRate" | "gradClipNorm">,
   loss = 0,
 ): number {
-  const { model, interpreter, optimizer, ema, lossScaler, ranks } = trainee
+  const { model, interpreter, optimizer, ema, lossScaler, ranks } = trainer
   const parameters = [...interpreter.trainable().values()]
   if (lossScaler) scaleGradients(parameters, 1 / lossScaler.scale)
   const gradNorm = clipGradNorm(parameters, config.gradClipNorm)
   if (lossScaler) {
     const own = !Number.isFinite(gradNorm) || !Number.isFinite(loss)
     const overflow = ranks ? ranks.group.any(own) : own
-    trainee.lossScaler = afterStep(lossScaler, overflow)
+    trainer.lossScaler = afterStep(lossScaler, overflow)
     if (overflow) return Number.POSITIVE_INFINITY
   }
   finite("norm of the gradients", gradNorm)
@@ -203,31 +203,31 @@ interface Chunk {
 
 type ChunkConfig = Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">
 
-function chunksOf(trainee: Trainee, batch: Batch, config: ChunkConfig): Chunk[] {
-  const { contextLength } = trainee.model.config.text
+function chunksOf(trainer: Trainer, batch: Batch, config: ChunkConfig): Chunk[] {
+  const { contextLength } = trainer.model.config.text
   const pairs = batch.tokens.length / contextLength
   const size = config.chunkSize ?? pairs
-  const labels = meanLabels(trainee, batch)
+  const labels = meanLabels(trainer, batch)
   if (size >= pairs) {
-    const encoded = encodeChunk(trainee, batch, labels, config)
+    const encoded = encodeChunk(trainer, batch, labels, config)
     return [{ start: 0, features: encoded.features, backward: backwardOf(encoded) }]
   }
   return Array.from({ length: Math.ceil(pairs / size) }, (_, i) => {
     const start = i * size
-    return cachedChunk(trainee, sliceBatch(batch, pairs, start, Math.min(size, pairs - start)), start, labels, config)
+    return cachedChunk(trainer, sliceBatch(batch, pairs, start, Math.min(size, pairs - start)), start, labels, config)
   })
 }
 
 /** Labels of a captioner's batch, of each rank in the mean: what a caption counts does not depend on whose it is. */
-function meanLabels({ model, ranks }: Trainee, { tokens }: Batch): number {
+function meanLabels({ model, ranks }: Trainer, { tokens }: Batch): number {
   if (model instanceof Clip) return 0
   const own = countLabels(tokens, model.config.text.contextLength)
   return ranks ? ranks.group.mean([own])[0]! : own
 }
 
 /** Features now; everything again, with gradients, on the way back. Batch statistics are counted the first time. */
-function cachedChunk(trainee: Trainee, chunk: Batch, start: number, labels: number, config: ChunkConfig): Chunk {
-  const { model, interpreter } = trainee
+function cachedChunk(trainer: Trainer, chunk: Batch, start: number, labels: number, config: ChunkConfig): Chunk {
+  const { model, interpreter } = trainer
   // Both passes read the same pixels.
   const placed = model instanceof Clip ? placeBatch(model, interpreter, chunk) : undefined
   const features = torch.scope(() =>
@@ -238,7 +238,7 @@ function cachedChunk(trainee: Trainee, chunk: Batch, start: number, labels: numb
   const backward: Chunk["backward"] = (gradients, lossScale) => {
     interpreter.trackStatistics = false
     try {
-      if (!(model instanceof Clip)) return backwardOf(encodeChunk(trainee, chunk, labels, config))(gradients, lossScale)
+      if (!(model instanceof Clip)) return backwardOf(encodeChunk(trainer, chunk, labels, config))(gradients, lossScale)
       encodeBackward(model, interpreter, placed!, config, gradients)
       return 0
     } finally {
@@ -249,7 +249,7 @@ function cachedChunk(trainee: Trainee, chunk: Batch, start: number, labels: numb
 }
 
 /** @param labels of a captioner's whole batch */
-function encodeChunk({ model, interpreter }: Trainee, chunk: Batch, labels: number, config: ChunkConfig): Encoded {
+function encodeChunk({ model, interpreter }: Trainer, chunk: Batch, labels: number, config: ChunkConfig): Encoded {
   if (model instanceof Clip) return encode(model, interpreter, chunk, config)
   const { objective } = config
   const { captionWeight, sampledWords } =
@@ -289,38 +289,41 @@ function gradientsOf(leaves: Features, { start, features }: Chunk): Features {
 
 /** Features of other processes are gathered with gradients, those of teachers without. */
 function lossInput(
-  { model, interpreter, ranks }: Trainee,
+  { model, interpreter, ranks }: Trainer,
   { image, text, synthetic }: Features,
   { teacher }: Batch,
   scale: torch.Tensor,
 ): LossInput {
   const group = ranks?.group
-  const side = (rows: torch.Tensor): Side => ({ rows, all: group ? group.gatherWithGradient(rows) : rows })
+  const gathered = (rows: torch.Tensor): GatheredFeatures => ({
+    rows,
+    all: group ? group.gatherWithGradient(rows) : rows,
+  })
   const pairs = image!.shape[0]!
   return {
-    image: side(image!),
-    text: side(text!),
-    ...(synthetic && { synthetic: side(synthetic) }),
-    ...(teacher && { teacher: teacherSides(interpreter, teacher, pairs, group) }),
+    image: gathered(image!),
+    text: gathered(text!),
+    ...(synthetic && { synthetic: gathered(synthetic) }),
+    ...(teacher && { teacher: gatherTeachers(interpreter, teacher, pairs, group) }),
     scale,
     ...("logitBias" in model && model.logitBias && { bias: interpreter.value(model.logitBias) }),
     offset: pairs * (group?.rank ?? 0),
   }
 }
 
-function teacherSides(
+function gatherTeachers(
   interpreter: TorchInterpreter,
   teacher: NonNullable<Batch["teacher"]>,
   pairs: number,
   group: ProcessGroup | undefined,
 ) {
   const { dtype, device } = interpreter
-  const side = (values: Float32Array): Side => {
+  const gathered = (values: Float32Array): GatheredFeatures => {
     const rows = torch.tensor(values, [pairs, values.length / pairs], { dtype, device })
     return { rows, all: group ? group.gather(rows) : rows }
   }
   const { image, text, synthetic, widths } = teacher
-  return { image: side(image), text: side(text), ...(synthetic && { synthetic: side(synthetic) }), widths }
+  return { image: gathered(image), text: gathered(text), ...(synthetic && { synthetic: gathered(synthetic) }), widths }
 }
 
 function finite(what: string, value: number): number {

@@ -16,15 +16,14 @@ import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
 import { BackgroundSave } from "./checkpoints/background-save.ts"
 import { loadTensors, type Settings, type TrainingState } from "./checkpoints/state.ts"
-import type { ProcessGroup } from "./distributed/process-group.ts"
+import { isFirstRank, type ProcessGroup } from "./distributed/process-group.ts"
 import { requireSameSettings } from "./distributed/same-settings.ts"
 import { syncBatchNorm } from "./distributed/sync-batch-norm.ts"
 import { AdamW, type AdamWConfig } from "./optimizer/adamw.ts"
 import { Ema } from "./optimizer/ema.ts"
-import { layerDecay } from "./optimizer/layer-decay.ts"
+import { layerDecay, learningRateAt, type ScheduleConfig } from "./optimizer/learning-rate.ts"
 import { initialLossScale } from "./optimizer/loss-scaler.ts"
-import { learningRateAt, type ScheduleConfig } from "./optimizer/schedule.ts"
-import { type Measurements, meanOverRanks, type StepConfig, type Trainee, trainStep } from "./step.ts"
+import { type Measurements, meanOverRanks, type StepConfig, type Trainer, trainStep } from "./step.ts"
 
 export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfig, "learningRate"> {
   /** Pairs of a step, over all processes. */
@@ -86,7 +85,7 @@ export interface LiveModel {
 }
 
 /** Samples that could not be used, over all processes. */
-export interface Tally {
+interface Tally {
   readonly count: number
   counts(): readonly number[]
   /** Throws UserError when they are too many: on all processes at the same step. */
@@ -132,10 +131,10 @@ export async function train(
   torch.setCudaOptions({ tf32: true, benchmark: true })
   torch.manualSeed(config.seed)
   const { group } = io
-  const isFirst = !group || group.rank === 0
+  const isFirst = isFirstRank(group)
   if (group) requireSameSettings({ ...settingsOf(config), model: JSON.stringify(info.config) }, group)
-  const { trainee, resumedAt } = begin(info.config, config, io)
-  const { model, interpreter, optimizer, ema, ranks } = trainee
+  const { trainer, resumedAt } = begin(info.config, config, io)
+  const { model, interpreter, optimizer, ema, ranks } = trainer
   let step = resumedAt ?? 0
   if (group) requireSameSettings({ step }, group)
   const batches = asyncIterator(io.batches(step))
@@ -148,7 +147,7 @@ export async function train(
     tensors: interpreter.hostState(),
     moments: optimizer.hostMoments(),
     ...(ema && { ema: ema.hostState() }),
-    ...(trainee.lossScaler && { lossScaler: trainee.lossScaler }),
+    ...(trainer.lossScaler && { lossScaler: trainer.lossScaler }),
     generator: torch.generatorState(),
   })
   const save = async (state?: TrainingState) => {
@@ -184,7 +183,7 @@ export async function train(
       const dataSeconds = (performance.now() - started) / 1000
       const learningRate = learningRateAt(step, config)
       const measurements = runStep(step, saving, () => {
-        const own = trainStep(trainee, batch, { ...config, learningRate })
+        const own = trainStep(trainer, batch, { ...config, learningRate })
         return ranks ? meanOverRanks(own, ranks) : own
       })
       step += 1
@@ -224,8 +223,8 @@ export function settingsOf(config: TrainConfig): Settings {
 function begin(modelConfig: ModelConfig, config: TrainConfig, io: TrainIo) {
   const resume = io.resume?.()
   const model = startModel(modelConfig, config, io, resume)
-  const trainee = traineeOf(model, config, io, resume)
-  return { trainee, resumedAt: resume?.step }
+  const trainer = trainerOf(model, config, io, resume)
+  return { trainer, resumedAt: resume?.step }
 }
 
 function startModel(
@@ -241,12 +240,12 @@ function startModel(
   return model
 }
 
-function traineeOf(
+function trainerOf(
   model: CheckpointModel,
   config: TrainConfig,
   { group }: TrainIo,
   resume: TrainingState | undefined,
-): Trainee {
+): Trainer {
   const { locked = [], frozenStatistics = false } = config
   const interpreter = new TorchInterpreter(model, {
     training: true,

@@ -6,7 +6,8 @@ import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { TowerName } from "../../export/towers.ts"
 import { Clip } from "../../model/clip.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
-import { type CostReport, measureCost } from "../../tensor/cost.ts"
+import type { CostReport } from "../../tensor/cost.ts"
+import { partCost } from "../../train/recipe/tower-cost.ts"
 
 export type Form = "train" | "fused"
 
@@ -61,11 +62,8 @@ export function describeMember(name: VariantName): Member {
 
 /** Layer by layer, for one picture or one text. */
 export function towerCost(config: ClipConfig, tower: TowerName, form: Form): CostReport {
-  const { imageSize, text } = config
-  const model = form === "fused" ? reparameterize(new Clip(config)) : new Clip(config)
-  const parameters = model.namedParameters()
-  if (tower === "image") return measureCost(parameters, [[1, 3, imageSize, imageSize]], (x) => model.encodeImage(x!))
-  return measureCost(parameters, [[1, text.contextLength]], (ids) => model.encodeText(ids!))
+  const model = new Clip(config)
+  return partCost(form === "fused" ? reparameterize(model) : model, tower)
 }
 
 function towerFigures(config: ClipConfig, tower: TowerName, name: string): TowerFigures {

@@ -143,7 +143,7 @@ export const columns = {
   },
 } as const satisfies Record<string, FamilyColumn>
 
-export type ColumnName = keyof typeof columns
+type ColumnName = keyof typeof columns
 
 const columnNames = Object.keys(columns) as ColumnName[]
 

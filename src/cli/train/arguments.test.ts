@@ -1,21 +1,27 @@
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Command } from "commander"
 import { expect, test } from "vitest"
-import { lossWeights } from "../../train/recipe/decided.ts"
 import { recipeNamed, saveRecipe } from "../../train/recipe/load.ts"
 import { applyOverrides } from "../../train/recipe/overrides.ts"
 import { recipeKeys } from "../../train/recipe/parse.ts"
+import { lossWeights } from "../../train/recipe/resolved.ts"
 import { defaultRecipe, type Recipe } from "../../train/recipe/schema.ts"
 import { workersFor } from "../../train/run/recipe-run.ts"
-import { type Environment, parseTrainArguments } from "./arguments.ts"
+import { addTrainOptions, type Environment, type TrainArguments, trainArgumentsOf } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
 import { jointFlags, recipeFlags } from "./flags.ts"
 import { foreignFlags } from "./foreign-flags.ts"
-import { resolveRecipe } from "./resolve.ts"
-import { checkCount, withoutProcesses } from "./run.ts"
+import { checkCount, resolveRecipe, withoutProcesses } from "./run.ts"
 
-const parse = (line: string, env: Environment = {}) => parseTrainArguments(line.split(" ").filter(Boolean), env)
+function parse(line: string, env: Environment = {}): TrainArguments {
+  const command = addTrainOptions(new Command("train"))
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+  command.parse(line.split(" ").filter(Boolean), { from: "user" })
+  return trainArgumentsOf(command, env)
+}
 
 /** The recipe that a command line makes of the defaults. */
 function recipeOf(line: string, env: Environment = {}): Recipe {

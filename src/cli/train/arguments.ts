@@ -1,6 +1,6 @@
 /** The command line of `mobileclip train` as data: which recipe, what is changed in it, and where the run happens. */
 import { availableParallelism } from "node:os"
-import { Command, Option } from "commander"
+import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { type Override, parseOverride } from "../../train/recipe/overrides.ts"
 import { number, progressOption, wholeNumber } from "../options.ts"
@@ -98,15 +98,6 @@ export function trainArgumentsOf(command: Command, env: Environment = process.en
     ...[...changes, ...command.args].map(parseOverride),
   ]
   return { recipe: options.recipe ?? null, overrides, launch }
-}
-
-/** The same from words alone. */
-export function parseTrainArguments(argv: readonly string[], env: Environment = {}): TrainArguments {
-  const command = addTrainOptions(new Command("train"))
-    .exitOverride()
-    .configureOutput({ writeErr: () => {} })
-  command.parse([...argv], { from: "user" })
-  return trainArgumentsOf(command, env)
 }
 
 /** `--resume` and lists take what follows, `key=value` too: these go back to where they belong. */

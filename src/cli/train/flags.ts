@@ -5,7 +5,7 @@
 import { UserError } from "../../core/errors.ts"
 import { type Override, parseValue } from "../../train/recipe/overrides.ts"
 
-export interface RecipeFlag {
+interface RecipeFlag {
   /** As commander takes it. */
   readonly flags: string
   readonly help: string
@@ -14,7 +14,7 @@ export interface RecipeFlag {
 }
 
 /** A text, several, or `true` where a flag takes none. */
-export type FlagValue = string | readonly string[] | true
+type FlagValue = string | readonly string[] | true
 
 const one = (key: string) => (value: FlagValue) => ({ [key]: typeof value === "string" ? parseValue(value) : value })
 /** Paths and patterns stay what they are, even where they look like JSON. */
@@ -211,8 +211,8 @@ function batchOverrides({ batchSize, globalBatchSize, chunkSize, accumFreq }: Jo
   if (accumFreq !== undefined && (batchSize === undefined || chunkSize !== undefined)) {
     throw new UserError("--accum-freq multiplies --batch-size: give that, and no --chunk-size")
   }
-  const perRank = batchSize === undefined ? null : whole(batchSize, "--batch-size")
-  const times = accumFreq === undefined ? 1 : whole(accumFreq, "--accum-freq")
+  const perRank = batchSize === undefined ? null : positiveInteger(batchSize, "--batch-size")
+  const times = accumFreq === undefined ? 1 : positiveInteger(accumFreq, "--accum-freq")
   const size = perRank === null ? globalBatchSize && parseValue(globalBatchSize) : perRank * times * ranks
   const chunk = times > 1 ? perRank : chunkSize && parseValue(chunkSize)
   const source = perRank === null ? "--global-batch-size" : "--batch-size"
@@ -230,7 +230,7 @@ function lockOverrides({ lockImage, lockText }: JointOptions): Override[] {
   return towers.length > 0 ? [{ key: "lock", value: towers, source }] : []
 }
 
-function whole(value: string, flag: string): number {
+function positiveInteger(value: string, flag: string): number {
   if (/^[1-9]\d*$/.test(value)) return Number(value)
   throw new UserError(`${flag} should be a whole number from 1 on, not ${value}`)
 }

@@ -4,16 +4,18 @@ import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { threadsOfRank } from "../../train/distributed/environment.ts"
 import { launch } from "../../train/distributed/launch.ts"
-import { recipeJson } from "../../train/recipe/load.ts"
+import { type NamedRecipe, recipeJson, recipeNamed, recipeOfRun } from "../../train/recipe/load.ts"
+import { applyOverrides } from "../../train/recipe/overrides.ts"
+import { resolvedRecipe } from "../../train/recipe/resolved.ts"
 import type { Recipe } from "../../train/recipe/schema.ts"
 import { checkExport, countSamples, trainRecipe } from "../../train/run/recipe-run.ts"
+import { existingCheckpoint } from "../../train/run/resume.ts"
 import { progressReporter } from "../progress.ts"
 import { shownPull } from "../pulling.ts"
 import type { Launch, TrainArguments } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
-import { resolveRecipe } from "./resolve.ts"
 
-export interface TrainOutput {
+interface TrainOutput {
   writeOut(text: string): void
   writeErr(text: string): void
 }
@@ -32,6 +34,23 @@ export async function trainCommand(
   else if (launch.nproc > 1) return launchRanks(launch, argv, output)
   else await trainHere(recipe, withOwnThreads(launch, argv), signal, output)
   return 0
+}
+
+/** A resumed run goes on with its own recipe where none is named. Throws UserError where a run has no data, or there is none to resume. */
+export async function resolveRecipe(args: TrainArguments): Promise<Recipe> {
+  const { name, recipe } = await baseRecipe(args)
+  const resolved = resolvedRecipe(applyOverrides(recipe, args.overrides, name))
+  if (resolved.data.train !== null || args.launch.dryRun || args.launch.printConfig) return resolved
+  throw new UserError(`${name}: data.train is missing`, "name the data: --train-data 'data/{00000..00127}.tar'")
+}
+
+async function baseRecipe({ recipe, launch }: TrainArguments): Promise<NamedRecipe> {
+  if (recipe === null && launch.resume !== null && launch.out !== null) {
+    const own = await recipeOfRun(launch.out)
+    if (own) return own
+    if (launch.resume === "latest") await existingCheckpoint({ directory: launch.out, existing: "require" })
+  }
+  return recipeNamed(recipe ?? undefined)
 }
 
 async function trainHere(

@@ -13,7 +13,7 @@ import { walkPictures } from "../../host/image/picture-folder.ts"
 import { type CaptionMix, carelessCaption, preciseCaptions } from "./captions.ts"
 import { type ClassName, classNames } from "./classes.ts"
 
-export interface ClassPicture {
+interface ClassPicture {
   readonly path: string
   readonly label: ClassName
 }

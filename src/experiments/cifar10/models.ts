@@ -5,7 +5,7 @@ import { captioner, clip, fastvit, type SmallModel, untrained } from "../compari
 
 const image = fastvit(32, 64, 128)
 
-export const cifar10Models = {
+const cifar10Models = {
   "cifar10-teacher-a": clip(64, image),
   "cifar10-captioner": captioner(64, image),
   "cifar10-student": clip(32, image),

@@ -11,24 +11,31 @@ import { version } from "../../host/version.ts"
 import { thisMachine } from "../../report/machine.ts"
 import type { TrainingResult } from "../../train/run/run-directory.ts"
 import { claimFolder } from "../comparison/claim-folder.ts"
-import { distillation } from "../comparison/distillation.ts"
-import { type Reinforcement, reinforce } from "../comparison/reinforcement.ts"
-import { compareStudents, curveOf, type StudentComparison, type StudentResults } from "../comparison/students.ts"
+import { type Reinforcement, type ReinforcementContext, reinforce } from "../comparison/reinforcement.ts"
+import { Clock } from "../comparison/stages.ts"
+import {
+  compareStudents,
+  curveOf,
+  distillation,
+  type StudentComparison,
+  type StudentResults,
+} from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
-import { Clock } from "../quickstart/clock.ts"
-import type { QuickstartOptions } from "../quickstart/options.ts"
 import { classNames, templates } from "./classes.ts"
 import { listPictures, writeCarelessShards, writePreciseList } from "./dataset.ts"
 import { cifar10Info } from "./models.ts"
 import type { Cifar10Recipe, TeacherRecipe } from "./recipe.ts"
-import { writeCifar10Report } from "./report.ts"
 import { type Cifar10Report, captionExamples, shareOfTrueCaptions } from "./report-data.ts"
+import { writeCifar10Report } from "./report-page.ts"
 
-export interface Cifar10Options extends Omit<QuickstartOptions, "recipe"> {
+/** Everything is written below `out`. */
+interface Cifar10Options extends ReinforcementContext {
   /** CIFAR-10 as class folders: `train/cat/...`, `test/cat/...`. */
   readonly data: string
   readonly recipe: Cifar10Recipe
+  /** Students of each kind. */
+  readonly seeds: number
 }
 
 /** Names in the folder. */
@@ -45,12 +52,12 @@ export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10
   await claimFolder(out, "cifar10", content)
   const pictures = await preparePictures(options)
   const taught = await teach(pictures, options, clock)
-  const knowledge = {
+  const checkpoints = {
     captioner: taught.captioner.checkpoint,
     teachers: taught.teachers.map(({ checkpoint }) => checkpoint),
   }
   const reinforcement = await clock.stage("reinforce", () =>
-    reinforce(pictures.careless, knowledge, recipe.reinforcement, options),
+    reinforce(pictures.careless, checkpoints, recipe.reinforcement, options),
   )
   const comparison = comparisonOf(pictures, reinforcement.shards, taught.teachers, options)
   const students = await clock.stage("students", () => compareStudents(comparison, options))

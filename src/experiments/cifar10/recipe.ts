@@ -1,7 +1,7 @@
 /** The CIFAR-10 comparison in numbers. How they were chosen is in docs/log.md. */
 import { defaultTrainConfig, type TrainConfig } from "../../train/train.ts"
-import type { DistillationRecipe } from "../comparison/distillation.ts"
 import type { ReinforcementRecipe } from "../comparison/reinforcement.ts"
+import type { DistillationRecipe } from "../comparison/students.ts"
 import type { CaptionMix } from "./captions.ts"
 import type { Cifar10ModelName } from "./models.ts"
 

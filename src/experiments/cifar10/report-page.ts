@@ -1,18 +1,35 @@
 /** The page of the comparison on CIFAR-10. */
+import { join } from "node:path"
+import { writeAtomically } from "../../host/files/files.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { type Html, html } from "../../report/html.ts"
 import { measuredOn } from "../../report/machine.ts"
 import { durationText, integer, percent } from "../../report/numbers.ts"
 import { pictureCard } from "../../report/picture-card.ts"
 import { figureList } from "../../report/terms.ts"
-import { accuracyFigure, meanAt } from "../comparison/accuracy-figure.ts"
-import { efficiencyFigure, efficiencyText, efficiencyTitle } from "../comparison/efficiency-text.ts"
-import { stagesSection } from "../comparison/stages-section.ts"
+import {
+  accuracyFigure,
+  efficiencyFigure,
+  efficiencyText,
+  efficiencyTitle,
+  meanAt,
+} from "../comparison/learning-efficiency.ts"
+import { stagesSection } from "../comparison/stages.ts"
 import { templates } from "./classes.ts"
 import type { CaptionExample, Cifar10Report } from "./report-data.ts"
 
+/** Writes `report.html` (one file, needs no network) and `report.json` into `directory`, which must exist. */
+export async function writeCifar10Report(
+  directory: string,
+  report: Cifar10Report,
+  pictures: readonly CaptionExample[],
+): Promise<void> {
+  await writeAtomically(join(directory, "report.html"), [await cifar10Page(report, pictures)])
+  await writeAtomically(join(directory, "report.json"), [`${JSON.stringify(report, null, 2)}\n`])
+}
+
 /** A whole HTML document that loads nothing. */
-export async function cifar10Page(report: Cifar10Report, pictures: readonly CaptionExample[]): Promise<string> {
+async function cifar10Page(report: Cifar10Report, pictures: readonly CaptionExample[]): Promise<string> {
   const body = html`${headline(report)}
 ${await curves(report)}
 ${teachers(report)}

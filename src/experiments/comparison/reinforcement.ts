@@ -21,7 +21,7 @@ export interface ReinforcementRecipe {
   readonly augmentation: object
 }
 
-export interface Knowledge {
+interface TeacherCheckpoints {
   /** A CoCa's checkpoint. */
   readonly captioner: string
   /** CLIP checkpoints. */
@@ -49,7 +49,7 @@ export interface Reinforcement {
 /** @param input the shards to reinforce */
 export async function reinforce(
   input: string,
-  { captioner, teachers }: Knowledge,
+  { captioner, teachers }: TeacherCheckpoints,
   recipe: ReinforcementRecipe,
   context: ReinforcementContext,
 ): Promise<Reinforcement> {

@@ -26,7 +26,7 @@ export const fastvit = (first: number, second: number, third: number): FastViTCo
 })
 
 /** Narrow, because every step updates the table of 49,408 words. */
-export const narrowText = {
+const narrowText = {
   kind: "base",
   width: 64,
   heads: 2,
@@ -37,7 +37,7 @@ export const narrowText = {
   vocabSize: 49408,
 } as const satisfies TextTowerConfig
 
-export const unitRange = (size: number): Preprocessing => ({
+const unitRange = (size: number): Preprocessing => ({
   size,
   interpolation: "bilinear",
   mean: [0, 0, 0],

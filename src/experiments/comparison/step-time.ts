@@ -11,11 +11,11 @@ import { initialize } from "../../model/module.ts"
 import { TorchInterpreter } from "../../tensor/torch.ts"
 import type { ObjectiveConfig } from "../../train/objective.ts"
 import { AdamW } from "../../train/optimizer/adamw.ts"
-import { type Trainee, trainStep } from "../../train/step.ts"
+import { type Trainer, trainStep } from "../../train/step.ts"
 import type { TrainConfig } from "../../train/train.ts"
 import { loaderConfig } from "./train-model.ts"
 
-export interface StepTimeOptions {
+interface StepTimeOptions {
   readonly info: CheckpointInfo<ModelConfig>
   readonly config: TrainConfig
   /** Reinforced shards; the contrastive steps take their captions, real and synthetic, and random crops of the pictures. */
@@ -43,20 +43,20 @@ export async function measureStepTime(options: StepTimeOptions): Promise<StepTim
   const pairs = { source: options.shards, format: "reinforced" } as const
   await using plain = closing(await openTrainingData({ ...common, ...pairs, embeddings: false, view: "crop" }))
   await using reinforced = closing(await openTrainingData({ ...common, ...pairs, view: "stored" }))
-  const trainee = traineeOf(info, config)
+  const trainer = trainerOf(info, config)
   try {
     const [plainBatches, reinforcedBatches] = [plain.data.batches(0), reinforced.data.batches(0)]
     const steps: { readonly plain: Timed; readonly reinforced: Timed }[] = []
     for (let i = 0; i < warmUp + options.steps; i++) {
       steps.push({
-        plain: await timedStep(trainee, plainBatches, { ...config, objective: { kind: "clip" } }),
-        reinforced: await timedStep(trainee, reinforcedBatches, { ...config, objective: options.objective }),
+        plain: await timedStep(trainer, plainBatches, { ...config, objective: { kind: "clip" } }),
+        reinforced: await timedStep(trainer, reinforcedBatches, { ...config, objective: options.objective }),
       })
     }
     return summary(steps.slice(warmUp))
   } finally {
-    trainee.optimizer.free()
-    trainee.interpreter.free()
+    trainer.optimizer.free()
+    trainer.interpreter.free()
   }
 }
 
@@ -70,15 +70,15 @@ interface Timed {
   readonly dataSeconds: number
 }
 
-async function timedStep(trainee: Trainee, batches: AsyncGenerator<Batch, void>, config: TrainConfig): Promise<Timed> {
+async function timedStep(trainer: Trainer, batches: AsyncGenerator<Batch, void>, config: TrainConfig): Promise<Timed> {
   const started = performance.now()
   const { value } = await batches.next()
   const dataSeconds = (performance.now() - started) / 1000
-  trainStep(trainee, value as Batch, config)
+  trainStep(trainer, value as Batch, config)
   return { seconds: (performance.now() - started) / 1000, dataSeconds }
 }
 
-function traineeOf(info: CheckpointInfo<ModelConfig>, config: TrainConfig): Trainee {
+function trainerOf(info: CheckpointInfo<ModelConfig>, config: TrainConfig): Trainer {
   if (config.threads !== undefined) torch.setThreads(config.threads)
   const model = buildModel(info.config)
   initialize(model, config.seed)

@@ -74,3 +74,19 @@ function studentTraining(comparison: StudentComparison, kind: "plain" | "reinfor
 export function curveOf({ evaluations }: TrainingResult): LearningCurve {
   return evaluations.map(({ samplesSeen, tasks, average }) => ({ samplesSeen, tasks, average }))
 }
+
+// -------------------------------------------------------------------------------------------------- objective
+
+export interface DistillationRecipe {
+  /** The teachers' scales are their own, over the temperature. */
+  readonly objective: Omit<Extract<ObjectiveConfig, { kind: "distill" }>, "scales">
+  readonly temperature: number
+}
+
+/** A teacher's distributions mean most near the scale it was trained with. */
+export function distillation(
+  { objective, temperature }: DistillationRecipe,
+  teachers: readonly TrainingResult[],
+): ObjectiveConfig {
+  return { ...objective, scales: teachers.map(({ steps }) => steps.at(-1)!.logitScale / temperature) }
+}

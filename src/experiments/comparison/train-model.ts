@@ -18,9 +18,7 @@ import type { TrainConfig } from "../../train/train.ts"
 
 /** Where the pairs come from and how they are read. */
 export type PairSource = Pick<TrainingDataConfig, "source" | "view"> &
-  Partial<
-    Pick<TrainingDataConfig, "captionKey" | "cropScale" | "format" | "reinforced" | "templates" | "syntheticPattern">
-  >
+  Partial<Pick<TrainingDataConfig, "captionKey" | "cropScale" | "format">>
 
 export interface ModelTraining {
   readonly directory: string
@@ -35,7 +33,7 @@ export interface ModelTraining {
   readonly startFrom?: string
 }
 
-export interface TrainingContext {
+interface TrainingContext {
   readonly startProgress: StartProgress
   readonly signal: AbortSignal
 }

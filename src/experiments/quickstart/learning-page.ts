@@ -1,13 +1,12 @@
 /** The part of the report that compares the two students, and shows what they learned from. */
 import type { CurvePoint } from "../../evaluate/efficiency.ts"
-import { smallFigure } from "../../report/chart-figure.ts"
+import { smallFigure } from "../../report/chart.ts"
 import { type Html, html } from "../../report/html.ts"
 import { integer, percent } from "../../report/numbers.ts"
 import { type StepEntry, totalLoss } from "../../train/log/entries.ts"
-import { stepCurve } from "../../train/log/report/step-curve.ts"
-import { accuracyFigure } from "../comparison/accuracy-figure.ts"
-import { efficiencyText } from "../comparison/efficiency-text.ts"
-import type { ReportData } from "./report-content.ts"
+import { stepCurve } from "../../train/log/report/curves.ts"
+import { accuracyFigure, efficiencyText } from "../comparison/learning-efficiency.ts"
+import type { ReportData } from "./report-data.ts"
 
 /** Accuracy over samples, and what each student knows at its end. */
 export async function learned(data: ReportData): Promise<Html> {

@@ -5,7 +5,7 @@ import { clip, fastvit, type SmallModel, untrained } from "../comparison/small-m
 
 const { model: config, preprocessing } = captioners["quickstart-captioner"]
 
-export const quickstartModels = {
+const quickstartModels = {
   "quickstart-teacher-a": clip(40, fastvit(32, 64, 128)),
   "quickstart-teacher-b": clip(48, fastvit(24, 48, 96)),
   "quickstart-captioner": { config, preprocessing },

@@ -13,21 +13,16 @@ import { loadModel } from "../../run/node.ts"
 import type { TrainingResult } from "../../train/run/run-directory.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import { claimFolder } from "../comparison/claim-folder.ts"
-import { distillation } from "../comparison/distillation.ts"
 import { reinforce } from "../comparison/reinforcement.ts"
+import { Clock } from "../comparison/stages.ts"
 import { measureStepTime } from "../comparison/step-time.ts"
-import { compareStudents, type StudentComparison } from "../comparison/students.ts"
+import { compareStudents, distillation, type StudentComparison } from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
-import { Clock } from "./clock.ts"
-import { guessing } from "./guessing.ts"
-import { judgeCaptions } from "./judge-captions.ts"
 import { infoOf } from "./models.ts"
-import type { QuickstartOptions } from "./options.ts"
-import type { ModelRecipe } from "./recipe.ts"
-import { writeReport } from "./report.ts"
-import type { ReportData } from "./report-content.ts"
-import { reportData } from "./report-data.ts"
+import type { ModelRecipe, QuickstartOptions } from "./recipe.ts"
+import { guessing, judgeCaptions, type ReportData, reportData } from "./report-data.ts"
+import { writeReport } from "./report-page.ts"
 import { classifySamples, writeSamples } from "./samples.ts"
 
 /** Pictures of a shard of scenes. */
@@ -61,8 +56,8 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   ]
 
   const noisy = shardsOf(scenes, 0, recipe.scenes.noisy)
-  const knowledge = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
-  const reinforced = await clock.stage("reinforce", () => reinforce(noisy, knowledge, recipe.reinforcement, options))
+  const checkpoints = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
+  const reinforced = await clock.stage("reinforce", () => reinforce(noisy, checkpoints, recipe.reinforcement, options))
   const captions = await judgeCaptions(reinforced.shards)
 
   const comparison = comparisonOf(noisy, reinforced.shards, scenes, teachers, options)

@@ -1,8 +1,8 @@
 /** The quickstart in numbers, chosen on two processor cores with libtorch 1.13; the search is in docs/log.md. */
 import type { CaptionChoice } from "../../data/training/config.ts"
 import { defaultTrainConfig, type TrainConfig } from "../../train/train.ts"
-import type { DistillationRecipe } from "../comparison/distillation.ts"
-import type { ReinforcementRecipe } from "../comparison/reinforcement.ts"
+import type { ReinforcementContext, ReinforcementRecipe } from "../comparison/reinforcement.ts"
+import type { DistillationRecipe } from "../comparison/students.ts"
 import type { QuickstartModelName } from "./models.ts"
 
 /** One training. */
@@ -15,7 +15,7 @@ export interface ModelRecipe {
   readonly training: Omit<TrainConfig, "threads" | "seed">
 }
 
-export interface QuickstartRecipe {
+interface QuickstartRecipe {
   readonly scenes: {
     /** Pictures with captions from the web, as a student has them. */
     readonly noisy: number
@@ -32,6 +32,13 @@ export interface QuickstartRecipe {
   readonly evaluations: number
   /** Steps of each kind by which their time is compared. */
   readonly timedSteps: number
+}
+
+/** What a run of the quickstart is given; everything is written below `out`. */
+export interface QuickstartOptions extends ReinforcementContext {
+  readonly recipe: QuickstartRecipe
+  /** Students of each kind. */
+  readonly seeds: number
 }
 
 const training = { ...defaultTrainConfig, saveEvery: 200 } as const

@@ -1,18 +1,31 @@
 /** The page of the report: one section per function, from what matters most to what is looked up. */
-
+import { join } from "node:path"
+import { writeAtomically } from "../../host/files/files.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { type Html, html } from "../../report/html.ts"
 import { measuredOn } from "../../report/machine.ts"
 import { durationText, integer, percent } from "../../report/numbers.ts"
+import { answerList, pictureCard } from "../../report/picture-card.ts"
 import { figureList } from "../../report/terms.ts"
-import { efficiencyFigure, efficiencyTitle } from "../comparison/efficiency-text.ts"
-import { stagesSection } from "../comparison/stages-section.ts"
+import { efficiencyFigure, efficiencyTitle } from "../comparison/learning-efficiency.ts"
+import { stagesSection } from "../comparison/stages.ts"
 import { learned, losses, teachers } from "./learning-page.ts"
-import { isRight, pictureGrid } from "./pictures.ts"
-import type { ReportData, ReportTask } from "./report-content.ts"
+import type { ReportData, ReportPicture, ReportTask } from "./report-data.ts"
+
+/** Writes `report.html` (one file, needs no network) and `report.json` into `directory`, which must exist. */
+export async function writeReport(directory: string, data: ReportData): Promise<void> {
+  await writeAtomically(join(directory, "report.html"), [await reportPage(data)])
+  await writeAtomically(join(directory, "report.json"), [`${JSON.stringify(reportJson(data), null, 2)}\n`])
+}
+
+/** The figures without curves, pictures and confusions. */
+export function reportJson(data: ReportData): object {
+  const { losses, pictures, next, tasks, ...figures } = data
+  return { ...figures, tasks: tasks.map(({ confusion, classNames, ...figures }) => figures) }
+}
 
 /** A whole HTML document that loads nothing. */
-export async function reportPage(data: ReportData): Promise<string> {
+async function reportPage(data: ReportData): Promise<string> {
   const body = html`${headline(data)}
 ${await learned(data)}
 ${accuracies(data)}
@@ -84,8 +97,29 @@ function pictures({ pictures }: ReportData): Html {
   <h2>What it sees</h2>
   <p>${pictures.filter(isRight).length} of ${pictures.length} right. Under each picture its true caption, then the labels the model finds
   most likely.</p>
-  ${pictureGrid(pictures)}
+  <div class="pictures">${pictures.map(card)}</div>
 </section>`
+}
+
+function isRight({ predictions, truth }: ReportPicture): boolean {
+  return predictions[0] !== undefined && truth.includes(predictions[0].label)
+}
+
+function card(picture: ReportPicture): Html {
+  const { jpeg, caption, predictions, truth } = picture
+  const right = isRight(picture)
+  const answers = predictions.map(({ label, probability }) => {
+    const isTrue = truth.includes(label)
+    return { text: `${isTrue ? "✓ " : ""}${label}`, probability, isRight: isTrue }
+  })
+  return pictureCard({
+    ...{ jpeg, alt: caption, isRight: right },
+    text: html`
+    <p class="verdict">${right ? "✓ right" : "✗ wrong"}</p>
+    <p class="caption">${caption}</p>
+    ${answerList(answers)}
+  `,
+  })
 }
 
 /** The task with the smallest part of the way from chance to 1. */

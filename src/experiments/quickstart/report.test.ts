@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import type { LearningCurve } from "../../evaluate/efficiency.ts"
 import { thisMachine } from "../../report/machine.ts"
 import type { StepEntry } from "../../train/log/entries.ts"
-import { reportJson, writeReport } from "./report.ts"
-import type { ReportData } from "./report-content.ts"
+import type { ReportData } from "./report-data.ts"
+import { reportJson, writeReport } from "./report-page.ts"
 
 const hostile = `<script>alert("1")</script> & 'more'`
 

@@ -6,7 +6,7 @@ import { makeDirectory, writeAtomically } from "../../host/files/files.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import { createClassifier } from "../../run/classify.ts"
 import type { Model } from "../../run/encoder.ts"
-import type { ReportPicture } from "./report-content.ts"
+import type { ReportPicture } from "./report-data.ts"
 
 const count = 24
 const shown = 4

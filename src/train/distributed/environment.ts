@@ -4,7 +4,7 @@
  */
 import { UserError } from "../../core/errors.ts"
 
-export interface Place {
+export interface RankInfo {
   readonly rank: number
   readonly size: number
   /** Among the ranks of this machine: its CUDA device. */
@@ -29,9 +29,9 @@ const required = [...ranked, "MASTER_ADDR", "MASTER_PORT"] as const
  *
  * @throws UserError when some of the variables are missing, or one is no number in its range
  */
-export function placeFrom(environment: Environment): Place | null {
-  const place = fromLauncher(environment) ?? fromTorchrun(environment) ?? fromSlurm(environment)
-  return place && place.size > 1 ? place : null
+export function rankInfoFrom(environment: Environment): RankInfo | null {
+  const info = fromLauncher(environment) ?? fromTorchrun(environment) ?? fromSlurm(environment)
+  return info && info.size > 1 ? info : null
 }
 
 /**
@@ -47,14 +47,14 @@ export function threadsOfRank(environment: Environment, threads: number): number
 }
 
 /** All ranks are on this machine: nothing of theirs listens but on the loopback interface. */
-function fromLauncher(environment: Environment): Place | null {
+function fromLauncher(environment: Environment): RankInfo | null {
   const file = environment[rendezvousVariable]
   if (!file) return null
   return { ...ranksOf(environment), address: "127.0.0.1", port: 0, file }
 }
 
 /** MASTER_ADDR and MASTER_PORT alone are not asked: they may stand in a job's script for SLURM's ranks. */
-function fromTorchrun(environment: Environment): Place | null {
+function fromTorchrun(environment: Environment): RankInfo | null {
   if (!ranked.some((name) => environment[name])) return null
   const missing = required.filter((name) => !environment[name])
   if (missing.length > 0) {
@@ -67,7 +67,7 @@ function fromTorchrun(environment: Environment): Place | null {
   return { ...ranksOf(environment), address: environment.MASTER_ADDR!, port: torchrunPort(environment) }
 }
 
-function ranksOf(environment: Environment): Pick<Place, "rank" | "size" | "localRank"> {
+function ranksOf(environment: Environment): Pick<RankInfo, "rank" | "size" | "localRank"> {
   const size = integer(environment, "WORLD_SIZE", 1, 1 << 20)
   return {
     size,
@@ -90,7 +90,7 @@ function torchrunPort(environment: Environment): number {
  * What `srun` gives each task. A job's script itself has most of these variables too, but no nodes of a step: there, one
  * process runs alone.
  */
-function fromSlurm(environment: Environment): Place | null {
+function fromSlurm(environment: Environment): RankInfo | null {
   const nodes = environment.SLURM_STEP_NODELIST
   if (!environment.SLURM_PROCID || !nodes) return null
   const missing = ["SLURM_NTASKS", "SLURM_LOCALID"].filter((name) => !environment[name])

@@ -66,7 +66,7 @@ beforeAll(() => {
        await new Promise((resolve) => setTimeout(resolve, 200))
        process.exitCode = signals === 1 ? 143 : 1
      }
-     group.barrier()
+     group.any(false)
      group.close()`,
   )
 })

@@ -18,11 +18,12 @@ export interface LaunchOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** How long ranks may take to end by themselves when one is lost, before they are told to, and then killed; default 10. */
   readonly graceSeconds?: number
-  /** The same where all were told to stop by a signal, and the others may be saving; default 300. */
-  readonly stopGraceSeconds?: number
   /** Takes what ranks other than 0 write to their standard error, line by line; rank 0 writes to this process's. */
   readonly log: (line: string) => void
 }
+
+/** Where all were told to stop by a signal, and the others may be saving. */
+const stopGraceSeconds = 300
 
 /** Tells a rank that its parent is a launcher, with which it ends. */
 const launcherVariable = "MOBILECLIP_LAUNCHER"
@@ -35,7 +36,7 @@ const launcherVariable = "MOBILECLIP_LAUNCHER"
  * @throws UserError naming the rank that was lost first, when all others have ended; one that ends as a signal asked is not
  */
 export async function launch(options: LaunchOptions): Promise<number> {
-  const { processes, threads = availableParallelism(), graceSeconds = 10, stopGraceSeconds = 300 } = options
+  const { processes, threads = availableParallelism(), graceSeconds = 10 } = options
   // Where the ranks find each other: nobody else may read it.
   using folder = temporaryFolder("ranks")
   const shared = {

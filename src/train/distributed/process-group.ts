@@ -2,7 +2,7 @@
 import { hostname } from "node:os"
 import * as torch from "../../../torch/index.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
-import { type Place, placeFrom } from "./environment.ts"
+import { type RankInfo, rankInfoFrom } from "./environment.ts"
 import { endWithLauncher } from "./launch.ts"
 
 /**
@@ -12,8 +12,6 @@ import { endWithLauncher } from "./launch.ts"
 export interface ProcessGroup {
   readonly rank: number
   readonly size: number
-  /** Among the ranks of this machine. */
-  readonly localRank: number
   /** Where this rank computes: "cpu", or its own CUDA device. */
   readonly device: torch.Device
   /**
@@ -35,8 +33,6 @@ export interface ProcessGroup {
   mean(values: readonly number[]): number[]
   /** Whether it is true on any rank: a signal on one rank stops all behind the same step. */
   any(flag: boolean): boolean
-  /** Waits for all ranks. */
-  barrier(): void
   /** Runs what calls the group's operations inside (a backward pass), and throws as they do where a rank is lost. */
   guard<T>(fn: () => T): T
   /** Leaves the group; does not wait after a failure. */
@@ -51,7 +47,7 @@ export interface GradientReducer {
   free(): void
 }
 
-export interface GroupOptions {
+interface GroupOptions {
   /** "cuda" stands for the CUDA device of the local rank. */
   readonly device?: torch.Device
   /** How long a rank may be late, at the start and at every operation. */
@@ -59,25 +55,30 @@ export interface GroupOptions {
 }
 
 /**
- * Joins the group that the environment tells of (`placeFrom`), and waits for all ranks.
+ * Joins the group that the environment tells of (`rankInfoFrom`), and waits for all ranks.
  *
  * @returns null when this process trains alone
  * @throws UserError when the variables are wrong, other ranks do not come, or this libtorch cannot train distributed
  */
 export function processGroupFromEnvironment(options: GroupOptions = {}): ProcessGroup | null {
   endWithLauncher()
-  const place = placeFrom(process.env)
-  return place && joinGroup(place, options)
+  const info = rankInfoFrom(process.env)
+  return info && joinGroup(info, options)
+}
+
+/** Whether this process is alone, or the first of its group: it writes, evaluates and prints. */
+export function isFirstRank(group: ProcessGroup | null | undefined): boolean {
+  return !group || group.rank === 0
 }
 
 /** Ten minutes: longer than an evaluation on one rank that the others wait for. */
 const defaultTimeoutSeconds = 600
 
 /** Waits until all ranks have joined. Throws as `processGroupFromEnvironment` does. */
-export function joinGroup(place: Place, options: GroupOptions = {}): ProcessGroup {
+function joinGroup(info: RankInfo, options: GroupOptions = {}): ProcessGroup {
   const { device = "cpu", timeoutSeconds = defaultTimeoutSeconds } = options
   const backend = backendFor(device)
-  const { rank, size, address, port, file } = place
+  const { rank, size, address, port, file } = info
   try {
     torch.distributed.join({ backend, address, port, rank, size, timeoutSeconds, ...(file && { file }) })
   } catch (error) {
@@ -89,8 +90,8 @@ export function joinGroup(place: Place, options: GroupOptions = {}): ProcessGrou
       { cause: error },
     )
   }
-  const own = device === "cuda" ? (`cuda:${place.localRank}` as const) : device
-  return new C10dGroup(place, own)
+  const own = device === "cuda" ? (`cuda:${info.localRank}` as const) : device
+  return new C10dGroup(info, own)
 }
 
 function backendFor(device: torch.Device): torch.distributed.Backend {
@@ -115,15 +116,13 @@ const maxDimensions = 4
 class C10dGroup implements ProcessGroup {
   readonly rank: number
   readonly size: number
-  readonly localRank: number
 
   constructor(
-    place: Place,
+    info: RankInfo,
     readonly device: torch.Device,
   ) {
-    this.rank = place.rank
-    this.size = place.size
-    this.localRank = place.localRank
+    this.rank = info.rank
+    this.size = info.size
   }
 
   gatherWithGradient(features: torch.Tensor, alike = false): torch.Tensor {
@@ -166,10 +165,6 @@ class C10dGroup implements ProcessGroup {
 
   any(flag: boolean): boolean {
     return this.mean([flag ? 1 : 0])[0]! > 0
-  }
-
-  barrier(): void {
-    this.mean([0])
   }
 
   guard<T>(fn: () => T): T {

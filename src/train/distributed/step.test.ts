@@ -45,10 +45,10 @@ const steps = `
   const adamW = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.2 }
   const trainable = interpreter.trainable()
   const ranks = group && { group, reducer: group.overlapGradients([...trainable.values()]) }
-  const trainee = { model, interpreter, optimizer: new AdamW(trainable, adamW), ranks }
+  const trainer = { model, interpreter, optimizer: new AdamW(trainable, adamW), ranks }
   const objective = captioning ? { kind: "coca", clipWeight: 1, captionWeight: 2 } : { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }
   const losses = [0, 1, 2].map(() => {
-    const measured = trainStep(trainee, mine, { objective, learningRate: 1e-3, gradClipNorm: 1, OPTIONS })
+    const measured = trainStep(trainer, mine, { objective, learningRate: 1e-3, gradClipNorm: 1, OPTIONS })
     return (ranks ? meanOverRanks(measured, ranks) : measured).loss
   })
   const values = [...interpreter.hostState()].map(([path, tensor]) => [path, [...tensor]])
@@ -89,15 +89,15 @@ describe("two ranks equal one with twice the batch", () => {
 test("where a loss or gradients overflow on one rank, all leave the step out", async () => {
   const program = programFor(false, "").replace(
     /const losses = [\s\S]*$/,
-    `trainee.lossScaler = { scale: 256, goodSteps: 3 }
+    `trainer.lossScaler = { scale: 256, goodSteps: 3 }
      const stepConfig = { objective: { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }, learningRate: 1e-3, gradClipNorm: 1 }
      const values = () => JSON.stringify([...interpreter.hostState()].map(([path, tensor]) => [path, [...tensor]]))
      const before = values()
      const overflowing = { ...mine, images: mine.images.map((x) => (rank === 1 ? Infinity : x)) }
-     const { gradNorm } = trainStep(trainee, overflowing, stepConfig)
-     const left = { isInfinite: gradNorm === Infinity, isAsBefore: values() === before, scaler: trainee.lossScaler }
-     trainStep(trainee, mine, stepConfig)
-     report({ left, scaler: trainee.lossScaler, values: values(), isAsBefore: values() === before })`,
+     const { gradNorm } = trainStep(trainer, overflowing, stepConfig)
+     const left = { isInfinite: gradNorm === Infinity, isAsBefore: values() === before, scaler: trainer.lossScaler }
+     trainStep(trainer, mine, stepConfig)
+     report({ left, scaler: trainer.lossScaler, values: values(), isAsBefore: values() === before })`,
   )
   const [first, second] = (await reportsOf<Record<string, unknown>>(2, program)) as [object, object]
   expect(first).toEqual(second)

@@ -8,7 +8,7 @@ import { fileError } from "../../host/files/file-error.ts"
 import { readBytes, writeAtomically } from "../../host/files/files.ts"
 import { isStep, type LogEntry, meanOf, type StepEntry } from "./entries.ts"
 
-export interface MetricsOptions {
+interface MetricsOptions {
   /** The step that the run goes on from; 0: it begins, and an old file is replaced. */
   readonly resumeStep?: number
   /** Steps that share a line. */

@@ -5,8 +5,7 @@ import type { Tokenizer } from "../../core/text/tokenizer.ts"
 import { type EvaluationEntry, isStep, type StepEntry } from "./entries.ts"
 import { Live, type LiveStatus } from "./live.ts"
 import { MetricsLog, readMetrics } from "./metrics.ts"
-import type { TrainingReport } from "./report/page.ts"
-import { writeTrainingReport } from "./report/report.ts"
+import { type TrainingReport, writeTrainingReport } from "./report/page.ts"
 import { pictureGrid, type SeenBatch, type SeenSample, seenSamples } from "./samples.ts"
 import { EventFile } from "./tensorboard/writer.ts"
 
@@ -15,7 +14,7 @@ const METRICS = "metrics.jsonl"
 const SAMPLES = 20
 const GRID = { columns: 5, rows: 4 } as const
 
-export interface RunLogOptions {
+interface RunLogOptions {
   /** The step that the run goes on from; 0: it begins. */
   readonly resumeStep?: number
   /** Steps that share a line. */

@@ -19,7 +19,7 @@ export interface SeenSample {
   readonly synthetic?: string
 }
 
-export interface SeenOptions {
+interface SeenOptions {
   readonly preprocessing: Preprocessing
   readonly tokenizer: Pick<Tokenizer, "decode">
   readonly contextLength: number

@@ -24,7 +24,7 @@ export function isDecayed(shape: readonly number[]): boolean {
 }
 
 /** How a parameter differs from the others, by its path. */
-export interface ParameterOptions {
+interface ParameterOptions {
   /** Factor on the learning rate, for layer-wise decay; 1 by default. */
   readonly rateScale?: (path: string) => number
 }

@@ -1,9 +1,9 @@
 /** What single keys of a recipe allow but does not go together: a list of rules, of which the first that is broken is said. */
 import { captioners, isCaptioner, type ModelName } from "../../core/family/variants.ts"
-import { distils, hasTeaching, hasTwoTerms, lossWeights } from "./decided.ts"
+import { distils, hasTeaching, hasTwoTerms, lossWeights } from "./resolved.ts"
 import type { Recipe } from "./schema.ts"
 
-export interface Contradiction {
+interface Contradiction {
   /** The key to blame. */
   readonly path: string
   readonly message: string

@@ -8,7 +8,7 @@ import { defaultRecipe, type Recipe, recipeSchema } from "./schema.ts"
 
 type Issue = z.core.$ZodIssue
 
-export interface ParseOptions {
+interface ParseOptions {
   /** Where the data is from, for messages: a path, the name of a recipe. */
   readonly where: string
   /** Who set a key, for messages: `--lr` rather than the recipe. */

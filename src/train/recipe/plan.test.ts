@@ -1,11 +1,11 @@
 import { expect, test } from "vitest"
 import { runs } from "../../../recipes/index.ts"
-import { planText } from "../../cli/train/plan-text.ts"
-import { activationBytes } from "./activations.ts"
+import { planText } from "../../cli/train/dry-run.ts"
 import { applyOverrides, parseOverride } from "./overrides.ts"
 import { planOf } from "./plan.ts"
 import { runLength } from "./run-length.ts"
 import { defaultRecipe } from "./schema.ts"
+import { activationBytes } from "./tower-cost.ts"
 
 const recipe = (name: string, ...overrides: string[]) =>
   applyOverrides(runs[name] ?? defaultRecipe, overrides.map(parseOverride), name)

@@ -10,11 +10,10 @@ import { buildModel, type CheckpointModel } from "../../model/checkpoint/checkpo
 import { Coca } from "../../model/coca.ts"
 import type { Module } from "../../model/module.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
-import { type CostReport, measureCost } from "../../tensor/cost.ts"
-import { activationBytes } from "./activations.ts"
-import { distils, hasTwoTerms } from "./decided.ts"
+import { distils, hasTwoTerms } from "./resolved.ts"
 import { type RunLength, runLength } from "./run-length.ts"
 import type { Recipe } from "./schema.ts"
+import { activationBytes, FLOAT_BYTES, type PartName, partCost } from "./tower-cost.ts"
 
 /** What a recipe does not know. */
 export interface PlanFacts {
@@ -22,8 +21,6 @@ export interface PlanFacts {
   readonly samples: number | null
   readonly shards?: number
   readonly ranks?: number
-  /** Of the stored embeddings, one per teacher; default: 768 each, as the papers' teachers have. */
-  readonly teacherWidths?: readonly number[]
   /** Pairs a second over all ranks, where a run has shown it. */
   readonly samplesPerSecond?: number
   /** Multiply-adds a second of a large matrix product, on one rank. */
@@ -72,8 +69,8 @@ export type MemoryPart =
   | "similarities"
   | "batch"
 
-const FLOAT_BYTES = 4
 const HALF_BYTES = 2
+/** Of the stored embeddings where the recipe does not say: the papers' teachers have it. */
 const TEACHER_WIDTH = 768
 
 /** Throws UserError where the run's length cannot be told, or the batch does not divide among the ranks. */
@@ -84,8 +81,8 @@ export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
   const batch = { size: recipe.batch.size, perRank, chunk: Math.min(recipe.batch.chunk ?? perRank, perRank) }
   const towers = towersOf(config, recipe)
   const length = runLength(recipe, facts.samples)
-  const setting: Setting = { towers, recipe, config, batch, teacherWidths: teacherWidthsOf(recipe, facts) }
-  const perSample = multiplyAddsOf(setting)
+  const context: PlanContext = { towers, recipe, config, batch, teacherWidths: teacherWidthsOf(recipe) }
+  const perSample = multiplyAddsOf(context)
   const multiplyAdds = { perSample, perStep: perSample * batch.size }
   return {
     model: recipe.model,
@@ -94,7 +91,7 @@ export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
     ranks,
     batch,
     multiplyAdds,
-    memory: memoryOf(setting),
+    memory: memoryOf(context),
     shardsPerRank: facts.shards === undefined ? null : facts.shards / ranks,
     time: timeOf(length, perSample, ranks, facts),
   }
@@ -108,7 +105,7 @@ function rankShare(size: number, ranks: number): number {
   )
 }
 
-interface Setting {
+interface PlanContext {
   readonly towers: Towers
   readonly recipe: Recipe
   readonly config: ModelConfig
@@ -118,17 +115,15 @@ interface Setting {
 
 // ------------------------------------------------------------------------------------------------------- towers
 
-export type PartName = "image" | "text" | "decoder"
-
 type Towers = Pick<Plan, PartName>
 
 function towersOf(config: ModelConfig, { activationCheckpointing }: Recipe): Towers {
   const trained = buildModel(config)
   const fused = reparameterize(buildModel(config))
   const tower = (name: PartName): TowerPlan => {
-    const { layers, multiplyAdds, attentionMultiplyAdds } = towerCost(trained, name)
+    const { layers, multiplyAdds, attentionMultiplyAdds } = partCost(trained, name)
     return {
-      parameters: { train: partOf(trained, name).learnedSize(), inference: towerCost(fused, name).parameters },
+      parameters: { train: partOf(trained, name).learnedSize(), inference: partCost(fused, name).parameters },
       multiplyAdds: multiplyAdds + attentionMultiplyAdds,
       activationBytes: activationBytes(layers, { checkpointing: activationCheckpointing }),
     }
@@ -140,40 +135,6 @@ function towersOf(config: ModelConfig, { activationCheckpointing }: Recipe): Tow
   }
 }
 
-/** The parts that cost something, in their order. */
-export function partsOf(model: CheckpointModel): PartName[] {
-  return model instanceof Coca ? ["image", "text", "decoder"] : ["image", "text"]
-}
-
-/** Of one picture, one text, or the captioning of one picture in as many words as there may be. */
-export function towerCost(model: CheckpointModel, part: PartName): CostReport {
-  const { imageSize, text } = model.config
-  const parameters = model.namedParameters()
-  switch (part) {
-    case "image":
-      return measureCost(parameters, [[1, 3, imageSize, imageSize]], (x) => model.encodeImage(x!))
-    case "text":
-      return measureCost(parameters, [[1, text.contextLength]], (ids) => model.encodeText(ids!))
-    case "decoder":
-      return decoderCost(model)
-    default:
-      return part satisfies never
-  }
-}
-
-/** The last token of a caption has nothing behind it to be foretold; query 0 of the image is its embedding. */
-function decoderCost(model: CheckpointModel): CostReport {
-  assert(model instanceof Coca, "a model without a decoder")
-  const { text, pooler, embedDim } = model.config
-  const inputs = [
-    [1, text.contextLength - 1, text.width],
-    [1, pooler.queries - 1, embedDim],
-  ]
-  return measureCost(model.namedParameters(), inputs, (tokens, image) =>
-    model.decoder.forward(tokens!, model.decoder.keysAndValues(image!)),
-  )
-}
-
 function partOf(model: CheckpointModel, part: PartName): Module {
   if (part !== "decoder") return model[part]
   assert(model instanceof Coca, "a model without a decoder")
@@ -183,19 +144,19 @@ function partOf(model: CheckpointModel, part: PartName): Module {
 // ------------------------------------------------------------------------------------------------ multiply-adds
 
 /** Of a pair, its share of the similarities of the whole batch included. */
-function multiplyAddsOf(setting: Setting): number {
-  const { recipe, towers } = setting
+function multiplyAddsOf(context: PlanContext): number {
+  const { recipe, towers } = context
   const { image, text, decoder } = towers
-  const pass = (part: PartName) => passesOf(part, setting)
+  const pass = (part: PartName) => passesOf(part, context)
   const encoded = image.multiplyAdds * pass("image") + text.multiplyAdds * textsOf(recipe) * pass("text")
-  return encoded + (decoder?.multiplyAdds ?? 0) * pass("decoder") + similarityMultiplyAdds(setting)
+  return encoded + (decoder?.multiplyAdds ?? 0) * pass("decoder") + similarityMultiplyAdds(context)
 }
 
 /**
  * Forward passes that a training step's work on a part is worth. Captions are written once, whatever the chunks; a
  * captioner's locked tower is encoded again with each chunk, because its tokens are read again.
  */
-function passesOf(part: PartName, { recipe, batch, towers }: Setting): number {
+function passesOf(part: PartName, { recipe, batch, towers }: PlanContext): number {
   const chunked = Number(batch.chunk < batch.perRank)
   const checkpointed = Number(recipe.activationCheckpointing)
   if (part === "decoder") return 3 + checkpointed
@@ -209,22 +170,22 @@ function textsOf(recipe: Recipe): number {
 }
 
 /** Both directions of each pairing; the student's with their gradients, the teachers' once. */
-function similarityMultiplyAdds({ recipe, config, batch, teacherWidths }: Setting): number {
+function similarityMultiplyAdds({ recipe, config, batch, teacherWidths }: PlanContext): number {
   const widths = 3 * config.embedDim + teacherWidths.reduce((sum, width) => sum + width, 0)
   return 2 * textsOf(recipe) * batch.size * widths
 }
 
-function teacherWidthsOf(recipe: Recipe, facts: PlanFacts): readonly number[] {
+function teacherWidthsOf(recipe: Recipe): readonly number[] {
   if (!distils(recipe)) return []
   const { data, loss } = recipe
   if (data.teacherWidths.length > 0) return data.teacherWidths
-  return facts.teacherWidths ?? loss.teacherScales.map(() => TEACHER_WIDTH)
+  return loss.teacherScales.map(() => TEACHER_WIDTH)
 }
 
 // ------------------------------------------------------------------------------------------------------- memory
 
-function memoryOf(setting: Setting): Plan["memory"] {
-  const { recipe, towers, batch, config } = setting
+function memoryOf(context: PlanContext): Plan["memory"] {
+  const { recipe, towers, batch, config } = context
   const all = sizeOf(towers, ["image", "text", "decoder"])
   const learned = all - sizeOf(towers, recipe.lock)
   const isHalf = recipe.precision !== "fp32"
@@ -239,8 +200,8 @@ function memoryOf(setting: Setting): Plan["memory"] {
     // Autocast keeps the weights of a step in its type.
     lowPrecisionWeights: isHalf ? all * HALF_BYTES : 0,
     activations: batch.chunk * activationShare * pairActivations(towers, texts),
-    features: featureBytes(setting),
-    similarities: similarityBytes(setting),
+    features: featureBytes(context),
+    similarities: similarityBytes(context),
     batch: batch.perRank * (pixels * FLOAT_BYTES + texts * config.text.contextLength * 8),
   }
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }
@@ -256,14 +217,14 @@ function pairActivations({ image, text, decoder }: Towers, texts: number): numbe
 }
 
 /** Of the whole batch, as every rank gathers them: the student's with their gradients, the teachers' as they are. */
-function featureBytes({ recipe, config, batch, teacherWidths }: Setting): number {
+function featureBytes({ recipe, config, batch, teacherWidths }: PlanContext): number {
   const vectors = 1 + textsOf(recipe)
   const teachers = teacherWidths.reduce((sum, width) => sum + width, 0)
   return batch.size * vectors * (2 * config.embedDim + teachers) * FLOAT_BYTES
 }
 
 /** The rank's rows over all columns, in both directions: logits, their softmax and its gradient, the teachers' mean. */
-function similarityBytes({ recipe, batch, teacherWidths }: Setting): number {
+function similarityBytes({ recipe, batch, teacherWidths }: PlanContext): number {
   const matrices = 3 + (teacherWidths.length > 0 ? 2 : 0)
   return 2 * textsOf(recipe) * matrices * batch.perRank * batch.size * FLOAT_BYTES
 }

@@ -7,7 +7,7 @@ import { z } from "zod"
 import { truncatedChoices } from "../../host/image/picture-format.ts"
 
 const path = z.string().min(1)
-const wholeFrom = (low: number) => z.int().min(low)
+const integerFrom = (low: number) => z.int().min(low)
 const share = z.number().min(0).max(1)
 const positive = z.number().positive()
 const towers = z.array(z.enum(["image", "text"]))
@@ -41,11 +41,11 @@ const data = z.strictObject({
   /** Of CSV; null: found in its first line. */
   separator: z.string().length(1, "one character").nullable().default(null),
   /** Of each teacher's embeddings, as they lie side by side; none: found in them. */
-  teacherWidths: z.array(wholeFrom(1)).default([]),
+  teacherWidths: z.array(integerFrom(1)).default([]),
   /** Pairs of an epoch, where the data does not say. */
-  samples: wholeFrom(1).nullable().default(null),
+  samples: integerFrom(1).nullable().default(null),
   /** Threads that prepare batches on each rank; null: one beside a processor that trains, up to eight beside a GPU. */
-  workers: wholeFrom(1).nullable().default(null),
+  workers: integerFrom(1).nullable().default(null),
   /** What becomes of a JPEG or PNG that ends before its end: what is there is used, or the sample cannot be. */
   truncated: z.enum(truncatedChoices).default("accept"),
   /**
@@ -76,29 +76,29 @@ const loss = z.strictObject({
   contrastiveWeight: z.number().min(0).default(1),
   captionWeight: z.number().min(0).default(2),
   /** Words besides those that occur over which the softmax of captions is estimated; null: all, exactly. */
-  sampledWords: wholeFrom(1).nullable().default(null),
+  sampledWords: integerFrom(1).nullable().default(null),
 })
 
 const batch = z.strictObject({
   /** Pairs of a step over all ranks. */
-  size: wholeFrom(2).default(64),
+  size: integerFrom(2).default(64),
   /** Pairs that a rank encodes at once (gradient caching); null: all it has. */
-  chunk: wholeFrom(1).nullable().default(null),
+  chunk: integerFrom(1).nullable().default(null),
 })
 
 const schedule = z.strictObject({
   /** At most one of the three says how long the run is; none: 32 epochs. */
-  steps: wholeFrom(1).nullable().default(null),
+  steps: integerFrom(1).nullable().default(null),
   /** Pairs seen, repeats counted. */
-  samples: wholeFrom(1).nullable().default(null),
+  samples: integerFrom(1).nullable().default(null),
   epochs: positive.nullable().default(null),
   /** Steps to the full rate; null: 100, or a tenth of the run where that is less. */
-  warmup: wholeFrom(0).nullable().default(null),
+  warmup: integerFrom(0).nullable().default(null),
   learningRate: z.number().min(0).default(1e-3),
   /** Where the cosine ends. */
   minLearningRate: z.number().min(0).default(0),
   /** Steps before the cosine begins, the warm-up among them. */
-  constantSteps: wholeFrom(0).default(0),
+  constantSteps: integerFrom(0).default(0),
 })
 
 const optimizer = z.strictObject({
@@ -114,16 +114,16 @@ const optimizer = z.strictObject({
 
 const save = z.strictObject({
   /** Steps between two checkpoints. */
-  every: wholeFrom(1).default(1000),
+  every: integerFrom(1).default(1000),
   /** How many of them stay. */
-  keep: wholeFrom(1).default(1),
+  keep: integerFrom(1).default(1),
 })
 
 const evaluate = z.strictObject({
   /** A task list for zero-shot evaluation along the way. */
   tasks: path.nullable().default(null),
   /** Steps between two evaluations. */
-  every: wholeFrom(1).default(1000),
+  every: integerFrom(1).default(1000),
 })
 
 export const recipeSchema = z.strictObject({
@@ -149,7 +149,7 @@ export const recipeSchema = z.strictObject({
   /** Batch norm uses the statistics of all ranks. */
   syncBatchNorm: z.boolean().default(false),
   /** Of initialisation and data. */
-  seed: wholeFrom(0)
+  seed: integerFrom(0)
     .max(2 ** 32 - 1)
     .default(0),
   save: save.prefault({}),

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { runs } from "../../../recipes/index.ts"
-import { decided } from "./decided.ts"
 import { applyOverrides, parseOverride } from "./overrides.ts"
+import { resolvedRecipe } from "./resolved.ts"
 import { defaultRecipe } from "./schema.ts"
 import { objectiveOf, trainConfigOf, trainingDataOf } from "./settings.ts"
 
@@ -57,7 +57,7 @@ test("reinforced data are seen by their stored views, and embeddings read where 
   expect(read("data.format=reinforced", ...distilled)).toEqual({ view: "stored", reinforced: true, embeddings: true })
   const online = read("data.format=reinforced", ...distilled, 'teachers=["a"]', "data.view=center")
   expect(online).toEqual({ view: "center", reinforced: true, embeddings: false })
-  expect(decided(recipe("", "data.format=reinforced", ...distilled))).toMatchObject({
+  expect(resolvedRecipe(recipe("", "data.format=reinforced", ...distilled))).toMatchObject({
     data: { view: "stored" },
     loss: { weights: [0, 1] },
   })

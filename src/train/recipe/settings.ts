@@ -1,24 +1,20 @@
 /** A recipe as what the loop and the loader take. */
-import type * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import type { TrainingDataConfig } from "../../data/training/config.ts"
 import type { Settings } from "../checkpoints/state.ts"
 import type { DistillationConfig, ObjectiveConfig } from "../objective.ts"
 import type { TrainConfig } from "../train.ts"
-import { distils, isReinforced, lossWeights, viewOf } from "./decided.ts"
+import { distils, isReinforced, lossWeights, viewOf } from "./resolved.ts"
 import { warmupOf } from "./run-length.ts"
 import type { Recipe } from "./schema.ts"
 
-export interface Place {
-  /** As `runLength` gives them. */
-  readonly steps: number
-  readonly device: torch.Device
-  readonly threads?: number
-}
-
 const precisions = { fp32: "float32", amp_bf16: "bfloat16", amp_fp16: "float16" } as const
 
-export function trainConfigOf(recipe: Recipe, { steps, device, threads }: Place): TrainConfig {
+/** @param steps as `runLength` gives them */
+export function trainConfigOf(
+  recipe: Recipe,
+  { steps, device, threads }: Pick<TrainConfig, "steps" | "device" | "threads">,
+): TrainConfig {
   const { batch, schedule, optimizer, save, evaluate, seed } = recipe
   const { layerDecay, ...adamw } = optimizer
   return {
@@ -66,7 +62,7 @@ export function objectiveOf(recipe: Recipe): ObjectiveConfig {
 }
 
 /** What the loader needs beyond the recipe comes from the model, the machine and the launch. */
-export type RecipeData = Omit<
+type RecipeData = Omit<
   TrainingDataConfig,
   "rank" | "ranks" | "preprocessing" | "tokenizer" | "contextLength" | "workers" | "prefetch"
 >

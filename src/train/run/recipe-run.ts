@@ -2,7 +2,6 @@
  * A run from a recipe, in this process or as one of several: data, weights to start from, running teachers, evaluation,
  * checkpoints, log and report in its folder, and the model directory at the end.
  */
-import { existsSync } from "node:fs"
 import { basename, resolve } from "node:path"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
@@ -12,33 +11,25 @@ import { Tokenizer } from "../../core/text/tokenizer.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { openTasks, type Scores, type TaskList } from "../../evaluate/task-list.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
-import { sha256OfFile } from "../../host/files/hash.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
 import { version } from "../../host/version.ts"
-import { weightsFile } from "../../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../../hub/pull.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint/checkpoint.ts"
 import { thisMachine } from "../../report/machine.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
-import { withWeights } from "../../weights/open-weights.ts"
 import type { Settings } from "../checkpoints/state.ts"
-import { type ProcessGroup, processGroupFromEnvironment } from "../distributed/process-group.ts"
+import { isFirstRank, type ProcessGroup, processGroupFromEnvironment } from "../distributed/process-group.ts"
 import { liveEncoder } from "../live-encoder.ts"
 import { totalLoss } from "../log/entries.ts"
-import { OnlineTeachers } from "../online-teachers.ts"
+import type { OnlineTeachers } from "../online-teachers.ts"
 import { saveRecipe } from "../recipe/load.ts"
 import { runLength } from "../recipe/run-length.ts"
 import type { Recipe } from "../recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../recipe/settings.ts"
 import type { LiveModel } from "../train.ts"
-import {
-  badText,
-  existingCheckpoint,
-  joinTraining,
-  ranksSetting,
-  runTraining,
-  type TrainingRun,
-} from "./run-directory.ts"
+import { openTeachers, teacherWeights } from "./recipe-teachers.ts"
+import { existingCheckpoint, type RunFolder, ranksSetting } from "./resume.ts"
+import { badText, joinTraining, runTraining, type TrainingRun } from "./run-directory.ts"
 import { readStart } from "./start.ts"
 
 export interface RecipeRunOptions {
@@ -64,7 +55,7 @@ export interface RecipeRunOptions {
   readonly signal?: () => AbortSignal
 }
 
-type Chosen = Required<RecipeRunOptions>
+type ResolvedOptions = Required<RecipeRunOptions>
 
 export const recipeRunDefaults = {
   ...{ exportTo: null, resume: null, otherData: false, device: "cpu", logEvery: 1, startProgress: noProgress },
@@ -92,7 +83,7 @@ export interface RecipeRunSummary {
  * @throws the signal's reason where it was stopped; the state is saved then
  */
 export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Promise<RecipeRunSummary | null> {
-  const options: Chosen = { ...recipeRunDefaults, threads: torch.threads(), ...given }
+  const options: ResolvedOptions = { ...recipeRunDefaults, threads: torch.threads(), ...given }
   const { out, device, onNote } = options
   checkDevice(options, recipe)
   await checkExport(options)
@@ -103,14 +94,14 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
     // Not before: a process that waits for the others notices nothing, and is better ended than asked.
     const signal = options.signal()
     // Of all ranks the first one writes.
-    using _ = isOther(group) ? null : await lockFolder(out, "mobileclip train", signal)
-    await existingCheckpoint({ ...placeOf(options), files: [...ownFiles, "report.html"] })
+    using _ = isFirstRank(group) ? await lockFolder(out, "mobileclip train", signal) : null
+    await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
     const untrained = infoOf(recipe)
     const start = await startOf(recipe, options, untrained, signal)
     const info = start ? { ...untrained, license: start.license } : untrained
     const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) })
     let teachers: OnlineTeachers | null = null
-    if (!isOther(group)) data.notes.forEach(onNote)
+    if (isFirstRank(group)) data.notes.forEach(onNote)
     try {
       teachers = await openTeachers(recipe, info, group?.device ?? device)
       const identities = { data: data.identity, ...(await teacherWeights(recipe)) }
@@ -128,7 +119,7 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
     } finally {
       teachers?.free()
       await data.close()
-      if (data.bad.count > 0 && !isOther(group))
+      if (data.bad.count > 0 && isFirstRank(group))
         onNote(`samples that could not be used and were replaced: ${badText(data.bad)}`)
       if (data.cutOff > 0) onNote(`${data.cutOff} pictures are cut off, and were used as far as they go`)
     }
@@ -140,7 +131,7 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
 /** Pairs in the data of a recipe; null where shards are drawn and nobody has counted them. */
 export async function countSamples(
   recipe: Recipe,
-  options: Pick<Chosen, "device" | "threads">,
+  options: Pick<ResolvedOptions, "device" | "threads">,
 ): Promise<number | null> {
   const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, infoOf(recipe), null) })
   await data.close()
@@ -148,7 +139,7 @@ export async function countSamples(
 }
 
 /** A run of days does not end in a folder that must not be written. Throws UserError where it would. */
-export async function checkExport({ out, exportTo }: Pick<Chosen, "out" | "exportTo">): Promise<void> {
+export async function checkExport({ out, exportTo }: Pick<ResolvedOptions, "out" | "exportTo">): Promise<void> {
   if (exportTo === null) return
   if (resolve(exportTo) === resolve(out))
     throw new UserError(
@@ -159,7 +150,7 @@ export async function checkExport({ out, exportTo }: Pick<Chosen, "out" | "expor
 }
 
 async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeRunSummary | null> {
-  if (isOther(run.group ?? null)) {
+  if (!isFirstRank(run.group)) {
     await joinTraining(run)
     return null
   }
@@ -177,14 +168,9 @@ async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeR
   }
 }
 
-/** A process that is not the first of its group. */
-function isOther(group: ProcessGroup | null): boolean {
-  return group !== null && group.rank > 0
-}
-
 async function describeRun(
   recipe: Recipe,
-  options: Chosen,
+  options: ResolvedOptions,
   info: CheckpointInfo<ModelConfig>,
   { samples, identities }: { readonly samples: number | null; readonly identities: Settings },
   group: ProcessGroup | null,
@@ -195,7 +181,7 @@ async function describeRun(
   const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
   const config = trainConfigOf(recipe, { steps: length.steps, device, threads })
   return {
-    ...placeOf(options),
+    ...folderOf(options),
     files: ownFiles,
     isLocked: true,
     info,
@@ -226,7 +212,7 @@ async function describeRun(
 /** Beside those of every run and the report. */
 const ownFiles = ["config.json"] as const
 
-function placeOf({ out, resume }: Chosen): Pick<TrainingRun, "directory" | "existing" | "resumeFrom"> {
+function folderOf({ out, resume }: ResolvedOptions): RunFolder {
   return {
     directory: out,
     existing: resume === null ? "refuse" : "require",
@@ -259,7 +245,7 @@ function facts({ name, config }: CheckpointInfo<ModelConfig>): [string, string][
 /** A run that goes on has its weights in its checkpoint. */
 function startOf(
   { start, seed }: Recipe,
-  { resume, pull }: Chosen,
+  { resume, pull }: ResolvedOptions,
   info: CheckpointInfo<ModelConfig>,
   signal: AbortSignal,
 ) {
@@ -268,7 +254,7 @@ function startOf(
 
 function loaderOf(
   { data }: Recipe,
-  options: Pick<Chosen, "device" | "threads">,
+  options: Pick<ResolvedOptions, "device" | "threads">,
   info: CheckpointInfo<ModelConfig>,
   group: ProcessGroup | null,
 ) {
@@ -284,45 +270,8 @@ function loaderOf(
 }
 
 /** A processor that trains has one thread to spare; beside a GPU most of its threads have nothing else to do. */
-export function workersFor({ device, threads }: Pick<Chosen, "device" | "threads">): number {
+export function workersFor({ device, threads }: Pick<ResolvedOptions, "device" | "threads">): number {
   return device === "cpu" ? 1 : Math.min(8, Math.max(1, threads - 1))
-}
-
-async function openTeachers(recipe: Recipe, info: CheckpointInfo<ModelConfig>, device: torch.Device) {
-  if (recipe.teachers.length === 0) return null
-  const teachers = []
-  for (const name of recipe.teachers) teachers.push(await readTeacher(name))
-  const student = { preprocessing: info.preprocessing, contextLength: info.config.text.contextLength }
-  const { chunkSize, precision } = trainConfigOf(recipe, { steps: 1, device })
-  return new OnlineTeachers(teachers, student, {
-    device,
-    ...(chunkSize !== undefined && { chunkSize }),
-    ...(precision !== undefined && { precision }),
-  })
-}
-
-/** What the teachers are, whatever their files are called. */
-async function teacherWeights({ teachers }: Recipe): Promise<Settings> {
-  if (teachers.length === 0) return {}
-  const hashes: string[] = []
-  for (const name of teachers) hashes.push((await sha256OfFile(teacherFile(name))).slice(0, 16))
-  return { teacherWeights: hashes.join(" ") }
-}
-
-function teacherFile(name: string): string {
-  return existsSync(name) ? weightsFile(name) : name
-}
-
-/** The file is closed behind it, so all values are read now. */
-function readTeacher(name: string) {
-  return withWeights(teacherFile(name), null, async ({ model, info }) => {
-    if (!("encodeText" in model)) throw new UserError(`${name} is an image tower alone`, "a teacher has both towers")
-    for (const parameter of model.namedParameters().values()) {
-      const values = parameter.read()
-      parameter.source = () => values
-    }
-    return { name, model, preprocessing: info.preprocessing }
-  })
 }
 
 /** The untrained model of a recipe: with SigLIP's bias where its loss has one. */
@@ -332,7 +281,7 @@ function infoOf({ model: name, loss }: Pick<Recipe, "model" | "loss">): Checkpoi
   return { name, config, preprocessing, license: "your own", samplesSeen: 0 }
 }
 
-function checkDevice({ device }: Pick<Chosen, "device">, { precision }: Recipe): void {
+function checkDevice({ device }: Pick<ResolvedOptions, "device">, { precision }: Recipe): void {
   const present = torch.devices()
   if (!present.some((name) => name === device || name.startsWith(`${device}:`))) {
     throw new UserError(`this libtorch has no device "${device}"`, `it has ${present.join(", ")}`)

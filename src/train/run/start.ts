@@ -7,7 +7,7 @@ import { buildModel, type CheckpointInfo } from "../../model/checkpoint/checkpoi
 import { initialize } from "../../model/module.ts"
 import { readStartModel, type StartModel } from "../../weights/start-model.ts"
 
-export interface Start {
+interface Start {
   /** By path, of all of the model. */
   readonly tensors: ReadonlyMap<string, Float32Array>
   /** Of the weights, which what is made of them inherits. */

@@ -1,10 +1,9 @@
 /** The curves of a run: loss by part, what steers the training, zero-shot along the way, throughput. */
 import type { Curve } from "../../../report/chart.ts"
-import { type FigureOptions, smallFigure, wideFigure } from "../../../report/chart-figure.ts"
+import { type FigureOptions, smallFigure, wideFigure } from "../../../report/chart.ts"
 import { type Html, html } from "../../../report/html.ts"
 import { integer, percent } from "../../../report/numbers.ts"
 import { type EvaluationEntry, type StepEntry, totalLoss } from "../entries.ts"
-import { stepCurve } from "./step-curve.ts"
 
 export interface ChartSection {
   readonly title: string
@@ -61,6 +60,11 @@ async function throughputSection(steps: readonly StepEntry[]): Promise<ChartSect
       await small(steps, wait, "waiting for data, % of the step", { smoothed: true }),
     ],
   }
+}
+
+/** A quantity over the steps of a run. */
+export function stepCurve(steps: readonly StepEntry[], value: (step: StepEntry) => number, name?: string): Curve {
+  return { ...(name !== undefined && { name }), points: steps.map((entry) => ({ x: entry.step, y: value(entry) })) }
 }
 
 type Look = Omit<FigureOptions, "caption" | "label" | "xTitle">

@@ -1,15 +1,17 @@
-/** The page of a run: how far it is, what it learned, how fast, on what, and by which recipe. */
+/** `report.html`, for any training run, finished or not: how far it is, what it learned, how fast, on what, and by which recipe. */
+import { join } from "node:path"
+import { writeAtomically } from "../../../host/files/files.ts"
 import { htmlDocument } from "../../../report/document.ts"
 import { type Html, html } from "../../../report/html.ts"
 import { integer, percent } from "../../../report/numbers.ts"
+import { jpegUri } from "../../../report/picture-card.ts"
 import { factList, figureList, type Term } from "../../../report/terms.ts"
-import { lossWeights } from "../../recipe/decided.ts"
+import { lossWeights } from "../../recipe/resolved.ts"
 import type { Recipe } from "../../recipe/schema.ts"
 import type { LogEntry } from "../entries.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../entries.ts"
 import type { SeenSample } from "../samples.ts"
 import { type ChartSection, curveSections, zeroShotSection } from "./curves.ts"
-import { samplesSection } from "./samples.ts"
 
 export interface TrainingReport {
   /** What the run is called: its folder's name. */
@@ -23,6 +25,11 @@ export interface TrainingReport {
   readonly chance?: Readonly<Record<string, number>>
   /** Machine, versions, parameters: what belongs beside the figures. */
   readonly facts: readonly (readonly [string, string])[]
+}
+
+/** Into `folder`, which must exist. */
+export async function writeTrainingReport(folder: string, report: TrainingReport): Promise<void> {
+  await writeAtomically(join(folder, "report.html"), [await reportPage(report)])
 }
 
 /** A whole HTML document that loads nothing. */
@@ -98,6 +105,26 @@ function chartSection({ title, text, charts }: ChartSection): Html {
   <p>${text}</p>
   <div class="charts">${charts}</div>
 </section>`
+}
+
+/** Pairs as the model saw them. */
+function samplesSection(samples: readonly SeenSample[]): Html {
+  if (samples.length === 0) return html``
+  const reinforced = samples.some(({ synthetic }) => synthetic !== undefined)
+  return html`
+<section>
+  <h2>What it saw</h2>
+  <p>Pictures and captions of a batch, as the towers got them${reinforced ? "; behind the mark the synthetic caption" : ""}.</p>
+  <div class="seen">${samples.map(sampleFigure)}</div>
+</section>`
+}
+
+function sampleFigure({ jpeg, caption, synthetic }: SeenSample): Html {
+  return html`
+<figure>
+  <img src="${jpegUri(jpeg)}" alt="${caption}">
+  <figcaption><p>${caption}</p>${synthetic === undefined ? null : html`<p class="synthetic">${synthetic}</p>`}</figcaption>
+</figure>`
 }
 
 function recipeSection({ recipe, facts }: TrainingReport): Html {

@@ -2,9 +2,8 @@ import { mkdtempSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { crc32c, maskedCrc32c } from "./crc32c.ts"
 import { encodeEvent } from "./events.ts"
-import { EventFile, tfRecord } from "./writer.ts"
+import { crc32c, EventFile, maskedCrc32c, tfRecord } from "./writer.ts"
 
 const ascii = (text: string) => new TextEncoder().encode(text)
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex")

@@ -8,10 +8,9 @@ import { join } from "node:path"
 import { fileError } from "../../../host/files/file-error.ts"
 import { makeDirectory } from "../../../host/files/files.ts"
 import { type EvaluationEntry, isStep, type LogEntry, type StepEntry, totalLoss } from "../entries.ts"
-import { maskedCrc32c } from "./crc32c.ts"
 import { type Event, type EventPicture, type EventValue, encodeEvent } from "./events.ts"
 
-export interface EventFileOptions {
+interface EventFileOptions {
   /** The step that the run goes on from: what is behind it in older files is forgotten. */
   readonly resumeStep?: number
   /** Seconds since 1970. */
@@ -99,4 +98,26 @@ function openNew(name: string): { readonly path: string; readonly descriptor: nu
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw fileError(error, "writing", path)
     }
   }
+}
+
+// ------------------------------------------------------------------------------------------------- checksums
+
+/** CRC-32C (Castagnoli), reflected, polynomial 0x1EDC6F41: what TFRecord files are checked with. */
+const table = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1
+  return crc
+})
+
+/** @returns 0 .. 2^32 - 1 */
+export function crc32c(bytes: Uint8Array): number {
+  let crc = 0xffffffff
+  for (const byte of bytes) crc = table[(crc ^ byte) & 255]! ^ (crc >>> 8)
+  return ~crc >>> 0
+}
+
+/** Rotated and shifted, so that a checksum of data that holds checksums is not a weak one. Source: TensorFlow's crc32c.h. */
+export function maskedCrc32c(bytes: Uint8Array): number {
+  const crc = crc32c(bytes)
+  return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0
 }

@@ -2,7 +2,7 @@
 import type { Recipe } from "./schema.ts"
 
 /** As it is saved and printed: with what its keys decide for each other. A loss without teachers has no weights of theirs. */
-export function decided(recipe: Recipe): Recipe {
+export function resolvedRecipe(recipe: Recipe): Recipe {
   const { loss, data } = recipe
   const weights = distils(recipe) ? lossWeights(recipe) : loss.weights
   return { ...recipe, loss: { ...loss, weights }, data: { ...data, view: viewOf(recipe) } }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { layerDecay } from "./layer-decay.ts"
+import { layerDecay } from "./learning-rate.ts"
 
 test("a layer's factor is decay to the number of layers above it, in each tower by itself", () => {
   const paths = [

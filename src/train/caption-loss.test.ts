@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { Random } from "../core/arrays/random.ts"
-import { sampleCandidates } from "./candidates.ts"
+import { sampleCandidates } from "./caption-loss.ts"
 
 const labels = BigInt64Array.of(7n, 90n, 7n, 3n)
 

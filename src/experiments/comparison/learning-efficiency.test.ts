@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { efficiencyFigure, efficiencyText, efficiencyTitle } from "./efficiency-text.ts"
+import { efficiencyFigure, efficiencyText, efficiencyTitle } from "./learning-efficiency.ts"
 
 const spread = (median: number) => ({ median, low: 0.5, high: 4 })
 

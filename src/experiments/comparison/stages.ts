@@ -1,10 +1,30 @@
-/** Where the time of a long command went. */
+/** The stages of a long command: what they took, and where its time went. */
 import { type Html, html } from "../../report/html.ts"
 import { durationText, percent } from "../../report/numbers.ts"
 
 export interface Stage {
   readonly name: string
   readonly seconds: number
+}
+
+/** Wall time of the stages. */
+export class Clock {
+  readonly stages: Stage[] = []
+  private readonly started = performance.now()
+
+  constructor(private readonly signal: AbortSignal) {}
+
+  async stage<T>(name: string, run: () => Promise<T>): Promise<T> {
+    this.signal.throwIfAborted()
+    const started = performance.now()
+    const result = await run()
+    this.stages.push({ name, seconds: (performance.now() - started) / 1000 })
+    return result
+  }
+
+  seconds(): number {
+    return (performance.now() - this.started) / 1000
+  }
 }
 
 /** @param seconds of the whole: more than the stages' where something lies between them */
