@@ -16,7 +16,7 @@ import type { BadTally } from "../data/training/training-data.ts"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
 import { lockFolder } from "../host/lock.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
-import { CheckpointWriter } from "./checkpoint-writer.ts"
+import { checkpointWriter } from "./checkpoint-writer.ts"
 import { cleanRun, latestCheckpoint, readCheckpoint } from "./checkpoints.ts"
 import type { ProcessGroup } from "./distributed/process-group.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "./log/entries.ts"
@@ -100,7 +100,7 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   await cleanRun(directory)
   await beginRun(directory)
   await run.prepare?.()
-  await using writer = new CheckpointWriter()
+  await using writer = checkpointWriter()
   const log = await RunLog.open(directory, { resumeStep: resumption?.step ?? 0, memory, every: run.logEvery ?? 1 })
   const progress = run.startProgress(run.name ?? "train", config.steps * config.batchSize, { unit: "samples" })
   try {
@@ -333,10 +333,10 @@ async function save(
   { directory, keep = 1 }: TrainingRun,
   state: TrainingState,
   log: RunLog,
-  writer: CheckpointWriter,
+  writer: ReturnType<typeof checkpointWriter>,
 ): Promise<void> {
   log.flush()
-  await writer.save({ directory, state, keep })
+  await writer.ask({ directory, state, keep })
 }
 
 function secondsOf(steps: readonly StepEntry[]): number {
