@@ -10,7 +10,7 @@ import type { Clip } from "../model/clip.ts"
 import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter, type TorchOptions } from "../tensor/torch.ts"
 import { Ema } from "./ema.ts"
-import { encodeFeatures } from "./encode.ts"
+import { clipEncoder } from "./encode.ts"
 import { initialLossScale } from "./loss-scaler.ts"
 import type { ObjectiveConfig } from "./objective.ts"
 import { AdamW } from "./optimizer.ts"
@@ -88,9 +88,8 @@ describe("activation checkpointing", () => {
       return torch.batchNorm(x, norm)
     }
     const trainee = traineeOf(toyConfig, { frozen: (path) => path.startsWith("image."), batchNorm })
-    torch.scope(() =>
-      torch.noGrad(() => encodeFeatures(trainee.model as Clip, trainee.interpreter, batchFor(toyConfig))),
-    )
+    const encoder = clipEncoder(trainee.model as Clip, trainee.interpreter)
+    torch.scope(() => encoder(batchFor(toyConfig)).features())
     const once = passes
     passes = 0
     computeGradients(trainee, batchFor(toyConfig), { objective: distill, ...options })

@@ -11,23 +11,22 @@ import type { Batch } from "../data/training/batch.ts"
 import type { CheckpointModel } from "../model/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
+import { repeated } from "./activation-checkpointing.ts"
 import type { GradientReducer, ProcessGroup } from "./distributed/process-group.ts"
 import type { Ema } from "./ema.ts"
 import {
+  clipEncoder,
   type Encoded,
-  encode,
-  encodeBackward,
-  encodeFeatures,
+  type Encoder,
   type FeatureName,
   type Features,
   type Precision,
-  placeBatch,
   sliceBatch,
 } from "./encode.ts"
-import { captionerFeatures, countLabels, encodeCaptions } from "./encode-captions.ts"
+import { captionEncoder, countLabels } from "./encode-captions.ts"
 import type { Side } from "./loss.ts"
 import { afterStep, type LossScalerState } from "./loss-scaler.ts"
-import { checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
+import { captioningOf, checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
 import { type AdamW, clipGradNorm, scaleGradients } from "./optimizer.ts"
 
 export interface StepConfig {
@@ -40,6 +39,9 @@ export interface StepConfig {
   readonly precision?: Precision
   readonly activationCheckpointing?: boolean
 }
+
+/** What gradients depend on. */
+type GradientConfig = Omit<StepConfig, "learningRate" | "gradClipNorm">
 
 export interface Measurements {
   /** The sum of `losses`. */
@@ -103,7 +105,7 @@ export function meanOverRanks(measured: Measurements, { group }: Ranks): Measure
 export function computeGradients(
   trainee: Trainee,
   batch: Batch,
-  config: Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">,
+  config: GradientConfig,
 ): Omit<Measurements, "gradNorm"> {
   checkBatch(config.objective, batch)
   const { ranks } = trainee
@@ -117,7 +119,7 @@ export function computeGradients(
   })
 }
 
-function localGradients(trainee: Trainee, batch: Batch, config: ChunkConfig): Omit<Measurements, "gradNorm"> {
+function localGradients(trainee: Trainee, batch: Batch, config: GradientConfig): Omit<Measurements, "gradNorm"> {
   const chunks = chunksOf(trainee, batch, config)
   const leaves = joined(chunks.map(({ features }) => features))
   const { model, interpreter, optimizer, lossScaler } = trainee
@@ -139,7 +141,7 @@ function localGradients(trainee: Trainee, batch: Batch, config: ChunkConfig): Om
   const byName = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]))
   return {
     loss: lossScaler ? total.item() + caption : finite("loss", total.item() + caption),
-    losses: config.objective.kind === "coca" ? { ...byName, caption } : byName,
+    losses: captioningOf(config.objective) ? { ...byName, caption } : byName,
     logitScale: scale.item(),
   }
 }
@@ -193,77 +195,40 @@ class KeptTensors {
 
 // ------------------------------------------------------------------------------------------------------- chunks
 
-interface Chunk {
+interface Chunk extends Encoded {
   /** Of its first pair in the batch. */
   readonly start: number
-  readonly features: Features
-  /** Returns the value of the chunk's local loss, 0 where there is none. */
-  backward(gradients: Features, lossScale: number): number
 }
 
-type ChunkConfig = Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">
-
-function chunksOf(trainee: Trainee, batch: Batch, config: ChunkConfig): Chunk[] {
-  const { contextLength } = trainee.model.config.text
-  const pairs = batch.tokens.length / contextLength
+function chunksOf(trainee: Trainee, batch: Batch, config: GradientConfig): Chunk[] {
+  const { model, interpreter } = trainee
+  const encoder = encoderOf(trainee, batch, config)
+  const pairs = batch.tokens.length / model.config.text.contextLength
   const size = config.chunkSize ?? pairs
-  const labels = meanLabels(trainee, batch)
-  if (size >= pairs) {
-    const encoded = encodeChunk(trainee, batch, labels, config)
-    return [{ start: 0, features: encoded.features, backward: backwardOf(encoded) }]
-  }
+  if (size >= pairs) return [{ start: 0, ...encoder(batch).encode() }]
   return Array.from({ length: Math.ceil(pairs / size) }, (_, i) => {
     const start = i * size
-    return cachedChunk(trainee, sliceBatch(batch, pairs, start, Math.min(size, pairs - start)), start, labels, config)
+    const chunk = encoder(sliceBatch(batch, pairs, start, Math.min(size, pairs - start)))
+    return {
+      start,
+      features: torch.scope(() => chunk.features()),
+      backward: (gradients, lossScale) => repeated(interpreter, () => chunk.backward(gradients, lossScale)),
+    }
   })
 }
 
-/** Labels of a captioner's batch, of each rank in the mean: what a caption counts does not depend on whose it is. */
-function meanLabels({ model, ranks }: Trainee, { tokens }: Batch): number {
-  if (model instanceof Clip) return 0
+/** How this step's pairs are encoded: only here is it asked what model it is. */
+function encoderOf({ model, interpreter, ranks }: Trainee, { tokens }: Batch, config: GradientConfig): Encoder {
+  if (model instanceof Clip) return clipEncoder(model, interpreter, config)
   const own = countLabels(tokens, model.config.text.contextLength)
-  return ranks ? ranks.group.mean([own])[0]! : own
-}
-
-/** Features now; everything again, with gradients, on the way back. Batch statistics are counted the first time. */
-function cachedChunk(trainee: Trainee, chunk: Batch, start: number, labels: number, config: ChunkConfig): Chunk {
-  const { model, interpreter } = trainee
-  // Both passes read the same pixels.
-  const placed = model instanceof Clip ? placeBatch(model, interpreter, chunk) : undefined
-  const features = torch.scope(() =>
-    model instanceof Clip
-      ? encodeFeatures(model, interpreter, chunk, config, placed)
-      : captionerFeatures(model, interpreter, chunk, config),
-  )
-  const backward: Chunk["backward"] = (gradients, lossScale) => {
-    interpreter.trackStatistics = false
-    try {
-      if (!(model instanceof Clip)) return backwardOf(encodeChunk(trainee, chunk, labels, config))(gradients, lossScale)
-      encodeBackward(model, interpreter, placed!, config, gradients)
-      return 0
-    } finally {
-      interpreter.trackStatistics = true
-    }
-  }
-  return { start, features, backward }
-}
-
-/** @param labels of a captioner's whole batch */
-function encodeChunk({ model, interpreter }: Trainee, chunk: Batch, labels: number, config: ChunkConfig): Encoded {
-  if (model instanceof Clip) return encode(model, interpreter, chunk, config)
-  const { objective } = config
-  const { captionWeight, sampledWords } =
-    objective.kind === "coca" ? objective : { captionWeight: 0, sampledWords: undefined }
-  const share = countLabels(chunk.tokens, model.config.text.contextLength) / labels
-  const options = { ...config, ...(sampledWords !== undefined && { sampledWords }) }
-  return encodeCaptions(model, interpreter, chunk, captionWeight * share, options)
-}
-
-function backwardOf(encoded: Encoded): Chunk["backward"] {
-  return (gradients, lossScale) => {
-    encoded.backward(gradients, lossScale)
-    return encoded.local?.item() ?? 0
-  }
+  // Of each rank in the mean: what a caption counts does not depend on whose it is.
+  const labels = ranks ? ranks.group.mean([own])[0]! : own
+  const { captionWeight, sampledWords } = captioningOf(config.objective) ?? { captionWeight: 0 }
+  return captionEncoder(model, interpreter, {
+    ...config,
+    ...{ captionWeight, labels },
+    ...(sampledWords !== undefined && { sampledWords }),
+  })
 }
 
 /** Features of all chunks as leaves of the loss. */
