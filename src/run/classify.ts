@@ -3,9 +3,7 @@ import type { Encoder } from "../core/encoder.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { cosines, l2Normalize, softmax } from "../core/similarity.ts"
-import { labelVectors } from "../core/text/prompts.ts"
-
-export const defaultTemplates = ["a photo of a {}."] as const
+import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
 
 export interface LabelScore {
   readonly label: string

@@ -1,4 +1,5 @@
 /** The page of a run: how far it is, what it learned, how fast, on what, and by which recipe. */
+import { isObject } from "../../../core/json-object.ts"
 import { htmlDocument } from "../../../report/document.ts"
 import { type Html, html } from "../../../report/html.ts"
 import { integer, percent } from "../../../report/numbers.ts"
@@ -115,7 +116,7 @@ function recipeSection({ recipe, facts }: TrainingReport): Html {
 }
 
 function recipeRows(key: string, value: unknown): Html[] {
-  const inner = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : null
+  const inner = isObject(value) ? Object.entries(value) : null
   const rows = inner ?? [["", value]]
   return rows.map(
     ([name, value], i) => html`
