@@ -14,6 +14,7 @@
 import { parseArgs } from "node:util"
 import { UserError } from "../src/core/errors.ts"
 import { type VariantName, variants } from "../src/core/family/variants.ts"
+import { median } from "../src/core/median.ts"
 import { Random } from "../src/core/random.ts"
 import type { Batch } from "../src/data/training/batch.ts"
 import { Clip } from "../src/model/clip.ts"
@@ -189,10 +190,6 @@ function deviceNamed(name: string): torch.Device {
   const found = torch.devices().find((known) => known === name)
   if (found) return found
   throw new UserError(`this libtorch has no ${name}, but ${torch.devices().join(", ")}`, "build against one with CUDA")
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 }
 
 main()

@@ -5,7 +5,7 @@
 import { createReadStream } from "node:fs"
 import { extract, type Header, type Pack, pack } from "tar-stream"
 import { messageOf, quoted, UserError } from "../core/errors.ts"
-import { isObject } from "../core/json-object.ts"
+import { isObject } from "../core/json.ts"
 import { fileError } from "../host/file-error.ts"
 import { openRandomAccess, requireFile, writeAtomically } from "../host/files.ts"
 import { parseJsonText } from "./json-text.ts"

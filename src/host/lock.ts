@@ -11,6 +11,7 @@ import { basename, dirname, join, resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { z } from "zod"
 import { messageOf, oneLine, UserError } from "../core/errors.ts"
+import { jsonOrNull } from "../core/json.ts"
 import { atExit } from "./at-exit.ts"
 import { fileError } from "./file-error.ts"
 import { absent, discard, isDirectory, makeDirectory, placeOf } from "./files.ts"
@@ -286,20 +287,12 @@ function notALock(path: string): UserError {
 }
 
 function holderIn(text: string, modified: number): Holder {
-  const parsed = record.safeParse(jsonOf(text))
+  const parsed = record.safeParse(jsonOrNull(text))
   const digest = createHash("sha256").update(`${modified} ${text}`).digest("hex").slice(0, 32)
   if (parsed.success) return { state: stateOf(parsed.data), digest, record: parsed.data }
   // A clock that was put back makes it one of the future.
   const age = Math.abs(Date.now() - modified)
   return { state: age > completeMilliseconds ? "gone" : "begun", digest, record: null }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }
 
 async function listenedFor(holder: Holder, path: string, modified: number): Promise<Holder> {

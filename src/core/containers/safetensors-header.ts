@@ -1,7 +1,7 @@
 /** The header of a safetensors file, checked: what it promises about every tensor holds for the file's bytes. */
 import { Budget } from "../budget.ts"
 import { messageOf, oneLine, quoted, UserError } from "../errors.ts"
-import { isObject } from "../json-object.ts"
+import { isObject } from "../json.ts"
 import type { RandomAccess } from "../random-access.ts"
 
 /** Type names of the format -> the array that holds such values (F16 and BF16 as bits, BOOL as bytes). */

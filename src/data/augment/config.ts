@@ -5,7 +5,7 @@
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { Interpolation } from "../../core/image/resize.ts"
-import { isObject } from "../../core/json-object.ts"
+import { isObject } from "../../core/json.ts"
 import { nearestNames } from "../../core/nearest.ts"
 
 export interface AugmentationConfig {

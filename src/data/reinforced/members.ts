@@ -3,7 +3,7 @@
  * DataCompDR): the picture, `txt`, `url.txt`, `json`, `syn.json`, `paug.json` and one member of embeddings.
  */
 import { isOfInput, messageOf, UserError } from "../../core/errors.ts"
-import { isObject } from "../../core/json-object.ts"
+import { isObject } from "../../core/json.ts"
 import { parseParamAug } from "../augment/stored.ts"
 import { parseJsonText } from "../json-text.ts"
 import { checkRows } from "./check-rows.ts"

@@ -1,6 +1,6 @@
 /** Samples of a JSONL shard, and what is wrong with the other lines. */
 import { isOfInput, messageOf, oneLine, UserError } from "../../core/errors.ts"
-import { isObject } from "../../core/json-object.ts"
+import { isObject } from "../../core/json.ts"
 import { parseJsonText } from "../json-text.ts"
 import { sampleOfRecord } from "./json-record.ts"
 import { type Compression, type Line, readLines } from "./lines.ts"

@@ -3,7 +3,7 @@
  * tar shards. Counts in info.json are texts, as published.
  */
 import { messageOf, UserError } from "../../core/errors.ts"
-import { isObject } from "../../core/json-object.ts"
+import { isObject } from "../../core/json.ts"
 
 export interface DatasetInfo {
   readonly name: string

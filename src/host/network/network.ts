@@ -3,7 +3,7 @@
  * after growing delays.
  */
 import { setTimeout as sleep } from "node:timers/promises"
-import type { EnvironmentError } from "../../core/errors.ts"
+import { type EnvironmentError, isAbort } from "../../core/errors.ts"
 import { connectionError } from "./connection-error.ts"
 
 /** Something that may go better the next time: a broken connection, an overloaded server. */
@@ -143,8 +143,7 @@ export function triedText(attempts: number): string {
 
 /** Whether the network, or who ended the wait for it, is the reason, and not what the answer says. */
 export function isNetworks(error: unknown): boolean {
-  const isAbort = error instanceof Error && error.name === "AbortError"
-  return error instanceof NetworkFailure || isAbort || isConnections(error)
+  return error instanceof NetworkFailure || isAbort(error) || isConnections(error)
 }
 
 function isConnections(error: unknown): error is TypeError {

@@ -1,7 +1,7 @@
 /** The specification of a job as JSON: its hash, and where two differ. */
 import { createHash } from "node:crypto"
 import { oneLine } from "../../core/errors.ts"
-import { isObject } from "../../core/json-object.ts"
+import { isObject } from "../../core/json.ts"
 import type { ShardTask } from "../runner.ts"
 import type { Json } from "./records.ts"
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { inspect } from "node:util"
 import { type ErrorMessage, toMessage } from "../../core/error-message.ts"
-import { EnvironmentError, oneLine, UserError } from "../../core/errors.ts"
+import { EnvironmentError, isAbort, oneLine, UserError } from "../../core/errors.ts"
 import { printableLines } from "../../core/printable.ts"
 import type { RunOptions, ShardResult, ShardTask } from "../runner.ts"
 
@@ -88,8 +88,7 @@ function send(message: FromWorker): void {
 /** A fault of ours keeps its stack on stderr; what is reported of the shard is a line. */
 function taskError(error: unknown): Error {
   if (error instanceof UserError) return error
-  if (!(error instanceof Error && error.name === "AbortError"))
-    process.stderr.write(`${printableLines(inspect(error))}\n`)
+  if (!isAbort(error)) process.stderr.write(`${printableLines(inspect(error))}\n`)
   return new Error(`unexpected: ${oneLine(String(error), 500)}`)
 }
 

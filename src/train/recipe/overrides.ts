@@ -1,6 +1,6 @@
 /** `key=value` on top of a recipe: `schedule.steps=2000 loss.weights=[0,1] precision=amp_bf16`. */
 import { UserError } from "../../core/errors.ts"
-import { isObject } from "../../core/json-object.ts"
+import { isObject } from "../../core/json.ts"
 import { parseRecipe, recipeKeys, unknownKey } from "./parse.ts"
 import type { Recipe, RecipeInput } from "./schema.ts"
 

@@ -2,7 +2,7 @@
 import type { z } from "zod"
 import { oneLine, UserError } from "../../core/errors.ts"
 import { findModel } from "../../core/family/variant-name.ts"
-import { isObject } from "../../core/json-object.ts"
+import { isObject } from "../../core/json.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { contradictionIn } from "./contradictions.ts"
 import { defaultRecipe, type Recipe, recipeSchema } from "./schema.ts"

@@ -1,6 +1,6 @@
 /** A sample from where it lies to what rows are made of: the decoded picture, captions, stored views and embeddings. */
 import { EnvironmentError, isOfInput, messageOf, UserError } from "../../../core/errors.ts"
-import { isObject } from "../../../core/json-object.ts"
+import { isObject } from "../../../core/json.ts"
 import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../../host/files.ts"
 import { type DecodedImage, decodeHere } from "../../../host/image/images.ts"
 import type { Truncated } from "../../../host/image/picture-format.ts"

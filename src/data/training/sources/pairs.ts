@@ -1,7 +1,7 @@
 /** Pictures and captions that a file lists: paths relative to its folder, and JSONL with one object a line. */
 import { dirname, resolve, sep } from "node:path"
 import { messageOf, quoted, UserError } from "../../../core/errors.ts"
-import { isObject } from "../../../core/json-object.ts"
+import { isObject } from "../../../core/json.ts"
 import { parseJsonText } from "../../json-text.ts"
 import { readLines } from "../../reinforced/lines.ts"
 import { textList } from "../../reinforced/members.ts"

@@ -1,7 +1,7 @@
 /** What a source is: told by its name and, for JSONL, by its first line. */
 import { readdir, stat } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
-import { isObject } from "../../../core/json-object.ts"
+import { isObject } from "../../../core/json.ts"
 import { requireFile } from "../../../host/files.ts"
 import { parseJsonText } from "../../json-text.ts"
 import { readLines } from "../../reinforced/lines.ts"

@@ -1,5 +1,5 @@
 /** The page of a run: how far it is, what it learned, how fast, on what, and by which recipe. */
-import { isObject } from "../../../core/json-object.ts"
+import { isObject } from "../../../core/json.ts"
 import { htmlDocument } from "../../../report/document.ts"
 import { type Html, html } from "../../../report/html.ts"
 import { integer, percent } from "../../../report/numbers.ts"
