@@ -21,7 +21,7 @@ export interface ThreadPoolOptions<Request, Answer> {
   readonly ended?: (why: string, cause: unknown) => Error
 }
 
-export interface RequestOptions {
+interface RequestOptions {
   /** Memory that is handed over and not copied. */
   readonly transfer?: readonly TransferListItem[]
   /** The number of the thread that answers; absent: the one that has the least to do. */
@@ -178,7 +178,7 @@ interface Reply<Answer> {
   readonly error?: ErrorMessage
 }
 
-export interface ThreadWork<Request, Answer> extends Partial<Disposable> {
+interface ThreadWork<Request, Answer> extends Partial<Disposable> {
   /** Requests come as they are sent, also while one is under way. */
   answer(request: Request): Promise<Answer>
   /** The memory of an answer that is handed over and not copied. */

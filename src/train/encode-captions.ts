@@ -28,20 +28,20 @@ import {
 } from "./encode.ts"
 
 export interface CaptionOptions extends EncodeOptions {
-  /** Of the captions' loss, which is the mean over the batch's labels. */
+  /** The weight of the captions' loss, which is the mean over the batch's labels. */
   readonly captionWeight: number
-  /** Labels of the batch. */
+  /** The number of labels in the batch. */
   readonly labels: number
   /** Words besides those that occur over which the softmax is estimated; absent: all, exactly. */
   readonly sampledWords?: number
 }
 
-/** A captioner's. The part of the loss that needs no other pairs is that of the captions. */
+/** The encoder of a captioner. The chunk's own part of the loss is that of its captions. */
 export function captionEncoder(model: Coca, interpreter: TorchInterpreter, options: CaptionOptions): Encoder {
   return (chunk) => {
     const encode = () => {
       const parts = partsOf(model, interpreter, chunk, options)
-      // What the mean over this chunk's labels counts in that over the batch's.
+      // The part of the batch's mean that is this chunk's.
       const share = countLabels(chunk.tokens, model.config.text.contextLength) / options.labels
       const weight = options.captionWeight * share
       return options.activationCheckpointing ? repeatable(parts, interpreter, weight) : kept(parts, weight)
@@ -71,7 +71,7 @@ function kept({ image, text, captions }: Parts, weight: number): Encoded {
   }
 }
 
-/** The captions' part goes back first: what it says of the towers' tokens goes back through them with the embeddings'. */
+/** The backward pass of the captions comes first: the gradients of the tokens go through the towers with the embeddings'. */
 function repeatable({ image, text, captions }: Parts, interpreter: TorchInterpreter, weight: number): Encoded {
   const [pictures, words] = [image, text].map(({ steps, inputs }) => checkpointed(interpreter, steps, inputs)) as [
     Repeatable,
@@ -108,7 +108,7 @@ function embeddings(model: Coca, interpreter: TorchInterpreter, chunk: Batch, { 
   )
 }
 
-/** A captioner has no part for synthetic captions. */
+/** Synthetic captions are left out: a captioner has no use for them. */
 function placed(model: Coca, interpreter: TorchInterpreter, { images, tokens }: Batch): PlacedBatch {
   return placeBatch(model, interpreter, { images, tokens })
 }

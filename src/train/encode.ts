@@ -1,6 +1,6 @@
 /**
- * Features of a chunk of pairs, and the way back from their gradients: kept activations, activations made again segment
- * by segment (activation checkpointing), or none. N pairs, L tokens, D embedDim.
+ * Features of a chunk of pairs, and the backward pass from their gradients: with activations that are kept, with activations
+ * that are computed again segment by segment (activation checkpointing), or without any. N pairs, L tokens, D embedDim.
  */
 import * as torch from "../../torch/index.ts"
 import type { Batch } from "../data/training/batch.ts"
@@ -14,30 +14,30 @@ import { l2Normalize } from "./loss.ts"
 
 export type Precision = "float32" | "bfloat16" | "float16"
 
-/** What stands for the pairs in the loss; synthetic captions where there are any. */
+/** The features that the loss compares; synthetic captions where there are any. */
 export type FeatureName = "image" | "text" | "synthetic"
 
 /** Unit rows [N, D]. */
 export type Features = Readonly<Partial<Record<FeatureName, torch.Tensor>>>
 
-/** How chunks of a batch are encoded. */
+/** Prepares a chunk of a batch for a model. */
 export type Encoder = (chunk: Batch) => ChunkEncoding
 
-/** One chunk, where it is computed. */
-export interface ChunkEncoding {
-  /** With gradients: activations are kept, or made again segment by segment on the way back. */
+/** The ways to encode one chunk. */
+interface ChunkEncoding {
+  /** Features with gradients: activations are kept, or computed again segment by segment in the backward pass. */
   encode(): Encoded
-  /** Features alone. Batch statistics are tracked as the interpreter says. */
+  /** Features without gradients. Batch statistics are tracked as the interpreter says. */
   features(): Features
-  /** `encode` and its way back, where only that is wanted. */
+  /** Encodes and goes back at once, where the features are known already. */
   backward: Encoded["backward"]
 }
 
 export interface Encoded {
   readonly features: Features
   /**
-   * Adds the parameters' gradients to what they have, from those of the features, which are of the loss times `lossScale`,
-   * and from the part of the loss that needs no other pairs. Returns the value of that part, 0 where there is none.
+   * Adds to the parameters' gradients, from those of the features, which are of the loss times `lossScale`, and from the
+   * chunk's own part of the loss, which needs no other pairs. Returns the value of that part, 0 without one.
    */
   backward(gradients: Features, lossScale: number): number
 }
@@ -47,7 +47,7 @@ export interface EncodeOptions {
   readonly activationCheckpointing?: boolean
 }
 
-/** A contrastive model's: pictures and all captions go through their towers once. */
+/** The encoder of a contrastive model: pictures and all captions go through their towers once. */
 export function clipEncoder(model: Clip, interpreter: TorchInterpreter, options: EncodeOptions = {}): Encoder {
   return (chunk) => {
     // All passes read the same pixels.
@@ -69,7 +69,7 @@ export function clipEncoder(model: Clip, interpreter: TorchInterpreter, options:
         const values = torch.noGrad(() => towers().map((tower) => kept(tower, interpreter, compute).value))
         return named(values, chunk)
       },
-      /** Towers that are not trained stay out, and the activations of the others are there one after the other. */
+      /** Without the towers that are not trained, and with the activations of one tower at a time. */
       backward(gradients) {
         const incoming = joinedGradients(gradients)
         for (const [i, tower] of towers().entries()) {
@@ -82,7 +82,7 @@ export function clipEncoder(model: Clip, interpreter: TorchInterpreter, options:
   }
 }
 
-/** A batch where it is computed. */
+/** A batch on the device. */
 export interface PlacedBatch {
   /** [N, 3, S, S] */
   readonly pixels: TorchTensor
@@ -133,7 +133,7 @@ export function rowsOf<T extends Float32Array | BigInt64Array>(
 interface Tower {
   readonly input: torch.Tensor
   readonly segments: readonly Segment[]
-  /** Whether any of its parameters is. */
+  /** Whether any of its parameters is trained. */
   readonly trained: boolean
 }
 

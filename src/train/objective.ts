@@ -18,7 +18,7 @@ export interface DistillationConfig extends Omit<TeacherConfig, "widths"> {
   readonly weights: readonly [number, number]
 }
 
-export interface CaptioningConfig {
+interface CaptioningConfig {
   readonly captionWeight: number
   /** Words besides those that occur over which the softmax of captions is estimated; absent: all, exactly. */
   readonly sampledWords?: number
@@ -73,7 +73,7 @@ export function distillationOf(objective: ObjectiveConfig): DistillationConfig |
   return objective.kind === "siglip" ? objective.distill : undefined
 }
 
-/** The loss of captions, which is no other pair's matter; undefined where the objective has none. */
+/** The loss of the captions, to which each pair adds its own part; undefined where the objective has none. */
 export function captioningOf(objective: ObjectiveConfig): CaptioningConfig | undefined {
   return objective.kind === "coca" ? objective : undefined
 }

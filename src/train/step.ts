@@ -35,7 +35,7 @@ export interface StepConfig {
   readonly gradClipNorm: number
   /** Pairs encoded at once; absent: all. Batch norm's batch is a chunk. */
   readonly chunkSize?: number
-  /** Of matrix products and convolutions; weights, sums and the loss are in float32. */
+  /** The precision of matrix products and convolutions; weights, sums and the loss are in float32. */
   readonly precision?: Precision
   readonly activationCheckpointing?: boolean
 }
@@ -63,7 +63,7 @@ export interface Trainee<Model extends CheckpointModel = CheckpointModel> {
   readonly interpreter: TorchInterpreter
   readonly optimizer: AdamW
   readonly ema?: Ema | undefined
-  /** In float16 only. */
+  /** Only with float16. */
   lossScaler?: LossScalerState | undefined
   /** Where several processes train one model, each on its part of every batch. */
   readonly ranks?: Ranks | undefined
@@ -71,7 +71,7 @@ export interface Trainee<Model extends CheckpointModel = CheckpointModel> {
 
 export interface Ranks {
   readonly group: ProcessGroup
-  /** Of the trainable parameters. */
+  /** Averages the gradients of the trainable parameters. */
   readonly reducer: GradientReducer
 }
 
@@ -150,7 +150,7 @@ function localGradients(trainee: Trainee, batch: Batch, config: GradientConfig):
  * Clips the gradients, updates, clamps `logitScale`; returns the gradients' joint norm before clipping, infinite where a
  * float16 step is left out: on all processes, if any one's loss or gradients overflow.
  *
- * @param loss of this process; what is not scaled was checked with the gradients
+ * @param loss this process's own, for float16; any other was checked with the gradients
  */
 export function updateParameters(
   trainee: Trainee,
@@ -196,7 +196,7 @@ class KeptTensors {
 // ------------------------------------------------------------------------------------------------------- chunks
 
 interface Chunk extends Encoded {
-  /** Of its first pair in the batch. */
+  /** The position of its first pair in the batch. */
   readonly start: number
 }
 
@@ -217,11 +217,11 @@ function chunksOf(trainee: Trainee, batch: Batch, config: GradientConfig): Chunk
   })
 }
 
-/** How this step's pairs are encoded: only here is it asked what model it is. */
+/** How the model encodes pairs in this step. Nothing else here depends on which model it is. */
 function encoderOf({ model, interpreter, ranks }: Trainee, { tokens }: Batch, config: GradientConfig): Encoder {
   if (model instanceof Clip) return clipEncoder(model, interpreter, config)
   const own = countLabels(tokens, model.config.text.contextLength)
-  // Of each rank in the mean: what a caption counts does not depend on whose it is.
+  // The mean over ranks: how much a caption counts does not depend on the rank that has it.
   const labels = ranks ? ranks.group.mean([own])[0]! : own
   const { captionWeight, sampledWords } = captioningOf(config.objective) ?? { captionWeight: 0 }
   return captionEncoder(model, interpreter, {

@@ -9,13 +9,13 @@ import { assert, EnvironmentError, messageOf, UserError } from "../../core/error
 import { type RunOptions, type ShardResult, type ShardRunner, type ShardTask, WorkerDeath } from "../runner.ts"
 import type { FromWorker, ToWorker } from "./serve.ts"
 
-export interface PoolOptions {
+interface PoolOptions {
   /** The program of a worker: a JavaScript file that calls `serveShards`. */
   readonly program: string
-  /** For that program. */
+  /** What the program needs to open its models. */
   readonly settings: unknown
   readonly processes: number
-  /** Of the workers, beside this process's own. */
+  /** Environment variables of the workers, added to this process's own. */
   readonly environment?: Readonly<Record<string, string>>
 }
 
@@ -69,7 +69,7 @@ export class ProcessPool implements ShardRunner {
     }
   }
 
-  /** Of the models that the workers opened. */
+  /** The identity of the models that the workers opened. */
   get identity(): string {
     assert(this.opened !== null, "a pool is given away when it is open")
     return this.opened

@@ -21,7 +21,7 @@ export type FromWorker =
   | { readonly kind: "done"; readonly result: ShardResult }
   | { readonly kind: "failed"; readonly error: ErrorMessage }
 
-export interface ShardWorker {
+interface ShardWorker {
   readonly identity: string
   run(task: ShardTask, options: RunOptions): Promise<ShardResult>
 }
