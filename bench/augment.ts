@@ -16,6 +16,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import sharp from "sharp"
 import { UserError } from "../src/core/errors.ts"
+import { median } from "../src/core/median.ts"
 import { datacompdrAugmentation as config } from "../src/data/augment/config.ts"
 import { makeViews } from "../src/data/augment/views.ts"
 import { renderScene } from "../src/data/scenes/render.ts"
@@ -123,10 +124,6 @@ async function writeScenes(folder: string): Promise<void> {
     const jpeg = await sharp(scene).resize(500, 400, { fit: "fill" }).jpeg({ quality: 85 }).toBuffer()
     writeFileSync(join(folder, `${String(i).padStart(4, "0")}.jpg`), jpeg)
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 }
 
 const temporary = mkdtempSync(join(tmpdir(), "augment-bench-"))

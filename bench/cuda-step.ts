@@ -15,6 +15,7 @@ import { parseArgs } from "node:util"
 import { Random } from "../src/core/arrays/random.ts"
 import { UserError } from "../src/core/errors.ts"
 import { type VariantName, variants } from "../src/core/family/variants.ts"
+import { median } from "../src/core/median.ts"
 import type { Batch } from "../src/data/training/batch.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
@@ -189,10 +190,6 @@ function deviceNamed(name: string): torch.Device {
   const found = torch.devices().find((known) => known === name)
   if (found) return found
   throw new UserError(`this libtorch has no ${name}, but ${torch.devices().join(", ")}`, "build against one with CUDA")
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 }
 
 main()

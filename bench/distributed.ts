@@ -11,6 +11,7 @@ import { parseArgs } from "node:util"
 import { Random } from "../src/core/arrays/random.ts"
 import { UserError } from "../src/core/errors.ts"
 import { variants } from "../src/core/family/variants.ts"
+import { median } from "../src/core/median.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"
@@ -105,11 +106,6 @@ function backward(mode: Mode, parameters: readonly torch.Tensor[], reducer: Grad
   value.backward()
   if (mode === "averaged behind") reducer.arm()
   if (mode !== "not averaged") reducer.finish()
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]!
 }
 
 await main()

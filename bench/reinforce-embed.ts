@@ -11,6 +11,7 @@ import { parseArgs } from "node:util"
 import { findVariant } from "../src/core/family/variant-name.ts"
 import { variants } from "../src/core/family/variants.ts"
 import type { Teacher } from "../src/core/inference/teacher.ts"
+import { median } from "../src/core/median.ts"
 import { datacompdrAugmentation } from "../src/data/augment/config.ts"
 import { renderSample } from "../src/data/scenes/dataset.ts"
 import { type Sample, writeShard } from "../src/data/shards.ts"
@@ -197,8 +198,4 @@ async function seconds(work: () => Promise<unknown>): Promise<number> {
   const started = performance.now()
   await work()
   return (performance.now() - started) / 1000
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!
 }

@@ -12,6 +12,7 @@ import { parseArgs } from "node:util"
 import { Random } from "../src/core/arrays/random.ts"
 import { safetensorsChunks } from "../src/core/containers/safetensors.ts"
 import { variants } from "../src/core/family/variants.ts"
+import { median } from "../src/core/median.ts"
 import type { Batch } from "../src/data/training/batch.ts"
 import { writeAtomically } from "../src/host/files/files.ts"
 import { checkpointTensors } from "../src/model/checkpoint/checkpoint.ts"
@@ -169,11 +170,6 @@ async function dump(path: string, model: Clip, { images, tokens, synthetic, teac
   ]
   const metadata = { config: JSON.stringify(config), hyperparameters: JSON.stringify(defaultTrainConfig) }
   await writeAtomically(path, safetensorsChunks(tensors, metadata))
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]!
 }
 
 await main()

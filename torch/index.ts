@@ -4,6 +4,7 @@ export { type AdamWSettings, type AdamWTensors, adamW } from "./adamw.ts"
 export {
   autocast,
   type CudaOptions,
+  checkDevice,
   devices,
   generatorState,
   grad,

@@ -81,13 +81,13 @@ export interface Native<Tensor> {
 /** What ranks send tensors with: Gloo those on the CPU, NCCL those on CUDA devices. */
 export type Backend = "gloo" | "nccl"
 
-export type AutocastState = readonly [enabled: boolean, dtype: DType]
+type AutocastState = readonly [enabled: boolean, dtype: DType]
 
 export interface Memory {
   readonly liveTensors: number
   /** Bytes of all storages that a live tensor uses, each counted once. */
   readonly liveBytes: number
-  /** Of libtorch's allocator, one per CUDA device; left out where libtorch does not tell (before 2.9). */
+  /** Bytes of libtorch's allocator, one entry per CUDA device; left out where libtorch does not tell (before 2.9). */
   readonly cuda?: readonly { readonly allocated: number; readonly peak: number; readonly reserved: number }[]
 }
 

@@ -4,6 +4,7 @@
  * stopped by the end of the terminal (SIGHUP), Ctrl-C and SIGTERM.
  */
 import { Command } from "commander"
+import { isAbort } from "../core/errors.ts"
 import { printableLines } from "../core/printable.ts"
 import { version } from "../host/version.ts"
 import type { CommandContext } from "./context.ts"
@@ -116,7 +117,3 @@ function shown(text: string): string {
 
 const introducer = "\x1b"
 const colour = new RegExp(`(${introducer}\\[3[1239]m)`)
-
-function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === "AbortError"
-}

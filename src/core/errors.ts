@@ -52,6 +52,11 @@ function cut(text: string, longest: number): string {
   return `${text.slice(0, longest).replace(/[\ud800-\udbff]$/, "")}...`
 }
 
+/** What an AbortSignal ends work with. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError"
+}
+
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

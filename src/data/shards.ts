@@ -5,6 +5,7 @@
 import { createReadStream } from "node:fs"
 import { extract, type Header, type Pack, pack } from "tar-stream"
 import { messageOf, quoted, UserError } from "../core/errors.ts"
+import { isObject } from "../core/json.ts"
 import { fileError } from "../host/files/file-error.ts"
 import { openRandomAccess, requireFile, writeAtomically } from "../host/files/files.ts"
 import { parseJsonText } from "./json-text.ts"
@@ -96,7 +97,7 @@ export function metadataOf({ members }: Sample, name: string): Readonly<Record<s
   const bytes = members.get("json")
   if (!bytes) return null
   const value = parseJson(new TextDecoder().decode(bytes), name)
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  if (isObject(value)) return value
   throw new UserError(`${name}: the json member is not an object`)
 }
 

@@ -10,6 +10,7 @@ import { z } from "zod"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
+import { defaultTemplates } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { chanceOf, TASKS } from "../data/scenes/tasks.ts"
 import { readJson } from "../host/files/files.ts"
@@ -28,8 +29,6 @@ export interface TaskList {
   readonly chance: Readonly<Record<string, number>>
   score(encoder: Encoder): Promise<Scores>
 }
-
-const defaultTemplates = ["a photo of a {}."]
 
 const listSchema = z
   .array(
@@ -71,7 +70,7 @@ interface OneTask {
   accuracy(encoder: Encoder): Promise<number>
 }
 
-async function folderTask({ name, images: folder, classNames, templates = defaultTemplates }: Entry): Promise<OneTask> {
+async function folderTask({ name, images: folder, classNames, templates }: Entry): Promise<OneTask> {
   const { folders: classes, pictures, notes } = await walkPictures(folder)
   if (classes.length < 2)
     throw new UserError(`${folder} has ${classes.length} class folders, and two at least are needed`, expected)
@@ -87,7 +86,7 @@ async function folderTask({ name, images: folder, classNames, templates = defaul
     kind: "classes" as const,
     name,
     classNames: classNames ?? classes.map((each) => each.replaceAll("_", " ")),
-    templates,
+    templates: templates ?? defaultTemplates,
     labels: files.map(({ label }) => label),
   }
   const images = new Pictures(files.map(({ file }) => file))

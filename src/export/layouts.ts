@@ -1,7 +1,7 @@
 /** How a model directory is laid out for those who read it: file names, names of inputs and outputs, files beside them. */
-
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { TowerFiles } from "../core/inference/manifest.ts"
+import { dtypeSuffixes } from "../core/inference/onnx-files.ts"
 import type { ExportDtype, SideConfig } from "./side-config.ts"
 import { tokenizerFiles, transformersFiles } from "./transformers.ts"
 
@@ -11,18 +11,20 @@ interface Layout {
   readonly files: (config: SideConfig, preprocessing: Preprocessing) => Readonly<Record<string, unknown>>
 }
 
-/** transformers.js adds this to a file's name for a dtype. */
-const suffixes = { fp32: "", fp16: "_fp16" } as const
-
 const decoder = { input: "input_ids", output: "logits" } as const
 
 export const layouts = {
   /** Hugging Face's: `CLIPVisionModelWithProjection` and `CLIPTextModelWithProjection` load it. */
   "transformers.js": {
     towers: (dtype) => ({
-      image: { file: `onnx/vision_model${suffixes[dtype]}.onnx`, input: "pixel_values", output: "image_embeds" },
-      text: { file: `onnx/text_model${suffixes[dtype]}.onnx`, input: "input_ids", output: "text_embeds", ids: "int64" },
-      decoder: { ...decoder, file: `onnx/decoder_model${suffixes[dtype]}.onnx`, ids: "int64" },
+      image: { file: `onnx/vision_model${dtypeSuffixes[dtype]}.onnx`, input: "pixel_values", output: "image_embeds" },
+      text: {
+        file: `onnx/text_model${dtypeSuffixes[dtype]}.onnx`,
+        input: "input_ids",
+        output: "text_embeds",
+        ids: "int64",
+      },
+      decoder: { ...decoder, file: `onnx/decoder_model${dtypeSuffixes[dtype]}.onnx`, ids: "int64" },
     }),
     files: transformersFiles,
   },

@@ -3,6 +3,7 @@
  * weights are averaged with the start, and what came of it is exported and shown beside what was there before.
  */
 import { join, resolve } from "node:path"
+import { checkDevice } from "../../torch/index.ts"
 import { oneLine, UserError } from "../core/errors.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
@@ -20,7 +21,7 @@ import { openProbe, type Probe, type ProbeResult } from "./probe.ts"
 import { writeReport } from "./report.ts"
 import type { Candidate, FinetuneReport } from "./report-data.ts"
 import { type FinetuneSettings, finetuneConfig } from "./settings.ts"
-import { bestFile, checkDevice, checkRun, listFiles, scoreTensors, tune, writeCheckpoint } from "./tune.ts"
+import { bestFile, checkRun, listFiles, scoreTensors, tune, writeCheckpoint } from "./tune.ts"
 
 export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
   /** A folder, a CSV or a JSONL file. */

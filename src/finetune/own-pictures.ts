@@ -3,8 +3,8 @@
  * list that come again and again, for then they do not tell one picture from another.
  */
 import { UserError } from "../core/errors.ts"
+import { defaultTemplates } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
-import { defaultTemplates } from "../data/training/config.ts"
 import { readCaptions } from "../data/training/sources/captions.ts"
 import type { SampleLocation } from "../data/training/sources/location.ts"
 import { type ListOptions, openList } from "../data/training/sources/open-source.ts"

@@ -1,8 +1,6 @@
 /** Training on the user's pictures, stopped when the probe gets no better; the best state is kept beside the last. */
 import { join, resolve } from "node:path"
-import { devices } from "../../torch/index.ts"
 import { safetensorsChunks } from "../core/containers/safetensors.ts"
-import { UserError } from "../core/errors.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
 import type { StartProgress } from "../core/progress.ts"
 import { fillTemplate } from "../core/text/prompts.ts"
@@ -129,13 +127,6 @@ export async function scoreTensors(
   } finally {
     interpreter.free()
   }
-}
-
-/** Throws UserError where libtorch has no such device. */
-export function checkDevice(device: string): void {
-  const present = devices()
-  if (present.some((name) => name === device || name.startsWith(`${device}:`))) return
-  throw new UserError(`this libtorch has no device "${device}"`, `it has ${present.join(", ")}`)
 }
 
 function scoreLive(

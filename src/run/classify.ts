@@ -1,12 +1,9 @@
 /** Zero-shot classification: which of some labels fits a picture best. */
-
 import { cosines, l2Normalize, softmax } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
-import { labelVectors } from "../core/text/prompts.ts"
-
-export const defaultTemplates = ["a photo of a {}."] as const
+import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
 
 export interface LabelScore {
   readonly label: string

@@ -79,7 +79,7 @@ function leafOf(tensor: torch.Tensor, wanted: boolean): torch.Tensor {
 }
 
 /** A repetition of a forward pass does not count the batch's statistics again. */
-function repeated<T>(interpreter: TorchInterpreter, fn: () => T): T {
+export function repeated<T>(interpreter: TorchInterpreter, fn: () => T): T {
   const before = interpreter.trackStatistics
   interpreter.trackStatistics = false
   try {

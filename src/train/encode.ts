@@ -1,9 +1,10 @@
 /**
- * Features of a chunk of pairs, and the way back from their gradients: kept activations, activations made again segment
- * by segment (activation checkpointing), or none. N pairs, L tokens, D embedDim.
+ * Features of a chunk of pairs, and the backward pass from their gradients: with activations that are kept, with activations
+ * that are computed again segment by segment (activation checkpointing), or without any. N pairs, L tokens, D embedDim.
  */
 import * as torch from "../../torch/index.ts"
 import type { Batch } from "../data/training/batch.ts"
+import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import type { Clip } from "../model/clip.ts"
 import type { Segment } from "../model/layers.ts"
 import type { Module } from "../model/module.ts"
@@ -13,21 +14,32 @@ import { l2Normalize } from "./loss.ts"
 
 export type Precision = "float32" | "bfloat16" | "float16"
 
-/** What stands for the pairs in the loss; synthetic captions where there are any. */
+/** The features that the loss compares; synthetic captions where there are any. */
 export type FeatureName = "image" | "text" | "synthetic"
 
 /** Unit rows [N, D]. */
 export type Features = Readonly<Partial<Record<FeatureName, torch.Tensor>>>
 
+/** Prepares a chunk of a batch for a model. */
+export type Encoder = (chunk: Batch) => ChunkEncoding
+
+/** The ways to encode one chunk. */
+interface ChunkEncoding {
+  /** Features with gradients: activations are kept, or computed again segment by segment in the backward pass. */
+  encode(): Encoded
+  /** Features without gradients. Batch statistics are tracked as the interpreter says. */
+  features(): Features
+  /** Encodes and goes back at once, where the features are known already. */
+  backward: Encoded["backward"]
+}
+
 export interface Encoded {
   readonly features: Features
-  /** A part of the loss that needs no other pairs; shape []. */
-  readonly local?: torch.Tensor
   /**
-   * Adds the parameters' gradients to what they have, from those of the features, which are of the loss times `lossScale`,
-   * and from the local part.
+   * Adds to the parameters' gradients, from those of the features, which are of the loss times `lossScale`, and from the
+   * chunk's own part of the loss, which needs no other pairs. Returns the value of that part, 0 without one.
    */
-  backward(gradients: Features, lossScale: number): void
+  backward(gradients: Features, lossScale: number): number
 }
 
 export interface EncodeOptions {
@@ -35,16 +47,51 @@ export interface EncodeOptions {
   readonly activationCheckpointing?: boolean
 }
 
-/** A batch where it is computed. */
+/** The encoder of a contrastive model: pictures and all captions go through their towers once. */
+export function clipEncoder(model: Clip, interpreter: TorchInterpreter, options: EncodeOptions = {}): Encoder {
+  return (chunk) => {
+    // All passes read the same pixels.
+    const placed = placeBatch(model, interpreter, chunk)
+    const towers = () => towersOf(model, interpreter, placed)
+    return {
+      encode() {
+        const outputs = towers().map((tower) => outputOf(tower, interpreter, options))
+        const values = outputs.map(({ value }) => value)
+        const backward: Encoded["backward"] = (gradients) => {
+          const incoming = joinedGradients(gradients)
+          for (const [i, output] of outputs.entries()) if (incoming[i]) output.backward(incoming[i])
+          return 0
+        }
+        return { features: named(values, chunk), backward }
+      },
+      features() {
+        const compute = computeIn(interpreter, options.precision)
+        const values = torch.noGrad(() => towers().map((tower) => kept(tower, interpreter, compute).value))
+        return named(values, chunk)
+      },
+      /** Without the towers that are not trained, and with the activations of one tower at a time. */
+      backward(gradients) {
+        const incoming = joinedGradients(gradients)
+        for (const [i, tower] of towers().entries()) {
+          const gradient = incoming[i]
+          if (gradient && tower.trained) torch.scope(() => outputOf(tower, interpreter, options).backward(gradient))
+        }
+        return 0
+      },
+    }
+  }
+}
+
+/** A batch on the device. */
 export interface PlacedBatch {
   /** [N, 3, S, S] */
   readonly pixels: TorchTensor
-  /** [N, L], or [2N, L]: synthetic captions behind the real ones. */
+  /** [N, L], or [2N, L]: synthetic captions after the real ones. */
   readonly ids: TorchTensor
 }
 
 export function placeBatch(
-  { config: { imageSize, text } }: Clip,
+  { config: { imageSize, text } }: CheckpointModel,
   interpreter: TorchInterpreter,
   { images, tokens, synthetic }: Batch,
 ): PlacedBatch {
@@ -61,57 +108,6 @@ function joined(first: BigInt64Array, second: BigInt64Array): BigInt64Array {
   both.set(first)
   both.set(second, first.length)
   return both
-}
-
-/** Encodes with gradients. Pictures and all captions go through their towers once. */
-export function encode(model: Clip, interpreter: TorchInterpreter, batch: Batch, options: EncodeOptions = {}): Encoded {
-  const towers = towersOf(model, interpreter, placeBatch(model, interpreter, batch))
-  const outputs = towers.map((tower) => outputOf(tower, interpreter, options))
-  return {
-    features: named(
-      outputs.map(({ value }) => value),
-      batch,
-    ),
-    backward(gradients) {
-      const incoming = joinedGradients(gradients)
-      for (const [i, output] of outputs.entries()) {
-        if (incoming[i]) output.backward(incoming[i])
-      }
-    },
-  }
-}
-
-/**
- * `encode` where only the way back is wanted: towers that are not trained stay out, and the activations of the others are
- * there one after the other.
- */
-export function encodeBackward(
-  model: Clip,
-  interpreter: TorchInterpreter,
-  placed: PlacedBatch,
-  options: EncodeOptions,
-  gradients: Features,
-): void {
-  const incoming = joinedGradients(gradients)
-  for (const [i, tower] of towersOf(model, interpreter, placed).entries()) {
-    const gradient = incoming[i]
-    if (gradient && tower.trained) torch.scope(() => outputOf(tower, interpreter, options).backward(gradient))
-  }
-}
-
-/** Features alone. Batch-norm statistics are tracked as the interpreter says. */
-export function encodeFeatures(
-  model: Clip,
-  interpreter: TorchInterpreter,
-  batch: Batch,
-  options: EncodeOptions = {},
-  placed = placeBatch(model, interpreter, batch),
-): Features {
-  const compute = computeIn(interpreter, options.precision)
-  const values = torch.noGrad(() =>
-    towersOf(model, interpreter, placed).map((tower) => kept(tower, interpreter, compute).value),
-  )
-  return named(values, batch)
 }
 
 /** Pairs [start, start + count) of a batch. */
@@ -137,7 +133,7 @@ export function rowsOf<T extends Float32Array | BigInt64Array>(
 interface Tower {
   readonly input: torch.Tensor
   readonly segments: readonly Segment[]
-  /** Whether any of its parameters is. */
+  /** Whether any of its parameters is trained. */
   readonly trained: boolean
 }
 

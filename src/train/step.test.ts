@@ -9,7 +9,7 @@ import { buildModel } from "../model/checkpoint/checkpoint.ts"
 import type { Clip } from "../model/clip.ts"
 import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter, type TorchOptions } from "../tensor/torch.ts"
-import { encodeFeatures } from "./encode.ts"
+import { clipEncoder } from "./encode.ts"
 import type { ObjectiveConfig } from "./objective.ts"
 import { AdamW } from "./optimizer/adamw.ts"
 import { Ema } from "./optimizer/ema.ts"
@@ -88,9 +88,8 @@ describe("activation checkpointing", () => {
       return torch.batchNorm(x, norm)
     }
     const trainer = trainerOf(toyConfig, { frozen: (path) => path.startsWith("image."), batchNorm })
-    torch.scope(() =>
-      torch.noGrad(() => encodeFeatures(trainer.model as Clip, trainer.interpreter, batchFor(toyConfig))),
-    )
+    const encoder = clipEncoder(trainer.model as Clip, trainer.interpreter)
+    torch.scope(() => encoder(batchFor(toyConfig)).features())
     const once = passes
     passes = 0
     computeGradients(trainer, batchFor(toyConfig), { objective: distill, ...options })

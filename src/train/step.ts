@@ -11,21 +11,20 @@ import type { Batch } from "../data/training/batch.ts"
 import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
+import { repeated } from "./activation-checkpointing.ts"
 import type { GradientReducer, ProcessGroup } from "./distributed/process-group.ts"
 import {
+  clipEncoder,
   type Encoded,
-  encode,
-  encodeBackward,
-  encodeFeatures,
+  type Encoder,
   type FeatureName,
   type Features,
   type Precision,
-  placeBatch,
   sliceBatch,
 } from "./encode.ts"
-import { captionerFeatures, countLabels, encodeCaptions } from "./encode-captions.ts"
+import { captionEncoder, countLabels } from "./encode-captions.ts"
 import type { GatheredFeatures } from "./loss.ts"
-import { checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
+import { captioningOf, checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
 import { type AdamW, clipGradNorm, scaleGradients } from "./optimizer/adamw.ts"
 import type { Ema } from "./optimizer/ema.ts"
 import { afterStep, type LossScalerState } from "./optimizer/loss-scaler.ts"
@@ -36,10 +35,13 @@ export interface StepConfig {
   readonly gradClipNorm: number
   /** Pairs encoded at once; absent: all. Batch norm's batch is a chunk. */
   readonly chunkSize?: number
-  /** Of matrix products and convolutions; weights, sums and the loss are in float32. */
+  /** The precision of matrix products and convolutions; weights, sums and the loss are in float32. */
   readonly precision?: Precision
   readonly activationCheckpointing?: boolean
 }
+
+/** What gradients depend on. */
+type GradientConfig = Omit<StepConfig, "learningRate" | "gradClipNorm">
 
 export interface Measurements {
   /** The sum of `losses`. */
@@ -61,7 +63,7 @@ export interface Trainer<Model extends CheckpointModel = CheckpointModel> {
   readonly interpreter: TorchInterpreter
   readonly optimizer: AdamW
   readonly ema?: Ema | undefined
-  /** In float16 only. */
+  /** Only with float16. */
   lossScaler?: LossScalerState | undefined
   /** Where several processes train one model, each on its part of every batch. */
   readonly ranks?: Ranks | undefined
@@ -69,7 +71,7 @@ export interface Trainer<Model extends CheckpointModel = CheckpointModel> {
 
 export interface Ranks {
   readonly group: ProcessGroup
-  /** Of the trainable parameters. */
+  /** Averages the gradients of the trainable parameters. */
   readonly reducer: GradientReducer
 }
 
@@ -103,7 +105,7 @@ export function meanOverRanks(measured: Measurements, { group }: Ranks): Measure
 export function computeGradients(
   trainer: Trainer,
   batch: Batch,
-  config: Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">,
+  config: GradientConfig,
 ): Omit<Measurements, "gradNorm"> {
   checkBatch(config.objective, batch)
   const { ranks } = trainer
@@ -117,7 +119,7 @@ export function computeGradients(
   })
 }
 
-function localGradients(trainer: Trainer, batch: Batch, config: ChunkConfig): Omit<Measurements, "gradNorm"> {
+function localGradients(trainer: Trainer, batch: Batch, config: GradientConfig): Omit<Measurements, "gradNorm"> {
   const chunks = chunksOf(trainer, batch, config)
   const leaves = joined(chunks.map(({ features }) => features))
   const { model, interpreter, optimizer, lossScaler } = trainer
@@ -139,7 +141,7 @@ function localGradients(trainer: Trainer, batch: Batch, config: ChunkConfig): Om
   const byName = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]))
   return {
     loss: lossScaler ? total.item() + caption : finite("loss", total.item() + caption),
-    losses: config.objective.kind === "coca" ? { ...byName, caption } : byName,
+    losses: captioningOf(config.objective) ? { ...byName, caption } : byName,
     logitScale: scale.item(),
   }
 }
@@ -148,7 +150,7 @@ function localGradients(trainer: Trainer, batch: Batch, config: ChunkConfig): Om
  * Clips the gradients, updates, clamps `logitScale`; returns the gradients' joint norm before clipping, infinite where a
  * float16 step is left out: on all processes, if any one's loss or gradients overflow.
  *
- * @param loss of this process; what is not scaled was checked with the gradients
+ * @param loss this process's own, for float16; any other was checked with the gradients
  */
 export function updateParameters(
   trainer: Trainer,
@@ -193,77 +195,40 @@ class KeptTensors {
 
 // ------------------------------------------------------------------------------------------------------- chunks
 
-interface Chunk {
-  /** Of its first pair in the batch. */
+interface Chunk extends Encoded {
+  /** The position of its first pair in the batch. */
   readonly start: number
-  readonly features: Features
-  /** Returns the value of the chunk's local loss, 0 where there is none. */
-  backward(gradients: Features, lossScale: number): number
 }
 
-type ChunkConfig = Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">
-
-function chunksOf(trainer: Trainer, batch: Batch, config: ChunkConfig): Chunk[] {
-  const { contextLength } = trainer.model.config.text
-  const pairs = batch.tokens.length / contextLength
+function chunksOf(trainer: Trainer, batch: Batch, config: GradientConfig): Chunk[] {
+  const { model, interpreter } = trainer
+  const encoder = encoderOf(trainer, batch, config)
+  const pairs = batch.tokens.length / model.config.text.contextLength
   const size = config.chunkSize ?? pairs
-  const labels = meanLabels(trainer, batch)
-  if (size >= pairs) {
-    const encoded = encodeChunk(trainer, batch, labels, config)
-    return [{ start: 0, features: encoded.features, backward: backwardOf(encoded) }]
-  }
+  if (size >= pairs) return [{ start: 0, ...encoder(batch).encode() }]
   return Array.from({ length: Math.ceil(pairs / size) }, (_, i) => {
     const start = i * size
-    return cachedChunk(trainer, sliceBatch(batch, pairs, start, Math.min(size, pairs - start)), start, labels, config)
+    const chunk = encoder(sliceBatch(batch, pairs, start, Math.min(size, pairs - start)))
+    return {
+      start,
+      features: torch.scope(() => chunk.features()),
+      backward: (gradients, lossScale) => repeated(interpreter, () => chunk.backward(gradients, lossScale)),
+    }
   })
 }
 
-/** Labels of a captioner's batch, of each rank in the mean: what a caption counts does not depend on whose it is. */
-function meanLabels({ model, ranks }: Trainer, { tokens }: Batch): number {
-  if (model instanceof Clip) return 0
+/** How the model encodes pairs in this step. Nothing else here depends on which model it is. */
+function encoderOf({ model, interpreter, ranks }: Trainer, { tokens }: Batch, config: GradientConfig): Encoder {
+  if (model instanceof Clip) return clipEncoder(model, interpreter, config)
   const own = countLabels(tokens, model.config.text.contextLength)
-  return ranks ? ranks.group.mean([own])[0]! : own
-}
-
-/** Features now; everything again, with gradients, on the way back. Batch statistics are counted the first time. */
-function cachedChunk(trainer: Trainer, chunk: Batch, start: number, labels: number, config: ChunkConfig): Chunk {
-  const { model, interpreter } = trainer
-  // Both passes read the same pixels.
-  const placed = model instanceof Clip ? placeBatch(model, interpreter, chunk) : undefined
-  const features = torch.scope(() =>
-    model instanceof Clip
-      ? encodeFeatures(model, interpreter, chunk, config, placed)
-      : captionerFeatures(model, interpreter, chunk, config),
-  )
-  const backward: Chunk["backward"] = (gradients, lossScale) => {
-    interpreter.trackStatistics = false
-    try {
-      if (!(model instanceof Clip)) return backwardOf(encodeChunk(trainer, chunk, labels, config))(gradients, lossScale)
-      encodeBackward(model, interpreter, placed!, config, gradients)
-      return 0
-    } finally {
-      interpreter.trackStatistics = true
-    }
-  }
-  return { start, features, backward }
-}
-
-/** @param labels of a captioner's whole batch */
-function encodeChunk({ model, interpreter }: Trainer, chunk: Batch, labels: number, config: ChunkConfig): Encoded {
-  if (model instanceof Clip) return encode(model, interpreter, chunk, config)
-  const { objective } = config
-  const { captionWeight, sampledWords } =
-    objective.kind === "coca" ? objective : { captionWeight: 0, sampledWords: undefined }
-  const share = countLabels(chunk.tokens, model.config.text.contextLength) / labels
-  const options = { ...config, ...(sampledWords !== undefined && { sampledWords }) }
-  return encodeCaptions(model, interpreter, chunk, captionWeight * share, options)
-}
-
-function backwardOf(encoded: Encoded): Chunk["backward"] {
-  return (gradients, lossScale) => {
-    encoded.backward(gradients, lossScale)
-    return encoded.local?.item() ?? 0
-  }
+  // The mean over ranks: how much a caption counts does not depend on the rank that has it.
+  const labels = ranks ? ranks.group.mean([own])[0]! : own
+  const { captionWeight, sampledWords } = captioningOf(config.objective) ?? { captionWeight: 0 }
+  return captionEncoder(model, interpreter, {
+    ...config,
+    ...{ captionWeight, labels },
+    ...(sampledWords !== undefined && { sampledWords }),
+  })
 }
 
 /** Features of all chunks as leaves of the loss. */

@@ -1,8 +1,10 @@
 /** A file of weights, of any origin, as a model: our own checkpoints and everything the family is published in. */
+
 import { existsSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import type { TensorFile } from "../core/containers/tensor-file.ts"
 import { type VariantName, variants } from "../core/family/variants.ts"
+import { isObject } from "../core/json.ts"
 import type { ExportInfo } from "../export/export.ts"
 import type { ExportableModel } from "../export/towers.ts"
 import { openTensorFile } from "../host/containers/open-tensor-file.ts"
@@ -69,10 +71,6 @@ async function configuredQuickGelu(path: string): Promise<boolean | null> {
   const config = await readJson(path, "open_clip's configuration")
   const model: unknown = isObject(config) ? config.model_cfg : null
   return isObject(model) ? model.quick_gelu === true : null
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null
 }
 
 /** The file's own name and those of the folders around it: the hub's cache has the repository's name there. */

@@ -10,7 +10,7 @@ import { type PublishedTensor, publishedTensors } from "../../src/model/checkpoi
 import { Clip } from "../../src/model/clip.ts"
 import { findTeacherWidths } from "../../src/reinforce/tools/teacher-widths.ts"
 import { TorchInterpreter, type TorchOptions } from "../../src/tensor/torch.ts"
-import { encodeFeatures, type Features } from "../../src/train/encode.ts"
+import { clipEncoder, type Features } from "../../src/train/encode.ts"
 import type { ObjectiveConfig } from "../../src/train/objective.ts"
 import { AdamW, isDecayed } from "../../src/train/optimizer/adamw.ts"
 import { computeGradients, type Trainer, updateParameters } from "../../src/train/step.ts"
@@ -226,7 +226,7 @@ class Probe {
   /** Of another copy, because a forward in training mode changes the running statistics. */
   features() {
     const { model, interpreter, optimizer } = this.start()
-    const result = torch.scope(() => torch.noGrad(() => hostFeatures(encodeFeatures(model, interpreter, this.batch))))
+    const result = torch.scope(() => hostFeatures(clipEncoder(model, interpreter)(this.batch).features()))
     optimizer.free()
     interpreter.free()
     return result

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { tinyConfig } from "../../../test/tiny-model.ts"
+import { defaultTemplates } from "../../core/text/prompts.ts"
 import type { FinetuneReport } from "../../finetune/report-data.ts"
-import { defaultTemplates } from "../../run/classify.ts"
 import { summary } from "./summary.ts"
 
 function lines(names: readonly string[], templates: readonly string[] = defaultTemplates): string[] {

@@ -1,9 +1,9 @@
 /** The last words of `mobileclip finetune` on a terminal. */
 import { isDeepStrictEqual } from "node:util"
 import { commandLine } from "../../core/shell-quote.ts"
+import { defaultTemplates } from "../../core/text/prompts.ts"
 import { changesOf, type FinetuneReport } from "../../finetune/report-data.ts"
 import { isCoca } from "../../model/checkpoint/checkpoint.ts"
-import { defaultTemplates } from "../../run/classify.ts"
 import { percent, textTable } from "../table.ts"
 
 export function summary(report: FinetuneReport, page: string): string {

@@ -1,6 +1,7 @@
 /** The header of a safetensors file, checked: what it promises about every tensor holds for the file's bytes. */
 import { Budget } from "../budget.ts"
 import { messageOf, oneLine, quoted, UserError } from "../errors.ts"
+import { isObject } from "../json.ts"
 import type { RandomAccess } from "../random-access.ts"
 
 /** Type names of the format -> the array that holds such values (F16 and BF16 as bits, BOOL as bytes). */
@@ -180,10 +181,6 @@ function checkLayout(source: RandomAccess, tensors: ReadonlyMap<string, TensorEn
     end = entry.end
   }
   if (end !== available) fail(source, `${available} bytes of data, of which the header describes ${end}`)
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 function isSizes(value: unknown): value is number[] {

@@ -26,7 +26,7 @@ export type OnnxFiles =
     }
 
 /** What transformers.js adds to a file's name for a type of the weights. */
-const suffixes = { fp32: "", fp16: "_fp16" } as const
+export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const
 
 /**
  * @param paths files, relative, with forward slashes
@@ -59,7 +59,7 @@ function immich(paths: readonly string[], dtype: OnnxDtype | null, where: string
 }
 
 function transformers(paths: readonly string[], models: readonly string[], dtype: OnnxDtype, where: string): OnnxFiles {
-  const named = (tower: string) => `onnx/${tower}model${suffixes[dtype]}.onnx`
+  const named = (tower: string) => `onnx/${tower}model${dtypeSuffixes[dtype]}.onnx`
   const separate = [named("vision_"), named("text_")] as const
   const [image, text] = separate.every((path) => models.includes(path)) ? separate : [named(""), named("")]
   if (!models.includes(image)) {

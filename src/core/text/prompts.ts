@@ -4,6 +4,9 @@ import { l2Normalize } from "../arrays/similarity.ts"
 import { UserError } from "../errors.ts"
 import type { Encoder } from "../inference/encoder.ts"
 
+/** What a label is put into where nothing else is asked for. */
+export const defaultTemplates = ["a photo of a {}."] as const
+
 /**
  * Unit vectors [labels, embedDim]: each template is filled with the label and encoded to a unit vector; a label is the
  * mean over templates, normalised again. Throws UserError for a template without a place for the label.

@@ -5,6 +5,7 @@
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { Interpolation } from "../../core/image/resize.ts"
+import { isObject } from "../../core/json.ts"
 import { nearestNames } from "../../core/nearest.ts"
 
 export interface AugmentationConfig {
@@ -83,7 +84,7 @@ function parseJson(json: string, where: string): unknown {
 }
 
 function toFields(value: unknown, where: string): Fields {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value }
+  if (isObject(value)) return { ...value }
   throw new UserError(`${where}: an object was expected, not ${quoted(JSON.stringify(value) ?? "nothing")}`)
 }
 

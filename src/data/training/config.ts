@@ -77,7 +77,6 @@ export interface TrainingDataConfig {
 
 export const defaultCropScale = [0.9, 1] as const
 export const defaultSyntheticPattern = "^syn_text.*$"
-export const defaultTemplates = ["a photo of a {}."] as const
 export const defaultMemoryBytes = 2 ** 30
 
 /** Throws UserError naming the first setting that cannot be. */

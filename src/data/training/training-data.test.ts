@@ -273,7 +273,7 @@ test("when the data are closed, batches end with an error and nothing hangs", as
   const rest = async () => {
     for (let i = 0; i < 6; i++) await batches.next()
   }
-  await expect(rest()).rejects.toThrow("the training data are closed")
+  await expect(rest()).rejects.toThrow("the pool of training rows is closed")
 }, 10_000)
 
 test.each(["await data.close()", ""])("a process that has its batches ends by itself: %o", async (close) => {

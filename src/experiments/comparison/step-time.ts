@@ -4,6 +4,7 @@
  */
 import * as torch from "../../../torch/index.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
+import { median } from "../../core/median.ts"
 import type { Batch } from "../../data/training/batch.ts"
 import { openTrainingData, type TrainingData } from "../../data/training/training-data.ts"
 import { buildModel, type CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
@@ -95,8 +96,4 @@ function summary(pairs: readonly { readonly plain: Timed; readonly reinforced: T
     reinforced: median(reinforced.map(({ seconds }) => seconds)),
     dataWait: sum(reinforced.map(({ dataSeconds }) => dataSeconds)) / sum(reinforced.map(({ seconds }) => seconds)),
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 }

@@ -3,6 +3,7 @@
  * idle half of the time, so two processes of one thread train half as much again as one of two.
  */
 import { type ChildProcess, fork } from "node:child_process"
+import { type ErrorMessage, fromMessage } from "../../core/error-message.ts"
 import { UserError } from "../../core/errors.ts"
 import type { StartProgress } from "../../core/progress.ts"
 import { workerFile } from "../../host/worker-file.ts"
@@ -20,7 +21,7 @@ export interface ModelsContext {
 export type Message =
   | { readonly kind: "progress"; readonly done: number; readonly detail: string }
   | { readonly kind: "result"; readonly result: TrainingResult }
-  | { readonly kind: "error"; readonly message: string; readonly hint: string | undefined }
+  | { readonly kind: "error"; readonly error: ErrorMessage }
 
 /** In their order. Throws what the first one threw that failed; the others are stopped, with a checkpoint. */
 export async function trainModels(
@@ -60,7 +61,7 @@ function resultOf(child: ChildProcess, training: ModelTraining, onProgress: (don
     child.on("message", (message: Message) => {
       if (message.kind === "progress") onProgress(message.done, message.detail)
       else if (message.kind === "result") resolve(message.result)
-      else reject(new UserError(`${training.name}: ${message.message}`, message.hint))
+      else reject(named(training.name, fromMessage(message.error)))
     })
     child.once("error", reject)
     child.once("exit", (code, signal) =>
@@ -73,6 +74,11 @@ function resultOf(child: ChildProcess, training: ModelTraining, onProgress: (don
     )
     child.send(training)
   })
+}
+
+function named(name: string, error: Error): Error {
+  error.message = `${name}: ${error.message}`
+  return error
 }
 
 /** One line for all: their samples together, and what each says. */

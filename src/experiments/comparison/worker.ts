@@ -1,5 +1,5 @@
 /** A process that trains one model for `trainModels`. */
-import { messageOf, UserError } from "../../core/errors.ts"
+import { toMessage } from "../../core/error-message.ts"
 import type { StartProgress } from "../../core/progress.ts"
 import { type ModelTraining, trainModel } from "./train-model.ts"
 import type { Message } from "./train-models.ts"
@@ -14,8 +14,7 @@ process.once("message", async (training: ModelTraining) => {
   try {
     await say({ kind: "result", result: await trainModel(training, { startProgress, signal: stop.signal }) })
   } catch (error) {
-    const hint = error instanceof UserError ? error.hint : undefined
-    await say({ kind: "error", message: messageOf(error), hint })
+    await say({ kind: "error", error: toMessage(error) })
   }
   process.exit()
 })

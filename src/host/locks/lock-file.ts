@@ -6,6 +6,7 @@ import { createHash } from "node:crypto"
 import { constants, lstat, open } from "node:fs/promises"
 import { z } from "zod"
 import { UserError } from "../../core/errors.ts"
+import { jsonOrNull } from "../../core/json.ts"
 import { nullIfMissing } from "../files/files.ts"
 import { goneSeconds, secondsSinceBeat } from "./heartbeat.ts"
 import { isRunning, thisProcess } from "./process-identity.ts"
@@ -75,20 +76,12 @@ function notALock(path: string): UserError {
 }
 
 function holderIn(text: string, modified: number): Holder {
-  const parsed = record.safeParse(jsonOf(text))
+  const parsed = record.safeParse(jsonOrNull(text))
   const digest = createHash("sha256").update(`${modified} ${text}`).digest("hex").slice(0, 32)
   if (parsed.success) return { state: stateOf(parsed.data), digest, record: parsed.data }
   // Where the clock was put back, the file is from the future.
   const age = Math.abs(Date.now() - modified)
   return { state: age > completeMilliseconds ? "gone" : "begun", digest, record: null }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }
 
 async function listenedFor(holder: Holder, path: string, modified: number): Promise<Holder> {

@@ -3,7 +3,7 @@
  * delays.
  */
 import { setTimeout as sleep } from "node:timers/promises"
-import { type EnvironmentError, messageOf, oneLine } from "../../core/errors.ts"
+import { type EnvironmentError, isAbort, messageOf, oneLine } from "../../core/errors.ts"
 
 /** A failure that may not happen again: a broken connection, an overloaded server. */
 export class NetworkFailure extends Error {
@@ -142,8 +142,7 @@ export function triedText(attempts: number): string {
 
 /** Whether the network, or the end of a wait for it, is the reason, and not what the answer says. */
 export function isNetworkError(error: unknown): boolean {
-  const isAbort = error instanceof Error && error.name === "AbortError"
-  return error instanceof NetworkFailure || isAbort || isConnectionError(error)
+  return error instanceof NetworkFailure || isAbort(error) || isConnectionError(error)
 }
 
 function isConnectionError(error: unknown): error is TypeError {

@@ -9,6 +9,7 @@ import { UserError } from "../../core/errors.ts"
 import { longestSide } from "../../core/family/size-limits.ts"
 import type { ClipConfig, CocaConfig, ModelConfig } from "../../core/family/variants.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
+import { jsonOrNull } from "../../core/json.ts"
 import { Clip } from "../clip.ts"
 import { Coca } from "../coca.ts"
 import type { Module } from "../module.ts"
@@ -188,16 +189,8 @@ function parseInfo(metadata: Readonly<Record<string, string>>, source: string): 
       "give a checkpoint that `mobileclip train` or `mobileclip quickstart` wrote; `mobileclip convert` takes the others",
     )
   }
-  const parsed = infoSchema.safeParse(parseJson(metadata.info))
+  const parsed = infoSchema.safeParse(jsonOrNull(metadata.info ?? ""))
   if (parsed.success) return parsed.data as CheckpointInfo<ModelConfig>
   const { path, message } = parsed.error.issues[0]!
   throw new UserError(`${source}: the configuration inside is damaged at "${path.join(".")}": ${message}`)
-}
-
-function parseJson(text = ""): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }

@@ -88,7 +88,7 @@ interface Difference {
 }
 
 function firstDifference(before: unknown, now: unknown, path: string): Difference | null {
-  if (!isObject(before) || !isObject(now)) return before === now ? null : { path, values: [before, now] }
+  if (!hasParts(before) || !hasParts(now)) return before === now ? null : { path, values: [before, now] }
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
     const found = firstDifference(before[key], now[key], path === "" ? key : `${path}.${key}`)
     if (found) return found
@@ -96,7 +96,8 @@ function firstDifference(before: unknown, now: unknown, path: string): Differenc
   return null
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+/** Lists have them too: their places. */
+function hasParts(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null
 }
 

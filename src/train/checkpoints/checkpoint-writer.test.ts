@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { UserError } from "../../core/errors.ts"
 import { workerFile } from "../../host/worker-file.ts"
-import { CheckpointWriter } from "./checkpoint-writer.ts"
+import { checkpointWriter } from "./checkpoint-writer.ts"
 import { cleanRun, latestCheckpoint, readCheckpoint, saveCheckpoint, superfluous } from "./folder.ts"
 import type { TrainingState } from "./state.ts"
 
@@ -34,23 +34,23 @@ function stateAt(step: number): TrainingState {
 }
 
 test("a thread that ends in the middle is said in a line, and the next save has another", async () => {
-  await using writer = new CheckpointWriter()
-  await writer.save({ directory, state: stateAt(1), keep: 9 })
-  const saving = writer.save({ directory, state: stateAt(2), keep: 9 }).catch((error: unknown) => error)
-  await (writer as unknown as { worker: Worker }).worker.terminate()
+  await using writer = checkpointWriter()
+  await writer.ask({ directory, state: stateAt(1), keep: 9 })
+  const saving = writer.ask({ directory, state: stateAt(2), keep: 9 }).catch((error: unknown) => error)
+  await (writer as unknown as { threads: { worker: Worker }[] }).threads[0]!.worker.terminate()
   const error = await saving
   expect(error).toBeInstanceOf(UserError)
   expect((error as UserError).message).toBe("the thread that writes checkpoints ended: exit code 1")
-  await writer.save({ directory, state: stateAt(3), keep: 9 })
+  await writer.ask({ directory, state: stateAt(3), keep: 9 })
   expect(readCheckpoint((await latestCheckpoint(directory))!).step).toBe(3)
 })
 
 test("a file that cannot be written is said, and the thread goes on", async () => {
-  await using writer = new CheckpointWriter()
+  await using writer = checkpointWriter()
   writeFileSync(join(directory, "checkpoints"), "in the way")
-  await expect(writer.save({ directory, state: stateAt(1), keep: 1 })).rejects.toThrow("is not a folder")
+  await expect(writer.ask({ directory, state: stateAt(1), keep: 1 })).rejects.toThrow("is not a folder")
   rmSync(join(directory, "checkpoints"))
-  await writer.save({ directory, state: stateAt(2), keep: 1 })
+  await writer.ask({ directory, state: stateAt(2), keep: 1 })
   expect(checkpoints()).toEqual(["step-00000002.safetensors"])
 })
 

@@ -1,20 +1,16 @@
-/** The thread of `CheckpointWriter`. */
-import { parentPort } from "node:worker_threads"
-import { messageOf, UserError } from "../../core/errors.ts"
-import type { SaveAnswer, SaveRequest } from "./checkpoint-writer.ts"
+/** The thread of `checkpoint-writer.ts`. */
+
+import { fileError } from "../../host/files/file-error.ts"
+import { serveThread } from "../../host/thread-pool.ts"
+import type { SaveRequest } from "./checkpoint-writer.ts"
 import { saveCheckpoint } from "./folder.ts"
 
-const port = parentPort!
-
-port.on("message", async ({ directory, state, keep }: SaveRequest) => {
-  port.postMessage(await answerTo(() => saveCheckpoint(directory, state, keep)))
-})
-
-async function answerTo(save: () => Promise<unknown>): Promise<SaveAnswer> {
-  try {
-    await save()
-    return { kind: "saved" }
-  } catch (error) {
-    return { kind: "failed", message: messageOf(error), hint: error instanceof UserError ? error.hint : undefined }
-  }
-}
+serveThread(() => ({
+  async answer({ directory, state, keep }: SaveRequest) {
+    try {
+      await saveCheckpoint(directory, state, keep)
+    } catch (error) {
+      throw fileError(error, "writing", directory)
+    }
+  },
+}))

@@ -6,6 +6,7 @@ import { z } from "zod"
 import { type SafetensorsFile, safetensorsChunks, type TensorToWrite } from "../../core/containers/safetensors.ts"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
+import { jsonOrNull } from "../../core/json.ts"
 import {
   averagePrefix,
   buildModel,
@@ -112,20 +113,12 @@ const trainingSchema = z.object({
 })
 
 function parseTraining(text: string | undefined, source: string) {
-  const parsed = trainingSchema.safeParse(parseJson(text))
+  const parsed = trainingSchema.safeParse(jsonOrNull(text ?? ""))
   if (parsed.success) return parsed.data
   throw new UserError(
     `${source} has no training state in it, or a damaged one`,
     "resume from a checkpoint that `mobileclip train` wrote",
   )
-}
-
-function parseJson(text = "null"): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }
 
 function momentTensors(moments: TrainingState["moments"]): TensorToWrite[] {

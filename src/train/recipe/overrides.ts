@@ -1,6 +1,7 @@
 /** `key=value` on top of a recipe: `schedule.steps=2000 loss.weights=[0,1] precision=amp_bf16`. */
 import { UserError } from "../../core/errors.ts"
-import { isGroup, parseRecipe, recipeKeys, unknownKey } from "./parse.ts"
+import { isObject } from "../../core/json.ts"
+import { parseRecipe, recipeKeys, unknownKey } from "./parse.ts"
 import type { Recipe, RecipeInput } from "./schema.ts"
 
 export interface Override {
@@ -55,8 +56,8 @@ export function applyOverrides(recipe: RecipeInput, overrides: readonly Override
 
 function withValue(before: unknown, path: readonly string[], value: unknown): unknown {
   const [first, ...rest] = path
-  if (first === undefined) return isGroup(before) && isGroup(value) ? { ...before, ...value } : value
-  const group = isGroup(before) ? before : {}
+  if (first === undefined) return isObject(before) && isObject(value) ? { ...before, ...value } : value
+  const group = isObject(before) ? before : {}
   return { ...group, [first]: withValue(group[first], rest, value) }
 }
 

@@ -2,6 +2,7 @@
 import type { z } from "zod"
 import { oneLine, UserError } from "../../core/errors.ts"
 import { findModel } from "../../core/family/variant-name.ts"
+import { isObject } from "../../core/json.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { contradictionIn } from "./contradictions.ts"
 import { defaultRecipe, type Recipe, recipeSchema } from "./schema.ts"
@@ -29,13 +30,8 @@ export function parseRecipe(value: unknown, { where, sourceOf }: ParseOptions): 
 /** All keys of the schema as dotted paths: `schedule.steps`. */
 export function recipeKeys(value: object = defaultRecipe, prefix = ""): string[] {
   return Object.entries(value).flatMap(([key, inner]) =>
-    isGroup(inner) ? recipeKeys(inner, `${prefix}${key}.`) : [prefix + key],
+    isObject(inner) ? recipeKeys(inner, `${prefix}${key}.`) : [prefix + key],
   )
-}
-
-/** Whether a value has named parts; lists have none. */
-export function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 /** For a key there is not, as it was written. */
@@ -50,7 +46,7 @@ export function unknownKey(key: string, where: string): UserError {
 }
 
 function groupNames(): string[] {
-  return Object.entries(defaultRecipe).flatMap(([key, value]) => (isGroup(value) ? [key] : []))
+  return Object.entries(defaultRecipe).flatMap(([key, value]) => (isObject(value) ? [key] : []))
 }
 
 function explain(issue: Issue, value: unknown, name: (path: string) => string): UserError {

@@ -85,7 +85,8 @@ export interface RecipeRunSummary {
 export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Promise<RecipeRunSummary | null> {
   const options: ResolvedOptions = { ...recipeRunDefaults, threads: torch.threads(), ...given }
   const { out, device, onNote } = options
-  checkDevice(options, recipe)
+  torch.checkDevice(device)
+  checkAutocast(options, recipe)
   await checkExport(options)
   // The others wait while the first process evaluates.
   const timeoutSeconds = recipe.evaluate.tasks === null ? 600 : 6 * 3600
@@ -281,11 +282,7 @@ function infoOf({ model: name, loss }: Pick<Recipe, "model" | "loss">): Checkpoi
   return { name, config, preprocessing, license: "your own", samplesSeen: 0 }
 }
 
-function checkDevice({ device }: Pick<ResolvedOptions, "device">, { precision }: Recipe): void {
-  const present = torch.devices()
-  if (!present.some((name) => name === device || name.startsWith(`${device}:`))) {
-    throw new UserError(`this libtorch has no device "${device}"`, `it has ${present.join(", ")}`)
-  }
+function checkAutocast({ device }: Pick<ResolvedOptions, "device">, { precision }: Recipe): void {
   if (device === "mps" && precision !== "fp32") {
     throw new UserError("autocast is not available on mps", "use --precision fp32 with --device mps")
   }

@@ -16,7 +16,7 @@ import type { Scores } from "../../evaluate/task-list.ts"
 import { makeDirectory, writeAtomically } from "../../host/files/files.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../../model/checkpoint/checkpoint.ts"
-import { CheckpointWriter } from "../checkpoints/checkpoint-writer.ts"
+import { checkpointWriter } from "../checkpoints/checkpoint-writer.ts"
 import { cleanRun } from "../checkpoints/folder.ts"
 import { type TrainingState, trainedModel } from "../checkpoints/state.ts"
 import { isFirstRank, type ProcessGroup } from "../distributed/process-group.ts"
@@ -78,7 +78,7 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   await cleanRun(directory)
   await beginRun(directory)
   await run.prepare?.()
-  await using writer = new CheckpointWriter()
+  await using writer = checkpointWriter()
   const log = await RunLog.open(directory, { resumeStep: resumption?.step ?? 0, memory, every: run.logEvery ?? 1 })
   const progress = run.startProgress(run.name ?? "train", config.steps * config.batchSize, { unit: "samples" })
   try {
@@ -184,10 +184,10 @@ async function save(
   { directory, keep = 1 }: TrainingRun,
   state: TrainingState,
   log: RunLog,
-  writer: CheckpointWriter,
+  writer: ReturnType<typeof checkpointWriter>,
 ): Promise<void> {
   log.flush()
-  await writer.save({ directory, state, keep })
+  await writer.ask({ directory, state, keep })
 }
 
 function secondsOf(steps: readonly StepEntry[]): number {

@@ -1,5 +1,6 @@
 /** Samples of a JSONL shard, and what is wrong with the other lines. */
 import { isInputError, messageOf, oneLine, UserError } from "../../../core/errors.ts"
+import { isObject } from "../../../core/json.ts"
 import { parseJsonText } from "../../json-text.ts"
 import type { Problem, ReinforcedSample } from "../sample.ts"
 import { sampleOfRecord } from "./json-record.ts"
@@ -73,15 +74,15 @@ async function* linesOf(
 /** The sample, or what is wrong with the line. */
 function parseLine({ number, bytes, text }: Line, report: Report): ReinforcedSample | Omit<Problem, "action"> {
   const record = text === null ? null : parseJson(text)
-  const uid = typeof record === "object" && record !== null ? (record as Record<string, unknown>).uid : null
+  const uid = isObject(record) ? record.uid : null
   const key = typeof uid === "string" ? uid : null
   try {
     if (text === null) throw new UserError(`its ${bytes} bytes are more than a line may have`)
     if (record instanceof UserError) throw record
     if (record instanceof Error) throw new UserError(`no JSON (${messageOf(record)})`)
-    if (typeof record !== "object" || record === null || Array.isArray(record)) throw new UserError("no object")
+    if (!isObject(record)) throw new UserError("no object")
     const kept = (reason: string) => report({ key, reason: `line ${number}: ${reason}`, action: "kept" })
-    return sampleOfRecord(record as Record<string, unknown>, bytes, kept)
+    return sampleOfRecord(record, bytes, kept)
   } catch (error) {
     if (!isInputError(error)) throw error
     return { key, reason: `line ${number}: ${oneLine(error.message, 400)}` }

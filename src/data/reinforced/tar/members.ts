@@ -3,6 +3,7 @@
  * DataCompDR): the picture, `txt`, `url.txt`, `json`, `syn.json`, `paug.json` and one member of embeddings.
  */
 import { isInputError, messageOf, UserError } from "../../../core/errors.ts"
+import { isObject } from "../../../core/json.ts"
 import { parseParamAug } from "../../augment/stored.ts"
 import { parseJsonText } from "../../json-text.ts"
 import { checkRows } from "../check-rows.ts"
@@ -197,7 +198,7 @@ function jsonOf(members: Members, extension: string): Fields | null {
   const text = textOf(members, extension, longestJson)
   if (text === null) return null
   const value = parseJson(text, extension)
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields
+  if (isObject(value)) return value
   throw new UserError(`${extension} is not an object`)
 }
 

@@ -3,6 +3,7 @@
  * tar shards. Counts in info.json are texts, as published.
  */
 import { messageOf, UserError } from "../../../core/errors.ts"
+import { isObject } from "../../../core/json.ts"
 
 interface DatasetInfo {
   readonly name: string
@@ -62,10 +63,6 @@ function countOf(value: unknown, path: string, shard: string): number {
   const count = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value
   if (typeof count === "number" && Number.isSafeInteger(count) && count >= 0) return count
   throw new UserError(`${path}: the number of samples of ${JSON.stringify(shard)} is no count`)
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 function parse(text: string, path: string): unknown {

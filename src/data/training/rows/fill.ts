@@ -10,7 +10,7 @@ import { rowOfSlot, type Slot } from "./slot.ts"
 
 export interface FillSettings extends RowSettings {
   readonly seed: number
-  /** Of a batch on this rank. */
+  /** Rows of a batch on this rank. */
   readonly rows: number
   /** Samples are kept decoded up to so many bytes; 0: none is. */
   readonly cacheBytes: number

@@ -1,5 +1,6 @@
 /** A sample from where it lies to what rows are made of: the decoded picture, captions, stored views and embeddings. */
 import { EnvironmentError, isInputError, messageOf, UserError } from "../../../core/errors.ts"
+import { isObject } from "../../../core/json.ts"
 import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../../host/files/files.ts"
 import { type DecodedImage, decodeHere } from "../../../host/image/images.ts"
 import type { Truncated } from "../../../host/image/picture-format.ts"
@@ -131,7 +132,7 @@ function parseLine(bytes: Uint8Array): Record<string, unknown> {
       .toString("utf8")
       .replace(/^\ufeff/, ""),
   )
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  if (isObject(value)) return value
   throw new UserError("no object")
 }
 

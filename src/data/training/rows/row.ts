@@ -24,7 +24,7 @@ export interface RowSettings {
   readonly syntheticPattern: string | null
   /** Null where they have a term of their own. */
   readonly mixSynthetic: number | null
-  /** Of a row of embeddings; null where they are not used. */
+  /** Values in a row of embeddings; null where they are not used. */
   readonly embeddingWidth: number | null
 }
 

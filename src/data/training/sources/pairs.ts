@@ -1,6 +1,7 @@
 /** Pictures and captions that a file lists: paths relative to its folder, and JSONL with one object a line. */
 import { dirname, resolve, sep } from "node:path"
 import { messageOf, quoted, UserError } from "../../../core/errors.ts"
+import { isObject } from "../../../core/json.ts"
 import { parseJsonText } from "../../json-text.ts"
 import { readLines } from "../../reinforced/jsonl/lines.ts"
 import { textList } from "../../reinforced/tar/members.ts"
@@ -93,7 +94,7 @@ function lacking(where: string, what: string, name: string | undefined, usual: r
 function parseObject(text: string, where: string): Readonly<Record<string, unknown>> {
   try {
     const value = parseJsonText(text)
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+    if (isObject(value)) return value
   } catch (error) {
     if (error instanceof UserError) throw new UserError(`${where}: ${error.message}`)
     throw new UserError(`${where} is no JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)

@@ -1,6 +1,7 @@
 /** What a source is: told by its name and, for JSONL, by its first line. */
 import { readdir, stat } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
+import { isObject } from "../../../core/json.ts"
 import { requireFile } from "../../../host/files/files.ts"
 import { parseJsonText } from "../../json-text.ts"
 import { readLines } from "../../reinforced/jsonl/lines.ts"
@@ -32,7 +33,7 @@ async function listsPictures(path: string): Promise<boolean> {
     if (text === null || text.trim() === "") continue
     try {
       const value = parseJsonText(text)
-      return typeof value === "object" && value !== null && imagePathOf(value as Record<string, unknown>) !== null
+      return isObject(value) && imagePathOf(value) !== null
     } catch {
       return false
     }

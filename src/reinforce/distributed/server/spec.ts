@@ -1,6 +1,7 @@
 /** The specification of a job as JSON: its hash, and where two differ. */
 import { createHash } from "node:crypto"
 import { oneLine } from "../../../core/errors.ts"
+import { isObject } from "../../../core/json.ts"
 import type { ShardTask } from "../../runner.ts"
 import type { Json } from "./records.ts"
 
@@ -35,10 +36,6 @@ function sorted(value: Json): Json {
       .sort()
       .map((key) => [key, sorted(value[key]!)]),
   )
-}
-
-function isObject(value: Json): value is { [key: string]: Json } {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 function shown(value: Json): string {

@@ -7,7 +7,7 @@
  */
 import type { JsMsg } from "@nats-io/jetstream"
 import { errors } from "@nats-io/transport-node"
-import { EnvironmentError, messageOf, oneLine, UserError } from "../../../core/errors.ts"
+import { EnvironmentError, isAbort, messageOf, oneLine, UserError } from "../../../core/errors.ts"
 import type { ModelRunner, ShardResult, ShardTask } from "../../runner.ts"
 import { createEntry, deleteEntry } from "../server/entries.ts"
 import { attemptsKey, parkedKey } from "../server/parking.ts"
@@ -340,10 +340,6 @@ function send(tell: () => void): void {
   } catch (error) {
     if (!isClosed(error)) throw error
   }
-}
-
-function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === "AbortError"
 }
 
 export function isClosed(error: unknown): boolean {

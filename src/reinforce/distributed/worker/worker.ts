@@ -9,7 +9,7 @@ import { hostname } from "node:os"
 import { setTimeout as sleep } from "node:timers/promises"
 import { type Consumer, JetStreamError } from "@nats-io/jetstream"
 import type { NatsConnection } from "@nats-io/transport-node"
-import { EnvironmentError, UserError } from "../../../core/errors.ts"
+import { EnvironmentError, isAbort, UserError } from "../../../core/errors.ts"
 import type { ModelRunner } from "../../runner.ts"
 import { defaultPolicy } from "../publish.ts"
 import { isAway, untilAnswered } from "../server/connection.ts"
@@ -162,7 +162,7 @@ class Worker {
       }
     } catch (error) {
       // A wait for the server that ended with the signal.
-      if (!(leave.aborted && error instanceof Error && error.name === "AbortError")) this.broken.abort(error)
+      if (!(leave.aborted && isAbort(error))) this.broken.abort(error)
     }
   }
 
@@ -237,7 +237,7 @@ class Worker {
         return requireThere(this.job)
       })
     } catch (error) {
-      if (isClosed(error) || (error instanceof Error && error.name === "AbortError")) return
+      if (isClosed(error) || isAbort(error)) return
       this.broken.abort(isGone(error) ? noLongerThere(this.job) : error)
     }
   }

@@ -1,5 +1,6 @@
 /** `report.html`, for any training run, finished or not: how far it is, what it learned, how fast, on what, and by which recipe. */
 import { join } from "node:path"
+import { isObject } from "../../../core/json.ts"
 import { writeAtomically } from "../../../host/files/files.ts"
 import { htmlDocument } from "../../../report/document.ts"
 import { type Html, html } from "../../../report/html.ts"
@@ -142,7 +143,7 @@ function recipeSection({ recipe, facts }: TrainingReport): Html {
 }
 
 function recipeRows(key: string, value: unknown): Html[] {
-  const inner = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : null
+  const inner = isObject(value) ? Object.entries(value) : null
   const rows = inner ?? [["", value]]
   return rows.map(
     ([name, value], i) => html`
