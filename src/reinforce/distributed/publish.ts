@@ -4,6 +4,7 @@
  */
 import type { NatsConnection } from "@nats-io/transport-node"
 import { assert, quoted, UserError } from "../../core/errors.ts"
+import { differences, planHash, specHash } from "../job/compare.ts"
 import { requireOutput } from "../job/output.ts"
 import type { ShardTask } from "../runner.ts"
 import { Completions } from "./server/completions.ts"
@@ -21,7 +22,6 @@ import {
   readRecord,
   schemas,
 } from "./server/records.ts"
-import { differences, planHash, specHash } from "./server/spec.ts"
 
 export const defaultPolicy: JobPolicy = { maxTries: 5, stallSeconds: 600, retrySeconds: 5 }
 

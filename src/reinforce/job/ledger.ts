@@ -8,7 +8,8 @@ import { parseJsonText } from "../../data/json-text.ts"
 import { mapOrdered } from "../../data/parallel.ts"
 import type { Storage } from "../../data/stores/storage.ts"
 import type { ShardResult, ShardTask } from "../runner.ts"
-import { type AnyJob, requireSameJob } from "./job.ts"
+import { requireSameJob } from "./compare.ts"
+import type { AnyJob } from "./job.ts"
 import { joinUrl, outputName, requireNotLinkedOut } from "./output.ts"
 
 /** What is written beside the shards at the end. */

@@ -9,6 +9,7 @@ import { requireInside } from "../../core/inside.ts"
 import { pathOf } from "../../data/stores/local.ts"
 import { isUrl } from "../../data/stores/open.ts"
 import type { Chunks, Storage, TransferOptions, Written } from "../../data/stores/storage.ts"
+import { type Lock, lockFolder } from "../../host/lock.ts"
 import { isAtOrBelow, realPlace } from "../../host/real-place.ts"
 import type { ShardTask } from "../runner.ts"
 
@@ -66,8 +67,19 @@ function nameByPath(output: string, folder: string): string {
   }
 }
 
-function isLocal(url: string): boolean {
+/** Whether it is a path, or the URL of a file of this machine. */
+export function isLocal(url: string): boolean {
   return !isUrl(url) || /^file:/i.test(url)
+}
+
+/**
+ * The lock of a job's output: a folder of this machine belongs to one process, and stores have no processes to ask for.
+ * Null where the output is in a store.
+ *
+ * @throws UserError where another process has it
+ */
+export async function lockOutput(output: string, command: string, signal?: AbortSignal): Promise<Lock | null> {
+  return isLocal(output) ? lockFolder(pathOf(output), `mobileclip reinforce ${command}`, signal) : null
 }
 
 /** @throws UserError where a link, at this moment, leads a file of the folder out of it */

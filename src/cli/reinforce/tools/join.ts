@@ -2,7 +2,7 @@
 import { UserError } from "../../../core/errors.ts"
 import { expandShards } from "../../../data/expand.ts"
 import { openStorage } from "../../../data/stores/open.ts"
-import { lockOutput } from "../../../reinforce/job/output-lock.ts"
+import { lockOutput } from "../../../reinforce/job/output.ts"
 import { type JoinReport, joinShards } from "../../../reinforce/tools/join/join.ts"
 import { PartialSuccess } from "../../errors.ts"
 import type { ProgressMode } from "../../progress.ts"

@@ -2,8 +2,8 @@
 import { quoted, UserError } from "../../../core/errors.ts"
 import { requireInside } from "../../../core/inside.ts"
 import { pathOf } from "../../../data/stores/local.ts"
-import { isUrl } from "../../../data/stores/open.ts"
 import { isAtOrBelow, realPlace } from "../../../host/real-place.ts"
+import { isLocal } from "../../job/output.ts"
 
 /**
  * @param output URL of the job's output
@@ -20,7 +20,7 @@ export async function requireInRoots(output: string, roots: readonly string[]): 
 }
 
 async function isIn(output: string, root: string): Promise<boolean> {
-  if (isRemote(output) || isRemote(root)) return isBelow(output, root)
+  if (!isLocal(output) || !isLocal(root)) return isBelow(output, root)
   const [place, allowed] = await Promise.all([realPlace(pathOf(output)), realPlace(pathOf(root))])
   return isAtOrBelow(place, allowed)
 }
@@ -36,8 +36,4 @@ function isBelow(output: string, root: string): boolean {
   } catch {
     return false
   }
-}
-
-function isRemote(url: string): boolean {
-  return isUrl(url) && !/^file:\/\//i.test(url)
 }

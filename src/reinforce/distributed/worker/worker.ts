@@ -57,7 +57,7 @@ export interface WorkerSummary {
 }
 
 /** Faults in a row after which a worker gives up. */
-const mostFailures = 10
+const mostFaults = 10
 
 /** Failures of the machine in a row, of all slots each time, after which a worker gives up. */
 const mostOutages = 3
@@ -93,10 +93,10 @@ class Worker {
   private readonly broken = new AbortController()
   private readonly counts = { done: 0, failed: 0, parked: 0, released: 0, returned: 0, malformed: 0 }
   private readonly noted = new Set<string>()
-  private failuresInARow = 0
+  private faultsInARow = 0
   private outagesInARow = 0
-  /** Why the last shard went back, where it was this machine's fault. */
-  private lastOutage: string | null = null
+  /** What became of the last shard that was worked on. */
+  private last: AttemptEvent | null = null
   private finished = false
 
   constructor(
@@ -133,9 +133,9 @@ class Worker {
     }
     this.broken.signal.throwIfAborted()
     if (this.finished) await this.checkAtEnd(leave)
-    if (this.finished && this.lastOutage !== null) {
+    if (this.finished && this.last?.kind === "returned") {
       throw new EnvironmentError(
-        `the job is done, and the last shards that this machine took failed on it (${this.outagesInARow} in a row): ${this.lastOutage}`,
+        `the job is done, and the last shards that this machine took failed on it (${this.outagesInARow} in a row): ${this.last.reason}`,
         "others made them; mend what is wrong before the next job",
       )
     }
@@ -182,15 +182,18 @@ class Worker {
     if (event.kind === "doneElsewhere") return
     this.counts[event.kind]++
     if (event.kind === "released" || event.kind === "malformed") return
-    if (event.kind === "done") this.outagesInARow = 0
-    const cause = event.kind === "done" ? null : event.kind === "returned" ? "environment" : event.cause
-    const reason = "reason" in event ? event.reason : ""
+    this.last = event
+    if (event.kind === "done") {
+      this.faultsInARow = 0
+      this.outagesInARow = 0
+      return
+    }
+    const cause = event.kind === "returned" ? "environment" : event.cause
     // Slots fail together where the machine does: what fails at once is one time.
-    const times = { most: mostOutages, atOnce: this.runner.slots }
-    this.lastOutage = event.kind === "returned" ? reason : null
-    if (cause === "environment") return this.endure(++this.outagesInARow, times, reason, leave)
-    if (cause === "fault") return this.endure(++this.failuresInARow, { most: mostFailures, atOnce: 1 }, reason, leave)
-    this.failuresInARow = 0
+    const outages = { most: mostOutages, atOnce: this.runner.slots }
+    if (cause === "environment") return this.endure(++this.outagesInARow, outages, event.reason, leave)
+    if (cause === "fault") return this.endure(++this.faultsInARow, { most: mostFaults, atOnce: 1 }, event.reason, leave)
+    this.faultsInARow = 0
   }
 
   /** A machine that is broken must not use up the tries of every shard. */
