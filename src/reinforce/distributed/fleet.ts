@@ -133,7 +133,7 @@ function jobName(stage: string, output: string): string {
   return `${stage}-${createHash("sha256").update(output).digest("hex").slice(0, 8)}`
 }
 
-export interface JoinOptions extends ResourceRequest, BringOptions {
+export interface JoinJobOptions extends ResourceRequest, BringOptions {
   /** The job's name on the server. Default: the only one, or the first that comes. */
   readonly job?: string
   /** Shown in the status. Default: the machine's. */
@@ -148,11 +148,11 @@ export interface JoinOptions extends ResourceRequest, BringOptions {
  *
  * @throws UserError where the job cannot be read, writes elsewhere, or everything fails here
  */
-export function joinJob(nats: NatsSettings, options: JoinOptions = {}): Promise<WorkerSummary | null> {
+export function joinJob(nats: NatsSettings, options: JoinJobOptions = {}): Promise<WorkerSummary | null> {
   return connected(nats, "reinforce worker", (connection) => workOn(connection, options))
 }
 
-async function workOn(connection: NatsConnection, options: JoinOptions): Promise<WorkerSummary | null> {
+async function workOn(connection: NatsConnection, options: JoinJobOptions): Promise<WorkerSummary | null> {
   const { signal, onNote = () => {}, onEvent, name, outputRoots = [] } = options
   onNote("waiting for a job")
   const queued = await waitForJob(connection, options.job, signal)

@@ -9,6 +9,7 @@ import { join } from "node:path"
 import { fileError } from "../../../host/file-error.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
 import { keyHash } from "../key-hash.ts"
+import { joinDefaults } from "../options.ts"
 
 export interface Place {
   /** Number of the shard in its list. */
@@ -31,8 +32,6 @@ export interface KeyIndexOptions {
 
 const recordBytes = 24
 
-const defaultMaxBytes = 2 ** 30
-
 /** By the first bits of the hash, so that each is sorted by itself. */
 const partitionBits = 10
 
@@ -47,7 +46,7 @@ export class KeyIndex implements Disposable {
   /** Indexes all places; of places with one key, the first in the order given is kept. */
   static async build(
     places: AsyncIterable<Place & { readonly key: string }>,
-    { maxBytes = defaultMaxBytes, folder }: KeyIndexOptions = {},
+    { maxBytes = joinDefaults.maxIndexBytes, folder }: KeyIndexOptions = {},
   ): Promise<KeyIndex> {
     const builder = new Builder(maxBytes, folder)
     try {
