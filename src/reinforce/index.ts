@@ -7,7 +7,14 @@ export type { Progress, StartProgress } from "../core/progress.ts"
 export { expandShards } from "../data/expand.ts"
 export type { JoinJobOptions, PublishOptions } from "./distributed/fleet.ts"
 export type { NatsSettings } from "./distributed/server/nats-settings.ts"
-export { type CaptionJob, defaultFormat, defaultMinImageSize, type EmbeddingJob, type Job } from "./job/job.ts"
+export {
+  type CaptionJob,
+  defaultFormat,
+  defaultMinImageSize,
+  type EmbeddingJob,
+  type Job,
+  publishDefaults,
+} from "./job/job.ts"
 export { planShards } from "./job/plan.ts"
 export {
   augmentationOf,

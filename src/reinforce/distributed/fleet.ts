@@ -30,9 +30,9 @@ export interface PublishOptions {
   readonly name?: string
   /** Times that a shard is begun before it is parked. */
   readonly maxTries?: number
-  /** Without progress, after which a shard is abandoned. */
+  /** Seconds without progress after which a shard is abandoned. */
   readonly stallSeconds?: number
-  /** Of a silent worker, after which its shards go to others. */
+  /** Seconds for which a worker may be silent before its shards go to others. */
   readonly ackWaitSeconds?: number
   /** Samples and shards that may be left out before the job stops. Default: any number. */
   readonly maxFailures?: number

@@ -37,7 +37,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /** A shard, and what made it. */
-export interface Made {
+interface Made {
   readonly output: string
   /** Identity of the models. */
   readonly models: string

@@ -35,7 +35,7 @@ export interface EmbeddingJob extends Models {
 interface Models {
   readonly modelName: string
   readonly pretrained: string | null
-  /** Of the weights; null: as they are. It is part of what comes out. */
+  /** The weights' type; null: as they are. It is part of what comes out. */
   readonly dtype: "fp32" | "fp16" | "bf16" | null
 }
 
@@ -59,6 +59,16 @@ export const defaultFormat: SampleFormat = {
 }
 
 export const defaultMinImageSize = 16
+
+/** How a job on a server is worked off unless told otherwise. */
+export const publishDefaults = {
+  /** Tries of a shard before it is parked. */
+  maxTries: 5,
+  /** Seconds without progress after which a shard is abandoned. */
+  stallSeconds: 600,
+  /** Seconds for which a worker may be silent before its shards go to others. */
+  ackWaitSeconds: 30,
+} as const
 
 /** The most that a job may ask for: what multiplies an image's memory is bounded wherever a job comes from. */
 export const jobLimits = {

@@ -1,6 +1,6 @@
 /**
  * What is done of a job, kept beside its output so that any machine can go on: `config.json` holds the job, and
- * `_done/<shard>.json` appears behind each shard that is complete.
+ * `_done/<shard>.json` appears after each shard that is complete.
  */
 import { z } from "zod"
 import { UserError } from "../../core/errors.ts"
@@ -18,7 +18,7 @@ const sideFiles = ["failures.jsonl", "manifest.jsonl", "info.json", "checkpoint.
 /** Requests under way at a time; an object store answers each in some 50 ms. */
 const parallelRequests = 32
 
-export interface JobRecord {
+interface JobRecord {
   readonly format: "mobileclip-reinforce"
   readonly job: AnyJob
 }

@@ -30,7 +30,7 @@ export interface EmbeddingStageOptions {
 /** A sample whose views are there. */
 interface Seen extends Prepared {
   readonly augmentations: readonly StoredAugmentation[]
-  /** Of each target of the ensemble, [views, 3, size, size]. */
+  /** For each target of the ensemble, [views, 3, size, size]. */
   readonly pixels: readonly Float32Array<ArrayBuffer>[]
 }
 

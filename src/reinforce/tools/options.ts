@@ -63,7 +63,7 @@ export interface JoinShardsOptions {
   readonly keyField?: string
   /** `key`: a reinforcement is found by its key, in any shard; `name`: shards of one name hold the same samples. */
   readonly match?: JoinJob["match"]
-  /** Of the joined shards. Default: WebDataset, with embeddings copied as they are. */
+  /** How joined shards are written. Default: WebDataset, with embeddings copied as they are. */
   readonly format?: SampleFormat
   /** Keeps pictures that are not the ones that were reinforced. */
   readonly allowChanged?: boolean
@@ -84,9 +84,9 @@ export interface ReplayOptions {
   readonly output: string
   /** Side of the views, in pixels. */
   readonly size?: number
-  /** Of the crop. */
+  /** How a crop is brought to its size. */
   readonly interpolation?: Interpolation
-  /** Of the samples. Default: the first ones. */
+  /** Keys of the samples. Default: the first ones. */
   readonly keys?: readonly string[]
   /** Samples at most. */
   readonly limit?: number

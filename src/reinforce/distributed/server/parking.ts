@@ -7,7 +7,7 @@
 import type { ShardTask } from "../../runner.ts"
 import { deleteEntry } from "./entries.ts"
 import { publishTask, purgeUndeliverable } from "./queue.ts"
-import { answered, bucketStream, entryName, indicesOf, isPresent, type Job, keySubject } from "./queued-job.ts"
+import { answered, bucketStream, entryName, indicesOf, isPresent, keySubject, type QueuedJob } from "./queued-job.ts"
 import { type Attempts, type JobPolicy, type Note, type ParkedShard, readRecord, schemas } from "./records.ts"
 
 /** Failures of a shard that are kept. */
@@ -40,7 +40,7 @@ export type Verdict =
   | { readonly kind: "failed"; readonly reason: string; readonly tries: number; readonly cause: Cause }
   | { readonly kind: "returned"; readonly reason: string }
 
-export interface Judged {
+interface Judged {
   readonly verdict: Verdict
   /** With this delivery; `retrySeconds` until the next one, where it is not parked. */
   readonly attempts: Attempts
@@ -120,7 +120,7 @@ export function parkedShard(
   return { index: task.index, task, reason, tries, failures: kept, at: Date.now() }
 }
 
-export async function storeParked(job: Job, parked: ParkedShard, signal: AbortSignal): Promise<void> {
+export async function storeParked(job: QueuedJob, parked: ParkedShard, signal: AbortSignal): Promise<void> {
   await answered(job, () => job.control.put(parkedKey(parked.index), JSON.stringify(parked)), signal)
 }
 
@@ -140,7 +140,7 @@ export function attemptsKey(index: number): string {
 }
 
 /** In the order of their indices. Shards whose entry cannot be read count as not parked. */
-export async function parkedShards(job: Job, note: Note): Promise<ParkedShard[]> {
+export async function parkedShards(job: QueuedJob, note: Note): Promise<ParkedShard[]> {
   return (await parkedEntries(job, note)).flatMap(({ shard }) => shard ?? [])
 }
 
@@ -155,7 +155,7 @@ export interface Retried {
  * Puts parked shards back into the queue, as if they had never been tried. One that a worker is parking at this moment
  * stays parked.
  */
-export async function retryParked(job: Job, note: Note = () => {}): Promise<Retried> {
+export async function retryParked(job: QueuedJob, note: Note = () => {}): Promise<Retried> {
   // A message that is never delivered would keep its shard from being queued.
   await answered(job, () => purgeUndeliverable(job))
   const retried = { queued: 0, forgotten: 0 }
@@ -169,11 +169,11 @@ export async function retryParked(job: Job, note: Note = () => {}): Promise<Retr
 }
 
 /** Those that were parked at some time; some may be back in the queue. */
-async function parkedIndices(job: Job): Promise<Set<number>> {
+async function parkedIndices(job: QueuedJob): Promise<Set<number>> {
   return indicesOf(job, bucketStream(job.name, "control"), keySubject(job.name, "control", "parked.*"))
 }
 
-async function parkedEntries(job: Job, note: Note): Promise<ParkedEntry[]> {
+async function parkedEntries(job: QueuedJob, note: Note): Promise<ParkedEntry[]> {
   const indices = [...(await parkedIndices(job))].sort((a, b) => a - b)
   const entries = await Promise.all(
     indices.map(async (index) => ({ index, entry: await job.control.get(parkedKey(index)) })),

@@ -20,7 +20,7 @@ import {
   type Verdict,
 } from "../server/parking.ts"
 import { publishTask } from "../server/queue.ts"
-import { answered, entryName, isPresent, type Job, readControl } from "../server/queued-job.ts"
+import { answered, entryName, isPresent, type QueuedJob, readControl } from "../server/queued-job.ts"
 import {
   type Attempts,
   type Completion,
@@ -46,7 +46,7 @@ export type AttemptEvent =
   | { readonly kind: "malformed"; readonly index: number | null; readonly reason: string }
 
 export interface AttemptContext {
-  readonly job: Job
+  readonly job: QueuedJob
   readonly record: JobRecord
   readonly runner: ModelRunner
   readonly models: SharedModels

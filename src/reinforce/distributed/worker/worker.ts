@@ -18,8 +18,8 @@ import {
   answered,
   findJob,
   isGone,
-  type Job,
   noLongerThere,
+  type QueuedJob,
   readControl,
   readJob,
   requireThere,
@@ -66,7 +66,11 @@ const mostOutages = 3
 const longestPause = 60
 
 /** The job when it is there, which may be later; null where `signal` came first. */
-export async function waitForJob(connection: NatsConnection, name?: string, signal?: AbortSignal): Promise<Job | null> {
+export async function waitForJob(
+  connection: NatsConnection,
+  name?: string,
+  signal?: AbortSignal,
+): Promise<QueuedJob | null> {
   while (!signal?.aborted) {
     const job = await untilAnswered(() => findJob(connection, name), signal)
     if (job) return job
@@ -80,7 +84,11 @@ export async function waitForJob(connection: NatsConnection, name?: string, sign
  * @throws UserError where the job was stopped or removed, or is made by other models
  * @throws EnvironmentError where this machine fails again and again
  */
-export async function runWorker(job: Job, runner: ModelRunner, options: WorkerOptions = {}): Promise<WorkerSummary> {
+export async function runWorker(
+  job: QueuedJob,
+  runner: ModelRunner,
+  options: WorkerOptions = {},
+): Promise<WorkerSummary> {
   const record = await answered(job, () => readJob(job), options.leave)
   if (!record) throw noLongerThere(job)
   return new Worker(job, record, runner, options).run()
@@ -100,7 +108,7 @@ class Worker {
   private finished = false
 
   constructor(
-    private readonly job: Job,
+    private readonly job: QueuedJob,
     private readonly record: JobRecord,
     private readonly runner: ModelRunner,
     private readonly options: WorkerOptions,
@@ -247,7 +255,7 @@ class Worker {
 }
 
 /** Whether all shards were queued, and none will be delivered any more. */
-async function isFinished(job: Job): Promise<boolean> {
+async function isFinished(job: QueuedJob): Promise<boolean> {
   if ((await job.control.get("published")) === null) return false
   const { queued, inFlight } = await queueState(job)
   return queued + inFlight === 0

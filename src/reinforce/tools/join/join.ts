@@ -91,7 +91,7 @@ class JoinRunner implements ShardRunner {
     private readonly ledger: Pick<Ledger, "record" | "folder">,
     private readonly job: JoinJob,
     reinforcements: readonly string[],
-    /** Of all shards; null where each serves the image shard of its name. */
+    /** Those of all shards; null where each serves the image shard of its name. */
     readonly all: Reinforcements | null,
   ) {
     this.byName = new Map(reinforcements.map((url) => [nameOf(url), url]))
@@ -123,9 +123,9 @@ class JoinRunner implements ShardRunner {
   async take({ output }: ShardTask): Promise<void> {
     if (!this.all || !(await this.storage.stat(output))) return
     await using shards = new OpenShards(this.storage)
-    for await (const { key } of (await shards.get(output)).places()) {
-      const place = this.all.find(key)
-      if (place) this.all.take(place)
+    for await (const { key } of (await shards.get(output)).locations()) {
+      const location = this.all.find(key)
+      if (location) this.all.take(location)
     }
   }
 
@@ -164,7 +164,7 @@ function reportOf(job: JoinJob, shards: number, outcome: RunOutcome, { all }: Jo
     reinforcements: {
       shards,
       keys,
-      duplicates: all?.duplicates.length ?? total(({ counts }) => counts.reinforcements?.duplicates ?? 0),
+      duplicates: all?.duplicates ?? total(({ counts }) => counts.reinforcements?.duplicates ?? 0),
     },
     matched,
     withoutReinforcement,

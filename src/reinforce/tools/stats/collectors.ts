@@ -11,7 +11,7 @@ export interface CaptionStats {
   /** Samples that have captions of the kind. */
   readonly samples: number
   readonly perSample: Spread
-  /** Of each caption, with start and end of text. */
+  /** In each caption, with start and end of text. */
   readonly tokens: Spread
   readonly histogram: readonly Bin[]
   /** Captions longer than the context of the models, which is cut. */

@@ -15,7 +15,7 @@ type Sheet = Required<ContactSheetOptions>
 const gap = 10
 const lineHeight = 14
 const textWidth = 460
-/** Of the letters, about: the font is whichever sans-serif the system has. */
+/** About as many as fit: the font is whichever sans-serif the system has. */
 const charactersPerLine = 70
 const footer = 2 * lineHeight
 const colours = ["#d33", "#27c", "#293", "#b5a", "#c70", "#0aa", "#777", "#860"] as const

@@ -29,7 +29,7 @@ import { Counter, type Spread } from "./spread.ts"
 export interface StatsReport {
   readonly shards: number
   readonly samples: number
-  /** Of the shards' files. */
+  /** Size of the shards' files. */
   readonly bytes: number
   /** Content by kind of member, without an archive's headers and padding; empty for JSONL. */
   readonly members: Readonly<Record<string, MemberBytes>>

@@ -7,7 +7,7 @@ import { sha256OfFile } from "../../../host/hash.ts"
 import { findShards, type Shard, samplesOf } from "../find-shards.ts"
 import { firstDifference } from "./compare.ts"
 
-export interface ShardDifference {
+interface ShardDifference {
   readonly shard: string
   /** Null where it is not about one sample. */
   readonly key: string | null
@@ -83,8 +83,8 @@ async function firstDifferent(left: Samples, right: Samples): Promise<Omit<Shard
   }
 }
 
-/** Of the content, in hexadecimal. */
-export async function hashOf(storage: Storage, url: string): Promise<string> {
+/** SHA-256 of the content, in hexadecimal. */
+async function hashOf(storage: Storage, url: string): Promise<string> {
   await using file = await storage.fetch(url)
   return sha256OfFile(file.path)
 }

@@ -24,7 +24,7 @@ import { findTeacherWidths } from "../teacher-widths.ts"
 import { faultsOf } from "./faults.ts"
 import { type Recomputed, recompute } from "./recompute.ts"
 
-export interface LocatedProblem extends Problem {
+interface LocatedProblem extends Problem {
   readonly shard: string
 }
 
