@@ -1,7 +1,7 @@
 /**
  * Where a shard of a job is written: inside of the job's output, and never where the job keeps its records. Whoever may
  * publish tasks names outputs, so they are checked when a job is planned and published, when a worker takes a task, and,
- * because links may change, once more when the shard is written.
+ * because links may change, once more when the shard is written. A folder of this machine belongs to one process at a time.
  */
 import { dirname, relative, resolve, sep } from "node:path"
 import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
@@ -91,6 +91,41 @@ export async function requireNotLinkedOut(output: string, folder: string): Promi
     `the output ${quoted(output)} is not inside of ${quoted(folder)}, the job's output: a link leads to ${quoted(place)}`,
     "a link at the job's output itself is followed, one inside of it is not",
   )
+}
+
+/**
+ * What the owner of a machine allows a job to write: folders and URLs, in which the job's output must be.
+ *
+ * @param output URL of the job's output
+ * @param roots none: everything is allowed
+ * @throws UserError where the output is in none of them
+ */
+export async function requireInRoots(output: string, roots: readonly string[]): Promise<void> {
+  if (roots.length === 0) return
+  for (const root of roots) if (await isIn(output, root)) return
+  throw new UserError(
+    `the job writes to ${quoted(output)}, which is not inside of ${roots.map(quoted).join(" or ")} (--output-root)`,
+    "start the worker with another --output-root if the job is to be trusted",
+  )
+}
+
+async function isIn(output: string, root: string): Promise<boolean> {
+  if (!isLocal(output) || !isLocal(root)) return isBelow(output, root)
+  const [place, allowed] = await Promise.all([realPlace(pathOf(output)), realPlace(pathOf(root))])
+  return isAtOrBelow(place, allowed)
+}
+
+/** By their text: a store may take ".." for a part of a name or not, so that no name may have it. */
+function isBelow(output: string, root: string): boolean {
+  const [place, allowed] = [output, root].map((url) => url.replace(/\/+$/, "")) as [string, string]
+  if (place === allowed) return true
+  if (!place.startsWith(`${allowed}/`)) return false
+  try {
+    requireInside(decodeURIComponent(place.slice(allowed.length + 1)), "the job")
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** The file of a shard, written and removed only where it is inside of its job's output. */

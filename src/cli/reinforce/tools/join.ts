@@ -3,9 +3,9 @@ import { UserError } from "../../../core/errors.ts"
 import { type JoinReport, joinShards } from "../../../reinforce/tools/join/join.ts"
 import { PartialSuccess } from "../../errors.ts"
 import { type ProgressMode, progressReporter } from "../../progress.ts"
+import { textTable } from "../../table.ts"
 import type { Output } from "../summary.ts"
 import { type FormatOptions, joinFormat } from "./format-option.ts"
-import { joinText } from "./join-text.ts"
 
 export interface JoinCommandOptions extends FormatOptions {
   readonly images: readonly string[]
@@ -55,4 +55,29 @@ function requireComplete(report: JoinReport, { output, requireAll, maxFailures }
   if (failures + changed + failedShards.length > 0) {
     throw new PartialSuccess(`${output}/failures.jsonl says what was left out and why`)
   }
+}
+
+function joinText(report: JoinReport): string {
+  const { images, reinforcements, matched } = report
+  const rows: [string, number][] = [
+    ["image shards", images.shards],
+    ["images", images.samples],
+    ["reinforcement shards", reinforcements.shards],
+    ["reinforcements", reinforcements.keys],
+    ["matched", matched],
+    ["images without reinforcement", report.withoutReinforcement],
+    ["reinforcements without image", report.withoutImage],
+    ["images whose key came before", images.duplicates],
+    ["reinforcements whose key came before", reinforcements.duplicates],
+    ["pictures that have changed", report.changed],
+    ["samples that failed", report.failures],
+    ["shards that failed", report.failedShards.length],
+  ]
+  const table = textTable(
+    [{ title: "join" }, { title: "count", align: "right" }],
+    rows.map(([name, count]) => [name, String(count)]),
+  )
+  const size = matched > 0 ? `, ${(report.bytes / matched / 1000).toFixed(1)} kB a sample` : ""
+  const failed = report.failedShards.map(({ shard, reason }) => `${shard}: ${reason}`)
+  return [table, `${(report.bytes / 1e6).toFixed(1)} MB${size}`, ...failed].join("\n")
 }
