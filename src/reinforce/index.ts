@@ -1,6 +1,6 @@
 /**
  * Data generation from code: captions and embeddings for shards, on this machine or on those of a NATS server, whose
- * client is loaded when it is asked for.
+ * client is loaded when it is asked for; and what joins, checks, counts and shows the shards that came out.
  */
 export { EnvironmentError, UserError } from "../core/errors.ts"
 export type { Progress, StartProgress } from "../core/progress.ts"
@@ -30,6 +30,8 @@ export { type ResourceRequest, resourceDefaults } from "./local/resources.ts"
 export { type RunOutcome, requireComplete } from "./local/run-shards.ts"
 export type { ShardResult, ShardTask } from "./runner.ts"
 export { type JoinReport, joinShards } from "./tools/join/join.ts"
+export { type ReplayResult, replayViews } from "./tools/replay.ts"
+export { type StatsReport, shardStats } from "./tools/stats/stats.ts"
 export {
   type ContactSheetOptions,
   contactSheetDefaults,
@@ -41,9 +43,7 @@ export {
   statsDefaults,
   type VerifyOptions,
   verifyDefaults,
-} from "./tools/options.ts"
-export { type ReplayResult, replayViews } from "./tools/replay.ts"
-export { type StatsReport, shardStats } from "./tools/stats/stats.ts"
+} from "./tools/tool-options.ts"
 export { type AgainstReport, compareShards } from "./tools/verify/against.ts"
 export { type VerifyReport, verifyShards } from "./tools/verify/verify.ts"
 

@@ -37,7 +37,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /** A shard, and what made it. */
-interface Made {
+interface MadeShard {
   readonly output: string
   /** Identity of the models. */
   readonly models: string
@@ -47,7 +47,7 @@ interface Made {
 const namedShards = 4
 
 /** Throws UserError, naming them, where shards of the output were made by other models than those of the job. */
-export function requireSameModels(results: Iterable<Made>, now: string, folder: string): void {
+export function requireSameModels(results: Iterable<MadeShard>, now: string, folder: string): void {
   const others = [...results].filter(({ models }) => models !== now)
   const [first] = others
   if (!first) return
@@ -59,7 +59,7 @@ export function requireSameModels(results: Iterable<Made>, now: string, folder: 
 }
 
 /** Throws UserError where shards of the output were made by different models. */
-export function requireOneModel(results: Iterable<Made>, folder: string): void {
+export function requireOneModel(results: Iterable<MadeShard>, folder: string): void {
   const all = [...results]
   if (all[0]) requireSameModels(all, mostCommon(all.map(({ models }) => models)), folder)
 }
@@ -70,7 +70,7 @@ function mostCommon(values: readonly string[]): string {
   return [...counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best))[0]
 }
 
-function namesOf(made: readonly Made[]): string {
+function namesOf(made: readonly MadeShard[]): string {
   const outputs = [...new Set(made.map(({ output }) => output))]
   const names = outputs.slice(0, namedShards).map((output) => output.slice(output.lastIndexOf("/") + 1))
   return names.join(", ") + (outputs.length > namedShards ? `, and ${outputs.length - namedShards} more` : "")

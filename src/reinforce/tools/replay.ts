@@ -12,7 +12,7 @@ import { makeDirectory, writeAtomically } from "../../host/files.ts"
 import { decodePicture } from "../stages/picture.ts"
 import type { Report } from "../stages/stage.ts"
 import { findShards, type ShardSet, samplesOf } from "./find-shards.ts"
-import { type ReplayOptions, replayDefaults } from "./options.ts"
+import { type ReplayOptions, replayDefaults } from "./tool-options.ts"
 
 export interface ReplayResult {
   readonly samples: number

@@ -1,6 +1,6 @@
 /** mobileclip reinforce join */
 import type { Command } from "commander"
-import { joinDefaults } from "../../../reinforce/tools/options.ts"
+import { joinDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
 import { progressOption, wholeNumber } from "../../options.ts"
 import { outputOf } from "../summary.ts"

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander"
 import { UserError } from "../../../core/errors.ts"
 import type { Interpolation } from "../../../core/image/resize.ts"
-import { replayDefaults } from "../../../reinforce/tools/options.ts"
+import { replayDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
 import { oneLine, prefix } from "../../errors.ts"
 import { wholeNumber } from "../../options.ts"

@@ -1,6 +1,6 @@
 /** mobileclip reinforce stats */
 import type { Command } from "commander"
-import { contactSheetDefaults, statsDefaults } from "../../../reinforce/tools/options.ts"
+import { contactSheetDefaults, statsDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
 import { progressOption, wholeNumber } from "../../options.ts"
 import { type ProgressMode, progressReporter } from "../../progress.ts"

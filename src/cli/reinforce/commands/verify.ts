@@ -1,6 +1,6 @@
 /** mobileclip reinforce verify */
 import type { Command } from "commander"
-import { verifyDefaults } from "../../../reinforce/tools/options.ts"
+import { verifyDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
 import { number, progressOption, wholeNumber } from "../../options.ts"
 import { addResourceOptions } from "../shard-options.ts"

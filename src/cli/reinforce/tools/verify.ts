@@ -1,6 +1,6 @@
 /** What `reinforce verify` does with its options. */
 import { UserError } from "../../../core/errors.ts"
-import type { VerifyOptions } from "../../../reinforce/tools/options.ts"
+import type { VerifyOptions } from "../../../reinforce/tools/tool-options.ts"
 import { type AgainstReport, compareShards } from "../../../reinforce/tools/verify/against.ts"
 import { type VerifyReport, verifyShards } from "../../../reinforce/tools/verify/verify.ts"
 import { type ProgressMode, progressReporter } from "../../progress.ts"

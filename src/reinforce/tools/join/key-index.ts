@@ -9,7 +9,7 @@ import { join } from "node:path"
 import { fileError } from "../../../host/file-error.ts"
 import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
 import { keyHash } from "../key-hash.ts"
-import { joinDefaults } from "../options.ts"
+import { joinDefaults } from "../tool-options.ts"
 
 export interface Location {
   /** Number of the shard in its list. */

@@ -8,7 +8,7 @@ import { applyAugmentation } from "../../../data/augment/apply.ts"
 import { opNames, type StoredAugmentation } from "../../../data/augment/augmentation.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { decodePicture } from "../../stages/picture.ts"
-import type { ContactSheetOptions } from "../options.ts"
+import type { ContactSheetOptions } from "../tool-options.ts"
 
 type Sheet = Required<ContactSheetOptions>
 

@@ -8,9 +8,9 @@ import type { Storage } from "../../../data/stores/storage.ts"
 import { writeAtomically } from "../../../host/files.ts"
 import { joinUrl } from "../../job/output.ts"
 import { findShards } from "../find-shards.ts"
-import { contactSheetDefaults, type StatsOptions, statsDefaults } from "../options.ts"
 import { RandomPick } from "../random-pick.ts"
 import { findTeacherWidths } from "../teacher-widths.ts"
+import { contactSheetDefaults, type StatsOptions, statsDefaults } from "../tool-options.ts"
 import { type TeacherAgreement, teacherAgreement } from "./agreement.ts"
 import {
   addMembers,
