@@ -13,7 +13,7 @@ import { jobStatusText } from "./job-status.ts"
 import { jobOf, planOf, type ResourceOptions, resourcesOf, type ShardOptions } from "./shard-options.ts"
 import { finish, type Output, planText } from "./summary.ts"
 
-export interface NatsOptions {
+interface NatsOptions {
   readonly nats?: string
   /** Its name on the server. */
   readonly job?: string

@@ -21,7 +21,11 @@ export function addCaptionOptions(command: Command): Command {
       wholeNumber(1, jobLimits.perImage),
       captionDefaults.numSamples,
     )
-    .option("--tag-suffix <suffixes>", "behind the key syn_text, one for each captioner, comma-separated", "")
+    .option(
+      "--tag-suffix <suffixes>",
+      "after the key syn_text, one for each captioner, comma-separated",
+      captionDefaults.tagSuffix,
+    )
     .addOption(
       new Option("--generation-type <type>", "how captions are drawn")
         .choices(generationTypes)
@@ -80,7 +84,7 @@ export function addEmbeddingOptions(command: Command): Command {
       "synthetic captions to embed, by the beginning of their key",
       embeddingDefaults.synTextKeyRegex,
     )
-    .option("--tag-suffix <suffix>", "behind the keys that are written", "")
+    .option("--tag-suffix <suffix>", "after the keys that are written", embeddingDefaults.tagSuffix)
 }
 
 function addModelOptions(command: Command, what: string): Command {
@@ -92,7 +96,7 @@ function addModelOptions(command: Command, what: string): Command {
     )
 }
 
-/** The request behind the options. Throws UserError where the augmentation cannot be read. */
+/** The request that the options make. Throws UserError where the augmentation cannot be read. */
 export function embeddingRequest({ augConfig, ...request }: EmbeddingOptions): EmbeddingRequest {
   return augConfig === undefined ? request : { ...request, augmentation: readAugmentation(augConfig) }
 }

@@ -19,7 +19,7 @@ import { createEntry } from "./server/entries.ts"
 import { natsSettings } from "./server/nats-settings.ts"
 import { retryParked } from "./server/parking.ts"
 import { jobConsumer, publishTask, queuedIndices, queueState, takeMessage } from "./server/queue.ts"
-import { answered, findJob, type Job, jobNames, removeJob } from "./server/queued-job.ts"
+import { answered, findJob, jobNames, type QueuedJob, removeJob } from "./server/queued-job.ts"
 import { jobStatus } from "./status.ts"
 import type { AttemptEvent } from "./worker/attempt.ts"
 import { SharedModels } from "./worker/shared-models.ts"
@@ -376,7 +376,7 @@ describe.concurrent("a worker that leaves", () => {
 })
 
 /** A server that comes back after its folder was lost. */
-async function emptied(name: string, run: (job: Job, server: NatsServer, to: NatsConnection) => Promise<void>) {
+async function emptied(name: string, run: (job: QueuedJob, server: NatsServer, to: NatsConnection) => Promise<void>) {
   await using other = await NatsServer.start()
   const to = await dial(other)
   try {
@@ -523,7 +523,7 @@ describe.concurrent("publishing", () => {
       attached: true,
     })
     await expect(publishJob(connection, { name: "a.b", spec, output: "out", tasks: [] })).rejects.toThrow(
-      '"a.b" is no name for a job',
+      '"a.b" is not a name for a job',
     )
   })
 })

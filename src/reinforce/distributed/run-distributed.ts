@@ -7,7 +7,7 @@ import type { Completions } from "./server/completions.ts"
 import { isAway } from "./server/connection.ts"
 import { parkedShards } from "./server/parking.ts"
 import { purgeUndeliverable, queueState } from "./server/queue.ts"
-import { answered, isGone, type Job, noLongerThere, readControl } from "./server/queued-job.ts"
+import { answered, isGone, noLongerThere, type QueuedJob, readControl } from "./server/queued-job.ts"
 import { type Completion, type Note, type ParkedShard, schemas, type WorkerRecord } from "./server/records.ts"
 import { liveWorkers, secondsLeft, totalRate } from "./status.ts"
 
@@ -46,7 +46,7 @@ export interface JobOutcome {
 /** Workers and parked shards are many requests, and change slowly. */
 const looksBetweenDetails = 5
 
-/** Looks at an empty queue behind which shards that are still missing are taken to be lost. */
+/** Looks at an empty queue after which shards that are still missing are taken to be lost. */
 const looksAtEmptyQueue = 3
 
 /**
@@ -71,7 +71,7 @@ class Waiting {
   private progress: RunProgress
 
   constructor(
-    private readonly job: Job,
+    private readonly job: QueuedJob,
     private readonly completions: Completions,
     private readonly options: DistributedOptions,
     /** Says each text once. */

@@ -2,11 +2,9 @@
  * What is to be done to every shard, as JSON: it is saved beside the output, sent to workers, and decides whether work
  * that was stopped may go on.
  */
-import { UserError } from "../../core/errors.ts"
 import type { AugmentationConfig } from "../../data/augment/config.ts"
 import type { SampleFormat } from "../../data/reinforced/encode.ts"
 import type { GenerateOptions } from "../../run/caption/options.ts"
-import type { JoinJob } from "../tools/join/job.ts"
 
 /** Writes `syn_text<suffix>`: captions of each image by each captioner. */
 export interface CaptionJob extends Models {
@@ -37,7 +35,7 @@ export interface EmbeddingJob extends Models {
 interface Models {
   readonly modelName: string
   readonly pretrained: string | null
-  /** Of the weights; null: as they are. It is part of what comes out. */
+  /** The weights' type; null: as they are. It is part of what comes out. */
   readonly dtype: "fp32" | "fp16" | "bf16" | null
 }
 
@@ -62,81 +60,40 @@ export const defaultFormat: SampleFormat = {
 
 export const defaultMinImageSize = 16
 
+/** How a job on a server is worked off unless told otherwise. */
+export const publishDefaults = {
+  /** Tries of a shard before it is parked. */
+  maxTries: 5,
+  /** Seconds without progress after which a shard is abandoned. */
+  stallSeconds: 600,
+  /** Seconds for which a worker may be silent before its shards go to others. */
+  ackWaitSeconds: 30,
+} as const
+
 /** The most that a job may ask for: what multiplies an image's memory is bounded wherever a job comes from. */
 export const jobLimits = {
   ...{ views: 1000, perImage: 1000, models: 100 },
   ...{ seqLen: 1024, numBeams: 128, topK: 1_000_000 },
 } as const
 
+export interface JoinJob {
+  readonly kind: "join"
+  /** Shards of the reinforcements, as they were named. */
+  readonly reinforcements: readonly string[]
+  /** `key`: samples of any shard; `name`: shards of one name hold the same samples. */
+  readonly match: "key" | "name"
+  /** Field of the image side's json that has the key; null: its own key. */
+  readonly keyField: string | null
+  /** Null: WebDataset, with embeddings as they are. */
+  readonly format: SampleFormat | null
+  /** Keeps pictures that are not the ones that were reinforced. */
+  readonly allowChanged: boolean
+}
+
+/** How samples are written; where embeddings are copied, it speaks of those that are not packed: lines of JSONL. */
+export function writtenFormat({ format }: JoinJob): SampleFormat {
+  return format ?? { output: "webdataset", embeddings: "npz", textEmbeddings: "separate", images: true }
+}
+
 /** Whatever writes shards to a folder, and can go on there. */
 export type AnyJob = Job | JoinJob
-
-/** Throws UserError that names the first setting in which `now` is not the job that `folder` was begun with. */
-export function requireSameJob(before: unknown, now: AnyJob, folder: string): void {
-  const difference = firstDifference(before, JSON.parse(JSON.stringify(now)), "")
-  if (difference === null) return
-  const { path, values } = difference
-  throw new UserError(
-    `${folder} was begun with ${path} ${JSON.stringify(values[0])}, and now it is ${JSON.stringify(values[1])}`,
-    "use the same settings to go on, or another --output",
-  )
-}
-
-interface Difference {
-  readonly path: string
-  readonly values: readonly [unknown, unknown]
-}
-
-function firstDifference(before: unknown, now: unknown, path: string): Difference | null {
-  if (!hasParts(before) || !hasParts(now)) return before === now ? null : { path, values: [before, now] }
-  for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
-    const found = firstDifference(before[key], now[key], path === "" ? key : `${path}.${key}`)
-    if (found) return found
-  }
-  return null
-}
-
-/** Lists have them too: their places. */
-function hasParts(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null
-}
-
-/** A shard, and what made it. */
-export interface Made {
-  readonly output: string
-  /** Identity of the models. */
-  readonly models: string
-}
-
-/** Shards that are named in a message. */
-const namedShards = 4
-
-/** Throws UserError, naming them, where shards of the output were made by other models than those of the job. */
-export function requireSameModels(results: Iterable<Made>, now: string, folder: string): void {
-  const others = [...results].filter(({ models }) => models !== now)
-  const [first] = others
-  if (!first) return
-  const made = others.filter(({ models }) => models === first.models)
-  throw new UserError(
-    `${folder} has shards made by ${first.models} (${namesOf(made)}), and not by ${now}`,
-    "use the same weights, or another --output",
-  )
-}
-
-/** Throws UserError where shards of the output were made by different models. */
-export function requireOneModel(results: Iterable<Made>, folder: string): void {
-  const all = [...results]
-  if (all[0]) requireSameModels(all, mostCommon(all.map(({ models }) => models)), folder)
-}
-
-function mostCommon(values: readonly string[]): string {
-  const counts = new Map<string, number>()
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
-  return [...counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best))[0]
-}
-
-function namesOf(made: readonly Made[]): string {
-  const outputs = [...new Set(made.map(({ output }) => output))]
-  const names = outputs.slice(0, namedShards).map((output) => output.slice(output.lastIndexOf("/") + 1))
-  return names.join(", ") + (outputs.length > namedShards ? `, and ${outputs.length - namedShards} more` : "")
-}

@@ -1,6 +1,6 @@
 /**
  * What is done of a job, kept beside its output so that any machine can go on: `config.json` holds the job, and
- * `_done/<shard>.json` appears behind each shard that is complete.
+ * `_done/<shard>.json` appears after each shard that is complete.
  */
 import { z } from "zod"
 import { UserError } from "../../core/errors.ts"
@@ -8,7 +8,8 @@ import { parseJsonText } from "../../data/json-text.ts"
 import { mapOrdered } from "../../data/parallel.ts"
 import type { Storage } from "../../data/stores/storage.ts"
 import type { ShardResult, ShardTask } from "../runner.ts"
-import { type AnyJob, requireSameJob } from "./job.ts"
+import { requireSameJob } from "./compare.ts"
+import type { AnyJob } from "./job.ts"
 import { joinUrl, outputName, requireNotLinkedOut } from "./output.ts"
 
 /** What is written beside the shards at the end. */
@@ -17,7 +18,7 @@ const sideFiles = ["failures.jsonl", "manifest.jsonl", "info.json", "checkpoint.
 /** Requests under way at a time; an object store answers each in some 50 ms. */
 const parallelRequests = 32
 
-export interface JobRecord {
+interface JobRecord {
   readonly format: "mobileclip-reinforce"
   readonly job: AnyJob
 }

@@ -58,7 +58,7 @@ function failureLines(results: readonly ShardResult[], failed: readonly FailedSh
 }
 
 /** One line of failures.jsonl, without its end. */
-export function failureLine(shard: string, { key, reason, action }: Problem): string {
+function failureLine(shard: string, { key, reason, action }: Problem): string {
   return JSON.stringify({ shard, key, reason, action })
 }
 

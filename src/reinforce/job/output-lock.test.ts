@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
 import { main } from "../../cli/main.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
-import { lockOutput } from "./output-lock.ts"
+import { lockOutput } from "./output.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "output-lock-"))
 const shard = join(folder, "00000.tar")

@@ -1,7 +1,7 @@
 /**
  * Where a shard of a job is written: inside of the job's output, and never where the job keeps its records. Whoever may
  * publish tasks names outputs, so they are checked when a job is planned and published, when a worker takes a task, and,
- * because links may change, once more when the shard is written.
+ * because links may change, once more when the shard is written. A folder of this machine belongs to one process at a time.
  */
 import { dirname, relative, resolve, sep } from "node:path"
 import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
@@ -10,6 +10,7 @@ import { pathOf } from "../../data/stores/local.ts"
 import { isUrl } from "../../data/stores/open.ts"
 import type { Chunks, Storage, TransferOptions, Written } from "../../data/stores/storage.ts"
 import { isAtOrBelow, resolveRealPath } from "../../host/files/real-path.ts"
+import { type Lock, lockFolder } from "../../host/locks/lock.ts"
 import type { ShardTask } from "../runner.ts"
 
 /** What lies there beside the shards: the ledger, and the files that say what came out. */
@@ -66,8 +67,19 @@ function nameByPath(output: string, folder: string): string {
   }
 }
 
-function isLocal(url: string): boolean {
+/** Whether it is a path, or the URL of a file of this machine. */
+export function isLocal(url: string): boolean {
   return !isUrl(url) || /^file:/i.test(url)
+}
+
+/**
+ * The lock of a job's output: a folder of this machine belongs to one process, and stores have no processes to ask for.
+ * Null where the output is in a store.
+ *
+ * @throws UserError where another process has it
+ */
+export async function lockOutput(output: string, command: string, signal?: AbortSignal): Promise<Lock | null> {
+  return isLocal(output) ? lockFolder(pathOf(output), `mobileclip reinforce ${command}`, signal) : null
 }
 
 /** @throws UserError where a link, at this moment, leads a file of the folder out of it */
@@ -79,6 +91,41 @@ export async function requireNotLinkedOut(output: string, folder: string): Promi
     `the output ${quoted(output)} is not inside of ${quoted(folder)}, the job's output: a link leads to ${quoted(place)}`,
     "a link at the job's output itself is followed, one inside of it is not",
   )
+}
+
+/**
+ * What the owner of a machine allows a job to write: folders and URLs, in which the job's output must be.
+ *
+ * @param output URL of the job's output
+ * @param roots none: everything is allowed
+ * @throws UserError where the output is in none of them
+ */
+export async function requireInRoots(output: string, roots: readonly string[]): Promise<void> {
+  if (roots.length === 0) return
+  for (const root of roots) if (await isIn(output, root)) return
+  throw new UserError(
+    `the job writes to ${quoted(output)}, which is not inside of ${roots.map(quoted).join(" or ")} (--output-root)`,
+    "start the worker with another --output-root if the job is to be trusted",
+  )
+}
+
+async function isIn(output: string, root: string): Promise<boolean> {
+  if (!isLocal(output) || !isLocal(root)) return isBelow(output, root)
+  const [place, allowed] = await Promise.all([resolveRealPath(pathOf(output)), resolveRealPath(pathOf(root))])
+  return isAtOrBelow(place, allowed)
+}
+
+/** By their text: a store may take ".." for a part of a name or not, so that no name may have it. */
+function isBelow(output: string, root: string): boolean {
+  const [place, allowed] = [output, root].map((url) => url.replace(/\/+$/, "")) as [string, string]
+  if (place === allowed) return true
+  if (!place.startsWith(`${allowed}/`)) return false
+  try {
+    requireInside(decodeURIComponent(place.slice(allowed.length + 1)), "the job")
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** The file of a shard, written and removed only where it is inside of its job's output. */

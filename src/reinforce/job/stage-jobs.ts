@@ -9,7 +9,7 @@ interface ModelRequest {
   readonly modelName: string
   /** open_clip's tags, comma-separated, of those that are its architectures. */
   readonly pretrained?: string
-  /** Of the models' weights; default: as they are. */
+  /** Type of the models' weights; default: as they are. */
   readonly dtype?: "fp32" | "fp16" | "bf16"
   /** Captions of each image by each captioner, or views of each image. */
   readonly numSamples?: number
@@ -123,7 +123,7 @@ export function synTextKey(source: string): RegExp {
   try {
     return new RegExp(`^(?:${source})`)
   } catch {
-    throw new UserError(`--syn-text-key-regex ${JSON.stringify(source)} is no regular expression`)
+    throw new UserError(`--syn-text-key-regex ${JSON.stringify(source)} is not a regular expression`)
   }
 }
 

@@ -3,16 +3,17 @@ import { fileURLToPath } from "node:url"
 import { noProgress, type Progress, type StartProgress } from "../../core/progress.ts"
 import { openStorage } from "../../data/stores/open.ts"
 import { workerFile } from "../../host/worker-file.ts"
-import { type Job, requireOneModel, requireSameModels } from "../job/job.ts"
+import { requireOneModel, requireSameModels } from "../job/compare.ts"
+import type { Job } from "../job/job.ts"
 import { Ledger } from "../job/ledger.ts"
 import { writeSideFiles } from "../job/outcome.ts"
-import { lockOutput } from "../job/output-lock.ts"
+import { lockOutput } from "../job/output.ts"
 import { ProcessPool } from "../pool/process-pool.ts"
 import type { ShardTask } from "../runner.ts"
-import { type BringOptions, bringModels, tellIdentity } from "../stages/open-stage.ts"
+import { type BringOptions, bringModels, identityFromFiles } from "../stages/open-stage.ts"
 import { type ResourceRequest, type Shared, shareOut } from "./resources.ts"
 import { type RunOutcome, type RunState, runShards } from "./run-shards.ts"
-import type { WorkerSettings } from "./worker-settings.ts"
+import type { WorkerSettings } from "./worker-program.ts"
 
 export interface LocalOptions extends ResourceRequest, BringOptions {
   /** Samples and shards that may be left out before the run stops. Default: any number. */
@@ -55,7 +56,7 @@ export async function reinforceLocally(
   return outcome
 }
 
-/** Nothing is left to make, and no model is opened: what they are is told from their files, where that takes no time. */
+/** Nothing is left to make, and no model is opened: what they are is found from their files, where that takes no time. */
 async function requireModelsOf(
   completed: Awaited<ReturnType<Ledger["completed"]>>,
   job: Job,
@@ -63,9 +64,9 @@ async function requireModelsOf(
   options: LocalOptions,
 ): Promise<void> {
   if (completed.size === 0) return
-  const told = await tellIdentity(job, shareOut(options, completed.size).resources)
-  if ("identity" in told) requireSameModels(completed.values(), told.identity, output)
-  else options.onNote?.(`nothing is left to make; the models were not looked at: ${told.untold}`)
+  const found = await identityFromFiles(job, shareOut(options, completed.size).resources)
+  if ("identity" in found) requireSameModels(completed.values(), found.identity, output)
+  else options.onNote?.(`nothing is left to make; the models were not looked at: ${found.unknown}`)
 }
 
 async function runPool(

@@ -1,7 +1,7 @@
 /** A machine that fails for a while: its work waits, longer every time, until it works again or patience ends. */
 import { setTimeout as sleep } from "node:timers/promises"
 
-export interface OutageOptions {
+interface OutageOptions {
   /** Seconds to wait, one time after the other. */
   readonly pauses: readonly number[]
   /** Ends a pause. */

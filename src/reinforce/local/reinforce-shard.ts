@@ -10,7 +10,7 @@ import type { RunOptions, ShardResult, ShardTask } from "../runner.ts"
 import type { Stage } from "../stages/stage.ts"
 import { fetchInput } from "./input.ts"
 
-export interface ShardWork {
+interface ShardWork {
   readonly storage: Storage
   readonly ledger: Pick<Ledger, "record" | "folder">
   readonly stage: Stage

@@ -33,7 +33,8 @@ export interface Shared {
 }
 
 /** @param shards that are to be done: more workers have nothing to do */
-export function shareOut(request: ResourceRequest, shards: number, processors = availableParallelism()): Shared {
+export function shareOut(request: ResourceRequest, shards: number): Shared {
+  const processors = availableParallelism()
   const { batchSize, device, runtime = null, augmentThreads, ...wanted } = { ...resourceDefaults, ...request }
   const workers = Math.max(1, Math.min(wanted.workers ?? Math.max(1, Math.floor(processors / 4)), shards))
   const threads = wanted.threads ?? Math.max(1, Math.floor(processors / workers))

@@ -4,12 +4,12 @@ import type { FailedShard, Outcome } from "../job/outcome.ts"
 import { type ShardResult, type ShardRunner, type ShardTask, WorkerDeath } from "../runner.ts"
 import { defaultPauses, Outage } from "./outage.ts"
 
-export interface RunShardsOptions {
+interface RunShardsOptions {
   /** Samples and shards that may be left out before the run stops. */
   readonly maxFailures: number
   /** Times that a shard is begun before it is given up. */
   readonly tries: number
-  /** No new shard is begun behind it; those under way are finished. */
+  /** No new shard is begun after it; those under way are finished. */
   readonly signal?: AbortSignal
   readonly onState?: (state: RunState) => void
   /** Seconds to wait where the machine fails, one time after the other, before the run stops (default: 8 minutes). */
@@ -59,7 +59,7 @@ class Run {
   private readonly outage: Outage
   /** The failure of the machine that ended the run's patience. */
   private broken: EnvironmentError | null = null
-  /** Of the shards that are complete. */
+  /** In the shards that are complete. */
   private samples = 0
   private dropped = 0
 

@@ -10,7 +10,7 @@ import type { Truncated } from "../../host/image/picture-format.ts"
 import { decodePicture } from "./picture.ts"
 import { type Prepared, preparedSamples, type Report, type Stage } from "./stage.ts"
 
-export interface CaptionStageOptions {
+interface CaptionStageOptions {
   readonly captioners: readonly { readonly captioner: ImageCaptioner; readonly key: string }[]
   /** Images that are captioned together. */
   readonly batchSize: number

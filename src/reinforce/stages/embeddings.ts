@@ -28,9 +28,9 @@ export interface EmbeddingStageOptions {
 }
 
 /** A sample whose views are there. */
-interface Seen extends Prepared {
+interface WithViews extends Prepared {
   readonly augmentations: readonly StoredAugmentation[]
-  /** Of each target of the ensemble, [views, 3, size, size]. */
+  /** For each target of the ensemble, [views, 3, size, size]. */
   readonly pixels: readonly Float32Array<ArrayBuffer>[]
 }
 
@@ -62,7 +62,7 @@ export class EmbeddingStage implements Stage {
     return result
   }
 
-  private async prepare(sample: ReinforcedSample): Promise<Seen> {
+  private async prepare(sample: ReinforcedSample): Promise<WithViews> {
     const { ensemble, views, perImage, suffix } = this.options
     if (sample.embeddings.has(`image_emb${suffix}`)) {
       throw new UserError(`it has image_emb${suffix} already: another --tag-suffix keeps both`)
@@ -72,7 +72,7 @@ export class EmbeddingStage implements Stage {
     return { sample, ...made }
   }
 
-  private async embedded(group: readonly Seen[]): Promise<ReinforcedSample[]> {
+  private async embedded(group: readonly WithViews[]): Promise<ReinforcedSample[]> {
     const images = await this.embedViews(group)
     for (const made of group) this.options.views.recycle(made)
     const texts = await this.embedTexts(group.map(({ sample }) => sample))
@@ -83,7 +83,7 @@ export class EmbeddingStage implements Stage {
     }))
   }
 
-  private async embedViews(group: readonly Seen[]): Promise<Embeddings[]> {
+  private async embedViews(group: readonly WithViews[]): Promise<Embeddings[]> {
     const counts = group.map(({ augmentations }) => augmentations.length)
     const { ensemble } = this.options
     const targets = ensemble.targets.map((_, t) => concatenate(group.map(({ pixels }) => pixels[t]!)))

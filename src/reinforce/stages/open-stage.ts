@@ -60,19 +60,19 @@ function foundModels(
  * What `openStage` would call the models now, told from their files, or why that would take long: files to be brought
  * from the hub, or larger than is read in a second.
  */
-export async function tellIdentity(
+export async function identityFromFiles(
   job: Job,
   resources: Resources,
-): Promise<{ readonly identity: string } | { readonly untold: string }> {
+): Promise<{ readonly identity: string } | { readonly unknown: string }> {
   const { stage } = job
   const pull = (source: string) => Promise.reject(new UserError(`${source} is not a path of this machine`))
   try {
     const sources = await foundModels(stage, resources, { pull, onNote: () => {} })
     const large = sources.find((source) => !isSmall(source))
-    if (large) return { untold: `${large.name} is large` }
+    if (large) return { unknown: `${large.name} is large` }
     return { identity: await identityOf(job, sources, runtimeOptions(stage, resources)) }
   } catch (error) {
-    if (error instanceof UserError) return { untold: error.message }
+    if (error instanceof UserError) return { unknown: error.message }
     throw error
   }
 }

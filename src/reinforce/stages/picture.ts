@@ -5,8 +5,8 @@ import type { ReinforcedSample } from "../../data/reinforced/sample.ts"
 import { type DecodedImage, decodeImage } from "../../host/image/images.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
 
-export interface PictureRules {
-  /** Of the shorter side, in pixels. */
+interface PictureRules {
+  /** The least that the shorter side may have, in pixels. */
   readonly minImageSize: number
   /** What becomes of a JPEG or PNG that ends before its end. Default: what is there is taken. */
   readonly truncated?: Truncated

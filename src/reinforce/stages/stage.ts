@@ -6,7 +6,7 @@ import type { Problem, ReinforcedSample } from "../../data/reinforced/sample.ts"
 export type Report = (problem: Problem) => void
 
 export interface Stage extends AsyncDisposable {
-  /** Of the models, with hashes of their weights: two stages of one identity and job give the same values. */
+  /** Names the models, with hashes of their weights: two stages of one identity and job give the same values. */
   readonly identity: string
   /** Gives the samples with what the stage adds, in their order; those it cannot serve are reported and left out. */
   run(samples: AsyncIterable<ReinforcedSample>, report: Report): AsyncGenerator<ReinforcedSample>
@@ -15,7 +15,7 @@ export interface Stage extends AsyncDisposable {
 /** What a stage works on. */
 export interface Prepared {
   readonly sample: ReinforcedSample
-  /** Of its picture only a part is there, and was taken all the same. */
+  /** Only a part of its picture is there, and was taken all the same. */
   readonly isCutOff: boolean
 }
 

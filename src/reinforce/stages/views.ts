@@ -8,11 +8,11 @@ import type { ReinforcedSample } from "../../data/reinforced/sample.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
 import { requireSize } from "./picture.ts"
 
-export interface Views {
+interface Views {
   readonly augmentations: readonly StoredAugmentation[]
-  /** Of each target, normalised [views, 3, size, size]. */
+  /** For each target, normalised [views, 3, size, size]. */
   readonly pixels: readonly Float32Array<ArrayBuffer>[]
-  /** Of the picture only a part is there. */
+  /** Only a part of the picture is there. */
   readonly isCutOff: boolean
 }
 
@@ -33,7 +33,7 @@ export interface ViewSource extends AsyncDisposable {
   recycle(views: Views): void
 }
 
-export interface DrawnViewsOptions {
+interface DrawnViewsOptions {
   readonly config: Pick<AugmentationConfig, "randomResizedCrop" | "randAugment">
   readonly seed: number
   readonly minImageSize: number

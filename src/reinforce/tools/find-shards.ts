@@ -10,7 +10,7 @@ import type { ShardResult } from "../runner.ts"
 import type { Report } from "../stages/stage.ts"
 
 export interface Shard {
-  /** Behind the folder; the whole URL of one that was named by itself. */
+  /** What comes after the folder; the whole URL of one that was named by itself. */
   readonly name: string
   readonly url: string
   /** What a job noted when the shard was complete. */
@@ -18,7 +18,7 @@ export interface Shard {
 }
 
 export interface ShardSet {
-  /** Of the job; null where shards were named. */
+  /** That of the job; null where shards were named. */
   readonly folder: string | null
   readonly shards: readonly Shard[]
   /** Outputs of the folder without a record: of a job that was stopped, or not of it. */

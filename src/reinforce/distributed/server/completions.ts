@@ -1,6 +1,6 @@
 /** Reads the completions of a job, each once; what is new since the last time costs four requests. */
 import { AckPolicy, DeliverPolicy, type JsMsg } from "@nats-io/jetstream"
-import { bucketStream, entryName, indexOfSubject, type Job } from "./queued-job.ts"
+import { bucketStream, entryName, indexOfSubject, type QueuedJob } from "./queued-job.ts"
 import { type Completion, readRecord, schemas } from "./records.ts"
 
 /** Messages that are asked for at a time: half a megabyte. */
@@ -16,12 +16,12 @@ export class Completions {
   /** Entries that are not completions of the job's shards, and why, by key: their shards count as not done. */
   readonly unreadable = new Map<string, string>()
   private readonly keys = new Set<string>()
-  /** Of the last entry that was read. */
+  /** The number of the last entry that was read. */
   private sequence = 0
 
   /** @param isOfJob whether a completion is that of a shard of the job */
   constructor(
-    private readonly job: Job,
+    private readonly job: QueuedJob,
     private readonly isOfJob: (completion: Completion) => boolean,
   ) {}
 

@@ -1,12 +1,12 @@
 /** Writing entries of a bucket, once and by one. */
 import { JetStreamApiCodes, JetStreamApiError } from "@nats-io/jetstream"
-import { answered, type Job } from "./queued-job.ts"
+import { answered, type QueuedJob } from "./queued-job.ts"
 
 type Bucket = "control" | "done"
 
 /** False where there is an entry already; waits for the server. */
 export async function createEntry(
-  job: Job,
+  job: QueuedJob,
   bucket: Bucket,
   key: string,
   value: object,
@@ -23,7 +23,7 @@ export async function createEntry(
 
 /** Replaces the entry of this revision; false where there is another one by now. */
 export async function updateEntry(
-  job: Job,
+  job: QueuedJob,
   bucket: Bucket,
   key: string,
   value: object,
@@ -40,7 +40,7 @@ export async function updateEntry(
 }
 
 /** Deletes the entry of this revision; false where there is another one by now. */
-export async function deleteEntry(job: Job, bucket: Bucket, key: string, revision: number): Promise<boolean> {
+export async function deleteEntry(job: QueuedJob, bucket: Bucket, key: string, revision: number): Promise<boolean> {
   try {
     await answered(job, () => job[bucket].delete(key, { previousSeq: revision }))
     return true

@@ -31,16 +31,16 @@ test("encryption: asked for by the scheme or by certificates", async () => {
   await expect(natsSettings("queue", { NATS_CA: "/nowhere/ca.pem" })).rejects.toThrow("/nowhere/ca.pem")
 })
 
-test("what is no address", async () => {
+test("what is not an address", async () => {
   await expect(natsSettings(undefined, {})).rejects.toThrow("no NATS server is given")
   await expect(natsSettings("http://a:b@queue", {})).rejects.toThrow(
-    '"http://...@queue" is no address of a NATS server',
+    '"http://...@queue" is not an address of a NATS server',
   )
   await expect(natsSettings("nats://user:SEC/RET@queue", {})).rejects.toThrow(
-    /^"nats:\/\/\.\.\.@queue" is no address of a NATS server$/,
+    /^"nats:\/\/\.\.\.@queue" is not an address of a NATS server$/,
   )
   await expect(natsSettings("nats://user:SEC,RET@queue", {})).rejects.toThrow(
-    /^"nats:\/\/\.\.\.@queue" is no address of a NATS server$/,
+    /^"nats:\/\/\.\.\.@queue" is not an address of a NATS server$/,
   )
   await expect(natsSettings("nats://user:SEC%RET@queue", {})).rejects.toThrow(
     'the name or the password in the NATS address of "queue" has a %',

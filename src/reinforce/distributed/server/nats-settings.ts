@@ -6,7 +6,7 @@ import { quoted, UserError } from "../../../core/errors.ts"
 import { readBytes, requireSmall } from "../../../host/files/files.ts"
 import { withoutCredentials } from "../../../host/network/address.ts"
 
-export type Environment = Readonly<Record<string, string | undefined>>
+type Environment = Readonly<Record<string, string | undefined>>
 
 export interface NatsSettings {
   /** `host:port` of each server of the cluster. */
@@ -19,7 +19,7 @@ export interface NatsSettings {
   readonly credentials: string | null
 }
 
-export interface TlsSettings {
+interface TlsSettings {
   /** PEM; null for the system's authorities, or where the client shows no certificate. */
   readonly ca: string | null
   readonly cert: string | null
@@ -56,18 +56,18 @@ function parseUrl(text: string, list: string): URL {
   const url = URL.canParse(address) ? new URL(address) : null
   if (url && ["nats:", "tls:"].includes(url.protocol) && url.hostname) return url
   throw new UserError(
-    `${quoted(list.includes("@") ? withoutCredentials(list) : text)} is no address of a NATS server`,
+    `${quoted(list.includes("@") ? withoutCredentials(list) : text)} is not an address of a NATS server`,
     "it looks like nats://HOST:4222 or tls://HOST:4222",
   )
 }
 
-/** Of a name or a password. */
+/** A name or a password as it is meant. */
 function decoded(text: string, url: URL): string | null {
   try {
     return decodeURIComponent(text) || null
   } catch {
     throw new UserError(
-      `the name or the password in the NATS address of ${quoted(url.host)} has a % that begins no code`,
+      `the name or the password in the NATS address of ${quoted(url.host)} has a % that does not begin a code`,
       "write it as %25",
     )
   }

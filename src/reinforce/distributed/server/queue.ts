@@ -1,14 +1,14 @@
 /** The queue of a job: shards go in once, and each is taken by one worker at a time. */
 import { type Consumer, JetStreamApiError, type JsMsg } from "@nats-io/jetstream"
 import type { ShardTask } from "../../runner.ts"
-import { answered, consumerName, indicesOf, type Job, streamOf, subjectOf } from "./queued-job.ts"
+import { answered, consumerName, indicesOf, type QueuedJob, streamOf, subjectOf } from "./queued-job.ts"
 
 /** JetStream's code for a subject that has its one message already. */
 const subjectIsFull = 10077
 
 /** Queues a shard; false where it is in the queue already, waiting or at work. */
 export async function publishTask(
-  job: Job,
+  job: QueuedJob,
   { index, input, output }: ShardTask,
   signal?: AbortSignal,
 ): Promise<boolean> {
@@ -23,16 +23,16 @@ export async function publishTask(
 }
 
 /** Indices in the queue: waiting, or at work. */
-export async function queuedIndices(job: Job): Promise<Set<number>> {
+export async function queuedIndices(job: QueuedJob): Promise<Set<number>> {
   return indicesOf(job, streamOf(job.name), subjectOf(job.name, "*"))
 }
 
 /** The consumer that all workers share. */
-export async function jobConsumer(job: Job): Promise<Consumer> {
+export async function jobConsumer(job: QueuedJob): Promise<Consumer> {
   return job.js.consumers.get(streamOf(job.name), consumerName)
 }
 
-export interface QueueState {
+interface QueueState {
   /** Shards that wait for a worker. */
   readonly queued: number
   /** Shards at work, and those that failed and wait for their next try. */
@@ -43,13 +43,13 @@ export interface QueueState {
  * What the queue will deliver. The messages in the stream may be more: a server that crashes can forget that it removed
  * a message and still know that it was acknowledged (seen with 2.9.10), and such a message is never delivered again.
  */
-export async function queueState(job: Job): Promise<QueueState> {
+export async function queueState(job: QueuedJob): Promise<QueueState> {
   const { num_pending, num_ack_pending } = await job.jsm.consumers.info(streamOf(job.name), consumerName)
   return { queued: num_pending, inFlight: num_ack_pending }
 }
 
 /** Removes the messages that are never delivered; false where the queue still has others. */
-export async function purgeUndeliverable(job: Job): Promise<boolean> {
+export async function purgeUndeliverable(job: QueuedJob): Promise<boolean> {
   const { state } = await job.jsm.streams.info(streamOf(job.name))
   const { queued, inFlight } = await queueState(job)
   if (queued + inFlight > 0) return false
@@ -57,7 +57,7 @@ export async function purgeUndeliverable(job: Job): Promise<boolean> {
   return true
 }
 
-/** Behind the time that the server was given for its answer. */
+/** After the time that the server was given for its answer. */
 const lateSeconds = 5
 
 /** The next shard's message; null where none came in time, or none is wanted any more. */

@@ -25,7 +25,7 @@ import { quoted, UserError } from "../../../core/errors.ts"
 import { isAway, requestTimeout, untilAnswered } from "./connection.ts"
 import { type JobRecord, type Note, parseRecord, readRecord, schemas } from "./records.ts"
 
-export interface Job {
+export interface QueuedJob {
   readonly name: string
   readonly connection: NatsConnection
   readonly js: JetStreamClient
@@ -41,7 +41,7 @@ const prefix = "mobileclip-"
 export const consumerName = "workers"
 
 /** Seconds an entry of a worker outlives its last renewal. */
-export const workerLifetime = 30
+const workerLifetime = 30
 
 export function streamOf(job: string): string {
   return `${prefix}${job}`
@@ -51,15 +51,15 @@ export function subjectOf(job: string, index: number | "*"): string {
   return `mobileclip.${job}.shard.${index}`
 }
 
-/** The stream behind a bucket. */
+/** The stream that a bucket is kept in. */
 export function bucketStream(job: string, bucket: Bucket): string {
   return `KV_${prefix}${job}-${bucket}`
 }
 
 /** Makes the queue and the buckets, or finds them: the job begins with its record in `control`. */
-export async function createJob(connection: NatsConnection, name: string, ackWaitSeconds: number): Promise<Job> {
+export async function createJob(connection: NatsConnection, name: string, ackWaitSeconds: number): Promise<QueuedJob> {
   if (!/^[-A-Za-z0-9_]{1,60}$/.test(name)) {
-    throw new UserError(`${quoted(name)} is no name for a job: letters, digits, "-" and "_", at most 60`)
+    throw new UserError(`${quoted(name)} is not a name for a job: letters, digits, "-" and "_", at most 60`)
   }
   const job = await bind(connection, name)
   const buckets = new Kvm(job.js)
@@ -87,7 +87,7 @@ export async function createJob(connection: NatsConnection, name: string, ackWai
   return job
 }
 
-async function bind(connection: NatsConnection, name: string): Promise<Job> {
+async function bind(connection: NatsConnection, name: string): Promise<QueuedJob> {
   const js = jetstream(connection, { timeout: requestTimeout })
   const jsm = await jetstreamManager(connection, { timeout: requestTimeout, checkAPI: false })
   const buckets = new Kvm(js)
@@ -101,7 +101,7 @@ async function bind(connection: NatsConnection, name: string): Promise<Job> {
 }
 
 /** The job with this name, or the only one there is; null where there is none. Throws UserError where names are needed. */
-export async function findJob(connection: NatsConnection, name?: string): Promise<Job | null> {
+export async function findJob(connection: NatsConnection, name?: string): Promise<QueuedJob | null> {
   const names = await jobNames(connection)
   if (name === undefined && names.length > 1) {
     throw new UserError(`the server has ${names.length} jobs: ${names.join(", ")}`, "name one with --job")
@@ -126,14 +126,14 @@ export async function jobNames(connection: NatsConnection): Promise<string[]> {
 }
 
 /** Null where the job is not begun yet. Throws UserError where its record cannot be read. */
-export async function readJob(job: Job): Promise<JobRecord | null> {
+export async function readJob(job: QueuedJob): Promise<JobRecord | null> {
   const entry = await job.control.get("job")
   return isPresent(entry) ? parseRecord(schemas.job, entry, entryName(job, "job")) : null
 }
 
 /** An entry of `control`; null where there is none, and, with a note, where it cannot be read. */
 export async function readControl<T>(
-  job: Job,
+  job: QueuedJob,
   key: string,
   schema: Parameters<typeof readRecord<T>>[0],
   note: Note,
@@ -143,7 +143,7 @@ export async function readControl<T>(
 }
 
 /** For messages. */
-export function entryName(job: Job, key: string): string {
+export function entryName(job: QueuedJob, key: string): string {
   return `${quoted(key)} of job ${job.name}`
 }
 
@@ -152,7 +152,7 @@ export function isPresent(entry: KvEntry | null): entry is KvEntry {
 }
 
 /** Indices of shards with a subject that matches. */
-export async function indicesOf(job: Job, stream: string, filter: string): Promise<Set<number>> {
+export async function indicesOf(job: QueuedJob, stream: string, filter: string): Promise<Set<number>> {
   const { state } = await job.jsm.streams.info(stream, { subjects_filter: filter })
   const indices = Object.keys(state.subjects ?? {}).map(indexOfSubject)
   return new Set(indices.filter((index) => index !== null))
@@ -165,13 +165,13 @@ export function indexOfSubject(subject: string): number | null {
   return Number.isSafeInteger(index) && index >= 0 && String(index) === token ? index : null
 }
 
-/** The subject behind a key of a bucket. */
+/** The subject that a key of a bucket has in its stream. */
 export function keySubject(job: string, bucket: Bucket, key: string): string {
   return `$KV.${prefix}${job}-${bucket}.${key}`
 }
 
 /** Removes the queue and everything known of the job; outputs stay where they are. */
-export async function removeJob(job: Job): Promise<void> {
+export async function removeJob(job: QueuedJob): Promise<void> {
   for (const stream of streamsOf(job)) {
     try {
       await untilAnswered(() => job.jsm.streams.delete(stream))
@@ -187,7 +187,7 @@ export async function removeJob(job: Job): Promise<void> {
  *
  * @throws UserError where the server no longer has them; like `untilAnswered` where the signal comes
  */
-export async function answered<T>(job: Job, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+export async function answered<T>(job: QueuedJob, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   try {
     return await untilAnswered(work, signal, () => requireThere(job))
   } catch (error) {
@@ -196,7 +196,7 @@ export async function answered<T>(job: Job, work: () => Promise<T>, signal?: Abo
 }
 
 /** @throws UserError where the server is there and says that it does not have the job's streams */
-export async function requireThere(job: Job): Promise<void> {
+export async function requireThere(job: QueuedJob): Promise<void> {
   try {
     for (const stream of streamsOf(job)) await job.jsm.streams.info(stream)
   } catch (error) {
@@ -205,11 +205,11 @@ export async function requireThere(job: Job): Promise<void> {
   }
 }
 
-export function noLongerThere({ name }: Pick<Job, "name">): UserError {
+export function noLongerThere({ name }: Pick<QueuedJob, "name">): UserError {
   return new UserError(`job ${name} is no longer on the server`, "the same `reinforce run` begins it again")
 }
 
-function streamsOf({ name }: Job): string[] {
+function streamsOf({ name }: QueuedJob): string[] {
   return [streamOf(name), ...(["control", "done", "workers"] as const).map((bucket) => bucketStream(name, bucket))]
 }
 

@@ -76,13 +76,13 @@ const workerSchema = z
   .readonly()
 
 /** In seconds; timers take no more than 2^31 milliseconds, and end at once beyond that. */
-export const longestTime = 1_000_000
+const longestTime = 1_000_000
 
 const policySchema = z
   .object({
     /** Deliveries of a shard that may fail before it is parked. */
     maxTries: z.int().positive(),
-    /** Seconds without progress behind which a shard is abandoned. */
+    /** Seconds without progress after which a shard is abandoned. */
     stallSeconds: z.number().positive().max(longestTime),
     /** Before a shard that failed is delivered again; doubled with every further try. */
     retrySeconds: z.number().nonnegative().max(longestTime),
@@ -97,13 +97,13 @@ const jobSchema = z
     /** URL of the folder that all outputs are in. */
     output: z.string(),
     shards: z.int().nonnegative(),
-    /** Of all tasks. */
+    /** Hash of all tasks. */
     planHash: z.string(),
     at: z.number(),
   })
   .readonly()
 
-/** Of the models of all workers, from the first that finished a shard. */
+/** What the models of all workers must be, from the first that finished a shard. */
 const modelsSchema = z.object({ identity: z.string(), worker: z.string(), at: z.number() }).readonly()
 
 export type Completion = z.infer<typeof completionSchema>

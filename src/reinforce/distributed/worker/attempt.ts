@@ -2,17 +2,25 @@
  * One delivery of a shard: taken, worked on and reported, whatever happens.
  *
  * The message is acknowledged only when the completion is stored, so a shard is lost at no point: a worker that dies
- * leaves a message that is delivered again. A delivery counts as a try unless a worker gave it back: as it left, or as
- * its machine failed (an EnvironmentError), which is not held against the shard before many machines did.
+ * leaves a message that is delivered again. What parks a shard: `../server/parking.ts`.
  */
 import type { JsMsg } from "@nats-io/jetstream"
 import { errors } from "@nats-io/transport-node"
 import { EnvironmentError, isAbort, messageOf, oneLine, UserError } from "../../../core/errors.ts"
 import type { ModelRunner, ShardResult, ShardTask } from "../../runner.ts"
 import { createEntry, deleteEntry } from "../server/entries.ts"
-import { attemptsKey, parkedKey } from "../server/parking.ts"
+import {
+  attemptsKey,
+  type Cause,
+  judge,
+  type Parking,
+  parkedBefore,
+  parkedShard,
+  storeParked,
+  type Verdict,
+} from "../server/parking.ts"
 import { publishTask } from "../server/queue.ts"
-import { answered, entryName, isPresent, type Job, readControl } from "../server/queued-job.ts"
+import { answered, entryName, isPresent, type QueuedJob, readControl } from "../server/queued-job.ts"
 import {
   type Attempts,
   type Completion,
@@ -20,7 +28,6 @@ import {
   type JobPolicy,
   type JobRecord,
   type Note,
-  type ParkedShard,
   readRecord,
   schemas,
 } from "../server/records.ts"
@@ -33,22 +40,13 @@ export type AttemptEvent =
   | { readonly kind: "done"; readonly completion: Completion }
   /** Another worker completed it. `differs`: with other bytes, so that one of the two machines is at fault. */
   | { readonly kind: "doneElsewhere"; readonly index: number; readonly differs: boolean }
-  | {
-      readonly kind: "failed" | "parked"
-      readonly index: number
-      readonly reason: string
-      readonly tries: number
-      /** What is wrong: the shard, as the runner says; this machine; or a fault of ours. */
-      readonly cause: "input" | "environment" | "fault"
-    }
+  | (Verdict & { readonly index: number })
   | { readonly kind: "released"; readonly index: number }
-  /** The machine failed, and the shard went back as it was. */
-  | { readonly kind: "returned"; readonly index: number; readonly reason: string }
   /** A message that the job did not publish: its shard is parked; where that is done, or there is none (null), it is not. */
   | { readonly kind: "malformed"; readonly index: number | null; readonly reason: string }
 
 export interface AttemptContext {
-  readonly job: Job
+  readonly job: QueuedJob
   readonly record: JobRecord
   readonly runner: ModelRunner
   readonly models: SharedModels
@@ -63,18 +61,6 @@ export interface AttemptContext {
   readonly note: Note
 }
 
-/** Longest time between two tries, in seconds. */
-const longestRetry = 300
-
-/** Failures of a shard that are kept. */
-const keptFailures = 20
-
-/** Machines that must fail on a shard before it is parked for that, however few tries are allowed. */
-const fewestMachines = 3
-
-/** Times that machines may fail on a shard before it is parked, for each try that is allowed. */
-const outagesPerTry = 10
-
 /**
  * Never throws for the shard's sake: StuckError where the runner is stuck, OtherModelsError where the job has other
  * models (the shard went back as it was), else only where the connection is closed.
@@ -87,7 +73,7 @@ export async function attemptShard(context: AttemptContext, message: JsMsg): Pro
   if (asked.kind === "task") return attemptTask(context, message, asked.task, done)
   const { reason } = asked
   if (done) return dropMessage(message, `shard ${index} is done, and ${reason}`)
-  await storeParked(context, { index, task: null, reason, tries: 0, failures: [], at: Date.now() })
+  await storeParked(context.job, { index, task: null, reason, tries: 0, failures: [], at: Date.now() }, context.leave)
   send(() => message.ack())
   return { kind: "malformed", index, reason }
 }
@@ -137,7 +123,8 @@ class Attempt {
       const key = attemptsKey(index)
       const earlier = await answered(job, () => readControl(job, key, schemas.attempts, note), leave)
       this.earlier = earlier ?? this.earlier
-      if (this.tries > policy.maxTries) return this.park(this.lastReason(), this.tries - 1, "input")
+      const parking = parkedBefore(this.earlier, this.message.info.deliveryCount, policy)
+      if (parking) return this.park(parking)
     }
     presence.begin(index)
     try {
@@ -163,11 +150,6 @@ class Attempt {
     const { abandon, leave } = this.context
     if (abandon.aborted) return !(error instanceof StuckError)
     return leave.aborted && isAbort(error)
-  }
-
-  /** Deliveries that count, this one among them. */
-  private get tries(): number {
-    return Math.max(1, this.message.info.deliveryCount - this.earlier.released)
   }
 
   private async run(): Promise<ShardResult> {
@@ -254,60 +236,26 @@ class Attempt {
     const { job, policy, presence, leave } = this.context
     const { index } = this.task
     const reason = oneLine(messageOf(error), 500)
-    if (error instanceof EnvironmentError) return this.giveBack(reason)
-    const failure = { worker: presence.id, reason, at: Date.now() }
-    this.earlier = { ...this.earlier, failures: [...this.earlier.failures, failure].slice(-keptFailures) }
-    const cause = error instanceof UserError ? "input" : "fault"
-    if (this.tries >= policy.maxTries) return this.park(reason, this.tries, cause)
+    const failed = { cause: causeOf(error), reason, worker: presence.id, machine: presence.name }
+    const judged = judge(this.earlier, this.message.info.deliveryCount, failed, policy)
+    this.earlier = judged.attempts
+    if (judged.verdict.kind === "parked") return this.park(judged.verdict)
     await answered(job, () => job.control.put(attemptsKey(index), JSON.stringify(this.earlier)), leave)
-    const seconds = Math.min(policy.retrySeconds * 2 ** (this.tries - 1), longestRetry)
-    send(() => this.message.nak(seconds * 1000))
-    return { kind: "failed", index, reason, tries: this.tries, cause }
+    send(() => this.message.nak(judged.retrySeconds * 1000))
+    return { index, ...judged.verdict }
   }
 
-  /** This machine failed: the shard goes back, not at once, so that others come first. */
-  private async giveBack(reason: string): Promise<AttemptEvent> {
-    const { job, policy, leave } = this.context
-    const { index } = this.task
-    this.earlier = this.withOutage(reason)
-    const { outages, outagesBy } = this.earlier
-    if (outagesBy.length >= Math.max(policy.maxTries, fewestMachines) || outages >= outagesPerTry * policy.maxTries) {
-      const many = `it failed ${outages} times on ${outagesBy.length} machines for their sake, the last time with: ${reason}`
-      return this.park(many, outages, "environment")
-    }
-    await answered(job, () => job.control.put(attemptsKey(index), JSON.stringify(this.earlier)), leave)
-    const seconds = Math.min(policy.retrySeconds * 2 ** (outages - 1), longestRetry)
-    send(() => this.message.nak(seconds * 1000))
-    return { kind: "returned", index, reason }
-  }
-
-  private withOutage(reason: string): Attempts {
-    const { released, outages, outagesBy, ...rest } = this.earlier
-    const machine = this.context.presence.name
-    const others = outagesBy.filter((outage) => outage.machine !== machine)
-    const all = [...others, { machine, reason, at: Date.now() }]
-    return { ...rest, released: released + 1, outages: outages + 1, outagesBy: all }
-  }
-
-  private async park(reason: string, tries: number, cause: "input" | "environment" | "fault"): Promise<AttemptEvent> {
-    const { index } = this.task
-    const { failures, outagesBy } = this.earlier
-    const outages = outagesBy.map(({ machine, ...outage }) => ({ worker: machine, ...outage }))
-    await storeParked(this.context, {
-      ...{ index, task: this.task, reason, tries, at: Date.now() },
-      failures: [...failures, ...outages].slice(-keptFailures),
-    })
+  private async park(parking: Parking): Promise<AttemptEvent> {
+    const { job, leave } = this.context
+    await storeParked(job, parkedShard(this.task, parking, this.earlier), leave)
     send(() => this.message.ack())
-    return { kind: "parked", index, reason, tries, cause }
+    return { index: this.task.index, ...parking }
   }
+}
 
-  private lastReason(): string {
-    const { failures } = this.earlier
-    const silent = this.tries - 1 - failures.length
-    if (silent <= 0) return failures.at(-1)?.reason ?? "unknown"
-    const died = `${silent} of ${this.tries - 1} tries ended without a word: the worker died or lost its connection`
-    return failures.length > 0 ? `${died}; before: ${failures.at(-1)!.reason}` : died
-  }
+function causeOf(error: unknown): Cause {
+  if (error instanceof EnvironmentError) return "environment"
+  return error instanceof UserError ? "input" : "fault"
 }
 
 /** The entry that says that a shard is done; null where there is none, or one that is not readable or of another shard. */
@@ -321,10 +269,6 @@ async function completionOn({ job, leave, note }: AttemptContext, index: number)
 
 function isOf({ input, output }: Completion, task: ShardTask): boolean {
   return input === task.input && output === task.output
-}
-
-async function storeParked({ job, leave }: AttemptContext, parked: ParkedShard): Promise<void> {
-  await answered(job, () => job.control.put(parkedKey(parked.index), JSON.stringify(parked)), leave)
 }
 
 /** A process that began later may have opened other files. */

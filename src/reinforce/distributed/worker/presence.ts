@@ -1,7 +1,7 @@
 /** A worker's entry on the server: who it is, what it works on and how fast, renewed while it lives. */
 import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
-import type { Job } from "../server/queued-job.ts"
+import type { QueuedJob } from "../server/queued-job.ts"
 import type { WorkerRecord } from "../server/records.ts"
 
 /** The rate is that of the last so many seconds. */
@@ -17,7 +17,7 @@ export class Presence {
   private history: { readonly at: number; readonly samples: number }[] = [{ at: Date.now(), samples: 0 }]
 
   constructor(
-    private readonly job: Job,
+    private readonly job: QueuedJob,
     /** The machine goes by it. */
     readonly name: string,
     private readonly slots: number,

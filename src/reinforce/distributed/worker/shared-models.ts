@@ -2,7 +2,7 @@
 import { assert, UserError } from "../../../core/errors.ts"
 import { shortIdentity } from "../../../core/inference/teacher-identity.ts"
 import { createEntry, updateEntry } from "../server/entries.ts"
-import { answered, type Job, readControl } from "../server/queued-job.ts"
+import { answered, type QueuedJob, readControl } from "../server/queued-job.ts"
 import { type JobModels, type Note, schemas } from "../server/records.ts"
 
 const key = "models"
@@ -15,7 +15,7 @@ export class SharedModels {
   private isAgreed = false
 
   constructor(
-    private readonly job: Job,
+    private readonly job: QueuedJob,
     private readonly identity: string,
     private readonly worker: string,
     private readonly note: Note,
@@ -57,7 +57,7 @@ export class SharedModels {
 }
 
 /** What stands there in the end: of several workers that find the entry unreadable, one replaces it. */
-async function replaced(job: Job, own: JobModels, signal?: AbortSignal): Promise<JobModels> {
+async function replaced(job: QueuedJob, own: JobModels, signal?: AbortSignal): Promise<JobModels> {
   const entry = await answered(job, () => job.control.get(key), signal)
   assert(entry, "an entry that cannot be created is there")
   if (await updateEntry(job, "control", key, own, entry.revision, signal)) return own

@@ -9,11 +9,11 @@ import type { ShardTask } from "../../runner.ts"
 import { indexOfSubject } from "../server/queued-job.ts"
 import { type JobRecord, schemas } from "../server/records.ts"
 
-export type TaskMessage =
+type TaskMessage =
   | { readonly kind: "task"; readonly task: ShardTask }
   /** On the subject of a shard of the job, and not what the job publishes there. */
   | { readonly kind: "malformed"; readonly index: number; readonly reason: string }
-  /** Of no shard of the job. */
+  /** It belongs to no shard of the job. */
   | { readonly kind: "stray"; readonly reason: string }
 
 export function readTaskMessage(

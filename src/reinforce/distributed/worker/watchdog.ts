@@ -22,7 +22,7 @@ export class Watchdog implements Disposable {
     return this.controller.signal
   }
 
-  /** @param done how far the work is; the same again is no progress */
+  /** @param done how far the work is; the same again is not progress */
   readonly progress = (done: number): void => {
     if (done === this.last) return
     this.last = done
@@ -45,14 +45,15 @@ export class Watchdog implements Disposable {
   }
 }
 
-/** The result of work that listens to `signal`. Throws StuckError where it goes on for half a minute behind it. */
-export async function orStuck<T>(work: Promise<T>, signal: AbortSignal, seconds = graceSeconds): Promise<T> {
+/** The result of work that listens to `signal`. Throws StuckError where it goes on for half a minute after it. */
+export async function orStuck<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   let onAbort = () => {}
   const stuck = new Promise<never>((_, reject) => {
-    const giveUp = () => reject(new StuckError(`the work did not end within ${seconds} seconds of being abandoned`))
+    const giveUp = () =>
+      reject(new StuckError(`the work did not end within ${graceSeconds} seconds of being abandoned`))
     onAbort = () => {
-      timer = setTimeout(giveUp, seconds * 1000)
+      timer = setTimeout(giveUp, graceSeconds * 1000)
     }
     if (signal.aborted) onAbort()
     signal.addEventListener("abort", onAbort, { once: true })

@@ -18,8 +18,8 @@ import {
   answered,
   findJob,
   isGone,
-  type Job,
   noLongerThere,
+  type QueuedJob,
   readControl,
   readJob,
   requireThere,
@@ -57,7 +57,7 @@ export interface WorkerSummary {
 }
 
 /** Faults in a row after which a worker gives up. */
-const mostFailures = 10
+const mostFaults = 10
 
 /** Failures of the machine in a row, of all slots each time, after which a worker gives up. */
 const mostOutages = 3
@@ -66,7 +66,11 @@ const mostOutages = 3
 const longestPause = 60
 
 /** The job when it is there, which may be later; null where `signal` came first. */
-export async function waitForJob(connection: NatsConnection, name?: string, signal?: AbortSignal): Promise<Job | null> {
+export async function waitForJob(
+  connection: NatsConnection,
+  name?: string,
+  signal?: AbortSignal,
+): Promise<QueuedJob | null> {
   while (!signal?.aborted) {
     const job = await untilAnswered(() => findJob(connection, name), signal)
     if (job) return job
@@ -80,7 +84,11 @@ export async function waitForJob(connection: NatsConnection, name?: string, sign
  * @throws UserError where the job was stopped or removed, or is made by other models
  * @throws EnvironmentError where this machine fails again and again
  */
-export async function runWorker(job: Job, runner: ModelRunner, options: WorkerOptions = {}): Promise<WorkerSummary> {
+export async function runWorker(
+  job: QueuedJob,
+  runner: ModelRunner,
+  options: WorkerOptions = {},
+): Promise<WorkerSummary> {
   const record = await answered(job, () => readJob(job), options.leave)
   if (!record) throw noLongerThere(job)
   return new Worker(job, record, runner, options).run()
@@ -93,14 +101,14 @@ class Worker {
   private readonly broken = new AbortController()
   private readonly counts = { done: 0, failed: 0, parked: 0, released: 0, returned: 0, malformed: 0 }
   private readonly noted = new Set<string>()
-  private failuresInARow = 0
+  private faultsInARow = 0
   private outagesInARow = 0
-  /** Why the last shard went back, where it was this machine's fault. */
-  private lastOutage: string | null = null
+  /** What became of the last shard that was worked on. */
+  private last: AttemptEvent | null = null
   private finished = false
 
   constructor(
-    private readonly job: Job,
+    private readonly job: QueuedJob,
     private readonly record: JobRecord,
     private readonly runner: ModelRunner,
     private readonly options: WorkerOptions,
@@ -133,9 +141,9 @@ class Worker {
     }
     this.broken.signal.throwIfAborted()
     if (this.finished) await this.checkAtEnd(leave)
-    if (this.finished && this.lastOutage !== null) {
+    if (this.finished && this.last?.kind === "returned") {
       throw new EnvironmentError(
-        `the job is done, and the last shards that this machine took failed on it (${this.outagesInARow} in a row): ${this.lastOutage}`,
+        `the job is done, and the last shards that this machine took failed on it (${this.outagesInARow} in a row): ${this.last.reason}`,
         "others made them; mend what is wrong before the next job",
       )
     }
@@ -182,15 +190,18 @@ class Worker {
     if (event.kind === "doneElsewhere") return
     this.counts[event.kind]++
     if (event.kind === "released" || event.kind === "malformed") return
-    if (event.kind === "done") this.outagesInARow = 0
-    const cause = event.kind === "done" ? null : event.kind === "returned" ? "environment" : event.cause
-    const reason = "reason" in event ? event.reason : ""
+    this.last = event
+    if (event.kind === "done") {
+      this.faultsInARow = 0
+      this.outagesInARow = 0
+      return
+    }
+    const cause = event.kind === "returned" ? "environment" : event.cause
     // Slots fail together where the machine does: what fails at once is one time.
-    const times = { most: mostOutages, atOnce: this.runner.slots }
-    this.lastOutage = event.kind === "returned" ? reason : null
-    if (cause === "environment") return this.endure(++this.outagesInARow, times, reason, leave)
-    if (cause === "fault") return this.endure(++this.failuresInARow, { most: mostFailures, atOnce: 1 }, reason, leave)
-    this.failuresInARow = 0
+    const outages = { most: mostOutages, atOnce: this.runner.slots }
+    if (cause === "environment") return this.endure(++this.outagesInARow, outages, event.reason, leave)
+    if (cause === "fault") return this.endure(++this.faultsInARow, { most: mostFaults, atOnce: 1 }, event.reason, leave)
+    this.faultsInARow = 0
   }
 
   /** A machine that is broken must not use up the tries of every shard. */
@@ -244,7 +255,7 @@ class Worker {
 }
 
 /** Whether all shards were queued, and none will be delivered any more. */
-async function isFinished(job: Job): Promise<boolean> {
+async function isFinished(job: QueuedJob): Promise<boolean> {
   if ((await job.control.get("published")) === null) return false
   const { queued, inFlight } = await queueState(job)
   return queued + inFlight === 0

@@ -4,15 +4,15 @@ import { encodeSamples } from "../../../data/reinforced/encode.ts"
 import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
+import { type JoinJob, writtenFormat } from "../../job/job.ts"
 import type { Ledger } from "../../job/ledger.ts"
 import { ShardOutput } from "../../job/output.ts"
 import { fetchInput } from "../../local/input.ts"
 import type { ShardResult, ShardTask } from "../../runner.ts"
-import { type JoinJob, writtenFormat } from "./job.ts"
 import { mergeSamples, requireSamePicture } from "./merge.ts"
 import type { Reinforcements } from "./reinforcements.ts"
 
-export interface JoinCounts {
+interface JoinCounts {
   /** Samples of the image shard that could be read. */
   readonly images: number
   readonly matched: number
@@ -49,7 +49,7 @@ export async function joinShard(
   return result
 }
 
-export interface JoinWork {
+interface JoinWork {
   readonly storage: Storage
   readonly ledger: Pick<Ledger, "record" | "folder">
   readonly onProgress?: ((samples: number) => void) | undefined
@@ -80,7 +80,7 @@ class ShardJoin {
 
   outcome() {
     const { size: keys, duplicates } = this.reinforcements
-    const own = this.job.match === "name" ? { keys, duplicates: duplicates.length } : null
+    const own = this.job.match === "name" ? { keys, duplicates } : null
     const counts: JoinCounts = { ...this.counts, reinforcements: own }
     return { samples: counts.matched, problems: this.problems, counts }
   }
@@ -89,15 +89,15 @@ class ShardJoin {
   private async join(image: ReinforcedSample): Promise<ReinforcedSample | null> {
     try {
       const key = keyOf(image, this.job.keyField)
-      const place = this.reinforcements.find(key)
-      if (!place) return this.without(image.key, "withoutReinforcement", `no reinforcement has the key ${key}`)
-      if (this.reinforcements.isTaken(place)) {
+      const location = this.reinforcements.find(key)
+      if (!location) return this.without(image.key, "withoutReinforcement", `no reinforcement has the key ${key}`)
+      if (this.reinforcements.isTaken(location)) {
         return this.without(image.key, "duplicates", `an earlier image has the key ${key}`)
       }
-      const reinforcement = await this.reinforcements.read(key, place, this.job.format === null)
+      const reinforcement = await this.reinforcements.read(key, location, this.job.format === null)
       this.checkPicture(image, reinforcement)
       const sample = mergeSamples(image, reinforcement)
-      this.reinforcements.take(place)
+      this.reinforcements.take(location)
       return sample
     } catch (error) {
       if (!isInputError(error)) throw error

@@ -20,7 +20,7 @@ export class OpenShards implements AsyncDisposable {
 
   constructor(private readonly storage: Storage) {}
 
-  /** Valid until the next call. Throws UserError on what is no shard. */
+  /** Valid until the next call. Throws UserError on what is not a shard. */
   async get(url: string, signal?: AbortSignal): Promise<RandomShard> {
     const opened = this.opened.get(url) ?? (await this.open(url, signal))
     this.opened.delete(url)

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { wrapText } from "./wrap-text.ts"
+import { wrapText } from "./contact-sheet.ts"
 
 test("lines break between words, and within a word that is longer than a line", () => {
   expect(wrapText("a red  car\non a road", 7)).toEqual(["a red", "car on", "a road"])

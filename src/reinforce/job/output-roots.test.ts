@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { requireInRoots } from "./output-roots.ts"
+import { requireInRoots } from "./output.ts"
 
 let folder: string
 const at = (...names: string[]) => join(folder, ...names)

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { requireOneModel, requireSameModels } from "./job.ts"
+import { requireOneModel, requireSameModels } from "./compare.ts"
 
 const made = (models: string, ...names: string[]) => names.map((name) => ({ models, output: `s3://b/out/${name}` }))
 
