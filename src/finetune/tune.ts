@@ -14,7 +14,7 @@ import { makeDirectory, writeAtomically } from "../host/files.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
 import { buildModel, type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
-import { liveEncoder } from "../train/live-encoder.ts"
+import { TorchEncoder } from "../tensor/torch-encoder.ts"
 import { beginRun, existingCheckpoint, runTraining, type TrainingResult } from "../train/run-directory.ts"
 import { loadTensors, type Settings } from "../train/state.ts"
 import type { LiveModel, TrainConfig } from "../train/train.ts"
@@ -137,7 +137,7 @@ function scoreLive(
   { model, interpreter }: Pick<LiveModel, "model" | "interpreter">,
   { preprocessing }: CheckpointInfo<ModelConfig>,
 ): Promise<ProbeResult> {
-  const encoder = liveEncoder(model, interpreter, preprocessing, new Tokenizer())
+  const encoder = new TorchEncoder(model, interpreter, { preprocessing })
   return scoreProbe(probe, encoder, Math.exp(interpreter.value(model.logitScale).item()))
 }
 

@@ -9,19 +9,11 @@ import type { Batch } from "../data/training/batch.ts"
 import type { Coca } from "../model/coca.ts"
 import type { JointSegment } from "../model/layers.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
+import { type Compute, computeIn } from "../tensor/torch-encoder.ts"
 import { checkpointed, type Repeatable, type Step } from "./activation-checkpointing.ts"
 import { sampleCandidates } from "./candidates.ts"
 import { captionLoss } from "./caption-loss.ts"
-import {
-  type Compute,
-  computeIn,
-  type Encoded,
-  type EncodeOptions,
-  type Features,
-  isTrained,
-  stepsOf,
-  unitRows,
-} from "./encode.ts"
+import { type Encoded, type EncodeOptions, type Features, isTrained, stepsOf, unitRows } from "./encode.ts"
 
 export interface CaptionOptions extends EncodeOptions {
   /** Words besides those that occur over which the softmax is estimated; absent: all, exactly. */

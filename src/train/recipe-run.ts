@@ -19,10 +19,10 @@ import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../model/checkpoint.ts"
 import { thisMachine } from "../report/machine.ts"
+import { TorchEncoder } from "../tensor/torch-encoder.ts"
 import { exportCheckpoint } from "../weights/export-checkpoint.ts"
 import { withWeights } from "../weights/weights.ts"
 import { type ProcessGroup, processGroupFromEnvironment } from "./distributed/process-group.ts"
-import { liveEncoder } from "./live-encoder.ts"
 import { totalLoss } from "./log/entries.ts"
 import { OnlineTeachers } from "./online-teachers.ts"
 import { saveRecipe } from "./recipe/load.ts"
@@ -39,7 +39,6 @@ import {
 } from "./run-directory.ts"
 import { readStart } from "./start.ts"
 import type { Settings } from "./state.ts"
-import type { LiveModel } from "./train.ts"
 
 export interface RecipeRunOptions {
   /** Folder of the run. */
@@ -204,7 +203,7 @@ async function describeRun(
       syncBatchNorm: recipe.syncBatchNorm,
       data: { ...config.data, ...identities, [ranksSetting]: group?.size ?? 1 },
     },
-    ...(tasks && { evaluate: (live) => tasks.score(encoderOf(live, info)) }),
+    ...(tasks && { evaluate: ({ model, interpreter }) => tasks.score(new TorchEncoder(model, interpreter, info)) }),
     keep: recipe.save.keep,
     otherData: options.otherData,
     // Only where the run may begin or go on: another run's recipe stays.
@@ -232,14 +231,6 @@ function placeOf({ out, resume }: Chosen): Pick<TrainingRun, "directory" | "exis
     existing: resume === null ? "refuse" : "require",
     ...(resume !== null && resume !== "latest" && { resumeFrom: resume }),
   }
-}
-
-function encodeOptions(info: CheckpointInfo<ModelConfig>) {
-  return [info.preprocessing, new Tokenizer()] as const
-}
-
-function encoderOf({ model, interpreter }: LiveModel, info: CheckpointInfo<ModelConfig>) {
-  return liveEncoder(model, interpreter, ...encodeOptions(info))
 }
 
 function chances(tasks: TaskList | null) {

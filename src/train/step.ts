@@ -7,6 +7,7 @@
  */
 import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
+import type { Precision } from "../core/precision.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { CheckpointModel } from "../model/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
@@ -20,7 +21,6 @@ import {
   encodeFeatures,
   type FeatureName,
   type Features,
-  type Precision,
   placeBatch,
   sliceBatch,
 } from "./encode.ts"

@@ -13,7 +13,7 @@ import { openRandomAccess } from "../../host/files.ts"
 import { buildModel, type CheckpointInfo, loadAnyCheckpoint } from "../../model/checkpoint.ts"
 import { initialize } from "../../model/module.ts"
 import { startFrom } from "../../model/start-from.ts"
-import { liveEncoder } from "../../train/live-encoder.ts"
+import { TorchEncoder } from "../../tensor/torch-encoder.ts"
 import { runTraining, type TrainingResult } from "../../train/run-directory.ts"
 import type { TrainConfig } from "../../train/train.ts"
 
@@ -44,7 +44,6 @@ export interface TrainingContext {
 export async function trainModel(training: ModelTraining, context: TrainingContext): Promise<TrainingResult> {
   const { directory, name, info, pairs } = training
   const tasks = training.tasks === undefined ? null : await openTasks(training.tasks)
-  const tokenizer = new Tokenizer()
   const data = await openTrainingData({ ...loaderConfig(training), ...pairs })
   try {
     return await runTraining({
@@ -54,8 +53,7 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
       batches: (firstStep) => data.batches(firstStep),
       bad: data.bad,
       ...(tasks && {
-        evaluate: ({ model, interpreter }) =>
-          tasks.score(liveEncoder(model, interpreter, info.preprocessing, tokenizer)),
+        evaluate: ({ model, interpreter }) => tasks.score(new TorchEncoder(model, interpreter, info)),
       }),
       ...(training.startFrom !== undefined && { start: startOf(training, training.startFrom) }),
       existing: "continue",
