@@ -44,7 +44,7 @@ test.each([
   const pixels = new Tensor("float32", inputImage(size, 3), [3, 3, size, size])
   const { image_embeds } = await vision({ pixel_values: pixels })
   // What the model gave before it was fused and rounded.
-  const expected = ours.manifest.selfTest!.image
+  const expected = ours.manifest!.selfTest!.image
   const width = ours.embedDim
   for (const [row, values] of expected.values.entries()) {
     for (const [i, value] of values.entries()) {

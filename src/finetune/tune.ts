@@ -17,8 +17,8 @@ import {
   checkpointTensors,
 } from "../model/checkpoint/checkpoint.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
+import { TorchEncoder } from "../tensor/torch-encoder.ts"
 import { loadTensors, type Settings } from "../train/checkpoints/state.ts"
-import { liveEncoder } from "../train/live-encoder.ts"
 import { beginRun, existingCheckpoint } from "../train/run/resume.ts"
 import { runTraining, type TrainingResult } from "../train/run/run-directory.ts"
 import type { LiveModel, TrainConfig } from "../train/train.ts"
@@ -134,7 +134,7 @@ function scoreLive(
   { model, interpreter }: Pick<LiveModel, "model" | "interpreter">,
   { preprocessing }: CheckpointInfo<ModelConfig>,
 ): Promise<ProbeResult> {
-  const encoder = liveEncoder(model, interpreter, preprocessing, new Tokenizer())
+  const encoder = new TorchEncoder(model, interpreter, { preprocessing })
   return scoreProbe(probe, encoder, Math.exp(interpreter.value(model.logitScale).item()))
 }
 

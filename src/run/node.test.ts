@@ -9,7 +9,7 @@ import { type Manifest, manifestFile } from "../core/inference/manifest.ts"
 import { exportModel } from "../export/export.ts"
 import { type EncodedFile, encodeModel } from "../tensor/onnx-proto.ts"
 import { readManifest } from "./node.ts"
-import { openSession } from "./session.ts"
+import { OnnxGraph } from "./session.ts"
 
 let folder: string
 const at = (...parts: string[]) => join(folder, ...parts)
@@ -53,9 +53,10 @@ test.each(["../weights", "/etc/hostname", "onnx/../../weights"])("weights at %j 
   }
   const weights = write("sound.onnx", "weights")
   for (const path of [at("weights"), at("model", "weights")]) writeFileSync(path, weights)
-  await (await openSession(at("model", "sound.onnx"), { threads: 1 })).release()
+  const opened = (name: string) => new OnnxGraph(at("model"), name, { intraOpNumThreads: 1 }).ports()
+  expect((await opened("sound.onnx")).outputs).toEqual([{ name: "y", type: "float32", shape: [1024] }])
   write("leading-out.onnx", location)
-  await expect(openSession(at("model", "leading-out.onnx"), { threads: 1 })).rejects.toThrow(
+  await expect(opened("leading-out.onnx")).rejects.toThrow(
     /leading-out\.onnx cannot be loaded on "cpu": .*(escapes model directory|Absolute path not allowed)/,
   )
 })

@@ -70,7 +70,7 @@ test("a checkpoint of ours writes the same captions on either runtime", async ()
 })
 
 test("what is no captioner, and options out of range, are refused", async () => {
-  await expect(openCaptioner(source("clip"))).rejects.toThrow("is no captioner: it has no decoder")
+  await expect(openCaptioner(source("clip"))).rejects.toThrow("is not a captioner: it has no decoder")
   await expect(openCaptioner(source("coca"), { generation: { topP: 2 } })).rejects.toThrow("topP is 2")
   await expect(openCaptioner(source("coca"), { dtype: "fp16" })).rejects.toThrow("is in fp32, not fp16")
   await expect(openCaptioner(source("coca"), { runtime: "libtorch" })).rejects.toThrow("which libtorch does not run")

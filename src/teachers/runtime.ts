@@ -9,16 +9,17 @@ import { dirname, join } from "node:path"
 import { UserError } from "../core/errors.ts"
 import { manifestFile } from "../core/inference/manifest.ts"
 import type { OnnxDtype } from "../core/inference/onnx-files.ts"
-import type { WeightsFile } from "../core/inference/teacher-identity.ts"
 import { requireFileName } from "../core/inside.ts"
+import { type Precision, precisionOf } from "../core/precision.ts"
 import { exportModel } from "../export/export.ts"
 import { makeDirectory } from "../host/files/files.ts"
 import { ownCacheDir } from "../native/own-cache.ts"
-import type { LoadOptions } from "../run/node.ts"
+import type { LoadOptions } from "../run/load-options.ts"
+import type { FolderOptions } from "../run/node.ts"
 import { sourceOf } from "../weights/open-checkpoint.ts"
 import { type Weights, withWeights } from "../weights/open-weights.ts"
 import type { ModelSource } from "./model-source.ts"
-import type { TorchTeacherOptions } from "./torch-teacher.ts"
+import type { TorchModelInfo, TorchOptions } from "./torch-teacher.ts"
 
 export const runtimes = ["onnxruntime", "libtorch"] as const
 export const devices = ["cpu", "cuda"] as const
@@ -37,13 +38,47 @@ export interface RuntimeOptions {
   readonly cacheDir?: string
 }
 
+/** What is done with a model, on either runtime. */
+export interface OnRuntime<T> {
+  onnx(directory: string, options: FolderOptions & LoadOptions): Promise<T>
+  /** Loads what needs libtorch, which may be absent, and then uses a checkpoint, which is read whole meanwhile. */
+  libtorch(): Promise<(weights: Weights, info: Omit<TorchModelInfo, "preprocessing">) => Promise<T>>
+}
+
+/** Uses a model on the runtime that the options choose; for ONNX Runtime a checkpoint becomes a directory. */
+export async function onRuntime<T>(source: ModelSource, options: RuntimeOptions, use: OnRuntime<T>): Promise<T> {
+  const { name, variant } = source
+  if (runtimeOf(source, options) !== "libtorch") {
+    const { device: provider = "cpu", threads } = options
+    const [{ path }, dtype] = [await prepared(source, options), onnxDtype(options)]
+    return use.onnx(path, { name, provider, ...(threads !== undefined && { threads }), ...(dtype && { dtype }) })
+  }
+  const run = await use.libtorch()
+  return withWeights(source.path, variant, async (weights) =>
+    run(weights, { name, weights: [await sourceOf(source.path)] }),
+  )
+}
+
 /** The type to choose among the ONNX files of a folder or a repository; null: what is usual. */
 export function onnxDtype({ dtype }: RuntimeOptions): OnnxDtype | null {
   if (dtype === "bf16") return null
   return dtype ?? null
 }
 
-export function runtimeOf({ kind, name }: ModelSource, { runtime, device = "cpu", dtype }: RuntimeOptions) {
+/** What libtorch computes in. */
+export function precisionIn({ dtype = "fp32" }: RuntimeOptions): Precision {
+  return precisionOf(dtype)
+}
+
+/** Settings of libtorch, which holds for the process: `threads` too. */
+export async function torchOptions(options: RuntimeOptions): Promise<TorchOptions> {
+  const { device = "cpu", threads = availableParallelism() } = options
+  const torch = await import("../../torch/index.ts")
+  torch.setThreads(threads)
+  return { device, precision: precisionIn(options) }
+}
+
+function runtimeOf({ kind, name }: ModelSource, { runtime, device = "cpu", dtype }: RuntimeOptions) {
   const chosen = runtime ?? (kind === "checkpoint" && device === "cuda" ? "libtorch" : "onnxruntime")
   if (chosen === "libtorch" && kind === "directory") {
     throw new UserError(
@@ -55,25 +90,6 @@ export function runtimeOf({ kind, name }: ModelSource, { runtime, device = "cpu"
     throw new UserError("bf16 is a type of libtorch's", "use --dtype fp16, or --runtime libtorch")
   }
   return chosen
-}
-
-export function loadOptions({ device = "cpu", threads }: RuntimeOptions): LoadOptions {
-  return { provider: device, ...(threads !== undefined && { threads }) }
-}
-
-/** Settings of libtorch, which holds for the process: `threads` too. */
-export async function torchOptions({ device, dtype, threads }: RuntimeOptions): Promise<TorchTeacherOptions> {
-  const torch = await import("../../torch/index.ts")
-  torch.setThreads(threads ?? availableParallelism())
-  return { ...(device && { device }), ...(dtype && { precision: dtype }) }
-}
-
-/** Reads a checkpoint whole while `use` runs, and hashes it. */
-export function withCheckpointFile<T>(
-  { path, variant }: ModelSource,
-  use: (weights: Weights, files: readonly WeightsFile[]) => Promise<T>,
-): Promise<T> {
-  return withWeights(path, variant, async (weights) => use(weights, [await sourceOf(path)]))
 }
 
 /**

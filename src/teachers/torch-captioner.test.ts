@@ -21,7 +21,7 @@ beforeAll(async () => {
   const model: Coca = tinyCoca()
   await exportModel(model, tinyCocaInfo, folder)
   exported = await loadCaptioner(folder)
-  live = new Captioner(exported.manifest, torchCaptioner(model))
+  live = new Captioner(exported.manifest, torchCaptioner(model, tinyCocaInfo.preprocessing))
 }, 60_000)
 afterAll(async () => {
   await Promise.all([exported.dispose(), live.dispose()])

@@ -10,11 +10,10 @@ import type { Coca } from "../model/coca.ts"
 import type { JointSegment } from "../model/layers.ts"
 import type { Tensor } from "../tensor/tensor.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
+import { type Compute, computeIn } from "../tensor/torch-encoder.ts"
 import { checkpointed, type Repeatable, type Step } from "./activation-checkpointing.ts"
 import { captionLoss, sampleCandidates } from "./caption-loss.ts"
 import {
-  type Compute,
-  computeIn,
   type Encoded,
   type EncodeOptions,
   type Encoder,

@@ -3,16 +3,16 @@
  * that are computed again segment by segment (activation checkpointing), or without any. N pairs, L tokens, D embedDim.
  */
 import * as torch from "../../torch/index.ts"
+import type { Precision } from "../core/precision.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import type { Clip } from "../model/clip.ts"
 import type { Segment } from "../model/layers.ts"
 import type { Module } from "../model/module.ts"
 import type { TorchInterpreter, TorchTensor } from "../tensor/torch.ts"
+import { type Compute, computeIn } from "../tensor/torch-encoder.ts"
 import { checkpointed, type Step } from "./activation-checkpointing.ts"
 import { l2Normalize } from "./loss.ts"
-
-export type Precision = "float32" | "bfloat16" | "float16"
 
 /** The features that the loss compares; synthetic captions where there are any. */
 export type FeatureName = "image" | "text" | "synthetic"
@@ -143,8 +143,6 @@ interface TowerOutput {
   backward(gradient: torch.Tensor): void
 }
 
-export type Compute = <T>(fn: () => T) => T
-
 /** Images, then captions. */
 function towersOf({ image, text }: Clip, interpreter: TorchInterpreter, { pixels, ids }: PlacedBatch): Tower[] {
   return [
@@ -196,13 +194,6 @@ export function stepsOf(interpreter: TorchInterpreter, segments: readonly Segmen
 /** In the interpreter's dtype. */
 export function unitRows(interpreter: TorchInterpreter, features: torch.Tensor): torch.Tensor {
   return l2Normalize(features.to({ dtype: interpreter.dtype }))
-}
-
-/** Runs a forward pass in a precision. */
-export function computeIn(interpreter: TorchInterpreter, precision: Precision = "float32"): Compute {
-  if (precision === "float32") return (fn) => fn()
-  const device = interpreter.device === "cpu" ? "cpu" : "cuda"
-  return (fn) => torch.autocast({ device, dtype: precision }, fn)
 }
 
 function named([image, texts]: readonly torch.Tensor[], { synthetic }: Batch): Features {

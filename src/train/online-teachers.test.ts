@@ -7,7 +7,7 @@ import { type Preprocessing, preprocess } from "../core/image/preprocess.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 import type { Batch, TeacherEmbeddings } from "../data/training/batch.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
-import { liveEncoder } from "./live-encoder.ts"
+import { TorchEncoder } from "../tensor/torch-encoder.ts"
 import { OnlineTeachers, type TeacherOptions } from "./online-teachers.ts"
 
 const tokenizer = new Tokenizer()
@@ -50,7 +50,7 @@ async function embedded(
 async function expectedOf(contextLength: number) {
   const model = tinyModel({ contextLength })
   const interpreter = new TorchInterpreter(model)
-  const encoder = liveEncoder(model, interpreter, preprocessing, tokenizer)
+  const encoder = new TorchEncoder(model, interpreter, { preprocessing })
   const vectors = { image: await encoder.encodeImages(pictures), text: await encoder.encodeTexts(captions) }
   interpreter.free()
   return vectors

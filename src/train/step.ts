@@ -7,21 +7,14 @@
  */
 import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
+import type { Precision } from "../core/precision.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
 import { repeated } from "./activation-checkpointing.ts"
 import type { GradientReducer, ProcessGroup } from "./distributed/process-group.ts"
-import {
-  clipEncoder,
-  type Encoded,
-  type Encoder,
-  type FeatureName,
-  type Features,
-  type Precision,
-  sliceBatch,
-} from "./encode.ts"
+import { clipEncoder, type Encoded, type Encoder, type FeatureName, type Features, sliceBatch } from "./encode.ts"
 import { captionEncoder, countLabels } from "./encode-captions.ts"
 import type { GatheredFeatures } from "./loss.ts"
 import { captioningOf, checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"

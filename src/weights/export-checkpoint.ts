@@ -6,7 +6,7 @@ import { exportModel } from "../export/export.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { makeDirectory } from "../host/files/files.ts"
 import { lockPath } from "../host/locks/lock.ts"
-import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
+import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { sourceOf, withCheckpoint } from "./open-checkpoint.ts"
 
 /**
@@ -25,15 +25,15 @@ export async function exportCheckpoint(
   await makeDirectory(dirname(resolve(directory)))
   using _ = await lockPath(directory, command, signal)
   return await withCheckpoint(checkpoint, async ({ model, info }) =>
-    exportModel(model, info, directory, { source: await sourceOf(checkpoint), ...(await bestReference(model)) }),
+    exportModel(model, info, directory, { source: await sourceOf(checkpoint), ...(await bestReference(model, info)) }),
   )
 }
 
 /** libtorch where it was built; elsewhere the files are compared with the model before fusing, and the manifest says so. */
-async function bestReference(model: CheckpointModel) {
+async function bestReference(model: CheckpointModel, { preprocessing }: Pick<CheckpointInfo, "preprocessing">) {
   try {
     const { torchReference } = await import("../export/torch-reference.ts")
-    return { reference: torchReference(model) }
+    return { reference: torchReference(model, preprocessing) }
   } catch (error) {
     if (error instanceof UserError) return {}
     throw error

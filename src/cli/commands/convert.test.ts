@@ -73,7 +73,7 @@ test("a folder is taken as the hub delivers it, and refused with a list where it
   const { code, err } = await convert(at("repository"), "--out", at("model"))
   expect(code, err).toBe(0)
   await using model = await loadModel(at("model"))
-  expect(model.manifest.source?.file).toBe("open_clip_model.safetensors")
+  expect(model.manifest?.source?.file).toBe("open_clip_model.safetensors")
   mkdirSync(at("choice"))
   for (const name of ["a.pt", "b.pt"]) writeFileSync(at("choice", name), "")
   expect(await convert(at("choice"), "--out", at("other"))).toMatchObject({
@@ -108,7 +108,7 @@ test("timm's image tower in a training checkpoint of torch", async () => {
   )
   expect([code, out]).toEqual([0, expect.stringContaining("licence apple-amlr; differs from the checkpoint by")])
   await using model = await loadModel(at("model"))
-  expect(model.manifest.parameters).toEqual({ image: 11_357_504 })
+  expect(model.manifest?.parameters).toEqual({ image: 11_357_504 })
   await expect(model.encodeTexts(["a cat"])).rejects.toThrow("mobileclip2-s0 has no text tower")
 })
 
@@ -162,7 +162,7 @@ test("killed while it writes and run again: the model, and nothing hidden is lef
   expect(await convert(source, "--out", at("model"))).toMatchObject({ code: 0 })
   expect(readdirSync(folder).sort()).toEqual(["model", "tiny.safetensors"])
   await using model = await loadModel(at("model"))
-  expect(model.manifest.name).toBe("tiny")
+  expect(model.name).toBe("tiny")
 })
 
 test("two that write one folder: the second is refused in a line", async () => {

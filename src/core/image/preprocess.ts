@@ -33,6 +33,16 @@ export function preprocess(
   })
 }
 
+/** Pictures of any size -> [N, 3, size, size], each as `preprocess` gives it. */
+export function preprocessBatch(images: readonly Image8[], p: Preprocessing): Float32Array {
+  const length = 3 * p.size * p.size
+  const pixels = new Float32Array(images.length * length)
+  images.forEach((image, i) => {
+    preprocess(image, p, pixels.subarray(i * length, (i + 1) * length))
+  })
+  return pixels
+}
+
 /** [H, W, 3] bytes -> [3, H, W] float32: (value / 255 - mean) / std, each step rounded to float32 as in torch. */
 export function normalize(
   image: Image8,

@@ -25,6 +25,10 @@ export type OnnxFiles =
       readonly files: readonly string[]
     }
 
+/** For those who have a folder of none of them. */
+export const neededFiles =
+  "a folder needs mobileclip.json and its towers, which `mobileclip convert` and `mobileclip quickstart` write; or config.json, preprocessor_config.json, tokenizer.json and onnx/*.onnx (transformers.js); or visual/model.onnx, visual/preprocess_cfg.json, textual/model.onnx and textual/tokenizer.json (Immich)"
+
 /** What transformers.js adds to a file's name for a type of the weights. */
 export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const
 
@@ -46,7 +50,7 @@ export function findOnnxFiles(paths: readonly string[], dtype: OnnxDtype | null,
   if (loose.length === 0) return null
   throw new UserError(
     `${where} has ${oneLine(loose.slice(0, 4).join(", "), 400)}, and nothing says which of them is which tower`,
-    "known are the layouts of transformers.js, of Immich and of `mobileclip convert`",
+    neededFiles,
   )
 }
 

@@ -23,7 +23,7 @@ const configSchema = z.object({
   model_max_length: z.number().nullish(),
 })
 
-interface TokenizerFacts {
+export interface TokenizerFacts {
   /** What texts are padded with; null where no file says. */
   readonly padding: number | null
   /** Tokens of a text; null where no file says. */

@@ -12,7 +12,7 @@ import { openTasks } from "../../evaluate/task-list.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
 import { buildModel, type CheckpointInfo, loadAnyCheckpoint } from "../../model/checkpoint/checkpoint.ts"
 import { initialize, type Module } from "../../model/module.ts"
-import { liveEncoder } from "../../train/live-encoder.ts"
+import { TorchEncoder } from "../../tensor/torch-encoder.ts"
 import { runTraining, type TrainingResult } from "../../train/run/run-directory.ts"
 import type { TrainConfig } from "../../train/train.ts"
 
@@ -41,7 +41,6 @@ interface TrainingContext {
 export async function trainModel(training: ModelTraining, context: TrainingContext): Promise<TrainingResult> {
   const { directory, name, info, pairs } = training
   const tasks = training.tasks === undefined ? null : await openTasks(training.tasks)
-  const tokenizer = new Tokenizer()
   const data = await openTrainingData({ ...loaderConfig(training), ...pairs })
   try {
     return await runTraining({
@@ -51,8 +50,7 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
       batches: (firstStep) => data.batches(firstStep),
       bad: data.bad,
       ...(tasks && {
-        evaluate: ({ model, interpreter }) =>
-          tasks.score(liveEncoder(model, interpreter, info.preprocessing, tokenizer)),
+        evaluate: ({ model, interpreter }) => tasks.score(new TorchEncoder(model, interpreter, info)),
       }),
       ...(training.startFrom !== undefined && { start: startOf(training, training.startFrom) }),
       existing: "continue",

@@ -5,7 +5,7 @@ import type { Scene } from "../../evaluate/scenes.ts"
 import { makeDirectory, writeAtomically } from "../../host/files/files.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import { createClassifier } from "../../run/classify.ts"
-import type { Model } from "../../run/encoder.ts"
+import type { Model } from "../../run/model.ts"
 import type { ReportPicture } from "./report-data.ts"
 
 const count = 24

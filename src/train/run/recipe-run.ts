@@ -16,17 +16,16 @@ import { version } from "../../host/version.ts"
 import { type PullWeights, pull as pullFromHub } from "../../hub/pull.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint/checkpoint.ts"
 import { thisMachine } from "../../report/machine.ts"
+import { TorchEncoder } from "../../tensor/torch-encoder.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import type { Settings } from "../checkpoints/state.ts"
 import { isFirstRank, type ProcessGroup, processGroupFromEnvironment } from "../distributed/process-group.ts"
-import { liveEncoder } from "../live-encoder.ts"
 import { totalLoss } from "../log/entries.ts"
 import type { OnlineTeachers } from "../online-teachers.ts"
 import { saveRecipe } from "../recipe/load.ts"
 import { runLength } from "../recipe/run-length.ts"
 import type { Recipe } from "../recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../recipe/settings.ts"
-import type { LiveModel } from "../train.ts"
 import { openTeachers, teacherWeights } from "./recipe-teachers.ts"
 import { existingCheckpoint, type RunFolder, ranksSetting } from "./resume.ts"
 import { badText, joinTraining, runTraining, type TrainingRun } from "./run-directory.ts"
@@ -191,7 +190,7 @@ async function describeRun(
       syncBatchNorm: recipe.syncBatchNorm,
       data: { ...config.data, ...identities, [ranksSetting]: group?.size ?? 1 },
     },
-    ...(tasks && { evaluate: (live) => tasks.score(encoderOf(live, info)) }),
+    ...(tasks && { evaluate: ({ model, interpreter }) => tasks.score(new TorchEncoder(model, interpreter, info)) }),
     keep: recipe.save.keep,
     otherData: options.otherData,
     // Only where the run may begin or go on: another run's recipe stays.
@@ -219,14 +218,6 @@ function folderOf({ out, resume }: ResolvedOptions): RunFolder {
     existing: resume === null ? "refuse" : "require",
     ...(resume !== null && resume !== "latest" && { resumeFrom: resume }),
   }
-}
-
-function encodeOptions(info: CheckpointInfo<ModelConfig>) {
-  return [info.preprocessing, new Tokenizer()] as const
-}
-
-function encoderOf({ model, interpreter }: LiveModel, info: CheckpointInfo<ModelConfig>) {
-  return liveEncoder(model, interpreter, ...encodeOptions(info))
 }
 
 function chances(tasks: TaskList | null) {

@@ -6,8 +6,8 @@ import type { Image8 } from "../core/image/pixels.ts"
 import { preprocess } from "../core/image/preprocess.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 import { reparameterize } from "../model/reparameterize.ts"
-import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
-import { liveEncoder } from "./live-encoder.ts"
+import { hostValues, TorchInterpreter } from "./torch.ts"
+import { TorchEncoder } from "./torch-encoder.ts"
 
 const model = tinyModel()
 const { preprocessing } = tinyInfo
@@ -15,7 +15,7 @@ const tokenizer = new Tokenizer()
 const live = new TorchInterpreter(model, { training: true })
 const fused = reparameterize(model)
 const evaluated = new TorchInterpreter(fused)
-const encoder = liveEncoder(model, live, preprocessing, tokenizer)
+const encoder = new TorchEncoder(model, live, { preprocessing })
 afterAll(() => {
   live.free()
   evaluated.free()

@@ -11,7 +11,7 @@ import { fold, reparameterize } from "../model/reparameterize.ts"
 import { loadModel } from "../run/node.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
 import type { Tensor } from "../tensor/tensor.ts"
-import { openTeacher } from "./node-teacher.ts"
+import { openTeacher } from "./onnx-teacher.ts"
 
 const texts = ["a photo of a cat", "two dogs, one of them asleep", ""]
 const pixels = inputImage(64, 3)
@@ -95,7 +95,7 @@ describe("the same model", () => {
       embedDim: 16,
       preprocessing: tinyInfo.preprocessing,
     })
-    const { files } = model.manifest
+    const { files } = model.manifest!
     expect(teacher.identity).toBe(
       ["vision_model", "text_model"]
         .reduce((text, name) => `${text} onnx/${name}.onnx=sha256:${files[`onnx/${name}.onnx`]!.sha256}`, "tiny")
@@ -325,7 +325,7 @@ describe("an error, and no guess", () => {
     for (const name of ["a.onnx", "b.onnx"]) writeFileSync(at("loose", name), "")
     expect(await refusal(at("loose"))).toBe("/loose has a.onnx, b.onnx, and nothing says which of them is which tower")
     mkdirSync(at("empty"))
-    expect(await refusal(at("empty"))).toBe("/empty holds no CLIP as ONNX files")
-    expect(await refusal(at("absent"))).toBe("/absent does not exist")
+    expect(await refusal(at("empty"))).toBe("there is no model in /empty: it is empty")
+    expect(await refusal(at("absent"))).toBe("there is no model in /absent: it does not exist")
   })
 })

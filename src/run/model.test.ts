@@ -1,9 +1,9 @@
-/** What a teacher feeds its graphs, by graphs that note it. */
+/** What a model feeds its graphs, by graphs that note it. */
 import { expect, test } from "vitest"
-import { endOfText, startOfText } from "../../core/text/tokenizer.ts"
+import { endOfText, startOfText } from "../core/text/tokenizer.ts"
 import type { ClipDescription } from "./description.ts"
 import type { Feed, Graph, Port } from "./graph.ts"
-import { onnxTeacher } from "./onnx-teacher.ts"
+import { checkedModel, type Graphs } from "./model.ts"
 
 const description: ClipDescription = {
   name: "noted",
@@ -11,6 +11,7 @@ const description: ClipDescription = {
   contextLength: 77,
   embedDim: null,
   padding: null,
+  logitScale: null,
   image: { input: "pixel_values", output: "image_embeds" },
   text: { input: "input_ids", output: "text_embeds" },
 }
@@ -22,40 +23,37 @@ function noting(inputs: readonly Port[], output: string, value: (row: readonly n
   const fed: Feeds[] = []
   const graph: Graph = {
     file: `${output}.onnx`,
-    inputs,
-    outputs: [{ name: output, type: "float32", shape: ["batch", 2] }],
-    async run(feeds) {
+    ports: async () => ({ inputs, outputs: [{ name: output, type: "float32", shape: ["batch", 2] }] }),
+    async run(feeds, outputs) {
       fed.push(feeds)
       const { data, shape } = feeds[inputs[0]!.name]!
       const width = data.length / shape[0]!
       const rows = Array.from({ length: shape[0]! }, (_, i) =>
         Array.from(data.subarray(i * width, (i + 1) * width), Number),
       )
-      return Float32Array.from(rows.flatMap((row) => [1, value(row)]))
+      const values = { data: Float32Array.from(rows.flatMap((row) => [1, value(row)])), shape: [rows.length, 2] }
+      return Object.fromEntries(outputs.map((name) => [name, values])) as never
     },
     async release() {},
   }
   return { graph, fed }
 }
 
-const image = () =>
-  noting([{ name: "pixel_values", type: "float32", shape: ["batch", 3, "h", "w"] }], "image_embeds", (row) => row[0]!)
+const pixels = { name: "pixel_values", type: "float32", shape: ["batch", 3, "h", "w"] }
+const image = () => noting([pixels], "image_embeds", (row) => row[0]!)
 const ids = { name: "input_ids", type: "int64", shape: ["batch", "length"] }
 const mask = { name: "attention_mask", type: "int64", shape: ["batch", "length"] }
+const opened = (graphs: Graphs, given = description) => checkedModel(given, graphs, { textBatch: 64, manifest: null })
 /** Of what stands before the end of text, as a causal tower's vectors. */
 const causal = (row: readonly number[]) => row.slice(0, row.indexOf(endOfText)).reduce((sum, id) => sum + id, 0) / 1e5
 
 test("a tower that sees no padding gets the columns that count, with a mask, short texts with short ones", async () => {
   const text = noting([ids, mask], "text_embeds", causal)
-  await using teacher = await onnxTeacher(
-    description,
-    { image: image().graph, text: text.graph },
-    { identity: "it", textBatch: 64 },
-  )
-  expect([teacher.embedDim, teacher.identity]).toEqual([2, "it"])
+  await using model = await opened({ image: image().graph, text: text.graph })
+  expect([model.embedDim, model.name]).toEqual([2, "noted"])
   text.fed.length = 0
   const texts = ["a cat and a dog", ...new Array<string>(63).fill("cat"), "dog dog"]
-  const vectors = await teacher.encodeTexts(texts)
+  const vectors = await model.encodeTexts(texts)
   expect(text.fed.map((feeds) => feeds.input_ids!.shape)).toEqual([
     [64, 4],
     [1, 7],
@@ -67,39 +65,39 @@ test("a tower that sees no padding gets the columns that count, with a mask, sho
     BigInt64Array.of(1n, 1n, 1n, 0n),
     BigInt64Array.of(1n, 1n, 1n, 1n),
   ])
-  const alone = await Promise.all(texts.map(async (text) => [...(await teacher.encodeTexts([text]))]))
+  const alone = await Promise.all(texts.map(async (text) => [...(await model.encodeTexts([text]))]))
   expect([...vectors]).toEqual(alone.flat())
 })
 
 test("a tower that sees its padding gets all columns, padded with 0", async () => {
   const text = noting([ids], "text_embeds", (row) => row.reduce((sum, id) => sum + id, 0) / 1e5)
   const graphs = { image: image().graph, text: text.graph }
-  await expect(onnxTeacher(description, graphs, { identity: "it", textBatch: 64 })).rejects.toThrow(
+  await expect(opened(graphs)).rejects.toThrow(
     "noted: the text tower sees its padding, and the tokenizer does not say what it pads with",
   )
-  await using teacher = await onnxTeacher({ ...description, padding: 0 }, graphs, { identity: "it", textBatch: 64 })
+  await using model = await opened(graphs, { ...description, padding: 0 })
   text.fed.length = 0
-  await teacher.encodeTexts(["cat"])
+  await model.encodeTexts(["cat"])
   expect(text.fed.map((feeds) => feeds.input_ids!.shape)).toEqual([[1, 77]])
   expect(text.fed[0]!.input_ids!.data.slice(3).every((id) => id === 0n)).toBe(true)
 })
 
 test("values that are not numbers, and inputs that no CLIP has, are refused", async () => {
   const text = noting([ids], "text_embeds", causal)
-  const broken = noting(image().graph.inputs, "image_embeds", () => Number.NaN)
-  await expect(
-    onnxTeacher(description, { image: broken.graph, text: text.graph }, { identity: "it", textBatch: 64 }),
-  ).rejects.toThrow("image_embeds.onnx gives values that are not numbers")
+  const broken = noting([pixels], "image_embeds", () => Number.NaN)
+  await expect(opened({ image: broken.graph, text: text.graph })).rejects.toThrow(
+    "image_embeds.onnx gives values that are not numbers",
+  )
   const more = noting([ids, { name: "position_ids", type: "int64", shape: ["batch", 77] }], "text_embeds", causal)
-  await expect(
-    onnxTeacher(description, { image: image().graph, text: more.graph }, { identity: "it", textBatch: 64 }),
-  ).rejects.toThrow('text_embeds.onnx wants an input "position_ids", which no CLIP has')
+  await expect(opened({ image: image().graph, text: more.graph })).rejects.toThrow(
+    'text_embeds.onnx wants an input "position_ids", which no CLIP has',
+  )
   const free = { ...description, contextLength: null }
-  await expect(
-    onnxTeacher(free, { image: image().graph, text: text.graph }, { identity: "it", textBatch: 64 }),
-  ).rejects.toThrow("no file says how many tokens a text has")
+  await expect(opened({ image: image().graph, text: text.graph }, free)).rejects.toThrow(
+    "no file says how many tokens a text has",
+  )
   const endless = noting([{ ...ids, shape: ["batch", 2 ** 30] }], "text_embeds", causal)
-  await expect(
-    onnxTeacher(free, { image: image().graph, text: endless.graph }, { identity: "it", textBatch: 64 }),
-  ).rejects.toThrow("noted: texts of 1073741824 tokens; at most 16384 are possible")
+  await expect(opened({ image: image().graph, text: endless.graph }, free)).rejects.toThrow(
+    "noted: texts of 1073741824 tokens; at most 16384 are possible",
+  )
 })
