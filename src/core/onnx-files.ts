@@ -9,10 +9,7 @@
  */
 import { oneLine, UserError } from "./errors.ts"
 import { manifestFile } from "./manifest.ts"
-
-export const onnxDtypes = ["fp32", "fp16"] as const
-
-export type OnnxDtype = (typeof onnxDtypes)[number]
+import { type OnnxDtype, onnxDtypes } from "./precision.ts"
 
 export type OnnxFiles =
   | { readonly layout: "mobileclip"; readonly files: readonly string[] }
@@ -30,7 +27,7 @@ export const neededFiles =
   "a folder needs mobileclip.json and its towers, which `mobileclip convert` and `mobileclip quickstart` write; or config.json, preprocessor_config.json, tokenizer.json and onnx/*.onnx (transformers.js); or visual/model.onnx, visual/preprocess_cfg.json, textual/model.onnx and textual/tokenizer.json (Immich)"
 
 /** What transformers.js adds to a file's name for a type of the weights. */
-const suffixes = { fp32: "", fp16: "_fp16" } as const
+export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const satisfies Record<OnnxDtype, string>
 
 /**
  * @param paths files, relative, with forward slashes
@@ -63,7 +60,7 @@ function immich(paths: readonly string[], dtype: OnnxDtype | null, where: string
 }
 
 function transformers(paths: readonly string[], models: readonly string[], dtype: OnnxDtype, where: string): OnnxFiles {
-  const named = (tower: string) => `onnx/${tower}model${suffixes[dtype]}.onnx`
+  const named = (tower: string) => `onnx/${tower}model${dtypeSuffixes[dtype]}.onnx`
   const separate = [named("vision_"), named("text_")] as const
   const [image, text] = separate.every((path) => models.includes(path)) ? separate : [named(""), named("")]
   if (!models.includes(image)) {

@@ -2,18 +2,17 @@
 
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { TowerFiles } from "../core/manifest.ts"
+import { dtypeSuffixes } from "../core/onnx-files.ts"
+import type { OnnxDtype } from "../core/precision.ts"
 import { immichFiles } from "./immich.ts"
-import type { ExportDtype, SideConfig } from "./side-config.ts"
+import type { SideConfig } from "./side-config.ts"
 import { transformersFiles } from "./transformers.ts"
 
 interface Layout {
-  towers(dtype: ExportDtype): TowerFiles
+  towers(dtype: OnnxDtype): TowerFiles
   /** By name, as JSON values. */
   readonly files: (config: SideConfig, preprocessing: Preprocessing) => Readonly<Record<string, unknown>>
 }
-
-/** transformers.js adds this to a file's name for a dtype. */
-const suffixes = { fp32: "", fp16: "_fp16" } as const
 
 const decoder = { input: "input_ids", output: "logits" } as const
 
@@ -21,9 +20,14 @@ export const layouts = {
   /** Hugging Face's: `CLIPVisionModelWithProjection` and `CLIPTextModelWithProjection` load it. */
   "transformers.js": {
     towers: (dtype) => ({
-      image: { file: `onnx/vision_model${suffixes[dtype]}.onnx`, input: "pixel_values", output: "image_embeds" },
-      text: { file: `onnx/text_model${suffixes[dtype]}.onnx`, input: "input_ids", output: "text_embeds", ids: "int64" },
-      decoder: { ...decoder, file: `onnx/decoder_model${suffixes[dtype]}.onnx`, ids: "int64" },
+      image: { file: `onnx/vision_model${dtypeSuffixes[dtype]}.onnx`, input: "pixel_values", output: "image_embeds" },
+      text: {
+        file: `onnx/text_model${dtypeSuffixes[dtype]}.onnx`,
+        input: "input_ids",
+        output: "text_embeds",
+        ids: "int64",
+      },
+      decoder: { ...decoder, file: `onnx/decoder_model${dtypeSuffixes[dtype]}.onnx`, ids: "int64" },
     }),
     files: transformersFiles,
   },

@@ -2,7 +2,9 @@
  * What is to be done to every shard, as JSON: it is saved beside the output, sent to workers, and decides whether work
  * that was stopped may go on.
  */
+
 import { UserError } from "../core/errors.ts"
+import type { ModelDtype } from "../core/precision.ts"
 import type { AugmentationConfig } from "../data/augment/config.ts"
 import type { SampleFormat } from "../data/reinforced/encode.ts"
 import type { GenerateOptions } from "../run/caption/options.ts"
@@ -38,7 +40,7 @@ interface Models {
   readonly modelName: string
   readonly pretrained: string | null
   /** Of the weights; null: as they are. It is part of what comes out. */
-  readonly dtype: "fp32" | "fp16" | "bf16" | null
+  readonly dtype: ModelDtype | null
 }
 
 export interface Job {

@@ -1,6 +1,7 @@
 /** A recipe as what the loop and the loader take. */
 import type * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
+import { precisionOf } from "../../core/precision.ts"
 import type { TrainingDataConfig } from "../../data/training/config.ts"
 import type { DistillationConfig, ObjectiveConfig } from "../objective.ts"
 import type { Settings } from "../state.ts"
@@ -16,8 +17,6 @@ export interface Place {
   readonly threads?: number
 }
 
-const precisions = { fp32: "float32", amp_bf16: "bfloat16", amp_fp16: "float16" } as const
-
 export function trainConfigOf(recipe: Recipe, { steps, device, threads }: Place): TrainConfig {
   const { batch, schedule, optimizer, save, evaluate, seed } = recipe
   const { layerDecay, ...adamw } = optimizer
@@ -32,7 +31,7 @@ export function trainConfigOf(recipe: Recipe, { steps, device, threads }: Place)
     constantSteps: schedule.constantSteps,
     ...adamw,
     ...(layerDecay !== null && { layerDecay }),
-    precision: precisions[recipe.precision],
+    precision: precisionOf(recipe.precision),
     activationCheckpointing: recipe.activationCheckpointing,
     ...(recipe.ema !== null && { ema: recipe.ema }),
     ...(recipe.lock.length > 0 && { locked: recipe.lock }),
