@@ -6,6 +6,7 @@ import { createHash } from "node:crypto"
 import { mkdir } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { type Manifest, manifestFile, manifestFormat, type TowerFile } from "../core/inference/manifest.ts"
+import type { OnnxDtype } from "../core/precision.ts"
 import { writeAtomically } from "../host/files/files.ts"
 import { writeDirectoryAtomically } from "../host/files/folder.ts"
 import type { CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
@@ -14,7 +15,7 @@ import { fold, reparameterize } from "../model/reparameterize.ts"
 import type { EncodedFile, EncodedModel } from "../tensor/onnx-proto.ts"
 import { type LayoutName, layouts } from "./layouts.ts"
 import { modelFiles } from "./model-files.ts"
-import type { ExportDtype, SideConfig } from "./side-config.ts"
+import type { SideConfig } from "./side-config.ts"
 import { type ExportableModel, type TraceOptions, towersOf, traceDecoder, traceTower } from "./towers.ts"
 import { type Described, type Reference, unfusedReference, verify } from "./verify.ts"
 
@@ -23,7 +24,7 @@ interface ExportOptions {
   readonly source?: Manifest["source"]
   /** What the written files are compared with; default: the model as it is given, on ONNX Runtime. */
   readonly reference?: Reference
-  readonly dtype?: ExportDtype
+  readonly dtype?: OnnxDtype
   readonly layout?: LayoutName
   /** Files that would be larger keep their weights beside them; default: protobuf's 2 GiB. */
   readonly maxBytes?: number

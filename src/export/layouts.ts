@@ -2,11 +2,12 @@
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { TowerFiles } from "../core/inference/manifest.ts"
 import { dtypeSuffixes } from "../core/inference/onnx-files.ts"
-import type { ExportDtype, SideConfig } from "./side-config.ts"
+import type { OnnxDtype } from "../core/precision.ts"
+import type { SideConfig } from "./side-config.ts"
 import { tokenizerFiles, transformersFiles } from "./transformers.ts"
 
 interface Layout {
-  towers(dtype: ExportDtype): TowerFiles
+  towers(dtype: OnnxDtype): TowerFiles
   /** By name, as JSON values. */
   readonly files: (config: SideConfig, preprocessing: Preprocessing) => Readonly<Record<string, unknown>>
 }

@@ -1,10 +1,10 @@
 /** The towers of a model as ONNX files. */
 import { memoryName, type TowerFile } from "../core/inference/manifest.ts"
+import { type OnnxDtype, precisionOf } from "../core/precision.ts"
 import type { Clip, ImageEncoder } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
 import type { EncodedModel, EncodeOptions } from "../tensor/onnx-proto.ts"
-import type { ExportDtype } from "./side-config.ts"
 
 export type TowerName = "image" | "text"
 
@@ -14,11 +14,9 @@ export type ExportableModel = Clip | ImageEncoder | Coca
 export interface TraceOptions {
   /** Stored in the file. */
   readonly metadata?: Readonly<Record<string, string>>
-  readonly dtype?: ExportDtype
+  readonly dtype?: OnnxDtype
   readonly encode?: EncodeOptions
 }
-
-const dtypes = { fp32: "float32", fp16: "float16" } as const
 
 export function towersOf(model: ExportableModel): TowerName[] {
   return "text" in model ? ["image", "text"] : ["image"]
@@ -64,5 +62,5 @@ export function traceDecoder(model: Coca, { input, output }: TowerFile, options:
 }
 
 function spec(name: string, model: ExportableModel, { metadata = {}, dtype = "fp32", encode = {} }: TraceOptions) {
-  return { name, parameters: model.namedParameters(), metadata, dtype: dtypes[dtype], encode }
+  return { name, parameters: model.namedParameters(), metadata, dtype: precisionOf(dtype), encode }
 }

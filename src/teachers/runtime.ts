@@ -8,9 +8,9 @@ import { availableParallelism } from "node:os"
 import { dirname, join } from "node:path"
 import { UserError } from "../core/errors.ts"
 import { manifestFile } from "../core/inference/manifest.ts"
-import type { OnnxDtype } from "../core/inference/onnx-files.ts"
 import { requireFileName } from "../core/inside.ts"
-import { type Precision, precisionOf } from "../core/precision.ts"
+import type { OnnxDtype } from "../core/precision.ts"
+import { type ModelDtype, type Precision, precisionOf } from "../core/precision.ts"
 import { exportModel } from "../export/export.ts"
 import { makeDirectory } from "../host/files/files.ts"
 import { ownCacheDir } from "../native/own-cache.ts"
@@ -21,15 +21,11 @@ import { type Weights, withWeights } from "../weights/open-weights.ts"
 import type { ModelSource } from "./model-source.ts"
 import type { TorchModelInfo, TorchOptions } from "./torch-teacher.ts"
 
-export const runtimes = ["onnxruntime", "libtorch"] as const
-export const devices = ["cpu", "cuda"] as const
-export const dtypes = ["fp32", "fp16", "bf16"] as const
-
 export interface RuntimeOptions {
-  readonly runtime?: (typeof runtimes)[number]
-  readonly device?: (typeof devices)[number]
+  readonly runtime?: "onnxruntime" | "libtorch"
+  readonly device?: "cpu" | "cuda"
   /** Of ONNX weights; on libtorch, of matrix products and convolutions. */
-  readonly dtype?: (typeof dtypes)[number]
+  readonly dtype?: ModelDtype
   /** Of the processor (default: as many as this process may use). */
   readonly threads?: number
   /** Says what takes long. */

@@ -4,7 +4,7 @@ import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { Teacher } from "../core/inference/teacher.ts"
 import { modelIdentity, type WeightsFile } from "../core/inference/teacher-identity.ts"
-import type { Precision } from "../core/precision.ts"
+import { dtypeOf, type Precision } from "../core/precision.ts"
 import { TextRows, textBatch } from "../core/text/token-rows.ts"
 import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { reparameterize } from "../model/reparameterize.ts"
@@ -56,10 +56,7 @@ export function fusedEncoder<Model extends CheckpointModel>(
   return new TorchEncoder(fused, new TorchInterpreter(fused, { device }), { preprocessing, precision })
 }
 
-/** What identities say of a precision that gives other numbers. */
-const suffixes = { float32: [], bfloat16: ["bf16"], float16: ["fp16"] } as const satisfies Record<Precision, unknown>
-
-/** The identity of a model run by libtorch. */
+/** The identity of a model run by libtorch: a lower precision gives other numbers. */
 export function torchIdentity({ name, weights, preprocessing }: TorchModelInfo, precision: Precision = "float32") {
-  return modelIdentity(name, weights, preprocessing, suffixes[precision])
+  return modelIdentity(name, weights, preprocessing, precision === "float32" ? [] : [dtypeOf(precision)])
 }

@@ -1,13 +1,14 @@
 /** A checkpoint of any origin as a model directory, or in open_clip's names. */
+
 import { existsSync } from "node:fs"
 import { UserError } from "../core/errors.ts"
 import { findModel } from "../core/family/variant-name.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
+import type { OnnxDtype } from "../core/precision.ts"
 import { exportModel } from "../export/export.ts"
 import type { LayoutName } from "../export/layouts.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
-import type { ExportDtype } from "../export/side-config.ts"
 import { lockPath } from "../host/locks/lock.ts"
 import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
@@ -20,7 +21,7 @@ export interface ConvertOptions {
   /** Which member of the family it is, where its contents leave a choice. */
   readonly model?: string
   /** Of the weights; default "fp32". */
-  readonly dtype?: ExportDtype
+  readonly dtype?: OnnxDtype
   /** Default "transformers.js". */
   readonly layout?: LayoutName | "open_clip"
   /** Brings the source where it is a name. Default: from the hub, without a word. */

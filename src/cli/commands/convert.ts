@@ -1,5 +1,7 @@
 /** mobileclip convert */
+
 import { type Command, Option } from "commander"
+import { onnxDtypes } from "../../core/precision.ts"
 import type { CommandContext } from "../context.ts"
 import { type ConvertCommandOptions, runConvert } from "../converting.ts"
 
@@ -24,7 +26,7 @@ export function register(program: Command, context: CommandContext): void {
     )
     .requiredOption("--out <dir>", "the model directory to write")
     .option("--model <name>", "which member of the family it is, where contents leave a choice")
-    .addOption(new Option("--dtype <type>", "of the weights").choices(["fp32", "fp16"]).default("fp32"))
+    .addOption(new Option("--dtype <type>", "of the weights").choices(onnxDtypes).default("fp32"))
     .addOption(
       new Option("--layout <name>", "how the directory is laid out")
         .choices(["transformers.js", "immich", "plain", "open_clip"])

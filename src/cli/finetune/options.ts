@@ -1,6 +1,7 @@
 /** The options of `mobileclip finetune`, and what they mean. */
 import { availableParallelism } from "node:os"
 import { type Command, InvalidArgumentError, Option } from "commander"
+import { precisionOf } from "../../core/precision.ts"
 import { type FinetuneOptions, finetuneDefaults } from "../../finetune/finetune.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
 import { number, progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
@@ -95,7 +96,7 @@ export function finetuneOptionsOf(
     ...same,
     ...(lr !== undefined && { learningRate: lr }),
     ...(template && { templates: template }),
-    precision: precision === "amp_bf16" ? "bfloat16" : "float32",
+    precision: precisionOf(precision),
     average: average === "auto" ? null : average,
     resume: resume === true,
   }

@@ -1,7 +1,9 @@
 /** Options of the two stages, with the names of the original generator where it has them. */
+
 import { existsSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
+import { modelDtypes } from "../../core/precision.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
 import { type EmbeddingJob, jobLimits } from "../../reinforce/job/job.ts"
 import {
@@ -91,9 +93,7 @@ function addModelOptions(command: Command, what: string): Command {
   return command
     .requiredOption("--model-name <names>", what)
     .option("--pretrained <tags>", "of those that are open_clip's architectures; N/A where there is none")
-    .addOption(
-      new Option("--dtype <type>", "of the models' weights (default: as they are)").choices(["fp32", "fp16", "bf16"]),
-    )
+    .addOption(new Option("--dtype <type>", "of the models' weights (default: as they are)").choices(modelDtypes))
 }
 
 /** The request that the options make. Throws UserError where the augmentation cannot be read. */

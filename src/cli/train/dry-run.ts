@@ -1,5 +1,6 @@
 /** `mobileclip train --dry-run`: the plan of a run, as data and as text. */
 import { devices } from "../../../torch/index.ts"
+import { precisionOf } from "../../core/precision.ts"
 import { expandShards } from "../../data/expand.ts"
 import { durationText, rateText } from "../../report/numbers.ts"
 import { matmulRate } from "../../train/recipe/calibrate.ts"
@@ -30,7 +31,9 @@ export async function dryRun(recipe: Recipe, launch: Launch, samples: number | n
 
 /** Nothing where the device is another machine's. */
 function rateOf({ precision }: Recipe, { device, threads }: Launch): Pick<PlanFacts, "matmulRate"> {
-  return devices().includes(device) ? { matmulRate: matmulRate({ device, threads, precision }) } : {}
+  return devices().includes(device)
+    ? { matmulRate: matmulRate({ device, threads, precision: precisionOf(precision) }) }
+    : {}
 }
 
 /** Null for what is no list of shards. */

@@ -3,6 +3,7 @@
  * flag -> key. Checks belong to the recipe's schema; a message names the flag.
  */
 import { UserError } from "../../core/errors.ts"
+import { recipePrecisionAliases } from "../../core/precision.ts"
 import { type Override, parseValue } from "../../train/recipe/overrides.ts"
 
 interface RecipeFlag {
@@ -27,7 +28,6 @@ const teachers = (value: FlagValue) => ({ "loss.kind": "distill", teachers: Arra
 /** Apple's default, -1, for a width that the embeddings tell. */
 const isFound = (value: FlagValue) => String(value) === "-1"
 
-const precisions: Readonly<Record<string, string>> = { amp: "amp_fp16", amp_bfloat16: "amp_bf16" }
 const formats: Readonly<Record<string, string>> = { webdataset: "shards" }
 
 /** "1%" is 0.01. */
@@ -153,7 +153,7 @@ export const recipeFlags = [
   {
     flags: "--precision <type>",
     help: "fp32, amp_bf16 or amp_fp16 (amp)",
-    set: (value) => ({ precision: precisions[String(value)] ?? value }),
+    set: (value) => ({ precision: recipePrecisionAliases[String(value)] ?? value }),
   },
   { flags: "--ema <decay>", help: "moving average of the weights", set: one("ema") },
   { flags: "--seed <n>", help: "of initialisation and data", set: one("seed") },

@@ -8,11 +8,8 @@
  *                       config.json
  */
 import { oneLine, UserError } from "../errors.ts"
+import { type OnnxDtype, onnxDtypes } from "../precision.ts"
 import { manifestFile } from "./manifest.ts"
-
-const onnxDtypes = ["fp32", "fp16"] as const
-
-export type OnnxDtype = (typeof onnxDtypes)[number]
 
 export type OnnxFiles =
   | { readonly layout: "mobileclip"; readonly files: readonly string[] }
@@ -30,7 +27,7 @@ export const neededFiles =
   "a folder needs mobileclip.json and its towers, which `mobileclip convert` and `mobileclip quickstart` write; or config.json, preprocessor_config.json, tokenizer.json and onnx/*.onnx (transformers.js); or visual/model.onnx, visual/preprocess_cfg.json, textual/model.onnx and textual/tokenizer.json (Immich)"
 
 /** What transformers.js adds to a file's name for a type of the weights. */
-export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const
+export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const satisfies Record<OnnxDtype, string>
 
 /**
  * @param paths files, relative, with forward slashes

@@ -1,9 +1,10 @@
 /** A job as it comes from a server or a file: what no program of this version wrote is refused. */
 import { z } from "zod"
 import { oneLine, UserError } from "../../core/errors.ts"
+import { modelDtypes } from "../../core/precision.ts"
 import { type Job, jobLimits } from "./job.ts"
 
-const dtype = z.enum(["fp32", "fp16", "bf16"]).nullable()
+const dtype = z.enum(modelDtypes).nullable()
 const models = { modelName: z.string().min(1), pretrained: z.string().nullable(), dtype }
 
 const generate = z.strictObject({

@@ -2,6 +2,7 @@
  * What is to be done to every shard, as JSON: it is saved beside the output, sent to workers, and decides whether work
  * that was stopped may go on.
  */
+import type { ModelDtype } from "../../core/precision.ts"
 import type { AugmentationConfig } from "../../data/augment/config.ts"
 import type { SampleFormat } from "../../data/reinforced/encode.ts"
 import type { GenerateOptions } from "../../run/caption/options.ts"
@@ -36,7 +37,7 @@ interface Models {
   readonly modelName: string
   readonly pretrained: string | null
   /** The weights' type; null: as they are. It is part of what comes out. */
-  readonly dtype: "fp32" | "fp16" | "bf16" | null
+  readonly dtype: ModelDtype | null
 }
 
 export interface Job {

@@ -1,5 +1,6 @@
 /** The two stages of data generation as jobs: what is not said is as the papers have it. */
 import { UserError } from "../../core/errors.ts"
+import type { ModelDtype } from "../../core/precision.ts"
 import { datacompdrAugmentation, parseAugmentationConfig } from "../../data/augment/config.ts"
 import type { GenerationType } from "../../run/caption/options.ts"
 import type { CaptionJob, EmbeddingJob } from "./job.ts"
@@ -10,7 +11,7 @@ interface ModelRequest {
   /** open_clip's tags, comma-separated, of those that are its architectures. */
   readonly pretrained?: string
   /** Type of the models' weights; default: as they are. */
-  readonly dtype?: "fp32" | "fp16" | "bf16"
+  readonly dtype?: ModelDtype
   /** Captions of each image by each captioner, or views of each image. */
   readonly numSamples?: number
   /** After the keys that are written; of captioners one each, comma-separated. */

@@ -1,11 +1,11 @@
 /** How fast this machine multiplies matrices: the bound of any training on it. */
 import * as torch from "../../../torch/index.ts"
+import type { Precision } from "../../core/precision.ts"
 
 interface CalibrationOptions {
   readonly device: torch.Device
   readonly threads: number
-  /** As a recipe has it. */
-  readonly precision: "fp32" | "amp_bf16" | "amp_fp16"
+  readonly precision: Precision
 }
 
 /** Large enough to be bound by arithmetic, small enough for a step that takes milliseconds. */
@@ -18,9 +18,8 @@ const LEAST_MILLISECONDS = 500
 export function matmulRate({ device, threads, precision }: CalibrationOptions): number {
   torch.setThreads(threads)
   const size = device === "cpu" ? SIZES.cpu : SIZES.other
-  const dtype = { fp32: "float32", amp_bf16: "bfloat16", amp_fp16: "float16" } as const
   return torch.scope(() => {
-    const matrix = torch.ones([size, size], { dtype: dtype[precision], device })
+    const matrix = torch.ones([size, size], { dtype: precision, device })
     multiply(matrix, 2)
     const started = performance.now()
     let products = 0

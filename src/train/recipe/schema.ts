@@ -3,7 +3,9 @@
  * where a thing is off or decided elsewhere, so the file beside a run says all of it. Where a run computes (device,
  * threads, ranks) is no part of it.
  */
+
 import { z } from "zod"
+import { recipePrecisions } from "../../core/precision.ts"
 import { truncatedChoices } from "../../host/image/picture-format.ts"
 
 const path = z.string().min(1)
@@ -138,7 +140,7 @@ export const recipeSchema = z.strictObject({
   batch: batch.prefault({}),
   schedule: schedule.prefault({}),
   optimizer: optimizer.prefault({}),
-  precision: z.enum(["fp32", "amp_bf16", "amp_fp16"]).default("fp32"),
+  precision: z.enum(recipePrecisions).default("fp32"),
   activationCheckpointing: z.boolean().default(false),
   /** Decay of the moving average of the weights; null: none. */
   ema: z.number().min(0).lt(1).nullable().default(null),

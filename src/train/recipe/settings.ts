@@ -1,5 +1,6 @@
 /** A recipe as what the loop and the loader take. */
 import { UserError } from "../../core/errors.ts"
+import { precisionOf } from "../../core/precision.ts"
 import type { TrainingDataConfig } from "../../data/training/config.ts"
 import type { Settings } from "../checkpoints/state.ts"
 import type { DistillationConfig, ObjectiveConfig } from "../objective.ts"
@@ -7,8 +8,6 @@ import type { TrainConfig } from "../train.ts"
 import { distils, isReinforced, lossWeights, viewOf } from "./resolved.ts"
 import { warmupOf } from "./run-length.ts"
 import type { Recipe } from "./schema.ts"
-
-const precisions = { fp32: "float32", amp_bf16: "bfloat16", amp_fp16: "float16" } as const
 
 /** @param steps as `runLength` gives them */
 export function trainConfigOf(
@@ -28,7 +27,7 @@ export function trainConfigOf(
     constantSteps: schedule.constantSteps,
     ...adamw,
     ...(layerDecay !== null && { layerDecay }),
-    precision: precisions[recipe.precision],
+    precision: precisionOf(recipe.precision),
     activationCheckpointing: recipe.activationCheckpointing,
     ...(recipe.ema !== null && { ema: recipe.ema }),
     ...(recipe.lock.length > 0 && { locked: recipe.lock }),
