@@ -1,7 +1,7 @@
 /**
  * One file of a repository into the cache: resumed, checked, renamed.
  *
- * The client's own `downloadFileToCacheDir` (@huggingface/hub 2.17) begins anew each time, checks nothing, lets two
+ * The client's own `downloadFileToCacheDir` (@huggingface/hub 2.17) starts again each time, checks nothing, lets two
  * downloads write to one file and names the snapshot by the file's last commit; so the contents are fetched here, in its
  * layout. They come over plain HTTP, which the hub offers for its Xet storage too, because only that has byte ranges of
  * the file itself to go on from.
@@ -22,13 +22,13 @@ interface DownloadOptions {
   readonly fetch: typeof fetch
   readonly retries: Retries
   readonly timeoutSeconds: number
-  /** Bytes of the file that are there, first those an earlier download left. */
+  /** Is told how many bytes of the file are there, at first those of an earlier download. */
   readonly onProgress?: (done: number) => void
 }
 
 /**
- * @throws UserError for wrong contents (nothing is kept), a full disk and a network that stays down (what is there is
- *   kept for the next time); AbortError when the signal is aborted (kept as well)
+ * @throws UserError for wrong contents (nothing is kept), a full disk and a network that stays down (what came is kept
+ *   for the next time); AbortError when the signal is aborted (kept as well)
  */
 export async function download(file: RemoteFile, options: DownloadOptions): Promise<void> {
   try {

@@ -24,8 +24,8 @@ interface PathSource {
 type Source = HubSource | PathSource
 
 /**
- * `MobileCLIP2-S0`, `mobileclip2_s0`, `apple/MobileCLIP2-S0`, `hf-hub:owner/name`, each with `:file` and `@revision`
- * behind it; or a path. Case and separators do not matter in names of the family.
+ * `MobileCLIP2-S0`, `mobileclip2_s0`, `apple/MobileCLIP2-S0`, `hf-hub:owner/name`, each with an optional
+ * `:file` and `@revision` at the end; or a path. Case and separators do not matter in names of the family.
  *
  * @param exists whether there is a file or folder of that name
  * @throws UserError for an unknown name, with the nearest known ones
@@ -40,7 +40,7 @@ export function resolveSource(text: string, exists: (path: string) => boolean): 
   if (release) return { kind: "hub", repo: release.repo, file: file ?? release.file, revision, release }
   if (repoPattern.test(name)) return { kind: "hub", repo: name, file, revision, release: null }
   throw new UserError(
-    `"${text}" is no model that is known here, no repository (owner/name) and no file`,
+    `"${text}" is not a known model, a repository (owner/name) or a file`,
     `nearest names: ${nearestNames(name).join(", ")}; \`mobileclip pull --list\` shows all`,
   )
 }
@@ -57,7 +57,7 @@ function parts(text: string): { name: string; file: string | null; revision: str
   return { name: name ?? text, file: file ?? null, revision: revision ?? null }
 }
 
-/** By the table's name, or the repository's with or without its owner. */
+/** Finds a release by its name in the table, or by the repository's name with or without its owner. */
 function findRelease(name: string): Release | null {
   const wanted = plain(name)
   if (wanted === "") return null

@@ -1,4 +1,4 @@
-/** Weights of any origin, from code: told what they are, converted, exported. */
+/** Weights of any origin, from code: detected, converted, exported. */
 export { UserError } from "../core/errors.ts"
 export { type Converted, type ConvertOptions, convert, convertDefaults } from "./convert.ts"
 export { exportCheckpoint } from "./export-checkpoint.ts"

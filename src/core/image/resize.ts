@@ -179,7 +179,7 @@ function putTaps(kernels: Kernels, { start, pairs, weights, stride }: Taps): Tap
   return [kernels.put(start), kernels.put(pairs), kernels.put(weights), stride * weights.BYTES_PER_ELEMENT]
 }
 
-/** All of a picture, which must have pixels. */
+/** The box of a whole picture, which must have pixels. */
 export function whole(size: Size): Box {
   assert(size.width > 0 && size.height > 0, `a size of ${size.width} x ${size.height} pixels`)
   return { left: 0, top: 0, width: size.width, height: size.height }
