@@ -90,7 +90,7 @@ test("a key or member that occurs twice is an error", async () => {
   await expect(readAll(again)).rejects.toThrow(`"0.txt" occurs twice`)
 })
 
-test("what is no whole archive is an error that names the file", async () => {
+test("an incomplete archive is an error that names the file", async () => {
   const whole = join(folder, "whole.tar")
   await writeShard(whole, samples)
   const bytes = await readFile(whole)
@@ -114,7 +114,7 @@ test("what is no whole archive is an error that names the file", async () => {
   await expect(readAll(folder)).rejects.toThrow(UserError)
 })
 
-test("an error of the samples leaves no file behind", async () => {
+test("an error of the samples leaves no file", async () => {
   const place = await mkdtemp(join(folder, "failed-"))
   async function* failing() {
     yield samples[0]!
@@ -133,7 +133,7 @@ test("a reader may stop early", async () => {
   }
 })
 
-test("an entry whose size is no number is refused, not waited for", async () => {
+test("an entry whose size is not a number is refused, not waited for", async () => {
   const path = await systemTar("size.tar", { "1.txt": "one", "2.txt": "two" })
   const bytes = await readFile(path)
   bytes.set([0xfc, 0xef, 0xff], 124)

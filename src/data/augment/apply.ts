@@ -1,4 +1,4 @@
-/** Makes a stored view again, from the original picture: crop, resize, operations; the same bytes every time. */
+/** Makes a stored view again from the original picture: crop, resize, operations. It has the same bytes every time. */
 
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
@@ -12,7 +12,7 @@ import { checkInside } from "./stored.ts"
 /**
  * The view as `size` x `size` pixels. Magnitudes are applied as they are stored, whatever the size.
  *
- * @param name of the picture, for messages
+ * @param name the picture's name, for messages
  * @throws UserError when the stored crop does not lie inside the picture
  */
 export function applyAugmentation(

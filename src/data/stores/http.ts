@@ -7,13 +7,13 @@ import { download, type RemotePart } from "./download.ts"
 import { mostBytesWhole, retriesOf, type Surroundings } from "./options.ts"
 import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
-/** A file behind an address. */
+/** A file at an address. */
 export interface HttpFile {
-  /** What users call it, for messages. */
+  /** The name that users know, for messages. */
   readonly url: string
   readonly address: string
   readonly headers: Readonly<Record<string, string>>
-  /** Said where access is refused. */
+  /** The hint where access is refused. */
   readonly accessHint?: string
 }
 
@@ -70,7 +70,7 @@ export function readHttp(file: HttpFile, surroundings: Surroundings): Promise<Ui
   })
 }
 
-/** By HEAD, or where a server knows no HEAD, by a GET of one byte. */
+/** Asks by HEAD, or by a GET of one byte where a server does not know HEAD. */
 export function statHttp(file: HttpFile, surroundings: Surroundings): Promise<{ bytes: number } | null> {
   return asking(file, surroundings, async (signal) => ({ bytes: await sizeOf(file, signal) }))
 }
@@ -85,7 +85,7 @@ async function sizeOf(file: HttpFile, signal: AbortSignal): Promise<number> {
   throw new UserError(`${file.url}: the server does not say how long the file is`, "copy it first")
 }
 
-/** Attempts with a time limit; null where the answer is that there is no such file. */
+/** Attempts with a time limit; null where the server answers that there is no such file. */
 async function asking<T>(
   file: HttpFile,
   surroundings: Surroundings,
@@ -112,13 +112,13 @@ async function openFrom(file: HttpFile, offset: number, tag: string | null, sign
   const response = await request(file, { headers, signal }, [416])
   const found = tagOf(response)
   const body = response.body ?? []
-  // Without its length nothing says when there is enough of it.
+  // Without the length, nothing tells when the file is complete.
   const whole = async () => lengthOf(response) ?? (await sizeOf(file, signal))
   if (response.status === 200) return { offset: 0, size: await whole(), tag: found, body }
   const { first, size } = rangeOf(response)
   if (response.status === 206 && first !== null && size !== null) return { offset: first, size, tag: found, body }
   await response.body?.cancel()
-  // Nothing is left where all was there already; a file that is shorter now is another one.
+  // 416: all bytes were there already, or the file was exchanged for a shorter one.
   if (response.status === 416 && size === offset) return { offset, size, tag, body: [] }
   if (offset > 0) return openFrom(file, 0, null, signal)
   throw new UserError(`${file.url}: the server answered ${response.status} without saying which part that is`)

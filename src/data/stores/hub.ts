@@ -111,13 +111,13 @@ export class HubStorage implements Storage {
   }
 }
 
-/** Throws UserError on what is no such URL. */
+/** Throws UserError on other URLs. */
 function parseHubUrl(url: string): HubPath {
   const pattern = /^hf:\/\/(?:(dataset|space|model)s\/)?([\w.-]+\/[\w.-]+)(?:@([^/]+))?(?:\/(.*))?$/i
   const [, type = "model", repository, revision = "main", path = ""] = pattern.exec(url) ?? []
   if (!repository) {
     throw new UserError(
-      `${url} is no address on the hub`,
+      `${url} is not an address on the hub`,
       "hf://datasets/OWNER/NAME/path or hf://OWNER/NAME/path was expected",
     )
   }

@@ -17,7 +17,7 @@ export function isUrl(name: string): boolean {
 
 /**
  * Files by path, `file://`, `http(s)://`, `s3://` and `hf://`. Copies of remote files are kept until they are disposed.
- * What the network breaks is tried again; its last failure is a UserError that names the URL. One with a user name or a
+ * Failures of the network are tried again; the last one is a UserError that names the URL. A URL with a user name or a
  * password is refused.
  */
 export function openStorage(options: StorageOptions = {}): Storage {

@@ -1,6 +1,6 @@
 /**
- * Objects of S3 and of whatever speaks its protocol (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL): `s3://bucket/key`. An
- * object appears whole or not at all. Retries are ours, so that a transfer goes on where it broke off.
+ * Objects in S3 and in other stores with its protocol (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL): `s3://bucket/key`. An
+ * object appears whole or not at all. Retries are ours, so that a transfer continues where it broke off.
  */
 
 import { createHash } from "node:crypto"
@@ -27,14 +27,14 @@ const largestPut = 2 ** 26
 /** S3 takes 10,000 parts at most, of 5 MiB at least. */
 const mostParts = 10_000
 
-/** A page has a thousand names as a rule. */
+/** Pages of a list; a page usually has a thousand names. */
 const [mostNames, mostPages, mostSeconds] = [5_000_000, 20_000, 600]
 
-/** Of an answer that is not an object: the client reads it whole. */
+/** Bytes of an answer that is not an object: the client reads it as a whole. */
 const mostBytesOfAnswer = 2 ** 25
 
 function endless(folder: string): UserError {
-  return new UserError(`${folder}: the list of objects has no end in sight`, "name a smaller folder")
+  return new UserError(`${folder}: the list of objects does not end`, "name a smaller folder")
 }
 
 export class S3Storage implements Storage {
@@ -50,7 +50,7 @@ export class S3Storage implements Storage {
 
   async readBytes(url: string): Promise<Uint8Array | null> {
     return this.ask(url, async ({ sdk, client }, abortSignal, heard) => {
-      const answer = await client.send(new sdk.GetObjectCommand(placeOf(url)), { abortSignal })
+      const answer = await client.send(new sdk.GetObjectCommand(locationOf(url)), { abortSignal })
       const body = brokenBody(answer.Body as AsyncIterable<Uint8Array>)
       return readBounded(body, { what: url, mostBytes: mostBytesWhole, heard })
     })
@@ -58,7 +58,7 @@ export class S3Storage implements Storage {
 
   async stat(url: string): Promise<{ bytes: number } | null> {
     return this.ask(url, async ({ sdk, client }, abortSignal) => {
-      const { ContentLength = 0 } = await client.send(new sdk.HeadObjectCommand(placeOf(url)), { abortSignal })
+      const { ContentLength = 0 } = await client.send(new sdk.HeadObjectCommand(locationOf(url)), { abortSignal })
       return { bytes: ContentLength }
     })
   }
@@ -80,7 +80,7 @@ export class S3Storage implements Storage {
   }
 
   async list(folder: string): Promise<string[]> {
-    const { Bucket, Key } = placeOf(folder.replace(/\/*$/, "/"), true)
+    const { Bucket, Key } = locationOf(folder.replace(/\/*$/, "/"), true)
     const names: string[] = []
     let ContinuationToken: string | undefined
     const ends = performance.now() + mostSeconds * 1000
@@ -100,7 +100,7 @@ export class S3Storage implements Storage {
 
   async remove(url: string): Promise<void> {
     await this.demand(url, ({ sdk, client }, abortSignal) =>
-      client.send(new sdk.DeleteObjectCommand(placeOf(url)), { abortSignal }),
+      client.send(new sdk.DeleteObjectCommand(locationOf(url)), { abortSignal }),
     )
   }
 
@@ -110,7 +110,7 @@ export class S3Storage implements Storage {
     const { sdk, client } = await this.open()
     const range = offset > 0 ? { Range: `bytes=${offset}-`, ...(tag ? { IfMatch: tag } : {}) } : {}
     try {
-      const command = new sdk.GetObjectCommand({ ...placeOf(url), ...range })
+      const command = new sdk.GetObjectCommand({ ...locationOf(url), ...range })
       const { Body, ContentRange, ContentLength, ETag } = await client.send(command, { abortSignal: signal })
       const [, first = "0", total = ContentLength] = /^bytes (\d+)-\d+\/(\d+)$/.exec(ContentRange ?? "") ?? []
       if (total === undefined) throw new UserError(`${url}: the server does not say how long the object is`)
@@ -125,16 +125,16 @@ export class S3Storage implements Storage {
 
   private async putWhole({ url, path, bytes, options }: Upload): Promise<void> {
     await this.sendFile(url, path, { start: 0, length: bytes }, options, ({ sdk, client }, body, abortSignal) =>
-      client.send(new sdk.PutObjectCommand({ ...placeOf(url), ...body }), { abortSignal }),
+      client.send(new sdk.PutObjectCommand({ ...locationOf(url), ...body }), { abortSignal }),
     )
   }
 
   private async putParts(upload: Upload): Promise<void> {
     const { url, options } = upload
-    const place = placeOf(url)
+    const target = locationOf(url)
     const { UploadId } = await this.demand(
       url,
-      ({ sdk, client }, abortSignal) => client.send(new sdk.CreateMultipartUploadCommand(place), { abortSignal }),
+      ({ sdk, client }, abortSignal) => client.send(new sdk.CreateMultipartUploadCommand(target), { abortSignal }),
       options,
     )
     try {
@@ -142,8 +142,8 @@ export class S3Storage implements Storage {
     } catch (error) {
       const { sdk, client } = await this.open()
       const abortSignal = AbortSignal.timeout(this.surroundings.timeoutSeconds * 1000)
-      // Parts of an upload that is not ended are paid for; the error that led here is the one to report.
-      await client.send(new sdk.AbortMultipartUploadCommand({ ...place, UploadId }), { abortSignal }).catch(() => {})
+      // Parts of an upload that is not completed cost money; the error that led here is the one to report.
+      await client.send(new sdk.AbortMultipartUploadCommand({ ...target, UploadId }), { abortSignal }).catch(() => {})
       throw error
     }
   }
@@ -152,7 +152,7 @@ export class S3Storage implements Storage {
     const size = Math.max(largestPut, Math.ceil(bytes / mostParts))
     const parts: Part[] = []
     for (let start = 0; start < bytes; start += size) {
-      const part = { ...placeOf(url), UploadId, PartNumber: parts.length + 1 }
+      const part = { ...locationOf(url), UploadId, PartNumber: parts.length + 1 }
       const piece = { start, length: Math.min(size, bytes - start) }
       const { ETag } = await this.sendFile(url, path, piece, options, ({ sdk, client }, body, abortSignal) =>
         client.send(new sdk.UploadPartCommand({ ...part, ...body }), { abortSignal }),
@@ -162,10 +162,10 @@ export class S3Storage implements Storage {
     return parts
   }
 
-  /** Where an answer was lost, the upload is gone the next time: the object says whether it was ended. */
+  /** Where the answer was lost, the next attempt does not find the upload: the object tells whether it was completed. */
   private async completeParts(upload: Upload, UploadId: string | undefined, Parts: Part[]): Promise<void> {
     const { url, options } = upload
-    const command = { ...placeOf(url), UploadId, MultipartUpload: { Parts } }
+    const command = { ...locationOf(url), UploadId, MultipartUpload: { Parts } }
     try {
       await this.demand(
         url,
@@ -180,16 +180,16 @@ export class S3Storage implements Storage {
   /** Whether the object is the one that these parts make. */
   private async holds({ url, path, bytes }: Upload, parts: readonly Part[]): Promise<boolean> {
     const found = await this.ask(url, ({ sdk, client }, abortSignal) =>
-      client.send(new sdk.HeadObjectCommand(placeOf(url)), { abortSignal }),
+      client.send(new sdk.HeadObjectCommand(locationOf(url)), { abortSignal }),
     )
     if (found?.ContentLength !== bytes) return false
     const { ETag, ServerSideEncryption, SSECustomerAlgorithm } = found
-    // Tags of encrypted objects say nothing of what is in them.
+    // Tags of encrypted objects do not depend on their content.
     if (ServerSideEncryption?.startsWith("aws:kms") || SSECustomerAlgorithm) return true
     return ETag === tagOfParts(parts) || ETag === (await tagOfFile(path))
   }
 
-  /** Sends a piece of a file, as often as the network breaks it. */
+  /** Sends a piece of a file, again where the network fails. */
   private sendFile<T>(
     url: string,
     path: string,
@@ -221,7 +221,7 @@ export class S3Storage implements Storage {
     }
   }
 
-  /** Bytes that move, which `send` tells, give it another `seconds`. */
+  /** A request that is aborted after `seconds` of silence: every byte that moves, which `send` reports, starts them again. */
   private demand<T>(
     url: string,
     send: Send<T>,
@@ -260,7 +260,7 @@ interface Opened {
 /** Silence of a request that sends up to 64 MiB, which a slow line may hold in its buffers, or that joins thousands of parts. */
 const uploadSeconds = 600
 
-/** A request; it tells of bytes that move. */
+/** A request, which reports the bytes that move. */
 type Send<T> = (s3: Opened, signal: AbortSignal, heard: (bytes: number) => void) => Promise<T>
 
 interface Upload {
@@ -283,14 +283,14 @@ function tagOfParts(parts: readonly Part[]): string {
   return `"${hash.digest("hex")}-${parts.length}"`
 }
 
-/** As some servers of the protocol have it. */
+/** The form that some other servers use. */
 async function tagOfFile(path: string): Promise<string> {
   const hash = createHash("md5")
   for await (const chunk of createReadStream(path) as AsyncIterable<Uint8Array>) hash.update(chunk)
   return `"${hash.digest("hex")}"`
 }
 
-/** The stream, which tells of what is taken from it. */
+/** The stream, which reports the bytes that are read from it. */
 function counted(stream: Readable, onBytes: (bytes: number) => void): Readable {
   const passing = new Transform({
     transform(chunk: Uint8Array, _, done) {
@@ -308,7 +308,7 @@ async function openClient({ env }: Surroundings): Promise<Opened> {
   const client = new sdk.S3Client({
     region: env.AWS_REGION || env.AWS_DEFAULT_REGION || "us-east-1",
     followRegionRedirects: true,
-    // Other servers than Amazon's know neither its newer checksums nor a host for each bucket.
+    // Servers other than Amazon's know neither its newer checksums nor a host for each bucket.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
     ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
@@ -318,7 +318,7 @@ async function openClient({ env }: Surroundings): Promise<Opened> {
   return { sdk, client }
 }
 
-/** Lists, receipts and errors end, whatever the server sends; an object's bytes are counted by who reads them. */
+/** Bounds lists, receipts and errors, whatever the server sends; the bytes of an object are counted where they are read. */
 function boundAnswers({ middlewareStack }: S3Client): void {
   middlewareStack.add(
     (next, context) => async (args) => {
@@ -344,8 +344,8 @@ function bounded(body: Readable): Readable {
   return pipeline(body, passing, () => {})
 }
 
-function placeOf(url: string, isFolder = false): { Bucket: string; Key: string } {
+function locationOf(url: string, isFolder = false): { Bucket: string; Key: string } {
   const [, Bucket, Key] = /^s3:\/\/([^/]+)\/(.*)$/i.exec(url) ?? []
   if (Bucket && (Key || isFolder)) return { Bucket, Key: Key ?? "" }
-  throw new UserError(`${url} names no object`, "s3://bucket/path/file was expected")
+  throw new UserError(`${url} does not name an object`, "s3://bucket/path/file was expected")
 }
