@@ -15,7 +15,7 @@ import { isOwn } from "../host/files/remove-own.ts"
 import { isAbandoned, processDigits } from "../host/files/staging.ts"
 import type { RemoteFile } from "./repository.ts"
 
-export class Partial implements AsyncDisposable {
+export class PartialDownload implements AsyncDisposable {
   /** Bytes in the file. */
   length = 0
   private hash: Hash
@@ -30,13 +30,13 @@ export class Partial implements AsyncDisposable {
   }
 
   /** Takes over what an earlier download left of the same contents, or begins a new file. */
-  static async open(file: RemoteFile, blob: string): Promise<Partial> {
+  static async open(file: RemoteFile, blob: string): Promise<PartialDownload> {
     await makeDirectory(dirname(blob))
     const own = `${blob}.${processDigits()}.incomplete`
     for (const name of await abandoned(blob)) {
       if (await rename(name, own).then(...yesOrNo)) break
     }
-    const partial = new Partial(file, blob, own, await open(own, toAppend))
+    const partial = new PartialDownload(file, blob, own, await open(own, toAppend))
     await partial.readExisting()
     return partial
   }

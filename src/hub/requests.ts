@@ -8,7 +8,7 @@ import { EnvironmentError, UserError } from "../core/errors.ts"
 import { failuresOf, NetworkFailure, type Retries, triedText, Watchdog, withRetries } from "../host/network/network.ts"
 import { fetchFollowing } from "../host/network/redirects.ts"
 import type { HubSettings } from "./settings.ts"
-import { nearestNames } from "./source.ts"
+import { nearestModels } from "./source.ts"
 
 /** The last of several network failures; the copy in the cache may be used instead. */
 export class HubUnreachable extends EnvironmentError {}
@@ -82,7 +82,7 @@ function statusError(response: Response, { endpoint, token, tokenSource }: HubSe
   if (reason === "RevisionNotFound") return new UserError(`${repo} has no such revision (404)`, "leave out --revision")
   if (reason === "EntryNotFound") return new UserError(`${repo} has no such file (404)`, "leave out --file")
   if (status === 401 || status === 404) {
-    const nearest = nearestNames(repo).filter((name) => name !== repo)
+    const nearest = nearestModels(repo).filter((name) => name !== repo)
     // The hub gives the same answer for private repositories.
     const Kind = status === 401 ? EnvironmentError : UserError
     return new Kind(

@@ -1,6 +1,6 @@
 /** What a user may call a model: a name of the family, a repository on the hub, or a path. Pure: no file is read here. */
 import { UserError } from "../core/errors.ts"
-import { nearestNames as nearestOf } from "../core/nearest.ts"
+import { nearestNames } from "../core/nearest.ts"
 import { requireNoCredentials } from "../host/network/address.ts"
 import { type Release, released } from "./released.ts"
 
@@ -41,7 +41,7 @@ export function resolveSource(text: string, exists: (path: string) => boolean): 
   if (repoPattern.test(name)) return { kind: "hub", repo: name, file, revision, release: null }
   throw new UserError(
     `"${text}" is not a known model, a repository (owner/name) or a file`,
-    `nearest names: ${nearestNames(name).join(", ")}; \`mobileclip pull --list\` shows all`,
+    `nearest names: ${nearestModels(name).join(", ")}; \`mobileclip pull --list\` shows all`,
   )
 }
 
@@ -71,8 +71,8 @@ function plain(name: string): string {
 }
 
 /** The three names, or repositories where `name` is one, that differ in the fewest letters. */
-export function nearestNames(name: string): string[] {
+export function nearestModels(name: string): string[] {
   const known = released.map((release) => (name.includes("/") ? release.repo : release.name))
   const plainNames = known.map(plain)
-  return nearestOf(plain(name), plainNames).map((nearest) => known[plainNames.indexOf(nearest)]!)
+  return nearestNames(plain(name), plainNames).map((nearest) => known[plainNames.indexOf(nearest)]!)
 }

@@ -63,7 +63,7 @@ function countIn(caption: string): number | null {
 function isTrueRelation([first, second]: readonly SceneObject[], relation: Relation, caption: string): boolean {
   const said = namesOf(RELATIONS).find((name) => RELATIONS[name].phrases.some((phrase) => says(caption, phrase)))
   if (!said) return false
-  const start = caption.slice(0, Math.min(...RELATIONS[said].phrases.map((phrase) => placeOf(caption, phrase))))
+  const start = caption.slice(0, Math.min(...RELATIONS[said].phrases.map((phrase) => positionOf(caption, phrase))))
   const preference = fit(first!, start) - fit(second!, start)
   return preference !== 0 && said === (preference > 0 ? relation : RELATIONS[relation].inverse)
 }
@@ -72,9 +72,9 @@ function fit({ shape, colour }: SceneObject, text: string): number {
   return Number(says(text, shape)) + Number(says(text, colour))
 }
 
-function placeOf(text: string, phrase: string): number {
-  const place = text.indexOf(phrase)
-  return place === -1 ? text.length : place
+function positionOf(text: string, phrase: string): number {
+  const position = text.indexOf(phrase)
+  return position === -1 ? text.length : position
 }
 
 /** Whether the text has the name as a word, singular or plural. */

@@ -3,7 +3,7 @@ import { type FileHandle, open, rm } from "node:fs/promises"
 import { fileError } from "../../host/files/file-error.ts"
 import { keepInUse } from "../../host/files/temporary.ts"
 import { NetworkFailure, Watchdog, withRetries } from "../../host/network/network.ts"
-import { retriesOf, type Surroundings, temporaryPath } from "./options.ts"
+import { retriesOf, type StoreSettings, temporaryPath } from "./options.ts"
 import type { LocalFile, TransferOptions } from "./storage.ts"
 
 /** An answer with the file from `offset` on. */
@@ -26,10 +26,10 @@ type OpenPart = (offset: number, tag: string | null, signal: AbortSignal) => Pro
 export async function download(
   url: string,
   openPart: OpenPart,
-  surroundings: Surroundings,
+  settings: StoreSettings,
   options: TransferOptions = {},
 ): Promise<LocalFile> {
-  const path = temporaryPath(surroundings, url)
+  const path = temporaryPath(settings, url)
   const endUse = keepInUse(path)
   const discard = () => {
     endUse()
@@ -38,10 +38,10 @@ export async function download(
   try {
     const file = await open(path, "wx")
     try {
-      const copy = new Copy(file, openPart, surroundings.timeoutSeconds, options)
+      const copy = new Copy(file, openPart, settings.timeoutSeconds, options)
       await withRetries(
         () => copy.continue(),
-        retriesOf(surroundings, url, options.signal),
+        retriesOf(settings, url, options.signal),
         () => copy.length,
       )
     } finally {

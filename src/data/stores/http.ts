@@ -4,7 +4,7 @@ import { readBounded } from "../../host/network/bounded.ts"
 import { failuresOf, NetworkFailure, Watchdog, withRetries } from "../../host/network/network.ts"
 import { fetchFollowing } from "../../host/network/redirects.ts"
 import { download, type RemotePart } from "./download.ts"
-import { mostBytesWhole, retriesOf, type Surroundings } from "./options.ts"
+import { mostBytesWhole, retriesOf, type StoreSettings } from "./options.ts"
 import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 /** A file at an address. */
@@ -18,18 +18,18 @@ export interface HttpFile {
 }
 
 export class HttpStorage implements Storage {
-  constructor(private readonly surroundings: Surroundings) {}
+  constructor(private readonly settings: StoreSettings) {}
 
   fetch(url: string, options?: TransferOptions): Promise<LocalFile> {
-    return fetchHttp(plain(url), this.surroundings, options)
+    return fetchHttp(plain(url), this.settings, options)
   }
 
   readBytes(url: string): Promise<Uint8Array | null> {
-    return readHttp(plain(url), this.surroundings)
+    return readHttp(plain(url), this.settings)
   }
 
   stat(url: string): Promise<{ bytes: number } | null> {
-    return statHttp(plain(url), this.surroundings)
+    return statHttp(plain(url), this.settings)
   }
 
   async put(url: string): Promise<Written> {
@@ -56,14 +56,14 @@ function plain(url: string): HttpFile {
   return { url, address: url, headers: {} }
 }
 
-export function fetchHttp(file: HttpFile, surroundings: Surroundings, options?: TransferOptions): Promise<LocalFile> {
+export function fetchHttp(file: HttpFile, settings: StoreSettings, options?: TransferOptions): Promise<LocalFile> {
   const openPart = (offset: number, tag: string | null, signal: AbortSignal) => openFrom(file, offset, tag, signal)
-  return download(file.url, openPart, surroundings, options)
+  return download(file.url, openPart, settings, options)
 }
 
 /** Null where there is no such file. */
-export function readHttp(file: HttpFile, surroundings: Surroundings): Promise<Uint8Array | null> {
-  return asking(file, surroundings, async (signal, watchdog) => {
+export function readHttp(file: HttpFile, settings: StoreSettings): Promise<Uint8Array | null> {
+  return asking(file, settings, async (signal, watchdog) => {
     const response = await request(file, { signal })
     const heard = (bytes: number) => watchdog.heard(bytes)
     return failuresOf(readBounded(response.body ?? [], { what: file.url, mostBytes: mostBytesWhole, heard }))
@@ -71,8 +71,8 @@ export function readHttp(file: HttpFile, surroundings: Surroundings): Promise<Ui
 }
 
 /** Asks by HEAD, or by a GET of one byte where a server does not know HEAD. */
-export function statHttp(file: HttpFile, surroundings: Surroundings): Promise<{ bytes: number } | null> {
-  return asking(file, surroundings, async (signal) => ({ bytes: await sizeOf(file, signal) }))
+export function statHttp(file: HttpFile, settings: StoreSettings): Promise<{ bytes: number } | null> {
+  return asking(file, settings, async (signal) => ({ bytes: await sizeOf(file, signal) }))
 }
 
 async function sizeOf(file: HttpFile, signal: AbortSignal): Promise<number> {
@@ -88,16 +88,16 @@ async function sizeOf(file: HttpFile, signal: AbortSignal): Promise<number> {
 /** Attempts with a time limit; null where the server answers that there is no such file. */
 async function asking<T>(
   file: HttpFile,
-  surroundings: Surroundings,
+  settings: StoreSettings,
   ask: (signal: AbortSignal, watchdog: Watchdog) => Promise<T>,
 ): Promise<T | null> {
   try {
     return await withRetries(
       async () => {
-        using watchdog = new Watchdog(surroundings.timeoutSeconds)
+        using watchdog = new Watchdog(settings.timeoutSeconds)
         return await watchdog.orAbort(ask(watchdog.signal, watchdog))
       },
-      retriesOf(surroundings, file.url),
+      retriesOf(settings, file.url),
     )
   } catch (error) {
     if (error instanceof NoSuchFile) return null

@@ -20,7 +20,7 @@ export interface StorageOptions {
   readonly hub?: { readonly endpoint?: string; readonly token?: string | null }
 }
 
-export interface Surroundings extends StorageOptions {
+export interface StoreSettings extends StorageOptions {
   readonly temporaryFolder: string
   readonly env: Readonly<Record<string, string | undefined>>
   readonly retryDelays: readonly number[]
@@ -33,7 +33,7 @@ export const mostBytesWhole = 2 ** 27
 /** One minute in total, not counting the attempts. */
 const retryDelays = [1, 2, 4, 8, 16, 32]
 
-export function surroundingsOf(options: StorageOptions): Surroundings {
+export function storeSettings(options: StorageOptions): StoreSettings {
   return {
     ...options,
     temporaryFolder: options.temporaryFolder ?? tmpdir(),
@@ -44,13 +44,13 @@ export function surroundingsOf(options: StorageOptions): Surroundings {
 }
 
 /** A new name for a copy of the file. */
-export function temporaryPath({ temporaryFolder }: Surroundings, url: string): string {
+export function temporaryPath({ temporaryFolder }: StoreSettings, url: string): string {
   const name = basename(url.replace(/[?#].*$/, "")).replaceAll(/[^\w.-]/g, "_")
   return temporaryFile("copy", name.slice(-80), temporaryFolder)
 }
 
 /** The retries for a URL. Waits are random, because thousands of workers that fail together must not come back together. */
-export function retriesOf({ retryDelays, onRetry }: Surroundings, url: string, signal?: AbortSignal) {
+export function retriesOf({ retryDelays, onRetry }: StoreSettings, url: string, signal?: AbortSignal) {
   return {
     delays: retryDelays.map((seconds) => seconds * (0.5 + Math.random())),
     signal,

@@ -15,7 +15,7 @@ import { readBounded } from "../../host/network/bounded.ts"
 import { Watchdog, withRetries } from "../../host/network/network.ts"
 import { download, type RemotePart } from "./download.ts"
 import { Hashing } from "./hashing.ts"
-import { mostBytesWhole, retriesOf, type Surroundings, temporaryPath } from "./options.ts"
+import { mostBytesWhole, retriesOf, type StoreSettings, temporaryPath } from "./options.ts"
 import { brokenBody, errorOf, NoSuchObject, NoSuchUpload, statusOf, TooLong } from "./s3-errors.ts"
 import type { Chunks, LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
@@ -40,12 +40,12 @@ function endless(folder: string): UserError {
 export class S3Storage implements Storage {
   private opened: Promise<{ sdk: Sdk; client: S3Client }> | undefined
 
-  constructor(private readonly surroundings: Surroundings) {}
+  constructor(private readonly settings: StoreSettings) {}
 
   async fetch(url: string, options?: TransferOptions): Promise<LocalFile> {
     const openPart = (offset: number, tag: string | null, signal: AbortSignal) =>
       this.openPart(url, offset, tag, signal)
-    return download(url, openPart, this.surroundings, options)
+    return download(url, openPart, this.settings, options)
   }
 
   async readBytes(url: string): Promise<Uint8Array | null> {
@@ -64,7 +64,7 @@ export class S3Storage implements Storage {
   }
 
   async put(url: string, chunks: Chunks, options: TransferOptions = {}): Promise<Written> {
-    const path = temporaryPath(this.surroundings, url)
+    const path = temporaryPath(this.settings, url)
     try {
       const hashing = new Hashing(chunks)
       await writeFile(path, hashing, { flag: "wx" })
@@ -141,7 +141,7 @@ export class S3Storage implements Storage {
       await this.completeParts(upload, UploadId, await this.uploadParts(upload, UploadId))
     } catch (error) {
       const { sdk, client } = await this.open()
-      const abortSignal = AbortSignal.timeout(this.surroundings.timeoutSeconds * 1000)
+      const abortSignal = AbortSignal.timeout(this.settings.timeoutSeconds * 1000)
       // Parts of an upload that is not completed cost money; the error that led here is the one to report.
       await client.send(new sdk.AbortMultipartUploadCommand({ ...target, UploadId }), { abortSignal }).catch(() => {})
       throw error
@@ -225,7 +225,7 @@ export class S3Storage implements Storage {
   private demand<T>(
     url: string,
     send: Send<T>,
-    { seconds = this.surroundings.timeoutSeconds, signal, onBytes }: TransferOptions & { seconds?: number } = {},
+    { seconds = this.settings.timeoutSeconds, signal, onBytes }: TransferOptions & { seconds?: number } = {},
   ): Promise<T> {
     const attempt = async () => {
       signal?.throwIfAborted()
@@ -243,11 +243,11 @@ export class S3Storage implements Storage {
         throw errorOf(url, error)
       }
     }
-    return withRetries(attempt, retriesOf(this.surroundings, url, signal))
+    return withRetries(attempt, retriesOf(this.settings, url, signal))
   }
 
   private open(): Promise<Opened> {
-    this.opened ??= openClient(this.surroundings)
+    this.opened ??= openClient(this.settings)
     return this.opened
   }
 }
@@ -301,7 +301,7 @@ function counted(stream: Readable, onBytes: (bytes: number) => void): Readable {
   return pipeline(stream, passing, () => {})
 }
 
-async function openClient({ env }: Surroundings): Promise<Opened> {
+async function openClient({ env }: StoreSettings): Promise<Opened> {
   const sdk = await import("@aws-sdk/client-s3")
   const endpoint = env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL
   if (endpoint) webAddress(endpoint, "the address of the object store", "check AWS_ENDPOINT_URL")

@@ -32,7 +32,8 @@ export function loadValues(model: Module, stateDict: StateDict, source: string):
 }
 
 /** The same dict where every key begins with `module.`, as DistributedDataParallel writes it: without that prefix. */
-export function withoutPrefix(stateDict: StateDict, prefix = "module."): StateDict {
+export function withoutPrefix(stateDict: StateDict): StateDict {
+  const prefix = "module."
   const keys = [...stateDict.keys]
   if (keys.length === 0 || !keys.every((key) => key.startsWith(prefix))) return { ...stateDict, keys }
   return {

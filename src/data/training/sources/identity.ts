@@ -31,8 +31,8 @@ export async function shardIdentity(
 }
 
 /** The identity of a list of pictures: "40 pictures, 183296 bytes (5f2c0c13a9be77d1)". */
-export async function listIdentity(list: SampleList, storage: Storage = openStorage()): Promise<string> {
-  const sizes = await sizesOf(list.count, (i) => filesOf(list.location(i)), storage)
+export async function listIdentity(list: SampleList): Promise<string> {
+  const sizes = await sizesOf(list.count, (i) => filesOf(list.location(i)), openStorage())
   const folder = commonFolder(pathsOf(list))
   const hash = createHash("sha256").update(JSON.stringify(sizes))
   let rows = ""
