@@ -96,9 +96,9 @@ test("an incomplete archive is an error that names the file", async () => {
   const bytes = await readFile(whole)
   const cases: Record<string, [Uint8Array, string]> = {
     "empty.tar": [new Uint8Array(0), "is empty"],
-    "text.tar": [Buffer.from("not an archive"), "is not a whole tar archive"],
-    "cut.tar": [bytes.subarray(0, 40_000), "is not a whole tar archive"],
-    "between.tar": [bytes.subarray(0, bytes.length - 1024), "is not a whole tar archive"],
+    "text.tar": [Buffer.from("not an archive"), "is not a complete tar archive"],
+    "cut.tar": [bytes.subarray(0, 40_000), "is not a complete tar archive"],
+    "between.tar": [bytes.subarray(0, bytes.length - 1024), "is not a complete tar archive"],
     "blank.tar": [new Uint8Array(1024), "holds no samples"],
     "damaged.tar": [Buffer.concat([Buffer.alloc(512, 7), bytes]), "is not a readable tar archive"],
     "short.tar": [Buffer.concat([bytes.subarray(0, 30_208), new Uint8Array(512)]), "is not a readable tar archive"],

@@ -91,7 +91,7 @@ test.each<[string, Answer]>([
     (response) =>
       void flood(response.writeHead(206, { "Content-Range": "bytes 0-299999/300000" }), Buffer.alloc(2 ** 16)),
   ],
-  ["of a greater length", (response) => void flood(response.writeHead(200, { "Content-Length": 2 ** 40 }), weights)],
+  ["with a greater length", (response) => void flood(response.writeHead(200, { "Content-Length": 2 ** 40 }), weights)],
 ])("contents %s are not written", async (_, answer) => {
   lieOf(contents, answer)
   expect((await refused()).message).toBe("mobileclip2_s0.pt is longer than its 300000 bytes in the list of files")

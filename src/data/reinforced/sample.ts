@@ -34,7 +34,7 @@ export interface EncodedImage {
 /** Extensions of pictures, in order of preference where a sample has several. */
 export const pictureExtensions = ["jpg", "jpeg", "png", "webp", "gif", "tif", "tiff", "bmp", "avif", "heic"]
 
-/** `jpg` where the bytes say nothing: whoever decodes the picture will. */
+/** `jpg` where the first bytes do not tell the format; decoding the picture will. */
 export function pictureExtension(bytes: Uint8Array): string {
   return pictureFormat(bytes) ?? "jpg"
 }
