@@ -389,7 +389,7 @@ test("gzip of almost only line ends stops where it exceeds what the file's size 
 test("a file of short lines without samples is not a shard", { timeout: 30_000 }, async () => {
   const { keys, error, memory } = await read(before + "x\n".repeat(4e6))
   expect(keys).toEqual(["a"])
-  expect(error).toMatch(/shard: 10001 lines, more than hold samples, are damaged \(line 2: no JSON/)
+  expect(error).toMatch(/shard: 10001 lines, more than hold samples, are damaged \(line 2: not JSON/)
   expect(memory).toBeLessThan(mostMebibytes)
 })
 

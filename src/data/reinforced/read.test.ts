@@ -234,12 +234,12 @@ test("lines that are not samples are reported by number, and the others read", a
   const { samples, problems } = await read(text)
   expect(keys(samples)).toEqual(["a", "c"])
   expect(problems.map(({ key, reason }) => [key, reason.replace(/\(.*\)/, "(...)")])).toEqual([
-    [null, "line 3: no JSON (...)"],
+    [null, "line 3: not JSON (...)"],
     [null, "line 4: not an object"],
     [null, 'line 5: no "uid" and no "id"'],
     ["b", 'line 6: "image_emb": cannot be unzipped (...)'],
     ["a", "line 7: the key occurs twice; the first one stays"],
-    [null, "line 9: no JSON (...)"],
+    [null, "line 9: not JSON (...)"],
   ])
 })
 

@@ -259,9 +259,7 @@ test("a list that goes on for ever, and a record that is too large, are refused"
   const next = "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"
   const body = `<ListBucketResult><Name>data</Name>${next}<Contents><Key>out/0.tar</Key></Contents></ListBucketResult>`
   faults = [{ body }, { body }]
-  await expect(storage().list("s3://data/out")).rejects.toThrow(
-    "s3://data/out: the list of objects has no end in sight",
-  )
+  await expect(storage().list("s3://data/out")).rejects.toThrow("s3://data/out: the list of objects does not end")
   faults = [{ body: Buffer.alloc(2 ** 27 + 1) }]
   await expect(storage().readBytes("s3://data/out/info.json")).rejects.toThrow(
     `s3://data/out/info.json answers with more than ${2 ** 27} bytes`,
@@ -298,7 +296,7 @@ test("a list takes ten minutes at most, however slowly its pages come", async ()
   // Each page takes 250 seconds.
   const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + log.length * 250_000)
   try {
-    await expect(storage().list("s3://data/out")).rejects.toThrow("the list of objects has no end in sight")
+    await expect(storage().list("s3://data/out")).rejects.toThrow("the list of objects does not end")
     expect(log).toEqual(["GET", "GET", "GET"])
   } finally {
     clock.mockRestore()

@@ -147,6 +147,6 @@ test("the option that allows more is named where there is one", () => {
       return (error as UserError).hint
     }
   }
-  expect(hintOf({})).toBe("mend or leave out these samples")
-  expect(hintOf({ toAllowMore: "--more" })).toBe("mend or leave out these samples, or allow more of them: --more")
+  expect(hintOf({})).toBe("fix or leave out these samples")
+  expect(hintOf({ toAllowMore: "--more" })).toBe("fix or leave out these samples, or allow more of them: --more")
 })
