@@ -1,6 +1,6 @@
 /**
- * Builds the JPEG addon. It only makes decoding faster, so where libjpeg-turbo or a compiler is missing, that is one line
- * and no error.
+ * Builds the JPEG addon. It only makes decoding faster, so a missing libjpeg-turbo or compiler is reported in one line and
+ * is not an error.
  */
 import { existsSync, readFileSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
@@ -16,13 +16,13 @@ type Log = (line: string) => void
 /** libjpeg-turbo on Debian and on Ubuntu. */
 const developmentPackage = "libjpeg-dev"
 
-/** Whether the addon that is loaded was built of these sources, and for a library that is still there. */
+/** Whether the addon that is loaded was built from these sources, and for a library that is still there. */
 export function isJpegAddonBuilt(): boolean {
   const built = builtAddon(jpegAddon)
   return built !== null && isBuilt(built, stamp()) && loads(built)
 }
 
-/** @param force builds it where it is built, too */
+/** @param force builds it again where it is built already */
 export async function buildJpegAddon(built: AddonFiles, force: boolean, log: Log): Promise<void> {
   if (!force && isJpegAddonBuilt()) return log("JPEG addon: up to date")
   try {

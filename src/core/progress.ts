@@ -1,4 +1,4 @@
-/** Progress of long work, for whoever shows it. */
+/** Progress of long work, for a caller that shows it. */
 
 export interface Progress {
   /** `done` of the total so far; `detail` is shown after it, for example "loss 2.31". */

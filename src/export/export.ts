@@ -28,11 +28,11 @@ interface ExportOptions {
   readonly layout?: LayoutName
   /** Files that would be larger keep their weights beside them; default: protobuf's 2 GiB. */
   readonly maxBytes?: number
-  /** Says what is being done. */
+  /** Is told what is being done. */
   readonly onStage?: (stage: string) => void
 }
 
-/** What a model directory says of its origin. */
+/** What a model directory says about its origin. */
 export type ExportInfo = Pick<CheckpointInfo, "name" | "license" | "preprocessing" | "samplesSeen">
 
 /**
@@ -87,7 +87,7 @@ function describe(model: ExportableModel, info: ExportInfo, options: ExportOptio
   }
 }
 
-/** What a captioner's manifest says of its decoder. */
+/** What a captioner's manifest says about its decoder. */
 export function decoderSizes(model: Coca): NonNullable<Manifest["decoder"]> {
   const { vocabSize, contextLength } = model.config.text
   return { cacheWidth: model.cacheWidth, memoryWidth: model.memoryWidth, vocabSize, contextLength }

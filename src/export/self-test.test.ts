@@ -27,7 +27,7 @@ describe.each(["image", "text"] as const)("the %s tower", (tower) => {
     expect(milliseconds).toBeGreaterThan(0)
   })
 
-  test("of other weights is far off", async () => {
+  test("other weights are far off", async () => {
     const other = tinyModel({ causal: false })
     initialize(other, 2)
     await exportModel(other, tinyInfo, at("other"))

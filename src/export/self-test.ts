@@ -1,6 +1,6 @@
 /**
  * Tests a model directory without the model it came from: the fixed inputs of `verify.ts` go through its towers, and
- * what comes out is compared with what its manifest says the reference gave.
+ * the results are compared with the reference's in the manifest.
  */
 import { join } from "node:path"
 import { messageOf, UserError } from "../core/errors.ts"
@@ -63,7 +63,7 @@ async function testGraph(
   }
 }
 
-/** Of the values that are kept, and of the norms, each per value. NaN where a value is. */
+/** The largest difference of the kept values, and of the norms per value. NaN where a value is NaN. */
 function differenceFrom(expected: TowerSelfTest, rows: Float32Array, width: number): number {
   const differences = expected.values.flatMap((values, i) => {
     const row = rows.subarray(i * width, (i + 1) * width)

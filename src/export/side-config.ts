@@ -1,4 +1,4 @@
-/** What the files beside the towers of a model directory tell, whatever its layout. */
+/** What the files beside the towers of a model directory say, in any layout. */
 
 import type { OnnxDtype } from "../core/precision.ts"
 

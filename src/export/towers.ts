@@ -47,7 +47,7 @@ function traceText(model: ExportableModel, { input, output, ids = "int64" }: Tow
   return traceOnnx({ ...spec("text", model, options), inputs }, (tokens) => ({ [output]: model.encodeText(tokens!) }))
 }
 
-/** One token more: ids [N, 1], cache [N, S, cacheWidth], memory -> logits [N, vocabSize], cache [N, S + 1, cacheWidth]. */
+/** One more token: ids [N, 1], cache [N, S, cacheWidth], memory -> logits [N, vocabSize], cache [N, S + 1, cacheWidth]. */
 export function traceDecoder(model: Coca, { input, output }: TowerFile, options: TraceOptions = {}): EncodedModel {
   const tokens = model.config.pooler.queries - 1
   const inputs = {

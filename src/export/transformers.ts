@@ -23,7 +23,7 @@ export function transformersFiles(
   }
 }
 
-/** What transformers.js does not find out by itself: a type other than its default, and how many data files there are. */
+/** What transformers.js must be told: a type other than its default, and the number of data files. */
 function loadingConfig(dtype: SideConfig["dtype"], withData: readonly string[]) {
   if (dtype === "fp32" && withData.length === 0) return {}
   const counts = Object.fromEntries(withData.map((file) => [file, 1]))

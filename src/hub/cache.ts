@@ -47,7 +47,7 @@ export class RepositoryCache {
     return isCommit(text.trim()) ? text.trim() : null
   }
 
-  async remember(revision: string, commit: string): Promise<void> {
+  async saveRevision(revision: string, commit: string): Promise<void> {
     const path = join(this.folder, "refs", revision)
     await makeDirectory(dirname(path))
     if (revision !== commit) await writeAtomically(path, [commit])

@@ -33,7 +33,7 @@ interface Question {
 /** More than any model has. */
 const mostFiles = 100_000
 
-/** @throws HubUnreachable when the network is down, UserError for an answer that is none of a hub */
+/** @throws HubUnreachable when the network is down, UserError for an answer that does not come from a hub */
 export function askHub(
   { repo, revision, endpoint, timeoutSeconds }: Question,
   fetch: typeof globalThis.fetch,
@@ -76,7 +76,7 @@ function licenseTag(tags: readonly string[] | undefined): string | null {
   return tags?.find((tag) => tag.startsWith("license:"))?.slice("license:".length) ?? null
 }
 
-/** Where JSON is none, or lacks what it should have. */
+/** The error for an answer that is not JSON, or lacks what it should have. */
 function notAHub(endpoint: string, error: unknown): UserError {
   return new UserError(
     `${endpoint} does not answer as a model hub does: ${oneLine(messageOf(error))}`,

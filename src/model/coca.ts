@@ -45,7 +45,7 @@ interface CocaImage {
   readonly tokens: Tensor
 }
 
-/** What stands behind an image tower's tokens. */
+/** The head after an image tower's tokens. */
 interface Pooling {
   readonly pooler: AttentionalPooler
   readonly norm: LayerNorm
@@ -95,7 +95,7 @@ class CocaImageTower extends VitTrunk implements Pooling {
   }
 }
 
-/** The pixels of FastViT's last feature map as tokens, with learned positions; published by nobody. */
+/** The pixels of FastViT's last feature map as tokens, with learned positions; no published model has this. */
 class CocaFastViTTower extends FastViTTrunk implements Pooling {
   readonly featureNorm: BatchNorm2d
   readonly positionalEmbedding: Parameter // [P, C]
@@ -107,7 +107,7 @@ class CocaFastViTTower extends FastViTTrunk implements Pooling {
     super(image)
     const width = image.stages.at(-1)!.dim
     // Its backward pass gives gradients in the layout of images again: with those of the permuted tokens, oneDNN 2.6 (in
-    // libtorch 1.13) reads what it should not in the depthwise convolutions below, and gradients are garbage.
+    // libtorch 1.13) reads wrong memory in the depthwise convolutions below, and gradients are garbage.
     this.featureNorm = new BatchNorm2d(width)
     this.positionalEmbedding = new Parameter([featurePixels(config.imageSize, image) ** 2, width], truncatedNormal)
     const { pooler, norm, projection } = poolingOf(config, width)
@@ -166,7 +166,7 @@ class CocaTextTower extends Module {
     this.projection = new Parameter([width, embedDim], { kind: "normal", std: width ** -0.5 })
   }
 
-  /** Token ids [N, L] -> [N, embedDim], not normalised: the class token's row, which no other sees. */
+  /** Token ids [N, L] -> [N, embedDim], not normalised: the class token's row, which no other token sees. */
   forward(ids: Tensor): Tensor {
     return this.encode(ids).embedding
   }
@@ -179,7 +179,7 @@ class CocaTextTower extends Module {
     return { tokens: tokens!, embedding: embedding! }
   }
 
-  /** For these ids, from which the first one starts: the tokens, and the class token's row, which ends as the embedding. */
+  /** For these ids, from which the first one starts: the tokens, and the class token's row, which becomes the embedding. */
   segments(ids: Tensor): JointSegment[] {
     const bias = ids.classBias()
     const through = (block: TransformerBlock): JointSegment => {
@@ -223,7 +223,7 @@ class CocaDecoder extends Module {
     this.projection = new Parameter([text.width, text.vocabSize], { kind: "normal", std: text.width ** -0.5 })
   }
 
-  /** What the image's tokens [N, Q, D] are to each layer. */
+  /** Keys and values of the image's tokens [N, Q, D] for each layer. */
   keysAndValues(image: Tensor): KeysAndValues[] {
     return this.crossBlocks.map((block) => block.keysAndValues(image))
   }
@@ -254,9 +254,9 @@ class CocaDecoder extends Module {
 
 /** One more token of a caption. */
 interface CaptionStep {
-  /** Of the token that follows, [N, vocabSize]. */
+  /** Logits of the next token, [N, vocabSize]. */
   readonly logits: Tensor
-  /** Keys and values of all tokens so far, of every layer one behind the other: [N, S + 1, cacheWidth]. */
+  /** Keys and values of all tokens so far, one layer after the other: [N, S + 1, cacheWidth]. */
   readonly cache: Tensor
 }
 
@@ -298,12 +298,12 @@ export class Coca extends Module {
     return 2 * this.decoder.crossBlocks.length * this.config.text.width
   }
 
-  /** What the image's tokens [N, Q, D] are to the decoder: [N, Q, memoryWidth]. Once for each image. */
+  /** Keys and values of the image's tokens [N, Q, D] for all layers of the decoder: [N, Q, memoryWidth]. Once per image. */
   imageMemory(image: Tensor): Tensor {
     return join(this.decoder.keysAndValues(image))
   }
 
-  /** One token [N, 1] behind those in `cache` [N, S, cacheWidth]; S may be 0. */
+  /** One token [N, 1] after those in `cache` [N, S, cacheWidth]; S may be 0. */
   step(id: Tensor, cache: Tensor, memory: Tensor): CaptionStep {
     const past = split(cache, this.config.text.width)
     const images = split(memory, this.config.text.width)

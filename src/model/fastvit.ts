@@ -114,7 +114,7 @@ class ConvFfn extends Module {
     return this.fc2.forward(this.fc1.forward(this.conv.forward(x)).gelu())
   }
 
-  /** One convolution in place of convolution and norm; the results scaled (null: they are already). */
+  /** One convolution in place of convolution and norm; the results scaled (null: the scale is folded already). */
   foldWith(scale: Parameter | null): ConvFfn {
     const conv = this.conv instanceof ConvBn ? this.conv.fold() : this.conv
     return withFields(this, { conv, fc2: scale ? scaleConv(this.fc2, scale) : this.fc2 })
@@ -171,7 +171,7 @@ class PixelAttention extends Module {
     return mixed.permute([0, 2, 1]).reshape([dim, height, width])
   }
 
-  /** The same behind a batch norm, its results scaled; null: none, not. */
+  /** The same after a batch norm (null: without one), its results scaled (null: not scaled). */
   foldWith(norm: BatchNorm2d | null, scale: Parameter | null): PixelAttention {
     const qkv = norm ? foldLinear(this.qkv, norm, null) : this.qkv
     return withFields(this, { qkv, proj: scale ? foldLinear(this.proj, null, scale) : this.proj })
@@ -180,7 +180,7 @@ class PixelAttention extends Module {
 
 /** Attention over the pixels, then ConvFfn; both scaled residuals. The batch norm of the second lives in ConvFfn. */
 class AttentionBlock extends Module {
-  /** Null once it is folded into the weights behind it, as the scales are. */
+  /** Null once it is folded into the weights after it, as the scales are. */
   readonly norm: Layer | null
   readonly tokenMixer: PixelAttention
   readonly layerScale1: Parameter | null

@@ -20,7 +20,7 @@ export abstract class Module {
   }
 }
 
-/** A copy of `module` in which some fields are others. */
+/** A copy of `module` in which some fields are replaced. */
 export function withFields<M extends Module>(module: M, fields: Readonly<Record<string, unknown>>): M {
   return Object.assign(Object.create(Object.getPrototypeOf(module)), module, fields)
 }

@@ -27,7 +27,7 @@ export function fold<M extends Module>(model: M): M {
   return transform(model, (module) => (isFoldable(module) ? module.fold() : null)) as M
 }
 
-/** Copies a tree of modules, parents first; where `replace` returns a module, that one stands instead. */
+/** Copies a tree of modules, parents first; where `replace` returns a module, it takes the original's place. */
 function transform(value: unknown, replace: (module: Module) => Module | null): unknown {
   if (Array.isArray(value)) return value.map((item) => transform(item, replace))
   if (!(value instanceof Module)) return value

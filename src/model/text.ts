@@ -54,7 +54,7 @@ export class TextTower extends Module {
     return runSegments(this.segments(ids), ids)
   }
 
-  /** For these ids, from which the first one starts. */
+  /** The segments for these ids, which the first one starts from. */
   segments(ids: Tensor): Segment[] {
     const tokens = this.config.causal ? ids.trimToLongest() : ids
     const embed = () => tokens.embedding(this.tokenEmbedding).addPositions(this.positionalEmbedding)

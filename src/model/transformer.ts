@@ -16,7 +16,7 @@ interface TransformerConfig {
   readonly layers: number
   readonly causal: boolean
   readonly activation: Activation
-  /** Of the layer norms; default 1e-5. */
+  /** The epsilon of the layer norms; default 1e-5. */
   readonly normEps?: number
 }
 
@@ -50,14 +50,14 @@ class SelfAttention extends Module {
     this.proj = new Linear(width, width, { weightInit: { kind: "normal", std: std.output } })
   }
 
-  /** [N, L, D] -> the same shape, and what these tokens leave for later ones. */
+  /** [N, L, D] -> the same shape, with the keys and values of these tokens for later ones. */
   forward(x: Tensor): KeysAndValues & { readonly mixed: Tensor } {
     const [query, keys, values] = this.project(x)
     const { heads, causal } = this
     return { mixed: this.proj.forward(query.attention(keys, values, { heads, causal })), keys, values }
   }
 
-  /** One token more, [N, 1, D]: it sees `past` and itself, less what `bias` [N, S + 1] hides. */
+  /** One more token, [N, 1, D]: it sees `past` and itself, except what `bias` [N, S + 1] hides. */
   extend(x: Tensor, past: KeysAndValues, bias?: Tensor): KeysAndValues & { readonly mixed: Tensor } {
     const [query, key, value] = this.project(x)
     const [keys, values] = [past.keys.concat([key], 1), past.values.concat([value], 1)]
@@ -91,12 +91,12 @@ export class CrossAttention extends Module {
     this.proj = linear(width)
   }
 
-  /** What tokens [N, S, keyWidth] are to every query. */
+  /** Keys and values [N, S, width] of tokens [N, S, keyWidth]. */
   keysAndValues(tokens: Tensor): KeysAndValues {
     return { keys: this.key.forward(tokens), values: this.value.forward(tokens) }
   }
 
-  /** [N, L, D] over what was remembered -> [N, L, D] */
+  /** Queries [N, L, D] over these keys and values -> [N, L, D] */
   forward(x: Tensor, { keys, values }: KeysAndValues): Tensor {
     const mixed = this.query.forward(x).attention(keys, values, { heads: this.heads, causal: false })
     return this.proj.forward(mixed)
@@ -122,7 +122,7 @@ class Mlp extends Module {
   }
 }
 
-/** OpenAI's models approximate GELU by x * sigmoid(1.702 x); with the other one they are silently worse. */
+/** OpenAI's models approximate GELU by x * sigmoid(1.702 x); with the exact GELU they are silently worse. */
 function activate(x: Tensor, activation: Activation): Tensor {
   return activation === "quick-gelu" ? x.mul(x.mul(1.702).sigmoid()) : x.gelu()
 }
@@ -148,13 +148,13 @@ export class TransformerBlock extends Module {
     return this.forwardWithKeys(x).y
   }
 
-  /** The same, and what these tokens leave for later ones. */
+  /** The same, with the keys and values of these tokens for later ones. */
   forwardWithKeys(x: Tensor): KeysAndValues & { readonly y: Tensor } {
     const { mixed, ...past } = this.attn.forward(this.norm1.forward(x))
     return { y: this.transform(x.add(mixed)), ...past }
   }
 
-  /** One token more, [N, 1, D]: it sees `past` and itself, less what `bias` [N, S + 1] hides. */
+  /** One more token, [N, 1, D]: it sees `past` and itself, except what `bias` [N, S + 1] hides. */
   extend(x: Tensor, past: KeysAndValues, bias?: Tensor): KeysAndValues & { readonly y: Tensor } {
     const { mixed, ...present } = this.attn.extend(this.norm1.forward(x), past, bias)
     return { y: this.transform(x.add(mixed)), ...present }
@@ -182,7 +182,7 @@ export class CrossBlock extends Module {
     this.mlp = new Mlp(width, activation, initialStd(width, layers))
   }
 
-  /** What the other sequence [N, S, D] is to this block; the same for every token that attends to it. */
+  /** Keys and values of the other sequence [N, S, D]: the same for every token that attends to it. */
   keysAndValues(tokens: Tensor): KeysAndValues {
     return this.attn.keysAndValues(this.normKey.forward(tokens))
   }

@@ -14,7 +14,7 @@ import { ConvBn } from "./mobileone.ts"
 import { Module } from "./module.ts"
 import { TransformerBlock } from "./transformer.ts"
 
-/** From pixels to tokens behind the last block: class token first. What all CLIP ViTs share. */
+/** From pixels to the tokens after the last block, class token first. All CLIP ViTs share this. */
 export class VitTrunk extends Module {
   readonly patchEmbed: Conv2d
   readonly classToken: Parameter // [D]

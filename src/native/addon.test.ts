@@ -39,7 +39,7 @@ test("an addon is built in the package, and in the cache of its sources where th
   expect(readOnly()).toBe(join(folder, "cache/mobileclip/addons", name(sourceDigest(addon))))
 })
 
-test("the newer one of both is loaded", () => {
+test("the newer of two builds is loaded", () => {
   const [inPackage, inCache] = [addonToBuild(addon, env), addonToBuild(addon, env, () => false)]
   expect(builtAddon(addon, env)).toBeNull()
   build(inCache, "a", 1000)

@@ -1,6 +1,6 @@
 /**
- * Where an addon is built, and where it is loaded from: in the package, or in this user's cache where nobody may write to
- * the package. The cache's folder is named after the addon's sources, so every version of the package finds its own.
+ * Where an addon is built, and where it is loaded from: in the package, or in this user's cache where the
+ * package is read-only. The cache's folder is named after the addon's sources, so every version of the package finds its own.
  * The addons speak Node-API: one build fits every Node.
  */
 import { createHash } from "node:crypto"
@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url"
 import { ownCacheDir } from "./own-cache.ts"
 
 export interface Addon {
-  /** Of its file, without ".node", and of its target in CMake. */
+  /** The name of its file, without ".node", and of its target in CMake. */
   readonly module: string
   /** The folder with CMakeLists.txt. */
   readonly sourceFolder: string
@@ -20,7 +20,7 @@ export interface AddonFiles {
   readonly folder: string
   /** The addon. */
   readonly file: string
-  /** What it was built of and for; written after it. */
+  /** Holds what it was built from and for; written after it. */
   readonly stampFile: string
 }
 
@@ -33,7 +33,7 @@ export function addonBeside(url: string, module: string): Addon {
   return { module, sourceFolder: existsSync(join(here, "CMakeLists.txt")) ? here : join(here, "../..", module) }
 }
 
-/** The file to load: of two the newer one. null: it is not built. */
+/** The addon to load: the newer one where it was built in both places. Null where it is not built. */
 export function builtAddon(addon: Addon, env = process.env): AddonFiles | null {
   const built = [packageFiles(addon), cacheFiles(addon, env)].filter(({ file }) => existsSync(file))
   const [first = null, second] = built
@@ -42,17 +42,17 @@ export function builtAddon(addon: Addon, env = process.env): AddonFiles | null {
 
 /** Where the addon is to be built. */
 export function addonToBuild(addon: Addon, env = process.env, canWrite = isWritable): AddonFiles {
-  const built = packageFiles(addon)
-  const existing = existsSync(built.folder) ? built.folder : addon.sourceFolder
-  return canWrite(existing) ? built : cacheFiles(addon, env)
+  const inPackage = packageFiles(addon)
+  const existing = existsSync(inPackage.folder) ? inPackage.folder : addon.sourceFolder
+  return canWrite(existing) ? inPackage : cacheFiles(addon, env)
 }
 
-/** Whether what lies there was built of and for just this. */
+/** Whether the addon was built from and for exactly this. */
 export function isBuilt({ file, stampFile }: AddonFiles, stamp: string): boolean {
   return existsSync(file) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp
 }
 
-/** Of everything that is compiled. */
+/** A digest of everything that is compiled. */
 export function sourceDigest({ sourceFolder }: Addon): string {
   const hash = createHash("sha256")
   const sources = readdirSync(join(sourceFolder, "src")).map((name) => `src/${name}`)

@@ -14,16 +14,16 @@ export interface Build {
   readonly addon: Addon
   readonly built: AddonFiles
   readonly definitions: Readonly<Record<string, string | number>>
-  /** What the addon is built of and for. */
+  /** What the addon is built from and for. */
   readonly stamp: string
   /** Throws where the file is not to be used. */
   readonly check?: (file: string) => void
-  /** Told how far it is. */
+  /** Is told how far the build is. */
   readonly log: (line: string) => void
 }
 
 /**
- * What is there is used until its successor is complete, checked and put in its built.
+ * The existing addon is used until its successor is complete, checked and renamed into its place.
  *
  * @throws UserError when CMake or a compiler is missing, or at the first line of errors
  */
@@ -34,7 +34,7 @@ export async function compileAddon(build: Build): Promise<void> {
   try {
     const file = await compile(build, folder)
     check?.(file)
-    // Whoever is stopped here finds a file without a stamp, and builds again.
+    // A build that is stopped here leaves a file without a stamp, which is built again.
     rmSync(built.stampFile, { force: true })
     renameSync(file, built.file)
     writeFileSync(built.stampFile, stamp)
@@ -43,7 +43,7 @@ export async function compileAddon(build: Build): Promise<void> {
   }
 }
 
-/** A new one each time: compilers of a build that was killed may still be writing, and another library's cache would be reused. */
+/** A new folder each time: compilers of a killed build may still be writing, and CMake would reuse another library's cache. */
 function freshFolder({ folder }: AddonFiles): string {
   mkdirSync(folder, { recursive: true })
   for (const name of readdirSync(folder).filter((name) => name.startsWith("cmake"))) removeLeft(join(folder, name))
@@ -54,11 +54,11 @@ function removeLeft(folder: string): void {
   try {
     rmSync(folder, { recursive: true, force: true })
   } catch {
-    // Something is written there again: the next build removes it.
+    // A compiler writes there again: the next build removes it.
   }
 }
 
-/** The addon, in a folder for what is compiled. */
+/** Compiles in `folder` and returns the addon's path. */
 async function compile(build: Build, folder: string): Promise<string> {
   const { module, sourceFolder } = build.addon
   const generator = works("ninja") ? ["-G", "Ninja"] : []
@@ -69,7 +69,7 @@ async function compile(build: Build, folder: string): Promise<string> {
   return join(folder, `${module}.node`)
 }
 
-/** The programs that are not there, as Debian's packages. */
+/** The programs that are missing, by the names of Debian's packages. */
 export function missingTools(): string[] {
   const compilers = [process.env.CXX || "c++", "c++", "g++", "clang++"]
   return [

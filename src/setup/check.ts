@@ -21,12 +21,12 @@ export interface SetupReport {
 
 interface LibtorchReport {
   readonly found: boolean
-  /** Which it is; what is wrong with `LIBTORCH`; or how one is installed. */
+  /** Which libtorch it is, what is wrong with `LIBTORCH`, or how to install one. */
   readonly text: string
 }
 
 interface AddonReport {
-  /** "outdated": works, and `setup` builds it anew. "broken": is there and does not load. */
+  /** "outdated": works, and `setup` builds it again. "broken": exists and does not load. */
   readonly state: "ready" | "outdated" | "broken" | "missing"
   /** What is loaded; null: nothing. */
   readonly file: string | null
@@ -67,7 +67,7 @@ async function examine(addon: Addon, isUpToDate: () => boolean): Promise<AddonRe
   return isUpToDate() ? { state: "ready", file, buildsIn: null } : { state: "outdated", file, buildsIn }
 }
 
-/** In a process of its own: a library that does not fit may take it along. null: it loads. */
+/** Loads the addon in another process, which a library that does not fit may crash. Null where it loads. */
 async function whyNotLoaded(file: string): Promise<string | null> {
   const body = `const { built, running } = require(args[0]).version?.() ?? {}
     const minor = (version) => version.split(".").slice(0, 2).join(".")
@@ -93,7 +93,7 @@ function addonText({ state, file, reason, buildsIn }: AddonReport): string {
   if (state === "ready") return `built: ${file}`
   const found = {
     missing: "not built",
-    outdated: `built of other sources or for another library, and works: ${file}`,
+    outdated: `built from other sources or for another library, and works: ${file}`,
     broken: `does not load (${reason}): ${file}`,
   }[state]
   return `${found}; mobileclip setup compiles it into ${buildsIn}`

@@ -9,16 +9,16 @@ import { InUseError, type Lock, lockFolder } from "../host/locks/lock.ts"
 import { type Addon, type AddonFiles, addonToBuild } from "../native/addon.ts"
 
 interface SetupOptions {
-  /** Builds what is built, too. */
+  /** Also builds what is built already. */
   readonly force?: boolean
-  /** Told what is going to be done before it is, and how far it is. */
+  /** Is told each step before it is done, and how far it is. */
   readonly log: (line: string) => void
 }
 
 /**
- * Builds the addons where they are missing or no longer fit, in the package, or in this user's cache where the package may
- * not be written to. libtorch is found, or the distribution's is installed. What is there already is used until its
- * successor is complete; of several processes one builds, and the others wait for it.
+ * Builds the addons where they are missing or no longer fit, in the package, or in this user's cache where the package is
+ * read-only. libtorch is found, or the distribution's is installed. An existing addon is used until its successor is
+ * complete; where several processes do this, one builds and the others wait.
  *
  * @throws UserError when libtorch, CMake or a compiler is missing, or the build fails
  */

@@ -161,7 +161,7 @@ test("what cannot be meant is refused", async () => {
   expect(await refusal("a,,b")).toBe('--model-name "a,,b": name 2 is empty')
   expect(await refusal(at("ours"), "openai")).toBe("/ours has its own weights, and --pretrained says openai")
   expect(await refusal("ViT-L-14-quickgelu", "datacomp_xl_s13b_b90k")).toMatch(/trained with GELU/)
-  expect(await refusal("ViT-L-15")).toMatch(/^"ViT-L-15" is no model that is known here/)
+  expect(await refusal("ViT-L-15")).toMatch(/^"ViT-L-15" is not a known model/)
   expect(await refusal(at("ours"), undefined, { runtime: "libtorch" })).toBe(
     "ours is a folder of ONNX files, which libtorch does not run",
   )

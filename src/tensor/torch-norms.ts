@@ -27,7 +27,7 @@ export function batchNorm(interpreter: NormInterpreter, input: Tensor, norm: Bat
   return interpreter.batchNorm(value, { ...statistics(interpreter, norm, tracked), training, momentum, eps })
 }
 
-/** `base`, and where it is none 0, plus the norms of `terms`, which `canShareStatistics` allows; times `factor`. */
+/** `base` (0 where it is null) plus `factor` times the sum of the norms of `terms`, which `canShareStatistics` allows. */
 export function sumOfNorms(
   interpreter: NormInterpreter,
   base: torch.Tensor | null,

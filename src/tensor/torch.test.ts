@@ -9,7 +9,7 @@ class Empty extends Module {}
 const interpreter = new TorchInterpreter(new Empty())
 const values = (tensor: torch.Tensor) => [...(torch.noGrad(() => tensor.detach().data()) as Float32Array)]
 
-test("split gives the pieces in order, and the whole its gradient", () => {
+test("split gives the pieces in order, and the whole tensor its gradient", () => {
   const whole = torch.tensor([1, 2, 3, 4, 5, 6], [1, 6]).requiresGrad_()
   const pieces = interpreter
     .wrap(whole)
@@ -41,7 +41,7 @@ test.each([
     ],
     1,
   ],
-])("texts are cut behind the %s, as libtorch would find it", (_, rows, longest) => {
+])("texts are cut after the %s, as libtorch would find it", (_, rows, longest) => {
   const ids = interpreter.tokens(BigInt64Array.from(rows.flat(), BigInt), [2, 4])
   expect(ids.trimToLongest().shape).toEqual([2, longest])
   expect(interpreter.wrap(ids.value).trimToLongest().shape).toEqual([2, longest])

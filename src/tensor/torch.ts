@@ -21,13 +21,13 @@ export interface TorchOptions {
   readonly training?: boolean
   /** Parameters, by path, that are not trained; batch norm among them keeps its running statistics. */
   readonly frozen?: (path: string) => boolean
-  /** Parameters, by path, whose batch norm uses its running statistics and leaves them, also where they are trained. */
+  /** Parameters, by path, whose batch norm uses its running statistics unchanged, even if they are trained. */
   readonly frozenStatistics?: (path: string) => boolean
   /** Takes the place of libtorch's batch norm: over the batches of several processes. */
   readonly batchNorm?: typeof torch.batchNorm
   /**
-   * Pictures lie with their channels innermost, and so does what is made of them: the same values, faster convolutions. On
-   * a GPU only: libtorch 1.13 and 2.13 ended with a double free in a training step of FastViT on the processor.
+   * Pictures, and everything computed from them, are stored with the channels innermost: the same values, faster
+   * convolutions. On a GPU only: libtorch 1.13 and 2.13 ended with a double free in a training step of FastViT on the processor.
    */
   readonly channelsLast?: boolean
 }
@@ -41,7 +41,7 @@ export class TorchInterpreter {
   trackStatistics = true
   /** Normalises with the statistics it is given. */
   readonly batchNorm: typeof torch.batchNorm
-  /** Whose batch norm keeps its statistics. */
+  /** Parameters whose batch norm keeps its statistics. */
   private readonly still = new Set<Parameter>()
   private readonly channelsLast: boolean
   private readonly leaves = new Map<Parameter, torch.Tensor>()
@@ -140,7 +140,7 @@ export class TorchTensor implements Tensor {
   constructor(
     private readonly interpreter: TorchInterpreter,
     readonly value: torch.Tensor,
-    /** Of token ids that came from the host: columns up to the last first EOT. A GPU would be waited for to find it. */
+    /** For token ids that came from the host: columns up to the last first EOT. Finding it on a GPU would mean waiting for it. */
     private readonly longest?: number,
   ) {}
 

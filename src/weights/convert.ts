@@ -20,14 +20,14 @@ export interface ConvertOptions {
   readonly out: string
   /** Which member of the family it is, where its contents leave a choice. */
   readonly model?: string
-  /** Of the weights; default "fp32". */
+  /** Type of the weights; default "fp32". */
   readonly dtype?: OnnxDtype
   /** Default "transformers.js". */
   readonly layout?: LayoutName | "open_clip"
-  /** Brings the source where it is a name. Default: from the hub, without a word. */
+  /** Downloads the source where it is a name. Default: from the hub, without showing progress. */
   readonly pull?: PullWeights
   readonly signal?: AbortSignal
-  /** Says what is being done. */
+  /** Is told what is being done. */
   readonly onStage?: (text: string) => void
 }
 
@@ -40,8 +40,8 @@ export type Converted =
 
 /**
  * @param source a file of weights, or a name to pull
- * @throws UserError where the source is none of the family's models, the folder has other content, or what was written
- *   differs from the source
+ * @throws UserError where the source is not a model of the family, the folder has other content, or the written files
+ *   differ from the source
  */
 export async function convert(source: string, given: ConvertOptions): Promise<Converted> {
   const { out, dtype, layout, signal, pull, onStage } = { ...convertDefaults, pull: pullFromHub, ...given }

@@ -10,10 +10,10 @@ import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint/checkp
 import { sourceOf, withCheckpoint } from "./open-checkpoint.ts"
 
 /**
- * The folder's parents are made, and a model that is there is replaced.
+ * Exports to `directory`: its parents are made, and an existing model is replaced.
  *
- * @param command who exports, for another process that finds the folder taken
- * @throws UserError where the folder has other content, or what was written differs from the checkpoint
+ * @param command which command exports, for the message that another process gets
+ * @throws UserError where the folder has other content, or the written files differ from the checkpoint
  */
 export async function exportCheckpoint(
   checkpoint: string,

@@ -1,4 +1,4 @@
-/** Weights of any origin, from code: brought from the hub, told what they are, converted, exported. */
+/** Weights of any origin, from code: brought from the hub, detected, converted, exported. */
 export { UserError } from "../core/errors.ts"
 export { type PullOptions, type PullResult, pull } from "../hub/pull.ts"
 export { type License, type Release, released } from "../hub/released.ts"

@@ -5,7 +5,7 @@ import { openRandomAccess } from "../host/files/files.ts"
 import { sha256OfFile } from "../host/files/hash.ts"
 import { type LoadedCheckpoint, loadAnyCheckpoint } from "../model/checkpoint/checkpoint.ts"
 
-/** Of a CLIP model or a captioner. Runs `use` while the file is open: the model's values are read from it when they are needed. */
+/** Opens the checkpoint of a CLIP model or a captioner and runs `use` while the file is open: values are read when they are needed. */
 export async function withCheckpoint<T>(path: string, use: (checkpoint: LoadedCheckpoint) => Promise<T>): Promise<T> {
   const file = openRandomAccess(path)
   try {

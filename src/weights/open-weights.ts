@@ -20,7 +20,7 @@ export interface Weights {
   readonly info: ExportInfo
   /** A fused model cannot be trained. */
   readonly form: CheckpointForm
-  /** What the file turned out to be, for people. */
+  /** What the file was found to be, for people. */
   readonly description: string
 }
 
@@ -53,7 +53,7 @@ function published(file: TensorFile, known: KnownAbout): Weights {
   return { model: found.model, info: infoOf(found), form: found.form, description: describe(found, file) }
 }
 
-/** What the user says, else what the hub's table says of the repository it is from, and open_clip's file beside it. */
+/** What the user says, else what the hub's table says about its repository, and open_clip's file beside it. */
 async function knownAbout(path: string, wanted: string | null): Promise<KnownAbout> {
   const hints = namesOf(path)
   const release = released.find(({ repo }) => hints.some((hint) => isRepository(hint, repo)))

@@ -15,9 +15,9 @@ export interface StartModel {
   readonly info: CheckpointInfo<ModelConfig>
   /** Parameters and buffers by path. */
   readonly tensors: ReadonlyMap<string, Float32Array>
-  /** Of the file: name and hash. */
+  /** The file's name and hash. */
   readonly source: Awaited<ReturnType<typeof sourceOf>>
-  /** What the file turned out to be, for people. */
+  /** What the file was found to be, for people. */
   readonly description: string
 }
 

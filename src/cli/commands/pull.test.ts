@@ -66,5 +66,5 @@ test("wrong usage is 2, what fails is 1 and one line", async () => {
   expect(await run()).toMatchObject({ code: 2, err: expect.stringContaining("missing required argument 'name'") })
   const { code, out, err } = await run("mobileclip9")
   expect({ code, out }).toEqual({ code: 1, out: "" })
-  expect(err).toMatch(/^mobileclip: "mobileclip9" is no model.*\n {2}nearest names: .*\n$/)
+  expect(err).toMatch(/^mobileclip: "mobileclip9" is not a known model.*\n {2}nearest names: .*\n$/)
 })

@@ -24,7 +24,7 @@ const types: Readonly<Record<string, Dtype>> = { f2: "F16", f4: "F32", f8: "F64"
 /** NumPy's own limit. */
 const mostDimensions = 64
 
-/** Protocol 2 has the bytes as a text, of up to 2 bytes for each, and turns it into bytes. */
+/** Protocol 2 stores the bytes as a text, with up to 2 bytes for each, and turns it into bytes. */
 const memoryBudget = (size: number) => 2 ** 16 + 4 * size
 
 class PickledDtype {
@@ -124,7 +124,7 @@ export function numpyPickle(values: Float32Array, rows: number, width: number): 
   const global = (module: string, name: string) => [...text(module), ...text(name), 0x93]
   const head = [0x80, 5, ...global("numpy.core.numeric", "_frombuffer"), 0x28, 0x96]
   const type = [...global("numpy", "dtype"), ...text("f4"), 0x89, 0x88, 0x87, 0x52]
-  // The dtype's state: version 3, little-endian, nothing of what types with fields have.
+  // The dtype's state: version 3, little-endian, and none of the parts that types with fields have.
   const state = [0x28, 0x4b, 3, ...text("<"), 0x4e, 0x4e, 0x4e, ...integer(-1), ...integer(-1), 0x4b, 0, 0x74, 0x62]
   const rest = [...integer(rows), ...integer(width), 0x86, ...text("C"), 0x74, 0x52, 0x2e]
   const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)

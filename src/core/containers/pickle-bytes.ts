@@ -32,7 +32,7 @@ export class PickleBytes {
     return this.view.getInt32(this.advance(4), true)
   }
 
-  /** A length: beyond 2^53 it is rounded, which no pickle is long enough to notice. */
+  /** A length. Above 2^53 it is rounded, and no pickle is that long. */
   uint64(): number {
     return Number(this.view.getBigUint64(this.advance(8), true))
   }
@@ -98,7 +98,7 @@ export class PickleBytes {
     return Number(text)
   }
 
-  /** Throws unless as many bytes are left. */
+  /** Throws unless `length` bytes are left. */
   require(length: number): void {
     if (length > this.data.length - this.offset) this.fail("it ends too early")
   }

@@ -1,7 +1,7 @@
 /** Where the elements of an array lie in memory: strides, counted in elements, one for each dimension. */
 import type { TensorValues } from "./safetensors.ts"
 
-/** Element count of a shape; not a safe integer where that is beyond 2^53. */
+/** Element count of a shape; above 2^53 it is not a safe integer. */
 export function countOf(shape: readonly number[]): number {
   return shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1)
 }

@@ -2,7 +2,7 @@
 import { assert } from "../errors.ts"
 import { type Kernels, withKernels } from "../kernels/kernels.ts"
 import { centerBox, type Image8 } from "./pixels.ts"
-import { type Interpolation, placeWindow, shortestSide, whole } from "./resize.ts"
+import { fullBox, type Interpolation, resizeInKernels, shortestSide } from "./resize.ts"
 
 /** Travels with the weights, as JSON. */
 export interface Preprocessing {
@@ -27,7 +27,7 @@ export function preprocess(
   const to = shortestSide(image, p.size)
   const window = centerBox(to.width, to.height, p.size)
   return withKernels((kernels) => {
-    const pixels = placeWindow(kernels, image, whole(image), to, window, p.interpolation)
+    const pixels = resizeInKernels(kernels, image, fullBox(image), to, window, p.interpolation)
     lookUpFloats(kernels, pixels, p.size * p.size, normalizedBytes(p), out)
     return out
   })

@@ -33,7 +33,7 @@ function keys(x: number): number {
 }
 
 export function resize(image: Image8, to: Size, interpolation: Interpolation): Image8 {
-  return resizeWindow(image, whole(image), to, whole(to), interpolation)
+  return resizeWindow(image, fullBox(image), to, fullBox(to), interpolation)
 }
 
 /** The shorter side becomes `size`, the longer one keeps the proportion, rounded down. */
@@ -51,7 +51,7 @@ export function resizeShortestSide(image: Image8, size: number, interpolation: I
 /** `centerCrop(resizeShortestSide(image, size), size)`, without computing what the crop throws away. */
 export function resizeAndCenterCrop(image: Image8, size: number, interpolation: Interpolation): Image8 {
   const to = shortestSide(image, size)
-  return resizeWindow(image, whole(image), to, centerBox(to.width, to.height, size), interpolation)
+  return resizeWindow(image, fullBox(image), to, centerBox(to.width, to.height, size), interpolation)
 }
 
 /**
@@ -60,13 +60,13 @@ export function resizeAndCenterCrop(image: Image8, size: number, interpolation: 
  */
 export function resizeWindow(image: Image8, source: Box, to: Size, window: Box, interpolation: Interpolation): Image8 {
   return withKernels((kernels) => {
-    const pixels = placeWindow(kernels, image, source, to, window, interpolation)
+    const pixels = resizeInKernels(kernels, image, source, to, window, interpolation)
     return image8(window.width, window.height, kernels.uint8(pixels, window.width * window.height * 3).slice())
   })
 }
 
 /** `resizeWindow` in the kernels' memory: the address of the pixels. */
-export function placeWindow(
+export function resizeInKernels(
   kernels: Kernels,
   image: Image8,
   source: Box,
@@ -179,8 +179,8 @@ function putTaps(kernels: Kernels, { start, pairs, weights, stride }: Taps): Tap
   return [kernels.put(start), kernels.put(pairs), kernels.put(weights), stride * weights.BYTES_PER_ELEMENT]
 }
 
-/** All of a picture, which must have pixels. */
-export function whole(size: Size): Box {
+/** The box of a whole picture, which must have pixels. */
+export function fullBox(size: Size): Box {
   assert(size.width > 0 && size.height > 0, `a size of ${size.width} x ${size.height} pixels`)
   return { left: 0, top: 0, width: size.width, height: size.height }
 }

@@ -1,4 +1,4 @@
-/** What writes captions: given the tokens so far, how likely each next one is. Whoever has a model supplies it. */
+/** What writes captions: from the tokens so far, how likely each next one is. A runtime with a model supplies it. */
 
 export interface CaptionDecoder {
   readonly vocabSize: number
@@ -25,5 +25,5 @@ export interface CaptionRuntime {
   release(): Promise<void>
 }
 
-/** A decoder that has seen its images; whoever began it disposes of it. */
+/** A decoder that has seen its images. The caller of `begin` disposes of it. */
 export type BegunDecoder = CaptionDecoder & Disposable

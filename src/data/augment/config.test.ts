@@ -22,7 +22,7 @@ test("the published configuration is the default", () => {
   expect(parseAugmentationConfig(published, "config")).toEqual(datacompdrAugmentation)
 })
 
-test("what is not listed does not happen, what is switched off neither", () => {
+test("transforms that are not listed, or switched off, do not happen", () => {
   const cropOnly = parse({ random_resized_crop: { size: 64 } })
   expect(cropOnly.randAugment).toBeNull()
   expect(cropOnly.normalize).toEqual({ mean: [0, 0, 0], std: [1, 1, 1] })
@@ -41,7 +41,7 @@ test("parameters are torchvision's", () => {
 })
 
 test.each([
-  [{ random_resize_crop: {} }, '"random_resize_crop" is no transform; did you mean random_resized_crop?'],
+  [{ random_resize_crop: {} }, '"random_resize_crop" is not a transform; did you mean random_resized_crop?'],
   [{ random_resized_crop: { sise: 3 } }, 'random_resized_crop has no parameter "sise"; did you mean size?'],
   [{ random_resized_crop: {}, random_horizontal_flip: {} }, "random_horizontal_flip is not supported"],
   [{ rand_augment: {} }, "has no random_resized_crop"],
@@ -63,6 +63,6 @@ test.each([
   expect(refusal(value)).toContain(reason)
 })
 
-test("what is not JSON is refused with where it came from", () => {
+test("a text that is not JSON is refused with its source", () => {
   expect(() => parseAugmentationConfig("{", "--aug-config")).toThrow("--aug-config is not JSON")
 })

@@ -12,7 +12,7 @@ const views = (count: number, seed = 1): StoredAugmentation[] => {
   return Array.from({ length: count }, () => drawAugmentation(config, image, random))
 }
 
-test("the same stream gives the same views, another one others", () => {
+test("the same stream gives the same views, and another stream gives others", () => {
   expect(views(5)).toEqual(views(5))
   expect(views(5)).not.toEqual(views(5, 2))
 })

@@ -1,4 +1,4 @@
-/** A disk that fails is no damage of the shard: what it would have given must not be left out for good. */
+/** A failing disk does not mean a damaged shard: its samples must not be left out for good. */
 import { expect, test } from "vitest"
 import { EnvironmentError } from "../../core/errors.ts"
 import { type Compression, readLines } from "./jsonl/lines.ts"

@@ -47,7 +47,7 @@ export async function renderScenes(options: ScenesOptions): Promise<ScenesInfo> 
     done += pictures
     options.onProgress?.(done, total)
   }
-  // Pictures are small and several are rendered at once, so threads within one only cost.
+  // Pictures are small and several are rendered at once, so threads within one picture would only cost time.
   const threads = sharp.concurrency()
   sharp.concurrency(1)
   try {
@@ -81,7 +81,7 @@ function shardName({ number }: Shard): string {
   return `${String(number).padStart(5, "0")}.tar`
 }
 
-/** Shard and place in it, as img2dataset names samples: 000120034 is sample 34 of shard 12. */
+/** Names samples by shard and index in it, as img2dataset does: 000120034 is sample 34 of shard 12. */
 function keyOf(shard: Shard, index: number): string {
   return String(shard.number).padStart(5, "0") + String(index - shard.start).padStart(4, "0")
 }
@@ -141,7 +141,7 @@ export async function renderSample(key: string, seed: number, split: Split, inde
   }
 }
 
-/** A shard that is there must be the one that would be rendered: seed, split, and every sample. */
+/** An existing shard must be the one that would be rendered: seed, split, and every sample. */
 async function checkShard(path: string, shard: Shard, seed: number): Promise<void> {
   let index = shard.start
   for await (const sample of readShard(path)) {

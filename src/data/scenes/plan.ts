@@ -78,7 +78,7 @@ function planTrain(random: Random): Plan {
 }
 
 /**
- * Of each four pictures two show one object, one a group and one a pair. Classes are balanced: every round of a task
+ * Two of every four pictures show one object, one a group and one a pair. Classes are balanced: every round of a task
  * takes each of its classes once. All combinations occur, held-out ones too.
  */
 function planTest(random: Random, seed: number, index: number): Plan {
@@ -127,7 +127,7 @@ function group(subject: Subject, count: number): Plan {
   return { layout: "group", subjects: Array.from({ length: count }, () => subject), relation: null }
 }
 
-/** Subjects of which no two share shape and colour. */
+/** Subjects no two of which share shape and colour. */
 function differing(random: Random, count: number): Subject[] {
   const subjects: Subject[] = []
   while (subjects.length < count) {

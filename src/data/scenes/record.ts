@@ -1,4 +1,4 @@
-/** What the dataset says of itself: the `json` member of a sample, and `info.json`. */
+/** What the dataset says about itself: the `json` member of a sample, and `info.json`. */
 import { UserError } from "../../core/errors.ts"
 import { COLOURS, isHeldOut, namesOf, SHAPES } from "./attributes.ts"
 import type { Split } from "./plan.ts"

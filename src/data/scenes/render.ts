@@ -32,7 +32,7 @@ function expose(pixels: Uint8Array, width: number, height: number, { light, ligh
   }
 }
 
-/** Standard normal values; a row of noise is a run of them from a random place, 20 times as fast as drawing each. */
+/** Standard normal values; a row of noise is a run of them from a random position, 20 times as fast as drawing each. */
 const NOISE = normals(1 << 14)
 
 function normals(count: number): Float32Array {

@@ -1,6 +1,6 @@
 /**
- * Training batches from any source: made by threads ahead of their time, and a function of the configuration and the
- * step alone, so a run that stopped goes on at its step and two ranks get what one would.
+ * Training batches from any source: made ahead by threads, and a function of the configuration and the step alone, so a run
+ * that stopped continues at its step, and two ranks together get what one would.
  */
 import { UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../parallel.ts"
@@ -15,9 +15,9 @@ import { batchOfSlot, createSlot, type Slot } from "./rows/slot.ts"
 import { type OpenSource, openSource } from "./sources/open-source.ts"
 
 export interface TrainingData {
-  /** By which it is told from other data, wherever it lies; for people, too. */
+  /** What tells the data from others, wherever they are; also for people to read. */
   readonly identity: string
-  /** Null where shards are resampled: it is not known before all are read. */
+  /** Null where shards are resampled: the number is not known before all are read. */
   readonly samples: number | null
   /** Steps in which every sample comes once, rounded up. */
   readonly stepsPerEpoch: number | null
@@ -26,29 +26,29 @@ export interface TrainingData {
   /** Whether batches have synthetic captions of their own. */
   readonly hasSynthetic: boolean
   /**
-   * Batches without end. The arrays of one are its own until the next is asked for: then they are filled again. Throws
-   * UserError when too many samples cannot be used; of several ranks, the sums tell that (`bad`).
+   * Batches without end. The arrays of a batch are filled again when the next one is asked for. Throws UserError when too
+   * many samples cannot be used; with several ranks, the sums decide that (`bad`).
    */
   batches(firstStep: number): AsyncGenerator<Batch, void>
   /** What was passed over when the source was opened, a line each. */
   readonly notes: readonly string[]
-  /** Pictures of which only a part was there, and which were used all the same; so far. */
+  /** Number of pictures so far that were cut off and used all the same. */
   readonly cutOff: number
   readonly bad: BadTally
   close(): Promise<void>
 }
 
-/** Samples that could not be used and were replaced. Of several ranks, each adds up `counts` of all and takes the sums. */
+/** Samples that could not be used and were replaced. With several ranks, each adds up the `counts` of all and takes the sums. */
 export interface BadTally {
   readonly count: number
   readonly reasons: ReadonlyMap<string, number>
-  /** Of this rank, by the batches that were taken. */
+  /** Counts of this rank, from the batches that were taken. */
   counts(): readonly number[]
   /** Throws UserError when they are too many. */
   take(sums: readonly number[]): void
 }
 
-/** Throws UserError on a source that is not there or lacks what is asked for, and on settings that cannot be. */
+/** Throws UserError where the source is missing or lacks what the settings ask for, and on impossible settings. */
 export async function openTrainingData(config: TrainingDataConfig): Promise<TrainingData> {
   checkTrainingDataConfig(config)
   const { maxBadSamples: limit, resampled = false, rank, ranks, toAllowMore } = config
@@ -94,7 +94,7 @@ function fillSettings(config: TrainingDataConfig, { sampler }: OpenSource, findi
   }
 }
 
-/** So many samples in the place of one are tried, in the end. */
+/** How many replacements are tried for one sample. */
 const mostAttempts = 100
 
 class Loader implements TrainingData {
@@ -198,7 +198,7 @@ interface MadeBatch {
   readonly bad: readonly BadRow[]
 }
 
-/** Of the samples that stand at their positions; those in their place have a position of their own. */
+/** Failures of samples at their own positions; replacements belong to other positions. */
 function ownFailures(failures: readonly RowFailure[]): BadRow[] {
   return failures.flatMap(({ request: { position, attempt, id }, reason }) =>
     attempt === 0 ? [{ position, reason, id }] : [],

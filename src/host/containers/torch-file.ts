@@ -155,7 +155,7 @@ function keysOf(dict: ReadonlyMap<unknown, unknown>): string {
 }
 
 type FindStorage = (key: string) => ZipEntry | undefined
-type Complaint = (what: string, hint?: string) => UserError
+type MakeError = (what: string, hint?: string) => UserError
 
 /** Entries that are not tensors say nothing about weights and are left out. */
 function describeAll(
@@ -185,7 +185,7 @@ function checkValues(source: RandomAccess, tensors: ReadonlyMap<string, TorchTen
 }
 
 /** Checks that everything the pickle says of a tensor lies within its storage. */
-function describe(tensor: PickledTensor, find: FindStorage, error: Complaint): TorchTensor {
+function describe(tensor: PickledTensor, find: FindStorage, error: MakeError): TorchTensor {
   const { storage, offset, shape, strides } = tensor
   if (!(storage instanceof PickledStorage)) throw error("it has no storage")
   if (!isSizes(shape) || shape.length > mostDimensions) throw error("its shape is not a list of sizes")
@@ -203,7 +203,7 @@ function describe(tensor: PickledTensor, find: FindStorage, error: Complaint): T
   return { dtype, shape, strides, offset, storage: entry }
 }
 
-function dtypeOf(tensor: PickledTensor, storage: PickledStorage, error: Complaint): Dtype {
+function dtypeOf(tensor: PickledTensor, storage: PickledStorage, error: MakeError): Dtype {
   const ofStorage = storageTypes[storage.type]
   const named = tensor.dtype instanceof PickleGlobal ? tensor.dtype.name : ""
   const dtype = ofStorage === "bytes" ? torchDtypes[named] : ofStorage
@@ -213,7 +213,7 @@ function dtypeOf(tensor: PickledTensor, storage: PickledStorage, error: Complain
 }
 
 /** Elements of a storage; the entry must have exactly the bytes that the pickle says. */
-function elementsIn(entry: ZipEntry, storage: PickledStorage, dtype: Dtype, error: Complaint): number {
+function elementsIn(entry: ZipEntry, storage: PickledStorage, dtype: Dtype, error: MakeError): number {
   if (entry.method !== "stored") throw error("its storage is compressed, and torch.save never does that")
   if (!isSize(storage.count)) throw error("its storage has no number of elements")
   const size = dtypes[dtype].BYTES_PER_ELEMENT

@@ -35,7 +35,7 @@ test("the system's own error of a full disk", async () => {
   expect((error as Error).message).toBe("disk full while writing /dev/full")
 })
 
-test("a link to itself and a name with a NUL character are the path's fault, from whatever asks", async () => {
+test("a link to itself and a name with a NUL character are the path's fault, whichever function reports it", async () => {
   const folder = await mkdtemp(join(tmpdir(), "file-error-"))
   const [loop, nul] = [join(folder, "loop.jpg"), join(folder, "a\0b.jpg")]
   await symlink("loop.jpg", loop)
@@ -64,7 +64,7 @@ test("a folder that may not be moved is not a shortage of memory", () => {
   expect((error as UserError).message).toBe("/mnt/disk is a mount point, or in use by another program")
 })
 
-test("what is not known comes back as it is", () => {
+test("an unknown error is returned unchanged", () => {
   const error = new RangeError("of ours")
   expect(fileError(error, "reading", "x")).toBe(error)
   expect(isInputError(error)).toBe(false)

@@ -141,7 +141,7 @@ test("a folder is made with those around it; where none can be made, one line sa
   if (process.platform === "linux") await expect(makeDirectory("/proc/mobileclip")).rejects.toThrow(UserError)
 })
 
-test("the place of a folder is what links lead to, and has no slash at its end", async () => {
+test("the path of a folder is what links lead to, and has no slash at its end", async () => {
   mkdirSync(at("real"))
   symlinkSync("real", at("link"))
   symlinkSync("later", at("dangling"))

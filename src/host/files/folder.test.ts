@@ -84,7 +84,7 @@ test("files that a system leaves in folders are not content; all other hidden fi
   await checkReplaceable(at("out"), own)
   await write("two")
   expect(content()).toEqual(["out", "out/list", "out/sub", "out/sub/two"])
-  // Where nothing else is in it, nor was.
+  // Nothing else is in it, or was.
   mkdirSync(at("seen"))
   writeFileSync(at("seen", ".DS_Store"), "")
   await write("one", at("seen"))
@@ -130,7 +130,7 @@ test.runIf(process.platform === "linux")(
   },
 )
 
-test("a folder of something else is not replaced; the first names are said, and how many there are", async () => {
+test("a folder of something else is not replaced; the error lists the first names and counts the others", async () => {
   mkdirSync(at("home"))
   for (let i = 0; i < 8; i++) writeFileSync(at("home", `${i}`), "")
   await expect(write("one", at("home"))).rejects.toThrow("other content (0, 1, 2, 3, 4 and 3 more)")
@@ -145,7 +145,7 @@ test("an empty folder is taken, and a folder of the own kind that is left empty 
   expect(content()).toEqual(["out", "out/list", "out/sub", "out/sub/two"])
 })
 
-test("what comes in while the new one is built is not lost", async () => {
+test("files that appear while the new folder is built are not lost", async () => {
   await write("one")
   const slow = async (path: string) => {
     await build("two")(path)
@@ -155,7 +155,7 @@ test("what comes in while the new one is built is not lost", async () => {
   expect(content()).toEqual(["out", "out/list", "out/sub", "out/sub/late.txt", "out/sub/one"])
 })
 
-test("two that replace one folder at once: one of them is there, whole", async () => {
+test("when two processes replace one folder at once, one result is there, complete", async () => {
   await write("zero")
   await Promise.all(["a", "b", "c", "d", "e", "f"].map((name) => write(name)))
   const [name] = readdirSync(at("out", "sub"))

@@ -41,7 +41,7 @@ test("a file goes, and a link without what it leads to", async () => {
   expect(readdirSync(at("victim"))).toEqual(["c"])
 })
 
-test("what is another user's stays", async () => {
+test("another user's files stay", async () => {
   const user = vi.spyOn(process, "getuid").mockReturnValue(process.getuid!() + 1)
   try {
     for (const path of [at("left"), at("left", "a")]) await removeOwn(path)
@@ -52,7 +52,7 @@ test("what is another user's stays", async () => {
 })
 
 /** Only the administrator can give a file away. */
-describe.runIf(process.getuid?.() === 0)("of another user", () => {
+describe.runIf(process.getuid?.() === 0)("another user's files", () => {
   const nobody = 65_534
 
   test("a folder within one of ours keeps all of it", async () => {

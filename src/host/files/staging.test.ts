@@ -79,7 +79,7 @@ test("names that this program does not give, as dates in those of backups are, s
   expect(withoutStagingNames(join(folder, names[2]!))).toBe(join(folder, names[2]!))
 })
 
-test("what a process left whose number another one has by now goes", async () => {
+test("files of a dead process are removed though another one has its id by now", async () => {
   const { pid, machine, start } = thisProcess()
   const name = (begun: string) => `.a.${pid.toString(16).padStart(8, "0")}${machine}${begun}01234567.tmp`
   for (const begun of [start, "12345678"]) writeFileSync(join(folder, name(begun)), "")
@@ -87,7 +87,7 @@ test("what a process left whose number another one has by now goes", async () =>
   expect(readdirSync(folder)).toEqual([name(start)])
 })
 
-test("once in a process's life, as deep as it is told", async () => {
+test("a folder is cleaned once in a process's life, and to a given depth", async () => {
   const left = (place: string) => {
     mkdirSync(join(folder, place), { recursive: true })
     writeFileSync(join(folder, place, `.a.7fffffff${thisProcess().machine}0000000001234567.tmp`), "")
@@ -111,7 +111,7 @@ test("a folder that is not there has nothing to remove", async () => {
   await expect(removeAbandoned(join(folder, "none"))).resolves.toBeUndefined()
 })
 
-test("names are told from others, and shown as what they become", () => {
+test("staging names are told from others, and shown as the final names", () => {
   const path = stagingPath("/data/a.tar")
   expect(isStagingName(basename(path))).toBe(true)
   expect(isStagingName("a.tar")).toBe(false)
@@ -125,7 +125,7 @@ function leftBy({ machine }: { machine: string }, name: string, kind: "tmp" | "o
   return `.${name}.7fffffff${machine}1234567801234567.${kind}`
 }
 
-test("where the process cannot be asked for, the newest file of a folder counts", async () => {
+test("on another machine, the newest file of a folder counts", async () => {
   const elsewhere = { machine: "12345678" }
   const names = ["fresh", "stale"].map((name) => leftBy(elsewhere, name, "tmp"))
   const long = new Date(Date.now() - 25 * 3600 * 1000)

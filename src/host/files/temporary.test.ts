@@ -14,7 +14,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(around, { recursive: true }))
 
-/** A process that makes a folder with a file in it, and ends so. */
+/** A process that makes a folder with a file in it, and ends in the given way. */
 function run(end: string): void {
   const program = `
     import { writeFileSync } from "node:fs"
@@ -61,7 +61,7 @@ test("what a killed process left goes where the next one makes its own of that k
   expect(basename(file)).toMatch(/^mobileclip-test-[0-9a-f]{32}-b\.tar$/)
 })
 
-test("while a folder is held its time is renewed, whoever only reads from it", () => {
+test("the time of a folder is renewed while it is in use, even if it is only read", () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
   try {
     const folder = temporaryFolder("test", around)

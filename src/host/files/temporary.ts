@@ -46,7 +46,7 @@ export function temporaryFolder(kind: string, around = tmpdir()): TemporaryFolde
   return new TemporaryFolder(path)
 }
 
-/** A new name for a file, which whoever makes it removes. `name` is its end, for those who look. */
+/** A new path for a file, which the caller removes. `name` is its end, for people who look into the folder. */
 export function temporaryFile(kind: string, name: string, around = tmpdir()): string {
   removeAbandonedOf(kind, around)
   return join(around, `mobileclip-${kind}-${processDigits()}-${name}`)
@@ -61,7 +61,7 @@ export function keepInUse(path: string): () => void {
     try {
       utimesSync(path, new Date(), new Date())
     } catch {
-      // It is gone: whoever reads it next says so.
+      // It was removed: the next read reports that.
     }
   }, renewMilliseconds)
   timer.unref()

@@ -76,7 +76,7 @@ test("orientation is ignored unless asked for", async () => {
   expect(await size({ exif: "apply" })).toEqual([60, 90])
 })
 
-test("of an animation the first frame is decoded", async () => {
+test("the first frame of an animation is decoded", async () => {
   const frames = [
     scene,
     image8(

@@ -32,7 +32,7 @@ function silence(): void {
 
 const age = () => Date.now() - statSync(path).mtimeMs
 
-test("a beat renews the time of the holder's own file, and changes nothing in it", () => {
+test("a beat renews the time of the holder's own file and does not change its content", () => {
   beat(new Map([["mine", path]]))
   expect(age()).toBeLessThan(60_000)
   expect(readFileSync(path, "utf8")).toBe("mine")
@@ -59,7 +59,7 @@ test("a link is not followed, and what is gone is passed over", () => {
   expect(readdirSync(folder).sort()).toEqual(["link", "lock"])
 })
 
-test("the thread beats while the process's own is held up", async () => {
+test("the thread beats while the main thread is blocked", async () => {
   const workerData: HeartbeatSettings = { seconds: 0.05 }
   const worker = new Worker(workerFile(import.meta.url, "heartbeat-worker"), { workerData })
   try {
@@ -73,7 +73,7 @@ test("the thread beats while the process's own is held up", async () => {
   }
 })
 
-test("silence is counted from a file that is written just now, of which nothing stays", async () => {
+test("silence is measured with a new file, which is removed again", async () => {
   const seconds = await secondsSinceBeat(path, statSync(path).mtimeMs)
   expect(Math.abs(seconds - 3600)).toBeLessThan(30)
   expect(readdirSync(folder)).toEqual(["lock"])

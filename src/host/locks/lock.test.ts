@@ -36,7 +36,7 @@ const out = () => join(folder, "out")
 
 interface Other {
   readonly child: ChildProcess
-  /** What it says next: "held", or why not. */
+  /** What the process says next: "held", or why not. */
   readonly says: () => Promise<string>
 }
 
@@ -77,7 +77,7 @@ async function end(child: ChildProcess): Promise<void> {
   await ended
 }
 
-/** All begin to take it as nearly at once as there is. */
+/** All begin to take the lock as nearly at the same time as possible. */
 async function race(count: number) {
   const others = Array.from({ length: count }, () => start())
   for (const { says } of others) expect(await says()).toBe("ready")
@@ -115,7 +115,7 @@ test("held until it is disposed of; the folder that was made for it and stayed e
   expect(left()).toEqual(["a", "a/b"])
 })
 
-test("a place that is replaced whole is locked beside it, also through a link's name", async () => {
+test("a path that is replaced as a whole is locked beside it, also through a link", async () => {
   using _ = await lockPath(`${out()}/`, "mobileclip convert")
   expect(left()).toEqual([".out.lock"])
   await expect(lockPath(out(), "mobileclip export")).rejects.toThrow(`${out()} is in use: mobileclip convert`)
@@ -147,7 +147,9 @@ test("another process is refused while the first lives, and takes over when it w
   expect(left()).toEqual(["out"])
 })
 
-test("of many processes at once one gets a new lock, and one an abandoned one", { timeout: 120_000 }, async () => {
+test("exactly one of many processes gets a new lock, and exactly one an abandoned one", {
+  timeout: 120_000,
+}, async () => {
   for (let round = 0; round < 3; round++) {
     const { winners, refused } = await race(8)
     expect(winners).toHaveLength(1)
@@ -158,7 +160,7 @@ test("of many processes at once one gets a new lock, and one an abandoned one", 
   }
 })
 
-test("within one process too, however the turns fall", async () => {
+test("the same holds within one process, in whatever order the attempts run", async () => {
   writeLock({ pid: 2 ** 22 + 1 })
   const results = await Promise.allSettled(Array.from({ length: 40 }, () => lockFolder(out(), "mobileclip train")))
   const held = results.filter(({ status }) => status === "fulfilled")
@@ -180,7 +182,7 @@ function writeLock(changes: object, path = join(out(), ".lock")): void {
   writeFileSync(path, JSON.stringify({ ...text, ...changes }))
 }
 
-test("a number that another process has by now holds nothing", async () => {
+test("a lock with an id that another process has by now holds nothing", async () => {
   // This process runs, and began at another time.
   writeLock({ start: "12345678" })
   using _ = await lockFolder(out(), "mobileclip render")
@@ -204,7 +206,7 @@ test("a process on another machine cannot be asked: it is named, and the file to
   expect(left()).toEqual(["out", "out/.lock"])
 })
 
-test("one of which nothing was heard for minutes is gone, by the file server's clock", async () => {
+test("a holder that was silent for minutes by the file server's clock is gone", async () => {
   writeLock({ machine: "12345678", pid: 1 })
   silence(200)
   const clock = vi.spyOn(Date, "now").mockReturnValue(Date.now() + 3600 * 1000)
@@ -219,7 +221,7 @@ test("one of which nothing was heard for minutes is gone, by the file server's c
   expect(left()).toEqual(["out"])
 })
 
-test("of many at once one follows a process elsewhere that fell silent", async () => {
+test("exactly one of many processes follows a holder elsewhere that fell silent", async () => {
   writeLock({ machine: "12345678", pid: 1 })
   silence(330)
   const results = await Promise.allSettled(Array.from({ length: 20 }, () => lockFolder(out(), "mobileclip train")))
@@ -257,7 +259,7 @@ test("a file without content, as a machine leaves it that stopped, is taken over
 
 test("a process killed while it took over blocks no other", async () => {
   writeLock({ pid: 2 ** 22 + 1 })
-  // The second file of a takeover, whose process is gone too; its name is found as the lock finds it.
+  // The second file of a takeover, whose process is gone too, under the name that the lock looks for.
   const { mtimeMs } = await import("node:fs").then(({ statSync }) => statSync(join(out(), ".lock")))
   const { createHash } = await import("node:crypto")
   const text = readFileSync(join(out(), ".lock"), "utf8")
@@ -333,7 +335,7 @@ test("a file that is never complete is not waited for without end", { timeout: 1
   }
 })
 
-test("a lock that was removed by hand is not taken from whoever has the folder now", async () => {
+test("after a lock was removed by hand, its old holder does not remove the new one's", async () => {
   const lock = await lockFolder(out(), "mobileclip train")
   rmSync(join(out(), ".lock"))
   using _ = await lockFolder(out(), "mobileclip render")
@@ -341,7 +343,7 @@ test("a lock that was removed by hand is not taken from whoever has the folder n
   expect(existsSync(join(out(), ".lock"))).toBe(true)
 })
 
-test("what cannot be written is said of the folder", async () => {
+test("an error of writing names the folder", async () => {
   writeFileSync(join(folder, "file"), "")
   await expect(lockFolder(join(folder, "file"), "x")).rejects.toThrow(UserError)
   mkdirSync(out())
@@ -352,7 +354,7 @@ test("what cannot be written is said of the folder", async () => {
   if (process.platform === "linux") await expect(lockFolder("/proc/self/x", "x")).rejects.toThrow(UserError)
 })
 
-test("what killed processes left below the folder is removed by who takes it", async () => {
+test("taking a folder removes what killed processes left below it", async () => {
   mkdirSync(join(out(), "train"), { recursive: true })
   const { pid, machine, start } = thisProcess()
   const digits = (pid: number) => `${pid.toString(16).padStart(8, "0")}${machine}${start}00000000`
@@ -366,7 +368,7 @@ test("what killed processes left below the folder is removed by who takes it", a
   expect(left()).toEqual(["out", `out/.b.${digits(pid)}.tmp`, "out/.lock", "out/train"].sort())
 })
 
-test("bookkeeping is told from what users name", () => {
+test("bookkeeping is told from users' names", () => {
   for (const name of [".lock", ".model.lock", ".00000.tar.0123456789ab.tmp", ".a.0123456789abcdef0123456789abcdef.tmp"])
     expect(isBookkeeping(name)).toBe(true)
   for (const name of ["a.lock", "lock", "package-lock.json", ".env", "..lock.json"])

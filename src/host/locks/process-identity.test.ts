@@ -5,7 +5,7 @@ import { isRunning, thisProcess } from "./process-identity.ts"
 
 const unknown = "00000000"
 
-test("this process runs, and none that had its number before it", () => {
+test("this process runs, and earlier ones with the same id do not", () => {
   const { pid, start, machine } = thisProcess()
   expect(pid).toBe(process.pid)
   for (const digits of [start, machine]) expect(digits).toMatch(/^[0-9a-f]{8}$/)
@@ -25,12 +25,15 @@ test("a process runs until it was killed; the first one of the machine is anothe
   expect(isRunning({ pid: 1, start: unknown })).toBe(true)
 })
 
-test.runIf(process.platform === "linux")("one that has ended runs no more, though its parent did not ask", async () => {
-  const parent = spawn("sh", ["-c", "sleep 0.05 & echo $!; exec sleep 60"])
-  const [line] = await once(parent.stdout, "data")
-  const pid = Number(String(line))
-  await expect.poll(() => isRunning({ pid, start: unknown })).toBe(false)
-  expect(process.kill(pid, 0)).toBe(true)
-  parent.kill("SIGKILL")
-  await once(parent, "exit")
-})
+test.runIf(process.platform === "linux")(
+  "a process that has ended does not run, even if its parent did not ask",
+  async () => {
+    const parent = spawn("sh", ["-c", "sleep 0.05 & echo $!; exec sleep 60"])
+    const [line] = await once(parent.stdout, "data")
+    const pid = Number(String(line))
+    await expect.poll(() => isRunning({ pid, start: unknown })).toBe(false)
+    expect(process.kill(pid, 0)).toBe(true)
+    parent.kill("SIGKILL")
+    await once(parent, "exit")
+  },
+)

@@ -42,7 +42,7 @@ const leastProgress = 1000
 /** The longest wait that a server may ask for. */
 const longestWaitSeconds = 60
 
-/** The server sends too slowly. What came through does not count as progress, so attempts are not counted anew. */
+/** The server sends too slowly. What came through does not count as progress, so the count of attempts does not start again. */
 class TooSlow extends NetworkFailure {}
 
 /** Aborts its signal when nothing was heard for some time, or less than `leastRate` over such a time. */

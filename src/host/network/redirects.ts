@@ -35,7 +35,7 @@ function checkedRedirect(from: URL, location: string): URL {
       "ask who runs that server",
     )
   if (to?.protocol === "https:" || (to?.protocol === "http:" && from.protocol === "http:")) return to
-  const where = to ? `${to.protocol}//${to.host}` : "something that is not an address"
+  const where = to ? `${to.protocol}//${to.host}` : "what is not an address"
   throw new UserError(`${from.host} redirects to ${where}, which is not followed`, `${from.protocol} was asked for`)
 }
 

@@ -1,6 +1,6 @@
 /**
- * Whether a configuration can be the file's it stands in, checked before a model is built from it: a count is a few
- * bytes, and what is built from it has no bounds.
+ * Whether a configuration can belong to the file that holds it, checked before a model is built from it: a count is a few
+ * bytes long, and the model that it describes may be of any size.
  */
 import { UserError } from "../../core/errors.ts"
 import { longestSequence } from "../../core/family/size-limits.ts"

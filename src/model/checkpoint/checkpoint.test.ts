@@ -25,7 +25,7 @@ test("a captioner comes back with its configuration and its values", () => {
   }
 })
 
-test("a CLIP model is none", () => {
+test("a CLIP model is not a captioner", () => {
   const clip = file(tinyModel(), checkpointMetadata(tinyInfo))
   const { info, model } = loadAnyCheckpoint(clip, "clip.safetensors")
   expect(model).toBeInstanceOf(Clip)
@@ -63,7 +63,7 @@ test.each<[string, Fields, string]>([
   ["blocks that the file could just have", clip as unknown as Fields, "has 3 blocks, and the file 1 tensors"],
   ["layers of a decoder", { ...tinyCocaConfig, decoder: { layers: 1e9, heads: 2 } }, "blocks, and the file 1 tensors"],
   ["pixels", { ...clip, imageSize: 1e9 }, 'damaged at "config'],
-])("%s are no reason to build what the file has no tensors for", (_, config, message) => {
+])("%s do not make it build what the file has no tensors for", (_, config, message) => {
   const begin = performance.now()
   expect(() => loadAnyCheckpoint(claiming({ ...tinyInfo, config }), "file")).toThrow(UserError)
   expect(() => loadAnyCheckpoint(claiming({ ...tinyInfo, config }), "file")).toThrow(message)

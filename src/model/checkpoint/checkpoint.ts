@@ -21,7 +21,7 @@ import { loadValues } from "./state-dict.ts"
 export type CheckpointModel = Clip | Coca
 
 export interface CheckpointInfo<Config extends ModelConfig = ClipConfig> {
-  /** Of the variant or of the run; informative. */
+  /** The name of the variant or of the run; informative. */
   readonly name: string
   readonly config: Config
   readonly preprocessing: Preprocessing
@@ -42,7 +42,7 @@ const stage = z.object({
   posEmb: z.boolean().optional(),
 })
 
-/** Files from before there was a choice have GELU. */
+/** Default for older files, which have no such field. */
 const activation = z.enum(["gelu", "quick-gelu"]).default("gelu")
 
 const transformer = { width: count, layers: count, heads: count }

@@ -63,7 +63,7 @@ export function detectModel(stateDict: StateDict, source: string, known: KnownAb
   return { name: best.name, flavour, form: best.form, preprocessing: best.preprocessing, model: best.model }
 }
 
-/** Constants that old files carry beside their weights; nothing of a model is in them. */
+/** Constants that old files carry beside their weights; they are not part of a model. */
 const ignoredKeys: ReadonlySet<string> = new Set([
   "attn_mask",
   "text.attn_mask",
@@ -153,7 +153,7 @@ function choose(fitting: readonly Fit[], file: StateDict, source: string, { hint
   const possible = byHeadBias(fitting, file).filter((fit) => quickGelu === undefined || isQuickGelu(fit) === quickGelu)
   const [first] = possible
   if (!first) throw new UserError(`${source}: its configuration and its weights are of different models`)
-  // Every ViT-L/14 is called so, whatever its activation: there only the longer name tells something.
+  // Every ViT-L/14 has that name, whatever its activation: only the longer name tells them apart.
   const telling = possible.some(isQuickGelu) ? possible.filter(isQuickGelu) : possible
   const hinted = telling.filter(({ name }) => hints.some((hint) => letters(hint).includes(letters(name))))
   // `mobileclip-b` is in `mobileclip-blt` too: the longest name counts.

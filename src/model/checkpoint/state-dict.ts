@@ -31,8 +31,9 @@ export function loadValues(model: Module, stateDict: StateDict, source: string):
   bind(model, new Map(own), stateDict, source)
 }
 
-/** The same dict where every key begins with `module.`, as behind DistributedDataParallel: without it. */
-export function withoutPrefix(stateDict: StateDict, prefix = "module."): StateDict {
+/** The same dict where every key begins with `module.`, as DistributedDataParallel writes it: without that prefix. */
+export function withoutPrefix(stateDict: StateDict): StateDict {
+  const prefix = "module."
   const keys = [...stateDict.keys]
   if (keys.length === 0 || !keys.every((key) => key.startsWith(prefix))) return { ...stateDict, keys }
   return {
@@ -68,16 +69,16 @@ function bind(
 
 /** Published values in our layout. */
 function fromPublished(values: Float32Array, { shape, transposed, part }: PublishedTensor): Float32Array {
-  const whole = transposed ? transpose(values, shape.slice(-2)) : values
-  if (!part) return whole
-  const size = whole.length / part.of
-  return whole.subarray(part.index * size, (part.index + 1) * size)
+  const ours = transposed ? transpose(values, shape.slice(-2)) : values
+  if (!part) return ours
+  const size = ours.length / part.of
+  return ours.subarray(part.index * size, (part.index + 1) * size)
 }
 
 /** Our values in the published layout: those of all parameters that make up one published tensor, in order. */
 export function toPublished(parts: readonly Float32Array[], { shape, transposed }: PublishedTensor): Float32Array {
-  const whole = concatenate(parts)
-  return transposed ? transpose(whole, shape.slice(-2).toReversed()) : whole
+  const ours = concatenate(parts)
+  return transposed ? transpose(ours, shape.slice(-2).toReversed()) : ours
 }
 
 /** Parameters that make up each published tensor, in order. */

@@ -215,7 +215,7 @@ export type KeyFlavour = keyof typeof flavours
 /** How a published tensor differs from ours. */
 export interface PublishedTensor {
   readonly key: string
-  /** Of the whole published tensor. */
+  /** The shape of the whole published tensor. */
   readonly shape: readonly number[]
   /** Published as the transpose of our matrix. */
   readonly transposed: boolean
@@ -228,7 +228,7 @@ export interface PublishedModel extends Module {
   readonly config: { readonly image: ImageTowerConfig }
 }
 
-/** The published name and shape of every parameter of `model`, in either form, by our path. Throws where there is none. */
+/** The published name and shape of every parameter of `model`, in either form, by our path. Throws where a parameter has no name. */
 export function publishedTensors(model: PublishedModel, flavour: KeyFlavour): Map<string, PublishedTensor> {
   const tensors = [...model.namedParameters()].map(([path, parameter]) => {
     const published = publish(path, parameter, flavour, model.config.image)
@@ -278,8 +278,8 @@ function publishedLayout({ transposed, leading, part }: Rule, dialect: Dialect, 
   const turned = transposed?.includes(dialect) ?? false
   const ones = new Array<number>(leading?.[dialect] ?? 0).fill(1)
   const [rows = 1, ...rest] = shape
-  const whole = part ? [rows * part.of, ...rest] : shape
-  return { transposed: turned, part: part ?? null, shape: [...ones, ...(turned ? whole.toReversed() : whole)] }
+  const published = part ? [rows * part.of, ...rest] : shape
+  return { transposed: turned, part: part ?? null, shape: [...ones, ...(turned ? published.toReversed() : published)] }
 }
 
 /** `weight` or `bias` of the convolution that is the container itself. */

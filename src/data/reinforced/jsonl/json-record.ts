@@ -10,7 +10,7 @@ import { checkRows } from "../check-rows.ts"
 import { gzip, matrix, unzip } from "../embeddings.ts"
 import { type Embeddings, type EncodedImage, pictureExtension, type ReinforcedSample } from "../sample.ts"
 import { EmbeddingBudget, longestKey, longestText } from "../sample-budget.ts"
-import { cutCaptions, type Kept, takeTexts, textList } from "../tar/members.ts"
+import { cutCaptions, type ReportKept, takeTexts, textList } from "../tar/members.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -23,7 +23,7 @@ const gzipStart = "H4sI"
  *
  * @param stored bytes of the line
  */
-export function sampleOfRecord(record: Fields, stored: number, kept: Kept = () => {}): ReinforcedSample {
+export function sampleOfRecord(record: Fields, stored: number, kept: ReportKept = () => {}): ReinforcedSample {
   const { key, rest: keyless } = takeKey(record)
   const { image, param_aug, members = {}, ...others } = keyless
   const { url, rest } = takeUrl(others, kept)
@@ -39,7 +39,7 @@ export function sampleOfRecord(record: Fields, stored: number, kept: Kept = () =
   return sample
 }
 
-/** The line's object; the same sample gives the same text. */
+/** The line's object; equal samples give equal texts. */
 export function recordOfSample(sample: ReinforcedSample): Fields {
   const { key, image, url, texts, synTexts, paramAug, embeddings, fields, others } = sample
   const known: Record<string, unknown> = {}
@@ -92,9 +92,9 @@ function imageOf(value: unknown): EncodedImage | null {
   return { extension: pictureExtension(bytes), bytes }
 }
 
-function takeUrl(record: Fields, kept: Kept): { url: string | null; rest: Fields } {
+function takeUrl(record: Fields, kept: ReportKept): { url: string | null; rest: Fields } {
   const { url = null, ...rest } = record
-  if (url !== null && typeof url !== "string") throw new UserError('"url" is no text')
+  if (url !== null && typeof url !== "string") throw new UserError('"url" is not text')
   if (url === null || url.length <= longestText) return { url, rest }
   kept(`"url" has ${url.length} letters, more than ${longestText}; it is carried along unread`)
   return { url: null, rest: record }
@@ -135,14 +135,14 @@ function takeSynTexts(record: Fields, embeddings: ReadonlyMap<string, Embeddings
   return { synTexts, fields }
 }
 
-/** As the reference's writer tells them, or because they have embeddings of their own. */
+/** Whether a key holds captions: by the rule of the reference's writer, or because it has embeddings of its own. */
 function isCaptionsName(name: string, embeddings: ReadonlyMap<string, Embeddings>): boolean {
   if (["text", "texts", "caption"].includes(name)) return false
   return name.includes("_captions") || [...embeddings.keys()].some((key) => key.startsWith(`${name}_emb`))
 }
 
 function othersOf(members: unknown): Map<string, Uint8Array> {
-  if (typeof members !== "object" || members === null) throw new UserError('"members" is no object')
+  if (typeof members !== "object" || members === null) throw new UserError('"members" is not an object')
   return new Map(Object.entries(members).map(([extension, value]) => [extension, bytesOf(value, extension)]))
 }
 

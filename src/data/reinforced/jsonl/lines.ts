@@ -10,22 +10,22 @@ import { unzstd } from "./zstd.ts"
 export type Compression = "none" | "gzip" | "zstd"
 
 export interface Line {
-  /** From 1. */
+  /** Counted from 1. */
   readonly number: number
   readonly bytes: number
-  /** Null where it is longer than any of its file may be. */
+  /** Null where the line is longer than any line of its file may be. */
   readonly text: string | null
 }
 
-/** In bytes: a sample with a picture and 36 embeddings has about 0.5 MiB, and a picture of 48 MiB fits. */
+/** The longest line in bytes. A sample with a picture and 36 embeddings has about 0.5 MiB; a picture of 48 MiB fits. */
 export const longestLine = 2 ** 26
 
-/** A line holds what was compressed before, so of a compressed file it is not much longer than the file. */
+/** A line holds data that were compressed before, so it is not much longer than the compressed file. */
 const longestUnpackedLine = (size: number) => Math.min(longestLine, 2 ** 21 + 16 * size)
 
 /**
- * What a compressed file may unpack to. Captions and URLs shrink to a tenth, pictures and embeddings hardly; only copies
- * of a line shrink to a thousandth.
+ * Bytes that a compressed file may unpack to. Captions and URLs shrink to a tenth, pictures and embeddings hardly at all;
+ * only copies of a line shrink to a thousandth.
  */
 const unpackedBudget = (size: number) => 2 ** 24 + 256 * size
 
@@ -33,7 +33,7 @@ const newline = 0x0a
 
 /**
  * Lines without their ends; those without a letter are counted and left out. Throws UserError where the compressed data
- * break off, behind the last whole line.
+ * break off, after the last complete line.
  */
 export async function* readLines(path: string, compression: Compression): AsyncGenerator<Line> {
   let parts: Uint8Array[] = []
@@ -58,7 +58,7 @@ export async function* readLines(path: string, compression: Compression): AsyncG
       for (; chunk[start] === newline; start++) number++
     }
     length += chunk.length - start
-    // Of a line that is too long nothing is kept.
+    // Nothing is kept of a line that is too long.
     if (length > longest) parts = []
     else if (start < chunk.length) parts.push(chunk.subarray(start))
   }

@@ -8,10 +8,10 @@ import { type Compression, type Line, readLines } from "./lines.ts"
 
 type Report = (problem: Problem) => void
 
-/** A file of short lines that are no samples would fill the memory with what is wrong with them. */
+/** Problems that are kept at most, because those of a file of short damaged lines would fill the memory. */
 const mostProblems = 10_000
 
-/** Throws UserError where no line holds a sample, or hardly any of many. */
+/** Throws UserError where no line holds a sample, or most of many lines are damaged. */
 export async function* readJsonl(
   path: string,
   compression: Compression,
@@ -53,7 +53,7 @@ function mostlyDamaged(path: string, problems: number, first: string): UserError
   )
 }
 
-/** Ends where the compressed data are damaged. */
+/** The lines; ends where the compressed data are damaged. */
 async function* linesOf(
   path: string,
   compression: Compression,
@@ -67,7 +67,7 @@ async function* linesOf(
     }
   } catch (error) {
     if (!isInputError(error)) throw error
-    drop({ key: null, reason: `behind line ${number}: ${oneLine(error.message, 200)}` })
+    drop({ key: null, reason: `after line ${number}: ${oneLine(error.message, 200)}` })
   }
 }
 
@@ -79,8 +79,8 @@ function parseLine({ number, bytes, text }: Line, report: Report): ReinforcedSam
   try {
     if (text === null) throw new UserError(`its ${bytes} bytes are more than a line may have`)
     if (record instanceof UserError) throw record
-    if (record instanceof Error) throw new UserError(`no JSON (${messageOf(record)})`)
-    if (!isObject(record)) throw new UserError("no object")
+    if (record instanceof Error) throw new UserError(`not JSON (${messageOf(record)})`)
+    if (!isObject(record)) throw new UserError("not an object")
     const kept = (reason: string) => report({ key, reason: `line ${number}: ${reason}`, action: "kept" })
     return sampleOfRecord(record, bytes, kept)
   } catch (error) {
@@ -89,7 +89,7 @@ function parseLine({ number, bytes, text }: Line, report: Report): ReinforcedSam
   }
 }
 
-/** The value, or why it is none. */
+/** The value, or the error where the text is not JSON. */
 function parseJson(text: string): unknown {
   try {
     return parseJsonText(text)

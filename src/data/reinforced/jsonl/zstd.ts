@@ -1,25 +1,25 @@
 /**
- * zstd as it comes in (RFC 8878), a block at a time. fzstd unpacks at once whatever it is given, blocks of any size and
- * windows of up to 2 GiB: 64 KiB can be 32 GiB. So it is given one block after the other, and none that the format does
- * not allow.
+ * zstd as it comes in (RFC 8878), a block at a time. fzstd unpacks everything that it is given at once, blocks of any size
+ * and windows of up to 2 GiB, so 64 KiB could become 32 GiB. Therefore it is given one block after the other, and only
+ * those that the format allows.
  */
 import { Decompress } from "fzstd"
 import { Budget } from "../../../core/budget.ts"
 import { UserError } from "../../../core/errors.ts"
 
-/** What the format asks readers to support, and all that zstd uses up to level 19. */
+/** The window that the format asks readers to support, and the largest that zstd uses up to level 19. */
 const largestWindow = 2 ** 23
 
 /** The format's own limit, also of what is unpacked. */
 const largestBlock = 2 ** 17
 
 /**
- * The window is made for each frame and moved for each block, so that many small ones take long: 2048 of the largest
- * window are 2 seconds. Blocks as compressors make them take a small part of it.
+ * The window is allocated for each frame and moved for each block, so many small ones take long: 2048 of the largest window
+ * take 2 seconds. Blocks as compressors make them use a small part of this budget.
  */
 const windowBudget = (size: number) => 2 ** 34 + 2 ** 15 * size
 
-/** Small blocks are kept until they are so many bytes: each by itself takes more memory than what it holds. */
+/** Small blocks are collected until they have so many bytes: a block object takes more memory than its content. */
 const leastChunk = 2 ** 16
 
 const frameMagic = 0xfd2fb528
@@ -27,7 +27,7 @@ const frameMagic = 0xfd2fb528
 /**
  * Throws UserError on what the format or its readers do not allow, any other error on damage.
  *
- * @param size of the whole file
+ * @param size bytes of the whole file
  */
 export async function* unzstd(file: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
   const blocks = new Blocks()
@@ -46,7 +46,7 @@ export async function* unzstd(file: AsyncIterable<Uint8Array>, size: number): As
   yield* blocks.take()
 }
 
-/** Unpacked blocks: large ones are given as they are, and small ones put together. */
+/** Unpacked blocks: large ones are passed on, and small ones are put together. */
 class Blocks {
   private large: Uint8Array[] = []
   private small: Uint8Array[] = []
@@ -101,7 +101,7 @@ async function* frame(input: Input, windows: Budget): AsyncGenerator<Uint8Array>
     const start = await input.read(3)
     const isEmpty = kind === 0 && size === 0
     if (isEmpty && !isLast) continue
-    // Apart: fzstd lets go of the pieces before only where one of them ended within a block, and else keeps the whole file.
+    // Pushed apart: fzstd releases earlier pieces only where one ended within a block, and else keeps the whole file.
     yield start
     if (!isEmpty) yield await input.read(kind === 1 ? 1 : size)
   }
@@ -153,7 +153,7 @@ class Input {
     this.chunks = file[Symbol.asyncIterator]()
   }
 
-  /** Whether so many bytes are left. */
+  /** Whether `count` bytes are left. */
   async has(length: number): Promise<boolean> {
     while (this.available < length) {
       const next = await this.chunks.next()
@@ -164,7 +164,7 @@ class Input {
     return true
   }
 
-  /** The next bytes, which stay. */
+  /** The next bytes, which are not consumed. */
   async peek(length: number): Promise<Buffer> {
     if (!(await this.has(length))) throw new Error("unexpected end")
     if (this.buffer.length < length) this.join(length)
@@ -186,7 +186,7 @@ class Input {
     }
   }
 
-  /** Bytes of several chunks become one; what is in a chunk by itself is not copied. */
+  /** Bytes from several chunks are joined; bytes within one chunk are not copied. */
   private join(length: number): void {
     const crossing: Uint8Array[] = [this.buffer]
     for (let sum = this.buffer.length; sum < length; sum += crossing.at(-1)!.length) crossing.push(this.more.shift()!)

@@ -17,14 +17,14 @@ import {
 import { type Embeddings, type EncodedImage, pictureExtensions, type ReinforcedSample } from "../sample.ts"
 import { checkSampleSize, checkText, cutText, longestText } from "../sample-budget.ts"
 
-/** Of a JSON member in bytes: all captions, views and notes of a sample have some 5 KiB. */
+/** Bytes of a JSON member. All captions, views and notes of a sample together have about 5 KiB. */
 const longestJson = 2 ** 24
 
-/** Of a caption's member in bytes: what follows is not read. No letter (of UTF-16) takes more than 3. */
+/** Bytes that are read of a caption's member. A letter (of UTF-16) takes at most 3. */
 const readOfText = 3 * longestText + 4
 
-/** Told what was wrong with a sample that is read all the same. */
-export type Kept = (reason: string) => void
+/** Is told what is wrong with a sample that is read all the same. */
+export type ReportKept = (reason: string) => void
 
 type Members = ReadonlyMap<string, Uint8Array>
 type Fields = Readonly<Record<string, unknown>>
@@ -36,11 +36,15 @@ export const memberExtensions: readonly string[] = [
 ]
 
 /**
- * Throws a UserError that says what is wrong with which member. Whether there is a picture or a caption is not asked.
- * What a sample does without costs none: a very long caption is cut, and a URL, or a `json` beside a picture and a
- * caption, that cannot be read is carried along as it is.
+ * Throws a UserError that names the damaged member. A picture or a caption may be missing. Members that a sample can do
+ * without do not lose it: a very long caption is cut, and a URL that cannot be read, or a `json` beside a picture and a
+ * caption, is carried along unread.
  */
-export async function sampleOfMembers(key: string, members: Members, kept: Kept = () => {}): Promise<ReinforcedSample> {
+export async function sampleOfMembers(
+  key: string,
+  members: Members,
+  kept: ReportKept = () => {},
+): Promise<ReinforcedSample> {
   checkSampleSize([...members.values()].map(({ length }) => length))
   const image = pictureOf(members)
   const unread = new Set<string>()
@@ -74,7 +78,7 @@ export function membersOfSample(sample: ReinforcedSample, embeddings: EmbeddingK
   if (image) members.set(image.extension, image.bytes)
   if (url !== null) put("url.txt", url)
   if (texts.length === 1) put("txt", texts[0]!)
-  // `txt` holds one caption, so several go where a list can be.
+  // `txt` holds one caption, so several go into the json member.
   const fields = texts.length > 1 ? { ...sample.fields, texts } : sample.fields
   if (Object.keys(fields).length > 0) put("json", JSON.stringify(fields))
   if (synTexts.size > 0) put("syn.json", JSON.stringify(Object.fromEntries(synTexts)))
@@ -95,7 +99,7 @@ function pictureOf(members: Members): EncodedImage | null {
 
 type OrUnread = <T>(extension: string, read: () => T) => T | null
 
-/** The `txt` member, else what the json member has of captions, which then is no field. */
+/** The `txt` member, else the captions in the json member, which then are not among its fields. */
 function captionsOf(
   members: Members,
   hasImage: boolean,
@@ -107,7 +111,7 @@ function captionsOf(
   return { texts: [text], fields: (hasImage ? orUnread("json", read) : read()) ?? {} }
 }
 
-/** As much of it as is looked at. */
+/** As much of the member as is read. */
 function captionOf(members: Members): string | null {
   const bytes = members.get("txt")
   return bytes ? decode(bytes.subarray(0, readOfText), "txt", bytes.length > readOfText) : null
@@ -117,8 +121,8 @@ function urlOfFields({ url }: Fields): string | null {
   return typeof url === "string" && url.length <= longestText ? url : null
 }
 
-/** Very long captions are cut, which `kept` is told. */
-export function cutCaptions<T extends Pick<ReinforcedSample, "texts" | "synTexts">>(sample: T, kept: Kept): T {
+/** Cuts very long captions and tells `kept`. */
+export function cutCaptions<T extends Pick<ReinforcedSample, "texts" | "synTexts">>(sample: T, kept: ReportKept): T {
   let count = 0
   for (const text of captionsIn(sample)) if (text.length > longestText) count++
   if (count === 0) return sample

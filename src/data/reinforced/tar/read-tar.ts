@@ -9,12 +9,12 @@ import { indexTar, type TarIndex, type TarMember } from "./tar-index.ts"
 
 type Report = (problem: Problem) => void
 
-/** Whole samples in the order of their first members. Throws UserError on what is no tar archive. */
+/** Complete samples in the order of their first members. Throws UserError where the file is not a tar archive. */
 export async function* readTar(source: RandomAccess, report: Report): AsyncGenerator<ReinforcedSample> {
   for (const [key, members] of await listTar(source, report)) yield* readSample(source, key, members, report)
 }
 
-/** The members of whole samples by key, each extension once. Throws UserError on what is no tar archive. */
+/** The members of complete samples by key, each extension once. Throws UserError where the file is not a tar archive. */
 export async function listTar(source: RandomAccess, report: Report): Promise<Map<string, readonly TarMember[]>> {
   const index = await indexTar(source)
   const cut = reportDamage(source, index, report)
@@ -70,7 +70,7 @@ function reportDamage(source: RandomAccess, { samples, damage }: TarIndex, repor
   if (damage === null) return null
   const cut = cutMember(source, samples) ?? incompleteSample(samples)
   if (cut) report({ key: cut.key, reason: `the archive is cut short: ${cut.what}`, action: "dropped" })
-  const reason = `the archive is cut short or damaged behind sample ${[...samples.keys()].at(-1)} (${damage})`
+  const reason = `the archive is cut short or damaged after sample ${[...samples.keys()].at(-1)} (${damage})`
   if (!cut) report({ key: null, reason: oneLine(reason, 400), action: "dropped" })
   return cut?.key ?? null
 }
@@ -86,7 +86,7 @@ function cutMember(source: RandomAccess, samples: TarIndex["samples"]): Cut | nu
   return { key: cut.key, what: `${oneLine(cut.name)} has ${source.size - cut.offset} of ${cut.size} bytes` }
 }
 
-/** The last sample is whole where it has what the one before it has. */
+/** The last sample counts as complete where it has the same members as the one before it. */
 function incompleteSample(samples: TarIndex["samples"]): Cut | null {
   const [before, last] = [...samples].slice(-2)
   if (!before || !last) return null
@@ -104,7 +104,7 @@ function reportScattered({ scattered, samples }: TarIndex, report: Report): void
 
 // ------------------------------------------------------------------------------------------------ keys with dots
 
-/** Whole keys, where every member of what looks like one sample is of a file with a dot in its name. */
+/** The intended keys, where all members of what looks like one sample come from files with a dot in their names. */
 function dottedKeys(key: string, members: readonly TarMember[]): string[] {
   const known = new Set([...pictureExtensions, ...memberExtensions])
   if (members.some(({ extension }) => known.has(extension))) return []

@@ -21,8 +21,8 @@ test("a manifest is sorted", () => {
 test.each([
   ["[]", "info.json lists no shards"],
   ['"name"\n"lengths"\n', "info.json is not JSON"],
-  ['{"lengths": {"a": "many"}}', 'info.json: the number of samples of "a" is no count'],
-])("%s is no listing", (text, message) => {
+  ['{"lengths": {"a": "many"}}', 'info.json: the count of "a" is not a number of samples'],
+])("%s is not a listing", (text, message) => {
   expect(() => parseInfo(text, "info.json")).toThrow(message)
 })
 
@@ -30,5 +30,7 @@ test("a damaged line of a manifest is named", () => {
   expect(() => parseManifest('{"shard":"0","num_uids":1}\n{"num_uids":1}', "m.jsonl")).toThrow(
     'm.jsonl, line 2 has no "shard"',
   )
-  expect(() => parseManifest('{"shard":"0","num_uids":-1}', "m.jsonl")).toThrow('samples of "0" is no count')
+  expect(() => parseManifest('{"shard":"0","num_uids":-1}', "m.jsonl")).toThrow(
+    'count of "0" is not a number of samples',
+  )
 })

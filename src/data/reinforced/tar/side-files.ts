@@ -7,14 +7,14 @@ import { isObject } from "../../../core/json.ts"
 
 interface DatasetInfo {
   readonly name: string
-  /** Samples by the path of a shard, which is relative to the file. */
+  /** The number of samples by the shard's path, which is relative to the file. */
   readonly lengths: ReadonlyMap<string, number>
   /** ISO 8601; without it equal runs give equal files. */
   readonly date?: string
 }
 
 interface ManifestEntry {
-  /** Its name without `.tar`. */
+  /** The shard's name without `.tar`. */
   readonly shard: string
   readonly samples: number
 }
@@ -26,7 +26,7 @@ export function formatInfo({ name, lengths, date }: DatasetInfo): string {
   return `${JSON.stringify(info)}\n`
 }
 
-/** Throws UserError where `text` is no listing; `path` is for the message. */
+/** Throws UserError where `text` does not list shards; `path` is for the message. */
 export function parseInfo(text: string, path: string): DatasetInfo {
   const info = parse(text, path)
   const { name, lengths, date } = isObject(info) ? info : {}
@@ -41,7 +41,7 @@ export function parseInfo(text: string, path: string): DatasetInfo {
   return { name: typeof name === "string" ? name : "", lengths: new Map(counts), ...given }
 }
 
-/** A line each shard, sorted by name. */
+/** A line for each shard, sorted by name. */
 export function formatManifest(entries: readonly ManifestEntry[]): string {
   const sorted = entries.toSorted((a, b) => (a.shard < b.shard ? -1 : Number(a.shard > b.shard)))
   return sorted.map(({ shard, samples }) => `${JSON.stringify({ shard, num_uids: samples })}\n`).join("")
@@ -62,7 +62,7 @@ export function parseManifest(text: string, path: string): ManifestEntry[] {
 function countOf(value: unknown, path: string, shard: string): number {
   const count = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value
   if (typeof count === "number" && Number.isSafeInteger(count) && count >= 0) return count
-  throw new UserError(`${path}: the number of samples of ${JSON.stringify(shard)} is no count`)
+  throw new UserError(`${path}: the count of ${JSON.stringify(shard)} is not a number of samples`)
 }
 
 function parse(text: string, path: string): unknown {

@@ -1,6 +1,6 @@
 /**
- * What a tar shard holds and where, found in one pass over its headers: so members of a sample that do not lie side by
- * side are put together, and what a broken archive still has is known before anything is read.
+ * What a tar shard holds and where, found in one pass over its headers. So members of a sample that are not side by side
+ * are put together, and what is left of a broken archive is known before anything is read.
  */
 import { createReadStream } from "node:fs"
 import { extract } from "tar-stream"
@@ -23,11 +23,11 @@ export interface TarIndex {
   readonly samples: ReadonlyMap<string, readonly TarMember[]>
   /** Keys whose members are not side by side. */
   readonly scattered: readonly string[]
-  /** Why the archive ends before its end mark; null where it is whole. */
+  /** Why the archive ends before its end mark; null where it is complete. */
   readonly damage: string | null
 }
 
-/** Throws UserError on what is no tar archive, or one without samples. */
+/** Throws UserError where the file is not a tar archive, or has no samples. */
 export async function indexTar(source: RandomAccess): Promise<TarIndex> {
   const samples = new Map<string, TarMember[]>()
   const scattered = new Set<string>()
@@ -43,7 +43,7 @@ export async function indexTar(source: RandomAccess): Promise<TarIndex> {
   return { samples, scattered: [...scattered], damage: damage ?? missingEnd(source) }
 }
 
-/** -> what stopped it, or null. */
+/** Returns why reading stopped, or null. */
 async function walk(source: RandomAccess, found: (member: TarMember) => void): Promise<string | null> {
   const file = createReadStream(source.name, { highWaterMark: 1 << 20 })
   const archive = extract()

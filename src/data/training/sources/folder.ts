@@ -1,5 +1,5 @@
 /**
- * Pictures in a folder: with captions beside them (`x.jpg` and `x.txt`, a caption a line), or in class folders, whose
+ * Pictures in a folder: with captions beside them (`x.jpg` and `x.txt`, one caption per line), or in class folders, whose
  * names are filled into templates.
  */
 import { join, sep } from "node:path"
@@ -51,7 +51,7 @@ function classOf(folder: string, pictures: readonly string[], templates: readonl
   }
 }
 
-/** A folder's name as it is said: `hot_dog` is "hot dog". */
+/** A folder's name as words: `hot_dog` is "hot dog". */
 function labelText(folder: string): string {
   return folder.replaceAll("_", " ").trim()
 }

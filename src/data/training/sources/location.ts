@@ -1,4 +1,4 @@
-/** Where a sample's bytes lie: all that a thread needs to read it. */
+/** Where a sample's bytes are: all that a thread needs to read it. */
 
 export type SampleLocation =
   /** Members of a tar archive. */

@@ -1,4 +1,4 @@
-/** Pictures and captions that a file lists: paths relative to its folder, and JSONL with one object a line. */
+/** Pictures and captions that a file lists: paths relative to its folder, and JSONL with one object per line. */
 import { dirname, resolve, sep } from "node:path"
 import { messageOf, quoted, UserError } from "../../../core/errors.ts"
 import { isObject } from "../../../core/json.ts"
@@ -31,7 +31,7 @@ export function listTable(path: string, table: { readonly count: number; at(inde
 /** An absolute path, or one with an empty, "." or ".." step; on Windows also one with its separator or a drive. */
 const oddPath = /(^|\/)\.{0,2}(\/|$)|[\\:]/
 
-/** As `resolve` has it, which takes long for each of millions. */
+/** The same path as `resolve` gives, which takes long for each of millions. */
 function pathIn(folder: string, image: string): string {
   return oddPath.test(image) || folder.endsWith(sep) ? resolve(folder, image) : `${folder}${sep}${image}`
 }
@@ -97,7 +97,7 @@ function parseObject(text: string, where: string): Readonly<Record<string, unkno
     if (isObject(value)) return value
   } catch (error) {
     if (error instanceof UserError) throw new UserError(`${where}: ${error.message}`)
-    throw new UserError(`${where} is no JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)
+    throw new UserError(`${where} is not JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)
   }
-  throw new UserError(`${where} is no JSON object`)
+  throw new UserError(`${where} is not a JSON object`)
 }

@@ -1,6 +1,6 @@
 /**
- * Where the samples of a local shard lie, for reads in any order. A tar takes one pass and about 20 bytes per member; of
- * JSONL the lines are found, and compressed ones are unpacked into a file first.
+ * Where the samples of a local shard are, for reads in any order. A tar takes one pass and about 20 bytes per member; a JSONL
+ * file is searched for lines, and unpacked into another file first where it is compressed.
  */
 import { createReadStream, createWriteStream } from "node:fs"
 import { pipeline } from "node:stream/promises"
@@ -20,7 +20,7 @@ export interface IndexOptions {
   readonly wants: (extension: string) => boolean
   /** A name for a file that is removed with the others. */
   readonly temporaryPath: () => Promise<string>
-  /** Told of samples that a shard does not give. */
+  /** Is told of samples that a shard does not give. */
   readonly report: (url: string, problem: Problem) => void
 }
 
@@ -30,9 +30,9 @@ export interface ShardIndex extends SampleList {
 }
 
 /**
- * Throws UserError on a file that cannot be read, is no shard or has no samples.
+ * Throws UserError on a file that cannot be read, is not a shard or has no samples.
  *
- * @param url what it is a copy of, for messages
+ * @param url the address of which the file is a copy, for messages
  */
 export async function indexShard(path: string, url: string, options: IndexOptions): Promise<ShardIndex> {
   const file = openRandomAccess(path)
@@ -49,7 +49,7 @@ export async function indexShard(path: string, url: string, options: IndexOption
 class TarIndex implements SampleList {
   private readonly keys: readonly string[]
   private readonly extensions: readonly string[]
-  /** Of sample i, from starts[i] to starts[i + 1] in the arrays below. */
+  /** The members of sample i are from starts[i] to starts[i + 1] in the arrays below. */
   private readonly starts: Uint32Array
   private readonly names: Uint16Array
   private readonly offsets: Float64Array
@@ -126,11 +126,11 @@ class LineIndex implements SampleList {
 
 const [newline, space] = [0x0a, 0x20]
 
-/** Shorter lines hold no sample. Many of them would take much more memory for their places than they have bytes. */
+/** Shorter lines cannot hold a sample. The locations of many of them would take much more memory than the lines. */
 const shortestSample = '{"id":1}'.length
 const mostShort = 10_000
 
-/** Offset and length of every line that has something in it. Throws UserError where hardly any is long enough. */
+/** Offset and length of every line that has something in it. Throws UserError where most are too short. */
 async function findLines(path: string, name: string): Promise<Float64Array> {
   const found: number[] = []
   let [start, offset, isBlank, short] = [0, 0, true, 0]

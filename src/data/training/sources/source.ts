@@ -1,4 +1,4 @@
-/** What a source is: told by its name and, for JSONL, by its first line. */
+/** The format of a source: found by its name and, for JSONL, by its first line. */
 import { readdir, stat } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
 import { isObject } from "../../../core/json.ts"
@@ -10,7 +10,7 @@ import { isUrl } from "../../stores/open.ts"
 import type { SourceFormat } from "../config.ts"
 import { imagePathOf } from "./pairs.ts"
 
-/** Throws UserError where nothing is there. */
+/** Throws UserError where the source does not exist. */
 export async function detectFormat(source: string): Promise<SourceFormat> {
   if (/::|[{}]|info\.json$/.test(source) || (isUrl(source) && !/^file:/i.test(source))) return "shards"
   const path = pathOf(source)
