@@ -1,11 +1,11 @@
-/** Pictures and texts to unit vectors. */
+/** Encodes pictures and texts as unit vectors. */
 import { batchesOf } from "../core/batches.ts"
 import { concatenate } from "../core/concatenate.ts"
 import type { Encoder } from "../core/encoder.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { l2Normalize } from "../core/similarity.ts"
 
-/** Images that are held decoded. */
+/** Images that are decoded at a time. */
 const BATCH = 64
 
 /** Unit vectors of all `images`, [N, embedDim]: encode once, use in every task. */

@@ -416,7 +416,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
         "teacher",
       ],
       [["--train-data", shard, ...out, "evaluate.tasks=/nowhere", "schedule.steps=1"], "no such task list"],
-      [["--train-data", shard, ...out, "--evaluate", shard, "schedule.steps=1"], "00000.tar is no task list"],
+      [["--train-data", shard, ...out, "--evaluate", shard, "schedule.steps=1"], "00000.tar is not a task list"],
       [["--train-data", shard, ...out, "--evaluate", lostTask, "schedule.steps=1"], "nowhere does not exist"],
       [["--train-data", shard, ...out, "--export", folder, "schedule.steps=1"], "has other content"],
       [["--train-data", shard, ...out, "--export", out[1]!, "schedule.steps=1"], "--export and --out both name"],

@@ -91,7 +91,7 @@ test("a captioner's weights are its loss; columns of CSV; one tower's statistics
 })
 
 test.each(Object.entries(foreignFlags))("%s of open_clip or Apple says what to do", (flag, hint) => {
-  const error = expect.objectContaining({ message: `${flag} is no flag of this trainer`, hint })
+  const error = expect.objectContaining({ message: `${flag} is not a flag of this trainer`, hint })
   expect(() => parse(`--out x ${flag} 1`)).toThrow(error)
 })
 
@@ -104,7 +104,7 @@ test("the released script of DFNDR-12M says which of its flags to leave out, and
     loss: { kind: "distill", weights: [0, 1], teacherScales: [70, 60], averageAfterSoftmax: true },
     schedule: { epochs: 20, warmup: 1000, learningRate: 1e-3 },
   })
-  expect(() => parse(`--out x ${kept} --ddp-static-graph --report-to wandb`)).toThrow("is no flag of this trainer")
+  expect(() => parse(`--out x ${kept} --ddp-static-graph --report-to wandb`)).toThrow("is not a flag of this trainer")
 })
 
 test("--batch-size is per rank, --global-batch-size over all, --accum-freq encodes in parts", () => {
@@ -112,7 +112,7 @@ test("--batch-size is per rank, --global-batch-size over all, --accum-freq encod
   expect(recipeOf("--batch-size 32", { WORLD_SIZE: "8" }).batch.size).toBe(256)
   const step = { SLURM_PROCID: "0", SLURM_NTASKS: "4", SLURM_STEP_NODELIST: "gpu1" }
   expect(recipeOf("--batch-size 32", step).batch.size).toBe(128)
-  // The shell of sbatch or salloc, which is no task of a step.
+  // The shell of sbatch or salloc, which is not a task of a step.
   expect(recipeOf("--batch-size 32", { SLURM_PROCID: "0", SLURM_NTASKS: "4" }).batch.size).toBe(32)
   expect(parse("--out x --nproc 2", { SLURM_PROCID: "0", SLURM_NTASKS: "4" }).launch.ranks).toBe(2)
   expect(() => parse("--out x --nproc 2", { WORLD_SIZE: "8" })).toThrow("WORLD_SIZE is 8: this is one of 8 processes")
@@ -140,7 +140,7 @@ test.each([
   ["--batch-size 1", "--batch-size: batch.size should be a number from 2 on, not 1"],
   ["--steps 5 --epochs 2", "--epochs: schedule.steps and schedule.epochs both say how long the run is"],
   ["schedule.step=5", 'schedule.step=5: there is no key "schedule.step"'],
-  ["steps", '"steps" is no key=value'],
+  ["steps", '"steps" is not key=value'],
 ])("%s is an error that says where", (line, message) => {
   expect(() => recipeOf(line)).toThrow(message)
 })

@@ -1,6 +1,6 @@
 /**
- * Writes checkpoints in a thread: a training step holds the event loop, and a file that is written between steps would take as
- * many of them as it has pieces.
+ * Writes checkpoints in a thread: a training step blocks the event loop, and a file that is written between steps would take as
+ * many steps as it has pieces.
  */
 import { Worker } from "node:worker_threads"
 import { messageOf, UserError } from "../../core/errors.ts"
@@ -22,8 +22,8 @@ export class CheckpointWriter implements AsyncDisposable {
   private worker: Worker | null = null
 
   /**
-   * The state is copied before this returns; one save at a time. Throws UserError when the file cannot be written, or the
-   * thread ends before it is; the next save has a new one.
+   * The state is copied before this returns; there is one save at a time. Throws UserError when the file cannot be written, or
+   * when the thread ends before it is written; the next save has a new thread.
    */
   async save(request: SaveRequest): Promise<void> {
     this.worker ??= this.start()
@@ -44,7 +44,7 @@ export class CheckpointWriter implements AsyncDisposable {
   }
 }
 
-/** A thread that runs out of memory says so and exits; one that is ended from outside only exits. */
+/** A thread that runs out of memory reports an error and exits; one that is terminated only exits. */
 async function answerOf(worker: Worker, request: SaveRequest): Promise<SaveAnswer> {
   const settled = new AbortController()
   try {

@@ -1,4 +1,4 @@
-/** The live line of a run: what the last steps were like. */
+/** The status line of a run while it trains: means over the last steps. */
 import { meanOfFinite, type StepEntry, totalLoss } from "./entries.ts"
 
 /** Steps whose means are shown. */
@@ -11,14 +11,14 @@ export interface LiveStatus {
   readonly dataWait: number
   readonly learningRate: number
   readonly logitScale: number
-  /** Bytes in use: of the device where it says, else of the process. */
+  /** Bytes in use: those of the device where it reports them, else those of the process. */
   readonly memory: number
 }
 
 export class Live {
   private readonly recent: StepEntry[] = []
 
-  /** @param memory bytes in use, asked at every step */
+  /** @param memory gives the bytes in use; called at every step */
   constructor(private readonly memory: () => number = () => process.memoryUsage.rss()) {}
 
   update(entry: StepEntry): LiveStatus {
@@ -35,7 +35,7 @@ export class Live {
     }
   }
 
-  /** Of the steps in the window, by what each step adds. */
+  /** Samples of the steps in the window. */
   private samples(): number {
     const { step, samplesSeen } = this.recent.at(-1)!
     return (samplesSeen / step) * this.recent.length

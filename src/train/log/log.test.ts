@@ -37,7 +37,7 @@ test("a line per step, there as soon as it is added", async () => {
   expect(await readMetrics(path)).toEqual([entry(1), entry(2), expect.objectContaining({ average: 0.5 })])
 })
 
-test("a resumed run drops the torn line and what lies behind its step", async () => {
+test("a resumed run drops the incomplete line and the lines after its step", async () => {
   const path = join(folder(), "metrics.jsonl")
   ;(await logged(path, [1, 2, 3, 4])).close()
   appendFileSync(path, '{"step":5,"samp')
@@ -70,10 +70,10 @@ test("a step that float16 left out does not spoil the mean of the norms", () => 
 test("a broken line before the end is named", async () => {
   const path = join(folder(), "metrics.jsonl")
   writeFileSync(path, '{"step":1}\nnonsense\n{"step":3}\n')
-  await expect(readMetrics(path)).rejects.toThrow(`${path}, line 2 is no entry of a training log`)
+  await expect(readMetrics(path)).rejects.toThrow(`${path}, line 2 is not an entry of a training log`)
 })
 
-test("the live line shows the last steps' means", () => {
+test("the status line shows the means of the last steps", () => {
   const live = new Live(() => 1.44e9)
   live.update(entry(1))
   const status = live.update(entry(2, { seconds: 1.5, dataSeconds: 0.035 }))
