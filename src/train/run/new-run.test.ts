@@ -13,7 +13,7 @@ afterEach(() => rmSync(folder, { recursive: true }))
 const at = (name: string) => join(folder, name)
 const check = () => requireNewRun(folder, ["report.html"])
 
-test("files that a run would replace are named, links to nowhere too; others do not matter", async () => {
+test("files that a run would replace are named, also broken links; others do not matter", async () => {
   writeFileSync(at("notes.txt"), "")
   mkdirSync(at("tensorboard"))
   await check()
