@@ -95,7 +95,10 @@ test.each([
     "teachers cost time and have no effect: loss.kind is clip | set loss.kind=distill",
   ],
   [{ ...captioner, teachers: ["a"] }, "teachers cost time and have no effect: loss.kind is coca"],
-  [{ ...online, loss: { ...online.loss, weights: [1, 0] } }, "do nothing: their weight is 0 | set loss.weights=[0,1]"],
+  [
+    { ...online, loss: { ...online.loss, weights: [1, 0] } },
+    "have no effect: their weight is 0 | set loss.weights=[0,1]",
+  ],
   [
     { ...online, loss: { kind: "siglip", weights: [1, 0] } },
     "teachers cost time and have no effect: their weight is 0",
