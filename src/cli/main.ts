@@ -69,7 +69,10 @@ Examples:
 export async function main(argv: readonly string[], table: CommandTable = commands, to?: Output): Promise<number> {
   const interrupt = new Interrupt((text) => output.err(text))
   const given = to ?? standardOutput(() => interrupt.isWorking)
-  const output: Output = { out: (text) => given.out(shown(text)), err: (text) => given.err(shown(text)) }
+  const output: Output = {
+    out: (text) => given.out(printableOutput(text)),
+    err: (text) => given.err(printableOutput(text)),
+  }
   const name = commandIn(argv, table)
   try {
     const program = createProgram(output)
@@ -107,7 +110,7 @@ function commandIn(argv: readonly string[], table: CommandTable): string | undef
 }
 
 /** Foreign names, captions and messages may hold anything: only our own colours reach the terminal as control sequences. */
-function shown(text: string): string {
+function printableOutput(text: string): string {
   return text
     .split(colour)
     .map((part, i) => (i % 2 ? part : printableLines(part)))

@@ -56,9 +56,9 @@ export async function openProbe(
   preprocessing: Preprocessing,
   truncated: Truncated,
 ): Promise<Probe> {
-  const seen: Shown[] = []
+  const seen: ProbePicture[] = []
   for await (const image of mapOrdered(heldOut, 2 * availableParallelism(), (one) =>
-    shown(one, preprocessing, truncated),
+    readPicture(one, preprocessing, truncated),
   )) {
     if (image) seen.push(image)
   }
@@ -77,17 +77,17 @@ export async function openProbe(
   }
 }
 
-interface Shown {
+interface ProbePicture {
   readonly picture: OwnPicture
   readonly image: Image8
   readonly isCutOff: boolean
 }
 
-async function shown(
+async function readPicture(
   picture: OwnPicture,
   { size, interpolation }: Preprocessing,
   truncated: Truncated,
-): Promise<Shown | null> {
+): Promise<ProbePicture | null> {
   try {
     const image = await decodeImage(picture.path, { truncated })
     return { picture, image: resizeAndCenterCrop(image, size, interpolation), isCutOff: image.isCutOff === true }

@@ -134,7 +134,7 @@ export async function train(
   const { group } = io
   const isFirst = isFirstRank(group)
   if (group) requireSameSettings({ ...settingsOf(config), model: JSON.stringify(info.config) }, group)
-  const { trainer, resumedAt } = begin(info.config, config, io)
+  const { trainer, resumedAt } = startOrResume(info.config, config, io)
   const { model, interpreter, optimizer, ema, ranks } = trainer
   let step = resumedAt ?? 0
   if (group) requireSameSettings({ step }, group)
@@ -155,7 +155,7 @@ export async function train(
     if (isFirst && !saving.has(step)) await saving.start(state ?? snapshot())
   }
   /** For work between two steps: where it fails, the state is saved, so that the steps since the last checkpoint are not lost. */
-  const orSave = async <T>(work: () => T | Promise<T>): Promise<T> => {
+  const savingOnError = async <T>(work: () => T | Promise<T>): Promise<T> => {
     try {
       return await work()
     } catch (error) {
@@ -166,7 +166,7 @@ export async function train(
   }
   const evaluate = () => {
     const run = async () => io.evaluate?.({ model, interpreter, step, samplesSeen: step * config.batchSize })
-    return orSave(() => (ema ? ema.swapped(run) : run()))
+    return savingOnError(() => (ema ? ema.swapped(run) : run()))
   }
   const isEnough = async () => {
     const own = isFirst && (await evaluate()) === "stop"
@@ -174,12 +174,12 @@ export async function train(
   }
   // -------------------------------------------------------------------------------------------------------- loop
   try {
-    while (!(await orSave(() => isStopped(io))) && step < config.steps) {
+    while (!(await savingOnError(() => isStopped(io))) && step < config.steps) {
       if (isDue(step, config.saveEvery)) await save()
       if (isDue(step, config.evaluateEvery) && (await isEnough())) break
       saving.throwIfFailed()
       const started = performance.now()
-      const { value: batch, done } = await orSave(() => batches.next())
+      const { value: batch, done } = await savingOnError(() => batches.next())
       if (done) throw new UserError(`the data ended before step ${step} of ${config.steps}`)
       const dataSeconds = (performance.now() - started) / 1000
       const learningRate = learningRateAt(step, config)
@@ -221,7 +221,7 @@ export function settingsOf(config: TrainConfig): Settings {
 }
 
 /** Only this function holds the state that is resumed, so that it does not stay in memory for the whole run. */
-function begin(modelConfig: ModelConfig, config: TrainConfig, io: TrainIo) {
+function startOrResume(modelConfig: ModelConfig, config: TrainConfig, io: TrainIo) {
   const resume = io.resume?.()
   const model = startModel(modelConfig, config, io, resume)
   const trainer = trainerOf(model, config, io, resume)
@@ -251,12 +251,12 @@ function trainerOf(
   const interpreter = new TorchInterpreter(model, {
     training: true,
     device: group?.device ?? config.device,
-    frozen: (path) => isIn(locked, path),
-    frozenStatistics: (path) => frozenStatistics === true || isIn(frozenStatistics || [], path),
+    frozen: (path) => isInTowers(locked, path),
+    frozenStatistics: (path) => frozenStatistics === true || isInTowers(frozenStatistics || [], path),
     channelsLast: true,
     ...(group && config.syncBatchNorm && { batchNorm: (x, norm) => syncBatchNorm(x, norm, group) }),
   })
-  readFrom(interpreter, model)
+  readParametersFrom(interpreter, model)
   group?.broadcast(interpreter.state().values())
   const trainable = interpreter.trainable()
   const rateScale = layerDecay(trainable.keys(), config.layerDecay ?? 1)
@@ -272,12 +272,12 @@ function trainerOf(
   return { model, interpreter, optimizer, ema, lossScaler, ranks }
 }
 
-function isIn(towers: readonly string[], path: string): boolean {
+function isInTowers(towers: readonly string[], path: string): boolean {
   return towers.some((tower) => path.startsWith(`${tower}.`))
 }
 
 /** Parameters are read from the run from now on, so that the values it began with can be freed. */
-function readFrom(interpreter: TorchInterpreter, model: CheckpointModel): void {
+function readParametersFrom(interpreter: TorchInterpreter, model: CheckpointModel): void {
   for (const parameter of model.namedParameters().values())
     parameter.source = () => hostValues(interpreter.value(parameter))
 }

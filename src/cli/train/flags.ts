@@ -141,7 +141,7 @@ export const recipeFlags = [
     help: "weight of a captioner's pairs",
     set: (value) => ({ "loss.kind": "coca", ...one("loss.contrastiveWeight")(value) }),
   },
-  // How it is done here in any case
+  // Always on here
   { flags: "--local-loss", help: "always on", set: () => ({}) },
   { flags: "--gather-with-grad", help: "always on", set: () => ({}) },
   // Length and rate

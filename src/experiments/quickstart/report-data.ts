@@ -211,7 +211,7 @@ export async function judgeCaptions(shards: string): Promise<CaptionAccuracy> {
     }
   }
   const judged = Object.entries(captionAccuracy(scenes, captions))
-  // Captions of which none says anything about, say, colour are not right about it.
+  // Where no caption says anything about colour, for example, the share is 0.
   const shares = judged.map(([what, share]) => [what, Number.isNaN(share) ? 0 : share])
   const { average: _, ...parts } = Object.fromEntries(shares) as unknown as CaptionAccuracy
   const values = Object.values(parts)

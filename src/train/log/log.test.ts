@@ -6,11 +6,11 @@ import { expect, test } from "vitest"
 import { Tokenizer } from "../../core/text/tokenizer.ts"
 import { defaultRecipe } from "../recipe/schema.ts"
 import { meanOf, type StepEntry } from "./entries.ts"
-import { Live, liveText } from "./live.ts"
 import { MetricsLog, readMetrics } from "./metrics.ts"
 import { reportPage } from "./report/page.ts"
 import { RunLog } from "./run-log.ts"
 import { pictureGrid, seenSamples } from "./samples.ts"
+import { StatusLine, statusText } from "./status-line.ts"
 
 const folder = () => mkdtempSync(join(tmpdir(), "log-"))
 
@@ -74,12 +74,12 @@ test("a broken line before the end is an error that names it", async () => {
 })
 
 test("the status line shows the means of the last steps", () => {
-  const live = new Live(() => 1.44e9)
+  const live = new StatusLine(() => 1.44e9)
   live.update(entry(1))
   const status = live.update(entry(2, { seconds: 1.5, dataSeconds: 0.035 }))
   expect(status).toMatchObject({ loss: 2.25, samplesPerSecond: 64, logitScale: 14.3 })
   expect(status.dataWait).toBeCloseTo(0.02)
-  expect(liveText(status)).toBe("loss 2.250  wait 2.0%  lr 1.0e-3  scale 14.3  1.4 GB")
+  expect(statusText(status)).toBe("loss 2.250  wait 2.0%  lr 1.0e-3  scale 14.3  1.4 GB")
 })
 
 const preprocessing = { size: 8, interpolation: "bilinear", mean: [0.5, 0.4, 0.3], std: [0.2, 0.25, 0.5] } as const

@@ -3,10 +3,10 @@ import { join } from "node:path"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { Tokenizer } from "../../core/text/tokenizer.ts"
 import { type EvaluationEntry, isStep, type StepEntry } from "./entries.ts"
-import { Live, type LiveStatus } from "./live.ts"
 import { MetricsLog, readMetrics } from "./metrics.ts"
 import { type TrainingReport, writeTrainingReport } from "./report/page.ts"
 import { pictureGrid, type SeenBatch, type SeenSample, seenSamples } from "./samples.ts"
+import { type RunStatus, StatusLine } from "./status-line.ts"
 import { EventFile } from "./tensorboard/writer.ts"
 
 const METRICS = "metrics.jsonl"
@@ -24,7 +24,7 @@ interface RunLogOptions {
 }
 
 export class RunLog {
-  private readonly live: Live
+  private readonly statusLine: StatusLine
   private samples: readonly SeenSample[] = []
   /** Evaluations of the whole run, in order. */
   readonly evaluations: EvaluationEntry[]
@@ -35,7 +35,7 @@ export class RunLog {
     private readonly events: EventFile,
     memory?: () => number,
   ) {
-    this.live = new Live(memory)
+    this.statusLine = new StatusLine(memory)
     this.evaluations = metrics.earlier.filter((entry): entry is EvaluationEntry => !isStep(entry))
   }
 
@@ -47,10 +47,10 @@ export class RunLog {
   }
 
   /** Adds a step that was made; returns what the status line shows. */
-  step(entry: StepEntry): LiveStatus {
+  step(entry: StepEntry): RunStatus {
     this.metrics.add(entry)
     this.events.add(entry)
-    return this.live.update(entry)
+    return this.statusLine.update(entry)
   }
 
   evaluation(entry: EvaluationEntry): void {

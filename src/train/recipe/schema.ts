@@ -108,7 +108,7 @@ const optimizer = z.strictObject({
   weightDecay: z.number().min(0).default(0.2),
   /** Largest joint norm of all gradients. */
   gradClipNorm: positive.default(1),
-  /** Factor on the rate of each layer below the last; null: all learn at one rate. */
+  /** Factor on the rate from each layer to the one below; null: all layers learn at the same rate. */
   layerDecay: z.number().positive().max(1).nullable().default(null),
 })
 

@@ -21,9 +21,9 @@ import { cleanRun } from "../checkpoints/folder.ts"
 import { type TrainingState, trainedModel } from "../checkpoints/state.ts"
 import { isFirstRank, type ProcessGroup } from "../distributed/process-group.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../log/entries.ts"
-import { liveText } from "../log/live.ts"
 import { readMetrics } from "../log/metrics.ts"
 import { RunLog, type RunReport } from "../log/run-log.ts"
+import { statusText } from "../log/status-line.ts"
 import { type LiveModel, type TrainIo, train } from "../train.ts"
 import { beginRun, checkSameRun, existingState, type ResumableRun } from "./resume.ts"
 
@@ -83,17 +83,17 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   const progress = run.startProgress(run.name ?? "train", config.steps * config.batchSize, { unit: "samples" })
   try {
     const state = await train(info, config, {
-      batches: (firstStep) => shown(run, log, firstStep),
+      batches: (firstStep) => keepingSamples(run, log, firstStep),
       save: (current) => save(run, current, log, writer),
-      ...(run.evaluate && { evaluate: (live) => evaluated(run, log, live) }),
+      ...(run.evaluate && { evaluate: (live) => evaluate(run, log, live) }),
       ...(run.start && { start: run.start }),
       ...(run.group && { group: run.group }),
       tally: run.bad,
       resume: resumption?.take,
       signal,
-      onStep: (report) => progress.update(report.samplesSeen, liveText(log.step(report))),
+      onStep: (report) => progress.update(report.samplesSeen, statusText(log.step(report))),
     })
-    if (run.report && isFirstRank(run.group)) await log.writeReport(withBad(run.report, run.bad))
+    if (run.report && isFirstRank(run.group)) await log.writeReport(withBadSamples(run.report, run.bad))
     signal.throwIfAborted()
     return await resultOf(run, state, resumption?.step ?? 0, progress)
   } finally {
@@ -135,7 +135,7 @@ async function resultOf(run: TrainingRun, state: TrainingState, resumed: number,
   } satisfies TrainingResult
 }
 
-function withBad(report: RunReport, bad: BadTally | undefined): RunReport {
+function withBadSamples(report: RunReport, bad: BadTally | undefined): RunReport {
   return bad && bad.count > 0 ? { ...report, facts: [...report.facts, ["samples left out", badText(bad)]] } : report
 }
 
@@ -145,7 +145,7 @@ export function badText({ count, reasons }: Pick<BadTally, "count" | "reasons">)
 }
 
 /** The batches. Some pictures of the first one are kept for the report. */
-async function* shown(run: TrainingRun, log: RunLog, firstStep: number) {
+async function* keepingSamples(run: TrainingRun, log: RunLog, firstStep: number) {
   let step = firstStep
   for await (const batch of run.batches(firstStep)) {
     if (step === firstStep && run.report && isFirstRank(run.group)) {
@@ -161,7 +161,7 @@ async function* shown(run: TrainingRun, log: RunLog, firstStep: number) {
   }
 }
 
-async function evaluated(run: TrainingRun, log: RunLog, live: LiveModel): Promise<"stop" | undefined> {
+async function evaluate(run: TrainingRun, log: RunLog, live: LiveModel): Promise<"stop" | undefined> {
   // A run that is resumed at a step of an evaluation has made it already, unless it was stopped just before.
   if (log.evaluations.at(-1)?.step !== live.step)
     log.evaluation(entryOf(live, await run.evaluate!(live, [...log.evaluations])))

@@ -4,7 +4,7 @@ import { meanOfFinite, type StepEntry, totalLoss } from "./entries.ts"
 /** Steps whose means are shown. */
 const WINDOW = 20
 
-export interface LiveStatus {
+export interface RunStatus {
   readonly loss: number
   readonly samplesPerSecond: number
   /** Share of the time spent waiting for batches. */
@@ -15,13 +15,13 @@ export interface LiveStatus {
   readonly memory: number
 }
 
-export class Live {
+export class StatusLine {
   private readonly recent: StepEntry[] = []
 
   /** @param memory gives the bytes in use; called at every step */
   constructor(private readonly memory: () => number = () => process.memoryUsage.rss()) {}
 
-  update(entry: StepEntry): LiveStatus {
+  update(entry: StepEntry): RunStatus {
     this.recent.push(entry)
     if (this.recent.length > WINDOW) this.recent.shift()
     const seconds = this.sum((step) => step.seconds)
@@ -47,7 +47,7 @@ export class Live {
 }
 
 /** loss 2.314  wait 1.2%  lr 9.8e-4  scale 34.1  1.4 GB */
-export function liveText({ loss, dataWait, learningRate, logitScale, memory }: LiveStatus): string {
+export function statusText({ loss, dataWait, learningRate, logitScale, memory }: RunStatus): string {
   return [
     `loss ${loss.toFixed(3)}`,
     `wait ${(100 * dataWait).toFixed(1)}%`,
