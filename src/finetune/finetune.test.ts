@@ -21,6 +21,7 @@ import { Tokenizer } from "../core/text/tokenizer.ts"
 import { renderScene } from "../data/scenes/render.ts"
 import { sampleScene } from "../data/scenes/scene.ts"
 import { openTrainingData } from "../data/training/training-data.ts"
+import { writeAtomically } from "../host/files.ts"
 import { lockFolder } from "../host/lock.ts"
 import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
@@ -29,11 +30,10 @@ import { initialize, type Module } from "../model/module.ts"
 import { reparameterize } from "../model/reparameterize.ts"
 import { createClassifier } from "../run/classify.ts"
 import { loadCaptioner, loadModel } from "../run/node.ts"
-import { loadTensors } from "../train/checkpoints/state.ts"
+import { loadTensors, modelChunks } from "../train/checkpoints/state.ts"
 import { defaultTrainConfig, train } from "../train/train.ts"
 import { withCheckpoint } from "../weights/checkpoint.ts"
 import { type FinetuneOptions, finetune } from "./finetune.ts"
-import { writeCheckpoint } from "./tune.ts"
 
 const config: ClipConfig = {
   ...tinyConfig,
@@ -167,7 +167,7 @@ test("a captioner learns its captions too, is scored by its embeddings, and expo
   const captioner = new Coca(config)
   initialize(captioner, 5)
   const given = { name: "quickstart-captioner", config, preprocessing, license: "MIT", samplesSeen: 0 }
-  await writeCheckpoint(at("captioner.safetensors"), given, valuesOf(captioner))
+  await writeAtomically(at("captioner.safetensors"), modelChunks(given, valuesOf(captioner)))
   const tuning = { model: at("captioner.safetensors"), steps: 6, layerDecay: 0.9 }
   const { before, chosen, run, probe } = await finetune(options("captions", tuning))
   expect(before.tasks).toEqual({ accuracy: expect.any(Number) })
@@ -264,7 +264,7 @@ async function writeStart(): Promise<void> {
   const still = { ...defaultTrainConfig, learningRate: 0, warmupSteps: 0, steps: 20, batchSize: 16, threads: 1 }
   const { tensors } = await train(info, still, { batches: (step) => data.batches(step), save: () => {} })
   await data.close()
-  await writeCheckpoint(at("start.safetensors"), info, tensors)
+  await writeAtomically(at("start.safetensors"), modelChunks(info, tensors))
   const model = new Clip(config)
   loadTensors(model, tensors)
   const chunks = safetensorsChunks(

@@ -10,6 +10,7 @@ import { writeAtomically } from "../host/files.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
 import { lockFolder } from "../host/lock.ts"
 import type { PullWeights } from "../hub/pull.ts"
+import { modelChunks } from "../train/checkpoints/state.ts"
 import { withCheckpoint } from "../weights/checkpoint.ts"
 import { exportCheckpoint } from "../weights/export-checkpoint.ts"
 import { readStartModel, type StartModel } from "../weights/start-model.ts"
@@ -20,7 +21,7 @@ import { openProbe, type Probe, type ProbeResult } from "./probe.ts"
 import { writeReport } from "./report.ts"
 import type { Candidate, FinetuneReport } from "./report-data.ts"
 import { type FinetuneSettings, finetuneConfig } from "./settings.ts"
-import { bestFile, checkDevice, checkRun, listFiles, scoreTensors, tune, writeCheckpoint } from "./tune.ts"
+import { bestFile, checkDevice, checkRun, listFiles, scoreTensors, tune } from "./tune.ts"
 
 export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
   /** A folder, a CSV or a JSONL file. */
@@ -185,6 +186,6 @@ async function scoreAverages({ options, start, best, probe, before }: Averaging)
 async function writeChosen(out: string, start: StartModel, best: Best, alpha: number): Promise<string> {
   const path = join(out, "model.safetensors")
   const samplesSeen = start.info.samplesSeen + best.samplesSeen
-  await writeCheckpoint(path, { ...start.info, samplesSeen }, averaged(start.tensors, best.tensors, alpha))
+  await writeAtomically(path, modelChunks({ ...start.info, samplesSeen }, averaged(start.tensors, best.tensors, alpha)))
   return path
 }

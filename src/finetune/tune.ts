@@ -1,7 +1,6 @@
 /** Training on the user's pictures. It stops when the scores of the probe stall; the best state is kept beside the last. */
 import { join, resolve } from "node:path"
 import { devices } from "../../torch/index.ts"
-import { safetensorsChunks } from "../core/containers/safetensors.ts"
 import { UserError } from "../core/errors.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
 import type { StartProgress } from "../core/progress.ts"
@@ -12,9 +11,9 @@ import { listPairs, type Pair } from "../data/training/sources/pairs.ts"
 import { openTrainingData } from "../data/training/training-data.ts"
 import { makeDirectory, writeAtomically } from "../host/files.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
-import { buildModel, type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
+import { buildModel, type CheckpointInfo } from "../model/checkpoint.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
-import { loadTensors, type Settings } from "../train/checkpoints/state.ts"
+import { loadTensors, modelChunks, type Settings } from "../train/checkpoints/state.ts"
 import { liveEncoder } from "../train/live-encoder.ts"
 import { beginRun, existingCheckpoint } from "../train/run/resume.ts"
 import { runTraining, type TrainingResult } from "../train/run/run-directory.ts"
@@ -143,17 +142,7 @@ function scoreLive(
 }
 
 async function saveBest({ directory, start }: Tuning, { interpreter, samplesSeen }: LiveModel): Promise<void> {
-  await writeCheckpoint(bestFile(directory), { ...start.info, samplesSeen }, interpreter.hostState())
-}
-
-export async function writeCheckpoint(
-  path: string,
-  info: CheckpointInfo<ModelConfig>,
-  tensors: Tensors,
-): Promise<void> {
-  const model = buildModel(info.config)
-  loadTensors(model, tensors)
-  await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(info)))
+  await writeAtomically(bestFile(directory), modelChunks({ ...start.info, samplesSeen }, interpreter.hostState()))
 }
 
 /** Writes `train.jsonl` and `held-out.jsonl`, the pictures of both parts, as `--train-data` takes them. */

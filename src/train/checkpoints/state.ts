@@ -59,14 +59,17 @@ export function loadTensors(model: CheckpointModel, tensors: ReadonlyMap<string,
   }
 }
 
-/** The model to use: the average where there is one. */
-export function trainedModel({ info, tensors, ema }: TrainingState): CheckpointModel {
+/** The file of a model alone, in chunks. Throws when the tensors are of another model. */
+export function modelChunks(
+  info: CheckpointInfo<ModelConfig>,
+  tensors: ReadonlyMap<string, Float32Array>,
+): Iterable<Uint8Array> {
   const model = buildModel(info.config)
-  loadTensors(model, ema ?? tensors)
-  return model
+  loadTensors(model, tensors)
+  return safetensorsChunks(checkpointTensors(model), checkpointMetadata(info))
 }
 
-/** The file, in chunks. */
+/** The file of a state, in chunks. */
 export function trainingStateChunks(state: TrainingState): Iterable<Uint8Array> {
   const { info, step, updates, settings, lossScaler, generator } = state
   const model = buildModel(info.config)

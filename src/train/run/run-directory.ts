@@ -5,7 +5,6 @@
  */
 import { join } from "node:path"
 import * as torch from "../../../torch/index.ts"
-import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
 import type { Progress, StartProgress } from "../../core/progress.ts"
@@ -15,10 +14,10 @@ import type { BadTally } from "../../data/training/training-data.ts"
 import type { Scores } from "../../evaluate/task-list.ts"
 import { makeDirectory, writeAtomically } from "../../host/files.ts"
 import { lockFolder } from "../../host/lock.ts"
-import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
+import type { CheckpointInfo } from "../../model/checkpoint.ts"
 import { CheckpointWriter } from "../checkpoints/checkpoint-writer.ts"
 import { cleanRun } from "../checkpoints/folder.ts"
-import { type TrainingState, trainedModel } from "../checkpoints/state.ts"
+import { modelChunks, type TrainingState } from "../checkpoints/state.ts"
 import { isFirstRank, type ProcessGroup } from "../distributed/process-group.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../log/entries.ts"
 import { readMetrics } from "../log/metrics.ts"
@@ -196,6 +195,6 @@ function secondsOf(steps: readonly StepEntry[]): number {
 
 async function writeModel(directory: string, state: TrainingState): Promise<string> {
   const path = join(directory, "model.safetensors")
-  await writeAtomically(path, safetensorsChunks(checkpointTensors(trainedModel(state)), checkpointMetadata(state.info)))
+  await writeAtomically(path, modelChunks(state.info, state.ema ?? state.tensors))
   return path
 }
