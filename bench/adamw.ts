@@ -1,9 +1,9 @@
 /**
- * AdamW's update of the quickstart's student, in one pass over memory against libtorch's operators on lists, in turn:
+ * Time of AdamW's update of the quickstart's student: in one pass over memory, and by libtorch's operators on lists, in turn:
  *
  *     node dist/bench/adamw.js [--rounds 41] [--threads 1]
  *
- * Prints medians in milliseconds, of processor time and of the clock.
+ * Prints medians in milliseconds of processor time and of wall time.
  */
 import { parseArgs } from "node:util"
 import { variants } from "../src/core/family/variants.ts"

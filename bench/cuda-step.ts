@@ -5,10 +5,10 @@
  *         [--objective reinforced|plain] [--caption-tokens 77] [--channels-last] [--benchmark] [--steps 8]
  *         [--device cuda] [--json]
  *
- * Reinforced: distillation from two teachers of 768 dimensions, a real and a synthetic caption per picture. The batch is
- * random and the same for all steps; each step brings it to the GPU again. Medians, after three untimed steps. Model FLOPs
- * are two per multiply-add of the cost interpreter, attention's included, three times (forward, backward) or four with
- * chunks, which are encoded twice. The peak is measured: a product of 8192 x 8192 bf16 matrices.
+ * Reinforced: distillation from two teachers of 768 dimensions, with a real and a synthetic caption per picture. The batch is
+ * random and the same for all steps; each step copies it to the GPU again. Figures are medians, after three untimed steps. Model
+ * FLOPs are two for each multiply-add of the cost interpreter, including attention's, times three (forward and backward) or four
+ * with chunks, which are encoded twice. The peak is measured with a product of 8192 x 8192 bf16 matrices.
  * `pytorch/open_clip_step.py` is the plain step in open_clip's trainer.
  */
 import { parseArgs } from "node:util"

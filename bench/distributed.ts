@@ -3,7 +3,7 @@
  *
  *     node dist/bench/distributed.js [--nproc 2] [--variant mobileclip2-s0] [--batch 2] [--rounds 7] [--threads N]
  *
- * Each round makes one step without averaging, one that averages behind the backward pass, and one that averages during
+ * Each round makes one step without averaging, one that averages after the backward pass, and one that averages during
  * it, in turn, because a shared machine's speed changes within seconds. Prints medians of rank 0 in milliseconds.
  */
 import { fileURLToPath } from "node:url"
@@ -33,7 +33,7 @@ const { values: options } = parseArgs({
     threads: { type: "string" },
   },
 })
-const modes = ["averaged during", "averaged behind", "not averaged"] as const
+const modes = ["averaged during", "averaged after", "not averaged"] as const
 type Mode = (typeof modes)[number]
 
 async function main(): Promise<void> {
@@ -51,8 +51,8 @@ async function main(): Promise<void> {
 
 function measure(group: ProcessGroup): void {
   const { step, elements } = trainer(group)
-  const times: Record<Mode, number[]> = { "not averaged": [], "averaged behind": [], "averaged during": [] }
-  // The first round warms up, and its first step finds the order in which gradients come.
+  const times: Record<Mode, number[]> = { "not averaged": [], "averaged after": [], "averaged during": [] }
+  // The first round is a warm-up; its first step finds the order in which gradients come.
   for (let round = 0; round <= Number(options.rounds); round++) {
     for (const mode of modes) {
       group.any(false)
@@ -104,7 +104,7 @@ function backward(mode: Mode, parameters: readonly torch.Tensor[], reducer: Grad
   const value = torch.scope(loss)
   if (mode === "averaged during") reducer.arm()
   value.backward()
-  if (mode === "averaged behind") reducer.arm()
+  if (mode === "averaged after") reducer.arm()
   if (mode !== "not averaged") reducer.finish()
 }
 

@@ -1,5 +1,5 @@
 /**
- * Time of a training step of a small model, on one random batch; with `--reinforced` of two captions and two teachers:
+ * Time of a training step of a small model on one random batch; with `--reinforced`, the batch has two captions and two teachers:
  *
  *     node dist/bench/train-step.js [--steps 20] [--batch 96] [--threads N] [--reinforced] [--json] [--dump FILE] [--paced]
  *
@@ -27,11 +27,11 @@ import * as torch from "../torch/index.ts"
 
 /** The first line of `--paced`. */
 export interface Start {
-  /** Of libtorch. */
+  /** The version of libtorch. */
   readonly version: string
   readonly threads: number
   readonly batch: number
-  /** Of three untimed steps. */
+  /** Losses of three untimed steps. */
   readonly losses: readonly number[]
 }
 
@@ -136,7 +136,7 @@ function randomCaptions(random: Random): BigInt64Array {
   return tokens
 }
 
-/** Unit rows of each teacher, side by side. */
+/** Unit rows of each teacher, concatenated. */
 function randomEmbeddings(random: Random): Float32Array {
   const rows = Array.from({ length: batchSize }, () => teacherWidths.map((width) => randomUnit(width, random))).flat(2)
   return Float32Array.from(rows)

@@ -36,7 +36,7 @@ function register(program: Command, context: CommandContext): void {
     .addOption(
       new Option("--preset <name>", "how much of everything").choices(Object.keys(presets)).default("standard"),
     )
-    .option("--seed <n>", "of the captions and of the first student", wholeNumber(0, 2 ** 31), 0)
+    .option("--seed <n>", "seed of the captions and of the first student", wholeNumber(0, 2 ** 31), 0)
     .option("--seeds <n>", "students of each kind", wholeNumber(1, 100), 1)
     .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
     .addOption(progressOption())
@@ -54,7 +54,7 @@ function register(program: Command, context: CommandContext): void {
     })
 }
 
-/** The comparison's last words on a terminal. */
+/** What the comparison prints at its end. */
 function summary(report: Cifar10Report, page: string): string {
   const { seconds, plain, reinforced, teachers, captioner, pictures } = report
   return [

@@ -1,4 +1,4 @@
-/** What `mobileclip convert` does: convert, and say what came out. */
+/** What `mobileclip convert` does: it converts, and prints what it wrote. */
 import { type Manifest, worstError } from "../core/inference/manifest.ts"
 import { type ConvertOptions, convert } from "../weights/convert.ts"
 import { shownPull } from "./pulling.ts"

@@ -1,5 +1,5 @@
 /**
- * The command line: a table of commands, of which only the one asked for is loaded. Results go to stdout, everything
+ * The command line: a table of commands. Only the command that is asked for is loaded. Results go to stdout, everything
  * else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 129, 130 and 143
  * stopped by the end of the terminal (SIGHUP), Ctrl-C and SIGTERM.
  */
@@ -61,7 +61,7 @@ export const commands: CommandTable = {
 
 const examples = `
 Examples:
-  mobileclip quickstart                                     everything once, in a few minutes
+  mobileclip quickstart                                     the whole loop, in about twelve minutes
   mobileclip classify cat.jpg --model DIR --labels cat,dog  label a picture with an exported model
   mobileclip train --help                                   options and examples of a command
 `
@@ -70,7 +70,10 @@ Examples:
 export async function main(argv: readonly string[], table: CommandTable = commands, to?: Output): Promise<number> {
   const interrupt = new Interrupt((text) => output.err(text))
   const given = to ?? standardOutput(() => interrupt.isWorking)
-  const output: Output = { out: (text) => given.out(shown(text)), err: (text) => given.err(shown(text)) }
+  const output: Output = {
+    out: (text) => given.out(printableOutput(text)),
+    err: (text) => given.err(printableOutput(text)),
+  }
   const name = commandIn(argv, table)
   try {
     const program = createProgram(output)
@@ -101,14 +104,14 @@ function createProgram(output: Output): Command {
     })
 }
 
-/** The first word that is not an option, behind an optional `help`. */
+/** The first word that is not an option, after an optional `help`. */
 function commandIn(argv: readonly string[], table: CommandTable): string | undefined {
   const name = argv.find((word) => !word.startsWith("-") && word !== "help")
   return name !== undefined && Object.hasOwn(table, name) ? name : undefined
 }
 
-/** Names, captions and messages of others may hold anything; of what steers a terminal, only our own colours pass. */
-function shown(text: string): string {
+/** Foreign names, captions and messages may hold anything: only our own colours reach the terminal as control sequences. */
+function printableOutput(text: string): string {
   return text
     .split(colour)
     .map((part, i) => (i % 2 ? part : printableLines(part)))

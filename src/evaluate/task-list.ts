@@ -35,7 +35,7 @@ const listSchema = z
     z.strictObject({
       name: z.string().min(1),
       images: z.string().min(1),
-      /** By folder, in the order of the folders' names; left out: the folders' names. */
+      /** Names of the classes, in the order of the folders' names; default: the folders' names. */
       classNames: z.array(z.string()).optional(),
       templates: z.array(z.string().includes("{}")).min(1).optional(),
     }),
@@ -44,11 +44,11 @@ const listSchema = z
 
 type Entry = z.output<typeof listSchema>[number]
 
-/** Throws UserError where the list, or pictures of it, are not there. */
+/** Throws UserError where the list, or pictures in it, are missing. */
 export async function openTasks(path: string): Promise<TaskList> {
   if (path.endsWith(".json")) return joined(await Promise.all((await readList(path)).map(folderTask)))
   if (!existsSync(path)) throw new UserError(`${path}: there is no such task list`, expected)
-  if (!statSync(path).isDirectory()) throw new UserError(`${path} is no task list`, expected)
+  if (!statSync(path).isDirectory()) throw new UserError(`${path} is not a task list`, expected)
   const isScenes = (await readdir(path)).some((name) => /^[^.].*\.tar$/.test(name))
   return isScenes ? scenesTasks(path) : joined([await folderTask({ name: basename(resolve(path)), images: path })])
 }
@@ -73,7 +73,7 @@ interface OneTask {
 async function folderTask({ name, images: folder, classNames, templates }: Entry): Promise<OneTask> {
   const { folders: classes, pictures, notes } = await walkPictures(folder)
   if (classes.length < 2)
-    throw new UserError(`${folder} has ${classes.length} class folders, and two at least are needed`, expected)
+    throw new UserError(`${folder} has ${classes.length} class folders, and at least two are needed`, expected)
   if (classNames && classNames.length !== classes.length) {
     throw new UserError(`${name}: ${classNames.length} class names for ${classes.length} folders in ${folder}`)
   }
@@ -99,7 +99,7 @@ async function folderTask({ name, images: folder, classNames, templates }: Entry
   }
 }
 
-/** Small sets stay decoded between two evaluations. */
+/** Sets up to this size stay decoded between two evaluations. */
 const memoryBytes = 256 * 2 ** 20
 
 class Pictures {

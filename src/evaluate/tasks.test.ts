@@ -6,7 +6,7 @@ import { retrieval, zeroShot } from "./tasks.ts"
 
 const colours = ["red", "green", "blue"]
 
-/** Of one pixel the channels; of a text how often it names each channel, longer the longer the text. */
+/** Embeds a picture as the channels of its pixel, and a text as how often it names each channel. */
 function fakeEncoder(): Encoder & { readonly batches: number[]; readonly texts: string[] } {
   const batches: number[] = []
   const texts: string[] = []

@@ -1,6 +1,6 @@
 /**
- * Zero-shot tasks over image vectors. A task is given all pictures with one label each, or null for those it does not
- * apply to, so pictures that several tasks share are encoded once (`imageVectors`).
+ * Zero-shot tasks over image vectors. A task gets all pictures, each with a label, or null where the task does not apply,
+ * so that pictures of several tasks are encoded once (`imageVectors`).
  */
 
 import { cosines } from "../core/arrays/similarity.ts"
@@ -30,11 +30,11 @@ interface ClassTask {
   readonly labels: readonly (number | null)[]
 }
 
-/** Captions of its own for each picture, equally many, one of which is right. */
+/** Candidate captions for each picture, the same number for all, of which one is right. */
 interface CandidateTask {
   readonly kind: "candidates"
   readonly name: string
-  /** For each image; not read where the label is null. */
+  /** The captions for each image; not read where the label is null. */
   readonly captions: readonly (readonly string[])[]
   /** Index of the right caption for each image, or null. */
   readonly labels: readonly (number | null)[]
@@ -86,7 +86,7 @@ export async function zeroShot(
   )
 }
 
-/** Recall both ways; text t describes image `imageOfText[t]`; `images` are unit vectors [N, embedDim]. */
+/** Recall in both directions. Text t describes image `imageOfText[t]`; `images` are unit vectors [N, embedDim]. */
 export async function retrieval(
   encoder: Encoder,
   images: Float32Array,

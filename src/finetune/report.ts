@@ -12,7 +12,7 @@ export async function writeReport(directory: string, report: FinetuneReport): Pr
   await writeAtomically(join(directory, "report.json"), [`${JSON.stringify(reportJson(report), null, 2)}\n`])
 }
 
-/** The figures without pictures and answers. */
+/** The figures of the report, without pictures and answers. */
 export function reportJson(report: FinetuneReport) {
   const { source, pictures, start, config, probe, before, run, bestStep, candidates, chosen } = report
   const changes = changesOf(before, chosen)

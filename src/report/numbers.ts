@@ -1,4 +1,4 @@
-/** Numbers as pages write them. */
+/** Numbers as reports write them. */
 
 /** 0.0834 -> "8.3%" */
 export function percent(share: number): string {

@@ -28,7 +28,7 @@ const images = Array.from({ length: 70 }, (_, seed): Image8 => {
 })
 const texts = images.map((_, i) => `picture ${i} ${"of it ".repeat(i % 5)}`)
 
-test("gives what the fused model gives, in training as well", async () => {
+test("gives the same as the fused model, also during training", async () => {
   const pixels = Float32Array.from(images.flatMap((image) => [...preprocess(image, preprocessing)]))
   const { ids, shape } = tokenizer.encodeBatch(texts)
   const expected = torch.scope(() =>

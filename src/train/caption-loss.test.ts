@@ -4,7 +4,7 @@ import { sampleCandidates } from "./caption-loss.ts"
 
 const labels = BigInt64Array.of(7n, 90n, 7n, 3n)
 
-test("the words that occur come once, with no offset, and labels point at them", () => {
+test("the words that occur come once, with no offset, and labels are their indices", () => {
   const { ids, offsets, labels: places } = sampleCandidates(labels, 100, 10, Random.of(1))
   expect([...ids.subarray(0, 3)]).toEqual([7n, 90n, 3n])
   expect([...places]).toEqual([0n, 1n, 0n, 2n])
@@ -23,7 +23,7 @@ test("the estimated sum has the full one's expectation", () => {
   expect(estimates.reduce((a, b) => a + b) / estimates.length / full).toBeCloseTo(1, 2)
 })
 
-test.each([100, 250])("as many as there are words, or more (%i), are the full vocabulary", (negatives) => {
+test.each([100, 250])("a sample of all words or more (%i) is the full vocabulary", (negatives) => {
   const { ids, offsets } = sampleCandidates(labels, 100, negatives, Random.of(0))
   expect([...ids].map(Number).sort((a, b) => a - b)).toEqual([...new Array(100).keys()])
   expect(offsets.every((offset) => offset === 0)).toBe(true)

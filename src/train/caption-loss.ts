@@ -13,7 +13,7 @@ import type { Random } from "../core/arrays/random.ts"
  *
  * @param logits [..., vocabSize]
  * @param labels token ids, int64 [...]
- * @param padId the label that does not count; where all are padding the loss is not a number
+ * @param padId the label that is ignored; where all labels are padding the loss is NaN
  * @returns shape []
  */
 export function captionLoss(logits: torch.Tensor, labels: torch.Tensor, padId: number): torch.Tensor {
@@ -29,15 +29,15 @@ const crossEntropy = torch.operator<
 >("cross_entropy_loss")
 
 interface Candidates {
-  /** Of the vocabulary, without repeats: first those that occur, [C]. */
+  /** Ids of the vocabulary without repeats, those that occur first, [C]. */
   readonly ids: BigInt64Array
-  /** Added to their logits: the logarithm of how many words each stands for, [C]. */
+  /** What is added to their logits: the logarithm of the number of words that each stands for, [C]. */
   readonly offsets: Float32Array
-  /** The labels as places in `ids`. */
+  /** The labels as indices into `ids`. */
   readonly labels: BigInt64Array
 }
 
-/** The words in `labels` and about `negatives` others; all words, exactly, where there are no more than that. */
+/** The words in `labels` and about `negatives` others; all words, exactly, where the vocabulary is not larger than that. */
 export function sampleCandidates(
   labels: BigInt64Array,
   vocabSize: number,

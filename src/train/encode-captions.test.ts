@@ -80,7 +80,7 @@ function trainer(): Trainer<Coca> {
   return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
 }
 
-/** 6 pairs; captions of 3 to 9 tokens between a start and an end. */
+/** 6 pairs, with captions of 3 to 9 tokens between a start and an end. */
 function batch(): Batch {
   const random = Random.of(5, "captions")
   const tokens = new BigInt64Array(6 * 12)

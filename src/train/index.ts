@@ -1,4 +1,4 @@
-/** Training from code: a run from a recipe with all that a run has, or the loop alone with data, loss and saving given. */
+/** Training from code: a run from a recipe with everything that a run has, or the loop alone, for which the caller supplies data, loss and saving. */
 export { UserError } from "../core/errors.ts"
 export type { Progress, StartProgress } from "../core/progress.ts"
 export type { CheckpointInfo } from "../model/checkpoint/checkpoint.ts"

@@ -17,7 +17,7 @@ import { initialLossScale } from "./optimizer/loss-scaler.ts"
 import { computeGradients, type StepConfig, type Trainer, trainStep } from "./step.ts"
 import { defaultTrainConfig } from "./train.ts"
 
-/** No batch norm: a sample's features do not depend on its chunk. */
+/** Without batch norm a sample's features do not depend on its chunk. */
 const vit: ClipConfig = {
   ...toyConfig,
   image: { kind: "vit", width: 16, heads: 2, layers: 2, patchSize: 8, activation: "gelu" },
@@ -106,7 +106,7 @@ describe("a step", () => {
   test.each([
     ["kept", {}],
     ["repeated", { chunkSize: 5, activationCheckpointing: true }],
-  ])("TF32 is off for the loss and its way back, on for the towers and theirs: %s activations", (_, options) => {
+  ])("TF32 is off for the loss and its backward pass, on for those of the towers: %s activations", (_, options) => {
     const before = torch.setCudaOptions({ tf32: true })
     const seen: string[] = []
     const note = (what: string) => seen.push(`${what} ${torch.setCudaOptions({}).tf32 ? "rounds" : "exact"}`)
@@ -116,12 +116,12 @@ describe("a step", () => {
         return torch.batchNorm(x, norm)
       },
     })
-    // Between the loss and its way back.
+    // Between the loss and its backward pass.
     trainer.optimizer.zeroGrad = () => {
       note("loss")
       AdamW.prototype.zeroGrad.call(trainer.optimizer)
     }
-    // What is read of the objective while it is computed.
+    // The objective is read while it is computed.
     const objective = {
       ...distill,
       get weights() {
@@ -197,7 +197,7 @@ describe("a step", () => {
     expect(() => trainStep(trainerOf(vit), overflowing, config)).toThrow("the loss is NaN")
   })
 
-  test("what overflows at any scale is an error", () => {
+  test("an overflow at any scale is an error", () => {
     const trainer = trainerOf(vit)
     trainer.lossScaler = initialLossScale
     const batch = batchFor(vit)
@@ -313,7 +313,7 @@ function unitRows(widths: readonly number[], random: Random): Float32Array {
   )
 }
 
-/** Relative to the largest value, with a floor for gradients that are zero but for rounding. */
+/** Relative to the largest value, with a floor for gradients that are zero except for rounding. */
 function expectClose(ours: Float32Array, expected: Float32Array, tolerance: number, path: string): void {
   const largest = Math.max(1e-2, ...expected.map(Math.abs))
   const error = expected.reduce((max, x, i) => Math.max(max, Math.abs(x - ours[i]!)), 0)

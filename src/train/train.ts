@@ -2,9 +2,9 @@
 /**
  * The training loop. One exported function; nothing runs at import.
  *
- * State is one object and is saved whole: weights, batch-norm statistics, optimiser moments, average, step. The data loader
+ * The state is one object and is saved as a whole: weights, batch-norm statistics, optimiser moments, average, step. The data loader
  * has no state of its own: batch `step` is a function of the seed and the step. So a run that is stopped and resumed gives
- * the same losses, bit for bit, as one that was not (with the same libtorch, machine and thread count).
+ * the same losses, bit for bit, as one that was not stopped (with the same libtorch, machine and thread count).
  */
 import { setImmediate } from "node:timers/promises"
 import * as torch from "../../torch/index.ts"
@@ -46,7 +46,7 @@ export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfi
   readonly saveEvery: number
   /** Steps between two evaluations; one is made at the end in any case. Absent: none. */
   readonly evaluateEvery?: number
-  /** What identifies the data: saved, so that a run is not resumed on other data. */
+  /** What identifies the data; it is saved, so that a run is not resumed on other data. */
   readonly data?: Settings
 }
 
@@ -70,9 +70,9 @@ export interface StepReport extends Measurements {
   readonly learningRate: number
   /** Wall time of the step, its batch included. */
   readonly seconds: number
-  /** Of these, waiting for the batch. */
+  /** The part of `seconds` that was spent waiting for the batch. */
   readonly dataSeconds: number
-  /** Of the run so far, over all processes; absent: none. */
+  /** Samples of the run so far that could not be used, over all processes; absent: none. */
   readonly badSamples?: number
 }
 
@@ -96,22 +96,23 @@ interface Tally {
 export interface TrainIo {
   /** Batches from `firstStep` on, in order. */
   batches(firstStep: number): Iterable<Batch> | AsyncIterable<Batch>
-  /** Saves, on the first process; training goes on meanwhile, and waits only for the save before. */
+  /** Saves, on the first process. Training goes on meanwhile, and waits only for the save before. */
   save(state: TrainingState): void | Promise<void>
-  /** Gives a state to go on from. Called once, at the beginning: the loop keeps nothing of it, so it is gone where nobody else does. */
+  /** Gives a state to go on from. It is called once, at the beginning; the loop does not keep the state, so that its memory can be freed. */
   readonly resume?: (() => TrainingState) | undefined
   /** Weights to start from in place of an initialisation, by path. */
   readonly start?: ReadonlyMap<string, Float32Array> | undefined
   /** Called after every step, on the first process. */
   onStep?(report: StepReport): void
   /**
-   * "stop" ends the run behind the current step, as finished. Where a state is saved at that step, it is before; where
-   * this throws, the state is saved all the same. Called again at the step that a run is resumed at, the last one too.
+   * "stop" ends the run after the current step, as finished. Where a state is saved at that step, it is saved before the
+   * evaluation; where the evaluation throws, the state is saved all the same. A run that is resumed evaluates again at the
+   * step it is resumed at, even if that is the last one.
    */
   evaluate?(live: LiveModel): Promise<"stop" | undefined>
-  /** Ends the run behind the current step, with a checkpoint. */
+  /** Its abort ends the run after the current step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined
-  /** Of each process, what is added up over all at every step, after the last one too; `take` may end the run. */
+  /** What each process counts. It is added up over all processes at every step, and after the last one; `take` may end the run. */
   readonly tally?: Tally | undefined
   /** The processes that train together; each calls `train` with the same configuration and its part of every batch. */
   readonly group?: ProcessGroup | undefined
@@ -133,7 +134,7 @@ export async function train(
   const { group } = io
   const isFirst = isFirstRank(group)
   if (group) requireSameSettings({ ...settingsOf(config), model: JSON.stringify(info.config) }, group)
-  const { trainer, resumedAt } = begin(info.config, config, io)
+  const { trainer, resumedAt } = startOrResume(info.config, config, io)
   const { model, interpreter, optimizer, ema, ranks } = trainer
   let step = resumedAt ?? 0
   if (group) requireSameSettings({ step }, group)
@@ -153,19 +154,19 @@ export async function train(
   const save = async (state?: TrainingState) => {
     if (isFirst && !saving.has(step)) await saving.start(state ?? snapshot())
   }
-  /** Of what happens between two steps: with it, those since the last checkpoint are not lost. */
-  const orSave = async <T>(work: () => T | Promise<T>): Promise<T> => {
+  /** For work between two steps: where it fails, the state is saved, so that the steps since the last checkpoint are not lost. */
+  const savingOnError = async <T>(work: () => T | Promise<T>): Promise<T> => {
     try {
       return await work()
     } catch (error) {
-      // Its own failure is the one to report.
+      // The failure of the work is the one to report.
       await save().catch(() => {})
       throw error
     }
   }
   const evaluate = () => {
     const run = async () => io.evaluate?.({ model, interpreter, step, samplesSeen: step * config.batchSize })
-    return orSave(() => (ema ? ema.swapped(run) : run()))
+    return savingOnError(() => (ema ? ema.swapped(run) : run()))
   }
   const isEnough = async () => {
     const own = isFirst && (await evaluate()) === "stop"
@@ -173,12 +174,12 @@ export async function train(
   }
   // -------------------------------------------------------------------------------------------------------- loop
   try {
-    while (!(await orSave(() => isStopped(io))) && step < config.steps) {
+    while (!(await savingOnError(() => isStopped(io))) && step < config.steps) {
       if (isDue(step, config.saveEvery)) await save()
       if (isDue(step, config.evaluateEvery) && (await isEnough())) break
       saving.throwIfFailed()
       const started = performance.now()
-      const { value: batch, done } = await orSave(() => batches.next())
+      const { value: batch, done } = await savingOnError(() => batches.next())
       if (done) throw new UserError(`the data ended before step ${step} of ${config.steps}`)
       const dataSeconds = (performance.now() - started) / 1000
       const learningRate = learningRateAt(step, config)
@@ -191,10 +192,10 @@ export async function train(
       const bad = io.tally && io.tally.count > 0 && { badSamples: io.tally.count }
       const times = { step, samplesSeen: step * config.batchSize, learningRate, seconds, dataSeconds }
       if (isFirst) io.onStep?.({ ...times, ...bad, ...measurements })
-      // A step holds the event loop; this is where Ctrl-C gets through.
+      // A step blocks the event loop; here signals such as Ctrl-C are handled.
       await setImmediate()
     }
-    // An evaluation takes long and may fail: nothing depends on it that is not on the disk.
+    // The evaluation takes long and may fail, so the final state is on the disk before it.
     const final = snapshot()
     await save(final)
     await saving.finished()
@@ -210,7 +211,7 @@ export async function train(
   }
 }
 
-/** What two halves of one run must agree on: everything but where and how often it computes and saves. */
+/** What both parts of a resumed run must agree on: everything but where it computes and how often it saves and evaluates. */
 export function settingsOf(config: TrainConfig): Settings {
   const { device: _, threads: __, saveEvery: ___, evaluateEvery: ____, data, ...rest } = config
   const entries = Object.entries({ ...rest, ...data }).filter(([, value]) => value !== undefined)
@@ -219,8 +220,8 @@ export function settingsOf(config: TrainConfig): Settings {
   )
 }
 
-/** The state that is resumed is a value of this function only, so that it does not stay in memory for the whole run. */
-function begin(modelConfig: ModelConfig, config: TrainConfig, io: TrainIo) {
+/** Only this function holds the state that is resumed, so that it does not stay in memory for the whole run. */
+function startOrResume(modelConfig: ModelConfig, config: TrainConfig, io: TrainIo) {
   const resume = io.resume?.()
   const model = startModel(modelConfig, config, io, resume)
   const trainer = trainerOf(model, config, io, resume)
@@ -250,12 +251,12 @@ function trainerOf(
   const interpreter = new TorchInterpreter(model, {
     training: true,
     device: group?.device ?? config.device,
-    frozen: (path) => isIn(locked, path),
-    frozenStatistics: (path) => frozenStatistics === true || isIn(frozenStatistics || [], path),
+    frozen: (path) => isInTowers(locked, path),
+    frozenStatistics: (path) => frozenStatistics === true || isInTowers(frozenStatistics || [], path),
     channelsLast: true,
     ...(group && config.syncBatchNorm && { batchNorm: (x, norm) => syncBatchNorm(x, norm, group) }),
   })
-  readFrom(interpreter, model)
+  readParametersFrom(interpreter, model)
   group?.broadcast(interpreter.state().values())
   const trainable = interpreter.trainable()
   const rateScale = layerDecay(trainable.keys(), config.layerDecay ?? 1)
@@ -271,17 +272,17 @@ function trainerOf(
   return { model, interpreter, optimizer, ema, lossScaler, ranks }
 }
 
-function isIn(towers: readonly string[], path: string): boolean {
+function isInTowers(towers: readonly string[], path: string): boolean {
   return towers.some((tower) => path.startsWith(`${tower}.`))
 }
 
-/** The parameters' host values become those of the run; those it began with are let go. */
-function readFrom(interpreter: TorchInterpreter, model: CheckpointModel): void {
+/** Parameters are read from the run from now on, so that the values it began with can be freed. */
+function readParametersFrom(interpreter: TorchInterpreter, model: CheckpointModel): void {
   for (const parameter of model.namedParameters().values())
     parameter.source = () => hostValues(interpreter.value(parameter))
 }
 
-/** A signal on one process stops all after the same step. What is counted goes along. */
+/** A signal on one process stops all of them after the same step. The counts are summed in the same message. */
 function isStopped({ signal, group, tally }: Pick<TrainIo, "signal" | "group" | "tally">): boolean {
   const own = signal?.aborted ?? false
   if (!group) return own

@@ -28,7 +28,7 @@ beforeAll(async () => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** 90 x 60 pixels with enough in them to fill a file of a few kilobytes. */
+/** 90 x 60 pixels with enough detail for a file of a few kilobytes. */
 function picture(red: number): Uint8Array {
   return Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (i % 3 === 0 ? red : (i * i) % 251))
 }
@@ -76,7 +76,7 @@ test("templates change the result; several are averaged", async () => {
   expect(both).toBeGreaterThanOrEqual(Math.min(one, two))
 })
 
-test("what can be read is classified, the rest is a line each on stderr", async () => {
+test("readable pictures are classified; each of the others is a line on stderr", async () => {
   symlinkSync("loop.jpg", at("loop.jpg"))
   const { code, out, err } = await classify(
     at("cut.jpg"),
@@ -99,7 +99,7 @@ test("what can be read is classified, the rest is a line each on stderr", async 
   ])
 })
 
-test("an odd folder: pictures once, the rest said, names printable", async () => {
+test("an odd folder: each picture once, a note about the rest, printable names", async () => {
   const odd = at("odd", "x\x1b[2J\u202e.jpg")
   mkdirSync(join(odd, ".ipynb_checkpoints"), { recursive: true })
   for (const name of ["._a.jpg", ".ipynb_checkpoints/a.jpg", "b.bmp"]) writeFileSync(join(odd, name), "no picture")
@@ -140,7 +140,7 @@ test("no labels, or labels twice, is wrong usage", async () => {
   expect(twice).toMatchObject({ code: 2, err: expect.stringContaining("either --labels or --labels-file") })
 })
 
-test("a model that was copied half is told", async () => {
+test("a model that was copied in part is an error", async () => {
   await exportModel(tinyModel(), tinyInfo, at("half"))
   writeFileSync(at("half", "onnx", "text_model.onnx"), "half")
   const { code, err } = await classify(at("pictures"), "--labels=a", "--model", at("half"))

@@ -65,7 +65,7 @@ test("every layout and type gives the same vectors", async () => {
   })
 })
 
-test("a folder is taken as the hub delivers it, and refused with a list where it leaves a choice", async () => {
+test("a folder as the hub delivers it is accepted, and refused with a list where it leaves a choice", async () => {
   mkdirSync(at("repository"))
   writeFileSync(at("repository", "open_clip_model.safetensors"), readFileSync(writeTiny()))
   writeFileSync(at("repository", "model.safetensors"), "a copy for transformers")
@@ -123,7 +123,7 @@ test.each([
   expect(existsSync(at("model"))).toBe(false)
 })
 
-test("a model replaces a model of another layout; what is not the old one's is named before the work, and stays", async () => {
+test("a model replaces a model of another layout; other files are named before the work, and stay", async () => {
   const source = writeTiny()
   const out = at("mine")
   expect(await convert(source, "--out", out, "--layout", "immich")).toMatchObject({ code: 0 })
@@ -133,7 +133,7 @@ test("a model replaces a model of another layout; what is not the old one's is n
   mkdirSync(join(out, "notes"))
   for (const name of ["notes/a.txt", "onnx/b.txt", "c.txt"]) writeFileSync(join(out, name), "mine")
   const before = contentOf(out)
-  // The source does not exist, and is never asked for: the folder is looked at first.
+  // The source does not exist and is never read, because the folder is checked first.
   expect(await convert("missing.pt", "--out", out)).toEqual({
     code: 1,
     out: "",
@@ -155,7 +155,9 @@ test("a folder whose manifest cannot be read is left alone", async () => {
   expect(readdirSync(at("mine"))).toEqual(["mobileclip.json", "model.onnx"])
 })
 
-test("killed while it writes and run again: the model, and nothing hidden is left", { timeout: 60_000 }, async () => {
+test("after it was killed while writing, a second run writes the model and leaves nothing hidden", {
+  timeout: 60_000,
+}, async () => {
   const source = writeTiny()
   await killCommand(["convert", source, "--out", at("model")], folder, /^\.model\.[0-9a-f]{32}\.tmp/)
   expect(readdirSync(folder)).toContain(".model.lock")
@@ -165,7 +167,7 @@ test("killed while it writes and run again: the model, and nothing hidden is lef
   expect(model.name).toBe("tiny")
 })
 
-test("two that write one folder: the second is refused in a line", async () => {
+test("a second process that writes the same folder is refused in a line", async () => {
   using _ = await lockPath(at("model"), "mobileclip export")
   const { code, err } = await convert(writeTiny(), "--out", at("model"))
   expect(code).toBe(1)
@@ -173,7 +175,7 @@ test("two that write one folder: the second is refused in a line", async () => {
   expect(existsSync(at("model"))).toBe(false)
 })
 
-test("open_clip's files do not take the place of what they are made from", async () => {
+test("open_clip's files do not replace the file they are made from", async () => {
   writeFileSync(at("open_clip_model.safetensors"), readFileSync(writeTiny()))
   const { code, err } = await convert(at("open_clip_model.safetensors"), "--out", folder, "--layout", "open_clip")
   expect([code, err]).toEqual([

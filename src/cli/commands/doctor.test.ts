@@ -118,7 +118,7 @@ describe("a model directory", () => {
     expect(wrong[0]!.facts!.error).toBeGreaterThan(0.1)
   })
 
-  test("one of an older version runs, without values to compare with", async () => {
+  test("a model of an older version runs, without values to compare with", async () => {
     edit((manifest) => {
       delete manifest.selfTest
     })
@@ -130,7 +130,7 @@ describe("a model directory", () => {
     })
   })
 
-  test("a tower that the manifest forgot", async () => {
+  test("a tower that is missing in the manifest", async () => {
     edit(({ files }) => {
       delete files[textTower]
     })
@@ -161,7 +161,7 @@ describe("a checkpoint", () => {
     writeFileSync(at("tiny.safetensors"), Buffer.concat(chunks))
   }
 
-  test("is tested as what it becomes, and leaves nothing behind", async () => {
+  test("is tested as the model it becomes, and leaves no files", async () => {
     write()
     const before = readdirSync(tmpdir()).filter((name) => name.startsWith("mobileclip-doctor-"))
     const checks = await modelChecks(at("tiny.safetensors"))

@@ -26,7 +26,7 @@ async function run(...argv: string[]) {
   return { code, out, err: err.replaceAll(folder, "DIR") }
 }
 
-test("a checkpoint becomes a model directory, checked by libtorch", async () => {
+test("a checkpoint becomes a model directory that is compared with libtorch", async () => {
   const { code, out, err } = await run(at("tiny.safetensors"), "--out", at("model"), "--json")
   expect({ code, err }).toEqual({ code: 0, err: "" })
   const manifest = JSON.parse(out)
@@ -46,7 +46,7 @@ test("a damaged checkpoint is one line and leaves nothing", async () => {
   expect(existsSync(at("model"))).toBe(false)
 })
 
-test("other content beside a model is named, and stays", async () => {
+test("other content beside a model is named and kept", async () => {
   expect(await run(at("tiny.safetensors"), "--out", at("model"))).toMatchObject({ code: 0 })
   mkdirSync(at("model", "notes"))
   writeFileSync(at("model", "notes", "a.txt"), "mine")

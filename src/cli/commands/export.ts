@@ -17,7 +17,7 @@ export function register(program: Command, context: CommandContext): void {
     .requiredOption("--out <dir>", "the model directory to write")
     .option("--json", "print the manifest")
     .action((checkpoint: string, options: Options, command: Command) => {
-      // An export takes seconds and leaves nothing half-done when it may finish.
+      // An export takes seconds: it finishes, so that nothing incomplete is left.
       return runExport(checkpoint, options, command, context.abortOnInterrupt())
     })
 }

@@ -45,7 +45,7 @@ test("the path is the last line of stdout; the licence is shown once, on stderr"
   expect(await run("mobileclip2-s0", "--quiet")).toEqual({ code: 0, out: `${path()}\n`, err: "" })
 })
 
-test("Ctrl-C ends with 130 and keeps what is there", async () => {
+test("Ctrl-C ends with 130 and keeps what was downloaded", async () => {
   hub.faults.push({ holdAfter: 1_000_000, held: () => process.emit("SIGINT", "SIGINT") })
   expect(await run("mobileclip2-s0")).toMatchObject({ code: 130, out: "" })
   expect(await run("mobileclip2-s0")).toMatchObject({ code: 0, out: `${path()}\n` })

@@ -34,6 +34,6 @@ test("the next command has all classes, each as it is: names with a comma, and m
     expect(lines(names).at(-1)).toBe(`${next} --labels-file 'my runs/labels.txt'`)
 })
 
-test("the next command asks as the model was taught", () => {
+test("the next command has the prompts of the training", () => {
   expect(lines(["a", "b"], ["{}", "my {}"]).at(-1)).toBe(`${next} --labels a,b --template '{}' --template 'my {}'`)
 })

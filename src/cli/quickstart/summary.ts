@@ -1,4 +1,4 @@
-/** The quickstart's last words on a terminal. */
+/** What `mobileclip quickstart` prints at its end. */
 import type { CurvePoint, LearningCurve } from "../../evaluate/efficiency.ts"
 import { efficiencyText } from "../../experiments/comparison/learning-efficiency.ts"
 import type { ReportData } from "../../experiments/quickstart/report-data.ts"

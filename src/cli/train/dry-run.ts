@@ -16,7 +16,7 @@ interface DryRun {
   text(): string
 }
 
-/** @param samples pairs in the data, where they were counted; `data.samples` goes before it */
+/** @param samples pairs in the data, where they were counted; the recipe's `data.samples` takes precedence */
 export async function dryRun(recipe: Recipe, launch: Launch, samples: number | null): Promise<DryRun> {
   const shards = await countShards(recipe)
   const facts: PlanFacts = {
@@ -29,14 +29,14 @@ export async function dryRun(recipe: Recipe, launch: Launch, samples: number | n
   return { plan, text: () => planText(plan, recipe) }
 }
 
-/** Nothing where the device is another machine's. */
+/** Empty where this machine does not have the device. */
 function rateOf({ precision }: Recipe, { device, threads }: Launch): Pick<PlanFacts, "matmulRate"> {
   return devices().includes(device)
     ? { matmulRate: matmulRate({ device, threads, precision: precisionOf(precision) }) }
     : {}
 }
 
-/** Null for what is no list of shards. */
+/** Null where the data is not a list of shards. */
 async function countShards({ data }: Recipe): Promise<number | null> {
   if (data.train === null || !["auto", "shards", "reinforced"].includes(data.format)) return null
   if (data.format === "auto" && !/\.tar|\.jsonl|[{]/.test(data.train)) return null

@@ -1,4 +1,4 @@
-/** `mobileclip train`: from the command line's arguments to a run, in this process or in several. */
+/** `mobileclip train`: a run from the command line's arguments, in this process or in several. */
 import { fileURLToPath } from "node:url"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
@@ -20,7 +20,10 @@ interface TrainOutput {
   writeErr(text: string): void
 }
 
-/** @param argv the command's own words, for the processes that `--nproc` starts; returns the exit code */
+/**
+ * @param argv the command's own words, for the processes that `--nproc` starts
+ * @returns the exit code
+ */
 export async function trainCommand(
   args: TrainArguments,
   argv: readonly string[],
@@ -36,7 +39,7 @@ export async function trainCommand(
   return 0
 }
 
-/** A resumed run goes on with its own recipe where none is named. Throws UserError where a run has no data, or there is none to resume. */
+/** A resumed run goes on with its own recipe where none is named. Throws UserError where the recipe names no data, or there is no run to resume. */
 export async function resolveRecipe(args: TrainArguments): Promise<Recipe> {
   const { name, recipe } = await baseRecipe(args)
   const resolved = resolvedRecipe(applyOverrides(recipe, args.overrides, name))
@@ -70,7 +73,7 @@ async function trainHere(
   if (summary) writeOut(json ? `${JSON.stringify(summary, null, 2)}\n` : `${summary.checkpoint}\n`)
 }
 
-/** `--threads` is a process's own; without it the ranks of a machine share what it has. */
+/** `--threads` is for each process; without it the ranks of a machine share its threads. */
 function withOwnThreads(options: Launch, argv: readonly string[]): Launch {
   if (argv.some((word) => word === "--threads" || word.startsWith("--threads="))) return options
   return { ...options, threads: threadsOfRank(process.env, options.threads) }
@@ -82,7 +85,7 @@ async function printPlan(recipe: Recipe, options: Launch, { writeOut }: TrainOut
   writeOut(options.json ? `${JSON.stringify(plan, null, 2)}\n` : `${text()}\n`)
 }
 
-/** The same command once per process, which finds its rank in the environment. */
+/** Runs the same command once per process, which finds its rank in the environment. */
 async function launchRanks(options: Launch, argv: readonly string[], { writeErr }: TrainOutput): Promise<number> {
   await checkExport({ ...options, out: options.out! })
   checkCount(options, torch.devices())
@@ -96,12 +99,12 @@ async function launchRanks(options: Launch, argv: readonly string[], { writeErr 
   })
 }
 
-/** However often it is there: of several the last one counted. */
+/** The words without `--nproc`, which may be given several times. */
 export function withoutProcesses(argv: readonly string[]): string[] {
   return argv.filter((word, i) => word !== "--nproc" && argv[i - 1] !== "--nproc" && !word.startsWith("--nproc="))
 }
 
-/** Each rank has a CUDA device of its own; the first that has none would fail where the others wait for it. */
+/** Each rank needs a CUDA device of its own: a rank without one would fail while the others wait for it. */
 export function checkCount(
   { nproc, device }: Pick<Launch, "nproc" | "device">,
   present: readonly torch.Device[],

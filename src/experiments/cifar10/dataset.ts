@@ -22,8 +22,8 @@ interface ClassPicture {
 const perShard = 1000
 
 /**
- * `count` pictures of a split behind the first `skip`, the classes in turn, each in order of file names; all where the
- * count is infinite. Throws UserError where a class has no folder or too few pictures.
+ * `count` pictures of a split after the first `skip`, the classes in turn, each in the order of its file names; all pictures
+ * where the count is infinite. Throws UserError where a class has no folder or too few pictures.
  */
 export async function listPictures(folder: string, count: number, skip = 0): Promise<ClassPicture[]> {
   const byClass: (readonly string[])[] = []
@@ -48,7 +48,7 @@ async function picturesOf(folder: string): Promise<readonly string[]> {
   return (await walkPictures(folder)).pictures
 }
 
-/** Writes `00000.tar`, ... with one careless caption a picture, and gives the list of them as sources take it. */
+/** Writes `00000.tar`, ... with one careless caption for each picture, and returns them as one path with braces. */
 export async function writeCarelessShards(
   folder: string,
   pictures: readonly ClassPicture[],
@@ -91,7 +91,7 @@ function shardName(shard: number): string {
   return String(shard).padStart(5, "0")
 }
 
-/** A JSONL file of pictures where they lie, each with all its precise captions. */
+/** Writes a JSONL file with the path of each picture and all its precise captions. */
 export async function writePreciseList(path: string, pictures: readonly ClassPicture[]): Promise<void> {
   const lines = pictures.map(({ path: image, label }) =>
     JSON.stringify({ image: resolve(image), captions: preciseCaptions(label) }),

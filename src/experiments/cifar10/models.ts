@@ -1,4 +1,4 @@
-/** The models of the CIFAR-10 comparison: small members of the family for pictures of 32 pixels, which those that teach see enlarged. */
+/** The models of the CIFAR-10 comparison: small members of the family for pictures of 32 pixels. The teacher and the captioner see them enlarged. */
 import type { ModelConfig } from "../../core/family/variants.ts"
 import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { captioner, clip, fastvit, type SmallModel, untrained } from "../comparison/small-models.ts"

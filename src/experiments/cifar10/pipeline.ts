@@ -1,7 +1,7 @@
 /**
  * Plain and reinforced training compared on real photographs. Teachers and a captioner learn from precise captions of most
- * training pictures; few others, with careless captions, are reinforced with them by the real stages; the same student is trained on
- * these plain and reinforced, at equal samples. Each stage leaves files, so an interrupted run goes on where it was.
+ * training pictures. A few other pictures have careless captions, and are reinforced by the real stages. The same student is
+ * trained on these plain and reinforced, at equal samples. Each stage writes files, so an interrupted run goes on where it was.
  */
 import { join, resolve } from "node:path"
 import * as torch from "../../../torch/index.ts"
@@ -38,13 +38,13 @@ interface Cifar10Options extends ReinforcementContext {
   readonly seeds: number
 }
 
-/** Names in the folder. */
+/** Names that are written in the folder. */
 const content = [
   ...["careless", "precise.jsonl", "tasks.json", "teachers", "captioned", "reinforced", "students"],
   ...["report.html", "report.json"],
 ] as const
 
-/** Runs all stages and returns what the report says. Throws UserError where the folder is no CIFAR-10. */
+/** Runs all stages and returns what the report says. Throws UserError where the folder is not CIFAR-10. */
 export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10Report> {
   const { out, recipe } = options
   const clock = new Clock(options.signal)
@@ -104,7 +104,7 @@ async function reportData(
 interface Pictures {
   /** Shards for the students. */
   readonly careless: string
-  /** A list for those that teach. */
+  /** A list for the teachers and the captioner. */
   readonly precise: string
   /** The benchmark's task, as a list of one. */
   readonly tasks: string
@@ -143,7 +143,7 @@ async function teach(pictures: Pictures, options: Cifar10Options, clock: Clock):
   const { teachers: recipes, captioner: recipe } = options.recipe
   const trainings = recipes.map((teacher) => teacherTraining(teacher, pictures, options))
   const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
-  // Its image tower is the first teacher's: it learns to write sooner.
+  // It starts with the first teacher's image tower, so that it learns to write sooner.
   const training = { ...teacherTraining(recipe, pictures, options), startFrom: teachers[0]!.checkpoint }
   const [captioner] = (await clock.stage("captioner", () => trainModels([training], options))) as [TrainingResult]
   return { teachers, captioner }

@@ -46,7 +46,7 @@ function headline({ efficiencyRatio, samplesSeen, pictures, plain, reinforced, s
   <p class="eyebrow">mobileclip on CIFAR-10</p>
   <h1>${efficiencyTitle(efficiencyRatio, "Plain and reinforced training on real photographs")}</h1>
   <p class="lede">The same student saw ${integer(samplesSeen)} pairs from ${integer(pictures.unique)} photographs with careless captions: once as they
-  are, once with what teachers know of them stored beside. All was trained from scratch here, in ${durationText(seconds)}.</p>
+  are, once with stored knowledge of teachers about them. All models were trained from scratch here, in ${durationText(seconds)}.</p>
   ${figureList([
     ["learning efficiency", efficiencyFigure(efficiencyRatio)],
     ["plain", percent(meanAt(plain, last))],
@@ -64,7 +64,7 @@ async function curves(report: Cifar10Report): Promise<Html> {
 <section>
   <h2>Zero-shot accuracy over samples seen</h2>
   <p>By the benchmark's protocol: each of ten classes is the mean of ${templates.length} prompts. All ${integer(pictures.test)} test
-  pictures count; guessing gives ${percent(guessing)}. By these curves
+  pictures count; guessing gives ${percent(guessing)}. By these curves,
   ${efficiencyText(efficiencyRatio, plain.length)}. Plain training made ${integer(samplesPerSecond.plain)} samples/s, reinforced
   ${integer(samplesPerSecond.reinforced)}.</p>
   ${await accuracyFigure(report)}
@@ -84,7 +84,7 @@ function teachers({ teachers, captioner, pictures, reinforceCommands }: Cifar10R
   return html`
 <section>
   <h2>Who they learned from</h2>
-  <p>Teachers and captioner saw ${integer(pictures.precise)} other pictures, with precise captions. Their own accuracy on the same test:</p>
+  <p>The teachers and the captioner saw ${integer(pictures.precise)} other pictures, with precise captions. Their own accuracy on the same test:</p>
   <table class="plain">
     <thead><tr><th></th><th>samples</th><th>accuracy</th></tr></thead>
     <tbody>${teachers.map((teacher) => row(`teacher ${teacher.name}`, teacher))}${row("captioner", captioner)}</tbody>
@@ -104,7 +104,7 @@ function captions({ captions: mix }: Cifar10Report, pictures: readonly CaptionEx
   return html`
 <section>
   <h2>Careless captions</h2>
-  <p>Of a student's captions ${percent(mix.named)} name the class, ${percent(mix.otherName)} call it by another name, ${percent(mix.wrongName)} name another
+  <p>${percent(mix.named)} of a student's captions name the class, ${percent(mix.otherName)} call it by another name, ${percent(mix.wrongName)} name another
   class, ${percent(mix.fileName)} are file names and ${percent(mix.boilerplate)} say nothing. The first pictures, each with its caption, the captioner's and
   its class:</p>
   <div class="pictures">${pictures.map(card)}</div>

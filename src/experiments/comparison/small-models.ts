@@ -25,7 +25,7 @@ export const fastvit = (first: number, second: number, third: number): FastViTCo
   ],
 })
 
-/** Narrow, because every step updates the table of 49,408 words. */
+/** A narrow text tower, because every step updates the table of 49,408 words. */
 const narrowText = {
   kind: "base",
   width: 64,

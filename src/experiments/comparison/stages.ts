@@ -1,4 +1,4 @@
-/** The stages of a long command: what they took, and where its time went. */
+/** The stages of a long command: the time they took, and its section in a report. */
 import { type Html, html } from "../../report/html.ts"
 import { durationText, percent } from "../../report/numbers.ts"
 
@@ -7,7 +7,7 @@ export interface Stage {
   readonly seconds: number
 }
 
-/** Wall time of the stages. */
+/** Measures the wall time of the stages. */
 export class Clock {
   readonly stages: Stage[] = []
   private readonly started = performance.now()
@@ -27,7 +27,7 @@ export class Clock {
   }
 }
 
-/** @param seconds of the whole: more than the stages' where something lies between them */
+/** @param seconds the time of the command: more than that of its stages, because there is work between them */
 export function stagesSection({
   stages,
   seconds,

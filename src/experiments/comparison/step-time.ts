@@ -1,6 +1,6 @@
 /**
- * What reinforcement costs per step: reinforced steps beside contrastive ones on the same captions, turn by turn in one
- * process, each with its own loader at its own speed.
+ * What reinforcement costs per step: reinforced and contrastive steps on the same captions, in turn in one process, each with
+ * a loader of its own.
  */
 import * as torch from "../../../torch/index.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
@@ -22,12 +22,12 @@ interface StepTimeOptions {
   /** Reinforced shards; the contrastive steps take their captions, real and synthetic, and random crops of the pictures. */
   readonly shards: string
   readonly objective: ObjectiveConfig
-  /** Of each kind, behind a few that are not timed. */
+  /** Timed steps of each kind, after a few that are not timed. */
   readonly steps: number
 }
 
 export interface StepTimes {
-  /** Median of the ratios of neighbours, reinforced over plain; data included. */
+  /** Median of the ratios of neighbouring steps, reinforced over plain, including their data. */
   readonly ratio: number
   /** Median seconds. */
   readonly plain: number
@@ -61,7 +61,7 @@ export async function measureStepTime(options: StepTimeOptions): Promise<StepTim
   }
 }
 
-/** Closed with its scope, also where what follows cannot be opened. */
+/** Data that is closed at the end of its scope, even where opening other data fails. */
 function closing(data: TrainingData): AsyncDisposable & { readonly data: TrainingData } {
   return { data, [Symbol.asyncDispose]: () => data.close() }
 }

@@ -1,6 +1,6 @@
 /**
- * Trains one of several models of a comparison on data of its own; a run that was there goes on, or is kept. All settings are
- * data, so that another process can do it.
+ * Trains one of several models of a comparison on its data. An unfinished run goes on; a finished one is kept. All settings are
+ * plain data, so that another process can do it.
  */
 import { SafetensorsFile } from "../../core/containers/safetensors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
@@ -22,14 +22,14 @@ export type PairSource = Pick<TrainingDataConfig, "source" | "view"> &
 
 export interface ModelTraining {
   readonly directory: string
-  /** Of the progress line. */
+  /** Label of the progress line. */
   readonly name: string
   readonly info: CheckpointInfo<ModelConfig>
   readonly config: TrainConfig
   readonly pairs: PairSource
   /** A task list, scored every `config.evaluateEvery` steps. */
   readonly tasks?: string
-  /** A checkpoint with which the model has towers in common: it starts with what that one learned. */
+  /** A checkpoint of a model with common towers: the model starts with their weights. */
   readonly startFrom?: string
 }
 
@@ -60,7 +60,7 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
   }
 }
 
-/** Image tower, words and temperature of the other model; the rest is initialised. */
+/** The other model's image tower, token embeddings and temperature; the rest is initialised. */
 function startOf({ info, config }: ModelTraining, checkpoint: string): Map<string, Float32Array> {
   const model = buildModel(info.config)
   initialize(model, config.seed)
@@ -90,7 +90,7 @@ export function startFrom(model: Module, learned: Module, wanted: (path: string)
   return taken
 }
 
-/** What does not depend on where the pairs come from. */
+/** Settings of the loader that do not depend on where the pairs come from. */
 export function loaderConfig({ info, config }: Pick<ModelTraining, "info" | "config">) {
   return {
     batchSize: config.batchSize,
@@ -106,7 +106,7 @@ export function loaderConfig({ info, config }: Pick<ModelTraining, "info" | "con
   } satisfies Omit<TrainingDataConfig, "source" | "view">
 }
 
-/** Where the pairs lie may change. */
+/** Without the path of the pairs, which may change. */
 function settingsOf({ source: _, ...pairs }: PairSource): Record<string, string> {
   return Object.fromEntries(
     Object.entries(pairs).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),

@@ -1,6 +1,6 @@
 /**
- * Several models at once, each in a process of its own with its share of the threads: small models leave a second thread
- * idle half of the time, so two processes of one thread train half as much again as one of two.
+ * Trains several models at once, each in a process of its own with its share of the threads. Small models leave a second
+ * thread idle half of the time, so two processes with one thread each do half as much work again as one process with two.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { type ErrorMessage, fromMessage } from "../../core/error-message.ts"
@@ -13,17 +13,17 @@ import { type ModelTraining, trainModel } from "./train-model.ts"
 export interface ModelsContext {
   readonly startProgress: StartProgress
   readonly signal: AbortSignal
-  /** Of this machine, shared by the models. */
+  /** Threads of this machine, which the models share. */
   readonly threads: number
 }
 
-/** What a process says. */
+/** What a process sends to its parent. */
 export type Message =
   | { readonly kind: "progress"; readonly done: number; readonly detail: string }
   | { readonly kind: "result"; readonly result: TrainingResult }
   | { readonly kind: "error"; readonly error: ErrorMessage }
 
-/** In their order. Throws what the first one threw that failed; the others are stopped, with a checkpoint. */
+/** Results in the order of the trainings. Throws the error of the first one that fails; the others are stopped, with a checkpoint. */
 export async function trainModels(
   trainings: readonly ModelTraining[],
   context: ModelsContext,
@@ -81,7 +81,7 @@ function named(name: string, error: Error): Error {
   return error
 }
 
-/** One line for all: their samples together, and what each says. */
+/** One progress line for all models: the sum of their samples, and each one's status. */
 function jointProgress(trainings: readonly ModelTraining[], startProgress: StartProgress) {
   const total = trainings.reduce((sum, { config }) => sum + config.steps * config.batchSize, 0)
   const progress = startProgress(trainings.map(({ name }) => name).join(" + "), total, { unit: "samples" })

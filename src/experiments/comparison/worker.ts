@@ -6,7 +6,7 @@ import type { Message } from "./train-models.ts"
 
 const stop = new AbortController()
 process.on("SIGTERM", () => stop.abort())
-// The other process's Ctrl-C, and the end of its terminal, reach this one too; it is told by a signal.
+// Ctrl-C and the end of the terminal reach this process too; its parent passes them on as SIGTERM.
 for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {})
 process.once("disconnect", () => stop.abort())
 
@@ -19,7 +19,7 @@ process.once("message", async (training: ModelTraining) => {
   process.exit()
 })
 
-/** The last line of a step, as the parent shows it. */
+/** Sends the progress to the parent, which shows it. */
 const startProgress: StartProgress = () => ({
   update: (done, detail = "") => void say({ kind: "progress", done, detail: detail.split("  ")[0]! }),
   done() {},

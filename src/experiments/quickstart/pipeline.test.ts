@@ -11,7 +11,7 @@ import { loadModel } from "../../run/node.ts"
 const folder = await mkdtemp(join(tmpdir(), "mobileclip-quickstart-"))
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-/** The whole command, as short as it can be. */
+/** The quickstart with its shortest preset. */
 async function run(out: string, ...more: string[]) {
   const text: string[] = []
   const errors: string[] = []
@@ -43,7 +43,7 @@ test("a folder with other content beside the model, or in use, is refused before
 
 const tasks = ["shape", "colour", "pattern", "count", "relation"]
 
-test("quickstart goes through the papers' loop, and the same command keeps what is there", {
+test("the quickstart runs the papers' loop, and the same command keeps what is there", {
   timeout: 300_000,
 }, async () => {
   const out = join(folder, "run")

@@ -1,7 +1,7 @@
 /**
  * The quickstart: the papers' loop on rendered scenes. Teachers and a captioner learn from precise captions; a noisy set is
  * reinforced with them; the same student is trained plain and reinforced, and the reinforced one is exported, evaluated
- * and used. Each stage leaves files that the next one reads, so an interrupted run goes on where it was.
+ * and used. Each stage writes files that the next one reads, so an interrupted run goes on where it was.
  */
 import { join } from "node:path"
 import { worstError } from "../../core/inference/manifest.ts"
@@ -28,7 +28,7 @@ import { classifySamples, writeSamples } from "./samples.ts"
 /** Pictures of a shard of scenes. */
 const perShard = 500
 
-/** Names in the folder, beside the scenes and the model, which are known for what they are. */
+/** Names that are written in the folder. Scenes and the model are missing here, because their own files identify them. */
 const content = ["teachers", "captioned", "reinforced", "students", "pictures", "report.html", "report.json"] as const
 
 /** Runs all stages; an interrupted run goes on where it was. Returns what the report says. */
@@ -48,7 +48,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
   const captionerTraining = {
     ...teacherTraining(recipe.captioner, precise, scenes, options),
-    // Its image tower is the first teacher's: it learns to write sooner.
+    // It starts with the first teacher's image tower, so that it learns to write sooner.
     startFrom: teachers[0]!.checkpoint,
   }
   const [captioner] = (await clock.stage("captioner", () => trainModels([captionerTraining], options))) as [
@@ -116,7 +116,7 @@ async function render(out: string, { seed, recipe, startProgress, signal }: Quic
   progress.done()
 }
 
-/** Shards of training pictures `start` to `end`, whole shards both. */
+/** Shards of the training pictures from `start` to `end`, which are multiples of a shard. */
 function shardsOf(scenes: string, start: number, end: number): string {
   const name = (shard: number) => String(shard).padStart(5, "0")
   return join(scenes, "train", `{${name(start / perShard)}..${name(end / perShard - 1)}}.tar`)

@@ -5,9 +5,9 @@ import type { ReinforcementContext, ReinforcementRecipe } from "../comparison/re
 import type { DistillationRecipe } from "../comparison/students.ts"
 import type { QuickstartModelName } from "./models.ts"
 
-/** One training. */
+/** The training of a model. */
 export interface ModelRecipe {
-  /** Of its folder. */
+  /** Name of its folder. */
   readonly name: string
   readonly model: QuickstartModelName
   readonly seed: number
@@ -17,7 +17,7 @@ export interface ModelRecipe {
 
 interface QuickstartRecipe {
   readonly scenes: {
-    /** Pictures with captions from the web, as a student has them. */
+    /** Pictures with captions like those of the web, for the students. */
     readonly noisy: number
     /** Other pictures with precise captions, from which the teachers learn. */
     readonly precise: number
@@ -28,9 +28,9 @@ interface QuickstartRecipe {
   readonly captioner: ModelRecipe
   readonly reinforcement: ReinforcementRecipe & DistillationRecipe
   readonly student: Omit<ModelRecipe, "seed" | "name">
-  /** Along each student's training. */
+  /** Evaluations during each student's training. */
   readonly evaluations: number
-  /** Steps of each kind by which their time is compared. */
+  /** Steps of each kind that are timed. */
   readonly timedSteps: number
 }
 
@@ -117,7 +117,7 @@ function shortened(share: number, scenes: QuickstartRecipe["scenes"], evaluation
 export const presets = {
   standard,
   small: shortened(0.3, { noisy: 2000, precise: 3000, test: 750, retrieval: 500 }, 8),
-  /** Teaches nothing: to see that all works. */
+  /** Too short to learn anything: for tests. */
   tiny: shortened(0.005, { noisy: 500, precise: 500, test: 500, retrieval: 100 }, 2),
 } as const satisfies Record<string, QuickstartRecipe>
 

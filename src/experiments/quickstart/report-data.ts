@@ -45,10 +45,10 @@ export interface ReportData {
     readonly samplesPerSecond: number
     readonly finalLoss: number
   }
-  /** Scores along the way of the student without and with reinforcement, for each seed. */
+  /** Scores of the plain and the reinforced student during training, for each seed. */
   readonly plain: readonly LearningCurve[]
   readonly reinforced: readonly LearningCurve[]
-  /** The average of guessing. */
+  /** The average accuracy of guessing. */
   readonly guessing: number
   /** Over the seeds: samples that plain training needs for its best, over those of reinforced training. */
   readonly efficiencyRatio: Spread
@@ -57,9 +57,9 @@ export interface ReportData {
   readonly stepTime: StepTimes
   readonly teachers: readonly (CurvePoint & { readonly name: string })[]
   readonly captioner: CurvePoint & { readonly captions: CaptionAccuracy }
-  /** Of the first students, in order of steps. */
+  /** Log entries of the first students, in the order of steps. */
   readonly losses: { readonly plain: readonly StepEntry[]; readonly reinforced: readonly StepEntry[] }
-  /** Of the exported model, which is the first reinforced student. */
+  /** Scores of the exported model, which is the first reinforced student. */
   readonly tasks: readonly ReportTask[]
   readonly retrieval: RetrievalResult | null
   /** Pictures the model was not trained on; about 24 make a good grid. */
@@ -77,7 +77,7 @@ export interface ReportData {
 }
 
 export interface ReportTask extends TaskResult {
-  /** Names the rows and columns of the confusion. */
+  /** Names of the rows and columns of the confusion matrix. */
   readonly classNames: readonly string[]
 }
 
@@ -93,7 +93,7 @@ export interface ReportPicture {
 /** The mean accuracy of guessing over the tasks of the scenes dataset. */
 export const guessing = TASKS.map(chanceOf).reduce((sum, chance) => sum + chance, 0) / TASKS.length
 
-/** Of the stages; evaluated is the first reinforced student, as it was exported. */
+/** Results of the stages. The first reinforced student is the one that was exported and evaluated. */
 interface Outcome extends Pick<ReportData, "tasks" | "retrieval" | "pictures"> {
   readonly teachers: readonly TrainingResult[]
   readonly captioner: TrainingResult
@@ -176,7 +176,7 @@ function nextCommands(out: string, stages: readonly string[]): ReportData["next"
     },
     {
       command: commandOf("reinforce", "stats", reinforced, "--contact-sheet", "sheet.png"),
-      purpose: "look into the reinforced set: views, captions, what the teachers agree on",
+      purpose: "look into the reinforced set: views, captions, agreement of the teachers",
     },
     {
       command: commandOf(
@@ -211,7 +211,7 @@ export async function judgeCaptions(shards: string): Promise<CaptionAccuracy> {
     }
   }
   const judged = Object.entries(captionAccuracy(scenes, captions))
-  // Captions of which none says anything about, say, colour are not right about it.
+  // Where no caption says anything about colour, for example, the share is 0.
   const shares = judged.map(([what, share]) => [what, Number.isNaN(share) ? 0 : share])
   const { average: _, ...parts } = Object.fromEntries(shares) as unknown as CaptionAccuracy
   const values = Object.values(parts)

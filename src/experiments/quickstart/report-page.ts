@@ -1,4 +1,4 @@
-/** The page of the report: one section per function, from what matters most to what is looked up. */
+/** The page of the report, with one function for each section. The most important sections come first. */
 import { join } from "node:path"
 import { writeAtomically } from "../../host/files/files.ts"
 import { htmlDocument } from "../../report/document.ts"
@@ -45,8 +45,8 @@ function headline({ seconds, samplesSeen, uniquePictures, model, efficiencyRatio
   <p class="eyebrow">mobileclip quickstart</p>
   <h1>${efficiencyTitle(efficiencyRatio, "A small MobileCLIP, plain and reinforced")}</h1>
   <p class="lede">Two students saw ${integer(samplesSeen)} pairs of a picture and a caption, from ${integer(uniquePictures)} pictures with captions as
-  careless as the web's. One learned from them alone; the other from the same pictures with what two teachers and a captioner
-  know of them stored beside: multi-modal reinforced training. All was trained from scratch here, in ${durationText(seconds)}.</p>
+  careless as the web's. One learned from them alone. The other learned from the same pictures and from stored knowledge of two teachers and a
+  captioner about them: multi-modal reinforced training. All models were trained from scratch here, in ${durationText(seconds)}.</p>
   ${figureList([
     ["learning efficiency", efficiencyFigure(efficiencyRatio)],
     ["time of a step", `${stepTimeRatio.toFixed(2)}x`],
@@ -60,7 +60,7 @@ function accuracies({ tasks, retrieval }: ReportData): Html {
   return html`
 <section>
   <h2>Zero-shot accuracy</h2>
-  <p>Of the reinforced student as it was exported, on pictures it has not seen and by words alone. The share of pictures for which the right words came first. The upright mark is chance.</p>
+  <p>The accuracy of the exported reinforced student on pictures it has not seen: the share of pictures for which the right words have the highest score. The upright mark is chance.</p>
   <table class="bars">
     <thead><tr><th>task</th><th></th><th>accuracy</th><th>chance</th><th>pictures</th></tr></thead>
     <tbody>${tasks.map(accuracyRow)}</tbody>
@@ -84,7 +84,7 @@ function retrievalTable({ images, texts, ...recall }: NonNullable<ReportData["re
 ${[recall.recallAt1, recall.recallAt5, recall.recallAt10].map((at) => html`<td>${percent(at[direction])}</td>`)}</tr>`
   return html`
 <h3>Retrieval among ${integer(images)} pictures and ${integer(texts)} captions</h3>
-<p>Every picture shows a combination that training left out. By chance the first hit is right for ${percent(1 / images)}.</p>
+<p>Every picture shows a combination that was not in the training set. By chance the first hit is right for ${percent(1 / images)}.</p>
 <table class="plain">
   <thead><tr><th></th><th>in first 1</th><th>in first 5</th><th>in first 10</th></tr></thead>
   <tbody>${row("find the picture", "textToImage")}${row("find the caption", "imageToText")}</tbody>
@@ -122,7 +122,7 @@ function card(picture: ReportPicture): Html {
   })
 }
 
-/** The task with the smallest part of the way from chance to 1. */
+/** The task whose accuracy is furthest from 1, relative to chance. */
 function worstTask(tasks: readonly ReportTask[]): ReportTask | undefined {
   const gain = ({ accuracy, chance }: ReportTask) => (accuracy - chance) / (1 - chance)
   return [...tasks].sort((a, b) => gain(a) - gain(b))[0]
@@ -133,7 +133,7 @@ function confusion(task: ReportTask | undefined): Html {
   return html`
 <section>
   <h2>Where it errs</h2>
-  <p>The hardest task is <b>${task.name}</b>. Each row is a true class; its cells say into which class its pictures went, in percent.</p>
+  <p>The hardest task is <b>${task.name}</b>. Each row is a true class; its cells show, in percent, which class its pictures were taken for.</p>
   <div class="scroll"><table class="confusion">
     <thead><tr><td></td>${task.classNames.map((name) => html`<th scope="col"><span>${name}</span></th>`)}</tr></thead>
     <tbody>${task.confusion.map((counts, label) => confusionRow(task.classNames[label]!, counts, label))}</tbody>
@@ -145,7 +145,7 @@ function confusionRow(name: string, counts: readonly number[], label: number): H
   const total = counts.reduce((a, b) => a + b, 0)
   const cell = (count: number, i: number) => {
     const share = total > 0 ? Math.round((100 * count) / total) : 0
-    // Half strength at most, so that the figure stays legible on it.
+    // At most half of the colour, so that the figure stays legible.
     return html`<td class="${i === label ? "diagonal" : ""}" style="--share:${share / 2}%">${share > 0 ? share : ""}</td>`
   }
   return html`<tr><th scope="row">${name}</th>${counts.map(cell)}</tr>`

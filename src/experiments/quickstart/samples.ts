@@ -1,4 +1,4 @@
-/** Some test pictures: as JPEG files for the user to classify, and classified for the report. */
+/** Some test pictures, which are written as JPEG files for the user to classify, and classified for the report. */
 import { join } from "node:path"
 import { COLOURS, namesOf, SHAPES } from "../../data/scenes/attributes.ts"
 import type { Scene } from "../../evaluate/scenes.ts"

@@ -20,7 +20,7 @@ test("a failure shows before the next save, with the last step that was really w
   await expect(saving.start(stateAt(12))).rejects.toThrow("step 8 was not saved")
 })
 
-test("what is being written is no checkpoint yet", async () => {
+test("a state that is being written does not count as a checkpoint", async () => {
   let finish = () => {}
   const saving = new BackgroundSave(() => new Promise<void>((resolve) => (finish = resolve)), 2)
   await saving.start(stateAt(4))

@@ -1,4 +1,4 @@
-/** Saves one state at a time while training goes on. A failure shows where it is asked for, at the latest at the next save. */
+/** Saves one state at a time while training goes on. A failed save is reported when it is asked for, at the latest by the next save. */
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { TrainingState } from "./state.ts"
 
@@ -7,7 +7,7 @@ export class BackgroundSave {
   private failure: Error | undefined
   private begun: number | undefined
 
-  /** @param written the step of a checkpoint that is there already */
+  /** @param written the step of a checkpoint that already exists */
   constructor(
     private readonly save: (state: TrainingState) => void | Promise<void>,
     private written?: number,
@@ -20,7 +20,7 @@ export class BackgroundSave {
     return this.begun === step
   }
 
-  /** Begins when the save before is done. Throws what that one threw. */
+  /** Begins when the save before is done. Throws what that save threw. */
   async start(state: TrainingState): Promise<void> {
     await this.finished()
     this.begun = state.step
@@ -32,18 +32,18 @@ export class BackgroundSave {
     if (this.failure) throw this.failure
   }
 
-  /** Waits. Throws when a save failed. */
+  /** Waits for the running save. Throws when a save failed. */
   async finished(): Promise<void> {
     await this.running
     this.throwIfFailed()
   }
 
-  /** Waits, and does not throw. */
+  /** Waits for the running save, and does not throw. */
   async settled(): Promise<void> {
     await this.running
   }
 
-  /** What to go on from, for messages: only of a checkpoint that was written to its end. */
+  /** What a run can go on from, for messages: the last checkpoint that was written completely. */
   get last(): string {
     return this.written === undefined ? "no checkpoint was saved yet" : `the last checkpoint is of step ${this.written}`
   }

@@ -33,7 +33,7 @@ function stateAt(step: number): TrainingState {
   }
 }
 
-test("a thread that ends in the middle is said in a line, and the next save has another", async () => {
+test("a thread that ends in the middle is an error in one line, and the next save has a new thread", async () => {
   await using writer = checkpointWriter()
   await writer.ask({ directory, state: stateAt(1), keep: 9 })
   const saving = writer.ask({ directory, state: stateAt(2), keep: 9 }).catch((error: unknown) => error)
@@ -45,7 +45,7 @@ test("a thread that ends in the middle is said in a line, and the next save has 
   expect(readCheckpoint((await latestCheckpoint(directory))!).step).toBe(3)
 })
 
-test("a file that cannot be written is said, and the thread goes on", async () => {
+test("a file that cannot be written is an error, and the thread goes on", async () => {
   await using writer = checkpointWriter()
   writeFileSync(join(directory, "checkpoints"), "in the way")
   await expect(writer.ask({ directory, state: stateAt(1), keep: 1 })).rejects.toThrow("is not a folder")
@@ -76,14 +76,14 @@ async function killedSave(): Promise<void> {
   await ended
 }
 
-test("what a killed save left is gone behind the next one", async () => {
+test("the next save removes what a killed one left", async () => {
   await killedSave()
   expect(checkpoints()).toEqual([expect.stringMatching(/^\.step-00000007\.safetensors\..*\.tmp$/)])
   await saveCheckpoint(directory, stateAt(8), 1)
   expect(checkpoints()).toEqual(["step-00000008.safetensors"])
 })
 
-test("and where a run begins or goes on", async () => {
+test("a run that begins or goes on removes it too", async () => {
   await killedSave()
   mkdirSync(join(directory, "tensorboard"))
   await cleanRun(directory)
@@ -91,13 +91,13 @@ test("and where a run begins or goes on", async () => {
   expect(readdirSync(directory).sort()).toEqual(["checkpoints", "tensorboard"])
 })
 
-test("the last ones are kept by their steps, and later ones of another way are removed", async () => {
+test("the last checkpoints up to the step are kept, and later ones are removed", async () => {
   for (const step of [1, 2, 3, 9]) await saveCheckpoint(directory, stateAt(step), 9)
   await saveCheckpoint(directory, stateAt(4), 2)
   expect(checkpoints()).toEqual(["step-00000003.safetensors", "step-00000004.safetensors"])
 })
 
-test("where the checkpoint itself has gone, none is removed", () => {
+test("where the new checkpoint is missing, none is removed", () => {
   const at = (step: number) => ({ path: `step-${step}`, step })
   expect(superfluous([at(9), at(3), at(2), at(1)], 4, 1)).toEqual([])
   expect(superfluous([at(9), at(4), at(3), at(2)], 4, 2)).toEqual(["step-9", "step-2"])

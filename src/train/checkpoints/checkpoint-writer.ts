@@ -1,6 +1,6 @@
 /**
- * Writes checkpoints in a thread: a training step holds the event loop, and a file that is written between steps would take as
- * many of them as it has pieces.
+ * Writes checkpoints in a thread: a training step blocks the event loop, and a file that is written between steps would take as
+ * many steps as it has pieces.
  */
 import { UserError } from "../../core/errors.ts"
 import { ThreadPool } from "../../host/thread-pool.ts"

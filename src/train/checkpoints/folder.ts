@@ -10,13 +10,13 @@ import { readTrainingState, type TrainingState, trainingStateChunks } from "./st
 
 const pattern = /^step-(\d{8,})\.safetensors$/
 
-/** The newest checkpoint of a run, or null. Files are whole or absent, so it can be read. */
+/** The newest checkpoint of a run, or null. Files are complete or absent, so it can be read. */
 export async function latestCheckpoint(directory: string): Promise<string | null> {
   const [newest] = await checkpointsOf(directory)
   return newest?.path ?? null
 }
 
-/** Throws UserError when the file is no training state, or damaged. */
+/** Throws UserError when the file is damaged, or is not a training state. */
 export function readCheckpoint(path: string): TrainingState {
   const file = openRandomAccess(path)
   try {
@@ -27,8 +27,8 @@ export function readCheckpoint(path: string): TrainingState {
 }
 
 /**
- * Writes the state, and removes all but the last `keep` up to it: later ones are of a run that this one went back on. What
- * a killed save left is removed first, for its room.
+ * Writes the state, and keeps the last `keep` checkpoints up to it. Later ones are removed: they belong to steps that this run
+ * went back on. What a killed save left is removed first, to free its space.
  */
 export async function saveCheckpoint(directory: string, state: TrainingState, keep: number): Promise<string> {
   const folder = join(directory, "checkpoints")
@@ -41,7 +41,7 @@ export async function saveCheckpoint(directory: string, state: TrainingState, ke
   return path
 }
 
-/** Removes what a killed run left half written, in its directory and among its checkpoints. */
+/** Removes incomplete files that a killed run left in its directory and among its checkpoints. */
 export async function cleanRun(directory: string): Promise<void> {
   await removeAbandoned(directory)
   await removeAbandoned(join(directory, "checkpoints"))
@@ -52,7 +52,7 @@ interface Checkpoint {
   readonly step: number
 }
 
-/** All but the last `keep` up to `step`; none where that of `step` is missing: then something else is at work here. */
+/** All but the last `keep` up to `step`. None where the checkpoint of `step` is missing: then another process works here. */
 export function superfluous(checkpoints: readonly Checkpoint[], step: number, keep: number): string[] {
   if (!checkpoints.some((checkpoint) => checkpoint.step === step)) return []
   const later = checkpoints.filter((checkpoint) => checkpoint.step > step)

@@ -1,6 +1,6 @@
 /**
- * The state of a training run as one value, and as a file: a checkpoint that has the optimiser, the average and the
- * generator in it as well, so it can be resumed, exported and classified with. The position in the data is the step.
+ * The state of a training run as one value, and as a file: a checkpoint that also holds the optimiser, the average and the
+ * generator, so that a run can be resumed from it, and it can be exported like any other. The position in the data is the step.
  */
 import { z } from "zod"
 import { type SafetensorsFile, safetensorsChunks, type TensorToWrite } from "../../core/containers/safetensors.ts"
@@ -25,19 +25,19 @@ export interface Moments {
   readonly second: Float32Array
 }
 
-/** Numbers and names by which a run can be told from another. */
+/** Numbers and names that distinguish a run from another. */
 export type Settings = Readonly<Record<string, string | number>>
 
 export interface TrainingState {
   readonly info: CheckpointInfo<ModelConfig>
   /** Steps made. */
   readonly step: number
-  /** Updates made: fewer than steps where float16 left some out. */
+  /** Updates made: fewer than steps where float16 training left some out. */
   readonly updates: number
   readonly settings: Settings
   /** Parameters and buffers by path in our module tree. */
   readonly tensors: ReadonlyMap<string, Float32Array>
-  /** By path of the parameter; those that are frozen have none. */
+  /** By path of the parameter; frozen parameters have none. */
   readonly moments: ReadonlyMap<string, Moments>
   /** The average of parameters and buffers, where the run keeps one. */
   readonly ema?: ReadonlyMap<string, Float32Array>
@@ -46,7 +46,7 @@ export interface TrainingState {
   readonly generator: Uint8Array
 }
 
-/** Points the model's parameters at the values. Throws when they are of another model. */
+/** Points the model's parameters at the values. Throws UserError when they belong to another model. */
 export function loadTensors(model: CheckpointModel, tensors: ReadonlyMap<string, Float32Array>): void {
   for (const [path, parameter] of model.namedParameters()) {
     const values = tensors.get(path)
@@ -60,14 +60,17 @@ export function loadTensors(model: CheckpointModel, tensors: ReadonlyMap<string,
   }
 }
 
-/** The model to use: the average where there is one. */
-export function trainedModel({ info, tensors, ema }: TrainingState): CheckpointModel {
+/** The file of a model alone, in chunks. Throws when the tensors are of another model. */
+export function modelChunks(
+  info: CheckpointInfo<ModelConfig>,
+  tensors: ReadonlyMap<string, Float32Array>,
+): Iterable<Uint8Array> {
   const model = buildModel(info.config)
-  loadTensors(model, ema ?? tensors)
-  return model
+  loadTensors(model, tensors)
+  return safetensorsChunks(checkpointTensors(model), checkpointMetadata(info))
 }
 
-/** The file, in chunks. */
+/** The file of a state, in chunks. */
 export function trainingStateChunks(state: TrainingState): Iterable<Uint8Array> {
   const { info, step, updates, settings, lossScaler, generator } = state
   const model = buildModel(info.config)

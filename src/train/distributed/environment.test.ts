@@ -48,7 +48,7 @@ describe("torchrun's variables", () => {
 describe("a launcher's variables", () => {
   const launched = { RANK: "1", WORLD_SIZE: "2", LOCAL_RANK: "1", MOBILECLIP_RENDEZVOUS: "/tmp/x/ranks" }
 
-  test("tell a file in place of a port, whatever else is set", () => {
+  test("name a file in place of a port, whatever else is set", () => {
     const place = { rank: 1, size: 2, localRank: 1, address: "127.0.0.1", port: 0, file: "/tmp/x/ranks" }
     expect(rankInfoFrom(launched)).toEqual(place)
     expect(rankInfoFrom({ ...slurm, MASTER_ADDR: "10.0.0.1", MASTER_PORT: "29500", ...launched })).toEqual(place)
@@ -60,7 +60,7 @@ describe("a launcher's variables", () => {
 })
 
 describe("SLURM's variables", () => {
-  test("tell the same, of a task of srun", () => {
+  test("tell the same for a task of srun", () => {
     const place = rankInfoFrom(slurm)
     expect(place).toMatchObject({ rank: 5, size: 8, localRank: 1, address: "gpu004" })
     expect(rankInfoFrom({ ...slurm, SLURM_PROCID: "0" })).toMatchObject({ address: "gpu004", port: place!.port })

@@ -34,14 +34,14 @@ function largestDifference(a: Gradients, b: Gradients): number {
   return Math.max(...a.flatMap((x, i) => x.map((value, k) => Math.abs(value - b[i]![k]!))))
 }
 
-/** What one process makes of the whole batch. */
+/** The result of one process with the whole batch. */
 const alone = `
   const i = image(images), t = text(texts)
   localLoss(i, t, i, t, 0).add(w3Loss(i)).backward()
 `
 
 async function gradientsOfOne(dtype: string): Promise<Gradients> {
-  // One rank of its own: no group is needed.
+  // A single rank needs no group.
   const run = new Function("torch", `const dtype = "${dtype}"; ${towers} ${alone} return gradients()`)
   return run(torch) as Gradients
 }
@@ -223,7 +223,7 @@ describe("a lost rank", () => {
     },
   )
 
-  test("that only hangs is waited for as long as was said", async () => {
+  test("that only hangs is waited for until the timeout", async () => {
     const hang = "await new Promise((resolve) => setTimeout(resolve, 7000))"
     const ends = await runRanks(2, `group.rank === 1 ? ${hang} : group.any(false)`, 5)
     expect(ends[0]!.code).toBe(1)

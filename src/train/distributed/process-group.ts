@@ -1,4 +1,4 @@
-/** The processes that train one model together; each has its part of every batch. */
+/** The processes that train one model together. Each has its part of every batch. */
 import { hostname } from "node:os"
 import * as torch from "../../../torch/index.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
@@ -15,15 +15,15 @@ export interface ProcessGroup {
   /** Where this rank computes: "cpu", or its own CUDA device. */
   readonly device: torch.Device
   /**
-   * [n, D] of each rank -> [size * n, D] in the order of ranks. A row's gradient is the sum of what all ranks make of it.
+   * [n, D] of each rank -> [size * n, D] in the order of ranks. A row's gradient is the sum of the gradients of all ranks.
    *
-   * @param alike the shape is known to be the same on all ranks, so it is not compared
+   * @param alike whether the shape is known to be the same on all ranks, so that it is not compared
    * @throws Error on every rank when the shapes differ
    */
   gatherWithGradient(features: torch.Tensor, alike?: boolean): torch.Tensor
   /** The same without gradients. */
   gather(values: torch.Tensor): torch.Tensor
-  /** The tensors become rank 0's. */
+  /** Gives the tensors the values of rank 0's. */
   broadcast(tensors: Iterable<torch.Tensor>): void
   /** Gradients become their mean over ranks, in buckets that are sent while the backward pass runs. */
   overlapGradients(parameters: readonly torch.Tensor[]): GradientReducer
@@ -31,16 +31,16 @@ export interface ProcessGroup {
   sum(values: readonly number[]): number[]
   /** The means over ranks of measurements. */
   mean(values: readonly number[]): number[]
-  /** Whether it is true on any rank: a signal on one rank stops all behind the same step. */
+  /** Whether the flag is true on any rank, so that a signal on one rank stops all of them after the same step. */
   any(flag: boolean): boolean
-  /** Runs what calls the group's operations inside (a backward pass), and throws as they do where a rank is lost. */
+  /** Runs a function that calls the group's operations (a backward pass), and throws as they do where a rank is lost. */
   guard<T>(fn: () => T): T
-  /** Leaves the group; does not wait after a failure. */
+  /** Leaves the group. Does not wait after a failure. */
   close(): void
 }
 
 export interface GradientReducer {
-  /** Before the last backward of a step: its gradients are sent as they come. Those of earlier backwards are included. */
+  /** To be called before the last backward pass of a step: its gradients are sent as they come, with those of the passes before. */
   arm(): void
   /** Waits until all gradients are the mean over ranks. Throws when a parameter has none. */
   finish(): void
@@ -50,12 +50,12 @@ export interface GradientReducer {
 interface GroupOptions {
   /** "cuda" stands for the CUDA device of the local rank. */
   readonly device?: torch.Device
-  /** How long a rank may be late, at the start and at every operation. */
+  /** How long a rank may be late, at the start and in every operation. */
   readonly timeoutSeconds?: number
 }
 
 /**
- * Joins the group that the environment tells of (`rankInfoFrom`), and waits for all ranks.
+ * Joins the group that the environment describes (`rankInfoFrom`), and waits for all ranks.
  *
  * @returns null when this process trains alone
  * @throws UserError when the variables are wrong, other ranks do not come, or this libtorch cannot train distributed
@@ -97,7 +97,7 @@ function joinGroup(info: RankInfo, options: GroupOptions = {}): ProcessGroup {
 function backendFor(device: torch.Device): torch.distributed.Backend {
   const backend = device.startsWith("cuda") ? "nccl" : "gloo"
   if (torch.distributed.backends().includes(backend)) {
-    // Before 2.0, libtorch waits for ever for a rank that is lost unless told otherwise.
+    // Before 2.0, libtorch waits for a lost rank for ever unless it is told otherwise.
     if (backend === "nccl" && torch.version().startsWith("1.")) process.env.NCCL_ASYNC_ERROR_HANDLING ??= "1"
     return backend
   }
@@ -110,7 +110,7 @@ function backendFor(device: torch.Device): torch.distributed.Backend {
   )
 }
 
-/** Of tensors that are gathered. */
+/** The most dimensions of a tensor that is gathered. */
 const maxDimensions = 4
 
 class C10dGroup implements ProcessGroup {

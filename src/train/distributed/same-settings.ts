@@ -1,4 +1,4 @@
-/** That the processes of a group train on the same data with the same settings. */
+/** Checks that the processes of a group train on the same data with the same settings. */
 import { createHash } from "node:crypto"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"

@@ -78,7 +78,7 @@ describe("two ranks equal one with twice the batch", () => {
         for (const [i, loss] of one.losses.entries()) expect(losses[i]).toBeCloseTo(loss, 10)
         for (const [i, [path, expected]] of one.values.entries()) {
           const error = Math.max(...expected.map((x, j) => Math.abs(x - values[i]![1][j]!)))
-          // Adam divides what is zero but for rounding by its own size; everything else is equal to 1e-10.
+          // Adam divides gradients that are zero except for rounding by their own size; everything else is equal to 1e-10.
           expect(error, path).toBeLessThan(1e-6)
         }
       }
@@ -86,7 +86,7 @@ describe("two ranks equal one with twice the batch", () => {
   })
 })
 
-test("where a loss or gradients overflow on one rank, all leave the step out", async () => {
+test("where a loss or gradients overflow on one rank, all ranks leave the step out", async () => {
   const program = programFor(false, "").replace(
     /const losses = [\s\S]*$/,
     `trainer.lossScaler = { scale: 256, goodSteps: 3 }

@@ -23,7 +23,7 @@ export function isDecayed(shape: readonly number[]): boolean {
   return shape.length >= 2
 }
 
-/** How a parameter differs from the others, by its path. */
+/** How parameters are treated, by their paths. */
 interface ParameterOptions {
   /** Factor on the learning rate, for layer-wise decay; 1 by default. */
   readonly rateScale?: (path: string) => number

@@ -18,13 +18,13 @@ function followed() {
   return { interpreter, ema: new Ema(interpreter, decay), weight: interpreter.value(parameter), start, random }
 }
 
-test("the average of weights that stay is exactly them", () => {
+test("the average of weights that stay is exactly these weights", () => {
   const { ema, start } = followed()
   for (let step = 0; step < steps; step++) ema.update()
   expect(ema.hostState().get("weight")).toEqual(start)
 })
 
-test("the average of weights that change is that of float64, but for rounding", () => {
+test("the average of weights that change is that of float64, except for rounding", () => {
   const { ema, weight, start, random } = followed()
   const expected = Float64Array.from(start)
   for (let step = 0; step < steps; step++) {

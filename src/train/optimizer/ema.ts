@@ -1,4 +1,4 @@
-/** Exponential moving average of a model: a copy that follows every update by a small step, and is the one to use. */
+/** Exponential moving average of a model (EMA): a copy of the weights that follows every update by a small step. It is the one to use. */
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { hostValues, type TorchInterpreter } from "../../tensor/torch.ts"
@@ -19,12 +19,12 @@ export class Ema {
     this.averages = torch.noGrad(() => this.sources.map((tensor) => tensor.detach().clone()))
   }
 
-  /** average += (1 - decay) * (weights - average), running statistics included: of weights that stay it is exactly them. */
+  /** average += (1 - decay) * (weights - average), running statistics included. The average of weights that stay is exactly them. */
   update(): void {
     torch.noGrad(() => torch.scope(() => lerp(this.averages, this.sources, 1 - this.decay)))
   }
 
-  /** Host copies by path; counters are the model's own. */
+  /** Host copies by path. Counters are the model's own. */
   hostState(): Map<string, Float32Array> {
     const averages = new Map(this.names.map((name, i) => [name, this.averages[i]!]))
     return new Map([...this.interpreter.state()].map(([path, own]) => [path, hostValues(averages.get(path) ?? own)]))
@@ -72,7 +72,7 @@ type Tensors = readonly torch.Tensor[]
 const foreachLerp = torch.operator<[self: Tensors, end: Tensors, weight: number], void>("_foreach_lerp_.Scalar")
 const lerpOne = torch.operator<[self: torch.Tensor, end: torch.Tensor, weight: number], torch.Tensor>("lerp_.Scalar")
 
-/** libtorch 1.13 knows it of single tensors only. */
+/** libtorch 1.13 has this operation for single tensors only. */
 function lerp(averages: Tensors, ends: Tensors, weight: number): void {
   if (torch.hasOperator("_foreach_lerp_.Scalar")) foreachLerp(averages, ends, weight)
   else for (const [i, average] of averages.entries()) lerpOne(average, ends[i]!, weight)

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { layerDecay } from "./learning-rate.ts"
 
-test("a layer's factor is decay to the number of layers above it, in each tower by itself", () => {
+test("a layer's factor is the decay to the power of the number of layers above it, in each tower", () => {
   const paths = [
     "image.stem.0.weight",
     "image.stages.0.blocks.0.weight",

@@ -6,9 +6,9 @@
 export interface ScheduleConfig {
   readonly learningRate: number
   readonly warmupSteps: number
-  /** Steps before the cosine begins, the warm-up among them; MobileCLIP-B (LT) has 300k of them. */
+  /** Steps before the cosine begins, including the warm-up; MobileCLIP-B (LT) has 300k of them. */
   readonly constantSteps?: number
-  /** Where the cosine ends, behind the last step; 0 by default. */
+  /** Where the cosine ends, after the last step; 0 by default. */
   readonly minLearningRate?: number
   readonly steps: number
 }
@@ -37,7 +37,7 @@ export function layerDecay(paths: Iterable<string>, decay: number): (path: strin
   return (path) => {
     if (topPattern.test(path)) return 1
     const known = layers[towerOf(path)] ?? []
-    // What is in no layer and not on top lies below all: stem, embeddings, class tokens.
+    // What is in no layer and not on top is below all layers: stem, embeddings, class tokens.
     const below = known.length - known.indexOf(layerPattern.exec(path)?.[0] ?? "")
     return decay ** below
   }

@@ -1,12 +1,12 @@
 /**
- * Scaling of the loss for float16, whose smallest values would swallow small gradients. A step whose loss or
- * gradients overflow is left out and the scale halved; it doubles after 2,000 good steps. Source: PyTorch `torch.cuda.amp.GradScaler`.
+ * Scaling of the loss for float16, in which small gradients would underflow. A step whose loss or gradients overflow is
+ * left out, and the scale is halved; it doubles after 2,000 good steps. Source: PyTorch `torch.cuda.amp.GradScaler`.
  */
 import { UserError } from "../../core/errors.ts"
 
 export interface LossScalerState {
   readonly scale: number
-  /** Good steps since the scale changed. */
+  /** Steps without an overflow since the scale changed. */
   readonly goodSteps: number
 }
 

@@ -1,4 +1,4 @@
-/** How fast this machine multiplies matrices: the bound of any training on it. */
+/** How fast this machine multiplies matrices: a bound for any training on it. */
 import * as torch from "../../../torch/index.ts"
 import type { Precision } from "../../core/precision.ts"
 
@@ -11,7 +11,7 @@ interface CalibrationOptions {
 /** Large enough to be bound by arithmetic, small enough for a step that takes milliseconds. */
 const SIZES = { cpu: 1024, other: 8192 } as const
 
-/** So that a pause of the machine does not decide. */
+/** Long enough that a short pause of the machine does not decide. */
 const LEAST_MILLISECONDS = 500
 
 /** Multiply-adds a second of square matrix products; takes about a second. */
@@ -28,7 +28,7 @@ export function matmulRate({ device, threads, precision }: CalibrationOptions): 
   })
 }
 
-/** Reading one value waits for a device that computes on its own. */
+/** Reading one value waits for a device that computes asynchronously. */
 function multiply(matrix: torch.Tensor, times: number): void {
   torch.scope(() => {
     let result = matrix

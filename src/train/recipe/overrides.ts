@@ -12,14 +12,14 @@ export interface Override {
   readonly source: string
 }
 
-/** Keys that answer one question: who sets one, clears the others. */
+/** Alternative keys: setting one of them clears the others. */
 const alternatives = [["schedule.steps", "schedule.samples", "schedule.epochs"]] as const
 
-/** Throws UserError where there is no `=` or no such key. */
+/** Throws UserError where the text has no `=`, or there is no such key. */
 export function parseOverride(text: string): Override {
   const at = text.indexOf("=")
   if (at <= 0)
-    throw new UserError(`"${text}" is no key=value`, "for example schedule.steps=2000 or data.resampled=true")
+    throw new UserError(`"${text}" is not key=value`, "for example schedule.steps=2000 or data.resampled=true")
   const key = text.slice(0, at).trim()
   if (!recipeKeys().includes(key) && !isGroupKey(key)) throw unknownKey(key, text)
   return { key, value: parseValue(text.slice(at + 1)), source: text }
@@ -39,7 +39,7 @@ export function parseValue(text: string): unknown {
 }
 
 /**
- * The recipe with later overrides over earlier ones, checked. A group may be set whole or in part: `save={"keep":3}`.
+ * The checked recipe with the overrides applied, where later ones win. A group may be set as a whole or in part: `save={"keep":3}`.
  * @param where what the recipe is, for messages
  */
 export function applyOverrides(recipe: RecipeInput, overrides: readonly Override[], where: string): Recipe {

@@ -1,8 +1,8 @@
 /**
  * What a run will take, before anything is computed: parameters, multiply-adds, memory, length and time.
  * Multiply-adds count convolutions, linear layers, attention's products and the similarities of the loss. A backward pass
- * counts as two forward passes. Texts count in full length, though causal towers stop at the longest of a batch, and a
- * captioner's softmax over all words, though `loss.sampledWords` takes fewer.
+ * counts as two forward passes. Texts count with their full length, though causal towers stop at the longest of a batch; a
+ * captioner's softmax counts with all words, though `loss.sampledWords` takes fewer.
  */
 import { assert, UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
@@ -15,13 +15,13 @@ import { type RunLength, runLength } from "./run-length.ts"
 import type { Recipe } from "./schema.ts"
 import { activationBytes, FLOAT_BYTES, type PartName, partCost } from "./tower-cost.ts"
 
-/** What a recipe does not know. */
+/** Facts about the data and the machine that a recipe does not have. */
 export interface PlanFacts {
   /** Pairs in the data. */
   readonly samples: number | null
   readonly shards?: number
   readonly ranks?: number
-  /** Pairs a second over all ranks, where a run has shown it. */
+  /** Pairs a second over all ranks, where a run has measured it. */
   readonly samplesPerSecond?: number
   /** Multiply-adds a second of a large matrix product, on one rank. */
   readonly matmulRate?: number
@@ -29,9 +29,9 @@ export interface PlanFacts {
 
 export interface TowerPlan {
   readonly parameters: { readonly train: number; readonly inference: number }
-  /** Of one forward pass of one picture or text, in the form that is trained. */
+  /** Multiply-adds of one forward pass of one picture or text, in the form that is trained. */
   readonly multiplyAdds: number
-  /** Float32, of one picture or text. */
+  /** Bytes in float32 for one picture or text. */
   readonly activationBytes: number
 }
 
@@ -39,18 +39,18 @@ export interface Plan {
   readonly model: string
   readonly image: TowerPlan
   readonly text: TowerPlan
-  /** Of a captioner: a caption of full length. */
+  /** A captioner's decoder, for a caption of full length. */
   readonly decoder?: TowerPlan
   readonly length: RunLength
   readonly ranks: number
   /** Pairs of a step on each rank, and how many are encoded at once. */
   readonly batch: { readonly size: number; readonly perRank: number; readonly chunk: number }
-  /** For a pair and for a step over all ranks, passes counted. */
+  /** For a pair, and for a step over all ranks, with all forward and backward passes. */
   readonly multiplyAdds: { readonly perSample: number; readonly perStep: number }
   /** Bytes on each rank, by purpose. */
   readonly memory: Readonly<Record<MemoryPart, number>> & { readonly total: number }
   readonly shardsPerRank: number | null
-  /** Null where no rate is known. `matmul` assumes that all runs as fast as a large matrix product, which it does not. */
+  /** Null where no rate is known. `matmul` assumes that everything runs as fast as a large matrix product: a lower bound. */
   readonly time: {
     readonly seconds: number
     readonly samplesPerSecond: number
@@ -70,7 +70,7 @@ export type MemoryPart =
   | "batch"
 
 const HALF_BYTES = 2
-/** Of the stored embeddings where the recipe does not say: the papers' teachers have it. */
+/** The width of stored embeddings where the recipe does not give it: that of the papers' teachers. */
 const TEACHER_WIDTH = 768
 
 /** Throws UserError where the run's length cannot be told, or the batch does not divide among the ranks. */
@@ -143,7 +143,7 @@ function partOf(model: CheckpointModel, part: PartName): Module {
 
 // ------------------------------------------------------------------------------------------------ multiply-adds
 
-/** Of a pair, its share of the similarities of the whole batch included. */
+/** The multiply-adds of a pair, including its share of the similarities of the whole batch. */
 function multiplyAddsOf(context: PlanContext): number {
   const { recipe, towers } = context
   const { image, text, decoder } = towers
@@ -153,7 +153,7 @@ function multiplyAddsOf(context: PlanContext): number {
 }
 
 /**
- * Forward passes that a training step's work on a part is worth. Captions are written once, whatever the chunks; a
+ * A training step's work on a part of the model, in forward passes. The decoder runs once, whatever the chunks; a
  * captioner's locked tower is encoded again with each chunk, because its tokens are read again.
  */
 function passesOf(part: PartName, { recipe, batch, towers }: PlanContext): number {
@@ -164,7 +164,7 @@ function passesOf(part: PartName, { recipe, batch, towers }: PlanContext): numbe
   return 3 + chunked + checkpointed
 }
 
-/** Captions encoded per pair. */
+/** Captions that are encoded for a pair. */
 function textsOf(recipe: Recipe): number {
   return hasTwoTerms(recipe) ? 2 : 1
 }
@@ -207,7 +207,7 @@ function memoryOf(context: PlanContext): Plan["memory"] {
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }
 }
 
-/** Values that are learned in these parts, where they are not locked. */
+/** Learned values in these parts. */
 function sizeOf(towers: Towers, parts: readonly PartName[]): number {
   return parts.reduce((sum, part) => sum + (towers[part]?.parameters.train ?? 0), 0)
 }
@@ -216,14 +216,14 @@ function pairActivations({ image, text, decoder }: Towers, texts: number): numbe
   return image.activationBytes + texts * text.activationBytes + (decoder?.activationBytes ?? 0)
 }
 
-/** Of the whole batch, as every rank gathers them: the student's with their gradients, the teachers' as they are. */
+/** Features of the whole batch, as every rank gathers them: the student's with their gradients, the teachers' without. */
 function featureBytes({ recipe, config, batch, teacherWidths }: PlanContext): number {
   const vectors = 1 + textsOf(recipe)
   const teachers = teacherWidths.reduce((sum, width) => sum + width, 0)
   return batch.size * vectors * (2 * config.embedDim + teachers) * FLOAT_BYTES
 }
 
-/** The rank's rows over all columns, in both directions: logits, their softmax and its gradient, the teachers' mean. */
+/** The rank's rows with all columns, in both directions: logits, their softmax and its gradient, the teachers' mean. */
 function similarityBytes({ recipe, batch, teacherWidths }: PlanContext): number {
   const matrices = 3 + (teacherWidths.length > 0 ? 2 : 0)
   return 2 * textsOf(recipe) * matrices * batch.perRank * batch.size * FLOAT_BYTES

@@ -1,40 +1,40 @@
-/** What a recipe leaves to its other keys: `null`, until all of it is known. */
+/** Values that a recipe leaves to its other keys: they are `null` until the whole recipe is known. */
 import type { Recipe } from "./schema.ts"
 
-/** As it is saved and printed: with what its keys decide for each other. A loss without teachers has no weights of theirs. */
+/** The recipe as it is saved and printed: with the values that its keys decide for each other. Without teachers the loss's weights stay as they are. */
 export function resolvedRecipe(recipe: Recipe): Recipe {
   const { loss, data } = recipe
   const weights = distils(recipe) ? lossWeights(recipe) : loss.weights
   return { ...recipe, loss: { ...loss, weights }, data: { ...data, view: viewOf(recipe) } }
 }
 
-/** Shards that are called reinforced are used as such. */
+/** Shards whose format is given as reinforced are used as such. */
 export function isReinforced({ data }: Pick<Recipe, "data">): boolean {
   return data.reinforced || data.format === "reinforced"
 }
 
-/** Whether each picture has a real and a synthetic caption, with a loss term each. */
+/** Whether each picture has a real and a synthetic caption, each with a loss term. */
 export function hasTwoTerms(recipe: Pick<Recipe, "data">): boolean {
   return isReinforced(recipe) && recipe.data.mixSynthetic === null
 }
 
-/** Reinforced data are used by their stored views: the embeddings are of these. */
+/** Reinforced data are used with their stored views, because the embeddings belong to these. */
 export function viewOf(recipe: Pick<Recipe, "data">): NonNullable<Recipe["data"]["view"]> {
   return recipe.data.view ?? (isReinforced(recipe) ? "stored" : "crop")
 }
 
-/** Where a loss can distil and there is what to learn from, distillation alone: the papers' lambda of 1. */
+/** Default: distillation alone, the papers' lambda of 1, where the loss can distil and there are teachers or stored embeddings. */
 export function lossWeights(recipe: Recipe): NonNullable<Recipe["loss"]["weights"]> {
   const { loss } = recipe
   return loss.weights ?? (loss.kind === "distill" || (loss.kind === "siglip" && hasTeaching(recipe)) ? [0, 1] : [1, 0])
 }
 
-/** Stored embeddings, or teachers that run along. */
+/** Whether there are stored embeddings, or teachers that run beside the student. */
 export function hasTeaching(recipe: Recipe): boolean {
   return isReinforced(recipe) || recipe.teachers.length > 0
 }
 
-/** Whether the loss compares with teachers. */
+/** Whether the loss compares the student with teachers. */
 export function distils(recipe: Recipe): boolean {
   const { kind } = recipe.loss
   return (kind === "distill" || kind === "siglip") && hasTeaching(recipe) && lossWeights(recipe)[1] > 0

@@ -1,4 +1,4 @@
-/** A recipe as what the loop and the loader take. */
+/** A recipe as the settings of the training loop and of the loader. */
 import { UserError } from "../../core/errors.ts"
 import { precisionOf } from "../../core/precision.ts"
 import type { TrainingDataConfig } from "../../data/training/config.ts"
@@ -41,7 +41,7 @@ export function trainConfigOf(
   }
 }
 
-/** SigLIP's loss distils where the recipe has teachers. */
+/** SigLIP's loss distils where there are teachers or stored embeddings. */
 export function objectiveOf(recipe: Recipe): ObjectiveConfig {
   const { loss } = recipe
   switch (loss.kind) {
@@ -60,13 +60,13 @@ export function objectiveOf(recipe: Recipe): ObjectiveConfig {
   }
 }
 
-/** What the loader needs beyond the recipe comes from the model, the machine and the launch. */
+/** The loader's settings that come from the recipe; the others come from the model, the machine and the launch. */
 type RecipeData = Omit<
   TrainingDataConfig,
   "rank" | "ranks" | "preprocessing" | "tokenizer" | "contextLength" | "workers" | "prefetch"
 >
 
-/** Throws UserError where the recipe names no data. Stored embeddings are read only where they are compared with. */
+/** Stored embeddings are read only where the loss uses them. Throws UserError where the recipe names no data. */
 export function trainingDataOf(recipe: Recipe): RecipeData {
   const { data, batch, seed, teachers } = recipe
   if (data.train === null) {
@@ -106,8 +106,8 @@ function distillationOf(recipe: Recipe): DistillationConfig {
 }
 
 /**
- * What a run must not be resumed with another of, beside the loop's own settings. Where the data lies may change, and
- * how it is read; keys that came later are left out where they are off, so that earlier runs go on.
+ * The settings, beside the loop's own, that must be the same when a run is resumed. The place of the data and the way it is
+ * read may change. Keys that earlier versions did not have are left out where they are off, so that earlier runs can be resumed.
  */
 function runSettings(recipe: Recipe): Settings {
   const { train: _, workers: __, maxBadSamples: ___, separator: ____, teacherWidths: _____, ...data } = recipe.data

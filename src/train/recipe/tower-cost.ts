@@ -8,12 +8,12 @@ export const FLOAT_BYTES = 4
 
 export type PartName = "image" | "text" | "decoder"
 
-/** The parts that cost something, in their order. */
+/** The parts of the model that are computed, in their order. */
 export function partsOf(model: CheckpointModel): PartName[] {
   return model instanceof Coca ? ["image", "text", "decoder"] : ["image", "text"]
 }
 
-/** Of one picture, one text, or the captioning of one picture in as many words as there may be. */
+/** The cost of one picture, of one text, or of a caption of full length. */
 export function partCost(model: CheckpointModel, part: PartName): CostReport {
   const { imageSize, text } = model.config
   const parameters = model.namedParameters()
@@ -29,7 +29,7 @@ export function partCost(model: CheckpointModel, part: PartName): CostReport {
   }
 }
 
-/** The last token of a caption has nothing behind it to be foretold; query 0 of the image is its embedding. */
+/** The last token of a caption predicts nothing; query 0 of the image is its embedding. */
 function decoderCost(model: CheckpointModel): CostReport {
   assert(model instanceof Coca, "a model without a decoder")
   const { text, pooler, embedDim } = model.config
@@ -43,11 +43,11 @@ function decoderCost(model: CheckpointModel): CostReport {
 }
 
 interface ActivationOptions {
-  /** Only inputs of blocks are kept; what is inside is computed again, one block at a time. */
+  /** Whether only the inputs of blocks are kept, and what is inside is computed again, one block at a time. */
   readonly checkpointing: boolean
 }
 
-/** Bytes in float32 for one sample; all operations' results, which is more than libtorch keeps of some. */
+/** Bytes in float32 for one sample: the results of all operations, which is more than libtorch keeps of some. */
 export function activationBytes(layers: readonly LayerCost[], { checkpointing }: ActivationOptions): number {
   if (!checkpointing) return layers.reduce((sum, layer) => sum + layer.activationBytes, 0)
   const blocks = blocksOf(layers)

@@ -13,7 +13,7 @@ afterEach(() => rmSync(folder, { recursive: true }))
 const at = (name: string) => join(folder, name)
 const check = () => requireNewRun(folder, ["report.html"])
 
-test("files that a run would replace are named, links to nowhere too; others do not matter", async () => {
+test("files that a run would replace are named, also broken links; others do not matter", async () => {
   writeFileSync(at("notes.txt"), "")
   mkdirSync(at("tensorboard"))
   await check()
@@ -23,7 +23,7 @@ test("files that a run would replace are named, links to nowhere too; others do 
   await expect(check()).rejects.toThrow(`${folder} has no checkpoints of a run, and holds checkpoints, metrics.jsonl, report.html, which a run would replace`) // biome-ignore format: a line
 })
 
-test("what a run left that has no checkpoint yet may be replaced, a finished model never", async () => {
+test("files of a run without a checkpoint may be replaced, a finished model never", async () => {
   await markRun(folder, false)
   writeFileSync(at("report.html"), "")
   await check()
@@ -34,7 +34,7 @@ test("what a run left that has no checkpoint yet may be replaced, a finished mod
   await expect(check()).rejects.toThrow("holds report.html, which")
 })
 
-test("with a checkpoint the mark goes; a file of its name that is somebody else's stays", async () => {
+test("the first checkpoint removes the marker; a file of its name that no run wrote stays", async () => {
   await markRun(folder, false)
   expect(existsSync(at(".begun"))).toBe(true)
   await markRun(folder, true)
@@ -45,7 +45,7 @@ test("with a checkpoint the mark goes; a file of its name that is somebody else'
   await expect(check()).rejects.toThrow("holds .begun, which")
 })
 
-test("a directory that is not there, or cannot be one, has nothing to replace", async () => {
+test("a missing directory, or a file in its place, has nothing to replace", async () => {
   await requireNewRun(at("none"), [])
   writeFileSync(at("file"), "")
   await requireNewRun(join(at("file"), "below"), [])

@@ -1,6 +1,6 @@
 /**
- * Where a run begins: what it would write must not be there, unless a run wrote it that ended before its first checkpoint.
- * Such a run left `.begun`, which is written before all else and goes with the first checkpoint.
+ * The folder in which a run begins: it must not hold what the run would write, unless a run that ended before its first
+ * checkpoint wrote it. Such a run left `.begun`, which is written before all other files and removed after the first checkpoint.
  */
 import { lstat, rm } from "node:fs/promises"
 import { join } from "node:path"
@@ -11,20 +11,20 @@ import { listed, namesIn } from "../../host/files/folder.ts"
 const marker = ".begun"
 const markerText = "A training run began here and has no checkpoint yet: it may be begun again.\n"
 
-/** Written at the end, after the last checkpoint: without checkpoints it is somebody's, whoever trained it. */
+/** Written at the end, after the last checkpoint. Without checkpoints it is a finished model that must not be lost. */
 const finalFile = "model.safetensors"
-/** Of every run, for which others are no place. */
+/** Folders of every run; files of these names are in the way. */
 const folders = ["checkpoints", "tensorboard"] as const
 
 /**
- * Of a directory without checkpoints.
+ * Checks a directory without checkpoints, before a run begins in it.
  *
  * @param files names that the run writes there, beside those of every run
- * @throws UserError where some are there that are not known to be of such a run
+ * @throws UserError where the directory holds files of these names that no such run is known to have written
  */
 export async function requireNewRun(directory: string, files: readonly string[]): Promise<void> {
   const present = await namesIn(directory, [marker, finalFile, "metrics.jsonl", ...files])
-  // In this order: another process of the run writes the marker before the files.
+  // In this order, because another process of the run writes the marker before the files.
   const taken = (await isBegun(directory)) ? present.filter((name) => name === finalFile) : present
   taken.push(...(await notFolders(directory)))
   if (taken.length === 0) return
@@ -34,13 +34,13 @@ export async function requireNewRun(directory: string, files: readonly string[])
   )
 }
 
-/** Before the run writes anything else there; where there is a checkpoint it is the mark. */
+/** Writes the marker, before the run writes anything else there. A checkpoint takes its place. */
 export async function markRun(directory: string, hasCheckpoint: boolean): Promise<void> {
   if (hasCheckpoint) await unmarkRun(directory)
   else await writeAtomically(join(directory, marker), [markerText])
 }
 
-/** When a checkpoint is there. */
+/** Removes the marker, when there is a checkpoint. */
 export async function unmarkRun(directory: string): Promise<void> {
   if (await isBegun(directory)) await rm(join(directory, marker), { force: true })
 }

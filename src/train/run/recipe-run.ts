@@ -1,6 +1,6 @@
 /**
- * A run from a recipe, in this process or as one of several: data, weights to start from, running teachers, evaluation,
- * checkpoints, log and report in its folder, and the model directory at the end.
+ * A run from a recipe, in this process or as one of several: data, weights to start from, teachers, evaluation, checkpoints,
+ * log and report in its folder, and the model directory at the end.
  */
 import { basename, resolve } from "node:path"
 import * as torch from "../../../torch/index.ts"
@@ -46,11 +46,11 @@ export interface RecipeRunOptions {
   /** Steps that share a line of the metrics. */
   readonly logEvery?: number
   readonly startProgress?: StartProgress
-  /** Brings what the run starts from, where that is a name. Default: from the hub, without a word. */
+  /** Downloads what the run starts from, where that is a name. Default: from the hub, without progress. */
   readonly pull?: PullWeights
-  /** Gets a line about what is left out, or not as it was. */
+  /** Gets a line about what is left out, or has changed. */
   readonly onNote?: (line: string) => void
-  /** Asked for once all processes are there; its abort saves after the current step and stops. */
+  /** Called when all processes have joined. Its abort ends the run after the current step, with a checkpoint. */
   readonly signal?: () => AbortSignal
 }
 
@@ -68,7 +68,7 @@ export interface RecipeRunSummary {
   readonly samplesSeen: number
   readonly samplesPerSecond: number
   readonly finalLoss: number
-  /** By reason. */
+  /** Samples that could not be used, by reason. */
   readonly badSamples?: Readonly<Record<string, number>>
   readonly exported?: string
   /** The last evaluation, 0 to 1 by task. */
@@ -76,10 +76,10 @@ export interface RecipeRunSummary {
 }
 
 /**
- * Trains what the recipe says. In a process that is not the first of its group: null, and nothing is written.
+ * Trains what the recipe says. In a process that is not the first of its group the result is null, and nothing is written.
  *
- * @throws UserError where the folder holds another run, the data are others than before, or cannot be read
- * @throws the signal's reason where it was stopped; the state is saved then
+ * @throws UserError where the folder holds another run, or the data cannot be read, or differ from those the run began with
+ * @throws the signal's reason where the run was stopped; then its state is saved
  */
 export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Promise<RecipeRunSummary | null> {
   const options: ResolvedOptions = { ...recipeRunDefaults, threads: torch.threads(), ...given }
@@ -91,9 +91,8 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
   const timeoutSeconds = recipe.evaluate.tasks === null ? 600 : 6 * 3600
   const group = processGroupFromEnvironment({ device, timeoutSeconds })
   try {
-    // Not before: a process that waits for the others notices nothing, and is better ended than asked.
+    // Not before all have joined: a process that waits for the others cannot react, and a signal should end it at once.
     const signal = options.signal()
-    // Of all ranks the first one writes.
     using _ = isFirstRank(group) ? await lockFolder(out, "mobileclip train", signal) : null
     await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
     const untrained = infoOf(recipe)
@@ -128,7 +127,7 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
   }
 }
 
-/** Pairs in the data of a recipe; null where shards are drawn and nobody has counted them. */
+/** Pairs in the data of a recipe; null where shards are drawn and their samples are not counted. */
 export async function countSamples(
   recipe: Recipe,
   options: Pick<ResolvedOptions, "device" | "threads">,
@@ -138,7 +137,7 @@ export async function countSamples(
   return data.samples
 }
 
-/** A run of days does not end in a folder that must not be written. Throws UserError where it would. */
+/** Checks before a long run that its model directory can be written at the end. Throws UserError where it cannot. */
 export async function checkExport({ out, exportTo }: Pick<ResolvedOptions, "out" | "exportTo">): Promise<void> {
   if (exportTo === null) return
   if (resolve(exportTo) === resolve(out))
@@ -193,7 +192,7 @@ async function describeRun(
     ...(tasks && { evaluate: ({ model, interpreter }) => tasks.score(new TorchEncoder(model, interpreter, info)) }),
     keep: recipe.save.keep,
     otherData: options.otherData,
-    // Only where the run may begin or go on: another run's recipe stays.
+    // Only when the run may begin or go on, so that another run's recipe is not replaced.
     prepare: () => saveRecipe(options.out, recipe),
     logEvery: options.logEvery,
     report: {
@@ -209,7 +208,7 @@ async function describeRun(
   }
 }
 
-/** Beside those of every run and the report. */
+/** Files beside those of every run and the report. */
 const ownFiles = ["config.json"] as const
 
 function folderOf({ out, resume }: ResolvedOptions): RunFolder {
@@ -234,7 +233,7 @@ function facts({ name, config }: CheckpointInfo<ModelConfig>): [string, string][
   ]
 }
 
-/** A run that goes on has its weights in its checkpoint. */
+/** A run that is resumed has its weights in its checkpoint. */
 function startOf(
   { start, seed }: Recipe,
   { resume, pull }: ResolvedOptions,
@@ -261,12 +260,12 @@ function loaderOf(
   }
 }
 
-/** A processor that trains has one thread to spare; beside a GPU most of its threads have nothing else to do. */
+/** A processor that trains has one thread to spare; beside a GPU most of the processor's threads are idle. */
 export function workersFor({ device, threads }: Pick<ResolvedOptions, "device" | "threads">): number {
   return device === "cpu" ? 1 : Math.min(8, Math.max(1, threads - 1))
 }
 
-/** The untrained model of a recipe: with SigLIP's bias where its loss has one. */
+/** The untrained model of a recipe, with SigLIP's bias where its loss has one. */
 function infoOf({ model: name, loss }: Pick<Recipe, "model" | "loss">): CheckpointInfo<ModelConfig> {
   const { model, preprocessing } = modelNamed(name as ModelName)
   const config = loss.kind === "siglip" && !isCoca(model) ? { ...model, logitBias: true as const } : model

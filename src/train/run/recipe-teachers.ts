@@ -26,7 +26,7 @@ export async function openTeachers(recipe: Recipe, info: CheckpointInfo<ModelCon
   })
 }
 
-/** What the teachers are, whatever their files are called. */
+/** Identifies the teachers by the contents of their files, whatever the files are called. */
 export async function teacherWeights({ teachers }: Recipe): Promise<Settings> {
   if (teachers.length === 0) return {}
   const hashes: string[] = []

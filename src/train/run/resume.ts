@@ -1,4 +1,4 @@
-/** Going on with a run: from which checkpoint, and whether that is a checkpoint of the same run. */
+/** Resuming a run: from which checkpoint, and whether that checkpoint belongs to the same run. */
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
@@ -12,28 +12,28 @@ import { markRun, requireNewRun } from "./new-run.ts"
 /** Where a run is written, and how it may begin. */
 export interface RunFolder {
   readonly directory: string
-  /** What to do with a run that the directory already holds, and, for `require`, without one. */
+  /** Whether the directory may hold a run already: "refuse", "require" one, or "continue" it where there is one. */
   readonly existing: "refuse" | "require" | "continue"
   /** The checkpoint to go on from; absent: the newest. */
   readonly resumeFrom?: string
-  /** Names of files that are written in the directory beside those of every run; files of these names that are not the run's are not replaced. */
+  /** Names of files that are written in the directory beside those of every run. Files of these names that another program wrote are not replaced. */
   readonly files?: readonly string[]
-  /** Writes `report.html` at the end, or when the run stops. */
+  /** What `report.html` says, which is written at the end, or when the run stops; absent: none is written. */
   readonly report?: RunReport
 }
 
 export interface ResumableRun extends RunFolder {
   readonly info: CheckpointInfo<ModelConfig>
   readonly config: TrainConfig
-  /** Whether it may go on with other data, or other teachers, than it was begun with; absent: there is no option for that. */
+  /** Whether the run may go on with other data, or other teachers, than it began with; absent: there is no option for that. */
   readonly otherData?: boolean
-  /** Gets a line about what is not as it was, and goes on all the same. */
+  /** Gets a line about each change that is allowed. */
   readonly note?: (line: string) => void
 }
 
-/** Where a run goes on. */
+/** The state that a run goes on from. */
 interface Resumption extends Pick<TrainingState, "step" | "info" | "settings"> {
-  /** The state; once, because it is three times the model, and is not kept here. */
+  /** Gives the state, once: it is three times as large as the model, and is not kept here. */
   readonly take: () => TrainingState
 }
 
@@ -52,7 +52,7 @@ function resumptionOf(state: TrainingState): Resumption {
 /**
  * The checkpoint that a run would go on from; null where it begins. Nothing is written.
  *
- * @throws UserError where there is one and it must not, or the other way, or the run would replace what is not a run's
+ * @throws UserError where there is a run that `existing` refuses, or none that it requires, or where the run would replace other files
  */
 export async function existingCheckpoint(run: RunFolder): Promise<string | null> {
   const { directory, existing, resumeFrom } = run
@@ -74,7 +74,7 @@ export async function existingCheckpoint(run: RunFolder): Promise<string | null>
   )
 }
 
-/** Before a run writes anything in its directory, so that it is known for a run's if it ends before its first checkpoint. */
+/** Marks the directory as a run's before anything is written in it, for the case that the run ends before its first checkpoint. */
 export async function beginRun(directory: string): Promise<void> {
   await markRun(directory, (await latestCheckpoint(directory)) !== null)
 }
@@ -123,13 +123,13 @@ function changeOf(name: string, before: Settings, now: Settings): string {
   return `${name} ${before[name] ?? unsaid} (now ${now[name] ?? unsaid})`
 }
 
-/** Settings that are left out where they are the default, which is not none. */
+/** Settings that are left out where they have their default: what it is called in messages. */
 const unsaidSettings: Readonly<Record<string, string>> = { truncated: "accept (the default)" }
 
-/** What tells the data of a run, and models that take part, by their contents. Not every checkpoint says it. */
+/** Settings that identify the data of a run, and other models that take part, by their contents. Not every checkpoint has them. */
 const dataSettings: readonly string[] = ["data", "heldOut", "teacherWeights"]
 
-/** Where a checkpoint says what the data is by its place: that may change. */
+/** Settings by which some checkpoints identify the data by its path: the path may change. */
 const placeSettings: readonly string[] = ["pictures", "source"]
 
 function isOther(name: string, before: Settings, now: Settings): boolean {
@@ -147,7 +147,7 @@ function noteData({ settings: before }: Resumption, now: Settings, { directory, 
   }
 }
 
-/** Of how many processes a run is: it may go on with another number, and is not bit for bit the same then. */
+/** The number of processes of a run. It may go on with another number, and is not bit for bit the same then. */
 export const ranksSetting = "ranks"
 
 function noteRanks({ settings: before }: Resumption, now: Settings, { directory, note }: ResumableRun): void {

@@ -1,11 +1,10 @@
 /**
- * A training run on disk: `checkpoints/` (to resume from), `metrics.jsonl` (a line per step and per evaluation),
+ * A training run in its folder: `checkpoints/` (to resume from), `metrics.jsonl` (a line per step and per evaluation),
  * `tensorboard/`, and at the end `model.safetensors` (without the optimiser; the average where the run keeps one).
- * Resuming continues all of them where the state stands.
+ * A run that is resumed continues all of them from the step of its checkpoint.
  */
 import { join } from "node:path"
 import * as torch from "../../../torch/index.ts"
-import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
 import type { Progress, StartProgress } from "../../core/progress.ts"
@@ -15,34 +14,34 @@ import type { BadTally } from "../../data/training/training-data.ts"
 import type { Scores } from "../../evaluate/task-list.ts"
 import { makeDirectory, writeAtomically } from "../../host/files/files.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
-import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../../model/checkpoint/checkpoint.ts"
+import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { checkpointWriter } from "../checkpoints/checkpoint-writer.ts"
 import { cleanRun } from "../checkpoints/folder.ts"
-import { type TrainingState, trainedModel } from "../checkpoints/state.ts"
+import { modelChunks, type TrainingState } from "../checkpoints/state.ts"
 import { isFirstRank, type ProcessGroup } from "../distributed/process-group.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../log/entries.ts"
-import { liveText } from "../log/live.ts"
 import { readMetrics } from "../log/metrics.ts"
 import { RunLog, type RunReport } from "../log/run-log.ts"
+import { statusText } from "../log/status-line.ts"
 import { type LiveModel, type TrainIo, train } from "../train.ts"
 import { beginRun, checkSameRun, existingState, type ResumableRun } from "./resume.ts"
 
 export interface TrainingRun extends ResumableRun {
-  /** The caller holds the directory's lock. */
+  /** Whether the caller holds the directory's lock. */
   readonly isLocked?: boolean
   /** Batches from this step on. */
   readonly batches: (firstStep: number) => Iterable<Batch> | AsyncIterable<Batch>
-  /** Scores of the model as it is, every `config.evaluateEvery` steps; `earlier` are the evaluations before. */
+  /** Scores the model as it is, every `config.evaluateEvery` steps; `earlier` are the evaluations before. */
   readonly evaluate?: (live: LiveModel, earlier: readonly EvaluationEntry[]) => Promise<Scores>
-  /** Whether the run ends early, asked behind each evaluation with all there were, this one included. */
+  /** Whether the run ends early. It is asked after each evaluation, and gets all evaluations so far. */
   readonly isEnough?: (evaluations: readonly EvaluationEntry[]) => boolean
   /** Weights to start from. */
   readonly start?: TrainIo["start"]
-  /** Checkpoints that are kept; the default is 1. */
+  /** How many checkpoints are kept; the default is 1. */
   readonly keep?: number
-  /** Of the progress line. */
+  /** Label of the progress line. */
   readonly name?: string
-  /** Called when the directory is this run's, before anything is computed. */
+  /** Called before anything is computed, when the directory belongs to this run. */
   readonly prepare?: () => Promise<void>
   /** Steps that share a line of the metrics. */
   readonly logEvery?: number
@@ -56,22 +55,22 @@ export interface TrainingRun extends ResumableRun {
 export interface TrainingResult {
   readonly info: CheckpointInfo<ModelConfig>
   readonly step: number
-  /** One per step, of an earlier part as well. */
+  /** One entry per step, including the steps before the run was resumed. */
   readonly steps: readonly StepEntry[]
   readonly evaluations: readonly EvaluationEntry[]
   readonly checkpoint: string
-  /** Of the whole run. */
+  /** The mean over the whole run. */
   readonly samplesPerSecond: number
   /** Seconds of training before this process. */
   readonly earlierSeconds: number
 }
 
-/** Throws the signal's reason when it was stopped before the last step; the state is saved then. */
+/** Trains, or goes on. Throws the signal's reason when the run was stopped before the last step; then its state is saved. */
 export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   const { directory, config, signal } = run
   using _ = run.isLocked ? null : await lockFolder(directory, "mobileclip, training a model", signal)
   const resumption = await existingState(run)
-  // What the weights were begun with has its licence, which only the state knows when it goes on.
+  // The licence is that of the weights the run started from, which a resumed run has in its state only.
   const info = resumption ? { ...run.info, license: resumption.info.license } : run.info
   if (resumption) checkSameRun(resumption, run, info)
   await makeDirectory(directory)
@@ -83,17 +82,17 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   const progress = run.startProgress(run.name ?? "train", config.steps * config.batchSize, { unit: "samples" })
   try {
     const state = await train(info, config, {
-      batches: (firstStep) => shown(run, log, firstStep),
+      batches: (firstStep) => keepingSamples(run, log, firstStep),
       save: (current) => save(run, current, log, writer),
-      ...(run.evaluate && { evaluate: (live) => evaluated(run, log, live) }),
+      ...(run.evaluate && { evaluate: (live) => evaluate(run, log, live) }),
       ...(run.start && { start: run.start }),
       ...(run.group && { group: run.group }),
       tally: run.bad,
       resume: resumption?.take,
       signal,
-      onStep: (report) => progress.update(report.samplesSeen, liveText(log.step(report))),
+      onStep: (report) => progress.update(report.samplesSeen, statusText(log.step(report))),
     })
-    if (run.report && isFirstRank(run.group)) await log.writeReport(withBad(run.report, run.bad))
+    if (run.report && isFirstRank(run.group)) await log.writeReport(withBadSamples(run.report, run.bad))
     signal.throwIfAborted()
     return await resultOf(run, state, resumption?.step ?? 0, progress)
   } finally {
@@ -101,7 +100,7 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   }
 }
 
-/** The part of a process that is not the first of its group: it computes, and says nothing. */
+/** The part of a process that is not the first of its group: it computes, and writes nothing. */
 export async function joinTraining(run: TrainingRun): Promise<void> {
   const { info, config, signal } = run
   const resumption = await existingState(run)
@@ -135,7 +134,7 @@ async function resultOf(run: TrainingRun, state: TrainingState, resumed: number,
   } satisfies TrainingResult
 }
 
-function withBad(report: RunReport, bad: BadTally | undefined): RunReport {
+function withBadSamples(report: RunReport, bad: BadTally | undefined): RunReport {
   return bad && bad.count > 0 ? { ...report, facts: [...report.facts, ["samples left out", badText(bad)]] } : report
 }
 
@@ -144,8 +143,8 @@ export function badText({ count, reasons }: Pick<BadTally, "count" | "reasons">)
   return `${count}: ${[...reasons].map(([reason, times]) => `${times} ${reason}`).join(", ")}`
 }
 
-/** The batches; some pictures of the first are kept for the report. */
-async function* shown(run: TrainingRun, log: RunLog, firstStep: number) {
+/** The batches. Some pictures of the first one are kept for the report. */
+async function* keepingSamples(run: TrainingRun, log: RunLog, firstStep: number) {
   let step = firstStep
   for await (const batch of run.batches(firstStep)) {
     if (step === firstStep && run.report && isFirstRank(run.group)) {
@@ -161,8 +160,8 @@ async function* shown(run: TrainingRun, log: RunLog, firstStep: number) {
   }
 }
 
-async function evaluated(run: TrainingRun, log: RunLog, live: LiveModel): Promise<"stop" | undefined> {
-  // Where a run is resumed at an evaluation, it was made before, or the run was stopped just before it.
+async function evaluate(run: TrainingRun, log: RunLog, live: LiveModel): Promise<"stop" | undefined> {
+  // A run that is resumed at a step of an evaluation has made it already, unless it was stopped just before.
   if (log.evaluations.at(-1)?.step !== live.step)
     log.evaluation(entryOf(live, await run.evaluate!(live, [...log.evaluations])))
   return run.isEnough?.(log.evaluations) ? "stop" : undefined
@@ -173,13 +172,13 @@ function entryOf({ step, samplesSeen }: LiveModel, tasks: Scores): EvaluationEnt
   return { step, samplesSeen, tasks, average: scores.reduce((sum, score) => sum + score, 0) / scores.length }
 }
 
-/** Bytes in use: of the CUDA devices where there are any, else of the process. */
+/** Bytes in use: those of the CUDA devices where there are any, else those of the process. */
 function memory(): number {
   const devices = torch.memory().cuda ?? []
   return devices.length > 0 ? devices.reduce((sum, { reserved }) => sum + reserved, 0) : process.memoryUsage.rss()
 }
 
-/** The log goes first: lines behind the checkpoint that is resumed are dropped then, missing ones would not come back. */
+/** The log is written first: on resuming, lines after the checkpoint are dropped, but missing ones could not be restored. */
 async function save(
   { directory, keep = 1 }: TrainingRun,
   state: TrainingState,
@@ -196,6 +195,6 @@ function secondsOf(steps: readonly StepEntry[]): number {
 
 async function writeModel(directory: string, state: TrainingState): Promise<string> {
   const path = join(directory, "model.safetensors")
-  await writeAtomically(path, safetensorsChunks(checkpointTensors(trainedModel(state)), checkpointMetadata(state.info)))
+  await writeAtomically(path, modelChunks(state.info, state.ema ?? state.tensors))
   return path
 }

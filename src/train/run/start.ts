@@ -1,4 +1,4 @@
-/** The weights that a run begins with, for the model that its recipe names. */
+/** The weights that a run starts from, for the model that its recipe names. */
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
@@ -8,16 +8,16 @@ import { initialize } from "../../model/module.ts"
 import { readStartModel, type StartModel } from "../../weights/start-model.ts"
 
 interface Start {
-  /** By path, of all of the model. */
+  /** Values of all parameters and buffers, by path. */
   readonly tensors: ReadonlyMap<string, Float32Array>
-  /** Of the weights, which what is made of them inherits. */
+  /** The licence of the weights, which the trained model inherits. */
   readonly license: string
 }
 
 /**
  * @param path a checkpoint, a run's folder or the name of a released model
- * @param seed of what the file does not have: SigLIP's bias
- * Throws UserError where the file holds another architecture, or one for other pictures.
+ * @param seed initialises what the file does not have: SigLIP's bias
+ * @throws UserError where the file holds another architecture, or one with other preprocessing
  */
 export async function readStart(
   path: string,
@@ -35,7 +35,7 @@ export async function readStart(
   return { tensors, license: start.info.license }
 }
 
-/** Biases may be missing, or be there and do nothing. */
+/** Biases may be missing, or be present and zero. */
 function checkSame(path: string, info: CheckpointInfo<ModelConfig>, start: StartModel): void {
   const [wanted, found] = [described(info), described(start.info)]
   const names = [...new Set([...Object.keys(wanted), ...Object.keys(found)])]

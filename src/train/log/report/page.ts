@@ -1,4 +1,4 @@
-/** `report.html`, for any training run, finished or not: how far it is, what it learned, how fast, on what, and by which recipe. */
+/** `report.html`, for any training run, finished or not: how far it is, what it learned, how fast, on which data, and by which recipe. */
 import { join } from "node:path"
 import { isObject } from "../../../core/json.ts"
 import { writeAtomically } from "../../../host/files/files.ts"
@@ -15,20 +15,20 @@ import type { SeenSample } from "../samples.ts"
 import { type ChartSection, curveSections, zeroShotSection } from "./curves.ts"
 
 export interface TrainingReport {
-  /** What the run is called: its folder's name. */
+  /** The name of the run: that of its folder. */
   readonly name: string
   readonly recipe: Recipe
-  /** Of the whole run. */
+  /** Steps of the whole run. */
   readonly steps: number
   readonly entries: readonly LogEntry[]
   readonly samples: readonly SeenSample[]
   /** Accuracy of guessing, by task. */
   readonly chance?: Readonly<Record<string, number>>
-  /** Machine, versions, parameters: what belongs beside the figures. */
+  /** Machine, versions, parameters: what the figures depend on. */
   readonly facts: readonly (readonly [string, string])[]
 }
 
-/** Into `folder`, which must exist. */
+/** Writes the page into `folder`, which must exist. */
 export async function writeTrainingReport(folder: string, report: TrainingReport): Promise<void> {
   await writeAtomically(join(folder, "report.html"), [await reportPage(report)])
 }
@@ -115,7 +115,7 @@ function samplesSection(samples: readonly SeenSample[]): Html {
   return html`
 <section>
   <h2>What it saw</h2>
-  <p>Pictures and captions of a batch, as the towers got them${reinforced ? "; behind the mark the synthetic caption" : ""}.</p>
+  <p>Pictures and captions of a batch, as the towers got them${reinforced ? "; the marked caption below each one is the synthetic one" : ""}.</p>
   <div class="seen">${samples.map(sampleFigure)}</div>
 </section>`
 }

@@ -11,7 +11,7 @@ import { type EvaluationEntry, isStep, type LogEntry, type StepEntry, totalLoss 
 import { type Event, type EventPicture, type EventValue, encodeEvent } from "./events.ts"
 
 interface EventFileOptions {
-  /** The step that the run goes on from: what is behind it in older files is forgotten. */
+  /** The step that the run goes on from: TensorBoard ignores what older files hold after it. */
   readonly resumeStep?: number
   /** Seconds since 1970. */
   readonly now?: () => number
@@ -24,7 +24,7 @@ export class EventFile {
     private readonly now: () => number,
   ) {}
 
-  /** Makes the folder, and in it a new file. */
+  /** Creates the folder, and a new file in it. */
   static async open(folder: string, options: EventFileOptions = {}): Promise<EventFile> {
     const { resumeStep = 0, now = () => Date.now() / 1000 } = options
     await makeDirectory(folder)
@@ -35,7 +35,7 @@ export class EventFile {
     return file
   }
 
-  /** Scalars of a step or an evaluation. */
+  /** Adds the scalars of a step or an evaluation. */
   add(entry: LogEntry): void {
     this.write(entry.step, { kind: "summary", values: isStep(entry) ? stepValues(entry) : taskValues(entry) })
   }
@@ -88,7 +88,7 @@ function taskValues({ tasks, average }: EvaluationEntry): Record<string, EventVa
   return { ...Object.fromEntries(values), "zero_shot/average": average }
 }
 
-/** TensorBoard reads files in the order of their names, so one that is there is not written to again. */
+/** TensorBoard reads files in the order of their names, so an existing file is not written to again. */
 function openNew(name: string): { readonly path: string; readonly descriptor: number } {
   for (let number = 0; ; number++) {
     const path = `${name}.${process.pid}.${number}`
@@ -116,7 +116,7 @@ export function crc32c(bytes: Uint8Array): number {
   return ~crc >>> 0
 }
 
-/** Rotated and shifted, so that a checksum of data that holds checksums is not a weak one. Source: TensorFlow's crc32c.h. */
+/** Rotated and shifted, because the CRC of data that contains CRCs is weak. Source: TensorFlow's crc32c.h. */
 export function maskedCrc32c(bytes: Uint8Array): number {
   const crc = crc32c(bytes)
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0

@@ -1,27 +1,27 @@
-/** The live line of a run: what the last steps were like. */
+/** The status line of a run while it trains: means over the last steps. */
 import { meanOfFinite, type StepEntry, totalLoss } from "./entries.ts"
 
 /** Steps whose means are shown. */
 const WINDOW = 20
 
-export interface LiveStatus {
+export interface RunStatus {
   readonly loss: number
   readonly samplesPerSecond: number
   /** Share of the time spent waiting for batches. */
   readonly dataWait: number
   readonly learningRate: number
   readonly logitScale: number
-  /** Bytes in use: of the device where it says, else of the process. */
+  /** Bytes in use: those of the device where it reports them, else those of the process. */
   readonly memory: number
 }
 
-export class Live {
+export class StatusLine {
   private readonly recent: StepEntry[] = []
 
-  /** @param memory bytes in use, asked at every step */
+  /** @param memory gives the bytes in use; called at every step */
   constructor(private readonly memory: () => number = () => process.memoryUsage.rss()) {}
 
-  update(entry: StepEntry): LiveStatus {
+  update(entry: StepEntry): RunStatus {
     this.recent.push(entry)
     if (this.recent.length > WINDOW) this.recent.shift()
     const seconds = this.sum((step) => step.seconds)
@@ -35,7 +35,7 @@ export class Live {
     }
   }
 
-  /** Of the steps in the window, by what each step adds. */
+  /** Samples of the steps in the window. */
   private samples(): number {
     const { step, samplesSeen } = this.recent.at(-1)!
     return (samplesSeen / step) * this.recent.length
@@ -47,7 +47,7 @@ export class Live {
 }
 
 /** loss 2.314  wait 1.2%  lr 9.8e-4  scale 34.1  1.4 GB */
-export function liveText({ loss, dataWait, learningRate, logitScale, memory }: LiveStatus): string {
+export function statusText({ loss, dataWait, learningRate, logitScale, memory }: RunStatus): string {
   return [
     `loss ${loss.toFixed(3)}`,
     `wait ${(100 * dataWait).toFixed(1)}%`,
