@@ -3,9 +3,13 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { exportModel } from "../../export/export.ts"
+import { writeAtomically } from "../../host/files.ts"
+import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
+import type { Result } from "../classify/results.ts"
 import { main } from "../main.ts"
 
 let folder: string
@@ -33,9 +37,13 @@ function picture(red: number): Uint8Array {
   return Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (i % 3 === 0 ? red : (i * i) % 251))
 }
 
-async function classify(...argv: string[]) {
+function classify(...argv: string[]) {
+  return run("classify", "--model", at("model"), ...argv)
+}
+
+async function run(...argv: string[]) {
   let [out, err] = ["", ""]
-  const code = await main(["classify", "--model", at("model"), ...argv], undefined, {
+  const code = await main(argv, undefined, {
     out: (text) => (out += text),
     err: (text) => (err += text),
   })
@@ -146,4 +154,50 @@ test("a model that was copied in part is an error", async () => {
   const { code, err } = await classify(at("pictures"), "--labels=a", "--model", at("half"))
   expect(code).toBe(1)
   expect(err).toMatch(/^mobileclip: DIR\/half\/onnx\/text_model\.onnx has 4 bytes, and mobileclip\.json says \d+\n/)
+})
+
+describe("a folder of the layout of", () => {
+  const model = tinyModel()
+  // Where published models ended: the files of others do not say it.
+  model.logitScale.source = () => Float32Array.of(Math.log(100))
+  const args = () => [at("pictures"), "--labels", "a cat,two dogs,a very red car on a road", "--json"]
+  let ours: Result[]
+
+  beforeAll(async () => {
+    const tensors = safetensorsChunks(checkpointTensors(model), checkpointMetadata(tinyInfo))
+    await writeAtomically(at("tiny.safetensors"), tensors)
+    expect(await run("convert", at("tiny.safetensors"), "--out", at("ours"))).toMatchObject({ code: 0 })
+    ours = JSON.parse((await classify("--model", at("ours"), ...args())).out)
+  })
+
+  test.each(["transformers.js", "immich"])("%s gives what ours gives", async (layout) => {
+    await run("convert", at("tiny.safetensors"), "--out", at(layout), "--layout", layout)
+    rmSync(at(layout, "mobileclip.json"))
+    const { code, out, err } = await classify("--model", at(layout), ...args())
+    expect({ code, err }).toEqual({ code: 0, err: "" })
+    const found: Result[] = JSON.parse(out)
+    expect(found.map(({ image }) => image)).toEqual(ours.map(({ image }) => image))
+    for (const [i, { labels }] of found.entries()) {
+      const expected = ours[i]!.labels
+      expect(labels.map(({ label }) => label)).toEqual(expected.map(({ label }) => label))
+      for (const [k, { score, cosine }] of labels.entries()) {
+        expect(score).toBeCloseTo(expected[k]!.score, 5)
+        expect(cosine).toBeCloseTo(expected[k]!.cosine, 6)
+      }
+    }
+  })
+
+  test.each([
+    ["none", ["notes.txt", "weights.bin"], "there is no model in DIR/none: it has notes.txt, weights.bin"],
+    ["nobody", ["a.onnx"], "DIR/nobody has a.onnx, and nothing says which of them is which tower"],
+  ])("%s is told with what it has, and with what is needed", async (folder, files, message) => {
+    mkdirSync(at(folder))
+    for (const file of files) writeFileSync(at(folder, file), "")
+    const { code, out, err } = await classify("--model", at(folder), ...args())
+    expect({ code, out }).toEqual({ code: 1, out: "" })
+    const [line, hint, ...rest] = err.split("\n")
+    expect([line, rest]).toEqual([`mobileclip: ${message}`, [""]])
+    for (const name of ["mobileclip.json", "onnx/*.onnx (transformers.js)", "textual/tokenizer.json (Immich)"])
+      expect(hint).toContain(name)
+  })
 })
