@@ -115,7 +115,7 @@ async function filesIn(directory: string): Promise<string[]> {
 }
 
 function noModel(directory: string, paths: readonly string[]): UserError {
-  const shown = paths.slice(0, 6).sort().join(", ")
+  const shown = [...paths].sort().slice(0, 6).join(", ")
   const found = paths.length === 0 ? "it is empty" : `it has ${oneLine(shown, 400)}${paths.length > 6 ? ", ..." : ""}`
   return new UserError(`there is no model in ${directory}: ${found}`, neededFiles)
 }

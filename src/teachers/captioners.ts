@@ -4,11 +4,19 @@ import type { ImageCaptioner } from "../core/inference/teacher.ts"
 import { modelIdentity } from "../core/inference/teacher-identity.ts"
 import { decoderSizes } from "../export/export.ts"
 import { Coca } from "../model/coca.ts"
+import { type GenerateOptions, generateOptions } from "../run/caption/options.ts"
 import { Captioner, type CaptionOptions } from "../run/captioner.ts"
-import { imageCaptioner } from "../run/image-captioner.ts"
 import { listedHashes, loadCaptioner } from "../run/node.ts"
 import type { ModelSource } from "./model-source.ts"
 import { onRuntime, type RuntimeOptions, torchOptions } from "./runtime.ts"
+
+/** How the papers' synthetic captions were drawn (open_clip's defaults otherwise). */
+const paperOptions = {
+  generationType: "top_p",
+  topP: 0.9,
+  fixedOutputLength: true,
+  seqLen: 30,
+} as const satisfies Partial<GenerateOptions>
 
 export interface CaptionerOptions extends RuntimeOptions {
   /** How captions are drawn (default: as the papers' were, five of each image). */
@@ -19,10 +27,23 @@ export interface CaptionerOptions extends RuntimeOptions {
 export async function openCaptioner(source: ModelSource, options: CaptionerOptions = {}): Promise<ImageCaptioner> {
   const { captioner, identity } = await opened(source, options)
   try {
-    return imageCaptioner(captioner, { ...options.generation, identity })
+    return imageCaptioner(captioner, identity, options.generation)
   } catch (error) {
     await captioner.dispose()
     throw error
+  }
+}
+
+/** One set of options, and captions that depend on the key of a sample. */
+function imageCaptioner(captioner: Captioner, identity: string, given: CaptionerOptions["generation"]): ImageCaptioner {
+  const { perImage = 5, seed = 0, whole = false, ...generating } = { ...paperOptions, ...given }
+  const { name, decoder } = captioner.manifest
+  const options = { ...generateOptions(generating, decoder.contextLength), perImage, seed, whole }
+  return {
+    name,
+    identity: `${identity} ${JSON.stringify(options)}`,
+    caption: (images, keys) => captioner.caption(images, { ...options, keys }),
+    [Symbol.asyncDispose]: () => captioner.dispose(),
   }
 }
 

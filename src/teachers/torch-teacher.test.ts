@@ -9,7 +9,7 @@ import * as torch from "../../torch/index.ts"
 import { inputImage } from "../core/arrays/fill.ts"
 import { exportModel } from "../export/export.ts"
 import type { ExportableModel } from "../export/towers.ts"
-import { openTeacher } from "./onnx-teacher.ts"
+import { openTeacher } from "./teachers.ts"
 import { torchTeacher } from "./torch-teacher.ts"
 
 const texts = ["a photo of a cat", "two dogs, one of them asleep", "", "many words ".repeat(60)]

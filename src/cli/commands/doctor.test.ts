@@ -149,6 +149,36 @@ describe("a model directory", () => {
   })
 })
 
+test.each([
+  ["Immich's layout", { layout: "immich" }],
+  ["float16", { dtype: "fp16" }],
+] as const)("a model directory in %s has no problem", async (_, options) => {
+  await exportModel(tinyModel(), tinyInfo, at("model"), options)
+  expect(problemsOf(await modelChecks(at("model")))).toEqual([])
+})
+
+test("a directory without a manifest, in the layout of others, is run", async () => {
+  await exportModel(tinyModel(), tinyInfo, at("model"), { layout: "immich" })
+  rmSync(at("model", manifestFile))
+  const checks = await modelChecks(at("model"))
+  expect(checks.map(({ name, state }) => [name, state])).toEqual([
+    ["towers", "ok"],
+    ["preprocessing", "ok"],
+  ])
+  rmSync(at("model", "textual/tokenizer.json"))
+  expect(problemsOf(await modelChecks(at("model")))).toMatchObject([
+    { text: expect.stringMatching(/tokenizer\.json does not exist$/) },
+  ])
+})
+
+test("a folder without a model is told with what a model needs", async () => {
+  rmSync(at("model", manifestFile))
+  rmSync(at("model", "onnx"), { recursive: true })
+  expect(await modelChecks(at("model"))).toMatchObject([
+    { state: "problem", text: expect.stringMatching(/^there is no model in .*: it has config\.json, /) },
+  ])
+})
+
 test("a path where nothing is", async () => {
   expect(await modelChecks(at("none"))).toMatchObject([
     { state: "problem", text: `${at("none")} does not exist`, fix: "check the path" },

@@ -11,7 +11,7 @@ import { fold, reparameterize } from "../model/reparameterize.ts"
 import { loadModel } from "../run/node.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
 import type { Tensor } from "../tensor/tensor.ts"
-import { openTeacher } from "./onnx-teacher.ts"
+import { openTeacher } from "./teachers.ts"
 
 const texts = ["a photo of a cat", "two dogs, one of them asleep", ""]
 const pixels = inputImage(64, 3)
