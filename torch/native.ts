@@ -3,7 +3,6 @@ import { createRequire } from "node:module"
 import { messageOf, UserError } from "../src/core/errors.ts"
 import { builtAddon, setupCommand } from "../src/native/addon.ts"
 import { torchAddon } from "./paths.ts"
-import type { Device, DType, TensorData } from "./types.ts"
 
 /** An operator as the dispatcher knows it. */
 export interface Found {
@@ -80,6 +79,13 @@ export interface Native<Tensor> {
 
 /** What ranks send tensors with: Gloo those on the CPU, NCCL those on CUDA devices. */
 export type Backend = "gloo" | "nccl"
+
+/** What tensors hold, and where they are. */
+export type DType = "float32" | "float64" | "float16" | "bfloat16" | "int64" | "int32" | "uint8" | "bool"
+export type Device = "cpu" | "cuda" | `cuda:${number}` | "mps"
+
+/** Row-major values; `Uint16Array` holds the bits of float16 or bfloat16, `Uint8Array` also holds booleans. */
+export type TensorData = Float32Array | Float64Array | Uint16Array | BigInt64Array | Int32Array | Uint8Array
 
 type AutocastState = readonly [enabled: boolean, dtype: DType]
 

@@ -1,5 +1,4 @@
 /** Threads that answer requests, for all that is computed beside the event loop: both of its ends, the pool's and the thread's. */
-import { once } from "node:events"
 import { parentPort, type TransferListItem, Worker, workerData } from "node:worker_threads"
 import { type ErrorMessage, fromMessage, toMessage } from "../core/error-message.ts"
 import { messageOf } from "../core/errors.ts"
@@ -95,7 +94,7 @@ export class ThreadPool<Request, Answer> implements AsyncDisposable {
     this.waiting = this.waiting.filter((job) => {
       const thread = job.thread === undefined ? this.leastBusy() : this.threads[job.thread]!
       if (thread.jobs.size >= inFlight) return true
-      this.send(thread.isLost ? this.replace(thread) : thread, job)
+      this.send(thread, job)
       return false
     })
   }
@@ -110,14 +109,15 @@ export class ThreadPool<Request, Answer> implements AsyncDisposable {
     return thread
   }
 
-  private send({ worker, jobs }: Thread<Request, Answer>, job: Job<Request, Answer>): void {
-    const message: Asked<Request> = { id: this.nextId++, request: job.request }
+  private send(thread: Thread<Request, Answer>, job: Job<Request, Answer>): void {
     try {
+      const { worker, jobs } = thread.isLost ? this.replace(thread) : thread
+      const message: Asked<Request> = { id: this.nextId++, request: job.request }
       worker.postMessage(message, job.transfer)
       if (jobs.size === 0) worker.ref()
       jobs.set(message.id, job)
     } catch (error) {
-      // It cannot be copied.
+      // It cannot be copied, or there is no thread.
       job.reject(error)
     }
   }
@@ -152,10 +152,9 @@ export class ThreadPool<Request, Answer> implements AsyncDisposable {
     this.rejectAll(thread, this.closed!)
     const { worker } = thread
     if (worker.threadId === -1) return
-    const ended = once(worker, "exit")
     worker.ref()
     worker.postMessage(null)
-    await ended
+    await new Promise((resolve) => worker.once("exit", resolve))
   }
 }
 
