@@ -268,7 +268,7 @@ function lossInput(
     ...(synthetic && { synthetic: side(synthetic) }),
     ...(teacher && { teacher: teacherSides(interpreter, teacher, pairs, group) }),
     scale,
-    ...("logitBias" in model && model.logitBias && { bias: interpreter.value(model.logitBias) }),
+    ...(model.logitBias && { bias: interpreter.value(model.logitBias) }),
     offset: pairs * (group?.rank ?? 0),
   }
 }
