@@ -265,6 +265,8 @@ export class Coca extends Module {
   readonly text: CocaTextTower
   readonly decoder: CocaDecoder
   readonly logitScale = new Parameter([], { kind: "constant", value: Math.log(1 / 0.07) })
+  /** Only SigLIP's CLIP has one. */
+  readonly logitBias = null
 
   constructor(readonly config: CocaConfig) {
     super()

@@ -264,7 +264,7 @@ function lossInput(
     ...(synthetic && { synthetic: gathered(synthetic) }),
     ...(teacher && { teacher: gatherTeachers(interpreter, teacher, pairs, group) }),
     scale,
-    ...("logitBias" in model && model.logitBias && { bias: interpreter.value(model.logitBias) }),
+    ...(model.logitBias && { bias: interpreter.value(model.logitBias) }),
     offset: pairs * (group?.rank ?? 0),
   }
 }
