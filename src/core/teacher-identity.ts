@@ -25,7 +25,7 @@ export function shortIdentity(identity: string): string {
   return identity.replaceAll(/(?<=sha256:[0-9a-f]{12})[0-9a-f]{52}\b/g, "")
 }
 
-/** Of several models: order matters, since vectors are joined in it. */
+/** One of several models; their order matters, since vectors are joined in it. */
 export function ensembleIdentity(members: readonly { readonly identity: string }[]): string {
   return members.map(({ identity }) => identity).join(" + ")
 }

@@ -7,7 +7,7 @@ export interface Teacher extends AsyncDisposable {
   readonly name: string
   /** Width of its vectors. */
   readonly embedDim: number
-  /** Of the pixels it takes. */
+  /** How its pixels are made. */
   readonly preprocessing: Preprocessing
   /** What its numbers depend on, beside the runtime: where it is from, with a hash of its weights. */
   readonly identity: string

@@ -63,7 +63,7 @@ async function testGraph(
   }
 }
 
-/** Of the values that are kept, and of the norms, each per value. NaN where a value is. */
+/** The largest difference of the values that are kept, and of the norms, each per value. NaN where a value is. */
 function differenceFrom(expected: TowerSelfTest, rows: Float32Array, width: number): number {
   const differences = expected.values.flatMap((values, i) => {
     const row = rows.subarray(i * width, (i + 1) * width)

@@ -28,7 +28,7 @@ export type Described = Omit<Manifest, "source" | "files" | "verification" | "se
  */
 const TOLERANCE = 1e-4
 
-/** Of very different lengths, as a causal tower cuts the batch behind the longest; the last one fills the context. */
+/** Their lengths are very different, as a causal tower cuts the batch after the longest; the last one fills the context. */
 const texts = ["a photo of a cat.", "", "many words, ".repeat(50)]
 
 /** Rows of a tower's input: pixels [batch, 3, size, size] or token ids [batch, contextLength]. */
@@ -103,7 +103,7 @@ function requireEqual(
 interface Comparison {
   /** In standard deviations. */
   readonly error: number
-  /** Of the row where it is lowest. */
+  /** In the row where it is lowest. */
   readonly cosine: number
 }
 
@@ -218,7 +218,7 @@ async function decodeTokens(
   return logits
 }
 
-/** Of each embedding of three so many values are kept; its norm tells of the others. */
+/** So many values of each embedding are kept; its norm tells of the others. */
 const VALUES = 8
 
 function summarize(rows: Float32Array): TowerSelfTest {
@@ -281,7 +281,7 @@ async function withGraph<T>(
   }
 }
 
-/** Of as many values as `ours` has; NaN where one of them is. */
+/** Over as many values as `ours` has; NaN where one of them is. */
 export function maxDifference(ours: Float32Array, expected: Float32Array): number {
   return ours.reduce((largest, value, i) => Math.max(largest, Math.abs(value - expected[i]!)), 0)
 }

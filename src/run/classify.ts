@@ -54,7 +54,7 @@ export async function createClassifier(
   }
 }
 
-export type Classified<Source> =
+type Classified<Source> =
   | { readonly source: Source; readonly labels: LabelScore[] }
   | { readonly source: Source; readonly error: UserError }
 
