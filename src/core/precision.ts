@@ -3,17 +3,17 @@
 /** As libtorch and ONNX Runtime call it. */
 export type Precision = "float32" | "bfloat16" | "float16"
 
-/** Of weights in ONNX files. */
+/** Weights in ONNX files. */
 export const onnxDtypes = ["fp32", "fp16"] as const
 export type OnnxDtype = (typeof onnxDtypes)[number]
 
-/** Of models that generate data. */
+/** Models that generate data. */
 export const modelDtypes = ["fp32", "fp16", "bf16"] as const
 export type ModelDtype = (typeof modelDtypes)[number]
 
 /** In recipes, by open_clip's words. */
 export const recipePrecisions = ["fp32", "amp_bf16", "amp_fp16"] as const
-export type RecipePrecision = (typeof recipePrecisions)[number]
+type RecipePrecision = (typeof recipePrecisions)[number]
 
 /** What else open_clip's flag takes. */
 export const recipePrecisionAliases: Readonly<Record<string, RecipePrecision>> = {

@@ -74,7 +74,7 @@ export class Captioner<Model extends CaptionerModel = CaptionerModel> implements
 }
 
 /** The two graphs of an exported captioner, and their inputs and outputs. */
-export interface CaptionerGraphs {
+interface CaptionerGraphs {
   /** Pixels [N, 3, size, size] -> what the images are to the decoder, [N, Q, memoryWidth]. */
   readonly image: { readonly graph: Graph } & Pick<TowerFile, "input">
   /** One token more for each row: ids [N, 1], cache [N, S, cacheWidth], memory -> logits [N, vocabSize], cache. */

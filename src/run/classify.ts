@@ -53,7 +53,7 @@ export async function createClassifier(
   }
 }
 
-export type Classified<Source> =
+type Classified<Source> =
   | { readonly source: Source; readonly labels: LabelScore[] }
   | { readonly source: Source; readonly error: UserError }
 

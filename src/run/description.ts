@@ -29,7 +29,7 @@ export interface ClipDescription {
 }
 
 /** A file of the folder as JSON; of one that is optional, null where there is none. */
-export interface JsonFiles {
+interface JsonFiles {
   required(file: string): Promise<unknown>
   optional(file: string): Promise<unknown>
 }

@@ -44,7 +44,7 @@ const image = () => noting([pixels], "image_embeds", (row) => row[0]!)
 const ids = { name: "input_ids", type: "int64", shape: ["batch", "length"] }
 const mask = { name: "attention_mask", type: "int64", shape: ["batch", "length"] }
 const opened = (graphs: Graphs, given = description) => checkedModel(given, graphs, { textBatch: 64, manifest: null })
-/** Of what stands before the end of text, as a causal tower's vectors. */
+/** Depends on what stands before the end of text, as a causal tower's vectors do. */
 const causal = (row: readonly number[]) => row.slice(0, row.indexOf(endOfText)).reduce((sum, id) => sum + id, 0) / 1e5
 
 test("a tower that sees no padding gets the columns that count, with a mask, short texts with short ones", async () => {

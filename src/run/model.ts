@@ -19,7 +19,7 @@ export interface Graphs {
   readonly text: Graph | null
 }
 
-export interface ModelOptions {
+interface ModelOptions {
   /** Texts encoded at once. */
   readonly textBatch: number
 }

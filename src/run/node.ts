@@ -86,7 +86,7 @@ export interface ClipFolder {
 }
 
 export interface FolderOptions {
-  /** Of the weights, where a folder has several (default: fp32, and in our own layout whatever is there). */
+  /** Type of the weights, where a folder has several (default: fp32, and in our own layout whatever is there). */
   readonly dtype?: OnnxDtype
   /** In messages (default: what the files say, or the folder's name). */
   readonly name?: string
@@ -135,7 +135,7 @@ async function ours(directory: string, { dtype, name }: FolderOptions): Promise<
   }
 }
 
-/** Of graphs and of the weights beside them, as a manifest has them. */
+/** The files of graphs, and of the weights beside them, as a manifest has them. */
 export function listedHashes({ files }: Manifest, graphs: readonly string[]): WeightsFile[] {
   const all = graphs.flatMap((file) => [file, `${file}_data`]).filter((file) => file in files)
   return all.map((file) => ({ file, sha256: files[file]!.sha256 }))

@@ -23,7 +23,7 @@ export interface ModelSource {
 }
 
 export interface ResolveOptions {
-  /** Of ONNX weights, where a repository has several. */
+  /** Type of ONNX weights, where a repository has several. */
   readonly dtype?: OnnxDtype | null
   /** Brings weights from a repository that has ONNX towers too. */
   readonly wantsCheckpoint?: boolean

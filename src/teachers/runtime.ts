@@ -24,18 +24,16 @@ import type { TorchModelInfo, TorchOptions } from "./torch-teacher.ts"
 export interface RuntimeOptions {
   readonly runtime?: "onnxruntime" | "libtorch"
   readonly device?: "cpu" | "cuda"
-  /** Of ONNX weights; on libtorch, of matrix products and convolutions. */
+  /** Type of ONNX weights; on libtorch, of matrix products and convolutions. */
   readonly dtype?: ModelDtype
-  /** Of the processor (default: as many as this process may use). */
+  /** Processor threads (default: as many as this process may use). */
   readonly threads?: number
   /** Says what takes long. */
   readonly onStage?: (text: string) => void
-  /** Where exported checkpoints are kept. */
-  readonly cacheDir?: string
 }
 
 /** What is done with a model, on either runtime. */
-export interface OnRuntime<T> {
+interface OnRuntime<T> {
   onnx(directory: string, options: FolderOptions & LoadOptions): Promise<T>
   /** Loads what needs libtorch, which may be absent, and then uses a checkpoint, which is read whole meanwhile. */
   libtorch(): Promise<(weights: Weights, info: Omit<TorchModelInfo, "preprocessing">) => Promise<T>>
@@ -97,15 +95,15 @@ export async function prepared(source: ModelSource, options: RuntimeOptions): Pr
   return { ...source, kind: "directory", path: await exportedDirectory(source, options) }
 }
 
-/** Of a checkpoint's ONNX towers, exported at the first time; its name says what it is made of. */
+/** Where a checkpoint's ONNX towers are, exported at the first time; its name says what it is made of. */
 async function exportedDirectory(source: ModelSource, options: RuntimeOptions): Promise<string> {
-  const { onStage, cacheDir = join(ownCacheDir(process.env), "exported") } = options
+  const { onStage } = options
   const dtype = onnxDtype(options) ?? "fp32"
   const origin = await sourceOf(source.path)
   return withWeights(source.path, source.variant, async ({ model, info }) => {
     // The name is the checkpoint's own word.
     const name = requireFileName(`${info.name}-${dtype}-${origin.sha256.slice(0, 16)}`, source.name)
-    const directory = join(cacheDir, name)
+    const directory = join(ownCacheDir(process.env), "exported", name)
     if (existsSync(join(directory, manifestFile))) return directory
     onStage?.(`${source.name}: exporting for ONNX Runtime, to ${directory}`)
     await makeDirectory(dirname(directory))

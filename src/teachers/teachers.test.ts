@@ -2,7 +2,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { HubServer, sha256Of } from "../../test/hub-server.ts"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
 import { inputImage } from "../core/arrays/fill.ts"
@@ -25,6 +25,7 @@ const at = (...names: string[]) => join(folder, ...names)
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "ensemble-"))
+  vi.stubEnv("XDG_CACHE_HOME", at("cache"))
   const model = tinyModel()
   await exportModel(model, tinyInfo, at("ours"))
   await writeAtomically(
@@ -40,6 +41,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(async () => {
   await hub[Symbol.asyncDispose]()
+  vi.unstubAllEnvs()
   rmSync(folder, { recursive: true })
 })
 
@@ -55,7 +57,7 @@ const resolveOptions = (env: Record<string, string> = {}) => ({
 })
 
 async function vectors(sources: readonly ModelSource[], options: RuntimeOptions = {}) {
-  const all = { cacheDir: at("exported"), threads: 1, ...options }
+  const all = { threads: 1, ...options }
   const teachers = await openTeachers(sources, all)
   const results: { identity: string; images: Float32Array; texts: Float32Array }[] = []
   for (const teacher of teachers) {
@@ -87,7 +89,7 @@ test("an ensemble keeps its order, and may have a member twice", async () => {
   expect(identity).toBe(results.map((result) => result.identity).join(" + "))
   // The checkpoint was exported to the same towers.
   expect(results[1]!.texts).toEqual(results[0]!.texts)
-  expect(readdirSync(at("exported"))).toEqual([
+  expect(readdirSync(at("cache", "mobileclip", "exported"))).toEqual([
     `tiny-fp32-${sha256Of(readFileSync(at("tiny.safetensors"))).slice(0, 16)}`,
   ])
 })
@@ -178,9 +180,7 @@ test.each(["../../outside", "/tmp/outside", "..\\outside"])(
     )
     const before = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()
     const sources = await resolveModels(at("renamed.safetensors"), undefined)
-    await expect(vectors(sources, { cacheDir: at("deep", "cache") })).rejects.toThrow(
-      /^renamed\.safetensors names .*outside.*, which is not a file name$/,
-    )
+    await expect(vectors(sources)).rejects.toThrow(/^renamed\.safetensors names .*outside.*, which is not a file name$/)
     expect(readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()).toEqual(before)
   },
 )

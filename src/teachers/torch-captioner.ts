@@ -15,7 +15,7 @@ export function torchCaptioner(model: Coca, preprocessing: Preprocessing, option
   const encoder = fusedEncoder(model, preprocessing, options)
   return {
     async begin(pixels: Values, rowsPerImage: number): Promise<BegunDecoder> {
-      return new TorchDecoder(encoder, rememberImages(encoder, pixels, rowsPerImage))
+      return new TorchDecoder(encoder, memoryOf(encoder, pixels, rowsPerImage))
     },
     async release() {
       encoder.free()
@@ -24,7 +24,7 @@ export function torchCaptioner(model: Coca, preprocessing: Preprocessing, option
 }
 
 /** [N * rowsPerImage, Q, memoryWidth], rows of an image side by side. */
-function rememberImages(encoder: TorchEncoder<Coca>, { data, shape }: Values, rowsPerImage: number): torch.Tensor {
+function memoryOf(encoder: TorchEncoder<Coca>, { data, shape }: Values, rowsPerImage: number): torch.Tensor {
   return torch.keep(
     encoder.run((model, interpreter) => {
       const { tokens } = model.image.forward(interpreter.images(data, shape))

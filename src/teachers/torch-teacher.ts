@@ -13,7 +13,7 @@ import { TorchEncoder } from "../tensor/torch-encoder.ts"
 
 export interface TorchOptions {
   readonly device?: "cpu" | "cuda"
-  /** Of matrix products and convolutions; weights stay float32. */
+  /** Type of matrix products and convolutions; weights stay float32. */
   readonly precision?: Precision
 }
 
@@ -39,7 +39,7 @@ export function torchTeacher(model: CheckpointModel, info: TorchModelInfo, optio
   }
 }
 
-/** The model in its fused form, on the device. Throws UserError when there is no such device, or it has no such precision. */
+/** The model in its fused form, on the device. Throws UserError when there is no such device, or it does not compute in this precision. */
 export function fusedEncoder<Model extends CheckpointModel>(
   model: Model,
   preprocessing: Preprocessing,

@@ -11,15 +11,15 @@ import type { Tensor } from "./tensor.ts"
 import { hostValues, type TorchInterpreter } from "./torch.ts"
 
 /** What CLIP and CoCa have in common. */
-export interface TwoTowers {
+interface TwoTowers {
   readonly config: ModelConfig
   encodeImage(images: Tensor): Tensor
   encodeText(ids: Tensor): Tensor
 }
 
-export interface TorchEncoderOptions {
+interface TorchEncoderOptions {
   readonly preprocessing: Preprocessing
-  /** Of matrix products and convolutions (default: float32); weights and vectors are float32. */
+  /** Type of matrix products and convolutions (default: float32); weights and vectors are float32. */
   readonly precision?: Precision
 }
 

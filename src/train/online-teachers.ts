@@ -32,7 +32,7 @@ export interface TeacherOptions {
   readonly device?: torch.Device
   /** Pairs encoded at once; absent: all. */
   readonly chunkSize?: number
-  /** Of the towers; embeddings are float32. */
+  /** What the towers compute in; embeddings are float32. */
   readonly precision?: Precision
 }
 

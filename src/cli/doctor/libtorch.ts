@@ -7,7 +7,7 @@ import { type Check, checksOf } from "./check.ts"
 
 const { ok, warning, problem, failed } = checksOf("libtorch (training)")
 
-export interface AddonFacts {
+interface AddonFacts {
   readonly built: string
   readonly running: string | null
   readonly devices: readonly string[]
