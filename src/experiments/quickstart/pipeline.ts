@@ -24,14 +24,11 @@ import { guessing } from "./guessing.ts"
 import { judgeCaptions } from "./judge-captions.ts"
 import { infoOf } from "./models.ts"
 import type { QuickstartOptions } from "./options.ts"
-import type { ModelRecipe } from "./recipe.ts"
+import type { ModelRecipe, QuickstartRecipe } from "./recipe.ts"
 import { writeReport } from "./report.ts"
 import type { ReportData } from "./report-content.ts"
 import { reportData } from "./report-data.ts"
 import { classifySamples, writeSamples } from "./samples.ts"
-
-/** Pictures of a shard of scenes. */
-const perShard = 500
 
 /** Names in the folder, beside the scenes and the model, which are known for what they are. */
 const content = ["teachers", "captioned", "reinforced", "students", "pictures", "report.html", "report.json"] as const
@@ -48,7 +45,8 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
 
-  const precise = shardsOf(scenes, recipe.scenes.noisy, recipe.scenes.noisy + recipe.scenes.precise)
+  const { noisy: noisyCount, precise: preciseCount } = recipe.scenes
+  const precise = shardsOf(scenes, noisyCount, noisyCount + preciseCount, recipe)
   const trainings = recipe.teachers.map((teacher) => teacherTraining(teacher, precise, scenes, options))
   const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
   const captionerTraining = {
@@ -60,7 +58,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
     TrainingResult,
   ]
 
-  const noisy = shardsOf(scenes, 0, recipe.scenes.noisy)
+  const noisy = shardsOf(scenes, 0, noisyCount, recipe)
   const knowledge = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
   const reinforced = await clock.stage("reinforce", () => reinforce(noisy, knowledge, recipe.reinforcement, options))
   const captions = await judgeCaptions(reinforced.shards)
@@ -107,7 +105,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
 // ------------------------------------------------------------------------------------------------------ stages
 
 async function render(out: string, { seed, recipe, startProgress, signal }: QuickstartOptions): Promise<void> {
-  const { noisy, precise, test, retrieval } = recipe.scenes
+  const { noisy, precise, test, retrieval, perShard } = recipe.scenes
   const counts = { train: noisy + precise, test, retrieval }
   const progress = startProgress("render", counts.train + test + retrieval, { unit: "pictures" })
   await renderScenes({
@@ -122,7 +120,8 @@ async function render(out: string, { seed, recipe, startProgress, signal }: Quic
 }
 
 /** Shards of training pictures `start` to `end`, whole shards both. */
-function shardsOf(scenes: string, start: number, end: number): string {
+function shardsOf(scenes: string, start: number, end: number, recipe: QuickstartRecipe): string {
+  const { perShard } = recipe.scenes
   const name = (shard: number) => String(shard).padStart(5, "0")
   return join(scenes, "train", `{${name(start / perShard)}..${name(end / perShard - 1)}}.tar`)
 }
