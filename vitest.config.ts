@@ -34,10 +34,19 @@ const slow = [
   "src/teachers/teachers",
   "src/model/detect",
   "src/host/lock",
+  "src/export/export",
+  "src/core/image/resize",
+  "src/data/augment/pool",
+  "src/hub/lying-hub",
+  "src/run/captioner",
+  "src/teachers/torch-captioner",
+  "src/data/training/sources/csv",
   "src/reinforce/distributed/distributed",
   "src/reinforce/distributed/faults",
   "src/train/distributed/sync-batch-norm",
+  "src/reinforce/pool/process-pool",
   "test/simulate-cluster",
+  "test/build",
 ].map((name) => `${name}.test.ts`)
 
 class SlowFirst extends BaseSequencer {

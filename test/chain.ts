@@ -25,9 +25,9 @@ export interface ChainOptions extends ChainSize {
   readonly workers: number
   /** Between two deaths of a worker, chosen at random. */
   readonly killSeconds: number
-  /** Behind the first shard, the server dies, once. */
+  /** After the first shard, the server dies, once. */
   readonly serverDiesAfterSeconds: number
-  /** Behind which the chain is given up. */
+  /** After which the chain is given up. */
   readonly maxSeconds: number
   readonly log?: (line: string) => void
 }
@@ -73,7 +73,7 @@ async function disturbed(folder: string, options: ChainOptions) {
   try {
     for (let next = killSeconds; code === undefined; ) {
       await Promise.race([done, sleep(100)])
-      if (seconds() > maxSeconds) throw new Error(`the chain was not done behind ${maxSeconds} s`)
+      if (seconds() > maxSeconds) throw new Error(`the chain was not done after ${maxSeconds} s`)
       // A command that finds no server says so and ends: the server dies when all have found it.
       if (firstShard > seconds() && shardsIn(join(folder, "many")).length > 0) firstShard = seconds()
       if (report.serverKilled === 0 && seconds() > firstShard + serverDiesAfterSeconds) {

@@ -64,7 +64,7 @@ export function tinyModel(text: Partial<ClipConfig["text"]> = {}): Clip {
 }
 
 /** As small as a model can be that is trained in steps: convolutions alone, 32 pixels, 16 tokens. */
-export const tinyTrainable: CheckpointInfo = {
+const tinyTrainable: CheckpointInfo = {
   ...tinyInfo,
   config: {
     ...{ ...tinyConfig, embedDim: 32, imageSize: 32, image: tinyConvolutions },

@@ -196,14 +196,14 @@ function plain({ image, embeddings, ...rest }: ReinforcedSample): unknown {
 
 // ------------------------------------------------------------------------------------------------------- side files
 
-/** Of the JSONL files. */
+/** The list of JSONL files. */
 async function* checkInfo(folder: string, info: object): AsyncIterable<Check> {
   const listed = parseInfo(await readFile(join(folder, "info.json"), "utf8"), "info.json")
   yield exact("info.json, counts", isDeepStrictEqual([...listed.lengths], [["datacompdr/00000000.jsonl", 6]]))
   yield exact("info.json, written again", isDeepStrictEqual(JSON.parse(formatInfo(listed)), info))
 }
 
-/** Of the tar files. */
+/** The list of tar files. */
 async function* checkManifest(folder: string): AsyncIterable<Check> {
   const entries = parseManifest(await readFile(join(folder, "manifest.jsonl"), "utf8"), "manifest.jsonl")
   const wanted = ["00000000", "00000001"].map((shard) => ({ shard, samples: 6 }))
