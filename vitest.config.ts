@@ -62,7 +62,7 @@ class SlowFirst extends BaseSequencer {
 // Forks, not threads: libtorch keeps process-wide state (generators, thread pools). One OpenMP thread each, because two
 // processes that both spin on two cores make each other many times slower. One process more than there are cores, because
 // some wait for others; none begins with less than 3 GB of memory.
-const common = { pool: "forks", env: { OMP_NUM_THREADS: "1" }, testTimeout: 120_000 } as const
+const common = { pool: "forks", env: { OMP_NUM_THREADS: "1" }, testTimeout: 120_000, hookTimeout: 120_000 } as const
 const maxWorkers = Math.max(2, Math.min(availableParallelism() + 1, Math.floor(totalmem() / 3e9)))
 
 export default defineConfig({

@@ -8,6 +8,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
+import { messageOf } from "../src/core/errors.ts"
 import { type Contents, contentsOf, type Differing } from "../test/folder-contents.ts"
 import { ended, program, startNode } from "../test/program.ts"
 import { writeCheckpoint } from "../test/tiny-model.ts"
@@ -69,6 +70,9 @@ try {
   for (const [name, command] of Object.entries(commands)) differences.push(...(await compare(name, command)))
   console.log(differences.length === 0 ? "the same bytes" : `DIFFERENT:\n${differences.join("\n")}`)
   process.exitCode = differences.length === 0 ? 0 : 1
+} catch (error) {
+  console.error(`same-output: ${messageOf(error)}`)
+  process.exitCode = 1
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -47,6 +47,8 @@ const table: Readonly<Record<string, Entry>> = {
   "npm run quickstart -- --preset small": { runBy: "src/experiments/quickstart/pipeline.test.ts" },
   "npm run quickstart -- --seeds 3": { runBy: "src/experiments/quickstart/pipeline.test.ts" },
   "npm test": { runBy: "test/readme.test.ts" },
+  "npm run test:fast": { runBy: "test/readme.test.ts" },
+  "npm run test:fast -- src/train": { runBy: "test/readme.test.ts" },
   "npm run golden -- test/golden": { runBy: "test/golden.test.ts" },
   "node dist/bench/compare-pytorch.js": { runBy: "src/train/step.test.ts" },
   "node dist/bench/sigkill.js": { runBy: "test/sigkill.test.ts" },
@@ -74,7 +76,7 @@ const table: Readonly<Record<string, Entry>> = {
   },
   "npx mobileclip classify photos --model runs/own/model --labels cat,dog": { add: "", printing: /photos\/1\.jpg/ },
   "npx mobileclip render --out data/scenes --train 4000": {
-    add: "--train 16 --test 8 --retrieval 8 --progress none",
+    add: "--train 8 --test 4 --retrieval 4 --progress none",
     leaves: ["data/scenes/train/00000.tar"],
   },
   "npx mobileclip reinforce caption --input data/scenes/train --output data/captioned --model-name models/coca": {
@@ -141,7 +143,7 @@ beforeAll(async () => {
   const unset = ["HF_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]
   const env = { ...own, ...credentials, ...Object.fromEntries(unset.map((name) => [name, ""])) }
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
-  await writePictures(["photos", "pictures/red", "pictures/blue"])
+  await writePictures({ photos: 2, "pictures/red": 8, "pictures/blue": 8 })
 }, 60_000)
 afterAll(async () => {
   process.chdir(before)
@@ -150,11 +152,12 @@ afterAll(async () => {
   for (const path of [folder, scratch]) rmSync(path, { recursive: true, force: true })
 })
 
-async function writePictures(folders: readonly string[]): Promise<void> {
-  for (const [f, name] of folders.entries()) {
+async function writePictures(counts: Readonly<Record<string, number>>): Promise<void> {
+  let index = 0
+  for (const [name, count] of Object.entries(counts)) {
     mkdirSync(name, { recursive: true })
-    for (let i = 0; i < 8; i++)
-      writeFileSync(join(name, `${i}.jpg`), await renderScene(sampleScene(7, "train", 8 * f + i)))
+    for (let i = 0; i < count; i++)
+      writeFileSync(join(name, `${i}.jpg`), await renderScene(sampleScene(7, "train", index++)))
   }
 }
 
