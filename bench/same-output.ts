@@ -21,7 +21,7 @@ interface Compared extends Differing {
 
 const times = { files: [], keys: ["seconds", "time_seconds", "total_time_h"] }
 const logs = {
-  files: [/(?<=\/)report\.html$/, /(?<=tensorboard\/)events\.[^/]*$/],
+  files: [/^report\.html$/, /(?<=tensorboard\/)events\.[^/]*$/],
   keys: ["seconds", "dataSeconds", "memory", "samplesPerSecond"],
 }
 const counts = ["--train", "96", "--test", "16", "--retrieval", "16", "--samples-per-shard", "48"]
