@@ -15,7 +15,7 @@ export interface BadMessageOptions {
 }
 
 /** Message `n`, all on subjects of their own. */
-export function badMessage(n: number, options: Omit<BadMessageOptions, "seconds">): { subject: string; data: string } {
+function badMessage(n: number, options: Omit<BadMessageOptions, "seconds">): { subject: string; data: string } {
   const { job, shards, input, output, victims } = options
   const index = 10_000 + n
   const subject = (token: string | number) => `mobileclip.${job}.shard.${token}`

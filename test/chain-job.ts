@@ -12,7 +12,7 @@ import { tinyInfo, tinyModel } from "./tiny-model.ts"
 export interface ChainSize {
   readonly shards: number
   readonly samplesPerShard: number
-  /** Of each picture. */
+  /** How many of each picture. */
   readonly views: number
 }
 
@@ -59,7 +59,7 @@ export async function reference(folder: string, views: number): Promise<number> 
 /** A parked shard, or whatever else was parked: its record as the status gives it. */
 export type ParkedRecord = Readonly<Record<string, unknown>>
 
-export interface Status {
+interface Status {
   readonly done: number
   readonly parked: readonly ParkedRecord[]
 }

@@ -72,7 +72,7 @@ export interface HostileReport extends Comparison {
   /** Files that the job was not to write, and such as it changed. */
   readonly trespasses: readonly string[]
   readonly runExitCode: number | null
-  /** Of `reinforce run`, on stderr. */
+  /** What `reinforce run` says on stderr. */
   readonly runWords: readonly string[]
   readonly workers: readonly WorkerReport[]
   /** What could not be tried here. */

@@ -63,7 +63,7 @@ export function fieldsOfZeros({ count, rows, width }: Arrays): string {
 
 export interface Blocks {
   readonly count: number
-  /** Of the byte that a block repeats. */
+  /** How often a block repeats its byte. */
   readonly size: number
   readonly letter?: string
   /** A frame for each block. */

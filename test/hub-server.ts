@@ -13,7 +13,7 @@ export interface HostedRepository {
   readonly files: Readonly<Record<string, Buffer>>
 }
 
-export interface LoggedRequest {
+interface LoggedRequest {
   readonly origin: "hub" | "cdn"
   readonly method: string
   readonly path: string
@@ -26,9 +26,9 @@ export interface LoggedRequest {
 
 /** How the next answers of the CDN differ from a sound one; each is used up by one request. */
 export interface Fault {
-  /** The connection breaks behind so many bytes. */
+  /** The connection breaks after so many bytes. */
   readonly cutAfter?: number
-  /** Nothing more comes behind so many bytes; `held` is told. */
+  /** Nothing more comes after so many bytes; `held` is told. */
   readonly holdAfter?: number
   readonly held?: () => void
   /** Other contents of the same length. */
@@ -44,7 +44,7 @@ export interface HubOptions {
 }
 
 /** Files of at least this length are in LFS, with sha256 and on the CDN. */
-export const lfsFrom = 10_000
+const lfsFrom = 10_000
 
 export class HubServer implements AsyncDisposable {
   readonly log: LoggedRequest[] = []

@@ -15,7 +15,7 @@ export interface ResumeCase {
   readonly reinforced: boolean
   /** One, or several with `--nproc`. */
   readonly processes: number
-  /** Of the whole run; it is killed behind the checkpoint at half of them. */
+  /** The whole run has so many; it is killed after the checkpoint at half of them. */
   readonly steps: number
 }
 

@@ -26,7 +26,7 @@ export interface KillOptions {
   /** Runs that are killed at least once. */
   readonly times: number
   readonly seed: number
-  /** Of the working folders. */
+  /** Where the working folders are made. */
   readonly folder: string
   /** Children of a killed process must be gone within so many seconds. */
   readonly strayPatience: number
@@ -35,7 +35,7 @@ export interface KillOptions {
 
 export interface KillReport {
   readonly command: string
-  /** Of an undisturbed run. */
+  /** That an undisturbed run takes. */
   readonly seconds: number
   readonly runs: number
   readonly kills: number
@@ -139,7 +139,7 @@ function withoutDigits(text: string): string {
 }
 
 interface TrialOptions extends KilledCommand, Pick<KillOptions, "strayPatience"> {
-  /** Of an undisturbed run. */
+  /** What an undisturbed run leaves. */
   readonly expected: Contents
   readonly seconds: number
 }
@@ -214,7 +214,7 @@ class Trial {
     const found = this.place.contents()
     for (const name of found.keys())
       if (!expected.has(name) && isOutermost(name, expected)) this.faults.set(name, "left")
-    // What a run that could not go on did not write is no further fault.
+    // What a run that could not go on did not write is not a further fault.
     if (this.hasFailed) return
     for (const name of expected.keys()) {
       if (!found.has(name)) this.faults.set(`${name} is missing`, "wrong")

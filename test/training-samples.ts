@@ -27,7 +27,7 @@ const augmentation = {
   randomResizedCrop: { ...datacompdrAugmentation.randomResizedCrop, size: smallInput.size },
 }
 
-/** Of two teachers, 8 wide each. */
+/** Two teachers, 8 wide each. */
 export const embeddingWidth = 16
 
 /** A picture, two captions, two keys of synthetic ones, three views and their embeddings. */

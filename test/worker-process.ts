@@ -1,6 +1,6 @@
 /**
  * A worker as a process of its own, to be killed by tests. Arguments: URL of the server, name of the job. Prints what
- * happens as JSON lines. SIGTERM: leaves behind its shard; a second one: at once.
+ * happens as JSON lines. SIGTERM: leaves after its shard; a second one: at once.
  */
 import { connectNats } from "../src/reinforce/distributed/server/connection.ts"
 import { natsSettings } from "../src/reinforce/distributed/server/nats-settings.ts"

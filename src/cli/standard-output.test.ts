@@ -35,10 +35,10 @@ describe("a reader of the output that ends", { timeout: 120_000 }, () => {
     ["error", "2>&1 >/dev/null", "true"],
     ["out", "2>/dev/null", "true"],
   ])("does not end a training: %s", async (name, redirection, reader) => {
-    expect(await codeInPipe(name, trainArguments(name, 16), redirection, reader)).toBe(0)
+    expect(await codeInPipe(name, trainArguments(name, 4), redirection, reader)).toBe(0)
     const { samplesSeen } = await withCheckpoint(join(folder, name, "model.safetensors"), async ({ info }) => info)
-    expect(samplesSeen).toBe(16 * 8)
-    expect(await readdir(join(folder, name, "checkpoints"))).toEqual(["step-00000016.safetensors"])
+    expect(samplesSeen).toBe(4 * 8)
+    expect(await readdir(join(folder, name, "checkpoints"))).toEqual(["step-00000004.safetensors"])
   })
 
   test("quietly ends a command that only prints", async () => {
@@ -58,14 +58,14 @@ describe.runIf(process.platform === "linux")("a full disk", { timeout: 120_000 }
   })
 
   test("does not end a command that has more to do, and is reported once", async () => {
-    const { status, stderr } = run([...trainArguments("full", 16), "--json"])
+    const { status, stderr } = run([...trainArguments("full", 4), "--json"])
     const notes = stderr.split("\n").filter((line) => line.startsWith("mobileclip:"))
     expect(notes).toEqual([
       "mobileclip: disk full while writing standard output; the work goes on, and its results are not printed",
     ])
     expect(status).toBe(0)
     const { samplesSeen } = await withCheckpoint(join(folder, "full", "model.safetensors"), async ({ info }) => info)
-    expect(samplesSeen).toBe(16 * 8)
+    expect(samplesSeen).toBe(4 * 8)
   })
 })
 

@@ -49,12 +49,12 @@ function initialValues(init: Init, size: number, random: Random): Float32Array {
     case "constant":
       return new Float32Array(size).fill(init.value)
     case "normal":
-      return Float32Array.from({ length: size }, () => init.std * random.normal())
+      return new Float32Array(size).map(() => init.std * random.normal())
     case "truncatedNormal":
-      return Float32Array.from({ length: size }, () => init.std * truncatedNormal(random))
+      return new Float32Array(size).map(() => init.std * truncatedNormal(random))
     case "fanIn": {
       const bound = 1 / Math.sqrt(init.fanIn)
-      return Float32Array.from({ length: size }, () => random.uniform(-bound, bound))
+      return new Float32Array(size).map(() => random.uniform(-bound, bound))
     }
     default:
       throw new Error(`unknown initialiser ${init satisfies never}`)

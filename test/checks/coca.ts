@@ -88,7 +88,7 @@ async function* checkCaptioner(captioner: Captioner, golden: GoldenModel): Async
   }
 }
 
-/** Positions behind `ends` see padding, and the references differ there. */
+/** Positions after `ends` see padding, and the references differ there. */
 function* checkLogits(
   name: string,
   { data, shape }: Values,

@@ -223,7 +223,7 @@ class Probe {
     this.published = publishedTensors(this.trainer.model, flavour)
   }
 
-  /** Of another copy, because a forward in training mode changes the running statistics. */
+  /** From another copy, because a forward in training mode changes the running statistics. */
   features() {
     const { model, interpreter, optimizer } = this.start()
     const result = torch.scope(() => hostFeatures(clipEncoder(model, interpreter)(this.batch).features()))

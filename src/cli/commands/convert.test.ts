@@ -4,13 +4,11 @@ import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { fillByRule } from "../../../test/checks/models.ts"
 import { killCommand } from "../../../test/kill-command.ts"
-import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { writeCheckpoint } from "../../../test/tiny-model.ts"
 import { type Pickled, type Storage, tensorOf, torchArchive } from "../../../test/torch-archive.ts"
-import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { variants } from "../../core/family/variants.ts"
 import { publishedFile } from "../../export/open-clip.ts"
 import { lockPath } from "../../host/locks/lock.ts"
-import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint/checkpoint.ts"
 import { ImageEncoder } from "../../model/clip.ts"
 import { loadModel } from "../../run/node.ts"
 import { main } from "../main.ts"
@@ -31,11 +29,7 @@ async function convert(...argv: string[]) {
   return { code, out, err: err.replaceAll(folder, "DIR") }
 }
 
-function writeTiny(): string {
-  const chunks = [...safetensorsChunks(checkpointTensors(tinyModel()), checkpointMetadata(tinyInfo))]
-  writeFileSync(at("tiny.safetensors"), Buffer.concat(chunks))
-  return at("tiny.safetensors")
-}
+const writeTiny = () => writeCheckpoint(at("tiny.safetensors"))
 
 test("every layout and type gives the same vectors", async () => {
   const source = writeTiny()

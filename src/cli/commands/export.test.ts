@@ -3,17 +3,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync,
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
-import { safetensorsChunks } from "../../core/containers/safetensors.ts"
-import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint/checkpoint.ts"
+import { writeCheckpoint } from "../../../test/tiny-model.ts"
 import { main } from "../main.ts"
 
 let folder: string
 const at = (...parts: string[]) => join(folder, ...parts)
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "export-"))
-  const chunks = [...safetensorsChunks(checkpointTensors(tinyModel()), checkpointMetadata(tinyInfo))]
-  writeFileSync(at("tiny.safetensors"), Buffer.concat(chunks))
+  writeCheckpoint(at("tiny.safetensors"))
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 

@@ -5,7 +5,8 @@
  */
 export class Random {
   private readonly state: Uint32Array
-  private spareNormal: number | null = null
+  /** NaN where there is none: a field that is always a number costs no allocation for each value. */
+  private spareNormal = Number.NaN
 
   constructor(seed: number) {
     let x = seed >>> 0
@@ -54,9 +55,9 @@ export class Random {
 
   /** Standard normal (Box-Muller). */
   normal(): number {
-    if (this.spareNormal !== null) {
-      const spare = this.spareNormal
-      this.spareNormal = null
+    const spare = this.spareNormal
+    if (!Number.isNaN(spare)) {
+      this.spareNormal = Number.NaN
       return spare
     }
     const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()))
@@ -82,7 +83,7 @@ export class Random {
 
   restore(state: readonly number[]): void {
     this.state.set(state)
-    this.spareNormal = null
+    this.spareNormal = Number.NaN
   }
 }
 

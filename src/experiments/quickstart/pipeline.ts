@@ -20,13 +20,10 @@ import { compareStudents, distillation, type StudentComparison } from "../compar
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
 import { infoOf } from "./models.ts"
-import type { ModelRecipe, QuickstartOptions } from "./recipe.ts"
+import type { ModelRecipe, QuickstartOptions, QuickstartRecipe } from "./recipe.ts"
 import { guessing, judgeCaptions, type ReportData, reportData } from "./report-data.ts"
 import { writeReport } from "./report-page.ts"
 import { classifySamples, writeSamples } from "./samples.ts"
-
-/** Pictures of a shard of scenes. */
-const perShard = 500
 
 /** Names that are written in the folder. Scenes and the model are missing here, because their own files identify them. */
 const content = ["teachers", "captioned", "reinforced", "students", "pictures", "report.html", "report.json"] as const
@@ -43,7 +40,8 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
 
-  const precise = shardsOf(scenes, recipe.scenes.noisy, recipe.scenes.noisy + recipe.scenes.precise)
+  const { noisy: noisyCount, precise: preciseCount } = recipe.scenes
+  const precise = shardsOf(scenes, noisyCount, noisyCount + preciseCount, recipe)
   const trainings = recipe.teachers.map((teacher) => teacherTraining(teacher, precise, scenes, options))
   const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
   const captionerTraining = {
@@ -55,7 +53,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
     TrainingResult,
   ]
 
-  const noisy = shardsOf(scenes, 0, recipe.scenes.noisy)
+  const noisy = shardsOf(scenes, 0, noisyCount, recipe)
   const checkpoints = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
   const reinforced = await clock.stage("reinforce", () => reinforce(noisy, checkpoints, recipe.reinforcement, options))
   const captions = await judgeCaptions(reinforced.shards)
@@ -102,7 +100,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
 // ------------------------------------------------------------------------------------------------------ stages
 
 async function render(out: string, { seed, recipe, startProgress, signal }: QuickstartOptions): Promise<void> {
-  const { noisy, precise, test, retrieval } = recipe.scenes
+  const { noisy, precise, test, retrieval, perShard } = recipe.scenes
   const counts = { train: noisy + precise, test, retrieval }
   const progress = startProgress("render", counts.train + test + retrieval, { unit: "pictures" })
   await renderScenes({
@@ -117,7 +115,8 @@ async function render(out: string, { seed, recipe, startProgress, signal }: Quic
 }
 
 /** Shards of the training pictures from `start` to `end`, which are multiples of a shard. */
-function shardsOf(scenes: string, start: number, end: number): string {
+function shardsOf(scenes: string, start: number, end: number, recipe: QuickstartRecipe): string {
+  const { perShard } = recipe.scenes
   const name = (shard: number) => String(shard).padStart(5, "0")
   return join(scenes, "train", `{${name(start / perShard)}..${name(end / perShard - 1)}}.tar`)
 }

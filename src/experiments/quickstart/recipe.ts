@@ -15,7 +15,7 @@ export interface ModelRecipe {
   readonly training: Omit<TrainConfig, "threads" | "seed">
 }
 
-interface QuickstartRecipe {
+export interface QuickstartRecipe {
   readonly scenes: {
     /** Pictures with captions like those of the web, for the students. */
     readonly noisy: number
@@ -23,6 +23,8 @@ interface QuickstartRecipe {
     readonly precise: number
     readonly test: number
     readonly retrieval: number
+    /** Pictures of a shard; it divides the numbers of both. */
+    readonly perShard: number
   }
   readonly teachers: readonly ModelRecipe[]
   readonly captioner: ModelRecipe
@@ -44,7 +46,7 @@ export interface QuickstartOptions extends ReinforcementContext {
 const training = { ...defaultTrainConfig, saveEvery: 200 } as const
 
 const standard: QuickstartRecipe = {
-  scenes: { noisy: 4000, precise: 6000, test: 1_500, retrieval: 500 },
+  scenes: { noisy: 4000, precise: 6000, test: 1_500, retrieval: 500, perShard: 500 },
   teachers: [
     {
       name: "a",
@@ -116,9 +118,9 @@ function shortened(share: number, scenes: QuickstartRecipe["scenes"], evaluation
 
 export const presets = {
   standard,
-  small: shortened(0.3, { noisy: 2000, precise: 3000, test: 750, retrieval: 500 }, 8),
+  small: shortened(0.3, { noisy: 2000, precise: 3000, test: 750, retrieval: 500, perShard: 500 }, 8),
   /** Too short to learn anything: for tests. */
-  tiny: shortened(0.005, { noisy: 500, precise: 500, test: 500, retrieval: 100 }, 2),
+  tiny: shortened(0.005, { noisy: 100, precise: 100, test: 200, retrieval: 50, perShard: 100 }, 2),
 } as const satisfies Record<string, QuickstartRecipe>
 
 export type PresetName = keyof typeof presets
