@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs"
 import { availableParallelism, totalmem } from "node:os"
 import { defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
@@ -18,7 +19,7 @@ const slow = [
   "test/hostile-chain",
   "src/data/reinforced/hostile",
   "src/cli/reinforce/models",
-  "src/teachers/node-teacher",
+  "src/teachers/layouts",
   "test/examples",
   "src/run/caption/reference",
   "src/train/distributed/process-group",
@@ -32,8 +33,8 @@ const slow = [
   "src/run/caption/caption",
   "src/teachers/captioners",
   "src/teachers/teachers",
-  "src/model/detect",
-  "src/host/lock",
+  "src/model/checkpoint/detect",
+  "src/host/locks/lock",
   "src/export/export",
   "src/core/image/resize",
   "src/data/augment/pool",
@@ -48,6 +49,9 @@ const slow = [
   "test/simulate-cluster",
   "test/build",
 ].map((name) => `${name}.test.ts`)
+
+const gone = slow.filter((file) => !existsSync(file))
+if (gone.length > 0) throw new Error(`vitest.config.ts names tests that are not there: ${gone.join(", ")}`)
 
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
