@@ -175,7 +175,7 @@ function checkTotal(total: number, most: number, bytes: Uint8Array): void {
 }
 
 /** Throws an Error that names the case where a reading does not end as allowed. */
-export async function fuzz(
+async function fuzz(
   name: FormatName,
   count: number,
   seed: number,

@@ -3,7 +3,7 @@ import { type JetStreamClient, jetstream } from "@nats-io/jetstream"
 import { connectNats } from "../src/reinforce/distributed/server/connection.ts"
 import { natsSettings } from "../src/reinforce/distributed/server/nats-settings.ts"
 
-export interface BadMessageOptions {
+interface BadMessageOptions {
   readonly job: string
   readonly shards: number
   /** URLs of a shard to read, of the job's output folder, and of files outside of it. */

@@ -33,7 +33,7 @@ export async function prepare(folder: string, { shards, samplesPerShard }: Chain
   return keys
 }
 
-export interface StagePaths {
+interface StagePaths {
   readonly input: string
   readonly output: string
   readonly teacher: string

@@ -21,7 +21,7 @@ import {
 import { NatsServer } from "./nats-server.ts"
 import { ended, kill, startProgram } from "./program.ts"
 
-export interface ChainOptions extends ChainSize {
+interface ChainOptions extends ChainSize {
   readonly workers: number
   /** Between two deaths of a worker, chosen at random, at least; also one shard more than at the last death is there. */
   readonly killSeconds: number
@@ -32,7 +32,7 @@ export interface ChainOptions extends ChainSize {
   readonly log?: (line: string) => void
 }
 
-export interface ChainReport extends Comparison {
+interface ChainReport extends Comparison {
   readonly seconds: number
   readonly workersKilled: number
   readonly serverKilled: number

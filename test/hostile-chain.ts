@@ -30,7 +30,7 @@ import { ended, errorsOf, isRunning, kill, type StartOptions, startProgram } fro
 import { credentials, S3Server } from "./s3-server.ts"
 import { tinyInfo, tinyModel } from "./tiny-model.ts"
 
-export interface HostileOptions extends ChainSize {
+interface HostileOptions extends ChainSize {
   /** Healthy ones. */
   readonly workers: number
   /** Seconds that the store waits before each answer, so that the chain is not done before everyone has come. */

@@ -61,7 +61,7 @@ export function fieldsOfZeros({ count, rows, width }: Arrays): string {
   return JSON.stringify({ uid: "b", ...Object.fromEntries(fields) })
 }
 
-export interface Blocks {
+interface Blocks {
   readonly count: number
   /** How often a block repeats its byte. */
   readonly size: number

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 
-export interface HostedRepository {
+interface HostedRepository {
   readonly commit: string
   readonly tags?: readonly string[]
   readonly files: Readonly<Record<string, Buffer>>
@@ -25,7 +25,7 @@ interface LoggedRequest {
 }
 
 /** How the next answers of the CDN differ from a sound one; each is used up by one request. */
-export interface Fault {
+interface Fault {
   /** The connection breaks after so many bytes. */
   readonly cutAfter?: number
   /** Nothing more comes after so many bytes; `held` is told. */
@@ -38,7 +38,7 @@ export interface Fault {
   readonly status?: number
 }
 
-export interface HubOptions {
+interface HubOptions {
   /** How fast the CDN sends; default: as fast as it can. */
   readonly bytesPerSecond?: number
 }

@@ -32,7 +32,7 @@ function normalized(vector: Float64Array): Float64Array {
   return vector.map((x) => x / length)
 }
 
-export interface SampleSizes {
+interface SampleSizes {
   readonly views?: number
   readonly captions?: number
   readonly width?: number

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url"
 import { readMetrics } from "../src/train/log/metrics.ts"
 import { pictureSamples, writeSamples } from "./training-samples.ts"
 
-export interface ResumeCase {
+interface ResumeCase {
   readonly reinforced: boolean
   /** One, or several with `--nproc`. */
   readonly processes: number
@@ -19,7 +19,7 @@ export interface ResumeCase {
   readonly steps: number
 }
 
-export interface ResumeProof {
+interface ResumeProof {
   /** Step at which the process was killed, at least. */
   readonly killedAfter: number
   /** SHA-256 of the last checkpoint: weights, moments, generator, settings. */

@@ -22,7 +22,7 @@ export interface KilledCommand {
   readonly inputs: string
 }
 
-export interface KillOptions {
+interface KillOptions {
   /** Runs that are killed at least once. */
   readonly times: number
   readonly seed: number
@@ -49,7 +49,7 @@ export interface KillReport {
 
 const faultNames = ["failed", "left", "wrong", "stray"] as const
 /** It could not go on; something else is there; bytes differ or are missing; a process outlived the killed one. */
-export type Fault = (typeof faultNames)[number]
+type Fault = (typeof faultNames)[number]
 
 /** Kills of one run, at most. */
 const mostKills = 3

@@ -19,7 +19,7 @@ interface CommandEntry {
 
 export type CommandTable = Readonly<Record<string, CommandEntry>>
 
-export const commands: CommandTable = {
+const commands: CommandTable = {
   quickstart: {
     summary: "render pictures, train a small model, export it, classify with it",
     load: () => import("./commands/quickstart.ts"),

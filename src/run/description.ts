@@ -113,7 +113,7 @@ function cropOf({ size, crop_size, do_center_crop }: PreprocessorConfig, where: 
   if (height === width && height === resized) return height
   throw new UserError(
     `${where}: pictures are resized to ${resized} and cropped to ${height} x ${width}; expected is one size`,
-    "views are drawn at the size of the tower, and a margin around it is not known there",
+    "pictures and views are made at the size of the tower: a margin around it is not supported",
   )
 }
 

@@ -86,7 +86,7 @@ export interface ClipFolder {
 }
 
 export interface FolderOptions {
-  /** Type of the weights, where a folder has several (default: fp32, and in our own layout whatever is there). */
+  /** Type of the weights, where a folder has several (default: fp32 where it is there). */
   readonly dtype?: OnnxDtype
   /** In messages (default: what the files say, or the folder's name). */
   readonly name?: string

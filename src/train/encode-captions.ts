@@ -25,7 +25,7 @@ import {
   unitRows,
 } from "./encode.ts"
 
-export interface CaptionOptions extends EncodeOptions {
+interface CaptionOptions extends EncodeOptions {
   /** The weight of the captions' loss, which is the mean over the batch's labels. */
   readonly captionWeight: number
   /** The number of labels in the batch. */

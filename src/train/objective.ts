@@ -68,7 +68,7 @@ export function checkBatch(objective: ObjectiveConfig, { teacher, synthetic }: B
   }
 }
 
-export function distillationOf(objective: ObjectiveConfig): DistillationConfig | undefined {
+function distillationOf(objective: ObjectiveConfig): DistillationConfig | undefined {
   if (objective.kind === "distill") return objective
   return objective.kind === "siglip" ? objective.distill : undefined
 }

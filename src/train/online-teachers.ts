@@ -16,14 +16,14 @@ import { TorchInterpreter } from "../tensor/torch.ts"
 import { TorchEncoder } from "../tensor/torch-encoder.ts"
 import { rowsOf } from "./encode.ts"
 
-export interface OnlineTeacher {
+interface OnlineTeacher {
   /** For messages. */
   readonly name: string
   readonly model: CheckpointModel
   readonly preprocessing: Preprocessing
 }
 
-export interface Student {
+interface Student {
   readonly preprocessing: Preprocessing
   readonly contextLength: number
 }
@@ -111,7 +111,7 @@ function checkSize({ name, preprocessing }: OnlineTeacher, student: Student): vo
 }
 
 /** Pixels of one mean and std as those of another. */
-export function renormalized(images: Float32Array, from: Preprocessing, to: Preprocessing): Float32Array {
+function renormalized(images: Float32Array, from: Preprocessing, to: Preprocessing): Float32Array {
   const factors = from.std.map((std, c) => std / to.std[c]!)
   const shifts = from.mean.map((mean, c) => (mean - to.mean[c]!) / to.std[c]!)
   if (factors.every((factor) => factor === 1) && shifts.every((shift) => shift === 0)) return images
@@ -123,7 +123,7 @@ export function renormalized(images: Float32Array, from: Preprocessing, to: Prep
 }
 
 /** Zero-padded rows of ids for another context length; a row that is cut keeps its end of text. */
-export function refitted(tokens: BigInt64Array, from: number, to: number): BigInt64Array {
+function refitted(tokens: BigInt64Array, from: number, to: number): BigInt64Array {
   if (from === to) return tokens
   const rows = tokens.length / from
   const eot = BigInt(endOfText)

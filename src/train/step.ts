@@ -62,7 +62,7 @@ export interface Trainer<Model extends CheckpointModel = CheckpointModel> {
   readonly ranks?: Ranks | undefined
 }
 
-export interface Ranks {
+interface Ranks {
   readonly group: ProcessGroup
   /** Averages the gradients of the trainable parameters. */
   readonly reducer: GradientReducer

@@ -187,6 +187,13 @@ describe("a folder of the layout of", () => {
     }
   })
 
+  test("transformers.js in float16 gives nearly that", async () => {
+    await run("convert", at("tiny.safetensors"), "--out", at("half-others"), "--dtype", "fp16")
+    rmSync(at("half-others", "mobileclip.json"))
+    const found: Result[] = JSON.parse((await classify("--model", at("half-others"), ...args())).out)
+    expect(found[0]!.labels[0]!.cosine).toBeCloseTo(ours[0]!.labels[0]!.cosine, 2)
+  })
+
   test.each([
     ["none", ["notes.txt", "weights.bin"], "there is no model in DIR/none: it has notes.txt, weights.bin"],
     ["nobody", ["a.onnx"], "DIR/nobody has a.onnx, and nothing says which of them is which tower"],

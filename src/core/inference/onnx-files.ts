@@ -31,7 +31,7 @@ export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const satisfies Reco
 
 /**
  * @param paths files, relative, with forward slashes
- * @param dtype of the weights; null: fp32, and in our own layout whatever is there
+ * @param dtype of the weights; null: fp32 where it is there, else fp16
  * @param where a path or an address, for messages
  * @returns null where there are no towers
  * @throws UserError where there are towers, but not these
@@ -42,7 +42,7 @@ export function findOnnxFiles(paths: readonly string[], dtype: OnnxDtype | null,
   }
   if (paths.includes("visual/model.onnx") && paths.includes("textual/model.onnx")) return immich(paths, dtype, where)
   const models = paths.filter((path) => /^onnx\/(vision_|text_)?model\w*\.onnx$/.test(path))
-  if (models.length > 0) return transformers(paths, models, dtype ?? "fp32", where)
+  if (models.length > 0) return transformers(paths, models, dtype, where)
   const loose = paths.filter((path) => path.endsWith(".onnx"))
   if (loose.length === 0) return null
   throw new UserError(
@@ -59,18 +59,34 @@ function immich(paths: readonly string[], dtype: OnnxDtype | null, where: string
   return { layout: "immich", image: "visual/model.onnx", text: "textual/model.onnx", files }
 }
 
-function transformers(paths: readonly string[], models: readonly string[], dtype: OnnxDtype, where: string): OnnxFiles {
-  const named = (tower: string) => `onnx/${tower}model${dtypeSuffixes[dtype]}.onnx`
-  const separate = [named("vision_"), named("text_")] as const
-  const [image, text] = separate.every((path) => models.includes(path)) ? separate : [named(""), named("")]
-  if (!models.includes(image)) {
+function transformers(
+  paths: readonly string[],
+  models: readonly string[],
+  dtype: OnnxDtype | null,
+  where: string,
+): OnnxFiles {
+  const found = (dtype ? [dtype] : onnxDtypes).map((type) => towersIn(models, type)).find((towers) => towers !== null)
+  if (!found) {
+    const [image, text] = separateTowers(dtype ?? "fp32")
     throw new UserError(
-      `${where} has no ${separate.join(" and ")} for ${dtype}, but ${oneLine(models.join(", "), 400)}`,
+      `${where} has no ${image} and ${text} for ${dtype ?? "fp32"}, but ${oneLine(models.join(", "), 400)}`,
       `towers are read in ${onnxDtypes.join(" or ")} (--dtype)`,
     )
   }
-  const beside = paths.filter((path) => [image, text].some((model) => path.startsWith(`${model}_data`)))
+  const [image, text] = found
+  const beside = paths.filter((path) => found.some((model) => path.startsWith(`${model}_data`)))
   const sides = ["config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"]
-  const found = sides.filter((path) => paths.includes(path))
-  return { layout: "transformers.js", image, text, files: [...new Set([image, text, ...beside, ...found])] }
+  const given = sides.filter((path) => paths.includes(path))
+  return { layout: "transformers.js", image, text, files: [...new Set([image, text, ...beside, ...given])] }
+}
+
+/** Two files, or the same one twice; null where there are none of this type. */
+function towersIn(models: readonly string[], dtype: OnnxDtype): readonly [string, string] | null {
+  const both = `onnx/model${dtypeSuffixes[dtype]}.onnx`
+  const choices = [separateTowers(dtype), [both, both]] as const
+  return choices.find((files) => files.every((file) => models.includes(file))) ?? null
+}
+
+function separateTowers(dtype: OnnxDtype) {
+  return [`onnx/vision_model${dtypeSuffixes[dtype]}.onnx`, `onnx/text_model${dtypeSuffixes[dtype]}.onnx`] as const
 }
