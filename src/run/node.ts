@@ -158,7 +158,7 @@ async function others(
   }
 }
 
-export async function readManifest(directory: string): Promise<Manifest> {
+async function readManifest(directory: string): Promise<Manifest> {
   const path = join(directory, manifestFile)
   if (!existsSync(path)) {
     throw new UserError(
