@@ -3,7 +3,6 @@
  * weights are averaged with the start, and what came of it is exported and shown beside what was there before.
  */
 import { join, resolve } from "node:path"
-import { checkDevice } from "../../torch/index.ts"
 import { oneLine, UserError } from "../core/errors.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
@@ -11,6 +10,7 @@ import { writeAtomically } from "../host/files.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
 import { lockFolder } from "../host/lock.ts"
 import type { PullWeights } from "../hub/pull.ts"
+import { checkDevice } from "../tensor/torch.ts"
 import { withCheckpoint } from "../weights/checkpoint.ts"
 import { exportCheckpoint } from "../weights/export-checkpoint.ts"
 import { readStartModel, type StartModel } from "../weights/start-model.ts"

@@ -19,6 +19,7 @@ import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../model/checkpoint.ts"
 import { thisMachine } from "../report/machine.ts"
+import { checkDevice } from "../tensor/torch.ts"
 import { exportCheckpoint } from "../weights/export-checkpoint.ts"
 import { withWeights } from "../weights/weights.ts"
 import { type ProcessGroup, processGroupFromEnvironment } from "./distributed/process-group.ts"
@@ -94,7 +95,7 @@ export interface RecipeRunSummary {
 export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Promise<RecipeRunSummary | null> {
   const options: Chosen = { ...recipeRunDefaults, threads: torch.threads(), ...given }
   const { out, device, onNote } = options
-  torch.checkDevice(device)
+  checkDevice(device)
   checkAutocast(options, recipe)
   await checkExport(options)
   // The others wait while the first process evaluates.
