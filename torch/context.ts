@@ -1,5 +1,4 @@
 /** What holds for the whole process: gradient recording, autocast, random numbers, threads, devices, memory. */
-import { UserError } from "../src/core/errors.ts"
 import type { Memory } from "./native.ts"
 import { refusePromise } from "./scope.ts"
 import type { Device, Tensor } from "./tensor.ts"
@@ -117,11 +116,4 @@ export function version(): string {
 /** The devices this libtorch can use now: "cpu" always. */
 export function devices(): Device[] {
   return native.devices()
-}
-
-/** Throws UserError where this libtorch has no such device; one without a number is any of its kind. */
-export function checkDevice(device: string): void {
-  const present = devices()
-  if (present.some((name) => name === device || name.startsWith(`${device}:`))) return
-  throw new UserError(`this libtorch has no device "${device}"`, `it has ${present.join(", ")}`)
 }

@@ -4,7 +4,6 @@ export { type AdamWSettings, type AdamWTensors, adamW } from "./adamw.ts"
 export {
   autocast,
   type CudaOptions,
-  checkDevice,
   devices,
   generatorState,
   grad,

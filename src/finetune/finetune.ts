@@ -3,7 +3,6 @@
  * are averaged with those of the start, and the result is exported and compared with the start in a report.
  */
 import { join, resolve } from "node:path"
-import { checkDevice } from "../../torch/index.ts"
 import { oneLine, UserError } from "../core/errors.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
@@ -11,6 +10,7 @@ import { writeAtomically } from "../host/files/files.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
 import { lockFolder } from "../host/locks/lock.ts"
 import type { PullWeights } from "../hub/pull.ts"
+import { checkDevice } from "../tensor/torch.ts"
 import { modelChunks } from "../train/checkpoints/state.ts"
 import { exportCheckpoint } from "../weights/export-checkpoint.ts"
 import { withCheckpoint } from "../weights/open-checkpoint.ts"

@@ -1,7 +1,7 @@
 /** A CLIP of two ONNX towers, whatever the layout of its folder and the runtime: pictures and texts to vectors. */
 import { inBatches } from "../core/arrays/batches.ts"
 import { cosines, l2Normalize } from "../core/arrays/similarity.ts"
-import { UserError, assert } from "../core/errors.ts"
+import { assert, UserError } from "../core/errors.ts"
 import { longestSequence } from "../core/family/size-limits.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { type Preprocessing, preprocessBatch } from "../core/image/preprocess.ts"

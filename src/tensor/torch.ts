@@ -3,7 +3,7 @@
  * is made; every other tensor belongs to the caller's `scope`.
  */
 import * as torch from "../../torch/index.ts"
-import { assert } from "../core/errors.ts"
+import { assert, UserError } from "../core/errors.ts"
 import type { Module } from "../model/module.ts"
 import { composedNorms } from "./composed.ts"
 import { Parameter } from "./parameter.ts"
@@ -300,4 +300,11 @@ const inChannelsLast = torch.operator<[torch.Tensor, memoryFormat: string], torc
 function splitHeads(x: torch.Tensor, heads: number): torch.Tensor {
   const [batch, length, width] = x.shape as readonly [number, number, number]
   return x.reshape([batch, length, heads, width / heads]).permute([0, 2, 1, 3])
+}
+
+/** Throws UserError where this libtorch has no such device; one without a number is any of its kind. */
+export function checkDevice(device: string): void {
+  const present = torch.devices()
+  if (present.some((name) => name === device || name.startsWith(`${device}:`))) return
+  throw new UserError(`this libtorch has no device "${device}"`, `it has ${present.join(", ")}`)
 }

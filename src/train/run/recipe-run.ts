@@ -16,6 +16,7 @@ import { version } from "../../host/version.ts"
 import { type PullWeights, pull as pullFromHub } from "../../hub/pull.ts"
 import { buildModel, type CheckpointInfo, isCoca } from "../../model/checkpoint/checkpoint.ts"
 import { thisMachine } from "../../report/machine.ts"
+import { checkDevice } from "../../tensor/torch.ts"
 import { TorchEncoder } from "../../tensor/torch-encoder.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import type { Settings } from "../checkpoints/state.ts"
@@ -84,7 +85,7 @@ export interface RecipeRunSummary {
 export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Promise<RecipeRunSummary | null> {
   const options: ResolvedOptions = { ...recipeRunDefaults, threads: torch.threads(), ...given }
   const { out, device, onNote } = options
-  torch.checkDevice(device)
+  checkDevice(device)
   checkAutocast(options, recipe)
   await checkExport(options)
   // The others wait while the first process evaluates.
