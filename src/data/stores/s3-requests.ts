@@ -18,7 +18,7 @@ export interface OpenClient {
 }
 
 /** A request, which reports the bytes that move. */
-export type Request<T> = (s3: OpenClient, signal: AbortSignal, heard: (bytes: number) => void) => Promise<T>
+type Request<T> = (s3: OpenClient, signal: AbortSignal, heard: (bytes: number) => void) => Promise<T>
 
 /** One client for all requests of a store. Retries are ours and not the client's, so that a transfer can continue. */
 export class S3Requests {
