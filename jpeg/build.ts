@@ -23,14 +23,14 @@ export function isJpegAddonBuilt(): boolean {
 }
 
 /** @param force builds it again where it is built already */
-export async function buildJpegAddon(built: AddonFiles, force: boolean, log: Log): Promise<void> {
+export async function buildJpegAddon(target: AddonFiles, force: boolean, log: Log): Promise<void> {
   if (!force && isJpegAddonBuilt()) return log("JPEG addon: up to date")
   try {
-    await compileOrInstall(built, log)
+    await compileOrInstall(target, log)
     log("JPEG addon: compiled")
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    rmSync(built.file, { force: true })
+    rmSync(target.file, { force: true })
     log(`JPEG files will be decoded by sharp, three times slower: ${error.message} (${error.hint})`)
   }
 }
@@ -49,27 +49,27 @@ function stamp(): string {
 }
 
 /** A second try where the library may just have been missing. */
-async function compileOrInstall(built: AddonFiles, log: Log): Promise<void> {
+async function compileOrInstall(target: AddonFiles, log: Log): Promise<void> {
   try {
-    await compile(built, log)
+    await compile(target, log)
   } catch (error) {
-    if (!(error instanceof UserError) || !canInstall() || !/JPEG|jpeglib/.test(buildLog(built))) throw error
+    if (!(error instanceof UserError) || !canInstall() || !/JPEG|jpeglib/.test(buildLog(target))) throw error
     install(log)
-    await compile(built, log)
+    await compile(target, log)
   }
 }
 
-async function compile(built: AddonFiles, log: Log): Promise<void> {
-  rmSync(logFile(built), { force: true })
-  await compileAddon({ name: "JPEG addon", addon: jpegAddon, built, definitions: {}, stamp: stamp(), log })
+async function compile(target: AddonFiles, log: Log): Promise<void> {
+  rmSync(logFile(target), { force: true })
+  await compileAddon({ name: "JPEG addon", addon: jpegAddon, target, definitions: {}, stamp: stamp(), log })
 }
 
 function logFile({ folder }: AddonFiles): string {
   return join(folder, "build.log")
 }
 
-function buildLog(built: AddonFiles): string {
-  return existsSync(logFile(built)) ? readFileSync(logFile(built), "utf8") : ""
+function buildLog(target: AddonFiles): string {
+  return existsSync(logFile(target)) ? readFileSync(logFile(target), "utf8") : ""
 }
 
 function install(log: Log): void {

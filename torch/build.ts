@@ -38,17 +38,17 @@ export function libtorchText({ version, cuda, origin, lib }: Libtorch): string {
  * @param force builds it in any case
  * @throws UserError when libtorch, CMake or a compiler is missing, or the build fails
  */
-export async function buildTorchAddon(built: AddonFiles, force: boolean, log: Log): Promise<void> {
+export async function buildTorchAddon(target: AddonFiles, force: boolean, log: Log): Promise<void> {
   const libtorch = findLibtorch() ?? installLibtorch(log)
   log(libtorchText(libtorch))
   ensureFastBlas(libtorch, log)
   if (!force && isTorchAddonBuilt(libtorch)) return log("libtorch addon: up to date")
   const start = performance.now()
-  log(`libtorch addon: compiling into ${built.folder}, about a minute`)
+  log(`libtorch addon: compiling into ${target.folder}, about a minute`)
   await compileAddon({
     name: "libtorch addon",
     addon: torchAddon,
-    built,
+    target,
     definitions: definitions(libtorch),
     stamp: stampOf(libtorch),
     check: (file) => checkLinks(file, libtorch),

@@ -51,11 +51,11 @@ test("the newer of two builds is loaded", () => {
 })
 
 test("a file without its stamp, or with another one, is not built", () => {
-  const built = addonToBuild(addon, env)
-  write(built.stampFile, "now")
-  expect(isBuilt(built, "now")).toBe(false)
-  build(built, "now", 1000)
-  expect([isBuilt(built, "now"), isBuilt(built, "then")]).toEqual([true, false])
-  rmSync(built.stampFile)
-  expect(isBuilt(built, "now")).toBe(false)
+  const target = addonToBuild(addon, env)
+  write(target.stampFile, "now")
+  expect(isBuilt(target, "now")).toBe(false)
+  build(target, "now", 1000)
+  expect([isBuilt(target, "now"), isBuilt(target, "then")]).toEqual([true, false])
+  rmSync(target.stampFile)
+  expect(isBuilt(target, "now")).toBe(false)
 })

@@ -23,32 +23,32 @@ afterEach(() => rmSync(folder, { recursive: true }))
 
 function compile(code: string, stamp: string, more: Partial<Build> = {}): Promise<void> {
   writeFileSync(join(folder, "src/x.cc"), code)
-  return compileAddon({ name: "x", addon, built: addonToBuild(addon), definitions: {}, stamp, log: () => {}, ...more })
+  return compileAddon({ name: "x", addon, target: addonToBuild(addon), definitions: {}, stamp, log: () => {}, ...more })
 }
 
 test("what was built stays until its successor is complete and checked; nothing else is left", async () => {
-  const built = addonToBuild(addon)
+  const target = addonToBuild(addon)
   const lines: string[] = []
-  mkdirSync(join(built.folder, "cmake-killed/of/another"), { recursive: true })
+  mkdirSync(join(target.folder, "cmake-killed/of/another"), { recursive: true })
   await compile("int one = 1;", "one", { log: (line) => lines.push(line) })
   expect(lines[0]).toMatch(/^x: compiling \d+(\/\d+|%)$/)
-  expect(readdirSync(built.folder).sort()).toEqual(["stamp", "x.node"])
-  const first = readFileSync(built.file)
+  expect(readdirSync(target.folder).sort()).toEqual(["stamp", "x.node"])
+  const first = readFileSync(target.file)
   const problem = await compile("int two = ;", "two").catch((error) => error)
   expect(problem).toBeInstanceOf(UserError)
   expect(problem.message).toMatch(/^x does not compile: .*x\.cc:1:11: error/)
-  expect(readFileSync(join(built.folder, "build.log"), "utf8")).toContain("x.cc:1:11: error")
+  expect(readFileSync(join(target.folder, "build.log"), "utf8")).toContain("x.cc:1:11: error")
   const check = (file: string) => {
     expect(existsSync(file)).toBe(true)
     throw new UserError("linked to another library")
   }
   await expect(compile("int three = 3;", "three", { check })).rejects.toThrow("linked to another library")
-  expect(readdirSync(built.folder).sort()).toEqual(["build.log", "stamp", "x.node"])
-  expect(readFileSync(built.file)).toEqual(first)
-  expect(isBuilt(built, "one")).toBe(true)
+  expect(readdirSync(target.folder).sort()).toEqual(["build.log", "stamp", "x.node"])
+  expect(readFileSync(target.file)).toEqual(first)
+  expect(isBuilt(target, "one")).toBe(true)
   await compile("int four = 4;", "four")
-  expect(isBuilt(built, "four")).toBe(true)
-  expect(readFileSync(built.file)).not.toEqual(first)
+  expect(isBuilt(target, "four")).toBe(true)
+  expect(readFileSync(target.file)).not.toEqual(first)
 })
 
 test("what compiling needs is named where it is missing", async () => {

@@ -12,7 +12,7 @@ export interface Build {
   /** For messages: "the libtorch addon". */
   readonly name: string
   readonly addon: Addon
-  readonly built: AddonFiles
+  readonly target: AddonFiles
   readonly definitions: Readonly<Record<string, string | number>>
   /** What the addon is built from and for. */
   readonly stamp: string
@@ -28,16 +28,16 @@ export interface Build {
  * @throws UserError when CMake or a compiler is missing, or at the first line of errors
  */
 export async function compileAddon(build: Build): Promise<void> {
-  const { name, built, stamp, check } = build
+  const { name, target, stamp, check } = build
   requireTools(name)
-  const folder = freshFolder(built)
+  const folder = freshFolder(target)
   try {
     const file = await compile(build, folder)
     check?.(file)
     // A build that is stopped here leaves a file without a stamp, which is built again.
-    rmSync(built.stampFile, { force: true })
-    renameSync(file, built.file)
-    writeFileSync(built.stampFile, stamp)
+    rmSync(target.stampFile, { force: true })
+    renameSync(file, target.file)
+    writeFileSync(target.stampFile, stamp)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -105,7 +105,7 @@ function packageFolder(name: string): string {
 async function cmake(build: Build, args: readonly string[]): Promise<void> {
   const { status, output } = await run("cmake", args, (line) => logProgress(build, line))
   if (status === 0) return
-  const log = join(build.built.folder, "build.log")
+  const log = join(build.target.folder, "build.log")
   writeFileSync(log, [`cmake ${args.join(" ")}`, ...output, ""].join("\n"))
   const error = output.find((line) => /error/i.test(line))
   throw new UserError(`${build.name} does not compile: ${error ?? "cmake failed"}`, `the whole output is in ${log}`)

@@ -24,22 +24,22 @@ interface SetupOptions {
  */
 export async function setUp({ force = false, log }: SetupOptions): Promise<void> {
   if (!force && isJpegAddonBuilt()) log("JPEG addon: up to date")
-  else await locked(jpegAddon, log, (built) => buildJpegAddon(built, force, log))
+  else await locked(jpegAddon, log, (target) => buildJpegAddon(target, force, log))
   if (!force && isTorchAddonReady(log)) log("libtorch addon: up to date")
-  else await locked(torchAddon, log, (built) => buildTorchAddon(built, force, log))
+  else await locked(torchAddon, log, (target) => buildTorchAddon(target, force, log))
 }
 
 async function locked(
   addon: Addon,
   log: SetupOptions["log"],
-  build: (built: AddonFiles) => Promise<void>,
+  build: (target: AddonFiles) => Promise<void>,
 ): Promise<void> {
-  const built = addonToBuild(addon)
-  using _ = await lockWhenFree(built.folder, log)
+  const target = addonToBuild(addon)
+  using _ = await lockWhenFree(target.folder, log)
   try {
-    await build(built)
+    await build(target)
   } catch (error) {
-    throw fileError(error, "writing", built.folder)
+    throw fileError(error, "writing", target.folder)
   }
 }
 
