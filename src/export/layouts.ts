@@ -8,6 +8,8 @@ import { transformersFiles } from "./transformers.ts"
 
 interface Layout {
   towers(dtype: ExportDtype): TowerFiles
+  /** The tokenizer among the files beside the towers; null where there is none. */
+  readonly tokenizer: string | null
   /** By name, as JSON values. */
   readonly files: (config: SideConfig, preprocessing: Preprocessing) => Readonly<Record<string, unknown>>
 }
@@ -25,6 +27,7 @@ export const layouts = {
       text: { file: `onnx/text_model${suffixes[dtype]}.onnx`, input: "input_ids", output: "text_embeds", ids: "int64" },
       decoder: { ...decoder, file: `onnx/decoder_model${suffixes[dtype]}.onnx`, ids: "int64" },
     }),
+    tokenizer: "tokenizer.json",
     files: transformersFiles,
   },
   /** Immich's machine learning: `visual` and `textual` folders, 32-bit token ids. */
@@ -34,6 +37,7 @@ export const layouts = {
       text: { file: "textual/model.onnx", input: "text", output: "embedding", ids: "int32" },
       decoder: { ...decoder, file: "decoder/model.onnx", ids: "int64" },
     }),
+    tokenizer: "textual/tokenizer.json",
     files: immichFiles,
   },
   /** The models and the manifest, nothing else. */
@@ -43,6 +47,7 @@ export const layouts = {
       text: { file: "text.onnx", input: "ids", output: "embeddings", ids: "int64" },
       decoder: { ...decoder, file: "decoder.onnx", ids: "int64" },
     }),
+    tokenizer: null,
     files: () => ({}),
   },
 } as const satisfies Record<string, Layout>

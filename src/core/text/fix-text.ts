@@ -68,7 +68,8 @@ const widths = Array.from({ length: 0xfff0 - 0xff01 }, (_, i) => String.fromChar
   .map((character) => [character, character.normalize("NFKC")] as const)
   .filter(([character, usual]) => character !== usual)
 
-const replacements = new Map<string, string>([
+/** Characters (and a line break of two) -> their plainer form. */
+export const replacements: ReadonlyMap<string, string> = new Map<string, string>([
   ...c1Controls,
   ...Object.entries(ligatures),
   ["\u3000", " "],
@@ -82,11 +83,11 @@ const unusual = new RegExp(`\r\n|[${[...replacements.keys()].filter((key) => key
 
 /** Colours and the like, for terminals. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: an escape sequence begins with one
-const terminalEscape = /\x1b\[[\p{Nd};]*[a-zA-Z]/gu
+export const terminalEscape = /\x1b\[[\p{Nd};]*[a-zA-Z]/gu
 
 /** Control characters that show nothing, of ASCII and Arabic; marks of annotations, objects and byte order. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-const invisible = /[\0-\x08\x0b\x0e-\x1f\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]/g
+export const invisible = /[\0-\x08\x0b\x0e-\x1f\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]/g
 
 function plainCharacters(text: string): string {
   return text
