@@ -86,6 +86,12 @@ test("a long line is repaired a million characters at a time", () => {
   expect(fixText(misread)).toBe("é".repeat(600_000))
 })
 
+test("an ampersand that was escaped 16,000 times takes no time", () => {
+  const start = performance.now()
+  expect(fixText(`é &${"amp;#38;AMP;#x26;".repeat(4000)}lt;`)).toBe("é <")
+  expect(performance.now() - start).toBeLessThan(1000)
+})
+
 test("texts that need no repair stay as they are", () => {
   for (const text of ["", "a photo of a cat", "日本語の猫 — été", "a\tb\n\nc", "R&D <b>"])
     expect(fixText(text)).toBe(text)

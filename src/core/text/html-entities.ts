@@ -22,6 +22,16 @@ export function unescapePlainHtml(text: string): string {
   )
 }
 
+/**
+ * An ampersand that was escaped over and over, escaped twice: who resolves until nothing changes gets the same, and not in
+ * time that grows with the square of the length.
+ */
+export function shortenAmpersands(text: string): string {
+  return text.includes("&") ? text.replace(ampersands, "&amp;amp;") : text
+}
+
+const ampersands = /&(?:(?:amp|AMP|#0{0,22}38|#[xX]0{0,21}26);){3,}/g
+
 /** A name that is not known counts up to its longest known prefix. */
 function expandName(name: string): string {
   for (let length = name.length; length > 1; length--) {
