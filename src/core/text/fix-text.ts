@@ -4,7 +4,7 @@
  * JavaScript engine has; ftfy's are of Python's (14.0 in Python 3.11), which differ in characters added between the two.
  */
 import { c1Controls } from "./encodings.ts"
-import { shortenAmpersands, unescapePlainHtml } from "./html-entities.ts"
+import { skipAmpersands, unescapePlainHtml } from "./html-entities.ts"
 import { fixEncoding } from "./mojibake.ts"
 
 /** Printable ASCII without an ampersand, which may begin an entity: nothing in it needs a repair. */
@@ -47,11 +47,11 @@ function cut(text: string, start: number, end: number): number {
 
 /** One repair can make another possible, so all are repeated until nothing changes. */
 function fixSegment(segment: string, html: boolean): string {
-  for (let text = html ? segment : shortenAmpersands(segment); ; ) {
+  for (let text = segment; ; ) {
     const unescaped = html ? text : unescapePlainHtml(text)
     const fixed = plainCharacters(fixEncoding(unescaped)).normalize("NFC")
     if (fixed === text) return text
-    text = fixed
+    text = fixed === unescaped ? skipAmpersands(fixed) : fixed
   }
 }
 

@@ -22,15 +22,27 @@ export function unescapePlainHtml(text: string): string {
   )
 }
 
-/**
- * An ampersand that was escaped over and over, escaped twice: who resolves until nothing changes gets the same, and not in
- * time that grows with the square of the length.
- */
-export function shortenAmpersands(text: string): string {
-  return text.includes("&") ? text.replace(ampersands, "&amp;amp;") : text
-}
+/** An ampersand that was escaped at least three times. */
+const deepAmpersand = /&(?:(?:amp|AMP|#0{0,22}38|#[xX]0{0,21}26);){3,}/g
 
-const ampersands = /&(?:(?:amp|AMP|#0{0,22}38|#[xX]0{0,21}26);){3,}/g
+/**
+ * Where nothing but ampersands is left to resolve, each escaped over and over: the text as it is when the first of them
+ * has two levels left. Level by level, that would take time that grows with the square of the length.
+ */
+export function skipAmpersands(text: string): string {
+  const others = text.replace(deepAmpersand, " ")
+  if (others === text || unescapePlainHtml(others) !== others) return text
+  const levels = (ampersand: string) => ampersand.slice(1).split(";")
+  const depths = text.match(deepAmpersand)!.map((ampersand) => levels(ampersand).length - 1)
+  const least = depths.reduce((a, b) => Math.min(a, b))
+  return text.replace(
+    deepAmpersand,
+    (ampersand) =>
+      `&${levels(ampersand)
+        .slice(least - 2)
+        .join(";")}`,
+  )
+}
 
 /** A name that is not known counts up to its longest known prefix. */
 function expandName(name: string): string {
