@@ -72,6 +72,17 @@ describe("exportModel", () => {
     expect([model.merges[0], model.merges.at(-1)]).toEqual(["i n", "jeky ll</w>"])
   })
 
+  test.each([
+    ["transformers.js", "tokenizer.json"],
+    ["immich", "textual/tokenizer.json"],
+    ["plain", undefined],
+  ] as const)("the manifest says of the tokenizer in layout %s where it differs", async (layout, file) => {
+    const { tokenizer, files } = await exportModel(tinyModel(), tinyInfo, join(folder, "model"), { layout })
+    expect(tokenizer?.file).toBe(file)
+    expect(Object.keys(files).filter((name) => name.endsWith("tokenizer.json"))).toEqual(file ? [file] : [])
+    expect(tokenizer?.differs.length).toBe(file && 4)
+  })
+
   const failing = async (reference: Reference) => {
     const error = await exportModel(tinyModel(), tinyInfo, join(folder, "model"), { reference }).catch((error) => error)
     expect(readdirSync(folder)).toEqual([])

@@ -15,6 +15,7 @@ import { fold, reparameterize } from "../model/reparameterize.ts"
 import type { EncodedFile, EncodedModel } from "../tensor/onnx-proto.ts"
 import { type LayoutName, layouts } from "./layouts.ts"
 import { modelFiles } from "./model-files.ts"
+import { tokenizerFacts } from "./normalizer.ts"
 import type { SideConfig } from "./side-config.ts"
 import { type ExportableModel, type TraceOptions, towersOf, traceDecoder, traceTower } from "./towers.ts"
 import { type Described, type Reference, unfusedReference, verify } from "./verify.ts"
@@ -64,6 +65,7 @@ function describe(model: ExportableModel, info: ExportInfo, options: ExportOptio
   const { name, license, samplesSeen, preprocessing } = info
   const { dtype = "fp32", layout = "transformers.js" } = options
   const { image, text, decoder } = layouts[layout].towers(dtype)
+  const { tokenizer } = layouts[layout]
   const isCoca = model instanceof Coca
   return {
     format: manifestFormat,
@@ -76,6 +78,7 @@ function describe(model: ExportableModel, info: ExportInfo, options: ExportOptio
     dtype,
     layout,
     towers: { image, ...("text" in model && { text }), ...(isCoca && { decoder }) },
+    ...("text" in model && tokenizer && { tokenizer: { file: tokenizer, ...tokenizerFacts } }),
     ...(isCoca && { decoder: decoderSizes(model) }),
     preprocessing,
     parameters: {

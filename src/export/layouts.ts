@@ -8,6 +8,8 @@ import { tokenizerFiles, transformersFiles } from "./transformers.ts"
 
 interface Layout {
   towers(dtype: OnnxDtype): TowerFiles
+  /** The tokenizer among the files beside the towers; null where there is none. */
+  readonly tokenizer: string | null
   /** By name, as JSON values. */
   readonly files: (config: SideConfig, preprocessing: Preprocessing) => Readonly<Record<string, unknown>>
 }
@@ -27,6 +29,7 @@ export const layouts = {
       },
       decoder: { ...decoder, file: `onnx/decoder_model${dtypeSuffixes[dtype]}.onnx`, ids: "int64" },
     }),
+    tokenizer: "tokenizer.json",
     files: transformersFiles,
   },
   /** Immich's machine learning: `visual` and `textual` folders, 32-bit token ids. */
@@ -36,6 +39,7 @@ export const layouts = {
       text: { file: "textual/model.onnx", input: "text", output: "embedding", ids: "int32" },
       decoder: { ...decoder, file: "decoder/model.onnx", ids: "int64" },
     }),
+    tokenizer: "textual/tokenizer.json",
     files: immichFiles,
   },
   /** The models and the manifest, nothing else. */
@@ -45,6 +49,7 @@ export const layouts = {
       text: { file: "text.onnx", input: "ids", output: "embeddings", ids: "int64" },
       decoder: { ...decoder, file: "decoder.onnx", ids: "int64" },
     }),
+    tokenizer: null,
     files: () => ({}),
   },
 } as const satisfies Record<string, Layout>

@@ -180,7 +180,7 @@ test("sizes as older files write them", async () => {
 })
 
 test("how a causal tower's tokenizer pads does not matter", async () => {
-  expect(await vectors(variant("padded", pads("<|endoftext|>", 49407)))).toEqual(await vectors(at("ours")))
+  expect(await vectors(variant("padded", pads("<end_of_text>", 49407)))).toEqual(await vectors(at("ours")))
 })
 
 describe("an error, and no guess", () => {
@@ -271,8 +271,8 @@ describe("an error, and no guess", () => {
     ],
     [
       "paddings that contradict each other",
-      { "tokenizer_config.json": change({ pad_token: "<|endoftext|>" }) },
-      '/x: tokenizer.json pads with 0, and tokenizer_config.json with 49407 ("<|endoftext|>")',
+      { "tokenizer_config.json": change({ pad_token: "<end_of_text>" }) },
+      '/x: tokenizer.json pads with 0, and tokenizer_config.json with 49407 ("<end_of_text>")',
     ],
   ])("%s", async (_, changes, message) => {
     rmSync(at("x"), { recursive: true, force: true })
@@ -280,7 +280,7 @@ describe("an error, and no guess", () => {
   })
 
   test("a tower that sees its padding, padded with something else", async () => {
-    expect(await refusal(variant("wrong padding", pads("<|endoftext|>", 49407), "seeing"))).toBe(
+    expect(await refusal(variant("wrong padding", pads("<end_of_text>", 49407), "seeing"))).toBe(
       "wrong padding: the text tower sees its padding, and the tokenizer pads with 49407",
     )
   })

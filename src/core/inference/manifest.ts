@@ -83,6 +83,8 @@ const schema = z.object({
   towers: z
     .object({ image: towerFile, text: towerFile.optional(), decoder: towerFile.optional() })
     .default({ image: towers.image, text: towers.text }),
+  /** The tokenizer for other libraries: what it is to repeat, and the texts for which it does not. */
+  tokenizer: z.object({ file: fileName, reference: z.string(), differs: z.array(z.string()) }).optional(),
   /** Sizes of a captioner's decoder: values per token in its cache, and how many tokens the cache can hold. */
   decoder: z
     .object({

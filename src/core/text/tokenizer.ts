@@ -3,7 +3,16 @@
  * Pure and synchronous, so the same file serves Node and the browser.
  */
 import { cleanText } from "./clean-text.ts"
-import { endOfText, endOfWordOffset, loadVocabulary, pairKey, startOfText, type Vocabulary } from "./vocabulary.ts"
+import {
+  endOfText,
+  endOfTextToken,
+  endOfWordOffset,
+  loadVocabulary,
+  pairKey,
+  startOfText,
+  startOfTextToken,
+  type Vocabulary,
+} from "./vocabulary.ts"
 
 export { cleanText } from "./clean-text.ts"
 export { endOfText, startOfText } from "./vocabulary.ts"
@@ -28,8 +37,8 @@ interface TokenBatch {
 export class Tokenizer {
   private readonly vocabulary: Vocabulary = loadVocabulary()
   private readonly cache = new Map<string, readonly number[]>([
-    ["<start_of_text>", [startOfText]],
-    ["<end_of_text>", [endOfText]],
+    [startOfTextToken, [startOfText]],
+    [endOfTextToken, [endOfText]],
   ])
 
   /** Token ids from start of text to end of text, as many as the text needs. */
