@@ -1,6 +1,6 @@
 /**
- * `npm run build`: kernels, TypeScript, addons; one process at a time in a checkout, because one that runs what another
- * one is writing reads half of it. Plain JavaScript, because nothing is compiled yet.
+ * `npm run build`: kernels, TypeScript, addons; one process at a time in a checkout, because a process that ran
+ * files while another one writes them would read half of them. Plain JavaScript, because nothing is compiled yet.
  */
 import { spawnSync } from "node:child_process"
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
@@ -44,7 +44,7 @@ async function takeLock() {
   rmSync(own)
 }
 
-/** Another process may have taken it over in the meantime: then it gets it back. */
+/** Another process may have taken the lock in the meantime: then it gets it back. */
 function takeAway() {
   const away = `${own}.old`
   try {

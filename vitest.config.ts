@@ -1,13 +1,90 @@
+import { existsSync } from "node:fs"
+import { availableParallelism, totalmem } from "node:os"
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
+
+/** What takes more than three seconds of a processor, longest first: begun in this order, so that none is left for the end. */
+const slow = [
+  "src/cli/commands/train",
+  "test/golden",
+  "test/resume",
+  "test/readme",
+  "test/package",
+  "test/reinforce-chain",
+  "test/sigkill",
+  "src/cli/standard-output",
+  "src/experiments/quickstart/pipeline",
+  "src/finetune/finetune",
+  "src/experiments/cifar10/pipeline",
+  "test/hostile-chain",
+  "src/data/reinforced/hostile",
+  "src/cli/reinforce/models",
+  "src/teachers/layouts",
+  "test/examples",
+  "src/run/caption/reference",
+  "src/train/distributed/process-group",
+  "test/fuzz-readers",
+  "src/train/distributed/step",
+  "src/train/distributed/launch",
+  "src/train/train",
+  "src/data/training/training-data",
+  "src/data/stores/s3",
+  "src/cli/commands/convert",
+  "src/run/caption/caption",
+  "src/teachers/captioners",
+  "src/teachers/teachers",
+  "src/model/checkpoint/detect",
+  "src/host/locks/lock",
+  "src/export/export",
+  "src/core/image/resize",
+  "src/data/augment/pool",
+  "src/hub/lying-hub",
+  "src/run/captioner",
+  "src/teachers/torch-captioner",
+  "src/data/training/sources/csv",
+  "src/reinforce/distributed/distributed",
+  "src/reinforce/distributed/faults",
+  "src/train/distributed/sync-batch-norm",
+  "src/reinforce/pool/process-pool",
+  "test/simulate-cluster",
+  "test/build",
+].map((name) => `${name}.test.ts`)
+
+const gone = slow.filter((file) => !existsSync(file))
+if (gone.length > 0) throw new Error(`vitest.config.ts names tests that are not there: ${gone.join(", ")}`)
+
+class SlowFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) => {
+      const found = slow.findIndex((name) => moduleId.endsWith(name))
+      return found < 0 ? slow.length : found
+    }
+    return files.toSorted((a, b) => place(a) - place(b) || a.moduleId.localeCompare(b.moduleId))
+  }
+}
 
 // Forks, not threads: libtorch keeps process-wide state (generators, thread pools). One OpenMP thread each, because two
-// processes that both spin on two cores make each other many times slower.
+// processes that both spin on two cores make each other many times slower. One process more than there are cores, because
+// some wait for others; none begins with less than 3 GB of memory.
+const common = { pool: "forks", env: { OMP_NUM_THREADS: "1" }, testTimeout: 120_000, hookTimeout: 120_000 } as const
+const maxWorkers = Math.max(2, Math.min(availableParallelism() + 1, Math.floor(totalmem() / 3e9)))
+
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "torch/**/*.test.ts", "jpeg/**/*.test.ts", "test/**/*.test.ts"],
-    pool: "forks",
-    maxWorkers: 2,
-    env: { OMP_NUM_THREADS: "1" },
-    testTimeout: 120_000,
+    maxWorkers,
+    sequence: { sequencer: SlowFirst },
+    projects: [
+      { test: { ...common, name: "slow", include: slow } },
+      {
+        test: {
+          ...common,
+          name: "fast",
+          // Starting a process for each file would take as long as the tests.
+          isolate: false,
+          include: ["src/**/*.test.ts", "torch/**/*.test.ts", "jpeg/**/*.test.ts", "test/**/*.test.ts"],
+          exclude: [...slow, "**/build/**"],
+        },
+      },
+    ],
   },
 })

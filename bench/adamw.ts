@@ -1,12 +1,13 @@
 /**
- * AdamW's update of the quickstart's student, in one pass over memory against libtorch's operators on lists, in turn:
+ * Time of AdamW's update of the quickstart's student: in one pass over memory, and by libtorch's operators on lists, in turn:
  *
  *     node dist/bench/adamw.js [--rounds 41] [--threads 1]
  *
- * Prints medians in milliseconds, of processor time and of the clock.
+ * Prints medians in milliseconds of processor time and of wall time.
  */
 import { parseArgs } from "node:util"
 import { variants } from "../src/core/family/variants.ts"
+import { median } from "../src/core/median.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"
@@ -53,10 +54,6 @@ function timed(run: () => void): Time {
   torch.noGrad(() => torch.scope(run))
   const { user, system } = process.cpuUsage(before)
   return { processor: (user + system) / 1000, clock: performance.now() - start }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 }
 
 main()

@@ -3,9 +3,9 @@
  *
  *     npm run build && node dist/bench/augment.js [FOLDER] [--python python3] [--rounds 15] [--files 40]
  *
- * FOLDER holds the photographs (*.jpg); without it, 500 x 400 JPEGs are made of the scenes dataset. With `--python` (one
- * that has Pillow and torchvision), the same is done there (`pytorch/augment.py`), in turn, because a shared machine's
- * speed changes within seconds; ratios are of neighbours in time. Fails below 1.0 times theirs.
+ * FOLDER holds the photographs (*.jpg); without it, 500 x 400 JPEGs are made from the scenes dataset. With `--python` (a
+ * Python with Pillow and torchvision), the same is done there (`pytorch/augment.py`), in turn, because a shared machine's
+ * speed changes within seconds; ratios compare neighbours in time. Fails where Python is faster.
  */
 import { spawn } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -16,6 +16,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import sharp from "sharp"
 import { UserError } from "../src/core/errors.ts"
+import { median } from "../src/core/median.ts"
 import { datacompdrAugmentation as config } from "../src/data/augment/config.ts"
 import { makeViews } from "../src/data/augment/views.ts"
 import { renderScene } from "../src/data/scenes/render.ts"
@@ -35,7 +36,7 @@ const perRound = Number(options.files)
 const targets = [{ size: 224, interpolation: "bicubic", ...config.normalize }] as const
 const minRatio = 1
 
-/** Files per round and views of each; 0 views are the decoding alone. */
+/** Files per round, and views of each; 0 views mean decoding alone. */
 const modes = [
   { what: "decode", files: perRound, views: 0 },
   { what: "one view per decode", files: perRound, views: 1 },
@@ -91,7 +92,7 @@ function oursFor(files: readonly Uint8Array[]): Seconds {
   }
 }
 
-/** Arrays to be filled again. */
+/** Arrays that are filled again in every round. */
 const spares: Float32Array<ArrayBuffer>[] = []
 
 function startPython(program: string, folder: string) {
@@ -123,10 +124,6 @@ async function writeScenes(folder: string): Promise<void> {
     const jpeg = await sharp(scene).resize(500, 400, { fit: "fill" }).jpeg({ quality: 85 }).toBuffer()
     writeFileSync(join(folder, `${String(i).padStart(4, "0")}.jpg`), jpeg)
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 }
 
 const temporary = mkdtempSync(join(tmpdir(), "augment-bench-"))

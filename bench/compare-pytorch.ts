@@ -7,9 +7,9 @@
  *     node dist/bench/compare-pytorch.js [--python python3] [--rounds 3] [--steps 20] [--batch 96] [--threads N]
  *                                        [--adamw default|foreach|fused] [--reinforced]
  *
- * Each round starts one process of each; their steps take turns, one waiting while the other works, because a shared
- * machine's speed changes by half within seconds. `--adamw` is PyTorch's implementation; its default on the processor is
- * one tensor after the other. Fails when the first three losses differ, and when the median step takes more than 1.05
+ * Each round starts one process of each. Their steps take turns, and one process waits while the other works, because a shared
+ * machine's speed changes by half within seconds. `--adamw` chooses PyTorch's implementation; its default on the processor
+ * updates one tensor after the other. Fails when the first three losses differ, and when the median step takes more than 1.05
  * times PyTorch's.
  */
 import { execFileSync, spawn } from "node:child_process"
@@ -90,7 +90,7 @@ async function round(): Promise<Round> {
   }
 }
 
-/** A process that makes one step for every line it is sent. */
+/** A process that makes one step for every line it receives. */
 function start(program: string, args: readonly string[]) {
   const child = spawn(program, args, { env, stdio: ["pipe", "pipe", "inherit"] })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
@@ -108,7 +108,7 @@ function start(program: string, args: readonly string[]) {
 
 function checkVersions(): void {
   const theirs = run(options.python, [pythonScript, "--version"]).trim()
-  // Debian's says 1.13.0a0 of 1.13.0.
+  // Debian's version text for 1.13.0 is 1.13.0a0.
   const release = (text: string) => text.split("+")[0]!.replace(/a0$/, "")
   if (release(version()) === release(theirs)) return
   throw new UserError(

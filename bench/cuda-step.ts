@@ -5,25 +5,26 @@
  *         [--objective reinforced|plain] [--caption-tokens 77] [--channels-last] [--benchmark] [--steps 8]
  *         [--device cuda] [--json]
  *
- * Reinforced: distillation from two teachers of 768 dimensions, a real and a synthetic caption per picture. The batch is
- * random and the same for all steps; each step brings it to the GPU again. Medians, after three untimed steps. Model FLOPs
- * are two per multiply-add of the cost interpreter, attention's included, three times (forward, backward) or four with
- * chunks, which are encoded twice. The peak is measured: a product of 8192 x 8192 bf16 matrices.
+ * Reinforced: distillation from two teachers of 768 dimensions, with a real and a synthetic caption per picture. The batch is
+ * random and the same for all steps; each step copies it to the GPU again. Figures are medians, after three untimed steps. Model
+ * FLOPs are two for each multiply-add of the cost interpreter, including attention's, times three (forward and backward) or four
+ * with chunks, which are encoded twice. The peak is measured with a product of 8192 x 8192 bf16 matrices.
  * `pytorch/open_clip_step.py` is the plain step in open_clip's trainer.
  */
 import { parseArgs } from "node:util"
+import { Random } from "../src/core/arrays/random.ts"
 import { UserError } from "../src/core/errors.ts"
 import { type VariantName, variants } from "../src/core/family/variants.ts"
-import { Random } from "../src/core/random.ts"
+import { median } from "../src/core/median.ts"
+import type { Precision } from "../src/core/precision.ts"
 import type { Batch } from "../src/data/training/batch.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { measureCost } from "../src/tensor/cost.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"
-import type { Precision } from "../src/train/encode.ts"
 import type { ObjectiveConfig } from "../src/train/objective.ts"
-import { AdamW } from "../src/train/optimizer.ts"
-import { computeGradients, type Trainee, updateParameters } from "../src/train/step.ts"
+import { AdamW } from "../src/train/optimizer/adamw.ts"
+import { computeGradients, type Trainer, updateParameters } from "../src/train/step.ts"
 import * as torch from "../torch/index.ts"
 
 const { values: options } = parseArgs({
@@ -70,9 +71,9 @@ function main(): void {
   const model = new Clip(config)
   initialize(model, 0)
   const batch = randomBatch(model)
-  const trainee = traineeOf(model)
-  const losses = Array.from({ length: 3 }, () => step(trainee, batch).loss)
-  const steps = Array.from({ length: Number(options.steps) }, () => step(trainee, batch))
+  const trainer = trainerOf(model)
+  const losses = Array.from({ length: 3 }, () => step(trainer, batch).loss)
+  const steps = Array.from({ length: Number(options.steps) }, () => step(trainer, batch))
   const [gradients, updating, total] = (["gradients", "update", "total"] as const).map((part) =>
     median(steps.map((times) => times[part])),
   ) as [number, number, number]
@@ -98,19 +99,19 @@ function describe(result: Record<string, unknown>): string {
     .join("\n")
 }
 
-function step(trainee: Trainee, batch: Batch): StepTimes & { readonly loss: number } {
+function step(trainer: Trainer, batch: Batch): StepTimes & { readonly loss: number } {
   const precision = options.precision as Precision
   const start = performance.now()
-  const { loss } = computeGradients(trainee, batch, { objective, precision, chunkSize })
+  const { loss } = computeGradients(trainer, batch, { objective, precision, chunkSize })
   torch.synchronize(device)
   const middle = performance.now()
-  updateParameters(trainee, update)
+  updateParameters(trainer, update)
   torch.synchronize(device)
   const end = performance.now()
   return { loss, gradients: (middle - start) / 1e3, update: (end - middle) / 1e3, total: (end - start) / 1e3 }
 }
 
-function traineeOf(model: Clip): Trainee {
+function trainerOf(model: Clip): Trainer {
   const channelsLast = options["channels-last"]
   const interpreter = new TorchInterpreter(model, { training: true, device, channelsLast })
   return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), adamW) }
@@ -189,10 +190,6 @@ function deviceNamed(name: string): torch.Device {
   const found = torch.devices().find((known) => known === name)
   if (found) return found
   throw new UserError(`this libtorch has no ${name}, but ${torch.devices().join(", ")}`, "build against one with CUDA")
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 }
 
 main()

@@ -3,14 +3,15 @@
  *
  *     node dist/bench/distributed.js [--nproc 2] [--variant mobileclip2-s0] [--batch 2] [--rounds 7] [--threads N]
  *
- * Each round makes one step without averaging, one that averages behind the backward pass, and one that averages during
+ * Each round makes one step without averaging, one that averages after the backward pass, and one that averages during
  * it, in turn, because a shared machine's speed changes within seconds. Prints medians of rank 0 in milliseconds.
  */
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { Random } from "../src/core/arrays/random.ts"
 import { UserError } from "../src/core/errors.ts"
 import { variants } from "../src/core/family/variants.ts"
-import { Random } from "../src/core/random.ts"
+import { median } from "../src/core/median.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"
@@ -32,7 +33,7 @@ const { values: options } = parseArgs({
     threads: { type: "string" },
   },
 })
-const modes = ["averaged during", "averaged behind", "not averaged"] as const
+const modes = ["averaged during", "averaged after", "not averaged"] as const
 type Mode = (typeof modes)[number]
 
 async function main(): Promise<void> {
@@ -49,15 +50,15 @@ async function main(): Promise<void> {
 }
 
 function measure(group: ProcessGroup): void {
-  const { step, elements } = trainee(group)
-  const times: Record<Mode, number[]> = { "not averaged": [], "averaged behind": [], "averaged during": [] }
-  // The first round warms up, and its first step finds the order in which gradients come.
+  const { step, elements } = trainer(group)
+  const times: Record<Mode, number[]> = { "not averaged": [], "averaged after": [], "averaged during": [] }
+  // The first round is a warm-up; its first step finds the order in which gradients come.
   for (let round = 0; round <= Number(options.rounds); round++) {
     for (const mode of modes) {
-      group.barrier()
+      group.any(false)
       const start = performance.now()
       step(mode)
-      group.barrier()
+      group.any(false)
       if (round > 0) times[mode].push(performance.now() - start)
     }
   }
@@ -68,7 +69,7 @@ function measure(group: ProcessGroup): void {
   for (const mode of modes) console.log(`${mode}: ${median(times[mode]).toFixed(0)} ms`)
 }
 
-function trainee(group: ProcessGroup): { step(mode: Mode): void; elements: number } {
+function trainer(group: ProcessGroup): { step(mode: Mode): void; elements: number } {
   const name = options.variant as keyof typeof variants
   if (!Object.hasOwn(variants, name)) throw new UserError(`there is no variant "${name}"`)
   const { model: config } = variants[name]
@@ -103,13 +104,8 @@ function backward(mode: Mode, parameters: readonly torch.Tensor[], reducer: Grad
   const value = torch.scope(loss)
   if (mode === "averaged during") reducer.arm()
   value.backward()
-  if (mode === "averaged behind") reducer.arm()
+  if (mode === "averaged after") reducer.arm()
   if (mode !== "not averaged") reducer.finish()
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]!
 }
 
 await main()

@@ -1,6 +1,6 @@
-/** Small weight files and archives that describe much, for the fuzzer: what one reads, and how often, is drawn. */
-import { float32ToFloat16 } from "../src/core/half.ts"
-import type { Random } from "../src/core/random.ts"
+/** Small weight files and archives that describe large contents, for the fuzzer, with random kinds and sizes. */
+import { float32ToFloat16 } from "../src/core/arrays/half.ts"
+import type { Random } from "../src/core/arrays/random.ts"
 import {
   call,
   globalOf,
@@ -27,7 +27,7 @@ export function amplifiedTorch(random: Random): Uint8Array {
   return random.pick([repeatedStorage, repeatedOpcodes, hugeShape, manyEntries, sharedEntries])(random)
 }
 
-/** Many names of one storage, whole or in windows with gaps. */
+/** Many names for one storage, as a whole or in windows with gaps. */
 function repeatedStorage(random: Random): Uint8Array {
   const length = size(random, 17)
   const storage = random.pick<Storage>([
@@ -46,7 +46,7 @@ function repeatedStorage(random: Random): Uint8Array {
   return torchArchive(named(size(random, 9), tensorOf(storage, random.pick(views))), [storage])
 }
 
-/** Opcodes that make much of few bytes, in place of a dict or of one integer in it. */
+/** Opcodes that turn few bytes into large objects, in place of a dict or of one integer in it. */
 function repeatedOpcodes(random: Random): Uint8Array {
   const parts = ["}", "]", ")", "\x8f", "C\0", "U\x02ab", "K\x01\x85", "(N\x91", "2\x86", "G\0\0\0\0\0\0\0\0", "\x8a\x08aaaaaaaa"] // biome-ignore format: opcodes
   const list = `ccollections\nOrderedDict\nq\0](${"K\x01K\x01\x86".repeat(size(random, 12))}e\x85q\x01`
@@ -57,7 +57,7 @@ function repeatedOpcodes(random: Random): Uint8Array {
   return torchArchive(null, [], { extra: { "data.pkl": bytes } })
 }
 
-/** Sizes beyond the storage, beside a size of 0 or a stride of 0. */
+/** Sizes beyond the storage, with a size of 0 or a stride of 0. */
 function hugeShape(random: Random): Uint8Array {
   const storage: Storage = { type: "FloatStorage", key: "0", values: new Float32Array(16) }
   const sizes = [0, 1, 4, 2 ** 20, 2 ** 31, 2 ** 53]
@@ -74,7 +74,7 @@ function manyEntries(random: Random): Uint8Array {
   return torchArchive(named(1, 1), [], { extra, align: random.chance(0.5) ? 64 : 1 })
 }
 
-/** Every entry of the directory is at the place of the first. */
+/** Every entry of the directory points to the first one's data. */
 function sharedEntries(random: Random): Uint8Array {
   const storages = Array.from({ length: 1 + size(random, 6) }, (_, i): Storage => {
     return { type: "FloatStorage", key: String(i), values: new Float32Array(i === 0 ? size(random, 16) : 0) }
@@ -118,7 +118,7 @@ function manyTexts(random: Random): Uint8Array {
   return withHeader(`{"__metadata__":{${texts}}}`)
 }
 
-/** Two bytes for each letter, because of one. */
+/** A single character makes every character of the text take two bytes. */
 function wideTexts(random: Random): Uint8Array {
   return withHeader(`{"__metadata__":{"a":"${random.pick(["é", "漢", '\\"', "\\u0041"]).repeat(size(random, 17))}"}}`)
 }
@@ -136,7 +136,7 @@ function deepValues(random: Random): Uint8Array {
 
 // --------------------------------------------------------------------------------------------------------- npz
 
-/** Arrays of 8 MiB at most together, of which an archive may say what it likes. */
+/** Arrays of at most 8 MiB together, about which an archive may claim anything. */
 export function amplifiedNpz(random: Random): Uint8Array {
   const count = size(random, random.chance(0.1) ? 11 : 5)
   const values = Math.ceil(size(random, 21) / Math.min(count, 16))
@@ -146,7 +146,7 @@ export function amplifiedNpz(random: Random): Uint8Array {
   return zipArchive(arrays, { deflate: random.chance(0.8) })
 }
 
-/** A header of 118 bytes, or one that is filled up with a long run. */
+/** A header of 118 bytes, or one that is padded with a long run. */
 function npyOf(shape: string, fortran: boolean, data: Uint8Array, random: Random): Uint8Array {
   const text = `{'descr': '<f4', 'fortran_order': ${fortran ? "True" : "False"}, 'shape': ${shape}, }`
   const length = random.chance(0.9) ? 116 : 116 + size(random, 17)
@@ -163,7 +163,7 @@ export function amplifiedNumpy(random: Random): Uint8Array {
   return pickle(arrayOf(tuple(rows, columns), new Uint8Array(4 * rows * columns), random.chance(0.5)))
 }
 
-/** As protocol 2 has it: bytes are a text of latin1, made by a call. */
+/** As in protocol 2: bytes are a latin1 text that a call converts. */
 function arrayOf(shape: Pickled, bytes: Uint8Array, fortran: boolean): Pickled {
   const build = (object: Pickled, state: Pickled): Pickled => ({ kind: "build", object, state })
   const dtype = build(call("numpy.dtype", "f4", false, true), tuple(3, "<", null, null, null, -1, -1, 0))
@@ -172,7 +172,7 @@ function arrayOf(shape: Pickled, bytes: Uint8Array, fortran: boolean): Pickled {
   return build(array, tuple(1, shape, dtype, fortran, call("_codecs.encode", text, "latin1")))
 }
 
-/** One text, and its bytes again and again. */
+/** One text, whose bytes are used again and again. */
 function repeatedText(random: Random): Uint8Array {
   const length = Buffer.alloc(4)
   length.writeUInt32LE(size(random, 18))

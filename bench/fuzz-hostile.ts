@@ -1,6 +1,6 @@
-/** Small shards and embeddings that describe much, for the fuzzer: of random kinds and sizes. */
+/** Small shards and embeddings that describe large contents, for the fuzzer, with random kinds and sizes. */
 import { gzipSync } from "node:zlib"
-import type { Random } from "../src/core/random.ts"
+import type { Random } from "../src/core/arrays/random.ts"
 import {
   type Arrays,
   compactZeros,
@@ -14,12 +14,12 @@ import {
   zstdRuns,
 } from "../test/hostile.ts"
 
-/** 2^0 to 2^most, or near it. */
+/** 2^0 to 2^most, or a number near one of these powers. */
 function sizeOf(random: Random, most: number): number {
   return Math.max(0, 2 ** random.int(most + 1) + random.int(3) - 1)
 }
 
-/** Arrays that are made in full, so their product is bounded. */
+/** Shapes of arrays that are really allocated, so that their product is bounded. */
 function arraysOf(random: Random, most: number): Arrays {
   const rows = sizeOf(random, 10)
   return { count: 1 + random.int(most), rows, width: Math.min(sizeOf(random, 10), Math.floor(2 ** 17 / (rows + 1))) }
@@ -34,7 +34,7 @@ export function hostileTorch(random: Random): Uint8Array {
   return random.chance(0.1) ? gzipMebibytes(1 + random.int(16)) : torchViews(arraysOf(random, 300))
 }
 
-/** An object's text: of many values, of many levels, or of one long text. */
+/** The text of an object with many values, many levels, or one long text. */
 function hostileJson(random: Random, key: string): string {
   const count = sizeOf(random, 16)
   const value = random.pick([
@@ -70,7 +70,7 @@ export function hostileTar(random: Random): Uint8Array {
   return Buffer.concat([tarEntry("a.txt", "one"), ...entries, tarEntry("c.txt", "three"), tarEnd])
 }
 
-/** Names and fields for one entry, or for all that follow. */
+/** Names and fields for one entry, or for all entries after it. */
 function hostileHeaders(random: Random): Buffer[] {
   const type = random.pick(["x", "g", "L"])
   const name = random.pick(["./", "a/", "a.", "/"]).repeat(sizeOf(random, 17))

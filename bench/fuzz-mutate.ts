@@ -1,15 +1,15 @@
-/** One damaged copy of a file: a few changes, most of them where the file describes itself; or one that describes much. */
-import type { Random } from "../src/core/random.ts"
+/** A damaged copy of a file, with a few changes, most of them where the file describes its data; or a file that describes large contents. */
+import type { Random } from "../src/core/arrays/random.ts"
 import type { Seed } from "./fuzz-seeds.ts"
 
 type Range = readonly [begin: number, end: number]
-type Place = () => number
-type Change = (bytes: Buffer, place: Place, random: Random) => Buffer
+type PickOffset = () => number
+type Change = (bytes: Buffer, place: PickOffset, random: Random) => Buffer
 
-/** The share of files that are amplified where their seed can be; half of those are damaged as well. */
+/** The share of files that are amplified where their seed allows it; half of those are damaged as well. */
 const amplified = 0.2
 
-/** Half of the time, where the seed has such a part, it is changed there and put together again. */
+/** Half of the time, where the seed has such a part, the part is changed and the file is put together again. */
 export function mutate({ bytes, hot, part, amplify }: Seed, random: Random): Uint8Array {
   if (amplify && random.chance(amplified)) {
     const large = amplify(random)
@@ -77,7 +77,7 @@ const changes: readonly Change[] = [
     return insert(bytes, place(), Buffer.concat(Array.from({ length: random.int(random.chance(0.1) ? 2000 : 100) }, () => slice))) // biome-ignore format: a line
   },
   function longRun(bytes, place, random) {
-    // What compresses it makes nothing of it.
+    // The compression reduces it to almost nothing.
     if (!random.chance(0.1)) return bytes
     return insert(bytes, place(), Buffer.alloc(2 ** (12 + random.int(9)), random.pick([0, 0x20, ...alphabet])))
   },

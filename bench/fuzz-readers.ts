@@ -1,18 +1,18 @@
 /**
  * Damages small valid files and reads them: torch.save's (zip and pickle), safetensors, npz, tar, pickled NumPy
- * arrays, our compact embeddings, gzip'd torch.save, and shards of reinforced samples; and reads small files that are
- * made to describe much (fuzz-amplify.ts, fuzz-hostile.ts). Every reading must end within a second in a UserError of one line or in values
- * that fit their description, and must not take more memory than the table of formats says: a multiple of the file, and a
- * constant that the reader's own budgets have.
+ * arrays, our compact embeddings, gzip'd torch.save, and shards of reinforced samples. It also reads small files that
+ * describe large contents (fuzz-amplify.ts, fuzz-hostile.ts). Every reading must end within a second in a UserError of one line or in values
+ * that fit their description, and must not take more memory than the table of formats allows: a multiple of the file, and a
+ * constant from the reader's own budgets.
  *
  *     node dist/bench/fuzz-readers.js [count=20000] [seed] [format]
  *
- * Memory: the seeds have 64 KiB to 1 MiB, so a few times a file stands out of the noise. What is allocated (V8's heap and
- * array buffers) is sampled before the reading, after it, and after each tensor or sample in between; nothing is freed
- * on purpose, so what was allocated and dropped counts too. Where that is more than `times` the file and a constant
+ * Memory: the seeds have 64 KiB to 1 MiB, so that a few times the size of a file is above the noise. What is allocated (V8's heap and
+ * array buffers) is sampled before the reading, after it, and after each tensor or sample in between; nothing is collected
+ * on purpose, so that garbage counts too. Where that is more than `times` the file and a constant
  * (`fixed`: budgets' own, read buffers, error stacks), the reading is repeated with a garbage collection after each sample, which
- * leaves what the reader really needs at a time; if that is too much in three attempts, it is an error.
- * A thread of its own ends the process where a reading does not return.
+ * shows what the reader really needs at a time; if that is too much in three attempts, it is an error.
+ * A separate thread ends the process where a reading does not return.
  */
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
@@ -22,45 +22,45 @@ import { fileURLToPath } from "node:url"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { Worker } from "node:worker_threads"
+import { Random } from "../src/core/arrays/random.ts"
 import { readNumpyPickle } from "../src/core/containers/numpy-pickle.ts"
 import { bytesAsSource } from "../src/core/containers/safetensors.ts"
 import { messageOf, UserError } from "../src/core/errors.ts"
-import { Random } from "../src/core/random.ts"
 import { type EmbeddingKind, readEmbeddings } from "../src/data/reinforced/embeddings.ts"
 import { readSamples } from "../src/data/reinforced/read.ts"
 import type { Problem } from "../src/data/reinforced/sample.ts"
 import { readShard } from "../src/data/shards.ts"
 import { readNpz } from "../src/host/containers/npz.ts"
-import { readTensorFile } from "../src/host/containers/tensor-file.ts"
+import { readTensorFile } from "../src/host/containers/open-tensor-file.ts"
 import { mutate } from "./fuzz-mutate.ts"
 import { compactSeeds, jsonlSeeds, numpySeeds, sampleSeeds, torchGzSeeds } from "./fuzz-reinforced.ts"
 import { npzSeeds, type Seed, safetensorsSeeds, tarSeeds, torchSeeds } from "./fuzz-seeds.ts"
 
-export interface FuzzResult {
+interface FuzzResult {
   readonly refused: number
   readonly read: number
   /** Milliseconds of the slowest reading. */
   readonly slowest: number
-  /** Most memory of a reading, beyond the constant, per byte of its file. */
+  /** The most memory of a reading beyond the constant, per byte of its file. */
   readonly memory: number
 }
 
 interface Format {
   readonly seeds: () => Seed[] | Promise<Seed[]>
-  /** Bytes that a reading may take whatever the file. */
+  /** Bytes that a reading may take for any file. */
   readonly fixed: number
-  /** And for each byte of the file. */
+  /** Bytes that it may also take for each byte of the file. */
   readonly times: number
   /** Reads everything; `sample` is called where much has just been allocated. Throws on values that do not fit. */
   read(bytes: Uint8Array, sample: () => void): Promise<void>
 }
 
-/** A name that never begins a line of another kind. */
+/** A name with which no other line begins. */
 const fileName = "fuzzed file"
 const folder = mkdtempSync(join(tmpdir(), "fuzz-"))
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
 
-/** Small objects that were dropped, and that V8 has not collected: with `smallHeap` it does so at each mebibyte. */
+/** Garbage of small objects that V8 has not collected: with `smallHeap` it does so at each mebibyte. */
 const dropped = 2 * 2 ** 20
 
 export const formats = {
@@ -68,13 +68,13 @@ export const formats = {
   torch: { seeds: torchSeeds, fixed: 18.5 * 2 ** 20 + dropped, times: 5, read: readTensors },
   // 8 MiB for the header.
   safetensors: { seeds: safetensorsSeeds, fixed: 8.5 * 2 ** 20 + dropped, times: 5, read: readTensors },
-  // 4 MiB and 16 times inflated, and a second time where an array is stored by columns.
+  // 4 MiB and 16 times the file inflated, and a second time where an array is stored by columns.
   npz: { seeds: npzSeeds, fixed: 9.5 * 2 ** 20 + dropped, times: 33, read: readArrays },
   // The stream reads 1 MiB at a time, and once more to see the end.
   tar: { seeds: tarSeeds, fixed: 3 * 2 ** 20, times: 4, read: readMembers },
-  // Half a mebibyte for what the pickle says beside the array.
+  // Half a mebibyte for the rest of the pickle beside the array.
   numpy: { seeds: numpySeeds, fixed: 2 ** 19 + dropped, times: 5, read: readPickledArray },
-  // Budgets of embeddings: 2 MiB and 16 times what is stored, of which what is unpacked is joined from pieces.
+  // Budgets of embeddings: 2 MiB and 16 times the stored bytes; what is unpacked is joined from pieces.
   compact: {
     seeds: compactSeeds,
     fixed: 3 * 2 ** 20,
@@ -147,7 +147,7 @@ async function readMatrices(kind: EmbeddingKind, bytes: Uint8Array, sample: () =
   }
 }
 
-/** A shard of which a part is reported counts as refused. */
+/** A shard with reported samples counts as refused. */
 async function readReinforced(bytes: Uint8Array, sample: () => void): Promise<void> {
   const path = join(folder, fileName)
   writeFileSync(path, bytes)
@@ -169,13 +169,13 @@ function check(length: number, shape: readonly number[], name: string): void {
   if (length !== expected) throw new Error(`${name}: ${length} values of [${shape}]`)
 }
 
-/** What a caller may keep of a file. */
+/** What a caller could keep of a file. */
 function checkTotal(total: number, most: number, bytes: Uint8Array): void {
   if (total > most) throw new Error(`${total} bytes of values in a file of ${bytes.length}`)
 }
 
-/** Throws an Error naming the case where a reading does anything but what is allowed. */
-export async function fuzz(
+/** Throws an Error that names the case where a reading does not end as allowed. */
+async function fuzz(
   name: FormatName,
   count: number,
   seed: number,
@@ -207,10 +207,10 @@ interface Measurement {
   readonly memory: number
 }
 
-/** Bytes after which it is worth to collect them: a file can have a thousand tensors of nothing. */
+/** Bytes after which a garbage collection is worthwhile: a file can have a thousand empty tensors. */
 const garbage = 2 ** 18
 
-/** A second and a third attempt, since other processes and other garbage can make one look bad. */
+/** A second and a third attempt, because other processes and other garbage can spoil one. */
 async function measured(format: Format, bytes: Uint8Array): Promise<Measurement> {
   let last: Measurement | undefined
   for (let attempt = 0; attempt < 4; attempt++) {
@@ -259,7 +259,7 @@ function allocated(): number {
 setFlagsFromString("--expose-gc")
 const collectGarbage: () => void = runInNewContext("gc")
 
-/** Ends the process where the count in the shared memory stands still for 10 seconds. */
+/** Ends the process where the count in the shared memory does not change for 10 seconds. */
 function watch(counter: Int32Array): Worker {
   const code = `
     const { workerData: counter } = require("node:worker_threads")
@@ -275,7 +275,7 @@ function watch(counter: Int32Array): Worker {
   return new Worker(code, { eval: true, workerData: counter })
 }
 
-/** Else V8 lets 16 MiB and more of what was dropped lie about. */
+/** Without it V8 leaves 16 MiB of garbage and more. */
 const smallHeap = "--max-semi-space-size=1"
 
 async function main(count: number, seed: number, names: readonly FormatName[]): Promise<void> {
@@ -294,7 +294,7 @@ async function main(count: number, seed: number, names: readonly FormatName[]): 
   await watchdog.terminate()
 }
 
-/** The same in a process of a small heap. */
+/** The same in a process with a small heap. */
 function again(count: string, seed: string, names: readonly string[]): number {
   const args = [smallHeap, fileURLToPath(import.meta.url), count, seed, ...names]
   return spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1

@@ -1,9 +1,9 @@
-/** Seeds for the fuzzer of what reinforced samples are kept in: embeddings in each form, and whole shards. */
+/** Seeds for the fuzzer: embeddings of reinforced samples in each form, and whole shards. */
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { crc32, gunzipSync } from "node:zlib"
+import { Random } from "../src/core/arrays/random.ts"
 import { numpyPickle } from "../src/core/containers/numpy-pickle.ts"
-import { Random } from "../src/core/random.ts"
 import { gzip, writeEmbeddings } from "../src/data/reinforced/embeddings.ts"
 import { encodeSamples, type SampleFormat } from "../src/data/reinforced/encode.ts"
 import type { Embeddings } from "../src/data/reinforced/sample.ts"
@@ -30,7 +30,7 @@ export function numpySeeds(): Seed[] {
   })
 }
 
-/** The part is everything before the checksum, which is then made right. */
+/** The part is everything before the checksum, which is then corrected. */
 export function compactSeeds(): Seed[] {
   return [4, 10, 30].map((rows) => {
     const bytes = writeEmbeddings("compact", embeddingsOf(rows))
@@ -44,13 +44,13 @@ export function compactSeeds(): Seed[] {
   })
 }
 
-/** The part is the file of torch within. */
+/** The part is the torch file inside. */
 export function torchGzSeeds(): Seed[] {
   return [4, 10, 30].map((rows) => {
     const bytes = writeEmbeddings("pth.gz", embeddingsOf(rows))
     const inner = Uint8Array.from(gunzipSync(bytes))
     const directory = Buffer.from(inner).indexOf("PK\x01\x02")
-    // Changes that spread over the whole file would hit little but values.
+    // Changes anywhere in the file would hit values almost always.
     const head = inner.subarray(0, 1024)
     const tail = inner.subarray(directory)
     const rebuildHead = (changed: Uint8Array) => gzip(Buffer.concat([changed, inner.subarray(1024)]))
@@ -73,7 +73,7 @@ const formats: readonly Omit<SampleFormat, "output">[] = [
   { embeddings: "compact", textEmbeddings: "joined", images: true },
 ]
 
-/** Parts are, by turns, all headers, the views, the captions and the embeddings of one sample. */
+/** Parts are in turn all headers, and the views, captions and embeddings of one sample. */
 export async function sampleSeeds(): Promise<Seed[]> {
   const seeds: Seed[] = []
   for (const format of formats) {
@@ -86,7 +86,7 @@ export async function sampleSeeds(): Promise<Seed[]> {
   return seeds
 }
 
-/** A member that keeps its size, whatever becomes of it. */
+/** A member that keeps its size, whatever is changed in it. */
 function memberPart(bytes: Uint8Array, header: number): NonNullable<Seed["part"]> {
   const size = Number.parseInt(Buffer.from(bytes.subarray(header + 124, header + 135)).toString("latin1"), 8)
   const start = header + 512
@@ -99,7 +99,7 @@ function memberPart(bytes: Uint8Array, header: number): NonNullable<Seed["part"]
   return { bytes: bytes.subarray(start, start + size), rebuild }
 }
 
-/** Plain, gzip'd with a line changed within, and compressed by zstd. */
+/** Plain, gzip'd with a changed line inside, and compressed by zstd. */
 export async function jsonlSeeds(): Promise<Seed[]> {
   const bytes = await shard({ ...formats[0]!, output: "jsonl" })
   const line = bytes.indexOf("\n") + 1

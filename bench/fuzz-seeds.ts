@@ -1,10 +1,10 @@
-/** Small valid files of every format that is read, for the fuzzer: where in them to hit, and how to rebuild them. */
+/** Small valid files of every format that is read, for the fuzzer: where to change them, and how to rebuild them. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { float32ToBfloat16, float32ToFloat16 } from "../src/core/arrays/half.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import { type Dtype, safetensorsChunks } from "../src/core/containers/safetensors.ts"
-import { float32ToBfloat16, float32ToFloat16 } from "../src/core/half.ts"
-import { Random } from "../src/core/random.ts"
 import { writeShard } from "../src/data/shards.ts"
 import { call, pickle, type Storage, tensorOf, torchArchive } from "../test/torch-archive.ts"
 import { type ZipOptions, zipArchive } from "../test/zip-archive.ts"
@@ -13,11 +13,11 @@ import { hostileTar } from "./fuzz-hostile.ts"
 
 export interface Seed {
   readonly bytes: Uint8Array
-  /** [begin, end) of what describes the data: headers, directories, pickles. */
+  /** [begin, end) of the bytes that describe the data: headers, directories, pickles. */
   readonly hot: readonly (readonly [number, number])[]
-  /** A part that is changed before the file is put together again around it, so that lengths and checksums hold. */
+  /** A part that is changed before the file is put together again around it, so that lengths and checksums are right. */
   readonly part?: { readonly bytes: Uint8Array; rebuild(changed: Uint8Array): Uint8Array }
-  /** A small file of the format that describes much. */
+  /** A small file of the format that describes large contents. */
   readonly amplify?: Amplify
 }
 
@@ -65,7 +65,7 @@ function storagesOf(count: number): Storage[] {
   ]
 }
 
-/** Hot are the directory, the first local headers, and where `parts` lie. */
+/** Changes hit the directory, the first local headers, and the ranges of `parts`. */
 function zipSeed(bytes: Uint8Array, parts: readonly Uint8Array[]): Seed {
   const buffer = Buffer.from(bytes)
   const ranges = parts.map((part) => [buffer.indexOf(part), buffer.indexOf(part) + part.length] as const)
@@ -149,7 +149,7 @@ export function npy(
 
 // --------------------------------------------------------------------------------------------------------- tar
 
-/** The part that is rebuilt is the whole archive, after which the checksums of its headers are made right. */
+/** The part is the whole archive, after which the checksums of its headers are corrected. */
 export async function tarSeeds(): Promise<Seed[]> {
   const folder = mkdtempSync(join(tmpdir(), "fuzz-seeds-"))
   try {
@@ -169,7 +169,7 @@ export async function tarSeeds(): Promise<Seed[]> {
 
 function* samples(size: number) {
   for (let i = 0; i < 16; i++) {
-    // A name beyond 100 bytes takes an extended header (PAX).
+    // A name of more than 100 bytes needs an extended header (PAX).
     const key = i % 5 === 0 ? `deep/${"folder/".repeat(20)}${i}` : `train/${i}`
     const picture = Uint8Array.from({ length: size }, () => random.int(256))
     const members = new Map<string, Uint8Array>([["jpg", picture], ["txt", Buffer.from(`a caption of ${i}`)]]) // biome-ignore format: pairs
@@ -186,7 +186,7 @@ export function headersOf(bytes: Uint8Array): number[] {
   return found
 }
 
-/** Makes checksums right: the sum of the header's bytes, its own field counted as spaces, as six octal digits. */
+/** Corrects checksums: the sum of the header's bytes, its own field counted as spaces, as six octal digits. */
 export function withChecksums(bytes: Uint8Array): Uint8Array {
   const result = Buffer.from(bytes)
   for (const at of headersOf(bytes)) {

@@ -1,7 +1,7 @@
 /**
- * Data generation in bad company, compared with one process byte for byte: healthy workers, one whose temporary folder is
+ * Data generation with faulty machines, compared with one process byte for byte: healthy workers, one whose temporary folder is
  * a full disk of 3 MB, one without credentials, one whose credentials expired, one with another model file, and a bad
- * message every second. Exit code 1 where a line of the goal is not met. The full disk takes root's rights.
+ * message every second. Exit code 1 where a goal is not met. The full disk needs root's rights.
  *
  *     node dist/bench/hostile-chain.js                       200 shards, 4 healthy workers
  *     node dist/bench/hostile-chain.js --shards 20 --json

@@ -1,19 +1,19 @@
 /**
- * Samples per second that the training data give per core: from shards on disk to finished batches, in processor time of
- * all threads, so another process beside does not count.
+ * Samples per second and core of loading training data: from shards on disk to finished batches, in processor time of all
+ * threads, so that other processes do not count.
  *
  *     npm run build && node dist/bench/loader.js [--seconds 4] [--scenes 2000] [--photographs 100] [--workers 1]
  *
  * Photographs are scenes enlarged to 500 x 400. Reinforced samples have 10 views, 5 synthetic captions, two teachers of
- * 768 (of 256 at 64 pixels). `memory`: decoded once; else decoded and read from the shard each time.
+ * 768 (of 256 at 64 pixels). `memory`: decoded once; else read from the shard and decoded each time.
  */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import sharp from "sharp"
+import { Random } from "../src/core/arrays/random.ts"
 import type { Preprocessing } from "../src/core/image/preprocess.ts"
-import { Random } from "../src/core/random.ts"
 import { Tokenizer } from "../src/core/text/tokenizer.ts"
 import { datacompdrAugmentation as config } from "../src/data/augment/config.ts"
 import { drawAugmentation } from "../src/data/augment/draw.ts"
@@ -25,7 +25,7 @@ import { renderScene } from "../src/data/scenes/render.ts"
 import { sampleScene } from "../src/data/scenes/scene.ts"
 import type { TrainingDataConfig } from "../src/data/training/config.ts"
 import { openTrainingData } from "../src/data/training/training-data.ts"
-import { writeAtomically } from "../src/host/files.ts"
+import { writeAtomically } from "../src/host/files/files.ts"
 import { likeVectors } from "../test/reinforced.ts"
 
 const { values: options } = parseArgs({
@@ -43,7 +43,7 @@ const tokenizer = new Tokenizer()
 interface Kind {
   readonly what: string
   readonly count: number
-  /** Null: as they are. */
+  /** Null: the pictures as they are. */
   readonly enlarged: readonly [width: number, height: number] | null
   readonly size: number
   readonly embeddingWidth: number
@@ -82,7 +82,7 @@ async function main(): Promise<void> {
 
 type Changes = Pick<TrainingDataConfig, "source" | "view" | "memoryBytes"> & Pick<Partial<TrainingDataConfig>, "format">
 
-/** Samples per second of processor time, and of the clock. */
+/** Samples per second of processor time, and of wall time. */
 async function rate(kind: Kind, changes: Changes): Promise<string> {
   const preprocessing: Preprocessing = { size: kind.size, interpolation: "bicubic", ...config.normalize }
   const data = await openTrainingData({
@@ -90,7 +90,7 @@ async function rate(kind: Kind, changes: Changes): Promise<string> {
     ...{ workers: Number(options.workers), prefetch: 3, maxBadSamples: 0 },
     ...changes,
   })
-  // The first epoch fills the memory, and compiles.
+  // The first epoch fills the memory and compiles the code.
   const warmUp = Math.max(data.stepsPerEpoch!, 8)
   let [steps, began, cpu] = [0, 0, process.cpuUsage()]
   for await (const _ of data.batches(0)) {

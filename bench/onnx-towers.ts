@@ -1,18 +1,17 @@
 /**
- * Milliseconds of the fused towers on ONNX Runtime, batch 1, and what that is in multiply-adds a second. Weights are
- * random: values do not change the time.
+ * Milliseconds of the fused towers on ONNX Runtime at batch 1, and the multiply-adds a second. Weights are random, because
+ * values do not change the time.
  *
  *     npm run build && node dist/bench/onnx-towers.js [VARIANT...]
  */
 import { availableParallelism } from "node:os"
 import * as ort from "onnxruntime-node"
 import { type VariantName, variants } from "../src/core/family/variants.ts"
-import { towers } from "../src/core/manifest.ts"
+import { towers } from "../src/core/inference/manifest.ts"
 import { type TowerName, traceTower } from "../src/export/towers.ts"
 import { Clip } from "../src/model/clip.ts"
-import { fold } from "../src/model/fold.ts"
 import { initialize } from "../src/model/module.ts"
-import { reparameterize } from "../src/model/reparameterize.ts"
+import { fold, reparameterize } from "../src/model/reparameterize.ts"
 import { measureCost } from "../src/tensor/cost.ts"
 
 const shots = 30
@@ -56,7 +55,7 @@ function inputOf({ config }: Clip, tower: TowerName): ort.Tensor {
       imageSize,
     ])
   }
-  // As long as a text can be, so that causal towers do all their work.
+  // Texts of full length, so that causal towers do all their work.
   const ids = new BigInt64Array(text.contextLength).fill(320n)
   ids[text.contextLength - 1] = 49407n
   return new ort.Tensor("int64", ids, [1, text.contextLength])

@@ -1,20 +1,20 @@
 /**
  * Plans the reinforcement of a dataset: bytes of each layout, operations of the models from the cost interpreter,
- * GPU-hours, requests to the object store and messages of the queue. Arithmetic, but for what is marked as measured.
+ * GPU-hours, requests to the object store and messages of the queue. All of it is arithmetic, except what is marked as measured.
  *
  *     npx tsc -b && node dist/bench/plan-scale.js
  *     node dist/bench/plan-scale.js --samples 12.8e6 --shards 1024 --views 30 --gpus 64 --tflops 300
  *
- * Without `--samples`, the papers' two: 12.8 M samples with 30 views, and 1.28 B with 10.
+ * Without `--samples`, the two datasets of the papers: 12.8 M samples with 30 views, and 1.28 B with 10.
  */
 import { parseArgs } from "node:util"
 import { gzipSync } from "node:zlib"
 import { towerCost } from "../src/cli/models/family.ts"
 import { textTable } from "../src/cli/table.ts"
+import { float32ToBfloat16 } from "../src/core/arrays/half.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import { findVariant } from "../src/core/family/variant-name.ts"
 import { captioners, variants } from "../src/core/family/variants.ts"
-import { float32ToBfloat16 } from "../src/core/half.ts"
-import { Random } from "../src/core/random.ts"
 import { Coca } from "../src/model/coca.ts"
 import { type CostReport, measureCost } from "../src/tensor/cost.ts"
 
@@ -29,9 +29,9 @@ const { values } = parseArgs({
     gpus: { type: "string" },
     /** Sustained by one GPU in the teachers' precision, in 10^12 operations a second. */
     tflops: { type: "string", default: "150" },
-    /** Of an encoded picture: 0.9 TB for 12.8 M (published). */
+    /** Bytes of an encoded picture: 0.9 TB for 12.8 M (published). */
     "image-bytes": { type: "string", default: "70000" },
-    /** Views a core prepares a second. */
+    /** Views that a core prepares a second. */
     "views-per-core": { type: "string", default: "455" },
   },
 })
@@ -50,7 +50,7 @@ const sustained = Number(values.tflops) * 1e12
 const imageBytes = Number(values["image-bytes"])
 const viewsPerCore = Number(values["views-per-core"])
 
-/** Of the object store: parts of a large upload, and ranges of a large download. */
+/** Bytes of a part of a large upload to the object store, and of a range of a large download. */
 const partBytes = 16 * 2 ** 20
 const ackWaitSeconds = 30
 const presenceSeconds = 10
@@ -82,14 +82,14 @@ function textOperations(): number {
   return sum(teachers.map((name) => operations(towerCost(variants[name].model, "text", "fused"))))
 }
 
-/** CoCa's image tower once, and its tokens to the decoder; then a step for each token. */
+/** CoCa's image tower and the keys and values of its tokens once; then a step of the decoder for each token. */
 function captionOperations(): { readonly image: number; readonly token: number } {
   const { model, preprocessing } = captioners["coca-vit-l-14"]
   const coca = new Coca(model)
   const parameters = coca.namedParameters()
   const { size } = preprocessing
   const tokens = model.pooler.queries - 1
-  const image = measureCost(parameters, [[1, 3, size, size]], (x) => coca.rememberImage(coca.image.forward(x!).tokens))
+  const image = measureCost(parameters, [[1, 3, size, size]], (x) => coca.imageMemory(coca.image.forward(x!).tokens))
   const half = captionTokens / 2
   const shapes = [
     [1, 1],
@@ -117,13 +117,13 @@ function operationsTable(): Parameters<typeof textTable> {
 
 interface LayoutBytes {
   readonly raw: number
-  /** Of gzip on unit vectors in bfloat16; random ones, as no released ones are at hand. */
+  /** After gzip of unit vectors in bfloat16; measured on random ones, because no released ones are available. */
   readonly packed: number
 }
 
 const width = sum(teachers.map((name) => variants[name].model.embedDim))
 
-/** Vectors of one sample as bytes, and what gzip makes of them. */
+/** Vectors of one sample as bytes, and their size after gzip. */
 function bfloat16Bytes(rows: number): LayoutBytes {
   const random = new Random(1)
   const dims = width / teachers.length

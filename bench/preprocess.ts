@@ -3,10 +3,11 @@
  *
  *     npm run build && node dist/bench/preprocess.js
  */
+
+import { Random } from "../src/core/arrays/random.ts"
 import { type Image8, image8 } from "../src/core/image/pixels.ts"
 import { preprocess } from "../src/core/image/preprocess.ts"
 import { type Interpolation, resizeAndCenterCrop } from "../src/core/image/resize.ts"
-import { Random } from "../src/core/random.ts"
 
 const size = 256
 const shots = 20

@@ -1,6 +1,6 @@
 /**
  * `node dist/bench/reinforce-chain.js [shards] [samples per shard] [workers] [seconds between deaths]`: data generation
- * on many machines under fire, compared with one process byte for byte. Default: 200 shards, 4 workers, a death every 3 s.
+ * on many machines that fail, compared with one process byte for byte. Default: 200 shards, 4 workers, a death every 3 s.
  */
 import { runChain } from "../test/chain.ts"
 

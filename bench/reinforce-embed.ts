@@ -1,7 +1,7 @@
 /**
  * `node dist/bench/reinforce-embed.js [--photos DIR] [--model NAME] [--samples N] [--views K]`: what `reinforce embed`
- * costs beside its teacher. Samples a second, from JPEGs in a shard to reinforced samples in another one, against the
- * teacher's bare rate on pixels and texts that are ready, in turn; and two workers on two cores against one on one.
+ * costs in addition to its teacher. Samples a second, from JPEGs in a shard to reinforced samples in another one, against the
+ * teacher's own rate on prepared pixels and texts, in turn; and two workers on two cores against one worker on one core.
  */
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
@@ -10,22 +10,23 @@ import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { findVariant } from "../src/core/family/variant-name.ts"
 import { variants } from "../src/core/family/variants.ts"
-import type { Teacher } from "../src/core/teacher.ts"
+import type { Teacher } from "../src/core/inference/teacher.ts"
+import { median } from "../src/core/median.ts"
 import { datacompdrAugmentation } from "../src/data/augment/config.ts"
 import { renderSample } from "../src/data/scenes/dataset.ts"
 import { type Sample, writeShard } from "../src/data/shards.ts"
 import { openStorage } from "../src/data/stores/open.ts"
 import { exportModel } from "../src/export/export.ts"
-import { makeDirectory } from "../src/host/files.ts"
+import { makeDirectory } from "../src/host/files/files.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
-import type { Job } from "../src/reinforce/job.ts"
-import { openPool } from "../src/reinforce/local.ts"
-import { bringModels, openStage } from "../src/reinforce/open-stage.ts"
-import { planShards } from "../src/reinforce/plan.ts"
-import type { Resources } from "../src/reinforce/resources.ts"
-import { runShards } from "../src/reinforce/run.ts"
-import { reinforceShard } from "../src/reinforce/shard.ts"
+import type { Job } from "../src/reinforce/job/job.ts"
+import { planShards } from "../src/reinforce/job/plan.ts"
+import { openPool } from "../src/reinforce/local/local.ts"
+import { reinforceShard } from "../src/reinforce/local/reinforce-shard.ts"
+import type { Resources } from "../src/reinforce/local/resources.ts"
+import { runShards } from "../src/reinforce/local/run-shards.ts"
+import { bringModels, openStage } from "../src/reinforce/stages/open-stage.ts"
 import { openTeachers } from "../src/teachers/teachers.ts"
 
 const { values } = parseArgs({
@@ -40,7 +41,7 @@ const { values } = parseArgs({
   },
 })
 const [samplesPerShard, views, batchSize] = [Number(values.samples), Number(values.views), Number(values.batch)]
-/** Of each sample: one original caption, five synthetic ones, as in the papers. */
+/** Synthetic captions of each sample, beside one original caption, as in the papers. */
 const synthetic = 5
 const folder = mkdtempSync(join(tmpdir(), "embed-bench-"))
 
@@ -132,7 +133,7 @@ async function againstTeacher(): Promise<void> {
   report("reinforce embed against its teacher alone", whole, bare)
 }
 
-/** Rates of rounds in turn: the machine's speed drifts, so ratios are of one round each. */
+/** Rates of rounds in turn. The machine's speed drifts, so each ratio compares figures of one round. */
 function report(what: string, rates: readonly number[], against: readonly number[]): void {
   const ratios = rates.map((rate, i) => rate / against[i]!)
   const [rate, other] = [median(rates).toFixed(3), median(against).toFixed(3)]
@@ -140,7 +141,7 @@ function report(what: string, rates: readonly number[], against: readonly number
   console.log(`${what}: ${rate} against ${other} samples/s, median ratio ${median(ratios).toFixed(3)} (${all})`)
 }
 
-/** Samples a second that the teacher could embed if nothing else had to be done: the stage's own batches. */
+/** Samples a second that the teacher embeds in the stage's own batches, without any other work. */
 async function bareRate(teacher: Teacher): Promise<number> {
   const { size } = teacher.preprocessing
   const perGroup = Math.max(1, Math.floor(batchSize / views))
@@ -182,7 +183,7 @@ async function poolRate(workers: number): Promise<number> {
   const output = join(folder, `out-${workers}`)
   await using pool = await openPool(job(), output, { workers, resources: resources(1) }, {})
   const tasks = planShards(inputs, output, job().format)
-  // The workers' first shards warm them up; sessions are made when they are first used.
+  // The first shards are a warm-up, because sessions are created when they are first used.
   const half = tasks.length / 2
   const options = { maxFailures: 0, tries: 1 }
   await runShards(tasks.slice(half, half + workers), pool, new Map(), options)
@@ -197,8 +198,4 @@ async function seconds(work: () => Promise<unknown>): Promise<number> {
   const started = performance.now()
   await work()
   return (performance.now() - started) / 1000
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!
 }

@@ -8,7 +8,7 @@
  * float32: the lowest and mean cosine of a teacher's part, and how often a view's most similar text of all samples is
  * the same one, also where the two best texts differ by at least 0.1 in the logits at the scale of 100.
  */
-import { Random } from "../src/core/random.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import { type EmbeddingKind, readEmbeddings, writeEmbeddings } from "../src/data/reinforced/embeddings.ts"
 import { encodeSamples, type SampleFormat } from "../src/data/reinforced/encode.ts"
 import type { Embeddings, ReinforcedSample } from "../src/data/reinforced/sample.ts"
@@ -19,7 +19,7 @@ const width = 1536
 const part = width / 2
 const scale = 100
 
-/** Views and texts, and where they are from. */
+/** Views and texts, and the datasets that have them. */
 const settings = [
   { views: 30, texts: 6, name: "DataCompDR-12M" },
   { views: 10, texts: 6, name: "DataCompDR-1B" },
@@ -121,7 +121,7 @@ function dot(a: Float32Array, b: Float32Array, i: number, j: number): number {
   return sum
 }
 
-/** Of each teacher's distribution of every view over the first texts of all samples, the largest. */
+/** How often the most similar of the first texts of all samples stays the same, over teachers and views. */
 function agreement(exact: Both, decoded: Both): { all: string; clear: string } {
   const counts = { same: 0, total: 0, clearSame: 0, clear: 0 }
   for (let i = 0; i < exact.length; i++) {

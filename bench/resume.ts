@@ -1,5 +1,5 @@
 /**
- * Runs killed with SIGKILL and resumed against straight ones, bitwise: `node dist/bench/resume.js [STEPS]`, plain and
+ * Compares runs that are killed with SIGKILL and resumed with undisturbed ones, bitwise: `node dist/bench/resume.js [STEPS]`, plain and
  * reinforced, in one process and in two. About five minutes for 60 steps on two cores.
  */
 import { mkdtemp, rm } from "node:fs/promises"

@@ -1,7 +1,6 @@
 /**
- * Every command that writes, killed with SIGKILL at random times of its run and given again, up to three times in a row:
- * the files must be those of an undisturbed run, and nothing else may be left, no hidden file, no temporary one, no
- * process. Exit code 1 where a run is not so.
+ * Kills every command that writes with SIGKILL at random times, up to three times in a row, and runs it again: the files must
+ * be those of an undisturbed run, and no hidden file, temporary file or process may be left. Exit code 1 where a run fails.
  *
  *     node dist/bench/sigkill.js                                     20 runs of each command
  *     node dist/bench/sigkill.js --times 5 --seed 3 train "reinforce embed"
@@ -19,7 +18,7 @@ const { values, positionals } = parseArgs({
     times: { type: "string", default: "20" },
     seed: { type: "string", default: "1" },
     json: { type: "boolean", default: false },
-    /** Says what each run did wrong as it goes. */
+    /** Prints what each run did wrong at once. */
     verbose: { type: "boolean", default: false },
   },
 })

@@ -1,6 +1,6 @@
 /**
- * A cluster without its work: every shard passes through a real NATS server and the real publisher and worker, but
- * takes a timer's time in place of a GPU's. Workers die at random, without a word, and others take their places.
+ * A cluster without its work: every shard passes through a real NATS server, the real publisher and the real worker, but
+ * waits for a timer in place of a GPU. Workers die at random without a message, and others take their places.
  *
  *     npx tsc -b && node dist/bench/simulate-cluster.js
  *     node dist/bench/simulate-cluster.js --shards 2000 --workers 100 --processes 2 --restart
@@ -15,13 +15,13 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { Random } from "../src/core/random.ts"
-import type { AttemptEvent } from "../src/reinforce/distributed/attempt.ts"
-import { connectNats } from "../src/reinforce/distributed/connection.ts"
-import { type JobOutcome, type RunProgress, runDistributed } from "../src/reinforce/distributed/run.ts"
-import { natsSettings } from "../src/reinforce/distributed/settings.ts"
+import { Random } from "../src/core/arrays/random.ts"
+import { type JobOutcome, type RunProgress, runDistributed } from "../src/reinforce/distributed/run-distributed.ts"
+import { connectNats } from "../src/reinforce/distributed/server/connection.ts"
+import { natsSettings } from "../src/reinforce/distributed/server/nats-settings.ts"
 import { jobStatus } from "../src/reinforce/distributed/status.ts"
-import { runWorker, waitForJob } from "../src/reinforce/distributed/worker.ts"
+import type { AttemptEvent } from "../src/reinforce/distributed/worker/attempt.ts"
+import { runWorker, waitForJob } from "../src/reinforce/distributed/worker/worker.ts"
 import type { ModelRunner, ShardTask } from "../src/reinforce/runner.ts"
 import { freePort, NatsServer } from "../test/nats-server.ts"
 
@@ -30,7 +30,7 @@ const { values } = parseArgs({
     shards: { type: "string", default: "65536" },
     workers: { type: "string", default: "2000" },
     processes: { type: "string", default: "4" },
-    /** Mean time of a shard; single ones take between half and one and a half of it. */
+    /** Mean time of a shard; shards take between half and one and a half times of it. */
     "shard-seconds": { type: "string", default: "4" },
     /** Mean time until a worker dies; exponentially distributed. */
     "life-seconds": { type: "string", default: "120" },
@@ -184,7 +184,7 @@ async function bytesIn(folder: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0)
 }
 
-/** The counts of a process that ends with its workers. */
+/** The counts that a process reports when its workers have ended. */
 function startFleet(index: number, url: string): Promise<FleetCounts> {
   const options = process.argv.slice(2).filter((option) => option !== "--restart")
   const child: ChildProcess = fork(fileURLToPath(import.meta.url), [...options, "--fleet", String(index), "--url", url])

@@ -9,10 +9,10 @@
  */
 import { closeSync, ftruncateSync, openSync, realpathSync, writeSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { Random } from "../src/core/random.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import * as torch from "../torch/index.ts"
 
-export interface FuzzResult {
+interface FuzzResult {
   readonly returned: number
   readonly threw: number
   /** Operators and functions that returned at least once. */
@@ -67,7 +67,7 @@ function functionCall(random: Random): Call {
   return [`Tensor.${name}`, [target, ...args], () => Reflect.apply(run, target, args)]
 }
 
-/** Not among them: what would change how the rest runs (warnings, threads). */
+/** Without functions that would change the rest of the run (warnings, threads). */
 const functions = Object.entries(torch).filter(
   (entry): entry is [string, (...args: unknown[]) => unknown] =>
     typeof entry[1] === "function" && !["Tensor", "onWarning", "setThreads"].includes(entry[0]),
@@ -78,11 +78,11 @@ const properties = Object.entries(Object.getOwnPropertyDescriptors(torch.Tensor.
 
 interface Callable {
   readonly name: string
-  /** As the schema spells them: "Tensor", "int[2]", ... */
+  /** Types as in the schema: "Tensor", "int[2]", ... */
   readonly types: readonly string[]
 }
 
-/** They take as many steps as the degree they are given: 2^40 would look like a hang. */
+/** These take as many steps as their argument says: 2^40 would look like a hang. */
 const endless = /^aten::special_\w+_polynomial_/
 
 function callable(names: readonly string[]): Callable[] {

@@ -20,7 +20,7 @@ function add(x: Tensor, y: Tensor, count: number): void {
   }
 }
 
-/** Median of 21 rounds, in microseconds of processor time per operation: waiting for a busy machine is not a cost. */
+/** Median of 21 rounds, in microseconds of processor time per operation, because waiting on a busy machine is not a cost. */
 function cost(x: Tensor, y: Tensor): number {
   const count = 20_000
   const rounds = Array.from({ length: 21 }, () => {

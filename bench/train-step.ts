@@ -1,5 +1,5 @@
 /**
- * Time of a training step of a small model, on one random batch; with `--reinforced` of two captions and two teachers:
+ * Time of a training step of a small model on one random batch; with `--reinforced`, the batch has two captions and two teachers:
  *
  *     node dist/bench/train-step.js [--steps 20] [--batch 96] [--threads N] [--reinforced] [--json] [--dump FILE] [--paced]
  *
@@ -9,28 +9,29 @@
  */
 import { createInterface } from "node:readline"
 import { parseArgs } from "node:util"
+import { Random } from "../src/core/arrays/random.ts"
 import { safetensorsChunks } from "../src/core/containers/safetensors.ts"
 import { variants } from "../src/core/family/variants.ts"
-import { Random } from "../src/core/random.ts"
+import { median } from "../src/core/median.ts"
 import type { Batch } from "../src/data/training/batch.ts"
-import { writeAtomically } from "../src/host/files.ts"
-import { checkpointTensors } from "../src/model/checkpoint.ts"
+import { writeAtomically } from "../src/host/files/files.ts"
+import { checkpointTensors } from "../src/model/checkpoint/checkpoint.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"
 import type { ObjectiveConfig } from "../src/train/objective.ts"
-import { AdamW } from "../src/train/optimizer.ts"
+import { AdamW } from "../src/train/optimizer/adamw.ts"
 import { computeGradients, updateParameters } from "../src/train/step.ts"
 import { defaultTrainConfig } from "../src/train/train.ts"
 import * as torch from "../torch/index.ts"
 
 /** The first line of `--paced`. */
 export interface Start {
-  /** Of libtorch. */
+  /** The version of libtorch. */
   readonly version: string
   readonly threads: number
   readonly batch: number
-  /** Of three untimed steps. */
+  /** Losses of three untimed steps. */
   readonly losses: readonly number[]
 }
 
@@ -77,12 +78,12 @@ async function main(): Promise<void> {
 
 function trainer(model: Clip, batch: Batch): () => StepTimes & { readonly loss: number } {
   const interpreter = new TorchInterpreter(model, { training: true })
-  const trainee = { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
+  const trainer = { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
   return () => {
     const start = performance.now()
-    const { loss } = computeGradients(trainee, batch, { objective })
+    const { loss } = computeGradients(trainer, batch, { objective })
     const middle = performance.now()
-    updateParameters(trainee, defaultTrainConfig)
+    updateParameters(trainer, defaultTrainConfig)
     const end = performance.now()
     return { loss, gradients: middle - start, update: end - middle, total: end - start }
   }
@@ -135,7 +136,7 @@ function randomCaptions(random: Random): BigInt64Array {
   return tokens
 }
 
-/** Unit rows of each teacher, side by side. */
+/** Unit rows of each teacher, concatenated. */
 function randomEmbeddings(random: Random): Float32Array {
   const rows = Array.from({ length: batchSize }, () => teacherWidths.map((width) => randomUnit(width, random))).flat(2)
   return Float32Array.from(rows)
@@ -169,11 +170,6 @@ async function dump(path: string, model: Clip, { images, tokens, synthetic, teac
   ]
   const metadata = { config: JSON.stringify(config), hyperparameters: JSON.stringify(defaultTrainConfig) }
   await writeAtomically(path, safetensorsChunks(tensors, metadata))
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]!
 }
 
 await main()

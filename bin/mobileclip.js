@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs"
 
 const entry = new URL("../dist/src/cli/main.js", import.meta.url)
 const [major, minor] = process.versions.node.split(".").map(Number)
-/** Modules are loaded many at a time: finetune's take up to 150 files, and where there are fewer some are said to be missing. */
+/** Modules are loaded many at a time: finetune needs up to 150 open files, and with fewer some modules are reported as missing. */
 const filesNeeded = 256
 const files = openFiles()
 
@@ -22,7 +22,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exitCode = await main(process.argv.slice(2))
 }
 
-/** How many files this process may have open; Node has raised that as far as it is allowed to. Infinity where Linux does not say. */
+/** How many files this process may have open, which Node has raised as far as allowed. Infinity where the system does not say. */
 function openFiles() {
   try {
     return Number(/^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? Infinity)

@@ -1,12 +1,12 @@
 /**
- * Builds the JPEG addon. It only makes decoding faster, so where libjpeg-turbo or a compiler is missing, that is one line
- * and no error.
+ * Builds the JPEG addon. It only makes decoding faster, so a missing libjpeg-turbo or compiler is reported in one line and
+ * is not an error.
  */
 import { existsSync, readFileSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
 import { messageOf, UserError } from "../src/core/errors.ts"
-import { builtPlace, isBuilt, type Place, sourceDigest } from "../src/native/addon.ts"
+import { type AddonFiles, builtAddon, isBuilt, sourceDigest } from "../src/native/addon.ts"
 import { canInstall, installer, installPackages, updateLists } from "../src/native/apt.ts"
 import { compileAddon } from "../src/native/cmake.ts"
 import { jpegAddon } from "./paths.ts"
@@ -16,26 +16,26 @@ type Log = (line: string) => void
 /** libjpeg-turbo on Debian and on Ubuntu. */
 const developmentPackage = "libjpeg-dev"
 
-/** Whether the addon that is loaded was built of these sources, and for a library that is still there. */
+/** Whether the addon that is loaded was built from these sources, and for a library that is still there. */
 export function isJpegAddonBuilt(): boolean {
-  const place = builtPlace(jpegAddon)
-  return place !== null && isBuilt(place, stamp()) && loads(place)
+  const built = builtAddon(jpegAddon)
+  return built !== null && isBuilt(built, stamp()) && loads(built)
 }
 
-/** @param force builds it where it is built, too */
-export async function buildJpegAddon(place: Place, force: boolean, log: Log): Promise<void> {
+/** @param force builds it again where it is built already */
+export async function buildJpegAddon(target: AddonFiles, force: boolean, log: Log): Promise<void> {
   if (!force && isJpegAddonBuilt()) return log("JPEG addon: up to date")
   try {
-    await compileOrInstall(place, log)
+    await compileOrInstall(target, log)
     log("JPEG addon: compiled")
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    rmSync(place.file, { force: true })
+    rmSync(target.file, { force: true })
     log(`JPEG files will be decoded by sharp, three times slower: ${error.message} (${error.hint})`)
   }
 }
 
-function loads({ file }: Place): boolean {
+function loads({ file }: AddonFiles): boolean {
   try {
     createRequire(import.meta.url)(file)
     return true
@@ -49,27 +49,27 @@ function stamp(): string {
 }
 
 /** A second try where the library may just have been missing. */
-async function compileOrInstall(place: Place, log: Log): Promise<void> {
+async function compileOrInstall(target: AddonFiles, log: Log): Promise<void> {
   try {
-    await compile(place, log)
+    await compile(target, log)
   } catch (error) {
-    if (!(error instanceof UserError) || !canInstall() || !/JPEG|jpeglib/.test(buildLog(place))) throw error
+    if (!(error instanceof UserError) || !canInstall() || !/JPEG|jpeglib/.test(buildLog(target))) throw error
     install(log)
-    await compile(place, log)
+    await compile(target, log)
   }
 }
 
-async function compile(place: Place, log: Log): Promise<void> {
-  rmSync(logFile(place), { force: true })
-  await compileAddon({ name: "JPEG addon", addon: jpegAddon, place, definitions: {}, stamp: stamp(), log })
+async function compile(target: AddonFiles, log: Log): Promise<void> {
+  rmSync(logFile(target), { force: true })
+  await compileAddon({ name: "JPEG addon", addon: jpegAddon, target, definitions: {}, stamp: stamp(), log })
 }
 
-function logFile({ folder }: Place): string {
+function logFile({ folder }: AddonFiles): string {
   return join(folder, "build.log")
 }
 
-function buildLog(place: Place): string {
-  return existsSync(logFile(place)) ? readFileSync(logFile(place), "utf8") : ""
+function buildLog(target: AddonFiles): string {
+  return existsSync(logFile(target)) ? readFileSync(logFile(target), "utf8") : ""
 }
 
 function install(log: Log): void {

@@ -2,13 +2,13 @@ import { once } from "node:events"
 import { Worker } from "node:worker_threads"
 import sharp, { type JpegOptions } from "sharp"
 import { expect, test } from "vitest"
-import { Random } from "../src/core/random.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import { decodeImage } from "../src/host/image/images.ts"
-import { builtPlace } from "../src/native/addon.ts"
+import { builtAddon } from "../src/native/addon.ts"
 import { isJpeg, jpegDecoder } from "./index.ts"
 import { jpegAddon } from "./paths.ts"
 
-const addonFile = builtPlace(jpegAddon)?.file
+const addonFile = builtAddon(jpegAddon)?.file
 
 const [width, height] = [93, 61]
 const random = new Random(5)
@@ -37,11 +37,11 @@ test.each(Object.keys(kinds) as (keyof typeof kinds)[])("%s: the pixels of the o
   expect(Buffer.compare(later!.data!, expected)).toBe(0)
 })
 
-test("of a picture with too many pixels only the size is read", () => {
+test("only the size is read of a picture with too many pixels", () => {
   expect(jpegDecoder!.decode(kinds["4:2:0"], width * height - 1)).toEqual({ width, height, data: null })
 })
 
-test("what is cut off, of four colours or no JPEG is left to others", async () => {
+test("files that are cut off, have four colours or are not JPEG are left to others", async () => {
   const whole = kinds["4:2:0"]
   expect(jpegDecoder!.decode(whole.subarray(0, -2), 1e6)).toBeNull()
   expect(jpegDecoder!.decode(whole.subarray(0, whole.length / 2), 1e6)).toBeNull()
@@ -79,7 +79,7 @@ test("three thousand damaged files give null, or the pixels that the other decod
     const bytes = damaged(random.pick(Object.values(kinds)))
     const decoded = jpegDecoder!.decode(bytes, 1e6)
     outcomes[decoded?.data ? "decoded" : "left"] += 1
-    // Every tenth, because the other one is slow.
+    // Every tenth file, because the other decoder is slow.
     if (!decoded?.data || i % 10 > 0) continue
     const expected = await decodeImage(bytes, { decoder: "sharp" })
     expect([decoded.width, decoded.height]).toEqual([expected.width, expected.height])

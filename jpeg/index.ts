@@ -1,15 +1,15 @@
 /**
- * Undamaged JPEG files, decoded by libjpeg-turbo to the pixels Pillow gives, about three times as fast as by sharp. Where
+ * Decodes undamaged JPEG files with libjpeg-turbo to the pixels that Pillow gives, about three times as fast as sharp. Where
  * the addon is not built, or the library is gone, there is no decoder.
  */
 import { createRequire } from "node:module"
-import { builtPlace } from "../src/native/addon.ts"
+import { builtAddon } from "../src/native/addon.ts"
 import { jpegAddon } from "./paths.ts"
 
-export interface JpegDecoder {
+interface JpegDecoder {
   /**
-   * Null at anything but an undamaged gray, YCbCr or RGB picture: who has the last word about others is another decoder.
-   * Of pictures with more than `maxPixels`, only the size is read. Orientation and profiles are ignored.
+   * Null for anything but an undamaged gray, YCbCr or RGB picture, which is left to another decoder. For pictures with more
+   * than `maxPixels`, only the size is read. Orientation and profiles are ignored.
    */
   decode(bytes: Uint8Array, maxPixels: number): DecodedJpeg | null
   /** The same in another thread; `bytes` must not change until then. */
@@ -27,8 +27,8 @@ export const jpegDecoder: JpegDecoder | null = load()
 
 function load(): JpegDecoder | null {
   try {
-    const place = builtPlace(jpegAddon)
-    return place && createRequire(import.meta.url)(place.file)
+    const built = builtAddon(jpegAddon)
+    return built && createRequire(import.meta.url)(built.file)
   } catch {
     return null
   }

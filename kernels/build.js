@@ -18,7 +18,7 @@ const stamp = `// Compiled from kernels/ (${fingerprint()}); not to be edited.`
 if (existsSync(binaryFile) && readFileSync(binaryFile, "utf8").startsWith(stamp)) console.log("kernels: up to date")
 else writeBinary(compile())
 
-/** Of all that the binary depends on. */
+/** A digest of all that the binary depends on. */
 function fingerprint() {
   const hash = createHash("sha256")
   for (const name of readdirSync(folder).sort()) hash.update(name).update(readFileSync(join(folder, name)))

@@ -26,7 +26,7 @@ export function lookUpFloats(pixels: usize, count: i32, tables: usize, target: u
 
 /**
  * Adds the pixels to the histograms, 256 counts per channel. Neighbours are mostly alike, and a count waits for the one
- * before: pixels of odd place count into `histograms + 3072`, which the caller adds up.
+ * before: pixels at odd positions are counted in `histograms + 3072`, which the caller adds up.
  */
 export function countValues(pixels: usize, count: i32, histograms: usize): void {
   for (let i = 0; i < count; i++, pixels += 3) {
@@ -52,7 +52,7 @@ function gray(red: v128, green: v128, blue: v128): v128 {
 const reds: v128 = i8x16(0, -128, -128, -128, 3, -128, -128, -128, 6, -128, -128, -128, 9, -128, -128, -128)
 const greens: v128 = i8x16(1, -128, -128, -128, 4, -128, -128, -128, 7, -128, -128, -128, 10, -128, -128, -128)
 const blues: v128 = i8x16(2, -128, -128, -128, 5, -128, -128, -128, 8, -128, -128, -128, 11, -128, -128, -128)
-/** 4 reds, greens and blues, with 4 bytes behind them, as pixels. */
+/** 4 reds, 4 greens and 4 blues, followed by 4 other bytes, as pixels. */
 const interleaved: v128 = i8x16(0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11, -128, -128, -128, -128)
 
 /** The sum of the pixels' gray values. */
@@ -201,7 +201,7 @@ export function moveFloat(
     let fromX = a2
     let fromY = a5
     for (let x = 0; x < width; x++) {
-      store<u32>(target, pixelAt(source, width, height, whole(fromX), whole(fromY)))
+      store<u32>(target, pixelAt(source, width, height, toPixel(fromX), toPixel(fromY)))
       target += 3
       fromX += a0
       fromY += a3
@@ -211,7 +211,7 @@ export function moveFloat(
   }
 }
 
-function whole(coordinate: f64): i32 {
+function toPixel(coordinate: f64): i32 {
   return coordinate >= 0 && coordinate < 2147483648 ? <i32>coordinate : -1
 }
 

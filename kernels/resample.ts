@@ -11,7 +11,7 @@ const half: i32 = 1 << (fractionBits - 1)
 
 /**
  * `rows` rows of RGB pixels from `source` on, `stride` bytes apart -> rows of `length` pixels, `targetStride` bytes apart,
- * of which the last is not a pixel's.
+ * with one byte after the pixels that is not used.
  */
 export function resizeColumns(
   source: usize,
@@ -128,7 +128,7 @@ function sumRows(upper: usize, stride: usize, weight: usize, end: usize, target:
   v128.store(target, i8x16.narrow_i16x8_u(left, right))
 }
 
-/** Of the sums for both halves of the weights, the rounded result; what is beyond 0..255 is cut by who narrows it. */
+/** The rounded result from the sums for both halves of the weights. Narrowing to bytes cuts it to 0..255 later. */
 function joined(high: v128, low: v128): v128 {
   return i32x4.shr_s(i32x4.add(i32x4.shl(high, splitBits), low), fractionBits)
 }

@@ -3,18 +3,21 @@
  *
  *     node dist/recipes/cifar10.js DIR [--out runs/cifar10] [--preset standard|small] [--seeds N]
  *
- * An entry point, as `bin/` is; what it does is in `src/cli/cifar10/`.
+ * A program, as `bin/mobileclip.js` is one; what it does is in `src/experiments/cifar10/`.
  */
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { type Command, Option } from "commander"
-import { summary } from "../src/cli/cifar10-summary.ts"
 import type { CommandContext } from "../src/cli/context.ts"
 import { main } from "../src/cli/main.ts"
 import { progressOption, wholeNumber } from "../src/cli/options.ts"
 import { type ProgressMode, progressReporter } from "../src/cli/progress.ts"
+import { percent, textTable } from "../src/cli/table.ts"
+import type { LearningCurve } from "../src/evaluate/efficiency.ts"
 import { compareOnCifar10 } from "../src/experiments/cifar10/pipeline.ts"
 import { type PresetName, presets } from "../src/experiments/cifar10/recipe.ts"
+import type { Cifar10Report } from "../src/experiments/cifar10/report-data.ts"
+import { efficiencyText, meanAt } from "../src/experiments/comparison/learning-efficiency.ts"
 
 interface Options {
   readonly out: string
@@ -33,7 +36,7 @@ function register(program: Command, context: CommandContext): void {
     .addOption(
       new Option("--preset <name>", "how much of everything").choices(Object.keys(presets)).default("standard"),
     )
-    .option("--seed <n>", "of the captions and of the first student", wholeNumber(0, 2 ** 31), 0)
+    .option("--seed <n>", "seed of the captions and of the first student", wholeNumber(0, 2 ** 31), 0)
     .option("--seeds <n>", "students of each kind", wholeNumber(1, 100), 1)
     .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
     .addOption(progressOption())
@@ -49,6 +52,35 @@ function register(program: Command, context: CommandContext): void {
       })
       writeOut?.(`${summary(report, join(options.out, "report.html"))}\n`)
     })
+}
+
+/** What the comparison prints at its end. */
+function summary(report: Cifar10Report, page: string): string {
+  const { seconds, plain, reinforced, teachers, captioner, pictures } = report
+  return [
+    `${(seconds / 60).toFixed(1)} minutes; ${efficiencyText(report.efficiencyRatio, plain.length)}`,
+    [
+      ...teachers.map(({ name, average }) => `teacher ${name} ${percent(average)}`),
+      `captions ${percent(captioner.trueCaptions)} true`,
+    ].join(", "),
+    "",
+    curveTable(plain, reinforced),
+    `on ${pictures.test.toLocaleString("en")} test pictures`,
+    "",
+    `report: ${page}`,
+  ].join("\n")
+}
+
+function curveTable(plain: readonly LearningCurve[], reinforced: readonly LearningCurve[]): string {
+  const rows = plain[0]!.map(({ samplesSeen }, i) => [
+    samplesSeen.toLocaleString("en"),
+    ...[plain, reinforced].map((curves) => percent(meanAt(curves, i))),
+  ])
+  const titles = ["samples seen", "plain", "reinforced"]
+  return textTable(
+    titles.map((title) => ({ title, align: "right" })),
+    rows,
+  )
 }
 
 const table = { cifar10: { summary: "plain and reinforced training on CIFAR-10", load: async () => ({ register }) } }

@@ -13,7 +13,7 @@
  *
  * RangeAugment's similarity falls from 40 to 20 decibels on a cosine, as in https://arxiv.org/abs/2212.10553. What only the
  * script says: clipping at 1, eps 1e-8. The script gives one teacher scale for two teachers, which its own code rejects.
- * Nobody says whether the moving average has a warm-up; over 200,000 steps it makes no difference.
+ * Neither source says whether the moving average has a warm-up; over 200,000 steps it makes no difference.
  */
 import type { RecipeInput } from "../src/train/recipe/schema.ts"
 

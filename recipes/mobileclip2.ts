@@ -8,7 +8,7 @@
  * | last learning rate | 1e-6, 0 for S3 and S4 | 0 |
  * | precision | bf16 | fp16 |
  *
- * Neither has a moving average. The script trains MobileCLIP-B alone. Of L/14 neither says more than how many pairs it
+ * Neither has a moving average. The script trains MobileCLIP-B alone. For L/14 both say only how many pairs it
  * has seen, 13 billion: its recipe here is B's, which is our guess. Its configuration has a drop path of 0.1 in training,
  * which is not done here.
  */

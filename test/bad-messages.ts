@@ -1,9 +1,9 @@
 /** What someone who may publish on a job's subjects can send besides its shards, one after the other. */
 import { type JetStreamClient, jetstream } from "@nats-io/jetstream"
-import { connectNats } from "../src/reinforce/distributed/connection.ts"
-import { natsSettings } from "../src/reinforce/distributed/settings.ts"
+import { connectNats } from "../src/reinforce/distributed/server/connection.ts"
+import { natsSettings } from "../src/reinforce/distributed/server/nats-settings.ts"
 
-export interface BadMessageOptions {
+interface BadMessageOptions {
   readonly job: string
   readonly shards: number
   /** URLs of a shard to read, of the job's output folder, and of files outside of it. */
@@ -15,7 +15,7 @@ export interface BadMessageOptions {
 }
 
 /** Message `n`, all on subjects of their own. */
-export function badMessage(n: number, options: Omit<BadMessageOptions, "seconds">): { subject: string; data: string } {
+function badMessage(n: number, options: Omit<BadMessageOptions, "seconds">): { subject: string; data: string } {
   const { job, shards, input, output, victims } = options
   const index = 10_000 + n
   const subject = (token: string | number) => `mobileclip.${job}.shard.${token}`

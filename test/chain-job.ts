@@ -5,14 +5,14 @@ import { readSamples } from "../src/data/reinforced/read.ts"
 import { renderSample } from "../src/data/scenes/dataset.ts"
 import { type Sample, writeShard } from "../src/data/shards.ts"
 import { exportModel } from "../src/export/export.ts"
-import { makeDirectory } from "../src/host/files.ts"
+import { makeDirectory } from "../src/host/files/files.ts"
 import { ended, type StartOptions, startProgram } from "./program.ts"
 import { tinyInfo, tinyModel } from "./tiny-model.ts"
 
 export interface ChainSize {
   readonly shards: number
   readonly samplesPerShard: number
-  /** Of each picture. */
+  /** How many of each picture. */
   readonly views: number
 }
 
@@ -33,7 +33,7 @@ export async function prepare(folder: string, { shards, samplesPerShard }: Chain
   return keys
 }
 
-export interface StagePaths {
+interface StagePaths {
   readonly input: string
   readonly output: string
   readonly teacher: string
@@ -59,7 +59,7 @@ export async function reference(folder: string, views: number): Promise<number> 
 /** A parked shard, or whatever else was parked: its record as the status gives it. */
 export type ParkedRecord = Readonly<Record<string, unknown>>
 
-export interface Status {
+interface Status {
   readonly done: number
   readonly parked: readonly ParkedRecord[]
 }

@@ -21,13 +21,16 @@ async function run(name: string, ...args: string[]): Promise<string> {
   return (await promisify(execFile)(process.execPath, [program, ...args], { cwd: folder })).stdout
 }
 
-test("data, train, convert, classify, reinforce, finetune, torch", async () => {
+test("data, train, convert, classify, reinforce, shards, finetune, torch", async () => {
   expect(await run("data", "scenes")).toMatch(/^\S+: jpg \d+ bytes, /)
   expect(await run("train", "scenes/train", "run")).toMatch(/^run\/model\.safetensors: loss \d\.\d{3} after 2 steps\n$/)
   expect(await run("convert", "run/model.safetensors", "model")).toContain("onnx/vision_model.onnx\n")
   await writePictures()
   expect(await run("classify", "model", "red,blue", "pictures/a/0.jpg")).toMatch(/^pictures\/a\/0\.jpg: (red|blue) \d/)
   expect(await run("reinforce", "scenes/train", "reinforced", "model")).toMatch(/00000\.tar: 64 samples, \d+ bytes\n$/)
+  expect(await run("shards", "scenes/train", "reinforced", "joined", "model")).toMatch(
+    /^64 pictures joined, 0 without reinforcement\nimage_emb, text_emb in \d+ bytes, 0 problems\n4 views in joined\/views/,
+  )
   expect(await run("finetune", "pictures", "run/model.safetensors", "tuned")).toMatch(/^\d.* before, \d.* after; tuned/)
   expect(await run("torch")).toBe("2 4 6\n")
 }, 120_000)

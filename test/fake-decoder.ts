@@ -3,10 +3,10 @@
  * from a state, as a decoder with a cache does; `nextLogits` computes the same from a prefix alone.
  */
 
-import type { CaptionDecoder } from "../src/core/caption-decoder.ts"
+import { hash } from "../src/core/arrays/fill.ts"
+import { fnv1a } from "../src/core/arrays/random.ts"
 import { assert } from "../src/core/errors.ts"
-import { hash } from "../src/core/fill.ts"
-import { fnv1a } from "../src/core/random.ts"
+import type { CaptionDecoder } from "../src/core/inference/caption-decoder.ts"
 import { endOfText } from "../src/core/text/tokenizer.ts"
 
 export interface FakeModel {

@@ -30,7 +30,7 @@ import { ended, errorsOf, isRunning, kill, type StartOptions, startProgram } fro
 import { credentials, S3Server } from "./s3-server.ts"
 import { tinyInfo, tinyModel } from "./tiny-model.ts"
 
-export interface HostileOptions extends ChainSize {
+interface HostileOptions extends ChainSize {
   /** Healthy ones. */
   readonly workers: number
   /** Seconds that the store waits before each answer, so that the chain is not done before everyone has come. */
@@ -72,7 +72,7 @@ export interface HostileReport extends Comparison {
   /** Files that the job was not to write, and such as it changed. */
   readonly trespasses: readonly string[]
   readonly runExitCode: number | null
-  /** Of `reinforce run`, on stderr. */
+  /** What `reinforce run` says on stderr. */
   readonly runWords: readonly string[]
   readonly workers: readonly WorkerReport[]
   /** What could not be tried here. */

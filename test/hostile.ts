@@ -61,9 +61,9 @@ export function fieldsOfZeros({ count, rows, width }: Arrays): string {
   return JSON.stringify({ uid: "b", ...Object.fromEntries(fields) })
 }
 
-export interface Blocks {
+interface Blocks {
   readonly count: number
-  /** Of the byte that a block repeats. */
+  /** How often a block repeats its byte. */
   readonly size: number
   readonly letter?: string
   /** A frame for each block. */

@@ -7,13 +7,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 
-export interface HostedRepository {
+interface HostedRepository {
   readonly commit: string
   readonly tags?: readonly string[]
   readonly files: Readonly<Record<string, Buffer>>
 }
 
-export interface LoggedRequest {
+interface LoggedRequest {
   readonly origin: "hub" | "cdn"
   readonly method: string
   readonly path: string
@@ -25,10 +25,10 @@ export interface LoggedRequest {
 }
 
 /** How the next answers of the CDN differ from a sound one; each is used up by one request. */
-export interface Fault {
-  /** The connection breaks behind so many bytes. */
+interface Fault {
+  /** The connection breaks after so many bytes. */
   readonly cutAfter?: number
-  /** Nothing more comes behind so many bytes; `held` is told. */
+  /** Nothing more comes after so many bytes; `held` is told. */
   readonly holdAfter?: number
   readonly held?: () => void
   /** Other contents of the same length. */
@@ -38,13 +38,13 @@ export interface Fault {
   readonly status?: number
 }
 
-export interface HubOptions {
+interface HubOptions {
   /** How fast the CDN sends; default: as fast as it can. */
   readonly bytesPerSecond?: number
 }
 
 /** Files of at least this length are in LFS, with sha256 and on the CDN. */
-export const lfsFrom = 10_000
+const lfsFrom = 10_000
 
 export class HubServer implements AsyncDisposable {
   readonly log: LoggedRequest[] = []

@@ -80,7 +80,7 @@ function runs(program: string): boolean {
   return spawnSync(program, ["--version"]).status === 0
 }
 
-/** Of the loopback address, as the system gives them out. */
+/** One of the loopback address, as the system gives them out. */
 export async function freePort(): Promise<number> {
   const probe = createServer()
   await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve))

@@ -1,8 +1,8 @@
 /** Jobs of a NATS server for tests: shards without files, and runners without models. */
 import { setTimeout as sleep } from "node:timers/promises"
 import type { NatsConnection } from "@nats-io/transport-node"
-import { connectNats } from "../src/reinforce/distributed/connection.ts"
-import { natsSettings } from "../src/reinforce/distributed/settings.ts"
+import { connectNats } from "../src/reinforce/distributed/server/connection.ts"
+import { natsSettings } from "../src/reinforce/distributed/server/nats-settings.ts"
 import type { ModelRunner, RunOptions, ShardResult, ShardTask } from "../src/reinforce/runner.ts"
 import type { NatsServer } from "./nats-server.ts"
 

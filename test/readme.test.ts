@@ -1,10 +1,116 @@
-/** README's commands name what there is: subcommands, flags, scripts, files; and its program compiles. */
-import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+/**
+ * Every command of README.md is run, in its order, in one folder: small ones by options that are added, large ones by the
+ * test that the table names. Stand-ins take the place of what is downloaded, and of hosts. Its program is compiled and run.
+ */
+import { execFileSync, spawnSync } from "node:child_process"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { afterAll, expect, test } from "vitest"
-import { commands, main } from "../src/cli/main.ts"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
+import { main } from "../src/cli/main.ts"
+import { renderScene } from "../src/data/scenes/render.ts"
+import { sampleScene } from "../src/data/scenes/scene.ts"
+import { openStorage } from "../src/data/stores/open.ts"
+import { exportModel } from "../src/export/export.ts"
+import { HubServer } from "./hub-server.ts"
+import { NatsServer } from "./nats-server.ts"
+import { program } from "./program.ts"
+import { credentials, S3Server } from "./s3-server.ts"
+import { tinyCoca, tinyCocaInfo } from "./tiny-coca.ts"
+import { writeTrainable } from "./tiny-model.ts"
+
+type Entry = { readonly runBy: string } | Small
+
+/** Run here; in this process, where the command starts no others. */
+interface Small {
+  /** What makes it small. */
+  readonly add: string
+  /** Brings what the reader has got elsewhere. */
+  readonly first?: () => Promise<unknown>
+  readonly leaves?: readonly string[]
+  readonly printing?: RegExp
+  readonly asProcess?: true
+  /** It ends when the command after it has done its work. */
+  readonly background?: true
+}
+
+const one = "--threads 1 --progress none"
+const oneTraining = `${one} --model quickstart batch.size=8 schedule.warmup=0`
+const oneStage = `${one} --workers 1`
+const run = ["checkpoints", "config.json", "metrics.jsonl", "model.safetensors", "report.html", "tensorboard"]
+
+/** By the command's words; options that are given twice count as they are given last. */
+const table: Readonly<Record<string, Entry>> = {
+  "npm ci": { runBy: "test/build.test.ts" },
+  "npm run quickstart": { runBy: "src/experiments/quickstart/pipeline.test.ts" },
+  "npm run quickstart -- --preset small": { runBy: "src/experiments/quickstart/pipeline.test.ts" },
+  "npm run quickstart -- --seeds 3": { runBy: "src/experiments/quickstart/pipeline.test.ts" },
+  "npm test": { runBy: "test/readme.test.ts" },
+  "npm run test:fast": { runBy: "test/readme.test.ts" },
+  "npm run test:fast -- src/train": { runBy: "test/readme.test.ts" },
+  "npm run golden -- test/golden": { runBy: "test/golden.test.ts" },
+  "node dist/bench/compare-pytorch.js": { runBy: "src/train/step.test.ts" },
+  "node dist/bench/sigkill.js": { runBy: "test/sigkill.test.ts" },
+  "node dist/bench/hostile-chain.js": { runBy: "test/hostile-chain.test.ts" },
+  "npx mobileclip setup": { runBy: "test/package.test.ts" },
+  "npx mobileclip classify": { runBy: "test/package.test.ts" },
+  "npx mobileclip models": { add: "", printing: /mobileclip2-s0/i },
+
+  "mkdir -p models": { add: "", asProcess: true, leaves: ["models"] },
+  "npx mobileclip pull MobileCLIP2-S0": { add: "", printing: /mobileclip2_s0\.pt\n$/ },
+  "npx mobileclip convert MobileCLIP2-S0 --out models/s0": { add: "", leaves: ["models/s0/onnx/vision_model.onnx"] },
+  "npx mobileclip classify photos --model models/s0 --labels cat,dog": {
+    add: "",
+    printing: /photos\/1\.jpg[\s\S]*cat/,
+  },
+  "npx mobileclip caption photos --model models/coca --generation-type top_p": {
+    add: "--seq-len 8",
+    first: () => exportModel(tinyCoca(), tinyCocaInfo, "models/coca"),
+    printing: /1\.jpg/,
+  },
+  "npx mobileclip doctor models/s0": { add: "", printing: /libtorch/ },
+  "npx mobileclip finetune pictures --model MobileCLIP2-S0 --out runs/own": {
+    add: `${one} --steps 2 --batch-size 8 --average 1`,
+    leaves: ["runs/own/report.html", "runs/own/model/onnx/text_model.onnx"],
+  },
+  "npx mobileclip classify photos --model runs/own/model --labels cat,dog": { add: "", printing: /photos\/1\.jpg/ },
+  "npx mobileclip render --out data/scenes --train 4000": {
+    add: "--train 8 --test 4 --retrieval 4 --progress none",
+    leaves: ["data/scenes/train/00000.tar"],
+  },
+  "npx mobileclip reinforce caption --input data/scenes/train --output data/captioned --model-name models/coca": {
+    add: `${oneStage} --seq-len 8`,
+    leaves: ["data/captioned/00000.tar"],
+  },
+  "npx mobileclip reinforce embed --input data/captioned --output data/dr --model-name models/s0 --num-samples 30 --bfloat16":
+    { add: `${oneStage} --num-samples 2`, leaves: ["data/dr/00000.tar"] },
+  "npx mobileclip reinforce stats data/dr --contact-sheet sheet.png": { add: "", leaves: ["sheet.png"] },
+  "npx mobileclip train --train-data data/dr --dataset-reinforcement --out runs/dr loss.kind=distill 'loss.teacherScales=[70]'":
+    { add: `${oneTraining} schedule.steps=2`, leaves: run.map((name) => `runs/dr/${name}`) },
+  "npx mobileclip train --train-data data/scenes/train --out runs/mine --epochs 4": {
+    add: `${oneTraining} --epochs 1`,
+    leaves: run.map((name) => `runs/mine/${name}`),
+  },
+  "npx mobileclip train --out runs/mine --resume": { add: one },
+  "npx mobileclip export runs/mine/model.safetensors --out runs/mine/model": {
+    add: "",
+    leaves: ["runs/mine/model/onnx/vision_model.onnx"],
+  },
+  "npx mobileclip train --recipe dfndr-12m --dry-run": { add: "", printing: /mobileclip2-b/ },
+  "npx mobileclip train --train-data data/scenes/train --out runs/two --nproc 2": {
+    add: `${oneTraining} schedule.steps=2`,
+    asProcess: true,
+    leaves: run.map((name) => `runs/two/${name}`),
+  },
+  "npx mobileclip reinforce run embedding --nats nats://HOST --input s3://b/in --output s3://b/out --model-name models/s0":
+    {
+      add: "--num-samples 2 --progress none",
+      first: () => openStorage().put("s3://b/in/00000.tar", [readFileSync("data/captioned/00000.tar")]),
+      background: true,
+    },
+  "npx mobileclip reinforce worker --nats nats://HOST --output-root s3://b/out": { add: "--threads 1 --workers 1" },
+}
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const readme = readFileSync(join(root, "README.md"), "utf8")
@@ -14,63 +120,112 @@ const lines = [
   ...blocksOf("sh").flatMap((block) => block.split("\n").filter(Boolean)),
   ...[...readme.matchAll(/`((?:npx|npm run|node) [^`]+)`/g)].map(([, command]) => command!),
 ].flatMap((line) => line.replace(/\s+#.*$/, "").split(" && "))
+const commands = [...new Set(lines)]
 
+const folder = mkdtempSync(join(tmpdir(), "readme-"))
 const scratch = join(root, "dist/readme")
-afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+const servers: AsyncDisposable[] = []
+const before = process.cwd()
+let nats: NatsServer
+let background: Promise<Ended> | null = null
 
-async function helpOf(words: readonly string[]): Promise<string> {
-  let text = ""
-  const code = await main([...words, "--help"], undefined, { out: (more) => (text += more), err: () => {} })
-  expect(code, words.join(" ")).toBe(0)
-  return text
-}
-
-/** `reinforce run embedding` and `train`: the words before the first that is no subcommand. */
-function subcommandOf(words: readonly string[]): readonly string[] {
-  if (words[0] !== "reinforce") return words.slice(0, 1)
-  return words.slice(0, words[1] === "run" ? 3 : 2)
-}
-
-const own = lines.filter((line) => line.startsWith("npx mobileclip "))
-
-test("there are commands to check, one of each kind of work", () => {
-  expect(lines.length).toBeGreaterThan(25)
-  const used = new Set(own.map((line) => line.split(" ")[2]))
-  for (const name of Object.keys(commands)) if (name !== "quickstart") expect(used, name).toContain(name)
+beforeAll(async () => {
+  process.chdir(folder)
+  // Stands for the released weights.
+  const weights = readFileSync(writeTrainable("weights.safetensors"))
+  const commit = "a".repeat(40)
+  const repository = { commit, tags: ["license:apple-amlr"], files: { "mobileclip2_s0.pt": weights } }
+  const hub = await HubServer.start({ "apple/MobileCLIP2-S0": repository })
+  nats = await NatsServer.start()
+  const s3 = await S3Server.start(folder, "b")
+  servers.push(hub, nats, s3)
+  const own = { HF_ENDPOINT: hub.endpoint, HF_HOME: folder, XDG_CACHE_HOME: folder, AWS_ENDPOINT_URL: await s3.door() }
+  const unset = ["HF_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]
+  const env = { ...own, ...credentials, ...Object.fromEntries(unset.map((name) => [name, ""])) }
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
+  await writePictures({ photos: 2, "pictures/red": 8, "pictures/blue": 8 })
+}, 60_000)
+afterAll(async () => {
+  process.chdir(before)
+  vi.unstubAllEnvs()
+  for (const server of servers) await server[Symbol.asyncDispose]()
+  for (const path of [folder, scratch]) rmSync(path, { recursive: true, force: true })
 })
 
-test.each(own)("%s", async (line) => {
-  const words = line.split(/\s+/).slice(2)
-  const help = await helpOf(subcommandOf(words))
-  for (const flag of words.filter((word) => /^--[a-z]/.test(word))) expect(help, flag).toMatch(RegExp(`${flag}\\b`))
+async function writePictures(counts: Readonly<Record<string, number>>): Promise<void> {
+  let index = 0
+  for (const [name, count] of Object.entries(counts)) {
+    mkdirSync(name, { recursive: true })
+    for (let i = 0; i < count; i++)
+      writeFileSync(join(name, `${i}.jpg`), await renderScene(sampleScene(7, "train", index++)))
+  }
+}
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+/** By the shell, with the repository's program. */
+function shell(command: string): Ended {
+  const line = command.replace(/^npx mobileclip/, `"${process.execPath}" "${program}"`)
+  const { status, stdout, stderr } = spawnSync(line, { shell: true, encoding: "utf8" })
+  return { code: status, out: stdout, err: stderr }
+}
+
+/** `npx mobileclip ...` in this process, as its words; quotes are the shell's. */
+async function mobileclip(command: string): Promise<Ended> {
+  const words = command.replace("nats://HOST", nats.url).replaceAll("'", "").trim().split(/\s+/).slice(2)
+  let [out, err] = ["", ""]
+  const code = await main(words, undefined, { out: (text) => (out += text), err: (text) => (err += text) })
+  return { code, out, err }
+}
+
+test("there are commands to run, and no entry of the table is left over", () => {
+  expect(commands.length).toBeGreaterThan(25)
+  expect(Object.keys(table).filter((command) => !commands.includes(command))).toEqual([])
 })
 
-test.each(lines.filter((line) => !line.startsWith("npx mobileclip ")))("%s", (line) => {
-  const words = line.split(/\s+/)
+test.each(commands)("%s", async (command) => {
+  const entry = table[command]
+  if (!entry) return expect.unreachable("a new command needs an entry in the table")
+  if ("runBy" in entry) return checkNames(command, entry.runBy)
+  await entry.first?.()
+  const whole = `${command} ${entry.add}`
+  const ended = entry.asProcess ? Promise.resolve(shell(whole)) : mobileclip(whole)
+  if (entry.background) {
+    background = ended
+    return
+  }
+  for (const { code, err } of await Promise.all([ended, ...(background ? [background] : [])])) expect(code, err).toBe(0)
+  background = null
+  for (const path of entry.leaves ?? []) expect(existsSync(path), path).toBe(true)
+  if (entry.printing) expect((await ended).out).toMatch(entry.printing)
+})
+
+/** What the command is made of exists: the test that runs it, the script, the file, the flags. */
+async function checkNames(command: string, test: string): Promise<void> {
+  expect(existsSync(join(root, test)), test).toBe(true)
+  const [program, verb, name] = command.split(" ") as [string, string, string?]
   const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
-  if (words[0] === "node") expect(existsSync(join(root, words[1]!))).toBe(true)
-  else if (words[1] === "run" || words[1] === "test")
-    expect(scripts).toHaveProperty([words[1] === "run" ? words[2]! : "test"])
-  else expect(line).toBe("npm ci")
-})
+  if (program === "node") expect(existsSync(join(root, verb))).toBe(true)
+  else if (verb === "run" || verb === "test") expect(scripts).toHaveProperty([name ?? verb])
+  const flags = command.match(/--[a-z]\S*/g) ?? []
+  const { out } = flags.length > 0 ? await mobileclip(`npx mobileclip ${name} --help`) : { out: "" }
+  for (const flag of flags) expect(out, flag).toMatch(RegExp(`${flag}\\b`))
+}
 
-test("the program compiles against the package's types", () => {
+test("the program compiles against the package's types, and labels a picture", () => {
   mkdirSync(scratch, { recursive: true })
-  const [program] = blocksOf("ts")
-  writeFileSync(join(scratch, "program.mts"), program!)
-  const options = [
-    "--ignoreConfig",
-    "--noEmit",
-    "--strict",
-    "--skipLibCheck",
-    "--module",
-    "nodenext",
-    "--lib",
-    "es2023,esnext.disposable,dom",
-  ]
-  execFileSync(process.execPath, [
-    join(root, "node_modules/typescript/bin/tsc"),
-    ...options,
-    join(scratch, "program.mts"),
-  ])
+  const source = join(scratch, "program.mts")
+  writeFileSync(source, blocksOf("ts")[0]!)
+  const strict = ["--ignoreConfig", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2023"]
+  const compiler = join(root, "node_modules/typescript/bin/tsc")
+  execFileSync(process.execPath, [compiler, ...strict, "--lib", "es2023,esnext.disposable,dom", source])
+
+  cpSync("models/s0", "runs/quickstart/model", { recursive: true })
+  cpSync("photos/0.jpg", "star.jpg")
+  const printed = execFileSync(process.execPath, [join(scratch, "program.mjs")], { encoding: "utf8" })
+  expect(printed).toMatch(/^(star|heart|ring) 0\.\d+\n$/)
 }, 60_000)

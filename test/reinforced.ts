@@ -1,6 +1,6 @@
 /** Reinforced samples and shards made for tests: unit vectors that resemble each other as views do, and raw archives. */
 import { pack } from "tar-stream"
-import { Random } from "../src/core/random.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import type { StoredAugmentation } from "../src/data/augment/augmentation.ts"
 import { readSamples } from "../src/data/reinforced/read.ts"
 import type { Embeddings, Problem, ReinforcedSample } from "../src/data/reinforced/sample.ts"
@@ -32,7 +32,7 @@ function normalized(vector: Float64Array): Float64Array {
   return vector.map((x) => x / length)
 }
 
-export interface SampleSizes {
+interface SampleSizes {
   readonly views?: number
   readonly captions?: number
   readonly width?: number

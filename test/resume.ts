@@ -11,15 +11,15 @@ import { fileURLToPath } from "node:url"
 import { readMetrics } from "../src/train/log/metrics.ts"
 import { pictureSamples, writeSamples } from "./training-samples.ts"
 
-export interface ResumeCase {
+interface ResumeCase {
   readonly reinforced: boolean
   /** One, or several with `--nproc`. */
   readonly processes: number
-  /** Of the whole run; it is killed behind the checkpoint at half of them. */
+  /** The whole run has so many; it is killed after the checkpoint at half of them. */
   readonly steps: number
 }
 
-export interface ResumeProof {
+interface ResumeProof {
   /** Step at which the process was killed, at least. */
   readonly killedAfter: number
   /** SHA-256 of the last checkpoint: weights, moments, generator, settings. */

@@ -13,7 +13,7 @@ const { default: S3rver } = (await import("s3rver" as string)) as {
 /** The one account of the server. */
 export const credentials = { AWS_ACCESS_KEY_ID: "S3RVER", AWS_SECRET_ACCESS_KEY: "S3RVER" }
 
-export interface DoorOptions {
+interface DoorOptions {
   /** Before each answer. */
   readonly delaySeconds?: number
   /** Requests, by their path, that are answered as by Amazon's when a session's credentials have expired. */

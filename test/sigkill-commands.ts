@@ -2,9 +2,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
-import { safetensorsChunks } from "../src/core/containers/safetensors.ts"
-import type { ClipConfig } from "../src/core/family/variants.ts"
-import { Random } from "../src/core/random.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import { encodeSamples } from "../src/data/reinforced/encode.ts"
 import type { ReinforcedSample } from "../src/data/reinforced/sample.ts"
 import { renderSample } from "../src/data/scenes/dataset.ts"
@@ -12,15 +10,11 @@ import { renderScene } from "../src/data/scenes/render.ts"
 import { sampleScene } from "../src/data/scenes/scene.ts"
 import { type Sample, writeShard } from "../src/data/shards.ts"
 import { exportModel } from "../src/export/export.ts"
-import { writeAtomically } from "../src/host/files.ts"
-import { checkpointMetadata, checkpointTensors } from "../src/model/checkpoint.ts"
-import { Clip } from "../src/model/clip.ts"
-import { initialize } from "../src/model/module.ts"
 import { HubServer } from "./hub-server.ts"
 import { program } from "./program.ts"
 import type { KilledCommand } from "./sigkill.ts"
 import { tinyCoca, tinyCocaInfo } from "./tiny-coca.ts"
-import { tinyConfig, tinyConvolutions, tinyInfo, tinyModel } from "./tiny-model.ts"
+import { writeCheckpoint, writeTrainable } from "./tiny-model.ts"
 import { pictureSamples, writeSamples } from "./training-samples.ts"
 
 export const commandNames = [
@@ -136,9 +130,9 @@ const inputFiles: Readonly<Record<string, { readBy: readonly CommandName[]; writ
   {
     "tiny.safetensors": {
       readBy: ["convert", "reinforce embed"],
-      write: (path) => writeWeights(path, tinyModel(), tinyInfo),
+      write: async (path) => writeCheckpoint(path),
     },
-    "start.safetensors": { readBy: ["finetune"], write: (path) => writeWeights(path, startModel(), startInfo) },
+    "start.safetensors": { readBy: ["finetune"], write: async (path) => writeTrainable(path) },
     pictures: { readBy: ["finetune"], write: writePictures },
     captioner: { readBy: ["reinforce caption"], write: (path) => exportModel(tinyCoca(), tinyCocaInfo, path) },
     shards: { readBy: ["reinforce caption", "reinforce embed"], write: (path) => writeShards(path, 3, 5) },
@@ -162,24 +156,6 @@ function startHub(): Promise<HubServer> {
 
 function hubEnvironment(endpoint: string): NodeJS.ProcessEnv {
   return { HF_ENDPOINT: endpoint, HF_TOKEN: "", HF_HUB_CACHE: "", HUGGINGFACE_HUB_CACHE: "", HF_HUB_OFFLINE: "", TRANSFORMERS_OFFLINE: "" } // biome-ignore format: a row
-}
-
-const startConfig: ClipConfig = {
-  ...tinyConfig,
-  ...{ embedDim: 32, imageSize: 32, image: tinyConvolutions },
-  text: { ...tinyConfig.text, contextLength: 16 },
-}
-
-const startInfo = { ...tinyInfo, config: startConfig, preprocessing: { ...tinyInfo.preprocessing, size: 32 } }
-
-function startModel(): Clip {
-  const model = new Clip(startConfig)
-  initialize(model, 2)
-  return model
-}
-
-async function writeWeights(path: string, model: Clip, info: typeof tinyInfo): Promise<void> {
-  await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(info)))
 }
 
 async function writeShards(folder: string, shards: number, samplesPerShard: number): Promise<void> {

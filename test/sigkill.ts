@@ -6,7 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { Random } from "../src/core/random.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import { type Contents, contentsOf, type Differing } from "./folder-contents.ts"
 import { ended, errorsOf, kill, startNode } from "./program.ts"
 
@@ -22,11 +22,11 @@ export interface KilledCommand {
   readonly inputs: string
 }
 
-export interface KillOptions {
+interface KillOptions {
   /** Runs that are killed at least once. */
   readonly times: number
   readonly seed: number
-  /** Of the working folders. */
+  /** Where the working folders are made. */
   readonly folder: string
   /** Children of a killed process must be gone within so many seconds. */
   readonly strayPatience: number
@@ -35,7 +35,7 @@ export interface KillOptions {
 
 export interface KillReport {
   readonly command: string
-  /** Of an undisturbed run. */
+  /** That an undisturbed run takes. */
   readonly seconds: number
   readonly runs: number
   readonly kills: number
@@ -49,7 +49,7 @@ export interface KillReport {
 
 const faultNames = ["failed", "left", "wrong", "stray"] as const
 /** It could not go on; something else is there; bytes differ or are missing; a process outlived the killed one. */
-export type Fault = (typeof faultNames)[number]
+type Fault = (typeof faultNames)[number]
 
 /** Kills of one run, at most. */
 const mostKills = 3
@@ -139,7 +139,7 @@ function withoutDigits(text: string): string {
 }
 
 interface TrialOptions extends KilledCommand, Pick<KillOptions, "strayPatience"> {
-  /** Of an undisturbed run. */
+  /** What an undisturbed run leaves. */
   readonly expected: Contents
   readonly seconds: number
 }
@@ -214,7 +214,7 @@ class Trial {
     const found = this.place.contents()
     for (const name of found.keys())
       if (!expected.has(name) && isOutermost(name, expected)) this.faults.set(name, "left")
-    // What a run that could not go on did not write is no further fault.
+    // What a run that could not go on did not write is not a further fault.
     if (this.hasFailed) return
     for (const name of expected.keys()) {
       if (!found.has(name)) this.faults.set(`${name} is missing`, "wrong")

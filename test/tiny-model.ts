@@ -1,8 +1,12 @@
 /** A model with every kind of block that exports in tenths of a second; its weights are random, so it knows nothing. */
-import type { ClipConfig, FastViTConfig } from "../src/core/family/variants.ts"
-import type { CheckpointInfo } from "../src/model/checkpoint.ts"
+
+import { writeFileSync } from "node:fs"
+import { safetensorsChunks } from "../src/core/containers/safetensors.ts"
+import type { ClipConfig, FastViTConfig, ModelConfig } from "../src/core/family/variants.ts"
+import type { CheckpointInfo } from "../src/model/checkpoint/checkpoint.ts"
+import { checkpointMetadata, checkpointTensors } from "../src/model/checkpoint/checkpoint.ts"
 import { Clip } from "../src/model/clip.ts"
-import { initialize } from "../src/model/module.ts"
+import { initialize, type Module } from "../src/model/module.ts"
 
 export const tinyConfig: ClipConfig = {
   embedDim: 16,
@@ -59,4 +63,31 @@ export function tinyModel(text: Partial<ClipConfig["text"]> = {}): Clip {
   const model = new Clip({ ...tinyConfig, text: { ...tinyConfig.text, ...text } })
   initialize(model, 1)
   return model
+}
+
+/** As small as a model can be that is trained in steps: convolutions alone, 32 pixels, 16 tokens. */
+const tinyTrainable: CheckpointInfo = {
+  ...tinyInfo,
+  config: {
+    ...{ ...tinyConfig, embedDim: 32, imageSize: 32, image: tinyConvolutions },
+    text: { ...tinyConfig.text, contextLength: 16 },
+  },
+  preprocessing: { ...tinyInfo.preprocessing, size: 32 },
+}
+
+/** The path. */
+export function writeCheckpoint(
+  path: string,
+  model: Module = tinyModel(),
+  info: CheckpointInfo<ModelConfig> = tinyInfo,
+): string {
+  writeFileSync(path, Buffer.concat([...safetensorsChunks(checkpointTensors(model), checkpointMetadata(info))]))
+  return path
+}
+
+/** A checkpoint to train further. */
+export function writeTrainable(path: string): string {
+  const model = new Clip(tinyTrainable.config)
+  initialize(model, 2)
+  return writeCheckpoint(path, model, tinyTrainable)
 }

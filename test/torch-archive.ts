@@ -84,7 +84,7 @@ export interface Storage {
   readonly values: ArrayBufferView & { readonly length: number }
 }
 
-export interface View {
+interface View {
   readonly offset?: number
   readonly shape: readonly number[]
   readonly strides: readonly number[]
@@ -97,7 +97,7 @@ export function tensorOf(storage: Storage, { offset = 0, shape, strides }: View)
   return call("torch._utils._rebuild_tensor_v2", ...args, call("collections.OrderedDict"))
 }
 
-export interface ArchiveOptions extends ZipOptions {
+interface ArchiveOptions extends ZipOptions {
   readonly root?: string
   /** More entries, below the root; they replace those of the same name. */
   readonly extra?: Readonly<Record<string, Uint8Array>>

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import sharp from "sharp"
+import { Random } from "../src/core/arrays/random.ts"
 import type { Preprocessing } from "../src/core/image/preprocess.ts"
-import { Random } from "../src/core/random.ts"
 import { Tokenizer } from "../src/core/text/tokenizer.ts"
 import { datacompdrAugmentation } from "../src/data/augment/config.ts"
 import { drawAugmentation } from "../src/data/augment/draw.ts"
@@ -27,7 +27,7 @@ const augmentation = {
   randomResizedCrop: { ...datacompdrAugmentation.randomResizedCrop, size: smallInput.size },
 }
 
-/** Of two teachers, 8 wide each. */
+/** Two teachers, 8 wide each. */
 export const embeddingWidth = 16
 
 /** A picture, two captions, two keys of synthetic ones, three views and their embeddings. */

@@ -1,10 +1,10 @@
 /**
  * A worker as a process of its own, to be killed by tests. Arguments: URL of the server, name of the job. Prints what
- * happens as JSON lines. SIGTERM: leaves behind its shard; a second one: at once.
+ * happens as JSON lines. SIGTERM: leaves after its shard; a second one: at once.
  */
-import { connectNats } from "../src/reinforce/distributed/connection.ts"
-import { natsSettings } from "../src/reinforce/distributed/settings.ts"
-import { runWorker, waitForJob } from "../src/reinforce/distributed/worker.ts"
+import { connectNats } from "../src/reinforce/distributed/server/connection.ts"
+import { natsSettings } from "../src/reinforce/distributed/server/nats-settings.ts"
+import { runWorker, waitForJob } from "../src/reinforce/distributed/worker/worker.ts"
 import { CopyRunner } from "./copy-runner.ts"
 
 const [url, name] = process.argv.slice(2) as [string, string]

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto"
 import { existsSync, realpathSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { UserError } from "../src/core/errors.ts"
-import { builtPlace, isBuilt, type Place, sourceDigest } from "../src/native/addon.ts"
+import { type AddonFiles, builtAddon, isBuilt, sourceDigest } from "../src/native/addon.ts"
 import { compileAddon } from "../src/native/cmake.ts"
 import { findLibtorch, type Libtorch } from "./find.ts"
 import { ensureFastBlas, installLibtorch } from "./install.ts"
@@ -14,8 +14,8 @@ type Log = (line: string) => void
 
 /** Whether the addon that is loaded was built of these sources for the libtorch that lies there now. */
 export function isTorchAddonBuilt(libtorch: Libtorch): boolean {
-  const place = builtPlace(torchAddon)
-  return place !== null && isBuilt(place, stampOf(libtorch))
+  const built = builtAddon(torchAddon)
+  return built !== null && isBuilt(built, stampOf(libtorch))
 }
 
 /** The same without a libtorch at hand; a system's that is slow becomes a fast one. */
@@ -38,17 +38,17 @@ export function libtorchText({ version, cuda, origin, lib }: Libtorch): string {
  * @param force builds it in any case
  * @throws UserError when libtorch, CMake or a compiler is missing, or the build fails
  */
-export async function buildTorchAddon(place: Place, force: boolean, log: Log): Promise<void> {
+export async function buildTorchAddon(target: AddonFiles, force: boolean, log: Log): Promise<void> {
   const libtorch = findLibtorch() ?? installLibtorch(log)
   log(libtorchText(libtorch))
   ensureFastBlas(libtorch, log)
   if (!force && isTorchAddonBuilt(libtorch)) return log("libtorch addon: up to date")
   const start = performance.now()
-  log(`libtorch addon: compiling into ${place.folder}, about a minute`)
+  log(`libtorch addon: compiling into ${target.folder}, about a minute`)
   await compileAddon({
     name: "libtorch addon",
     addon: torchAddon,
-    place,
+    target,
     definitions: definitions(libtorch),
     stamp: stampOf(libtorch),
     check: (file) => checkLinks(file, libtorch),

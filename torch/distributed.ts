@@ -2,7 +2,7 @@
  * Processes that compute together, over libtorch's c10d: one group per process.
  *
  * Every operation must be called in one order on all ranks, with tensors of equal shapes. They block; where another
- * rank is lost, or does not come within the group's time, they throw, and the group is of no more use.
+ * rank is lost, or does not come within the group's time, they throw, and the group cannot be used any more.
  */
 import type { Backend } from "./native.ts"
 import type { Tensor } from "./tensor.ts"
@@ -10,16 +10,16 @@ import { native } from "./tensor.ts"
 
 export type { Backend } from "./native.ts"
 
-export interface Rendezvous {
+interface Rendezvous {
   readonly backend: Backend
   /** Where rank 0 listens. */
   readonly address: string
   readonly port: number
-  /** Of ranks that are all on this machine: they find each other in this file, and nothing listens at the port. */
+  /** Where all ranks are on this machine: they find each other in this file, and nothing listens at the port. */
   readonly file?: string
   readonly rank: number
   readonly size: number
-  /** Of joining, and of each operation. */
+  /** The longest that joining, and each operation, may take. */
   readonly timeoutSeconds: number
 }
 

@@ -1,6 +1,6 @@
 /**
  * Finds libtorch on this machine: the folder in `LIBTORCH`, an importable Python torch, the system's, Homebrew's.
- * Libraries and headers come from one place, so two libtorch on a machine cannot be mixed.
+ * Libraries and headers come from one built, so two libtorch on a machine cannot be mixed.
  */
 import { execFileSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"

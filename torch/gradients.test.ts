@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest"
-import { Random } from "../src/core/random.ts"
+import { Random } from "../src/core/arrays/random.ts"
 import {
   batchNorm,
   conv2d,

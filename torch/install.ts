@@ -5,7 +5,7 @@ import { messageOf, UserError } from "../src/core/errors.ts"
 import { canInstall, downloadSize, installer, installPackages, updateLists } from "../src/native/apt.ts"
 import { findLibtorch, type Libtorch } from "./find.ts"
 
-/** Debian's libtorch multiplies matrices through libblas.so.3; with the reference BLAS behind it that is many times slower. */
+/** Debian's libtorch multiplies matrices through libblas.so.3; where that is the reference BLAS, it is many times slower. */
 const fastBlas = "libopenblas0-openmp"
 const packages = ["libtorch-dev", fastBlas]
 const waysToGetIt =

@@ -1,9 +1,8 @@
 /** The compiled addon (`src/addon.cc` has the same list) and where it is found. */
 import { createRequire } from "node:module"
 import { messageOf, UserError } from "../src/core/errors.ts"
-import { builtPlace, setupCommand } from "../src/native/addon.ts"
+import { builtAddon, setupCommand } from "../src/native/addon.ts"
 import { torchAddon } from "./paths.ts"
-import type { Device, DType, TensorData } from "./types.ts"
 
 /** An operator as the dispatcher knows it. */
 export interface Found {
@@ -81,13 +80,20 @@ export interface Native<Tensor> {
 /** What ranks send tensors with: Gloo those on the CPU, NCCL those on CUDA devices. */
 export type Backend = "gloo" | "nccl"
 
-export type AutocastState = readonly [enabled: boolean, dtype: DType]
+/** What tensors hold, and where they are. */
+export type DType = "float32" | "float64" | "float16" | "bfloat16" | "int64" | "int32" | "uint8" | "bool"
+export type Device = "cpu" | "cuda" | `cuda:${number}` | "mps"
+
+/** Row-major values; `Uint16Array` holds the bits of float16 or bfloat16, `Uint8Array` also holds booleans. */
+export type TensorData = Float32Array | Float64Array | Uint16Array | BigInt64Array | Int32Array | Uint8Array
+
+type AutocastState = readonly [enabled: boolean, dtype: DType]
 
 export interface Memory {
   readonly liveTensors: number
   /** Bytes of all storages that a live tensor uses, each counted once. */
   readonly liveBytes: number
-  /** Of libtorch's allocator, one per CUDA device; left out where libtorch does not tell (before 2.9). */
+  /** Bytes of libtorch's allocator, one entry per CUDA device; left out where libtorch does not tell (before 2.9). */
   readonly cuda?: readonly { readonly allocated: number; readonly peak: number; readonly reserved: number }[]
 }
 
@@ -95,7 +101,7 @@ export interface Memory {
 export const addon = load()
 
 function load(): Native<unknown> {
-  const place = builtPlace(torchAddon)
+  const place = builtAddon(torchAddon)
   if (!place) throw new UserError("the libtorch addon is not built", `${setupCommand}, which builds it`)
   // Threads that wait must not spin: beside one other busy process that made a training step ten times slower (measured
   // on two cores); alone it costs a few percent. OpenMP reads this once, when it is loaded.

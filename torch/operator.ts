@@ -1,7 +1,6 @@
 /** Any ATen operator by its name: looked up once, then called by a number. */
 import { editDistance } from "../src/core/nearest.ts"
 import { addon, type Found } from "./native.ts"
-import { refusal } from "./refused.ts"
 
 /**
  * Calls an operator: `call("aten::add.Tensor", x, y)`; `add.Tensor` means the same and `relu` is the overload without
@@ -96,3 +95,44 @@ function closest(name: string, names: readonly string[]): string[] {
     .slice(0, 5)
     .map(({ candidate }) => candidate)
 }
+
+// ----------------------------------------------------------------------------------------- operators that are refused
+
+/**
+ * Why an operator is refused ("aten::align_tensors"), or null when it may be called: libtorch itself crashes on wrong
+ * arguments. The families are those in which `bench/torch-fuzz.ts` found crashes (libtorch 1.13 and 2.13); nothing that
+ * trains or runs a model is among them.
+ */
+function refusal(operator: string): string | null {
+  const name = operator.replace("aten::", "")
+  if (unchecked.has(name)) return "libtorch does not check its arguments and can crash"
+  if (name.startsWith("from_file")) return "it creates files, and a file that shrinks later ends the process"
+  if (name.startsWith("_") && !name.startsWith("_foreach_")) return "internal: its public callers make the checks"
+  if (/^(lstm|gru|rnn)(_|$)/.test(name)) return "libtorch does not check its lists of weights and can crash"
+  if (/^(cudnn|miopen|mps)_/.test(name)) return "internal: the public operators choose the backend"
+  if (/_backward(_|$)/.test(name)) return "internal: gradients come from backward() and grad()"
+  if (/sparse|mkldnn|quant|fbgemm/.test(name)) return "only dense tensors of the listed dtypes are supported"
+  return null
+}
+
+/** Public by name, without checks: null pointers at empty lists, divisions by zero at empty tensors. */
+const unchecked = new Set([
+  "align_tensors",
+  "batch_norm_update_stats",
+  "choose_qparams_optimized",
+  "embedding_bag",
+  "gradient",
+  "histogramdd",
+  "lu_unpack",
+  "max_unpool2d",
+  "max_unpool3d",
+  "native_batch_norm",
+  "native_channel_shuffle",
+  "pixel_shuffle",
+  "range",
+  "rrelu_with_noise",
+  "rrelu_with_noise_",
+  "slow_conv3d",
+  "slow_conv3d_forward",
+  "thnn_conv2d",
+])

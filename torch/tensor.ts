@@ -4,11 +4,10 @@
  *
  * Dimensions may be negative, counted from the end. Memory: `free`, `scope` (scope.ts), or garbage collection.
  */
-import { addon, type Native } from "./native.ts"
+import { addon, type Device, type DType, type Native, type TensorData } from "./native.ts"
 import { operator } from "./operator.ts"
-import type { Device, DType, TensorData } from "./types.ts"
 
-export type { Device, DType, TensorData } from "./types.ts"
+export type { Device, DType, TensorData } from "./native.ts"
 
 export const native = addon as Native<Tensor>
 

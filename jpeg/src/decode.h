@@ -14,7 +14,7 @@ struct Picture {
 };
 
 // False at anything but an undamaged gray, YCbCr or RGB picture: libjpeg's errors and warnings alike. Then `picture` has
-// no pixels. Of more than `maxPixels`, only the size is read.
+// no pixels. A picture of more than `maxPixels` gives its size only.
 bool decode(const uint8_t* bytes, size_t length, double maxPixels, Picture& picture);
 
 }  // namespace jpeg

@@ -1,5 +1,5 @@
-/** What `mobileclip convert` does: convert, and say what came out. */
-import { type Manifest, worstError } from "../core/manifest.ts"
+/** What `mobileclip convert` does: it converts, and prints what it wrote. */
+import { type Manifest, worstError } from "../core/inference/manifest.ts"
 import { type ConvertOptions, convert } from "../weights/convert.ts"
 import { shownPull } from "./pulling.ts"
 

@@ -1,21 +1,21 @@
-/** What an error looks like on a terminal, and which exit code it is. */
+/** How errors are printed, and which exit codes they have. */
 import { inspect, styleText } from "node:util"
 import { CommanderError } from "commander"
 import { UserError } from "../core/errors.ts"
 import { printable, printableLines } from "../core/printable.ts"
-import { fileError } from "../host/file-error.ts"
+import { fileError } from "../host/files/file-error.ts"
 
 /** `mobileclip:`, red on a terminal that shows colours (NO_COLOR and FORCE_COLOR decide). */
 export function prefix(): string {
   return styleText("red", "mobileclip:", { stream: process.stderr })
 }
 
-/** The work came to its end, and something had to be left out: exit code 3, and a report says what. */
+/** The work is done, but something had to be left out, which a report names: exit code 3. */
 export class PartialSuccess extends Error {
   override readonly name = "PartialSuccess"
 }
 
-/** Ends the command with this code; everything has been said. */
+/** Ends the command with this code and prints nothing more. */
 export class Exit extends Error {
   override readonly name = "Exit"
 
@@ -25,8 +25,8 @@ export class Exit extends Error {
 }
 
 /**
- * Prints `error` unless commander did already. Wrong usage is 2, with a line that names the `help` command; help and
- * `--version` are 0; a partial success is 3; everything else is 1: one line and a hint for a UserError, the stack for a fault of ours.
+ * Prints `error` unless commander already did. Exit codes: 2 for wrong usage, with a line that names the `help` command; 0 for
+ * help and `--version`; 3 for a partial success; else 1, with one line and a hint for a UserError, and the stack for a bug of ours.
  */
 export function exitCodeOf(error: unknown, write: (text: string) => void, help: string): number {
   if (error instanceof CommanderError) {
@@ -45,7 +45,7 @@ export function exitCodeOf(error: unknown, write: (text: string) => void, help: 
   return 1
 }
 
-/** Also while modules are loaded, where nothing else can say so. */
+/** Whether the process has too many open files, which may happen while modules are loaded. */
 function isOutOfFiles(error: unknown): boolean {
   return ["EMFILE", "ENFILE"].includes((error as NodeJS.ErrnoException | null)?.code ?? "")
 }
@@ -55,12 +55,12 @@ function userErrorText({ message, hint }: UserError): string {
   return `${lines.join("\n")}\n`
 }
 
-/** Whatever it quotes. */
+/** A message as one printable line, whatever it quotes. */
 export function oneLine(text: string): string {
   return printable(text.trim().replaceAll(/\s*\n\s*/g, " "))
 }
 
-/** A failure of one piece of the work, the rest of which goes on: a line with a break at its end. */
+/** A line, with a break at its end, about a failed part of the work, the rest of which goes on. */
 export function failureLine({ message }: Error): string {
   return `${prefix()} ${oneLine(message)}\n`
 }

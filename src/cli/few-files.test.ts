@@ -11,7 +11,7 @@ function run(limit: number, ...args: string[]) {
   return { status, stderr }
 }
 
-test.skipIf(process.platform !== "linux")("where too few files may be open a line says so, and names ulimit", () => {
+test.skipIf(process.platform !== "linux")("where too few files may be open, a line says so and names ulimit", () => {
   for (const [limit, command] of [
     [64, "train"],
     [120, "train"],
@@ -24,7 +24,7 @@ test.skipIf(process.platform !== "linux")("where too few files may be open a lin
   expect(run(256, "finetune", "--help")).toEqual({ status: 0, stderr: "" })
 })
 
-test("later too", () => {
+test("the same error later is one line too", () => {
   const lines: string[] = []
   const error = Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE", path: "/a.js" })
   expect(exitCodeOf(error, (text) => lines.push(text), "")).toBe(1)

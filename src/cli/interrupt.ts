@@ -1,27 +1,27 @@
-/** Ctrl-C, SIGTERM and the end of the terminal: the first asks a command to finish its step and save, the second ends the process. */
+/** Ctrl-C, SIGTERM and the end of the terminal: the first signal asks a command to finish its step and save, a second one ends the process. */
 const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 
-/** Milliseconds within which a second signal is the first one again. */
+/** Milliseconds within which a second signal counts as the first one again. */
 const doubled = 500
 
 type Signal = keyof typeof exitCodes
 
 export class Interrupt {
-  /** Of the signal that came; null if none did. */
+  /** The exit code for the signal that came; null if none did. */
   exitCode: number | null = null
   private readonly controller = new AbortController()
-  /** Whether a command has begun work that it finishes and saves. */
-  worksOn = false
+  /** Whether a command has begun work that it has to finish and save. */
+  isWorking = false
   private at = 0
   private what = ""
 
   constructor(private readonly write: (text: string) => void) {}
 
-  /** Before this call a signal ends the process at once, as it does for commands with nothing to save. */
+  /** Before this call a signal ends the process at once, which is right for commands that save nothing. */
   readonly abortOnInterrupt = (what = "stopping after the current step"): AbortSignal => {
     this.what = what
-    if (!this.worksOn) for (const signal of signals()) process.on(signal, this.onSignal)
-    this.worksOn = true
+    if (!this.isWorking) for (const signal of signals()) process.on(signal, this.onSignal)
+    this.isWorking = true
     return this.controller.signal
   }
 

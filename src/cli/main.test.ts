@@ -84,7 +84,7 @@ test("a command is loaded when it is asked for, or for its help", async () => {
   }
 })
 
-test("wrong usage is exit code 2, on stderr, with the nearest name and where to read on", async () => {
+test("wrong usage is exit code 2, on stderr, with the nearest name and a pointer to the help", async () => {
   expect(await run("trian")).toEqual({
     code: 2,
     out: "",
@@ -103,7 +103,7 @@ test("wrong usage is exit code 2, on stderr, with the nearest name and where to 
   expect(await run()).toMatchObject({ code: 2, out: "", err: expect.stringContaining("Usage: mobileclip") })
 })
 
-test("a user's error is one line and a hint, ours keeps its stack", async () => {
+test("a user's error is one line and a hint; a bug of ours keeps its stack", async () => {
   expect(await run("fail", "user")).toEqual({
     code: 1,
     out: "",
@@ -114,7 +114,7 @@ test("a user's error is one line and a hint, ours keeps its stack", async () => 
   expect(err).toMatch(/Error: a bug\n +at [\s\S]*deeper/)
 })
 
-test("Ctrl-C lets the command finish and is exit code 130, also where the command throws what aborted it", async () => {
+test("Ctrl-C lets the command finish and is exit code 130, also where the command throws the signal's reason", async () => {
   const before = process.listenerCount("SIGINT")
   expect(await run("long")).toMatchObject({
     code: 130,
@@ -128,7 +128,7 @@ test("Ctrl-C lets the command finish and is exit code 130, also where the comman
   expect(process.listenerCount("SIGINT")).toBe(before)
 })
 
-test("foreign text reaches the terminal printable, our colours as they are", async () => {
+test("foreign text is made printable, and our colours are not changed", async () => {
   const { err } = await run("fail", "hostile")
   expect(err).toContain("\\x1b]0;t\\x07.jpg\\u202e is damaged\n  \\x1b[2J\n")
   const said: CommandTable = {

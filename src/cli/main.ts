@@ -1,9 +1,10 @@
 /**
- * The command line: a table of commands, of which only the one asked for is loaded. Results go to stdout, everything
+ * The command line: a table of commands. Only the command that is asked for is loaded. Results go to stdout, everything
  * else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 129, 130 and 143
  * stopped by the end of the terminal (SIGHUP), Ctrl-C and SIGTERM.
  */
 import { Command } from "commander"
+import { isAbort } from "../core/errors.ts"
 import { printableLines } from "../core/printable.ts"
 import { version } from "../host/version.ts"
 import type { CommandContext } from "./context.ts"
@@ -11,14 +12,14 @@ import { exitCodeOf, prefix } from "./errors.ts"
 import { Interrupt } from "./interrupt.ts"
 import { type Output, standardOutput } from "./standard-output.ts"
 
-export interface CommandEntry {
+interface CommandEntry {
   readonly summary: string
   load(): Promise<{ register(program: Command, context: CommandContext): void }>
 }
 
 export type CommandTable = Readonly<Record<string, CommandEntry>>
 
-export const commands: CommandTable = {
+const commands: CommandTable = {
   quickstart: {
     summary: "render pictures, train a small model, export it, classify with it",
     load: () => import("./commands/quickstart.ts"),
@@ -60,7 +61,7 @@ export const commands: CommandTable = {
 
 const examples = `
 Examples:
-  mobileclip quickstart                                     everything once, in a few minutes
+  mobileclip quickstart                                     the whole loop, in about twelve minutes
   mobileclip classify cat.jpg --model DIR --labels cat,dog  label a picture with an exported model
   mobileclip train --help                                   options and examples of a command
 `
@@ -68,8 +69,11 @@ Examples:
 /** Runs one command line, without the program's name, and gives the exit code. */
 export async function main(argv: readonly string[], table: CommandTable = commands, to?: Output): Promise<number> {
   const interrupt = new Interrupt((text) => output.err(text))
-  const given = to ?? standardOutput(() => interrupt.worksOn)
-  const output: Output = { out: (text) => given.out(shown(text)), err: (text) => given.err(shown(text)) }
+  const given = to ?? standardOutput(() => interrupt.isWorking)
+  const output: Output = {
+    out: (text) => given.out(printableOutput(text)),
+    err: (text) => given.err(printableOutput(text)),
+  }
   const name = commandIn(argv, table)
   try {
     const program = createProgram(output)
@@ -100,14 +104,14 @@ function createProgram(output: Output): Command {
     })
 }
 
-/** The first word that is not an option, behind an optional `help`. */
+/** The first word that is not an option, after an optional `help`. */
 function commandIn(argv: readonly string[], table: CommandTable): string | undefined {
   const name = argv.find((word) => !word.startsWith("-") && word !== "help")
   return name !== undefined && Object.hasOwn(table, name) ? name : undefined
 }
 
-/** Names, captions and messages of others may hold anything; of what steers a terminal, only our own colours pass. */
-function shown(text: string): string {
+/** Foreign names, captions and messages may hold anything: only our own colours reach the terminal as control sequences. */
+function printableOutput(text: string): string {
   return text
     .split(colour)
     .map((part, i) => (i % 2 ? part : printableLines(part)))
@@ -116,7 +120,3 @@ function shown(text: string): string {
 
 const introducer = "\x1b"
 const colour = new RegExp(`(${introducer}\\[3[1239]m)`)
-
-function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === "AbortError"
-}

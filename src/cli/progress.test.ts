@@ -37,7 +37,7 @@ test("without a rate there is no guess at the time left", () => {
   expect(plainText(state)).toBe("train: 300/1200 steps (25%), 6.0/s, 2 min 30 s left, loss 2.31")
 })
 
-/** 100 units, one each 0.5 s after a first one at 20 s. */
+/** 100 units, one every 0.5 s, the first one at 20 s. */
 function play(mode: ProgressMode, isTTY: boolean): string[] {
   const written: string[] = []
   let seconds = 0
@@ -62,7 +62,7 @@ test("plain: a line every 10 s and one at the end; the rate leaves out the start
   ])
 })
 
-test("a bar is redrawn on its line and gives way to a last line", () => {
+test("a bar is redrawn on its line and replaced by a last line", () => {
   const written = play("auto", true)
   expect(written).toHaveLength(101)
   expect(written.at(-2)).toBe(`\r\x1b[Krender     ${"█".repeat(24)} 100%  100/100 pictures  2.0/s  0.0 s left`)

@@ -1,4 +1,4 @@
-/** Progress of long work on stderr: a bar with rate and time left on a terminal, else a line now and then. */
+/** Progress of long work on stderr: a bar with rate and time left on a terminal, else a line every few seconds. */
 import { printable } from "../core/printable.ts"
 import { noProgress, type Progress, type StartProgress } from "../core/progress.ts"
 import { durationText, rateText } from "../report/numbers.ts"
@@ -7,7 +7,7 @@ export const PROGRESS_MODES = ["auto", "bar", "plain", "json", "none"] as const
 
 export type ProgressMode = (typeof PROGRESS_MODES)[number]
 
-export interface ProgressOutput {
+interface ProgressOutput {
   write(text: string): unknown
   readonly isTTY?: boolean
   readonly columns?: number
@@ -26,7 +26,7 @@ export function progressReporter(
 
 type Style = Exclude<ProgressMode, "auto" | "none">
 
-/** Seconds between two outputs, at least. */
+/** The least seconds between two outputs. */
 const intervals = { bar: 0.1, plain: 10, json: 1 } as const satisfies Record<Style, number>
 
 const clearLine = "\r\x1b[K"
@@ -34,7 +34,7 @@ const clearLine = "\r\x1b[K"
 class Meter implements Progress {
   private readonly started: number
   private shownAt: number
-  /** The rate counts from the first update: what is done by then was resumed, or held up by the start. */
+  /** The rate counts from the first update: what was done before was resumed, or slow because of the start. */
   private first: { readonly done: number; readonly at: number } | null = null
   private last = 0
 
@@ -74,7 +74,7 @@ class Meter implements Progress {
   }
 }
 
-export interface ProgressState {
+interface ProgressState {
   readonly label: string
   readonly done: number
   readonly total: number
@@ -89,14 +89,14 @@ export function barText(state: ProgressState, columns: number): string {
   const { label, done, total, unit, detail } = state
   const share = shareOf(state)
   const parts = [`${total > 0 ? `${done}/${total}` : done} ${unit}`, ...rateTexts(state), ...(detail ? [detail] : [])]
-  const [before, behind] = [label.padEnd(10), `${percent(share).padStart(4)}  ${parts.join("  ")}`]
-  const width = barWidth(columns - 1 - before.length - behind.length - 2)
+  const [before, after] = [label.padEnd(10), `${percent(share).padStart(4)}  ${parts.join("  ")}`]
+  const width = barWidth(columns - 1 - before.length - after.length - 2)
   const filled = Math.round(share * width)
   const bar = "█".repeat(filled) + "░".repeat(width - filled)
-  return `${before} ${bar} ${behind}`.slice(0, columns - 1)
+  return `${before} ${bar} ${after}`.slice(0, columns - 1)
 }
 
-/** What a narrow terminal lacks, the bar gives up before the text does. */
+/** On a narrow terminal the bar is shortened before the text is. */
 function barWidth(room: number): number {
   return Math.min(24, Math.max(6, room))
 }
@@ -111,11 +111,11 @@ export function plainText(state: ProgressState): string {
   return `${label}: ${parts.join(", ")}`
 }
 
-export function jsonText(state: ProgressState): string {
+function jsonText(state: ProgressState): string {
   return JSON.stringify({ ...state, secondsLeft: secondsLeft(state) })
 }
 
-export function doneText({ label, done, unit, detail }: ProgressState, seconds: number): string {
+function doneText({ label, done, unit, detail }: ProgressState, seconds: number): string {
   const rate = seconds > 0 ? ` (${rateText(done / seconds)})` : ""
   return `${label}: ${done} ${unit} in ${durationText(seconds)}${rate}${detail ? `, ${detail}` : ""}`
 }

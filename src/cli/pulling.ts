@@ -1,4 +1,4 @@
-/** What `mobileclip pull` shows: the licence, progress in megabytes, notes, and at the end the path. */
+/** Downloads as the commands show them: the licence, progress in megabytes, notes, and at the end the path. */
 
 import type { Progress } from "../core/progress.ts"
 import { licenseNotice } from "../hub/license.ts"
@@ -53,7 +53,7 @@ async function pullShown(
   return result
 }
 
-/** Begins when it is known how much there is; nothing is shown when nothing is downloaded. */
+/** Begins when the size is known; shows nothing when nothing is downloaded. */
 function megabyteProgress(label: string, quiet: boolean) {
   const start = progressReporter(quiet ? "none" : "auto")
   let progress: Progress | undefined

@@ -3,7 +3,7 @@ import { recipeNames } from "../train/recipe/load.ts"
 
 const columns = 100
 
-/** In lines that fit. */
+/** The names, in indented lines that fit. */
 export function recipeList(): string {
   const lines: string[] = []
   for (const name of recipeNames) {

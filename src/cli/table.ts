@@ -7,7 +7,7 @@ export interface Column {
   readonly align?: "left" | "right"
 }
 
-/** A line of titles and one per row, without a line break at the end; what is unprintable in them is shown as an escape. */
+/** A line of titles and one for each row, without a line break at the end. Unprintable characters are shown as escapes. */
 export function textTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const lines = [columns.map(({ title }) => title), ...rows.map((row) => row.map(printable))]
   const widths = columns.map((_, i) => Math.max(...lines.map((line) => textWidth(line[i]!))))
@@ -26,7 +26,7 @@ export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`
 }
 
-/** Columns of a terminal that `text` takes: two for East Asian characters and emoji, none for combining marks. */
+/** The columns that `text` takes on a terminal: two for East Asian characters and emoji, none for combining marks. */
 export function textWidth(text: string): number {
   const narrow = text.replaceAll(/\p{M}|\u200d/gu, "")
   return [...narrow].length + (narrow.match(wide)?.length ?? 0)

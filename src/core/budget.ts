@@ -1,6 +1,6 @@
 /**
- * What the reading of one file (or sample) may take in all, counted before anything is allocated or built. A limit on
- * each part does not bound their sum: a file can hold as many parts, or refer to one as often, as it likes.
+ * How much memory the reading of one file (or sample) may take in total, counted before anything is allocated or built. A
+ * limit on each part would not bound the sum: a file can hold any number of parts, or refer to one any number of times.
  */
 import { UserError } from "./errors.ts"
 
@@ -8,7 +8,7 @@ export class Budget {
   private taken = 0
 
   /**
-   * @param total bytes, from those that are there: a multiple of the file's size and a constant
+   * @param total bytes: a multiple of the file's size and a constant
    * @param source the file, for the message
    */
   constructor(
@@ -16,7 +16,7 @@ export class Budget {
     private readonly source: string,
   ) {}
 
-  /** Counts `bytes` more. Throws UserError, naming `what` takes them, where the sum is more than the total, or no number. */
+  /** Counts `bytes` more. Throws UserError, naming `what` takes them, where the sum exceeds the total or is not a number. */
   take(bytes: number, what: string): void {
     this.taken += bytes
     if (bytes >= 0 && this.taken <= this.total) return

@@ -21,13 +21,13 @@ export class UserError extends Error {
 }
 
 /**
- * The machine or its network is at fault and not what was read: a full disk, no permission, missing credentials, a server
- * that does not answer. The same work may succeed later or elsewhere, so that nothing is held against its input.
+ * The machine or its network is at fault and not the input: a full disk, no permission, missing credentials, a server
+ * that does not answer. The same work may succeed later or elsewhere, so its input is not counted as bad.
  */
 export class EnvironmentError extends UserError {}
 
-/** Whether what was read is at fault, for which the same work fails again, anywhere. */
-export function isOfInput(error: unknown): error is UserError {
+/** Whether the input is at fault, so that the same work fails again on any machine. */
+export function isInputError(error: unknown): error is UserError {
   return error instanceof UserError && !(error instanceof EnvironmentError)
 }
 
@@ -41,15 +41,20 @@ export function oneLine(text: string, longest = 100): string {
   return printable(cut(text, longest))
 }
 
-/** The same in quotes. */
+/** The same in double quotes. */
 export function quoted(text: string): string {
   return printable(JSON.stringify(cut(text, 100)))
 }
 
-/** Never between the halves of a character. */
+/** Cuts never fall between the two halves of a character. */
 function cut(text: string, longest: number): string {
   if (text.length <= longest) return text
   return `${text.slice(0, longest).replace(/[\ud800-\udbff]$/, "")}...`
+}
+
+/** What an AbortSignal ends work with. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError"
 }
 
 export function messageOf(error: unknown): string {

@@ -15,7 +15,7 @@ test.each([
   expect(editDistance(b, a)).toBe(distance)
 })
 
-test("the nearest names come first; of equally near ones the one that was given first", () => {
+test("the nearest names come first, and equally near ones in the order given", () => {
   expect(nearestNames("traim", ["export", "train", "trail", "render"], 2)).toEqual(["train", "trail"])
   expect(nearestNames("x", ["a", "b", "c"], 2)).toEqual(["a", "b"])
 })

@@ -11,7 +11,7 @@ test("what steers a terminal or turns the direction is shown, and nothing else i
   expect(printable(ordinary)).toBe(ordinary)
 })
 
-test("of several lines the breaks stay, and JSON means what it meant", () => {
+test("in text of several lines the breaks stay, and JSON keeps its meaning", () => {
   expect(printableLines("a\n\tb\x1b[m\r\n")).toBe("a\n\tb\\x1b[m\\r\n")
   const value = { name: "\u009b\u202e\u2028\x7f\x1b", other: "é\ud800" }
   const text = printableLines(JSON.stringify(value, null, 2))

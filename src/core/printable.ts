@@ -6,12 +6,12 @@
 /** Control characters, embeddings, overrides and isolates of direction, line separators, surrogates without a partner. */
 const unprintable = /[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069\u2028\u2029]/gu
 
-/** Of `text`, in one line: a line break is shown as `\n`. */
+/** `text` in one line: a line break is shown as `\n`. */
 export function printable(text: string): string {
   return text.replaceAll(unprintable, escapeOf)
 }
 
-/** The same of several lines: breaks and tabs stay. JSON means the same as before. */
+/** The same for text of several lines: breaks and tabs stay. JSON keeps its meaning. */
 export function printableLines(text: string): string {
   return text.replaceAll(unprintable, (character) => (/[\n\t]/.test(character) ? character : escapeOf(character)))
 }

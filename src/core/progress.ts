@@ -1,4 +1,4 @@
-/** Progress of long work, for whoever shows it. */
+/** Progress of long work, for a caller that shows it. */
 
 export interface Progress {
   /** `done` of the total so far; `detail` is shown after it, for example "loss 2.31". */
@@ -6,7 +6,7 @@ export interface Progress {
   done(detail?: string): void
 }
 
-/** Begins a piece of work of `total` units (0: nobody knows how many), named in the plural: "pictures". */
+/** Begins a piece of work of `total` units (0: unknown), named in the plural: "pictures". */
 export type StartProgress = (label: string, total: number, options: { readonly unit: string }) => Progress
 
 /** Shows nothing. */

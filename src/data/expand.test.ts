@@ -46,14 +46,14 @@ test("folders, joined lists and arrays", async () => {
   expect(await expandShards([second, first])).toEqual([second, first])
 })
 
-test("what names nothing is an error", async () => {
+test("a list that names nothing is an error", async () => {
   await expect(expandShards("")).rejects.toThrow(UserError)
   await expect(expandShards(`${folder}/{0..2}.tar`)).rejects.toThrow(`${folder}/2.tar: no such shard or folder`)
   const empty = await mkdtemp(join(folder, "empty-"))
   await expect(expandShards(empty)).rejects.toThrow("holds no .tar file")
 })
 
-test("URLs keep their schemes and are not looked for; `::` in an address of IPv6 parts nothing", async () => {
+test("URLs keep their schemes and are not looked for; `::` in an IPv6 address does not separate", async () => {
   const list =
     "s3://bucket/{0..1}.tar::https://example.com/x/{a,b}.jsonl.gz?y=1::http://[::1]:80/0::hf://datasets/o/n/0.tar"
   expect(await expandShards(list)).toEqual([
@@ -101,7 +101,7 @@ function listing(names: readonly string[], has: (url: string) => boolean = () =>
   return { ...openStorage(), readBytes: async () => new TextEncoder().encode(text), stat }
 }
 
-test("a list from elsewhere names shards of its own place", async () => {
+test("a list from elsewhere may name shards on its own server only", async () => {
   const names = ["0.tar", "deep/1.tar", "https://example.com/other/2.tar"]
   expect(await expandShards("https://example.com/set/info.json", listing(names))).toEqual([
     ...["https://example.com/set/0.tar", "https://example.com/set/deep/1.tar", "https://example.com/other/2.tar"],
@@ -141,7 +141,7 @@ test.each([
   }
 })
 
-test("the folder around a list's own is of its place, too", async () => {
+test("the parent of a list's folder is on its server, too", async () => {
   const far = (list: string, name: string) =>
     expandShards(
       list,

@@ -8,17 +8,17 @@ import { join } from "node:path"
 import { quoted, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
 import { requireNoCredentials } from "../host/network/address.ts"
-import { parseInfo } from "./reinforced/side-files.ts"
+import { parseInfo } from "./reinforced/tar/side-files.ts"
 import { pathOf } from "./stores/local.ts"
 import { isUrl, openStorage } from "./stores/open.ts"
 import type { Storage } from "./stores/storage.ts"
 
 const MAX_PATHS = 1_000_000
 
-/** What shards are called; a folder stands for those of the first kind that it has. */
+/** Names of shards, by kind; a folder stands for the shards of the first kind that it has. */
 const SHARD_KINDS = [/\.tar$/, /\.jsonl(\.gz|\.zst|\.zstd)?$/]
 
-/** A format of shards that is not read here. */
+/** Whether a name is that of a TFRecord shard, which is not read here. */
 export function isTfrecord(name: string): boolean {
   return /\.tfrecords?(\.gz)?(-\d+-of-\d+)?$/i.test(name.replace(/[?#].*$/, ""))
 }
@@ -30,12 +30,12 @@ export function tfrecordError(name: string): UserError {
   )
 }
 
-/** Lists that lie beside shards and are called like them. */
+/** Lists that lie beside shards and have names like theirs. */
 const SIDE_FILES = /(^|\/)(manifest|failures)\.jsonl$/
 
 /**
- * The shard files that `list` names, in the order written; a folder gives its shards sorted by name. Single files are
- * looked for on this machine only. Throws a UserError when a brace is left open, a path does not exist, a URL has a user
+ * The shard files that `list` names, in the order written; a folder gives its shards sorted by name. Whether a single file
+ * exists is checked on this machine only. Throws a UserError when a brace is left open, a path does not exist, a URL has a user
  * name or a password, or nothing is named.
  */
 export async function expandShards(
@@ -102,14 +102,14 @@ async function shardsListed(path: string, storage: Storage): Promise<string[]> {
   return names.map((name) => listedShard(isAbsolute(name) ? "" : isAbove ? above : folder, name, path))
 }
 
-/** Throws UserError where a list that is not of this machine names what is not at its own place. */
+/** Throws UserError where a list from another machine names a file that is not on the list's own server. */
 function listedShard(folder: string, name: string, list: string): string {
   const shard = folder + name
   if (!isRemote(list)) return shard
   if (folder !== "") requireInside(name, list)
-  if (placeOf(shard) === placeOf(list) && !hasDotParts(shard)) return shard
+  if (originOf(shard) === originOf(list) && !hasDotParts(shard)) return shard
   throw new UserError(
-    `${list} names ${quoted(name)}, which is not at ${placeOf(list)}`,
+    `${list} names ${quoted(name)}, which is not at ${originOf(list)}`,
     "a list from elsewhere names shards of its own server, bucket or repository; save it here to allow others",
   )
 }
@@ -118,15 +118,15 @@ function isRemote(path: string): boolean {
   return isUrl(path) && !/^file:/i.test(path)
 }
 
-/** Whose word a URL is: `https://host:port`, `s3://bucket`, `hf://datasets/owner/name`; a path is this machine's. */
-function placeOf(url: string): string {
+/** Where a URL is from: `https://host:port`, `s3://bucket`, `hf://datasets/owner/name`; a path is on this machine. */
+function originOf(url: string): string {
   if (/^https?:/i.test(url) && URL.canParse(url)) return new URL(url).origin
   return (
     /^(s3:\/\/[^/]+|hf:\/\/(?:(?:datasets|models|spaces)\/)?[^/]+\/[^/@]+)(?=[/@])/i.exec(url)?.[0] ?? "this machine"
   )
 }
 
-/** In a URL, what is written `%2e%2e` leads up, too. */
+/** In a URL, `%2e%2e` leads up, too. */
 function hasDotParts(url: string): boolean {
   return /(^|[/\\])(\.|%2e){1,2}([/\\?#]|$)/i.test(url.replaceAll(/%2f|%5c/gi, "/"))
 }

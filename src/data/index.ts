@@ -1,4 +1,4 @@
-/** Data from code: shards of samples, reinforced or not, what training draws from them, and stores by URL. */
+/** Data from code: shards of samples, reinforced or not, the batches that training draws from them, and stores by URL. */
 export { UserError } from "../core/errors.ts"
 export { expandShards } from "./expand.ts"
 export { encodeSamples, type SampleFormat } from "./reinforced/encode.ts"

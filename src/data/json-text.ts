@@ -1,16 +1,16 @@
 /**
- * JSON of unknown origin. Two letters of it become an object of 56 bytes, and a text that nests a million deep is read
- * but cannot be written again; so its values and levels are counted before it is parsed.
+ * JSON of unknown origin. Two letters can become an object of 56 bytes, and a text that nests a million levels deep can be
+ * parsed but not written again; so values and levels are counted before the text is parsed.
  */
 import { UserError } from "../core/errors.ts"
 
-/** However short the text is, which is 15 MB of objects: 10,000 views, a mask of 256 x 256 or 500 captions as tokens. */
+/** Values that are allowed in a text of any length, 15 MB of objects: 10,000 views, a mask of 256 x 256 or 500 captions as tokens. */
 const freeValues = 2 ** 18
 
-/** Beyond these, one for so many letters, as lists of numbers and texts have. */
+/** Beyond these, one value is allowed per so many letters, as in lists of numbers and texts. */
 const lettersPerValue = 8
 
-/** What is made by people nests some 10 deep. */
+/** Real data nest about 10 levels deep. */
 const deepestLevel = 128
 
 const [quote, backslash, comma, colon, openList, closeList, openObject, closeObject] = [...'"\\,:[]{}'].map((letter) =>
@@ -35,7 +35,7 @@ export function parseJsonText(text: string): unknown {
   return JSON.parse(text)
 }
 
-/** Where the text that begins at a quote ends; without an end, behind the last letter. */
+/** Where the string that begins at a quote ends; without a closing quote, after the last letter. */
 function endOfText(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let escapes = 0

@@ -20,7 +20,7 @@ export async function* mapOrdered<T, R>(
   for (const result of underWay) yield await result
 }
 
-/** The same items, up to `ahead` of them computed before they are asked for. */
+/** The same items; up to `ahead` of them are computed before they are asked for. */
 export async function* prefetched<T>(items: AsyncIterable<T>, ahead: number): AsyncGenerator<T> {
   const iterator = items[Symbol.asyncIterator]()
   const waiting: Promise<IteratorResult<T>>[] = []

@@ -90,15 +90,15 @@ test("a key or member that occurs twice is an error", async () => {
   await expect(readAll(again)).rejects.toThrow(`"0.txt" occurs twice`)
 })
 
-test("what is no whole archive is an error that names the file", async () => {
+test("an incomplete archive is an error that names the file", async () => {
   const whole = join(folder, "whole.tar")
   await writeShard(whole, samples)
   const bytes = await readFile(whole)
   const cases: Record<string, [Uint8Array, string]> = {
     "empty.tar": [new Uint8Array(0), "is empty"],
-    "text.tar": [Buffer.from("not an archive"), "is not a whole tar archive"],
-    "cut.tar": [bytes.subarray(0, 40_000), "is not a whole tar archive"],
-    "between.tar": [bytes.subarray(0, bytes.length - 1024), "is not a whole tar archive"],
+    "text.tar": [Buffer.from("not an archive"), "is not a complete tar archive"],
+    "cut.tar": [bytes.subarray(0, 40_000), "is not a complete tar archive"],
+    "between.tar": [bytes.subarray(0, bytes.length - 1024), "is not a complete tar archive"],
     "blank.tar": [new Uint8Array(1024), "holds no samples"],
     "damaged.tar": [Buffer.concat([Buffer.alloc(512, 7), bytes]), "is not a readable tar archive"],
     "short.tar": [Buffer.concat([bytes.subarray(0, 30_208), new Uint8Array(512)]), "is not a readable tar archive"],
@@ -114,7 +114,7 @@ test("what is no whole archive is an error that names the file", async () => {
   await expect(readAll(folder)).rejects.toThrow(UserError)
 })
 
-test("an error of the samples leaves no file behind", async () => {
+test("an error of the samples leaves no file", async () => {
   const place = await mkdtemp(join(folder, "failed-"))
   async function* failing() {
     yield samples[0]!
@@ -133,7 +133,7 @@ test("a reader may stop early", async () => {
   }
 })
 
-test("an entry whose size is no number is refused, not waited for", async () => {
+test("an entry whose size is not a number is refused, not waited for", async () => {
   const path = await systemTar("size.tar", { "1.txt": "one", "2.txt": "two" })
   const bytes = await readFile(path)
   bytes.set([0xfc, 0xef, 0xff], 124)

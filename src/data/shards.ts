@@ -5,8 +5,9 @@
 import { createReadStream } from "node:fs"
 import { extract, type Header, type Pack, pack } from "tar-stream"
 import { messageOf, quoted, UserError } from "../core/errors.ts"
-import { fileError } from "../host/file-error.ts"
-import { openRandomAccess, requireFile, writeAtomically } from "../host/files.ts"
+import { isObject } from "../core/json.ts"
+import { fileError } from "../host/files/file-error.ts"
+import { openRandomAccess, requireFile, writeAtomically } from "../host/files/files.ts"
 import { parseJsonText } from "./json-text.ts"
 import { checkSampleSize, longestKey } from "./reinforced/sample-budget.ts"
 
@@ -62,7 +63,7 @@ function twice(path: string, name: string): UserError {
 
 /**
  * Writes one shard: members sorted by extension, owner 0, time 0, so equal samples give equal bytes. The file appears
- * when it is complete; an error of `samples` or of the disk leaves nothing behind.
+ * when it is complete; an error of `samples` or of the disk leaves nothing.
  */
 export async function writeShard(path: string, samples: AsyncIterable<Sample> | Iterable<Sample>): Promise<void> {
   await writeAtomically(path, shardChunks(samples))
@@ -84,7 +85,7 @@ async function addSamples(archive: Pack, samples: AsyncIterable<Sample> | Iterab
   archive.finalize()
 }
 
-/** Resolves when the archive has taken the bytes in, so that no more than one file waits. */
+/** Resolves when the archive has taken the bytes, so that at most one file waits. */
 function addFile(archive: Pack, name: string, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     archive.entry({ name, mtime: EPOCH }, bytes, (error) => (error ? reject(error) : resolve()))
@@ -96,7 +97,7 @@ export function metadataOf({ members }: Sample, name: string): Readonly<Record<s
   const bytes = members.get("json")
   if (!bytes) return null
   const value = parseJson(new TextDecoder().decode(bytes), name)
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  if (isObject(value)) return value
   throw new UserError(`${name}: the json member is not an object`)
 }
 
@@ -130,7 +131,7 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
     }
   } catch (thrown) {
     const error = fileError(thrown, "reading", path)
-    // The system's names the path already.
+    // The system's error names the path already.
     if (error !== thrown) throw error
     throw new UserError(`${path} is not a readable tar archive (${messageOf(error)})`, undefined, { cause: error })
   } finally {
@@ -138,12 +139,12 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
   }
 }
 
-/** Fields of an extended header (PAX), which those of one for the whole archive are copied to: there are some 20. */
+/** Fields of an extended header (PAX), with those that hold for the whole archive: about 20 exist. */
 const mostFields = 1000
 
 /**
- * Throws Error on a header that no archive of samples has. Where a size is not a number tar-stream has none, and would
- * wait for that entry's end for ever; names and fields of MiBs, given once for all entries, take long for each.
+ * Throws Error on a header that no archive of samples has. tar-stream would wait for ever for the end of an entry whose size
+ * is not a number; names and fields of MiBs, given once for all entries, take long for each.
  */
 export function checkHeader({ name, size, pax }: Header): void {
   if (name.length > longestKey) throw new Error(`a name has ${name.length} letters, more than ${longestKey}`)
@@ -153,7 +154,7 @@ export function checkHeader({ name, size, pax }: Header): void {
     if (++fields > mostFields) throw new Error(`a header has more than ${mostFields} fields`)
 }
 
-/** Key and extension of a member; null where the entry is none: a folder, a hidden file, a file without extension. */
+/** Key and extension of a member; null where the entry is not a member: a folder, a hidden file, a file without extension. */
 export function splitName({ name, type }: Header): { key: string; extension: string } | null {
   const path = name.replace(/^(?:\.\/)+/, "")
   const file = path.lastIndexOf("/") + 1
@@ -168,7 +169,7 @@ async function readAll(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
 }
 
-/** Refuses what cannot be a whole archive: an archive ends with a zero block, so one that was cut short does not. */
+/** Refuses what cannot be a complete archive: an archive ends with a zero block, and one that was cut short does not. */
 function checkArchive(path: string): void {
   const file = openRandomAccess(path)
   try {
@@ -179,7 +180,7 @@ function checkArchive(path: string): void {
     file.close()
   }
   throw new UserError(
-    `${path} is not a whole tar archive`,
+    `${path} is not a complete tar archive`,
     "it was cut short, is compressed, or is another kind of file",
   )
 }

@@ -14,7 +14,7 @@ const reinforced = curve([
   [2000, 0.6],
 ])
 
-test("samples to reach a score lie on straight lines between measurements, from guessing on", () => {
+test("samples to reach a score are on straight lines between measurements, starting at guessing", () => {
   expect(samplesToReach(plain, 0.2, 0.1)).toBe(1000)
   expect(samplesToReach(plain, 0.275, 0.1)).toBeCloseTo(1500, 9)
   expect(samplesToReach(reinforced, 0.3, 0.1)).toBeCloseTo(500, 9)
@@ -29,7 +29,7 @@ test("the ratio compares plain training at its best", () => {
   expect(efficiencyRatio(plain, plain, 0.1)).toBe(1)
 })
 
-test("plain training that never beats guessing gives a finite lower bound, and none that learned the same", () => {
+test("plain training that never beats guessing gives a finite lower bound, and 1 where neither learned anything", () => {
   const flat = curve([
     [1000, 0.1],
     [4000, 0.08],
@@ -39,7 +39,7 @@ test("plain training that never beats guessing gives a finite lower bound, and n
   expect(JSON.stringify(spreadOf([efficiencyRatio(flat, reinforced, 0.1)]))).toBe('{"median":4,"low":4,"high":4}')
 })
 
-test("a spread is the median between the extremes", () => {
+test("a spread is the median with the extremes", () => {
   expect(spreadOf([3, 1, 2])).toEqual({ median: 2, low: 1, high: 3 })
   expect(spreadOf([1, 2])).toEqual({ median: 1.5, low: 1, high: 2 })
 })

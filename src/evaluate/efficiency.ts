@@ -13,8 +13,8 @@ export interface CurvePoint {
 export type LearningCurve = readonly CurvePoint[]
 
 /**
- * Samples that `curve` needs to reach `average`, between measurements by a straight line, from guessing at the start;
- * null where it never does.
+ * Samples that `curve` needs to reach `average`. The curve begins at the accuracy of guessing, and is linear between
+ * measurements. Null where it never reaches the average.
  */
 export function samplesToReach(curve: LearningCurve, average: number, guessing: number): number | null {
   let [samples, score] = [0, guessing]
@@ -30,12 +30,11 @@ export function samplesToReach(curve: LearningCurve, average: number, guessing: 
 }
 
 /**
- * Samples of `plain` at its best, over the samples `reinforced` needs to be as good. So the ratio says how much longer
- * plain training has to go on; it is a lower bound where plain training would still improve. 0 where `reinforced` never is
- * as good.
+ * The samples of `plain` at its best, divided by the samples that `reinforced` needs to be as good: how many times longer
+ * plain training takes. It is a lower bound where plain training would still improve, and 0 where `reinforced` never is as good.
  *
- * Plain training that never is better than guessing needs more than all its samples to be as good as `reinforced` where
- * that first is: the ratio is that lower bound, and 1 where neither learned anything. So it is a finite number always.
+ * Where plain training is never better than guessing, the ratio is all its samples over those after which `reinforced` is: a
+ * lower bound. It is 1 where neither learned anything. So the ratio is always finite.
  */
 export function efficiencyRatio(plain: LearningCurve, reinforced: LearningCurve, guessing: number): number {
   const best = plain.reduce((a, b) => (b.average > a.average ? b : a))

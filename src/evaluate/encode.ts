@@ -1,11 +1,11 @@
-/** Pictures and texts to unit vectors. */
-import { batchesOf } from "../core/batches.ts"
-import { concatenate } from "../core/concatenate.ts"
-import type { Encoder } from "../core/encoder.ts"
+/** Encodes pictures and texts as unit vectors. */
+import { batchesOf } from "../core/arrays/batches.ts"
+import { concatenate } from "../core/arrays/concatenate.ts"
+import { l2Normalize } from "../core/arrays/similarity.ts"
 import type { Image8 } from "../core/image/pixels.ts"
-import { l2Normalize } from "../core/similarity.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 
-/** Images that are held decoded. */
+/** Images that are decoded at a time. */
 const BATCH = 64
 
 /** Unit vectors of all `images`, [N, embedDim]: encode once, use in every task. */

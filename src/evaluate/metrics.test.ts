@@ -13,7 +13,7 @@ import {
 const scores = Float32Array.of(0.9, 0.5, 0.1, 0.0, 0.2, 0.3, 0.4, 0.8, 0.1, -0.5, 0.7, 0.6)
 const labels = [0, 1, 1, 2]
 
-test("ranks count what is larger, and what is equal and earlier", () => {
+test("ranks count scores that are larger, or equal and earlier", () => {
   expect(rankOf([3, 1, 2], 1)).toBe(2)
   expect([0, 1, 2].map((target) => rankOf([5, 5, 5], target))).toEqual([0, 1, 2])
 })

@@ -1,6 +1,6 @@
 /**
- * Accuracies and recalls from scores, as CLIP_benchmark defines them. Scores are row-major float32 matrices; where two
- * are equal, the one that comes first ranks higher, so a model that gives every class one score is at chance.
+ * Accuracies and recalls from scores, as CLIP_benchmark defines them. Scores are row-major float32 matrices. Where two
+ * scores are equal, the first one ranks higher, so a model that gives every class the same score is at chance.
  */
 import { assert } from "../core/errors.ts"
 
@@ -21,7 +21,7 @@ export function topKAccuracy(scores: Float32Array, classes: number, labels: read
   return hits.length / labels.length
 }
 
-/** How often each class was taken for each, from scores [N, classes]. */
+/** How often each class was predicted for each true class, from scores [N, classes]. */
 export function confusionOf(scores: Float32Array, classes: number, labels: readonly number[]): Confusion {
   assert(scores.length === labels.length * classes, `${scores.length} scores for ${labels.length} x ${classes}`)
   const counts = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
@@ -42,8 +42,8 @@ export function meanPerClassRecall(confusion: Confusion): number {
   return sum(recalls) / recalls.length
 }
 
-/** 0-based ranks of what belongs together, in both directions. */
-export interface Ranks {
+/** 0-based ranks of matching images and texts, in both directions. */
+interface Ranks {
   /** For each text the rank of its image among all images. */
   readonly textToImage: readonly number[]
   /** For each image the rank of the best of its texts among all texts; infinite for an image without texts. */

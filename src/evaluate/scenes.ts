@@ -1,7 +1,7 @@
-/** How well an exported model does on the scenes it was not trained on, through files and ONNX Runtime as users run it. */
+/** Scores of a model on the test splits of the scenes dataset. */
 import { availableParallelism } from "node:os"
-import type { Encoder } from "../core/encoder.ts"
 import type { Image8 } from "../core/image/pixels.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 import { expandShards } from "../data/expand.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { type SceneRecord, sceneOf } from "../data/scenes/record.ts"
@@ -16,7 +16,7 @@ export interface Scene {
   readonly record: SceneRecord
 }
 
-export interface ScoredTask extends TaskResult {
+interface ScoredTask extends TaskResult {
   readonly classNames: readonly string[]
 }
 
@@ -41,7 +41,7 @@ export async function scoreTasks(
   return scoreDecoded(encoder, scenes, decoded(scenes), onPictures)
 }
 
-/** The same with pictures that are decoded already. */
+/** The same with pictures that are already decoded. */
 export async function scoreDecoded(
   encoder: Encoder,
   scenes: readonly Scene[],
@@ -56,7 +56,7 @@ export async function scoreDecoded(
   return results
 }
 
-/** Between pictures and their precise captions. */
+/** Retrieval between pictures and their precise captions. */
 export async function scoreRetrieval(encoder: Encoder, scenes: readonly Scene[]): Promise<RetrievalResult> {
   const vectors = await imageVectors(encoder, decoded(scenes))
   const captions = scenes.map(({ record }) => record.caption)

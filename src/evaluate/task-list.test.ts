@@ -17,14 +17,14 @@ function write(...paths: string[]): void {
   }
 }
 
-test("class folders are those that the walk finds: no hidden ones, no link to the folder itself", async () => {
+test("hidden folders and a link to the folder itself are not classes", async () => {
   write("cat/1.jpg", "dog.jpg/2.jfif", ".ipynb_checkpoints/1.jpg", "._0.tar")
   symlinkSync(folder, join(folder, "self"))
   const { chance } = await openTasks(folder)
   expect(Object.values(chance)).toEqual([1 / 2])
 })
 
-test("a class without pictures is said, and what is there instead", async () => {
+test("a class without pictures is an error that names what is there instead", async () => {
   write("cat/1.jpg", "dog/2.bmp")
   await expect(openTasks(folder)).rejects.toMatchObject({
     message: `${join(folder, "dog")} holds no pictures`,

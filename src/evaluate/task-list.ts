@@ -7,12 +7,13 @@ import { readdir } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { basename, dirname, join, resolve, sep } from "node:path"
 import { z } from "zod"
-import type { Encoder } from "../core/encoder.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
+import { defaultTemplates } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { chanceOf, TASKS } from "../data/scenes/tasks.ts"
-import { readJson } from "../host/files.ts"
+import { readJson } from "../host/files/files.ts"
 import { requirePictures } from "../host/image/image-files.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { walkPictures } from "../host/image/picture-folder.ts"
@@ -24,20 +25,17 @@ import { zeroShot } from "./tasks.ts"
 export type Scores = Readonly<Record<string, number>>
 
 export interface TaskList {
-  readonly names: readonly string[]
   /** Accuracy of guessing, by task. */
   readonly chance: Readonly<Record<string, number>>
   score(encoder: Encoder): Promise<Scores>
 }
-
-const defaultTemplates = ["a photo of a {}."]
 
 const listSchema = z
   .array(
     z.strictObject({
       name: z.string().min(1),
       images: z.string().min(1),
-      /** By folder, in the order of the folders' names; left out: the folders' names. */
+      /** Names of the classes, in the order of the folders' names; default: the folders' names. */
       classNames: z.array(z.string()).optional(),
       templates: z.array(z.string().includes("{}")).min(1).optional(),
     }),
@@ -46,11 +44,11 @@ const listSchema = z
 
 type Entry = z.output<typeof listSchema>[number]
 
-/** Throws UserError where the list, or pictures of it, are not there. */
+/** Throws UserError where the list, or pictures in it, are missing. */
 export async function openTasks(path: string): Promise<TaskList> {
   if (path.endsWith(".json")) return joined(await Promise.all((await readList(path)).map(folderTask)))
   if (!existsSync(path)) throw new UserError(`${path}: there is no such task list`, expected)
-  if (!statSync(path).isDirectory()) throw new UserError(`${path} is no task list`, expected)
+  if (!statSync(path).isDirectory()) throw new UserError(`${path} is not a task list`, expected)
   const isScenes = (await readdir(path)).some((name) => /^[^.].*\.tar$/.test(name))
   return isScenes ? scenesTasks(path) : joined([await folderTask({ name: basename(resolve(path)), images: path })])
 }
@@ -72,10 +70,10 @@ interface OneTask {
   accuracy(encoder: Encoder): Promise<number>
 }
 
-async function folderTask({ name, images: folder, classNames, templates = defaultTemplates }: Entry): Promise<OneTask> {
+async function folderTask({ name, images: folder, classNames, templates }: Entry): Promise<OneTask> {
   const { folders: classes, pictures, notes } = await walkPictures(folder)
   if (classes.length < 2)
-    throw new UserError(`${folder} has ${classes.length} class folders, and two at least are needed`, expected)
+    throw new UserError(`${folder} has ${classes.length} class folders, and at least two are needed`, expected)
   if (classNames && classNames.length !== classes.length) {
     throw new UserError(`${name}: ${classNames.length} class names for ${classes.length} folders in ${folder}`)
   }
@@ -88,7 +86,7 @@ async function folderTask({ name, images: folder, classNames, templates = defaul
     kind: "classes" as const,
     name,
     classNames: classNames ?? classes.map((each) => each.replaceAll("_", " ")),
-    templates,
+    templates: templates ?? defaultTemplates,
     labels: files.map(({ label }) => label),
   }
   const images = new Pictures(files.map(({ file }) => file))
@@ -101,7 +99,7 @@ async function folderTask({ name, images: folder, classNames, templates = defaul
   }
 }
 
-/** Small sets stay decoded between two evaluations. */
+/** Sets up to this size stay decoded between two evaluations. */
 const memoryBytes = 256 * 2 ** 20
 
 class Pictures {
@@ -125,7 +123,6 @@ class Pictures {
 
 function joined(tasks: readonly OneTask[]): TaskList {
   return {
-    names: tasks.map(({ name }) => name),
     chance: Object.fromEntries(tasks.map(({ name, chance }) => [name, chance])),
     async score(encoder) {
       const scores: Record<string, number> = {}
@@ -139,7 +136,6 @@ async function scenesTasks(folder: string): Promise<TaskList> {
   const scenes = await readScenes(folder)
   const images = await Promise.all(scenes.map(({ jpeg }) => decodeImage(jpeg)))
   return {
-    names: TASKS.map(({ name }) => name),
     chance: Object.fromEntries(TASKS.map((task) => [task.name, chanceOf(task)])),
     async score(encoder) {
       const results = await scoreDecoded(encoder, scenes, images)

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest"
-import type { Encoder } from "../core/encoder.ts"
 import { type Image8, image8 } from "../core/image/pixels.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 import { imageVectors } from "./encode.ts"
 import { retrieval, zeroShot } from "./tasks.ts"
 
 const colours = ["red", "green", "blue"]
 
-/** Of one pixel the channels; of a text how often it names each channel, longer the longer the text. */
+/** Embeds a picture as the channels of its pixel, and a text as how often it names each channel. */
 function fakeEncoder(): Encoder & { readonly batches: number[]; readonly texts: string[] } {
   const batches: number[] = []
   const texts: string[] = []

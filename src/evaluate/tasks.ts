@@ -1,10 +1,11 @@
 /**
- * Zero-shot tasks over image vectors. A task is given all pictures with one label each, or null for those it does not
- * apply to, so pictures that several tasks share are encoded once (`imageVectors`).
+ * Zero-shot tasks over image vectors. A task gets all pictures, each with a label, or null where the task does not apply,
+ * so that pictures of several tasks are encoded once (`imageVectors`).
  */
-import type { Encoder } from "../core/encoder.ts"
+
+import { cosines } from "../core/arrays/similarity.ts"
 import { assert } from "../core/errors.ts"
-import { cosines } from "../core/similarity.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 import { labelVectors } from "../core/text/prompts.ts"
 import { textVectors } from "./encode.ts"
 import {
@@ -19,7 +20,7 @@ import {
 } from "./metrics.ts"
 
 /** One list of classes for all pictures. */
-export interface ClassTask {
+interface ClassTask {
   readonly kind: "classes"
   readonly name: string
   readonly classNames: readonly string[]
@@ -29,11 +30,11 @@ export interface ClassTask {
   readonly labels: readonly (number | null)[]
 }
 
-/** Captions of its own for each picture, equally many, one of which is right. */
-export interface CandidateTask {
+/** Candidate captions for each picture, the same number for all, of which one is right. */
+interface CandidateTask {
   readonly kind: "candidates"
   readonly name: string
-  /** For each image; not read where the label is null. */
+  /** The captions for each image; not read where the label is null. */
   readonly captions: readonly (readonly string[])[]
   /** Index of the right caption for each image, or null. */
   readonly labels: readonly (number | null)[]
@@ -85,7 +86,7 @@ export async function zeroShot(
   )
 }
 
-/** Recall both ways; text t describes image `imageOfText[t]`; `images` are unit vectors [N, embedDim]. */
+/** Recall in both directions. Text t describes image `imageOfText[t]`; `images` are unit vectors [N, embedDim]. */
 export async function retrieval(
   encoder: Encoder,
   images: Float32Array,

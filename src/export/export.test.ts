@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
-import { parseManifest } from "../core/manifest.ts"
+import { parseManifest } from "../core/inference/manifest.ts"
 import { exportModel } from "./export.ts"
 import { type Reference, unfusedReference } from "./verify.ts"
 
@@ -70,6 +70,17 @@ describe("exportModel", () => {
     expect(Object.keys(model.vocab)).toHaveLength(49408)
     expect(model.merges).toHaveLength(48894)
     expect([model.merges[0], model.merges.at(-1)]).toEqual(["i n", "jeky ll</w>"])
+  })
+
+  test.each([
+    ["transformers.js", "tokenizer.json"],
+    ["immich", "textual/tokenizer.json"],
+    ["plain", undefined],
+  ] as const)("the manifest says of the tokenizer in layout %s where it differs", async (layout, file) => {
+    const { tokenizer, files } = await exportModel(tinyModel(), tinyInfo, join(folder, "model"), { layout })
+    expect(tokenizer?.file).toBe(file)
+    expect(Object.keys(files).filter((name) => name.endsWith("tokenizer.json"))).toEqual(file ? [file] : [])
+    expect(tokenizer?.differs.length).toBe(file && 4)
   })
 
   const failing = async (reference: Reference) => {

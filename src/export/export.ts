@@ -1,38 +1,39 @@
 /**
  * A model as a directory that ONNX Runtime, transformers.js and `run` can use: folded towers, configuration, manifest.
- * The layout is described in `layouts.ts` and `core/manifest.ts`. Weights stream from the checkpoint to the files.
+ * The layout is described in `layouts.ts` and `core/inference/manifest.ts`. Weights stream from the checkpoint to the files.
  */
 import { createHash } from "node:crypto"
 import { mkdir } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
-import { type Manifest, manifestFile, manifestFormat, type TowerFile } from "../core/manifest.ts"
-import { writeAtomically } from "../host/files.ts"
-import { writeDirectoryAtomically } from "../host/folder.ts"
-import type { CheckpointInfo } from "../model/checkpoint.ts"
+import { type Manifest, manifestFile, manifestFormat, type TowerFile } from "../core/inference/manifest.ts"
+import type { OnnxDtype } from "../core/precision.ts"
+import { writeAtomically } from "../host/files/files.ts"
+import { writeDirectoryAtomically } from "../host/files/folder.ts"
+import type { CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
 import { Coca } from "../model/coca.ts"
-import { fold } from "../model/fold.ts"
-import { reparameterize } from "../model/reparameterize.ts"
+import { fold, reparameterize } from "../model/reparameterize.ts"
 import type { EncodedFile, EncodedModel } from "../tensor/onnx-proto.ts"
 import { type LayoutName, layouts } from "./layouts.ts"
 import { modelFiles } from "./model-files.ts"
-import type { ExportDtype, SideConfig } from "./side-config.ts"
+import { tokenizerFacts } from "./normalizer.ts"
+import type { SideConfig } from "./side-config.ts"
 import { type ExportableModel, type TraceOptions, towersOf, traceDecoder, traceTower } from "./towers.ts"
 import { type Described, type Reference, unfusedReference, verify } from "./verify.ts"
 
-export interface ExportOptions {
+interface ExportOptions {
   /** The checkpoint the model was loaded from. */
   readonly source?: Manifest["source"]
   /** What the written files are compared with; default: the model as it is given, on ONNX Runtime. */
   readonly reference?: Reference
-  readonly dtype?: ExportDtype
+  readonly dtype?: OnnxDtype
   readonly layout?: LayoutName
   /** Files that would be larger keep their weights beside them; default: protobuf's 2 GiB. */
   readonly maxBytes?: number
-  /** Says what is being done. */
+  /** Is told what is being done. */
   readonly onStage?: (stage: string) => void
 }
 
-/** What a model directory says of its origin. */
+/** What a model directory says about its origin. */
 export type ExportInfo = Pick<CheckpointInfo, "name" | "license" | "preprocessing" | "samplesSeen">
 
 /**
@@ -64,6 +65,7 @@ function describe(model: ExportableModel, info: ExportInfo, options: ExportOptio
   const { name, license, samplesSeen, preprocessing } = info
   const { dtype = "fp32", layout = "transformers.js" } = options
   const { image, text, decoder } = layouts[layout].towers(dtype)
+  const { tokenizer } = layouts[layout]
   const isCoca = model instanceof Coca
   return {
     format: manifestFormat,
@@ -76,6 +78,7 @@ function describe(model: ExportableModel, info: ExportInfo, options: ExportOptio
     dtype,
     layout,
     towers: { image, ...("text" in model && { text }), ...(isCoca && { decoder }) },
+    ...("text" in model && tokenizer && { tokenizer: { file: tokenizer, ...tokenizerFacts } }),
     ...(isCoca && { decoder: decoderSizes(model) }),
     preprocessing,
     parameters: {
@@ -87,7 +90,7 @@ function describe(model: ExportableModel, info: ExportInfo, options: ExportOptio
   }
 }
 
-/** What a captioner's manifest says of its decoder. */
+/** What a captioner's manifest says about its decoder. */
 export function decoderSizes(model: Coca): NonNullable<Manifest["decoder"]> {
   const { vocabSize, contextLength } = model.config.text
   return { cacheWidth: model.cacheWidth, memoryWidth: model.memoryWidth, vocabSize, contextLength }

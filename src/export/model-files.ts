@@ -1,15 +1,15 @@
-/** Which files of a folder are a model's, so that another model may take their place and nothing else is lost. */
+/** Which files of a folder belong to a model, so that another model may replace them and nothing else is lost. */
 import { access } from "node:fs/promises"
 import { join } from "node:path"
 import { messageOf, UserError } from "../core/errors.ts"
-import { manifestFile, parseManifest } from "../core/manifest.ts"
-import { readJson } from "../host/files.ts"
-import { checkReplaceable } from "../host/folder.ts"
+import { manifestFile, parseManifest } from "../core/inference/manifest.ts"
+import { readJson } from "../host/files/files.ts"
+import { checkReplaceable } from "../host/files/folder.ts"
 
 /**
- * The manifest in `folder` and what it lists, which is all that every version wrote; nothing where there is no manifest.
+ * The manifest in `folder` and the files that it lists; nothing where there is no manifest.
  *
- * @throws UserError where it cannot be read: what it would list is not known
+ * @throws UserError where it cannot be read, because its files are not known then
  */
 export async function modelFiles(folder: string): Promise<string[]> {
   const path = join(folder, manifestFile)

@@ -1,5 +1,5 @@
 /**
- * A model as open_clip's own files, so that Python loads what was trained here: `open_clip_model.safetensors` under its
+ * A model as open_clip's own files, so that Python loads models trained here: `open_clip_model.safetensors` under its
  * names and `open_clip_config.json` (`open_clip.create_model_and_transforms("local-dir:DIR")`).
  * Source: open_clip factory.py, push_to_hf_hub.py, model_configs.
  */
@@ -14,11 +14,11 @@ import {
   imageTowers,
   type TextTowerConfig,
 } from "../core/family/variants.ts"
-import { makeDirectory, writeAtomically } from "../host/files.ts"
+import { makeDirectory, writeAtomically } from "../host/files/files.ts"
+import { publishedParts, toPublished } from "../model/checkpoint/state-dict.ts"
+import { type KeyFlavour, type PublishedModel, publishedTensors } from "../model/checkpoint/weights.ts"
 import { Clip } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
-import { publishedParts, toPublished } from "../model/state-dict.ts"
-import { type KeyFlavour, type PublishedModel, publishedTensors } from "../model/weights.ts"
 import type { ExportInfo } from "./export.ts"
 import type { ExportableModel } from "./towers.ts"
 
@@ -32,7 +32,7 @@ export async function isOpenClipOutput(file: string, directory: string): Promise
   return (await Promise.all(outputs)).includes(place)
 }
 
-/** Writes both files and gives their names. Throws UserError where open_clip has no such architecture. */
+/** Writes both files and returns their names. Throws UserError where open_clip has no such architecture. */
 export async function exportOpenClip(model: ExportableModel, info: ExportInfo, directory: string): Promise<string[]> {
   if (!(model instanceof Clip) && !(model instanceof Coca)) {
     throw new UserError(`${info.name} is an image tower alone, and open_clip wants two`, "use another layout")

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
-import { type Manifest, parseManifest } from "../core/manifest.ts"
+import { type Manifest, parseManifest } from "../core/inference/manifest.ts"
 import { initialize } from "../model/module.ts"
 import { exportModel } from "./export.ts"
 import { selfTest } from "./self-test.ts"
@@ -27,7 +27,7 @@ describe.each(["image", "text"] as const)("the %s tower", (tower) => {
     expect(milliseconds).toBeGreaterThan(0)
   })
 
-  test("of other weights is far off", async () => {
+  test("other weights are far off", async () => {
     const other = tinyModel({ causal: false })
     initialize(other, 2)
     await exportModel(other, tinyInfo, at("other"))

@@ -1,14 +1,14 @@
 /**
  * Tests a model directory without the model it came from: the fixed inputs of `verify.ts` go through its towers, and
- * what comes out is compared with what its manifest says the reference gave.
+ * the results are compared with the reference's in the manifest.
  */
-import { availableParallelism } from "node:os"
 import { join } from "node:path"
-import type { InferenceSession } from "onnxruntime-node"
 import { messageOf, UserError } from "../core/errors.ts"
-import type { Manifest, TowerFile, TowerSelfTest } from "../core/manifest.ts"
+import type { Manifest, TowerFile, TowerSelfTest } from "../core/inference/manifest.ts"
+import type { Graph } from "../run/graph.ts"
+import { OnnxGraph, sessionOptions } from "../run/session.ts"
 import type { TowerName } from "./towers.ts"
-import { embed, fixedInput, maxDifference, standardDeviation, type TowerInput, withSession } from "./verify.ts"
+import { embed, fixedInput, maxDifference, standardDeviation, type TowerInput } from "./verify.ts"
 
 /** Differences are in standard deviations of the embeddings. */
 export interface TowerSelfTestResult {
@@ -29,40 +29,41 @@ const RUNS = 5
 export async function selfTest(directory: string, tower: TowerName, manifest: Manifest): Promise<TowerSelfTestResult> {
   const file = manifest.towers[tower]
   if (!file) throw new UserError(`${directory} has no ${tower} tower`)
-  const path = join(directory, file.file)
+  const graph = new OnnxGraph(directory, file.file, sessionOptions({}))
   try {
-    return await withSession(path, (session) => testSession(session, file, tower, manifest), {
-      intraOpNumThreads: availableParallelism(),
-    })
+    return await testGraph(graph, file, tower, manifest)
   } catch (error) {
-    throw new UserError(`${path} does not run: ${messageOf(error)}`, "copy or export the model again", { cause: error })
+    const message = `${join(directory, file.file)} does not run: ${messageOf(error)}`
+    throw new UserError(message, "copy or export the model again", { cause: error })
+  } finally {
+    await graph.release()
   }
 }
 
-async function testSession(
-  session: InferenceSession,
+async function testGraph(
+  graph: Graph,
   file: TowerFile,
   tower: TowerName,
   { embedDim, contextLength, preprocessing, verification, selfTest }: Manifest,
 ): Promise<TowerSelfTestResult> {
   const sizes = { imageSize: preprocessing.size, contextLength: contextLength ?? 0 }
   const one = fixedInput(tower, sizes, 1)
-  const rows = await embed(session, file, fixedInput(tower, sizes, ROWS))
+  const rows = await embed(graph, file, fixedInput(tower, sizes, ROWS))
   if (rows.length !== ROWS * embedDim) {
     throw new UserError(`its embeddings have ${rows.length / ROWS} values, and the manifest says ${embedDim}`)
   }
-  const alone = await embed(session, file, one)
+  const alone = await embed(graph, file, one)
   const expected = selfTest?.[tower]
   return {
     error: expected ? differenceFrom(expected, rows, embedDim) : null,
     batchError: maxDifference(alone, rows) / standardDeviation(rows),
     // The towers may differ from the reference by the one, this machine from the exporting one by the other.
     tolerance: 2 * verification.tolerance,
-    milliseconds: await medianTime(session, file, one),
+    milliseconds: await medianTime(graph, file, one),
   }
 }
 
-/** Of the values that are kept, and of the norms, each per value. NaN where a value is. */
+/** The largest difference of the kept values, and of the norms per value. NaN where a value is NaN. */
 function differenceFrom(expected: TowerSelfTest, rows: Float32Array, width: number): number {
   const differences = expected.values.flatMap((values, i) => {
     const row = rows.subarray(i * width, (i + 1) * width)
@@ -72,11 +73,11 @@ function differenceFrom(expected: TowerSelfTest, rows: Float32Array, width: numb
   return Math.max(...differences) / expected.standardDeviation
 }
 
-async function medianTime(session: InferenceSession, file: TowerFile, input: TowerInput): Promise<number> {
+async function medianTime(graph: Graph, file: TowerFile, input: TowerInput): Promise<number> {
   const times: number[] = []
   for (let run = 0; run < RUNS; run++) {
     const start = performance.now()
-    await embed(session, file, input)
+    await embed(graph, file, input)
     times.push(performance.now() - start)
   }
   return times.sort((a, b) => a - b)[Math.floor(RUNS / 2)]!

@@ -1,11 +1,11 @@
-/** What the files beside the towers of a model directory tell, whatever its layout. */
+/** What the files beside the towers of a model directory say, in any layout. */
 
-export type ExportDtype = "fp32" | "fp16"
+import type { OnnxDtype } from "../core/precision.ts"
 
 export interface SideConfig {
   readonly embedDim: number
   readonly contextLength: number
-  readonly dtype: ExportDtype
+  readonly dtype: OnnxDtype
   /** Names, without folders, of models whose weights are in a file beside them. */
   readonly withData: readonly string[]
 }

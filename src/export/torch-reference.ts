@@ -1,24 +1,21 @@
 /** What an export is compared with where libtorch is: the model as it was trained, before fusing. */
-import { noGrad, scope, version } from "../../torch/index.ts"
-import type { CheckpointModel } from "../model/checkpoint.ts"
-import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
-import type { Reference, TowerInput } from "./verify.ts"
+import { version } from "../../torch/index.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
+import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
+import { TorchInterpreter } from "../tensor/torch.ts"
+import { TorchEncoder } from "../tensor/torch-encoder.ts"
+import type { Reference } from "./verify.ts"
 
-export function torchReference(model: CheckpointModel): Reference {
+export function torchReference(model: CheckpointModel, preprocessing: Preprocessing): Reference {
   return {
     name: `libtorch ${version()}`,
-    async embed(input) {
-      const interpreter = new TorchInterpreter(model)
+    async embed({ tower, data, shape }) {
+      const encoder = new TorchEncoder(model, new TorchInterpreter(model), { preprocessing })
       try {
-        return scope(() => noGrad(() => hostValues(interpreter.unwrap(forward(model, interpreter, input)))))
+        return tower === "image" ? encoder.encodePixels(data, shape[0]!) : encoder.encodeTokens(data, shape[0]!)
       } finally {
-        interpreter.free()
+        encoder.free()
       }
     },
   }
-}
-
-function forward(model: CheckpointModel, interpreter: TorchInterpreter, { tower, data, shape }: TowerInput) {
-  if (tower === "image") return model.encodeImage(interpreter.images(data, shape))
-  return model.encodeText(interpreter.tokens(data, shape))
 }

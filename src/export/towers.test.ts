@@ -5,13 +5,12 @@ import * as ort from "onnxruntime-node"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { fillByRule } from "../../test/checks/models.ts"
 import { tinyConfig, tinyModel } from "../../test/tiny-model.ts"
-import { inputImage } from "../core/fill.ts"
+import { inputImage } from "../core/arrays/fill.ts"
+import type { OnnxDtype } from "../core/precision.ts"
 import { Clip } from "../model/clip.ts"
-import { fold } from "../model/fold.ts"
-import { reparameterize } from "../model/reparameterize.ts"
+import { fold, reparameterize } from "../model/reparameterize.ts"
 import type { EncodedFile } from "../tensor/onnx-proto.ts"
 import { layouts } from "./layouts.ts"
-import type { ExportDtype } from "./side-config.ts"
 import { type TowerName, traceTower } from "./towers.ts"
 
 const levels = ["disabled", "basic", "extended", "all"] as const
@@ -32,7 +31,7 @@ function filled(): Clip {
 const towers = layouts["transformers.js"].towers("fp32")
 
 /** The files of a tower by name. */
-function towerFiles(tower: TowerName, dtype: ExportDtype, model: Clip, maxBytes?: number): Map<string, EncodedFile> {
+function towerFiles(tower: TowerName, dtype: OnnxDtype, model: Clip, maxBytes?: number): Map<string, EncodedFile> {
   const place = layouts["transformers.js"].towers(dtype)[tower]
   const dataFile = `${basename(place.file)}_data`
   const encode = { dataFile, ...(maxBytes !== undefined && { maxBytes }) }
@@ -43,7 +42,7 @@ function towerFiles(tower: TowerName, dtype: ExportDtype, model: Clip, maxBytes?
 }
 
 /** Writes a tower and gives its path. */
-function write(model: Clip, tower: TowerName, dtype: ExportDtype, maxBytes?: number): string {
+function write(model: Clip, tower: TowerName, dtype: OnnxDtype, maxBytes?: number): string {
   const files = towerFiles(tower, dtype, model, maxBytes)
   for (const [file, encoded] of files) {
     const bytes = Buffer.concat([...encoded.chunks()])

@@ -1,10 +1,10 @@
 /** The towers of a model as ONNX files. */
-import { memoryName, type TowerFile } from "../core/manifest.ts"
+import { memoryName, type TowerFile } from "../core/inference/manifest.ts"
+import { type OnnxDtype, precisionOf } from "../core/precision.ts"
 import type { Clip, ImageEncoder } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
 import type { EncodedModel, EncodeOptions } from "../tensor/onnx-proto.ts"
-import type { ExportDtype } from "./side-config.ts"
 
 export type TowerName = "image" | "text"
 
@@ -14,11 +14,9 @@ export type ExportableModel = Clip | ImageEncoder | Coca
 export interface TraceOptions {
   /** Stored in the file. */
   readonly metadata?: Readonly<Record<string, string>>
-  readonly dtype?: ExportDtype
+  readonly dtype?: OnnxDtype
   readonly encode?: EncodeOptions
 }
-
-const dtypes = { fp32: "float32", fp16: "float16" } as const
 
 export function towersOf(model: ExportableModel): TowerName[] {
   return "text" in model ? ["image", "text"] : ["image"]
@@ -39,7 +37,7 @@ function traceImage(model: ExportableModel, { input, output }: TowerFile, option
   return traceOnnx({ ...spec("image", model, options), inputs }, (pixels) => {
     if (!(model instanceof Coca)) return { [output]: model.encodeImage(pixels!) }
     const { embedding, tokens } = model.image.forward(pixels!)
-    return { [output]: embedding, [memoryName]: model.rememberImage(tokens) }
+    return { [output]: embedding, [memoryName]: model.imageMemory(tokens) }
   })
 }
 
@@ -49,7 +47,7 @@ function traceText(model: ExportableModel, { input, output, ids = "int64" }: Tow
   return traceOnnx({ ...spec("text", model, options), inputs }, (tokens) => ({ [output]: model.encodeText(tokens!) }))
 }
 
-/** One token more: ids [N, 1], cache [N, S, cacheWidth], memory -> logits [N, vocabSize], cache [N, S + 1, cacheWidth]. */
+/** One more token: ids [N, 1], cache [N, S, cacheWidth], memory -> logits [N, vocabSize], cache [N, S + 1, cacheWidth]. */
 export function traceDecoder(model: Coca, { input, output }: TowerFile, options: TraceOptions = {}): EncodedModel {
   const tokens = model.config.pooler.queries - 1
   const inputs = {
@@ -64,5 +62,5 @@ export function traceDecoder(model: Coca, { input, output }: TowerFile, options:
 }
 
 function spec(name: string, model: ExportableModel, { metadata = {}, dtype = "fp32", encode = {} }: TraceOptions) {
-  return { name, parameters: model.namedParameters(), metadata, dtype: dtypes[dtype], encode }
+  return { name, parameters: model.namedParameters(), metadata, dtype: precisionOf(dtype), encode }
 }

@@ -2,12 +2,13 @@
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import { endOfText, startOfText } from "../core/text/tokenizer.ts"
 import { mergeTexts, tokenTexts } from "../core/text/vocabulary.ts"
+import { normalizer } from "./normalizer.ts"
 import type { SideConfig } from "./side-config.ts"
 
 /** Id of "!". Padding with end of text, as some exports do, gives other embeddings: non-causal towers attend to it. */
 const padding = 0
-/** CLIP's pattern of words. */
-const words = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"
+/** CLIP's pattern of words, without those that are tokens of their own (`core/text/tokenizer.ts`). */
+const words = "'[sſ]|'t|'re|'ve|'m|'ll|'d|\\p{L}+|\\p{N}|(?:(?!\u0345)[^\\s\\p{L}\\p{N}])+"
 /** PIL's numbers for the filters. */
 const resamplingFilters = { bilinear: 2, bicubic: 3 } as const
 
@@ -23,7 +24,7 @@ export function transformersFiles(
   }
 }
 
-/** What transformers.js does not find out by itself: a type other than its default, and how many data files there are. */
+/** What transformers.js must be told: a type other than its default, and the number of data files. */
 function loadingConfig(dtype: SideConfig["dtype"], withData: readonly string[]) {
   if (dtype === "fp32" && withData.length === 0) return {}
   const counts = Object.fromEntries(withData.map((file) => [file, 1]))
@@ -70,7 +71,7 @@ function tokenizerConfig(tokens: readonly string[], contextLength: number) {
   }
 }
 
-/** Always `contextLength` ids. HTML entities stay as they are; our own tokenizer resolves them, as CLIP does. */
+/** Always `contextLength` ids. */
 function tokenizerJson(tokens: readonly string[], contextLength: number) {
   const special = { single_word: false, lstrip: false, rstrip: false, normalized: true, special: true }
   return {
@@ -85,19 +86,12 @@ function tokenizerJson(tokens: readonly string[], contextLength: number) {
       pad_token: tokens[padding],
     },
     added_tokens: [startOfText, endOfText].map((id) => ({ id, content: tokens[id], ...special })),
-    normalizer: {
-      type: "Sequence",
-      normalizers: [
-        { type: "NFC" },
-        { type: "Replace", pattern: { Regex: "\\s+" }, content: " " },
-        { type: "Lowercase" },
-      ],
-    },
+    normalizer: normalizer(),
     pre_tokenizer: {
       type: "Sequence",
       pretokenizers: [
         { type: "Split", pattern: { Regex: words }, behavior: "Removed", invert: true },
-        { type: "ByteLevel", add_prefix_space: false, trim_offsets: true },
+        { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
       ],
     },
     post_processor: {

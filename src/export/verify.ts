@@ -2,18 +2,18 @@
  * The proof of an export: fixed pictures and texts go through the written files on ONNX Runtime and through the model
  * they came from, three at once and one alone.
  */
-import "../host/no-telemetry.ts"
-
 import { statSync } from "node:fs"
 import { join } from "node:path"
-import * as ort from "onnxruntime-node"
+import { inputImage } from "../core/arrays/fill.ts"
 import { UserError } from "../core/errors.ts"
-import { inputImage } from "../core/fill.ts"
-import { type Manifest, memoryName, type TowerFile, type TowerSelfTest } from "../core/manifest.ts"
+import type { Values } from "../core/inference/caption-decoder.ts"
+import { type Manifest, memoryName, type TowerFile, type TowerSelfTest } from "../core/inference/manifest.ts"
 import { startOfText, Tokenizer } from "../core/text/tokenizer.ts"
-import { writeAtomically } from "../host/files.ts"
-import { temporaryFolder } from "../host/temporary.ts"
+import { writeAtomically } from "../host/files/files.ts"
+import { temporaryFolder } from "../host/files/temporary.ts"
 import { Coca } from "../model/coca.ts"
+import type { Feed, Graph } from "../run/graph.ts"
+import { OnnxGraph, runtimeName, type SessionOptions } from "../run/session.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
 import type { EncodedModel, EncodeOptions } from "../tensor/onnx-proto.ts"
 import { layouts } from "./layouts.ts"
@@ -28,7 +28,7 @@ export type Described = Omit<Manifest, "source" | "files" | "verification" | "se
  */
 const TOLERANCE = 1e-4
 
-/** Of very different lengths, as a causal tower cuts the batch behind the longest; the last one fills the context. */
+/** Texts of very different lengths, because a causal tower cuts the batch after the longest; the last one fills the context. */
 const texts = ["a photo of a cat.", "", "many words, ".repeat(50)]
 
 /** Rows of a tower's input: pixels [batch, 3, size, size] or token ids [batch, contextLength]. */
@@ -56,7 +56,7 @@ export async function verify(
 ): Promise<Required<Pick<Manifest, "verification" | "selfTest">>> {
   const compare = async (tower: TowerName) => {
     const file = towers[tower]!
-    const compared = await compareTower(join(folder, file.file), file, tower, model, reference)
+    const compared = await compareTower(folder, file, tower, model, reference)
     requireEqual(`${tower} tower`, compared, dtype, reference)
     return compared
   }
@@ -66,7 +66,7 @@ export async function verify(
   return {
     verification: {
       reference: reference.name,
-      runtime: `onnxruntime-node ${ort.env.versions.node}`,
+      runtime: runtimeName(),
       tolerance: dtype === "fp16" ? HALF_TOLERANCE : TOLERANCE,
       imageError: image.error,
       ...(text && { textError: text.error }),
@@ -103,7 +103,7 @@ function requireEqual(
 interface Comparison {
   /** In standard deviations. */
   readonly error: number
-  /** Of the row where it is lowest. */
+  /** The cosine of the row where it is lowest. */
   readonly cosine: number
 }
 
@@ -124,8 +124,8 @@ export function unfusedReference(model: ExportableModel): Reference {
     name: "onnxruntime-node, not fused",
     async embed(input) {
       const file = layouts.plain.towers()[input.tower]
-      const run = (session: ort.InferenceSession) => embed(session, file, input)
-      return withTraced((encode) => traceTower(input.tower, model, file, { encode }), run)
+      const trace = (encode: EncodeOptions) => traceTower(input.tower, model, file, { encode })
+      return withTraced(trace, (graph) => embed(graph, file, input))
     },
   }
 }
@@ -133,18 +133,17 @@ export function unfusedReference(model: ExportableModel): Reference {
 /** Runs a traced model from a temporary file with its weights beside it, which ONNX Runtime maps instead of copying. */
 async function withTraced<T>(
   trace: (encode: EncodeOptions) => EncodedModel,
-  use: (session: ort.InferenceSession) => Promise<T>,
+  use: (graph: Graph) => Promise<T>,
 ): Promise<T> {
   using folder = temporaryFolder("trace")
-  const [model, weights] = [join(folder.path, "model.onnx"), join(folder.path, "weights")]
   const encoded = trace({ dataFile: "weights", maxBytes: 0 })
-  await writeAtomically(model, encoded.chunks())
-  await writeAtomically(weights, encoded.external?.chunks() ?? [])
-  return await withSession(model, use, { ...lean, graphOptimizationLevel: "disabled" })
+  await writeAtomically(join(folder.path, "model.onnx"), encoded.chunks())
+  await writeAtomically(join(folder.path, "weights"), encoded.external?.chunks() ?? [])
+  return await withGraph(folder.path, "model.onnx", use, { ...lean, graphOptimizationLevel: "disabled" })
 }
 
 async function compareTower(
-  path: string,
+  folder: string,
   file: TowerFile,
   tower: TowerName,
   { config }: ExportableModel,
@@ -154,9 +153,9 @@ async function compareTower(
   const sizes = { imageSize: config.imageSize, contextLength }
   const [three, one] = [fixedInput(tower, sizes, 3), fixedInput(tower, sizes, 1)]
   const expected = await reference.embed(three)
-  return withSession(path, async (session) => {
-    const together = compareRows(await embed(session, file, three), expected, config.embedDim)
-    const alone = maxDifference(await embed(session, file, one), expected) / standardDeviation(expected)
+  return withGraph(folder, file.file, async (graph) => {
+    const together = compareRows(await embed(graph, file, three), expected, config.embedDim)
+    const alone = maxDifference(await embed(graph, file, one), expected) / standardDeviation(expected)
     return { ...together, error: Math.max(together.error, alone), expected }
   })
 }
@@ -169,14 +168,14 @@ async function verifyDecoder(
   dtype: Described["dtype"],
 ): Promise<Comparison> {
   const size = model.config.imageSize
-  const pixels = new ort.Tensor("float32", inputImage(size, 1), [1, 3, size, size])
+  const pixels = { data: inputImage(size, 1), shape: [1, 3, size, size] }
   const tokens = BigInt64Array.from([startOfText, 320, 1125, 539, 320], BigInt)
   const expected = await plainLogits(model, pixels, tokens)
-  const memory = await withSession(join(folder, image.file), async (session) => {
-    return (await session.run({ [image.input]: pixels }))[memoryName]!
+  const memory = await withGraph(folder, image.file, async (graph) => {
+    return (await graph.run({ [image.input]: pixels }, [memoryName]))[memoryName]
   })
-  const ours = await withSession(join(folder, decoder!.file), (session) => {
-    return decodeTokens(session, decoder!, tokens, memory, model.cacheWidth)
+  const ours = await withGraph(folder, decoder!.file, (graph) => {
+    return decodeTokens(graph, decoder!, tokens, memory, model.cacheWidth)
   })
   const compared = compareRows(ours, expected, expected.length)
   const reference = { name: "the whole prefix at once", embed: async () => expected }
@@ -184,7 +183,7 @@ async function verifyDecoder(
   return compared
 }
 
-async function plainLogits(model: Coca, pixels: ort.Tensor, tokens: BigInt64Array): Promise<Float32Array> {
+async function plainLogits(model: Coca, pixels: Feed, tokens: BigInt64Array): Promise<Float32Array> {
   const size = model.config.imageSize
   const inputs = {
     pixels: { dtype: "float32", shape: [-1, 3, size, size] },
@@ -195,31 +194,31 @@ async function plainLogits(model: Coca, pixels: ort.Tensor, tokens: BigInt64Arra
     traceOnnx({ name: "captioner", parameters, inputs, encode }, (x, ids) => ({
       logits: model.logits(ids!, model.image.forward(x!).tokens),
     }))
-  return withTraced(trace, async (session) => {
-    const { logits } = await session.run({ pixels, ids: new ort.Tensor("int64", tokens, [1, tokens.length]) })
-    return (logits!.data as Float32Array).slice(-model.config.text.vocabSize)
+  return withTraced(trace, async (graph) => {
+    const { logits } = await graph.run({ pixels, ids: { data: tokens, shape: [1, tokens.length] } }, ["logits"])
+    return logits.data.slice(-model.config.text.vocabSize)
   })
 }
 
 async function decodeTokens(
-  session: ort.InferenceSession,
+  graph: Graph,
   { input, output }: TowerFile,
   tokens: BigInt64Array,
-  memory: ort.Tensor,
+  memory: Values,
   cacheWidth: number,
 ): Promise<Float32Array> {
-  let past: ort.Tensor = new ort.Tensor("float32", new Float32Array(0), [1, 0, cacheWidth])
+  let past: Values = { data: new Float32Array(0), shape: [1, 0, cacheWidth] }
   let logits = new Float32Array(0)
   for (const token of tokens) {
-    const ids = new ort.Tensor("int64", BigInt64Array.of(token), [1, 1])
-    const results = await session.run({ [input]: ids, past, [memoryName]: memory })
-    past = results.present as ort.Tensor
+    const ids = { data: BigInt64Array.of(token), shape: [1, 1] }
+    const results = await graph.run({ [input]: ids, past, [memoryName]: memory }, [output, "present"])
+    past = results.present!
     logits = results[output]!.data as Float32Array<ArrayBuffer>
   }
   return logits
 }
 
-/** Of each embedding of three so many values are kept; its norm tells of the others. */
+/** How many values of each of the three embeddings are kept; the norm covers the others. */
 const VALUES = 8
 
 function summarize(rows: Float32Array): TowerSelfTest {
@@ -243,23 +242,18 @@ export function fixedInput(
   return { tower, data: ids, shape }
 }
 
+/** [batch, embedDim] */
 export async function embed(
-  session: ort.InferenceSession,
-  { input, output, ids }: TowerFile,
-  { tower, data, shape }: TowerInput,
+  graph: Graph,
+  { input, output }: Pick<TowerFile, "input" | "output">,
+  feed: Feed,
 ): Promise<Float32Array> {
-  const tensor =
-    tower === "image"
-      ? new ort.Tensor("float32", data, shape)
-      : ids === "int32"
-        ? new ort.Tensor("int32", Int32Array.from(data, Number), shape)
-        : new ort.Tensor("int64", data, shape)
-  const results = await session.run({ [input]: tensor })
-  return results[output]!.data as Float32Array
+  const { [output]: embeddings } = await graph.run({ [input]: feed }, [output])
+  return embeddings!.data
 }
 
 /** A few runs need neither a second copy of the weights in another layout nor memory kept for later. */
-const lean: ort.InferenceSession.SessionOptions = {
+const lean: SessionOptions = {
   enableCpuMemArena: false,
   enableMemPattern: false,
   extra: { session: { disable_prepacking: "1" } },
@@ -268,25 +262,26 @@ const lean: ort.InferenceSession.SessionOptions = {
 /** Weights from here on are held once: the highest level writes float16 ones out as float32 too, on a processor. */
 const LARGE_BYTES = 5e8
 
-function leanOptions(path: string): ort.InferenceSession.SessionOptions {
+function leanOptions(path: string): SessionOptions {
   const isLarge = statSync(path).size > LARGE_BYTES
   return { ...lean, graphOptimizationLevel: isLarge ? "extended" : "all" }
 }
 
-export async function withSession<T>(
-  model: string,
-  use: (session: ort.InferenceSession) => Promise<T>,
-  options: ort.InferenceSession.SessionOptions = leanOptions(model),
+async function withGraph<T>(
+  folder: string,
+  file: string,
+  use: (graph: Graph) => Promise<T>,
+  options: SessionOptions = leanOptions(join(folder, file)),
 ): Promise<T> {
-  const session = await ort.InferenceSession.create(model, options)
+  const graph = new OnnxGraph(folder, file, options)
   try {
-    return await use(session)
+    return await use(graph)
   } finally {
-    await session.release()
+    await graph.release()
   }
 }
 
-/** Of as many values as `ours` has; NaN where one of them is. */
+/** The largest difference over the values of `ours`; NaN where one of them is NaN. */
 export function maxDifference(ours: Float32Array, expected: Float32Array): number {
   return ours.reduce((largest, value, i) => Math.max(largest, Math.abs(value - expected[i]!)), 0)
 }

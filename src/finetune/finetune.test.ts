@@ -21,19 +21,19 @@ import { Tokenizer } from "../core/text/tokenizer.ts"
 import { renderScene } from "../data/scenes/render.ts"
 import { sampleScene } from "../data/scenes/scene.ts"
 import { openTrainingData } from "../data/training/training-data.ts"
-import { lockFolder } from "../host/lock.ts"
-import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
+import { writeAtomically } from "../host/files/files.ts"
+import { lockFolder } from "../host/locks/lock.ts"
+import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
 import { initialize, type Module } from "../model/module.ts"
 import { reparameterize } from "../model/reparameterize.ts"
 import { createClassifier } from "../run/classify.ts"
 import { loadCaptioner, loadModel } from "../run/node.ts"
-import { loadTensors } from "../train/state.ts"
+import { loadTensors, modelChunks } from "../train/checkpoints/state.ts"
 import { defaultTrainConfig, train } from "../train/train.ts"
-import { withCheckpoint } from "../weights/checkpoint.ts"
+import { withCheckpoint } from "../weights/open-checkpoint.ts"
 import { type FinetuneOptions, finetune } from "./finetune.ts"
-import { writeCheckpoint } from "./tune.ts"
 
 const config: ClipConfig = {
   ...tinyConfig,
@@ -140,7 +140,7 @@ test("a run that was stopped at an evaluation goes on to the same model, bit for
   })
 })
 
-test("it stops when the probe gets no better, and takes the mean where the probe cannot tell", async () => {
+test("it stops when the probe's scores stall, and takes the average of both models where the scores are equal", async () => {
   const report = await finetune(options("still", { learningRate: 0, patience: 2, average: null }))
   expect(report.run.step).toBe(4)
   expect(report.run.evaluations.map(({ step }) => step)).toEqual([2, 4])
@@ -148,7 +148,7 @@ test("it stops when the probe gets no better, and takes the mean where the probe
   expect(report.chosen.alpha).toBe(0.5)
 })
 
-test("captions of a list: the probe is to find the caption and the picture; the result as JSON", async () => {
+test("captions of a list: the probe finds captions and pictures; the result as JSON", async () => {
   const rows = colours.flatMap((colour) =>
     [1, 2, 3, 4].map((i) => `pictures/${colour}/${i}.jpg,a ${colour} thing, number ${i}`.replace(", n", " n")),
   )
@@ -167,7 +167,7 @@ test("a captioner learns its captions too, is scored by its embeddings, and expo
   const captioner = new Coca(config)
   initialize(captioner, 3)
   const given = { name: "quickstart-captioner", config, preprocessing, license: "MIT", samplesSeen: 0 }
-  await writeCheckpoint(at("captioner.safetensors"), given, valuesOf(captioner))
+  await writeAtomically(at("captioner.safetensors"), modelChunks(given, valuesOf(captioner)))
   const tuning = { model: at("captioner.safetensors"), steps: 6, layerDecay: 0.9 }
   const { before, chosen, run, probe } = await finetune(options("captions", tuning))
   expect(before.tasks).toEqual({ accuracy: expect.any(Number) })
@@ -182,7 +182,7 @@ test("a captioner learns its captions too, is scored by its embeddings, and expo
   expect(written.manifest).toMatchObject({ name: "quickstart-captioner", samplesSeen: 16 * report.bestStep })
 })
 
-test("what cannot be is one line that says what to do", async () => {
+test("impossible requests are one line that says what to do", async () => {
   mkdirSync(at("loose"))
   for (const name of ["a", "b"]) writeFileSync(at("loose", `${name}.jpg`), "")
   mkdirSync(at("one", "cats"), { recursive: true })
@@ -255,7 +255,7 @@ async function writePictures(): Promise<void> {
   }
 }
 
-/** An untrained model whose batch norm has the statistics of the pictures, and the same fused. */
+/** An untrained model whose batch norm has the statistics of the pictures, and the same model fused. */
 async function writeStart(): Promise<void> {
   const data = await openTrainingData({
     ...{ source: at("pictures"), view: "crop", rank: 0, ranks: 1, workers: 0, prefetch: 0, batchSize: 16, seed: 0 },
@@ -273,7 +273,7 @@ async function writeStart(): Promise<void> {
   }
   const { tensors } = await train(info, still, { batches: (step) => data.batches(step), save: () => {} })
   await data.close()
-  await writeCheckpoint(at("start.safetensors"), info, tensors)
+  await writeAtomically(at("start.safetensors"), modelChunks(info, tensors))
   const model = new Clip(config)
   loadTensors(model, tensors)
   const chunks = safetensorsChunks(
@@ -283,7 +283,7 @@ async function writeStart(): Promise<void> {
   writeFileSync(at("fused.safetensors"), Buffer.concat([...chunks].map((chunk) => Uint8Array.from(chunk))))
 }
 
-test("before anything is read, other content beside the model is named; a folder in use is refused", async () => {
+test("other content beside the model is named before anything is read; a folder in use is refused", async () => {
   mkdirSync(at("other", "model", "notes"), { recursive: true })
   await expect(finetune({ ...options("other"), source: at("nowhere") })).rejects.toThrow("other content (notes/)")
   expect(readdirSync(at("other"))).toEqual(["model"])
@@ -291,7 +291,7 @@ test("before anything is read, other content beside the model is named; a folder
   await expect(finetune(options("held"))).rejects.toThrow("held is in use: mobileclip train")
 })
 
-test("a list that would be replaced by its own halves is refused, and weights that no run left", async () => {
+test("a list in the place of the lists of its parts is refused, and so are weights that no run wrote", async () => {
   mkdirSync(at("lists"))
   writeFileSync(at("lists", "train.jsonl"), "mine")
   const source = at("lists", "train.jsonl")
@@ -305,7 +305,7 @@ test("a list that would be replaced by its own halves is refused, and weights th
   expect(readdirSync(at("weights"))).toEqual(["model.safetensors"])
 })
 
-test("a user's files under its names are refused before the pictures are read, and stay", async () => {
+test("a user's files with its names are refused before the pictures are read, and stay", async () => {
   mkdirSync(at("own"))
   const names = ["best.safetensors", "held-out.jsonl", "labels.txt", "report.html", "report.json", "train.jsonl"]
   for (const name of names) writeFileSync(at("own", name), `my ${name}`)

@@ -1,17 +1,19 @@
 /**
- * Fine-tuning on pictures of one's own: a part is held out, the rest is trained on from a model that knows something, the
- * weights are averaged with the start, and what came of it is exported and shown beside what was there before.
+ * Fine-tuning on one's own pictures: a part of them is held out, a trained model is trained further on the rest, its weights
+ * are averaged with those of the start, and the result is exported and compared with the start in a report.
  */
 import { join, resolve } from "node:path"
 import { oneLine, UserError } from "../core/errors.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
-import { writeAtomically } from "../host/files.ts"
+import { writeAtomically } from "../host/files/files.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
-import { lockFolder } from "../host/lock.ts"
+import { lockFolder } from "../host/locks/lock.ts"
 import type { PullWeights } from "../hub/pull.ts"
-import { withCheckpoint } from "../weights/checkpoint.ts"
+import { checkDevice } from "../tensor/torch.ts"
+import { modelChunks } from "../train/checkpoints/state.ts"
 import { exportCheckpoint } from "../weights/export-checkpoint.ts"
+import { withCheckpoint } from "../weights/open-checkpoint.ts"
 import { readStartModel, type StartModel } from "../weights/start-model.ts"
 import { averaged, averages, bestOf, type Tensors } from "./average.ts"
 import { holdOut, type Split } from "./hold-out.ts"
@@ -20,7 +22,7 @@ import { openProbe, type Probe, type ProbeResult } from "./probe.ts"
 import { writeReport } from "./report.ts"
 import type { Candidate, FinetuneReport } from "./report-data.ts"
 import { type FinetuneSettings, finetuneConfig } from "./settings.ts"
-import { bestFile, checkDevice, checkRun, listFiles, scoreTensors, tune, writeCheckpoint } from "./tune.ts"
+import { bestFile, checkRun, listFiles, scoreTensors, tune } from "./tune.ts"
 
 export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
   /** A folder, a CSV or a JSONL file. */
@@ -29,24 +31,24 @@ export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
   readonly model: string
   /** Which member of the family it is, where its contents leave a choice. */
   readonly variant?: string
-  /** Brings `model` where it is a name. Default: from the hub, without a word. */
+  /** Downloads `model` where it is a name. Default: from the hub, without progress. */
   readonly pull?: PullWeights
   /** Everything is written below this directory. */
   readonly out: string
-  /** Share of the pictures that are kept for the probe. */
+  /** Share of the pictures that is held out for the probe. */
   readonly holdOut?: number
   /** Share of the tuned weights in what is written; null: the probe chooses. */
   readonly average?: number | null
-  /** Evaluations without a better one that end the run, of 20; 0: none do. */
+  /** The run ends after this many of its 20 evaluations without a better one; 0: it does not end early. */
   readonly patience?: number
-  /** Whether the run in `out` goes on. */
+  /** Whether to go on with the run in `out`. */
   readonly resume?: boolean
-  /** What becomes of pictures that end before their end: what is there is used, or they are left out. */
+  /** What happens to truncated pictures: the part that is there is used, or they are left out. */
   readonly truncated?: Truncated
   readonly startProgress?: StartProgress
   /** Gets one line about what happens now. */
   readonly say?: (line: string) => void
-  /** Its abort saves after the current step and stops. */
+  /** Its abort ends the run after the current step, with a checkpoint. */
   readonly signal?: AbortSignal
 }
 
@@ -55,19 +57,19 @@ export const finetuneDefaults = {
   ...{ startProgress: noProgress, say() {} },
 } as const satisfies Partial<FinetuneOptions>
 
-type Chosen = FinetuneOptions & Required<Pick<FinetuneOptions, keyof typeof finetuneDefaults | "signal">>
+type ResolvedOptions = FinetuneOptions & Required<Pick<FinetuneOptions, keyof typeof finetuneDefaults | "signal">>
 
-/** Pictures of the probe, at most: all are encoded at every evaluation. */
+/** The most pictures of the probe: all of them are encoded at every evaluation. */
 const largestProbe = 2000
 
 /**
- * Leaves `model/`, `model.safetensors`, `labels.txt` of classes, `report.html` and all of a training run in `out`.
+ * Writes `model/`, `model.safetensors`, `labels.txt` for classes, `report.html` and the files of a training run into `out`.
  *
  * @throws UserError where pictures, model or options do not fit, or `out` holds another run
- * @throws the signal's reason where it was stopped while it trained; `resume` goes on then
+ * @throws the signal's reason where the training was stopped; `resume` goes on with it
  */
 export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> {
-  const options: Chosen = { ...finetuneDefaults, signal: new AbortController().signal, ...given }
+  const options: ResolvedOptions = { ...finetuneDefaults, signal: new AbortController().signal, ...given }
   const { out, device, seed, say, truncated } = options
   checkDevice(device)
   const model = join(out, "model")
@@ -120,7 +122,7 @@ export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> 
   return report
 }
 
-/** The lists of both sides are written there, and a list that is given is the user's. */
+/** The lists of both parts are written into `out`, and must not replace a list of the user. */
 function checkSource({ source, out }: Pick<FinetuneOptions, "source" | "out">): void {
   if (!Object.values(listFiles(out)).some((path) => resolve(path) === resolve(source))) return
   throw new UserError(`${source} would be both read and written`, "choose another folder for --out")
@@ -134,7 +136,7 @@ function checkBatch(batchSize: number, { train }: Split): void {
   )
 }
 
-/** One on each line, as `classify --labels-file` takes them. */
+/** The names, one on each line, as `classify --labels-file` takes them. */
 async function writeLabels(out: string, { names }: Classes): Promise<string> {
   const { labels } = listFiles(out)
   await writeAtomically(labels, [names.map((name) => `${name.replaceAll(/\s+/g, " ").trim()}\n`).join("")])
@@ -148,10 +150,10 @@ function splitText({ train, heldOut }: Split, classes: number | undefined): stri
 
 // ----------------------------------------------------------------------------------------------------- averages
 
-/** The run's best state. */
+/** The best state of the run. */
 interface Best {
   readonly tensors: Tensors
-  /** Pairs that it was tuned on. */
+  /** Pairs that the state was tuned on. */
   readonly samplesSeen: number
 }
 
@@ -163,7 +165,7 @@ function readBest(out: string): Promise<Best> {
 }
 
 interface Averaging {
-  readonly options: Pick<Chosen, "average" | "device">
+  readonly options: Pick<ResolvedOptions, "average" | "device">
   readonly start: StartModel
   readonly best: Best
   readonly probe: Probe
@@ -181,10 +183,10 @@ async function scoreAverages({ options, start, best, probe, before }: Averaging)
   return candidates
 }
 
-/** Takes the place of the run's last state: `model.safetensors` is the one to use. */
+/** Replaces the run's last state: `model.safetensors` is the model to use. */
 async function writeChosen(out: string, start: StartModel, best: Best, alpha: number): Promise<string> {
   const path = join(out, "model.safetensors")
   const samplesSeen = start.info.samplesSeen + best.samplesSeen
-  await writeCheckpoint(path, { ...start.info, samplesSeen }, averaged(start.tensors, best.tensors, alpha))
+  await writeAtomically(path, modelChunks({ ...start.info, samplesSeen }, averaged(start.tensors, best.tensors, alpha)))
   return path
 }

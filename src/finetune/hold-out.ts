@@ -1,5 +1,5 @@
-/** Which pictures are kept from training, to see on them what it was worth. */
-import { Random } from "../core/random.ts"
+/** Chooses the pictures that are held out from training, to measure its effect. */
+import { Random } from "../core/arrays/random.ts"
 import { type Classes, classOf, type OwnPicture, type OwnPictures } from "./own-pictures.ts"
 
 export interface Split {
@@ -7,15 +7,15 @@ export interface Split {
   readonly heldOut: readonly OwnPicture[]
 }
 
-export interface HoldOut {
-  /** Of all pictures, above 0 and below 1. */
+interface HoldOut {
+  /** Share of all pictures, above 0 and below 1. */
   readonly share: number
   readonly seed: number
-  /** Pictures held out, at most; about. */
+  /** About the most pictures that are held out. */
   readonly most: number
 }
 
-/** The same share of every class, at least one picture of each that has two; the order stays. */
+/** Holds out the same share of every class, at least one picture of each class that has two. The order stays. */
 export function holdOut(
   { pictures, classes }: Pick<OwnPictures, "pictures" | "classes">,
   { share, seed, most }: HoldOut,
@@ -36,7 +36,7 @@ function byClass(pictures: readonly OwnPicture[], classes: Classes): OwnPicture[
   return groups
 }
 
-/** All but one, at most: each class has something to learn from. */
+/** At most all pictures but one, so that each class has something to learn from. */
 function drawn(group: readonly OwnPicture[], share: number, least: number, random: Random): OwnPicture[] {
   const count = Math.min(Math.max(Math.round(share * group.length), least), group.length - 1)
   return random.shuffle(group).slice(0, count)

@@ -17,7 +17,7 @@ function write(name: string, text = ""): void {
   writeFileSync(join(folder, name), text)
 }
 
-test("class folders: names as they are said, prompts from templates", async () => {
+test("class folders: names with spaces, prompts from templates", async () => {
   for (let i = 0; i < 6; i++) for (const name of ["hot_dog", "bun"]) write(`${name}/${i}.jpg`)
   const own = await readOwnPictures(folder)
   expect(own.classes).toEqual({ names: ["bun", "hot dog"], templates: ["a photo of a {}."] })
@@ -27,7 +27,7 @@ test("class folders: names as they are said, prompts from templates", async () =
   ])
 })
 
-test("hidden names, a folder's link to itself, pipes and files of other kinds", async () => {
+test("hidden names, a folder's link to itself, pipes and other files are left out", async () => {
   for (let i = 0; i < 6; i++) for (const name of ["hot_dog", "bun"]) write(`${name}/${i}.jpg`)
   for (const name of ["._a.jpg", ".ipynb_checkpoints/a.jpg", "bun/x.bmp"]) write(name)
   symlinkSync(folder, join(folder, "self"))
@@ -46,7 +46,7 @@ test("captions beside pictures, a line each; pictures without one are left out a
   expect(own.pictures[0]!.captions).toEqual(["picture 0", "another of 0"])
 })
 
-test("too few captions are told apart from too few pictures", async () => {
+test("too few captions and too few pictures have different messages", async () => {
   for (let i = 0; i < 12; i++) write(`${i}.png`)
   write("3.txt", "one")
   await expect(readOwnPictures(folder)).rejects.toThrow("1 pictures with a caption, of 12")
@@ -60,7 +60,7 @@ test("rows of one picture are one picture with several captions", () => {
   ])
 })
 
-test("captions that come again and again are classes", () => {
+test("captions that many pictures share are classes", () => {
   const pictures = (...captions: string[]) => captions.map((caption, i) => ({ path: String(i), captions: [caption] }))
   const repeated = Array.from({ length: 8 }, (_, i) => (i % 2 ? "dog" : "cat"))
   expect(classNamesOf(pictures(...repeated))).toEqual(["cat", "dog"])
@@ -68,7 +68,7 @@ test("captions that come again and again are classes", () => {
   expect(classNamesOf([...pictures(...repeated), { path: "x", captions: ["cat", "a cat"] }])).toBeNull()
 })
 
-test("every class is held out in its share, and keeps something", () => {
+test("every class is held out in its share, and keeps pictures to learn from", () => {
   const of = (name: string, count: number) =>
     Array.from({ length: count }, (_, i) => ({ path: `${name}${i}`, captions: [name] }))
   const own = {

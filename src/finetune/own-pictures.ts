@@ -1,18 +1,18 @@
 /**
- * The pictures that a user has: with captions, or with the names of classes. Folders of classes are; so are captions of a
- * list that come again and again, for then they do not tell one picture from another.
+ * A user's pictures, with captions or with names of classes. The names of class folders are classes; so are captions of a
+ * list that several pictures share, because such captions do not tell one picture from another.
  */
 import { UserError } from "../core/errors.ts"
+import { defaultTemplates } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
-import { defaultTemplates } from "../data/training/config.ts"
 import { readCaptions } from "../data/training/sources/captions.ts"
+import type { SampleLocation } from "../data/training/sources/location.ts"
 import { type ListOptions, openList } from "../data/training/sources/open-source.ts"
-import type { Place } from "../data/training/sources/place.ts"
 import { detectFormat } from "../data/training/sources/source.ts"
 
 export interface OwnPicture {
   readonly path: string
-  /** At least one. Of a class: its name alone. */
+  /** At least one caption; for a picture of a class, the name of the class alone. */
   readonly captions: readonly string[]
 }
 
@@ -22,29 +22,29 @@ export interface OwnPictures {
   readonly classes: Classes | null
   /** Pictures left out because they have no caption. */
   readonly withoutCaption: number
-  /** What was passed over among the files, a line each. */
+  /** A line about each kind of file that was left out. */
   readonly notes: readonly string[]
 }
 
 export interface Classes {
-  /** In order of their names. */
+  /** In alphabetical order. */
   readonly names: readonly string[]
-  /** Prompts, `{}` is the name. */
+  /** Prompts, in which `{}` is the name. */
   readonly templates: readonly string[]
 }
 
 export interface OwnPicturesOptions extends Omit<ListOptions, "templates"> {
-  /** Of class names. Default: "a photo of a {}." for folders, and the name as it stands for lists. */
+  /** Prompts for class names. Default: "a photo of a {}." for folders, and the name as it is for lists. */
   readonly templates?: readonly string[]
 }
 
-/** Fewer would neither train nor tell whether it helped. */
+/** With fewer pictures, training learns nothing and its effect cannot be measured. */
 const fewestPictures = 10
 
-/** Caption files that are open together; a system allows a few thousand or less. */
+/** Caption files that are open at once; a system may allow a few thousand or fewer. */
 const filesAtOnce = 64
 
-/** Pictures that share a caption, on average, from which on captions are taken for names of classes. */
+/** Captions count as names of classes where, on average, at least this many pictures share one. */
 const picturesPerClass = 4
 
 /** Throws UserError where there are too few pictures, no captions, or one class only. */
@@ -58,11 +58,11 @@ export async function readOwnPictures(source: string, options: OwnPicturesOption
   }
   const list = await openList(source, format, { ...options, templates: ["{}"] })
   const found: OwnPicture[] = []
-  for await (const picture of mapOrdered(Array(list.count).keys(), filesAtOnce, (i) => pictureAt(list.place(i)))) {
+  for await (const picture of mapOrdered(Array(list.count).keys(), filesAtOnce, (i) => pictureAt(list.location(i)))) {
     found.push(picture)
   }
   const pictures = joined(found.filter(({ captions }) => captions.length > 0))
-  const names = classNamesOf(pictures, format === "folder" && isGiven(list.place(0)))
+  const names = classNamesOf(pictures, format === "folder" && isGiven(list.location(0)))
   checkPictures(source, found.length, pictures, names)
   const templates = options.templates ?? (format === "folder" ? defaultTemplates : ["{}"])
   return {
@@ -73,22 +73,22 @@ export async function readOwnPictures(source: string, options: OwnPicturesOption
   }
 }
 
-/** The class of a picture, by its place among the names. */
+/** The class of a picture, as an index into the names. */
 export function classOf({ captions }: OwnPicture, { names }: Classes): number {
   return names.indexOf(captions[0]!)
 }
 
-/** A caption that is given, not read from a file beside the picture, is the folder's name. */
-function isGiven(place: Place): boolean {
-  return place.kind === "file" && !("file" in place.captions)
+/** Whether the caption is the folder's name, and not read from a file beside the picture. */
+function isGiven(location: SampleLocation): boolean {
+  return location.kind === "file" && !("file" in location.captions)
 }
 
-async function pictureAt(place: Place): Promise<OwnPicture> {
-  if (place.kind !== "file") throw new Error(`a list names files, not a ${place.kind}`)
-  return { path: place.path, captions: await readCaptions(place.captions) }
+async function pictureAt(location: SampleLocation): Promise<OwnPicture> {
+  if (location.kind !== "file") throw new Error(`a list names files, not a ${location.kind}`)
+  return { path: location.path, captions: await readCaptions(location.captions) }
 }
 
-/** A picture may stand in several rows of a list, with a caption in each: it must not be on both sides of a split. */
+/** A picture may be in several rows of a list, with a caption in each. It becomes one picture, so that it is not on both sides of the split. */
 export function joined(pictures: readonly OwnPicture[]): OwnPicture[] {
   const byPath = new Map<string, readonly string[]>()
   for (const { path, captions } of pictures) {
@@ -97,7 +97,7 @@ export function joined(pictures: readonly OwnPicture[]): OwnPicture[] {
   return [...byPath].map(([path, captions]) => ({ path, captions }))
 }
 
-/** Null where pictures are told apart by their captions. */
+/** The names of the classes; null where the captions tell pictures apart. */
 export function classNamesOf(pictures: readonly OwnPicture[], areClasses = false): readonly string[] | null {
   const names = [...new Set(pictures.map(({ captions }) => captions[0]!))].sort()
   const repeat =
@@ -121,6 +121,6 @@ function checkPictures(
   if (names?.length !== 1) return
   throw new UserError(
     `${source}: all pictures are "${names[0]!}", and nothing can be learned from one class`,
-    "put pictures of something else beside them: a folder for each class",
+    "add pictures of something else, with a folder for each class",
   )
 }

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest"
-import type { Encoder } from "../core/encoder.ts"
 import { image8 } from "../core/image/pixels.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 import { type Probe, scoreProbe } from "./probe.ts"
 import { changesOf } from "./report-data.ts"
 
 const names = ["red", "green", "blue"]
 
-/** A pixel's channels, and which channels a text names. */
+/** Embeds a picture as the channels of a pixel, and a text as the channels it names. */
 const encoder: Encoder = {
   embedDim: 3,
   encodeImages: async (images) => Float32Array.from(images.flatMap(({ data }) => [...data])),
@@ -42,7 +42,7 @@ test("classes: accuracy, recall by class, the answer to each picture", async () 
   expect(result.predictions[0]!.probability).toBeCloseTo(1, 6)
 })
 
-test("captions: both ways; a caption of two pictures belongs to both", async () => {
+test("captions: both directions; a caption of two pictures belongs to both", async () => {
   const probe: Probe = {
     pictures: pictures(["red", "red green"], ["red"], ["blue"]),
     images: [pixel(5, 5, 0), pixel(9, 0, 1), pixel(0, 9, 1)],

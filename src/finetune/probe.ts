@@ -1,43 +1,43 @@
-/** Held-out pictures as a zero-shot task: their class among all names, or their caption among all captions and back. */
+/** Held-out pictures as a zero-shot task: find their class among all names, or their caption among all captions, and the reverse. */
 import { availableParallelism } from "node:os"
-import type { Encoder } from "../core/encoder.ts"
+import { cosines, softmax } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import { resizeAndCenterCrop } from "../core/image/resize.ts"
-import { cosines, softmax } from "../core/similarity.ts"
+import type { Encoder } from "../core/inference/encoder.ts"
 import { labelVectors } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { imageVectors, textVectors } from "../evaluate/encode.ts"
 import { accuracyOf, confusionOf, meanPerClassRecall, rankOf, topKAccuracy } from "../evaluate/metrics.ts"
+import type { Scores } from "../evaluate/task-list.ts"
 import { decodeImage } from "../host/image/images.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
-import type { Scores } from "../train/run-directory.ts"
 import { type Classes, classOf, type OwnPicture } from "./own-pictures.ts"
 
 export interface Probe {
   readonly pictures: readonly OwnPicture[]
-  /** As the image tower sees them, before they are normalised. */
+  /** The pictures as the image tower sees them, before they are normalised. */
   readonly images: readonly Image8[]
   readonly classes: Classes | null
-  /** What pictures choose among: names of classes, or all captions. */
+  /** The possible answers: names of classes, or all captions. */
   readonly choices: readonly string[]
-  /** Which choices are right, for each picture. */
+  /** Indices of the right choices, for each picture. */
   readonly truth: readonly (readonly number[])[]
   /** Scores of guessing, by task. */
   readonly chance: Scores
   /** Pictures that could not be read. */
   readonly damaged: number
-  /** Of those that were read, how many end before their end. */
+  /** How many of the pictures that were read are truncated. */
   readonly cutOff: number
 }
 
 export interface ProbeResult {
-  /** What decides, 0 to 1. */
+  /** The scores that decide, 0 to 1. */
   readonly tasks: Scores
   /** Their mean. */
   readonly score: number
-  /** All figures, the tasks among them. */
+  /** All figures, including the tasks. */
   readonly figures: Scores
   /** The best choice for each picture. */
   readonly predictions: readonly Prediction[]
@@ -56,9 +56,9 @@ export async function openProbe(
   preprocessing: Preprocessing,
   truncated: Truncated,
 ): Promise<Probe> {
-  const seen: Shown[] = []
+  const seen: ProbePicture[] = []
   for await (const image of mapOrdered(heldOut, 2 * availableParallelism(), (one) =>
-    shown(one, preprocessing, truncated),
+    readPicture(one, preprocessing, truncated),
   )) {
     if (image) seen.push(image)
   }
@@ -77,17 +77,17 @@ export async function openProbe(
   }
 }
 
-interface Shown {
+interface ProbePicture {
   readonly picture: OwnPicture
   readonly image: Image8
   readonly isCutOff: boolean
 }
 
-async function shown(
+async function readPicture(
   picture: OwnPicture,
   { size, interpolation }: Preprocessing,
   truncated: Truncated,
-): Promise<Shown | null> {
+): Promise<ProbePicture | null> {
   try {
     const image = await decodeImage(picture.path, { truncated })
     return { picture, image: resizeAndCenterCrop(image, size, interpolation), isCutOff: image.isCutOff === true }
@@ -123,7 +123,7 @@ export async function scoreProbe(probe: Probe, encoder: Encoder, logitScale: num
   }
 }
 
-/** Of similarities [pictures, classes]. */
+/** Figures from similarities [pictures, classes]. */
 function classFigures({ choices, truth }: Probe, similarity: Float32Array): Scores {
   const labels = truth.map(([label]) => label!)
   const confusion = confusionOf(similarity, choices.length, labels)
@@ -134,7 +134,7 @@ function classFigures({ choices, truth }: Probe, similarity: Float32Array): Scor
   }
 }
 
-/** Of similarities [pictures, captions]. A caption that several pictures have belongs to each of them. */
+/** Figures from similarities [pictures, captions]. A caption that several pictures share belongs to each of them. */
 function captionFigures({ choices, truth, pictures }: Probe, similarity: Float32Array): Scores {
   const row = (picture: number) => similarity.subarray(picture * choices.length, (picture + 1) * choices.length)
   const column = (choice: number) => pictures.map((_, picture) => row(picture)[choice]!)
@@ -152,7 +152,7 @@ function captionFigures({ choices, truth, pictures }: Probe, similarity: Float32
   }
 }
 
-/** Of those that are right. */
+/** The best rank of the right answers. */
 function bestRank(scores: ArrayLike<number>, right: readonly number[]): number {
   return Math.min(...right.map((target) => rankOf(scores, target)))
 }

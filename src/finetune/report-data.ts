@@ -1,5 +1,5 @@
-/** What fine-tuning did: what its report is made of. */
-import type { Manifest } from "../core/manifest.ts"
+/** The results of fine-tuning, from which its report is made. */
+import type { Manifest } from "../core/inference/manifest.ts"
 import type { EvaluationEntry } from "../train/log/entries.ts"
 import type { TrainConfig } from "../train/train.ts"
 import type { StartModel } from "../weights/start-model.ts"
@@ -19,19 +19,19 @@ export interface FinetuneReport {
     readonly heldOut: number
     readonly withoutCaption: number
     readonly damaged: number
-    /** Used, and end before their end. */
+    /** Truncated pictures that were used. */
     readonly cutOff: number
   }
   readonly start: StartModel
   readonly config: TrainConfig
   readonly probe: Probe
-  /** Of the start. */
+  /** The scores of the start. */
   readonly before: ProbeResult
   readonly run: Tuned
-  /** Whose weights were averaged with the start's. */
+  /** The step whose weights were averaged with the start's. */
   readonly bestStep: number
   readonly candidates: readonly Candidate[]
-  /** What was written. */
+  /** The model that was written. */
   readonly chosen: Candidate
   readonly checkpoint: string
   /** The exported model's directory. */
@@ -41,15 +41,15 @@ export interface FinetuneReport {
   readonly labels: string | null
 }
 
-/** A picture of the probe whose answer is another than it was. */
+/** A picture of the probe for which the answer changed. */
 export interface Change {
-  /** Place in the probe. */
+  /** Index in the probe. */
   readonly index: number
   readonly before: Prediction
   readonly after: Prediction
 }
 
-/** Those that became right first, then those that became wrong, then the others. */
+/** Answers that became right first, then those that became wrong, then the others. */
 export function changesOf(before: ProbeResult, after: ProbeResult): Change[] {
   const all = before.predictions.map((prediction, index) => ({
     ...{ index, before: prediction },
@@ -60,7 +60,7 @@ export function changesOf(before: ProbeResult, after: ProbeResult): Change[] {
   return changed.toSorted((a, b) => kind(a) - kind(b))
 }
 
-/** Scores over samples, with the start's at 0. */
+/** Scores over samples; the start's are at 0. */
 export function curveOf({ before, run }: Pick<FinetuneReport, "before" | "run">): EvaluationEntry[] {
   return [{ step: 0, samplesSeen: 0, tasks: before.tasks, average: before.score }, ...run.evaluations]
 }

@@ -2,18 +2,18 @@
 import sharp from "sharp"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Curve } from "../report/chart.ts"
-import { smallFigure, wideFigure } from "../report/chart-figure.ts"
+import { smallFigure, wideFigure } from "../report/chart.ts"
 import { htmlDocument } from "../report/document.ts"
 import { type Html, html } from "../report/html.ts"
 import { integer, percent } from "../report/numbers.ts"
 import { type Answer, answerList, pictureCard } from "../report/picture-card.ts"
 import { factList, figureList, type Term } from "../report/terms.ts"
 import { totalLoss } from "../train/log/entries.ts"
-import { stepCurve } from "../train/log/report/step-curve.ts"
+import { stepCurve } from "../train/log/report/curves.ts"
 import type { Prediction } from "./probe.ts"
 import { type Change, changesOf, curveOf, type FinetuneReport } from "./report-data.ts"
 
-/** Pictures in the grid, at most. */
+/** The most pictures in the grid. */
 const mostPictures = 48
 
 /** A whole HTML document that loads nothing. */
@@ -33,8 +33,8 @@ function headline({ start, pictures, before, chosen, run, probe }: FinetuneRepor
 <header>
   <p class="eyebrow">mobileclip finetune</p>
   <h1>${percent(before.score)} before, ${percent(chosen.score)} after</h1>
-  <p class="lede">${start.info.name} was trained on ${integer(pictures.train)} pictures more. The figures say how often it finds ${kind} the
-  ${integer(pictures.heldOut)} pictures that were held out.${chosen.alpha === 0 ? " No tuned model was better than the start, so what was written is the start." : ""}</p>
+  <p class="lede">${start.info.name} was trained further on ${integer(pictures.train)} pictures. The figures say how often it finds ${kind} the
+  ${integer(pictures.heldOut)} pictures that were held out.${chosen.alpha === 0 ? " No tuned model was better than the start, so the model that was written is the start." : ""}</p>
   ${figureList([
     ["steps", integer(run.step)],
     ["pairs seen", integer(run.info.samplesSeen)],
@@ -52,7 +52,7 @@ function beforeAndAfter({ before, chosen, probe }: FinetuneReport): Html {
   return html`
 <section>
   <h2>Before and after</h2>
-  <p>On held-out pictures. They also chose the step and the share of the tuned weights, so what comes next may be found a little less well.</p>
+  <p>Measured on the held-out pictures. These also decided the step and the share of the tuned weights, so new pictures may score a little lower.</p>
   <table class="plain">
     <thead><tr><th></th><th>before</th><th>after</th><th>points</th><th>chance</th></tr></thead>
     <tbody>${Object.keys(before.figures).map(row)}</tbody>
@@ -95,7 +95,7 @@ function answer(when: string, { choice, probability, isRight }: Prediction): Ans
   return { text: `${when}: ${isRight ? "✓ " : ""}${choice}`, probability, isRight }
 }
 
-/** As JPEG. */
+/** A small JPEG of the picture. */
 async function thumbnail({ data, width, height }: Image8): Promise<Uint8Array> {
   const picture = sharp(data, { raw: { width, height, channels: 3 } }).resize({ width: 240, withoutEnlargement: true })
   return picture.jpeg({ quality: 82 }).toBuffer()
@@ -114,8 +114,8 @@ function averages({ candidates, before, chosen }: FinetuneReport): Html {
   return html`
 <section>
   <h2>Between start and tuned</h2>
-  <p>Weights averaged with the start's, by the share of the tuned ones. The best was written; where several are, the one nearest to
-  one half, for it keeps more of what the start knows of other pictures. The upright mark is the start.</p>
+  <p>The tuned weights averaged with the start's, by their share. The best average was written. Where several are equally good, it is the one
+  nearest to one half, which keeps more of what the start knows about other pictures. The upright mark is the start.</p>
   <table class="bars"><tbody>${candidates.toSorted((a, b) => a.alpha - b.alpha).map(row)}</tbody></table>
 </section>`
 }
@@ -136,7 +136,7 @@ async function curves(report: FinetuneReport): Promise<Html> {
   return html`
 <section>
   <h2>How it was trained</h2>
-  <p>The probe along the way; the state after step ${integer(bestStep)} was the best.</p>
+  <p>The scores of the probe during training; the state after step ${integer(bestStep)} was the best.</p>
   <div class="charts">
     ${await wideFigure(scores, probe)}
     ${await smallFigure([stepCurve(run.steps, totalLoss)], loss)}

@@ -1,7 +1,7 @@
 /** What fine-tuning did, as `report.html` (one file, needs no network) and `report.json`. */
 import { join } from "node:path"
-import { writeAtomically } from "../host/files.ts"
-import type { Scores } from "../train/run-directory.ts"
+import type { Scores } from "../evaluate/task-list.ts"
+import { writeAtomically } from "../host/files/files.ts"
 import type { ProbeResult } from "./probe.ts"
 import { changesOf, curveOf, type FinetuneReport } from "./report-data.ts"
 import { reportPage } from "./report-page.ts"
@@ -12,7 +12,7 @@ export async function writeReport(directory: string, report: FinetuneReport): Pr
   await writeAtomically(join(directory, "report.json"), [`${JSON.stringify(reportJson(report), null, 2)}\n`])
 }
 
-/** The figures without pictures and answers. */
+/** The figures of the report, without pictures and answers. */
 export function reportJson(report: FinetuneReport) {
   const { source, pictures, start, config, probe, before, run, bestStep, candidates, chosen } = report
   const changes = changesOf(before, chosen)

@@ -13,7 +13,7 @@ test("batches and steps follow from the number of pictures", () => {
   expect(stepsFor(36, 8, 1)).toBe(5)
 })
 
-test("the rate goes with the root of the batch; warm-up with the steps; statistics stay", () => {
+test("the rate scales with the root of the batch, the warm-up with the steps; statistics stay", () => {
   const settings = { seed: 3, device: "cpu" } as const
   expect(finetuneConfig(1600, settings, clip, 64)).toMatchObject({
     ...{ batchSize: 64, steps: 250, learningRate: 3e-5, warmupSteps: 25, layerDecay: 0.9, frozenStatistics: true },

@@ -1,18 +1,17 @@
 /**
- * What is safe for a model that knows something already: a low rate, lower still in lower layers, a short warm-up, batch
+ * Settings that are safe for a trained model: a low learning rate, lower still in lower layers, a short warm-up, and batch
  * norm's statistics as they are.
  */
 
 import { totalmem } from "node:os"
 import { constrainedMemory } from "node:process"
 import type { ModelConfig } from "../core/family/variants.ts"
-import { buildModel, isCoca } from "../model/checkpoint.ts"
-import { activationBytes } from "../train/recipe/activations.ts"
-import { partsOf, towerCost } from "../train/recipe/plan.ts"
+import { buildModel, isCoca } from "../model/checkpoint/checkpoint.ts"
 import { defaultRecipe } from "../train/recipe/schema.ts"
+import { activationBytes, partCost, partsOf } from "../train/recipe/tower-cost.ts"
 import { defaultTrainConfig, type TrainConfig } from "../train/train.ts"
 
-/** What a user may say; the rest follows from the pictures and the model. */
+/** What a user can set; the rest follows from the pictures and the model. */
 export interface FinetuneSettings {
   readonly steps?: number
   readonly epochs?: number
@@ -22,7 +21,7 @@ export interface FinetuneSettings {
   readonly layerDecay?: number
   readonly lock?: "image" | "text"
   readonly precision?: "float32" | "bfloat16"
-  /** Of batches and of what is held out; default 0. */
+  /** Seed of the batches and of the held-out pictures; default 0. */
   readonly seed?: number
   /** Default "cpu". */
   readonly device?: "cpu" | "cuda" | "mps"
@@ -30,9 +29,9 @@ export interface FinetuneSettings {
 }
 
 /**
- * CLIP is fine-tuned with 1e-5 (FLYP, arXiv 2212.00638) to 3e-5 (WiSE-FT, arXiv 2109.01903) at batches of 512 and without
- * smaller rates in lower layers, which let the upper ones have more. Between batches, Adam's rate goes with the square root
- * of their size (arXiv 2205.10287).
+ * CLIP is fine-tuned with 1e-5 (FLYP, arXiv 2212.00638) to 3e-5 (WiSE-FT, arXiv 2109.01903) at batches of 512. There, lower
+ * layers have no smaller rates; here they have, which allows higher rates in the upper ones. Adam's rate scales with the square
+ * root of the batch size (arXiv 2205.10287).
  */
 const rate = { at: 64, learningRate: 3e-5 } as const
 
@@ -43,7 +42,7 @@ const [warmupShare, longestWarmup] = [0.1, 500]
 /** Evaluations along the way. */
 const evaluations = 20
 
-/** @param start what is tuned: a captioner learns its captions too */
+/** @param start the model that is tuned: a captioner also learns its captions */
 export function finetuneConfig(
   pictures: number,
   settings: FinetuneSettings,
@@ -73,35 +72,35 @@ export function finetuneConfig(
   }
 }
 
-/** The losses' weights in training from nothing, CoCa's. */
+/** The weights of the losses are CoCa's, as in training from scratch. */
 const captionerObjective = {
   kind: "coca",
   clipWeight: defaultRecipe.loss.contrastiveWeight,
   captionWeight: defaultRecipe.loss.captionWeight,
 } as const
 
-/** A power of two, so that at least four batches make an epoch, as far as that leaves a choice of captions. */
+/** A power of two with which an epoch has at least four batches, but at least 8 pairs, so that there are captions to choose among. */
 export function batchSizeFor(pictures: number): number {
   const quarter = 2 ** Math.floor(Math.log2(pictures / 4))
   return Math.min(largestBatch, Math.max(quarter, Math.min(8, pictures)))
 }
 
-/** Ten passes over the pictures; a few pictures are passed over more often. */
+/** Ten passes over the pictures, or more passes where there are few pictures. */
 export function stepsFor(pictures: number, batchSize: number, epochs?: number): number {
   const steps = Math.ceil(((epochs ?? defaultEpochs) * pictures) / batchSize)
   return epochs === undefined ? Math.min(mostSteps, Math.max(fewestSteps, steps)) : Math.max(2, steps)
 }
 
-/** Pairs whose activations fit into a quarter of the memory that this machine gives. */
+/** How many pairs have activations that fit into a quarter of this machine's memory. */
 export function chunkSizeFor(config: ModelConfig, bytes = machineMemory()): number {
   const model = buildModel(config)
   const perPair = partsOf(model)
-    .map((part) => activationBytes(towerCost(model, part).layers, { checkpointing: false }))
+    .map((part) => activationBytes(partCost(model, part).layers, { checkpointing: false }))
     .reduce((sum, one) => sum + one, 0)
   return Math.max(1, 2 ** Math.floor(Math.log2(Math.max(1, bytes / 4 / perPair))))
 }
 
-/** All of it, not what is free now: a run that goes on has the same chunks. */
+/** All memory, not what is free now, so that a resumed run has the same chunks. */
 function machineMemory(): number {
   const limit = constrainedMemory()
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem()

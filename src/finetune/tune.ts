@@ -1,8 +1,5 @@
-/** Training on the user's pictures, stopped when the probe gets no better; the best state is kept beside the last. */
+/** Training on the user's pictures. It stops when the scores of the probe stall; the best state is kept beside the last. */
 import { join, resolve } from "node:path"
-import { devices } from "../../torch/index.ts"
-import { safetensorsChunks } from "../core/containers/safetensors.ts"
-import { UserError } from "../core/errors.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
 import type { StartProgress } from "../core/progress.ts"
 import { fillTemplate } from "../core/text/prompts.ts"
@@ -10,13 +7,14 @@ import { Tokenizer } from "../core/text/tokenizer.ts"
 import { listIdentity } from "../data/training/sources/identity.ts"
 import { listPairs, type Pair } from "../data/training/sources/pairs.ts"
 import { openTrainingData } from "../data/training/training-data.ts"
-import { makeDirectory, writeAtomically } from "../host/files.ts"
+import { makeDirectory, writeAtomically } from "../host/files/files.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
-import { buildModel, type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
+import { buildModel, type CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
-import { liveEncoder } from "../train/live-encoder.ts"
-import { beginRun, existingCheckpoint, runTraining, type TrainingResult } from "../train/run-directory.ts"
-import { loadTensors, type Settings } from "../train/state.ts"
+import { TorchEncoder } from "../tensor/torch-encoder.ts"
+import { loadTensors, modelChunks, type Settings } from "../train/checkpoints/state.ts"
+import { beginRun, existingCheckpoint } from "../train/run/resume.ts"
+import { runTraining, type TrainingResult } from "../train/run/run-directory.ts"
 import type { LiveModel, TrainConfig } from "../train/train.ts"
 import type { StartModel } from "../weights/start-model.ts"
 import { isBest, isStalled, type Tensors } from "./average.ts"
@@ -24,17 +22,17 @@ import type { Split } from "./hold-out.ts"
 import type { Classes, OwnPicture } from "./own-pictures.ts"
 import { type Probe, type ProbeResult, scoreProbe } from "./probe.ts"
 
-export interface Tuning {
-  /** Its lock is the caller's. */
+interface Tuning {
+  /** The caller holds its lock. */
   readonly directory: string
   readonly start: StartModel
   readonly config: TrainConfig
   readonly split: Split
   readonly classes: Classes | null
   readonly probe: Probe
-  /** Of the start. */
+  /** The scores of the start. */
   readonly before: ProbeResult
-  /** Evaluations without a better one that end the run; 0: none do. */
+  /** The run ends after this many evaluations without a better one; 0: it does not end early. */
   readonly patience: number
   readonly resume: boolean
   readonly truncated: Truncated
@@ -45,16 +43,16 @@ export interface Tuning {
 export interface Tuned extends TrainingResult {
   /** Pictures of the training part that could not be used. */
   readonly damaged: number
-  /** Of those that were used, how many end before their end. */
+  /** How many of the pictures that were used are truncated. */
   readonly cutOff: number
 }
 
-/** Whether it may be begun, or gone on with; before anything is written. */
+/** Checks, before anything is written, that the run may begin, or go on. Throws UserError where it may not. */
 export async function checkRun(directory: string, resume: boolean): Promise<void> {
   await existingCheckpoint({ directory, existing: resume ? "require" : "refuse", files: ownFiles })
 }
 
-/** Beside those of every run. */
+/** Files beside those of every run. */
 const ownFiles = [
   "train.jsonl",
   "held-out.jsonl",
@@ -64,7 +62,7 @@ const ownFiles = [
   "labels.txt",
 ] as const
 
-/** Leaves `best.safetensors`, the state with the best probe, and all that a training run leaves. */
+/** Writes `best.safetensors`, the state with the best scores, and the files of a training run. */
 export async function tune(tuning: Tuning): Promise<Tuned> {
   const { directory, start, config, before, patience, truncated, startProgress, signal } = tuning
   await makeDirectory(directory)
@@ -103,12 +101,12 @@ export async function tune(tuning: Tuning): Promise<Tuned> {
   }
 }
 
-/** The best state's file; its metadata say after how many samples it was. */
+/** The file of the best state; its metadata have the number of samples it has seen. */
 export function bestFile(directory: string): string {
   return join(directory, "best.safetensors")
 }
 
-/** The probe's scores of a model that is not in training. */
+/** The scores of a model that is not in training. */
 export async function scoreTensors(
   probe: Probe,
   info: CheckpointInfo<ModelConfig>,
@@ -125,37 +123,20 @@ export async function scoreTensors(
   }
 }
 
-/** Throws UserError where libtorch has no such device. */
-export function checkDevice(device: string): void {
-  const present = devices()
-  if (present.some((name) => name === device || name.startsWith(`${device}:`))) return
-  throw new UserError(`this libtorch has no device "${device}"`, `it has ${present.join(", ")}`)
-}
-
 function scoreLive(
   probe: Probe,
   { model, interpreter }: Pick<LiveModel, "model" | "interpreter">,
   { preprocessing }: CheckpointInfo<ModelConfig>,
 ): Promise<ProbeResult> {
-  const encoder = liveEncoder(model, interpreter, preprocessing, new Tokenizer())
+  const encoder = new TorchEncoder(model, interpreter, { preprocessing })
   return scoreProbe(probe, encoder, Math.exp(interpreter.value(model.logitScale).item()))
 }
 
 async function saveBest({ directory, start }: Tuning, { interpreter, samplesSeen }: LiveModel): Promise<void> {
-  await writeCheckpoint(bestFile(directory), { ...start.info, samplesSeen }, interpreter.hostState())
+  await writeAtomically(bestFile(directory), modelChunks({ ...start.info, samplesSeen }, interpreter.hostState()))
 }
 
-export async function writeCheckpoint(
-  path: string,
-  info: CheckpointInfo<ModelConfig>,
-  tensors: Tensors,
-): Promise<void> {
-  const model = buildModel(info.config)
-  loadTensors(model, tensors)
-  await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(info)))
-}
-
-/** `train.jsonl` and `held-out.jsonl`: which picture is on which side, as `--train-data` takes them. */
+/** Writes `train.jsonl` and `held-out.jsonl`, the pictures of both parts, as `--train-data` takes them. */
 async function writeLists({ directory, split, classes }: Tuning): Promise<string> {
   const { train, heldOut } = listFiles(directory)
   await writeAtomically(train, [listText(split.train, classes)])
@@ -163,7 +144,7 @@ async function writeLists({ directory, split, classes }: Tuning): Promise<string
   return train
 }
 
-/** By which a run is told from one on other pictures, or from another model: the held out ones choose what is kept. */
+/** Distinguishes a run from one on other pictures or from another model. The held-out pictures count too, because they decide which state is kept. */
 async function identitiesOf({ directory, split, start }: Tuning, data: string): Promise<Settings> {
   const heldOut = await listIdentity(listPairs(directory, heldOutPairs(split)))
   return { data, heldOut, start: start.source.sha256.slice(0, 16) }

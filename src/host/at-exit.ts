@@ -1,4 +1,4 @@
-/** What must be removed however the process ends, a kill aside: also where `process.exit` passes over all `finally`. */
+/** What must be removed when the process ends, unless it is killed: also where `process.exit` skips all `finally`. */
 const pending = new Set<() => void>()
 
 /** Runs `remove` when the process exits, unless the function that is returned was called before. */

@@ -1,4 +1,4 @@
-/** Native code is tried in a process of its own: if it crashes or hangs, that is what is reported. */
+/** Native code is tried in a process of its own: a crash or a hang is reported, and does not end this one. */
 import { spawn } from "node:child_process"
 
 export type Outcome<T> =

@@ -4,8 +4,8 @@ import { fileURLToPath } from "node:url"
 import { UserError } from "../core/errors.ts"
 
 /**
- * The file `name`.js beside the module; they run what is compiled: where the module is TypeScript, as in tests, the
- * one in `dist/`. Throws UserError where it is not built.
+ * The file `name`.js beside the module. Threads and processes run compiled code, so where the module is TypeScript, as in
+ * tests, it is the file in `dist/`. Throws UserError where it is not built.
  *
  * @param module `import.meta.url` of a file below `src/`
  */

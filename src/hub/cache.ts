@@ -8,8 +8,8 @@
  */
 import { copyFile, readdir, realpath, rename, rm, stat, symlink } from "node:fs/promises"
 import { basename, dirname, join, relative, sep } from "node:path"
-import { makeDirectory, readBytes, requireSmall, writeAtomically } from "../host/files.ts"
-import { neighbour, removeAbandonedOnce } from "../host/neighbour.ts"
+import { makeDirectory, readBytes, requireSmall, writeAtomically } from "../host/files/files.ts"
+import { removeAbandonedOnce, stagingPath } from "../host/files/staging.ts"
 
 export interface CachedFile {
   /** The link in the snapshot: what a user gets. */
@@ -47,7 +47,7 @@ export class RepositoryCache {
     return isCommit(text.trim()) ? text.trim() : null
   }
 
-  async remember(revision: string, commit: string): Promise<void> {
+  async saveRevision(revision: string, commit: string): Promise<void> {
     const path = join(this.folder, "refs", revision)
     await makeDirectory(dirname(path))
     if (revision !== commit) await writeAtomically(path, [commit])
@@ -87,7 +87,7 @@ export class RepositoryCache {
     const target = relative(dirname(path), this.blob(etag))
     if (await stat(path).catch(() => null)) return
     await makeDirectory(dirname(path))
-    const temporary = neighbour(this.blob(etag))
+    const temporary = stagingPath(this.blob(etag))
     await removeAbandonedOnce(dirname(temporary))
     try {
       await symlink(target, temporary)

@@ -24,7 +24,7 @@ test("none and several are errors that list what there is", () => {
   expect(() => choose("a.pt", "b.pt")).toThrow(expect.objectContaining({ hint: "choose one with --file: a.pt, b.pt" }))
 })
 
-test("a folder is read by the same rule, links included; several that are as good are refused with their list", () => {
+test("a folder is read by the same rule, links included; several equally good files are refused with their list", () => {
   const folder = mkdtempSync(join(tmpdir(), "weights-"))
   const put = (name: string) => writeFileSync(join(folder, name), "")
   try {

@@ -1,11 +1,11 @@
-/** Which file is the weights: of a repository on the hub, and of a folder that holds one, or what a run left. */
+/** Which file holds the weights: in a repository on the hub, in a folder like one, or in a run's folder. */
 import { readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { UserError } from "../core/errors.ts"
-import { fileError } from "../host/file-error.ts"
+import { fileError } from "../host/files/file-error.ts"
 
 const extensions = [".safetensors", ".pt", ".pth", ".bin"]
-/** What a training leaves beside the weights. */
+/** What training leaves beside the weights. */
 const noWeights = /^(training_args|optimizer|scheduler|rng_state|scaler)\b/
 
 interface Named {
@@ -13,11 +13,11 @@ interface Named {
 }
 
 /**
- * The one file of weights: open_clip's before others (beside them may lie a copy for transformers, with other tensor
- * names), safetensors before `.pt` before `.bin`, and `model.safetensors` before others of its kind.
+ * The one file of weights: open_clip's before others (a copy for transformers, with other tensor names, may lie beside
+ * them), safetensors before `.pt` before `.bin`, and `model.safetensors` before others of its kind.
  *
  * @param wanted a path in the repository; null: choose
- * @throws UserError where there is none, or several are as good
+ * @throws UserError where there is none, or several are equally good
  */
 export function chooseWeights<T extends Named>(files: readonly T[], wanted: string | null, repo: string): T {
   const list = listOf(files.filter(isWeights))
@@ -35,7 +35,7 @@ export function chooseWeights<T extends Named>(files: readonly T[], wanted: stri
 /**
  * The file itself, or the one of a folder, by the same rule.
  *
- * @throws UserError where a folder has none, or several are as good
+ * @throws UserError where a folder has none, or several are equally good
  */
 export function weightsFile(path: string): string {
   const found = statOf(path).isDirectory() ? weightsInFolder(path) : path
@@ -46,7 +46,7 @@ export function weightsFile(path: string): string {
   )
 }
 
-/** null where the folder has none; a UserError with the list where several are as good. */
+/** Null where the folder has none; a UserError with the list where several are equally good. */
 export function weightsInFolder(folder: string): string | null {
   const candidates = bestOf(filesOf(folder).map((path) => ({ path })))
   if (candidates.length > 1) {
@@ -55,7 +55,7 @@ export function weightsInFolder(folder: string): string | null {
   return candidates[0] ? join(folder, candidates[0].path) : null
 }
 
-/** Those at the top that no other one comes before. */
+/** The best files at the top of the folder, by the rule above. */
 function bestOf<T extends Named>(files: readonly T[]): T[] {
   const top = files.filter((file) => isWeights(file) && !file.path.includes("/"))
   const best = Math.min(...top.map(rank))

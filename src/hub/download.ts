@@ -1,7 +1,7 @@
 /**
  * One file of a repository into the cache: resumed, checked, renamed.
  *
- * The client's own `downloadFileToCacheDir` (@huggingface/hub 2.17) begins anew each time, checks nothing, lets two
+ * The client's own `downloadFileToCacheDir` (@huggingface/hub 2.17) starts again each time, checks nothing, lets two
  * downloads write to one file and names the snapshot by the file's last commit; so the contents are fetched here, in its
  * layout. They come over plain HTTP, which the hub offers for its Xet storage too, because only that has byte ranges of
  * the file itself to go on from.
@@ -9,30 +9,30 @@
 import { statfs } from "node:fs/promises"
 import { dirname } from "node:path"
 import { EnvironmentError, UserError } from "../core/errors.ts"
-import { fileError } from "../host/file-error.ts"
+import { fileError } from "../host/files/file-error.ts"
 import { NetworkFailure, type Retries, Watchdog } from "../host/network/network.ts"
-import { Partial } from "./partial.ts"
+import { PartialDownload } from "./partial.ts"
 import type { RemoteFile } from "./repository.ts"
 import { withHubRetries } from "./requests.ts"
 
-export interface DownloadOptions {
+interface DownloadOptions {
   readonly url: string
   /** Where the contents go. */
   readonly blob: string
   readonly fetch: typeof fetch
   readonly retries: Retries
   readonly timeoutSeconds: number
-  /** Bytes of the file that are there, first those an earlier download left. */
+  /** Is told how many bytes of the file are there, at first those of an earlier download. */
   readonly onProgress?: (done: number) => void
 }
 
 /**
- * @throws UserError for wrong contents (nothing is kept), a full disk and a network that stays down (what is there is
- *   kept for the next time); AbortError when the signal is aborted (kept as well)
+ * @throws UserError for wrong contents (nothing is kept), a full disk and a network that stays down (what came is kept
+ *   for the next time); AbortError when the signal is aborted (kept as well)
  */
 export async function download(file: RemoteFile, options: DownloadOptions): Promise<void> {
   try {
-    await using partial = await Partial.open(file, options.blob)
+    await using partial = await PartialDownload.open(file, options.blob)
     await checkSpace(options.blob, file.size - partial.length)
     const attempt = () => fetchRest(file, partial, options)
     await withHubRetries(`downloading ${file.path}`, attempt, options.retries, () => partial.length)
@@ -43,7 +43,7 @@ export async function download(file: RemoteFile, options: DownloadOptions): Prom
   }
 }
 
-async function fetchRest(file: RemoteFile, partial: Partial, options: DownloadOptions): Promise<void> {
+async function fetchRest(file: RemoteFile, partial: PartialDownload, options: DownloadOptions): Promise<void> {
   options.onProgress?.(partial.length)
   if (partial.length === file.size) return
   using watchdog = new Watchdog(options.timeoutSeconds)
@@ -62,7 +62,7 @@ async function fetchRest(file: RemoteFile, partial: Partial, options: DownloadOp
 }
 
 /** No more is written than was promised: it would fill the disk, and is not the file. */
-async function refuseMore({ path, size }: RemoteFile, partial: Partial): Promise<never> {
+async function refuseMore({ path, size }: RemoteFile, partial: PartialDownload): Promise<never> {
   await partial.clear()
   throw new UserError(`${path} is longer than its ${size} bytes in the list of files`, "nothing was kept; run again")
 }
@@ -71,7 +71,7 @@ function continues(response: Response, from: number): boolean {
   return response.status === 206 && (response.headers.get("Content-Range") ?? "").startsWith(`bytes ${from}-`)
 }
 
-async function checkContents(file: RemoteFile, partial: Partial, url: string): Promise<void> {
+async function checkContents(file: RemoteFile, partial: PartialDownload, url: string): Promise<void> {
   const found = partial.digest()
   if (found === file.etag) return
   await partial.clear()

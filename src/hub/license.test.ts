@@ -32,12 +32,12 @@ test("the whole notice comes once for each licence", async () => {
   }
 })
 
-test("where nothing can be remembered the notice comes each time", async () => {
+test("the notice comes each time where the list cannot be written", async () => {
   for (let i = 0; i < 2; i++)
     expect(await licenseNotice(licenses.mit, "a/b", "/proc/none")).toMatchObject({ first: true })
 })
 
-test("the hub's tag decides over the table, and an unknown one leads to the repository's page", () => {
+test("the hub's tag takes precedence over the table, and an unknown one leads to the repository's page", () => {
   const release = { name: "", repo: "", file: null, license: "mit", variant: "", contents: "clip" } as const
   expect(licenseOf("apple-amlr", release, "page")).toBe(licenses["apple-amlr"])
   expect(licenseOf(null, release, "page")).toBe(licenses.mit)

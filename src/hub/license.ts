@@ -1,10 +1,10 @@
-/** The licence of what is pulled: shown in full the first time, and in a line afterwards. */
+/** The licence of pulled weights: shown in full the first time, and in a line afterwards. */
 import { join } from "node:path"
 import { oneLine } from "../core/errors.ts"
-import { makeDirectory, readJson, writeAtomically } from "../host/files.ts"
+import { makeDirectory, readJson, writeAtomically } from "../host/files/files.ts"
 import { type License, licenses, type Release } from "./released.ts"
 
-/** The hub's tag decides; the table knows more about some. null where neither says. */
+/** The hub's tag decides; the table knows more about some licences. Null where neither says. */
 export function licenseOf(tag: string | null, release: Release | null, page: string): License | null {
   const id = tag ?? release?.license
   if (!id) return null
@@ -19,13 +19,13 @@ export function licenseOf(tag: string | null, release: Release | null, page: str
   )
 }
 
-export interface LicenseNotice {
+interface LicenseNotice {
   readonly text: string
   /** Not shown on this machine before, so the text is the whole notice. */
   readonly first: boolean
 }
 
-/** Which licences were shown is remembered in a file in `folder`; where that cannot be written, all comes again. */
+/** A file in `folder` lists the licences that were shown; where it cannot be written, the notice is shown in full again. */
 export async function licenseNotice(license: License, repo: string, folder: string): Promise<LicenseNotice> {
   const path = join(folder, "licenses-shown.json")
   const shown = await readShown(path)

@@ -1,4 +1,4 @@
-/** What a hub, or its CDN, may say that is not so: each is one clear error, in little time and room. */
+/** False things that a hub, or its CDN, may say: each is one clear error, and takes little time and room. */
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { tmpdir } from "node:os"
@@ -91,7 +91,7 @@ test.each<[string, Answer]>([
     (response) =>
       void flood(response.writeHead(206, { "Content-Range": "bytes 0-299999/300000" }), Buffer.alloc(2 ** 16)),
   ],
-  ["of a greater length", (response) => void flood(response.writeHead(200, { "Content-Length": 2 ** 40 }), weights)],
+  ["with a greater length", (response) => void flood(response.writeHead(200, { "Content-Length": 2 ** 40 }), weights)],
 ])("contents %s are not written", async (_, answer) => {
   lieOf(contents, answer)
   expect((await refused()).message).toBe("mobileclip2_s0.pt is longer than its 300000 bytes in the list of files")
@@ -130,7 +130,7 @@ test.each([
   expect(asked).toBe(3)
 })
 
-test("a byte for each connection is no progress", async () => {
+test("a byte for each connection does not count as progress", async () => {
   lieOf(contents, (response, { headers }) => {
     const from = Number(/\d+/.exec(headers.range!)![0])
     response.writeHead(206, { "Content-Length": 300_000 - from, "Content-Range": `bytes ${from}-299999/300000` })
@@ -163,7 +163,7 @@ test("a list of more files than a model has", async () => {
 test.each<[string, (hub: HubServer) => string, RegExp]>([
   ["in a circle", ({ endpoint }) => `${endpoint}/api/models/x/revision/y`, /redirects without end$/],
   ["to a file", () => "file:///etc/passwd", /redirects to file:\/\/, which is not followed$/],
-  ["to nowhere", () => "http://", /redirects to no address, which is not followed$/],
+  ["to nowhere", () => "http://", /redirects to what is not an address, which is not followed$/],
 ])("redirects %s", async (_, where, message) => {
   lieOf(revision, (response) => void response.writeHead(302, { Location: where(hub) }).end())
   expect((await refused()).message).toMatch(message)

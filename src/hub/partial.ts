@@ -1,21 +1,21 @@
 /**
  * A download that is not complete yet: a file beside the blob that belongs to one process at a time.
  *
- * While it is written it carries its owner's digits (`host/neighbour.ts`); when the owner stops, it is renamed to a name that the next one may
- * take. Renaming is atomic, so of two pulls of one file only one goes on with it and the other starts its own: neither
- * waits, neither can harm the other, and a killed process blocks nobody. The name `<etag>.incomplete` of other tools is
- * left alone, since they may be writing to it.
+ * While it is written its name carries the digits of its process (`host/files/staging.ts`); when that stops, it is renamed
+ * to a name that the next process may take. Renaming is atomic, so when two processes pull one file, one goes on with the
+ * part and the other starts its own: neither waits, neither can harm the other, and a killed process blocks no other.
+ * The name `<etag>.incomplete` of other tools is left alone, since they may be writing to it.
  */
 import { createHash, type Hash } from "node:crypto"
 import { constants, createReadStream, existsSync } from "node:fs"
 import { type FileHandle, lstat, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
-import { makeDirectory } from "../host/files.ts"
-import { isAbandoned, ownDigits } from "../host/neighbour.ts"
-import { isOwn } from "../host/own.ts"
+import { makeDirectory } from "../host/files/files.ts"
+import { isOwn } from "../host/files/remove-own.ts"
+import { isAbandoned, processDigits } from "../host/files/staging.ts"
 import type { RemoteFile } from "./repository.ts"
 
-export class Partial implements AsyncDisposable {
+export class PartialDownload implements AsyncDisposable {
   /** Bytes in the file. */
   length = 0
   private hash: Hash
@@ -30,13 +30,13 @@ export class Partial implements AsyncDisposable {
   }
 
   /** Takes over what an earlier download left of the same contents, or begins a new file. */
-  static async open(file: RemoteFile, blob: string): Promise<Partial> {
+  static async open(file: RemoteFile, blob: string): Promise<PartialDownload> {
     await makeDirectory(dirname(blob))
-    const own = `${blob}.${ownDigits()}.incomplete`
+    const own = `${blob}.${processDigits()}.incomplete`
     for (const name of await abandoned(blob)) {
       if (await rename(name, own).then(...yesOrNo)) break
     }
-    const partial = new Partial(file, blob, own, await open(own, toAppend))
+    const partial = new PartialDownload(file, blob, own, await open(own, toAppend))
     await partial.readExisting()
     return partial
   }
@@ -54,12 +54,12 @@ export class Partial implements AsyncDisposable {
     this.length = 0
   }
 
-  /** Of everything in the file, in the form of the file's etag. Ends the hash. */
+  /** The digest of everything in the file, in the form of the file's etag. Ends the hash. */
   digest(): string {
     return this.hash.digest("hex")
   }
 
-  /** Gives the file its final name. What others left of it is of no more use. */
+  /** Gives the file its final name, and removes what others left of it. */
   async complete(): Promise<void> {
     await this.handle.sync()
     await rename(this.path, this.blob)
@@ -70,7 +70,7 @@ export class Partial implements AsyncDisposable {
     await rm(this.path, { force: true })
   }
 
-  /** What is neither complete nor discarded is left for the next one. */
+  /** A part that is neither complete nor discarded is left for the next process. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.handle.close()
     if (this.length === 0 || existsSync(this.blob)) await this.discard()
@@ -85,7 +85,7 @@ export class Partial implements AsyncDisposable {
   }
 }
 
-/** Wherever a link leads that came in its place, nothing is written there. */
+/** If a link has taken the file's place, nothing is written to where it leads. */
 const toAppend = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0)
 
 const yesOrNo = [() => true, () => false] as const
@@ -99,7 +99,7 @@ function newHash({ checksum, size }: RemoteFile): Hash {
   return checksum === "sha256" ? createHash("sha256") : createHash("sha1").update(`blob ${size}\0`)
 }
 
-/** Unfinished files of the blob that no process writes, as far as they are this user's: what others made may lead anywhere. */
+/** This user's unfinished files of the blob that no process writes; other users' files may lead anywhere. */
 async function abandoned(blob: string): Promise<string[]> {
   const found: string[] = []
   for (const name of await readdir(dirname(blob))) {

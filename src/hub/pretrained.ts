@@ -2,7 +2,7 @@
  * open_clip's pairs of architecture and weights (`--model-name ViT-L-14 --pretrained datacomp_xl_s13b_b90k`) as releases
  * of `released.ts`. Source: open_clip `pretrained.py`@7260a46.
  *
- * Weights were trained with GELU or with QuickGELU, and no tensor tells. open_clip takes the activation from the
+ * Weights were trained with GELU or with QuickGELU, and no tensor says which. open_clip takes the activation from the
  * architecture's name and warns where the weights have the other one; here the weights decide.
  */
 import { UserError } from "../core/errors.ts"
@@ -11,7 +11,7 @@ import { type Release, released } from "./released.ts"
 interface Pair {
   readonly model: string
   readonly tag: string
-  /** Of the release. */
+  /** The name of the release. */
   readonly name: string
 }
 
@@ -31,9 +31,9 @@ function pair(model: string, tag: string): Pair {
   return { model, tag, name: model }
 }
 
-export interface Pretrained {
+interface Pretrained {
   readonly release: Release
-  /** What the user should know, where the pair is not meant literally. */
+  /** What the user should know, where the pair is not taken literally. */
   readonly note: string | null
 }
 
@@ -48,7 +48,7 @@ export function findPretrained(model: string, tag: string): Pretrained {
   if (exact) return { release: releaseOf(exact), note: null }
   const other = candidates.find((pair) => architecture(pair.model) === architecture(model))
   if (!other) throw unknownPair(model, tag)
-  // The papers' own command line has this pair: the open_clip of that time corrected it in silence.
+  // The papers' own command line has this pair: the open_clip of that time corrected it silently.
   if (isQuickGelu(other.model)) {
     const note = `${model} with ${tag} is read as ${other.model}: these weights were trained with QuickGELU`
     return { release: releaseOf(other), note }

@@ -18,7 +18,7 @@ import { basename, join } from "node:path"
 import { scanCacheDir } from "@huggingface/hub"
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { HubServer, sha256Of } from "../../test/hub-server.ts"
-import { thisProcess } from "../host/owner.ts"
+import { thisProcess } from "../host/locks/process-identity.ts"
 import { type PullOptions, pull } from "./pull.ts"
 
 const commit = "0123456789abcdef0123456789abcdef01234567"
@@ -166,13 +166,13 @@ test("a killed process's part is taken over, a live one's is not", async () => {
   expect(blobs().filter((name) => name.endsWith(".incomplete"))).toEqual([basename(live)])
 })
 
-/** The name of what a process downloads that began as this one did, or at another time. */
+/** The name of a part that a process with this one's id downloads, which began when this one did or at another time. */
 function partOf(pid: number, start = thisProcess().start): string {
   const digits = `${pid.toString(16).padStart(8, "0")}${thisProcess().machine}${start}01234567`
   return at("blobs", `${sha256}.${digits}.incomplete`)
 }
 
-test("a killed process's part is taken over though another one has its number, and all that were left go", async () => {
+test("a killed process's part is taken over though another process has its id, and all abandoned parts are removed", async () => {
   mkdirSync(at("blobs"), { recursive: true })
   writeFileSync(partOf(process.pid, "12345678"), weights.subarray(0, 200_000))
   writeFileSync(partOf(process.pid, "12345679"), weights.subarray(0, 200_000))
@@ -312,7 +312,7 @@ test.each([
   expect(text).not.toContain("hf_no")
 })
 
-test("what the hub does not have is said with what it has", async () => {
+test("an error about what the hub does not have lists what it has", async () => {
   expect((await errorOf(run({}, "apple/MobileCLIP3-S0"))).text).toMatch(
     /has no public repository apple\/MobileCLIP3-S0 \(404\) \| nearest names: apple\/MobileCLIP2?-S0, /,
   )
@@ -322,10 +322,10 @@ test("what the hub does not have is said with what it has", async () => {
   )
 })
 
-test("an address that is no hub, and values that cannot be right, are one line", async () => {
+test("an address that is not a hub, and impossible values, are one line", async () => {
   expect((await errorOf(run({ endpoint: "ftp://x" }))).text).toContain("is not an http or https address")
   expect((await errorOf(run({ token: "hf_ä" }))).text).toMatch(/^--token holds no token/)
-  expect((await errorOf(run({ revision: "../../x" }))).text).toMatch(/is no revision/)
+  expect((await errorOf(run({ revision: "../../x" }))).text).toMatch(/is not a revision/)
   expect((await errorOf(run({ file: "../../x.pt" }))).text).toMatch(/names "\.\.\/\.\.\/x\.pt", which could be outside/)
 })
 

@@ -21,8 +21,8 @@ export interface PullOptions extends HubOptions {
   /** Path of the weights in the repository. */
   readonly file?: string | undefined
   /**
-   * Files that are wanted in the place of weights, given all there are; the result's path is that of the first. null:
-   * weights. Where the source names a file, or the table does, it is not asked.
+   * Chooses the files that are wanted in place of weights, given all files; the result's path is that of the first. Null for
+   * weights. It is not called where the source or the table names a file.
    */
   readonly select?: ((paths: readonly string[], repo: string) => readonly string[] | null) | undefined
   /** Downloads again what is in the cache. */
@@ -30,9 +30,9 @@ export interface PullOptions extends HubOptions {
   readonly signal?: AbortSignal | undefined
   /** Bytes of all files that were missing; called often. */
   readonly onProgress?: (done: number, total: number) => void
-  /** As soon as it is known, before the weights are downloaded. */
+  /** Is called as soon as the licence is known, before the weights are downloaded. */
   readonly onLicense?: (license: License, repo: string) => void | Promise<void>
-  /** What the user should know, in a line. */
+  /** Is told what the user should know, in a line. */
   readonly onNote?: (text: string) => void
   /** Default: the process's. */
   readonly env?: Environment
@@ -55,7 +55,7 @@ export interface PullResult {
   readonly cached: boolean
 }
 
-/** `pull`, or what shows how far it is. */
+/** `pull`, or a version that shows its progress. */
 export type PullWeights = (source: string, options: Pick<PullOptions, "select" | "signal">) => Promise<PullResult>
 
 interface Request extends HubSource {
@@ -65,7 +65,7 @@ interface Request extends HubSource {
 /**
  * Finds what `source` names (see `resolveSource`) and makes sure that it is in the cache.
  *
- * @throws UserError for what a user can mend; AbortError when the signal is aborted, with the part kept that is there
+ * @throws UserError for what a user can fix; AbortError when the signal is aborted; what was downloaded is kept
  */
 export async function pull(source: string, options: PullOptions = {}): Promise<PullResult> {
   const resolved = resolveSource(source, existsSync)
@@ -86,10 +86,10 @@ async function localResult(path: string): Promise<PullResult> {
   return { ...file, repo: null, revision: null, sha256: null, license: null, cached: true }
 }
 
-/** It becomes the name of a file in the cache. */
+/** A revision becomes the name of a file in the cache. */
 function checkRevision(revision: string): string {
   if (/^[\w.-]+(\/[\w.-]+)*$/.test(revision) && !/(^|\/)\.\.?(\/|$)/.test(revision)) return revision
-  throw new UserError(`"${revision}" is no revision`, "give a branch, a tag or a commit")
+  throw new UserError(`"${revision}" is not a revision`, "give a branch, a tag or a commit")
 }
 
 interface CachedWeights extends CachedFile {
@@ -122,7 +122,7 @@ class Pull {
     if (this.settings.offline) return cached ? this.fromCache(cached) : this.failOffline()
     try {
       const { delays } = this.retries
-      // Who has a copy need not wait for a network that is down.
+      // Where there is a copy, a network that is down need not be waited for.
       const retries = { ...this.retries, delays: cached ? delays.slice(0, 1) : delays }
       const { endpoint, timeoutSeconds } = this.settings
       const repository = await askHub({ repo, revision, endpoint, timeoutSeconds }, this.fetch, retries)
@@ -134,7 +134,7 @@ class Pull {
     }
   }
 
-  /** The wanted files, the one that is asked for first. */
+  /** The wanted files, the main one first. */
   private choose<T extends { readonly path: string }>(files: readonly T[], file: string | null, repo: string) {
     const names = files.map(({ path }) => path)
     const selected = file === null ? this.options.select?.(names, repo) : null
@@ -147,7 +147,7 @@ class Pull {
     const license = await this.showLicense(repository.license)
     const [weights] = chosen
     const beside = companionsOf(files, weights.path).filter((file) => !chosen.includes(file))
-    // The one that is asked for comes last: where it is, all is there.
+    // The main file comes last: where it is there, all files are.
     const wanted = [...beside, ...chosen.toReversed()]
     const missing: RemoteFile[] = []
     for (const file of wanted) {
@@ -155,7 +155,7 @@ class Pull {
     }
     await this.downloadAll(missing, commit)
     for (const file of wanted) await this.cache.link(commit, file.path, file.etag)
-    await this.cache.remember(this.request.revision, commit)
+    await this.cache.saveRevision(this.request.revision, commit)
     const cached = !missing.includes(weights)
     return this.result(commit, weights.path, (await this.cache.find(commit, weights.path))!, license, cached)
   }
@@ -176,7 +176,7 @@ class Pull {
     }
   }
 
-  /** What the revision was when it was pulled last; null where the cache does not have it. */
+  /** The repository at the revision when it was pulled last; null where the cache does not have it. */
   private async findCached(): Promise<CachedWeights | null> {
     const { revision, file } = this.request
     const commit = await this.cache.commitOf(revision)
@@ -189,7 +189,7 @@ class Pull {
     return first && found.every(Boolean) ? { ...first, commit, file: paths[0]! } : null
   }
 
-  /** None where the cache holds other files of the repository: the hub may have more. */
+  /** Empty where the cache holds other files of the repository: the hub may have more. */
   private chooseCached(names: readonly { readonly path: string }[]): string[] {
     try {
       return this.choose(names, null, `the cached ${this.request.repo}`).map(({ path }) => path)

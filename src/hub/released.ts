@@ -8,10 +8,10 @@
  */
 
 export interface License {
-  /** As the hub tags it. */
+  /** The licence as the hub tags it. */
   readonly id: string
   readonly name: string
-  /** What it means for whoever uses the weights, in our words. */
+  /** What it means for users of the weights, in our words. */
   readonly notice: string
   /** Where the full text is. */
   readonly url: string
@@ -45,7 +45,7 @@ export const licenses = {
   },
 } as const satisfies Record<string, License>
 
-export type LicenseId = keyof typeof licenses
+type LicenseId = keyof typeof licenses
 
 export interface Release {
   /** What a user types; case and separators do not matter, and the repository's own name works too. */
@@ -159,7 +159,7 @@ const teacherReleases = [
 
 const coca = { contents: "captioner", variant: "coca-vit-l-14" } as const
 
-/** Apple's captioners by what they were tuned on; those with context 128 and 256 say so in the config.json beside. */
+/** Apple's captioners by what they were tuned on; the config.json beside them says where the context is 128 or 256. */
 const captionerNames = [
   "context77",
   ...["complete", "extended", "short"].flatMap((kind) =>

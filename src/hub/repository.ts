@@ -3,7 +3,7 @@ import type { ListFileEntry } from "@huggingface/hub"
 import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
 import { listingFetch } from "../host/network/bounded.ts"
-import { isNetworks, type Retries } from "../host/network/network.ts"
+import { isNetworkError, type Retries } from "../host/network/network.ts"
 import { isCommit } from "./cache.ts"
 import { withHubRetries } from "./requests.ts"
 
@@ -23,7 +23,7 @@ export interface Repository {
   readonly files: readonly RemoteFile[]
 }
 
-export interface Question {
+interface Question {
   readonly repo: string
   readonly revision: string
   readonly endpoint: string
@@ -33,7 +33,7 @@ export interface Question {
 /** More than any model has. */
 const mostFiles = 100_000
 
-/** @throws HubUnreachable when the network is down, UserError for an answer that is none of a hub */
+/** @throws HubUnreachable when the network is down, UserError for an answer that does not come from a hub */
 export function askHub(
   { repo, revision, endpoint, timeoutSeconds }: Question,
   fetch: typeof globalThis.fetch,
@@ -55,7 +55,7 @@ export function askHub(
         }
         return { commit: sha, license: licenseTag(tags), files }
       } catch (error) {
-        throw error instanceof UserError || isNetworks(error) ? error : notAHub(endpoint, error)
+        throw error instanceof UserError || isNetworkError(error) ? error : notAHub(endpoint, error)
       }
     },
     retries,
@@ -76,7 +76,7 @@ function licenseTag(tags: readonly string[] | undefined): string | null {
   return tags?.find((tag) => tag.startsWith("license:"))?.slice("license:".length) ?? null
 }
 
-/** Where JSON is none, or lacks what it should have. */
+/** The error for an answer that is not JSON, or lacks what it should have. */
 function notAHub(endpoint: string, error: unknown): UserError {
   return new UserError(
     `${endpoint} does not answer as a model hub does: ${oneLine(messageOf(error))}`,

@@ -8,12 +8,12 @@ import { EnvironmentError, UserError } from "../core/errors.ts"
 import { failuresOf, NetworkFailure, type Retries, triedText, Watchdog, withRetries } from "../host/network/network.ts"
 import { fetchFollowing } from "../host/network/redirects.ts"
 import type { HubSettings } from "./settings.ts"
-import { nearestNames } from "./source.ts"
+import { nearestModels } from "./source.ts"
 
-/** The last of several network failures; what the cache holds may do instead. */
+/** The last of several network failures; the copy in the cache may be used instead. */
 export class HubUnreachable extends EnvironmentError {}
 
-/** Half a minute in all, not counting the attempts. What is likely to stay so is tried less often. */
+/** Half a minute in all, not counting the attempts. Failures that are likely to last are tried less often. */
 export const defaultRetryDelays: readonly number[] = [1, 2, 4, 8, 16]
 
 /**
@@ -82,8 +82,8 @@ function statusError(response: Response, { endpoint, token, tokenSource }: HubSe
   if (reason === "RevisionNotFound") return new UserError(`${repo} has no such revision (404)`, "leave out --revision")
   if (reason === "EntryNotFound") return new UserError(`${repo} has no such file (404)`, "leave out --file")
   if (status === 401 || status === 404) {
-    const nearest = nearestNames(repo).filter((name) => name !== repo)
-    // The hub answers so for what is private, too.
+    const nearest = nearestModels(repo).filter((name) => name !== repo)
+    // The hub gives the same answer for private repositories.
     const Kind = status === 401 ? EnvironmentError : UserError
     return new Kind(
       `${host} has no public repository ${repo} (${status})`,

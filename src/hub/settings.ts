@@ -2,7 +2,7 @@
 import { homedir } from "node:os"
 import { join, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
-import { readBytes, requireSmall } from "../host/files.ts"
+import { readBytes, requireSmall } from "../host/files/files.ts"
 import { webAddress } from "../host/network/address.ts"
 import { expandHome } from "../native/own-cache.ts"
 

@@ -35,7 +35,7 @@ test.each([
   expect(resolveSource(name, nothing)).toMatchObject({ repo, file, revision: null })
 })
 
-test("a file and a revision may stand behind a name", () => {
+test("a file and a revision may follow a name", () => {
   expect(resolveSource("org/x:sub/a.pt@v1.0", nothing)).toMatchObject({
     repo: "org/x",
     file: "sub/a.pt",
@@ -56,8 +56,8 @@ test("what exists is a path, and what looks like one has to exist", () => {
 test("an unknown name lists the nearest", () => {
   const error = expect.objectContaining({ hint: expect.stringMatching(/^nearest names: MobileCLIP2?-S\d, /) })
   expect(() => resolveSource("mobilclip2-s0", nothing)).toThrow(error)
-  expect(() => resolveSource("", nothing)).toThrow("is no model that is known here")
-  expect(() => resolveSource("a/b/c", nothing)).toThrow("is no model that is known here")
+  expect(() => resolveSource("", nothing)).toThrow("is not a known model")
+  expect(() => resolveSource("a/b/c", nothing)).toThrow("is not a known model")
 })
 
 test("an address with a password is refused without it", () => {

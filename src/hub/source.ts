@@ -1,6 +1,6 @@
 /** What a user may call a model: a name of the family, a repository on the hub, or a path. Pure: no file is read here. */
 import { UserError } from "../core/errors.ts"
-import { nearestNames as nearestOf } from "../core/nearest.ts"
+import { nearestNames } from "../core/nearest.ts"
 import { requireNoCredentials } from "../host/network/address.ts"
 import { type Release, released } from "./released.ts"
 
@@ -16,16 +16,16 @@ export interface HubSource {
   readonly release: Release | null
 }
 
-export interface PathSource {
+interface PathSource {
   readonly kind: "path"
   readonly path: string
 }
 
-export type Source = HubSource | PathSource
+type Source = HubSource | PathSource
 
 /**
- * `MobileCLIP2-S0`, `mobileclip2_s0`, `apple/MobileCLIP2-S0`, `hf-hub:owner/name`, each with `:file` and `@revision`
- * behind it; or a path. Case and separators do not matter in names of the family.
+ * `MobileCLIP2-S0`, `mobileclip2_s0`, `apple/MobileCLIP2-S0`, `hf-hub:owner/name`, each with an optional
+ * `:file` and `@revision` at the end; or a path. Case and separators do not matter in names of the family.
  *
  * @param exists whether there is a file or folder of that name
  * @throws UserError for an unknown name, with the nearest known ones
@@ -40,8 +40,8 @@ export function resolveSource(text: string, exists: (path: string) => boolean): 
   if (release) return { kind: "hub", repo: release.repo, file: file ?? release.file, revision, release }
   if (repoPattern.test(name)) return { kind: "hub", repo: name, file, revision, release: null }
   throw new UserError(
-    `"${text}" is no model that is known here, no repository (owner/name) and no file`,
-    `nearest names: ${nearestNames(name).join(", ")}; \`mobileclip pull --list\` shows all`,
+    `"${text}" is not a known model, a repository (owner/name) or a file`,
+    `nearest names: ${nearestModels(name).join(", ")}; \`mobileclip pull --list\` shows all`,
   )
 }
 
@@ -57,7 +57,7 @@ function parts(text: string): { name: string; file: string | null; revision: str
   return { name: name ?? text, file: file ?? null, revision: revision ?? null }
 }
 
-/** By the table's name, or the repository's with or without its owner. */
+/** Finds a release by its name in the table, or by the repository's name with or without its owner. */
 function findRelease(name: string): Release | null {
   const wanted = plain(name)
   if (wanted === "") return null
@@ -71,8 +71,8 @@ function plain(name: string): string {
 }
 
 /** The three names, or repositories where `name` is one, that differ in the fewest letters. */
-export function nearestNames(name: string): string[] {
+export function nearestModels(name: string): string[] {
   const known = released.map((release) => (name.includes("/") ? release.repo : release.name))
   const plainNames = known.map(plain)
-  return nearestOf(plain(name), plainNames).map((nearest) => known[plainNames.indexOf(nearest)]!)
+  return nearestNames(plain(name), plainNames).map((nearest) => known[plainNames.indexOf(nearest)]!)
 }

@@ -26,7 +26,7 @@ export class Clip extends ImageEncoder {
   readonly text: TextTower
   /** Logarithm of the factor on cosine similarities; starts at ln(1 / 0.07), trained within [0, ln 100]. */
   readonly logitScale: Parameter
-  /** SigLIP's: added to scaled similarities; starts at -10. */
+  /** SigLIP's bias, which is added to scaled similarities; starts at -10. */
   readonly logitBias: Parameter | null
 
   constructor(override readonly config: ClipConfig) {

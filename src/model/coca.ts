@@ -25,7 +25,7 @@ import {
 import { VitTrunk } from "./vit.ts"
 
 /** Learned queries that attend to the image's patches. No residual, no perceptron. */
-export class AttentionalPooler extends Module {
+class AttentionalPooler extends Module {
   readonly query: Parameter // [queries, D]
   readonly attn: CrossAttention
   readonly normQuery: LayerNorm
@@ -41,18 +41,18 @@ export class AttentionalPooler extends Module {
 
   /** [N, 1 + P, keyWidth] -> [N, queries, D] */
   forward(x: Tensor): Tensor {
-    const memory = this.attn.remember(this.normKey.forward(x))
+    const memory = this.attn.keysAndValues(this.normKey.forward(x))
     return this.attn.forward(this.normQuery.forward(x.repeat(this.query)), memory)
   }
 }
 
 /** The image's embedding [N, D], and its tokens for the decoder [N, queries - 1, D]. */
-export interface CocaImage {
+interface CocaImage {
   readonly embedding: Tensor
   readonly tokens: Tensor
 }
 
-/** What stands behind an image tower's tokens. */
+/** The head after an image tower's tokens. */
 interface Pooling {
   readonly pooler: AttentionalPooler
   readonly norm: LayerNorm
@@ -74,7 +74,7 @@ function pool({ pooler, norm, projection }: Pooling, patches: Tensor): CocaImage
   return { embedding, tokens: pooled.narrow(1, 1, queries - 1) }
 }
 
-export class CocaImageTower extends VitTrunk implements Pooling {
+class CocaImageTower extends VitTrunk implements Pooling {
   readonly pooler: AttentionalPooler
   readonly norm: LayerNorm
   readonly projection: Linear
@@ -102,8 +102,8 @@ export class CocaImageTower extends VitTrunk implements Pooling {
   }
 }
 
-/** The pixels of FastViT's last feature map as tokens, with learned positions; published by nobody. */
-export class CocaFastViTTower extends FastViTTrunk implements Pooling {
+/** The pixels of FastViT's last feature map as tokens, with learned positions; no published model has this. */
+class CocaFastViTTower extends FastViTTrunk implements Pooling {
   readonly featureNorm: BatchNorm2d
   readonly positionalEmbedding: Parameter // [P, C]
   readonly pooler: AttentionalPooler
@@ -114,7 +114,7 @@ export class CocaFastViTTower extends FastViTTrunk implements Pooling {
     super(image)
     const width = image.stages.at(-1)!.dim
     // Its backward pass gives gradients in the layout of images again: with those of the permuted tokens, oneDNN 2.6 (in
-    // libtorch 1.13) reads what it should not in the depthwise convolutions below, and gradients are garbage.
+    // libtorch 1.13) reads wrong memory in the depthwise convolutions below, and gradients are garbage.
     this.featureNorm = new BatchNorm2d(width)
     this.positionalEmbedding = new Parameter([featurePixels(config.imageSize, image) ** 2, width], timmWeight)
     const { pooler, norm, projection } = poolingOf(config, width)
@@ -154,7 +154,7 @@ function imageTower(config: CocaConfig): CocaImageTower | CocaFastViTTower {
   return image.kind === "vit" ? new CocaImageTower(config, image) : new CocaFastViTTower(config, image)
 }
 
-export class CocaTextTower extends Module {
+class CocaTextTower extends Module {
   readonly tokenEmbedding: Parameter // [vocabSize, D]
   readonly positionalEmbedding: Parameter // [contextLength + 1, D]
   readonly classToken: Parameter // [D]
@@ -173,7 +173,7 @@ export class CocaTextTower extends Module {
     this.projection = new Parameter([width, embedDim], { kind: "normal", std: width ** -0.5 })
   }
 
-  /** Token ids [N, L] -> [N, embedDim], not normalised: the class token's row, which no other sees. */
+  /** Token ids [N, L] -> [N, embedDim], not normalised: the class token's row, which no other token sees. */
   forward(ids: Tensor): Tensor {
     return this.encode(ids).embedding
   }
@@ -186,12 +186,12 @@ export class CocaTextTower extends Module {
     return { tokens: tokens!, embedding: embedding! }
   }
 
-  /** For these ids, from which the first one starts: the tokens, and the class token's row, which ends as the embedding. */
+  /** For these ids, from which the first one starts: the tokens, and the class token's row, which becomes the embedding. */
   segments(ids: Tensor): JointSegment[] {
     const bias = ids.classBias()
     const through = (block: TransformerBlock): JointSegment => {
       return ([tokens, row]) => {
-        const { y, ...past } = block.remember(tokens!)
+        const { y, ...past } = block.forwardWithKeys(tokens!)
         return [y, block.extend(row!, past, bias).y]
       }
     }
@@ -215,7 +215,7 @@ export class CocaTextTower extends Module {
   }
 }
 
-export class CocaDecoder extends Module {
+class CocaDecoder extends Module {
   readonly blocks: readonly TransformerBlock[]
   readonly crossBlocks: readonly CrossBlock[]
   readonly finalNorm: LayerNorm
@@ -232,9 +232,9 @@ export class CocaDecoder extends Module {
     this.projection = new Parameter([text.width, text.vocabSize], { kind: "normal", std: text.width ** -0.5 })
   }
 
-  /** What the image's tokens [N, Q, D] are to each layer. */
-  remember(image: Tensor): KeysAndValues[] {
-    return this.crossBlocks.map((block) => block.remember(image))
+  /** Keys and values of the image's tokens [N, Q, D] for each layer. */
+  keysAndValues(image: Tensor): KeysAndValues[] {
+    return this.crossBlocks.map((block) => block.keysAndValues(image))
   }
 
   /** Tokens of the text tower [N, L, D] -> logits of what follows each, [N, L, vocabSize]. */
@@ -251,7 +251,7 @@ export class CocaDecoder extends Module {
   segments(): JointSegment[] {
     return this.blocks.map((block, i): JointSegment => {
       const cross = this.crossBlocks[i]!
-      return ([x, image]) => [cross.forward(block.forward(x!), cross.remember(image!)), image!]
+      return ([x, image]) => [cross.forward(block.forward(x!), cross.keysAndValues(image!)), image!]
     })
   }
 
@@ -262,10 +262,10 @@ export class CocaDecoder extends Module {
 }
 
 /** One more token of a caption. */
-export interface CaptionStep {
-  /** Of the token that follows, [N, vocabSize]. */
+interface CaptionStep {
+  /** Logits of the next token, [N, vocabSize]. */
   readonly logits: Tensor
-  /** Keys and values of all tokens so far, of every layer one behind the other: [N, S + 1, cacheWidth]. */
+  /** Keys and values of all tokens so far, one layer after the other: [N, S + 1, cacheWidth]. */
   readonly cache: Tensor
 }
 
@@ -274,6 +274,8 @@ export class Coca extends Module {
   readonly text: CocaTextTower
   readonly decoder: CocaDecoder
   readonly logitScale = new Parameter([], { kind: "constant", value: Math.log(1 / 0.07) })
+  /** Only SigLIP's CLIP has one. */
+  readonly logitBias = null
 
   constructor(readonly config: CocaConfig) {
     super()
@@ -294,7 +296,7 @@ export class Coca extends Module {
 
   /** Logits of what follows each token: ids [N, L], image tokens [N, Q, D] -> [N, L, vocabSize]. The plain definition. */
   logits(ids: Tensor, image: Tensor): Tensor {
-    return this.decoder.forward(this.text.tokens(ids), this.decoder.remember(image))
+    return this.decoder.forward(this.text.tokens(ids), this.decoder.keysAndValues(image))
   }
 
   /** Values per token in the cache of `step`. */
@@ -302,17 +304,17 @@ export class Coca extends Module {
     return 2 * (this.text.blocks.length + this.decoder.blocks.length) * this.config.text.width
   }
 
-  /** Values per image token in what `rememberImage` gives. */
+  /** Values per image token in what `imageMemory` gives. */
   get memoryWidth(): number {
     return 2 * this.decoder.crossBlocks.length * this.config.text.width
   }
 
-  /** What the image's tokens [N, Q, D] are to the decoder: [N, Q, memoryWidth]. Once for each image. */
-  rememberImage(image: Tensor): Tensor {
-    return join(this.decoder.remember(image))
+  /** Keys and values of the image's tokens [N, Q, D] for all layers of the decoder: [N, Q, memoryWidth]. Once per image. */
+  imageMemory(image: Tensor): Tensor {
+    return join(this.decoder.keysAndValues(image))
   }
 
-  /** One token [N, 1] behind those in `cache` [N, S, cacheWidth]; S may be 0. */
+  /** One token [N, 1] after those in `cache` [N, S, cacheWidth]; S may be 0. */
   step(id: Tensor, cache: Tensor, memory: Tensor): CaptionStep {
     const past = split(cache, this.config.text.width)
     const images = split(memory, this.config.text.width)

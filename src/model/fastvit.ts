@@ -29,7 +29,7 @@ const headDim = 32
 // ------------------------------------------------------------------------------------------------------ blocks
 
 /** Two strided depthwise convolutions of the same input, 7x7 and 3x3, summed. `outChannels / inChannels` filters each. */
-export class LargeKernelConv extends Module {
+class LargeKernelConv extends Module {
   readonly large: ConvBn
   readonly small: ConvBn
 
@@ -58,7 +58,7 @@ export class LargeKernelConv extends Module {
 }
 
 /** Between two stages: half the resolution, the next stage's channels. timm's `PatchEmbed`. */
-export class Downsample extends Module {
+class Downsample extends Module {
   readonly largeKernel: Layer
   readonly se: SqueezeExcite | null
   readonly pointwise: Layer
@@ -79,7 +79,7 @@ export class Downsample extends Module {
 }
 
 /** Conditional positional encoding: x + depthwise 7x7 of x. */
-export class PositionalEncoding extends Module {
+class PositionalEncoding extends Module {
   readonly conv: Conv2d
 
   constructor(dim: number) {
@@ -97,7 +97,7 @@ export class PositionalEncoding extends Module {
 }
 
 /** Depthwise convolution + batch norm, then a two-layer perceptron on the channels. */
-export class ConvFfn extends Module {
+class ConvFfn extends Module {
   readonly conv: ConvBn | Conv2d
   readonly fc1: Conv2d
   readonly fc2: Conv2d
@@ -114,7 +114,7 @@ export class ConvFfn extends Module {
     return this.fc2.forward(this.fc1.forward(this.conv.forward(x)).gelu())
   }
 
-  /** One convolution in place of convolution and norm; the results scaled (null: they are already). */
+  /** One convolution in place of convolution and norm; the results scaled (null: the scale is folded already). */
   foldWith(scale: Parameter | null): ConvFfn {
     const conv = this.conv instanceof ConvBn ? this.conv.fold() : this.conv
     return withFields(this, { conv, fc2: scale ? scaleConv(this.fc2, scale) : this.fc2 })
@@ -151,7 +151,7 @@ export class RepMixerBlock extends Module {
 }
 
 /** Multi-head self-attention over the pixels; heads of 32 channels, no bias on queries, keys and values. */
-export class PixelAttention extends Module {
+class PixelAttention extends Module {
   readonly qkv: Linear
   readonly proj: Linear
 
@@ -171,7 +171,7 @@ export class PixelAttention extends Module {
     return mixed.permute([0, 2, 1]).reshape([dim, height, width])
   }
 
-  /** The same behind a batch norm, its results scaled; null: none, not. */
+  /** The same after a batch norm (null: without one), its results scaled (null: not scaled). */
   foldWith(norm: BatchNorm2d | null, scale: Parameter | null): PixelAttention {
     const qkv = norm ? foldLinear(this.qkv, norm, null) : this.qkv
     return withFields(this, { qkv, proj: scale ? foldLinear(this.proj, null, scale) : this.proj })
@@ -179,8 +179,8 @@ export class PixelAttention extends Module {
 }
 
 /** Attention over the pixels, then ConvFfn; both scaled residuals. The batch norm of the second lives in ConvFfn. */
-export class AttentionBlock extends Module {
-  /** Null once it is folded into the weights behind it, as the scales are. */
+class AttentionBlock extends Module {
+  /** Null once it is folded into the weights after it, as the scales are. */
   readonly norm: Layer | null
   readonly tokenMixer: PixelAttention
   readonly layerScale1: Parameter | null
@@ -221,7 +221,7 @@ function scaleBy(scale: Parameter | null, x: Tensor): Tensor {
 // ------------------------------------------------------------------------------------------------------- tower
 
 /** One resolution: downsampling (except the first), positional encoding, blocks. */
-export class FastViTStage extends Module {
+class FastViTStage extends Module {
   readonly downsample: Downsample | null
   readonly posEmb: Layer | null
   readonly blocks: readonly (RepMixerBlock | AttentionBlock)[]
@@ -249,7 +249,7 @@ export class FastViTStage extends Module {
 }
 
 /** Twice the channels by a depthwise 3x3 MobileOne block, squeeze-excite, GELU. */
-export class FinalConv extends Module {
+class FinalConv extends Module {
   readonly block: Layer
   readonly se: SqueezeExcite
 

@@ -176,7 +176,7 @@ describe("initial values are the reference's", () => {
   })
 })
 
-/** Of the widths of `text` for a tower half as wide: what goes by 1 / sqrt(width) is larger by sqrt(2). */
+/** The standard deviations of `text` for a tower of half the width: those by 1 / sqrt(width) are larger by sqrt(2). */
 function narrowed(initial: Initial): Initial {
   if (typeof initial === "number") return initial
   if ("bound" in initial) return { bound: initial.bound * Math.SQRT2 }

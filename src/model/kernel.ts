@@ -6,7 +6,7 @@ import type { Parameter } from "../tensor/parameter.ts"
 import { type BatchNorm2d, Conv2d, Linear } from "./layers.ts"
 
 /** A convolution as numbers: weight [O, I/groups, kH, kW] row-major, bias [O]. */
-export interface KernelValues {
+interface KernelValues {
   readonly weight: Float64Array
   readonly bias: Float64Array
 }
@@ -109,7 +109,7 @@ export function scaleConv(conv: Conv2d, scale: Parameter): Conv2d {
   return convFromKernel(scaleKernel(kernelOf(conv), scale), conv)
 }
 
-/** `linear` behind a batch norm over its inputs (null: none), its outputs scaled (null: not). */
+/** `linear` after a batch norm over its inputs (null: without one), its outputs scaled (null: not scaled). */
 export function foldLinear(linear: Linear, norm: BatchNorm2d | null, scale: Parameter | null): Linear {
   const [outFeatures, inFeatures] = linear.weight.shape as readonly [number, number]
   const folded = new Linear(inFeatures, outFeatures, { bias: true, weightInit: linear.weight.init })

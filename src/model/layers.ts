@@ -1,5 +1,5 @@
 /**
- * The elementary layers: each declares its parameters and speaks to the operation interface only.
+ * The elementary layers: each declares its parameters and calls the operation interface only.
  * Shapes: N batch, C channels, H height, W width, D width of a token.
  */
 import { type Init, Parameter } from "../tensor/parameter.ts"
@@ -11,7 +11,7 @@ export interface Layer extends Module {
   forward(x: Tensor): Tensor
 }
 
-/** A piece of a tower between two places where its activations are one tensor: what activation checkpointing repeats. */
+/** A piece of a tower that goes from one tensor to one tensor: activation checkpointing runs it again. */
 export type Segment = (x: Tensor) => Tensor
 
 /** A tower as its segments: `forward` is all of them in turn. */
@@ -23,7 +23,7 @@ export function runSegments(segments: readonly Segment[], x: Tensor): Tensor {
   return segments.reduce((y, segment) => segment(y), x)
 }
 
-/** The same where several tensors go from piece to piece. */
+/** The same for several tensors that go from piece to piece. */
 export type JointSegment = (parts: readonly Tensor[]) => readonly Tensor[]
 
 /** The forward passes of `layers`. */
@@ -33,7 +33,7 @@ export function segmentsOf(layers: readonly Layer[]): Segment[] {
 
 export const zeros: Init = { kind: "constant", value: 0 }
 export const ones: Init = { kind: "constant", value: 1 }
-/** timm's "truncated normal", which it cuts at +-2, not at 2 standard deviations: at 0.02 the cut never binds. */
+/** timm's truncated normal. It cuts at +-2, not at 2 standard deviations, so at 0.02 the cut never binds. */
 export const timmWeight: Init = { kind: "normal", std: 0.02 }
 
 export interface Conv2dOptions {

@@ -20,7 +20,7 @@ import {
 import { BatchNorm2d, Conv2d, type Conv2dOptions } from "./layers.ts"
 import { Module } from "./module.ts"
 
-export interface MobileOneOptions {
+interface MobileOneOptions {
   readonly inChannels: number
   readonly outChannels: number
   readonly kernelSize: number | readonly [number, number]

@@ -2,7 +2,7 @@
  * A tree of layers. Children are found by walking a module's own fields, in the order they were declared, so a
  * parameter's name is its path: `image.stem.0.convKxk.0.conv.weight`.
  */
-import { Random } from "../core/random.ts"
+import { Random } from "../core/arrays/random.ts"
 import { type Init, Parameter } from "../tensor/parameter.ts"
 
 export abstract class Module {
@@ -20,7 +20,7 @@ export abstract class Module {
   }
 }
 
-/** A copy of `module` in which some fields are others. */
+/** A copy of `module` in which some fields are replaced. */
 export function withFields<M extends Module>(module: M, fields: Readonly<Record<string, unknown>>): M {
   return Object.assign(Object.create(Object.getPrototypeOf(module)), module, fields)
 }
@@ -49,7 +49,7 @@ function initialValues(init: Init, size: number, random: Random): Float32Array {
     case "constant":
       return new Float32Array(size).fill(init.value)
     case "normal":
-      return Float32Array.from({ length: size }, () => init.std * random.normal())
+      return new Float32Array(size).map(() => init.std * random.normal())
     case "fanIn":
       return uniform(1 / Math.sqrt(init.fanIn), size, random)
     case "uniform":
@@ -60,5 +60,5 @@ function initialValues(init: Init, size: number, random: Random): Float32Array {
 }
 
 function uniform(bound: number, size: number, random: Random): Float32Array {
-  return Float32Array.from({ length: size }, () => random.uniform(-bound, bound))
+  return new Float32Array(size).map(() => random.uniform(-bound, bound))
 }

@@ -14,7 +14,7 @@ import { Module } from "./module.ts"
 import { TransformerBlock, textInit } from "./transformer.ts"
 
 /** A RepMixer block over the token axis: kernels of 1 x 11 on [N, D, 1, L], and no 1x1 branch. */
-export class TokenRepMixerBlock extends RepMixerBlock {
+class TokenRepMixerBlock extends RepMixerBlock {
   constructor(readonly width: number) {
     super(width, 4 * width, { mixer: [1, 11], ffn: [1, 11], scaleBranch: false })
   }
@@ -54,7 +54,7 @@ export class TextTower extends Module {
     return runSegments(this.segments(ids), ids)
   }
 
-  /** For these ids, from which the first one starts. */
+  /** The segments for these ids, which the first one starts from. */
   segments(ids: Tensor): Segment[] {
     const tokens = this.config.causal ? ids.trimToLongest() : ids
     const embed = () => tokens.embedding(this.tokenEmbedding).addPositions(this.positionalEmbedding)

@@ -12,13 +12,13 @@ import type { Tensor } from "../tensor/tensor.ts"
 import { LayerNorm, Linear, timmWeight, zeros } from "./layers.ts"
 import { Module } from "./module.ts"
 
-export interface TransformerConfig {
+interface TransformerConfig {
   readonly width: number
   readonly heads: number
   readonly layers: number
   readonly causal: boolean
   readonly activation: Activation
-  /** Of the layer norms; default 1e-5. */
+  /** The epsilon of the layer norms; default 1e-5. */
   readonly normEps?: number
 }
 
@@ -28,19 +28,19 @@ export interface KeysAndValues {
   readonly values: Tensor
 }
 
-/** How a block's weights begin; the biases of its attention are zeros. */
+/** Initial values of a block's weights; the biases of its attention are zeros. */
 export interface BlockInit {
   readonly qkv: Init
   readonly proj: Init
   readonly fc1: Init
   readonly fc2: Init
-  /** Of both layers of the perceptron, from the width of their input. */
+  /** The biases of both layers of the perceptron, from the width of their input. */
   readonly mlpBias: (fanIn: number) => Init
 }
 
 const fanIn = (fanIn: number): Init => ({ kind: "fanIn", fanIn })
 
-/** open_clip's for text: by width and depth. It leaves the biases of the perceptron to PyTorch. */
+/** open_clip's initialisation of text towers, by width and depth. The perceptron's biases have PyTorch's defaults. */
 export function textInit({ width, layers }: Pick<TransformerConfig, "width" | "layers">): BlockInit {
   const normal = (std: number): Init => ({ kind: "normal", std })
   const attention = width ** -0.5
@@ -48,12 +48,12 @@ export function textInit({ width, layers }: Pick<TransformerConfig, "width" | "l
   return { qkv: normal(attention), proj: output, fc1: normal((2 * width) ** -0.5), fc2: output, mlpBias: fanIn }
 }
 
-/** open_clip's own ViT has none: PyTorch's of MultiheadAttention and Linear. */
+/** PyTorch's defaults of MultiheadAttention and Linear, which open_clip's own ViT keeps. */
 export function pytorchInit({ width }: Pick<TransformerConfig, "width">): BlockInit {
   return { qkv: xavier(width, 3 * width), proj: fanIn(width), fc1: fanIn(width), fc2: fanIn(4 * width), mlpBias: fanIn }
 }
 
-/** timm's of vision transformers. */
+/** timm's initialisation of vision transformers. */
 export function timmInit(): BlockInit {
   return { qkv: timmWeight, proj: timmWeight, fc1: timmWeight, fc2: timmWeight, mlpBias: () => zeros }
 }
@@ -62,7 +62,7 @@ function xavier(inFeatures: number, outFeatures: number): Init {
   return { kind: "uniform", bound: Math.sqrt(6 / (inFeatures + outFeatures)) }
 }
 
-export class SelfAttention extends Module {
+class SelfAttention extends Module {
   readonly qkv: Linear
   readonly proj: Linear
 
@@ -77,14 +77,14 @@ export class SelfAttention extends Module {
     this.proj = new Linear(width, width, { weightInit: init.proj })
   }
 
-  /** [N, L, D] -> the same shape, and what these tokens leave for later ones. */
+  /** [N, L, D] -> the same shape, with the keys and values of these tokens for later ones. */
   forward(x: Tensor): KeysAndValues & { readonly mixed: Tensor } {
     const [query, keys, values] = this.project(x)
     const { heads, causal } = this
     return { mixed: this.proj.forward(query.attention(keys, values, { heads, causal })), keys, values }
   }
 
-  /** One token more, [N, 1, D]: it sees `past` and itself, less what `bias` [N, S + 1] hides. */
+  /** One more token, [N, 1, D]: it sees `past` and itself, except what `bias` [N, S + 1] hides. */
   extend(x: Tensor, past: KeysAndValues, bias?: Tensor): KeysAndValues & { readonly mixed: Tensor } {
     const [query, key, value] = this.project(x)
     const [keys, values] = [past.keys.concat([key], 1), past.values.concat([value], 1)]
@@ -97,14 +97,14 @@ export class SelfAttention extends Module {
   }
 }
 
-/** How the weights of a cross attention begin; `key` is of values, too. Biases are zeros. */
+/** Initial values of a cross attention's weights; `key` is for values, too. Biases are zeros. */
 export interface CrossInit {
   readonly query: Init
   readonly key: Init
   readonly proj: Init
 }
 
-/** PyTorch's of MultiheadAttention, which keeps the three in one matrix where their widths are equal. */
+/** PyTorch's defaults of MultiheadAttention, which keeps queries, keys and values in one matrix where their widths are equal. */
 export function pytorchCrossInit(width: number, keyWidth: number): CrossInit {
   const rows = keyWidth === width ? 3 * width : width
   return { query: xavier(width, rows), key: xavier(keyWidth, rows), proj: fanIn(width) }
@@ -130,19 +130,19 @@ export class CrossAttention extends Module {
     this.proj = new Linear(width, width, { weightInit: init.proj })
   }
 
-  /** What tokens [N, S, keyWidth] are to every query. */
-  remember(tokens: Tensor): KeysAndValues {
+  /** Keys and values [N, S, width] of tokens [N, S, keyWidth]. */
+  keysAndValues(tokens: Tensor): KeysAndValues {
     return { keys: this.key.forward(tokens), values: this.value.forward(tokens) }
   }
 
-  /** [N, L, D] over what was remembered -> [N, L, D] */
+  /** Queries [N, L, D] over these keys and values -> [N, L, D] */
   forward(x: Tensor, { keys, values }: KeysAndValues): Tensor {
     const mixed = this.query.forward(x).attention(keys, values, { heads: this.heads, causal: false })
     return this.proj.forward(mixed)
   }
 }
 
-export class Mlp extends Module {
+class Mlp extends Module {
   readonly fc1: Linear
   readonly fc2: Linear
 
@@ -162,7 +162,7 @@ export class Mlp extends Module {
   }
 }
 
-/** OpenAI's models approximate GELU by x * sigmoid(1.702 x); with the other one they are silently worse. */
+/** OpenAI's models approximate GELU by x * sigmoid(1.702 x); with the exact GELU they are silently worse. */
 function activate(x: Tensor, activation: Activation): Tensor {
   return activation === "quick-gelu" ? x.mul(x.mul(1.702).sigmoid()) : x.gelu()
 }
@@ -184,16 +184,16 @@ export class TransformerBlock extends Module {
 
   /** [N, L, D] -> the same shape. */
   forward(x: Tensor): Tensor {
-    return this.remember(x).y
+    return this.forwardWithKeys(x).y
   }
 
-  /** The same, and what these tokens leave for later ones. */
-  remember(x: Tensor): KeysAndValues & { readonly y: Tensor } {
+  /** The same, with the keys and values of these tokens for later ones. */
+  forwardWithKeys(x: Tensor): KeysAndValues & { readonly y: Tensor } {
     const { mixed, ...past } = this.attn.forward(this.norm1.forward(x))
     return { y: this.transform(x.add(mixed)), ...past }
   }
 
-  /** One token more, [N, 1, D]: it sees `past` and itself, less what `bias` [N, S + 1] hides. */
+  /** One more token, [N, 1, D]: it sees `past` and itself, except what `bias` [N, S + 1] hides. */
   extend(x: Tensor, past: KeysAndValues, bias?: Tensor): KeysAndValues & { readonly y: Tensor } {
     const { mixed, ...present } = this.attn.extend(this.norm1.forward(x), past, bias)
     return { y: this.transform(x.add(mixed)), ...present }
@@ -221,9 +221,9 @@ export class CrossBlock extends Module {
     this.mlp = new Mlp(width, activation, init)
   }
 
-  /** What the other sequence [N, S, D] is to this block; the same for every token that attends to it. */
-  remember(tokens: Tensor): KeysAndValues {
-    return this.attn.remember(this.normKey.forward(tokens))
+  /** Keys and values of the other sequence [N, S, D]: the same for every token that attends to it. */
+  keysAndValues(tokens: Tensor): KeysAndValues {
+    return this.attn.keysAndValues(this.normKey.forward(tokens))
   }
 
   /** [N, L, D] -> the same shape. */

@@ -13,10 +13,10 @@ import { ConvBn } from "./mobileone.ts"
 import { Module } from "./module.ts"
 import { pytorchInit, TransformerBlock, timmInit } from "./transformer.ts"
 
-/** Whose tower it is, as it is trained: the function is the same. */
+/** The library whose initialisation and weight decay a tower has; the function is the same. */
 export type VitOrigin = "open_clip" | "timm"
 
-/** From pixels to tokens behind the last block: class token first. What all CLIP ViTs share. */
+/** From pixels to the tokens after the last block, class token first. All CLIP ViTs share this. */
 export class VitTrunk extends Module {
   readonly patchEmbed: Conv2d
   readonly classToken: Parameter // [D]

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { type Addon, builtPlace, isBuilt, type Place, placeToBuild, sourceDigest } from "./addon.ts"
+import { type Addon, type AddonFiles, addonToBuild, builtAddon, isBuilt, sourceDigest } from "./addon.ts"
 
 let folder: string
 let addon: Addon
@@ -22,15 +22,15 @@ function write(path: string, text: string): void {
   writeFileSync(path, text)
 }
 
-function build({ file, stampFile }: Place, stamp: string, seconds: number): void {
+function build({ file, stampFile }: AddonFiles, stamp: string, seconds: number): void {
   write(file, "an addon")
   write(stampFile, stamp)
   utimesSync(file, seconds, seconds)
 }
 
 test("an addon is built in the package, and in the cache of its sources where the package is read-only", () => {
-  expect(placeToBuild(addon, env).folder).toBe(join(addon.sourceFolder, "build"))
-  const readOnly = () => placeToBuild(addon, env, () => false).folder
+  expect(addonToBuild(addon, env).folder).toBe(join(addon.sourceFolder, "build"))
+  const readOnly = () => addonToBuild(addon, env, () => false).folder
   const name = (digest: string) => `x-${process.platform}-${process.arch}-${digest.slice(0, 16)}`
   const before = sourceDigest(addon)
   expect(readOnly()).toBe(join(folder, "cache/mobileclip/addons", name(before)))
@@ -39,23 +39,23 @@ test("an addon is built in the package, and in the cache of its sources where th
   expect(readOnly()).toBe(join(folder, "cache/mobileclip/addons", name(sourceDigest(addon))))
 })
 
-test("the newer one of both is loaded", () => {
-  const [inPackage, inCache] = [placeToBuild(addon, env), placeToBuild(addon, env, () => false)]
-  expect(builtPlace(addon, env)).toBeNull()
+test("the newer of two builds is loaded", () => {
+  const [inPackage, inCache] = [addonToBuild(addon, env), addonToBuild(addon, env, () => false)]
+  expect(builtAddon(addon, env)).toBeNull()
   build(inCache, "a", 1000)
-  expect(builtPlace(addon, env)).toEqual(inCache)
+  expect(builtAddon(addon, env)).toEqual(inCache)
   build(inPackage, "b", 2000)
-  expect(builtPlace(addon, env)).toEqual(inPackage)
+  expect(builtAddon(addon, env)).toEqual(inPackage)
   build(inCache, "c", 3000)
-  expect(builtPlace(addon, env)).toEqual(inCache)
+  expect(builtAddon(addon, env)).toEqual(inCache)
 })
 
 test("a file without its stamp, or with another one, is not built", () => {
-  const place = placeToBuild(addon, env)
-  write(place.stampFile, "now")
-  expect(isBuilt(place, "now")).toBe(false)
-  build(place, "now", 1000)
-  expect([isBuilt(place, "now"), isBuilt(place, "then")]).toEqual([true, false])
-  rmSync(place.stampFile)
-  expect(isBuilt(place, "now")).toBe(false)
+  const target = addonToBuild(addon, env)
+  write(target.stampFile, "now")
+  expect(isBuilt(target, "now")).toBe(false)
+  build(target, "now", 1000)
+  expect([isBuilt(target, "now"), isBuilt(target, "then")]).toEqual([true, false])
+  rmSync(target.stampFile)
+  expect(isBuilt(target, "now")).toBe(false)
 })

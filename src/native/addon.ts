@@ -1,6 +1,6 @@
 /**
- * Where an addon is built, and where it is loaded from: in the package, or in this user's cache where nobody may write to
- * the package. The cache's folder is named after the addon's sources, so every version of the package finds its own.
+ * Where an addon is built, and where it is loaded from: in the package, or in this user's cache where the
+ * package is read-only. The cache's folder is named after the addon's sources, so every version of the package finds its own.
  * The addons speak Node-API: one build fits every Node.
  */
 import { createHash } from "node:crypto"
@@ -10,17 +10,17 @@ import { fileURLToPath } from "node:url"
 import { ownCacheDir } from "./own-cache.ts"
 
 export interface Addon {
-  /** Of its file, without ".node", and of its target in CMake. */
+  /** The name of its file, without ".node", and of its target in CMake. */
   readonly module: string
   /** The folder with CMakeLists.txt. */
   readonly sourceFolder: string
 }
 
-export interface Place {
+export interface AddonFiles {
   readonly folder: string
   /** The addon. */
   readonly file: string
-  /** What it was built of and for; written after it. */
+  /** Holds what it was built from and for; written after it. */
   readonly stampFile: string
 }
 
@@ -33,26 +33,26 @@ export function addonBeside(url: string, module: string): Addon {
   return { module, sourceFolder: existsSync(join(here, "CMakeLists.txt")) ? here : join(here, "../..", module) }
 }
 
-/** The file to load: of two the newer one. null: it is not built. */
-export function builtPlace(addon: Addon, env = process.env): Place | null {
-  const built = [packagePlace(addon), cachePlace(addon, env)].filter(({ file }) => existsSync(file))
+/** The addon to load: the newer one where it was built in both places. Null where it is not built. */
+export function builtAddon(addon: Addon, env = process.env): AddonFiles | null {
+  const built = [packageFiles(addon), cacheFiles(addon, env)].filter(({ file }) => existsSync(file))
   const [first = null, second] = built
   return first && second && timeOf(second) > timeOf(first) ? second : first
 }
 
 /** Where the addon is to be built. */
-export function placeToBuild(addon: Addon, env = process.env, canWrite = isWritable): Place {
-  const place = packagePlace(addon)
-  const existing = existsSync(place.folder) ? place.folder : addon.sourceFolder
-  return canWrite(existing) ? place : cachePlace(addon, env)
+export function addonToBuild(addon: Addon, env = process.env, canWrite = isWritable): AddonFiles {
+  const inPackage = packageFiles(addon)
+  const existing = existsSync(inPackage.folder) ? inPackage.folder : addon.sourceFolder
+  return canWrite(existing) ? inPackage : cacheFiles(addon, env)
 }
 
-/** Whether what lies there was built of and for just this. */
-export function isBuilt({ file, stampFile }: Place, stamp: string): boolean {
+/** Whether the addon was built from and for exactly this. */
+export function isBuilt({ file, stampFile }: AddonFiles, stamp: string): boolean {
   return existsSync(file) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp
 }
 
-/** Of everything that is compiled. */
+/** A digest of everything that is compiled. */
 export function sourceDigest({ sourceFolder }: Addon): string {
   const hash = createHash("sha256")
   const sources = readdirSync(join(sourceFolder, "src")).map((name) => `src/${name}`)
@@ -62,20 +62,20 @@ export function sourceDigest({ sourceFolder }: Addon): string {
   return hash.digest("hex")
 }
 
-function packagePlace({ module, sourceFolder }: Addon): Place {
-  return placeIn(join(sourceFolder, "build"), module)
+function packageFiles({ module, sourceFolder }: Addon): AddonFiles {
+  return filesIn(join(sourceFolder, "build"), module)
 }
 
-function cachePlace(addon: Addon, env: NodeJS.ProcessEnv): Place {
+function cacheFiles(addon: Addon, env: NodeJS.ProcessEnv): AddonFiles {
   const key = `${addon.module}-${process.platform}-${process.arch}-${sourceDigest(addon).slice(0, 16)}`
-  return placeIn(join(ownCacheDir(env), "addons", key), addon.module)
+  return filesIn(join(ownCacheDir(env), "addons", key), addon.module)
 }
 
-function placeIn(folder: string, module: string): Place {
+function filesIn(folder: string, module: string): AddonFiles {
   return { folder, file: join(folder, `${module}.node`), stampFile: join(folder, "stamp") }
 }
 
-function timeOf({ file }: Place): number {
+function timeOf({ file }: AddonFiles): number {
   return statSync(file).mtimeMs
 }
 

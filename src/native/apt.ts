@@ -1,4 +1,4 @@
-/** The distribution's packages, where they can be installed without asking anybody. */
+/** The distribution's packages, where they can be installed without asking the user. */
 import { spawnSync } from "node:child_process"
 
 /** Whether apt-get is there and works: as root, or through sudo where that asks no password. */
@@ -11,7 +11,7 @@ export function installer(): string {
   return [...(privilege() ?? []), "apt-get"].join(" ")
 }
 
-/** "Need to get 60 MB of archives.", from a run that answers no. */
+/** "Need to get 60 MB of archives.", from a run that installs nothing. */
 export function downloadSize(packages: readonly string[]): string {
   const { stdout } = apt(["install", "--assume-no", "--no-install-recommends", ...packages])
   return /^Need to get .*$/m.exec(stdout)?.[0] ?? "size unknown"

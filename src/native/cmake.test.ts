@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
-import { type Addon, isBuilt, placeToBuild } from "./addon.ts"
+import { type Addon, addonToBuild, isBuilt } from "./addon.ts"
 import { type Build, compileAddon, missingTools } from "./cmake.ts"
 
 const lists = `cmake_minimum_required(VERSION 3.18)
@@ -23,32 +23,32 @@ afterEach(() => rmSync(folder, { recursive: true }))
 
 function compile(code: string, stamp: string, more: Partial<Build> = {}): Promise<void> {
   writeFileSync(join(folder, "src/x.cc"), code)
-  return compileAddon({ name: "x", addon, place: placeToBuild(addon), definitions: {}, stamp, log: () => {}, ...more })
+  return compileAddon({ name: "x", addon, target: addonToBuild(addon), definitions: {}, stamp, log: () => {}, ...more })
 }
 
 test("what was built stays until its successor is complete and checked; nothing else is left", async () => {
-  const place = placeToBuild(addon)
+  const target = addonToBuild(addon)
   const lines: string[] = []
-  mkdirSync(join(place.folder, "cmake-killed/of/another"), { recursive: true })
+  mkdirSync(join(target.folder, "cmake-killed/of/another"), { recursive: true })
   await compile("int one = 1;", "one", { log: (line) => lines.push(line) })
   expect(lines[0]).toMatch(/^x: compiling \d+(\/\d+|%)$/)
-  expect(readdirSync(place.folder).sort()).toEqual(["stamp", "x.node"])
-  const first = readFileSync(place.file)
+  expect(readdirSync(target.folder).sort()).toEqual(["stamp", "x.node"])
+  const first = readFileSync(target.file)
   const problem = await compile("int two = ;", "two").catch((error) => error)
   expect(problem).toBeInstanceOf(UserError)
   expect(problem.message).toMatch(/^x does not compile: .*x\.cc:1:11: error/)
-  expect(readFileSync(join(place.folder, "build.log"), "utf8")).toContain("x.cc:1:11: error")
+  expect(readFileSync(join(target.folder, "build.log"), "utf8")).toContain("x.cc:1:11: error")
   const check = (file: string) => {
     expect(existsSync(file)).toBe(true)
     throw new UserError("linked to another library")
   }
   await expect(compile("int three = 3;", "three", { check })).rejects.toThrow("linked to another library")
-  expect(readdirSync(place.folder).sort()).toEqual(["build.log", "stamp", "x.node"])
-  expect(readFileSync(place.file)).toEqual(first)
-  expect(isBuilt(place, "one")).toBe(true)
+  expect(readdirSync(target.folder).sort()).toEqual(["build.log", "stamp", "x.node"])
+  expect(readFileSync(target.file)).toEqual(first)
+  expect(isBuilt(target, "one")).toBe(true)
   await compile("int four = 4;", "four")
-  expect(isBuilt(place, "four")).toBe(true)
-  expect(readFileSync(place.file)).not.toEqual(first)
+  expect(isBuilt(target, "four")).toBe(true)
+  expect(readFileSync(target.file)).not.toEqual(first)
 })
 
 test("what compiling needs is named where it is missing", async () => {

@@ -6,45 +6,45 @@ import { availableParallelism } from "node:os"
 import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
 import { UserError } from "../core/errors.ts"
-import type { Addon, Place } from "./addon.ts"
+import type { Addon, AddonFiles } from "./addon.ts"
 
 export interface Build {
   /** For messages: "the libtorch addon". */
   readonly name: string
   readonly addon: Addon
-  readonly place: Place
+  readonly target: AddonFiles
   readonly definitions: Readonly<Record<string, string | number>>
-  /** What the addon is built of and for. */
+  /** What the addon is built from and for. */
   readonly stamp: string
   /** Throws where the file is not to be used. */
   readonly check?: (file: string) => void
-  /** Told how far it is. */
+  /** Is told how far the build is. */
   readonly log: (line: string) => void
 }
 
 /**
- * What is there is used until its successor is complete, checked and put in its place.
+ * The existing addon is used until its successor is complete, checked and renamed into its place.
  *
  * @throws UserError when CMake or a compiler is missing, or at the first line of errors
  */
 export async function compileAddon(build: Build): Promise<void> {
-  const { name, place, stamp, check } = build
+  const { name, target, stamp, check } = build
   requireTools(name)
-  const folder = freshFolder(place)
+  const folder = freshFolder(target)
   try {
     const file = await compile(build, folder)
     check?.(file)
-    // Whoever is stopped here finds a file without a stamp, and builds again.
-    rmSync(place.stampFile, { force: true })
-    renameSync(file, place.file)
-    writeFileSync(place.stampFile, stamp)
+    // A build that is stopped here leaves a file without a stamp, which is built again.
+    rmSync(target.stampFile, { force: true })
+    renameSync(file, target.file)
+    writeFileSync(target.stampFile, stamp)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-/** A new one each time: compilers of a build that was killed may still be writing, and another library's cache would be reused. */
-function freshFolder({ folder }: Place): string {
+/** A new folder each time: compilers of a killed build may still be writing, and CMake would reuse another library's cache. */
+function freshFolder({ folder }: AddonFiles): string {
   mkdirSync(folder, { recursive: true })
   for (const name of readdirSync(folder).filter((name) => name.startsWith("cmake"))) removeLeft(join(folder, name))
   return mkdtempSync(join(folder, "cmake-"))
@@ -54,11 +54,11 @@ function removeLeft(folder: string): void {
   try {
     rmSync(folder, { recursive: true, force: true })
   } catch {
-    // Something is written there again: the next build removes it.
+    // A compiler writes there again: the next build removes it.
   }
 }
 
-/** The addon, in a folder for what is compiled. */
+/** Compiles in `folder` and returns the addon's path. */
 async function compile(build: Build, folder: string): Promise<string> {
   const { module, sourceFolder } = build.addon
   const generator = works("ninja") ? ["-G", "Ninja"] : []
@@ -69,7 +69,7 @@ async function compile(build: Build, folder: string): Promise<string> {
   return join(folder, `${module}.node`)
 }
 
-/** The programs that are not there, as Debian's packages. */
+/** The programs that are missing, by the names of Debian's packages. */
 export function missingTools(): string[] {
   const compilers = [process.env.CXX || "c++", "c++", "g++", "clang++"]
   return [
@@ -105,7 +105,7 @@ function packageFolder(name: string): string {
 async function cmake(build: Build, args: readonly string[]): Promise<void> {
   const { status, output } = await run("cmake", args, (line) => logProgress(build, line))
   if (status === 0) return
-  const log = join(build.place.folder, "build.log")
+  const log = join(build.target.folder, "build.log")
   writeFileSync(log, [`cmake ${args.join(" ")}`, ...output, ""].join("\n"))
   const error = output.find((line) => /error/i.test(line))
   throw new UserError(`${build.name} does not compile: ${error ?? "cmake failed"}`, `the whole output is in ${log}`)

@@ -1,4 +1,4 @@
-/** This program's own folder for what it remembers. */
+/** The folder of this program's own cache. */
 import { homedir } from "node:os"
 import { join, resolve } from "node:path"
 

@@ -1,18 +1,21 @@
 /**
  * Data generation from code: captions and embeddings for shards, on this machine or on those of a NATS server, whose
- * client is loaded when it is asked for.
+ * client is loaded when it is asked for; and what joins, checks, counts and shows the shards that came out.
  */
 export { EnvironmentError, UserError } from "../core/errors.ts"
 export type { Progress, StartProgress } from "../core/progress.ts"
 export { expandShards } from "../data/expand.ts"
-export type { JoinOptions, PublishOptions } from "./distributed/fleet.ts"
-export type { NatsSettings } from "./distributed/settings.ts"
-export { type CaptionJob, defaultFormat, defaultMinImageSize, type EmbeddingJob, type Job } from "./job.ts"
-export { type LocalOptions, reinforceLocally } from "./local.ts"
-export { planShards } from "./plan.ts"
-export { type ResourceRequest, resourceDefaults } from "./resources.ts"
-export { type RunOutcome, requireComplete } from "./run.ts"
-export type { ShardResult, ShardTask } from "./runner.ts"
+export type { JoinJobOptions, PublishOptions } from "./distributed/fleet.ts"
+export type { NatsSettings } from "./distributed/server/nats-settings.ts"
+export {
+  type CaptionJob,
+  defaultFormat,
+  defaultMinImageSize,
+  type EmbeddingJob,
+  type Job,
+  publishDefaults,
+} from "./job/job.ts"
+export { planShards } from "./job/plan.ts"
 export {
   augmentationOf,
   type CaptionRequest,
@@ -21,10 +24,31 @@ export {
   type EmbeddingRequest,
   embeddingDefaults,
   embeddingJob,
-} from "./stage-jobs.ts"
+} from "./job/stage-jobs.ts"
+export { type LocalOptions, reinforceLocally } from "./local/local.ts"
+export { type ResourceRequest, resourceDefaults } from "./local/resources.ts"
+export { type RunOutcome, requireComplete } from "./local/run-shards.ts"
+export type { ShardResult, ShardTask } from "./runner.ts"
+export { type JoinReport, joinShards } from "./tools/join/join.ts"
+export { type ReplayResult, replayViews } from "./tools/replay.ts"
+export { type StatsReport, shardStats } from "./tools/stats/stats.ts"
+export {
+  type ContactSheetOptions,
+  contactSheetDefaults,
+  type JoinShardsOptions,
+  joinDefaults,
+  type ReplayOptions,
+  replayDefaults,
+  type StatsOptions,
+  statsDefaults,
+  type VerifyOptions,
+  verifyDefaults,
+} from "./tools/tool-options.ts"
+export { type AgainstReport, compareShards } from "./tools/verify/against.ts"
+export { type VerifyReport, verifyShards } from "./tools/verify/verify.ts"
 
 type Fleet = typeof import("./distributed/fleet.ts")
-type Settings = typeof import("./distributed/settings.ts")
+type Settings = typeof import("./distributed/server/nats-settings.ts")
 
 /** See `distributed/fleet.ts`. */
 export const runOnWorkers: Fleet["runOnWorkers"] = async (...given) =>
@@ -35,4 +59,4 @@ export const joinJob: Fleet["joinJob"] = async (...given) => (await import("./di
 
 /** See `distributed/settings.ts`. */
 export const natsSettings: Settings["natsSettings"] = async (...given) =>
-  (await import("./distributed/settings.ts")).natsSettings(...given)
+  (await import("./distributed/server/nats-settings.ts")).natsSettings(...given)

@@ -18,7 +18,7 @@ export interface ShardResult {
   readonly samples: number
   /** Samples that were left out, and other things worth knowing. */
   readonly problems: readonly Problem[]
-  /** Of the output file. */
+  /** Size and hash of the output file. */
   readonly bytes: number
   readonly sha256: string
   /** Identity of the models that made it. */

@@ -4,7 +4,7 @@ import { curvesChart, smooth, thin } from "./chart.ts"
 const look = { width: 300, height: 100, xTitle: "step" } as const
 const line = (slope: number) => Array.from({ length: 5 }, (_, x) => ({ x, y: slope * x }))
 
-test("several curves are told apart by colour and named; one has no legend", async () => {
+test("several curves have different colours and a legend; a single one has no legend", async () => {
   const two = await curvesChart(
     [
       { name: "real", points: line(1) },
@@ -36,7 +36,7 @@ test("a name may hold anything", async () => {
   expect(svg).not.toMatch(/<img|[\p{Cc}\u2028\u202e]/u)
 })
 
-test("what is not finite is left out, and the rest is drawn", async () => {
+test("values that are not finite are left out, and the rest is drawn", async () => {
   const broken = [...line(1), { x: 5, y: Number.NaN }, { x: 6, y: Number.POSITIVE_INFINITY }]
   expect(await curvesChart([{ points: broken }], look)).toBe(await curvesChart([{ points: line(1) }], look))
   expect(await curvesChart([{ points: [] }], look)).not.toMatch(/NaN|undefined/)

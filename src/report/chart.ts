@@ -1,17 +1,18 @@
-/** Vega-Lite drawings as SVG. Colours are CSS variables of the page, so one drawing serves light and dark. */
+/** Curves as figures of a page: Vega-Lite drawings as SVG. Colours are CSS variables of the page, so one drawing serves light and dark. */
 import type { TopLevelSpec } from "vega-lite"
 import { printable } from "../core/printable.ts"
+import { Html, html } from "./html.ts"
 
-/** Points a curve is drawn with, at most: more than pixels only make the file larger. */
+/** The most points of a curve: more points than pixels only make the file larger. */
 const MAX_POINTS = 500
 
 export interface Curve {
-  /** For the legend; curves without one have none. */
+  /** Name in the legend; a curve without a name is not in it. */
   readonly name?: string
   readonly points: readonly { readonly x: number; readonly y: number }[]
 }
 
-export interface CurvesOptions {
+interface CurvesOptions {
   readonly width: number
   readonly height: number
   readonly xTitle: string
@@ -19,21 +20,47 @@ export interface CurvesOptions {
   readonly zero?: boolean
   /** d3's notation. */
   readonly format?: string
-  /** Draws raw values thin and their moving average bold. */
+  /** Whether values are drawn thin, and their moving average bold. */
   readonly smoothed?: boolean
-  /** Marks the points: for a few measurements rather than a curve of steps. */
+  /** Whether the points are marked: for a few measurements rather than a curve of steps. */
   readonly marked?: boolean
 }
 
+export interface FigureOptions extends Omit<CurvesOptions, "width" | "height"> {
+  readonly caption?: string
+  /** Text for screen readers. */
+  readonly label: string
+}
+
+/** A figure that takes a whole row. It is drawn for wide and for narrow screens, and the page shows one of both. */
+export async function wideFigure(curves: readonly Curve[], options: FigureOptions): Promise<Html> {
+  const [wide, narrow] = await Promise.all([
+    curvesChart(curves, { ...options, width: 880, height: 260 }),
+    curvesChart(curves, { ...options, width: 360, height: 260 }),
+  ])
+  return html`${figure(wide, options, "wide")}${figure(narrow, options, "narrow")}`
+}
+
+/** A figure that stands beside another. */
+export async function smallFigure(curves: readonly Curve[], options: FigureOptions): Promise<Html> {
+  return figure(await curvesChart(curves, { ...options, width: 420, height: 150 }), options, "small")
+}
+
+function figure(svg: string, { caption, label }: FigureOptions, size: "wide" | "narrow" | "small"): Html {
+  const figcaption = caption === undefined ? null : html`<figcaption>${caption}</figcaption>`
+  return html`
+<figure class="chart ${size}">${figcaption}<div role="img" aria-label="${label}">${new Html(svg)}</div></figure>`
+}
+
 /**
- * Several quantities over one axis; what is not finite is left out. Names become strings of Vega's expressions, which a line
- * separator ends, and text of an SVG document, which has no control characters.
+ * Several quantities over one axis; values that are not finite are left out. Names are made printable, because a line separator
+ * would end a string in Vega's expressions, and an SVG document must not contain control characters.
  */
 export async function curvesChart(given: readonly Curve[], options: CurvesOptions): Promise<string> {
   const curves = given.map((curve) => ({ ...curve, name: printable(curve.name ?? "") }))
   const { width, height, xTitle, zero = true, format = ".3~g", smoothed = false, marked = false } = options
   const values = curves.flatMap(({ name, points }) => curveValues(name, points))
-  // Without values Vega's scales would go from NaN to NaN, and tell screen readers so.
+  // Without values Vega's scales would go from NaN to NaN, also in the text for screen readers.
   const range = values.length === 0 ? { domain: [0, 1] } : {}
   const x = {
     field: "x",
@@ -78,7 +105,7 @@ export async function curvesChart(given: readonly Curve[], options: CurvesOption
   })
 }
 
-/** Told apart by lightness too; the page defines them for light and dark. */
+/** The colours also differ in lightness; the page defines them for light and dark. */
 const palette = ["var(--accent)", "var(--wrong)", "var(--right)", "var(--fourth)", "var(--soft)"] as const
 
 function curveValues(name: string, points: Curve["points"]) {
@@ -90,7 +117,7 @@ function curveValues(name: string, points: Curve["points"]) {
   return thin(finite.map(({ x, y }, i) => ({ name, x, y, smoothed: smoothed[i]! })))
 }
 
-/** Mean over the `window` values around each, of those there are. */
+/** For each value the mean of the `window` values around it, or of fewer near the ends. */
 export function smooth(values: readonly number[], window: number): number[] {
   const half = Math.floor(window / 2)
   const sums = [0]
@@ -101,14 +128,14 @@ export function smooth(values: readonly number[], window: number): number[] {
   })
 }
 
-/** Every k-th point and the last, at most about `MAX_POINTS`. */
+/** Every k-th point and the last one, about `MAX_POINTS` at most. */
 export function thin<T>(points: readonly T[]): T[] {
   const stride = Math.ceil(points.length / MAX_POINTS)
   return points.filter((_, i) => i % stride === 0 || i === points.length - 1)
 }
 
 /** @returns an `<svg>` element of the spec's width, axes included */
-export async function draw(spec: TopLevelSpec): Promise<string> {
+async function draw(spec: TopLevelSpec): Promise<string> {
   const axis = {
     labelColor: "var(--soft)",
     titleColor: "var(--soft)",
@@ -133,7 +160,7 @@ export async function draw(spec: TopLevelSpec): Promise<string> {
     },
   } as const
   const autosize = { type: "fit", contains: "padding" } as const
-  // 800 modules, which a command that draws nothing does not wait for.
+  // 800 modules, which are loaded only where something is drawn.
   const [{ parse, View }, { compile }] = await Promise.all([import("vega"), import("vega-lite")])
   const view = new View(parse(compile({ ...spec, padding: 2, autosize, config } as TopLevelSpec).spec), {
     renderer: "none",

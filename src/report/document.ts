@@ -3,8 +3,8 @@ import { Html, html } from "./html.ts"
 import { style } from "./style.ts"
 
 /**
- * @param body what stands in `<main>`
- * @param ownStyle CSS of this page alone, behind the style of all reports
+ * @param body the content of `<main>`
+ * @param ownStyle CSS of this page alone, which follows the style of all reports
  */
 export function htmlDocument(title: string, body: Html, ownStyle = ""): string {
   return html`<!doctype html>

@@ -1,4 +1,4 @@
-/** HTML as a value: whatever is put into the template is escaped, unless it is HTML already. */
+/** HTML as a value: what is put into a template is escaped, unless it already is HTML. */
 
 import { printableLines } from "../core/printable.ts"
 

@@ -1,8 +1,9 @@
+/** The machine of a measurement, for reports. */
 import { arch, availableParallelism, cpus, release, totalmem, type } from "node:os"
 import { type Html, html } from "./html.ts"
 import { factList, type Term } from "./terms.ts"
 
-/** Where a figure was measured. */
+/** The machine on which a figure was measured. */
 export interface Machine {
   readonly cpu: string
   /** Processors this process may use. */
@@ -29,7 +30,7 @@ function machineFacts({ cpu, cores, memoryGB, os }: Machine): Term[] {
   ]
 }
 
-/** Of a report: the machine, and what else `facts` say of where its figures are from. */
+/** The section of a report about the machine and the versions its figures were measured with. */
 export function measuredOn(machine: Machine, facts: readonly Term[]): Html {
   return html`
 <section>

@@ -1,4 +1,4 @@
-/** Numbers as pages write them. */
+/** Numbers as reports write them. */
 
 /** 0.0834 -> "8.3%" */
 export function percent(share: number): string {
@@ -13,10 +13,10 @@ export function integer(value: number): string {
 /** 7.4 s, 48 s, 3 min 20 s, 2 h 05 min */
 export function durationText(seconds: number): string {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`
-  const whole = Math.round(seconds)
-  if (whole < 60) return `${whole} s`
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`
-  const minutes = Math.round(whole / 60)
+  const rounded = Math.round(seconds)
+  if (rounded < 60) return `${rounded} s`
+  if (rounded < 3600) return `${Math.floor(rounded / 60)} min ${String(rounded % 60).padStart(2, "0")} s`
+  const minutes = Math.round(rounded / 60)
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`
 }
 

@@ -1,9 +1,9 @@
-/** Pictures with what is said about them. */
+/** Pictures with captions and answers. */
 import { type Html, html } from "./html.ts"
 
-export interface PictureCard {
+interface PictureCard {
   readonly jpeg: Uint8Array
-  /** For those who do not see it. */
+  /** Text for screen readers. */
   readonly alt: string
   /** Decides the border. */
   readonly isRight: boolean

@@ -1,4 +1,4 @@
-/** The look of reports. One accent colour; right and wrong also differ in mark and border. */
+/** The style of reports. There is one accent colour; right and wrong also differ in mark and border. */
 export const style = `
 :root {
   color-scheme: light dark;

@@ -1,14 +1,14 @@
-/** Lists of terms and what they are. */
+/** Lists of terms with their values. */
 import { type Html, html } from "./html.ts"
 
 export type Term = readonly [term: string, text: string]
 
-/** The few figures that matter most, large. */
+/** The most important figures, in large type. */
 export function figureList(terms: readonly Term[]): Html {
   return html`<dl class="figures">${terms.map(termRow)}</dl>`
 }
 
-/** What is looked up, a line each. */
+/** Facts to look up, one on each line. */
 export function factList(terms: readonly Term[]): Html {
   return html`<dl class="facts">${terms.map(termRow)}</dl>`
 }

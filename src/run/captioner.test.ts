@@ -5,9 +5,9 @@ import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { tinyCoca, tinyCocaInfo } from "../../test/tiny-coca.ts"
 import { noGrad, scope } from "../../torch/index.ts"
+import { Random } from "../core/arrays/random.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { preprocess } from "../core/image/preprocess.ts"
-import { Random } from "../core/random.ts"
 import { endOfText, startOfText } from "../core/text/tokenizer.ts"
 import { exportModel } from "../export/export.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
@@ -34,7 +34,7 @@ function picture(seed: number): Image8 {
   return { width: 40, height: 36, channels: 3, data }
 }
 
-/** Logits behind each token, by the plain definition: [L, vocabSize]. */
+/** Logits after each token, by the plain definition: [L, vocabSize]. */
 function plainLogits(image: Image8, ids: readonly number[]): Float32Array {
   const interpreter = new TorchInterpreter(model)
   const pixels = preprocess(image, preprocessing, new Float32Array(3 * 32 * 32))
@@ -88,7 +88,7 @@ test("beam search finds a caption at least as good as the greedy one", async () 
   expect(score(beam)).toBeGreaterThanOrEqual(score(greedy.slice(0, -1)) * 0.999)
 })
 
-test("the manifest tells of the decoder, fp16 too; a model without one is no captioner", async () => {
+test("the manifest tells of the decoder, fp16 too; a model without one is not a captioner", async () => {
   expect(captioner.manifest.decoder).toEqual({ cacheWidth: 256, memoryWidth: 128, vocabSize: 49408, contextLength: 76 })
   expect(captioner.manifest.verification.decoderError).toBeLessThan(1e-4)
   await using half = await loadCaptioner(join(folder, "half"))

@@ -2,31 +2,21 @@
  * Pictures to captions through an exported captioner, on whatever runtime a host gives. An image is encoded once,
  * however many captions it gets; each token of a caption is computed once.
  */
-import type { BegunDecoder, CaptionRuntime, Values } from "../core/caption-decoder.ts"
+
+import { fnv1a } from "../core/arrays/random.ts"
 import type { Image8 } from "../core/image/pixels.ts"
-import { preprocess } from "../core/image/preprocess.ts"
-import type { Manifest } from "../core/manifest.ts"
-import { fnv1a } from "../core/random.ts"
+import { preprocessBatch } from "../core/image/preprocess.ts"
+import type { BegunDecoder, CaptionRuntime, Values } from "../core/inference/caption-decoder.ts"
+import type { Manifest } from "../core/inference/manifest.ts"
+import { memoryName, type TowerFile } from "../core/inference/manifest.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 import { captionText, generate, rowsPerCaption } from "./caption/generate.ts"
 import { type GenerateOptions, generateOptions } from "./caption/options.ts"
+import type { Graph } from "./graph.ts"
 
 /** What captioning needs to know of a model. */
 export interface CaptionerModel extends Pick<Manifest, "name" | "preprocessing"> {
   readonly decoder: NonNullable<Manifest["decoder"]>
-}
-
-/** The two graphs of an exported captioner on a runtime. */
-export interface CaptionerGraphs {
-  /** Pixels [N, 3, size, size] -> what the images are to the decoder, [N, Q, memoryWidth]. */
-  remember(pixels: Values): Promise<Values>
-  /** One token more for each row: ids [N], cache [N, S, cacheWidth], memory -> logits [N, vocabSize], cache. */
-  step(
-    ids: readonly number[],
-    cache: Values,
-    memory: Values,
-  ): Promise<{ readonly logits: Values; readonly cache: Values }>
-  release(): Promise<void>
 }
 
 export interface CaptionOptions extends Partial<GenerateOptions> {
@@ -79,12 +69,16 @@ export class Captioner<Model extends CaptionerModel = CaptionerModel> implements
   private pixels(images: readonly Image8[]): Values {
     const { preprocessing } = this.manifest
     const { size } = preprocessing
-    const data = new Float32Array(images.length * 3 * size * size)
-    images.forEach((image, i) => {
-      preprocess(image, preprocessing, data.subarray(i * 3 * size * size, (i + 1) * 3 * size * size))
-    })
-    return { data, shape: [images.length, 3, size, size] }
+    return { data: preprocessBatch(images, preprocessing), shape: [images.length, 3, size, size] }
   }
+}
+
+/** The two graphs of an exported captioner, and their inputs and outputs. */
+interface CaptionerGraphs {
+  /** Pixels [N, 3, size, size] -> what the images are to the decoder, [N, Q, memoryWidth]. */
+  readonly image: { readonly graph: Graph } & Pick<TowerFile, "input">
+  /** One token more for each row: ids [N, 1], cache [N, S, cacheWidth], memory -> logits [N, vocabSize], cache. */
+  readonly decoder: { readonly graph: Graph } & Pick<TowerFile, "input" | "output">
 }
 
 /** Two graphs, with what stands between them kept here. */
@@ -95,12 +89,13 @@ export class GraphRuntime implements CaptionRuntime {
   ) {}
 
   async begin(pixels: Values, rowsPerImage: number): Promise<BegunDecoder> {
-    const memory = await this.graphs.remember(pixels)
-    return new CachedDecoder(this.sizes, this.graphs, repeatRows(memory, rowsPerImage))
+    const { graph, input } = this.graphs.image
+    const { [memoryName]: memory } = await graph.run({ [input]: pixels }, [memoryName])
+    return new CachedDecoder(this.sizes, this.graphs.decoder, repeatRows(memory, rowsPerImage))
   }
 
-  release(): Promise<void> {
-    return this.graphs.release()
+  async release(): Promise<void> {
+    await Promise.all([this.graphs.image.graph.release(), this.graphs.decoder.graph.release()])
   }
 }
 
@@ -113,7 +108,7 @@ class CachedDecoder implements BegunDecoder {
 
   constructor(
     sizes: CaptionerModel["decoder"],
-    private readonly graphs: Pick<CaptionerGraphs, "step">,
+    private readonly decoder: CaptionerGraphs["decoder"],
     memory: Values,
   ) {
     this.vocabSize = sizes.vocabSize
@@ -128,9 +123,12 @@ class CachedDecoder implements BegunDecoder {
       this.cache = takeRows(this.cache, parents)
       this.memory = takeRows(this.memory, parents)
     }
-    const { logits, cache } = await this.graphs.step(tokens, this.cache, this.memory)
-    this.cache = cache
-    return logits.data
+    const { graph, input, output } = this.decoder
+    const ids = { data: BigInt64Array.from(tokens, BigInt), shape: [tokens.length, 1] }
+    const feeds = { [input]: ids, past: this.cache, [memoryName]: this.memory }
+    const { [output]: logits, present } = await graph.run(feeds, [output, "present"])
+    this.cache = present!
+    return logits!.data
   }
 
   /** Nothing here lives outside the heap. */

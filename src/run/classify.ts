@@ -1,11 +1,11 @@
 /** Zero-shot classification: which of some labels fits a picture best. */
-import type { Encoder } from "../core/encoder.ts"
+
+import { batchesOf } from "../core/arrays/batches.ts"
+import { cosines, l2Normalize, softmax } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
-import { cosines, l2Normalize, softmax } from "../core/similarity.ts"
-import { labelVectors } from "../core/text/prompts.ts"
-
-export const defaultTemplates = ["a photo of a {}."] as const
+import type { Encoder } from "../core/inference/encoder.ts"
+import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
 
 export interface LabelScore {
   readonly label: string
@@ -20,24 +20,27 @@ export interface Classifier {
   classify(images: readonly Image8[]): Promise<LabelScore[][]>
 }
 
+/** Where published CLIPs ended, whose training keeps the factor at 100 or below; for models whose files do not say theirs. */
+const usualScale = 100
+
 /**
  * A classifier of `labels`, which are encoded once: each in every template (`{}` is the label), the unit vectors
  * averaged. Throws UserError without labels, or for a template without `{}`.
  */
 export async function createClassifier(
-  model: Encoder & { readonly manifest: { readonly logitScale: number | null } },
+  model: Encoder & { readonly logitScale: number | null },
   labels: readonly string[],
   templates: readonly string[] = defaultTemplates,
 ): Promise<Classifier> {
   if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
-  const { embedDim, manifest } = model
+  const { embedDim, logitScale } = model
   const vectorsOfLabels = await labelVectors(model, labels, templates)
   return {
     labels,
     async classify(images) {
       const vectors = l2Normalize(await model.encodeImages(images), embedDim)
       const similarity = cosines(vectors, vectorsOfLabels, embedDim)
-      const scores = softmax(similarity, labels.length, manifest.logitScale ?? 1)
+      const scores = softmax(similarity, labels.length, logitScale ?? usualScale)
       return images.map((_, image) =>
         labels
           .map((label, i) => {
@@ -50,7 +53,7 @@ export async function createClassifier(
   }
 }
 
-export type Classified<Source> =
+type Classified<Source> =
   | { readonly source: Source; readonly labels: LabelScore[] }
   | { readonly source: Source; readonly error: UserError }
 
@@ -63,8 +66,7 @@ export async function* classifyEach<Source>(
   sources: readonly Source[],
   decode: (source: Source) => Promise<Image8>,
 ): AsyncGenerator<Classified<Source>> {
-  for (let start = 0; start < sources.length; start += BATCH) {
-    const batch = sources.slice(start, start + BATCH)
+  for await (const batch of batchesOf(sources, BATCH)) {
     const decoded = await Promise.all(batch.map((source) => decode(source).catch(asUserError)))
     const results = await classifier.classify(decoded.filter(isImage))
     for (const [i, source] of batch.entries()) {

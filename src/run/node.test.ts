@@ -5,11 +5,11 @@ import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
 import { UserError } from "../core/errors.ts"
-import { type Manifest, manifestFile } from "../core/manifest.ts"
+import { type Manifest, manifestFile } from "../core/inference/manifest.ts"
 import { exportModel } from "../export/export.ts"
 import { type EncodedFile, encodeModel } from "../tensor/onnx-proto.ts"
-import { readManifest } from "./node.ts"
-import { openSession } from "./session.ts"
+import { loadModel } from "./node.ts"
+import { OnnxGraph } from "./session.ts"
 
 let folder: string
 const at = (...parts: string[]) => join(folder, ...parts)
@@ -30,12 +30,37 @@ test.each(["../outside.onnx", "onnx/../../outside.onnx", "/etc/passwd", "C:\\out
     for (const changed of [listed, used]) {
       cpSync(at("model"), at("changed"), { recursive: true })
       writeFileSync(at("changed", manifestFile), JSON.stringify(changed))
-      const error: unknown = await readManifest(at("changed")).catch((error: unknown) => error)
+      const error: unknown = await loadModel(at("changed")).catch((error: unknown) => error)
       expect(error).toBeInstanceOf(UserError)
       expect((error as Error).message).toMatch(/is not a model manifest .* (files|towers).*/)
     }
   },
 )
+
+test.each([
+  ["of another width", { embedDim: 17 }, "onnx/text_model.onnx gives embeddings of 16 values, and the model's have 17"],
+  ["without the named output", { towers: { output: "pooled" } }, 'onnx/text_model.onnx has no output "pooled"'],
+])("a tower %s is told when it is used", async (_, { towers, ...fields }: Changes, message) => {
+  cpSync(at("model"), at("differing"), { recursive: true })
+  const manifest = JSON.parse(readFileSync(at("model", manifestFile), "utf8")) as Manifest
+  const text = { ...manifest.towers.text, ...towers }
+  const changed = { ...manifest, ...fields, towers: { ...manifest.towers, text } }
+  writeFileSync(at("differing", manifestFile), JSON.stringify(changed))
+  await using model = await loadModel(at("differing"), { threads: 1 })
+  await expect(model.encodeTexts(["a cat"])).rejects.toThrow(message)
+})
+
+type Changes = { readonly embedDim?: number; readonly towers?: { readonly output: string } }
+
+test("a tower is read when it is first used, and a model can be let go of twice", async () => {
+  cpSync(at("model"), at("lazy"), { recursive: true })
+  const model = await loadModel(at("lazy"), { threads: 1 })
+  rmSync(at("lazy", "onnx", "vision_model.onnx"))
+  expect(await model.encodeTexts([])).toEqual(new Float32Array(0))
+  expect(await model.encodeTexts(["a cat", "a dog"])).toHaveLength(32)
+  await expect(model.encodePixels(new Float32Array(3 * 64 * 64), 1)).rejects.toThrow("cannot be loaded")
+  await Promise.all([model.dispose(), model.dispose()])
+})
 
 test.each(["../weights", "/etc/hostname", "onnx/../../weights"])("weights at %j are not read", async (location) => {
   const graph = {
@@ -53,9 +78,10 @@ test.each(["../weights", "/etc/hostname", "onnx/../../weights"])("weights at %j 
   }
   const weights = write("sound.onnx", "weights")
   for (const path of [at("weights"), at("model", "weights")]) writeFileSync(path, weights)
-  await (await openSession(at("model", "sound.onnx"), { threads: 1 })).release()
+  const opened = (name: string) => new OnnxGraph(at("model"), name, { intraOpNumThreads: 1 }).ports()
+  expect((await opened("sound.onnx")).outputs).toEqual([{ name: "y", type: "float32", shape: [1024] }])
   write("leading-out.onnx", location)
-  await expect(openSession(at("model", "leading-out.onnx"), { threads: 1 })).rejects.toThrow(
+  await expect(opened("leading-out.onnx")).rejects.toThrow(
     /leading-out\.onnx cannot be loaded on "cpu": .*(escapes model directory|Absolute path not allowed)/,
   )
 })

@@ -1,30 +1,55 @@
-/** Model directories in Node, on onnxruntime-node. */
-import "../host/no-telemetry.ts"
-
+/** Folders of models in Node, on onnxruntime-node. */
 import { existsSync, statSync } from "node:fs"
-import { join } from "node:path"
-import * as ort from "onnxruntime-node"
-import type { Values } from "../core/caption-decoder.ts"
-import { UserError } from "../core/errors.ts"
-import { type Manifest, manifestFile, memoryName, parseManifest, type TowerFile } from "../core/manifest.ts"
-import { readJson } from "../host/files.ts"
-import { Captioner, type CaptionerGraphs, type CaptionerModel, GraphRuntime } from "./captioner.ts"
-import { Model, type Tower } from "./encoder.ts"
+import { readdir } from "node:fs/promises"
+import { basename, join, resolve } from "node:path"
+import { oneLine, UserError } from "../core/errors.ts"
+import { type Manifest, manifestFile, parseManifest, type TowerFile } from "../core/inference/manifest.ts"
+import { findOnnxFiles, neededFiles, type OnnxFiles } from "../core/inference/onnx-files.ts"
+import type { WeightsFile } from "../core/inference/teacher-identity.ts"
+import type { OnnxDtype } from "../core/precision.ts"
+import { textBatch } from "../core/text/token-rows.ts"
+import { fileError } from "../host/files/file-error.ts"
+import { readJson } from "../host/files/files.ts"
+import { sha256OfFile } from "../host/files/hash.ts"
+import { Captioner, type CaptionerModel, GraphRuntime } from "./captioner.ts"
+import { type ClipDescription, describeImmich, describeOurs, describeTransformers } from "./description.ts"
 import type { LoadOptions } from "./load-options.ts"
-import { openSession } from "./session.ts"
+import { checkedModel, type Graphs, type Model, modelOf } from "./model.ts"
+import { OnnxGraph, sessionOptions } from "./session.ts"
 
 export type { LoadOptions } from "./load-options.ts"
 
 /**
- * The model in `directory`. A tower is read when it is first used. Throws UserError when there is no model, or its
- * files are not those that the manifest lists.
+ * The CLIP in `directory`, of our own layout, transformers.js' or Immich's. In ours, a tower is read when it is first used;
+ * in the others both are run once. Throws UserError when there is none, or its files contradict each other or are not those
+ * that the manifest lists.
  */
 export async function loadModel(directory: string, options: LoadOptions = {}): Promise<Model> {
-  const manifest = await readManifest(directory)
-  return new Model(manifest, {
-    image: new OnnxTower<Float32Array>(directory, manifest.towers.image, options),
-    text: manifest.towers.text ? new OnnxTower<BigInt64Array>(directory, manifest.towers.text, options) : null,
-  })
+  const folder = await readClipFolder(directory)
+  return folder.manifest
+    ? modelOf(folder.manifest, graphsOf(folder, options), batches(options))
+    : runOnce(folder, options)
+}
+
+/** The model of a folder, which has computed something. Throws UserError as `loadModel` does. */
+export async function runOnce(folder: ClipFolder, options: LoadOptions): Promise<Model> {
+  const graphs = graphsOf(folder, options)
+  try {
+    return await checkedModel(folder.description, graphs, { ...batches(options), manifest: folder.manifest })
+  } catch (error) {
+    await Promise.all([graphs.image.release(), graphs.text?.release()])
+    throw error
+  }
+}
+
+function batches({ provider }: LoadOptions) {
+  return { textBatch: textBatch[provider === "cuda" ? "cuda" : "cpu"] }
+}
+
+function graphsOf({ directory, image, text }: ClipFolder, options: LoadOptions): Graphs {
+  const open = (file: string) => new OnnxGraph(directory, file, sessionOptions(options))
+  const first = open(image)
+  return { image: first, text: text === image ? first : text === null ? null : open(text) }
 }
 
 /** The captioner in `directory`. Throws UserError when there is none, or its files are not those of the manifest. */
@@ -36,15 +61,104 @@ export async function loadCaptioner(
   const { decoder, towers } = manifest
   if (!decoder || !towers.decoder) {
     throw new UserError(
-      `${manifest.name} in ${directory} is no captioner: it has no decoder`,
+      `${manifest.name} in ${directory} is not a captioner: it has no decoder`,
       "convert a CoCa checkpoint",
     )
   }
-  const graphs = new OnnxCaptioner(directory, towers.image, towers.decoder, options)
+  const opened = (tower: TowerFile) => ({
+    ...tower,
+    graph: new OnnxGraph(directory, tower.file, sessionOptions(options)),
+  })
+  const graphs = { image: opened(towers.image), decoder: opened(towers.decoder) }
   return new Captioner({ ...manifest, decoder }, new GraphRuntime(decoder, graphs))
 }
 
-export async function readManifest(directory: string): Promise<Manifest> {
+/** Where a folder has the towers of a CLIP, and what its files say of it. */
+export interface ClipFolder {
+  readonly directory: string
+  readonly description: ClipDescription
+  readonly manifest: Manifest | null
+  /** Relative to the folder. */
+  readonly image: string
+  readonly text: string | null
+  /** With the hashes of the files, which are read for it where no manifest says them. */
+  weights(): Promise<WeightsFile[]>
+}
+
+export interface FolderOptions {
+  /** Type of the weights, where a folder has several (default: fp32 where it is there). */
+  readonly dtype?: OnnxDtype
+  /** In messages (default: what the files say, or the folder's name). */
+  readonly name?: string
+}
+
+/** Throws UserError where there is no CLIP of a known layout, or its files lack something. */
+export async function readClipFolder(directory: string, options: FolderOptions = {}): Promise<ClipFolder> {
+  const paths = await filesIn(directory)
+  const files = findOnnxFiles(paths, options.dtype ?? null, directory)
+  if (!files) throw noModel(directory, paths)
+  return files.layout === "mobileclip" ? ours(directory, options) : others(directory, files, options)
+}
+
+/** Relative paths with forward slashes. Towers lie two folders deep at most. */
+async function filesIn(directory: string): Promise<string[]> {
+  if (!existsSync(directory)) throw new UserError(`there is no model in ${directory}: it does not exist`, neededFiles)
+  try {
+    const top = await readdir(directory, { withFileTypes: true })
+    const below = top
+      .filter((entry) => ["onnx", "visual", "textual"].includes(entry.name))
+      .map(async ({ name }) => (await readdir(join(directory, name))).map((file) => `${name}/${file}`))
+    return [...top.map(({ name }) => name), ...(await Promise.all(below)).flat()]
+  } catch (error) {
+    throw fileError(error, "reading", directory)
+  }
+}
+
+function noModel(directory: string, paths: readonly string[]): UserError {
+  const shown = [...paths].sort().slice(0, 6).join(", ")
+  const found = paths.length === 0 ? "it is empty" : `it has ${oneLine(shown, 400)}${paths.length > 6 ? ", ..." : ""}`
+  return new UserError(`there is no model in ${directory}: ${found}`, neededFiles)
+}
+
+async function ours(directory: string, { dtype, name }: FolderOptions): Promise<ClipFolder> {
+  const manifest = await readManifest(directory)
+  const { towers } = manifest
+  if (dtype && dtype !== manifest.dtype) {
+    throw new UserError(`${directory} is in ${manifest.dtype}, not ${dtype}`, "convert it again, or leave out --dtype")
+  }
+  const described = describeOurs(manifest)
+  const [image, text] = [towers.image.file, towers.text?.file ?? null]
+  return {
+    ...{ directory, manifest, image, text },
+    description: { ...described, name: name ?? described.name },
+    weights: async () => listedHashes(manifest, text === null ? [image] : [image, text]),
+  }
+}
+
+/** The files of graphs, and of the weights beside them, as a manifest has them. */
+export function listedHashes({ files }: Manifest, graphs: readonly string[]): WeightsFile[] {
+  const all = graphs.flatMap((file) => [file, `${file}_data`]).filter((file) => file in files)
+  return all.map((file) => ({ file, sha256: files[file]!.sha256 }))
+}
+
+async function others(
+  directory: string,
+  { layout, image, text, files }: Exclude<OnnxFiles, { layout: "mobileclip" }>,
+  { name = basename(resolve(directory)) }: FolderOptions,
+): Promise<ClipFolder> {
+  const required = (file: string) => readJson(join(directory, file), "a model's configuration")
+  const json = { required, optional: async (file: string) => (files.includes(file) ? required(file) : null) }
+  const describe = layout === "immich" ? describeImmich : describeTransformers
+  const weights = files.filter((file) => !file.endsWith(".json"))
+  const hashed = async (file: string) => ({ file, sha256: await sha256OfFile(join(directory, file)) })
+  return {
+    ...{ directory, manifest: null, image, text },
+    description: await describe(name, json, directory),
+    weights: () => Promise.all(weights.map(hashed)),
+  }
+}
+
+async function readManifest(directory: string): Promise<Manifest> {
   const path = join(directory, manifestFile)
   if (!existsSync(path)) {
     throw new UserError(
@@ -67,68 +181,4 @@ function checkSize(path: string, expected: number | undefined): void {
     bytes === undefined ? `${path} is missing` : `${path} has ${bytes} bytes, and ${manifestFile} says ${expected}`,
     "copy or export the model again",
   )
-}
-
-class OnnxCaptioner implements CaptionerGraphs {
-  private encoder: Promise<ort.InferenceSession> | null = null
-  private decoder: Promise<ort.InferenceSession> | null = null
-
-  constructor(
-    private readonly directory: string,
-    private readonly image: TowerFile,
-    private readonly decoderFile: TowerFile,
-    private readonly options: LoadOptions,
-  ) {}
-
-  async remember(pixels: Values): Promise<Values> {
-    this.encoder ??= openSession(join(this.directory, this.image.file), this.options)
-    const results = await (await this.encoder).run({ [this.image.input]: floats(pixels) }, [memoryName])
-    return valuesOf(results[memoryName]!)
-  }
-
-  async step(ids: readonly number[], cache: Values, memory: Values) {
-    this.decoder ??= openSession(join(this.directory, this.decoderFile.file), this.options)
-    const tokens = new ort.Tensor("int64", BigInt64Array.from(ids, BigInt), [ids.length, 1])
-    const feeds = { [this.decoderFile.input]: tokens, past: floats(cache), [memoryName]: floats(memory) }
-    const results = await (await this.decoder).run(feeds)
-    return { logits: valuesOf(results[this.decoderFile.output]!), cache: valuesOf(results.present!) }
-  }
-
-  async release(): Promise<void> {
-    await Promise.all([this.encoder, this.decoder].map(async (session) => (await session)?.release()))
-  }
-}
-
-function floats({ data, shape }: Values): ort.Tensor {
-  return new ort.Tensor("float32", data, shape)
-}
-
-function valuesOf(tensor: ort.Tensor): Values {
-  return { data: tensor.data as Float32Array, shape: tensor.dims }
-}
-
-class OnnxTower<Input extends Float32Array | BigInt64Array> implements Tower<Input> {
-  private session: Promise<ort.InferenceSession> | null = null
-
-  constructor(
-    private readonly directory: string,
-    private readonly file: TowerFile,
-    private readonly options: LoadOptions,
-  ) {}
-
-  async run(input: Input, shape: readonly number[]): Promise<Float32Array> {
-    this.session ??= openSession(join(this.directory, this.file.file), this.options)
-    const results = await (await this.session).run({ [this.file.input]: this.tensor(input, shape) })
-    return results[this.file.output]!.data as Float32Array
-  }
-
-  private tensor(input: Input, shape: readonly number[]): ort.Tensor {
-    if (input instanceof Float32Array) return new ort.Tensor("float32", input, shape)
-    if (this.file.ids === "int32") return new ort.Tensor("int32", Int32Array.from(input, Number), shape)
-    return new ort.Tensor("int64", input, shape)
-  }
-
-  async release(): Promise<void> {
-    await (await this.session)?.release()
-  }
 }

@@ -18,7 +18,7 @@ test("this checkout is set up, and nothing is left to build", async () => {
   expect(existsSync(report.addons.libtorch.file!)).toBe(true)
 })
 
-test("a LIBTORCH that is not one is said; what is built for another one still works", async () => {
+test("a LIBTORCH that is not libtorch is reported; an addon built for another one still works", async () => {
   process.env.LIBTORCH = "/nowhere"
   const { ok, libtorch, addons } = await checkSetup()
   expect(libtorch).toEqual({

@@ -7,7 +7,7 @@ import { howToInstallLibtorch } from "../../torch/install.ts"
 import { torchAddon } from "../../torch/paths.ts"
 import { messageOf, UserError } from "../core/errors.ts"
 import { inChild } from "../host/child.ts"
-import { type Addon, builtPlace, placeToBuild } from "../native/addon.ts"
+import { type Addon, addonToBuild, builtAddon } from "../native/addon.ts"
 import { missingTools, toolsHint } from "../native/cmake.ts"
 
 export interface SetupReport {
@@ -19,14 +19,14 @@ export interface SetupReport {
   readonly addons: { readonly libtorch: AddonReport; readonly jpeg: AddonReport }
 }
 
-export interface LibtorchReport {
+interface LibtorchReport {
   readonly found: boolean
-  /** Which it is; what is wrong with `LIBTORCH`; or how one is installed. */
+  /** Which libtorch it is, what is wrong with `LIBTORCH`, or how to install one. */
   readonly text: string
 }
 
-export interface AddonReport {
-  /** "outdated": works, and `setup` builds it anew. "broken": is there and does not load. */
+interface AddonReport {
+  /** "outdated": works, and `setup` builds it again. "broken": exists and does not load. */
   readonly state: "ready" | "outdated" | "broken" | "missing"
   /** What is loaded; null: nothing. */
   readonly file: string | null
@@ -59,15 +59,15 @@ function findShown(): { readonly libtorch: Libtorch | null; readonly text: strin
 }
 
 async function examine(addon: Addon, isUpToDate: () => boolean): Promise<AddonReport> {
-  const file = builtPlace(addon)?.file ?? null
-  const buildsIn = placeToBuild(addon).folder
+  const file = builtAddon(addon)?.file ?? null
+  const buildsIn = addonToBuild(addon).folder
   if (!file) return { state: "missing", file, buildsIn }
   const reason = await whyNotLoaded(file)
   if (reason) return { state: "broken", file, reason, buildsIn }
   return isUpToDate() ? { state: "ready", file, buildsIn: null } : { state: "outdated", file, buildsIn }
 }
 
-/** In a process of its own: a library that does not fit may take it along. null: it loads. */
+/** Loads the addon in another process, which a library that does not fit may crash. Null where it loads. */
 async function whyNotLoaded(file: string): Promise<string | null> {
   const body = `const { built, running } = require(args[0]).version?.() ?? {}
     const minor = (version) => version.split(".").slice(0, 2).join(".")
@@ -93,7 +93,7 @@ function addonText({ state, file, reason, buildsIn }: AddonReport): string {
   if (state === "ready") return `built: ${file}`
   const found = {
     missing: "not built",
-    outdated: `built of other sources or for another library, and works: ${file}`,
+    outdated: `built from other sources or for another library, and works: ${file}`,
     broken: `does not load (${reason}): ${file}`,
   }[state]
   return `${found}; mobileclip setup compiles it into ${buildsIn}`

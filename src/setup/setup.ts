@@ -4,38 +4,42 @@ import { buildJpegAddon, isJpegAddonBuilt } from "../../jpeg/build.ts"
 import { jpegAddon } from "../../jpeg/paths.ts"
 import { buildTorchAddon, isTorchAddonReady } from "../../torch/build.ts"
 import { torchAddon } from "../../torch/paths.ts"
-import { fileError } from "../host/file-error.ts"
-import { InUse, type Lock, lockFolder } from "../host/lock.ts"
-import { type Addon, type Place, placeToBuild } from "../native/addon.ts"
+import { fileError } from "../host/files/file-error.ts"
+import { InUseError, type Lock, lockFolder } from "../host/locks/lock.ts"
+import { type Addon, type AddonFiles, addonToBuild } from "../native/addon.ts"
 
-export interface SetupOptions {
-  /** Builds what is built, too. */
+interface SetupOptions {
+  /** Also builds what is built already. */
   readonly force?: boolean
-  /** Told what is going to be done before it is, and how far it is. */
+  /** Is told each step before it is done, and how far it is. */
   readonly log: (line: string) => void
 }
 
 /**
- * Builds the addons where they are missing or no longer fit, in the package, or in this user's cache where the package may
- * not be written to. libtorch is found, or the distribution's is installed. What is there already is used until its
- * successor is complete; of several processes one builds, and the others wait for it.
+ * Builds the addons where they are missing or no longer fit, in the package, or in this user's cache where the package is
+ * read-only. libtorch is found, or the distribution's is installed. An existing addon is used until its successor is
+ * complete; where several processes do this, one builds and the others wait.
  *
  * @throws UserError when libtorch, CMake or a compiler is missing, or the build fails
  */
 export async function setUp({ force = false, log }: SetupOptions): Promise<void> {
   if (!force && isJpegAddonBuilt()) log("JPEG addon: up to date")
-  else await locked(jpegAddon, log, (place) => buildJpegAddon(place, force, log))
+  else await locked(jpegAddon, log, (target) => buildJpegAddon(target, force, log))
   if (!force && isTorchAddonReady(log)) log("libtorch addon: up to date")
-  else await locked(torchAddon, log, (place) => buildTorchAddon(place, force, log))
+  else await locked(torchAddon, log, (target) => buildTorchAddon(target, force, log))
 }
 
-async function locked(addon: Addon, log: SetupOptions["log"], build: (place: Place) => Promise<void>): Promise<void> {
-  const place = placeToBuild(addon)
-  using _ = await lockWhenFree(place.folder, log)
+async function locked(
+  addon: Addon,
+  log: SetupOptions["log"],
+  build: (target: AddonFiles) => Promise<void>,
+): Promise<void> {
+  const target = addonToBuild(addon)
+  using _ = await lockWhenFree(target.folder, log)
   try {
-    await build(place)
+    await build(target)
   } catch (error) {
-    throw fileError(error, "writing", place.folder)
+    throw fileError(error, "writing", target.folder)
   }
 }
 
@@ -44,7 +48,7 @@ async function lockWhenFree(folder: string, log: SetupOptions["log"]): Promise<L
     try {
       return await lockFolder(folder, "mobileclip setup")
     } catch (error) {
-      if (!(error instanceof InUse && error.ends)) throw error
+      if (!(error instanceof InUseError && error.ends)) throw error
       if (!said) log(`waiting: ${error.message}`)
       await sleep(500)
     }

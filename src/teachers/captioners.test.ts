@@ -2,15 +2,15 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { tinyCoca, tinyCocaInfo, tinyFastViTCoca } from "../../test/tiny-coca.ts"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
+import { Random } from "../core/arrays/random.ts"
 import { safetensorsChunks } from "../core/containers/safetensors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
-import { Random } from "../core/random.ts"
 import { exportModel } from "../export/export.ts"
-import { writeAtomically } from "../host/files.ts"
-import { checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
+import { writeAtomically } from "../host/files/files.ts"
+import { checkpointMetadata, checkpointTensors } from "../model/checkpoint/checkpoint.ts"
 import { type CaptionerOptions, openCaptioner } from "./captioners.ts"
 import type { ModelSource } from "./model-source.ts"
 
@@ -18,10 +18,14 @@ let folder: string
 const source = (name: string): ModelSource => ({ name, kind: "directory", path: join(folder, name), variant: null })
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "captioners-"))
+  vi.stubEnv("XDG_CACHE_HOME", join(folder, "cache"))
   await exportModel(tinyCoca(), tinyCocaInfo, join(folder, "coca"))
   await exportModel(tinyModel(), tinyInfo, join(folder, "clip"))
 }, 60_000)
-afterAll(() => rmSync(folder, { recursive: true }))
+afterAll(() => {
+  vi.unstubAllEnvs()
+  rmSync(folder, { recursive: true })
+})
 
 const images = [1, 2].map((seed): Image8 => {
   const random = Random.of(seed, "picture")
@@ -60,7 +64,7 @@ test("a checkpoint of ours writes the same captions on either runtime", async ()
   await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(info)))
   const written = await Promise.all(
     (["libtorch", "onnxruntime"] as const).map(async (runtime) => {
-      const options = { runtime, cacheDir: join(folder, "cache"), generation: short }
+      const options = { runtime, generation: short }
       await using captioner = await openCaptioner({ name: "trained", kind: "checkpoint", path, variant: null }, options)
       return await captioner.caption(images, ["a", "b"])
     }),
@@ -69,8 +73,8 @@ test("a checkpoint of ours writes the same captions on either runtime", async ()
   expect(new Set(written[0]!.flat()).size).toBe(10)
 })
 
-test("what is no captioner, and options out of range, are refused", async () => {
-  await expect(openCaptioner(source("clip"))).rejects.toThrow("is no captioner: it has no decoder")
+test("what is not a captioner, and options out of range, are refused", async () => {
+  await expect(openCaptioner(source("clip"))).rejects.toThrow("is not a captioner: it has no decoder")
   await expect(openCaptioner(source("coca"), { generation: { topP: 2 } })).rejects.toThrow("topP is 2")
   await expect(openCaptioner(source("coca"), { dtype: "fp16" })).rejects.toThrow("is in fp32, not fp16")
   await expect(openCaptioner(source("coca"), { runtime: "libtorch" })).rejects.toThrow("which libtorch does not run")

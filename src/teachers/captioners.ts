@@ -1,38 +1,49 @@
 /** The captioner of `reinforce caption`: an exported one on ONNX Runtime, or a CoCa checkpoint on either runtime. */
 import { UserError } from "../core/errors.ts"
-import type { Manifest } from "../core/manifest.ts"
-import type { ImageCaptioner } from "../core/teacher.ts"
-import { modelIdentity, type WeightsFile } from "../core/teacher-identity.ts"
+import type { ImageCaptioner } from "../core/inference/teacher.ts"
+import { modelIdentity } from "../core/inference/teacher-identity.ts"
 import { decoderSizes } from "../export/export.ts"
 import { Coca } from "../model/coca.ts"
+import { type GenerateOptions, generateOptions } from "../run/caption/options.ts"
 import { Captioner, type CaptionOptions } from "../run/captioner.ts"
-import { imageCaptioner } from "../run/image-captioner.ts"
-import { loadCaptioner } from "../run/node.ts"
+import { listedHashes, loadCaptioner } from "../run/node.ts"
 import type { ModelSource } from "./model-source.ts"
-import {
-  loadOptions,
-  onnxDtype,
-  prepared,
-  type RuntimeOptions,
-  runtimeOf,
-  torchOptions,
-  withCheckpointFile,
-} from "./runtime.ts"
+import { onRuntime, type RuntimeOptions, torchOptions } from "./runtime.ts"
+
+/** How the papers' synthetic captions were drawn (open_clip's defaults otherwise). */
+const paperOptions = {
+  generationType: "top_p",
+  topP: 0.9,
+  fixedOutputLength: true,
+  seqLen: 30,
+} as const satisfies Partial<GenerateOptions>
 
 export interface CaptionerOptions extends RuntimeOptions {
   /** How captions are drawn (default: as the papers' were, five of each image). */
   readonly generation?: Omit<CaptionOptions, "keys">
 }
 
-/** Throws UserError where the model is no captioner, or an option is out of range. */
+/** Throws UserError where the model is not a captioner, or an option is out of range. */
 export async function openCaptioner(source: ModelSource, options: CaptionerOptions = {}): Promise<ImageCaptioner> {
-  const { captioner, identity } =
-    runtimeOf(source, options) === "libtorch" ? await torchSource(source, options) : await onnxSource(source, options)
+  const { captioner, identity } = await opened(source, options)
   try {
-    return imageCaptioner(captioner, { ...options.generation, identity })
+    return imageCaptioner(captioner, identity, options.generation)
   } catch (error) {
     await captioner.dispose()
     throw error
+  }
+}
+
+/** One set of options, and captions that depend on the key of a sample. */
+function imageCaptioner(captioner: Captioner, identity: string, given: CaptionerOptions["generation"]): ImageCaptioner {
+  const { perImage = 5, seed = 0, whole = false, ...generating } = { ...paperOptions, ...given }
+  const { name, decoder } = captioner.manifest
+  const options = { ...generateOptions(generating, decoder.contextLength), perImage, seed, whole }
+  return {
+    name,
+    identity: `${identity} ${JSON.stringify(options)}`,
+    caption: (images, keys) => captioner.caption(images, { ...options, keys }),
+    [Symbol.asyncDispose]: () => captioner.dispose(),
   }
 }
 
@@ -41,34 +52,31 @@ interface Opened {
   readonly identity: string
 }
 
-async function onnxSource(source: ModelSource, options: RuntimeOptions): Promise<Opened> {
-  const { path } = await prepared(source, options)
-  const captioner = await loadCaptioner(path, loadOptions(options))
-  const { dtype } = captioner.manifest
-  if (dtype !== (onnxDtype(options) ?? dtype)) {
-    throw new UserError(`${path} is in ${dtype}, not ${options.dtype}`, "convert it again, or leave out --dtype")
-  }
-  return {
-    captioner,
-    identity: modelIdentity(source.name, weightsOf(captioner.manifest), captioner.manifest.preprocessing),
-  }
-}
-
-function weightsOf({ files }: Manifest): WeightsFile[] {
-  const graphs = Object.entries(files).filter(([file]) => /\.onnx(_data)?$/.test(file))
-  return graphs.map(([file, { sha256 }]) => ({ file, sha256 }))
-}
-
-async function torchSource(source: ModelSource, options: RuntimeOptions): Promise<Opened> {
-  const { torchCaptioner } = await import("./torch-captioner.ts")
-  const { torchIdentity } = await import("./torch-teacher.ts")
-  const settings = await torchOptions(options)
-  return withCheckpointFile(source, async ({ model, info }, weights) => {
-    if (!(model instanceof Coca)) throw new UserError(`${source.name} is no captioner`, "give a CoCa checkpoint")
-    const { preprocessing } = info
-    const decoder = decoderSizes(model)
-    const captioner = new Captioner({ name: source.name, preprocessing, decoder }, torchCaptioner(model, settings))
-    const identity = torchIdentity({ name: source.name, preprocessing, weights }, settings.precision ?? "fp32")
-    return { captioner, identity }
+function opened(source: ModelSource, options: RuntimeOptions): Promise<Opened> {
+  const { name } = source
+  return onRuntime(source, options, {
+    async onnx(directory, { dtype, ...load }) {
+      const captioner = await loadCaptioner(directory, load)
+      const { manifest } = captioner
+      if (manifest.dtype !== (dtype ?? manifest.dtype)) {
+        throw new UserError(
+          `${directory} is in ${manifest.dtype}, not ${dtype}`,
+          "convert it again, or leave out --dtype",
+        )
+      }
+      const graphs = Object.keys(manifest.files).filter((file) => file.endsWith(".onnx"))
+      return { captioner, identity: modelIdentity(name, listedHashes(manifest, graphs), manifest.preprocessing) }
+    },
+    async libtorch() {
+      const { torchCaptioner } = await import("./torch-captioner.ts")
+      const { torchIdentity } = await import("./torch-teacher.ts")
+      const settings = await torchOptions(options)
+      return async ({ model, info: { preprocessing } }, info) => {
+        if (!(model instanceof Coca)) throw new UserError(`${name} is not a captioner`, "give a CoCa checkpoint")
+        const runtime = torchCaptioner(model, preprocessing, settings)
+        const captioner = new Captioner({ name, preprocessing, decoder: decoderSizes(model) }, runtime)
+        return { captioner, identity: torchIdentity({ ...info, preprocessing }, settings.precision) }
+      }
+    },
   })
 }

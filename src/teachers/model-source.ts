@@ -6,8 +6,9 @@ import { existsSync, readdirSync, statSync } from "node:fs"
 import { basename, join, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
 import { findModel } from "../core/family/variant-name.ts"
-import { manifestFile } from "../core/manifest.ts"
-import { findOnnxFiles, type OnnxDtype } from "../core/onnx-files.ts"
+import { manifestFile } from "../core/inference/manifest.ts"
+import { findOnnxFiles } from "../core/inference/onnx-files.ts"
+import type { OnnxDtype } from "../core/precision.ts"
 import { weightsInFolder } from "../hub/choose-weights.ts"
 import { findPretrained } from "../hub/pretrained.ts"
 import { type PullOptions, type PullResult, pull } from "../hub/pull.ts"
@@ -22,7 +23,7 @@ export interface ModelSource {
 }
 
 export interface ResolveOptions {
-  /** Of ONNX weights, where a repository has several. */
+  /** Type of ONNX weights, where a repository has several. */
   readonly dtype?: OnnxDtype | null
   /** Brings weights from a repository that has ONNX towers too. */
   readonly wantsCheckpoint?: boolean

@@ -7,34 +7,50 @@ import { existsSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { dirname, join } from "node:path"
 import { UserError } from "../core/errors.ts"
+import { manifestFile } from "../core/inference/manifest.ts"
 import { requireFileName } from "../core/inside.ts"
-import { manifestFile } from "../core/manifest.ts"
-import type { OnnxDtype } from "../core/onnx-files.ts"
-import type { WeightsFile } from "../core/teacher-identity.ts"
+import type { OnnxDtype } from "../core/precision.ts"
+import { type ModelDtype, type Precision, precisionOf } from "../core/precision.ts"
 import { exportModel } from "../export/export.ts"
-import { makeDirectory } from "../host/files.ts"
+import { makeDirectory } from "../host/files/files.ts"
 import { ownCacheDir } from "../native/own-cache.ts"
-import type { LoadOptions } from "../run/node.ts"
-import { sourceOf } from "../weights/checkpoint.ts"
-import { type Weights, withWeights } from "../weights/weights.ts"
+import type { LoadOptions } from "../run/load-options.ts"
+import type { FolderOptions } from "../run/node.ts"
+import { sourceOf } from "../weights/open-checkpoint.ts"
+import { type Weights, withWeights } from "../weights/open-weights.ts"
 import type { ModelSource } from "./model-source.ts"
-import type { TorchTeacherOptions } from "./torch-teacher.ts"
-
-export const runtimes = ["onnxruntime", "libtorch"] as const
-export const devices = ["cpu", "cuda"] as const
-export const dtypes = ["fp32", "fp16", "bf16"] as const
+import type { TorchModelInfo, TorchOptions } from "./torch-teacher.ts"
 
 export interface RuntimeOptions {
-  readonly runtime?: (typeof runtimes)[number]
-  readonly device?: (typeof devices)[number]
-  /** Of ONNX weights; on libtorch, of matrix products and convolutions. */
-  readonly dtype?: (typeof dtypes)[number]
-  /** Of the processor (default: as many as this process may use). */
+  readonly runtime?: "onnxruntime" | "libtorch"
+  readonly device?: "cpu" | "cuda"
+  /** Type of ONNX weights; on libtorch, of matrix products and convolutions. */
+  readonly dtype?: ModelDtype
+  /** Processor threads (default: as many as this process may use). */
   readonly threads?: number
   /** Says what takes long. */
   readonly onStage?: (text: string) => void
-  /** Where exported checkpoints are kept. */
-  readonly cacheDir?: string
+}
+
+/** What is done with a model, on either runtime. */
+interface OnRuntime<T> {
+  onnx(directory: string, options: FolderOptions & LoadOptions): Promise<T>
+  /** Loads what needs libtorch, which may be absent, and then uses a checkpoint, which is read whole meanwhile. */
+  libtorch(): Promise<(weights: Weights, info: Omit<TorchModelInfo, "preprocessing">) => Promise<T>>
+}
+
+/** Uses a model on the runtime that the options choose; for ONNX Runtime a checkpoint becomes a directory. */
+export async function onRuntime<T>(source: ModelSource, options: RuntimeOptions, use: OnRuntime<T>): Promise<T> {
+  const { name, variant } = source
+  if (runtimeOf(source, options) !== "libtorch") {
+    const { device: provider = "cpu", threads } = options
+    const [{ path }, dtype] = [await prepared(source, options), onnxDtype(options)]
+    return use.onnx(path, { name, provider, ...(threads !== undefined && { threads }), ...(dtype && { dtype }) })
+  }
+  const run = await use.libtorch()
+  return withWeights(source.path, variant, async (weights) =>
+    run(weights, { name, weights: [await sourceOf(source.path)] }),
+  )
 }
 
 /** The type to choose among the ONNX files of a folder or a repository; null: what is usual. */
@@ -43,7 +59,20 @@ export function onnxDtype({ dtype }: RuntimeOptions): OnnxDtype | null {
   return dtype ?? null
 }
 
-export function runtimeOf({ kind, name }: ModelSource, { runtime, device = "cpu", dtype }: RuntimeOptions) {
+/** What libtorch computes in. */
+export function precisionIn({ dtype = "fp32" }: RuntimeOptions): Precision {
+  return precisionOf(dtype)
+}
+
+/** Settings of libtorch, which holds for the process: `threads` too. */
+export async function torchOptions(options: RuntimeOptions): Promise<TorchOptions> {
+  const { device = "cpu", threads = availableParallelism() } = options
+  const torch = await import("../../torch/index.ts")
+  torch.setThreads(threads)
+  return { device, precision: precisionIn(options) }
+}
+
+function runtimeOf({ kind, name }: ModelSource, { runtime, device = "cpu", dtype }: RuntimeOptions) {
   const chosen = runtime ?? (kind === "checkpoint" && device === "cuda" ? "libtorch" : "onnxruntime")
   if (chosen === "libtorch" && kind === "directory") {
     throw new UserError(
@@ -57,25 +86,6 @@ export function runtimeOf({ kind, name }: ModelSource, { runtime, device = "cpu"
   return chosen
 }
 
-export function loadOptions({ device = "cpu", threads }: RuntimeOptions): LoadOptions {
-  return { provider: device, ...(threads !== undefined && { threads }) }
-}
-
-/** Settings of libtorch, which holds for the process: `threads` too. */
-export async function torchOptions({ device, dtype, threads }: RuntimeOptions): Promise<TorchTeacherOptions> {
-  const torch = await import("../../torch/index.ts")
-  torch.setThreads(threads ?? availableParallelism())
-  return { ...(device && { device }), ...(dtype && { precision: dtype }) }
-}
-
-/** Reads a checkpoint whole while `use` runs, and hashes it. */
-export function withCheckpointFile<T>(
-  { path, variant }: ModelSource,
-  use: (weights: Weights, files: readonly WeightsFile[]) => Promise<T>,
-): Promise<T> {
-  return withWeights(path, variant, async (weights) => use(weights, [await sourceOf(path)]))
-}
-
 /**
  * The source as its runtime takes it: a checkpoint for ONNX Runtime becomes a directory. Doing so before workers start
  * spares them to do it at the same time.
@@ -85,15 +95,15 @@ export async function prepared(source: ModelSource, options: RuntimeOptions): Pr
   return { ...source, kind: "directory", path: await exportedDirectory(source, options) }
 }
 
-/** Of a checkpoint's ONNX towers, exported at the first time; its name says what it is made of. */
+/** Where a checkpoint's ONNX towers are, exported at the first time; its name says what it is made of. */
 async function exportedDirectory(source: ModelSource, options: RuntimeOptions): Promise<string> {
-  const { onStage, cacheDir = join(ownCacheDir(process.env), "exported") } = options
+  const { onStage } = options
   const dtype = onnxDtype(options) ?? "fp32"
   const origin = await sourceOf(source.path)
   return withWeights(source.path, source.variant, async ({ model, info }) => {
     // The name is the checkpoint's own word.
     const name = requireFileName(`${info.name}-${dtype}-${origin.sha256.slice(0, 16)}`, source.name)
-    const directory = join(cacheDir, name)
+    const directory = join(ownCacheDir(process.env), "exported", name)
     if (existsSync(join(directory, manifestFile))) return directory
     onStage?.(`${source.name}: exporting for ONNX Runtime, to ${directory}`)
     await makeDirectory(dirname(directory))

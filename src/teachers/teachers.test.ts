@@ -2,16 +2,16 @@
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { HubServer, sha256Of } from "../../test/hub-server.ts"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
+import { inputImage } from "../core/arrays/fill.ts"
 import { safetensorsChunks } from "../core/containers/safetensors.ts"
-import { inputImage } from "../core/fill.ts"
-import { ensembleIdentity } from "../core/teacher-identity.ts"
+import { ensembleIdentity } from "../core/inference/teacher-identity.ts"
 import { exportModel } from "../export/export.ts"
-import { writeAtomically } from "../host/files.ts"
+import { writeAtomically } from "../host/files/files.ts"
 import { pull } from "../hub/pull.ts"
-import { checkpointMetadata, checkpointTensors } from "../model/checkpoint.ts"
+import { checkpointMetadata, checkpointTensors } from "../model/checkpoint/checkpoint.ts"
 import { type ModelSource, resolveModels } from "./model-source.ts"
 import type { RuntimeOptions } from "./runtime.ts"
 import { openTeachers, teachersIdentity } from "./teachers.ts"
@@ -25,6 +25,7 @@ const at = (...names: string[]) => join(folder, ...names)
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "ensemble-"))
+  vi.stubEnv("XDG_CACHE_HOME", at("cache"))
   const model = tinyModel()
   await exportModel(model, tinyInfo, at("ours"))
   await writeAtomically(
@@ -40,6 +41,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(async () => {
   await hub[Symbol.asyncDispose]()
+  vi.unstubAllEnvs()
   rmSync(folder, { recursive: true })
 })
 
@@ -55,7 +57,7 @@ const resolveOptions = (env: Record<string, string> = {}) => ({
 })
 
 async function vectors(sources: readonly ModelSource[], options: RuntimeOptions = {}) {
-  const all = { cacheDir: at("exported"), threads: 1, ...options }
+  const all = { threads: 1, ...options }
   const teachers = await openTeachers(sources, all)
   const results: { identity: string; images: Float32Array; texts: Float32Array }[] = []
   for (const teacher of teachers) {
@@ -87,7 +89,7 @@ test("an ensemble keeps its order, and may have a member twice", async () => {
   expect(identity).toBe(results.map((result) => result.identity).join(" + "))
   // The checkpoint was exported to the same towers.
   expect(results[1]!.texts).toEqual(results[0]!.texts)
-  expect(readdirSync(at("exported"))).toEqual([
+  expect(readdirSync(at("cache", "mobileclip", "exported"))).toEqual([
     `tiny-fp32-${sha256Of(readFileSync(at("tiny.safetensors"))).slice(0, 16)}`,
   ])
 })
@@ -161,7 +163,7 @@ test("what cannot be meant is refused", async () => {
   expect(await refusal("a,,b")).toBe('--model-name "a,,b": name 2 is empty')
   expect(await refusal(at("ours"), "openai")).toBe("/ours has its own weights, and --pretrained says openai")
   expect(await refusal("ViT-L-14-quickgelu", "datacomp_xl_s13b_b90k")).toMatch(/trained with GELU/)
-  expect(await refusal("ViT-L-15")).toMatch(/^"ViT-L-15" is no model that is known here/)
+  expect(await refusal("ViT-L-15")).toMatch(/^"ViT-L-15" is not a known model/)
   expect(await refusal(at("ours"), undefined, { runtime: "libtorch" })).toBe(
     "ours is a folder of ONNX files, which libtorch does not run",
   )
@@ -178,9 +180,7 @@ test.each(["../../outside", "/tmp/outside", "..\\outside"])(
     )
     const before = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()
     const sources = await resolveModels(at("renamed.safetensors"), undefined)
-    await expect(vectors(sources, { cacheDir: at("deep", "cache") })).rejects.toThrow(
-      /^renamed\.safetensors names .*outside.*, which is not a file name$/,
-    )
+    await expect(vectors(sources)).rejects.toThrow(/^renamed\.safetensors names .*outside.*, which is not a file name$/)
     expect(readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()).toEqual(before)
   },
 )

@@ -5,8 +5,8 @@ import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { tinyCoca, tinyCocaInfo } from "../../test/tiny-coca.ts"
 import * as torch from "../../torch/index.ts"
+import { Random } from "../core/arrays/random.ts"
 import type { Image8 } from "../core/image/pixels.ts"
-import { Random } from "../core/random.ts"
 import { exportModel } from "../export/export.ts"
 import type { Coca } from "../model/coca.ts"
 import { Captioner } from "../run/captioner.ts"
@@ -21,7 +21,7 @@ beforeAll(async () => {
   const model: Coca = tinyCoca()
   await exportModel(model, tinyCocaInfo, folder)
   exported = await loadCaptioner(folder)
-  live = new Captioner(exported.manifest, torchCaptioner(model))
+  live = new Captioner(exported.manifest, torchCaptioner(model, tinyCocaInfo.preprocessing))
 }, 60_000)
 afterAll(async () => {
   await Promise.all([exported.dispose(), live.dispose()])

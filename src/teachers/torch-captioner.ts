@@ -3,36 +3,34 @@
  * far, stay on the device: at ViT-L/14 that is 19 MB for each row.
  */
 import * as torch from "../../torch/index.ts"
-import type { BegunDecoder, CaptionRuntime, Values } from "../core/caption-decoder.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
+import type { BegunDecoder, CaptionRuntime, Values } from "../core/inference/caption-decoder.ts"
 import type { Coca } from "../model/coca.ts"
-import { reparameterize } from "../model/reparameterize.ts"
 import { hostValues } from "../tensor/torch.ts"
-import { TorchRunner, type TorchTeacherOptions } from "./torch-teacher.ts"
+import type { TorchEncoder } from "../tensor/torch-encoder.ts"
+import { fusedEncoder, type TorchOptions } from "./torch-teacher.ts"
 
 /** Copies the weights to the device. Throws UserError when there is no such device. */
-export function torchCaptioner(model: Coca, options: TorchTeacherOptions = {}): CaptionRuntime {
-  const runner = new TorchRunner(reparameterize(model), options)
+export function torchCaptioner(model: Coca, preprocessing: Preprocessing, options: TorchOptions = {}): CaptionRuntime {
+  const encoder = fusedEncoder(model, preprocessing, options)
   return {
     async begin(pixels: Values, rowsPerImage: number): Promise<BegunDecoder> {
-      return new TorchDecoder(runner, rememberImages(runner, pixels, rowsPerImage))
+      return new TorchDecoder(encoder, memoryOf(encoder, pixels, rowsPerImage))
     },
     async release() {
-      runner.interpreter.free()
+      encoder.free()
     },
   }
 }
 
 /** [N * rowsPerImage, Q, memoryWidth], rows of an image side by side. */
-function rememberImages(runner: TorchRunner<Coca>, { data, shape }: Values, rowsPerImage: number): torch.Tensor {
+function memoryOf(encoder: TorchEncoder<Coca>, { data, shape }: Values, rowsPerImage: number): torch.Tensor {
   return torch.keep(
-    runner.run((interpreter) => {
-      const { tokens } = runner.model.image.forward(interpreter.images(data, shape))
-      const memory = interpreter.unwrap(runner.model.rememberImage(tokens))
-      const images = shape[0]!
-      return takeRows(
-        memory,
-        Array.from({ length: images * rowsPerImage }, (_, row) => Math.floor(row / rowsPerImage)),
-      )
+    encoder.run((model, interpreter) => {
+      const { tokens } = model.image.forward(interpreter.images(data, shape))
+      const memory = interpreter.unwrap(model.imageMemory(tokens))
+      const rows = Array.from({ length: shape[0]! * rowsPerImage }, (_, row) => Math.floor(row / rowsPerImage))
+      return takeRows(memory, rows)
     }),
   )
 }
@@ -43,17 +41,16 @@ class TorchDecoder implements BegunDecoder {
   private cache: torch.Tensor | null = null
 
   constructor(
-    private readonly runner: TorchRunner<Coca>,
+    private readonly encoder: TorchEncoder<Coca>,
     private memory: torch.Tensor,
   ) {
-    this.vocabSize = runner.model.config.text.vocabSize
-    this.contextLength = runner.model.config.text.contextLength
+    this.vocabSize = encoder.model.config.text.vocabSize
+    this.contextLength = encoder.contextLength
   }
 
   async step(tokens: readonly number[], parents: readonly number[] | null): Promise<Float32Array> {
     if (parents && !isIdentity(parents, this.memory.shape[0]!)) this.select(parents)
-    const { logits, cache } = this.runner.run((interpreter) => {
-      const { model } = this.runner
+    const { logits, cache } = this.encoder.run((model, interpreter) => {
       const ids = interpreter.tokens(BigInt64Array.from(tokens, BigInt), [tokens.length, 1])
       const past = this.cache ?? this.noTokens(tokens.length)
       const next = model.step(ids, interpreter.wrap(past), interpreter.wrap(this.memory))
@@ -83,7 +80,7 @@ class TorchDecoder implements BegunDecoder {
 
   private noTokens(rows: number): torch.Tensor {
     const { dtype, device } = this.memory
-    return torch.zeros([rows, 0, this.runner.model.cacheWidth], { dtype, device })
+    return torch.zeros([rows, 0, this.encoder.model.cacheWidth], { dtype, device })
   }
 }
 

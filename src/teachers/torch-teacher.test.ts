@@ -6,10 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { tinyCoca, tinyCocaInfo } from "../../test/tiny-coca.ts"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
 import * as torch from "../../torch/index.ts"
-import { inputImage } from "../core/fill.ts"
+import { inputImage } from "../core/arrays/fill.ts"
 import { exportModel } from "../export/export.ts"
 import type { ExportableModel } from "../export/towers.ts"
-import { openTeacher } from "./node-teacher.ts"
+import { openTeacher } from "./teachers.ts"
 import { torchTeacher } from "./torch-teacher.ts"
 
 const texts = ["a photo of a cat", "two dogs, one of them asleep", "", "many words ".repeat(60)]
@@ -49,13 +49,13 @@ describe.each([
 
 test("a lower precision is near, and says so", async () => {
   await using exact = torchTeacher(tinyModel(), { ...tinyInfo, weights })
-  await using rounded = torchTeacher(tinyModel(), { ...tinyInfo, weights }, { precision: "bf16" })
+  await using rounded = torchTeacher(tinyModel(), { ...tinyInfo, weights }, { precision: "bfloat16" })
   expect(exact.identity).toBe("tiny tiny.safetensors=sha256:00 64px bilinear mean=0,0,0 std=1,1,1")
   expect(rounded.identity).toBe(`${exact.identity} bf16`)
   const difference = worst(await rounded.encodeTexts(texts), await exact.encodeTexts(texts))
   expect(difference).toBeGreaterThan(1e-4)
   expect(difference).toBeLessThan(0.1)
-  expect(() => torchTeacher(tinyModel(), { ...tinyInfo, weights }, { precision: "fp16" })).toThrow(
+  expect(() => torchTeacher(tinyModel(), { ...tinyInfo, weights }, { precision: "float16" })).toThrow(
     "fp16 is not computed",
   )
 })

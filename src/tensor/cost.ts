@@ -41,15 +41,15 @@ export interface Cost {
 export interface LayerCost extends Cost {
   /** Path of the module that owns the layer's parameters, for example `image.stem.0.convKxk.0.conv`. */
   readonly path: string
-  /** The interface's names of what the layer does, views left out: `conv2d`, `gelu`. */
+  /** The interface's names of the layer's operations, without views: `conv2d`, `gelu`. */
   readonly operations: readonly string[]
-  /** Of the last operation's result. */
+  /** Shape of the last operation's result. */
   readonly shape: Shape
-  /** Of its convolution, if it has one. */
+  /** Geometry of its convolution, if it has one. */
   readonly convolution: Convolution | null
 }
 
-export interface Convolution {
+interface Convolution {
   /** Rows and columns. */
   readonly kernel: readonly [number, number]
   readonly stride: number

@@ -1,6 +1,7 @@
 /** A graph under construction: nodes in execution order, and initialisers made once however often they are used. */
+
+import { float32ToFloat16 } from "../core/arrays/half.ts"
 import { UserError } from "../core/errors.ts"
-import { float32ToFloat16 } from "../core/half.ts"
 import {
   type Attribute,
   DATA_TYPES,
@@ -21,7 +22,7 @@ const OPSET = 17
 
 export class OnnxGraph {
   readonly paths: ParameterPaths
-  /** How many tokens are left behind `trimToLongest`, as a value of shape [1], and at most. */
+  /** How many tokens are left after `trimToLongest`: as a value of shape [1], and at most. */
   trimmed: { readonly length: string; readonly max: number } | null = null
 
   private readonly nodes: NodeProto[] = []
@@ -32,24 +33,24 @@ export class OnnxGraph {
   constructor(
     private readonly name: string,
     parameters: ReadonlyMap<string, Parameter>,
-    /** Of weights and of all that is computed; inputs and outputs stay float32. */
+    /** Type of the weights and of all computations; inputs and outputs stay float32. */
     readonly dtype: "float32" | "float16",
   ) {
     this.paths = new ParameterPaths(parameters)
   }
 
-  /** Gives the name of the value: of the input, or of the input in the type that is computed in. */
+  /** Returns the name of the value: the input, or the input converted to the type that is computed in. */
   input(name: string, dtype: DataType, shape: Shape): string {
     this.inputs.push({ name, dtype, shape: nameUnknown(shape) })
     return dtype === "float32" && this.dtype !== dtype ? this.cast(name) : name
   }
 
-  /** Of a value of another type, to the one that is computed in. */
+  /** Converts a value of another type, by default to the type that is computed in. */
   cast(value: string, to: DataType = this.dtype): string {
     return this.emit("Cast", [value], { to: { int: DATA_TYPES[to] } })
   }
 
-  /** Names the value `from` as an output; an Identity is gone as soon as a runtime optimises the graph. */
+  /** Names the value `from` as an output; runtimes remove the Identity when they optimise the graph. */
   output(name: string, from: string, shape: Shape): void {
     const cast = this.dtype !== "float32"
     const attributes: Readonly<Record<string, Attribute>> = cast ? { to: { int: DATA_TYPES.float32 } } : {}
@@ -114,7 +115,7 @@ export class OnnxGraph {
   }
 }
 
-/** The batch, or L behind `trimToLongest`. */
+/** The batch, or L after `trimToLongest`. */
 function nameUnknown(shape: Shape): (number | string)[] {
   return shape.map((dim, axis) => (dim !== -1 ? dim : axis === 0 ? "batch" : "tokens"))
 }

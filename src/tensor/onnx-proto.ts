@@ -30,7 +30,7 @@ const EXTERNAL = 1
 /** AttributeProto.AttributeType. */
 const ATTRIBUTE_TYPES = { float: 1, int: 2, ints: 7 } as const
 /** Protobuf's own limit of one message; beyond it ONNX wants the weights in a file of their own. */
-export const MAX_BYTES = 2 ** 31 - 1
+const MAX_BYTES = 2 ** 31 - 1
 /** Where weights may begin in such a file: at pages, so that they can be mapped. */
 const PAGE = 4096
 /** Smaller ones stay in the model: runtimes read shapes and axes while they load it. */
@@ -38,14 +38,14 @@ const SMALLEST_EXTERNAL = 1024
 
 export type DataType = keyof typeof DATA_TYPES
 
-export interface ModelProto {
+interface ModelProto {
   readonly producer: string
   readonly opset: number
   readonly metadata: Readonly<Record<string, string>>
   readonly graph: GraphProto
 }
 
-export interface GraphProto {
+interface GraphProto {
   readonly name: string
   readonly nodes: readonly NodeProto[]
   readonly inputs: readonly ValueInfo[]
@@ -108,36 +108,36 @@ export function encodeModel(
       `the ${model.graph.name} graph would take ${inline.byteLength} bytes; an ONNX file holds at most ${maxBytes}`,
     )
   }
-  const places = externalPlaces(model.graph.initializers, dataFile)
-  return { ...encodeWith(model, places), external: encodeData(places) }
+  const locations = externalLocations(model.graph.initializers, dataFile)
+  return { ...encodeWith(model, locations), external: encodeData(locations) }
 }
 
-interface Place {
+interface ExternalLocation {
   readonly location: string
   readonly offset: number
   readonly length: number
 }
 
-function externalPlaces(tensors: readonly TensorProto[], location: string): Map<TensorProto, Place> {
+function externalLocations(tensors: readonly TensorProto[], location: string): Map<TensorProto, ExternalLocation> {
   let end = 0
-  const places = new Map<TensorProto, Place>()
+  const locations = new Map<TensorProto, ExternalLocation>()
   for (const tensor of tensors) {
     const length = rawBytes(tensor)
     if (length < SMALLEST_EXTERNAL) continue
     const offset = Math.ceil(end / PAGE) * PAGE
-    places.set(tensor, { location, offset, length })
+    locations.set(tensor, { location, offset, length })
     end = offset + length
   }
-  return places
+  return locations
 }
 
-function encodeData(places: ReadonlyMap<TensorProto, Place>): EncodedFile {
-  const last = [...places.values()].at(-1)
+function encodeData(locations: ReadonlyMap<TensorProto, ExternalLocation>): EncodedFile {
+  const last = [...locations.values()].at(-1)
   return {
     byteLength: last ? last.offset + last.length : 0,
     *chunks() {
       let end = 0
-      for (const [tensor, { offset, length }] of places) {
+      for (const [tensor, { offset, length }] of locations) {
         yield new Uint8Array(offset - end)
         yield bytesOf(tensor)
         end = offset + length
@@ -146,14 +146,14 @@ function encodeData(places: ReadonlyMap<TensorProto, Place>): EncodedFile {
   }
 }
 
-function encodeWith(model: ModelProto, places: ReadonlyMap<TensorProto, Place>): EncodedFile {
+function encodeWith(model: ModelProto, locations: ReadonlyMap<TensorProto, ExternalLocation>): EncodedFile {
   const { graph } = model
   const graphHead = encodeGraphHead(graph)
   const tensors = graph.initializers.map((tensor) => {
-    const place = places.get(tensor)
-    return { tensor, place, head: place ? encodeExternalTensor(tensor, place) : encodeTensorHead(tensor) }
+    const location = locations.get(tensor)
+    return { tensor, location, head: location ? encodeExternalTensor(tensor, location) : encodeTensorHead(tensor) }
   })
-  const size = ({ tensor, place, head }: (typeof tensors)[number]) => head.length + (place ? 0 : rawBytes(tensor))
+  const size = ({ tensor, location, head }: (typeof tensors)[number]) => head.length + (location ? 0 : rawBytes(tensor))
   const weightBytes = tensors.reduce((sum, tensor) => sum + size(tensor), 0)
   const head = encodeModelHead(model, graphHead.length + weightBytes)
   return {
@@ -161,9 +161,9 @@ function encodeWith(model: ModelProto, places: ReadonlyMap<TensorProto, Place>):
     *chunks() {
       yield head
       yield graphHead
-      for (const { tensor, place, head } of tensors) {
+      for (const { tensor, location, head } of tensors) {
         yield head
-        if (!place) yield bytesOf(tensor)
+        if (!location) yield bytesOf(tensor)
       }
     },
   }
@@ -249,13 +249,13 @@ function encodeTensorHead(tensor: TensorProto): Uint8Array {
 }
 
 /** An initialiser whose bytes lie in another file. */
-function encodeExternalTensor(tensor: TensorProto, place: Place): Uint8Array {
+function encodeExternalTensor(tensor: TensorProto, location: ExternalLocation): Uint8Array {
   const writer = new BinaryWriter()
   message(writer, 5, () => {
     for (const dim of tensor.dims) writer.tag(1, WireType.Varint).int64(dim)
     writer.tag(2, WireType.Varint).int32(DATA_TYPES[tensor.dtype])
     writer.tag(8, WireType.LengthDelimited).string(tensor.name)
-    for (const [key, value] of Object.entries(place)) {
+    for (const [key, value] of Object.entries(location)) {
       message(writer, 13, () => {
         writer.tag(1, WireType.LengthDelimited).string(key)
         writer.tag(2, WireType.LengthDelimited).string(String(value))

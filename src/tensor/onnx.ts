@@ -3,7 +3,7 @@
  * returns the ONNX file, in evaluation mode (batch norm uses its running statistics).
  *
  * Opset 17 and standard operators only, explicit padding, compositions that ONNX Runtime's optimiser fuses: GELU by
- * Erf, attention by MatMul and Softmax. The batch is dynamic; L is dynamic behind `trimToLongest`.
+ * Erf, attention by MatMul and Softmax. The batch is dynamic; L is dynamic after `trimToLongest`.
  */
 import { assert } from "../core/errors.ts"
 import { composedNorms } from "./composed.ts"
@@ -35,7 +35,7 @@ import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, NormTerm, O
  */
 const MASKED = -1e4
 
-export interface OnnxSpec {
+interface OnnxSpec {
   /** Name of the graph. */
   readonly name: string
   /** What `Module.namedParameters()` gives; initialisers carry these paths. */
@@ -44,9 +44,9 @@ export interface OnnxSpec {
   readonly inputs: Readonly<Record<string, { readonly dtype: DataType; readonly shape: Shape }>>
   /** Stored in the file's metadata. */
   readonly metadata?: Readonly<Record<string, string>>
-  /** Of weights and of all that is computed; inputs and outputs stay float32. */
+  /** Type of the weights and of all computations; inputs and outputs stay float32. */
   readonly dtype?: "float32" | "float16"
-  /** Where weights go that do not fit one file. */
+  /** Where weights are stored that do not fit into one file. */
   readonly encode?: EncodeOptions
 }
 
@@ -88,7 +88,7 @@ class OnnxTensor implements Tensor {
 
   gelu(): Tensor {
     const { graph, name } = this
-    // (x / 2) * (1 + erf), not x * (1 + erf) / 2: where x is itself a product, as behind squeeze-excite, ONNX Runtime
+    // (x / 2) * (1 + erf), not x * (1 + erf) / 2: where x is itself a product, as after squeeze-excite, ONNX Runtime
     // 1.30 takes that product for the factor 1/2 and does not fuse.
     const erf = graph.emit("Erf", [graph.emit("Div", [name, graph.scalar(Math.SQRT2)])])
     const gate = graph.emit("Add", [erf, graph.scalar(1)])

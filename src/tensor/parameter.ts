@@ -13,7 +13,7 @@ export type Init =
   | { readonly kind: "uniform"; readonly bound: number }
 
 /** Host values of a parameter, row-major. Called when needed, so a checkpoint need not be in memory twice. */
-export type Source = () => Float32Array
+type Source = () => Float32Array
 
 export class Parameter {
   /** Where the values come from; null until the model is initialised or loaded. */
@@ -27,8 +27,8 @@ export class Parameter {
     /** `int64` is the type `num_batches_tracked` has in published checkpoints; host values are float32 all the same. */
     readonly dtype: "float32" | "int64" = "float32",
     /**
-     * Whether weight decay applies: open_clip decays what has two dimensions and more. Said where the reference's tensor
-     * has others than ours.
+     * Whether weight decay applies: open_clip decays tensors of two dimensions and more. It is given where the reference's
+     * tensor has other dimensions than ours.
      */
     readonly isDecayed: boolean = shape.length >= 2,
   ) {}

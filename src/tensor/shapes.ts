@@ -1,7 +1,7 @@
 /**
  * Shape rules of the operation interface, shared by the interpreters that do not compute. Each function gives the
  * shape of the result, or throws saying where (`where`), what was expected and what was found.
- * -1 is a size that is not known yet (the batch, or L behind `trimToLongest`): it equals itself only.
+ * -1 is a size that is not known yet (the batch, or L after `trimToLongest`): it equals itself only.
  */
 import type { Conv2dGeometry } from "./tensor.ts"
 
@@ -62,7 +62,7 @@ export function meanShape(where: string, x: Shape, axes: readonly number[], keep
   expect(
     axes.every((axis) => axis > 0 && axis < x.length),
     where,
-    `axes ${axes} behind the batch`,
+    `axes ${axes} after the batch`,
     x,
   )
   return x.map((dim, axis) => (axes.includes(axis) ? 1 : dim)).filter((_, axis) => keepDims || !axes.includes(axis))

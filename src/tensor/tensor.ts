@@ -12,7 +12,7 @@ import type { Parameter } from "./parameter.ts"
 export type Operand = Tensor | Parameter
 
 export interface Tensor {
-  /** The ONNX writer does not know the batch size and gives -1 for it (and for L behind `trimToLongest`). */
+  /** The ONNX writer does not know the batch size and gives -1 for it (and for L after `trimToLongest`). */
   readonly shape: readonly number[]
 
   // Elementwise, with broadcasting.
@@ -73,7 +73,7 @@ export interface Tensor {
   /** [N, L, D] with positions [N] -> [N, D] */
   rowAt(positions: Tensor): Tensor
   /**
-   * [N, L] -> [N, 1 + L], a `bias` for the row behind the tokens of CoCa's text tower: its first key is visible, and key
+   * [N, L] -> [N, 1 + L], a `bias` for the row after the tokens of CoCa's text tower: its first key is visible, and key
    * j + 1 where token j is not padding (id 0). The shift by one is the reference's.
    */
   classBias(): Tensor

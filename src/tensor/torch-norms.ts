@@ -4,7 +4,7 @@ import type { Parameter } from "./parameter.ts"
 import type { BatchNormParameters, NormTerm, Tensor } from "./tensor.ts"
 
 /** What norms need of the interpreter in torch.ts. */
-export interface NormInterpreter {
+interface NormInterpreter {
   readonly device: torch.Device
   readonly dtype: torch.DType
   readonly batchNorm: typeof torch.batchNorm
@@ -27,7 +27,7 @@ export function batchNorm(interpreter: NormInterpreter, input: Tensor, norm: Bat
   return interpreter.batchNorm(value, { ...statistics(interpreter, norm, tracked), training, momentum, eps })
 }
 
-/** `base`, and where it is none 0, plus the norms of `terms`, which `canShareStatistics` allows; times `factor`. */
+/** `base` (0 where it is null) plus `factor` times the sum of the norms of `terms`, which `canShareStatistics` allows. */
 export function sumOfNorms(
   interpreter: NormInterpreter,
   base: torch.Tensor | null,

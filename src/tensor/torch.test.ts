@@ -1,15 +1,16 @@
 /** What the interpreter that computes adds to the operations: pieces, and lengths of texts known on the host. */
 import { expect, test } from "vitest"
 import * as torch from "../../torch/index.ts"
+import { UserError } from "../core/errors.ts"
 import { Module } from "../model/module.ts"
-import { TorchInterpreter } from "./torch.ts"
+import { checkDevice, TorchInterpreter } from "./torch.ts"
 
 class Empty extends Module {}
 
 const interpreter = new TorchInterpreter(new Empty())
 const values = (tensor: torch.Tensor) => [...(torch.noGrad(() => tensor.detach().data()) as Float32Array)]
 
-test("split gives the pieces in order, and the whole its gradient", () => {
+test("split gives the pieces in order, and the whole tensor its gradient", () => {
   const whole = torch.tensor([1, 2, 3, 4, 5, 6], [1, 6]).requiresGrad_()
   const pieces = interpreter
     .wrap(whole)
@@ -41,7 +42,7 @@ test.each([
     ],
     1,
   ],
-])("texts are cut behind the %s, as libtorch would find it", (_, rows, longest) => {
+])("texts are cut after the %s, as libtorch would find it", (_, rows, longest) => {
   const ids = interpreter.tokens(BigInt64Array.from(rows.flat(), BigInt), [2, 4])
   expect(ids.trimToLongest().shape).toEqual([2, longest])
   expect(interpreter.wrap(ids.value).trimToLongest().shape).toEqual([2, longest])
@@ -50,4 +51,10 @@ test.each([
 test("channels-last is for a GPU: on the processor pictures stay as they were given", () => {
   const images = new TorchInterpreter(new Empty(), { channelsLast: true }).images(new Float32Array(24), [1, 3, 2, 4])
   expect(torch.call("stride.int", images.value, 1)).toBe(8)
+})
+
+test("a device that this libtorch has not is an error that lists those it has", () => {
+  for (const name of torch.devices()) checkDevice(name)
+  const message = 'this libtorch has no device "cp"'
+  expect(() => checkDevice("cp")).toThrow(new UserError(message, `it has ${torch.devices().join(", ")}`))
 })

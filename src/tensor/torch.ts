@@ -3,7 +3,7 @@
  * is made; every other tensor belongs to the caller's `scope`.
  */
 import * as torch from "../../torch/index.ts"
-import { assert } from "../core/errors.ts"
+import { assert, UserError } from "../core/errors.ts"
 import type { Module } from "../model/module.ts"
 import { composedNorms } from "./composed.ts"
 import { Parameter } from "./parameter.ts"
@@ -21,13 +21,13 @@ export interface TorchOptions {
   readonly training?: boolean
   /** Parameters, by path, that are not trained; batch norm among them keeps its running statistics. */
   readonly frozen?: (path: string) => boolean
-  /** Parameters, by path, whose batch norm uses its running statistics and leaves them, also where they are trained. */
+  /** Parameters, by path, whose batch norm uses its running statistics unchanged, even if they are trained. */
   readonly frozenStatistics?: (path: string) => boolean
   /** Takes the place of libtorch's batch norm: over the batches of several processes. */
   readonly batchNorm?: typeof torch.batchNorm
   /**
-   * Pictures lie with their channels innermost, and so does what is made of them: the same values, faster convolutions. On
-   * a GPU only: libtorch 1.13 and 2.13 ended with a double free in a training step of FastViT on the processor.
+   * Pictures, and everything computed from them, are stored with the channels innermost: the same values, faster
+   * convolutions. On a GPU only: libtorch 1.13 and 2.13 ended with a double free in a training step of FastViT on the processor.
    */
   readonly channelsLast?: boolean
 }
@@ -41,7 +41,7 @@ export class TorchInterpreter {
   trackStatistics = true
   /** Normalises with the statistics it is given. */
   readonly batchNorm: typeof torch.batchNorm
-  /** Whose batch norm keeps its statistics. */
+  /** Parameters whose batch norm keeps its statistics. */
   private readonly still = new Set<Parameter>()
   private readonly channelsLast: boolean
   private readonly leaves = new Map<Parameter, torch.Tensor>()
@@ -140,7 +140,7 @@ export class TorchTensor implements Tensor {
   constructor(
     private readonly interpreter: TorchInterpreter,
     readonly value: torch.Tensor,
-    /** Of token ids that came from the host: columns up to the last first EOT. A GPU would be waited for to find it. */
+    /** For token ids that came from the host: columns up to the last first EOT. Finding it on a GPU would mean waiting for it. */
     private readonly longest?: number,
   ) {}
 
@@ -300,4 +300,11 @@ const inChannelsLast = torch.operator<[torch.Tensor, memoryFormat: string], torc
 function splitHeads(x: torch.Tensor, heads: number): torch.Tensor {
   const [batch, length, width] = x.shape as readonly [number, number, number]
   return x.reshape([batch, length, heads, width / heads]).permute([0, 2, 1, 3])
+}
+
+/** Throws UserError where this libtorch has no such device; one without a number is any of its kind. */
+export function checkDevice(device: string): void {
+  const present = torch.devices()
+  if (present.some((name) => name === device || name.startsWith(`${device}:`))) return
+  throw new UserError(`this libtorch has no device "${device}"`, `it has ${present.join(", ")}`)
 }

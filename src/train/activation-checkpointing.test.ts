@@ -9,10 +9,10 @@ const values = (tensor: torch.Tensor | undefined | null) => (tensor ? Array.from
 const leaf = (numbers: readonly number[]) =>
   torch.tensor(Float32Array.from(numbers), [numbers.length], { requiresGrad: true })
 
-/** Both are read by every step; the second one goes through as it is. */
+/** Every step reads both tensors, and returns the second one unchanged. */
 const product: Step = ([x, y]) => [x!.mul(y!), y!]
 
-test("gradients of tensors that several steps read, by value", () => {
+test("tensors that several steps read get the right gradients", () => {
   const [x, y] = [leaf([2, 3]), leaf([5, 7])]
   const { outputs, backward } = checkpointed(interpreter, [product, product, product], [x, y], true)
   // x y^3, and y again
@@ -22,14 +22,14 @@ test("gradients of tensors that several steps read, by value", () => {
   expect(values(ofY)).toEqual([3 * 2 * 25 + 10, 3 * 3 * 49 + 10])
 })
 
-test("without gradients of the inputs there are those of the parameters alone", () => {
+test("without gradients of the inputs, only the parameters get gradients", () => {
   const weight = leaf([3])
   const { backward } = checkpointed(interpreter, [([x]) => [x!.mul(weight)], ([x]) => [x!.mul(2)]], [torch.ones([1])])
   expect(backward([torch.ones([1])])).toEqual([undefined])
   expect(values(weight.grad)).toEqual([2])
 })
 
-test("on the way back nothing is left of the steps above", () => {
+test("the backward pass frees what the steps above kept", () => {
   const bytes: number[] = []
   const step: Step = ([x]) => {
     bytes.push(torch.memory().liveBytes)
@@ -46,11 +46,11 @@ test("on the way back nothing is left of the steps above", () => {
   })
   const [forward, back] = [bytes.slice(0, 10), bytes.slice(10)]
   for (let i = 1; i < 10; i++) expect(forward[i]! - forward[i - 1]!).toBe(4000)
-  // A step's own input and gradient go with it. The first one back has neither a step above nor its gradient.
+  // A step's own input and gradient are freed with it. The last step has neither a step above nor its gradient.
   for (let i = 2; i < 10; i++) expect(back[i]! - back[i - 1]!).toBe(-4000)
 })
 
-test("running statistics are not counted again, and what held before holds again", () => {
+test("running statistics are not counted again, and tracking is as before afterwards", () => {
   const seen: boolean[] = []
   const step: Step = ([x]) => {
     seen.push(interpreter.trackStatistics)

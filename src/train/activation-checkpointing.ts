@@ -1,21 +1,21 @@
 /**
- * A forward pass that keeps only what goes into each of its steps; the way back repeats the steps one by one, last first.
- * A step takes several tensors and gives several, since some are read again further on.
+ * A forward pass that keeps only the inputs of each of its steps. The backward pass repeats the steps one by one, the last one
+ * first. A step takes several tensors and gives several, because later steps read some of them again.
  */
 import * as torch from "../../torch/index.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
 
 type Tensors = readonly torch.Tensor[]
 
-/** Undefined where there is none, or none is wanted. */
-export type Gradients = readonly (torch.Tensor | undefined)[]
+/** Undefined where there is no gradient, or none is wanted. */
+type Gradients = readonly (torch.Tensor | undefined)[]
 
 export type Step = (inputs: Tensors) => Tensors
 
 export interface Repeatable {
   /** Without gradients. */
   readonly outputs: Tensors
-  /** Adds the parameters' gradients to what they have; returns those of the inputs where they are wanted. Once. */
+  /** Adds to the parameters' gradients; returns the gradients of the inputs where they are wanted. It can be called once. */
   backward(gradients: Gradients): Gradients
 }
 
@@ -37,7 +37,7 @@ export function checkpointed(
     for (let i = steps.length - 1; i >= 0; i--) {
       const wanted = i > 0 || inputGradients
       const outgoing = repeated(interpreter, () => backwardThrough(steps[i]!, states[i]!, incoming, wanted))
-      // Neither is needed for the steps below: at most two steps' gradients are there at a time.
+      // The steps below need neither of them: the gradients of at most two steps exist at a time.
       if (incoming !== gradients) free(incoming, outgoing)
       if (i > 0) free(states[i]!, [...states[i - 1]!, ...outputs])
       incoming = outgoing
@@ -60,7 +60,7 @@ function backwardThrough(step: Step, inputs: Tensors, gradients: Gradients, want
   })
 }
 
-/** One pass for all, because what they share is freed behind it. */
+/** One backward pass for all outputs, because it frees the parts of the graph that they share. */
 function backwardOf(pairs: readonly { readonly output: torch.Tensor; readonly gradient: torch.Tensor }[]): void {
   const [first, ...rest] = pairs
   if (!first) return
@@ -72,14 +72,14 @@ function backwardOf(pairs: readonly { readonly output: torch.Tensor; readonly gr
       .backward()
 }
 
-/** Outside the graph it came from; ids have no gradients. */
+/** The tensor outside the graph it came from. Ids have no gradients. */
 function leafOf(tensor: torch.Tensor, wanted: boolean): torch.Tensor {
   const leaf = tensor.detach()
   return wanted && leaf.dtype !== "int64" ? leaf.requiresGrad_() : leaf
 }
 
-/** A repetition of a forward pass does not count the batch's statistics again. */
-function repeated<T>(interpreter: TorchInterpreter, fn: () => T): T {
+/** Runs a repeated forward pass, which must not count the batch's statistics again. */
+export function repeated<T>(interpreter: TorchInterpreter, fn: () => T): T {
   const before = interpreter.trackStatistics
   interpreter.trackStatistics = false
   try {

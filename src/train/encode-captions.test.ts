@@ -1,15 +1,15 @@
 import { describe, expect, test } from "vitest"
 import * as torch from "../../torch/index.ts"
+import { Random } from "../core/arrays/random.ts"
 import type { CocaConfig } from "../core/family/variants.ts"
-import { Random } from "../core/random.ts"
 import type { Batch } from "../data/training/batch.ts"
 import { Coca } from "../model/coca.ts"
 import { initialize } from "../model/module.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
 import { captionLoss } from "./caption-loss.ts"
-import { countLabels, encodeCaptions } from "./encode-captions.ts"
-import { AdamW } from "./optimizer.ts"
-import { computeGradients, type Trainee, trainStep } from "./step.ts"
+import { captionEncoder, countLabels } from "./encode-captions.ts"
+import { AdamW } from "./optimizer/adamw.ts"
+import { computeGradients, type Trainer, trainStep } from "./step.ts"
 import { defaultTrainConfig } from "./train.ts"
 
 const config: CocaConfig = {
@@ -34,18 +34,20 @@ const objective = { kind: "coca", clipWeight: 1, captionWeight: 2 } as const
 
 describe("a captioner's part of a step", () => {
   test("equals the plain definition, logits of all positions with padding ignored", () => {
-    const { model, interpreter } = trainee()
+    const { model, interpreter } = trainer()
     const { images, tokens } = batch()
-    const { local } = encodeCaptions(model, interpreter, { images, tokens }, 3)
+    const encoder = captionEncoder(model, interpreter, { captionWeight: 3, labels: countLabels(tokens, 12) })
+    const { features, backward } = encoder({ images, tokens }).encode()
+    const loss = backward({ image: features.image!.mul(0).detach(), text: features.text!.mul(0).detach() }, 1)
     const ids = interpreter.tokens(tokens, [6, 12])
     const image = model.image.forward(interpreter.images(images, [6, 3, 32, 32]))
     const logits = interpreter.unwrap(model.logits(ids, image.tokens)).narrow(1, 0, 11)
     const labels = interpreter.unwrap(ids).narrow(1, 1, 11)
-    expect(local!.item()).toBeCloseTo(3 * captionLoss(logits, labels, 0).item(), 10)
+    expect(loss).toBeCloseTo(3 * captionLoss(logits, labels, 0).item(), 10)
   })
 
   test("gives every parameter a gradient, and with all words as candidates the same one", () => {
-    const [full, sampled] = [trainee(), trainee()]
+    const [full, sampled] = [trainer(), trainer()]
     const exact = computeGradients(full, batch(), { objective })
     const estimate = computeGradients(sampled, batch(), { objective: { ...objective, sampledWords: 64 } })
     expect(estimate.loss).toBeCloseTo(exact.loss, 10)
@@ -57,7 +59,7 @@ describe("a captioner's part of a step", () => {
   })
 
   test("learns to write the captions of one batch", () => {
-    const captioner = trainee()
+    const captioner = trainer()
     const steps = Array.from({ length: 60 }, () =>
       trainStep(captioner, batch(), { ...defaultTrainConfig, objective, learningRate: 1e-2 }),
     )
@@ -70,7 +72,7 @@ describe("a captioner's part of a step", () => {
   })
 })
 
-function trainee(): Trainee<Coca> {
+function trainer(): Trainer<Coca> {
   torch.setThreads(1)
   const model = new Coca(config)
   initialize(model, 1)
@@ -78,7 +80,7 @@ function trainee(): Trainee<Coca> {
   return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig) }
 }
 
-/** 6 pairs; captions of 3 to 9 tokens between a start and an end. */
+/** 6 pairs, with captions of 3 to 9 tokens between a start and an end. */
 function batch(): Batch {
   const random = Random.of(5, "captions")
   const tokens = new BigInt64Array(6 * 12)

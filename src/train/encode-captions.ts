@@ -4,61 +4,73 @@
  * decoder's input. N pairs, L tokens, D width, M labels.
  */
 import * as torch from "../../torch/index.ts"
-import { Random } from "../core/random.ts"
+import { Random } from "../core/arrays/random.ts"
 import type { Batch } from "../data/training/batch.ts"
 import type { Coca } from "../model/coca.ts"
 import type { JointSegment } from "../model/layers.ts"
+import type { Tensor } from "../tensor/tensor.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
+import { type Compute, computeIn } from "../tensor/torch-encoder.ts"
 import { checkpointed, type Repeatable, type Step } from "./activation-checkpointing.ts"
-import { sampleCandidates } from "./candidates.ts"
-import { captionLoss } from "./caption-loss.ts"
+import { captionLoss, sampleCandidates } from "./caption-loss.ts"
 import {
-  type Compute,
-  computeIn,
   type Encoded,
   type EncodeOptions,
+  type Encoder,
   type Features,
   isTrained,
+  type PlacedBatch,
+  placeBatch,
   stepsOf,
   unitRows,
 } from "./encode.ts"
 
-export interface CaptionOptions extends EncodeOptions {
+interface CaptionOptions extends EncodeOptions {
+  /** The weight of the captions' loss, which is the mean over the batch's labels. */
+  readonly captionWeight: number
+  /** The number of labels in the batch. */
+  readonly labels: number
   /** Words besides those that occur over which the softmax is estimated; absent: all, exactly. */
   readonly sampledWords?: number
 }
 
-/** Encodes with gradients. `share` is what the mean over this chunk's labels counts in the batch's caption loss. */
-export function encodeCaptions(
-  model: Coca,
-  interpreter: TorchInterpreter,
-  batch: Batch,
-  share: number,
-  options: CaptionOptions = {},
-): Encoded {
-  const parts = partsOf(model, interpreter, batch, options)
-  return options.activationCheckpointing ? repeatable(parts, interpreter, share) : kept(parts, share)
+/** The encoder of a captioner. The chunk's own part of the loss is that of its captions. */
+export function captionEncoder(model: Coca, interpreter: TorchInterpreter, options: CaptionOptions): Encoder {
+  return (chunk) => {
+    const encode = () => {
+      const parts = partsOf(model, interpreter, chunk, options)
+      // The part of the batch's mean that is this chunk's.
+      const share = countLabels(chunk.tokens, model.config.text.contextLength) / options.labels
+      const weight = options.captionWeight * share
+      return options.activationCheckpointing ? repeatable(parts, interpreter, weight) : kept(parts, weight)
+    }
+    return {
+      encode,
+      features: () => embeddings(model, interpreter, chunk, options),
+      backward: (gradients, lossScale) => encode().backward(gradients, lossScale),
+    }
+  }
 }
 
-function kept({ image, text, captions }: Parts, share: number): Encoded {
-  const { embeddings, caption } = torch.scope(() => {
+function kept({ image, text, captions }: Parts, weight: number): Encoded {
+  const { features, caption } = torch.scope(() => {
     const [picture, patches] = run(image.steps, image.inputs)
     const [tokens, words] = run(text.steps, text.inputs)
-    return { embeddings: { image: picture!, text: words! }, caption: run(captions, [tokens!, patches!])[0]! }
+    return { features: { image: picture!, text: words! }, caption: run(captions, [tokens!, patches!])[0]! }
   })
-  const local = caption.mul(share)
+  const loss = caption.mul(weight)
   return {
-    features: embeddings,
-    local,
+    features,
     backward(gradients, lossScale) {
-      const pairs = [embeddings.image.mul(gradients.image!).sum(), embeddings.text.mul(gradients.text!).sum()]
-      pairs.reduce((sum, part) => sum.add(part), local.mul(lossScale)).backward()
+      const pairs = [features.image.mul(gradients.image!).sum(), features.text.mul(gradients.text!).sum()]
+      pairs.reduce((sum, part) => sum.add(part), loss.mul(lossScale)).backward()
+      return loss.item()
     },
   }
 }
 
-/** The captions' part goes back first: what it says of the towers' tokens goes back through them with the embeddings'. */
-function repeatable({ image, text, captions }: Parts, interpreter: TorchInterpreter, share: number): Encoded {
+/** The backward pass of the captions comes first: the gradients of the tokens go through the towers with the embeddings'. */
+function repeatable({ image, text, captions }: Parts, interpreter: TorchInterpreter, weight: number): Encoded {
   const [pictures, words] = [image, text].map(({ steps, inputs }) => checkpointed(interpreter, steps, inputs)) as [
     Repeatable,
     Repeatable,
@@ -66,17 +78,17 @@ function repeatable({ image, text, captions }: Parts, interpreter: TorchInterpre
   const [picture, patches] = pictures.outputs
   const [tokens, word] = words.outputs
   const decoded = checkpointed(interpreter, captions, [tokens!, patches!], true)
-  const local = decoded.outputs[0]!.mul(share)
+  const loss = decoded.outputs[0]!.mul(weight)
   return {
     features: { image: picture!, text: word! },
-    local,
     backward(gradients, lossScale) {
       torch.scope(() => {
-        const loss = torch.full([], share * lossScale, { dtype: local.dtype, device: interpreter.device })
-        const [ofTokens, ofPatches] = decoded.backward([loss])
+        const gradient = torch.full([], weight * lossScale, { dtype: loss.dtype, device: interpreter.device })
+        const [ofTokens, ofPatches] = decoded.backward([gradient])
         if (text.trained) words.backward([ofTokens, gradients.text])
         if (image.trained) pictures.backward([gradients.image, ofPatches])
       })
+      return loss.item()
     },
   }
 }
@@ -85,30 +97,18 @@ function run(steps: readonly Step[], inputs: readonly torch.Tensor[]): readonly 
   return steps.reduce((parts, step) => step(parts), inputs)
 }
 
-/** Embeddings alone. */
-export function captionerFeatures(
-  model: Coca,
-  interpreter: TorchInterpreter,
-  { images, tokens }: Batch,
-  options: EncodeOptions = {},
-): Features {
-  const { imageSize, text } = model.config
-  const count = tokens.length / text.contextLength
+function embeddings(model: Coca, interpreter: TorchInterpreter, chunk: Batch, { precision }: EncodeOptions): Features {
+  const { pixels, ids } = placed(model, interpreter, chunk)
+  const unit = (x: Tensor) => unitRows(interpreter, interpreter.unwrap(x))
+  const compute = computeIn(interpreter, precision)
   return torch.noGrad(() =>
-    computeIn(
-      interpreter,
-      options.precision,
-    )(() => ({
-      image: unitRows(
-        interpreter,
-        interpreter.unwrap(model.encodeImage(interpreter.images(images, [count, 3, imageSize, imageSize]))),
-      ),
-      text: unitRows(
-        interpreter,
-        interpreter.unwrap(model.encodeText(interpreter.tokens(tokens, [count, text.contextLength]))),
-      ),
-    })),
+    compute(() => ({ image: unit(model.encodeImage(pixels)), text: unit(model.encodeText(ids)) })),
   )
+}
+
+/** Synthetic captions are left out: a captioner has no use for them. */
+function placed(model: Coca, interpreter: TorchInterpreter, { images, tokens }: Batch): PlacedBatch {
+  return placeBatch(model, interpreter, { images, tokens })
 }
 
 /** Labels of these captions: every token but the first. */
@@ -131,16 +131,8 @@ interface Parts {
   readonly captions: readonly Step[]
 }
 
-function partsOf(
-  model: Coca,
-  interpreter: TorchInterpreter,
-  { images, tokens }: Batch,
-  options: CaptionOptions,
-): Parts {
-  const { imageSize, text } = model.config
-  const count = tokens.length / text.contextLength
-  const pixels = interpreter.images(images, [count, 3, imageSize, imageSize])
-  const ids = interpreter.tokens(tokens, [count, text.contextLength])
+function partsOf(model: Coca, interpreter: TorchInterpreter, chunk: Batch, options: CaptionOptions): Parts {
+  const { pixels, ids } = placed(model, interpreter, chunk)
   const compute = computeIn(interpreter, options.precision)
   const joint = (segment: JointSegment): Step => {
     return (inputs) => compute(() => segment(inputs.map((x) => interpreter.wrap(x)))).map((y) => interpreter.unwrap(y))
@@ -161,7 +153,7 @@ function partsOf(
       steps: [...model.text.segments(ids).map(joint), ([tokens, x]) => [tokens!, unit(x)]],
       trained: isTrained(interpreter, model.text),
     },
-    captions: captionSteps(model, interpreter, tokens, { ...options, joint, compute }),
+    captions: captionSteps(model, interpreter, chunk.tokens, { ...options, joint, compute }),
   }
 }
 

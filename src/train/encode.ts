@@ -1,33 +1,46 @@
 /**
- * Features of a chunk of pairs, and the way back from their gradients: kept activations, activations made again segment
- * by segment (activation checkpointing), or none. N pairs, L tokens, D embedDim.
+ * Features of a chunk of pairs, and the backward pass from their gradients: with activations that are kept, with activations
+ * that are computed again segment by segment (activation checkpointing), or without any. N pairs, L tokens, D embedDim.
  */
 import * as torch from "../../torch/index.ts"
+import type { Precision } from "../core/precision.ts"
 import type { Batch } from "../data/training/batch.ts"
+import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import type { Clip } from "../model/clip.ts"
 import type { Segment } from "../model/layers.ts"
 import type { Module } from "../model/module.ts"
 import type { TorchInterpreter, TorchTensor } from "../tensor/torch.ts"
+import { type Compute, computeIn } from "../tensor/torch-encoder.ts"
 import { checkpointed, type Step } from "./activation-checkpointing.ts"
 import { l2Normalize } from "./loss.ts"
+import type { Augmented, RangeAugment } from "./range-augment.ts"
 
-export type Precision = "float32" | "bfloat16" | "float16"
-
-/** What stands for the pairs in the loss; synthetic captions where there are any. */
+/** The features that the loss compares; synthetic captions where there are any. */
 export type FeatureName = "image" | "text" | "synthetic"
 
 /** Unit rows [N, D]. */
 export type Features = Readonly<Partial<Record<FeatureName, torch.Tensor>>>
 
+/** Prepares a chunk of a batch for a model; `start` is the position of its first pair in the batch, 0 by default. */
+export type Encoder = (chunk: Batch, start?: number) => ChunkEncoding
+
+/** The ways to encode one chunk. */
+interface ChunkEncoding {
+  /** Features with gradients: activations are kept, or computed again segment by segment in the backward pass. */
+  encode(): Encoded
+  /** Features without gradients. Batch statistics are tracked as the interpreter says. */
+  features(): Features
+  /** Encodes and goes back at once, where the features are known already. */
+  backward: Encoded["backward"]
+}
+
 export interface Encoded {
   readonly features: Features
-  /** A part of the loss that needs no other pairs; shape []. */
-  readonly local?: torch.Tensor
   /**
-   * Adds the parameters' gradients to what they have, from those of the features, which are of the loss times `lossScale`,
-   * and from the local part.
+   * Adds to the parameters' gradients, from those of the features, which are of the loss times `lossScale`, and from the
+   * chunk's own part of the loss, which needs no other pairs. Returns the value of that part, 0 without one.
    */
-  backward(gradients: Features, lossScale: number): void
+  backward(gradients: Features, lossScale: number): number
 }
 
 export interface EncodeOptions {
@@ -35,16 +48,83 @@ export interface EncodeOptions {
   readonly activationCheckpointing?: boolean
 }
 
-/** A batch where it is computed. */
+interface ClipOptions extends EncodeOptions {
+  /** Changes the pictures that the image tower sees. Its loss is the chunk's own part. */
+  readonly augmentation?: { readonly ranges: RangeAugment; readonly pairsInBatch: number }
+}
+
+/** The encoder of a contrastive model: pictures and all captions go through their towers once. */
+export function clipEncoder(model: Clip, interpreter: TorchInterpreter, options: ClipOptions = {}): Encoder {
+  return (chunk, start = 0) => {
+    // All passes read the same pixels.
+    const placed = placeBatch(model, interpreter, chunk)
+    const towers = (pixels: torch.Tensor) =>
+      towersOf(model, interpreter, { ...placed, pixels: interpreter.wrap(pixels) })
+    const pictures = picturesOf(model, interpreter, placed.pixels.value, start, options)
+    return {
+      encode() {
+        const { pixels, backward: augmentationBackward } = pictures.withGradients()
+        const outputs = towers(pixels).map((tower) => outputOf(tower, interpreter, options))
+        const values = outputs.map(({ value }) => value)
+        const backward: Encoded["backward"] = (gradients, lossScale) => {
+          const incoming = joinedGradients(gradients)
+          for (const [i, output] of outputs.entries()) if (incoming[i]) output.backward(incoming[i])
+          return augmentationBackward(lossScale)
+        }
+        return { features: named(values, chunk), backward }
+      },
+      features() {
+        const compute = computeIn(interpreter, options.precision)
+        const values = torch.noGrad(() =>
+          towers(pictures.pixels()).map((tower) => kept(tower, interpreter, compute).value),
+        )
+        return named(values, chunk)
+      },
+      /** Without the towers that are not trained, and with the activations of one tower at a time. */
+      backward(gradients, lossScale) {
+        const incoming = joinedGradients(gradients)
+        const { pixels, backward: augmentationBackward } = pictures.withGradients()
+        for (const [i, tower] of towers(pixels).entries()) {
+          const gradient = incoming[i]
+          if (gradient && tower.trained) torch.scope(() => outputOf(tower, interpreter, options).backward(gradient))
+        }
+        return augmentationBackward(lossScale)
+      },
+    }
+  }
+}
+
+/** The pictures of a chunk as the image tower sees them: the same in every pass of a step. */
+interface Pictures {
+  pixels(): torch.Tensor
+  withGradients(): Augmented
+}
+
+function picturesOf(
+  { image }: Clip,
+  interpreter: TorchInterpreter,
+  pixels: torch.Tensor,
+  start: number,
+  { augmentation }: ClipOptions,
+): Pictures {
+  if (!augmentation) return { pixels: () => pixels, withGradients: () => ({ pixels, backward: () => 0 }) }
+  const { ranges, pairsInBatch } = augmentation
+  return {
+    pixels: () => ranges.see(pixels, start),
+    withGradients: () => ranges.augment(pixels, start, pairsInBatch, isTrained(interpreter, image)),
+  }
+}
+
+/** A batch on the device. */
 export interface PlacedBatch {
   /** [N, 3, S, S] */
   readonly pixels: TorchTensor
-  /** [N, L], or [2N, L]: synthetic captions behind the real ones. */
+  /** [N, L], or [2N, L]: synthetic captions after the real ones. */
   readonly ids: TorchTensor
 }
 
 export function placeBatch(
-  { config: { imageSize, text } }: Clip,
+  { config: { imageSize, text } }: CheckpointModel,
   interpreter: TorchInterpreter,
   { images, tokens, synthetic }: Batch,
 ): PlacedBatch {
@@ -61,63 +141,6 @@ function joined(first: BigInt64Array, second: BigInt64Array): BigInt64Array {
   both.set(first)
   both.set(second, first.length)
   return both
-}
-
-/** Encodes with gradients. Pictures and all captions go through their towers once. */
-export function encode(
-  model: Clip,
-  interpreter: TorchInterpreter,
-  batch: Batch,
-  options: EncodeOptions = {},
-  placed = placeBatch(model, interpreter, batch),
-): Encoded {
-  const towers = towersOf(model, interpreter, placed)
-  const outputs = towers.map((tower) => outputOf(tower, interpreter, options))
-  return {
-    features: named(
-      outputs.map(({ value }) => value),
-      batch,
-    ),
-    backward(gradients) {
-      const incoming = joinedGradients(gradients)
-      for (const [i, output] of outputs.entries()) {
-        if (incoming[i]) output.backward(incoming[i])
-      }
-    },
-  }
-}
-
-/**
- * `encode` where only the way back is wanted: towers that are not trained stay out, and the activations of the others are
- * there one after the other.
- */
-export function encodeBackward(
-  model: Clip,
-  interpreter: TorchInterpreter,
-  placed: PlacedBatch,
-  options: EncodeOptions,
-  gradients: Features,
-): void {
-  const incoming = joinedGradients(gradients)
-  for (const [i, tower] of towersOf(model, interpreter, placed).entries()) {
-    const gradient = incoming[i]
-    if (gradient && tower.trained) torch.scope(() => outputOf(tower, interpreter, options).backward(gradient))
-  }
-}
-
-/** Features alone. Batch-norm statistics are tracked as the interpreter says. */
-export function encodeFeatures(
-  model: Clip,
-  interpreter: TorchInterpreter,
-  batch: Batch,
-  options: EncodeOptions = {},
-  placed = placeBatch(model, interpreter, batch),
-): Features {
-  const compute = computeIn(interpreter, options.precision)
-  const values = torch.noGrad(() =>
-    towersOf(model, interpreter, placed).map((tower) => kept(tower, interpreter, compute).value),
-  )
-  return named(values, batch)
 }
 
 /** Pairs [start, start + count) of a batch. */
@@ -143,7 +166,7 @@ export function rowsOf<T extends Float32Array | BigInt64Array>(
 interface Tower {
   readonly input: torch.Tensor
   readonly segments: readonly Segment[]
-  /** Whether any of its parameters is. */
+  /** Whether any of its parameters is trained. */
   readonly trained: boolean
 }
 
@@ -152,8 +175,6 @@ interface TowerOutput {
   readonly value: torch.Tensor
   backward(gradient: torch.Tensor): void
 }
-
-export type Compute = <T>(fn: () => T) => T
 
 /** Images, then captions. */
 function towersOf({ image, text }: Clip, interpreter: TorchInterpreter, { pixels, ids }: PlacedBatch): Tower[] {
@@ -183,7 +204,7 @@ function kept({ input, segments }: Tower, interpreter: TorchInterpreter, compute
   return { value, backward: (gradient) => value.requiresGrad && value.backward(gradient) }
 }
 
-/** A tower that is not trained is not repeated. Its input gets a gradient where it asks for one, as in a plain pass. */
+/** A tower that is not trained is not repeated. The input gets its gradient where it requires one, as in a plain pass. */
 function repeatable({ input, segments, trained }: Tower, interpreter: TorchInterpreter, compute: Compute): TowerOutput {
   const steps = [
     ...stepsOf(interpreter, segments, compute),
@@ -194,8 +215,8 @@ function repeatable({ input, segments, trained }: Tower, interpreter: TorchInter
     value: outputs[0]!,
     backward(gradient) {
       if (!trained) return
-      const [ofInput] = backward([gradient])
-      if (ofInput && input.requiresGrad) input.grad = ofInput
+      const [inputGradient] = backward([gradient])
+      if (inputGradient) input.grad = inputGradient
     },
   }
 }
@@ -208,13 +229,6 @@ export function stepsOf(interpreter: TorchInterpreter, segments: readonly Segmen
 /** In the interpreter's dtype. */
 export function unitRows(interpreter: TorchInterpreter, features: torch.Tensor): torch.Tensor {
   return l2Normalize(features.to({ dtype: interpreter.dtype }))
-}
-
-/** Runs a forward pass in a precision. */
-export function computeIn(interpreter: TorchInterpreter, precision: Precision = "float32"): Compute {
-  if (precision === "float32") return (fn) => fn()
-  const device = interpreter.device === "cpu" ? "cpu" : "cuda"
-  return (fn) => torch.autocast({ device, dtype: precision }, fn)
 }
 
 function named([image, texts]: readonly torch.Tensor[], { synthetic }: Batch): Features {

@@ -1,12 +1,12 @@
-/** Training from code: a run from a recipe with all that a run has, or the loop alone with data, loss and saving given. */
+/** Training from code: a run from a recipe with everything that a run has, or the loop alone, for which the caller supplies data, loss and saving. */
 export { UserError } from "../core/errors.ts"
 export type { Progress, StartProgress } from "../core/progress.ts"
-export type { CheckpointInfo } from "../model/checkpoint.ts"
-export { decided } from "./recipe/decided.ts"
+export type { CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
 export { recipeNamed, recipeNames, recipeOfRun } from "./recipe/load.ts"
 export { applyOverrides, type Override, parseOverride } from "./recipe/overrides.ts"
 export { type Plan, type PlanFacts, planOf } from "./recipe/plan.ts"
+export { resolvedRecipe } from "./recipe/resolved.ts"
 export { defaultRecipe, type Recipe, type RecipeInput } from "./recipe/schema.ts"
-export { type RecipeRunOptions, type RecipeRunSummary, recipeRunDefaults, trainRecipe } from "./recipe-run.ts"
-export { runTraining, type TrainingResult, type TrainingRun } from "./run-directory.ts"
+export { type RecipeRunOptions, type RecipeRunSummary, recipeRunDefaults, trainRecipe } from "./run/recipe-run.ts"
+export { runTraining, type TrainingResult, type TrainingRun } from "./run/run-directory.ts"
 export { defaultTrainConfig, type StepReport, type TrainConfig, type TrainIo, train } from "./train.ts"

@@ -3,7 +3,7 @@
  * reinforced training), and their sigmoid forms (SigLIP).
  *
  * Row i of the images belongs to row i of the texts. A process holds n rows of a batch of N and compares them with all N
- * (open_clip's local loss); alone, n is N. D is the width of a feature, K the number of teachers.
+ * (open_clip's local loss); where there is one process, n is N. D is the width of a feature, K the number of teachers.
  * Papers: arXiv 2103.00020, 2311.17049 (equation 2), 2303.15343. Like the published code, distillation is the cross
  * entropy against the teachers' distribution: the papers' KL divergence plus a constant.
  */
@@ -11,30 +11,30 @@ import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
 
 /** Features of one kind: this process's and the whole batch's. */
-export interface Side {
+export interface GatheredFeatures {
   /** [n, D] */
   readonly rows: torch.Tensor
   /** [N, D] */
   readonly all: torch.Tensor
 }
 
-/** What pictures and one caption of each are to a student, or to teachers side by side. */
+/** Features of pictures and of one caption of each: a student's, or those of several teachers side by side. */
 export interface Pairing {
-  readonly image: Side
-  readonly text: Side
+  readonly image: GatheredFeatures
+  readonly text: GatheredFeatures
 }
 
 /** Position of this process's first row in the whole batch. */
 type Offset = number
 
 export interface TeacherConfig {
-  /** Width of each teacher's features; they lie side by side. */
+  /** Width of each teacher's features, which are concatenated. */
   readonly widths: readonly number[]
   /** One factor for each teacher's cosine similarities; a single one where they are averaged before the softmax. */
   readonly scales: readonly number[]
   /** SigLIP form only: added to each teacher's scaled similarities. */
   readonly biases?: readonly number[]
-  /** The mean of the teachers' distributions; else one distribution from all features side by side, with one scale. */
+  /** Whether the target is the mean of the teachers' distributions; else it is one distribution of the concatenated features, with one scale. */
   readonly averageAfterSoftmax: boolean
 }
 
@@ -117,7 +117,7 @@ function pairLogits({ image, text }: Pairing, scale: torch.Tensor, bias: torch.T
   return image.rows.matmul(text.all.transpose(0, 1)).mul(scale).add(bias)
 }
 
-/** Summed over texts, mean over pictures. */
+/** The sum over texts and the mean over pictures. */
 function sigmoidLoss(x: torch.Tensor, signs: torch.Tensor): torch.Tensor {
   return logSigmoid(x.mul(signs)).sum().neg().div(x.shape[0]!)
 }
@@ -131,7 +131,7 @@ function softCrossEntropy(x: torch.Tensor, targets: torch.Tensor): torch.Tensor 
   return logSoftmax(x, -1).mul(targets).sum([-1]).mean().neg()
 }
 
-/** Of each teacher, or of all as one. */
+/** Scaled similarities of each teacher, or of all as one. */
 function scaledTeachers(teacher: Pairing, config: TeacherConfig): [torch.Tensor, torch.Tensor][] {
   checkTeachers(config)
   const { widths, scales, biases = [], averageAfterSoftmax } = config
@@ -144,7 +144,10 @@ function scaledTeachers(teacher: Pairing, config: TeacherConfig): [torch.Tensor,
 function split({ image, text }: Pairing, widths: readonly number[]): Pairing[] {
   return widths.map((width, k) => {
     const start = widths.slice(0, k).reduce((sum, w) => sum + w, 0)
-    const cut = ({ rows, all }: Side) => ({ rows: rows.narrow(1, start, width), all: all.narrow(1, start, width) })
+    const cut = ({ rows, all }: GatheredFeatures) => ({
+      rows: rows.narrow(1, start, width),
+      all: all.narrow(1, start, width),
+    })
     return { image: cut(image), text: cut(text) }
   })
 }
@@ -153,7 +156,7 @@ function mean(tensors: readonly torch.Tensor[]): torch.Tensor {
   return tensors.reduce((sum, x) => sum.add(x)).div(tensors.length)
 }
 
-/** Throws a UserError when there is not one scale for each teacher, or more than one where they are one. */
+/** Throws a UserError unless there is one scale for each teacher, or a single one where the teachers are averaged before the softmax. */
 function checkTeachers({ widths, scales, biases, averageAfterSoftmax }: TeacherConfig): void {
   const expected = averageAfterSoftmax ? widths.length : 1
   if (scales.length === expected && (biases ?? scales).length === expected) return

@@ -5,8 +5,8 @@ import type { Batch } from "../data/training/batch.ts"
 import {
   contrastiveLoss,
   distillationLoss,
+  type GatheredFeatures,
   type Pairing,
-  type Side,
   siglipDistillationLoss,
   siglipLoss,
   type TeacherConfig,
@@ -18,28 +18,28 @@ export interface DistillationConfig extends Omit<TeacherConfig, "widths"> {
   readonly weights: readonly [number, number]
 }
 
+interface CaptioningConfig {
+  readonly captionWeight: number
+  /** Words besides those that occur over which the softmax of captions is estimated; absent: all, exactly. */
+  readonly sampledWords?: number
+}
+
 export type ObjectiveConfig =
   | { readonly kind: "clip" }
   | ({ readonly kind: "distill" } & DistillationConfig)
   | { readonly kind: "siglip"; readonly distill?: DistillationConfig }
-  | {
-      readonly kind: "coca"
-      readonly clipWeight: number
-      readonly captionWeight: number
-      /** Words besides those that occur over which the softmax of captions is estimated; absent: all, exactly. */
-      readonly sampledWords?: number
-    }
+  | ({ readonly kind: "coca"; readonly clipWeight: number } & CaptioningConfig)
 
 /** The whole batch as the loss sees it. */
 export interface LossInput {
-  readonly image: Side
-  readonly text: Side
+  readonly image: GatheredFeatures
+  readonly text: GatheredFeatures
   /** Of a synthetic caption for each picture: a second pairing, whose losses are added. */
-  readonly synthetic?: Side
+  readonly synthetic?: GatheredFeatures
   readonly teacher?: {
-    readonly image: Side
-    readonly text: Side
-    readonly synthetic?: Side
+    readonly image: GatheredFeatures
+    readonly text: GatheredFeatures
+    readonly synthetic?: GatheredFeatures
     readonly widths: readonly number[]
   }
   /** exp(logitScale), shape [] */
@@ -68,9 +68,14 @@ export function checkBatch(objective: ObjectiveConfig, { teacher, synthetic }: B
   }
 }
 
-export function distillationOf(objective: ObjectiveConfig): DistillationConfig | undefined {
+function distillationOf(objective: ObjectiveConfig): DistillationConfig | undefined {
   if (objective.kind === "distill") return objective
   return objective.kind === "siglip" ? objective.distill : undefined
+}
+
+/** The loss of the captions, to which each pair adds its own part; undefined where the objective has none. */
+export function captioningOf(objective: ObjectiveConfig): CaptioningConfig | undefined {
+  return objective.kind === "coca" ? objective : undefined
 }
 
 interface Pair {

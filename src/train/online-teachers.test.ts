@@ -1,13 +1,13 @@
 import { expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
+import { Random } from "../core/arrays/random.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { type Preprocessing, preprocess } from "../core/image/preprocess.ts"
-import { Random } from "../core/random.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 import type { Batch, TeacherEmbeddings } from "../data/training/batch.ts"
 import { TorchInterpreter } from "../tensor/torch.ts"
-import { liveEncoder } from "./live-encoder.ts"
+import { TorchEncoder } from "../tensor/torch-encoder.ts"
 import { OnlineTeachers, type TeacherOptions } from "./online-teachers.ts"
 
 const tokenizer = new Tokenizer()
@@ -19,10 +19,10 @@ const pictures = captions.map((_, seed): Image8 => {
   return { width: 70, height: 66, channels: 3, data: Uint8Array.from({ length: 70 * 66 * 3 }, () => random.int(256)) }
 })
 
-/** A student that sees as the teachers do. */
+/** A student with the teachers' preprocessing. */
 const alike = { preprocessing, contextLength: 77 }
 
-/** As a student with these pixels and this context length gets it. */
+/** The batch for a student with this preprocessing and context length. */
 function batchOf(student: { preprocessing: Preprocessing; contextLength: number }): Batch {
   const images = Float32Array.from(pictures.flatMap((image) => [...preprocess(image, student.preprocessing)]))
   return { images, tokens: tokenizer.encodeBatch(captions, student.contextLength).ids }
@@ -50,7 +50,7 @@ async function embedded(
 async function expectedOf(contextLength: number) {
   const model = tinyModel({ contextLength })
   const interpreter = new TorchInterpreter(model)
-  const encoder = liveEncoder(model, interpreter, preprocessing, tokenizer)
+  const encoder = new TorchEncoder(model, interpreter, { preprocessing })
   const vectors = { image: await encoder.encodeImages(pictures), text: await encoder.encodeTexts(captions) }
   interpreter.free()
   return vectors
@@ -76,10 +76,10 @@ test("embeddings are the teachers' own, whatever mean, std and context length th
     expect(worst(found, await expectedOf(length), part)).toBeLessThan(1e-4)
 })
 
-test("a text that a teacher has no room for is cut as its tokenizer cuts it, behind a token of number 0 as well", async () => {
+test("a text that is too long for a teacher is cut as its tokenizer cuts it, also after a token with id 0", async () => {
   const student = { preprocessing: coloured, contextLength: 77 }
   const batch = batchOf(student)
-  // The last token that fits is the "!" of "!^_", which has number 0 as padding has.
+  // The last token that fits is the "!" of "!^_", whose id is 0 like that of padding.
   const short = 1 + tokenizer.encodeBatch([captions[1]!], 77).ids.indexOf(0n)
   expect(short).toBe(5)
   const found = await embedded(batch, [short, short], student)

@@ -2,26 +2,28 @@
  * Teachers that run beside the student, in evaluation mode: embeddings that data does not hold are computed for each batch.
  * Slower than reinforced data by what the teachers cost, and the same numbers.
  */
-import * as torch from "../../torch/index.ts"
+import type * as torch from "../../torch/index.ts"
+import { inBatches } from "../core/arrays/batches.ts"
+import { l2Normalize } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
-import { l2Normalize } from "../core/similarity.ts"
+import type { Precision } from "../core/precision.ts"
 import { endOfText } from "../core/text/tokenizer.ts"
 import type { Batch, TeacherEmbeddings } from "../data/training/batch.ts"
-import type { CheckpointModel } from "../model/checkpoint.ts"
+import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { reparameterize } from "../model/reparameterize.ts"
-import type { Tensor } from "../tensor/tensor.ts"
-import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
-import { computeIn, type Precision, rowsOf } from "./encode.ts"
+import { TorchInterpreter } from "../tensor/torch.ts"
+import { TorchEncoder } from "../tensor/torch-encoder.ts"
+import { rowsOf } from "./encode.ts"
 
-export interface OnlineTeacher {
+interface OnlineTeacher {
   /** For messages. */
   readonly name: string
   readonly model: CheckpointModel
   readonly preprocessing: Preprocessing
 }
 
-export interface Student {
+interface Student {
   readonly preprocessing: Preprocessing
   readonly contextLength: number
 }
@@ -30,101 +32,73 @@ export interface TeacherOptions {
   readonly device?: torch.Device
   /** Pairs encoded at once; absent: all. */
   readonly chunkSize?: number
-  /** Of the towers; embeddings are float32. */
+  /** What the towers compute in; embeddings are float32. */
   readonly precision?: Precision
 }
 
 export class OnlineTeachers {
-  private readonly running: readonly RunningTeacher[]
+  private readonly encoders: readonly TorchEncoder[]
 
   /** Copies the weights to the device. Throws UserError where a teacher sees pictures of another size. */
   constructor(
     teachers: readonly OnlineTeacher[],
     private readonly student: Student,
-    options: TeacherOptions = {},
+    private readonly options: TeacherOptions = {},
   ) {
     for (const teacher of teachers) checkSize(teacher, student)
-    this.running = teachers.map((teacher) => new RunningTeacher(teacher, student, options))
+    this.encoders = teachers.map((teacher) => encoderOf(teacher, options))
   }
 
   /** The same batches with the teachers' embeddings, unit rows side by side. */
   async *embed(batches: Iterable<Batch> | AsyncIterable<Batch>): AsyncGenerator<Batch> {
-    for await (const batch of batches) yield { ...batch, teacher: this.embeddings(batch) }
+    for await (const batch of batches) yield { ...batch, teacher: await this.embeddings(batch) }
   }
 
   free(): void {
-    for (const teacher of this.running) teacher.free()
+    for (const encoder of this.encoders) encoder.free()
   }
 
-  private embeddings({ images, tokens, synthetic }: Batch): TeacherEmbeddings {
+  private async embeddings({ images, tokens, synthetic }: Batch): Promise<TeacherEmbeddings> {
     const pairs = tokens.length / this.student.contextLength
-    const joined = (encode: (teacher: RunningTeacher) => Float32Array) => sideBySide(this.running.map(encode), pairs)
     return {
-      image: joined((teacher) => teacher.encodeImages(images, pairs)),
-      text: joined((teacher) => teacher.encodeTexts(tokens, pairs)),
-      ...(synthetic && { synthetic: joined((teacher) => teacher.encodeTexts(synthetic, pairs)) }),
-      widths: this.running.map(({ width }) => width),
+      image: await this.joined(pairs, (encoder) => this.images(encoder, images, pairs)),
+      text: await this.joined(pairs, (encoder) => this.texts(encoder, tokens, pairs)),
+      ...(synthetic && { synthetic: await this.joined(pairs, (encoder) => this.texts(encoder, synthetic, pairs)) }),
+      widths: this.encoders.map(({ embedDim }) => embedDim),
     }
+  }
+
+  private async joined(pairs: number, encode: (encoder: TorchEncoder) => Promise<Float32Array>): Promise<Float32Array> {
+    const parts: Float32Array[] = []
+    for (const encoder of this.encoders) parts.push(l2Normalize(await encode(encoder), encoder.embedDim))
+    return sideBySide(parts, pairs)
+  }
+
+  private images(encoder: TorchEncoder, images: Float32Array, pairs: number): Promise<Float32Array> {
+    const pixels = renormalized(images, this.student.preprocessing, encoder.preprocessing)
+    return this.inChunks(pixels, pairs, (part, count) => encoder.encodePixels(part, count))
+  }
+
+  private texts(encoder: TorchEncoder, tokens: BigInt64Array, pairs: number): Promise<Float32Array> {
+    const ids = refitted(tokens, this.student.contextLength, encoder.contextLength)
+    return this.inChunks(ids, pairs, (part, count) => encoder.encodeTokens(part, count))
+  }
+
+  private inChunks<T extends Float32Array | BigInt64Array>(
+    inputs: T,
+    pairs: number,
+    encode: (part: T, count: number) => Float32Array,
+  ): Promise<Float32Array> {
+    return inBatches(pairs, this.options.chunkSize ?? pairs, (start, end) =>
+      encode(rowsOf(inputs, pairs, start, end - start), end - start),
+    )
   }
 }
 
-class RunningTeacher {
-  readonly width: number
-  private readonly interpreter: TorchInterpreter
-  private readonly model: CheckpointModel
-
-  constructor(
-    private readonly teacher: OnlineTeacher,
-    private readonly student: Student,
-    private readonly options: TeacherOptions,
-  ) {
-    this.model = reparameterize(teacher.model)
-    this.interpreter = new TorchInterpreter(this.model, options.device === undefined ? {} : { device: options.device })
-    this.width = teacher.model.config.embedDim
-  }
-
-  encodeImages(images: Float32Array, count: number): Float32Array {
-    const { size } = this.teacher.preprocessing
-    const pixels = renormalized(images, this.student.preprocessing, this.teacher.preprocessing)
-    return this.inChunks(pixels, count, (part, pairs) =>
-      this.model.encodeImage(this.interpreter.images(part, [pairs, 3, size, size])),
-    )
-  }
-
-  encodeTexts(tokens: BigInt64Array, count: number): Float32Array {
-    const { contextLength } = this.model.config.text
-    const ids = refitted(tokens, this.student.contextLength, contextLength)
-    return this.inChunks(ids, count, (part, pairs) =>
-      this.model.encodeText(this.interpreter.tokens(part, [pairs, contextLength])),
-    )
-  }
-
-  free(): void {
-    this.interpreter.free()
-  }
-
-  /** [count, ...] -> unit rows [count, width] */
-  private inChunks<T extends Float32Array | BigInt64Array>(
-    inputs: T,
-    count: number,
-    encode: (part: T, pairs: number) => Tensor,
-  ): Float32Array {
-    const features = new Float32Array(count * this.width)
-    const size = this.options.chunkSize ?? count
-    for (let start = 0; start < count; start += size) {
-      const pairs = Math.min(size, count - start)
-      features.set(
-        this.values(() => encode(rowsOf(inputs, count, start, pairs), pairs)),
-        start * this.width,
-      )
-    }
-    return l2Normalize(features, this.width)
-  }
-
-  private values(encode: () => Tensor): Float32Array {
-    const compute = computeIn(this.interpreter, this.options.precision)
-    return torch.scope(() => torch.noGrad(() => hostValues(this.interpreter.unwrap(compute(encode)))))
-  }
+function encoderOf({ model, preprocessing }: OnlineTeacher, { device, precision }: TeacherOptions): TorchEncoder {
+  const fused = reparameterize(model)
+  const interpreter = new TorchInterpreter(fused, device === undefined ? {} : { device })
+  return new TorchEncoder(fused, interpreter, { preprocessing, ...(precision && { precision }) })
 }
 
 function checkSize({ name, preprocessing }: OnlineTeacher, student: Student): void {
@@ -137,7 +111,7 @@ function checkSize({ name, preprocessing }: OnlineTeacher, student: Student): vo
 }
 
 /** Pixels of one mean and std as those of another. */
-export function renormalized(images: Float32Array, from: Preprocessing, to: Preprocessing): Float32Array {
+function renormalized(images: Float32Array, from: Preprocessing, to: Preprocessing): Float32Array {
   const factors = from.std.map((std, c) => std / to.std[c]!)
   const shifts = from.mean.map((mean, c) => (mean - to.mean[c]!) / to.std[c]!)
   if (factors.every((factor) => factor === 1) && shifts.every((shift) => shift === 0)) return images
@@ -149,7 +123,7 @@ export function renormalized(images: Float32Array, from: Preprocessing, to: Prep
 }
 
 /** Zero-padded rows of ids for another context length; a row that is cut keeps its end of text. */
-export function refitted(tokens: BigInt64Array, from: number, to: number): BigInt64Array {
+function refitted(tokens: BigInt64Array, from: number, to: number): BigInt64Array {
   if (from === to) return tokens
   const rows = tokens.length / from
   const eot = BigInt(endOfText)

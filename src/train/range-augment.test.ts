@@ -1,16 +1,16 @@
 import { describe, expect, test } from "vitest"
 import { tinyInfo, toyConfig } from "../../test/tiny-model.ts"
 import * as torch from "../../torch/index.ts"
+import { Random } from "../core/arrays/random.ts"
 import { bytesAsSource, SafetensorsFile } from "../core/containers/safetensors.ts"
 import type { ClipConfig } from "../core/family/variants.ts"
-import { Random } from "../core/random.ts"
 import type { Batch } from "../data/training/batch.ts"
-import { buildModel } from "../model/checkpoint.ts"
+import { buildModel } from "../model/checkpoint/checkpoint.ts"
 import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
-import { AdamW } from "./optimizer.ts"
+import { readTrainingState, type TrainingState, trainingStateChunks } from "./checkpoints/state.ts"
+import { AdamW } from "./optimizer/adamw.ts"
 import { type Change, changed, drawChanges, RangeAugment, type RangeAugmentConfig, type RangeState, targetError } from "./range-augment.ts" // biome-ignore format: one line
-import { readTrainingState, type TrainingState, trainingStateChunks } from "./state.ts"
 import { computeGradients, type StepConfig, updateParameters } from "./step.ts"
 import { defaultTrainConfig, type TrainConfig, train } from "./train.ts"
 
@@ -118,11 +118,11 @@ function step(state: RangeState | undefined, options: Partial<StepConfig> = {}) 
   const interpreter = new TorchInterpreter(model, { training: true, dtype: "float64" })
   const rangeAugment = new RangeAugment({ ...config, normalization }, state)
   const optimizer = new AdamW(interpreter.trainable(), defaultTrainConfig)
-  const trainee = { model, interpreter, optimizer, rangeAugment }
+  const trainer = { model, interpreter, optimizer, rangeAugment }
   rangeAugment.begin(3)
-  const measured = computeGradients(trainee, batch(), { objective: { kind: "clip" }, ...options })
+  const measured = computeGradients(trainer, batch(), { objective: { kind: "clip" }, ...options })
   const weights = [...interpreter.trainable()].map(([path, p]) => [path, hostValues(p.grad!)] as const)
-  updateParameters(trainee, { learningRate: 0.01, gradClipNorm: 1 }, measured.loss)
+  updateParameters(trainer, { learningRate: 0.01, gradClipNorm: 1 }, measured.loss)
   const after = rangeAugment.hostState()
   return { ...measured, after, weights, gradient: after.first.map((m) => m / (1 - adam.beta1)) }
 }

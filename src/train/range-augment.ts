@@ -1,26 +1,26 @@
 /**
  * RangeAugment (https://arxiv.org/abs/2212.10553): brightness, contrast and noise of random strength whose ranges are
- * learned along with the student, so that the pictures differ from what they were by a similarity (PSNR) that is given
- * and falls in the course of a run.
+ * learned along with the student, so that the similarity (PSNR) of the changed pictures to the originals is the one given
+ * for the step. It falls in the course of a run.
  *
  * Follows apple/corenet `neural_augmentor` in its mode "distribution" and `loss_fn/neural_augmentation.py`. Each of the
  * three, in an order drawn for every batch, changes a half of the pictures, drawn anew. Gradients of the ranges come from
  * the similarity and from the student's loss. Where we differ: every number that is drawn depends on the seed, the step,
- * the rank and the first picture of a chunk alone, and the gradients of the six ends are not clipped along with the
+ * the rank and the first picture of a chunk only, and the gradients of the six ends are not clipped along with the
  * student's, whose steps they would shorten; AdamW's own steps do not depend on their size. Nor are the ends decayed:
  * corenet decays scalars, open_clip's rule, which the student is trained by, does not.
  * Shapes: N pictures, S their side.
  */
 import * as torch from "../../torch/index.ts"
-import { Random } from "../core/random.ts"
+import { Random } from "../core/arrays/random.ts"
 import { hostValues } from "../tensor/torch.ts"
 
 export interface RangeAugmentConfig {
-  /** In decibels: of the first step and of the last, on a cosine of the mean squared error. 40 and 20 in the papers. */
+  /** In decibels, at the first and at the last step; the mean squared error follows a cosine. 40 and 20 in the papers. */
   readonly psnr: readonly [number, number]
   readonly steps: number
   readonly seed: number
-  /** Of the pixels as the student sees them; the changes are made to values in 0..1. */
+  /** The normalisation of the student's pixels; the changes are made to values in 0..1. */
   readonly normalization: Normalization
   readonly adam: { readonly beta1: number; readonly beta2: number; readonly eps: number }
 }
@@ -39,8 +39,8 @@ export interface RangeState {
 }
 
 /**
- * Ends of the ranges: where they begin, before the sigmoid that bounds them, and their bounds. Corenet's numbers; with
- * the sigmoid, brightness and contrast begin between 0.6 and 8.4, noise between 0 and 0.5.
+ * Low and high end of each range: initial value before the sigmoid that bounds it, and the bounds. The numbers are
+ * corenet's; with the sigmoid, brightness and contrast begin between 0.6 and 8.4, noise between 0 and 0.5.
  */
 const factor = { low: [0.5, 0.1, 0.9], high: [1.5, 1.1, 10] } as const
 const ranges = [factor, factor, { low: [0, 0, 0.00005], high: [0.1, 0.0001, 1] }] as const
@@ -54,21 +54,24 @@ const neutral = { brightness: 1, contrast: 1, noise: 0 } as const
 /** Weight of the loss in corenet; the largest squared error of a byte scales it. */
 const weight = 100 / 255 ** 2
 
-/** What is drawn for a change of N pictures. */
+/** The random numbers of one change of N pictures. */
 export interface Change {
   readonly kind: Kind
   readonly chosen: readonly boolean[]
   /** From 0, the low end of the range, to 1, the high one. */
   readonly positions: readonly number[]
-  /** Of the noise. */
+  /** The seed of the noise. */
   readonly seed: number
 }
 
-/** Pictures in place of those a student would see. */
+/** Changed pictures, for the student. */
 export interface Augmented {
-  /** [N, 3, S, S], normalised; a leaf, which gets the student's gradient. */
+  /** [N, 3, S, S], normalised; a leaf of the student's graph. */
   readonly pixels: torch.Tensor
-  /** Adds the gradients of the ends, where the student's are of its loss times `lossScale`; returns this part's loss. */
+  /**
+   * Adds the gradients of the ends. The gradient of `pixels` is that of the student's loss times `lossScale`. Returns the
+   * loss of the similarity.
+   */
   backward(lossScale: number): number
 }
 
@@ -85,19 +88,19 @@ export class RangeAugment {
     this.state = state ?? { ends: ends.map(([start]) => start), first: zeros(), second: zeros(), updates: 0 }
   }
 
-  /** Of a step that may be repeated: nothing is left of the one before. */
+  /** Begins a step, and drops the gradients of the one before. */
   begin(step: number, rank = 0): void {
     this.step = step
     this.rank = rank
     this.gradient = zeros()
   }
 
-  /** The mean squared error of bytes that the pictures are to have at this step. */
+  /** The mean squared error, in byte values, that the pictures should have at this step. */
   get target(): number {
     return targetError(this.step, this.config)
   }
 
-  /** Low and high end of brightness, contrast and noise, as they are used. */
+  /** Low and high end of brightness, contrast and noise, within their bounds. */
   get limits(): number[] {
     return this.state.ends.map((end, i) => {
       const [, least, most] = ends[i]!
@@ -109,7 +112,7 @@ export class RangeAugment {
     return this.state
   }
 
-  /** The pictures of a chunk as they are seen: the same every time within a step. Without gradients. */
+  /** The pictures of a chunk as the student sees them, without gradients: the same every time within a step. */
   see(pixels: torch.Tensor, first: number): torch.Tensor {
     return torch.noGrad(() => torch.scope(() => this.apply(pixels, first).seen))
   }
@@ -117,8 +120,8 @@ export class RangeAugment {
   /**
    * @param pixels [N, 3, S, S], as the student would see them
    * @param first position of the chunk in the batch of this process
-   * @param pairs of that batch: what a picture counts in the loss
-   * @param isWanted whether the student gives gradients of its pictures
+   * @param pairs pairs in that batch: a picture's weight in the loss is one over their number
+   * @param isWanted whether the student's gradient of its pictures is wanted
    */
   augment(pixels: torch.Tensor, first: number, pairs: number, isWanted: boolean): Augmented {
     const { leaf, seen, values, original } = this.apply(pixels, first)
@@ -163,7 +166,7 @@ export class RangeAugment {
   }
 }
 
-/** Of a half of the pictures each, and of one at least. */
+/** The three changes in a random order; each is of half of the pictures, and of one at least. */
 export function drawChanges(pictures: number, random: Random): Change[] {
   const count = Math.max(1, Math.floor(pictures / 2))
   const all = Array.from({ length: pictures }, (_, i) => i)
@@ -179,7 +182,7 @@ export function drawChanges(pictures: number, random: Random): Change[] {
 }
 
 /**
- * Pictures [N, 3, S, S] of values in 0..1, changed one way after the other and cut to 0..1 at the end.
+ * Pictures [N, 3, S, S] of values in 0..1, changed one after the other and clipped to 0..1 at the end.
  *
  * @param limits [6], low and high of brightness, contrast and noise
  */
@@ -202,7 +205,7 @@ function apply(x: torch.Tensor, strength: torch.Tensor, { kind, seed }: Change):
   }
 }
 
-/** [N, 1, 1, 1]; of pictures that were not chosen exactly what changes nothing. */
+/** [N, 1, 1, 1]; for pictures that were not chosen, exactly the strength that changes nothing. */
 function strengths(limits: torch.Tensor, { kind, chosen, positions }: Change): torch.Tensor {
   const column = (values: readonly number[]) => torch.tensor([...values], [values.length, 1, 1, 1], like(limits))
   const end = (which: 0 | 1) => limits.narrow(0, 2 * kinds.indexOf(kind) + which, 1).reshape([1, 1, 1, 1])
@@ -223,7 +226,7 @@ function similarityLoss(values: torch.Tensor, original: torch.Tensor, target: nu
   return smoothL1(errors, torch.full(errors.shape, target, like(errors)), 2, 1).mul(weight)
 }
 
-/** Of bytes. */
+/** The mean squared error in byte values that belongs to the step's similarity. */
 export function targetError(step: number, { psnr, steps }: Pick<RangeAugmentConfig, "psnr" | "steps">): number {
   const [start, end] = psnr.map((decibels) => 255 ** 2 / 10 ** (decibels / 10)) as [number, number]
   return end + 0.5 * (start - end) * (1 + Math.cos((Math.PI * step) / (steps + 1)))
@@ -242,5 +245,5 @@ function zeros(): number[] {
   return ends.map(() => 0)
 }
 
-/** The third argument says how the terms become one: 2 is their sum. */
+/** Reduction 2 is the sum. */
 const smoothL1 = torch.operator<[input: torch.Tensor, target: torch.Tensor, reduction: number, beta: number], torch.Tensor>("smooth_l1_loss") // biome-ignore format: a line

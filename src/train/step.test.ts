@@ -2,22 +2,22 @@ import { describe, expect, test } from "vitest"
 import { tinyCocaConfig } from "../../test/tiny-coca.ts"
 import { toyConfig } from "../../test/tiny-model.ts"
 import * as torch from "../../torch/index.ts"
+import { Random } from "../core/arrays/random.ts"
 import type { ClipConfig, FastViTConfig, ModelConfig } from "../core/family/variants.ts"
-import { Random } from "../core/random.ts"
 import type { Batch } from "../data/training/batch.ts"
-import { buildModel } from "../model/checkpoint.ts"
+import { buildModel } from "../model/checkpoint/checkpoint.ts"
 import type { Clip } from "../model/clip.ts"
 import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter, type TorchOptions } from "../tensor/torch.ts"
-import { Ema } from "./ema.ts"
-import { encodeFeatures } from "./encode.ts"
-import { initialLossScale } from "./loss-scaler.ts"
+import { clipEncoder } from "./encode.ts"
 import type { ObjectiveConfig } from "./objective.ts"
-import { AdamW } from "./optimizer.ts"
-import { computeGradients, type StepConfig, type Trainee, trainStep } from "./step.ts"
+import { AdamW } from "./optimizer/adamw.ts"
+import { Ema } from "./optimizer/ema.ts"
+import { initialLossScale } from "./optimizer/loss-scaler.ts"
+import { computeGradients, type StepConfig, type Trainer, trainStep } from "./step.ts"
 import { defaultTrainConfig } from "./train.ts"
 
-/** No batch norm: a sample's features do not depend on its chunk. */
+/** Without batch norm a sample's features do not depend on its chunk. */
 const vit: ClipConfig = {
   ...toyConfig,
   image: { kind: "vit", width: 16, heads: 2, layers: 2, patchSize: 8, activation: "gelu" },
@@ -87,13 +87,12 @@ describe("activation checkpointing", () => {
       passes += 1
       return torch.batchNorm(x, norm)
     }
-    const trainee = traineeOf(toyConfig, { frozen: (path) => path.startsWith("image."), batchNorm })
-    torch.scope(() =>
-      torch.noGrad(() => encodeFeatures(trainee.model as Clip, trainee.interpreter, batchFor(toyConfig))),
-    )
+    const trainer = trainerOf(toyConfig, { frozen: (path) => path.startsWith("image."), batchNorm })
+    const encoder = clipEncoder(trainer.model as Clip, trainer.interpreter)
+    torch.scope(() => encoder(batchFor(toyConfig)).features())
     const once = passes
     passes = 0
-    computeGradients(trainee, batchFor(toyConfig), { objective: distill, ...options })
+    computeGradients(trainer, batchFor(toyConfig), { objective: distill, ...options })
     expect(passes).toBe(times * once)
   })
 
@@ -107,22 +106,22 @@ describe("a step", () => {
   test.each([
     ["kept", {}],
     ["repeated", { chunkSize: 5, activationCheckpointing: true }],
-  ])("TF32 is off for the loss and its way back, on for the towers and theirs: %s activations", (_, options) => {
+  ])("TF32 is off for the loss and its backward pass, on for those of the towers: %s activations", (_, options) => {
     const before = torch.setCudaOptions({ tf32: true })
     const seen: string[] = []
     const note = (what: string) => seen.push(`${what} ${torch.setCudaOptions({}).tf32 ? "rounds" : "exact"}`)
-    const trainee = traineeOf(toyConfig, {
+    const trainer = trainerOf(toyConfig, {
       batchNorm(x, norm) {
         note("tower")
         return torch.batchNorm(x, norm)
       },
     })
-    // Between the loss and its way back.
-    trainee.optimizer.zeroGrad = () => {
+    // Between the loss and its backward pass.
+    trainer.optimizer.zeroGrad = () => {
       note("loss")
-      AdamW.prototype.zeroGrad.call(trainee.optimizer)
+      AdamW.prototype.zeroGrad.call(trainer.optimizer)
     }
-    // What is read of the objective while it is computed.
+    // The objective is read while it is computed.
     const objective = {
       ...distill,
       get weights() {
@@ -130,7 +129,7 @@ describe("a step", () => {
         return distill.weights
       },
     }
-    computeGradients(trainee, batchFor(toyConfig), { objective, ...options })
+    computeGradients(trainer, batchFor(toyConfig), { objective, ...options })
     expect(torch.setCudaOptions(before).tf32).toBe(true)
     const order = seen.filter((entry, i) => entry !== seen[i - 1])
     const back = "chunkSize" in options ? ["tower rounds"] : []
@@ -138,7 +137,7 @@ describe("a step", () => {
   })
 
   test("a loss scale changes nothing but the overflow it finds", () => {
-    const [unscaled, scaled] = [traineeOf(vit), traineeOf(vit)]
+    const [unscaled, scaled] = [trainerOf(vit), trainerOf(vit)]
     scaled.lossScaler = { ...initialLossScale, scale: 1024 }
     const config = { ...defaultTrainConfig, objective: distill }
     expect(trainStep(scaled, batchFor(vit), config).gradNorm).toBeCloseTo(
@@ -151,14 +150,14 @@ describe("a step", () => {
   })
 
   test("gradients that overflow leave the weights and halve the loss scale", () => {
-    const trainee = traineeOf(vit)
-    trainee.lossScaler = { scale: 1e38, goodSteps: 7 }
-    const before = trainee.interpreter.hostState()
-    expect(trainStep(trainee, batchFor(vit), { ...defaultTrainConfig, objective: distill }).gradNorm).not.toBeLessThan(
+    const trainer = trainerOf(vit)
+    trainer.lossScaler = { scale: 1e38, goodSteps: 7 }
+    const before = trainer.interpreter.hostState()
+    expect(trainStep(trainer, batchFor(vit), { ...defaultTrainConfig, objective: distill }).gradNorm).not.toBeLessThan(
       Number.POSITIVE_INFINITY,
     )
-    expect(trainee.interpreter.hostState()).toEqual(before)
-    expect(trainee.lossScaler).toEqual({ scale: 5e37, goodSteps: 0 })
+    expect(trainer.interpreter.hostState()).toEqual(before)
+    expect(trainer.lossScaler).toEqual({ scale: 5e37, goodSteps: 0 })
   })
 
   test.each([
@@ -168,26 +167,26 @@ describe("a step", () => {
   ] as const)(
     "a forward pass that overflows leaves all as it was and halves the loss scale: %s",
     (_, model, objective, options) => {
-      const trainee = traineeOf(model)
+      const trainer = trainerOf(model)
       const config = { ...defaultTrainConfig, objective, ...options }
-      trainee.lossScaler = { scale: 1024, goodSteps: 7 }
-      const before = trainee.interpreter.hostState()
+      trainer.lossScaler = { scale: 1024, goodSteps: 7 }
+      const before = trainer.interpreter.hostState()
       const batch = batchFor(model)
       const overflowing = {
         ...batch,
         images: batch.images.map((value, i) => (i === 0 ? Number.POSITIVE_INFINITY : value)),
       }
-      const measured = trainStep(trainee, overflowing, config)
+      const measured = trainStep(trainer, overflowing, config)
       expect(measured.loss).toBeNaN()
       expect(measured.gradNorm).toBe(Number.POSITIVE_INFINITY)
-      expect(trainee.interpreter.hostState()).toEqual(before)
-      expect(trainee.optimizer.updates).toBe(0)
-      expect(trainee.lossScaler).toEqual({ scale: 512, goodSteps: 0 })
+      expect(trainer.interpreter.hostState()).toEqual(before)
+      expect(trainer.optimizer.updates).toBe(0)
+      expect(trainer.lossScaler).toEqual({ scale: 512, goodSteps: 0 })
 
-      const fresh = traineeOf(model)
+      const fresh = trainerOf(model)
       fresh.lossScaler = { scale: 512, goodSteps: 0 }
-      expect(trainStep(trainee, batch, config)).toEqual(trainStep(fresh, batch, config))
-      expect(trainee.interpreter.hostState()).toEqual(fresh.interpreter.hostState())
+      expect(trainStep(trainer, batch, config)).toEqual(trainStep(fresh, batch, config))
+      expect(trainer.interpreter.hostState()).toEqual(fresh.interpreter.hostState())
     },
   )
 
@@ -195,18 +194,18 @@ describe("a step", () => {
     const batch = batchFor(vit)
     const overflowing = { ...batch, images: batch.images.fill(Number.POSITIVE_INFINITY) }
     const config = { ...defaultTrainConfig, objective: plain }
-    expect(() => trainStep(traineeOf(vit), overflowing, config)).toThrow("the loss is NaN")
+    expect(() => trainStep(trainerOf(vit), overflowing, config)).toThrow("the loss is NaN")
   })
 
-  test("what overflows at any scale is an error", () => {
-    const trainee = traineeOf(vit)
-    trainee.lossScaler = initialLossScale
+  test("an overflow at any scale is an error", () => {
+    const trainer = trainerOf(vit)
+    trainer.lossScaler = initialLossScale
     const batch = batchFor(vit)
     const overflowing = { ...batch, images: batch.images.fill(Number.POSITIVE_INFINITY) }
     const config = { ...defaultTrainConfig, objective: plain }
     let left = 0
     const steps = () => {
-      for (; left < 100; left++) trainStep(trainee, overflowing, config)
+      for (; left < 100; left++) trainStep(trainer, overflowing, config)
     }
     expect(steps).toThrow("loss or gradients overflow float16 at any loss scale")
     // From 65536 down to 0.5.
@@ -219,29 +218,29 @@ describe("a step", () => {
     ["a captioner of FastViT", fastvitCoca, captioning],
   ] as const)("bfloat16 is near float32: %s", (_, model, objective) => {
     const config = { ...defaultTrainConfig, objective }
-    const full = trainStep(traineeOf(model), batchFor(model), config)
-    const half = trainStep(traineeOf(model), batchFor(model), { ...config, precision: "bfloat16" })
+    const full = trainStep(trainerOf(model), batchFor(model), config)
+    const half = trainStep(trainerOf(model), batchFor(model), { ...config, precision: "bfloat16" })
     expect(half.loss).not.toBe(full.loss)
     expect(Math.abs(half.loss / full.loss - 1)).toBeLessThan(0.02)
     expect(Math.abs(half.gradNorm / full.gradNorm - 1)).toBeLessThan(0.2)
   })
 
   test("a locked tower keeps its weights and statistics", () => {
-    const trainee = traineeOf(toyConfig, { frozen: (path) => path.startsWith("image.") })
-    const before = trainee.interpreter.hostState()
-    trainStep(trainee, batchFor(toyConfig), { ...defaultTrainConfig, objective: plain })
-    for (const [path, values] of trainee.interpreter.hostState()) {
+    const trainer = trainerOf(toyConfig, { frozen: (path) => path.startsWith("image.") })
+    const before = trainer.interpreter.hostState()
+    trainStep(trainer, batchFor(toyConfig), { ...defaultTrainConfig, objective: plain })
+    for (const [path, values] of trainer.interpreter.hostState()) {
       if (path.startsWith("image.")) expect(values).toEqual(before.get(path))
       else if (path.startsWith("text.blocks")) expect(values).not.toEqual(before.get(path))
     }
   })
 
   test("the average follows the weights", () => {
-    const trainee = traineeOf(vit)
-    const ema = new Ema(trainee.interpreter, { decay: 0.9 })
-    const before = trainee.interpreter.hostState()
-    trainStep({ ...trainee, ema }, batchFor(vit), { ...defaultTrainConfig, objective: plain })
-    const after = trainee.interpreter.hostState()
+    const trainer = trainerOf(vit)
+    const ema = new Ema(trainer.interpreter, { decay: 0.9 })
+    const before = trainer.interpreter.hostState()
+    trainStep({ ...trainer, ema }, batchFor(vit), { ...defaultTrainConfig, objective: plain })
+    const after = trainer.interpreter.hostState()
     for (const [path, values] of ema.hostState()) {
       const expected = values.map((_, i) => 0.9 * before.get(path)![i]! + 0.1 * after.get(path)![i]!)
       expectClose(values, expected, 1e-6, path)
@@ -250,7 +249,7 @@ describe("a step", () => {
 
   test("distillation without embeddings in the data is an error", () => {
     const { teacher: _, ...batch } = batchFor(vit)
-    expect(() => trainStep(traineeOf(vit), batch, { ...defaultTrainConfig, objective: distill })).toThrow(
+    expect(() => trainStep(trainerOf(vit), batch, { ...defaultTrainConfig, objective: distill })).toThrow(
       'no teachers\' embeddings, which the loss "distill" needs',
     )
   })
@@ -261,15 +260,15 @@ function gradients(
   config: Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">,
   dtype: "float32" | "float64" = "float32",
 ) {
-  const trainee = traineeOf(model, { dtype })
-  const { loss } = computeGradients(trainee, batchFor(model), config)
-  const { interpreter } = trainee
+  const trainer = trainerOf(model, { dtype })
+  const { loss } = computeGradients(trainer, batchFor(model), config)
+  const { interpreter } = trainer
   const found = [...interpreter.trainable()].map(([path, p]) => [path, hostValues(p.grad!)] as const)
   const buffers = [...interpreter.hostState()].filter(([path]) => /running|Tracked/.test(path))
   return { loss, gradients: new Map(found), buffers: new Map(buffers) }
 }
 
-function traineeOf(config: ModelConfig, options: TorchOptions = {}): Trainee {
+function trainerOf(config: ModelConfig, options: TorchOptions = {}): Trainer {
   torch.setThreads(1)
   const model = buildModel(config)
   initialize(model, 0)
@@ -314,7 +313,7 @@ function unitRows(widths: readonly number[], random: Random): Float32Array {
   )
 }
 
-/** Relative to the largest value, with a floor for gradients that are zero but for rounding. */
+/** Relative to the largest value, with a floor for gradients that are zero except for rounding. */
 function expectClose(ours: Float32Array, expected: Float32Array, tolerance: number, path: string): void {
   const largest = Math.max(1e-2, ...expected.map(Math.abs))
   const error = expected.reduce((max, x, i) => Math.max(max, Math.abs(x - ours[i]!)), 0)

@@ -7,30 +7,21 @@
  */
 import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
+import type { Precision } from "../core/precision.ts"
 import type { Batch } from "../data/training/batch.ts"
-import type { CheckpointModel } from "../model/checkpoint.ts"
+import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import type { TorchInterpreter } from "../tensor/torch.ts"
+import { repeated } from "./activation-checkpointing.ts"
 import type { GradientReducer, ProcessGroup } from "./distributed/process-group.ts"
-import type { Ema } from "./ema.ts"
-import {
-  type Encoded,
-  encode,
-  encodeBackward,
-  encodeFeatures,
-  type FeatureName,
-  type Features,
-  isTrained,
-  type Precision,
-  placeBatch,
-  sliceBatch,
-} from "./encode.ts"
-import { captionerFeatures, countLabels, encodeCaptions } from "./encode-captions.ts"
-import type { Side } from "./loss.ts"
-import { afterStep, type LossScalerState } from "./loss-scaler.ts"
-import { checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
-import { type AdamW, clipGradNorm, scaleGradients } from "./optimizer.ts"
-import type { Augmented, RangeAugment } from "./range-augment.ts"
+import { clipEncoder, type Encoded, type Encoder, type FeatureName, type Features, sliceBatch } from "./encode.ts"
+import { captionEncoder, countLabels } from "./encode-captions.ts"
+import type { GatheredFeatures } from "./loss.ts"
+import { captioningOf, checkBatch, featureLosses, type LossInput, type ObjectiveConfig } from "./objective.ts"
+import { type AdamW, clipGradNorm, scaleGradients } from "./optimizer/adamw.ts"
+import type { Ema } from "./optimizer/ema.ts"
+import { afterStep, type LossScalerState } from "./optimizer/loss-scaler.ts"
+import type { RangeAugment } from "./range-augment.ts"
 
 export interface StepConfig {
   readonly objective: ObjectiveConfig
@@ -38,10 +29,13 @@ export interface StepConfig {
   readonly gradClipNorm: number
   /** Pairs encoded at once; absent: all. Batch norm's batch is a chunk. */
   readonly chunkSize?: number
-  /** Of matrix products and convolutions; weights, sums and the loss are in float32. */
+  /** The precision of matrix products and convolutions; weights, sums and the loss are in float32. */
   readonly precision?: Precision
   readonly activationCheckpointing?: boolean
 }
+
+/** What gradients depend on. */
+type GradientConfig = Omit<StepConfig, "learningRate" | "gradClipNorm">
 
 export interface Measurements {
   /** The sum of `losses`. */
@@ -58,22 +52,22 @@ export interface Measurements {
 const maxLogitScale = Math.log(100)
 
 /** Everything a step changes. */
-export interface Trainee<Model extends CheckpointModel = CheckpointModel> {
+export interface Trainer<Model extends CheckpointModel = CheckpointModel> {
   readonly model: Model
   readonly interpreter: TorchInterpreter
   readonly optimizer: AdamW
   readonly ema?: Ema | undefined
-  /** Changes the pictures, and learns how much; of CLIP models. `begin` says at which step. */
+  /** Changes the pictures, and learns how much; only with CLIP models. Its `begin` sets the step. */
   readonly rangeAugment?: RangeAugment | undefined
-  /** In float16 only. */
+  /** Only with float16. */
   lossScaler?: LossScalerState | undefined
   /** Where several processes train one model, each on its part of every batch. */
   readonly ranks?: Ranks | undefined
 }
 
-export interface Ranks {
+interface Ranks {
   readonly group: ProcessGroup
-  /** Of the trainable parameters. */
+  /** Averages the gradients of the trainable parameters. */
   readonly reducer: GradientReducer
 }
 
@@ -81,11 +75,11 @@ export interface Ranks {
  * Updates the parameters once. Where loss or gradients are not finite, a float16 step leaves everything as it was but the
  * loss scale, which it halves; any other throws a UserError before a parameter is changed.
  */
-export function trainStep(trainee: Trainee, batch: Batch, config: StepConfig): Measurements {
-  const statistics = trainee.lossScaler && new KeptTensors(trainee.interpreter.buffers())
+export function trainStep(trainer: Trainer, batch: Batch, config: StepConfig): Measurements {
+  const statistics = trainer.lossScaler && new KeptTensors(trainer.interpreter.buffers())
   try {
-    const measured = computeGradients(trainee, batch, config)
-    const gradNorm = updateParameters(trainee, config, measured.loss)
+    const measured = computeGradients(trainer, batch, config)
+    const gradNorm = updateParameters(trainer, config, measured.loss)
     if (!Number.isFinite(gradNorm)) statistics?.restore()
     return { ...measured, gradNorm }
   } finally {
@@ -105,13 +99,13 @@ export function meanOverRanks(measured: Measurements, { group }: Ranks): Measure
  * UserError when the loss is not finite, unless it is scaled: then the step is to be left out.
  */
 export function computeGradients(
-  trainee: Trainee,
+  trainer: Trainer,
   batch: Batch,
-  config: Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">,
+  config: GradientConfig,
 ): Omit<Measurements, "gradNorm"> {
   checkBatch(config.objective, batch)
-  const { ranks } = trainee
-  const gradients = () => torch.scope(() => localGradients(trainee, batch, config))
+  const { ranks } = trainer
+  const gradients = () => torch.scope(() => localGradients(trainer, batch, config))
   if (!ranks) return gradients()
   // Backward passes communicate too.
   return ranks.group.guard(() => {
@@ -121,36 +115,40 @@ export function computeGradients(
   })
 }
 
-function localGradients(trainee: Trainee, batch: Batch, config: ChunkConfig): Omit<Measurements, "gradNorm"> {
-  const chunks = chunksOf(trainee, batch, config)
+function localGradients(trainer: Trainer, batch: Batch, config: GradientConfig): Omit<Measurements, "gradNorm"> {
+  const chunks = chunksOf(trainer, batch, config)
   const leaves = joined(chunks.map(({ features }) => features))
-  const { model, interpreter, optimizer, lossScaler } = trainee
+  const { model, interpreter, optimizer, lossScaler } = trainer
   const lossScale = lossScaler?.scale ?? 1
   const scale = interpreter.value(model.logitScale).exp()
   // A similarity of ten bits times a scale of 100 is a logit that is off by as much as 0.1.
   const { losses, total } = torch.withoutTf32(() => {
-    const losses = featureLosses(config.objective, lossInput(trainee, leaves, batch, scale))
+    const losses = featureLosses(config.objective, lossInput(trainer, leaves, batch, scale))
     const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
     optimizer.zeroGrad()
     total.mul(lossScale).backward()
     return { losses, total }
   })
   const local = chunks.map((chunk, i) => {
-    if (i === chunks.length - 1) trainee.ranks?.reducer.arm()
+    if (i === chunks.length - 1) trainer.ranks?.reducer.arm()
     return torch.scope(() => chunk.backward(gradientsOf(leaves, chunk), lossScale))
   })
-  const localLoss = local.reduce((sum, value) => sum + value, 0)
+  const chunkLoss = local.reduce((sum, value) => sum + value, 0)
   const byName = Object.fromEntries(Object.entries(losses).map(([name, loss]) => [name, loss.item()]))
   return {
-    loss: lossScaler ? total.item() + localLoss : finite("loss", total.item() + localLoss),
-    losses: { ...byName, ...localName(trainee, config, localLoss) },
+    loss: lossScaler ? total.item() + chunkLoss : finite("loss", total.item() + chunkLoss),
+    losses: { ...byName, ...namedChunkLoss(trainer, config, chunkLoss) },
     logitScale: scale.item(),
   }
 }
 
-/** What the chunks add to the loss, each for itself. */
-function localName({ rangeAugment }: Trainee, { objective }: ChunkConfig, value: number): Record<string, number> {
-  if (objective.kind === "coca") return { caption: value }
+/** What the chunks add to the loss by themselves. */
+function namedChunkLoss(
+  { rangeAugment }: Trainer,
+  { objective }: GradientConfig,
+  value: number,
+): Readonly<Record<string, number>> {
+  if (captioningOf(objective)) return { caption: value }
   return rangeAugment ? { augmentation: value } : {}
 }
 
@@ -158,21 +156,21 @@ function localName({ rangeAugment }: Trainee, { objective }: ChunkConfig, value:
  * Clips the gradients, updates, clamps `logitScale`; returns the gradients' joint norm before clipping, infinite where a
  * float16 step is left out: on all processes, if any one's loss or gradients overflow.
  *
- * @param loss of this process; what is not scaled was checked with the gradients
+ * @param loss this process's own, for float16; any other was checked with the gradients
  */
 export function updateParameters(
-  trainee: Trainee,
+  trainer: Trainer,
   config: Pick<StepConfig, "learningRate" | "gradClipNorm">,
   loss = 0,
 ): number {
-  const { model, interpreter, optimizer, ema, rangeAugment, lossScaler, ranks } = trainee
+  const { model, interpreter, optimizer, ema, rangeAugment, lossScaler, ranks } = trainer
   const parameters = [...interpreter.trainable().values()]
   if (lossScaler) scaleGradients(parameters, 1 / lossScaler.scale)
   const gradNorm = clipGradNorm(parameters, config.gradClipNorm)
   if (lossScaler) {
     const own = !Number.isFinite(gradNorm) || !Number.isFinite(loss)
     const overflow = ranks ? ranks.group.any(own) : own
-    trainee.lossScaler = afterStep(lossScaler, overflow)
+    trainer.lossScaler = afterStep(lossScaler, overflow)
     if (overflow) return Number.POSITIVE_INFINITY
   }
   finite("norm of the gradients", gradNorm)
@@ -204,98 +202,45 @@ class KeptTensors {
 
 // ------------------------------------------------------------------------------------------------------- chunks
 
-interface Chunk {
-  /** Of its first pair in the batch. */
+interface Chunk extends Encoded {
+  /** The position of its first pair in the batch. */
   readonly start: number
-  readonly features: Features
-  /** Returns the value of the chunk's local loss, 0 where there is none. */
-  backward(gradients: Features, lossScale: number): number
 }
 
-type ChunkConfig = Pick<StepConfig, "objective" | "chunkSize" | "precision" | "activationCheckpointing">
-
-function chunksOf(trainee: Trainee, batch: Batch, config: ChunkConfig): Chunk[] {
-  const { contextLength } = trainee.model.config.text
-  const pairs = batch.tokens.length / contextLength
+function chunksOf(trainer: Trainer, batch: Batch, config: GradientConfig): Chunk[] {
+  const { model, interpreter } = trainer
+  const encoder = encoderOf(trainer, batch, config)
+  const pairs = batch.tokens.length / model.config.text.contextLength
   const size = config.chunkSize ?? pairs
-  const labels = meanLabels(trainee, batch)
-  if (size >= pairs) {
-    const { encoded, augmented } = encodeChunk(trainee, batch, { start: 0, pairs, labels }, config)
-    return [{ start: 0, features: encoded.features, backward: backwardOf(encoded, augmented) }]
-  }
+  if (size >= pairs) return [{ start: 0, ...encoder(batch).encode() }]
   return Array.from({ length: Math.ceil(pairs / size) }, (_, i) => {
     const start = i * size
-    const chunk = sliceBatch(batch, pairs, start, Math.min(size, pairs - start))
-    return cachedChunk(trainee, chunk, { start, pairs, labels }, config)
-  })
-}
-
-/** Labels of a captioner's batch, of each rank in the mean: what a caption counts does not depend on whose it is. */
-function meanLabels({ model, ranks }: Trainee, { tokens }: Batch): number {
-  if (model instanceof Clip) return 0
-  const own = countLabels(tokens, model.config.text.contextLength)
-  return ranks ? ranks.group.mean([own])[0]! : own
-}
-
-/** Where a chunk is in the batch of its process, and what that has. */
-interface ChunkPlace {
-  readonly start: number
-  readonly pairs: number
-  /** Of a captioner's whole batch. */
-  readonly labels: number
-}
-
-/** Features now; everything again, with gradients, on the way back. Batch statistics are counted the first time. */
-function cachedChunk(trainee: Trainee, chunk: Batch, place: ChunkPlace, config: ChunkConfig): Chunk {
-  const { model, interpreter, rangeAugment } = trainee
-  const { start, pairs } = place
-  // Both passes read the same pixels.
-  const placed = model instanceof Clip ? placeBatch(model, interpreter, chunk) : undefined
-  const seen = (pixels: torch.Tensor) => ({ ...placed!, pixels: interpreter.wrap(pixels) })
-  const features = torch.scope(() => {
-    if (!(model instanceof Clip)) return captionerFeatures(model, interpreter, chunk, config)
-    const input = rangeAugment ? seen(rangeAugment.see(placed!.pixels.value, start)) : placed
-    return encodeFeatures(model, interpreter, chunk, config, input)
-  })
-  const backward: Chunk["backward"] = (gradients, lossScale) => {
-    interpreter.trackStatistics = false
-    try {
-      if (!(model instanceof Clip)) {
-        const { encoded } = encodeChunk(trainee, chunk, place, config)
-        return backwardOf(encoded)(gradients, lossScale)
-      }
-      const isWanted = isTrained(interpreter, model.image)
-      const augmented = rangeAugment?.augment(placed!.pixels.value, start, pairs, isWanted)
-      encodeBackward(model, interpreter, augmented ? seen(augmented.pixels) : placed!, config, gradients)
-      return augmented?.backward(lossScale) ?? 0
-    } finally {
-      interpreter.trackStatistics = true
+    const chunk = encoder(sliceBatch(batch, pairs, start, Math.min(size, pairs - start)), start)
+    return {
+      start,
+      features: torch.scope(() => chunk.features()),
+      backward: (gradients, lossScale) => repeated(interpreter, () => chunk.backward(gradients, lossScale)),
     }
-  }
-  return { start, features, backward }
+  })
 }
 
-function encodeChunk(trainee: Trainee, chunk: Batch, { start, pairs, labels }: ChunkPlace, config: ChunkConfig) {
-  const { model, interpreter, rangeAugment } = trainee
+/** How the model encodes pairs in this step. Nothing else here depends on which model it is. */
+function encoderOf(trainer: Trainer, { tokens }: Batch, config: GradientConfig): Encoder {
+  const { model, interpreter, rangeAugment: ranges, ranks } = trainer
+  const { contextLength } = model.config.text
   if (model instanceof Clip) {
-    const placed = placeBatch(model, interpreter, chunk)
-    const augmented = rangeAugment?.augment(placed.pixels.value, start, pairs, isTrained(interpreter, model.image))
-    const input = augmented ? { ...placed, pixels: interpreter.wrap(augmented.pixels) } : placed
-    return { encoded: encode(model, interpreter, chunk, config, input), augmented }
+    const augmentation = ranges && { ranges, pairsInBatch: tokens.length / contextLength }
+    return clipEncoder(model, interpreter, { ...config, ...(augmentation && { augmentation }) })
   }
-  const { objective } = config
-  const { captionWeight, sampledWords } =
-    objective.kind === "coca" ? objective : { captionWeight: 0, sampledWords: undefined }
-  const share = countLabels(chunk.tokens, model.config.text.contextLength) / labels
-  const options = { ...config, ...(sampledWords !== undefined && { sampledWords }) }
-  return { encoded: encodeCaptions(model, interpreter, chunk, captionWeight * share, options) }
-}
-
-function backwardOf(encoded: Encoded, augmented?: Augmented): Chunk["backward"] {
-  return (gradients, lossScale) => {
-    encoded.backward(gradients, lossScale)
-    return (encoded.local?.item() ?? 0) + (augmented?.backward(lossScale) ?? 0)
-  }
+  const own = countLabels(tokens, contextLength)
+  // The mean over ranks: how much a caption counts does not depend on the rank that has it.
+  const labels = ranks ? ranks.group.mean([own])[0]! : own
+  const { captionWeight, sampledWords } = captioningOf(config.objective) ?? { captionWeight: 0 }
+  return captionEncoder(model, interpreter, {
+    ...config,
+    ...{ captionWeight, labels },
+    ...(sampledWords !== undefined && { sampledWords }),
+  })
 }
 
 /** Features of all chunks as leaves of the loss. */
@@ -321,38 +266,41 @@ function gradientsOf(leaves: Features, { start, features }: Chunk): Features {
 
 /** Features of other processes are gathered with gradients, those of teachers without. */
 function lossInput(
-  { model, interpreter, ranks }: Trainee,
+  { model, interpreter, ranks }: Trainer,
   { image, text, synthetic }: Features,
   { teacher }: Batch,
   scale: torch.Tensor,
 ): LossInput {
   const group = ranks?.group
-  const side = (rows: torch.Tensor): Side => ({ rows, all: group ? group.gatherWithGradient(rows) : rows })
+  const gathered = (rows: torch.Tensor): GatheredFeatures => ({
+    rows,
+    all: group ? group.gatherWithGradient(rows) : rows,
+  })
   const pairs = image!.shape[0]!
   return {
-    image: side(image!),
-    text: side(text!),
-    ...(synthetic && { synthetic: side(synthetic) }),
-    ...(teacher && { teacher: teacherSides(interpreter, teacher, pairs, group) }),
+    image: gathered(image!),
+    text: gathered(text!),
+    ...(synthetic && { synthetic: gathered(synthetic) }),
+    ...(teacher && { teacher: gatherTeachers(interpreter, teacher, pairs, group) }),
     scale,
-    ...("logitBias" in model && model.logitBias && { bias: interpreter.value(model.logitBias) }),
+    ...(model.logitBias && { bias: interpreter.value(model.logitBias) }),
     offset: pairs * (group?.rank ?? 0),
   }
 }
 
-function teacherSides(
+function gatherTeachers(
   interpreter: TorchInterpreter,
   teacher: NonNullable<Batch["teacher"]>,
   pairs: number,
   group: ProcessGroup | undefined,
 ) {
   const { dtype, device } = interpreter
-  const side = (values: Float32Array): Side => {
+  const gathered = (values: Float32Array): GatheredFeatures => {
     const rows = torch.tensor(values, [pairs, values.length / pairs], { dtype, device })
     return { rows, all: group ? group.gather(rows) : rows }
   }
   const { image, text, synthetic, widths } = teacher
-  return { image: side(image), text: side(text), ...(synthetic && { synthetic: side(synthetic) }), widths }
+  return { image: gathered(image), text: gathered(text), ...(synthetic && { synthetic: gathered(synthetic) }), widths }
 }
 
 function finite(what: string, value: number): number {

@@ -2,12 +2,12 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { describe, expect, test } from "vitest"
 import { tinyInfo, toyConfig } from "../../test/tiny-model.ts"
+import { Random } from "../core/arrays/random.ts"
 import { bytesAsSource, SafetensorsFile } from "../core/containers/safetensors.ts"
 import { UserError } from "../core/errors.ts"
-import { Random } from "../core/random.ts"
 import type { Batch } from "../data/training/batch.ts"
-import type { CheckpointInfo } from "../model/checkpoint.ts"
-import { readTrainingState, type TrainingState, trainingStateChunks } from "./state.ts"
+import type { CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
+import { readTrainingState, type TrainingState, trainingStateChunks } from "./checkpoints/state.ts"
 import { defaultTrainConfig, type StepReport, type TrainConfig, type TrainIo, train } from "./train.ts"
 
 const info: CheckpointInfo = {
@@ -71,7 +71,7 @@ describe("train", () => {
     expect(final.tensors.get("image.stem.0.convKxk.0.bn.runningMean")!.some((x) => x !== 0)).toBe(true)
   })
 
-  test("an evaluation may end the run, which is saved then; a run that is resumed there is asked again", async () => {
+  test("an evaluation may end the run, which is then saved; a run that is resumed there evaluates again", async () => {
     const asked: number[] = []
     const evaluate: TrainIo["evaluate"] = async ({ step }) => {
       asked.push(step)
@@ -87,7 +87,7 @@ describe("train", () => {
     expect(asked).toEqual([2, 4, 4])
   })
 
-  test("batch norm keeps its statistics in the towers that are named, whose weights learn all the same", async () => {
+  test("batch norm keeps its statistics in the towers that are named, while their weights learn", async () => {
     const text = { ...info.config.text, kind: "mct" } as const
     const { final } = await run(
       { ...shortRun, steps: 1, warmupSteps: 0, frozenStatistics: ["image"] },
@@ -226,7 +226,7 @@ function* randomBatches(firstStep: number, batch = randomBatch): Generator<Batch
   for (let step = firstStep; ; step++) yield batch(step)
 }
 
-/** What is in no use any more is gone when it returns. */
+/** Returns when the garbage collector has freed what is no longer used. */
 function collector(): () => void {
   setFlagsFromString("--expose-gc")
   return runInNewContext("gc")

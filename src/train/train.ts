@@ -2,30 +2,29 @@
 /**
  * The training loop. One exported function; nothing runs at import.
  *
- * State is one object and is saved whole: weights, batch-norm statistics, optimiser moments, average, step. The data loader
+ * The state is one object and is saved as a whole: weights, batch-norm statistics, optimiser moments, average, step. The data loader
  * has no state of its own: batch `step` is a function of the seed and the step. So a run that is stopped and resumed gives
- * the same losses, bit for bit, as one that was not (with the same libtorch, machine and thread count).
+ * the same losses, bit for bit, as one that was not stopped (with the same libtorch, machine and thread count).
  */
 import { setImmediate } from "node:timers/promises"
 import * as torch from "../../torch/index.ts"
 import { messageOf, UserError } from "../core/errors.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
 import type { Batch } from "../data/training/batch.ts"
-import { buildModel, type CheckpointInfo, type CheckpointModel } from "../model/checkpoint.ts"
+import { buildModel, type CheckpointInfo, type CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { initialize } from "../model/module.ts"
 import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
-import { BackgroundSave } from "./background-save.ts"
-import type { ProcessGroup } from "./distributed/process-group.ts"
+import { BackgroundSave } from "./checkpoints/background-save.ts"
+import { loadTensors, type Settings, type TrainingState } from "./checkpoints/state.ts"
+import { isFirstRank, type ProcessGroup } from "./distributed/process-group.ts"
 import { requireSameSettings } from "./distributed/same-settings.ts"
 import { syncBatchNorm } from "./distributed/sync-batch-norm.ts"
-import { Ema } from "./ema.ts"
-import { layerDecay } from "./layer-decay.ts"
-import { initialLossScale } from "./loss-scaler.ts"
-import { AdamW, type AdamWConfig, decayOf } from "./optimizer.ts"
+import { AdamW, type AdamWConfig, decayOf } from "./optimizer/adamw.ts"
+import { Ema } from "./optimizer/ema.ts"
+import { layerDecay, learningRateAt, type ScheduleConfig } from "./optimizer/learning-rate.ts"
+import { initialLossScale } from "./optimizer/loss-scaler.ts"
 import { RangeAugment } from "./range-augment.ts"
-import { learningRateAt, type ScheduleConfig } from "./schedule.ts"
-import { loadTensors, type Settings, type TrainingState } from "./state.ts"
-import { type Measurements, meanOverRanks, type StepConfig, type Trainee, trainStep } from "./step.ts"
+import { type Measurements, meanOverRanks, type StepConfig, type Trainer, trainStep } from "./step.ts"
 
 export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfig, "learningRate"> {
   /** Pairs of a step, over all processes. */
@@ -34,9 +33,12 @@ export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfi
   readonly layerDecay?: number
   /** Share of the weights' average that stays at each step; absent: no average. */
   readonly ema?: number
-  /** The share grows to that: the average forgets the weights it began with. */
+  /** The share grows from 0.1 to `ema`: the average forgets the first weights. */
   readonly emaWarmup?: boolean
-  /** Similarity of the pictures to what they were, in decibels, at the first and the last step (RangeAugment); absent: they stay. */
+  /**
+   * Similarity of the pictures to the unchanged ones, in decibels, at the first and the last step (RangeAugment); absent:
+   * pictures are not changed.
+   */
   readonly rangeAugment?: readonly [number, number]
   /** Towers that are not trained; their batch norm keeps its statistics. */
   readonly locked?: readonly ("image" | "text")[]
@@ -52,7 +54,7 @@ export interface TrainConfig extends ScheduleConfig, AdamWConfig, Omit<StepConfi
   readonly saveEvery: number
   /** Steps between two evaluations; one is made at the end in any case. Absent: none. */
   readonly evaluateEvery?: number
-  /** What identifies the data: saved, so that a run is not resumed on other data. */
+  /** What identifies the data; it is saved, so that a run is not resumed on other data. */
   readonly data?: Settings
 }
 
@@ -76,9 +78,9 @@ export interface StepReport extends Measurements {
   readonly learningRate: number
   /** Wall time of the step, its batch included. */
   readonly seconds: number
-  /** Of these, waiting for the batch. */
+  /** The part of `seconds` that was spent waiting for the batch. */
   readonly dataSeconds: number
-  /** Of the run so far, over all processes; absent: none. */
+  /** Samples of the run so far that could not be used, over all processes; absent: none. */
   readonly badSamples?: number
 }
 
@@ -91,7 +93,7 @@ export interface LiveModel {
 }
 
 /** Samples that could not be used, over all processes. */
-export interface Tally {
+interface Tally {
   readonly count: number
   counts(): readonly number[]
   /** Throws UserError when they are too many: on all processes at the same step. */
@@ -102,22 +104,23 @@ export interface Tally {
 export interface TrainIo {
   /** Batches from `firstStep` on, in order. */
   batches(firstStep: number): Iterable<Batch> | AsyncIterable<Batch>
-  /** Saves, on the first process; training goes on meanwhile, and waits only for the save before. */
+  /** Saves, on the first process. Training goes on meanwhile, and waits only for the save before. */
   save(state: TrainingState): void | Promise<void>
-  /** Gives a state to go on from. Called once, at the beginning: the loop keeps nothing of it, so it is gone where nobody else does. */
+  /** Gives a state to go on from. It is called once, at the beginning; the loop does not keep the state, so that its memory can be freed. */
   readonly resume?: (() => TrainingState) | undefined
   /** Weights to start from in place of an initialisation, by path. */
   readonly start?: ReadonlyMap<string, Float32Array> | undefined
   /** Called after every step, on the first process. */
   onStep?(report: StepReport): void
   /**
-   * "stop" ends the run behind the current step, as finished. Where a state is saved at that step, it is before; where
-   * this throws, the state is saved all the same. Called again at the step that a run is resumed at, the last one too.
+   * "stop" ends the run after the current step, as finished. Where a state is saved at that step, it is saved before the
+   * evaluation; where the evaluation throws, the state is saved all the same. A run that is resumed evaluates again at the
+   * step it is resumed at, even if that is the last one.
    */
   evaluate?(live: LiveModel): Promise<"stop" | undefined>
-  /** Ends the run behind the current step, with a checkpoint. */
+  /** Its abort ends the run after the current step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined
-  /** Of each process, what is added up over all at every step, after the last one too; `take` may end the run. */
+  /** What each process counts. It is added up over all processes at every step, and after the last one; `take` may end the run. */
   readonly tally?: Tally | undefined
   /** The processes that train together; each calls `train` with the same configuration and its part of every batch. */
   readonly group?: ProcessGroup | undefined
@@ -137,10 +140,10 @@ export async function train(
   torch.setCudaOptions({ tf32: true, benchmark: true })
   torch.manualSeed(config.seed)
   const { group } = io
-  const isFirst = !group || group.rank === 0
+  const isFirst = isFirstRank(group)
   if (group) requireSameSettings({ ...settingsOf(config), model: JSON.stringify(info.config) }, group)
-  const { trainee, resumedAt } = begin(info, config, io)
-  const { model, interpreter, optimizer, ema, ranks } = trainee
+  const { trainer, resumedAt } = startOrResume(info, config, io)
+  const { model, interpreter, optimizer, ema, ranks } = trainer
   let step = resumedAt ?? 0
   if (group) requireSameSettings({ step }, group)
   const batches = asyncIterator(io.batches(step))
@@ -153,26 +156,26 @@ export async function train(
     tensors: interpreter.hostState(),
     moments: optimizer.hostMoments(),
     ...(ema && { ema: ema.hostState() }),
-    ...(trainee.rangeAugment && { rangeAugment: trainee.rangeAugment.hostState() }),
-    ...(trainee.lossScaler && { lossScaler: trainee.lossScaler }),
+    ...(trainer.rangeAugment && { rangeAugment: trainer.rangeAugment.hostState() }),
+    ...(trainer.lossScaler && { lossScaler: trainer.lossScaler }),
     generator: torch.generatorState(),
   })
   const save = async (state?: TrainingState) => {
     if (isFirst && !saving.has(step)) await saving.start(state ?? snapshot())
   }
-  /** Of what happens between two steps: with it, those since the last checkpoint are not lost. */
-  const orSave = async <T>(work: () => T | Promise<T>): Promise<T> => {
+  /** For work between two steps: where it fails, the state is saved, so that the steps since the last checkpoint are not lost. */
+  const savingOnError = async <T>(work: () => T | Promise<T>): Promise<T> => {
     try {
       return await work()
     } catch (error) {
-      // Its own failure is the one to report.
+      // The failure of the work is the one to report.
       await save().catch(() => {})
       throw error
     }
   }
   const evaluate = () => {
     const run = async () => io.evaluate?.({ model, interpreter, step, samplesSeen: step * config.batchSize })
-    return orSave(() => (ema ? ema.swapped(run) : run()))
+    return savingOnError(() => (ema ? ema.swapped(run) : run()))
   }
   const isEnough = async () => {
     const own = isFirst && (await evaluate()) === "stop"
@@ -180,18 +183,18 @@ export async function train(
   }
   // -------------------------------------------------------------------------------------------------------- loop
   try {
-    while (!(await orSave(() => isStopped(io))) && step < config.steps) {
+    while (!(await savingOnError(() => isStopped(io))) && step < config.steps) {
       if (isDue(step, config.saveEvery)) await save()
       if (isDue(step, config.evaluateEvery) && (await isEnough())) break
       saving.throwIfFailed()
       const started = performance.now()
-      const { value: batch, done } = await orSave(() => batches.next())
+      const { value: batch, done } = await savingOnError(() => batches.next())
       if (done) throw new UserError(`the data ended before step ${step} of ${config.steps}`)
       const dataSeconds = (performance.now() - started) / 1000
       const learningRate = learningRateAt(step, config)
-      trainee.rangeAugment?.begin(step, group?.rank)
+      trainer.rangeAugment?.begin(step, group?.rank)
       const measurements = runStep(step, saving, () => {
-        const own = trainStep(trainee, batch, { ...config, learningRate })
+        const own = trainStep(trainer, batch, { ...config, learningRate })
         return ranks ? meanOverRanks(own, ranks) : own
       })
       step += 1
@@ -199,10 +202,10 @@ export async function train(
       const bad = io.tally && io.tally.count > 0 && { badSamples: io.tally.count }
       const times = { step, samplesSeen: step * config.batchSize, learningRate, seconds, dataSeconds }
       if (isFirst) io.onStep?.({ ...times, ...bad, ...measurements })
-      // A step holds the event loop; this is where Ctrl-C gets through.
+      // A step blocks the event loop; here signals such as Ctrl-C are handled.
       await setImmediate()
     }
-    // An evaluation takes long and may fail: nothing depends on it that is not on the disk.
+    // The evaluation takes long and may fail, so the final state is on the disk before it.
     const final = snapshot()
     await save(final)
     await saving.finished()
@@ -218,7 +221,7 @@ export async function train(
   }
 }
 
-/** What two halves of one run must agree on: everything but where and how often it computes and saves. */
+/** What both parts of a resumed run must agree on: everything but where it computes and how often it saves and evaluates. */
 export function settingsOf(config: TrainConfig): Settings {
   const { device: _, threads: __, saveEvery: ___, evaluateEvery: ____, data, ...rest } = config
   const entries = Object.entries({ ...rest, ...data }).filter(([, value]) => value !== undefined)
@@ -227,13 +230,13 @@ export function settingsOf(config: TrainConfig): Settings {
   )
 }
 
-/** The state that is resumed is a value of this function only, so that it does not stay in memory for the whole run. */
-function begin(info: CheckpointInfo<ModelConfig>, config: TrainConfig, io: TrainIo) {
+/** Only this function holds the state that is resumed, so that it does not stay in memory for the whole run. */
+function startOrResume(info: CheckpointInfo<ModelConfig>, config: TrainConfig, io: TrainIo) {
   const resume = io.resume?.()
   const model = startModel(info.config, config, io, resume)
   const rangeAugment = rangeAugmentOf(info, config, resume)
-  const trainee: Trainee = { ...traineeOf(model, config, io, resume), ...(rangeAugment && { rangeAugment }) }
-  return { trainee, resumedAt: resume?.step }
+  const trainer: Trainer = { ...trainerOf(model, config, io, resume), ...(rangeAugment && { rangeAugment }) }
+  return { trainer, resumedAt: resume?.step }
 }
 
 function rangeAugmentOf(
@@ -258,22 +261,22 @@ function startModel(
   return model
 }
 
-function traineeOf(
+function trainerOf(
   model: CheckpointModel,
   config: TrainConfig,
   { group }: TrainIo,
   resume: TrainingState | undefined,
-): Trainee {
+): Trainer {
   const { locked = [], frozenStatistics = false } = config
   const interpreter = new TorchInterpreter(model, {
     training: true,
     device: group?.device ?? config.device,
-    frozen: (path) => isIn(locked, path),
-    frozenStatistics: (path) => frozenStatistics === true || isIn(frozenStatistics || [], path),
+    frozen: (path) => isInTowers(locked, path),
+    frozenStatistics: (path) => frozenStatistics === true || isInTowers(frozenStatistics || [], path),
     channelsLast: true,
     ...(group && config.syncBatchNorm && { batchNorm: (x, norm) => syncBatchNorm(x, norm, group) }),
   })
-  readFrom(interpreter, model)
+  readParametersFrom(interpreter, model)
   group?.broadcast(interpreter.state().values())
   const trainable = interpreter.trainable()
   const rateScale = layerDecay(trainable.keys(), config.layerDecay ?? 1)
@@ -290,17 +293,17 @@ function traineeOf(
   return { model, interpreter, optimizer, ema, lossScaler, ranks }
 }
 
-function isIn(towers: readonly string[], path: string): boolean {
+function isInTowers(towers: readonly string[], path: string): boolean {
   return towers.some((tower) => path.startsWith(`${tower}.`))
 }
 
-/** The parameters' host values become those of the run; those it began with are let go. */
-function readFrom(interpreter: TorchInterpreter, model: CheckpointModel): void {
+/** Parameters are read from the run from now on, so that the values it began with can be freed. */
+function readParametersFrom(interpreter: TorchInterpreter, model: CheckpointModel): void {
   for (const parameter of model.namedParameters().values())
     parameter.source = () => hostValues(interpreter.value(parameter))
 }
 
-/** A signal on one process stops all after the same step. What is counted goes along. */
+/** A signal on one process stops all of them after the same step. The counts are summed in the same message. */
 function isStopped({ signal, group, tally }: Pick<TrainIo, "signal" | "group" | "tally">): boolean {
   const own = signal?.aborted ?? false
   if (!group) return own

@@ -1,32 +1,33 @@
 /** A checkpoint of any origin as a model directory, or in open_clip's names. */
+
 import { existsSync } from "node:fs"
 import { UserError } from "../core/errors.ts"
 import { findModel } from "../core/family/variant-name.ts"
-import type { Manifest } from "../core/manifest.ts"
+import type { Manifest } from "../core/inference/manifest.ts"
+import type { OnnxDtype } from "../core/precision.ts"
 import { exportModel } from "../export/export.ts"
 import type { LayoutName } from "../export/layouts.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
-import type { ExportDtype } from "../export/side-config.ts"
-import { lockPlace } from "../host/lock.ts"
+import { lockPath } from "../host/locks/lock.ts"
 import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
-import { sourceOf } from "./checkpoint.ts"
-import { withWeights } from "./weights.ts"
+import { sourceOf } from "./open-checkpoint.ts"
+import { withWeights } from "./open-weights.ts"
 
 export interface ConvertOptions {
   /** The folder to write. */
   readonly out: string
   /** Which member of the family it is, where its contents leave a choice. */
   readonly model?: string
-  /** Of the weights; default "fp32". */
-  readonly dtype?: ExportDtype
+  /** Type of the weights; default "fp32". */
+  readonly dtype?: OnnxDtype
   /** Default "transformers.js". */
   readonly layout?: LayoutName | "open_clip"
-  /** Brings the source where it is a name. Default: from the hub, without a word. */
+  /** Downloads the source where it is a name. Default: from the hub, without showing progress. */
   readonly pull?: PullWeights
   readonly signal?: AbortSignal
-  /** Says what is being done. */
+  /** Is told what is being done. */
   readonly onStage?: (text: string) => void
 }
 
@@ -39,13 +40,13 @@ export type Converted =
 
 /**
  * @param source a file of weights, or a name to pull
- * @throws UserError where the source is none of the family's models, the folder has other content, or what was written
- *   differs from the source
+ * @throws UserError where the source is not a model of the family, the folder has other content, or the written files
+ *   differ from the source
  */
 export async function convert(source: string, given: ConvertOptions): Promise<Converted> {
   const { out, dtype, layout, signal, pull, onStage } = { ...convertDefaults, pull: pullFromHub, ...given }
   if (layout !== "open_clip") await checkModelDirectory(out)
-  using _ = await lockPlace(out, "mobileclip convert", signal)
+  using _ = await lockPath(out, "mobileclip convert", signal)
   const path = existsSync(source) ? weightsFile(source) : (await pull(source, { signal })).path
   if (layout === "open_clip" && (await isOpenClipOutput(path, out)))
     throw new UserError(`${path} would be both read and written`, "choose another folder for --out")

@@ -1,19 +1,19 @@
 /** A checkpoint of ours as a model directory, compared with what it was in training. */
 import { dirname, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
-import type { Manifest } from "../core/manifest.ts"
+import type { Manifest } from "../core/inference/manifest.ts"
 import { exportModel } from "../export/export.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
-import { makeDirectory } from "../host/files.ts"
-import { lockPlace } from "../host/lock.ts"
-import type { CheckpointModel } from "../model/checkpoint.ts"
-import { sourceOf, withCheckpoint } from "./checkpoint.ts"
+import { makeDirectory } from "../host/files/files.ts"
+import { lockPath } from "../host/locks/lock.ts"
+import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint/checkpoint.ts"
+import { sourceOf, withCheckpoint } from "./open-checkpoint.ts"
 
 /**
- * The folder's parents are made, and a model that is there is replaced.
+ * Exports to `directory`: its parents are made, and an existing model is replaced.
  *
- * @param command who exports, for another process that finds the folder taken
- * @throws UserError where the folder has other content, or what was written differs from the checkpoint
+ * @param command which command exports, for the message that another process gets
+ * @throws UserError where the folder has other content, or the written files differ from the checkpoint
  */
 export async function exportCheckpoint(
   checkpoint: string,
@@ -23,17 +23,17 @@ export async function exportCheckpoint(
 ): Promise<Manifest> {
   await checkModelDirectory(directory)
   await makeDirectory(dirname(resolve(directory)))
-  using _ = await lockPlace(directory, command, signal)
+  using _ = await lockPath(directory, command, signal)
   return await withCheckpoint(checkpoint, async ({ model, info }) =>
-    exportModel(model, info, directory, { source: await sourceOf(checkpoint), ...(await bestReference(model)) }),
+    exportModel(model, info, directory, { source: await sourceOf(checkpoint), ...(await bestReference(model, info)) }),
   )
 }
 
 /** libtorch where it was built; elsewhere the files are compared with the model before fusing, and the manifest says so. */
-async function bestReference(model: CheckpointModel) {
+async function bestReference(model: CheckpointModel, { preprocessing }: Pick<CheckpointInfo, "preprocessing">) {
   try {
     const { torchReference } = await import("../export/torch-reference.ts")
-    return { reference: torchReference(model) }
+    return { reference: torchReference(model, preprocessing) }
   } catch (error) {
     if (error instanceof UserError) return {}
     throw error

@@ -5,19 +5,19 @@ import { findModel } from "../core/family/variant-name.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
 import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
-import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint.ts"
+import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
-import { sourceOf } from "./checkpoint.ts"
-import { type Weights, withWeights } from "./weights.ts"
+import { sourceOf } from "./open-checkpoint.ts"
+import { type Weights, withWeights } from "./open-weights.ts"
 
 export interface StartModel {
   readonly info: CheckpointInfo<ModelConfig>
   /** Parameters and buffers by path. */
   readonly tensors: ReadonlyMap<string, Float32Array>
-  /** Of the file: name and hash. */
+  /** The file's name and hash. */
   readonly source: Awaited<ReturnType<typeof sourceOf>>
-  /** What the file turned out to be, for people. */
+  /** What the file was found to be, for people. */
   readonly description: string
 }
 

@@ -25,7 +25,7 @@ export function* checkAlias(file: string): Iterable<Check> {
   )
 }
 
-/** Of the file it refers to, or its own. */
+/** Its own, or that of the file it refers to. */
 function configOf({ same_architecture_as, config }: Alias, file: string): GoldenConfig {
   const target = path.join(path.dirname(file), `${same_architecture_as}.json`)
   if (existsSync(target)) return JSON.parse(readFileSync(target, "utf8")) as GoldenConfig

@@ -4,8 +4,8 @@
  */
 import type { InferenceSession } from "onnxruntime-node"
 import { Tensor as OrtTensor } from "onnxruntime-node"
-import type { CaptionDecoder } from "../../src/core/caption-decoder.ts"
-import { inputImage } from "../../src/core/fill.ts"
+import { inputImage } from "../../src/core/arrays/fill.ts"
+import type { CaptionDecoder } from "../../src/core/inference/caption-decoder.ts"
 import type { Coca } from "../../src/model/coca.ts"
 import { generate } from "../../src/run/caption/generate.ts"
 import { traceOnnx } from "../../src/tensor/onnx.ts"
@@ -88,7 +88,7 @@ async function* checkCaptioner(captioner: Captioner, golden: GoldenModel): Async
   }
 }
 
-/** Positions behind `ends` see padding, and the references differ there. */
+/** Positions after `ends` see padding, and the references differ there. */
 function* checkLogits(
   name: string,
   { data, shape }: Values,
@@ -157,7 +157,7 @@ async function torchCaptioner(model: Coca, batch: number): Promise<Captioner> {
       ),
     ),
   )
-  const memory = compute(() => values(interpreter.unwrap(model.rememberImage(wrap(image)))))
+  const memory = compute(() => values(interpreter.unwrap(model.imageMemory(wrap(image)))))
   return {
     name: "libtorch",
     image: async () => image,
@@ -188,7 +188,7 @@ async function onnxCaptioner(model: Coca, batch: number): Promise<Captioner> {
       { name: "vision", parameters, inputs: { pixels: { dtype: "float32", shape: [-1, 3, size, size] } } },
       (pixels) => {
         const image = model.image.forward(pixels!).tokens
-        return { image, memory: model.rememberImage(image) }
+        return { image, memory: model.imageMemory(image) }
       },
     ),
   )

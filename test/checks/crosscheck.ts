@@ -3,11 +3,11 @@
  * converted weights give what open_clip computes with them.
  */
 import { readFileSync } from "node:fs"
+import { fill, inputImage } from "../../src/core/arrays/fill.ts"
 import { type ClipConfig, imageTowers, type VariantName, variants } from "../../src/core/family/variants.ts"
-import { fill, inputImage } from "../../src/core/fill.ts"
+import { loadStateDict, publishedParts, type StateDict, toPublished } from "../../src/model/checkpoint/state-dict.ts"
+import { type KeyFlavour, publishedTensors } from "../../src/model/checkpoint/weights.ts"
 import { Clip } from "../../src/model/clip.ts"
-import { loadStateDict, publishedParts, type StateDict, toPublished } from "../../src/model/state-dict.ts"
-import { type KeyFlavour, publishedTensors } from "../../src/model/weights.ts"
 import type { Device } from "../../torch/index.ts"
 import { type Check, exact, mismatches } from "./check.ts"
 import { onnxFeatures, torchFeatures } from "./engines.ts"

@@ -12,14 +12,15 @@ import { applyAugmentation } from "../../src/data/augment/apply.ts"
 import { encodeSamples, type SampleFormat } from "../../src/data/reinforced/encode.ts"
 import { readSamples } from "../../src/data/reinforced/read.ts"
 import type { Embeddings, Problem, ReinforcedSample } from "../../src/data/reinforced/sample.ts"
-import { formatInfo, formatManifest, parseInfo, parseManifest } from "../../src/data/reinforced/side-files.ts"
+import { formatInfo, formatManifest, parseInfo, parseManifest } from "../../src/data/reinforced/tar/side-files.ts"
 import { arrangeTextEmbeddings } from "../../src/data/reinforced/text-embeddings.ts"
 import { decodeImage } from "../../src/host/image/images.ts"
 import { type Check, exact } from "./check.ts"
 
 interface Expected {
   shards: Record<string, { bf16: boolean; samples: TarSample[] }>
-  jsonl: { file: string; info: object; samples: JsonlSample[] }
+  /** Absent in a subset that has tar files only. */
+  jsonl?: { file: string; info: object; samples: JsonlSample[] }
 }
 
 interface ExpectedEmbeddings {
@@ -63,12 +64,14 @@ export async function* checkDataCompDR(path: string): AsyncIterable<Check> {
     for (const [i, sample] of samples.entries()) yield* checkTarSample(`${name}, ${i}`, found[i]!, sample)
     yield* checkRewritten(name, found)
   }
+  yield* checkManifest(folder)
+  if (!expected.jsonl) return
   const { file, samples, info } = expected.jsonl
   const found = await readAll(join(folder, file))
   yield exact(`${file}, keys in order`, isDeepStrictEqual(keysOf(found), samples.map(({ uid }) => uid))) // biome-ignore format: a line
   for (const [i, sample] of samples.entries()) yield* checkJsonlSample(`${file}, ${i}`, found[i]!, sample)
   yield* checkRewritten(file, found)
-  yield* checkSideFiles(folder, info)
+  yield* checkInfo(folder, info)
 }
 
 async function* checkTarSample(what: string, found: ReinforcedSample, expected: TarSample): AsyncIterable<Check> {
@@ -193,10 +196,15 @@ function plain({ image, embeddings, ...rest }: ReinforcedSample): unknown {
 
 // ------------------------------------------------------------------------------------------------------- side files
 
-async function* checkSideFiles(folder: string, info: object): AsyncIterable<Check> {
+/** The list of JSONL files. */
+async function* checkInfo(folder: string, info: object): AsyncIterable<Check> {
   const listed = parseInfo(await readFile(join(folder, "info.json"), "utf8"), "info.json")
   yield exact("info.json, counts", isDeepStrictEqual([...listed.lengths], [["datacompdr/00000000.jsonl", 6]]))
   yield exact("info.json, written again", isDeepStrictEqual(JSON.parse(formatInfo(listed)), info))
+}
+
+/** The list of tar files. */
+async function* checkManifest(folder: string): AsyncIterable<Check> {
   const entries = parseManifest(await readFile(join(folder, "manifest.jsonl"), "utf8"), "manifest.jsonl")
   const wanted = ["00000000", "00000001"].map((shard) => ({ shard, samples: 6 }))
   yield exact("manifest.jsonl, counts", isDeepStrictEqual(entries, wanted))

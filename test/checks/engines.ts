@@ -9,14 +9,14 @@ import type { Tensor } from "../../src/tensor/tensor.ts"
 import { hostValues, TorchInterpreter } from "../../src/tensor/torch.ts"
 import * as torch from "../../torch/index.ts"
 
-export interface Input {
+interface Input {
   /** [N, 3, S, S] */
   readonly pixels: Float32Array
   readonly tokens: readonly (readonly number[])[]
 }
 
 /** A model that embeds images and texts. */
-export interface TwoTowers extends Module {
+interface TwoTowers extends Module {
   readonly config: { readonly imageSize: number; readonly text: { readonly contextLength: number } }
   encodeImage(images: Tensor): Tensor
   encodeText(ids: Tensor): Tensor

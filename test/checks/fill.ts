@@ -1,7 +1,7 @@
 /** fill.json: the hash, the input image, and every filled tensor of the model files beside it. */
 import { existsSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
-import { fill, hash, inputImage, u } from "../../src/core/fill.ts"
+import { fill, hash, inputImage, u } from "../../src/core/arrays/fill.ts"
 import { type Check, mismatches } from "./check.ts"
 
 interface FillFile {

@@ -18,12 +18,13 @@ import * as tolerances from "./tolerances.ts"
 type Rows = readonly (readonly number[])[]
 
 interface LossFile {
+  /** Widths of the teachers of `teacher_targets_avg`; a case has its own. */
   readonly teacher_dims: readonly number[]
   readonly inputs: Readonly<Record<"image" | "text" | "syn" | "dist_image" | "dist_text" | "dist_syn", Rows>>
   readonly cases: readonly Case[]
-  readonly siglip_cases: readonly Case[]
-  readonly coca_case: CocaCase
-  readonly teacher_targets_avg: { readonly image_to_text: Rows; readonly text_to_image: Rows }
+  readonly siglip_cases?: readonly Case[]
+  readonly coca_case?: CocaCase
+  readonly teacher_targets_avg?: { readonly image_to_text: Rows; readonly text_to_image: Rows }
 }
 
 interface Case {
@@ -61,20 +62,21 @@ interface CocaCase {
 
 export function* checkLoss(file: string, device: torch.Device): Iterable<Check> {
   const golden = JSON.parse(readFileSync(file, "utf8")) as LossFile
-  for (const each of [...golden.cases, ...golden.siglip_cases]) yield* checkCase(golden, each, device)
-  yield* checkCoca(golden, device)
-  yield checkTargets(golden, device)
+  const { inputs, cases, siglip_cases = [], coca_case, teacher_targets_avg, teacher_dims } = golden
+  for (const each of [...cases, ...siglip_cases]) yield* checkCase(inputs, each, device)
+  if (coca_case) yield* checkCoca(inputs, coca_case, device)
+  if (teacher_targets_avg) yield checkTargets(inputs, teacher_dims, teacher_targets_avg, device)
 }
 
-function* checkCase(golden: LossFile, each: Case, device: torch.Device): Iterable<Check> {
-  const errors = torch.scope(() => caseErrors(golden, each, device))
+function* checkCase(inputs: LossFile["inputs"], each: Case, device: torch.Device): Iterable<Check> {
+  const errors = torch.scope(() => caseErrors(inputs, each, device))
   for (const [what, error] of Object.entries(errors))
     yield { what: `${each.name}: ${what}`, error, tolerance: tolerances.loss }
 }
 
-function caseErrors(golden: LossFile, each: Case, device: torch.Device): Record<string, number> {
+function caseErrors(inputs: LossFile["inputs"], each: Case, device: torch.Device): Record<string, number> {
   const objective = objectiveOf(each)
-  const { leaves, input } = inputOf(golden, each, objective, device)
+  const { leaves, input } = inputOf(inputs, each, objective, device)
   const losses = featureLosses(objective, input)
   const total = Object.values(losses).reduce((sum, loss) => sum.add(loss))
   total.backward()
@@ -112,8 +114,8 @@ function distillationOf(ctor: Case["ctor"], sigmoid: boolean): DistillationConfi
   }
 }
 
-function inputOf(golden: LossFile, each: Case, objective: ObjectiveConfig, device: torch.Device) {
-  const { inputs, teacher_dims: widths } = golden
+function inputOf(inputs: LossFile["inputs"], each: Case, objective: ObjectiveConfig, device: torch.Device) {
+  const widths = each.ctor.teacher_dimension ?? []
   const leaf = (value: torch.Tensor) => value.requiresGrad_()
   const names = each.uses_syn ? (["image", "text", "syn"] as const) : (["image", "text"] as const)
   const leaves: Record<string, torch.Tensor> = {
@@ -138,7 +140,7 @@ function inputOf(golden: LossFile, each: Case, objective: ObjectiveConfig, devic
   return { leaves, input }
 }
 
-function* checkCoca({ inputs, coca_case: golden }: LossFile, device: torch.Device): Iterable<Check> {
+function* checkCoca(inputs: LossFile["inputs"], golden: CocaCase, device: torch.Device): Iterable<Check> {
   const errors = torch.scope(() => {
     const [image, text] = [matrix(inputs.image, device).requiresGrad_(), matrix(inputs.text, device)]
     const logits = torch
@@ -171,13 +173,16 @@ function* checkCoca({ inputs, coca_case: golden }: LossFile, device: torch.Devic
 }
 
 function checkTargets(
-  { inputs, teacher_dims: widths, teacher_targets_avg: golden }: LossFile,
+  inputs: LossFile["inputs"],
+  widths: readonly number[],
+  golden: { readonly image_to_text: Rows; readonly text_to_image: Rows },
   device: torch.Device,
 ): Check {
   const error = torch.scope(() => {
     const side = (rows: torch.Tensor) => ({ rows, all: rows })
     const teacher = { image: side(matrix(inputs.dist_image, device)), text: side(matrix(inputs.dist_text, device)) }
-    const [perImage, perText] = teacherTargets(teacher, { widths, scales: [70, 60], averageAfterSoftmax: true })
+    const scales = [70, 60].slice(0, widths.length)
+    const [perImage, perText] = teacherTargets(teacher, { widths, scales, averageAfterSoftmax: true })
     return Math.max(
       maxError(values(perImage), golden.image_to_text.flat()),
       maxError(values(perText), golden.text_to_image.flat()),

@@ -14,7 +14,7 @@ import {
   type VitConfig,
   type VitConvStemConfig,
 } from "../../src/core/family/variants.ts"
-import type { KeyFlavour } from "../../src/model/weights.ts"
+import type { KeyFlavour } from "../../src/model/checkpoint/weights.ts"
 import { NotYet } from "./notYet.ts"
 
 type Fields = Readonly<Record<string, unknown>>
@@ -137,7 +137,7 @@ const ownFields = {
     width: "any",
     heads: "any",
     layers: "any",
-    // Of a pooler the decoder does not have.
+    // They belong to a pooler that the decoder does not have.
     attn_pooler_heads: "any",
     mlp_ratio: [undefined, 4],
   },
@@ -176,7 +176,7 @@ const knownFields = {
       // Absent means "linear": another head.
       timm_proj: [null],
       timm_drop: [undefined, 0],
-      // Of training only.
+      // Training only.
       timm_drop_path: [undefined, null, 0, 0.1],
     },
     // timm's default is false; its mci towers set it.

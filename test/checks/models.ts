@@ -3,13 +3,13 @@
  * libtorch and through ONNX Runtime, on weights filled by rule.
  */
 import { readFileSync } from "node:fs"
-import { fill, inputImage } from "../../src/core/fill.ts"
+import { fill, inputImage } from "../../src/core/arrays/fill.ts"
 import { Tokenizer } from "../../src/core/text/tokenizer.ts"
+import { loadStateDict, publishedParts, toPublished } from "../../src/model/checkpoint/state-dict.ts"
+import { type KeyFlavour, type PublishedModel, publishedTensors } from "../../src/model/checkpoint/weights.ts"
 import { Clip } from "../../src/model/clip.ts"
 import { Coca } from "../../src/model/coca.ts"
 import { reparameterize } from "../../src/model/reparameterize.ts"
-import { loadStateDict, publishedParts, toPublished } from "../../src/model/state-dict.ts"
-import { type KeyFlavour, type PublishedModel, publishedTensors } from "../../src/model/weights.ts"
 import type { Device } from "../../torch/index.ts"
 import { type Check, mismatches } from "./check.ts"
 import { checkCoca, type GoldenCoca } from "./coca.ts"

@@ -20,7 +20,7 @@ interface PreprocessFile {
   modes?: Record<string, Mode>
 }
 
-/** Of a pipeline such as "bilinear256"; some have only checksums. */
+/** What a pipeline gives, such as "bilinear256"; some have only checksums. */
 interface Output {
   file: string | null
   resized_size_wh: [number, number]

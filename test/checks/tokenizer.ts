@@ -1,5 +1,6 @@
-/** tokenizer.json: ids, length before cutting, cleaned text and decoded text of every case. */
+/** tokenizer.json: ids, length before cutting, repaired, cleaned and decoded text of every case. */
 import { readFileSync } from "node:fs"
+import { fixText } from "../../src/core/text/fix-text.ts"
 import { cleanText, endOfText, startOfText, Tokenizer } from "../../src/core/text/tokenizer.ts"
 import { type Check, exact, mismatches } from "./check.ts"
 
@@ -16,6 +17,8 @@ interface Case {
   ids: number[]
   full_length: number
   truncated: boolean
+  /** What ftfy gives. */
+  fixed?: string | null
   cleaned?: string | null
   decoded?: string | null
 }
@@ -32,6 +35,7 @@ export function* checkTokenizer(path: string): Iterable<Check> {
     const { length } = tokenizer.encode(text)
     return length !== full_length || length > contextLength !== truncated
   })
+  yield count("repaired text", ({ text, fixed }) => (fixed ?? fixText(text)) !== fixText(text))
   yield count("cleaned text", ({ text, cleaned }) => (cleaned ?? cleanText(text)) !== cleanText(text))
   yield count("decoded text", ({ ids, decoded }) => (decoded ?? tokenizer.decode(ids)) !== tokenizer.decode(ids))
 }

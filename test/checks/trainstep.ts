@@ -3,17 +3,17 @@
  * losses, gradient norms, parameters, and the features of the trained model in eval mode.
  */
 import { readFileSync } from "node:fs"
-import { fill, u } from "../../src/core/fill.ts"
+import { fill, u } from "../../src/core/arrays/fill.ts"
 import type { Batch } from "../../src/data/training/batch.ts"
+import { loadStateDict } from "../../src/model/checkpoint/state-dict.ts"
+import { type PublishedTensor, publishedTensors } from "../../src/model/checkpoint/weights.ts"
 import { Clip } from "../../src/model/clip.ts"
-import { loadStateDict } from "../../src/model/state-dict.ts"
-import { type PublishedTensor, publishedTensors } from "../../src/model/weights.ts"
 import { findTeacherWidths } from "../../src/reinforce/tools/teacher-widths.ts"
 import { TorchInterpreter, type TorchOptions } from "../../src/tensor/torch.ts"
-import { encodeFeatures, type Features } from "../../src/train/encode.ts"
+import { clipEncoder, type Features } from "../../src/train/encode.ts"
 import type { ObjectiveConfig } from "../../src/train/objective.ts"
-import { AdamW, decayOf } from "../../src/train/optimizer.ts"
-import { computeGradients, type Trainee, updateParameters } from "../../src/train/step.ts"
+import { AdamW, decayOf } from "../../src/train/optimizer/adamw.ts"
+import { computeGradients, type Trainer, updateParameters } from "../../src/train/step.ts"
 import * as torch from "../../torch/index.ts"
 import { type Check, exact } from "./check.ts"
 import { type CustomTower, clipConfig, type GoldenConfig } from "./modelConfig.ts"
@@ -133,7 +133,7 @@ function* checkRun(
 
   let [losses, norms, scales] = [0, 0, 0]
   for (const [i, step] of f64.steps.entries()) {
-    const { loss } = computeGradients(probe.trainee, probe.batch, { objective: probe.objective })
+    const { loss } = computeGradients(probe.trainer, probe.batch, { objective: probe.objective })
     if (i === 0) {
       yield {
         what: "batch-norm statistics after the first forward",
@@ -146,7 +146,7 @@ function* checkRun(
         tolerance: exactness * 10,
       }
     }
-    const gradNorm = updateParameters(probe.trainee, { learningRate, gradClipNorm })
+    const gradNorm = updateParameters(probe.trainer, { learningRate, gradClipNorm })
     losses = Math.max(losses, Math.abs(loss - step.total))
     norms = Math.max(norms, Math.abs(gradNorm / step.grad_norm_before_clip - 1))
     scales = Math.max(scales, Math.abs(probe.logitScale() - step.logit_scale_param_after))
@@ -187,12 +187,12 @@ function* checkRun(
 
 /** A model at the start of a run, with its optimiser, and how it compares with the file. */
 class Probe {
-  readonly trainee: Trainee<Clip>
+  readonly trainer: Trainer<Clip>
   readonly batch: Batch
   readonly learningRate: number
   readonly gradClipNorm: number
   private readonly published: Map<string, PublishedTensor>
-  private readonly start: () => Trainee<Clip>
+  private readonly start: () => Trainer<Clip>
 
   constructor(
     golden: TrainStepFile,
@@ -219,14 +219,14 @@ class Probe {
       const adamW = { beta1: betas[0], beta2: betas[1], eps, weightDecay: weight_decay }
       return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), adamW, { isDecayed: decayOf(model) }) }
     }
-    this.trainee = this.start()
-    this.published = publishedTensors(this.trainee.model, flavour)
+    this.trainer = this.start()
+    this.published = publishedTensors(this.trainer.model, flavour)
   }
 
-  /** Of another copy, because a forward in training mode changes the running statistics. */
+  /** From another copy, because a forward in training mode changes the running statistics. */
   features() {
     const { model, interpreter, optimizer } = this.start()
-    const result = torch.scope(() => torch.noGrad(() => hostFeatures(encodeFeatures(model, interpreter, this.batch))))
+    const result = torch.scope(() => hostFeatures(clipEncoder(model, interpreter)(this.batch).features()))
     optimizer.free()
     interpreter.free()
     return result
@@ -234,7 +234,7 @@ class Probe {
 
   /** Features of the first `count` samples in eval mode, not normalised. */
   evaluate(count: number) {
-    const { model, interpreter } = this.trainee
+    const { model, interpreter } = this.trainer
     const { imageSize, text } = model.config
     interpreter.training = false
     return torch.scope(() =>
@@ -258,14 +258,14 @@ class Probe {
   }
 
   hasDecayed(keys: readonly string[]): boolean {
-    const { interpreter, model } = this.trainee
+    const { interpreter, model } = this.trainer
     const decayed = [...interpreter.trainable().keys()].filter(decayOf(model))
     const ours = new Set(decayed.map((path) => this.published.get(path)!.key))
     return ours.size === keys.length && keys.every((key) => ours.has(key))
   }
 
   logitScale(): number {
-    return this.trainee.interpreter.value(this.trainee.model.logitScale).item()
+    return this.trainer.interpreter.value(this.trainer.model.logitScale).item()
   }
 
   /** Largest difference of running means and variances, which the file gives whole, or as sum, magnitude and first four. */
@@ -277,7 +277,7 @@ class Probe {
   }
 
   gradientError(reference: Reference["f64"]["grads_step0"]): number {
-    const { interpreter } = this.trainee
+    const { interpreter } = this.trainer
     const errors = [...interpreter.trainable()].map(([path, parameter]) => {
       const tensor = this.published.get(path)!
       const { norm, sum, first4 } = reference[tensor.key]!
@@ -301,15 +301,15 @@ class Probe {
   }
 
   free(): void {
-    this.trainee.optimizer.free()
-    this.trainee.interpreter.free()
+    this.trainer.optimizer.free()
+    this.trainer.interpreter.free()
   }
 
   private worst(
     reference: Summaries,
     error: (values: Float64Array, expected: readonly number[], key: string) => number,
   ): number {
-    const { interpreter, model } = this.trainee
+    const { interpreter, model } = this.trainer
     const errors = [...model.namedParameters()].flatMap(([path, parameter]) => {
       const tensor = this.published.get(path)!
       const expected = reference[tensor.key]

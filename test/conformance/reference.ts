@@ -1,5 +1,5 @@
 /** The operations by their definitions: arrays of numbers and plain loops, in float64. Slow, small, and easy to believe. */
-import { Random } from "../../src/core/random.ts"
+import { Random } from "../../src/core/arrays/random.ts"
 import { Parameter } from "../../src/tensor/parameter.ts"
 import type { Conv2dGeometry } from "../../src/tensor/tensor.ts"
 

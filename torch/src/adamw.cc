@@ -18,14 +18,9 @@
 #include <cmath>
 #include <vector>
 
-namespace {
+#include "vectors.h"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EVERY_PROCESSOR __attribute__((target_clones("avx512f", "arch=haswell", "default")))
-#else
-#define FOR_EVERY_PROCESSOR
-#endif
-#define INLINE inline __attribute__((always_inline))
+namespace {
 
 template <typename T>
 struct Coefficients {
@@ -151,10 +146,9 @@ bool adamW(at::TensorList parameters, at::TensorList gradients, at::TensorList f
   check(lists);
   if (!isOurs(lists)) return false;
   if (parameters.empty()) return true;
-  if (parameters[0].scalar_type() == at::kFloat)
-    updateAll<float>(lists, {learningRate, beta1, beta2, eps, weightDecay, updates});
-  else
-    updateAll<double>(lists, {learningRate, beta1, beta2, eps, weightDecay, updates});
+  inDtype(parameters[0].scalar_type(), [&](auto zero) {
+    updateAll<decltype(zero)>(lists, {learningRate, beta1, beta2, eps, weightDecay, updates});
+  });
   bumpVersions(lists);
   return true;
 }

@@ -15,16 +15,12 @@
 #include <cstring>
 #include <vector>
 
+#include "vectors.h"
+
 namespace {
 
-constexpr int64_t kLanes = 8;
-typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EVERY_PROCESSOR __attribute__((target_clones("avx512f", "arch=haswell", "default")))
-#else
-#define FOR_EVERY_PROCESSOR
-#endif
+constexpr int64_t kLanes = Lanes<float>::count;
+using Vector = Lanes<float>::Vector;
 
 // One plane of the input, zero-padded, its columns split by their remainder modulo the stride: the pixels that one
 // kernel column meets are then consecutive.
@@ -60,19 +56,19 @@ struct Planes {
 // Adds, for one row of the kernel, sum over y and x of gradient[y][x] * input[y * stride + i][x * stride + j] to
 // sums[j], lane by lane. `gradient` has rows of `padded` floats, zeros behind its width.
 template <int kColumns>
-inline __attribute__((always_inline)) void accumulateRow(const Planes& input, const float* gradient, int64_t height,
-                                                         int64_t padded, int64_t i, Lanes* sums) {
-  Lanes local[kColumns];
+INLINE void accumulateRow(const Planes& input, const float* gradient, int64_t height, int64_t padded, int64_t i,
+                          Vector* sums) {
+  Vector local[kColumns];
   for (int j = 0; j < kColumns; ++j) local[j] = sums[j];
   const float* starts[kColumns];
   for (int j = 0; j < kColumns; ++j) starts[j] = input.at(i, j);
   const int64_t step = input.stride * input.stride * input.phase;
   for (int64_t y = 0; y < height; ++y) {
     for (int64_t x = 0; x < padded; x += kLanes) {
-      Lanes g;
+      Vector g;
       std::memcpy(&g, gradient + y * padded + x, sizeof g);
       for (int j = 0; j < kColumns; ++j) {
-        Lanes value;
+        Vector value;
         std::memcpy(&value, starts[j] + y * step + x, sizeof value);
         local[j] += g * value;
       }
@@ -83,7 +79,7 @@ inline __attribute__((always_inline)) void accumulateRow(const Planes& input, co
 
 #define ACCUMULATE(columns)                                                                                        \
   FOR_EVERY_PROCESSOR void accumulate##columns(const Planes& input, const float* gradient, int64_t height,         \
-                                               int64_t padded, int64_t rows, Lanes* sums) {                        \
+                                               int64_t padded, int64_t rows, Vector* sums) {                       \
     for (int64_t i = 0; i < rows; ++i) accumulateRow<columns>(input, gradient, height, padded, i, sums + i * columns); \
   }
 ACCUMULATE(5)
@@ -94,7 +90,7 @@ ACCUMULATE(11)
 int64_t rowsOf(at::IntArrayRef pair) { return pair[0]; }
 int64_t columnsOf(at::IntArrayRef pair) { return pair.back(); }
 
-using Accumulate = void (*)(const Planes&, const float*, int64_t, int64_t, int64_t, Lanes*);
+using Accumulate = void (*)(const Planes&, const float*, int64_t, int64_t, int64_t, Vector*);
 
 // Null where oneDNN has a fast kernel of its own (3x3) or the family has no such convolution.
 Accumulate accumulateFor(int64_t columns) {
@@ -128,8 +124,8 @@ at::Tensor weightGradient(const at::Tensor& gradient, const at::Tensor& input, c
     std::vector<float> storage((rows * columns * filters + 1) * kLanes);
     for (int64_t c = begin; c < end; ++c) {
       std::fill(storage.begin(), storage.end(), 0.f);
-      Lanes* sums = reinterpret_cast<Lanes*>(
-          (reinterpret_cast<uintptr_t>(storage.data()) + sizeof(Lanes) - 1) / sizeof(Lanes) * sizeof(Lanes));
+      Vector* sums = reinterpret_cast<Vector*>(
+          (reinterpret_cast<uintptr_t>(storage.data()) + sizeof(Vector) - 1) / sizeof(Vector) * sizeof(Vector));
       for (int64_t n = 0; n < batch; ++n) {
         planes.load(inputs + (n * channels + c) * height * width, height, width, rowsOf(padding),
                     columnsOf(padding));

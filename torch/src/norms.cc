@@ -17,14 +17,9 @@
 #include <cmath>
 #include <cstring>
 
-namespace {
+#include "vectors.h"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EVERY_PROCESSOR __attribute__((target_clones("avx512f", "arch=haswell", "default")))
-#else
-#define FOR_EVERY_PROCESSOR
-#endif
-#define INLINE inline __attribute__((always_inline))
+namespace {
 
 // One channel: where its planes lie, and its column of gains and slopes.
 template <typename T>
@@ -38,12 +33,6 @@ struct Channel {
   double slope(int64_t k) const { return slopes[k * channels]; }
   double inverse(int64_t k, double variance) const { return 1 / std::sqrt(slope(k) * slope(k) * variance + eps); }
   double count() const { return static_cast<double>(planes * size); }
-};
-
-template <typename T>
-struct Lanes {
-  static constexpr int64_t count = 32 / sizeof(T);
-  typedef T Vector __attribute__((vector_size(32)));
 };
 
 // Sum over all planes of left * right, where left is x or x - shift, and right is 1, the same or another's values. A
@@ -162,10 +151,7 @@ T* at(const at::Tensor& tensor, int64_t offset) {
 template <typename Work>
 void forEveryChannel(const at::Tensor& x, Work work) {
   at::parallel_for(0, x.size(1), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      if (x.scalar_type() == at::kFloat) work(c, float());
-      else work(c, double());
-    }
+    for (int64_t c = begin; c < end; ++c) inDtype(x.scalar_type(), [&](auto zero) { work(c, zero); });
   });
 }
 

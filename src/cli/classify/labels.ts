@@ -1,7 +1,7 @@
 /** The labels of `mobileclip classify`: from the command line or from a file. */
 import type { Command } from "commander"
 import { UserError } from "../../core/errors.ts"
-import { readBytes } from "../../host/files.ts"
+import { readBytes } from "../../host/files/files.ts"
 
 export interface LabelOptions {
   /** Separated by commas. */

@@ -1,4 +1,6 @@
 /** What `mobileclip classify` prints. */
+
+import { percent } from "../../report/numbers.ts"
 import type { LabelScore } from "../../run/classify.ts"
 import { type Column, textTable } from "../table.ts"
 
@@ -22,8 +24,4 @@ export function resultTable(results: readonly Result[]): string {
     labels.map(({ label, score, cosine }, i) => [i ? "" : image, label, percent(score), cosine.toFixed(3)]),
   )
   return textTable(columns, rows)
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`
 }

@@ -3,9 +3,13 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { exportModel } from "../../export/export.ts"
+import { writeAtomically } from "../../host/files/files.ts"
+import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint/checkpoint.ts"
+import type { Result } from "../classify/results.ts"
 import { main } from "../main.ts"
 
 let folder: string
@@ -28,14 +32,18 @@ beforeAll(async () => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** 90 x 60 pixels with enough in them to fill a file of a few kilobytes. */
+/** 90 x 60 pixels with enough detail for a file of a few kilobytes. */
 function picture(red: number): Uint8Array {
   return Uint8Array.from({ length: 90 * 60 * 3 }, (_, i) => (i % 3 === 0 ? red : (i * i) % 251))
 }
 
-async function classify(...argv: string[]) {
+function classify(...argv: string[]) {
+  return run("classify", "--model", at("model"), ...argv)
+}
+
+async function run(...argv: string[]) {
   let [out, err] = ["", ""]
-  const code = await main(["classify", "--model", at("model"), ...argv], undefined, {
+  const code = await main(argv, undefined, {
     out: (text) => (out += text),
     err: (text) => (err += text),
   })
@@ -76,7 +84,7 @@ test("templates change the result; several are averaged", async () => {
   expect(both).toBeGreaterThanOrEqual(Math.min(one, two))
 })
 
-test("what can be read is classified, the rest is a line each on stderr", async () => {
+test("readable pictures are classified; each of the others is a line on stderr", async () => {
   symlinkSync("loop.jpg", at("loop.jpg"))
   const { code, out, err } = await classify(
     at("cut.jpg"),
@@ -99,7 +107,7 @@ test("what can be read is classified, the rest is a line each on stderr", async 
   ])
 })
 
-test("an odd folder: pictures once, the rest said, names printable", async () => {
+test("an odd folder: each picture once, a note about the rest, printable names", async () => {
   const odd = at("odd", "x\x1b[2J\u202e.jpg")
   mkdirSync(join(odd, ".ipynb_checkpoints"), { recursive: true })
   for (const name of ["._a.jpg", ".ipynb_checkpoints/a.jpg", "b.bmp"]) writeFileSync(join(odd, name), "no picture")
@@ -140,10 +148,63 @@ test("no labels, or labels twice, is wrong usage", async () => {
   expect(twice).toMatchObject({ code: 2, err: expect.stringContaining("either --labels or --labels-file") })
 })
 
-test("a model that was copied half is told", async () => {
+test("a model that was copied in part is an error", async () => {
   await exportModel(tinyModel(), tinyInfo, at("half"))
   writeFileSync(at("half", "onnx", "text_model.onnx"), "half")
   const { code, err } = await classify(at("pictures"), "--labels=a", "--model", at("half"))
   expect(code).toBe(1)
   expect(err).toMatch(/^mobileclip: DIR\/half\/onnx\/text_model\.onnx has 4 bytes, and mobileclip\.json says \d+\n/)
+})
+
+describe("a folder of the layout of", () => {
+  const model = tinyModel()
+  // Where published models ended: the files of others do not say it.
+  model.logitScale.source = () => Float32Array.of(Math.log(100))
+  const args = () => [at("pictures"), "--labels", "a cat,two dogs,a very red car on a road", "--json"]
+  let ours: Result[]
+
+  beforeAll(async () => {
+    const tensors = safetensorsChunks(checkpointTensors(model), checkpointMetadata(tinyInfo))
+    await writeAtomically(at("tiny.safetensors"), tensors)
+    expect(await run("convert", at("tiny.safetensors"), "--out", at("ours"))).toMatchObject({ code: 0 })
+    ours = JSON.parse((await classify("--model", at("ours"), ...args())).out)
+  })
+
+  test.each(["transformers.js", "immich"])("%s gives what ours gives", async (layout) => {
+    await run("convert", at("tiny.safetensors"), "--out", at(layout), "--layout", layout)
+    rmSync(at(layout, "mobileclip.json"))
+    const { code, out, err } = await classify("--model", at(layout), ...args())
+    expect({ code, err }).toEqual({ code: 0, err: "" })
+    const found: Result[] = JSON.parse(out)
+    expect(found.map(({ image }) => image)).toEqual(ours.map(({ image }) => image))
+    for (const [i, { labels }] of found.entries()) {
+      const expected = ours[i]!.labels
+      expect(labels.map(({ label }) => label)).toEqual(expected.map(({ label }) => label))
+      for (const [k, { score, cosine }] of labels.entries()) {
+        expect(score).toBeCloseTo(expected[k]!.score, 5)
+        expect(cosine).toBeCloseTo(expected[k]!.cosine, 6)
+      }
+    }
+  })
+
+  test("transformers.js in float16 gives nearly that", async () => {
+    await run("convert", at("tiny.safetensors"), "--out", at("half-others"), "--dtype", "fp16")
+    rmSync(at("half-others", "mobileclip.json"))
+    const found: Result[] = JSON.parse((await classify("--model", at("half-others"), ...args())).out)
+    expect(found[0]!.labels[0]!.cosine).toBeCloseTo(ours[0]!.labels[0]!.cosine, 2)
+  })
+
+  test.each([
+    ["none", ["notes.txt", "weights.bin"], "there is no model in DIR/none: it has notes.txt, weights.bin"],
+    ["nobody", ["a.onnx"], "DIR/nobody has a.onnx, and nothing says which of them is which tower"],
+  ])("%s is told with what it has, and with what is needed", async (folder, files, message) => {
+    mkdirSync(at(folder))
+    for (const file of files) writeFileSync(at(folder, file), "")
+    const { code, out, err } = await classify("--model", at(folder), ...args())
+    expect({ code, out }).toEqual({ code: 1, out: "" })
+    const [line, hint, ...rest] = err.split("\n")
+    expect([line, rest]).toEqual([`mobileclip: ${message}`, [""]])
+    for (const name of ["mobileclip.json", "onnx/*.onnx (transformers.js)", "textual/tokenizer.json (Immich)"])
+      expect(hint).toContain(name)
+  })
 })

@@ -25,7 +25,11 @@ export function register(program: Command): void {
     .argument("<images...>", "picture files, or folders of them")
     .option("--labels <list>", "labels, separated by commas")
     .option("--labels-file <file>", "labels, one on each line")
-    .option("--model <dir>", "what `export` or `quickstart` wrote", "runs/quickstart/model")
+    .option(
+      "--model <dir>",
+      "what `convert`, `export` or `quickstart` wrote, or a CLIP as transformers.js or Immich have it",
+      "runs/quickstart/model",
+    )
     .option(
       "--template <text>",
       'prompt, {} is the label; repeat it to average several (default: "a photo of a {}.")',

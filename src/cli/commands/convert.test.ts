@@ -4,13 +4,11 @@ import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { fillByRule } from "../../../test/checks/models.ts"
 import { killCommand } from "../../../test/kill-command.ts"
-import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
+import { writeCheckpoint } from "../../../test/tiny-model.ts"
 import { type Pickled, type Storage, tensorOf, torchArchive } from "../../../test/torch-archive.ts"
-import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { variants } from "../../core/family/variants.ts"
 import { publishedFile } from "../../export/open-clip.ts"
-import { lockPlace } from "../../host/lock.ts"
-import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
+import { lockPath } from "../../host/locks/lock.ts"
 import { ImageEncoder } from "../../model/clip.ts"
 import { loadModel } from "../../run/node.ts"
 import { main } from "../main.ts"
@@ -31,11 +29,7 @@ async function convert(...argv: string[]) {
   return { code, out, err: err.replaceAll(folder, "DIR") }
 }
 
-function writeTiny(): string {
-  const chunks = [...safetensorsChunks(checkpointTensors(tinyModel()), checkpointMetadata(tinyInfo))]
-  writeFileSync(at("tiny.safetensors"), Buffer.concat(chunks))
-  return at("tiny.safetensors")
-}
+const writeTiny = () => writeCheckpoint(at("tiny.safetensors"))
 
 test("every layout and type gives the same vectors", async () => {
   const source = writeTiny()
@@ -65,7 +59,7 @@ test("every layout and type gives the same vectors", async () => {
   })
 })
 
-test("a folder is taken as the hub delivers it, and refused with a list where it leaves a choice", async () => {
+test("a folder as the hub delivers it is accepted, and refused with a list where it leaves a choice", async () => {
   mkdirSync(at("repository"))
   writeFileSync(at("repository", "open_clip_model.safetensors"), readFileSync(writeTiny()))
   writeFileSync(at("repository", "model.safetensors"), "a copy for transformers")
@@ -73,7 +67,7 @@ test("a folder is taken as the hub delivers it, and refused with a list where it
   const { code, err } = await convert(at("repository"), "--out", at("model"))
   expect(code, err).toBe(0)
   await using model = await loadModel(at("model"))
-  expect(model.manifest.source?.file).toBe("open_clip_model.safetensors")
+  expect(model.manifest?.source?.file).toBe("open_clip_model.safetensors")
   mkdirSync(at("choice"))
   for (const name of ["a.pt", "b.pt"]) writeFileSync(at("choice", name), "")
   expect(await convert(at("choice"), "--out", at("other"))).toMatchObject({
@@ -108,7 +102,7 @@ test("timm's image tower in a training checkpoint of torch", async () => {
   )
   expect([code, out]).toEqual([0, expect.stringContaining("licence apple-amlr; differs from the checkpoint by")])
   await using model = await loadModel(at("model"))
-  expect(model.manifest.parameters).toEqual({ image: 11_357_504 })
+  expect(model.manifest?.parameters).toEqual({ image: 11_357_504 })
   await expect(model.encodeTexts(["a cat"])).rejects.toThrow("mobileclip2-s0 has no text tower")
 })
 
@@ -123,7 +117,7 @@ test.each([
   expect(existsSync(at("model"))).toBe(false)
 })
 
-test("a model replaces a model of another layout; what is not the old one's is named before the work, and stays", async () => {
+test("a model replaces a model of another layout; other files are named before the work, and stay", async () => {
   const source = writeTiny()
   const out = at("mine")
   expect(await convert(source, "--out", out, "--layout", "immich")).toMatchObject({ code: 0 })
@@ -133,7 +127,7 @@ test("a model replaces a model of another layout; what is not the old one's is n
   mkdirSync(join(out, "notes"))
   for (const name of ["notes/a.txt", "onnx/b.txt", "c.txt"]) writeFileSync(join(out, name), "mine")
   const before = contentOf(out)
-  // The source does not exist, and is never asked for: the folder is looked at first.
+  // The source does not exist and is never read, because the folder is checked first.
   expect(await convert("missing.pt", "--out", out)).toEqual({
     code: 1,
     out: "",
@@ -155,25 +149,27 @@ test("a folder whose manifest cannot be read is left alone", async () => {
   expect(readdirSync(at("mine"))).toEqual(["mobileclip.json", "model.onnx"])
 })
 
-test("killed while it writes and run again: the model, and nothing hidden is left", { timeout: 60_000 }, async () => {
+test("after it was killed while writing, a second run writes the model and leaves nothing hidden", {
+  timeout: 60_000,
+}, async () => {
   const source = writeTiny()
   await killCommand(["convert", source, "--out", at("model")], folder, /^\.model\.[0-9a-f]{32}\.tmp/)
   expect(readdirSync(folder)).toContain(".model.lock")
   expect(await convert(source, "--out", at("model"))).toMatchObject({ code: 0 })
   expect(readdirSync(folder).sort()).toEqual(["model", "tiny.safetensors"])
   await using model = await loadModel(at("model"))
-  expect(model.manifest.name).toBe("tiny")
+  expect(model.name).toBe("tiny")
 })
 
-test("two that write one folder: the second is refused in a line", async () => {
-  using _ = await lockPlace(at("model"), "mobileclip export")
+test("a second process that writes the same folder is refused in a line", async () => {
+  using _ = await lockPath(at("model"), "mobileclip export")
   const { code, err } = await convert(writeTiny(), "--out", at("model"))
   expect(code).toBe(1)
   expect(err).toContain(`DIR/model is in use: mobileclip export (process ${process.pid}) works there since`)
   expect(existsSync(at("model"))).toBe(false)
 })
 
-test("open_clip's files do not take the place of what they are made from", async () => {
+test("open_clip's files do not replace the file they are made from", async () => {
   writeFileSync(at("open_clip_model.safetensors"), readFileSync(writeTiny()))
   const { code, err } = await convert(at("open_clip_model.safetensors"), "--out", folder, "--layout", "open_clip")
   expect([code, err]).toEqual([

@@ -1,5 +1,7 @@
 /** mobileclip convert */
+
 import { type Command, Option } from "commander"
+import { onnxDtypes } from "../../core/precision.ts"
 import type { CommandContext } from "../context.ts"
 import { type ConvertCommandOptions, runConvert } from "../converting.ts"
 
@@ -23,8 +25,8 @@ export function register(program: Command, context: CommandContext): void {
       "a file (.pt, .bin, .safetensors), a folder with one, a model's name, or a repository on the hub",
     )
     .requiredOption("--out <dir>", "the model directory to write")
-    .option("--model <name>", "which member of the family it is, where contents leave a choice")
-    .addOption(new Option("--dtype <type>", "of the weights").choices(["fp32", "fp16"]).default("fp32"))
+    .option("--model <name>", "which member of the family it is, where its contents leave a choice")
+    .addOption(new Option("--dtype <type>", "type of the weights").choices(onnxDtypes).default("fp32"))
     .addOption(
       new Option("--layout <name>", "how the directory is laid out")
         .choices(["transformers.js", "immich", "plain", "open_clip"])
@@ -33,7 +35,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--json", "print the manifest")
     .addHelpText("after", examples)
     .action((source: string, options: ConvertCommandOptions, command: Command) => {
-      // What was downloaded stays for the next time; what is written is whole or absent.
+      // A download is kept for the next time; what is written is complete or absent.
       return runConvert(source, options, context.abortOnInterrupt(), command.configureOutput())
     })
 }

@@ -5,9 +5,9 @@ import { join } from "node:path"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { safetensorsChunks } from "../../core/containers/safetensors.ts"
-import { manifestFile } from "../../core/manifest.ts"
+import { manifestFile } from "../../core/inference/manifest.ts"
 import { exportModel } from "../../export/export.ts"
-import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
+import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint/checkpoint.ts"
 import { initialize } from "../../model/module.ts"
 import type { Check } from "../doctor/check.ts"
 import { modelChecks } from "../doctor/model.ts"
@@ -118,7 +118,7 @@ describe("a model directory", () => {
     expect(wrong[0]!.facts!.error).toBeGreaterThan(0.1)
   })
 
-  test("one of an older version runs, without values to compare with", async () => {
+  test("a model of an older version runs, without values to compare with", async () => {
     edit((manifest) => {
       delete manifest.selfTest
     })
@@ -130,7 +130,7 @@ describe("a model directory", () => {
     })
   })
 
-  test("a tower that the manifest forgot", async () => {
+  test("a tower that is missing in the manifest", async () => {
     edit(({ files }) => {
       delete files[textTower]
     })
@@ -149,6 +149,36 @@ describe("a model directory", () => {
   })
 })
 
+test.each([
+  ["Immich's layout", { layout: "immich" }],
+  ["float16", { dtype: "fp16" }],
+] as const)("a model directory in %s has no problem", async (_, options) => {
+  await exportModel(tinyModel(), tinyInfo, at("model"), options)
+  expect(problemsOf(await modelChecks(at("model")))).toEqual([])
+})
+
+test("a directory without a manifest, in the layout of others, is run", async () => {
+  await exportModel(tinyModel(), tinyInfo, at("model"), { layout: "immich" })
+  rmSync(at("model", manifestFile))
+  const checks = await modelChecks(at("model"))
+  expect(checks.map(({ name, state }) => [name, state])).toEqual([
+    ["towers", "ok"],
+    ["preprocessing", "ok"],
+  ])
+  rmSync(at("model", "textual/tokenizer.json"))
+  expect(problemsOf(await modelChecks(at("model")))).toMatchObject([
+    { text: expect.stringMatching(/tokenizer\.json does not exist$/) },
+  ])
+})
+
+test("a folder without a model is told with what a model needs", async () => {
+  rmSync(at("model", manifestFile))
+  rmSync(at("model", "onnx"), { recursive: true })
+  expect(await modelChecks(at("model"))).toMatchObject([
+    { state: "problem", text: expect.stringMatching(/^there is no model in .*: it has config\.json, /) },
+  ])
+})
+
 test("a path where nothing is", async () => {
   expect(await modelChecks(at("none"))).toMatchObject([
     { state: "problem", text: `${at("none")} does not exist`, fix: "check the path" },
@@ -161,7 +191,7 @@ describe("a checkpoint", () => {
     writeFileSync(at("tiny.safetensors"), Buffer.concat(chunks))
   }
 
-  test("is tested as what it becomes, and leaves nothing behind", async () => {
+  test("is tested as the model it becomes, and leaves no files", async () => {
     write()
     const before = readdirSync(tmpdir()).filter((name) => name.startsWith("mobileclip-doctor-"))
     const checks = await modelChecks(at("tiny.safetensors"))

@@ -3,17 +3,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync,
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
-import { safetensorsChunks } from "../../core/containers/safetensors.ts"
-import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
+import { writeCheckpoint } from "../../../test/tiny-model.ts"
 import { main } from "../main.ts"
 
 let folder: string
 const at = (...parts: string[]) => join(folder, ...parts)
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "export-"))
-  const chunks = [...safetensorsChunks(checkpointTensors(tinyModel()), checkpointMetadata(tinyInfo))]
-  writeFileSync(at("tiny.safetensors"), Buffer.concat(chunks))
+  writeCheckpoint(at("tiny.safetensors"))
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
@@ -26,7 +23,7 @@ async function run(...argv: string[]) {
   return { code, out, err: err.replaceAll(folder, "DIR") }
 }
 
-test("a checkpoint becomes a model directory, checked by libtorch", async () => {
+test("a checkpoint becomes a model directory that is compared with libtorch", async () => {
   const { code, out, err } = await run(at("tiny.safetensors"), "--out", at("model"), "--json")
   expect({ code, err }).toEqual({ code: 0, err: "" })
   const manifest = JSON.parse(out)
@@ -46,7 +43,7 @@ test("a damaged checkpoint is one line and leaves nothing", async () => {
   expect(existsSync(at("model"))).toBe(false)
 })
 
-test("other content beside a model is named, and stays", async () => {
+test("other content beside a model is named and kept", async () => {
   expect(await run(at("tiny.safetensors"), "--out", at("model"))).toMatchObject({ code: 0 })
   mkdirSync(at("model", "notes"))
   writeFileSync(at("model", "notes", "a.txt"), "mine")

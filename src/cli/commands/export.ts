@@ -1,6 +1,6 @@
 /** mobileclip export */
 import type { Command } from "commander"
-import { worstError } from "../../core/manifest.ts"
+import { worstError } from "../../core/inference/manifest.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import type { CommandContext } from "../context.ts"
 
@@ -17,7 +17,7 @@ export function register(program: Command, context: CommandContext): void {
     .requiredOption("--out <dir>", "the model directory to write")
     .option("--json", "print the manifest")
     .action((checkpoint: string, options: Options, command: Command) => {
-      // An export takes seconds and leaves nothing half-done when it may finish.
+      // An export takes seconds: it finishes, so that nothing incomplete is left.
       return runExport(checkpoint, options, command, context.abortOnInterrupt())
     })
 }

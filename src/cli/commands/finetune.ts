@@ -15,11 +15,11 @@ Examples:
       pictures/cat/1.jpg, pictures/dog/2.jpg: folders are classes; or x.jpg with a caption in x.txt beside it
   mobileclip finetune pairs.csv --model runs/quickstart/teachers/a --out runs/mine --caption-column text
   mobileclip finetune pictures --model mobileclip2-s0 --out runs/mine --lock text --average 0.5
-  mobileclip finetune --resume ...    the same options again: goes on from the last checkpoint
+  mobileclip finetune --resume ...    with the same options: goes on from the last checkpoint
 
-A fifth of the pictures is held out: they say when to stop, how much of the tuned weights to take, and what it was worth.
-The model to use is in OUT/model (for classify), as weights in OUT/model.safetensors, names of classes in OUT/labels.txt
-(for classify --labels-file); OUT/report.html shows before and after.
+A fifth of the pictures is held out: they decide when to stop and which share of the tuned weights to take, and show what
+the training was worth. OUT/model is the model to use (for classify), OUT/model.safetensors has its weights, OUT/labels.txt
+the names of the classes (for classify --labels-file). OUT/report.html compares before and after.
 `
 
 export function register(program: Command, context: CommandContext): void {

@@ -28,7 +28,7 @@ test("the table: a line for each member, no line longer than 120, numbers on the
   expect(out).toMatch(/^mobileclip2-s0: the README lists the text tower of MobileCLIP-S0 \(42\.4 M, 1\.6 ms\)/m)
 })
 
-test("chosen columns, sorted up and down; what was not published comes last", async () => {
+test("chosen columns, sorted up and down; members without the figure come last", async () => {
   const column = async (sort: string) => {
     const [title, ...rows] = rowsOf((await models("--columns", "name,imagenet", "--sort", sort)).out)
     expect(title).toMatch(/^model +IN-1k$/)
@@ -88,7 +88,7 @@ test("layer by layer: rows add up to the totals, in both forms", async () => {
   expect(train.layers[0].path).toBe("image.stem.0.convKxk.0.conv")
 })
 
-test("layers as a table; --depth sums without losing anything", async () => {
+test("layers as a table; --depth adds them up without a loss", async () => {
   const { out } = await models("--layers=mobileclip2-s0", "--tower=image")
   expect(out).toMatch(/^image tower mci0, fused, batch 1\npath +operations +output +kernel +params +MACs +attention/)
   expect(out).toMatch(/^image\.stem\.1 +conv2d gelu +64 x 64 x 64 {2}3x3 \/2 g64 +640 +2\.36M +0 +2,048 +0\.1%$/m)

@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .option("--layers <name>", "show a model layer by layer")
     .addOption(tower)
     .addOption(form)
-    .option("--depth <n>", "for --layers: sum what agrees in the first n parts of its path", wholeNumber(0))
+    .option("--depth <n>", "for --layers: add up layers whose paths have the same first n parts", wholeNumber(0))
     .option("--json", "print everything, in single parameters, multiply-adds and bytes")
     .addHelpText("after", more)
     .action((name: string | undefined, options: Options, command: Command) => {

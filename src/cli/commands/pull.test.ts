@@ -45,7 +45,7 @@ test("the path is the last line of stdout; the licence is shown once, on stderr"
   expect(await run("mobileclip2-s0", "--quiet")).toEqual({ code: 0, out: `${path()}\n`, err: "" })
 })
 
-test("Ctrl-C ends with 130 and keeps what is there", async () => {
+test("Ctrl-C ends with 130 and keeps what was downloaded", async () => {
   hub.faults.push({ holdAfter: 1_000_000, held: () => process.emit("SIGINT", "SIGINT") })
   expect(await run("mobileclip2-s0")).toMatchObject({ code: 130, out: "" })
   expect(await run("mobileclip2-s0")).toMatchObject({ code: 0, out: `${path()}\n` })
@@ -66,5 +66,5 @@ test("wrong usage is 2, what fails is 1 and one line", async () => {
   expect(await run()).toMatchObject({ code: 2, err: expect.stringContaining("missing required argument 'name'") })
   const { code, out, err } = await run("mobileclip9")
   expect({ code, out }).toEqual({ code: 1, out: "" })
-  expect(err).toMatch(/^mobileclip: "mobileclip9" is no model.*\n {2}nearest names: .*\n$/)
+  expect(err).toMatch(/^mobileclip: "mobileclip9" is not a known model.*\n {2}nearest names: .*\n$/)
 })

@@ -11,7 +11,7 @@ Examples:
   mobileclip pull --list                                  what is known by name
 
 What is in the cache is not downloaded again, and an interrupted download goes on where it stopped.
-Read too: HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE.
+These variables count: HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE.
 `
 
 export function register(program: Command, context: CommandContext): void {
@@ -25,7 +25,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--cache-dir <dir>", "the cache (default: that of Hugging Face's tools)")
     .option("--token <token>", "for private and gated repositories; HF_TOKEN keeps it out of the shell's history")
     .option("--force", "download again what is in the cache")
-    .option("--quiet", "no progress and no notes; a licence that is new here is shown")
+    .option("--quiet", "no progress and no notes; a licence is shown the first time")
     .option("--json", "print { path, repo, revision, file, bytes, sha256, license, cached }")
     .addHelpText("after", examples)
     .action((name: string | undefined, options: PullCommandOptions, command: Command) => {

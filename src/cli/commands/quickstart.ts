@@ -2,10 +2,10 @@
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { type Command, Option } from "commander"
-import type { QuickstartOptions } from "../../experiments/quickstart/options.ts"
 import { quickstart } from "../../experiments/quickstart/pipeline.ts"
+import type { QuickstartOptions } from "../../experiments/quickstart/recipe.ts"
 import { type PresetName, presets } from "../../experiments/quickstart/recipe.ts"
-import { reportJson } from "../../experiments/quickstart/report.ts"
+import { reportJson } from "../../experiments/quickstart/report-page.ts"
 import type { CommandContext } from "../context.ts"
 import { progressOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
@@ -24,7 +24,7 @@ Examples:
   mobileclip quickstart --seeds 3                three students of each kind, for error bars
 
 Two teachers and a captioner learn from precise captions; a noisy set is reinforced with them; the same student is trained
-plain and reinforced. An interrupted run goes on where it was when the same command is given again.
+plain and reinforced. After an interruption the same command goes on where it was.
 `
 
 export function register(program: Command, context: CommandContext): void {
@@ -35,7 +35,7 @@ export function register(program: Command, context: CommandContext): void {
     .addOption(
       new Option("--preset <name>", "how much of everything").choices(Object.keys(presets)).default("standard"),
     )
-    .option("--seed <n>", "of the pictures and of the training", wholeNumber(0, 2 ** 31), 0)
+    .option("--seed <n>", "seed of the pictures and of the training", wholeNumber(0, 2 ** 31), 0)
     .option("--seeds <n>", "students of each kind", wholeNumber(1, 100), 1)
     .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
     .option("--json", "print report.json")

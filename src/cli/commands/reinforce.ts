@@ -1,4 +1,4 @@
-/** mobileclip reinforce: a table of its own, as each of its commands is one. */
+/** mobileclip reinforce: a command with commands of its own. */
 import type { Command } from "commander"
 import type { CommandContext } from "../context.ts"
 import * as caption from "../reinforce/commands/caption.ts"
@@ -12,7 +12,7 @@ import * as verify from "../reinforce/commands/verify.ts"
 import * as worker from "../reinforce/commands/worker.ts"
 
 const overview = `
-The papers' way: captions first, then embeddings of everything.
+As in the papers: captions first, then embeddings of pictures and captions.
   mobileclip reinforce caption --input data/shards --output data/captioned --model-name models/coca
   mobileclip reinforce embed --input data/captioned --output data/reinforced --model-name models/a,models/b --bfloat16
   mobileclip reinforce verify data/reinforced

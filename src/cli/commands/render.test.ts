@@ -3,8 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
 import { killCommand } from "../../../test/kill-command.ts"
-import { sha256OfFile } from "../../host/hash.ts"
-import { lockFolder } from "../../host/lock.ts"
+import { sha256OfFile } from "../../host/files/hash.ts"
+import { lockFolder } from "../../host/locks/lock.ts"
 import { main } from "../main.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "render-"))
@@ -30,7 +30,7 @@ async function render(out: string) {
   return { code, err: err.join("") }
 }
 
-test("killed within a shard and run again: the same bytes, and nothing hidden is left", {
+test("after it was killed within a shard, a second run writes the same bytes and leaves nothing hidden", {
   timeout: 60_000,
 }, async () => {
   const [out, whole] = [join(folder, "killed"), join(folder, "whole")]
@@ -51,7 +51,7 @@ test("killed within a shard and run again: the same bytes, and nothing hidden is
     expect(await sha256OfFile(join(out, path)), path).toEqual(await sha256OfFile(join(whole, path)))
 })
 
-test("a folder in which another process works is refused in a line", async () => {
+test("a folder in which another process works is refused in one line", async () => {
   const out = join(folder, "held")
   using _ = await lockFolder(out, "mobileclip train")
   const { code, err } = await render(out)

@@ -22,7 +22,7 @@ Examples:
   mobileclip render --out data/scenes
   mobileclip render --out data/large --train 200000 --seed 1
 
-Shards that are complete are kept when the same command is given again.
+The same command again keeps shards that are complete.
 `
 
 export function register(program: Command, context: CommandContext): void {
@@ -30,7 +30,7 @@ export function register(program: Command, context: CommandContext): void {
     .command("render")
     .description("render the scenes dataset: pictures with captions, as WebDataset shards")
     .requiredOption("--out <dir>", "where train/, test/, retrieval/ and info.json are written")
-    .option("--seed <n>", "of the pictures and captions", wholeNumber(0, 2 ** 32 - 1), 0)
+    .option("--seed <n>", "seed of the pictures and captions", wholeNumber(0, 2 ** 32 - 1), 0)
     .option("--train <n>", "pictures to train on", wholeNumber(1), 10_000)
     .option("--test <n>", "pictures for the zero-shot tasks", wholeNumber(1), presets.standard.scenes.test)
     .option("--retrieval <n>", "pictures for retrieval", wholeNumber(1), presets.standard.scenes.retrieval)

@@ -14,7 +14,7 @@ interface Options {
 const more = `
 Training runs on libtorch, through an addon that is compiled for the libtorch of this machine: the folder in LIBTORCH, an
 importable Python torch, the system's or Homebrew's. Where there is none, the distribution's is installed (as root, or
-through sudo without a password), and you are told so first. Inference needs none of it.
+through sudo without a password) after a message that says so. Inference does not need it.
 
 Examples:
   mobileclip setup                  builds what is missing or no longer fits, in a minute or two
@@ -26,7 +26,7 @@ export function register(program: Command): void {
   program
     .command("setup")
     .description("build what training needs: an addon for the libtorch of this machine")
-    .option("--check", "say what is built and how the rest would be, and change nothing")
+    .option("--check", "say what is built and how the rest would be built, and change nothing")
     .option("--force", "build again what is built")
     .option("--json", "print { ok, libtorch, missingTools, addons }")
     .addHelpText("after", more)

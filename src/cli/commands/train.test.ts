@@ -7,10 +7,10 @@ import { setTimeout as sleep } from "node:timers/promises"
 import sharp from "sharp"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
-import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../../train/checkpoints.ts"
+import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../../train/checkpoints/folder.ts"
 import { readMetrics } from "../../train/log/metrics.ts"
-import { markRun } from "../../train/new-run.ts"
-import { withCheckpoint } from "../../weights/checkpoint.ts"
+import { markRun } from "../../train/run/new-run.ts"
+import { withCheckpoint } from "../../weights/open-checkpoint.ts"
 import { main } from "../main.ts"
 
 const folder = await mkdtemp(join(tmpdir(), "mobileclip-train-"))
@@ -39,7 +39,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(code).toBe(0)
     expect(JSON.parse(printed)).toMatchObject({ steps: 3, samplesSeen: 24, exported: join(out, "model") })
     const losses = (await readMetrics(join(out, "metrics.jsonl"))).map((entry) => "losses" in entry && entry.losses)
-    // Lambda is 1: the contrastive loss is there and does not count.
+    // Lambda is 1, so the contrastive loss is logged but does not count.
     expect(losses).toEqual(Array(3).fill({ contrastive: 0, distillation: expect.any(Number) }))
     const recipe = JSON.parse(await readFile(join(out, "config.json"), "utf8"))
     expect(recipe).toMatchObject({ model: "quickstart", data: { view: "stored" }, loss: { kind: "distill" } })
@@ -62,7 +62,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(other).toMatchObject({ code: 1, err: expect.stringContaining("was made with steps 3 (now 4)") })
   })
 
-  test("a run goes on with its own data, wherever it lies, and with other data only where that is meant", async () => {
+  test("a run goes on with its own data, wherever it is, and with other data only with --allow-other-data", async () => {
     const [out, data] = [join(folder, "same-data"), join(folder, "data")]
     await mkdir(data)
     await cp(shard, join(data, "00000.tar"))
@@ -87,7 +87,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
       err: expect.stringContaining("was made with truncated accept (the default) (now refuse)"),
     })
 
-    // A checkpoint that does not say what its data was.
+    // A checkpoint that does not identify its data.
     const state = readCheckpoint((await latestCheckpoint(out))!)
     const { data: _, ...older } = state.settings
     await saveCheckpoint(out, { ...state, settings: older }, 1)
@@ -98,7 +98,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     })
   })
 
-  test("ranks on other data than rank 0's end, and say which", async () => {
+  test("ranks with other data than rank 0's end with an error that names the setting", async () => {
     const other = await writeSamples(join(folder, "other.tar"), await pictureSamples(25))
     const argv = [...short, "schedule.steps=1", "--out", join(folder, "unlike")]
     const ends = [shard, other].map(async (data, rank) => {
@@ -141,7 +141,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     const stopped = await start("bad-stopped", "3")
     expect(stopped.code).toBe(1)
     expect(stopped.err).toMatch(/4 samples cannot be used, more than the 3 allowed: 4 x damaged picture/)
-    // Its four are in the first epoch, of three steps.
+    // Its four bad samples are in the first epoch, which has three steps.
     expect(await readdir(join(folder, "bad-stopped", "checkpoints"))).toEqual([
       expect.stringMatching(/^step-0000000[123].safetensors$/),
     ])
@@ -170,7 +170,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(other).toMatchObject({ code: 1, err: expect.stringContaining("was made with teachers ") })
   })
 
-  test("a teacher whose file became another is another teacher", async () => {
+  test("a teacher whose file has changed is another teacher", async () => {
     const [out, teacher] = [join(folder, "taught"), join(folder, "teacher.safetensors")]
     await cp(join(folder, "reinforced", "model.safetensors"), teacher)
     const online = ["--distill-model", teacher, "--distill-logit-scale", "20", "--distill-loss-weights", "0.5", "0.5"]
@@ -231,7 +231,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(parts.activations).toBe(8 * perPair)
   })
 
-  test("begins with the weights it is given; a locked tower keeps them; going on needs the file no more", async () => {
+  test("a run begins with the weights it is given, and a locked tower keeps them; resuming does not need the file", async () => {
     const given = join(folder, "given.safetensors")
     await cp(join(folder, "reinforced", "model.safetensors"), given)
     const [start, still, locked] = [given, join(folder, "still"), join(folder, "locked")]
@@ -261,7 +261,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(other.err.trim().split("\n")).toHaveLength(2)
   })
 
-  test("a run of two processes goes on in one, and says that it is not the same", async () => {
+  test("a run of two processes goes on in one process, and notes the difference", async () => {
     const out = join(folder, "two")
     const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=1"]
     const made = spawn(process.execPath, ["bin/mobileclip.js", "train", ...argv, "--nproc", "2"], { stdio: "ignore" })
@@ -302,7 +302,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(await readdir(join(folder, "failed", "checkpoints"))).toEqual(["step-00000001.safetensors"])
   })
 
-  test("SIGTERM saves behind the step and exits 143; the run goes on from there", async () => {
+  test("SIGTERM saves after the step and exits with 143; the run goes on from there", async () => {
     const out = join(folder, "stopped")
     const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=500"]
     const child = spawn(process.execPath, ["bin/mobileclip.js", "train", ...argv], { stdio: "ignore" })
@@ -314,7 +314,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(await readdir(join(out, "checkpoints"))).toEqual([`step-${String(made).padStart(8, "0")}.safetensors`])
   })
 
-  test("a second run in the same folder is refused in a line, and the first goes on unharmed", async () => {
+  test("a second run in the same folder is refused in one line, and the first one goes on", async () => {
     const out = join(folder, "held")
     const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=500", "save.every=1"]
     const first = spawn(process.execPath, ["bin/mobileclip.js", "train", ...argv], { stdio: "ignore" })
@@ -342,7 +342,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(await readdir(out)).not.toContain(".lock")
   })
 
-  test("a folder of another model is refused, and its files stay", async () => {
+  test("a folder with another model is refused, and its files stay", async () => {
     const out = join(folder, "other-model")
     const argv = ["--train-data", shard, "--out", out, ...short, "schedule.steps=1"]
     await mkdir(out)
@@ -360,7 +360,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(await readFile(join(out, "config.json"), "utf8")).toBe('{"model_type": "clip"}')
   })
 
-  test("a user's files under a run's names are refused before the data are looked at, and stay", async () => {
+  test("a user's files with a run's names are refused before the data is read, and stay", async () => {
     const out = join(folder, "files-of-others")
     const argv = ["--train-data", "nowhere.tar", "--out", out, ...short, "schedule.steps=1"]
     await mkdir(out)
@@ -416,7 +416,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
         "teacher",
       ],
       [["--train-data", shard, ...out, "evaluate.tasks=/nowhere", "schedule.steps=1"], "no such task list"],
-      [["--train-data", shard, ...out, "--evaluate", shard, "schedule.steps=1"], "00000.tar is no task list"],
+      [["--train-data", shard, ...out, "--evaluate", shard, "schedule.steps=1"], "00000.tar is not a task list"],
       [["--train-data", shard, ...out, "--evaluate", lostTask, "schedule.steps=1"], "nowhere does not exist"],
       [["--train-data", shard, ...out, "--export", folder, "schedule.steps=1"], "has other content"],
       [["--train-data", shard, ...out, "--export", out[1]!, "schedule.steps=1"], "--export and --out both name"],
@@ -430,7 +430,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     }
   })
 
-  test("a checkpoint cut short is refused by name, not trained on", async () => {
+  test("a truncated checkpoint is refused by name", async () => {
     const out = join(folder, "cut")
     await cp(join(folder, "reinforced"), out, { recursive: true })
     const [name] = await readdir(join(out, "checkpoints"))

@@ -22,9 +22,9 @@ Examples:
 Recipes of the papers:
 ${recipeList()}
 
-A recipe is data: every key can be set with key=value, open_clip's flags are short forms. Ctrl-C, SIGTERM and a
-terminal that is closed save after the current step (exit codes 130, 143 and 129). --nproc opens no port but on the
-loopback interface; torchrun's and SLURM's ranks meet at a port without a password, for a network that is trusted.
+A recipe is data: key=value sets any of its keys, and open_clip's flags are short forms. Ctrl-C, SIGTERM and a
+terminal that is closed save after the current step (exit codes 130, 143 and 129). --nproc opens ports on the loopback
+interface only; torchrun's and SLURM's ranks meet at a port without a password, for a trusted network.
 `
 
 export function register(program: Command, context: CommandContext): void {

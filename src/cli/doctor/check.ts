@@ -4,7 +4,7 @@ import { UserError } from "../../core/errors.ts"
 import { oneLine } from "../errors.ts"
 
 /** `warning`: something that works less well, or that not everybody needs. `problem`: something that is broken. */
-export type State = "ok" | "warning" | "problem"
+type State = "ok" | "warning" | "problem"
 
 export interface Check {
   readonly section: string

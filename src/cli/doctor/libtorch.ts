@@ -2,12 +2,12 @@
 import { findLibtorch, type Libtorch } from "../../../torch/find.ts"
 import { torchAddon } from "../../../torch/paths.ts"
 import { inChild, type Outcome } from "../../host/child.ts"
-import { builtPlace, setupCommand } from "../../native/addon.ts"
+import { builtAddon, setupCommand } from "../../native/addon.ts"
 import { type Check, checksOf } from "./check.ts"
 
 const { ok, warning, problem, failed } = checksOf("libtorch (training)")
 
-export interface AddonFacts {
+interface AddonFacts {
   readonly built: string
   readonly running: string | null
   readonly devices: readonly string[]
@@ -23,8 +23,8 @@ export async function libtorchChecks(): Promise<Check[]> {
   } catch (error) {
     return [failed("libtorch", error)]
   }
-  const place = builtPlace(torchAddon)
-  const addon = place ? addonChecks(await inspectAddon(place.file)) : [notBuilt(found)]
+  const built = builtAddon(torchAddon)
+  const addon = built ? addonChecks(await inspectAddon(built.file)) : [notBuilt(found)]
   return [libtorchCheck(found), ...addon]
 }
 

@@ -1,19 +1,21 @@
 /** A model directory or a checkpoint: what it is, whether its files are whole, whether it computes what it should. */
+import { existsSync } from "node:fs"
 import { stat } from "node:fs/promises"
 import { join } from "node:path"
-import { type Manifest, manifestFile, parseManifest, worstError } from "../../core/manifest.ts"
+import { type VariantName, variants } from "../../core/family/variants.ts"
+import type { Preprocessing } from "../../core/image/preprocess.ts"
+import { type Manifest, manifestFile, parseManifest, worstError } from "../../core/inference/manifest.ts"
 import { exportModel } from "../../export/export.ts"
-import { fileError } from "../../host/file-error.ts"
-import { readJson } from "../../host/files.ts"
-import { temporaryFolder } from "../../host/temporary.ts"
-import type { LoadedCheckpoint } from "../../model/checkpoint.ts"
-import { sourceOf, withCheckpoint } from "../../weights/checkpoint.ts"
+import { fileError } from "../../host/files/file-error.ts"
+import { readJson } from "../../host/files/files.ts"
+import { temporaryFolder } from "../../host/files/temporary.ts"
+import type { LoadedCheckpoint } from "../../model/checkpoint/checkpoint.ts"
+import { loadModel } from "../../run/node.ts"
+import { sourceOf, withCheckpoint } from "../../weights/open-checkpoint.ts"
 import { type Check, checksOf } from "./check.ts"
-import { fileChecks } from "./model-files.ts"
-import { preprocessingCheck } from "./preprocessing.ts"
 import { selfTestChecks } from "./self-test.ts"
 
-const { ok, failed } = checksOf("Model")
+const { ok, warning, problem, failed } = checksOf("Model")
 
 export async function modelChecks(path: string): Promise<Check[]> {
   try {
@@ -28,6 +30,7 @@ export async function modelChecks(path: string): Promise<Check[]> {
 
 async function directoryChecks(directory: string): Promise<Check[]> {
   const path = join(directory, manifestFile)
+  if (!existsSync(path)) return checksOfOthers(directory)
   const manifest = parseManifest(await readJson(path, "a model's manifest"), path)
   return [
     manifestCheck(manifest),
@@ -35,6 +38,14 @@ async function directoryChecks(directory: string): Promise<Check[]> {
     preprocessingCheck(manifest.name, manifest.preprocessing),
     ...(await selfTestChecks(directory, manifest)),
   ]
+}
+
+/** In a layout that has no manifest, so that there is nothing to compare with but its files with each other. */
+async function checksOfOthers(directory: string): Promise<Check[]> {
+  await using model = await loadModel(directory)
+  const { name, embedDim, preprocessing } = model
+  const text = `${name}, ${embedDim} values: both run, and are what the files beside them say; no manifest says what they should give`
+  return [ok("towers", text, { facts: { name, embedDim } }), preprocessingCheck(name, preprocessing)]
 }
 
 function manifestCheck({ name, license, source, embedDim, parameters, samplesSeen }: Manifest): Check {
@@ -76,4 +87,53 @@ async function checkpointCheck(path: string, { info, form, model }: LoadedCheckp
   const millions = Object.values(parameters).map((count) => (count / 1e6).toFixed(1))
   const text = `${name}, ${form === "train" ? "in training form" : "fused"}, ${millions.join(" + ")} M parameters, sha256 ${sha256.slice(0, 12)}…, licence: ${license}`
   return ok("checkpoint", text, { facts: { name, license, form, samplesSeen, sha256, parameters } })
+}
+
+/** A problem for each file that is wrong; one line where all are right. */
+async function fileChecks(directory: string, { files, towers }: Manifest): Promise<Check[]> {
+  const wrong: Check[] = []
+  for (const [file, expected] of Object.entries(files)) {
+    const fault = await faultOf(join(directory, file), expected)
+    if (fault) wrong.push(fileProblem(file, fault))
+  }
+  const named = Object.values(towers).flatMap((tower) => (tower ? [tower.file] : []))
+  const unlisted = named.filter((file) => !Object.hasOwn(files, file))
+  wrong.push(...unlisted.map((file) => fileProblem(file, "is not in the manifest")))
+  if (wrong.length > 0) return wrong
+  const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0)
+  const count = Object.keys(files).length
+  return [
+    ok("files", `${count}, ${(bytes / 1e6).toFixed(1)} MB, sizes and sha256 as listed`, { facts: { count, bytes } }),
+  ]
+}
+
+async function faultOf(path: string, expected: Manifest["files"][string]): Promise<string | null> {
+  const found = await stat(path).catch(() => null)
+  if (!found?.isFile()) return "is missing"
+  if (found.size !== expected.bytes) return `has ${found.size} bytes, and the manifest says ${expected.bytes}`
+  const { sha256 } = await sourceOf(path)
+  return sha256 === expected.sha256
+    ? null
+    : `is damaged: sha256 ${sha256.slice(0, 12)}…, not ${expected.sha256.slice(0, 12)}…`
+}
+
+function fileProblem(file: string, fault: string): Check {
+  return problem(file, fault, { fix: "copy or export the model again", facts: { file } })
+}
+
+/** What happens to a picture before the tower sees it, and whether the family agrees. */
+export function preprocessingCheck(name: string, preprocessing: Preprocessing): Check {
+  const text = preprocessingText(preprocessing)
+  const facts = { preprocessing }
+  const family = Object.hasOwn(variants, name) ? variants[name as VariantName].preprocessing : null
+  if (!family || preprocessingText(family) === text) return ok("preprocessing", text, { facts })
+  const fix = `${name} is published with: ${preprocessingText(family)}; other preprocessing costs accuracy`
+  return warning("preprocessing", text, { fix, facts })
+}
+
+function preprocessingText({ size, interpolation, mean, std }: Preprocessing): string {
+  const resize = `shorter side to ${size} pixels (${interpolation}, antialiased as in Pillow), center ${size} x ${size}`
+  const plain = mean.every((value) => value === 0) && std.every((value) => value === 1)
+  if (plain) return `${resize}, RGB in 0..1 as it is (mean 0, std 1)`
+  return `${resize}, RGB in 0..1 minus ${mean.join(" ")} divided by ${std.join(" ")}`
 }

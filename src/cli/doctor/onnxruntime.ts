@@ -10,7 +10,7 @@ import { type Check, checksOf } from "./check.ts"
 
 const { ok, warning, problem } = checksOf("ONNX Runtime")
 
-const reinstall = "install again: remove node_modules, then npm install"
+export const reinstall = "install again: remove node_modules, then npm install"
 
 export async function* onnxRuntimeChecks(): AsyncGenerator<Check> {
   const ort = await import("onnxruntime-node").catch((error: unknown) => messageOf(error))

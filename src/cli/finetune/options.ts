@@ -1,6 +1,7 @@
-/** The options of `mobileclip finetune`, and what they mean. */
+/** The options of `mobileclip finetune`, and what they mean for the library. */
 import { availableParallelism } from "node:os"
 import { type Command, InvalidArgumentError, Option } from "commander"
+import { precisionOf } from "../../core/precision.ts"
 import { type FinetuneOptions, finetuneDefaults } from "../../finetune/finetune.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
 import { number, progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
@@ -42,51 +43,63 @@ export function addOptions(command: Command): Command {
     .option("--variant <name>", "which member of the family it is, where its contents leave a choice")
     .requiredOption("--out <dir>", "where the model, its export, checkpoints and the report are written")
     .addOption(
-      new Option("--epochs <n>", "passes over the pictures (default: 10, of few pictures more)")
+      new Option("--epochs <n>", "passes over the pictures (default: 10; more where there are few pictures)")
         .argParser(wholeNumber(1))
         .conflicts("steps"),
     )
-    .option("--steps <n>", "batches to train on, at most", wholeNumber(2))
-    .option("--batch-size <n>", "pictures in a batch (default: up to 64, by how many there are)", wholeNumber(2))
-    .option("--chunk-size <n>", "pairs encoded at once (default: by memory)", wholeNumber(1))
+    .option("--steps <n>", "most batches to train on", wholeNumber(2))
+    .option("--batch-size <n>", "pictures in a batch (default: up to 64, by the number of pictures)", wholeNumber(2))
+    .option("--chunk-size <n>", "pairs encoded at once (default: by the memory)", wholeNumber(1))
     .option("--lr <rate>", "largest learning rate (default: 3e-5 for a batch of 64)", number(0))
     .option("--layer-decay <x>", "factor on the rate from each layer to the one below (default: 0.9)", number(0.01, 1))
     .addOption(new Option("--lock <tower>", "a tower that stays as it is").choices(["image", "text"]))
     .option(
       "--average <share>",
-      "of the tuned weights, the rest is the start's; auto: the probe chooses",
+      "share of the tuned weights in the result, the rest is the start's; auto: the probe chooses",
       averageOf,
       "auto",
     )
-    .option("--hold-out <share>", "of the pictures, kept for the probe", number(0.01, 0.9), finetuneDefaults.holdOut)
+    .option(
+      "--hold-out <share>",
+      "share of the pictures that is kept for the probe",
+      number(0.01, 0.9),
+      finetuneDefaults.holdOut,
+    )
     .option(
       "--patience <n>",
-      "evaluations without a better one that end the run, of 20; 0: none do",
+      "the run ends after this many of its 20 evaluations without a better one; 0: it does not",
       wholeNumber(0),
       finetuneDefaults.patience,
     )
     .option(
       "--template <text>",
-      'prompt of a class name, {} is the name; may be given again (default: "a photo of a {}.")',
+      'prompt for class names, {} is the name; may be given again (default: "a photo of a {}.")',
       repeated,
     )
-    .option("--image-column <name>", "of a CSV or JSONL file")
-    .option("--caption-column <name>", "of a CSV or JSONL file")
-    .addOption(new Option("--precision <type>", "of matrix products").choices(["fp32", "amp_bf16"]).default("fp32"))
+    .option("--image-column <name>", "column of the pictures in a CSV or JSONL file")
+    .option("--caption-column <name>", "column of the captions in a CSV or JSONL file")
+    .addOption(
+      new Option("--precision <type>", "type of matrix products").choices(["fp32", "amp_bf16"]).default("fp32"),
+    )
     .addOption(
       new Option("--device <device>", "where to compute")
         .choices(["cpu", "cuda", "mps"])
         .default(finetuneDefaults.device),
     )
     .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
-    .option("--seed <n>", "of batches and of what is held out", wholeNumber(0, 2 ** 32 - 1), finetuneDefaults.seed)
+    .option(
+      "--seed <n>",
+      "seed of the batches and of the held-out pictures",
+      wholeNumber(0, 2 ** 32 - 1),
+      finetuneDefaults.seed,
+    )
     .addOption(truncatedOption())
     .option("--resume", "go on with the run in --out, with the same options")
     .option("--json", "print report.json")
     .addOption(progressOption())
 }
 
-/** What the command line gives to the library; what was not given is left out. */
+/** The library's options from the command line's; what was not given is left out. */
 export function finetuneOptionsOf(
   args: FinetuneArguments,
 ): Omit<FinetuneOptions, "source" | "say" | "signal" | "startProgress"> {
@@ -95,7 +108,7 @@ export function finetuneOptionsOf(
     ...same,
     ...(lr !== undefined && { learningRate: lr }),
     ...(template && { templates: template }),
-    precision: precision === "amp_bf16" ? "bfloat16" : "float32",
+    precision: precisionOf(precision),
     average: average === "auto" ? null : average,
     resume: resume === true,
   }

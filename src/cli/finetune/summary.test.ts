@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { tinyConfig } from "../../../test/tiny-model.ts"
+import { defaultTemplates } from "../../core/text/prompts.ts"
 import type { FinetuneReport } from "../../finetune/report-data.ts"
-import { defaultTemplates } from "../../run/classify.ts"
 import { summary } from "./summary.ts"
 
 function lines(names: readonly string[], templates: readonly string[] = defaultTemplates): string[] {
@@ -34,6 +34,6 @@ test("the next command has all classes, each as it is: names with a comma, and m
     expect(lines(names).at(-1)).toBe(`${next} --labels-file 'my runs/labels.txt'`)
 })
 
-test("the next command asks as the model was taught", () => {
+test("the next command has the prompts of the training", () => {
   expect(lines(["a", "b"], ["{}", "my {}"]).at(-1)).toBe(`${next} --labels a,b --template '{}' --template 'my {}'`)
 })

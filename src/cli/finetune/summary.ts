@@ -1,9 +1,9 @@
-/** The last words of `mobileclip finetune` on a terminal. */
+/** What `mobileclip finetune` prints at its end. */
 import { isDeepStrictEqual } from "node:util"
 import { commandLine } from "../../core/shell-quote.ts"
+import { defaultTemplates } from "../../core/text/prompts.ts"
 import { changesOf, type FinetuneReport } from "../../finetune/report-data.ts"
-import { isCoca } from "../../model/checkpoint.ts"
-import { defaultTemplates } from "../../run/classify.ts"
+import { isCoca } from "../../model/checkpoint/checkpoint.ts"
 import { percent, textTable } from "../table.ts"
 
 export function summary(report: FinetuneReport, page: string): string {
@@ -13,7 +13,9 @@ export function summary(report: FinetuneReport, page: string): string {
   const worse = changes.filter((one) => one.before.isRight && !one.after.isRight).length
   return [
     `${pictures.heldOut} held-out pictures; ${run.step} steps, the best after ${bestStep}; share of tuned weights ${chosen.alpha}`,
-    ...(chosen.alpha === 0 ? ["no tuned model was better than the start: what was written is the start"] : []),
+    ...(chosen.alpha === 0
+      ? ["no tuned model was better than the start: the model that was written is the start"]
+      : []),
     ...leftOut(pictures),
     ...(pictures.cutOff > 0 ? [`${pictures.cutOff} pictures are cut off, and were used as far as they go`] : []),
     "",
@@ -42,7 +44,7 @@ function leftOut({ withoutCaption, damaged }: FinetuneReport["pictures"]): strin
   return parts.length > 0 ? [`left out: ${parts.join(", ")}`] : []
 }
 
-/** Names in a command, at most; more are in a file. */
+/** The most names that a command shows; more are in a file. */
 const mostNames = 5
 
 function next({ start, model, probe, labels }: FinetuneReport): string[] {

@@ -1,4 +1,4 @@
-/** Parameters to the unit: as the reference implementations count them. Multiply-adds: published in G, see below. */
+/** Parameters, to the unit, as the reference implementations count them. Multiply-adds are published in G, see below. */
 import { readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -30,7 +30,7 @@ const parameters: Readonly<Record<string, readonly [number, number, number, numb
 
 const released = members.filter(({ published }) => published !== null)
 
-test("every released model is there, with what was published", () => {
+test("every released model is in the family, with its published figures", () => {
   expect(released).toHaveLength(14)
   for (const { name } of released) expect(parameters).toHaveProperty([name])
 })
@@ -54,7 +54,7 @@ describe("golden files", () => {
     expect(text.parameters).toEqual({ train: golden.train.text, fused: golden.reparam.text })
   })
 
-  test("are more than one", () => {
+  test("there are several", () => {
     expect(files.length).toBeGreaterThan(1)
   })
 })
@@ -96,7 +96,7 @@ test("the whole table takes less than a second", () => {
   expect(performance.now() - start).toBeLessThan(1000)
 })
 
-test("what is there besides parameters", () => {
+test("the other figures of a member", () => {
   expect(memberOf("mobileclip2-s0")).toMatchObject({
     image: { name: "mci0", attentionMultiplyAdds: 8_388_608 },
     text: { name: "base" },

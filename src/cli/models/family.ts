@@ -1,4 +1,4 @@
-/** The members of the family in figures: counted from the modules, beside what was published. */
+/** The members of the family in figures: those counted from the modules, and those published. */
 
 import { type PublishedFigures, published } from "../../core/family/published.ts"
 import { type ClipConfig, imageTowers, textTowers, type VariantName, variants } from "../../core/family/variants.ts"
@@ -6,20 +6,21 @@ import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { TowerName } from "../../export/towers.ts"
 import { Clip } from "../../model/clip.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
-import { type CostReport, measureCost } from "../../tensor/cost.ts"
+import type { CostReport } from "../../tensor/cost.ts"
+import { partCost } from "../../train/recipe/tower-cost.ts"
 
 export type Form = "train" | "fused"
 
 export interface TowerFigures {
-  /** As in the tables of `core/variants.ts`: "mci0", "base". */
+  /** As in the tables of `core/family/variants.ts`: "mci0", "base". */
   readonly name: string
   /** Learned values. */
   readonly parameters: Readonly<Record<Form, number>>
-  /** Of the fused tower at batch 1: convolutions and linear layers. */
+  /** Multiply-adds of convolutions and linear layers of the fused tower at batch 1. */
   readonly multiplyAdds: number
-  /** Of attention's two products. */
+  /** Multiply-adds of attention's two products. */
   readonly attentionMultiplyAdds: number
-  /** Float32 results of all operations of the fused tower at batch 1. */
+  /** Bytes of the float32 results of all operations of the fused tower at batch 1. */
   readonly activationBytes: number
 }
 
@@ -34,7 +35,7 @@ export interface Member {
   /** Whether a token of the text sees only those before it. */
   readonly causal: boolean
   readonly preprocessing: Preprocessing
-  /** What others measured; null for what was not published. */
+  /** Published measurements; null where there are none. */
   readonly published: PublishedFigures | null
 }
 
@@ -59,13 +60,10 @@ export function describeMember(name: VariantName): Member {
   }
 }
 
-/** Layer by layer, for one picture or one text. */
+/** The cost layer by layer, for one picture or one text. */
 export function towerCost(config: ClipConfig, tower: TowerName, form: Form): CostReport {
-  const { imageSize, text } = config
-  const model = form === "fused" ? reparameterize(new Clip(config)) : new Clip(config)
-  const parameters = model.namedParameters()
-  if (tower === "image") return measureCost(parameters, [[1, 3, imageSize, imageSize]], (x) => model.encodeImage(x!))
-  return measureCost(parameters, [[1, text.contextLength]], (ids) => model.encodeText(ids!))
+  const model = new Clip(config)
+  return partCost(form === "fused" ? reparameterize(model) : model, tower)
 }
 
 function towerFigures(config: ClipConfig, tower: TowerName, name: string): TowerFigures {

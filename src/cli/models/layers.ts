@@ -12,7 +12,7 @@ export interface TowerLayers extends CostReport {
   readonly form: Form
 }
 
-/** Layers whose paths agree in the first `depth` segments below the tower, as one that stands where the first did. */
+/** Adds up layers whose paths have the same first `depth` segments below the tower, in the place of the first of them. */
 export function groupLayers(layers: readonly LayerCost[], depth: number): LayerCost[] {
   const groups = new Map<string, LayerCost>()
   for (const layer of layers) {
@@ -65,7 +65,7 @@ const layerColumns = [
   { title: "share", ...right },
 ]
 
-/** The share is that of all multiply-adds, attention's too. */
+/** The share counts all multiply-adds, including attention's. */
 function costCells(cost: Cost, total: Cost): string[] {
   const all = work(total)
   return [

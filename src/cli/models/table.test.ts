@@ -5,7 +5,7 @@ import { columns, familyTable } from "./table.ts"
 const members = family()
 const widthOf = (table: string) => Math.max(...table.split("\n").map((line) => line.length))
 
-test("a narrow terminal gets fewer columns, the name and the accuracies last to go", () => {
+test("a narrow terminal gets fewer columns; the name and the accuracies are left out last", () => {
   for (const width of [120, 100, 80, 60]) expect(widthOf(familyTable(members, width))).toBeLessThanOrEqual(width)
   const title = familyTable(members, 60).split("\n")[0]!
   expect(title).toMatch(/^model .*img M.*IN-1k/)

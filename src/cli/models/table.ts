@@ -1,4 +1,4 @@
-/** The family as a table: columns as data, those that fit, in the order that was asked for. */
+/** The family as a table: the columns as data, as many of them as fit, in the order that was asked for. */
 import { UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { textTable, textWidth } from "../table.ts"
@@ -11,9 +11,9 @@ interface FamilyColumn {
   readonly title: string
   readonly help: string
   readonly value: (member: Member) => Value
-  /** Numbers as they are by default. */
+  /** How numbers are written; default: as they are. */
   readonly format?: (value: number) => string
-  /** Columns of lower rank leave a narrow terminal first; those without one are shown only when asked for. */
+  /** A narrow terminal leaves out columns of lower rank first; columns without a rank are shown only when asked for. */
   readonly rank?: number
 }
 
@@ -143,11 +143,11 @@ export const columns = {
   },
 } as const satisfies Record<string, FamilyColumn>
 
-export type ColumnName = keyof typeof columns
+type ColumnName = keyof typeof columns
 
 const columnNames = Object.keys(columns) as ColumnName[]
 
-/** "name,imagenet" -> the columns. Throws UserError with the nearest names for one there is not. */
+/** "name,imagenet" -> the columns. Throws UserError with the nearest names for an unknown one. */
 export function parseColumns(list: string): ColumnName[] {
   return list.split(",").map((name) => findColumn(name.trim()))
 }
@@ -159,7 +159,7 @@ function findColumn(name: string): ColumnName {
   throw new UserError(`there is no column "${name}"`, `nearest: ${nearest}; \`mobileclip models --help\` lists all`)
 }
 
-/** Ascending by a column, descending by "-column"; what has no value comes last. */
+/** Ascending by a column, descending by "-column"; members without a value come last. */
 export function sortMembers(members: readonly Member[], by: string): Member[] {
   const direction = by.startsWith("-") ? -1 : 1
   const { value }: FamilyColumn = columns[findColumn(by.replace("-", ""))]
@@ -172,7 +172,7 @@ function compare(a: Value, b: Value, direction: number): number {
   return direction * String(a).localeCompare(String(b), "en", { numeric: true })
 }
 
-/** @param names what to show; default: as much as `width` characters take */
+/** @param names the columns; default: as many as `width` characters take */
 export function familyTable(members: readonly Member[], width: number, names?: readonly ColumnName[]): string {
   return names ? tableOf(members, names) : fitting(members, width)
 }
@@ -211,7 +211,7 @@ export function columnHelp(): string {
   return columnNames.map((name) => `  ${name.padEnd(19)} ${columns[name].help}`).join("\n")
 }
 
-/** What is wrong in what was published, and of which members. */
+/** Corrections of published figures, with the members they concern. */
 export function footnotes(members: readonly Member[]): string {
   const texts = new Set(members.flatMap(({ published }) => published?.corrections ?? []))
   return Array.from(texts, (text) => {

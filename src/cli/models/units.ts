@@ -1,21 +1,21 @@
-/** Large numbers for people: JSON carries them whole. */
+/** Large numbers for people; JSON has them in full. */
 
-/** Millions with one digit behind the point, as they are published: 11356992 -> "11.4". */
+/** Millions with one decimal, as they are published: 11356992 -> "11.4". */
 export function millions(count: number): string {
   return (count / 1e6).toFixed(1)
 }
 
-/** Billions with two digits: 2376761344 -> "2.38". */
+/** Billions with two decimals: 2376761344 -> "2.38". */
 export function billions(count: number): string {
   return (count / 1e9).toFixed(2)
 }
 
-/** 1024 * 1024 bytes: 4194304 -> "4.0". */
+/** Units of 1024 * 1024 bytes: 4194304 -> "4.0". */
 export function mebibytes(bytes: number): string {
   return (bytes / 2 ** 20).toFixed(1)
 }
 
-/** 1024 bytes, whole: 262144 -> "256". */
+/** Units of 1024 bytes, rounded: 262144 -> "256". */
 export function kibibytes(bytes: number): string {
   return Math.round(bytes / 2 ** 10).toLocaleString("en")
 }

@@ -1,7 +1,7 @@
-/** The quickstart's last words on a terminal. */
+/** What `mobileclip quickstart` prints at its end. */
 import type { CurvePoint, LearningCurve } from "../../evaluate/efficiency.ts"
-import { efficiencyText } from "../../experiments/comparison/efficiency-text.ts"
-import type { ReportData } from "../../experiments/quickstart/report-content.ts"
+import { efficiencyText } from "../../experiments/comparison/learning-efficiency.ts"
+import type { ReportData } from "../../experiments/quickstart/report-data.ts"
 import { percent, textTable } from "../table.ts"
 
 export function summary(report: ReportData, page: string): string {

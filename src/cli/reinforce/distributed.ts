@@ -1,19 +1,19 @@
 /** What `reinforce run`, `worker` and `status` do with their options. */
 import { UserError } from "../../core/errors.ts"
-import type { AttemptEvent } from "../../reinforce/distributed/attempt.ts"
 import { connected, joinJob, runOnWorkers } from "../../reinforce/distributed/fleet.ts"
-import { findJob, removeJob } from "../../reinforce/distributed/job.ts"
-import { type Retried, retryParked } from "../../reinforce/distributed/parked.ts"
-import { natsSettings } from "../../reinforce/distributed/settings.ts"
+import { natsSettings } from "../../reinforce/distributed/server/nats-settings.ts"
+import { type Retried, retryParked } from "../../reinforce/distributed/server/parking.ts"
+import { findJob, removeJob } from "../../reinforce/distributed/server/queued-job.ts"
 import { jobStatus } from "../../reinforce/distributed/status.ts"
-import type { Job } from "../../reinforce/job.ts"
+import type { AttemptEvent } from "../../reinforce/distributed/worker/attempt.ts"
+import type { Job } from "../../reinforce/job/job.ts"
 import { progressReporter } from "../progress.ts"
 import { shownPull } from "../pulling.ts"
 import { jobStatusText } from "./job-status.ts"
 import { jobOf, planOf, type ResourceOptions, resourcesOf, type ShardOptions } from "./shard-options.ts"
 import { finish, type Output, planText } from "./summary.ts"
 
-export interface NatsOptions {
+interface NatsOptions {
   readonly nats?: string
   /** Its name on the server. */
   readonly job?: string

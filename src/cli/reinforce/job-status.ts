@@ -1,6 +1,6 @@
 /** `mobileclip reinforce status` for people. */
 import { oneLine } from "../../core/errors.ts"
-import { shortIdentity } from "../../core/teacher-identity.ts"
+import { shortIdentity } from "../../core/inference/teacher-identity.ts"
 import type { JobStatus } from "../../reinforce/distributed/status.ts"
 import { durationText, rateText } from "../../report/numbers.ts"
 import { textTable } from "../table.ts"

@@ -1,7 +1,7 @@
 /** What `reinforce caption` and `reinforce embed` do with their options. */
-import type { Job } from "../../reinforce/job.ts"
-import { reinforceLocally } from "../../reinforce/local.ts"
-import { shareOut } from "../../reinforce/resources.ts"
+import type { Job } from "../../reinforce/job/job.ts"
+import { reinforceLocally } from "../../reinforce/local/local.ts"
+import { shareOut } from "../../reinforce/local/resources.ts"
 import { progressReporter } from "../progress.ts"
 import { shownPull } from "../pulling.ts"
 import { jobOf, planOf, type ResourceOptions, resourcesOf, type ShardOptions, unusedOptions } from "./shard-options.ts"

@@ -5,16 +5,14 @@ import { join } from "node:path"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { NatsServer } from "../../../test/nats-server.ts"
 import { dial } from "../../../test/queue.ts"
-import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
-import { safetensorsChunks } from "../../core/containers/safetensors.ts"
+import { tinyInfo, tinyModel, writeCheckpoint } from "../../../test/tiny-model.ts"
 import { renderSample } from "../../data/scenes/dataset.ts"
 import { writeShard } from "../../data/shards.ts"
 import { exportModel } from "../../export/export.ts"
-import { makeDirectory, writeAtomically } from "../../host/files.ts"
-import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint.ts"
+import { makeDirectory } from "../../host/files/files.ts"
 import { initialize } from "../../model/module.ts"
 import { publishJob } from "../../reinforce/distributed/publish.ts"
-import { embeddingJob } from "../../reinforce/stage-jobs.ts"
+import { embeddingJob } from "../../reinforce/job/stage-jobs.ts"
 import { publish, type RunOptions, showStatus, type WorkerOptions, work } from "./distributed.ts"
 import { runHere } from "./local.ts"
 import type { EmbeddingOptions } from "./stage-options.ts"
@@ -39,10 +37,10 @@ async function bring(name: string): Promise<void> {
   await exportModel(tinyModel(), { ...tinyInfo, name, preprocessing: preprocessingOf(name) }, at("teacher"))
 }
 
-async function writeCheckpoint(path: string, seed: number): Promise<void> {
+function writeSeeded(path: string, seed: number): void {
   const model = tinyModel()
   initialize(model, seed)
-  await writeAtomically(path, safetensorsChunks(checkpointTensors(model), checkpointMetadata(tinyInfo)))
+  writeCheckpoint(path, model)
 }
 
 function preprocessingOf(name: string) {
@@ -135,10 +133,10 @@ test("locally, a checkpoint whose weights were replaced is other models, though 
     await runHere(embeddingJob(given), given, never, saying().output)
   }
   try {
-    await writeCheckpoint(checkpoint, 1)
+    writeSeeded(checkpoint, 1)
     await again()
     await again()
-    await writeCheckpoint(checkpoint, 2)
+    writeSeeded(checkpoint, 2)
     await expect(again()).rejects.toThrow(/checkpoint has shards made by \S+ .*\(0\.tar\), and not by /)
   } finally {
     vi.unstubAllEnvs()

@@ -1,6 +1,6 @@
 import { Command } from "commander"
 import { expect, test } from "vitest"
-import { type CaptionJob, jobLimits } from "../../reinforce/job.ts"
+import { type CaptionJob, jobLimits } from "../../reinforce/job/job.ts"
 import { addShardOptions, jobOf, type ShardOptions } from "./shard-options.ts"
 import { addCaptionOptions, addEmbeddingOptions } from "./stage-options.ts"
 

@@ -4,9 +4,9 @@ import { UserError } from "../../core/errors.ts"
 import { expandShards } from "../../data/expand.ts"
 import type { SampleFormat } from "../../data/reinforced/encode.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
-import { defaultMinImageSize, type Job } from "../../reinforce/job.ts"
-import { planShards, type ShardNameFormat, shardNameFormats } from "../../reinforce/plan.ts"
-import { type ResourceRequest, resourceDefaults } from "../../reinforce/resources.ts"
+import { defaultFormat, defaultMinImageSize, type Job } from "../../reinforce/job/job.ts"
+import { planShards, type ShardNameFormat, shardNameFormats } from "../../reinforce/job/plan.ts"
+import { type ResourceRequest, resourceDefaults } from "../../reinforce/local/resources.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
 import { progressOption, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
@@ -39,7 +39,7 @@ export function addShardOptions(command: Command): Command {
     .addOption(
       new Option("--output-format <format>", "of the shards")
         .choices(["webdataset", "wds", "jsonl"])
-        .default("webdataset"),
+        .default(defaultFormat.output),
     )
     .addOption(
       new Option("--output-shard-name-format <format>", "names as those of the input, or numbers")
@@ -54,7 +54,7 @@ export function addShardOptions(command: Command): Command {
         "of real and synthetic captions: one array, as in DataCompDR, or one each",
       )
         .choices(["separate", "joined"])
-        .default("separate"),
+        .default(defaultFormat.textEmbeddings),
     )
     .option("--no-images", "leave pictures and captions out, as the released datasets do")
     .option(
@@ -120,7 +120,7 @@ export function addResourceOptions(command: Command): Command {
     .addOption(new Option("--verbose", "taken and not used").hideHelp())
 }
 
-export function formatOf(options: ShardOptions): SampleFormat {
+function formatOf(options: ShardOptions): SampleFormat {
   const { bfloat16, compact, outputFormat, textEmbeddings, images } = options
   if (bfloat16 && compact) throw new UserError("--bfloat16 and --compact are two layouts", "choose one")
   const output = outputFormat === "jsonl" ? "jsonl" : "webdataset"

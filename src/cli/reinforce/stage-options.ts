@@ -1,15 +1,17 @@
 /** Options of the two stages, with the names of the original generator where it has them. */
+
 import { existsSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
-import { openRandomAccess } from "../../host/files.ts"
-import { type EmbeddingJob, jobLimits } from "../../reinforce/job.ts"
+import { modelDtypes } from "../../core/precision.ts"
+import { openRandomAccess } from "../../host/files/files.ts"
+import { type EmbeddingJob, jobLimits } from "../../reinforce/job/job.ts"
 import {
   augmentationOf,
   captionDefaults,
   type EmbeddingRequest,
   embeddingDefaults,
-} from "../../reinforce/stage-jobs.ts"
+} from "../../reinforce/job/stage-jobs.ts"
 import { generationTypes } from "../../run/caption/options.ts"
 import { number, wholeNumber } from "../options.ts"
 
@@ -21,7 +23,11 @@ export function addCaptionOptions(command: Command): Command {
       wholeNumber(1, jobLimits.perImage),
       captionDefaults.numSamples,
     )
-    .option("--tag-suffix <suffixes>", "behind the key syn_text, one for each captioner, comma-separated", "")
+    .option(
+      "--tag-suffix <suffixes>",
+      "after the key syn_text, one for each captioner, comma-separated",
+      captionDefaults.tagSuffix,
+    )
     .addOption(
       new Option("--generation-type <type>", "how captions are drawn")
         .choices(generationTypes)
@@ -80,19 +86,17 @@ export function addEmbeddingOptions(command: Command): Command {
       "synthetic captions to embed, by the beginning of their key",
       embeddingDefaults.synTextKeyRegex,
     )
-    .option("--tag-suffix <suffix>", "behind the keys that are written", "")
+    .option("--tag-suffix <suffix>", "after the keys that are written", embeddingDefaults.tagSuffix)
 }
 
 function addModelOptions(command: Command, what: string): Command {
   return command
     .requiredOption("--model-name <names>", what)
     .option("--pretrained <tags>", "of those that are open_clip's architectures; N/A where there is none")
-    .addOption(
-      new Option("--dtype <type>", "of the models' weights (default: as they are)").choices(["fp32", "fp16", "bf16"]),
-    )
+    .addOption(new Option("--dtype <type>", "of the models' weights (default: as they are)").choices(modelDtypes))
 }
 
-/** The request behind the options. Throws UserError where the augmentation cannot be read. */
+/** The request that the options make. Throws UserError where the augmentation cannot be read. */
 export function embeddingRequest({ augConfig, ...request }: EmbeddingOptions): EmbeddingRequest {
   return augConfig === undefined ? request : { ...request, augmentation: readAugmentation(augConfig) }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { EnvironmentError } from "../../core/errors.ts"
-import type { RunOutcome } from "../../reinforce/run.ts"
+import type { RunOutcome } from "../../reinforce/local/run-shards.ts"
 import { finish } from "./summary.ts"
 
 const made = { ...{ index: 0, input: "in/0.tar", output: "out/0.tar", samples: 3 }, problems: [], bytes: 3000 }

@@ -1,8 +1,8 @@
 /** What the stages say: the plan before, the outcome after. */
 import type { Command } from "commander"
-import type { Job } from "../../reinforce/job.ts"
-import type { Shared } from "../../reinforce/resources.ts"
-import { droppedIn, leftOutOf, type RunOutcome, requireNotStopped } from "../../reinforce/run.ts"
+import type { Job } from "../../reinforce/job/job.ts"
+import type { Shared } from "../../reinforce/local/resources.ts"
+import { droppedIn, leftOutOf, type RunOutcome, requireNotStopped } from "../../reinforce/local/run-shards.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
 import { PartialSuccess } from "../errors.ts"
 import type { ShardOptions } from "./shard-options.ts"

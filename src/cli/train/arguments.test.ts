@@ -1,21 +1,27 @@
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Command } from "commander"
 import { expect, test } from "vitest"
-import { lossWeights } from "../../train/recipe/decided.ts"
 import { recipeNamed, saveRecipe } from "../../train/recipe/load.ts"
 import { applyOverrides } from "../../train/recipe/overrides.ts"
 import { recipeKeys } from "../../train/recipe/parse.ts"
+import { lossWeights } from "../../train/recipe/resolved.ts"
 import { defaultRecipe, type Recipe } from "../../train/recipe/schema.ts"
-import { workersFor } from "../../train/recipe-run.ts"
-import { type Environment, parseTrainArguments } from "./arguments.ts"
+import { workersFor } from "../../train/run/recipe-run.ts"
+import { addTrainOptions, type Environment, type TrainArguments, trainArgumentsOf } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
 import { jointFlags, recipeFlags } from "./flags.ts"
 import { foreignFlags } from "./foreign-flags.ts"
-import { resolveRecipe } from "./resolve.ts"
-import { checkCount, withoutProcesses } from "./run.ts"
+import { checkCount, resolveRecipe, withoutProcesses } from "./run.ts"
 
-const parse = (line: string, env: Environment = {}) => parseTrainArguments(line.split(" ").filter(Boolean), env)
+function parse(line: string, env: Environment = {}): TrainArguments {
+  const command = addTrainOptions(new Command("train"))
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+  command.parse(line.split(" ").filter(Boolean), { from: "user" })
+  return trainArgumentsOf(command, env)
+}
 
 /** The recipe that a command line makes of the defaults. */
 function recipeOf(line: string, env: Environment = {}): Recipe {
@@ -54,7 +60,7 @@ test("Apple's flags; lists leave key=value alone", () => {
   })
 })
 
-test("teachers by flags distil alone; other weights stay", () => {
+test("teachers given by flags mean distillation alone; given weights stay", () => {
   const taught = recipeOf("--distill-model ViT-L-14 --distill-pretrained runs/a runs/b --distill-logit-scale 70 60")
   expect(taught).toMatchObject({ teachers: ["runs/a", "runs/b"], loss: { kind: "distill" } })
   expect(lossWeights(taught)).toEqual([0, 1])
@@ -85,11 +91,11 @@ test("a captioner's weights are its loss; columns of CSV; one tower's statistics
 })
 
 test.each(Object.entries(foreignFlags))("%s of open_clip or Apple says what to do", (flag, hint) => {
-  const error = expect.objectContaining({ message: `${flag} is no flag of this trainer`, hint })
+  const error = expect.objectContaining({ message: `${flag} is not a flag of this trainer`, hint })
   expect(() => parse(`--out x ${flag} 1`)).toThrow(error)
 })
 
-test("the released script of DFNDR-12M says which of its flags to leave out, and is a recipe without them", () => {
+test("the errors for the released script of DFNDR-12M name the flags to leave out; without them it is a recipe", () => {
   const kept =
     "--local-loss --gather-with-grad --grad-checkpointing --train-data a.tar --train-num-samples 12288000 --warmup 1000 --dataset-type webdataset --precision amp --workers 20 --model MobileCLIP2-B --batch-size 256 --epochs 20 --lr 1.e-3 --seed 0 --accum-freq 1 --log-every-n-steps 20 --beta2 0.95 --wd 0.2 --dataset-resampled --grad-clip-norm 1.0 --dataset-reinforcement --distill-logit-scale 70. 60. --distill-loss-weights 0.0 1.0 --distill-teacher-dimension 768 768 --distill-average-after-softmax"
   expect(recipeOf(kept)).toMatchObject({
@@ -98,7 +104,7 @@ test("the released script of DFNDR-12M says which of its flags to leave out, and
     loss: { kind: "distill", weights: [0, 1], teacherScales: [70, 60], averageAfterSoftmax: true },
     schedule: { epochs: 20, warmup: 1000, learningRate: 1e-3 },
   })
-  expect(() => parse(`--out x ${kept} --ddp-static-graph --report-to wandb`)).toThrow("is no flag of this trainer")
+  expect(() => parse(`--out x ${kept} --ddp-static-graph --report-to wandb`)).toThrow("is not a flag of this trainer")
 })
 
 test("--batch-size is per rank, --global-batch-size over all, --accum-freq encodes in parts", () => {
@@ -106,7 +112,7 @@ test("--batch-size is per rank, --global-batch-size over all, --accum-freq encod
   expect(recipeOf("--batch-size 32", { WORLD_SIZE: "8" }).batch.size).toBe(256)
   const step = { SLURM_PROCID: "0", SLURM_NTASKS: "4", SLURM_STEP_NODELIST: "gpu1" }
   expect(recipeOf("--batch-size 32", step).batch.size).toBe(128)
-  // The shell of sbatch or salloc, which is no task of a step.
+  // The shell of sbatch or salloc, which is not a task of a step.
   expect(recipeOf("--batch-size 32", { SLURM_PROCID: "0", SLURM_NTASKS: "4" }).batch.size).toBe(32)
   expect(parse("--out x --nproc 2", { SLURM_PROCID: "0", SLURM_NTASKS: "4" }).launch.ranks).toBe(2)
   expect(() => parse("--out x --nproc 2", { WORLD_SIZE: "8" })).toThrow("WORLD_SIZE is 8: this is one of 8 processes")
@@ -141,7 +147,7 @@ test.each([
   ["--batch-size 1", "--batch-size: batch.size should be a number from 2 on, not 1"],
   ["--steps 5 --epochs 2", "--epochs: schedule.steps and schedule.epochs both say how long the run is"],
   ["schedule.step=5", 'schedule.step=5: there is no key "schedule.step"'],
-  ["steps", '"steps" is no key=value'],
+  ["steps", '"steps" is not key=value'],
 ])("%s is an error that says where", (line, message) => {
   expect(() => recipeOf(line)).toThrow(message)
 })
@@ -157,7 +163,7 @@ test("a run needs a folder, a dry run does not", () => {
   expect(parse("--print-config --json").launch).toMatchObject({ printConfig: true, json: true })
 })
 
-test("every flag of the table sets keys that are there", () => {
+test("every flag of the table sets keys that exist", () => {
   for (const { flags, set } of recipeFlags) {
     for (const key of Object.keys(set("1"))) expect(recipeKeys(), flags).toContain(key)
   }
@@ -165,7 +171,7 @@ test("every flag of the table sets keys that are there", () => {
   expect(new Set(flags).size).toBe(flags.length)
 })
 
-test("ranks are started without the flag that starts ranks, however it was given", () => {
+test("ranks are started without --nproc, however it was given", () => {
   const argv = ["--nproc", "2", "--out", "x", "--nproc=3", "save.keep=2", "--nproc", "4"]
   expect(withoutProcesses(argv)).toEqual(["--out", "x", "save.keep=2"])
 })
@@ -180,7 +186,7 @@ test("every rank has a CUDA device of its own", () => {
   expect(() => checkCount({ nproc: 9, device: "cpu" }, ["cpu"])).not.toThrow()
 })
 
-test("flags and changes go on top of a named recipe; a resumed run keeps its own", async () => {
+test("flags and changes apply to a named recipe; a resumed run keeps its own", async () => {
   const named = await resolveRecipe(parse("--recipe dfndr-12m --out x --train-data a.tar --wd 0.1 ema=0.999"))
   expect(named).toMatchObject({
     model: "mobileclip2-b",

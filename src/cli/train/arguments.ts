@@ -1,6 +1,6 @@
 /** The command line of `mobileclip train` as data: which recipe, what is changed in it, and where the run happens. */
 import { availableParallelism } from "node:os"
-import { Command, Option } from "commander"
+import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { type Override, parseOverride } from "../../train/recipe/overrides.ts"
 import { number, progressOption, wholeNumber } from "../options.ts"
@@ -8,7 +8,7 @@ import type { ProgressMode } from "../progress.ts"
 import { flagNames, flagOverrides, type JointOptions, jointFlags, jointOverrides, recipeFlags } from "./flags.ts"
 import { foreignFlags, refuseForeign } from "./foreign-flags.ts"
 
-/** What is no part of a recipe: where and how a run computes, and what is shown of it. */
+/** What is not part of a recipe: where and how a run computes, and what it prints. */
 export interface Launch {
   /** Folder of the run. */
   readonly out: string | null
@@ -20,13 +20,13 @@ export interface Launch {
   readonly otherData: boolean
   /** Processes to start on this machine. */
   readonly nproc: number
-  /** Over all machines, from the environment where a launcher set it. */
+  /** Processes over all machines, from the environment where a launcher sets them. */
   readonly ranks: number
   readonly device: "cpu" | "cuda" | "mps"
   /** Processor threads of each rank. */
   readonly threads: number
   readonly dryRun: boolean
-  /** For a dry run: pairs a second, where they are known. */
+  /** For a dry run: pairs a second; null: not known. */
   readonly samplesPerSecond: number | null
   readonly printConfig: boolean
   readonly logEvery: number
@@ -35,7 +35,7 @@ export interface Launch {
 }
 
 export interface TrainArguments {
-  /** Name or file; null: the one of the run that is resumed, or the defaults. */
+  /** Name or file; null: the recipe of the run that is resumed, or the defaults. */
   readonly recipe: string | null
   /** Flags first, then `key=value`, in the order given. */
   readonly overrides: readonly Override[]
@@ -68,15 +68,15 @@ export function addTrainOptions(command: Command): Command {
   command
     .option("--recipe <name|file>", "a recipe of the papers, or a .json file such as a run's config.json")
     .option("--out <dir>", "where checkpoints, log and report are written")
-    .option("--export <dir>", "write the trained model as a model directory too")
-    .option("--resume [checkpoint]", "go on from the last checkpoint in --out (latest), or from a path")
-    .option("--allow-other-data", "with --resume: the data, or the teachers, may be others than the run was begun with")
+    .option("--export <dir>", "also write the trained model as a model directory")
+    .option("--resume [checkpoint]", "go on from the last checkpoint in --out (latest), or from this one")
+    .option("--allow-other-data", "with --resume: the data, or the teachers, may differ from those the run began with")
     .option("--nproc <n>", "processes on this machine, one per GPU", wholeNumber(1), 1)
     .addOption(new Option("--device <device>", "where to compute").choices(["cpu", "cuda", "mps"]).default("cpu"))
     .option("--threads <n>", "processor threads of each process (default: all, shared)", wholeNumber(1))
     .option("--log-every-n-steps <n>", "steps that share a line of metrics.jsonl", wholeNumber(1), 1)
     .option("--dry-run", "say what the run will take, and stop")
-    .option("--samples-per-second <n>", "for --dry-run, where it is known; else a short measurement", number(1e-6))
+    .option("--samples-per-second <n>", "for --dry-run: a known rate, in place of a short measurement", number(1e-6))
     .option("--print-config", "print the resolved recipe, and stop")
     .option("--json", "print results as JSON")
     .addOption(progressOption())
@@ -86,7 +86,7 @@ export function addTrainOptions(command: Command): Command {
   return command
 }
 
-/** Of a command that was parsed. Throws UserError for what the options' own parsers do not see. */
+/** The arguments of a parsed command. Throws UserError for errors that the options' own parsers do not see. */
 export function trainArgumentsOf(command: Command, env: Environment = process.env): TrainArguments {
   const options = command.opts<LaunchOptions & Record<string, unknown>>()
   refuseForeign(options)
@@ -100,16 +100,7 @@ export function trainArgumentsOf(command: Command, env: Environment = process.en
   return { recipe: options.recipe ?? null, overrides, launch }
 }
 
-/** The same from words alone. */
-export function parseTrainArguments(argv: readonly string[], env: Environment = {}): TrainArguments {
-  const command = addTrainOptions(new Command("train"))
-    .exitOverride()
-    .configureOutput({ writeErr: () => {} })
-  command.parse([...argv], { from: "user" })
-  return trainArgumentsOf(command, env)
-}
-
-/** `--resume` and lists take what follows, `key=value` too: these go back to where they belong. */
+/** `--resume` and options with lists take the words that follow them, also `key=value`: these are given back to the recipe's changes. */
 function returnChanges(options: Readonly<Record<string, unknown>>) {
   const greedy = recipeFlags.filter(({ flags }) => flags.includes("...")).map(({ flags }) => flagNames(flags).option)
   const values: Record<string, unknown> = { ...options }
@@ -154,7 +145,7 @@ function launchOf(options: LaunchOptions, env: Environment): Launch {
   }
 }
 
-/** torchrun's variable, then SLURM's, which counts in a step (`srun`) only: a job's script has it too, and runs alone. */
+/** From torchrun's variable, then from SLURM's, which counts within a step (`srun`) only: a job's script has it too, and runs alone. */
 function ranksOf(nproc: number, { WORLD_SIZE, SLURM_NTASKS, SLURM_PROCID, SLURM_STEP_NODELIST }: Environment): number {
   const found = WORLD_SIZE ?? (SLURM_PROCID && SLURM_STEP_NODELIST ? SLURM_NTASKS : undefined)
   const ranks = found === undefined ? nproc : Number(found)

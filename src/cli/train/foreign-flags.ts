@@ -1,6 +1,6 @@
 /**
- * Flags of open_clip's trainer and of Apple's additions that have no meaning here, with what to do instead: a command
- * line of theirs is told so by name. Those of audio and of NaFlex are not listed.
+ * Flags of open_clip's trainer and of Apple's additions that have no meaning here, with what to do instead: the error for one
+ * of them names it. Flags for audio and for NaFlex are not listed.
  */
 import { UserError } from "../../core/errors.ts"
 import { flagNames } from "./flags.ts"
@@ -8,17 +8,17 @@ import { flagNames } from "./flags.ts"
 const leaveOut = "leave it out"
 const noOther = "the optimiser is AdamW: leave it out"
 const tasks = "name tasks with --evaluate, and --evaluate-every"
-const wholeTower = "a tower is locked whole: --lock-image, --lock-text"
-const variantSays = "the model says how pictures are prepared: leave it out"
-const launcher = "torchrun's and SLURM's variables say so: leave it out"
+const wholeTower = "only whole towers can be locked: --lock-image, --lock-text"
+const variantSays = "the model decides how pictures are prepared: leave it out"
+const launcher = "torchrun's and SLURM's variables set it: leave it out"
 
-/** By flag, as commander takes it; values are read over. */
+/** By flag, as commander takes it; the flags' values are ignored. */
 export const foreignFlags = {
   // Data
-  "--dataset-reinforcement-config": "stored views say themselves how they were made: leave it out",
+  "--dataset-reinforcement-config": "stored views contain their augmentation: leave it out",
   "--dataset-reinforcement-sample-sequential":
-    "views in turn, one each epoch, are not done here: leave it out, and they are drawn at random, the same for a seed",
-  "--train-data-upsampling-factors": "shards of all sources count alike: leave it out",
+    "views in turn, one each epoch, are not done here: leave it out, and they are drawn at random by the seed",
+  "--train-data-upsampling-factors": "shards of all sources count equally: leave it out",
   "--image-key": "pictures in shards are found by their endings: leave it out",
   "--text-key": "captions in shards are .txt or in the .json: choose with --caption",
   "--json-text-key": "captions in shards are .txt or in the .json: choose with --caption",
@@ -47,27 +47,27 @@ export const foreignFlags = {
   "--opt-kwargs": noOther,
   "--opt-fallback-list": noOther,
   "--momentum": noOther,
-  "--wd-exclude": "what is one-dimensional is not decayed: leave it out",
-  "--image-layer-decay": "--layer-decay is of both towers",
-  "--visual-layer-decay": "--layer-decay is of both towers",
-  "--text-layer-decay": "--layer-decay is of both towers",
-  "--lr-scheduler": "the rate falls by a cosine; schedule.constantSteps=... holds it before",
-  "--skip-scheduler": "schedule.constantSteps=... of as many steps as the run has holds the rate",
+  "--wd-exclude": "one-dimensional parameters are not decayed: leave it out",
+  "--image-layer-decay": "--layer-decay applies to both towers",
+  "--visual-layer-decay": "--layer-decay applies to both towers",
+  "--text-layer-decay": "--layer-decay applies to both towers",
+  "--lr-scheduler": "the rate follows a cosine; schedule.constantSteps=... holds it before that",
+  "--skip-scheduler": "schedule.constantSteps=... with all steps of the run holds the rate",
   "--epochs-cooldown": "schedule.constantSteps=... says when the rate begins to fall",
   "--lr-cooldown-end": "--min-lr says where the rate ends",
-  "--lr-cooldown-power": "the rate falls by a cosine: leave it out",
+  "--lr-cooldown-power": "the rate follows a cosine: leave it out",
   "--loss-dist-impl": leaveOut,
   // Along the way
   "--name": "--out names the run's folder",
   "--logs": "--out names the run's folder",
   "--log-local": leaveOut,
-  "--log-metric-every-n-steps": "--log-every-n-steps is of all metrics",
+  "--log-metric-every-n-steps": "--log-every-n-steps applies to all metrics",
   "--train-loss-ema-samples": leaveOut,
   "--report-to": "metrics.jsonl, tensorboard/ and report.html are always written: leave it out",
   "--wandb-notes": "metrics.jsonl, tensorboard/ and report.html are always written: leave it out",
   "--wandb-project-name": "metrics.jsonl, tensorboard/ and report.html are always written: leave it out",
   "--save-frequency": "--save-every counts steps",
-  "--save-most-recent": "the newest checkpoint is always there: leave it out",
+  "--save-most-recent": "the newest checkpoint is always kept: leave it out",
   "--delete-previous-checkpoint": "--keep 1 does so, and is the default",
   "--zeroshot-frequency": "--evaluate-every counts steps",
   "--imagenet-val": tasks,
@@ -85,8 +85,8 @@ export const foreignFlags = {
   "--fsdp": "--grad-checkpointing and --chunk-size save memory",
 } as const satisfies Readonly<Record<string, string>>
 
-/** Throws UserError for the first of them that was given. */
+/** Throws UserError for the first of these flags that was given. */
 export function refuseForeign(options: Readonly<Record<string, unknown>>): void {
   const given = Object.entries(foreignFlags).find(([flag]) => options[flagNames(flag).option] !== undefined)
-  if (given) throw new UserError(`${given[0]} is no flag of this trainer`, given[1])
+  if (given) throw new UserError(`${given[0]} is not a flag of this trainer`, given[1])
 }

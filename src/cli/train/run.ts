@@ -1,24 +1,29 @@
-/** `mobileclip train`: from the command line's arguments to a run, in this process or in several. */
+/** `mobileclip train`: a run from the command line's arguments, in this process or in several. */
 import { fileURLToPath } from "node:url"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { threadsOfRank } from "../../train/distributed/environment.ts"
 import { launch } from "../../train/distributed/launch.ts"
-import { recipeJson } from "../../train/recipe/load.ts"
+import { type NamedRecipe, recipeJson, recipeNamed, recipeOfRun } from "../../train/recipe/load.ts"
+import { applyOverrides } from "../../train/recipe/overrides.ts"
+import { resolvedRecipe } from "../../train/recipe/resolved.ts"
 import type { Recipe } from "../../train/recipe/schema.ts"
-import { checkExport, countSamples, trainRecipe } from "../../train/recipe-run.ts"
+import { checkExport, countSamples, trainRecipe } from "../../train/run/recipe-run.ts"
+import { existingCheckpoint } from "../../train/run/resume.ts"
 import { progressReporter } from "../progress.ts"
 import { shownPull } from "../pulling.ts"
 import type { Launch, TrainArguments } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
-import { resolveRecipe } from "./resolve.ts"
 
-export interface TrainOutput {
+interface TrainOutput {
   writeOut(text: string): void
   writeErr(text: string): void
 }
 
-/** @param argv the command's own words, for the processes that `--nproc` starts; returns the exit code */
+/**
+ * @param argv the command's own words, for the processes that `--nproc` starts
+ * @returns the exit code
+ */
 export async function trainCommand(
   args: TrainArguments,
   argv: readonly string[],
@@ -32,6 +37,23 @@ export async function trainCommand(
   else if (launch.nproc > 1) return launchRanks(launch, argv, output)
   else await trainHere(recipe, withOwnThreads(launch, argv), signal, output)
   return 0
+}
+
+/** A resumed run goes on with its own recipe where none is named. Throws UserError where the recipe names no data, or there is no run to resume. */
+export async function resolveRecipe(args: TrainArguments): Promise<Recipe> {
+  const { name, recipe } = await baseRecipe(args)
+  const resolved = resolvedRecipe(applyOverrides(recipe, args.overrides, name))
+  if (resolved.data.train !== null || args.launch.dryRun || args.launch.printConfig) return resolved
+  throw new UserError(`${name}: data.train is missing`, "name the data: --train-data 'data/{00000..00127}.tar'")
+}
+
+async function baseRecipe({ recipe, launch }: TrainArguments): Promise<NamedRecipe> {
+  if (recipe === null && launch.resume !== null && launch.out !== null) {
+    const own = await recipeOfRun(launch.out)
+    if (own) return own
+    if (launch.resume === "latest") await existingCheckpoint({ directory: launch.out, existing: "require" })
+  }
+  return recipeNamed(recipe ?? undefined)
 }
 
 async function trainHere(
@@ -51,7 +73,7 @@ async function trainHere(
   if (summary) writeOut(json ? `${JSON.stringify(summary, null, 2)}\n` : `${summary.checkpoint}\n`)
 }
 
-/** `--threads` is a process's own; without it the ranks of a machine share what it has. */
+/** `--threads` is for each process; without it the ranks of a machine share its threads. */
 function withOwnThreads(options: Launch, argv: readonly string[]): Launch {
   if (argv.some((word) => word === "--threads" || word.startsWith("--threads="))) return options
   return { ...options, threads: threadsOfRank(process.env, options.threads) }
@@ -63,7 +85,7 @@ async function printPlan(recipe: Recipe, options: Launch, { writeOut }: TrainOut
   writeOut(options.json ? `${JSON.stringify(plan, null, 2)}\n` : `${text()}\n`)
 }
 
-/** The same command once per process, which finds its rank in the environment. */
+/** Runs the same command once per process, which finds its rank in the environment. */
 async function launchRanks(options: Launch, argv: readonly string[], { writeErr }: TrainOutput): Promise<number> {
   await checkExport({ ...options, out: options.out! })
   checkCount(options, torch.devices())
@@ -77,12 +99,12 @@ async function launchRanks(options: Launch, argv: readonly string[], { writeErr 
   })
 }
 
-/** However often it is there: of several the last one counted. */
+/** The words without `--nproc`, which may be given several times. */
 export function withoutProcesses(argv: readonly string[]): string[] {
   return argv.filter((word, i) => word !== "--nproc" && argv[i - 1] !== "--nproc" && !word.startsWith("--nproc="))
 }
 
-/** Each rank has a CUDA device of its own; the first that has none would fail where the others wait for it. */
+/** Each rank needs a CUDA device of its own: a rank without one would fail while the others wait for it. */
 export function checkCount(
   { nproc, device }: Pick<Launch, "nproc" | "device">,
   present: readonly torch.Device[],

@@ -73,7 +73,7 @@ test.each([
   ["big-endian", "the array is big-endian"],
   ["objects", "the array's type is O8, not one of f2, f4, f8"],
   ["integers", "the array's type is i4"],
-  ["a list", "the pickle is no array of NumPy"],
+  ["a list", "the pickle is not a NumPy array"],
   ["a program", "the pickle asks for `builtins.eval`"],
 ])("%s is refused", (name, message) => {
   const read = () => readNumpyPickle(bytesOf(refused[name]!), "emb")
@@ -97,7 +97,7 @@ test("what is written is read", () => {
 })
 
 test("bytes that are made of one text again and again are refused before they fill the memory", () => {
-  // A text of 1 MB, remembered, and its bytes (latin1), which stay on the stack.
+  // A memoized text of 1 MB, and its bytes (latin1), which stay on the stack.
   const text = `X\x40\x42\x0f\0${"a".repeat(1_000_000)}q\x01X\x06\0\0\0latin1q\x02c_codecs\nencode\nq\x03`
   const pickle = Uint8Array.from(Buffer.from(`\x80\x02${text}${"h\x03h\x01h\x02\x86R".repeat(5000)}.`, "latin1"))
   expect(() => readNumpyPickle(pickle, "emb")).toThrow(/^emb: with the values of its pickle it would take \d+ bytes/)

@@ -11,7 +11,7 @@ import { type TensorValues, valuesOf } from "./safetensors.ts"
 import { type Dtype, dtypes } from "./safetensors-header.ts"
 import { columnMajorStrides, countOf, gather, isRowMajor } from "./strides.ts"
 
-export interface NumpyArray {
+interface NumpyArray {
   readonly dtype: Dtype
   readonly shape: readonly number[]
   /** Row-major; F16 as bits. */
@@ -24,7 +24,7 @@ const types: Readonly<Record<string, Dtype>> = { f2: "F16", f4: "F32", f8: "F64"
 /** NumPy's own limit. */
 const mostDimensions = 64
 
-/** Protocol 2 has the bytes as a text, of up to 2 bytes for each, and turns it into bytes. */
+/** Protocol 2 stores the bytes as a text, with up to 2 bytes for each, and turns it into bytes. */
 const memoryBudget = (size: number) => 2 ** 16 + 4 * size
 
 class PickledDtype {
@@ -73,7 +73,7 @@ const globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>
 /** The array of a pickle. Throws a UserError that begins with `name` on everything else. */
 export function readNumpyPickle(bytes: Uint8Array, name: string): NumpyArray {
   const value = readPickle(bytes, { name, globals, budget: new Budget(memoryBudget(bytes.length), name) })
-  if (!(value instanceof PickledArray)) throw fail(name, "the pickle is no array of NumPy")
+  if (!(value instanceof PickledArray)) throw fail(name, "the pickle is not a NumPy array")
   const shape = shapeOf(value.shape, name)
   const dtype = dtypeOf(value.dtype, name)
   const needed = countOf(shape) * dtypes[dtype].BYTES_PER_ELEMENT
@@ -101,7 +101,7 @@ function dtypeOf(dtype: unknown, name: string): Dtype {
   throw fail(name, `the array's type is ${found}, not one of ${Object.keys(types).join(", ")}`)
 }
 
-/** Null where a letter is no byte. */
+/** Null where a letter does not fit into a byte. */
 function latin1Bytes(text: string): Uint8Array | null {
   const bytes = new Uint8Array(text.length)
   for (let i = 0; i < text.length; i++) {
@@ -124,7 +124,7 @@ export function numpyPickle(values: Float32Array, rows: number, width: number): 
   const global = (module: string, name: string) => [...text(module), ...text(name), 0x93]
   const head = [0x80, 5, ...global("numpy.core.numeric", "_frombuffer"), 0x28, 0x96]
   const type = [...global("numpy", "dtype"), ...text("f4"), 0x89, 0x88, 0x87, 0x52]
-  // The dtype's state: version 3, little-endian, nothing of what types with fields have.
+  // The dtype's state: version 3, little-endian, and none of the parts that types with fields have.
   const state = [0x28, 0x4b, 3, ...text("<"), 0x4e, 0x4e, 0x4e, ...integer(-1), ...integer(-1), 0x4b, 0, 0x74, 0x62]
   const rest = [...integer(rows), ...integer(width), 0x86, ...text("C"), 0x74, 0x52, 0x2e]
   const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)

@@ -1,7 +1,7 @@
 /** The bytes of a pickle, from front to back: its numbers and texts, and the errors that say where it is damaged. */
 import { UserError } from "../errors.ts"
 
-/** An integer of more is no size, offset or counter; parsing a long decimal one takes quadratic time. */
+/** A longer integer is not a size, an offset or a counter, and parsing a long decimal one takes quadratic time. */
 const longestInteger = 64
 
 export class PickleBytes {
@@ -32,7 +32,7 @@ export class PickleBytes {
     return this.view.getInt32(this.advance(4), true)
   }
 
-  /** A length: beyond 2^53 it is rounded, which no pickle is long enough to notice. */
+  /** A length. Above 2^53 it is rounded, and no pickle is that long. */
   uint64(): number {
     return Number(this.view.getBigUint64(this.advance(8), true))
   }
@@ -86,7 +86,7 @@ export class PickleBytes {
 
   /** A decimal integer. */
   integer(text: string): number | bigint {
-    if (text.length > longestInteger || !/^-?\d+$/.test(text)) this.fail("a number is no integer")
+    if (text.length > longestInteger || !/^-?\d+$/.test(text)) this.fail("a number is not an integer")
     return narrow(BigInt(text))
   }
 
@@ -94,11 +94,11 @@ export class PickleBytes {
   decimal(text: string): number {
     const named: Readonly<Record<string, number>> = { inf: Infinity, "-inf": -Infinity, nan: NaN }
     if (Object.hasOwn(named, text)) return named[text]!
-    if (text.length > longestInteger || !/^-?\d+(\.\d*)?(e[+-]?\d+)?$/i.test(text)) this.fail("a number is none")
+    if (text.length > longestInteger || !/^-?\d+(\.\d*)?(e[+-]?\d+)?$/i.test(text)) this.fail("a number is malformed")
     return Number(text)
   }
 
-  /** Throws unless as many bytes are left. */
+  /** Throws unless `length` bytes are left. */
   require(length: number): void {
     if (length > this.data.length - this.offset) this.fail("it ends too early")
   }

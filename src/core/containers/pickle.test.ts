@@ -17,7 +17,7 @@ const globals = {
 }
 const read = (bytes: Uint8Array) => readPickle(bytes, { name: "a.pkl", globals, persistentLoad: (id) => ({ id }) })
 
-/** Opcodes as text, `\xNN` for bytes, behind the protocol. */
+/** Opcodes as text, `\xNN` for bytes, after the protocol. */
 const raw = (text: string) => read(Uint8Array.from(Buffer.from(`\x80\x04${text}`, "latin1")))
 
 test("values of every kind come back", () => {
@@ -97,7 +97,7 @@ test.each([
   ["a protocol of the future", "\x80\x06N.", "protocol 6"],
   ["an instance of the old kind", "(igeometry\nPoint\n.", "opcode 0x69"],
   ["text that is not UTF-8", "\x8c\x01\xff.", "not UTF-8"],
-  ["a number that is none", "I5x\n.", "no integer"],
+  ["a malformed number", "I5x\n.", "not an integer"],
   ["a line without an end", "Icgeometry", "does not end"],
   [
     "a dict of 10,001 numbers",
@@ -110,7 +110,7 @@ test.each([
     "more than 10000 numbers are keys",
   ],
   ["a huge integer", `\x8b\0\0\0\x01${"a".repeat(100)}`, "an integer of 16777216 bytes"],
-  ["a name that is no text", "K\x01K\x02\x93.", "name is not text"],
+  ["a name that is not text", "K\x01K\x02\x93.", "name is not text"],
 ])("%s is refused in one line", (_, text, message) => {
   const error = errorOf(() => raw(text))
   expect(error).toBeInstanceOf(UserError)

@@ -1,9 +1,9 @@
 /**
  * Python's pickles (protocols 2 to 5; opcodes as in CPython's Lib/pickletools.py), read and never executed: a pickle
- * names the functions it wants called, and only those of a table that the caller gives are. Numbers come back as number
+ * names the functions that it wants called, and only those in the caller's table are called. Numbers come back as number
  * (bigint beyond 2^53), tuples and lists as arrays, dicts as Map, sets as Set, bytes as views of the input.
  *
- * One pass over the bytes, on a stack of its own: a pickle can neither nest too deep nor ask for more than it is long.
+ * Reading is one pass over the bytes with an explicit stack, so a pickle can neither nest too deep nor take unbounded time.
  */
 import { Budget } from "../budget.ts"
 import { oneLine, UserError } from "../errors.ts"
@@ -19,18 +19,18 @@ export class PickleGlobal {
 }
 
 /** A value that takes the state which a pickle gives to an object after making it (`__setstate__`). */
-export interface TakesState {
+interface TakesState {
   setState(state: unknown): void
 }
 
-export interface PickleOptions {
+interface PickleOptions {
   /** The file, for error messages. */
   readonly name: string
-  /** By `module.name`: what may be called. A table function throws a UserError on arguments it does not like. */
+  /** The functions that may be called, by `module.name`. They throw a UserError on arguments that do not fit. */
   readonly globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>>
-  /** What stands for an object that is stored outside of the pickle. */
+  /** Makes the value that stands for an object stored outside of the pickle. */
   readonly persistentLoad?: (id: unknown) => unknown
-  /** What the values may take, roughly; a pickle can make 50 bytes out of one of its own. Default: 64 MiB. */
+  /** How much memory the values may take, roughly: a pickle can make 50 bytes out of one. Default: 64 MiB. */
   readonly budget?: Budget
 }
 
@@ -39,17 +39,17 @@ export function readPickle(bytes: Uint8Array, options: PickleOptions): unknown {
   return new Pickle(bytes, options).run()
 }
 
-/** V8's sizes, rounded up: of a slot in the stack, in a list or in the memo; of an entry; and of what is empty. */
+/** V8's sizes, rounded up: a slot in the stack, in a list or in the memo; an entry; an empty container. */
 const slotBytes = 16
 const entryBytes = 48
 const textBytes = 24
 const listBytes = 64
 const dictBytes = 256
 
-/** Arguments of a function; what has as many items is gone through in no time. */
-const fewItems = 64
+/** The most arguments that a function may get, so that going through them takes no time. */
+const mostArguments = 64
 
-/** V8 hashes numbers without a secret, so that a file can choose ones that are looked for among each other. */
+/** V8 hashes numbers without a secret, so a file could choose keys that all collide. */
 export const mostNumbersAsKeys = 10_000
 
 class Pickle {
@@ -178,7 +178,7 @@ class Pickle {
     this.push(value)
   }
 
-  /** What a function of the table made: a copy of an argument at most, which has been counted itself. */
+  /** Pushes what a function of the table made: at most a copy of an argument, whose size has been counted already. */
   private made(value: unknown): void {
     if (value instanceof Map || value instanceof Set) this.spend(dictBytes + value.size * entryBytes)
     else this.spend(listBytes + (value instanceof Uint8Array ? value.byteLength : 0))
@@ -272,14 +272,14 @@ class Pickle {
 
   private pushGlobal(module: string, name: string): void {
     const { globals } = this.options
-    const whole = `${module}.${name}`
-    if (!Object.hasOwn(globals, whole)) {
+    const fullName = `${module}.${name}`
+    if (!Object.hasOwn(globals, fullName)) {
       throw new UserError(
-        `${this.options.name}: the pickle asks for \`${oneLine(whole)}\`, which is neither a tensor nor a container; nothing was executed`,
+        `${this.options.name}: the pickle asks for \`${oneLine(fullName)}\`, which is neither a tensor nor a container; nothing was executed`,
         "use a file that holds only weights: a state dict, or safetensors",
       )
     }
-    this.made(new PickleGlobal(whole, globals[whole]!))
+    this.made(new PickleGlobal(fullName, globals[fullName]!))
   }
 
   private pushStackGlobal(): void {
@@ -292,13 +292,13 @@ class Pickle {
     const [callee, args] = this.popMany(2)
     if (!(callee instanceof PickleGlobal)) this.input.fail("something is called that is not a function")
     if (!Array.isArray(args)) this.input.fail(`${callee.name} is called with something that is not a tuple`)
-    if (args.length > fewItems) this.input.fail(`${callee.name} is called with ${args.length} arguments`)
+    if (args.length > mostArguments) this.input.fail(`${callee.name} is called with ${args.length} arguments`)
     // A function may go through a list, and can be called with the same one again and again.
-    for (const arg of args) if (Array.isArray(arg) && arg.length > fewItems) this.spend(arg.length * slotBytes)
+    for (const arg of args) if (Array.isArray(arg) && arg.length > mostArguments) this.spend(arg.length * slotBytes)
     this.made(callee.call(...args))
   }
 
-  /** A Map's state are attributes, such as a state dict's `_metadata`. */
+  /** The state of a Map holds attributes, such as a state dict's `_metadata`, and is ignored. */
   private build(state: unknown): void {
     const object = this.top()
     if (takesState(object)) object.setState(state)

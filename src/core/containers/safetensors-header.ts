@@ -1,6 +1,7 @@
-/** The header of a safetensors file, checked: what it promises about every tensor holds for the file's bytes. */
+/** The header of a safetensors file, checked against the file's bytes: what it says about every tensor is true. */
 import { Budget } from "../budget.ts"
 import { messageOf, oneLine, quoted, UserError } from "../errors.ts"
+import { isObject } from "../json.ts"
 import type { RandomAccess } from "../random-access.ts"
 
 /** Type names of the format -> the array that holds such values (F16 and BF16 as bits, BOOL as bytes). */
@@ -22,12 +23,12 @@ export type Dtype = keyof typeof dtypes
 export interface TensorEntry {
   readonly dtype: Dtype
   readonly shape: readonly number[]
-  /** First byte and the one behind the last, counted from the end of the header. */
+  /** First byte and the one after the last, counted from the end of the header. */
   readonly begin: number
   readonly end: number
 }
 
-export interface Header {
+interface Header {
   readonly metadata: Readonly<Record<string, string>>
   readonly tensors: ReadonlyMap<string, TensorEntry>
   /** Where in the file the tensors begin. */
@@ -38,12 +39,12 @@ export interface Header {
 const largestHeader = 100_000_000
 
 /**
- * What a header may take: models have few tensors for their bytes, and 80 bytes that describe an empty tensor become
- * 700 in memory. Above the constant, which 10,000 tensors fit into, each needs about 200 bytes of values.
+ * Bytes that a header may take in memory: models have few tensors for their size, and 80 bytes that describe an empty tensor
+ * become 700. 10,000 tensors fit into the constant; above it, each tensor needs about 200 bytes of values.
  */
 const headerBudget = (size: number) => 2 ** 23 + 4 * size
 
-/** Measured in V8: of a header's byte (itself, as text, as names), of an object with its entry, and of each value. */
+/** Bytes measured in V8: for a header's byte (itself, as text, as names), for an object with its entry, and for each value. */
 const cost = { byte: 4, object: 512, value: 64 }
 
 /** Throws UserError on anything the format forbids, and on more tensors than a file of this size can have values for. */
@@ -94,7 +95,7 @@ function decodeText(source: RandomAccess, bytes: Uint8Array): string {
   }
 }
 
-/** Counts objects in one object, and lists in those: anything else could make 30 bytes of an object out of one. */
+/** Counts the objects in the header's object, and lists in them. Other nesting is refused: it could turn one byte into an object of 30. */
 function checkNesting(source: RandomAccess, text: string): { objects: number; values: number } {
   let [depth, objects, values] = [0, 0, 1]
   for (let i = 0; i < text.length; i++) {
@@ -130,7 +131,7 @@ function repeatedKey(text: string): string | undefined {
   return undefined
 }
 
-/** Position of the quote that closes the string which begins at `start`; the text's end where none does. */
+/** Position of the quote that closes the string which begins at `start`; the text's end where there is no such quote. */
 function endOfString(text: string, start: number): number {
   for (let i = start + 1; i < text.length; i++) {
     if (text[i] === '"') return i
@@ -180,10 +181,6 @@ function checkLayout(source: RandomAccess, tensors: ReadonlyMap<string, TensorEn
     end = entry.end
   }
   if (end !== available) fail(source, `${available} bytes of data, of which the header describes ${end}`)
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 function isSizes(value: unknown): value is number[] {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
+import { float32ToBfloat16, float32ToFloat16 } from "../arrays/half.ts"
+import { Random } from "../arrays/random.ts"
 import { UserError } from "../errors.ts"
-import { float32ToBfloat16, float32ToFloat16 } from "../half.ts"
-import { Random } from "../random.ts"
 import { bytesAsSource, type Dtype, SafetensorsFile, safetensorsChunks, type TensorToWrite } from "./safetensors.ts"
 
 const floats = Float32Array.of(0, 1, -2, 0.5, 3, -4)
@@ -55,11 +55,11 @@ test.each([
   ["nothing", new Uint8Array(0), "0 bytes are too few"],
   ["a cut header", written.subarray(0, 40), "but the file has 40"],
   ["cut data", written.subarray(0, written.length - 1), 'tensor "flag": ends at byte'],
-  ["data behind the end", Uint8Array.of(...written, 0), "of which the header describes"],
+  ["data after the end", Uint8Array.of(...written, 0), "of which the header describes"],
   ["a huge header", Uint8Array.of(0, 0, 0, 0, 1, 0, 0, 0, 0), "a header of 4294967296 bytes"],
-  ["no JSON", file8("{oops}", data), "the header is not JSON"],
-  ["no object", file8("[1]", data), "not a JSON object"],
-  ["bytes that are no text", file8(Uint8Array.of(0x7b, 0xff, 0x7d), data), "not UTF-8"],
+  ["not JSON", file8("{oops}", data), "the header is not JSON"],
+  ["not an object", file8("[1]", data), "not a JSON object"],
+  ["bytes that are not text", file8(Uint8Array.of(0x7b, 0xff, 0x7d), data), "not UTF-8"],
   ["a name twice", file8(`{"w":${JSON.stringify({})},"w":{}}`, data), '"w" appears twice'],
   ["a field twice", file8('{"w":{"dtype":"F32","dtype":"F32"}}', data), '"dtype" appears twice'],
   ["an unknown type", file8(entry({ dtype: "F8_E4M3" }), data), 'tensor "w": dtype "F8_E4M3" is not one of F64'],
@@ -71,7 +71,7 @@ test.each([
   ["half a range", file8(entry({ data_offsets: [0] }), data), "data_offsets are not two positions"],
   ["a shape of other size", file8(entry({ shape: [3] }), data), "[3] of F32 is 12 bytes, stored are 8"],
   ["a hole", file8(entry({ data_offsets: [4, 12] }), new Uint8Array(12)), "begins at 4, but the one before ends at 0"],
-  ["an entry that is no object", file8('{"w":null}', data), "is not one of"],
+  ["an entry that is not an object", file8('{"w":null}', data), "is not one of"],
   ["metadata of numbers", file8('{"__metadata__":{"a":1}}', new Uint8Array(0)), "__metadata__ is not"],
   [
     "a deep nest",

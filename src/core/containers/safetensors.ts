@@ -1,10 +1,11 @@
 /**
  * safetensors (https://github.com/huggingface/safetensors): 8 bytes of header length, a JSON header, tensors.
- * The reader takes a source it can read anywhere in, and reads a tensor only when asked; the writer gives chunks, one
+ * The reader takes a source that can be read at any offset, and reads a tensor only when asked; the writer gives chunks, one
  * tensor at a time. So neither holds a file in memory.
  */
+
+import { bfloat16ToFloat32, float16ToFloat32 } from "../arrays/half.ts"
 import { assert, UserError } from "../errors.ts"
-import { bfloat16ToFloat32, float16ToFloat32 } from "../half.ts"
 import type { RandomAccess } from "../random-access.ts"
 import { type Dtype, dtypes, parseHeader, type TensorEntry } from "./safetensors-header.ts"
 
@@ -27,7 +28,7 @@ export class SafetensorsFile {
     this.dataStart = dataStart
   }
 
-  /** The values of a tensor, row-major. Throws UserError if the file has none of this name. */
+  /** The values of a tensor, row-major. Throws UserError if the file has no tensor of this name. */
   read(name: string): TensorValues {
     const { dtype, begin, end } = this.entry(name)
     const bytes = this.source.read(this.dataStart + begin, end - begin)
@@ -53,7 +54,7 @@ export function valuesOf(bytes: Uint8Array, dtype: Dtype): TensorValues {
   return new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, bytes.length / array.BYTES_PER_ELEMENT)
 }
 
-/** Values of any type as float32; float32 values themselves come back as they are. */
+/** Values of any type as float32; float32 values are returned themselves, not copied. */
 export function toFloat32(values: TensorValues, dtype: Dtype): Float32Array {
   if (dtype === "F16") return float16ToFloat32(values as Uint16Array)
   if (dtype === "BF16") return bfloat16ToFloat32(values as Uint16Array)

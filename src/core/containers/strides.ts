@@ -1,13 +1,13 @@
 /** Where the elements of an array lie in memory: strides, counted in elements, one for each dimension. */
 import type { TensorValues } from "./safetensors.ts"
 
-/** Element count of a shape; not a safe integer where that is beyond 2^53. */
+/** Element count of a shape; above 2^53 it is not a safe integer. */
 export function countOf(shape: readonly number[]): number {
   return shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1)
 }
 
 /** Row-major: the last dimension varies fastest. */
-export function rowMajorStrides(shape: readonly number[]): number[] {
+function rowMajorStrides(shape: readonly number[]): number[] {
   const strides = new Array<number>(shape.length)
   let stride = 1
   for (let d = shape.length - 1; d >= 0; d--) {

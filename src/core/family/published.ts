@@ -7,16 +7,16 @@
  */
 import type { VariantName } from "./variants.ts"
 
-export type PublishedSource = "readme" | "results" | "card"
+type PublishedSource = "readme" | "results" | "card"
 
-/** Of the image tower and the text tower. */
-export interface PublishedPair {
+/** A figure for each of the two towers. */
+interface PublishedPair {
   readonly image: number
   readonly text: number
   readonly source: PublishedSource
 }
 
-export interface PublishedFigure {
+interface PublishedFigure {
   readonly value: number
   readonly source: PublishedSource
 }

@@ -12,5 +12,5 @@ export const longestSequence = 16_384
 /** Values of a vector: published embeddings have 512 to 1,536. */
 export const widestVector = 65_536
 
-/** Of the tokens a text can have: CLIP's has 49,408. */
+/** Different tokens in a vocabulary: CLIP's has 49,408. */
 export const largestVocabulary = 2 ** 20

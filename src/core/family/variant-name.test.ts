@@ -31,7 +31,7 @@ test.each([
   ["mobileclip2-s1", /^nearest names: mobileclip-s1, mobileclip2-s0, mobileclip2-s2;/],
   ["apple/MobilCLIP2_L14", /^nearest names: mobileclip2-l14, mobileclip-l14,/],
   ["", /^nearest names: /],
-])('"%s" is none; the nearest are listed', (name, hint) => {
+])('"%s" is not a name of the family; the nearest are listed', (name, hint) => {
   let error: unknown
   try {
     findVariant(name)

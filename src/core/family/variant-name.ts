@@ -31,7 +31,7 @@ function find<Name extends ModelName>(name: string, names: readonly Name[]): Nam
   )
 }
 
-/** As it stands, and without an organisation: the slash of "MobileCLIP-L/14" is none. */
+/** The name as given, and without an organisation: the slash of "MobileCLIP-L/14" does not end one. */
 function spellings(name: string): string[] {
   const path = name.slice(name.lastIndexOf(":") + 1)
   return [path, path.slice(path.indexOf("/") + 1)].map(bare)

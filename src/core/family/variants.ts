@@ -42,7 +42,7 @@ export interface VitConvStemConfig {
   readonly stemWidth: number
   /** Zero padding of the first 4x4 convolution: 1 in Apple's code, 0 in timm's. */
   readonly stemPadding: 0 | 1
-  /** Of every layer norm: 1e-5 in Apple's code, 1e-6 in timm's. */
+  /** The epsilon of every layer norm: 1e-5 in Apple's code, 1e-6 in timm's. */
   readonly normEps: 1e-5 | 1e-6
 }
 
@@ -88,7 +88,7 @@ export interface ClipConfig extends ImageEncoderConfig {
 }
 
 /**
- * CoCa: an attentional pooler behind the image tower, a class token behind the text, and a decoder that writes captions.
+ * CoCa: an attentional pooler after the image tower, a class token after the text, and a decoder that writes captions.
  * Pooler, text tower and decoder are `embedDim` wide.
  */
 export interface CocaConfig {
@@ -117,7 +117,7 @@ export interface Variant {
 }
 
 /** A captioner; its files use open_clip's CoCa names. */
-export interface Captioner {
+interface Captioner {
   readonly model: CocaConfig
   readonly preprocessing: Preprocessing
 }

@@ -23,27 +23,11 @@ export function image8(width: number, height: number, data: Uint8Array | Uint8Cl
   return { width, height, channels: 3, data }
 }
 
-/** Copies the pixels of `box`, which must lie inside the image. */
-export function crop(image: Image8, box: Box): Image8 {
-  assertInside(box, image.width, image.height)
-  const rowBytes = box.width * 3
-  const data = new Uint8Array(rowBytes * box.height)
-  for (let y = 0; y < box.height; y++) {
-    const start = ((box.top + y) * image.width + box.left) * 3
-    data.set(image.data.subarray(start, start + rowBytes), y * rowBytes)
-  }
-  return image8(box.width, box.height, data)
-}
-
 /** The middle `size` x `size` pixels; an odd remainder is halved to the even neighbour, as torchvision does. */
 export function centerBox(width: number, height: number, size: number): Box {
   const box = { left: halfToEven(width - size), top: halfToEven(height - size), width: size, height: size }
   assertInside(box, width, height)
   return box
-}
-
-export function centerCrop(image: Image8, size: number): Image8 {
-  return crop(image, centerBox(image.width, image.height, size))
 }
 
 export function assertInside(box: Box, width: number, height: number): void {

@@ -2,14 +2,14 @@
 import { assert } from "../errors.ts"
 import { type Kernels, withKernels } from "../kernels/kernels.ts"
 import { centerBox, type Image8 } from "./pixels.ts"
-import { type Interpolation, placeWindow, shortestSide, whole } from "./resize.ts"
+import { fullBox, type Interpolation, resizeInKernels, shortestSide } from "./resize.ts"
 
 /** Travels with the weights, as JSON. */
 export interface Preprocessing {
   /** Height and width of the input, in pixels. */
   readonly size: number
   readonly interpolation: Interpolation
-  /** Of red, green and blue, for values in 0..1. Zeros and ones where a model takes 0..1 as it is. */
+  /** For red, green and blue, of values in 0..1. Zeros here and ones in `std` where a model takes 0..1 as it is. */
   readonly mean: readonly [number, number, number]
   readonly std: readonly [number, number, number]
 }
@@ -27,10 +27,20 @@ export function preprocess(
   const to = shortestSide(image, p.size)
   const window = centerBox(to.width, to.height, p.size)
   return withKernels((kernels) => {
-    const pixels = placeWindow(kernels, image, whole(image), to, window, p.interpolation)
+    const pixels = resizeInKernels(kernels, image, fullBox(image), to, window, p.interpolation)
     lookUpFloats(kernels, pixels, p.size * p.size, normalizedBytes(p), out)
     return out
   })
+}
+
+/** Pictures of any size -> [N, 3, size, size], each as `preprocess` gives it. */
+export function preprocessBatch(images: readonly Image8[], p: Preprocessing): Float32Array {
+  const length = 3 * p.size * p.size
+  const pixels = new Float32Array(images.length * length)
+  images.forEach((image, i) => {
+    preprocess(image, p, pixels.subarray(i * length, (i + 1) * length))
+  })
+  return pixels
 }
 
 /** [H, W, 3] bytes -> [3, H, W] float32: (value / 255 - mean) / std, each step rounded to float32 as in torch. */

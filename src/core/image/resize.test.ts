@@ -1,12 +1,11 @@
 import { expect, test } from "vitest"
 import { pillowResize } from "../../../test/pillow-resize.ts"
-import { Random } from "../random.ts"
-import { centerBox, centerCrop, crop, type Image8, image8 } from "./pixels.ts"
+import { Random } from "../arrays/random.ts"
+import { type Box, centerBox, type Image8, image8 } from "./pixels.ts"
 import {
   type Interpolation,
   resize,
   resizeAndCenterCrop,
-  resizedCrop,
   resizeShortestSide,
   resizeWindow,
   shortestSide,
@@ -42,12 +41,10 @@ test.each(interpolations)("%s: computing a window is the same as cropping afterw
     const window = part(to)
     const expected = crop(resize(crop(image, source), to, interpolation), window)
     expect(resizeWindow(image, source, to, window, interpolation).data).toEqual(expected.data)
-    expect(resizedCrop(image, source, to, interpolation).data).toEqual(
-      resize(crop(image, source), to, interpolation).data,
-    )
     const size = 1 + random.int(40)
-    const whole = resizeShortestSide(image, size, interpolation)
-    expect(resizeAndCenterCrop(image, size, interpolation).data).toEqual(centerCrop(whole, size).data)
+    const resized = resizeShortestSide(image, size, interpolation)
+    const center = crop(resized, centerBox(resized.width, resized.height, size))
+    expect(resizeAndCenterCrop(image, size, interpolation).data).toEqual(center.data)
   }
 })
 
@@ -91,11 +88,24 @@ test("a very long strip costs no more than its crop", () => {
 })
 
 test("boxes outside the picture and wrong amounts of bytes are refused", () => {
-  expect(() => crop(noise(4, 4), { left: 2, top: 0, width: 3, height: 1 })).toThrow("not inside 4 x 4 pixels")
-  expect(() => centerCrop(noise(4, 4), 5)).toThrow("not inside")
+  const [outside, inside] = [
+    { left: 2, top: 0, width: 3, height: 1 },
+    { left: 0, top: 0, width: 4, height: 4 },
+  ]
+  const window = (source: Box, box: Box) => resizeWindow(noise(4, 4), source, inside, box, "bilinear")
+  expect(() => window(outside, inside)).toThrow("not inside 4 x 4 pixels")
+  expect(() => window(inside, outside)).toThrow("not inside 4 x 4 pixels")
+  expect(() => centerBox(4, 4, 5)).toThrow("not inside")
   expect(() => resize(noise(4, 4), { width: 0, height: 4 }, "bilinear")).toThrow("0 x 4")
   expect(() => image8(2, 2, new Uint8Array(11))).toThrow("2 x 2 RGB pixels in 11 bytes")
 })
+
+/** The plain definition. */
+function crop({ width, data }: Image8, box: Box): Image8 {
+  const rows = Array.from({ length: box.height }, (_, y) => ((box.top + y) * width + box.left) * 3)
+  const pixels = rows.flatMap((start) => [...data.subarray(start, start + box.width * 3)])
+  return image8(box.width, box.height, Uint8Array.from(pixels))
+}
 
 function noise(width: number, height: number): Image8 {
   return image8(

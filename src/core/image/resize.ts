@@ -33,12 +33,7 @@ function keys(x: number): number {
 }
 
 export function resize(image: Image8, to: Size, interpolation: Interpolation): Image8 {
-  return resizeWindow(image, whole(image), to, whole(to), interpolation)
-}
-
-/** Crops, then resizes: no pixel outside `box` has influence. Equal to torchvision's `resized_crop`. */
-export function resizedCrop(image: Image8, box: Box, to: Size, interpolation: Interpolation): Image8 {
-  return resizeWindow(image, box, to, whole(to), interpolation)
+  return resizeWindow(image, fullBox(image), to, fullBox(to), interpolation)
 }
 
 /** The shorter side becomes `size`, the longer one keeps the proportion, rounded down. */
@@ -56,19 +51,22 @@ export function resizeShortestSide(image: Image8, size: number, interpolation: I
 /** `centerCrop(resizeShortestSide(image, size), size)`, without computing what the crop throws away. */
 export function resizeAndCenterCrop(image: Image8, size: number, interpolation: Interpolation): Image8 {
   const to = shortestSide(image, size)
-  return resizeWindow(image, whole(image), to, centerBox(to.width, to.height, size), interpolation)
+  return resizeWindow(image, fullBox(image), to, centerBox(to.width, to.height, size), interpolation)
 }
 
-/** The part `window` of the image that `source`, a part of `image`, becomes when it is resized to `to`. */
+/**
+ * The part `window` of the image that `source`, a part of `image`, becomes when it is resized to `to`. No pixel outside
+ * `source` has influence, as in torchvision's `resized_crop`.
+ */
 export function resizeWindow(image: Image8, source: Box, to: Size, window: Box, interpolation: Interpolation): Image8 {
   return withKernels((kernels) => {
-    const pixels = placeWindow(kernels, image, source, to, window, interpolation)
+    const pixels = resizeInKernels(kernels, image, source, to, window, interpolation)
     return image8(window.width, window.height, kernels.uint8(pixels, window.width * window.height * 3).slice())
   })
 }
 
 /** `resizeWindow` in the kernels' memory: the address of the pixels. */
-export function placeWindow(
+export function resizeInKernels(
   kernels: Kernels,
   image: Image8,
   source: Box,
@@ -90,19 +88,19 @@ export function placeWindow(
   const rowBytes = window.width * 3
   const pixels = kernels.reserve(rowBytes * window.height)
   const stride = narrowStride(window.width)
-  kernels.run.resizeRows(narrowed, stride, rowBytes, window.height, pixels, ...place(kernels, rows))
+  kernels.run.resizeRows(narrowed, stride, rowBytes, window.height, pixels, ...putTaps(kernels, rows))
   return pixels
 }
 
 /** Rows go into the kernels' memory in blocks of about this many bytes, however large the picture is. */
 const BLOCK_BYTES = 2 ** 22
 
-/** The horizontal pass over the rows of `stripe`: the address of the result, with room for one more row behind it. */
+/** The horizontal pass over the rows of `stripe`: the address of the result, with room for one more row after it. */
 function resizeColumns(kernels: Kernels, image: Image8, stripe: Box, columns: Taps): number {
   const stride = image.width * 3
   const blockRows = Math.min(Math.max(Math.floor(BLOCK_BYTES / stride), 1), stripe.height)
   const block = kernels.reserve(blockRows * stride)
-  const table = place(kernels, columns)
+  const table = putTaps(kernels, columns)
   const outStride = narrowStride(columns.length)
   const out = kernels.reserve(outStride * (stripe.height + 1))
   for (let y = 0; y < stripe.height; y += blockRows) {
@@ -124,7 +122,7 @@ function narrowStride(width: number): number {
 interface Taps {
   readonly length: number
   readonly start: Int32Array
-  /** Behind the last input that has a weight. */
+  /** One past the last input that has a weight. */
   readonly end: number
   readonly pairs: Int32Array
   /** For two inputs the high and then the low parts of their weights, as the kernels take them. */
@@ -177,12 +175,12 @@ function roundHalfAway(x: number): number {
   return Math.trunc(x < 0 ? x - 0.5 : x + 0.5)
 }
 
-function place(kernels: Kernels, { start, pairs, weights, stride }: Taps): TapTable {
+function putTaps(kernels: Kernels, { start, pairs, weights, stride }: Taps): TapTable {
   return [kernels.put(start), kernels.put(pairs), kernels.put(weights), stride * weights.BYTES_PER_ELEMENT]
 }
 
-/** All of a picture, which must have pixels. */
-export function whole(size: Size): Box {
+/** The box of a whole picture, which must have pixels. */
+export function fullBox(size: Size): Box {
   assert(size.width > 0 && size.height > 0, `a size of ${size.width} x ${size.height} pixels`)
   return { left: 0, top: 0, width: size.width, height: size.height }
 }

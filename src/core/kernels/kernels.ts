@@ -1,6 +1,6 @@
 /**
- * The inner loops on pixels, as WebAssembly with SIMD (sources: `kernels/`), and the memory they work in. One instance
- * serves everybody: a computation takes memory from the start of it, and what it leaves there lasts until the next.
+ * The inner loops on pixels, as WebAssembly with SIMD (sources: `kernels/`), and the memory they work in. All
+ * callers share one instance: a computation takes memory from its start, and what it leaves there lasts until the next.
  */
 import { binary } from "./binary.ts"
 
@@ -32,13 +32,13 @@ export type Matrix = readonly [a0: number, a1: number, a2: number, a3: number, a
 /** Kernels read and write up to 16 bytes beyond the end. */
 const PADDING = 16
 const PAGE = 65_536
-/** More than this is given back after the computation that needed it: WebAssembly's memory cannot shrink. */
+/** A larger memory is dropped after the computation that needed it, because WebAssembly's memory cannot shrink. */
 const KEPT_BYTES = 64 * 2 ** 20
 
 let compiled: WebAssembly.Module | null = null
 let current: Kernels | null = null
 
-/** Runs a computation, which must not start another one in its middle: they share the memory. */
+/** Runs a computation, which must not start another one inside it: they share the memory. */
 export function withKernels<T>(compute: (kernels: Kernels) => T): T {
   current ??= new Kernels()
   try {
@@ -65,7 +65,7 @@ export class Kernels {
     return this.run.memory.buffer.byteLength
   }
 
-  /** The address of `length` bytes that nobody else uses, with padding behind them. Arrays made before are void. */
+  /** The address of `length` bytes that nothing else uses, with padding after them. Views made before become invalid. */
   reserve(length: number): number {
     const address = Math.ceil(this.end / PADDING) * PADDING
     this.end = address + length + PADDING

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import type { Encoder } from "../encoder.ts"
+import type { Encoder } from "../inference/encoder.ts"
 import { fillTemplate, labelVectors } from "./prompts.ts"
 
 test("templates are filled everywhere they say, with labels as they are", () => {

@@ -1,7 +1,11 @@
 /** Labels to vectors: the zero-shot classifier as open_clip builds it. */
-import type { Encoder } from "../encoder.ts"
+
+import { l2Normalize } from "../arrays/similarity.ts"
 import { UserError } from "../errors.ts"
-import { l2Normalize } from "../similarity.ts"
+import type { Encoder } from "../inference/encoder.ts"
+
+/** What a label is put into where nothing else is asked for. */
+export const defaultTemplates = ["a photo of a {}."] as const
 
 /**
  * Unit vectors [labels, embedDim]: each template is filled with the label and encoded to a unit vector; a label is the

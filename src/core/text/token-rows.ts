@@ -1,4 +1,5 @@
 /** Texts as rows of tokens, and encoded in batches of like length. */
+import { inBatches } from "../arrays/batches.ts"
 import { endOfText, Tokenizer } from "./tokenizer.ts"
 
 export interface TokenRows {
@@ -12,11 +13,13 @@ export interface TokenRows {
 export const textBatch = { cpu: 32, cuda: 256 } as const
 
 export class TextRows {
-  private readonly tokenizer = new Tokenizer()
+  /** Made when the first text comes: its tables take a quarter of a second. */
+  private tokenizer: Tokenizer | null = null
 
   constructor(readonly contextLength: number) {}
 
   tokens(texts: readonly string[]): TokenRows {
+    this.tokenizer ??= new Tokenizer()
     const { ids } = this.tokenizer.encodeBatch(texts, this.contextLength)
     const end = BigInt(endOfText)
     const lengths = texts.map((_, i) => ids.indexOf(end, i * this.contextLength) - i * this.contextLength + 1)
@@ -24,24 +27,22 @@ export class TextRows {
   }
 
   /**
-   * Vectors of `texts`, [texts, width], by batches of at most `size`, short texts with short ones: a causal tower
-   * computes as many columns as the longest text of a batch has.
+   * Vectors of `texts` by batches of at most `size`, short texts with short ones: a causal tower computes as many columns
+   * as the longest text of a batch has.
    */
   async encode(
     texts: readonly string[],
-    { size, width }: { readonly size: number; readonly width: number },
+    size: number,
     run: (rows: TokenRows) => Float32Array | Promise<Float32Array>,
   ): Promise<Float32Array> {
     const all = this.tokens(texts)
     const order = texts.map((_, i) => i).sort((a, b) => all.lengths[a]! - all.lengths[b]! || a - b)
-    const vectors = new Float32Array(texts.length * width)
-    for (let start = 0; start < order.length; start += size) {
-      const rows = order.slice(start, start + size)
-      const found = await run(this.taken(all, rows))
-      rows.forEach((row, i) => {
-        vectors.set(found.subarray(i * width, (i + 1) * width), row * width)
-      })
-    }
+    const found = await inBatches(order.length, size, (start, end) => run(this.taken(all, order.slice(start, end))))
+    const width = found.length / texts.length
+    const vectors = new Float32Array(found.length)
+    order.forEach((row, i) => {
+      vectors.set(found.subarray(i * width, (i + 1) * width), row * width)
+    })
     return vectors
   }
 

@@ -90,6 +90,6 @@ function paddingOf(
 function notClips(where: string, difference: string): UserError {
   return new UserError(
     `${where}: the tokenizer is not CLIP's: ${difference}`,
-    "a teacher's texts are encoded with CLIP's byte-pair encoding; models with another tokenizer cannot teach",
+    "texts are encoded with CLIP's byte-pair encoding; a model with another tokenizer cannot be used",
   )
 }

@@ -3,7 +3,16 @@
  * Pure and synchronous, so the same file serves Node and the browser.
  */
 import { cleanText } from "./clean-text.ts"
-import { endOfText, endOfWordOffset, loadVocabulary, pairKey, startOfText, type Vocabulary } from "./vocabulary.ts"
+import {
+  endOfText,
+  endOfTextToken,
+  endOfWordOffset,
+  loadVocabulary,
+  pairKey,
+  startOfText,
+  startOfTextToken,
+  type Vocabulary,
+} from "./vocabulary.ts"
 
 export { cleanText } from "./clean-text.ts"
 export { endOfText, startOfText } from "./vocabulary.ts"
@@ -18,7 +27,7 @@ const words = /<[sſ]tart_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{
 const cacheLimit = 100_000
 const cachedLength = 64
 
-export interface TokenBatch {
+interface TokenBatch {
   /** Row-major, int64 as libtorch and ONNX want it. */
   readonly ids: BigInt64Array
   /** [texts, context length] */
@@ -28,8 +37,8 @@ export interface TokenBatch {
 export class Tokenizer {
   private readonly vocabulary: Vocabulary = loadVocabulary()
   private readonly cache = new Map<string, readonly number[]>([
-    ["<start_of_text>", [startOfText]],
-    ["<end_of_text>", [endOfText]],
+    [startOfTextToken, [startOfText]],
+    [endOfTextToken, [endOfText]],
   ])
 
   /** Token ids from start of text to end of text, as many as the text needs. */

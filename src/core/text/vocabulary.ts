@@ -36,10 +36,16 @@ export function loadVocabulary(): Vocabulary {
   return vocabulary
 }
 
+/** The texts that stand for the two in captions (OpenAI's release writes them in another way). */
+export const startOfTextToken = "<start_of_text>"
+export const endOfTextToken = "<end_of_text>"
+
 /** Token id -> text in CLIP's byte symbols, as a tokenizer.json lists them. */
 export function tokenTexts(): string[] {
   const tokens: string[] = []
   for (const [token, id] of Object.entries(new PublishedTables().encoder)) tokens[id] = token
+  tokens[startOfText] = startOfTextToken
+  tokens[endOfText] = endOfTextToken
   return tokens
 }
 
@@ -64,7 +70,7 @@ function buildVocabulary(): Vocabulary {
 function bytesOfTokens(idOf: Record<string, number>, byteOf: Record<string, string>): Uint8Array[] {
   const bytes: Uint8Array[] = []
   for (const [token, id] of Object.entries(idOf)) bytes[id] = Uint8Array.from(token, (symbol) => Number(byteOf[symbol]))
-  bytes[startOfText] = new TextEncoder().encode("<start_of_text>")
-  bytes[endOfText] = new TextEncoder().encode("<end_of_text>")
+  bytes[startOfText] = new TextEncoder().encode(startOfTextToken)
+  bytes[endOfText] = new TextEncoder().encode(endOfTextToken)
   return bytes
 }

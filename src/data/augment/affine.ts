@@ -1,7 +1,7 @@
 /**
  * Pillow's affine transform with the nearest neighbour, black outside: the matrix says where the center of an output
- * pixel comes from. Almost always in fixed point with 16 fractional bits; in doubles where nothing turns or shears, and
- * where coordinates would not fit.
+ * pixel comes from. Computed in fixed point with 16 fractional bits almost always; in doubles where nothing turns or shears,
+ * and where coordinates would not fit.
  */
 import type { Matrix } from "../../core/kernels/kernels.ts"
 import type { Canvas } from "./canvas.ts"

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest"
+import { Random } from "../../core/arrays/random.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import { normalize } from "../../core/image/preprocess.ts"
-import { Random } from "../../core/random.ts"
 import { applyAugmentation, augmentedPixels } from "./apply.ts"
 import { opNames, type StoredOp } from "./augmentation.ts"
 import { datacompdrAugmentation as config } from "./config.ts"
 import { drawAugmentation } from "./draw.ts"
 
-// Against the reference: test/golden/augment.json. Here: what holds of any picture.
+// test/golden/augment.json compares with the reference. These tests hold for any picture.
 const random = new Random(8)
 const image = noise(40, 30)
 const whole = [0, 0, 30, 40] as const
@@ -38,7 +38,7 @@ test("pixels move by whole pixels, and black comes in", () => {
   expect(apply("TranslateX", 1e12).data.every((value) => value === 0)).toBe(true)
 })
 
-test("right angles turn pixels into each other's place", () => {
+test("rotation by right angles moves pixels exactly", () => {
   const [quarter, half] = [apply("Rotate", 90), apply("Rotate", -180)]
   for (let y = 0; y < 24; y++) {
     for (let x = 0; x < 24; x++) {
@@ -58,7 +58,7 @@ test("tables: inverted, fewer bits, stretched", () => {
     expect(apply(name, 0.9, flat).data.every((value) => value === 77)).toBe(true)
 })
 
-test("the two ways to the floats are the same, whatever the operations", () => {
+test("both ways to the floats give the same, for all operations", () => {
   const p = { size: 24, interpolation: "bilinear", ...config.normalize } as const
   for (let i = 0; i < 300; i++) {
     const view = drawAugmentation({ ...config, randAugment: { ...config.randAugment!, numOps: 3 } }, image, random)

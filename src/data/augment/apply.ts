@@ -1,8 +1,8 @@
-/** Makes a stored view again, from the original picture: crop, resize, operations; the same bytes every time. */
+/** Makes a stored view again from the original picture: crop, resize, operations. It has the same bytes every time. */
 
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
-import { type Interpolation, placeWindow, whole } from "../../core/image/resize.ts"
+import { fullBox, type Interpolation, resizeInKernels } from "../../core/image/resize.ts"
 import { type Kernels, withKernels } from "../../core/kernels/kernels.ts"
 import type { StoredAugmentation } from "./augmentation.ts"
 import { Canvas } from "./canvas.ts"
@@ -12,7 +12,7 @@ import { checkInside } from "./stored.ts"
 /**
  * The view as `size` x `size` pixels. Magnitudes are applied as they are stored, whatever the size.
  *
- * @param name of the picture, for messages
+ * @param name the picture's name, for messages
  * @throws UserError when the stored crop does not lie inside the picture
  */
 export function applyAugmentation(
@@ -54,7 +54,7 @@ function placeView(
   checkInside(crop, image, name)
   const [top, left, height, width] = crop
   const to = { width: size, height: size }
-  const pixels = placeWindow(kernels, image, { left, top, width, height }, to, whole(to), interpolation)
+  const pixels = resizeInKernels(kernels, image, { left, top, width, height }, to, fullBox(to), interpolation)
   const canvas = new Canvas(kernels, pixels, size, size)
   for (const op of ops ?? []) applyOp(canvas, op)
   return canvas

@@ -1,9 +1,9 @@
-/** A view being made, in the kernels' memory: what operations read and replace. */
+/** A view that is being made, in the kernels' memory: operations read and replace its pixels. */
 
 import { lookUpFloats, normalizedBytes, type Preprocessing } from "../../core/image/preprocess.ts"
 import type { Kernels, Matrix } from "../../core/kernels/kernels.ts"
 
-/** What each of the 256 values becomes; it is cut off to 0..255. */
+/** What each of the 256 values becomes; results are cut to 0..255. */
 export type ByteTable = (value: number) => number
 
 export class Canvas {
@@ -32,7 +32,7 @@ export class Canvas {
     return this.pixels
   }
 
-  /** [3, height, width] floats, without going through the bytes where only tables are left to apply. */
+  /** [3, height, width] floats, directly where only tables are left to apply, without making the bytes first. */
   finishNormalized(p: Pick<Preprocessing, "mean" | "std">, out: Float32Array): void {
     const floats = normalizedBytes(p)
     const { pending } = this

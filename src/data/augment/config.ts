@@ -5,6 +5,7 @@
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { Interpolation } from "../../core/image/resize.ts"
+import { isObject } from "../../core/json.ts"
 import { nearestNames } from "../../core/nearest.ts"
 
 export interface AugmentationConfig {
@@ -15,7 +16,7 @@ export interface AugmentationConfig {
 }
 
 export interface RandomResizedCrop {
-  /** Of the view, in pixels; translations are drawn for this size. */
+  /** Side of the view, in pixels; translations are drawn for this size. */
   readonly size: number
   readonly interpolation: Interpolation
   /** Share of the picture's area. */
@@ -25,7 +26,7 @@ export interface RandomResizedCrop {
 }
 
 export interface RandAugment {
-  /** Probability that it happens at all. */
+  /** Probability that RandAugment happens at all. */
   readonly p: number
   readonly numOps: number
   /** Which of `numMagnitudeBins`. */
@@ -33,19 +34,19 @@ export interface RandAugment {
   readonly numMagnitudeBins: number
 }
 
-/** Of DataCompDR and DFNDR. */
+/** The augmentation of DataCompDR and DFNDR. */
 export const datacompdrAugmentation: AugmentationConfig = {
   randomResizedCrop: { size: 224, interpolation: "bicubic", scale: [0.08, 1], ratio: [3 / 4, 4 / 3] },
   randAugment: { p: 1, numOps: 2, magnitude: 9, numMagnitudeBins: 31 },
   normalize: { mean: [0.48145466, 0.4578275, 0.40821073], std: [0.26862954, 0.26130258, 0.27577711] },
 }
 
-/** Transforms of the reference that nothing here does; they may be listed as switched off. */
+/** Transforms of the reference that are not supported here; they may be listed as switched off. */
 const unsupported = [
   ...["uint8", "resize", "center_crop", "random_crop", "random_horizontal_flip", "random_erase", "mixup", "cutmix"],
 ] as const
 
-/** What every transform may say, and what nothing depends on: `to_rgb` and `to_tensor` always happen. */
+/** The parameters that each transform may have. `to_rgb` and `to_tensor` always happen, whatever is given. */
 const transforms = {
   to_rgb: ["enable"],
   to_tensor: ["enable"],
@@ -57,7 +58,7 @@ const transforms = {
 type Fields = Readonly<Record<string, unknown>>
 
 /**
- * What is left out is as in `datacompdrAugmentation`, but a transform that is not listed does not happen. Throws
+ * A parameter that is left out is as in `datacompdrAugmentation`, but a transform that is not listed does not happen. Throws
  * UserError, naming `where` and the field.
  *
  * @param where for messages: "--aug-config", a path
@@ -74,26 +75,6 @@ export function parseAugmentationConfig(json: string, where: string): Augmentati
   }
 }
 
-/** The same as JSON, in the form that `parseAugmentationConfig` and the reference read. */
-export function augmentationConfigJson({ randomResizedCrop, randAugment, normalize }: AugmentationConfig): object {
-  const { size, interpolation, scale, ratio } = randomResizedCrop
-  return {
-    normalize,
-    ...(randAugment && {
-      rand_augment: {
-        enable: true,
-        p: randAugment.p,
-        num_ops: randAugment.numOps,
-        magnitude: randAugment.magnitude,
-        num_magnitude_bins: randAugment.numMagnitudeBins,
-      },
-    }),
-    random_resized_crop: { interpolation, size, scale, ratio },
-    to_rgb: { enable: true },
-    to_tensor: { enable: true },
-  }
-}
-
 function parseJson(json: string, where: string): unknown {
   try {
     return JSON.parse(json)
@@ -103,7 +84,7 @@ function parseJson(json: string, where: string): unknown {
 }
 
 function toFields(value: unknown, where: string): Fields {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value }
+  if (isObject(value)) return { ...value }
   throw new UserError(`${where}: an object was expected, not ${quoted(JSON.stringify(value) ?? "nothing")}`)
 }
 
@@ -113,7 +94,7 @@ function checkTransforms(config: Fields, where: string): void {
       checkNames(toFields(config[name], `${where}: ${name}`), transforms[name as keyof typeof transforms], where, name)
       continue
     }
-    if (!unsupported.some((known) => known === name)) throw unknownName(`${where}: "${name}" is no transform`, name)
+    if (!unsupported.some((known) => known === name)) throw unknownName(`${where}: "${name}" is not a transform`, name)
     if (toFields(config[name], `${where}: ${name}`).enable === false) continue
     throw new UserError(
       `${where}: ${name} is not supported; stored views are cropped and go through RandAugment`,
@@ -151,7 +132,7 @@ function parseCrop(fields: Fields, where: string): RandomResizedCrop {
     throw new UserError(`${where}.interpolation is bicubic or bilinear, not ${quoted(JSON.stringify(interpolation))}`)
   }
   return {
-    size: numberOf(fields, "size", defaults.size, where, { least: 1, most: 16_384, whole: true }),
+    size: numberOf(fields, "size", defaults.size, where, { least: 1, most: 16_384, isInteger: true }),
     interpolation,
     scale: rangeOf(fields, "scale", defaults.scale, where, 1),
     ratio: rangeOf(fields, "ratio", defaults.ratio, where, 1000),
@@ -162,12 +143,12 @@ function parseRandAugment(fields: Fields | null, where: string): RandAugment | n
   if (!fields) return null
   const defaults = { p: 1, numOps: 2, magnitude: 9, numMagnitudeBins: 31 }
   const bins = numberOf(fields, "num_magnitude_bins", defaults.numMagnitudeBins, where, {
-    ...{ least: 2, most: 1000, whole: true },
+    ...{ least: 2, most: 1000, isInteger: true },
   })
   return {
     p: numberOf(fields, "p", defaults.p, where, { least: 0, most: 1 }),
-    numOps: numberOf(fields, "num_ops", defaults.numOps, where, { least: 0, most: 16, whole: true }),
-    magnitude: numberOf(fields, "magnitude", defaults.magnitude, where, { least: 0, most: bins - 1, whole: true }),
+    numOps: numberOf(fields, "num_ops", defaults.numOps, where, { least: 0, most: 16, isInteger: true }),
+    magnitude: numberOf(fields, "magnitude", defaults.magnitude, where, { least: 0, most: bins - 1, isInteger: true }),
     numMagnitudeBins: bins,
   }
 }
@@ -184,14 +165,15 @@ function parseNormalize(fields: Fields | null, where: string): AugmentationConfi
 interface Limits {
   readonly least: number
   readonly most: number
-  readonly whole?: boolean
+  readonly isInteger?: boolean
 }
 
 function numberOf(fields: Fields, name: string, otherwise: number, where: string, limits: Limits): number {
   const { [name]: value = otherwise } = fields
-  const { least, most, whole = false } = limits
-  if (typeof value === "number" && value >= least && value <= most && (!whole || Number.isInteger(value))) return value
-  const kind = whole ? "a whole number" : "a number"
+  const { least, most, isInteger = false } = limits
+  if (typeof value === "number" && value >= least && value <= most && (!isInteger || Number.isInteger(value)))
+    return value
+  const kind = isInteger ? "a whole number" : "a number"
   throw new UserError(`${where}.${name} is ${kind} from ${least} to ${most}, not ${quoted(JSON.stringify(value))}`)
 }
 
@@ -215,7 +197,7 @@ function tripleOf(fields: Fields, name: string, otherwise: Preprocessing["mean"]
   )
 }
 
-/** Empty where it is no list of numbers. */
+/** Empty where the value is not a list of numbers. */
 function numbersOf(fields: Fields, name: string, otherwise: readonly number[], where: string): readonly number[] {
   const { [name]: value = otherwise } = fields
   if (!Array.isArray(value)) throw new UserError(`${where}.${name} is a list of numbers, not ${quoted(String(value))}`)

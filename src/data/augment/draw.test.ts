@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { opNames, type StoredAugmentation } from "./augmentation.ts"
 import { datacompdrAugmentation as config } from "./config.ts"
 import { centralCrop, drawAugmentation, drawCrop } from "./draw.ts"
@@ -12,7 +12,7 @@ const views = (count: number, seed = 1): StoredAugmentation[] => {
   return Array.from({ length: count }, () => drawAugmentation(config, image, random))
 }
 
-test("the same stream gives the same views, another one others", () => {
+test("the same stream gives the same views, and another stream gives others", () => {
   expect(views(5)).toEqual(views(5))
   expect(views(5)).not.toEqual(views(5, 2))
 })

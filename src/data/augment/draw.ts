@@ -1,7 +1,7 @@
 /** Draws the parameters of a view: torchvision's RandomResizedCrop, then RandAugment (0.14), from our own generator. */
 
+import type { Random } from "../../core/arrays/random.ts"
 import type { Size } from "../../core/image/resize.ts"
-import type { Random } from "../../core/random.ts"
 import { opNames, type StoredAugmentation, type StoredCrop, type StoredOp } from "./augmentation.ts"
 import type { AugmentationConfig, RandAugment, RandomResizedCrop } from "./config.ts"
 import { isSigned, magnitudeOf } from "./magnitudes.ts"

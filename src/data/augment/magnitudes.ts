@@ -14,9 +14,9 @@ export function isSigned(op: number): boolean {
 }
 
 /**
- * Magnitude `bin` of `bins` of the operation.
+ * The operation's magnitude number `bin` of `bins`.
  *
- * @param size of the view, in pixels: translations are a part of it
+ * @param size side of the view in pixels, of which translations are a part
  */
 export function magnitudeOf(op: number, bin: number, bins: number, size: number): number {
   switch (opNames[op]!) {

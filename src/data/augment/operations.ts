@@ -31,7 +31,7 @@ function each<T, R>([red, green, blue]: readonly [T, T, T], work: (item: T) => R
   return [work(red), work(green), work(blue)]
 }
 
-/** Between one value and all others, or beyond, with a factor of 1 + m, in float32; fractions are cut off. */
+/** Blends from one value towards all others, or beyond, by a factor of 1 + m, in float32; fractions are cut off. */
 function blend(from: number, m: number): ByteTable {
   const factor = Math.fround(1 + m)
   return (value) => Math.trunc(Math.fround(from + Math.fround(factor * (value - from))))
@@ -52,7 +52,7 @@ function stretch(histogram: Uint32Array): ByteTable {
   return (value) => Math.trunc(value * scale + offset)
 }
 
-/** Pillow's: the last value that occurs does not count for the step. */
+/** Histogram equalization as in Pillow: the last value that occurs does not count for the step. */
 function equalize(histogram: Uint32Array): ByteTable {
   const occurring = histogram.filter((count) => count > 0)
   const total = occurring.reduce((sum, count) => sum + count, 0)

@@ -33,7 +33,7 @@ test("decompressed, operations have their names, and back", () => {
   ])
   expect(compress(long)).toEqual(view)
   expect(compress(decompress([[0, 0, 2, 2], null]))).toEqual([[0, 0, 2, 2], null])
-  expect(() => compress({ ...long, rand_augment: [[["ShareX", 1]]] })).toThrow('"ShareX" is no operation')
+  expect(() => compress({ ...long, rand_augment: [[["ShareX", 1]]] })).toThrow('"ShareX" is not an operation')
 })
 
 test.each([

@@ -8,8 +8,8 @@ import { nearestNames } from "../../core/nearest.ts"
 import { parseJsonText } from "../json-text.ts"
 import { opNames, type StoredAugmentation, type StoredCrop, type StoredOp } from "./augmentation.ts"
 
-/** The first element of each list holds a transform's parameters; one that was skipped is not there. */
-export interface DecompressedAugmentation {
+/** The first element of each list holds a transform's parameters; a transform that was skipped has no field. */
+interface DecompressedAugmentation {
   readonly random_resized_crop: readonly [StoredCrop]
   readonly rand_augment?: readonly [readonly (readonly [name: string, magnitude: number])[]]
   readonly to_tensor: readonly unknown[]
@@ -26,7 +26,7 @@ export function decompress([crop, ops]: StoredAugmentation): DecompressedAugment
   }
 }
 
-/** Throws UserError at a name that is no operation. */
+/** Throws UserError at a name that is not an operation. */
 export function compress(augmentation: DecompressedAugmentation): StoredAugmentation {
   const ops = augmentation.rand_augment?.[0].map(([name, magnitude]) => [opIndex(name), magnitude] as const)
   return [augmentation.random_resized_crop[0], ops ?? null]
@@ -36,13 +36,13 @@ function opIndex(name: string): number {
   const index = (opNames as readonly string[]).indexOf(name)
   if (index >= 0) return index
   throw new UserError(
-    `${quoted(name)} is no operation of RandAugment`,
+    `${quoted(name)} is not an operation of RandAugment`,
     `did you mean ${nearestNames(name, opNames, 1)}?`,
   )
 }
 
 /**
- * The views of a sample from its `param_aug`, a list or the same as JSON. Throws UserError at what is no stored view.
+ * The views of a sample from its `param_aug`, a list or the same as JSON. Throws UserError where one is not a stored view.
  *
  * @param where for messages: the sample, or the file
  */
@@ -101,7 +101,7 @@ function malformed(expected: string, found: unknown): UserError {
   return new UserError(`${expected}, not ${quoted(JSON.stringify(found) ?? String(found))}`)
 }
 
-/** Throws UserError where a view reaches beyond the picture: then it was drawn for another copy of it. */
+/** Throws UserError where a view reaches beyond the picture: it was drawn for another copy of the picture. */
 export function checkInside(crop: StoredCrop, { width, height }: Size, where: string): void {
   const [top, left, cropHeight, cropWidth] = crop
   if (top + cropHeight <= height && left + cropWidth <= width) return

@@ -1,7 +1,8 @@
 /** From a picture's file to the normalised views of it that encoders take. */
+
+import { Random } from "../../core/arrays/random.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { Size } from "../../core/image/resize.ts"
-import { Random } from "../../core/random.ts"
 import { decodeHere } from "../../host/image/images.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
 import { augmentedPixels } from "./apply.ts"
@@ -10,24 +11,24 @@ import type { AugmentationConfig } from "./config.ts"
 import { drawAugmentation } from "./draw.ts"
 
 export interface ViewRequest {
-  /** Of the picture, for messages. */
+  /** The picture's name, for messages. */
   readonly name: string
   /** The picture's file. */
   readonly bytes: Uint8Array
   /** The views of it, or how to draw them. */
   readonly views: readonly StoredAugmentation[] | DrawnViews
-  /** Every view is made for each of them; equal ones share what is made. */
+  /** Every view is made for each target; equal targets share the result. */
   readonly targets: readonly Preprocessing[]
   /** Larger pictures are refused. */
   readonly maxPixels?: number
-  /** Of an animation, the first frame is taken, or it is refused. */
+  /** Whether the first frame of an animation is taken, or the animation is refused. */
   readonly animated?: "first" | "refuse"
-  /** A JPEG or PNG that ends before its end is refused, unless it is to be taken as far as it goes. */
+  /** Whether a JPEG or PNG that is cut off is used as far as it goes; default: it is refused. */
   readonly truncated?: Truncated
 }
 
-/** Drawn from the stream `Random.of(seed, ...path)`, so they do not depend on who draws them, or when. */
-export interface DrawnViews {
+/** Views drawn from the stream `Random.of(seed, ...path)`, so they do not depend on which thread draws them, or when. */
+interface DrawnViews {
   readonly count: number
   readonly config: Omit<AugmentationConfig, "normalize">
   readonly seed: number
@@ -35,9 +36,9 @@ export interface DrawnViews {
 }
 
 export interface MadeViews {
-  /** Of the picture. */
+  /** Size of the picture. */
   readonly size: Size
-  /** Only a part of it is there. */
+  /** Whether the picture was cut off. */
   readonly isCutOff: boolean
   readonly augmentations: readonly StoredAugmentation[]
   /** For each target [views, 3, size, size]. */
@@ -47,7 +48,7 @@ export interface MadeViews {
 /**
  * Throws UserError when the picture is damaged or too large, or a stored view does not fit it.
  *
- * @param spares arrays that may be written over; those of the right length are
+ * @param spares arrays that may be overwritten: those of the right length are used again
  */
 export async function makeViews(request: ViewRequest, spares: Float32Array<ArrayBuffer>[] = []): Promise<MadeViews> {
   const { name, bytes, targets, maxPixels, animated, truncated } = request
@@ -79,7 +80,7 @@ function draw({ count, config, seed, path }: DrawnViews, image: Size): StoredAug
   return Array.from({ length: count }, () => drawAugmentation(config, image, random))
 }
 
-/** New memory has to be filled by the system first, which takes a twentieth of the time that a view takes. */
+/** Reuses an array, because the system has to clear new memory, which takes a twentieth of the time of a view. */
 function takeSpare(spares: Float32Array<ArrayBuffer>[], length: number): Float32Array<ArrayBuffer> {
   const index = spares.findIndex((spare) => spare.length === length)
   return index < 0 ? new Float32Array(length) : spares.splice(index, 1)[0]!

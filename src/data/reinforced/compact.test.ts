@@ -1,8 +1,8 @@
 import { crc32, inflateRawSync } from "node:zlib"
 import { expect, test } from "vitest"
 import { likeVectors } from "../../../test/reinforced.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
-import { Random } from "../../core/random.ts"
 import { compactStep, decodeCompact, encodeCompact } from "./compact.ts"
 import { writeEmbeddings } from "./embeddings.ts"
 import type { Embeddings } from "./sample.ts"
@@ -69,10 +69,10 @@ test("no rows, no columns, equal rows, large components", () => {
   }
 })
 
-test("what no unit vector has is refused", () => {
+test("components that no unit vector has are refused", () => {
   expect(() => encodeCompact(new Map([["x", floats(1, 1, [37])]]))).toThrow('"x" has a component beyond 36')
   expect(() => encodeCompact(new Map([["x", floats(1, 1, [Number.NaN])]]))).toThrow(
-    '"x" has values that are no numbers',
+    '"x" has values that are not numbers',
   )
 })
 

@@ -2,7 +2,7 @@
  * Our own encoding of embeddings (`.cemb`), about half the bytes of bfloat16's. A teacher's part is a unit vector, so
  * one step for all components bounds the error whatever the data are: at the step 1/900 no component is off by more
  * than 1/1800, so a part of 768 has a cosine of at least 0.99988 to the original, and 0.99996 is expected.
- * Rows of one sample resemble each other, so a row may be kept as what it differs by from the mean of those before it.
+ * Rows of one sample resemble each other, so a row may be stored as its difference from the mean of the rows before it.
  * Byte by byte: docs/formats.md.
  */
 import { crc32, deflateRawSync, inflateRawSync } from "node:zlib"
@@ -11,7 +11,7 @@ import { runLengths } from "../../host/containers/zip-write.ts"
 import type { Embeddings } from "./sample.ts"
 import { EmbeddingBudget } from "./sample-budget.ts"
 
-/** Of components; stored as the float32 next to it. */
+/** The step to which components are rounded; stored as the float32 next to it. */
 export const compactStep = Math.fround(1 / 900)
 
 const magic = "CEMB"
@@ -20,7 +20,7 @@ const version = 1
 /** How a row is predicted: not at all, or by the rounded mean of the rows before it. */
 type Predictor = 0 | 1
 
-/** Throws UserError on components that no unit vector has, beyond about 36 or no numbers. */
+/** Throws UserError on components that no unit vector has: beyond about 36, or not numbers. */
 export function encodeCompact(embeddings: ReadonlyMap<string, Embeddings>): Uint8Array {
   const parts: Uint8Array[] = [Buffer.from(magic), Uint8Array.of(version, embeddings.size)]
   for (const [name, array] of embeddings) parts.push(...encodeArray(name, array))
@@ -30,7 +30,7 @@ export function encodeCompact(embeddings: ReadonlyMap<string, Embeddings>): Uint
   return Buffer.concat([content, checksum])
 }
 
-/** Throws a UserError that begins with `name` on anything damaged, and where it would take more than `budget` has. */
+/** Throws a UserError that begins with `name` on anything damaged, and where it would take more than `budget` allows. */
 export function decodeCompact(
   bytes: Uint8Array,
   name: string,
@@ -66,10 +66,10 @@ function quantize(name: string, values: Float32Array): Float64Array {
   const steps = new Float64Array(values.length)
   for (let i = 0; i < steps.length; i++) steps[i] = Math.round(values[i]! / compactStep)
   if (Number.isFinite(magnitude(steps))) return steps
-  throw new UserError(`${quoted(name)} has values that are no numbers`, "compute the embeddings again")
+  throw new UserError(`${quoted(name)} has values that are not numbers`, "compute the embeddings again")
 }
 
-/** Each row less the rounded mean of those before it; the first row as it is. */
+/** Each row minus the rounded mean of the rows before it; the first row unchanged. */
 function differences(steps: Float64Array, rows: number, width: number): Float64Array {
   const result = steps.slice()
   const sums = new Float64Array(width)
@@ -82,7 +82,7 @@ function differences(steps: Float64Array, rows: number, width: number): Float64A
   return result
 }
 
-/** What the bits of Huffman codes grow with. */
+/** A measure that grows with the bits of the Huffman codes. */
 function magnitude(steps: Float64Array): number {
   let total = 0
   for (let i = 0; i < steps.length; i++) total += Math.abs(steps[i]!)
@@ -124,7 +124,7 @@ function decodeArray(input: Input, key: string, budget: EmbeddingBudget): Embedd
 
 function inflate(input: Input, key: string, deflated: Uint8Array, size: number): Uint8Array {
   try {
-    // In one piece: of several, all would be there twice.
+    // Inflated in one piece: several would have to be copied into one.
     const planes = inflateRawSync(deflated, { maxOutputLength: Math.max(size, 1), chunkSize: Math.max(size + 1, 64) })
     if (planes.length === size) return planes
     throw new Error(`${planes.length} bytes instead of ${size}`)
@@ -148,7 +148,7 @@ function restore(planes: Uint8Array, rows: number, width: number, predictor: num
   return values
 }
 
-/** The bytes, front to back. */
+/** Reads the bytes from front to back. */
 class Input {
   private readonly buffer: Buffer
   private offset = 0
@@ -160,7 +160,7 @@ class Input {
     this.buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
-  /** Checks what the file is, and that it is whole -> the number of arrays. */
+  /** Checks the file's format and that it is complete; returns the number of arrays. */
   begin(): number {
     const { buffer } = this
     if (buffer.length < 10 || buffer.toString("latin1", 0, 4) !== magic)

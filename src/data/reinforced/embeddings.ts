@@ -1,10 +1,10 @@
 /** Embeddings as members of a shard: `npz` (float32), `pth.gz` (a gzip'd torch.save file) and our compact `cemb`. */
 import { gunzipSync, gzipSync } from "node:zlib"
+import { float32ToBfloat16 } from "../../core/arrays/half.ts"
 import { bytesAsSource, type TensorValues, toFloat32 } from "../../core/containers/safetensors.ts"
 import { type Dtype, dtypes } from "../../core/containers/safetensors-header.ts"
 import { spanOf } from "../../core/containers/strides.ts"
 import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
-import { float32ToBfloat16 } from "../../core/half.ts"
 import { npzBytes, readNpz } from "../../host/containers/npz.ts"
 import { TorchFile } from "../../host/containers/torch-file.ts"
 import { torchBytes } from "../../host/containers/torch-write.ts"
@@ -25,8 +25,8 @@ export const embeddingExtensions = {
 } as const satisfies Record<EmbeddingKind, string>
 
 /**
- * Throws a UserError that begins with the extension on a member that is damaged, holds no matrices of numbers, or would
- * take more than its bytes account for.
+ * Throws a UserError that begins with the extension on a member that is damaged, holds anything but matrices of numbers, or would
+ * take more memory than its size allows.
  */
 export async function readEmbeddings(kind: EmbeddingKind, bytes: Uint8Array): Promise<Map<string, Embeddings>> {
   const budget = new EmbeddingBudget(bytes.length, embeddingExtensions[kind])
@@ -40,7 +40,7 @@ export async function readEmbeddings(kind: EmbeddingKind, bytes: Uint8Array): Pr
   }
 }
 
-/** The same embeddings give the same bytes. `pth.gz` rounds to bfloat16, `compact` to its step. */
+/** Equal embeddings give equal bytes. `pth.gz` rounds to bfloat16, `compact` to its step. */
 export function writeEmbeddings(kind: EmbeddingKind, embeddings: ReadonlyMap<string, Embeddings>): Uint8Array {
   const arrays = [...embeddings].map(([name, { rows, width, values }]) => ({ name, shape: [rows, width], values }))
   switch (kind) {
@@ -57,14 +57,14 @@ export function writeEmbeddings(kind: EmbeddingKind, embeddings: ReadonlyMap<str
   }
 }
 
-/** Without a time, and without the system's number, which differs between machines. */
+/** Compresses without a time, and without the system's number, which differs between machines. */
 export function gzip(bytes: Uint8Array): Uint8Array {
   const zipped = gzipSync(bytes, runLengths)
   zipped[9] = 255
   return zipped
 }
 
-/** Throws a UserError that begins with `name`, also where there is more than the budget has. */
+/** Throws a UserError that begins with `name`, also where the content exceeds the budget. */
 export function unzip(bytes: Uint8Array, name: string, budget: EmbeddingBudget): Uint8Array {
   const unpacked = gunzip(bytes, name, budget.total)
   budget.take(unpacked.length, name)
@@ -84,7 +84,7 @@ async function readNpzMember(bytes: Uint8Array, budget: EmbeddingBudget): Promis
   return new Map([...arrays].map(([name, { dtype, shape, values }]) => [name, matrix(name, dtype, shape, values, budget)])) // biome-ignore format: one line
 }
 
-/** Several tensors may be views of one storage, and each is a copy here. */
+/** Several tensors may be views of one storage; each becomes a copy here. */
 async function readTorchMember(bytes: Uint8Array, budget: EmbeddingBudget): Promise<Map<string, Embeddings>> {
   const file = await TorchFile.open(bytesAsSource("pth.gz", bytes))
   const arrays = new Map<string, Embeddings>()
@@ -97,7 +97,7 @@ async function readTorchMember(bytes: Uint8Array, budget: EmbeddingBudget): Prom
 
 const floats: readonly Dtype[] = ["F16", "BF16", "F32", "F64"]
 
-/** Throws UserError on anything but two dimensions of floats, and where the budget does not have them. */
+/** Throws UserError on anything but two dimensions of floats, and where they exceed the budget. */
 export function matrix(
   name: string,
   dtype: Dtype,

@@ -65,7 +65,7 @@ test("equal samples give equal bytes, which the system's tar lists", async () =>
   expect(listing).toEqual(extensions.map((extension) => `train/1.${extension}`))
 })
 
-test("gzip'd members name neither a time nor a system", async () => {
+test("gzip'd members contain neither a time nor a system", async () => {
   const bytes = await encode([sample], { embeddings: "pth.gz" })
   const at = bytes.indexOf(Buffer.of(0x1f, 0x8b, 8, 0))
   expect([...bytes.subarray(at + 4, at + 10)]).toEqual([0, 0, 0, 0, expect.any(Number), 255])

@@ -1,27 +1,28 @@
 /**
- * Writes shards of reinforced samples in the published layouts or our compact one. The same samples give the same
- * bytes, on every machine: no times, owners or host names, and no compression that depends on the processor.
+ * Writes shards of reinforced samples in the published layouts or our compact one. Equal samples give equal bytes
+ * on every machine: no times, owners or host names, and no compression that depends on the processor.
  */
+
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/arrays/half.ts"
 import { UserError } from "../../core/errors.ts"
-import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/half.ts"
 import { type Sample, shardChunks } from "../shards.ts"
 import type { EmbeddingKind } from "./embeddings.ts"
-import { recordOfSample } from "./json-record.ts"
-import { membersOfSample } from "./members.ts"
+import { recordOfSample } from "./jsonl/json-record.ts"
 import type { Embeddings, ReinforcedSample } from "./sample.ts"
+import { membersOfSample } from "./tar/members.ts"
 import { arrangeTextEmbeddings, type TextEmbeddings } from "./text-embeddings.ts"
 
 export interface SampleFormat {
   readonly output: "webdataset" | "jsonl"
   /** `npz` keeps float32, `pth.gz` bfloat16, `compact` steps of 1/900. JSONL has float32; at `pth.gz`, rounded ones. */
   readonly embeddings: EmbeddingKind
-  /** Synthetic captions' embeddings behind the original ones' (DataCompDR), or by themselves (DFNDR). */
+  /** Whether embeddings of synthetic captions follow those of the original ones (DataCompDR) or have their own array (DFNDR). */
   readonly textEmbeddings: TextEmbeddings
   /** Whether pictures are written. */
   readonly images: boolean
 }
 
-/** The file's bytes. Throws UserError on a combination that no layout has, and on samples it cannot hold. */
+/** The file's bytes. Throws UserError on a combination that no layout has, and on samples that the layout cannot hold. */
 export async function* encodeSamples(
   samples: AsyncIterable<ReinforcedSample> | Iterable<ReinforcedSample>,
   format: SampleFormat,

@@ -1,9 +1,9 @@
-/** A disk that fails is no damage of the shard: what it would have given must not be left out for good. */
+/** A failing disk does not mean a damaged shard: its samples must not be left out for good. */
 import { expect, test } from "vitest"
 import { EnvironmentError } from "../../core/errors.ts"
-import { type Compression, readLines } from "./lines.ts"
-import { readJsonl } from "./read-jsonl.ts"
-import { indexTar } from "./tar-index.ts"
+import { type Compression, readLines } from "./jsonl/lines.ts"
+import { readJsonl } from "./jsonl/read-jsonl.ts"
+import { indexTar } from "./tar/tar-index.ts"
 
 /** Linux cannot read the first page of a process: the system's own EIO. */
 const failing = "/proc/self/mem"

@@ -18,12 +18,12 @@ import {
   zstdRuns,
 } from "../../../test/hostile.ts"
 import { collect, reinforcedSample, tarOf } from "../../../test/reinforced.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
-import { Random } from "../../core/random.ts"
 import { readEmbeddings, writeEmbeddings } from "./embeddings.ts"
-import { recordOfSample } from "./json-record.ts"
-import { membersOfSample } from "./members.ts"
+import { recordOfSample } from "./jsonl/json-record.ts"
 import { freeEmbeddingBytes, longestText, mostEmbeddingBytes } from "./sample-budget.ts"
+import { membersOfSample } from "./tar/members.ts"
 
 let folder: string
 beforeAll(async () => {
@@ -35,7 +35,7 @@ interface Reading {
   readonly keys: readonly string[]
   readonly reasons: readonly string[]
   readonly error: string | null
-  /** Of the whole process, in MiB. */
+  /** Peak memory of the whole process, in MiB. */
   readonly memory: number
 }
 
@@ -55,7 +55,7 @@ async function read(content: Uint8Array | string): Promise<Reading> {
       if (reason.name !== "UserError") throw reason
       error = reason.message
     }
-    // The largest size that Linux gives for all of a process may be that of the one it was forked from.
+    // The peak size that Linux reports for a process may be that of the one it was forked from.
     const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : ""
     const own = /VmHWM:\\s*(\\d+)/.exec(status)
     const memory = (own ? Number(own[1]) : process.resourceUsage().maxRSS) / 1024
@@ -157,7 +157,7 @@ test.each<[string, string, () => Uint8Array | string, string]>([
   expect(memory).toBeLessThan(mostMebibytes)
 })
 
-test("what is wrong with a field that a sample does without costs none of 200", async () => {
+test("a damaged field that a sample can do without loses none of 200 samples", async () => {
   const mask = Array.from({ length: 256 }, () => new Array<number>(256).fill(1))
   const odd: Readonly<Record<number, Readonly<Record<string, string>>>> = {
     0: { txt: "é".repeat(70_000) },
@@ -186,7 +186,7 @@ test("what is wrong with a field that a sample does without costs none of 200", 
     { key: "3", action: "kept", reason: expect.stringMatching(/^json is damaged \(.*\); it is carried along unread$/) },
     { key: "5", action: "kept", reason: "json is 16777224 long, more than 16777216; it is carried along unread" },
   ])
-  // What was not read is written again as it was.
+  // Members that were not read are written again unchanged.
   for (const [i, extension] of [
     [2, "url.txt"],
     [3, "json"],
@@ -325,23 +325,23 @@ test.each<[string, () => Uint8Array, RegExp]>([
   [
     "64 KiB of blocks that repeat a byte",
     () => zstdRuns({ count: 2 ** 14, size: 2 ** 17 }),
-    /^behind line 1: zstd: with .* it would take \d+ bytes/,
+    /^after line 1: zstd: with .* it would take \d+ bytes/,
   ],
   [
     "blocks that are larger than any",
     () => zstdRuns({ count: 2 ** 14, size: 2 ** 20 }),
-    /^behind line 1: a block of zstd has 1048576 bytes, more than 131072/,
+    /^after line 1: a block of zstd has 1048576 bytes, more than 131072/,
   ],
-  ["line ends", () => zstdRuns({ count: 2 ** 14, size: 2 ** 17, letter: "\n" }), /^behind line 1: zstd: .* would take/],
+  ["line ends", () => zstdRuns({ count: 2 ** 14, size: 2 ** 17, letter: "\n" }), /^after line 1: zstd: .* would take/],
   [
     "frames with a window each",
     () => zstdRuns({ count: 6000, size: 1, frames: true }),
-    /^behind line 1: zstd: with (the window of a frame|another block) it would take \d+ bytes/,
+    /^after line 1: zstd: with (the window of a frame|another block) it would take \d+ bytes/,
   ],
   [
     "another frame with a window of 1 GiB",
     () => Buffer.from("28b52ffd00a0010000", "hex"),
-    /^behind line 1: zstd asks for a window of 1024 MiB/,
+    /^after line 1: zstd asks for a window of 1024 MiB/,
   ],
 ])("in zstd: %s", { timeout: 30_000 }, async (_, frames, reason) => {
   // biome-ignore format: a row each
@@ -365,7 +365,7 @@ test("zstd does not keep what was read: a file of 200 MB, and four million block
   const full = await read(Buffer.concat([Buffer.from("28b52ffd0068", "hex"), ...many.flat(), ...raw(Buffer.from(before), 1)])) // biome-ignore format: a line
   expect([full.keys.length, full.keys.at(-1)]).toEqual([1601, "a"])
   expect(full.memory).toBeLessThan(mostMebibytes)
-  // A window of 1 KiB: of larger ones so many are refused.
+  // A window of 1 KiB: so many larger ones would be refused.
   const few = Buffer.concat([
     Buffer.from("28b52ffd0000", "hex"),
     ...raw(Buffer.from(before)),
@@ -376,20 +376,20 @@ test("zstd does not keep what was read: a file of 200 MB, and four million block
   expect(empty.memory).toBeLessThan(mostMebibytes)
 })
 
-test("gzip of hardly anything but line ends ends where it is more than the file accounts for", {
+test("gzip of almost only line ends stops where it exceeds what the file's size allows", {
   timeout: 30_000,
 }, async () => {
   const lines = gzipSync(Buffer.alloc(2 ** 26, "\n"))
   const { keys, reasons, memory } = await read(Buffer.concat([gzipSync(before), lines]))
   expect(keys).toEqual(["a"])
-  expect(reasons).toEqual([expect.stringMatching(/^behind line \d+: gzip: with what is unpacked next it would take/)])
+  expect(reasons).toEqual([expect.stringMatching(/^after line \d+: gzip: with what is unpacked next it would take/)])
   expect(memory).toBeLessThan(mostMebibytes)
 })
 
-test("a file of short lines that are no samples is no shard", { timeout: 30_000 }, async () => {
+test("a file of short lines without samples is not a shard", { timeout: 30_000 }, async () => {
   const { keys, error, memory } = await read(before + "x\n".repeat(4e6))
   expect(keys).toEqual(["a"])
-  expect(error).toMatch(/shard: 10001 lines, more than hold samples, are damaged \(line 2: no JSON/)
+  expect(error).toMatch(/shard: 10001 lines, more than hold samples, are damaged \(line 2: not JSON/)
   expect(memory).toBeLessThan(mostMebibytes)
 })
 
@@ -415,7 +415,7 @@ test.each(["npz", "pth.gz", "compact"] as const)(
   60_000,
 )
 
-test("a budget is of the bytes that are there, up to the most that a sample may have", async () => {
+test("a budget grows with the stored bytes, up to the most that a sample may have", async () => {
   const rows = Math.floor(freeEmbeddingBytes / 6 / 1024)
   const arrays = { count: 1, rows, width: 1024 }
   expect((await readEmbeddings("compact", compactZeros(arrays))).get("0_emb")!.rows).toBe(rows)

@@ -9,8 +9,8 @@ import { collect, reinforcedSample, tarOf } from "../../../test/reinforced.ts"
 import { UserError } from "../../core/errors.ts"
 import { writeEmbeddings } from "./embeddings.ts"
 import { encodeSamples } from "./encode.ts"
-import { membersOfSample } from "./members.ts"
 import type { ReinforcedSample } from "./sample.ts"
+import { membersOfSample } from "./tar/members.ts"
 
 let folder: string
 beforeAll(async () => {
@@ -39,7 +39,7 @@ function files(sample: ReinforcedSample, changes: Record<string, string | Uint8A
   })
 }
 
-test("members that are not side by side are put together, and told of once", async () => {
+test("members that are not side by side are put together, and reported once", async () => {
   const order = [["b.txt", "two"], ["a.txt", "one"], ["b.jpg", jpg], ["./a.JPEG", jpg], ["a.cls", "7"]] as const // biome-ignore format: files
   const { samples, problems } = await read(await tarOf(order))
   expect(samples).toMatchObject([
@@ -56,7 +56,7 @@ test("members that are not side by side are put together, and told of once", asy
   ])
 })
 
-test("of a key that occurs twice the first one stays", async () => {
+test("where a key occurs twice the first sample stays", async () => {
   const { samples, problems } = await read(
     await tarOf([["a.txt", "one"], ["b.txt", "two"], ["./a.txt", "three"], ["b.TXT", "four"]]), // biome-ignore format: files
   )
@@ -103,19 +103,19 @@ test("a truncated tar gives its whole samples and names the cut one, wherever it
   expect(withoutEnd.problems).toEqual([
     {
       key: null,
-      reason: "the archive is cut short or damaged behind sample c (it has no end mark)",
+      reason: "the archive is cut short or damaged after sample c (it has no end mark)",
       action: "dropped",
     },
   ])
 })
 
-test("what follows a damaged header is told of", async () => {
+test("a damaged header is reported", async () => {
   const whole = await tarOf(three.flatMap((sample) => files(sample)))
   whole.fill(7, whole.lastIndexOf("c.json"), whole.lastIndexOf("c.json") + 200)
   const { samples, problems } = await read(whole)
   expect(keys(samples)).toEqual(["a", "b"])
   expect(problems).toHaveLength(1)
-  expect(problems[0]!.reason).toMatch(/^the archive is cut short or damaged behind sample b \(Invalid tar header/)
+  expect(problems[0]!.reason).toMatch(/^the archive is cut short or damaged after sample b \(Invalid tar header/)
 })
 
 const manyViews = reinforcedSample("b", 1, { views: 4 })
@@ -147,7 +147,7 @@ test.each<[string, Record<string, string | Uint8Array | null>, string]>([
   ],
   ["lacking views", { "paug.json": null }, '"image_emb" has 3 rows, and the views themselves (param_aug) are missing'],
   ["rows of captions", { "syn.json": null }, '"text_emb" has 3 rows, for 1 captions and 0 synthetic ones'],
-  ["infinite embeddings", { npz: writeEmbeddings("npz", notNumbers) }, '"image_emb" has values that are no numbers'],
+  ["infinite embeddings", { npz: writeEmbeddings("npz", notNumbers) }, '"image_emb" has values that are not numbers'],
 ])("a sample whose %s is damaged is dropped with the reason", async (_, changes, reason) => {
   const shard = await tarOf([...files(three[0]!), ...files(three[1]!, changes), ...files(three[2]!)])
   const { samples, problems } = await read(shard)
@@ -181,7 +181,7 @@ async function jsonl(): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** Stored frames (RFC 8878): what a compressor makes of data that it cannot shrink. */
+/** Stored frames (RFC 8878), as compressors write data that they cannot shrink. */
 function zstdStored(data: Uint8Array): Buffer {
   const blocks: Uint8Array[] = [Buffer.from("28b52ffd0050", "hex")]
   for (let at = 0; at < data.length; at += 1000) {
@@ -222,24 +222,24 @@ test.each(["28b52ffd0070", "28b52ffd00d0", "28b52ffda000000001", "28b52ffde0ffff
   "zstd that asks for much memory is refused: %s",
   async (header) => {
     await expect(read(Buffer.concat([Buffer.from(header, "hex"), Buffer.alloc(40)]))).rejects.toThrow(
-      /holds no samples \(behind line 0: zstd asks for a window of \d+ MiB, more than 8\)$/,
+      /holds no samples \(after line 0: zstd asks for a window of \d+ MiB, more than 8\)$/,
     )
   },
 )
 
-test("lines that are no samples are reported by number, and the others read", async () => {
+test("lines that are not samples are reported by number, and the others read", async () => {
   const lines = (await jsonl()).toString().split("\n")
   const damaged = lines[1]!.replace(/"image_emb":"[^"]{40}/, '"image_emb":"AAAA')
   const text = [lines[0], "", "{", "[]", '{"text": "no key"}', damaged, lines[0], lines[2], '{"uid": "cut'].join("\n")
   const { samples, problems } = await read(text)
   expect(keys(samples)).toEqual(["a", "c"])
   expect(problems.map(({ key, reason }) => [key, reason.replace(/\(.*\)/, "(...)")])).toEqual([
-    [null, "line 3: no JSON (...)"],
-    [null, "line 4: no object"],
+    [null, "line 3: not JSON (...)"],
+    [null, "line 4: not an object"],
     [null, 'line 5: no "uid" and no "id"'],
     ["b", 'line 6: "image_emb": cannot be unzipped (...)'],
     ["a", "line 7: the key occurs twice; the first one stays"],
-    [null, "line 9: no JSON (...)"],
+    [null, "line 9: not JSON (...)"],
   ])
 })
 
@@ -249,7 +249,7 @@ test("compressed JSONL that breaks off gives the lines before", async () => {
     const { samples, problems } = await read(packed.subarray(0, packed.length - 50_000))
     expect(keys(samples)).toEqual(["a", "b", "c"])
     expect(problems).toMatchObject([{ key: null, action: "dropped" }])
-    expect(problems[0]!.reason).toMatch(/^behind line 3: the (gzip|zstd) data are damaged or cut short/)
+    expect(problems[0]!.reason).toMatch(/^after line 3: the (gzip|zstd) data are damaged or cut short/)
   }
 })
 
@@ -275,14 +275,14 @@ test("other names of fields, and fields that only look like embeddings", async (
 
 test.each<[string, string | Uint8Array, string]>([
   ["an empty file", "", "is empty"],
-  ["text", "not a shard", "is no shard"],
+  ["text", "not a shard", "is not a shard"],
   ["a web page", "<!DOCTYPE html><p>", "is a web page"],
   ["a git-lfs pointer", "version https://git-lfs.github.com/spec/v1\n", "is a git-lfs pointer"],
   ["an archive of nothing", new Uint8Array(1024), "holds no samples"],
   ["a compressed archive", gzipSync(new Uint8Array(1024)), "holds no samples"],
   ["a header that is damaged", Buffer.concat([Buffer.alloc(257, 7), Buffer.from("ustar\0"), Buffer.alloc(500)]), "is not a readable tar archive (Invalid tar header"], // biome-ignore format: a row
   ["JSON of another kind", '{"a": 1}', 'holds no samples (line 1: no "uid" and no "id")'],
-])("%s is no shard", async (_, content, message) => {
+])("%s is not a shard", async (_, content, message) => {
   const error: unknown = await read(content).catch((reason: unknown) => reason)
   expect(error).toBeInstanceOf(UserError)
   expect((error as UserError).message).toContain(`${join(folder, "shard")} ${message}`)

@@ -1,20 +1,20 @@
 /**
  * Reads shards of image-text samples, reinforced or not: WebDataset tar, or JSONL that may be compressed with gzip or
- * zstd. What a file is, its content says and not its name. Formats: docs/formats.md.
+ * zstd. A file's format is told by its content, not by its name. Formats: docs/formats.md.
  */
 
 import { UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
-import { openRandomAccess } from "../../host/files.ts"
-import type { Compression } from "./lines.ts"
-import { readJsonl } from "./read-jsonl.ts"
-import { readTar } from "./read-tar.ts"
+import { openRandomAccess } from "../../host/files/files.ts"
+import type { Compression } from "./jsonl/lines.ts"
+import { readJsonl } from "./jsonl/read-jsonl.ts"
 import type { Problem, ReinforcedSample } from "./sample.ts"
+import { readTar } from "./tar/read-tar.ts"
 
 /**
- * The samples of a local shard, one in memory at a time. Samples that are damaged, cut off or there twice are left out
- * and told to `report`; a picture or caption that is missing is not a damage. Throws UserError on a file that cannot be
- * read or is no shard.
+ * The samples of a local shard, one in memory at a time. Samples that are damaged, cut off or duplicated are left out
+ * and reported to `report`; a missing picture or caption does not count as damage. Throws UserError on a file that cannot be
+ * read or is not a shard.
  */
 export async function* readSamples(
   path: string,
@@ -32,7 +32,7 @@ export async function* readSamples(
 
 const expected = "a tar archive or a JSONL file (plain, .gz or .zst) was expected"
 
-/** Throws UserError on what is no shard. */
+/** Throws UserError where the file is not a shard. */
 export function shardFormat(file: RandomAccess): "tar" | Compression {
   if (file.size === 0) throw new UserError(`${file.name} is empty`, expected)
   const head = Buffer.from(file.read(0, Math.min(file.size, 512)))
@@ -62,5 +62,5 @@ function stranger(name: string, text: string): UserError {
       "look at it in a browser, and download the file again",
     )
   }
-  return new UserError(`${name} is no shard`, expected)
+  return new UserError(`${name} is not a shard`, expected)
 }

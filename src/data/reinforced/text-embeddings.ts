@@ -1,6 +1,6 @@
 /**
  * Where the embeddings of synthetic captions lie. The released DataCompDR joins them to the original captions' in one
- * `text_emb`, the originals first; DFNDR keeps `<synthetic key>_emb` beside it. A tag behind `emb` belongs to all names.
+ * `text_emb`, the originals first; DFNDR keeps `<synthetic key>_emb` beside it. A tag after `emb` belongs to all names.
  */
 import type { Embeddings, ReinforcedSample } from "./sample.ts"
 
@@ -24,7 +24,7 @@ export function arrangeTextEmbeddings(sample: Captions, layout: TextEmbeddings):
   return result
 }
 
-/** Null where it is in the layout already, or cannot be. */
+/** Null where the array is in the layout already, or cannot be moved to it. */
 function rearranged(
   sample: Captions,
   name: string,
@@ -45,7 +45,7 @@ function synNames({ synTexts }: Captions, tag: string): string[] {
 
 function split({ texts, synTexts }: Captions, name: string, array: Embeddings, tag: string) {
   const count = syntheticCount(synTexts)
-  // Where the shard has no captions, nothing else says how many there were.
+  // Where the shard has no captions, only this tells how many there were.
   const originals = texts.length || array.rows - count
   if (originals <= 0 || array.rows !== originals + count) return null
   const pieces = [[name, slice(array, 0, originals)] as const]

@@ -36,7 +36,7 @@ export const COLOURS = {
 
 export const PATTERNS = ["solid", "striped", "dotted", "checkered"] as const
 
-/** Diameter over the side of the place an object has (see `scene.ts`): alone in the picture, or one of several places. */
+/** Diameter relative to the side of the object's cell (see `scene.ts`): alone in the picture, or one of several. */
 export const SIZES = { small: 0.56, medium: 0.73, large: 0.9 } as const satisfies Record<string, number>
 
 /** Where the first object of a pair is, seen from the second. */

@@ -33,7 +33,7 @@ test("one wrong word is one wrong kind of word", () => {
   expect(wrong(/\b(two|three|four)\b/, "five").count).toBeCloseTo(0.25, 1)
 })
 
-test("saying nothing is not an answer where one is due", () => {
+test("a caption that says nothing is wrong where an answer is expected", () => {
   const silent = captionAccuracy(
     scenes,
     scenes.map(() => "a picture"),

@@ -1,4 +1,4 @@
-/** How true captions are of scenes: what a captioner is worth, measured without another model. */
+/** How true captions of scenes are: the quality of a captioner, measured without another model. */
 import { COLOURS, COUNT_WORDS, namesOf, PATTERNS, RELATIONS, type Relation, SHAPES } from "./attributes.ts"
 import type { Scene, SceneObject } from "./scene.ts"
 
@@ -6,13 +6,13 @@ import type { Scene, SceneObject } from "./scene.ts"
 export interface CaptionAccuracy {
   /** Names all shapes in the picture and no other. */
   readonly shape: number
-  /** Of captions that name a colour: every one is in the picture. */
+  /** Captions that name a colour: every colour named is in the picture. */
   readonly colour: number
   /** The same for patterns. */
   readonly pattern: number
-  /** Of pictures of equal objects: says how many. */
+  /** Pictures of equal objects: the caption says how many. */
   readonly count: number
-  /** Of pictures of a pair: says truly where the object it names first is. */
+  /** Pictures of a pair: the caption says correctly where the object that it names first is. */
   readonly relation: number
   /** Mean of these. */
   readonly average: number
@@ -59,11 +59,11 @@ function countIn(caption: string): number | null {
   return index === -1 ? null : index + 1
 }
 
-/** Which object comes first is told by the words before the relation; where they fit both, nothing was said truly. */
+/** The words before the relation tell which object comes first; where they fit both, the relation counts as wrong. */
 function isTrueRelation([first, second]: readonly SceneObject[], relation: Relation, caption: string): boolean {
   const said = namesOf(RELATIONS).find((name) => RELATIONS[name].phrases.some((phrase) => says(caption, phrase)))
   if (!said) return false
-  const start = caption.slice(0, Math.min(...RELATIONS[said].phrases.map((phrase) => placeOf(caption, phrase))))
+  const start = caption.slice(0, Math.min(...RELATIONS[said].phrases.map((phrase) => positionOf(caption, phrase))))
   const preference = fit(first!, start) - fit(second!, start)
   return preference !== 0 && said === (preference > 0 ? relation : RELATIONS[relation].inverse)
 }
@@ -72,12 +72,12 @@ function fit({ shape, colour }: SceneObject, text: string): number {
   return Number(says(text, shape)) + Number(says(text, colour))
 }
 
-function placeOf(text: string, phrase: string): number {
-  const place = text.indexOf(phrase)
-  return place === -1 ? text.length : place
+function positionOf(text: string, phrase: string): number {
+  const position = text.indexOf(phrase)
+  return position === -1 ? text.length : position
 }
 
-/** As a word, singular or plural. */
+/** Whether the text has the name as a word, singular or plural. */
 function says(text: string, word: string): boolean {
   return new RegExp(`\\b${word}(s|es)?\\b`).test(text)
 }

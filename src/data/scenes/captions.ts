@@ -3,12 +3,12 @@
  * relation or count; one in four names the background too, and where all objects are alike two in five are brief. The web
  * caption is what such a picture might carry on the web: incomplete, sometimes wrong, buried in boilerplate or unrelated.
  */
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { COLOURS, COUNT_WORDS, namesOf, RELATIONS, type Relation, SHAPES, type Size } from "./attributes.ts"
 import type { Subject } from "./plan.ts"
 import type { Background, Scene } from "./scene.ts"
 
-export interface Captions {
+interface Captions {
   readonly caption: string
   readonly webCaption: string
 }
@@ -49,7 +49,7 @@ function contents({ layout, objects, relation }: Scene, random: Random): string 
   }
 }
 
-/** Seen from the second object as often as from the first. */
+/** The relation, seen from the second object as often as from the first. */
 function related(first: Subject, relation: Relation, second: Subject, random: Random): string {
   const [one, seen, other] = random.chance(0.5)
     ? [first, relation, second]
@@ -113,7 +113,7 @@ const WEB_STYLES: readonly (readonly [WebStyle, number])[] = [
   [unrelated, 6],
 ]
 
-/** Each style as often as its weight says. */
+/** A style, drawn by the weights. */
 const WEB_MIX = WEB_STYLES.flatMap(([style, weight]) => Array.from({ length: weight }, () => style))
 
 const BOILERPLATE = [
@@ -157,7 +157,7 @@ function shuffled({ objects }: Scene, random: Random): string {
   return random.shuffle([shape, colour, pattern]).join(random.pick([" ", ", ", " / "]))
 }
 
-/** Colour or shape is another one. */
+/** The object with another colour or shape. */
 function mistaken({ objects }: Scene, random: Random): string {
   const subject = random.pick(objects)
   const other = <T>(names: readonly T[], name: T) => random.pick(names.filter((candidate) => candidate !== name))
@@ -171,7 +171,7 @@ function boilerplate(scene: Scene, random: Random): string {
   return random.pick(BOILERPLATE).replace("{}", partial(scene, random))
 }
 
-/** From a web shop, or from a camera. */
+/** A file name as from a web shop or a camera. */
 function fileName(scene: Scene, random: Random): string {
   if (random.chance(0.5)) return `${partial(scene, random).replaceAll(" ", random.pick(["-", "_"]))}.jpg`
   return random.pick(["IMG_", "DSC0", "P10", "image"]) + (1000 + random.int(9000)) + random.pick([".jpg", ".JPG", ""])

@@ -8,9 +8,9 @@ import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
-import { makeDirectory, readJson, writeAtomically } from "../../host/files.ts"
-import { lockFolder } from "../../host/lock.ts"
-import { isOfSystem } from "../../host/system-files.ts"
+import { makeDirectory, readJson, writeAtomically } from "../../host/files/files.ts"
+import { isSystemFile } from "../../host/files/system-files.ts"
+import { lockFolder } from "../../host/locks/lock.ts"
 import { mapOrdered } from "../parallel.ts"
 import { metadataOf, readShard, type Sample, writeShard } from "../shards.ts"
 import { captionsOf } from "./captions.ts"
@@ -47,7 +47,7 @@ export async function renderScenes(options: ScenesOptions): Promise<ScenesInfo> 
     done += pictures
     options.onProgress?.(done, total)
   }
-  // Pictures are small and several are rendered at once, so threads within one only cost.
+  // Pictures are small and several are rendered at once, so threads within one picture would only cost time.
   const threads = sharp.concurrency()
   sharp.concurrency(1)
   try {
@@ -81,7 +81,7 @@ function shardName({ number }: Shard): string {
   return `${String(number).padStart(5, "0")}.tar`
 }
 
-/** Shard and place in it, as img2dataset names samples: 000120034 is sample 34 of shard 12. */
+/** Names samples by shard and index in it, as img2dataset does: 000120034 is sample 34 of shard 12. */
 function keyOf(shard: Shard, index: number): string {
   return String(shard.number).padStart(5, "0") + String(index - shard.start).padStart(4, "0")
 }
@@ -90,7 +90,7 @@ async function renderSplit(split: Split, options: ScenesOptions, advance: (pictu
   const folder = join(options.out, split)
   const shards = shardsOf(split, options)
   await makeDirectory(folder)
-  const present = (await readdir(folder)).filter((name) => name.endsWith(".tar") && !isOfSystem(name))
+  const present = (await readdir(folder)).filter((name) => name.endsWith(".tar") && !isSystemFile(name))
   const foreign = present.find((name) => !shards.some((shard) => shardName(shard) === name))
   if (foreign) throw otherDataset(join(folder, foreign))
   for (const shard of shards) {
@@ -141,7 +141,7 @@ export async function renderSample(key: string, seed: number, split: Split, inde
   }
 }
 
-/** A shard that is there must be the one that would be rendered: seed, split, and every sample. */
+/** An existing shard must be the one that would be rendered: seed, split, and every sample. */
 async function checkShard(path: string, shard: Shard, seed: number): Promise<void> {
   let index = shard.start
   for await (const sample of readShard(path)) {

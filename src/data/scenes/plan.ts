@@ -2,8 +2,9 @@
  * What a picture shows, before anything is placed: its objects and how they stand to each other. Each split plans in its
  * own way; picture `index` of a split depends on (seed, split, index) only.
  */
+
+import { Random } from "../../core/arrays/random.ts"
 import { assert } from "../../core/errors.ts"
-import { Random } from "../../core/random.ts"
 import {
   COLOURS,
   type Colour,
@@ -24,7 +25,7 @@ export type Split = "train" | "test" | "retrieval"
 export const SPLITS = ["train", "test", "retrieval"] as const satisfies readonly Split[]
 
 /** `group`: one to four equal objects. `mixed`: three or four different ones. */
-export type Layout = "single" | "pair" | "group" | "mixed"
+type Layout = "single" | "pair" | "group" | "mixed"
 
 export interface Subject {
   readonly shape: Shape
@@ -77,7 +78,7 @@ function planTrain(random: Random): Plan {
 }
 
 /**
- * Of each four pictures two show one object, one a group and one a pair. Classes are balanced: every round of a task
+ * Two of every four pictures show one object, one a group and one a pair. Classes are balanced: every round of a task
  * takes each of its classes once. All combinations occur, held-out ones too.
  */
 function planTest(random: Random, seed: number, index: number): Plan {
@@ -126,7 +127,7 @@ function group(subject: Subject, count: number): Plan {
   return { layout: "group", subjects: Array.from({ length: count }, () => subject), relation: null }
 }
 
-/** Subjects of which no two share shape and colour. */
+/** Subjects no two of which share shape and colour. */
 function differing(random: Random, count: number): Subject[] {
   const subjects: Subject[] = []
   while (subjects.length < count) {

@@ -1,4 +1,4 @@
-/** What the dataset says of itself: the `json` member of a sample, and `info.json`. */
+/** What the dataset says about itself: the `json` member of a sample, and `info.json`. */
 import { UserError } from "../../core/errors.ts"
 import { COLOURS, isHeldOut, namesOf, SHAPES } from "./attributes.ts"
 import type { Split } from "./plan.ts"
@@ -31,14 +31,14 @@ export interface ScenesInfo {
   readonly heldOut: readonly string[]
 }
 
-export interface SplitInfo {
+interface SplitInfo {
   readonly samples: number
   /** File names in the split's folder. */
   readonly shards: readonly string[]
 }
 
 /** A zero-shot task as plain data; candidate tasks have neither class names nor templates. */
-export interface TaskInfo {
+interface TaskInfo {
   readonly name: string
   readonly chance: number
   readonly classnames?: readonly string[]

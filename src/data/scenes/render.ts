@@ -1,6 +1,6 @@
 /** A scene as a JPEG file: rasterised by librsvg (through sharp), lit and made noisy here, encoded by mozjpeg. */
 import sharp from "sharp"
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import type { Look, Scene } from "./scene.ts"
 import { sceneToSvg } from "./svg.ts"
 
@@ -32,7 +32,7 @@ function expose(pixels: Uint8Array, width: number, height: number, { light, ligh
   }
 }
 
-/** Standard normal values; a row of noise is a run of them from a random place, 20 times as fast as drawing each. */
+/** Standard normal values; a row of noise is a run of them from a random position, 20 times as fast as drawing each. */
 const NOISE = normals(1 << 14)
 
 function normals(count: number): Float32Array {

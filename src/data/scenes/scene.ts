@@ -2,7 +2,7 @@
  * The full description of a picture: what `plan.ts` chose, placed in a frame, on a background, in a light. Plain data
  * that goes into each sample's JSON; everything drawn follows from it. Lengths are pixels of the picture.
  */
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { BACKGROUNDS, type BackgroundColour, COLOURS, namesOf, SIZES, TEXTURES, type Texture } from "./attributes.ts"
 import { type Plan, planScene, type Split, type Subject } from "./plan.ts"
 
@@ -45,7 +45,7 @@ export interface Scene extends Omit<Plan, "subjects"> {
   readonly look: Look
 }
 
-/** Side of the place for one object alone, and for one of several (in a grid of two by two), over the short side. */
+/** Side of the cell for one object alone, and for one of several (in a grid of two by two), relative to the short side. */
 const ALONE = 0.84
 const SHARED = 0.46
 /** Distance of the grid's cells from the middle. */
@@ -60,7 +60,7 @@ export function sampleScene(seed: number, split: Split, index: number): Scene {
     split,
     layout: plan.layout,
     ...frame,
-    objects: place(random, plan, frame),
+    objects: placeObjects(random, plan, frame),
     relation: plan.relation,
     background: sampleBackground(random, plan.subjects),
     look: sampleLook(random),
@@ -80,7 +80,7 @@ function sampleFrame(random: Random): Frame {
 }
 
 /** Objects stay within the central square, which is what a centre crop leaves. */
-function place(random: Random, plan: Plan, { width, height }: Frame): SceneObject[] {
+function placeObjects(random: Random, plan: Plan, { width, height }: Frame): SceneObject[] {
   const short = Math.min(width, height)
   const side = plan.layout === "single" ? ALONE : SHARED
   const spots = spotsOf(random, plan)

@@ -1,5 +1,5 @@
 /** A scene as an SVG document: background, texture, objects. Light, blur and noise come later, on pixels (`render.ts`). */
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { BACKGROUNDS, COLOURS, type Pattern, SHAPES } from "./attributes.ts"
 import type { Scene, SceneObject } from "./scene.ts"
 

@@ -32,7 +32,7 @@ test("count: the label is the number of objects", () => {
   for (const scene of scenes) if (scene.layout === "group") expect(count.label(scene)).toBe(scene.objects.length - 1)
 })
 
-test("relation: four captions with the picture's objects, of which the label's is true", () => {
+test("relation: four captions with the picture's objects, and the label's is true", () => {
   const relation = TASKS.find((task) => task.kind === "candidates")!
   for (const scene of scenes.filter(({ layout }) => layout === "pair")) {
     const captions = relation.candidates(scene)

@@ -4,7 +4,7 @@ import { plural, relationCaption } from "./captions.ts"
 import type { Scene, SceneObject } from "./scene.ts"
 
 /** One list of classes for all pictures. */
-export interface ClassTask {
+interface ClassTask {
   readonly kind: "classes"
   readonly name: string
   readonly classNames: readonly string[]
@@ -15,7 +15,7 @@ export interface ClassTask {
 }
 
 /** Captions of its own for each picture, one of which is right. */
-export interface CandidateTask {
+interface CandidateTask {
   readonly kind: "candidates"
   readonly name: string
   /** How many captions a picture has. */

@@ -1,15 +1,15 @@
-/** A remote file as a local copy: what broke off goes on where it stopped, as long as the file is the same. */
+/** A remote file as a local copy: a transfer that broke off continues where it stopped, as long as the file is the same. */
 import { type FileHandle, open, rm } from "node:fs/promises"
-import { fileError } from "../../host/file-error.ts"
+import { fileError } from "../../host/files/file-error.ts"
+import { keepInUse } from "../../host/files/temporary.ts"
 import { NetworkFailure, Watchdog, withRetries } from "../../host/network/network.ts"
-import { keepInUse } from "../../host/temporary.ts"
-import { retriesOf, type Surroundings, temporaryPath } from "./options.ts"
+import { retriesOf, type StoreSettings, temporaryPath } from "./options.ts"
 import type { LocalFile, TransferOptions } from "./storage.ts"
 
 /** An answer with the file from `offset` on. */
 export interface RemotePart {
   readonly offset: number
-  /** Of the whole file: no more is written. */
+  /** Bytes of the whole file: no more is written. */
   readonly size: number
   /** Changes with the file; null where the server does not say. */
   readonly tag: string | null
@@ -17,19 +17,19 @@ export interface RemotePart {
 }
 
 /**
- * Asks for a file from `offset` on, if it is still that of `tag`; the whole of it is an answer too. Throws
+ * Asks for a file from `offset` on, if it still has this `tag`; the server may also send the whole file. Throws
  * NetworkFailure where another attempt may help.
  */
-export type OpenPart = (offset: number, tag: string | null, signal: AbortSignal) => Promise<RemotePart>
+type OpenPart = (offset: number, tag: string | null, signal: AbortSignal) => Promise<RemotePart>
 
 /** The copy, which its disposal removes. Throws UserError where the network stays down; then nothing is left. */
 export async function download(
   url: string,
   openPart: OpenPart,
-  surroundings: Surroundings,
+  settings: StoreSettings,
   options: TransferOptions = {},
 ): Promise<LocalFile> {
-  const path = temporaryPath(surroundings, url)
+  const path = temporaryPath(settings, url)
   const endUse = keepInUse(path)
   const discard = () => {
     endUse()
@@ -38,10 +38,10 @@ export async function download(
   try {
     const file = await open(path, "wx")
     try {
-      const copy = new Copy(file, openPart, surroundings.timeoutSeconds, options)
+      const copy = new Copy(file, openPart, settings.timeoutSeconds, options)
       await withRetries(
         () => copy.continue(),
-        retriesOf(surroundings, url, options.signal),
+        retriesOf(settings, url, options.signal),
         () => copy.length,
       )
     } finally {
@@ -90,11 +90,11 @@ class Copy {
       await this.write(bytes)
     }
     if (this.length < size) throw new NetworkFailure(`ended at byte ${this.length} of ${size}`)
-    // It was longer when it was begun.
+    // The file was longer when the copy began.
     if (this.length > size) await this.refuse(size)
   }
 
-  /** A disk that is nearly full takes a part of it, and says so; the rest is refused then. */
+  /** Writes all bytes: a disk that is nearly full takes a part of them, and refuses the rest at the next call. */
   private async write(bytes: Uint8Array): Promise<void> {
     for (let done = 0; done < bytes.length; ) {
       const { bytesWritten } = await this.file.write(bytes, done, bytes.length - done, this.length)

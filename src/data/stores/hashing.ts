@@ -1,4 +1,4 @@
-/** Counts and hashes what passes by on its way into a file. */
+/** Counts and hashes chunks on their way into a file. */
 import { createHash } from "node:crypto"
 import type { Chunks, Written } from "./storage.ts"
 
@@ -16,7 +16,7 @@ export class Hashing {
     }
   }
 
-  /** Once, after the last chunk. */
+  /** Size and hash; called once, after the last chunk. */
   written(): Written {
     return { bytes: this.bytes, sha256: this.hash.digest("hex") }
   }

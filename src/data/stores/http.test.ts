@@ -14,7 +14,7 @@ import { openStorage, type StorageOptions } from "./open.ts"
 const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251))
 const sha256 = sha256Of(content)
 
-/** How one answer differs from a sound one. */
+/** How one answer differs from a correct one. */
 interface Fault {
   readonly status?: number
   readonly cutAfter?: number
@@ -113,7 +113,7 @@ test.each<[string, Fault[]]>([
   expect(sha256Of(await fetched())).toBe(sha256)
 })
 
-test("a server that says nothing is given up on, with its URL in the message", async () => {
+test("a silent server is given up, with its URL in the message", async () => {
   faults = [{ silent: true }, { silent: true }, { silent: true }]
   const error: unknown = await fetched("/0.tar", { timeoutSeconds: 0.05 }).catch((reason: unknown) => reason)
   expect(error).toBeInstanceOf(EnvironmentError)
@@ -121,7 +121,7 @@ test("a server that says nothing is given up on, with its URL in the message", a
   expect(await readdir(temporaryFolder)).toEqual([])
 })
 
-test("what no attempt mends is said at once", async () => {
+test("an error that no further attempt can fix is reported at once", async () => {
   await expect(fetched("/missing")).rejects.toThrow(`${address}/missing: no such file (404)`)
   faults = [{ status: 403 }]
   await expect(fetched()).rejects.toThrow(`${address}/0.tar: no access (403)`)
@@ -129,19 +129,23 @@ test("what no attempt mends is said at once", async () => {
   await expect(fetched()).rejects.toThrow("the server answered 400")
   expect(log).toHaveLength(3)
   const notes: string[] = []
-  const nobody = openStorage({ temporaryFolder, retryDelays: [0.01], onRetry: (text) => notes.push(text) })
+  const unreachable = openStorage({ temporaryFolder, retryDelays: [0.01], onRetry: (text) => notes.push(text) })
   const closed = await closedAddress()
-  await expect(nobody.fetch(`${closed}/0.tar`)).rejects.toThrow(/^http:.*0\.tar: .*ECONNREFUSED.* \(tried 2 times\)$/)
+  await expect(unreachable.fetch(`${closed}/0.tar`)).rejects.toThrow(
+    /^http:.*0\.tar: .*ECONNREFUSED.* \(tried 2 times\)$/,
+  )
   expect(notes).toHaveLength(1)
-  await expect(nobody.fetch("http://127.0.0.1:1/0.tar")).rejects.toThrow(/^http:\/\/127\.0\.0\.1:1\/0\.tar: bad port$/)
-  await expect(nobody.fetch("http://[x/0.tar")).rejects.toThrow(
+  await expect(unreachable.fetch("http://127.0.0.1:1/0.tar")).rejects.toThrow(
+    /^http:\/\/127\.0\.0\.1:1\/0\.tar: bad port$/,
+  )
+  await expect(unreachable.fetch("http://[x/0.tar")).rejects.toThrow(
     /^the address "http:\/\/\[x\/0\.tar" is not an http or https address$/,
   )
-  await expect(nobody.stat("https://")).rejects.toThrow(UserError)
+  await expect(unreachable.stat("https://")).rejects.toThrow(UserError)
   expect(notes).toHaveLength(1)
 })
 
-/** Where nobody listens any more. */
+/** An address where no server listens any more. */
 async function closedAddress(): Promise<string> {
   const briefly = createServer()
   await new Promise<void>((resolve) => briefly.listen(0, "127.0.0.1", resolve))
@@ -202,7 +206,7 @@ test("the hub's datasets and models are read, listed, and the token stays with t
   expect(await mine.stat("hf://apple/DR/shards/00001.tar")).toEqual({ bytes: 5 })
   expect(await mine.readBytes("hf://apple/DR/none")).toBe(null)
   await expect(mine.fetch("hf://apple/DR")).rejects.toThrow("names a repository and no file in it")
-  await expect(mine.fetch("hf://apple")).rejects.toThrow("is no address on the hub")
+  await expect(mine.fetch("hf://apple")).rejects.toThrow("is not an address on the hub")
   await expect(mine.put("hf://apple/DR/x", [])).rejects.toThrow("cannot be written")
   const stranger = storage({ env: { HF_ENDPOINT: hub.endpoint } })
   await expect(stranger.fetch("hf://apple/DR/README.md")).rejects.toThrow("hf://apple/DR/README.md: no access (401)")
@@ -248,7 +252,7 @@ test("no more is written than was promised", async () => {
   expect(await readdir(temporaryFolder)).toEqual([])
 })
 
-test("a file whose length nobody says is refused", async () => {
+test("a file of unknown length is refused", async () => {
   const lie = (response: ServerResponse) => flood(response.writeHead(200))
   faults = [{ lie }, { noLength: true }, { noLength: true, noRanges: true }]
   await expect(fetched()).rejects.toThrow(`${address}/0.tar: the server does not say how long the file is`)
@@ -283,7 +287,7 @@ test("a store that drips is tried again, then given up", async () => {
   )
 })
 
-test("a small file that is endless, or only small while it is packed, is refused", async () => {
+test("a small file that is endless, or small only while it is packed, is refused", async () => {
   const bomb = gzipSync(Buffer.alloc(2 ** 27 + 1))
   faults = [{ lie: (response) => response.writeHead(200, { "Content-Encoding": "gzip" }).end(bomb) }]
   const message = `${address}/info.json answers with more than ${2 ** 27} bytes`
@@ -339,7 +343,7 @@ test("a hub that refuses a token, or is away for a while", async () => {
   )
 })
 
-test("an address with a name or a password is refused in a line without them, as is what is no address", async () => {
+test("an address with a name or a password is refused in a line without them, and so is what is not an address", async () => {
   const storage = openStorage({ temporaryFolder })
   for (const url of [address.replace("//", "//user:SECRET@"), "http://user:SEC/RET@host/x.tar", "s3://a:SECRET@b/x"]) {
     for (const ask of [storage.fetch(url), storage.readBytes(url), storage.stat(url), storage.list(url)]) {

@@ -4,32 +4,32 @@ import { readBounded } from "../../host/network/bounded.ts"
 import { failuresOf, NetworkFailure, Watchdog, withRetries } from "../../host/network/network.ts"
 import { fetchFollowing } from "../../host/network/redirects.ts"
 import { download, type RemotePart } from "./download.ts"
-import { mostBytesWhole, retriesOf, type Surroundings } from "./options.ts"
+import { mostBytesWhole, retriesOf, type StoreSettings } from "./options.ts"
 import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
-/** A file behind an address. */
+/** A file at an address. */
 export interface HttpFile {
-  /** What users call it, for messages. */
+  /** The name that users know, for messages. */
   readonly url: string
   readonly address: string
   readonly headers: Readonly<Record<string, string>>
-  /** Said where access is refused. */
+  /** The hint where access is refused. */
   readonly accessHint?: string
 }
 
 export class HttpStorage implements Storage {
-  constructor(private readonly surroundings: Surroundings) {}
+  constructor(private readonly settings: StoreSettings) {}
 
   fetch(url: string, options?: TransferOptions): Promise<LocalFile> {
-    return fetchHttp(plain(url), this.surroundings, options)
+    return fetchHttp(plain(url), this.settings, options)
   }
 
   readBytes(url: string): Promise<Uint8Array | null> {
-    return readHttp(plain(url), this.surroundings)
+    return readHttp(plain(url), this.settings)
   }
 
   stat(url: string): Promise<{ bytes: number } | null> {
-    return statHttp(plain(url), this.surroundings)
+    return statHttp(plain(url), this.settings)
   }
 
   async put(url: string): Promise<Written> {
@@ -56,23 +56,23 @@ function plain(url: string): HttpFile {
   return { url, address: url, headers: {} }
 }
 
-export function fetchHttp(file: HttpFile, surroundings: Surroundings, options?: TransferOptions): Promise<LocalFile> {
+export function fetchHttp(file: HttpFile, settings: StoreSettings, options?: TransferOptions): Promise<LocalFile> {
   const openPart = (offset: number, tag: string | null, signal: AbortSignal) => openFrom(file, offset, tag, signal)
-  return download(file.url, openPart, surroundings, options)
+  return download(file.url, openPart, settings, options)
 }
 
 /** Null where there is no such file. */
-export function readHttp(file: HttpFile, surroundings: Surroundings): Promise<Uint8Array | null> {
-  return asking(file, surroundings, async (signal, watchdog) => {
+export function readHttp(file: HttpFile, settings: StoreSettings): Promise<Uint8Array | null> {
+  return asking(file, settings, async (signal, watchdog) => {
     const response = await request(file, { signal })
     const heard = (bytes: number) => watchdog.heard(bytes)
     return failuresOf(readBounded(response.body ?? [], { what: file.url, mostBytes: mostBytesWhole, heard }))
   })
 }
 
-/** By HEAD, or where a server knows no HEAD, by a GET of one byte. */
-export function statHttp(file: HttpFile, surroundings: Surroundings): Promise<{ bytes: number } | null> {
-  return asking(file, surroundings, async (signal) => ({ bytes: await sizeOf(file, signal) }))
+/** Asks by HEAD, or by a GET of one byte where a server does not know HEAD. */
+export function statHttp(file: HttpFile, settings: StoreSettings): Promise<{ bytes: number } | null> {
+  return asking(file, settings, async (signal) => ({ bytes: await sizeOf(file, signal) }))
 }
 
 async function sizeOf(file: HttpFile, signal: AbortSignal): Promise<number> {
@@ -85,19 +85,19 @@ async function sizeOf(file: HttpFile, signal: AbortSignal): Promise<number> {
   throw new UserError(`${file.url}: the server does not say how long the file is`, "copy it first")
 }
 
-/** Attempts with a time limit; null where the answer is that there is no such file. */
+/** Attempts with a time limit; null where the server answers that there is no such file. */
 async function asking<T>(
   file: HttpFile,
-  surroundings: Surroundings,
+  settings: StoreSettings,
   ask: (signal: AbortSignal, watchdog: Watchdog) => Promise<T>,
 ): Promise<T | null> {
   try {
     return await withRetries(
       async () => {
-        using watchdog = new Watchdog(surroundings.timeoutSeconds)
+        using watchdog = new Watchdog(settings.timeoutSeconds)
         return await watchdog.orAbort(ask(watchdog.signal, watchdog))
       },
-      retriesOf(surroundings, file.url),
+      retriesOf(settings, file.url),
     )
   } catch (error) {
     if (error instanceof NoSuchFile) return null
@@ -112,13 +112,13 @@ async function openFrom(file: HttpFile, offset: number, tag: string | null, sign
   const response = await request(file, { headers, signal }, [416])
   const found = tagOf(response)
   const body = response.body ?? []
-  // Without its length nothing says when there is enough of it.
+  // Without the length, nothing tells when the file is complete.
   const whole = async () => lengthOf(response) ?? (await sizeOf(file, signal))
   if (response.status === 200) return { offset: 0, size: await whole(), tag: found, body }
   const { first, size } = rangeOf(response)
   if (response.status === 206 && first !== null && size !== null) return { offset: first, size, tag: found, body }
   await response.body?.cancel()
-  // Nothing is left where all was there already; a file that is shorter now is another one.
+  // 416: all bytes were there already, or the file was exchanged for a shorter one.
   if (response.status === 416 && size === offset) return { offset, size, tag, body: [] }
   if (offset > 0) return openFrom(file, 0, null, signal)
   throw new UserError(`${file.url}: the server answered ${response.status} without saying which part that is`)

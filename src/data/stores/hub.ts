@@ -5,9 +5,9 @@
 import { messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { webAddress } from "../../host/network/address.ts"
 import { listingFetch } from "../../host/network/bounded.ts"
-import { isNetworks, withRetries } from "../../host/network/network.ts"
+import { isNetworkError, withRetries } from "../../host/network/network.ts"
 import { fetchHttp, type HttpFile, NoSuchFile, readHttp, readOnly, request, statHttp } from "./http.ts"
-import { retriesOf, type Surroundings } from "./options.ts"
+import { retriesOf, type StoreSettings } from "./options.ts"
 import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 interface HubPath {
@@ -20,24 +20,24 @@ interface HubPath {
 const mostFiles = 1_000_000
 
 export class HubStorage implements Storage {
-  constructor(private readonly surroundings: Surroundings) {}
+  constructor(private readonly settings: StoreSettings) {}
 
   async fetch(url: string, options?: TransferOptions): Promise<LocalFile> {
-    return fetchHttp(this.fileOf(url), this.surroundings, options)
+    return fetchHttp(this.fileOf(url), this.settings, options)
   }
 
   async readBytes(url: string): Promise<Uint8Array | null> {
-    return readHttp(this.fileOf(url), this.surroundings)
+    return readHttp(this.fileOf(url), this.settings)
   }
 
   async stat(url: string): Promise<{ bytes: number } | null> {
-    return statHttp(this.fileOf(url), this.surroundings)
+    return statHttp(this.fileOf(url), this.settings)
   }
 
   async list(folder: string): Promise<string[]> {
     const { path } = parseHubUrl(folder)
     try {
-      const names = await withRetries(() => this.namesIn(folder), retriesOf(this.surroundings, folder))
+      const names = await withRetries(() => this.namesIn(folder), retriesOf(this.settings, folder))
       const start = path === "" ? "" : `${path}/`
       const below = names.filter((name) => name.startsWith(start))
       return below.map((name) => name.slice(start.length)).sort()
@@ -53,7 +53,7 @@ export class HubStorage implements Storage {
     const { endpoint, headers, accessHint } = this
     const ask: typeof fetch = (address, init) =>
       request({ url: folder, address: String(address), headers, accessHint }, init ?? {})
-    const bounded = listingFetch(ask, { what: folder, endpoint, timeoutSeconds: this.surroundings.timeoutSeconds })
+    const bounded = listingFetch(ask, { what: folder, endpoint, timeoutSeconds: this.settings.timeoutSeconds })
     const options = { repo: { type, name }, revision, path, recursive: true, hubUrl: endpoint, fetch: bounded }
     const names: string[] = []
     try {
@@ -63,7 +63,7 @@ export class HubStorage implements Storage {
       }
       return names
     } catch (error) {
-      throw error instanceof UserError || isNetworks(error)
+      throw error instanceof UserError || isNetworkError(error)
         ? error
         : new UserError(`${folder} cannot be listed: ${oneLine(messageOf(error))}`, accessHint)
     }
@@ -78,13 +78,13 @@ export class HubStorage implements Storage {
   }
 
   private get endpoint(): string {
-    const { hub, env } = this.surroundings
+    const { hub, env } = this.settings
     const address = hub?.endpoint || env.HF_ENDPOINT || "https://huggingface.co"
     return webAddress(address, "the hub's address", "check HF_ENDPOINT").href.replace(/\/+$/, "")
   }
 
   private get token(): string | null {
-    const { hub, env } = this.surroundings
+    const { hub, env } = this.settings
     return hub?.token === undefined ? env.HF_TOKEN?.trim() || null : hub.token
   }
 
@@ -111,13 +111,13 @@ export class HubStorage implements Storage {
   }
 }
 
-/** Throws UserError on what is no such URL. */
-export function parseHubUrl(url: string): HubPath {
+/** Throws UserError on other URLs. */
+function parseHubUrl(url: string): HubPath {
   const pattern = /^hf:\/\/(?:(dataset|space|model)s\/)?([\w.-]+\/[\w.-]+)(?:@([^/]+))?(?:\/(.*))?$/i
   const [, type = "model", repository, revision = "main", path = ""] = pattern.exec(url) ?? []
   if (!repository) {
     throw new UserError(
-      `${url} is no address on the hub`,
+      `${url} is not an address on the hub`,
       "hf://datasets/OWNER/NAME/path or hf://OWNER/NAME/path was expected",
     )
   }

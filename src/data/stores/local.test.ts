@@ -16,7 +16,7 @@ afterAll(() => rm(folder, { recursive: true }))
 const storage = openStorage()
 const chunks = ["one ", "two"].map((text) => Buffer.from(text))
 
-test("what is put is there, hashed, listed, read and removed", async () => {
+test("a file is put, hashed, listed, read and removed", async () => {
   const path = join(folder, "new/deep/0.tar")
   const sha256 = createHash("sha256").update("one two").digest("hex")
   expect(await storage.put(path, chunks)).toEqual({ bytes: 7, sha256 })
@@ -34,7 +34,7 @@ test("what is put is there, hashed, listed, read and removed", async () => {
   expect(await storage.stat(path)).toBe(null)
 })
 
-test("what is not there", async () => {
+test("missing files", async () => {
   const missing = join(folder, "missing")
   expect(await storage.readBytes(missing)).toBe(null)
   expect(await storage.list(missing)).toEqual([])

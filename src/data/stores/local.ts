@@ -3,10 +3,10 @@ import { readdir, rm, stat } from "node:fs/promises"
 import { dirname, join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import { messageOf, UserError } from "../../core/errors.ts"
-import { fileError } from "../../host/file-error.ts"
-import { makeDirectory, readBytes, requireFile, writeAtomically } from "../../host/files.ts"
-import { isBookkeeping } from "../../host/lock.ts"
-import { isOfSystem } from "../../host/system-files.ts"
+import { fileError } from "../../host/files/file-error.ts"
+import { makeDirectory, readBytes, requireFile, writeAtomically } from "../../host/files/files.ts"
+import { isSystemFile } from "../../host/files/system-files.ts"
+import { isBookkeeping } from "../../host/locks/lock.ts"
 import { Hashing } from "./hashing.ts"
 import type { Chunks, LocalFile, Storage, Written } from "./storage.ts"
 
@@ -55,7 +55,7 @@ export class LocalStorage implements Storage {
   }
 }
 
-/** Throws UserError where it begins with file:// and names no file of this machine. */
+/** Throws UserError where it begins with file:// and does not name a file of this machine. */
 export function pathOf(url: string): string {
   if (!/^file:\/\//i.test(url)) return url
   try {
@@ -65,12 +65,12 @@ export function pathOf(url: string): string {
   }
 }
 
-/** Whether a file of this name is beside what somebody stored. */
+/** Whether a file of this name is bookkeeping and was not stored by a user. */
 function isBeside(name: string): boolean {
-  return isBookkeeping(name) || isOfSystem(name)
+  return isBookkeeping(name) || isSystemFile(name)
 }
 
-/** Null for what is not there, for `catch`; throws every other error as `fileError` says it. */
+/** For `catch`: null where the path does not exist; throws every other error as `fileError` explains it. */
 function absent(path: string): (error: NodeJS.ErrnoException) => null {
   return (error) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return null

@@ -4,7 +4,7 @@ import { requireNoCredentials, webAddress } from "../../host/network/address.ts"
 import { HttpStorage } from "./http.ts"
 import { HubStorage } from "./hub.ts"
 import { LocalStorage } from "./local.ts"
-import { type StorageOptions, surroundingsOf } from "./options.ts"
+import { type StorageOptions, storeSettings } from "./options.ts"
 import { S3Storage } from "./s3.ts"
 import type { Storage } from "./storage.ts"
 
@@ -17,18 +17,18 @@ export function isUrl(name: string): boolean {
 
 /**
  * Files by path, `file://`, `http(s)://`, `s3://` and `hf://`. Copies of remote files are kept until they are disposed.
- * What the network breaks is tried again; its last failure is a UserError that names the URL. One with a user name or a
+ * Failures of the network are tried again; the last one is a UserError that names the URL. A URL with a user name or a
  * password is refused.
  */
 export function openStorage(options: StorageOptions = {}): Storage {
-  const surroundings = surroundingsOf(options)
-  const http = new HttpStorage(surroundings)
+  const settings = storeSettings(options)
+  const http = new HttpStorage(settings)
   const stores: Readonly<Record<string, Storage>> = {
     file: new LocalStorage(),
     http,
     https: http,
-    s3: new S3Storage(surroundings),
-    hf: new HubStorage(surroundings),
+    s3: new S3Storage(settings),
+    hf: new HubStorage(settings),
   }
   const storeOf = (url: string): Storage => {
     if (isUrl(url)) requireNoCredentials(url)

@@ -1,11 +1,11 @@
-/** What S3, and its client, say went wrong: whether another attempt may help, and whose fault it is. */
+/** Errors of S3 and its client: whether another attempt may help, and whether the machine or the request is at fault. */
 import type { S3ServiceException } from "@aws-sdk/client-s3"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { failureOf, NetworkFailure } from "../../host/network/network.ts"
 
 export class NoSuchObject extends UserError {}
 
-/** It was ended, or taken away by whoever cleans up. */
+/** The upload was completed, or removed by a clean-up. */
 export class NoSuchUpload extends EnvironmentError {}
 
 /** The client adds to messages of errors that have no metadata. */
@@ -23,14 +23,14 @@ const passing = new Set([
   ...["OperationAborted", "Throttling", "ThrottlingException", "RequestLimitExceeded", "BandwidthLimitExceeded"],
 ])
 
-/** Names for credentials, or a clock, that are not in order; some come as a 400. */
+/** S3's names for wrong credentials or a wrong clock; some come as a 400. */
 const refused = new Set([
   ...["AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken"],
   ...["InvalidAccessKeyId", "InvalidSecurity", "InvalidToken", "NotSignedUp", "RequestExpired"],
   ...["RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired"],
 ])
 
-/** What the client throws, as an error to say or one to try again after. */
+/** The client's error as one for the user, or as one after which to try again. */
 export function errorOf(url: string, error: unknown): unknown {
   const status = statusOf(error)
   const { name = "", code } = error as { name?: string; code?: string }

@@ -17,11 +17,11 @@ const { default: S3rver } = (await import("s3rver" as string)) as {
 type Fault =
   | { readonly cutAfter: number }
   | { readonly status: number; readonly code?: string }
-  /** The server does what it is asked, and nobody hears of it. */
+  /** The server does what it is asked, and its answer is lost. */
   | { readonly lost: true }
-  /** Says so, whatever is asked. */
+  /** Gives this answer to every request. */
   | { readonly body: string | Buffer; readonly status?: number }
-  /** The server answers as it would. */
+  /** The server gives its own answer. */
   | Record<never, never>
 
 let s3: InstanceType<typeof S3rver>
@@ -138,14 +138,14 @@ test("a large object goes up in parts, and comes back whole", async () => {
 
 test("errors say what is wrong and with which object", async () => {
   await expect(storage().fetch("s3://data/none.tar")).rejects.toThrow("s3://data/none.tar: no such object (404)")
-  await expect(storage().fetch("s3://nobody/none.tar")).rejects.toThrow("s3://nobody/none.tar: no such bucket")
-  await expect(storage().fetch("s3://data")).rejects.toThrow("s3://data names no object")
+  await expect(storage().fetch("s3://missing/none.tar")).rejects.toThrow("s3://missing/none.tar: no such bucket")
+  await expect(storage().fetch("s3://data")).rejects.toThrow("s3://data does not name an object")
   faults = [{ status: 403 }]
   await expect(storage().fetch("s3://data/x")).rejects.toThrow(/^s3:\/\/data\/x: no access/)
   faults = [{ status: 500 }, { status: 500 }, { status: 500 }]
   await expect(storage().stat("s3://data/x")).rejects.toThrow(/^s3:\/\/data\/x: S3 answered 500.*\(tried 3 times\)$/)
-  const nobody = storage({ env: { AWS_ENDPOINT_URL_S3: "http://127.0.0.1:1" } })
-  await expect(nobody.put("s3://data/x", [content])).rejects.toThrow(/^s3:\/\/data\/x: .*\(tried 3 times\)$/)
+  const unreachable = storage({ env: { AWS_ENDPOINT_URL_S3: "http://127.0.0.1:1" } })
+  await expect(unreachable.put("s3://data/x", [content])).rejects.toThrow(/^s3:\/\/data\/x: .*\(tried 3 times\)$/)
   expect(await readdir(temporaryFolder)).toEqual(["objects"])
 })
 
@@ -195,12 +195,12 @@ test("without credentials, and without a network, the machine is at fault", asyn
   for (const name of Object.keys(none)) delete process.env[name]
   expect(stranger).toBeInstanceOf(EnvironmentError)
   expect((stranger as Error).message).toBe("s3://data/x: no credentials for S3")
-  const nobody = storage({ env: { AWS_ENDPOINT_URL_S3: "http://127.0.0.1:1" } })
-  await expect(nobody.stat("s3://data/x")).rejects.toBeInstanceOf(EnvironmentError)
+  const unreachable = storage({ env: { AWS_ENDPOINT_URL_S3: "http://127.0.0.1:1" } })
+  await expect(unreachable.stat("s3://data/x")).rejects.toBeInstanceOf(EnvironmentError)
   await expect(storage().fetch("s3://data/none")).rejects.not.toBeInstanceOf(EnvironmentError)
 })
 
-test("what is wrong with a request is not the machine's fault", async () => {
+test("a wrong request is not the machine's fault", async () => {
   faults = [{ status: 400, code: "InvalidRequest" }]
   const error: unknown = await storage()
     .put("s3://data/x", [content])
@@ -233,7 +233,7 @@ test("an upload that is gone, without its object or with another of its size, is
   await expect(storage().put("s3://data/gone.tar", pieces)).rejects.toBeInstanceOf(EnvironmentError)
 })
 
-test("bytes are told of as they move, and an abort breaks an upload off", async () => {
+test("bytes are reported as they move, and an abort breaks an upload off", async () => {
   let moved = 0
   const onBytes = (bytes: number) => {
     moved += bytes
@@ -259,16 +259,14 @@ test("a list that goes on for ever, and a record that is too large, are refused"
   const next = "<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"
   const body = `<ListBucketResult><Name>data</Name>${next}<Contents><Key>out/0.tar</Key></Contents></ListBucketResult>`
   faults = [{ body }, { body }]
-  await expect(storage().list("s3://data/out")).rejects.toThrow(
-    "s3://data/out: the list of objects has no end in sight",
-  )
+  await expect(storage().list("s3://data/out")).rejects.toThrow("s3://data/out: the list of objects does not end")
   faults = [{ body: Buffer.alloc(2 ** 27 + 1) }]
   await expect(storage().readBytes("s3://data/out/info.json")).rejects.toThrow(
     `s3://data/out/info.json answers with more than ${2 ** 27} bytes`,
   )
 }, 30_000)
 
-test("no answer but an object is longer than 32 MiB: neither a list nor an error", async () => {
+test("answers other than objects, lists and errors alike, have at most 32 MiB", async () => {
   const body = Buffer.concat([
     Buffer.from("<ListBucketResult>"),
     Buffer.alloc(2 ** 25, " "),
@@ -298,14 +296,14 @@ test("a list takes ten minutes at most, however slowly its pages come", async ()
   // Each page takes 250 seconds.
   const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + log.length * 250_000)
   try {
-    await expect(storage().list("s3://data/out")).rejects.toThrow("the list of objects has no end in sight")
+    await expect(storage().list("s3://data/out")).rejects.toThrow("the list of objects does not end")
     expect(log).toEqual(["GET", "GET", "GET"])
   } finally {
     clock.mockRestore()
   }
 })
 
-test("a copy that is only read from is kept from looking abandoned", async () => {
+test("a copy that is only read does not count as abandoned", async () => {
   await storage().put("s3://data/kept.tar", [content])
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
   try {

@@ -1,25 +1,20 @@
 /**
- * Objects of S3 and of whatever speaks its protocol (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL): `s3://bucket/key`. An
- * object appears whole or not at all. Retries are ours, so that a transfer goes on where it broke off.
+ * Objects in S3 and in other stores with its protocol (AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL): `s3://bucket/key`. An
+ * object appears whole or not at all, and a transfer continues where it broke off.
  */
-
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import { rm, writeFile } from "node:fs/promises"
 import { pipeline, Readable, Transform } from "node:stream"
-import type { S3Client } from "@aws-sdk/client-s3"
 import { UserError } from "../../core/errors.ts"
-import { fileError } from "../../host/file-error.ts"
-import { webAddress } from "../../host/network/address.ts"
+import { fileError } from "../../host/files/file-error.ts"
 import { readBounded } from "../../host/network/bounded.ts"
-import { Watchdog, withRetries } from "../../host/network/network.ts"
 import { download, type RemotePart } from "./download.ts"
 import { Hashing } from "./hashing.ts"
-import { mostBytesWhole, retriesOf, type Surroundings, temporaryPath } from "./options.ts"
-import { brokenBody, errorOf, NoSuchObject, NoSuchUpload, statusOf, TooLong } from "./s3-errors.ts"
+import { mostBytesWhole, type StoreSettings, temporaryPath } from "./options.ts"
+import { brokenBody, errorOf, NoSuchUpload, statusOf } from "./s3-errors.ts"
+import { type OpenClient, S3Requests } from "./s3-requests.ts"
 import type { Chunks, LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
-
-type Sdk = typeof import("@aws-sdk/client-s3")
 
 /** Larger files go up in parts. */
 const largestPut = 2 ** 26
@@ -27,44 +22,43 @@ const largestPut = 2 ** 26
 /** S3 takes 10,000 parts at most, of 5 MiB at least. */
 const mostParts = 10_000
 
-/** A page has a thousand names as a rule. */
+/** Pages of a list; a page usually has a thousand names. */
 const [mostNames, mostPages, mostSeconds] = [5_000_000, 20_000, 600]
 
-/** Of an answer that is not an object: the client reads it whole. */
-const mostBytesOfAnswer = 2 ** 25
-
 function endless(folder: string): UserError {
-  return new UserError(`${folder}: the list of objects has no end in sight`, "name a smaller folder")
+  return new UserError(`${folder}: the list of objects does not end`, "name a smaller folder")
 }
 
 export class S3Storage implements Storage {
-  private opened: Promise<{ sdk: Sdk; client: S3Client }> | undefined
+  private readonly requests: S3Requests
 
-  constructor(private readonly surroundings: Surroundings) {}
+  constructor(private readonly settings: StoreSettings) {
+    this.requests = new S3Requests(settings)
+  }
 
   async fetch(url: string, options?: TransferOptions): Promise<LocalFile> {
     const openPart = (offset: number, tag: string | null, signal: AbortSignal) =>
       this.openPart(url, offset, tag, signal)
-    return download(url, openPart, this.surroundings, options)
+    return download(url, openPart, this.settings, options)
   }
 
   async readBytes(url: string): Promise<Uint8Array | null> {
-    return this.ask(url, async ({ sdk, client }, abortSignal, heard) => {
-      const answer = await client.send(new sdk.GetObjectCommand(placeOf(url)), { abortSignal })
+    return this.requests.sendIfThere(url, async ({ sdk, client }, abortSignal, heard) => {
+      const answer = await client.send(new sdk.GetObjectCommand(locationOf(url)), { abortSignal })
       const body = brokenBody(answer.Body as AsyncIterable<Uint8Array>)
       return readBounded(body, { what: url, mostBytes: mostBytesWhole, heard })
     })
   }
 
   async stat(url: string): Promise<{ bytes: number } | null> {
-    return this.ask(url, async ({ sdk, client }, abortSignal) => {
-      const { ContentLength = 0 } = await client.send(new sdk.HeadObjectCommand(placeOf(url)), { abortSignal })
+    return this.requests.sendIfThere(url, async ({ sdk, client }, abortSignal) => {
+      const { ContentLength = 0 } = await client.send(new sdk.HeadObjectCommand(locationOf(url)), { abortSignal })
       return { bytes: ContentLength }
     })
   }
 
   async put(url: string, chunks: Chunks, options: TransferOptions = {}): Promise<Written> {
-    const path = temporaryPath(this.surroundings, url)
+    const path = temporaryPath(this.settings, url)
     try {
       const hashing = new Hashing(chunks)
       await writeFile(path, hashing, { flag: "wx" })
@@ -80,13 +74,13 @@ export class S3Storage implements Storage {
   }
 
   async list(folder: string): Promise<string[]> {
-    const { Bucket, Key } = placeOf(folder.replace(/\/*$/, "/"), true)
+    const { Bucket, Key } = locationOf(folder.replace(/\/*$/, "/"), true)
     const names: string[] = []
     let ContinuationToken: string | undefined
     const ends = performance.now() + mostSeconds * 1000
     for (let pages = 0; pages === 0 || ContinuationToken; pages++) {
       if (pages > mostPages || names.length > mostNames || performance.now() > ends) throw endless(folder)
-      const page = await this.demand(folder, ({ sdk, client }, abortSignal) => {
+      const page = await this.requests.send(folder, ({ sdk, client }, abortSignal) => {
         const command = new sdk.ListObjectsV2Command({ Bucket, Prefix: Key, ContinuationToken })
         return client.send(command, { abortSignal })
       })
@@ -99,18 +93,18 @@ export class S3Storage implements Storage {
   }
 
   async remove(url: string): Promise<void> {
-    await this.demand(url, ({ sdk, client }, abortSignal) =>
-      client.send(new sdk.DeleteObjectCommand(placeOf(url)), { abortSignal }),
+    await this.requests.send(url, ({ sdk, client }, abortSignal) =>
+      client.send(new sdk.DeleteObjectCommand(locationOf(url)), { abortSignal }),
     )
   }
 
   // --------------------------------------------------------------------------------------------------- transfers
 
   private async openPart(url: string, offset: number, tag: string | null, signal: AbortSignal): Promise<RemotePart> {
-    const { sdk, client } = await this.open()
+    const { sdk, client } = await this.requests.open()
     const range = offset > 0 ? { Range: `bytes=${offset}-`, ...(tag ? { IfMatch: tag } : {}) } : {}
     try {
-      const command = new sdk.GetObjectCommand({ ...placeOf(url), ...range })
+      const command = new sdk.GetObjectCommand({ ...locationOf(url), ...range })
       const { Body, ContentRange, ContentLength, ETag } = await client.send(command, { abortSignal: signal })
       const [, first = "0", total = ContentLength] = /^bytes (\d+)-\d+\/(\d+)$/.exec(ContentRange ?? "") ?? []
       if (total === undefined) throw new UserError(`${url}: the server does not say how long the object is`)
@@ -125,25 +119,25 @@ export class S3Storage implements Storage {
 
   private async putWhole({ url, path, bytes, options }: Upload): Promise<void> {
     await this.sendFile(url, path, { start: 0, length: bytes }, options, ({ sdk, client }, body, abortSignal) =>
-      client.send(new sdk.PutObjectCommand({ ...placeOf(url), ...body }), { abortSignal }),
+      client.send(new sdk.PutObjectCommand({ ...locationOf(url), ...body }), { abortSignal }),
     )
   }
 
   private async putParts(upload: Upload): Promise<void> {
     const { url, options } = upload
-    const place = placeOf(url)
-    const { UploadId } = await this.demand(
+    const target = locationOf(url)
+    const { UploadId } = await this.requests.send(
       url,
-      ({ sdk, client }, abortSignal) => client.send(new sdk.CreateMultipartUploadCommand(place), { abortSignal }),
+      ({ sdk, client }, abortSignal) => client.send(new sdk.CreateMultipartUploadCommand(target), { abortSignal }),
       options,
     )
     try {
       await this.completeParts(upload, UploadId, await this.uploadParts(upload, UploadId))
     } catch (error) {
-      const { sdk, client } = await this.open()
-      const abortSignal = AbortSignal.timeout(this.surroundings.timeoutSeconds * 1000)
-      // Parts of an upload that is not ended are paid for; the error that led here is the one to report.
-      await client.send(new sdk.AbortMultipartUploadCommand({ ...place, UploadId }), { abortSignal }).catch(() => {})
+      const { sdk, client } = await this.requests.open()
+      const abortSignal = AbortSignal.timeout(this.settings.timeoutSeconds * 1000)
+      // Parts of an upload that is not completed cost money; the error that led here is the one to report.
+      await client.send(new sdk.AbortMultipartUploadCommand({ ...target, UploadId }), { abortSignal }).catch(() => {})
       throw error
     }
   }
@@ -152,7 +146,7 @@ export class S3Storage implements Storage {
     const size = Math.max(largestPut, Math.ceil(bytes / mostParts))
     const parts: Part[] = []
     for (let start = 0; start < bytes; start += size) {
-      const part = { ...placeOf(url), UploadId, PartNumber: parts.length + 1 }
+      const part = { ...locationOf(url), UploadId, PartNumber: parts.length + 1 }
       const piece = { start, length: Math.min(size, bytes - start) }
       const { ETag } = await this.sendFile(url, path, piece, options, ({ sdk, client }, body, abortSignal) =>
         client.send(new sdk.UploadPartCommand({ ...part, ...body }), { abortSignal }),
@@ -162,42 +156,42 @@ export class S3Storage implements Storage {
     return parts
   }
 
-  /** Where an answer was lost, the upload is gone the next time: the object says whether it was ended. */
+  /** Where the answer was lost, the next attempt does not find the upload: the object tells whether it was completed. */
   private async completeParts(upload: Upload, UploadId: string | undefined, Parts: Part[]): Promise<void> {
     const { url, options } = upload
-    const command = { ...placeOf(url), UploadId, MultipartUpload: { Parts } }
+    const command = { ...locationOf(url), UploadId, MultipartUpload: { Parts } }
     try {
-      await this.demand(
+      await this.requests.send(
         url,
         ({ sdk, client }, abortSignal) => client.send(new sdk.CompleteMultipartUploadCommand(command), { abortSignal }),
         { ...options, seconds: uploadSeconds },
       )
     } catch (error) {
-      if (!(error instanceof NoSuchUpload) || !(await this.holds(upload, Parts))) throw error
+      if (!(error instanceof NoSuchUpload) || !(await this.isStored(upload, Parts))) throw error
     }
   }
 
   /** Whether the object is the one that these parts make. */
-  private async holds({ url, path, bytes }: Upload, parts: readonly Part[]): Promise<boolean> {
-    const found = await this.ask(url, ({ sdk, client }, abortSignal) =>
-      client.send(new sdk.HeadObjectCommand(placeOf(url)), { abortSignal }),
+  private async isStored({ url, path, bytes }: Upload, parts: readonly Part[]): Promise<boolean> {
+    const found = await this.requests.sendIfThere(url, ({ sdk, client }, abortSignal) =>
+      client.send(new sdk.HeadObjectCommand(locationOf(url)), { abortSignal }),
     )
     if (found?.ContentLength !== bytes) return false
     const { ETag, ServerSideEncryption, SSECustomerAlgorithm } = found
-    // Tags of encrypted objects say nothing of what is in them.
+    // Tags of encrypted objects do not depend on their content.
     if (ServerSideEncryption?.startsWith("aws:kms") || SSECustomerAlgorithm) return true
     return ETag === tagOfParts(parts) || ETag === (await tagOfFile(path))
   }
 
-  /** Sends a piece of a file, as often as the network breaks it. */
+  /** Sends a piece of a file, again where the network fails. */
   private sendFile<T>(
     url: string,
     path: string,
     { start, length }: { readonly start: number; readonly length: number },
     options: TransferOptions,
-    send: (s3: Opened, body: { Body: Readable; ContentLength: number }, signal: AbortSignal) => Promise<T>,
+    send: (s3: OpenClient, body: { Body: Readable; ContentLength: number }, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    return this.demand(
+    return this.requests.send(
       url,
       (opened, signal, onBytes) => {
         // An empty file has no byte to begin with.
@@ -208,60 +202,10 @@ export class S3Storage implements Storage {
       { ...options, seconds: uploadSeconds },
     )
   }
-
-  // ---------------------------------------------------------------------------------------------------- requests
-
-  /** Null where there is no such object. */
-  private async ask<T>(url: string, send: Send<T>): Promise<T | null> {
-    try {
-      return await this.demand(url, send)
-    } catch (error) {
-      if (error instanceof NoSuchObject) return null
-      throw error
-    }
-  }
-
-  /** Bytes that move, which `send` tells, give it another `seconds`. */
-  private demand<T>(
-    url: string,
-    send: Send<T>,
-    { seconds = this.surroundings.timeoutSeconds, signal, onBytes }: TransferOptions & { seconds?: number } = {},
-  ): Promise<T> {
-    const attempt = async () => {
-      signal?.throwIfAborted()
-      const opened = await this.open()
-      using watchdog = new Watchdog(seconds)
-      const heard = (bytes: number) => {
-        watchdog.heard(bytes)
-        onBytes?.(bytes)
-      }
-      try {
-        return await send(opened, signal ? AbortSignal.any([watchdog.signal, signal]) : watchdog.signal, heard)
-      } catch (error) {
-        signal?.throwIfAborted()
-        watchdog.signal.throwIfAborted()
-        throw errorOf(url, error)
-      }
-    }
-    return withRetries(attempt, retriesOf(this.surroundings, url, signal))
-  }
-
-  private open(): Promise<Opened> {
-    this.opened ??= openClient(this.surroundings)
-    return this.opened
-  }
-}
-
-interface Opened {
-  readonly sdk: Sdk
-  readonly client: S3Client
 }
 
 /** Silence of a request that sends up to 64 MiB, which a slow line may hold in its buffers, or that joins thousands of parts. */
 const uploadSeconds = 600
-
-/** A request; it tells of bytes that move. */
-type Send<T> = (s3: Opened, signal: AbortSignal, heard: (bytes: number) => void) => Promise<T>
 
 interface Upload {
   readonly url: string
@@ -283,14 +227,14 @@ function tagOfParts(parts: readonly Part[]): string {
   return `"${hash.digest("hex")}-${parts.length}"`
 }
 
-/** As some servers of the protocol have it. */
+/** The form that some other servers use. */
 async function tagOfFile(path: string): Promise<string> {
   const hash = createHash("md5")
   for await (const chunk of createReadStream(path) as AsyncIterable<Uint8Array>) hash.update(chunk)
   return `"${hash.digest("hex")}"`
 }
 
-/** The stream, which tells of what is taken from it. */
+/** The stream, which reports the bytes that are read from it. */
 function counted(stream: Readable, onBytes: (bytes: number) => void): Readable {
   const passing = new Transform({
     transform(chunk: Uint8Array, _, done) {
@@ -301,51 +245,8 @@ function counted(stream: Readable, onBytes: (bytes: number) => void): Readable {
   return pipeline(stream, passing, () => {})
 }
 
-async function openClient({ env }: Surroundings): Promise<Opened> {
-  const sdk = await import("@aws-sdk/client-s3")
-  const endpoint = env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL
-  if (endpoint) webAddress(endpoint, "the address of the object store", "check AWS_ENDPOINT_URL")
-  const client = new sdk.S3Client({
-    region: env.AWS_REGION || env.AWS_DEFAULT_REGION || "us-east-1",
-    followRegionRedirects: true,
-    // Other servers than Amazon's know neither its newer checksums nor a host for each bucket.
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
-    maxAttempts: 1,
-  })
-  boundAnswers(client)
-  return { sdk, client }
-}
-
-/** Lists, receipts and errors end, whatever the server sends; an object's bytes are counted by who reads them. */
-function boundAnswers({ middlewareStack }: S3Client): void {
-  middlewareStack.add(
-    (next, context) => async (args) => {
-      const result = await next(args)
-      const response = result.response as { readonly statusCode: number; body: unknown }
-      const isObject = context.commandName === "GetObjectCommand" && response.statusCode < 300
-      if (!isObject && response.body instanceof Readable) response.body = bounded(response.body)
-      return result
-    },
-    { step: "deserialize", priority: "low", name: "boundAnswers" },
-  )
-}
-
-function bounded(body: Readable): Readable {
-  let bytes = 0
-  const passing = new Transform({
-    transform(chunk: Uint8Array, _, done) {
-      bytes += chunk.length
-      if (bytes > mostBytesOfAnswer) done(new TooLong(`more than ${mostBytesOfAnswer} bytes`))
-      else done(null, chunk)
-    },
-  })
-  return pipeline(body, passing, () => {})
-}
-
-function placeOf(url: string, isFolder = false): { Bucket: string; Key: string } {
+function locationOf(url: string, isFolder = false): { Bucket: string; Key: string } {
   const [, Bucket, Key] = /^s3:\/\/([^/]+)\/(.*)$/i.exec(url) ?? []
   if (Bucket && (Key || isFolder)) return { Bucket, Key: Key ?? "" }
-  throw new UserError(`${url} names no object`, "s3://bucket/path/file was expected")
+  throw new UserError(`${url} does not name an object`, "s3://bucket/path/file was expected")
 }

@@ -1,16 +1,16 @@
-/** Files by URL, wherever they are: a path, `file://`, `http(s)://`, `s3://`, `hf://`. */
+/** Files by URL, on any store: a path, `file://`, `http(s)://`, `s3://`, `hf://`. */
 
 export interface TransferOptions {
-  /** Breaks off: nothing is left of the copy, nor of the file that is written. */
+  /** Aborts: nothing is left of the copy, or of the file that is written. */
   readonly signal?: AbortSignal | undefined
-  /** Told of bytes as they move to or from another machine, for whoever looks whether anything does. */
+  /** Is told of bytes as they move to or from another machine, so that a caller can see whether anything moves. */
   readonly onBytes?: ((bytes: number) => void) | undefined
 }
 
 export interface Storage {
   /** A local copy of a file, or the file itself where it is local. Throws UserError when there is none. */
   fetch(url: string, options?: TransferOptions): Promise<LocalFile>
-  /** A small file whole; null where there is none. */
+  /** The content of a small file; null where there is no such file. */
   readBytes(url: string): Promise<Uint8Array | null>
   /** Writes a file that appears whole or not at all, replacing an old one. */
   put(url: string, chunks: Chunks, options?: TransferOptions): Promise<Written>
@@ -29,6 +29,6 @@ export interface LocalFile extends AsyncDisposable {
 
 export interface Written {
   readonly bytes: number
-  /** Of the content, in hexadecimal. */
+  /** Hash of the content, in hexadecimal. */
   readonly sha256: string
 }

@@ -74,7 +74,7 @@ test.each([1, 2, 8])("%i processes stop at the same sample", (ranks) => {
   expect(step).toBe(Math.floor(positions.at(-1)! / 8))
 })
 
-test("a share is of the samples, and 100 at least", () => {
+test("a share counts the samples, and allows at least 100", () => {
   const web = new Ranks(12_800_000, 512, { limit: 0.01, resampled: false }, 8)
   // 0.1 % of 12.8 million, which are 12,800; and then 2 %.
   for (let step = 0; step < 25_000; step++)
@@ -101,7 +101,7 @@ test("a share is of the samples, and 100 at least", () => {
   expect(all).toThrow("101 samples cannot be used, more than the 100 allowed")
 })
 
-test("of draws it is a share of the draws", () => {
+test("where samples are drawn, a share counts the draws", () => {
   const draws = (limit: number) => new Ranks(null, 100, { limit, resampled: true }, 2)
   const isBad = (id: number) => id % 50 === 0
   const [allowed, strict] = [draws(0.03), draws(0.01)]
@@ -113,7 +113,7 @@ test("of draws it is a share of the draws", () => {
   expect(all).toThrow("102 samples cannot be used, more than the 100 allowed")
 })
 
-test("a number is of distinct samples, also where they are drawn", () => {
+test("a number counts distinct samples, even if they are drawn", () => {
   const run = new Ranks(null, 100, { limit: 8, resampled: true }, 2)
   for (let step = 0; step < 1000; step++)
     run.take(
@@ -124,7 +124,7 @@ test("a number is of distinct samples, also where they are drawn", () => {
   expect(run.ranks[0]!.count).toBe(8)
 })
 
-test("what a shard does not give counts once, on one process", () => {
+test("a sample that a shard does not give counts once, on one process", () => {
   const ranks = [0, 1, 2].map((rank) => new BadSamples({ limit: 0.5, resampled: true, rank, ranks: 3 }))
   for (const rank of ranks)
     for (let opened = 0; opened < 2; opened++)
@@ -147,6 +147,6 @@ test("the option that allows more is named where there is one", () => {
       return (error as UserError).hint
     }
   }
-  expect(hintOf({})).toBe("mend or leave out these samples")
-  expect(hintOf({ toAllowMore: "--more" })).toBe("mend or leave out these samples, or allow more of them: --more")
+  expect(hintOf({})).toBe("fix or leave out these samples")
+  expect(hintOf({ toAllowMore: "--more" })).toBe("fix or leave out these samples, or allow more of them: --more")
 })

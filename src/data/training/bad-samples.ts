@@ -1,16 +1,17 @@
 /**
  * Samples that cannot be used: counted by what is wrong with them, over all processes, until there are too many.
  *
- * A position counts whose own sample cannot be used. Where every sample comes once per epoch, these are in one epoch the
- * distinct samples, whichever process has them, so the fullest epoch is the number; where samples are drawn, they are a
- * share of the draws. Counts belong to the batches that were taken, not to those made ahead: all processes that add theirs
+ * A position counts if its own sample cannot be used. Where every sample comes once per epoch, the positions of one epoch
+ * are distinct samples, whichever process has them, so the epoch with the most gives the number; where samples are drawn,
+ * they are a share of the draws. Counts belong to the batches that were taken, not to those made ahead: all processes that add theirs
  * at one step have the same sums, and stop there.
  */
-import { oneLine, UserError } from "../../core/errors.ts"
-import { fnv1a } from "../../core/random.ts"
 
-/** What can be wrong with a sample; messages say it of one of them. */
-export const badReasons = [
+import { fnv1a } from "../../core/arrays/random.ts"
+import { oneLine, UserError } from "../../core/errors.ts"
+
+/** What can be wrong with a sample, in the words of messages. */
+const badReasons = [
   "damaged sample",
   "damaged picture",
   "no picture",
@@ -24,10 +25,11 @@ export const badReasons = [
 
 export type BadReason = (typeof badReasons)[number]
 
-/** Replaced like the others, but meant to be: it is counted apart, and nothing is wrong with it. */
-const passedOver: BadReason = "smaller than asked for"
+/** Replaced like the others, but on purpose: the sample is not bad, so it is counted separately. */
+const tooSmall: BadReason = "smaller than asked for"
 
-const wholly: ReadonlySet<BadReason> = new Set(["damaged sample", "damaged picture", "no picture", passedOver])
+/** Reasons for which no row can be made of the sample. */
+const unusableReasons: ReadonlySet<BadReason> = new Set(["damaged sample", "damaged picture", "no picture", tooSmall])
 
 /** Thrown where one sample is read, caught where its row is replaced. */
 export class BadSample extends Error {
@@ -42,10 +44,10 @@ export class BadSample extends Error {
   }
 }
 
-/** So many may be left out where a share is allowed, however little data there is. */
-export const fewestAllowed = 100
+/** How many may be left out in any case where a share is allowed, even of few data. */
+const fewestAllowed = 100
 
-/** Entries of what is remembered of single samples, at most: the others are tried, and fail, again. */
+/** How many single samples are remembered at most: the others are tried, and fail, again. */
 const mostRemembered = 1_000_000
 
 export interface BadLimit {
@@ -55,7 +57,7 @@ export interface BadLimit {
   readonly resampled: boolean
   readonly rank: number
   readonly ranks: number
-  /** How a user allows more, for the message; absent: by nothing. */
+  /** How a user allows more, for the message; absent where there is no such option. */
   readonly toAllowMore?: string | undefined
 }
 
@@ -63,7 +65,7 @@ export interface BadLimit {
 export interface BadRow {
   readonly position: number
   readonly reason: BadReason
-  /** Null where that was known before. */
+  /** Null where the sample was known to be bad before. */
   readonly id: number | null
 }
 
@@ -72,19 +74,19 @@ type Counts = readonly number[]
 const none: Counts = badReasons.map(() => 0)
 
 export class BadSamples {
-  /** Of an epoch; null where samples are drawn, or it is not known yet. */
+  /** Samples of an epoch; null where samples are drawn, or the number is not known yet. */
   samples: number | null = null
   private readonly examples = new Map<BadReason, string>()
   private readonly unusable = new Map<number, BadReason>()
   private readonly told = new Set<number>()
-  /** Positions of this process. */
+  /** Positions that this process has taken. */
   private drawn = 0
-  /** Samples that their shards do not give. */
+  /** Samples that their shards do not give, by this process. */
   private missing = 0
   private epoch = 0
-  /** Of this process, by reason: of the epoch before, and of this one. */
+  /** Counts of this process by reason: of the previous epoch, and of this one. */
   private own: readonly [Counts, Counts] = [none, none]
-  /** Over all processes, of the epoch with the most. */
+  /** Counts over all processes, of the epoch with the most. */
   private fullest: Counts = none
   private mostPassedOver = 0
   private allMissing = 0
@@ -97,7 +99,7 @@ export class BadSamples {
     return sumOf(this.fullest) + this.allMissing
   }
 
-  /** Over all processes, of the epoch with the most: of samples, or of draws where they are drawn. */
+  /** Samples that are smaller than asked for, over all processes, in the epoch with the most; draws, where they are drawn. */
   get passedOver(): number {
     return this.mostPassedOver
   }
@@ -107,12 +109,12 @@ export class BadSamples {
     const counts = badReasons.map((reason, i) => [reason, this.fullest[i]!] as const)
     const [[damaged, count], ...rest] = counts as [(typeof counts)[number], ...typeof counts]
     const all = [[damaged, count + this.allMissing] as const, ...rest]
-    return new Map(all.filter(([reason, count]) => count > 0 && reason !== passedOver))
+    return new Map(all.filter(([reason, count]) => count > 0 && reason !== tooSmall))
   }
 
   /**
-   * What is wrong with a sample that can never be used, so it need not be tried again. What only some rows of it lack does
-   * not count: then it would depend on the rows before whether others are made of it.
+   * What is wrong with a sample that can never be used, so that it is not tried again. A reason that concerns only some rows
+   * of a sample does not count: otherwise earlier rows would decide whether others can be made of it.
    */
   reasonOf(id: number): BadReason | undefined {
     return this.unusable.get(id)
@@ -120,7 +122,7 @@ export class BadSamples {
 
   /** Remembers a sample that was tried. */
   note(id: number, reason: BadReason, message: string): void {
-    if (wholly.has(reason) && this.unusable.size < mostRemembered) this.unusable.set(id, reason)
+    if (unusableReasons.has(reason) && this.unusable.size < mostRemembered) this.unusable.set(id, reason)
     this.setExample(reason, message)
   }
 
@@ -139,8 +141,8 @@ export class BadSamples {
   /**
    * Counts a batch that is taken.
    *
-   * @param end of the batch, over all processes: the same on each
-   * @param rows of this process
+   * @param end the position after the batch, over all processes: the same on each
+   * @param rows how many of the batch's rows this process has
    */
   addBatch(end: number, rows: number, bad: readonly BadRow[]): void {
     this.drawn += rows
@@ -163,7 +165,7 @@ export class BadSamples {
     this.allMissing = missing!
     for (const counts of [epochs.slice(0, none.length), epochs.slice(none.length)]) {
       if (sumOf(counts) > sumOf(this.fullest)) this.fullest = counts
-      this.mostPassedOver = Math.max(this.mostPassedOver, counts[badReasons.indexOf(passedOver)]!)
+      this.mostPassedOver = Math.max(this.mostPassedOver, counts[badReasons.indexOf(tooSmall)]!)
     }
     this.check()
   }
@@ -184,7 +186,7 @@ export class BadSamples {
     if (count <= allowed) return
     throw new UserError(
       `${count} samples cannot be used, more than the ${allowed} allowed: ${this.summary()}`,
-      `mend or leave out these samples${toAllowMore === undefined ? "" : `, or allow more of them: ${toAllowMore}`}`,
+      `fix or leave out these samples${toAllowMore === undefined ? "" : `, or allow more of them: ${toAllowMore}`}`,
     )
   }
 
@@ -192,7 +194,7 @@ export class BadSamples {
     return this.options.limit > 0 && this.options.limit < 1
   }
 
-  /** Draws are no samples: where a number is allowed, each sample counts once, on one process. */
+  /** Draws repeat samples: where a number is allowed, each sample counts once, on one process. */
   private get isDistinct(): boolean {
     return this.options.resampled && !this.isShare
   }
@@ -225,9 +227,9 @@ export class BadSamples {
   }
 }
 
-/** Without those that are passed over. */
+/** The sum without the samples that are smaller than asked for. */
 function sumOf(counts: Counts): number {
-  return counts.reduce((sum, count, i) => (badReasons[i] === passedOver ? sum : sum + count), 0)
+  return counts.reduce((sum, count, i) => (badReasons[i] === tooSmall ? sum : sum + count), 0)
 }
 
 function withOne(epochs: readonly [Counts, Counts], which: 0 | 1, at: number): readonly [Counts, Counts] {

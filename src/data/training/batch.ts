@@ -1,6 +1,6 @@
 /** What a training step takes. N is the number of pairs on this rank, S the picture's side, L the context length. */
 
-/** Arrays are views of shared memory that is written again: whoever keeps one longer than the data promise copies it. */
+/** Arrays are views of shared memory that is written again: copy those that are kept longer than `batches` allows. */
 export interface Batch {
   /** [N, 3, S, S], normalised as the image tower wants. */
   readonly images: Float32Array
@@ -11,13 +11,13 @@ export interface Batch {
   readonly teacher?: TeacherEmbeddings
 }
 
-/** Rows as they are stored, a unit vector of each teacher side by side: [N, sum of widths]. */
+/** Rows as they are stored, with the teachers' unit vectors side by side: [N, sum of widths]. */
 export interface TeacherEmbeddings {
-  /** Of the view in `images`. */
+  /** The rows of the views in `images`. */
   readonly image: Float32Array
-  /** Of the caption in `tokens`. */
+  /** The rows of the captions in `tokens`. */
   readonly text: Float32Array
-  /** Of the caption in `synthetic`. */
+  /** The rows of the captions in `synthetic`. */
   readonly synthetic?: Float32Array
   /** One per teacher. */
   readonly widths: readonly number[]

@@ -1,4 +1,4 @@
-/** What training data are made of and how, as users give it; checked once, when they are opened. */
+/** The source and the settings of training data, as users give them; checked once, when the data are opened. */
 import { UserError } from "../../core/errors.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { Tokenizer } from "../../core/text/tokenizer.ts"
@@ -6,7 +6,7 @@ import type { Truncated } from "../../host/image/picture-format.ts"
 
 const sourceFormats = ["shards", "reinforced", "folder", "csv", "jsonl"] as const
 
-/** `reinforced` are shards of which stored views, embeddings and synthetic captions are used. */
+/** `reinforced`: shards whose stored views, embeddings and synthetic captions are used. */
 export type SourceFormat = (typeof sourceFormats)[number]
 
 /**
@@ -21,17 +21,17 @@ export type CaptionChoice = "web" | "precise" | "both"
 export interface TrainingDataConfig {
   /** A list of shards (`expandShards`), a folder of pictures, a CSV or TSV file, or a JSONL file. */
   readonly source: string
-  /** Told by the source where it is left out. */
+  /** Default: found by the source. */
   readonly format?: SourceFormat | "auto"
   /** Whether teachers' embeddings and synthetic captions are used. Default: at the format `reinforced`. */
   readonly reinforced?: boolean
-  /** False: of what is reinforced, only synthetic captions are used. */
+  /** False: only the synthetic captions of reinforced data are used, and no embeddings. */
   readonly embeddings?: boolean
   /** Which keys of synthetic captions are used, a regular expression. Default: `^syn_text.*$`. */
   readonly syntheticPattern?: string
   /** A synthetic caption takes the place of the real one with this probability, and there is one term. */
   readonly mixSynthetic?: number
-  /** The width of each teacher, as they lie side by side. Default: found by their being unit vectors. */
+  /** The width of each teacher, in the order of a row. Default: found because their vectors have unit length. */
   readonly teacherWidths?: readonly number[]
   /** Shards are drawn with replacement. Default: every sample comes once per epoch. */
   readonly resampled?: boolean
@@ -41,7 +41,7 @@ export interface TrainingDataConfig {
   readonly ranks: number
   readonly seed: number
   readonly preprocessing: Preprocessing
-  /** Threads make one of their own: there is one vocabulary. */
+  /** Threads make their own: all have the same vocabulary. */
   readonly tokenizer: Tokenizer
   readonly contextLength: number
   readonly view: ViewKind
@@ -54,35 +54,34 @@ export interface TrainingDataConfig {
   /** Columns of CSV, names of JSONL. Default: filepath and title of CSV, the usual names in JSONL. */
   readonly imageColumn?: string
   readonly captionColumn?: string
-  /** Of CSV. Default: found in its first line. */
+  /** The separator of CSV. Default: found in its first line. */
   readonly separator?: string
-  /** What becomes of a JPEG or PNG that ends before its end. Default: what is there is used, and counted. */
+  /** What happens to a JPEG or PNG that is cut off. Default: the part that is there is used, and the picture is counted. */
   readonly truncated?: Truncated
-  /** Samples whose pictures are narrower or lower than so many pixels are passed over. Default: none is. */
+  /** Samples whose pictures are narrower or lower than this, in pixels, are replaced by others. Default: none. */
   readonly minImageSize?: number
-  /** Threads that decode; 0: the caller's does it. */
+  /** Threads that decode; 0: the caller's thread decodes. */
   readonly workers: number
   /** Batches made ahead. */
   readonly prefetch: number
-  /** Samples are kept decoded where all of them are estimated to fit in so many bytes. Default: 1 GiB. */
+  /** Samples are kept decoded if all are estimated to fit into so many bytes. Default: 1 GiB. */
   readonly memoryBytes?: number
   /**
-   * So many unusable samples are replaced by others; one more stops the run. Below 1: a share of the samples of an epoch, or
-   * of the draws, and 100 at least. Over all ranks.
+   * How many unusable samples are replaced by others, over all ranks; one more stops the run. Below 1: a share of the samples
+   * of an epoch, or of the draws, but at least 100.
    */
   readonly maxBadSamples: number
-  /** The option with which a user allows more, for the message; absent: there is none. */
+  /** The option with which a user allows more, for the message; absent where there is no such option. */
   readonly toAllowMore?: string
-  /** Where copies of remote shards go. Default: the system's folder for temporary files. */
+  /** Where copies of remote shards are kept. Default: the system's folder for temporary files. */
   readonly temporaryFolder?: string
 }
 
 export const defaultCropScale = [0.9, 1] as const
 export const defaultSyntheticPattern = "^syn_text.*$"
-export const defaultTemplates = ["a photo of a {}."] as const
 export const defaultMemoryBytes = 2 ** 30
 
-/** Throws UserError naming the first setting that cannot be. */
+/** Throws UserError naming the first setting that is not possible. */
 export function checkTrainingDataConfig(config: TrainingDataConfig): void {
   checkCounts(config)
   const { mixSynthetic = 0, cropScale: [least, most] = defaultCropScale, format = "auto" } = config
@@ -125,7 +124,7 @@ function checkPattern(pattern: string): void {
   try {
     new RegExp(pattern)
   } catch (error) {
-    throw new UserError(`syntheticPattern "${pattern}" is no regular expression`, undefined, { cause: error })
+    throw new UserError(`syntheticPattern "${pattern}" is not a regular expression`, undefined, { cause: error })
   }
 }
 

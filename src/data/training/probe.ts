@@ -1,6 +1,6 @@
 /**
- * What a data set has, told by its first samples before training begins: teachers' widths, synthetic captions, and about
- * how much memory a sample takes decoded.
+ * What a data set has, found by its first samples before training begins: teachers' widths, synthetic captions, and roughly
+ * how much memory a decoded sample takes.
  */
 import { oneLine, UserError } from "../../core/errors.ts"
 import { BadSample } from "./bad-samples.ts"
@@ -17,14 +17,14 @@ export interface Findings {
   readonly teacherWidths: readonly number[] | null
   /** Null where there are no synthetic captions, or none are wanted. */
   readonly syntheticPattern: string | null
-  /** Of a sample kept decoded, on average. */
+  /** Average bytes of a sample that is kept decoded. */
   readonly sampleBytes: number
 }
 
-/** So many usable samples are looked at, and so many are tried for it. */
+/** How many usable samples are looked at, and how many are tried to find them. */
 const [enough, mostTried] = [8, 64]
 
-/** Throws UserError where no sample can be used or what is asked for is not there. */
+/** Throws UserError where no sample can be used, or the data lack what the settings ask for. */
 export async function probe(config: TrainingDataConfig, sampler: Sampler): Promise<Findings> {
   const samples = await firstSamples(config, sampler)
   const bytes = samples.reduce((sum, sample) => sum + sampleBytes(sample), 0) / samples.length
@@ -47,7 +47,7 @@ async function firstSamples(config: TrainingDataConfig, sampler: Sampler): Promi
   const tries = Math.min(mostTried, sampler.samples ?? mostTried)
   for (let position = 0; position < tries && samples.length < enough; position++) {
     try {
-      samples.push(await loader.load((await sampler.pick(position, 0)).place))
+      samples.push(await loader.load((await sampler.pick(position, 0)).location))
     } catch (error) {
       if (!(error instanceof BadSample)) throw error
       first ??= error.message

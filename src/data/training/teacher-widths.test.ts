@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
-import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/half.ts"
-import { Random } from "../../core/random.ts"
-import { l2Normalize } from "../../core/similarity.ts"
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/arrays/half.ts"
+import { Random } from "../../core/arrays/random.ts"
+import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { checkTeacherWidths, findTeacherWidths } from "./teacher-widths.ts"
 
 function rowsOf(widths: readonly number[], count: number, random = new Random(4)): Float32Array[] {
@@ -22,7 +22,7 @@ test.each([[[8]], [[8, 8]], [[12, 20]], [[768, 768]], [[512, 768, 1024]]])("widt
   expect(findTeacherWidths(compact, "x")).toEqual(widths)
 })
 
-test("rows that do not tell are refused", () => {
+test("ambiguous rows are refused", () => {
   const message = (rows: Float32Array[]) => {
     try {
       return findTeacherWidths(rows, "x.tar")
@@ -31,7 +31,7 @@ test("rows that do not tell are refused", () => {
     }
   }
   const rows = rowsOf([8, 8], 10)
-  expect(message(rows.map((row) => row.map((value) => 0.8 * value)))).toContain("their parts are no unit vectors")
+  expect(message(rows.map((row) => row.map((value) => 0.8 * value)))).toContain("their parts are not unit vectors")
   expect(message([Float32Array.of(1, 0, 0, 1)])).toContain("the rows do not tell where a teacher's part ends")
 })
 

@@ -1,6 +1,6 @@
 /**
- * How wide each teacher's part of a row is: no shard says it, but every part is a unit vector, so the sum of squares
- * reaches 1, 2, ... exactly where a part ends, in all rows at once.
+ * The width of each teacher's part of a row. No shard says it, but every part is a unit vector, so the sum of squares reaches
+ * 1, 2, ... exactly where a part ends, in all rows at the same column.
  */
 import { UserError } from "../../core/errors.ts"
 import type { EmbeddingRow } from "./rows/embedding-rows.ts"
@@ -8,11 +8,11 @@ import type { EmbeddingRow } from "./rows/embedding-rows.ts"
 /** bfloat16 and compact vectors are off by less, in length squared. */
 const tolerance = 0.02
 
-/** Published sets are of 2; each is looked for in the whole row. */
+/** Published sets have 2 teachers; the search for each goes through the whole row. */
 const mostTeachers = 64
 
 /**
- * The widths found in rows of one width. Throws UserError where the parts are no unit vectors or the rows fit several
+ * The widths found in rows of one width. Throws UserError where the parts are not unit vectors or the rows fit several
  * widths.
  */
 export function findTeacherWidths(rows: readonly EmbeddingRow[], where: string): number[] {
@@ -21,7 +21,7 @@ export function findTeacherWidths(rows: readonly EmbeddingRow[], where: string):
   const teachers = Math.round(sums[0]![width - 1]!)
   if (teachers > mostTeachers) throw unknown(where, `they would be of ${teachers} teachers, more than ${mostTeachers}`)
   const isUnit = teachers > 0 && sums.every((sum) => Math.abs(sum[width - 1]! - teachers) <= teachers * tolerance)
-  if (!isUnit) throw unknown(where, "their parts are no unit vectors")
+  if (!isUnit) throw unknown(where, "their parts are not unit vectors")
   const ends = Array.from({ length: teachers - 1 }, (_, i) => findEnd(sums, i + 1, where))
   return [...ends, width].map((end, i) => end - (ends[i - 1] ?? 0))
 }
@@ -34,7 +34,7 @@ function cumulative(row: EmbeddingRow): Float64Array {
   })
 }
 
-/** Where the sum is nearest to `target` in all rows (by squares), if no other place is nearly as near. */
+/** The column where the sum is nearest to `target` in all rows (by squares), if no other one is nearly as near. */
 function findEnd(sums: readonly Float64Array[], target: number, where: string): number {
   const width = sums[0]!.length
   const distances = Array.from({ length: width }, (_, i) =>
@@ -48,7 +48,7 @@ function findEnd(sums: readonly Float64Array[], target: number, where: string): 
 }
 
 function unknown(where: string, why: string): UserError {
-  return new UserError(`${where}: the widths of the teachers' embeddings cannot be told: ${why}`, "give teacherWidths")
+  return new UserError(`${where}: the widths of the teachers' embeddings cannot be found: ${why}`, "give teacherWidths")
 }
 
 /** Throws UserError where the widths given do not add up to a row. */

@@ -59,7 +59,7 @@ async function batchesOf(data: Awaited<ReturnType<typeof openTrainingData>>, ste
   return found
 }
 
-/** The arrays are filled again. */
+/** Copies the arrays, which are filled again. */
 function copyOf({ images, tokens, synthetic, teacher }: Batch): Batch {
   const made = teacher?.synthetic && { synthetic: teacher.synthetic.slice() }
   return {
@@ -209,7 +209,7 @@ test("plain batches: the middle of the picture and its caption, and nothing else
   expect(row(batch!.images, 0)).toEqual([...expected])
 })
 
-test("a crop shows the share of the picture that it is said to", async () => {
+test("a crop shows the given share of the picture", async () => {
   const [whole] = await take(trainingConfig(shards, { view: "crop", cropScale: [0.999, 1] }), 1)
   const [part] = await take(trainingConfig(shards, { view: "crop", cropScale: [0.1, 0.2] }), 1)
   expect(whole!.tokens).toEqual(part!.tokens)
@@ -241,22 +241,26 @@ test("synthetic captions alone, with any view", async () => {
   expect(text(batch!.synthetic!, 0)).toMatch(/^(made|other) \d of s/)
 })
 
-test.each([0, 2])("%i threads: what cannot be used is counted and replaced, always by the same", async (workers) => {
-  const config = reinforced(damaged, { workers, maxBadSamples: 3 })
-  const data = await openTrainingData(config)
-  const batches = await batchesOf(data, 10)
-  await data.close()
-  expect(data.bad.count).toBe(3)
-  expect(Object.fromEntries(data.bad.reasons)).toEqual({
-    "damaged picture": 1,
-    "no caption": 1,
-    "no stored views": 1,
-  })
-  expect(await take(reinforced(damaged, { maxBadSamples: 3 }), 5, 5)).toEqual(batches.slice(5))
-  for (const { tokens } of batches) for (let i = 0; i < 4; i++) expect(text(tokens, i)).toMatch(/^(first|second) of s/)
-})
+test.each([0, 2])(
+  "%i threads: samples that cannot be used are counted and replaced, always by the same ones",
+  async (workers) => {
+    const config = reinforced(damaged, { workers, maxBadSamples: 3 })
+    const data = await openTrainingData(config)
+    const batches = await batchesOf(data, 10)
+    await data.close()
+    expect(data.bad.count).toBe(3)
+    expect(Object.fromEntries(data.bad.reasons)).toEqual({
+      "damaged picture": 1,
+      "no caption": 1,
+      "no stored views": 1,
+    })
+    expect(await take(reinforced(damaged, { maxBadSamples: 3 }), 5, 5)).toEqual(batches.slice(5))
+    for (const { tokens } of batches)
+      for (let i = 0; i < 4; i++) expect(text(tokens, i)).toMatch(/^(first|second) of s/)
+  },
+)
 
-test("more of them than allowed stop the run, and are told", async () => {
+test("more bad samples than allowed stop the run, and are reported", async () => {
   const data = await openTrainingData(reinforced(damaged, { maxBadSamples: 2 }))
   const error = await batchesOf(data, 10).catch((error) => error)
   await data.close()
@@ -273,7 +277,7 @@ test("when the data are closed, batches end with an error and nothing hangs", as
   const rest = async () => {
     for (let i = 0; i < 6; i++) await batches.next()
   }
-  await expect(rest()).rejects.toThrow("the training data are closed")
+  await expect(rest()).rejects.toThrow("the pool of training rows is closed")
 }, 10_000)
 
 test.each(["await data.close()", ""])("a process that has its batches ends by itself: %o", async (close) => {
@@ -293,7 +297,7 @@ test.each(["await data.close()", ""])("a process that has its batches ends by it
   expect(stdout).toBe("80\nend\n")
 })
 
-test("wrong widths, patterns and choices are said", async () => {
+test("wrong widths, patterns and choices are reported", async () => {
   const message = (changes: Partial<TrainingDataConfig>, source = shards) =>
     openTrainingData(reinforced(source, changes)).then(
       () => "none",
@@ -303,7 +307,7 @@ test("wrong widths, patterns and choices are said", async () => {
   expect(await message({ syntheticPattern: "^cap" })).toContain(
     "under syn_text, syn_text_other, and none matches /^cap/",
   )
-  expect(await message({ syntheticPattern: "(" })).toBe('syntheticPattern "(" is no regular expression')
+  expect(await message({ syntheticPattern: "(" })).toBe('syntheticPattern "(" is not a regular expression')
   expect(await message({ captionKey: "both" })).toContain('captions "both" have no embeddings')
   expect(await message({ view: "crop" })).toContain('are of its stored views, not of "crop" ones')
   expect(await message({ batchSize: 16 })).toContain("10 samples do not fill a batch of 16")

@@ -1,6 +1,6 @@
 /**
- * Training batches from any source: made by threads ahead of their time, and a function of the configuration and the
- * step alone, so a run that stopped goes on at its step and two ranks get what one would.
+ * Training batches from any source: made ahead by threads, and a function of the configuration and the step alone, so a run
+ * that stopped continues at its step, and two ranks together get what one would.
  */
 import { UserError } from "../../core/errors.ts"
 import { mapOrdered } from "../parallel.ts"
@@ -15,9 +15,9 @@ import { batchOfSlot, createSlot, type Slot } from "./rows/slot.ts"
 import { type OpenSource, openSource } from "./sources/open-source.ts"
 
 export interface TrainingData {
-  /** By which it is told from other data, wherever it lies; for people, too. */
+  /** What tells the data from others, wherever they are; also for people to read. */
   readonly identity: string
-  /** Null where shards are resampled: it is not known before all are read. */
+  /** Null where shards are resampled: the number is not known before all are read. */
   readonly samples: number | null
   /** Steps in which every sample comes once, rounded up. */
   readonly stepsPerEpoch: number | null
@@ -26,31 +26,31 @@ export interface TrainingData {
   /** Whether batches have synthetic captions of their own. */
   readonly hasSynthetic: boolean
   /**
-   * Batches without end. The arrays of one are its own until the next is asked for: then they are filled again. Throws
-   * UserError when too many samples cannot be used; of several ranks, the sums tell that (`bad`).
+   * Batches without end. The arrays of a batch are filled again when the next one is asked for. Throws UserError when too
+   * many samples cannot be used; with several ranks, the sums decide that (`bad`).
    */
   batches(firstStep: number): AsyncGenerator<Batch, void>
   /** What was passed over when the source was opened, a line each. */
   readonly notes: readonly string[]
-  /** Pictures of which only a part was there, and which were used all the same; so far. */
+  /** Number of pictures so far that were cut off and used all the same. */
   readonly cutOff: number
   readonly bad: BadTally
   close(): Promise<void>
 }
 
-/** Samples that could not be used and were replaced. Of several ranks, each adds up `counts` of all and takes the sums. */
+/** Samples that could not be used and were replaced. With several ranks, each adds up the `counts` of all and takes the sums. */
 export interface BadTally {
   readonly count: number
   readonly reasons: ReadonlyMap<string, number>
-  /** Samples that were replaced because they are smaller than asked for, of the epoch with the most; draws, where they are drawn. */
+  /** Samples replaced because they are smaller than asked for, in the epoch with the most; with draws, the number of draws. */
   readonly passedOver: number
-  /** Of this rank, by the batches that were taken. */
+  /** Counts of this rank, from the batches that were taken. */
   counts(): readonly number[]
   /** Throws UserError when they are too many. */
   take(sums: readonly number[]): void
 }
 
-/** Throws UserError on a source that is not there or lacks what is asked for, and on settings that cannot be. */
+/** Throws UserError where the source is missing or lacks what the settings ask for, and on impossible settings. */
 export async function openTrainingData(config: TrainingDataConfig): Promise<TrainingData> {
   checkTrainingDataConfig(config)
   const { maxBadSamples: limit, resampled = false, rank, ranks, toAllowMore } = config
@@ -97,7 +97,7 @@ function fillSettings(config: TrainingDataConfig, { sampler }: OpenSource, findi
   }
 }
 
-/** So many samples in the place of one are tried, in the end. */
+/** How many replacements are tried for one sample. */
 const mostAttempts = 100
 
 class Loader implements TrainingData {
@@ -156,7 +156,7 @@ class Loader implements TrainingData {
     const { rows } = this.settings
     const first = step * batchSize + rank * rows
     const wanted = Array.from({ length: rows }, (_, row) => ({ row, position: first + row, attempt: 0 }))
-    let requests = await this.place(wanted)
+    let requests = await this.locate(wanted)
     const bad: BadRow[] = requests.flatMap(({ position, known }) =>
       known ? [{ position, reason: known, id: null }] : [],
     )
@@ -165,12 +165,12 @@ class Loader implements TrainingData {
       for (const id of cutOff) this.cutOffIds.add(id)
       for (const { request, reason, message } of failures) this.bad.note(request.id, reason, message)
       bad.push(...ownFailures(failures))
-      requests = await this.place(failures.map(({ request }) => ({ ...request, attempt: request.attempt + 1 })))
+      requests = await this.locate(failures.map(({ request }) => ({ ...request, attempt: request.attempt + 1 })))
     }
     return { batch: batchOfSlot(slot, this.teacherWidths ?? null), bad }
   }
 
-  private place(wanted: readonly Wanted[]): RowRequest[] | Promise<RowRequest[]> {
+  private locate(wanted: readonly Wanted[]): RowRequest[] | Promise<RowRequest[]> {
     const requests = wanted.map((row) => this.request(row))
     return requests.some((request) => request instanceof Promise) ? Promise.all(requests) : (requests as RowRequest[])
   }
@@ -184,9 +184,12 @@ class Loader implements TrainingData {
     return picked instanceof Promise ? picked.then((found) => this.usable(wanted, found)) : this.usable(wanted, picked)
   }
 
-  private usable({ row, position, attempt, known }: Wanted, { id, place }: Picked): RowRequest | Promise<RowRequest> {
+  private usable(
+    { row, position, attempt, known }: Wanted,
+    { id, location }: Picked,
+  ): RowRequest | Promise<RowRequest> {
     const reason = this.bad.reasonOf(id)
-    if (!reason) return { row, position, attempt, id, place, ...(known && { known }) }
+    if (!reason) return { row, position, attempt, id, location, ...(known && { known }) }
     return this.request({ row, position, attempt: attempt + 1, known: attempt === 0 ? reason : known })
   }
 }
@@ -198,7 +201,7 @@ interface MadeBatch {
   readonly bad: readonly BadRow[]
 }
 
-/** Of the samples that stand at their positions; those in their place have a position of their own. */
+/** Failures of samples at their own positions; replacements belong to other positions. */
 function ownFailures(failures: readonly RowFailure[]): BadRow[] {
   return failures.flatMap(({ request: { position, attempt, id }, reason }) =>
     attempt === 0 ? [{ position, reason, id }] : [],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { captionKinds, carelessCaption, drawKind, isTrue, preciseCaptions } from "./captions.ts"
 import { classNames, otherNames, templates } from "./classes.ts"
 import { presets } from "./recipe.ts"
@@ -17,7 +17,7 @@ test("the benchmark's 18 prompts, with and without the article", () => {
   ])
 })
 
-test("kinds lie one after the other on the line from 0 to 1", () => {
+test("the kinds follow each other on the line from 0 to 1", () => {
   const kinds = [0, 0.349, 0.35, 0.499, 0.5, 0.599, 0.61, 0.799, 0.81, 0.9999].map((at) => drawKind(mix, at))
   expect(kinds).toEqual(captionKinds.flatMap((kind) => [kind, kind]))
   for (const { captions } of Object.values(presets)) {
@@ -25,7 +25,7 @@ test("kinds lie one after the other on the line from 0 to 1", () => {
   }
 })
 
-test("of many careless captions each kind has its share and says what it claims", () => {
+test("each kind has its share of many careless captions, and is what it claims to be", () => {
   const counts = Object.fromEntries(captionKinds.map((kind) => [kind, 0]))
   const total = 4000
   for (let i = 0; i < total; i++) {
@@ -51,7 +51,7 @@ test("a caption is a function of seed and key", () => {
   expect(new Set(texts).size).toBeGreaterThan(20)
 })
 
-test("precise captions name the class in one half and what else it is called in the other", () => {
+test("half of the precise captions have the name of the class, the others its other names", () => {
   const captions = preciseCaptions("cat")
   const saying = (name: string) =>
     captions.filter((caption) => caption.replace(".", "").split(" ").includes(name)).length
@@ -60,7 +60,7 @@ test("precise captions name the class in one half and what else it is called in 
   expect(captions).toContain("a photo of a cat.")
 })
 
-test("a caption is true that names its class, by whatever name, and no other", () => {
+test("a caption is true if it names its class, by any of its names, and no other class", () => {
   for (const name of classNames) expect(preciseCaptions(name).every((caption) => isTrue(caption, name))).toBe(true)
   expect(isTrue("A Kitten.", "cat")).toBe(true)
   expect(["a dog", "a cat and a dog", "a carcat", ""].map((caption) => isTrue(caption, "cat"))).toEqual(

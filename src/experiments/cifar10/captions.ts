@@ -1,10 +1,10 @@
 /** Captions made of class names: careless ones, as the web has them, for students, and precise ones for teachers. */
 
-import type { Random } from "../../core/random.ts"
+import type { Random } from "../../core/arrays/random.ts"
 import { fillTemplate } from "../../core/text/prompts.ts"
 import { type ClassName, classNames, otherNames } from "./classes.ts"
 
-/** What a careless caption is; each share of the pictures, together 1. */
+/** Shares of the kinds of careless captions; they add up to 1. */
 export interface CaptionMix {
   /** A phrase with the class's name. */
   readonly named: number
@@ -51,7 +51,7 @@ const boilerplate = [
 const cameras = ["IMG_", "DSC0", "P10", "photo-", "scan", "untitled "]
 const extensions = [".jpg", ".JPG", ".jpeg", ".png"]
 
-/** One caption and what kind it is. */
+/** A caption and its kind. */
 export function carelessCaption(
   label: ClassName,
   mix: CaptionMix,
@@ -61,7 +61,7 @@ export function carelessCaption(
   return { kind, text: textOf(kind, label, random) }
 }
 
-/** @param at in [0, 1), the place on the line on which the kinds lie one after the other */
+/** @param at in [0, 1): a point on the line on which the shares of the kinds follow each other */
 export function drawKind(mix: CaptionMix, at: number): CaptionKind {
   let end = 0
   for (const kind of captionKinds) {
@@ -94,14 +94,14 @@ function phrase(name: string, random: Random): string {
 
 const precise = ["a photo of a {}.", "a photo of the {}.", "a small picture of a {}.", "a good photo of a {}.", "a {}"]
 
-/** All true: the class's own name in half of them, its other names in the rest. */
+/** True captions: half of them have the name of the class, the rest its other names. */
 export function preciseCaptions(label: ClassName): string[] {
   const others = otherNames[label]
   const names = [...others.map(() => label), ...others]
   return names.flatMap((name) => precise.map((template) => fillTemplate(template, name)))
 }
 
-/** Whether a caption names its class, by whatever name, and no other. */
+/** Whether a caption names its class, by any of its names, and no other class. */
 export function isTrue(caption: string, label: ClassName): boolean {
   const words = new Set(caption.toLowerCase().match(/[a-z]+/g))
   const named = classNames.filter((name) => [name, ...otherNames[name]].some((each) => words.has(each)))

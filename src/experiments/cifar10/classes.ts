@@ -36,7 +36,7 @@ export const templates: readonly string[] = ["a", "the"].flatMap((article) =>
   photos.map((photo) => photo.replace("{}", article)),
 )
 
-/** Names the benchmark does not use. */
+/** Other names of the classes, which the benchmark does not use. */
 export const otherNames = {
   airplane: ["plane", "jet", "aircraft"],
   automobile: ["car", "sedan", "vehicle"],

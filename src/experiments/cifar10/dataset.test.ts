@@ -9,7 +9,7 @@ import { listPictures, writeCarelessShards, writePreciseList } from "./dataset.t
 const folder = await mkdtemp(join(tmpdir(), "mobileclip-cifar10-data-"))
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-/** Four files of each class that hold their own names; nothing decodes them. */
+/** Four files of each class, which hold their own names, because nothing decodes them. */
 beforeAll(async () => {
   for (const label of classNames) {
     await mkdir(join(folder, "train", label), { recursive: true })
@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 const mix = { named: 1, otherName: 0, wrongName: 0, fileName: 0, boilerplate: 0 }
 
-test("classes come in turn, and what is skipped is another's", async () => {
+test("classes come in turn, and skipped pictures are left for others", async () => {
   const train = join(folder, "train")
   const first = await listPictures(train, 15)
   expect(first.map(({ label }) => label)).toEqual([...classNames, ...classNames.slice(0, 5)])
@@ -32,7 +32,7 @@ test("classes come in turn, and what is skipped is another's", async () => {
   expect([...first, ...(await listPictures(train, 25, 15))]).toEqual(all)
 })
 
-test("too few pictures and a missing class are said", async () => {
+test("too few pictures and a missing class are errors", async () => {
   const train = join(folder, "train")
   await expect(listPictures(train, 41)).rejects.toThrow(
     `${join(train, "airplane")} holds 4 pictures, and 5 were expected`,

@@ -2,17 +2,18 @@
  * CIFAR-10 from class folders, `train/cat/0001.jpg` and `test/cat/0001.jpg`: shards of the few pictures that students
  * learn from, with careless captions; a list of other pictures with precise ones for the teachers; and the test pictures.
  */
+
 import { join, resolve } from "node:path"
+import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
-import { Random } from "../../core/random.ts"
-import { pictureExtension } from "../../data/reinforced/picture.ts"
+import { pictureExtension } from "../../data/reinforced/sample.ts"
 import { type Sample, writeShard } from "../../data/shards.ts"
-import { makeDirectory, readBytes, writeAtomically } from "../../host/files.ts"
+import { makeDirectory, readBytes, writeAtomically } from "../../host/files/files.ts"
 import { walkPictures } from "../../host/image/picture-folder.ts"
 import { type CaptionMix, carelessCaption, preciseCaptions } from "./captions.ts"
 import { type ClassName, classNames } from "./classes.ts"
 
-export interface ClassPicture {
+interface ClassPicture {
   readonly path: string
   readonly label: ClassName
 }
@@ -21,8 +22,8 @@ export interface ClassPicture {
 const perShard = 1000
 
 /**
- * `count` pictures of a split behind the first `skip`, the classes in turn, each in order of file names; all where the
- * count is infinite. Throws UserError where a class has no folder or too few pictures.
+ * `count` pictures of a split after the first `skip`, the classes in turn, each in the order of its file names; all pictures
+ * where the count is infinite. Throws UserError where a class has no folder or too few pictures.
  */
 export async function listPictures(folder: string, count: number, skip = 0): Promise<ClassPicture[]> {
   const byClass: (readonly string[])[] = []
@@ -47,7 +48,7 @@ async function picturesOf(folder: string): Promise<readonly string[]> {
   return (await walkPictures(folder)).pictures
 }
 
-/** Writes `00000.tar`, ... with one careless caption a picture, and gives the list of them as sources take it. */
+/** Writes `00000.tar`, ... with one careless caption for each picture, and returns them as one path with braces. */
 export async function writeCarelessShards(
   folder: string,
   pictures: readonly ClassPicture[],
@@ -90,7 +91,7 @@ function shardName(shard: number): string {
   return String(shard).padStart(5, "0")
 }
 
-/** A JSONL file of pictures where they lie, each with all its precise captions. */
+/** Writes a JSONL file with the path of each picture and all its precise captions. */
 export async function writePreciseList(path: string, pictures: readonly ClassPicture[]): Promise<void> {
   const lines = pictures.map(({ path: image, label }) =>
     JSON.stringify({ image: resolve(image), captions: preciseCaptions(label) }),

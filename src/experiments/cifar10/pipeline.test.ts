@@ -10,7 +10,7 @@ import { type Cifar10Recipe, presets } from "./recipe.ts"
 const folder = await mkdtemp(join(tmpdir(), "mobileclip-cifar10-"))
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-/** Plain pictures, a colour for each class, a little different each. */
+/** Simple pictures: a colour for each class, with small differences. */
 async function drawClassFolders(split: string, perClass: number): Promise<void> {
   for (const [i, label] of classNames.entries()) {
     const own = join(folder, "data", split, label)
@@ -64,7 +64,7 @@ test("class folders become teachers, reinforced shards, two students and a repor
   expect(page).toContain("Zero-shot accuracy over samples seen")
   expect(page.match(/<figure class="card/g)).toHaveLength(20)
 
-  // They differ in what they minimise.
+  // The two students differ in their objective.
   const losses = async (name: string) => {
     const [line] = (await readFile(join(out, "students", name, "metrics.jsonl"), "utf8")).split("\n")
     return Object.keys(JSON.parse(line!).losses)
@@ -72,7 +72,7 @@ test("class folders become teachers, reinforced shards, two students and a repor
   expect(await losses("plain-1")).toEqual(["contrastive"])
   expect(await losses("reinforced-1")).toContain("distillation")
 
-  // Again: nothing is trained, and nothing differs.
+  // A second run trains nothing and gives the same report.
   const again = await run()
   expect([again.plain, again.reinforced, again.teachers]).toEqual([report.plain, report.reinforced, report.teachers])
 })

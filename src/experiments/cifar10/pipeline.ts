@@ -1,43 +1,50 @@
 /**
  * Plain and reinforced training compared on real photographs. Teachers and a captioner learn from precise captions of most
- * training pictures; few others, with careless captions, are reinforced with them by the real stages; the same student is trained on
- * these plain and reinforced, at equal samples. Each stage leaves files, so an interrupted run goes on where it was.
+ * training pictures. A few other pictures have careless captions, and are reinforced by the real stages. The same student is
+ * trained on these plain and reinforced, at equal samples. Each stage writes files, so an interrupted run goes on where it was.
  */
 import { join, resolve } from "node:path"
 import * as torch from "../../../torch/index.ts"
-import { writeAtomically } from "../../host/files.ts"
-import { lockFolder } from "../../host/lock.ts"
+import { writeAtomically } from "../../host/files/files.ts"
+import { lockFolder } from "../../host/locks/lock.ts"
 import { version } from "../../host/version.ts"
 import { thisMachine } from "../../report/machine.ts"
-import type { TrainingResult } from "../../train/run-directory.ts"
+import type { TrainingResult } from "../../train/run/run-directory.ts"
 import { claimFolder } from "../comparison/claim-folder.ts"
-import { distillation } from "../comparison/distillation.ts"
-import { type Reinforcement, reinforce } from "../comparison/reinforcement.ts"
-import { compareStudents, curveOf, type StudentComparison, type StudentResults } from "../comparison/students.ts"
+import { type Reinforcement, type ReinforcementContext, reinforce } from "../comparison/reinforcement.ts"
+import { Clock } from "../comparison/stages.ts"
+import {
+  compareStudents,
+  curveOf,
+  distillation,
+  type StudentComparison,
+  type StudentResults,
+} from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
-import { Clock } from "../quickstart/clock.ts"
-import type { QuickstartOptions } from "../quickstart/options.ts"
 import { classNames, templates } from "./classes.ts"
 import { listPictures, writeCarelessShards, writePreciseList } from "./dataset.ts"
 import { cifar10Info } from "./models.ts"
 import type { Cifar10Recipe, TeacherRecipe } from "./recipe.ts"
-import { writeCifar10Report } from "./report.ts"
 import { type Cifar10Report, captionExamples, shareOfTrueCaptions } from "./report-data.ts"
+import { writeCifar10Report } from "./report-page.ts"
 
-export interface Cifar10Options extends Omit<QuickstartOptions, "recipe"> {
+/** Everything is written below `out`. */
+interface Cifar10Options extends ReinforcementContext {
   /** CIFAR-10 as class folders: `train/cat/...`, `test/cat/...`. */
   readonly data: string
   readonly recipe: Cifar10Recipe
+  /** Students of each kind. */
+  readonly seeds: number
 }
 
-/** Names in the folder. */
+/** Names that are written in the folder. */
 const content = [
   ...["careless", "precise.jsonl", "tasks.json", "teachers", "captioned", "reinforced", "students"],
   ...["report.html", "report.json"],
 ] as const
 
-/** Runs all stages and returns what the report says. Throws UserError where the folder is no CIFAR-10. */
+/** Runs all stages and returns what the report says. Throws UserError where the folder is not CIFAR-10. */
 export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10Report> {
   const { out, recipe } = options
   const clock = new Clock(options.signal)
@@ -45,12 +52,12 @@ export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10
   await claimFolder(out, "cifar10", content)
   const pictures = await preparePictures(options)
   const taught = await teach(pictures, options, clock)
-  const knowledge = {
+  const checkpoints = {
     captioner: taught.captioner.checkpoint,
     teachers: taught.teachers.map(({ checkpoint }) => checkpoint),
   }
   const reinforcement = await clock.stage("reinforce", () =>
-    reinforce(pictures.careless, knowledge, recipe.reinforcement, options),
+    reinforce(pictures.careless, checkpoints, recipe.reinforcement, options),
   )
   const comparison = comparisonOf(pictures, reinforcement.shards, taught.teachers, options)
   const students = await clock.stage("students", () => compareStudents(comparison, options))
@@ -97,7 +104,7 @@ async function reportData(
 interface Pictures {
   /** Shards for the students. */
   readonly careless: string
-  /** A list for those that teach. */
+  /** A list for the teachers and the captioner. */
   readonly precise: string
   /** The benchmark's task, as a list of one. */
   readonly tasks: string
@@ -136,7 +143,7 @@ async function teach(pictures: Pictures, options: Cifar10Options, clock: Clock):
   const { teachers: recipes, captioner: recipe } = options.recipe
   const trainings = recipes.map((teacher) => teacherTraining(teacher, pictures, options))
   const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
-  // Its image tower is the first teacher's: it learns to write sooner.
+  // It starts with the first teacher's image tower, so that it learns to write sooner.
   const training = { ...teacherTraining(recipe, pictures, options), startFrom: teachers[0]!.checkpoint }
   const [captioner] = (await clock.stage("captioner", () => trainModels([training], options))) as [TrainingResult]
   return { teachers, captioner }

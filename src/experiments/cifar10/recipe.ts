@@ -1,15 +1,15 @@
 /** The CIFAR-10 comparison in numbers. How they were chosen is in docs/log.md. */
 import { defaultTrainConfig, type TrainConfig } from "../../train/train.ts"
-import type { DistillationRecipe } from "../comparison/distillation.ts"
 import type { ReinforcementRecipe } from "../comparison/reinforcement.ts"
+import type { DistillationRecipe } from "../comparison/students.ts"
 import type { CaptionMix } from "./captions.ts"
 import type { Cifar10ModelName } from "./models.ts"
 
 type Training = Omit<TrainConfig, "threads" | "seed">
 
-/** One training on precise captions. */
+/** The training of a model on precise captions. */
 export interface TeacherRecipe {
-  /** Of its folder. */
+  /** Name of its folder. */
   readonly name: string
   readonly model: Cifar10ModelName
   readonly seed: number
@@ -18,19 +18,19 @@ export interface TeacherRecipe {
 
 export interface Cifar10Recipe {
   readonly pictures: {
-    /** With careless captions, for the students: the first of each class. */
+    /** Pictures with careless captions, for the students: the first ones of each class. */
     readonly unique: number
-    /** With precise captions, for the teachers and the captioner: the next of each class. */
+    /** Pictures with precise captions, for the teachers and the captioner: the next ones of each class. */
     readonly precise: number
   }
   readonly captions: CaptionMix
   readonly teachers: readonly TeacherRecipe[]
   readonly captioner: TeacherRecipe
-  /** Share of a picture's area that is seen in training. */
+  /** Range of the share of a picture's area that a training crop shows. */
   readonly cropScale: readonly [number, number]
   readonly reinforcement: ReinforcementRecipe & DistillationRecipe
   readonly student: { readonly model: Cifar10ModelName; readonly training: Training }
-  /** Along each student's training. */
+  /** Evaluations during each student's training. */
   readonly evaluations: number
 }
 

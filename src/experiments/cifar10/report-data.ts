@@ -1,4 +1,4 @@
-/** What the comparison found, and pictures to look at. */
+/** The results of the comparison, and example pictures. */
 import { expandShards } from "../../data/expand.ts"
 import { readSamples } from "../../data/reinforced/read.ts"
 import type { EncodedImage } from "../../data/reinforced/sample.ts"
@@ -25,10 +25,10 @@ export interface Cifar10Report {
   readonly guessing: number
   /** Over the seeds: samples that plain training needs for its best, over those of reinforced training. */
   readonly efficiencyRatio: Spread
-  /** Of the first student of each kind. */
+  /** Rates of the first student of each kind. */
   readonly samplesPerSecond: { readonly plain: number; readonly reinforced: number }
   readonly teachers: readonly (CurvePoint & { readonly name: string })[]
-  /** `trueCaptions`: share of its captions of the students' pictures that name the class and no other. */
+  /** `trueCaptions`: the share of its captions for the students' pictures that name the class and no other. */
   readonly captioner: CurvePoint & { readonly trueCaptions: number }
   readonly stages: readonly { readonly name: string; readonly seconds: number }[]
   readonly machine: Machine
@@ -37,7 +37,7 @@ export interface Cifar10Report {
   readonly reinforceCommands: readonly string[]
 }
 
-/** A picture as students have it. */
+/** A picture of the students' data. */
 export interface CaptionExample {
   readonly picture: EncodedImage
   readonly caption: string

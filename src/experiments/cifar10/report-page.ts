@@ -1,18 +1,35 @@
 /** The page of the comparison on CIFAR-10. */
+import { join } from "node:path"
+import { writeAtomically } from "../../host/files/files.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { type Html, html } from "../../report/html.ts"
 import { measuredOn } from "../../report/machine.ts"
 import { durationText, integer, percent } from "../../report/numbers.ts"
 import { pictureCard } from "../../report/picture-card.ts"
 import { figureList } from "../../report/terms.ts"
-import { accuracyFigure, meanAt } from "../comparison/accuracy-figure.ts"
-import { efficiencyFigure, efficiencyText, efficiencyTitle } from "../comparison/efficiency-text.ts"
-import { stagesSection } from "../comparison/stages-section.ts"
+import {
+  accuracyFigure,
+  efficiencyFigure,
+  efficiencyText,
+  efficiencyTitle,
+  meanAt,
+} from "../comparison/learning-efficiency.ts"
+import { stagesSection } from "../comparison/stages.ts"
 import { templates } from "./classes.ts"
 import type { CaptionExample, Cifar10Report } from "./report-data.ts"
 
+/** Writes `report.html` (one file, needs no network) and `report.json` into `directory`, which must exist. */
+export async function writeCifar10Report(
+  directory: string,
+  report: Cifar10Report,
+  pictures: readonly CaptionExample[],
+): Promise<void> {
+  await writeAtomically(join(directory, "report.html"), [await cifar10Page(report, pictures)])
+  await writeAtomically(join(directory, "report.json"), [`${JSON.stringify(report, null, 2)}\n`])
+}
+
 /** A whole HTML document that loads nothing. */
-export async function cifar10Page(report: Cifar10Report, pictures: readonly CaptionExample[]): Promise<string> {
+async function cifar10Page(report: Cifar10Report, pictures: readonly CaptionExample[]): Promise<string> {
   const body = html`${headline(report)}
 ${await curves(report)}
 ${teachers(report)}
@@ -29,7 +46,7 @@ function headline({ efficiencyRatio, samplesSeen, pictures, plain, reinforced, s
   <p class="eyebrow">mobileclip on CIFAR-10</p>
   <h1>${efficiencyTitle(efficiencyRatio, "Plain and reinforced training on real photographs")}</h1>
   <p class="lede">The same student saw ${integer(samplesSeen)} pairs from ${integer(pictures.unique)} photographs with careless captions: once as they
-  are, once with what teachers know of them stored beside. All was trained from scratch here, in ${durationText(seconds)}.</p>
+  are, once with stored knowledge of teachers about them. All models were trained from scratch here, in ${durationText(seconds)}.</p>
   ${figureList([
     ["learning efficiency", efficiencyFigure(efficiencyRatio)],
     ["plain", percent(meanAt(plain, last))],
@@ -47,7 +64,7 @@ async function curves(report: Cifar10Report): Promise<Html> {
 <section>
   <h2>Zero-shot accuracy over samples seen</h2>
   <p>By the benchmark's protocol: each of ten classes is the mean of ${templates.length} prompts. All ${integer(pictures.test)} test
-  pictures count; guessing gives ${percent(guessing)}. By these curves
+  pictures count; guessing gives ${percent(guessing)}. By these curves,
   ${efficiencyText(efficiencyRatio, plain.length)}. Plain training made ${integer(samplesPerSecond.plain)} samples/s, reinforced
   ${integer(samplesPerSecond.reinforced)}.</p>
   ${await accuracyFigure(report)}
@@ -67,7 +84,7 @@ function teachers({ teachers, captioner, pictures, reinforceCommands }: Cifar10R
   return html`
 <section>
   <h2>Who they learned from</h2>
-  <p>Teachers and captioner saw ${integer(pictures.precise)} other pictures, with precise captions. Their own accuracy on the same test:</p>
+  <p>The teachers and the captioner saw ${integer(pictures.precise)} other pictures, with precise captions. Their own accuracy on the same test:</p>
   <table class="plain">
     <thead><tr><th></th><th>samples</th><th>accuracy</th></tr></thead>
     <tbody>${teachers.map((teacher) => row(`teacher ${teacher.name}`, teacher))}${row("captioner", captioner)}</tbody>
@@ -87,7 +104,7 @@ function captions({ captions: mix }: Cifar10Report, pictures: readonly CaptionEx
   return html`
 <section>
   <h2>Careless captions</h2>
-  <p>Of a student's captions ${percent(mix.named)} name the class, ${percent(mix.otherName)} call it by another name, ${percent(mix.wrongName)} name another
+  <p>${percent(mix.named)} of a student's captions name the class, ${percent(mix.otherName)} call it by another name, ${percent(mix.wrongName)} name another
   class, ${percent(mix.fileName)} are file names and ${percent(mix.boilerplate)} say nothing. The first pictures, each with its caption, the captioner's and
   its class:</p>
   <div class="pictures">${pictures.map(card)}</div>

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { expect, test } from "vitest"
 import { claimFolder } from "./claim-folder.ts"
 
-test("what a comparison would replace is refused where it is not its own, and it goes on in its own folder", async () => {
+test("a comparison refuses to replace files of others, and goes on in its own folder", async () => {
   const folder = mkdtempSync(join(tmpdir(), "claim-folder-"))
   const claim = (name = "quickstart") => claimFolder(folder, name, ["students", "report.html"])
   try {

@@ -1,16 +1,16 @@
 /**
- * The folder of a comparison, whose stages go on where they were: a hidden file says that what is in it is the comparison's
- * own. It is written first, and stays.
+ * The folder of a comparison, whose stages go on where they were: a hidden file says that its content belongs to the
+ * comparison. The file is written first, and stays.
  */
 import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
-import { readBytesIfThere, requireSmall, writeAtomically } from "../../host/files.ts"
-import { listed, namesIn } from "../../host/folder.ts"
+import { readBytesIfThere, requireSmall, writeAtomically } from "../../host/files/files.ts"
+import { listed, namesIn } from "../../host/files/folder.ts"
 
 /**
- * @param name the comparison's
+ * @param name name of the comparison
  * @param content names that it writes in the folder
- * @throws UserError where some are there that are not known to be its own
+ * @throws UserError where the folder holds such names, and not as the comparison's own
  */
 export async function claimFolder(folder: string, name: string, content: readonly string[]): Promise<void> {
   const path = join(folder, `.${name}`)

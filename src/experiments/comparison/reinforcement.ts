@@ -1,27 +1,27 @@
-/** The real stages of data generation on the students' pictures: captions, then views and embeddings. */
+/** Reinforces the students' pictures by the real stages of data generation: captions, then views and embeddings. */
 import { join } from "node:path"
 import type { StartProgress } from "../../core/progress.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 import { expandShards } from "../../data/expand.ts"
-import { defaultFormat, defaultMinImageSize, type Job } from "../../reinforce/job.ts"
-import { reinforceLocally } from "../../reinforce/local.ts"
-import { planShards } from "../../reinforce/plan.ts"
-import type { ResourceRequest } from "../../reinforce/resources.ts"
-import { requireComplete } from "../../reinforce/run.ts"
-import { augmentationOf, captionJob, embeddingJob } from "../../reinforce/stage-jobs.ts"
+import { defaultFormat, defaultMinImageSize, type Job } from "../../reinforce/job/job.ts"
+import { planShards } from "../../reinforce/job/plan.ts"
+import { augmentationOf, captionJob, embeddingJob } from "../../reinforce/job/stage-jobs.ts"
+import { reinforceLocally } from "../../reinforce/local/local.ts"
+import type { ResourceRequest } from "../../reinforce/local/resources.ts"
+import { requireComplete } from "../../reinforce/local/run-shards.ts"
 
 export interface ReinforcementRecipe {
-  /** Synthetic captions of each picture. */
+  /** Synthetic captions for each picture. */
   readonly captions: number
   /** How captions are drawn. */
   readonly generationType: "greedy" | "top_p"
-  /** Augmented views of each picture. */
+  /** Augmented views for each picture. */
   readonly views: number
   /** In the layout of `--aug-config`. */
   readonly augmentation: object
 }
 
-export interface Knowledge {
+interface TeacherCheckpoints {
   /** A CoCa's checkpoint. */
   readonly captioner: string
   /** CLIP checkpoints. */
@@ -29,7 +29,7 @@ export interface Knowledge {
 }
 
 export interface ReinforcementContext {
-  /** `captioned/` and `reinforced/` are made in it. */
+  /** The folder in which `captioned/` and `reinforced/` are written. */
   readonly out: string
   readonly seed: number
   readonly threads: number
@@ -42,14 +42,14 @@ export interface ReinforcementContext {
 export interface Reinforcement {
   /** Shards as `--train-data` takes them. */
   readonly shards: string
-  /** What was done, as a user types it. */
+  /** The commands that do the same. */
   readonly commands: readonly string[]
 }
 
 /** @param input the shards to reinforce */
 export async function reinforce(
   input: string,
-  { captioner, teachers }: Knowledge,
+  { captioner, teachers }: TeacherCheckpoints,
   recipe: ReinforcementRecipe,
   context: ReinforcementContext,
 ): Promise<Reinforcement> {
@@ -85,7 +85,7 @@ async function runStage(
   requireComplete(outcome, output)
 }
 
-/** Options are named as their flags. */
+/** The names of the options are those of the flags, in camelCase. */
 function commandOf(stage: string, options: Readonly<Record<string, string | number>>): string {
   const words = Object.entries(options).flatMap(([name, value]) => [
     `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,

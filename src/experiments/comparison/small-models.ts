@@ -5,7 +5,7 @@
 
 import type { ClipConfig, CocaConfig, FastViTConfig, ModelConfig, TextTowerConfig } from "../../core/family/variants.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
-import type { CheckpointInfo } from "../../model/checkpoint.ts"
+import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 
 /** A model that a comparison trains. */
 export interface SmallModel<Config extends ModelConfig> {
@@ -25,8 +25,8 @@ export const fastvit = (first: number, second: number, third: number): FastViTCo
   ],
 })
 
-/** Narrow, because every step updates the table of 49,408 words. */
-export const narrowText = {
+/** A narrow text tower, because every step updates the table of 49,408 words. */
+const narrowText = {
   kind: "base",
   width: 64,
   heads: 2,
@@ -37,7 +37,7 @@ export const narrowText = {
   vocabSize: 49408,
 } as const satisfies TextTowerConfig
 
-export const unitRange = (size: number): Preprocessing => ({
+const unitRange = (size: number): Preprocessing => ({
   size,
   interpolation: "bilinear",
   mean: [0, 0, 0],

@@ -1,32 +1,33 @@
 /**
- * What reinforcement costs per step: reinforced steps beside contrastive ones on the same captions, turn by turn in one
- * process, each with its own loader at its own speed.
+ * What reinforcement costs per step: reinforced and contrastive steps on the same captions, in turn in one process, each with
+ * a loader of its own.
  */
 import * as torch from "../../../torch/index.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
+import { median } from "../../core/median.ts"
 import type { Batch } from "../../data/training/batch.ts"
 import { openTrainingData, type TrainingData } from "../../data/training/training-data.ts"
-import { buildModel, type CheckpointInfo } from "../../model/checkpoint.ts"
+import { buildModel, type CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { initialize } from "../../model/module.ts"
 import { TorchInterpreter } from "../../tensor/torch.ts"
 import type { ObjectiveConfig } from "../../train/objective.ts"
-import { AdamW } from "../../train/optimizer.ts"
-import { type Trainee, trainStep } from "../../train/step.ts"
+import { AdamW } from "../../train/optimizer/adamw.ts"
+import { type Trainer, trainStep } from "../../train/step.ts"
 import type { TrainConfig } from "../../train/train.ts"
 import { loaderConfig } from "./train-model.ts"
 
-export interface StepTimeOptions {
+interface StepTimeOptions {
   readonly info: CheckpointInfo<ModelConfig>
   readonly config: TrainConfig
   /** Reinforced shards; the contrastive steps take their captions, real and synthetic, and random crops of the pictures. */
   readonly shards: string
   readonly objective: ObjectiveConfig
-  /** Of each kind, behind a few that are not timed. */
+  /** Timed steps of each kind, after a few that are not timed. */
   readonly steps: number
 }
 
 export interface StepTimes {
-  /** Median of the ratios of neighbours, reinforced over plain; data included. */
+  /** Median of the ratios of neighbouring steps, reinforced over plain, including their data. */
   readonly ratio: number
   /** Median seconds. */
   readonly plain: number
@@ -43,24 +44,24 @@ export async function measureStepTime(options: StepTimeOptions): Promise<StepTim
   const pairs = { source: options.shards, format: "reinforced" } as const
   await using plain = closing(await openTrainingData({ ...common, ...pairs, embeddings: false, view: "crop" }))
   await using reinforced = closing(await openTrainingData({ ...common, ...pairs, view: "stored" }))
-  const trainee = traineeOf(info, config)
+  const trainer = trainerOf(info, config)
   try {
     const [plainBatches, reinforcedBatches] = [plain.data.batches(0), reinforced.data.batches(0)]
     const steps: { readonly plain: Timed; readonly reinforced: Timed }[] = []
     for (let i = 0; i < warmUp + options.steps; i++) {
       steps.push({
-        plain: await timedStep(trainee, plainBatches, { ...config, objective: { kind: "clip" } }),
-        reinforced: await timedStep(trainee, reinforcedBatches, { ...config, objective: options.objective }),
+        plain: await timedStep(trainer, plainBatches, { ...config, objective: { kind: "clip" } }),
+        reinforced: await timedStep(trainer, reinforcedBatches, { ...config, objective: options.objective }),
       })
     }
     return summary(steps.slice(warmUp))
   } finally {
-    trainee.optimizer.free()
-    trainee.interpreter.free()
+    trainer.optimizer.free()
+    trainer.interpreter.free()
   }
 }
 
-/** Closed with its scope, also where what follows cannot be opened. */
+/** Data that is closed at the end of its scope, even where opening other data fails. */
 function closing(data: TrainingData): AsyncDisposable & { readonly data: TrainingData } {
   return { data, [Symbol.asyncDispose]: () => data.close() }
 }
@@ -70,15 +71,15 @@ interface Timed {
   readonly dataSeconds: number
 }
 
-async function timedStep(trainee: Trainee, batches: AsyncGenerator<Batch, void>, config: TrainConfig): Promise<Timed> {
+async function timedStep(trainer: Trainer, batches: AsyncGenerator<Batch, void>, config: TrainConfig): Promise<Timed> {
   const started = performance.now()
   const { value } = await batches.next()
   const dataSeconds = (performance.now() - started) / 1000
-  trainStep(trainee, value as Batch, config)
+  trainStep(trainer, value as Batch, config)
   return { seconds: (performance.now() - started) / 1000, dataSeconds }
 }
 
-function traineeOf(info: CheckpointInfo<ModelConfig>, config: TrainConfig): Trainee {
+function trainerOf(info: CheckpointInfo<ModelConfig>, config: TrainConfig): Trainer {
   if (config.threads !== undefined) torch.setThreads(config.threads)
   const model = buildModel(info.config)
   initialize(model, config.seed)
@@ -95,8 +96,4 @@ function summary(pairs: readonly { readonly plain: Timed; readonly reinforced: T
     reinforced: median(reinforced.map(({ seconds }) => seconds)),
     dataWait: sum(reinforced.map(({ dataSeconds }) => dataSeconds)) / sum(reinforced.map(({ seconds }) => seconds)),
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 }

@@ -2,9 +2,9 @@
 import { join } from "node:path"
 import type { ModelConfig } from "../../core/family/variants.ts"
 import { efficiencyRatio, type LearningCurve, type Spread, spreadOf } from "../../evaluate/efficiency.ts"
-import type { CheckpointInfo } from "../../model/checkpoint.ts"
+import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import type { ObjectiveConfig } from "../../train/objective.ts"
-import type { TrainingResult } from "../../train/run-directory.ts"
+import type { TrainingResult } from "../../train/run/run-directory.ts"
 import type { TrainConfig } from "../../train/train.ts"
 import type { ModelTraining, PairSource } from "./train-model.ts"
 import { type ModelsContext, trainModels } from "./train-models.ts"
@@ -13,16 +13,16 @@ export interface StudentComparison {
   /** A folder for each student is made in it. */
   readonly directory: string
   readonly info: CheckpointInfo<ModelConfig>
-  /** Of both; `seed` is the first student's. */
+  /** Settings of both kinds; `seed` is that of the first student. */
   readonly config: TrainConfig
   readonly seeds: number
   readonly plain: PairSource
   readonly reinforced: PairSource
-  /** Of the reinforced one; the other's is contrastive. */
+  /** The objective of reinforced students; that of plain ones is contrastive. */
   readonly objective: ObjectiveConfig
-  /** A task list, scored along the way. */
+  /** A task list that is scored along the way. */
   readonly tasks: string
-  /** The average of guessing. */
+  /** The average accuracy of guessing. */
   readonly guessing: number
 }
 
@@ -30,9 +30,9 @@ export interface StudentResults {
   /** A curve for each seed. */
   readonly plain: readonly LearningCurve[]
   readonly reinforced: readonly LearningCurve[]
-  /** Over the seeds. */
+  /** Learning efficiency over the seeds. */
   readonly efficiency: Spread
-  /** Of the first seed. */
+  /** The runs of the first seed. */
   readonly first: { readonly plain: TrainingResult; readonly reinforced: TrainingResult }
   /** Seconds of training before this process. */
   readonly earlierSeconds: number
@@ -73,4 +73,20 @@ function studentTraining(comparison: StudentComparison, kind: "plain" | "reinfor
 
 export function curveOf({ evaluations }: TrainingResult): LearningCurve {
   return evaluations.map(({ samplesSeen, tasks, average }) => ({ samplesSeen, tasks, average }))
+}
+
+// -------------------------------------------------------------------------------------------------- objective
+
+export interface DistillationRecipe {
+  /** The teachers' scales are their own, over the temperature. */
+  readonly objective: Omit<Extract<ObjectiveConfig, { kind: "distill" }>, "scales">
+  readonly temperature: number
+}
+
+/** Distillation, with the scales that the teachers were trained with: near these their distributions are most informative. */
+export function distillation(
+  { objective, temperature }: DistillationRecipe,
+  teachers: readonly TrainingResult[],
+): ObjectiveConfig {
+  return { ...objective, scales: teachers.map(({ steps }) => steps.at(-1)!.logitScale / temperature) }
 }

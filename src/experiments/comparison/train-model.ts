@@ -1,6 +1,6 @@
 /**
- * Trains one of several models of a comparison on data of its own; a run that was there goes on, or is kept. All settings are
- * data, so that another process can do it.
+ * Trains one of several models of a comparison on its data. An unfinished run goes on; a finished one is kept. All settings are
+ * plain data, so that another process can do it.
  */
 import { SafetensorsFile } from "../../core/containers/safetensors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
@@ -9,34 +9,31 @@ import { Tokenizer } from "../../core/text/tokenizer.ts"
 import type { TrainingDataConfig } from "../../data/training/config.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { openTasks } from "../../evaluate/task-list.ts"
-import { openRandomAccess } from "../../host/files.ts"
-import { buildModel, type CheckpointInfo, loadAnyCheckpoint } from "../../model/checkpoint.ts"
-import { initialize } from "../../model/module.ts"
-import { startFrom } from "../../model/start-from.ts"
-import { liveEncoder } from "../../train/live-encoder.ts"
-import { runTraining, type TrainingResult } from "../../train/run-directory.ts"
+import { openRandomAccess } from "../../host/files/files.ts"
+import { buildModel, type CheckpointInfo, loadAnyCheckpoint } from "../../model/checkpoint/checkpoint.ts"
+import { initialize, type Module } from "../../model/module.ts"
+import { TorchEncoder } from "../../tensor/torch-encoder.ts"
+import { runTraining, type TrainingResult } from "../../train/run/run-directory.ts"
 import type { TrainConfig } from "../../train/train.ts"
 
 /** Where the pairs come from and how they are read. */
 export type PairSource = Pick<TrainingDataConfig, "source" | "view"> &
-  Partial<
-    Pick<TrainingDataConfig, "captionKey" | "cropScale" | "format" | "reinforced" | "templates" | "syntheticPattern">
-  >
+  Partial<Pick<TrainingDataConfig, "captionKey" | "cropScale" | "format">>
 
 export interface ModelTraining {
   readonly directory: string
-  /** Of the progress line. */
+  /** Label of the progress line. */
   readonly name: string
   readonly info: CheckpointInfo<ModelConfig>
   readonly config: TrainConfig
   readonly pairs: PairSource
   /** A task list, scored every `config.evaluateEvery` steps. */
   readonly tasks?: string
-  /** A checkpoint with which the model has towers in common: it starts with what that one learned. */
+  /** A checkpoint of a model with common towers: the model starts with their weights. */
   readonly startFrom?: string
 }
 
-export interface TrainingContext {
+interface TrainingContext {
   readonly startProgress: StartProgress
   readonly signal: AbortSignal
 }
@@ -44,7 +41,6 @@ export interface TrainingContext {
 export async function trainModel(training: ModelTraining, context: TrainingContext): Promise<TrainingResult> {
   const { directory, name, info, pairs } = training
   const tasks = training.tasks === undefined ? null : await openTasks(training.tasks)
-  const tokenizer = new Tokenizer()
   const data = await openTrainingData({ ...loaderConfig(training), ...pairs })
   try {
     return await runTraining({
@@ -54,8 +50,7 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
       batches: (firstStep) => data.batches(firstStep),
       bad: data.bad,
       ...(tasks && {
-        evaluate: ({ model, interpreter }) =>
-          tasks.score(liveEncoder(model, interpreter, info.preprocessing, tokenizer)),
+        evaluate: ({ model, interpreter }) => tasks.score(new TorchEncoder(model, interpreter, info)),
       }),
       ...(training.startFrom !== undefined && { start: startOf(training, training.startFrom) }),
       existing: "continue",
@@ -65,7 +60,7 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
   }
 }
 
-/** Image tower, words and temperature of the other model; the rest is initialised. */
+/** The other model's image tower, token embeddings and temperature; the rest is initialised. */
 function startOf({ info, config }: ModelTraining, checkpoint: string): Map<string, Float32Array> {
   const model = buildModel(info.config)
   initialize(model, config.seed)
@@ -79,7 +74,23 @@ function startOf({ info, config }: ModelTraining, checkpoint: string): Map<strin
   }
 }
 
-/** What does not depend on where the pairs come from. */
+/**
+ * Gives `model` the values of `learned` for every path that both have with one shape and that `wanted` accepts; the
+ * others keep theirs. Returns the paths. Both must be in the same form.
+ */
+export function startFrom(model: Module, learned: Module, wanted: (path: string) => boolean): string[] {
+  const known = learned.namedParameters()
+  const taken: string[] = []
+  for (const [path, parameter] of model.namedParameters()) {
+    const source = known.get(path)
+    if (!source || String(source.shape) !== String(parameter.shape) || !wanted(path)) continue
+    parameter.source = () => source.read()
+    taken.push(path)
+  }
+  return taken
+}
+
+/** Settings of the loader that do not depend on where the pairs come from. */
 export function loaderConfig({ info, config }: Pick<ModelTraining, "info" | "config">) {
   return {
     batchSize: config.batchSize,
@@ -95,7 +106,7 @@ export function loaderConfig({ info, config }: Pick<ModelTraining, "info" | "con
   } satisfies Omit<TrainingDataConfig, "source" | "view">
 }
 
-/** Where the pairs lie may change. */
+/** Without the path of the pairs, which may change. */
 function settingsOf({ source: _, ...pairs }: PairSource): Record<string, string> {
   return Object.fromEntries(
     Object.entries(pairs).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),

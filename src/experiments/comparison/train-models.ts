@@ -1,28 +1,29 @@
 /**
- * Several models at once, each in a process of its own with its share of the threads: small models leave a second thread
- * idle half of the time, so two processes of one thread train half as much again as one of two.
+ * Trains several models at once, each in a process of its own with its share of the threads. Small models leave a second
+ * thread idle half of the time, so two processes with one thread each do half as much work again as one process with two.
  */
 import { type ChildProcess, fork } from "node:child_process"
+import { type ErrorMessage, fromMessage } from "../../core/error-message.ts"
 import { UserError } from "../../core/errors.ts"
 import type { StartProgress } from "../../core/progress.ts"
 import { workerFile } from "../../host/worker-file.ts"
-import type { TrainingResult } from "../../train/run-directory.ts"
+import type { TrainingResult } from "../../train/run/run-directory.ts"
 import { type ModelTraining, trainModel } from "./train-model.ts"
 
 export interface ModelsContext {
   readonly startProgress: StartProgress
   readonly signal: AbortSignal
-  /** Of this machine, shared by the models. */
+  /** Threads of this machine, which the models share. */
   readonly threads: number
 }
 
-/** What a process says. */
+/** What a process sends to its parent. */
 export type Message =
   | { readonly kind: "progress"; readonly done: number; readonly detail: string }
   | { readonly kind: "result"; readonly result: TrainingResult }
-  | { readonly kind: "error"; readonly message: string; readonly hint: string | undefined }
+  | { readonly kind: "error"; readonly error: ErrorMessage }
 
-/** In their order. Throws what the first one threw that failed; the others are stopped, with a checkpoint. */
+/** Results in the order of the trainings. Throws the error of the first one that fails; the others are stopped, with a checkpoint. */
 export async function trainModels(
   trainings: readonly ModelTraining[],
   context: ModelsContext,
@@ -60,7 +61,7 @@ function resultOf(child: ChildProcess, training: ModelTraining, onProgress: (don
     child.on("message", (message: Message) => {
       if (message.kind === "progress") onProgress(message.done, message.detail)
       else if (message.kind === "result") resolve(message.result)
-      else reject(new UserError(`${training.name}: ${message.message}`, message.hint))
+      else reject(named(training.name, fromMessage(message.error)))
     })
     child.once("error", reject)
     child.once("exit", (code, signal) =>
@@ -75,7 +76,12 @@ function resultOf(child: ChildProcess, training: ModelTraining, onProgress: (don
   })
 }
 
-/** One line for all: their samples together, and what each says. */
+function named(name: string, error: Error): Error {
+  error.message = `${name}: ${error.message}`
+  return error
+}
+
+/** One progress line for all models: the sum of their samples, and each one's status. */
 function jointProgress(trainings: readonly ModelTraining[], startProgress: StartProgress) {
   const total = trainings.reduce((sum, { config }) => sum + config.steps * config.batchSize, 0)
   const progress = startProgress(trainings.map(({ name }) => name).join(" + "), total, { unit: "samples" })

@@ -1,12 +1,12 @@
 /** A process that trains one model for `trainModels`. */
-import { messageOf, UserError } from "../../core/errors.ts"
+import { toMessage } from "../../core/error-message.ts"
 import type { StartProgress } from "../../core/progress.ts"
 import { type ModelTraining, trainModel } from "./train-model.ts"
 import type { Message } from "./train-models.ts"
 
 const stop = new AbortController()
 process.on("SIGTERM", () => stop.abort())
-// The other process's Ctrl-C, and the end of its terminal, reach this one too; it is told by a signal.
+// Ctrl-C and the end of the terminal reach this process too; its parent passes them on as SIGTERM.
 for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {})
 process.once("disconnect", () => stop.abort())
 
@@ -14,13 +14,12 @@ process.once("message", async (training: ModelTraining) => {
   try {
     await say({ kind: "result", result: await trainModel(training, { startProgress, signal: stop.signal }) })
   } catch (error) {
-    const hint = error instanceof UserError ? error.hint : undefined
-    await say({ kind: "error", message: messageOf(error), hint })
+    await say({ kind: "error", error: toMessage(error) })
   }
   process.exit()
 })
 
-/** The last line of a step, as the parent shows it. */
+/** Sends the progress to the parent, which shows it. */
 const startProgress: StartProgress = () => ({
   update: (done, detail = "") => void say({ kind: "progress", done, detail: detail.split("  ")[0]! }),
   done() {},

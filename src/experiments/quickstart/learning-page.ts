@@ -1,28 +1,27 @@
-/** The part of the report that compares the two students, and shows what they learned from. */
+/** The part of the report that compares the two students, and shows their teachers. */
 import type { CurvePoint } from "../../evaluate/efficiency.ts"
-import { smallFigure } from "../../report/chart-figure.ts"
+import { smallFigure } from "../../report/chart.ts"
 import { type Html, html } from "../../report/html.ts"
 import { integer, percent } from "../../report/numbers.ts"
 import { type StepEntry, totalLoss } from "../../train/log/entries.ts"
-import { stepCurve } from "../../train/log/report/step-curve.ts"
-import { accuracyFigure } from "../comparison/accuracy-figure.ts"
-import { efficiencyText } from "../comparison/efficiency-text.ts"
-import type { ReportData } from "./report-content.ts"
+import { stepCurve } from "../../train/log/report/curves.ts"
+import { accuracyFigure, efficiencyText } from "../comparison/learning-efficiency.ts"
+import type { ReportData } from "./report-data.ts"
 
-/** Accuracy over samples, and what each student knows at its end. */
+/** Accuracy over samples, and each student's accuracies at its end. */
 export async function learned(data: ReportData): Promise<Html> {
   return html`
 <section>
   <h2>What reinforcement is worth</h2>
-  <p>Mean accuracy over all tasks. By these curves ${efficiencyText(data.efficiencyRatio, data.plain.length)}. The ratio sets the samples
-  of plain training's best score against those the reinforced student had when it first was there. A reinforced step takes ${data.stepTimeRatio.toFixed(2)} times as long as a
-  plain one that reads as many captions: what the teachers know comes from a file.</p>
+  <p>Mean accuracy over all tasks. By these curves, ${efficiencyText(data.efficiencyRatio, data.plain.length)}. The ratio divides the samples
+  of plain training at its best score by those after which the reinforced student first reached it. A reinforced step takes ${data.stepTimeRatio.toFixed(2)} times as long as a
+  plain one that reads as many captions, because the teachers' knowledge comes from a file.</p>
   ${await accuracyFigure(data)}
   ${taskTable(data)}
 </section>`
 }
 
-/** What the teachers and the captioner know themselves. */
+/** The accuracies of the teachers and the captioner. */
 export function teachers({ teachers, captioner }: ReportData): Html {
   const tasks = Object.keys(captioner.tasks)
   const row = (name: string, { samplesSeen, tasks: scores, average }: CurvePoint) => html`
@@ -31,12 +30,12 @@ export function teachers({ teachers, captioner }: ReportData): Html {
   return html`
 <section>
   <h2>What they learned from</h2>
-  <p>Teachers and captioner saw other pictures, with precise captions. Zero-shot accuracy of each on the same test:</p>
+  <p>The teachers and the captioner saw other pictures, with precise captions. Their zero-shot accuracy on the same test:</p>
   <div class="scroll"><table class="plain">
     <thead><tr><th></th><th>samples</th>${tasks.map((task) => html`<th>${task}</th>`)}<th>mean</th></tr></thead>
     <tbody>${teachers.map((teacher) => row(`teacher ${teacher.name}`, teacher))}${row("captioner", captioner)}</tbody>
   </table></div>
-  <p>Of the captions it wrote for the students' pictures, so many are true in what they say of
+  <p>Shares of the captioner's captions for the students' pictures that are true about each attribute:
   ${Object.entries(captions).map(([what, share], i) => html`${i > 0 ? ", " : ""}${what} ${percent(share)}`)}.</p>
 </section>`
 }
@@ -52,8 +51,8 @@ export async function losses({ losses: { plain, reinforced } }: ReportData): Pro
   return html`
 <section>
   <h2>How they learned</h2>
-  <p>The two losses are different things: plain training looks for each picture's caption in the batch; reinforced training imitates
-  the teachers' distributions over it, for real and synthetic captions, and its loss ends at their entropy.</p>
+  <p>The two losses cannot be compared: plain training looks for each picture's caption in the batch. Reinforced training imitates the
+  teachers' distributions over the batch, for real and synthetic captions, and its loss cannot fall below their entropy.</p>
   <div class="charts">
     ${await smallFigure(both(totalLoss), loss)}
     ${await smallFigure(

@@ -1,11 +1,11 @@
-/** The models of the quickstart's loop: two teachers and a captioner that see precise captions, and the student. */
+/** The models of the quickstart: two teachers and a captioner that learn from precise captions, and the student. */
 import { captioners, type ModelConfig } from "../../core/family/variants.ts"
-import type { CheckpointInfo } from "../../model/checkpoint.ts"
+import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { clip, fastvit, type SmallModel, untrained } from "../comparison/small-models.ts"
 
 const { model: config, preprocessing } = captioners["quickstart-captioner"]
 
-export const quickstartModels = {
+const quickstartModels = {
   "quickstart-teacher-a": clip(40, fastvit(32, 64, 128)),
   "quickstart-teacher-b": clip(48, fastvit(24, 48, 96)),
   "quickstart-captioner": { config, preprocessing },

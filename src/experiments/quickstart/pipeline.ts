@@ -1,39 +1,31 @@
 /**
  * The quickstart: the papers' loop on rendered scenes. Teachers and a captioner learn from precise captions; a noisy set is
  * reinforced with them; the same student is trained plain and reinforced, and the reinforced one is exported, evaluated
- * and used. Each stage leaves files that the next one reads, so an interrupted run goes on where it was.
+ * and used. Each stage writes files that the next one reads, so an interrupted run goes on where it was.
  */
 import { join } from "node:path"
-import { worstError } from "../../core/manifest.ts"
+import { worstError } from "../../core/inference/manifest.ts"
 import { renderScenes } from "../../data/scenes/dataset.ts"
 import { readScenes, scoreRetrieval, scoreTasks } from "../../evaluate/scenes.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
-import { lockFolder } from "../../host/lock.ts"
+import { lockFolder } from "../../host/locks/lock.ts"
 import { loadModel } from "../../run/node.ts"
-import type { TrainingResult } from "../../train/run-directory.ts"
+import type { TrainingResult } from "../../train/run/run-directory.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import { claimFolder } from "../comparison/claim-folder.ts"
-import { distillation } from "../comparison/distillation.ts"
 import { reinforce } from "../comparison/reinforcement.ts"
+import { Clock } from "../comparison/stages.ts"
 import { measureStepTime } from "../comparison/step-time.ts"
-import { compareStudents, type StudentComparison } from "../comparison/students.ts"
+import { compareStudents, distillation, type StudentComparison } from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
-import { Clock } from "./clock.ts"
-import { guessing } from "./guessing.ts"
-import { judgeCaptions } from "./judge-captions.ts"
 import { infoOf } from "./models.ts"
-import type { QuickstartOptions } from "./options.ts"
-import type { ModelRecipe } from "./recipe.ts"
-import { writeReport } from "./report.ts"
-import type { ReportData } from "./report-content.ts"
-import { reportData } from "./report-data.ts"
+import type { ModelRecipe, QuickstartOptions, QuickstartRecipe } from "./recipe.ts"
+import { guessing, judgeCaptions, type ReportData, reportData } from "./report-data.ts"
+import { writeReport } from "./report-page.ts"
 import { classifySamples, writeSamples } from "./samples.ts"
 
-/** Pictures of a shard of scenes. */
-const perShard = 500
-
-/** Names in the folder, beside the scenes and the model, which are known for what they are. */
+/** Names that are written in the folder. Scenes and the model are missing here, because their own files identify them. */
 const content = ["teachers", "captioned", "reinforced", "students", "pictures", "report.html", "report.json"] as const
 
 /** Runs all stages; an interrupted run goes on where it was. Returns what the report says. */
@@ -48,21 +40,22 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const scenes = join(out, "scenes")
   await clock.stage("render", () => render(scenes, options))
 
-  const precise = shardsOf(scenes, recipe.scenes.noisy, recipe.scenes.noisy + recipe.scenes.precise)
+  const { noisy: noisyCount, precise: preciseCount } = recipe.scenes
+  const precise = shardsOf(scenes, noisyCount, noisyCount + preciseCount, recipe)
   const trainings = recipe.teachers.map((teacher) => teacherTraining(teacher, precise, scenes, options))
   const teachers = await clock.stage("teachers", () => trainModels(trainings, options))
   const captionerTraining = {
     ...teacherTraining(recipe.captioner, precise, scenes, options),
-    // Its image tower is the first teacher's: it learns to write sooner.
+    // It starts with the first teacher's image tower, so that it learns to write sooner.
     startFrom: teachers[0]!.checkpoint,
   }
   const [captioner] = (await clock.stage("captioner", () => trainModels([captionerTraining], options))) as [
     TrainingResult,
   ]
 
-  const noisy = shardsOf(scenes, 0, recipe.scenes.noisy)
-  const knowledge = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
-  const reinforced = await clock.stage("reinforce", () => reinforce(noisy, knowledge, recipe.reinforcement, options))
+  const noisy = shardsOf(scenes, 0, noisyCount, recipe)
+  const checkpoints = { captioner: captioner.checkpoint, teachers: teachers.map(({ checkpoint }) => checkpoint) }
+  const reinforced = await clock.stage("reinforce", () => reinforce(noisy, checkpoints, recipe.reinforcement, options))
   const captions = await judgeCaptions(reinforced.shards)
 
   const comparison = comparisonOf(noisy, reinforced.shards, scenes, teachers, options)
@@ -107,7 +100,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
 // ------------------------------------------------------------------------------------------------------ stages
 
 async function render(out: string, { seed, recipe, startProgress, signal }: QuickstartOptions): Promise<void> {
-  const { noisy, precise, test, retrieval } = recipe.scenes
+  const { noisy, precise, test, retrieval, perShard } = recipe.scenes
   const counts = { train: noisy + precise, test, retrieval }
   const progress = startProgress("render", counts.train + test + retrieval, { unit: "pictures" })
   await renderScenes({
@@ -121,8 +114,9 @@ async function render(out: string, { seed, recipe, startProgress, signal }: Quic
   progress.done()
 }
 
-/** Shards of training pictures `start` to `end`, whole shards both. */
-function shardsOf(scenes: string, start: number, end: number): string {
+/** Shards of the training pictures from `start` to `end`, which are multiples of a shard. */
+function shardsOf(scenes: string, start: number, end: number, recipe: QuickstartRecipe): string {
+  const { perShard } = recipe.scenes
   const name = (shard: number) => String(shard).padStart(5, "0")
   return join(scenes, "train", `{${name(start / perShard)}..${name(end / perShard - 1)}}.tar`)
 }

@@ -1,13 +1,13 @@
 /** The quickstart in numbers, chosen on two processor cores with libtorch 1.13; the search is in docs/log.md. */
 import type { CaptionChoice } from "../../data/training/config.ts"
 import { defaultTrainConfig, type TrainConfig } from "../../train/train.ts"
-import type { DistillationRecipe } from "../comparison/distillation.ts"
-import type { ReinforcementRecipe } from "../comparison/reinforcement.ts"
+import type { ReinforcementContext, ReinforcementRecipe } from "../comparison/reinforcement.ts"
+import type { DistillationRecipe } from "../comparison/students.ts"
 import type { QuickstartModelName } from "./models.ts"
 
-/** One training. */
+/** The training of a model. */
 export interface ModelRecipe {
-  /** Of its folder. */
+  /** Name of its folder. */
   readonly name: string
   readonly model: QuickstartModelName
   readonly seed: number
@@ -17,27 +17,36 @@ export interface ModelRecipe {
 
 export interface QuickstartRecipe {
   readonly scenes: {
-    /** Pictures with captions from the web, as a student has them. */
+    /** Pictures with captions like those of the web, for the students. */
     readonly noisy: number
     /** Other pictures with precise captions, from which the teachers learn. */
     readonly precise: number
     readonly test: number
     readonly retrieval: number
+    /** Pictures of a shard; it divides the numbers of both. */
+    readonly perShard: number
   }
   readonly teachers: readonly ModelRecipe[]
   readonly captioner: ModelRecipe
   readonly reinforcement: ReinforcementRecipe & DistillationRecipe
   readonly student: Omit<ModelRecipe, "seed" | "name">
-  /** Along each student's training. */
+  /** Evaluations during each student's training. */
   readonly evaluations: number
-  /** Steps of each kind by which their time is compared. */
+  /** Steps of each kind that are timed. */
   readonly timedSteps: number
+}
+
+/** What a run of the quickstart is given; everything is written below `out`. */
+export interface QuickstartOptions extends ReinforcementContext {
+  readonly recipe: QuickstartRecipe
+  /** Students of each kind. */
+  readonly seeds: number
 }
 
 const training = { ...defaultTrainConfig, saveEvery: 200 } as const
 
 const standard: QuickstartRecipe = {
-  scenes: { noisy: 4000, precise: 6000, test: 1_500, retrieval: 500 },
+  scenes: { noisy: 4000, precise: 6000, test: 1_500, retrieval: 500, perShard: 500 },
   teachers: [
     {
       name: "a",
@@ -109,9 +118,9 @@ function shortened(share: number, scenes: QuickstartRecipe["scenes"], evaluation
 
 export const presets = {
   standard,
-  small: shortened(0.3, { noisy: 2000, precise: 3000, test: 750, retrieval: 500 }, 8),
-  /** Teaches nothing: to see that all works. */
-  tiny: shortened(0.005, { noisy: 500, precise: 500, test: 500, retrieval: 100 }, 2),
+  small: shortened(0.3, { noisy: 2000, precise: 3000, test: 750, retrieval: 500, perShard: 500 }, 8),
+  /** Too short to learn anything: for tests. */
+  tiny: shortened(0.005, { noisy: 100, precise: 100, test: 200, retrieval: 50, perShard: 100 }, 2),
 } as const satisfies Record<string, QuickstartRecipe>
 
 export type PresetName = keyof typeof presets

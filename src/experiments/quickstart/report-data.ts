@@ -1,27 +1,100 @@
-/** What the report says, from what came of the stages. */
+/** What the quickstart's report is made of, from what came of the stages. */
 import "../../host/no-telemetry.ts"
 
 import { join } from "node:path"
 import { env as onnxruntime } from "onnxruntime-node"
 import * as torch from "../../../torch/index.ts"
 import { commandLine } from "../../core/shell-quote.ts"
+import { expandShards } from "../../data/expand.ts"
+import { readSamples } from "../../data/reinforced/read.ts"
 import { namesOf, SHAPES } from "../../data/scenes/attributes.ts"
-import type { CaptionAccuracy } from "../../data/scenes/caption-accuracy.ts"
+import { type CaptionAccuracy, captionAccuracy } from "../../data/scenes/caption-accuracy.ts"
+import { type SceneRecord, sceneOf } from "../../data/scenes/record.ts"
+import { chanceOf, TASKS } from "../../data/scenes/tasks.ts"
+import type { CurvePoint, LearningCurve, Spread } from "../../evaluate/efficiency.ts"
+import type { RetrievalResult, TaskResult } from "../../evaluate/tasks.ts"
 import { version } from "../../host/version.ts"
-import { buildModel } from "../../model/checkpoint.ts"
+import { buildModel } from "../../model/checkpoint/checkpoint.ts"
 import type { Clip } from "../../model/clip.ts"
-import { thisMachine } from "../../report/machine.ts"
-import { totalLoss } from "../../train/log/entries.ts"
-import type { TrainingResult } from "../../train/run-directory.ts"
+import { type Machine, thisMachine } from "../../report/machine.ts"
+import { type StepEntry, totalLoss } from "../../train/log/entries.ts"
+import type { TrainingResult } from "../../train/run/run-directory.ts"
+import type { Clock, Stage } from "../comparison/stages.ts"
 import type { StepTimes } from "../comparison/step-time.ts"
 import { curveOf, type StudentResults } from "../comparison/students.ts"
-import type { Clock } from "./clock.ts"
-import { guessing } from "./guessing.ts"
-import type { QuickstartOptions } from "./options.ts"
-import type { ReportData } from "./report-content.ts"
+import type { QuickstartOptions } from "./recipe.ts"
 
-/** Of the stages; evaluated is the first reinforced student, as it was exported. */
-export interface Outcome extends Pick<ReportData, "tasks" | "retrieval" | "pictures"> {
+export interface ReportData {
+  /** Wall time of the whole run. */
+  readonly seconds: number
+  /** Picture-caption pairs the model was trained on, repeats counted. */
+  readonly samplesSeen: number
+  /** Different pictures among them. */
+  readonly uniquePictures: number
+  readonly model: {
+    readonly name: string
+    /** Side of the square the image tower sees, in pixels. */
+    readonly imageSize: number
+    readonly embedDim: number
+    /** As trained; `total` also counts what belongs to neither tower. */
+    readonly parameters: { readonly image: number; readonly text: number; readonly total: number }
+  }
+  readonly training: {
+    readonly steps: number
+    readonly batchSize: number
+    readonly samplesPerSecond: number
+    readonly finalLoss: number
+  }
+  /** Scores of the plain and the reinforced student during training, for each seed. */
+  readonly plain: readonly LearningCurve[]
+  readonly reinforced: readonly LearningCurve[]
+  /** The average accuracy of guessing. */
+  readonly guessing: number
+  /** Over the seeds: samples that plain training needs for its best, over those of reinforced training. */
+  readonly efficiencyRatio: Spread
+  /** Time of a reinforced step over that of a plain one with as many captions. */
+  readonly stepTimeRatio: number
+  readonly stepTime: StepTimes
+  readonly teachers: readonly (CurvePoint & { readonly name: string })[]
+  readonly captioner: CurvePoint & { readonly captions: CaptionAccuracy }
+  /** Log entries of the first students, in the order of steps. */
+  readonly losses: { readonly plain: readonly StepEntry[]; readonly reinforced: readonly StepEntry[] }
+  /** Scores of the exported model, which is the first reinforced student. */
+  readonly tasks: readonly ReportTask[]
+  readonly retrieval: RetrievalResult | null
+  /** Pictures the model was not trained on; about 24 make a good grid. */
+  readonly pictures: readonly ReportPicture[]
+  readonly stages: readonly Stage[]
+  readonly machine: Machine
+  readonly versions: {
+    readonly mobileclip: string
+    readonly libtorch: string
+    readonly onnxruntime: string
+    readonly node: string
+  }
+  /** Commands to try next. */
+  readonly next: readonly { readonly command: string; readonly purpose: string }[]
+}
+
+export interface ReportTask extends TaskResult {
+  /** Names of the rows and columns of the confusion matrix. */
+  readonly classNames: readonly string[]
+}
+
+export interface ReportPicture {
+  readonly jpeg: Uint8Array
+  readonly caption: string
+  /** The best few labels, best first. */
+  readonly predictions: readonly { readonly label: string; readonly probability: number }[]
+  /** All labels that are right. */
+  readonly truth: readonly string[]
+}
+
+/** The mean accuracy of guessing over the tasks of the scenes dataset. */
+export const guessing = TASKS.map(chanceOf).reduce((sum, chance) => sum + chance, 0) / TASKS.length
+
+/** Results of the stages. The first reinforced student is the one that was exported and evaluated. */
+interface Outcome extends Pick<ReportData, "tasks" | "retrieval" | "pictures"> {
   readonly teachers: readonly TrainingResult[]
   readonly captioner: TrainingResult
   readonly captions: CaptionAccuracy
@@ -103,7 +176,7 @@ function nextCommands(out: string, stages: readonly string[]): ReportData["next"
     },
     {
       command: commandOf("reinforce", "stats", reinforced, "--contact-sheet", "sheet.png"),
-      purpose: "look into the reinforced set: views, captions, what the teachers agree on",
+      purpose: "look into the reinforced set: views, captions, agreement of the teachers",
     },
     {
       command: commandOf(
@@ -122,4 +195,25 @@ function nextCommands(out: string, stages: readonly string[]): ReportData["next"
 
 function commandOf(...words: readonly string[]): string {
   return commandLine(["npx", "mobileclip", ...words])
+}
+
+/** How true the synthetic captions of shards of scenes are. */
+export async function judgeCaptions(shards: string): Promise<CaptionAccuracy> {
+  const scenes: SceneRecord[] = []
+  const captions: string[] = []
+  for (const shard of await expandShards(shards)) {
+    for await (const sample of readSamples(shard, () => {})) {
+      const scene = sceneOf(sample.fields, `${shard}: ${sample.key}`)
+      for (const caption of [...sample.synTexts.values()].flat()) {
+        scenes.push(scene)
+        captions.push(caption)
+      }
+    }
+  }
+  const judged = Object.entries(captionAccuracy(scenes, captions))
+  // Where no caption says anything about colour, for example, the share is 0.
+  const shares = judged.map(([what, share]) => [what, Number.isNaN(share) ? 0 : share])
+  const { average: _, ...parts } = Object.fromEntries(shares) as unknown as CaptionAccuracy
+  const values = Object.values(parts)
+  return { ...parts, average: values.reduce((sum, share) => sum + share, 0) / values.length }
 }

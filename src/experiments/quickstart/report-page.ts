@@ -1,18 +1,31 @@
-/** The page of the report: one section per function, from what matters most to what is looked up. */
-
+/** The page of the report, with one function for each section. The most important sections come first. */
+import { join } from "node:path"
+import { writeAtomically } from "../../host/files/files.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { type Html, html } from "../../report/html.ts"
 import { measuredOn } from "../../report/machine.ts"
 import { durationText, integer, percent } from "../../report/numbers.ts"
+import { answerList, pictureCard } from "../../report/picture-card.ts"
 import { figureList } from "../../report/terms.ts"
-import { efficiencyFigure, efficiencyTitle } from "../comparison/efficiency-text.ts"
-import { stagesSection } from "../comparison/stages-section.ts"
+import { efficiencyFigure, efficiencyTitle } from "../comparison/learning-efficiency.ts"
+import { stagesSection } from "../comparison/stages.ts"
 import { learned, losses, teachers } from "./learning-page.ts"
-import { isRight, pictureGrid } from "./pictures.ts"
-import type { ReportData, ReportTask } from "./report-content.ts"
+import type { ReportData, ReportPicture, ReportTask } from "./report-data.ts"
+
+/** Writes `report.html` (one file, needs no network) and `report.json` into `directory`, which must exist. */
+export async function writeReport(directory: string, data: ReportData): Promise<void> {
+  await writeAtomically(join(directory, "report.html"), [await reportPage(data)])
+  await writeAtomically(join(directory, "report.json"), [`${JSON.stringify(reportJson(data), null, 2)}\n`])
+}
+
+/** The figures without curves, pictures and confusions. */
+export function reportJson(data: ReportData): object {
+  const { losses, pictures, next, tasks, ...figures } = data
+  return { ...figures, tasks: tasks.map(({ confusion, classNames, ...figures }) => figures) }
+}
 
 /** A whole HTML document that loads nothing. */
-export async function reportPage(data: ReportData): Promise<string> {
+async function reportPage(data: ReportData): Promise<string> {
   const body = html`${headline(data)}
 ${await learned(data)}
 ${accuracies(data)}
@@ -32,8 +45,8 @@ function headline({ seconds, samplesSeen, uniquePictures, model, efficiencyRatio
   <p class="eyebrow">mobileclip quickstart</p>
   <h1>${efficiencyTitle(efficiencyRatio, "A small MobileCLIP, plain and reinforced")}</h1>
   <p class="lede">Two students saw ${integer(samplesSeen)} pairs of a picture and a caption, from ${integer(uniquePictures)} pictures with captions as
-  careless as the web's. One learned from them alone; the other from the same pictures with what two teachers and a captioner
-  know of them stored beside: multi-modal reinforced training. All was trained from scratch here, in ${durationText(seconds)}.</p>
+  careless as the web's. One learned from them alone. The other learned from the same pictures and from stored knowledge of two teachers and a
+  captioner about them: multi-modal reinforced training. All models were trained from scratch here, in ${durationText(seconds)}.</p>
   ${figureList([
     ["learning efficiency", efficiencyFigure(efficiencyRatio)],
     ["time of a step", `${stepTimeRatio.toFixed(2)}x`],
@@ -47,7 +60,7 @@ function accuracies({ tasks, retrieval }: ReportData): Html {
   return html`
 <section>
   <h2>Zero-shot accuracy</h2>
-  <p>Of the reinforced student as it was exported, on pictures it has not seen and by words alone. The share of pictures for which the right words came first. The upright mark is chance.</p>
+  <p>The accuracy of the exported reinforced student on pictures it has not seen: the share of pictures for which the right words have the highest score. The upright mark is chance.</p>
   <table class="bars">
     <thead><tr><th>task</th><th></th><th>accuracy</th><th>chance</th><th>pictures</th></tr></thead>
     <tbody>${tasks.map(accuracyRow)}</tbody>
@@ -71,7 +84,7 @@ function retrievalTable({ images, texts, ...recall }: NonNullable<ReportData["re
 ${[recall.recallAt1, recall.recallAt5, recall.recallAt10].map((at) => html`<td>${percent(at[direction])}</td>`)}</tr>`
   return html`
 <h3>Retrieval among ${integer(images)} pictures and ${integer(texts)} captions</h3>
-<p>Every picture shows a combination that training left out. By chance the first hit is right for ${percent(1 / images)}.</p>
+<p>Every picture shows a combination that was not in the training set. By chance the first hit is right for ${percent(1 / images)}.</p>
 <table class="plain">
   <thead><tr><th></th><th>in first 1</th><th>in first 5</th><th>in first 10</th></tr></thead>
   <tbody>${row("find the picture", "textToImage")}${row("find the caption", "imageToText")}</tbody>
@@ -84,11 +97,32 @@ function pictures({ pictures }: ReportData): Html {
   <h2>What it sees</h2>
   <p>${pictures.filter(isRight).length} of ${pictures.length} right. Under each picture its true caption, then the labels the model finds
   most likely.</p>
-  ${pictureGrid(pictures)}
+  <div class="pictures">${pictures.map(card)}</div>
 </section>`
 }
 
-/** The task with the smallest part of the way from chance to 1. */
+function isRight({ predictions, truth }: ReportPicture): boolean {
+  return predictions[0] !== undefined && truth.includes(predictions[0].label)
+}
+
+function card(picture: ReportPicture): Html {
+  const { jpeg, caption, predictions, truth } = picture
+  const right = isRight(picture)
+  const answers = predictions.map(({ label, probability }) => {
+    const isTrue = truth.includes(label)
+    return { text: `${isTrue ? "✓ " : ""}${label}`, probability, isRight: isTrue }
+  })
+  return pictureCard({
+    ...{ jpeg, alt: caption, isRight: right },
+    text: html`
+    <p class="verdict">${right ? "✓ right" : "✗ wrong"}</p>
+    <p class="caption">${caption}</p>
+    ${answerList(answers)}
+  `,
+  })
+}
+
+/** The task whose accuracy is furthest from 1, relative to chance. */
 function worstTask(tasks: readonly ReportTask[]): ReportTask | undefined {
   const gain = ({ accuracy, chance }: ReportTask) => (accuracy - chance) / (1 - chance)
   return [...tasks].sort((a, b) => gain(a) - gain(b))[0]
@@ -99,7 +133,7 @@ function confusion(task: ReportTask | undefined): Html {
   return html`
 <section>
   <h2>Where it errs</h2>
-  <p>The hardest task is <b>${task.name}</b>. Each row is a true class; its cells say into which class its pictures went, in percent.</p>
+  <p>The hardest task is <b>${task.name}</b>. Each row is a true class; its cells show, in percent, which class its pictures were taken for.</p>
   <div class="scroll"><table class="confusion">
     <thead><tr><td></td>${task.classNames.map((name) => html`<th scope="col"><span>${name}</span></th>`)}</tr></thead>
     <tbody>${task.confusion.map((counts, label) => confusionRow(task.classNames[label]!, counts, label))}</tbody>
@@ -111,7 +145,7 @@ function confusionRow(name: string, counts: readonly number[], label: number): H
   const total = counts.reduce((a, b) => a + b, 0)
   const cell = (count: number, i: number) => {
     const share = total > 0 ? Math.round((100 * count) / total) : 0
-    // Half strength at most, so that the figure stays legible on it.
+    // At most half of the colour, so that the figure stays legible.
     return html`<td class="${i === label ? "diagonal" : ""}" style="--share:${share / 2}%">${share > 0 ? share : ""}</td>`
   }
   return html`<tr><th scope="row">${name}</th>${counts.map(cell)}</tr>`

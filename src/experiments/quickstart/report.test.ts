@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import type { LearningCurve } from "../../evaluate/efficiency.ts"
 import { thisMachine } from "../../report/machine.ts"
 import type { StepEntry } from "../../train/log/entries.ts"
-import { reportJson, writeReport } from "./report.ts"
-import type { ReportData } from "./report-content.ts"
+import type { ReportData } from "./report-data.ts"
+import { reportJson, writeReport } from "./report-page.ts"
 
 const hostile = `<script>alert("1")</script> & 'more'`
 
@@ -91,7 +91,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(dir, { recursive: true }))
 
-test("the page is whole, escaped and loads nothing", async () => {
+test("the page is complete, escaped and loads nothing", async () => {
   const page = await readFile(join(dir, "report.html"), "utf8")
   expect(page).toContain("3.3 times fewer samples for the same accuracy")
   expect(page).toContain("1 of 2 right")
@@ -103,7 +103,7 @@ test("the page is whole, escaped and loads nothing", async () => {
   expect(page.replaceAll(/xmlns(:xlink)?="[^"]*"/g, "")).not.toMatch(/https?:|url\(|@import|<link/)
 })
 
-test("the figures have the names that others read", async () => {
+test("the figures of report.json have their documented names", async () => {
   const json = JSON.parse(await readFile(join(dir, "report.json"), "utf8"))
   expect(json).toEqual(JSON.parse(JSON.stringify(reportJson(data))))
   expect(json).toMatchObject({

@@ -1,12 +1,12 @@
-/** Some test pictures: as JPEG files for the user to classify, and classified for the report. */
+/** Some test pictures, which are written as JPEG files for the user to classify, and classified for the report. */
 import { join } from "node:path"
 import { COLOURS, namesOf, SHAPES } from "../../data/scenes/attributes.ts"
 import type { Scene } from "../../evaluate/scenes.ts"
-import { makeDirectory, writeAtomically } from "../../host/files.ts"
+import { makeDirectory, writeAtomically } from "../../host/files/files.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import { createClassifier } from "../../run/classify.ts"
-import type { Model } from "../../run/encoder.ts"
-import type { ReportPicture } from "./report-content.ts"
+import type { Model } from "../../run/model.ts"
+import type { ReportPicture } from "./report-data.ts"
 
 const count = 24
 const shown = 4

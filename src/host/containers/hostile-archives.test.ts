@@ -4,11 +4,11 @@ import { npy } from "../../../bench/fuzz-seeds.ts"
 import { peakGrowth } from "../../../test/peak-memory.ts"
 import { type Pickled, pickle, type Storage, tensorOf, torchArchive } from "../../../test/torch-archive.ts"
 import { zipArchive } from "../../../test/zip-archive.ts"
+import { float32ToFloat16 } from "../../core/arrays/half.ts"
 import { bytesAsSource } from "../../core/containers/safetensors.ts"
 import { UserError } from "../../core/errors.ts"
-import { float32ToFloat16 } from "../../core/half.ts"
 import { readNpz } from "./npz.ts"
-import { readTensorFile } from "./tensor-file.ts"
+import { readTensorFile } from "./open-tensor-file.ts"
 import { readZipDirectory } from "./zip.ts"
 
 const floats = new Float32Array(2 ** 18).fill(1)
@@ -86,7 +86,7 @@ const repeated = (before: string, each: string, count: number) =>
   torchArchive(null, [], { extra: { "data.pkl": Buffer.from(`\x80\x02${before}${each.repeat(count)}.`, "latin1") } })
 
 test.each([
-  // A list of 20,000 pairs, remembered, and a dict made of it again and again.
+  // A memoized list of 20,000 pairs, from which a dict is made again and again.
   ["dicts of one list", repeated(`ccollections\nOrderedDict\nq\0](${"K\x01K\x01\x86".repeat(20_000)}e\x85q\x01`, "h\0h\x01R", 20_000)],
   ["sets of one value each", repeated("", "(N\x91", 500_000)],
   ["short texts", repeated("", "U\x02ab", 1_500_000)],

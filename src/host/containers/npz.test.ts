@@ -4,8 +4,8 @@ import { join } from "node:path"
 import { expect, test } from "vitest"
 import { npy } from "../../../bench/fuzz-seeds.ts"
 import { zipArchive } from "../../../test/zip-archive.ts"
+import { float16ToFloat32, float32ToFloat16 } from "../../core/arrays/half.ts"
 import { UserError } from "../../core/errors.ts"
-import { float16ToFloat32, float32ToFloat16 } from "../../core/half.ts"
 import { readNpz } from "./npz.ts"
 
 const six = Float32Array.of(0, 1, 2, 3, 4, 5)
@@ -55,7 +55,7 @@ const header = (text: string, data = new Uint8Array(0)) => {
 }
 
 test.each<[string, Uint8Array, string]>([
-  ["no array", Buffer.from("hello world, this is text"), "is no array of NumPy"],
+  ["no array", Buffer.from("hello world, this is text"), "is not a NumPy array"],
   ["a cut header", npy("<f4", false, [6], six).subarray(0, 50), "the header needs 128 bytes of 50"],
   ["cut data", npy("<f4", false, [6], six).subarray(0, 140), "[6] of F32 is 24 bytes, stored are 12"],
   ["a huge shape", npy("<f4", false, [2 ** 40, 2 ** 40], six), "stored are 24"],

@@ -8,11 +8,11 @@ import { type Dtype, dtypes } from "../../core/containers/safetensors-header.ts"
 import { columnMajorStrides, countOf, gather, isRowMajor } from "../../core/containers/strides.ts"
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
-import { openRandomAccess } from "../files.ts"
+import { openRandomAccess } from "../files/files.ts"
 import { readZipDirectory, readZipEntry } from "./zip.ts"
 import { zipBytes } from "./zip-write.ts"
 
-export interface NpyArray {
+interface NpyArray {
   readonly dtype: Dtype
   readonly shape: readonly number[]
   /** Row-major; F16 as bits, BOOL as bytes. */
@@ -38,8 +38,8 @@ const mostDimensions = 64
 const longestHeader = 10_000
 
 /**
- * What all arrays of an archive may take. Embeddings shrink to a half or a quarter, masks and counters to a sixteenth;
- * only constants shrink to a thousandth, and arrays of nothing else are within the first 4 MiB.
+ * Bytes that all arrays of an archive together may take. Deflate shrinks embeddings to a half or a quarter, masks and
+ * counters to a sixteenth; only constants shrink to a thousandth, and those fit into the first 4 MiB.
  */
 const memoryBudget = (size: number) => 2 ** 22 + 16 * size
 
@@ -48,7 +48,7 @@ const memoryBudget = (size: number) => 2 ** 22 + 16 * size
  * little-endian f2, f4, f8, i1, u1, i4, i8 and bool, and where all arrays take more than 16 times the file and 4 MiB.
  *
  * @param name of `pathOrBytes`, for messages, where it is bytes
- * @param budget what counts instead
+ * @param budget counts the bytes in place of that limit
  */
 export async function readNpz(
   pathOrBytes: string | Uint8Array,
@@ -70,7 +70,7 @@ async function readArrays(
 ): Promise<Map<string, NpyArray>> {
   const arrays = new Map<string, NpyArray>()
   for (const [name, entry] of await readZipDirectory(source)) {
-    if (!name.endsWith(".npy")) throw fail(`${source.name}: ${quoted(name)} is no array`)
+    if (!name.endsWith(".npy")) throw fail(`${source.name}: ${quoted(name)} is not an array`)
     const bytes = readZipEntry(source, entry, budget)
     arrays.set(name.slice(0, -".npy".length), parseNpy(bytes, `${source.name}, ${quoted(name)}`))
   }
@@ -95,7 +95,7 @@ function npyBytes(shape: readonly number[], values: Float32Array): Uint8Array {
 }
 
 /** One `.npy` file. `name` begins the message of the UserError that anything damaged gives. */
-export function parseNpy(bytes: Uint8Array, name: string): NpyArray {
+function parseNpy(bytes: Uint8Array, name: string): NpyArray {
   const { header, dataStart } = headerOf(bytes, name)
   const { dtype, fortran, shape } = parseHeader(header, name)
   const needed = countOf(shape) * dtypes[dtype].BYTES_PER_ELEMENT
@@ -112,7 +112,7 @@ function headerOf(bytes: Uint8Array, name: string): { header: string; dataStart:
   const version = bytes[6] ?? 0
   const start = version === 1 ? 10 : 12
   if (bytes.length < start || Buffer.from(bytes.subarray(0, 6)).toString("latin1") !== "\x93NUMPY") {
-    throw fail(`${name} is no array of NumPy`)
+    throw fail(`${name} is not a NumPy array`)
   }
   if (version < 1 || version > 3) throw fail(`${name}: version ${version} of the format is not one of 1 to 3`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -127,7 +127,7 @@ function decode(bytes: Uint8Array, version: number, name: string): string {
   try {
     return new TextDecoder(version === 3 ? "utf-8" : "latin1", { fatal: true }).decode(bytes)
   } catch (error) {
-    throw fail(`${name}: the header is no text (${messageOf(error)})`)
+    throw fail(`${name}: the header is not text (${messageOf(error)})`)
   }
 }
 

@@ -15,7 +15,7 @@ import type { RandomAccess } from "../../core/random-access.ts"
 import { PickledStorage, PickledTensor, readTorchPickle, storageTypes, torchDtypes } from "./torch-pickle.ts"
 import { checkCrc, checkStoredCrc, readZipDirectory, readZipEntry, type ZipEntry } from "./zip.ts"
 
-export interface TorchTensor {
+interface TorchTensor {
   readonly dtype: Dtype
   readonly shape: readonly number[]
   /** In elements, like `offset`, that of the first element in its storage. */
@@ -31,18 +31,18 @@ const wrappers = ["state_dict", "model_state_dict", "model"]
 const mostDimensions = 64
 
 /**
- * What the descriptions of tensors may take: 1.5 KB each, of which a file has, with the two zip headers of a storage, at
- * least 0.4 KB. A view of a storage that others have too has 0.1 KB, so the first 10,000 are free.
+ * Bytes that the descriptions of tensors may take. Each takes 1.5 KB in memory and, with the two zip headers of its storage,
+ * at least 0.4 KB in the file. A view of a shared storage takes only 0.1 KB there, so the first 10,000 are free.
  */
 const descriptionBudget = (size: number) => 2 ** 24 + 4 * size
 
-/** Of a tensor's entry, beside what the pickle's values take. */
+/** Bytes of a tensor's entry, in addition to what the pickle's values take. */
 const tensorCost = 256
 
 /**
- * What all tensors may take as float32. A storage may have several: tied weights, the parts of one buffer. Bytes become 4
- * times as many, and one weight has some names; without a limit, a name and 40 bytes repeat a whole storage. They are
- * read one by one, so it bounds the time more than the memory.
+ * Bytes that all tensors together may take as float32. Several may share a storage: tied weights, the parts of one buffer.
+ * Bytes become four times as many, and a weight may have several names; without a limit, each name and 40 bytes could
+ * repeat a whole storage. Tensors are read one by one, so this bounds the time more than the memory.
  */
 const valuesBudget = (size: number) => 2 ** 20 + 16 * size
 
@@ -73,7 +73,7 @@ export class TorchFile {
     return new TorchFile(source, tensors)
   }
 
-  /** Row-major values of a tensor. Throws UserError if there is none of this name, or its bytes are damaged. */
+  /** Row-major values of a tensor. Throws UserError if no tensor has this name, or its bytes are damaged. */
   read(name: string): TensorValues {
     const tensor = this.tensors.get(name)
     if (!tensor) throw new UserError(`${this.source.name}: no tensor named "${name}"`)
@@ -155,9 +155,9 @@ function keysOf(dict: ReadonlyMap<unknown, unknown>): string {
 }
 
 type FindStorage = (key: string) => ZipEntry | undefined
-type Complaint = (what: string, hint?: string) => UserError
+type MakeError = (what: string, hint?: string) => UserError
 
-/** What is no tensor says nothing about weights and is left out. */
+/** Entries that are not tensors say nothing about weights and are left out. */
 function describeAll(
   source: RandomAccess,
   dict: ReadonlyMap<unknown, unknown>,
@@ -175,7 +175,7 @@ function describeAll(
   return tensors
 }
 
-/** What lies between a tensor's elements is read with them. */
+/** Counts a tensor's whole span: what lies between its elements is read with them. */
 function checkValues(source: RandomAccess, tensors: ReadonlyMap<string, TorchTensor>): void {
   const budget = new Budget(valuesBudget(source.size), source.name)
   for (const [name, { dtype, shape, strides }] of tensors) {
@@ -185,7 +185,7 @@ function checkValues(source: RandomAccess, tensors: ReadonlyMap<string, TorchTen
 }
 
 /** Checks that everything the pickle says of a tensor lies within its storage. */
-function describe(tensor: PickledTensor, find: FindStorage, error: Complaint): TorchTensor {
+function describe(tensor: PickledTensor, find: FindStorage, error: MakeError): TorchTensor {
   const { storage, offset, shape, strides } = tensor
   if (!(storage instanceof PickledStorage)) throw error("it has no storage")
   if (!isSizes(shape) || shape.length > mostDimensions) throw error("its shape is not a list of sizes")
@@ -203,7 +203,7 @@ function describe(tensor: PickledTensor, find: FindStorage, error: Complaint): T
   return { dtype, shape, strides, offset, storage: entry }
 }
 
-function dtypeOf(tensor: PickledTensor, storage: PickledStorage, error: Complaint): Dtype {
+function dtypeOf(tensor: PickledTensor, storage: PickledStorage, error: MakeError): Dtype {
   const ofStorage = storageTypes[storage.type]
   const named = tensor.dtype instanceof PickleGlobal ? tensor.dtype.name : ""
   const dtype = ofStorage === "bytes" ? torchDtypes[named] : ofStorage
@@ -213,7 +213,7 @@ function dtypeOf(tensor: PickledTensor, storage: PickledStorage, error: Complain
 }
 
 /** Elements of a storage; the entry must have exactly the bytes that the pickle says. */
-function elementsIn(entry: ZipEntry, storage: PickledStorage, dtype: Dtype, error: Complaint): number {
+function elementsIn(entry: ZipEntry, storage: PickledStorage, dtype: Dtype, error: MakeError): number {
   if (entry.method !== "stored") throw error("its storage is compressed, and torch.save never does that")
   if (!isSize(storage.count)) throw error("its storage has no number of elements")
   const size = dtypes[dtype].BYTES_PER_ELEMENT

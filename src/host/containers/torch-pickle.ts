@@ -1,6 +1,6 @@
 /**
  * What the pickle of a torch.save file may name: the functions that rebuild a tensor (torch/_utils.py), storage
- * classes, dtypes, and a few harmless companions that training checkpoints carry. Nothing here does more than to keep
+ * classes, dtypes, and a few harmless companions that training checkpoints carry. Nothing here does more than keep
  * its arguments.
  */
 import type { Budget } from "../../core/budget.ts"
@@ -11,11 +11,11 @@ import type { Dtype } from "../../core/containers/safetensors-header.ts"
 export class PickledTensor {
   constructor(
     readonly storage: unknown,
-    /** Of the first element, and `strides` between elements: in elements. */
+    /** Position of the first element; this and `strides` are in elements. */
     readonly offset: unknown,
     readonly shape: unknown,
     readonly strides: unknown,
-    /** Where the storage is of bytes, of no type. */
+    /** Given where the storage is of bytes and has no type. */
     readonly dtype?: unknown,
   ) {}
 }
@@ -113,12 +113,12 @@ const globals: Readonly<Record<string, (...args: readonly unknown[]) => unknown>
   ),
 }
 
-/** The value of a torch.save pickle, its tensors as PickledTensor. Throws UserError naming any global but these. */
+/** The value of a torch.save pickle, its tensors as PickledTensor. Throws UserError naming any global but those above. */
 export function readTorchPickle(bytes: Uint8Array, name: string, budget: Budget): unknown {
   return readPickle(bytes, { name, globals, persistentLoad, budget })
 }
 
-/** Empty, or of a list of pairs; null for one of more numbers than a dict may have as keys. */
+/** An empty dict, or one from a list of pairs; null where it has more numbers as keys than a dict may have. */
 function orderedDict(pairs: unknown = []): unknown {
   const dict = new Map<unknown, unknown>()
   let numbers = 0
@@ -130,7 +130,7 @@ function orderedDict(pairs: unknown = []): unknown {
   return dict
 }
 
-/** ("storage", class, key, device, count); null for anything else, which no tensor can then be made of. */
+/** ("storage", class, key, device, count); null for anything else, from which no tensor can be made. */
 function persistentLoad(id: unknown): PickledStorage | null {
   const [kind, type, key, , count] = Array.isArray(id) ? id : []
   if (kind !== "storage" || !(type instanceof PickleGlobal) || typeof key !== "string") return null

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
+import { float32ToBfloat16 } from "../../core/arrays/half.ts"
 import { bytesAsSource } from "../../core/containers/safetensors.ts"
-import { float32ToBfloat16 } from "../../core/half.ts"
 import { TorchFile } from "./torch-file.ts"
 import { type TensorToSave, torchBytes } from "./torch-write.ts"
 import { readZipDirectory } from "./zip.ts"

@@ -1,5 +1,5 @@
 /**
- * Writes what torch.save writes of a dict of tensors, for `torch.load`: a zip archive of a pickle (protocol 2) and one
+ * Writes a dict of tensors as torch.save does, for `torch.load`: a zip archive of a pickle (protocol 2) and one
  * stored entry per tensor. Format: torch/serialization.py, caffe2/serialize/inline_container.cc.
  */
 import { zipBytes } from "./zip-write.ts"

@@ -5,7 +5,7 @@
 import { constants, crc32, deflateRawSync } from "node:zlib"
 import { assert } from "../../core/errors.ts"
 
-export interface ZipLayout {
+interface ZipLayout {
   readonly deflate: boolean
   /** Each entry's data begin at a multiple of this. Default: 1. */
   readonly align?: number
@@ -43,7 +43,7 @@ export function zipBytes(entries: ReadonlyMap<string, Uint8Array>, layout: ZipLa
   return Buffer.concat([...parts, ...directory, fields([0x06054b50, 4], [0, 4], ...counts, [size, 4], [offset, 4], [0, 2])]) // biome-ignore format: the end record
 }
 
-/** An extra field that is made for it ("FB", as torch names it), where the data would not begin at a multiple. */
+/** An extra field for padding ("FB", as torch names it), where the data would not begin at a multiple of `align`. */
 function paddingOf(offset: number, align: number): Uint8Array {
   if (offset % align === 0) return new Uint8Array(0)
   const length = align - ((offset + 4) % align)

@@ -6,7 +6,7 @@ import { zipArchive } from "../../../test/zip-archive.ts"
 import { Budget } from "../../core/budget.ts"
 import { bytesAsSource } from "../../core/containers/safetensors.ts"
 import { UserError } from "../../core/errors.ts"
-import { openRandomAccess } from "../files.ts"
+import { openRandomAccess } from "../files/files.ts"
 import { readZipDirectory, readZipEntry } from "./zip.ts"
 
 const text = (value: string) => new TextEncoder().encode(value)
@@ -55,7 +55,7 @@ test.each([
   ["nothing", new Uint8Array(0), "damaged or cut short"],
   ["no archive", text("x".repeat(100)), "damaged or cut short"],
   ["a cut archive", archive.subarray(0, archive.length - 30), "damaged or cut short"],
-  ["more bytes behind", Uint8Array.of(...archive, 0), "Invalid comment length"],
+  ["more bytes at the end", Uint8Array.of(...archive, 0), "Invalid comment length"],
   ["an unknown method", patched(directory + 10, 12), "compressed by method 12"],
   ["an encrypted entry", patched(directory + 8, 1), "size mismatch"],
   ["an entry beyond the end", patched(directory + 42, 0xff, 0xff, 0xff), "it ends too early"],

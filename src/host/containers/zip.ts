@@ -15,7 +15,7 @@ export interface ZipEntry {
   readonly compressedSize: number
   /** Bytes of the content. */
   readonly size: number
-  /** Of the content; 0 where the writer did not compute it. */
+  /** Checksum of the content; 0 where the writer did not compute it. */
   readonly crc32: number
   /** Where in the archive the entry's bytes begin. */
   readonly dataStart: number
@@ -24,10 +24,10 @@ export interface ZipEntry {
 /** Deflate makes at most this many bytes of one. */
 const largestExpansion = 1032
 
-/** What a directory may take: 1,000 entries, and then one for each 256 bytes of the archive. */
+/** Bytes that a directory may take: 1,000 entries, and one more for each 256 bytes of the archive. */
 const directoryBudget = (size: number) => 2 ** 20 + 4 * size
 
-/** Of an entry in memory, as measured: what yauzl makes of it, and what is made of that. */
+/** Bytes of an entry in memory, as measured: yauzl's object and ours. */
 const entryCost = 1024
 
 /** Bytes that are read at a time for a checksum alone. */
@@ -36,8 +36,8 @@ const piece = 2 ** 20
 const hint = "the file is damaged or incomplete: get or write it again"
 
 /**
- * The entries of an archive by name, in the directory's order, without reading their data. Every entry lies whole
- * within the archive, and none within another. Throws UserError on anything else.
+ * The entries of an archive by name, in the directory's order, without reading their data. Every entry lies
+ * within the archive, and no two overlap. Throws UserError on anything else.
  */
 export async function readZipDirectory(source: RandomAccess): Promise<Map<string, ZipEntry>> {
   const entries = new Map<string, ZipEntry>()
@@ -68,7 +68,7 @@ export function checkCrc(source: RandomAccess, entry: ZipEntry, content: Uint8Ar
   throw wrongChecksum(source, entry)
 }
 
-/** The same for a stored entry that is not read whole: in pieces, which are not kept. */
+/** The same for a stored entry that is not read as a whole: it is read in pieces, which are not kept. */
 export function checkStoredCrc(source: RandomAccess, entry: ZipEntry): void {
   let found = 0
   for (let begin = 0; begin < entry.size; begin += piece) {
@@ -128,7 +128,7 @@ function checkName(source: RandomAccess, entry: YauzlEntry): void {
   }
 }
 
-/** Behind as many entries as were announced there is not one more. */
+/** After the announced number of entries there must not be another one. */
 function checkEnd(source: RandomAccess, position: number): void {
   const next = position + 4 <= source.size ? source.read(position, 4) : new Uint8Array(4)
   if (Buffer.from(next).readUInt32LE() === 0x02014b50) fail(source, "it has more entries than it announces")
@@ -150,7 +150,7 @@ function inflate(source: RandomAccess, entry: ZipEntry, stored: Uint8Array): Uin
   return content
 }
 
-/** Of the buffer it is inflated into: one that holds it all, so that no second one is made of many. */
+/** Size of the buffer to inflate into: it holds everything, so that it is not joined from several. */
 function chunkSizeOf({ size }: ZipEntry): number {
   return Math.min(Math.max(size + 1, 64), 2 ** 30)
 }

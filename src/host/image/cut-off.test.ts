@@ -10,13 +10,13 @@ const pillow: { readonly files: Readonly<Record<string, Readonly<Record<string, 
   readFileSync(new URL("pillow.json", folder), "utf8"),
 )
 
-/** Of RGB bytes, as long as those that are written down. */
+/** Hash of the RGB bytes, with as many digits as in the fixtures. */
 async function hashOf(bytes: Uint8Array): Promise<string | null> {
   const image = await decodeHere(bytes, { truncated: "accept" }).catch(() => null)
   return image && createHash("sha256").update(image.data).digest("hex").slice(0, 16)
 }
 
-test.each(Object.keys(pillow.files))("%s: what is there of it is what Pillow gives", async (name) => {
+test.each(Object.keys(pillow.files))("%s: the part that is there decodes as with Pillow", async (name) => {
   const whole = readFileSync(new URL(name, folder))
   const differing: number[] = []
   let found = 0
@@ -69,7 +69,7 @@ test("a few bytes that promise many pixels are not filled up", () => {
   expect(completed(jpeg, 1e8)).toBeNull()
 })
 
-test("it is refused unless asked for, and said when it was accepted; whole pictures are the same either way", async () => {
+test("a cut-off picture is refused unless asked for, and marked when accepted; complete ones are the same either way", async () => {
   for (const name of ["baseline.jpg", "cmyk.jpg", "rgb.png", "interlaced.png"]) {
     const whole = readFileSync(new URL(name, folder))
     const part = whole.subarray(0, whole.length - 30)

@@ -8,8 +8,8 @@ import { constants, crc32, deflateSync, inflateSync } from "node:zlib"
 import { isJpeg } from "../../../jpeg/index.ts"
 
 /**
- * The file with an end; null where it has one, is neither JPEG nor PNG, or was cut off before any pixel. Neither is a few
- * bytes that promise more pixels than a whole file of that size could have.
+ * The file with an end added; null where it has one, is neither JPEG nor PNG, was cut off before any pixel, or promises more
+ * pixels than a complete file of its size could have.
  *
  * @param maxPixels larger pictures are not completed
  */
@@ -29,7 +29,7 @@ const freePixels = 2 ** 20
 const startOfScan = 0xda
 const endOfImage = 0xd9
 
-/** From marker to marker, as libjpeg's `next_marker`, which passes over all else. */
+/** Goes from marker to marker, as libjpeg's `next_marker`, which skips everything else. */
 function completedJpeg(bytes: Buffer, most: number): Uint8Array | null {
   let hasScan = false
   for (let at = 2; ; ) {
@@ -52,7 +52,7 @@ function completedJpeg(bytes: Buffer, most: number): Uint8Array | null {
   }
 }
 
-/** Of any coding; three of the numbers are tables, and one is kept back. */
+/** A frame of any coding. The numbers left out are tables (0xc4, 0xcc) or reserved (0xc8). */
 function isStartOfFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)
 }
@@ -88,17 +88,17 @@ function completedPng(file: Buffer, maxPixels: number): Uint8Array | null {
   return rows && Buffer.concat([file.subarray(0, head), chunk("IDAT", deflateSync(rows, { level: 1 })), chunk("IEND")])
 }
 
-/** A picture of its own in an interlaced file, which has up to seven. */
+/** One of the up to seven pictures of an interlaced file. */
 interface Pass {
   readonly rows: number
-  /** With the filter's number in front. */
+  /** Includes the byte that names the filter. */
   readonly rowBytes: number
 }
 
 const channelsOf: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }
 
-/** Left, top, and the steps to the right and down. */
-const whole = [[0, 0, 1, 1]] as const
+/** Left, top, and the steps to the right and down, of a file that is not interlaced. */
+const singlePass = [[0, 0, 1, 1]] as const
 const adam7 = [
   ...([
     [0, 0, 8, 8],
@@ -113,19 +113,19 @@ const adam7 = [
   ] as const),
 ] as const
 
-/** By the header, which is the first chunk; null where it is damaged, or the picture too large. */
+/** The passes that the header, the first chunk, describes; null where it is damaged, or the picture is too large. */
 function passesOf(file: Buffer, maxPixels: number): Pass[] | null {
   const [width, height] = [file.readUInt32BE(16), file.readUInt32BE(20)]
   const channels = channelsOf[file[25]!]
   if (!channels || width * height > maxPixels) return null
   const bits = channels * file[24]!
-  return (file[28] === 1 ? adam7 : whole).map(([left, top, right, down]) => ({
+  return (file[28] === 1 ? adam7 : singlePass).map(([left, top, right, down]) => ({
     rows: Math.max(0, Math.ceil((height - top) / down)),
     rowBytes: 1 + Math.ceil((Math.max(0, Math.ceil((width - left) / right)) * bits) / 8),
   }))
 }
 
-/** All rows, of which those that are not whole are zero; null where the data are damaged. */
+/** All rows, where incomplete ones are zero; null where the data are damaged. */
 function filled(passes: readonly Pass[], packed: Buffer): Buffer | null {
   // A pass without columns has no rows either.
   const real = passes.filter(({ rowBytes }) => rowBytes > 1)

@@ -7,7 +7,7 @@ import { pictureFormats } from "./picture-format.ts"
 
 /**
  * A folder gives the pictures below it (`walkPictures`); throws UserError if there are none. Every other path stays as it
- * is, whether there is such a file or not: who reads it tells.
+ * is, whether there is such a file or not: reading it will tell.
  *
  * @param note gets a line about each thing that was passed over in folders
  */

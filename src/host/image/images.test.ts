@@ -4,9 +4,9 @@ import { join } from "node:path"
 import { crc32, deflateSync, gzipSync } from "node:zlib"
 import sharp, { type SharpOptions } from "sharp"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
-import { Random } from "../../core/random.ts"
 import { type DecodeOptions, decodeHere, decodeImage } from "./images.ts"
 import { pictureSize } from "./picture-size.ts"
 
@@ -76,7 +76,7 @@ test("orientation is ignored unless asked for", async () => {
   expect(await size({ exif: "apply" })).toEqual([60, 90])
 })
 
-test("of an animation the first frame is decoded", async () => {
+test("the first frame of an animation is decoded", async () => {
   const frames = [
     scene,
     image8(
@@ -114,7 +114,7 @@ test("in this thread or in another, by either decoder: the same pixels and the s
   await expect(decodeHere(new Uint8Array(0), { name: "a.jpg" })).rejects.toThrow("a.jpg is empty")
 })
 
-test("what is no picture is an error with its path", async () => {
+test("a file that is not a picture is an error with its path", async () => {
   await expectRefused(
     save("text.jpg", Buffer.from("This is not a picture, whatever its name says.")),
     "is not a picture",

@@ -1,15 +1,15 @@
 /**
- * Decodes picture files in Node to the RGB bytes Pillow gives: the profile is not applied, alpha is dropped, not blended,
- * 16 bits lose their lower 8. Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
- * through sharp (libvips), which also says what is wrong with a damaged one. sharp only decodes; its resize is another.
+ * Decodes picture files in Node to the RGB bytes that Pillow gives: the profile is not applied, alpha is dropped and not
+ * blended, 16 bits lose their lower 8. Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
+ * through sharp (libvips), which also says what is wrong with a damaged one. sharp only decodes; its resize differs from Pillow's.
  * Checked against Pillow 9.4: JPEG baseline, progressive, gray and CMYK, PNG RGB, RGBA, gray, palette and 1-bit. libvips
- * opens more than pictures (drawings, documents, tables), and never sees what is not one by its first bytes.
+ * opens more than pictures (drawings, documents, tables), so it is given only files that are pictures by their first bytes.
  */
 import sharp, { type Sharp } from "sharp"
 import { type DecodedJpeg, isJpeg, jpegDecoder } from "../../../jpeg/index.ts"
 import { assert, messageOf, UserError } from "../../core/errors.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
-import { readBytes } from "../files.ts"
+import { readBytes } from "../files/files.ts"
 import { completed } from "./cut-off.ts"
 import { pictureFormat, pictureFormats, type Truncated } from "./picture-format.ts"
 import { firstPage } from "./tiff-pages.ts"
@@ -19,12 +19,12 @@ export interface DecodeOptions {
   readonly exif?: "ignore" | "apply"
   /** Larger pictures are refused before their pixels are read; they take 3 bytes per pixel. */
   readonly maxPixels?: number
-  /** Of an animation, the first frame is taken, or it is refused. */
+  /** Whether the first frame of an animation is taken, or the animation is refused. */
   readonly animated?: "first" | "refuse"
   /** For error messages when bytes are given instead of a path. */
   readonly name?: string
   /**
-   * What becomes of a JPEG or PNG that ends before its end. "accept" reads what is there, as training and data generation of
+   * What happens to a JPEG or PNG that is cut off. "accept" reads what is there, as training and data generation of
    * the reference do (`cut-off.ts`).
    */
   readonly truncated?: Truncated
@@ -33,18 +33,18 @@ export interface DecodeOptions {
 }
 
 export interface DecodedImage extends Image8 {
-  /** The file ended before its end; the rest is made up. */
+  /** The file was cut off; the missing pixels are filled in. */
   readonly isCutOff?: true
 }
 
 export const defaultMaxPixels = 100_000_000
 
-// Every picture is read once, so remembering the last ones only takes memory.
+// Every picture is read once, so a cache of the last ones would only take memory.
 sharp.cache(false)
 
 /**
  * A JPEG, PNG, WebP, AVIF, TIFF or GIF picture; of an animation, the first frame. Throws UserError, in one line with the
- * path, if the file cannot be read, is no picture, is damaged or cut off, or has more than `maxPixels`.
+ * path, if the file cannot be read, is not a picture, is damaged or cut off, or has more than `maxPixels`.
  */
 export async function decodeImage(source: string | Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
   const bytes = typeof source === "string" ? await readBytes(source) : source
@@ -67,7 +67,7 @@ function onePage(bytes: Uint8Array, name: string, { animated }: DecodeOptions): 
   return first
 }
 
-/** Others may take libvips any time and memory: a drawing has filters and no pixels that could be counted. */
+/** Other files may take libvips any amount of time and memory: a drawing has filters, and no pixels that could be counted. */
 export function requireFormat(bytes: Uint8Array, name: string): void {
   const format = pictureFormat(bytes)
   if (format !== null && decodedFormats.includes(format)) return
@@ -139,7 +139,7 @@ function scaleByte(a: number, b: number): number {
   return (t + (t >> 8)) >> 8
 }
 
-/** libvips repeats itself over several lines; the first says it. */
+/** Runs `work` and explains its errors. libvips repeats an error over several lines; the first one is enough. */
 async function explained<T>(name: string, work: Promise<T>): Promise<T> {
   try {
     return await work

@@ -60,7 +60,7 @@ test("links are followed, and nothing comes twice", async () => {
   link("nowhere", "nowhere.jpg")
   link("loop.jpg", "loop.jpg")
   const { pictures, others, folders, notes } = await walkPictures(folder)
-  // By way of cat/up, the folder around: all of elsewhere that has a picture's name.
+  // Through cat/up, a link to the parent folder: all pictures in elsewhere.
   expect(pictures).toEqual([
     ...["blob.jpg", "cat/1.jpg", "cat/up/elsewhere/3.jpg", "cat/up/elsewhere/deep/4.jpg", "dog/2.jpg"],
   ])
@@ -86,7 +86,7 @@ test("folders that links lead to are classes too", async () => {
   ])
 })
 
-test("of many links each gets its own target, in order", async () => {
+test("each of many links gets its own target, in order", async () => {
   mkdirSync(join(root, "elsewhere"))
   const names = Array.from({ length: 100 }, (_, i) => `${String(i).padStart(2, "0")}.jpg`)
   for (const name of names) {
@@ -168,7 +168,7 @@ test("what is not a file is passed over and said, so is what is of another kind"
 test("a folder that cannot be read is said, and the others are read", async () => {
   write("b/2.jpg")
   const name = "a".repeat(200)
-  // Deeper than any path may be long.
+  // Deeper than the longest path may be.
   const deeper = `for (let i = 0; i < 25; i++) { require("fs").mkdirSync("${name}"); process.chdir("${name}") }`
   execFileSync(process.execPath, ["-e", deeper], { cwd: folder })
   try {
@@ -180,7 +180,7 @@ test("a folder that cannot be read is said, and the others are read", async () =
   }
 })
 
-test("of paths, folders give what is in them; where that is nothing, what is there is said", async () => {
+test("paths of folders give the pictures in them; without any, the error says what is there", async () => {
   write("a/2.jpg", "a/1.jpg", "b/x.bmp")
   const notes: string[] = []
   const paths = [join(folder, "a"), join(folder, "nowhere.jpg")]

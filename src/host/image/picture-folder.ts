@@ -1,36 +1,36 @@
 /**
  * The one walk of a folder of pictures. Hidden names are passed over (`.ipynb_checkpoints`, `._x.jpg` of macOS), and so is
- * whatever is not a file, whatever it is called. Links are followed, but a folder that came before does not come again, nor
- * does a picture within one folder of the top: those of several, linked to one pool, may share it. What lies in the folder
- * itself comes before what links lead to. A hard link is a file of its own.
+ * everything that is not a file, whatever its name. Links are followed, but no folder is entered twice, and no picture is
+ * taken twice within one folder of the top level; several such folders may link to the same picture. What lies in the
+ * folder itself comes before what links lead to. A hard link is a file of its own.
  */
 import { type Dirent, realpath as realpathOf, stat as statOf } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { basename, dirname, extname, join, sep } from "node:path"
 import { promisify } from "node:util"
 import { messageOf, oneLine } from "../../core/errors.ts"
-import { fileError } from "../file-error.ts"
+import { fileError } from "../files/file-error.ts"
 import { pictureFormats } from "./picture-format.ts"
 
-export interface PictureFolder {
+interface PictureFolder {
   /** Paths below the folder, in order. */
   readonly pictures: readonly string[]
   /** Paths of the other files below it, captions among them. */
   readonly others: ReadonlySet<string>
   /** Names of the folders right below it, in order, those that cannot be read among them. */
   readonly folders: readonly string[]
-  /** What was passed over that somebody may miss, a line each. */
+  /** What was passed over and may be missed, a line each. */
   readonly notes: readonly string[]
 }
 
 const pictureName = /\.(jpe?g|jpe|jfif|png|webp|avif|tiff?|gif)$/i
 
 /** Whether a file is taken for a picture by its name. */
-export function isPictureName(name: string): boolean {
+function isPictureName(name: string): boolean {
   return pictureName.test(name)
 }
 
-/** Throws UserError where the folder itself cannot be read; of one below that is a note. */
+/** Throws UserError where the folder itself cannot be read; a folder below that cannot be read is a note. */
 export async function walkPictures(folder: string): Promise<PictureFolder> {
   const walk = new Walk()
   try {
@@ -46,9 +46,9 @@ class Walk {
   private readonly pictures: string[] = []
   private readonly others = new Set<string>()
   private readonly folders: string[] = []
-  /** Real paths of folders, each with the folder of the top in which it came. */
+  /** Real paths of folders, each with the top-level folder in which it was found. */
   private readonly visited = new Map<string, string>()
-  /** Real paths of pictures that links lead to: as they are, and after the folder of the top in which they came. */
+  /** Real paths of pictures that links lead to: alone, and after the top-level folder in which they were found. */
   private readonly linked = new Set<string>()
   private links: Link[] = []
   private readonly unreadable: string[] = []
@@ -64,7 +64,7 @@ class Walk {
     }
   }
 
-  /** Folders first: what lies in them need not be linked to. */
+  /** Visits folders first: what lies in them is not taken again through a link. */
   async followLinks(): Promise<void> {
     const files: (Link & Target)[] = []
     while (this.links.length > 0) {
@@ -115,11 +115,11 @@ class Walk {
     }
   }
 
-  /** Whether a link leads to a picture that was taken in this folder of the top: all are, of a folder that was visited. */
+  /** Whether a link leads to a picture that was taken in this top-level folder, as are all of a visited folder. */
   private hasPicture(real: string, top: string): boolean {
     const isTaken = !isHidden(basename(real)) && isPictureName(real)
     const around = isTaken ? this.visited.get(dirname(real)) : undefined
-    // The folder that is walked has those of all folders in it.
+    // The folder that is walked has the pictures of all folders in it.
     return this.linked.has(top + real) || (top === "" ? around !== undefined : around === top)
   }
 
@@ -148,21 +148,21 @@ interface Target {
   readonly real: string
 }
 
-/** Links that are looked up at once: folders may have tens of thousands. */
-const atOnce = 32
+/** How many links are looked up at the same time: folders may have tens of thousands. */
+const concurrency = 32
 
 async function targetsOf(links: readonly Link[]): Promise<(Target | null)[]> {
   const targets: (Target | null)[] = []
-  for (let i = 0; i < links.length; i += atOnce) {
-    targets.push(...(await Promise.all(links.slice(i, i + atOnce).map(targetOf))))
+  for (let i = 0; i < links.length; i += concurrency) {
+    targets.push(...(await Promise.all(links.slice(i, i + concurrency).map(targetOf))))
   }
   return targets
 }
 
-// Those of node:fs/promises take twice the time.
+// The functions of node:fs/promises take twice the time.
 const [stat, realpath] = [promisify(statOf), promisify(realpathOf.native)]
 
-/** Null where it leads nowhere, or to where nobody may look. */
+/** Null where the link leads nowhere, or to what may not be read. */
 async function targetOf({ at }: Link): Promise<Target | null> {
   try {
     const found = await stat(at)
@@ -175,7 +175,7 @@ async function targetOf({ at }: Link): Promise<Target | null> {
 
 const mostSaid = 5
 
-/** By name, for each may be a class that somebody misses. */
+/** Folders by name, because each may be a class that is missed. */
 function foldersText(paths: readonly string[]): string {
   const shown = paths
     .toSorted()
@@ -212,12 +212,12 @@ function isHidden(name: string): boolean {
   return name.startsWith(".")
 }
 
-/** The folder of the top that a path is in; "" where it is in none. */
+/** The top-level folder that a path is in; "" where it is in none. */
 function topOf(path: string): string {
   return path.includes(sep) ? path.slice(0, path.indexOf(sep)) : ""
 }
 
-/** Those of no folder last: what is in one need not come again beside it. */
+/** Links in no folder come last: what is in a folder is not taken again beside it. */
 function byDepthOfTop(a: Link, b: Link): number {
   return Number(topOf(a.path) === "") - Number(topOf(b.path) === "") || byPath(a, b)
 }

@@ -1,4 +1,4 @@
-/** What an encoded picture is by its first bytes, and what may become of one that ends before its end. */
+/** The format of an encoded picture by its first bytes, and what may happen to one that is cut off. */
 
 const signatures: readonly (readonly [extension: string, pattern: RegExp])[] = [
   ["jpg", /^\xff\xd8\xff/],
@@ -13,10 +13,10 @@ const signatures: readonly (readonly [extension: string, pattern: RegExp])[] = [
   ["heic", /^[\s\S]{4}ftyp(hei|hev|mif1|msf1)/],
 ]
 
-/** What is read, for messages. */
+/** The formats that are read, for messages. */
 export const pictureFormats = "JPEG, PNG, WebP, AVIF, TIFF and GIF"
 
-/** As an extension of a file; null where it is none of those that are known. */
+/** The format as a file's extension; null where it is not a known one. */
 export function pictureFormat(bytes: Uint8Array): string | null {
   const head = Buffer.from(bytes.subarray(0, 144)).toString("latin1")
   return signatures.find(([, pattern]) => pattern.test(head))?.[0] ?? null

@@ -1,4 +1,4 @@
-/** How large a picture is, told by its header: its pixels stay packed. */
+/** The size of a picture by its header: its pixels are not decoded. */
 import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
 import { requireFormat } from "./images.ts"
@@ -10,7 +10,7 @@ export interface PictureSize {
   readonly height: number
 }
 
-/** As stored, whatever orientation a camera noted. Throws UserError, beginning with `name`, where it is no picture. */
+/** The size as stored, whatever orientation a camera noted. Throws UserError, beginning with `name`, where it is not a picture. */
 export async function pictureSize(bytes: Uint8Array, name: string): Promise<PictureSize> {
   requireFormat(bytes, name)
   try {

@@ -1,6 +1,6 @@
-/** The first page of a TIFF file: libvips looks through the chain of all of them, which may have hundreds of thousands. */
+/** The first page of a TIFF file: libvips goes through the chain of all pages, which may have hundreds of thousands. */
 
-/** The same file without its other pages; as it is where it has one, or is damaged. */
+/** The same file without its other pages; unchanged where it has one page, or is damaged. */
 export function firstPage(bytes: Uint8Array): Uint8Array {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const next = nextPage(file)
@@ -8,7 +8,7 @@ export function firstPage(bytes: Uint8Array): Uint8Array {
   return Buffer.from(file).fill(0, next.at, next.at + next.size)
 }
 
-/** Where the first page's directory says where the second one is: behind its entries. */
+/** Where the first page's directory says where the second one is: after its entries. */
 function nextPage(file: Buffer): { readonly at: number; readonly size: 4 | 8 } | null {
   const isBig = file[2] === 43 || file[3] === 43
   const [size, countSize, entry] = isBig ? ([8, 8, 20] as const) : ([4, 2, 12] as const)

@@ -4,7 +4,7 @@
  */
 import { oneLine, UserError } from "../../core/errors.ts"
 
-/** With "..." for all that may be of a name or a password: `http://...@host/x`, also where the address is not one. */
+/** With "..." in place of all that may belong to a name or a password: `http://...@host/x`, also where it is not an address. */
 export function withoutCredentials(text: string): string {
   return text.replace(/^([a-z][a-z0-9+.-]*:[/\\]+)?.*@/is, (_, scheme = "") => `${scheme}...@`)
 }
@@ -18,7 +18,7 @@ export function requireNoCredentials(url: string): string {
   )
 }
 
-/** As browsers read them: of the web with any number of slashes. */
+/** Reads addresses as browsers do: those of the web may have any number of slashes. */
 function hasCredentials(url: string): boolean {
   return /^(https?:[/\\]*|[a-z][a-z0-9+.-]*:[/\\]{2,})[^/?#\\]*@/i.test(url.trim().replaceAll(/[\t\r\n]/g, ""))
 }

@@ -1,15 +1,15 @@
-/** Answers of servers that may lie: no more bytes than there is room for, counted after decompression. */
+/** Answers of servers that may lie: at most so many bytes, counted after decompression. */
 import { UserError } from "../../core/errors.ts"
 import { failuresOf, Watchdog } from "./network.ts"
 
-export interface Bound {
+interface Bound {
   /** Who answers, for the message. */
   readonly what: string
   readonly mostBytes: number
   readonly heard?: (bytes: number) => void
 }
 
-/** The whole of a body. Throws UserError where it is longer. */
+/** A whole body. Throws UserError where it is longer than allowed. */
 export async function readBounded(
   body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   { what, mostBytes, heard }: Bound,
@@ -27,12 +27,12 @@ export async function readBounded(
   return Buffer.concat(parts, length)
 }
 
-export interface ListingLimits {
-  /** Who lists, for messages. */
+interface ListingLimits {
+  /** Which server lists, for messages. */
   readonly what: string
-  /** Whose pages are read: none of another origin. */
+  /** The server whose pages are read: none of another origin. */
   readonly endpoint: string
-  /** Silence, and the time over which a rate is taken. */
+  /** How long the server may be silent, and the time over which its rate is measured. */
   readonly timeoutSeconds: number
 }
 
@@ -72,7 +72,7 @@ export function listingFetch(
   }
 }
 
-/** Of a body that is decompressed. */
+/** The headers of a body that was decompressed. */
 function plainHeaders(headers: Headers): Headers {
   const plain = new Headers(headers)
   for (const name of ["Content-Encoding", "Content-Length", "Transfer-Encoding"]) plain.delete(name)

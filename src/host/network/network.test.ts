@@ -6,7 +6,7 @@ import { failuresOf, triedText, withRetries } from "./network.ts"
 const broken = (code: string, message: string, more: object = {}) =>
   new TypeError("fetch failed", { cause: Object.assign(new Error(message), { code, ...more }) })
 
-/** How often it was asked, why it was asked again, and what came of it. */
+/** How often a server was asked, why it was asked again, and the final message. */
 async function asked(fail: () => Promise<unknown>, delays = [0, 0, 0, 0, 0]) {
   const notes: string[] = []
   let attempts = 0
@@ -55,7 +55,7 @@ test.each([
   })
 })
 
-test("nor is a port that is never asked: fetch's own error", async () => {
+test("a port that fetch never asks is not asked for again", async () => {
   expect(await asked(() => fetch("http://127.0.0.1:1/"))).toEqual({
     ...{ attempts: 1, notes: [] },
     message: "hub: hub: bad port",

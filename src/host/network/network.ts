@@ -1,12 +1,11 @@
 /**
- * What every client of a network needs: failures that may go better the next time, a limit for silence, and attempts
- * after growing delays.
+ * What every client of a network needs: failures that may not happen again, a limit for silence, and attempts after growing
+ * delays.
  */
 import { setTimeout as sleep } from "node:timers/promises"
-import type { EnvironmentError } from "../../core/errors.ts"
-import { connectionError } from "./connection-error.ts"
+import { type EnvironmentError, isAbort, messageOf, oneLine } from "../../core/errors.ts"
 
-/** Something that may go better the next time: a broken connection, an overloaded server. */
+/** A failure that may not happen again: a broken connection, an overloaded server. */
 export class NetworkFailure extends Error {
   override readonly name = "NetworkFailure"
 
@@ -14,7 +13,7 @@ export class NetworkFailure extends Error {
     message: string,
     /** How long the server asks to wait; null if it does not say. */
     readonly retryAfterSeconds: number | null = null,
-    /** Further attempts that may help: fewer where it is likely to stay so. */
+    /** Further attempts that may help: fewer where the failure is likely to last. */
     readonly mostRetries = Number.POSITIVE_INFINITY,
   ) {
     super(message)
@@ -25,32 +24,32 @@ export interface Retries {
   /** Seconds before each further attempt. */
   readonly delays: readonly number[]
   readonly signal?: AbortSignal | undefined
-  /** Told before each further attempt why there is one. */
+  /** Is told before each further attempt why it is made. */
   readonly onRetry?: ((text: string) => void) | undefined
 }
 
-interface GivesUp {
-  /** The error for the last failure, after so many attempts. */
+interface LastError {
+  /** Makes the error to throw from the last failure and the number of attempts. */
   readonly giveUp: (last: NetworkFailure, attempts: number) => EnvironmentError
 }
 
 /** Bytes a second that a server has to send on average, over the time for which it may be silent. */
 const leastRate = 1000
 
-/** Less than so many bytes are not progress: a server must not be asked without end for one byte at a time. */
+/** Fewer bytes are not progress: a server must not be asked without end for one byte at a time. */
 const leastProgress = 1000
 
-/** No server keeps us longer than that. */
+/** The longest wait that a server may ask for. */
 const longestWaitSeconds = 60
 
-/** A connection that drips: another attempt does not begin to count anew, whatever came through. */
+/** The server sends too slowly. What came through does not count as progress, so the count of attempts does not start again. */
 class TooSlow extends NetworkFailure {}
 
 /** Aborts its signal when nothing was heard for some time, or less than `leastRate` over such a time. */
 export class Watchdog implements Disposable {
   private readonly controller = new AbortController()
   private timer: NodeJS.Timeout | undefined
-  /** Since when `bytes` came; null before the first. */
+  /** When the first of `bytes` came; null before that. */
   private since: number | null = null
   private bytes = 0
   readonly signal = this.controller.signal
@@ -66,7 +65,7 @@ export class Watchdog implements Disposable {
     if (bytes > 0) this.measure(bytes)
   }
 
-  /** What the promise gives; where the signal is aborted its reason, which not every client throws. */
+  /** The promise's value; throws the reason where the signal is aborted, which not every client does. */
   async orAbort<T>(promise: Promise<T>): Promise<T> {
     try {
       return await promise
@@ -101,7 +100,7 @@ export class Watchdog implements Disposable {
 /** Runs `attempt` again after a growing delay while it fails for the network's sake and makes no progress. */
 export async function withRetries<T>(
   attempt: () => Promise<T>,
-  { delays, signal, onRetry, giveUp }: Retries & GivesUp,
+  { delays, signal, onRetry, giveUp }: Retries & LastError,
   progress: () => number = () => 0,
 ): Promise<T> {
   for (let failures = 0, before = progress(); ; failures++) {
@@ -125,12 +124,12 @@ export async function failuresOf<T>(promise: Promise<T>, prefix = ""): Promise<T
   try {
     return await promise
   } catch (error) {
-    if (!isConnections(error)) throw error
+    if (!isConnectionError(error)) throw error
     throw failureOf(error.cause, prefix)
   }
 }
 
-/** @param prefix says who was asked, where the reason does not */
+/** @param prefix names the server, where the reason does not */
 export function failureOf(cause: unknown, prefix = ""): NetworkFailure {
   const { reason, namesHost, mostRetries } = connectionError(cause)
   return new NetworkFailure(namesHost ? reason : prefix + reason, null, mostRetries)
@@ -141,12 +140,40 @@ export function triedText(attempts: number): string {
   return attempts === 1 ? "" : ` (tried ${attempts} times)`
 }
 
-/** Whether the network, or who ended the wait for it, is the reason, and not what the answer says. */
-export function isNetworks(error: unknown): boolean {
-  const isAbort = error instanceof Error && error.name === "AbortError"
-  return error instanceof NetworkFailure || isAbort || isConnections(error)
+/** Whether the network, or the end of a wait for it, is the reason, and not what the answer says. */
+export function isNetworkError(error: unknown): boolean {
+  return error instanceof NetworkFailure || isAbort(error) || isConnectionError(error)
 }
 
-function isConnections(error: unknown): error is TypeError {
+function isConnectionError(error: unknown): error is TypeError {
   return error instanceof TypeError && ["fetch failed", "terminated"].includes(error.message)
+}
+
+/** An error of a connection: what it means in words, and whether another attempt may help. */
+interface ConnectionError {
+  readonly reason: string
+  /** Whether the reason names the host. */
+  readonly namesHost: boolean
+  /** Further attempts that may help. */
+  readonly mostRetries: number
+}
+
+/** @param cause what Node says: several addresses of one host fail together, with an empty message of their own */
+function connectionError(cause: unknown): ConnectionError {
+  const first = cause instanceof AggregateError ? cause.errors[0] : cause
+  const { code = "", hostname } = (first ?? {}) as { code?: string; hostname?: string }
+  const reason = oneLine(messageOf(first ?? "the connection broke"), 200) || code
+  const plain = { reason, namesHost: false, mostRetries: Number.POSITIVE_INFINITY }
+  if (code === "ENOTFOUND" && hostname) return { reason: `${hostname} was not found`, namesHost: true, mostRetries: 1 }
+  if (code === "EAI_AGAIN" && hostname)
+    return { ...plain, reason: `no name server answers for ${hostname}`, namesHost: true }
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER")
+    return { ...plain, reason: "the server does not speak https", mostRetries: 0 }
+  return { ...plain, ...(isLasting(code, reason) && { mostRetries: 0 }) }
+}
+
+/** An address that `fetch` does not ask, or a certificate that is not valid, expired or of another host. */
+function isLasting(code: string, reason: string): boolean {
+  const isRefused = ["bad port", "unknown scheme"].includes(reason) || code === "ERR_INVALID_URL"
+  return isRefused || /CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE/.test(code)
 }

@@ -17,7 +17,7 @@ function web(redirects: Readonly<Record<string, string>>) {
 
 const init = { headers: { Authorization: "Bearer secret" } }
 
-test("an answer comes from where it is, and the token stays at its origin", async () => {
+test("redirects are followed to the answer, and the token stays at its origin", async () => {
   const { fetch, asked } = web({ "https://a/x": "/y", "https://a/y": "https://b/z", "https://b/z": "https://a/end" })
   expect(await (await fetchFollowing(fetch, new URL("https://a/x"), init)).text()).toBe("here")
   expect(asked).toEqual([
@@ -32,7 +32,7 @@ test.each([
   ["https://a/x", "http://a/x", "a redirects to http://a, which is not followed"],
   ["https://a/x", "file:///etc/passwd", "a redirects to file://, which is not followed"],
   ["http://a/x", "ftp://a/x", "a redirects to ftp://a, which is not followed"],
-  ["http://a/x", "http://", "a redirects to no address, which is not followed"],
+  ["http://a/x", "http://", "a redirects to what is not an address, which is not followed"],
   ["http://a/x", "http://a/x", "a redirects without end"],
   ["http://a/x", "http://u:SECRET@b/y", "a redirects to an address at b with a user name or a password, which"],
   ["http://a/x", "//SECRET@b/y", "a redirects to an address at b with a user name or a password, which"],

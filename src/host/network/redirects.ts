@@ -7,9 +7,9 @@ const mostRedirects = 10
 const redirects = [301, 302, 303, 307, 308]
 
 /**
- * The answer after all redirects, of a GET or a HEAD. Headers that are for one origin (Authorization, Cookie) do not leave
- * it. Throws UserError where they have no end, lead from https to http or to what is not on the web, or an address has a
- * user name or a password.
+ * The answer of a GET or a HEAD after all redirects. Headers for one origin (Authorization, Cookie) are not sent to another.
+ * Throws UserError where redirects do not end, lead from https to http or out of the web, or to an address with a user
+ * name or a password.
  */
 export async function fetchFollowing(fetch: typeof globalThis.fetch, url: URL, init: RequestInit): Promise<Response> {
   requireNoCredentials(url.href)
@@ -35,7 +35,7 @@ function checkedRedirect(from: URL, location: string): URL {
       "ask who runs that server",
     )
   if (to?.protocol === "https:" || (to?.protocol === "http:" && from.protocol === "http:")) return to
-  const where = to ? `${to.protocol}//${to.host}` : "no address"
+  const where = to ? `${to.protocol}//${to.host}` : "what is not an address"
   throw new UserError(`${from.host} redirects to ${where}, which is not followed`, `${from.protocol} was asked for`)
 }
 

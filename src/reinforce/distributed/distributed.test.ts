@@ -12,18 +12,18 @@ import { NatsServer } from "../../../test/nats-server.ts"
 import { dial, noCounts, quick, quickWorker, runnerOf, tasksOf, until } from "../../../test/queue.ts"
 import { UserError } from "../../core/errors.ts"
 import type { ModelRunner, ShardTask } from "../runner.ts"
-import type { AttemptEvent } from "./attempt.ts"
-import { connectNats } from "./connection.ts"
-import { createEntry } from "./entries.ts"
-import { answered, findJob, type Job, jobNames, removeJob } from "./job.ts"
-import { SharedModels } from "./models.ts"
-import { retryParked } from "./parked.ts"
 import { publishJob } from "./publish.ts"
-import { jobConsumer, publishTask, queuedIndices, queueState, takeMessage } from "./queue.ts"
-import { type DistributedOptions, runDistributed } from "./run.ts"
-import { natsSettings } from "./settings.ts"
+import { type DistributedOptions, runDistributed } from "./run-distributed.ts"
+import { connectNats } from "./server/connection.ts"
+import { createEntry } from "./server/entries.ts"
+import { natsSettings } from "./server/nats-settings.ts"
+import { retryParked } from "./server/parking.ts"
+import { jobConsumer, publishTask, queuedIndices, queueState, takeMessage } from "./server/queue.ts"
+import { answered, findJob, jobNames, type QueuedJob, removeJob } from "./server/queued-job.ts"
 import { jobStatus } from "./status.ts"
-import { runWorker, type WorkerOptions } from "./worker.ts"
+import type { AttemptEvent } from "./worker/attempt.ts"
+import { SharedModels } from "./worker/shared-models.ts"
+import { runWorker, type WorkerOptions } from "./worker/worker.ts"
 
 let server: NatsServer
 let connection: NatsConnection
@@ -376,7 +376,7 @@ describe.concurrent("a worker that leaves", () => {
 })
 
 /** A server that comes back after its folder was lost. */
-async function emptied(name: string, run: (job: Job, server: NatsServer, to: NatsConnection) => Promise<void>) {
+async function emptied(name: string, run: (job: QueuedJob, server: NatsServer, to: NatsConnection) => Promise<void>) {
   await using other = await NatsServer.start()
   const to = await dial(other)
   try {
@@ -523,7 +523,7 @@ describe.concurrent("publishing", () => {
       attached: true,
     })
     await expect(publishJob(connection, { name: "a.b", spec, output: "out", tasks: [] })).rejects.toThrow(
-      '"a.b" is no name for a job',
+      '"a.b" is not a name for a job',
     )
   })
 })

@@ -9,13 +9,13 @@ import { NatsServer } from "../../../test/nats-server.ts"
 import { dial, noCounts, quick, quickWorker, runnerOf, tasksOf, until } from "../../../test/queue.ts"
 import { EnvironmentError, UserError } from "../../core/errors.ts"
 import type { ModelRunner, ShardTask } from "../runner.ts"
-import type { AttemptEvent } from "./attempt.ts"
-import { findJob, type Job, streamOf, subjectOf } from "./job.ts"
-import { retryParked } from "./parked.ts"
 import { type JobOptions, publishJob } from "./publish.ts"
-import { type DistributedOptions, runDistributed } from "./run.ts"
+import { type DistributedOptions, runDistributed } from "./run-distributed.ts"
+import { retryParked } from "./server/parking.ts"
+import { findJob, type QueuedJob, streamOf, subjectOf } from "./server/queued-job.ts"
 import { jobStatus } from "./status.ts"
-import { runWorker, type WorkerOptions } from "./worker.ts"
+import type { AttemptEvent } from "./worker/attempt.ts"
+import { runWorker, type WorkerOptions } from "./worker/worker.ts"
 
 let server: NatsServer
 let connection: NatsConnection
@@ -39,7 +39,7 @@ function run(name: string, tasks: readonly ShardTask[], options: Partial<Distrib
   return outcome
 }
 
-function work(job: Job, runner: ModelRunner, options: WorkerOptions = {}) {
+function work(job: QueuedJob, runner: ModelRunner, options: WorkerOptions = {}) {
   const events: AttemptEvent[] = []
   const notes: string[] = []
   const onEvent = (event: AttemptEvent) => events.push(event)
@@ -52,7 +52,7 @@ function work(job: Job, runner: ModelRunner, options: WorkerOptions = {}) {
 const full = () => Promise.reject(new EnvironmentError("disk full while writing out"))
 
 /** In place of the job's own message. */
-async function replaceMessage(job: Job, index: number, text: string): Promise<void> {
+async function replaceMessage(job: QueuedJob, index: number, text: string): Promise<void> {
   const own = await job.jsm.streams.getMessage(streamOf(job.name), { last_by_subj: subjectOf(job.name, index) })
   await job.jsm.streams.deleteMessage(streamOf(job.name), own!.seq)
   await job.js.publish(subjectOf(job.name, index), text)

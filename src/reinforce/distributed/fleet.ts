@@ -5,33 +5,33 @@ import { quoted, UserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { openStorage } from "../../data/stores/open.ts"
 import { durationText } from "../../report/numbers.ts"
-import { writeSideFiles } from "../files.ts"
-import { type Job, requireOneModel, requireSameModels } from "../job.ts"
-import { parseJob } from "../job-schema.ts"
-import { Ledger } from "../ledger.ts"
-import { openPool } from "../local.ts"
-import type { BringOptions } from "../open-stage.ts"
-import { lockOutput } from "../output-lock.ts"
-import { type ResourceRequest, shareOut } from "../resources.ts"
-import type { RunOutcome } from "../run.ts"
+import { requireOneModel, requireSameModels } from "../job/compare.ts"
+import type { Job } from "../job/job.ts"
+import { parseJob } from "../job/job-schema.ts"
+import { Ledger } from "../job/ledger.ts"
+import { writeSideFiles } from "../job/outcome.ts"
+import { lockOutput, requireInRoots } from "../job/output.ts"
+import { openPool } from "../local/local.ts"
+import { type ResourceRequest, shareOut } from "../local/resources.ts"
+import type { RunOutcome } from "../local/run-shards.ts"
 import type { ModelRunner, ShardResult, ShardTask } from "../runner.ts"
-import type { AttemptEvent } from "./attempt.ts"
-import { connectNats } from "./connection.ts"
-import { answered, noLongerThere, readJob } from "./job.ts"
-import { requireInRoots } from "./output-roots.ts"
-import type { Completion } from "./records.ts"
-import { type JobOutcome, type RunProgress, runDistributed } from "./run.ts"
-import type { NatsSettings } from "./settings.ts"
-import { runWorker, type WorkerSummary, waitForJob } from "./worker.ts"
+import type { BringOptions } from "../stages/open-stage.ts"
+import { type JobOutcome, type RunProgress, runDistributed } from "./run-distributed.ts"
+import { connectNats } from "./server/connection.ts"
+import type { NatsSettings } from "./server/nats-settings.ts"
+import { answered, noLongerThere, readJob } from "./server/queued-job.ts"
+import type { Completion } from "./server/records.ts"
+import type { AttemptEvent } from "./worker/attempt.ts"
+import { runWorker, type WorkerSummary, waitForJob } from "./worker/worker.ts"
 
 export interface PublishOptions {
   /** Its name on the server. Default: by the stage and the output. */
   readonly name?: string
   /** Times that a shard is begun before it is parked. */
   readonly maxTries?: number
-  /** Without progress, after which a shard is abandoned. */
+  /** Seconds without progress after which a shard is abandoned. */
   readonly stallSeconds?: number
-  /** Of a silent worker, after which its shards go to others. */
+  /** Seconds for which a worker may be silent before its shards go to others. */
   readonly ackWaitSeconds?: number
   /** Samples and shards that may be left out before the job stops. Default: any number. */
   readonly maxFailures?: number
@@ -132,7 +132,7 @@ function jobName(stage: string, output: string): string {
   return `${stage}-${createHash("sha256").update(output).digest("hex").slice(0, 8)}`
 }
 
-export interface JoinOptions extends ResourceRequest, BringOptions {
+export interface JoinJobOptions extends ResourceRequest, BringOptions {
   /** The job's name on the server. Default: the only one, or the first that comes. */
   readonly job?: string
   /** Shown in the status. Default: the machine's. */
@@ -147,11 +147,11 @@ export interface JoinOptions extends ResourceRequest, BringOptions {
  *
  * @throws UserError where the job cannot be read, writes elsewhere, or everything fails here
  */
-export function joinJob(nats: NatsSettings, options: JoinOptions = {}): Promise<WorkerSummary | null> {
+export function joinJob(nats: NatsSettings, options: JoinJobOptions = {}): Promise<WorkerSummary | null> {
   return connected(nats, "reinforce worker", (connection) => workOn(connection, options))
 }
 
-async function workOn(connection: NatsConnection, options: JoinOptions): Promise<WorkerSummary | null> {
+async function workOn(connection: NatsConnection, options: JoinJobOptions): Promise<WorkerSummary | null> {
   const { signal, onNote = () => {}, onEvent, name, outputRoots = [] } = options
   onNote("waiting for a job")
   const queued = await waitForJob(connection, options.job, signal)

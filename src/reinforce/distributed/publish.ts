@@ -4,14 +4,16 @@
  */
 import type { NatsConnection } from "@nats-io/transport-node"
 import { assert, quoted, UserError } from "../../core/errors.ts"
-import { requireOutput } from "../output.ts"
+import { differences, planHash, specHash } from "../job/compare.ts"
+import { publishDefaults } from "../job/job.ts"
+import { requireOutput } from "../job/output.ts"
 import type { ShardTask } from "../runner.ts"
-import { Completions } from "./completions.ts"
-import { untilAnswered } from "./connection.ts"
-import { createEntry, deleteEntry } from "./entries.ts"
-import { answered, createJob, entryName, isPresent, type Job, readJob } from "./job.ts"
-import { parkedShards } from "./parked.ts"
-import { publishTask, queuedIndices } from "./queue.ts"
+import { Completions } from "./server/completions.ts"
+import { untilAnswered } from "./server/connection.ts"
+import { createEntry, deleteEntry } from "./server/entries.ts"
+import { parkedShards } from "./server/parking.ts"
+import { publishTask, queuedIndices } from "./server/queue.ts"
+import { answered, createJob, entryName, isPresent, type QueuedJob, readJob } from "./server/queued-job.ts"
 import {
   type Completion,
   type JobPolicy,
@@ -20,10 +22,11 @@ import {
   type Note,
   readRecord,
   schemas,
-} from "./records.ts"
-import { differences, planHash, specHash } from "./spec.ts"
+} from "./server/records.ts"
 
-export const defaultPolicy: JobPolicy = { maxTries: 5, stallSeconds: 600, retrySeconds: 5 }
+const { ackWaitSeconds: defaultAckWait, ...tries } = publishDefaults
+
+export const defaultPolicy: JobPolicy = { ...tries, retrySeconds: 5 }
 
 export interface JobOptions {
   readonly name: string
@@ -42,8 +45,8 @@ export interface JobOptions {
   readonly signal?: AbortSignal
 }
 
-export interface Published {
-  readonly job: Job
+interface Published {
+  readonly job: QueuedJob
   /** Read as they were before this call queued anything. */
   readonly completions: Completions
   /** The job was there before. */
@@ -57,7 +60,7 @@ export interface Published {
  * or other shards
  */
 export async function publishJob(connection: NatsConnection, options: JobOptions): Promise<Published> {
-  const { name, tasks, policy, ackWaitSeconds = 30, onNote = () => {}, signal } = options
+  const { name, tasks, policy, ackWaitSeconds = defaultAckWait, onNote = () => {}, signal } = options
   assert(
     tasks.every(({ index }, i) => index === i),
     "tasks are in the order of their indices",
@@ -90,7 +93,7 @@ function isPlanned({ index, input, output }: Completion, tasks: readonly ShardTa
   return task?.input === input && task.output === output
 }
 
-async function beginOrAttach(job: Job, { spec, output, tasks, signal }: JobOptions): Promise<boolean> {
+async function beginOrAttach(job: QueuedJob, { spec, output, tasks, signal }: JobOptions): Promise<boolean> {
   const record: JobRecord = {
     ...{ spec, specHash: specHash(spec), output, shards: tasks.length, planHash: planHash(tasks) },
     at: Date.now(),
@@ -119,7 +122,7 @@ function checkSame(name: string, there: JobRecord, here: JobRecord): void {
 
 /** Queues the shards of which nothing is known; returns how many they were. */
 export async function publishMissing(
-  job: Job,
+  job: QueuedJob,
   tasks: readonly ShardTask[],
   completions: Completions,
   { note, signal }: { readonly note: Note; readonly signal: AbortSignal | undefined },
@@ -141,7 +144,7 @@ export async function publishMissing(
 }
 
 /** An entry by which the shard was made of something else: workers would take it for done. */
-async function removeForeign(job: Job, task: ShardTask): Promise<void> {
+async function removeForeign(job: QueuedJob, task: ShardTask): Promise<void> {
   const key = String(task.index)
   const entry = await answered(job, () => job.done.get(key))
   if (!isPresent(entry)) return

@@ -1,9 +1,17 @@
 /** Where a job stands. */
-import { Completions } from "./completions.ts"
-import { answered, bucketStream, entryName, isPresent, type Job, keySubject, readControl } from "./job.ts"
-import { parkedShards } from "./parked.ts"
-import { queueState } from "./queue.ts"
-import { type Note, type ParkedShard, readRecord, schemas, type WorkerRecord } from "./records.ts"
+import { Completions } from "./server/completions.ts"
+import { parkedShards } from "./server/parking.ts"
+import { queueState } from "./server/queue.ts"
+import {
+  answered,
+  bucketStream,
+  entryName,
+  isPresent,
+  keySubject,
+  type QueuedJob,
+  readControl,
+} from "./server/queued-job.ts"
+import { type Note, type ParkedShard, readRecord, schemas, type WorkerRecord } from "./server/records.ts"
 
 export interface JobStatus {
   readonly job: string
@@ -19,7 +27,7 @@ export interface JobStatus {
   /** Samples that are missing from finished outputs. */
   readonly dropped: number
   readonly bytes: number
-  /** Of all workers together, over their last minute. */
+  /** The rate of all workers together, over their last minute. */
   readonly samplesPerSecond: number
   /** Null while nobody can tell. */
   readonly secondsLeft: number | null
@@ -32,11 +40,11 @@ export interface JobStatus {
 }
 
 /** Reads every completion: a second or two for 65,536 shards. Throws UserError where the job was removed. */
-export async function jobStatus(job: Job): Promise<JobStatus> {
+export async function jobStatus(job: QueuedJob): Promise<JobStatus> {
   return answered(job, () => snapshot(job))
 }
 
-async function snapshot(job: Job): Promise<JobStatus> {
+async function snapshot(job: QueuedJob): Promise<JobStatus> {
   const unreadable: string[] = []
   const note: Note = (text) => unreadable.push(text)
   const record = await readControl(job, "job", schemas.job, note)
@@ -72,7 +80,7 @@ async function snapshot(job: Job): Promise<JobStatus> {
 }
 
 /** In the order of their names. */
-export async function liveWorkers(job: Job, note: Note): Promise<WorkerRecord[]> {
+export async function liveWorkers(job: QueuedJob, note: Note): Promise<WorkerRecord[]> {
   const keys = await workerKeys(job)
   for (const key of keys)
     if (!keyForm.test(key)) note(`${entryName(job, `workers.${key}`)} on the server is not a worker's`)
@@ -103,7 +111,7 @@ export function secondsLeft(state: {
 /** What workers call themselves. */
 const keyForm = /^[\w-]+$/
 
-async function workerKeys(job: Job): Promise<string[]> {
+async function workerKeys(job: QueuedJob): Promise<string[]> {
   const filter = keySubject(job.name, "workers", "*")
   const { state } = await job.jsm.streams.info(bucketStream(job.name, "workers"), { subjects_filter: filter })
   return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(filter.length - 1))

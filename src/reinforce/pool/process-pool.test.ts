@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { EnvironmentError, isOfInput, UserError } from "../../core/errors.ts"
+import { EnvironmentError, isInputError, UserError } from "../../core/errors.ts"
 import { type ShardTask, WorkerDeath } from "../runner.ts"
 import { ProcessPool } from "./process-pool.ts"
 
@@ -149,7 +149,7 @@ test("a worker's death is not held against its shard, before the same shard kill
     await pool.run(task(name)).catch((reason: unknown) => errors.push(reason))
   }
   expect(errors.map((error) => error instanceof WorkerDeath)).toEqual([true, true, false, false])
-  for (const error of errors.slice(2)) expect(isOfInput(error)).toBe(true)
+  for (const error of errors.slice(2)) expect(isInputError(error)).toBe(true)
   expect(errors[2]).toMatchObject({
     message: "die: 3 worker processes died as they worked on it: a worker process ended with SIGKILL",
   })

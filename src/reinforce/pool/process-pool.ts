@@ -4,17 +4,18 @@
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
+import { fromMessage } from "../../core/error-message.ts"
 import { assert, EnvironmentError, messageOf, UserError } from "../../core/errors.ts"
 import { type RunOptions, type ShardResult, type ShardRunner, type ShardTask, WorkerDeath } from "../runner.ts"
-import type { Failure, FromWorker, ToWorker } from "./messages.ts"
+import type { FromWorker, ToWorker } from "./serve.ts"
 
-export interface PoolOptions {
+interface PoolOptions {
   /** The program of a worker: a JavaScript file that calls `serveShards`. */
   readonly program: string
-  /** For that program. */
+  /** What the program needs to open its models. */
   readonly settings: unknown
   readonly processes: number
-  /** Of the workers, beside this process's own. */
+  /** Environment variables of the workers, added to this process's own. */
   readonly environment?: Readonly<Record<string, string>>
 }
 
@@ -68,7 +69,7 @@ export class ProcessPool implements ShardRunner {
     }
   }
 
-  /** Of the models that the workers opened. */
+  /** The identity of the models that the workers opened. */
   get identity(): string {
     assert(this.opened !== null, "a pool is given away when it is open")
     return this.opened
@@ -237,7 +238,7 @@ class Worker {
     else if (message.kind === "progress") this.pending?.onProgress?.(message.samples)
     else if (message.kind === "activity") this.pending?.onActivity?.()
     else if (message.kind === "done") this.pending?.resolve(message.result)
-    else this.reject(errorOf(message.failure))
+    else this.reject(fromMessage(message.error))
   }
 
   private reject(error: Error): void {
@@ -255,9 +256,4 @@ class Worker {
 function endOf(code: number | null, signal: string | null): Error {
   if (signal === null) return new Error(`a worker process ended with exit code ${code}`)
   return new WorkerDeath(`a worker process ended with ${signal}`, "is there enough memory for all processes?")
-}
-
-function errorOf({ kind, message, hint }: Failure): Error {
-  if (kind === "fault") return new Error(message)
-  return new (kind === "environment" ? EnvironmentError : UserError)(message, hint ?? undefined)
 }

@@ -1,12 +1,27 @@
 /** The worker's side of a process pool: opens its models once, then works on the shards it is sent. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { inspect } from "node:util"
-import { EnvironmentError, oneLine, UserError } from "../../core/errors.ts"
+import { type ErrorMessage, toMessage } from "../../core/error-message.ts"
+import { EnvironmentError, isAbort, oneLine, UserError } from "../../core/errors.ts"
 import { printableLines } from "../../core/printable.ts"
 import type { RunOptions, ShardResult, ShardTask } from "../runner.ts"
-import type { Failure, FromWorker, ToWorker } from "./messages.ts"
 
-export interface ShardWorker {
+/** What a pool and its worker processes say to each other, over Node's channel between parent and child. */
+export type ToWorker =
+  /** The first message: whatever the worker's program needs to open its models. */
+  | { readonly kind: "open"; readonly settings: unknown }
+  | { readonly kind: "task"; readonly task: ShardTask }
+  /** Abandons the task under way. */
+  | { readonly kind: "abort" }
+
+export type FromWorker =
+  | { readonly kind: "ready"; readonly identity: string }
+  | { readonly kind: "progress"; readonly samples: number }
+  | { readonly kind: "activity" }
+  | { readonly kind: "done"; readonly result: ShardResult }
+  | { readonly kind: "failed"; readonly error: ErrorMessage }
+
+interface ShardWorker {
   readonly identity: string
   run(task: ShardTask, options: RunOptions): Promise<ShardResult>
 }
@@ -35,8 +50,8 @@ export function serveShards(open: (settings: unknown) => Promise<ShardWorker>): 
   process.on("message", (message: ToWorker) => {
     if (message.kind === "abort") return abandon.abort()
     abandon = new AbortController()
-    const failureOf = message.kind === "open" ? openingFailure : failure
-    underWay = answer(message).then(send, (error) => send({ kind: "failed", failure: failureOf(error) }))
+    const reported = message.kind === "open" ? openingError : taskError
+    underWay = answer(message).then(send, (error) => send({ kind: "failed", error: toMessage(reported(error)) }))
   })
   process.on("disconnect", async () => {
     abandon.abort()
@@ -71,17 +86,14 @@ function send(message: FromWorker): void {
 }
 
 /** A fault of ours keeps its stack on stderr; what is reported of the shard is a line. */
-function failure(error: unknown): Failure {
-  if (error instanceof UserError) {
-    const kind = error instanceof EnvironmentError ? "environment" : "input"
-    return { kind, message: error.message, hint: error.hint ?? null }
-  }
-  if (!(error instanceof Error && error.name === "AbortError"))
-    process.stderr.write(`${printableLines(inspect(error))}\n`)
-  return { kind: "fault", message: `unexpected: ${oneLine(String(error), 500)}`, hint: null }
+function taskError(error: unknown): Error {
+  if (error instanceof UserError) return error
+  if (!isAbort(error)) process.stderr.write(`${printableLines(inspect(error))}\n`)
+  return new Error(`unexpected: ${oneLine(String(error), 500)}`)
 }
 
 /** No shard is at fault where models cannot be opened, whatever the reason. */
-function openingFailure(error: unknown): Failure {
-  return { ...failure(error), kind: "environment" }
+function openingError(error: unknown): EnvironmentError {
+  const reported = taskError(error)
+  return new EnvironmentError(reported.message, reported instanceof UserError ? reported.hint : undefined)
 }

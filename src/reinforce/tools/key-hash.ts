@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 
 /** Two halves of 32 bits. Among 12.8 million keys, two share it with a probability of 4 in a million. */
-export type KeyHash = readonly [high: number, low: number]
+type KeyHash = readonly [high: number, low: number]
 
 export function keyHash(key: string): KeyHash {
   const digest = createHash("sha256").update(key).digest()

@@ -2,7 +2,7 @@
  * A random choice from a stream of unknown length: the `count` items whose keys come first in an order that only the
  * seed decides. So it does not depend on how samples lie in shards, and two runs over one dataset choose the same.
  */
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 
 interface Ranked<T> {
   readonly rank: number

@@ -2,29 +2,17 @@
 
 import { join } from "node:path"
 import sharp from "sharp"
-import { isOfInput, messageOf, UserError } from "../../core/errors.ts"
+import { isInputError, messageOf, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
-import type { Interpolation } from "../../core/image/resize.ts"
 import { applyAugmentation } from "../../data/augment/apply.ts"
 import type { Problem, ReinforcedSample } from "../../data/reinforced/sample.ts"
+import { openStorage } from "../../data/stores/open.ts"
 import type { Storage } from "../../data/stores/storage.ts"
-import { makeDirectory, writeAtomically } from "../../host/files.ts"
-import { decodePicture } from "../picture.ts"
-import type { Report } from "../stage.ts"
-import { type ShardSet, samplesOf } from "./shards.ts"
-
-export interface ReplayOptions {
-  /** A local folder for the files: `KEY.jpg` (the original), `KEY.view0.png`, ... */
-  readonly output: string
-  /** Side of the views, in pixels. */
-  readonly size: number
-  readonly interpolation: Interpolation
-  /** Of the samples; null: all of them. */
-  readonly keys: readonly string[] | null
-  /** Samples at most. */
-  readonly limit: number
-  readonly signal?: AbortSignal
-}
+import { makeDirectory, writeAtomically } from "../../host/files/files.ts"
+import { decodePicture } from "../stages/picture.ts"
+import type { Report } from "../stages/stage.ts"
+import { findShards, type ShardSet, samplesOf } from "./find-shards.ts"
+import { type ReplayOptions, replayDefaults } from "./tool-options.ts"
 
 export interface ReplayResult {
   readonly samples: number
@@ -32,18 +20,28 @@ export interface ReplayResult {
   readonly problems: readonly Problem[]
 }
 
-/** Throws UserError where a key that was asked for is in no shard, or where no sample has views. */
-export async function replayViews(storage: Storage, set: ShardSet, options: ReplayOptions): Promise<ReplayResult> {
+type Replay = Omit<ReplayOptions, "keys"> & Required<Pick<ReplayOptions, keyof typeof replayDefaults>>
+
+/**
+ * Writes the stored views of samples as PNG beside the original picture.
+ *
+ * @param shards the output folder of a job, or any shards as `expandShards` takes them
+ * @throws UserError where there is no shard, or none has a key that was asked for; a sample without views is a problem
+ */
+export async function replayViews(shards: string | readonly string[], given: ReplayOptions): Promise<ReplayResult> {
+  const { keys, ...options } = { ...replayDefaults, ...given }
+  const storage = openStorage()
+  const set = await findShards(storage, [shards].flat())
   await makeDirectory(options.output)
   const problems: Problem[] = []
-  const wanted = options.keys && new Set(options.keys)
+  const wanted = keys ? new Set(keys) : null
   const counts = { samples: 0, views: 0 }
-  for await (const sample of wantedSamples(storage, set, wanted, options, (problem) => problems.push(problem))) {
+  for await (const sample of wantedSamples(storage, set, wanted, options.signal, (problem) => problems.push(problem))) {
     try {
       counts.views += await writeViews(sample, options)
       counts.samples += 1
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       problems.push({ key: sample.key, reason: messageOf(error), action: "dropped" })
     }
     if (counts.samples >= options.limit) break
@@ -58,7 +56,7 @@ async function* wantedSamples(
   storage: Storage,
   { shards }: ShardSet,
   wanted: Set<string> | null,
-  { signal }: ReplayOptions,
+  signal: AbortSignal | undefined,
   report: Report,
 ): AsyncGenerator<ReinforcedSample> {
   for (const { url } of shards) {
@@ -70,7 +68,7 @@ async function* wantedSamples(
 }
 
 /** The number of views. */
-async function writeViews(sample: ReinforcedSample, { output, size, interpolation }: ReplayOptions): Promise<number> {
+async function writeViews(sample: ReinforcedSample, { output, size, interpolation }: Replay): Promise<number> {
   if (!sample.paramAug) throw new UserError("it has no param_aug: no views were stored")
   const image = await decodePicture(sample, { minImageSize: 1 })
   const base = join(output, fileName(sample.key))

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { likeVectors } from "../../../test/reinforced.ts"
-import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/half.ts"
-import { Random } from "../../core/random.ts"
+import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/arrays/half.ts"
+import { Random } from "../../core/arrays/random.ts"
 import type { Embeddings } from "../../data/reinforced/sample.ts"
 import { findTeacherWidths } from "./teacher-widths.ts"
 

@@ -47,7 +47,7 @@ function noteSums(values: Float32Array, worst: Float64Array): void {
   }
 }
 
-/** Of a part's squared length from 1, in the worst row; NaN where values are none. */
+/** How far a part's squared length is from 1, in the worst row; NaN where a value is not a number. */
 function deviation(rows: readonly Embeddings[], from: number, to: number): number {
   let worst = 0
   for (const embeddings of rows) {

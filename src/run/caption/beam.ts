@@ -4,7 +4,7 @@
  * caption can still become better than the finished ones. The reference's groups are equal, so one is computed.
  */
 
-import type { CaptionDecoder } from "../../core/caption-decoder.ts"
+import type { CaptionDecoder } from "../../core/inference/caption-decoder.ts"
 import { endOfText, startOfText } from "../../core/text/tokenizer.ts"
 import type { GenerateOptions } from "./options.ts"
 import { applyRules } from "./processors.ts"

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
-import type { CaptionDecoder } from "../../core/caption-decoder.ts"
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
+import type { CaptionDecoder } from "../../core/inference/caption-decoder.ts"
 import { endOfText, startOfText, Tokenizer } from "../../core/text/tokenizer.ts"
 import { beamSearch } from "./beam.ts"
 import { captionText, generate } from "./generate.ts"

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
 import { topKTokens, topPTokens } from "./processors.ts"
 
 const random = new Random(11)

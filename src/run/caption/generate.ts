@@ -1,6 +1,6 @@
 /** Captions as rows of token ids, by any of the ways, padded as the reference pads them; and as text. */
 
-import type { CaptionDecoder } from "../../core/caption-decoder.ts"
+import type { CaptionDecoder } from "../../core/inference/caption-decoder.ts"
 import { endOfText, startOfText, type Tokenizer } from "../../core/text/tokenizer.ts"
 import { beamSearch } from "./beam.ts"
 import { type GenerateOptions, generateOptions } from "./options.ts"

@@ -23,7 +23,7 @@ export function applyRules(
 
 /**
  * Tokens to draw from, by ascending id: the most likely ones that have at least `topP` of the probability together, at
- * least one. Of equally likely ones the higher ids (the reference's order of those is that of an unstable sort).
+ * least one. Among equally likely ones it is the higher ids (the reference's order of those is that of an unstable sort).
  */
 export function topPTokens(logits: Float32Array, topP: number): Int32Array {
   const largest = maximum(logits)
@@ -68,7 +68,7 @@ function tokensFrom(logits: Float32Array, { logit, token }: Cut): Int32Array {
   return ids.slice(0, count)
 }
 
-/** Throws UserError when it is no number: nothing is then likelier than anything else. */
+/** Throws UserError when it is not a finite number: nothing is then likelier than anything else. */
 function maximum(values: Float32Array): number {
   let largest = Number.NEGATIVE_INFINITY
   for (let i = 0; i < values.length; i++) if (values[i]! > largest) largest = values[i]!

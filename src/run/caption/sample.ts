@@ -3,8 +3,8 @@
  * not on the batch it was made in; a row that has ended leaves the batch.
  */
 
-import type { CaptionDecoder } from "../../core/caption-decoder.ts"
-import { Random } from "../../core/random.ts"
+import { Random } from "../../core/arrays/random.ts"
+import type { CaptionDecoder } from "../../core/inference/caption-decoder.ts"
 import { endOfText, startOfText } from "../../core/text/tokenizer.ts"
 import type { GenerateOptions } from "./options.ts"
 import { applyRules, topKTokens, topPTokens } from "./processors.ts"

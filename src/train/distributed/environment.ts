@@ -1,18 +1,18 @@
 /**
- * Who this process is among those of a job, from the variables that `mobileclip train --nproc`, `torchrun` and SLURM's
+ * Which of the processes of a job this one is, from the variables that `mobileclip train --nproc`, `torchrun` and SLURM's
  * `srun` set.
  */
 import { UserError } from "../../core/errors.ts"
 
-export interface Place {
+export interface RankInfo {
   readonly rank: number
   readonly size: number
   /** Among the ranks of this machine: its CUDA device. */
   readonly localRank: number
-  /** Where rank 0 listens; the address tells the network that the ranks share in any case. */
+  /** Where rank 0 listens. In any case the address tells which network the ranks share. */
   readonly address: string
   readonly port: number
-  /** By which the ranks of a launcher find each other, in place of the port. */
+  /** A file through which the ranks of a launcher find each other, in place of the port. */
   readonly file?: string
 }
 
@@ -25,36 +25,36 @@ const ranked = ["RANK", "WORLD_SIZE", "LOCAL_RANK"] as const
 const required = [...ranked, "MASTER_ADDR", "MASTER_PORT"] as const
 
 /**
- * Null when this process is alone: nothing is set, or there is one rank. `torchrun`'s variables come before SLURM's.
+ * Null when this process is alone: none of the variables is set, or there is one rank. `torchrun`'s take precedence over SLURM's.
  *
- * @throws UserError when some of the variables are missing, or one is no number in its range
+ * @throws UserError when some of the variables are missing, or one is not a number in its range
  */
-export function placeFrom(environment: Environment): Place | null {
-  const place = fromLauncher(environment) ?? fromTorchrun(environment) ?? fromSlurm(environment)
-  return place && place.size > 1 ? place : null
+export function rankInfoFrom(environment: Environment): RankInfo | null {
+  const info = fromLauncher(environment) ?? fromTorchrun(environment) ?? fromSlurm(environment)
+  return info && info.size > 1 ? info : null
 }
 
 /**
- * The threads of one rank, where nobody chose them: `torchrun`'s ranks share a machine and would each take all of it. SLURM
+ * The threads of one rank where no option sets them: `torchrun`'s ranks share a machine, and each would take all of it. SLURM
  * binds a task to its processors, so that it sees no others.
  *
- * @param threads of the machine
- * @throws UserError when LOCAL_WORLD_SIZE is no number of ranks
+ * @param threads those of the machine
+ * @throws UserError when LOCAL_WORLD_SIZE is not a number of ranks
  */
 export function threadsOfRank(environment: Environment, threads: number): number {
   if (!environment.RANK || !environment.LOCAL_WORLD_SIZE) return threads
   return Math.max(1, Math.floor(threads / integer(environment, "LOCAL_WORLD_SIZE", 1, 1 << 20)))
 }
 
-/** All ranks are on this machine: nothing of theirs listens but on the loopback interface. */
-function fromLauncher(environment: Environment): Place | null {
+/** All ranks are on this machine and listen on the loopback interface alone. */
+function fromLauncher(environment: Environment): RankInfo | null {
   const file = environment[rendezvousVariable]
   if (!file) return null
   return { ...ranksOf(environment), address: "127.0.0.1", port: 0, file }
 }
 
-/** MASTER_ADDR and MASTER_PORT alone are not asked: they may stand in a job's script for SLURM's ranks. */
-function fromTorchrun(environment: Environment): Place | null {
+/** MASTER_ADDR and MASTER_PORT alone do not count: a job's script may set them for SLURM's ranks. */
+function fromTorchrun(environment: Environment): RankInfo | null {
   if (!ranked.some((name) => environment[name])) return null
   const missing = required.filter((name) => !environment[name])
   if (missing.length > 0) {
@@ -67,7 +67,7 @@ function fromTorchrun(environment: Environment): Place | null {
   return { ...ranksOf(environment), address: environment.MASTER_ADDR!, port: torchrunPort(environment) }
 }
 
-function ranksOf(environment: Environment): Pick<Place, "rank" | "size" | "localRank"> {
+function ranksOf(environment: Environment): Pick<RankInfo, "rank" | "size" | "localRank"> {
   const size = integer(environment, "WORLD_SIZE", 1, 1 << 20)
   return {
     size,
@@ -78,7 +78,7 @@ function ranksOf(environment: Environment): Pick<Place, "rank" | "size" | "local
 
 /**
  * `torchrun` itself may listen at MASTER_PORT, with the store of its own PyTorch, which other versions of libtorch do not
- * understand; rank 0 takes the next port then.
+ * understand. Then rank 0 takes the next port.
  */
 function torchrunPort(environment: Environment): number {
   const isTaken = environment.TORCHELASTIC_USE_AGENT_STORE === "True"
@@ -87,10 +87,10 @@ function torchrunPort(environment: Environment): number {
 }
 
 /**
- * What `srun` gives each task. A job's script itself has most of these variables too, but no nodes of a step: there, one
- * process runs alone.
+ * The variables that `srun` gives each task. The script of a job has most of them too, but not the nodes of a step: a process
+ * there runs alone.
  */
-function fromSlurm(environment: Environment): Place | null {
+function fromSlurm(environment: Environment): RankInfo | null {
   const nodes = environment.SLURM_STEP_NODELIST
   if (!environment.SLURM_PROCID || !nodes) return null
   const missing = ["SLURM_NTASKS", "SLURM_LOCALID"].filter((name) => !environment[name])

@@ -23,7 +23,7 @@ import { type LaunchOptions, launch } from "./launch.ts"
 let folder: string
 let program: string
 
-/** A rank that does what its first argument says, and leaves its variables and its number in the folder. */
+/** A rank that does what its first argument says, and writes its variables and its process id into the folder. */
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "launch-"))
   program = join(folder, "rank.mjs")
@@ -44,18 +44,18 @@ beforeAll(() => {
      if (task === "die" && group.rank === 1) process.kill(process.pid, "SIGKILL")
      if (task === "fail" && group.rank === 0) throw new Error("no")
      if (task === "stubborn" && group.rank === 1) process.exit(3)
-     // Far longer than the test may take: it must be killed, and say that it was told before.
+     // Far longer than the test may take: it must be killed, after it was told to end.
      if (task === "stubborn") {
        process.on("SIGTERM", () => writeFileSync(join(${JSON.stringify(folder)}, "told"), ""))
        await new Promise((resolve) => setTimeout(resolve, 300_000))
      }
-     // After a signal one is lost and the other goes on for ever, as in an operation that does not notice.
+     // After a signal one rank is lost and the other goes on for ever, as in an operation that does not notice it.
      if (task === "lost") {
        while (signals === 0) await new Promise((resolve) => setTimeout(resolve, 20))
        if (group.rank === 1) process.exit(5)
        await new Promise((resolve) => setTimeout(resolve, 60_000))
      }
-     // Steps, until a signal came on any rank.
+     // Steps until a signal came on any rank.
      if (task === "steps") {
        let stopped = false
        while (!stopped) {
@@ -66,7 +66,7 @@ beforeAll(() => {
        await new Promise((resolve) => setTimeout(resolve, 200))
        process.exitCode = signals === 1 ? 143 : 1
      }
-     group.barrier()
+     group.any(false)
      group.close()`,
   )
 })
@@ -102,7 +102,7 @@ function isRunning(pid: number): boolean {
 /** 127.0.0.1, the same within IPv6, and ::1, as Linux writes them. */
 const loopbacks = ["0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"]
 
-/** Of this machine's side of a process's sockets: those that wait for connections, and those that have one. */
+/** The local addresses of a process's sockets: of those that listen, and of those that are connected. */
 function socketAddresses(pid: number): string[] {
   const files = readdirSync(`/proc/${pid}/fd`).map((name) => {
     // A file may be closed by now.
@@ -146,21 +146,21 @@ describe("a lost rank ends the job", () => {
     expect((error as UserError).message).toBe(
       `rank 1 of 3 (process ${places[1]!.pid}) was killed by SIGKILL; the others have stopped`,
     )
-    // Far below the ten minutes a rank may be late; processes start and end slowly on a busy machine.
+    // Far below the ten minutes that a rank may be late; processes start and end slowly on a busy machine.
     expect(performance.now() - start).toBeLessThan(40_000)
     expect(places.map(({ pid }) => isRunning(pid))).toEqual([false, false, false])
   })
 
-  test("failed: as well", async () => {
+  test("failed: it is named too", async () => {
     await expect(launch(options("fail"))).rejects.toThrow(/rank [01] of 2 .* ended with code 1; the others/)
   })
 
-  test("and the hint promises no checkpoint", async () => {
+  test("the hint does not promise a checkpoint", async () => {
     const error = await launch(options("fail")).catch((e: unknown) => e as UserError)
     expect((error as UserError).hint).toContain("where a checkpoint was saved it is whole")
   })
 
-  test("and those that do not stop are told to, then killed", async () => {
+  test("ranks that do not stop are told to, then killed", async () => {
     const start = performance.now()
     const failing = launch({ ...options("stubborn"), graceSeconds: 2 })
     await expect(failing).rejects.toThrow(/rank 1 of 2 .* ended with code 3; the others have stopped/)
@@ -193,7 +193,7 @@ describe("a launcher in a process of its own", () => {
   }
 
   test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
-    "passes %s on once: all ranks stop behind the same step",
+    "passes %s on once: all ranks stop after the same step",
     async (signal) => {
       const { launcher, places } = await start(signal)
       launcher.kill(signal)
@@ -223,7 +223,7 @@ describe("a launcher in a process of its own", () => {
     },
   )
 
-  test("a rank that is lost behind a signal does not leave the others waiting", async () => {
+  test("a rank that is lost after a signal does not leave the others waiting", async () => {
     const { launcher, places } = await start("lost", "lost")
     const output = text(launcher.stdout!)
     const started = performance.now()
@@ -235,7 +235,7 @@ describe("a launcher in a process of its own", () => {
     for (const { pid } of places) expect(isRunning(pid)).toBe(false)
   })
 
-  test("where its ranks met goes when it exits, and at the next start when it was killed", async () => {
+  test("the folder of the rendezvous is removed when the launcher exits, or at the next start when it was killed", async () => {
     const TMPDIR = join(folder, "temporary")
     mkdirSync(TMPDIR)
     for (const [run, signal, left] of [

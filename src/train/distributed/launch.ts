@@ -4,7 +4,7 @@ import { availableParallelism, constants } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { UserError } from "../../core/errors.ts"
-import { temporaryFolder } from "../../host/temporary.ts"
+import { temporaryFolder } from "../../host/files/temporary.ts"
 import { rendezvousVariable } from "./environment.ts"
 
 export interface LaunchOptions {
@@ -12,19 +12,19 @@ export interface LaunchOptions {
   readonly program: string
   readonly args?: readonly string[]
   readonly processes: number
-  /** Of all ranks together; default: as many as this machine has. */
+  /** Threads of all ranks together; default: as many as this machine has. */
   readonly threads?: number
-  /** Beside this process's own. */
+  /** Variables in addition to this process's own. */
   readonly environment?: Readonly<Record<string, string>>
-  /** How long ranks may take to end by themselves when one is lost, before they are told to, and then killed; default 10. */
+  /** How long ranks may take to end by themselves when one is lost, before they are told to end, and then killed; default 10. */
   readonly graceSeconds?: number
-  /** The same where all were told to stop by a signal, and the others may be saving; default 300. */
+  /** The same where a signal told all of them to stop, and the others may be saving; default 300. */
   readonly stopGraceSeconds?: number
   /** Takes what ranks other than 0 write to their standard error, line by line; rank 0 writes to this process's. */
   readonly log: (line: string) => void
 }
 
-/** Tells a rank that its parent is a launcher, with which it ends. */
+/** Tells a rank that its parent is a launcher: the rank ends when the launcher does. */
 const launcherVariable = "MOBILECLIP_LAUNCHER"
 
 /**
@@ -32,11 +32,11 @@ const launcherVariable = "MOBILECLIP_LAUNCHER"
  * one kills them.
  *
  * @returns 0, or what the ranks exited with after a signal
- * @throws UserError naming the rank that was lost first, when all others have ended; one that ends as a signal asked is not
+ * @throws UserError naming the rank that was lost first, when all others have ended. A rank that ends as a signal asked is not lost
  */
 export async function launch(options: LaunchOptions): Promise<number> {
   const { processes, threads = availableParallelism(), graceSeconds = 10, stopGraceSeconds = 300 } = options
-  // Where the ranks find each other: nobody else may read it.
+  // The ranks find each other in this folder, which only this user may read.
   using folder = temporaryFolder("ranks")
   const shared = {
     ...loopback,
@@ -51,7 +51,7 @@ export async function launch(options: LaunchOptions): Promise<number> {
   try {
     const all = Promise.all(ranks.map(({ ended }) => ended))
     const first = await Promise.race([all.then(() => null), firstFailure(ranks)])
-    // Those that are in an operation with a lost one fail in it at once; before they have joined, they wait for it.
+    // Ranks that are in an operation with a lost one fail at once; ranks that have not joined yet would wait for it.
     if (first) await endAll(ranks, signals.received ? stopGraceSeconds : graceSeconds)
     const ends = await all
     const lost = first && [first, ...ends].find(isLost)
@@ -62,10 +62,10 @@ export async function launch(options: LaunchOptions): Promise<number> {
   }
 }
 
-/** NCCL's ranks meet on an interface of the machine, and on Linux on this one if they are told. */
+/** NCCL's ranks meet on an interface of the machine; on Linux this variable makes it the loopback interface. */
 const loopback = process.platform === "linux" ? { NCCL_SOCKET_IFNAME: "lo" } : {}
 
-/** A rank of a launcher stops as after SIGTERM when the launcher is gone; other processes are left alone. */
+/** A rank of a launcher stops as after SIGTERM when the launcher has ended. Does nothing in other processes. */
 export function endWithLauncher(): void {
   if (!process.env[launcherVariable] || !process.channel) return
   process.once("disconnect", () => process.kill(process.pid, "SIGTERM"))
@@ -76,10 +76,10 @@ export function endWithLauncher(): void {
 interface End {
   readonly rank: number
   readonly pid: number | undefined
-  /** As a shell would give it: 128 + the signal's number. */
+  /** As a shell reports it: 128 + the signal's number. */
   readonly code: number
   readonly signal: NodeJS.Signals | null
-  /** The last signal that the launcher sent. */
+  /** The last signal that the launcher sent to it. */
   readonly asked: NodeJS.Signals | null
   /** Why it could not be started. */
   readonly error?: Error
@@ -98,7 +98,7 @@ class Rank {
     this.child = fork(program, args, {
       env: { ...process.env, ...shared, RANK: String(rank), LOCAL_RANK: String(rank) },
       stdio: rank === 0 ? ["ignore", "inherit", "inherit", "ipc"] : ["ignore", "ignore", "pipe", "ipc"],
-      // Ctrl-C goes to all processes of a terminal: without a group of their own they would be told twice.
+      // Ctrl-C goes to all processes of a terminal: without a group of their own ranks would get it twice.
       detached: true,
     })
     const { stderr } = this.child
@@ -125,7 +125,7 @@ const stopSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
 class SignalRelay {
   received = false
-  /** A second one came: who asks for that wants no explanation. */
+  /** A second signal came: whoever sends it needs no explanation. */
   again = false
 
   constructor(private readonly ranks: readonly Rank[]) {
@@ -143,21 +143,21 @@ class SignalRelay {
   }
 }
 
-/** The first end of a rank with another code than 0; never resolves, if there is none. */
+/** The first rank that ends with another code than 0. The promise never resolves where there is none. */
 function firstFailure(ranks: readonly Rank[]): Promise<End> {
   return new Promise((resolve) => {
     for (const { ended } of ranks) void ended.then((end) => end.code !== 0 && resolve(end))
   })
 }
 
-/** Whether it ended otherwise than it was asked to: ended by the signal, or by itself with the code for being stopped. */
+/** Whether a rank ended in another way than it was asked to: by the signal, or by itself with the code of a stopped process. */
 function isLost({ code, signal, asked }: End): boolean {
   if (code === 0) return false
   const stopped = signal === null ? [129, 130, 143].includes(code) : signal === asked
   return asked === null || !stopped
 }
 
-/** Waits, then asks, then kills. */
+/** Waits, then tells the ranks to end, then kills them. */
 async function endAll(ranks: readonly Rank[], graceSeconds: number): Promise<void> {
   const all = Promise.all(ranks.map(({ ended }) => ended))
   for (const signal of ["SIGTERM", "SIGKILL"] as const) {
@@ -176,7 +176,7 @@ function isDoneWithin(promise: Promise<unknown>, seconds: number): Promise<boole
   })
 }
 
-/** What was killed from outside, or could not start, is the cause: the others failed because of it, perhaps sooner. */
+/** A rank that was killed from outside, or could not start, is the cause: the others failed because of it, perhaps sooner. */
 function lostRank(first: End, ends: readonly End[]): UserError {
   const cause = ends.find(({ signal, error, asked }) => error || (signal && signal !== asked)) ?? first
   const { rank, pid, signal, code, error } = cause

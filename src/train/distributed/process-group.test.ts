@@ -34,14 +34,14 @@ function largestDifference(a: Gradients, b: Gradients): number {
   return Math.max(...a.flatMap((x, i) => x.map((value, k) => Math.abs(value - b[i]![k]!))))
 }
 
-/** What one process makes of the whole batch. */
+/** The result of one process with the whole batch. */
 const alone = `
   const i = image(images), t = text(texts)
   localLoss(i, t, i, t, 0).add(w3Loss(i)).backward()
 `
 
 async function gradientsOfOne(dtype: string): Promise<Gradients> {
-  // One rank of its own: no group is needed.
+  // A single rank needs no group.
   const run = new Function("torch", `const dtype = "${dtype}"; ${towers} ${alone} return gradients()`)
   return run(torch) as Gradients
 }
@@ -131,7 +131,7 @@ test("three ranks: gather, broadcast, means, flags, buckets of every size and un
        return parameters.map((p) => Array.from(p.grad.data()))
      }
      const [mean, few] = [group.mean([rank, 1 / 3]), group.any(rank === 2)]
-     group.barrier()
+     group.any(false)
      report({ gathered, mean, any: [few, group.any(false)], broadcast: tensors.map((t) => Number(t.data()[0])),
        reduced: [1, 16, 1 << 20].map(sameForAll) })`,
   )
@@ -174,9 +174,9 @@ test("misuse is an error, and the group goes on", async () => {
      reducer.free()
      attempt(() => reducer.arm())
      weight.sum().backward()
-     group.barrier()
+     group.any(false)
      group.close()
-     attempt(() => group.barrier())
+     attempt(() => group.any(false))
      report(messages)`,
   )
   const unlike = ["rank 0 has [2,3] to gather, rank 1 has [1,3]", "rank 1 has [1,3] to gather, rank 0 has [2,3]"]
@@ -209,7 +209,7 @@ describe("a lost rank", () => {
         3,
         `const weight = torch.zeros([1000], { requiresGrad: true })
          const reducer = group.overlapGradients([weight])
-         group.barrier()
+         group.any(false)
          if (group.rank === 1) process.kill(process.pid, "SIGKILL")
          ${operation}`,
       )
@@ -223,9 +223,9 @@ describe("a lost rank", () => {
     },
   )
 
-  test("that only hangs is waited for as long as was said", async () => {
+  test("that only hangs is waited for until the timeout", async () => {
     const hang = "await new Promise((resolve) => setTimeout(resolve, 7000))"
-    const ends = await runRanks(2, `group.rank === 1 ? ${hang} : group.barrier()`, 5)
+    const ends = await runRanks(2, `group.rank === 1 ? ${hang} : group.any(false)`, 5)
     expect(ends[0]!.code).toBe(1)
     expect(ends[0]!.stderr).toContain("another rank was lost, or did not come within 5 seconds")
   })

@@ -1,8 +1,8 @@
-/** The processes that train one model together; each has its part of every batch. */
+/** The processes that train one model together. Each has its part of every batch. */
 import { hostname } from "node:os"
 import * as torch from "../../../torch/index.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
-import { type Place, placeFrom } from "./environment.ts"
+import { type RankInfo, rankInfoFrom } from "./environment.ts"
 import { endWithLauncher } from "./launch.ts"
 
 /**
@@ -12,20 +12,18 @@ import { endWithLauncher } from "./launch.ts"
 export interface ProcessGroup {
   readonly rank: number
   readonly size: number
-  /** Among the ranks of this machine. */
-  readonly localRank: number
   /** Where this rank computes: "cpu", or its own CUDA device. */
   readonly device: torch.Device
   /**
-   * [n, D] of each rank -> [size * n, D] in the order of ranks. A row's gradient is the sum of what all ranks make of it.
+   * [n, D] of each rank -> [size * n, D] in the order of ranks. A row's gradient is the sum of the gradients of all ranks.
    *
-   * @param alike the shape is known to be the same on all ranks, so it is not compared
+   * @param alike whether the shape is known to be the same on all ranks, so that it is not compared
    * @throws Error on every rank when the shapes differ
    */
   gatherWithGradient(features: torch.Tensor, alike?: boolean): torch.Tensor
   /** The same without gradients. */
   gather(values: torch.Tensor): torch.Tensor
-  /** The tensors become rank 0's. */
+  /** Gives the tensors the values of rank 0's. */
   broadcast(tensors: Iterable<torch.Tensor>): void
   /** Gradients become their mean over ranks, in buckets that are sent while the backward pass runs. */
   overlapGradients(parameters: readonly torch.Tensor[]): GradientReducer
@@ -33,51 +31,54 @@ export interface ProcessGroup {
   sum(values: readonly number[]): number[]
   /** The means over ranks of measurements. */
   mean(values: readonly number[]): number[]
-  /** Whether it is true on any rank: a signal on one rank stops all behind the same step. */
+  /** Whether the flag is true on any rank, so that a signal on one rank stops all of them after the same step. */
   any(flag: boolean): boolean
-  /** Waits for all ranks. */
-  barrier(): void
-  /** Runs what calls the group's operations inside (a backward pass), and throws as they do where a rank is lost. */
+  /** Runs a function that calls the group's operations (a backward pass), and throws as they do where a rank is lost. */
   guard<T>(fn: () => T): T
-  /** Leaves the group; does not wait after a failure. */
+  /** Leaves the group. Does not wait after a failure. */
   close(): void
 }
 
 export interface GradientReducer {
-  /** Before the last backward of a step: its gradients are sent as they come. Those of earlier backwards are included. */
+  /** To be called before the last backward pass of a step: its gradients are sent as they come, with those of the passes before. */
   arm(): void
   /** Waits until all gradients are the mean over ranks. Throws when a parameter has none. */
   finish(): void
   free(): void
 }
 
-export interface GroupOptions {
+interface GroupOptions {
   /** "cuda" stands for the CUDA device of the local rank. */
   readonly device?: torch.Device
-  /** How long a rank may be late, at the start and at every operation. */
+  /** How long a rank may be late, at the start and in every operation. */
   readonly timeoutSeconds?: number
 }
 
 /**
- * Joins the group that the environment tells of (`placeFrom`), and waits for all ranks.
+ * Joins the group that the environment describes (`rankInfoFrom`), and waits for all ranks.
  *
  * @returns null when this process trains alone
  * @throws UserError when the variables are wrong, other ranks do not come, or this libtorch cannot train distributed
  */
 export function processGroupFromEnvironment(options: GroupOptions = {}): ProcessGroup | null {
   endWithLauncher()
-  const place = placeFrom(process.env)
-  return place && joinGroup(place, options)
+  const info = rankInfoFrom(process.env)
+  return info && joinGroup(info, options)
+}
+
+/** Whether this process is alone, or the first of its group: it writes, evaluates and prints. */
+export function isFirstRank(group: ProcessGroup | null | undefined): boolean {
+  return !group || group.rank === 0
 }
 
 /** Ten minutes: longer than an evaluation on one rank that the others wait for. */
 const defaultTimeoutSeconds = 600
 
 /** Waits until all ranks have joined. Throws as `processGroupFromEnvironment` does. */
-export function joinGroup(place: Place, options: GroupOptions = {}): ProcessGroup {
+function joinGroup(info: RankInfo, options: GroupOptions = {}): ProcessGroup {
   const { device = "cpu", timeoutSeconds = defaultTimeoutSeconds } = options
   const backend = backendFor(device)
-  const { rank, size, address, port, file } = place
+  const { rank, size, address, port, file } = info
   try {
     torch.distributed.join({ backend, address, port, rank, size, timeoutSeconds, ...(file && { file }) })
   } catch (error) {
@@ -89,14 +90,14 @@ export function joinGroup(place: Place, options: GroupOptions = {}): ProcessGrou
       { cause: error },
     )
   }
-  const own = device === "cuda" ? (`cuda:${place.localRank}` as const) : device
-  return new C10dGroup(place, own)
+  const own = device === "cuda" ? (`cuda:${info.localRank}` as const) : device
+  return new C10dGroup(info, own)
 }
 
 function backendFor(device: torch.Device): torch.distributed.Backend {
   const backend = device.startsWith("cuda") ? "nccl" : "gloo"
   if (torch.distributed.backends().includes(backend)) {
-    // Before 2.0, libtorch waits for ever for a rank that is lost unless told otherwise.
+    // Before 2.0, libtorch waits for a lost rank for ever unless it is told otherwise.
     if (backend === "nccl" && torch.version().startsWith("1.")) process.env.NCCL_ASYNC_ERROR_HANDLING ??= "1"
     return backend
   }
@@ -109,21 +110,19 @@ function backendFor(device: torch.Device): torch.distributed.Backend {
   )
 }
 
-/** Of tensors that are gathered. */
+/** The most dimensions of a tensor that is gathered. */
 const maxDimensions = 4
 
 class C10dGroup implements ProcessGroup {
   readonly rank: number
   readonly size: number
-  readonly localRank: number
 
   constructor(
-    place: Place,
+    info: RankInfo,
     readonly device: torch.Device,
   ) {
-    this.rank = place.rank
-    this.size = place.size
-    this.localRank = place.localRank
+    this.rank = info.rank
+    this.size = info.size
   }
 
   gatherWithGradient(features: torch.Tensor, alike = false): torch.Tensor {
@@ -166,10 +165,6 @@ class C10dGroup implements ProcessGroup {
 
   any(flag: boolean): boolean {
     return this.mean([flag ? 1 : 0])[0]! > 0
-  }
-
-  barrier(): void {
-    this.mean([0])
   }
 
   guard<T>(fn: () => T): T {

@@ -1,8 +1,8 @@
-/** That the processes of a group train on the same data with the same settings. */
+/** Checks that the processes of a group train on the same data with the same settings. */
 import { createHash } from "node:crypto"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
-import type { Settings } from "../state.ts"
+import type { Settings } from "../checkpoints/state.ts"
 import type { ProcessGroup } from "./process-group.ts"
 
 /**

@@ -6,13 +6,13 @@ import { built, reportsOf } from "../../../test/ranks.ts"
  * ranks and for the one process they are compared with.
  */
 const steps = `
-  const { buildModel } = await import(${built("src/model/checkpoint.js")})
+  const { buildModel } = await import(${built("src/model/checkpoint/checkpoint.js")})
   const { initialize } = await import(${built("src/model/module.js")})
   const { TorchInterpreter } = await import(${built("src/tensor/torch.js")})
-  const { AdamW } = await import(${built("src/train/optimizer.js")})
+  const { AdamW } = await import(${built("src/train/optimizer/adamw.js")})
   const { trainStep, meanOverRanks } = await import(${built("src/train/step.js")})
   const { sliceBatch } = await import(${built("src/train/encode.js")})
-  const { Random } = await import(${built("src/core/random.js")})
+  const { Random } = await import(${built("src/core/arrays/random.js")})
   const text = { kind: "base", width: 16, heads: 2, layers: 2, causal: true, activation: "gelu", contextLength: 8, vocabSize: 64 }
   const image = { kind: "vit", width: 16, heads: 2, layers: 2, patchSize: 8, activation: "gelu" }
   const captioning = CAPTIONING
@@ -45,10 +45,10 @@ const steps = `
   const adamW = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.2 }
   const trainable = interpreter.trainable()
   const ranks = group && { group, reducer: group.overlapGradients([...trainable.values()]) }
-  const trainee = { model, interpreter, optimizer: new AdamW(trainable, adamW), ranks }
+  const trainer = { model, interpreter, optimizer: new AdamW(trainable, adamW), ranks }
   const objective = captioning ? { kind: "coca", clipWeight: 1, captionWeight: 2 } : { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }
   const losses = [0, 1, 2].map(() => {
-    const measured = trainStep(trainee, mine, { objective, learningRate: 1e-3, gradClipNorm: 1, OPTIONS })
+    const measured = trainStep(trainer, mine, { objective, learningRate: 1e-3, gradClipNorm: 1, OPTIONS })
     return (ranks ? meanOverRanks(measured, ranks) : measured).loss
   })
   const values = [...interpreter.hostState()].map(([path, tensor]) => [path, [...tensor]])
@@ -78,7 +78,7 @@ describe("two ranks equal one with twice the batch", () => {
         for (const [i, loss] of one.losses.entries()) expect(losses[i]).toBeCloseTo(loss, 10)
         for (const [i, [path, expected]] of one.values.entries()) {
           const error = Math.max(...expected.map((x, j) => Math.abs(x - values[i]![1][j]!)))
-          // Adam divides what is zero but for rounding by its own size; everything else is equal to 1e-10.
+          // Adam divides gradients that are zero except for rounding by their own size; everything else is equal to 1e-10.
           expect(error, path).toBeLessThan(1e-6)
         }
       }
@@ -86,18 +86,18 @@ describe("two ranks equal one with twice the batch", () => {
   })
 })
 
-test("where a loss or gradients overflow on one rank, all leave the step out", async () => {
+test("where a loss or gradients overflow on one rank, all ranks leave the step out", async () => {
   const program = programFor(false, "").replace(
     /const losses = [\s\S]*$/,
-    `trainee.lossScaler = { scale: 256, goodSteps: 3 }
+    `trainer.lossScaler = { scale: 256, goodSteps: 3 }
      const stepConfig = { objective: { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }, learningRate: 1e-3, gradClipNorm: 1 }
      const values = () => JSON.stringify([...interpreter.hostState()].map(([path, tensor]) => [path, [...tensor]]))
      const before = values()
      const overflowing = { ...mine, images: mine.images.map((x) => (rank === 1 ? Infinity : x)) }
-     const { gradNorm } = trainStep(trainee, overflowing, stepConfig)
-     const left = { isInfinite: gradNorm === Infinity, isAsBefore: values() === before, scaler: trainee.lossScaler }
-     trainStep(trainee, mine, stepConfig)
-     report({ left, scaler: trainee.lossScaler, values: values(), isAsBefore: values() === before })`,
+     const { gradNorm } = trainStep(trainer, overflowing, stepConfig)
+     const left = { isInfinite: gradNorm === Infinity, isAsBefore: values() === before, scaler: trainer.lossScaler }
+     trainStep(trainer, mine, stepConfig)
+     report({ left, scaler: trainer.lossScaler, values: values(), isAsBefore: values() === before })`,
   )
   const [first, second] = (await reportsOf<Record<string, unknown>>(2, program)) as [object, object]
   expect(first).toEqual(second)
@@ -117,7 +117,7 @@ test("ranges that are learned are the same on all ranks: their gradients are mea
        const stepConfig = { objective: { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }, learningRate: 1e-2, gradClipNorm: 1 }
        const augmentation = [0, 1, 2].map((step) => {
          rangeAugment.begin(step, rank)
-         return trainStep({ ...trainee, rangeAugment }, mine, stepConfig).losses.augmentation
+         return trainStep({ ...trainer, rangeAugment }, mine, stepConfig).losses.augmentation
        })
        report({ own: augmentation, state: rangeAugment.hostState(), values: JSON.stringify([...interpreter.hostState()].map(([path, tensor]) => [path, [...tensor]])) })`,
   )

@@ -15,7 +15,7 @@ const setUp = `
   const run = (normalise, first, count) => {
     const x = inputs.narrow(0, first, count).clone().requiresGrad_()
     const y = normalise(x, norm)
-    // The mean over this part's pictures, as a loss is; not linear in y.
+    // A mean over this part's pictures, like a loss; it is not linear in y.
     y.mul(y).mul(factors.narrow(0, first, count)).sum().div(count).backward()
     return { y: numbers(y), x: numbers(x.grad), weight: numbers(norm.weight.grad), bias: numbers(norm.bias.grad),
       runningMean: numbers(norm.runningMean), runningVar: numbers(norm.runningVar) }
@@ -55,7 +55,7 @@ describe("two ranks equal batch norm on the joined batch", () => {
       close(runningMean, joined.runningMean)
       close(runningVar, joined.runningVar)
     }
-    // Of parameters the reducer takes the mean; a picture is on one rank only, where half of the loss is.
+    // The reducer takes the mean of the parameters' gradients; a picture is on one rank only, which has half of the loss.
     close(mean(a!.weight, b!.weight), joined.weight)
     close(mean(a!.bias, b!.bias), joined.bias)
     close(
@@ -99,7 +99,7 @@ describe("on one rank", () => {
     expect(difference).toBeLessThan(1e-6)
   })
 
-  test("low precision stays, its statistics are of float32", () => {
+  test("the output has the input's low precision, the statistics are in float32", () => {
     const x = torch
       .tensor(
         Float32Array.from({ length: 40 }, (_, i) => 100 + Math.sin(i)),
@@ -112,7 +112,7 @@ describe("on one rank", () => {
     expect(y.to({ dtype: "float32" }).sub(exact).abs().max().item()).toBeLessThan(0.02)
   })
 
-  test("in evaluation it takes the running statistics", () => {
+  test("in evaluation it uses the running statistics", () => {
     const x = torch.full([2, 1], 5)
     const running = { runningMean: torch.full([1], 3), runningVar: torch.full([1], 4) }
     const y = syncBatchNorm(x, { ...norm, ...running, eps: 0, training: false }, alone)

@@ -3,7 +3,7 @@ import * as torch from "../../../torch/index.ts"
 import type { ProcessGroup } from "./process-group.ts"
 
 /**
- * As `torch.batchNorm` on the ranks' inputs joined, in values, running statistics and gradients.
+ * The same as `torch.batchNorm` on the concatenated inputs of all ranks, in values, running statistics and gradients.
  *
  * @param input [N, C, ...]; N may differ between ranks
  */
@@ -14,7 +14,7 @@ export function syncBatchNorm(
 ): torch.Tensor {
   if (!norm.training) return torch.batchNorm(input, norm)
   const { weight, bias, eps } = norm
-  // Statistics of low precision would drift.
+  // Statistics in low precision would drift.
   const x = isHalf(input) ? input.to({ dtype: "float32" }) : input
   const { mean, variance, count } = jointStatistics(x, group)
   torch.noGrad(() => torch.scope(() => track(norm, mean, variance, count)))
@@ -35,7 +35,7 @@ interface Statistics {
   readonly count: torch.Tensor
 }
 
-/** Each rank's mean and variance, and how far its mean is from that of all: no sum of squares, so nothing cancels. */
+/** From each rank's mean and variance, and the distance of its mean from the joint one. Without sums of squares nothing cancels. */
 function jointStatistics(x: torch.Tensor, group: Pick<ProcessGroup, "gatherWithGradient">): Statistics {
   const channels = x.shape[1]!
   const axes = x.shape.map((_, axis) => axis).filter((axis) => axis !== 1)

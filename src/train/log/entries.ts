@@ -1,4 +1,4 @@
-/** What a run says about itself: a line per step, and one per evaluation along the way. */
+/** The entries of a run's log: one for each step, and one for each evaluation along the way. */
 
 export interface StepEntry {
   readonly step: number
@@ -7,14 +7,14 @@ export interface StepEntry {
   readonly learningRate: number
   /** The terms that were summed, by name. */
   readonly losses: Readonly<Record<string, number>>
-  /** Joint norm of all gradients before clipping; not finite where a float16 step was left out, as its losses may be. */
+  /** Joint norm of all gradients before clipping. It is not finite where a float16 step was left out; nor may its losses be. */
   readonly gradNorm: number
   /** exp(logitScale), the inverse of the temperature. */
   readonly logitScale: number
-  /** Wall time of the step, its batch included, and the part of it spent waiting for the batch. */
+  /** Wall time of the step including its batch, and the part of it that was spent waiting for the batch. */
   readonly seconds: number
   readonly dataSeconds: number
-  /** Samples that could not be used, of the run since it began or went on, over all processes; absent: none. */
+  /** Samples that could not be used since the run began or went on, over all processes; absent: none. */
   readonly badSamples?: number
 }
 
@@ -36,7 +36,7 @@ export function totalLoss({ losses }: Pick<StepEntry, "losses">): number {
   return Object.values(losses).reduce((sum, loss) => sum + loss, 0)
 }
 
-/** Several steps as one: the last, with the means of what varies from step to step. */
+/** Several steps as one entry: the last step, with the means of what varies from step to step. */
 export function meanOf(entries: readonly StepEntry[]): StepEntry {
   const last = entries.at(-1)!
   const mean = (value: (entry: StepEntry) => number) => meanOfFinite(entries.map(value))
@@ -50,7 +50,7 @@ export function meanOf(entries: readonly StepEntry[]): StepEntry {
   }
 }
 
-/** A float16 step that was left out has an infinite norm, and perhaps no finite loss. */
+/** The mean of the finite values: a float16 step that was left out has an infinite norm, and its loss may not be finite. */
 export function meanOfFinite(values: readonly number[]): number {
   const finite = values.filter(Number.isFinite)
   return finite.reduce((sum, value) => sum + value, 0) / finite.length

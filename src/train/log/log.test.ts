@@ -6,11 +6,11 @@ import { expect, test } from "vitest"
 import { Tokenizer } from "../../core/text/tokenizer.ts"
 import { defaultRecipe } from "../recipe/schema.ts"
 import { meanOf, type StepEntry } from "./entries.ts"
-import { Live, liveText } from "./live.ts"
 import { MetricsLog, readMetrics } from "./metrics.ts"
 import { reportPage } from "./report/page.ts"
 import { RunLog } from "./run-log.ts"
 import { pictureGrid, seenSamples } from "./samples.ts"
+import { StatusLine, statusText } from "./status-line.ts"
 
 const folder = () => mkdtempSync(join(tmpdir(), "log-"))
 
@@ -28,7 +28,7 @@ async function logged(path: string, steps: readonly number[], options = {}): Pro
   return log
 }
 
-test("a line per step, there as soon as it is added", async () => {
+test("a line per step is in the file as soon as it is added", async () => {
   const path = join(folder(), "metrics.jsonl")
   const log = await logged(path, [1, 2])
   log.add({ step: 2, samplesSeen: 128, tasks: { colour: 0.5 }, average: 0.5 })
@@ -37,7 +37,7 @@ test("a line per step, there as soon as it is added", async () => {
   expect(await readMetrics(path)).toEqual([entry(1), entry(2), expect.objectContaining({ average: 0.5 })])
 })
 
-test("a resumed run drops the torn line and what lies behind its step", async () => {
+test("a resumed run drops the incomplete line and the lines after its step", async () => {
   const path = join(folder(), "metrics.jsonl")
   ;(await logged(path, [1, 2, 3, 4])).close()
   appendFileSync(path, '{"step":5,"samp')
@@ -62,29 +62,29 @@ test("steps that share a line are their means, and nothing waits when the log is
   expect(entries[0]).toMatchObject({ losses: { real: 1.5, synthetic: 0.75 }, gradNorm: 1.5 })
 })
 
-test("a step that float16 left out does not spoil the mean of the norms", () => {
+test("a step that float16 left out does not affect the mean of the norms", () => {
   const entries = [entry(1), entry(2, { gradNorm: Number.POSITIVE_INFINITY }), entry(3, { gradNorm: 2.5 })]
   expect(meanOf(entries).gradNorm).toBe(2)
 })
 
-test("a broken line before the end is named", async () => {
+test("a broken line before the end is an error that names it", async () => {
   const path = join(folder(), "metrics.jsonl")
   writeFileSync(path, '{"step":1}\nnonsense\n{"step":3}\n')
-  await expect(readMetrics(path)).rejects.toThrow(`${path}, line 2 is no entry of a training log`)
+  await expect(readMetrics(path)).rejects.toThrow(`${path}, line 2 is not an entry of a training log`)
 })
 
-test("the live line shows the last steps' means", () => {
-  const live = new Live(() => 1.44e9)
+test("the status line shows the means of the last steps", () => {
+  const live = new StatusLine(() => 1.44e9)
   live.update(entry(1))
   const status = live.update(entry(2, { seconds: 1.5, dataSeconds: 0.035 }))
   expect(status).toMatchObject({ loss: 2.25, samplesPerSecond: 64, logitScale: 14.3 })
   expect(status.dataWait).toBeCloseTo(0.02)
-  expect(liveText(status)).toBe("loss 2.250  wait 2.0%  lr 1.0e-3  scale 14.3  1.4 GB")
+  expect(statusText(status)).toBe("loss 2.250  wait 2.0%  lr 1.0e-3  scale 14.3  1.4 GB")
 })
 
 const preprocessing = { size: 8, interpolation: "bilinear", mean: [0.5, 0.4, 0.3], std: [0.2, 0.25, 0.5] } as const
 
-/** Pictures of one colour each, normalised. */
+/** Normalised pictures, each of one colour. */
 function images(colours: readonly (readonly [number, number, number])[]): Float32Array {
   return Float32Array.from(
     colours.flatMap((colour) =>
@@ -168,7 +168,7 @@ test("names of tasks, losses and runs may hold anything", async () => {
   for (const raw of ["<img src=x", "\u2028", "\u202e", "\x1b"]) expect(page).not.toContain(raw)
 })
 
-test("a run that has only begun has a report too", async () => {
+test("a run without a step has a report too", async () => {
   const page = await reportPage({
     ...{ name: "new", recipe: defaultRecipe, steps: 100, entries: [], samples: [], facts: [] },
   })

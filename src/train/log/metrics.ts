@@ -1,15 +1,15 @@
 /**
- * `metrics.jsonl`: a line of JSON per step, or for the means of several, and one per evaluation. Appended as they come, so a run that is
- * killed leaves at most one torn line; a resumed run drops it, and what lies behind the step it goes on from.
+ * `metrics.jsonl`: a line of JSON for each step, or for the means of several, and one for each evaluation. Lines are appended as they
+ * come, so a run that is killed leaves at most one incomplete line. A resumed run drops that line, and all lines after the step it goes on from.
  */
 import { closeSync, existsSync, openSync, writeSync } from "node:fs"
 import { UserError } from "../../core/errors.ts"
-import { fileError } from "../../host/file-error.ts"
-import { readBytes, writeAtomically } from "../../host/files.ts"
+import { fileError } from "../../host/files/file-error.ts"
+import { readBytes, writeAtomically } from "../../host/files/files.ts"
 import { isStep, type LogEntry, meanOf, type StepEntry } from "./entries.ts"
 
-export interface MetricsOptions {
-  /** The step that the run goes on from; 0: it begins, and an old file is replaced. */
+interface MetricsOptions {
+  /** The step that the run goes on from. 0: the run begins, and an old file is replaced. */
   readonly resumeStep?: number
   /** Steps that share a line. */
   readonly every?: number
@@ -38,7 +38,7 @@ export class MetricsLog {
     if (entry.step % this.every === 0) this.flush()
   }
 
-  /** Writes what waits for more steps; before a checkpoint, so that the file reaches it. */
+  /** Writes the steps that wait for more to share their line. Called before a checkpoint, so that the file reaches its step. */
   flush(): void {
     if (this.waiting.length > 0) this.write(meanOf(this.waiting))
     this.waiting = []
@@ -49,7 +49,7 @@ export class MetricsLog {
     closeSync(this.descriptor)
   }
 
-  /** At once, in one call: the step that follows holds the event loop. */
+  /** Synchronously and in one call, because the step that follows blocks the event loop. */
   private write(entry: LogEntry): void {
     try {
       writeSync(this.descriptor, line(entry))
@@ -59,11 +59,11 @@ export class MetricsLog {
   }
 }
 
-/** All whole lines, an empty list where there is no file. Throws UserError for a line that is broken before the end. */
+/** All complete lines; an empty list where there is no file. Throws UserError for a broken line before the end. */
 export async function readMetrics(path: string): Promise<LogEntry[]> {
   if (!existsSync(path)) return []
   const lines = new TextDecoder().decode(await readBytes(path)).split("\n")
-  // What follows the last line break was not written to its end.
+  // What follows the last line break was not written completely.
   return lines.slice(0, -1).map((text, i) => parseLine(text, `${path}, line ${i + 1}`))
 }
 
@@ -72,7 +72,7 @@ function parseLine(text: string, where: string): LogEntry {
     const entry: unknown = JSON.parse(text)
     if (typeof entry === "object" && entry !== null && "step" in entry) return withNaN(entry as LogEntry)
   } catch {}
-  throw new UserError(`${where} is no entry of a training log`, "delete the line, or the file to begin a new one")
+  throw new UserError(`${where} is not an entry of a training log`, "delete the line, or the file to begin a new one")
 }
 
 function withNaN(entry: LogEntry): LogEntry {

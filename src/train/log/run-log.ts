@@ -1,33 +1,32 @@
-/** All that is written about a run while it goes on, in its folder: metrics, TensorBoard's events, the report. */
+/** What is written into the folder of a run while it goes on: metrics, TensorBoard's events, the report. */
 import { join } from "node:path"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { Tokenizer } from "../../core/text/tokenizer.ts"
 import { type EvaluationEntry, isStep, type StepEntry } from "./entries.ts"
-import { Live, type LiveStatus } from "./live.ts"
 import { MetricsLog, readMetrics } from "./metrics.ts"
-import type { TrainingReport } from "./report/page.ts"
-import { writeTrainingReport } from "./report/report.ts"
+import { type TrainingReport, writeTrainingReport } from "./report/page.ts"
 import { pictureGrid, type SeenBatch, type SeenSample, seenSamples } from "./samples.ts"
+import { type RunStatus, StatusLine } from "./status-line.ts"
 import { EventFile } from "./tensorboard/writer.ts"
 
 const METRICS = "metrics.jsonl"
-/** Of a batch, for the report and for TensorBoard's grid. */
+/** Samples of a batch that the report and TensorBoard's grid show. */
 const SAMPLES = 20
 const GRID = { columns: 5, rows: 4 } as const
 
-export interface RunLogOptions {
-  /** The step that the run goes on from; 0: it begins. */
+interface RunLogOptions {
+  /** The step that the run goes on from; 0: the run begins. */
   readonly resumeStep?: number
   /** Steps that share a line. */
   readonly every?: number
-  /** Bytes in use, for the live line. */
+  /** Gives the bytes in use, for the status line. */
   readonly memory?: () => number
 }
 
 export class RunLog {
-  private readonly live: Live
+  private readonly statusLine: StatusLine
   private samples: readonly SeenSample[] = []
-  /** Of the whole run, in order. */
+  /** Evaluations of the whole run, in order. */
   readonly evaluations: EvaluationEntry[]
 
   private constructor(
@@ -36,7 +35,7 @@ export class RunLog {
     private readonly events: EventFile,
     memory?: () => number,
   ) {
-    this.live = new Live(memory)
+    this.statusLine = new StatusLine(memory)
     this.evaluations = metrics.earlier.filter((entry): entry is EvaluationEntry => !isStep(entry))
   }
 
@@ -47,11 +46,11 @@ export class RunLog {
     return new RunLog(folder, metrics, events, memory)
   }
 
-  /** A step that was made; returns what to show of it. */
-  step(entry: StepEntry): LiveStatus {
+  /** Adds a step that was made; returns what the status line shows. */
+  step(entry: StepEntry): RunStatus {
     this.metrics.add(entry)
     this.events.add(entry)
-    return this.live.update(entry)
+    return this.statusLine.update(entry)
   }
 
   evaluation(entry: EvaluationEntry): void {
@@ -60,7 +59,7 @@ export class RunLog {
     this.events.add(entry)
   }
 
-  /** A batch as the model sees it, before step `step`; once is enough. */
+  /** Keeps some samples of a batch as the model sees them, before step `step`. One call for each run is enough. */
   async seen(
     step: number,
     batch: SeenBatch,
@@ -70,12 +69,12 @@ export class RunLog {
     this.events.addPicture(step, "samples", await pictureGrid(batch.images, options.preprocessing, GRID))
   }
 
-  /** So that the file reaches a checkpoint's step. */
+  /** Writes the metrics so far, so that their file reaches the step of a checkpoint. */
   flush(): void {
     this.metrics.flush()
   }
 
-  /** `report.html` of the run so far. */
+  /** Writes `report.html` of the run so far. */
   async writeReport(report: RunReport): Promise<void> {
     this.flush()
     const entries = await readMetrics(join(this.folder, METRICS))
@@ -88,5 +87,5 @@ export class RunLog {
   }
 }
 
-/** What the log itself does not know. */
+/** The parts of a report that the log itself does not know. */
 export type RunReport = Omit<TrainingReport, "entries" | "samples">

@@ -1,4 +1,4 @@
-/** Some pairs as the model saw them: the batch's pictures and tokens turned back into what people can look at. */
+/** Some pairs as the model saw them: pictures and tokens of a batch, converted back into JPEGs and text. */
 import sharp from "sharp"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
@@ -14,16 +14,16 @@ export interface SeenBatch {
 
 export interface SeenSample {
   readonly jpeg: Uint8Array
-  /** As the tokens have it: lower case, cut at the context length. */
+  /** Decoded from the tokens: lower case, cut at the context length. */
   readonly caption: string
   readonly synthetic?: string
 }
 
-export interface SeenOptions {
+interface SeenOptions {
   readonly preprocessing: Preprocessing
   readonly tokenizer: Pick<Tokenizer, "decode">
   readonly contextLength: number
-  /** At most. */
+  /** The most samples that are given. */
   readonly count: number
 }
 

@@ -1,9 +1,9 @@
-/** What single keys of a recipe allow but does not go together: a list of rules, of which the first that is broken is said. */
+/** Values of a recipe that are allowed by themselves but not together: a list of rules. The first broken one is reported. */
 import { captioners, isCaptioner, type ModelName } from "../../core/family/variants.ts"
-import { distils, hasTeaching, hasTwoTerms, lossWeights } from "./decided.ts"
+import { distils, hasTeaching, hasTwoTerms, lossWeights } from "./resolved.ts"
 import type { Recipe } from "./schema.ts"
 
-export interface Contradiction {
+interface Contradiction {
   /** The key to blame. */
   readonly path: string
   readonly message: string
@@ -49,7 +49,7 @@ const chunkWithinBatch: Rule = ({ batch: { chunk, size } }) => {
   }
 }
 
-/** A captioner has its decoder besides. */
+/** A captioner also has a decoder that learns. */
 const somethingLearns: Rule = ({ lock, loss }) => {
   if (!lock.includes("image") || !lock.includes("text") || loss.kind === "coca") return null
   return { path: "lock", message: "both towers are locked", hint: "nothing but the temperature would learn" }
@@ -60,7 +60,7 @@ const lockedKnowsSomething: Rule = ({ lock, start }) => {
   return {
     path: "lock",
     message: `the ${lock.join(" and ")} tower is locked and has random weights`,
-    hint: "start=... (--pretrained) names what it knows",
+    hint: "start=... (--pretrained) names its weights",
   }
 }
 
@@ -86,12 +86,12 @@ const sampledWordsOfCaptions: Rule = ({ loss }) => {
   if (loss.sampledWords === null || loss.kind === "coca") return null
   return {
     path: "loss.sampledWords",
-    message: `loss.sampledWords is of captions, and loss.kind is ${loss.kind}`,
+    message: `loss.sampledWords belongs to captions, and loss.kind is ${loss.kind}`,
     hint: "leave it out",
   }
 }
 
-/** A captioner's caption is written from one picture, once. */
+/** A captioner learns one caption of each picture. */
 const oneCaption: Rule = ({ loss, data }) => {
   if (loss.kind !== "coca" || !hasTwoTerms({ data })) return null
   return {
@@ -118,7 +118,7 @@ const teachersTeach: Rule = (recipe) => {
   const why = loss.kind === "distill" || loss.kind === "siglip" ? "their weight is 0" : `loss.kind is ${loss.kind}`
   return {
     path: "teachers",
-    message: `teachers cost and do nothing: ${why}`,
+    message: `teachers cost time and have no effect: ${why}`,
     hint: `set ${why.startsWith("their") ? "loss.weights=[0,1]" : "loss.kind=distill"}, or leave them out`,
   }
 }
@@ -138,7 +138,7 @@ const hasScales: Rule = (recipe) => {
   }
 }
 
-/** Without the average after the softmax there is one distribution and one scale. */
+/** Without the average after the softmax there is one distribution, and one scale. */
 const scalePerTeacher: Rule = ({ loss: { teacherScales, averageAfterSoftmax }, teachers }) => {
   if (teacherScales.length === 0) return null
   if (!averageAfterSoftmax && teacherScales.length > 1) {
@@ -168,14 +168,18 @@ const widthPerTeacher: Rule = ({ loss: { teacherScales, averageAfterSoftmax }, d
 
 const warmupOfAverage: Rule = ({ ema }) => {
   if (!ema.warmup || ema.decay !== null) return null
-  return { path: "ema.warmup", message: "ema.warmup is of an average, and there is none", hint: "set ema.decay=0.9995" }
+  return {
+    path: "ema.warmup",
+    message: "ema.warmup belongs to an average, and there is none",
+    hint: "set ema.decay=0.9995",
+  }
 }
 
 const rangesOfPairs: Rule = ({ rangeAugment, loss }) => {
   if (rangeAugment === null || loss.kind !== "coca") return null
   return {
     path: "rangeAugment",
-    message: "rangeAugment is of models without a decoder, and loss.kind coca has one",
+    message: "rangeAugment belongs to models without a decoder, and loss.kind coca has one",
     hint: "leave it out",
   }
 }

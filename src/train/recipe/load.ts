@@ -1,14 +1,14 @@
-/** Where recipes come from: the table of `runs/`, a JSON file, or the run they belong to. */
+/** Where recipes come from: the tables in `recipes/`, a JSON file, or the folder of a run. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { runs } from "../../../recipes/index.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
-import { readJson, writeAtomically } from "../../host/files.ts"
+import { readJson, writeAtomically } from "../../host/files/files.ts"
 import { parseRecipe } from "./parse.ts"
 import { defaultRecipe, type Recipe } from "./schema.ts"
 
-/** A recipe and what to call it in messages. */
+/** A recipe and its name in messages. */
 export interface NamedRecipe {
   readonly name: string
   readonly recipe: Recipe
@@ -19,7 +19,7 @@ const FILE = "config.json"
 /** Names of the recipes that come with the package. */
 export const recipeNames = Object.keys(runs)
 
-/** By the name of a recipe in `runs/`, or the path of a JSON file; without either, the defaults. */
+/** By the name of a recipe in `recipes/`, or the path of a JSON file; without either, the defaults. */
 export async function recipeNamed(name: string | undefined): Promise<NamedRecipe> {
   if (name === undefined) return { name: "the default recipe", recipe: defaultRecipe }
   if (Object.hasOwn(runs, name)) return { name, recipe: parseRecipe(runs[name], { where: name }) }
@@ -38,7 +38,7 @@ export async function recipeOfRun(directory: string): Promise<NamedRecipe | null
   return existsSync(path) ? recipeNamed(path) : null
 }
 
-/** Beside the run, whole; the folder must exist. Throws UserError where a config.json of something else is there. */
+/** Writes `config.json` into the folder of a run, which must exist. Throws UserError where there is a `config.json` of something else. */
 export async function saveRecipe(directory: string, recipe: Recipe): Promise<void> {
   await recipeOfRun(directory).catch((error: unknown) => {
     throw new UserError(
@@ -50,7 +50,7 @@ export async function saveRecipe(directory: string, recipe: Recipe): Promise<voi
   await writeAtomically(join(directory, FILE), [recipeJson(recipe)])
 }
 
-/** As it is saved and printed. */
+/** The JSON that is saved and printed. */
 export function recipeJson(recipe: Recipe): string {
   return `${JSON.stringify(recipe, null, 2)}\n`
 }

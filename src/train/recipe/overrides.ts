@@ -1,6 +1,7 @@
 /** `key=value` on top of a recipe: `schedule.steps=2000 loss.weights=[0,1] precision=amp_bf16`. */
 import { UserError } from "../../core/errors.ts"
-import { isGroup, parseRecipe, recipeKeys, unknownKey } from "./parse.ts"
+import { isObject } from "../../core/json.ts"
+import { parseRecipe, recipeKeys, unknownKey } from "./parse.ts"
 import type { Recipe, RecipeInput } from "./schema.ts"
 
 export interface Override {
@@ -11,14 +12,14 @@ export interface Override {
   readonly source: string
 }
 
-/** Keys that answer one question: who sets one, clears the others. */
+/** Alternative keys: setting one of them clears the others. */
 const alternatives = [["schedule.steps", "schedule.samples", "schedule.epochs"]] as const
 
-/** Throws UserError where there is no `=` or no such key. */
+/** Throws UserError where the text has no `=`, or there is no such key. */
 export function parseOverride(text: string): Override {
   const at = text.indexOf("=")
   if (at <= 0)
-    throw new UserError(`"${text}" is no key=value`, "for example schedule.steps=2000 or data.resampled=true")
+    throw new UserError(`"${text}" is not key=value`, "for example schedule.steps=2000 or data.resampled=true")
   const key = text.slice(0, at).trim()
   if (!recipeKeys().includes(key) && !isGroupKey(key)) throw unknownKey(key, text)
   return { key, value: parseValue(text.slice(at + 1)), source: text }
@@ -38,7 +39,7 @@ export function parseValue(text: string): unknown {
 }
 
 /**
- * The recipe with later overrides over earlier ones, checked. A group may be set whole or in part: `save={"keep":3}`.
+ * The checked recipe with the overrides applied, where later ones win. A group may be set as a whole or in part: `save={"keep":3}`.
  * @param where what the recipe is, for messages
  */
 export function applyOverrides(recipe: RecipeInput, overrides: readonly Override[], where: string): Recipe {
@@ -56,13 +57,13 @@ export function applyOverrides(recipe: RecipeInput, overrides: readonly Override
 
 /** `ema=0.9995` is short for its decay, and leaves the rest of the group. */
 function spelledOut(override: Override): Override {
-  return override.key === "ema" && !isGroup(override.value) ? { ...override, key: "ema.decay" } : override
+  return override.key === "ema" && !isObject(override.value) ? { ...override, key: "ema.decay" } : override
 }
 
 function withValue(before: unknown, path: readonly string[], value: unknown): unknown {
   const [first, ...rest] = path
-  if (first === undefined) return isGroup(before) && isGroup(value) ? { ...before, ...value } : value
-  const group = isGroup(before) ? before : {}
+  if (first === undefined) return isObject(before) && isObject(value) ? { ...before, ...value } : value
+  const group = isObject(before) ? before : {}
   return { ...group, [first]: withValue(group[first], rest, value) }
 }
 

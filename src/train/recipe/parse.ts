@@ -1,17 +1,18 @@
-/** From data of unknown origin to a recipe, or one line that says what is wrong with it, where, and what was expected. */
+/** Checks data of unknown origin: a recipe, or an error of one line that says what is wrong, where, and what was expected. */
 import type { z } from "zod"
 import { oneLine, UserError } from "../../core/errors.ts"
 import { findModel } from "../../core/family/variant-name.ts"
+import { isObject } from "../../core/json.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { contradictionIn } from "./contradictions.ts"
 import { defaultRecipe, type Recipe, recipeSchema } from "./schema.ts"
 
 type Issue = z.core.$ZodIssue
 
-export interface ParseOptions {
-  /** Where the data is from, for messages: a path, the name of a recipe. */
+interface ParseOptions {
+  /** Where the data comes from, for messages: a path, the name of a recipe. */
   readonly where: string
-  /** Who set a key, for messages: `--lr` rather than the recipe. */
+  /** What set a key, for messages: for example `--lr` rather than the recipe. */
   readonly sourceOf?: (path: string) => string | undefined
 }
 
@@ -29,28 +30,23 @@ export function parseRecipe(value: unknown, { where, sourceOf }: ParseOptions): 
 /** All keys of the schema as dotted paths: `schedule.steps`. */
 export function recipeKeys(value: object = defaultRecipe, prefix = ""): string[] {
   return Object.entries(value).flatMap(([key, inner]) =>
-    isGroup(inner) ? recipeKeys(inner, `${prefix}${key}.`) : [prefix + key],
+    isObject(inner) ? recipeKeys(inner, `${prefix}${key}.`) : [prefix + key],
   )
 }
 
-/** Whether a value has named parts; lists have none. */
-export function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-}
-
-/** For a key there is not, as it was written. */
+/** The error for a key that does not exist, with the nearest ones. */
 export function unknownKey(key: string, where: string): UserError {
   const group = key.includes(".") ? key.slice(0, key.lastIndexOf(".") + 1) : ""
   const last = key.slice(group.length)
   const keys = recipeKeys()
-  // A name that lost its group is as likely as a mistyped one.
+  // A name without its group is as likely as a mistyped one.
   const elsewhere = keys.filter((known) => known.split(".").at(-1) === last)
   const nearest = elsewhere.length > 0 ? elsewhere : nearestNames(key, [...keys, ...groupNames()])
   return new UserError(`${where}: there is no key "${key}"`, `nearest: ${nearest.slice(0, 3).join(", ")}`)
 }
 
 function groupNames(): string[] {
-  return Object.entries(defaultRecipe).flatMap(([key, value]) => (isGroup(value) ? [key] : []))
+  return Object.entries(defaultRecipe).flatMap(([key, value]) => (isObject(value) ? [key] : []))
 }
 
 function explain(issue: Issue, value: unknown, name: (path: string) => string): UserError {
@@ -64,7 +60,7 @@ function explain(issue: Issue, value: unknown, name: (path: string) => string): 
   return new UserError(`${subject} should be ${expected(issue)}, not ${oneLine(JSON.stringify(found) ?? "nothing")}`)
 }
 
-/** What zod knows, in words. */
+/** What zod expected, in words. */
 function expected(issue: Issue): string {
   switch (issue.code) {
     case "invalid_type":

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest"
 import { runs } from "../../../recipes/index.ts"
-import { planText } from "../../cli/train/plan-text.ts"
-import { activationBytes } from "./activations.ts"
+import { planText } from "../../cli/train/dry-run.ts"
 import { applyOverrides, parseOverride } from "./overrides.ts"
 import { planOf } from "./plan.ts"
 import { runLength } from "./run-length.ts"
 import { defaultRecipe } from "./schema.ts"
+import { activationBytes } from "./tower-cost.ts"
 
 const recipe = (name: string, ...overrides: string[]) =>
   applyOverrides(runs[name] ?? defaultRecipe, overrides.map(parseOverride), name)
@@ -17,7 +17,7 @@ test("parameters are those published for the exported form", () => {
   expect(Math.round(text.parameters.inference / 1e5) / 10).toBe(42.4)
 })
 
-test("multiply-adds of a pair: three forward passes, one more where something is done twice", () => {
+test("multiply-adds of a pair: three forward passes, and one more where activations or features are computed twice", () => {
   const plain = planOf(recipe("", "model=mobileclip2-b", "batch.size=64"), { samples: 6400 })
   const { image, text } = forwardOf(plain)
   const similarities = 2 * 64 * 3 * 512
@@ -38,7 +38,7 @@ test("synthetic captions double the text and the pairings, not the picture", () 
   expect(mixed.multiplyAdds.perSample).toBe(3 * image + 3 * text + 2 * 64 * (3 * 512 + 2 * 768))
 })
 
-test("shards called reinforced have two captions too", () => {
+test("shards with the format reinforced have two captions too", () => {
   const teaching = ["loss.kind=distill", "loss.teacherScales=[70,60]", "batch.size=64"]
   const called = planOf(recipe("", "data.format=reinforced", ...teaching), { samples: 6400 })
   const { image, text } = forwardOf(called)
@@ -80,7 +80,7 @@ test("a captioner has a decoder, whose parameters are open_clip's and which runs
   expect(locked.memory.gradients).toBe(4 * decoder!.parameters.train)
 })
 
-test("memory: weights by what learns, activations by the chunk", () => {
+test("memory: gradients for what learns, activations for a chunk", () => {
   const whole = planOf(recipe("", "model=mobileclip2-b", "batch.size=64"), { samples: 6400 })
   const parameters = whole.image.parameters.train + whole.text.parameters.train
   expect(whole.memory).toMatchObject({ weights: 4 * parameters, gradients: 4 * parameters, optimizer: 8 * parameters })
@@ -104,7 +104,7 @@ test("checkpointing keeps the outputs of blocks and the largest block", () => {
   expect(activationBytes(layers, { checkpointing: true })).toBe(40 + 40 + 140)
 })
 
-test("the length of a run, whatever it is counted in", () => {
+test("the length of a run, in each of its units", () => {
   expect(runLength(recipe("dfndr-12m"), null)).toEqual({
     ...{ steps: 30_000, warmupSteps: 1000, samples: 245_760_000, epochs: 19.2 },
   })

@@ -1,30 +1,27 @@
 /**
  * What a run will take, before anything is computed: parameters, multiply-adds, memory, length and time.
  * Multiply-adds count convolutions, linear layers, attention's products and the similarities of the loss. A backward pass
- * counts as two forward passes. Texts count in full length, though causal towers stop at the longest of a batch, and a
- * captioner's softmax over all words, though `loss.sampledWords` takes fewer.
+ * counts as two forward passes. Texts count with their full length, though causal towers stop at the longest of a batch; a
+ * captioner's softmax counts with all words, though `loss.sampledWords` takes fewer.
  */
 import { assert, UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
-import { buildModel, type CheckpointModel } from "../../model/checkpoint.ts"
+import { buildModel, type CheckpointModel } from "../../model/checkpoint/checkpoint.ts"
 import { Coca } from "../../model/coca.ts"
 import type { Module } from "../../model/module.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
-import { type CostReport, measureCost } from "../../tensor/cost.ts"
-import { activationBytes } from "./activations.ts"
-import { distils, hasTwoTerms } from "./decided.ts"
+import { distils, hasTwoTerms } from "./resolved.ts"
 import { type RunLength, runLength } from "./run-length.ts"
 import type { Recipe } from "./schema.ts"
+import { activationBytes, FLOAT_BYTES, type PartName, partCost } from "./tower-cost.ts"
 
-/** What a recipe does not know. */
+/** Facts about the data and the machine that a recipe does not have. */
 export interface PlanFacts {
   /** Pairs in the data. */
   readonly samples: number | null
   readonly shards?: number
   readonly ranks?: number
-  /** Of the stored embeddings, one per teacher; default: 768 each, as the papers' teachers have. */
-  readonly teacherWidths?: readonly number[]
-  /** Pairs a second over all ranks, where a run has shown it. */
+  /** Pairs a second over all ranks, where a run has measured it. */
   readonly samplesPerSecond?: number
   /** Multiply-adds a second of a large matrix product, on one rank. */
   readonly matmulRate?: number
@@ -32,9 +29,9 @@ export interface PlanFacts {
 
 export interface TowerPlan {
   readonly parameters: { readonly train: number; readonly inference: number }
-  /** Of one forward pass of one picture or text, in the form that is trained. */
+  /** Multiply-adds of one forward pass of one picture or text, in the form that is trained. */
   readonly multiplyAdds: number
-  /** Float32, of one picture or text. */
+  /** Bytes in float32 for one picture or text. */
   readonly activationBytes: number
 }
 
@@ -42,18 +39,18 @@ export interface Plan {
   readonly model: string
   readonly image: TowerPlan
   readonly text: TowerPlan
-  /** Of a captioner: a caption of full length. */
+  /** A captioner's decoder, for a caption of full length. */
   readonly decoder?: TowerPlan
   readonly length: RunLength
   readonly ranks: number
   /** Pairs of a step on each rank, and how many are encoded at once. */
   readonly batch: { readonly size: number; readonly perRank: number; readonly chunk: number }
-  /** For a pair and for a step over all ranks, passes counted. */
+  /** For a pair, and for a step over all ranks, with all forward and backward passes. */
   readonly multiplyAdds: { readonly perSample: number; readonly perStep: number }
   /** Bytes on each rank, by purpose. */
   readonly memory: Readonly<Record<MemoryPart, number>> & { readonly total: number }
   readonly shardsPerRank: number | null
-  /** Null where no rate is known. `matmul` assumes that all runs as fast as a large matrix product, which it does not. */
+  /** Null where no rate is known. `matmul` assumes that everything runs as fast as a large matrix product: a lower bound. */
   readonly time: {
     readonly seconds: number
     readonly samplesPerSecond: number
@@ -72,10 +69,10 @@ export type MemoryPart =
   | "similarities"
   | "batch"
 
-const FLOAT_BYTES = 4
 const HALF_BYTES = 2
+/** The width of stored embeddings where the recipe does not give it: that of the papers' teachers. */
 const TEACHER_WIDTH = 768
-/** Of the pixels that RangeAugment keeps for its gradients: each change, the noise, and the difference from before. */
+/** Copies of the pixels that RangeAugment keeps for its gradients: each change, the noise, and the difference from the originals. */
 const CHANGED_COPIES = 14
 
 /** Throws UserError where the run's length cannot be told, or the batch does not divide among the ranks. */
@@ -86,8 +83,8 @@ export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
   const batch = { size: recipe.batch.size, perRank, chunk: Math.min(recipe.batch.chunk ?? perRank, perRank) }
   const towers = towersOf(config, recipe)
   const length = runLength(recipe, facts.samples)
-  const setting: Setting = { towers, recipe, config, batch, teacherWidths: teacherWidthsOf(recipe, facts) }
-  const perSample = multiplyAddsOf(setting)
+  const context: PlanContext = { towers, recipe, config, batch, teacherWidths: teacherWidthsOf(recipe) }
+  const perSample = multiplyAddsOf(context)
   const multiplyAdds = { perSample, perStep: perSample * batch.size }
   return {
     model: recipe.model,
@@ -96,7 +93,7 @@ export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
     ranks,
     batch,
     multiplyAdds,
-    memory: memoryOf(setting),
+    memory: memoryOf(context),
     shardsPerRank: facts.shards === undefined ? null : facts.shards / ranks,
     time: timeOf(length, perSample, ranks, facts),
   }
@@ -110,7 +107,7 @@ function rankShare(size: number, ranks: number): number {
   )
 }
 
-interface Setting {
+interface PlanContext {
   readonly towers: Towers
   readonly recipe: Recipe
   readonly config: ModelConfig
@@ -120,17 +117,15 @@ interface Setting {
 
 // ------------------------------------------------------------------------------------------------------- towers
 
-export type PartName = "image" | "text" | "decoder"
-
 type Towers = Pick<Plan, PartName>
 
 function towersOf(config: ModelConfig, { activationCheckpointing }: Recipe): Towers {
   const trained = buildModel(config)
   const fused = reparameterize(buildModel(config))
   const tower = (name: PartName): TowerPlan => {
-    const { layers, multiplyAdds, attentionMultiplyAdds } = towerCost(trained, name)
+    const { layers, multiplyAdds, attentionMultiplyAdds } = partCost(trained, name)
     return {
-      parameters: { train: partOf(trained, name).learnedSize(), inference: towerCost(fused, name).parameters },
+      parameters: { train: partOf(trained, name).learnedSize(), inference: partCost(fused, name).parameters },
       multiplyAdds: multiplyAdds + attentionMultiplyAdds,
       activationBytes: activationBytes(layers, { checkpointing: activationCheckpointing }),
     }
@@ -142,40 +137,6 @@ function towersOf(config: ModelConfig, { activationCheckpointing }: Recipe): Tow
   }
 }
 
-/** The parts that cost something, in their order. */
-export function partsOf(model: CheckpointModel): PartName[] {
-  return model instanceof Coca ? ["image", "text", "decoder"] : ["image", "text"]
-}
-
-/** Of one picture, one text, or the captioning of one picture in as many words as there may be. */
-export function towerCost(model: CheckpointModel, part: PartName): CostReport {
-  const { imageSize, text } = model.config
-  const parameters = model.namedParameters()
-  switch (part) {
-    case "image":
-      return measureCost(parameters, [[1, 3, imageSize, imageSize]], (x) => model.encodeImage(x!))
-    case "text":
-      return measureCost(parameters, [[1, text.contextLength]], (ids) => model.encodeText(ids!))
-    case "decoder":
-      return decoderCost(model)
-    default:
-      return part satisfies never
-  }
-}
-
-/** The last token of a caption has nothing behind it to be foretold; query 0 of the image is its embedding. */
-function decoderCost(model: CheckpointModel): CostReport {
-  assert(model instanceof Coca, "a model without a decoder")
-  const { text, pooler, embedDim } = model.config
-  const inputs = [
-    [1, text.contextLength - 1, text.width],
-    [1, pooler.queries - 1, embedDim],
-  ]
-  return measureCost(model.namedParameters(), inputs, (tokens, image) =>
-    model.decoder.forward(tokens!, model.decoder.remember(image!)),
-  )
-}
-
 function partOf(model: CheckpointModel, part: PartName): Module {
   if (part !== "decoder") return model[part]
   assert(model instanceof Coca, "a model without a decoder")
@@ -184,20 +145,20 @@ function partOf(model: CheckpointModel, part: PartName): Module {
 
 // ------------------------------------------------------------------------------------------------ multiply-adds
 
-/** Of a pair, its share of the similarities of the whole batch included. */
-function multiplyAddsOf(setting: Setting): number {
-  const { recipe, towers } = setting
+/** The multiply-adds of a pair, including its share of the similarities of the whole batch. */
+function multiplyAddsOf(context: PlanContext): number {
+  const { recipe, towers } = context
   const { image, text, decoder } = towers
-  const pass = (part: PartName) => passesOf(part, setting)
+  const pass = (part: PartName) => passesOf(part, context)
   const encoded = image.multiplyAdds * pass("image") + text.multiplyAdds * textsOf(recipe) * pass("text")
-  return encoded + (decoder?.multiplyAdds ?? 0) * pass("decoder") + similarityMultiplyAdds(setting)
+  return encoded + (decoder?.multiplyAdds ?? 0) * pass("decoder") + similarityMultiplyAdds(context)
 }
 
 /**
- * Forward passes that a training step's work on a part is worth. Captions are written once, whatever the chunks; a
+ * A training step's work on a part of the model, in forward passes. The decoder runs once, whatever the chunks; a
  * captioner's locked tower is encoded again with each chunk, because its tokens are read again.
  */
-function passesOf(part: PartName, { recipe, batch, towers }: Setting): number {
+function passesOf(part: PartName, { recipe, batch, towers }: PlanContext): number {
   const chunked = Number(batch.chunk < batch.perRank)
   const checkpointed = Number(recipe.activationCheckpointing)
   if (part === "decoder") return 3 + checkpointed
@@ -205,28 +166,28 @@ function passesOf(part: PartName, { recipe, batch, towers }: Setting): number {
   return 3 + chunked + checkpointed
 }
 
-/** Captions encoded per pair. */
+/** Captions that are encoded for a pair. */
 function textsOf(recipe: Recipe): number {
   return hasTwoTerms(recipe) ? 2 : 1
 }
 
 /** Both directions of each pairing; the student's with their gradients, the teachers' once. */
-function similarityMultiplyAdds({ recipe, config, batch, teacherWidths }: Setting): number {
+function similarityMultiplyAdds({ recipe, config, batch, teacherWidths }: PlanContext): number {
   const widths = 3 * config.embedDim + teacherWidths.reduce((sum, width) => sum + width, 0)
   return 2 * textsOf(recipe) * batch.size * widths
 }
 
-function teacherWidthsOf(recipe: Recipe, facts: PlanFacts): readonly number[] {
+function teacherWidthsOf(recipe: Recipe): readonly number[] {
   if (!distils(recipe)) return []
   const { data, loss } = recipe
   if (data.teacherWidths.length > 0) return data.teacherWidths
-  return facts.teacherWidths ?? loss.teacherScales.map(() => TEACHER_WIDTH)
+  return loss.teacherScales.map(() => TEACHER_WIDTH)
 }
 
 // ------------------------------------------------------------------------------------------------------- memory
 
-function memoryOf(setting: Setting): Plan["memory"] {
-  const { recipe, towers, batch, config } = setting
+function memoryOf(context: PlanContext): Plan["memory"] {
+  const { recipe, towers, batch, config } = context
   const all = sizeOf(towers, ["image", "text", "decoder"])
   const learned = all - sizeOf(towers, recipe.lock)
   const isHalf = recipe.precision !== "fp32"
@@ -241,8 +202,8 @@ function memoryOf(setting: Setting): Plan["memory"] {
     // Autocast keeps the weights of a step in its type.
     lowPrecisionWeights: isHalf ? all * HALF_BYTES : 0,
     activations: batch.chunk * activationShare * pairActivations(towers, texts),
-    features: featureBytes(setting),
-    similarities: similarityBytes(setting),
+    features: featureBytes(context),
+    similarities: similarityBytes(context),
     batch:
       batch.perRank * (pixels * FLOAT_BYTES + texts * config.text.contextLength * 8) +
       (recipe.rangeAugment === null ? 0 : batch.chunk * pixels * FLOAT_BYTES * CHANGED_COPIES),
@@ -250,7 +211,7 @@ function memoryOf(setting: Setting): Plan["memory"] {
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }
 }
 
-/** Values that are learned in these parts, where they are not locked. */
+/** Learned values in these parts. */
 function sizeOf(towers: Towers, parts: readonly PartName[]): number {
   return parts.reduce((sum, part) => sum + (towers[part]?.parameters.train ?? 0), 0)
 }
@@ -259,15 +220,15 @@ function pairActivations({ image, text, decoder }: Towers, texts: number): numbe
   return image.activationBytes + texts * text.activationBytes + (decoder?.activationBytes ?? 0)
 }
 
-/** Of the whole batch, as every rank gathers them: the student's with their gradients, the teachers' as they are. */
-function featureBytes({ recipe, config, batch, teacherWidths }: Setting): number {
+/** Features of the whole batch, as every rank gathers them: the student's with their gradients, the teachers' without. */
+function featureBytes({ recipe, config, batch, teacherWidths }: PlanContext): number {
   const vectors = 1 + textsOf(recipe)
   const teachers = teacherWidths.reduce((sum, width) => sum + width, 0)
   return batch.size * vectors * (2 * config.embedDim + teachers) * FLOAT_BYTES
 }
 
-/** The rank's rows over all columns, in both directions: logits, their softmax and its gradient, the teachers' mean. */
-function similarityBytes({ recipe, batch, teacherWidths }: Setting): number {
+/** The rank's rows with all columns, in both directions: logits, their softmax and its gradient, the teachers' mean. */
+function similarityBytes({ recipe, batch, teacherWidths }: PlanContext): number {
   const matrices = 3 + (teacherWidths.length > 0 ? 2 : 0)
   return 2 * textsOf(recipe) * matrices * batch.perRank * batch.size * FLOAT_BYTES
 }

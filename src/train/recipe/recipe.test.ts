@@ -28,7 +28,7 @@ test("what a recipe leaves out has open_clip's values, and a resolved recipe is 
   expect(parse({ model: "MobileCLIP2_S0" }).model).toBe("mobileclip2-s0")
 })
 
-test("a key there is not is an error with the nearest ones and where it was", () => {
+test("an unknown key is an error that names the nearest keys and the file", () => {
   expect(complaint(() => parse({ shedule: {} }))).toBe(
     'mine.json: there is no key "shedule" | nearest: schedule, seed, model',
   )
@@ -62,7 +62,7 @@ test.each([
   expect(complaint(() => parse(value))).toBe(message)
 })
 
-test("what does not go together is an error", () => {
+test("keys that contradict each other are an error", () => {
   expect(complaint(() => parse({ loss: { kind: "distill" } }))).toContain(
     "loss.kind distill needs teachers | data.rein",
   )
@@ -89,15 +89,24 @@ test.each([
     { loss: { kind: "coca" } },
     "which quickstart does not | set model to a captioner: coca-vit-l-14, quickstart-captioner",
   ],
-  [{ loss: { sampledWords: 64 } }, "loss.sampledWords is of captions, and loss.kind is clip | leave it out"],
-  [{ ...captioner, rangeAugment: [40, 20] }, "mine.json: rangeAugment is of models without a decoder"],
-  [{ ema: { warmup: true } }, "mine.json: ema.warmup is of an average, and there is none | set ema.decay=0.9995"],
+  [{ loss: { sampledWords: 64 } }, "loss.sampledWords belongs to captions, and loss.kind is clip | leave it out"],
+  [{ ...captioner, rangeAugment: [40, 20] }, "mine.json: rangeAugment belongs to models without a decoder"],
+  [{ ema: { warmup: true } }, "mine.json: ema.warmup belongs to an average, and there is none | set ema.decay=0.9995"],
   [{ ...captioner, data: { reinforced: true } }, "has no second term for synthetic captions | data.mixSynthetic=0.5"],
   [{ lock: ["image"] }, "the image tower is locked and has random weights | start=... (--pretrained)"],
-  [{ ...online, loss: { kind: "clip" } }, "teachers cost and do nothing: loss.kind is clip | set loss.kind=distill"],
-  [{ ...captioner, teachers: ["a"] }, "teachers cost and do nothing: loss.kind is coca"],
-  [{ ...online, loss: { ...online.loss, weights: [1, 0] } }, "do nothing: their weight is 0 | set loss.weights=[0,1]"],
-  [{ ...online, loss: { kind: "siglip", weights: [1, 0] } }, "teachers cost and do nothing: their weight is 0"],
+  [
+    { ...online, loss: { kind: "clip" } },
+    "teachers cost time and have no effect: loss.kind is clip | set loss.kind=distill",
+  ],
+  [{ ...captioner, teachers: ["a"] }, "teachers cost time and have no effect: loss.kind is coca"],
+  [
+    { ...online, loss: { ...online.loss, weights: [1, 0] } },
+    "have no effect: their weight is 0 | set loss.weights=[0,1]",
+  ],
+  [
+    { ...online, loss: { kind: "siglip", weights: [1, 0] } },
+    "teachers cost time and have no effect: their weight is 0",
+  ],
   [{ ...online, loss: { kind: "distill" } }, "loss.teacherScales is empty"],
   [{ data: { reinforced: true }, loss: { kind: "siglip" } }, "loss.teacherScales is empty | one number per teacher"],
   [{ loss: { kind: "siglip", weights: [0, 1] } }, "loss.kind siglip with a weight for distillation needs teachers"],
@@ -147,7 +156,7 @@ test("one way to say how long the run is takes the place of another", () => {
   expect(complaint(() => withOverrides("schedule.steps=1", "schedule.epochs=2"))).toContain("keep one of them")
 })
 
-test("a wrong value is blamed on who set it", () => {
+test("an error names the flag or key=value that set a wrong value", () => {
   const overrides = [{ key: "schedule.learningRate", value: "fast", source: "--lr" }]
   expect(complaint(() => applyOverrides(defaultRecipe, overrides, "mine.json"))).toBe(
     '--lr: schedule.learningRate should be a number, not "fast"',
@@ -185,7 +194,7 @@ test("the papers' recipes", async () => {
   expect(recipes["datacomp-12m"]).toMatchObject({ model: "vit-b-16", optimizer: { eps: 1e-6 }, loss: { kind: "clip" } })
 })
 
-test("a run's recipe is saved whole and read again; names and files that are not there are said", async () => {
+test("a run's recipe is saved completely and read again; missing names and files are reported", async () => {
   const folder = mkdtempSync(join(tmpdir(), "recipe-"))
   const { recipe } = await recipeNamed("dfndr-12m")
   await saveRecipe(folder, recipe)

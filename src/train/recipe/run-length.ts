@@ -1,16 +1,16 @@
-/** How long a run is: steps, whatever the recipe counts in. */
+/** How long a run is, in steps, whichever unit the recipe counts in. */
 import { UserError } from "../../core/errors.ts"
 import type { Recipe } from "./schema.ts"
 
-/** Where a recipe does not say; open_clip's. */
+/** The default of open_clip, for recipes that give no length. */
 const DEFAULT_EPOCHS = 32
 
-/** Of a run that says nothing of a warm-up. */
+/** The warm-up of a recipe that gives none. */
 const WARMUP = { steps: 100, share: 0.1 } as const
 
 export interface RunLength {
   readonly steps: number
-  /** Of these, to the full rate. */
+  /** Those of them in which the learning rate rises to its full value. */
   readonly warmupSteps: number
   /** Pairs seen, repeats counted. */
   readonly samples: number
@@ -20,7 +20,7 @@ export interface RunLength {
 
 /**
  * @param available pairs in the data; null: not known
- * Throws UserError where epochs are counted but not the data, or where the data does not fill a batch.
+ * @throws UserError where epochs are counted and the size of the data is not known, or where the data does not fill a batch
  */
 export function runLength(recipe: Recipe, available: number | null): RunLength {
   const { size } = recipe.batch
@@ -31,7 +31,7 @@ export function runLength(recipe: Recipe, available: number | null): RunLength {
   return { steps, warmupSteps, samples: steps * size, epochs: pairs === null ? null : (steps * size) / pairs }
 }
 
-/** The recipe's warm-up, or what a run of so many steps bears. */
+/** The recipe's warm-up, or the default for a run of this many steps. */
 export function warmupOf({ schedule }: Recipe, steps: number): number {
   return schedule.warmup ?? Math.min(WARMUP.steps, Math.floor(WARMUP.share * steps))
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { runs } from "../../../recipes/index.ts"
-import { decided } from "./decided.ts"
 import { applyOverrides, parseOverride } from "./overrides.ts"
+import { resolvedRecipe } from "./resolved.ts"
 import { defaultRecipe } from "./schema.ts"
 import { objectiveOf, trainConfigOf, trainingDataOf } from "./settings.ts"
 
@@ -46,7 +46,7 @@ test("with teachers and no weights, distillation alone; with weights, those", ()
   expect(objectiveOf(plain)).toEqual({ kind: "siglip" })
 })
 
-test("reinforced data are seen by their stored views, and embeddings read where they are compared with", () => {
+test("reinforced data are used with their stored views, and embeddings are read where the loss uses them", () => {
   const read = (...overrides: string[]) => {
     const { view, reinforced, embeddings } = trainingDataOf(recipe("", "data.train=a", ...overrides))
     return { view, reinforced, embeddings }
@@ -57,7 +57,7 @@ test("reinforced data are seen by their stored views, and embeddings read where 
   expect(read("data.format=reinforced", ...distilled)).toEqual({ view: "stored", reinforced: true, embeddings: true })
   const online = read("data.format=reinforced", ...distilled, 'teachers=["a"]', "data.view=center")
   expect(online).toEqual({ view: "center", reinforced: true, embeddings: false })
-  expect(decided(recipe("", "data.format=reinforced", ...distilled))).toMatchObject({
+  expect(resolvedRecipe(recipe("", "data.format=reinforced", ...distilled))).toMatchObject({
     data: { view: "stored" },
     loss: { weights: [0, 1] },
   })
@@ -78,14 +78,14 @@ test("the loader's settings", () => {
   expect(() => trainingDataOf(defaultRecipe)).toThrow("data.train is missing")
 })
 
-test("a run may go on with data that moved, not with other captions of it", () => {
+test("a run may go on with data that was moved, not with other captions", () => {
   const settings = (...overrides: string[]) => trainConfigOf(recipe("", ...overrides), { steps: 9, device: "cpu" }).data
   expect(settings("data.train=b", "data.workers=3")).toEqual(settings("data.train=a"))
   expect(settings("data.captions=precise")).not.toEqual(settings())
   expect(settings("data.truncated=refuse")).toEqual({ ...settings(), truncated: "refuse" })
 })
 
-test("a run's settings name its teachers and its start; without them they are those of earlier versions", () => {
+test("a run's settings name its teachers and its start; without these they are as in earlier versions", () => {
   const settings = (...overrides: string[]) =>
     trainConfigOf(recipe("", ...overrides), { steps: 9, device: "cpu" }).data!
   const taught = ["loss.kind=distill", 'teachers=["runs/a","runs/b"]', "loss.teacherScales=[20,30]"]

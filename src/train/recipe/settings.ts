@@ -1,24 +1,19 @@
-/** A recipe as what the loop and the loader take. */
-import type * as torch from "../../../torch/index.ts"
+/** A recipe as the settings of the training loop and of the loader. */
 import { UserError } from "../../core/errors.ts"
+import { precisionOf } from "../../core/precision.ts"
 import type { TrainingDataConfig } from "../../data/training/config.ts"
+import type { Settings } from "../checkpoints/state.ts"
 import type { DistillationConfig, ObjectiveConfig } from "../objective.ts"
-import type { Settings } from "../state.ts"
 import type { TrainConfig } from "../train.ts"
-import { distils, isReinforced, lossWeights, viewOf } from "./decided.ts"
+import { distils, isReinforced, lossWeights, viewOf } from "./resolved.ts"
 import { warmupOf } from "./run-length.ts"
 import type { Recipe } from "./schema.ts"
 
-export interface Place {
-  /** As `runLength` gives them. */
-  readonly steps: number
-  readonly device: torch.Device
-  readonly threads?: number
-}
-
-const precisions = { fp32: "float32", amp_bf16: "bfloat16", amp_fp16: "float16" } as const
-
-export function trainConfigOf(recipe: Recipe, { steps, device, threads }: Place): TrainConfig {
+/** @param steps as `runLength` gives them */
+export function trainConfigOf(
+  recipe: Recipe,
+  { steps, device, threads }: Pick<TrainConfig, "steps" | "device" | "threads">,
+): TrainConfig {
   const { batch, schedule, optimizer, ema, save, evaluate, seed } = recipe
   const { layerDecay, ...adamw } = optimizer
   return {
@@ -32,7 +27,7 @@ export function trainConfigOf(recipe: Recipe, { steps, device, threads }: Place)
     constantSteps: schedule.constantSteps,
     ...adamw,
     ...(layerDecay !== null && { layerDecay }),
-    precision: precisions[recipe.precision],
+    precision: precisionOf(recipe.precision),
     activationCheckpointing: recipe.activationCheckpointing,
     ...(ema.decay !== null && { ema: ema.decay, ...(ema.warmup && { emaWarmup: true }) }),
     ...(recipe.rangeAugment !== null && { rangeAugment: recipe.rangeAugment }),
@@ -47,7 +42,7 @@ export function trainConfigOf(recipe: Recipe, { steps, device, threads }: Place)
   }
 }
 
-/** SigLIP's loss distils where the recipe has teachers. */
+/** SigLIP's loss distils where there are teachers or stored embeddings. */
 export function objectiveOf(recipe: Recipe): ObjectiveConfig {
   const { loss } = recipe
   switch (loss.kind) {
@@ -66,13 +61,13 @@ export function objectiveOf(recipe: Recipe): ObjectiveConfig {
   }
 }
 
-/** What the loader needs beyond the recipe comes from the model, the machine and the launch. */
-export type RecipeData = Omit<
+/** The loader's settings that come from the recipe; the others come from the model, the machine and the launch. */
+type RecipeData = Omit<
   TrainingDataConfig,
   "rank" | "ranks" | "preprocessing" | "tokenizer" | "contextLength" | "workers" | "prefetch"
 >
 
-/** Throws UserError where the recipe names no data. Stored embeddings are read only where they are compared with. */
+/** Stored embeddings are read only where the loss uses them. Throws UserError where the recipe names no data. */
 export function trainingDataOf(recipe: Recipe): RecipeData {
   const { data, batch, seed, teachers } = recipe
   if (data.train === null) {
@@ -113,8 +108,8 @@ function distillationOf(recipe: Recipe): DistillationConfig {
 }
 
 /**
- * What a run must not be resumed with another of, beside the loop's own settings. Where the data lies may change, and
- * how it is read; keys that came later are left out where they are off, so that earlier runs go on.
+ * The settings, beside the loop's own, that must be the same when a run is resumed. The place of the data and the way it is
+ * read may change. Keys that earlier versions did not have are left out where they are off, so that earlier runs can be resumed.
  */
 function runSettings(recipe: Recipe): Settings {
   const { train: _, workers: __, maxBadSamples: ___, separator: ____, teacherWidths: _____, ...data } = recipe.data

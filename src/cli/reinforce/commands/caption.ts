@@ -1,6 +1,6 @@
 /** mobileclip reinforce caption */
 import type { Command } from "commander"
-import { type CaptionRequest, captionJob } from "../../../reinforce/stage-jobs.ts"
+import { type CaptionRequest, captionJob } from "../../../reinforce/job/stage-jobs.ts"
 import type { CommandContext } from "../../context.ts"
 import { addResourceOptions, addShardOptions, type ResourceOptions, type ShardOptions } from "../shard-options.ts"
 import { addCaptionOptions } from "../stage-options.ts"

@@ -1,6 +1,6 @@
 /** mobileclip reinforce embed */
 import type { Command } from "commander"
-import { embeddingJob } from "../../../reinforce/stage-jobs.ts"
+import { embeddingJob } from "../../../reinforce/job/stage-jobs.ts"
 import type { CommandContext } from "../../context.ts"
 import { addResourceOptions, addShardOptions, type ResourceOptions, type ShardOptions } from "../shard-options.ts"
 import { addEmbeddingOptions, type EmbeddingOptions, embeddingRequest } from "../stage-options.ts"

@@ -1,5 +1,6 @@
 /** mobileclip reinforce join */
 import type { Command } from "commander"
+import { joinDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
 import { progressOption, wholeNumber } from "../../options.ts"
 import { outputOf } from "../summary.ts"
@@ -27,8 +28,18 @@ export function register(parent: Command, context: CommandContext): void {
     .option("--by-name", "shards of one name hold the same samples: no index of all keys")
     .option("--allow-changed", "keep pictures whose sha256 is not the one that was reinforced")
     .option("--require-all", "fail unless all images and all reinforcements were matched")
-    .option("--max-failures <n>", "stop when more images than this had to be left out", wholeNumber(0), Infinity)
-    .option("--max-index-mb <n>", "memory of the index; the rest goes to a temporary file", wholeNumber(1), 1024)
+    .option(
+      "--max-failures <n>",
+      "stop when more images than this had to be left out",
+      wholeNumber(0),
+      joinDefaults.maxFailures,
+    )
+    .option(
+      "--max-index-mb <n>",
+      "memory of the index; the rest goes to a temporary file",
+      wholeNumber(1),
+      joinDefaults.maxIndexBytes / 2 ** 20,
+    )
     .option("--json", "print join.json")
     .addOption(progressOption())
     .addHelpText("after", examples)

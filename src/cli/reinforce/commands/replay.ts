@@ -2,9 +2,7 @@
 import { type Command, Option } from "commander"
 import { UserError } from "../../../core/errors.ts"
 import type { Interpolation } from "../../../core/image/resize.ts"
-import { openStorage } from "../../../data/stores/open.ts"
-import { replayViews } from "../../../reinforce/tools/replay.ts"
-import { findShards } from "../../../reinforce/tools/shards.ts"
+import { replayDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
 import { oneLine, prefix } from "../../errors.ts"
 import { wholeNumber } from "../../options.ts"
@@ -32,19 +30,22 @@ export function register(parent: Command, context: CommandContext): void {
     .description("write the stored views of samples as images: KEY.view0.png, ... beside the original")
     .argument("<shards...>", "the output folder of a job, or any shards with pictures")
     .requiredOption("--output <folder>", "where images go")
-    .option("--size <n>", "side of a view, in pixels", wholeNumber(1, 4096), 224)
-    .addOption(new Option("--interpolation <name>", "of the crop").choices(["bicubic", "bilinear"]).default("bicubic"))
+    .option("--size <n>", "side of a view, in pixels", wholeNumber(1, 4096), replayDefaults.size)
+    .addOption(
+      new Option("--interpolation <name>", "of the crop")
+        .choices(["bicubic", "bilinear"])
+        .default(replayDefaults.interpolation),
+    )
     .option("--keys <list>", "of samples, comma-separated (default: the first ones)", list)
-    .option("--limit <n>", "samples at most", wholeNumber(1), 100)
+    .option("--limit <n>", "samples at most", wholeNumber(1), replayDefaults.limit)
     .option("--json", "print what was written")
     .addHelpText("after", examples)
     .action(async (shards: readonly string[], { keys, json, ...options }: Options) => {
       const { writeOut, writeErr } = outputOf(command)
-      const storage = openStorage()
-      const set = await findShards(storage, shards)
-      const result = await replayViews(storage, set, {
+      const { replayViews } = await import("../../../reinforce/tools/replay.ts")
+      const result = await replayViews(shards, {
         ...options,
-        keys: keys ?? null,
+        ...(keys && { keys }),
         signal: context.abortOnInterrupt(),
       })
       const { samples, views, problems } = result

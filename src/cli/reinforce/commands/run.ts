@@ -1,6 +1,7 @@
 /** mobileclip reinforce run */
 import { type Command, Option } from "commander"
-import { type CaptionRequest, captionJob, embeddingJob } from "../../../reinforce/stage-jobs.ts"
+import { publishDefaults } from "../../../reinforce/job/job.ts"
+import { type CaptionRequest, captionJob, embeddingJob } from "../../../reinforce/job/stage-jobs.ts"
 import type { CommandContext } from "../../context.ts"
 import { number, wholeNumber } from "../../options.ts"
 import type { RunOptions } from "../distributed.ts"
@@ -45,12 +46,22 @@ function stage(
   addOptions(addShardOptions(command))
     .option("--nats <url>", "the server, or several of one cluster, comma-separated (default: NATS_URL)")
     .option("--job <name>", "its name on the server (default: by the output)")
-    .option("--max-tries <n>", "times that a shard is begun before it is parked", wholeNumber(1), 5)
-    .option("--stall-timeout <seconds>", "without progress, after which a shard is abandoned", number(1, 1e6), 600)
+    .option(
+      "--max-tries <n>",
+      "times that a shard is begun before it is parked",
+      wholeNumber(1),
+      publishDefaults.maxTries,
+    )
+    .option(
+      "--stall-timeout <seconds>",
+      "without progress, after which a shard is abandoned",
+      number(1, 1e6),
+      publishDefaults.stallSeconds,
+    )
     .addOption(
-      new Option("--ack-wait <seconds>", "of a silent worker, behind which its shards go to others")
+      new Option("--ack-wait <seconds>", "of a silent worker, after which its shards go to others")
         .argParser(number(1, 1e6))
-        .default(30),
+        .default(publishDefaults.ackWaitSeconds),
     )
     .addHelpText("after", examples)
     .action(async (options: RunOptions) => {

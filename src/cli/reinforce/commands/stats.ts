@@ -1,15 +1,11 @@
 /** mobileclip reinforce stats */
 import type { Command } from "commander"
-import { openStorage } from "../../../data/stores/open.ts"
-import { writeAtomically } from "../../../host/files.ts"
-import { findShards } from "../../../reinforce/tools/shards.ts"
-import { contactSheet } from "../../../reinforce/tools/stats/contact-sheet.ts"
-import { collectStats } from "../../../reinforce/tools/stats/stats.ts"
+import { contactSheetDefaults, statsDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
 import { progressOption, wholeNumber } from "../../options.ts"
-import type { ProgressMode } from "../../progress.ts"
+import { type ProgressMode, progressReporter } from "../../progress.ts"
 import { outputOf } from "../summary.ts"
-import { shardProgress, widths } from "../tools/options.ts"
+import { widths } from "../tools/options.ts"
 import { statsText } from "../tools/stats-text.ts"
 
 interface Options {
@@ -36,29 +32,26 @@ export function register(parent: Command, context: CommandContext): void {
     .command("stats")
     .description("count what is in shards, compare teachers, and draw a contact sheet")
     .argument("<shards...>", "the output folder of a job, or any shards")
-    .option("--samples <n>", "chosen at random, to compare teachers on", wholeNumber(0), 256)
-    .option("--seed <n>", "of their choice", wholeNumber(0), 0)
-    .option("--tag-suffix <suffix>", "behind the keys of the embeddings that are compared", "")
+    .option("--samples <n>", "chosen at random, to compare teachers on", wholeNumber(0), statsDefaults.samples)
+    .option("--seed <n>", "of their choice", wholeNumber(0), statsDefaults.seed)
+    .option("--tag-suffix <suffix>", "after the keys of the embeddings that are compared", statsDefaults.tagSuffix)
     .option("--teacher-widths <list>", "such as 768,768 (default: found in the vectors)", widths)
     .option("--contact-sheet <file>", "a PNG of chosen samples: original, views made again, captions")
-    .option("--rows <n>", "samples on it", wholeNumber(1, 100), 8)
-    .option("--views <n>", "views of each", wholeNumber(1, 32), 5)
-    .option("--size <n>", "side of a view on it, in pixels", wholeNumber(32, 1024), 160)
+    .option("--rows <n>", "samples on it", wholeNumber(1, 100), contactSheetDefaults.rows)
+    .option("--views <n>", "views of each", wholeNumber(1, 32), contactSheetDefaults.views)
+    .option("--size <n>", "side of a view on it, in pixels", wholeNumber(32, 1024), contactSheetDefaults.size)
     .option("--json", "print the whole report")
     .addOption(progressOption())
     .addHelpText("after", examples)
     .action(async (shards: readonly string[], options: Options) => {
-      const { contactSheet: file, teacherWidths = null, tagSuffix: suffix, samples, seed, rows, views, size } = options
-      const storage = openStorage()
-      const set = await findShards(storage, shards)
-      const progress = shardProgress(options.progress, "stats", set.shards.length)
-      const onShard = (done: number, found: number) => progress.show(done, found)
-      const chosen = Math.max(samples, file === undefined ? 0 : rows)
-      const wanted = { samples: chosen, seed, suffix, teacherWidths, signal: context.abortOnInterrupt(), onShard }
-      const stats = await collectStats(storage, set, wanted)
-      progress.done()
-      if (file !== undefined) await writeAtomically(file, [await contactSheet(stats.chosen, { rows, views, size })])
-      const text = options.json ? JSON.stringify(stats.report, null, 2) : statsText(stats.report)
-      outputOf(command).writeOut(`${text}\n`)
+      const { samples, seed, tagSuffix, teacherWidths, contactSheet: file, rows, views, size } = options
+      const { shardStats } = await import("../../../reinforce/tools/stats/stats.ts")
+      const report = await shardStats(shards, {
+        ...{ samples, seed, tagSuffix, signal: context.abortOnInterrupt() },
+        ...(teacherWidths && { teacherWidths }),
+        ...(file !== undefined && { contactSheet: { file, rows, views, size } }),
+        startProgress: progressReporter(options.progress),
+      })
+      outputOf(command).writeOut(`${options.json ? JSON.stringify(report, null, 2) : statsText(report)}\n`)
     })
 }

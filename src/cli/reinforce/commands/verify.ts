@@ -1,5 +1,6 @@
 /** mobileclip reinforce verify */
 import type { Command } from "commander"
+import { verifyDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
 import { number, progressOption, wholeNumber } from "../../options.ts"
 import { addResourceOptions } from "../shard-options.ts"
@@ -23,15 +24,20 @@ export function register(parent: Command, context: CommandContext): void {
     .command("verify")
     .description("check reinforced shards, and make a random choice of samples again")
     .argument("<shards...>", "the output folder of a job, or any shards")
-    .option("--samples <n>", "samples that are made again", wholeNumber(0), 32)
-    .option("--seed <n>", "of their choice", wholeNumber(0), 0)
-    .option("--threshold <cosine>", "least cosine of an embedding with the one made again", number(-1, 1), 0.999)
+    .option("--samples <n>", "samples that are made again", wholeNumber(0), verifyDefaults.samples)
+    .option("--seed <n>", "of their choice", wholeNumber(0), verifyDefaults.seed)
+    .option(
+      "--threshold <cosine>",
+      "least cosine of an embedding with the one made again",
+      number(-1, 1),
+      verifyDefaults.threshold,
+    )
     .option("--teacher-widths <list>", "such as 768,768 (default: found in the vectors)", widths)
     .option("--against <folder>", "compare with the output of another run, shard by shard")
     .option("--model-name <names>", "teachers, where the folder has no config.json")
     .option("--pretrained <tags>", "of those that are open_clip's architectures; N/A where there is none")
     .option("--aug-config <json>", "augmentation they were given, as JSON or a file of it (default: the papers')")
-    .option("--tag-suffix <suffix>", "behind the keys of the embeddings, with --model-name", "")
+    .option("--tag-suffix <suffix>", "after the keys of the embeddings, with --model-name", "")
     .option("--json", "print the whole report")
     .addOption(progressOption())
     .addHelpText("after", examples)

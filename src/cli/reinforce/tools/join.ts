@@ -1,15 +1,11 @@
 /** What `reinforce join` does with its options. */
 import { UserError } from "../../../core/errors.ts"
-import { expandShards } from "../../../data/expand.ts"
-import { openStorage } from "../../../data/stores/open.ts"
-import { lockOutput } from "../../../reinforce/output-lock.ts"
 import { type JoinReport, joinShards } from "../../../reinforce/tools/join/join.ts"
 import { PartialSuccess } from "../../errors.ts"
-import type { ProgressMode } from "../../progress.ts"
+import { type ProgressMode, progressReporter } from "../../progress.ts"
+import { textTable } from "../../table.ts"
 import type { Output } from "../summary.ts"
 import { type FormatOptions, joinFormat } from "./format-option.ts"
-import { joinText } from "./join-text.ts"
-import { shardProgress } from "./options.ts"
 
 export interface JoinCommandOptions extends FormatOptions {
   readonly images: readonly string[]
@@ -26,22 +22,16 @@ export interface JoinCommandOptions extends FormatOptions {
 }
 
 export async function runJoin(options: JoinCommandOptions, signal: AbortSignal, output: Output): Promise<void> {
-  const { reinforcements: named, key = null, byName, allowChanged = false, maxFailures, maxIndexMb } = options
-  const [images, reinforcements] = [await expandShards(options.images), await expandShards(named)]
-  using _ = await lockOutput(options.output, "join", signal)
-  const job = {
-    ...{ kind: "join" as const, reinforcements: named, match: byName ? ("name" as const) : ("key" as const) },
-    ...{ keyField: key, format: joinFormat(options), allowChanged },
-  }
-  const indexing = byName ? null : shardProgress(options.progress, "index", reinforcements.length)
-  const joining = shardProgress(options.progress, "join", images.length)
-  const report = await joinShards(openStorage(), {
-    ...{ images, reinforcements, output: options.output, job, maxFailures, signal },
+  const { images, reinforcements, key, byName, allowChanged = false, maxFailures, maxIndexMb } = options
+  const format = joinFormat(options)
+  const report = await joinShards({
+    ...{ images, reinforcements, output: options.output, allowChanged, maxFailures, signal },
+    ...(key !== undefined && { keyField: key }),
+    ...(byName && { match: "name" }),
+    ...(format && { format }),
     maxIndexBytes: maxIndexMb * 2 ** 20,
-    onIndexed: (shards) => indexing?.update(shards),
-    onState: ({ shardsDone, samples }) => joining.show(shardsDone, samples),
+    startProgress: progressReporter(options.progress),
   })
-  joining.done()
   output.writeOut(`${options.json ? JSON.stringify(report, null, 2) : joinText(report)}\n`)
   requireComplete(report, options)
 }
@@ -65,4 +55,29 @@ function requireComplete(report: JoinReport, { output, requireAll, maxFailures }
   if (failures + changed + failedShards.length > 0) {
     throw new PartialSuccess(`${output}/failures.jsonl says what was left out and why`)
   }
+}
+
+function joinText(report: JoinReport): string {
+  const { images, reinforcements, matched } = report
+  const rows: [string, number][] = [
+    ["image shards", images.shards],
+    ["images", images.samples],
+    ["reinforcement shards", reinforcements.shards],
+    ["reinforcements", reinforcements.keys],
+    ["matched", matched],
+    ["images without reinforcement", report.withoutReinforcement],
+    ["reinforcements without image", report.withoutImage],
+    ["images whose key came before", images.duplicates],
+    ["reinforcements whose key came before", reinforcements.duplicates],
+    ["pictures that have changed", report.changed],
+    ["samples that failed", report.failures],
+    ["shards that failed", report.failedShards.length],
+  ]
+  const table = textTable(
+    [{ title: "join" }, { title: "count", align: "right" }],
+    rows.map(([name, count]) => [name, String(count)]),
+  )
+  const size = matched > 0 ? `, ${(report.bytes / matched / 1000).toFixed(1)} kB a sample` : ""
+  const failed = report.failedShards.map(({ shard, reason }) => `${shard}: ${reason}`)
+  return [table, `${(report.bytes / 1e6).toFixed(1)} MB${size}`, ...failed].join("\n")
 }

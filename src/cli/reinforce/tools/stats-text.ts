@@ -49,7 +49,7 @@ function captionsTable({ captions }: StatsReport): string {
 
 const barWidth = 40
 
-/** Of tokens in a caption: a line for each bin, up to the last one in use. */
+/** How many tokens captions have: a line for each bin, up to the last one in use. */
 function histograms({ captions }: StatsReport): string {
   return Object.entries(captions)
     .map(([kind, { histogram }]) => {

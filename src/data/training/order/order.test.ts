@@ -1,10 +1,10 @@
 import { expect, test } from "vitest"
-import { Random } from "../../../core/random.ts"
+import { Random } from "../../../core/arrays/random.ts"
 import { DrawOrder, EpochOrder, fetchedDraws, permutation, singleDraws } from "./order.ts"
 
 const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i)
 
-test("a permutation has everything once, and every place is as likely", () => {
+test("a permutation has every number once, at each position with equal probability", () => {
   expect([...permutation(100, new Random(1))].sort((a, b) => a - b)).toEqual(range(100))
   const counts = Array.from({ length: 3 }, () => [0, 0, 0])
   for (let seed = 0; seed < 3000; seed++) {
@@ -18,7 +18,7 @@ test("epochs follow each other without gap, in orders of their own", () => {
   const epochs = range(3).map((epoch) => range(7, 7 * epoch).map((position) => order.at(position)))
   for (const epoch of epochs) expect(epoch.toSorted()).toEqual(range(7))
   expect(epochs[0]).not.toEqual(epochs[1])
-  // Back and forth, as where batches are made ahead.
+  // Back and forth, as for batches that are made ahead.
   const ahead = range(16).flatMap((position) => [position + 5, position])
   expect(ahead.map((position) => order.at(position))).toEqual(ahead.map((position) => epochs.flat()[position]))
 })

@@ -1,8 +1,8 @@
 /**
- * Which sample stands where. A position counts pairs over all steps and ranks, so what a rank gets at a step is
- * arithmetic, and the batches of several ranks joined are those of one.
+ * Which sample stands at which position. A position counts pairs over all steps and ranks, so what a rank gets at a step
+ * follows by arithmetic, and the batches of several ranks together are those of a single one.
  */
-import { Random } from "../../../core/random.ts"
+import { Random } from "../../../core/arrays/random.ts"
 
 /** The order of an epoch: 0 to `count` - 1, shuffled (Fisher-Yates). */
 export function permutation(count: number, random: Random): Uint32Array {
@@ -14,9 +14,9 @@ export function permutation(count: number, random: Random): Uint32Array {
   return order
 }
 
-/** Every sample once per epoch; an epoch follows the other within a batch, so none is left out. */
+/** Every sample once per epoch; the next epoch begins within a batch, so no sample is left out. */
 export class EpochOrder {
-  /** Two, for batches are made ahead. */
+  /** Two epochs' orders, because batches are made ahead. */
   private readonly orders = new Map<number, Uint32Array>()
 
   constructor(
@@ -40,7 +40,7 @@ export class EpochOrder {
 }
 
 /** A sample of a shard that was drawn: the `ordinal`-th draw of a slot, and its `place`-th sample. */
-export interface Draw {
+interface Draw {
   readonly shard: number
   readonly slot: number
   readonly ordinal: number
@@ -48,16 +48,16 @@ export interface Draw {
 }
 
 export interface DrawShape {
-  /** Neighbours in a batch that are of the same draw: a slot. */
+  /** How many neighbours in a batch belong to one draw: a slot. */
   readonly run: number
-  /** Samples that are taken of a draw, whatever its shard has; then the slot draws another shard. */
+  /** How many samples are taken of a draw, whatever the size of its shard; then the slot draws another shard. */
   readonly length: number
 }
 
-/** Where all shards are soon read, each sample is drawn by itself. */
+/** For shards that are read quickly: each sample is drawn by itself. */
 export const singleDraws: DrawShape = { run: 1, length: 1 }
 
-/** Where shards are remote or large: as many at once as a batch has runs, each used for 64 steps. */
+/** For remote or large shards: as many at once as a batch has runs, each used for 64 steps. */
 export const fetchedDraws: DrawShape = { run: 16, length: 1024 }
 
 /** Shards with replacement. */
@@ -69,7 +69,7 @@ export class DrawOrder {
     private readonly shape: DrawShape,
   ) {}
 
-  /** @param ahead so many samples of the slot later: what will be asked for */
+  /** @param ahead how many samples of the slot later: for fetching what will be asked for */
   at(position: number, ahead = 0): Draw {
     const { run, length } = this.shape
     const [step, row] = [Math.floor(position / this.batchSize), position % this.batchSize]
@@ -91,7 +91,7 @@ export class DrawOrder {
 
   private readonly orders = new Map<number, { readonly ordinal: number; readonly order: Uint32Array }>()
 
-  /** The order of a draw, kept until the slot's next. */
+  /** The order of a draw, kept until the slot's next draw. */
   private drawn(slot: number, ordinal: number, count: number, random: Random): Uint32Array {
     const known = this.orders.get(slot)
     if (known?.ordinal === ordinal && known.order.length === count) return known.order

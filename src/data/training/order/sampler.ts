@@ -1,27 +1,27 @@
-/** From a position to the sample that stands there, or to the one in its place where that cannot be used. */
-import { Random } from "../../../core/random.ts"
-import type { Place, SampleList } from "../sources/place.ts"
+/** From a position to the sample that stands there, or to its replacement where it cannot be used. */
+import { Random } from "../../../core/arrays/random.ts"
+import type { SampleList, SampleLocation } from "../sources/location.ts"
 import type { ShardSet } from "../sources/shard-set.ts"
 import { DrawOrder, type DrawShape, EpochOrder, fetchedDraws } from "./order.ts"
 
 export interface Picked {
-  /** Of the sample, the same whenever it is picked. */
+  /** A number of the sample, the same whenever it is picked. */
   readonly id: number
-  readonly place: Place
+  readonly location: SampleLocation
 }
 
 export interface Sampler {
   /** Null where that is not known before all is read. */
   readonly samples: number | null
   /**
-   * At once wherever it can be: a batch is then on its way to the threads before libtorch has this one.
+   * Synchronous wherever possible: the next batch is then on its way to the threads before libtorch gets this one.
    *
-   * @param attempt 0, and from 1 on the samples in its place
+   * @param attempt 0 for the sample itself, from 1 on for its replacements
    */
   pick(position: number, attempt: number): Picked | Promise<Picked>
 }
 
-/** Every sample once per epoch, or any at any time. */
+/** Samples of a list: each once per epoch, or drawn at random. */
 export class ListSampler implements Sampler {
   readonly samples: number
   private readonly order: EpochOrder | null
@@ -37,7 +37,7 @@ export class ListSampler implements Sampler {
 
   pick(position: number, attempt: number): Picked {
     const id = attempt === 0 && this.order ? this.order.at(position) : this.drawn(position, attempt)
-    return { id, place: this.list.place(id) }
+    return { id, location: this.list.location(id) }
   }
 
   private drawn(position: number, attempt: number): number {
@@ -45,7 +45,7 @@ export class ListSampler implements Sampler {
   }
 }
 
-/** Shards with replacement; what follows is fetched while half of a draw is still to come. */
+/** Shards drawn with replacement; the next shard is fetched when half of a draw is left. */
 export class ShardSampler implements Sampler {
   readonly samples = null
   private readonly order: DrawOrder
@@ -63,14 +63,14 @@ export class ShardSampler implements Sampler {
 
   async pick(position: number, attempt: number): Promise<Picked> {
     const draw = this.order.at(position)
-    // What is wrong with it is told when it is needed.
+    // An error is reported when the shard is needed.
     if (this.ahead > 0) void this.shards.samples(this.order.at(position, this.ahead).shard).catch(() => {})
     if (attempt > 0) return this.pickInstead(draw.shard, position, attempt)
     const list = await this.shards.samples(draw.shard)
     return pickOf(list, draw.shard, this.order.sampleOf(draw, list.count))
   }
 
-  /** From the same shard where others would have to be fetched, but not for ever: it may have none that can be used. */
+  /** Replacements come from the same shard where others would have to be fetched, but not for ever: it may have no usable sample. */
   private async pickInstead(drawn: number, position: number, attempt: number): Promise<Picked> {
     const random = Random.of(this.seed, "instead", position, attempt)
     const stays = this.ahead > 0 && attempt <= mostAttemptsInShard
@@ -83,10 +83,10 @@ export class ShardSampler implements Sampler {
 const mostAttemptsInShard = 16
 
 function pickOf(list: SampleList, shard: number, index: number): Picked {
-  return { id: shard * 2 ** 32 + index, place: list.place(index) }
+  return { id: shard * 2 ** 32 + index, location: list.location(index) }
 }
 
-/** Shards that a rank has open at once: those its rows are of, those that are fetched ahead, and some to spare. */
+/** Shards that a rank has open at once: those of its rows, those fetched ahead, and a few more. */
 export function openShards(rows: number): number {
   return 2 * (Math.ceil(rows / fetchedDraws.run) + 1) + 4
 }

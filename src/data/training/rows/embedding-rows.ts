@@ -16,7 +16,7 @@ export function realRow({ embeddings }: Captions, caption: number): EmbeddingRow
   return rowOf(textEmbeddings(embeddings), caption)
 }
 
-/** In an array of its own (DFNDR), or behind the original captions', key after key (DataCompDR). */
+/** In an array of its own (DFNDR), or after the original captions', key by key (DataCompDR). */
 export function syntheticRow(sample: Captions, key: string, caption: number): EmbeddingRow | null {
   const own = sample.embeddings.get(`${key}_emb`)
   if (own) return rowOf(own, caption)

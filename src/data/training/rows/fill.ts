@@ -1,21 +1,21 @@
 /** Rows of a batch, one after the other, in a thread of the pool or in the caller's. */
-import { Random } from "../../../core/random.ts"
+import { Random } from "../../../core/arrays/random.ts"
 import type { Tokenizer } from "../../../core/text/tokenizer.ts"
 import type { Truncated } from "../../../host/image/picture-format.ts"
 import { type BadReason, BadSample } from "../bad-samples.ts"
-import type { Place } from "../sources/place.ts"
+import type { SampleLocation } from "../sources/location.ts"
 import { SampleLoader, type TrainingSample } from "./load.ts"
 import { fillRow, type RowSettings } from "./row.ts"
 import { rowOfSlot, type Slot } from "./slot.ts"
 
 export interface FillSettings extends RowSettings {
   readonly seed: number
-  /** Of a batch on this rank. */
+  /** Rows of a batch on this rank. */
   readonly rows: number
   /** Samples are kept decoded up to so many bytes; 0: none is. */
   readonly cacheBytes: number
   readonly truncated: Truncated
-  /** Of the shorter side of a picture, in pixels. */
+  /** The least length of a picture's shorter side, in pixels. */
   readonly minImageSize: number
 }
 
@@ -25,7 +25,7 @@ export interface RowRequest {
   readonly position: number
   readonly attempt: number
   readonly id: number
-  readonly place: Place
+  readonly location: SampleLocation
   /** What is wrong with the sample that stands at the position, where that was known before it was tried. */
   readonly known?: BadReason | undefined
 }
@@ -80,15 +80,15 @@ export class RowFiller implements Disposable {
     this.kept.clear()
   }
 
-  private async fillOne(slot: Slot, { row, position, attempt, id, place }: RowRequest): Promise<void> {
+  private async fillOne(slot: Slot, { row, position, attempt, id, location }: RowRequest): Promise<void> {
     const { seed, rows } = this.settings
-    const sample = this.kept.get(id) ?? (await this.load(id, place))
+    const sample = this.kept.get(id) ?? (await this.load(id, location))
     const random = Random.of(seed, "row", position, attempt)
     fillRow(sample, random, this.settings, this.tokenizer, rowOfSlot(slot, row, rows))
   }
 
-  private async load(id: number, place: Place): Promise<TrainingSample> {
-    const sample = await this.loader.load(place)
+  private async load(id: number, location: SampleLocation): Promise<TrainingSample> {
+    const sample = await this.loader.load(location)
     this.requireSize(sample)
     if (sample.image.isCutOff) this.cutOff.push(id)
     const bytes = sampleBytes(sample)

@@ -1,17 +1,18 @@
 /** A sample from where it lies to what rows are made of: the decoded picture, captions, stored views and embeddings. */
-import { EnvironmentError, isOfInput, messageOf, UserError } from "../../../core/errors.ts"
-import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../../host/files.ts"
+import { EnvironmentError, isInputError, messageOf, UserError } from "../../../core/errors.ts"
+import { isObject } from "../../../core/json.ts"
+import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../../host/files/files.ts"
 import { type DecodedImage, decodeHere } from "../../../host/image/images.ts"
 import type { Truncated } from "../../../host/image/picture-format.ts"
 import { parseJsonText } from "../../json-text.ts"
-import { sampleOfRecord } from "../../reinforced/json-record.ts"
-import { longestLine } from "../../reinforced/lines.ts"
-import { sampleOfMembers } from "../../reinforced/members.ts"
+import { sampleOfRecord } from "../../reinforced/jsonl/json-record.ts"
+import { longestLine } from "../../reinforced/jsonl/lines.ts"
 import type { ReinforcedSample } from "../../reinforced/sample.ts"
 import { checkSampleSize, checkText, cutText } from "../../reinforced/sample-budget.ts"
+import { sampleOfMembers } from "../../reinforced/tar/members.ts"
 import { BadSample } from "../bad-samples.ts"
 import { readCaptions } from "../sources/captions.ts"
-import { describePlace, type MemberPlace, type Place } from "../sources/place.ts"
+import { describeLocation, type MemberLocation, type SampleLocation } from "../sources/location.ts"
 
 export interface TrainingSample extends Pick<ReinforcedSample, "texts" | "synTexts" | "paramAug" | "embeddings"> {
   /** For messages. */
@@ -34,9 +35,9 @@ export class SampleLoader implements Disposable {
   ) {}
 
   /** Throws BadSample where the sample is at fault. */
-  async load(place: Place): Promise<TrainingSample> {
-    const name = describePlace(place)
-    const { image, ...sample } = await this.read(place, name)
+  async load(location: SampleLocation): Promise<TrainingSample> {
+    const name = describeLocation(location)
+    const { image, ...sample } = await this.read(location, name)
     if (!image) throw new BadSample("no picture", `${name} has no picture`)
     const decoded = await asBad("damaged picture", name, () => decodeHere(image, { name, truncated: this.truncated }))
     return { name, image: decoded, ...sample }
@@ -47,24 +48,24 @@ export class SampleLoader implements Disposable {
     this.files.clear()
   }
 
-  private read(place: Place, name: string): Promise<Encoded> {
+  private read(location: SampleLocation, name: string): Promise<Encoded> {
     return asBad("damaged sample", name, async () => {
-      switch (place.kind) {
+      switch (location.kind) {
         case "tar":
-          return encodedOf(await sampleOfMembers(place.key, this.members(place.path, place.members)))
+          return encodedOf(await sampleOfMembers(location.key, this.members(location.path, location.members)))
         case "line":
-          return encodedOf(sampleOfRecord(this.record(place), place.length))
+          return encodedOf(sampleOfRecord(this.record(location), location.length))
         case "file":
           return {
             ...unreinforced,
-            texts: await readCaptions(place.captions),
-            image: await pictureAt(place.path),
+            texts: await readCaptions(location.captions),
+            image: await pictureAt(location.path),
           }
       }
     })
   }
 
-  private record({ path, offset, length }: LinePlace): Readonly<Record<string, unknown>> {
+  private record({ path, offset, length }: LineLocation): Readonly<Record<string, unknown>> {
     checkText(length, "its line", longestLine)
     const record = parseLine(this.open(path).read(offset, length))
     if (this.hasEmbeddings) return record
@@ -72,7 +73,7 @@ export class SampleLoader implements Disposable {
   }
 
   /** Members lie side by side as a rule: then one read gets them all. */
-  private members(path: string, members: readonly MemberPlace[]): Map<string, Uint8Array> {
+  private members(path: string, members: readonly MemberLocation[]): Map<string, Uint8Array> {
     checkSampleSize(members.map(({ size }) => size))
     if (members.length === 0) return new Map()
     const file = this.open(path)
@@ -81,7 +82,7 @@ export class SampleLoader implements Disposable {
     const bytes = members.reduce((sum, { size }) => sum + size, 0)
     // Heads lie between members, and what was not asked for.
     const all = end - start <= 2 * bytes + 2 ** 16 ? file.read(start, end - start) : null
-    const read = ({ offset, size }: MemberPlace) =>
+    const read = ({ offset, size }: MemberLocation) =>
       all ? all.subarray(offset - start, offset - start + size) : file.read(offset, size)
     return new Map(members.map((member) => [member.extension, read(member)]))
   }
@@ -112,7 +113,7 @@ function openShard(path: string): OpenFile {
   }
 }
 
-type LinePlace = Extract<Place, { kind: "line" }>
+type LineLocation = Extract<SampleLocation, { kind: "line" }>
 
 /** A sample whose picture is still a file's bytes. */
 type Encoded = Omit<TrainingSample, "image" | "name"> & { readonly image: Uint8Array | null }
@@ -131,7 +132,7 @@ function parseLine(bytes: Uint8Array): Record<string, unknown> {
       .toString("utf8")
       .replace(/^\ufeff/, ""),
   )
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  if (isObject(value)) return value
   throw new UserError("no object")
 }
 
@@ -162,7 +163,7 @@ async function asBad<T>(
   try {
     return await work()
   } catch (error) {
-    if (!(isOfInput(error) || error instanceof SyntaxError)) throw error
+    if (!(isInputError(error) || error instanceof SyntaxError)) throw error
     const message = messageOf(error)
     throw new BadSample(reason, message.startsWith(name) ? message : `${name}: ${message}`)
   }

@@ -2,9 +2,10 @@
  * A row of a batch: which view, caption and synthetic caption are taken (apple/ml-mobileclip training patch: each
  * uniform), and what they and their embeddings are. No augmentation but the stored one is done to a stored view.
  */
+
+import type { Random } from "../../../core/arrays/random.ts"
 import { UserError } from "../../../core/errors.ts"
 import { type Preprocessing, preprocess } from "../../../core/image/preprocess.ts"
-import type { Random } from "../../../core/random.ts"
 import type { Tokenizer } from "../../../core/text/tokenizer.ts"
 import { augmentedPixels } from "../../augment/apply.ts"
 import { drawCrop } from "../../augment/draw.ts"
@@ -23,7 +24,7 @@ export interface RowSettings {
   readonly syntheticPattern: string | null
   /** Null where they have a term of their own. */
   readonly mixSynthetic: number | null
-  /** Of a row of embeddings; null where they are not used. */
+  /** Values in a row of embeddings; null where they are not used. */
   readonly embeddingWidth: number | null
 }
 
@@ -41,8 +42,8 @@ export interface RowOutput {
 const cropRatio = [3 / 4, 4 / 3] as const
 
 /**
- * Of crops and of stored views, whatever a model's evaluation uses. open_clip's train transform is a RandomResizedCrop
- * that is always bicubic, and the loader of reinforced data takes over the interpolation of that transform.
+ * The interpolation of crops and of stored views, whatever a model's evaluation uses. open_clip's train transform is a
+ * RandomResizedCrop that is always bicubic, and the loader of reinforced data takes its interpolation from it.
  */
 const trainInterpolation = "bicubic"
 

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { dsvFormat } from "d3-dsv"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { Random } from "../../../core/arrays/random.ts"
 import { UserError } from "../../../core/errors.ts"
-import { Random } from "../../../core/random.ts"
 import { listCsv } from "./csv.ts"
 
 let folder: string
@@ -19,8 +19,8 @@ async function rowsOf(text: string, separator?: string): Promise<[string, string
   await writeFile(path, text)
   const list = await listCsv(path, separator === undefined ? {} : { separator })
   return Array.from({ length: list.count }, (_, i) => {
-    const place = list.place(i) as { path: string; captions: readonly string[] }
-    return [place.path.slice(folder.length + 1), place.captions[0]!]
+    const location = list.location(i) as { path: string; captions: readonly string[] }
+    return [location.path.slice(folder.length + 1), location.captions[0]!]
   })
 }
 
@@ -34,7 +34,7 @@ function messageOf(text: string): Promise<string> {
   )
 }
 
-test("rows are those of d3-dsv, whatever is in the cells", async () => {
+test("rows equal those of d3-dsv, whatever is in the cells", async () => {
   const random = new Random(1)
   for (let round = 0; round < 200; round++) {
     const lineEnd = random.pick(["\n", "\r\n", "\r"])
@@ -54,7 +54,7 @@ function cellOf(random: Random): string {
   return `a${letters.filter((letter) => letter === "a" || letter === '"').join("")}`
 }
 
-test("a byte order mark is none of the first column's name; blank lines between rows are said", async () => {
+test("a byte order mark does not belong to the first column's name; blank lines between rows are reported", async () => {
   expect(await rowsOf("\ufefffilepath\ttitle\n0.jpg\tone\n\n\r\n")).toEqual([["0.jpg", "one"]])
   expect(await messageOf("filepath,title\n0.jpg,one\n\n1.jpg,two\n")).toMatch(/row 3 has 1 cells, and the head has 2$/)
 })
@@ -67,18 +67,18 @@ test("a quote that is not closed ends the reading, and not the memory", async ()
   expect(await messageOf(`filepath,title\n0.jpg,"${"\na".repeat(4e6)}`)).toContain("is not closed within 1048576")
   expect(await messageOf(`filepath,title\n0.jpg,"${"\n".repeat(8e6)}x`)).toContain("is not closed within 1048576")
   expect(await messageOf(`filepath,title\n${"\n".repeat(8e6)}x`)).toContain("row 2 has 1 cells")
-  // Looking for the end of the line ends takes the square of their number where each is begun at.
+  // A search that began at each line end would take time with the square of their number.
   expect(performance.now() - started).toBeLessThan(10_000)
 })
 
-test("of many columns some are listed", async () => {
+test("an error lists some of many columns", async () => {
   const head = Array.from({ length: 100_000 }, (_, i) => `column${i}`).join()
   const message = await messageOf(`${head}\n1\n`)
   expect(message).toContain('has no column "filepath", only "column0", ')
   expect(message.length).toBeLessThan(1000)
 })
 
-test("rows that lie across pieces of the file are those of d3-dsv, and are found in any order", async () => {
+test("rows across pieces of the file equal those of d3-dsv, and are found in any order", async () => {
   const random = new Random(2)
   for (const lineEnd of ["\n", "\r\n"]) {
     const rows = Array.from({ length: 40_000 }, (_, i) => {
@@ -93,7 +93,7 @@ test("rows that lie across pieces of the file are those of d3-dsv, and are found
     for (let round = 0; round < 1000; round++) {
       const i = random.int(list.count)
       const [image, caption] = expected[i]!
-      expect(list.place(i)).toEqual({ kind: "file", path: join(folder, image!), captions: [caption] })
+      expect(list.location(i)).toEqual({ kind: "file", path: join(folder, image!), captions: [caption] })
     }
     const blanks = text.replace(`\n${rows[20_000]![0]}`, `\n${lineEnd}${rows[20_000]![0]}`)
     expect(await messageOf(blanks)).toMatch(/row 20002 has 1 cells, and the head has 2$/)
@@ -109,7 +109,7 @@ test("a closing quote at a piece's end, and paths that are resolved", async () =
     const list = await listCsv(join(folder, "pairs.csv"), {})
     const places = Array.from(
       { length: list.count },
-      (_, i) => list.place(i) as { path: string; captions: readonly string[] },
+      (_, i) => list.location(i) as { path: string; captions: readonly string[] },
     )
     expect(places.map(({ path }) => path)).toEqual([join(folder, "0.jpg"), join(folder, "../up.jpg"), join(folder, "x/y.jpg")]) // biome-ignore format: paths
     expect(places.map(({ captions }) => captions[0]!.slice(-3))).toEqual(['aa"', "b", "c"])

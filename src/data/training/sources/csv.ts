@@ -3,26 +3,26 @@ import { StringDecoder } from "node:string_decoder"
 import { dsvFormat } from "d3-dsv"
 import { quoted, UserError } from "../../../core/errors.ts"
 import { nearestNames } from "../../../core/nearest.ts"
-import { longestLine, unpacked } from "../../reinforced/lines.ts"
+import { longestLine, unpacked } from "../../reinforced/jsonl/lines.ts"
+import type { SampleList } from "./location.ts"
 import { PairTable } from "./pair-table.ts"
 import { listTable } from "./pairs.ts"
-import type { SampleList } from "./place.ts"
 
-export interface CsvOptions {
+interface CsvOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
   readonly separator?: string
 }
 
-/** Of columns, in a message. */
+/** How many columns a message names. */
 const mostNames = 50
 
 const separators = ["\t", ",", ";", "|"]
 
-/** Of a row over several lines. A quote that is not closed would take in all that follows. */
+/** Letters of a row over several lines. A quote that is not closed would take in everything that follows. */
 const longestRow = 2 ** 20
 
-/** Paths are relative to the file's folder. Throws UserError on a column that is not there and a row without its cells. */
+/** Paths are relative to the file's folder. Throws UserError where a column is missing, or a row has another number of cells. */
 export async function listCsv(path: string, options: CsvOptions): Promise<SampleList> {
   let columns: Columns | null = null
   const pairs = new PairTable()
@@ -60,8 +60,8 @@ function addPair(path: string, cells: readonly string[], { count, image, caption
 }
 
 /**
- * Cells of some thousand rows after the others; blank lines at the end are none. What is held is a piece of the file and
- * the row that it cuts, for lists of millions of pictures are longer than a text can be.
+ * Cells of a few thousand rows at a time; blank lines at the end are ignored. Only a piece of the file and the row that it
+ * cuts are in memory, because lists of millions of pictures are longer than a string can be.
  */
 async function* rowsOf(path: string, given: string | undefined): AsyncGenerator<string[][]> {
   let separator = given
@@ -98,7 +98,7 @@ async function* piecesOf(path: string): AsyncGenerator<Piece> {
   yield { piece: decoder.end(), isLast: true }
 }
 
-/** Lines without anything, of those that lie between two rows or before the first one: the end of a row is none. */
+/** Counts empty lines between two rows or before the first one; the end of a row itself does not count. */
 function* blankRows(lineEnds: string, isFirst: boolean): Generator<string[][]> {
   let isEnd = !isFirst
   for (const _ of lineEnds.matchAll(/\r\n|\n|\r/g)) {
@@ -107,7 +107,7 @@ function* blankRows(lineEnds: string, isFirst: boolean): Generator<string[][]> {
   }
 }
 
-/** Throws UserError where what is left of the pieces so far is more than a row may have. */
+/** Throws UserError where the rest of the pieces so far is longer than a row may be. */
 function checkRest(path: string, rest: string, isOpen: boolean, isLast: boolean): void {
   if (isOpen && (isLast || (rest.length > longestRow && rest.includes("\n")))) {
     throw new UserError(
@@ -121,8 +121,8 @@ function checkRest(path: string, rest: string, isOpen: boolean, isLast: boolean)
 const [quote, newline, carriageReturn] = [0x22, 0x0a, 0x0d]
 
 /**
- * Where the last row that is whole ends, and whether a quoted cell is open after it. Only a quote at a cell's begin opens
- * one; a second quote in it stands for one, and any other letter after a quote ends the cell, as d3-dsv has it.
+ * Where the last complete row ends, and whether a quoted cell is open after it. Only a quote at the beginning of a cell opens
+ * one; two quotes in it stand for one, and any other letter after a quote ends the cell, as in d3-dsv.
  *
  * @param isLast whether nothing follows
  */
@@ -142,7 +142,7 @@ function scanRows(text: string, start: number, separator: string, isLast: boolea
   }
 }
 
-/** The first quote at a cell's begin; a cell begins at `start`. -1 where there is none. */
+/** The first quote at the beginning of a cell; a cell begins at `start`. -1 where there is none. */
 function openingQuote(text: string, start: number, separator: string): number {
   const end = separator.charCodeAt(0)
   for (let at = text.indexOf('"', start); at >= 0; at = text.indexOf('"', at + 1)) {
@@ -152,21 +152,21 @@ function openingQuote(text: string, start: number, separator: string): number {
   return -1
 }
 
-/** The quote that closes the cell that one opens; -1 where there is none. */
+/** The quote that closes the cell which the quote at `open` opens; -1 where there is none. */
 function closingQuote(text: string, opening: number): number {
   let at = text.indexOf('"', opening + 1)
   while (at >= 0 && text.charCodeAt(at + 1) === quote) at = text.indexOf('"', at + 2)
   return at
 }
 
-/** The first letter that is of no line end. */
+/** The first letter that does not belong to a line end. */
 function endOfLineEnds(text: string): number {
   let at = 0
   while (at < text.length && isLineEnd(text, at)) at++
   return at
 }
 
-/** Where the line ends before `end` begin. */
+/** Where the run of line ends before `end` begins. */
 function beginOfLineEnds(text: string, end: number): number {
   let at = end
   while (at > 0 && isLineEnd(text, at - 1)) at--
@@ -178,14 +178,14 @@ function isLineEnd(text: string, at: number): boolean {
   return letter === newline || letter === carriageReturn
 }
 
-/** The one that is most often in the first line. */
+/** The separator that occurs most often in the first line. */
 export function findSeparator(text: string): string {
   const line = text.slice(0, text.search(/[\r\n]|$/))
   const count = (separator: string) => line.split(separator).length
   return separators.reduce((best, next) => (count(next) > count(best) ? next : best))
 }
 
-/** How the commands call them. */
+/** The options by their names on the command line. */
 const flagOf = {
   imageColumn: "--csv-img-key (finetune: --image-column)",
   captionColumn: "--csv-caption-key (finetune: --caption-column)",

@@ -1,4 +1,4 @@
-/** What is used here of d3-dsv, which has no types of its own. */
+/** Types of the parts of d3-dsv that are used here; the package has none. */
 declare module "d3-dsv" {
   interface Format {
     parseRows(text: string): string[][]

@@ -1,5 +1,5 @@
 /**
- * Pictures in a folder: with captions beside them (`x.jpg` and `x.txt`, a caption a line), or in class folders, whose
+ * Pictures in a folder: with captions beside them (`x.jpg` and `x.txt`, one caption per line), or in class folders, whose
  * names are filled into templates.
  */
 import { join, sep } from "node:path"
@@ -7,7 +7,7 @@ import { UserError } from "../../../core/errors.ts"
 import { fillTemplate } from "../../../core/text/prompts.ts"
 import { requirePictures } from "../../../host/image/image-files.ts"
 import { walkPictures } from "../../../host/image/picture-folder.ts"
-import type { Place, SampleList } from "./place.ts"
+import type { SampleList, SampleLocation } from "./location.ts"
 
 /** The pictures below the folder, in order of their paths. Throws UserError where nothing says what they show. */
 export async function listFolder(folder: string, templates: readonly string[]): Promise<SampleList> {
@@ -18,7 +18,7 @@ export async function listFolder(folder: string, templates: readonly string[]): 
   return {
     count: pictures.length,
     notes,
-    place: (index): Place => {
+    location: (index): SampleLocation => {
       const name = pictures[index]!
       return { kind: "file", path: join(folder, name), captions: captionsOf(name) }
     },
@@ -51,7 +51,7 @@ function classOf(folder: string, pictures: readonly string[], templates: readonl
   }
 }
 
-/** A folder's name as it is said: `hot_dog` is "hot dog". */
+/** A folder's name as words: `hot_dog` is "hot dog". */
 function labelText(folder: string): string {
   return folder.replaceAll("_", " ").trim()
 }

@@ -1,12 +1,12 @@
-/** Samples that ask for more than their bytes account for are bad samples, each by itself. */
+/** Samples that ask for more memory than their size allows are bad samples, each by itself. */
 import { mkdir, open, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { compactZeros, fieldsOfZeros, npzZeros, tarEnd, tarEntry, torchViews } from "../../../../test/hostile.ts"
 import { pictureSamples, temporaryFolder, trainingConfig, writeSamples } from "../../../../test/training-samples.ts"
-import { membersOfSample } from "../../reinforced/members.ts"
 import type { ReinforcedSample } from "../../reinforced/sample.ts"
+import { membersOfSample } from "../../reinforced/tar/members.ts"
 import { findTeacherWidths } from "../teacher-widths.ts"
 import { openTrainingData } from "../training-data.ts"
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-/** What was said of the samples that could not be used: in some epochs, for batches are made ahead. */
+/** Messages about the samples that could not be used, over several epochs, because batches are made ahead. */
 async function badOf(source: string, reinforced: boolean): Promise<string> {
   const format = reinforced ? ({ format: "reinforced", view: "stored" } as const) : {}
   const data = await openTrainingData(trainingConfig(source, { batchSize: 2, maxBadSamples: 0, ...format }))
@@ -96,7 +96,7 @@ test.each<[string, (line: string) => string, RegExp]>([
   expect(message).toMatch(reason)
 })
 
-test("a file of millions of short lines is no shard, compressed or not", async () => {
+test("a file of millions of short lines is not a shard, compressed or not", async () => {
   for (const [name, bytes] of [
     ["short.jsonl", Buffer.from("{}\n".repeat(4e6))],
     ["short.jsonl.gz", gzipSync("{}\n".repeat(4e6))],
@@ -108,7 +108,7 @@ test("a file of millions of short lines is no shard, compressed or not", async (
   }
 })
 
-test("a caption file and a picture that are larger than any", async () => {
+test("a caption file and a picture that are too large", async () => {
   const path = join(folder, "pictures")
   await mkdir(path)
   for (const [i, { image }] of samples.entries()) {
@@ -150,7 +150,7 @@ test.each([
   }
 })
 
-test("rows that would be of more teachers than any are not searched for each", () => {
+test("rows that would have too many teachers are not searched", () => {
   const started = performance.now()
   expect(() => findTeacherWidths([new Float32Array(2 ** 16).fill(1)], "shard")).toThrow(
     "they would be of 65536 teachers, more than 64",

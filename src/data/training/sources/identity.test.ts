@@ -28,7 +28,7 @@ const shards = (at: string, names = ["0.tar", "1.tar"]) =>
     openStorage(),
   )
 
-test("shards are the same wherever they lie, and others by name, size, order or number of samples", async () => {
+test("shards have the same identity in any folder, and another one by name, size, order or number of samples", async () => {
   const at = await files("shards", { "0.tar": 10, "1.tar": 20, "2.tar": 20 })
   const identity = await shards(at)
   expect(identity).toMatch(/^40 samples in 2 shards, 30 bytes \([0-9a-f]{16}\)$/)
@@ -43,7 +43,7 @@ test("shards are the same wherever they lie, and others by name, size, order or 
   expect(await shards(moved)).not.toBe(identity)
 })
 
-test("of very many remote shards some are asked for their size, and all names count", async () => {
+test("only some of very many remote shards are asked for their size, and all names count", async () => {
   let asked = 0
   const sizes: Pick<Storage, "stat"> = { stat: async (url) => ({ bytes: ++asked && url.length }) }
   const urls = (scheme: string, odd = "x") =>
@@ -59,7 +59,7 @@ test("of very many remote shards some are asked for their size, and all names co
   expect(await shardIdentity(renamed, null, sizes as Storage)).not.toBe(identity)
 })
 
-test("a list is told by its pictures' names and sizes, and its captions", async () => {
+test("the identity of a list depends on its pictures' names and sizes, and its captions", async () => {
   const rows = (pictures: Readonly<Record<string, string>>) =>
     Object.entries(pictures).map(([image, caption]) => `${JSON.stringify({ image, caption })}\n`)
   const at = await files("list", { "a/0.jpg": 10, "b/1.jpg": 20, "b/2.jpg": 20 })
@@ -77,7 +77,7 @@ test("a list is told by its pictures' names and sizes, and its captions", async 
   expect(await identityOf({ "a/0.jpg": "one", "b/1.jpg": "two" })).not.toBe(identity)
 })
 
-test("a folder is told by its files, those of captions too", async () => {
+test("the identity of a folder depends on its files, those of captions too", async () => {
   const at = await files("folder", { "0.jpg": 10, "0.txt": 3, "1.jpg": 20, "1.txt": 4 })
   const identity = await listIdentity(await listFolder(at, []))
   expect(identity).toContain("2 pictures, 37 bytes")
@@ -87,7 +87,7 @@ test("a folder is told by its files, those of captions too", async () => {
   expect(await listIdentity(await listFolder(join(folder, "moved"), []))).not.toBe(identity)
 })
 
-test("a picture that is missing is no error", async () => {
+test("a missing picture is not an error", async () => {
   const pairs = [{ image: "nowhere.jpg", captions: ["one"] }]
   expect(await listIdentity(listPairs(join(folder, "list.csv"), pairs))).toMatch(/^1 pictures \(/)
 })

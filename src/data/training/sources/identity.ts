@@ -1,15 +1,15 @@
 /**
- * By what training data is told from other data, wherever it lies: names, order, captions of lists, and sizes. Nothing is
- * read but what a listing tells, and of very many files the sizes of some, evenly spread, are enough.
+ * What tells training data from other data, wherever they are: names, order, captions of lists, and sizes. Only listings are
+ * read, and for very many files the sizes of some, evenly spread, are enough.
  */
 import { createHash } from "node:crypto"
 import { EnvironmentError, UserError } from "../../../core/errors.ts"
 import { mapOrdered } from "../../parallel.ts"
 import { openStorage } from "../../stores/open.ts"
 import type { Storage } from "../../stores/storage.ts"
-import type { Place, SampleList } from "./place.ts"
+import type { SampleList, SampleLocation } from "./location.ts"
 
-/** Files whose sizes are asked for, at most, and at once: each may be a question to a server. */
+/** How many files' sizes are asked for at most, and how many at the same time: each may be a request to a server. */
 const [mostSizes, atOnce] = [4096, 32]
 
 /**
@@ -30,15 +30,15 @@ export async function shardIdentity(
   return `${count}${bytesText(urls.length, sizes)} (${hash.digest("hex").slice(0, 16)})`
 }
 
-/** Of a list of pictures' files: "40 pictures, 183296 bytes (5f2c0c13a9be77d1)". */
-export async function listIdentity(list: SampleList, storage: Storage = openStorage()): Promise<string> {
-  const sizes = await sizesOf(list.count, (i) => filesOf(list.place(i)), storage)
+/** The identity of a list of pictures: "40 pictures, 183296 bytes (5f2c0c13a9be77d1)". */
+export async function listIdentity(list: SampleList): Promise<string> {
+  const sizes = await sizesOf(list.count, (i) => filesOf(list.location(i)), openStorage())
   const folder = commonFolder(pathsOf(list))
   const hash = createHash("sha256").update(JSON.stringify(sizes))
   let rows = ""
   for (let i = 0; i < list.count; i++) {
-    rows += rowText(list.place(i), folder)
-    // A call for each of millions takes longer than the hash.
+    rows += rowText(list.location(i), folder)
+    // Joined first, because a call for each of millions would take longer than the hash.
     if (rows.length > 2 ** 16) {
       hash.update(rows)
       rows = ""
@@ -49,21 +49,21 @@ export async function listIdentity(list: SampleList, storage: Storage = openStor
 }
 
 function* pathsOf(list: SampleList): Generator<string> {
-  for (let i = 0; i < list.count; i++) yield list.place(i).path
+  for (let i = 0; i < list.count; i++) yield list.location(i).path
 }
 
 /** The picture, and its captions where they are in a file. */
-function filesOf(place: Place): string[] {
-  if (place.kind !== "file" || !("file" in place.captions)) return [place.path]
-  return [place.path, place.captions.file]
+function filesOf(location: SampleLocation): string[] {
+  if (location.kind !== "file" || !("file" in location.captions)) return [location.path]
+  return [location.path, location.captions.file]
 }
 
-function rowText(place: Place, folder: string): string {
-  const name = place.path.slice(folder.length)
-  return `${JSON.stringify([name, place.kind === "file" && !("file" in place.captions) ? place.captions : null])}\n`
+function rowText(location: SampleLocation, folder: string): string {
+  const name = location.path.slice(folder.length)
+  return `${JSON.stringify([name, location.kind === "file" && !("file" in location.captions) ? location.captions : null])}\n`
 }
 
-/** Of each file of those items that are looked at; null where there is none, or a server does not say. */
+/** Sizes of the files of the items that are looked at; null where a file is missing, or a server does not say. */
 async function sizesOf(
   count: number,
   files: (item: number) => readonly string[],
@@ -90,7 +90,7 @@ function bytesText(count: number, sizes: readonly (number | null)[]): string {
   return `, ${sizes.reduce<number>((sum, size) => sum + size!, 0)} bytes`
 }
 
-/** The deepest one that all are in, with its last slash; "" where there is none. */
+/** The deepest folder that contains all paths, with its last slash; "" where there is none. */
 function commonFolder(paths: Iterable<string>): string {
   let folder: string | null = null
   for (const path of paths) {

@@ -1,25 +1,27 @@
-/** From a source of any format to who says which sample stands where. */
+/** Opens a source of any format and decides which sample stands at which position. */
+
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { UserError } from "../../../core/errors.ts"
-import { makeDirectory } from "../../../host/files.ts"
+import { defaultTemplates } from "../../../core/text/prompts.ts"
+import { makeDirectory } from "../../../host/files/files.ts"
+import { type TemporaryFolder, temporaryFolder } from "../../../host/files/temporary.ts"
 import { requireNoCredentials } from "../../../host/network/address.ts"
-import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
 import { expandShards } from "../../expand.ts"
 import { embeddingExtensions } from "../../reinforced/embeddings.ts"
-import { pictureExtensions } from "../../reinforced/picture.ts"
+import { pictureExtensions } from "../../reinforced/sample.ts"
 import { pathOf } from "../../stores/local.ts"
 import { isUrl, openStorage } from "../../stores/open.ts"
 import type { Storage } from "../../stores/storage.ts"
 import type { BadSamples } from "../bad-samples.ts"
-import { defaultTemplates, type SourceFormat, type TrainingDataConfig } from "../config.ts"
+import type { SourceFormat, TrainingDataConfig } from "../config.ts"
 import { fetchedDraws, singleDraws } from "../order/order.ts"
 import { ListSampler, openShards, type Sampler, ShardSampler } from "../order/sampler.ts"
 import { listCsv } from "./csv.ts"
 import { listFolder } from "./folder.ts"
 import { listIdentity, shardIdentity } from "./identity.ts"
+import type { SampleList } from "./location.ts"
 import { listJsonl } from "./pairs.ts"
-import type { SampleList } from "./place.ts"
 import type { IndexOptions } from "./shard-index.ts"
 import { joinShards, ShardSet } from "./shard-set.ts"
 import { detectFormat } from "./source.ts"
@@ -29,11 +31,11 @@ export interface OpenSource extends AsyncDisposable {
   readonly format: SourceFormat
   /** What was passed over, a line each. */
   readonly notes: readonly string[]
-  /** By which it is told from other data, wherever it lies. */
+  /** What tells it from other data, wherever it is. */
   readonly identity: string
 }
 
-/** Throws UserError where there is nothing, or nothing of the format. */
+/** Throws UserError where the source does not exist, or has nothing of the format. */
 export async function openSource(config: TrainingDataConfig, bad: BadSamples): Promise<OpenSource> {
   const { source, format: given = "auto" } = config
   const format = given === "auto" ? await detectFormat(source) : given
@@ -45,11 +47,11 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
 }
 
 /** Formats that name pictures one by one. */
-export type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
+type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
 
 export type ListOptions = Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator">
 
-/** Throws UserError where there is nothing, or nothing of the format. */
+/** Throws UserError where the source does not exist, or has nothing of the format. */
 export function openList(source: string, format: ListFormat, config: ListOptions): Promise<SampleList> {
   const path = pathOf(source)
   requireNoCredentials(path)
@@ -102,14 +104,14 @@ async function openShardSource(
   }
 }
 
-/** A shard may be opened again; what it does not give counts once. */
+/** A shard may be opened again; a sample that it does not give counts once. */
 function countMissing(bad: BadSamples): IndexOptions["report"] {
   return (url, { key, reason, action }) => {
     if (action !== "kept") bad.addMissing(url, `${url}: ${key === null ? "" : `${key}: `}${reason}`)
   }
 }
 
-/** Of shards that are looked through before the first batch; a tar is read whole for that. */
+/** Bytes of shards that are indexed before the first batch; a tar is read as a whole for that. */
 const mostBytes = 8 * 2 ** 30
 
 async function isLarge(urls: readonly string[], storage: Storage): Promise<boolean> {

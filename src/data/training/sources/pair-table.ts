@@ -1,6 +1,6 @@
 /**
- * Pictures and captions of millions of rows in little more memory than their bytes: some thousand letters together, and
- * not an object for each, which V8 would go through again and again.
+ * Pictures and captions of millions of rows in little more memory than their bytes: a few thousand letters are stored
+ * together, and not as an object for each row, which V8 would scan again and again.
  */
 import type { Pair } from "./pairs.ts"
 
@@ -33,7 +33,7 @@ export class PairTable {
     if (this.letters >= fullPage) this.closePage()
   }
 
-  /** Row after row of one page it is decoded once. */
+  /** The page that was decoded last, so that rows in sequence decode it once. */
   at(index: number): Pair {
     if (index >= this.start) this.closePage()
     const page = this.pageOf(index)

@@ -1,10 +1,11 @@
-/** Pictures and captions that a file lists: paths relative to its folder, and JSONL with one object a line. */
+/** Pictures and captions that a file lists: paths relative to its folder, and JSONL with one object per line. */
 import { dirname, resolve, sep } from "node:path"
 import { messageOf, quoted, UserError } from "../../../core/errors.ts"
+import { isObject } from "../../../core/json.ts"
 import { parseJsonText } from "../../json-text.ts"
-import { readLines } from "../../reinforced/lines.ts"
-import { textList } from "../../reinforced/members.ts"
-import type { Place, SampleList } from "./place.ts"
+import { readLines } from "../../reinforced/jsonl/lines.ts"
+import { textList } from "../../reinforced/tar/members.ts"
+import type { SampleList, SampleLocation } from "./location.ts"
 
 export interface Pair {
   readonly image: string
@@ -20,9 +21,9 @@ export function listTable(path: string, table: { readonly count: number; at(inde
   const folder = resolve(dirname(path))
   return {
     count: table.count,
-    place: (index): Place => {
+    location: (index): SampleLocation => {
       const { image, captions } = table.at(index)
-      return { kind: "file", path: placeIn(folder, image), captions }
+      return { kind: "file", path: pathIn(folder, image), captions }
     },
   }
 }
@@ -30,12 +31,12 @@ export function listTable(path: string, table: { readonly count: number; at(inde
 /** An absolute path, or one with an empty, "." or ".." step; on Windows also one with its separator or a drive. */
 const oddPath = /(^|\/)\.{0,2}(\/|$)|[\\:]/
 
-/** As `resolve` has it, which takes long for each of millions. */
-function placeIn(folder: string, image: string): string {
+/** The same path as `resolve` gives, which takes long for each of millions. */
+function pathIn(folder: string, image: string): string {
   return oddPath.test(image) || folder.endsWith(sep) ? resolve(folder, image) : `${folder}${sep}${image}`
 }
 
-export interface JsonlOptions {
+interface JsonlOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
 }
@@ -93,10 +94,10 @@ function lacking(where: string, what: string, name: string | undefined, usual: r
 function parseObject(text: string, where: string): Readonly<Record<string, unknown>> {
   try {
     const value = parseJsonText(text)
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+    if (isObject(value)) return value
   } catch (error) {
     if (error instanceof UserError) throw new UserError(`${where}: ${error.message}`)
-    throw new UserError(`${where} is no JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)
+    throw new UserError(`${where} is not JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)
   }
-  throw new UserError(`${where} is no JSON object`)
+  throw new UserError(`${where} is not a JSON object`)
 }

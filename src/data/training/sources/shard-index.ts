@@ -1,26 +1,26 @@
 /**
- * Where the samples of a local shard lie, for reads in any order. A tar takes one pass and about 20 bytes per member; of
- * JSONL the lines are found, and compressed ones are unpacked into a file first.
+ * Where the samples of a local shard are, for reads in any order. A tar takes one pass and about 20 bytes per member; a JSONL
+ * file is searched for lines, and unpacked into another file first where it is compressed.
  */
 import { createReadStream, createWriteStream } from "node:fs"
 import { pipeline } from "node:stream/promises"
-import { isOfInput, UserError } from "../../../core/errors.ts"
-import { fileError } from "../../../host/file-error.ts"
-import { openRandomAccess } from "../../../host/files.ts"
-import { type Compression, unpacked } from "../../reinforced/lines.ts"
+import { isInputError, UserError } from "../../../core/errors.ts"
+import { fileError } from "../../../host/files/file-error.ts"
+import { openRandomAccess } from "../../../host/files/files.ts"
+import { type Compression, unpacked } from "../../reinforced/jsonl/lines.ts"
 import { shardFormat } from "../../reinforced/read.ts"
-import { listTar } from "../../reinforced/read-tar.ts"
 import type { Problem } from "../../reinforced/sample.ts"
 import { largestSample } from "../../reinforced/sample-budget.ts"
-import type { TarMember } from "../../reinforced/tar-index.ts"
-import type { Place, SampleList } from "./place.ts"
+import { listTar } from "../../reinforced/tar/read-tar.ts"
+import type { TarMember } from "../../reinforced/tar/tar-index.ts"
+import type { SampleList, SampleLocation } from "./location.ts"
 
 export interface IndexOptions {
   /** Which members are needed, by extension. */
   readonly wants: (extension: string) => boolean
   /** A name for a file that is removed with the others. */
   readonly temporaryPath: () => Promise<string>
-  /** Told of samples that a shard does not give. */
+  /** Is told of samples that a shard does not give. */
   readonly report: (url: string, problem: Problem) => void
 }
 
@@ -30,9 +30,9 @@ export interface ShardIndex extends SampleList {
 }
 
 /**
- * Throws UserError on a file that cannot be read, is no shard or has no samples.
+ * Throws UserError on a file that cannot be read, is not a shard or has no samples.
  *
- * @param url what it is a copy of, for messages
+ * @param url the address of which the file is a copy, for messages
  */
 export async function indexShard(path: string, url: string, options: IndexOptions): Promise<ShardIndex> {
   const file = openRandomAccess(path)
@@ -49,7 +49,7 @@ export async function indexShard(path: string, url: string, options: IndexOption
 class TarIndex implements SampleList {
   private readonly keys: readonly string[]
   private readonly extensions: readonly string[]
-  /** Of sample i, from starts[i] to starts[i + 1] in the arrays below. */
+  /** The members of sample i are from starts[i] to starts[i + 1] in the arrays below. */
   private readonly starts: Uint32Array
   private readonly names: Uint16Array
   private readonly offsets: Float64Array
@@ -76,7 +76,7 @@ class TarIndex implements SampleList {
     return this.keys.length
   }
 
-  place(index: number): Place {
+  location(index: number): SampleLocation {
     const [start, end] = [this.starts[index]!, this.starts[index + 1]!]
     const members = Array.from({ length: end - start }, (_, i) => {
       const at = start + i
@@ -103,7 +103,7 @@ async function unpack(path: string, compression: Compression, to: string): Promi
   try {
     await pipeline(unpacked(path, compression), createWriteStream(to))
   } catch (error) {
-    if (isOfInput(error)) throw new UserError(`${path}: ${error.message}`, "get or write the shard again")
+    if (isInputError(error)) throw new UserError(`${path}: ${error.message}`, "get or write the shard again")
     throw fileError(error, "writing", to)
   }
 }
@@ -119,18 +119,18 @@ class LineIndex implements SampleList {
     return this.lines.length / 2
   }
 
-  place(index: number): Place {
+  location(index: number): SampleLocation {
     return { kind: "line", path: this.path, offset: this.lines[2 * index]!, length: this.lines[2 * index + 1]! }
   }
 }
 
 const [newline, space] = [0x0a, 0x20]
 
-/** Shorter lines hold no sample. Many of them would take much more memory for their places than they have bytes. */
+/** Shorter lines cannot hold a sample. The locations of many of them would take much more memory than the lines. */
 const shortestSample = '{"id":1}'.length
 const mostShort = 10_000
 
-/** Offset and length of every line that has something in it. Throws UserError where hardly any is long enough. */
+/** Offset and length of every line that has something in it. Throws UserError where most are too short. */
 async function findLines(path: string, name: string): Promise<Float64Array> {
   const found: number[] = []
   let [start, offset, isBlank, short] = [0, 0, true, 0]

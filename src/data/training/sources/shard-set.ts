@@ -1,9 +1,9 @@
-/** Shards, wherever they are, opened as they are needed: remote ones are copied, and the copies used longest ago go. */
+/** Shards, wherever they are, opened as they are needed: remote ones are copied, and the copies that were not used for longest are removed. */
 import { rm } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
 import { mapOrdered } from "../../parallel.ts"
 import type { LocalFile, Storage } from "../../stores/storage.ts"
-import type { Place, SampleList } from "./place.ts"
+import type { SampleList, SampleLocation } from "./location.ts"
 import { type IndexOptions, indexShard, type ShardIndex } from "./shard-index.ts"
 
 interface OpenShard {
@@ -15,7 +15,7 @@ export class ShardSet implements AsyncDisposable {
   /** In the order of their last use. */
   private readonly open = new Map<number, Promise<OpenShard>>()
 
-  /** @param most so many stay open */
+  /** @param most how many stay open */
   constructor(
     readonly urls: readonly string[],
     private readonly storage: Storage,
@@ -23,7 +23,7 @@ export class ShardSet implements AsyncDisposable {
     private readonly most: number,
   ) {}
 
-  /** The samples of a shard. Throws UserError where it cannot be had, or has none. */
+  /** The samples of a shard. Throws UserError where it cannot be read, or has no samples. */
   async samples(shard: number): Promise<SampleList> {
     const opened = this.open.get(shard) ?? this.fetch(shard)
     this.open.delete(shard)
@@ -40,7 +40,7 @@ export class ShardSet implements AsyncDisposable {
 
   private fetch(shard: number): Promise<OpenShard> {
     const opened = openShard(this.urls[shard]!, this.storage, this.options)
-    // What fails ahead of time is tried once more when it is needed, and told then.
+    // A fetch that failed ahead of time is tried again when the shard is needed, and reported then.
     opened.catch(() => {
       if (this.open.get(shard) === opened) this.open.delete(shard)
     })
@@ -74,7 +74,7 @@ async function closeShard(opened: Promise<OpenShard>): Promise<void> {
   if (shard?.samples.unpacked) await rm(shard.samples.unpacked, { force: true })
 }
 
-/** The samples of all shards, one shard behind the other. */
+/** The samples of all shards, one shard after the other. */
 export async function joinShards(set: ShardSet): Promise<SampleList> {
   const lists: SampleList[] = []
   for await (const list of mapOrdered(set.urls.keys(), 4, (shard) => set.samples(shard))) lists.push(list)
@@ -82,7 +82,7 @@ export async function joinShards(set: ShardSet): Promise<SampleList> {
 }
 
 class JoinedList implements SampleList {
-  /** Of the samples of list i: starts[i] to starts[i + 1]. */
+  /** The samples of list i have the numbers starts[i] to starts[i + 1]. */
   private readonly starts: readonly number[]
 
   constructor(private readonly lists: readonly SampleList[]) {
@@ -95,13 +95,13 @@ class JoinedList implements SampleList {
     return this.starts.at(-1)!
   }
 
-  place(index: number): Place {
+  location(index: number): SampleLocation {
     let [low, high] = [0, this.lists.length - 1]
     while (low < high) {
       const middle = (low + high + 1) >> 1
       if (this.starts[middle]! <= index) low = middle
       else high = middle - 1
     }
-    return this.lists[low]!.place(index - this.starts[low]!)
+    return this.lists[low]!.location(index - this.starts[low]!)
   }
 }

@@ -1,16 +1,17 @@
-/** What a source is: told by its name and, for JSONL, by its first line. */
+/** The format of a source: found by its name and, for JSONL, by its first line. */
 import { readdir, stat } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
-import { requireFile } from "../../../host/files.ts"
+import { isObject } from "../../../core/json.ts"
+import { requireFile } from "../../../host/files/files.ts"
 import { isTfrecord } from "../../expand.ts"
 import { parseJsonText } from "../../json-text.ts"
-import { readLines } from "../../reinforced/lines.ts"
+import { readLines } from "../../reinforced/jsonl/lines.ts"
 import { pathOf } from "../../stores/local.ts"
 import { isUrl } from "../../stores/open.ts"
 import type { SourceFormat } from "../config.ts"
 import { imagePathOf } from "./pairs.ts"
 
-/** Throws UserError where nothing is there. */
+/** Throws UserError where the source does not exist. */
 export async function detectFormat(source: string): Promise<SourceFormat> {
   if (/::|[{}]|info\.json$/.test(source) || (isUrl(source) && !/^file:/i.test(source))) return "shards"
   const path = pathOf(source)
@@ -33,7 +34,7 @@ async function listsPictures(path: string): Promise<boolean> {
     if (text === null || text.trim() === "") continue
     try {
       const value = parseJsonText(text)
-      return typeof value === "object" && value !== null && imagePathOf(value as Record<string, unknown>) !== null
+      return isObject(value) && imagePathOf(value) !== null
     } catch {
       return false
     }

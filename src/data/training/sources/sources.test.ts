@@ -22,7 +22,7 @@ import { detectFormat } from "./source.ts"
 
 let folder: string
 let samples: ReinforcedSample[]
-/** By their pixels as a row, which picture it is. */
+/** Finds by a row of pixels which picture it is. */
 let pictures: Map<string, number>
 
 beforeAll(async () => {
@@ -92,7 +92,7 @@ test("class folders, with templates", async () => {
   expect(await messageOf(path, { templates: ["no place"] })).toContain('the template "no place" has no {}')
 })
 
-test("an odd folder: what is no picture's file is passed over and said, whatever it is called", async () => {
+test("an odd folder: what is not a picture file is passed over and reported, whatever its name", async () => {
   const path = await linkPictures("odd", (i) => `${i < 3 ? "hot_dog.jpg" : "cat"}/${i}.jfif`)
   await symlink(".", join(path, "self"))
   await mkdir(join(path, ".ipynb_checkpoints"))
@@ -148,7 +148,7 @@ test("pictures that are cut off are used and counted once, or refused", async ()
   expect(await epochOf(path, { truncated: "refuse", maxBadSamples: 2 })).toHaveLength(6)
 })
 
-test("pictures without captions and without classes are said", async () => {
+test("pictures without captions and without classes are reported", async () => {
   expect(await messageOf(join(folder, "pictures"))).toContain("pictures/0.jpg has no caption: neither 0.txt beside it")
   await mkdir(join(folder, "empty"))
   expect(await messageOf(join(folder, "empty"))).toContain("empty holds no pictures")
@@ -180,7 +180,7 @@ test("a cell without a caption is a sample without one, in the last row as well"
   expect(await messageOf(tsv)).toMatch(/^1 samples cannot be used.*1 x no caption \(.*5.jpg has no caption\)/)
 })
 
-test("the separator is the one that the first line has most", () => {
+test("the separator is the one that is most frequent in the first line", () => {
   expect(["a\tb", "a,b\nc;d;e", "a;b,c;d", "a", ""].map(findSeparator)).toEqual(["\t", ",", ";", "\t", "\t"])
 })
 
@@ -193,7 +193,7 @@ test("JSONL of pairs", async () => {
   await writeFile(path, `${lines[0]}\n{"image": "pictures/1.jpg"}\n`)
   expect(await messageOf(path)).toContain("pairs.jsonl, line 2 has no caption: one of caption, captions, text")
   await writeFile(path, `${lines[0]}\nhello\n`)
-  expect(await messageOf(path)).toContain("pairs.jsonl, line 2 is no JSON (")
+  expect(await messageOf(path)).toContain("pairs.jsonl, line 2 is not JSON (")
 })
 
 const plain = () => samples.map((sample, i) => ({ ...sample, texts: [`${colors[i]}, indeed`] }))
@@ -222,10 +222,10 @@ test("shards that are cut short give what they have", async () => {
   await data.close()
   expect([data.samples, data.bad.count]).toEqual([5, 1])
   await writeFile(path, "hello")
-  expect(await messageOf(path)).toContain("cut.tar is no shard | a tar archive or a JSONL file")
+  expect(await messageOf(path)).toContain("cut.tar is not a shard | a tar archive or a JSONL file")
 })
 
-test("remote shards: each once per epoch, or drawn; copies go when the data are closed", async () => {
+test("remote shards: each once per epoch, or drawn; copies are removed when the data are closed", async () => {
   const paths = [
     await writeSamples(join(folder, "remote-0.tar"), plain().slice(0, 3)),
     await writeSamples(join(folder, "remote-1.tar"), plain().slice(3)),

@@ -4,33 +4,21 @@
  * in their order, so that of two images with one key the first is kept, however often the work was resumed.
  */
 import { UserError } from "../../../core/errors.ts"
+import { noProgress } from "../../../core/progress.ts"
+import { expandShards } from "../../../data/expand.ts"
+import { openStorage } from "../../../data/stores/open.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
-import { writeSideFiles } from "../../files.ts"
-import { Ledger } from "../../ledger.ts"
-import { joinUrl } from "../../output.ts"
-import { planShards } from "../../plan.ts"
-import { type RunOutcome, type RunState, runShards } from "../../run.ts"
+import { type JoinJob, writtenFormat } from "../../job/job.ts"
+import { Ledger } from "../../job/ledger.ts"
+import { writeSideFiles } from "../../job/outcome.ts"
+import { joinUrl, lockOutput } from "../../job/output.ts"
+import { planShards } from "../../job/plan.ts"
+import { type RunOutcome, runShards } from "../../local/run-shards.ts"
 import type { RunOptions, ShardRunner, ShardTask } from "../../runner.ts"
-import { type JoinJob, writtenFormat } from "./job.ts"
+import { type JoinShardsOptions, joinDefaults } from "../tool-options.ts"
+import { type JoinResult, joinShard } from "./join-shard.ts"
 import { OpenShards } from "./open-shards.ts"
-import { type FailedReinforcement, Reinforcements } from "./reinforcements.ts"
-import { type JoinResult, joinShard } from "./shard.ts"
-
-export interface JoinOptions {
-  /** Shards of both sides. */
-  readonly images: readonly string[]
-  readonly reinforcements: readonly string[]
-  readonly output: string
-  readonly job: JoinJob
-  /** Images that may be left out before the join stops. */
-  readonly maxFailures?: number
-  /** Of the index of keys in memory; more goes to a temporary file. */
-  readonly maxIndexBytes?: number
-  readonly signal?: AbortSignal
-  /** Shards of reinforcements whose keys are known. */
-  readonly onIndexed?: (shards: number) => void
-  readonly onState?: (state: RunState) => void
-}
+import { type FailedReinforcement, type LookupOptions, Reinforcements } from "./reinforcements.ts"
 
 export interface JoinReport {
   readonly images: { readonly shards: number; readonly samples: number; readonly duplicates: number }
@@ -49,23 +37,49 @@ export interface JoinReport {
   readonly stopped: RunOutcome["stopped"]
 }
 
-/** Writes `join.json`, the report, beside the output. Throws UserError where no shard of reinforcements can be read. */
-export async function joinShards(storage: Storage, options: JoinOptions): Promise<JoinReport> {
-  const { images, output, job, maxFailures = Number.POSITIVE_INFINITY, signal, onState } = options
+/**
+ * Writes the joined shards, with `join.json`, the report, and `failures.jsonl` beside them; what is done is recorded in the
+ * output, so the same call goes on where one was stopped. What was left out is in the report and is not an error.
+ *
+ * @throws UserError where no shard of reinforcements can be read, another process has the output, or it was begun with
+ *   other settings; EnvironmentError where the machine fails
+ */
+export async function joinShards(options: JoinShardsOptions): Promise<JoinReport> {
+  const { output, maxFailures, maxIndexBytes, signal, startProgress = noProgress } = { ...joinDefaults, ...options }
+  const [images, reinforcements] = [await expandShards(options.images), await expandShards(options.reinforcements)]
+  const job = jobOf(options)
+  using _ = await lockOutput(output, "join", signal)
+  const indexing = job.match === "key" ? startProgress("index", reinforcements.length, { unit: "shards" }) : null
+  const joining = startProgress("join", images.length, { unit: "shards" })
+  const storage = openStorage()
   const tasks = planShards(images, output, writtenFormat(job))
   const ledger = await Ledger.open(storage, output, job, tasks)
   const completed = await ledger.completed(tasks)
-  await using runner = await JoinRunner.open(storage, ledger, options)
+  const lookup = {
+    maxBytes: maxIndexBytes,
+    onShard: (shards: number) => indexing?.update(shards),
+    ...(signal && { signal }),
+  }
+  await using runner = await JoinRunner.open(storage, ledger, job, reinforcements, lookup)
   for (const task of tasks) if (completed.has(task.index)) await runner.take(task)
-  // A shard that broke off has taken keys: it is begun again with a new index, by the same command.
-  const runOptions = { maxFailures, tries: 1, pauses: [], ...(signal && { signal }), ...(onState && { onState }) }
-  const outcome = await runShards(tasks, runner, completed, runOptions)
+  const outcome = await runShards(tasks, runner, completed, {
+    // A shard that broke off has taken keys: it is begun again with a new index, by the same command.
+    ...{ maxFailures, tries: 1, pauses: [] },
+    ...(signal && { signal }),
+    onState: ({ shardsDone, samples }) => joining.update(shardsDone, `${samples} samples`),
+  })
   if (outcome.outage) throw outcome.outage
   await writeSideFiles(storage, output, writtenFormat(job).output, outcome)
-  const report = reportOf(options, outcome, runner)
+  const report = reportOf(job, reinforcements.length, outcome, runner)
   const text = `${JSON.stringify(report, null, 2)}\n`
   await storage.put(joinUrl(output, "join.json"), [new TextEncoder().encode(text)])
+  joining.done()
   return report
+}
+
+function jobOf(options: JoinShardsOptions): JoinJob {
+  const { reinforcements, keyField = null, match, format = null, allowChanged } = { ...joinDefaults, ...options }
+  return { kind: "join", reinforcements: [reinforcements].flat(), match, keyField, format, allowChanged }
 }
 
 class JoinRunner implements ShardRunner {
@@ -75,33 +89,30 @@ class JoinRunner implements ShardRunner {
   private constructor(
     private readonly storage: Storage,
     private readonly ledger: Pick<Ledger, "record" | "folder">,
-    private readonly options: JoinOptions,
-    /** Of all shards; null where each serves the image shard of its name. */
+    private readonly job: JoinJob,
+    reinforcements: readonly string[],
+    /** Those of all shards; null where each serves the image shard of its name. */
     readonly all: Reinforcements | null,
   ) {
-    this.byName = new Map(options.reinforcements.map((url) => [nameOf(url), url]))
+    this.byName = new Map(reinforcements.map((url) => [nameOf(url), url]))
   }
 
   static async open(
     storage: Storage,
     ledger: Pick<Ledger, "record" | "folder">,
-    options: JoinOptions,
+    job: JoinJob,
+    reinforcements: readonly string[],
+    lookup: LookupOptions,
   ): Promise<JoinRunner> {
-    const { job, reinforcements, maxIndexBytes, signal, onIndexed } = options
-    if (job.match === "name") return new JoinRunner(storage, ledger, options, null)
-    const limits = {
-      ...(maxIndexBytes !== undefined && { maxBytes: maxIndexBytes }),
-      ...(signal && { signal }),
-      ...(onIndexed && { onShard: onIndexed }),
-    }
-    const all = await Reinforcements.open(storage, reinforcements, limits)
-    if (all.failed.length < reinforcements.length) return new JoinRunner(storage, ledger, options, all)
+    if (job.match === "name") return new JoinRunner(storage, ledger, job, reinforcements, null)
+    const all = await Reinforcements.open(storage, reinforcements, lookup)
+    if (all.failed.length < reinforcements.length) return new JoinRunner(storage, ledger, job, reinforcements, all)
     await all[Symbol.asyncDispose]()
     throw new UserError(`no shard of reinforcements can be read: ${all.failed[0]!.reason}`)
   }
 
   async run(task: ShardTask, { onProgress }: RunOptions = {}): Promise<JoinResult> {
-    const { job } = this.options
+    const { job } = this
     const work = { storage: this.storage, ledger: this.ledger, onProgress }
     if (this.all) return joinShard(task, job, this.all, work)
     await using own = await this.named(task)
@@ -112,9 +123,9 @@ class JoinRunner implements ShardRunner {
   async take({ output }: ShardTask): Promise<void> {
     if (!this.all || !(await this.storage.stat(output))) return
     await using shards = new OpenShards(this.storage)
-    for await (const { key } of (await shards.get(output)).places()) {
-      const place = this.all.find(key)
-      if (place) this.all.take(place)
+    for await (const { key } of (await shards.get(output)).locations()) {
+      const location = this.all.find(key)
+      if (location) this.all.take(location)
     }
   }
 
@@ -137,7 +148,7 @@ function nameOf(url: string): string {
   return url.slice(url.lastIndexOf("/") + 1).replace(/\..*$/, "")
 }
 
-function reportOf(options: JoinOptions, outcome: RunOutcome, { all }: JoinRunner): JoinReport {
+function reportOf(job: JoinJob, shards: number, outcome: RunOutcome, { all }: JoinRunner): JoinReport {
   const results = outcome.results as readonly JoinResult[]
   const total = (count: (result: JoinResult) => number) => results.reduce((sum, result) => sum + count(result), 0)
   const matched = total(({ counts }) => counts.matched)
@@ -146,14 +157,14 @@ function reportOf(options: JoinOptions, outcome: RunOutcome, { all }: JoinRunner
   const withoutReinforcement = total(({ counts }) => counts.withoutReinforcement)
   const dropped = total(({ problems }) => problems.filter(({ action }) => action === "dropped").length)
   const changed = total(({ counts }) => counts.changed)
-  const droppedChanges = options.job.allowChanged ? 0 : changed
+  const droppedChanges = job.allowChanged ? 0 : changed
   const failed = outcome.failed.map(({ task, reason }) => ({ shard: task.input, reason }))
   return {
     images: { shards: results.length, samples: total(({ counts }) => counts.images), duplicates },
     reinforcements: {
-      shards: options.reinforcements.length,
+      shards,
       keys,
-      duplicates: all?.duplicates.length ?? total(({ counts }) => counts.reinforcements?.duplicates ?? 0),
+      duplicates: all?.duplicates ?? total(({ counts }) => counts.reinforcements?.duplicates ?? 0),
     },
     matched,
     withoutReinforcement,

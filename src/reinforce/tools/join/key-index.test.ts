@@ -7,7 +7,7 @@ import { KeyIndex } from "./key-index.ts"
 const folder = mkdtempSync(join(tmpdir(), "key-index-"))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-async function* places(count: number) {
+async function* locations(count: number) {
   for (let i = 0; i < count; i++) yield { key: `key ${i}`, shard: i % 7, start: i * 3e9, length: i + 1 }
 }
 
@@ -17,7 +17,7 @@ test.each([
 ])("every key is found where it was put, %s", async (_, maxBytes, files) => {
   const count = 5000
   {
-    using index = await KeyIndex.build(places(count), { maxBytes, folder })
+    using index = await KeyIndex.build(locations(count), { maxBytes, folder })
     expect(readdirSync(folder)).toHaveLength(files)
     expect(index.size).toBe(count)
     const ranks = new Set<number>()
@@ -34,10 +34,10 @@ test.each([
 })
 
 test.each([2 ** 30, 100])(
-  "the first of two places of a key is kept, the others are told (%d bytes)",
+  "the first of two locations of a key is kept, the others are told (%d bytes)",
   async (maxBytes) => {
     async function* twice() {
-      yield* places(20)
+      yield* locations(20)
       yield { key: "key 3", shard: 50, start: 1, length: 2 }
       yield { key: "key 3", shard: 51, start: 1, length: 2 }
     }
@@ -49,13 +49,13 @@ test.each([2 ** 30, 100])(
 )
 
 test("an index of nothing finds nothing", async () => {
-  using index = await KeyIndex.build(places(0))
+  using index = await KeyIndex.build(locations(0))
   expect([index.size, index.find("")]).toEqual([0, null])
 })
 
-test("an error while places are read leaves no file", async () => {
+test("an error while locations are read leaves no file", async () => {
   async function* broken() {
-    yield* places(100)
+    yield* locations(100)
     throw new Error("unplugged")
   }
   await expect(KeyIndex.build(broken(), { maxBytes: 100, folder })).rejects.toThrow("unplugged")

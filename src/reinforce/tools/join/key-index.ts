@@ -6,32 +6,31 @@
  */
 import { closeSync, openSync, readSync, writeSync } from "node:fs"
 import { join } from "node:path"
-import { fileError } from "../../../host/file-error.ts"
-import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
+import { fileError } from "../../../host/files/file-error.ts"
+import { type TemporaryFolder, temporaryFolder } from "../../../host/files/temporary.ts"
 import { keyHash } from "../key-hash.ts"
+import { joinDefaults } from "../tool-options.ts"
 
-export interface Place {
+export interface Location {
   /** Number of the shard in its list. */
   readonly shard: number
   readonly start: number
   readonly length: number
 }
 
-/** A place with its number among all, from 0. */
-export interface Found extends Place {
+/** A location with its number among all, from 0. */
+export interface Found extends Location {
   readonly rank: number
 }
 
 export interface KeyIndexOptions {
   /** Records are held in memory up to this many bytes. */
   readonly maxBytes?: number
-  /** Of the temporary file. */
+  /** Where the temporary file goes. */
   readonly folder?: string
 }
 
 const recordBytes = 24
-
-const defaultMaxBytes = 2 ** 30
 
 /** By the first bits of the hash, so that each is sorted by itself. */
 const partitionBits = 10
@@ -40,18 +39,18 @@ export class KeyIndex implements Disposable {
   private constructor(
     private readonly partitions: readonly Partition[],
     private readonly spill: Spill | null,
-    /** Places whose key has an earlier place already. */
-    readonly duplicates: readonly Place[],
+    /** Locations whose key has an earlier one already. */
+    readonly duplicates: readonly Location[],
   ) {}
 
-  /** Indexes all places; of places with one key, the first in the order given is kept. */
+  /** Indexes all locations; of locations with one key, the first in the order given is kept. */
   static async build(
-    places: AsyncIterable<Place & { readonly key: string }>,
-    { maxBytes = defaultMaxBytes, folder }: KeyIndexOptions = {},
+    locations: AsyncIterable<Location & { readonly key: string }>,
+    { maxBytes = joinDefaults.maxIndexBytes, folder }: KeyIndexOptions = {},
   ): Promise<KeyIndex> {
     const builder = new Builder(maxBytes, folder)
     try {
-      for await (const place of places) builder.add(place)
+      for await (const location of locations) builder.add(location)
       const { partitions, duplicates } = builder.finish()
       return new KeyIndex(partitions, builder.spill, duplicates)
     } catch (error) {
@@ -72,7 +71,7 @@ export class KeyIndex implements Disposable {
       const middle = (from + to) >>> 1
       const record = read(middle)
       const order = record.readUInt32BE(0) - high || record.readUInt32BE(4) - low
-      if (order === 0) return { ...placeOf(record), rank: firstRank + middle }
+      if (order === 0) return { ...locationOf(record), rank: firstRank + middle }
       if (order < 0) from = middle + 1
       else to = middle
     }
@@ -90,7 +89,7 @@ interface Partition {
   readonly read: (i: number) => Buffer
 }
 
-function placeOf(record: Buffer): Place {
+function locationOf(record: Buffer): Location {
   return { shard: record.readUInt32BE(8), length: record.readUInt32BE(12), start: record.readDoubleBE(16) }
 }
 
@@ -104,7 +103,7 @@ class Builder {
     private readonly folder: string | undefined,
   ) {}
 
-  add({ key, shard, start, length }: Place & { readonly key: string }): void {
+  add({ key, shard, start, length }: Location & { readonly key: string }): void {
     const [high, low] = keyHash(key)
     const record = this.pending[high >>> (32 - partitionBits)]!.next()
     record.writeUInt32BE(high, 0)
@@ -116,8 +115,8 @@ class Builder {
     if (this.bytes > this.maxBytes) this.spillAll()
   }
 
-  finish(): { partitions: Partition[]; duplicates: Place[] } {
-    const duplicates: Place[] = []
+  finish(): { partitions: Partition[]; duplicates: Location[] } {
+    const duplicates: Location[] = []
     const partitions: Partition[] = []
     let firstRank = 0
     for (const list of this.pending) {
@@ -135,7 +134,7 @@ class Builder {
     this.bytes = 0
   }
 
-  /** In memory, or behind what the file has, where there is one. */
+  /** In memory, or after what the file has, where there is one. */
   private keep(records: Buffer): Partition["read"] {
     const { spill } = this
     if (!spill) return (i) => records.subarray(i * recordBytes, (i + 1) * recordBytes)
@@ -188,13 +187,13 @@ function sorted(records: Buffer): Buffer {
   return result
 }
 
-/** @param duplicates gets the places of those that are left out */
-function withoutDuplicates(records: Buffer, duplicates: Place[]): Buffer {
+/** @param duplicates gets the locations of those that are left out */
+function withoutDuplicates(records: Buffer, duplicates: Location[]): Buffer {
   let kept = 0
   for (let from = 0; from < records.length; from += recordBytes) {
     const isFirst =
       kept === 0 || records.compare(records, kept - recordBytes, kept - recordBytes + 8, from, from + 8) !== 0
-    if (!isFirst) duplicates.push(placeOf(records.subarray(from, from + recordBytes)))
+    if (!isFirst) duplicates.push(locationOf(records.subarray(from, from + recordBytes)))
     else {
       records.copy(records, kept, from, from + recordBytes)
       kept += recordBytes

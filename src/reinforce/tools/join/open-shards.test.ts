@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { compactZeros, fieldsOfZeros, tarEnd, tarEntry, zstdRuns } from "../../../../test/hostile.ts"
 import { UserError } from "../../../core/errors.ts"
 import { RandomJsonl } from "./random-jsonl.ts"
-import type { RandomShard, SamplePlace } from "./random-shard.ts"
+import type { RandomShard, SampleLocation } from "./random-shard.ts"
 import { RandomTar } from "./random-tar.ts"
 
 let folder: string
@@ -14,10 +14,10 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-async function placesOf(shard: RandomShard): Promise<Map<string, SamplePlace>> {
-  const places = new Map<string, SamplePlace>()
-  for await (const place of shard.places()) places.set(place.key, place)
-  return places
+async function locationsOf(shard: RandomShard): Promise<Map<string, SampleLocation>> {
+  const locations = new Map<string, SampleLocation>()
+  for await (const location of shard.locations()) locations.set(location.key, location)
+  return locations
 }
 
 test("of JSONL, lines that ask for more than a sample may take are passed over or refused one by one", async () => {
@@ -30,10 +30,10 @@ test("of JSONL, lines that ask for more than a sample may take are passed over o
   ]
   await writeFile(path, ['{"uid":"a","text":"one"}', ...hostile, '{"uid":"c","text":"three"}'].join("\n"))
   await using shard = await RandomJsonl.open(path, "none")
-  const places = await placesOf(shard)
-  expect([...places.keys()]).toEqual(["a", "b", "c"])
-  await expect(shard.read(places.get("b")!)).rejects.toThrow(UserError)
-  expect(await shard.read(places.get("c")!)).toMatchObject({ key: "c", texts: ["three"] })
+  const locations = await locationsOf(shard)
+  expect([...locations.keys()]).toEqual(["a", "b", "c"])
+  await expect(shard.read(locations.get("b")!)).rejects.toThrow(UserError)
+  expect(await shard.read(locations.get("c")!)).toMatchObject({ key: "c", texts: ["three"] })
 })
 
 test("what is compressed to a thousandth is not written out", async () => {
@@ -55,9 +55,9 @@ test("of a tar, samples that ask for more than they may take, and those that lie
   await file.write(Buffer.concat([tarEntry("a.url.txt", "of a"), tarEnd]), 0, null, start)
   await file.close()
   await using shard = new RandomTar(path)
-  const places = await placesOf(shard)
-  expect([...places.keys()].toSorted()).toEqual(["a", "b", "c", "d"])
-  const read = (key: string, packed = false) => shard.read(places.get(key)!, { packed })
+  const locations = await locationsOf(shard)
+  expect([...locations.keys()].toSorted()).toEqual(["a", "b", "c", "d"])
+  const read = (key: string, packed = false) => shard.read(locations.get(key)!, { packed })
   await expect(read("b")).rejects.toThrow(/^cemb: with "\d_emb" it would take/)
   expect(await read("c")).toMatchObject({ key: "c", texts: ["of c"] })
   for (const key of ["a", "d"])

@@ -1,7 +1,7 @@
 /** Shards that are read here and there, some of them open at a time. */
 import { shardFormat } from "../../../data/reinforced/read.ts"
 import type { LocalFile, Storage } from "../../../data/stores/storage.ts"
-import { openRandomAccess } from "../../../host/files.ts"
+import { openRandomAccess } from "../../../host/files/files.ts"
 import { RandomJsonl } from "./random-jsonl.ts"
 import type { RandomShard } from "./random-shard.ts"
 import { RandomTar } from "./random-tar.ts"
@@ -20,7 +20,7 @@ export class OpenShards implements AsyncDisposable {
 
   constructor(private readonly storage: Storage) {}
 
-  /** Valid until the next call. Throws UserError on what is no shard. */
+  /** Valid until the next call. Throws UserError on what is not a shard. */
   async get(url: string, signal?: AbortSignal): Promise<RandomShard> {
     const opened = this.opened.get(url) ?? (await this.open(url, signal))
     this.opened.delete(url)

@@ -2,12 +2,12 @@
 import { createReadStream } from "node:fs"
 import { join } from "node:path"
 import { parseJsonText } from "../../../data/json-text.ts"
-import { keyOfRecord, sampleOfRecord } from "../../../data/reinforced/json-record.ts"
-import { type Compression, longestLine, readLines } from "../../../data/reinforced/lines.ts"
+import { keyOfRecord, sampleOfRecord } from "../../../data/reinforced/jsonl/json-record.ts"
+import { type Compression, longestLine, readLines } from "../../../data/reinforced/jsonl/lines.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
-import { type OpenFile, openRandomAccess, writeAtomically } from "../../../host/files.ts"
-import { type TemporaryFolder, temporaryFolder } from "../../../host/temporary.ts"
-import type { RandomShard, SamplePlace } from "./random-shard.ts"
+import { type OpenFile, openRandomAccess, writeAtomically } from "../../../host/files/files.ts"
+import { type TemporaryFolder, temporaryFolder } from "../../../host/files/temporary.ts"
+import type { RandomShard, SampleLocation } from "./random-shard.ts"
 
 const newline = 0x0a
 
@@ -31,15 +31,15 @@ export class RandomJsonl implements RandomShard {
     }
   }
 
-  /** Lines that are too long or no object with a key are passed over: nothing can be joined to them. */
-  async *places(): AsyncGenerator<SamplePlace> {
+  /** Lines that are too long or not an object with a key are passed over: nothing can be joined to them. */
+  async *locations(): AsyncGenerator<SampleLocation> {
     for await (const { text, start, length } of positionedLines(this.path)) {
       const key = keyOf(text)
       if (key !== null) yield { key, start, length }
     }
   }
 
-  async read({ start, length }: SamplePlace): Promise<ReinforcedSample> {
+  async read({ start, length }: SampleLocation): Promise<ReinforcedSample> {
     const record = parseJsonText(new TextDecoder().decode(this.file.read(start, length)))
     return sampleOfRecord(record as Record<string, unknown>, length)
   }
@@ -54,7 +54,7 @@ async function* unpacked(path: string, compression: Compression): AsyncGenerator
   for await (const { text } of readLines(path, compression)) if (text !== null) yield `${text}\n`
 }
 
-/** What is no line of a shard, because it is too long, has an empty text. */
+/** What is not a line of a shard, because it is too long, has an empty text. */
 async function* positionedLines(path: string): AsyncGenerator<{ text: string; start: number; length: number }> {
   let parts: Uint8Array[] = []
   let [start, length] = [0, 0]

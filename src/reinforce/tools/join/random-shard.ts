@@ -1,7 +1,7 @@
-/** A shard whose samples are read one by one, in any order: of a tar by position, of JSONL by the beginning of a line. */
+/** A shard whose samples are read one by one, in any order: a tar's by position, JSONL's by the beginning of a line. */
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 
-export interface SamplePlace {
+export interface SampleLocation {
   readonly key: string
   /** Bytes of the file that hold the sample, maybe with others between. */
   readonly start: number
@@ -9,11 +9,11 @@ export interface SamplePlace {
 }
 
 export interface RandomShard extends AsyncDisposable {
-  /** All samples, in one pass over the file. Of two with one key, both. */
-  places(): AsyncIterable<SamplePlace>
+  /** All samples, in one pass over the file; both of two with one key. */
+  locations(): AsyncIterable<SampleLocation>
   /**
    * Embeddings of a tar stay packed, as one of the sample's `others`, where `packed` asks for it. Throws UserError where
    * the sample is damaged.
    */
-  read(place: SamplePlace, options: { readonly packed: boolean }): Promise<ReinforcedSample>
+  read(location: SampleLocation, options: { readonly packed: boolean }): Promise<ReinforcedSample>
 }

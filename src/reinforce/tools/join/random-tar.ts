@@ -3,13 +3,13 @@ import { Readable } from "node:stream"
 import { extract } from "tar-stream"
 import { UserError } from "../../../core/errors.ts"
 import { embeddingExtensions } from "../../../data/reinforced/embeddings.ts"
-import { sampleOfMembers } from "../../../data/reinforced/members.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { checkText, largestSample } from "../../../data/reinforced/sample-budget.ts"
-import { indexTar } from "../../../data/reinforced/tar-index.ts"
+import { sampleOfMembers } from "../../../data/reinforced/tar/members.ts"
+import { indexTar } from "../../../data/reinforced/tar/tar-index.ts"
 import { splitName } from "../../../data/shards.ts"
-import { type OpenFile, openRandomAccess } from "../../../host/files.ts"
-import type { RandomShard, SamplePlace } from "./random-shard.ts"
+import { type OpenFile, openRandomAccess } from "../../../host/files/files.ts"
+import type { RandomShard, SampleLocation } from "./random-shard.ts"
 
 const block = 512
 
@@ -20,30 +20,30 @@ export class RandomTar implements RandomShard {
     this.file = openRandomAccess(path)
   }
 
-  /** Of a damaged archive, those in front of the damage. A sample begins where the one before it ends: with headers. */
-  async *places(): AsyncGenerator<SamplePlace> {
+  /** Those before the damage, where an archive is damaged. A sample begins where the one before it ends: with headers. */
+  async *locations(): AsyncGenerator<SampleLocation> {
     const { samples } = await indexTar(this.file)
     const members = [...samples.values()].flat().sort((a, b) => a.offset - b.offset)
-    const places = new Map<string, { start: number; end: number }>()
+    const locations = new Map<string, { start: number; end: number }>()
     let before = 0
     for (const { key, offset, size } of members) {
       const end = offset + Math.ceil(size / block) * block
-      const place = places.get(key)
-      if (place) place.end = end
-      else places.set(key, { start: before, end })
+      const location = locations.get(key)
+      if (location) location.end = end
+      else locations.set(key, { start: before, end })
       before = end
     }
-    for (const [key, { start, end }] of places) if (end <= this.file.size) yield { key, start, length: end - start }
+    for (const [key, { start, end }] of locations) if (end <= this.file.size) yield { key, start, length: end - start }
   }
 
-  async read(place: SamplePlace, { packed }: { readonly packed: boolean }): Promise<ReinforcedSample> {
-    checkText(place.length, "what its members lie in", largestSample)
-    const members = await membersIn(this.file.read(place.start, place.length), place.key)
-    if (members.size === 0) throw new UserError(`${this.file.name} has changed: ${place.key} is not where it was`)
+  async read(location: SampleLocation, { packed }: { readonly packed: boolean }): Promise<ReinforcedSample> {
+    checkText(location.length, "what its members lie in", largestSample)
+    const members = await membersIn(this.file.read(location.start, location.length), location.key)
+    if (members.size === 0) throw new UserError(`${this.file.name} has changed: ${location.key} is not where it was`)
     const extensions = packed ? Object.values(embeddingExtensions).filter((extension) => members.has(extension)) : []
     const kept = extensions.map((extension) => [extension, members.get(extension)!] as const)
     for (const extension of extensions) members.delete(extension)
-    const sample = await sampleOfMembers(place.key, members)
+    const sample = await sampleOfMembers(location.key, members)
     return { ...sample, others: new Map([...sample.others, ...kept]) }
   }
 

@@ -1,15 +1,9 @@
 /** The side of a join that is looked up by key: all of its shards, or the one that has the name of the image shard. */
-import { isOfInput, messageOf } from "../../../core/errors.ts"
+import { isInputError, messageOf } from "../../../core/errors.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
-import { type Found, KeyIndex, type KeyIndexOptions, type Place } from "./key-index.ts"
+import { type Found, KeyIndex, type KeyIndexOptions, type Location } from "./key-index.ts"
 import { OpenShards } from "./open-shards.ts"
-
-/** Keys that are in more than one place: all but the first are not used. */
-export interface DuplicatePlace {
-  readonly shard: string
-  readonly start: number
-}
 
 export interface FailedReinforcement {
   readonly shard: string
@@ -41,7 +35,7 @@ export class Reinforcements implements AsyncDisposable {
     const shards = new OpenShards(storage)
     const failed: FailedReinforcement[] = []
     try {
-      const index = await KeyIndex.build(placesIn(shards, urls, failed, options), options)
+      const index = await KeyIndex.build(locationsIn(shards, urls, failed, options), options)
       return new Reinforcements(urls, index, shards, failed)
     } catch (error) {
       await shards[Symbol.asyncDispose]()
@@ -54,15 +48,16 @@ export class Reinforcements implements AsyncDisposable {
     return this.index.size
   }
 
-  get duplicates(): DuplicatePlace[] {
-    return this.index.duplicates.map(({ shard, start }) => ({ shard: this.urls[shard]!, start }))
+  /** Samples whose key has an earlier location already. */
+  get duplicates(): number {
+    return this.index.duplicates.length
   }
 
   find(key: string): Found | null {
     return this.index.find(key)
   }
 
-  /** Whether the place's sample serves an image already: every sample serves once. */
+  /** Whether the location's sample serves an image already: every sample serves once. */
   isTaken({ rank }: Found): boolean {
     return (this.taken[rank >>> 3]! & (1 << (rank & 7))) !== 0
   }
@@ -72,9 +67,9 @@ export class Reinforcements implements AsyncDisposable {
   }
 
   /** Throws UserError where the sample, or its shard, cannot be read any more. */
-  async read(key: string, place: Place, packed: boolean): Promise<ReinforcedSample> {
-    const shard = await this.shards.get(this.urls[place.shard]!)
-    return shard.read({ key, ...place }, { packed })
+  async read(key: string, location: Location, packed: boolean): Promise<ReinforcedSample> {
+    const shard = await this.shards.get(this.urls[location.shard]!)
+    return shard.read({ key, ...location }, { packed })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -83,19 +78,19 @@ export class Reinforcements implements AsyncDisposable {
   }
 }
 
-async function* placesIn(
+async function* locationsIn(
   shards: OpenShards,
   urls: readonly string[],
   failed: FailedReinforcement[],
   { signal, onShard }: LookupOptions,
-): AsyncGenerator<Place & { readonly key: string }> {
+): AsyncGenerator<Location & { readonly key: string }> {
   for (const [shard, url] of urls.entries()) {
     signal?.throwIfAborted()
     try {
-      const places = (await shards.get(url, signal)).places()
-      for await (const { key, start, length } of places) yield { key, shard, start, length }
+      const locations = (await shards.get(url, signal)).locations()
+      for await (const { key, start, length } of locations) yield { key, shard, start, length }
     } catch (error) {
-      if (!isOfInput(error)) throw error
+      if (!isInputError(error)) throw error
       failed.push({ shard: url, reason: messageOf(error) })
     }
     onShard?.(shard + 1)

@@ -3,7 +3,7 @@
  * views of a picture are to each other, and how near pictures are to their captions.
  */
 import type { Embeddings, ReinforcedSample } from "../../../data/reinforced/sample.ts"
-import { captionVectors } from "../caption-vectors.ts"
+import { arrangeTextEmbeddings } from "../../../data/reinforced/text-embeddings.ts"
 
 export interface TeacherAgreement {
   /** Samples that were compared: the number of captions to choose from, too. */
@@ -13,7 +13,7 @@ export interface TeacherAgreement {
   readonly pairs: readonly { readonly teachers: readonly [number, number]; readonly top1: number }[]
 }
 
-export interface TeacherView {
+interface TeacherView {
   readonly width: number
   /** Share of pictures (first view) for which the first caption of the sample fits best among those of all samples. */
   readonly ownCaption: number
@@ -61,6 +61,18 @@ function vectorsOf(sample: ReinforcedSample, width: number, suffix: string): Vec
   return views && captions.has("text") && fits ? { views, captions } : null
 }
 
+/** A sample's caption vectors by what the captions are, from either layout: `text` for its own, else the synthetic key. */
+function captionVectors(sample: ReinforcedSample, suffix: string): Map<string, Embeddings> {
+  const separate = arrangeTextEmbeddings(sample, "separate")
+  const kinds = ["text", ...sample.synTexts.keys()]
+  return new Map(
+    kinds.flatMap((kind) => {
+      const vectors = separate.get(`${kind}_emb${suffix}`)
+      return vectors ? [[kind, vectors] as const] : []
+    }),
+  )
+}
+
 /** For the first view of each sample, the sample whose first caption has the largest cosine. */
 function bestCaptions(samples: readonly Vectors[], from: number, width: number): number[] {
   return samples.map(({ views }) => {
@@ -93,7 +105,7 @@ function captionCosines(samples: readonly Vectors[], from: number, width: number
   return Object.fromEntries([...cosines].map(([kind, values]) => [kind, meanOf(values)]))
 }
 
-/** Of two rows' columns from `from` on. A teacher's part is of unit length, so this is the cosine. */
+/** Product of two rows' columns from `from` on. A teacher's part is of unit length, so this is the cosine. */
 function dot(a: Embeddings, aRow: number, b: Embeddings, bRow: number, from: number, width: number): number {
   const [aStart, bStart] = [aRow * a.width + from, bRow * b.width + from]
   let sum = 0

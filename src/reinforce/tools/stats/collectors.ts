@@ -1,6 +1,9 @@
-/** Counts of what samples hold, one kind of thing each: captions, pictures, vectors. They hold numbers, not samples. */
+/** Counts of what shards hold, one kind of thing each: captions, pictures, vectors, bytes. They hold numbers, not samples. */
 import { Tokenizer } from "../../../core/text/tokenizer.ts"
+import { shardFormat } from "../../../data/reinforced/read.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
+import { indexTar } from "../../../data/reinforced/tar/tar-index.ts"
+import { openRandomAccess } from "../../../host/files/files.ts"
 import { pictureSize } from "../../../host/image/picture-size.ts"
 import { type Bin, Counter, type Spread } from "./spread.ts"
 
@@ -8,7 +11,7 @@ export interface CaptionStats {
   /** Samples that have captions of the kind. */
   readonly samples: number
   readonly perSample: Spread
-  /** Of each caption, with start and end of text. */
+  /** In each caption, with start and end of text. */
   readonly tokens: Spread
   readonly histogram: readonly Bin[]
   /** Captions longer than the context of the models, which is cut. */
@@ -111,6 +114,28 @@ export class EmbeddingCollector {
       { samples: rows.count, rows: rows.spread()!, width: width.spread()!, dtypes: Object.fromEntries(dtypes) },
     ])
     return Object.fromEntries(entries)
+  }
+}
+
+/** What the bytes of a tar are spent on, by kind of member. */
+export interface MemberBytes {
+  readonly files: number
+  readonly bytes: number
+}
+
+/** Adds the members of a local shard by extension, none for JSONL -> bytes of the file. Throws UserError on what is not a shard. */
+export async function addMembers(path: string, totals: Map<string, MemberBytes>): Promise<number> {
+  const file = openRandomAccess(path)
+  try {
+    if (shardFormat(file) !== "tar") return file.size
+    const { samples } = await indexTar(file)
+    for (const { extension, size } of [...samples.values()].flat()) {
+      const { files, bytes } = totals.get(extension) ?? { files: 0, bytes: 0 }
+      totals.set(extension, { files: files + 1, bytes: bytes + size })
+    }
+    return file.size
+  } finally {
+    file.close()
   }
 }
 

@@ -7,29 +7,21 @@ import type { Image8 } from "../../../core/image/pixels.ts"
 import { applyAugmentation } from "../../../data/augment/apply.ts"
 import { opNames, type StoredAugmentation } from "../../../data/augment/augmentation.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
-import { decodePicture } from "../../picture.ts"
-import { wrapText } from "./wrap-text.ts"
+import { decodePicture } from "../../stages/picture.ts"
+import type { ContactSheetOptions } from "../tool-options.ts"
 
-export interface ContactSheetOptions {
-  readonly rows: number
-  readonly views: number
-  /** Side of a view, in pixels. */
-  readonly size: number
-}
+type Sheet = Required<ContactSheetOptions>
 
 const gap = 10
 const lineHeight = 14
 const textWidth = 460
-/** Of the letters, about: the font is whichever sans-serif the system has. */
+/** About as many as fit: the font is whichever sans-serif the system has. */
 const charactersPerLine = 70
 const footer = 2 * lineHeight
 const colours = ["#d33", "#27c", "#293", "#b5a", "#c70", "#0aa", "#777", "#860"] as const
 
 /** PNG of the first samples that have a picture, `rows` of them. Throws UserError on a picture that cannot be read. */
-export async function contactSheet(
-  samples: readonly ReinforcedSample[],
-  options: ContactSheetOptions,
-): Promise<Uint8Array> {
+export async function drawContactSheet(samples: readonly ReinforcedSample[], options: Sheet): Promise<Uint8Array> {
   const shown = samples.filter(({ image }) => image).slice(0, options.rows)
   const columns = 1 + Math.max(0, ...shown.map((sample) => viewsOf(sample, options).length))
   const sheet = { width: gap + columns * (options.size + gap) + textWidth, rowHeight: options.size + footer + gap }
@@ -42,7 +34,7 @@ export async function contactSheet(
   return canvas.composite(overlays).png().toBuffer()
 }
 
-function viewsOf({ paramAug }: ReinforcedSample, { views }: ContactSheetOptions): readonly StoredAugmentation[] {
+function viewsOf({ paramAug }: ReinforcedSample, { views }: Sheet): readonly StoredAugmentation[] {
   return (paramAug ?? []).slice(0, views)
 }
 
@@ -50,7 +42,7 @@ async function rowOf(
   sample: ReinforcedSample,
   top: number,
   textLeft: number,
-  options: ContactSheetOptions,
+  options: Sheet,
 ): Promise<OverlayOptions[]> {
   const { size } = options
   const image = await decodePicture(sample, { minImageSize: 1 })
@@ -130,3 +122,40 @@ function colourOf(index: number): string {
 function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
 }
+
+/** Lines of at most `width` columns, broken between words where there are any; wide characters take two columns. */
+export function wrapText(text: string, width: number): string[] {
+  const words = text
+    .replaceAll(/[\p{C}\p{Z}\s]+/gu, " ")
+    .trim()
+    .split(" ")
+  const lines: string[] = []
+  let line = ""
+  for (const word of words.flatMap((word) => pieces(word, width))) {
+    const longer = line === "" ? word : `${line} ${word}`
+    if (columnsOf(longer) <= width) line = longer
+    else {
+      lines.push(line)
+      line = word
+    }
+  }
+  return [...lines, line]
+}
+
+/** A word that is longer than a line, in parts. */
+function pieces(word: string, width: number): string[] {
+  const parts: string[] = [""]
+  for (const character of word) {
+    if (columnsOf(parts.at(-1)! + character) > width) parts.push("")
+    parts[parts.length - 1] += character
+  }
+  return parts
+}
+
+function columnsOf(text: string): number {
+  let columns = 0
+  for (const character of text) columns += wide.test(character) ? 2 : 1
+  return columns
+}
+
+const wide = /\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}|\p{Script=Hangul}|\p{Emoji_Presentation}/u

@@ -1,11 +1,13 @@
 /** The outputs of two runs of one command, which must be the same byte for byte, shard by shard. */
+import { noProgress, type StartProgress } from "../../../core/progress.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
+import { openStorage } from "../../../data/stores/open.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
-import { sha256OfFile } from "../../../host/hash.ts"
-import { type Shard, samplesOf } from "../shards.ts"
+import { sha256OfFile } from "../../../host/files/hash.ts"
+import { findShards, type Shard, samplesOf } from "../find-shards.ts"
 import { firstDifference } from "./compare.ts"
 
-export interface ShardDifference {
+interface ShardDifference {
   readonly shard: string
   /** Null where it is not about one sample. */
   readonly key: string | null
@@ -17,23 +19,34 @@ export interface AgainstReport {
   readonly differences: readonly ShardDifference[]
 }
 
+/**
+ * Which shards of two runs differ, and in what first; shards are matched by their names.
+ *
+ * @param shards the output folder of a job, or any shards as `expandShards` takes them
+ * @param against those of the other run
+ * @throws UserError where one of them has no shard, or a shard cannot be read
+ */
 export async function compareShards(
-  storage: Storage,
-  ours: readonly Shard[],
-  theirs: readonly Shard[],
-  onShard: () => void = () => {},
+  shards: string | readonly string[],
+  against: string | readonly string[],
+  { startProgress = noProgress }: { readonly startProgress?: StartProgress } = {},
 ): Promise<AgainstReport> {
+  const storage = openStorage()
+  const { shards: ours } = await findShards(storage, [shards].flat())
+  const { shards: theirs } = await findShards(storage, [against].flat())
+  const progress = startProgress("compare", ours.length, { unit: "shards" })
   const others = new Map(theirs.map((shard) => [baseOf(shard), shard]))
   const differences: ShardDifference[] = []
-  for (const shard of ours) {
+  for (const [i, shard] of ours.entries()) {
     const other = others.get(baseOf(shard))
     const difference = other
       ? await differenceOf(storage, shard, other)
       : { key: null, reason: "only the first run has it" }
     if (difference) differences.push({ shard: shard.name, ...difference })
     others.delete(baseOf(shard))
-    onShard()
+    progress.update(i + 1)
   }
+  progress.done()
   for (const { name } of others.values()) {
     differences.push({ shard: name, key: null, reason: "only the other run has it" })
   }
@@ -70,8 +83,8 @@ async function firstDifferent(left: Samples, right: Samples): Promise<Omit<Shard
   }
 }
 
-/** Of the content, in hexadecimal. */
-export async function hashOf(storage: Storage, url: string): Promise<string> {
+/** SHA-256 of the content, in hexadecimal. */
+async function hashOf(storage: Storage, url: string): Promise<string> {
   await using file = await storage.fetch(url)
   return sha256OfFile(file.path)
 }

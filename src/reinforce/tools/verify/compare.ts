@@ -22,7 +22,7 @@ export function leastCosine(a: Embeddings, b: Embeddings): number {
   return rowCosines(a, b).reduce((least, cosine) => Math.min(least, cosine), 1)
 }
 
-/** Of each row of one matrix with the same row of the other. */
+/** The cosine of each row of one matrix with the same row of the other. */
 export function rowCosines(a: Embeddings, b: Embeddings): number[] {
   return Array.from({ length: a.rows }, (_, row) => {
     const [from, to] = [row * a.width, (row + 1) * a.width]
@@ -30,7 +30,7 @@ export function rowCosines(a: Embeddings, b: Embeddings): number[] {
   })
 }
 
-export function cosine(a: Float32Array, b: Float32Array): number {
+function cosine(a: Float32Array, b: Float32Array): number {
   let [product, left, right] = [0, 0, 0]
   for (let i = 0; i < a.length; i++) {
     product += a[i]! * b[i]!

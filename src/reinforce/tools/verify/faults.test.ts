@@ -24,7 +24,7 @@ test("crops outside of the picture and operations that are none", () => {
   ])
   expect(faultsOf(withViews([[0, 0, 0, 4], [[3, Number.NaN]]]), options)).toEqual([
     "view 0: the crop [0, 0, 0, 4] is none",
-    "view 0: the magnitude NaN is no number",
+    "view 0: the magnitude NaN is not a number",
   ])
 })
 

@@ -1,20 +1,20 @@
 /**
  * What is wrong with a reinforced sample by itself, beyond what a reader refuses (rows that do not fit views or captions,
- * values that are no numbers): crops outside of the picture, and vectors that are not of unit length.
+ * values that are not numbers): crops outside of the picture, and vectors that are not of unit length.
  */
 import { opNames, type StoredAugmentation } from "../../../data/augment/augmentation.ts"
 import type { Embeddings, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { PictureSize } from "../../../host/image/picture-size.ts"
 
-export interface FaultOptions {
-  /** Of the stored picture, where there is one. */
+interface FaultOptions {
+  /** Size of the stored picture, where there is one. */
   readonly picture: PictureSize | null
-  /** Of the teachers, in order; null where nobody knows. */
+  /** Values of each teacher in a row, in order; null where nobody knows. */
   readonly teacherWidths: readonly number[] | null
 }
 
 /** Lengths are 1 within this: bfloat16 and the compact layout round. */
-export const lengthTolerance = 5e-3
+const lengthTolerance = 5e-3
 
 /** One line for each thing that is wrong; none for a sound sample. */
 export function faultsOf(sample: ReinforcedSample, { picture, teacherWidths }: FaultOptions): string[] {
@@ -41,7 +41,7 @@ function augmentationFaults([[top, left, height, width], ops]: StoredAugmentatio
   }
   for (const [op, magnitude] of ops ?? []) {
     if (opNames[op] === undefined) faults.push(`there is no operation ${op}`)
-    if (!Number.isFinite(magnitude)) faults.push(`the magnitude ${magnitude} is no number`)
+    if (!Number.isFinite(magnitude)) faults.push(`the magnitude ${magnitude} is not a number`)
   }
   return faults
 }

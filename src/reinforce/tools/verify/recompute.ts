@@ -5,20 +5,20 @@
 import { isDeepStrictEqual } from "node:util"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { arrangeTextEmbeddings } from "../../../data/reinforced/text-embeddings.ts"
-import type { CaptionJob, EmbeddingJob } from "../../job.ts"
-import type { Stage } from "../../stage.ts"
+import type { CaptionJob, EmbeddingJob } from "../../job/job.ts"
+import type { Stage } from "../../stages/stage.ts"
 import { rowCosines } from "./compare.ts"
 
 export interface Recomputed {
   readonly samples: number
-  /** Of stored and recomputed embeddings, by key: over all rows of all samples. */
+  /** Those of stored with recomputed embeddings, by key: over all rows of all samples. */
   readonly cosines: Readonly<Record<string, CosineRange>>
   readonly captions: { readonly equal: number; readonly different: number }
   /** Embeddings below the threshold, captions that differ, samples that the stage cannot serve. */
   readonly problems: readonly Problem[]
 }
 
-export interface CosineRange {
+interface CosineRange {
   readonly rows: number
   readonly min: number
   readonly mean: number

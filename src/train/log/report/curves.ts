@@ -1,10 +1,9 @@
-/** The curves of a run: loss by part, what steers the training, zero-shot along the way, throughput. */
+/** The curves of a run: the parts of the loss, learning rate and gradients, zero-shot accuracy along the way, throughput. */
 import type { Curve } from "../../../report/chart.ts"
-import { type FigureOptions, smallFigure, wideFigure } from "../../../report/chart-figure.ts"
+import { type FigureOptions, smallFigure, wideFigure } from "../../../report/chart.ts"
 import { type Html, html } from "../../../report/html.ts"
 import { integer, percent } from "../../../report/numbers.ts"
 import { type EvaluationEntry, type StepEntry, totalLoss } from "../entries.ts"
-import { stepCurve } from "./step-curve.ts"
 
 export interface ChartSection {
   readonly title: string
@@ -12,7 +11,7 @@ export interface ChartSection {
   readonly charts: readonly Html[]
 }
 
-/** Nothing where there is no step. */
+/** The sections with curves over the steps; none where there is no step. */
 export async function curveSections(steps: readonly StepEntry[]): Promise<ChartSection[]> {
   if (steps.length === 0) return []
   return [await lossSection(steps), await throughputSection(steps)]
@@ -41,7 +40,7 @@ async function lossSection(steps: readonly StepEntry[]): Promise<ChartSection> {
   }
 }
 
-/** The sum, and behind it the parts, where there are several. */
+/** The sum, followed by its parts where there are several. */
 function lossCurves(steps: readonly StepEntry[]): Curve[] {
   const names = Object.keys(steps.at(-1)!.losses)
   const sum = stepCurve(steps, totalLoss, "loss")
@@ -63,6 +62,11 @@ async function throughputSection(steps: readonly StepEntry[]): Promise<ChartSect
   }
 }
 
+/** A curve of a quantity over the steps of a run. */
+export function stepCurve(steps: readonly StepEntry[], value: (step: StepEntry) => number, name?: string): Curve {
+  return { ...(name !== undefined && { name }), points: steps.map((entry) => ({ x: entry.step, y: value(entry) })) }
+}
+
 type Look = Omit<FigureOptions, "caption" | "label" | "xTitle">
 
 function small(steps: readonly StepEntry[], value: (step: StepEntry) => number, caption: string, look: Look = {}) {
@@ -81,7 +85,7 @@ export async function zeroShotSection(
     evaluations.map((entry) => ({ x: entry.samplesSeen, y: 100 * value(entry) }))
   const average = { name: "average", points: points((entry) => entry.average) }
   const tasks = names.map((name) => ({ name, points: points(({ tasks }) => tasks[name] ?? Number.NaN) }))
-  // More curves than colours are one tangle: each task then has a drawing of its own.
+  // More curves than colours cannot be told apart: then each task has a figure of its own.
   const together = tasks.length <= 4 ? [average, ...tasks] : [average]
   const label = `Zero-shot average over ${evaluations.length} evaluations, ending at ${(100 * last.average).toFixed(1)} %`
   const look = { marked: true, xTitle: "pairs seen" }

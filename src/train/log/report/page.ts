@@ -1,28 +1,36 @@
-/** The page of a run: how far it is, what it learned, how fast, on what, and by which recipe. */
+/** `report.html`, for any training run, finished or not: how far it is, what it learned, how fast, on which data, and by which recipe. */
+import { join } from "node:path"
+import { isObject } from "../../../core/json.ts"
+import { writeAtomically } from "../../../host/files/files.ts"
 import { htmlDocument } from "../../../report/document.ts"
 import { type Html, html } from "../../../report/html.ts"
 import { integer, percent } from "../../../report/numbers.ts"
+import { jpegUri } from "../../../report/picture-card.ts"
 import { factList, figureList, type Term } from "../../../report/terms.ts"
-import { lossWeights } from "../../recipe/decided.ts"
+import { lossWeights } from "../../recipe/resolved.ts"
 import type { Recipe } from "../../recipe/schema.ts"
 import type { LogEntry } from "../entries.ts"
 import { type EvaluationEntry, isStep, type StepEntry, totalLoss } from "../entries.ts"
 import type { SeenSample } from "../samples.ts"
 import { type ChartSection, curveSections, zeroShotSection } from "./curves.ts"
-import { samplesSection } from "./samples.ts"
 
 export interface TrainingReport {
-  /** What the run is called: its folder's name. */
+  /** The name of the run: that of its folder. */
   readonly name: string
   readonly recipe: Recipe
-  /** Of the whole run. */
+  /** Steps of the whole run. */
   readonly steps: number
   readonly entries: readonly LogEntry[]
   readonly samples: readonly SeenSample[]
   /** Accuracy of guessing, by task. */
   readonly chance?: Readonly<Record<string, number>>
-  /** Machine, versions, parameters: what belongs beside the figures. */
+  /** Machine, versions, parameters: what the figures depend on. */
   readonly facts: readonly (readonly [string, string])[]
+}
+
+/** Writes the page into `folder`, which must exist. */
+export async function writeTrainingReport(folder: string, report: TrainingReport): Promise<void> {
+  await writeAtomically(join(folder, "report.html"), [await reportPage(report)])
 }
 
 /** A whole HTML document that loads nothing. */
@@ -100,6 +108,26 @@ function chartSection({ title, text, charts }: ChartSection): Html {
 </section>`
 }
 
+/** Pairs as the model saw them. */
+function samplesSection(samples: readonly SeenSample[]): Html {
+  if (samples.length === 0) return html``
+  const reinforced = samples.some(({ synthetic }) => synthetic !== undefined)
+  return html`
+<section>
+  <h2>What it saw</h2>
+  <p>Pictures and captions of a batch, as the towers got them${reinforced ? "; the marked caption below each one is the synthetic one" : ""}.</p>
+  <div class="seen">${samples.map(sampleFigure)}</div>
+</section>`
+}
+
+function sampleFigure({ jpeg, caption, synthetic }: SeenSample): Html {
+  return html`
+<figure>
+  <img src="${jpegUri(jpeg)}" alt="${caption}">
+  <figcaption><p>${caption}</p>${synthetic === undefined ? null : html`<p class="synthetic">${synthetic}</p>`}</figcaption>
+</figure>`
+}
+
 function recipeSection({ recipe, facts }: TrainingReport): Html {
   const groups = Object.entries(recipe).map(([key, value]) => recipeRows(key, value))
   return html`
@@ -115,7 +143,7 @@ function recipeSection({ recipe, facts }: TrainingReport): Html {
 }
 
 function recipeRows(key: string, value: unknown): Html[] {
-  const inner = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : null
+  const inner = isObject(value) ? Object.entries(value) : null
   const rows = inner ?? [["", value]]
   return rows.map(
     ([name, value], i) => html`

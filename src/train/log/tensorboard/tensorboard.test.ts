@@ -2,14 +2,13 @@ import { mkdtempSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { crc32c, maskedCrc32c } from "./crc32c.ts"
 import { encodeEvent } from "./events.ts"
-import { EventFile, tfRecord } from "./writer.ts"
+import { crc32c, EventFile, maskedCrc32c, tfRecord } from "./writer.ts"
 
 const ascii = (text: string) => new TextEncoder().encode(text)
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex")
 
-test("CRC-32C of the vectors of RFC 3720 and of the check string", () => {
+test("CRC-32C of RFC 3720's vectors and of the check string", () => {
   expect(crc32c(ascii("123456789"))).toBe(0xe3069283)
   expect(crc32c(new Uint8Array(32))).toBe(0x8a9136aa)
   expect(crc32c(new Uint8Array(32).fill(255))).toBe(0x62a8ab43)

@@ -5,14 +5,13 @@
 import { closeSync, openSync, writeSync } from "node:fs"
 import { hostname } from "node:os"
 import { join } from "node:path"
-import { fileError } from "../../../host/file-error.ts"
-import { makeDirectory } from "../../../host/files.ts"
+import { fileError } from "../../../host/files/file-error.ts"
+import { makeDirectory } from "../../../host/files/files.ts"
 import { type EvaluationEntry, isStep, type LogEntry, type StepEntry, totalLoss } from "../entries.ts"
-import { maskedCrc32c } from "./crc32c.ts"
 import { type Event, type EventPicture, type EventValue, encodeEvent } from "./events.ts"
 
-export interface EventFileOptions {
-  /** The step that the run goes on from: what is behind it in older files is forgotten. */
+interface EventFileOptions {
+  /** The step that the run goes on from: TensorBoard ignores what older files hold after it. */
   readonly resumeStep?: number
   /** Seconds since 1970. */
   readonly now?: () => number
@@ -25,7 +24,7 @@ export class EventFile {
     private readonly now: () => number,
   ) {}
 
-  /** Makes the folder, and in it a new file. */
+  /** Creates the folder, and a new file in it. */
   static async open(folder: string, options: EventFileOptions = {}): Promise<EventFile> {
     const { resumeStep = 0, now = () => Date.now() / 1000 } = options
     await makeDirectory(folder)
@@ -36,7 +35,7 @@ export class EventFile {
     return file
   }
 
-  /** Scalars of a step or an evaluation. */
+  /** Adds the scalars of a step or an evaluation. */
   add(entry: LogEntry): void {
     this.write(entry.step, { kind: "summary", values: isStep(entry) ? stepValues(entry) : taskValues(entry) })
   }
@@ -89,7 +88,7 @@ function taskValues({ tasks, average }: EvaluationEntry): Record<string, EventVa
   return { ...Object.fromEntries(values), "zero_shot/average": average }
 }
 
-/** TensorBoard reads files in the order of their names, so one that is there is not written to again. */
+/** TensorBoard reads files in the order of their names, so an existing file is not written to again. */
 function openNew(name: string): { readonly path: string; readonly descriptor: number } {
   for (let number = 0; ; number++) {
     const path = `${name}.${process.pid}.${number}`
@@ -99,4 +98,26 @@ function openNew(name: string): { readonly path: string; readonly descriptor: nu
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw fileError(error, "writing", path)
     }
   }
+}
+
+// ------------------------------------------------------------------------------------------------- checksums
+
+/** CRC-32C (Castagnoli), reflected, polynomial 0x1EDC6F41: what TFRecord files are checked with. */
+const table = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1
+  return crc
+})
+
+/** @returns 0 .. 2^32 - 1 */
+export function crc32c(bytes: Uint8Array): number {
+  let crc = 0xffffffff
+  for (const byte of bytes) crc = table[(crc ^ byte) & 255]! ^ (crc >>> 8)
+  return ~crc >>> 0
+}
+
+/** Rotated and shifted, because the CRC of data that contains CRCs is weak. Source: TensorFlow's crc32c.h. */
+export function maskedCrc32c(bytes: Uint8Array): number {
+  const crc = crc32c(bytes)
+  return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0
 }

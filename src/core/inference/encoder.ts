@@ -1,0 +1,12 @@
+/** What evaluation, search and distillation need of a model, whatever runs it: a live checkpoint or an exported file. */
+import type { Image8 } from "../image/pixels.ts"
+
+/** However many images or texts are given: an encoder splits them as suits it. */
+export interface Encoder {
+  /** Width of a vector. */
+  readonly embedDim: number
+  /** N images of any size -> [N, embedDim], row-major. The length of a vector means nothing: who compares normalises. */
+  encodeImages(images: readonly Image8[]): Promise<Float32Array>
+  /** N texts -> [N, embedDim], in the space of the images. */
+  encodeTexts(texts: readonly string[]): Promise<Float32Array>
+}

@@ -1,0 +1,92 @@
+/**
+ * Where a folder or a repository keeps the towers of a CLIP as ONNX files, told by the names of its files:
+ *
+ *     ours              mobileclip.json, which says the rest
+ *     transformers.js   onnx/vision_model.onnx and onnx/text_model.onnx, or onnx/model.onnx with both towers; config.json,
+ *                       preprocessor_config.json, tokenizer.json, tokenizer_config.json
+ *     Immich            visual/model.onnx, visual/preprocess_cfg.json; textual/model.onnx, textual/tokenizer.json;
+ *                       config.json
+ */
+import { oneLine, UserError } from "../errors.ts"
+import { type OnnxDtype, onnxDtypes } from "../precision.ts"
+import { manifestFile } from "./manifest.ts"
+
+export type OnnxFiles =
+  | { readonly layout: "mobileclip"; readonly files: readonly string[] }
+  | {
+      readonly layout: "transformers.js" | "immich"
+      /** The same file where it holds both towers. */
+      readonly image: string
+      readonly text: string
+      /** All that is needed, these two included. */
+      readonly files: readonly string[]
+    }
+
+/** For those who have a folder of none of them. */
+export const neededFiles =
+  "a folder needs mobileclip.json and its towers, which `mobileclip convert` and `mobileclip quickstart` write; or config.json, preprocessor_config.json, tokenizer.json and onnx/*.onnx (transformers.js); or visual/model.onnx, visual/preprocess_cfg.json, textual/model.onnx and textual/tokenizer.json (Immich)"
+
+/** What transformers.js adds to a file's name for a type of the weights. */
+export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const satisfies Record<OnnxDtype, string>
+
+/**
+ * @param paths files, relative, with forward slashes
+ * @param dtype of the weights; null: fp32 where it is there, else fp16
+ * @param where a path or an address, for messages
+ * @returns null where there are no towers
+ * @throws UserError where there are towers, but not these
+ */
+export function findOnnxFiles(paths: readonly string[], dtype: OnnxDtype | null, where: string): OnnxFiles | null {
+  if (paths.includes(manifestFile)) {
+    return { layout: "mobileclip", files: paths.filter((path) => /\.(onnx|onnx_data|json)$/.test(path)) }
+  }
+  if (paths.includes("visual/model.onnx") && paths.includes("textual/model.onnx")) return immich(paths, dtype, where)
+  const models = paths.filter((path) => /^onnx\/(vision_|text_)?model\w*\.onnx$/.test(path))
+  if (models.length > 0) return transformers(paths, models, dtype, where)
+  const loose = paths.filter((path) => path.endsWith(".onnx"))
+  if (loose.length === 0) return null
+  throw new UserError(
+    `${where} has ${oneLine(loose.slice(0, 4).join(", "), 400)}, and nothing says which of them is which tower`,
+    neededFiles,
+  )
+}
+
+function immich(paths: readonly string[], dtype: OnnxDtype | null, where: string): OnnxFiles {
+  if (dtype === "fp16") throw new UserError(`${where}: Immich's layout has one type of weights`, "leave out --dtype")
+  // Deeper folders hold the same towers for other runtimes; large towers have their weights in further files beside them.
+  const wanted = /^(config\.json|(visual|textual)\/[^/]+(?<!\.armnn|\.rknn))$/
+  const files = paths.filter((path) => wanted.test(path))
+  return { layout: "immich", image: "visual/model.onnx", text: "textual/model.onnx", files }
+}
+
+function transformers(
+  paths: readonly string[],
+  models: readonly string[],
+  dtype: OnnxDtype | null,
+  where: string,
+): OnnxFiles {
+  const found = (dtype ? [dtype] : onnxDtypes).map((type) => towersIn(models, type)).find((towers) => towers !== null)
+  if (!found) {
+    const [image, text] = separateTowers(dtype ?? "fp32")
+    throw new UserError(
+      `${where} has no ${image} and ${text} for ${dtype ?? "fp32"}, but ${oneLine(models.join(", "), 400)}`,
+      `towers are read in ${onnxDtypes.join(" or ")} (--dtype)`,
+    )
+  }
+  const [image, text] = found
+  const beside = paths.filter((path) => found.some((model) => path.startsWith(`${model}_data`)))
+  const sides = ["config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"]
+  const given = sides.filter((path) => paths.includes(path))
+  return { layout: "transformers.js", image, text, files: [...new Set([image, text, ...beside, ...given])] }
+}
+
+/** Two files, or the same one twice; null where there are none of this type. */
+function towersIn(models: readonly string[], dtype: OnnxDtype): readonly [string, string] | null {
+  const both = `onnx/model${dtypeSuffixes[dtype]}.onnx`
+  const choices = [separateTowers(dtype), [both, both]] as const
+  return choices.find((files) => files.every((file) => models.includes(file))) ?? null
+}
+
+function separateTowers(dtype: OnnxDtype) {
+  return [`onnx/vision_model${dtypeSuffixes[dtype]}.onnx`, `onnx/text_model${dtypeSuffixes[dtype]}.onnx`] as const
+}

@@ -1,0 +1,35 @@
+/** Where a sample's bytes are: all that a thread needs to read it. */
+
+export type SampleLocation =
+  /** Members of a tar archive. */
+  | { readonly kind: "tar"; readonly path: string; readonly key: string; readonly members: readonly MemberLocation[] }
+  /** A line of a reinforced JSONL shard. */
+  | { readonly kind: "line"; readonly path: string; readonly offset: number; readonly length: number }
+  /** A picture's file; the captions are in a file of their own, or are given. */
+  | { readonly kind: "file"; readonly path: string; readonly captions: readonly string[] | { readonly file: string } }
+
+export interface MemberLocation {
+  readonly extension: string
+  readonly offset: number
+  readonly size: number
+}
+
+/** Samples by number, 0 to `count` - 1. */
+export interface SampleList {
+  readonly count: number
+  /** What was passed over when it was made, a line each. */
+  readonly notes?: readonly string[]
+  location(index: number): SampleLocation
+}
+
+/** For messages. */
+export function describeLocation(location: SampleLocation): string {
+  switch (location.kind) {
+    case "tar":
+      return `${location.path}: ${location.key}`
+    case "line":
+      return `${location.path}, byte ${location.offset}`
+    case "file":
+      return location.path
+  }
+}

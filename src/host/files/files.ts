@@ -1,0 +1,230 @@
+/**
+ * Files in Node: output that appears whole or not at all, ranged reads, and errors of the system in one line.
+ * Whatever is written goes to a hidden staging file first and is renamed when it is complete and on the disk.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs"
+import { lstat, mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
+import { dirname, resolve } from "node:path"
+import { messageOf, UserError } from "../../core/errors.ts"
+import type { RandomAccess } from "../../core/random-access.ts"
+import { fileError } from "./file-error.ts"
+import { removeAbandonedOnce, stagingPath } from "./staging.ts"
+
+type Chunk = Uint8Array | string
+
+/**
+ * Writes a file, replacing an old one. On any failure the old file is untouched and nothing else is left; failures of
+ * the system (disk full, no permission, ...) are UserErrors. The folder must exist.
+ */
+export async function writeAtomically(path: string, chunks: Iterable<Chunk> | AsyncIterable<Chunk>): Promise<void> {
+  const temporary = stagingPath(path)
+  try {
+    await removeAbandonedOnce(dirname(temporary))
+    const file = await open(temporary, "wx")
+    try {
+      await writeFile(file, chunks)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    await sync(dirname(resolve(path)))
+  } catch (error) {
+    await discard(temporary)
+    throw fileError(error, "writing", path)
+  }
+}
+
+/** Creates a folder and its parents where they do not exist yet. */
+export async function makeDirectory(path: string): Promise<void> {
+  try {
+    await makeWithParents(resolve(path))
+  } catch (error) {
+    throw fileError(error, "writing", path)
+  }
+}
+
+/** Node's own `recursive` never returns where a folder exists but takes no new ones and calls that ENOENT (/proc). */
+async function makeWithParents(path: string): Promise<void> {
+  const make = async () => {
+    if (await isDirectory(path)) return
+    // Another process may make it in between.
+    await mkdir(path).catch(async (error) => {
+      if (!(await isDirectory(path))) throw error
+    })
+  }
+  try {
+    await make()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || dirname(path) === path) throw error
+    await makeWithParents(dirname(path))
+    await make()
+  }
+}
+
+export async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null))?.isDirectory() === true
+}
+
+export interface OpenFile extends RandomAccess {
+  close(): void
+}
+
+/** Opens a file for reads anywhere in it. Throws UserError if it cannot be opened, or ends before what is asked. */
+export function openRandomAccess(path: string): OpenFile {
+  try {
+    const descriptor = openSync(path, readWithoutBlocking)
+    try {
+      const { size } = requireRegular(fstatSync(descriptor), path)
+      const read = (offset: number, length: number) => readExactly(descriptor, path, offset, length)
+      return { name: path, size, read, close: () => closeSync(descriptor) }
+    } catch (error) {
+      closeSync(descriptor)
+      throw error
+    }
+  } catch (error) {
+    throw openError(error, path)
+  }
+}
+
+/** Without this, opening a pipe that has no writer would block. It makes no difference for files. */
+const readWithoutBlocking = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
+/**
+ * The whole file. Failures of the system, a folder and a pipe are UserErrors.
+ *
+ * @param checkSize is given the bytes there are before they are read, and throws where they are too many
+ */
+export async function readBytes(path: string, checkSize?: (bytes: number) => void): Promise<Uint8Array> {
+  try {
+    const file = await open(path, readWithoutBlocking)
+    try {
+      const { size } = requireRegular(await file.stat(), path)
+      checkSize?.(size)
+      return await file.readFile()
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    throw openError(error, path)
+  }
+}
+
+/** A check for `readBytes`: throws UserError where the file has more than `mostBytes`. */
+export function requireSmall(path: string, mostBytes: number): (bytes: number) => void {
+  return (bytes) => {
+    if (bytes > mostBytes) throw new UserError(`${path} has ${bytes} bytes, and at most ${mostBytes} are expected`)
+  }
+}
+
+/** The whole file, or null where it does not exist. */
+export async function readBytesIfThere(path: string, checkSize?: (bytes: number) => void): Promise<Uint8Array | null> {
+  try {
+    return await readBytes(path, checkSize)
+  } catch (error) {
+    if (error instanceof UserError && codeOf(error.cause) === "ENOENT") return null
+    throw error
+  }
+}
+
+/** Before a file that somebody named is read as a stream. Throws UserError where it is a folder, a pipe or a device. */
+export async function requireFile(path: string): Promise<void> {
+  const found = await stat(path).catch((error: unknown) => {
+    throw fileError(error, "reading", path)
+  })
+  requireRegular(found, path)
+}
+
+function requireRegular(found: Stats, path: string): Stats {
+  if (found.isFile()) return found
+  throw found.isDirectory() ? new UserError(`${path} is a folder, and a file was expected`) : notAFile(path)
+}
+
+/** A socket cannot be opened: the system says ENXIO. */
+function openError(error: unknown, path: string): unknown {
+  return codeOf(error) === "ENXIO" ? notAFile(path) : fileError(error, "reading", path)
+}
+
+function notAFile(path: string): UserError {
+  return new UserError(
+    `${path} is a pipe, a socket or a device, and a file was expected`,
+    "write its content to a file first",
+  )
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | undefined)?.code
+}
+
+/** Bytes of a JSON file. The largest one known takes 4 MB, and JSON takes 20 times its bytes in memory. */
+const largestJson = 2 ** 26
+
+/**
+ * Throws UserError on what is not JSON, or more than 64 MiB.
+ *
+ * @param what the file is expected to be, for the message: "a model's manifest"
+ */
+export async function readJson(path: string, what: string): Promise<unknown> {
+  const checkSize = (bytes: number) => {
+    if (bytes > largestJson) throw new UserError(`${path} should be ${what}, but has ${bytes} bytes`)
+  }
+  const text = new TextDecoder().decode(await readBytes(path, checkSize))
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new UserError(`${path} should be ${what}, but is not JSON: ${messageOf(error).replaceAll(/\s+/g, " ")}`)
+  }
+}
+
+function readExactly(descriptor: number, path: string, offset: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length)
+  for (let done = 0; done < length; ) {
+    const count = readSome(descriptor, path, bytes, done, offset)
+    if (count === 0) throw new UserError(`${path} ends at byte ${offset + done}, before byte ${offset + length}`)
+    done += count
+  }
+  return bytes
+}
+
+function readSome(descriptor: number, path: string, bytes: Uint8Array, done: number, offset: number): number {
+  try {
+    // A single read of 2 GiB or more is refused by the system.
+    return readSync(descriptor, bytes, done, Math.min(bytes.length - done, 2 ** 30), offset + done)
+  } catch (error) {
+    throw fileError(error, "reading", path)
+  }
+}
+
+/** The absolute path where this folder is, or would be made: a link is followed. Throws UserError where that cannot be found out. */
+export async function resolveLink(path: string): Promise<string> {
+  const absolute = resolve(path)
+  try {
+    const found = await lstat(absolute).catch(nullIfMissing)
+    if (!found?.isSymbolicLink()) return absolute
+    // It may lead to a folder that is not there yet.
+    return (await realpath(absolute).catch(nullIfMissing)) ?? resolve(dirname(absolute), await readlink(absolute))
+  } catch (error) {
+    throw fileError(error, "writing", path)
+  }
+}
+
+/** For `catch`: null where the path does not exist; throws every other error. */
+export function nullIfMissing(error: NodeJS.ErrnoException): null {
+  if (error.code === "ENOENT") return null
+  throw error
+}
+
+/** Removes what can be removed and never throws, because the error that led here is the one to report. */
+export async function discard(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true }).catch(() => {})
+}
+
+/** Waits until a file, or the list of files in a folder, is on the disk. */
+export async function sync(path: string): Promise<void> {
+  const handle = await open(path, "r")
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

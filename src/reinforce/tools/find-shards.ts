@@ -1,0 +1,86 @@
+/** The shards that a tool looks at: those of a job's output folder with their records, or any that a list names. */
+import { UserError } from "../../core/errors.ts"
+import { expandShards } from "../../data/expand.ts"
+import { mapOrdered } from "../../data/parallel.ts"
+import { readSamples } from "../../data/reinforced/read.ts"
+import type { ReinforcedSample } from "../../data/reinforced/sample.ts"
+import type { Storage } from "../../data/stores/storage.ts"
+import { joinUrl } from "../job/output.ts"
+import type { ShardResult } from "../runner.ts"
+import type { Report } from "../stages/stage.ts"
+
+export interface Shard {
+  /** What comes after the folder; the whole URL of one that was named by itself. */
+  readonly name: string
+  readonly url: string
+  /** What a job noted when the shard was complete. */
+  readonly record: ShardResult | null
+}
+
+export interface ShardSet {
+  /** That of the job; null where shards were named. */
+  readonly folder: string | null
+  readonly shards: readonly Shard[]
+  /** Outputs of the folder without a record: of a job that was stopped, or not of it. */
+  readonly unrecorded: readonly string[]
+}
+
+const parallelRequests = 32
+
+const shardName = /\.(tar|jsonl|jsonl\.gz|jsonl\.zstd?)$/i
+
+/** Names of files beside the shards that have a shard's extension. */
+const sideFiles = ["failures.jsonl", "manifest.jsonl"]
+
+/** Throws UserError where there are no shards. */
+export async function findShards(storage: Storage, input: readonly string[]): Promise<ShardSet> {
+  const folder = input.length === 1 && isFolder(input[0]!) ? input[0]! : null
+  const names = folder === null ? [] : await storage.list(folder)
+  if (folder !== null && names.some((name) => name.startsWith("_done/"))) return recordedShards(storage, folder, names)
+  const urls = await expandShards(input)
+  return { folder: null, shards: urls.map((url) => ({ name: url, url, record: null })), unrecorded: [] }
+}
+
+/** What can be the folder of a job: neither a shard nor a list of several. A web server lists no files. */
+function isFolder(input: string): boolean {
+  return !shardName.test(input) && !/[{}]|::|info\.json$|^https?:/i.test(input)
+}
+
+async function recordedShards(storage: Storage, folder: string, names: readonly string[]): Promise<ShardSet> {
+  const records = names.filter((name) => /^_done\/.+\.json$/.test(name))
+  const shards: Shard[] = []
+  for await (const shard of mapOrdered(records, parallelRequests, (name) => readRecord(storage, folder, name))) {
+    // Nothing was written where no sample of the input was of use.
+    if (shard.record!.samples > 0) shards.push(shard)
+  }
+  if (shards.length === 0) throw new UserError(`${folder} has records of shards without a sample only`)
+  const recorded = new Set(shards.map(({ name }) => name))
+  const isOutput = (name: string) => shardName.test(name) && !sideFiles.includes(name) && !name.startsWith("_done/")
+  return { folder, shards, unrecorded: names.filter((name) => isOutput(name) && !recorded.has(name)) }
+}
+
+async function readRecord(storage: Storage, folder: string, path: string): Promise<Shard> {
+  const url = joinUrl(folder, path)
+  const bytes = await storage.readBytes(url)
+  const name = path.slice("_done/".length, -".json".length)
+  try {
+    const record = JSON.parse(new TextDecoder().decode(bytes!)) as ShardResult
+    return { name, url: joinUrl(folder, name), record }
+  } catch (error) {
+    throw new UserError(`${url} is damaged`, "remove it, and the same command makes its shard again", { cause: error })
+  }
+}
+
+/** The samples of one shard. Throws UserError where it cannot be read. */
+export async function* samplesOf(
+  storage: Storage,
+  url: string,
+  report: Report,
+  signal?: AbortSignal,
+): AsyncGenerator<ReinforcedSample> {
+  await using file = await storage.fetch(url, { signal })
+  for await (const sample of readSamples(file.path, report)) {
+    signal?.throwIfAborted()
+    yield sample
+  }
+}
