@@ -2,6 +2,7 @@
 import { createRequire } from "node:module"
 import { messageOf, UserError } from "../src/core/errors.ts"
 import { builtPlace, setupCommand } from "../src/native/addon.ts"
+import { useFastBlas } from "./blas.ts"
 import { torchAddon } from "./paths.ts"
 import type { Device, DType, TensorData } from "./types.ts"
 
@@ -100,6 +101,7 @@ function load(): Native<unknown> {
   // Threads that wait must not spin: beside one other busy process that made a training step ten times slower (measured
   // on two cores); alone it costs a few percent. OpenMP reads this once, when it is loaded.
   process.env.OMP_WAIT_POLICY ??= "PASSIVE"
+  useFastBlas(place.file)
   let addon: Native<unknown>
   try {
     addon = createRequire(import.meta.url)(place.file)

@@ -2,11 +2,12 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { buildJpegAddon, isJpegAddonBuilt } from "../../jpeg/build.ts"
 import { jpegAddon } from "../../jpeg/paths.ts"
+import { blasText } from "../../torch/blas.ts"
 import { buildTorchAddon, isTorchAddonReady } from "../../torch/build.ts"
 import { torchAddon } from "../../torch/paths.ts"
 import { fileError } from "../host/file-error.ts"
 import { InUse, type Lock, lockFolder } from "../host/lock.ts"
-import { type Addon, type Place, placeToBuild } from "../native/addon.ts"
+import { type Addon, builtPlace, type Place, placeToBuild } from "../native/addon.ts"
 
 export interface SetupOptions {
   /** Builds what is built, too. */
@@ -27,6 +28,8 @@ export async function setUp({ force = false, log }: SetupOptions): Promise<void>
   else await locked(jpegAddon, log, (place) => buildJpegAddon(place, force, log))
   if (!force && isTorchAddonReady(log)) log("libtorch addon: up to date")
   else await locked(torchAddon, log, (place) => buildTorchAddon(place, force, log))
+  const place = builtPlace(torchAddon)
+  if (place) log(`matrix products: ${blasText(place.file)}`)
 }
 
 async function locked(addon: Addon, log: SetupOptions["log"], build: (place: Place) => Promise<void>): Promise<void> {
