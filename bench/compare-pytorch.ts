@@ -5,12 +5,13 @@
  *     export LIBTORCH=$(python3 -c "import os, torch; print(os.path.dirname(torch.__file__))")
  *     npm run build        # the addon, against Python's torch; unset LIBTORCH and build again to go back
  *     node dist/bench/compare-pytorch.js [--python python3] [--rounds 3] [--steps 20] [--batch 96] [--threads N]
- *                                        [--adamw default|foreach|fused] [--reinforced]
+ *                                        [--modes default,foreach,fused,compile] [--reinforced]
  *
- * Each round starts one process of each. Their steps take turns, and one process waits while the other works, because a shared
- * machine's speed changes by half within seconds. `--adamw` chooses PyTorch's implementation; its default on the processor
- * updates one tensor after the other. Fails when the first three losses differ, and when the median step takes more than 1.05
- * times PyTorch's.
+ * Each round starts one process of ours and one of every mode; their steps take turns, the others waiting while one works,
+ * because a shared machine's speed changes by half within seconds. `--modes` says what PyTorch steps with: AdamW as it is by
+ * default on the processor (one tensor after the other), foreach or fused (from 2.x on), and "compile": `torch.compile` for
+ * forward and backward, with fused AdamW. Fails when the first three losses differ, and when our median step takes more than
+ * 1.05 times that of PyTorch's default.
  */
 import { execFileSync, spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -23,6 +24,14 @@ import { messageOf, UserError } from "../src/core/errors.ts"
 import { version } from "../torch/index.ts"
 import type { Start, StepTimes } from "./train-step.ts"
 
+const modeOptions = {
+  default: [],
+  foreach: ["--adamw", "foreach"],
+  fused: ["--adamw", "fused"],
+  compile: ["--adamw", "fused", "--compile"],
+} as const
+type Mode = keyof typeof modeOptions
+
 const maxRatio = 1.05
 const maxLossDifference = 1e-4
 
@@ -33,11 +42,12 @@ const { values: options } = parseArgs({
     steps: { type: "string", default: "20" },
     batch: { type: "string", default: "96" },
     threads: { type: "string", default: String(availableParallelism()) },
-    adamw: { type: "string", default: "default" },
+    modes: { type: "string", default: "default" },
     reinforced: { type: "boolean", default: false },
   },
 })
 const kind = options.reinforced ? ["--reinforced"] : []
+let modes: readonly Mode[] = []
 const folder = mkdtempSync(join(tmpdir(), "mobileclip-bench-"))
 const dump = join(folder, "dump.safetensors")
 const nodeScript = fileURLToPath(new URL("train-step.js", import.meta.url))
@@ -45,49 +55,78 @@ const pythonScript = fileURLToPath(new URL("../../bench/pytorch/train_step.py", 
 const env = { OMP_WAIT_POLICY: "PASSIVE", ...process.env }
 
 async function main(): Promise<void> {
+  modes = options.modes.split(",").map(checkedMode)
   checkVersions()
   run(process.execPath, [nodeScript, "--steps", "1", "--batch", options.batch, "--dump", dump, ...kind])
   const rounds: Round[] = []
   while (rounds.length < Number(options.rounds)) rounds.push(await round())
   const { ours, theirs } = rounds[0]!
-  const steps = rounds.flatMap((each) => each.steps)
-  const ratio = medianOf(steps, "ours", "total") / medianOf(steps, "theirs", "total")
-  const difference = lossDifference(ours, theirs)
+  const turns = rounds.flatMap(({ turns }) => turns)
 
-  console.log(`libtorch ${theirs.version}, ${ours.threads} threads, batch ${ours.batch}; medians in milliseconds`)
-  console.log("              forward, backward    update      step    samples/s")
-  console.log(row("mobileclip", steps, "ours"))
-  console.log(row("PyTorch", steps, "theirs"))
-  console.log(`ratio of medians ${ratio.toFixed(3)}, at most ${maxRatio}`)
-  console.log(`ratios of ${steps.length} pairs of steps: ${quartiles(steps.map((s) => s.ours.total / s.theirs.total))}`)
-  console.log(`losses ${text(ours.losses)}; PyTorch's ${text(theirs.losses)}: ${difference.toExponential(1)} apart`)
-  if (ratio > maxRatio || difference > maxLossDifference) process.exitCode = 1
+  console.log(`libtorch ${theirs[0]!.version}, ${ours.threads} threads, batch ${ours.batch}; medians in milliseconds`)
+  console.log(`ratios are ours to theirs; quartiles of ${turns.length} pairs of steps`)
+  console.log("                     forward, backward    update      step    samples/s    ratio    of pairs")
+  const steps = turns.map((turn) => turn.ours)
+  console.log(row("mobileclip", steps))
+  const ratios = modes.map((mode, i) =>
+    reportMode(
+      mode,
+      steps,
+      turns.map(({ theirs }) => theirs[i]!),
+    ),
+  )
+  const difference = Math.max(...theirs.map((start) => lossDifference(ours, start)))
+  console.log(
+    `losses ${text(ours.losses)}; PyTorch's ${text(theirs[0]!.losses)}: ${difference.toExponential(1)} apart at most`,
+  )
+  const bound = ratios[modes.indexOf("default")] ?? 0
+  if (bound > maxRatio || difference > maxLossDifference) process.exitCode = 1
+}
+
+function reportMode(mode: string, ours: readonly StepTimes[], theirs: readonly StepTimes[]): number {
+  const ratio = medianOf(ours, "total") / medianOf(theirs, "total")
+  const pairs = ours.map((step, i) => step.total / theirs[i]!.total)
+  const quartiles = [0.25, 0.5, 0.75].map((q) => quantile(pairs, q).toFixed(3)).join(" ")
+  console.log(`${row(`PyTorch, ${mode}`, theirs)}${ratio.toFixed(3).padStart(9)}    ${quartiles}`)
+  return ratio
 }
 
 // -------------------------------------------------------------------------------------------------------- running
 
-interface Pair<T> {
+/** Ours, and PyTorch's in the order of the modes. */
+interface Turn<T> {
   readonly ours: T
-  readonly theirs: T
+  readonly theirs: readonly T[]
 }
 
-interface Round extends Pair<Start> {
-  readonly steps: readonly Pair<StepTimes>[]
+interface Round extends Turn<Start> {
+  readonly turns: readonly Turn<StepTimes>[]
 }
 
 async function round(): Promise<Round> {
   const threads = ["--threads", options.threads]
   const ours = start(process.execPath, [nodeScript, "--paced", "--batch", options.batch, ...threads, ...kind])
-  const theirs = start(options.python, [pythonScript, dump, "--adamw", options.adamw, ...threads])
+  const theirs = modes.map((mode) => start(options.python, [pythonScript, dump, ...modeOptions[mode], ...threads]))
+  const all = [ours, ...theirs]
   try {
-    const starts = { ours: await ours.line<Start>(), theirs: await theirs.line<Start>() }
-    const steps: Pair<StepTimes>[] = []
-    while (steps.length < Number(options.steps)) steps.push({ ours: await ours.step(), theirs: await theirs.step() })
-    return { ...starts, steps }
+    const starts: Start[] = []
+    for (const each of all) starts.push(await each.line<Start>())
+    const turns: Turn<StepTimes>[] = []
+    while (turns.length < Number(options.steps)) turns.push(inTurn(await stepAll(all)))
+    return { ...inTurn(starts), turns }
   } finally {
-    ours.end()
-    theirs.end()
+    for (const each of all) each.end()
   }
+}
+
+async function stepAll(all: readonly ReturnType<typeof start>[]): Promise<StepTimes[]> {
+  const times: StepTimes[] = []
+  for (const each of all) times.push(await each.step())
+  return times
+}
+
+function inTurn<T>([ours, ...theirs]: readonly T[]): Turn<T> {
+  return { ours: ours!, theirs }
 }
 
 /** A process that makes one step for every line it receives. */
@@ -117,6 +156,11 @@ function checkVersions(): void {
   )
 }
 
+function checkedMode(name: string): Mode {
+  if (Object.hasOwn(modeOptions, name)) return name as Mode
+  throw new UserError(`--modes ${name}: not a mode`, `choose from ${Object.keys(modeOptions).join(", ")}`)
+}
+
 function run(program: string, args: readonly string[]): string {
   try {
     return execFileSync(program, args, { encoding: "utf8", env, stdio: ["ignore", "pipe", "inherit"] })
@@ -132,28 +176,23 @@ function lossDifference(ours: Start, theirs: Start): number {
   return Math.max(...ours.losses.map((loss, i) => Math.abs(loss / theirs.losses[i]! - 1)))
 }
 
-function row(name: string, steps: readonly Pair<StepTimes>[], whose: keyof Pair<StepTimes>): string {
-  const total = medianOf(steps, whose, "total")
+function row(name: string, steps: readonly StepTimes[]): string {
+  const total = medianOf(steps, "total")
   const samples = (1000 * Number(options.batch)) / total
   return [
-    name.padEnd(10),
-    medianOf(steps, whose, "gradients").toFixed(1).padStart(21),
-    medianOf(steps, whose, "update").toFixed(1).padStart(10),
+    name.padEnd(17),
+    medianOf(steps, "gradients").toFixed(1).padStart(21),
+    medianOf(steps, "update").toFixed(1).padStart(10),
     total.toFixed(1).padStart(10),
     samples.toFixed(0).padStart(13),
   ].join("")
 }
 
-function medianOf(steps: readonly Pair<StepTimes>[], whose: keyof Pair<StepTimes>, part: keyof StepTimes): number {
+function medianOf(steps: readonly StepTimes[], part: keyof StepTimes): number {
   return quantile(
-    steps.map((step) => step[whose][part]),
+    steps.map((step) => step[part]),
     0.5,
   )
-}
-
-function quartiles(values: readonly number[]): string {
-  const [low, middle, high, min, max] = [0.25, 0.5, 0.75, 0, 1].map((q) => quantile(values, q).toFixed(3))
-  return `median ${middle}, half of them in ${low} to ${high}, all in ${min} to ${max}`
 }
 
 function quantile(values: readonly number[], q: number): number {

@@ -20,6 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "host",
     "native",
     "torch/build.ts",
+    "torch/blas.ts",
     "torch/find.ts",
     "torch/install.ts",
     "torch/paths.ts",
@@ -70,7 +71,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export", "report"],
     ...["native", "setup"],
     // What `doctor` asks when libtorch may be absent, so that index.ts cannot be loaded.
-    ...["torch/find.ts", "torch/paths.ts"],
+    ...["torch/blas.ts", "torch/find.ts", "torch/paths.ts"],
     ...["run", "evaluate", "search", "serve", "weights", "teachers", "finetune", "experiments"],
   ],
 }

@@ -2,6 +2,7 @@
 import { createRequire } from "node:module"
 import { messageOf, UserError } from "../src/core/errors.ts"
 import { builtAddon, setupCommand } from "../src/native/addon.ts"
+import { useFastBlas } from "./blas.ts"
 import { torchAddon } from "./paths.ts"
 
 /** An operator as the dispatcher knows it. */
@@ -101,14 +102,15 @@ export interface Memory {
 export const addon = load()
 
 function load(): Native<unknown> {
-  const place = builtAddon(torchAddon)
-  if (!place) throw new UserError("the libtorch addon is not built", `${setupCommand}, which builds it`)
+  const files = builtAddon(torchAddon)
+  if (!files) throw new UserError("the libtorch addon is not built", `${setupCommand}, which builds it`)
   // Threads that wait must not spin: beside one other busy process that made a training step ten times slower (measured
   // on two cores); alone it costs a few percent. OpenMP reads this once, when it is loaded.
   process.env.OMP_WAIT_POLICY ??= "PASSIVE"
+  useFastBlas(files.file)
   let addon: Native<unknown>
   try {
-    addon = createRequire(import.meta.url)(place.file)
+    addon = createRequire(import.meta.url)(files.file)
   } catch (error) {
     throw new UserError(`the libtorch addon does not load: ${messageOf(error)}`, setupCommand, { cause: error })
   }

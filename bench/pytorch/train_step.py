@@ -261,6 +261,7 @@ def main():
     parser.add_argument("--version", action="version", version=torch.__version__)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--adamw", choices=["default", "foreach", "fused"], default="default")
+    parser.add_argument("--compile", action="store_true", help="torch.compile for both towers, forward and backward")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -280,12 +281,17 @@ def main():
         **({} if args.adamw == "default" else {args.adamw: True}),
     )
 
+    compute, batch = model.loss, (images, tokens)
+    if synthetic is not None:
+        compute, batch = model.reinforced_loss, (images, tokens, synthetic, teacher)
+    if args.compile:
+        # The towers apart: the length of the longest text is read on the host between them, which would break one graph.
+        model.image.compile()
+        model.text.blocks.compile()
+
     def step():
         start = time.perf_counter()
-        if synthetic is None:
-            loss = model.loss(images, tokens)
-        else:
-            loss = model.reinforced_loss(images, tokens, synthetic, teacher)
+        loss = compute(*batch)
         optimizer.zero_grad()
         loss.backward()
         value = loss.item()

@@ -2,11 +2,12 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { buildJpegAddon, isJpegAddonBuilt } from "../../jpeg/build.ts"
 import { jpegAddon } from "../../jpeg/paths.ts"
+import { blasText } from "../../torch/blas.ts"
 import { buildTorchAddon, isTorchAddonReady } from "../../torch/build.ts"
 import { torchAddon } from "../../torch/paths.ts"
 import { fileError } from "../host/files/file-error.ts"
 import { InUseError, type Lock, lockFolder } from "../host/locks/lock.ts"
-import { type Addon, type AddonFiles, addonToBuild } from "../native/addon.ts"
+import { type Addon, type AddonFiles, addonToBuild, builtAddon } from "../native/addon.ts"
 
 interface SetupOptions {
   /** Also builds what is built already. */
@@ -27,6 +28,8 @@ export async function setUp({ force = false, log }: SetupOptions): Promise<void>
   else await locked(jpegAddon, log, (target) => buildJpegAddon(target, force, log))
   if (!force && isTorchAddonReady(log)) log("libtorch addon: up to date")
   else await locked(torchAddon, log, (target) => buildTorchAddon(target, force, log))
+  const built = builtAddon(torchAddon)
+  if (built) log(`matrix products: ${blasText(built.file)}`)
 }
 
 async function locked(

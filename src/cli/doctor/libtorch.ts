@@ -1,4 +1,5 @@
 /** libtorch, which only training needs: where it is, whether our addon runs on it, its devices, threads and BLAS. */
+import { blasText } from "../../../torch/blas.ts"
 import { findLibtorch, type Libtorch } from "../../../torch/find.ts"
 import { torchAddon } from "../../../torch/paths.ts"
 import { inChild, type Outcome } from "../../host/child.ts"
@@ -25,7 +26,7 @@ export async function libtorchChecks(): Promise<Check[]> {
   }
   const built = builtAddon(torchAddon)
   const addon = built ? addonChecks(await inspectAddon(built.file)) : [notBuilt(found)]
-  return [libtorchCheck(found), ...addon]
+  return [libtorchCheck(found), ...addon, ...(built ? [ok("matrix products", blasText(built.file))] : [])]
 }
 
 export function libtorchCheck(found: Libtorch | null): Check {
