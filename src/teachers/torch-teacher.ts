@@ -45,10 +45,7 @@ export function fusedEncoder<Model extends CheckpointModel>(
   preprocessing: Preprocessing,
   { device = "cpu", precision = "float32" }: TorchOptions,
 ): TorchEncoder<Model> {
-  const devices = torch.devices()
-  if (!devices.includes(device)) {
-    throw new UserError(`this libtorch has no ${device}, but ${devices.join(", ")}`, "`mobileclip doctor` says why")
-  }
+  checkDevice(device)
   if (device === "cpu" && precision === "float16") {
     throw new UserError("fp16 is not computed on the processor", "use fp32 or bf16 there")
   }
