@@ -84,13 +84,12 @@ export interface ResourceOptions extends ResourceRequest {
   readonly checkpointUploadFreq?: string
 }
 
-export function addResourceOptions(command: Command): Command {
+/** @param workers how many there are unless told otherwise; null where the command makes everything in its own process */
+export function addResourceOptions(command: Command, workers: string | null = "one for 4 processors"): Command {
+  const what =
+    workers === null ? "taken and not used" : `processes, each with its own copy of the models (default: ${workers})`
   return command
-    .option(
-      "--workers <n>",
-      "processes, each with its own copy of the models (default: one for 4 processors)",
-      wholeNumber(1),
-    )
+    .addOption(new Option("--workers <n>", what).argParser(wholeNumber(1)).hideHelp(workers === null))
     .option(
       "--batch-size <n>",
       "views, texts or images that a model takes at a time",

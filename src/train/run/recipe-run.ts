@@ -155,7 +155,9 @@ async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeR
     return null
   }
   const { info, step, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
-  if (exportTo !== null) await exportCheckpoint(checkpoint, exportTo, "mobileclip train --export", run.signal)
+  if (exportTo !== null) {
+    await exportCheckpoint(checkpoint, { out: exportTo, command: "mobileclip train --export", signal: run.signal })
+  }
   return {
     checkpoint,
     steps: step,
