@@ -26,7 +26,7 @@ const reinforced = {
 /** v1: ViT-B/16 with CLIP's text tower. */
 const v1 = { model: "vit-b-16", optimizer: { ...plain.optimizer, eps: 1e-6 } } as const satisfies RecipeInput
 
-export const ablationRuns = {
+export const ablationRecipes = {
   "datacomp-12m": { ...plain, ...v1 },
   "datacompdr-12m": {
     ...reinforced,

@@ -10,6 +10,7 @@ import { type ResourceRequest, resourceDefaults } from "../../reinforce/local/re
 import type { ShardTask } from "../../reinforce/runner.ts"
 import { progressOption, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
+import { sampleFormat } from "./tools/format-option.ts"
 
 export interface ShardOptions {
   readonly input: readonly string[]
@@ -129,7 +130,7 @@ function formatOf(options: ShardOptions): SampleFormat {
       "use --output-format webdataset",
     )
   }
-  return { output, embeddings: compact ? "compact" : bfloat16 ? "pth.gz" : "npz", textEmbeddings, images }
+  return sampleFormat(output, compact ? "compact" : bfloat16 ? "bfloat16" : "float32", textEmbeddings, images)
 }
 
 export async function planOf(options: ShardOptions): Promise<ShardTask[]> {

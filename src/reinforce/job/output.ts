@@ -6,6 +6,7 @@
 import { dirname, relative, resolve, sep } from "node:path"
 import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
 import { requireInside } from "../../core/inside.ts"
+import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"
 import { pathOf } from "../../data/stores/local.ts"
 import { isUrl } from "../../data/stores/open.ts"
 import type { Chunks, Storage, TransferOptions, Written } from "../../data/stores/storage.ts"
@@ -14,7 +15,9 @@ import { type Lock, lockFolder } from "../../host/locks/lock.ts"
 import type { ShardTask } from "../runner.ts"
 
 /** What lies there beside the shards: the ledger, and the files that say what came out. */
-const reserved = /^(_done\/|(manifest|failures)\.jsonl$)/i
+function isReserved(name: string): boolean {
+  return /^_done\//i.test(name) || shardLikeLists.includes(name.toLowerCase())
+}
 
 const shardName = /\.(tar|jsonl)$/i
 
@@ -35,7 +38,7 @@ export function outputName(task: Pick<ShardTask, "output">, folder: string): str
 export function requireOutput(output: string, folder: string, hint?: string): void {
   const name = placeIn(folder, output)
   const isHidden = name.split("/").some((part) => part.startsWith("."))
-  if (shardName.test(name) && !reserved.test(name) && !isHidden) return
+  if (shardName.test(name) && !isReserved(name) && !isHidden) return
   throw new UserError(
     `the output ${quoted(output)} is not a shard's: a name ends in .tar or .jsonl, is not hidden, and not one of the job's records`,
     hint,
