@@ -194,7 +194,7 @@ const shownOtherwise: Readonly<Record<string, string>> = { quickstart: "npm run 
 
 test("every command of the command line is shown", async () => {
   const { out } = await mobileclip("npx mobileclip --help")
-  const names = [...out.split("Commands:")[1]!.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name!)
+  const names = [...out.split(/Commands:|Examples:/)[1]!.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name!)
   expect(names).toContain("classify")
   const shown = (name: string) =>
     commands.some((command) => command.startsWith(shownOtherwise[name] ?? `npx mobileclip ${name}`))
