@@ -21,7 +21,7 @@ import type { Batch } from "../src/data/training/batch.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { measureCost } from "../src/tensor/cost.ts"
-import { TorchInterpreter } from "../src/tensor/torch.ts"
+import { checkDevice, TorchInterpreter } from "../src/tensor/torch.ts"
 import type { ObjectiveConfig } from "../src/train/objective.ts"
 import { AdamW } from "../src/train/optimizer/adamw.ts"
 import { computeGradients, type Trainer, updateParameters } from "../src/train/step.ts"
@@ -48,7 +48,8 @@ const [batchSize, chunkSize, captionTokens] = [options.batch, options.chunk, opt
   number,
 ]
 const reinforced = options.objective === "reinforced"
-const device = deviceNamed(options.device)
+checkDevice(options.device)
+const device = options.device as torch.Device
 const teacherWidths = [768, 768]
 const adamW = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.2 }
 const update = { learningRate: 1e-6, gradClipNorm: 1 }
@@ -184,12 +185,6 @@ function unitRows(): Float32Array {
 function modelName(name: string): VariantName {
   if (name in variants) return name as VariantName
   throw new UserError(`there is no model "${name}"`, `there are: ${Object.keys(variants).join(", ")}`)
-}
-
-function deviceNamed(name: string): torch.Device {
-  const found = torch.devices().find((known) => known === name)
-  if (found) return found
-  throw new UserError(`this libtorch has no ${name}, but ${torch.devices().join(", ")}`, "build against one with CUDA")
 }
 
 main()

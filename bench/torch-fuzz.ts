@@ -68,11 +68,11 @@ function functionCall(random: Random): Call {
 }
 
 /** Without functions that would change the rest of the run (warnings, threads). */
-const functions = Object.entries(torch).filter(
+export const functions = Object.entries(torch).filter(
   (entry): entry is [string, (...args: unknown[]) => unknown] =>
     typeof entry[1] === "function" && !["Tensor", "onWarning", "setThreads"].includes(entry[0]),
 )
-const properties = Object.entries(Object.getOwnPropertyDescriptors(torch.Tensor.prototype)).filter(
+export const properties = Object.entries(Object.getOwnPropertyDescriptors(torch.Tensor.prototype)).filter(
   ([name]) => name !== "constructor",
 )
 

@@ -59,7 +59,7 @@ const dfndr = {
 /** One caption of a picture and one loss term; synthetic ones with this probability. */
 const oneCaption = (mixSynthetic: number) => ({ ...datacompdr, data: { ...datacompdr.data, mixSynthetic } })
 
-export const ablationRuns = {
+export const ablationRecipes = {
   "datacomp-12m": { ...plain, ...v1 },
   "datacompdr-12m": datacompdr,
   "datacompdr-12m-real": oneCaption(0),

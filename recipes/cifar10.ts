@@ -12,7 +12,7 @@ import type { CommandContext } from "../src/cli/context.ts"
 import { main } from "../src/cli/main.ts"
 import { progressOption, wholeNumber } from "../src/cli/options.ts"
 import { type ProgressMode, progressReporter } from "../src/cli/progress.ts"
-import { percent, textTable } from "../src/cli/table.ts"
+import { spacedPercent, textTable } from "../src/cli/table.ts"
 import type { LearningCurve } from "../src/evaluate/efficiency.ts"
 import { compareOnCifar10 } from "../src/experiments/cifar10/pipeline.ts"
 import { type PresetName, presets } from "../src/experiments/cifar10/recipe.ts"
@@ -60,8 +60,8 @@ function summary(report: Cifar10Report, page: string): string {
   return [
     `${(seconds / 60).toFixed(1)} minutes; ${efficiencyText(report.efficiencyRatio, plain.length)}`,
     [
-      ...teachers.map(({ name, average }) => `teacher ${name} ${percent(average)}`),
-      `captions ${percent(captioner.trueCaptions)} true`,
+      ...teachers.map(({ name, average }) => `teacher ${name} ${spacedPercent(average)}`),
+      `captions ${spacedPercent(captioner.trueCaptions)} true`,
     ].join(", "),
     "",
     curveTable(plain, reinforced),
@@ -74,7 +74,7 @@ function summary(report: Cifar10Report, page: string): string {
 function curveTable(plain: readonly LearningCurve[], reinforced: readonly LearningCurve[]): string {
   const rows = plain[0]!.map(({ samplesSeen }, i) => [
     samplesSeen.toLocaleString("en"),
-    ...[plain, reinforced].map((curves) => percent(meanAt(curves, i))),
+    ...[plain, reinforced].map((curves) => spacedPercent(meanAt(curves, i))),
   ])
   const titles = ["samples seen", "plain", "reinforced"]
   return textTable(

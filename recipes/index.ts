@@ -1,7 +1,11 @@
 /** Recipes by name: `mobileclip train --recipe mobileclip2-s0`. */
 import type { RecipeInput } from "../src/train/recipe/schema.ts"
-import { ablationRuns } from "./ablations.ts"
-import { mobileclipRuns } from "./mobileclip.ts"
-import { mobileclip2Runs } from "./mobileclip2.ts"
+import { ablationRecipes } from "./ablations.ts"
+import { mobileclipRecipes } from "./mobileclip.ts"
+import { mobileclip2Recipes } from "./mobileclip2.ts"
 
-export const runs: Readonly<Record<string, RecipeInput>> = { ...mobileclipRuns, ...mobileclip2Runs, ...ablationRuns }
+export const recipes: Readonly<Record<string, RecipeInput>> = {
+  ...mobileclipRecipes,
+  ...mobileclip2Recipes,
+  ...ablationRecipes,
+}

@@ -34,7 +34,7 @@ const mobileclip = {
 /** lambda 0.75: better at retrieval than 1.0. */
 const b = { ...mobileclip, loss: { ...mobileclip.loss, weights: [0.25, 0.75] } } as const satisfies RecipeInput
 
-export const mobileclipRuns = {
+export const mobileclipRecipes = {
   "mobileclip-s0": { ...mobileclip, model: "mobileclip-s0" },
   "mobileclip-s1": { ...mobileclip, model: "mobileclip-s1" },
   "mobileclip-s2": { ...mobileclip, model: "mobileclip-s2" },

@@ -41,7 +41,7 @@ const large = {
   schedule: { ...mobileclip2.schedule, warmup: 2000, minLearningRate: 0 },
 } as const satisfies RecipeInput
 
-export const mobileclip2Runs = {
+export const mobileclip2Recipes = {
   "mobileclip2-s0": { ...mobileclip2, model: "mobileclip2-s0" },
   "mobileclip2-s2": { ...mobileclip2, model: "mobileclip2-s2" },
   "mobileclip2-b": { ...b, model: "mobileclip2-b" },

@@ -65,14 +65,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "run", "evaluate"],
     ...["export", "weights", "train", "reinforce", "teachers"],
   ],
-  search: ["core"],
-  serve: ["core", "run", "search"],
   cli: [
     ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export", "report"],
     ...["native", "setup"],
     // What `doctor` asks when libtorch may be absent, so that index.ts cannot be loaded.
     ...["torch/blas.ts", "torch/find.ts", "torch/paths.ts"],
-    ...["run", "evaluate", "search", "serve", "weights", "teachers", "finetune", "experiments"],
+    ...["run", "evaluate", "weights", "teachers", "finetune", "experiments"],
   ],
 }
 
@@ -96,7 +94,7 @@ const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Folders that run in a browser too, and their files that are for Node. */
-const hostFree = ["core", "tensor", "model", "run", "evaluate", "search"]
+const hostFree = ["core", "tensor", "model", "run", "evaluate"]
 const hostFiles = [
   ...["run/node.ts", "run/session.ts", "tensor/torch.ts", "tensor/torch-encoder.ts", "tensor/torch-norms.ts"],
   ...["evaluate/scenes.ts", "evaluate/task-list.ts"],

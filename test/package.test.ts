@@ -31,6 +31,12 @@ const env: NodeJS.ProcessEnv = {
   OMP_NUM_THREADS: "1",
 }
 
+/** What the package is imported by: "mobileclip", "mobileclip/train", ... */
+const { exports: entryPoints } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: object }
+const entryNames = Object.keys(entryPoints)
+  .filter((name) => !name.endsWith(".json"))
+  .map((name) => join("mobileclip", name))
+
 let folder: string
 const at = (...names: string[]) => join(folder, ...names)
 
@@ -56,11 +62,12 @@ test("only what is used is packed", () => {
   expect(names.filter((name) => /\.test\.|\/build(\/|$)|\.ts$/.test(name) && !name.endsWith(".d.ts"))).toEqual([])
 })
 
-/** The last one knows Node's globals, and no browser's. */
+/** The last two know Node's globals, and no browser's. */
 test.each([
   { module: "nodenext", moduleResolution: "nodenext", types: [] },
   { module: "esnext", moduleResolution: "bundler", types: [] },
   { module: "nodenext", moduleResolution: "nodenext", lib: ["es2022"], types: ["node"] },
+  { module: "esnext", moduleResolution: "bundler", lib: ["es2022"], types: ["node"] },
 ])("types check in strict mode, libraries included: $moduleResolution, types $types", async (given) => {
   const typeRoots = [join(root, "node_modules/@types")]
   const options = { ...given, typeRoots, target: "es2022", strict: true, noEmit: true, skipLibCheck: false }
@@ -68,15 +75,14 @@ test.each([
   writeFileSync(
     at("app", "app.ts"),
     `import { createClassifier, decodeImage, loadModel, type LabelScore } from "mobileclip"
-    import { zeros } from "mobileclip/torch"
-    import { train } from "mobileclip/train"
+    ${entryNames.map((entry, i) => `import * as entry${i} from "${entry}"`).join("\n    ")}
     const model = await loadModel("model")
     const classifier = await createClassifier(model, ["cat", "dog"])
     export const [labels]: LabelScore[][] = await classifier.classify([await decodeImage("cat.jpg")])
     // @ts-expect-error: a path is not an image
     await classifier.classify(["cat.jpg"])
     await model[Symbol.asyncDispose]()
-    export { train, zeros }`,
+    export const entries: object[] = [${entryNames.map((_, i) => `entry${i}`).join(", ")}]`,
   )
   expect(await run(process.execPath, [compiler, "-p", at("app")])).toMatchObject({ code: 0, out: "" })
 })
@@ -153,6 +159,8 @@ test("setup, killed and started twice at once: each is built once, and two steps
   const left = readdirSync(dirname(jpegFile)).filter((name) => !name.startsWith("cmake-"))
   expect(left.sort()).toEqual(["jpeg.node", "stamp"])
 
+  writeFileSync(at("app", "all.mjs"), entryNames.map((entry) => `import "${entry}"\n`).join(""))
+  await done(run(process.execPath, ["all.mjs"]))
   await done(mobileclip("render", "--out", "data", "--train", "16", "--test", "16", "--retrieval", "16"))
   const steps = ["--model", "quickstart", "--threads", "1", "batch.size=8", "schedule.warmup=1", "schedule.steps=2"]
   await done(mobileclip("train", "--train-data", "data/train", "--out", "run", ...steps))

@@ -1,6 +1,7 @@
 /**
- * Every command of README.md is run, in its order, in one folder: small ones by options that are added, large ones by the
- * test that the table names. Stand-ins take the place of what is downloaded, and of hosts. Its program is compiled and run.
+ * The commands of README.md, in its order, in one folder: made small by options that are added, they are run. For those that
+ * stay large the script, the file and the flags are checked, and the table names the test of the same code. Stand-ins take
+ * the place of what is downloaded, and of hosts. The README's program is compiled and run.
  */
 import { execFileSync, spawnSync } from "node:child_process"
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -20,7 +21,8 @@ import { credentials, S3Server } from "./s3-server.ts"
 import { tinyCoca, tinyCocaInfo } from "./tiny-coca.ts"
 import { writeTrainable } from "./tiny-model.ts"
 
-type Entry = { readonly runBy: string } | Small
+/** Run here, or by a test of the same code. */
+type Entry = { readonly provenBy: string } | Small
 
 /** Run here; in this process, where the command starts no others. */
 interface Small {
@@ -42,19 +44,19 @@ const run = ["checkpoints", "config.json", "metrics.jsonl", "model.safetensors",
 
 /** By the command's words; options that are given twice count as they are given last. */
 const table: Readonly<Record<string, Entry>> = {
-  "npm ci": { runBy: "test/build.test.ts" },
-  "npm run quickstart": { runBy: "src/experiments/quickstart/pipeline.test.ts" },
-  "npm run quickstart -- --preset small": { runBy: "src/experiments/quickstart/pipeline.test.ts" },
-  "npm run quickstart -- --seeds 3": { runBy: "src/experiments/quickstart/pipeline.test.ts" },
-  "npm test": { runBy: "test/readme.test.ts" },
-  "npm run test:fast": { runBy: "test/readme.test.ts" },
-  "npm run test:fast -- src/train": { runBy: "test/readme.test.ts" },
-  "npm run golden -- test/golden": { runBy: "test/golden.test.ts" },
-  "node dist/bench/compare-pytorch.js": { runBy: "src/train/step.test.ts" },
-  "node dist/bench/sigkill.js": { runBy: "test/sigkill.test.ts" },
-  "node dist/bench/hostile-chain.js": { runBy: "test/hostile-chain.test.ts" },
-  "npx mobileclip setup": { runBy: "test/package.test.ts" },
-  "npx mobileclip classify": { runBy: "test/package.test.ts" },
+  "npm ci": { provenBy: "test/build.test.ts" },
+  "npm run quickstart": { provenBy: "src/experiments/quickstart/pipeline.test.ts" },
+  "npm run quickstart -- --preset small": { provenBy: "src/experiments/quickstart/pipeline.test.ts" },
+  "npm run quickstart -- --seeds 3": { provenBy: "src/experiments/quickstart/pipeline.test.ts" },
+  "npm test": { provenBy: "test/readme.test.ts" },
+  "npm run test:fast": { provenBy: "test/readme.test.ts" },
+  "npm run test:fast -- src/train": { provenBy: "test/readme.test.ts" },
+  "npm run golden -- test/golden": { provenBy: "test/golden.test.ts" },
+  "node dist/bench/compare-pytorch.js": { provenBy: "src/train/step.test.ts" },
+  "node dist/bench/sigkill.js": { provenBy: "test/sigkill.test.ts" },
+  "node dist/bench/hostile-chain.js": { provenBy: "test/hostile-chain.test.ts" },
+  "npx mobileclip setup": { provenBy: "test/package.test.ts" },
+  "npx mobileclip classify": { provenBy: "test/package.test.ts" },
   "npx mobileclip models": { add: "", printing: /mobileclip2-s0/i },
 
   "mkdir -p models": { add: "", asProcess: true, leaves: ["models"] },
@@ -187,10 +189,22 @@ test("there are commands to run, and no entry of the table is left over", () => 
   expect(Object.keys(table).filter((command) => !commands.includes(command))).toEqual([])
 })
 
+/** Shown as a script of npm, which builds first. */
+const shownOtherwise: Readonly<Record<string, string>> = { quickstart: "npm run quickstart" }
+
+test("every command of the command line is shown", async () => {
+  const { out } = await mobileclip("npx mobileclip --help")
+  const names = [...out.split(/Commands:|Examples:/)[1]!.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name!)
+  expect(names).toContain("classify")
+  const shown = (name: string) =>
+    commands.some((command) => command.startsWith(shownOtherwise[name] ?? `npx mobileclip ${name}`))
+  expect(names.filter((name) => name !== "help" && !shown(name))).toEqual([])
+})
+
 test.each(commands)("%s", async (command) => {
   const entry = table[command]
   if (!entry) return expect.unreachable("a new command needs an entry in the table")
-  if ("runBy" in entry) return checkNames(command, entry.runBy)
+  if ("provenBy" in entry) return checkNames(command, entry.provenBy)
   await entry.first?.()
   const whole = `${command} ${entry.add}`
   const ended = entry.asProcess ? Promise.resolve(shell(whole)) : mobileclip(whole)
@@ -204,7 +218,7 @@ test.each(commands)("%s", async (command) => {
   if (entry.printing) expect((await ended).out).toMatch(entry.printing)
 })
 
-/** What the command is made of exists: the test that runs it, the script, the file, the flags. */
+/** What the command is made of exists: the test of the same code, the script, the file, the flags. */
 async function checkNames(command: string, test: string): Promise<void> {
   expect(existsSync(join(root, test)), test).toBe(true)
   const [program, verb, name] = command.split(" ") as [string, string, string?]

@@ -3,8 +3,7 @@
 import { writeFileSync } from "node:fs"
 import { safetensorsChunks } from "../src/core/containers/safetensors.ts"
 import type { ClipConfig, FastViTConfig, ModelConfig } from "../src/core/family/variants.ts"
-import type { CheckpointInfo } from "../src/model/checkpoint/checkpoint.ts"
-import { checkpointMetadata, checkpointTensors } from "../src/model/checkpoint/checkpoint.ts"
+import { type CheckpointInfo, checkpointMetadata, checkpointTensors } from "../src/model/checkpoint/checkpoint.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize, type Module } from "../src/model/module.ts"
 

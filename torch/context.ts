@@ -1,8 +1,7 @@
 /** What holds for the whole process: gradient recording, autocast, random numbers, threads, devices, memory. */
 import type { Memory } from "./native.ts"
 import { refusePromise } from "./scope.ts"
-import type { Device, Tensor } from "./tensor.ts"
-import { native } from "./tensor.ts"
+import { type Device, native, type Tensor } from "./tensor.ts"
 
 /** Runs `fn` without recording for gradients. */
 export function noGrad<T>(fn: () => T): T {

@@ -1,8 +1,7 @@
 /** New tensors, from host values or filled. */
 
 import { operator } from "./operator.ts"
-import type { Device, DType, Tensor, TensorData } from "./tensor.ts"
-import { native } from "./tensor.ts"
+import { type Device, type DType, native, type Tensor, type TensorData } from "./tensor.ts"
 
 export interface TensorOptions {
   readonly dtype?: DType

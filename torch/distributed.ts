@@ -5,8 +5,7 @@
  * rank is lost, or does not come within the group's time, they throw, and the group cannot be used any more.
  */
 import type { Backend } from "./native.ts"
-import type { Tensor } from "./tensor.ts"
-import { native } from "./tensor.ts"
+import { native, type Tensor } from "./tensor.ts"
 
 export type { Backend } from "./native.ts"
 

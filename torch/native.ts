@@ -1,7 +1,7 @@
 /** The compiled addon (`src/addon.cc` has the same list) and where it is found. */
 import { createRequire } from "node:module"
 import { messageOf, UserError } from "../src/core/errors.ts"
-import { builtAddon, setupCommand } from "../src/native/addon.ts"
+import { builtAddon, isCompatible, setupCommand } from "../src/native/addon.ts"
 import { useFastBlas } from "./blas.ts"
 import { torchAddon } from "./paths.ts"
 
@@ -115,14 +115,9 @@ function load(): Native<unknown> {
     throw new UserError(`the libtorch addon does not load: ${messageOf(error)}`, setupCommand, { cause: error })
   }
   const { built, running } = addon.version()
-  if (running && minor(running) !== minor(built)) {
+  if (running && !isCompatible(built, running)) {
     throw new UserError(`the libtorch addon was built for libtorch ${built} but runs on ${running}`, setupCommand)
   }
   addon.onWarning((message) => process.emitWarning(message, "LibtorchWarning"))
   return addon
-}
-
-/** "2.13.0+cpu" -> "2.13": patch releases are compatible. */
-function minor(version: string): string {
-  return version.split(".").slice(0, 2).join(".")
 }

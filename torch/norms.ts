@@ -31,6 +31,7 @@ export interface NormSettings {
  * variance once, and the statistics of `scale * input` are derived from them. float32 or float64 on the processor.
  */
 export function addNorms(base: Tensor | null, terms: readonly NormTerm[], settings: NormSettings): Tensor {
+  if (terms.length > mostTerms) throw new Error(`addNorms: a list of ${terms.length} terms is too long`)
   // The base first: where it is also an input, its two gradients are made as one.
   const inputs = new Set([base, ...terms.map(({ input }) => input)])
   const sum = [...inputs].reduce((sum, input) => {
@@ -40,6 +41,9 @@ export function addNorms(base: Tensor | null, terms: readonly NormTerm[], settin
   if (!sum) throw new Error("no terms to add")
   return sum
 }
+
+/** As many as the addon takes in a list: more may be holes, which would be filled. */
+const mostTerms = 2 ** 20
 
 function addNormsOfOne(
   base: Tensor | null,

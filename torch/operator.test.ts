@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
-import { fuzz } from "../bench/torch-fuzz.ts"
-import { call, hasOperator, ones, operatorNames, schemaOf, type Tensor, tensor } from "./index.ts"
+import { functions, fuzz, properties } from "../bench/torch-fuzz.ts"
+import { call, hasOperator, ones, operatorNames, schemaOf, scope, type Tensor, tensor } from "./index.ts"
 
 const values = (x: unknown) => Array.from((x as Tensor).data(), Number)
 const x = tensor([1, 2, 3, 4, 5, 6], [2, 3])
@@ -140,6 +140,24 @@ test("2,000 random calls return or throw an Error", () => {
   const { returned, threw, operators } = fuzz(2000, 1)
   expect(returned + threw).toBe(2000)
   expect(operators).toBeGreaterThan(100)
+})
+
+/** It takes no memory until something copies it. */
+const holes = new Array(2 ** 31)
+const methods = properties.flatMap(([name, { value, set }]) =>
+  (value ?? set) ? [[`Tensor.${name}`, value ?? set] as const] : [],
+)
+
+test.each([...functions, ...methods])("%s copies no array without end, wherever it is given", (_, run) => {
+  for (const other of [x, holes, 1]) {
+    for (const args of [[holes], [other, holes], [other, other, holes], [other, other, other, holes]]) {
+      try {
+        scope(() => Reflect.apply(run, x, args))
+      } catch (error) {
+        expect(error).toBeInstanceOf(Error)
+      }
+    }
+  }
 })
 
 function errorOf(run: () => unknown): Error {

@@ -51,16 +51,16 @@ function isOutOfFiles(error: unknown): boolean {
 }
 
 function userErrorText({ message, hint }: UserError): string {
-  const lines = [`${prefix()} ${oneLine(message)}`, ...(hint ? [`  ${oneLine(hint)}`] : [])]
+  const lines = [`${prefix()} ${joinedLines(message)}`, ...(hint ? [`  ${joinedLines(hint)}`] : [])]
   return `${lines.join("\n")}\n`
 }
 
 /** A message as one printable line, whatever it quotes. */
-export function oneLine(text: string): string {
+export function joinedLines(text: string): string {
   return printable(text.trim().replaceAll(/\s*\n\s*/g, " "))
 }
 
 /** A line, with a break at its end, about a failed part of the work, the rest of which goes on. */
 export function failureLine({ message }: Error): string {
-  return `${prefix()} ${oneLine(message)}\n`
+  return `${prefix()} ${joinedLines(message)}\n`
 }

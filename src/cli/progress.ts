@@ -89,7 +89,7 @@ export function barText(state: ProgressState, columns: number): string {
   const { label, done, total, unit, detail } = state
   const share = shareOf(state)
   const parts = [`${total > 0 ? `${done}/${total}` : done} ${unit}`, ...rateTexts(state), ...(detail ? [detail] : [])]
-  const [before, after] = [label.padEnd(10), `${percent(share).padStart(4)}  ${parts.join("  ")}`]
+  const [before, after] = [label.padEnd(10), `${wholePercent(share).padStart(4)}  ${parts.join("  ")}`]
   const width = barWidth(columns - 1 - before.length - after.length - 2)
   const filled = Math.round(share * width)
   const bar = "█".repeat(filled) + "░".repeat(width - filled)
@@ -104,7 +104,7 @@ function barWidth(room: number): number {
 export function plainText(state: ProgressState): string {
   const { label, done, total, unit, detail } = state
   const parts = [
-    total > 0 ? `${done}/${total} ${unit} (${percent(shareOf(state))})` : `${done} ${unit}`,
+    total > 0 ? `${done}/${total} ${unit} (${wholePercent(shareOf(state))})` : `${done} ${unit}`,
     ...rateTexts(state),
     ...(detail ? [detail] : []),
   ]
@@ -134,6 +134,6 @@ function shareOf({ done, total }: ProgressState): number {
   return total > 0 ? Math.min(1, done / total) : 0
 }
 
-function percent(share: number): string {
+function wholePercent(share: number): string {
   return `${Math.floor(share * 100)}%`
 }

@@ -22,7 +22,7 @@ export function textTable(columns: readonly Column[], rows: readonly (readonly s
 }
 
 /** 0.0834 -> "8.3 %" */
-export function percent(share: number): string {
+export function spacedPercent(share: number): string {
   return `${(100 * share).toFixed(1)} %`
 }
 

@@ -13,3 +13,12 @@ export function jsonOrNull(text: string): unknown {
     return null
   }
 }
+
+/** Whether it is a whole number from 0 that is counted exactly. */
+export function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+export function isSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every(isSize)
+}

@@ -4,11 +4,11 @@
  * Braces follow bash: a pair without comma or range is literal.
  */
 import { readdir, stat } from "node:fs/promises"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { quoted, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
 import { requireNoCredentials } from "../host/network/address.ts"
-import { parseInfo } from "./reinforced/tar/side-files.ts"
+import { parseInfo, shardLikeLists } from "./reinforced/tar/side-files.ts"
 import { pathOf } from "./stores/local.ts"
 import { isUrl, openStorage } from "./stores/open.ts"
 import type { Storage } from "./stores/storage.ts"
@@ -29,9 +29,6 @@ export function tfrecordError(name: string): UserError {
     "write the samples as WebDataset shards (.tar) or JSONL first; img2dataset does with --output_format webdataset",
   )
 }
-
-/** Lists that lie beside shards and have names like theirs. */
-const SIDE_FILES = /(^|\/)(manifest|failures)\.jsonl$/
 
 /**
  * The shard files that `list` names, in the order written; a folder gives its shards sorted by name. Whether a single file
@@ -78,7 +75,9 @@ async function localShards(path: string): Promise<string[]> {
 
 function shardsAmong(names: readonly string[], folder: string): string[] {
   for (const kind of SHARD_KINDS) {
-    const shards = names.filter((name) => kind.test(name) && !name.startsWith(".") && !SIDE_FILES.test(name)).sort()
+    const shards = names
+      .filter((name) => kind.test(name) && !name.startsWith(".") && !shardLikeLists.includes(basename(name)))
+      .sort()
     if (shards.length > 0) return shards
   }
   const tfrecord = names.find(isTfrecord)

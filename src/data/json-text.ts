@@ -2,7 +2,7 @@
  * JSON of unknown origin. Two letters can become an object of 56 bytes, and a text that nests a million levels deep can be
  * parsed but not written again; so values and levels are counted before the text is parsed.
  */
-import { UserError } from "../core/errors.ts"
+import { messageOf, UserError } from "../core/errors.ts"
 
 /** Values that are allowed in a text of any length, 15 MB of objects: 10,000 views, a mask of 256 x 256 or 500 captions as tokens. */
 const freeValues = 2 ** 18
@@ -33,6 +33,16 @@ export function parseJsonText(text: string): unknown {
     if (values > most) throw new UserError(`it has more values than are read: ${most} in ${text.length} letters`)
   }
   return JSON.parse(text)
+}
+
+/** The value; errors name `what` it is: UserError where it is not JSON, or has too many values or levels. */
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return parseJsonText(text)
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${what}: ${error.message}`)
+    throw new UserError(`${what} is damaged (${messageOf(error)})`, undefined, { cause: error })
+  }
 }
 
 /** Where the string that begins at a quote ends; without a closing quote, after the last letter. */

@@ -8,7 +8,7 @@ import { messageOf, quoted, UserError } from "../core/errors.ts"
 import { isObject } from "../core/json.ts"
 import { fileError } from "../host/files/file-error.ts"
 import { openRandomAccess, requireFile, writeAtomically } from "../host/files/files.ts"
-import { parseJsonText } from "./json-text.ts"
+import { parseJson } from "./json-text.ts"
 import { checkSampleSize, longestKey } from "./reinforced/sample-budget.ts"
 
 export interface Sample {
@@ -96,18 +96,9 @@ function addFile(archive: Pack, name: string, bytes: Uint8Array): Promise<void> 
 export function metadataOf({ members }: Sample, name: string): Readonly<Record<string, unknown>> | null {
   const bytes = members.get("json")
   if (!bytes) return null
-  const value = parseJson(new TextDecoder().decode(bytes), name)
+  const value = parseJson(new TextDecoder().decode(bytes), `${name}: the json member`)
   if (isObject(value)) return value
   throw new UserError(`${name}: the json member is not an object`)
-}
-
-function parseJson(text: string, name: string): unknown {
-  try {
-    return parseJsonText(text)
-  } catch (error) {
-    if (error instanceof UserError) throw new UserError(`${name}: the json member: ${error.message}`)
-    throw new UserError(`${name}: the json member is damaged (${messageOf(error)})`, undefined, { cause: error })
-  }
 }
 
 interface Member {

@@ -5,6 +5,7 @@
 import { join } from "node:path"
 import { messageOf, UserError } from "../core/errors.ts"
 import type { Manifest, TowerFile, TowerSelfTest } from "../core/inference/manifest.ts"
+import { median } from "../core/median.ts"
 import type { Graph } from "../run/graph.ts"
 import { OnnxGraph, sessionOptions } from "../run/session.ts"
 import type { TowerName } from "./towers.ts"
@@ -80,5 +81,5 @@ async function medianTime(graph: Graph, file: TowerFile, input: TowerInput): Pro
     await embed(graph, file, input)
     times.push(performance.now() - start)
   }
-  return times.sort((a, b) => a - b)[Math.floor(RUNS / 2)]!
+  return median(times)
 }

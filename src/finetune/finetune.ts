@@ -104,7 +104,8 @@ export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> 
   const candidates = await scoreAverages({ options, start, best, probe, before })
   const chosen = bestOf(candidates)
   const checkpoint = await writeChosen(out, start, best, chosen.alpha)
-  const { verification } = await exportCheckpoint(checkpoint, model, "mobileclip finetune", options.signal)
+  const exported = { out: model, command: "mobileclip finetune", signal: options.signal }
+  const { verification } = await exportCheckpoint(checkpoint, exported)
   const labels = own.classes && (await writeLabels(out, own.classes))
   const report: FinetuneReport = {
     ...{ start, probe, before, run, config, candidates, chosen, checkpoint, model, verification, labels },

@@ -1,8 +1,7 @@
 /** The page of the report: what the probe says before and after, the pictures whose answer changed, how it was trained. */
 import sharp from "sharp"
 import type { Image8 } from "../core/image/pixels.ts"
-import type { Curve } from "../report/chart.ts"
-import { smallFigure, wideFigure } from "../report/chart.ts"
+import { type Curve, smallFigure, wideFigure } from "../report/chart.ts"
 import { htmlDocument } from "../report/document.ts"
 import { type Html, html } from "../report/html.ts"
 import { integer, percent } from "../report/numbers.ts"

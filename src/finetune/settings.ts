@@ -45,11 +45,11 @@ const evaluations = 20
 /** @param start the model that is tuned: a captioner also learns its captions */
 export function finetuneConfig(
   pictures: number,
-  settings: FinetuneSettings,
+  settings: FinetuneSettings & Required<Pick<FinetuneSettings, "seed" | "device">>,
   start: ModelConfig,
   chunkSize = chunkSizeFor(start),
 ): TrainConfig {
-  const { seed = 0, device = "cpu", threads, precision, lock } = settings
+  const { seed, device, threads, precision, lock } = settings
   const batchSize = settings.batchSize ?? batchSizeFor(pictures)
   const steps = settings.steps ?? stepsFor(pictures, batchSize, settings.epochs)
   const every = Math.ceil(steps / evaluations)

@@ -6,6 +6,7 @@
  * architecture's name and warns where the weights have the other one; here the weights decide.
  */
 import { UserError } from "../core/errors.ts"
+import { bareName } from "../core/family/variant-name.ts"
 import { type Release, released } from "./released.ts"
 
 interface Pair {
@@ -43,8 +44,8 @@ interface Pretrained {
  * @throws UserError where there are no such weights, or they were trained with GELU and QuickGELU is asked for
  */
 export function findPretrained(model: string, tag: string): Pretrained {
-  const candidates = pairs.filter((pair) => plain(pair.tag) === plain(tag))
-  const exact = candidates.find((pair) => plain(pair.model) === plain(model))
+  const candidates = pairs.filter((pair) => bareName(pair.tag) === bareName(tag))
+  const exact = candidates.find((pair) => bareName(pair.model) === bareName(model))
   if (exact) return { release: releaseOf(exact), note: null }
   const other = candidates.find((pair) => architecture(pair.model) === architecture(model))
   if (!other) throw unknownPair(model, tag)
@@ -73,13 +74,9 @@ function unknownPair(model: string, tag: string): UserError {
 }
 
 function architecture(model: string): string {
-  return plain(model).replace(/quickgelu$/, "")
+  return bareName(model).replace(/quickgelu$/, "")
 }
 
 function isQuickGelu(model: string): boolean {
-  return plain(model).endsWith("quickgelu")
-}
-
-function plain(name: string): string {
-  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "")
+  return bareName(model).endsWith("quickgelu")
 }

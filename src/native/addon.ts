@@ -27,6 +27,12 @@ export interface AddonFiles {
 /** What builds the addons, for hints. */
 export const setupCommand = "npx mobileclip setup"
 
+/** Whether what was built for one version of a library runs on the other: patch releases are compatible, "2.13.0+cpu" and "2.13.1". */
+export function isCompatible(built: string, running: string): boolean {
+  const [first, second] = [built, running].map((version) => version.split(".").slice(0, 2).join("."))
+  return first === second
+}
+
 /** @param url of a module in the addon's folder, as TypeScript or below `dist/` */
 export function addonBeside(url: string, module: string): Addon {
   const here = dirname(fileURLToPath(url))

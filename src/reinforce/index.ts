@@ -7,6 +7,8 @@ export type { Progress, StartProgress } from "../core/progress.ts"
 export { expandShards } from "../data/expand.ts"
 export type { JoinJobOptions, PublishOptions } from "./distributed/fleet.ts"
 export type { NatsSettings } from "./distributed/server/nats-settings.ts"
+export type { Retried } from "./distributed/server/parking.ts"
+export type { JobStatus } from "./distributed/status.ts"
 export {
   type CaptionJob,
   defaultFormat,
@@ -44,7 +46,7 @@ export {
   type VerifyOptions,
   verifyDefaults,
 } from "./tools/tool-options.ts"
-export { type AgainstReport, compareShards } from "./tools/verify/against.ts"
+export { type AgainstOptions, type AgainstReport, compareShards } from "./tools/verify/against.ts"
 export { type VerifyReport, verifyShards } from "./tools/verify/verify.ts"
 
 type Fleet = typeof import("./distributed/fleet.ts")
@@ -57,6 +59,18 @@ export const runOnWorkers: Fleet["runOnWorkers"] = async (...given) =>
 /** See `distributed/fleet.ts`. */
 export const joinJob: Fleet["joinJob"] = async (...given) => (await import("./distributed/fleet.ts")).joinJob(...given)
 
-/** See `distributed/settings.ts`. */
+/** See `distributed/fleet.ts`. */
+export const statusOnServer: Fleet["statusOnServer"] = async (...given) =>
+  (await import("./distributed/fleet.ts")).statusOnServer(...given)
+
+/** See `distributed/fleet.ts`. */
+export const retryOnServer: Fleet["retryOnServer"] = async (...given) =>
+  (await import("./distributed/fleet.ts")).retryOnServer(...given)
+
+/** See `distributed/fleet.ts`. */
+export const removeFromServer: Fleet["removeFromServer"] = async (...given) =>
+  (await import("./distributed/fleet.ts")).removeFromServer(...given)
+
+/** See `distributed/server/nats-settings.ts`. */
 export const natsSettings: Settings["natsSettings"] = async (...given) =>
   (await import("./distributed/server/nats-settings.ts")).natsSettings(...given)

@@ -7,8 +7,7 @@ import { fnv1a } from "../core/arrays/random.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { preprocessBatch } from "../core/image/preprocess.ts"
 import type { BegunDecoder, CaptionRuntime, Values } from "../core/inference/caption-decoder.ts"
-import type { Manifest } from "../core/inference/manifest.ts"
-import { memoryName, type TowerFile } from "../core/inference/manifest.ts"
+import { type Manifest, memoryName, type TowerFile } from "../core/inference/manifest.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 import { captionText, generate, rowsPerCaption } from "./caption/generate.ts"
 import { type GenerateOptions, generateOptions } from "./caption/options.ts"
@@ -135,7 +134,8 @@ class CachedDecoder implements BegunDecoder {
   [Symbol.dispose](): void {}
 }
 
-function isIdentity(rows: readonly number[], count: number): boolean {
+/** Whether rows in this order are all `count` rows as they are. */
+export function isIdentity(rows: readonly number[], count: number): boolean {
   return rows.length === count && rows.every((row, i) => row === i)
 }
 

@@ -1,5 +1,5 @@
 /**
- * What the files of a folder say of a CLIP, in each of the layouts that `core/onnx-files.ts` finds:
+ * What the files of a folder say of a CLIP, in each of the layouts that `core/inference/onnx-files.ts` finds:
  *
  *     transformers.js   as Hugging Face's libraries write them (transformers `CLIPImageProcessor`, `CLIPConfig`)
  *     Immich            open_clip's configuration, and each tower's own files beside it

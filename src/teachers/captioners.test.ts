@@ -31,9 +31,13 @@ const images = [1, 2].map((seed): Image8 => {
   const random = Random.of(seed, "picture")
   return { width: 40, height: 36, channels: 3, data: Uint8Array.from({ length: 40 * 36 * 3 }, () => random.int(256)) }
 })
-const short = { seqLen: 8 } as const
+const papers: CaptionerOptions["generation"] = {
+  ...{ generationType: "top_p", topP: 0.9, seqLen: 30, fixedOutputLength: true },
+  ...{ perImage: 5, seed: 0, whole: false },
+}
+const short = { ...papers, seqLen: 8 }
 
-async function captions(keys: readonly string[], generation: CaptionerOptions["generation"], shown = images) {
+async function captions(keys: readonly string[], generation: Partial<CaptionerOptions["generation"]>, shown = images) {
   await using captioner = await openCaptioner(source("coca"), { generation: { ...short, ...generation } })
   return await captioner.caption(shown, keys)
 }
@@ -48,7 +52,7 @@ test("five of each image, which depend on its key and the seed, not on the batch
 })
 
 test("its identity says how captions are drawn", async () => {
-  await using captioner = await openCaptioner(source("coca"))
+  await using captioner = await openCaptioner(source("coca"), { generation: papers })
   expect(captioner.name).toBe("tiny captioner")
   expect(captioner.identity).toMatch(/^coca onnx\/vision_model\.onnx=sha256:[0-9a-f]{64} .* 32px bicubic mean=0\.5/)
   expect(JSON.parse(captioner.identity.slice(captioner.identity.indexOf("{")))).toMatchObject({
@@ -74,8 +78,14 @@ test("a checkpoint of ours writes the same captions on either runtime", async ()
 })
 
 test("what is not a captioner, and options out of range, are refused", async () => {
-  await expect(openCaptioner(source("clip"))).rejects.toThrow("is not a captioner: it has no decoder")
-  await expect(openCaptioner(source("coca"), { generation: { topP: 2 } })).rejects.toThrow("topP is 2")
-  await expect(openCaptioner(source("coca"), { dtype: "fp16" })).rejects.toThrow("is in fp32, not fp16")
-  await expect(openCaptioner(source("coca"), { runtime: "libtorch" })).rejects.toThrow("which libtorch does not run")
+  await expect(openCaptioner(source("clip"), { generation: papers })).rejects.toThrow(
+    "is not a captioner: it has no decoder",
+  )
+  await expect(openCaptioner(source("coca"), { generation: { ...papers, topP: 2 } })).rejects.toThrow("topP is 2")
+  await expect(openCaptioner(source("coca"), { generation: papers, dtype: "fp16" })).rejects.toThrow(
+    "is in fp32, not fp16",
+  )
+  await expect(openCaptioner(source("coca"), { generation: papers, runtime: "libtorch" })).rejects.toThrow(
+    "which libtorch does not run",
+  )
 })

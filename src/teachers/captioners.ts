@@ -10,21 +10,13 @@ import { listedHashes, loadCaptioner } from "../run/node.ts"
 import type { ModelSource } from "./model-source.ts"
 import { onRuntime, type RuntimeOptions, torchOptions } from "./runtime.ts"
 
-/** How the papers' synthetic captions were drawn (open_clip's defaults otherwise). */
-const paperOptions = {
-  generationType: "top_p",
-  topP: 0.9,
-  fixedOutputLength: true,
-  seqLen: 30,
-} as const satisfies Partial<GenerateOptions>
-
 export interface CaptionerOptions extends RuntimeOptions {
-  /** How captions are drawn (default: as the papers' were, five of each image). */
-  readonly generation?: Omit<CaptionOptions, "keys">
+  /** How captions are drawn, and how many of each image. */
+  readonly generation: Partial<GenerateOptions> & Required<Pick<CaptionOptions, "perImage" | "seed" | "whole">>
 }
 
 /** Throws UserError where the model is not a captioner, or an option is out of range. */
-export async function openCaptioner(source: ModelSource, options: CaptionerOptions = {}): Promise<ImageCaptioner> {
+export async function openCaptioner(source: ModelSource, options: CaptionerOptions): Promise<ImageCaptioner> {
   const { captioner, identity } = await opened(source, options)
   try {
     return imageCaptioner(captioner, identity, options.generation)
@@ -36,7 +28,7 @@ export async function openCaptioner(source: ModelSource, options: CaptionerOptio
 
 /** One set of options, and captions that depend on the key of a sample. */
 function imageCaptioner(captioner: Captioner, identity: string, given: CaptionerOptions["generation"]): ImageCaptioner {
-  const { perImage = 5, seed = 0, whole = false, ...generating } = { ...paperOptions, ...given }
+  const { perImage, seed, whole, ...generating } = given
   const { name, decoder } = captioner.manifest
   const options = { ...generateOptions(generating, decoder.contextLength), perImage, seed, whole }
   return {

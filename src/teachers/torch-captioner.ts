@@ -6,6 +6,7 @@ import * as torch from "../../torch/index.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { BegunDecoder, CaptionRuntime, Values } from "../core/inference/caption-decoder.ts"
 import type { Coca } from "../model/coca.ts"
+import { isIdentity } from "../run/captioner.ts"
 import { hostValues } from "../tensor/torch.ts"
 import type { TorchEncoder } from "../tensor/torch-encoder.ts"
 import { fusedEncoder, type TorchOptions } from "./torch-teacher.ts"
@@ -87,8 +88,4 @@ class TorchDecoder implements BegunDecoder {
 function takeRows(tensor: torch.Tensor, rows: readonly number[]): torch.Tensor {
   const index = torch.tensor(BigInt64Array.from(rows, BigInt), [rows.length], { device: tensor.device })
   return tensor.indexSelect(0, index)
-}
-
-function isIdentity(rows: readonly number[], count: number): boolean {
-  return rows.length === count && rows.every((row, i) => row === i)
 }

@@ -1,5 +1,4 @@
 /** A checkpoint as a teacher, computed by libtorch on the processor or a GPU, in its fused form. */
-import * as torch from "../../torch/index.ts"
 import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { Teacher } from "../core/inference/teacher.ts"
@@ -8,7 +7,7 @@ import { dtypeOf, type Precision } from "../core/precision.ts"
 import { TextRows, textBatch } from "../core/text/token-rows.ts"
 import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { reparameterize } from "../model/reparameterize.ts"
-import { TorchInterpreter } from "../tensor/torch.ts"
+import { checkDevice, TorchInterpreter } from "../tensor/torch.ts"
 import { TorchEncoder } from "../tensor/torch-encoder.ts"
 
 export interface TorchOptions {
@@ -45,10 +44,7 @@ export function fusedEncoder<Model extends CheckpointModel>(
   preprocessing: Preprocessing,
   { device = "cpu", precision = "float32" }: TorchOptions,
 ): TorchEncoder<Model> {
-  const devices = torch.devices()
-  if (!devices.includes(device)) {
-    throw new UserError(`this libtorch has no ${device}, but ${devices.join(", ")}`, "`mobileclip doctor` says why")
-  }
+  checkDevice(device)
   if (device === "cpu" && precision === "float16") {
     throw new UserError("fp16 is not computed on the processor", "use fp32 or bf16 there")
   }

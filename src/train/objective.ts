@@ -14,7 +14,7 @@ import {
 
 /** The teachers' part; how wide each is comes with the batch. */
 export interface DistillationConfig extends Omit<TeacherConfig, "widths"> {
-  /** Of the contrastive and of the distillation loss: (1 - lambda, lambda). */
+  /** (1 - lambda, lambda): those of the contrastive and of the distillation loss. */
   readonly weights: readonly [number, number]
 }
 
@@ -34,7 +34,7 @@ export type ObjectiveConfig =
 export interface LossInput {
   readonly image: GatheredFeatures
   readonly text: GatheredFeatures
-  /** Of a synthetic caption for each picture: a second pairing, whose losses are added. */
+  /** A synthetic caption of each picture: a second pairing, whose losses are added. */
   readonly synthetic?: GatheredFeatures
   readonly teacher?: {
     readonly image: GatheredFeatures

@@ -6,7 +6,7 @@ import { findModel } from "../core/family/variant-name.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
 import type { OnnxDtype } from "../core/precision.ts"
 import { exportModel } from "../export/export.ts"
-import type { LayoutName } from "../export/layouts.ts"
+import { type LayoutName, layouts } from "../export/layouts.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
 import { lockPath } from "../host/locks/lock.ts"
@@ -14,6 +14,9 @@ import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
 import { sourceOf } from "./open-checkpoint.ts"
 import { withWeights } from "./open-weights.ts"
+
+/** Model directories, and open_clip's names. */
+export const convertLayouts = [...(Object.keys(layouts) as LayoutName[]), "open_clip"] as const
 
 export interface ConvertOptions {
   /** The folder to write. */
@@ -23,7 +26,7 @@ export interface ConvertOptions {
   /** Type of the weights; default "fp32". */
   readonly dtype?: OnnxDtype
   /** Default "transformers.js". */
-  readonly layout?: LayoutName | "open_clip"
+  readonly layout?: (typeof convertLayouts)[number]
   /** Downloads the source where it is a name. Default: from the hub, without showing progress. */
   readonly pull?: PullWeights
   readonly signal?: AbortSignal

@@ -9,23 +9,25 @@ import { lockPath } from "../host/locks/lock.ts"
 import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { sourceOf, withCheckpoint } from "./open-checkpoint.ts"
 
-/**
- * Exports to `directory`: its parents are made, and an existing model is replaced.
- *
- * @param command which command exports, for the message that another process gets
- * @throws UserError where the folder has other content, or the written files differ from the checkpoint
- */
+export interface ExportCheckpointOptions {
+  /** The model directory to write. Its parents are made, and an existing model is replaced. */
+  readonly out: string
+  /** Which command exports, for the message that another process gets; default "mobileclip export". */
+  readonly command?: string
+  /** Its abort ends the waiting for another process that writes there. */
+  readonly signal?: AbortSignal
+}
+
+/** Throws UserError where the folder has other content, or the written files differ from the checkpoint. */
 export async function exportCheckpoint(
   checkpoint: string,
-  directory: string,
-  command = "mobileclip export",
-  signal?: AbortSignal,
+  { out, command = "mobileclip export", signal }: ExportCheckpointOptions,
 ): Promise<Manifest> {
-  await checkModelDirectory(directory)
-  await makeDirectory(dirname(resolve(directory)))
-  using _ = await lockPath(directory, command, signal)
+  await checkModelDirectory(out)
+  await makeDirectory(dirname(resolve(out)))
+  using _ = await lockPath(out, command, signal)
   return await withCheckpoint(checkpoint, async ({ model, info }) =>
-    exportModel(model, info, directory, { source: await sourceOf(checkpoint), ...(await bestReference(model, info)) }),
+    exportModel(model, info, out, { source: await sourceOf(checkpoint), ...(await bestReference(model, info)) }),
   )
 }
 

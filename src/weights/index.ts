@@ -2,6 +2,6 @@
 export { UserError } from "../core/errors.ts"
 export { type PullOptions, type PullResult, pull } from "../hub/pull.ts"
 export { type License, type Release, released } from "../hub/released.ts"
-export { type Converted, type ConvertOptions, convert, convertDefaults } from "./convert.ts"
-export { exportCheckpoint } from "./export-checkpoint.ts"
+export { type Converted, type ConvertOptions, convert, convertDefaults, convertLayouts } from "./convert.ts"
+export { type ExportCheckpointOptions, exportCheckpoint } from "./export-checkpoint.ts"
 export { type Weights, withWeights } from "./open-weights.ts"

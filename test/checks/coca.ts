@@ -2,8 +2,7 @@
  * The captioner of a CoCa file: image tokens, logits by the plain definition, the caption loss, and greedy captions,
  * made token by token with kept keys and values, in both engines.
  */
-import type { InferenceSession } from "onnxruntime-node"
-import { Tensor as OrtTensor } from "onnxruntime-node"
+import { type InferenceSession, Tensor as OrtTensor } from "onnxruntime-node"
 import { inputImage } from "../../src/core/arrays/fill.ts"
 import type { CaptionDecoder } from "../../src/core/inference/caption-decoder.ts"
 import type { Coca } from "../../src/model/coca.ts"

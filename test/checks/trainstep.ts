@@ -8,7 +8,7 @@ import type { Batch } from "../../src/data/training/batch.ts"
 import { loadStateDict } from "../../src/model/checkpoint/state-dict.ts"
 import { type PublishedTensor, publishedTensors } from "../../src/model/checkpoint/weights.ts"
 import { Clip } from "../../src/model/clip.ts"
-import { findTeacherWidths } from "../../src/reinforce/tools/teacher-widths.ts"
+import { widthsOfUnitParts } from "../../src/reinforce/tools/unit-parts.ts"
 import { TorchInterpreter, type TorchOptions } from "../../src/tensor/torch.ts"
 import { clipEncoder, type Features } from "../../src/train/encode.ts"
 import type { ObjectiveConfig } from "../../src/train/objective.ts"
@@ -331,7 +331,7 @@ function teacherOf({ teacher }: TrainStepFile): NonNullable<Batch["teacher"]> {
     Float32Array.from(rows.flat()),
   )
   const [rows, width] = [teacher.image.length, teacher.image[0]!.length]
-  const widths = findTeacherWidths(
+  const widths = widthsOfUnitParts(
     [image, text, synthetic].map((values) => ({ values: values!, rows, width, dtype: "float32" as const })),
   )
   return { image: image!, text: text!, synthetic: synthetic!, widths: widths! }

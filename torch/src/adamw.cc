@@ -32,7 +32,7 @@ struct Coefficients {
         rate(learningRate / (1 - std::pow(beta1, updates))) {}
 };
 
-// Of one tensor, in the order of its memory.
+// Those of one tensor, in the order of its memory.
 template <typename T>
 struct Values {
   T* parameter;

@@ -54,7 +54,7 @@ struct Planes {
 };
 
 // Adds, for one row of the kernel, sum over y and x of gradient[y][x] * input[y * stride + i][x * stride + j] to
-// sums[j], lane by lane. `gradient` has rows of `padded` floats, zeros behind its width.
+// sums[j], lane by lane. `gradient` has rows of `padded` floats, zeros after its width.
 template <int kColumns>
 INLINE void accumulateRow(const Planes& input, const float* gradient, int64_t height, int64_t padded, int64_t i,
                           Vector* sums) {

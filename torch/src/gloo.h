@@ -1,6 +1,6 @@
 // Stands in for Gloo's headers, which c10d's ProcessGroupGloo.hpp includes and most libtorch do not bring (Gloo itself is
 // inside libtorch). That header holds Gloo's classes by pointer only, so their names and what its inline functions call
-// are enough; nothing here is ever constructed. CMakeLists.txt puts this file where the includes look, behind real ones.
+// are enough; nothing here is ever constructed. CMakeLists.txt puts this file where the includes look, after real ones.
 #pragma once
 
 #include <chrono>

@@ -9,7 +9,7 @@ import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { exportModel } from "../../export/export.ts"
 import { writeAtomically } from "../../host/files/files.ts"
 import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint/checkpoint.ts"
-import type { Result } from "../classify/results.ts"
+import type { Result } from "../classifying.ts"
 import { main } from "../main.ts"
 
 let folder: string

@@ -1,7 +1,7 @@
 /** mobileclip convert */
-
 import { type Command, Option } from "commander"
 import { onnxDtypes } from "../../core/precision.ts"
+import { convertDefaults, convertLayouts } from "../../weights/convert.ts"
 import type { CommandContext } from "../context.ts"
 import { type ConvertCommandOptions, runConvert } from "../converting.ts"
 
@@ -26,11 +26,11 @@ export function register(program: Command, context: CommandContext): void {
     )
     .requiredOption("--out <dir>", "the model directory to write")
     .option("--model <name>", "which member of the family it is, where its contents leave a choice")
-    .addOption(new Option("--dtype <type>", "type of the weights").choices(onnxDtypes).default("fp32"))
+    .addOption(new Option("--dtype <type>", "type of the weights").choices(onnxDtypes).default(convertDefaults.dtype))
     .addOption(
       new Option("--layout <name>", "how the directory is laid out")
-        .choices(["transformers.js", "immich", "plain", "open_clip"])
-        .default("transformers.js"),
+        .choices(convertLayouts)
+        .default(convertDefaults.layout),
     )
     .option("--json", "print the manifest")
     .addHelpText("after", examples)

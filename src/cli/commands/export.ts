@@ -28,7 +28,7 @@ async function runExport(
   command: Command,
   signal: AbortSignal,
 ): Promise<void> {
-  const manifest = await exportCheckpoint(checkpoint, out, "mobileclip export", signal)
+  const manifest = await exportCheckpoint(checkpoint, { out, signal })
   const { reference } = manifest.verification
   const error = worstError(manifest.verification).toExponential(1)
   const summary = `exported to ${out}; differs from ${reference} by ${error} standard deviations at most`

@@ -3,8 +3,7 @@ import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { type Command, Option } from "commander"
 import { quickstart } from "../../experiments/quickstart/pipeline.ts"
-import type { QuickstartOptions } from "../../experiments/quickstart/recipe.ts"
-import { type PresetName, presets } from "../../experiments/quickstart/recipe.ts"
+import { type PresetName, presets, type QuickstartOptions } from "../../experiments/quickstart/recipe.ts"
 import { reportJson } from "../../experiments/quickstart/report-page.ts"
 import type { CommandContext } from "../context.ts"
 import { progressOption, wholeNumber } from "../options.ts"
@@ -19,7 +18,7 @@ interface Options extends Pick<QuickstartOptions, "out" | "seed" | "seeds" | "th
 
 const examples = `
 Examples:
-  mobileclip quickstart                          everything, in about twelve minutes on two cores
+  mobileclip quickstart                          everything, in about eleven minutes on two cores
   mobileclip quickstart --preset small           less of everything, in about four
   mobileclip quickstart --seeds 3                three students of each kind, for error bars
 

@@ -1,7 +1,6 @@
 /** mobileclip render */
 import type { Command } from "commander"
-import { renderScenes } from "../../data/scenes/dataset.ts"
-import { presets } from "../../experiments/quickstart/recipe.ts"
+import { renderScenes, scenesDefaults } from "../../data/scenes/dataset.ts"
 import type { CommandContext } from "../context.ts"
 import { progressOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
@@ -26,15 +25,16 @@ The same command again keeps shards that are complete.
 `
 
 export function register(program: Command, context: CommandContext): void {
+  const { counts } = scenesDefaults
   program
     .command("render")
     .description("render the scenes dataset: pictures with captions, as WebDataset shards")
     .requiredOption("--out <dir>", "where train/, test/, retrieval/ and info.json are written")
-    .option("--seed <n>", "seed of the pictures and captions", wholeNumber(0, 2 ** 32 - 1), 0)
-    .option("--train <n>", "pictures to train on", wholeNumber(1), 10_000)
-    .option("--test <n>", "pictures for the zero-shot tasks", wholeNumber(1), presets.standard.scenes.test)
-    .option("--retrieval <n>", "pictures for retrieval", wholeNumber(1), presets.standard.scenes.retrieval)
-    .option("--samples-per-shard <n>", "pictures in a .tar", wholeNumber(1, 10_000), 1000)
+    .option("--seed <n>", "seed of the pictures and captions", wholeNumber(0, 2 ** 32 - 1), scenesDefaults.seed)
+    .option("--train <n>", "pictures to train on", wholeNumber(1), counts.train)
+    .option("--test <n>", "pictures for the zero-shot tasks", wholeNumber(1), counts.test)
+    .option("--retrieval <n>", "pictures for retrieval", wholeNumber(1), counts.retrieval)
+    .option("--samples-per-shard <n>", "pictures in a .tar", wholeNumber(1, 10_000), scenesDefaults.samplesPerShard)
     .option("--json", "print info.json")
     .addOption(progressOption())
     .addHelpText("after", examples)

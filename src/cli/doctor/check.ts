@@ -1,7 +1,7 @@
 /** What `mobileclip doctor` finds: one line each, with a state and, where something is wrong, what to do. */
 import { styleText } from "node:util"
 import { UserError } from "../../core/errors.ts"
-import { oneLine } from "../errors.ts"
+import { joinedLines } from "../errors.ts"
 
 /** `warning`: something that works less well, or that not everybody needs. `problem`: something that is broken. */
 type State = "ok" | "warning" | "problem"
@@ -50,8 +50,8 @@ export function checkText(check: Check, before?: Check): string {
   const mark = styleText(colors[state], state.padEnd(9), { stream: process.stdout })
   const lines = [
     ...title,
-    `  ${mark}${name.padEnd(18)}  ${oneLine(text)}`,
-    ...(fix ? [`${" ".repeat(31)}${oneLine(fix)}`] : []),
+    `  ${mark}${name.padEnd(18)}  ${joinedLines(text)}`,
+    ...(fix ? [`${" ".repeat(31)}${joinedLines(fix)}`] : []),
   ]
   return `${lines.join("\n")}\n`
 }

@@ -3,7 +3,7 @@ import { blasText } from "../../../torch/blas.ts"
 import { findLibtorch, type Libtorch } from "../../../torch/find.ts"
 import { torchAddon } from "../../../torch/paths.ts"
 import { inChild, type Outcome } from "../../host/child.ts"
-import { builtAddon, setupCommand } from "../../native/addon.ts"
+import { builtAddon, isCompatible, setupCommand } from "../../native/addon.ts"
 import { type Check, checksOf } from "./check.ts"
 
 const { ok, warning, problem, failed } = checksOf("libtorch (training)")
@@ -50,7 +50,7 @@ function notBuilt(found: Libtorch | null): Check {
 export function addonChecks(outcome: Outcome<AddonFacts>): Check[] {
   if (!outcome.ok) return [problem("addon", `does not load: ${outcome.reason}`, { fix: setupCommand })]
   const { built, running, devices, threads, blas } = outcome.value
-  if (running && minor(running) !== minor(built)) {
+  if (running && !isCompatible(built, running)) {
     const text = `was built for libtorch ${built} but runs on ${running}`
     return [problem("addon", text, { fix: setupCommand, facts: { ...outcome.value } })]
   }
@@ -60,11 +60,6 @@ export function addonChecks(outcome: Outcome<AddonFacts>): Check[] {
     ok("threads", String(threads), { facts: { threads } }),
     ok("BLAS", blas.join(", ") || "not a library of its own", { facts: { blas } }),
   ]
-}
-
-/** Patch releases are compatible. */
-function minor(version: string): string {
-  return version.split(".").slice(0, 2).join(".")
 }
 
 function inspectAddon(file: string): Promise<Outcome<AddonFacts>> {

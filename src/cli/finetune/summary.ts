@@ -4,7 +4,7 @@ import { commandLine } from "../../core/shell-quote.ts"
 import { defaultTemplates } from "../../core/text/prompts.ts"
 import { changesOf, type FinetuneReport } from "../../finetune/report-data.ts"
 import { isCoca } from "../../model/checkpoint/checkpoint.ts"
-import { percent, textTable } from "../table.ts"
+import { spacedPercent, textTable } from "../table.ts"
 
 export function summary(report: FinetuneReport, page: string): string {
   const { before, chosen, probe, pictures, run, bestStep } = report
@@ -23,9 +23,9 @@ export function summary(report: FinetuneReport, page: string): string {
       [{ title: "probe" }, ...["before", "after", "chance"].map((title) => ({ title, align: "right" as const }))],
       Object.keys(before.figures).map((name) => [
         name,
-        percent(before.figures[name]!),
-        percent(chosen.figures[name]!),
-        name in probe.chance ? percent(probe.chance[name]!) : "",
+        spacedPercent(before.figures[name]!),
+        spacedPercent(chosen.figures[name]!),
+        name in probe.chance ? spacedPercent(probe.chance[name]!) : "",
       ]),
     ),
     "",

@@ -2,7 +2,7 @@
 import type { CurvePoint, LearningCurve } from "../../evaluate/efficiency.ts"
 import { efficiencyText } from "../../experiments/comparison/learning-efficiency.ts"
 import type { ReportData } from "../../experiments/quickstart/report-data.ts"
-import { percent, textTable } from "../table.ts"
+import { spacedPercent, textTable } from "../table.ts"
 
 export function summary(report: ReportData, page: string): string {
   const { seconds, samplesSeen, efficiencyRatio, stepTimeRatio, plain } = report
@@ -22,10 +22,14 @@ export function summary(report: ReportData, page: string): string {
 function taskTable({ tasks, plain, reinforced, teachers }: ReportData): string {
   const columns = ["plain", "reinforced", ...teachers.map(({ name }) => `teacher ${name}`), "chance"]
   const ends = [meanEnd(plain), meanEnd(reinforced), ...teachers]
-  const rows = tasks.map(({ name, chance }) => [name, ...ends.map((end) => percent(end.tasks[name]!)), percent(chance)])
+  const rows = tasks.map(({ name, chance }) => [
+    name,
+    ...ends.map((end) => spacedPercent(end.tasks[name]!)),
+    spacedPercent(chance),
+  ])
   return textTable(
     [{ title: "zero-shot task" }, ...columns.map((title) => ({ title, align: "right" as const }))],
-    [...rows, ["mean", ...ends.map(({ average }) => percent(average)), ""]],
+    [...rows, ["mean", ...ends.map(({ average }) => spacedPercent(average)), ""]],
   )
 }
 

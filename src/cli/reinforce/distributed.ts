@@ -1,10 +1,13 @@
 /** What `reinforce run`, `worker` and `status` do with their options. */
-import { UserError } from "../../core/errors.ts"
-import { connected, joinJob, runOnWorkers } from "../../reinforce/distributed/fleet.ts"
+import {
+  joinJob,
+  removeFromServer,
+  retryOnServer,
+  runOnWorkers,
+  statusOnServer,
+} from "../../reinforce/distributed/fleet.ts"
 import { natsSettings } from "../../reinforce/distributed/server/nats-settings.ts"
-import { type Retried, retryParked } from "../../reinforce/distributed/server/parking.ts"
-import { findJob, removeJob } from "../../reinforce/distributed/server/queued-job.ts"
-import { jobStatus } from "../../reinforce/distributed/status.ts"
+import type { Retried } from "../../reinforce/distributed/server/parking.ts"
 import type { AttemptEvent } from "../../reinforce/distributed/worker/attempt.ts"
 import type { Job } from "../../reinforce/job/job.ts"
 import { progressReporter } from "../progress.ts"
@@ -87,19 +90,18 @@ export interface StatusOptions extends NatsOptions {
 }
 
 export async function showStatus(options: StatusOptions, { writeOut, writeErr }: Output): Promise<void> {
-  await connected(await natsSettings(options.nats, process.env), "reinforce status", async (connection) => {
-    const queued = await findJob(connection, options.job)
-    if (!queued) throw new UserError(`there is no job${options.job ? ` named ${options.job}` : ""} on the server`)
-    if (options.remove) {
-      await removeJob(queued)
-      return writeErr(`job ${queued.name} was removed; its outputs stay where they are\n`)
-    }
-    if (options.retryParked) {
-      writeErr(retriedText(await retryParked(queued, (text) => writeErr(`${text}\n`))))
-    }
-    const status = await jobStatus(queued)
-    writeOut(`${options.json ? JSON.stringify(status, null, 2) : jobStatusText(status, Date.now())}\n`)
-  })
+  const nats = await natsSettings(options.nats, process.env)
+  let { job } = options
+  if (options.remove) {
+    return writeErr(`job ${await removeFromServer(nats, job)} was removed; its outputs stay where they are\n`)
+  }
+  if (options.retryParked) {
+    const retried = await retryOnServer(nats, job, (text) => writeErr(`${text}\n`))
+    writeErr(retriedText(retried))
+    job = retried.job
+  }
+  const status = await statusOnServer(nats, job)
+  writeOut(`${options.json ? JSON.stringify(status, null, 2) : jobStatusText(status, Date.now())}\n`)
 }
 
 function retriedText({ queued, forgotten }: Retried): string {

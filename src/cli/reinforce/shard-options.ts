@@ -10,6 +10,7 @@ import { type ResourceRequest, resourceDefaults } from "../../reinforce/local/re
 import type { ShardTask } from "../../reinforce/runner.ts"
 import { progressOption, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
+import { sampleFormat } from "./tools/format-option.ts"
 
 export interface ShardOptions {
   readonly input: readonly string[]
@@ -84,13 +85,12 @@ export interface ResourceOptions extends ResourceRequest {
   readonly checkpointUploadFreq?: string
 }
 
-export function addResourceOptions(command: Command): Command {
+/** @param workers how many there are unless told otherwise; null where the command makes everything in its own process */
+export function addResourceOptions(command: Command, workers: string | null = "one for 4 processors"): Command {
+  const what =
+    workers === null ? "taken and not used" : `processes, each with its own copy of the models (default: ${workers})`
   return command
-    .option(
-      "--workers <n>",
-      "processes, each with its own copy of the models (default: one for 4 processors)",
-      wholeNumber(1),
-    )
+    .addOption(new Option("--workers <n>", what).argParser(wholeNumber(1)).hideHelp(workers === null))
     .option(
       "--batch-size <n>",
       "views, texts or images that a model takes at a time",
@@ -130,7 +130,7 @@ function formatOf(options: ShardOptions): SampleFormat {
       "use --output-format webdataset",
     )
   }
-  return { output, embeddings: compact ? "compact" : bfloat16 ? "pth.gz" : "npz", textEmbeddings, images }
+  return sampleFormat(output, compact ? "compact" : bfloat16 ? "bfloat16" : "float32", textEmbeddings, images)
 }
 
 export async function planOf(options: ShardOptions): Promise<ShardTask[]> {

@@ -12,7 +12,7 @@ import { workersFor } from "../../train/run/recipe-run.ts"
 import { addTrainOptions, type Environment, type TrainArguments, trainArgumentsOf } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
 import { jointFlags, recipeFlags } from "./flags.ts"
-import { foreignFlags } from "./foreign-flags.ts"
+import { refusedFlags } from "./refused-flags.ts"
 import { checkCount, resolveRecipe, withoutProcesses } from "./run.ts"
 
 function parse(line: string, env: Environment = {}): TrainArguments {
@@ -90,7 +90,7 @@ test("a captioner's weights are its loss; columns of CSV; one tower's statistics
   expect(recipeOf("--lock-image-freeze-bn-stats").frozenStatistics).toEqual(["image"])
 })
 
-test.each(Object.entries(foreignFlags))("%s of open_clip or Apple says what to do", (flag, hint) => {
+test.each(Object.entries(refusedFlags))("%s of open_clip or Apple says what to do", (flag, hint) => {
   const error = expect.objectContaining({ message: `${flag} is not a flag of this trainer`, hint })
   expect(() => parse(`--out x ${flag} 1`)).toThrow(error)
 })

@@ -3,10 +3,11 @@ import { availableParallelism } from "node:os"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { type Override, parseOverride } from "../../train/recipe/overrides.ts"
+import { recipeRunDefaults } from "../../train/run/recipe-run.ts"
 import { number, progressOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
 import { flagNames, flagOverrides, type JointOptions, jointFlags, jointOverrides, recipeFlags } from "./flags.ts"
-import { foreignFlags, refuseForeign } from "./foreign-flags.ts"
+import { refusedFlags, refuseFlags } from "./refused-flags.ts"
 
 /** What is not part of a recipe: where and how a run computes, and what it prints. */
 export interface Launch {
@@ -72,9 +73,18 @@ export function addTrainOptions(command: Command): Command {
     .option("--resume [checkpoint]", "go on from the last checkpoint in --out (latest), or from this one")
     .option("--allow-other-data", "with --resume: the data, or the teachers, may differ from those the run began with")
     .option("--nproc <n>", "processes on this machine, one per GPU", wholeNumber(1), 1)
-    .addOption(new Option("--device <device>", "where to compute").choices(["cpu", "cuda", "mps"]).default("cpu"))
+    .addOption(
+      new Option("--device <device>", "where to compute")
+        .choices(["cpu", "cuda", "mps"])
+        .default(recipeRunDefaults.device),
+    )
     .option("--threads <n>", "processor threads of each process (default: all, shared)", wholeNumber(1))
-    .option("--log-every-n-steps <n>", "steps that share a line of metrics.jsonl", wholeNumber(1), 1)
+    .option(
+      "--log-every-n-steps <n>",
+      "steps that share a line of metrics.jsonl",
+      wholeNumber(1),
+      recipeRunDefaults.logEvery,
+    )
     .option("--dry-run", "say what the run will take, and stop")
     .option("--samples-per-second <n>", "for --dry-run: a known rate, in place of a short measurement", number(1e-6))
     .option("--print-config", "print the resolved recipe, and stop")
@@ -82,14 +92,14 @@ export function addTrainOptions(command: Command): Command {
     .addOption(progressOption())
   command.optionsGroup("Short forms of the recipe's keys:")
   for (const { flags, help } of [...recipeFlags, ...jointFlags]) command.option(flags, help)
-  for (const flag of Object.keys(foreignFlags)) command.addOption(new Option(`${flag} [value...]`).hideHelp())
+  for (const flag of Object.keys(refusedFlags)) command.addOption(new Option(`${flag} [value...]`).hideHelp())
   return command
 }
 
 /** The arguments of a parsed command. Throws UserError for errors that the options' own parsers do not see. */
 export function trainArgumentsOf(command: Command, env: Environment = process.env): TrainArguments {
   const options = command.opts<LaunchOptions & Record<string, unknown>>()
-  refuseForeign(options)
+  refuseFlags(options)
   const { values, changes } = returnChanges(options)
   const launch = launchOf(values as unknown as LaunchOptions, env)
   const overrides = [

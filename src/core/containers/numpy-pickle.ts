@@ -6,6 +6,7 @@
  */
 import { Budget } from "../budget.ts"
 import { oneLine, UserError } from "../errors.ts"
+import { isSizes } from "../json.ts"
 import { readPickle } from "./pickle.ts"
 import { type TensorValues, valuesOf } from "./safetensors.ts"
 import { type Dtype, dtypes } from "./safetensors-header.ts"
@@ -88,8 +89,7 @@ export function readNumpyPickle(bytes: Uint8Array, name: string): NumpyArray {
 }
 
 function shapeOf(shape: unknown, name: string): number[] {
-  const isSize = (size: unknown) => Number.isSafeInteger(size) && (size as number) >= 0
-  if (Array.isArray(shape) && shape.length <= mostDimensions && shape.every(isSize)) return shape
+  if (Array.isArray(shape) && shape.length <= mostDimensions && isSizes(shape)) return shape
   throw fail(name, "the array's shape is damaged")
 }
 

@@ -1,7 +1,7 @@
 /** The header of a safetensors file, checked against the file's bytes: what it says about every tensor is true. */
 import { Budget } from "../budget.ts"
 import { messageOf, oneLine, quoted, UserError } from "../errors.ts"
-import { isObject } from "../json.ts"
+import { isObject, isSizes } from "../json.ts"
 import type { RandomAccess } from "../random-access.ts"
 
 /** Type names of the format -> the array that holds such values (F16 and BF16 as bits, BOOL as bytes). */
@@ -181,10 +181,6 @@ function checkLayout(source: RandomAccess, tensors: ReadonlyMap<string, TensorEn
     end = entry.end
   }
   if (end !== available) fail(source, `${available} bytes of data, of which the header describes ${end}`)
-}
-
-function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0)
 }
 
 function fail(source: RandomAccess, what: string, tensor?: string): never {

@@ -1,4 +1,4 @@
-/** The one place that knows how people write the names of models. */
+/** How people write the names of models: case and separators do not matter. */
 import { UserError } from "../errors.ts"
 import { nearestNames } from "../nearest.ts"
 import { captioners, type ModelName, type VariantName, variants } from "./variants.ts"
@@ -38,8 +38,10 @@ function spellings(name: string): string[] {
 }
 
 function bare(name: string): string {
-  return name
-    .toLowerCase()
-    .replaceAll(/[^\p{L}\p{N}]/gu, "")
-    .replace(/openclip$/, "")
+  return bareName(name).replace(/openclip$/, "")
+}
+
+/** Letters and digits alone: "MobileCLIP2-S0" and "mobileclip2_s0" are one. */
+export function bareName(name: string): string {
+  return name.toLowerCase().replaceAll(/[^\p{L}\p{N}]/gu, "")
 }

@@ -25,7 +25,7 @@ export function image8(width: number, height: number, data: Uint8Array | Uint8Cl
 
 /** The middle `size` x `size` pixels; an odd remainder is halved to the even neighbour, as torchvision does. */
 export function centerBox(width: number, height: number, size: number): Box {
-  const box = { left: halfToEven(width - size), top: halfToEven(height - size), width: size, height: size }
+  const box = { left: halfToEven((width - size) / 2), top: halfToEven((height - size) / 2), width: size, height: size }
   assertInside(box, width, height)
   return box
 }
@@ -38,8 +38,8 @@ export function assertInside(box: Box, width: number, height: number): void {
   )
 }
 
-/** n / 2, where 21.5 is 22 and 42.5 is 42. */
-function halfToEven(n: number): number {
-  const half = Math.floor(n / 2)
-  return n % 2 !== 0 && half % 2 !== 0 ? half + 1 : half
+/** The nearest whole number; 21.5 is 22 and 42.5 is 42. */
+export function halfToEven(x: number): number {
+  const rounded = Math.round(x)
+  return rounded - x === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded
 }

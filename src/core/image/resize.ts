@@ -48,7 +48,7 @@ export function resizeShortestSide(image: Image8, size: number, interpolation: I
   return resize(image, shortestSide(image, size), interpolation)
 }
 
-/** `centerCrop(resizeShortestSide(image, size), size)`, without computing what the crop throws away. */
+/** The middle of `resizeShortestSide(image, size)`, without computing what the crop throws away. */
 export function resizeAndCenterCrop(image: Image8, size: number, interpolation: Interpolation): Image8 {
   const to = shortestSide(image, size)
   return resizeWindow(image, fullBox(image), to, centerBox(to.width, to.height, size), interpolation)

@@ -1,4 +1,5 @@
 /** How strong RandAugment's operations are: torchvision's tables (0.14), in float32 as it stores them. */
+import { halfToEven } from "../../core/image/pixels.ts"
 import { opNames } from "./augmentation.ts"
 
 type OpName = (typeof opNames)[number]
@@ -47,9 +48,4 @@ function linspace(from: number, to: number, i: number, steps: number): number {
   const [start, end] = [Math.fround(from), Math.fround(to)]
   const step = Math.fround(Math.fround(end - start) / (steps - 1))
   return Math.fround(i < Math.floor(steps / 2) ? start + step * i : end - step * (steps - 1 - i))
-}
-
-function halfToEven(x: number): number {
-  const rounded = Math.round(x)
-  return rounded - x === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded
 }

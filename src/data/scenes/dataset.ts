@@ -22,9 +22,9 @@ import { sampleScene } from "./scene.ts"
 export interface ScenesOptions {
   /** The folder. It is created; shards that an earlier run with the same options completed are kept. */
   readonly out: string
-  readonly seed: number
+  readonly seed?: number
   /** Pictures per split, each at least 1; retrieval has at most MAX_RETRIEVAL. */
-  readonly counts: Readonly<Record<Split, number>>
+  readonly counts?: Readonly<Record<Split, number>>
   /** 1 to 10,000 (names of samples have four digits for it). */
   readonly samplesPerShard?: number
   /** Called after each picture with how many there are, kept ones included, and how many there will be. */
@@ -32,11 +32,18 @@ export interface ScenesOptions {
   readonly signal?: AbortSignal
 }
 
+export const scenesDefaults = {
+  ...{ seed: 0, counts: { train: 10_000, test: 1500, retrieval: 500 }, samplesPerShard: 1000 },
+} as const satisfies Partial<ScenesOptions>
+
+type ResolvedOptions = ScenesOptions & Required<Pick<ScenesOptions, keyof typeof scenesDefaults>>
+
 /**
  * Renders the dataset. Each picture depends on (seed, split, index) only. Throws a UserError on counts out of range and
  * when the folder holds other shards than this run would write; an abort leaves the shards completed so far.
  */
-export async function renderScenes(options: ScenesOptions): Promise<ScenesInfo> {
+export async function renderScenes(given: ScenesOptions): Promise<ScenesInfo> {
+  const options: ResolvedOptions = { ...scenesDefaults, ...given }
   const { out, counts } = options
   checkCounts(options)
   using _ = await lockFolder(out, "mobileclip render", options.signal)
@@ -60,8 +67,6 @@ export async function renderScenes(options: ScenesOptions): Promise<ScenesInfo> 
   return info
 }
 
-const DEFAULT_SHARD = 1000
-
 /** One shard: pictures `start` to `end` (exclusive) of a split. */
 interface Shard {
   readonly split: Split
@@ -70,7 +75,7 @@ interface Shard {
   readonly end: number
 }
 
-function shardsOf(split: Split, { counts, samplesPerShard = DEFAULT_SHARD }: ScenesOptions): Shard[] {
+function shardsOf(split: Split, { counts, samplesPerShard }: ResolvedOptions): Shard[] {
   return Array.from({ length: Math.ceil(counts[split] / samplesPerShard) }, (_, number) => {
     const start = number * samplesPerShard
     return { split, number, start, end: Math.min(start + samplesPerShard, counts[split]) }
@@ -86,7 +91,7 @@ function keyOf(shard: Shard, index: number): string {
   return String(shard.number).padStart(5, "0") + String(index - shard.start).padStart(4, "0")
 }
 
-async function renderSplit(split: Split, options: ScenesOptions, advance: (pictures: number) => void): Promise<void> {
+async function renderSplit(split: Split, options: ResolvedOptions, advance: (pictures: number) => void): Promise<void> {
   const folder = join(options.out, split)
   const shards = shardsOf(split, options)
   await makeDirectory(folder)
@@ -106,7 +111,7 @@ async function renderSplit(split: Split, options: ScenesOptions, advance: (pictu
 
 async function* renderShard(
   shard: Shard,
-  { seed, signal }: ScenesOptions,
+  { seed, signal }: ResolvedOptions,
   advance: (pictures: number) => void,
 ): AsyncGenerator<Sample> {
   const indices = Array.from({ length: shard.end - shard.start }, (_, i) => shard.start + i)
@@ -169,7 +174,7 @@ function otherDataset(path: string): UserError {
   )
 }
 
-function checkCounts({ counts, samplesPerShard = DEFAULT_SHARD }: ScenesOptions): void {
+function checkCounts({ counts, samplesPerShard }: ResolvedOptions): void {
   checkRange("samplesPerShard", samplesPerShard, 10_000)
   for (const split of SPLITS) checkRange(`the count of ${split} pictures`, counts[split], limits[split])
 }
@@ -181,13 +186,13 @@ function checkRange(what: string, value: number, max: number): void {
   throw new UserError(`${what} is ${value}, expected a whole number from 1 to ${max.toLocaleString("en")}`)
 }
 
-function infoOf(options: ScenesOptions): ScenesInfo {
+function infoOf(options: ResolvedOptions): ScenesInfo {
   const split = (name: Split) => ({ samples: options.counts[name], shards: shardsOf(name, options).map(shardName) })
   return {
     dataset: "scenes",
     version: SCENES_VERSION,
     seed: options.seed,
-    samplesPerShard: options.samplesPerShard ?? DEFAULT_SHARD,
+    samplesPerShard: options.samplesPerShard,
     splits: { train: split("train"), test: split("test"), retrieval: split("retrieval") },
     tasks: describeTasks(),
     heldOut: heldOutNames(),

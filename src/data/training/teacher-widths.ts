@@ -1,6 +1,7 @@
 /**
  * The width of each teacher's part of a row. No shard says it, but every part is a unit vector, so the sum of squares reaches
- * 1, 2, ... exactly where a part ends, in all rows at the same column.
+ * 1, 2, ... exactly where a part ends, in all rows at the same column. A wrong border would train the wrong loss, so a doubt is
+ * an error; tools that report on rows of unknown soundness look otherwise (`reinforce/tools/unit-parts.ts`).
  */
 import { UserError } from "../../core/errors.ts"
 import type { EmbeddingRow } from "./rows/embedding-rows.ts"

@@ -2,19 +2,18 @@
  * Trains one of several models of a comparison on its data. An unfinished run goes on; a finished one is kept. All settings are
  * plain data, so that another process can do it.
  */
-import { SafetensorsFile } from "../../core/containers/safetensors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
 import type { StartProgress } from "../../core/progress.ts"
 import { Tokenizer } from "../../core/text/tokenizer.ts"
 import type { TrainingDataConfig } from "../../data/training/config.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { openTasks } from "../../evaluate/task-list.ts"
-import { openRandomAccess } from "../../host/files/files.ts"
-import { buildModel, type CheckpointInfo, loadAnyCheckpoint } from "../../model/checkpoint/checkpoint.ts"
+import { buildModel, type CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { initialize, type Module } from "../../model/module.ts"
 import { TorchEncoder } from "../../tensor/torch-encoder.ts"
 import { runTraining, type TrainingResult } from "../../train/run/run-directory.ts"
 import type { TrainConfig } from "../../train/train.ts"
+import { withCheckpoint } from "../../weights/open-checkpoint.ts"
 
 /** Where the pairs come from and how they are read. */
 export type PairSource = Pick<TrainingDataConfig, "source" | "view"> &
@@ -52,7 +51,7 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
       ...(tasks && {
         evaluate: ({ model, interpreter }) => tasks.score(new TorchEncoder(model, interpreter, info)),
       }),
-      ...(training.startFrom !== undefined && { start: startOf(training, training.startFrom) }),
+      ...(training.startFrom !== undefined && { start: await startOf(training, training.startFrom) }),
       existing: "continue",
     })
   } finally {
@@ -61,17 +60,13 @@ export async function trainModel(training: ModelTraining, context: TrainingConte
 }
 
 /** The other model's image tower, token embeddings and temperature; the rest is initialised. */
-function startOf({ info, config }: ModelTraining, checkpoint: string): Map<string, Float32Array> {
+function startOf({ info, config }: ModelTraining, checkpoint: string): Promise<Map<string, Float32Array>> {
   const model = buildModel(info.config)
   initialize(model, config.seed)
-  const file = openRandomAccess(checkpoint)
-  try {
-    const learned = loadAnyCheckpoint(new SafetensorsFile(file), checkpoint).model
+  return withCheckpoint(checkpoint, async ({ model: learned }) => {
     startFrom(model, learned, (path) => /^image\.|^text\.tokenEmbedding|^logitScale/.test(path))
     return new Map([...model.namedParameters()].map(([path, parameter]) => [path, parameter.read()]))
-  } finally {
-    file.close()
-  }
+  })
 }
 
 /**

@@ -66,7 +66,7 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
   const training = students.first.reinforced
 
   const { verification } = await clock.stage("export", () =>
-    exportCheckpoint(training.checkpoint, directory, "mobileclip quickstart", options.signal),
+    exportCheckpoint(training.checkpoint, { out: directory, command: "mobileclip quickstart", signal: options.signal }),
   )
   say(
     `exported to ${directory}; differs from ${verification.reference} by ${worstError(verification).toExponential(1)} standard deviations at most`,

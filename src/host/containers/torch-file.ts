@@ -11,6 +11,7 @@ import { type TensorValues, toFloat32, valuesOf } from "../../core/containers/sa
 import { type Dtype, dtypes } from "../../core/containers/safetensors-header.ts"
 import { countOf, gather, isRowMajor, spanOf } from "../../core/containers/strides.ts"
 import { quoted, UserError } from "../../core/errors.ts"
+import { isSize, isSizes } from "../../core/json.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
 import { PickledStorage, PickledTensor, readTorchPickle, storageTypes, torchDtypes } from "./torch-pickle.ts"
 import { checkCrc, checkStoredCrc, readZipDirectory, readZipEntry, type ZipEntry } from "./zip.ts"
@@ -222,14 +223,6 @@ function elementsIn(entry: ZipEntry, storage: PickledStorage, dtype: Dtype, erro
     throw error(`its storage should have ${bytes} bytes, and has ${entry.size}`)
   }
   return Math.floor(bytes / size)
-}
-
-function isSize(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0
-}
-
-function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every(isSize)
 }
 
 function damaged(

@@ -1,5 +1,5 @@
 /**
- * Folders in Node that appear whole or not at all: built as a hidden stagingPath, which then takes the place of an old one.
+ * Folders in Node that appear whole or not at all: built under a hidden name, which then takes the place of an old one.
  * An old one is replaced only where everything in it was written in the same way.
  */
 import { lstat, mkdir, readdir, readFile, realpath, rename } from "node:fs/promises"

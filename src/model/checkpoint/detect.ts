@@ -3,6 +3,7 @@
  * form by all names and shapes. The file's own name only decides where contents cannot.
  */
 import { quoted, UserError } from "../../core/errors.ts"
+import { bareName } from "../../core/family/variant-name.ts"
 import {
   type ClipConfig,
   type CocaConfig,
@@ -155,7 +156,7 @@ function choose(fitting: readonly Fit[], file: StateDict, source: string, { hint
   if (!first) throw new UserError(`${source}: its configuration and its weights are of different models`)
   // Every ViT-L/14 has that name, whatever its activation: only the longer name tells them apart.
   const telling = possible.some(isQuickGelu) ? possible.filter(isQuickGelu) : possible
-  const hinted = telling.filter(({ name }) => hints.some((hint) => letters(hint).includes(letters(name))))
+  const hinted = telling.filter(({ name }) => hints.some((hint) => bareName(hint).includes(bareName(name))))
   // `mobileclip-b` is in `mobileclip-blt` too: the longest name counts.
   const [named] = hinted.toSorted((a, b) => b.name.length - a.name.length)
   if (named) return named
@@ -186,8 +187,4 @@ function isQuickGelu({ model: { config } }: Fit): boolean {
 
 function sameFunction(a: Fit, b: Fit): boolean {
   return JSON.stringify([a.model.config, a.preprocessing]) === JSON.stringify([b.model.config, b.preprocessing])
-}
-
-function letters(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]/g, "")
 }

@@ -326,7 +326,7 @@ describe.concurrent("a worker that leaves", () => {
     expect((await jobStatus((await findJob(connection, "leave"))!)).queued).toBe(2)
   })
 
-  test("at once gives its shards back, which is no try", async () => {
+  test("at once gives its shards back, which is not a try", async () => {
     await publishJob(connection, {
       name: "abandon",
       spec: {},

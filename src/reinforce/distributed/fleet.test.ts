@@ -11,7 +11,7 @@ import type { Job } from "../job/job.ts"
 import { Ledger } from "../job/ledger.ts"
 import { planShards } from "../job/plan.ts"
 import { embeddingJob } from "../job/stage-jobs.ts"
-import { recording, runOnWorkers } from "./fleet.ts"
+import { recording, removeFromServer, retryOnServer, runOnWorkers, statusOnServer } from "./fleet.ts"
 import { publishJob } from "./publish.ts"
 import { natsSettings } from "./server/nats-settings.ts"
 import { runWorker } from "./worker/worker.ts"
@@ -62,6 +62,13 @@ test("a completion that no worker wrote is noted, and the record beside the outp
   expect(notes.filter((line) => line.includes("counts"))).toHaveLength(1)
   expect((await readFile(join(output, "manifest.jsonl"), "utf8")).trim().split("\n")).toHaveLength(3)
   await connection.close()
+
+  const nats = await natsSettings(server.url, {})
+  expect(await statusOnServer(nats)).toMatchObject({ job: "forged", shards: 3, done: 3, parked: [] })
+  expect(await retryOnServer(nats, "forged")).toEqual({ job: "forged", queued: 0, forgotten: 0 })
+  await expect(statusOnServer(nats, "another")).rejects.toThrow("there is no job named another on the server")
+  expect(await removeFromServer(nats)).toBe("forged")
+  await expect(statusOnServer(nats)).rejects.toThrow("there is no job on the server")
 }, 30_000)
 
 test("a result that is not accepted leaves neither an output nor a record, but what was recorded before stays", async () => {

@@ -1,4 +1,4 @@
-/** A stage over all shards on the machines of a NATS server: what `reinforce run` and `reinforce worker` do. */
+/** A stage over all shards on the machines of a NATS server: what `reinforce run`, `worker` and `status` do. */
 import { createHash } from "node:crypto"
 import type { NatsConnection } from "@nats-io/transport-node"
 import { quoted, UserError } from "../../core/errors.ts"
@@ -19,8 +19,10 @@ import type { BringOptions } from "../stages/open-stage.ts"
 import { type JobOutcome, type RunProgress, runDistributed } from "./run-distributed.ts"
 import { connectNats } from "./server/connection.ts"
 import type { NatsSettings } from "./server/nats-settings.ts"
-import { answered, noLongerThere, readJob } from "./server/queued-job.ts"
+import { type Retried, retryParked } from "./server/parking.ts"
+import { answered, findJob, noLongerThere, type QueuedJob, readJob, removeJob } from "./server/queued-job.ts"
 import type { Completion } from "./server/records.ts"
+import { type JobStatus, jobStatus } from "./status.ts"
 import type { AttemptEvent } from "./worker/attempt.ts"
 import { runWorker, type WorkerSummary, waitForJob } from "./worker/worker.ts"
 
@@ -190,8 +192,38 @@ export async function recording(pool: ModelRunner, job: Job, output: string): Pr
   }
 }
 
+/** How far a job is. `name` may be left out where the server has one job; throws UserError where it has none of the name. */
+export function statusOnServer(nats: NatsSettings, name?: string): Promise<JobStatus> {
+  return withJob(nats, name, jobStatus)
+}
+
+/** Puts parked shards back into the queue, as if they had never been tried; for the names see `statusOnServer`. */
+export function retryOnServer(
+  nats: NatsSettings,
+  name?: string,
+  onNote?: (line: string) => void,
+): Promise<Retried & { readonly job: string }> {
+  return withJob(nats, name, async (queued) => ({ job: queued.name, ...(await retryParked(queued, onNote)) }))
+}
+
+/** Removes the queue and what is known of a job, and gives its name; outputs stay. For the names see `statusOnServer`. */
+export function removeFromServer(nats: NatsSettings, name?: string): Promise<string> {
+  return withJob(nats, name, async (queued) => {
+    await removeJob(queued)
+    return queued.name
+  })
+}
+
+function withJob<T>(nats: NatsSettings, name: string | undefined, use: (job: QueuedJob) => Promise<T>): Promise<T> {
+  return connected(nats, "reinforce status", async (connection) => {
+    const queued = await findJob(connection, name)
+    if (!queued) throw new UserError(`there is no job${name ? ` named ${name}` : ""} on the server`)
+    return await use(queued)
+  })
+}
+
 /** @param name shown in the server's list of connections, after that of this project */
-export async function connected<T>(
+async function connected<T>(
   nats: NatsSettings,
   name: string,
   use: (connection: NatsConnection) => Promise<T>,

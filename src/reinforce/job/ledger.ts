@@ -6,6 +6,7 @@ import { z } from "zod"
 import { UserError } from "../../core/errors.ts"
 import { parseJsonText } from "../../data/json-text.ts"
 import { mapOrdered } from "../../data/parallel.ts"
+import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"
 import type { Storage } from "../../data/stores/storage.ts"
 import type { ShardResult, ShardTask } from "../runner.ts"
 import { requireSameJob } from "./compare.ts"
@@ -13,7 +14,7 @@ import type { AnyJob } from "./job.ts"
 import { joinUrl, outputName, requireNotLinkedOut } from "./output.ts"
 
 /** What is written beside the shards at the end. */
-const sideFiles = ["failures.jsonl", "manifest.jsonl", "info.json", "checkpoint.json", "join.json"]
+const sideFiles = [...shardLikeLists, "info.json", "checkpoint.json", "join.json"]
 
 /** Requests under way at a time; an object store answers each in some 50 ms. */
 const parallelRequests = 32

@@ -3,18 +3,21 @@
  * publish tasks names outputs, so they are checked when a job is planned and published, when a worker takes a task, and,
  * because links may change, once more when the shard is written. A folder of this machine belongs to one process at a time.
  */
-import { dirname, relative, resolve, sep } from "node:path"
+import { lstat, readlink, realpath } from "node:fs/promises"
+import { basename, dirname, join, relative, resolve, sep } from "node:path"
 import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
 import { requireInside } from "../../core/inside.ts"
+import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"
 import { pathOf } from "../../data/stores/local.ts"
 import { isUrl } from "../../data/stores/open.ts"
 import type { Chunks, Storage, TransferOptions, Written } from "../../data/stores/storage.ts"
-import { isAtOrBelow, resolveRealPath } from "../../host/files/real-path.ts"
 import { type Lock, lockFolder } from "../../host/locks/lock.ts"
 import type { ShardTask } from "../runner.ts"
 
 /** What lies there beside the shards: the ledger, and the files that say what came out. */
-const reserved = /^(_done\/|(manifest|failures)\.jsonl$)/i
+function isReserved(name: string): boolean {
+  return /^_done\//i.test(name) || shardLikeLists.includes(name.toLowerCase())
+}
 
 const shardName = /\.(tar|jsonl)$/i
 
@@ -35,7 +38,7 @@ export function outputName(task: Pick<ShardTask, "output">, folder: string): str
 export function requireOutput(output: string, folder: string, hint?: string): void {
   const name = placeIn(folder, output)
   const isHidden = name.split("/").some((part) => part.startsWith("."))
-  if (shardName.test(name) && !reserved.test(name) && !isHidden) return
+  if (shardName.test(name) && !isReserved(name) && !isHidden) return
   throw new UserError(
     `the output ${quoted(output)} is not a shard's: a name ends in .tar or .jsonl, is not hidden, and not one of the job's records`,
     hint,
@@ -158,4 +161,35 @@ export class ShardOutput {
     requireOutput(this.url, this.folder)
     await requireNotLinkedOut(this.url, this.folder)
   }
+}
+
+/** How many broken links in a row are followed. */
+const mostLinks = 8
+
+/**
+ * The absolute path without symbolic links, as far as it exists; a link to what does not exist leads there.
+ * @throws UserError where it cannot be looked up
+ */
+async function resolveRealPath(path: string, links = mostLinks): Promise<string> {
+  const absolute = resolve(path)
+  try {
+    return await realpath(absolute)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const parent = dirname(absolute)
+    if (code !== "ENOENT" || parent === absolute || links === 0) {
+      throw new UserError(`${absolute} cannot be looked up (${code})`)
+    }
+    const isLink = await lstat(absolute).then(
+      (found) => found.isSymbolicLink(),
+      () => false,
+    )
+    if (isLink) return resolveRealPath(resolve(parent, await readlink(absolute)), links - 1)
+    return join(await resolveRealPath(parent, links), basename(absolute))
+  }
+}
+
+/** Whether an absolute path is a folder itself or something below it. */
+function isAtOrBelow(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : `${folder}${sep}`)
 }

@@ -68,16 +68,19 @@ export function captionJob(request: CaptionRequest): CaptionJob {
     ...modelsOf({ modelName, pretrained, dtype }),
     suffixes,
     perImage: numSamples,
-    generate: { ...generationOf(generate), fixedOutputLength: true },
+    generate: generationOf(generate),
     whole,
   }
 }
 
-/** In one order: a job is compared as JSON with that of an earlier run. */
-function generationOf(request: Required<Omit<CaptionRequest, keyof ModelRequest | "whole">>) {
+/** In one order: a job is compared as JSON with that of an earlier run. As in the papers, captions have a fixed length. */
+export function generationOf(request: Required<Omit<CaptionRequest, keyof ModelRequest | "whole">>) {
   const { generationType, topP, topK, temperature, seqLen, minSeqLen } = request
   const { repetitionPenalty, numBeams, numBeamGroups } = request
-  return { generationType, topP, topK, temperature, seqLen, minSeqLen, repetitionPenalty, numBeams, numBeamGroups }
+  return {
+    ...{ generationType, topP, topK, temperature, seqLen, minSeqLen, repetitionPenalty, numBeams, numBeamGroups },
+    fixedOutputLength: true,
+  }
 }
 
 /** @throws UserError where `synTextKeyRegex` is not a regular expression */

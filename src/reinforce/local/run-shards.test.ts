@@ -48,7 +48,7 @@ test("shards that are done are not begun again; results come in the order of the
 
 test("a shard that cannot be read fails at once, one whose worker died is begun again", async () => {
   const workers = runner(async (task, _, attempt) => {
-    if (task.index === 1) throw new UserError("in/1.tar is no archive")
+    if (task.index === 1) throw new UserError("in/1.tar is not an archive")
     if (task.index === 2 && attempt < 3) throw new Error("a worker process ended with SIGKILL")
     if (task.index === 3) throw new Error("a worker process ended with SIGSEGV")
     return resultOf(task)
@@ -56,7 +56,7 @@ test("a shard that cannot be read fails at once, one whose worker died is begun 
   const outcome = await runShards(tasks, workers, new Map(), options)
   expect(outcome.results.map(({ index }) => index)).toEqual([0, 2, 4, 5])
   expect(outcome.failed.map(({ task, reason }) => [task.index, reason])).toEqual([
-    [1, "in/1.tar is no archive"],
+    [1, "in/1.tar is not an archive"],
     [3, "a worker process ended with SIGSEGV"],
   ])
   expect(workers.begun.filter((index) => index === 3)).toHaveLength(3)

@@ -40,7 +40,7 @@ beforeAll(() => {
           onProgress(1)
           if (task.input === "active") for (let i = 0; i < 12; i++) { onActivity(); await sleep(100) }
           if (task.input === "mute") process.disconnect()
-          if (task.input === "bad") throw new UserError("bad is no archive")
+          if (task.input === "bad") throw new UserError("bad is not an archive")
           if (task.input === "full") throw new EnvironmentError("disk full", "free some space")
           if (task.input === "fault") throw new Error("a fault")
           if (task.input === "die") process.kill(process.pid, "SIGKILL")
@@ -89,7 +89,7 @@ test("shards run in as many processes as there are, which end with the pool", as
 test("an error of the input stays one; a fault of ours is told in a line", async () => {
   await using pool = await open()
   const bad: unknown = await pool.run(task("bad")).catch((error: unknown) => error)
-  expect(bad).toEqual(new UserError("bad is no archive"))
+  expect(bad).toEqual(new UserError("bad is not an archive"))
   expect(bad).not.toBeInstanceOf(EnvironmentError)
   await expect(pool.run(task("fault"))).rejects.toThrow("unexpected: Error: a fault")
   expect((await pool.run(task("a"))).input).toBe("a")

@@ -11,7 +11,7 @@ import { type ModelSource, type ResolveOptions, resolveModels } from "../../teac
 import { onnxDtype, prepared, type RuntimeOptions } from "../../teachers/runtime.ts"
 import { openTeachers, teachersIdentity } from "../../teachers/teachers.ts"
 import type { CaptionJob, EmbeddingJob, Job } from "../job/job.ts"
-import { synTextKey } from "../job/stage-jobs.ts"
+import { captionDefaults, generationOf, synTextKey } from "../job/stage-jobs.ts"
 import type { Resources } from "../local/resources.ts"
 import { CaptionStage } from "./captions.ts"
 import { EmbeddingStage } from "./embeddings.ts"
@@ -82,7 +82,7 @@ async function identityOf(job: Job, sources: readonly ModelSource[], options: Ru
   if (stage.kind === "embedding") return teachersIdentity(sources, options)
   const members: { readonly identity: string }[] = []
   for (const source of sources) {
-    await using captioner = await openCaptioner(source, { ...options, generation: generationOf(job, stage) })
+    await using captioner = await openCaptioner(source, { ...options, generation: drawingOf(job, stage) })
     members.push({ identity: captioner.identity })
   }
   return ensembleIdentity(members)
@@ -109,7 +109,7 @@ export function openStage(job: Job, models: readonly ModelSource[], resources: R
 
 async function openCaptions(job: Job, stage: CaptionJob, models: readonly ModelSource[], resources: Resources) {
   const { suffixes } = stage
-  const generation = generationOf(job, stage)
+  const generation = drawingOf(job, stage)
   const captioners = []
   for (const [i, model] of models.entries()) {
     const captioner = await openCaptioner(model, { ...runtimeOptions(stage, resources), generation })
@@ -118,8 +118,9 @@ async function openCaptions(job: Job, stage: CaptionJob, models: readonly ModelS
   return new CaptionStage({ captioners, batchSize: resources.batchSize, ...picturesOf(job) })
 }
 
-function generationOf({ seed }: Job, { perImage, whole, generate }: CaptionJob) {
-  return { ...generate, perImage, whole, seed }
+/** A job says what it wants otherwise than by default. */
+function drawingOf({ seed }: Job, { perImage, whole, generate }: CaptionJob) {
+  return { ...generationOf(captionDefaults), ...generate, perImage, whole, seed }
 }
 
 async function openEmbeddings(job: Job, stage: EmbeddingJob, models: readonly ModelSource[], resources: Resources) {

@@ -4,6 +4,7 @@ import { expandShards } from "../../data/expand.ts"
 import { mapOrdered } from "../../data/parallel.ts"
 import { readSamples } from "../../data/reinforced/read.ts"
 import type { ReinforcedSample } from "../../data/reinforced/sample.ts"
+import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"
 import type { Storage } from "../../data/stores/storage.ts"
 import { joinUrl } from "../job/output.ts"
 import type { ShardResult } from "../runner.ts"
@@ -29,9 +30,6 @@ const parallelRequests = 32
 
 const shardName = /\.(tar|jsonl|jsonl\.gz|jsonl\.zstd?)$/i
 
-/** Names of files beside the shards that have a shard's extension. */
-const sideFiles = ["failures.jsonl", "manifest.jsonl"]
-
 /** Throws UserError where there are no shards. */
 export async function findShards(storage: Storage, input: readonly string[]): Promise<ShardSet> {
   const folder = input.length === 1 && isFolder(input[0]!) ? input[0]! : null
@@ -55,7 +53,8 @@ async function recordedShards(storage: Storage, folder: string, names: readonly 
   }
   if (shards.length === 0) throw new UserError(`${folder} has records of shards without a sample only`)
   const recorded = new Set(shards.map(({ name }) => name))
-  const isOutput = (name: string) => shardName.test(name) && !sideFiles.includes(name) && !name.startsWith("_done/")
+  const isOutput = (name: string) =>
+    shardName.test(name) && !shardLikeLists.includes(name) && !name.startsWith("_done/")
   return { folder, shards, unrecorded: names.filter((name) => isOutput(name) && !recorded.has(name)) }
 }
 

@@ -1,7 +1,7 @@
 /** Where recipes come from: the tables in `recipes/`, a JSON file, or the folder of a run. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { runs } from "../../../recipes/index.ts"
+import { recipes } from "../../../recipes/index.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { readJson, writeAtomically } from "../../host/files/files.ts"
@@ -17,12 +17,12 @@ export interface NamedRecipe {
 const FILE = "config.json"
 
 /** Names of the recipes that come with the package. */
-export const recipeNames = Object.keys(runs)
+export const recipeNames = Object.keys(recipes)
 
 /** By the name of a recipe in `recipes/`, or the path of a JSON file; without either, the defaults. */
 export async function recipeNamed(name: string | undefined): Promise<NamedRecipe> {
   if (name === undefined) return { name: "the default recipe", recipe: defaultRecipe }
-  if (Object.hasOwn(runs, name)) return { name, recipe: parseRecipe(runs[name], { where: name }) }
+  if (Object.hasOwn(recipes, name)) return { name, recipe: parseRecipe(recipes[name], { where: name }) }
   if (/\.json$/.test(name)) {
     return { name, recipe: parseRecipe(await readJson(name, "a recipe"), { where: name }) }
   }

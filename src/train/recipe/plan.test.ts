@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { runs } from "../../../recipes/index.ts"
+import { recipes } from "../../../recipes/index.ts"
 import { planText } from "../../cli/train/dry-run.ts"
 import { applyOverrides, parseOverride } from "./overrides.ts"
 import { planOf } from "./plan.ts"
@@ -8,7 +8,7 @@ import { defaultRecipe } from "./schema.ts"
 import { activationBytes } from "./tower-cost.ts"
 
 const recipe = (name: string, ...overrides: string[]) =>
-  applyOverrides(runs[name] ?? defaultRecipe, overrides.map(parseOverride), name)
+  applyOverrides(recipes[name] ?? defaultRecipe, overrides.map(parseOverride), name)
 
 test("parameters are those published for the exported form", () => {
   const { image, text } = planOf(recipe("mobileclip-s0"), { samples: null })

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { runs } from "../../../recipes/index.ts"
+import { recipes } from "../../../recipes/index.ts"
 import { recipeNamed, recipeNames, recipeOfRun, saveRecipe } from "./load.ts"
 import { applyOverrides, parseOverride } from "./overrides.ts"
 import { parseRecipe, recipeKeys } from "./parse.ts"
@@ -151,7 +151,7 @@ test("a number for ema is its decay, in a file and on top of one, and leaves the
 })
 
 test("one way to say how long the run is takes the place of another", () => {
-  const recipe = applyOverrides(runs["dfndr-12m"]!, [parseOverride("schedule.epochs=2")], "dfndr-12m")
+  const recipe = applyOverrides(recipes["dfndr-12m"]!, [parseOverride("schedule.epochs=2")], "dfndr-12m")
   expect(recipe.schedule).toMatchObject({ steps: null, samples: null, epochs: 2, warmup: 1000 })
   expect(complaint(() => withOverrides("schedule.steps=1", "schedule.epochs=2"))).toContain("keep one of them")
 })

@@ -1,12 +1,12 @@
 import { expect, test } from "vitest"
-import { runs } from "../../../recipes/index.ts"
+import { recipes } from "../../../recipes/index.ts"
 import { applyOverrides, parseOverride } from "./overrides.ts"
 import { resolvedRecipe } from "./resolved.ts"
 import { defaultRecipe } from "./schema.ts"
 import { objectiveOf, trainConfigOf, trainingDataOf } from "./settings.ts"
 
 const recipe = (name: string, ...overrides: string[]) =>
-  applyOverrides(runs[name] ?? defaultRecipe, overrides.map(parseOverride), name)
+  applyOverrides(recipes[name] ?? defaultRecipe, overrides.map(parseOverride), name)
 
 test("the loop's settings", () => {
   const config = trainConfigOf(recipe("mobileclip-blt", "batch.chunk=128", "start=a", 'lock=["text"]'), {

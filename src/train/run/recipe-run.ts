@@ -8,7 +8,7 @@ import { UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { Tokenizer } from "../../core/text/tokenizer.ts"
-import { openTrainingData } from "../../data/training/training-data.ts"
+import { openTrainingData, type TrainingData } from "../../data/training/training-data.ts"
 import { openTasks, type Scores, type TaskList } from "../../evaluate/task-list.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
@@ -22,7 +22,6 @@ import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import type { Settings } from "../checkpoints/state.ts"
 import { isFirstRank, type ProcessGroup, processGroupFromEnvironment } from "../distributed/process-group.ts"
 import { totalLoss } from "../log/entries.ts"
-import type { OnlineTeachers } from "../online-teachers.ts"
 import { emaNote } from "../optimizer/ema.ts"
 import { saveRecipe } from "../recipe/load.ts"
 import { runLength } from "../recipe/run-length.ts"
@@ -85,7 +84,7 @@ export interface RecipeRunSummary {
  */
 export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Promise<RecipeRunSummary | null> {
   const options: ResolvedOptions = { ...recipeRunDefaults, threads: torch.threads(), ...given }
-  const { out, device, onNote } = options
+  const { device } = options
   checkDevice(device)
   checkAutocast(options, recipe)
   await checkExport(options)
@@ -93,44 +92,74 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
   const timeoutSeconds = recipe.evaluate.tasks === null ? 600 : 6 * 3600
   const group = processGroupFromEnvironment({ device, timeoutSeconds })
   try {
-    // Not before all have joined: a process that waits for the others cannot react, and a signal should end it at once.
-    const signal = options.signal()
-    using _ = isFirstRank(group) ? await lockFolder(out, "mobileclip train", signal) : null
-    await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
-    const untrained = infoOf(recipe)
-    const start = await startOf(recipe, options, untrained, signal)
-    const info = start ? { ...untrained, license: start.license } : untrained
-    const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) })
-    let teachers: OnlineTeachers | null = null
-    if (isFirstRank(group)) data.notes.forEach(onNote)
-    try {
-      teachers = await openTeachers(recipe, info, group?.device ?? device)
-      const identities = { data: data.identity, ...(await teacherWeights(recipe)) }
-      const run = await describeRun(recipe, options, info, { samples: data.samples, identities }, group, signal)
-      const { ema: decay, emaWarmup: warmup, steps } = run.config
-      const note = decay === undefined ? null : emaNote(steps, { decay, warmup })
-      if (note !== null && isFirstRank(group)) onNote(note)
-      return await train(
-        {
-          ...run,
-          ...(start && { start: start.tensors }),
-          bad: data.bad,
-          batches: (first) => teachers?.embed(data.batches(first)) ?? data.batches(first),
-          note: onNote,
-        },
-        options.exportTo,
-      )
-    } finally {
-      teachers?.free()
-      await data.close()
-      if (data.bad.count > 0 && isFirstRank(group))
-        onNote(`samples that could not be used and were replaced: ${badText(data.bad)}`)
-      if (data.bad.passedOver > 0 && isFirstRank(group)) onNote(passedOverText(recipe, data.bad.passedOver))
-      if (data.cutOff > 0) onNote(`${data.cutOff} pictures are cut off, and were used as far as they go`)
-    }
+    return await trainInGroup(recipe, options, group)
   } finally {
     group?.close()
   }
+}
+
+async function trainInGroup(
+  recipe: Recipe,
+  options: ResolvedOptions,
+  group: ProcessGroup | null,
+): Promise<RecipeRunSummary | null> {
+  // Not before all have joined: a process that waits for the others cannot react, and a signal should end it at once.
+  const signal = options.signal()
+  using _ = isFirstRank(group) ? await lockFolder(options.out, "mobileclip train", signal) : null
+  await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
+  const untrained = infoOf(recipe)
+  const start = await startOf(recipe, options, untrained, signal)
+  const info = start ? { ...untrained, license: start.license } : untrained
+  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) })
+  const context: RunContext = { recipe, options, info, group, signal }
+  try {
+    return await trainOn(data, context, start?.tensors)
+  } finally {
+    await data.close()
+    noteUnused(data, context)
+  }
+}
+
+async function trainOn(
+  data: TrainingData,
+  context: RunContext,
+  start: TrainingRun["start"],
+): Promise<RecipeRunSummary | null> {
+  const { recipe, options, info, group } = context
+  const { device, onNote, exportTo } = options
+  if (isFirstRank(group)) data.notes.forEach(onNote)
+  const teachers = await openTeachers(recipe, info, group?.device ?? device)
+  try {
+    const run = await describeRun(context, data)
+    noteAverage(run.config, context)
+    const batches = (first: number) => teachers?.embed(data.batches(first)) ?? data.batches(first)
+    return await train({ ...run, ...(start && { start }), bad: data.bad, batches, note: onNote }, exportTo)
+  } finally {
+    teachers?.free()
+  }
+}
+
+function noteAverage(
+  { ema: decay, emaWarmup: warmup, steps }: TrainingRun["config"],
+  { group, options: { onNote } }: RunContext,
+): void {
+  const note = decay === undefined ? null : emaNote(steps, { decay, warmup })
+  if (note !== null && isFirstRank(group)) onNote(note)
+}
+
+function noteUnused({ bad, cutOff }: TrainingData, { recipe, group, options: { onNote } }: RunContext): void {
+  if (bad.count > 0 && isFirstRank(group)) onNote(`samples that could not be used and were replaced: ${badText(bad)}`)
+  if (bad.passedOver > 0 && isFirstRank(group)) onNote(passedOverText(recipe, bad.passedOver))
+  if (cutOff > 0) onNote(`${cutOff} pictures are cut off, and were used as far as they go`)
+}
+
+/** What every part of a run asks for. */
+interface RunContext {
+  readonly recipe: Recipe
+  readonly options: ResolvedOptions
+  readonly info: CheckpointInfo<ModelConfig>
+  readonly group: ProcessGroup | null
+  readonly signal: AbortSignal
 }
 
 /** Pairs in the data of a recipe; null where shards are drawn and their samples are not counted. */
@@ -160,7 +189,9 @@ async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeR
     return null
   }
   const { info, step, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
-  if (exportTo !== null) await exportCheckpoint(checkpoint, exportTo, "mobileclip train --export", run.signal)
+  if (exportTo !== null) {
+    await exportCheckpoint(checkpoint, { out: exportTo, command: "mobileclip train --export", signal: run.signal })
+  }
   return {
     checkpoint,
     steps: step,
@@ -179,15 +210,12 @@ function passedOverText({ data: { resampled, minImageSize } }: Recipe, count: nu
 }
 
 async function describeRun(
-  recipe: Recipe,
-  options: ResolvedOptions,
-  info: CheckpointInfo<ModelConfig>,
-  { samples, identities }: { readonly samples: number | null; readonly identities: Settings },
-  group: ProcessGroup | null,
-  signal: AbortSignal,
+  { recipe, options, info, group, signal }: RunContext,
+  data: TrainingData,
 ): Promise<Omit<TrainingRun, "batches" | "bad">> {
   const { device, threads } = options
-  const length = runLength(recipe, samples)
+  const identities: Settings = { data: data.identity, ...(await teacherWeights(recipe)) }
+  const length = runLength(recipe, data.samples)
   const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
   const config = trainConfigOf(recipe, { steps: length.steps, device, threads })
   return {

@@ -4,7 +4,7 @@ import { UserError } from "../../../core/errors.ts"
 import type { Interpolation } from "../../../core/image/resize.ts"
 import { replayDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
-import { oneLine, prefix } from "../../errors.ts"
+import { joinedLines, prefix } from "../../errors.ts"
 import { wholeNumber } from "../../options.ts"
 import { outputOf } from "../summary.ts"
 import { list } from "../tools/options.ts"
@@ -49,7 +49,7 @@ export function register(parent: Command, context: CommandContext): void {
         signal: context.abortOnInterrupt(),
       })
       const { samples, views, problems } = result
-      for (const { key, reason } of problems) writeErr(`${prefix()} ${oneLine(`${key ?? "a shard"}: ${reason}`)}\n`)
+      for (const { key, reason } of problems) writeErr(`${prefix()} ${joinedLines(`${key ?? "a shard"}: ${reason}`)}\n`)
       writeOut(
         json ? `${JSON.stringify(result, null, 2)}\n` : `${views} views of ${samples} samples in ${options.output}\n`,
       )

@@ -41,7 +41,7 @@ export function register(parent: Command, context: CommandContext): void {
     .option("--json", "print the whole report")
     .addOption(progressOption())
     .addHelpText("after", examples)
-  addResourceOptions(command).action(async (shards: readonly string[], options: VerifyCommandOptions) => {
+  addResourceOptions(command, null).action(async (shards: readonly string[], options: VerifyCommandOptions) => {
     const { runVerify } = await import("../tools/verify.ts")
     await runVerify(shards, options, context.abortOnInterrupt(), outputOf(command))
   })

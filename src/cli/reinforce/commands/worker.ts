@@ -37,7 +37,7 @@ export function register(parent: Command, context: CommandContext): void {
       "folders or URLs, comma-separated, that a job must write to; others are refused. May be repeated",
       roots,
     )
-  addResourceOptions(command)
+  addResourceOptions(command, "1")
     .addHelpText("after", examples)
     .action(async (options: WorkerOptions) => {
       const { work } = await import("../distributed.ts")

@@ -37,17 +37,18 @@ export function joinFormat(options: FormatOptions): SampleFormat | null {
   const [layout] = layouts
   if (outputFormat === "jsonl") {
     if (layout === "compact") throw new UserError("JSONL has no compact embeddings", "use --output-format webdataset")
-    return formatOf("jsonl", layout, textEmbeddings)
+    return sampleFormat("jsonl", layout, textEmbeddings)
   }
-  return layout || textEmbeddings ? formatOf("webdataset", layout, textEmbeddings) : null
+  return layout || textEmbeddings ? sampleFormat("webdataset", layout, textEmbeddings) : null
 }
 
 const kinds = { float32: "npz", bfloat16: "pth.gz", compact: "compact" } as const
 
-function formatOf(
+export function sampleFormat(
   output: SampleFormat["output"],
   layout: keyof typeof kinds = "float32",
   textEmbeddings: SampleFormat["textEmbeddings"] = "separate",
+  images = true,
 ): SampleFormat {
-  return { output, embeddings: kinds[layout], textEmbeddings, images: true }
+  return { output, embeddings: kinds[layout], textEmbeddings, images }
 }

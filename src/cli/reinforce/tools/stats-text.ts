@@ -2,7 +2,7 @@
 import type { TeacherAgreement } from "../../../reinforce/tools/stats/agreement.ts"
 import type { Spread } from "../../../reinforce/tools/stats/spread.ts"
 import type { StatsReport } from "../../../reinforce/tools/stats/stats.ts"
-import { percent, textTable } from "../../table.ts"
+import { spacedPercent, textTable } from "../../table.ts"
 
 export function statsText(report: StatsReport): string {
   const { shards, samples, bytes, views, teacherWidths } = report
@@ -82,10 +82,12 @@ function agreementText({ samples, teachers, pairs }: TeacherAgreement): string {
   const kinds = Object.keys(teachers[0]!.captions)
   const rows = teachers.map(({ width, ownCaption, views, captions }, i) => {
     const cosines = kinds.map((kind) => captions[kind]!.toFixed(3))
-    return [`${i} (${width})`, percent(ownCaption), views === null ? "-" : views.toFixed(3), ...cosines]
+    return [`${i} (${width})`, spacedPercent(ownCaption), views === null ? "-" : views.toFixed(3), ...cosines]
   })
   const titles = ["teacher", "own caption first", "view-view", ...kinds.map((kind) => `view-${kind}`)]
-  const agreed = pairs.map(({ teachers: [a, b], top1 }) => `${a} and ${b} choose the same caption: ${percent(top1)}`)
+  const agreed = pairs.map(
+    ({ teachers: [a, b], top1 }) => `${a} and ${b} choose the same caption: ${spacedPercent(top1)}`,
+  )
   return [`over ${samples} samples`, table(titles, rows), ...agreed].join("\n")
 }
 

@@ -33,7 +33,7 @@ export async function runVerify(
   const { samples, seed, threshold, teacherWidths, against, json } = options
   const startProgress = progressReporter(options.progress)
   if (against !== undefined) {
-    const report = await compareShards(shards, against, { startProgress })
+    const report = await compareShards(shards, against, { signal, startProgress })
     writeOut(`${json ? JSON.stringify(report, null, 2) : againstText(report)}\n`)
     return requireSame(report, against)
   }

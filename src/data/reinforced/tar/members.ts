@@ -2,10 +2,10 @@
  * A sample as members of a tar, by extension (apple/ml-mobileclip-dr raygen/datasetio.py @418551d and the released
  * DataCompDR): the picture, `txt`, `url.txt`, `json`, `syn.json`, `paug.json` and one member of embeddings.
  */
-import { isInputError, messageOf, UserError } from "../../../core/errors.ts"
+import { isInputError, UserError } from "../../../core/errors.ts"
 import { isObject } from "../../../core/json.ts"
 import { parseParamAug } from "../../augment/stored.ts"
-import { parseJsonText } from "../../json-text.ts"
+import { parseJson } from "../../json-text.ts"
 import { checkRows } from "../check-rows.ts"
 import {
   type EmbeddingKind,
@@ -204,13 +204,4 @@ function jsonOf(members: Members, extension: string): Fields | null {
   const value = parseJson(text, extension)
   if (isObject(value)) return value
   throw new UserError(`${extension} is not an object`)
-}
-
-function parseJson(text: string, extension: string): unknown {
-  try {
-    return parseJsonText(text)
-  } catch (error) {
-    if (error instanceof UserError) throw new UserError(`${extension}: ${error.message}`)
-    throw new UserError(`${extension} is damaged (${messageOf(error)})`)
-  }
 }

@@ -5,6 +5,9 @@
 import { messageOf, UserError } from "../../../core/errors.ts"
 import { isObject } from "../../../core/json.ts"
 
+/** Lists beside shards whose names end like those of shards. */
+export const shardLikeLists: readonly string[] = ["failures.jsonl", "manifest.jsonl"]
+
 interface DatasetInfo {
   readonly name: string
   /** The number of samples by the shard's path, which is relative to the file. */

@@ -152,7 +152,7 @@ function openingQuote(text: string, start: number, separator: string): number {
   return -1
 }
 
-/** The quote that closes the cell which the quote at `open` opens; -1 where there is none. */
+/** The quote that closes the cell which the quote at `opening` opens; -1 where there is none. */
 function closingQuote(text: string, opening: number): number {
   let at = text.indexOf('"', opening + 1)
   while (at >= 0 && text.charCodeAt(at + 1) === quote) at = text.indexOf('"', at + 2)

@@ -9,8 +9,8 @@ import { writeAtomically } from "../../../host/files/files.ts"
 import { joinUrl } from "../../job/output.ts"
 import { findShards } from "../find-shards.ts"
 import { RandomPick } from "../random-pick.ts"
-import { findTeacherWidths } from "../teacher-widths.ts"
 import { contactSheetDefaults, type StatsOptions, statsDefaults } from "../tool-options.ts"
+import { widthsOfUnitParts } from "../unit-parts.ts"
 import { type TeacherAgreement, teacherAgreement } from "./agreement.ts"
 import {
   addMembers,
@@ -115,7 +115,7 @@ class Collection {
     const { chosen } = this
     const { tagSuffix } = this.options
     const vectors = chosen.flatMap(({ embeddings }) => embeddings.get(`image_emb${tagSuffix}`) ?? [])
-    const teacherWidths = this.options.teacherWidths ?? findTeacherWidths(vectors)
+    const teacherWidths = this.options.teacherWidths ?? widthsOfUnitParts(vectors)
     return {
       ...this.totals,
       members: Object.fromEntries([...this.members].sort(([, a], [, b]) => b.bytes - a.bytes)),

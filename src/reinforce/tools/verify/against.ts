@@ -14,6 +14,11 @@ interface ShardDifference {
   readonly reason: string
 }
 
+export interface AgainstOptions {
+  readonly signal?: AbortSignal
+  readonly startProgress?: StartProgress
+}
+
 export interface AgainstReport {
   readonly identical: number
   readonly differences: readonly ShardDifference[]
@@ -24,12 +29,12 @@ export interface AgainstReport {
  *
  * @param shards the output folder of a job, or any shards as `expandShards` takes them
  * @param against those of the other run
- * @throws UserError where one of them has no shard, or a shard cannot be read
+ * @throws UserError where one of them has no shard, or a shard cannot be read; the signal's reason between shards
  */
 export async function compareShards(
   shards: string | readonly string[],
   against: string | readonly string[],
-  { startProgress = noProgress }: { readonly startProgress?: StartProgress } = {},
+  { signal, startProgress = noProgress }: AgainstOptions = {},
 ): Promise<AgainstReport> {
   const storage = openStorage()
   const { shards: ours } = await findShards(storage, [shards].flat())
@@ -38,6 +43,7 @@ export async function compareShards(
   const others = new Map(theirs.map((shard) => [baseOf(shard), shard]))
   const differences: ShardDifference[] = []
   for (const [i, shard] of ours.entries()) {
+    signal?.throwIfAborted()
     const other = others.get(baseOf(shard))
     const difference = other
       ? await differenceOf(storage, shard, other)

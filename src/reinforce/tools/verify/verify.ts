@@ -19,8 +19,8 @@ import type { Stage } from "../../stages/stage.ts"
 import { findShards, type Shard, type ShardSet } from "../find-shards.ts"
 import { KeySet } from "../key-hash.ts"
 import { RandomPick } from "../random-pick.ts"
-import { findTeacherWidths } from "../teacher-widths.ts"
 import { type VerifyOptions, verifyDefaults } from "../tool-options.ts"
+import { widthsOfUnitParts } from "../unit-parts.ts"
 import { faultsOf } from "./faults.ts"
 import { type Recomputed, recompute } from "./recompute.ts"
 
@@ -200,6 +200,6 @@ class Verification {
     if (this.teacherWidths || this.early.length === samplesForWidths) return
     this.early.push(sample)
     if (this.early.length < samplesForWidths) return
-    this.teacherWidths = findTeacherWidths(this.early.flatMap(({ embeddings }) => [...embeddings.values()]))
+    this.teacherWidths = widthsOfUnitParts(this.early.flatMap(({ embeddings }) => [...embeddings.values()]))
   }
 }

@@ -1,6 +1,5 @@
 /** The curves of a run: the parts of the loss, learning rate and gradients, zero-shot accuracy along the way, throughput. */
-import type { Curve } from "../../../report/chart.ts"
-import { type FigureOptions, smallFigure, wideFigure } from "../../../report/chart.ts"
+import { type Curve, type FigureOptions, smallFigure, wideFigure } from "../../../report/chart.ts"
 import { type Html, html } from "../../../report/html.ts"
 import { integer, percent } from "../../../report/numbers.ts"
 import { type EvaluationEntry, type StepEntry, totalLoss } from "../entries.ts"

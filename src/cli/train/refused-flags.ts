@@ -13,7 +13,7 @@ const variantSays = "the model decides how pictures are prepared: leave it out"
 const launcher = "torchrun's and SLURM's variables set it: leave it out"
 
 /** By flag, as commander takes it; the flags' values are ignored. */
-export const foreignFlags = {
+export const refusedFlags = {
   // Data
   "--dataset-reinforcement-config": "stored views contain their augmentation: leave it out",
   "--dataset-reinforcement-sample-sequential":
@@ -86,7 +86,7 @@ export const foreignFlags = {
 } as const satisfies Readonly<Record<string, string>>
 
 /** Throws UserError for the first of these flags that was given. */
-export function refuseForeign(options: Readonly<Record<string, unknown>>): void {
-  const given = Object.entries(foreignFlags).find(([flag]) => options[flagNames(flag).option] !== undefined)
+export function refuseFlags(options: Readonly<Record<string, unknown>>): void {
+  const given = Object.entries(refusedFlags).find(([flag]) => options[flagNames(flag).option] !== undefined)
   if (given) throw new UserError(`${given[0]} is not a flag of this trainer`, given[1])
 }

@@ -1,7 +1,10 @@
-/** The labels of `mobileclip classify`: from the command line or from a file. */
+/** What `mobileclip classify` reads, labels from the command line or from a file, and what it prints. */
 import type { Command } from "commander"
-import { UserError } from "../../core/errors.ts"
-import { readBytes } from "../../host/files/files.ts"
+import { UserError } from "../core/errors.ts"
+import { readBytes } from "../host/files/files.ts"
+import { percent } from "../report/numbers.ts"
+import type { LabelScore } from "../run/classify.ts"
+import { type Column, textTable } from "./table.ts"
 
 export interface LabelOptions {
   /** Separated by commas. */
@@ -25,4 +28,26 @@ function unique(labels: readonly string[], source: string, hint: string): string
   const result = [...new Set(labels.map((label) => label.trim()))].filter((label) => label !== "")
   if (result.length === 0) throw new UserError(`${source} holds no labels`, hint)
   return result
+}
+
+export interface Result {
+  /** Path of the picture. */
+  readonly image: string
+  /** The best first. */
+  readonly labels: readonly LabelScore[]
+}
+
+const columns: readonly Column[] = [
+  { title: "image" },
+  { title: "label" },
+  { title: "score", align: "right" },
+  { title: "cosine", align: "right" },
+]
+
+/** A row per label; a picture's path stands at its best one. */
+export function resultTable(results: readonly Result[]): string {
+  const rows = results.flatMap(({ image, labels }) =>
+    labels.map(({ label, score, cosine }, i) => [i ? "" : image, label, percent(score), cosine.toFixed(3)]),
+  )
+  return textTable(columns, rows)
 }

@@ -1,6 +1,8 @@
 /**
  * Where one teacher's part of a concatenated vector ends and the next begins, found in the vectors themselves: each part
- * is of unit length, so the running sum of squares passes 1, 2, ... at the borders, in every row.
+ * is of unit length, so the running sum of squares passes 1, 2, ... at the borders, in every row. Unlike training, which fits
+ * the borders to sound rows and fails where it is in doubt (`data/training/teacher-widths.ts`), tools look at rows that may be
+ * faulty: each part counts by itself and by its worst row, and where they do not tell, the answer is that nobody knows.
  */
 import type { Embeddings } from "../../data/reinforced/sample.ts"
 
@@ -14,7 +16,7 @@ const mostTeachers = 64
  * Widths of the teachers, whose sum is the rows' width; null where the parts are not of unit length. Some tens of rows
  * are needed to tell a border from columns that are small by chance.
  */
-export function findTeacherWidths(rows: readonly Embeddings[]): number[] | null {
+export function widthsOfUnitParts(rows: readonly Embeddings[]): number[] | null {
   const [first] = rows
   const used = rows.filter(({ width, rows: count }) => width === first?.width && count > 0)
   if (!first || used.length === 0) return null
