@@ -76,6 +76,44 @@ test("orientation is ignored unless asked for", async () => {
   expect(await size({ exif: "apply" })).toEqual([60, 90])
 })
 
+// The order in which Pillow 12.3 gives the pixels 0 1 2 over 3 4 5.
+test.each([
+  ...([
+    [1, [3, 2], [0, 1, 2, 3, 4, 5]],
+    [2, [3, 2], [2, 1, 0, 5, 4, 3]],
+    [3, [3, 2], [5, 4, 3, 2, 1, 0]],
+    [4, [3, 2], [3, 4, 5, 0, 1, 2]],
+  ] as const),
+  ...([
+    [5, [2, 3], [0, 3, 1, 4, 2, 5]],
+    [6, [2, 3], [3, 0, 4, 1, 5, 2]],
+    [7, [2, 3], [5, 2, 4, 1, 3, 0]],
+    [8, [2, 3], [2, 5, 1, 4, 0, 3]],
+  ] as const),
+])("TIFF is turned by its orientation, unlike others: %i", async (orientation, size, order) => {
+  const pixels = Uint8Array.from({ length: 18 }, (_, i) => 14 * i)
+  const picture = sharp(pixels, { raw: { width: 3, height: 2, channels: 3 } }).withMetadata({ orientation })
+  const bytes = await picture.tiff({ compression: "lzw" }).toBuffer()
+  const turned = await decodeImage(bytes)
+  expect([turned.width, turned.height]).toEqual(size)
+  expect([...turned.data]).toEqual(order.flatMap((i) => [...pixels.subarray(3 * i, 3 * i + 3)]))
+  expect(await pictureSize(bytes, "x")).toEqual({ width: size[0], height: size[1] })
+  for (const other of [await picture.png().toBuffer(), await picture.webp({ lossless: true }).toBuffer()]) {
+    expect((await sharp(other).metadata()).orientation).toBe(orientation)
+    expect([...(await decodeImage(other)).data]).toEqual([...pixels])
+  }
+})
+
+test("an orientation that is none of the eight counts as none", async () => {
+  const bytes = await encoded().withMetadata({ orientation: 6 }).tiff({ compression: "none" }).toBuffer()
+  const at = bytes.indexOf(Buffer.from([0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0])) + 8
+  for (const wrong of [0, 9, 300]) {
+    bytes.writeUInt16LE(wrong, at)
+    expect(bytesOf(await decodeImage(bytes, { animated: "refuse" }))).toEqual(bytesOf(scene))
+    expect(await pictureSize(bytes, "x")).toEqual({ width: 90, height: 60 })
+  }
+})
+
 test("the first frame of an animation is decoded", async () => {
   const frames = [
     scene,
