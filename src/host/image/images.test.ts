@@ -104,6 +104,19 @@ test.each([
   }
 })
 
+test.each([1, 2, 3, 4, 5, 6, 7, 8])("AVIF is not turned by its properties: %i", async (orientation) => {
+  const options = { lossless: true, chromaSubsampling: "4:4:4" }
+  const bytes = await encoded().withMetadata({ orientation }).avif(options).toBuffer()
+  expect(["irot", "imir"].some((type) => bytes.includes(type))).toBe(orientation > 1)
+  const copy = Buffer.from(bytes)
+  const stored = await decodeImage(await encoded().avif(options).toBuffer())
+  expect(bytesOf(await decodeImage(bytes))).toEqual(bytesOf(stored))
+  expect(await pictureSize(bytes, "x")).toEqual({ width: 90, height: 60 })
+  expect(bytes.equals(copy)).toBe(true)
+  const { width } = await decodeImage(bytes, { exif: "apply" })
+  expect(width).toBe(orientation > 4 ? 60 : 90)
+})
+
 test("an orientation that is none of the eight counts as none", async () => {
   const bytes = await encoded().withMetadata({ orientation: 6 }).tiff({ compression: "none" }).toBuffer()
   const at = bytes.indexOf(Buffer.from([0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0])) + 8

@@ -10,6 +10,7 @@ import { type DecodedJpeg, isJpeg, jpegDecoder } from "../../../jpeg/index.ts"
 import { assert, messageOf, UserError } from "../../core/errors.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import { readBytes } from "../files/files.ts"
+import { withoutTurns } from "./avif-turns.ts"
 import { completed } from "./cut-off.ts"
 import { firstFrame, onScreen } from "./gif-frame.ts"
 import { pictureFormat, pictureFormats, type Truncated } from "./picture-format.ts"
@@ -56,9 +57,21 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
     if (decoded) return toImage(name, decoded, options)
   }
   requireFormat(bytes, name)
-  if (pictureFormat(bytes) === "gif") return decodeGif(bytes, name, options)
+  switch (pictureFormat(bytes)) {
+    case "gif":
+      return decodeGif(bytes, name, options)
+    case "tif":
+      return decodeTiff(bytes, name, options)
+    case "avif":
+      return decodeWithSharp(options.exif === "apply" ? bytes : withoutTurns(bytes), name, options)
+    default:
+      return decodeCompleted(bytes, name, options)
+  }
+}
+
+async function decodeCompleted(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<DecodedImage> {
   const whole = options.truncated === "accept" ? completed(bytes, options.maxPixels ?? defaultMaxPixels) : null
-  const image = await decodeWithSharp(whole ?? onePage(bytes, name, options), name, options)
+  const image = await decodeWithSharp(whole ?? bytes, name, options)
   return whole ? { ...image, isCutOff: true } : image
 }
 
@@ -71,10 +84,9 @@ async function decodeGif(bytes: Uint8Array, name: string, options: DecodeOptions
   return onScreen(await decodeWithSharp(frame.file, name, options), frame)
 }
 
-function onePage(bytes: Uint8Array, name: string, { animated }: DecodeOptions): Uint8Array {
-  if (pictureFormat(bytes) !== "tif") return bytes
-  if (animated === "refuse" && hasPages(bytes)) throw new UserError(`${name} has several pages`)
-  return firstPage(bytes)
+function decodeTiff(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {
+  if (options.animated === "refuse" && hasPages(bytes)) throw new UserError(`${name} has several pages`)
+  return decodeWithSharp(firstPage(bytes), name, { ...options, exif: "apply" })
 }
 
 /** Other files may take libvips any amount of time and memory: a drawing has filters, and no pixels that could be counted. */
@@ -110,10 +122,10 @@ function toImage(name: string, { width, height, data }: DecodedJpeg, options: De
 async function decodeWithSharp(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {
   // libvips reports what is cut off at this level, and lets pass what libjpeg only warns of, as Pillow does.
   const picture = sharp(bytes, { failOn: "error", ignoreIcc: true, limitInputPixels: false })
-  const { format, width, height, space, pages = 1 } = await explained(name, picture.metadata())
+  const { width, height, space, pages = 1 } = await explained(name, picture.metadata())
   if (pages > 1 && options.animated === "refuse") throw animation(name, pages)
   checkSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
-  if (options.exif === "apply" || format === "tiff") picture.autoOrient()
+  if (options.exif === "apply") picture.autoOrient()
   return space === "cmyk" ? decodeCmyk(name, picture) : decodeRgb(name, picture)
 }
 

@@ -1,6 +1,7 @@
 /** The size of a picture by its header: its pixels are not decoded. */
 import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
+import { withoutTurns } from "./avif-turns.ts"
 import { firstFrame } from "./gif-frame.ts"
 import { requireFormat } from "./images.ts"
 import { pictureFormat } from "./picture-format.ts"
@@ -18,7 +19,7 @@ export async function pictureSize(bytes: Uint8Array, name: string): Promise<Pict
   const frame = format === "gif" ? firstFrame(bytes) : null
   if (frame) return { width: frame.width, height: frame.height }
   try {
-    const file = format === "tif" ? firstPage(bytes) : bytes
+    const file = format === "tif" ? firstPage(bytes) : format === "avif" ? withoutTurns(bytes) : bytes
     const { width, height, autoOrient } = await sharp(file, { limitInputPixels: false }).metadata()
     return format === "tif" ? autoOrient : { width, height }
   } catch (error) {
