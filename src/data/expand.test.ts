@@ -69,7 +69,16 @@ test("URLs keep their schemes and are not looked for; `::` in an IPv6 address do
 
 test("a folder of JSONL, without the lists beside it, and a folder in a store", async () => {
   const lines = await mkdtemp(join(folder, "jsonl-"))
-  const names = ["1.jsonl", "0.jsonl.zst", "2.jsonl.gz", "manifest.jsonl", "failures.jsonl", "info.json"]
+  const names = [
+    "._0.jsonl",
+    ".0.jsonl",
+    "1.jsonl",
+    "0.jsonl.zst",
+    "2.jsonl.gz",
+    "manifest.jsonl",
+    "failures.jsonl",
+    "info.json",
+  ]
   for (const name of names) await writeFile(join(lines, name), "")
   expect(await expandShards(lines)).toEqual(["0.jsonl.zst", "1.jsonl", "2.jsonl.gz"].map((name) => join(lines, name)))
   const listed = ["0.tar", "0.tar.json", "1.tar", "deep/2.tar", "manifest.jsonl"]
