@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
-import { type DecodeOptions, decodeHere, decodeImage } from "./images.ts"
+import { type DecodeOptions, decodeHere, decodeImage, defaultMaxPixels } from "./images.ts"
 import { pictureSize } from "./picture-size.ts"
 
 let folder: string
@@ -218,13 +218,17 @@ test("20,000 x 20,000 pixels are refused by their header, saying the limit", asy
   expect((await decodeImage(small, { maxPixels: 5400 })).width).toBe(90)
 })
 
-test("random damage gives a picture or a UserError", async () => {
+test.each([
+  ["JPEG", () => encoded().jpeg().toBuffer(), 300, defaultMaxPixels],
+  ["TIFF", () => encoded().withMetadata({ orientation: 6 }).tiff().toBuffer(), 100, 1e6],
+  ["AVIF", async () => readFileSync(new URL("../../../test/fixtures/avif/420.avif", import.meta.url)), 200, 1e6],
+] as const)("random damage of a %s gives a picture or a UserError", async (_, encode, times, maxPixels) => {
   const random = new Random(3)
-  const whole = readFileSync(save("b.jpg", await encoded().jpeg().toBuffer()))
-  for (let i = 0; i < 300; i++) {
+  const whole = await encode()
+  for (let i = 0; i < times; i++) {
     const bytes = Buffer.from(whole)
     for (let n = random.int(4); n >= 0; n--) bytes[random.int(bytes.length)] = random.int(256)
-    const error = await decodeImage(bytes).then(
+    const error = await decodeImage(bytes, { maxPixels }).then(
       () => null,
       (error: unknown) => error,
     )

@@ -1,6 +1,7 @@
 /**
  * Decodes picture files in Node to the RGB bytes that Pillow gives: the profile is not applied, alpha is dropped and not
- * blended, 16 bits lose their lower 8; TIFF is turned by its orientation, others are not. Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
+ * blended, 16 bits lose their lower 8; TIFF is turned by its orientation, others are not; colours of half the size are interpolated
+ * (in AVIF: `avif-chroma.ts`). Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
  * through sharp (libvips), which also says what is wrong with a damaged one. sharp only decodes; its resize differs from Pillow's.
  * Checked against Pillow 9.4: JPEG baseline, progressive, gray and CMYK, PNG RGB, RGBA, gray, palette and 1-bit. libvips
  * opens more than pictures (drawings, documents, tables), so it is given only files that are pictures by their first bytes.
@@ -10,6 +11,7 @@ import { type DecodedJpeg, isJpeg, jpegDecoder } from "../../../jpeg/index.ts"
 import { assert, messageOf, UserError } from "../../core/errors.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import { readBytes } from "../files/files.ts"
+import { asPlanes, fromPlanes } from "./avif-chroma.ts"
 import { withoutTurns } from "./avif-turns.ts"
 import { completed } from "./cut-off.ts"
 import { firstFrame, onScreen } from "./gif-frame.ts"
@@ -63,7 +65,7 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
     case "tif":
       return decodeTiff(bytes, name, options)
     case "avif":
-      return decodeWithSharp(options.exif === "apply" ? bytes : withoutTurns(bytes), name, options)
+      return decodeAvif(bytes, name, options)
     default:
       return decodeCompleted(bytes, name, options)
   }
@@ -73,6 +75,14 @@ async function decodeCompleted(bytes: Uint8Array, name: string, options: DecodeO
   const whole = options.truncated === "accept" ? completed(bytes, options.maxPixels ?? defaultMaxPixels) : null
   const image = await decodeWithSharp(whole ?? bytes, name, options)
   return whole ? { ...image, isCutOff: true } : image
+}
+
+async function decodeAvif(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {
+  if (options.exif === "apply") return decodeWithSharp(bytes, name, options)
+  const file = withoutTurns(bytes)
+  const planes = asPlanes(file)
+  const picture = planes && fromPlanes(await decodeWithSharp(planes.file, name, options), planes)
+  return picture ?? decodeWithSharp(file, name, options)
 }
 
 async function decodeGif(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {
