@@ -1,4 +1,6 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { pathToFileURL } from "node:url"
@@ -67,7 +69,16 @@ test("URLs keep their schemes and are not looked for; `::` in an IPv6 address do
 
 test("a folder of JSONL, without the lists beside it, and a folder in a store", async () => {
   const lines = await mkdtemp(join(folder, "jsonl-"))
-  const names = ["1.jsonl", "0.jsonl.zst", "2.jsonl.gz", "manifest.jsonl", "failures.jsonl", "info.json"]
+  const names = [
+    "._0.jsonl",
+    ".0.jsonl",
+    "1.jsonl",
+    "0.jsonl.zst",
+    "2.jsonl.gz",
+    "manifest.jsonl",
+    "failures.jsonl",
+    "info.json",
+  ]
   for (const name of names) await writeFile(join(lines, name), "")
   expect(await expandShards(lines)).toEqual(["0.jsonl.zst", "1.jsonl", "2.jsonl.gz"].map((name) => join(lines, name)))
   const listed = ["0.tar", "0.tar.json", "1.tar", "deep/2.tar", "manifest.jsonl"]
@@ -115,6 +126,33 @@ test("a list from elsewhere may name shards on its own server only", async () =>
       listing(["set/0.tar"], (url) => url === "s3://b/set/0.tar"),
     ),
   ).toEqual(["s3://b/set/0.tar"])
+})
+
+test("a signature after a list's name does not change what it is, and shards may have their own", async () => {
+  const signed = (path: string) => `https://h/set/${path}?X-Amz-Credential=A%2F1%2Fs3&X-Amz-Signature=0a`
+  const names = ["0.tar", "deep/1.tar", "2.tar?se=2030-01-01T00:00:00Z&sig=a//b", signed("3.tar")]
+  expect(await expandShards(signed("info.json"), listing(names))).toEqual([
+    ...["https://h/set/0.tar", "https://h/set/deep/1.tar", `https://h/set/${names[2]}`, signed("3.tar")],
+  ])
+  expect(await expandShards(signed("0.tar"))).toEqual([signed("0.tar")])
+  const above = listing(["set/0.tar"], (url) => url === "https://h/set/0.tar")
+  expect(await expandShards(signed("info.json"), above)).toEqual(["https://h/set/0.tar"])
+  await expect(expandShards(signed("info.json"), listing(["../0.tar?x=/y"]))).rejects.toThrow("outside of its folder")
+})
+
+test("shards of a server that signs addresses for GET alone", async () => {
+  const server = createServer(({ method, url }, response) => {
+    if (method !== "GET" || !url?.endsWith("?sig=1")) response.writeHead(403).end()
+    else response.end(url.startsWith("/set/info.json") ? '{"lengths": {"0.tar?sig=1": "1"}}' : "tar")
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  try {
+    const folder = `http://127.0.0.1:${(server.address() as AddressInfo).port}/set`
+    expect(await expandShards(`${folder}/info.json?sig=1`)).toEqual([`${folder}/0.tar?sig=1`])
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
 })
 
 test.each([

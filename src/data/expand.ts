@@ -55,12 +55,17 @@ function splitList(list: string): string[] {
 
 async function shardsAt(path: string, storage: Storage): Promise<string[]> {
   if (isTfrecord(path)) throw tfrecordError(path)
-  if (/(^|\/)info\.json$/.test(path)) return shardsListed(path, storage)
+  if (/(^|\/)info\.json$/.test(withoutQuery(path))) return shardsListed(path, storage)
   if (!isRemote(path)) return localShards(path)
-  const isFile = SHARD_KINDS.some((kind) => kind.test(path.replace(/[?#].*$/, "")))
+  const isFile = SHARD_KINDS.some((kind) => kind.test(withoutQuery(path)))
   if (isFile || /^https?:/i.test(path)) return [path]
   const names = (await storage.list(path)).filter((name) => !name.includes("/"))
   return shardsAmong(names, path).map((name) => `${path.replace(/\/+$/, "")}/${name}`)
+}
+
+/** The part of a URL that names a file: a signature may come after it. */
+function withoutQuery(path: string): string {
+  return isRemote(path) ? path.replace(/[?#].*$/, "") : path
 }
 
 async function localShards(path: string): Promise<string[]> {
@@ -90,7 +95,7 @@ async function shardsListed(path: string, storage: Storage): Promise<string[]> {
   const bytes = await storage.readBytes(path)
   if (!bytes) throw new UserError(`${path}: no such file`)
   const names = [...parseInfo(new TextDecoder().decode(bytes), path).lengths.keys()]
-  const folder = path.slice(0, -"info.json".length)
+  const folder = withoutQuery(path).slice(0, -"info.json".length)
   const above = folder.replace(/[^/]+\/$/, "")
   const isAbsolute = (name: string) => isUrl(name) || name.startsWith("/")
   const relative = names.find((name) => !isAbsolute(name))
@@ -105,7 +110,7 @@ async function shardsListed(path: string, storage: Storage): Promise<string[]> {
 function listedShard(folder: string, name: string, list: string): string {
   const shard = folder + name
   if (!isRemote(list)) return shard
-  if (folder !== "") requireInside(name, list)
+  if (folder !== "") requireInside(/^https?:/i.test(list) ? name.replace(/[?#].*$/, "") : name, list)
   if (originOf(shard) === originOf(list) && !hasDotParts(shard)) return shard
   throw new UserError(
     `${list} names ${quoted(name)}, which is not at ${originOf(list)}`,

@@ -24,6 +24,23 @@ test("hidden folders and a link to the folder itself are not classes", async () 
   expect(Object.values(chance)).toEqual([1 / 2])
 })
 
+test("what is passed over is said, for a list of tasks as well", async () => {
+  write("a/cat/1.jpg", "a/cat/2.bmp", "a/dog/1.jpg", "b/x/1.jpg", "b/y/1.jpg")
+  writeFileSync(join(folder, "tasks.json"), JSON.stringify(["a", "b"].map((name) => ({ name, images: name }))))
+  const { notes } = await openTasks(join(folder, "tasks.json"))
+  expect(notes).toEqual([expect.stringContaining("a: passed over 1 file of other kinds (1 .bmp)")])
+})
+
+test("of a folder with train/ and val/ the task is val/", async () => {
+  write("train/cat/1.jpg", "train/dog/1.jpg", "val/cat/2.jpg", "val/dog/2.jpg", "val/owl/2.jpg", "val/cat/3.bmp")
+  const { chance, notes } = await openTasks(folder)
+  expect(Object.values(chance)).toEqual([1 / 3])
+  expect(notes).toEqual([
+    `${folder}: train/ and val/ are taken for parts of the data, not for classes; val/ is the task`,
+    expect.stringContaining("1 .bmp"),
+  ])
+})
+
 test("a class without pictures is an error that names what is there instead", async () => {
   write("cat/1.jpg", "dog/2.bmp")
   await expect(openTasks(folder)).rejects.toMatchObject({

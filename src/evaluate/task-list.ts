@@ -13,6 +13,7 @@ import type { Encoder } from "../core/inference/encoder.ts"
 import { defaultTemplates } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { chanceOf, TASKS } from "../data/scenes/tasks.ts"
+import { type Splits, splitsNote, splitsOf } from "../data/training/sources/splits.ts"
 import { readJson } from "../host/files/files.ts"
 import { requirePictures } from "../host/image/image-files.ts"
 import { decodeImage } from "../host/image/images.ts"
@@ -27,6 +28,8 @@ export type Scores = Readonly<Record<string, number>>
 export interface TaskList {
   /** Accuracy of guessing, by task. */
   readonly chance: Readonly<Record<string, number>>
+  /** What was passed over in folders, a line each. */
+  readonly notes: readonly string[]
   score(encoder: Encoder): Promise<Scores>
 }
 
@@ -67,11 +70,15 @@ async function readList(path: string): Promise<Entry[]> {
 interface OneTask {
   readonly name: string
   readonly chance: number
+  readonly notes: readonly string[]
   accuracy(encoder: Encoder): Promise<number>
 }
 
-async function folderTask({ name, images: folder, classNames, templates }: Entry): Promise<OneTask> {
+async function folderTask(entry: Entry): Promise<OneTask> {
+  const { name, images: folder, classNames, templates } = entry
   const { folders: classes, pictures, notes } = await walkPictures(folder)
+  const splits = splitsOf(pictures)
+  if (splits) return partTask(entry, splits)
   if (classes.length < 2)
     throw new UserError(`${folder} has ${classes.length} class folders, and at least two are needed`, expected)
   if (classNames && classNames.length !== classes.length) {
@@ -93,10 +100,18 @@ async function folderTask({ name, images: folder, classNames, templates }: Entry
   return {
     name,
     chance: 1 / classes.length,
+    notes,
     async accuracy(encoder) {
       return (await zeroShot(encoder, task, await imageVectors(encoder, images.decoded()))).accuracy
     },
   }
+}
+
+/** The task of the part that training does not see; of the only part where there is one. */
+async function partTask(entry: Entry, splits: Splits): Promise<OneTask> {
+  const part = splits.heldOut ?? splits.names[0]!
+  const task = await folderTask({ ...entry, images: join(entry.images, part) })
+  return { ...task, notes: [splitsNote(entry.images, splits, `${part}${sep} is the task`), ...task.notes] }
 }
 
 /** Sets up to this size stay decoded between two evaluations. */
@@ -124,6 +139,7 @@ class Pictures {
 function joined(tasks: readonly OneTask[]): TaskList {
   return {
     chance: Object.fromEntries(tasks.map(({ name, chance }) => [name, chance])),
+    notes: tasks.flatMap(({ notes }) => notes),
     async score(encoder) {
       const scores: Record<string, number> = {}
       for (const task of tasks) scores[task.name] = await task.accuracy(encoder)
@@ -137,6 +153,7 @@ async function scenesTasks(folder: string): Promise<TaskList> {
   const images = await Promise.all(scenes.map(({ jpeg }) => decodeImage(jpeg)))
   return {
     chance: Object.fromEntries(TASKS.map((task) => [task.name, chanceOf(task)])),
+    notes: [],
     async score(encoder) {
       const results = await scoreDecoded(encoder, scenes, images)
       return Object.fromEntries(results.map(({ name, accuracy }) => [name, accuracy]))

@@ -15,11 +15,18 @@ interface HoldOut {
   readonly most: number
 }
 
-/** Holds out the same share of every class, at least one picture of each class that has two. The order stays. */
-export function holdOut(
-  { pictures, classes }: Pick<OwnPictures, "pictures" | "classes">,
-  { share, seed, most }: HoldOut,
-): Split {
+type Pictures = Pick<OwnPictures, "pictures" | "classes"> & Partial<Pick<OwnPictures, "heldOut">>
+
+/**
+ * Holds out the same share of every class, at least one picture of each class that has two; where the folder has pictures for
+ * that, those. The order stays.
+ */
+export function holdOut({ pictures, classes, heldOut }: Pictures, { share, seed, most }: HoldOut): Split {
+  if (heldOut) {
+    const isFew = heldOut.length <= most
+    const chosen = isFew ? heldOut : holdOut({ pictures: heldOut, classes }, { share: 1, seed, most }).heldOut
+    return { train: pictures, heldOut: chosen }
+  }
   const part = Math.min(share, most / pictures.length)
   const groups = classes ? byClass(pictures, classes) : [pictures]
   const least = classes ? 1 : 2

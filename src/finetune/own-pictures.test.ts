@@ -27,6 +27,26 @@ test("class folders: names with spaces, prompts from templates", async () => {
   ])
 })
 
+test("a folder with train/ and val/ says itself what is held out", async () => {
+  for (let i = 0; i < 6; i++) for (const name of ["cat", "dog"]) write(`train/${name}/${i}.jpg`)
+  for (const name of ["cat/6", "cat/7", "owl/8", "owl/9"]) write(`val/${name}.jpg`)
+  const own = await readOwnPictures(folder)
+  expect(own.classes!.names).toEqual(["cat", "dog", "owl"])
+  expect(own.notes).toEqual([
+    expect.stringContaining("train/ is trained on"),
+    `${join(folder, "val")} is what is held out`,
+  ])
+  const { train, heldOut } = holdOut(own, { share: 0.5, seed: 1, most: 1000 })
+  expect(train.map(({ path }) => path.slice(folder.length))).toEqual(
+    ["cat", "dog"].flatMap((name) => Array.from({ length: 6 }, (_, i) => `/train/${name}/${i}.jpg`)),
+  )
+  expect(heldOut).toEqual(own.heldOut)
+  expect(heldOut.map(({ captions }) => captions)).toEqual([["cat"], ["cat"], ["owl"], ["owl"]])
+  const few = holdOut(own, { share: 0.5, seed: 1, most: 2 })
+  expect(few.train).toEqual(train)
+  expect(few.heldOut.map(({ captions }) => captions)).toEqual([["cat"], ["owl"]])
+})
+
 test("hidden names, a folder's link to itself, pipes and other files are left out", async () => {
   for (let i = 0; i < 6; i++) for (const name of ["hot_dog", "bun"]) write(`${name}/${i}.jpg`)
   for (const name of ["._a.jpg", ".ipynb_checkpoints/a.jpg", "bun/x.bmp"]) write(name)

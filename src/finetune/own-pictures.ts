@@ -2,11 +2,12 @@
  * A user's pictures, with captions or with names of classes. The names of class folders are classes; so are captions of a
  * list that several pictures share, because such captions do not tell one picture from another.
  */
+import { join } from "node:path"
 import { UserError } from "../core/errors.ts"
 import { defaultTemplates } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { readCaptions } from "../data/training/sources/captions.ts"
-import type { SampleLocation } from "../data/training/sources/location.ts"
+import type { SampleList, SampleLocation } from "../data/training/sources/location.ts"
 import { type ListOptions, openList } from "../data/training/sources/open-source.ts"
 import { detectFormat } from "../data/training/sources/source.ts"
 
@@ -18,6 +19,8 @@ export interface OwnPicture {
 
 export interface OwnPictures {
   readonly pictures: readonly OwnPicture[]
+  /** What the folder itself keeps from training, in `val/` beside `train/`; null where it does not. */
+  readonly heldOut: readonly OwnPicture[] | null
   /** Null where pictures have captions of their own. */
   readonly classes: Classes | null
   /** Pictures left out because they have no caption. */
@@ -57,18 +60,17 @@ export async function readOwnPictures(source: string, options: OwnPicturesOption
     )
   }
   const list = await openList(source, format, { ...options, templates: ["{}"] })
-  const found: OwnPicture[] = []
-  for await (const picture of mapOrdered(Array(list.count).keys(), filesAtOnce, (i) => pictureAt(list.location(i)))) {
-    found.push(picture)
-  }
+  const found = await picturesOf(list)
+  const heldOut = list.heldOut ? await picturesOf(list.heldOut.samples) : null
   const pictures = joined(found.filter(({ captions }) => captions.length > 0))
-  const names = classNamesOf(pictures, format === "folder" && isGiven(list.location(0)))
+  const names = classNamesOf([...pictures, ...(heldOut ?? [])], format === "folder" && isGiven(list.location(0)))
   checkPictures(source, found.length, pictures, names)
   const templates = options.templates ?? (format === "folder" ? defaultTemplates : ["{}"])
   return {
     pictures,
+    heldOut,
     classes: names && { names, templates },
-    notes: list.notes ?? [],
+    notes: [...(list.notes ?? []), ...(list.heldOut ? [`${join(source, list.heldOut.name)} is what is held out`] : [])],
     withoutCaption: found.filter(({ captions }) => captions.length === 0).length,
   }
 }
@@ -81,6 +83,14 @@ export function classOf({ captions }: OwnPicture, { names }: Classes): number {
 /** Whether the caption is the folder's name, and not read from a file beside the picture. */
 function isGiven(location: SampleLocation): boolean {
   return location.kind === "file" && !("file" in location.captions)
+}
+
+async function picturesOf(list: SampleList): Promise<OwnPicture[]> {
+  const found: OwnPicture[] = []
+  for await (const picture of mapOrdered(Array(list.count).keys(), filesAtOnce, (i) => pictureAt(list.location(i)))) {
+    found.push(picture)
+  }
+  return found
 }
 
 async function pictureAt(location: SampleLocation): Promise<OwnPicture> {

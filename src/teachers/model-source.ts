@@ -90,7 +90,7 @@ function local(path: string, variant: string | null): ModelSource {
 /** ONNX towers come before what transformers reads, and open_clip's weights before them. */
 function isExported(folder: string): boolean {
   if (existsSync(join(folder, manifestFile))) return true
-  const names = readdirSync(folder, { recursive: true, encoding: "utf8" })
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => !/(^|[/\\])\./.test(name))
   return (
     names.some((name) => name.endsWith(".onnx")) && !names.some((name) => /^open_clip.*\.(safetensors|bin)$/.test(name))
   )

@@ -13,7 +13,7 @@ import { repositoryFolder } from "../hub/cache.ts"
 import { released } from "../hub/released.ts"
 import { type CheckpointForm, isCheckpoint, loadAnyCheckpoint } from "../model/checkpoint/checkpoint.ts"
 import { type DetectedModel, detectModel, type KnownAbout } from "../model/checkpoint/detect.ts"
-import { withoutPrefix } from "../model/checkpoint/state-dict.ts"
+import { withoutWrappers } from "../model/checkpoint/state-dict.ts"
 
 export interface Weights {
   readonly model: ExportableModel
@@ -44,7 +44,7 @@ function own(file: TensorFile): Weights {
 }
 
 function published(file: TensorFile, known: KnownAbout): Weights {
-  const stateDict = withoutPrefix({
+  const stateDict = withoutWrappers({
     keys: file.tensors.keys(),
     shape: (key) => file.tensors.get(key)!.shape,
     read: (key) => file.readFloat32(key),

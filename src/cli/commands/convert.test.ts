@@ -89,7 +89,7 @@ test("timm's image tower in a training checkpoint of torch", async () => {
     const storage = { key: String(i), type: dtype === "I64" ? "LongStorage" : "FloatStorage", values }
     storages.push(storage)
     const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, dim) => product * dim, 1))
-    return [`module.${name}`, tensorOf(storage, { shape, strides })] as const
+    return [`module._orig_mod.${name}`, tensorOf(storage, { shape, strides })] as const
   })
   const root = new Map<Pickled, Pickled>([
     ["epoch", 3],

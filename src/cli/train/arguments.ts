@@ -157,9 +157,9 @@ function launchOf(options: LaunchOptions, env: Environment): Launch {
 
 /** From torchrun's variable, then from SLURM's, which counts within a step (`srun`) only: a job's script has it too, and runs alone. */
 function ranksOf(nproc: number, { WORLD_SIZE, SLURM_NTASKS, SLURM_PROCID, SLURM_STEP_NODELIST }: Environment): number {
-  const found = WORLD_SIZE ?? (SLURM_PROCID && SLURM_STEP_NODELIST ? SLURM_NTASKS : undefined)
+  const found = WORLD_SIZE || (SLURM_PROCID && SLURM_STEP_NODELIST ? SLURM_NTASKS : undefined)
   const ranks = found === undefined ? nproc : Number(found)
-  const name = WORLD_SIZE === undefined ? "SLURM_NTASKS" : "WORLD_SIZE"
+  const name = WORLD_SIZE ? "WORLD_SIZE" : "SLURM_NTASKS"
   if (!Number.isInteger(ranks) || ranks <= 0) throw new UserError(`${name} is "${found}", not a number of processes`)
   if (nproc > 1 && found !== undefined && ranks > 1) {
     throw new UserError(

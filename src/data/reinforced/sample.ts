@@ -32,7 +32,9 @@ export interface EncodedImage {
 }
 
 /** Extensions of pictures, in order of preference where a sample has several. */
-export const pictureExtensions = ["jpg", "jpeg", "png", "webp", "gif", "tif", "tiff", "bmp", "avif", "heic"]
+export const pictureExtensions = [
+  ...["jpg", "jpeg", "jfif", "jpe", "png", "webp", "gif", "tif", "tiff", "bmp", "avif", "heic"],
+]
 
 /** `jpg` where the first bytes do not tell the format; decoding the picture will. */
 export function pictureExtension(bytes: Uint8Array): string {

@@ -9,7 +9,6 @@ import { join } from "node:path"
 import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
 import { makeDirectory, readJson, writeAtomically } from "../../host/files/files.ts"
-import { isSystemFile } from "../../host/files/system-files.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
 import { mapOrdered } from "../parallel.ts"
 import { metadataOf, readShard, type Sample, writeShard } from "../shards.ts"
@@ -95,7 +94,7 @@ async function renderSplit(split: Split, options: ResolvedOptions, advance: (pic
   const folder = join(options.out, split)
   const shards = shardsOf(split, options)
   await makeDirectory(folder)
-  const present = (await readdir(folder)).filter((name) => name.endsWith(".tar") && !isSystemFile(name))
+  const present = (await readdir(folder)).filter((name) => name.endsWith(".tar") && !name.startsWith("."))
   const foreign = present.find((name) => !shards.some((shard) => shardName(shard) === name))
   if (foreign) throw otherDataset(join(folder, foreign))
   for (const shard of shards) {

@@ -180,6 +180,13 @@ test("sizes by HEAD or by a byte, small files whole, null for none", async () =>
   faults = [{ noHead: true }]
   expect(await storage().stat(`${address}/0.tar`)).toEqual({ bytes: 300_000 })
   expect(log.at(-1)).toBe("GET bytes=0-0")
+  for (const status of [400, 401, 403, 501]) {
+    faults = [{ status }]
+    expect(await storage().stat(`${address}/0.tar?X-Amz-Signature=0a`)).toEqual({ bytes: 300_000 })
+    expect(log.slice(-2)).toEqual(["HEAD all", "GET bytes=0-0"])
+  }
+  faults = [{ status: 403 }, { status: 403 }]
+  await expect(storage().stat(`${address}/0.tar`)).rejects.toThrow(`${address}/0.tar: no access (403)`)
   faults = [{ status: 500 }]
   expect(sha256Of((await storage().readBytes(`${address}/x`))!)).toBe(sha256)
   expect(await storage().stat(`${address}/missing`)).toBe(null)

@@ -70,13 +70,15 @@ export function readHttp(file: HttpFile, settings: StoreSettings): Promise<Uint8
   })
 }
 
-/** Asks by HEAD, or by a GET of one byte where a server does not know HEAD. */
+/** Asks by HEAD, or by a GET of one byte where a server refuses HEAD: it does not know it, or the address is signed for GET alone. */
 export function statHttp(file: HttpFile, settings: StoreSettings): Promise<{ bytes: number } | null> {
   return asking(file, settings, async (signal) => ({ bytes: await sizeOf(file, signal) }))
 }
 
+const refusalsOfHead = [400, 401, 403, 405, 501]
+
 async function sizeOf(file: HttpFile, signal: AbortSignal): Promise<number> {
-  const head = await request(file, { method: "HEAD", signal }, [405, 501])
+  const head = await request(file, { method: "HEAD", signal }, refusalsOfHead)
   if (head.ok && lengthOf(head) !== null) return lengthOf(head)!
   const part = await request(file, { headers: { Range: "bytes=0-0" }, signal }, [416])
   await part.body?.cancel()

@@ -26,15 +26,18 @@ const perShard = 1000
  * where the count is infinite. Throws UserError where a class has no folder or too few pictures.
  */
 export async function listPictures(folder: string, count: number, skip = 0): Promise<ClassPicture[]> {
-  const byClass: (readonly string[])[] = []
-  for (const label of classNames) byClass.push(await picturesOf(join(folder, label)))
+  const walked: Awaited<ReturnType<typeof walkPictures>>[] = []
+  for (const label of classNames) walked.push(await walkPictures(join(folder, label)))
+  const byClass = walked.map(({ pictures }) => pictures)
   const fewest = Math.min(...byClass.map((names) => names.length))
   const wanted = Number.isFinite(count) ? Math.ceil((skip + count) / classNames.length) : fewest
   byClass.forEach((names, i) => {
     if (names.length >= Math.max(wanted, 1)) return
     throw new UserError(
       `${join(folder, classNames[i]!)} holds ${names.length} pictures, and ${Math.max(wanted, 1)} were expected`,
-      "CIFAR-10 as class folders has 5,000 in each of train/ and 1,000 in each of test/",
+      ["CIFAR-10 as class folders has 5,000 in each of train/ and 1,000 in each of test/", ...walked[i]!.notes].join(
+        "; ",
+      ),
     )
   })
   const inTurn = Array.from({ length: wanted * classNames.length }, (_, i) => {
@@ -42,10 +45,6 @@ export async function listPictures(folder: string, count: number, skip = 0): Pro
     return { label, path: join(folder, label, byClass[i % classNames.length]![Math.floor(i / classNames.length)]!) }
   })
   return inTurn.slice(skip, Number.isFinite(count) ? skip + count : undefined)
-}
-
-async function picturesOf(folder: string): Promise<readonly string[]> {
-  return (await walkPictures(folder)).pictures
 }
 
 /** Writes `00000.tar`, ... with one careless caption for each picture, and returns them as one path with braces. */

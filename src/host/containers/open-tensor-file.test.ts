@@ -56,7 +56,10 @@ test.each([{}, { root: "a/b/" }, { zip64: true }, { crc: false }])("a state dict
   expect(() => file.readFloat32("bias")).toThrow('model.pt: no tensor named "bias"')
 })
 
-test.each(["state_dict", "model_state_dict", "model"])("a checkpoint with its weights under %s", async (key) => {
+test.each([
+  ...["state_dict", "model_state_dict", "model", "module"],
+  ...["state_dict_ema", "model_ema", "ema_state_dict", "ema"],
+])("a checkpoint with its weights under %s", async (key) => {
   const optimizer = dictOf({ state: new Map([[0, tensorOf(matrix, whole)]]), lr: 0.1 })
   const args: Pickled = { kind: "build", object: call("argparse.Namespace"), state: dictOf({ lr: 0.1 }) }
   const best = call("numpy.core.multiarray.scalar", call("numpy.dtype", "f8"), "12345678")
@@ -71,6 +74,16 @@ test.each(["state_dict", "model_state_dict", "model"])("a checkpoint with its we
   const file = await open(torchArchive(value.set(key, weights), storages))
   expect([...file.tensors.keys()]).toEqual([...weights.keys()])
   expect(file.readFloat32("visual.weight")).toEqual(floats)
+})
+
+test("a state dict within another wrapper, and an average only where there are no other weights", async () => {
+  const inner = dictOf({ decay: 0.999, updates: 3, module: weights })
+  const ema = dictOf({ average: tensorOf(matrix, whole) })
+  const keys = async (value: Pickled) => [...(await open(torchArchive(value, storages))).tensors.keys()]
+  expect(await keys(dictOf({ epoch: 3, ema: inner }))).toEqual([...weights.keys()])
+  expect(await keys(dictOf({ epoch: 3, model: dictOf({ state_dict: weights }) }))).toEqual([...weights.keys()])
+  expect(await keys(dictOf({ ema, state_dict_ema: ema, model: weights }))).toEqual([...weights.keys()])
+  await expect(keys(dictOf({ model: dictOf({ ema: dictOf({ module: weights }) }) }))).rejects.toThrow("no state dict")
 })
 
 test("an untyped storage has the type of its tensor", async () => {

@@ -25,8 +25,17 @@ interface TorchTensor {
   readonly storage: ZipEntry
 }
 
-/** Where a checkpoint keeps its state dict, tried in this order before the file's own top level. */
-const wrappers = ["state_dict", "model_state_dict", "model"]
+/**
+ * Where a checkpoint keeps its state dict, also one in the other, tried in this order before the file's own top level.
+ * An average of weights is read where there are no others.
+ */
+const wrappers = [
+  ...["state_dict", "model_state_dict", "model", "module"],
+  ...["state_dict_ema", "model_ema", "ema_state_dict", "ema"],
+]
+
+/** As in `{"ema": {"module": ...}}`. */
+const deepestWrapper = 2
 
 /** torch's own limit is 64. */
 const mostDimensions = 64
@@ -139,15 +148,20 @@ function stored(source: RandomAccess, entry: ZipEntry): ZipEntry {
 
 /** The dict of tensors: one that a checkpoint wraps, or the file's own top level. */
 function stateDict(source: RandomAccess, value: unknown): ReadonlyMap<unknown, unknown> {
-  const wrapped = value instanceof Map ? wrappers.map((key) => value.get(key)) : []
-  for (const candidate of [...wrapped, value]) {
-    if (!(candidate instanceof Map)) continue
+  for (const candidate of dictsIn(value, deepestWrapper)) {
     for (const item of candidate.values()) if (item instanceof PickledTensor) return candidate
   }
   throw new UserError(
     `${source.name} holds no state dict: ${value instanceof Map ? keysOf(value) : "its top level is not a dict"}`,
     `a dict of tensors was expected, at the top or under ${wrappers.join(", ")}`,
   )
+}
+
+/** The dicts that a dict wraps, and then itself. */
+function* dictsIn(value: unknown, depth: number): Generator<ReadonlyMap<unknown, unknown>> {
+  if (!(value instanceof Map)) return
+  if (depth > 0) for (const key of wrappers) yield* dictsIn(value.get(key), depth - 1)
+  yield value
 }
 
 function keysOf(dict: ReadonlyMap<unknown, unknown>): string {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
-import { type DecodeOptions, decodeHere, decodeImage } from "./images.ts"
+import { type DecodeOptions, decodeHere, decodeImage, defaultMaxPixels } from "./images.ts"
 import { pictureSize } from "./picture-size.ts"
 
 let folder: string
@@ -74,6 +74,57 @@ test("orientation is ignored unless asked for", async () => {
   }
   expect(await size()).toEqual([90, 60])
   expect(await size({ exif: "apply" })).toEqual([60, 90])
+})
+
+// The order in which Pillow 12.3 gives the pixels 0 1 2 over 3 4 5.
+test.each([
+  ...([
+    [1, [3, 2], [0, 1, 2, 3, 4, 5]],
+    [2, [3, 2], [2, 1, 0, 5, 4, 3]],
+    [3, [3, 2], [5, 4, 3, 2, 1, 0]],
+    [4, [3, 2], [3, 4, 5, 0, 1, 2]],
+  ] as const),
+  ...([
+    [5, [2, 3], [0, 3, 1, 4, 2, 5]],
+    [6, [2, 3], [3, 0, 4, 1, 5, 2]],
+    [7, [2, 3], [5, 2, 4, 1, 3, 0]],
+    [8, [2, 3], [2, 5, 1, 4, 0, 3]],
+  ] as const),
+])("TIFF is turned by its orientation, unlike others: %i", async (orientation, size, order) => {
+  const pixels = Uint8Array.from({ length: 18 }, (_, i) => 14 * i)
+  const picture = sharp(pixels, { raw: { width: 3, height: 2, channels: 3 } }).withMetadata({ orientation })
+  const bytes = await picture.tiff({ compression: "lzw" }).toBuffer()
+  const turned = await decodeImage(bytes)
+  expect([turned.width, turned.height]).toEqual(size)
+  expect([...turned.data]).toEqual(order.flatMap((i) => [...pixels.subarray(3 * i, 3 * i + 3)]))
+  expect(await pictureSize(bytes, "x")).toEqual({ width: size[0], height: size[1] })
+  for (const other of [await picture.png().toBuffer(), await picture.webp({ lossless: true }).toBuffer()]) {
+    expect((await sharp(other).metadata()).orientation).toBe(orientation)
+    expect([...(await decodeImage(other)).data]).toEqual([...pixels])
+  }
+})
+
+test.each([1, 2, 3, 4, 5, 6, 7, 8])("AVIF is not turned by its properties: %i", async (orientation) => {
+  const options = { lossless: true, chromaSubsampling: "4:4:4" }
+  const bytes = await encoded().withMetadata({ orientation }).avif(options).toBuffer()
+  expect(["irot", "imir"].some((type) => bytes.includes(type))).toBe(orientation > 1)
+  const copy = Buffer.from(bytes)
+  const stored = await decodeImage(await encoded().avif(options).toBuffer())
+  expect(bytesOf(await decodeImage(bytes))).toEqual(bytesOf(stored))
+  expect(await pictureSize(bytes, "x")).toEqual({ width: 90, height: 60 })
+  expect(bytes.equals(copy)).toBe(true)
+  const { width } = await decodeImage(bytes, { exif: "apply" })
+  expect(width).toBe(orientation > 4 ? 60 : 90)
+})
+
+test("an orientation that is none of the eight counts as none", async () => {
+  const bytes = await encoded().withMetadata({ orientation: 6 }).tiff({ compression: "none" }).toBuffer()
+  const at = bytes.indexOf(Buffer.from([0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0])) + 8
+  for (const wrong of [0, 9, 300]) {
+    bytes.writeUInt16LE(wrong, at)
+    expect(bytesOf(await decodeImage(bytes, { animated: "refuse" }))).toEqual(bytesOf(scene))
+    expect(await pictureSize(bytes, "x")).toEqual({ width: 90, height: 60 })
+  }
 })
 
 test("the first frame of an animation is decoded", async () => {
@@ -167,13 +218,17 @@ test("20,000 x 20,000 pixels are refused by their header, saying the limit", asy
   expect((await decodeImage(small, { maxPixels: 5400 })).width).toBe(90)
 })
 
-test("random damage gives a picture or a UserError", async () => {
+test.each([
+  ["JPEG", () => encoded().jpeg().toBuffer(), 300, defaultMaxPixels],
+  ["TIFF", () => encoded().withMetadata({ orientation: 6 }).tiff().toBuffer(), 100, 1e6],
+  ["AVIF", async () => readFileSync(new URL("../../../test/fixtures/avif/420.avif", import.meta.url)), 200, 1e6],
+] as const)("random damage of a %s gives a picture or a UserError", async (_, encode, times, maxPixels) => {
   const random = new Random(3)
-  const whole = readFileSync(save("b.jpg", await encoded().jpeg().toBuffer()))
-  for (let i = 0; i < 300; i++) {
+  const whole = await encode()
+  for (let i = 0; i < times; i++) {
     const bytes = Buffer.from(whole)
     for (let n = random.int(4); n >= 0; n--) bytes[random.int(bytes.length)] = random.int(256)
-    const error = await decodeImage(bytes).then(
+    const error = await decodeImage(bytes, { maxPixels }).then(
       () => null,
       (error: unknown) => error,
     )

@@ -1,6 +1,7 @@
 /**
  * Decodes picture files in Node to the RGB bytes that Pillow gives: the profile is not applied, alpha is dropped and not
- * blended, 16 bits lose their lower 8. Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
+ * blended, 16 bits lose their lower 8; TIFF is turned by its orientation, others are not; colours of half the size are interpolated
+ * (in AVIF: `avif-chroma.ts`). Undamaged JPEG files go through the addon in `jpeg/` where it is built, everything else
  * through sharp (libvips), which also says what is wrong with a damaged one. sharp only decodes; its resize differs from Pillow's.
  * Checked against Pillow 9.4: JPEG baseline, progressive, gray and CMYK, PNG RGB, RGBA, gray, palette and 1-bit. libvips
  * opens more than pictures (drawings, documents, tables), so it is given only files that are pictures by their first bytes.
@@ -10,12 +11,15 @@ import { type DecodedJpeg, isJpeg, jpegDecoder } from "../../../jpeg/index.ts"
 import { assert, messageOf, UserError } from "../../core/errors.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import { readBytes } from "../files/files.ts"
+import { asPlanes, fromPlanes } from "./avif-chroma.ts"
+import { withoutTurns } from "./avif-turns.ts"
 import { completed } from "./cut-off.ts"
+import { firstFrame, onScreen } from "./gif-frame.ts"
 import { pictureFormat, pictureFormats, type Truncated } from "./picture-format.ts"
-import { firstPage } from "./tiff-pages.ts"
+import { firstPage, hasPages } from "./tiff-pages.ts"
 
 export interface DecodeOptions {
-  /** Whether the orientation that a camera noted turns the picture; the reference pipelines ignore it. */
+  /** Whether the orientation that a camera noted turns the picture; the reference pipelines ignore it, except in TIFF. */
   readonly exif?: "ignore" | "apply"
   /** Larger pictures are refused before their pixels are read; they take 3 bytes per pixel. */
   readonly maxPixels?: number
@@ -55,16 +59,44 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
     if (decoded) return toImage(name, decoded, options)
   }
   requireFormat(bytes, name)
+  switch (pictureFormat(bytes)) {
+    case "gif":
+      return decodeGif(bytes, name, options)
+    case "tif":
+      return decodeTiff(bytes, name, options)
+    case "avif":
+      return decodeAvif(bytes, name, options)
+    default:
+      return decodeCompleted(bytes, name, options)
+  }
+}
+
+async function decodeCompleted(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<DecodedImage> {
   const whole = options.truncated === "accept" ? completed(bytes, options.maxPixels ?? defaultMaxPixels) : null
-  const image = await decodeWithSharp(whole ?? onePage(bytes, name, options), name, options)
+  const image = await decodeWithSharp(whole ?? bytes, name, options)
   return whole ? { ...image, isCutOff: true } : image
 }
 
-function onePage(bytes: Uint8Array, name: string, { animated }: DecodeOptions): Uint8Array {
-  if (pictureFormat(bytes) !== "tif") return bytes
-  const first = firstPage(bytes)
-  if (first !== bytes && animated === "refuse") throw new UserError(`${name} has several pages`)
-  return first
+async function decodeAvif(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {
+  if (options.exif === "apply") return decodeWithSharp(bytes, name, options)
+  const file = withoutTurns(bytes)
+  const planes = asPlanes(file)
+  const picture = planes && fromPlanes(await decodeWithSharp(planes.file, name, options), planes)
+  return picture ?? decodeWithSharp(file, name, options)
+}
+
+async function decodeGif(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {
+  const frame = firstFrame(bytes)
+  if (!frame) return decodeWithSharp(bytes, name, options)
+  const { width, height, frames } = frame
+  if (frames > 1 && options.animated === "refuse") throw animation(name, frames)
+  checkSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
+  return onScreen(await decodeWithSharp(frame.file, name, options), frame)
+}
+
+function decodeTiff(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {
+  if (options.animated === "refuse" && hasPages(bytes)) throw new UserError(`${name} has several pages`)
+  return decodeWithSharp(firstPage(bytes), name, { ...options, exif: "apply" })
 }
 
 /** Other files may take libvips any amount of time and memory: a drawing has filters, and no pixels that could be counted. */
@@ -101,10 +133,14 @@ async function decodeWithSharp(bytes: Uint8Array, name: string, options: DecodeO
   // libvips reports what is cut off at this level, and lets pass what libjpeg only warns of, as Pillow does.
   const picture = sharp(bytes, { failOn: "error", ignoreIcc: true, limitInputPixels: false })
   const { width, height, space, pages = 1 } = await explained(name, picture.metadata())
-  if (pages > 1 && options.animated === "refuse") throw new UserError(`${name} is an animation of ${pages} frames`)
+  if (pages > 1 && options.animated === "refuse") throw animation(name, pages)
   checkSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
   if (options.exif === "apply") picture.autoOrient()
   return space === "cmyk" ? decodeCmyk(name, picture) : decodeRgb(name, picture)
+}
+
+function animation(name: string, frames: number): UserError {
+  return new UserError(`${name} is an animation of ${frames} frames`)
 }
 
 function checkSize(name: string, width: number, height: number, maxPixels: number): void {

@@ -1,6 +1,8 @@
 /** The size of a picture by its header: its pixels are not decoded. */
 import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
+import { withoutTurns } from "./avif-turns.ts"
+import { firstFrame } from "./gif-frame.ts"
 import { requireFormat } from "./images.ts"
 import { pictureFormat } from "./picture-format.ts"
 import { firstPage } from "./tiff-pages.ts"
@@ -10,14 +12,16 @@ export interface PictureSize {
   readonly height: number
 }
 
-/** The size as stored, whatever orientation a camera noted. Throws UserError, beginning with `name`, where it is not a picture. */
+/** The size that `decodeImage` gives: as stored, whatever orientation a camera noted, except in TIFF. Throws UserError, beginning with `name`, where it is not a picture. */
 export async function pictureSize(bytes: Uint8Array, name: string): Promise<PictureSize> {
   requireFormat(bytes, name)
+  const format = pictureFormat(bytes)
+  const frame = format === "gif" ? firstFrame(bytes) : null
+  if (frame) return { width: frame.width, height: frame.height }
   try {
-    const { width, height } = await sharp(pictureFormat(bytes) === "tif" ? firstPage(bytes) : bytes, {
-      limitInputPixels: false,
-    }).metadata()
-    return { width, height }
+    const file = format === "tif" ? firstPage(bytes) : format === "avif" ? withoutTurns(bytes) : bytes
+    const { width, height, autoOrient } = await sharp(file, { limitInputPixels: false }).metadata()
+    return format === "tif" ? autoOrient : { width, height }
   } catch (error) {
     throw new UserError(`${name} is not a picture, or its header is damaged`, undefined, { cause: error })
   }

@@ -10,7 +10,7 @@ import { Clip, ImageEncoder } from "../clip.ts"
 import { Coca } from "../coca.ts"
 import { reparameterize } from "../reparameterize.ts"
 import { detectModel } from "./detect.ts"
-import { type StateDict, withoutPrefix } from "./state-dict.ts"
+import { type StateDict, withoutWrappers } from "./state-dict.ts"
 import { type KeyFlavour, type PublishedModel, publishedTensors } from "./weights.ts"
 
 const names = (Object.keys(variants) as VariantName[]).filter((name) => name.startsWith("mobileclip"))
@@ -120,15 +120,66 @@ describe("what is wrong with a file is named", () => {
   })
 })
 
-test("a prefix that all names have is left out", () => {
-  const file = fileOf(new Clip(config("mobileclip2-s0")), "openclip")
-  const keys = [...file.keys]
-  const strip = (key: string) => key.slice("module.".length)
-  const wrapped = {
-    keys: keys.map((key) => `module.${key}`),
-    shape: (key: string) => file.shape(strip(key)),
-    read: (key: string) => file.read(strip(key)),
+/** The file as a wrapper of the model would write it. */
+function renamed(file: StateDict, rename: (key: string) => string): StateDict {
+  const keyOf = new Map([...file.keys].map((key) => [rename(key), key]))
+  return {
+    keys: [...keyOf.keys()],
+    shape: (name) => file.shape(keyOf.get(name)!),
+    read: (name) => file.read(keyOf.get(name)!),
   }
-  expect([...withoutPrefix(wrapped).keys]).toEqual(keys)
-  expect(detectModel(withoutPrefix(wrapped), "file").name).toBe("mobileclip2-s0")
+}
+
+/** A file whose tensors differ: each has its number as values. */
+function numbered(file: StateDict): StateDict {
+  const numbers = new Map([...file.keys].map((key, i) => [key, i]))
+  return { ...file, read: (key) => file.read(key).fill(numbers.get(key)!) }
+}
+
+describe("what wrappers put into names is left out", () => {
+  const file = numbered(fileOf(new Clip(config("mobileclip2-s0")), "openclip"))
+  const firstValues = (found: StateDict) =>
+    [...detectModel(found, "file").model.namedParameters()].map(([path, parameter]) => [path, parameter.read()[0]])
+  const expected = firstValues(file)
+
+  test.each([
+    ...[
+      "module.",
+      "_orig_mod.",
+      "model.",
+      "module._orig_mod.",
+      "_orig_mod.module.",
+      "model._orig_mod.",
+      "model.model.",
+    ],
+    ...["module.model.", "_fsdp_wrapped_module._orig_mod.", "model.module._orig_mod."],
+  ])("%s before all names", (prefix) => {
+    const wrapped = renamed(file, (key) => prefix + key)
+    expect(() => detectModel(wrapped, "file")).toThrow("no model of the family has tensors like")
+    expect(firstValues(withoutWrappers(wrapped))).toEqual(expected)
+  })
+
+  test("one tower alone compiled, a block wrapped in it, and the count of an average", () => {
+    const compiled = renamed(file, (key) =>
+      key
+        .replace(/^visual\./, "visual._orig_mod.")
+        .replace(/resblocks\.(\d+)/, "resblocks.$1._checkpoint_wrapped_module"),
+    )
+    expect(firstValues(withoutWrappers(compiled))).toEqual(expected)
+    const averaged = renamed(file, (key) => `module.${key}`)
+    expect(firstValues(withoutWrappers({ ...averaged, keys: ["n_averaged", ...averaged.keys] }))).toEqual(expected)
+  })
+
+  test("Apple's names have a `model.` of their own, which stays", () => {
+    const apple = fileOf(new Clip(config("mobileclip-s1")), "apple")
+    const found = withoutWrappers(renamed(apple, (key) => `model.${key}`))
+    expect([...found.keys]).toEqual([...apple.keys])
+  })
+
+  test("names that would become one stay as they are, and so do those of which some lack a prefix", () => {
+    const twice = { ...file, keys: ["visual.a", "visual._orig_mod.a"] }
+    expect([...withoutWrappers(twice).keys]).toEqual(twice.keys)
+    const some = { ...file, keys: ["model.visual.a", "visual.b"] }
+    expect([...withoutWrappers(some).keys]).toEqual(some.keys)
+  })
 })

@@ -31,15 +31,42 @@ export function loadValues(model: Module, stateDict: StateDict, source: string):
   bind(model, new Map(own), stateDict, source)
 }
 
-/** The same dict where every key begins with `module.`, as DistributedDataParallel writes it: without that prefix. */
-export function withoutPrefix(stateDict: StateDict): StateDict {
-  const prefix = "module."
-  const keys = [...stateDict.keys]
-  if (keys.length === 0 || !keys.every((key) => key.startsWith(prefix))) return { ...stateDict, keys }
+/** Parts that wrappers put into names, wherever they wrap a module: torch.compile, FSDP, activation checkpointing. */
+const wrappers: ReadonlySet<string> = new Set(["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
+
+/** What stands before all names: DistributedDataParallel's and AveragedModel's, and the usual one in a Lightning module. */
+const prefixes = ["module.", "model."]
+
+/** How many models AveragedModel has averaged, beside their weights. */
+const averageCount = "n_averaged"
+
+/** The same dict without what wrappers of a model put into its names, in any combination. */
+export function withoutWrappers(stateDict: StateDict): StateDict {
+  const keys = [...stateDict.keys].filter((key) => key !== averageCount)
+  const names = withoutPrefixes(
+    keys.map((key) =>
+      key
+        .split(".")
+        .filter((part) => !wrappers.has(part))
+        .join("."),
+    ),
+  )
+  const keyOf = new Map(names.map((name, i) => [name, keys[i]!]))
+  // Two tensors of one name: as they are, they are named in an error.
+  if (keyOf.size < keys.length) return { ...stateDict, keys }
   return {
-    keys: keys.map((key) => key.slice(prefix.length)),
-    shape: (key) => stateDict.shape(prefix + key),
-    read: (key) => stateDict.read(prefix + key),
+    keys: names,
+    shape: (name) => stateDict.shape(keyOf.get(name)!),
+    read: (name) => stateDict.read(keyOf.get(name)!),
+  }
+}
+
+function withoutPrefixes(names: readonly string[]): readonly string[] {
+  let bare = names
+  for (;;) {
+    const prefix = prefixes.find((start) => bare.length > 0 && bare.every((name) => name.startsWith(start)))
+    if (prefix === undefined) return bare
+    bare = bare.map((name) => name.slice(prefix.length))
   }
 }
 

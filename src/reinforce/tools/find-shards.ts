@@ -33,7 +33,7 @@ const shardName = /\.(tar|jsonl|jsonl\.gz|jsonl\.zstd?)$/i
 /** Throws UserError where there are no shards. */
 export async function findShards(storage: Storage, input: readonly string[]): Promise<ShardSet> {
   const folder = input.length === 1 && isFolder(input[0]!) ? input[0]! : null
-  const names = folder === null ? [] : await storage.list(folder)
+  const names = folder === null ? [] : (await storage.list(folder)).filter((name) => !/(^|\/)\./.test(name))
   if (folder !== null && names.some((name) => name.startsWith("_done/"))) return recordedShards(storage, folder, names)
   const urls = await expandShards(input)
   return { folder: null, shards: urls.map((url) => ({ name: url, url, record: null })), unrecorded: [] }

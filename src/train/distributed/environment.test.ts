@@ -27,12 +27,24 @@ describe("torchrun's variables", () => {
     expect(rankInfoFrom({})).toBeNull()
     expect(rankInfoFrom({ MASTER_ADDR: "10.0.0.1", MASTER_PORT: "29500" })).toBeNull()
     expect(rankInfoFrom({ ...torchrun, RANK: "0", WORLD_SIZE: "1", LOCAL_RANK: "0" })).toBeNull()
+    expect(rankInfoFrom({ WORLD_SIZE: "1" })).toBeNull()
+    expect(rankInfoFrom({ WORLD_SIZE: "1", RANK: "0", LOCAL_RANK: "0" })).toBeNull()
+    expect(() => rankInfoFrom({ WORLD_SIZE: "1", RANK: "2" })).toThrow('RANK is "2"')
+    expect(rankInfoFrom({ ...slurm, WORLD_SIZE: "1" })).toBeNull()
+  })
+
+  test("without LOCAL_RANK, as Kubeflow sets them, each rank has a machine of its own", () => {
+    const { LOCAL_RANK: _, ...kubeflow } = torchrun
+    const place = { rank: 3, size: 4, localRank: 0, address: "10.0.0.1", port: 29500 }
+    expect(rankInfoFrom(kubeflow)).toEqual(place)
+    expect(rankInfoFrom({ ...kubeflow, LOCAL_RANK: "" })).toEqual(place)
   })
 
   test("half of them is an error that names which", () => {
     expect(() => rankInfoFrom({ RANK: "0", WORLD_SIZE: "2" })).toThrow(
-      "RANK, WORLD_SIZE are set, but not LOCAL_RANK, MASTER_ADDR, MASTER_PORT",
+      "RANK, WORLD_SIZE are set, but not MASTER_ADDR, MASTER_PORT",
     )
+    expect(() => rankInfoFrom({ WORLD_SIZE: "2" })).toThrow("WORLD_SIZE is set, but not RANK, MASTER_ADDR")
     expect(() => rankInfoFrom({ LOCAL_RANK: "0" })).toThrow("LOCAL_RANK is set, but not RANK")
     expect(() => rankInfoFrom({ ...torchrun, MASTER_PORT: "" })).toThrow("but not MASTER_PORT")
   })

@@ -22,10 +22,11 @@ export const rendezvousVariable = "MOBILECLIP_RENDEZVOUS"
 type Environment = Readonly<Record<string, string | undefined>>
 
 const ranked = ["RANK", "WORLD_SIZE", "LOCAL_RANK"] as const
-const required = [...ranked, "MASTER_ADDR", "MASTER_PORT"] as const
+const required = ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"] as const
 
 /**
  * Null when this process is alone: none of the variables is set, or there is one rank. `torchrun`'s take precedence over SLURM's.
+ * Without LOCAL_RANK, as in a PyTorchJob of Kubeflow, each rank has a machine of its own.
  *
  * @throws UserError when some of the variables are missing, or one is not a number in its range
  */
@@ -56,15 +57,22 @@ function fromLauncher(environment: Environment): RankInfo | null {
 /** MASTER_ADDR and MASTER_PORT alone do not count: a job's script may set them for SLURM's ranks. */
 function fromTorchrun(environment: Environment): RankInfo | null {
   if (!ranked.some((name) => environment[name])) return null
+  const ranks = { ...environment, LOCAL_RANK: environment.LOCAL_RANK || "0" }
   const missing = required.filter((name) => !environment[name])
-  if (missing.length > 0) {
-    const set = required.filter((name) => environment[name])
-    throw new UserError(
-      `${set.join(", ")} ${set.length > 1 ? "are" : "is"} set, but not ${missing.join(", ")}`,
-      "set all five, as torchrun does, or none to train in one process",
-    )
+  if (missing.length === 0) {
+    return { ...ranksOf(ranks), address: environment.MASTER_ADDR!, port: torchrunPort(environment) }
   }
-  return { ...ranksOf(environment), address: environment.MASTER_ADDR!, port: torchrunPort(environment) }
+  if (environment.WORLD_SIZE !== "1") throw incomplete(environment, missing)
+  // One rank has nobody to meet, and needs no place for that.
+  return { ...ranksOf({ ...ranks, RANK: environment.RANK || "0" }), address: "", port: 0 }
+}
+
+function incomplete(environment: Environment, missing: readonly string[]): UserError {
+  const set = [...required, "LOCAL_RANK"].filter((name) => environment[name])
+  return new UserError(
+    `${set.join(", ")} ${set.length > 1 ? "are" : "is"} set, but not ${missing.join(", ")}`,
+    `set ${required.join(", ")}, and LOCAL_RANK where a machine has several ranks; or none, to train in one process`,
+  )
 }
 
 function ranksOf(environment: Environment): Pick<RankInfo, "rank" | "size" | "localRank"> {

@@ -217,6 +217,7 @@ async function describeRun(
   const identities: Settings = { data: data.identity, ...(await teacherWeights(recipe)) }
   const length = runLength(recipe, data.samples)
   const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
+  if (tasks && isFirstRank(group)) tasks.notes.forEach(options.onNote)
   const config = trainConfigOf(recipe, { steps: length.steps, device, threads })
   return {
     ...folderOf(options),

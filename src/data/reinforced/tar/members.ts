@@ -94,7 +94,7 @@ export function membersOfSample(sample: ReinforcedSample, embeddings: EmbeddingK
 function pictureOf(members: Members): EncodedImage | null {
   const extension = pictureExtensions.find((candidate) => members.has(candidate))
   if (!extension) return null
-  return { extension: extension === "jpeg" ? "jpg" : extension, bytes: members.get(extension)! }
+  return { extension: /^(jpeg|jfif|jpe)$/.test(extension) ? "jpg" : extension, bytes: members.get(extension)! }
 }
 
 type OrUnread = <T>(extension: string, read: () => T) => T | null

@@ -8,21 +8,49 @@ import { fillTemplate } from "../../../core/text/prompts.ts"
 import { requirePictures } from "../../../host/image/image-files.ts"
 import { walkPictures } from "../../../host/image/picture-folder.ts"
 import type { SampleList, SampleLocation } from "./location.ts"
+import { requireTrain, splitsNote, splitsOf } from "./splits.ts"
 
-/** The pictures below the folder, in order of their paths. Throws UserError where nothing says what they show. */
+/**
+ * The pictures below the folder, in order of their paths; of one with the parts `train/` and `val/`, those to train on. Throws
+ * UserError where nothing says what they show.
+ */
 export async function listFolder(folder: string, templates: readonly string[]): Promise<SampleList> {
   const { pictures, others, notes } = await walkPictures(folder)
   requirePictures(folder, pictures, notes)
-  const hasCaptions = pictures.some((name) => others.has(captionFile(name)))
-  const captionsOf = hasCaptions ? besideOf(folder, others) : classOf(folder, pictures, templates)
+  if (pictures.some((name) => others.has(captionFile(name)))) {
+    return { ...listOf(folder, pictures, besideOf(folder, others)), notes }
+  }
+  const splits = splitsOf(pictures)
+  if (!splits) return { ...classList(folder, pictures, templates), notes }
+  const part = (name: string) => classList(join(folder, name), below(name, pictures), templates)
+  const train = requireTrain(folder, splits)
+  return {
+    ...part(train),
+    notes: [...notes, splitsNote(folder, splits, `${train}${sep} is trained on`)],
+    ...(splits.heldOut !== null && { heldOut: { name: splits.heldOut, samples: part(splits.heldOut) } }),
+  }
+}
+
+type Captions = Extract<SampleLocation, { kind: "file" }>["captions"]
+
+function listOf(folder: string, pictures: readonly string[], captionsOf: (name: string) => Captions): SampleList {
   return {
     count: pictures.length,
-    notes,
     location: (index): SampleLocation => {
       const name = pictures[index]!
       return { kind: "file", path: join(folder, name), captions: captionsOf(name) }
     },
   }
+}
+
+function classList(folder: string, pictures: readonly string[], templates: readonly string[]): SampleList {
+  return listOf(folder, pictures, classOf(folder, pictures, templates))
+}
+
+/** Paths in a folder, of those that are in it. */
+function below(name: string, paths: readonly string[]): string[] {
+  const start = name + sep
+  return paths.filter((path) => path.startsWith(start)).map((path) => path.slice(start.length))
 }
 
 function captionFile(name: string): string {

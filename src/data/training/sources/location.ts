@@ -19,6 +19,8 @@ export interface SampleList {
   readonly count: number
   /** What was passed over when it was made, a line each. */
   readonly notes?: readonly string[]
+  /** Samples that the source keeps from training, not among these, and the folder's name that says so. */
+  readonly heldOut?: { readonly name: string; readonly samples: SampleList }
   location(index: number): SampleLocation
 }
 

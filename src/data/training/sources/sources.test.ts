@@ -196,6 +196,24 @@ test("JSONL of pairs", async () => {
   expect(await messageOf(path)).toContain("pairs.jsonl, line 2 is not JSON (")
 })
 
+test("lists and shards of JPEG under its rarer names", async () => {
+  const nameOf = (i: number) => `${i}.${i % 2 === 0 ? "jfif" : "JPE"}`
+  const path = await linkPictures("rare", nameOf)
+  const line = (i: number) => JSON.stringify({ file_name: nameOf(i), text: `${colors[i]}, indeed` })
+  await writeFile(join(path, "list.jsonl"), colors.map((_, i) => line(i)).join("\n"))
+  expect(await detectFormat(join(path, "list.jsonl"))).toBe("jsonl")
+  expect(await epochOf(join(path, "list.jsonl"))).toEqual(expected)
+  for (const i of colors.keys()) await writeFile(join(path, `${i}.txt`), `${colors[i]}, indeed`)
+  execFileSync("tar", [
+    "-chf",
+    join(folder, "rare.tar"),
+    "-C",
+    path,
+    ...colors.flatMap((_, i) => [nameOf(i), `${i}.txt`]),
+  ])
+  expect(await epochOf(join(folder, "rare.tar"))).toEqual(expected)
+})
+
 const plain = () => samples.map((sample, i) => ({ ...sample, texts: [`${colors[i]}, indeed`] }))
 
 test("shards: JSONL with pictures, plain and gzip'd, and a damaged line", async () => {
