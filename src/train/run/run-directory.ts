@@ -61,6 +61,8 @@ export interface TrainingResult {
   readonly checkpoint: string
   /** The mean over the whole run. */
   readonly samplesPerSecond: number
+  /** The step that this process went on from; 0: it began the run. That of a finished run is its last one. */
+  readonly resumedAt: number
   /** Seconds of training before this process. */
   readonly earlierSeconds: number
 }
@@ -129,6 +131,7 @@ async function resultOf(run: TrainingRun, state: TrainingState, resumed: number,
     steps,
     evaluations: entries.filter((entry): entry is EvaluationEntry => !isStep(entry)),
     checkpoint: await writeModel(directory, state),
+    resumedAt: resumed,
     earlierSeconds: secondsOf(steps.filter(({ step }) => step <= resumed)),
     samplesPerSecond: (steps.length * config.batchSize) / secondsOf(steps),
   } satisfies TrainingResult
