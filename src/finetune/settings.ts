@@ -3,12 +3,11 @@
  * norm's statistics as they are.
  */
 
-import { totalmem } from "node:os"
-import { constrainedMemory } from "node:process"
 import type { ModelConfig } from "../core/family/variants.ts"
 import { buildModel, isCoca } from "../model/checkpoint/checkpoint.ts"
+import { machineMemory } from "../train/plan/room.ts"
+import { activationBytes, partCost, partsOf } from "../train/plan/tower-cost.ts"
 import { defaultRecipe } from "../train/recipe/schema.ts"
-import { activationBytes, partCost, partsOf } from "../train/recipe/tower-cost.ts"
 import { defaultTrainConfig, type TrainConfig } from "../train/train.ts"
 
 /** What a user can set; the rest follows from the pictures and the model. */
@@ -91,17 +90,11 @@ export function stepsFor(pictures: number, batchSize: number, epochs?: number): 
   return epochs === undefined ? Math.min(mostSteps, Math.max(fewestSteps, steps)) : Math.max(2, steps)
 }
 
-/** How many pairs have activations that fit into a quarter of this machine's memory. */
+/** How many pairs have activations that fit into a quarter of this machine's memory: of all of it, so that a resumed run has the same chunks. */
 export function chunkSizeFor(config: ModelConfig, bytes = machineMemory()): number {
   const model = buildModel(config)
   const perPair = partsOf(model)
     .map((part) => activationBytes(partCost(model, part).layers, { checkpointing: false }))
     .reduce((sum, one) => sum + one, 0)
   return Math.max(1, 2 ** Math.floor(Math.log2(Math.max(1, bytes / 4 / perPair))))
-}
-
-/** All memory, not what is free now, so that a resumed run has the same chunks. */
-function machineMemory(): number {
-  const limit = constrainedMemory()
-  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
 }

@@ -36,7 +36,7 @@ export async function trainCommand(
   const signal = () => abortOnInterrupt(undefined, () => howToGoOn(launch, argv))
   const recipe = await resolveRecipe(args)
   if (launch.printConfig) output.writeOut(recipeJson(recipe))
-  else if (launch.dryRun) await printPlan(recipe, launch, output)
+  else if (launch.dryRun) await printPlan(recipe, launch, argv, output)
   else if (launch.nproc > 1) return launchRanks(launch, argv, output)
   else await trainHere(recipe, withOwnThreads(launch, argv), signal, output)
   return 0
@@ -83,9 +83,14 @@ function withOwnThreads(options: Launch, argv: readonly string[]): Launch {
   return { ...options, threads: threadsOfRank(process.env, options.threads) }
 }
 
-async function printPlan(recipe: Recipe, options: Launch, { writeOut }: TrainOutput): Promise<void> {
+async function printPlan(
+  recipe: Recipe,
+  options: Launch,
+  argv: readonly string[],
+  { writeOut }: TrainOutput,
+): Promise<void> {
   const isKnown = recipe.data.train === null || recipe.data.samples !== null
-  const { plan, text } = await dryRun(recipe, options, isKnown ? null : await countSamples(recipe, options))
+  const { plan, text } = await dryRun(recipe, options, isKnown ? null : await countSamples(recipe, options), argv)
   writeOut(options.json ? `${JSON.stringify(plan, null, 2)}\n` : `${text()}\n`)
 }
 
