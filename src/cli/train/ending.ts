@@ -1,9 +1,7 @@
 /** How `mobileclip train` ends: what came out and what to do with it, and how an interrupted run goes on. */
-import { join } from "node:path"
-import { isCaptioner, type ModelName } from "../../core/family/variants.ts"
-import { commandLine } from "../../core/shell-quote.ts"
 import { integer } from "../../report/numbers.ts"
 import { latestStep } from "../../train/checkpoints/folder.ts"
+import { curvesCommand, longerCommand, useStep } from "../../train/run/next-steps.ts"
 import type { RecipeRunSummary } from "../../train/run/recipe-run.ts"
 import { goOnWith } from "../context.ts"
 import { percent, textTable } from "../table.ts"
@@ -14,7 +12,7 @@ import type { Environment, Launch } from "./arguments.ts"
  * @param model as the recipe names it
  */
 export function endingText(summary: RecipeRunSummary, { out, model }: { out: string; model: string }): string {
-  const { steps, resumedAt, checkpoint, report, tensorboard } = summary
+  const { steps, resumedAt, checkpoint, report, exported } = summary
   const isMade = resumedAt < steps
   return [
     isMade ? madeText(summary) : `the run in ${out} was finished before: it has all of its ${integer(steps)} steps`,
@@ -23,9 +21,9 @@ export function endingText(summary: RecipeRunSummary, { out, model }: { out: str
     "",
     `weights: ${checkpoint}`,
     `report:  ${report}`,
-    `curves:  ${commandLine(["tensorboard", "--logdir", tensorboard])}`,
-    ...(isMade ? [] : [`longer:  ${commandLine(longer(summary, out))}`]),
-    `next:    ${commandLine(["mobileclip", ...next(summary, out, model as ModelName)])}`,
+    `curves:  ${curvesCommand(out)}`,
+    ...(isMade ? [] : [`longer:  ${longerCommand({ directory: out, steps })}`]),
+    `next:    ${useStep({ directory: out, model, exported }).command}`,
   ].join("\n")
 }
 
@@ -46,18 +44,6 @@ function accuracyText({ zeroShot, chance = {} }: RecipeRunSummary): string {
     ...["accuracy", "chance"].map((title) => ({ title, align: "right" as const })),
   ]
   return textTable(columns, scores.length > 1 ? [...rows, ["mean", percent(mean), ""]] : rows)
-}
-
-/** The rate of a finished run has reached its end, so that more steps are another run, which begins with its weights. */
-function longer({ steps, checkpoint }: RecipeRunSummary, out: string): string[] {
-  const begin = ["mobileclip", "train", "--recipe", join(out, "config.json"), "--pretrained", checkpoint]
-  return [...begin, "--steps", String(steps), "--out", `${out.replace(/[/\\]+$/, "")}-longer`]
-}
-
-function next({ checkpoint, exported }: RecipeRunSummary, out: string, model: ModelName): string[] {
-  if (exported === undefined) return ["export", checkpoint, "--out", join(out, "model")]
-  if (isCaptioner(model)) return ["caption", "PICTURE", "--model", exported]
-  return ["classify", "PICTURE", "--model", exported, "--labels", "cat,dog"]
 }
 
 /**

@@ -211,6 +211,8 @@ async function describeRun(
       name: basename(resolve(options.out)),
       recipe,
       steps: length.steps,
+      directory: options.out,
+      ...(options.exportTo !== null && { exported: options.exportTo }),
       ...chances(tasks),
       facts: facts(info),
     },
