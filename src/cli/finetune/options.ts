@@ -50,7 +50,11 @@ export function addOptions(command: Command): Command {
     .option("--steps <n>", "most batches to train on", wholeNumber(2))
     .option("--batch-size <n>", "pictures in a batch (default: up to 64, by the number of pictures)", wholeNumber(2))
     .option("--chunk-size <n>", "pairs encoded at once (default: by the memory)", wholeNumber(1))
-    .option("--lr <rate>", "largest learning rate (default: 3e-5 for a batch of 64)", number(0))
+    .option(
+      "--lr <rate>",
+      "largest learning rate (default: 3e-5 for a batch of 64, up to ten times that for small models)",
+      number(0),
+    )
     .option("--layer-decay <x>", "factor on the rate from each layer to the one below (default: 0.9)", number(0.01, 1))
     .addOption(new Option("--lock <tower>", "a tower that stays as it is").choices(["image", "text"]))
     .option(
