@@ -12,7 +12,7 @@ import { totalLoss } from "../train/log/entries.ts"
 import { stepCurve } from "../train/log/report/curves.ts"
 import { askedIn, type Prediction } from "./probe.ts"
 import { type ClassCount, classCounts, curveOf, type FinetuneReport, type Outcome, outcomesOf } from "./report-data.ts"
-import { adviceOf, choiceText, guessingText, verdictOf, verdictText } from "./verdict.ts"
+import { adviceOf, choiceText, guessingText, type Verdict, verdictOf, verdictText } from "./verdict.ts"
 
 /** The most pictures in the grid. */
 const mostPictures = 48
@@ -47,18 +47,18 @@ function headline(report: FinetuneReport): Html {
   held out, is right where the model finds ${asked}. ${sentence(guessingText(verdict))} ${sentence(choiceText(candidates.length > 1))}${start0}</p>
   ${advice === null ? null : html`<p>${sentence(`What may help: ${advice}`)}</p>`}
   ${figureList([
-    ["right before", countText(verdict.rightBefore, verdict.pictures)],
-    ["right after", countText(verdict.rightAfter, verdict.pictures)],
-    ["by guessing", `${percent(verdict.rightByGuessing / verdict.pictures)}`],
+    rightTerm("right before", verdict.rightBefore, verdict),
+    rightTerm("right after", verdict.rightAfter, verdict),
+    rightTerm("by guessing", Number(verdict.rightByGuessing.toFixed(1)), verdict),
     ["became right", integer(verdict.becameRight)],
     ["became wrong", integer(verdict.becameWrong)],
   ])}
 </header>`
 }
 
-/** "4 of 12, 33.3%" */
-function countText(count: number, all: number): string {
-  return `${integer(count)} of ${integer(all)}, ${percent(count / all)}`
+/** "right before, 33.3%": "4 of 12" */
+function rightTerm(name: string, count: number, { pictures }: Verdict): Term {
+  return [`${name}, ${percent(count / pictures)}`, `${count.toLocaleString("en")} of ${integer(pictures)}`]
 }
 
 /** With a capital letter and a full stop. */

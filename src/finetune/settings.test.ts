@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { captioners, variants } from "../core/family/variants.ts"
 import { averaged, bestOf, isBest, isStalled } from "./average.ts"
-import { batchSizeFor, chunkSizeFor, finetuneConfig, rateFor, stepsFor } from "./settings.ts"
+import { batchSizeFor, chunkSizeFor, finetuneConfig, patienceFor, rateFor, stepsFor } from "./settings.ts"
 
 const clip = variants["mobileclip2-s0"].model
 
@@ -26,6 +26,10 @@ test("the rate scales with the root of the batch, the warm-up with the steps; st
     warmupSteps: 1,
     evaluateEvery: 1,
   })
+})
+
+test("a run of few steps goes to its end, a longer one ends when its scores stall", () => {
+  expect([100, 200, 201, 10_000].map(patienceFor)).toEqual([0, 0, 5, 5])
 })
 
 test("small models take larger rates, up to ten times those of large ones", () => {

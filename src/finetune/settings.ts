@@ -44,6 +44,8 @@ const mostTimes = 10
 const largestBatch = 64
 const [fewestSteps, mostSteps] = [100, 10_000]
 const defaultEpochs = 10
+/** Steps of a run that is not ended early. */
+const shortRun = 200
 const [warmupShare, longestWarmup] = [0.1, 500]
 /** Evaluations along the way. */
 const evaluations = 20
@@ -76,6 +78,11 @@ export function finetuneConfig(
     saveEvery: every,
     evaluateEvery: every,
   }
+}
+
+/** Few pictures make few steps and coarse scores, which fall before they rise: such a run goes to its end. */
+export function patienceFor(steps: number): number {
+  return steps <= shortRun ? 0 : 5
 }
 
 /** The largest rate at a batch of 64. */

@@ -20,7 +20,7 @@ export interface FinetuneArguments {
   readonly lock?: "image" | "text"
   readonly average: number | "auto"
   readonly holdOut: number
-  readonly patience: number
+  readonly patience?: number
   readonly template?: readonly string[]
   readonly imageColumn?: string
   readonly captionColumn?: string
@@ -71,9 +71,8 @@ export function addOptions(command: Command): Command {
     )
     .option(
       "--patience <n>",
-      "the run ends after this many of its 20 evaluations without a better one; 0: it does not",
+      "the run ends after this many of its 20 evaluations without a better one; 0: it does not (default: 5; 0 up to 200 steps)",
       wholeNumber(0),
-      finetuneDefaults.patience,
     )
     .option(
       "--template <text>",

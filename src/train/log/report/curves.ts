@@ -67,6 +67,11 @@ function resumedSteps(steps: readonly StepEntry[]): number[] {
   return steps.flatMap(({ step, isResumed }) => (isResumed ? [step - 1] : []))
 }
 
+/** The same in pairs seen. */
+export function resumedPairs(steps: readonly StepEntry[]): number[] {
+  return steps.flatMap(({ step, samplesSeen, isResumed }) => (isResumed ? [(samplesSeen / step) * (step - 1)] : []))
+}
+
 function resumedText(steps: readonly StepEntry[]): string {
   const at = resumedSteps(steps)
   if (at.length === 0) return ""
@@ -101,10 +106,14 @@ function small(steps: readonly StepEntry[], value: (step: StepEntry) => number, 
   return smallFigure([stepCurve(steps, value)], { caption, label, xTitle: "step", rules, ...look })
 }
 
-/** The last figures as a table, then a curve for each task and their average. Empty where nothing was evaluated. */
+/**
+ * The last figures as a table, then a curve for each task and their average. Empty where nothing was evaluated.
+ * @param rules pairs seen where the run went on
+ */
 export async function zeroShotSection(
   evaluations: readonly EvaluationEntry[],
   chance: Readonly<Record<string, number>>,
+  rules: readonly number[] = [],
 ): Promise<Html> {
   const last = evaluations.at(-1)
   if (!last) return html``
@@ -120,11 +129,15 @@ export async function zeroShotSection(
     <tbody>${names.map((name) => taskRow(name, evaluations, chance[name]))}</tbody>
     ${names.length > 1 ? html`<tfoot><tr><th scope="row">mean</th><td></td><td>${percent(last.average)}</td>${hasBest ? html`<td>${percent(best(({ average }) => average))}</td>` : null}<td></td></tr></tfoot>` : null}
   </table>
-  ${hasBest ? html`<div class="charts">${await zeroShotCharts(evaluations, names)}</div>` : null}
+  ${hasBest ? html`<div class="charts">${await zeroShotCharts(evaluations, names, rules)}</div>` : null}
 </section>`
 }
 
-async function zeroShotCharts(evaluations: readonly EvaluationEntry[], names: readonly string[]): Promise<Html[]> {
+async function zeroShotCharts(
+  evaluations: readonly EvaluationEntry[],
+  names: readonly string[],
+  rules: readonly number[],
+): Promise<Html[]> {
   const points = (value: (entry: EvaluationEntry) => number) =>
     evaluations.map((entry) => ({ x: entry.samplesSeen, y: 100 * value(entry) }))
   const average = { name: "mean", points: points((entry) => entry.average) }
@@ -133,7 +146,7 @@ async function zeroShotCharts(evaluations: readonly EvaluationEntry[], names: re
   const together = tasks.length === 1 || tasks.length > 4 ? [average] : [average, ...tasks]
   const end = (100 * evaluations.at(-1)!.average).toFixed(1)
   const label = `Zero-shot mean over ${evaluations.length} evaluations, ending at ${end} %`
-  const look = { marked: true, xTitle: "pairs seen" }
+  const look = { marked: true, xTitle: "pairs seen", rules }
   const alone = tasks.length > 4 ? tasks : []
   return [
     await wideFigure(together, { caption: "%", label, ...look }),

@@ -14,7 +14,7 @@ import { nextSteps } from "../../run/next-steps.ts"
 import type { LogEntry } from "../entries.ts"
 import { type EvaluationEntry, isStep, meanOfFinite, type StepEntry, totalLoss } from "../entries.ts"
 import type { SeenSample } from "../samples.ts"
-import { type ChartSection, curveSections, zeroShotSection } from "./curves.ts"
+import { type ChartSection, curveSections, resumedPairs, zeroShotSection } from "./curves.ts"
 
 export interface TrainingReport {
   /** The name of the run: that of its folder. */
@@ -44,7 +44,7 @@ export async function reportPage(report: TrainingReport): Promise<string> {
   const steps = report.entries.filter(isStep)
   const evaluations = report.entries.filter((entry): entry is EvaluationEntry => !isStep(entry))
   const body = html`${headline(report, steps, evaluations)}
-${await zeroShotSection(evaluations, report.chance ?? {})}
+${await zeroShotSection(evaluations, report.chance ?? {}, resumedPairs(steps))}
 ${samplesSection(report.samples)}
 ${nextSection(report, isFinished(report, steps))}
 ${(await curveSections(steps)).map(chartSection)}
@@ -81,7 +81,7 @@ function headline(report: TrainingReport, steps: readonly StepEntry[], evaluatio
 <header>
   <p class="eyebrow">mobileclip train: ${report.name}, ${state}</p>
   <h1>${outcomeText(steps, evaluations)}</h1>
-  <p class="lede">${report.recipe.model}, trained with ${lossText(report)}, ${integer(report.recipe.batch.size)} pairs a step.${hint}</p>
+  <p class="lede">The model is ${report.recipe.model}, its loss ${lossText(report)}, with ${integer(report.recipe.batch.size)} pairs a step.${hint}</p>
   ${figureList(figuresOf(report, steps, evaluations))}
 </header>`
 }
@@ -126,7 +126,7 @@ function figuresOf(
 function lossText({ recipe }: TrainingReport): string {
   const { kind } = recipe.loss
   const names = { clip: "contrastive loss", distill: "distillation", siglip: "sigmoid loss", coca: "CoCa's losses" }
-  return kind === "distill" ? `${names[kind]} with weights ${lossWeights(recipe).join(" and ")}` : names[kind]
+  return kind === "distill" ? `${names[kind]} (weights ${lossWeights(recipe).join(" and ")})` : names[kind]
 }
 
 /** Over the whole run, by the time of its steps. */
@@ -152,6 +152,9 @@ function chartSection({ title, text, charts }: ChartSection): Html {
 </section>`
 }
 
+/** Two rows; TensorBoard has more. */
+const mostSamples = 10
+
 /** Pairs as the model saw them. */
 function samplesSection(samples: readonly SeenSample[]): Html {
   if (samples.length === 0) return html``
@@ -160,7 +163,7 @@ function samplesSection(samples: readonly SeenSample[]): Html {
 <section>
   <h2>What it saw</h2>
   <p>Pictures and captions of a batch, as the towers got them${reinforced ? "; the marked caption below each one is the synthetic one" : ""}.</p>
-  <div class="seen">${samples.map(sampleFigure)}</div>
+  <div class="seen">${samples.slice(0, mostSamples).map(sampleFigure)}</div>
 </section>`
 }
 
