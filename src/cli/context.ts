@@ -1,3 +1,8 @@
+import { commandLine } from "../core/shell-quote.ts"
+
+/** Lines that say how an interrupted command is gone on with; null where there is nothing to say. */
+export type GoOn = () => string | null | Promise<string | null>
+
 /** What a command gets besides its arguments. */
 export interface CommandContext {
   /** The words of the command line, without the program's name. */
@@ -7,6 +12,18 @@ export interface CommandContext {
    * the process. Nor does the process end any more when the reader of its output does.
    *
    * @param what what the command does then, for the message: "stopping after the current step"
+   * @param goOn what is printed at the end of an interrupted command: how to go on; null: nothing
    */
-  abortOnInterrupt(what?: string): AbortSignal
+  abortOnInterrupt(what?: string, goOn?: GoOn): AbortSignal
+}
+
+/** Where the same command goes on. A token on the command line is not repeated: it would stay in a terminal's history. */
+export function sameCommand(argv: readonly string[]): GoOn {
+  const isSecret = argv.some((word) => word === "--token" || word.startsWith("--token="))
+  return () => (isSecret ? "stopped; the same command goes on" : goOnWith(argv))
+}
+
+/** @param words of the command line, without the program's name */
+export function goOnWith(words: readonly string[], what = "stopped"): string {
+  return `${what}; to go on:\n  ${commandLine(["mobileclip", ...words])}`
 }

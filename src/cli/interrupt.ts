@@ -1,4 +1,6 @@
 /** Ctrl-C, SIGTERM and the end of the terminal: the first signal asks a command to finish its step and save, a second one ends the process. */
+import type { GoOn } from "./context.ts"
+
 const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 
 /** Milliseconds within which a second signal counts as the first one again. */
@@ -14,15 +16,23 @@ export class Interrupt {
   isWorking = false
   private at = 0
   private what = ""
+  private goOn: GoOn = () => null
 
   constructor(private readonly write: (text: string) => void) {}
 
   /** Before this call a signal ends the process at once, which is right for commands that save nothing. */
-  readonly abortOnInterrupt = (what = "stopping after the current step"): AbortSignal => {
+  readonly abortOnInterrupt = (what = "stopping after the current step", goOn: GoOn = () => null): AbortSignal => {
     this.what = what
+    this.goOn = goOn
     if (!this.isWorking) for (const signal of signals()) process.on(signal, this.onSignal)
     this.isWorking = true
     return this.controller.signal
+  }
+
+  /** Writes how to go on, when the command has ended because of a signal. */
+  async sayHowToGoOn(): Promise<void> {
+    const text = this.exitCode === null ? null : await this.goOn()
+    if (text !== null) this.write(`mobileclip: ${text}\n`)
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 import type { Command } from "commander"
 import { expect, test } from "vitest"
 import { UserError } from "../core/errors.ts"
+import { sameCommand } from "./context.ts"
 import { type CommandTable, main } from "./main.ts"
 import { number } from "./options.ts"
 
@@ -47,7 +48,7 @@ const table: CommandTable = {
             .option("--throw")
             .option("--what <text>")
             .action(async (options) => {
-              const signal = abortOnInterrupt(options.what)
+              const signal = abortOnInterrupt(options.what, sameCommand(["long", "a b"]))
               process.emit("SIGINT", "SIGINT")
               if (options.throw) signal.throwIfAborted()
             }),
@@ -124,8 +125,17 @@ test("Ctrl-C lets the command finish and is exit code 130, also where the comman
     code: 130,
     err: "\nmobileclip: leaving; once more stops now\n",
   })
-  expect(await run("long", "--throw")).toMatchObject({ code: 130 })
+  const thrown = await run("long", "--throw")
+  expect(thrown).toMatchObject({
+    code: 130,
+    err: expect.stringMatching(/\nmobileclip: stopped; to go on:\n {2}mobileclip long 'a b'\n$/),
+  })
   expect(process.listenerCount("SIGINT")).toBe(before)
+})
+
+test("a token is not repeated in the command that goes on", () => {
+  for (const token of [["--token", "hf_a"], ["--token=hf_a"]])
+    expect(sameCommand(["pull", "x", ...token])()).toBe("stopped; the same command goes on")
 })
 
 test("foreign text is made printable, and our colours are not changed", async () => {

@@ -84,7 +84,10 @@ export async function main(argv: readonly string[], table: CommandTable = comman
     await program.parseAsync([...argv], { from: "user" })
     return interrupt.exitCode ?? 0
   } catch (error) {
-    if (interrupt.exitCode !== null && isAbort(error)) return interrupt.exitCode
+    if (interrupt.exitCode !== null && isAbort(error)) {
+      await interrupt.sayHowToGoOn()
+      return interrupt.exitCode
+    }
     return exitCodeOf(error, output.err, ["mobileclip", ...(name ? [name] : []), "--help"].join(" "))
   } finally {
     interrupt.close()

@@ -13,6 +13,7 @@ import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import { tinyConfig, tinyConvolutions, tinyInfo } from "../../test/tiny-model.ts"
+import { summary } from "../cli/finetune/summary.ts"
 import { main } from "../cli/main.ts"
 import { safetensorsChunks } from "../core/containers/safetensors.ts"
 import { type ClipConfig, captioners } from "../core/family/variants.ts"
@@ -87,6 +88,13 @@ test("the report has both scores, the pictures and the curves, and loads nothing
   const page = readFileSync(at("whole", "report.html"), "utf8")
   for (const text of ["Before and after", "became right", "data:image/jpeg", "Probe over pairs seen", "33.3%"])
     expect(page).toContain(text)
+  // The verdict, by counts; the classes; every held-out picture, also those that did not change; what chose the figure.
+  expect(page).toMatch(/<h1>Better than before: 1[0-2] of 12 held-out pictures are right, 4 were before<\/h1>/)
+  expect(page).toMatch(/right before, 33\.3%<\/dt><dd>4 of 12</)
+  expect(page).toMatch(/by guessing, 33\.3%<\/dt><dd>4 of 12</)
+  expect(page.match(/<figure class="card/g)).toHaveLength(12)
+  expect(page).toMatch(/<h2>By class<\/h2>[\s\S]*<th scope="row">red<\/th>[\s\S]*<td>4<\/td>/)
+  expect(page).toContain("The held-out pictures also chose the step, so that new pictures may score a little lower.")
   expect(page).not.toMatch(/NaN|undefined|https?:\/\/(?!www\.w3\.org)/)
   const report = JSON.parse(readFileSync(at("whole", "report.json"), "utf8"))
   expect(report).toMatchObject({
@@ -146,6 +154,16 @@ test("it stops when the probe's scores stall, and takes the average of both mode
   expect(report.run.evaluations.map(({ step }) => step)).toEqual([2, 4])
   expect(report.candidates.map(({ alpha }) => alpha)).toEqual([0.5, 0.75, 0.25, 1, 0])
   expect(report.chosen.alpha).toBe(0.5)
+  // Nothing changed: said in a sentence, with all pictures, and none of them "wrong now".
+  const page = readFileSync(at("still", "report.html"), "utf8")
+  expect(page).toContain("<h1>No better than before: 4 of 12 held-out pictures are right, as many as before</h1>")
+  expect(page).toContain("Guessing gets about 4 of 12 right, so this is not more than guessing.")
+  expect(page.match(/✗ still wrong/g)).toHaveLength(8)
+  expect(page.match(/✓ still right/g)).toHaveLength(4)
+  expect(page).not.toContain("wrong now")
+  expect(summary(report, "report.html")).toContain(
+    "the held-out pictures also chose the step and the share of the tuned weights",
+  )
 })
 
 test("captions of a list: the probe finds captions and pictures; the result as JSON", async () => {

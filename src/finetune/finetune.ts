@@ -21,7 +21,7 @@ import { type Classes, type OwnPicturesOptions, readOwnPictures } from "./own-pi
 import { openProbe, type Probe, type ProbeResult } from "./probe.ts"
 import { writeReport } from "./report.ts"
 import type { Candidate, FinetuneReport } from "./report-data.ts"
-import { type FinetuneSettings, finetuneConfig } from "./settings.ts"
+import { type FinetuneSettings, finetuneConfig, patienceFor } from "./settings.ts"
 import { bestFile, checkRun, listFiles, scoreTensors, tune } from "./tune.ts"
 
 export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
@@ -39,8 +39,11 @@ export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
   readonly holdOut?: number
   /** Share of the tuned weights in what is written; null: the probe chooses. */
   readonly average?: number | null
-  /** The run ends after this many of its 20 evaluations without a better one; 0: it does not end early. */
-  readonly patience?: number
+  /**
+   * The run ends after this many of its 20 evaluations without a better one; 0: it does not end early; null: 5, and 0 in a run
+   * that is short anyway.
+   */
+  readonly patience?: number | null
   /** Whether to go on with the run in `out`. */
   readonly resume?: boolean
   /** What happens to truncated pictures: the part that is there is used, or they are left out. */
@@ -53,7 +56,7 @@ export interface FinetuneOptions extends FinetuneSettings, OwnPicturesOptions {
 }
 
 export const finetuneDefaults = {
-  ...{ holdOut: 0.2, average: null, patience: 5, resume: false, seed: 0, device: "cpu", truncated: "accept" },
+  ...{ holdOut: 0.2, average: null, patience: null, resume: false, seed: 0, device: "cpu", truncated: "accept" },
   ...{ startProgress: noProgress, say() {} },
 } as const satisfies Partial<FinetuneOptions>
 
@@ -93,6 +96,7 @@ export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> 
     truncated,
     directory: out,
     start,
+    patience: options.patience ?? patienceFor(config.steps),
     config,
     split,
     classes: own.classes,

@@ -2,7 +2,7 @@ import { expect, test } from "vitest"
 import { image8 } from "../core/image/pixels.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
 import { type Probe, scoreProbe } from "./probe.ts"
-import { changesOf } from "./report-data.ts"
+import { outcomesOf } from "./report-data.ts"
 
 const names = ["red", "green", "blue"]
 
@@ -61,12 +61,17 @@ test("captions: both directions; a caption of two pictures belongs to both", asy
   expect(result.predictions.map(({ isRight }) => isRight)).toEqual([true, true, false])
 })
 
-test("changed answers: right ones first, then wrong ones, then others", () => {
+test("all pictures: those that became right, that became wrong, that are still wrong, still right", () => {
   const answers = (...given: [string, boolean][]) => ({
     ...{ tasks: {}, figures: {}, score: 0 },
     predictions: given.map(([choice, isRight]) => ({ choice, isRight, probability: 1 })),
   })
   const before = answers(["a", true], ["a", true], ["b", false], ["b", false])
   const after = answers(["a", true], ["b", false], ["c", false], ["a", true])
-  expect(changesOf(before, after).map(({ index }) => index)).toEqual([3, 1, 2])
+  expect(outcomesOf(before, after).map(({ index, kind }) => [index, kind])).toEqual([
+    [3, "became right"],
+    [1, "became wrong"],
+    [2, "still wrong"],
+    [0, "still right"],
+  ])
 })

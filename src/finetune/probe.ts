@@ -106,6 +106,14 @@ function chanceOf(classes: Classes | null, choices: number, pictures: readonly O
 const accuracy = "accuracy"
 const findCaption = "find the caption"
 const findPicture = "find the picture"
+const pictureAmongFive = "the picture among five"
+const meanOverClasses = "mean over classes"
+
+/** Of how many a figure is the share: pictures or captions; null where it is a mean of shares. */
+export function askedIn({ pictures, choices }: Pick<Probe, "pictures" | "choices">, figure: string): number | null {
+  if (figure === meanOverClasses) return null
+  return figure === findPicture || figure === pictureAmongFive ? choices.length : pictures.length
+}
 
 /** @param logitScale the model's, for probabilities */
 export async function scoreProbe(probe: Probe, encoder: Encoder, logitScale: number): Promise<ProbeResult> {
@@ -130,7 +138,7 @@ function classFigures({ choices, truth }: Probe, similarity: Float32Array): Scor
   return {
     [accuracy]: accuracyOf(confusion),
     ...(choices.length >= 10 && { "among the first five": topKAccuracy(similarity, choices.length, labels, 5) }),
-    "mean over classes": meanPerClassRecall(confusion),
+    [meanOverClasses]: meanPerClassRecall(confusion),
   }
 }
 
@@ -147,7 +155,7 @@ function captionFigures({ choices, truth, pictures }: Probe, similarity: Float32
     [findPicture]: share(found, 1),
     ...(pictures.length >= 10 && {
       "the caption among five": share(captions, 5),
-      "the picture among five": share(found, 5),
+      [pictureAmongFive]: share(found, 5),
     }),
   }
 }

@@ -41,23 +41,48 @@ export interface FinetuneReport {
   readonly labels: string | null
 }
 
-/** A picture of the probe for which the answer changed. */
-export interface Change {
+/** A picture of the probe, and the answers to it. */
+export interface Outcome {
   /** Index in the probe. */
   readonly index: number
+  readonly kind: "became right" | "became wrong" | "still wrong" | "still right"
   readonly before: Prediction
   readonly after: Prediction
 }
 
-/** Answers that became right first, then those that became wrong, then the others. */
-export function changesOf(before: ProbeResult, after: ProbeResult): Change[] {
-  const all = before.predictions.map((prediction, index) => ({
-    ...{ index, before: prediction },
-    after: after.predictions[index]!,
-  }))
-  const changed = all.filter((one) => one.before.choice !== one.after.choice)
-  const kind = (one: Change) => (one.before.isRight === one.after.isRight ? 2 : one.after.isRight ? 0 : 1)
-  return changed.toSorted((a, b) => kind(a) - kind(b))
+/** All pictures: those that became right first, then those that became wrong, are still wrong, and still right. */
+export function outcomesOf(before: ProbeResult, after: ProbeResult): Outcome[] {
+  const order = ["became right", "became wrong", "still wrong", "still right"] as const
+  const all = before.predictions.map((prediction, index): Outcome => {
+    const now = after.predictions[index]!
+    const kind = now.isRight
+      ? prediction.isRight
+        ? "still right"
+        : "became right"
+      : prediction.isRight
+        ? "became wrong"
+        : "still wrong"
+    return { index, kind, before: prediction, after: now }
+  })
+  return all.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind))
+}
+
+/** How many held-out pictures of a class are right. */
+export interface ClassCount {
+  readonly name: string
+  readonly pictures: number
+  readonly rightBefore: number
+  readonly rightAfter: number
+}
+
+/** The classes that have held-out pictures, in their order; none where pictures have captions of their own. */
+export function classCounts({ classes, truth }: Probe, before: ProbeResult, after: ProbeResult): ClassCount[] {
+  const counts = (classes?.names ?? []).map((name, label) => {
+    const own = truth.flatMap(([right], index) => (right === label ? [index] : []))
+    const right = ({ predictions }: ProbeResult) => own.filter((index) => predictions[index]!.isRight).length
+    return { name, pictures: own.length, rightBefore: right(before), rightAfter: right(after) }
+  })
+  return counts.filter(({ pictures }) => pictures > 0)
 }
 
 /** Scores over samples; the start's are at 0. */

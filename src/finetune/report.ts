@@ -3,8 +3,9 @@ import { join } from "node:path"
 import type { Scores } from "../evaluate/task-list.ts"
 import { writeAtomically } from "../host/files/files.ts"
 import type { ProbeResult } from "./probe.ts"
-import { changesOf, curveOf, type FinetuneReport } from "./report-data.ts"
+import { classCounts, curveOf, type FinetuneReport } from "./report-data.ts"
 import { reportPage } from "./report-page.ts"
+import { verdictOf } from "./verdict.ts"
 
 /** Writes both files into `directory`, which must exist. */
 export async function writeReport(directory: string, report: FinetuneReport): Promise<void> {
@@ -15,7 +16,7 @@ export async function writeReport(directory: string, report: FinetuneReport): Pr
 /** The figures of the report, without pictures and answers. */
 export function reportJson(report: FinetuneReport) {
   const { source, pictures, start, config, probe, before, run, bestStep, candidates, chosen } = report
-  const changes = changesOf(before, chosen)
+  const verdict = verdictOf(probe, before, chosen)
   return {
     ...{ source, pictures, checkpoint: report.checkpoint, model: report.model },
     start: { file: start.source.file, sha256: start.source.sha256, name: start.info.name, license: start.info.license },
@@ -29,8 +30,8 @@ export function reportJson(report: FinetuneReport) {
     steps: run.step,
     bestStep,
     samplesPerSecond: run.samplesPerSecond,
-    becameRight: changes.filter((one) => !one.before.isRight && one.after.isRight).length,
-    becameWrong: changes.filter((one) => one.before.isRight && !one.after.isRight).length,
+    ...{ becameRight: verdict.becameRight, becameWrong: verdict.becameWrong, verdict },
+    perClass: classCounts(probe, before, chosen),
     verification: report.verification,
   }
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { captioners, variants } from "../core/family/variants.ts"
 import { averaged, bestOf, isBest, isStalled } from "./average.ts"
-import { batchSizeFor, chunkSizeFor, finetuneConfig, stepsFor } from "./settings.ts"
+import { batchSizeFor, chunkSizeFor, finetuneConfig, patienceFor, rateFor, stepsFor } from "./settings.ts"
 
 const clip = variants["mobileclip2-s0"].model
 
@@ -26,6 +26,17 @@ test("the rate scales with the root of the batch, the warm-up with the steps; st
     warmupSteps: 1,
     evaluateEvery: 1,
   })
+})
+
+test("a run of few steps goes to its end, a longer one ends when its scores stall", () => {
+  expect([100, 200, 201, 10_000].map(patienceFor)).toEqual([0, 0, 5, 5])
+})
+
+test("small models take larger rates, up to ten times those of large ones", () => {
+  for (const name of ["mobileclip2-s4", "mobileclip-s0"] as const) expect(rateFor(variants[name].model)).toBe(3e-5)
+  expect(rateFor(variants.quickstart.model)).toBeCloseTo((3e-5 * 50e6) / 7_011_601, 7)
+  const { model } = variants.quickstart
+  expect(rateFor({ ...model, text: { ...model.text, width: 32 } })).toBeCloseTo(3e-4, 12)
 })
 
 test("a captioner learns pairs and captions, CoCa's weights; its decoder takes memory too", () => {

@@ -3,12 +3,11 @@
  * norm's statistics as they are.
  */
 
-import { totalmem } from "node:os"
-import { constrainedMemory } from "node:process"
 import type { ModelConfig } from "../core/family/variants.ts"
 import { buildModel, isCoca } from "../model/checkpoint/checkpoint.ts"
+import { machineMemory } from "../train/plan/room.ts"
+import { activationBytes, partCost, partsOf } from "../train/plan/tower-cost.ts"
 import { defaultRecipe } from "../train/recipe/schema.ts"
-import { activationBytes, partCost, partsOf } from "../train/recipe/tower-cost.ts"
 import { defaultTrainConfig, type TrainConfig } from "../train/train.ts"
 
 /** What a user can set; the rest follows from the pictures and the model. */
@@ -35,9 +34,18 @@ export interface FinetuneSettings {
  */
 const rate = { at: 64, learningRate: 3e-5 } as const
 
+/**
+ * Models below the released ones take larger rates, in inverse proportion to their parameters, up to ten times: with 7 M
+ * parameters and 60 pictures, 2 of 100 more were right at the rate of large models, and 10 at ten times that (docs/log.md).
+ */
+const largeModel = 50e6
+const mostTimes = 10
+
 const largestBatch = 64
 const [fewestSteps, mostSteps] = [100, 10_000]
 const defaultEpochs = 10
+/** Steps of a run that is not ended early. */
+const shortRun = 200
 const [warmupShare, longestWarmup] = [0.1, 500]
 /** Evaluations along the way. */
 const evaluations = 20
@@ -57,7 +65,7 @@ export function finetuneConfig(
     ...defaultTrainConfig,
     objective: isCoca(start) ? captionerObjective : { kind: "clip" },
     ...{ batchSize, steps, seed, device },
-    learningRate: settings.learningRate ?? rate.learningRate * Math.sqrt(batchSize / rate.at),
+    learningRate: settings.learningRate ?? rateFor(start) * Math.sqrt(batchSize / rate.at),
     warmupSteps: Math.min(longestWarmup, Math.ceil(steps * warmupShare), steps - 1),
     beta2: 0.98,
     weightDecay: 0.1,
@@ -70,6 +78,16 @@ export function finetuneConfig(
     saveEvery: every,
     evaluateEvery: every,
   }
+}
+
+/** Few pictures make few steps and coarse scores, which fall before they rise: such a run goes to its end. */
+export function patienceFor(steps: number): number {
+  return steps <= shortRun ? 0 : 5
+}
+
+/** The largest rate at a batch of 64. */
+export function rateFor(start: ModelConfig): number {
+  return rate.learningRate * Math.min(mostTimes, Math.max(1, largeModel / buildModel(start).learnedSize()))
 }
 
 /** The weights of the losses are CoCa's, as in training from scratch. */
@@ -91,17 +109,11 @@ export function stepsFor(pictures: number, batchSize: number, epochs?: number): 
   return epochs === undefined ? Math.min(mostSteps, Math.max(fewestSteps, steps)) : Math.max(2, steps)
 }
 
-/** How many pairs have activations that fit into a quarter of this machine's memory. */
+/** How many pairs have activations that fit into a quarter of this machine's memory: of all of it, so that a resumed run has the same chunks. */
 export function chunkSizeFor(config: ModelConfig, bytes = machineMemory()): number {
   const model = buildModel(config)
   const perPair = partsOf(model)
     .map((part) => activationBytes(partCost(model, part).layers, { checkpointing: false }))
     .reduce((sum, one) => sum + one, 0)
   return Math.max(1, 2 ** Math.floor(Math.log2(Math.max(1, bytes / 4 / perPair))))
-}
-
-/** All memory, not what is free now, so that a resumed run has the same chunks. */
-function machineMemory(): number {
-  const limit = constrainedMemory()
-  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
 }

@@ -272,6 +272,25 @@ test("without a network nothing is waited for: a host that is not found is asked
   }
 })
 
+test("without a name server it is said what is tried, which attempt it is and when; after three it ends", async () => {
+  const message = "getaddrinfo EAI_AGAIN huggingface.co"
+  const cause = Object.assign(new Error(message), { code: "EAI_AGAIN", hostname: "huggingface.co" })
+  const asked = vi.spyOn(globalThis, "fetch").mockRejectedValue(new TypeError("fetch failed", { cause }))
+  const notes: string[] = []
+  try {
+    const delays = { retryDelays: [0.01, 0.02, 40, 40, 40], onNote: (text: string) => notes.push(text) }
+    const { text } = await errorOf(run(delays))
+    expect(text).toMatch(
+      /^apple\/MobileCLIP2-S0: no name server answers for huggingface\.co \(tried 3 times\) \| check/,
+    )
+    expect(asked).toHaveBeenCalledTimes(3)
+  } finally {
+    asked.mockRestore()
+  }
+  const said = "apple/MobileCLIP2-S0: no name server answers for huggingface.co; trying again in"
+  expect(notes).toEqual([`${said} 0.01 s (attempt 2 of 3)`, `${said} 0.02 s (attempt 3 of 3)`])
+})
+
 test("a port that is never asked is one line at once", async () => {
   const notes: string[] = []
   const port = { endpoint: "http://127.0.0.1:1", retryDelays: [30, 30], onNote: (text: string) => notes.push(text) }

@@ -11,7 +11,7 @@ import { download } from "./download.ts"
 import { licenseOf } from "./license.ts"
 import type { License } from "./released.ts"
 import { askHub, companionsOf, type RemoteFile, type Repository } from "./repository.ts"
-import { defaultRetryDelays, HubUnreachable, hubFetch } from "./requests.ts"
+import { defaultRetryDelays, HubUnreachable, hubFetch, unheardRetries } from "./requests.ts"
 import { type Environment, type HubOptions, type HubSettings, hubSettings } from "./settings.ts"
 import { type HubSource, resolveSource } from "./source.ts"
 
@@ -108,7 +108,7 @@ class Pull {
     private readonly options: PullOptions,
   ) {
     this.cache = new RepositoryCache(settings.cacheDir, request.repo)
-    this.fetch = hubFetch(settings, request.repo, options.signal)
+    this.fetch = hubFetch(settings, request.repo, options)
     this.retries = {
       delays: options.retryDelays ?? defaultRetryDelays,
       signal: options.signal,
@@ -123,7 +123,7 @@ class Pull {
     try {
       const { delays } = this.retries
       // Where there is a copy, a network that is down need not be waited for.
-      const retries = { ...this.retries, delays: cached ? delays.slice(0, 1) : delays }
+      const retries = { ...this.retries, unheardRetries, delays: cached ? delays.slice(0, 1) : delays }
       const { endpoint, timeoutSeconds } = this.settings
       const repository = await askHub({ repo, revision, endpoint, timeoutSeconds }, this.fetch, retries)
       return await this.fromHub(repository, this.choose(repository.files, file, repo))

@@ -16,15 +16,29 @@ export class HubUnreachable extends EnvironmentError {}
 /** Half a minute in all, not counting the attempts. Failures that are likely to last are tried less often. */
 export const defaultRetryDelays: readonly number[] = [1, 2, 4, 8, 16]
 
+/** Further attempts while nothing is heard of the hub: three seconds, and it is said that there is no network. */
+export const unheardRetries = 2
+
+/** A server that has not answered by then is named, so that nobody waits without knowing for what. */
+const patienceSeconds = 3
+
+interface HubFetchOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Is told, in a line, that the server keeps silent. */
+  readonly onNote?: ((text: string) => void) | undefined
+}
+
 /**
  * `fetch` for one repository of the hub; adds the token to requests to the hub's origin.
  *
  * @throws NetworkFailure where another attempt may help, UserError where it does not
  */
-export function hubFetch(settings: HubSettings, repo: string, signal?: AbortSignal): typeof fetch {
+export function hubFetch(settings: HubSettings, repo: string, { signal, onNote }: HubFetchOptions = {}): typeof fetch {
   const { endpoint, token, timeoutSeconds } = settings
   return async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input)
+    const silence = `no answer from ${url.host} yet; waiting up to ${timeoutSeconds} s`
+    using _ = after(patienceSeconds, () => onNote?.(silence))
     const headers = new Headers(init?.headers)
     if (token && url.origin === new URL(endpoint).origin) headers.set("Authorization", `Bearer ${token}`)
     using watchdog = new Watchdog(timeoutSeconds)
@@ -40,7 +54,13 @@ export function hubFetch(settings: HubSettings, repo: string, signal?: AbortSign
   }
 }
 
-/** `withRetries` that ends in HubUnreachable. */
+/** Does the work after so many seconds, unless it is disposed of before. */
+function after(seconds: number, work: () => void): Disposable {
+  const timer = setTimeout(work, 1000 * seconds)
+  return { [Symbol.dispose]: () => clearTimeout(timer) }
+}
+
+/** `withRetries` that ends in HubUnreachable. @param what is tried, for messages */
 export function withHubRetries<T>(
   what: string,
   attempt: () => Promise<T>,
@@ -48,7 +68,8 @@ export function withHubRetries<T>(
   progress?: () => number,
 ): Promise<T> {
   const giveUp = (error: NetworkFailure, attempts: number) => unreachable(what, error, attempts)
-  return withRetries(attempt, { ...retries, giveUp }, progress)
+  const onRetry = (text: string) => retries.onRetry?.(`${what}: ${text}`)
+  return withRetries(attempt, { ...retries, onRetry, giveUp }, progress)
 }
 
 function unreachable(what: string, { message }: Error, attempts: number): HubUnreachable {

@@ -24,6 +24,8 @@ interface CurvesOptions {
   readonly smoothed?: boolean
   /** Whether the points are marked: for a few measurements rather than a curve of steps. */
   readonly marked?: boolean
+  /** Where upright dashed lines are drawn, within the curves' range. */
+  readonly rules?: readonly number[]
 }
 
 export interface FigureOptions extends Omit<CurvesOptions, "width" | "height"> {
@@ -58,7 +60,7 @@ function figure(svg: string, { caption, label }: FigureOptions, size: "wide" | "
  */
 export async function curvesChart(given: readonly Curve[], options: CurvesOptions): Promise<string> {
   const curves = given.map((curve) => ({ ...curve, name: printable(curve.name ?? "") }))
-  const { width, height, xTitle, zero = true, format = ".3~g", smoothed = false, marked = false } = options
+  const { width, height, xTitle, zero = true, format = ".3~g", smoothed = false, marked = false, rules = [] } = options
   const values = curves.flatMap(({ name, points }) => curveValues(name, points))
   // Without values Vega's scales would go from NaN to NaN, also in the text for screen readers.
   const range = values.length === 0 ? { domain: [0, 1] } : {}
@@ -97,12 +99,22 @@ export async function curvesChart(given: readonly Curve[], options: CurvesOption
     height,
     data: { values },
     layer: [
+      ...(rules.length > 0 ? [ruleLayer(rules)] : []),
       ...(smoothed
         ? [{ mark: { type: "line", strokeWidth: 1, opacity: 0.35 }, encoding: encoding("y") } as const]
         : []),
       { mark: bold, encoding: encoding(smoothed ? "smoothed" : "y") },
     ],
   })
+}
+
+function ruleLayer(at: readonly number[]) {
+  const strokeDash = [4, 4]
+  return {
+    data: { values: at.map((x) => ({ x })) },
+    mark: { type: "rule", color: "var(--soft)", strokeDash, strokeWidth: 1.25 },
+    encoding: { x: { field: "x", type: "quantitative" } },
+  } as const
 }
 
 /** The colours also differ in lightness; the page defines them for light and dark. */

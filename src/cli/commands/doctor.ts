@@ -14,7 +14,8 @@ Examples:
   mobileclip doctor runs/quickstart/model also whether this model is whole and computes what it should
   mobileclip doctor --json                for a program, or a report of a fault
 
-Every line is ok, a warning (works less well, or not everybody needs it) or a problem. Exit code 1 if there is a problem.
+Every line is ok, absent (optional, and not here), a warning (works less well) or a problem. Exit code 1 if there is a
+problem.
 `
 
 export function register(program: Command): void {

@@ -3,7 +3,8 @@ import { join } from "node:path"
 import type { Command } from "commander"
 import { finetune } from "../../finetune/finetune.ts"
 import { reportJson } from "../../finetune/report.ts"
-import type { CommandContext } from "../context.ts"
+import { latestStep } from "../../train/checkpoints/folder.ts"
+import { type CommandContext, goOnWith } from "../context.ts"
 import { addOptions, type FinetuneArguments, finetuneOptionsOf } from "../finetune/options.ts"
 import { summary } from "../finetune/summary.ts"
 import { progressReporter } from "../progress.ts"
@@ -37,11 +38,19 @@ export function register(program: Command, context: CommandContext): void {
         pull: shownPull(writeErr),
         startProgress: progressReporter(args.progress),
         say: (line) => writeErr?.(`${line.trimEnd()}\n`),
-        signal: context.abortOnInterrupt(),
+        signal: context.abortOnInterrupt(undefined, () => howToGoOn(args.out, context.argv)),
       })
       const text = args.json
         ? JSON.stringify(reportJson(report), null, 2)
         : summary(report, join(args.out, "report.html"))
       writeOut?.(`${text}\n`)
     })
+}
+
+/** With the same options, and `--resume` where there is a checkpoint. */
+async function howToGoOn(out: string, argv: readonly string[]): Promise<string> {
+  const step = await latestStep(out)
+  if (step === null) return goOnWith(argv, "stopped before there was a checkpoint")
+  const more = argv.includes("--resume") ? [] : ["--resume"]
+  return goOnWith([...argv, ...more], `saved after step ${step}`)
 }

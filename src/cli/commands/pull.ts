@@ -1,6 +1,6 @@
 /** mobileclip pull */
 import type { Command } from "commander"
-import type { CommandContext } from "../context.ts"
+import { type CommandContext, sameCommand } from "../context.ts"
 import { type PullCommandOptions, releasedText, runPull } from "../pulling.ts"
 
 const examples = `
@@ -34,7 +34,7 @@ export function register(program: Command, context: CommandContext): void {
       return runPull(
         name,
         options,
-        context.abortOnInterrupt("stopping, and keeping what is there"),
+        context.abortOnInterrupt("stopping, and keeping what is there", sameCommand(context.argv)),
         command.configureOutput(),
       )
     })

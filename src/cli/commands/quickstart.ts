@@ -5,7 +5,7 @@ import { type Command, Option } from "commander"
 import { quickstart } from "../../experiments/quickstart/pipeline.ts"
 import { type PresetName, presets, type QuickstartOptions } from "../../experiments/quickstart/recipe.ts"
 import { reportJson } from "../../experiments/quickstart/report-page.ts"
-import type { CommandContext } from "../context.ts"
+import { type CommandContext, sameCommand } from "../context.ts"
 import { progressOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 import { summary } from "../quickstart/summary.ts"
@@ -47,7 +47,7 @@ export function register(program: Command, context: CommandContext): void {
         recipe: presets[preset],
         startProgress: progressReporter(options.progress),
         say: (line) => writeErr?.(`${line}\n`),
-        signal: context.abortOnInterrupt(),
+        signal: context.abortOnInterrupt(undefined, sameCommand(context.argv)),
       })
       const text = options.json
         ? JSON.stringify(reportJson(report), null, 2)

@@ -3,8 +3,8 @@ import { styleText } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import { joinedLines } from "../errors.ts"
 
-/** `warning`: something that works less well, or that not everybody needs. `problem`: something that is broken. */
-type State = "ok" | "warning" | "problem"
+/** `absent`: something optional that is not here. `warning`: something that works less well. `problem`: something that is broken. */
+type State = "ok" | "absent" | "warning" | "problem"
 
 export interface Check {
   readonly section: string
@@ -31,6 +31,7 @@ export function checksOf(section: string) {
     })
   return {
     ok: make("ok"),
+    absent: make("absent"),
     warning: make("warning"),
     problem: make("problem"),
     /** What `work` threw, if a user can act on it. */
@@ -41,7 +42,7 @@ export function checksOf(section: string) {
   }
 }
 
-const colors = { ok: "green", warning: "yellow", problem: "red" } as const
+const colors = { ok: "green", absent: "gray", warning: "yellow", problem: "red" } as const
 
 /** A line, a second one for what to do, and the section's title where `before` is of another one. */
 export function checkText(check: Check, before?: Check): string {

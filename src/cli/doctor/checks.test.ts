@@ -49,10 +49,12 @@ describe("execution providers", () => {
     expect(providerCheck("cpu", true, crashed)).toMatchObject({ state: "problem", fix: expect.any(String) })
     const webgpu = providerCheck("webgpu", true, crashed)
     expect(webgpu).toMatchObject({
-      state: "warning",
+      state: "absent",
       text: "cannot be used: crashed (SIGSEGV)",
       fix: expect.any(String),
     })
+    const wrong = providerCheck("cuda", true, { ok: true, value: [1, 1, 1, 1] })
+    expect(wrong).toMatchObject({ state: "warning", text: expect.stringContaining("computes wrongly") })
     const long =
       "/onnxruntime_src/onnxruntime/core/webgpu_context.cc:136 onnxruntime::Initialize(a)::<lambda()> status == 0 was false. No adapter"
     expect(providerCheck("webgpu", true, { ok: false, reason: long }).text).toBe("cannot be used: No adapter")
@@ -63,7 +65,7 @@ describe("libtorch", () => {
   const facts = { built: "2.13.0", running: "2.13.1+cpu", devices: ["cpu"], threads: 2, blas: [] }
 
   test("may be absent", () => {
-    expect(libtorchCheck(null)).toMatchObject({ state: "warning", fix: expect.stringContaining("LIBTORCH") })
+    expect(libtorchCheck(null)).toMatchObject({ state: "absent", fix: expect.stringContaining("LIBTORCH") })
   })
 
   test("an addon that loads tells devices, threads and BLAS", () => {

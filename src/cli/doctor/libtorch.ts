@@ -6,7 +6,7 @@ import { inChild, type Outcome } from "../../host/child.ts"
 import { builtAddon, isCompatible, setupCommand } from "../../native/addon.ts"
 import { type Check, checksOf } from "./check.ts"
 
-const { ok, warning, problem, failed } = checksOf("libtorch (training)")
+const { ok, absent, problem, failed } = checksOf("libtorch (training)")
 
 interface AddonFacts {
   readonly built: string
@@ -31,7 +31,7 @@ export async function libtorchChecks(): Promise<Check[]> {
 
 export function libtorchCheck(found: Libtorch | null): Check {
   if (!found) {
-    return warning("libtorch", "not found: training is not possible, everything else is", {
+    return absent("libtorch", "not found: training is not possible, everything else is", {
       fix: "set LIBTORCH to its folder, or install PyTorch or Debian's libtorch-dev, then: npx mobileclip setup",
       facts: { found: false },
     })
@@ -44,7 +44,7 @@ export function libtorchCheck(found: Libtorch | null): Check {
 
 function notBuilt(found: Libtorch | null): Check {
   const fix = found ? setupCommand : `${setupCommand}, when libtorch is there`
-  return warning("addon", "not built: training is not possible, everything else is", { fix, facts: { built: false } })
+  return absent("addon", "not built: training is not possible, everything else is", { fix, facts: { built: false } })
 }
 
 export function addonChecks(outcome: Outcome<AddonFacts>): Check[] {

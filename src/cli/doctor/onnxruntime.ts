@@ -8,7 +8,7 @@ import { traceOnnx } from "../../tensor/onnx.ts"
 import { Parameter } from "../../tensor/parameter.ts"
 import { type Check, checksOf } from "./check.ts"
 
-const { ok, warning, problem } = checksOf("ONNX Runtime")
+const { ok, absent, warning, problem } = checksOf("ONNX Runtime")
 
 export const reinstall = "install again: remove node_modules, then npm install"
 
@@ -37,7 +37,9 @@ export function providerCheck(name: string, bundled: boolean, outcome: Outcome<r
   const fix = bundled
     ? "needs a device and its driver; everything runs on the processor without it"
     : "its library does not come with the package; everything runs on the processor without it"
-  return warning(name, `cannot be used: ${reason}`, { fix, facts })
+  // A provider that computes, and wrongly, is here.
+  if (outcome.ok) return warning(name, `cannot be used: ${reason}`, { fix, facts })
+  return absent(name, `cannot be used: ${reason}`, { fix, facts })
 }
 
 /** Before its own message ONNX Runtime puts the file, the function and the condition that failed. */

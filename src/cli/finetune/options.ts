@@ -20,7 +20,7 @@ export interface FinetuneArguments {
   readonly lock?: "image" | "text"
   readonly average: number | "auto"
   readonly holdOut: number
-  readonly patience: number
+  readonly patience?: number
   readonly template?: readonly string[]
   readonly imageColumn?: string
   readonly captionColumn?: string
@@ -50,7 +50,11 @@ export function addOptions(command: Command): Command {
     .option("--steps <n>", "most batches to train on", wholeNumber(2))
     .option("--batch-size <n>", "pictures in a batch (default: up to 64, by the number of pictures)", wholeNumber(2))
     .option("--chunk-size <n>", "pairs encoded at once (default: by the memory)", wholeNumber(1))
-    .option("--lr <rate>", "largest learning rate (default: 3e-5 for a batch of 64)", number(0))
+    .option(
+      "--lr <rate>",
+      "largest learning rate (default: 3e-5 for a batch of 64, up to ten times that for small models)",
+      number(0),
+    )
     .option("--layer-decay <x>", "factor on the rate from each layer to the one below (default: 0.9)", number(0.01, 1))
     .addOption(new Option("--lock <tower>", "a tower that stays as it is").choices(["image", "text"]))
     .option(
@@ -67,9 +71,8 @@ export function addOptions(command: Command): Command {
     )
     .option(
       "--patience <n>",
-      "the run ends after this many of its 20 evaluations without a better one; 0: it does not",
+      "the run ends after this many of its 20 evaluations without a better one; 0: it does not (default: 5; 0 up to 200 steps)",
       wholeNumber(0),
-      finetuneDefaults.patience,
     )
     .option(
       "--template <text>",

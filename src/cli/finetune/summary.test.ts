@@ -8,6 +8,7 @@ function lines(names: readonly string[], templates: readonly string[] = defaultT
   const scores = { figures: {}, predictions: [] }
   const report = {
     ...{ before: scores, chosen: { ...scores, alpha: 0.5 }, run: { step: 1 }, bestStep: 1, model: "my runs/model" },
+    ...{ candidates: [{}, {}], config: { learningRate: 1e-5 } },
     start: { info: { config: tinyConfig } },
     probe: { chance: {}, classes: { names, templates } },
     labels: "my runs/labels.txt",

@@ -2,38 +2,51 @@
 import { isDeepStrictEqual } from "node:util"
 import { commandLine } from "../../core/shell-quote.ts"
 import { defaultTemplates } from "../../core/text/prompts.ts"
-import { changesOf, type FinetuneReport } from "../../finetune/report-data.ts"
+import { askedIn } from "../../finetune/probe.ts"
+import type { FinetuneReport } from "../../finetune/report-data.ts"
+import { adviceOf, choiceText, guessingText, verdictOf, verdictText } from "../../finetune/verdict.ts"
 import { isCoca } from "../../model/checkpoint/checkpoint.ts"
 import { spacedPercent, textTable } from "../table.ts"
 
 export function summary(report: FinetuneReport, page: string): string {
-  const { before, chosen, probe, pictures, run, bestStep } = report
-  const changes = changesOf(before, chosen)
-  const better = changes.filter((one) => !one.before.isRight && one.after.isRight).length
-  const worse = changes.filter((one) => one.before.isRight && !one.after.isRight).length
+  const { before, chosen, probe, pictures, run, bestStep, candidates, config } = report
+  const verdict = verdictOf(probe, before, chosen)
+  const advice = adviceOf(verdict, config.learningRate)
   return [
-    `${pictures.heldOut} held-out pictures; ${run.step} steps, the best after ${bestStep}; share of tuned weights ${chosen.alpha}`,
+    verdictText(verdict),
+    `${guessingText(verdict)}; ${choiceText(candidates.length > 1)}`,
+    ...(advice === null ? [] : [`what may help: ${advice}`]),
+    `${run.step} steps, the best after ${bestStep}; share of tuned weights ${chosen.alpha}`,
     ...(chosen.alpha === 0
       ? ["no tuned model was better than the start: the model that was written is the start"]
       : []),
     ...leftOut(pictures),
     ...(pictures.cutOff > 0 ? [`${pictures.cutOff} pictures are cut off, and were used as far as they go`] : []),
     "",
-    textTable(
-      [{ title: "probe" }, ...["before", "after", "chance"].map((title) => ({ title, align: "right" as const }))],
-      Object.keys(before.figures).map((name) => [
-        name,
-        spacedPercent(before.figures[name]!),
-        spacedPercent(chosen.figures[name]!),
-        name in probe.chance ? spacedPercent(probe.chance[name]!) : "",
-      ]),
-    ),
+    probeTable(report),
     "",
-    `${better} pictures became right, ${worse} became wrong`,
+    `${verdict.becameRight} pictures became right, ${verdict.becameWrong} became wrong`,
     "",
     `report: ${page}`,
     `next:   ${commandLine(["mobileclip", ...next(report)])}`,
   ].join("\n")
+}
+
+/** Shares with the counts they are of. */
+function probeTable({ before, chosen, probe }: FinetuneReport): string {
+  const cell = (share: number, name: string) => {
+    const all = askedIn(probe, name)
+    return all === null ? spacedPercent(share) : `${Math.round(share * all)} of ${all}, ${spacedPercent(share)}`
+  }
+  return textTable(
+    [{ title: "probe" }, ...["before", "after", "guessing"].map((title) => ({ title, align: "right" as const }))],
+    Object.keys(before.figures).map((name) => [
+      name,
+      cell(before.figures[name]!, name),
+      cell(chosen.figures[name]!, name),
+      name in probe.chance ? spacedPercent(probe.chance[name]!) : "",
+    ]),
+  )
 }
 
 function leftOut({ withoutCaption, damaged }: FinetuneReport["pictures"]): string[] {

@@ -7,7 +7,7 @@ import type { TowerName } from "../../export/towers.ts"
 import { Clip } from "../../model/clip.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
 import type { CostReport } from "../../tensor/cost.ts"
-import { partCost } from "../../train/recipe/tower-cost.ts"
+import { partCost } from "../../train/plan/tower-cost.ts"
 
 export type Form = "train" | "fused"
 

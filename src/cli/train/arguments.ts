@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
+import { type GpuName, gpuNames } from "../../train/plan/gpus.ts"
 import { type Override, parseOverride } from "../../train/recipe/overrides.ts"
 import { recipeRunDefaults } from "../../train/run/recipe-run.ts"
 import { number, progressOption, wholeNumber } from "../options.ts"
@@ -29,6 +30,8 @@ export interface Launch {
   readonly dryRun: boolean
   /** For a dry run: pairs a second; null: not known. */
   readonly samplesPerSecond: number | null
+  /** For a dry run: the GPU that every rank has; null: this machine decides. */
+  readonly gpu: GpuName | null
   readonly printConfig: boolean
   readonly logEvery: number
   readonly json: boolean
@@ -54,6 +57,8 @@ interface LaunchOptions extends JointOptions {
   readonly threads?: number
   readonly dryRun?: true
   readonly samplesPerSecond?: number
+  readonly gpu?: GpuName
+  readonly gpus?: number
   readonly printConfig?: true
   readonly logEveryNSteps: number
   readonly json?: true
@@ -85,8 +90,16 @@ export function addTrainOptions(command: Command): Command {
       wholeNumber(1),
       recipeRunDefaults.logEvery,
     )
-    .option("--dry-run", "say what the run will take, and stop")
-    .option("--samples-per-second <n>", "for --dry-run: a known rate, in place of a short measurement", number(1e-6))
+    .option("--dry-run", "say whether the run fits, what it takes and how to start it, and stop")
+    .addOption(
+      new Option("--gpu <name>", "for --dry-run: plan for this GPU, in place of this machine").choices(gpuNames),
+    )
+    .option("--gpus <n>", "for --dry-run: how many of them, over all machines", wholeNumber(1))
+    .option(
+      "--samples-per-second <n>",
+      "for --dry-run: a known rate over all ranks, in place of a short measurement",
+      number(1e-6),
+    )
     .option("--print-config", "print the resolved recipe, and stop")
     .option("--json", "print results as JSON")
     .addOption(progressOption())
@@ -137,17 +150,20 @@ function launchOf(options: LaunchOptions, env: Environment): Launch {
   const stops = options.dryRun === true || options.printConfig === true
   if (out === null && !stops)
     throw new UserError("--out is missing: a run needs a folder", "for example --out runs/mine")
+  if (options.dryRun !== true && (options.gpu !== undefined || options.gpus !== undefined))
+    throw new UserError("--gpu and --gpus are for a plan", "give --dry-run too; a run takes --device cuda and --nproc")
   return {
     out,
     exportTo: options.export ?? null,
     resume: resume === undefined ? null : resume === true ? "latest" : resume,
     otherData: options.allowOtherData === true,
     nproc,
-    ranks: ranksOf(nproc, env),
+    ranks: options.gpus ?? ranksOf(nproc, env),
     device,
     threads: options.threads ?? Math.max(1, Math.floor(availableParallelism() / nproc)),
     dryRun: options.dryRun === true,
     samplesPerSecond: options.samplesPerSecond ?? null,
+    gpu: options.gpu ?? null,
     printConfig: options.printConfig === true,
     logEvery: logEveryNSteps,
     json: options.json === true,

@@ -10,10 +10,12 @@ import { resolvedRecipe } from "../../train/recipe/resolved.ts"
 import type { Recipe } from "../../train/recipe/schema.ts"
 import { checkExport, countSamples, trainRecipe } from "../../train/run/recipe-run.ts"
 import { existingCheckpoint } from "../../train/run/resume.ts"
+import type { CommandContext } from "../context.ts"
 import { progressReporter } from "../progress.ts"
 import { shownPull } from "../pulling.ts"
 import type { Launch, TrainArguments } from "./arguments.ts"
 import { dryRun } from "./dry-run.ts"
+import { endingText, howToGoOn } from "./ending.ts"
 
 interface TrainOutput {
   writeOut(text: string): void
@@ -27,13 +29,14 @@ interface TrainOutput {
 export async function trainCommand(
   args: TrainArguments,
   argv: readonly string[],
-  signal: () => AbortSignal,
+  abortOnInterrupt: CommandContext["abortOnInterrupt"],
   output: TrainOutput,
 ): Promise<number> {
   const { launch } = args
+  const signal = () => abortOnInterrupt(undefined, () => howToGoOn(launch, argv))
   const recipe = await resolveRecipe(args)
   if (launch.printConfig) output.writeOut(recipeJson(recipe))
-  else if (launch.dryRun) await printPlan(recipe, launch, output)
+  else if (launch.dryRun) await printPlan(recipe, launch, argv, output)
   else if (launch.nproc > 1) return launchRanks(launch, argv, output)
   else await trainHere(recipe, withOwnThreads(launch, argv), signal, output)
   return 0
@@ -70,7 +73,8 @@ async function trainHere(
     onNote: (line) => writeErr(`${line}\n`),
     signal,
   })
-  if (summary) writeOut(json ? `${JSON.stringify(summary, null, 2)}\n` : `${summary.checkpoint}\n`)
+  if (summary)
+    writeOut(`${json ? JSON.stringify(summary, null, 2) : endingText(summary, { out: out!, model: recipe.model })}\n`)
 }
 
 /** `--threads` is for each process; without it the ranks of a machine share its threads. */
@@ -79,9 +83,14 @@ function withOwnThreads(options: Launch, argv: readonly string[]): Launch {
   return { ...options, threads: threadsOfRank(process.env, options.threads) }
 }
 
-async function printPlan(recipe: Recipe, options: Launch, { writeOut }: TrainOutput): Promise<void> {
+async function printPlan(
+  recipe: Recipe,
+  options: Launch,
+  argv: readonly string[],
+  { writeOut }: TrainOutput,
+): Promise<void> {
   const isKnown = recipe.data.train === null || recipe.data.samples !== null
-  const { plan, text } = await dryRun(recipe, options, isKnown ? null : await countSamples(recipe, options))
+  const { plan, text } = await dryRun(recipe, options, isKnown ? null : await countSamples(recipe, options), argv)
   writeOut(options.json ? `${JSON.stringify(plan, null, 2)}\n` : `${text()}\n`)
 }
 
@@ -90,13 +99,16 @@ async function launchRanks(options: Launch, argv: readonly string[], { writeErr 
   await checkExport({ ...options, out: options.out! })
   checkCount(options, torch.devices())
   const own = withoutProcesses(argv)
-  return launch({
+  const code = await launch({
     program: fileURLToPath(new URL("../../../../bin/mobileclip.js", import.meta.url)),
     args: ["train", ...own, ...(own.includes("--threads") ? [] : ["--threads", String(options.threads)])],
     processes: options.nproc,
     threads: options.threads * options.nproc,
     log: (line) => writeErr(`${line}\n`),
   })
+  const text = code === 0 ? null : await howToGoOn(options, argv)
+  if (text !== null) writeErr(`mobileclip: ${text}\n`)
+  return code
 }
 
 /** The words without `--nproc`, which may be given several times. */

@@ -60,10 +60,10 @@ function accuracies({ tasks, retrieval }: ReportData): Html {
   return html`
 <section>
   <h2>Zero-shot accuracy</h2>
-  <p>The accuracy of the exported reinforced student on pictures it has not seen: the share of pictures for which the right words have the highest score. The upright mark is chance.</p>
+  <p>The accuracy of the exported reinforced student on pictures it has not seen: the share of pictures for which the right words have the highest score. What it does best comes first; the upright mark is chance.</p>
   <table class="bars">
     <thead><tr><th>task</th><th></th><th>accuracy</th><th>chance</th><th>pictures</th></tr></thead>
-    <tbody>${tasks.map(accuracyRow)}</tbody>
+    <tbody>${tasks.toSorted((a, b) => gainOf(b) - gainOf(a)).map(accuracyRow)}</tbody>
   </table>
   ${retrieval && retrievalTable(retrieval)}
 </section>`
@@ -97,7 +97,7 @@ function pictures({ pictures }: ReportData): Html {
   <h2>What it sees</h2>
   <p>${pictures.filter(isRight).length} of ${pictures.length} right. Under each picture its true caption, then the labels the model finds
   most likely.</p>
-  <div class="pictures">${pictures.map(card)}</div>
+  <div class="pictures">${[...pictures.filter(isRight), ...pictures.filter((one) => !isRight(one))].map(card)}</div>
 </section>`
 }
 
@@ -122,10 +122,13 @@ function card(picture: ReportPicture): Html {
   })
 }
 
-/** The task whose accuracy is furthest from 1, relative to chance. */
+/** How far the accuracy has come from chance to 1. */
+function gainOf({ accuracy, chance }: ReportTask): number {
+  return (accuracy - chance) / (1 - chance)
+}
+
 function worstTask(tasks: readonly ReportTask[]): ReportTask | undefined {
-  const gain = ({ accuracy, chance }: ReportTask) => (accuracy - chance) / (1 - chance)
-  return [...tasks].sort((a, b) => gain(a) - gain(b))[0]
+  return tasks.toSorted((a, b) => gainOf(a) - gainOf(b))[0]
 }
 
 function confusion(task: ReportTask | undefined): Html {

@@ -103,6 +103,23 @@ test("the page is complete, escaped and loads nothing", async () => {
   expect(page.replaceAll(/xmlns(:xlink)?="[^"]*"/g, "")).not.toMatch(/https?:|url\(|@import|<link/)
 })
 
+test("the page leads with what works: the best task, and the pictures that are right", async () => {
+  const [task] = data.tasks
+  const tasks = [
+    { ...task!, name: "weak", accuracy: 0.52 },
+    { ...task!, name: "strong" },
+  ]
+  const folder = await mkdtemp(join(tmpdir(), "report-"))
+  await writeReport(folder, { ...data, tasks, pictures: data.pictures.toReversed() })
+  const page = await readFile(join(folder, "report.html"), "utf8")
+  await rm(folder, { recursive: true })
+  const scores = page.slice(page.indexOf("<h2>Zero-shot accuracy"))
+  expect(scores.indexOf(">strong<")).toBeGreaterThan(0)
+  expect(scores.indexOf(">strong<")).toBeLessThan(scores.indexOf(">weak<"))
+  expect(page.indexOf("✓ right")).toBeLessThan(page.indexOf("✗ wrong"))
+  expect(page.indexOf("✓ right")).toBeGreaterThan(0)
+})
+
 test("the figures of report.json have their documented names", async () => {
   const json = JSON.parse(await readFile(join(dir, "report.json"), "utf8"))
   expect(json).toEqual(JSON.parse(JSON.stringify(reportJson(data))))

@@ -30,7 +30,7 @@ test("a host that is not known is asked for once more, and named", async () => {
   const error = broken("ENOTFOUND", "getaddrinfo ENOTFOUND huggingface.co", { hostname: "huggingface.co" })
   expect(await asked(throwing(error))).toEqual({
     attempts: 2,
-    notes: ["huggingface.co was not found; trying again in 0 s"],
+    notes: ["huggingface.co was not found; trying again in 0 s (attempt 2 of 2)"],
     message: "hub: huggingface.co was not found (tried 2 times)",
   })
 })

@@ -15,6 +15,8 @@ export class NetworkFailure extends Error {
     readonly retryAfterSeconds: number | null = null,
     /** Further attempts that may help: fewer where the failure is likely to last. */
     readonly mostRetries = Number.POSITIVE_INFINITY,
+    /** Whether nothing was heard of the server: this machine may have no network. */
+    readonly isUnheard = false,
   ) {
     super(message)
   }
@@ -24,7 +26,9 @@ export interface Retries {
   /** Seconds before each further attempt. */
   readonly delays: readonly number[]
   readonly signal?: AbortSignal | undefined
-  /** Is told before each further attempt why it is made. */
+  /** The most further attempts while nothing is heard of the server; default: one for each delay. */
+  readonly unheardRetries?: number
+  /** Is told before each further attempt why it is made, which one it is and when. */
   readonly onRetry?: ((text: string) => void) | undefined
 }
 
@@ -100,7 +104,7 @@ export class Watchdog implements Disposable {
 /** Runs `attempt` again after a growing delay while it fails for the network's sake and makes no progress. */
 export async function withRetries<T>(
   attempt: () => Promise<T>,
-  { delays, signal, onRetry, giveUp }: Retries & LastError,
+  { delays, unheardRetries = delays.length, signal, onRetry, giveUp }: Retries & LastError,
   progress: () => number = () => 0,
 ): Promise<T> {
   for (let failures = 0, before = progress(); ; failures++) {
@@ -110,10 +114,11 @@ export async function withRetries<T>(
       if (!(error instanceof NetworkFailure)) throw error
       const isProgress = progress() - before >= leastProgress && !(error instanceof TooSlow)
       if (isProgress) [failures, before] = [0, progress()]
-      const delay = failures < error.mostRetries ? delays[failures] : undefined
+      const most = Math.min(delays.length, error.mostRetries, error.isUnheard ? unheardRetries : delays.length)
+      const delay = failures < most ? delays[failures] : undefined
       if (delay === undefined) throw giveUp(error, failures + 1)
       const seconds = Math.min(Math.max(delay, error.retryAfterSeconds ?? 0), longestWaitSeconds)
-      onRetry?.(`${error.message}; trying again in ${seconds} s`)
+      onRetry?.(`${error.message}; trying again in ${seconds} s (attempt ${failures + 2} of ${most + 1})`)
       await sleep(seconds * 1000, undefined, signal ? { signal } : {})
     }
   }
@@ -131,8 +136,8 @@ export async function failuresOf<T>(promise: Promise<T>, prefix = ""): Promise<T
 
 /** @param prefix names the server, where the reason does not */
 export function failureOf(cause: unknown, prefix = ""): NetworkFailure {
-  const { reason, namesHost, mostRetries } = connectionError(cause)
-  return new NetworkFailure(namesHost ? reason : prefix + reason, null, mostRetries)
+  const { reason, namesHost, mostRetries, isUnheard } = connectionError(cause)
+  return new NetworkFailure(namesHost ? reason : prefix + reason, null, mostRetries, isUnheard)
 }
 
 /** How often something was tried, for the end of a message. */
@@ -156,6 +161,8 @@ interface ConnectionError {
   readonly namesHost: boolean
   /** Further attempts that may help. */
   readonly mostRetries: number
+  /** Whether no name server, or no way to the server, was found, or it took no connection. */
+  readonly isUnheard: boolean
 }
 
 /** @param cause what Node says: several addresses of one host fail together, with an empty message of their own */
@@ -163,8 +170,17 @@ function connectionError(cause: unknown): ConnectionError {
   const first = cause instanceof AggregateError ? cause.errors[0] : cause
   const { code = "", hostname } = (first ?? {}) as { code?: string; hostname?: string }
   const reason = oneLine(messageOf(first ?? "the connection broke"), 200) || code
-  const plain = { reason, namesHost: false, mostRetries: Number.POSITIVE_INFINITY }
-  if (code === "ENOTFOUND" && hostname) return { reason: `${hostname} was not found`, namesHost: true, mostRetries: 1 }
+  const isUnheard = [
+    "ENOTFOUND",
+    "EAI_AGAIN",
+    "ENETUNREACH",
+    "EHOSTUNREACH",
+    "ETIMEDOUT",
+    "UND_ERR_CONNECT_TIMEOUT",
+  ].includes(code)
+  const plain = { reason, namesHost: false, mostRetries: Number.POSITIVE_INFINITY, isUnheard }
+  if (code === "ENOTFOUND" && hostname)
+    return { ...plain, reason: `${hostname} was not found`, namesHost: true, mostRetries: 1 }
   if (code === "EAI_AGAIN" && hostname)
     return { ...plain, reason: `no name server answers for ${hostname}`, namesHost: true }
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER")

@@ -16,6 +16,12 @@ export async function latestCheckpoint(directory: string): Promise<string | null
   return newest?.path ?? null
 }
 
+/** The step of the newest checkpoint of a run, or null. */
+export async function latestStep(directory: string): Promise<number | null> {
+  const [newest] = await checkpointsOf(directory)
+  return newest?.step ?? null
+}
+
 /** Throws UserError when the file is damaged, or is not a training state. */
 export function readCheckpoint(path: string): TrainingState {
   const file = openRandomAccess(path)

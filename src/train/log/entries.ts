@@ -16,6 +16,8 @@ export interface StepEntry {
   readonly dataSeconds: number
   /** Samples that could not be used since the run began or went on, over all processes; absent: none. */
   readonly badSamples?: number
+  /** Whether the run went on with this step after it had been stopped; absent: no. */
+  readonly isResumed?: true
 }
 
 export interface EvaluationEntry {
@@ -47,6 +49,7 @@ export function meanOf(entries: readonly StepEntry[]): StepEntry {
     gradNorm: mean(({ gradNorm }) => gradNorm),
     seconds: mean(({ seconds }) => seconds),
     dataSeconds: mean(({ dataSeconds }) => dataSeconds),
+    ...(entries.some(({ isResumed }) => isResumed) && { isResumed: true }),
   }
 }
 

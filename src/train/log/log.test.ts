@@ -127,7 +127,8 @@ test("the report is one page that loads nothing, with every part of the run", as
     ...{ step, samplesSeen: step * 64, tasks: { colour: step / 200, "<shape>": 0.25 }, average: 0.3 },
   }))
   const page = await reportPage({
-    ...{ name: "mine & yours", recipe: defaultRecipe, steps: 100, entries: [...steps, ...evaluations] },
+    ...{ name: "mine & yours", directory: "my runs/a", steps: 100, entries: [...steps, ...evaluations] },
+    recipe: { ...defaultRecipe, schedule: { ...defaultRecipe.schedule, learningRate: 0.002 } },
     samples: [{ jpeg: new Uint8Array([1, 2, 3]), caption: "a <b> cat", synthetic: "one cat" }],
     chance: { colour: 0.1 },
     facts: [["processor", "two cores"]],
@@ -145,6 +146,64 @@ test("the report is one page that loads nothing, with every part of the run", as
   for (const label of ["logit scale", "learning rate", "norm of the gradients", "waiting for data", "learningRate"])
     expect(page).toContain(label)
   expect(page).not.toMatch(/NaN|undefined|https?:\/\/(?!www\.w3\.org)/)
+  // What came out, what it saw, what to do next; then how.
+  const order = ["Zero-shot accuracy 30.0%, mean of 2 tasks", "<h2>Zero-shot accuracy", "<h2>What it saw", "<h2>Next"]
+  const places = [...order, "<h2>How it learned", "<h2>How fast", "<h2>Measured on", "<h2>Recipe"]
+  const found = places.map((text) => page.indexOf(text))
+  expect(found.every((at) => at > 0)).toBe(true)
+  expect(found).toEqual(found.toSorted((a, b) => a - b))
+  expect(page).toContain("mobileclip export &#39;my runs/a/model.safetensors&#39; --out &#39;my runs/a/model&#39;")
+})
+
+/** The default run of 100 steps, changed. */
+function pageOf(entries: readonly StepEntry[], more: Partial<Parameters<typeof reportPage>[0]> = {}): Promise<string> {
+  return reportPage({ name: "a", recipe: defaultRecipe, steps: 100, entries, samples: [], facts: [], ...more })
+}
+
+test("a term of weight 0 is not drawn over the other; two terms that count are drawn with their sum", async () => {
+  const curves = (page: string) => page.match(/layer_1_marks[^>]*>(.*?)<\/g>/)![1]!.match(/<path/g)!.length
+  const losses = { contrastive: 0, distillation: 2 }
+  const steps = Array.from({ length: 100 }, (_, i) =>
+    entry(i + 1, { losses: { ...losses, distillation: 2 - i / 100 } }),
+  )
+  const distilled = await pageOf(steps)
+  expect(curves(distilled)).toBe(1)
+  expect(distilled).toContain("loss (distillation)")
+  expect(distilled).toContain("The term contrastive has weight 0, and is not drawn.")
+  expect(distilled).toContain("Loss 2.00 at first, 1.03 at the end")
+  const both = await pageOf(steps.map((step) => ({ ...step, losses: { contrastive: 1, distillation: 2 } })))
+  expect(both).toContain("Its parts: contrastive, distillation.")
+  expect(both.match(/layer_1_marks/g)!.length).toBeGreaterThan(0)
+})
+
+test("where a run went on is marked on its curves, and said", async () => {
+  const rules = (page: string) => page.match(/mark-rule role-mark/g)?.length ?? 0
+  const steps = Array.from({ length: 100 }, (_, i) => entry(i + 1, i === 40 || i === 70 ? { isResumed: true } : {}))
+  const page = await pageOf(steps)
+  // On the wide and the narrow drawing of the loss, and on five small figures.
+  expect(rules(page)).toBe(7)
+  expect(page).toContain("Dashed: where it was stopped and went on, after step 40, 70.")
+  expect(rules(await pageOf([entry(1), entry(2)]))).toBe(0)
+})
+
+test("the recipe is folded, and has the keys that are not defaults", async () => {
+  const recipe = { ...defaultRecipe, model: "mobileclip2-s0", data: { ...defaultRecipe.data, train: "x.tar" } }
+  const page = await pageOf([entry(1)], { recipe })
+  const folded = /<details>([\s\S]*)<\/details>/.exec(page)![1]!
+  expect(folded.match(/<tr/g)).toHaveLength(2)
+  expect(folded).toMatch(/model[\s\S]*mobileclip2-s0[\s\S]*train[\s\S]*x\.tar/)
+  expect(folded).not.toContain("learningRate")
+  expect(await pageOf([entry(1)])).toContain("all keys have their defaults")
+})
+
+test("a run that was stopped is gone on with, a finished one is used", async () => {
+  const stopped = await pageOf([entry(1)], { directory: "runs/a" })
+  expect(stopped).toContain("stopped at step 1 of 100")
+  expect(stopped).toContain("mobileclip train --out runs/a --resume")
+  const finished = await pageOf([entry(100)], { directory: "runs/a", exported: "runs/a/model" })
+  expect(finished).toContain("mobileclip classify PICTURE --model runs/a/model --labels cat,dog")
+  expect(finished).not.toContain("--resume")
+  expect(finished).toContain("Accuracy was not measured")
 })
 
 test("names of tasks, losses and runs may hold anything", async () => {
@@ -192,7 +251,9 @@ test("a run's folder: metrics, events and a report of both parts of a resumed ru
     await log.writeReport(report)
     log.close()
   }
-  expect((await readMetrics(join(path, "metrics.jsonl"))).map(({ step }) => step)).toEqual([2, 2, 4, 4])
+  const written = await readMetrics(join(path, "metrics.jsonl"))
+  expect(written.map(({ step }) => step)).toEqual([2, 2, 4, 4])
+  expect(written.map((line) => "losses" in line && line.isResumed === true)).toEqual([false, false, true, false])
   expect(readFileSync(join(path, "report.html"), "utf8")).toContain("a red square")
   expect(readdirSync(join(path, "tensorboard"))).toHaveLength(2)
 })

@@ -33,6 +33,7 @@ export class RunLog {
     private readonly folder: string,
     private readonly metrics: MetricsLog,
     private readonly events: EventFile,
+    private readonly resumeStep: number,
     memory?: () => number,
   ) {
     this.statusLine = new StatusLine(memory)
@@ -43,11 +44,13 @@ export class RunLog {
   static async open(folder: string, { memory, ...options }: RunLogOptions = {}): Promise<RunLog> {
     const metrics = await MetricsLog.open(join(folder, METRICS), options)
     const events = await EventFile.open(join(folder, "tensorboard"), options)
-    return new RunLog(folder, metrics, events, memory)
+    return new RunLog(folder, metrics, events, options.resumeStep ?? 0, memory)
   }
 
   /** Adds a step that was made; returns what the status line shows. */
-  step(entry: StepEntry): RunStatus {
+  step(made: StepEntry): RunStatus {
+    const entry =
+      made.step === this.resumeStep + 1 && this.resumeStep > 0 ? { ...made, isResumed: true as const } : made
     this.metrics.add(entry)
     this.events.add(entry)
     return this.statusLine.update(entry)

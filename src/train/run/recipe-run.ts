@@ -2,7 +2,7 @@
  * A run from a recipe, in this process or as one of several: data, weights to start from, teachers, evaluation, checkpoints,
  * log and report in its folder, and the model directory at the end.
  */
-import { basename, resolve } from "node:path"
+import { basename, join, resolve } from "node:path"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
@@ -66,6 +66,8 @@ export interface RecipeRunSummary {
   /** `model.safetensors`, the average where the run keeps one. */
   readonly checkpoint: string
   readonly steps: number
+  /** The step that this process went on from: 0 where it began the run, `steps` where the run was finished before. */
+  readonly resumedAt: number
   readonly samplesSeen: number
   readonly samplesPerSecond: number
   readonly finalLoss: number
@@ -74,6 +76,12 @@ export interface RecipeRunSummary {
   readonly exported?: string
   /** The last evaluation, 0 to 1 by task. */
   readonly zeroShot?: Scores
+  /** The same by guessing. */
+  readonly chance?: Scores
+  /** The page about the run. */
+  readonly report: string
+  /** The folder of TensorBoard's events. */
+  readonly tensorboard: string
 }
 
 /**
@@ -188,19 +196,22 @@ async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeR
     await joinTraining(run)
     return null
   }
-  const { info, step, steps, evaluations, checkpoint, samplesPerSecond } = await runTraining(run)
+  const { info, step, steps, evaluations, checkpoint, samplesPerSecond, resumedAt } = await runTraining(run)
   if (exportTo !== null) {
     await exportCheckpoint(checkpoint, { out: exportTo, command: "mobileclip train --export", signal: run.signal })
   }
   return {
     checkpoint,
-    steps: step,
+    ...{ steps: step, resumedAt },
     samplesSeen: info.samplesSeen,
     samplesPerSecond,
     finalLoss: totalLoss(steps.at(-1)!),
     ...(run.bad && run.bad.count > 0 && { badSamples: Object.fromEntries(run.bad.reasons) }),
     ...(exportTo !== null && { exported: exportTo }),
     ...(evaluations.length > 0 && { zeroShot: evaluations.at(-1)!.tasks }),
+    ...(evaluations.length > 0 && run.report?.chance && { chance: run.report.chance }),
+    report: join(run.directory, "report.html"),
+    tensorboard: join(run.directory, "tensorboard"),
   }
 }
 
@@ -239,6 +250,8 @@ async function describeRun(
       name: basename(resolve(options.out)),
       recipe,
       steps: length.steps,
+      directory: options.out,
+      ...(options.exportTo !== null && { exported: options.exportTo }),
       ...chances(tasks),
       facts: facts(info),
     },

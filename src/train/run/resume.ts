@@ -1,7 +1,9 @@
 /** Resuming a run: from which checkpoint, and whether that checkpoint belongs to the same run. */
+import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
+import { shellQuote } from "../../core/shell-quote.ts"
 import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { latestCheckpoint, readCheckpoint } from "../checkpoints/folder.ts"
 import type { Settings, TrainingState } from "../checkpoints/state.ts"
@@ -100,8 +102,15 @@ function refuseOtherRun(
   if (differences.length === 0 && (data.length === 0 || otherData)) return
   throw new UserError(
     `the run in ${directory} was made with ${[...differences, ...data.map((name) => changeOf(name, state.settings, settings))].join(", ")}`,
-    differences.length === 0 ? otherDataHint(otherData) : "go on with its own options, or choose another directory",
+    differences.length === 0 ? otherDataHint(otherData) : otherOptionsHint(state, directory, otherData !== undefined),
   )
+}
+
+/** @param isRecipe whether the run is one of a recipe, whose weights another one can begin with */
+function otherOptionsHint({ step, settings }: Resumption, directory: string, isRecipe: boolean): string {
+  if (step !== settings.steps || !isRecipe) return "go on with its own options, or choose another directory"
+  const weights = shellQuote(join(directory, "model.safetensors"))
+  return `it is finished; for more steps begin another run with its weights: --pretrained ${weights} and another --out`
 }
 
 function otherDataHint(otherData: boolean | undefined): string {

@@ -3,6 +3,7 @@
  * `tensorboard/`, and at the end `model.safetensors` (without the optimiser; the average where the run keeps one).
  * A run that is resumed continues all of them from the step of its checkpoint.
  */
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
@@ -61,6 +62,8 @@ export interface TrainingResult {
   readonly checkpoint: string
   /** The mean over the whole run. */
   readonly samplesPerSecond: number
+  /** The step that this process went on from; 0: it began the run. That of a finished run is its last one. */
+  readonly resumedAt: number
   /** Seconds of training before this process. */
   readonly earlierSeconds: number
 }
@@ -92,7 +95,8 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
       signal,
       onStep: (report) => progress.update(report.samplesSeen, statusText(log.step(report))),
     })
-    if (run.report && isFirstRank(run.group)) await log.writeReport(withBadSamples(run.report, run.bad))
+    if (run.report && isFirstRank(run.group))
+      await writeReport(run.report, run, log, state.step > (resumption?.step ?? 0))
     signal.throwIfAborted()
     return await resultOf(run, state, resumption?.step ?? 0, progress)
   } finally {
@@ -129,9 +133,20 @@ async function resultOf(run: TrainingRun, state: TrainingState, resumed: number,
     steps,
     evaluations: entries.filter((entry): entry is EvaluationEntry => !isStep(entry)),
     checkpoint: await writeModel(directory, state),
+    resumedAt: resumed,
     earlierSeconds: secondsOf(steps.filter(({ step }) => step <= resumed)),
     samplesPerSecond: (steps.length * config.batchSize) / secondsOf(steps),
   } satisfies TrainingResult
+}
+
+/** A run that was finished before has its page, with pictures of batches that are not made again. */
+async function writeReport(
+  report: RunReport,
+  { bad, directory }: TrainingRun,
+  log: RunLog,
+  isMade: boolean,
+): Promise<void> {
+  if (isMade || !existsSync(join(directory, "report.html"))) await log.writeReport(withBadSamples(report, bad))
 }
 
 function withBadSamples(report: RunReport, bad: BadTally | undefined): RunReport {

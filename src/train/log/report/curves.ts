@@ -17,21 +17,14 @@ export async function curveSections(steps: readonly StepEntry[]): Promise<ChartS
 }
 
 async function lossSection(steps: readonly StepEntry[]): Promise<ChartSection> {
-  const curves = lossCurves(steps)
-  const names =
-    curves.length > 1
-      ? ` Its parts: ${curves
-          .slice(1)
-          .map(({ name }) => name)
-          .join(", ")}.`
-      : ""
-  const look = { smoothed: true, zero: false }
+  const names = countedLosses(steps)
+  const curves = lossCurves(steps, names)
   const label = `Loss over the steps, ending at ${totalLoss(steps.at(-1)!).toFixed(3)}`
   return {
     title: "How it learned",
-    text: `The loss over the steps; thin: single steps, bold: their moving average.${names}`,
+    text: `The loss over the steps; thin: single steps, bold: their moving average.${partsText(steps, names)}${resumedText(steps)}`,
     charts: [
-      await wideFigure(curves, { caption: "loss", label, xTitle: "step", ...look }),
+      await wideFigure(curves, { caption: captionOf(names), label, xTitle: "step", ...lossLook(steps) }),
       await small(steps, ({ learningRate }) => learningRate, "learning rate"),
       await small(steps, ({ logitScale }) => logitScale, "logit scale (1 / temperature)", { zero: false }),
       await small(steps, ({ gradNorm }) => gradNorm, "norm of the gradients, before clipping", { smoothed: true }),
@@ -39,12 +32,50 @@ async function lossSection(steps: readonly StepEntry[]): Promise<ChartSection> {
   }
 }
 
-/** The sum, followed by its parts where there are several. */
-function lossCurves(steps: readonly StepEntry[]): Curve[] {
+function lossLook(steps: readonly StepEntry[]) {
+  return { smoothed: true, zero: false, rules: resumedSteps(steps) }
+}
+
+/** A single term has the whole figure, and its name. */
+function captionOf(names: readonly string[]): string {
+  return names.length === 1 ? `loss (${names[0]})` : "loss"
+}
+
+/** The terms that count: one with a weight of 0 is 0 throughout, and would hide what it is drawn over. */
+function countedLosses(steps: readonly StepEntry[]): string[] {
   const names = Object.keys(steps.at(-1)!.losses)
+  const counted = names.filter((name) => steps.some(({ losses }) => losses[name] !== 0))
+  return counted.length > 0 ? counted : names
+}
+
+/** The sum, followed by its parts where there are several. */
+function lossCurves(steps: readonly StepEntry[], names: readonly string[]): Curve[] {
   const sum = stepCurve(steps, totalLoss, "loss")
   if (names.length < 2) return [sum]
   return [sum, ...names.map((name) => stepCurve(steps, ({ losses }) => losses[name] ?? Number.NaN, name))]
+}
+
+function partsText(steps: readonly StepEntry[], names: readonly string[]): string {
+  const without = Object.keys(steps.at(-1)!.losses).filter((name) => !names.includes(name))
+  const parts = names.length > 1 ? ` Its parts: ${names.join(", ")}.` : ""
+  return without.length > 0 ? `${parts} The term ${without.join(", ")} has weight 0, and is not drawn.` : parts
+}
+
+/** The last steps before the run went on. */
+function resumedSteps(steps: readonly StepEntry[]): number[] {
+  return steps.flatMap(({ step, isResumed }) => (isResumed ? [step - 1] : []))
+}
+
+/** The same in pairs seen. */
+export function resumedPairs(steps: readonly StepEntry[]): number[] {
+  return steps.flatMap(({ step, samplesSeen, isResumed }) => (isResumed ? [(samplesSeen / step) * (step - 1)] : []))
+}
+
+function resumedText(steps: readonly StepEntry[]): string {
+  const at = resumedSteps(steps)
+  if (at.length === 0) return ""
+  const shown = at.slice(-5).map(integer).join(", ")
+  return ` Dashed: where it was stopped and went on, after step ${at.length > 5 ? "... " : ""}${shown}.`
 }
 
 async function throughputSection(steps: readonly StepEntry[]): Promise<ChartSection> {
@@ -69,45 +100,61 @@ export function stepCurve(steps: readonly StepEntry[], value: (step: StepEntry) 
 type Look = Omit<FigureOptions, "caption" | "label" | "xTitle">
 
 function small(steps: readonly StepEntry[], value: (step: StepEntry) => number, caption: string, look: Look = {}) {
-  return smallFigure([stepCurve(steps, value)], { caption, label: `${caption} over the run`, xTitle: "step", ...look })
+  const rules = resumedSteps(steps)
+  const label = `${caption} over the run`
+  return smallFigure([stepCurve(steps, value)], { caption, label, xTitle: "step", rules, ...look })
 }
 
-/** A curve per task and their average; the last figures as a table. */
+/**
+ * The last figures as a table, then a curve for each task and their average. Empty where nothing was evaluated.
+ * @param rules pairs seen where the run went on
+ */
 export async function zeroShotSection(
   evaluations: readonly EvaluationEntry[],
   chance: Readonly<Record<string, number>>,
+  rules: readonly number[] = [],
 ): Promise<Html> {
   const last = evaluations.at(-1)
   if (!last) return html``
   const names = Object.keys(last.tasks)
+  const hasBest = evaluations.length > 1
+  const best = (value: (entry: EvaluationEntry) => number) => Math.max(...evaluations.map(value))
+  return html`
+<section>
+  <h2>Zero-shot accuracy</h2>
+  <p>The main metric of each task on pictures that are held out, after ${integer(last.samplesSeen)} pairs. The upright mark is guessing.</p>
+  <table class="bars">
+    <thead><tr><th>task</th><th></th><th>last</th>${hasBest ? html`<th>best</th>` : null}<th>guessing</th></tr></thead>
+    <tbody>${names.map((name) => taskRow(name, evaluations, chance[name]))}</tbody>
+    ${names.length > 1 ? html`<tfoot><tr><th scope="row">mean</th><td></td><td>${percent(last.average)}</td>${hasBest ? html`<td>${percent(best(({ average }) => average))}</td>` : null}<td></td></tr></tfoot>` : null}
+  </table>
+  ${hasBest ? html`<div class="charts">${await zeroShotCharts(evaluations, names, rules)}</div>` : null}
+</section>`
+}
+
+async function zeroShotCharts(
+  evaluations: readonly EvaluationEntry[],
+  names: readonly string[],
+  rules: readonly number[],
+): Promise<Html[]> {
   const points = (value: (entry: EvaluationEntry) => number) =>
     evaluations.map((entry) => ({ x: entry.samplesSeen, y: 100 * value(entry) }))
-  const average = { name: "average", points: points((entry) => entry.average) }
+  const average = { name: "mean", points: points((entry) => entry.average) }
   const tasks = names.map((name) => ({ name, points: points(({ tasks }) => tasks[name] ?? Number.NaN) }))
   // More curves than colours cannot be told apart: then each task has a figure of its own.
-  const together = tasks.length <= 4 ? [average, ...tasks] : [average]
-  const label = `Zero-shot average over ${evaluations.length} evaluations, ending at ${(100 * last.average).toFixed(1)} %`
-  const look = { marked: true, xTitle: "pairs seen" }
+  const together = tasks.length === 1 || tasks.length > 4 ? [average] : [average, ...tasks]
+  const end = (100 * evaluations.at(-1)!.average).toFixed(1)
+  const label = `Zero-shot mean over ${evaluations.length} evaluations, ending at ${end} %`
+  const look = { marked: true, xTitle: "pairs seen", rules }
   const alone = tasks.length > 4 ? tasks : []
-  const charts = [
-    await wideFigure(together.length === 2 ? [average] : together, { caption: "%", label, ...look }),
+  return [
+    await wideFigure(together, { caption: "%", label, ...look }),
     ...(await Promise.all(
       alone.map(({ name, points }) =>
         smallFigure([{ points }], { caption: `${name}, %`, label: `${name}, % over the run`, ...look }),
       ),
     )),
   ]
-  return html`
-<section>
-  <h2>Zero-shot along the way</h2>
-  <p>Main metric of each task, in percent, over the pairs seen.</p>
-  <div class="charts">${charts}</div>
-  <table class="bars">
-    <thead><tr><th>after ${integer(last.samplesSeen)} pairs</th><th></th><th></th><th>best</th></tr></thead>
-    <tbody>${names.map((name) => taskRow(name, evaluations, chance[name]))}</tbody>
-    <tfoot><tr><th scope="row">average</th><td></td><td>${percent(last.average)}</td><td>${percent(Math.max(...evaluations.map(({ average }) => average)))}</td></tr></tfoot>
-  </table>
-</section>`
 }
 
 function taskRow(name: string, evaluations: readonly EvaluationEntry[], chance: number | undefined): Html {
@@ -118,6 +165,6 @@ function taskRow(name: string, evaluations: readonly EvaluationEntry[], chance: 
 <tr>
   <th scope="row">${name}</th>
   <td class="bar"><div><i style="width:${percent(last)}"></i>${mark}</div></td>
-  <td><b>${percent(last)}</b></td><td>${percent(Math.max(...values))}</td>
+  <td><b>${percent(last)}</b></td>${evaluations.length > 1 ? html`<td>${percent(Math.max(...values))}</td>` : null}<td>${chance === undefined ? "" : percent(chance)}</td>
 </tr>`
 }

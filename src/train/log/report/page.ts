@@ -1,5 +1,6 @@
-/** `report.html`, for any training run, finished or not: how far it is, what it learned, how fast, on which data, and by which recipe. */
+/** `report.html`, for any training run, finished or not: what came out, what it saw, what to do next, then how it learned and by which recipe. */
 import { join } from "node:path"
+import { isDeepStrictEqual } from "node:util"
 import { isObject } from "../../../core/json.ts"
 import { writeAtomically } from "../../../host/files/files.ts"
 import { htmlDocument } from "../../../report/document.ts"
@@ -7,11 +8,12 @@ import { type Html, html } from "../../../report/html.ts"
 import { integer, percent } from "../../../report/numbers.ts"
 import { jpegUri } from "../../../report/picture-card.ts"
 import { factList, figureList, type Term } from "../../../report/terms.ts"
-import { lossWeights } from "../../recipe/resolved.ts"
-import type { Recipe } from "../../recipe/schema.ts"
-import { type EvaluationEntry, isStep, type LogEntry, type StepEntry, totalLoss } from "../entries.ts"
+import { lossWeights, resolvedRecipe } from "../../recipe/resolved.ts"
+import { defaultRecipe, type Recipe } from "../../recipe/schema.ts"
+import { nextSteps } from "../../run/next-steps.ts"
+import { type EvaluationEntry, isStep, type LogEntry, meanOfFinite, type StepEntry, totalLoss } from "../entries.ts"
 import type { SeenSample } from "../samples.ts"
-import { type ChartSection, curveSections, zeroShotSection } from "./curves.ts"
+import { type ChartSection, curveSections, resumedPairs, zeroShotSection } from "./curves.ts"
 
 export interface TrainingReport {
   /** The name of the run: that of its folder. */
@@ -23,6 +25,10 @@ export interface TrainingReport {
   readonly samples: readonly SeenSample[]
   /** Accuracy of guessing, by task. */
   readonly chance?: Readonly<Record<string, number>>
+  /** The run's folder as it was given, for commands; absent: none are shown. */
+  readonly directory?: string
+  /** The model directory that is written at the end. */
+  readonly exported?: string
   /** Machine, versions, parameters: what the figures depend on. */
   readonly facts: readonly (readonly [string, string])[]
 }
@@ -32,14 +38,15 @@ export async function writeTrainingReport(folder: string, report: TrainingReport
   await writeAtomically(join(folder, "report.html"), [await reportPage(report)])
 }
 
-/** A whole HTML document that loads nothing. */
+/** A whole HTML document that loads nothing: what came out first, then how. */
 export async function reportPage(report: TrainingReport): Promise<string> {
   const steps = report.entries.filter(isStep)
   const evaluations = report.entries.filter((entry): entry is EvaluationEntry => !isStep(entry))
   const body = html`${headline(report, steps, evaluations)}
-${await zeroShotSection(evaluations, report.chance ?? {})}
-${(await curveSections(steps)).map(chartSection)}
+${await zeroShotSection(evaluations, report.chance ?? {}, resumedPairs(steps))}
 ${samplesSection(report.samples)}
+${nextSection(report, isFinished(report, steps))}
+${(await curveSections(steps)).map(chartSection)}
 ${recipeSection(report)}`
   return htmlDocument(`${report.name}: training`, body, ownStyle)
 }
@@ -50,6 +57,9 @@ const ownStyle = `
 .seen img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: var(--panel); border-radius: 3px; }
 .seen p { margin: 6px 0 0; font-size: 13px; line-height: 1.35; overflow-wrap: anywhere; }
 .seen .synthetic { color: var(--soft); border-left: 2px solid var(--accent); padding-left: 7px; }
+summary { cursor: pointer; color: var(--soft); }
+summary h2 { display: inline; color: var(--ink); margin-right: 8px; }
+details p { margin-top: 10px; color: var(--soft); }
 .recipe td { padding: 3px 24px 3px 0; vertical-align: top; overflow-wrap: anywhere; }
 .recipe td:last-child { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 14px; }
 .recipe tr.first td { border-top: 1px solid var(--line); }
@@ -59,29 +69,63 @@ const ownStyle = `
 
 function headline(report: TrainingReport, steps: readonly StepEntry[], evaluations: readonly EvaluationEntry[]): Html {
   const last = steps.at(-1)
+  const state = isFinished(report, steps)
+    ? "finished"
+    : `stopped at step ${integer(last?.step ?? 0)} of ${integer(report.steps)}`
+  const hint =
+    evaluations.length === 0
+      ? html` Accuracy was not measured: <code>--evaluate TASKS</code> does, along the way.`
+      : null
+  return html`
+<header>
+  <p class="eyebrow">mobileclip train: ${report.name}, ${state}</p>
+  <h1>${outcomeText(steps, evaluations)}</h1>
+  <p class="lede">The model is ${report.recipe.model}, its loss ${lossText(report)}, with ${integer(report.recipe.batch.size)} pairs a step.${hint}</p>
+  ${figureList(figuresOf(report, steps, evaluations))}
+</header>`
+}
+
+function isFinished({ steps }: TrainingReport, made: readonly StepEntry[]): boolean {
+  return (made.at(-1)?.step ?? 0) >= steps
+}
+
+/** The last accuracy; where none was measured, how far the loss came. */
+function outcomeText(steps: readonly StepEntry[], evaluations: readonly EvaluationEntry[]): string {
+  const last = evaluations.at(-1)
+  const tasks = Object.keys(last?.tasks ?? {})
+  if (last)
+    return `Zero-shot accuracy ${percent(last.average)}${tasks.length > 1 ? `, mean of ${tasks.length} tasks` : ""}`
+  if (steps.length === 0) return "No step was made yet"
+  return `Loss ${totalLoss(steps[0]!).toFixed(2)} at first, ${lastLoss(steps).toFixed(2)} at the end`
+}
+
+/** The mean over the last twentieth of the entries. */
+function lastLoss(steps: readonly StepEntry[]): number {
+  return meanOfFinite(steps.slice(-Math.ceil(steps.length / 20)).map(totalLoss))
+}
+
+function figuresOf(
+  { chance = {} }: TrainingReport,
+  steps: readonly StepEntry[],
+  evaluations: readonly EvaluationEntry[],
+): Term[] {
+  const last = steps.at(-1)
+  const guesses = Object.keys(evaluations.at(-1)?.tasks ?? {}).flatMap((name) => chance[name] ?? [])
   const best = Math.max(...evaluations.map(({ average }) => average))
-  const state =
-    (last?.step ?? 0) >= report.steps ? "finished" : `at step ${integer(last?.step ?? 0)} of ${integer(report.steps)}`
-  const figures: readonly Term[] = [
+  return [
+    ...(guesses.length > 0 ? [["by guessing", percent(meanOfFinite(guesses))] as const] : []),
+    ...(evaluations.length > 1 ? [["best along the way", percent(best)] as const] : []),
     ["pairs seen", integer(last?.samplesSeen ?? 0)],
-    ["loss", last ? totalLoss(last).toFixed(3) : "-"],
-    ...(evaluations.length > 0 ? [["best zero-shot average", percent(best)] as const] : []),
+    ["loss", last ? lastLoss(steps).toFixed(3) : "-"],
     ["pairs a second", last ? integer(samplesPerSecond(steps)) : "-"],
     ["waiting for data", last ? percent(dataWait(steps)) : "-"],
   ]
-  return html`
-<header>
-  <p class="eyebrow">mobileclip train, ${state}</p>
-  <h1>${report.name}</h1>
-  <p class="lede">${report.recipe.model}, ${lossText(report)}, ${integer(report.recipe.batch.size)} pairs a step.</p>
-  ${figureList(figures)}
-</header>`
 }
 
 function lossText({ recipe }: TrainingReport): string {
   const { kind } = recipe.loss
   const names = { clip: "contrastive loss", distill: "distillation", siglip: "sigmoid loss", coca: "CoCa's losses" }
-  return kind === "distill" ? `${names[kind]} with weights ${lossWeights(recipe).join(" and ")}` : names[kind]
+  return kind === "distill" ? `${names[kind]} (weights ${lossWeights(recipe).join(" and ")})` : names[kind]
 }
 
 /** Over the whole run, by the time of its steps. */
@@ -107,6 +151,9 @@ function chartSection({ title, text, charts }: ChartSection): Html {
 </section>`
 }
 
+/** Two rows; TensorBoard has more. */
+const mostSamples = 10
+
 /** Pairs as the model saw them. */
 function samplesSection(samples: readonly SeenSample[]): Html {
   if (samples.length === 0) return html``
@@ -115,7 +162,7 @@ function samplesSection(samples: readonly SeenSample[]): Html {
 <section>
   <h2>What it saw</h2>
   <p>Pictures and captions of a batch, as the towers got them${reinforced ? "; the marked caption below each one is the synthetic one" : ""}.</p>
-  <div class="seen">${samples.map(sampleFigure)}</div>
+  <div class="seen">${samples.slice(0, mostSamples).map(sampleFigure)}</div>
 </section>`
 }
 
@@ -127,28 +174,45 @@ function sampleFigure({ jpeg, caption, synthetic }: SeenSample): Html {
 </figure>`
 }
 
+function nextSection({ directory, recipe, steps, exported }: TrainingReport, isFinished: boolean): Html {
+  if (directory === undefined) return html``
+  const next = nextSteps({ directory, model: recipe.model, steps, isFinished, exported })
+  return html`
+<section>
+  <h2>Next</h2>
+  ${next.map(({ purpose, command }) => html`<p class="next">${purpose}</p><pre><code>${command}</code></pre>`)}
+</section>`
+}
+
 function recipeSection({ recipe, facts }: TrainingReport): Html {
-  const groups = Object.entries(recipe).map(([key, value]) => recipeRows(key, value))
+  const rows = Object.entries(resolvedRecipe(recipe)).flatMap(([key, value]) => recipeRows(key, value))
   return html`
 <section>
   <h2>Measured on</h2>
   ${factList(facts)}
 </section>
 <section>
-  <h2>Recipe</h2>
-  <p>As in <code>config.json</code>, which <code>--recipe</code> takes.</p>
-  <table class="recipe"><tbody>${groups.flat()}</tbody></table>
+  <details>
+    <summary><h2>Recipe</h2> ${rows.length === 0 ? "all keys have their defaults" : "the keys that are not defaults"}</summary>
+    <p>All keys are in <code>config.json</code>, which <code>--recipe</code> takes.</p>
+    <table class="recipe"><tbody>${rows}</tbody></table>
+  </details>
 </section>`
 }
 
+/** Rows of the keys that differ from a recipe without any. */
 function recipeRows(key: string, value: unknown): Html[] {
-  const inner = isObject(value) ? Object.entries(value) : null
-  const rows = inner ?? [["", value]]
-  return rows.map(
-    ([name, value], i) => html`
-<tr class="${i === 0 ? "first" : ""}"><td>${i === 0 ? key : ""}</td><td class="key">${name as string}</td><td>${valueText(value)}</td></tr>`,
-  )
+  const inner = isObject(value) ? Object.entries(value) : [["", value] as const]
+  const plain = plainRecipe[key as keyof Recipe] as unknown
+  return inner
+    .filter(([name, value]) => !isDeepStrictEqual(value, isObject(plain) ? plain[name] : plain))
+    .map(
+      ([name, value], i) => html`
+<tr class="${i === 0 ? "first" : ""}"><td>${i === 0 ? key : ""}</td><td class="key">${name}</td><td>${valueText(value)}</td></tr>`,
+    )
 }
+
+const plainRecipe = resolvedRecipe(defaultRecipe)
 
 function valueText(value: unknown): string {
   if (value === null) return "-"

@@ -1,11 +1,14 @@
 import { expect, test } from "vitest"
 import { recipes } from "../../../recipes/index.ts"
 import { planText } from "../../cli/train/dry-run.ts"
-import { applyOverrides, parseOverride } from "./overrides.ts"
+import { applyOverrides, parseOverride } from "../recipe/overrides.ts"
+import { runLength } from "../recipe/run-length.ts"
+import { defaultRecipe } from "../recipe/schema.ts"
 import { planOf } from "./plan.ts"
-import { runLength } from "./run-length.ts"
-import { defaultRecipe } from "./schema.ts"
 import { activationBytes } from "./tower-cost.ts"
+
+/** Where nothing is known of this machine a plan is for a GPU; memory.test.ts compares the share with measurements. */
+const heldOnGpu = 0.82
 
 const recipe = (name: string, ...overrides: string[]) =>
   applyOverrides(recipes[name] ?? defaultRecipe, overrides.map(parseOverride), name)
@@ -75,7 +78,9 @@ test("a captioner has a decoder, whose parameters are open_clip's and which runs
   })
   expect(lockedChunks.multiplyAdds.perSample).toBe(cached.multiplyAdds.perSample - 2 * forward.image)
   expect(plan.memory.weights).toBe(4 * all)
-  expect(plan.memory.activations).toBe(64 * (image.activationBytes + text.activationBytes + decoder!.activationBytes))
+  expect(plan.memory.activations).toBeCloseTo(
+    heldOnGpu * 64 * (image.activationBytes + text.activationBytes + decoder!.activationBytes),
+  )
   const locked = planOf(recipe("", ...captioner, "start=a", 'lock=["image","text"]'), { samples: 6400 })
   expect(locked.memory.gradients).toBe(4 * decoder!.parameters.train)
 })
@@ -85,11 +90,13 @@ test("memory: gradients for what learns, activations for a chunk", () => {
   const parameters = whole.image.parameters.train + whole.text.parameters.train
   expect(whole.memory).toMatchObject({ weights: 4 * parameters, gradients: 4 * parameters, optimizer: 8 * parameters })
   expect(whole.memory.average).toBe(0)
-  expect(whole.memory.activations).toBe(64 * (whole.image.activationBytes + whole.text.activationBytes))
+  expect(whole.memory.activations).toBeCloseTo(
+    heldOnGpu * 64 * (whole.image.activationBytes + whole.text.activationBytes),
+  )
   const chunked = planOf(recipe("", "model=mobileclip2-b", "batch.size=64", "batch.chunk=8", "precision=amp_bf16"), {
     samples: 6400,
   })
-  expect(chunked.memory.activations).toBe(whole.memory.activations / 16)
+  expect(chunked.memory.activations).toBeCloseTo(whole.memory.activations / 16)
   const { total, ...parts } = whole.memory
   expect(total).toBe(Object.values(parts).reduce((sum, bytes) => sum + bytes, 0))
 })
@@ -140,7 +147,7 @@ test("time from a measured rate, or a bound from the rate of matrix products", (
 
 test("the plan as text", () => {
   const resolved = recipe("dfndr-12m")
-  const text = planText(planOf(resolved, { samples: null, ranks: 32, samplesPerSecond: 20_000 }), resolved)
+  const text = planText(planOf(resolved, { samples: null, ranks: 32, samplesPerSecond: 20_000 }), resolved, [])
   expect(text).toContain("batch          8,192 pairs, 256 on each of 32 ranks")
   expect(text).toContain("pairs seen     245,760,000 (19.2 epochs)")
   expect(text).toContain("loss           distill, weights 0 1, teacher scales 70 60")
@@ -150,7 +157,7 @@ test("the plan as text", () => {
 
 test("a captioner's plan as text", () => {
   const resolved = recipe("", ...captioner, "loss.sampledWords=1024")
-  const text = planText(planOf(resolved, { samples: 6400, samplesPerSecond: 100 }), resolved)
+  const text = planText(planOf(resolved, { samples: 6400, samplesPerSecond: 100 }), resolved, [])
   expect(text).toMatch(/^coca-vit-l-14 +trained, M +exported, M +forward, G$/m)
   expect(text).toMatch(/^decoder +\d+\.\d+ /m)
   expect(text).toMatch(/^all +638\.5 +638\.5$/m)

@@ -1,0 +1,89 @@
+import { Command } from "commander"
+import { expect, test } from "vitest"
+import { addTrainOptions, trainArgumentsOf } from "./arguments.ts"
+import { dryRun, memoryText, storageText } from "./dry-run.ts"
+import { resolveRecipe } from "./run.ts"
+
+/** The plan of a command line, and its text. */
+async function planOfLine(line: string, samples: number | null = null) {
+  const argv = line.split(" ")
+  const command = addTrainOptions(new Command("train")).exitOverride()
+  command.parse(argv, { from: "user" })
+  const args = trainArgumentsOf(command, {})
+  const { plan, text } = await dryRun(await resolveRecipe(args), args.launch, samples, argv)
+  return { plan, text: text(), start: plan.start }
+}
+
+test("what fits on a named GPU is said first, and the command that starts it last", async () => {
+  const { text, plan } = await planOfLine("--recipe dfndr-12m --dry-run --gpu h100 --gpus 8 --ema 0.9995")
+  expect(plan.fit).toMatchObject({ gpu: "h100", fits: true, largestChunk: 1024 })
+  expect(text).toMatch(/^fits: a rank takes [\d.]+ GiB, and the H100 has 79 GiB, a tenth of which stays free\n/)
+  expect(text).toMatch(
+    /to start it:\n {2}mobileclip train --recipe dfndr-12m --ema 0.9995 --train-data DATA --out RUN --device cuda --nproc 8$/,
+  )
+  expect(text).toMatch(/^data +about 2.1 TB to download, 165 kB a pair/m)
+  expect(text).toMatch(/^disk +7.8 GB for checkpoints and the model; a checkpoint has 2.4 GB$/m)
+  expect(text).toMatch(/^H100 +8 +all 1,024 +1337\/s +51 +6 h \d\d min +4$/m)
+  expect(text).toContain("31 % of the measured one")
+  expect(text).not.toMatch(/NaN|undefined|null/)
+})
+
+test("where it does not fit: the largest chunk that does, the number of GPUs that do, and both in the command", async () => {
+  const { text, start, plan } = await planOfLine("--recipe dfndr-12m --gpu h100 --dry-run --json")
+  expect(text.split("\n").slice(0, 3)).toEqual([
+    expect.stringMatching(
+      /^does not fit: a rank takes \d+ GiB with 8,192 pairs encoded at once, and the H100 has 79 GiB/,
+    ),
+    expect.stringMatching(
+      /^ {2}--chunk-size 2048 does: [\d.]+ GiB; every pair is encoded once more, and batch norm sees 2,048/,
+    ),
+    "  --gpus 4 does as it is",
+  ])
+  expect(text).toMatch(/^ +2,048 +[\d.]+ GiB {2}yes, the most$/m)
+  expect(text).toMatch(/^ +4,096 +[\d.]+ GiB {2}no$/m)
+  expect(start).toEqual([
+    "mobileclip train --recipe dfndr-12m --train-data DATA --out RUN --device cuda batch.chunk=2048",
+  ])
+  expect(JSON.parse(JSON.stringify(plan))).toMatchObject({ fit: { fits: false, fewestRanks: 4 }, start })
+})
+
+test("several machines: torchrun's and SLURM's commands, with what the user gave, quoted", async () => {
+  const line = "--recipe mobileclip2-s4 --gpu=a100 --gpus 128 --dry-run --train-data s3://b/$x.tar --out runs/s4"
+  const { start, text } = await planOfLine(line)
+  const own = "mobileclip train --recipe mobileclip2-s4 --train-data 's3://b/$x.tar' --out runs/s4 --device cuda"
+  expect(start[0]).toBe(
+    `torchrun --nnodes 16 --nproc-per-node 8 --node-rank N --master-addr HOST --master-port 29500 --no-python ${own}`,
+  )
+  expect(start[2]).toBe(`srun --nodes 16 --ntasks-per-node 8 --gpus-per-node 8 ${own}`)
+  expect(start[3]).toContain("WORLD_SIZE=128")
+  expect(text).toMatch(/^A100 80 GB +128 +all 896 /m)
+})
+
+test("a rate says whether it is one rank's", async () => {
+  const rate = "--recipe dfndr-12m --dry-run --gpu h100 --samples-per-second 8000"
+  expect((await planOfLine(`${rate} --gpus 8`)).text).toMatch(
+    /^time +8 h 32 min at 8000\/s pairs over all 8 ranks, 1000\/s on each$/m,
+  )
+  expect((await planOfLine(rate)).text).toMatch(/^time +8 h 32 min at 8000\/s pairs on one rank$/m)
+})
+
+test("--gpu and --gpus are a plan's", async () => {
+  await expect(planOfLine("--recipe dfndr-12m --gpu h100 --out x")).rejects.toThrow("--gpu and --gpus are for a plan")
+})
+
+test("memory in units of 1024, storage in units of 1000", () => {
+  expect([5e5, 336e6, 2 ** 30, 26.5e9, 2.2e12].map(memoryText)).toEqual([
+    "0.5 MiB",
+    "320 MiB",
+    "1 GiB",
+    "24.7 GiB",
+    "2,050 GiB",
+  ])
+  expect([999, 165_000, 4.2e9, 2.1e12, 219e12].map(storageText)).toEqual([
+    "999 bytes",
+    "165 kB",
+    "4.2 GB",
+    "2.1 TB",
+    "219 TB",
+  ])
+})
