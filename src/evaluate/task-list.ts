@@ -10,6 +10,7 @@ import { z } from "zod"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
+import { alikeLabels } from "../core/text/alike-labels.ts"
 import { defaultTemplates } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { chanceOf, TASKS } from "../data/scenes/tasks.ts"
@@ -25,6 +26,8 @@ import { zeroShot } from "./tasks.ts"
 export type Scores = Readonly<Record<string, number>>
 
 export interface TaskList {
+  /** A line for each group of classes that no model can tell apart. */
+  readonly notes: readonly string[]
   /** Accuracy of guessing, by task. */
   readonly chance: Readonly<Record<string, number>>
   score(encoder: Encoder): Promise<Scores>
@@ -66,6 +69,7 @@ async function readList(path: string): Promise<Entry[]> {
 
 interface OneTask {
   readonly name: string
+  readonly notes: readonly string[]
   readonly chance: number
   accuracy(encoder: Encoder): Promise<number>
 }
@@ -92,6 +96,7 @@ async function folderTask({ name, images: folder, classNames, templates }: Entry
   const images = new Pictures(files.map(({ file }) => file))
   return {
     name,
+    notes: alikeLabels(task.classNames, task.templates).map((line) => `${name}: ${line}`),
     chance: 1 / classes.length,
     async accuracy(encoder) {
       return (await zeroShot(encoder, task, await imageVectors(encoder, images.decoded()))).accuracy
@@ -123,6 +128,7 @@ class Pictures {
 
 function joined(tasks: readonly OneTask[]): TaskList {
   return {
+    notes: tasks.flatMap(({ notes }) => notes),
     chance: Object.fromEntries(tasks.map(({ name, chance }) => [name, chance])),
     async score(encoder) {
       const scores: Record<string, number> = {}
@@ -136,6 +142,7 @@ async function scenesTasks(folder: string): Promise<TaskList> {
   const scenes = await readScenes(folder)
   const images = await Promise.all(scenes.map(({ jpeg }) => decodeImage(jpeg)))
   return {
+    notes: [],
     chance: Object.fromEntries(TASKS.map((task) => [task.name, chanceOf(task)])),
     async score(encoder) {
       const results = await scoreDecoded(encoder, scenes, images)

@@ -3,6 +3,7 @@
  * list that several pictures share, because such captions do not tell one picture from another.
  */
 import { UserError } from "../core/errors.ts"
+import { alikeLabels } from "../core/text/alike-labels.ts"
 import { defaultTemplates } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { readCaptions } from "../data/training/sources/captions.ts"
@@ -22,7 +23,7 @@ export interface OwnPictures {
   readonly classes: Classes | null
   /** Pictures left out because they have no caption. */
   readonly withoutCaption: number
-  /** A line about each kind of file that was left out. */
+  /** A line about each kind of file that was left out, and about classes that no model can tell apart. */
   readonly notes: readonly string[]
 }
 
@@ -68,7 +69,7 @@ export async function readOwnPictures(source: string, options: OwnPicturesOption
   return {
     pictures,
     classes: names && { names, templates },
-    notes: list.notes ?? [],
+    notes: [...(list.notes ?? []), ...(names ? alikeLabels(names, templates) : [])],
     withoutCaption: found.filter(({ captions }) => captions.length === 0).length,
   }
 }

@@ -179,6 +179,7 @@ async function describeRun(
   const { device, threads } = options
   const length = runLength(recipe, samples)
   const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
+  if (isFirstRank(group)) tasks?.notes.forEach(options.onNote)
   const config = trainConfigOf(recipe, { steps: length.steps, device, threads })
   return {
     ...folderOf(options),
