@@ -62,22 +62,25 @@ function isStandIn(value: unknown): value is number {
   return typeof value === "number" && value < 0 && value > -1e-300
 }
 
-const numberLiteral = /-?(?:(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|Infinity)|NaN/y
+/** Letters that a number may be of, and others that would make it something else. */
+const word = /[\w.+-]+/y
+
+const numberLiteral = /^(?:-?(?:(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|Infinity)|NaN)$/
 
 /** A digit, `-`, or the first letter of `NaN` and `Infinity`. */
 function isNumberStart(letter: number): boolean {
   return (letter >= 0x30 && letter <= 0x39) || letter === 0x2d || letter === 0x4e || letter === 0x49
 }
 
-function isOdd(literal: string): boolean {
-  const value = Number(literal)
-  return JSON.stringify(value) !== literal || isStandIn(value)
+function wordAt(text: string, at: number): string {
+  word.lastIndex = at
+  return word.exec(text)![0]
 }
 
-/** Where a number begins at `at`, its letters; else "". */
-function literalAt(text: string, at: number): string {
-  numberLiteral.lastIndex = at
-  return numberLiteral.exec(text)?.[0] ?? ""
+/** Whether it is a number that JavaScript would write otherwise. */
+function isOdd(literal: string): boolean {
+  const value = Number(literal)
+  return numberLiteral.test(literal) && (JSON.stringify(value) !== literal || isStandIn(value))
 }
 
 /**
@@ -96,11 +99,10 @@ function scan(text: string, onOdd?: (at: number, literal: string) => void): void
     else if (letter === openList || letter === openObject) {
       values++
       if (++depth > deepestLevel) throw new UserError(`it nests deeper than ${deepestLevel} levels`)
-    }
-    else if (onOdd && isNumberStart(letter)) {
-      const literal = literalAt(text, at)
-      if (literal !== "" && isOdd(literal)) onOdd(at, literal)
-      at += Math.max(literal.length - 1, 0)
+    } else if (onOdd && isNumberStart(letter)) {
+      const literal = wordAt(text, at)
+      if (isOdd(literal)) onOdd(at, literal)
+      at += literal.length - 1
     }
     if (values > most) throw new UserError(`it has more values than are read: ${most} in ${text.length} letters`)
   }

@@ -54,5 +54,7 @@ function lineOf(group: readonly number[], labels: readonly string[], contextLeng
 
 /** Both ends of a label: long ones often differ only in the last words. */
 function shortened(label: string): string {
-  return label.length <= 80 ? `"${oneLine(label)}"` : `"${oneLine(label.slice(0, 40), 40)} ... ${oneLine(label.slice(-30), 40)}"`
+  return label.length <= 80
+    ? `"${oneLine(label)}"`
+    : `"${oneLine(label.slice(0, 40), 40)} ... ${oneLine(label.slice(-30), 40)}"`
 }

@@ -4,8 +4,8 @@
  */
 import { quoted, UserError } from "../../core/errors.ts"
 import type { Size } from "../../core/image/resize.ts"
-import { nearestNames } from "../../core/nearest.ts"
 import { plainNumbers } from "../../core/json.ts"
+import { nearestNames } from "../../core/nearest.ts"
 import { parseJsonText } from "../json-text.ts"
 import { opNames, type StoredAugmentation, type StoredCrop, type StoredOp } from "./augmentation.ts"
 

@@ -70,13 +70,14 @@ function gunzipHead(file: RandomAccess): string {
 }
 
 /** What else people have, by how it begins. */
-const kinds: readonly (readonly [RegExp, string])[] = [
-  [/^PK\x03\x04/, "a zip archive"],
-  [/^BZh\d/, "compressed by bzip2"],
-  [/^\xfd7zXZ/, "compressed by xz"],
-  [/^PAR1/, "a Parquet file"],
-  [/^(\xff\xfe|\xfe\xff)/, "a text in UTF-16"],
-]
+const kinds = {
+  "PK\x03\x04": "a zip archive",
+  BZh: "compressed by bzip2",
+  "\xfd7zXZ": "compressed by xz",
+  PAR1: "a Parquet file",
+  "\xff\xfe": "a text in UTF-16",
+  "\xfe\xff": "a text in UTF-16",
+}
 
 /** JSON that is one list, and not an object on each line. */
 export function jsonArray(name: string): UserError {
@@ -100,6 +101,6 @@ function stranger(name: string, text: string): UserError {
     )
   }
   if (/^(\xef\xbb\xbf)?\s*\[/.test(text)) return jsonArray(name)
-  const kind = kinds.find(([beginning]) => beginning.test(text))?.[1]
+  const kind = Object.entries(kinds).find(([beginning]) => text.startsWith(beginning))?.[1]
   return new UserError(`${name} is ${kind === undefined ? "not a shard" : `${kind}, not a shard`}`, expected)
 }
