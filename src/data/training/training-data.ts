@@ -42,6 +42,8 @@ export interface TrainingData {
 export interface BadTally {
   readonly count: number
   readonly reasons: ReadonlyMap<string, number>
+  /** What was wrong, how often, and an example of each, in a line. */
+  summary(): string
   /** Counts of this rank, from the batches that were taken. */
   counts(): readonly number[]
   /** Throws UserError when they are too many. */

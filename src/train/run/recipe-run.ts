@@ -29,7 +29,7 @@ import type { Recipe } from "../recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../recipe/settings.ts"
 import { openTeachers, teacherWeights } from "./recipe-teachers.ts"
 import { existingCheckpoint, type RunFolder, ranksSetting } from "./resume.ts"
-import { badText, joinTraining, runTraining, type TrainingRun } from "./run-directory.ts"
+import { joinTraining, runTraining, type TrainingRun } from "./run-directory.ts"
 import { readStart } from "./start.ts"
 
 export interface RecipeRunOptions {
@@ -120,7 +120,7 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
       teachers?.free()
       await data.close()
       if (data.bad.count > 0 && isFirstRank(group))
-        onNote(`samples that could not be used and were replaced: ${badText(data.bad)}`)
+        onNote(`samples that could not be used and were replaced: ${data.bad.count}: ${data.bad.summary()}`)
       if (data.cutOff > 0) onNote(`${data.cutOff} pictures are cut off, and were used as far as they go`)
     }
   } finally {
