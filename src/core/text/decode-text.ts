@@ -4,10 +4,19 @@
  */
 import { UserError } from "../errors.ts"
 
-/** By the byte-order mark; without one, UTF-8. */
-function encodingOf([first, second]: Uint8Array): "utf-8" | "utf-16le" | "utf-16be" {
+/** By the byte-order mark; without one, UTF-8. Throws a UserError that begins with `name` where that would read as letters with NUL between. */
+function encodingOf(bytes: Uint8Array, name: string): "utf-8" | "utf-16le" | "utf-16be" {
+  const [first, second] = bytes
   if (first === 0xff && second === 0xfe) return "utf-16le"
-  return first === 0xfe && second === 0xff ? "utf-16be" : "utf-8"
+  if (first === 0xfe && second === 0xff) return "utf-16be"
+  if (!alternates(bytes.subarray(0, 64))) return "utf-8"
+  throw new UserError(`${name} is UTF-16 without a byte-order mark`, "save the file as UTF-8")
+}
+
+/** Whether every other byte is 0, as in UTF-16 of plain letters, and not all are. */
+function alternates(bytes: Uint8Array): boolean {
+  const isZero = (parity: number) => bytes.every((byte, at) => at % 2 !== parity || byte === 0)
+  return bytes.length >= 4 && isZero(0) !== isZero(1)
 }
 
 /**
@@ -16,7 +25,7 @@ function encodingOf([first, second]: Uint8Array): "utf-8" | "utf-16le" | "utf-16
  * @param isCut whether it may end within a letter, which then is left out
  */
 export function decodeText(bytes: Uint8Array, name: string, isCut = false): string {
-  const encoding = encodingOf(bytes)
+  const encoding = encodingOf(bytes, name)
   try {
     return new TextDecoder(encoding, { fatal: true }).decode(bytes, { stream: isCut })
   } catch {
@@ -59,15 +68,15 @@ export function textLines(text: string): string[] {
 export async function* utf8Chunks(chunks: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
   let decoder: TextDecoder | null | undefined
   for await (const chunk of chunks) {
-    if (decoder === undefined) decoder = utf16Decoder(chunk)
+    if (decoder === undefined) decoder = utf16Decoder(chunk, name)
     yield decoder ? encoded(decoder, chunk, name) : chunk
   }
   if (decoder) yield encoded(decoder, undefined, name)
 }
 
 /** Null where the file is not UTF-16. */
-function utf16Decoder(first: Uint8Array): TextDecoder | null {
-  const encoding = encodingOf(first)
+function utf16Decoder(first: Uint8Array, name: string): TextDecoder | null {
+  const encoding = encodingOf(first, name)
   return encoding === "utf-8" ? null : new TextDecoder(encoding, { fatal: true })
 }
 
