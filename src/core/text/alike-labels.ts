@@ -56,5 +56,5 @@ function lineOf(group: readonly number[], labels: readonly string[], contextLeng
 function shortened(label: string): string {
   return label.length <= 80
     ? `"${oneLine(label)}"`
-    : `"${oneLine(label.slice(0, 40), 40)} ... ${oneLine(label.slice(-30), 40)}"`
+    : `"${oneLine(label.slice(0, 40), 40)} ... ${oneLine(label.slice(-30).replace(/^\S*\s+/, ""), 40)}"`
 }
