@@ -61,7 +61,7 @@ export async function listJsonl(path: string, options: JsonlOptions): Promise<Sa
   const pairs: Pair[] = []
   for await (const line of readLines(path, "none")) {
     const where = `${path}, line ${line.number}`
-    if (line.text === null) throw new UserError(`${where}: ${line.problem}`)
+    if (line.text === null) throw new UserError(`${where}: ${line.problem}`, "write it again, in UTF-8")
     if (line.text.trim() !== "") pairs.push(pairOf(parseObject(line.text, where), where, options))
   }
   if (pairs.length === 0) throw new UserError(`${path} has no lines`, "JSON objects were expected, one a line")
@@ -71,6 +71,7 @@ export async function listJsonl(path: string, options: JsonlOptions): Promise<Sa
 /** The path of a picture in a line's object; null where there is none, as in a reinforced shard. */
 export function imagePathOf(record: Readonly<Record<string, unknown>>): string | null {
   const value = imageNames.map((name) => record[name]).find((found) => typeof found === "string")
+  if (typeof value === "string" && isUrl(value)) return value
   return typeof value === "string" && /^[^\n]{1,4096}\.(jpe?g|jpe|jfif|png|webp|avif|tiff?|gif|bmp)$/i.test(value)
     ? value
     : null

@@ -232,6 +232,8 @@ test("what is no list of this machine says what it is", async () => {
   expect(await message("url.jsonl", `${object}\n${url}\n`)).toContain(
     'url.jsonl, line 2 names "https://a.example/1.jpg"',
   )
+  const bare = object.replace("pictures/0.jpg", "https://a.example/?id=1")
+  expect(await message("bare.jsonl", bare)).toContain('bare.jsonl, line 1 names "https://a.example/?id=1"')
   const latin = Buffer.from(`${object}\n${object.replace("one", "caf\xe9")}\n`, "latin1")
   expect(await message("latin.jsonl", latin)).toContain("latin.jsonl, line 2: it is not UTF-8")
   for (const source of ["pipe:cat x.tar", "a.tar::pipe:gunzip -c b.tar.gz"])
