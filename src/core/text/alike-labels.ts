@@ -7,7 +7,7 @@ import { cleanText } from "./clean-text.ts"
 import { fillTemplate } from "./prompts.ts"
 import { Tokenizer } from "./tokenizer.ts"
 
-/** Of the text towers of the family. */
+/** What the text towers of the family read. */
 const usualContext = 77
 
 /** A line for each group of labels whose prompts are the same to a model; none where all differ. */

@@ -26,7 +26,7 @@ test.each([
   expect(() => decodeText(bytes, "a.txt")).toThrow(message)
 })
 
-test("UTF-16 without a mark is told, and a NUL within a text is none", () => {
+test("UTF-16 without a mark is told, and a NUL within a text is not taken for it", () => {
   for (const bytes of [utf16("cat\ndog").subarray(2), bigEndian("cat\ndog").subarray(2)])
     expect(() => decodeText(bytes, "a.txt")).toThrow("a.txt is UTF-16 without a byte-order mark")
   for (const text of ["a\0b", "\0\0\0\0", "a\0", ""]) expect(decodeText(Buffer.from(text), "a.txt")).toBe(text)

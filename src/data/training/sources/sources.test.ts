@@ -220,7 +220,7 @@ test.each(["null", "NaN", "[null]", '""'])("a caption that is %s counts like an 
   expect(await epochOf(path, { maxBadSamples: 1 })).not.toContain(expected[2])
 })
 
-test("what is no list of this machine says what it is", async () => {
+test("what is not a list of this machine says what it is", async () => {
   const message = async (name: string, content: string | Uint8Array) => {
     await writeFile(join(folder, name), content)
     return messageOf(join(folder, name))
