@@ -84,10 +84,10 @@ export function zstdRuns({ count, size, letter = "a", frames = false }: Blocks):
 }
 
 /** A header of a tar and what follows it, padded to blocks. */
-export function tarEntry(name: string, content: Uint8Array | string, type = "0", size?: number): Buffer {
+export function tarEntry(name: string | Uint8Array, content: Uint8Array | string, type = "0", size?: number): Buffer {
   const bytes = Buffer.from(content)
   const header = Buffer.alloc(512)
-  header.write(name, 0, 100)
+  Buffer.from(name).copy(header, 0, 0, 100)
   header.write("0000644\x000000000\x000000000\0", 100)
   header.write(`${(size ?? bytes.length).toString(8).padStart(11, "0")}\0`, 124)
   header.write("00000000000\0        ", 136)

@@ -1,6 +1,7 @@
 /** What `mobileclip classify` reads, labels from the command line or from a file, and what it prints. */
 import type { Command } from "commander"
 import { UserError } from "../core/errors.ts"
+import { decodeText, textLines } from "../core/text/decode-text.ts"
 import { readBytes } from "../host/files/files.ts"
 import { percent } from "../report/numbers.ts"
 import type { LabelScore } from "../run/classify.ts"
@@ -20,8 +21,8 @@ export async function readLabels({ labels, labelsFile }: LabelOptions, command: 
     return unique(labels.split(","), "--labels", "separate labels by commas: --labels cat,dog")
   }
   if (labels !== undefined) command.error("error: give either --labels or --labels-file")
-  const text = new TextDecoder().decode(await readBytes(labelsFile))
-  return unique(text.split("\n"), labelsFile, "put one label on each line")
+  const text = decodeText(await readBytes(labelsFile), labelsFile)
+  return unique(textLines(text), labelsFile, "put one label on each line")
 }
 
 function unique(labels: readonly string[], source: string, hint: string): string[] {

@@ -5,8 +5,9 @@
  */
 import { readdir, stat } from "node:fs/promises"
 import { basename, join } from "node:path"
-import { quoted, UserError } from "../core/errors.ts"
+import { oneLine, quoted, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
+import { decodeText } from "../core/text/decode-text.ts"
 import { requireNoCredentials } from "../host/network/address.ts"
 import { parseInfo, shardLikeLists } from "./reinforced/tar/side-files.ts"
 import { pathOf } from "./stores/local.ts"
@@ -30,6 +31,8 @@ export function tfrecordError(name: string): UserError {
   )
 }
 
+const COMPRESSED = /^[^.].*\.(tgz|tar\.(gz|zstd?|bz2|xz))$/
+
 /**
  * The shard files that `list` names, in the order written; a folder gives its shards sorted by name. Whether a single file
  * exists is checked on this machine only. Throws a UserError when a brace is left open, a path does not exist, a URL has a user
@@ -39,13 +42,22 @@ export async function expandShards(
   list: string | readonly string[],
   storage: Storage = openStorage(),
 ): Promise<string[]> {
-  const patterns = [list].flat().map(requireNoCredentials).flatMap(splitList).filter(Boolean)
+  const patterns = [list].flat().map(requireNoPipe).map(requireNoCredentials).flatMap(splitList).filter(Boolean)
   const shards: string[] = []
   for (const path of patterns.map(requireNoCredentials).flatMap(expandBraces)) {
     for (const shard of await shardsAt(path, storage)) shards.push(requireNoCredentials(shard))
   }
   if (!shards.length) throw new UserError("the list of shards is empty", "name .tar files or a folder that holds some")
   return shards
+}
+
+/** The list as it is. Throws UserError where it names the output of a command, as WebDataset's readers take it. */
+export function requireNoPipe(list: string): string {
+  if (!/(^|::)\s*pipe:/i.test(list)) return list
+  throw new UserError(
+    `${oneLine(list)}: pipe: is not supported, because samples are read by their positions and not one after the other`,
+    "name the shard itself, by path or as s3://, https:// or hf://, or write the command's output to a file",
+  )
 }
 
 /** At `::`, but not within the address of an IPv6 host: `http://[::1]/0.tar`. */
@@ -87,6 +99,9 @@ function shardsAmong(names: readonly string[], folder: string): string[] {
   }
   const tfrecord = names.find(isTfrecord)
   if (tfrecord !== undefined) throw tfrecordError(join(folder, tfrecord))
+  if (names.some((name) => COMPRESSED.test(name))) {
+    throw new UserError(`${folder}: its archives are compressed, and tar shards are read uncompressed`, "unpack them")
+  }
   throw new UserError(`${folder}: the folder holds no .tar file`, "shards end in .tar, .jsonl, .jsonl.gz or .jsonl.zst")
 }
 
@@ -94,7 +109,7 @@ function shardsAmong(names: readonly string[], folder: string): string[] {
 async function shardsListed(path: string, storage: Storage): Promise<string[]> {
   const bytes = await storage.readBytes(path)
   if (!bytes) throw new UserError(`${path}: no such file`)
-  const names = [...parseInfo(new TextDecoder().decode(bytes), path).lengths.keys()]
+  const names = [...parseInfo(decodeText(bytes, path), path).lengths.keys()]
   const folder = withoutQuery(path).slice(0, -"info.json".length)
   const above = folder.replace(/[^/]+\/$/, "")
   const isAbsolute = (name: string) => isUrl(name) || name.startsWith("/")

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
-import { parseJsonText } from "./json-text.ts"
+import { JsonNumber, plainNumbers } from "../core/json.ts"
+import { formatExactJson, parseExactJson, parseJsonText } from "./json-text.ts"
 
 test.each([
   '{"param_aug":[[[1,2,3,4],[[5,0.5],[6,1]]],[[1,2,3,4],null]]}',
@@ -49,4 +50,55 @@ test("levels are counted", () => {
   expect(() => parseJsonText(nested(129))).toThrow("it nests deeper than 128 levels")
   expect(() => parseJsonText('{"a":'.repeat(1e6))).toThrow("it nests deeper than 128 levels")
   expect(parseJsonText(`[${"[[]],".repeat(1000)}0]`)).toHaveLength(1001)
+})
+
+test.each([
+  '{"hash":3791411052119578831}',
+  "[9007199254740993,-9223372036854775808,18446744073709551615]",
+  '{"similarity":NaN,"low":-Infinity,"high":Infinity}',
+  "[1.0,-0,0.10,1e5,1E+400,0.30000000000000004441,-5e-324,-1e-320,5e-324,-1.5e-310]",
+  '{"a":[{"b":[1,"1.0",NaN]}],"1.0":"NaN","":null,"t":true}',
+  "NaN",
+])("Python's JSON comes back letter by letter: %s", (text) => {
+  expect(formatExactJson(parseExactJson(text))).toBe(text)
+})
+
+test("numbers that JavaScript keeps are numbers, and others know their value", () => {
+  const value = parseExactJson(
+    '{"width": 640, "p": 0.25, "n": [-3, 1e-7], "id": 3791411052119578831, "x": NaN, "y": 2.0}',
+  )
+  expect(value).toEqual({
+    ...{ width: 640, p: 0.25, n: [-3, 1e-7] },
+    ...{ id: new JsonNumber("3791411052119578831"), x: new JsonNumber("NaN"), y: new JsonNumber("2.0") },
+  })
+  expect(plainNumbers(value)).toEqual({
+    width: 640,
+    p: 0.25,
+    n: [-3, 1e-7],
+    id: Number("3791411052119578831"),
+    x: NaN,
+    y: 2,
+  })
+})
+
+test.each([
+  "1.0.5",
+  "01.0",
+  "1.NaN",
+  "-NaN",
+  "+1",
+  "[1.0 2.0]",
+  "1e",
+  "--1.0",
+  "Infinity1",
+  "NaN1",
+  "-01",
+  "[1.0-5]",
+  "1.0e",
+  "Infinity-1",
+  "nan",
+  '{"a":1.0',
+  "0x1.0",
+])("%s is not JSON of Python either", (text) => {
+  expect(() => parseExactJson(text)).toThrow(SyntaxError)
 })

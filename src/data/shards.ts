@@ -2,8 +2,9 @@
  * WebDataset shards: tar archives in which files that share a path up to the first dot of their name, side by side, are
  * one sample (https://github.com/webdataset/webdataset). Files that have no extension are not part of any sample.
  */
+import { isUtf8 } from "node:buffer"
 import { createReadStream } from "node:fs"
-import { extract, type Header, type Pack, pack } from "tar-stream"
+import { type Extract, extract, type Header, type Pack, pack } from "tar-stream"
 import { messageOf, quoted, UserError } from "../core/errors.ts"
 import { isObject } from "../core/json.ts"
 import { fileError } from "../host/files/file-error.ts"
@@ -110,13 +111,13 @@ interface Member {
 async function* readMembers(path: string): AsyncGenerator<Member> {
   await requireFile(path)
   const source = createReadStream(path, { highWaterMark: 1 << 20 })
-  const archive = extract()
+  const archive = openTar()
   source.on("error", (error) => archive.destroy(error))
   try {
     for await (const entry of source.pipe(archive)) {
-      checkHeader(entry.header)
-      const name = splitName(entry.header)
-      if (name) checkSampleSize([entry.header.size!])
+      const header = checkHeader(entry.header)
+      const name = splitName(header)
+      if (name) checkSampleSize([header.size!])
       if (name) yield { ...name, bytes: await readAll(entry as AsyncIterable<Uint8Array>) }
       else entry.resume()
     }
@@ -133,16 +134,54 @@ async function* readMembers(path: string): AsyncGenerator<Member> {
 /** Fields of an extended header (PAX), with those that hold for the whole archive: about 20 exist. */
 const mostFields = 1000
 
+/** What tar-stream 3.2 has and its types do not. */
+interface PaxReader {
+  _pax: Record<string, string> | null
+  _decodeLongHeader(bytes: Uint8Array): void
+}
+
+/** A reader of archives whose names `checkHeader` decodes. */
+export function openTar(): Extract {
+  const archive = extract({ filenameEncoding: "latin1" } as Parameters<typeof extract>[0])
+  const reader = archive as unknown as PaxReader
+  const decode = reader._decodeLongHeader.bind(archive)
+  // It reads PAX headers as UTF-8, but Python writes names as the bytes that they are (hdrcharset=BINARY).
+  reader._decodeLongHeader = (bytes) => {
+    decode(bytes)
+    const path = isUtf8(bytes) ? null : /(?:^|\n)\d+ path=([^\n]*)\n/.exec(Buffer.from(bytes).toString("latin1"))
+    if (path && reader._pax) reader._pax.path = decodeName(path[1]!)
+  }
+  return archive
+}
+
 /**
- * Throws Error on a header that no archive of samples has. tar-stream would wait for ever for the end of an entry whose size
- * is not a number; names and fields of MiBs, given once for all entries, take long for each.
+ * The header, its name decoded. Throws Error on one that no archive of samples has. tar-stream would wait for ever for the end
+ * of an entry whose size is not a number; names and fields of MiBs, given once for all entries, take long for each.
  */
-export function checkHeader({ name, size, pax }: Header): void {
+export function checkHeader(header: Header): Header {
+  const { size, pax } = header
+  const name = nameOf(header)
   if (name.length > longestKey) throw new Error(`a name has ${name.length} letters, more than ${longestKey}`)
   if (!Number.isSafeInteger(size)) throw new Error(`the size of ${quoted(name)} is damaged`)
   let fields = 0
   for (const _ in pax as object | null)
     if (++fields > mostFields) throw new Error(`a header has more than ${mostFields} fields`)
+  return { ...header, name }
+}
+
+/** That of a PAX header is decoded. */
+function nameOf({ name, pax }: Header): string {
+  return (pax as Record<string, string> | null)?.path === undefined ? decodeName(name) : name
+}
+
+/**
+ * UTF-8; a name that is something else keeps a letter for each byte (Latin-1), so that names are as distinct as their bytes.
+ *
+ * @param name a letter for each byte
+ */
+function decodeName(name: string): string {
+  const bytes = Buffer.from(name, "latin1")
+  return isUtf8(bytes) ? bytes.toString("utf8") : name
 }
 
 /** Key and extension of a member; null where the entry is not a member: a folder, a hidden file, a file without extension. */

@@ -41,6 +41,21 @@ test("of a folder with train/ and val/ the task is val/", async () => {
   ])
 })
 
+test("classes that no model can tell apart are named", async () => {
+  write("Cat/1.jpg", "dog/2.jpg", "cat/3.jpg")
+  const { notes } = await openTasks(folder)
+  expect(notes).toEqual([expect.stringMatching(/: labels 1 \("Cat"\), 2 \("cat"\) are the same to the model/)])
+})
+
+test("a task list in UTF-16, and one in other bytes", async () => {
+  write("a/cat/1.jpg", "a/dog/2.jpg")
+  const list = '[{"name": "café",\n "images": "a"}]'
+  writeFileSync(join(folder, "tasks.json"), Buffer.from(`\ufeff${list}`, "utf16le"))
+  expect((await openTasks(join(folder, "tasks.json"))).chance).toEqual({ café: 1 / 2 })
+  writeFileSync(join(folder, "tasks.json"), Buffer.from(`\n${list}`, "latin1"))
+  await expect(openTasks(join(folder, "tasks.json"))).rejects.toThrow("tasks.json, line 2 is not UTF-8")
+})
+
 test("a class without pictures is an error that names what is there instead", async () => {
   write("cat/1.jpg", "dog/2.bmp")
   await expect(openTasks(folder)).rejects.toMatchObject({

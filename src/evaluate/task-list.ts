@@ -10,6 +10,7 @@ import { z } from "zod"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
+import { alikeLabels } from "../core/text/alike-labels.ts"
 import { defaultTemplates } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { chanceOf, TASKS } from "../data/scenes/tasks.ts"
@@ -28,7 +29,7 @@ export type Scores = Readonly<Record<string, number>>
 export interface TaskList {
   /** Accuracy of guessing, by task. */
   readonly chance: Readonly<Record<string, number>>
-  /** What was passed over in folders, a line each. */
+  /** A line for what was passed over in a folder, and for each group of classes that no model can tell apart. */
   readonly notes: readonly string[]
   score(encoder: Encoder): Promise<Scores>
 }
@@ -100,7 +101,7 @@ async function folderTask(entry: Entry): Promise<OneTask> {
   return {
     name,
     chance: 1 / classes.length,
-    notes,
+    notes: [...notes, ...alikeLabels(task.classNames, task.templates).map((line) => `${name}: ${line}`)],
     async accuracy(encoder) {
       return (await zeroShot(encoder, task, await imageVectors(encoder, images.decoded()))).accuracy
     },

@@ -57,6 +57,19 @@ test("hidden names, a folder's link to itself, pipes and other files are left ou
   expect(own.notes).toEqual([expect.stringContaining("1 .bmp")])
 })
 
+test("classes that no model can tell apart are named", async () => {
+  for (let i = 0; i < 6; i++) for (const name of ["Bun", "bun"]) write(`${name}/${i}.jpg`)
+  const own = await readOwnPictures(folder)
+  expect(own.notes).toEqual([expect.stringMatching(/^labels 1 \("Bun"\), 2 \("bun"\) are the same to the model/)])
+})
+
+test("a caption file that is not UTF-8 is refused with its line", async () => {
+  for (let i = 0; i < 12; i++) write(`${i}.jpg`)
+  for (let i = 0; i < 12; i++) write(`${i}.txt`, `picture ${i}`)
+  writeFileSync(join(folder, "3.txt"), Buffer.from("one\ncaf\xe9", "latin1"))
+  await expect(readOwnPictures(folder)).rejects.toThrow("3.txt, line 2 is not UTF-8")
+})
+
 test("captions beside pictures, a line each; pictures without one are left out and counted", async () => {
   for (let i = 0; i < 11; i++) write(`${i}.png`)
   for (let i = 0; i < 10; i++) write(`${i}.txt`, `picture ${i}\n\n another of ${i} \n`)

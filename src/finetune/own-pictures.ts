@@ -4,6 +4,7 @@
  */
 import { join } from "node:path"
 import { UserError } from "../core/errors.ts"
+import { alikeLabels } from "../core/text/alike-labels.ts"
 import { defaultTemplates } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { readCaptions } from "../data/training/sources/captions.ts"
@@ -25,7 +26,7 @@ export interface OwnPictures {
   readonly classes: Classes | null
   /** Pictures left out because they have no caption. */
   readonly withoutCaption: number
-  /** A line about each kind of file that was left out. */
+  /** A line about each kind of file that was left out, and about classes that no model can tell apart. */
   readonly notes: readonly string[]
 }
 
@@ -70,7 +71,11 @@ export async function readOwnPictures(source: string, options: OwnPicturesOption
     pictures,
     heldOut,
     classes: names && { names, templates },
-    notes: [...(list.notes ?? []), ...(list.heldOut ? [`${join(source, list.heldOut.name)} is what is held out`] : [])],
+    notes: [
+      ...(list.notes ?? []),
+      ...(list.heldOut ? [`${join(source, list.heldOut.name)} is what is held out`] : []),
+      ...(names ? alikeLabels(names, templates) : []),
+    ],
     withoutCaption: found.filter(({ captions }) => captions.length === 0).length,
   }
 }

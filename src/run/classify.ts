@@ -5,6 +5,7 @@ import { cosines, l2Normalize, softmax } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
+import { alikeLabels } from "../core/text/alike-labels.ts"
 import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
 
 export interface LabelScore {
@@ -16,6 +17,8 @@ export interface LabelScore {
 
 export interface Classifier {
   readonly labels: readonly string[]
+  /** A line for each group of labels that the model cannot tell apart. */
+  readonly notes: readonly string[]
   /** For each image all labels, the best first. */
   classify(images: readonly Image8[]): Promise<LabelScore[][]>
 }
@@ -37,6 +40,7 @@ export async function createClassifier(
   const vectorsOfLabels = await labelVectors(model, labels, templates)
   return {
     labels,
+    notes: alikeLabels(labels, templates),
     async classify(images) {
       const vectors = l2Normalize(await model.encodeImages(images), embedDim)
       const similarity = cosines(vectors, vectorsOfLabels, embedDim)

@@ -73,6 +73,30 @@ test("a table: folders are searched, --top cuts, labels come from a file", async
   expect(rest).toEqual([])
 })
 
+test("a file of labels in UTF-16, or with CR; other bytes are refused with their line", async () => {
+  const list = async (content: string | Uint8Array) => {
+    writeFileSync(at("list.txt"), content)
+    const { out, err } = await classify(at("pictures", "red.jpg"), "--labels-file", at("list.txt"), "--json")
+    return err === ""
+      ? JSON.parse(out)[0]
+          .labels.map(({ label }: { label: string }) => label)
+          .sort()
+      : err
+  }
+  const labels = ["café", "dog"]
+  expect(await list("café\rdog\r")).toEqual(labels)
+  expect(await list(Buffer.from("\ufeffcafé\r\ndog", "utf16le"))).toEqual(labels)
+  expect(await list("\ufeffcafé\ndog")).toEqual(labels)
+  expect(await list(Buffer.from("dog\rcaf\xe9", "latin1"))).toMatch(/DIR\/list\.txt, line 2 is not UTF-8\n {2}save/)
+})
+
+test("labels that the model cannot tell apart are named", async () => {
+  const long = Array(80).fill("red").join(" ")
+  const { code, err } = await classify(at("pictures", "red.jpg"), "--labels", `${long} star,dog,${long} heart`)
+  expect(code).toBe(0)
+  expect(err).toMatch(/^labels 1 \(".* star"\), 3 \(".* heart"\) are the same to the model/)
+})
+
 test("templates change the result; several are averaged", async () => {
   const cosine = async (...templates: string[]) => {
     const options = templates.flatMap((template) => ["--template", template])

@@ -46,6 +46,7 @@ async function classify(images: readonly string[], options: Options, command: Co
   const labels = await readLabels(options, command)
   await using model = await loadModel(options.model, options)
   const classifier = await createClassifier(model, labels, options.template)
+  for (const line of classifier.notes) writeErr?.(`${line}\n`)
   const files = await imageFiles(images, (line) => writeErr?.(`${line}\n`))
   const decode = (file: string) => decodeImage(file, { maxPixels: options.maxPixels })
   const results: Result[] = []

@@ -142,7 +142,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     const allowed = await start("bad-allowed", "4")
     expect(allowed).toMatchObject({
       code: 0,
-      err: "samples that could not be used and were replaced: 4: 4 damaged picture\n",
+      err: expect.stringMatching(/^samples .* and were replaced: 4: 4 x damaged picture \(.*broken\.tar: b\d+.*\)\n$/),
     })
     expect(JSON.parse(allowed.out)).toMatchObject({ steps: 7, badSamples: { "damaged picture": 4 } })
     const last = (await readMetrics(join(folder, "bad-allowed", "metrics.jsonl"))).at(-1)

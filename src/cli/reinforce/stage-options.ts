@@ -4,6 +4,7 @@ import { existsSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { modelDtypes } from "../../core/precision.ts"
+import { decodeText } from "../../core/text/decode-text.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
 import { type EmbeddingJob, jobLimits } from "../../reinforce/job/job.ts"
 import {
@@ -111,7 +112,7 @@ function readAugmentation(given: string): Pick<EmbeddingJob, "augmentation" | "n
 function readText(path: string): string {
   const file = openRandomAccess(path)
   try {
-    return new TextDecoder().decode(file.read(0, file.size))
+    return decodeText(file.read(0, file.size), path)
   } finally {
     file.close()
   }

@@ -4,6 +4,7 @@
  */
 import { quoted, UserError } from "../../core/errors.ts"
 import type { Size } from "../../core/image/resize.ts"
+import { plainNumbers } from "../../core/json.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { parseJsonText } from "../json-text.ts"
 import { opNames, type StoredAugmentation, type StoredCrop, type StoredOp } from "./augmentation.ts"
@@ -47,7 +48,7 @@ function opIndex(name: string): number {
  * @param where for messages: the sample, or the file
  */
 export function parseParamAug(value: unknown, where: string): StoredAugmentation[] {
-  const list = typeof value === "string" ? parseJson(value, where) : value
+  const list = typeof value === "string" ? parseJson(value, where) : plainNumbers(value)
   if (!Array.isArray(list)) throw malformed(`${where}: param_aug is a list of views`, list)
   return list.map((entry, i) => parseAugmentation(entry, `${where}: param_aug[${i}]`))
 }

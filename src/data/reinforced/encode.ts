@@ -5,6 +5,7 @@
 
 import { bfloat16ToFloat32, float32ToBfloat16 } from "../../core/arrays/half.ts"
 import { UserError } from "../../core/errors.ts"
+import { formatExactJson } from "../json-text.ts"
 import { type Sample, shardChunks } from "../shards.ts"
 import type { EmbeddingKind } from "./embeddings.ts"
 import { recordOfSample } from "./jsonl/json-record.ts"
@@ -37,7 +38,7 @@ export async function* encodeSamples(
   for await (const sample of samples) {
     const arranged = arrange(sample, format)
     const embeddings = format.embeddings === "pth.gz" ? rounded(arranged.embeddings) : arranged.embeddings
-    yield Buffer.from(`${JSON.stringify(recordOfSample({ ...arranged, embeddings }))}\n`)
+    yield Buffer.from(`${formatExactJson(recordOfSample({ ...arranged, embeddings }))}\n`)
   }
 }
 

@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { afterAll, beforeAll, expect, test } from "vitest"
+import { paxField, tarEnd, tarEntry } from "../../../test/hostile.ts"
 import { collect, reinforcedSample, tarOf } from "../../../test/reinforced.ts"
 import { UserError } from "../../core/errors.ts"
 import { writeEmbeddings } from "./embeddings.ts"
@@ -139,7 +140,7 @@ test.each<[string, Record<string, string | Uint8Array | null>, string]>([
   ["npz", { npz: "PK nothing" }, "npz: the zip archive is damaged or cut short"],
   ["pth.gz", { npz: null, "pth.gz": "nothing" }, "pth.gz: cannot be unzipped (incorrect header check)"],
   ["cemb", { npz: null, cemb: "nothing at all" }, "cemb: it does not begin with CEMB"],
-  ["text", { txt: Uint8Array.of(0xff, 0xfe) }, "txt is not UTF-8"],
+  ["text", { txt: Uint8Array.of(0x61, 0xe9) }, "txt, line 1 is not UTF-8"],
   [
     "rows of views",
     { npz: writeEmbeddings("npz", manyViews.embeddings) },
@@ -297,3 +298,96 @@ test.each(["ustar", "gnu", "pax"])("%s archives of the system's tar are read", a
   const { samples } = await collect(out)
   expect(samples).toMatchObject([{ key: name, texts: ["zero"] }])
 })
+
+/** Bytes of a shard with the same samples, read and written again. */
+async function rewritten(content: string | Uint8Array, output: "webdataset" | "jsonl"): Promise<string> {
+  const { samples, problems } = await read(content)
+  expect(problems).toEqual([])
+  const format = { output, embeddings: "npz", textEmbeddings: "joined", images: true } as const
+  const chunks: Uint8Array[] = []
+  for await (const chunk of encodeSamples(samples, format)) chunks.push(chunk)
+  return Buffer.concat(chunks).toString("latin1")
+}
+
+const python = '{"similarity":NaN,"hash":3791411052119578831,"aesthetic":5.0,"most":[-Infinity,1e-05]}'
+
+test("JSON as Python writes it comes back with every digit, from tar and JSONL, into both", async () => {
+  const tar = await tarOf([["a.jpg", jpg], ["a.txt", "x"], ["a.json", python]]) // biome-ignore format: files
+  const line = `{"uid":"a","text":"x",${python.slice(1)}`
+  for (const content of [tar, line]) {
+    expect(await rewritten(content, "webdataset")).toContain(python)
+    expect(await rewritten(content, "jsonl")).toContain(python.slice(1))
+  }
+})
+
+test("a json that cannot be read costs no sample that has a picture and a text", async () => {
+  for (const json of ["{", "[]", "1.0", Buffer.from('{"a": "caf\xe9"}', "latin1")]) {
+    const { samples, problems } = await read(await tarOf([["a.jpg", jpg], ["a.txt", "x"], ["a.json", json]])) // biome-ignore format: files
+    expect(samples).toMatchObject([{ key: "a", texts: ["x"], fields: {} }])
+    expect(samples[0]!.others.get("json")).toEqual(new Uint8Array(Buffer.from(json)))
+    expect(problems).toMatchObject([{ key: "a", action: "kept" }])
+  }
+})
+
+test("ids of 19 digits stay distinct, and those that JavaScript can write are as before", async () => {
+  const ids = Array.from({ length: 24 }, (_, i) => `37914110521195788${String(i).padStart(2, "0")}`)
+  const lines = [...ids, "7", "8.0", "NaN", "-Infinity"].map((id) => `{"id":${id},"text":"x"}`)
+  const { samples, problems } = await read(lines.join("\n"))
+  expect(keys(samples)).toEqual([...ids, "7", "8"])
+  expect(problems.map(({ reason }) => reason)).toEqual([
+    'line 27: no "uid" and no "id"',
+    'line 28: no "uid" and no "id"',
+  ])
+})
+
+test("lines of JSONL: a byte-order mark, CR, null and NaN for what is missing, and bytes that are not UTF-8", async () => {
+  const lines = [
+    '\ufeff{"uid":"a","url":null}',
+    '{"uid":"b","url":NaN,"image":NaN,"param_aug":NaN}',
+    '\ufeff{"uid":"c"}',
+  ]
+  for (const lineEnd of ["\n", "\r\n", "\r"]) {
+    const { samples, problems } = await read(lines.join(lineEnd))
+    expect(keys(samples)).toEqual(["a", "b", "c"])
+    expect(problems).toEqual([])
+  }
+  const { samples, problems } = await read(Buffer.from('{"uid":"a"}\n{"uid":"b","text":"caf\xe9"}\n', "latin1"))
+  expect(keys(samples)).toEqual(["a"])
+  expect(problems).toEqual([{ key: null, reason: "line 2: it is not UTF-8", action: "dropped" }])
+})
+
+test("captions in UTF-16 by their mark", async () => {
+  const utf16 = Buffer.concat([Buffer.of(0xff, 0xfe), Buffer.from("Loïc’s café", "utf16le")])
+  const { samples } = await read(await tarOf([["a.txt", utf16]])) // biome-ignore format: files
+  expect(samples[0]!.texts).toEqual(["Loïc’s café"])
+})
+
+test("names that differ only in bytes that are not UTF-8 are names of their own, also in PAX and GNU headers", async () => {
+  const names = Array.from({ length: 24 }, (_, i) => Buffer.from(`caf${String.fromCharCode(0xe0 + i)}`, "latin1"))
+  const txt = (name: Uint8Array) => Buffer.concat([name, Buffer.from(".txt")])
+  const pax = (name: Uint8Array) =>
+    Buffer.from(paxField("hdrcharset", "BINARY") + paxField("path", Buffer.from(name).toString("latin1")), "latin1")
+  const archives = {
+    plain: names.map((name, i) => tarEntry(txt(name), `${i}`)),
+    pax: names.map((name, i) => Buffer.concat([tarEntry("x", pax(txt(name)), "x"), tarEntry("caf_.txt", `${i}`)])),
+    gnu: names.map((name, i) => Buffer.concat([tarEntry("././@LongLink", Buffer.concat([txt(name), Buffer.alloc(1)]), "L"), tarEntry("caf_.txt", `${i}`)])),
+  } // biome-ignore format: an archive each
+  const letters = names.map((name) => name.toString("latin1"))
+  for (const entries of Object.values(archives)) {
+    const { samples, problems } = await read(Buffer.concat([...entries, tarEnd]))
+    expect(samples.map(({ key, texts }) => [key, texts[0]])).toEqual(letters.map((name, i) => [name, `${i}`]))
+    expect(problems).toEqual([])
+  }
+  const utf8 = await read(Buffer.concat([tarEntry("café.txt", "one"), tarEntry("Ã©.txt", "two"), tarEnd]))
+  expect(keys(utf8.samples)).toEqual(["café", "Ã©"])
+})
+
+test.each([
+  ["a tar by gzip", async () => gzipSync(await tarOf([["a.txt", "x".repeat(9000)]])), "is a tar archive compressed by gzip"],
+  ["a list of JSON", async () => ' [{"uid": "a"}]', "is one JSON array, and an object on each line was expected"],
+  ["Parquet", async () => "PAR1....PAR1", "is a Parquet file, not a shard"],
+  ["zip", async () => "PK\x03\x04", "is a zip archive, not a shard"],
+  ["UTF-16", async () => Buffer.from([0xff, 0xfe, 0x7b, 0]), "is a text in UTF-16, not a shard"],
+])("%s says what it is", async (_, content, message) => {
+  await expect(read(await content())).rejects.toThrow(message)
+}) // biome-ignore format: a table

@@ -2,7 +2,7 @@
  * Reads shards of image-text samples, reinforced or not: WebDataset tar, or JSONL that may be compressed with gzip or
  * zstd. A file's format is told by its content, not by its name. Formats: docs/formats.md.
  */
-
+import { constants, gunzipSync } from "node:zlib"
 import { UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
@@ -38,8 +38,8 @@ export function shardFormat(file: RandomAccess): "tar" | Compression {
   const head = Buffer.from(file.read(0, Math.min(file.size, 512)))
   const text = head.toString("latin1")
   if (head.length === 512 && (text.slice(257, 262) === "ustar" || head.every((byte) => byte === 0))) return "tar"
-  if (text.startsWith("\x1f\x8b")) return "gzip"
-  if (head.length > 4 && isZstd(head.readUInt32LE())) return "zstd"
+  if (text.startsWith("\x1f\x8b")) return requireNoTar(file, "gzip")
+  if (head.length > 4 && isZstd(head.readUInt32LE())) return requireNoTar(file, "zstd")
   if (/^(\xef\xbb\xbf)?\s*\{/.test(text)) return "none"
   throw stranger(file.name, text)
 }
@@ -47,6 +47,44 @@ export function shardFormat(file: RandomAccess): "tar" | Compression {
 /** A frame's magic number, or one of the 16 of frames to be skipped. */
 function isZstd(magic: number): boolean {
   return magic === 0xfd2fb528 || (magic & 0xfffffff0) >>> 0 === 0x184d2a50
+}
+
+/** Throws UserError where what is compressed is a tar archive: its samples are read one by one, by their positions. */
+function requireNoTar(file: RandomAccess, compression: "gzip" | "zstd"): Compression {
+  const isTar = compression === "gzip" ? /^.{257}ustar/s.test(gunzipHead(file)) : /\.tar\.zstd?$/i.test(file.name)
+  if (!isTar) return compression
+  throw new UserError(
+    `${file.name} is a tar archive compressed by ${compression}, and tar shards are read uncompressed`,
+    compression === "gzip" ? "unpack it: gunzip < OLD > NEW.tar" : "unpack it: zstd -d OLD -o NEW.tar",
+  )
+}
+
+/** The beginning of what is compressed, "" where it is damaged. */
+function gunzipHead(file: RandomAccess): string {
+  try {
+    const head = file.read(0, Math.min(file.size, 4096))
+    return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH }).toString("latin1", 0, 512)
+  } catch {
+    return ""
+  }
+}
+
+/** What else people have, by how it begins. */
+const kinds = {
+  "PK\x03\x04": "a zip archive",
+  BZh: "compressed by bzip2",
+  "\xfd7zXZ": "compressed by xz",
+  PAR1: "a Parquet file",
+  "\xff\xfe": "a text in UTF-16",
+  "\xfe\xff": "a text in UTF-16",
+}
+
+/** JSON that is one list, and not an object on each line. */
+export function jsonArray(name: string): UserError {
+  return new UserError(
+    `${name} is one JSON array, and an object on each line was expected (JSONL)`,
+    "make lines of it: jq -c '.[]' OLD.json > NEW.jsonl",
+  )
 }
 
 function stranger(name: string, text: string): UserError {
@@ -62,5 +100,7 @@ function stranger(name: string, text: string): UserError {
       "look at it in a browser, and download the file again",
     )
   }
-  return new UserError(`${name} is not a shard`, expected)
+  if (/^(\xef\xbb\xbf)?\s*\[/.test(text)) return jsonArray(name)
+  const kind = Object.entries(kinds).find(([beginning]) => text.startsWith(beginning))?.[1]
+  return new UserError(`${name} is ${kind === undefined ? "not a shard" : `${kind}, not a shard`}`, expected)
 }

@@ -44,6 +44,8 @@ export interface BadTally {
   readonly reasons: ReadonlyMap<string, number>
   /** Samples replaced because they are smaller than asked for, in the epoch with the most; with draws, the number of draws. */
   readonly passedOver: number
+  /** What was wrong, how often, and an example of each, in a line. */
+  summary(): string
   /** Counts of this rank, from the batches that were taken. */
   counts(): readonly number[]
   /** Throws UserError when they are too many. */

@@ -7,6 +7,7 @@ import { lstat, mkdir, open, readlink, realpath, rename, rm, stat, writeFile } f
 import { dirname, resolve } from "node:path"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
+import { decodeText } from "../../core/text/decode-text.ts"
 import { fileError } from "./file-error.ts"
 import { removeAbandonedOnce, stagingPath } from "./staging.ts"
 
@@ -168,7 +169,7 @@ export async function readJson(path: string, what: string): Promise<unknown> {
   const checkSize = (bytes: number) => {
     if (bytes > largestJson) throw new UserError(`${path} should be ${what}, but has ${bytes} bytes`)
   }
-  const text = new TextDecoder().decode(await readBytes(path, checkSize))
+  const text = decodeText(await readBytes(path, checkSize), path)
   try {
     return JSON.parse(text)
   } catch (error) {

@@ -34,3 +34,15 @@ test("and beside shards without records", async () => {
   const { shards } = await findShards(openStorage(), [folder])
   expect(shards.map(({ name }) => name)).toEqual([join(folder, "00000.tar")])
 })
+
+test("the folder of a job has its records whatever its name is, and pipe: is refused", async () => {
+  for (const name of ["out", "out.tar", "out.jsonl"]) {
+    const output = join(folder, name)
+    mkdirSync(join(output, "_done"), { recursive: true })
+    writeFileSync(join(output, "00000.tar"), "")
+    writeFileSync(join(output, "_done", "00000.tar.json"), '{"samples":2}')
+    const { folder: found, shards } = await findShards(openStorage(), [output])
+    expect([found, shards]).toEqual([output, [{ name: "00000.tar", url: join(output, "00000.tar"), record: { samples: 2 } }]]) // biome-ignore format: a pair
+  }
+  await expect(findShards(openStorage(), ["pipe:cat x.tar"])).rejects.toThrow("pipe: is not supported")
+})

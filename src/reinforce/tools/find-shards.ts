@@ -5,7 +5,10 @@ import { mapOrdered } from "../../data/parallel.ts"
 import { readSamples } from "../../data/reinforced/read.ts"
 import type { ReinforcedSample } from "../../data/reinforced/sample.ts"
 import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"
+import { pathOf } from "../../data/stores/local.ts"
+import { isUrl } from "../../data/stores/open.ts"
 import type { Storage } from "../../data/stores/storage.ts"
+import { isDirectory } from "../../host/files/files.ts"
 import { joinUrl } from "../job/output.ts"
 import type { ShardResult } from "../runner.ts"
 import type { Report } from "../stages/stage.ts"
@@ -32,16 +35,17 @@ const shardName = /\.(tar|jsonl|jsonl\.gz|jsonl\.zstd?)$/i
 
 /** Throws UserError where there are no shards. */
 export async function findShards(storage: Storage, input: readonly string[]): Promise<ShardSet> {
-  const folder = input.length === 1 && isFolder(input[0]!) ? input[0]! : null
+  const folder = input.length === 1 && (await isFolder(input[0]!)) ? input[0]! : null
   const names = folder === null ? [] : (await storage.list(folder)).filter((name) => !/(^|\/)\./.test(name))
   if (folder !== null && names.some((name) => name.startsWith("_done/"))) return recordedShards(storage, folder, names)
   const urls = await expandShards(input)
   return { folder: null, shards: urls.map((url) => ({ name: url, url, record: null })), unrecorded: [] }
 }
 
-/** What can be the folder of a job: neither a shard nor a list of several. A web server lists no files. */
-function isFolder(input: string): boolean {
-  return !shardName.test(input) && !/[{}]|::|info\.json$|^https?:/i.test(input)
+/** What can be the folder of a job: here, whatever its name; elsewhere, neither a shard nor a list of several. A web server lists no files. */
+async function isFolder(input: string): Promise<boolean> {
+  if ((!isUrl(input) || /^file:/i.test(input)) && (await isDirectory(pathOf(input)))) return true
+  return !shardName.test(input) && !/[{}]|::|info\.json$|^https?:|(^|::)pipe:/i.test(input)
 }
 
 async function recordedShards(storage: Storage, folder: string, names: readonly string[]): Promise<ShardSet> {

@@ -36,9 +36,10 @@ export async function replayViews(shards: string | readonly string[], given: Rep
   const problems: Problem[] = []
   const wanted = keys ? new Set(keys) : null
   const counts = { samples: 0, views: 0 }
+  const names = new Set<string>()
   for await (const sample of wantedSamples(storage, set, wanted, options.signal, (problem) => problems.push(problem))) {
     try {
-      counts.views += await writeViews(sample, options)
+      counts.views += await writeViews(sample, join(options.output, unusedName(sample.key, names)), options)
       counts.samples += 1
     } catch (error) {
       if (!isInputError(error)) throw error
@@ -68,16 +69,24 @@ async function* wantedSamples(
 }
 
 /** The number of views. */
-async function writeViews(sample: ReinforcedSample, { output, size, interpolation }: Replay): Promise<number> {
+async function writeViews(sample: ReinforcedSample, base: string, { size, interpolation }: Replay): Promise<number> {
   if (!sample.paramAug) throw new UserError("it has no param_aug: no views were stored")
   const image = await decodePicture(sample, { minImageSize: 1 })
-  const base = join(output, fileName(sample.key))
   await writeAtomically(`${base}.${sample.image!.extension}`, [sample.image!.bytes])
   for (const [i, augmentation] of sample.paramAug.entries()) {
     const view = applyAugmentation(image, augmentation, size, interpolation, "its picture")
     await writeAtomically(`${base}.view${i}.png`, [await png(view)])
   }
   return sample.paramAug.length
+}
+
+/** A number follows the name where another key has it already: `a/b` and `a_b`. */
+function unusedName(key: string, taken: Set<string>): string {
+  const name = fileName(key)
+  let unused = name
+  for (let i = 2; taken.has(unused); i++) unused = `${name}-${i}`
+  taken.add(unused)
+  return unused
 }
 
 /** Keys may have folders in front, and come from anyone. */

@@ -27,7 +27,7 @@ export function diskOf({ image, text, decoder }: Towers, { ema, save }: Recipe):
   const values = [image, text, decoder].reduce((sum, tower) => sum + (tower?.parameters.train ?? 0), 0)
   const model = values * FLOAT_BYTES
   // The weights and two moments, and the average.
-  const checkpoint = model * (ema === null ? 3 : 4)
+  const checkpoint = model * (ema.decay === null ? 3 : 4)
   return { checkpoint, total: (save.keep + 1) * checkpoint + model }
 }
 

@@ -29,7 +29,7 @@ import type { Recipe } from "../recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../recipe/settings.ts"
 import { openTeachers, teacherWeights } from "./recipe-teachers.ts"
 import { existingCheckpoint, type RunFolder, ranksSetting } from "./resume.ts"
-import { badText, joinTraining, runTraining, type TrainingRun } from "./run-directory.ts"
+import { joinTraining, runTraining, type TrainingRun } from "./run-directory.ts"
 import { readStart } from "./start.ts"
 
 export interface RecipeRunOptions {
@@ -156,7 +156,8 @@ function noteAverage(
 }
 
 function noteUnused({ bad, cutOff }: TrainingData, { recipe, group, options: { onNote } }: RunContext): void {
-  if (bad.count > 0 && isFirstRank(group)) onNote(`samples that could not be used and were replaced: ${badText(bad)}`)
+  if (bad.count > 0 && isFirstRank(group))
+    onNote(`samples that could not be used and were replaced: ${bad.count}: ${bad.summary()}`)
   if (bad.passedOver > 0 && isFirstRank(group)) onNote(passedOverText(recipe, bad.passedOver))
   if (cutOff > 0) onNote(`${cutOff} pictures are cut off, and were used as far as they go`)
 }
@@ -228,7 +229,7 @@ async function describeRun(
   const identities: Settings = { data: data.identity, ...(await teacherWeights(recipe)) }
   const length = runLength(recipe, data.samples)
   const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
-  if (tasks && isFirstRank(group)) tasks.notes.forEach(options.onNote)
+  if (isFirstRank(group)) tasks?.notes.forEach(options.onNote)
   const config = trainConfigOf(recipe, { steps: length.steps, device, threads })
   return {
     ...folderOf(options),

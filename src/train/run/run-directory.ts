@@ -154,7 +154,7 @@ function withBadSamples(report: RunReport, bad: BadTally | undefined): RunReport
 }
 
 /** "12: 10 damaged picture, 2 no caption" */
-export function badText({ count, reasons }: Pick<BadTally, "count" | "reasons">): string {
+function badText({ count, reasons }: Pick<BadTally, "count" | "reasons">): string {
   return `${count}: ${[...reasons].map(([reason, times]) => `${times} ${reason}`).join(", ")}`
 }
 

@@ -24,25 +24,16 @@ export function statsText(report: StatsReport): string {
 
 function membersTable({ members, samples }: StatsReport): string {
   const rows = Object.entries(members).map(([extension, { files, bytes }]) => {
-    return [extension, String(files), `${(bytes / 1e6).toFixed(2)} MB`, kilobytes(bytes / samples)]
+    const each = samples > 0 ? kilobytes(bytes / samples) : "-"
+    return [extension, String(files), `${(bytes / 1e6).toFixed(2)} MB`, each]
   })
   return table(["member", "files", "bytes", "a sample"], rows)
 }
 
 function captionsTable({ captions }: StatsReport): string {
   const rows = Object.entries(captions).map(([kind, { samples, perSample, tokens, cut, empty }]) => {
-    const { mean, median, p95, max } = tokens
-    return [
-      kind,
-      `${samples}`,
-      perSample.mean.toFixed(2),
-      mean.toFixed(1),
-      `${median}`,
-      `${p95}`,
-      `${max}`,
-      `${cut}`,
-      `${empty}`,
-    ]
+    const spread = tokens ? [tokens.mean.toFixed(1), tokens.median, tokens.p95, tokens.max] : ["-", "-", "-", "-"]
+    return [kind, samples, perSample.mean.toFixed(2), ...spread, cut, empty].map(String)
   })
   return table(["captions", "samples", "each", "tokens", "median", "95 %", "most", "cut", "empty"], rows)
 }
@@ -52,6 +43,7 @@ const barWidth = 40
 /** How many tokens captions have: a line for each bin, up to the last one in use. */
 function histograms({ captions }: StatsReport): string {
   return Object.entries(captions)
+    .filter(([, { tokens }]) => tokens !== null)
     .map(([kind, { histogram }]) => {
       const most = Math.max(...histogram.map(({ count }) => count))
       const lines = histogram.map(({ from, to, count }) => {
@@ -95,7 +87,7 @@ function failuresTable({ failures }: StatsReport): string {
   const rows = Object.entries(failures)
     .sort(([, a], [, b]) => b - a)
     .map(([reason, count]) => [reason, `${count}`])
-  return rows.length === 0 ? "" : table(["left out or noted", "times"], rows)
+  return rows.length === 0 ? "" : table(["left out or noted, such as", "times"], rows)
 }
 
 function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -5,6 +5,7 @@
 
 import { numpyPickle, readNumpyPickle } from "../../../core/containers/numpy-pickle.ts"
 import { quoted, UserError } from "../../../core/errors.ts"
+import { isMissing, JsonNumber } from "../../../core/json.ts"
 import { parseParamAug } from "../../augment/stored.ts"
 import { checkRows } from "../check-rows.ts"
 import { gzip, matrix, unzip } from "../embeddings.ts"
@@ -32,7 +33,7 @@ export function sampleOfRecord(record: Fields, stored: number, kept: ReportKept 
   const { texts, fields } = takeTexts(unread)
   const sample: ReinforcedSample = {
     ...{ key, image: imageOf(image), url, embeddings, fields, ...cutCaptions({ texts, synTexts }, kept) },
-    paramAug: param_aug === undefined || param_aug === null ? null : parseParamAug(param_aug, "its views"),
+    paramAug: param_aug === undefined || isMissing(param_aug) ? null : parseParamAug(param_aug, "its views"),
     others: othersOf(members),
   }
   checkRows(sample)
@@ -78,22 +79,33 @@ export function keyOfRecord(record: Fields): string {
 
 function takeKey(record: Fields): { key: string; rest: Fields } {
   for (const name of ["__key__", "uid", "id"]) {
-    const { [name]: key, ...rest } = record
-    if (typeof key !== "number" && (typeof key !== "string" || key === "")) continue
-    if (String(key).length > longestKey) throw new UserError(`"${name}" has more than ${longestKey} letters`)
-    return { key: String(key), rest }
+    const { [name]: value, ...rest } = record
+    const key = keyText(value)
+    if (key === null) continue
+    if (key.length > longestKey) throw new UserError(`"${name}" has more than ${longestKey} letters`)
+    return { key, rest }
   }
   throw new UserError('no "uid" and no "id"')
 }
 
+/** What a key is as text: every digit of a number, so that ids of 19 digits stay distinct. Null for what is not a key. */
+export function keyText(value: unknown): string | null {
+  if (typeof value === "string" && value !== "") return value
+  if (typeof value === "number") return String(value)
+  if (!(value instanceof JsonNumber) || !Number.isFinite(value.value)) return null
+  // 7.0 is the key 7.
+  return Number.isSafeInteger(value.value) ? String(value.value) : value.text
+}
+
 function imageOf(value: unknown): EncodedImage | null {
-  if (value === undefined || value === null || value === "") return null
+  if (value === undefined || value === "" || isMissing(value)) return null
   const bytes = bytesOf(value, "image")
   return { extension: pictureExtension(bytes), bytes }
 }
 
 function takeUrl(record: Fields, kept: ReportKept): { url: string | null; rest: Fields } {
-  const { url = null, ...rest } = record
+  const { url: given = null, ...rest } = record
+  const url = isMissing(given) ? null : given
   if (url !== null && typeof url !== "string") throw new UserError('"url" is not text')
   if (url === null || url.length <= longestText) return { url, rest }
   kept(`"url" has ${url.length} letters, more than ${longestText}; it is carried along unread`)

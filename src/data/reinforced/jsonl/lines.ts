@@ -3,19 +3,20 @@ import { createReadStream } from "node:fs"
 import { createGunzip } from "node:zlib"
 import { Budget } from "../../../core/budget.ts"
 import { messageOf, UserError } from "../../../core/errors.ts"
+import { utf8Chunks, withNewlines } from "../../../core/text/decode-text.ts"
 import { fileError } from "../../../host/files/file-error.ts"
 import { openRandomAccess, requireFile } from "../../../host/files/files.ts"
 import { unzstd } from "./zstd.ts"
 
 export type Compression = "none" | "gzip" | "zstd"
 
-export interface Line {
+export type Line = {
   /** Counted from 1. */
   readonly number: number
+  /** Its first byte in what is unpacked. */
+  readonly start: number
   readonly bytes: number
-  /** Null where the line is longer than any line of its file may be. */
-  readonly text: string | null
-}
+} & ({ readonly text: string } | { readonly text: null; readonly problem: string })
 
 /** The longest line in bytes. A sample with a picture and 36 embeddings has about 0.5 MiB; a picture of 48 MiB fits. */
 export const longestLine = 2 ** 26
@@ -32,27 +33,29 @@ const unpackedBudget = (size: number) => 2 ** 24 + 256 * size
 const newline = 0x0a
 
 /**
- * Lines without their ends; those without a letter are counted and left out. Throws UserError where the compressed data
- * break off, after the last complete line.
+ * Lines without their ends, which are CR, LF or both; those without a letter are counted and left out. A line that is too long
+ * or not UTF-8 says so. Throws UserError where the compressed data break off, after the last complete line.
  */
 export async function* readLines(path: string, compression: Compression): AsyncGenerator<Line> {
   let parts: Uint8Array[] = []
   let length = 0
   let number = 1
+  let position = 0
   const longest = compression === "none" ? longestLine : longestUnpackedLine(sizeOf(path))
-  const take = (): Line => {
-    const text = length > longest ? null : Buffer.concat(parts).toString("utf8")
-    const line = { number: number++, bytes: length, text }
+  const take = (end: number): Line => {
+    const text = length > longest ? null : decodeLine(Buffer.concat(parts))
+    const problem = length > longest ? `its ${length} bytes are more than a line may have` : "it is not UTF-8"
+    const place = { number: number++, start: position + end - length, bytes: length }
     ;[parts, length] = [[], 0]
-    return line
+    return text === null ? { ...place, text, problem } : { ...place, text }
   }
-  for await (const chunk of unpacked(path, compression)) {
+  for await (const chunk of withNewlines(utf8Chunks(unpacked(path, compression), path))) {
     let start = 0
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
       if (start < end) parts.push(chunk.subarray(start, end))
       length += end - start
       start = end + 1
-      if (length > 0) yield take()
+      if (length > 0) yield take(end)
       else number++
       // Line ends can be packed to a thousandth, and a search for each would take long.
       for (; chunk[start] === newline; start++) number++
@@ -61,8 +64,20 @@ export async function* readLines(path: string, compression: Compression): AsyncG
     // Nothing is kept of a line that is too long.
     if (length > longest) parts = []
     else if (start < chunk.length) parts.push(chunk.subarray(start))
+    position += chunk.length
   }
-  if (length > 0) yield take()
+  if (length > 0) yield take(0)
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true })
+
+/** Null where they are not UTF-8. A byte-order mark is left out; where files were put together, it is not in the first line only. */
+export function decodeLine(bytes: Uint8Array): string | null {
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    return null
+  }
 }
 
 /** The bytes of a file, unpacked. Throws UserError where the compressed data break off, or are much more than the file. */

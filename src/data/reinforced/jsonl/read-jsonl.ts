@@ -1,9 +1,9 @@
 /** Samples of a JSONL shard, and what is wrong with the other lines. */
 import { isInputError, messageOf, oneLine, UserError } from "../../../core/errors.ts"
 import { isObject } from "../../../core/json.ts"
-import { parseJsonText } from "../../json-text.ts"
+import { parseExactJson } from "../../json-text.ts"
 import type { Problem, ReinforcedSample } from "../sample.ts"
-import { sampleOfRecord } from "./json-record.ts"
+import { keyText, sampleOfRecord } from "./json-record.ts"
 import { type Compression, type Line, readLines } from "./lines.ts"
 
 type Report = (problem: Problem) => void
@@ -72,12 +72,12 @@ async function* linesOf(
 }
 
 /** The sample, or what is wrong with the line. */
-function parseLine({ number, bytes, text }: Line, report: Report): ReinforcedSample | Omit<Problem, "action"> {
-  const record = text === null ? null : parseJson(text)
-  const uid = isObject(record) ? record.uid : null
-  const key = typeof uid === "string" ? uid : null
+function parseLine(line: Line, report: Report): ReinforcedSample | Omit<Problem, "action"> {
+  const { number, bytes } = line
+  const record = line.text === null ? null : parseJson(line.text)
+  const key = isObject(record) ? keyText(record.uid) : null
   try {
-    if (text === null) throw new UserError(`its ${bytes} bytes are more than a line may have`)
+    if (line.text === null) throw new UserError(line.problem)
     if (record instanceof UserError) throw record
     if (record instanceof Error) throw new UserError(`not JSON (${messageOf(record)})`)
     if (!isObject(record)) throw new UserError("not an object")
@@ -92,7 +92,7 @@ function parseLine({ number, bytes, text }: Line, report: Report): ReinforcedSam
 /** The value, or the error where the text is not JSON. */
 function parseJson(text: string): unknown {
   try {
-    return parseJsonText(text)
+    return parseExactJson(text)
   } catch (error) {
     return error
   }

@@ -4,8 +4,9 @@
  */
 import { isInputError, UserError } from "../../../core/errors.ts"
 import { isObject } from "../../../core/json.ts"
+import { decodeText } from "../../../core/text/decode-text.ts"
 import { parseParamAug } from "../../augment/stored.ts"
-import { parseJson } from "../../json-text.ts"
+import { formatExactJson, parseExactJson, parseJson } from "../../json-text.ts"
 import { checkRows } from "../check-rows.ts"
 import {
   type EmbeddingKind,
@@ -80,7 +81,7 @@ export function membersOfSample(sample: ReinforcedSample, embeddings: EmbeddingK
   if (texts.length === 1) put("txt", texts[0]!)
   // `txt` holds one caption, so several go into the json member.
   const fields = texts.length > 1 ? { ...sample.fields, texts } : sample.fields
-  if (Object.keys(fields).length > 0) put("json", JSON.stringify(fields))
+  if (Object.keys(fields).length > 0) put("json", formatExactJson(fields))
   if (synTexts.size > 0) put("syn.json", JSON.stringify(Object.fromEntries(synTexts)))
   if (paramAug) put("paug.json", JSON.stringify({ param_aug: paramAug }))
   if (sample.embeddings.size > 0) {
@@ -114,7 +115,7 @@ function captionsOf(
 /** As much of the member as is read. */
 function captionOf(members: Members): string | null {
   const bytes = members.get("txt")
-  return bytes ? decode(bytes.subarray(0, readOfText), "txt", bytes.length > readOfText) : null
+  return bytes ? decodeText(bytes.subarray(0, readOfText), "txt", bytes.length > readOfText) : null
 }
 
 function urlOfFields({ url }: Fields): string | null {
@@ -186,22 +187,13 @@ function textOf(members: Members, extension: string, longest: number): string | 
   const bytes = members.get(extension)
   if (!bytes) return null
   checkText(bytes.length, extension, longest)
-  return decode(bytes, extension)
-}
-
-/** @param isCut whether it may end within a letter, which then is left out */
-function decode(bytes: Uint8Array, extension: string, isCut = false): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: isCut })
-  } catch {
-    throw new UserError(`${extension} is not UTF-8`)
-  }
+  return decodeText(bytes, extension)
 }
 
 function jsonOf(members: Members, extension: string): Fields | null {
   const text = textOf(members, extension, longestJson)
   if (text === null) return null
-  const value = parseJson(text, extension)
+  const value = parseJson(text, extension, parseExactJson)
   if (isObject(value)) return value
   throw new UserError(`${extension} is not an object`)
 }

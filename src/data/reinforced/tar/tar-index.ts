@@ -3,11 +3,10 @@
  * are put together, and what is left of a broken archive is known before anything is read.
  */
 import { createReadStream } from "node:fs"
-import { extract } from "tar-stream"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../../core/errors.ts"
 import type { RandomAccess } from "../../../core/random-access.ts"
 import { fileError } from "../../../host/files/file-error.ts"
-import { checkHeader, splitName } from "../../shards.ts"
+import { checkHeader, openTar, splitName } from "../../shards.ts"
 
 export interface TarMember {
   /** The path in the archive. */
@@ -46,13 +45,13 @@ export async function indexTar(source: RandomAccess): Promise<TarIndex> {
 /** Returns why reading stopped, or null. */
 async function walk(source: RandomAccess, found: (member: TarMember) => void): Promise<string | null> {
   const file = createReadStream(source.name, { highWaterMark: 1 << 20 })
-  const archive = extract()
+  const archive = openTar()
   file.on("error", (error) => archive.destroy(fileError(error, "reading", source.name) as Error))
   try {
     for await (const entry of file.pipe(archive)) {
-      checkHeader(entry.header)
-      const { name, size, byteOffset } = entry.header as typeof entry.header & { byteOffset: number }
-      const parts = splitName(entry.header)
+      const header = checkHeader(entry.header)
+      const { name, size, byteOffset } = header as typeof header & { byteOffset: number }
+      const parts = splitName(header)
       if (parts) found({ name, ...parts, offset: byteOffset, size: size! })
       entry.resume()
     }

@@ -4,9 +4,9 @@ import { isObject } from "../../../core/json.ts"
 import { type OpenFile, openRandomAccess, readBytesIfThere } from "../../../host/files/files.ts"
 import { type DecodedImage, decodeHere } from "../../../host/image/images.ts"
 import type { Truncated } from "../../../host/image/picture-format.ts"
-import { parseJsonText } from "../../json-text.ts"
+import { parseExactJson } from "../../json-text.ts"
 import { sampleOfRecord } from "../../reinforced/jsonl/json-record.ts"
-import { longestLine } from "../../reinforced/jsonl/lines.ts"
+import { decodeLine, longestLine } from "../../reinforced/jsonl/lines.ts"
 import type { ReinforcedSample } from "../../reinforced/sample.ts"
 import { checkSampleSize, checkText, cutText } from "../../reinforced/sample-budget.ts"
 import { sampleOfMembers } from "../../reinforced/tar/members.ts"
@@ -127,11 +127,9 @@ function encodedOf({ texts, synTexts, paramAug, embeddings, fields, image }: Rei
 }
 
 function parseLine(bytes: Uint8Array): Record<string, unknown> {
-  const value = parseJsonText(
-    Buffer.from(bytes)
-      .toString("utf8")
-      .replace(/^\ufeff/, ""),
-  )
+  const text = decodeLine(bytes)
+  if (text === null) throw new UserError("its line is not UTF-8")
+  const value = parseExactJson(text)
   if (isObject(value)) return value
   throw new UserError("no object")
 }

@@ -1,4 +1,5 @@
 /** The captions of a picture that has a file of its own. */
+import { decodeText, textLines } from "../../../core/text/decode-text.ts"
 import { readBytesIfThere } from "../../../host/files/files.ts"
 import { checkText, cutText } from "../../reinforced/sample-budget.ts"
 import type { SampleLocation } from "./location.ts"
@@ -17,5 +18,5 @@ export async function readCaptions(captions: Extract<SampleLocation, { kind: "fi
 
 async function linesOf(path: string): Promise<readonly string[]> {
   const bytes = await readBytesIfThere(path, (size) => checkText(size, path, largestFile))
-  return bytes ? Buffer.from(bytes).toString("utf8").split(/\r?\n/) : []
+  return bytes ? textLines(decodeText(bytes, path)) : []
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { dsvFormat } from "d3-dsv"
@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 /** Path and caption of every row. */
-async function rowsOf(text: string, separator?: string): Promise<[string, string][]> {
+async function rowsOf(text: string | Uint8Array, separator?: string): Promise<[string, string][]> {
   const path = join(folder, "pairs.csv")
   await writeFile(path, text)
   const list = await listCsv(path, separator === undefined ? {} : { separator })
@@ -24,7 +24,7 @@ async function rowsOf(text: string, separator?: string): Promise<[string, string
   })
 }
 
-function messageOf(text: string): Promise<string> {
+function messageOf(text: string | Uint8Array): Promise<string> {
   return rowsOf(text).then(
     () => "none",
     (error: unknown) => {
@@ -54,19 +54,71 @@ function cellOf(random: Random): string {
   return `a${letters.filter((letter) => letter === "a" || letter === '"').join("")}`
 }
 
-test("a byte order mark does not belong to the first column's name; blank lines between rows are reported", async () => {
+test("a byte order mark does not belong to the first column's name; empty rows are passed over and counted", async () => {
   expect(await rowsOf("\ufefffilepath\ttitle\n0.jpg\tone\n\n\r\n")).toEqual([["0.jpg", "one"]])
-  expect(await messageOf("filepath,title\n0.jpg,one\n\n1.jpg,two\n")).toMatch(/row 3 has 1 cells, and the head has 2$/)
+  for (const lineEnd of ["\n", "\r\n", "\r"]) {
+    const lines = ["", "filepath,title", "", "0.jpg,one", "", "", " , ", "1.jpg,two", ""]
+    expect(await rowsOf(lines.join(lineEnd))).toEqual([["0.jpg", "one"], ["1.jpg", "two"]]) // biome-ignore format: rows
+    expect(await messageOf([...lines, "2.jpg"].join(lineEnd))).toMatch(/row 10 has 1 cells, and the head has 2$/)
+    expect(await messageOf([...lines, '2.jpg,"x', "y"].join(lineEnd))).toMatch(
+      /row 10: the quote of a cell is not closed/,
+    )
+  }
+})
+
+test("Excel's line about the separator is not the head, and counts as a row", async () => {
+  for (const line of ["sep=;", '"sep=;"', "SEP=;"]) {
+    expect(await rowsOf(`${line}\r\nfilepath;title\r\n0.jpg;a, b\r\n`)).toEqual([["0.jpg", "a, b"]])
+  }
+  expect(await messageOf("sep=;\nfilepath;title\n0.jpg;a\n1.jpg;b;c")).toMatch(/row 4 has 3 cells, and the head has 2$/)
+  expect(await rowsOf("sep=\t\nfilepath\ttitle\n0.jpg\ta", "\t")).toEqual([["0.jpg", "a"]])
+})
+
+test.each([
+  ["utf16le", Buffer.from([0xff, 0xfe])],
+  ["utf16be", Buffer.from([0xfe, 0xff])],
+])("%s by its mark, longer than a piece", async (name, mark) => {
+  const rows = Array.from({ length: 60_000 }, (_, i) => [`${i}.jpg`, `café ${i} 🦋`] as [string, string])
+  const bytes = Buffer.from(["filepath,title", ...rows.map((row) => row.join())].join("\r\n"), "utf16le")
+  if (name === "utf16be") bytes.swap16()
+  expect(await rowsOf(Buffer.concat([mark, bytes]))).toEqual(rows)
+  expect(await messageOf(Buffer.concat([mark, bytes, Buffer.of(0)]))).toMatch(/pairs\.csv is not UTF-16/)
+})
+
+test("bytes that are not UTF-8 are refused with the line, wherever they are", async () => {
+  const rows = Array.from({ length: 100_000 }, (_, i) => `${i}.jpg,a caption ${i}`)
+  rows[70_000] = "70000.jpg,caf\xe9"
+  const bytes = Buffer.from(["filepath,title", ...rows].join("\n"), "latin1")
+  expect(await messageOf(bytes)).toMatch(/pairs\.csv, line 70002 is not UTF-8$/)
+  expect(await messageOf(bytes.subarray(0, bytes.indexOf(0xe9) + 1))).toMatch(/pairs\.csv, line 70002 is not UTF-8$/)
+})
+
+test("a row that names a URL is refused; file:// is a path", async () => {
+  expect(await messageOf("filepath,title\n0.jpg,one\nhttps://a.example/1.jpg,two\n")).toMatch(
+    /row 3 names "https:\/\/a\.example\/1\.jpg", and pictures of a list are read from this machine$/,
+  )
+  expect(await rowsOf(`filepath,title\nfile://${folder}/0.jpg,one`)).toEqual([["0.jpg", "one"]])
+})
+
+test("a list written on Windows: its backslashes are separators where that finds the pictures", async () => {
+  const text = "filepath,title\nimg\\0.jpg,one\nimg\\1.jpg,two\n"
+  expect(await rowsOf(text)).toEqual([["img\\0.jpg", "one"], ["img\\1.jpg", "two"]]) // biome-ignore format: rows
+  await mkdir(join(folder, "img"))
+  await writeFile(join(folder, "img", "0.jpg"), "")
+  expect(await rowsOf(text)).toEqual([["img/0.jpg", "one"], ["img/1.jpg", "two"]]) // biome-ignore format: rows
+  expect((await listCsv(join(folder, "pairs.csv"), {})).notes).toEqual([expect.stringContaining("is read as /")])
+  await writeFile(join(folder, "img\\0.jpg"), "")
+  expect((await rowsOf(text))[0]).toEqual(["img\\0.jpg", "one"])
 })
 
 test("a quote that is not closed ends the reading, and not the memory", async () => {
   expect(await messageOf('filepath,title\n0.jpg,one\n1.jpg,"two\n2.jpg,three\n')).toMatch(
-    /pairs\.csv: the quote of a cell is not closed within 1048576 letters \("1\.jpg,\\"two\\n2\.jpg,three"\)$/,
+    /pairs\.csv, row 3: the quote of a cell is not closed within 1048576 letters \("1\.jpg,\\"two\\n2\.jpg,three"\)$/,
   )
   const started = performance.now()
   expect(await messageOf(`filepath,title\n0.jpg,"${"\na".repeat(4e6)}`)).toContain("is not closed within 1048576")
   expect(await messageOf(`filepath,title\n0.jpg,"${"\n".repeat(8e6)}x`)).toContain("is not closed within 1048576")
-  expect(await messageOf(`filepath,title\n${"\n".repeat(8e6)}x`)).toContain("row 2 has 1 cells")
+  expect(await messageOf(`filepath,title\n${"\n".repeat(8e6)}x`)).toContain("row 8000002 has 1 cells")
   // A search that began at each line end would take time with the square of their number.
   expect(performance.now() - started).toBeLessThan(10_000)
 })
@@ -95,8 +147,8 @@ test("rows across pieces of the file equal those of d3-dsv, and are found in any
       const [image, caption] = expected[i]!
       expect(list.location(i)).toEqual({ kind: "file", path: join(folder, image!), captions: [caption] })
     }
-    const blanks = text.replace(`\n${rows[20_000]![0]}`, `\n${lineEnd}${rows[20_000]![0]}`)
-    expect(await messageOf(blanks)).toMatch(/row 20002 has 1 cells, and the head has 2$/)
+    const broken = text.replace(`\n${rows[20_000]![0]}`, `\n${lineEnd}x${lineEnd}${rows[20_000]![0]}`)
+    expect(await messageOf(broken)).toMatch(/row 20003 has 1 cells, and the head has 2$/)
   }
 })
 

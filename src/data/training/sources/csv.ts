@@ -1,12 +1,12 @@
 /** Pictures and captions in columns of a CSV or TSV file with a head line, as open_clip's `--csv-*` options name them. */
-import { StringDecoder } from "node:string_decoder"
 import { dsvFormat } from "d3-dsv"
 import { quoted, UserError } from "../../../core/errors.ts"
 import { nearestNames } from "../../../core/nearest.ts"
-import { longestLine, unpacked } from "../../reinforced/jsonl/lines.ts"
+import { notText, utf8Chunks, withNewlines } from "../../../core/text/decode-text.ts"
+import { longestLine, readLines, unpacked } from "../../reinforced/jsonl/lines.ts"
 import type { SampleList } from "./location.ts"
 import { PairTable } from "./pair-table.ts"
-import { listTable } from "./pairs.ts"
+import { listTable, picturePath } from "./pairs.ts"
 
 interface CsvOptions {
   readonly imageColumn?: string
@@ -26,9 +26,10 @@ const longestRow = 2 ** 20
 export async function listCsv(path: string, options: CsvOptions): Promise<SampleList> {
   let columns: Columns | null = null
   const pairs = new PairTable()
-  for await (const rows of rowsOf(path, options.separator)) {
-    for (const cells of rows) {
-      if (columns) addPair(path, cells, columns, pairs)
+  for await (const { rows, first } of rowsOf(path, options.separator)) {
+    for (const [i, cells] of rows.entries()) {
+      if (isBlank(cells)) continue
+      if (columns) addPair(path, first + i, cells, columns, pairs)
       else columns = columnsOf(path, cells, options)
     }
   }
@@ -49,73 +50,113 @@ function columnsOf(path: string, head: readonly string[], options: CsvOptions): 
   return { count: names.length, image, caption }
 }
 
-function addPair(path: string, cells: readonly string[], { count, image, caption }: Columns, pairs: PairTable): void {
+/** An empty line, or one of separators alone, as spreadsheets write it. */
+function isBlank(cells: readonly string[]): boolean {
+  return cells.every((cell) => cell.trim() === "")
+}
+
+function addPair(
+  path: string,
+  row: number,
+  cells: readonly string[],
+  { count, image, caption }: Columns,
+  pairs: PairTable,
+): void {
   if (cells.length !== count) {
     throw new UserError(
-      `${path}, row ${pairs.count + 2} has ${cells.length} cells, and the head has ${count}`,
+      `${path}, row ${row} has ${cells.length} cells, and the head has ${count}`,
       "quote cells that hold the separator, or name another one",
     )
   }
-  pairs.add(cells[image]!, cells[caption]!)
+  pairs.add(picturePath(cells[image]!, `${path}, row ${row}`), cells[caption]!)
+}
+
+interface Rows {
+  readonly rows: readonly (readonly string[])[]
+  /** Number of the first one, as a spreadsheet counts it: from 1, blank lines included. */
+  readonly first: number
 }
 
 /**
- * Cells of a few thousand rows at a time; blank lines at the end are ignored. Only a piece of the file and the row that it
- * cuts are in memory, because lists of millions of pictures are longer than a string can be.
+ * Cells of a few thousand rows at a time. Only a piece of the file and the row that it cuts are in memory, because lists of
+ * millions of pictures are longer than a string can be.
  */
-async function* rowsOf(path: string, given: string | undefined): AsyncGenerator<string[][]> {
+async function* rowsOf(path: string, given: string | undefined): AsyncGenerator<Rows> {
   let separator = given
   let rest = ""
-  let isFirst = true
+  let count = 0
   for await (const { piece, isLast } of piecesOf(path)) {
-    const text = rest + piece
+    let text = rest + piece
+    const line = count === 0 ? separatorLine.exec(text) : null
+    if (line) {
+      separator ??= line[1]
+      text = text.slice(line[0].length)
+      count = 1
+    }
     const start = endOfLineEnds(text)
-    separator ??= findSeparator(text)
-    const scanned = scanRows(text, start, separator, isLast)
-    checkRest(path, text.slice(scanned.end), scanned.isOpen, isLast)
-    const end = beginOfLineEnds(text, scanned.end)
-    rest = end > start ? text.slice(end) : text
-    if (end <= start) continue
-    yield* blankRows(text.slice(0, start), isFirst)
-    yield dsvFormat(separator).parseRows(text.slice(start, end))
-    isFirst = false
+    separator ??= findSeparator(text.slice(start))
+    const { end: scanned, isOpen } = scanRows(text, start, separator, isLast)
+    const end = beginOfLineEnds(text, scanned)
+    rest = text
+    if (end > start) {
+      const first = count + 1 + blankLines(text.slice(0, start), count === 0)
+      const rows = dsvFormat(separator).parseRows(text.slice(start, end))
+      yield { rows, first }
+      count = first + rows.length - 1
+      rest = text.slice(end)
+    }
+    checkRest(path, rest, count, isOpen, isLast)
   }
 }
+
+/** The first line by which Excel is told the separator. */
+const separatorLine = /^"?sep=([^"\r\n])"?(?=\r?\n)/i
 
 interface Piece {
   readonly piece: string
   readonly isLast: boolean
 }
 
+/** Text without a byte-order mark. Throws UserError naming the line that is not UTF-8. */
 async function* piecesOf(path: string): AsyncGenerator<Piece> {
-  const decoder = new StringDecoder("utf8")
-  let isFirst = true
-  for await (const chunk of unpacked(path, "none")) {
-    const piece = decoder.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length))
-    yield { piece: isFirst ? piece.replace(/^\ufeff/, "") : piece, isLast: false }
-    isFirst = false
-  }
-  yield { piece: decoder.end(), isLast: true }
-}
-
-/** Counts empty lines between two rows or before the first one; the end of a row itself does not count. */
-function* blankRows(lineEnds: string, isFirst: boolean): Generator<string[][]> {
-  let isEnd = !isFirst
-  for (const _ of lineEnds.matchAll(/\r\n|\n|\r/g)) {
-    if (!isEnd) yield [[""]]
-    isEnd = false
+  const decoder = new TextDecoder("utf-8", { fatal: true })
+  try {
+    for await (const chunk of withNewlines(utf8Chunks(unpacked(path, "none"), path))) {
+      yield { piece: decoder.decode(chunk, { stream: true }), isLast: false }
+    }
+    yield { piece: decoder.decode(), isLast: true }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_ENCODING_INVALID_ENCODED_DATA") throw error
+    for await (const { number, text } of readLines(path, "none")) {
+      if (text === null) throw notText(`${path}, line ${number}`)
+    }
+    throw error
   }
 }
 
-/** Throws UserError where the rest of the pieces so far is longer than a row may be. */
-function checkRest(path: string, rest: string, isOpen: boolean, isLast: boolean): void {
-  if (isOpen && (isLast || (rest.length > longestRow && rest.includes("\n")))) {
+/** Empty lines between two rows or before the first one; the end of a row itself does not count. */
+function blankLines(lineEnds: string, isFirst: boolean): number {
+  let count = isFirst ? 0 : -1
+  for (let at = lineEnds.indexOf("\n"); at >= 0; at = lineEnds.indexOf("\n", at + 1)) count++
+  return count
+}
+
+/**
+ * Throws UserError where the rest of the pieces so far is longer than a row may be.
+ *
+ * @param count rows before it
+ */
+function checkRest(path: string, rest: string, count: number, isOpen: boolean, isLast: boolean): void {
+  const start = endOfLineEnds(rest)
+  const where = () => `${path}, row ${count + 1 + blankLines(rest.slice(0, start), count === 0)}`
+  if (isOpen && (isLast || (rest.length > longestRow && rest.includes("\n", start)))) {
+    const begin = quoted(rest.slice(start, beginOfLineEnds(rest, rest.length)))
     throw new UserError(
-      `${path}: the quote of a cell is not closed within ${longestRow} letters (${quoted(rest.slice(0, beginOfLineEnds(rest, rest.length)))})`,
+      `${where()}: the quote of a cell is not closed within ${longestRow} letters (${begin})`,
       'close it, and write a quote within quotes as ""',
     )
   }
-  if (rest.length > longestLine) throw new UserError(`${path}: a row has more than ${longestLine} letters`)
+  if (rest.length > longestLine) throw new UserError(`${where()} has more than ${longestLine} letters`)
 }
 
 const [quote, newline, carriageReturn] = [0x22, 0x0a, 0x0d]

@@ -5,6 +5,7 @@
 import { createReadStream, createWriteStream } from "node:fs"
 import { pipeline } from "node:stream/promises"
 import { isInputError, UserError } from "../../../core/errors.ts"
+import { withNewlines } from "../../../core/text/decode-text.ts"
 import { fileError } from "../../../host/files/file-error.ts"
 import { openRandomAccess } from "../../../host/files/files.ts"
 import { type Compression, unpacked } from "../../reinforced/jsonl/lines.ts"
@@ -141,7 +142,8 @@ async function findLines(path: string, name: string): Promise<Float64Array> {
     }
     ;[start, isBlank] = [at + 1, true]
   }
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Uint8Array>) {
+  const file = createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Uint8Array>
+  for await (const chunk of withNewlines(file)) {
     for (let i = 0; i < chunk.length; ) {
       if (isBlank && chunk[i]! <= space && chunk[i] !== newline) i++
       else {

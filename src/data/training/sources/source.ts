@@ -3,9 +3,10 @@ import { readdir, stat } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
 import { isObject } from "../../../core/json.ts"
 import { requireFile } from "../../../host/files/files.ts"
-import { isTfrecord } from "../../expand.ts"
-import { parseJsonText } from "../../json-text.ts"
+import { isTfrecord, requireNoPipe } from "../../expand.ts"
+import { parseExactJson } from "../../json-text.ts"
 import { readLines } from "../../reinforced/jsonl/lines.ts"
+import { jsonArray } from "../../reinforced/read.ts"
 import { pathOf } from "../../stores/local.ts"
 import { isUrl } from "../../stores/open.ts"
 import type { SourceFormat } from "../config.ts"
@@ -13,6 +14,7 @@ import { imagePathOf } from "./pairs.ts"
 
 /** Throws UserError where the source does not exist. */
 export async function detectFormat(source: string): Promise<SourceFormat> {
+  requireNoPipe(source)
   if (/::|[{}]|info\.json$/.test(source) || (isUrl(source) && !/^file:/i.test(source))) return "shards"
   const path = pathOf(source)
   const found = await stat(path).catch(() => null)
@@ -20,20 +22,23 @@ export async function detectFormat(source: string): Promise<SourceFormat> {
   if (!found.isDirectory()) await requireFile(path)
   if (found.isDirectory()) return (await holdsShards(path)) ? "shards" : "folder"
   if (/\.(csv|tsv|txt)$/i.test(path)) return "csv"
-  return /\.jsonl$/i.test(path) && (await listsPictures(path)) ? "jsonl" : "shards"
+  return /\.(jsonl?|ndjson)$/i.test(path) && (await listsPictures(path)) ? "jsonl" : "shards"
 }
 
 async function holdsShards(folder: string): Promise<boolean> {
   const names = await readdir(folder)
-  return names.some((name) => /^[^.].*\.(tar|jsonl|jsonl\.(gz|zst|zstd))$/.test(name) || isTfrecord(name))
+  return names.some(
+    (name) => /^[^.].*\.(tar|tgz|tar\.(gz|zstd?|bz2|xz)|jsonl|jsonl\.(gz|zst|zstd))$/.test(name) || isTfrecord(name),
+  )
 }
 
-/** Whether its first line has the path of a picture, and not the picture. */
+/** Whether its first line has the path of a picture, and not the picture. Throws UserError where all is one JSON array. */
 async function listsPictures(path: string): Promise<boolean> {
   for await (const { text } of readLines(path, "none")) {
     if (text === null || text.trim() === "") continue
+    if (text.trimStart().startsWith("[")) throw jsonArray(path)
     try {
-      const value = parseJsonText(text)
+      const value = parseExactJson(text)
       return isObject(value) && imagePathOf(value) !== null
     } catch {
       return false

@@ -214,6 +214,63 @@ test("lists and shards of JPEG under its rarer names", async () => {
   expect(await epochOf(join(folder, "rare.tar"))).toEqual(expected)
 })
 
+test("JSONL with a byte-order mark, any line end, in UTF-16, under any of its names", async () => {
+  const lines = colors.map((color, i) => `{"image": "pictures/${i}.jpg", "caption": "${color}, indeed", "score": NaN}`)
+  for (const [name, content] of [
+    ["bom.jsonl", `\ufeff${lines.join("\r\n")}\r\n`],
+    ["returns.ndjson", lines.join("\r")],
+    ["lines.json", lines.join("\n")],
+    ["utf16.jsonl", Buffer.concat([Buffer.of(0xff, 0xfe), Buffer.from(lines.join("\n"), "utf16le")])],
+  ] as const) {
+    await writeFile(join(folder, name), content)
+    expect(await detectFormat(join(folder, name)), name).toBe("jsonl")
+    expect(await epochOf(join(folder, name)), name).toEqual(expected)
+  }
+})
+
+test.each(["null", "NaN", "[null]", '""'])("a caption that is %s counts like an empty cell", async (caption) => {
+  const path = join(folder, "null.jsonl")
+  const lines = colors.map(
+    (color, i) => `{"image": "pictures/${i}.jpg", "text": ${i === 2 ? caption : `"${color}, indeed"`}}`,
+  )
+  await writeFile(path, lines.join("\n"))
+  expect(await messageOf(path)).toMatch(/^1 samples cannot be used.*1 x no caption \(.*2.jpg has no caption\)/)
+  expect(await epochOf(path, { maxBadSamples: 1 })).not.toContain(expected[2])
+})
+
+test("what is not a list of this machine says what it is", async () => {
+  const message = async (name: string, content: string | Uint8Array) => {
+    await writeFile(join(folder, name), content)
+    return messageOf(join(folder, name))
+  }
+  const object = '{"image": "pictures/0.jpg", "caption": "one"}'
+  expect(await message("array.json", `[${object}]`)).toMatch(/array\.json is one JSON array.* \| make lines of it: jq/)
+  expect(await message("array.jsonl", `[\n${object}\n]\n`)).toContain("array.jsonl is one JSON array")
+  const url = object.replace("pictures/0", "https://a.example/1")
+  expect(await message("url.jsonl", `${object}\n${url}\n`)).toContain(
+    'url.jsonl, line 2 names "https://a.example/1.jpg"',
+  )
+  const bare = object.replace("pictures/0.jpg", "https://a.example/?id=1")
+  expect(await message("bare.jsonl", bare)).toContain('bare.jsonl, line 1 names "https://a.example/?id=1"')
+  const latin = Buffer.from(`${object}\n${object.replace("one", "caf\xe9")}\n`, "latin1")
+  expect(await message("latin.jsonl", latin)).toContain("latin.jsonl, line 2: it is not UTF-8")
+  for (const source of ["pipe:cat x.tar", "a.tar::pipe:gunzip -c b.tar.gz"])
+    expect(await messageOf(source)).toContain(`${source}: pipe: is not supported`)
+  await mkdir(join(folder, "packed"))
+  await writeFile(join(folder, "packed", "00000.tar.gz"), "")
+  expect(await messageOf(join(folder, "packed"))).toContain("packed: its archives are compressed")
+})
+
+test("caption files in UTF-16 and with any line end; other bytes are refused with file and line", async () => {
+  const path = await linkPictures("encodings", (i) => `${i}.jpg`)
+  const utf16 = (text: string) => Buffer.concat([Buffer.of(0xff, 0xfe), Buffer.from(text, "utf16le")])
+  for (const [i, color] of colors.entries()) await writeFile(join(path, `${i}.txt`), utf16(`${color}, indeed\r\n`))
+  await writeFile(join(path, "1.txt"), `\r${colors[1]}, indeed\r\r`)
+  expect(await epochOf(path)).toEqual(expected)
+  await writeFile(join(path, "3.txt"), Buffer.from("one\rcaf\xe9", "latin1"))
+  expect(await messageOf(path)).toMatch(/^1 samples cannot be used.*3\.txt, line 2 is not UTF-8\)/)
+})
+
 const plain = () => samples.map((sample, i) => ({ ...sample, texts: [`${colors[i]}, indeed`] }))
 
 test("shards: JSONL with pictures, plain and gzip'd, and a damaged line", async () => {

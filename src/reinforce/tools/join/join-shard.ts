@@ -1,6 +1,7 @@
 /** One shard of images, joined with what is known of its samples. */
 import { isInputError, messageOf, UserError } from "../../../core/errors.ts"
 import { encodeSamples } from "../../../data/reinforced/encode.ts"
+import { keyText } from "../../../data/reinforced/jsonl/json-record.ts"
 import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
@@ -125,8 +126,8 @@ class ShardJoin {
 
 function keyOf({ key, fields }: ReinforcedSample, field: string | null): string {
   if (field === null) return key
-  const value = fields[field]
-  if (typeof value === "string" || typeof value === "number") return String(value)
+  const value = keyText(fields[field])
+  if (value !== null) return value
   throw new UserError(
     `its json has no ${field}, which was to be its key; it has ${Object.keys(fields).join(", ") || "nothing"}`,
   )

@@ -1,13 +1,12 @@
 /** Samples of a tar by their position in it. */
 import { Readable } from "node:stream"
-import { extract } from "tar-stream"
 import { UserError } from "../../../core/errors.ts"
 import { embeddingExtensions } from "../../../data/reinforced/embeddings.ts"
 import type { ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { checkText, largestSample } from "../../../data/reinforced/sample-budget.ts"
 import { sampleOfMembers } from "../../../data/reinforced/tar/members.ts"
 import { indexTar } from "../../../data/reinforced/tar/tar-index.ts"
-import { splitName } from "../../../data/shards.ts"
+import { checkHeader, openTar, splitName } from "../../../data/shards.ts"
 import { type OpenFile, openRandomAccess } from "../../../host/files/files.ts"
 import type { RandomShard, SampleLocation } from "./random-shard.ts"
 
@@ -55,8 +54,8 @@ export class RandomTar implements RandomShard {
 /** Members of one sample, by extension; of two with one name, the first. */
 async function membersIn(bytes: Uint8Array, key: string): Promise<Map<string, Uint8Array>> {
   const members = new Map<string, Uint8Array>()
-  for await (const entry of Readable.from([bytes]).pipe(extract())) {
-    const name = splitName(entry.header)
+  for await (const entry of Readable.from([bytes]).pipe(openTar())) {
+    const name = splitName(checkHeader(entry.header))
     if (name?.key !== key || members.has(name.extension)) {
       entry.resume()
       continue

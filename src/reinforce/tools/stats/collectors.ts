@@ -11,8 +11,8 @@ export interface CaptionStats {
   /** Samples that have captions of the kind. */
   readonly samples: number
   readonly perSample: Spread
-  /** In each caption, with start and end of text. */
-  readonly tokens: Spread
+  /** In each caption, with start and end of text; null where the lists of captions are empty. */
+  readonly tokens: Spread | null
   readonly histogram: readonly Bin[]
   /** Captions longer than the context of the models, which is cut. */
   readonly cut: number
@@ -40,7 +40,7 @@ export class CaptionCollector {
       {
         samples: perSample.count,
         perSample: perSample.spread()!,
-        tokens: tokens.spread()!,
+        tokens: tokens.spread(),
         histogram: tokens.histogram(binWidth),
         cut: tokens.above(contextLength),
         empty,

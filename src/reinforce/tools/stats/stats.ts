@@ -18,7 +18,6 @@ import {
   type CaptionStats,
   EmbeddingCollector,
   type EmbeddingStats,
-  increment,
   type MemberBytes,
   PictureCollector,
   type PictureStats,
@@ -39,7 +38,7 @@ export interface StatsReport {
   readonly embeddings: Readonly<Record<string, EmbeddingStats>>
   readonly teacherWidths: readonly number[] | null
   readonly agreement: TeacherAgreement | null
-  /** How often something was left out or noted, by reason: in failures.jsonl, and now. */
+  /** How often something was left out or noted, in failures.jsonl and now, by the first of the reasons that differ in numbers only. */
   readonly failures: Readonly<Record<string, number>>
 }
 
@@ -71,7 +70,8 @@ class Collection {
   private readonly embeddings = new EmbeddingCollector()
   private readonly views = new Counter()
   private readonly members = new Map<string, MemberBytes>()
-  private readonly failures = new Map<string, number>()
+  /** By the reason without its numbers. */
+  private readonly failures = new Map<string, { readonly first: string; times: number }>()
   private readonly totals = { shards: 0, samples: 0, bytes: 0 }
 
   constructor(
@@ -125,7 +125,7 @@ class Collection {
       embeddings: this.embeddings.result(),
       teacherWidths,
       agreement: teacherWidths && teacherAgreement(chosen, teacherWidths, tagSuffix),
-      failures: Object.fromEntries(this.failures),
+      failures: Object.fromEntries([...this.failures.values()].map(({ first, times }) => [first, times])),
     }
   }
 
@@ -143,8 +143,10 @@ class Collection {
     }
   }
 
-  /** Reasons that differ in numbers only are one. */
   private leftOut({ reason }: Pick<Problem, "reason">): void {
-    increment(this.failures, reason.replaceAll(/\d+/g, "N"))
+    const kind = reason.replaceAll(/\d+/g, "0")
+    const failure = this.failures.get(kind) ?? { first: reason, times: 0 }
+    failure.times += 1
+    this.failures.set(kind, failure)
   }
 }
