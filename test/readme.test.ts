@@ -57,7 +57,6 @@ const table: Readonly<Record<string, Entry>> = {
   "npx mobileclip classify": { runBy: "test/package.test.ts" },
   "npx mobileclip models": { add: "", printing: /mobileclip2-s0/i },
 
-  "mkdir -p models": { add: "", asProcess: true, leaves: ["models"] },
   "npx mobileclip pull MobileCLIP2-S0": { add: "", printing: /mobileclip2_s0\.pt\n$/ },
   "npx mobileclip convert MobileCLIP2-S0 --out models/s0": { add: "", leaves: ["models/s0/onnx/vision_model.onnx"] },
   "npx mobileclip classify photos --model models/s0 --labels cat,dog": {
@@ -78,6 +77,10 @@ const table: Readonly<Record<string, Entry>> = {
   "npx mobileclip render --out data/scenes --train 4000": {
     add: "--train 8 --test 4 --retrieval 4 --progress none",
     leaves: ["data/scenes/train/00000.tar"],
+  },
+  "npx mobileclip shards pictures --out data/shards": {
+    add: "--progress none",
+    leaves: ["data/shards/00000.tar", "data/shards/manifest.jsonl"],
   },
   "npx mobileclip reinforce caption --input data/scenes/train --output data/captioned --model-name models/coca": {
     add: `${oneStage} --seq-len 8`,

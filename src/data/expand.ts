@@ -7,6 +7,7 @@ import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { quoted, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
+import { commandLine } from "../core/shell-quote.ts"
 import { requireNoCredentials } from "../host/network/address.ts"
 import { parseInfo } from "./reinforced/tar/side-files.ts"
 import { pathOf } from "./stores/local.ts"
@@ -17,6 +18,9 @@ const MAX_PATHS = 1_000_000
 
 /** Names of shards, by kind; a folder stands for the shards of the first kind that it has. */
 const SHARD_KINDS = [/\.tar$/, /\.jsonl(\.gz|\.zst|\.zstd)?$/]
+
+/** Lists of pictures and captions in columns. */
+const LIST_FILE = /\.(csv|tsv)$/i
 
 /** Lists that lie beside shards and have names like theirs. */
 const SIDE_FILES = /(^|\/)(manifest|failures)\.jsonl$/
@@ -57,6 +61,9 @@ async function localShards(path: string): Promise<string[]> {
   const local = pathOf(path)
   const found = await stat(local).catch(() => null)
   if (!found) throw new UserError(`${path}: no such shard or folder`)
+  if (!found.isDirectory() && LIST_FILE.test(path)) {
+    throw new UserError(`${path} is a list of pictures, and shards were expected`, packing(path))
+  }
   if (!found.isDirectory()) return [path]
   return shardsAmong(await readdir(local), path).map((name) =>
     isUrl(path) ? `${path.replace(/\/+$/, "")}/${name}` : join(path, name),
@@ -68,7 +75,15 @@ function shardsAmong(names: readonly string[], folder: string): string[] {
     const shards = names.filter((name) => kind.test(name) && !name.startsWith(".") && !SIDE_FILES.test(name)).sort()
     if (shards.length > 0) return shards
   }
-  throw new UserError(`${folder}: the folder holds no .tar file`, "shards end in .tar, .jsonl, .jsonl.gz or .jsonl.zst")
+  throw new UserError(
+    `${folder}: the folder holds no .tar file`,
+    `shards end in .tar, .jsonl, .jsonl.gz or .jsonl.zst; ${packing(folder)}`,
+  )
+}
+
+/** For those who have pictures and no shards yet. */
+function packing(pictures: string): string {
+  return `\`${commandLine(["mobileclip", "shards", pictures, "--out", "shards"])}\` packs pictures into shards`
 }
 
 /** The keys of `lengths`, relative to the file or, as some list them, to the folder around its own. */

@@ -12,6 +12,7 @@ interface CsvOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
   readonly separator?: string
+  readonly fields?: boolean
 }
 
 /** How many columns a message names. */
@@ -26,17 +27,22 @@ const longestRow = 2 ** 20
 export async function listCsv(path: string, options: CsvOptions): Promise<SampleList> {
   let columns: Columns | null = null
   const pairs = new PairTable()
+  const others = options.fields ? new PairTable() : null
   for await (const rows of rowsOf(path, options.separator)) {
     for (const cells of rows) {
-      if (columns) addPair(path, cells, columns, pairs)
-      else columns = columnsOf(path, cells, options)
+      if (columns) {
+        addPair(path, cells, columns, pairs)
+        others?.add(JSON.stringify(fieldsOf(cells, columns)), "")
+      } else columns = columnsOf(path, cells, options)
     }
   }
   if (pairs.count === 0) throw new UserError(`${path} has no rows below its head`)
-  return listTable(path, pairs)
+  const list = listTable(path, pairs)
+  return others ? { ...list, fields: (index) => JSON.parse(others.at(index).image) } : list
 }
 
 interface Columns {
+  readonly names: readonly string[]
   readonly count: number
   readonly image: number
   readonly caption: number
@@ -46,7 +52,7 @@ function columnsOf(path: string, head: readonly string[], options: CsvOptions): 
   const names = head.map((name) => name.trim())
   const image = columnOf(path, names, options.imageColumn ?? "filepath", "imageColumn")
   const caption = columnOf(path, names, options.captionColumn ?? "title", "captionColumn")
-  return { count: names.length, image, caption }
+  return { names, count: names.length, image, caption }
 }
 
 function addPair(path: string, cells: readonly string[], { count, image, caption }: Columns, pairs: PairTable): void {
@@ -57,6 +63,11 @@ function addPair(path: string, cells: readonly string[], { count, image, caption
     )
   }
   pairs.add(cells[image]!, cells[caption]!)
+}
+
+function fieldsOf(cells: readonly string[], { names, image, caption }: Columns): Record<string, string> {
+  const others = names.flatMap((name, i) => (i === image || i === caption ? [] : [[name, cells[i]!] as const]))
+  return { path: cells[image]!, ...Object.fromEntries(others) }
 }
 
 /**

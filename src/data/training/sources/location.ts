@@ -20,6 +20,8 @@ export interface SampleList {
   /** What was passed over when it was made, a line each. */
   readonly notes?: readonly string[]
   location(index: number): SampleLocation
+  /** Of lists that were opened with `fields`: the picture's path as it is listed, as `path`, and what else the row has, without its caption. */
+  fields?(index: number): Readonly<Record<string, unknown>>
 }
 
 /** For messages. */

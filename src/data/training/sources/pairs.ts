@@ -39,6 +39,7 @@ function pathIn(folder: string, image: string): string {
 interface JsonlOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
+  readonly fields?: boolean
 }
 
 /** Names that are looked for where none is given, in this order. */
@@ -48,14 +49,17 @@ const captionNames = ["caption", "captions", "text", "texts", "title"]
 /** Throws UserError naming the line that has no path or no caption. */
 export async function listJsonl(path: string, options: JsonlOptions): Promise<SampleList> {
   const pairs: Pair[] = []
+  const others: string[] = []
   for await (const { number, bytes, text } of readLines(path, "none")) {
     if (text?.trim() === "") continue
     if (text === null) throw new UserError(`${path}, line ${number}: its ${bytes} bytes are more than a line may have`)
     const record = parseObject(text, `${path}, line ${number}`)
     pairs.push(pairOf(record, `${path}, line ${number}`, options))
+    if (options.fields) others.push(JSON.stringify(fieldsOf(record, options)))
   }
   if (pairs.length === 0) throw new UserError(`${path} has no lines`, "JSON objects were expected, one a line")
-  return listPairs(path, pairs)
+  const list = listPairs(path, pairs)
+  return options.fields ? { ...list, fields: (index) => JSON.parse(others[index]!) } : list
 }
 
 /** The path of a picture in a line's object; null where there is none, as in a reinforced shard. */
@@ -72,6 +76,13 @@ function pairOf(record: Readonly<Record<string, unknown>>, where: string, option
   const captions = textList(fieldOf(record, options.captionColumn, captionNames))
   if (!captions) throw lacking(where, "caption", options.captionColumn, captionNames)
   return { image, captions }
+}
+
+function fieldsOf(record: Readonly<Record<string, unknown>>, options: JsonlOptions): Record<string, unknown> {
+  const image = options.imageColumn ?? imageNames.find((name) => record[name] !== undefined)!
+  const caption = options.captionColumn ?? captionNames.find((name) => record[name] !== undefined)!
+  const { [image]: path, [caption]: _, ...rest } = record
+  return { path, ...rest }
 }
 
 function fieldOf(
