@@ -1,4 +1,4 @@
-/** A checkpoint of ours as a model directory, compared with what it was in training. */
+/** Weights as a model directory, compared with what they are in training. */
 import { dirname, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
@@ -6,12 +6,15 @@ import { exportModel } from "../export/export.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { makeDirectory } from "../host/files/files.ts"
 import { lockPath } from "../host/locks/lock.ts"
-import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint/checkpoint.ts"
-import { sourceOf, withCheckpoint } from "./open-checkpoint.ts"
+import { Clip } from "../model/clip.ts"
+import { Coca } from "../model/coca.ts"
+import { sourceOf } from "./open-checkpoint.ts"
+import { type Weights, withWeights } from "./open-weights.ts"
 
 /**
  * Exports to `directory`: its parents are made, and an existing model is replaced.
  *
+ * @param checkpoint a file of weights
  * @param command which command exports, for the message that another process gets
  * @throws UserError where the folder has other content, or the written files differ from the checkpoint
  */
@@ -24,13 +27,14 @@ export async function exportCheckpoint(
   await checkModelDirectory(directory)
   await makeDirectory(dirname(resolve(directory)))
   using _ = await lockPath(directory, command, signal)
-  return await withCheckpoint(checkpoint, async ({ model, info }) =>
+  return await withWeights(checkpoint, null, async ({ model, info }) =>
     exportModel(model, info, directory, { source: await sourceOf(checkpoint), ...(await bestReference(model, info)) }),
   )
 }
 
 /** libtorch where it was built; elsewhere the files are compared with the model before fusing, and the manifest says so. */
-async function bestReference(model: CheckpointModel, { preprocessing }: Pick<CheckpointInfo, "preprocessing">) {
+async function bestReference(model: Weights["model"], { preprocessing }: Weights["info"]) {
+  if (!(model instanceof Clip || model instanceof Coca)) return {}
   try {
     const { torchReference } = await import("../export/torch-reference.ts")
     return { reference: torchReference(model, preprocessing) }

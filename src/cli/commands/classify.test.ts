@@ -133,7 +133,7 @@ test.each([
   ["a missing label file", ["pictures", "--labels-file", "none.txt"], "DIR/none.txt does not exist"],
   ["an empty label file", ["pictures", "--labels-file", "empty.txt"], "DIR/empty.txt holds no labels"],
   ["an empty folder", ["empty", "--labels=a"], "DIR/empty holds no pictures"],
-  ["an unknown model", ["pictures", "--labels=a", "--model", "none"], "there is no model in DIR/none"],
+  ["an unknown model", ["pictures", "--labels=a", "--model", "none"], "DIR/none does not exist"],
 ])("%s is one line and a hint, exit code 1", async (_, argv, message) => {
   mkdirSync(at("empty"), { recursive: true })
   const names = new Set(["text.jpg", "pictures", "none.txt", "empty.txt", "empty", "none"])
@@ -195,7 +195,7 @@ describe("a folder of the layout of", () => {
   })
 
   test.each([
-    ["none", ["notes.txt", "weights.bin"], "there is no model in DIR/none: it has notes.txt, weights.bin"],
+    ["none", ["notes.txt", "weights.dat"], "there is no model in DIR/none: it has notes.txt, weights.dat"],
     ["nobody", ["a.onnx"], "DIR/nobody has a.onnx, and nothing says which of them is which tower"],
   ])("%s is told with what it has, and with what is needed", async (folder, files, message) => {
     mkdirSync(at(folder))

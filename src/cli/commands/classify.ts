@@ -1,10 +1,13 @@
 /** mobileclip classify */
+
+import { existsSync } from "node:fs"
 import type { Command } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { imageFiles } from "../../host/image/image-files.ts"
 import { decodeImage, defaultMaxPixels } from "../../host/image/images.ts"
 import { classifyEach, createClassifier } from "../../run/classify.ts"
 import { type LoadOptions, loadModel } from "../../run/node.ts"
+import { modelDirectory } from "../../weights/model-directory.ts"
 import { type LabelOptions, readLabels } from "../classify/labels.ts"
 import { type Result, resultTable } from "../classify/results.ts"
 import { failureLine } from "../errors.ts"
@@ -18,6 +21,8 @@ interface Options extends LabelOptions, LoadOptions {
   readonly json?: true
 }
 
+const defaultModel = "runs/quickstart/model"
+
 export function register(program: Command): void {
   program
     .command("classify")
@@ -26,9 +31,9 @@ export function register(program: Command): void {
     .option("--labels <list>", "labels, separated by commas")
     .option("--labels-file <file>", "labels, one on each line")
     .option(
-      "--model <dir>",
-      "what `convert`, `export` or `quickstart` wrote, or a CLIP as transformers.js or Immich have it",
-      "runs/quickstart/model",
+      "--model <model>",
+      "a folder that `convert`, `export` or `quickstart` wrote, or of transformers.js or Immich; a run's folder, a file of weights, or a name that was pulled",
+      defaultModel,
     )
     .option(
       "--template <text>",
@@ -45,7 +50,7 @@ export function register(program: Command): void {
 async function classify(images: readonly string[], options: Options, command: Command): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
   const labels = await readLabels(options, command)
-  await using model = await loadModel(options.model, options)
+  await using model = await loadModel(await directoryOf(options.model, command), options)
   const classifier = await createClassifier(model, labels, options.template)
   const files = await imageFiles(images, (line) => writeErr?.(`${line}\n`))
   const decode = (file: string) => decodeImage(file, { maxPixels: options.maxPixels })
@@ -59,4 +64,14 @@ async function classify(images: readonly string[], options: Options, command: Co
   else if (results.length > 0) writeOut?.(`${resultTable(results)}\n`)
   const failed = files.length - results.length
   if (failed > 0) throw new UserError(`${failed} of ${files.length} pictures could not be read`)
+}
+
+async function directoryOf(model: string, command: Command): Promise<string> {
+  if (command.getOptionValueSource("model") === "default" && !existsSync(model)) {
+    throw new UserError(
+      `no --model was given, and ${model}, which is used then, does not exist`,
+      "`mobileclip quickstart` writes it; or name a model: a folder, a file of weights, or a name (`mobileclip pull --list`)",
+    )
+  }
+  return modelDirectory(model, { onStage: (line) => command.configureOutput().writeErr?.(`${line}\n`) })
 }

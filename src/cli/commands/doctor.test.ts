@@ -181,7 +181,11 @@ test("a folder without a model is told with what a model needs", async () => {
 
 test("a path where nothing is", async () => {
   expect(await modelChecks(at("none"))).toMatchObject([
-    { state: "problem", text: `${at("none")} does not exist`, fix: "check the path" },
+    {
+      state: "problem",
+      text: `${at("none")} does not exist`,
+      fix: expect.stringMatching(/^check the path; a model is a folder, /),
+    },
   ])
 })
 

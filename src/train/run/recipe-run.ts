@@ -27,7 +27,7 @@ import { saveRecipe } from "../recipe/load.ts"
 import { runLength } from "../recipe/run-length.ts"
 import type { Recipe } from "../recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../recipe/settings.ts"
-import { openTeachers, teacherWeights } from "./recipe-teachers.ts"
+import { openTeachers, teacherFiles, teacherWeights } from "./recipe-teachers.ts"
 import { existingCheckpoint, type RunFolder, ranksSetting } from "./resume.ts"
 import { badText, joinTraining, runTraining, type TrainingRun } from "./run-directory.ts"
 import { readStart } from "./start.ts"
@@ -103,8 +103,9 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
     let teachers: OnlineTeachers | null = null
     if (isFirstRank(group)) data.notes.forEach(onNote)
     try {
-      teachers = await openTeachers(recipe, info, group?.device ?? device)
-      const identities = { data: data.identity, ...(await teacherWeights(recipe)) }
+      const files = await teacherFiles(recipe, { pull: options.pull, signal })
+      teachers = await openTeachers(files, recipe, info, group?.device ?? device)
+      const identities = { data: data.identity, ...(await teacherWeights(files)) }
       const run = await describeRun(recipe, options, info, { samples: data.samples, identities }, group, signal)
       return await train(
         {
