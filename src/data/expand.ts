@@ -44,7 +44,7 @@ export async function expandShards(
 }
 
 /** At `::`, but not within the address of an IPv6 host: `http://[::1]/0.tar`. */
-function splitList(list: string): string[] {
+export function splitList(list: string): string[] {
   return list.split(/::(?![0-9a-f:]*\])/i)
 }
 

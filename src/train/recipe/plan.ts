@@ -6,13 +6,15 @@
  */
 import { assert, UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
+import { weightsFile } from "../../hub/choose-weights.ts"
 import { buildModel, type CheckpointModel } from "../../model/checkpoint/checkpoint.ts"
 import { Coca } from "../../model/coca.ts"
 import type { Module } from "../../model/module.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
+import { checkpointInfo } from "../../weights/open-checkpoint.ts"
 import { distils, hasTwoTerms } from "./resolved.ts"
 import { type RunLength, runLength } from "./run-length.ts"
-import type { Recipe } from "./schema.ts"
+import { modelOfStart, type Recipe } from "./schema.ts"
 import { activationBytes, FLOAT_BYTES, type PartName, partCost } from "./tower-cost.ts"
 
 /** Facts about the data and the machine that a recipe does not have. */
@@ -75,7 +77,7 @@ const TEACHER_WIDTH = 768
 
 /** Throws UserError where the run's length cannot be told, or the batch does not divide among the ranks. */
 export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
-  const { model: config } = modelNamed(recipe.model as ModelName)
+  const config = configOf(recipe)
   const ranks = facts.ranks ?? 1
   const perRank = rankShare(recipe.batch.size, ranks)
   const batch = { size: recipe.batch.size, perRank, chunk: Math.min(recipe.batch.chunk ?? perRank, perRank) }
@@ -95,6 +97,10 @@ export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
     shardsPerRank: facts.shards === undefined ? null : facts.shards / ranks,
     time: timeOf(length, perSample, ranks, facts),
   }
+}
+
+function configOf({ model, start }: Recipe): ModelConfig {
+  return model === modelOfStart ? checkpointInfo(weightsFile(start!)).config : modelNamed(model as ModelName).model
 }
 
 function rankShare(size: number, ranks: number): number {

@@ -19,18 +19,20 @@ import { thisMachine } from "../../report/machine.ts"
 import { checkDevice } from "../../tensor/torch.ts"
 import { TorchEncoder } from "../../tensor/torch-encoder.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
+import { checkpointInfo } from "../../weights/open-checkpoint.ts"
+import { readStartModel, type StartModel } from "../../weights/start-model.ts"
 import type { Settings } from "../checkpoints/state.ts"
 import { isFirstRank, type ProcessGroup, processGroupFromEnvironment } from "../distributed/process-group.ts"
 import { totalLoss } from "../log/entries.ts"
 import type { OnlineTeachers } from "../online-teachers.ts"
 import { saveRecipe } from "../recipe/load.ts"
 import { runLength } from "../recipe/run-length.ts"
-import type { Recipe } from "../recipe/schema.ts"
+import { modelOfStart, type Recipe } from "../recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../recipe/settings.ts"
 import { openTeachers, teacherFiles, teacherWeights } from "./recipe-teachers.ts"
 import { existingCheckpoint, type RunFolder, ranksSetting } from "./resume.ts"
 import { badText, joinTraining, runTraining, type TrainingRun } from "./run-directory.ts"
-import { readStart } from "./start.ts"
+import { startFrom } from "./start.ts"
 
 export interface RecipeRunOptions {
   /** Folder of the run. */
@@ -95,9 +97,11 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
     // Not before all have joined: a process that waits for the others cannot react, and a signal should end it at once.
     const signal = options.signal()
     using _ = isFirstRank(group) ? await lockFolder(out, "mobileclip train", signal) : null
-    await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
-    const untrained = infoOf(recipe)
-    const start = await startOf(recipe, options, untrained, signal)
+    const existing = await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
+    // A run that is resumed has its weights in its checkpoint.
+    const weights = existing === null ? await startOf(recipe, { pull: options.pull, signal }) : null
+    const untrained = infoOf(recipe, existing === null ? (weights?.info ?? null) : checkpointInfo(existing))
+    const start = weights && startFrom(recipe.start!, weights, untrained, recipe.seed)
     const info = start ? { ...untrained, license: start.license } : untrained
     const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) })
     let teachers: OnlineTeachers | null = null
@@ -134,7 +138,8 @@ export async function countSamples(
   recipe: Recipe,
   options: Pick<ResolvedOptions, "device" | "threads">,
 ): Promise<number | null> {
-  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, infoOf(recipe), null) })
+  const info = infoOf(recipe, recipe.model === modelOfStart ? (await startOf(recipe))!.info : null)
+  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, null) })
   await data.close()
   return data.samples
 }
@@ -199,7 +204,7 @@ async function describeRun(
     logEvery: options.logEvery,
     report: {
       name: basename(resolve(options.out)),
-      recipe,
+      recipe: { ...recipe, model: info.name },
       steps: length.steps,
       ...chances(tasks),
       facts: facts(info),
@@ -235,14 +240,12 @@ function facts({ name, config }: CheckpointInfo<ModelConfig>): [string, string][
   ]
 }
 
-/** A run that is resumed has its weights in its checkpoint. */
-function startOf(
-  { start, seed }: Recipe,
-  { resume, pull }: ResolvedOptions,
-  info: CheckpointInfo<ModelConfig>,
-  signal: AbortSignal,
-) {
-  return start === null || resume !== null ? null : readStart(start, info, seed, { signal, pull })
+/** Null where the weights are initialised. */
+async function startOf(
+  { start, model }: Recipe,
+  options: Parameters<typeof readStartModel>[2] = {},
+): Promise<StartModel | null> {
+  return start === null ? null : readStartModel(start, model === modelOfStart ? null : model, options)
 }
 
 function loaderOf(
@@ -267,11 +270,32 @@ export function workersFor({ device, threads }: Pick<ResolvedOptions, "device" |
   return device === "cpu" ? 1 : Math.min(8, Math.max(1, threads - 1))
 }
 
-/** The untrained model of a recipe, with SigLIP's bias where its loss has one. */
-function infoOf({ model: name, loss }: Pick<Recipe, "model" | "loss">): CheckpointInfo<ModelConfig> {
-  const { model, preprocessing } = modelNamed(name as ModelName)
+/**
+ * The untrained model of a recipe, with SigLIP's bias where its loss has one.
+ *
+ * @param given that of the weights to begin with, or of the run that goes on
+ */
+function infoOf(
+  { model: name, loss }: Pick<Recipe, "model" | "loss">,
+  given: CheckpointInfo<ModelConfig> | null,
+): CheckpointInfo<ModelConfig> {
+  const { name: known, config: model, preprocessing } = name === modelOfStart ? given! : tableInfo(name)
+  checkCaptioner(known, model, loss)
   const config = loss.kind === "siglip" && !isCoca(model) ? { ...model, logitBias: true as const } : model
-  return { name, config, preprocessing, license: "your own", samplesSeen: 0 }
+  return { name: known, config, preprocessing, license: "your own", samplesSeen: 0 }
+}
+
+function tableInfo(name: string): Pick<CheckpointInfo<ModelConfig>, "name" | "config" | "preprocessing"> {
+  const { model: config, preprocessing } = modelNamed(name as ModelName)
+  return { name, config, preprocessing }
+}
+
+function checkCaptioner(name: string, config: ModelConfig, { kind }: Recipe["loss"]): void {
+  if (isCoca(config) === (kind === "coca")) return
+  throw new UserError(
+    `${name} ${isCoca(config) ? "writes captions" : "does not write captions"}, and loss.kind is ${kind}`,
+    isCoca(config) ? "set loss.kind=coca" : "choose another loss, or begin with a captioner",
+  )
 }
 
 function checkAutocast({ device }: Pick<ResolvedOptions, "device">, { precision }: Recipe): void {

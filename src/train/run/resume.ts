@@ -1,4 +1,5 @@
 /** Resuming a run: from which checkpoint, and whether that checkpoint belongs to the same run. */
+import { normalize } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
@@ -113,9 +114,21 @@ function otherDataHint(otherData: boolean | undefined): string {
 function differentSettings(before: Settings, now: Settings): string[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(now)])]
   return names
-    .filter((name) => name !== ranksSetting && !dataSettings.includes(name) && before[name] !== now[name])
+    .filter((name) => name !== ranksSetting && !dataSettings.includes(name) && !isSame(name, before, now))
     .filter((name) => !(placeSettings.includes(name) && now[name] === undefined))
     .map((name) => changeOf(name, before, now))
+}
+
+function isSame(name: string, before: Settings, now: Settings): boolean {
+  if (!modelSettings.includes(name)) return before[name] === now[name]
+  const [earlier, later] = [before, now].map((settings) => String(settings[name] ?? "").split(" "))
+  return earlier!.length === later!.length && earlier!.every((path, i) => isSamePlace(path, later![i]!))
+}
+
+/** Whether two paths may be one, told from different folders: relative ones are in the settings, absolute ones in the recipe. */
+function isSamePlace(a: string, b: string): boolean {
+  const [first, second] = [a, b].map((path) => normalize(path).replace(/^(\.\.?\/)+/, ""))
+  return first === second || first!.endsWith(`/${second}`) || second!.endsWith(`/${first}`)
 }
 
 function changeOf(name: string, before: Settings, now: Settings): string {
@@ -128,6 +141,9 @@ const unsaidSettings: Readonly<Record<string, string>> = { truncated: "accept (t
 
 /** Settings that identify the data of a run, and other models that take part, by their contents. Not every checkpoint has them. */
 const dataSettings: readonly string[] = ["data", "heldOut", "teacherWeights"]
+
+/** Settings that name models by their paths. */
+const modelSettings: readonly string[] = ["start", "teachers"]
 
 /** Settings by which some checkpoints identify the data by its path: the path may change. */
 const placeSettings: readonly string[] = ["pictures", "source"]
