@@ -44,12 +44,13 @@ export type Converted =
  */
 export async function convert(source: string, given: ConvertOptions): Promise<Converted> {
   const { out, dtype, layout, signal, pull, onStage } = { ...convertDefaults, pull: pullFromHub, ...given }
+  const wanted = given.model === undefined ? null : findModel(given.model)
   if (layout !== "open_clip") await checkModelDirectory(out)
   using _ = await lockPath(out, "mobileclip convert", signal)
   const { path } = await findModelFiles(source, { wantsWeights: true, pull, signal })
   if (layout === "open_clip" && (await isOpenClipOutput(path, out)))
     throw new UserError(`${path} would be both read and written`, "choose another folder for --out")
-  return await withWeights(path, given.model === undefined ? null : findModel(given.model), async (weights) => {
+  return await withWeights(path, wanted, async (weights) => {
     const { model, info, description } = weights
     onStage?.(`${path}: ${description}`)
     if (layout === "open_clip") return { kind: layout, files: await exportOpenClip(model, info, out) }

@@ -1,10 +1,8 @@
 /** Weights as a model directory, compared with what they are in training. */
-import { dirname, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
 import { exportModel } from "../export/export.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
-import { makeDirectory } from "../host/files/files.ts"
 import { lockPath } from "../host/locks/lock.ts"
 import { Clip } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
@@ -25,7 +23,6 @@ export async function exportCheckpoint(
   signal?: AbortSignal,
 ): Promise<Manifest> {
   await checkModelDirectory(directory)
-  await makeDirectory(dirname(resolve(directory)))
   using _ = await lockPath(directory, command, signal)
   return await withWeights(checkpoint, null, async ({ model, info }) =>
     exportModel(model, info, directory, { source: await sourceOf(checkpoint), ...(await bestReference(model, info)) }),

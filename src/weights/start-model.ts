@@ -30,8 +30,9 @@ export async function readStartModel(
   variant: string | null,
   options: { readonly signal?: AbortSignal; readonly pull?: PullWeights } = {},
 ): Promise<StartModel> {
+  const wanted = variant && findModel(variant)
   const { path } = await findModelFiles(name, { ...options, wantsWeights: true })
-  return withWeights(path, variant && findModel(variant), async (weights) => {
+  return withWeights(path, wanted, async (weights) => {
     const model = trainable(path, weights)
     const { name, license, preprocessing, samplesSeen } = weights.info
     return {

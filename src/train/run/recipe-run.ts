@@ -8,6 +8,7 @@ import { UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { Tokenizer } from "../../core/text/tokenizer.ts"
+import { detectFormat } from "../../data/training/sources/source.ts"
 import { openTrainingData } from "../../data/training/training-data.ts"
 import { openTasks, type Scores, type TaskList } from "../../evaluate/task-list.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
@@ -98,6 +99,9 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
     const signal = options.signal()
     using _ = isFirstRank(group) ? await lockFolder(out, "mobileclip train", signal) : null
     const existing = await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
+    const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
+    // Before a download.
+    await detectFormat(trainingDataOf(recipe).source)
     // A run that is resumed has its weights in its checkpoint.
     const weights = existing === null ? await startOf(recipe, { pull: options.pull, signal }) : null
     const untrained = infoOf(recipe, existing === null ? (weights?.info ?? null) : checkpointInfo(existing))
@@ -110,7 +114,7 @@ export async function trainRecipe(recipe: Recipe, given: RecipeRunOptions): Prom
       const files = await teacherFiles(recipe, { pull: options.pull, signal })
       teachers = await openTeachers(files, recipe, info, group?.device ?? device)
       const identities = { data: data.identity, ...(await teacherWeights(files)) }
-      const run = await describeRun(recipe, options, info, { samples: data.samples, identities }, group, signal)
+      const run = await describeRun(recipe, options, info, { samples: data.samples, identities, tasks }, group, signal)
       return await train(
         {
           ...run,
@@ -178,13 +182,16 @@ async function describeRun(
   recipe: Recipe,
   options: ResolvedOptions,
   info: CheckpointInfo<ModelConfig>,
-  { samples, identities }: { readonly samples: number | null; readonly identities: Settings },
+  {
+    samples,
+    identities,
+    tasks,
+  }: { readonly samples: number | null; readonly identities: Settings; readonly tasks: TaskList | null },
   group: ProcessGroup | null,
   signal: AbortSignal,
 ): Promise<Omit<TrainingRun, "batches" | "bad">> {
   const { device, threads } = options
   const length = runLength(recipe, samples)
-  const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
   const config = trainConfigOf(recipe, { steps: length.steps, device, threads })
   return {
     ...folderOf(options),

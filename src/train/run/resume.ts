@@ -1,8 +1,8 @@
 /** Resuming a run: from which checkpoint, and whether that checkpoint belongs to the same run. */
-import { normalize } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
+import { isSamePlace } from "../../host/files/same-place.ts"
 import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { latestCheckpoint, readCheckpoint } from "../checkpoints/folder.ts"
 import type { Settings, TrainingState } from "../checkpoints/state.ts"
@@ -123,12 +123,6 @@ function isSame(name: string, before: Settings, now: Settings): boolean {
   if (!modelSettings.includes(name)) return before[name] === now[name]
   const [earlier, later] = [before, now].map((settings) => String(settings[name] ?? "").split(" "))
   return earlier!.length === later!.length && earlier!.every((path, i) => isSamePlace(path, later![i]!))
-}
-
-/** Whether two paths may be one, told from different folders: relative ones are in the settings, absolute ones in the recipe. */
-function isSamePlace(a: string, b: string): boolean {
-  const [first, second] = [a, b].map((path) => normalize(path).replace(/^(\.\.?\/)+/, ""))
-  return first === second || first!.endsWith(`/${second}`) || second!.endsWith(`/${first}`)
 }
 
 function changeOf(name: string, before: Settings, now: Settings): string {
