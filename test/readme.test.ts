@@ -55,6 +55,7 @@ const table: Readonly<Record<string, Entry>> = {
   "node dist/bench/hostile-chain.js": { runBy: "test/hostile-chain.test.ts" },
   "npx mobileclip setup": { runBy: "test/package.test.ts" },
   "npx mobileclip classify": { runBy: "test/package.test.ts" },
+  "npx mobileclip pull --list": { add: "", printing: /MobileCLIP2-S0 +apple\/MobileCLIP2-S0 +clip +research only/ },
   "npx mobileclip models": { add: "", printing: /mobileclip2-s0/i },
 
   "npx mobileclip pull MobileCLIP2-S0": { add: "", printing: /mobileclip2_s0\.pt\n$/ },
