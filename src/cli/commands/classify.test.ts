@@ -142,6 +142,19 @@ test.each([
   expect(err).toMatch(new RegExp(`^mobileclip: ${message}[^\n]*\n  [^\n]+\n$`))
 })
 
+test("--help says what the numbers are; one label alone has 100 %, and its cosine does not depend on others", async () => {
+  const { code, out } = await run("classify", "--help")
+  expect(code).toBe(0)
+  for (const text of ["a softmax over them", "one label alone\nalways has 100 %", "The cosine, from -1 to 1"])
+    expect(out).toContain(text)
+  const first = async (labels: string) =>
+    JSON.parse((await classify(at("pictures", "red.jpg"), "--labels", labels, "--json")).out)[0].labels
+  const [alone] = await first("cat")
+  expect(alone.score).toBe(1)
+  const together = await first("cat,dog")
+  expect(together.find(({ label }: { label: string }) => label === "cat").cosine).toBeCloseTo(alone.cosine, 5)
+})
+
 test("no labels, or labels twice, is wrong usage", async () => {
   expect(await classify(at("pictures"))).toMatchObject({ code: 2, err: expect.stringContaining("give the labels") })
   const twice = await classify(at("pictures"), "--labels=a", "--labels-file", at("labels.txt"))

@@ -21,6 +21,17 @@ interface Options extends LabelOptions, LoadOptions {
   readonly json?: true
 }
 
+const more = `
+Examples:
+  mobileclip classify photos --model models/s0 --labels cat,dog,"something else"
+  mobileclip classify cat.jpg --model MobileCLIP2-S0 --labels-file labels.txt --template "a photo of a {}, a type of pet." --json
+
+The score is a probability among the labels that you give (a softmax over them): they add up to 100 %, so one label alone
+always has 100 %, and a picture that shows none of them gets one of them all the same. The cosine, from -1 to 1, compares
+the picture with one label, whatever the others are. Where perhaps no label fits, add one such as "something else", or
+look at the cosines: those of labels that fit are the higher ones, and the same model's can be compared across pictures.
+`
+
 const defaultModel = "runs/quickstart/model"
 
 export function register(program: Command): void {
@@ -44,6 +55,7 @@ export function register(program: Command): void {
     .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
     .option("--max-pixels <n>", "refuse larger pictures", wholeNumber(1), defaultMaxPixels)
     .option("--json", "print [{ image, labels: [{ label, score, cosine }] }]")
+    .addHelpText("after", more)
     .action(classify)
 }
 
