@@ -108,6 +108,11 @@ test("lists keep their order, and what they have beside picture and caption", as
   ]
   await writeFile(at("pairs.jsonl"), lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
   await make("pairs.jsonl", { out: at("lines") })
+  // Another field makes other shards.
+  await writeFile(at("pairs.csv"), 'file,text,by,n\nin/1.jpg,"one, really",Ann,7\nin/0.jpg,nought,Bo,9\n')
+  await expect(make("pairs.csv", { imageColumn: "file", captionColumn: "text" })).rejects.toThrow(
+    /has shards with list "[0-9a-f]{64}", and now it is/,
+  )
   const ofJsonl = []
   for await (const { texts, fields } of readSamples(at("lines/00000.tar"), () => {})) ofJsonl.push({ texts, fields })
   expect(ofJsonl).toEqual([
@@ -185,7 +190,12 @@ test("a call that made no shard binds nobody", async () => {
   await writeFile(at("in/0.txt"), "\n")
   await writeFile(at("in/1.jpg"), "no picture")
   await expect(make("in", { maxFailures: 0 })).rejects.toThrow("it has no caption")
-  expect(await make("in", { captions: false, samplesPerShard: 5 })).toMatchObject({ samples: 1 })
+  // Nor does one that found no picture that can be used.
+  await expect(make("in")).rejects.toThrow("none of the 2 pictures can be used")
+  expect(await readdir(at("out", "_done"))).toEqual(["00000.json"])
+  expect(await make("in", { captions: false, samplesPerShard: 5 })).toMatchObject({ samples: 1, resumed: 0 })
+  await writeFile(at("out/shards.json"), "{")
+  await expect(make("in", { captions: false, samplesPerShard: 5 })).rejects.toThrow("did not write")
 })
 
 test("what others wrote is not mixed with shards", async () => {

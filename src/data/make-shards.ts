@@ -8,15 +8,17 @@
  *     failures.jsonl      the pictures that were left out and why, at the end
  *     manifest.jsonl      samples by shard, at the end
  */
-import { readdir, stat } from "node:fs/promises"
+import { readdir, rm, stat } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join, relative, resolve, sep } from "node:path"
 import { z } from "zod"
 import { Random } from "../core/arrays/random.ts"
 import { isInputError, UserError } from "../core/errors.ts"
+import { isObject, jsonOrNull } from "../core/json.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { makeDirectory, nullIfMissing, readBytes, readBytesIfThere, writeAtomically } from "../host/files/files.ts"
 import { listed } from "../host/files/folder.ts"
+import { sha256OfFile } from "../host/files/hash.ts"
 import { requirePictures } from "../host/image/image-files.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { walkPictures } from "../host/image/picture-folder.ts"
@@ -27,6 +29,7 @@ import { pictureExtension } from "./reinforced/sample.ts"
 import { checkSampleSize } from "./reinforced/sample-budget.ts"
 import { formatManifest } from "./reinforced/tar/side-files.ts"
 import { type Sample, writeShard } from "./shards.ts"
+import { pathOf } from "./stores/local.ts"
 import { readCaptions } from "./training/sources/captions.ts"
 import { listIdentity } from "./training/sources/identity.ts"
 import type { SampleList } from "./training/sources/location.ts"
@@ -141,40 +144,41 @@ async function picturesAlone(folder: string): Promise<SampleList> {
 type Plan = Readonly<Record<string, unknown>>
 
 async function planOf(list: SampleList, options: Resolved): Promise<Plan> {
-  const { samplesPerShard, shuffle, captions, truncated } = options
+  const { source, samplesPerShard, shuffle, captions, truncated } = options
   return {
-    format: "mobileclip-shards-1",
+    format: planFormat,
     pictures: await listIdentity(list),
+    // What a list has beside pictures and captions becomes part of the shards.
+    ...(list.fields && { list: await sha256OfFile(pathOf(source)) }),
     ...{ samplesPerShard, shuffle, captions, truncated },
   }
 }
 
 const planFile = "shards.json"
+const planFormat = "mobileclip-shards-1"
 const doneFolder = "_done"
 
-/** Begins, or goes on. A call that completed no shard binds nobody. */
+/** Begins, or goes on. A call that wrote no shard binds nobody. */
 async function begin(out: string, plan: Plan): Promise<void> {
-  const text = `${JSON.stringify(plan, null, 2)}\n`
   const bytes = await readBytesIfThere(join(out, planFile))
-  const before = bytes && new TextDecoder().decode(bytes)
-  if (before === text) return
-  if (isPlan(before)) {
-    const done = await readdir(join(out, doneFolder)).catch(() => [])
-    if (done.some((name) => !isBookkeeping(name))) throw otherPlan(out, before, plan)
-  } else {
-    const taken = (await readdir(out)).filter((name) => !isBookkeeping(name) && isOurs(name))
-    if (taken.length > 0) throw foreign(out, taken)
-  }
-  await writeAtomically(join(out, planFile), [text])
+  const before = bytes && planIn(bytes)
+  if (before && JSON.stringify(before) === JSON.stringify(plan)) return
+  const names = (await readdir(out)).filter((name) => !isBookkeeping(name))
+  if (before) {
+    if (names.some((name) => /^\d+\.tar$/.test(name))) throw otherPlan(out, before, plan)
+    await rm(join(out, doneFolder), { recursive: true, force: true })
+  } else if (names.some(isOurs)) throw foreign(out, names.filter(isOurs))
+  await writeAtomically(join(out, planFile), [`${JSON.stringify(plan, null, 2)}\n`])
+}
+
+function planIn(bytes: Uint8Array): Plan | null {
+  const plan = jsonOrNull(new TextDecoder().decode(bytes))
+  return isObject(plan) && plan.format === planFormat ? plan : null
 }
 
 /** What is written, and what readers of the folder would take for it. */
 function isOurs(name: string): boolean {
   return name === planFile || name === doneFolder || /\.(tar|jsonl)(\.|$)/.test(name)
-}
-
-function isPlan(text: string | null): text is string {
-  return text?.includes('"mobileclip-shards-1"') === true
 }
 
 function foreign(out: string, names: readonly string[]): UserError {
@@ -184,9 +188,9 @@ function foreign(out: string, names: readonly string[]): UserError {
   )
 }
 
-function otherPlan(out: string, before: string, now: Plan): UserError {
-  const was = JSON.parse(before) as Plan
-  const name = Object.keys(now).find((key) => JSON.stringify(was[key]) !== JSON.stringify(now[key])) ?? "format"
+function otherPlan(out: string, was: Plan, now: Plan): UserError {
+  const name =
+    Object.keys({ ...was, ...now }).find((key) => JSON.stringify(was[key]) !== JSON.stringify(now[key])) ?? "format"
   const values = [was[name], now[name]].map((value) => JSON.stringify(value))
   return new UserError(
     `${out} has shards with ${name} ${values[0]}, and now it is ${values[1]}`,
@@ -323,17 +327,9 @@ async function* chained(first: Sample, rest: AsyncIterable<Sample>): AsyncGenera
 /** What an earlier call has packed; null where the shard is to be made. */
 async function completed(out: string, name: string): Promise<Shard | null> {
   const record = await readBytesIfThere(doneFile(out, name))
-  const found = record && shardSchema.safeParse(parsed(record)).data
+  const found = record && shardSchema.safeParse(jsonOrNull(new TextDecoder().decode(record))).data
   if (!found || found.name !== name) return null
   return found.samples === 0 || (await sizeOf(join(out, `${name}.tar`))) === found.bytes ? found : null
-}
-
-function parsed(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes))
-  } catch {
-    return null
-  }
 }
 
 function doneFile(out: string, name: string): string {

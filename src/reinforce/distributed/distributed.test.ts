@@ -487,7 +487,8 @@ describe.concurrent("publishing", () => {
     const wrong = { name: "way", spec: { modelName: "wrong" }, output: "out", tasks: tasksOf(3) }
     await publishJob(connection, wrong)
     const right = { ...wrong, spec: { modelName: "right" }, tasks: tasksOf(2) }
-    await expect(publishJob(connection, { ...right, output: "elsewhere" })).rejects.toThrow(
+    const elsewhere = right.tasks.map((task) => ({ ...task, output: task.output.replace("out", "elsewhere") }))
+    await expect(publishJob(connection, { ...right, output: "elsewhere", tasks: elsewhere })).rejects.toThrow(
       "its output is out there and elsewhere here",
     )
     const notes: string[] = []
