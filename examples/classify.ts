@@ -11,5 +11,5 @@ try {
     console.log(`${paths[i]}: ${best!.label} ${(100 * best!.score).toFixed(1)} %`)
   })
 } finally {
-  await model[Symbol.asyncDispose]()
+  await model.dispose()
 }

@@ -38,24 +38,13 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   evaluate: ["core"],
   // What is written is run once, and compared.
   export: ["core", "host", "model", "tensor", "run/graph.ts", "run/session.ts"],
-  weights: ["core", "host", "hub", "model", "export"],
+  weights: ["core", "host", "native/own-cache.ts", "hub", "model", "export"],
   train: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "recipes"],
     // A run from a recipe evaluates, starts from weights of any origin, and exports.
     ...["hub", "weights", "evaluate", "export"],
   ],
-  teachers: [
-    "core",
-    "host",
-    "native/own-cache.ts",
-    "hub",
-    "model",
-    "tensor",
-    "torch/index.ts",
-    "run",
-    "export",
-    "weights",
-  ],
+  teachers: ["core", "host", "hub", "model", "tensor", "torch/index.ts", "run", "export", "weights"],
   reinforce: ["core", "host", "data", "hub", "report", "teachers"],
   finetune: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "evaluate"],

@@ -46,6 +46,21 @@ async function writePictures(): Promise<void> {
   }
 }
 
+test("what is there to be copied runs on the oldest Node that is supported: it disposes without `using`", () => {
+  const markdown = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)]
+  const blocks = markdown.flatMap((name) => {
+    const text = readFileSync(join(root, name), "utf8")
+    return [...text.matchAll(/```(?:ts|js|mjs)\n([\s\S]*?)```/g)].map(([, code]) => ({ name, code: code! }))
+  })
+  const examples = readdirSync(join(root, "examples")).map((name) => ({
+    name,
+    code: readFileSync(join(root, "examples", name), "utf8"),
+  }))
+  expect(blocks.length).toBeGreaterThan(0)
+  for (const { name, code } of [...blocks, ...examples])
+    expect(code, name).not.toMatch(/\busing\s+\w+\s*=|Symbol\.(asyncD|d)ispose/)
+})
+
 test("no example is longer than 30 lines", () => {
   const names = readdirSync(join(root, "examples"))
   expect(names.length).toBeGreaterThan(6)

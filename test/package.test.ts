@@ -81,7 +81,7 @@ test.each([
     export const [labels]: LabelScore[][] = await classifier.classify([await decodeImage("cat.jpg")])
     // @ts-expect-error: a path is not an image
     await classifier.classify(["cat.jpg"])
-    await model[Symbol.asyncDispose]()
+    await model.dispose()
     export const entries: object[] = [${entryNames.map((_, i) => `entry${i}`).join(", ")}]`,
   )
   expect(await run(process.execPath, [compiler, "-p", at("app")])).toMatchObject({ code: 0, out: "" })

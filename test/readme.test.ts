@@ -57,9 +57,9 @@ const table: Readonly<Record<string, Entry>> = {
   "node dist/bench/hostile-chain.js": { provenBy: "test/hostile-chain.test.ts" },
   "npx mobileclip setup": { provenBy: "test/package.test.ts" },
   "npx mobileclip classify": { provenBy: "test/package.test.ts" },
+  "npx mobileclip pull --list": { add: "", printing: /MobileCLIP2-S0 +apple\/MobileCLIP2-S0 +clip +research only/ },
   "npx mobileclip models": { add: "", printing: /mobileclip2-s0/i },
 
-  "mkdir -p models": { add: "", asProcess: true, leaves: ["models"] },
   "npx mobileclip pull MobileCLIP2-S0": { add: "", printing: /mobileclip2_s0\.pt\n$/ },
   "npx mobileclip convert MobileCLIP2-S0 --out models/s0": { add: "", leaves: ["models/s0/onnx/vision_model.onnx"] },
   "npx mobileclip classify photos --model models/s0 --labels cat,dog": {
@@ -80,6 +80,10 @@ const table: Readonly<Record<string, Entry>> = {
   "npx mobileclip render --out data/scenes --train 4000": {
     add: "--train 8 --test 4 --retrieval 4 --progress none",
     leaves: ["data/scenes/train/00000.tar"],
+  },
+  "npx mobileclip shards pictures --out data/shards": {
+    add: "--progress none",
+    leaves: ["data/shards/00000.tar", "data/shards/manifest.jsonl"],
   },
   "npx mobileclip reinforce caption --input data/scenes/train --output data/captioned --model-name models/coca": {
     add: `${oneStage} --seq-len 8`,
@@ -236,7 +240,7 @@ test("the program compiles against the package's types, and labels a picture", (
   writeFileSync(source, blocksOf("ts")[0]!)
   const strict = ["--ignoreConfig", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2023"]
   const compiler = join(root, "node_modules/typescript/bin/tsc")
-  execFileSync(process.execPath, [compiler, ...strict, "--lib", "es2023,esnext.disposable,dom", source])
+  execFileSync(process.execPath, [compiler, ...strict, "--lib", "es2023,dom", source])
 
   cpSync("models/s0", "runs/quickstart/model", { recursive: true })
   cpSync("photos/0.jpg", "star.jpg")

@@ -28,6 +28,10 @@ const commands: CommandTable = {
     summary: "render the scenes dataset: pictures with captions, as shards",
     load: () => import("./commands/render.ts"),
   },
+  shards: {
+    summary: "pack a folder or a list of pictures into shards",
+    load: () => import("./commands/shards.ts"),
+  },
   train: { summary: "train a model on shards", load: () => import("./commands/train.ts") },
   finetune: {
     summary: "train a model further on your own pictures",

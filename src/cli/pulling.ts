@@ -3,10 +3,11 @@
 import type { Progress } from "../core/progress.ts"
 import { licenseNotice } from "../hub/license.ts"
 import { type PullOptions, type PullResult, type PullWeights, pull } from "../hub/pull.ts"
-import { type License, released } from "../hub/released.ts"
+import type { License } from "../hub/released.ts"
 import { ownCacheDir } from "../native/own-cache.ts"
+import { type ReleaseFigures, recommendations, releaseFigures } from "../weights/release-figures.ts"
 import { progressReporter } from "./progress.ts"
-import { textTable } from "./table.ts"
+import { type Column, textTable } from "./table.ts"
 
 export interface PullCommandOptions extends Pick<PullOptions, "revision" | "cacheDir" | "token" | "file" | "force"> {
   readonly list?: true
@@ -66,10 +67,27 @@ function megabyteProgress(label: string, quiet: boolean) {
   }
 }
 
-/** What can be pulled by name, as a table or JSON. */
+/** What can be pulled by name, as a table with a recommendation, or JSON. */
 export function releasedText(json?: true): string {
-  if (json) return `${JSON.stringify(released, null, 2)}\n`
-  const columns = ["name", "repository", "contents", "licence"].map((title) => ({ title }))
-  const rows = released.map(({ name, repo, contents, license }) => [name, repo, contents, license ?? "see there"])
-  return `${textTable(columns, rows)}\n`
+  const figures = releaseFigures()
+  if (json) return `${JSON.stringify(figures, null, 2)}\n`
+  return `${textTable(listColumns, figures.map(listRow))}\n\n${recommendation()}\n`
+}
+
+const listColumns: readonly Column[] = [
+  ...["name", "repository", "contents", "licence"].map((title) => ({ title })),
+  ...["fp32 MB", "fp16 MB"].map((title) => ({ title, align: "right" as const })),
+]
+
+function listRow({ name, repo, contents, terms, megabytes: { fp32, fp16 } }: ReleaseFigures): string[] {
+  const license = terms ? `${terms.use} (${terms.name.replace(/ Machine Learning.*| License/, "")})` : "see there"
+  return [name, repo, contents, license, fp32.toFixed(0), fp16.toFixed(0)]
+}
+
+/** Which to choose, in a few lines. */
+export function recommendation(): string {
+  const chosen = recommendations()
+  const width = Math.max(...chosen.map(({ name }) => name.length))
+  const lines = chosen.map(({ name, recommendedFor }) => `  ${name.padEnd(width)}  ${recommendedFor}`)
+  return ["Which to choose (MB: of the converted weights; a download is about as large as fp32):", ...lines].join("\n")
 }

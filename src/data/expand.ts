@@ -7,6 +7,7 @@ import { readdir, stat } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { oneLine, quoted, UserError } from "../core/errors.ts"
 import { requireInside } from "../core/inside.ts"
+import { commandLine } from "../core/shell-quote.ts"
 import { decodeText } from "../core/text/decode-text.ts"
 import { requireNoCredentials } from "../host/network/address.ts"
 import { parseInfo, shardLikeLists } from "./reinforced/tar/side-files.ts"
@@ -32,6 +33,9 @@ export function tfrecordError(name: string): UserError {
 }
 
 const COMPRESSED = /^[^.].*\.(tgz|tar\.(gz|zstd?|bz2|xz))$/
+
+/** Lists of pictures and captions in columns. */
+const LIST_FILE = /\.(csv|tsv)$/i
 
 /**
  * The shard files that `list` names, in the order written; a folder gives its shards sorted by name. Whether a single file
@@ -61,7 +65,7 @@ export function requireNoPipe(list: string): string {
 }
 
 /** At `::`, but not within the address of an IPv6 host: `http://[::1]/0.tar`. */
-function splitList(list: string): string[] {
+export function splitList(list: string): string[] {
   return list.split(/::(?![0-9a-f:]*\])/i)
 }
 
@@ -84,6 +88,9 @@ async function localShards(path: string): Promise<string[]> {
   const local = pathOf(path)
   const found = await stat(local).catch(() => null)
   if (!found) throw new UserError(`${path}: no such shard or folder`)
+  if (!found.isDirectory() && LIST_FILE.test(path)) {
+    throw new UserError(`${path} is a list of pictures, and shards were expected`, packing(path))
+  }
   if (!found.isDirectory()) return [path]
   return shardsAmong(await readdir(local), path).map((name) =>
     isUrl(path) ? `${path.replace(/\/+$/, "")}/${name}` : join(path, name),
@@ -102,7 +109,15 @@ function shardsAmong(names: readonly string[], folder: string): string[] {
   if (names.some((name) => COMPRESSED.test(name))) {
     throw new UserError(`${folder}: its archives are compressed, and tar shards are read uncompressed`, "unpack them")
   }
-  throw new UserError(`${folder}: the folder holds no .tar file`, "shards end in .tar, .jsonl, .jsonl.gz or .jsonl.zst")
+  throw new UserError(
+    `${folder}: the folder holds no .tar file`,
+    `shards end in .tar, .jsonl, .jsonl.gz or .jsonl.zst; ${packing(folder)}`,
+  )
+}
+
+/** For those who have pictures and no shards yet. */
+function packing(pictures: string): string {
+  return `\`${commandLine(["mobileclip", "shards", pictures, "--out", "shards"])}\` packs pictures into shards`
 }
 
 /** The keys of `lengths`, relative to the file or, as some list them, to the folder around its own. */

@@ -130,19 +130,21 @@ test("a run that was stopped at an evaluation goes on to the same model, bit for
   const stopped = finetune(options("parts", { steps: 5, startProgress, signal: stop.signal }))
   await expect(stopped).rejects.toMatchObject({ name: "AbortError" })
   expect(readdirSync(at("parts", "checkpoints"))).toEqual(["step-00000003.safetensors"])
-  const rest = await finetune(options("parts", { steps: 5, resume: true }))
+  // The pictures may be told from another folder than at the beginning.
+  const source = relative(process.cwd(), at("pictures"))
+  const rest = await finetune(options("parts", { steps: 5, resume: true, source }))
   expect(rest.run.evaluations).toEqual(whole.run.evaluations)
   const files = ["model.safetensors", "best.safetensors"]
   for (const file of files)
     expect(readFileSync(at("parts", file)).equals(readFileSync(at("straight", file)))).toBe(true)
 
-  const source = at("changed")
-  cpSync(at("pictures"), source, { recursive: true })
-  const [name] = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((name) =>
+  const changed = at("changed")
+  cpSync(at("pictures"), changed, { recursive: true })
+  const [name] = readdirSync(changed, { recursive: true, encoding: "utf8" }).filter((name) =>
     /\.(jpe?g|png)$/.test(name),
   )
-  appendFileSync(join(source, name!), "more")
-  await expect(finetune(options("parts", { steps: 5, resume: true, source }))).rejects.toMatchObject({
+  appendFileSync(join(changed, name!), "more")
+  await expect(finetune(options("parts", { steps: 5, resume: true, source: changed }))).rejects.toMatchObject({
     message: expect.stringMatching(/was made with (data|heldOut) \d+ pictures, \d+ bytes/),
     hint: "go on with its own data, or choose another directory",
   })

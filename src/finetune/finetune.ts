@@ -82,8 +82,10 @@ export async function finetune(given: FinetuneOptions): Promise<FinetuneReport> 
   await checkRun(out, options.resume)
   const own = await readOwnPictures(options.source, options)
   own.notes.forEach(say)
-  const start = await readStartModel(options.model, options.variant ?? null, options)
   const split = holdOut(own, { share: options.holdOut, seed, most: largestProbe })
+  // Before a download.
+  checkBatch(options.batchSize ?? 0, split)
+  const start = await readStartModel(options.model, options.variant ?? null, options)
   const config = finetuneConfig(split.train.length, options, start.info.config, options.chunkSize)
   checkBatch(config.batchSize, split)
   say(`${start.source.file}: ${start.description}; ${oneLine(start.info.license)}`)

@@ -151,7 +151,7 @@ async function identitiesOf({ directory, split, start }: Tuning, data: string): 
 }
 
 function heldOutPairs({ heldOut }: Split): Pair[] {
-  return heldOut.map(({ path, captions }) => ({ image: path, captions }))
+  return heldOut.map(({ path, captions }) => ({ image: resolve(path), captions }))
 }
 
 export function listFiles(directory: string) {

@@ -13,6 +13,7 @@ export function licenseOf(tag: string | null, release: Release | null, page: str
     known ?? {
       id,
       name: oneLine(id),
+      use: "read its terms",
       notice: "These weights come under terms of their own: read them first.",
       url: page,
     }

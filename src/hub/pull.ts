@@ -58,6 +58,9 @@ export interface PullResult {
 /** `pull`, or a version that shows its progress. */
 export type PullWeights = (source: string, options: Pick<PullOptions, "select" | "signal">) => Promise<PullResult>
 
+/** A name or a repository of which the cache has nothing, where nothing may be downloaded. */
+export class NotCached extends UserError {}
+
 interface Request extends HubSource {
   readonly revision: string
 }
@@ -205,7 +208,7 @@ class Pull {
 
   private failOffline(): never {
     const { repo, revision } = this.request
-    throw new UserError(
+    throw new NotCached(
       `${repo} (${revision}) is not in ${this.settings.cacheDir}, and HF_HUB_OFFLINE allows no download`,
       "unset HF_HUB_OFFLINE, or copy the cache from a machine that has it",
     )

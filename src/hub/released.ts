@@ -11,6 +11,8 @@ export interface License {
   /** The licence as the hub tags it. */
   readonly id: string
   readonly name: string
+  /** What the weights may be used for, in a few words. */
+  readonly use: string
   /** What it means for users of the weights, in our words. */
   readonly notice: string
   /** Where the full text is. */
@@ -22,6 +24,7 @@ export const licenses = {
   "apple-amlr": {
     id: "apple-amlr",
     name: "Apple Machine Learning Research Model License",
+    use: "research only",
     notice:
       "Apple gives these weights away for research only: non-commercial scientific work. Products, services and " +
       "commercial development are excluded. Whatever is derived from the weights (fine-tuned, distilled, converted or " +
@@ -32,6 +35,7 @@ export const licenses = {
   mit: {
     id: "mit",
     name: "MIT License",
+    use: "commercial too",
     notice:
       "Use, change and pass on freely, also commercially, as long as the copyright notice stays with the weights.",
     url: "https://opensource.org/license/mit",
@@ -39,6 +43,7 @@ export const licenses = {
   "apache-2.0": {
     id: "apache-2.0",
     name: "Apache License 2.0",
+    use: "commercial too",
     notice:
       "Use, change and pass on freely, also commercially; keep the licence and notices, and say what was changed.",
     url: "https://www.apache.org/licenses/LICENSE-2.0",

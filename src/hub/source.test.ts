@@ -53,11 +53,20 @@ test("what exists is a path, and what looks like one has to exist", () => {
   }
 })
 
+test("in a folder that is here, a name is a path; hf-hub: says that it is not", () => {
+  const here = (path: string) => path === "models" || path === "apple"
+  expect(() => resolveSource("models/s1", here)).toThrow(
+    "models/s1 does not exist, and models is a folder of this machine",
+  )
+  expect(resolveSource("hf-hub:models/s1", here)).toMatchObject({ repo: "models/s1" })
+  expect(resolveSource("apple/MobileCLIP2-S0", here)).toMatchObject(s0)
+})
+
 test("an unknown name lists the nearest", () => {
   const error = expect.objectContaining({ hint: expect.stringMatching(/^nearest names: MobileCLIP2?-S\d, /) })
   expect(() => resolveSource("mobilclip2-s0", nothing)).toThrow(error)
   expect(() => resolveSource("", nothing)).toThrow("is not a known model")
-  expect(() => resolveSource("a/b/c", nothing)).toThrow("is not a known model")
+  expect(() => resolveSource("a/b/c", nothing)).toThrow("a/b/c does not exist")
 })
 
 test("an address with a password is refused without it", () => {

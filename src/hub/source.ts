@@ -34,10 +34,19 @@ export function resolveSource(text: string, exists: (path: string) => boolean): 
   const explicit = /^hf[-_]hub:/i.test(text)
   if (!explicit && exists(text)) return { kind: "path", path: text }
   requireNoCredentials(text)
-  if (!explicit && looksLikePath(text)) throw new UserError(`${text} does not exist`, "check the path")
+  if (!explicit && looksLikePath(text)) {
+    throw new UserError(`${text} does not exist`, `check the path; ${otherwise}`)
+  }
   const { name, file, revision } = parts(text.replace(/^hf[-_]hub:/i, ""))
   const release = findRelease(name)
   if (release) return { kind: "hub", repo: release.repo, file: file ?? release.file, revision, release }
+  const [owner] = name.split("/")
+  if (!explicit && repoPattern.test(name) && exists(owner!)) {
+    throw new UserError(
+      `${text} does not exist, and ${owner} is a folder of this machine`,
+      `check the path; hf-hub:${text} would be a repository on the hub`,
+    )
+  }
   if (repoPattern.test(name)) return { kind: "hub", repo: name, file, revision, release: null }
   throw new UserError(
     `"${text}" is not a known model, a repository (owner/name) or a file`,
@@ -45,10 +54,15 @@ export function resolveSource(text: string, exists: (path: string) => boolean): 
   )
 }
 
+const otherwise =
+  "a model is a folder, a file of weights, a name (`mobileclip pull --list` shows all) or a repository (owner/name)"
+
 const repoPattern = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/
 
 function looksLikePath(text: string): boolean {
-  return /^[./~\\]|^[A-Za-z]:[\\/]/.test(text) || /^[^:@]+\.(pt|pth|bin|safetensors|npz|onnx)$/i.test(text)
+  return (
+    /^[./~\\]|^[A-Za-z]:[\\/]|^[^:@]*\/[^:@]*\//.test(text) || /^[^:@]+\.(pt|pth|bin|safetensors|npz|onnx)$/i.test(text)
+  )
 }
 
 /** Splits `name[:file][@revision]`. */

@@ -3,18 +3,12 @@
  * as fast there: a checkpoint is exported once, into a cache. On a GPU a checkpoint runs on libtorch, and a folder of ONNX
  * towers on ONNX Runtime's CUDA. `--runtime` says otherwise. Either computes in the thread that calls it.
  */
-import { existsSync } from "node:fs"
 import { availableParallelism } from "node:os"
-import { dirname, join } from "node:path"
 import { UserError } from "../core/errors.ts"
-import { manifestFile } from "../core/inference/manifest.ts"
-import { requireFileName } from "../core/inside.ts"
 import { type ModelDtype, type OnnxDtype, type Precision, precisionOf } from "../core/precision.ts"
-import { exportModel } from "../export/export.ts"
-import { makeDirectory } from "../host/files/files.ts"
-import { ownCacheDir } from "../native/own-cache.ts"
 import type { LoadOptions } from "../run/load-options.ts"
 import type { FolderOptions } from "../run/node.ts"
+import { exportedDirectory } from "../weights/exported-directory.ts"
 import { sourceOf } from "../weights/open-checkpoint.ts"
 import { type Weights, withWeights } from "../weights/open-weights.ts"
 import type { ModelSource } from "./model-source.ts"
@@ -91,22 +85,10 @@ function runtimeOf({ kind, name }: ModelSource, { runtime, device = "cpu", dtype
  */
 export async function prepared(source: ModelSource, options: RuntimeOptions): Promise<ModelSource> {
   if (source.kind === "directory" || runtimeOf(source, options) === "libtorch") return source
-  return { ...source, kind: "directory", path: await exportedDirectory(source, options) }
-}
-
-/** Where a checkpoint's ONNX towers are, exported at the first time; its name says what it is made of. */
-async function exportedDirectory(source: ModelSource, options: RuntimeOptions): Promise<string> {
   const { onStage } = options
-  const dtype = onnxDtype(options) ?? "fp32"
-  const origin = await sourceOf(source.path)
-  return withWeights(source.path, source.variant, async ({ model, info }) => {
-    // The name is the checkpoint's own word.
-    const name = requireFileName(`${info.name}-${dtype}-${origin.sha256.slice(0, 16)}`, source.name)
-    const directory = join(ownCacheDir(process.env), "exported", name)
-    if (existsSync(join(directory, manifestFile))) return directory
-    onStage?.(`${source.name}: exporting for ONNX Runtime, to ${directory}`)
-    await makeDirectory(dirname(directory))
-    await exportModel(model, info, directory, { source: origin, dtype })
-    return directory
-  })
+  return {
+    ...source,
+    kind: "directory",
+    path: await exportedDirectory(source, { dtype: onnxDtype(options), ...(onStage && { onStage }) }),
+  }
 }

@@ -45,6 +45,11 @@ export class OnnxGraph {
     return dtype === "float32" && this.dtype !== dtype ? this.cast(name) : name
   }
 
+  /** Token ids as int64, which is what they are compared in; a layout may have them as int32. */
+  ids(value: string): string {
+    return this.inputs.some(({ dtype }) => dtype === "int32") ? this.cast(value, "int64") : value
+  }
+
   /** Converts a value of another type, by default to the type that is computed in. */
   cast(value: string, to: DataType = this.dtype): string {
     return this.emit("Cast", [value], { to: { int: DATA_TYPES[to] } })

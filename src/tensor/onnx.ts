@@ -246,7 +246,7 @@ class OnnxTensor implements Tensor {
 
   classBias(): Tensor {
     const { graph } = this
-    const padding = graph.emit("Equal", [this.name, graph.integers(0)])
+    const padding = graph.emit("Equal", [graph.ids(this.name), graph.integers(0)])
     const hidden = graph.emit("Mul", [graph.cast(padding), graph.scalar(MASKED)])
     const pads = graph.integers(0, 1, 0, 0)
     return new OnnxTensor(graph, graph.emit("Pad", [hidden, pads]), [-1, this.shape[1]! + 1])

@@ -1,6 +1,5 @@
 /** A checkpoint of any origin as a model directory, or in open_clip's names. */
 
-import { existsSync } from "node:fs"
 import { UserError } from "../core/errors.ts"
 import { findModel } from "../core/family/variant-name.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
@@ -10,8 +9,8 @@ import { type LayoutName, layouts } from "../export/layouts.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { exportOpenClip, isOpenClipOutput } from "../export/open-clip.ts"
 import { lockPath } from "../host/locks/lock.ts"
-import { weightsFile } from "../hub/choose-weights.ts"
 import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
+import { findModelFiles } from "./find-model.ts"
 import { sourceOf } from "./open-checkpoint.ts"
 import { withWeights } from "./open-weights.ts"
 
@@ -42,18 +41,19 @@ export type Converted =
   | { readonly kind: "open_clip"; readonly files: readonly string[] }
 
 /**
- * @param source a file of weights, or a name to pull
+ * @param source a file of weights, a folder with one, a run's folder, or a name to pull
  * @throws UserError where the source is not a model of the family, the folder has other content, or the written files
  *   differ from the source
  */
 export async function convert(source: string, given: ConvertOptions): Promise<Converted> {
   const { out, dtype, layout, signal, pull, onStage } = { ...convertDefaults, pull: pullFromHub, ...given }
+  const wanted = given.model === undefined ? null : findModel(given.model)
   if (layout !== "open_clip") await checkModelDirectory(out)
   using _ = await lockPath(out, "mobileclip convert", signal)
-  const path = existsSync(source) ? weightsFile(source) : (await pull(source, { signal })).path
+  const { path } = await findModelFiles(source, { wantsWeights: true, pull, signal })
   if (layout === "open_clip" && (await isOpenClipOutput(path, out)))
     throw new UserError(`${path} would be both read and written`, "choose another folder for --out")
-  return await withWeights(path, given.model === undefined ? null : findModel(given.model), async (weights) => {
+  return await withWeights(path, wanted, async (weights) => {
     const { model, info, description } = weights
     onStage?.(`${path}: ${description}`)
     if (layout === "open_clip") return { kind: layout, files: await exportOpenClip(model, info, out) }

@@ -1,13 +1,13 @@
-/** A checkpoint of ours as a model directory, compared with what it was in training. */
-import { dirname, resolve } from "node:path"
+/** Weights as a model directory, compared with what they are in training. */
 import { UserError } from "../core/errors.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
 import { exportModel } from "../export/export.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
-import { makeDirectory } from "../host/files/files.ts"
 import { lockPath } from "../host/locks/lock.ts"
-import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint/checkpoint.ts"
-import { sourceOf, withCheckpoint } from "./open-checkpoint.ts"
+import { Clip } from "../model/clip.ts"
+import { Coca } from "../model/coca.ts"
+import { sourceOf } from "./open-checkpoint.ts"
+import { type Weights, withWeights } from "./open-weights.ts"
 
 export interface ExportCheckpointOptions {
   /** The model directory to write. Its parents are made, and an existing model is replaced. */
@@ -24,15 +24,15 @@ export async function exportCheckpoint(
   { out, command = "mobileclip export", signal }: ExportCheckpointOptions,
 ): Promise<Manifest> {
   await checkModelDirectory(out)
-  await makeDirectory(dirname(resolve(out)))
   using _ = await lockPath(out, command, signal)
-  return await withCheckpoint(checkpoint, async ({ model, info }) =>
+  return await withWeights(checkpoint, null, async ({ model, info }) =>
     exportModel(model, info, out, { source: await sourceOf(checkpoint), ...(await bestReference(model, info)) }),
   )
 }
 
 /** libtorch where it was built; elsewhere the files are compared with the model before fusing, and the manifest says so. */
-async function bestReference(model: CheckpointModel, { preprocessing }: Pick<CheckpointInfo, "preprocessing">) {
+async function bestReference(model: Weights["model"], { preprocessing }: Weights["info"]) {
+  if (!(model instanceof Clip || model instanceof Coca)) return {}
   try {
     const { torchReference } = await import("../export/torch-reference.ts")
     return { reference: torchReference(model, preprocessing) }

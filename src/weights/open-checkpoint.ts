@@ -15,6 +15,16 @@ export async function withCheckpoint<T>(path: string, use: (checkpoint: LoadedCh
   }
 }
 
+/** What a checkpoint of ours says of itself. Throws UserError where it is not one. */
+export function checkpointInfo(path: string): LoadedCheckpoint["info"] {
+  const file = openRandomAccess(path)
+  try {
+    return loadAnyCheckpoint(new SafetensorsFile(file), path).info
+  } finally {
+    file.close()
+  }
+}
+
 export async function sourceOf(path: string): Promise<{ readonly file: string; readonly sha256: string }> {
   return { file: basename(path), sha256: await sha256OfFile(path) }
 }

@@ -1,13 +1,12 @@
 /** Weights that training begins with: a checkpoint of any origin, a folder with one, or a released name. */
-import { existsSync } from "node:fs"
 import { UserError } from "../core/errors.ts"
 import { findModel } from "../core/family/variant-name.ts"
 import type { ModelConfig } from "../core/family/variants.ts"
-import { weightsFile } from "../hub/choose-weights.ts"
-import { type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
+import type { PullWeights } from "../hub/pull.ts"
 import type { CheckpointInfo, CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { Clip } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
+import { findModelFiles } from "./find-model.ts"
 import { sourceOf } from "./open-checkpoint.ts"
 import { type Weights, withWeights } from "./open-weights.ts"
 
@@ -22,17 +21,18 @@ export interface StartModel {
 }
 
 /**
- * @param name a path, or a name to pull
+ * @param name a file of weights, a folder with one, a run's folder, or a name to pull
  * @param variant which member of the family it is, where its contents leave a choice
  * @throws UserError where there are no weights, or none that can be trained
  */
 export async function readStartModel(
   name: string,
   variant: string | null,
-  { signal, pull = pullFromHub }: { readonly signal?: AbortSignal; readonly pull?: PullWeights } = {},
+  options: { readonly signal?: AbortSignal; readonly pull?: PullWeights } = {},
 ): Promise<StartModel> {
-  const path = existsSync(name) ? weightsFile(name) : (await pull(name, { signal })).path
-  return withWeights(path, variant && findModel(variant), async (weights) => {
+  const wanted = variant && findModel(variant)
+  const { path } = await findModelFiles(name, { ...options, wantsWeights: true })
+  return withWeights(path, wanted, async (weights) => {
     const model = trainable(path, weights)
     const { name, license, preprocessing, samplesSeen } = weights.info
     return {

@@ -7,6 +7,7 @@ import { decodeImage } from "../../host/image/images.ts"
 import { generationTypes } from "../../run/caption/options.ts"
 import type { CaptionOptions } from "../../run/captioner.ts"
 import { type LoadOptions, loadCaptioner } from "../../run/node.ts"
+import { modelDirectory } from "../../weights/model-directory.ts"
 import { failureLine } from "../errors.ts"
 import { wholeNumber } from "../options.ts"
 
@@ -22,9 +23,12 @@ Examples:
 export function register(program: Command): void {
   program
     .command("caption")
-    .description("write captions for pictures, with a converted CoCa model")
+    .description("write captions for pictures, with a CoCa model")
     .argument("<images...>", "picture files, or folders of them")
-    .requiredOption("--model <dir>", "what `convert` wrote")
+    .requiredOption(
+      "--model <model>",
+      "a folder that `convert` wrote, a run's folder, a file of weights, or a name that was pulled",
+    )
     .addOption(
       new Option("--generation-type <type>", "how captions are generated")
         .choices(generationTypes)
@@ -45,7 +49,8 @@ export function register(program: Command): void {
 
 async function caption(images: readonly string[], options: Options, command: Command): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
-  await using captioner = await loadCaptioner(options.model, options)
+  const directory = await modelDirectory(options.model, { onStage: (line) => writeErr?.(`${line}\n`) })
+  await using captioner = await loadCaptioner(directory, options)
   const results: { image: string; captions: string[] }[] = []
   const files = await imageFiles(images, (line) => writeErr?.(`${line}\n`))
   for (const image of files) {

@@ -157,13 +157,26 @@ test.each([
   ["a missing label file", ["pictures", "--labels-file", "none.txt"], "DIR/none.txt does not exist"],
   ["an empty label file", ["pictures", "--labels-file", "empty.txt"], "DIR/empty.txt holds no labels"],
   ["an empty folder", ["empty", "--labels=a"], "DIR/empty holds no pictures"],
-  ["an unknown model", ["pictures", "--labels=a", "--model", "none"], "there is no model in DIR/none"],
+  ["an unknown model", ["pictures", "--labels=a", "--model", "none"], "DIR/none does not exist"],
 ])("%s is one line and a hint, exit code 1", async (_, argv, message) => {
   mkdirSync(at("empty"), { recursive: true })
   const names = new Set(["text.jpg", "pictures", "none.txt", "empty.txt", "empty", "none"])
   const { code, out, err } = await classify(...argv.map((word) => (names.has(word) ? at(word) : word)))
   expect({ code, out }).toEqual({ code: 1, out: "" })
   expect(err).toMatch(new RegExp(`^mobileclip: ${message}[^\n]*\n  [^\n]+\n$`))
+})
+
+test("--help says what the numbers are; one label alone has 100 %, and its cosine does not depend on others", async () => {
+  const { code, out } = await run("classify", "--help")
+  expect(code).toBe(0)
+  for (const text of ["a softmax over them", "one label alone\nalways has 100 %", "The cosine, from -1 to 1"])
+    expect(out).toContain(text)
+  const first = async (labels: string) =>
+    JSON.parse((await classify(at("pictures", "red.jpg"), "--labels", labels, "--json")).out)[0].labels
+  const [alone] = await first("cat")
+  expect(alone.score).toBe(1)
+  const together = await first("cat,dog")
+  expect(together.find(({ label }: { label: string }) => label === "cat").cosine).toBeCloseTo(alone.cosine, 5)
 })
 
 test("no labels, or labels twice, is wrong usage", async () => {
@@ -219,7 +232,7 @@ describe("a folder of the layout of", () => {
   })
 
   test.each([
-    ["none", ["notes.txt", "weights.bin"], "there is no model in DIR/none: it has notes.txt, weights.bin"],
+    ["none", ["notes.txt", "weights.dat"], "there is no model in DIR/none: it has notes.txt, weights.dat"],
     ["nobody", ["a.onnx"], "DIR/nobody has a.onnx, and nothing says which of them is which tower"],
   ])("%s is told with what it has, and with what is needed", async (folder, files, message) => {
     mkdirSync(at(folder))

@@ -1,10 +1,13 @@
 /** mobileclip classify */
+
+import { existsSync } from "node:fs"
 import type { Command } from "commander"
 import { UserError } from "../../core/errors.ts"
 import { imageFiles } from "../../host/image/image-files.ts"
 import { decodeImage, defaultMaxPixels } from "../../host/image/images.ts"
 import { classifyEach, createClassifier } from "../../run/classify.ts"
 import { type LoadOptions, loadModel } from "../../run/node.ts"
+import { modelDirectory } from "../../weights/model-directory.ts"
 import { type LabelOptions, type Result, readLabels, resultTable } from "../classifying.ts"
 import { failureLine } from "../errors.ts"
 import { repeated, wholeNumber } from "../options.ts"
@@ -17,6 +20,19 @@ interface Options extends LabelOptions, LoadOptions {
   readonly json?: true
 }
 
+const more = `
+Examples:
+  mobileclip classify photos --model models/s0 --labels cat,dog,"something else"
+  mobileclip classify cat.jpg --model MobileCLIP2-S0 --labels-file labels.txt --template "a photo of a {}, a type of pet." --json
+
+The score is a probability among the labels that you give (a softmax over them): they add up to 100 %, so one label alone
+always has 100 %, and a picture that shows none of them gets one of them all the same. The cosine, from -1 to 1, compares
+the picture with one label, whatever the others are. Where perhaps no label fits, add one such as "something else", or
+look at the cosines: those of labels that fit are the higher ones, and the same model's can be compared across pictures.
+`
+
+const defaultModel = "runs/quickstart/model"
+
 export function register(program: Command): void {
   program
     .command("classify")
@@ -25,9 +41,9 @@ export function register(program: Command): void {
     .option("--labels <list>", "labels, separated by commas")
     .option("--labels-file <file>", "labels, one on each line")
     .option(
-      "--model <dir>",
-      "what `convert`, `export` or `quickstart` wrote, or a CLIP as transformers.js or Immich have it",
-      "runs/quickstart/model",
+      "--model <model>",
+      "a folder that `convert`, `export` or `quickstart` wrote, or of transformers.js or Immich; a run's folder, a file of weights, or a name that was pulled",
+      defaultModel,
     )
     .option(
       "--template <text>",
@@ -38,13 +54,14 @@ export function register(program: Command): void {
     .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
     .option("--max-pixels <n>", "refuse larger pictures", wholeNumber(1), defaultMaxPixels)
     .option("--json", "print [{ image, labels: [{ label, score, cosine }] }]")
+    .addHelpText("after", more)
     .action(classify)
 }
 
 async function classify(images: readonly string[], options: Options, command: Command): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
   const labels = await readLabels(options, command)
-  await using model = await loadModel(options.model, options)
+  await using model = await loadModel(await directoryOf(options.model, command), options)
   const classifier = await createClassifier(model, labels, options.template)
   for (const line of classifier.notes) writeErr?.(`${line}\n`)
   const files = await imageFiles(images, (line) => writeErr?.(`${line}\n`))
@@ -59,4 +76,14 @@ async function classify(images: readonly string[], options: Options, command: Co
   else if (results.length > 0) writeOut?.(`${resultTable(results)}\n`)
   const failed = files.length - results.length
   if (failed > 0) throw new UserError(`${failed} of ${files.length} pictures could not be read`)
+}
+
+async function directoryOf(model: string, command: Command): Promise<string> {
+  if (command.getOptionValueSource("model") === "default" && !existsSync(model)) {
+    throw new UserError(
+      `no --model was given, and ${model}, which is used then, does not exist`,
+      "`mobileclip quickstart` writes it; or name a model: a folder, a file of weights, or a name (`mobileclip pull --list`)",
+    )
+  }
+  return modelDirectory(model, { onStage: (line) => command.configureOutput().writeErr?.(`${line}\n`) })
 }

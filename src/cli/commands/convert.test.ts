@@ -76,7 +76,9 @@ test("a folder as the hub delivers it is accepted, and refused with a list where
   })
   expect(await convert(at("model"), "--out", at("other"))).toMatchObject({
     code: 1,
-    err: expect.stringContaining("DIR/model holds no weights"),
+    err: expect.stringContaining(
+      "DIR/model is an exported model, and weights were expected: it cannot be trained or converted\n  name the checkpoint that it was made from: open_clip_model.safetensors\n",
+    ),
   })
 })
 

@@ -3,9 +3,11 @@ import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync,
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { tinyCoca, tinyCocaInfo } from "../../../test/tiny-coca.ts"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { manifestFile } from "../../core/inference/manifest.ts"
+import { onnxDtypes } from "../../core/precision.ts"
 import { exportModel } from "../../export/export.ts"
 import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint/checkpoint.ts"
 import { initialize } from "../../model/module.ts"
@@ -149,12 +151,25 @@ describe("a model directory", () => {
   })
 })
 
-test.each([
-  ["Immich's layout", { layout: "immich" }],
-  ["float16", { dtype: "fp16" }],
-] as const)("a model directory in %s has no problem", async (_, options) => {
+const layoutNames = ["transformers.js", "immich", "plain"] as const
+const every = layoutNames.flatMap((layout) => onnxDtypes.map((dtype) => ({ layout, dtype })))
+
+test.each(every)("a model, and a captioner, in $layout and $dtype has no problem", async (options) => {
   await exportModel(tinyModel(), tinyInfo, at("model"), options)
-  expect(problemsOf(await modelChecks(at("model")))).toEqual([])
+  const checks = await modelChecks(at("model"))
+  expect(checks.filter(({ state }) => state !== "ok")).toEqual([])
+  expect(checks.map(({ name }) => name)).toEqual(expect.arrayContaining(["files", "image self-test", "text self-test"]))
+  await exportModel(tinyCoca(), tinyCocaInfo, at("captioner"), options)
+  expect(problemsOf(await modelChecks(at("captioner")))).toEqual([])
+})
+
+test.each(onnxDtypes)("a directory of others in %s is run", async (dtype) => {
+  await exportModel(tinyModel(), tinyInfo, at("model"), { dtype })
+  rmSync(at("model", manifestFile))
+  expect((await modelChecks(at("model"))).map(({ name, state }) => `${name} ${state}`)).toEqual([
+    "towers ok",
+    "preprocessing ok",
+  ])
 })
 
 test("a directory without a manifest, in the layout of others, is run", async () => {
@@ -181,7 +196,11 @@ test("a folder without a model is told with what a model needs", async () => {
 
 test("a path where nothing is", async () => {
   expect(await modelChecks(at("none"))).toMatchObject([
-    { state: "problem", text: `${at("none")} does not exist`, fix: "check the path" },
+    {
+      state: "problem",
+      text: `${at("none")} does not exist`,
+      fix: expect.stringMatching(/^check the path; a model is a folder, /),
+    },
   ])
 })
 

@@ -12,6 +12,7 @@ const examples = `
 Examples:
   mobileclip doctor                       what is installed, and whether it works
   mobileclip doctor runs/quickstart/model also whether this model is whole and computes what it should
+  mobileclip doctor runs/own              a run's folder, or a file of weights, as the model that it becomes
   mobileclip doctor --json                for a program, or a report of a fault
 
 Every line is ok, absent (optional, and not here), a warning (works less well) or a problem. Exit code 1 if there is a
@@ -22,7 +23,10 @@ export function register(program: Command): void {
   program
     .command("doctor")
     .description("say what is installed and whether it works; test a model against fixed inputs")
-    .argument("[model]", "a model directory, or a checkpoint file")
+    .argument(
+      "[model]",
+      "a model on this machine: a folder, a run's folder, a file of weights, or a name that was pulled",
+    )
     .option("--json", "print { ok, checks: [{ section, name, state, text, fix, facts }] }")
     .addHelpText("after", examples)
     .action(doctor)

@@ -1,8 +1,11 @@
 /** mobileclip export */
 import type { Command } from "commander"
 import { worstError } from "../../core/inference/manifest.ts"
+import { checkModelDirectory } from "../../export/model-files.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
+import { findModelFiles } from "../../weights/find-model.ts"
 import type { CommandContext } from "../context.ts"
+import { shownPull } from "../pulling.ts"
 
 interface Options {
   readonly out: string
@@ -13,7 +16,10 @@ export function register(program: Command, context: CommandContext): void {
   program
     .command("export")
     .description("turn a checkpoint into fused ONNX models, compared with the checkpoint on fixed inputs")
-    .argument("<checkpoint>", "a safetensors file that `train` or `quickstart` wrote")
+    .argument(
+      "<checkpoint>",
+      "what `train`, `finetune` or `quickstart` wrote: a run's folder or its file; or weights, as for `convert`",
+    )
     .requiredOption("--out <dir>", "the model directory to write")
     .option("--json", "print the manifest")
     .action((checkpoint: string, options: Options, command: Command) => {
@@ -28,9 +34,13 @@ async function runExport(
   command: Command,
   signal: AbortSignal,
 ): Promise<void> {
-  const manifest = await exportCheckpoint(checkpoint, { out, signal })
+  const { writeOut, writeErr } = command.configureOutput()
+  // Before a download.
+  await checkModelDirectory(out)
+  const { path } = await findModelFiles(checkpoint, { wantsWeights: true, pull: shownPull(writeErr), signal })
+  const manifest = await exportCheckpoint(path, { out, signal })
   const { reference } = manifest.verification
   const error = worstError(manifest.verification).toExponential(1)
   const summary = `exported to ${out}; differs from ${reference} by ${error} standard deviations at most`
-  command.configureOutput().writeOut?.(`${json ? JSON.stringify(manifest, null, 2) : summary}\n`)
+  writeOut?.(`${json ? JSON.stringify(manifest, null, 2) : summary}\n`)
 }

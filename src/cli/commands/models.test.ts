@@ -17,14 +17,15 @@ test("the table: a line for each member, no line longer than 120, numbers on the
   const { code, out, err } = await models()
   expect({ code, err }).toEqual({ code: 0, err: "" })
   const [title, ...rows] = rowsOf(out)
-  expect(title).toMatch(/^model +image tower +px +dim +img M +txt M +img G +txt G +resize +IN-1k +avg /)
+  expect(title).toMatch(/^model +px +dim +img M +txt M +img G +txt G +fp32 MB +fp16 MB +licence +IN-1k +avg/)
   expect(Math.max(...[title!, ...rows].map((line) => line.length))).toBeLessThanOrEqual(120)
   const s0 = rows.find((row) => row.startsWith("mobileclip2-s0 "))!
   expect(s0.split(/ +/)).toEqual([
-    ...["mobileclip2-s0", "mci0", "256", "512", "11.4", "63.4", "2.38", "2.91", "bilinear"],
-    ...["71.5", "59.7", "1.5", "3.3"],
+    ...["mobileclip2-s0", "256", "512", "11.4", "63.4", "2.38", "2.91", "299", "150"],
+    ...["research", "only", "71.5", "59.7", "1.5", "3.3"],
   ])
   expect(new Set(rows.map((row) => row.length)).size).toBe(1)
+  expect(out).toMatch(/^ {2}MobileCLIP2-S0 +the smallest and the fastest: begin with it$/m)
   expect(out).toMatch(/^mobileclip2-s0: the README lists the text tower of MobileCLIP-S0 \(42\.4 M, 1\.6 ms\)/m)
 })
 
@@ -50,6 +51,9 @@ test("JSON has everything in single units", async () => {
   expect(members.find(({ name }: { name: string }) => name === "mobileclip2-s0")).toMatchObject({
     image: { name: "mci0", parameters: { train: 11_406_976, fused: 11_357_504 }, multiplyAdds: 2_376_761_344 },
     embedDim: 512,
+    licenses: ["research only"],
+    recommendedFor: "the smallest and the fastest: begin with it",
+    megabytes: { fp32: 4 * (11.357504 + 63.428096), fp16: 2 * (11.357504 + 63.428096) },
     published: { latency: { image: 1.5, text: 3.3, source: "card" } },
   })
 })
@@ -59,6 +63,9 @@ test("one member in full, however its name is written", async () => {
   expect(out).toMatch(/^mobileclip2-s0\n/)
   expect(out).toMatch(/parameters in training +11,406,976 +63,428,096\n/)
   expect(out).toMatch(/preprocessing +shorter side to 256 \(bilinear\), center crop, mean 0 0 0, std 1 1 1\n/)
+  expect(out).toMatch(
+    /weights +299 MB in fp32, 150 MB in fp16, converted\nlicence +of the released weights: research only\n/,
+  )
   expect(out).toMatch(/38 datasets +59\.673 %/)
   expect(await data("apple/MobileCLIP2-S0-OpenCLIP")).toMatchObject({ name: "mobileclip2-s0", imageSize: 256 })
 })

@@ -6,11 +6,12 @@ import { text } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 import sharp from "sharp"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { writeTrainable } from "../../../test/tiny-model.ts"
 import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
 import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../../train/checkpoints/folder.ts"
 import { readMetrics } from "../../train/log/metrics.ts"
 import { markRun } from "../../train/run/new-run.ts"
-import { withCheckpoint } from "../../weights/open-checkpoint.ts"
+import { checkpointInfo, withCheckpoint } from "../../weights/open-checkpoint.ts"
 import { main } from "../main.ts"
 
 const folder = await mkdtemp(join(tmpdir(), "mobileclip-train-"))
@@ -258,6 +259,53 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(JSON.parse(await readFile(join(locked, "config.json"), "utf8"))).toMatchObject({ start, lock: ["image"] })
     await rm(given)
     expect(await run("--out", locked, "--resume", "--threads", "1", "--progress", "none")).toMatchObject({ code: 0 })
+  })
+
+  test("weights of a model that no table has say what they are: trained on, resumed without the file, planned", async () => {
+    const given = writeTrainable(join(folder, "unknown.safetensors"))
+    const out = join(folder, "continued")
+    const argv = ["--train-data", shard, ...short.slice(2), "--pretrained", given, "schedule.steps=2"]
+    expect(await run(...argv, "--out", out, "--lr", "0")).toMatchObject({ code: 0, err: "" })
+    const [before, after] = [given, join(out, "model.safetensors")].map(checkpointInfo)
+    expect(after).toEqual({ ...before, samplesSeen: 16 })
+    expect(before).toMatchObject({ name: "tiny", config: { text: { contextLength: 16 } } })
+    expect(JSON.parse(await readFile(join(out, "config.json"), "utf8"))).toMatchObject({ model: "start", start: given })
+    expect(await readFile(join(out, "report.html"), "utf8")).toMatch(/class="lede">tiny, /)
+    const planned = await run(...argv, "--dry-run", "--json")
+    expect(JSON.parse(planned.out)).toMatchObject({ batch: { size: 8 }, length: { steps: 2 } })
+    await rm(given)
+    expect(await run("--out", out, "--resume", "--threads", "1", "--progress", "none")).toMatchObject({ code: 0 })
+    const alone = await run("--train-data", shard, "--out", join(folder, "none"), "--model", "start")
+    expect(alone.err).toContain("--model: model is that of the weights to begin with, and none are named")
+  })
+
+  test("a run that was begun with relative paths goes on from another folder", async () => {
+    const before = process.cwd()
+    const own = join(folder, "own")
+    await mkdir(join(own, "data"), { recursive: true })
+    await cp(shard, join(own, "data", "00000.tar"))
+    writeTrainable(join(own, "start.safetensors"))
+    try {
+      process.chdir(own)
+      const argv = [
+        "--train-data",
+        "data::data/{00000..00000}.tar",
+        ...short.slice(2),
+        "--pretrained",
+        "start.safetensors",
+      ]
+      expect(await run(...argv, "--out", "../own/run", "schedule.steps=1")).toMatchObject({ code: 0 })
+      process.chdir(join(own, "data"))
+      const again = await run("--out", "../run", "--resume", "--threads", "1", "--progress", "none")
+      expect(again).toMatchObject({ code: 0, err: "" })
+    } finally {
+      process.chdir(before)
+    }
+    const { data, start } = JSON.parse(await readFile(join(own, "run", "config.json"), "utf8"))
+    expect([data.train, start]).toEqual([
+      `${join(own, "data")}::${join(own, "data", "{00000..00000}.tar")}`,
+      join(own, "start.safetensors"),
+    ])
   })
 
   test("SigLIP's bias is initialised where the weights have none; another architecture is one line", async () => {

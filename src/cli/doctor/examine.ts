@@ -9,7 +9,7 @@ import { systemChecks } from "./system.ts"
 
 const { ok, problem } = checksOf("Pictures")
 
-/** @param model a model directory or a checkpoint */
+/** @param model a model on this machine, whatever a user calls it */
 export async function* examine(model?: string): AsyncGenerator<Check> {
   yield* systemChecks()
   yield* onnxRuntimeChecks()

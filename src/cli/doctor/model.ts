@@ -6,23 +6,22 @@ import { type VariantName, variants } from "../../core/family/variants.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import { type Manifest, manifestFile, parseManifest, worstError } from "../../core/inference/manifest.ts"
 import { exportModel } from "../../export/export.ts"
-import { fileError } from "../../host/files/file-error.ts"
 import { readJson } from "../../host/files/files.ts"
 import { temporaryFolder } from "../../host/files/temporary.ts"
-import type { LoadedCheckpoint } from "../../model/checkpoint/checkpoint.ts"
 import { loadModel } from "../../run/node.ts"
-import { sourceOf, withCheckpoint } from "../../weights/open-checkpoint.ts"
+import { findModelFiles } from "../../weights/find-model.ts"
+import { sourceOf } from "../../weights/open-checkpoint.ts"
+import { type Weights, withWeights } from "../../weights/open-weights.ts"
 import { type Check, checksOf } from "./check.ts"
 import { selfTestChecks } from "./self-test.ts"
 
 const { ok, warning, problem, failed } = checksOf("Model")
 
-export async function modelChecks(path: string): Promise<Check[]> {
+/** @param given a model, whatever a user calls it; only what is on this machine counts */
+export async function modelChecks(given: string): Promise<Check[]> {
   try {
-    const isDirectory = (
-      await stat(path).catch((error) => Promise.reject(fileError(error, "reading", path)))
-    ).isDirectory()
-    return await (isDirectory ? directoryChecks(path) : checkpointChecks(path))
+    const { kind, path, variant } = await findModelFiles(given, { pull: null })
+    return await (kind === "directory" ? directoryChecks(path) : checkpointChecks(path, variant))
   } catch (error) {
     return [failed("model", error)]
   }
@@ -56,8 +55,8 @@ function manifestCheck({ name, license, source, embedDim, parameters, samplesSee
 }
 
 /** A checkpoint is tested as what becomes of it: exported to a folder that is removed afterwards. */
-function checkpointChecks(path: string): Promise<Check[]> {
-  return withCheckpoint(path, async (checkpoint) => {
+function checkpointChecks(path: string, variant: string | null): Promise<Check[]> {
+  return withWeights(path, variant, async (checkpoint) => {
     const { name, preprocessing } = checkpoint.info
     const checks = [await checkpointCheck(path, checkpoint), preprocessingCheck(name, preprocessing)]
     using folder = temporaryFolder("doctor")
@@ -65,7 +64,7 @@ function checkpointChecks(path: string): Promise<Check[]> {
   })
 }
 
-async function exportedChecks({ model, info }: LoadedCheckpoint, directory: string): Promise<Check[]> {
+async function exportedChecks({ model, info }: Weights, directory: string): Promise<Check[]> {
   try {
     const manifest = await exportModel(model, info, directory)
     const { reference } = manifest.verification
@@ -76,12 +75,12 @@ async function exportedChecks({ model, info }: LoadedCheckpoint, directory: stri
   }
 }
 
-async function checkpointCheck(path: string, { info, form, model }: LoadedCheckpoint): Promise<Check> {
+async function checkpointCheck(path: string, { info, form, model }: Weights): Promise<Check> {
   const { name, license, samplesSeen } = info
   const { sha256 } = await sourceOf(path)
   const parameters = {
     image: model.image.learnedSize(),
-    text: model.text.learnedSize(),
+    ...("text" in model && { text: model.text.learnedSize() }),
     ...("decoder" in model && { decoder: model.decoder.learnedSize() }),
   }
   const millions = Object.values(parameters).map((count) => (count / 1e6).toFixed(1))

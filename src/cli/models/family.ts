@@ -3,11 +3,14 @@
 import { type PublishedFigures, published } from "../../core/family/published.ts"
 import { type ClipConfig, imageTowers, textTowers, type VariantName, variants } from "../../core/family/variants.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
+import type { OnnxDtype } from "../../core/precision.ts"
 import type { TowerName } from "../../export/towers.ts"
+import { released } from "../../hub/released.ts"
 import { Clip } from "../../model/clip.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
 import type { CostReport } from "../../tensor/cost.ts"
 import { partCost } from "../../train/plan/tower-cost.ts"
+import { megabytesOf, recommendedFor, usesOf } from "../../weights/release-figures.ts"
 
 export type Form = "train" | "fused"
 
@@ -35,6 +38,12 @@ export interface Member {
   /** Whether a token of the text sees only those before it. */
   readonly causal: boolean
   readonly preprocessing: Preprocessing
+  /** Of the fused towers' weights, in millions of bytes. */
+  readonly megabytes: Readonly<Record<OnnxDtype, number>>
+  /** What the licences of its released weights allow, in words; none where none are released. */
+  readonly licenses: readonly string[]
+  /** What it is the first choice for; null for most. */
+  readonly recommendedFor: string | null
   /** Published measurements; null where there are none. */
   readonly published: PublishedFigures | null
 }
@@ -45,17 +54,23 @@ export function family(): Member[] {
 }
 
 export function describeMember(name: VariantName): Member {
+  const release = released.find(({ variant }) => variant === name)
   const { model, preprocessing } = variants[name]
-  const { imageSize, embedDim, text } = model
+  const { imageSize, embedDim } = model
+  const image = towerFigures(model, "image", nameIn(imageTowers, model.image))
+  const text = towerFigures(model, "text", nameIn(textTowers, model.text))
   return {
     name,
-    image: towerFigures(model, "image", nameIn(imageTowers, model.image)),
-    text: towerFigures(model, "text", nameIn(textTowers, text)),
+    image,
+    text,
     imageSize,
     embedDim,
-    contextLength: text.contextLength,
-    causal: text.causal,
+    contextLength: model.text.contextLength,
+    causal: model.text.causal,
     preprocessing,
+    megabytes: megabytesOf(image.parameters.fused + text.parameters.fused),
+    licenses: usesOf(name),
+    recommendedFor: recommendedFor(release),
     published: published[name] ?? null,
   }
 }

@@ -6,10 +6,14 @@ import { billions, mebibytes } from "./units.ts"
 
 export function memberText(member: Member): string {
   const { name, image, text, imageSize, embedDim, contextLength, causal, preprocessing } = member
+  const { megabytes, licenses, recommendedFor } = member
   const { interpolation, mean, std } = preprocessing
   const facts = [
     ["input", `${imageSize} x ${imageSize} pixels; ${contextLength} tokens, ${causal ? "causal" : "not causal"}`],
     ["embedding", `${embedDim} values`],
+    ["weights", `${megabytes.fp32.toFixed(0)} MB in fp32, ${megabytes.fp16.toFixed(0)} MB in fp16, converted`],
+    ["licence", licenses.length > 0 ? `of the released weights: ${licenses.join(", or ")}` : "nothing is released"],
+    ...(recommendedFor === null ? [] : [["choose it for", recommendedFor]]),
     [
       "preprocessing",
       `shorter side to ${imageSize} (${interpolation}), center crop, mean ${mean.join(" ")}, std ${std.join(" ")}`,

@@ -96,6 +96,26 @@ export const columns = {
     value: ({ text }) => text.activationBytes,
     format: mebibytes,
   },
+  fp32: {
+    title: "fp32 MB",
+    help: "weights of the converted model in fp32, millions of bytes",
+    value: ({ megabytes }) => megabytes.fp32,
+    format: decimals(0),
+    rank: 7,
+  },
+  fp16: {
+    title: "fp16 MB",
+    help: "weights of the converted model in fp16, millions of bytes",
+    value: ({ megabytes }) => megabytes.fp16,
+    format: decimals(0),
+    rank: 6,
+  },
+  licence: {
+    title: "licence",
+    help: "what the licence of the released weights allows; by weights: it differs, see pull --list",
+    value: ({ licenses }) => (licenses.length > 1 ? "by weights" : (licenses[0] ?? null)),
+    rank: 6,
+  },
   resize: {
     title: "resize",
     help: "interpolation of the resize",

@@ -2,6 +2,7 @@
 import { findVariant } from "../../core/family/variant-name.ts"
 import { variants } from "../../core/family/variants.ts"
 import type { TowerName } from "../../export/towers.ts"
+import { recommendation } from "../pulling.ts"
 import { describeMember, type Form, family, towerCost } from "./family.ts"
 import { groupLayers, layersText, type TowerLayers } from "./layers.ts"
 import { memberText } from "./member.ts"
@@ -32,7 +33,7 @@ IN-1k, avg (of 38 datasets), ms (iPhone 12 Pro Max): published. Other columns: m
 export function familyView({ columns, sort }: TableOptions, width: number): View {
   const names = columns ? parseColumns(columns) : undefined
   const members = sort ? sortMembers(family(), sort) : family()
-  const notes = names ? "" : [units, footnotes(members)].join("\n\n")
+  const notes = names ? "" : [units, recommendation(), footnotes(members)].join("\n\n")
   return { data: members, text: () => [familyTable(members, width, names), notes].filter(Boolean).join("\n\n") }
 }
 

@@ -1,6 +1,6 @@
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { Command } from "commander"
 import { expect, test } from "vitest"
 import { recipeNamed, saveRecipe } from "../../train/recipe/load.ts"
@@ -196,7 +196,11 @@ test("flags and changes apply to a named recipe; a resumed run keeps its own", a
   const folder = mkdtempSync(join(tmpdir(), "train-"))
   await saveRecipe(folder, named)
   const resumed = await resolveRecipe(parse(`--out ${folder} --resume save.keep=7`))
-  expect(resumed).toEqual({ ...named, save: { ...named.save, keep: 7 } })
+  expect(resumed).toEqual({
+    ...named,
+    data: { ...named.data, train: resolve("a.tar") },
+    save: { ...named.save, keep: 7 },
+  })
   await expect(resolveRecipe(parse("--out nowhere --resume --dry-run"))).rejects.toThrow(
     "there is no run to resume in nowhere",
   )

@@ -89,10 +89,14 @@ export const recipeFlags = [
     set: (value) => ({ "data.maxBadSamples": shareOf(String(value)) }),
   },
   // Model
-  { flags: "--model <name>", help: "variant or captioner to train", set: text("model") },
+  {
+    flags: "--model <name>",
+    help: "variant or captioner to train (default: that of --pretrained)",
+    set: text("model"),
+  },
   {
     flags: "--pretrained <path>",
-    help: "weights to begin with: a checkpoint, a run's folder, a released model",
+    help: "weights to begin with: a file of weights, a run's folder, a released model",
     set: text("start"),
   },
   {

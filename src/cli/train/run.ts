@@ -5,9 +5,9 @@ import { UserError } from "../../core/errors.ts"
 import { threadsOfRank } from "../../train/distributed/environment.ts"
 import { launch } from "../../train/distributed/launch.ts"
 import { type NamedRecipe, recipeJson, recipeNamed, recipeOfRun } from "../../train/recipe/load.ts"
-import { applyOverrides } from "../../train/recipe/overrides.ts"
+import { applyOverrides, type Override } from "../../train/recipe/overrides.ts"
 import { resolvedRecipe } from "../../train/recipe/resolved.ts"
-import type { Recipe } from "../../train/recipe/schema.ts"
+import { defaultRecipe, modelOfStart, type Recipe } from "../../train/recipe/schema.ts"
 import { checkExport, countSamples, trainRecipe } from "../../train/run/recipe-run.ts"
 import { existingCheckpoint } from "../../train/run/resume.ts"
 import type { CommandContext } from "../context.ts"
@@ -45,9 +45,17 @@ export async function trainCommand(
 /** A resumed run goes on with its own recipe where none is named. Throws UserError where the recipe names no data, or there is no run to resume. */
 export async function resolveRecipe(args: TrainArguments): Promise<Recipe> {
   const { name, recipe } = await baseRecipe(args)
-  const resolved = resolvedRecipe(applyOverrides(recipe, args.overrides, name))
+  const overrides = recipe === defaultRecipe ? withModelOfStart(args.overrides) : args.overrides
+  const resolved = resolvedRecipe(applyOverrides(recipe, overrides, name))
   if (resolved.data.train !== null || args.launch.dryRun || args.launch.printConfig) return resolved
   throw new UserError(`${name}: data.train is missing`, "name the data: --train-data 'data/{00000..00127}.tar'")
+}
+
+/** Weights to begin with say which model they are, where nothing else does. */
+function withModelOfStart(overrides: readonly Override[]): readonly Override[] {
+  const start = overrides.findLast(({ key }) => key === "start")
+  if (!start || start.value === null || overrides.some(({ key }) => key === "model")) return overrides
+  return [...overrides, { key: "model", value: modelOfStart, source: start.source }]
 }
 
 async function baseRecipe({ recipe, launch }: TrainArguments): Promise<NamedRecipe> {

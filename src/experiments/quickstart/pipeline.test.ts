@@ -74,6 +74,16 @@ test("the quickstart runs the papers' loop, and the same command keeps what is t
   const [scores] = await classifier.classify([await decodeImage(join(out, "pictures", picture!))])
   expect(scores!.reduce((sum, { score }) => sum + score, 0)).toBeCloseTo(1, 5)
 
+  // The first command to try has labels that were measured, and prints what it says.
+  const { labels, none, template, named } = report.suggestion
+  expect(labels.length).toBeGreaterThanOrEqual(3)
+  expect(named.pictures).toBeGreaterThan(0)
+  const page = await readFile(join(out, "report.html"), "utf8")
+  const given = [...labels, ...(none === null ? [] : [none])].join(",")
+  expect(page).toContain(
+    `--labels ${/[^\w,]/.test(given) ? `&#39;${given}&#39;` : given} --template &#39;${template}&#39;`,
+  )
+
   const again = await run(out)
   expect(again.printed).toMatchObject({ plain: report.plain, reinforced: report.reinforced, tasks: report.tasks })
   const other = await run(out, "--seed", "1")

@@ -24,6 +24,7 @@ import type { ModelRecipe, QuickstartOptions, QuickstartRecipe } from "./recipe.
 import { guessing, judgeCaptions, type ReportData, reportData } from "./report-data.ts"
 import { writeReport } from "./report-page.ts"
 import { classifySamples, writeSamples } from "./samples.ts"
+import { suggestLabels } from "./suggested-labels.ts"
 
 /** Names that are written in the folder. Scenes and the model are missing here, because their own files identify them. */
 const content = ["teachers", "captioned", "reinforced", "students", "pictures", "report.html", "report.json"] as const
@@ -80,14 +81,14 @@ export async function quickstart(options: QuickstartOptions): Promise<ReportData
     await scoreRetrieval(model, await readScenes(join(scenes, "retrieval"))),
   ])
   progress.done()
-  const pictures = await clock.stage("classify", async () => {
+  const { pictures, suggestion } = await clock.stage("classify", async () => {
     await writeSamples(join(out, "pictures"), test)
-    return classifySamples(model, test)
+    return { pictures: await classifySamples(model, test), suggestion: await suggestLabels(model, test) }
   })
 
   const report = reportData(
     {
-      ...{ teachers, captioner, captions, stepTime, students, tasks, retrieval, pictures },
+      ...{ teachers, captioner, captions, stepTime, students, tasks, retrieval, pictures, suggestion },
       commands: reinforced.commands,
     },
     options,

@@ -7,7 +7,6 @@ import * as torch from "../../../torch/index.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 import { expandShards } from "../../data/expand.ts"
 import { readSamples } from "../../data/reinforced/read.ts"
-import { namesOf, SHAPES } from "../../data/scenes/attributes.ts"
 import { type CaptionAccuracy, captionAccuracy } from "../../data/scenes/caption-accuracy.ts"
 import { type SceneRecord, sceneOf } from "../../data/scenes/record.ts"
 import { chanceOf, TASKS } from "../../data/scenes/tasks.ts"
@@ -17,12 +16,14 @@ import { version } from "../../host/version.ts"
 import { buildModel } from "../../model/checkpoint/checkpoint.ts"
 import type { Clip } from "../../model/clip.ts"
 import { type Machine, thisMachine } from "../../report/machine.ts"
+import { percent } from "../../report/numbers.ts"
 import { type StepEntry, totalLoss } from "../../train/log/entries.ts"
 import type { TrainingResult } from "../../train/run/run-directory.ts"
 import type { Clock, Stage } from "../comparison/stages.ts"
 import type { StepTimes } from "../comparison/step-time.ts"
 import { curveOf, type StudentResults } from "../comparison/students.ts"
 import type { QuickstartOptions } from "./recipe.ts"
+import type { SuggestedLabels } from "./suggested-labels.ts"
 
 export interface ReportData {
   /** Wall time of the whole run. */
@@ -64,6 +65,8 @@ export interface ReportData {
   readonly retrieval: RetrievalResult | null
   /** Pictures the model was not trained on; about 24 make a good grid. */
   readonly pictures: readonly ReportPicture[]
+  /** Labels that the exported model is good at, as measured. */
+  readonly suggestion: SuggestedLabels
   readonly stages: readonly Stage[]
   readonly machine: Machine
   readonly versions: {
@@ -94,7 +97,7 @@ export interface ReportPicture {
 export const guessing = TASKS.map(chanceOf).reduce((sum, chance) => sum + chance, 0) / TASKS.length
 
 /** Results of the stages. The first reinforced student is the one that was exported and evaluated. */
-interface Outcome extends Pick<ReportData, "tasks" | "retrieval" | "pictures"> {
+interface Outcome extends Pick<ReportData, "tasks" | "retrieval" | "pictures" | "suggestion"> {
   readonly teachers: readonly TrainingResult[]
   readonly captioner: TrainingResult
   readonly captions: CaptionAccuracy
@@ -105,7 +108,8 @@ interface Outcome extends Pick<ReportData, "tasks" | "retrieval" | "pictures"> {
 }
 
 export function reportData(outcome: Outcome, { out, recipe }: QuickstartOptions, clock: Clock): ReportData {
-  const { teachers, captioner, captions, commands, stepTime, students, tasks, retrieval, pictures } = outcome
+  const { teachers, captioner, captions, commands, stepTime, students, tasks, retrieval, pictures, suggestion } =
+    outcome
   const training = students.first.reinforced
   const earlier = [...teachers, captioner].reduce((sum, each) => sum + each.earlierSeconds, students.earlierSeconds)
   return {
@@ -126,6 +130,7 @@ export function reportData(outcome: Outcome, { out, recipe }: QuickstartOptions,
     tasks,
     retrieval,
     pictures,
+    suggestion,
     stages: clock.stages,
     machine: thisMachine(),
     versions: {
@@ -134,7 +139,7 @@ export function reportData(outcome: Outcome, { out, recipe }: QuickstartOptions,
       onnxruntime: onnxruntime.versions.node ?? "unknown",
       node: process.versions.node,
     },
-    next: nextCommands(out, commands),
+    next: nextCommands(out, commands, suggestion),
   }
 }
 
@@ -150,9 +155,9 @@ function describeTraining({ info, step, steps, samplesPerSecond }: TrainingResul
   return { steps: step, batchSize, samplesPerSecond, finalLoss: totalLoss(steps.at(-1)!) }
 }
 
-function nextCommands(out: string, stages: readonly string[]): ReportData["next"] {
+function nextCommands(out: string, stages: readonly string[], suggestion: SuggestedLabels): ReportData["next"] {
   const model = out === "runs/quickstart" ? [] : ["--model", join(out, "model")]
-  const labels = namesOf(SHAPES).join(",")
+  const labels = [...suggestion.labels, ...(suggestion.none === null ? [] : [suggestion.none])].join(",")
   const reinforced = join(out, "reinforced")
   const training = ["loss.kind=distill", "loss.weights=[0,1]", "loss.teacherScales=[20,20]", "schedule.steps=2000"]
   return [
@@ -163,12 +168,12 @@ function nextCommands(out: string, stages: readonly string[]): ReportData["next"
         "--labels",
         labels,
         "--template",
-        "a {}",
+        suggestion.template,
         "--top",
         "1",
         ...model,
       ),
-      purpose: "label the sample pictures, with these labels or others",
+      purpose: suggestionText(suggestion),
     },
     {
       command: stages.join("\n"),
@@ -191,6 +196,16 @@ function nextCommands(out: string, stages: readonly string[]): ReportData["next"
       purpose: "train a larger student on it",
     },
   ]
+}
+
+/** What the labels were measured to be worth, on pictures that had no part in their choice. */
+function suggestionText({ labels, none, named, others }: SuggestedLabels): string {
+  const right = `label the sample pictures; measured on others, the label is right for ${percent(named.right)} of ${named.pictures}`
+  if (others === null) return right
+  const about = `that show ${labels.length === 1 ? "it" : "one of them"}`
+  return none === null
+    ? `${right} ${about}; a picture of something else gets one of them all the same`
+    : `${right} ${about}, and "${none}" for ${percent(others.right)} of ${others.pictures} that do not`
 }
 
 function commandOf(...words: readonly string[]): string {

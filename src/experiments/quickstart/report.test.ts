@@ -75,6 +75,10 @@ const data: ReportData = {
       truth: ["a ring"],
     },
   ],
+  suggestion: {
+    ...{ labels: ["star", "ring"], none: "thing", template: "a {}" },
+    ...{ named: { pictures: 20, right: 0.9 }, others: { pictures: 10, right: 0.6 } },
+  },
   stages: [
     { name: "render", seconds: 12 },
     { name: "train", seconds: 390 },
@@ -132,6 +136,7 @@ test("the figures of report.json have their documented names", async () => {
     stepTimeRatio: 1.02,
     teachers: [{ name: hostile, average: 0.6 }],
     captioner: { captions: { average: 0.3 } },
+    suggestion: { labels: ["star", "ring"], none: "thing", named: { right: 0.9 } },
     machine: { cores: expect.any(Number), memoryGB: expect.any(Number), node: process.versions.node },
     versions: { libtorch: "1.13.1" },
   })

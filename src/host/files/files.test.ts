@@ -19,6 +19,7 @@ import { UserError } from "../../core/errors.ts"
 import {
   makeDirectory,
   openRandomAccess,
+  prepareFile,
   readBytes,
   readBytesIfThere,
   readJson,
@@ -41,6 +42,14 @@ const content = () => readdirSync(folder, { recursive: true }).map(String).sort(
 async function fillDisk(): Promise<void> {
   await writeFile("/dev/full", "x")
 }
+
+test("before long work: a file's folder is made, and what cannot be written is refused", async () => {
+  await prepareFile(at("a", "b", "sheet.png"))
+  expect(content()).toEqual(["a", "a/b"])
+  await expect(prepareFile(at("a"))).rejects.toThrow("is a folder, and a file is to be written")
+  await writeFile(at("file"), "")
+  await expect(prepareFile(at("file", "x", "sheet.png"))).rejects.toThrow(/is a file, or in one, where a folder was/)
+})
 
 test("a file is written from chunks and replaces an old one", async () => {
   await writeAtomically(at("a"), ["old"])

@@ -3,7 +3,7 @@
  * Whatever is written goes to a hidden staging file first and is renamed when it is complete and on the disk.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs"
-import { lstat, mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
+import { access, lstat, mkdir, open, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
@@ -61,6 +61,17 @@ async function makeWithParents(path: string): Promise<void> {
     await makeWithParents(dirname(path))
     await make()
   }
+}
+
+/** Before long work that ends with a file: makes its folder. Throws UserError where the file could not be written. */
+export async function prepareFile(path: string): Promise<void> {
+  if (await isDirectory(path))
+    throw new UserError(`${path} is a folder, and a file is to be written`, "name a file in it")
+  const folder = dirname(resolve(path))
+  await makeDirectory(folder)
+  await access(folder, constants.W_OK).catch((error: unknown) => {
+    throw fileError(error, "writing", path)
+  })
 }
 
 export async function isDirectory(path: string): Promise<boolean> {

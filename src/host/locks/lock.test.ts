@@ -119,9 +119,16 @@ test("a path that is replaced as a whole is locked beside it, also through a lin
   using _ = await lockPath(`${out()}/`, "mobileclip convert")
   expect(left()).toEqual([".out.lock"])
   await expect(lockPath(out(), "mobileclip export")).rejects.toThrow(`${out()} is in use: mobileclip convert`)
-  await expect(lockPath(join(folder, "no", "out"), "x")).rejects.toThrow(
-    `the folder of ${join(folder, "no", "out")} does not exist`,
-  )
+})
+
+test("parents are made for a path, and go with the lock where they stayed empty", async () => {
+  {
+    using _ = await lockPath(join(folder, "a", "b", "out"), "mobileclip convert")
+    expect(left()).toEqual(["a", "a/b", "a/b/.out.lock"])
+  }
+  expect(left()).toEqual([])
+  writeFileSync(join(folder, "file"), "")
+  await expect(lockPath(join(folder, "file", "out"), "x")).rejects.toThrow(/^\S+file\S* is a file, or in one/)
 })
 
 test.each(["exit", "throw"] as const)("a process that ends by %s leaves nothing", async (after) => {

@@ -82,11 +82,15 @@ export async function lockFolder(folder: string, command: string, signal?: Abort
   return lock
 }
 
-/** The same for a path that is replaced as a whole: the lock is beside it, or beside the target of a link. The parent folder must exist. */
+/** The same for a path that is replaced as a whole: the lock is beside it, or beside the target of a link. Its parents are made. */
 export async function lockPath(path: string, command: string, signal?: AbortSignal): Promise<Lock> {
   const target = await resolveLink(path)
-  const lock = await lockAt(join(dirname(target), `.${basename(target)}${lockName}`), path, command, { signal })
-  await removeAbandoned(dirname(target))
+  const around = dirname(target)
+  const made = await missingFolders(around)
+  const prepare = () => makeDirectory(around)
+  const file = join(around, `.${basename(target)}${lockName}`)
+  const lock = await lockAt(file, path, command, { prepare, made, signal })
+  await removeAbandoned(around)
   return lock
 }
 

@@ -19,7 +19,7 @@ import { createEntry } from "./server/entries.ts"
 import { natsSettings } from "./server/nats-settings.ts"
 import { retryParked } from "./server/parking.ts"
 import { jobConsumer, publishTask, queuedIndices, queueState, takeMessage } from "./server/queue.ts"
-import { answered, findJob, jobNames, type QueuedJob, removeJob } from "./server/queued-job.ts"
+import { answered, findJob, jobNames, type QueuedJob, readJob, removeJob } from "./server/queued-job.ts"
 import { jobStatus } from "./status.ts"
 import type { AttemptEvent } from "./worker/attempt.ts"
 import { SharedModels } from "./worker/shared-models.ts"
@@ -483,6 +483,22 @@ test("while the server is away a worker that is told to leave does not wait for 
 }, 40_000)
 
 describe.concurrent("publishing", () => {
+  test("a job that made nothing gives way to the corrected one of the same output, and to no other", async () => {
+    const wrong = { name: "way", spec: { modelName: "wrong" }, output: "out", tasks: tasksOf(3) }
+    await publishJob(connection, wrong)
+    const right = { ...wrong, spec: { modelName: "right" }, tasks: tasksOf(2) }
+    const elsewhere = right.tasks.map((task) => ({ ...task, output: task.output.replace("out", "elsewhere") }))
+    await expect(publishJob(connection, { ...right, output: "elsewhere", tasks: elsewhere })).rejects.toThrow(
+      "its output is out there and elsewhere here",
+    )
+    const notes: string[] = []
+    const again = await publishJob(connection, { ...right, onNote: (line) => notes.push(line) })
+    expect(again).toMatchObject({ attached: false, queued: 2 })
+    expect(notes).toEqual(["job way was begun with another specification and has made nothing: it begins again"])
+    expect(await readJob(again.job)).toMatchObject({ spec: { modelName: "right" }, shards: 2 })
+    expect(await publishJob(connection, right)).toMatchObject({ attached: true, queued: 0 })
+  })
+
   test("may be repeated: only what nothing is known of is queued", async () => {
     const options = { name: "again", spec: { stage: "embed" }, output: "out", tasks: tasksOf(20) }
     const [one, two] = await Promise.all([publishJob(connection, options), publishJob(connection, options)])
@@ -507,6 +523,16 @@ describe.concurrent("publishing", () => {
   test("under a name that is taken says what differs", async () => {
     const spec = { stage: "embed", options: { views: 30, teachers: ["a", "b"] } }
     await publishJob(connection, { name: "spec", spec, output: "out", tasks: tasksOf(2) })
+    const leave = new AbortController()
+    const { summary } = await work(
+      "spec",
+      runnerOf(async () => {
+        leave.abort()
+        return {}
+      }),
+      { leave: leave.signal },
+    )
+    expect(await summary).toMatchObject({ done: 1 })
     const other = { options: { teachers: ["a", "b"], views: 10 }, stage: "embed", bfloat16: true }
     await expect(
       publishJob(connection, { name: "spec", spec: other, output: "out", tasks: tasksOf(2) }),

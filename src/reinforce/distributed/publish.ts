@@ -13,7 +13,17 @@ import { untilAnswered } from "./server/connection.ts"
 import { createEntry, deleteEntry } from "./server/entries.ts"
 import { parkedShards } from "./server/parking.ts"
 import { publishTask, queuedIndices } from "./server/queue.ts"
-import { answered, createJob, entryName, isPresent, type QueuedJob, readJob } from "./server/queued-job.ts"
+import {
+  answered,
+  bucketStream,
+  createJob,
+  entryName,
+  indicesOf,
+  isPresent,
+  type QueuedJob,
+  readJob,
+  removeJob,
+} from "./server/queued-job.ts"
 import {
   type Completion,
   type JobPolicy,
@@ -23,6 +33,7 @@ import {
   readRecord,
   schemas,
 } from "./server/records.ts"
+import { liveWorkers } from "./status.ts"
 
 const { ackWaitSeconds: defaultAckWait, ...tries } = publishDefaults
 
@@ -57,7 +68,7 @@ interface Published {
 
 /**
  * @throws UserError where an output is outside of the job's or that of two shards, or a job of this name was begun with another specification
- * or other shards
+ * or other shards, and somebody works on it, or it has made something
  */
 export async function publishJob(connection: NatsConnection, options: JobOptions): Promise<Published> {
   const { name, tasks, policy, ackWaitSeconds = defaultAckWait, onNote = () => {}, signal } = options
@@ -67,7 +78,13 @@ export async function publishJob(connection: NatsConnection, options: JobOptions
   )
   for (const { output } of tasks) requireOutput(output, options.output)
   requireOwnOutputs(tasks)
-  const job = await untilAnswered(() => createJob(connection, name, ackWaitSeconds), signal)
+  const create = () => untilAnswered(() => createJob(connection, name, ackWaitSeconds), signal)
+  let job = await create()
+  if (await givesWay(job, options)) {
+    await removeJob(job)
+    job = await create()
+    onNote(`job ${name} was begun with another specification and has made nothing: it begins again`)
+  }
   const attached = await beginOrAttach(job, options)
   await answered(job, () => job.control.put("policy", JSON.stringify({ ...defaultPolicy, ...policy })), signal)
   await answered(job, () => job.control.delete("stop"), signal)
@@ -103,6 +120,15 @@ async function beginOrAttach(job: QueuedJob, { spec, output, tasks, signal }: Jo
   assert(there, "an entry that cannot be created is there")
   checkSame(job.name, there, record)
   return true
+}
+
+/** Whether a job of the same output, which nobody works on and which has made nothing, is another one than this. */
+async function givesWay(job: QueuedJob, { spec, output, tasks, signal }: JobOptions): Promise<boolean> {
+  const there = await answered(job, () => readJob(job), signal)
+  if (!there || there.output !== output) return false
+  if (there.specHash === specHash(spec) && there.planHash === planHash(tasks)) return false
+  const done = await answered(job, () => indicesOf(job, bucketStream(job.name, "done"), ">"), signal)
+  return done.size === 0 && (await answered(job, () => liveWorkers(job, () => {}), signal)).length === 0
 }
 
 function checkSame(name: string, there: JobRecord, here: JobRecord): void {

@@ -5,12 +5,18 @@
 import { createHash } from "node:crypto"
 import { oneLine, UserError } from "../../core/errors.ts"
 import { isObject } from "../../core/json.ts"
+import { isSamePlace } from "../../host/files/same-place.ts"
 import type { ShardTask } from "../runner.ts"
 import type { AnyJob } from "./job.ts"
 
+/** Whether work of one may go on as the other. */
+export function isSameJob(before: unknown, now: AnyJob): boolean {
+  return differenceOf(before, now) === null
+}
+
 /** Throws UserError that names the first setting in which `now` is not the job that `folder` was begun with. */
 export function requireSameJob(before: unknown, now: AnyJob, folder: string): void {
-  const difference = firstDifference(before, JSON.parse(JSON.stringify(now)), "")
+  const difference = differenceOf(before, now)
   if (difference === null) return
   const { path, values } = difference
   throw new UserError(
@@ -19,18 +25,31 @@ export function requireSameJob(before: unknown, now: AnyJob, folder: string): vo
   )
 }
 
+function differenceOf(before: unknown, now: AnyJob): Difference | null {
+  return firstDifference(before, JSON.parse(JSON.stringify(now)), "")
+}
+
 interface Difference {
   readonly path: string
   readonly values: readonly [unknown, unknown]
 }
 
 function firstDifference(before: unknown, now: unknown, path: string): Difference | null {
-  if (!hasParts(before) || !hasParts(now)) return before === now ? null : { path, values: [before, now] }
+  if (!hasParts(before) || !hasParts(now)) {
+    return before === now || isSameModels(path, before, now) ? null : { path, values: [before, now] }
+  }
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
     const found = firstDifference(before[key], now[key], path === "" ? key : `${path}.${key}`)
     if (found) return found
   }
   return null
+}
+
+/** Models may be named from another folder; what they are, the records of shards say. */
+function isSameModels(path: string, before: unknown, now: unknown): boolean {
+  if (path !== "stage.modelName" || typeof before !== "string" || typeof now !== "string") return false
+  const [earlier, later] = [before.split(","), now.split(",")]
+  return earlier.length === later.length && earlier.every((name, i) => isSamePlace(name.trim(), later[i]!.trim()))
 }
 
 /** A list has parts too, named by their positions. */

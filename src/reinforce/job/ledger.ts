@@ -8,8 +8,9 @@ import { parseJsonText } from "../../data/json-text.ts"
 import { mapOrdered } from "../../data/parallel.ts"
 import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"
 import type { Storage } from "../../data/stores/storage.ts"
+import { isSamePlace } from "../../host/files/same-place.ts"
 import type { ShardResult, ShardTask } from "../runner.ts"
-import { requireSameJob } from "./compare.ts"
+import { isSameJob, requireSameJob } from "./compare.ts"
 import type { AnyJob } from "./job.ts"
 import { joinUrl, outputName, requireNotLinkedOut } from "./output.ts"
 
@@ -44,8 +45,10 @@ export class Ledger {
   ) {}
 
   /**
-   * The ledger of a job in `folder`, begun or gone on with. Throws UserError where the folder is of another job, or a job
-   * that begins would replace files that no job wrote.
+   * The ledger of a job in `folder`, begun or gone on with. A job that has made no shard gives way to another one.
+   *
+   * @param tasks none: for those who work on a job, which is the one of the folder
+   * @throws UserError where the folder is of another job, or a job that begins would replace files that no job wrote
    */
   static async open(
     storage: Storage,
@@ -54,12 +57,13 @@ export class Ledger {
     tasks: readonly Pick<ShardTask, "output">[] = [],
   ): Promise<Ledger> {
     const before = await readJob(storage, folder)
-    if (before) requireSameJob(before, job, folder)
-    else {
-      await requireAbsent(storage, folder, tasks)
-      const record: JobRecord = { format: "mobileclip-reinforce", job }
-      await storage.put(joinUrl(folder, "config.json"), [json(record)])
-    }
+    if (before === null) await requireAbsent(storage, folder, tasks, sideFiles)
+    else if (tasks.length === 0 || isSameJob(before, job) || (await hasShards(storage, folder))) {
+      requireSameJob(before, job, folder)
+      return new Ledger(storage, folder)
+    } else await requireAbsent(storage, folder, tasks, [])
+    const record: JobRecord = { format: "mobileclip-reinforce", job }
+    await storage.put(joinUrl(folder, "config.json"), [json(record)])
     return new Ledger(storage, folder)
   }
 
@@ -83,7 +87,7 @@ export class Ledger {
   async read(task: ShardTask): Promise<ShardResult | null> {
     const bytes = await this.storage.readBytes(this.recordUrl(task))
     const result: ShardResult | undefined = bytes ? resultSchema.safeParse(parse(bytes)).data : undefined
-    if (result?.input !== task.input) return null
+    if (!result || !isSamePlace(result.input, task.input)) return null
     const output = await this.storage.stat(task.output)
     return (output?.bytes ?? 0) === result.bytes ? { ...result, index: task.index, output: task.output } : null
   }
@@ -103,14 +107,19 @@ export async function readJob(storage: Storage, folder: string): Promise<AnyJob 
   throw new UserError(`${url} is not of a reinforcement job`, "choose another --output")
 }
 
+async function hasShards(storage: Storage, folder: string): Promise<boolean> {
+  return (await storage.list(joinUrl(folder, "_done"))).length > 0
+}
+
 async function requireAbsent(
   storage: Storage,
   folder: string,
   tasks: readonly Pick<ShardTask, "output">[],
+  others: readonly string[],
 ): Promise<void> {
   if (tasks.length === 0) return
   const names = new Set(await storage.list(folder))
-  const outputs = [...tasks.map((task) => outputName(task, folder)), ...sideFiles]
+  const outputs = [...tasks.map((task) => outputName(task, folder)), ...others]
   const found = outputs.find((name) => names.has(name))
   if (found === undefined) return
   throw new UserError(

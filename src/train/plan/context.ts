@@ -1,12 +1,14 @@
 /** What every part of a plan is computed from: the towers' costs, and how a step's pairs are divided. */
 import { assert, UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
+import { weightsFile } from "../../hub/choose-weights.ts"
 import { buildModel, type CheckpointModel } from "../../model/checkpoint/checkpoint.ts"
 import { Coca } from "../../model/coca.ts"
 import type { Module } from "../../model/module.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
+import { checkpointInfo } from "../../weights/open-checkpoint.ts"
 import { distils, hasTwoTerms } from "../recipe/resolved.ts"
-import type { Recipe } from "../recipe/schema.ts"
+import { modelOfStart, type Recipe } from "../recipe/schema.ts"
 import { activationBytes, type PartName, partCost } from "./tower-cost.ts"
 
 export interface TowerPlan {
@@ -47,10 +49,14 @@ const TEACHER_WIDTH = 768
 
 /** Throws UserError where the batch does not divide among the ranks. */
 export function planContext(recipe: Recipe, ranks: number): PlanContext {
-  const { model: config } = modelNamed(recipe.model as ModelName)
+  const config = configOf(recipe)
   const perRank = rankShare(recipe.batch.size, ranks)
   const batch = { size: recipe.batch.size, perRank, chunk: Math.min(recipe.batch.chunk ?? perRank, perRank) }
   return { recipe, config, towers: towersOf(config, recipe), batch, teacherWidths: teacherWidthsOf(recipe) }
+}
+
+function configOf({ model, start }: Recipe): ModelConfig {
+  return model === modelOfStart ? checkpointInfo(weightsFile(start!)).config : modelNamed(model as ModelName).model
 }
 
 /** The same run with so many pairs encoded at once. */

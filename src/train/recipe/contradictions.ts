@@ -1,7 +1,7 @@
 /** Values of a recipe that are allowed by themselves but not together: a list of rules. The first broken one is reported. */
 import { captioners, isCaptioner, type ModelName } from "../../core/family/variants.ts"
 import { distils, hasTeaching, hasTwoTerms, lossWeights } from "./resolved.ts"
-import type { Recipe } from "./schema.ts"
+import { modelOfStart, type Recipe } from "./schema.ts"
 
 interface Contradiction {
   /** The key to blame. */
@@ -64,6 +64,15 @@ const lockedKnowsSomething: Rule = ({ lock, start }) => {
   }
 }
 
+const startIsNamed: Rule = ({ model, start }) => {
+  if (model !== modelOfStart || start !== null) return null
+  return {
+    path: "model",
+    message: "model is that of the weights to begin with, and none are named",
+    hint: "start=... (--pretrained) names them; or give the name of a model",
+  }
+}
+
 const captionerLoss: Rule = ({ model, loss }) => {
   if (!isCaptioner(model as ModelName) || loss.kind === "coca") return null
   return {
@@ -74,7 +83,7 @@ const captionerLoss: Rule = ({ model, loss }) => {
 }
 
 const lossCaptioner: Rule = ({ model, loss }) => {
-  if (loss.kind !== "coca" || isCaptioner(model as ModelName)) return null
+  if (loss.kind !== "coca" || model === modelOfStart || isCaptioner(model as ModelName)) return null
   return {
     path: "loss.kind",
     message: `loss.kind coca teaches to write captions, which ${model} does not`,
@@ -190,6 +199,7 @@ const rules = [
   chunkWithinBatch,
   somethingLearns,
   lockedKnowsSomething,
+  startIsNamed,
   captionerLoss,
   lossCaptioner,
   sampledWordsOfCaptions,

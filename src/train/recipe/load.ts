@@ -1,9 +1,11 @@
 /** Where recipes come from: the tables in `recipes/`, a JSON file, or the folder of a run. */
 import { existsSync } from "node:fs"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { recipes } from "../../../recipes/index.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
+import { splitList } from "../../data/expand.ts"
+import { isUrl } from "../../data/stores/open.ts"
 import { readJson, writeAtomically } from "../../host/files/files.ts"
 import { parseRecipe } from "./parse.ts"
 import { defaultRecipe, type Recipe } from "./schema.ts"
@@ -38,7 +40,7 @@ export async function recipeOfRun(directory: string): Promise<NamedRecipe | null
   return existsSync(path) ? recipeNamed(path) : null
 }
 
-/** Writes `config.json` into the folder of a run, which must exist. Throws UserError where there is a `config.json` of something else. */
+/** Writes `config.json` into the folder of a run, which must exist, with absolute paths. Throws UserError where there is a `config.json` of something else. */
 export async function saveRecipe(directory: string, recipe: Recipe): Promise<void> {
   await recipeOfRun(directory).catch((error: unknown) => {
     throw new UserError(
@@ -47,7 +49,23 @@ export async function saveRecipe(directory: string, recipe: Recipe): Promise<voi
       { cause: error },
     )
   })
-  await writeAtomically(join(directory, FILE), [recipeJson(recipe)])
+  await writeAtomically(join(directory, FILE), [recipeJson(withAbsolutePaths(recipe))])
+}
+
+/** What a recipe names on this machine is relative to the folder that the command runs in; a run may go on from another one. */
+function withAbsolutePaths(recipe: Recipe): Recipe {
+  const { data, evaluate, start, teachers } = recipe
+  const place = (path: string) => (isUrl(path) ? path : resolve(path))
+  const model = (name: string) => (existsSync(name) ? resolve(name) : name)
+  const train = data.train && splitList(data.train).map(place).join("::")
+  const tasks = evaluate.tasks && place(evaluate.tasks)
+  return {
+    ...recipe,
+    start: start && model(start),
+    teachers: teachers.map(model),
+    data: { ...data, train },
+    evaluate: { ...evaluate, tasks },
+  }
 }
 
 /** The JSON that is saved and printed. */

@@ -5,7 +5,7 @@ import { findModel } from "../../core/family/variant-name.ts"
 import { isObject } from "../../core/json.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { contradictionIn } from "./contradictions.ts"
-import { defaultRecipe, type Recipe, recipeSchema } from "./schema.ts"
+import { defaultRecipe, modelOfStart, type Recipe, recipeSchema } from "./schema.ts"
 
 type Issue = z.core.$ZodIssue
 
@@ -21,7 +21,7 @@ export function parseRecipe(value: unknown, { where, sourceOf }: ParseOptions): 
   const { data, error } = recipeSchema.safeParse(value)
   const name = (path: string) => sourceOf?.(path) ?? where
   if (error) throw explain(error.issues[0]!, value, name)
-  const recipe = { ...data, model: findModel(data.model) }
+  const recipe = { ...data, model: data.model === modelOfStart ? modelOfStart : findModel(data.model) }
   const wrong = contradictionIn(recipe)
   if (wrong) throw new UserError(`${name(wrong.path)}: ${wrong.message}`, wrong.hint)
   return recipe

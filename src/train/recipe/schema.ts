@@ -8,6 +8,9 @@ import { z } from "zod"
 import { recipePrecisions } from "../../core/precision.ts"
 import { truncatedChoices } from "../../host/image/picture-format.ts"
 
+/** Stands for the model's name where it is that of the weights to begin with, whose file says its configuration. */
+export const modelOfStart = "start"
+
 const path = z.string().min(1)
 const integerFrom = (low: number) => z.int().min(low)
 const share = z.number().min(0).max(1)
@@ -138,7 +141,7 @@ const evaluate = z.strictObject({
 })
 
 export const recipeSchema = z.strictObject({
-  /** Name of a variant or a captioner. */
+  /** Name of a variant or a captioner; "start": the model of the weights to begin with. */
   model: path.default("quickstart"),
   /** Where the weights to begin with come from: a checkpoint, a run's folder or a released model; null: they are initialised. */
   start: path.nullable().default(null),

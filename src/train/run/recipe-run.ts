@@ -8,6 +8,7 @@ import { UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { Tokenizer } from "../../core/text/tokenizer.ts"
+import { detectFormat } from "../../data/training/sources/source.ts"
 import { openTrainingData, type TrainingData } from "../../data/training/training-data.ts"
 import { openTasks, type Scores, type TaskList } from "../../evaluate/task-list.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
@@ -19,18 +20,20 @@ import { thisMachine } from "../../report/machine.ts"
 import { checkDevice } from "../../tensor/torch.ts"
 import { TorchEncoder } from "../../tensor/torch-encoder.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
+import { checkpointInfo } from "../../weights/open-checkpoint.ts"
+import { readStartModel, type StartModel } from "../../weights/start-model.ts"
 import type { Settings } from "../checkpoints/state.ts"
 import { isFirstRank, type ProcessGroup, processGroupFromEnvironment } from "../distributed/process-group.ts"
 import { totalLoss } from "../log/entries.ts"
 import { emaNote } from "../optimizer/ema.ts"
 import { saveRecipe } from "../recipe/load.ts"
 import { runLength } from "../recipe/run-length.ts"
-import type { Recipe } from "../recipe/schema.ts"
+import { modelOfStart, type Recipe } from "../recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../recipe/settings.ts"
-import { openTeachers, teacherWeights } from "./recipe-teachers.ts"
+import { openTeachers, teacherFiles, teacherWeights } from "./recipe-teachers.ts"
 import { existingCheckpoint, type RunFolder, ranksSetting } from "./resume.ts"
 import { joinTraining, runTraining, type TrainingRun } from "./run-directory.ts"
-import { readStart } from "./start.ts"
+import { startFrom } from "./start.ts"
 
 export interface RecipeRunOptions {
   /** Folder of the run. */
@@ -114,14 +117,19 @@ async function trainInGroup(
   // Not before all have joined: a process that waits for the others cannot react, and a signal should end it at once.
   const signal = options.signal()
   using _ = isFirstRank(group) ? await lockFolder(options.out, "mobileclip train", signal) : null
-  await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
-  const untrained = infoOf(recipe)
-  const start = await startOf(recipe, options, untrained, signal)
+  const existing = await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
+  const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
+  // Before a download.
+  await detectFormat(trainingDataOf(recipe).source)
+  // A run that is resumed has its weights in its checkpoint.
+  const weights = existing === null ? await startOf(recipe, { pull: options.pull, signal }) : null
+  const untrained = infoOf(recipe, existing === null ? (weights?.info ?? null) : checkpointInfo(existing))
+  const start = weights && startFrom(recipe.start!, weights, untrained, recipe.seed)
   const info = start ? { ...untrained, license: start.license } : untrained
   const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) })
   const context: RunContext = { recipe, options, info, group, signal }
   try {
-    return await trainOn(data, context, start?.tensors)
+    return await trainOn(data, context, { tasks, start: start?.tensors })
   } finally {
     await data.close()
     noteUnused(data, context)
@@ -131,14 +139,16 @@ async function trainInGroup(
 async function trainOn(
   data: TrainingData,
   context: RunContext,
-  start: TrainingRun["start"],
+  { tasks, start }: { readonly tasks: TaskList | null; readonly start: TrainingRun["start"] },
 ): Promise<RecipeRunSummary | null> {
-  const { recipe, options, info, group } = context
-  const { device, onNote, exportTo } = options
+  const { recipe, options, info, group, signal } = context
+  const { device, onNote, exportTo, pull } = options
   if (isFirstRank(group)) data.notes.forEach(onNote)
-  const teachers = await openTeachers(recipe, info, group?.device ?? device)
+  const files = await teacherFiles(recipe, { pull, signal })
+  const teachers = await openTeachers(files, recipe, info, group?.device ?? device)
   try {
-    const run = await describeRun(context, data)
+    const identities = { data: data.identity, ...(await teacherWeights(files)) }
+    const run = await describeRun(context, { samples: data.samples, identities, tasks })
     noteAverage(run.config, context)
     const batches = (first: number) => teachers?.embed(data.batches(first)) ?? data.batches(first)
     return await train({ ...run, ...(start && { start }), bad: data.bad, batches, note: onNote }, exportTo)
@@ -162,6 +172,14 @@ function noteUnused({ bad, cutOff }: TrainingData, { recipe, group, options: { o
   if (cutOff > 0) onNote(`${cutOff} pictures are cut off, and were used as far as they go`)
 }
 
+/** What is known of a run when its data and teachers are open. */
+interface RunFacts {
+  /** Pairs in the data; null where shards are drawn. */
+  readonly samples: number | null
+  readonly identities: Settings
+  readonly tasks: TaskList | null
+}
+
 /** What every part of a run asks for. */
 interface RunContext {
   readonly recipe: Recipe
@@ -176,7 +194,8 @@ export async function countSamples(
   recipe: Recipe,
   options: Pick<ResolvedOptions, "device" | "threads">,
 ): Promise<number | null> {
-  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, infoOf(recipe), null) })
+  const info = infoOf(recipe, recipe.model === modelOfStart ? (await startOf(recipe))!.info : null)
+  const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, null) })
   await data.close()
   return data.samples
 }
@@ -223,12 +242,10 @@ function passedOverText({ data: { resampled, minImageSize } }: Recipe, count: nu
 
 async function describeRun(
   { recipe, options, info, group, signal }: RunContext,
-  data: TrainingData,
+  { samples, identities, tasks }: RunFacts,
 ): Promise<Omit<TrainingRun, "batches" | "bad">> {
   const { device, threads } = options
-  const identities: Settings = { data: data.identity, ...(await teacherWeights(recipe)) }
-  const length = runLength(recipe, data.samples)
-  const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
+  const length = runLength(recipe, samples)
   if (isFirstRank(group)) tasks?.notes.forEach(options.onNote)
   const config = trainConfigOf(recipe, { steps: length.steps, device, threads })
   return {
@@ -249,7 +266,7 @@ async function describeRun(
     logEvery: options.logEvery,
     report: {
       name: basename(resolve(options.out)),
-      recipe,
+      recipe: { ...recipe, model: info.name },
       steps: length.steps,
       directory: options.out,
       ...(options.exportTo !== null && { exported: options.exportTo }),
@@ -287,14 +304,12 @@ function facts({ name, config }: CheckpointInfo<ModelConfig>): [string, string][
   ]
 }
 
-/** A run that is resumed has its weights in its checkpoint. */
-function startOf(
-  { start, seed }: Recipe,
-  { resume, pull }: ResolvedOptions,
-  info: CheckpointInfo<ModelConfig>,
-  signal: AbortSignal,
-) {
-  return start === null || resume !== null ? null : readStart(start, info, seed, { signal, pull })
+/** Null where the weights are initialised. */
+async function startOf(
+  { start, model }: Recipe,
+  options: Parameters<typeof readStartModel>[2] = {},
+): Promise<StartModel | null> {
+  return start === null ? null : readStartModel(start, model === modelOfStart ? null : model, options)
 }
 
 function loaderOf(
@@ -319,11 +334,32 @@ export function workersFor({ device, threads }: Pick<ResolvedOptions, "device" |
   return device === "cpu" ? 1 : Math.min(8, Math.max(1, threads - 1))
 }
 
-/** The untrained model of a recipe, with SigLIP's bias where its loss has one. */
-function infoOf({ model: name, loss }: Pick<Recipe, "model" | "loss">): CheckpointInfo<ModelConfig> {
-  const { model, preprocessing } = modelNamed(name as ModelName)
+/**
+ * The untrained model of a recipe, with SigLIP's bias where its loss has one.
+ *
+ * @param given that of the weights to begin with, or of the run that goes on
+ */
+function infoOf(
+  { model: name, loss }: Pick<Recipe, "model" | "loss">,
+  given: CheckpointInfo<ModelConfig> | null,
+): CheckpointInfo<ModelConfig> {
+  const { name: known, config: model, preprocessing } = name === modelOfStart ? given! : tableInfo(name)
+  checkCaptioner(known, model, loss)
   const config = loss.kind === "siglip" && !isCoca(model) ? { ...model, logitBias: true as const } : model
-  return { name, config, preprocessing, license: "your own", samplesSeen: 0 }
+  return { name: known, config, preprocessing, license: "your own", samplesSeen: 0 }
+}
+
+function tableInfo(name: string): Pick<CheckpointInfo<ModelConfig>, "name" | "config" | "preprocessing"> {
+  const { model: config, preprocessing } = modelNamed(name as ModelName)
+  return { name, config, preprocessing }
+}
+
+function checkCaptioner(name: string, config: ModelConfig, { kind }: Recipe["loss"]): void {
+  if (isCoca(config) === (kind === "coca")) return
+  throw new UserError(
+    `${name} ${isCoca(config) ? "writes captions" : "does not write captions"}, and loss.kind is ${kind}`,
+    isCoca(config) ? "set loss.kind=coca" : "choose another loss, or begin with a captioner",
+  )
 }
 
 function checkAutocast({ device }: Pick<ResolvedOptions, "device">, { precision }: Recipe): void {

@@ -1,22 +1,44 @@
 /** The teachers that a recipe names, which run beside the student. */
-import { existsSync } from "node:fs"
 import type * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
 import { sha256OfFile } from "../../host/files/hash.ts"
-import { weightsFile } from "../../hub/choose-weights.ts"
+import type { PullWeights } from "../../hub/pull.ts"
 import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
+import { findModelFiles } from "../../weights/find-model.ts"
 import { withWeights } from "../../weights/open-weights.ts"
 import type { Settings } from "../checkpoints/state.ts"
 import { OnlineTeachers } from "../online-teachers.ts"
 import type { Recipe } from "../recipe/schema.ts"
 import { trainConfigOf } from "../recipe/settings.ts"
 
-/** Null where the recipe names none. */
-export async function openTeachers(recipe: Recipe, info: CheckpointInfo<ModelConfig>, device: torch.Device) {
-  if (recipe.teachers.length === 0) return null
+interface TeacherFile {
+  readonly name: string
+  readonly path: string
+}
+
+/** Weights of any origin, by what a user calls them; released ones are brought. */
+export async function teacherFiles(
+  { teachers }: Recipe,
+  options: { readonly pull: PullWeights; readonly signal: AbortSignal },
+): Promise<TeacherFile[]> {
+  const files: TeacherFile[] = []
+  for (const name of teachers) {
+    files.push({ name, path: (await findModelFiles(name, { ...options, wantsWeights: true })).path })
+  }
+  return files
+}
+
+/** Null where there are none. */
+export async function openTeachers(
+  files: readonly TeacherFile[],
+  recipe: Recipe,
+  info: CheckpointInfo<ModelConfig>,
+  device: torch.Device,
+) {
+  if (files.length === 0) return null
   const teachers = []
-  for (const name of recipe.teachers) teachers.push(await readTeacher(name))
+  for (const file of files) teachers.push(await readTeacher(file))
   const student = { preprocessing: info.preprocessing, contextLength: info.config.text.contextLength }
   const { chunkSize, precision } = trainConfigOf(recipe, { steps: 1, device })
   return new OnlineTeachers(teachers, student, {
@@ -27,20 +49,16 @@ export async function openTeachers(recipe: Recipe, info: CheckpointInfo<ModelCon
 }
 
 /** Identifies the teachers by the contents of their files, whatever the files are called. */
-export async function teacherWeights({ teachers }: Recipe): Promise<Settings> {
-  if (teachers.length === 0) return {}
+export async function teacherWeights(files: readonly TeacherFile[]): Promise<Settings> {
+  if (files.length === 0) return {}
   const hashes: string[] = []
-  for (const name of teachers) hashes.push((await sha256OfFile(teacherFile(name))).slice(0, 16))
+  for (const { path } of files) hashes.push((await sha256OfFile(path)).slice(0, 16))
   return { teacherWeights: hashes.join(" ") }
 }
 
-function teacherFile(name: string): string {
-  return existsSync(name) ? weightsFile(name) : name
-}
-
 /** The file is closed afterwards, so all values are read now. */
-function readTeacher(name: string) {
-  return withWeights(teacherFile(name), null, async ({ model, info }) => {
+function readTeacher({ name, path }: TeacherFile) {
+  return withWeights(path, null, async ({ model, info }) => {
     if (!("encodeText" in model)) throw new UserError(`${name} is an image tower alone`, "a teacher has both towers")
     for (const parameter of model.namedParameters().values()) {
       const values = parameter.read()

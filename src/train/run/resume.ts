@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
 import { shellQuote } from "../../core/shell-quote.ts"
+import { isSamePlace } from "../../host/files/same-place.ts"
 import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { latestCheckpoint, readCheckpoint } from "../checkpoints/folder.ts"
 import type { Settings, TrainingState } from "../checkpoints/state.ts"
@@ -122,9 +123,15 @@ function otherDataHint(otherData: boolean | undefined): string {
 function differentSettings(before: Settings, now: Settings): string[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(now)])]
   return names
-    .filter((name) => name !== ranksSetting && !dataSettings.includes(name) && before[name] !== now[name])
+    .filter((name) => name !== ranksSetting && !dataSettings.includes(name) && !isSame(name, before, now))
     .filter((name) => !(placeSettings.includes(name) && now[name] === undefined))
     .map((name) => changeOf(name, before, now))
+}
+
+function isSame(name: string, before: Settings, now: Settings): boolean {
+  if (!modelSettings.includes(name)) return before[name] === now[name]
+  const [earlier, later] = [before, now].map((settings) => String(settings[name] ?? "").split(" "))
+  return earlier!.length === later!.length && earlier!.every((path, i) => isSamePlace(path, later![i]!))
 }
 
 function changeOf(name: string, before: Settings, now: Settings): string {
@@ -137,6 +144,9 @@ const unsaidSettings: Readonly<Record<string, string>> = { truncated: "accept (t
 
 /** Settings that identify the data of a run, and other models that take part, by their contents. Not every checkpoint has them. */
 const dataSettings: readonly string[] = ["data", "heldOut", "teacherWeights"]
+
+/** Settings that name models by their paths. */
+const modelSettings: readonly string[] = ["start", "teachers"]
 
 /** Settings by which some checkpoints identify the data by its path: the path may change. */
 const placeSettings: readonly string[] = ["pictures", "source"]

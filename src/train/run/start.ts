@@ -1,11 +1,10 @@
-/** The weights that a run starts from, for the model that its recipe names. */
+/** The weights that a run starts from, for the model that is trained. */
 import { isDeepStrictEqual } from "node:util"
 import { UserError } from "../../core/errors.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
-import type { PullWeights } from "../../hub/pull.ts"
 import { buildModel, type CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { initialize } from "../../model/module.ts"
-import { readStartModel, type StartModel } from "../../weights/start-model.ts"
+import type { StartModel } from "../../weights/start-model.ts"
 
 interface Start {
   /** Values of all parameters and buffers, by path. */
@@ -15,17 +14,11 @@ interface Start {
 }
 
 /**
- * @param path a checkpoint, a run's folder or the name of a released model
+ * @param path what the weights were named with, for messages
  * @param seed initialises what the file does not have: SigLIP's bias
  * @throws UserError where the file holds another architecture, or one with other preprocessing
  */
-export async function readStart(
-  path: string,
-  info: CheckpointInfo<ModelConfig>,
-  seed: number,
-  options: { readonly signal: AbortSignal; readonly pull: PullWeights },
-): Promise<Start> {
-  const start = await readStartModel(path, info.name, options)
+export function startFrom(path: string, start: StartModel, info: CheckpointInfo<ModelConfig>, seed: number): Start {
   checkSame(path, info, start)
   const model = buildModel(info.config)
   initialize(model, seed)

@@ -12,6 +12,7 @@ interface CsvOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
   readonly separator?: string
+  readonly fields?: boolean
 }
 
 /** How many columns a message names. */
@@ -26,18 +27,23 @@ const longestRow = 2 ** 20
 export async function listCsv(path: string, options: CsvOptions): Promise<SampleList> {
   let columns: Columns | null = null
   const pairs = new PairTable()
+  const others = options.fields ? new PairTable() : null
   for await (const { rows, first } of rowsOf(path, options.separator)) {
     for (const [i, cells] of rows.entries()) {
       if (isBlank(cells)) continue
-      if (columns) addPair(path, first + i, cells, columns, pairs)
-      else columns = columnsOf(path, cells, options)
+      if (columns) {
+        addPair(path, first + i, cells, columns, pairs)
+        others?.add(JSON.stringify(fieldsOf(cells, columns)), "")
+      } else columns = columnsOf(path, cells, options)
     }
   }
   if (pairs.count === 0) throw new UserError(`${path} has no rows below its head`)
-  return listTable(path, pairs)
+  const list = listTable(path, pairs)
+  return others ? { ...list, fields: (index) => JSON.parse(others.at(index).image) } : list
 }
 
 interface Columns {
+  readonly names: readonly string[]
   readonly count: number
   readonly image: number
   readonly caption: number
@@ -47,7 +53,7 @@ function columnsOf(path: string, head: readonly string[], options: CsvOptions): 
   const names = head.map((name) => name.trim())
   const image = columnOf(path, names, options.imageColumn ?? "filepath", "imageColumn")
   const caption = columnOf(path, names, options.captionColumn ?? "title", "captionColumn")
-  return { count: names.length, image, caption }
+  return { names, count: names.length, image, caption }
 }
 
 /** An empty line, or one of separators alone, as spreadsheets write it. */
@@ -75,6 +81,11 @@ interface Rows {
   readonly rows: readonly (readonly string[])[]
   /** Number of the first one, as a spreadsheet counts it: from 1, blank lines included. */
   readonly first: number
+}
+
+function fieldsOf(cells: readonly string[], { names, image, caption }: Columns): Record<string, string> {
+  const others = names.flatMap((name, i) => (i === image || i === caption ? [] : [[name, cells[i]!] as const]))
+  return { path: cells[image]!, ...Object.fromEntries(others) }
 }
 
 /**

@@ -49,7 +49,11 @@ export async function openSource(config: TrainingDataConfig, bad: BadSamples): P
 /** Formats that name pictures one by one. */
 type ListFormat = Exclude<SourceFormat, "shards" | "reinforced">
 
-export type ListOptions = Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator">
+export interface ListOptions
+  extends Pick<TrainingDataConfig, "templates" | "imageColumn" | "captionColumn" | "separator"> {
+  /** Keeps what rows have beside picture and caption. */
+  readonly fields?: boolean
+}
 
 /** Throws UserError where the source does not exist, or has nothing of the format. */
 export function openList(source: string, format: ListFormat, config: ListOptions): Promise<SampleList> {

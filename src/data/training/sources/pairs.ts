@@ -3,7 +3,7 @@ import { existsSync } from "node:fs"
 import { dirname, resolve, sep } from "node:path"
 import { messageOf, quoted, UserError } from "../../../core/errors.ts"
 import { isMissing, isObject } from "../../../core/json.ts"
-import { parseExactJson } from "../../json-text.ts"
+import { formatExactJson, parseExactJson } from "../../json-text.ts"
 import { readLines } from "../../reinforced/jsonl/lines.ts"
 import { textList } from "../../reinforced/tar/members.ts"
 import { pathOf } from "../../stores/local.ts"
@@ -50,6 +50,7 @@ function pathIn(folder: string, image: string): string {
 interface JsonlOptions {
   readonly imageColumn?: string
   readonly captionColumn?: string
+  readonly fields?: boolean
 }
 
 /** Names that are looked for where none is given, in this order. */
@@ -59,13 +60,20 @@ const captionNames = ["caption", "captions", "text", "texts", "title"]
 /** Throws UserError naming the line that has no path or no caption. */
 export async function listJsonl(path: string, options: JsonlOptions): Promise<SampleList> {
   const pairs: Pair[] = []
+  const others: string[] = []
   for await (const line of readLines(path, "none")) {
     const where = `${path}, line ${line.number}`
     if (line.text === null) throw new UserError(`${where}: ${line.problem}`, "write it again, in UTF-8")
-    if (line.text.trim() !== "") pairs.push(pairOf(parseObject(line.text, where), where, options))
+    if (line.text.trim() === "") continue
+    const record = parseObject(line.text, where)
+    pairs.push(pairOf(record, where, options))
+    if (options.fields) others.push(formatExactJson(fieldsOf(record, options)))
   }
   if (pairs.length === 0) throw new UserError(`${path} has no lines`, "JSON objects were expected, one a line")
-  return listPairs(path, pairs)
+  const list = listPairs(path, pairs)
+  return options.fields
+    ? { ...list, fields: (index) => parseExactJson(others[index]!) as Readonly<Record<string, unknown>> }
+    : list
 }
 
 /** The path of a picture in a line's object; null where there is none, as in a reinforced shard. */
@@ -103,6 +111,13 @@ export function picturePath(image: string, where: string): string {
     `${where} names ${quoted(image)}, and pictures of a list are read from this machine`,
     "download them first, for example with img2dataset, whose shards can be trained on",
   )
+}
+
+function fieldsOf(record: Readonly<Record<string, unknown>>, options: JsonlOptions): Record<string, unknown> {
+  const image = options.imageColumn ?? imageNames.find((name) => record[name] !== undefined)!
+  const caption = options.captionColumn ?? captionNames.find((name) => record[name] !== undefined)!
+  const { [image]: path, [caption]: _, ...rest } = record
+  return { path, ...rest }
 }
 
 function fieldOf(

@@ -5,7 +5,7 @@ import { readSamples } from "../../../data/reinforced/read.ts"
 import type { Problem, ReinforcedSample } from "../../../data/reinforced/sample.ts"
 import { openStorage } from "../../../data/stores/open.ts"
 import type { Storage } from "../../../data/stores/storage.ts"
-import { writeAtomically } from "../../../host/files/files.ts"
+import { prepareFile, writeAtomically } from "../../../host/files/files.ts"
 import { joinUrl } from "../../job/output.ts"
 import { findShards } from "../find-shards.ts"
 import { RandomPick } from "../random-pick.ts"
@@ -54,6 +54,7 @@ export async function shardStats(shards: string | readonly string[], options: St
   const sheet = contactSheet && { ...contactSheetDefaults, ...contactSheet }
   const storage = openStorage()
   const set = await findShards(storage, [shards].flat())
+  if (sheet) await prepareFile(sheet.file)
   const progress = startProgress("stats", set.shards.length, { unit: "shards" })
   const run = new Collection({ ...wanted, samples: Math.max(wanted.samples, sheet?.rows ?? 0) }, signal, progress)
   for (const { url } of set.shards) await run.shard(storage, url)

@@ -1,0 +1,85 @@
+/** mobileclip shards */
+import type { Command } from "commander"
+import { commandLine } from "../../core/shell-quote.ts"
+import { type MadeShards, type MakeShardsOptions, makeShards, makeShardsDefaults } from "../../data/make-shards.ts"
+import type { Truncated } from "../../host/image/picture-format.ts"
+import type { CommandContext } from "../context.ts"
+import { PartialSuccess } from "../errors.ts"
+import { progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
+import { type ProgressMode, progressReporter } from "../progress.ts"
+
+interface Options extends Pick<MakeShardsOptions, "imageColumn" | "captionColumn"> {
+  readonly out: string
+  readonly samplesPerShard: number
+  readonly shuffle?: number
+  readonly captions: boolean
+  readonly template?: readonly string[]
+  readonly truncated: Truncated
+  readonly maxFailures: number
+  readonly progress: ProgressMode
+  readonly json?: true
+}
+
+const examples = `
+Examples:
+  mobileclip shards pictures --out shards                  captions beside pictures (x.jpg, x.txt), or class folders
+  mobileclip shards pairs.csv --out shards --image-column file --caption-column text
+  mobileclip shards photos --out shards --no-captions      pictures alone, for \`reinforce caption\`
+
+A picture's bytes stay as they are; its caption is its txt, what else a list has is its json. Pictures that cannot be read
+are left out: failures.jsonl in the output says why (exit code 3). The same command goes on where one was stopped.
+`
+
+export function register(program: Command, context: CommandContext): void {
+  program
+    .command("shards")
+    .description("pack pictures with captions into WebDataset shards, as train and reinforce read them")
+    .argument("<pictures>", "a folder of pictures with captions or of class folders, a CSV, TSV or JSONL file")
+    .requiredOption("--out <dir>", "the folder of the shards")
+    .option(
+      "--samples-per-shard <n>",
+      "pictures in a .tar",
+      wholeNumber(1, 100_000),
+      makeShardsDefaults.samplesPerShard,
+    )
+    .option("--shuffle <seed>", "a random order in place of that of paths, or of the list", wholeNumber(0, 2 ** 32 - 1))
+    .option("--no-captions", "pack the pictures of a folder without captions")
+    .option(
+      "--template <text>",
+      'caption of a class folder, {} is its name; may be given again (default: "a photo of a {}.")',
+      repeated,
+    )
+    .option("--image-column <name>", "column of the pictures in a CSV or JSONL file")
+    .option("--caption-column <name>", "column of the captions in a CSV or JSONL file")
+    .addOption(truncatedOption())
+    .option("--max-failures <n>", "stop when more pictures than this had to be left out", wholeNumber(0), Infinity)
+    .option("--json", "print { out, shards, resumed, samples, bytes, leftOut: [{ path, reason }] }")
+    .addOption(progressOption())
+    .addHelpText("after", examples)
+    .action(async (source: string, { template, progress, json, ...options }: Options, command: Command) => {
+      const { writeOut, writeErr } = command.configureOutput()
+      const made = await makeShards({
+        ...{ source, ...options, ...(template && { templates: template }) },
+        startProgress: progressReporter(progress),
+        onNote: (line) => writeErr?.(`${line}\n`),
+        signal: context.abortOnInterrupt(),
+      })
+      writeOut?.(json ? `${JSON.stringify({ out: options.out, ...made }, null, 2)}\n` : summary(made, options))
+      if (made.leftOut.length > 0) {
+        const [{ path, reason }] = made.leftOut as [MadeShards["leftOut"][number]]
+        throw new PartialSuccess(`left out: ${path}: ${reason}; all of them are in ${options.out}/failures.jsonl`)
+      }
+    })
+}
+
+function summary(
+  { shards, resumed, samples, bytes, leftOut }: MadeShards,
+  { out, captions }: Pick<Options, "out" | "captions">,
+): string {
+  const before = resumed > 0 ? ` (${resumed} from before)` : ""
+  const without = leftOut.length > 0 ? `, ${leftOut.length} left out` : ""
+  const counts = `${samples} pictures in ${shards} ${shards === 1 ? "shard" : "shards"}${before}, ${(bytes / 1e6).toFixed(1)} MB${without}`
+  const train = commandLine(["mobileclip", "train", "--train-data", out, "--out", "runs/mine"])
+  const reinforce = commandLine(["mobileclip", "reinforce", "caption", "--input", out, "--output", "captioned"])
+  return `${out}: ${counts}\nnext:   ${captions ? train : `${reinforce} --model-name CAPTIONER`}\n`
+}

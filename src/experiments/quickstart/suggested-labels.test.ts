@@ -1,0 +1,82 @@
+import sharp from "sharp"
+import { expect, test } from "vitest"
+import type { Image8 } from "../../core/image/pixels.ts"
+import type { Encoder } from "../../core/inference/encoder.ts"
+import { COLOURS, namesOf, SHAPES } from "../../data/scenes/attributes.ts"
+import type { Scene } from "../../evaluate/scenes.ts"
+import { suggestLabels } from "./suggested-labels.ts"
+
+const shapes = namesOf(SHAPES)
+const colours = namesOf(COLOURS)
+const words = [...shapes, ...colours]
+
+/** Sixteen pictures of every shape, each in its own colour; the first two pixels say what is shown. */
+async function scenes(): Promise<Scene[]> {
+  const found: Scene[] = []
+  for (let i = 0; i < 16 * shapes.length; i++) {
+    const [shape, colour] = [shapes[i % shapes.length]!, colours[(i * 7) % colours.length]!]
+    const png = await sharp(Uint8Array.of(shapes.indexOf(shape), colours.indexOf(colour), 0), {
+      raw: { width: 1, height: 1, channels: 3 },
+    })
+      .png()
+      .toBuffer()
+    const record = { layout: "single", objects: [{ shape, colour }] } as unknown as Scene["record"]
+    found.push({ jpeg: png, record })
+  }
+  return found
+}
+
+/**
+ * Sees shapes of the list and takes all others for its `blind` word; sees no colours. Words have directions of their own.
+ *
+ * @param knowsNone whether "thing" is what it calls what it does not know
+ */
+function student(seen: readonly string[], knowsNone: boolean): Encoder {
+  const width = words.length + 2
+  const row = (at: number) => Float32Array.from({ length: width }, (_, i) => (i === at ? 1 : 0.001 * ((i * 7) % 5)))
+  const rows = (list: readonly number[]) => Float32Array.from(list.flatMap((at) => [...row(at)]))
+  const imageRow = ({ data }: Image8) => {
+    const shape = shapes[data[0]!]!
+    return seen.includes(shape) ? words.indexOf(shape) : words.length + (knowsNone ? 0 : 1)
+  }
+  const textRow = (text: string) => {
+    const word = words.find((one) => text.split(" ").includes(one))
+    if (word) return words.indexOf(word)
+    return text.includes("thing") ? words.length : words.length + 1
+  }
+  return {
+    embedDim: width,
+    encodeImages: async (images: readonly Image8[]) => rows(images.map(imageRow)),
+    encodeTexts: async (texts: readonly string[]) => rows(texts.map(textRow)),
+  } as unknown as Encoder
+}
+
+test("labels are those that the student tells apart, with a row for the others where that helps", async () => {
+  const seen = ["star", "heart", "ring", "cloud"]
+  const found = await suggestLabels(student(seen, true), await scenes())
+  expect(found).toMatchObject({
+    labels: seen,
+    none: "thing",
+    template: "a {}",
+    named: { right: 1 },
+    others: { right: 1 },
+  })
+  // The other half of the pictures was used to choose.
+  expect(found.named.pictures + found.others!.pictures).toBe(96)
+  const unaware = await suggestLabels(student(seen, false), await scenes())
+  expect(unaware).toMatchObject({ labels: seen, none: "different shape" })
+})
+
+test("where every class is told apart, all are suggested and no row is needed", async () => {
+  expect(await suggestLabels(student(shapes, true), await scenes())).toEqual({
+    ...{ labels: shapes, none: null, template: "a {}" },
+    ...{ named: { pictures: 96, right: 1 }, others: null },
+  })
+})
+
+test("a student that knows little gets the three labels that it knows best", async () => {
+  const { labels, named } = await suggestLabels(student(["drop"], true), await scenes())
+  expect(labels).toContain("drop")
+  expect(labels).toHaveLength(3)
+  expect(named.right).toBeLessThan(1)
+})

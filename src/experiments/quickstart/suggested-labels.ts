@@ -1,0 +1,152 @@
+/**
+ * Labels for the first command that a newcomer types: those that the student tells apart well, and a row for pictures that
+ * are none of them where it helps. They are chosen on one half of the test pictures and measured on the other one.
+ */
+import { availableParallelism } from "node:os"
+import { Random } from "../../core/arrays/random.ts"
+import { cosines } from "../../core/arrays/similarity.ts"
+import type { Encoder } from "../../core/inference/encoder.ts"
+import { labelVectors } from "../../core/text/prompts.ts"
+import { mapOrdered } from "../../data/parallel.ts"
+import { COLOURS, namesOf, SHAPES } from "../../data/scenes/attributes.ts"
+import { imageVectors } from "../../evaluate/encode.ts"
+import type { Scene } from "../../evaluate/scenes.ts"
+import { decodeImage } from "../../host/image/images.ts"
+
+export interface SuggestedLabels {
+  readonly labels: readonly string[]
+  /** The label for pictures that show none of them; null where the labels name every picture, or such a row does not help. */
+  readonly none: string | null
+  /** What the labels are put into. */
+  readonly template: string
+  /** Pictures that the labels name, and the share of them that is labelled rightly. */
+  readonly named: { readonly pictures: number; readonly right: number }
+  /** Pictures that show something else, and the share of them for which `none` comes first; null where there are none. */
+  readonly others: { readonly pictures: number; readonly right: number } | null
+}
+
+/** What may be asked about a picture of one object. */
+interface Question {
+  readonly classes: readonly string[]
+  readonly template: string
+  /** Wordings for "none of these", in that template. */
+  readonly nones: readonly string[]
+  answer(scene: Scene["record"]): string
+}
+
+const questions: readonly Question[] = [
+  {
+    classes: namesOf(SHAPES),
+    template: "a {}",
+    nones: ["different shape", "thing", "picture of something else"],
+    answer: ({ objects }) => objects[0]!.shape,
+  },
+  {
+    classes: namesOf(COLOURS),
+    template: "one {} object",
+    nones: ["other", "differently coloured"],
+    answer: ({ objects }) => objects[0]!.colour,
+  },
+]
+
+/** A label is suggested where at least this share of its pictures gets it, and of those that get it shows it. */
+const goodEnough = 0.8
+
+const fewestLabels = 3
+
+/** Pictures of one object, encoded. */
+interface Half {
+  readonly vectors: Float32Array
+  readonly scenes: readonly Scene["record"][]
+}
+
+/** @param scenes pictures that the model was not trained on */
+export async function suggestLabels(encoder: Encoder, scenes: readonly Scene[]): Promise<SuggestedLabels> {
+  // Classes come in turns in the split, so that halves by position would have different ones.
+  const single = Random.of(0, "suggested labels").shuffle(scenes.filter(({ record }) => record.layout === "single"))
+  const [choice, measure] = await Promise.all(
+    [0, 1].map((half) =>
+      encoded(
+        encoder,
+        single.filter((_, i) => i % 2 === half),
+      ),
+    ),
+  )
+  let best: { readonly question: Question; readonly labels: readonly string[]; readonly none: string | null } | null =
+    null
+  let bestScore = -1
+  for (const question of questions) {
+    const labels = await goodLabels(encoder, question, choice!)
+    const nones = labels.length < question.classes.length ? [null, ...question.nones] : [null]
+    for (const none of nones) {
+      const score = balanced(await measured(encoder, question, labels, none, choice!))
+      if (score > bestScore) [best, bestScore] = [{ question, labels, none }, score]
+    }
+  }
+  const { question, labels, none } = best!
+  const found = await measured(encoder, question, labels, none, measure!)
+  return { labels, none, template: question.template, ...found }
+}
+
+async function encoded(encoder: Encoder, scenes: readonly Scene[]): Promise<Half> {
+  const images = mapOrdered(scenes, 2 * availableParallelism(), ({ jpeg }) => decodeImage(jpeg))
+  return { vectors: await imageVectors(encoder, images), scenes: scenes.map(({ record }) => record) }
+}
+
+/** The classes whose recall and precision among all classes are best, by the lower one of both; in their order. */
+async function goodLabels(encoder: Encoder, question: Question, half: Half): Promise<string[]> {
+  const answers = await answersOf(encoder, question, question.classes, half)
+  const truth = half.scenes.map((scene) => question.answer(scene))
+  const quality = question.classes.map((name) => {
+    const [shown, said] = [truth, answers].map((list) => list.filter((one) => one === name).length)
+    const both = truth.filter((one, i) => one === name && answers[i] === name).length
+    return both / Math.max(shown!, said!, 1)
+  })
+  const count = Math.max(fewestLabels, quality.filter((share) => share >= goodEnough).length)
+  const best = [...quality.keys()].sort((a, b) => quality[b]! - quality[a]!).slice(0, count)
+  return question.classes.filter((_, i) => best.includes(i))
+}
+
+type Measured = Pick<SuggestedLabels, "named" | "others">
+
+async function measured(
+  encoder: Encoder,
+  question: Question,
+  labels: readonly string[],
+  none: string | null,
+  half: Half,
+): Promise<Measured> {
+  const answers = await answersOf(encoder, question, none === null ? labels : [...labels, none], half)
+  const pairs = half.scenes.map((scene, i) => ({ truth: question.answer(scene), answer: answers[i]! }))
+  const named = pairs.filter(({ truth }) => labels.includes(truth))
+  const others = pairs.filter(({ truth }) => !labels.includes(truth))
+  return {
+    named: { pictures: named.length, right: shareOf(named, ({ truth, answer }) => truth === answer) },
+    others:
+      others.length === 0 ? null : { pictures: others.length, right: shareOf(others, ({ answer }) => answer === none) },
+  }
+}
+
+/** The share of all pictures that gets what is right. */
+function balanced({ named, others }: Measured): number {
+  const [first, second] = [named, others ?? { pictures: 0, right: 0 }]
+  return (first.pictures * first.right + second.pictures * second.right) / (first.pictures + second.pictures)
+}
+
+/** The best label of each picture. */
+async function answersOf(
+  encoder: Encoder,
+  { template }: Question,
+  labels: readonly string[],
+  { vectors, scenes }: Half,
+): Promise<string[]> {
+  const scores = cosines(vectors, await labelVectors(encoder, labels, [template]), encoder.embedDim)
+  return scenes.map((_, i) => {
+    const row = scores.subarray(i * labels.length, (i + 1) * labels.length)
+    return labels[row.indexOf(Math.max(...row))]!
+  })
+}
+
+function shareOf<T>(items: readonly T[], isRight: (item: T) => boolean): number {
+  return items.length === 0 ? 0 : items.filter(isRight).length / items.length
+}

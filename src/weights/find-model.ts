@@ -1,0 +1,154 @@
+/**
+ * What a user calls a model, as files on this machine, in every command: a folder of ONNX towers in any layout, a folder or
+ * a file of weights, a run's folder, the name of a released model, or a repository on the hub. Plain data, so that it is
+ * resolved once and handed to every worker process.
+ */
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
+import { basename, dirname, join, resolve } from "node:path"
+import { oneLine, UserError } from "../core/errors.ts"
+import { manifestFile } from "../core/inference/manifest.ts"
+import { findOnnxFiles } from "../core/inference/onnx-files.ts"
+import { isObject, jsonOrNull } from "../core/json.ts"
+import type { OnnxDtype } from "../core/precision.ts"
+import { commandLine } from "../core/shell-quote.ts"
+import { weightsFile, weightsInFolder } from "../hub/choose-weights.ts"
+import { NotCached, type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
+
+export interface ModelSource {
+  /** In messages and identities: no path of this machine. */
+  readonly name: string
+  readonly kind: "directory" | "checkpoint"
+  readonly path: string
+  /** Key of the variant table, where it is known; else the contents of a checkpoint decide. */
+  readonly variant: string | null
+}
+
+export interface FindOptions {
+  /** Whether it must be weights, to be trained or converted; else ONNX towers come first where a repository has both. */
+  readonly wantsWeights?: boolean
+  /** Type of ONNX weights, where a repository has several. */
+  readonly dtype?: OnnxDtype | null
+  /** Brings a model where it is a name; null: only what is on this machine counts. Default: from the hub, without a word. */
+  readonly pull?: PullWeights | null
+  readonly signal?: AbortSignal | undefined
+}
+
+/** @throws UserError that says what was looked for, and what may be given */
+export async function findModelFiles(given: string, options: FindOptions = {}): Promise<ModelSource> {
+  const path = given.replace(/^local-dir:/, "")
+  return existsSync(path) ? modelAt(path, null, options) : modelNamed(given, options)
+}
+
+/** The same for a path that exists. */
+export function modelAt(path: string, variant: string | null, { wantsWeights = false }: FindOptions = {}): ModelSource {
+  const name = basename(resolve(path))
+  if (!statSync(path).isDirectory()) {
+    requireNotPart(path)
+    return { name, kind: "checkpoint", path: resolve(path), variant }
+  }
+  if (wantsWeights && !weightsInFolder(path)) throw withoutWeights(path)
+  const weights = wantsWeights ? weightsFile(path) : isExported(path) ? null : weightsInFolder(path)
+  if (weights) return { name, kind: "checkpoint", path: resolve(weights), variant }
+  const exported = join(path, "model")
+  if (!isExported(path) && existsSync(join(exported, manifestFile))) return modelAt(exported, variant)
+  if (checkpointsIn(path).length > 0) throw withoutWeights(path)
+  return { name, kind: "directory", path: resolve(path), variant }
+}
+
+/** A file of a model's folder, given in place of the folder. */
+function requireNotPart(path: string): void {
+  if (!path.endsWith(".onnx") && basename(path) !== manifestFile) return
+  const around = dirname(path)
+  const folder = ["onnx", "visual", "textual"].includes(basename(resolve(around))) ? dirname(around) : around
+  throw new UserError(`${path} is a part of a model`, `name the folder that it is in: ${folder}`)
+}
+
+/** ONNX towers come before what transformers reads, and open_clip's weights before them. */
+function isExported(folder: string): boolean {
+  if (existsSync(join(folder, manifestFile))) return true
+  const below = ["", "onnx", "visual", "textual"].map((name) => join(folder, name)).filter(isFolder)
+  const names = below.flatMap((path) => readdirSync(path)).filter((name) => !name.startsWith("."))
+  return (
+    names.some((name) => name.endsWith(".onnx")) && !names.some((name) => /^open_clip.*\.(safetensors|bin)$/.test(name))
+  )
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+}
+
+function withoutWeights(folder: string): UserError {
+  const checkpoints = checkpointsIn(folder)
+  if (checkpoints.length > 0) {
+    return new UserError(
+      `the run in ${folder} has no model yet: it has not ended`,
+      `go on with it, or name its last checkpoint: ${join(folder, "checkpoints", checkpoints.at(-1)!)}`,
+    )
+  }
+  const exported = [folder, join(folder, "model")].find((path) => existsSync(join(path, manifestFile)))
+  if (exported === undefined && !isExported(folder)) {
+    const names = readdirSync(folder).filter((name) => !name.startsWith("."))
+    const found = names.length === 0 ? "it is empty" : `it has ${oneLine(names.sort().slice(0, 6).join(", "), 400)}`
+    return new UserError(`${folder} holds no weights: ${found}`, modelHint)
+  }
+  const origin = exported === undefined ? null : originOf(exported)
+  return new UserError(
+    `${exported ?? folder} is an exported model, and weights were expected: it cannot be trained or converted`,
+    `name the checkpoint that it was made from${origin ? `: ${origin}` : ""}`,
+  )
+}
+
+/** The checkpoint that an exported model was made from, with its path where it lies beside. */
+function originOf(folder: string): string | null {
+  const manifest = jsonOrNull(readFileSync(join(folder, manifestFile), "utf8"))
+  const source: unknown = isObject(manifest) ? manifest.source : null
+  const file = isObject(source) && typeof source.file === "string" ? basename(source.file) : null
+  if (file === null) return null
+  const beside = join(dirname(folder), file)
+  return existsSync(beside) ? beside : oneLine(file)
+}
+
+/** States of a run that is under way, in order. */
+function checkpointsIn(folder: string): string[] {
+  const path = join(folder, "checkpoints")
+  return isFolder(path)
+    ? readdirSync(path)
+        .filter((name) => /^step-\d+\.safetensors$/.test(name))
+        .sort()
+    : []
+}
+
+const modelHint =
+  "a model is a folder with ONNX towers or weights, a run's folder, a file of weights, a name (`mobileclip pull --list`) or a repository (owner/name)"
+
+/** ONNX towers where the repository has them and they are wanted, weights else. */
+async function modelNamed(given: string, options: FindOptions): Promise<ModelSource> {
+  const select = (paths: readonly string[], repo: string) => {
+    const found = options.wantsWeights ? null : findOnnxFiles(paths, options.dtype ?? null, repo)
+    return found && [...new Set([found.layout === "mobileclip" ? manifestFile : found.image, ...found.files])]
+  }
+  const { path, repo, revision, file } = await brought(given, { ...options, select })
+  const name = repo === null ? basename(path) : `${repo}@${revision!.slice(0, 12)}`
+  if (!/\.(onnx|json)$/.test(file)) return { name, kind: "checkpoint", path, variant: null }
+  return { name, kind: "directory", path: resolve(path, ...file.split("/").map(() => "..")), variant: null }
+}
+
+type Brought = Pick<FindOptions, "pull" | "signal"> & Required<Pick<Parameters<PullWeights>[1], "select">>
+
+async function brought(given: string, { pull = pullFromHub, select, signal }: Brought): ReturnType<PullWeights> {
+  if (pull !== null) return pull(given, { select, signal })
+  try {
+    return await pullFromHub(given, { select, signal, offline: true })
+  } catch (error) {
+    if (!(error instanceof NotCached)) throw error
+    const [bring, convert] = [
+      ["pull", given],
+      ["convert", given, "--out", "models/NAME"],
+    ].map((words) => commandLine(["mobileclip", ...words]))
+    throw new UserError(
+      `${given} is not on this machine`,
+      `\`${bring}\` brings it into the cache; \`${convert}\` makes a folder of it, which can be named too`,
+      { cause: error },
+    )
+  }
+}
