@@ -3,6 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
 import { afterAll, expect, test } from "vitest"
+import { cropScalesOf } from "../../../test/crop-scales.ts"
+import { readShard } from "../../data/shards.ts"
 import { classNames } from "./classes.ts"
 import { compareOnCifar10 } from "./pipeline.ts"
 import { type Cifar10Recipe, presets } from "./recipe.ts"
@@ -44,7 +46,7 @@ test("class folders become teachers, reinforced shards, two students and a repor
   const out = join(folder, "run")
   const run = () =>
     compareOnCifar10({
-      ...{ data: join(folder, "data"), out, recipe, seed: 1, seeds: 1, threads: 1 },
+      ...{ data: join(folder, "data"), out, recipe, seed: 1, seeds: 1, subsets: true, threads: 1 },
       startProgress: () => ({ update() {}, done() {} }),
       say: () => {},
       signal: new AbortController().signal,
@@ -72,7 +74,29 @@ test("class folders become teachers, reinforced shards, two students and a repor
   expect(await losses("plain-1")).toEqual(["contrastive"])
   expect(await losses("reinforced-1")).toContain("distillation")
 
+  const crops = await cropScalesOf(out, "plain-1")
+  expect(crops.plain).toEqual(crops.reinforced)
+
+  // Subsets are the first pictures, the same for both students, who see as many samples as those of all pictures.
+  expect(report.subsets.map(({ unique }) => unique)).toEqual([2, 5, 20])
+  for (const { plain, reinforced } of report.subsets)
+    for (const [curve] of [plain, reinforced]) expect(curve!.map(({ samplesSeen }) => samplesSeen)).toEqual([16, 24])
+  expect(report.subsets[2]).toMatchObject({ plain: report.plain, reinforced: report.reinforced })
+  const keysOf = async (...path: string[]) => {
+    const keys: string[] = []
+    for await (const { key } of readShard(join(out, ...path))) keys.push(key)
+    return keys
+  }
+  const all = await keysOf("careless", "00000.tar")
+  for (const kind of ["careless.tar", "reinforced.tar"]) {
+    expect(await keysOf("subsets", "2", kind)).toEqual(all.slice(0, 2))
+    expect(await keysOf("subsets", "5", kind)).toEqual(all.slice(0, 5))
+  }
+  expect(page).toContain("Accuracy over different pictures")
+  expect(page).toContain("trained on 20 other pictures")
+
   // A second run trains nothing and gives the same report.
   const again = await run()
   expect([again.plain, again.reinforced, again.teachers]).toEqual([report.plain, report.reinforced, report.teachers])
+  expect(again.subsets).toEqual(report.subsets)
 })
