@@ -60,24 +60,16 @@ function figure(svg: string, { caption, label }: FigureOptions, size: "wide" | "
  */
 export async function curvesChart(given: readonly Curve[], options: CurvesOptions): Promise<string> {
   const curves = given.map((curve) => ({ ...curve, name: printable(curve.name ?? "") }))
-  const {
-    width,
-    height,
-    xTitle,
-    zero = true,
-    format = ".3~g",
-    smoothed = false,
-    marked = false,
-    logarithmic = false,
-  } = options
+  const { width, height, xTitle, zero = true, format = ".3~g", smoothed = false, marked = false } = options
   const values = curves.flatMap(({ name, points }) => curveValues(name, points))
+  const logarithmic = options.logarithmic === true && values.length > 0
   // Without values Vega's scales would go from NaN to NaN, also in the text for screen readers.
   const range = values.length === 0 ? { domain: [0, 1] } : {}
   const ticks = logarithmic ? { values: [...new Set(values.map(({ x }) => x))] } : { tickCount: Math.round(width / 90) }
   const x = {
     field: "x",
     type: "quantitative",
-    scale: logarithmic ? ({ type: "log", nice: false, ...range } as const) : { nice: false, zero: marked, ...range },
+    scale: logarithmic ? ({ type: "log", nice: false } as const) : { nice: false, zero: marked, ...range },
     axis: { title: xTitle, ...ticks, grid: false, labelExpr: "format(datum.value, '~s')" },
   } as const
   const y = (field: string) =>

@@ -76,8 +76,7 @@ async function curves(report: Cifar10Report): Promise<Html> {
 <section>
   <h2>Zero-shot accuracy over samples seen</h2>
   <p>By the benchmark's protocol: each of ten classes is the mean of ${templates.length} prompts. All ${integer(pictures.test)} test
-  pictures count; guessing gives ${percent(guessing)}. By these curves,
-  ${efficiencyText(efficiency)}. Plain training made ${integer(samplesPerSecond.plain)} samples/s, reinforced
+  pictures count; guessing gives ${percent(guessing)}. Plain training made ${integer(samplesPerSecond.plain)} samples/s, reinforced
   ${integer(samplesPerSecond.reinforced)}.</p>
   ${await accuracyFigure(report)}
   <table class="plain">

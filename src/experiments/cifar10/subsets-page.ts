@@ -15,7 +15,7 @@ export async function dataEfficiency({ subsets, samplesSeen }: Cifar10Report): P
   return html`
 <section>
   <h2>Accuracy over different pictures</h2>
-  <p>${dataEfficiencyText(subsets)} Every student saw ${integer(samplesSeen)} samples; those with fewer pictures saw each more often.</p>
+  <p>${dataEfficiencyText(subsets)} Every student saw ${integer(samplesSeen)} samples; those with fewer pictures saw each more often. The teachers are the same for all.</p>
   ${await wideFigure(curves, {
     label: "Accuracy at the end over the number of different pictures",
     xTitle: "different pictures",

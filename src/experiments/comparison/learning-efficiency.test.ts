@@ -83,10 +83,10 @@ test("every level has a row that says where plain training is on a plateau, and 
 })
 
 test("plateaus are told with where they begin", () => {
-  expect(plateauText(one)).toContain("on a plateau from about 1,900 samples on: there")
-  expect(plateauText(three)).toContain("from about 1,900 samples on (1 of 3 seeds)")
+  expect(plateauText(one)).toContain("on a plateau, which begins at about 1,900 samples: there")
+  expect(plateauText(three)).toContain("begins at about 1,900 samples (1 of 3 seeds): there")
   expect(plateauText(learningEfficiency({ plain: [rising], reinforced: [reinforced], guessing }))).toBe(
-    "Plain training is not on a plateau: it would still improve.",
+    "Plain training is not on a plateau: it improves to its end.",
   )
 })
 

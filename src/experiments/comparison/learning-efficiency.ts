@@ -66,11 +66,11 @@ export function stepTimeText({ overPlain, overBothCaptions }: StepTimes): string
 /** Where plain training is on a plateau, as a sentence. */
 export function plateauText({ plateaus }: LearningEfficiency): string {
   const starts = plateaus.filter((start) => start !== null)
-  if (starts.length === 0) return "Plain training is not on a plateau: it would still improve."
+  if (starts.length === 0) return "Plain training is not on a plateau: it improves to its end."
   const seeds = plateaus.length > 1 ? ` (${starts.length} of ${plateaus.length} seeds)` : ""
   const from = [Math.min(...starts), Math.max(...starts)].map((start) => integer(Math.round(start / 100) * 100))
   const first = from[0] === from[1] ? from[0] : `${from.join(" to ")}`
-  return `Plain training is on a plateau from about ${first} samples on${seeds}: there it adds 5% to its gain at most, and the ratio grows with the length of its run.`
+  return `Plain training is on a plateau, which begins at about ${first} samples${seeds}: there it adds 5% to its gain at most, and the ratio grows with the length of its run.`
 }
 
 export interface EfficiencyRow {

@@ -5,13 +5,7 @@ import { type Html, html } from "../../report/html.ts"
 import { integer, percent } from "../../report/numbers.ts"
 import { type StepEntry, totalLoss } from "../../train/log/entries.ts"
 import { stepCurve } from "../../train/log/report/curves.ts"
-import {
-  accuracyFigure,
-  efficiencySection,
-  efficiencyText,
-  stepTimeText,
-  teachersText,
-} from "../comparison/learning-efficiency.ts"
+import { accuracyFigure, efficiencySection, stepTimeText, teachersText } from "../comparison/learning-efficiency.ts"
 import type { ReportData } from "./report-data.ts"
 
 /** Whose pictures the teachers saw. */
@@ -22,7 +16,7 @@ export async function learned(data: ReportData): Promise<Html> {
   return html`
 <section>
   <h2>What reinforcement is worth</h2>
-  <p>Mean accuracy over all tasks. By these curves, ${efficiencyText(data.efficiency)}.</p>
+  <p>Mean accuracy over all tasks${data.plain.length > 1 ? `, and over ${data.plain.length} students of each kind` : ""}.</p>
   ${await accuracyFigure(data)}
   ${taskTable(data)}
   ${efficiencySection(data.efficiency)}
