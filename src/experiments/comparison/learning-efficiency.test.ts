@@ -46,7 +46,7 @@ test("the claim is made at 90 % of plain training's gain, in samples and in seco
   expect(efficiencyText(untimed)).toMatch(/reinforced training$/)
 })
 
-test("figures and titles say the same, and a title claims no difference below one point", () => {
+test("a title has the better score first, whichever it is, and claims no difference below one point", () => {
   const spread = { median: 1.79, low: 1, high: 2 }
   expect([spread, { ...spread, median: 0 }, null].map(efficiencyFigure)).toEqual([
     "1.8x",
@@ -56,7 +56,11 @@ test("figures and titles say the same, and a title claims no difference below on
   expect(comparisonTitle({ plain: [flat], reinforced: [reinforced] }, "Both")).toBe(
     "60.0% accuracy with reinforcement, 50.0% without",
   )
+  expect(comparisonTitle({ plain: [reinforced], reinforced: [flat] }, "Both")).toBe(
+    "60.0% accuracy without reinforcement, 50.0% with it",
+  )
   expect(comparisonTitle({ plain: [flat], reinforced: [curve([0.509])] }, "Both")).toBe("Both")
+  expect(comparisonTitle({ plain: [curve([0.509])], reinforced: [flat] }, "Both")).toBe("Both")
 })
 
 test("every level has a row that says where plain training is on a plateau, and every shorter run has one", () => {

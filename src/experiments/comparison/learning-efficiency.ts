@@ -40,14 +40,16 @@ export function efficiencyFigure(spread: Spread | null): string {
   return spread.median === 0 ? "not reached" : `${ratio(spread)}x`
 }
 
-/** The title of a page, with the scores at the ends; `otherwise` is the title of a comparison without a clear difference. */
+/** The title of a page: the scores at the ends, the better one first. `otherwise` is the title where they hardly differ. */
 export function comparisonTitle(
   { plain, reinforced }: Pick<StudentResults, "plain" | "reinforced">,
   otherwise: string,
 ): string {
   const [without, withIt] = [endOf(plain), endOf(reinforced)]
-  if (withIt - without < clearDifference) return otherwise
-  return `${percent(withIt)} accuracy with reinforcement, ${percent(without)} without`
+  if (Math.abs(withIt - without) < clearDifference) return otherwise
+  return withIt > without
+    ? `${percent(withIt)} accuracy with reinforcement, ${percent(without)} without`
+    : `${percent(without)} accuracy without reinforcement, ${percent(withIt)} with it`
 }
 
 /** Below one point of accuracy a title claims nothing. */
