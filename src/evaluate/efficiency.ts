@@ -1,9 +1,15 @@
-/** Learning efficiency: how many times fewer samples one way of training needs to be as good as another. */
+/**
+ * Learning efficiency: how many times fewer samples, and seconds, one way of training (reinforced) needs to be as good as
+ * another (plain). It is measured at shares of plain training's gain over guessing. At its best score plain training is often
+ * on a plateau, where a longer run of it alone raises the ratio; so claims are made at `headlineLevel`.
+ */
 
 /** A model's score after so many samples. */
 export interface CurvePoint {
   /** Pairs trained on, repeats counted. */
   readonly samplesSeen: number
+  /** Time of the training steps until here; absent where it was not measured. */
+  readonly seconds?: number
   /** Main metric of each task, 0..1. */
   readonly tasks: Readonly<Record<string, number>>
   /** Their mean. */
@@ -12,41 +18,108 @@ export interface CurvePoint {
 
 export type LearningCurve = readonly CurvePoint[]
 
+/** Shares of plain training's gain over guessing at which the two are compared. */
+export const gainLevels = [0.8, 0.9, 0.95, 1] as const
+
+/** The level of a claim that is made in one figure. */
+export const headlineLevel = 0.9
+
+/** What a score takes. */
+export interface Cost {
+  readonly samples: number
+  /** Null where the curve has no times. */
+  readonly seconds: number | null
+}
+
+/** How many times as much of each plain training takes. */
+export type CostRatio = Cost
+
+// ------------------------------------------------------------------------------------------------------- pairs
+
 /**
- * Samples that `curve` needs to reach `average`. The curve begins at the accuracy of guessing, and is linear between
- * measurements. Null where it never reaches the average.
+ * What `curve` needs to reach `average`. The curve begins at the accuracy of guessing, and is linear between measurements.
+ * Null where it never reaches the average.
  */
-export function samplesToReach(curve: LearningCurve, average: number, guessing: number): number | null {
-  let [samples, score] = [0, guessing]
-  if (average <= guessing) return 0
+export function costToReach(curve: LearningCurve, average: number, guessing: number): Cost | null {
+  if (average <= guessing) return { samples: 0, seconds: 0 }
+  let before: Omit<CurvePoint, "tasks"> = { samplesSeen: 0, seconds: 0, average: guessing }
   for (const point of curve) {
     if (point.average >= average) {
-      const share = (average - score) / (point.average - score)
-      return samples + share * (point.samplesSeen - samples)
+      const share = (average - before.average) / (point.average - before.average)
+      const between = (from: number, to: number) => from + share * (to - from)
+      const [from, to] = [before.seconds, point.seconds]
+      const seconds = from === undefined || to === undefined ? null : between(from, to)
+      return { samples: between(before.samplesSeen, point.samplesSeen), seconds }
     }
-    ;[samples, score] = [point.samplesSeen, point.average]
+    before = point
   }
   return null
 }
 
 /**
- * The samples of `plain` at its best, divided by the samples that `reinforced` needs to be as good: how many times longer
- * plain training takes. It is a lower bound where plain training would still improve, and 0 where `reinforced` never is as good.
+ * What `plain` needs for `level` (0..1) of its gain over guessing, divided by what `reinforced` needs for the same score; 0
+ * where `reinforced` never has it.
  *
- * Where plain training is never better than guessing, the ratio is all its samples over those after which `reinforced` is: a
- * lower bound. It is 1 where neither learned anything. So the ratio is always finite.
+ * Where plain training is never better than guessing, all it took is divided by what `reinforced` took until it was: a lower
+ * bound. The ratio is 1 where neither learned anything. So ratios are always finite.
  */
-export function efficiencyRatio(plain: LearningCurve, reinforced: LearningCurve, guessing: number): number {
-  const best = plain.reduce((a, b) => (b.average > a.average ? b : a))
-  if (best.average <= guessing) return lowerBound(plain, reinforced, guessing)
-  const samples = samplesToReach(reinforced, best.average, guessing)
-  return samples === null ? 0 : best.samplesSeen / samples
+export function efficiencyAt(
+  level: number,
+  plain: LearningCurve,
+  reinforced: LearningCurve,
+  guessing: number,
+): CostRatio {
+  const score = scoreAt(level, plain, guessing)
+  if (score <= guessing) return lowerBound(plain.at(-1)!, reinforced, guessing)
+  return ratioOf(costToReach(plain, score, guessing)!, costToReach(reinforced, score, guessing))
 }
 
-function lowerBound(plain: LearningCurve, reinforced: LearningCurve, guessing: number): number {
-  const first = reinforced.find(({ average }) => average > guessing)
-  return first ? plain.at(-1)!.samplesSeen / first.samplesSeen : 1
+/** What plain training took until its end, divided by what `reinforced` needs for the same score; as in `efficiencyAt`. */
+export function efficiencyAgainstEnd(plain: LearningCurve, reinforced: LearningCurve, guessing: number): CostRatio {
+  const end = plain.at(-1)!
+  if (end.average <= guessing) return lowerBound(end, reinforced, guessing)
+  return ratioOf(costOf(end), costToReach(reinforced, end.average, guessing))
 }
+
+/** Share of the gain within which a curve counts as level, and the least share of a run that makes a plateau. */
+const [levelGain, leastPlateau] = [0.05, 0.25] as const
+
+/**
+ * Samples from which on a curve is on a plateau: what follows is a quarter of the run or more, and adds 5 % to its gain at most.
+ * Null where there is none, or nothing was learned.
+ */
+export function plateauStart(curve: LearningCurve, guessing: number): number | null {
+  const score = scoreAt(1 - levelGain, curve, guessing)
+  if (score <= guessing) return null
+  const { samples } = costToReach(curve, score, guessing)!
+  return samples <= (1 - leastPlateau) * curve.at(-1)!.samplesSeen ? samples : null
+}
+
+/** The score at a share of a curve's gain; never above its best, where rounding would make it so. */
+function scoreAt(level: number, curve: LearningCurve, guessing: number): number {
+  const best = Math.max(...curve.map(({ average }) => average))
+  return Math.min(best, guessing + level * (best - guessing))
+}
+
+function costOf({ samplesSeen, seconds = null }: { readonly samplesSeen: number; readonly seconds?: number | null }) {
+  return { samples: samplesSeen, seconds } satisfies Cost
+}
+
+function ratioOf(plain: Cost, reinforced: Cost | null): CostRatio {
+  if (reinforced === null) return { samples: 0, seconds: plain.seconds === null ? null : 0 }
+  const timed = plain.seconds !== null && reinforced.seconds !== null
+  return {
+    samples: plain.samples / reinforced.samples,
+    seconds: timed ? plain.seconds / reinforced.seconds : null,
+  }
+}
+
+function lowerBound(end: CurvePoint, reinforced: LearningCurve, guessing: number): CostRatio {
+  const first = reinforced.find(({ average }) => average > guessing)
+  return first ? ratioOf(costOf(end), costOf(first)) : { samples: 1, seconds: end.seconds === undefined ? null : 1 }
+}
+
+// ------------------------------------------------------------------------------------------------------- seeds
 
 export interface Spread {
   readonly median: number
@@ -59,4 +132,79 @@ export function spreadOf(values: readonly number[]): Spread {
   const middle = (sorted.length - 1) / 2
   const median = (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2
   return { median, low: sorted[0]!, high: sorted.at(-1)! }
+}
+
+/** Ratios over the seeds. */
+export interface RatioSpread {
+  readonly samples: Spread
+  /** Null where a curve has no times. */
+  readonly seconds: Spread | null
+}
+
+export interface EfficiencyAtLevel extends RatioSpread {
+  /** Share of plain training's gain over guessing. */
+  readonly level: number
+  /** For how many seeds plain training is on its plateau there. */
+  readonly onPlateau: number
+}
+
+/** Against plain runs whose learning rate ends at a share of the samples. */
+export interface EfficiencyOfScheduled extends RatioSpread {
+  /** Share of the samples of the other runs. */
+  readonly share: number
+  readonly samplesSeen: number
+  /** Mean score of the plain runs at their end. */
+  readonly average: number
+}
+
+export interface LearningEfficiency {
+  /** By `gainLevels`. */
+  readonly levels: readonly EfficiencyAtLevel[]
+  /** By their share. */
+  readonly scheduled: readonly EfficiencyOfScheduled[]
+  /** For each seed the samples from which on plain training is on a plateau; null where there is none. */
+  readonly plateaus: readonly (number | null)[]
+}
+
+/** A curve for each seed, in the same order everywhere. */
+export interface ComparedCurves {
+  readonly plain: readonly LearningCurve[]
+  readonly reinforced: readonly LearningCurve[]
+  /** Plain runs that were scheduled for a share of the samples; none by default. */
+  readonly scheduled?: readonly { readonly share: number; readonly curves: readonly LearningCurve[] }[]
+  /** The average accuracy of guessing. */
+  readonly guessing: number
+}
+
+/** All measures of how much sooner reinforced training learns, each with its spread over the seeds. */
+export function learningEfficiency(curves: ComparedCurves): LearningEfficiency {
+  const { plain, reinforced, scheduled = [], guessing } = curves
+  const plateaus = plain.map((curve) => plateauStart(curve, guessing))
+  return {
+    levels: gainLevels.map((level) => ({
+      level,
+      ...spreadOfRatios(plain.map((curve, i) => efficiencyAt(level, curve, reinforced[i]!, guessing))),
+      onPlateau: level < 1 - levelGain ? 0 : plateaus.filter((start) => start !== null).length,
+    })),
+    scheduled: scheduled.map(({ share, curves: ends }) => ({
+      share,
+      samplesSeen: ends[0]!.at(-1)!.samplesSeen,
+      average: ends.reduce((sum, curve) => sum + curve.at(-1)!.average, 0) / ends.length,
+      ...spreadOfRatios(ends.map((curve, i) => efficiencyAgainstEnd(curve, reinforced[i]!, guessing))),
+    })),
+    plateaus,
+  }
+}
+
+/** The measure for a claim in one figure. */
+export function headlineOf({ levels }: Pick<LearningEfficiency, "levels">): EfficiencyAtLevel {
+  return levels.find(({ level }) => level === headlineLevel)!
+}
+
+function spreadOfRatios(ratios: readonly CostRatio[]): RatioSpread {
+  const seconds = ratios.map((ratio) => ratio.seconds).filter((value) => value !== null)
+  return {
+    samples: spreadOf(ratios.map(({ samples }) => samples)),
+    seconds: seconds.length === ratios.length ? spreadOf(seconds) : null,
+  }
 }

@@ -42,6 +42,17 @@ test("values that are not finite are left out, and the rest is drawn", async () 
   expect(await curvesChart([{ points: [] }], look)).not.toMatch(/NaN|undefined/)
 })
 
+test("on an axis of powers equal ratios are equal distances, and every point has a tick", async () => {
+  const points = [313, 1252, 5008].map((x, i) => ({ x, y: i }))
+  const svg = await curvesChart([{ points }], { ...look, marked: true, logarithmic: true })
+  const [, path] = svg.match(/aria-roledescription="line mark"[^>]* d="([^"]+)"/)!
+  const [first, second, third] = path!.match(/[ML][^,]+/g)!.map((text) => Number(text.slice(1)))
+  expect(third! - second!).toBeCloseTo(second! - first!, 1)
+  expect(second! - first!).toBeGreaterThan(50)
+  for (const tick of ["313", "1.252k", "5.008k"]) expect(svg).toContain(`>${tick}<`)
+  expect(await curvesChart([{ points: [] }], { ...look, logarithmic: true })).not.toMatch(/NaN|undefined|Infinity/)
+})
+
 test("smoothing is centred and keeps a constant and a straight line", () => {
   expect(smooth([3, 3, 3, 3], 3)).toEqual([3, 3, 3, 3])
   expect(smooth([0, 1, 2, 3, 4], 3)).toEqual([0.5, 1, 2, 3, 3.5])

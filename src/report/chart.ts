@@ -26,6 +26,8 @@ interface CurvesOptions {
   readonly marked?: boolean
   /** Where upright dashed lines are drawn, within the curves' range. */
   readonly rules?: readonly number[]
+  /** Whether the lower axis is one of powers, with a tick at every point: for a few positive values far apart. */
+  readonly logarithmic?: boolean
 }
 
 export interface FigureOptions extends Omit<CurvesOptions, "width" | "height"> {
@@ -62,13 +64,15 @@ export async function curvesChart(given: readonly Curve[], options: CurvesOption
   const curves = given.map((curve) => ({ ...curve, name: printable(curve.name ?? "") }))
   const { width, height, xTitle, zero = true, format = ".3~g", smoothed = false, marked = false, rules = [] } = options
   const values = curves.flatMap(({ name, points }) => curveValues(name, points))
+  const logarithmic = options.logarithmic === true && values.length > 0
   // Without values Vega's scales would go from NaN to NaN, also in the text for screen readers.
   const range = values.length === 0 ? { domain: [0, 1] } : {}
+  const ticks = logarithmic ? { values: [...new Set(values.map(({ x }) => x))] } : { tickCount: Math.round(width / 90) }
   const x = {
     field: "x",
     type: "quantitative",
-    scale: { nice: false, zero: marked, ...range },
-    axis: { title: xTitle, tickCount: Math.round(width / 90), grid: false, labelExpr: "format(datum.value, '~s')" },
+    scale: logarithmic ? ({ type: "log", nice: false } as const) : { nice: false, zero: marked, ...range },
+    axis: { title: xTitle, ...ticks, grid: false, labelExpr: "format(datum.value, '~s')" },
   } as const
   const y = (field: string) =>
     ({ field, type: "quantitative", scale: { zero, ...range }, axis: { tickCount: 4, title: null, format } }) as const

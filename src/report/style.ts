@@ -41,6 +41,7 @@ dl, dd, figure, ol { margin: 0; padding: 0; }
 .bars tfoot th, .bars tfoot td { border-top: 1px solid var(--line); font-weight: 600; }
 .plain th, .plain td { padding: 5px 24px 5px 0; border-bottom: 1px solid var(--line); text-align: right; }
 .plain th:first-child { text-align: left; }
+.plain .headline th, .plain .headline td { font-weight: 600; }
 
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); gap: 24px 18px; }
 .card { display: flex; flex-direction: column; min-width: 0; }

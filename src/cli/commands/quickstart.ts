@@ -35,7 +35,12 @@ export function register(program: Command, context: CommandContext): void {
       new Option("--preset <name>", "how much of everything").choices(Object.keys(presets)).default("standard"),
     )
     .option("--seed <n>", "seed of the pictures and of the training", wholeNumber(0, 2 ** 31), 0)
-    .option("--seeds <n>", "students of each kind", wholeNumber(1, 100), 1)
+    .option(
+      "--seeds <n>",
+      "students of each kind; from 3 on, plain ones also of 1/4 and 1/2 of the samples",
+      wholeNumber(1, 100),
+      1,
+    )
     .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
     .option("--json", "print report.json")
     .addOption(progressOption())

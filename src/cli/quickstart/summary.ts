@@ -1,16 +1,22 @@
 /** What `mobileclip quickstart` prints at its end. */
 import type { CurvePoint, LearningCurve } from "../../evaluate/efficiency.ts"
-import { efficiencyText } from "../../experiments/comparison/learning-efficiency.ts"
+import { endOf, stepTimeText, teachersText } from "../../experiments/comparison/learning-efficiency.ts"
+import { renderedOrigin } from "../../experiments/quickstart/learning-page.ts"
 import type { ReportData } from "../../experiments/quickstart/report-data.ts"
 import { spacedPercent, textTable } from "../table.ts"
+import { efficiencyLines } from "./efficiency-lines.ts"
 
 export function summary(report: ReportData, page: string): string {
-  const { seconds, samplesSeen, efficiencyRatio, stepTimeRatio, plain } = report
+  const { seconds, samplesSeen, plain, reinforced, guessing, efficiency, stepTime, precisePictures } = report
   return [
     `students saw ${samplesSeen.toLocaleString("en")} samples each; ${(seconds / 60).toFixed(1)} minutes in all`,
-    `${efficiencyText(efficiencyRatio, plain.length)}; a reinforced step takes ${stepTimeRatio.toFixed(2)} times as long`,
+    `mean zero-shot accuracy ${spacedPercent(endOf(reinforced))} reinforced, ${spacedPercent(endOf(plain))} plain (guessing ${spacedPercent(guessing)})`,
+    teachersText(precisePictures, renderedOrigin),
     "",
     taskTable(report),
+    "",
+    efficiencyLines(efficiency),
+    stepTimeText(stepTime),
     "",
     `report: ${page}`,
     "",

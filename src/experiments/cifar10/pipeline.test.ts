@@ -3,6 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
 import { afterAll, expect, test } from "vitest"
+import { cropScalesOf } from "../../../test/crop-scales.ts"
+import { readShard } from "../../data/shards.ts"
 import { classNames } from "./classes.ts"
 import { compareOnCifar10 } from "./pipeline.ts"
 import { type Cifar10Recipe, presets } from "./recipe.ts"
@@ -34,7 +36,8 @@ const recipe: Cifar10Recipe = {
     training: { ...standard.captioner.training, batchSize: 8, steps: 3, warmupSteps: 1 },
   },
   reinforcement: { ...standard.reinforcement, views: 2 },
-  student: { ...standard.student, training: brief },
+  // The smallest subset has two pictures, which must fill a batch.
+  student: { ...standard.student, training: { ...brief, batchSize: 2 } },
   evaluations: 2,
 }
 
@@ -44,18 +47,18 @@ test("class folders become teachers, reinforced shards, two students and a repor
   const out = join(folder, "run")
   const run = () =>
     compareOnCifar10({
-      ...{ data: join(folder, "data"), out, recipe, seed: 1, seeds: 1, threads: 1 },
+      ...{ data: join(folder, "data"), out, recipe, seed: 1, seeds: 1, subsets: true, threads: 1 },
       startProgress: () => ({ update() {}, done() {} }),
       say: () => {},
       signal: new AbortController().signal,
     })
   const report = await run()
   for (const curves of [report.plain, report.reinforced]) {
-    expect(curves.map((curve) => curve.map(({ samplesSeen }) => samplesSeen))).toEqual([[16, 24]])
+    expect(curves.map((curve) => curve.map(({ samplesSeen }) => samplesSeen))).toEqual([[4, 6]])
     // Shares of twenty pictures.
     for (const { average } of curves.flat()) expect(20 * average).toBeCloseTo(Math.round(20 * average), 6)
   }
-  expect(report).toMatchObject({ guessing: 0.1, samplesSeen: 24, pictures: { test: 20 } })
+  expect(report).toMatchObject({ guessing: 0.1, samplesSeen: 6, pictures: { test: 20 } })
   expect(report.teachers.map(({ name, samplesSeen }) => [name, samplesSeen])).toEqual(
     recipe.teachers.map(({ name }) => [name, 24]),
   )
@@ -72,7 +75,29 @@ test("class folders become teachers, reinforced shards, two students and a repor
   expect(await losses("plain-1")).toEqual(["contrastive"])
   expect(await losses("reinforced-1")).toContain("distillation")
 
+  const crops = await cropScalesOf(out, "plain-1")
+  expect(crops.plain).toEqual(crops.reinforced)
+
+  // Subsets are the first pictures, the same for both students, who see as many samples as those of all pictures.
+  expect(report.subsets.map(({ unique }) => unique)).toEqual([2, 5, 20])
+  for (const { plain, reinforced } of report.subsets)
+    for (const [curve] of [plain, reinforced]) expect(curve!.map(({ samplesSeen }) => samplesSeen)).toEqual([4, 6])
+  expect(report.subsets[2]).toMatchObject({ plain: report.plain, reinforced: report.reinforced })
+  const keysOf = async (...path: string[]) => {
+    const keys: string[] = []
+    for await (const { key } of readShard(join(out, ...path))) keys.push(key)
+    return keys
+  }
+  const all = await keysOf("careless", "00000.tar")
+  for (const kind of ["careless.tar", "reinforced.tar"]) {
+    expect(await keysOf("subsets", "2", kind)).toEqual(all.slice(0, 2))
+    expect(await keysOf("subsets", "5", kind)).toEqual(all.slice(0, 5))
+  }
+  expect(page).toContain("Accuracy over different pictures")
+  expect(page).toContain("trained on 20 other pictures")
+
   // A second run trains nothing and gives the same report.
   const again = await run()
   expect([again.plain, again.reinforced, again.teachers]).toEqual([report.plain, report.reinforced, report.teachers])
+  expect(again.subsets).toEqual(report.subsets)
 })

@@ -19,6 +19,7 @@ import {
   distillation,
   type StudentComparison,
   type StudentResults,
+  scheduledShares,
 } from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
@@ -28,6 +29,7 @@ import { cifar10Info } from "./models.ts"
 import type { Cifar10Recipe, TeacherRecipe } from "./recipe.ts"
 import { type Cifar10Report, captionExamples, shareOfTrueCaptions } from "./report-data.ts"
 import { writeCifar10Report } from "./report-page.ts"
+import { compareSubsets, type SubsetResults } from "./subsets.ts"
 
 /** Everything is written below `out`. */
 interface Cifar10Options extends ReinforcementContext {
@@ -36,12 +38,14 @@ interface Cifar10Options extends ReinforcementContext {
   readonly recipe: Cifar10Recipe
   /** Students of each kind. */
   readonly seeds: number
+  /** Whether students also learn from fewer different pictures. */
+  readonly subsets: boolean
 }
 
 /** Names that are written in the folder. */
 const content = [
   ...["careless", "precise.jsonl", "tasks.json", "teachers", "captioned", "reinforced", "students"],
-  ...["report.html", "report.json"],
+  ...["subsets", "report.html", "report.json"],
 ] as const
 
 /** Runs all stages and returns what the report says. Throws UserError where the folder is not CIFAR-10. */
@@ -61,7 +65,8 @@ export async function compareOnCifar10(options: Cifar10Options): Promise<Cifar10
   )
   const comparison = comparisonOf(pictures, reinforcement.shards, taught.teachers, options)
   const students = await clock.stage("students", () => compareStudents(comparison, options))
-  const report = await reportData({ pictures, taught, reinforcement, students }, options, clock)
+  const subsets = options.subsets ? await clock.stage("subsets", () => trainSubsets(comparison, options)) : []
+  const report = await reportData({ pictures, taught, reinforcement, students, subsets }, options, clock)
   await writeCifar10Report(out, report, await captionExamples(reinforcement.shards))
   return report
 }
@@ -71,15 +76,17 @@ interface Outcome {
   readonly taught: Taught
   readonly reinforcement: Reinforcement
   readonly students: StudentResults
+  readonly subsets: readonly SubsetResults[]
 }
 
 async function reportData(
-  { pictures, taught: { teachers, captioner }, reinforcement, students }: Outcome,
+  { pictures, taught: { teachers, captioner }, reinforcement, students, subsets }: Outcome,
   { recipe }: Cifar10Options,
   clock: Clock,
 ): Promise<Cifar10Report> {
   const { plain, reinforced } = students.first
-  const earlier = [...teachers, captioner].reduce((sum, each) => sum + each.earlierSeconds, students.earlierSeconds)
+  const all = { unique: recipe.pictures.unique, plain: students.plain, reinforced: students.reinforced }
+  const earlier = [...teachers, captioner, students, ...subsets].reduce((sum, each) => sum + each.earlierSeconds, 0)
   return {
     seconds: clock.seconds() + earlier,
     pictures: { ...recipe.pictures, test: pictures.test },
@@ -88,7 +95,8 @@ async function reportData(
     plain: students.plain,
     reinforced: students.reinforced,
     guessing: 1 / classNames.length,
-    efficiencyRatio: students.efficiency,
+    efficiency: students.efficiency,
+    subsets: subsets.length > 0 ? [...subsets.map(({ earlierSeconds: _, ...subset }) => subset), all] : [],
     samplesPerSecond: { plain: plain.samplesPerSecond, reinforced: reinforced.samplesPerSecond },
     teachers: recipe.teachers.map(({ name }, i) => ({ name, ...curveOf(teachers[i]!).at(-1)! })),
     captioner: { ...curveOf(captioner).at(-1)!, trueCaptions: await shareOfTrueCaptions(reinforcement.shards) },
@@ -160,7 +168,7 @@ function teacherTraining(
     name,
     info: cifar10Info(model),
     config: { ...training, seed: options.seed + seed, evaluateEvery: training.steps },
-    pairs: { source: precise, format: "jsonl", view: "crop", cropScale: options.recipe.cropScale },
+    pairs: { source: precise, format: "jsonl", view: "crop", cropScale: options.recipe.reinforcement.cropScale },
     tasks,
   }
 }
@@ -177,10 +185,15 @@ function comparisonOf(
     info: cifar10Info(model),
     config: { ...training, seed, evaluateEvery: Math.ceil(training.steps / recipe.evaluations) },
     seeds,
-    plain: { source: careless, format: "shards", view: "crop", cropScale: recipe.cropScale },
+    scheduled: scheduledShares(seeds),
+    plain: { source: careless, format: "shards", view: "crop", cropScale: recipe.reinforcement.cropScale },
     reinforced: { source: reinforced, format: "reinforced", view: "stored" },
     objective: distillation(recipe.reinforcement, teachers),
     tasks,
     guessing: 1 / classNames.length,
   }
+}
+
+function trainSubsets(comparison: StudentComparison, options: Cifar10Options): Promise<SubsetResults[]> {
+  return compareSubsets(comparison, options.recipe.pictures.unique, join(options.out, "subsets"), options)
 }

@@ -26,8 +26,7 @@ export interface Cifar10Recipe {
   readonly captions: CaptionMix
   readonly teachers: readonly TeacherRecipe[]
   readonly captioner: TeacherRecipe
-  /** Range of the share of a picture's area that a training crop shows. */
-  readonly cropScale: readonly [number, number]
+  /** Teachers learn from crops of its scale, too. */
   readonly reinforcement: ReinforcementRecipe & DistillationRecipe
   readonly student: { readonly model: Cifar10ModelName; readonly training: Training }
   /** Evaluations during each student's training. */
@@ -59,12 +58,11 @@ const standard: Cifar10Recipe = {
       warmupSteps: 30,
     },
   },
-  cropScale: [0.5, 1],
   reinforcement: {
     captions: 1,
     generationType: "greedy",
     views: 6,
-    augmentation: { random_resized_crop: { scale: [0.5, 1] } },
+    cropScale: [0.5, 1],
     objective: { kind: "distill", weights: [0, 1], averageAfterSoftmax: true },
     temperature: 1,
   },

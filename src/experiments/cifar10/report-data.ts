@@ -2,10 +2,11 @@
 import { expandShards } from "../../data/expand.ts"
 import { readSamples } from "../../data/reinforced/read.ts"
 import type { EncodedImage } from "../../data/reinforced/sample.ts"
-import type { CurvePoint, LearningCurve, Spread } from "../../evaluate/efficiency.ts"
+import type { CurvePoint, LearningCurve, LearningEfficiency } from "../../evaluate/efficiency.ts"
 import type { Machine } from "../../report/machine.ts"
 import { type CaptionKind, type CaptionMix, isTrue } from "./captions.ts"
 import type { ClassName } from "./classes.ts"
+import type { SubsetResults } from "./subsets.ts"
 
 export interface Cifar10Report {
   /** Wall time of the whole run. */
@@ -23,8 +24,10 @@ export interface Cifar10Report {
   readonly reinforced: readonly LearningCurve[]
   /** The accuracy of guessing. */
   readonly guessing: number
-  /** Over the seeds: samples that plain training needs for its best, over those of reinforced training. */
-  readonly efficiencyRatio: Spread
+  /** What plain training needs over what reinforced training needs to be as good, with its spread over the seeds. */
+  readonly efficiency: LearningEfficiency
+  /** Students of fewer different pictures, then those of all; empty where that was not asked for. */
+  readonly subsets: readonly Omit<SubsetResults, "earlierSeconds">[]
   /** Rates of the first student of each kind. */
   readonly samplesPerSecond: { readonly plain: number; readonly reinforced: number }
   readonly teachers: readonly (CurvePoint & { readonly name: string })[]

@@ -1,5 +1,6 @@
 /** The page of the comparison on CIFAR-10. */
 import { join } from "node:path"
+import { headlineOf } from "../../evaluate/efficiency.ts"
 import { writeAtomically } from "../../host/files/files.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { type Html, html } from "../../report/html.ts"
@@ -9,14 +10,22 @@ import { pictureCard } from "../../report/picture-card.ts"
 import { figureList } from "../../report/terms.ts"
 import {
   accuracyFigure,
+  comparisonTitle,
   efficiencyFigure,
+  efficiencySection,
   efficiencyText,
-  efficiencyTitle,
+  endOf,
+  headlineNames,
   meanAt,
+  teachersText,
 } from "../comparison/learning-efficiency.ts"
 import { stagesSection } from "../comparison/stages.ts"
 import { templates } from "./classes.ts"
 import type { CaptionExample, Cifar10Report } from "./report-data.ts"
+import { dataEfficiency } from "./subsets-page.ts"
+
+/** Whose pictures the teachers saw. */
+export const cifar10Origin = "of the same benchmark's training set"
 
 /** Writes `report.html` (one file, needs no network) and `report.json` into `directory`, which must exist. */
 export async function writeCifar10Report(
@@ -32,6 +41,7 @@ export async function writeCifar10Report(
 async function cifar10Page(report: Cifar10Report, pictures: readonly CaptionExample[]): Promise<string> {
   const body = html`${headline(report)}
 ${await curves(report)}
+${await dataEfficiency(report)}
 ${teachers(report)}
 ${captions(report, pictures)}
 ${stagesSection(report)}
@@ -39,39 +49,41 @@ ${machine(report)}`
   return htmlDocument("Plain and reinforced training on CIFAR-10", body)
 }
 
-function headline({ efficiencyRatio, samplesSeen, pictures, plain, reinforced, seconds }: Cifar10Report): Html {
-  const last = plain[0]!.length - 1
+function headline({ efficiency, samplesSeen, pictures, plain, reinforced, guessing, seconds }: Cifar10Report): Html {
+  const measure = headlineOf(efficiency)
   return html`
 <header>
   <p class="eyebrow">mobileclip on CIFAR-10</p>
-  <h1>${efficiencyTitle(efficiencyRatio, "Plain and reinforced training on real photographs")}</h1>
+  <h1>${comparisonTitle({ plain, reinforced }, "Plain and reinforced training on real photographs")}</h1>
   <p class="lede">The same student saw ${integer(samplesSeen)} pairs from ${integer(pictures.unique)} photographs with careless captions: once as they
-  are, once with stored knowledge of teachers about them. All models were trained from scratch here, in ${durationText(seconds)}.</p>
+  are, once with stored knowledge of teachers about them. By their curves, ${efficiencyText(efficiency)}.</p>
+  <p>${teachersText(pictures.precise, cifar10Origin)} All models were trained from scratch here, in ${durationText(seconds)}.</p>
   ${figureList([
-    ["learning efficiency", efficiencyFigure(efficiencyRatio)],
-    ["plain", percent(meanAt(plain, last))],
-    ["reinforced", percent(meanAt(reinforced, last))],
-    ["test pictures", integer(pictures.test)],
+    ["reinforced", percent(endOf(reinforced))],
+    ["plain", percent(endOf(plain))],
+    ["guessing", percent(guessing)],
+    [headlineNames.samples, efficiencyFigure(measure.samples)],
+    [headlineNames.seconds, efficiencyFigure(measure.seconds)],
   ])}
 </header>`
 }
 
 async function curves(report: Cifar10Report): Promise<Html> {
-  const { plain, reinforced, pictures, samplesPerSecond, guessing, efficiencyRatio } = report
+  const { plain, reinforced, pictures, samplesPerSecond, guessing, efficiency } = report
   const row = (samples: number, i: number) => html`
 <tr><th scope="row">${integer(samples)}</th><td>${percent(meanAt(plain, i))}</td><td>${percent(meanAt(reinforced, i))}</td></tr>`
   return html`
 <section>
   <h2>Zero-shot accuracy over samples seen</h2>
   <p>By the benchmark's protocol: each of ten classes is the mean of ${templates.length} prompts. All ${integer(pictures.test)} test
-  pictures count; guessing gives ${percent(guessing)}. By these curves,
-  ${efficiencyText(efficiencyRatio, plain.length)}. Plain training made ${integer(samplesPerSecond.plain)} samples/s, reinforced
+  pictures count; guessing gives ${percent(guessing)}. Plain training made ${integer(samplesPerSecond.plain)} samples/s, reinforced
   ${integer(samplesPerSecond.reinforced)}.</p>
   ${await accuracyFigure(report)}
   <table class="plain">
     <thead><tr><th>samples</th><th>plain</th><th>reinforced</th></tr></thead>
     <tbody>${plain[0]!.map(({ samplesSeen }, i) => row(samplesSeen, i))}</tbody>
   </table>
+  ${efficiencySection(efficiency)}
 </section>`
 }
 
@@ -84,7 +96,7 @@ function teachers({ teachers, captioner, pictures, reinforceCommands }: Cifar10R
   return html`
 <section>
   <h2>Who they learned from</h2>
-  <p>The teachers and the captioner saw ${integer(pictures.precise)} other pictures, with precise captions. Their own accuracy on the same test:</p>
+  <p>${teachersText(pictures.precise, cifar10Origin)} Their own accuracy on the same test:</p>
   <table class="plain">
     <thead><tr><th></th><th>samples</th><th>accuracy</th></tr></thead>
     <tbody>${teachers.map((teacher) => row(`teacher ${teacher.name}`, teacher))}${row("captioner", captioner)}</tbody>

@@ -17,8 +17,8 @@ export interface ReinforcementRecipe {
   readonly generationType: "greedy" | "top_p"
   /** Augmented views for each picture. */
   readonly views: number
-  /** In the layout of `--aug-config`. */
-  readonly augmentation: object
+  /** Share of a picture's area that a crop shows: of the views, and of the plain student's pictures, so that both see the same. */
+  readonly cropScale: readonly [number, number]
 }
 
 interface TeacherCheckpoints {
@@ -53,13 +53,13 @@ export async function reinforce(
   recipe: ReinforcementRecipe,
   context: ReinforcementContext,
 ): Promise<Reinforcement> {
-  const { captions, generationType, views, augmentation } = recipe
+  const { captions, generationType, views, cropScale } = recipe
   const { out, seed, threads } = context
   const [captioned, reinforced] = [join(out, "captioned"), join(out, "reinforced")]
   const resources = { runtime: "libtorch", batchSize: 64, threads, augmentThreads: 1 } as const
   const captioning = { modelName: captioner, numSamples: captions, generationType, seqLen: 32 }
   const embedding = { modelName: teachers.join(","), numSamples: views }
-  const config = JSON.stringify(augmentation)
+  const config = JSON.stringify({ random_resized_crop: { scale: cropScale } })
   await runStage(captionJob(captioning), input, captioned, resources, context)
   const request = { ...embedding, augmentation: augmentationOf(config, "the recipe") }
   await runStage(embeddingJob(request), captioned, reinforced, resources, context)

@@ -1,6 +1,7 @@
 /**
- * What reinforcement costs per step: reinforced and contrastive steps on the same captions, in turn in one process, each with
- * a loader of its own.
+ * What reinforcement costs per step, in turn in one process, each with a loader of its own: a plain student's step, which reads a
+ * picture's own caption; a contrastive step that reads the synthetic one as well; and a reinforced step, which reads both too.
+ * The first is what a student without reinforcement takes, the second shows what the stored embeddings alone cost.
  */
 import * as torch from "../../../torch/index.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
@@ -19,7 +20,7 @@ import { loaderConfig } from "./train-model.ts"
 interface StepTimeOptions {
   readonly info: CheckpointInfo<ModelConfig>
   readonly config: TrainConfig
-  /** Reinforced shards; the contrastive steps take their captions, real and synthetic, and random crops of the pictures. */
+  /** Reinforced shards; contrastive steps take their captions and random crops of the pictures. */
   readonly shards: string
   readonly objective: ObjectiveConfig
   /** Timed steps of each kind, after a few that are not timed. */
@@ -27,10 +28,13 @@ interface StepTimeOptions {
 }
 
 export interface StepTimes {
-  /** Median of the ratios of neighbouring steps, reinforced over plain, including their data. */
-  readonly ratio: number
+  /** Medians of the ratios of neighbouring steps, including their data: a reinforced step over a plain student's, */
+  readonly overPlain: number
+  /** and over a contrastive one that reads both captions. */
+  readonly overBothCaptions: number
   /** Median seconds. */
   readonly plain: number
+  readonly bothCaptions: number
   readonly reinforced: number
   /** Share of the reinforced steps' time spent waiting for batches. */
   readonly dataWait: number
@@ -38,27 +42,38 @@ export interface StepTimes {
 
 const warmUp = 3
 
+const kinds = ["plain", "bothCaptions", "reinforced"] as const
+type Turn = Readonly<Record<(typeof kinds)[number], Timed>>
+
 export async function measureStepTime(options: StepTimeOptions): Promise<StepTimes> {
   const { info, config } = options
   const common = loaderConfig({ info, config })
   const pairs = { source: options.shards, format: "reinforced" } as const
-  await using plain = closing(await openTrainingData({ ...common, ...pairs, embeddings: false, view: "crop" }))
+  const captions = { ...common, ...pairs, embeddings: false, view: "crop" } as const
+  await using plain = closing(await openTrainingData(captions))
+  await using bothCaptions = closing(await openTrainingData(captions))
   await using reinforced = closing(await openTrainingData({ ...common, ...pairs, view: "stored" }))
   const trainer = trainerOf(info, config)
+  const contrastive = { ...config, objective: { kind: "clip" } } as const
   try {
-    const [plainBatches, reinforcedBatches] = [plain.data.batches(0), reinforced.data.batches(0)]
-    const steps: { readonly plain: Timed; readonly reinforced: Timed }[] = []
+    const batches = [plain, bothCaptions, reinforced].map(({ data }) => data.batches(0))
+    const turns: Turn[] = []
     for (let i = 0; i < warmUp + options.steps; i++) {
-      steps.push({
-        plain: await timedStep(trainer, plainBatches, { ...config, objective: { kind: "clip" } }),
-        reinforced: await timedStep(trainer, reinforcedBatches, { ...config, objective: options.objective }),
+      turns.push({
+        plain: await timedStep(trainer, batches[0]!, contrastive, withoutSynthetic),
+        bothCaptions: await timedStep(trainer, batches[1]!, contrastive),
+        reinforced: await timedStep(trainer, batches[2]!, { ...config, objective: options.objective }),
       })
     }
-    return summary(steps.slice(warmUp))
+    return summary(turns.slice(warmUp))
   } finally {
     trainer.optimizer.free()
     trainer.interpreter.free()
   }
+}
+
+function withoutSynthetic({ synthetic: _, ...batch }: Batch): Batch {
+  return batch
 }
 
 /** Data that is closed at the end of its scope, even where opening other data fails. */
@@ -71,11 +86,16 @@ interface Timed {
   readonly dataSeconds: number
 }
 
-async function timedStep(trainer: Trainer, batches: AsyncGenerator<Batch, void>, config: TrainConfig): Promise<Timed> {
+async function timedStep(
+  trainer: Trainer,
+  batches: AsyncGenerator<Batch, void>,
+  config: TrainConfig,
+  partOf = (batch: Batch) => batch,
+): Promise<Timed> {
   const started = performance.now()
   const { value } = await batches.next()
   const dataSeconds = (performance.now() - started) / 1000
-  trainStep(trainer, value as Batch, config)
+  trainStep(trainer, partOf(value as Batch), config)
   return { seconds: (performance.now() - started) / 1000, dataSeconds }
 }
 
@@ -87,13 +107,15 @@ function trainerOf(info: CheckpointInfo<ModelConfig>, config: TrainConfig): Trai
   return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), config) }
 }
 
-function summary(pairs: readonly { readonly plain: Timed; readonly reinforced: Timed }[]): StepTimes {
+function summary(turns: readonly Turn[]): StepTimes {
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
-  const reinforced = pairs.map((pair) => pair.reinforced)
+  const over = (kind: "plain" | "bothCaptions") =>
+    median(turns.map((turn) => turn.reinforced.seconds / turn[kind].seconds))
+  const [plain, bothCaptions, reinforced] = kinds.map((kind) => median(turns.map((turn) => turn[kind].seconds)))
+  const steps = turns.map((turn) => turn.reinforced)
   return {
-    ratio: median(pairs.map((pair) => pair.reinforced.seconds / pair.plain.seconds)),
-    plain: median(pairs.map(({ plain }) => plain.seconds)),
-    reinforced: median(reinforced.map(({ seconds }) => seconds)),
-    dataWait: sum(reinforced.map(({ dataSeconds }) => dataSeconds)) / sum(reinforced.map(({ seconds }) => seconds)),
+    ...{ overPlain: over("plain"), overBothCaptions: over("bothCaptions") },
+    ...{ plain: plain!, bothCaptions: bothCaptions!, reinforced: reinforced! },
+    dataWait: sum(steps.map(({ dataSeconds }) => dataSeconds)) / sum(steps.map(({ seconds }) => seconds)),
   }
 }

@@ -1,7 +1,7 @@
 /** The same student trained plain and reinforced, at equal samples, and how they compare. */
 import { join } from "node:path"
 import type { ModelConfig } from "../../core/family/variants.ts"
-import { efficiencyRatio, type LearningCurve, type Spread, spreadOf } from "../../evaluate/efficiency.ts"
+import { type LearningCurve, type LearningEfficiency, learningEfficiency } from "../../evaluate/efficiency.ts"
 import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import type { ObjectiveConfig } from "../../train/objective.ts"
 import type { TrainingResult } from "../../train/run/run-directory.ts"
@@ -16,6 +16,8 @@ export interface StudentComparison {
   /** Settings of both kinds; `seed` is that of the first student. */
   readonly config: TrainConfig
   readonly seeds: number
+  /** Shares of the samples for which further plain students are scheduled: their learning rate ends there. */
+  readonly scheduled: readonly number[]
   readonly plain: PairSource
   readonly reinforced: PairSource
   /** The objective of reinforced students; that of plain ones is contrastive. */
@@ -30,49 +32,82 @@ export interface StudentResults {
   /** A curve for each seed. */
   readonly plain: readonly LearningCurve[]
   readonly reinforced: readonly LearningCurve[]
-  /** Learning efficiency over the seeds. */
-  readonly efficiency: Spread
+  readonly efficiency: LearningEfficiency
   /** The runs of the first seed. */
   readonly first: { readonly plain: TrainingResult; readonly reinforced: TrainingResult }
   /** Seconds of training before this process. */
   readonly earlierSeconds: number
 }
 
+/** From so many seeds on, plain students are also scheduled for a quarter and for half of the samples. */
+const seedsForSchedules = 3
+
+export function scheduledShares(seeds: number): readonly number[] {
+  return seeds >= seedsForSchedules ? [1 / 4, 1 / 2] : []
+}
+
 export async function compareStudents(comparison: StudentComparison, context: ModelsContext): Promise<StudentResults> {
   const runs: StudentResults["first"][] = []
+  const shorter: TrainingResult[][] = []
   for (let i = 0; i < comparison.seeds; i++) {
-    const pair = [studentTraining(comparison, "plain", i), studentTraining(comparison, "reinforced", i)]
+    const pair = [plainTraining(comparison, i), reinforcedTraining(comparison, i)]
     const [plain, reinforced] = (await trainModels(pair, context)) as [TrainingResult, TrainingResult]
     runs.push({ plain, reinforced })
+    const trainings = comparison.scheduled.map((share) => plainTraining(comparison, i, share))
+    shorter.push(trainings.length > 0 ? await trainModels(trainings, context) : [])
   }
-  const [plain, reinforced] = (["plain", "reinforced"] as const).map((kind) =>
-    runs.map((run) => curveOf(run[kind])),
-  ) as [LearningCurve[], LearningCurve[]]
-  const ratios = plain.map((curve, i) => efficiencyRatio(curve, reinforced[i]!, comparison.guessing))
-  const earlier = runs.flatMap((run) => [run.plain.earlierSeconds, run.reinforced.earlierSeconds])
+  const plain = runs.map((run) => curveOf(run.plain))
+  const reinforced = runs.map((run) => curveOf(run.reinforced))
+  const scheduled = comparison.scheduled.map((share, k) => ({ share, curves: shorter.map((all) => curveOf(all[k]!)) }))
+  const all = [...runs.flatMap((run) => [run.plain, run.reinforced]), ...shorter.flat()]
   return {
     ...{ plain, reinforced },
-    efficiency: spreadOf(ratios),
+    efficiency: learningEfficiency({
+      ...{ plain, reinforced, guessing: comparison.guessing },
+      // The whole run is the last of them.
+      scheduled: scheduled.length > 0 ? [...scheduled, { share: 1, curves: plain }] : [],
+    }),
     first: runs[0]!,
-    earlierSeconds: earlier.reduce((sum, seconds) => sum + seconds, 0),
+    earlierSeconds: all.reduce((sum, { earlierSeconds }) => sum + earlierSeconds, 0),
   }
 }
 
-function studentTraining(comparison: StudentComparison, kind: "plain" | "reinforced", index: number): ModelTraining {
-  const { directory, info, config, tasks, objective } = comparison
+/** @param share of the steps, and of the warm-up */
+function plainTraining(comparison: StudentComparison, index: number, share = 1): ModelTraining {
+  const training = { ...studentTraining(comparison, "plain", index), pairs: comparison.plain }
+  if (share === 1) return training
+  const steps = Math.ceil(share * training.config.steps)
+  const warmupSteps = Math.ceil(share * training.config.warmupSteps)
+  return {
+    ...training,
+    directory: `${training.directory}-of-${steps}-steps`,
+    name: `${training.name}, ${steps} steps`,
+    config: { ...training.config, steps, warmupSteps, evaluateEvery: steps },
+  }
+}
+
+function reinforcedTraining(comparison: StudentComparison, index: number): ModelTraining {
+  const training = studentTraining(comparison, "reinforced", index)
+  return { ...training, pairs: comparison.reinforced, config: { ...training.config, objective: comparison.objective } }
+}
+
+function studentTraining({ directory, info, config, tasks, seeds }: StudentComparison, kind: string, index: number) {
   const seed = config.seed + index
   return {
     directory: join(directory, `${kind}-${seed}`),
-    name: comparison.seeds > 1 ? `${kind} ${index + 1}/${comparison.seeds}` : kind,
+    name: seeds > 1 ? `${kind} ${index + 1}/${seeds}` : kind,
     info,
-    config: { ...config, seed, objective: kind === "plain" ? { kind: "clip" } : objective },
-    pairs: comparison[kind],
+    config: { ...config, seed, objective: { kind: "clip" } },
     tasks,
-  }
+  } satisfies Omit<ModelTraining, "pairs">
 }
 
-export function curveOf({ evaluations }: TrainingResult): LearningCurve {
-  return evaluations.map(({ samplesSeen, tasks, average }) => ({ samplesSeen, tasks, average }))
+/** Scores along a run, with the time that its steps took until then. */
+export function curveOf({ steps, evaluations }: Pick<TrainingResult, "steps" | "evaluations">): LearningCurve {
+  return evaluations.map(({ step, samplesSeen, tasks, average }) => {
+    const seconds = steps.reduce((sum, each) => (each.step <= step ? sum + each.seconds : sum), 0)
+    return { samplesSeen, seconds, tasks, average }
+  })
 }
 
 // -------------------------------------------------------------------------------------------------- objective

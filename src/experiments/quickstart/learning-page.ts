@@ -5,24 +5,27 @@ import { type Html, html } from "../../report/html.ts"
 import { integer, percent } from "../../report/numbers.ts"
 import { type StepEntry, totalLoss } from "../../train/log/entries.ts"
 import { stepCurve } from "../../train/log/report/curves.ts"
-import { accuracyFigure, efficiencyText } from "../comparison/learning-efficiency.ts"
+import { accuracyFigure, efficiencySection, stepTimeText, teachersText } from "../comparison/learning-efficiency.ts"
 import type { ReportData } from "./report-data.ts"
+
+/** Whose pictures the teachers saw. */
+export const renderedOrigin = "rendered by the same program"
 
 /** Accuracy over samples, and each student's accuracies at its end. */
 export async function learned(data: ReportData): Promise<Html> {
   return html`
 <section>
   <h2>What reinforcement is worth</h2>
-  <p>Mean accuracy over all tasks. By these curves, ${efficiencyText(data.efficiencyRatio, data.plain.length)}. The ratio divides the samples
-  of plain training at its best score by those after which the reinforced student first reached it. A reinforced step takes ${data.stepTimeRatio.toFixed(2)} times as long as a
-  plain one that reads as many captions, because the teachers' knowledge comes from a file.</p>
+  <p>Mean accuracy over all tasks${data.plain.length > 1 ? `, and over ${data.plain.length} students of each kind` : ""}.</p>
   ${await accuracyFigure(data)}
   ${taskTable(data)}
+  ${efficiencySection(data.efficiency)}
+  <p>Of steps in turn in one process, ${stepTimeText(data.stepTime)}. The teachers' embeddings come from a file.</p>
 </section>`
 }
 
 /** The accuracies of the teachers and the captioner. */
-export function teachers({ teachers, captioner }: ReportData): Html {
+export function teachers({ teachers, captioner, precisePictures }: ReportData): Html {
   const tasks = Object.keys(captioner.tasks)
   const row = (name: string, { samplesSeen, tasks: scores, average }: CurvePoint) => html`
 <tr><th scope="row">${name}</th><td>${integer(samplesSeen)}</td>${tasks.map((task) => html`<td>${percent(scores[task]!)}</td>`)}<td><b>${percent(average)}</b></td></tr>`
@@ -30,7 +33,7 @@ export function teachers({ teachers, captioner }: ReportData): Html {
   return html`
 <section>
   <h2>What they learned from</h2>
-  <p>The teachers and the captioner saw other pictures, with precise captions. Their zero-shot accuracy on the same test:</p>
+  <p>${teachersText(precisePictures, renderedOrigin)} Their zero-shot accuracy on the same test:</p>
   <div class="scroll"><table class="plain">
     <thead><tr><th></th><th>samples</th>${tasks.map((task) => html`<th>${task}</th>`)}<th>mean</th></tr></thead>
     <tbody>${teachers.map((teacher) => row(`teacher ${teacher.name}`, teacher))}${row("captioner", captioner)}</tbody>

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
+import { cropScalesOf } from "../../../test/crop-scales.ts"
 import { main } from "../../cli/main.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
@@ -58,8 +59,11 @@ test("the quickstart runs the papers' loop, and the same command keeps what is t
     expect(curve.map(({ samplesSeen }: { samplesSeen: number }) => samplesSeen)).toEqual([128, 256])
     expect(Object.keys(curve[0].tasks)).toEqual(tasks)
   }
-  expect(Object.keys(report.efficiencyRatio)).toEqual(["median", "low", "high"])
-  expect(report.stepTimeRatio).toBeGreaterThan(0.2)
+  expect(report.efficiency.levels.map(({ level }: { level: number }) => level)).toEqual([0.8, 0.9, 0.95, 1])
+  expect(report.stepTime).toMatchObject({ overPlain: expect.any(Number), overBothCaptions: expect.any(Number) })
+  expect(report.stepTime.overPlain).toBeGreaterThan(0.2)
+  const crops = await cropScalesOf(out, "plain-0")
+  expect(crops.plain).toEqual(crops.reinforced)
   expect(report.teachers.map(({ name }: { name: string }) => name)).toEqual(["a", "b"])
   expect(report.captioner.captions.average).toBeGreaterThanOrEqual(0)
   expect(report.tasks.map(({ name }: { name: string }) => name)).toEqual(tasks)

@@ -16,7 +16,7 @@ import { claimFolder } from "../comparison/claim-folder.ts"
 import { reinforce } from "../comparison/reinforcement.ts"
 import { Clock } from "../comparison/stages.ts"
 import { measureStepTime } from "../comparison/step-time.ts"
-import { compareStudents, distillation, type StudentComparison } from "../comparison/students.ts"
+import { compareStudents, distillation, type StudentComparison, scheduledShares } from "../comparison/students.ts"
 import type { ModelTraining } from "../comparison/train-model.ts"
 import { trainModels } from "../comparison/train-models.ts"
 import { infoOf } from "./models.ts"
@@ -157,7 +157,11 @@ function comparisonOf(
       evaluateEvery: Math.ceil(recipe.student.training.steps / recipe.evaluations),
     },
     seeds: options.seeds,
-    plain: { source: noisy, format: "shards", view: "crop", captionKey: recipe.student.captions },
+    scheduled: scheduledShares(options.seeds),
+    plain: {
+      ...{ source: noisy, format: "shards", view: "crop", captionKey: recipe.student.captions },
+      cropScale: recipe.reinforcement.cropScale,
+    },
     reinforced: { source: shards, format: "reinforced", view: "stored" },
     objective: distillation(recipe.reinforcement, teachers),
     tasks: join(scenes, "test"),

@@ -81,7 +81,7 @@ const standard: QuickstartRecipe = {
     captions: 1,
     generationType: "greedy",
     views: 4,
-    augmentation: { random_resized_crop: { scale: [0.5, 1] } },
+    cropScale: [0.5, 1],
     objective: { kind: "distill", weights: [0, 1], averageAfterSoftmax: true },
     temperature: 1,
   },

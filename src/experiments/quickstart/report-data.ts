@@ -10,7 +10,7 @@ import { readSamples } from "../../data/reinforced/read.ts"
 import { type CaptionAccuracy, captionAccuracy } from "../../data/scenes/caption-accuracy.ts"
 import { type SceneRecord, sceneOf } from "../../data/scenes/record.ts"
 import { chanceOf, TASKS } from "../../data/scenes/tasks.ts"
-import type { CurvePoint, LearningCurve, Spread } from "../../evaluate/efficiency.ts"
+import type { CurvePoint, LearningCurve, LearningEfficiency } from "../../evaluate/efficiency.ts"
 import type { RetrievalResult, TaskResult } from "../../evaluate/tasks.ts"
 import { version } from "../../host/version.ts"
 import { buildModel } from "../../model/checkpoint/checkpoint.ts"
@@ -32,6 +32,8 @@ export interface ReportData {
   readonly samplesSeen: number
   /** Different pictures among them. */
   readonly uniquePictures: number
+  /** Other pictures, from whose precise captions the teachers and the captioner learned. */
+  readonly precisePictures: number
   readonly model: {
     readonly name: string
     /** Side of the square the image tower sees, in pixels. */
@@ -51,10 +53,8 @@ export interface ReportData {
   readonly reinforced: readonly LearningCurve[]
   /** The average accuracy of guessing. */
   readonly guessing: number
-  /** Over the seeds: samples that plain training needs for its best, over those of reinforced training. */
-  readonly efficiencyRatio: Spread
-  /** Time of a reinforced step over that of a plain one with as many captions. */
-  readonly stepTimeRatio: number
+  /** What plain training needs over what reinforced training needs to be as good, with its spread over the seeds. */
+  readonly efficiency: LearningEfficiency
   readonly stepTime: StepTimes
   readonly teachers: readonly (CurvePoint & { readonly name: string })[]
   readonly captioner: CurvePoint & { readonly captions: CaptionAccuracy }
@@ -116,13 +116,13 @@ export function reportData(outcome: Outcome, { out, recipe }: QuickstartOptions,
     seconds: clock.seconds() + earlier,
     samplesSeen: training.info.samplesSeen,
     uniquePictures: recipe.scenes.noisy,
+    precisePictures: recipe.scenes.precise,
     model: describeModel(training),
     training: describeTraining(training),
     plain: students.plain,
     reinforced: students.reinforced,
     guessing,
-    efficiencyRatio: students.efficiency,
-    stepTimeRatio: stepTime.ratio,
+    efficiency: students.efficiency,
     stepTime,
     teachers: recipe.teachers.map(({ name }, i) => ({ name, ...curveOf(teachers[i]!).at(-1)! })),
     captioner: { ...curveOf(captioner).at(-1)!, captions },

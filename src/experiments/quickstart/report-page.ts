@@ -1,5 +1,6 @@
 /** The page of the report, with one function for each section. The most important sections come first. */
 import { join } from "node:path"
+import { headlineOf } from "../../evaluate/efficiency.ts"
 import { writeAtomically } from "../../host/files/files.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { type Html, html } from "../../report/html.ts"
@@ -7,9 +8,16 @@ import { measuredOn } from "../../report/machine.ts"
 import { durationText, integer, percent } from "../../report/numbers.ts"
 import { answerList, pictureCard } from "../../report/picture-card.ts"
 import { figureList } from "../../report/terms.ts"
-import { efficiencyFigure, efficiencyTitle } from "../comparison/learning-efficiency.ts"
+import {
+  comparisonTitle,
+  efficiencyFigure,
+  efficiencyText,
+  endOf,
+  headlineNames,
+  teachersText,
+} from "../comparison/learning-efficiency.ts"
 import { stagesSection } from "../comparison/stages.ts"
-import { learned, losses, teachers } from "./learning-page.ts"
+import { learned, losses, renderedOrigin, teachers } from "./learning-page.ts"
 import type { ReportData, ReportPicture, ReportTask } from "./report-data.ts"
 
 /** Writes `report.html` (one file, needs no network) and `report.json` into `directory`, which must exist. */
@@ -39,19 +47,23 @@ ${next(data)}`
   return htmlDocument("mobileclip quickstart", body)
 }
 
-function headline({ seconds, samplesSeen, uniquePictures, model, efficiencyRatio, stepTimeRatio }: ReportData): Html {
+function headline(data: ReportData): Html {
+  const { seconds, samplesSeen, uniquePictures, precisePictures, plain, reinforced, guessing, efficiency } = data
+  const measure = headlineOf(efficiency)
   return html`
 <header>
   <p class="eyebrow">mobileclip quickstart</p>
-  <h1>${efficiencyTitle(efficiencyRatio, "A small MobileCLIP, plain and reinforced")}</h1>
+  <h1>${comparisonTitle(data, "A small MobileCLIP, plain and reinforced")}</h1>
   <p class="lede">Two students saw ${integer(samplesSeen)} pairs of a picture and a caption, from ${integer(uniquePictures)} pictures with captions as
   careless as the web's. One learned from them alone. The other learned from the same pictures and from stored knowledge of two teachers and a
-  captioner about them: multi-modal reinforced training. All models were trained from scratch here, in ${durationText(seconds)}.</p>
+  captioner about them: multi-modal reinforced training. By their curves, ${efficiencyText(efficiency)}.</p>
+  <p>${teachersText(precisePictures, renderedOrigin)} All models were trained from scratch here, in ${durationText(seconds)}.</p>
   ${figureList([
-    ["learning efficiency", efficiencyFigure(efficiencyRatio)],
-    ["time of a step", `${stepTimeRatio.toFixed(2)}x`],
-    ["parameters", millions(model.parameters.total)],
-    ["picture size", `${model.imageSize} px`],
+    ["reinforced", percent(endOf(reinforced))],
+    ["plain", percent(endOf(plain))],
+    ["guessing", percent(guessing)],
+    [headlineNames.samples, efficiencyFigure(measure.samples)],
+    [headlineNames.seconds, efficiencyFigure(measure.seconds)],
   ])}
 </header>`
 }
@@ -162,7 +174,7 @@ function machine({ machine, versions, model }: ReportData): Html {
     ],
     [
       "model",
-      `${model.name}: image tower ${millions(model.parameters.image)}, text tower ${millions(model.parameters.text)}, vectors of ${model.embedDim}`,
+      `${model.name}: ${model.imageSize} pixels, ${millions(model.parameters.total)} parameters (image tower ${millions(model.parameters.image)}, text tower ${millions(model.parameters.text)}), vectors of ${model.embedDim}`,
     ],
   ])
 }

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import type { LearningCurve } from "../../evaluate/efficiency.ts"
+import { type LearningCurve, learningEfficiency } from "../../evaluate/efficiency.ts"
 import { thisMachine } from "../../report/machine.ts"
 import type { StepEntry } from "../../train/log/entries.ts"
 import type { ReportData } from "./report-data.ts"
@@ -11,7 +11,7 @@ import { reportJson, writeReport } from "./report-page.ts"
 const hostile = `<script>alert("1")</script> & 'more'`
 
 function curve(average: number): LearningCurve {
-  return [960, 1920].map((samplesSeen) => ({ samplesSeen, average, tasks: { shape: average } }))
+  return [960, 1920].map((samplesSeen) => ({ samplesSeen, seconds: 1, average, tasks: { shape: average } }))
 }
 
 function steps(name: string): StepEntry[] {
@@ -21,18 +21,26 @@ function steps(name: string): StepEntry[] {
   }))
 }
 
+const [plain, reinforced] = [
+  [curve(0.2), curve(0.3)],
+  [curve(0.4), curve(0.5)],
+]
+
 const data: ReportData = {
   seconds: 402,
   samplesSeen: 1920,
   uniquePictures: 500,
+  precisePictures: 700,
   model: { name: "tiny", imageSize: 64, embedDim: 8, parameters: { image: 1000, text: 2000, total: 3001 } },
   training: { steps: 20, batchSize: 96, samplesPerSecond: 300, finalLoss: 1.25 },
-  plain: [curve(0.2), curve(0.3)],
-  reinforced: [curve(0.4), curve(0.5)],
-  guessing: 0.5,
-  efficiencyRatio: { median: 3.25, low: 3, high: 3.5 },
-  stepTimeRatio: 1.02,
-  stepTime: { ratio: 1.02, plain: 0.1, reinforced: 0.102, dataWait: 0.001 },
+  plain,
+  reinforced,
+  guessing: 0.1,
+  efficiency: learningEfficiency({ plain, reinforced, guessing: 0.1 }),
+  stepTime: {
+    ...{ overPlain: 1.77, overBothCaptions: 1.02 },
+    ...{ plain: 0.058, bothCaptions: 0.1, reinforced: 0.102, dataWait: 0.001 },
+  },
   teachers: [{ name: hostile, ...curve(0.6)[1]! }],
   captioner: {
     ...curve(0.4)[1]!,
@@ -97,10 +105,13 @@ afterAll(() => rm(dir, { recursive: true }))
 
 test("the page is complete, escaped and loads nothing", async () => {
   const page = await readFile(join(dir, "report.html"), "utf8")
-  expect(page).toContain("3.3 times fewer samples for the same accuracy")
+  expect(page).toContain("45.0% accuracy with reinforcement, 25.0% without")
   expect(page).toContain("1 of 2 right")
   expect(page.match(/<svg /g)).toHaveLength(4)
-  expect(page).toContain("(3.0 to 3.5 over 2 seeds)")
+  // 0.19 and 0.28 take 864 samples each, and 288 and 432 of the reinforced ones.
+  expect(page).toContain("plain training needs 2.5 times the samples of reinforced training (2.0 to 3.0 over 2 seeds)")
+  expect(page.match(/trained on 700 other pictures/g)).toHaveLength(2)
+  expect(page).toMatch(/1\.77 times as long as the plain student&#39;s.*1\.02 times as long/)
   expect(page).toContain("data:image/jpeg;base64,/9g=")
   expect(page).not.toContain("<script")
   expect(page).not.toMatch(/undefined|NaN|\[object/)
@@ -132,8 +143,9 @@ test("the figures of report.json have their documented names", async () => {
     samplesSeen: 1920,
     tasks: [{ name: "shape", accuracy: 0.75, chance: 0.5, images: 4 }],
     plain: [[{ samplesSeen: 960, tasks: { shape: 0.2 }, average: 0.2 }, { samplesSeen: 1920 }], { length: 2 }],
-    efficiencyRatio: { median: 3.25, low: 3, high: 3.5 },
-    stepTimeRatio: 1.02,
+    precisePictures: 700,
+    efficiency: { levels: [{ level: 0.8 }, { level: 0.9, samples: {}, seconds: {}, onPlateau: 2 - 2 }, {}, {}] },
+    stepTime: { overPlain: 1.77, overBothCaptions: 1.02 },
     teachers: [{ name: hostile, average: 0.6 }],
     captioner: { captions: { average: 0.3 } },
     suggestion: { labels: ["star", "ring"], none: "thing", named: { right: 0.9 } },
