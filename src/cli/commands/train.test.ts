@@ -354,10 +354,12 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
       [1, ["tasks"]],
       [2, ["tasks"]],
     ])
+    await writeFile(join(tasks, (await readdir(tasks))[0]!, "old.bmp"), "")
     const broken = join(tasks, (await readdir(tasks))[0]!, "broken.png")
     await writeFile(broken, "no picture")
     const failed = await run(...argv, "--out", join(folder, "failed"), `evaluate.tasks=${tasks}`, "evaluate.every=1")
     expect(failed).toMatchObject({ code: 1, err: expect.stringContaining(broken) })
+    expect(failed.err).toContain(`${tasks}: passed over 1 file of other kinds (1 .bmp)`)
     expect(await readdir(join(folder, "failed", "checkpoints"))).toEqual(["step-00000001.safetensors"])
   })
 

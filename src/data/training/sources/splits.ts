@@ -52,7 +52,8 @@ export function requireTrain(folder: string, { names, train }: Splits): string {
 
 /** @param use what is done with which parts */
 export function splitsNote(folder: string, { names }: Splits, use: string): string {
-  return `${folder}: ${listed(names)} ${names.length === 1 ? "is taken for a part" : "are taken for parts"} of the data, not for ${names.length === 1 ? "a class" : "classes"}; ${use}`
+  const [parts, classes] = names.length === 1 ? ["is taken for a part", "a class"] : ["are taken for parts", "classes"]
+  return `${folder}: ${listed(names)} ${parts} of the data, not for ${classes}; ${use}`
 }
 
 function listed(names: readonly string[]): string {
