@@ -217,7 +217,10 @@ test("impossible requests are one line that says what to do", async () => {
       /do not fill a batch of 64\n {2}choose a --batch-size of at most/,
     ],
     [await command(at("pictures"), "--model", at("fused.safetensors")), /is fused: .* cannot be undone/],
-    [await command(at("pictures"), "--model", at("whole", "model")), /holds no weights: none of its files ends with/],
+    [
+      await command(at("pictures"), "--model", at("whole", "model")),
+      /is an exported model, .*\n {2}name the checkpoint that it was made from: .*whole.model\.safetensors/,
+    ],
     [await command(at("pictures"), "--out", at("whole")), /holds a training run already/],
     [await command(at("pictures"), "--out", at("fresh"), "--resume"), /no run to resume/],
   ] as const

@@ -28,7 +28,7 @@ Examples:
 The score is a probability among the labels that you give (a softmax over them): they add up to 100 %, so one label alone
 always has 100 %, and a picture that shows none of them gets one of them all the same. The cosine, from -1 to 1, compares
 the picture with one label, whatever the others are. Where perhaps no label fits, add one such as "something else", or
-look at the cosines: those of labels that fit are the higher ones, and the same model's can be compared across pictures.
+look at the cosines, which one model gives in the same scale for all pictures and labels.
 `
 
 const defaultModel = "runs/quickstart/model"
