@@ -45,7 +45,7 @@ const table: Readonly<Record<string, Entry>> = {
   "npm ci": { runBy: "test/build.test.ts" },
   "npm run quickstart": { runBy: "src/experiments/quickstart/pipeline.test.ts" },
   "npm run quickstart -- --preset small": { runBy: "src/experiments/quickstart/pipeline.test.ts" },
-  "npm run quickstart -- --seeds 3": { runBy: "src/experiments/quickstart/pipeline.test.ts" },
+  "node dist/recipes/cifar10.js cifar10 --seeds 3": { runBy: "src/experiments/cifar10/pipeline.test.ts" },
   "npm test": { runBy: "test/readme.test.ts" },
   "npm run test:fast": { runBy: "test/readme.test.ts" },
   "npm run test:fast -- src/train": { runBy: "test/readme.test.ts" },
@@ -212,7 +212,11 @@ async function checkNames(command: string, test: string): Promise<void> {
   if (program === "node") expect(existsSync(join(root, verb))).toBe(true)
   else if (verb === "run" || verb === "test") expect(scripts).toHaveProperty([name ?? verb])
   const flags = command.match(/--[a-z]\S*/g) ?? []
-  const { out } = flags.length > 0 ? await mobileclip(`npx mobileclip ${name} --help`) : { out: "" }
+  const help = async () => {
+    if (program !== "node") return (await mobileclip(`npx mobileclip ${name} --help`)).out
+    return spawnSync(process.execPath, [join(root, verb), "--help"], { encoding: "utf8" }).stdout
+  }
+  const out = flags.length > 0 ? await help() : ""
   for (const flag of flags) expect(out, flag).toMatch(RegExp(`${flag}\\b`))
 }
 
