@@ -11,8 +11,8 @@ export async function cropScalesOf(out: string, plainRun: string): Promise<{ pla
   const file = openRandomAccess(join(checkpoints, names.at(-1)!))
   try {
     const { settings } = JSON.parse(new SafetensorsFile(file).metadata.training!)
-    const { stage } = JSON.parse(await readFile(join(out, "reinforced", "config.json"), "utf8"))
-    return { plain: JSON.parse(settings["data.cropScale"]), reinforced: stage.augmentation.randomResizedCrop.scale }
+    const { job } = JSON.parse(await readFile(join(out, "reinforced", "config.json"), "utf8"))
+    return { plain: JSON.parse(settings.cropScale), reinforced: job.stage.augmentation.randomResizedCrop.scale }
   } finally {
     file.close()
   }

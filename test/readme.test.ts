@@ -47,7 +47,7 @@ const table: Readonly<Record<string, Entry>> = {
   "npm ci": { provenBy: "test/build.test.ts" },
   "npm run quickstart": { provenBy: "src/experiments/quickstart/pipeline.test.ts" },
   "npm run quickstart -- --preset small": { provenBy: "src/experiments/quickstart/pipeline.test.ts" },
-  "npm run quickstart -- --seeds 3": { provenBy: "src/experiments/quickstart/pipeline.test.ts" },
+  "node dist/recipes/cifar10.js cifar10 --seeds 3": { provenBy: "src/experiments/cifar10/pipeline.test.ts" },
   "npm test": { provenBy: "test/readme.test.ts" },
   "npm run test:fast": { provenBy: "test/readme.test.ts" },
   "npm run test:fast -- src/train": { provenBy: "test/readme.test.ts" },
@@ -230,7 +230,11 @@ async function checkNames(command: string, test: string): Promise<void> {
   if (program === "node") expect(existsSync(join(root, verb))).toBe(true)
   else if (verb === "run" || verb === "test") expect(scripts).toHaveProperty([name ?? verb])
   const flags = command.match(/--[a-z]\S*/g) ?? []
-  const { out } = flags.length > 0 ? await mobileclip(`npx mobileclip ${name} --help`) : { out: "" }
+  const help = async () => {
+    if (program !== "node") return (await mobileclip(`npx mobileclip ${name} --help`)).out
+    return spawnSync(process.execPath, [join(root, verb), "--help"], { encoding: "utf8" }).stdout
+  }
+  const out = flags.length > 0 ? await help() : ""
   for (const flag of flags) expect(out, flag).toMatch(RegExp(`${flag}\\b`))
 }
 

@@ -20,7 +20,7 @@ export async function learned(data: ReportData): Promise<Html> {
   ${await accuracyFigure(data)}
   ${taskTable(data)}
   ${efficiencySection(data.efficiency)}
-  <p>Of steps in turn in one process, ${stepTimeText(data.stepTime)}. The teachers' embeddings come from a file.</p>
+  <p>Measured with steps in turn in one process: ${stepTimeText(data.stepTime)}. The teachers' embeddings come from a file.</p>
 </section>`
 }
 
