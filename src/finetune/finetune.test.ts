@@ -89,7 +89,7 @@ test("the report has both scores, the pictures and the curves, and loads nothing
   for (const text of ["Before and after", "became right", "data:image/jpeg", "Probe over pairs seen", "33.3%"])
     expect(page).toContain(text)
   // The verdict, by counts; the classes; every held-out picture, also those that did not change; what chose the figure.
-  expect(page).toMatch(/<h1>Better than before: 1[0-2] of 12 held-out pictures are right, 4 were before<\/h1>/)
+  expect(page).toMatch(/<h1>Better than before: 1[0-2] of 12 pictures are right, 4 were before<\/h1>/)
   expect(page).toMatch(/right before, 33\.3%<\/dt><dd>4 of 12</)
   expect(page).toMatch(/by guessing, 33\.3%<\/dt><dd>4 of 12</)
   expect(page.match(/<figure class="card/g)).toHaveLength(12)
@@ -158,7 +158,7 @@ test("it stops when the probe's scores stall, and takes the average of both mode
   expect(report.chosen.alpha).toBe(0.5)
   // Nothing changed: said in a sentence, with all pictures, and none of them "wrong now".
   const page = readFileSync(at("still", "report.html"), "utf8")
-  expect(page).toContain("<h1>No better than before: 4 of 12 held-out pictures are right, as many as before</h1>")
+  expect(page).toContain("<h1>No better than before: 4 of 12 pictures are right, as many as before</h1>")
   expect(page).toContain("Guessing gets about 4 of 12 right, so this is not more than guessing.")
   expect(page.match(/✗ still wrong/g)).toHaveLength(8)
   expect(page.match(/✓ still right/g)).toHaveLength(4)

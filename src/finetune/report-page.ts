@@ -41,7 +41,7 @@ function headline(report: FinetuneReport): Html {
   return html`
 <header>
   <p class="eyebrow">mobileclip finetune</p>
-  <h1>${verdictText(verdict)}</h1>
+  <h1>${verdictText(verdict, "pictures")}</h1>
   <p class="lede">${start.info.name} was trained further on ${integer(pictures.train)} pictures. Each of the ${integer(verdict.pictures)} others, which were
   held out, is right where the model finds ${asked}. ${sentence(guessingText(verdict))} ${sentence(choiceText(candidates.length > 1))}${start0}</p>
   ${advice === null ? null : html`<p>${sentence(`What may help: ${advice}`)}</p>`}

@@ -35,7 +35,7 @@ export interface FinetuneSettings {
 const rate = { at: 64, learningRate: 3e-5 } as const
 
 /**
- * Models below the released ones take larger rates, in inverse proportion to their parameters, up to ten times: with 7 M
+ * Models below the released ones take larger rates, in inverse proportion to their parameters, up to ten times: with 3.5 M
  * parameters and 60 pictures, 2 of 100 more were right at the rate of large models, and 10 at ten times that (docs/log.md).
  */
 const largeModel = 50e6

@@ -57,11 +57,11 @@ export function atLeast(least: number, tries: number, probability: number): numb
 }
 
 /** "Better than before: 10 of 12 held-out pictures are right, 4 were before" */
-export function verdictText({ kind, pictures, rightBefore, rightAfter }: Verdict): string {
+export function verdictText({ kind, pictures, rightBefore, rightAfter }: Verdict, what = "held-out pictures"): string {
   const are = rightAfter === 1 ? "is" : "are"
   const was =
     rightBefore === rightAfter ? "as many as before" : `${rightBefore} ${rightBefore === 1 ? "was" : "were"} before`
-  return `${openings[kind]}: ${rightAfter} of ${pictures} held-out pictures ${are} right, ${was}`
+  return `${openings[kind]}: ${rightAfter} of ${pictures} ${what} ${are} right, ${was}`
 }
 
 const openings = {

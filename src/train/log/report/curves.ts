@@ -86,7 +86,7 @@ async function throughputSection(steps: readonly StepEntry[]): Promise<ChartSect
     title: "How fast",
     text: "Pairs a second with everything that a step does, and the share of a step that waits for its batch.",
     charts: [
-      await small(steps, ({ seconds }) => batch / seconds, "pairs a second", { smoothed: true, format: "," }),
+      await small(steps, ({ seconds }) => batch / seconds, "pairs a second", { smoothed: true, format: ",.3~r" }),
       await small(steps, wait, "waiting for data, % of the step", { smoothed: true }),
     ],
   }
