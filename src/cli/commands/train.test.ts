@@ -270,7 +270,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(after).toEqual({ ...before, samplesSeen: 16 })
     expect(before).toMatchObject({ name: "tiny", config: { text: { contextLength: 16 } } })
     expect(JSON.parse(await readFile(join(out, "config.json"), "utf8"))).toMatchObject({ model: "start", start: given })
-    expect(await readFile(join(out, "report.html"), "utf8")).toMatch(/class="lede">tiny, /)
+    expect(await readFile(join(out, "report.html"), "utf8")).toMatch(/class="lede">The model is tiny, /)
     const planned = await run(...argv, "--dry-run", "--json")
     expect(JSON.parse(planned.out)).toMatchObject({ batch: { size: 8 }, length: { steps: 2 } })
     await rm(given)
