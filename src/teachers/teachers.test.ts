@@ -168,7 +168,9 @@ test("what cannot be meant is refused", async () => {
     "ours is a folder of ONNX files, which libtorch does not run",
   )
   expect(await refusal(at("ours"), undefined, { dtype: "bf16" })).toBe("bf16 is a type of libtorch's")
-  expect(await refusal(at("tiny.safetensors"), undefined, { device: "cuda" })).toBe('this libtorch has no device "cuda"')
+  expect(await refusal(at("tiny.safetensors"), undefined, { device: "cuda" })).toBe(
+    'this libtorch has no device "cuda"',
+  )
 })
 
 test.each(["../../outside", "/tmp/outside", "..\\outside"])(
