@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
@@ -49,12 +49,16 @@ test.runIf(process.platform === "linux" && process.arch === "x64")(
       const { file } = builtAddon(torchAddon)!
       const { OPENBLAS_CORETYPE: _, ...rest } = process.env
       const env: NodeJS.ProcessEnv = { ...rest, XDG_CACHE_HOME: folder }
+      const remembered = join(folder, "mobileclip/blas.json")
+      mkdirSync(join(folder, "mobileclip"))
+      const another = { library: "", choice: { library: null, own: null, others: [], chosen: null } }
+      writeFileSync(remembered, JSON.stringify({ another }))
       const choice = blasChoice(file, env)
       for (const { isRight, gigaFlops } of choice.own ? [choice.own, ...choice.others] : []) {
         expect([isRight, gigaFlops > 0.1]).toEqual([true, true])
       }
-      const remembered = join(folder, "mobileclip/blas.json")
       const text = readFileSync(remembered, "utf8")
+      expect(JSON.parse(text)).toMatchObject({ another })
       expect(blasChoice(file, env)).toEqual(choice)
       expect(readFileSync(remembered, "utf8")).toBe(text)
       useFastBlas(file, env)

@@ -10,7 +10,7 @@
 import { spawnSync } from "node:child_process"
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { ownCacheDir } from "../src/native/own-cache.ts"
 
 /** A set of kernels, tried in a process of its own. */
@@ -59,8 +59,9 @@ export function blasChoice(addonFile: string, env: NodeJS.ProcessEnv = process.e
   const file = join(ownCacheDir(env), "blas.json")
   const known = readChoice(file, key)
   if (known) return known
-  const choice = chooseAmong(addonFile, env)
-  writeChoice(file, { key, choice })
+  const { choice, isComplete } = chooseAmong(addonFile, env)
+  // What a busy machine did not finish is tried again by the next process.
+  if (isComplete) writeChoice(file, key, choice)
   return choice
 }
 
@@ -91,15 +92,20 @@ function isSupported(): boolean {
   return process.platform === "linux" && process.arch === "x64"
 }
 
-function chooseAmong(addonFile: string, env: NodeJS.ProcessEnv): BlasChoice {
+function chooseAmong(addonFile: string, env: NodeJS.ProcessEnv): { choice: BlasChoice; isComplete: boolean } {
   const first = tryCore(addonFile, null, env)
-  if (!first?.library) return { library: null, own: null, others: [], chosen: null }
-  const { library, ...own } = first
-  const others = candidates(own.core).flatMap((core) => {
-    const trial = tryCore(addonFile, core, env)
-    return trial ? [{ core, isRight: trial.isRight, gigaFlops: trial.gigaFlops }] : []
-  })
-  return { library, own, others, chosen: fastestRight(own, others) }
+  if (!first.ended || !first.library) return { choice: nothingToChoose, isComplete: first.ended }
+  const { library, ended: _, ...own } = first
+  const trials = candidates(own.core).map((core) => ({ ...tryCore(addonFile, core, env), core }))
+  const others = trials.filter(({ gigaFlops }) => gigaFlops > 0)
+  const choice = { library, own, others: others.map(trialOf), chosen: fastestRight(own, others) }
+  return { choice, isComplete: trials.every(({ ended }) => ended) }
+}
+
+const nothingToChoose: BlasChoice = { library: null, own: null, others: [], chosen: null }
+
+function trialOf({ core, isRight, gigaFlops }: BlasTrial): BlasTrial {
+  return { core, isRight, gigaFlops }
 }
 
 function candidates(own: string): string[] {
@@ -114,17 +120,28 @@ function processorFlags(): string[] {
   return flags.trim().split(/\s+/)
 }
 
-/** null: the process failed, as it does where the kernels need what the processor lacks. */
-function tryCore(addonFile: string, core: string | null, env: NodeJS.ProcessEnv) {
+interface TriedCore extends BlasTrial {
+  readonly library: string | null
+  /** Whether it ran to its end, or failed by itself, as it does where the kernels need what the processor lacks. */
+  readonly ended: boolean
+}
+
+/** A speed of 0: the process failed. */
+function tryCore(addonFile: string, core: string | null, env: NodeJS.ProcessEnv): TriedCore {
   const { OPENBLAS_CORETYPE: _, ...rest } = env
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", `(${trial})(process.argv[1])`, addonFile], {
-    env: { ...rest, ...(core ? { OPENBLAS_CORETYPE: core } : {}), OPENBLAS_VERBOSE: "2", OMP_NUM_THREADS: "1" },
-    encoding: "utf8",
-    timeout: 30_000,
-  })
-  if (status !== 0) return null
+  const { status, error, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["-e", `(${trial})(process.argv[1])`, addonFile],
+    {
+      env: { ...rest, ...(core ? { OPENBLAS_CORETYPE: core } : {}), OPENBLAS_VERBOSE: "2", OMP_NUM_THREADS: "1" },
+      encoding: "utf8",
+      timeout: 30_000,
+    },
+  )
+  const failed = { core: core ?? "unknown", library: null, isRight: false, gigaFlops: 0 }
+  if (status !== 0) return { ...failed, ended: error === undefined }
   const measured: { library: string | null; isRight: boolean; gigaFlops: number } = JSON.parse(stdout)
-  return { core: /^Core: (\S+)/m.exec(stderr)?.[1] ?? "unknown", ...measured }
+  return { core: /^Core: (\S+)/m.exec(stderr)?.[1] ?? "unknown", ...measured, ended: true }
 }
 
 /** Runs in a process of its own, from its text: it may use nothing of this file. */
@@ -196,27 +213,33 @@ function fileKey(path: string): string {
   return `${size} ${mtimeMs}`
 }
 
-interface Remembered {
-  readonly key: string
-  readonly library: string
-  readonly choice: BlasChoice
-}
+/** Choices by key: several installations on one machine keep theirs. */
+type Remembered = Readonly<Record<string, { readonly library: string; readonly choice: BlasChoice }>>
 
 function readChoice(file: string, key: string): BlasChoice | null {
   try {
-    const known: Remembered = JSON.parse(readFileSync(file, "utf8"))
-    return known.key === key && known.library === libraryKey(known.choice) ? known.choice : null
+    const known = remembered(file)[key]
+    return known && known.library === libraryKey(known.choice) ? known.choice : null
   } catch {
     return null
   }
 }
 
+function remembered(file: string): Remembered {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"))
+  } catch {
+    return {}
+  }
+}
+
 /** Where nothing can be written, the next process tries again. */
-function writeChoice(file: string, { key, choice }: Omit<Remembered, "library">): void {
+function writeChoice(file: string, key: string, choice: BlasChoice): void {
   const beside = `${file}.${process.pid}`
   try {
-    mkdirSync(join(file, ".."), { recursive: true })
-    writeFileSync(beside, JSON.stringify({ key, library: libraryKey(choice), choice } satisfies Remembered))
+    mkdirSync(dirname(file), { recursive: true })
+    const all: Remembered = { ...remembered(file), [key]: { library: libraryKey(choice), choice } }
+    writeFileSync(beside, JSON.stringify(all))
     renameSync(beside, file)
   } catch {}
 }

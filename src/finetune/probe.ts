@@ -109,7 +109,7 @@ const findPicture = "find the picture"
 const pictureAmongFive = "the picture among five"
 const meanOverClasses = "mean over classes"
 
-/** Of how many a figure is the share: pictures or captions; null where it is a mean of shares. */
+/** How many a figure is a share of: pictures or captions; null where it is a mean of shares. */
 export function askedIn({ pictures, choices }: Pick<Probe, "pictures" | "choices">, figure: string): number | null {
   if (figure === meanOverClasses) return null
   return figure === findPicture || figure === pictureAmongFive ? choices.length : pictures.length

@@ -18,7 +18,7 @@ export interface Verdict {
 /** What happens in fewer than one of twenty cases does not count as chance. */
 const significance = 0.05
 
-/** Of the classes, or where there are none of the captions: each picture's first answer is right or wrong. */
+/** By the classes, or where there are none by the captions: each picture's first answer is right or wrong. */
 export function verdictOf(probe: Pick<Probe, "chance">, before: ProbeResult, after: ProbeResult): Verdict {
   const pairs = before.predictions.map((prediction, i) => [prediction.isRight, after.predictions[i]!.isRight] as const)
   const count = (is: (before: boolean, after: boolean) => boolean) => pairs.filter((pair) => is(...pair)).length

@@ -9,14 +9,14 @@ import { reparameterize } from "../model/reparameterize.ts"
 export interface ReleaseFigures extends Release {
   /** In words; null where the table does not say, and the repository does. */
   readonly terms: Pick<License, "name" | "use"> | null
-  /** Of the weights when they are converted, in millions of bytes. */
+  /** Size of the weights when they are converted, in millions of bytes. */
   readonly megabytes: Readonly<Record<OnnxDtype, number>>
   /** What it is the first choice for; null for most. */
   readonly recommendedFor: string | null
 }
 
 const recommended: Readonly<Record<string, string>> = {
-  "MobileCLIP2-S0": "the smallest and the fastest: begin with it",
+  "MobileCLIP2-S0": "the smallest of MobileCLIP2: begin with it",
   "MobileCLIP2-S2": "between the smallest and the most accurate",
   "MobileCLIP2-S4": "the most accurate of the S family",
   "ViT-B-16-datacomp": "products: its licence allows commercial use, Apple's does not",
@@ -46,7 +46,7 @@ export function recommendedFor(release: Release | undefined): string | null {
   return (release && recommended[release.name]) ?? null
 }
 
-/** Of so many values, in millions of bytes. */
+/** The size of so many values, in millions of bytes. */
 export function megabytesOf(parameters: number): ReleaseFigures["megabytes"] {
   return { fp32: (4 * parameters) / 1e6, fp16: (2 * parameters) / 1e6 }
 }
@@ -61,7 +61,7 @@ function parametersOf(name: string, contents: Release["contents"]): number {
 /** Building a large model takes tenths of a second. */
 const counted = new Map<string, number>()
 
-/** Of the fused towers, and a captioner's decoder. */
+/** Parameters of the fused towers, and of a captioner's decoder. */
 function count(name: string, contents: Release["contents"]): number {
   if (Object.hasOwn(captioners, name)) return new Coca(captioners[name as keyof typeof captioners].model).learnedSize()
   const { image, text } = reparameterize(new Clip(variants[name as keyof typeof variants].model))

@@ -38,7 +38,7 @@ export interface Member {
   /** Whether a token of the text sees only those before it. */
   readonly causal: boolean
   readonly preprocessing: Preprocessing
-  /** Of the fused towers' weights, in millions of bytes. */
+  /** Size of the fused towers' weights, in millions of bytes. */
   readonly megabytes: Readonly<Record<OnnxDtype, number>>
   /** What the licences of its released weights allow, in words; none where none are released. */
   readonly licenses: readonly string[]

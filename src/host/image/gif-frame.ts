@@ -9,7 +9,7 @@ import { type Image8, image8 } from "../../core/image/pixels.ts"
 export interface GifFrame {
   /** A GIF of this frame alone, opaque and as large as itself. */
   readonly file: Uint8Array
-  /** Of the whole picture. */
+  /** The whole picture's. */
   readonly width: number
   readonly height: number
   readonly left: number
@@ -63,7 +63,7 @@ const hasPalette = 0x80
 const isInterlaced = 0x40
 
 interface Frame {
-  /** Of its position and size. */
+  /** Where its position and size begin. */
   readonly at: number
   readonly palette: Buffer
   readonly transparent: number | null

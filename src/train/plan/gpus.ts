@@ -33,7 +33,7 @@ export type GpuName = keyof typeof gpus
 
 export const gpuNames = Object.keys(gpus) as GpuName[]
 
-/** Shares of the published peak and bandwidth, measured on an H200. Of its measured peak, 805 TFLOP/s, the first is 31.4 %. */
+/** Shares of the published peak and bandwidth, measured on an H200, whose measured peak is 805 TFLOP/s: 31.4 % of that. */
 export const measuredShares = { peak: 0.256, bandwidth: 0.111 } as const
 
 /** Pairs a second of one GPU: without waiting for data or for other ranks, and without teachers that run along. */
@@ -47,13 +47,13 @@ export function pairsPerSecond(context: PlanContext, gpu: Gpu): number {
   return 1 / seconds
 }
 
-/** Of one forward pass that matrix products decide. */
+/** Seconds of one forward pass that matrix products decide. */
 function productSeconds({ multiplyAdds }: TowerPlan, { recipe }: PlanContext, { half, tf32 }: Gpu): number {
   const peak = recipe.precision === "fp32" ? tf32 : half
   return (2 * multiplyAdds) / (measuredShares.peak * peak)
 }
 
-/** Of one forward pass that memory decides. */
+/** Seconds of one forward pass that memory decides. */
 function convolutionSeconds({ resultBytes }: TowerPlan, { recipe }: PlanContext, { bandwidth }: Gpu): number {
   const bytes = recipe.precision === "fp32" ? resultBytes : (resultBytes * 2) / FLOAT_BYTES
   return bytes / (measuredShares.bandwidth * bandwidth)

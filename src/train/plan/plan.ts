@@ -99,7 +99,7 @@ export interface HardwarePlan {
   readonly batch: PlannedBatch
   /** Pairs a second of one rank. */
   readonly perRank: number
-  /** Of all ranks together. */
+  /** Over all ranks. */
   readonly gpuHours: number
   /** From begin to end, if no rank waits for another, or for data. */
   readonly seconds: number

@@ -22,7 +22,7 @@ export interface SampleList {
   /** Samples that the source keeps from training, not among these, and the folder's name that says so. */
   readonly heldOut?: { readonly name: string; readonly samples: SampleList }
   location(index: number): SampleLocation
-  /** Of lists that were opened with `fields`: the picture's path as it is listed, as `path`, and what else the row has, without its caption. */
+  /** For lists that were opened with `fields`: the picture's path as it is listed, as `path`, and what else the row has, without its caption. */
   fields?(index: number): Readonly<Record<string, unknown>>
 }
 
