@@ -19,20 +19,20 @@ export interface CurvePoint {
 export type LearningCurve = readonly CurvePoint[]
 
 /** Shares of plain training's gain over guessing at which the two are compared. */
-export const gainLevels = [0.8, 0.9, 0.95, 1] as const
+const gainLevels = [0.8, 0.9, 0.95, 1] as const
 
 /** The level of a claim that is made in one figure. */
 export const headlineLevel = 0.9
 
 /** What a score takes. */
-export interface Cost {
+interface Cost {
   readonly samples: number
   /** Null where the curve has no times. */
   readonly seconds: number | null
 }
 
 /** How many times as much of each plain training takes. */
-export type CostRatio = Cost
+type CostRatio = Cost
 
 // ------------------------------------------------------------------------------------------------------- pairs
 
@@ -135,7 +135,7 @@ export function spreadOf(values: readonly number[]): Spread {
 }
 
 /** Ratios over the seeds. */
-export interface RatioSpread {
+interface RatioSpread {
   readonly samples: Spread
   /** Null where a curve has no times. */
   readonly seconds: Spread | null
@@ -167,7 +167,7 @@ export interface LearningEfficiency {
 }
 
 /** A curve for each seed, in the same order everywhere. */
-export interface ComparedCurves {
+interface ComparedCurves {
   readonly plain: readonly LearningCurve[]
   readonly reinforced: readonly LearningCurve[]
   /** Plain runs that were scheduled for a share of the samples; none by default. */

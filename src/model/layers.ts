@@ -32,7 +32,7 @@ export function segmentsOf(layers: readonly Layer[]): Segment[] {
 }
 
 export const zeros: Init = { kind: "constant", value: 0 }
-export const ones: Init = { kind: "constant", value: 1 }
+const ones: Init = { kind: "constant", value: 1 }
 /** timm's truncated normal. It cuts at +-2, not at 2 standard deviations, so at 0.02 the cut never binds. */
 export const timmWeight: Init = { kind: "normal", std: 0.02 }
 

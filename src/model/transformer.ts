@@ -29,7 +29,7 @@ export interface KeysAndValues {
 }
 
 /** Initial values of a block's weights; the biases of its attention are zeros. */
-export interface BlockInit {
+interface BlockInit {
   readonly qkv: Init
   readonly proj: Init
   readonly fc1: Init
@@ -98,7 +98,7 @@ class SelfAttention extends Module {
 }
 
 /** Initial values of a cross attention's weights; `key` is for values, too. Biases are zeros. */
-export interface CrossInit {
+interface CrossInit {
   readonly query: Init
   readonly key: Init
   readonly proj: Init

@@ -14,7 +14,7 @@ import { Module } from "./module.ts"
 import { pytorchInit, TransformerBlock, timmInit } from "./transformer.ts"
 
 /** The library whose initialisation and weight decay a tower has; the function is the same. */
-export type VitOrigin = "open_clip" | "timm"
+type VitOrigin = "open_clip" | "timm"
 
 /** From pixels to the tokens after the last block, class token first. All CLIP ViTs share this. */
 export class VitTrunk extends Module {

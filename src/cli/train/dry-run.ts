@@ -49,7 +49,7 @@ export function planText(plan: Plan, recipe: Recipe, start: readonly string[]): 
 }
 
 /** Whether it fits, in what, and if not what to do. */
-export function verdictText(plan: Plan): string {
+function verdictText(plan: Plan): string {
   const { fit, batch, memory, ranks } = plan
   if (!fit) return "whether it fits is not known: there is no GPU here. --gpu h100 plans for one"
   const has = `${placeName(fit)} ${memoryText(fit.bytes)}${fit.place === "cpu" && ranks > 1 ? " for each rank" : ""}`
@@ -245,7 +245,7 @@ const valueOptions = ["--samples-per-second", "--gpu", "--gpus", "--nproc", "--d
 const gpusOfMachine = 8
 
 /** Commands that start what was planned: in one process, in several of this machine, or of several machines. */
-export function startCommands(
+function startCommands(
   plan: Pick<Plan, "ranks" | "fit" | "batch">,
   recipe: Recipe,
   { nproc, gpu, device, out }: Pick<Launch, "nproc" | "gpu" | "device" | "out">,

@@ -99,7 +99,7 @@ export function isLoose(encoding: EncodingName): boolean {
 }
 
 /** The byte that stands for U+FFFD in a loose encoding. */
-export const lostByte = "\x1a"
+const lostByte = "\x1a"
 
 /** The characters of bytes `first` to `last`, all above 7F. */
 export function charactersOf(encoding: EncodingName, first: number, last: number): string[] {

@@ -33,7 +33,7 @@ export async function dataEfficiency({ subsets, samplesSeen }: Cifar10Report): P
 type Subset = Cifar10Report["subsets"][number]
 
 /** With how few pictures reinforced training is as good as plain training with all, as a sentence. */
-export function dataEfficiencyText(subsets: Cifar10Report["subsets"]): string {
+function dataEfficiencyText(subsets: Cifar10Report["subsets"]): string {
   const all = subsets.at(-1)!
   const enough = subsets.find(({ reinforced }) => endOf(reinforced) >= endOf(all.plain))
   const plain = `plain training with all ${integer(all.unique)} (${percent(endOf(all.plain))})`

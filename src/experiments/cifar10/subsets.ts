@@ -12,7 +12,7 @@ import { compareStudents, type StudentComparison } from "../comparison/students.
 import type { ModelsContext } from "../comparison/train-models.ts"
 
 /** Shares of the pictures, besides all of them. */
-export const subsetShares = [1 / 16, 1 / 4] as const
+const subsetShares = [1 / 16, 1 / 4] as const
 
 export interface SubsetResults {
   /** Different pictures. */

@@ -75,7 +75,7 @@ export function plateauText({ plateaus }: LearningEfficiency): string {
   return `Plain training is on a plateau, which begins at about ${first} samples${seeds}: there it adds 5% to its gain at most, and the ratio grows with the length of its run.`
 }
 
-export interface EfficiencyRow {
+interface EfficiencyRow {
   /** What the reinforced student has to be as good as. */
   readonly against: string
   readonly samples: string

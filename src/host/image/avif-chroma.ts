@@ -6,7 +6,7 @@
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import { type Box, boxesBelow } from "./avif-boxes.ts"
 
-export interface PlanesFile {
+interface PlanesFile {
   /** The file that gives red-difference, luma and blue-difference where it had red, green and blue. */
   readonly file: Uint8Array
   readonly colours: Colours

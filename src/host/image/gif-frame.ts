@@ -6,7 +6,7 @@
  */
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 
-export interface GifFrame {
+interface GifFrame {
   /** A GIF of this frame alone, opaque and as large as itself. */
   readonly file: Uint8Array
   /** The whole picture's. */

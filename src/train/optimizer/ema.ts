@@ -3,7 +3,7 @@ import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { hostValues, type TorchInterpreter } from "../../tensor/torch.ts"
 
-export interface EmaConfig {
+interface EmaConfig {
   /** The share of the average that stays at each update: 0.9995 in MobileCLIP's recipe. */
   readonly decay: number
   /** Whether the share grows from 0.1 to `decay`. */

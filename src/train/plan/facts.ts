@@ -9,7 +9,7 @@ import type { PlanFacts } from "./plan.ts"
 import { gpuMemory, machineMemory } from "./room.ts"
 import { shardsOf } from "./storage.ts"
 
-export interface PlanPlace {
+interface PlanPlace {
   readonly device: "cpu" | "cuda" | "mps"
   readonly threads: number
   /** Processes over all machines. */

@@ -102,7 +102,7 @@ export interface Room {
   readonly place: Place
 }
 
-export const shareThatIsUsed = 0.9
+const shareThatIsUsed = 0.9
 
 export function fitsIn(context: PlanContext, { bytes, place }: Room): boolean {
   return memoryOf(context, place).total <= shareThatIsUsed * bytes

@@ -83,7 +83,7 @@ export interface Fit {
 }
 
 /** A rank's memory with so many pairs encoded at once. */
-export interface ChunkPlan {
+interface ChunkPlan {
   readonly chunk: number
   /** The total. */
   readonly bytes: number

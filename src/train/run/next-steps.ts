@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { isCaptioner, type ModelName } from "../../core/family/variants.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 
-export interface NextStep {
+interface NextStep {
   readonly purpose: string
   readonly command: string
 }

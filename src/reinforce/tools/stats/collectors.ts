@@ -139,6 +139,6 @@ export async function addMembers(path: string, totals: Map<string, MemberBytes>)
   }
 }
 
-export function increment<K>(counts: Map<K, number>, key: K, by = 1): void {
+function increment<K>(counts: Map<K, number>, key: K, by = 1): void {
   counts.set(key, (counts.get(key) ?? 0) + by)
 }
