@@ -25,7 +25,7 @@ test("the table: a line for each member, no line longer than 120, numbers on the
     ...["research", "only", "71.5", "59.7", "1.5", "3.3"],
   ])
   expect(new Set(rows.map((row) => row.length)).size).toBe(1)
-  expect(out).toMatch(/^ {2}MobileCLIP2-S0 +the smallest and the fastest: begin with it$/m)
+  expect(out).toMatch(/^ {2}MobileCLIP2-S0 +the smallest of MobileCLIP2: begin with it$/m)
   expect(out).toMatch(/^mobileclip2-s0: the README lists the text tower of MobileCLIP-S0 \(42\.4 M, 1\.6 ms\)/m)
 })
 
@@ -52,7 +52,7 @@ test("JSON has everything in single units", async () => {
     image: { name: "mci0", parameters: { train: 11_406_976, fused: 11_357_504 }, multiplyAdds: 2_376_761_344 },
     embedDim: 512,
     licenses: ["research only"],
-    recommendedFor: "the smallest and the fastest: begin with it",
+    recommendedFor: "the smallest of MobileCLIP2: begin with it",
     megabytes: { fp32: 4 * (11.357504 + 63.428096), fp16: 2 * (11.357504 + 63.428096) },
     published: { latency: { image: 1.5, text: 3.3, source: "card" } },
   })
