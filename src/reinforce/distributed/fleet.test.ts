@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { NatsServer } from "../../../test/nats-server.ts"
-import { dial, quick, quickWorker, runnerOf } from "../../../test/queue.ts"
+import { dial, quick, quickWorker, runnerOf, until } from "../../../test/queue.ts"
 import { datacompdrAugmentation } from "../../data/augment/config.ts"
 import { openStorage } from "../../data/stores/open.ts"
 import type { Job } from "../job/job.ts"
@@ -14,6 +14,8 @@ import { embeddingJob } from "../job/stage-jobs.ts"
 import { recording, removeFromServer, retryOnServer, runOnWorkers, statusOnServer } from "./fleet.ts"
 import { publishJob } from "./publish.ts"
 import { natsSettings } from "./server/nats-settings.ts"
+import { findJob, readJob } from "./server/queued-job.ts"
+import { jobStatus } from "./status.ts"
 import { runWorker } from "./worker/worker.ts"
 
 let server: NatsServer
@@ -69,6 +71,42 @@ test("a completion that no worker wrote is noted, and the record beside the outp
   await expect(statusOnServer(nats, "another")).rejects.toThrow("there is no job named another on the server")
   expect(await removeFromServer(nats)).toBe("forged")
   await expect(statusOnServer(nats)).rejects.toThrow("there is no job on the server")
+}, 30_000)
+
+test("a job that workers are at work on keeps its folder", async () => {
+  const output = join(folder, "busy")
+  const tasks = planShards(["in/0.tar"], output, job.format)
+  const nats = await natsSettings(server.url, {})
+  const connection = await dial(server)
+  const config = () => readFile(join(output, "config.json"), "utf8")
+  const leaving = new AbortController()
+  const begun = runOnWorkers(nats, job, output, tasks, { name: "busy", signal: leaving.signal })
+  await until(async () => (await findJob(connection, "busy")) !== null)
+  const queued = (await findJob(connection, "busy"))!
+  await until(async () => (await readJob(queued)) !== null)
+  leaving.abort(new Error("left"))
+  await expect(begun).rejects.toThrow("left")
+
+  let [isAtWork, finish] = [false, () => {}]
+  const finished = new Promise<void>((resolve) => {
+    finish = resolve
+  })
+  const runner = runnerOf(async () => {
+    isAtWork = true
+    await finished
+    return {}
+  })
+  const worker = runWorker(queued, runner, quickWorker)
+  await until(async () => isAtWork && (await jobStatus(queued)).workers.length > 0)
+  const before = await config()
+  const other: Job = { ...job, seed: 1 }
+  await expect(runOnWorkers(nats, other, output, tasks, { name: "busy" })).rejects.toThrow("seed is 0 there and 1 here")
+  await expect(runOnWorkers(nats, other, output, tasks, { name: "idle" })).rejects.toThrow("was begun with seed 0")
+  expect(await config()).toBe(before)
+  finish()
+  await worker
+  await removeFromServer(nats, "busy")
+  await connection.close()
 }, 30_000)
 
 test("a result that is not accepted leaves neither an output nor a record, but what was recorded before stays", async () => {

@@ -53,15 +53,22 @@ export async function runOnWorkers(
 ): Promise<RunOutcome> {
   using _ = await lockOutput(output, "run", options.signal)
   const storage = openStorage()
-  const ledger = await Ledger.open(storage, output, job, tasks)
   const name = options.name ?? jobName(job.stage.kind, output)
+  await Ledger.check(storage, output, job, tasks, name)
   return connected(nats, "reinforce run", async (connection) => {
     options.onNote?.(`job ${name}: workers join with \`mobileclip reinforce worker --nats URL\``)
-    const found = await follow(connection, name, job, output, tasks, options)
+    // The server knows whether others work there: nothing is written before it has accepted the job.
+    const onAccepted = async () => void (await Ledger.open(storage, output, job, tasks, name))
+    const found = await follow(connection, name, job, output, tasks, { ...options, onAccepted })
+    const ledger = await Ledger.open(storage, output, job)
     const outcome = await outcomeOf(found, ledger, tasks, options.onNote)
     await writeSideFiles(storage, output, job.format.output, outcome)
     return outcome
   })
+}
+
+interface FollowOptions extends PublishOptions {
+  readonly onAccepted: () => Promise<void>
 }
 
 /** Begins the job, or joins it, and shows how far it is. */
@@ -71,7 +78,7 @@ async function follow(
   job: Job,
   output: string,
   tasks: readonly ShardTask[],
-  { maxTries, stallSeconds, ackWaitSeconds, startProgress = noProgress, ...options }: PublishOptions,
+  { maxTries, stallSeconds, ackWaitSeconds, startProgress = noProgress, ...options }: FollowOptions,
 ): Promise<JobOutcome> {
   const progress = startProgress(job.stage.kind, tasks.length, { unit: "shards" })
   const found = await runDistributed(connection, {
@@ -182,7 +189,8 @@ export async function recording(pool: ModelRunner, job: Job, output: string): Pr
     slots: pool.slots,
     identity: pool.identity,
     run: (task, options) => pool.run(task, options),
-    record: (result) => ledger.record(result),
+    // The process that queued it looks for its own text, and may have another working folder.
+    record: (result) => ledger.record(result, result.input),
     async discard(result) {
       // An earlier run has made it, and said so.
       const recorded = await ledger.read(result)

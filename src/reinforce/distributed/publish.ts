@@ -50,6 +50,8 @@ export interface JobOptions {
   readonly policy?: Partial<JobPolicy>
   /** A shard whose worker is silent for so long is delivered to another one. */
   readonly ackWaitSeconds?: number
+  /** Called where the server has no other job of this name, and before workers can see this one. */
+  readonly onAccepted?: () => Promise<void>
   /** Told of entries on the server that are not what they should be. */
   readonly onNote?: Note
   /** Ends the waiting for a server that is away. */
@@ -110,11 +112,17 @@ function isPlanned({ index, input, output }: Completion, tasks: readonly ShardTa
   return task?.input === input && task.output === output
 }
 
-async function beginOrAttach(job: QueuedJob, { spec, output, tasks, signal }: JobOptions): Promise<boolean> {
+async function beginOrAttach(
+  job: QueuedJob,
+  { spec, output, tasks, onAccepted = async () => {}, signal }: JobOptions,
+): Promise<boolean> {
   const record: JobRecord = {
     ...{ spec, specHash: specHash(spec), output, shards: tasks.length, planHash: planHash(tasks) },
     at: Date.now(),
   }
+  const before = await answered(job, () => readJob(job), signal)
+  if (before) checkSame(job.name, before, record)
+  await onAccepted()
   if (await createEntry(job, "control", "job", record, signal)) return false
   const there = await answered(job, () => readJob(job), signal)
   assert(there, "an entry that cannot be created is there")

@@ -2,17 +2,18 @@
  * What is done of a job, kept beside its output so that any machine can go on: `config.json` holds the job, and
  * `_done/<shard>.json` appears after each shard that is complete.
  */
+import { resolve } from "node:path"
 import { z } from "zod"
 import { UserError } from "../../core/errors.ts"
 import { parseJsonText } from "../../data/json-text.ts"
 import { mapOrdered } from "../../data/parallel.ts"
 import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"
+import { pathOf } from "../../data/stores/local.ts"
 import type { Storage } from "../../data/stores/storage.ts"
-import { isSamePlace } from "../../host/files/same-place.ts"
 import type { ShardResult, ShardTask } from "../runner.ts"
 import { isSameJob, requireSameJob } from "./compare.ts"
 import type { AnyJob } from "./job.ts"
-import { joinUrl, outputName, requireNotLinkedOut } from "./output.ts"
+import { isLocal, joinUrl, outputName, requireNotLinkedOut } from "./output.ts"
 
 /** What is written beside the shards at the end. */
 const sideFiles = [...shardLikeLists, "info.json", "checkpoint.json", "join.json"]
@@ -23,6 +24,8 @@ const parallelRequests = 32
 interface JobRecord {
   readonly format: "mobileclip-reinforce"
   readonly job: AnyJob
+  /** Its name on a server, whose workers may go on after the process that queued it. */
+  readonly queue?: string
 }
 
 /** A join's records say more. */
@@ -45,9 +48,11 @@ export class Ledger {
   ) {}
 
   /**
-   * The ledger of a job in `folder`, begun or gone on with. A job that has made no shard gives way to another one.
+   * The ledger of a job in `folder`, begun or gone on with. A job that has made no shard gives way to another one where it
+   * is known that nobody works on it: never in a store, and one of a server only to one of the same name there.
    *
    * @param tasks none: for those who work on a job, which is the one of the folder
+   * @param queue name of the job on a server that has accepted it; none: for work without a server
    * @throws UserError where the folder is of another job, or a job that begins would replace files that no job wrote
    */
   static async open(
@@ -55,16 +60,30 @@ export class Ledger {
     folder: string,
     job: AnyJob,
     tasks: readonly Pick<ShardTask, "output">[] = [],
+    queue?: string,
   ): Promise<Ledger> {
-    const before = await readJob(storage, folder)
-    if (before === null) await requireAbsent(storage, folder, tasks, sideFiles)
-    else if (tasks.length === 0 || isSameJob(before, job) || (await hasShards(storage, folder))) {
-      requireSameJob(before, job, folder)
-      return new Ledger(storage, folder)
-    } else await requireAbsent(storage, folder, tasks, [])
-    const record: JobRecord = { format: "mobileclip-reinforce", job }
-    await storage.put(joinUrl(folder, "config.json"), [json(record)])
+    const record = await Ledger.check(storage, folder, job, tasks, queue)
+    if (record) await storage.put(joinUrl(folder, "config.json"), [json(record)])
     return new Ledger(storage, folder)
+  }
+
+  /** What `open` would write, null for nothing; throws as it does, and changes nothing. */
+  static async check(
+    storage: Storage,
+    folder: string,
+    job: AnyJob,
+    tasks: readonly Pick<ShardTask, "output">[],
+    queue?: string,
+  ): Promise<JobRecord | null> {
+    const before = await readRecord(storage, folder)
+    const record: JobRecord = { format: "mobileclip-reinforce", job, ...(queue !== undefined && { queue }) }
+    if (before === null) await requireAbsent(storage, folder, tasks, sideFiles, notOfAJob)
+    else if (isSameJob(before.job, job))
+      return queue === undefined || before.queue === queue ? null : { ...before, queue }
+    else if (tasks.length === 0 || !isLeft(before, folder, queue) || (await hasShards(storage, folder)))
+      requireSameJob(before.job, job, folder)
+    else await requireAbsent(storage, folder, tasks, [], withoutRecord)
+    return record
   }
 
   /** The results of those tasks that are complete, with outputs that are there in full. */
@@ -78,18 +97,21 @@ export class Ledger {
     return results
   }
 
-  async record(result: ShardResult): Promise<void> {
+  /** @param input what the record says of the input; those who work in another folder than the job's keep its own text */
+  async record(result: ShardResult, input = placeOf(result.input)): Promise<void> {
     await requireNotLinkedOut(this.recordUrl(result), this.folder)
-    await this.storage.put(this.recordUrl(result), [json(result)])
+    await this.storage.put(this.recordUrl(result), [json({ ...result, input })])
   }
 
   /** Null where there is no record, it is not readable, it is of another input, or the output is not the one it speaks of. */
   async read(task: ShardTask): Promise<ShardResult | null> {
     const bytes = await this.storage.readBytes(this.recordUrl(task))
     const result: ShardResult | undefined = bytes ? resultSchema.safeParse(parse(bytes)).data : undefined
-    if (!result || !isSamePlace(result.input, task.input)) return null
+    if (!result || placeOf(result.input) !== placeOf(task.input)) return null
     const output = await this.storage.stat(task.output)
-    return (output?.bytes ?? 0) === result.bytes ? { ...result, index: task.index, output: task.output } : null
+    return (output?.bytes ?? 0) === result.bytes
+      ? { ...result, index: task.index, input: task.input, output: task.output }
+      : null
   }
 
   private recordUrl(task: Pick<ShardTask, "output">): string {
@@ -99,16 +121,50 @@ export class Ledger {
 
 /** The job that `folder` was begun with, or null. Throws UserError where its config.json is of something else. */
 export async function readJob(storage: Storage, folder: string): Promise<AnyJob | null> {
+  return (await readRecord(storage, folder))?.job ?? null
+}
+
+async function readRecord(storage: Storage, folder: string): Promise<JobRecord | null> {
   const url = joinUrl(folder, "config.json")
   const bytes = await storage.readBytes(url)
   if (!bytes) return null
   const record = parse(bytes) as Partial<JobRecord> | null
-  if (record?.format === "mobileclip-reinforce" && record.job) return record.job
+  if (record?.format === "mobileclip-reinforce" && record.job) return record as JobRecord
   throw new UserError(`${url} is not of a reinforcement job`, "choose another --output")
+}
+
+/**
+ * Whether it is known that nobody works on the job of a folder, whose lock is held. A store has no lock; the workers of a
+ * server hold none, and only their server knows of them.
+ */
+function isLeft(before: JobRecord, folder: string, queue: string | undefined): boolean {
+  return isLocal(folder) && (before.queue === undefined || before.queue === queue)
+}
+
+/** A file's absolute path, so that another file of the same relative path is another input; a URL as it is. */
+function placeOf(input: string): string {
+  try {
+    return isLocal(input) ? resolve(pathOf(input)) : input
+  } catch {
+    return input
+  }
 }
 
 async function hasShards(storage: Storage, folder: string): Promise<boolean> {
   return (await storage.list(joinUrl(folder, "_done"))).length > 0
+}
+
+interface Refusal {
+  readonly reason: string
+  readonly hint: string
+}
+
+const notOfAJob: Refusal = { reason: "and is not of a reinforcement job", hint: "choose another --output" }
+
+const withoutRecord: Refusal = {
+  reason:
+    "and nothing records that it is complete: the job that was begun there may have been stopped while it wrote it",
+  hint: "remove it if it is that job's, or choose another --output",
 }
 
 async function requireAbsent(
@@ -116,16 +172,13 @@ async function requireAbsent(
   folder: string,
   tasks: readonly Pick<ShardTask, "output">[],
   others: readonly string[],
+  { reason, hint }: Refusal,
 ): Promise<void> {
   if (tasks.length === 0) return
   const names = new Set(await storage.list(folder))
   const outputs = [...tasks.map((task) => outputName(task, folder)), ...others]
   const found = outputs.find((name) => names.has(name))
-  if (found === undefined) return
-  throw new UserError(
-    `${joinUrl(folder, found)} is there already, and is not of a reinforcement job`,
-    "choose another --output",
-  )
+  if (found !== undefined) throw new UserError(`${joinUrl(folder, found)} is there already, ${reason}`, hint)
 }
 
 function recordName(task: Pick<ShardTask, "output">, folder: string): string {
