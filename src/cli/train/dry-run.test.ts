@@ -59,6 +59,20 @@ test("several machines: torchrun's and SLURM's commands, with what the user gave
   expect(text).toMatch(/^A100 80 GB +128 +all 896 /m)
 })
 
+test.each([
+  ["--gpus 12", 12, 2, 6],
+  ["--gpus 10 --nproc 4", 10, 5, 2],
+  ["--gpus 9", 9, 3, 3],
+])("%s: the machines have as many processes each, %i together", async (given, ranks, machines, perMachine) => {
+  const { start } = await planOfLine(`--recipe dfndr-12m --dry-run --gpu h100 batch.size=7200 ${given}`)
+  expect(start[0]).toContain(`torchrun --nnodes ${machines} --nproc-per-node ${perMachine} --node-rank N `)
+  expect(start[1]).toContain(`on each of ${machines} machines; N is 0 to ${machines - 1}`)
+  expect(start[2]).toContain(
+    `srun --nodes ${machines} --ntasks-per-node ${perMachine} --gpus-per-node ${perMachine} mobileclip`,
+  )
+  expect(start[3]).toContain(`WORLD_SIZE=${ranks},`)
+})
+
 test("a rate says whether it is one rank's", async () => {
   const rate = "--recipe dfndr-12m --dry-run --gpu h100 --samples-per-second 8000"
   expect((await planOfLine(`${rate} --gpus 8`)).text).toMatch(
