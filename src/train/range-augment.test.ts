@@ -145,7 +145,10 @@ describe("gradients of the ranges alone that overflow", () => {
   const options = { learningRate: 0.01, gradClipNorm: 1 }
 
   test("leave a float16 step out and halve the loss scale", () => {
-    const trainer: Trainer & ReturnType<typeof studentOf> = { ...overflown(), lossScaler: { scale: 1024, goodSteps: 7 } }
+    const trainer: Trainer & ReturnType<typeof studentOf> = {
+      ...overflown(),
+      lossScaler: { scale: 1024, goodSteps: 7 },
+    }
     const before = stateOf(trainer)
     expect(updateParameters(trainer, options, 1)).toBe(Number.POSITIVE_INFINITY)
     expect(stateOf(trainer)).toEqual(before)

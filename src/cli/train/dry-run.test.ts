@@ -10,7 +10,7 @@ async function planOfLine(line: string, samples: number | null = null) {
   const command = addTrainOptions(new Command("train")).exitOverride()
   command.parse(argv, { from: "user" })
   const args = trainArgumentsOf(command, {})
-  const { plan, text } = await dryRun(await resolveRecipe(args), args.launch, samples, argv)
+  const { plan, text } = await dryRun(await resolveRecipe(args), args.launch, { samples }, argv)
   return { plan, text: text(), start: plan.start }
 }
 

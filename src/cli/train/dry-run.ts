@@ -18,16 +18,16 @@ interface DryRun {
 }
 
 /**
- * @param samples pairs in the data, where they were counted; the recipe's `data.samples` takes precedence
+ * @param known the model, and the pairs in the data where they were counted; the recipe's `data.samples` takes precedence
  * @param argv the words of `train`, from which the command is made that starts the run
  */
 export async function dryRun(
   recipe: Recipe,
   launch: Launch,
-  samples: number | null,
+  known: Parameters<typeof planFacts>[2],
   argv: readonly string[],
 ): Promise<DryRun> {
-  const plan = planOf(recipe, await planFacts(recipe, launch, samples))
+  const plan = planOf(recipe, await planFacts(recipe, launch, known))
   const start = startCommands(plan, recipe, launch, argv)
   return { plan: { ...plan, start }, text: () => planText(plan, recipe, start) }
 }
@@ -117,7 +117,7 @@ function runTable(plan: Plan, recipe: Recipe): string {
   const split = ranks > 1 ? `, ${integer(batch.perRank)} on each of ${ranks} ranks` : ""
   const chunks = batch.chunk < batch.perRank ? `, ${integer(batch.chunk)} encoded at once` : ""
   const rows = [
-    ["model", recipe.model],
+    ["model", plan.model],
     ["batch", `${integer(batch.size)} pairs${split}${chunks}`],
     ["steps", `${integer(length.steps)}, ${integer(length.warmupSteps)} of them warm-up`],
     ["pairs seen", `${integer(length.samples)}${length.epochs === null ? "" : ` (${epochsText(length.epochs)})`}`],
