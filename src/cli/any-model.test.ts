@@ -97,6 +97,7 @@ test("what can be refused is refused before a download", async () => {
     "finetune taken --model MobileCLIP2-S0 --out tuned": "taken/mine.png has no caption",
     "finetune in --model MobileCLIP2-S0 --out tuned": "in holds shards",
     "train --train-data none --pretrained MobileCLIP2-S0 --out trained": "none: no such file or folder",
+    "train --train-data none --pretrained MobileCLIP2-S0 --dry-run": "none: no such file or folder",
     "train --train-data in --pretrained MobileCLIP2-S0 --out trained evaluate.tasks=none":
       "none: there is no such task list",
     "train --train-data in --pretrained MobileCLIP2-S0 --out trained --export taken": "taken has other content",
@@ -108,6 +109,20 @@ test("what can be refused is refused before a download", async () => {
   expect(hub.log).toEqual([])
   expect(readdirSync(".").sort()).toEqual(["coca", "in", "run", "taken", "teal.jpg"])
 })
+
+test("a plan of a run that begins with a released name brings it, with its licence, and is that of its file", async () => {
+  const plan = (start: string) =>
+    run(
+      `train --train-data in --pretrained ${start} --dry-run --json --samples-per-second 9 batch.size=1 schedule.steps=2`,
+    )
+  const [named, file] = [await plan("MobileCLIP2-S0"), await plan("run")]
+  expect(named.code, named.err).toBe(0)
+  expect(named.err).toMatch(/licen[cs]e/i)
+  const [own, other] = [named, file].map(({ out }) => JSON.parse(out))
+  expect(own).toMatchObject({ model: "tiny", length: { steps: 2, samples: 2 } })
+  for (const key of ["image", "text", "memory", "multiplyAdds", "disk"]) expect(own[key], key).toEqual(other[key])
+  expect(hub.log.length).toBeGreaterThan(0)
+}, 120_000)
 
 test("a run's folder, its file, an exported folder of it and a released name are one model in every command", async () => {
   const wanted = await classify("run/model.safetensors")

@@ -22,8 +22,8 @@ export function textTable(columns: readonly Column[], rows: readonly (readonly s
 }
 
 /** 0.0834 -> "8.3 %" */
-export function spacedPercent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`
+export function spacedPercent(share: number, digits = 1): string {
+  return `${(100 * share).toFixed(digits)} %`
 }
 
 /** The columns that `text` takes on a terminal: two for East Asian characters and emoji, none for combining marks. */

@@ -36,14 +36,14 @@ function headline(report: FinetuneReport): Html {
   const verdict = verdictOf(probe, before, chosen)
   const asked = probe.classes ? `the class, of ${integer(probe.classes.names.length)}` : "its caption, among all"
   const advice = adviceOf(verdict, config.learningRate)
-  const start0 =
+  const startNote =
     chosen.alpha === 0 ? " No tuned model was better than the start, so the model that was written is the start." : ""
   return html`
 <header>
   <p class="eyebrow">mobileclip finetune</p>
   <h1>${verdictText(verdict, "pictures")}</h1>
   <p class="lede">${start.info.name} was trained further on ${integer(pictures.train)} pictures. Each of the ${integer(verdict.pictures)} others, which were
-  held out, is right where the model finds ${asked}. ${sentence(guessingText(verdict))} ${sentence(choiceText(candidates.length > 1))}${start0}</p>
+  held out, is right where the model finds ${asked}. ${sentence(guessingText(verdict))} ${sentence(choiceText(candidates.length > 1))}${startNote}</p>
   ${advice === null ? null : html`<p>${sentence(`What may help: ${advice}`)}</p>`}
   ${figureList([
     rightTerm("right before", verdict.rightBefore, verdict),

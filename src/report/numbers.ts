@@ -1,8 +1,11 @@
 /** Numbers as reports write them. */
 
+/** A share as a text in percent, with so many digits after the point: one where that is not said. */
+export type PercentText = (share: number, digits?: number) => string
+
 /** 0.0834 -> "8.3%" */
-export function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`
+export function percent(share: number, digits = 1): string {
+  return `${(100 * share).toFixed(digits)}%`
 }
 
 /** 12345.6 -> "12,346" */

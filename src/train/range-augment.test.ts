@@ -11,7 +11,7 @@ import { hostValues, TorchInterpreter } from "../tensor/torch.ts"
 import { readTrainingState, type TrainingState, trainingStateChunks } from "./checkpoints/state.ts"
 import { AdamW } from "./optimizer/adamw.ts"
 import { type Change, changed, drawChanges, RangeAugment, type RangeAugmentConfig, type RangeState, targetError } from "./range-augment.ts" // biome-ignore format: one line
-import { computeGradients, type StepConfig, updateParameters } from "./step.ts"
+import { computeGradients, type StepConfig, type Trainer, updateParameters } from "./step.ts"
 import { defaultTrainConfig, type TrainConfig, train } from "./train.ts"
 
 const unit = { mean: [0, 0, 0], std: [1, 1, 1] }
@@ -110,22 +110,63 @@ function batch(step = 0): Batch {
   }
 }
 
-/** The loss and the gradients of the six ends, from their moments after an update. */
-function step(state: RangeState | undefined, options: Partial<StepConfig> = {}) {
+function studentOf(state: RangeState | undefined) {
   torch.setThreads(1)
   const model = buildModel(vit)
   initialize(model, 0)
   const interpreter = new TorchInterpreter(model, { training: true, dtype: "float64" })
   const rangeAugment = new RangeAugment({ ...config, normalization }, state)
-  const optimizer = new AdamW(interpreter.trainable(), defaultTrainConfig)
-  const trainer = { model, interpreter, optimizer, rangeAugment }
   rangeAugment.begin(3)
+  return { model, interpreter, optimizer: new AdamW(interpreter.trainable(), defaultTrainConfig), rangeAugment }
+}
+
+/** The loss and the gradients of the six ends, from their moments after an update. */
+function step(state: RangeState | undefined, options: Partial<StepConfig> = {}) {
+  const trainer = studentOf(state)
+  const { interpreter, rangeAugment } = trainer
   const measured = computeGradients(trainer, batch(), { objective: { kind: "clip" }, ...options })
   const weights = [...interpreter.trainable()].map(([path, p]) => [path, hostValues(p.grad!)] as const)
   updateParameters(trainer, { learningRate: 0.01, gradClipNorm: 1 }, measured.loss)
   const after = rangeAugment.hostState()
   return { ...measured, after, weights, gradient: after.first.map((m) => m / (1 - adam.beta1)) }
 }
+
+describe("gradients of the ranges alone that overflow", () => {
+  /** The student's own gradients and the loss are finite. */
+  function overflown() {
+    const trainer = studentOf(undefined)
+    computeGradients(trainer, batch(), { objective: { kind: "clip" } })
+    const pixels = torch.tensor([...batch().images], [12, 3, 32, 32], double)
+    torch.scope(() => trainer.rangeAugment.augment(pixels, 0, 12, false).backward(Number.POSITIVE_INFINITY))
+    return trainer
+  }
+  const stateOf = ({ interpreter, rangeAugment }: ReturnType<typeof studentOf>) =>
+    structuredClone({ weights: interpreter.hostState(), ranges: rangeAugment.hostState() })
+  const options = { learningRate: 0.01, gradClipNorm: 1 }
+
+  test("leave a float16 step out and halve the loss scale", () => {
+    const trainer: Trainer & ReturnType<typeof studentOf> = {
+      ...overflown(),
+      lossScaler: { scale: 1024, goodSteps: 7 },
+    }
+    const before = stateOf(trainer)
+    expect(updateParameters(trainer, options, 1)).toBe(Number.POSITIVE_INFINITY)
+    expect(stateOf(trainer)).toEqual(before)
+    expect(trainer.lossScaler).toEqual({ scale: 512, goodSteps: 0 })
+    trainer.rangeAugment.begin(4)
+    computeGradients(trainer, batch(), { objective: { kind: "clip" } })
+    expect(updateParameters(trainer, options, 1)).toBeLessThan(Number.POSITIVE_INFINITY)
+    expect(trainer.rangeAugment.limits.every(Number.isFinite)).toBe(true)
+    expect(trainer.rangeAugment.hostState().updates).toBe(1)
+  })
+
+  test("are an error in any other, before a parameter is changed", () => {
+    const trainer = overflown()
+    const before = stateOf(trainer)
+    expect(() => updateParameters(trainer, options)).toThrow("the gradients of the augmentation's ranges are NaN")
+    expect(stateOf(trainer)).toEqual(before)
+  })
+})
 
 describe("a step of a student", () => {
   const start = new RangeAugment(config).hostState()

@@ -13,6 +13,7 @@
  */
 import * as torch from "../../torch/index.ts"
 import { Random } from "../core/arrays/random.ts"
+import { UserError } from "../core/errors.ts"
 import { hostValues } from "../tensor/torch.ts"
 
 export interface RangeAugmentConfig {
@@ -53,6 +54,8 @@ const neutral = { brightness: 1, contrast: 1, noise: 0 } as const
 
 /** Weight of the loss in corenet; the largest squared error of a byte scales it. */
 const weight = 100 / 255 ** 2
+
+const divergedHint = "lower the learning rate, or look for broken pictures"
 
 /** The random numbers of one change of N pictures. */
 export interface Change {
@@ -140,10 +143,21 @@ export class RangeAugment {
     return { pixels: leafOfStudent, backward }
   }
 
-  /** AdamW without decay. @param mean over all processes */
+  /** False where a gradient of this process overflowed. */
+  get isFinite(): boolean {
+    return this.gradient.every(Number.isFinite)
+  }
+
+  /**
+   * AdamW without decay. Throws a UserError where a gradient is not finite: an end would never be a number again.
+   *
+   * @param mean over all processes
+   */
   update(learningRate: number, mean: (values: number[]) => number[] = (values) => values): void {
     const { beta1, beta2, eps } = this.config.adam
     const gradient = mean(this.gradient)
+    if (!gradient.every(Number.isFinite))
+      throw new UserError(`the gradients of the augmentation's ranges are ${gradient.join(", ")}`, divergedHint)
     const { state } = this
     const updates = state.updates + 1
     const first = state.first.map((m, i) => beta1 * m + (1 - beta1) * gradient[i]!)

@@ -42,7 +42,7 @@ export interface Measurements {
   readonly loss: number
   /** By name, weighted. */
   readonly losses: Readonly<Record<string, number>>
-  /** Joint norm of all gradients before clipping; infinite where a float16 step was left out. */
+  /** Joint norm of the parameters' gradients before clipping; infinite where a float16 step was left out. */
   readonly gradNorm: number
   /** exp(logitScale) the loss was computed with. */
   readonly logitScale: number
@@ -154,7 +154,7 @@ function namedChunkLoss(
 
 /**
  * Clips the gradients, updates, clamps `logitScale`; returns the gradients' joint norm before clipping, infinite where a
- * float16 step is left out: on all processes, if any one's loss or gradients overflow.
+ * float16 step is left out: on all processes, if any one's loss or gradients overflow, those of the ranges among them.
  *
  * @param loss this process's own, for float16; any other was checked with the gradients
  */
@@ -168,14 +168,15 @@ export function updateParameters(
   if (lossScaler) scaleGradients(parameters, 1 / lossScaler.scale)
   const gradNorm = clipGradNorm(parameters, config.gradClipNorm)
   if (lossScaler) {
-    const own = !Number.isFinite(gradNorm) || !Number.isFinite(loss)
+    const own = !(Number.isFinite(gradNorm) && Number.isFinite(loss) && (rangeAugment?.isFinite ?? true))
     const overflow = ranks ? ranks.group.any(own) : own
     trainer.lossScaler = afterStep(lossScaler, overflow)
     if (overflow) return Number.POSITIVE_INFINITY
   }
   finite("norm of the gradients", gradNorm)
-  optimizer.step(config.learningRate)
+  // First, because it throws where it cannot be made.
   rangeAugment?.update(config.learningRate, ranks && ((values) => ranks.group.mean(values)))
+  optimizer.step(config.learningRate)
   torch.scope(() => {
     torch.noGrad(() => interpreter.value(model.logitScale).clamp_(0, maxLogitScale))
   })

@@ -28,20 +28,44 @@ export interface StartModel {
 export async function readStartModel(
   name: string,
   variant: string | null,
-  options: { readonly signal?: AbortSignal; readonly pull?: PullWeights } = {},
+  options: StartOptions = {},
 ): Promise<StartModel> {
+  return withStart(name, variant, options, async (path, weights) => ({
+    info: infoOf(path, weights),
+    tensors: new Map([...trainable(path, weights).namedParameters()].map(([key, value]) => [key, value.read()])),
+    source: await sourceOf(path),
+    description: weights.description,
+  }))
+}
+
+/** What the same weights say of themselves, without reading their values. */
+export function startModelInfo(
+  name: string,
+  variant: string | null,
+  options: StartOptions = {},
+): Promise<StartModel["info"]> {
+  return withStart(name, variant, options, async (path, weights) => infoOf(path, weights))
+}
+
+interface StartOptions {
+  readonly signal?: AbortSignal
+  readonly pull?: PullWeights
+}
+
+async function withStart<T>(
+  name: string,
+  variant: string | null,
+  options: StartOptions,
+  use: (path: string, weights: Weights) => Promise<T>,
+): Promise<T> {
   const wanted = variant && findModel(variant)
   const { path } = await findModelFiles(name, { ...options, wantsWeights: true })
-  return withWeights(path, wanted, async (weights) => {
-    const model = trainable(path, weights)
-    const { name, license, preprocessing, samplesSeen } = weights.info
-    return {
-      info: { name, license, preprocessing, samplesSeen, config: model.config },
-      tensors: new Map([...model.namedParameters()].map(([key, parameter]) => [key, parameter.read()])),
-      source: await sourceOf(path),
-      description: weights.description,
-    }
-  })
+  return withWeights(path, wanted, (weights) => use(path, weights))
+}
+
+function infoOf(path: string, weights: Weights): StartModel["info"] {
+  const { name, license, preprocessing, samplesSeen } = weights.info
+  return { name, license, preprocessing, samplesSeen, config: trainable(path, weights).config }
 }
 
 function trainable(path: string, { model, form, info, description }: Weights): CheckpointModel {

@@ -226,6 +226,17 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(other).toMatchObject({ code: 1, err: expect.stringContaining('"sampledWords":64') })
   })
 
+  test("a captioner that is trained further and exported is used for captions, by its own name", async () => {
+    const [start, out] = [join(folder, "captioner", "model.safetensors"), join(folder, "captioner-longer")]
+    const argv = ["--train-data", shard, ...short.slice(2), "--pretrained", start, "--coca-caption-loss-weight", "2"]
+    const to = ["--out", out, "--export", join(out, "model")]
+    const ended = await run(...argv, ...to, "schedule.steps=1")
+    expect(ended.code, ended.err).toBe(0)
+    expect(ended.out).toMatch(/^next: +mobileclip caption PICTURE --model \S+\n$/m)
+    const again = await run("--out", out, "--resume", "--json", "--threads", "1", "--progress", "none")
+    expect(JSON.parse(again.out)).toMatchObject({ model: "quickstart-captioner", steps: 1 })
+  })
+
   test("a captioner's dry run", async () => {
     const argv = ["--model", "quickstart-captioner", "--coca-caption-loss-weight", "1", "batch.size=8"]
     const rate = ["schedule.steps=10", "--samples-per-second", "4"]
@@ -272,7 +283,10 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(JSON.parse(await readFile(join(out, "config.json"), "utf8"))).toMatchObject({ model: "start", start: given })
     expect(await readFile(join(out, "report.html"), "utf8")).toMatch(/class="lede">The model is tiny, /)
     const planned = await run(...argv, "--dry-run", "--json")
-    expect(JSON.parse(planned.out)).toMatchObject({ batch: { size: 8 }, length: { steps: 2 } })
+    expect(JSON.parse(planned.out)).toMatchObject({ model: "tiny", batch: { size: 8 }, length: { steps: 2 } })
+    const shown = (await run(...argv, "--dry-run")).out
+    expect(shown).toMatch(/^model +tiny$/m)
+    expect(shown).toMatch(/^tiny +trained, M /m)
     await rm(given)
     expect(await run("--out", out, "--resume", "--threads", "1", "--progress", "none")).toMatchObject({ code: 0 })
     const alone = await run("--train-data", shard, "--out", join(folder, "none"), "--model", "start")

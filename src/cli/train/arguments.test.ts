@@ -210,7 +210,7 @@ test("flags and changes apply to a named recipe; a resumed run keeps its own", a
 
 test("a dry run of a recipe, without data", async () => {
   const args = parse("--recipe mobileclip2-s0 --dry-run --samples-per-second 50000 --nproc 8 --global-batch-size 65536")
-  const { plan, text } = await dryRun(await resolveRecipe(args), args.launch, null, [])
+  const { plan, text } = await dryRun(await resolveRecipe(args), args.launch, { samples: null }, [])
   expect(plan).toMatchObject({ ranks: 8, batch: { perRank: 8192 }, length: { steps: 200_000 } })
   expect(plan.time).toEqual({ kind: "measured", seconds: 262_144, samplesPerSecond: 50_000 })
   expect(text()).toContain("3.0 days at 50000/s pairs")

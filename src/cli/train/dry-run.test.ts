@@ -10,7 +10,7 @@ async function planOfLine(line: string, samples: number | null = null) {
   const command = addTrainOptions(new Command("train")).exitOverride()
   command.parse(argv, { from: "user" })
   const args = trainArgumentsOf(command, {})
-  const { plan, text } = await dryRun(await resolveRecipe(args), args.launch, samples, argv)
+  const { plan, text } = await dryRun(await resolveRecipe(args), args.launch, { samples }, argv)
   return { plan, text: text(), start: plan.start }
 }
 
@@ -57,6 +57,20 @@ test("several machines: torchrun's and SLURM's commands, with what the user gave
   expect(start[2]).toBe(`srun --nodes 16 --ntasks-per-node 8 --gpus-per-node 8 ${own}`)
   expect(start[3]).toContain("WORLD_SIZE=128")
   expect(text).toMatch(/^A100 80 GB +128 +all 896 /m)
+})
+
+test.each([
+  ["--gpus 12", 12, 2, 6],
+  ["--gpus 10 --nproc 4", 10, 5, 2],
+  ["--gpus 9", 9, 3, 3],
+])("%s: the machines have as many processes each, %i together", async (given, ranks, machines, perMachine) => {
+  const { start } = await planOfLine(`--recipe dfndr-12m --dry-run --gpu h100 batch.size=7200 ${given}`)
+  expect(start[0]).toContain(`torchrun --nnodes ${machines} --nproc-per-node ${perMachine} --node-rank N `)
+  expect(start[1]).toContain(`on each of ${machines} machines; N is 0 to ${machines - 1}`)
+  expect(start[2]).toContain(
+    `srun --nodes ${machines} --ntasks-per-node ${perMachine} --gpus-per-node ${perMachine} mobileclip`,
+  )
+  expect(start[3]).toContain(`WORLD_SIZE=${ranks},`)
 })
 
 test("a rate says whether it is one rank's", async () => {

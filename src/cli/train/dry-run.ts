@@ -18,16 +18,16 @@ interface DryRun {
 }
 
 /**
- * @param samples pairs in the data, where they were counted; the recipe's `data.samples` takes precedence
+ * @param known the model, and the pairs in the data where they were counted; the recipe's `data.samples` takes precedence
  * @param argv the words of `train`, from which the command is made that starts the run
  */
 export async function dryRun(
   recipe: Recipe,
   launch: Launch,
-  samples: number | null,
+  known: Parameters<typeof planFacts>[2],
   argv: readonly string[],
 ): Promise<DryRun> {
-  const plan = planOf(recipe, await planFacts(recipe, launch, samples))
+  const plan = planOf(recipe, await planFacts(recipe, launch, known))
   const start = startCommands(plan, recipe, launch, argv)
   return { plan: { ...plan, start }, text: () => planText(plan, recipe, start) }
 }
@@ -117,7 +117,7 @@ function runTable(plan: Plan, recipe: Recipe): string {
   const split = ranks > 1 ? `, ${integer(batch.perRank)} on each of ${ranks} ranks` : ""
   const chunks = batch.chunk < batch.perRank ? `, ${integer(batch.chunk)} encoded at once` : ""
   const rows = [
-    ["model", recipe.model],
+    ["model", plan.model],
     ["batch", `${integer(batch.size)} pairs${split}${chunks}`],
     ["steps", `${integer(length.steps)}, ${integer(length.warmupSteps)} of them warm-up`],
     ["pairs seen", `${integer(length.samples)}${length.epochs === null ? "" : ` (${epochsText(length.epochs)})`}`],
@@ -225,8 +225,9 @@ function chunkTable({ chunks }: Plan): string {
   const first = chunks.findIndex(({ fits }) => fits)
   const shown = first < 0 ? chunks.slice(0, 6) : chunks.slice(Math.max(0, first - 4), Math.max(first + 3, 4))
   const rows = shown.map(({ chunk, bytes, fits }, i) => {
-    const is = fits === null ? "" : fits ? (i === shown.findIndex((one) => one.fits) ? "yes, the most" : "yes") : "no"
-    return [integer(chunk), memoryText(bytes), is]
+    const isMost = i === shown.findIndex((one) => one.fits)
+    const fitsText = fits === null ? "" : fits ? (isMost ? "yes, the most" : "yes") : "no"
+    return [integer(chunk), memoryText(bytes), fitsText]
   })
   const titles = ["encoded at once", "memory of a rank", "fits"]
   return textTable(
@@ -261,10 +262,10 @@ function startCommands(
     ...(gpu !== null || device !== "cpu" ? ["--device", gpu === null ? device : "cuda"] : []),
   ]
   const line = [...words.map(shellQuote), ...chunk].join(" ")
-  const perMachine = nproc > 1 ? nproc : Math.min(gpusOfMachine, ranks)
+  const perMachine = ranksOfMachine(ranks, nproc > 1 ? nproc : gpusOfMachine)
   if (ranks === 1) return [line]
   if (ranks <= perMachine) return [`${line} --nproc ${ranks}`]
-  const machines = Math.ceil(ranks / perMachine)
+  const machines = ranks / perMachine
   const rendezvous = `--node-rank N --master-addr HOST --master-port 29500`
   return [
     `torchrun --nnodes ${machines} --nproc-per-node ${perMachine} ${rendezvous} --no-python ${line}`,
@@ -272,6 +273,12 @@ function startCommands(
     `srun --nodes ${machines} --ntasks-per-node ${perMachine} --gpus-per-node ${perMachine} ${line}`,
     `(with SLURM; or one process for each GPU with RANK, WORLD_SIZE=${ranks}, LOCAL_RANK, MASTER_ADDR, MASTER_PORT)`,
   ]
+}
+
+/** The most that leave as many for each machine. */
+function ranksOfMachine(ranks: number, most: number): number {
+  const counts = Array.from({ length: most }, (_, i) => most - i)
+  return counts.find((count) => ranks % count === 0)!
 }
 
 function ownWords(argv: readonly string[]): string[] {

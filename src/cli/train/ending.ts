@@ -7,12 +7,9 @@ import { goOnWith } from "../context.ts"
 import { spacedPercent, textTable } from "../table.ts"
 import type { Environment, Launch } from "./arguments.ts"
 
-/**
- * What is printed at the end of a run: lines without a break at the end.
- * @param model as the recipe names it
- */
-export function endingText(summary: RecipeRunSummary, { out, model }: { out: string; model: string }): string {
-  const { steps, resumedAt, checkpoint, report, exported } = summary
+/** What is printed at the end of a run in the folder `out`: lines without a break at the end. */
+export function endingText(summary: RecipeRunSummary, out: string): string {
+  const { model, steps, resumedAt, checkpoint, report, exported } = summary
   const isMade = resumedAt < steps
   return [
     isMade ? madeText(summary) : `the run in ${out} was finished before: it has all of its ${integer(steps)} steps`,

@@ -8,7 +8,7 @@ import { type NamedRecipe, recipeJson, recipeNamed, recipeOfRun } from "../../tr
 import { applyOverrides, type Override } from "../../train/recipe/overrides.ts"
 import { resolvedRecipe } from "../../train/recipe/resolved.ts"
 import { defaultRecipe, modelOfStart, type Recipe } from "../../train/recipe/schema.ts"
-import { checkExport, countSamples, trainRecipe } from "../../train/run/recipe-run.ts"
+import { checkExport, plannedRun, trainRecipe } from "../../train/run/recipe-run.ts"
 import { existingCheckpoint } from "../../train/run/resume.ts"
 import type { CommandContext } from "../context.ts"
 import { progressReporter } from "../progress.ts"
@@ -36,7 +36,7 @@ export async function trainCommand(
   const signal = () => abortOnInterrupt(undefined, () => howToGoOn(launch, argv))
   const recipe = await resolveRecipe(args)
   if (launch.printConfig) output.writeOut(recipeJson(recipe))
-  else if (launch.dryRun) await printPlan(recipe, launch, argv, output)
+  else if (launch.dryRun) await printPlan(recipe, launch, argv, { ...output, signal: signal() })
   else if (launch.nproc > 1) return launchRanks(launch, argv, output)
   else await trainHere(recipe, withOwnThreads(launch, argv), signal, output)
   return 0
@@ -81,8 +81,7 @@ async function trainHere(
     onNote: (line) => writeErr(`${line}\n`),
     signal,
   })
-  if (summary)
-    writeOut(`${json ? JSON.stringify(summary, null, 2) : endingText(summary, { out: out!, model: recipe.model })}\n`)
+  if (summary) writeOut(`${json ? JSON.stringify(summary, null, 2) : endingText(summary, out!)}\n`)
 }
 
 /** `--threads` is for each process; without it the ranks of a machine share its threads. */
@@ -95,10 +94,10 @@ async function printPlan(
   recipe: Recipe,
   options: Launch,
   argv: readonly string[],
-  { writeOut }: TrainOutput,
+  { writeOut, writeErr, signal }: TrainOutput & { readonly signal: AbortSignal },
 ): Promise<void> {
-  const isKnown = recipe.data.train === null || recipe.data.samples !== null
-  const { plan, text } = await dryRun(recipe, options, isKnown ? null : await countSamples(recipe, options), argv)
+  const known = await plannedRun(recipe, { ...options, pull: shownPull(writeErr), signal })
+  const { plan, text } = await dryRun(recipe, options, known, argv)
   writeOut(options.json ? `${JSON.stringify(plan, null, 2)}\n` : `${text()}\n`)
 }
 

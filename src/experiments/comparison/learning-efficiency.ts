@@ -13,16 +13,16 @@ import {
 } from "../../evaluate/efficiency.ts"
 import { type Curve, wideFigure } from "../../report/chart.ts"
 import { type Html, html } from "../../report/html.ts"
-import { integer, percent } from "../../report/numbers.ts"
+import { integer, type PercentText, percent } from "../../report/numbers.ts"
 import type { StepTimes } from "./step-time.ts"
 import type { StudentResults } from "./students.ts"
 
 /** A clause about the ratio, and its spread over several seeds. */
-export function efficiencyText(efficiency: LearningEfficiency): string {
+export function efficiencyText(efficiency: LearningEfficiency, inPercent: PercentText = percent): string {
   const { level, samples, seconds } = headlineOf(efficiency)
   const seeds = efficiency.plateaus.length
   const spread = seeds > 1 ? ` (${lowToHigh(samples)} over ${seeds} seeds)` : ""
-  const gain = `${wholePercent(level)} of plain training's gain over guessing`
+  const gain = `${inPercent(level, 0)} of plain training's gain over guessing`
   if (samples.median === 0) return `reinforced training did not reach ${gain}${spread}`
   const times = seconds === null ? "" : `, and ${ratio(seconds)} times the seconds`
   return `for ${gain}, plain training needs ${ratio(samples)} times the samples of reinforced training${spread}${times}`
@@ -30,8 +30,8 @@ export function efficiencyText(efficiency: LearningEfficiency): string {
 
 /** The names of the headline's ratios. */
 export const headlineNames = {
-  samples: `plain: samples at ${wholePercent(headlineLevel)} of its gain`,
-  seconds: `plain: seconds at ${wholePercent(headlineLevel)} of its gain`,
+  samples: `plain: samples at ${percent(headlineLevel, 0)} of its gain`,
+  seconds: `plain: seconds at ${percent(headlineLevel, 0)} of its gain`,
 } as const
 
 /** "2.8x", or "not reached". */
@@ -66,13 +66,13 @@ export function stepTimeText({ overPlain, overBothCaptions }: StepTimes): string
 }
 
 /** Where plain training is on a plateau, as a sentence. */
-export function plateauText({ plateaus }: LearningEfficiency): string {
+export function plateauText({ plateaus }: LearningEfficiency, inPercent: PercentText = percent): string {
   const starts = plateaus.filter((start) => start !== null)
   if (starts.length === 0) return "Plain training is not on a plateau: it improves to its end."
   const seeds = plateaus.length > 1 ? ` (${starts.length} of ${plateaus.length} seeds)` : ""
   const from = [Math.min(...starts), Math.max(...starts)].map((start) => integer(Math.round(start / 100) * 100))
   const first = from[0] === from[1] ? from[0] : `${from.join(" to ")}`
-  return `Plain training is on a plateau, which begins at about ${first} samples${seeds}: there it adds 5% to its gain at most, and the ratio grows with the length of its run.`
+  return `Plain training is on a plateau, which begins at about ${first} samples${seeds}: there it adds ${inPercent(0.05, 0)} to its gain at most, and the ratio grows with the length of its run.`
 }
 
 interface EfficiencyRow {
@@ -84,7 +84,10 @@ interface EfficiencyRow {
 }
 
 /** Every measure of the ratio: at levels of the gain, then against runs scheduled for fewer samples. */
-export function efficiencyRows({ levels, scheduled, plateaus }: LearningEfficiency): EfficiencyRow[] {
+export function efficiencyRows(
+  { levels, scheduled, plateaus }: LearningEfficiency,
+  inPercent: PercentText = percent,
+): EfficiencyRow[] {
   const seeds = plateaus.length
   const headline = headlineOf({ levels })
   const row = (
@@ -102,9 +105,9 @@ export function efficiencyRows({ levels, scheduled, plateaus }: LearningEfficien
   }
   return [
     ...levels.map((each) =>
-      row(`${wholePercent(each.level)} of its gain${plateau(each.onPlateau)}`, each, each === headline),
+      row(`${inPercent(each.level, 0)} of its gain${plateau(each.onPlateau)}`, each, each === headline),
     ),
-    ...scheduled.map((each) => row(`a run of ${integer(each.samplesSeen)} samples (${percent(each.average)})`, each)),
+    ...scheduled.map((each) => row(`a run of ${integer(each.samplesSeen)} samples (${inPercent(each.average)})`, each)),
   ]
 }
 
@@ -137,10 +140,6 @@ function lowToHigh({ low, high }: Spread): string {
 
 function ratio({ median }: Spread): string {
   return median.toFixed(1)
-}
-
-function wholePercent(share: number): string {
-  return `${Math.round(100 * share)}%`
 }
 
 // ----------------------------------------------------------------------------------------------------- figures

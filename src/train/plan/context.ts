@@ -1,12 +1,10 @@
 /** What every part of a plan is computed from: the towers' costs, and how a step's pairs are divided. */
 import { assert, UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
-import { weightsFile } from "../../hub/choose-weights.ts"
-import { buildModel, type CheckpointModel } from "../../model/checkpoint/checkpoint.ts"
+import { buildModel, type CheckpointInfo, type CheckpointModel } from "../../model/checkpoint/checkpoint.ts"
 import { Coca } from "../../model/coca.ts"
 import type { Module } from "../../model/module.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
-import { checkpointInfo } from "../../weights/open-checkpoint.ts"
 import { distils, hasTwoTerms } from "../recipe/resolved.ts"
 import { modelOfStart, type Recipe } from "../recipe/schema.ts"
 import { activationBytes, type PartName, partCost } from "./tower-cost.ts"
@@ -47,16 +45,23 @@ export interface PlanContext {
 /** The width of stored embeddings where the recipe does not give it: that of the papers' teachers. */
 const TEACHER_WIDTH = 768
 
-/** Throws UserError where the batch does not divide among the ranks. */
-export function planContext(recipe: Recipe, ranks: number): PlanContext {
-  const config = configOf(recipe)
+/** A model that is planned for. */
+export type PlannedModel = Pick<CheckpointInfo<ModelConfig>, "name" | "config">
+
+/**
+ * Throws UserError where the batch does not divide among the ranks.
+ *
+ * @param config that of the model; absent: from the tables, by the recipe's name
+ */
+export function planContext(recipe: Recipe, ranks: number, config = configNamed(recipe)): PlanContext {
   const perRank = rankShare(recipe.batch.size, ranks)
   const batch = { size: recipe.batch.size, perRank, chunk: Math.min(recipe.batch.chunk ?? perRank, perRank) }
   return { recipe, config, towers: towersOf(config, recipe), batch, teacherWidths: teacherWidthsOf(recipe) }
 }
 
-function configOf({ model, start }: Recipe): ModelConfig {
-  return model === modelOfStart ? checkpointInfo(weightsFile(start!)).config : modelNamed(model as ModelName).model
+function configNamed({ model }: Recipe): ModelConfig {
+  assert(model !== modelOfStart, "a model that only the weights to begin with say must be among the plan's facts")
+  return modelNamed(model as ModelName).model
 }
 
 /** The same run with so many pairs encoded at once. */

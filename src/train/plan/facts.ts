@@ -22,12 +22,17 @@ interface PlanPlace {
   readonly gpu: GpuName | null
 }
 
-/** @param samples pairs in the data, where they were counted */
-export async function planFacts(recipe: Recipe, place: PlanPlace, samples: number | null): Promise<PlanFacts> {
+/** @param known what was found out about the model, and of the data where they were counted */
+export async function planFacts(
+  recipe: Recipe,
+  place: PlanPlace,
+  known: Pick<PlanFacts, "model" | "samples">,
+): Promise<PlanFacts> {
   const shards = await shardsOf(recipe)
   const room = place.gpu === null ? roomHere(place) : null
   return {
-    ...{ samples, ranks: place.ranks },
+    ...known,
+    ranks: place.ranks,
     ...(shards && { shards: shards.count }),
     ...(shards && shards.bytes !== null && { dataBytes: shards.bytes }),
     ...(place.gpu !== null && { gpu: place.gpu }),

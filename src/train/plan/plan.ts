@@ -9,6 +9,7 @@ import type { Recipe } from "../recipe/schema.ts"
 import {
   type PlanContext,
   type PlannedBatch,
+  type PlannedModel,
   passesOf,
   planContext,
   type Towers,
@@ -23,6 +24,8 @@ import type { PartName } from "./tower-cost.ts"
 
 /** Facts about the data and the machine that a recipe does not have. */
 export interface PlanFacts {
+  /** The model that is trained: required where the recipe says that it is that of its start. */
+  readonly model?: PlannedModel
   /** Pairs in the data. */
   readonly samples: number | null
   readonly shards?: number
@@ -108,12 +111,12 @@ export interface HardwarePlan {
 /** Throws UserError where the run's length cannot be told, or the batch does not divide among the ranks. */
 export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
   const ranks = facts.ranks ?? 1
-  const context = planContext(recipe, ranks)
+  const context = planContext(recipe, ranks, facts.model?.config)
   const length = runLength(recipe, facts.samples)
   const perSample = multiplyAddsOf(context)
   const room = roomOf(facts)
   return {
-    model: recipe.model,
+    model: facts.model?.name ?? recipe.model,
     ...context.towers,
     ...{ length, ranks, batch: context.batch },
     multiplyAdds: { perSample, perStep: perSample * context.batch.size },

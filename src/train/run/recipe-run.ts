@@ -21,7 +21,7 @@ import { checkDevice } from "../../tensor/torch.ts"
 import { TorchEncoder } from "../../tensor/torch-encoder.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import { checkpointInfo } from "../../weights/open-checkpoint.ts"
-import { readStartModel, type StartModel } from "../../weights/start-model.ts"
+import { readStartModel, type StartModel, startModelInfo } from "../../weights/start-model.ts"
 import type { Settings } from "../checkpoints/state.ts"
 import { isFirstRank, type ProcessGroup, processGroupFromEnvironment } from "../distributed/process-group.ts"
 import { totalLoss } from "../log/entries.ts"
@@ -66,6 +66,8 @@ export const recipeRunDefaults = {
 } as const satisfies Partial<RecipeRunOptions>
 
 export interface RecipeRunSummary {
+  /** The name of the model that was trained, also where the recipe says "start". */
+  readonly model: string
   /** `model.safetensors`, the average where the run keeps one. */
   readonly checkpoint: string
   readonly steps: number
@@ -189,12 +191,30 @@ interface RunContext {
   readonly signal: AbortSignal
 }
 
-/** Pairs in the data of a recipe; null where shards are drawn and their samples are not counted. */
-export async function countSamples(
+/**
+ * What a plan asks of a recipe's model and data: which model it is, from the tables or from the weights to begin with, which
+ * are pulled where they are named; and how many pairs there are, null where they need not be counted, or shards are drawn.
+ *
+ * @throws UserError where data or weights are not to be had, or the model does not go with the recipe's loss
+ */
+export async function plannedRun(
   recipe: Recipe,
+  options: Pick<ResolvedOptions, "device" | "threads" | "pull"> & { readonly signal: AbortSignal },
+): Promise<{ readonly model: CheckpointInfo<ModelConfig>; readonly samples: number | null }> {
+  const isKnown = recipe.data.train === null || recipe.data.samples !== null
+  // Before a download.
+  if (!isKnown) await detectFormat(trainingDataOf(recipe).source)
+  const { pull, signal } = options
+  const start = recipe.model === modelOfStart ? await startModelInfo(recipe.start!, null, { pull, signal }) : null
+  const model = infoOf(recipe, start)
+  return { model, samples: isKnown ? null : await countSamples(recipe, model, options) }
+}
+
+async function countSamples(
+  recipe: Recipe,
+  info: CheckpointInfo<ModelConfig>,
   options: Pick<ResolvedOptions, "device" | "threads">,
 ): Promise<number | null> {
-  const info = infoOf(recipe, recipe.model === modelOfStart ? (await startOf(recipe))!.info : null)
   const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, null) })
   await data.close()
   return data.samples
@@ -221,7 +241,7 @@ async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeR
     await exportCheckpoint(checkpoint, { out: exportTo, command: "mobileclip train --export", signal: run.signal })
   }
   return {
-    checkpoint,
+    ...{ model: info.name, checkpoint },
     ...{ steps: step, resumedAt },
     samplesSeen: info.samplesSeen,
     samplesPerSecond,

@@ -8,17 +8,18 @@ import { fillTemplate } from "../../../core/text/prompts.ts"
 import { requirePictures } from "../../../host/image/image-files.ts"
 import { walkPictures } from "../../../host/image/picture-folder.ts"
 import type { SampleList, SampleLocation } from "./location.ts"
-import { requireTrain, splitsNote, splitsOf } from "./splits.ts"
+import { captionedNote, requireTrain, splitsNote, splitsOf } from "./splits.ts"
 
 /**
- * The pictures below the folder, in order of their paths; of one with the parts `train/` and `val/`, those to train on. Throws
+ * The pictures below the folder, in order of their paths; of class folders in the parts `train/` and `val/`, those to train on. Throws
  * UserError where nothing says what they show.
  */
 export async function listFolder(folder: string, templates: readonly string[]): Promise<SampleList> {
   const { pictures, others, notes } = await walkPictures(folder)
   requirePictures(folder, pictures, notes)
   if (pictures.some((name) => others.has(captionFile(name)))) {
-    return { ...listOf(folder, pictures, besideOf(folder, others)), notes }
+    const note = captionedNote(folder, pictures)
+    return { ...listOf(folder, pictures, besideOf(folder, others)), notes: note === null ? notes : [...notes, note] }
   }
   const splits = splitsOf(pictures)
   if (!splits) return { ...classList(folder, pictures, templates), notes }

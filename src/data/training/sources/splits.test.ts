@@ -67,8 +67,22 @@ test("without train/ an error says which folders there are", async () => {
   })
 })
 
-test("pictures with captions beside them are all trained on", async () => {
-  write("train/a/1.jpg", "train/a/1.txt", "val/a/2.jpg", "val/a/2.txt")
+test.each(["", "a/"])(
+  "pictures with captions beside them are all trained on, which is said: train/%s",
+  async (below) => {
+    write(`train/${below}1.jpg`, `train/${below}1.txt`, `val/${below}2.jpg`, `val/${below}2.txt`)
+    const list = await listFolder(folder, ["a {}"])
+    expect([list.count, list.heldOut, list.notes]).toEqual([
+      ...[2, undefined],
+      [
+        `${folder}: train/ and val/ are folders like any other, because pictures have captions beside them: all are trained on`,
+      ],
+    ])
+  },
+)
+
+test("captions in folders that are not parts need no note", async () => {
+  write("train/1.jpg", "train/1.txt", "cars/2.jpg", "cars/2.txt", "3.jpg", "3.txt")
   const list = await listFolder(folder, ["a {}"])
-  expect([list.count, list.heldOut, list.notes]).toEqual([2, undefined, []])
+  expect([list.count, list.notes]).toEqual([3, []])
 })

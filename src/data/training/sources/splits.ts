@@ -56,6 +56,19 @@ export function splitsNote(folder: string, { names }: Splits, use: string): stri
   return `${folder}: ${listed(names)} ${parts} of the data, not for ${classes}; ${use}`
 }
 
+/**
+ * What becomes of such folders where pictures have captions beside them; null where there are none.
+ *
+ * @param pictures paths below the folder
+ */
+export function captionedNote(folder: string, pictures: readonly string[]): string | null {
+  const tops = new Set(pictures.filter((picture) => picture.includes(sep)).map((picture) => picture.split(sep)[0]!))
+  const names = [...tops].filter(isSplit).sort()
+  if (!names.some((name) => heldOutNames.includes(name.toLowerCase()))) return null
+  const are = names.length === 1 ? "is a folder" : "are folders"
+  return `${folder}: ${listed(names)} ${are} like any other, because pictures have captions beside them: all are trained on`
+}
+
 function listed(names: readonly string[]): string {
   const shown = names.map((name) => oneLine(`${name}${sep}`))
   return shown.length === 1 ? shown[0]! : `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}`
