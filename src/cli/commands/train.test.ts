@@ -233,6 +233,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     const ended = await run(...argv, ...to, "schedule.steps=1")
     expect(ended.code, ended.err).toBe(0)
     expect(ended.out).toMatch(/^next: +mobileclip caption PICTURE --model \S+\n$/m)
+    expect(await readFile(join(out, "report.html"), "utf8")).toContain("mobileclip caption PICTURE --model ")
     const again = await run("--out", out, "--resume", "--json", "--threads", "1", "--progress", "none")
     expect(JSON.parse(again.out)).toMatchObject({ model: "quickstart-captioner", steps: 1 })
   })

@@ -21,7 +21,8 @@ const made: RecipeRunSummary = {
     finalLoss: 1.23456,
   },
 }
-const lines = (more: Partial<RecipeRunSummary> = {}) => endingText({ ...made, ...more }, "my runs/a").split("\n")
+const lines = (more: Partial<RecipeRunSummary> = {}, isCaptioner = false) =>
+  endingText({ ...made, ...more }, { out: "my runs/a", isCaptioner }).split("\n")
 
 test("what came out, where it is, and the next commands, safe to paste", () => {
   expect(lines()).toEqual([
@@ -49,7 +50,7 @@ test("accuracy beside chance, with the mean of several tasks", () => {
 
 test("an exported model is used next: a captioner for captions", () => {
   expect(lines({ exported: "m" }).at(-1)).toBe("next:    mobileclip classify PICTURE --model m --labels cat,dog")
-  expect(lines({ exported: "m", model: "coca-vit-l-14" }).at(-1)).toBe("next:    mobileclip caption PICTURE --model m")
+  expect(lines({ exported: "m" }, true).at(-1)).toBe("next:    mobileclip caption PICTURE --model m")
 })
 
 test("a run that was finished before says so, and how there are more steps", () => {

@@ -7,9 +7,12 @@ import { goOnWith } from "../context.ts"
 import { spacedPercent, textTable } from "../table.ts"
 import type { Environment, Launch } from "./arguments.ts"
 
-/** What is printed at the end of a run in the folder `out`: lines without a break at the end. */
-export function endingText(summary: RecipeRunSummary, out: string): string {
-  const { model, steps, resumedAt, checkpoint, report, exported } = summary
+/** What is printed at the end of a run: lines without a break at the end. */
+export function endingText(
+  summary: RecipeRunSummary,
+  { out, isCaptioner }: { readonly out: string; readonly isCaptioner: boolean },
+): string {
+  const { steps, resumedAt, checkpoint, report, exported } = summary
   const isMade = resumedAt < steps
   return [
     isMade ? madeText(summary) : `the run in ${out} was finished before: it has all of its ${integer(steps)} steps`,
@@ -20,7 +23,7 @@ export function endingText(summary: RecipeRunSummary, out: string): string {
     `report:  ${report}`,
     `curves:  ${curvesCommand(out)}`,
     ...(isMade ? [] : [`longer:  ${longerCommand({ directory: out, steps })}`]),
-    `next:    ${useStep({ directory: out, model, exported }).command}`,
+    `next:    ${useStep({ directory: out, isCaptioner, exported }).command}`,
   ].join("\n")
 }
 

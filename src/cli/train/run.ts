@@ -6,7 +6,7 @@ import { threadsOfRank } from "../../train/distributed/environment.ts"
 import { launch } from "../../train/distributed/launch.ts"
 import { type NamedRecipe, recipeJson, recipeNamed, recipeOfRun } from "../../train/recipe/load.ts"
 import { applyOverrides, type Override } from "../../train/recipe/overrides.ts"
-import { resolvedRecipe } from "../../train/recipe/resolved.ts"
+import { isCaptioning, resolvedRecipe } from "../../train/recipe/resolved.ts"
 import { defaultRecipe, modelOfStart, type Recipe } from "../../train/recipe/schema.ts"
 import { checkExport, plannedRun, trainRecipe } from "../../train/run/recipe-run.ts"
 import { existingCheckpoint } from "../../train/run/resume.ts"
@@ -81,7 +81,10 @@ async function trainHere(
     onNote: (line) => writeErr(`${line}\n`),
     signal,
   })
-  if (summary) writeOut(`${json ? JSON.stringify(summary, null, 2) : endingText(summary, out!)}\n`)
+  if (summary)
+    writeOut(
+      `${json ? JSON.stringify(summary, null, 2) : endingText(summary, { out: out!, isCaptioner: isCaptioning(recipe) })}\n`,
+    )
 }
 
 /** `--threads` is for each process; without it the ranks of a machine share its threads. */

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest"
 import { recipes } from "../../../recipes/index.ts"
 import { planText } from "../../cli/train/dry-run.ts"
+import { modelNamed } from "../../core/family/variants.ts"
 import { applyOverrides, parseOverride } from "../recipe/overrides.ts"
 import { runLength } from "../recipe/run-length.ts"
 import { defaultRecipe } from "../recipe/schema.ts"
@@ -162,6 +163,18 @@ test("a captioner's plan as text", () => {
   expect(text).toMatch(/^decoder +\d+\.\d+ /m)
   expect(text).toMatch(/^all +638\.5 +638\.5$/m)
   expect(text).toContain("loss           coca, weights 1 of pairs and 2 of captions, 1,024 sampled words")
+})
+
+test("the model of a start is a fact: no file is read", () => {
+  const resolved = recipe("", "model=start", "start=nowhere.safetensors")
+  const model = { name: "mine", config: modelNamed("mobileclip2-b").model }
+  const plan = planOf(resolved, { samples: 6400, model })
+  const named = planOf(recipe("", "model=mobileclip2-b"), { samples: 6400 })
+  expect(plan).toEqual({ ...named, model: "mine" })
+  const text = planText(plan, resolved, [])
+  expect(text).toMatch(/^model +mine$/m)
+  expect(text).toMatch(/^mine +trained, M /m)
+  expect(() => planOf(resolved, { samples: 6400 })).toThrow("must be among the plan's facts")
 })
 
 function forwardOf({ image, text }: Pick<ReturnType<typeof planOf>, "image" | "text">) {

@@ -8,6 +8,11 @@ export function resolvedRecipe(recipe: Recipe): Recipe {
   return { ...recipe, loss: { ...loss, weights }, data: { ...data, view: viewOf(recipe) } }
 }
 
+/** Whether the model writes captions: such a model has this loss and no other, whatever its name is. */
+export function isCaptioning({ loss }: Pick<Recipe, "loss">): boolean {
+  return loss.kind === "coca"
+}
+
 /** Shards whose format is given as reinforced are used as such. */
 export function isReinforced({ data }: Pick<Recipe, "data">): boolean {
   return data.reinforced || data.format === "reinforced"

@@ -1,6 +1,5 @@
 /** What to do with a run that has ended, as commands to paste. */
 import { join } from "node:path"
-import { isCaptioner, type ModelName } from "../../core/family/variants.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 
 interface NextStep {
@@ -11,7 +10,8 @@ interface NextStep {
 interface EndedRun {
   /** Folder of the run, as it was given. */
   readonly directory: string
-  readonly model: string
+  /** Whether its model writes captions. */
+  readonly isCaptioner: boolean
   /** Steps of the whole run. */
   readonly steps: number
   /** Whether all of them are made. */
@@ -31,12 +31,16 @@ export function nextSteps(run: EndedRun): NextStep[] {
   return [useStep(run), curves, { purpose: "train it longer", command: longerCommand(run) }]
 }
 
-export function useStep({ directory, model, exported }: Pick<EndedRun, "directory" | "model" | "exported">): NextStep {
+export function useStep({
+  directory,
+  isCaptioner,
+  exported,
+}: Pick<EndedRun, "directory" | "isCaptioner" | "exported">): NextStep {
   if (exported === undefined) {
     const words = ["export", join(directory, "model.safetensors"), "--out", join(directory, "model")]
     return { purpose: "export it, to use it", command: commandLine(["mobileclip", ...words]) }
   }
-  if (isCaptioner(model as ModelName))
+  if (isCaptioner)
     return {
       purpose: "describe a picture",
       command: commandLine(["mobileclip", "caption", "PICTURE", "--model", exported]),

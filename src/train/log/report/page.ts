@@ -8,7 +8,7 @@ import { type Html, html } from "../../../report/html.ts"
 import { integer, percent } from "../../../report/numbers.ts"
 import { jpegUri } from "../../../report/picture-card.ts"
 import { factList, figureList, type Term } from "../../../report/terms.ts"
-import { lossWeights, resolvedRecipe } from "../../recipe/resolved.ts"
+import { isCaptioning, lossWeights, resolvedRecipe } from "../../recipe/resolved.ts"
 import { defaultRecipe, type Recipe } from "../../recipe/schema.ts"
 import { nextSteps } from "../../run/next-steps.ts"
 import { type EvaluationEntry, isStep, type LogEntry, meanOfFinite, type StepEntry, totalLoss } from "../entries.ts"
@@ -176,7 +176,7 @@ function sampleFigure({ jpeg, caption, synthetic }: SeenSample): Html {
 
 function nextSection({ directory, recipe, steps, exported }: TrainingReport, isFinished: boolean): Html {
   if (directory === undefined) return html``
-  const next = nextSteps({ directory, model: recipe.model, steps, isFinished, exported })
+  const next = nextSteps({ directory, isCaptioner: isCaptioning(recipe), steps, isFinished, exported })
   return html`
 <section>
   <h2>Next</h2>
