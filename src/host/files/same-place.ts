@@ -1,7 +1,10 @@
 /** Paths that were written down in different working folders. */
 import { normalize } from "node:path"
 
-/** Whether two paths may be one: what is written down may be relative to a folder that a later command does not run in. */
+/**
+ * Whether two paths may be one: what is written down may be relative to a folder that a later command does not run in. Only
+ * for what is compared by its contents too: `train/0.tar` may be `v2/train/0.tar` here, and need not be.
+ */
 export function isSamePlace(a: string, b: string): boolean {
   const [first, second] = [a, b].map((path) => normalize(path).replace(/^(\.\.?\/)+/, ""))
   return first === second || first!.endsWith(`/${second}`) || second!.endsWith(`/${first}`)
