@@ -167,3 +167,12 @@ test("a spread is the median with the extremes", () => {
   expect(spreadOf([3, 1, 2])).toEqual({ median: 2, low: 1, high: 3 })
   expect(spreadOf([1, 2])).toEqual({ median: 1.5, low: 1, high: 2 })
 })
+
+test("plain training that ends no better than guessing has no ratio to speak of", () => {
+  const curve = (...averages: number[]) =>
+    averages.map((average, i) => ({ samplesSeen: 10 * (i + 1), tasks: {}, average }))
+  const compare = (plain: number[]) =>
+    learningEfficiency({ plain: [curve(...plain)], reinforced: [curve(0.3, 0.4)], guessing: 0.2 })
+  expect(compare([0.21, 0.2]).noGain).toBe(true)
+  expect(compare([0.21, 0.25])).not.toHaveProperty("noGain")
+})

@@ -164,6 +164,8 @@ export interface LearningEfficiency {
   readonly scheduled: readonly EfficiencyOfScheduled[]
   /** For each seed the samples from which on plain training is on a plateau; null where there is none. */
   readonly plateaus: readonly (number | null)[]
+  /** Set where plain training ended no better than guessing, in the mean over the seeds: its ratios mean nothing. */
+  readonly noGain?: true
 }
 
 /** A curve for each seed, in the same order everywhere. */
@@ -180,7 +182,9 @@ interface ComparedCurves {
 export function learningEfficiency(curves: ComparedCurves): LearningEfficiency {
   const { plain, reinforced, scheduled = [], guessing } = curves
   const plateaus = plain.map((curve) => plateauStart(curve, guessing))
+  const end = plain.reduce((sum, curve) => sum + curve.at(-1)!.average, 0) / plain.length
   return {
+    ...(end <= guessing && { noGain: true }),
     levels: gainLevels.map((level) => ({
       level,
       ...spreadOfRatios(plain.map((curve, i) => efficiencyAt(level, curve, reinforced[i]!, guessing))),

@@ -31,7 +31,7 @@ test("a folder becomes shards, parents of the output included; the end says what
   const { code, out, err } = await run("shards", "my pictures", "--out", "data/new shards", ...quiet)
   expect([code, err]).toEqual([0, ""])
   expect(out).toMatch(/^data\/new shards: 1 pictures in 1 shard, 0\.0 MB\n/)
-  expect(out).toContain("next:   mobileclip train --train-data 'data/new shards' --out runs/mine\n")
+  expect(out).toContain("next:   mobileclip train --train-data 'data/new shards' --batch-size 2 --out runs/mine\n")
   expect(readdirSync("data/new shards").sort()).toContain("00000.tar")
 })
 

@@ -3,6 +3,7 @@ import type { Command } from "commander"
 import { commandLine } from "../../core/shell-quote.ts"
 import { type MadeShards, type MakeShardsOptions, makeShards, makeShardsDefaults } from "../../data/make-shards.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
+import { defaultRecipe } from "../../train/recipe/schema.ts"
 import type { CommandContext } from "../context.ts"
 import { PartialSuccess } from "../errors.ts"
 import { progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
@@ -24,7 +25,8 @@ const examples = `
 Examples:
   mobileclip shards pictures --out shards                  captions beside pictures (x.jpg, x.txt), or class folders
   mobileclip shards pairs.csv --out shards --image-column file --caption-column text
-  mobileclip shards photos --out shards --no-captions      pictures alone, for \`reinforce caption\`
+  mobileclip shards photos --out shards --no-captions      pictures alone, for \`reinforce caption\`; training needs a
+                                                           caption of every picture (txt), beside synthetic ones
 
 A picture's bytes stay as they are; its caption is its txt, what else a list has is its json. Pictures that cannot be read
 are left out: failures.jsonl in the output says why (exit code 3). The same command goes on where one was stopped.
@@ -79,7 +81,9 @@ function summary(
   const before = resumed > 0 ? ` (${resumed} from before)` : ""
   const without = leftOut.length > 0 ? `, ${leftOut.length} left out` : ""
   const counts = `${samples} pictures in ${shards} ${shards === 1 ? "shard" : "shards"}${before}, ${(bytes / 1e6).toFixed(1)} MB${without}`
-  const train = commandLine(["mobileclip", "train", "--train-data", out, "--out", "runs/mine"])
+  const size =
+    samples < defaultRecipe.batch.size ? ["--batch-size", String(Math.max(2, 2 ** Math.floor(Math.log2(samples))))] : []
+  const train = commandLine(["mobileclip", "train", "--train-data", out, ...size, "--out", "runs/mine"])
   const reinforce = commandLine(["mobileclip", "reinforce", "caption", "--input", out, "--output", "captioned"])
   return `${out}: ${counts}\nnext:   ${captions ? train : `${reinforce} --model-name CAPTIONER`}\n`
 }

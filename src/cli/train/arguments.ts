@@ -152,6 +152,11 @@ function launchOf(options: LaunchOptions, env: Environment): Launch {
     throw new UserError("--out is missing: a run needs a folder", "for example --out runs/mine")
   if (options.dryRun !== true && (options.gpu !== undefined || options.gpus !== undefined))
     throw new UserError("--gpu and --gpus are for a plan", "give --dry-run too; a run takes --device cuda and --nproc")
+  if (options.gpus !== undefined && options.gpu === undefined && !device.startsWith("cuda"))
+    throw new UserError(
+      "--gpus does not say which GPUs",
+      "give --gpu h100 or the like, or --device cuda for this machine's",
+    )
   return {
     out,
     exportTo: options.export ?? null,

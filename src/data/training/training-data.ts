@@ -75,7 +75,7 @@ function checkSize({ source: name, batchSize }: TrainingDataConfig, { sampler: {
   if (samples === null || samples >= batchSize) return
   throw new UserError(
     `${name}: ${samples} samples do not fill a batch of ${batchSize}`,
-    "name more data or a smaller batch size",
+    `name more data, or a smaller batch: --batch-size ${2 ** Math.floor(Math.log2(samples))}`,
   )
 }
 

@@ -62,8 +62,8 @@ function headline({ efficiency, samplesSeen, pictures, plain, reinforced, guessi
     ["reinforced", percent(endOf(reinforced))],
     ["plain", percent(endOf(plain))],
     ["guessing", percent(guessing)],
-    [headlineNames.samples, efficiencyFigure(measure.samples)],
-    [headlineNames.seconds, efficiencyFigure(measure.seconds)],
+    [headlineNames.samples, efficiencyFigure(efficiency.noGain ? null : measure.samples)],
+    [headlineNames.seconds, efficiencyFigure(efficiency.noGain ? null : measure.seconds)],
   ])}
 </header>`
 }

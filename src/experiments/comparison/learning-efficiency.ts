@@ -19,6 +19,7 @@ import type { StudentResults } from "./students.ts"
 
 /** A clause about the ratio, and its spread over several seeds. */
 export function efficiencyText(efficiency: LearningEfficiency, inPercent: PercentText = percent): string {
+  if (efficiency.noGain) return "plain training learned nothing beyond guessing, so there is no ratio"
   const { level, samples, seconds } = headlineOf(efficiency)
   const seeds = efficiency.plateaus.length
   const spread = seeds > 1 ? ` (${lowToHigh(samples)} over ${seeds} seeds)` : ""
@@ -66,7 +67,8 @@ export function stepTimeText({ overPlain, overBothCaptions }: StepTimes): string
 }
 
 /** Where plain training is on a plateau, as a sentence. */
-export function plateauText({ plateaus }: LearningEfficiency, inPercent: PercentText = percent): string {
+export function plateauText({ plateaus, noGain }: LearningEfficiency, inPercent: PercentText = percent): string {
+  if (noGain) return "Plain training learned nothing beyond guessing: the run is too short to compare."
   const starts = plateaus.filter((start) => start !== null)
   if (starts.length === 0) return "Plain training is not on a plateau: it improves to its end."
   const seeds = plateaus.length > 1 ? ` (${starts.length} of ${plateaus.length} seeds)` : ""
@@ -85,9 +87,10 @@ interface EfficiencyRow {
 
 /** Every measure of the ratio: at levels of the gain, then against runs scheduled for fewer samples. */
 export function efficiencyRows(
-  { levels, scheduled, plateaus }: LearningEfficiency,
+  { levels, scheduled, plateaus, noGain }: LearningEfficiency,
   inPercent: PercentText = percent,
 ): EfficiencyRow[] {
+  if (noGain) return []
   const seeds = plateaus.length
   const headline = headlineOf({ levels })
   const row = (

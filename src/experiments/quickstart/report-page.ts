@@ -62,8 +62,8 @@ function headline(data: ReportData): Html {
     ["reinforced", percent(endOf(reinforced))],
     ["plain", percent(endOf(plain))],
     ["guessing", percent(guessing)],
-    [headlineNames.samples, efficiencyFigure(measure.samples)],
-    [headlineNames.seconds, efficiencyFigure(measure.seconds)],
+    [headlineNames.samples, efficiencyFigure(efficiency.noGain ? null : measure.samples)],
+    [headlineNames.seconds, efficiencyFigure(efficiency.noGain ? null : measure.seconds)],
   ])}
 </header>`
 }

@@ -46,3 +46,16 @@ test("the folder of a job has its records whatever its name is, and pipe: is ref
   }
   await expect(findShards(openStorage(), ["pipe:cat x.tar"])).rejects.toThrow("pipe: is not supported")
 })
+
+test("a folder that `mobileclip shards` wrote holds plain shards", async () => {
+  for (const path of ["00000.tar", "00001.tar"]) write(path)
+  write("_done/00000.json", JSON.stringify({ samples: 3 }))
+  write("_done/00001.json", JSON.stringify({ samples: 2 }))
+  expect(await findShards(openStorage(), [folder])).toEqual({
+    folder: null,
+    shards: ["00000.tar", "00001.tar"]
+      .map((name) => join(folder, name))
+      .map((url) => ({ name: url, url, record: null })),
+    unrecorded: [],
+  })
+})

@@ -33,11 +33,14 @@ const parallelRequests = 32
 
 const shardName = /\.(tar|jsonl|jsonl\.gz|jsonl\.zstd?)$/i
 
+/** A record of a reinforcement job. Those of `mobileclip shards` are named by numbers, and its folder holds plain shards. */
+const recordName = /^_done\/.+\.(tar|jsonl|jsonl\.gz|jsonl\.zstd?)\.json$/i
+
 /** Throws UserError where there are no shards. */
 export async function findShards(storage: Storage, input: readonly string[]): Promise<ShardSet> {
   const folder = input.length === 1 && (await isFolder(input[0]!)) ? input[0]! : null
   const names = folder === null ? [] : (await storage.list(folder)).filter((name) => !/(^|\/)\./.test(name))
-  if (folder !== null && names.some((name) => name.startsWith("_done/"))) return recordedShards(storage, folder, names)
+  if (folder !== null && names.some((name) => recordName.test(name))) return recordedShards(storage, folder, names)
   const urls = await expandShards(input)
   return { folder: null, shards: urls.map((url) => ({ name: url, url, record: null })), unrecorded: [] }
 }
@@ -49,7 +52,7 @@ async function isFolder(input: string): Promise<boolean> {
 }
 
 async function recordedShards(storage: Storage, folder: string, names: readonly string[]): Promise<ShardSet> {
-  const records = names.filter((name) => /^_done\/.+\.json$/.test(name))
+  const records = names.filter((name) => recordName.test(name))
   const shards: Shard[] = []
   for await (const shard of mapOrdered(records, parallelRequests, (name) => readRecord(storage, folder, name))) {
     // Nothing was written where no sample of the input was of use.

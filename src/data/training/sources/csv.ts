@@ -239,8 +239,8 @@ export function findSeparator(text: string): string {
 
 /** The options by their names on the command line. */
 const flagOf = {
-  imageColumn: "--csv-img-key (finetune: --image-column)",
-  captionColumn: "--csv-caption-key (finetune: --caption-column)",
+  imageColumn: "--image-column (train: --csv-img-key)",
+  captionColumn: "--caption-column (train: --csv-caption-key)",
 } as const
 
 function columnOf(path: string, names: readonly string[], name: string, option: keyof typeof flagOf): number {

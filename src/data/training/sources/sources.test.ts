@@ -164,7 +164,7 @@ test("CSV and TSV, with quoted cells and columns of other names", async () => {
   await writeFile(tsv, ["text\tfile", ...colors.map((color, i) => `${color}, indeed\tpictures/${i}.jpg`)].join("\n"))
   expect(await epochOf(tsv, { imageColumn: "file", captionColumn: "text" })).toEqual(expected)
   expect(await messageOf(tsv)).toMatch(
-    /pairs.tsv has no column "filepath", only "text", "file" \| .*--csv-img-key.*--image-column.*"file"/,
+    /pairs.tsv has no column "filepath", only "text", "file" \| .*--image-column.*--csv-img-key.*"file"/,
   )
   expect(await messageOf(csv, { separator: ";" })).toContain('has no column "filepath", only "filepath,title,other"')
   await writeFile(csv, "filepath,title\na.jpg,a, b\n")
