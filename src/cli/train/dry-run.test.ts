@@ -83,6 +83,7 @@ test("a rate says whether it is one rank's", async () => {
 
 test("--gpu and --gpus are a plan's", async () => {
   await expect(planOfLine("--recipe dfndr-12m --gpu h100 --out x")).rejects.toThrow("--gpu and --gpus are for a plan")
+  await expect(planOfLine("--recipe dfndr-12m --dry-run --gpus 8")).rejects.toThrow("--gpus does not say which GPUs")
 })
 
 test("memory in units of 1024, storage in units of 1000", () => {
