@@ -108,6 +108,27 @@ test("where a loss or gradients overflow on one rank, all ranks leave the step o
   })
 })
 
+test("where the gradient of a range alone overflows on one rank, all ranks leave the step out", async () => {
+  const program = programFor(false, "").replace(
+    /const losses = [\s\S]*$/,
+    `const { RangeAugment } = await import(${built("src/train/range-augment.js")})
+     const { computeGradients, updateParameters } = await import(${built("src/train/step.js")})
+     const normalization = { mean: [0, 0, 0], std: [1, 1, 1] }
+     const rangeAugment = new RangeAugment({ psnr: [40, 20], steps: 3, seed: 0, normalization, adam: adamW })
+     const stepConfig = { objective: { kind: "distill", weights: [0.25, 0.75], scales: [70, 60], averageAfterSoftmax: true }, learningRate: 1e-2, gradClipNorm: 1 }
+     const ranged = { ...trainer, rangeAugment, lossScaler: { scale: 256, goodSteps: 3 } }
+     const values = () => JSON.stringify([rangeAugment.hostState(), [...interpreter.hostState()].map(([path, tensor]) => [path, [...tensor]])])
+     const before = values()
+     rangeAugment.begin(0, rank)
+     const { loss } = computeGradients(ranged, mine, stepConfig)
+     if (rank === 1) rangeAugment.gradient[2] = Infinity
+     const gradNorm = updateParameters(ranged, stepConfig, loss)
+     report({ isInfinite: gradNorm === Infinity, isAsBefore: values() === before, scaler: ranged.lossScaler })`,
+  )
+  const leftOut = { isInfinite: true, isAsBefore: true, scaler: { scale: 128, goodSteps: 0 } }
+  expect(await reportsOf<object>(2, program)).toEqual([leftOut, leftOut])
+})
+
 test("ranges that are learned are the same on all ranks: their gradients are means, their pictures each one's own", async () => {
   const program = programFor(false, "").replace(
     /const losses = [\s\S]*$/,
