@@ -41,3 +41,10 @@ export function truncatedOption(): Option {
 function rangeText(low: number, high: number): string {
   return high >= Number.MAX_SAFE_INTEGER ? `from ${low} on` : `from ${low} to ${high}`
 }
+
+/** The words of a command line that are `options` with their values ("--nproc 2", "--nproc=2"), and the others, in order. */
+export function splitWords(argv: readonly string[], options: readonly string[]): { named: string[]; others: string[] } {
+  const isNamed = (word: string, i: number) =>
+    options.includes(argv[i - 1] ?? "") || options.some((name) => word === name || word.startsWith(`${name}=`))
+  return { named: argv.filter(isNamed), others: argv.filter((word, i) => !isNamed(word, i)) }
+}

@@ -127,15 +127,18 @@ async function modelNamed(given: string, options: FindOptions): Promise<ModelSou
     const found = options.wantsWeights ? null : findOnnxFiles(paths, options.dtype ?? null, repo)
     return found && [...new Set([found.layout === "mobileclip" ? manifestFile : found.image, ...found.files])]
   }
-  const { path, repo, revision, file } = await brought(given, { ...options, select })
+  const { path, repo, revision, file } = await pullOrExplain(given, { ...options, select })
   const name = repo === null ? basename(path) : `${repo}@${revision!.slice(0, 12)}`
   if (!/\.(onnx|json)$/.test(file)) return { name, kind: "checkpoint", path, variant: null }
   return { name, kind: "directory", path: resolve(path, ...file.split("/").map(() => "..")), variant: null }
 }
 
-type Brought = Pick<FindOptions, "pull" | "signal"> & Required<Pick<Parameters<PullWeights>[1], "select">>
+type PullOptions = Pick<FindOptions, "pull" | "signal"> & Required<Pick<Parameters<PullWeights>[1], "select">>
 
-async function brought(given: string, { pull = pullFromHub, select, signal }: Brought): ReturnType<PullWeights> {
+async function pullOrExplain(
+  given: string,
+  { pull = pullFromHub, select, signal }: PullOptions,
+): ReturnType<PullWeights> {
   if (pull !== null) return pull(given, { select, signal })
   try {
     return await pullFromHub(given, { select, signal, offline: true })

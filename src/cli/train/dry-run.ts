@@ -1,4 +1,5 @@
 /** `mobileclip train --dry-run`: the plan of a run, as data and as text. The decision comes first. */
+
 import { shellQuote } from "../../core/shell-quote.ts"
 import { durationText, integer, rateText } from "../../report/numbers.ts"
 import type { TowerPlan } from "../../train/plan/context.ts"
@@ -9,6 +10,7 @@ import { type Fit, type HardwarePlan, type Plan, planOf } from "../../train/plan
 import { distils, lossWeights } from "../../train/recipe/resolved.ts"
 import type { Recipe } from "../../train/recipe/schema.ts"
 import { millions, short } from "../models/units.ts"
+import { splitWords } from "../options.ts"
 import { textTable } from "../table.ts"
 import type { Launch } from "./arguments.ts"
 
@@ -282,12 +284,7 @@ function ranksOfMachine(ranks: number, most: number): number {
 }
 
 function ownWords(argv: readonly string[]): string[] {
-  return argv.filter((word, i) => {
-    const before = argv[i - 1] ?? ""
-    const isValue = valueOptions.some((option) => before === option)
-    const isOption = valueOptions.some((option) => word === option || word.startsWith(`${option}=`))
-    return !isValue && !isOption && !planOptions.some((option) => word === option)
-  })
+  return splitWords(argv, valueOptions).others.filter((word) => !planOptions.some((option) => word === option))
 }
 
 // -------------------------------------------------------------------------------------------------------- units

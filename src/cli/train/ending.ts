@@ -1,9 +1,11 @@
 /** How `mobileclip train` ends: what came out and what to do with it, and how an interrupted run goes on. */
+
 import { integer } from "../../report/numbers.ts"
 import { latestStep } from "../../train/checkpoints/folder.ts"
 import { curvesCommand, longerCommand, useStep } from "../../train/run/next-steps.ts"
 import type { RecipeRunSummary } from "../../train/run/recipe-run.ts"
 import { goOnWith } from "../context.ts"
+import { splitWords } from "../options.ts"
 import { spacedPercent, textTable } from "../table.ts"
 import type { Environment, Launch } from "./arguments.ts"
 
@@ -78,9 +80,6 @@ const machineOptions = ["--device", "--nproc", "--threads", "--export", "--log-e
 
 /** The given ones of them, with their values. */
 function machineWords(argv: readonly string[]): string[] {
-  return argv.flatMap((word, i) => {
-    const name = machineOptions.find((option) => word === option || word.startsWith(`${option}=`))
-    if (name === undefined) return word === "--json" ? [word] : []
-    return word === name ? argv.slice(i, i + 2) : [word]
-  })
+  const { named, others } = splitWords(argv, machineOptions)
+  return [...named, ...others.filter((word) => word === "--json")]
 }

@@ -1,4 +1,5 @@
 /** `mobileclip train`: a run from the command line's arguments, in this process or in several. */
+
 import { fileURLToPath } from "node:url"
 import * as torch from "../../../torch/index.ts"
 import { UserError } from "../../core/errors.ts"
@@ -11,6 +12,7 @@ import { defaultRecipe, modelOfStart, type Recipe } from "../../train/recipe/sch
 import { checkExport, plannedRun, trainRecipe } from "../../train/run/recipe-run.ts"
 import { existingCheckpoint } from "../../train/run/resume.ts"
 import type { CommandContext } from "../context.ts"
+import { splitWords } from "../options.ts"
 import { progressReporter } from "../progress.ts"
 import { shownPull } from "../pulling.ts"
 import type { Launch, TrainArguments } from "./arguments.ts"
@@ -123,7 +125,7 @@ async function launchRanks(options: Launch, argv: readonly string[], { writeErr 
 
 /** The words without `--nproc`, which may be given several times. */
 export function withoutProcesses(argv: readonly string[]): string[] {
-  return argv.filter((word, i) => word !== "--nproc" && argv[i - 1] !== "--nproc" && !word.startsWith("--nproc="))
+  return splitWords(argv, ["--nproc"]).others
 }
 
 /** Each rank needs a CUDA device of its own: a rank without one would fail while the others wait for it. */
