@@ -33,7 +33,7 @@ test.each([
   ["file:///X/out/a%ff.tar", "file:///X/out", "is not a file's address: URI malformed"],
   ["file:///X/out/.%2e/.%2E/etc/cron.d/x.tar", "file:///X/out", 'the task names "../../etc/cron.d/x.tar"'],
   ["s3://b/out/a%ff/%2e%2e/victim.tar", "s3://b/out", 'the task names "a%ff/../victim.tar"'],
-  // A URL's last spaces are no part of it.
+  // A URL's last spaces do not belong to it.
   ["file:///X/out/a/.. ", "file:///X/out", 'the task names ""'],
   ["file:///X/out/failures.jsonl ", "file:///X/out", "is not a shard's"],
   ["file:///X/out/config.json?x", "file:///X/out", 'has a "?" or "#"'],
