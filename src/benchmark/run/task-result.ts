@@ -1,0 +1,28 @@
+/** What one task gave for one model: a line of `results.jsonl`, in the shape of the published result files. */
+
+/** Metrics are 0..1 or counts; null where a metric is not defined (acc5 of four classes, a group without pictures). */
+export type Metrics = Readonly<Record<string, number | null>>
+
+export interface TaskResult {
+  readonly key: string
+  /** The task's name for people. */
+  readonly dataset: string
+  /** With `main_metric`, which is null for tasks that are never averaged. */
+  readonly metrics: Metrics
+  /** What the published files do not have; readers of those files skip it. */
+  readonly details?: TaskDetails
+}
+
+export interface TaskDetails {
+  readonly kind: string
+  readonly mainMetric: string | null
+  /** Scored answers: pictures, or queries in both directions for retrieval. */
+  readonly answers: number
+  readonly images: number
+  readonly classes: number | null
+  /** Main metric of guessing, where known. */
+  readonly chance: number | null
+  readonly seconds: number
+  /** Pictures whose vectors were taken from the cache. */
+  readonly cachedImages: number
+}
