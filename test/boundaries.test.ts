@@ -50,6 +50,11 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "evaluate"],
     ...["export", "hub", "weights", "train"],
   ],
+  // The suite over data: only its curves read runs of training.
+  benchmark: [
+    ...["core", "host", "native/own-cache.ts", "data", "model", "report", "tensor", "run", "evaluate", "export"],
+    ...["weights", "teachers", "train/log"],
+  ],
   experiments: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "run", "evaluate"],
     ...["export", "weights", "train", "reinforce", "teachers"],
@@ -59,7 +64,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     ...["native", "setup"],
     // What `doctor` asks when libtorch may be absent, so that index.ts cannot be loaded.
     ...["torch/blas.ts", "torch/find.ts", "torch/paths.ts"],
-    ...["run", "evaluate", "weights", "teachers", "finetune", "experiments"],
+    ...["run", "evaluate", "weights", "teachers", "finetune", "experiments", "benchmark"],
   ],
 }
 
