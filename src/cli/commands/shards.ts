@@ -25,8 +25,8 @@ const examples = `
 Examples:
   mobileclip shards pictures --out shards                  captions beside pictures (x.jpg, x.txt), or class folders
   mobileclip shards pairs.csv --out shards --image-column file --caption-column text
-  mobileclip shards photos --out shards --no-captions      pictures alone, for \`reinforce caption\`; training needs a
-                                                           caption of every picture (txt), beside synthetic ones
+  mobileclip shards photos --out shards --no-captions      pictures alone: \`reinforce caption\`, \`reinforce embed\` and
+                                                           \`train --dataset-reinforcement\` go on from there
 
 A picture's bytes stay as they are; its caption is its txt, what else a list has is its json. Pictures that cannot be read
 are left out: failures.jsonl in the output says why (exit code 3). The same command goes on where one was stopped.
