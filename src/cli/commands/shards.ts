@@ -1,7 +1,8 @@
 /** mobileclip shards */
 import type { Command } from "commander"
 import { commandLine } from "../../core/shell-quote.ts"
-import { type MadeShards, type MakeShardsOptions, makeShards, makeShardsDefaults } from "../../data/make-shards.ts"
+import { type MadeShards, makeShards } from "../../data/make-shards/make-shards.ts"
+import { type MakeShardsOptions, makeShardsDefaults } from "../../data/make-shards/options.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
 import { defaultRecipe } from "../../train/recipe/schema.ts"
 import type { CommandContext } from "../context.ts"

@@ -4,10 +4,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { type MakeShardsOptions, makeShards } from "./make-shards.ts"
-import { readSamples } from "./reinforced/read.ts"
-import type { ReinforcedSample } from "./reinforced/sample.ts"
-import { readShard } from "./shards.ts"
+import { readSamples } from "../reinforced/read.ts"
+import type { ReinforcedSample } from "../reinforced/sample.ts"
+import { readShard } from "../shards.ts"
+import { makeShards } from "./make-shards.ts"
+import type { MakeShardsOptions } from "./options.ts"
 
 let folder: string
 const at = (...names: string[]) => join(folder, ...names)
