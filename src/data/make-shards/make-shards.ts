@@ -49,9 +49,9 @@ export async function makeShards(given: MakeShardsOptions): Promise<MadeShards> 
   const progress = options.startProgress("shards", list.count, { unit: "pictures" })
   const packing = new Packing(list, resolve(source), options, (done) => progress.update(done))
   const done = await packing.all()
-  const made = summaryOf(done, packing.resumed)
+  const made = summaryOf(done, packing)
   if (made.samples === 0) throw new UserError(`none of the ${list.count} pictures can be used`, made.leftOut[0]?.reason)
-  await writeSideFiles(out, done)
+  await writeSideFiles(out, done, packing.unread)
   progress.done()
   return made
 }
@@ -84,30 +84,29 @@ async function openPictures(options: ResolvedOptions): Promise<SampleList> {
 }
 
 async function picturesAlone(folder: string): Promise<SampleList> {
-  const { pictures, notes } = await walkPictures(folder)
+  const { pictures, notes, unread } = await walkPictures(folder)
   requirePictures(folder, pictures, notes)
   const location = (index: number) => ({ kind: "file" as const, path: join(folder, pictures[index]!), captions: [] })
-  return { count: pictures.length, notes, location }
+  return { count: pictures.length, notes, unread, location }
 }
 
 // ------------------------------------------------------------------------------------------------------- the end
 
-function summaryOf(shards: readonly Shard[], resumed: number): MadeShards {
+function summaryOf(shards: readonly Shard[], { resumed, unread }: Packing): MadeShards {
   const total = (count: (shard: Shard) => number) => shards.reduce((sum, shard) => sum + count(shard), 0)
   return {
     shards: shards.filter(({ samples }) => samples > 0).length,
     resumed,
     samples: total(({ samples }) => samples),
     bytes: total(({ bytes }) => bytes),
-    leftOut: shards.flatMap(({ leftOut }) => leftOut),
+    leftOut: [...unread, ...shards.flatMap(({ leftOut }) => leftOut)],
   }
 }
 
-async function writeSideFiles(out: string, shards: readonly Shard[]): Promise<void> {
-  const lines = shards.flatMap(({ name, leftOut }) =>
-    leftOut.map((one) => JSON.stringify({ shard: `${name}.tar`, ...one })),
-  )
-  await writeAtomically(join(out, "failures.jsonl"), [lines.map((line) => `${line}\n`).join("")])
+async function writeSideFiles(out: string, shards: readonly Shard[], unread: readonly LeftOut[]): Promise<void> {
+  const ofShards = shards.flatMap(({ name, leftOut }) => leftOut.map((one) => ({ shard: `${name}.tar`, ...one })))
+  const lines = [...unread.map((one) => ({ shard: null, ...one })), ...ofShards]
+  await writeAtomically(join(out, "failures.jsonl"), [lines.map((line) => `${JSON.stringify(line)}\n`).join("")])
   const written = shards.filter(({ samples }) => samples > 0)
   const manifest = formatManifest(written.map(({ name, samples }) => ({ shard: name, samples })))
   await writeAtomically(join(out, "manifest.jsonl"), [manifest])

@@ -19,7 +19,7 @@ import type { ResolvedOptions } from "./options.ts"
 
 export const doneFolder = "_done"
 
-/** A picture that is in no shard. */
+/** A picture that is in no shard, or a folder of pictures that could not be read. */
 export interface LeftOut {
   readonly path: string
   readonly reason: string
@@ -36,9 +36,11 @@ export type Shard = Readonly<z.infer<typeof shardSchema>>
 
 export class Packing {
   resumed = 0
+  /** Folders that could not be read. */
+  readonly unread: readonly LeftOut[]
   private readonly order: readonly number[] | null
   private readonly shards: Shard[] = []
-  private failures = 0
+  private failures: number
 
   constructor(
     private readonly list: SampleList,
@@ -48,12 +50,15 @@ export class Packing {
     private readonly onPictures: (done: number) => void,
   ) {
     const { shuffle } = options
+    this.unread = list.unread ?? []
+    this.failures = this.unread.length
     this.order = shuffle === null ? null : Random.of(shuffle, "shards").shuffle([...Array(list.count).keys()])
   }
 
   async all(): Promise<readonly Shard[]> {
     const { out, samplesPerShard, maxFailures, signal } = this.options
     await makeDirectory(join(out, doneFolder))
+    if (this.failures > maxFailures) throw this.tooMany([])
     for (let start = 0; start < this.list.count; start += samplesPerShard) {
       signal?.throwIfAborted()
       const name = String(start / samplesPerShard).padStart(5, "0")
@@ -130,9 +135,9 @@ export class Packing {
   }
 
   private tooMany(now: readonly LeftOut[]): UserError {
-    const [first] = [...this.shards.flatMap(({ leftOut }) => leftOut), ...now]
+    const [first] = [...this.unread, ...this.shards.flatMap(({ leftOut }) => leftOut), ...now]
     return new UserError(
-      `${this.failures} pictures had to be left out, and at most ${this.options.maxFailures} may be; the first: ${first!.path}: ${first!.reason}`,
+      `${this.failures} pictures or folders had to be left out, and at most ${this.options.maxFailures} may be; the first: ${first!.path}: ${first!.reason}`,
       "mend them, or allow more with --max-failures",
     )
   }
