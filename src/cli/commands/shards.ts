@@ -29,8 +29,9 @@ Examples:
   mobileclip shards photos --out shards --no-captions      pictures alone: \`reinforce caption\`, \`reinforce embed\` and
                                                            \`train --dataset-reinforcement\` go on from there
 
-A picture's bytes stay as they are; its caption is its txt, what else a list has is its json. Pictures that cannot be read
-are left out: failures.jsonl in the output says why (exit code 3). The same command goes on where one was stopped.
+A picture's bytes stay as they are; its caption is its txt, what else a list has is its json. Pictures and folders that
+cannot be read are left out: failures.jsonl in the output says why (exit code 3). The same command goes on where one was
+stopped.
 `
 
 export function register(program: Command, context: CommandContext): void {
