@@ -148,7 +148,7 @@ function requireViews({ source, view }: TrainingDataConfig, samples: readonly Tr
   if (view !== "stored" || samples.some(({ paramAug }) => paramAug && paramAug.length > 0)) return
   throw new UserError(
     `${source}: none of its first ${samples.length} samples has stored views (param_aug)`,
-    "make them (mobileclip reinforce embed), or choose another view: crop",
+    "make them (mobileclip reinforce embed), or choose another view: data.view=crop",
   )
 }
 

@@ -1,6 +1,6 @@
 /**
- * What tells one server from another: a random id that it keeps in its storage, in the bucket `mobileclip`. Addresses do not
- * tell: 127.0.0.1 is another server on every machine.
+ * What tells one server from another: a random id that it keeps in its storage, in the bucket `mobileclip-server`. Addresses
+ * do not tell: 127.0.0.1 is another server on every machine.
  */
 import { randomUUID } from "node:crypto"
 import { JetStreamApiCodes, JetStreamApiError, jetstream } from "@nats-io/jetstream"
@@ -9,7 +9,7 @@ import type { NatsConnection } from "@nats-io/transport-node"
 import { requestTimeout, untilAnswered } from "./connection.ts"
 import { isPresent } from "./queued-job.ts"
 
-const [bucketName, key] = ["mobileclip", "server"]
+const [bucketName, key] = ["mobileclip-server", "id"]
 
 /** Waits for the server until the signal comes. A server that lost its storage is another one. */
 export function serverId(connection: NatsConnection, signal?: AbortSignal): Promise<string> {
