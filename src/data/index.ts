@@ -1,13 +1,9 @@
 /** Data from code: shards of samples, reinforced or not, the batches that training draws from them, and stores by URL. */
 export { UserError } from "../core/errors.ts"
 export { expandShards } from "./expand.ts"
-export {
-  type LeftOut,
-  type MadeShards,
-  type MakeShardsOptions,
-  makeShards,
-  makeShardsDefaults,
-} from "./make-shards.ts"
+export { type MadeShards, makeShards } from "./make-shards/make-shards.ts"
+export { type MakeShardsOptions, makeShardsDefaults } from "./make-shards/options.ts"
+export type { LeftOut } from "./make-shards/packing.ts"
 export { encodeSamples, type SampleFormat } from "./reinforced/encode.ts"
 export { readSamples } from "./reinforced/read.ts"
 export type { Embeddings, EncodedImage, Problem, ReinforcedSample } from "./reinforced/sample.ts"

@@ -160,8 +160,9 @@ export async function train(
     ...(trainer.lossScaler && { lossScaler: trainer.lossScaler }),
     generator: torch.generatorState(),
   })
+  // Before the first step there is nothing to go on from, and a checkpoint would bind the folder to these settings.
   const save = async (state?: TrainingState) => {
-    if (isFirst && !saving.has(step)) await saving.start(state ?? snapshot())
+    if (step > 0 && isFirst && !saving.has(step)) await saving.start(state ?? snapshot())
   }
   /** For work between two steps: where it fails, the state is saved, so that the steps since the last checkpoint are not lost. */
   const savingOnError = async <T>(work: () => T | Promise<T>): Promise<T> => {

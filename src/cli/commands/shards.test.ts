@@ -45,6 +45,12 @@ test("what is left out is a line, in failures.jsonl and in the JSON; exit code 3
   expect(JSON.parse(readFileSync("s/failures.jsonl", "utf8"))).toEqual({ shard: "00000.tar", ...leftOut[0] })
 })
 
+test("a folder that cannot be read is left out too: a line, and exit code 3", async () => {
+  mkdirSync(Buffer.from("my pictures/caf\xe9", "latin1"))
+  const { code, err } = await run("shards", "my pictures", "--out", "s", ...quiet)
+  expect([code, err]).toEqual([3, expect.stringMatching(/left out: caf\ufffd: .* its name is not UTF-8; all of them/)])
+})
+
 test.each(["my pictures", "pairs.csv"])("a command that wants shards and gets %s names this one", async (input) => {
   writeFileSync("pairs.csv", "filepath,title\nmy pictures/cat/1.jpg,x\n")
   const words = ["reinforce", "embed", "--input", input, "--output", "out", "--model-name", "m", ...quiet]

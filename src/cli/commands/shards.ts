@@ -1,7 +1,8 @@
 /** mobileclip shards */
 import type { Command } from "commander"
 import { commandLine } from "../../core/shell-quote.ts"
-import { type MadeShards, type MakeShardsOptions, makeShards, makeShardsDefaults } from "../../data/make-shards.ts"
+import { type MadeShards, makeShards } from "../../data/make-shards/make-shards.ts"
+import { type MakeShardsOptions, makeShardsDefaults } from "../../data/make-shards/options.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
 import { defaultRecipe } from "../../train/recipe/schema.ts"
 import type { CommandContext } from "../context.ts"
@@ -25,11 +26,12 @@ const examples = `
 Examples:
   mobileclip shards pictures --out shards                  captions beside pictures (x.jpg, x.txt), or class folders
   mobileclip shards pairs.csv --out shards --image-column file --caption-column text
-  mobileclip shards photos --out shards --no-captions      pictures alone, for \`reinforce caption\`; training needs a
-                                                           caption of every picture (txt), beside synthetic ones
+  mobileclip shards photos --out shards --no-captions      pictures alone: \`reinforce caption\`, \`reinforce embed\` and
+                                                           \`train --dataset-reinforcement\` go on from there
 
-A picture's bytes stay as they are; its caption is its txt, what else a list has is its json. Pictures that cannot be read
-are left out: failures.jsonl in the output says why (exit code 3). The same command goes on where one was stopped.
+A picture's bytes stay as they are; its caption is its txt, what else a list has is its json. Pictures and folders that
+cannot be read are left out: failures.jsonl in the output says why (exit code 3). The same command goes on where one was
+stopped.
 `
 
 export function register(program: Command, context: CommandContext): void {

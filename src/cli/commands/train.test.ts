@@ -289,6 +289,8 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(shown).toMatch(/^model +tiny$/m)
     expect(shown).toMatch(/^tiny +trained, M /m)
     await rm(given)
+    const goesOn = await run("--out", out, "--resume", "--dry-run", "--json", "--samples-per-second", "10")
+    expect(JSON.parse(goesOn.out)).toMatchObject({ model: "tiny", batch: { size: 8 }, length: { steps: 2 } })
     expect(await run("--out", out, "--resume", "--threads", "1", "--progress", "none")).toMatchObject({ code: 0 })
     const alone = await run("--train-data", shard, "--out", join(folder, "none"), "--model", "start")
     expect(alone.err).toContain("--model: model is that of the weights to begin with, and none are named")
@@ -464,6 +466,24 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     expect(await run(...argv, "seed=5")).toMatchObject({ code: 1, err: expect.stringContaining("model.safetensors") })
     expect((await readFile(join(out, "model.safetensors"))).equals(model)).toBe(true)
     expect(await readdir(out)).not.toContain(".lock")
+  })
+
+  test("a run that died before its first step binds nobody: a corrected command begins in its folder", async () => {
+    const [out, path] = [join(folder, "died"), join(folder, "died.tar")]
+    const [first, ...others] = await pictureSamples(8)
+    await writeSamples(path, [{ ...first!, image: { extension: "jpg", bytes: Buffer.from("damaged") } }, ...others])
+    const argv = ["--train-data", path, "--out", out, ...short, "schedule.steps=1"]
+    expect(await run(...argv, "--max-bad-samples", "0")).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("1 samples cannot be used, more than the 0 allowed"),
+    })
+    expect(await readdir(out)).toContain(".begun")
+    expect(await run("--out", out, "--resume")).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("there is no run to resume in"),
+    })
+    expect(await run(...argv, "--lr", "1e-4", "--max-bad-samples", "1")).toMatchObject({ code: 0 })
+    expect(await readdir(join(out, "checkpoints"))).toEqual(["step-00000001.safetensors"])
   })
 
   test("the export of a run refuses, before it trains, a folder with other content", async () => {

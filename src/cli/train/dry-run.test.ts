@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { Command } from "commander"
 import { expect, test } from "vitest"
 import { addTrainOptions, trainArgumentsOf } from "./arguments.ts"
@@ -84,6 +87,31 @@ test("a rate says whether it is one rank's", async () => {
 test("--gpu and --gpus are a plan's", async () => {
   await expect(planOfLine("--recipe dfndr-12m --gpu h100 --out x")).rejects.toThrow("--gpu and --gpus are for a plan")
   await expect(planOfLine("--recipe dfndr-12m --dry-run --gpus 8")).rejects.toThrow("--gpus does not say which GPUs")
+})
+
+test("data on this machine is not to be downloaded, whatever its form; what is elsewhere is", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "dry-run-"))
+  const dataOf = async (train: string) => {
+    const { plan, text } = await planOfLine(`--dry-run --gpu h100 --steps 9 --train-data ${train}`, 1000)
+    return [plan.data, /^data +(.*?) *$/m.exec(text)![1]]
+  }
+  try {
+    for (const path of ["photos/cat/1.jpg", "packed/00000.tar", "packed/00001.tar", "a.csv"]) {
+      mkdirSync(join(folder, path, ".."), { recursive: true })
+      writeFileSync(join(folder, path), "x".repeat(600))
+    }
+    const here = { bytes: null, isHere: true }
+    const unmeasured = [here, "on this machine; its size was not measured"]
+    for (const name of ["photos", "a.csv"]) expect(await dataOf(join(folder, name)), name).toEqual(unmeasured)
+    expect(await dataOf(`file://${join(folder, "photos")}`)).toEqual(unmeasured)
+    const measured = [{ bytes: 1200, isHere: true }, "1.2 kB on this machine"]
+    for (const name of ["packed", "packed/{00000..00001}.tar"])
+      expect(await dataOf(join(folder, name)), name).toEqual(measured)
+    for (const name of [join(folder, "absent"), "s3://b/{0..9}.tar"])
+      expect((await dataOf(name))[1], name).toMatch(/^about 70 MB to download/)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test("memory in units of 1024, storage in units of 1000", () => {

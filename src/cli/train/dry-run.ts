@@ -139,6 +139,7 @@ function runTable(plan: Plan, recipe: Recipe): string {
 
 function dataText({ data }: Plan): string {
   if (!data) return "its size is not known"
+  if (data.bytes === null) return "on this machine; its size was not measured"
   if (data.isHere) return `${storageText(data.bytes)} on this machine`
   return `about ${storageText(data.bytes)} to download, ${storageText(data.perPair!)} a pair as in the published sets`
 }

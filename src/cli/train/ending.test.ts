@@ -19,6 +19,7 @@ const made: RecipeRunSummary = {
     samplesSeen: 128_000,
     samplesPerSecond: 207.3,
     finalLoss: 1.23456,
+    mixSynthetic: null,
   },
 }
 const lines = (more: Partial<RecipeRunSummary> = {}, isCaptioner = false) =>
@@ -51,6 +52,11 @@ test("accuracy beside chance, with the mean of several tasks", () => {
 test("an exported model is used next: a captioner for captions", () => {
   expect(lines({ exported: "m" }).at(-1)).toBe("next:    mobileclip classify PICTURE --model m --labels cat,dog")
   expect(lines({ exported: "m" }, true).at(-1)).toBe("next:    mobileclip caption PICTURE --model m")
+})
+
+test("captions that nobody wrote are said", () => {
+  const said = lines({ mixSynthetic: 1 })
+  expect(said[said.indexOf("weights: my runs/a/model.safetensors") - 1]).toBe("captions: synthetic ones alone")
 })
 
 test("a run that was finished before says so, and how there are more steps", () => {

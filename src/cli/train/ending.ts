@@ -14,13 +14,14 @@ export function endingText(
   summary: RecipeRunSummary,
   { out, isCaptioner }: { readonly out: string; readonly isCaptioner: boolean },
 ): string {
-  const { steps, resumedAt, checkpoint, report, exported } = summary
+  const { steps, resumedAt, checkpoint, report, exported, mixSynthetic } = summary
   const isMade = resumedAt < steps
   return [
     isMade ? madeText(summary) : `the run in ${out} was finished before: it has all of its ${integer(steps)} steps`,
     "",
     accuracyText(summary),
     "",
+    ...(mixSynthetic === 1 ? ["captions: synthetic ones alone"] : []),
     `weights: ${checkpoint}`,
     `report:  ${report}`,
     `curves:  ${curvesCommand(out)}`,

@@ -64,7 +64,7 @@ export const recipeFlags = [
   },
   {
     flags: "--dataset-reinforcement-mix-synthetic-ratio <p>",
-    help: "share of synthetic captions in place of real ones, one loss term",
+    help: "share of synthetic captions in place of real ones, one loss term; 1 where pictures have no real ones",
     set: one("data.mixSynthetic"),
   },
   {

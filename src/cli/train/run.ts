@@ -101,8 +101,12 @@ async function printPlan(
   argv: readonly string[],
   { writeOut, writeErr, signal }: TrainOutput & { readonly signal: AbortSignal },
 ): Promise<void> {
-  const known = await plannedRun(recipe, { ...options, pull: shownPull(writeErr), signal })
-  const { plan, text } = await dryRun(recipe, options, known, argv)
+  const onNote = (line: string) => writeErr(`${line}\n`)
+  const { recipe: planned, ...known } = await plannedRun(recipe, {
+    ...options,
+    ...{ pull: shownPull(writeErr), onNote, signal },
+  })
+  const { plan, text } = await dryRun(planned, options, known, argv)
   writeOut(options.json ? `${JSON.stringify(plan, null, 2)}\n` : `${text()}\n`)
 }
 

@@ -388,6 +388,8 @@ test.each([
   ["Parquet", async () => "PAR1....PAR1", "is a Parquet file, not a shard"],
   ["zip", async () => "PK\x03\x04", "is a zip archive, not a shard"],
   ["UTF-16", async () => Buffer.from([0xff, 0xfe, 0x7b, 0]), "is a text in UTF-16, not a shard"],
+  ["UTF-16 without a mark", async () => Buffer.from('{"uid": "a"}', "utf16le"), "is a text in UTF-16, not a shard"],
+  ["the other UTF-16", async () => Buffer.from('{"uid": "a"}', "utf16le").swap16(), "is a text in UTF-16, not a shard"],
 ])("%s says what it is", async (_, content, message) => {
   await expect(read(await content())).rejects.toThrow(message)
 }) // biome-ignore format: a table

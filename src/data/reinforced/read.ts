@@ -40,7 +40,7 @@ export function shardFormat(file: RandomAccess): "tar" | Compression {
   if (head.length === 512 && (text.slice(257, 262) === "ustar" || head.every((byte) => byte === 0))) return "tar"
   if (text.startsWith("\x1f\x8b")) return requireNoTar(file, "gzip")
   if (head.length > 4 && isZstd(head.readUInt32LE())) return requireNoTar(file, "zstd")
-  if (/^(\xef\xbb\xbf)?\s*\{/.test(text)) return "none"
+  if (/^(\xef\xbb\xbf)?\s*\{(?!\0)/.test(text)) return "none"
   throw stranger(file.name, text)
 }
 
@@ -69,14 +69,18 @@ function gunzipHead(file: RandomAccess): string {
   }
 }
 
+const utf16 = "a text in UTF-16"
+
 /** What else people have, by how it begins. */
 const kinds = {
   "PK\x03\x04": "a zip archive",
   BZh: "compressed by bzip2",
   "\xfd7zXZ": "compressed by xz",
   PAR1: "a Parquet file",
-  "\xff\xfe": "a text in UTF-16",
-  "\xfe\xff": "a text in UTF-16",
+  "\xff\xfe": utf16,
+  "\xfe\xff": utf16,
+  "{\0": utf16,
+  "\0{": utf16,
 }
 
 /** JSON that is one list, and not an object on each line. */
@@ -102,5 +106,6 @@ function stranger(name: string, text: string): UserError {
   }
   if (/^(\xef\xbb\xbf)?\s*\[/.test(text)) return jsonArray(name)
   const kind = Object.entries(kinds).find(([beginning]) => text.startsWith(beginning))?.[1]
-  return new UserError(`${name} is ${kind === undefined ? "not a shard" : `${kind}, not a shard`}`, expected)
+  const hint = kind === utf16 ? "save it as UTF-8: iconv -f UTF-16 -t UTF-8 OLD.jsonl > NEW.jsonl" : expected
+  return new UserError(`${name} is ${kind === undefined ? "not a shard" : `${kind}, not a shard`}`, hint)
 }

@@ -29,7 +29,10 @@ export interface TrainingDataConfig {
   readonly embeddings?: boolean
   /** Which keys of synthetic captions are used, a regular expression. Default: `^syn_text.*$`. */
   readonly syntheticPattern?: string
-  /** A synthetic caption takes the place of the real one with this probability, and there is one term. */
+  /**
+   * A synthetic caption takes the place of the real one with this probability, and there is one term; at 1, real ones need not
+   * be there. Default: two terms; 1 where reinforced data have no real captions.
+   */
   readonly mixSynthetic?: number
   /** The width of each teacher, in the order of a row. Default: found because their vectors have unit length. */
   readonly teacherWidths?: readonly number[]

@@ -235,6 +235,89 @@ test("synthetic captions are mixed in with their embeddings, in one term", async
   expect(synthetic / 400).toBeLessThan(0.31)
 })
 
+/** Pictures that only a captioner has described: the embedding stage then has no `text_emb`. */
+const uncaptioned = (all: readonly ReinforcedSample[]) =>
+  all.map((sample) => {
+    const embeddings = new Map([...sample.embeddings].filter(([name]) => name !== "text_emb"))
+    return { ...sample, texts: [], fields: {}, embeddings }
+  })
+
+test.each<[ShardLayout, string]>([
+  ["npz", "silent.tar"],
+  ["jsonl", "silent.jsonl"],
+])("%s of pictures without captions: synthetic ones take their place, with their embeddings", async (layout, name) => {
+  const path = await writeSamples(join(folder, name), uncaptioned(samples), layout)
+  const data = await openTrainingData(reinforced(path))
+  const batches = await batchesOf(data, 20)
+  await data.close()
+  expect([data.mixSynthetic, data.hasSynthetic, data.bad.count]).toEqual([1, false, 0])
+  expect(data.notes).toEqual([
+    `${path}: pictures have no captions of their own; synthetic ones take their place, in one loss term`,
+  ])
+  const seen = new Set<string>()
+  for (const { tokens, teacher, synthetic } of batches) {
+    expect([synthetic, teacher!.synthetic]).toEqual([undefined, undefined])
+    for (let i = 0; i < 4; i++) {
+      const said = squeezed(text(tokens, i))
+      const sample = samples.find(({ key }) => said.endsWith(`of${key}`))!
+      const [key, texts] = [...sample.synTexts].find(([, all]) => all.some((one) => squeezed(one) === said))!
+      const index = texts.findIndex((one) => squeezed(one) === said)
+      expect(row(teacher!.text, i)).toEqual([...syntheticRow(sample, key, index)!])
+      seen.add(`${key} ${index}`)
+    }
+  }
+  expect(seen.size).toBe(5)
+})
+
+test("one caption among many pictures without is a reason to keep to real ones", async () => {
+  const many = [...uncaptioned(await pictureSamples(30, "u")), await pictureSample("one")]
+  const path = await writeSamples(join(folder, "one.tar"), many)
+  const data = await openTrainingData(reinforced(path))
+  expect([data.mixSynthetic, data.hasSynthetic, data.notes]).toEqual([null, true, []])
+  const error = await batchesOf(data, 1).catch((error) => error)
+  await data.close()
+  expect(error.message).toMatch(/^\d samples cannot be used, more than the 0 allowed: \d x no caption/)
+})
+
+test("synthetic captions in place of all real ones need no real ones, and change nothing where there are some", async () => {
+  const path = await writeSamples(join(folder, "partly.tar"), [
+    ...samples.slice(0, 5),
+    ...uncaptioned(samples.slice(5)),
+  ])
+  const whole = await writeSamples(join(folder, "whole.tar"), samples)
+  const mixed = { embeddings: false, mixSynthetic: 1 }
+  const [part, all] = await Promise.all([path, whole].map((source) => take(reinforced(source, mixed), 5)))
+  const captions = (batches: readonly Batch[]) =>
+    batches.flatMap(({ tokens }) => [0, 1, 2, 3].map((i) => text(tokens, i)))
+  for (const caption of captions(part!)) expect(caption).toMatch(/^(made|other) \d of s/)
+  const ofCaptioned = (batches: readonly Batch[]) => captions(batches).filter((caption) => /[0-4]$/.test(caption))
+  expect(ofCaptioned(part!)).toEqual(ofCaptioned(all!))
+  expect(ofCaptioned(part!).length).toBeGreaterThan(5)
+})
+
+test("data without the captions or views asked for are refused before any batch", async () => {
+  const message = (source: string, config: TrainingDataConfig) =>
+    openTrainingData({ ...config, source }).then(
+      () => "none",
+      ({ message, hint }) => `${message} | ${hint}`,
+    )
+  const silent = await writeSamples(join(folder, "silent-2.tar"), uncaptioned(samples))
+  expect(await message(silent, trainingConfig(silent))).toMatch(
+    /silent-2\.tar: none of its first 10 samples has a caption \| give the pictures captions, or make synthetic ones/,
+  )
+  expect(await message(silent, reinforced(silent, { mixSynthetic: 0.5 }))).toMatch(
+    /none of its first 10 samples has a caption \| data\.mixSynthetic=1 trains on the synthetic ones alone$/,
+  )
+  expect(await message(silent, trainingConfig(silent, { captionKey: "precise" }))).toContain('has a "caption" in its')
+  const captioned = await writeSamples(
+    join(folder, "captioned.tar"),
+    samples.map((sample) => ({ ...sample, paramAug: null, embeddings: new Map() })),
+  )
+  expect(await message(captioned, reinforced(captioned, { embeddings: false }))).toMatch(
+    /captioned\.tar: none of its first 8 samples has stored views \(param_aug\) \| make them \(mobileclip reinforce embed\)/,
+  )
+})
+
 test("synthetic captions alone, with any view", async () => {
   const [batch] = await take(reinforced(shards, { embeddings: false, view: "center" }), 1)
   expect(Object.keys(batch!)).toEqual(["images", "tokens", "synthetic"])

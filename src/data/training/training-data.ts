@@ -25,12 +25,14 @@ export interface TrainingData {
   readonly teacherWidths?: readonly number[]
   /** Whether batches have synthetic captions of their own. */
   readonly hasSynthetic: boolean
+  /** How often a synthetic caption takes the place of the real one: as asked for, or 1 where no real ones were found; null: never. */
+  readonly mixSynthetic: number | null
   /**
    * Batches without end. The arrays of a batch are filled again when the next one is asked for. Throws UserError when too
    * many samples cannot be used; with several ranks, the sums decide that (`bad`).
    */
   batches(firstStep: number): AsyncGenerator<Batch, void>
-  /** What was passed over when the source was opened, a line each. */
+  /** What was passed over when the source was opened, and what was found of captions, a line each. */
   readonly notes: readonly string[]
   /** Number of pictures so far that were cut off and used all the same. */
   readonly cutOff: number
@@ -94,9 +96,15 @@ function fillSettings(config: TrainingDataConfig, { sampler }: OpenSource, findi
     cropScale: config.cropScale ?? defaultCropScale,
     captionKey: config.captionKey ?? "web",
     syntheticPattern: findings.syntheticPattern,
-    mixSynthetic: config.mixSynthetic ?? null,
+    mixSynthetic: findings.mixSynthetic,
     embeddingWidth: findings.teacherWidths?.reduce((sum, width) => sum + width, 0) ?? null,
   }
+}
+
+/** What nobody asked for is said. */
+function captionNotes({ source, mixSynthetic: asked }: TrainingDataConfig, { mixSynthetic }: Findings): string[] {
+  if (asked !== undefined || mixSynthetic === null) return []
+  return [`${source}: pictures have no captions of their own; synthetic ones take their place, in one loss term`]
 }
 
 /** How many replacements are tried for one sample. */
@@ -108,6 +116,7 @@ class Loader implements TrainingData {
   readonly stepsPerEpoch: number | null
   readonly teacherWidths?: readonly number[]
   readonly hasSynthetic: boolean
+  readonly mixSynthetic: number | null
   readonly notes: readonly string[]
   private readonly pool: FillPool
   private readonly cutOffIds = new Set<number>()
@@ -121,7 +130,8 @@ class Loader implements TrainingData {
   ) {
     this.identity = source.identity
     this.samples = source.sampler.samples
-    this.notes = source.notes
+    this.mixSynthetic = findings.mixSynthetic
+    this.notes = [...source.notes, ...captionNotes(config, findings)]
     this.stepsPerEpoch = this.samples && Math.ceil(this.samples / config.batchSize)
     if (findings.teacherWidths) this.teacherWidths = findings.teacherWidths
     this.hasSynthetic = settings.syntheticPattern !== null && settings.mixSynthetic === null

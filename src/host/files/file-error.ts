@@ -82,6 +82,12 @@ const pathErrors: Readonly<Record<string, Explanation>> = {
   EILSEQ: { message: (path) => `${path} is not a name that this disk takes` },
 }
 
+/** A letter that stands for bytes which are not UTF-8: no file is found by the name that it is in. */
+const unnameable: Explanation = {
+  message: (path) => `${path} cannot be read: its name is not UTF-8`,
+  hint: () => "rename it",
+}
+
 /** Node refuses such a path before the system sees it. */
 const withNul: Explanation = {
   message: (path) => `${oneLine(path, 4096)} has a NUL character, which no path may have`,
@@ -93,7 +99,9 @@ export function fileError(error: unknown, action: Action, path: string): unknown
   const explain = ({ message, hint }: Explanation) =>
     [message(withoutStagingNames(place), action), hint?.(action), { cause: error }] as const
   const isOfNul = code === "ERR_INVALID_ARG_VALUE" && place.includes("\0")
-  const [machine, fault] = [environmentErrors[code], isOfNul ? withNul : pathErrors[code]]
+  const isUnnameable = code === "ENOENT" && action === "reading" && place.includes("\ufffd")
+  const fault = isOfNul ? withNul : isUnnameable ? unnameable : pathErrors[code]
+  const machine = environmentErrors[code]
   if (machine) return new EnvironmentError(...explain(machine))
   return fault ? new UserError(...explain(fault)) : error
 }

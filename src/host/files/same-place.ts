@@ -6,6 +6,16 @@ import { normalize } from "node:path"
  * for what is compared by its contents too: `train/0.tar` may be `v2/train/0.tar` here, and need not be.
  */
 export function isSamePlace(a: string, b: string): boolean {
-  const [first, second] = [a, b].map((path) => normalize(path).replace(/^(\.\.?\/)+/, ""))
-  return first === second || first!.endsWith(`/${second}`) || second!.endsWith(`/${first}`)
+  if (a === "" || b === "") return a === b
+  const [first, second] = [endOf(a), endOf(b)]
+  // `.` and `..` have no name of their own, and may be any folder.
+  if (first === "" || second === "") return true
+  return first === second || first.endsWith(`/${second}`) || second.endsWith(`/${first}`)
+}
+
+/** The part of a path that is the same from wherever it is named. */
+function endOf(path: string): string {
+  return normalize(`${path}/`)
+    .replace(/^(\.\.?\/)+/, "")
+    .replace(/\/$/, "")
 }

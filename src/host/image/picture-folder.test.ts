@@ -109,6 +109,7 @@ test("a class folder that is a link to another one is passed over, and named", a
     pictures: ["else/3.jpg", "one/1.jpg", "two/2.jpg"],
     others: new Set(),
     folders: ["else", "one", "two"],
+    unread: [],
     notes: [`${folder}: passed over 1 folder that came before under another name (uno)`],
   })
   for (let i = 0; i < 5; i++) link("one", `again-${i}`)
@@ -172,12 +173,23 @@ test("a folder that cannot be read is said, and the others are read", async () =
   const deeper = `for (let i = 0; i < 25; i++) { require("fs").mkdirSync("${name}"); process.chdir("${name}") }`
   execFileSync(process.execPath, ["-e", deeper], { cwd: folder })
   try {
-    const { pictures, folders, notes } = await walkPictures(folder)
+    const { pictures, folders, notes, unread } = await walkPictures(folder)
     expect([pictures, folders]).toEqual([["b/2.jpg"], [name, "b"]])
     expect(notes).toEqual([expect.stringMatching(/^the name is too long: .*aaa$/)])
+    expect(unread).toEqual([{ path: expect.stringMatching(/^a{200}\/.*aaa$/), reason: notes[0] }])
   } finally {
     execFileSync("rm", ["-r", name], { cwd: folder })
   }
+})
+
+test("a folder whose name is not UTF-8 cannot be found by the name that is read: it is said, and why", async () => {
+  write("b/2.jpg")
+  const latin = Buffer.concat([Buffer.from(`${folder}/caf`), Buffer.of(0xe9)])
+  mkdirSync(latin)
+  writeFileSync(Buffer.concat([latin, Buffer.from("/1.jpg")]), "")
+  const { pictures, notes, unread } = await walkPictures(folder)
+  expect([pictures, notes]).toEqual([["b/2.jpg"], [`${folder}/caf\ufffd cannot be read: its name is not UTF-8`]])
+  expect(unread).toEqual([{ path: "caf\ufffd", reason: notes[0] }])
 })
 
 test("paths of folders give the pictures in them; without any, the error says what is there", async () => {

@@ -19,8 +19,16 @@ interface PictureFolder {
   readonly others: ReadonlySet<string>
   /** Names of the folders right below it, in order, those that cannot be read among them. */
   readonly folders: readonly string[]
+  /** Folders below it that cannot be read; the notes name them too. */
+  readonly unread: readonly UnreadFolder[]
   /** What was passed over and may be missed, a line each. */
   readonly notes: readonly string[]
+}
+
+export interface UnreadFolder {
+  /** Below the folder that is walked. */
+  readonly path: string
+  readonly reason: string
 }
 
 const pictureName = /\.(jpe?g|jpe|jfif|png|webp|avif|tiff?|gif)$/i
@@ -51,7 +59,7 @@ class Walk {
   /** Real paths of pictures that links lead to: alone, and after the top-level folder in which they were found. */
   private readonly linked = new Set<string>()
   private links: Link[] = []
-  private readonly unreadable: string[] = []
+  private readonly unread: UnreadFolder[] = []
   private readonly foldersAgain: string[] = []
   private readonly passedOver = { again: 0, nowhere: 0, special: 0 }
 
@@ -90,8 +98,8 @@ class Walk {
   }
 
   found(folder: string): PictureFolder {
-    const { pictures, others, folders } = this
-    return { pictures: pictures.sort(), others, folders: folders.sort(), notes: this.notes(folder) }
+    const { pictures, others, folders, unread } = this
+    return { pictures: pictures.sort(), others, folders: folders.sort(), unread, notes: this.notes(folder) }
   }
 
   private async take(entry: Dirent, path: string, real: string): Promise<void> {
@@ -111,7 +119,7 @@ class Walk {
     try {
       await this.enter(path, real)
     } catch (error) {
-      this.unreadable.push(messageOf(fileError(error, "reading", path)))
+      this.unread.push({ path, reason: messageOf(fileError(error, "reading", path)) })
     }
   }
 
@@ -133,7 +141,8 @@ class Walk {
       special > 0 && `${counted(special, "pipe, socket or device", "pipes, sockets or devices")}`,
     ].filter((part) => part !== false)
     const passedOver = said.length > 0 ? [`${folder}: passed over ${said.join("; ")}`] : []
-    return [...passedOver, ...this.unreadable.slice(0, mostSaid), ...more(this.unreadable.length)]
+    const reasons = this.unread.map(({ reason }) => reason)
+    return [...passedOver, ...reasons.slice(0, mostSaid), ...more(reasons.length)]
   }
 }
 

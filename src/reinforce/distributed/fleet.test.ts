@@ -15,6 +15,7 @@ import { recording, removeFromServer, retryOnServer, runOnWorkers, statusOnServe
 import { publishJob } from "./publish.ts"
 import { natsSettings } from "./server/nats-settings.ts"
 import { findJob, readJob } from "./server/queued-job.ts"
+import { serverId } from "./server/server-id.ts"
 import { jobStatus } from "./status.ts"
 import { runWorker } from "./worker/worker.ts"
 
@@ -108,6 +109,39 @@ test("a job that workers are at work on keeps its folder", async () => {
   await removeFromServer(nats, "busy")
   await connection.close()
 }, 30_000)
+
+test("jobs of one name on two servers are two: what was begun on one does not give way to the other's", async () => {
+  await using second = await NatsServer.start()
+  const output = join(folder, "shared")
+  const tasks = planShards(["in/0.tar"], output, job.format)
+  const [here, there] = await Promise.all([server, second].map(({ url }) => natsSettings(url, {})))
+  const config = () => readFile(join(output, "config.json"), "utf8")
+  /** Until the folder is this job's. */
+  const begin = async (nats: typeof here, wanted: Job) => {
+    const leaving = new AbortController()
+    const run = runOnWorkers(nats!, wanted, output, tasks, { name: "same", signal: leaving.signal })
+    const ended = run.catch((error: Error) => error.message)
+    const isBegun = async () => JSON.parse(await config().catch(() => "{}")).job?.seed === wanted.seed
+    await Promise.race([ended, until(isBegun)])
+    leaving.abort(new Error("left"))
+    return ended
+  }
+  expect(await begin(here, job)).toBe("left")
+  const before = await config()
+  const other: Job = { ...job, seed: 1 }
+  expect(await begin(there, other)).toContain("was begun with seed 0, and now it is 1")
+  expect(await config()).toBe(before)
+  const connection = await dial(server)
+  const id = await serverId(connection)
+  expect(JSON.parse(before)).toMatchObject({ queue: "same", server: id })
+  await connection.close()
+  // The server itself is known again after it was started again.
+  await server.kill()
+  await server.restart()
+  expect(await begin(here, other)).toBe("left")
+  expect(JSON.parse(await config())).toMatchObject({ job: { seed: 1 }, server: id })
+  await removeFromServer(here!, "same")
+}, 60_000)
 
 test("a result that is not accepted leaves neither an output nor a record, but what was recorded before stays", async () => {
   const folder = await mkdtemp(join(tmpdir(), "mobileclip-fleet-"))

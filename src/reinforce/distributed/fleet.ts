@@ -22,6 +22,7 @@ import type { NatsSettings } from "./server/nats-settings.ts"
 import { type Retried, retryParked } from "./server/parking.ts"
 import { answered, findJob, noLongerThere, type QueuedJob, readJob, removeJob } from "./server/queued-job.ts"
 import type { Completion } from "./server/records.ts"
+import { serverId } from "./server/server-id.ts"
 import { type JobStatus, jobStatus } from "./status.ts"
 import type { AttemptEvent } from "./worker/attempt.ts"
 import { runWorker, type WorkerSummary, waitForJob } from "./worker/worker.ts"
@@ -54,11 +55,12 @@ export async function runOnWorkers(
   using _ = await lockOutput(output, "run", options.signal)
   const storage = openStorage()
   const name = options.name ?? jobName(job.stage.kind, output)
-  await Ledger.check(storage, output, job, tasks, name)
+  await Ledger.check(storage, output, job, tasks, { name })
   return connected(nats, "reinforce run", async (connection) => {
     options.onNote?.(`job ${name}: workers join with \`mobileclip reinforce worker --nats URL\``)
     // The server knows whether others work there: nothing is written before it has accepted the job.
-    const onAccepted = async () => void (await Ledger.open(storage, output, job, tasks, name))
+    const queue = { name, server: await serverId(connection, options.signal) }
+    const onAccepted = async () => void (await Ledger.open(storage, output, job, tasks, queue))
     const found = await follow(connection, name, job, output, tasks, { ...options, onAccepted })
     const ledger = await Ledger.open(storage, output, job)
     const outcome = await outcomeOf(found, ledger, tasks, options.onNote)

@@ -112,7 +112,7 @@ test("in a store, where nobody knows who works there, a job that made nothing st
   const tasks = planShards(["in/0.tar"], place, defaultFormat)
   await Ledger.open(store, place, embedding("a"), tasks)
   const begun = files.get(`${place}/config.json`)
-  for (const queue of [undefined, "embed-1"])
+  for (const queue of [undefined, { name: "embed-1", server: "s" }])
     await expect(Ledger.open(store, place, embedding("b"), tasks, queue)).rejects.toThrow('stage.modelName "a"')
   expect(files.get(`${place}/config.json`)).toBe(begun)
   await Ledger.open(store, place, embedding("a"), tasks)
@@ -122,13 +122,14 @@ test("a job of a server gives way to one that the same queue has accepted, and t
   const tasks = tasksOf("in/0.tar")
   await Ledger.open(storage, folder, embedding("a"), tasks)
   // Gone on with on a server.
-  await Ledger.open(storage, folder, embedding("a"), tasks, "first")
-  for (const queue of [undefined, "second"])
+  await Ledger.open(storage, folder, embedding("a"), tasks, { name: "first", server: "here" })
+  for (const queue of [undefined, { name: "second", server: "here" }, { name: "first", server: "elsewhere" }])
     await expect(Ledger.open(storage, folder, embedding("b"), tasks, queue)).rejects.toThrow('stage.modelName "a"')
   expect(saved().stage.modelName).toBe("a")
-  await Ledger.check(storage, folder, embedding("b"), tasks, "first")
+  // Before a connection, nobody knows which server it is.
+  await Ledger.check(storage, folder, embedding("b"), tasks, { name: "first" })
   expect(saved().stage.modelName).toBe("a")
-  await Ledger.open(storage, folder, embedding("b"), tasks, "first")
+  await Ledger.open(storage, folder, embedding("b"), tasks, { name: "first", server: "here" })
   expect(saved().stage.modelName).toBe("b")
 })
 

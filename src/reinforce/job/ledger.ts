@@ -26,6 +26,15 @@ interface JobRecord {
   readonly job: AnyJob
   /** Its name on a server, whose workers may go on after the process that queued it. */
   readonly queue?: string
+  /** The server's id. */
+  readonly server?: string
+}
+
+/** A job on a server that has accepted it. */
+interface Queue {
+  readonly name: string
+  /** Its id; absent: not known yet. */
+  readonly server?: string
 }
 
 /** A join's records say more. */
@@ -49,10 +58,10 @@ export class Ledger {
 
   /**
    * The ledger of a job in `folder`, begun or gone on with. A job that has made no shard gives way to another one where it
-   * is known that nobody works on it: never in a store, and one of a server only to one of the same name there.
+   * is known that nobody works on it: never in a store, and one of a server only to one of the same name on that server.
    *
    * @param tasks none: for those who work on a job, which is the one of the folder
-   * @param queue name of the job on a server that has accepted it; none: for work without a server
+   * @param queue the job on a server that has accepted it; none: for work without a server
    * @throws UserError where the folder is of another job, or a job that begins would replace files that no job wrote
    */
   static async open(
@@ -60,7 +69,7 @@ export class Ledger {
     folder: string,
     job: AnyJob,
     tasks: readonly Pick<ShardTask, "output">[] = [],
-    queue?: string,
+    queue?: Queue,
   ): Promise<Ledger> {
     const record = await Ledger.check(storage, folder, job, tasks, queue)
     if (record) await storage.put(joinUrl(folder, "config.json"), [json(record)])
@@ -73,13 +82,14 @@ export class Ledger {
     folder: string,
     job: AnyJob,
     tasks: readonly Pick<ShardTask, "output">[],
-    queue?: string,
+    queue?: Queue,
   ): Promise<JobRecord | null> {
     const before = await readRecord(storage, folder)
-    const record: JobRecord = { format: "mobileclip-reinforce", job, ...(queue !== undefined && { queue }) }
+    const place = queue && { queue: queue.name, ...(queue.server !== undefined && { server: queue.server }) }
+    const record: JobRecord = { format: "mobileclip-reinforce", job, ...place }
     if (before === null) await requireAbsent(storage, folder, tasks, sideFiles, notOfAJob)
     else if (isSameJob(before.job, job))
-      return queue === undefined || before.queue === queue ? null : { ...before, queue }
+      return place === undefined || isSameQueue(before, place) ? null : { ...before, ...place }
     else if (tasks.length === 0 || !isLeft(before, folder, queue) || (await hasShards(storage, folder)))
       requireSameJob(before.job, job, folder)
     else await requireAbsent(storage, folder, tasks, [], withoutRecord)
@@ -137,8 +147,16 @@ async function readRecord(storage: Storage, folder: string): Promise<JobRecord |
  * Whether it is known that nobody works on the job of a folder, whose lock is held. A store has no lock; the workers of a
  * server hold none, and only their server knows of them.
  */
-function isLeft(before: JobRecord, folder: string, queue: string | undefined): boolean {
-  return isLocal(folder) && (before.queue === undefined || before.queue === queue)
+function isLeft(before: JobRecord, folder: string, queue: Queue | undefined): boolean {
+  if (!isLocal(folder)) return false
+  const isKnown = before.server !== undefined && queue?.server !== undefined
+  return before.queue === undefined || (before.queue === queue?.name && (!isKnown || before.server === queue.server))
+}
+
+type Place = Pick<JobRecord, "queue" | "server">
+
+function isSameQueue(before: Place, now: Place): boolean {
+  return before.queue === now.queue && before.server === now.server
 }
 
 /** A file's absolute path, so that another file of the same relative path is another input; a URL as it is. */

@@ -119,11 +119,13 @@ test("samples without a use are reported with the reason", async () => {
     sample("2", { texts: [], synTexts: new Map() }),
     sample("3", { embeddings: new Map([["image_emb", embedding(3)]]) }),
     sample("5", { texts: [] }),
+    sample("6", { texts: [], synTexts: new Map([["syn_other", ["o"]]]) }),
   ])
   expect(problems.map(({ key, reason }) => `${key}: ${reason}`)).toEqual([
     "1: its caption is empty",
     "2: it has no caption",
     "3: it has image_emb already: another --tag-suffix keeps both",
+    "6: it has no caption but synthetic ones under syn_other, which --syn-text-key-regex leaves out",
   ])
   expect(results.map(({ embeddings }) => [...embeddings.keys()])).toEqual([["image_emb", "syn_text_emb"]])
 })

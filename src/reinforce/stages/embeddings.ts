@@ -7,7 +7,7 @@
  */
 import { batchesOf } from "../../core/arrays/batches.ts"
 import { concatenate } from "../../core/arrays/concatenate.ts"
-import { UserError } from "../../core/errors.ts"
+import { oneLine, UserError } from "../../core/errors.ts"
 import type { StoredAugmentation } from "../../data/augment/augmentation.ts"
 import { mapOrdered } from "../../data/parallel.ts"
 import type { Embeddings, ReinforcedSample } from "../../data/reinforced/sample.ts"
@@ -63,11 +63,11 @@ export class EmbeddingStage implements Stage {
   }
 
   private async prepare(sample: ReinforcedSample): Promise<WithViews> {
-    const { ensemble, views, perImage, suffix } = this.options
+    const { ensemble, views, perImage, suffix, synTextKey } = this.options
     if (sample.embeddings.has(`image_emb${suffix}`)) {
       throw new UserError(`it has image_emb${suffix} already: another --tag-suffix keeps both`)
     }
-    requireTexts(sample)
+    requireTexts(sample, synTextKey)
     const made = await views.make(sample, sample.paramAug ?? perImage, ensemble.targets)
     return { sample, ...made }
   }
@@ -139,8 +139,14 @@ export class EmbeddingStage implements Stage {
   }
 }
 
-function requireTexts({ texts, synTexts }: ReinforcedSample): void {
-  if (texts.length === 0 && synTexts.size === 0) throw new UserError("it has no caption")
+/** Without a caption that is embedded a sample cannot be trained on. */
+function requireTexts({ texts, synTexts }: ReinforcedSample, synTextKey: RegExp): void {
+  const keys = [...synTexts.keys()]
+  if (texts.length === 0 && keys.length === 0) throw new UserError("it has no caption")
+  if (texts.length === 0 && !keys.some((key) => synTextKey.test(key))) {
+    const found = oneLine(keys.join(", "))
+    throw new UserError(`it has no caption but synthetic ones under ${found}, which --syn-text-key-regex leaves out`)
+  }
   if (texts.some((text) => text.trim() === "")) throw new UserError("its caption is empty")
 }
 

@@ -7,7 +7,7 @@ import type { GpuName } from "./gpus.ts"
 import type { Room } from "./memory.ts"
 import type { PlanFacts } from "./plan.ts"
 import { gpuMemory, machineMemory } from "./room.ts"
-import { shardsOf } from "./storage.ts"
+import { dataFacts } from "./storage.ts"
 
 interface PlanPlace {
   readonly device: "cpu" | "cuda" | "mps"
@@ -28,13 +28,11 @@ export async function planFacts(
   place: PlanPlace,
   known: Pick<PlanFacts, "model" | "samples">,
 ): Promise<PlanFacts> {
-  const shards = await shardsOf(recipe)
   const room = place.gpu === null ? roomHere(place) : null
   return {
     ...known,
     ranks: place.ranks,
-    ...(shards && { shards: shards.count }),
-    ...(shards && shards.bytes !== null && { dataBytes: shards.bytes }),
+    ...(await dataFacts(recipe)),
     ...(place.gpu !== null && { gpu: place.gpu }),
     ...(room && { room }),
     ...rateHere(recipe, place),

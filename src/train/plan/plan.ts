@@ -19,18 +19,15 @@ import {
 } from "./context.ts"
 import { type Gpu, type GpuName, gpuNames, gpus, pairsPerSecond } from "./gpus.ts"
 import { chunksOf, fewestRanks, fitsIn, largestChunk, type Memory, memoryOf, type Place, type Room } from "./memory.ts"
-import { type DataPlan, type DiskPlan, dataEstimate, diskOf } from "./storage.ts"
+import { type DataFacts, type DataPlan, type DiskPlan, dataEstimate, diskOf } from "./storage.ts"
 import type { PartName } from "./tower-cost.ts"
 
 /** Facts about the data and the machine that a recipe does not have. */
-export interface PlanFacts {
+export interface PlanFacts extends Partial<DataFacts> {
   /** The model that is trained: required where the recipe says that it is that of its start. */
   readonly model?: PlannedModel
   /** Pairs in the data. */
   readonly samples: number | null
-  readonly shards?: number
-  /** Bytes of the data, where it is on this machine. */
-  readonly dataBytes?: number
   readonly ranks?: number
   /** Pairs a second over all ranks, where a run has measured it. */
   readonly samplesPerSecond?: number
@@ -131,8 +128,8 @@ export function planOf(recipe: Recipe, facts: PlanFacts): Plan {
   }
 }
 
-function dataOf(recipe: Recipe, { dataBytes, samples }: PlanFacts): DataPlan | null {
-  if (dataBytes !== undefined) return { bytes: dataBytes, isHere: true }
+function dataOf(recipe: Recipe, { dataBytes, isDataHere, samples }: PlanFacts): DataPlan | null {
+  if (dataBytes !== undefined || isDataHere) return { bytes: dataBytes ?? null, isHere: true }
   return dataEstimate(recipe, recipe.data.samples ?? samples)
 }
 

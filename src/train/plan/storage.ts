@@ -1,7 +1,9 @@
 /** The disk that a run takes, and the bytes of its data. */
 import { stat } from "node:fs/promises"
 import { expandShards } from "../../data/expand.ts"
+import { pathOf } from "../../data/stores/local.ts"
 import { isUrl } from "../../data/stores/open.ts"
+import { detectFormat } from "../../data/training/sources/source.ts"
 import { isReinforced } from "../recipe/resolved.ts"
 import type { Recipe } from "../recipe/schema.ts"
 import type { Towers } from "./context.ts"
@@ -15,9 +17,9 @@ export interface DiskPlan {
 }
 
 export interface DataPlan {
-  /** Bytes of all pairs. */
-  readonly bytes: number
-  /** Whether they are files of this machine that were measured; else it is an estimate of what is to be downloaded. */
+  /** Bytes of all pairs; null: they are on this machine, and were not measured. */
+  readonly bytes: number | null
+  /** Whether they are files of this machine; else `bytes` is an estimate of what is to be downloaded. */
   readonly isHere: boolean
   /** Bytes of a pair, for an estimate. */
   readonly perPair?: number
@@ -44,15 +46,40 @@ export function dataEstimate(recipe: Recipe, pairs: number | null): DataPlan | n
   return { bytes: pairs * perPair, isHere: false, perPair }
 }
 
-/** The shards of a recipe, and their bytes where all of them are files of this machine; null where the data is not a list of shards. */
-export async function shardsOf({
-  data,
-}: Recipe): Promise<{ readonly count: number; readonly bytes: number | null } | null> {
-  if (data.train === null || !["auto", "shards", "reinforced"].includes(data.format)) return null
-  if (data.format === "auto" && !/\.tar|\.jsonl|[{]/.test(data.train)) return null
-  const shards = await expandShards(data.train)
-  if (shards.some(isUrl)) return { count: shards.length, bytes: null }
-  const sizes = await Promise.all(shards.map(async (path) => (await stat(path).catch(() => null))?.size ?? null))
-  const isWhole = sizes.every((size) => size !== null)
-  return { count: shards.length, bytes: isWhole ? sizes.reduce((sum, size) => sum + size!, 0) : null }
+/** What is known of a recipe's data without reading any. */
+export interface DataFacts {
+  /** Absent where the data are not a list of shards. */
+  readonly shards?: number
+  /** Absent where not all shards are files of this machine. */
+  readonly dataBytes?: number
+  readonly isDataHere: boolean
+}
+
+export async function dataFacts({ data: { train, format } }: Recipe): Promise<DataFacts> {
+  if (train === null) return { isDataHere: false }
+  if (!(await isShards(train, format))) return { isDataHere: await isHere(train) }
+  const shards = await expandShards(train)
+  const sizes = await Promise.all(shards.map(sizeOf))
+  if (sizes.some((size) => size === null)) return { shards: shards.length, isDataHere: false }
+  return { shards: shards.length, dataBytes: sizes.reduce<number>((sum, size) => sum + size!, 0), isDataHere: true }
+}
+
+/** A plan may be of data that are not here yet: then their name tells. */
+async function isShards(train: string, format: Recipe["data"]["format"]): Promise<boolean> {
+  if (format !== "auto") return format === "shards" || format === "reinforced"
+  if (!/::|[{]/.test(train) && (await isHere(train))) return (await detectFormat(train)) === "shards"
+  return /\.tar|\.jsonl|[{]/.test(train)
+}
+
+/** Whether a file or folder of this name is on this machine. */
+async function isHere(train: string): Promise<boolean> {
+  return isLocal(train) && (await stat(pathOf(train)).catch(() => null)) !== null
+}
+
+async function sizeOf(shard: string): Promise<number | null> {
+  return isLocal(shard) ? ((await stat(pathOf(shard)).catch(() => null))?.size ?? null) : null
+}
+
+function isLocal(name: string): boolean {
+  return !isUrl(name) || /^file:/i.test(name)
 }

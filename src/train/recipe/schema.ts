@@ -27,7 +27,10 @@ const data = z.strictObject({
   reinforced: z.boolean().default(false),
   /** Which of a sample's synthetic captions are used: a regular expression for their keys. */
   syntheticPattern: z.string().refine(isRegExp, "a regular expression").default("^syn_text.*$"),
-  /** Probability that a synthetic caption takes the place of the real one, with one loss term; null: two terms. */
+  /**
+   * Probability that a synthetic caption takes the place of the real one, with one loss term; at 1, pictures need no real
+   * ones; null: two terms, or 1 where the data have no real captions.
+   */
   mixSynthetic: share.nullable().default(null),
   /** Whether shards are drawn with replacement; else every sample is seen once per epoch. */
   resampled: z.boolean().default(false),

@@ -76,6 +76,8 @@ export interface RecipeRunSummary {
   readonly samplesSeen: number
   readonly samplesPerSecond: number
   readonly finalLoss: number
+  /** How often a synthetic caption took the place of the real one; 1: always; null: it stood beside it, or there was none. */
+  readonly mixSynthetic: number | null
   /** Samples that could not be used, by reason. */
   readonly badSamples?: Readonly<Record<string, number>>
   readonly exported?: string
@@ -153,7 +155,8 @@ async function trainOn(
     const run = await describeRun(context, { samples: data.samples, identities, tasks })
     noteAverage(run.config, context)
     const batches = (first: number) => teachers?.embed(data.batches(first)) ?? data.batches(first)
-    return await train({ ...run, ...(start && { start }), bad: data.bad, batches, note: onNote }, exportTo)
+    const made = await train({ ...run, ...(start && { start }), bad: data.bad, batches, note: onNote }, exportTo)
+    return made && { ...made, mixSynthetic: data.mixSynthetic }
   } finally {
     teachers?.free()
   }
@@ -191,33 +194,53 @@ interface RunContext {
   readonly signal: AbortSignal
 }
 
+interface PlanOptions extends Pick<ResolvedOptions, "device" | "threads" | "pull" | "resume" | "onNote"> {
+  /** Folder of the run; null: not known yet. */
+  readonly out: string | null
+  readonly signal: AbortSignal
+}
+
+interface PlannedRun {
+  readonly model: CheckpointInfo<ModelConfig>
+  /** Pairs in the data; null where they need not be counted, or shards are drawn. */
+  readonly samples: number | null
+  /** With the use of synthetic captions that the data decide. */
+  readonly recipe: Recipe
+}
+
 /**
- * What a plan asks of a recipe's model and data: which model it is, from the tables or from the weights to begin with, which
- * are pulled where they are named; and how many pairs there are, null where they need not be counted, or shards are drawn.
+ * What a plan asks of a recipe's model and data. The model is from the tables, from the run that goes on, or from the weights
+ * to begin with, which are pulled where they are named.
  *
  * @throws UserError where data or weights are not to be had, or the model does not go with the recipe's loss
  */
-export async function plannedRun(
-  recipe: Recipe,
-  options: Pick<ResolvedOptions, "device" | "threads" | "pull"> & { readonly signal: AbortSignal },
-): Promise<{ readonly model: CheckpointInfo<ModelConfig>; readonly samples: number | null }> {
+export async function plannedRun(recipe: Recipe, options: PlanOptions): Promise<PlannedRun> {
   const isKnown = recipe.data.train === null || recipe.data.samples !== null
   // Before a download.
   if (!isKnown) await detectFormat(trainingDataOf(recipe).source)
-  const { pull, signal } = options
-  const start = recipe.model === modelOfStart ? await startModelInfo(recipe.start!, null, { pull, signal }) : null
-  const model = infoOf(recipe, start)
-  return { model, samples: isKnown ? null : await countSamples(recipe, model, options) }
+  const model = infoOf(recipe, recipe.model === modelOfStart ? await plannedModel(recipe, options) : null)
+  return { model, ...(isKnown ? { recipe, samples: null } : await lookedInto(recipe, model, options)) }
 }
 
-async function countSamples(
+/** A run that goes on has its model in its checkpoint, and does not need the weights that it began with. */
+async function plannedModel(
+  { start }: Recipe,
+  { out, resume, pull, signal }: PlanOptions,
+): Promise<CheckpointInfo<ModelConfig>> {
+  if (resume === null || out === null) return startModelInfo(start!, null, { pull, signal })
+  const existing = await existingCheckpoint(folderOf({ out, resume }))
+  return checkpointInfo(existing!)
+}
+
+async function lookedInto(
   recipe: Recipe,
   info: CheckpointInfo<ModelConfig>,
-  options: Pick<ResolvedOptions, "device" | "threads">,
-): Promise<number | null> {
+  options: PlanOptions,
+): Promise<Pick<PlannedRun, "recipe" | "samples">> {
   const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, null) })
   await data.close()
-  return data.samples
+  data.notes.forEach(options.onNote)
+  return { recipe: { ...recipe, data: { ...recipe.data, mixSynthetic: data.mixSynthetic } }, samples: data.samples }
 }
 
 /** Checks before a long run that its model directory can be written at the end. Throws UserError where it cannot. */
@@ -231,7 +254,10 @@ export async function checkExport({ out, exportTo }: Pick<ResolvedOptions, "out"
   await checkModelDirectory(exportTo)
 }
 
-async function train(run: TrainingRun, exportTo: string | null): Promise<RecipeRunSummary | null> {
+async function train(
+  run: TrainingRun,
+  exportTo: string | null,
+): Promise<Omit<RecipeRunSummary, "mixSynthetic"> | null> {
   if (!isFirstRank(run.group)) {
     await joinTraining(run)
     return null
@@ -302,7 +328,7 @@ async function describeRun(
 /** Files beside those of every run and the report. */
 const ownFiles = ["config.json"] as const
 
-function folderOf({ out, resume }: ResolvedOptions): RunFolder {
+function folderOf({ out, resume }: Pick<ResolvedOptions, "out" | "resume">): RunFolder {
   return {
     directory: out,
     existing: resume === null ? "refuse" : "require",

@@ -22,6 +22,11 @@ export interface TrainingSample extends Pick<ReinforcedSample, "texts" | "synTex
   readonly precise: string | null
 }
 
+export type Captions = Pick<TrainingSample, "texts" | "synTexts" | "precise">
+
+/** Members of a tar that hold captions. */
+const captionMembers: readonly string[] = ["txt", "json", "syn.json"]
+
 /** Open files, closed when many others were used since. */
 const mostOpen = 64
 
@@ -41,6 +46,17 @@ export class SampleLoader implements Disposable {
     if (!image) throw new BadSample("no picture", `${name} has no picture`)
     const decoded = await asBad("damaged picture", name, () => decodeHere(image, { name, truncated: this.truncated }))
     return { name, image: decoded, ...sample }
+  }
+
+  /** What is said of the sample, without its picture. Throws BadSample where the sample is at fault. */
+  captions(location: SampleLocation): Promise<Captions> {
+    const isCaption = ({ extension }: MemberLocation) => captionMembers.includes(extension)
+    const read = location.kind === "tar" ? { ...location, members: location.members.filter(isCaption) } : location
+    const name = describeLocation(location)
+    if (read.kind === "file") {
+      return asBad("damaged sample", name, async () => ({ ...unreinforced, texts: await readCaptions(read.captions) }))
+    }
+    return this.read(read, name)
   }
 
   [Symbol.dispose](): void {

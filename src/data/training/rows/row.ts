@@ -22,7 +22,7 @@ export interface RowSettings {
   readonly captionKey: CaptionChoice
   /** A regular expression; null where synthetic captions are not used. */
   readonly syntheticPattern: string | null
-  /** Null where they have a term of their own. */
+  /** Null where they have a term of their own. At 1, a sample need not have a real one. */
   readonly mixSynthetic: number | null
   /** Values in a row of embeddings; null where they are not used. */
   readonly embeddingWidth: number | null
@@ -56,10 +56,12 @@ export function fillRow(
   out: RowOutput,
 ): void {
   const view = drawView(sample, random)
-  const real = drawCaption(sample, random, settings.captionKey)
-  const synthetic = settings.syntheticPattern === null ? null : drawSynthetic(sample, random, settings.syntheticPattern)
-  const { mixSynthetic } = settings
-  const first = synthetic && mixSynthetic !== null && random.chance(mixSynthetic) ? synthetic : real
+  const { captionKey, syntheticPattern, mixSynthetic } = settings
+  const isNeeded = syntheticPattern === null || mixSynthetic !== 1
+  const real = isNeeded || hasCaptions(sample, captionKey) ? drawCaption(sample, random, captionKey) : null
+  const synthetic = syntheticPattern === null ? null : drawSynthetic(sample, random, syntheticPattern)
+  const isReplaced = synthetic !== null && mixSynthetic !== null && random.chance(mixSynthetic)
+  const first = real === null || isReplaced ? synthetic! : real
   writePixels(sample, view, random, settings, out.image)
   writeTokens(first.text, tokenizer, out.tokens)
   if (out.synthetic) writeTokens(synthetic!.text, tokenizer, out.synthetic)
@@ -86,6 +88,11 @@ function drawCaption(sample: TrainingSample, random: Random, choice: CaptionChoi
   if (texts.length === 0) throw new BadSample("no caption", `${name} has no caption`)
   const index = random.int(texts.length)
   return { text: texts[index]!.trim(), embedding: () => realRow(sample, index) }
+}
+
+/** Whether the sample has a caption of each kind that may be drawn. */
+function hasCaptions({ texts, precise }: TrainingSample, choice: CaptionChoice): boolean {
+  return (choice === "precise" || texts.length > 0) && (choice === "web" || precise !== null)
 }
 
 /** First a key of those that match, then a caption of it. */

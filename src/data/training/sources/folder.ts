@@ -15,18 +15,20 @@ import { captionedNote, requireTrain, splitsNote, splitsOf } from "./splits.ts"
  * UserError where nothing says what they show.
  */
 export async function listFolder(folder: string, templates: readonly string[]): Promise<SampleList> {
-  const { pictures, others, notes } = await walkPictures(folder)
+  const { pictures, others, notes, unread } = await walkPictures(folder)
   requirePictures(folder, pictures, notes)
   if (pictures.some((name) => others.has(captionFile(name)))) {
     const note = captionedNote(folder, pictures)
-    return { ...listOf(folder, pictures, besideOf(folder, others)), notes: note === null ? notes : [...notes, note] }
+    const list = listOf(folder, pictures, besideOf(folder, others))
+    return { ...list, unread, notes: note === null ? notes : [...notes, note] }
   }
   const splits = splitsOf(pictures)
-  if (!splits) return { ...classList(folder, pictures, templates), notes }
+  if (!splits) return { ...classList(folder, pictures, templates), unread, notes }
   const part = (name: string) => classList(join(folder, name), below(name, pictures), templates)
   const train = requireTrain(folder, splits)
   return {
     ...part(train),
+    unread,
     notes: [...notes, splitsNote(folder, splits, `${train}${sep} is trained on`)],
     ...(splits.heldOut !== null && { heldOut: { name: splits.heldOut, samples: part(splits.heldOut) } }),
   }

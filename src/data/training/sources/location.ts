@@ -1,5 +1,7 @@
 /** Where a sample's bytes are: all that a thread needs to read it. */
 
+import type { UnreadFolder } from "../../../host/image/picture-folder.ts"
+
 export type SampleLocation =
   /** Members of a tar archive. */
   | { readonly kind: "tar"; readonly path: string; readonly key: string; readonly members: readonly MemberLocation[] }
@@ -19,6 +21,8 @@ export interface SampleList {
   readonly count: number
   /** What was passed over when it was made, a line each. */
   readonly notes?: readonly string[]
+  /** Folders that could not be read when it was made; the notes name them too. */
+  readonly unread?: readonly UnreadFolder[]
   /** Samples that the source keeps from training, not among these, and the folder's name that says so. */
   readonly heldOut?: { readonly name: string; readonly samples: SampleList }
   location(index: number): SampleLocation

@@ -1,11 +1,11 @@
 /**
  * Where the samples of a local shard are, for reads in any order. A tar takes one pass and about 20 bytes per member; a JSONL
- * file is searched for lines, and unpacked into another file first where it is compressed.
+ * file is searched for lines, and unpacked into another file, in UTF-8, first where it is compressed.
  */
 import { createReadStream, createWriteStream } from "node:fs"
 import { pipeline } from "node:stream/promises"
 import { isInputError, UserError } from "../../../core/errors.ts"
-import { withNewlines } from "../../../core/text/decode-text.ts"
+import { utf8Chunks, withNewlines } from "../../../core/text/decode-text.ts"
 import { fileError } from "../../../host/files/file-error.ts"
 import { openRandomAccess } from "../../../host/files/files.ts"
 import { type Compression, unpacked } from "../../reinforced/jsonl/lines.ts"
@@ -102,9 +102,10 @@ async function indexPlain(path: string, plain: string): Promise<LineIndex> {
 
 async function unpack(path: string, compression: Compression, to: string): Promise<void> {
   try {
-    await pipeline(unpacked(path, compression), createWriteStream(to))
+    await pipeline(utf8Chunks(unpacked(path, compression), "its text"), createWriteStream(to))
   } catch (error) {
-    if (isInputError(error)) throw new UserError(`${path}: ${error.message}`, "get or write the shard again")
+    const hint = "get or write the shard again"
+    if (isInputError(error)) throw new UserError(`${path}: ${error.message}`, error.hint ?? hint)
     throw fileError(error, "writing", to)
   }
 }

@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promis
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { basename, join } from "node:path"
+import { gzipSync } from "node:zlib"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import {
   pictureSamples,
@@ -284,6 +285,28 @@ test("shards: JSONL with pictures, plain and gzip'd, and a damaged line", async 
   const lines = (await readFile(path, "utf8")).split("\n")
   await writeFile(path, ["  ", ...lines.slice(0, 5), `${lines[5]!.slice(0, 100)}\r`, "", "   "].join("\n"))
   expect(await messageOf(path)).toMatch(/1 samples cannot be used.*damaged sample \(.*shard.jsonl, byte \d+: /)
+})
+
+test("JSONL shards in UTF-16: read where they are packed, as every command reads them; else refused in one line", async () => {
+  const path = await writeSamples(join(folder, "utf8.jsonl"), plain(), "jsonl")
+  const text = Buffer.from(await readFile(path, "utf8"), "utf16le")
+  const marked = Buffer.concat([Buffer.of(0xff, 0xfe), text])
+  await writeFile(join(folder, "utf16.jsonl.gz"), gzipSync(marked))
+  expect(await epochOf(join(folder, "utf16.jsonl.gz"))).toEqual(expected)
+  await writeFile(join(folder, "unmarked.jsonl.gz"), gzipSync(text))
+  expect(await messageOf(join(folder, "unmarked.jsonl.gz"))).toMatch(
+    /^\S+unmarked\.jsonl\.gz: its text is UTF-16 without a byte-order mark \| save the file as UTF-8$/,
+  )
+  for (const [name, bytes] of [
+    ["marked", marked],
+    ["plain", text],
+    ["swapped", Buffer.from(text).swap16()],
+  ] as const) {
+    await writeFile(join(folder, `${name}.shard`), bytes)
+    expect(await messageOf(join(folder, `${name}.shard`)), name).toMatch(
+      /^\S+\.shard is a text in UTF-16, not a shard \| save it as UTF-8: iconv -f UTF-16 -t UTF-8 OLD\.jsonl > NEW\.jsonl$/,
+    )
+  }
 })
 
 test("shards that are cut short give what they have", async () => {

@@ -4,10 +4,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { type MakeShardsOptions, makeShards } from "./make-shards.ts"
-import { readSamples } from "./reinforced/read.ts"
-import type { ReinforcedSample } from "./reinforced/sample.ts"
-import { readShard } from "./shards.ts"
+import { readSamples } from "../reinforced/read.ts"
+import type { ReinforcedSample } from "../reinforced/sample.ts"
+import { readShard } from "../shards.ts"
+import { makeShards } from "./make-shards.ts"
+import type { MakeShardsOptions } from "./options.ts"
 
 let folder: string
 const at = (...names: string[]) => join(folder, ...names)
@@ -143,9 +144,40 @@ test("pictures that cannot be used are listed with the reason, and their numbers
 
   const few = make("in", { out: at("few"), maxFailures: 2, samplesPerShard: 1 })
   await expect(few).rejects.toThrow(
-    "3 pictures had to be left out, and at most 2 may be; the first: 1.jpg: 1.jpg is not",
+    "3 pictures or folders had to be left out, and at most 2 may be; the first: 1.jpg: 1.jpg is not",
   )
   expect((await readdir(at("few"))).sort()).toEqual(["00000.tar", "_done", "shards.json"])
+})
+
+test("folders and pictures whose names are not UTF-8 are left out like all that cannot be read", async () => {
+  await captioned(1)
+  const latin = (path: string) => Buffer.from(at(`in/${path}`), "latin1")
+  await mkdir(latin("caf\xe9"))
+  await writeFile(latin("caf\xe9/1.jpg"), await readFile(at("in/0.jpg")))
+  await writeFile(latin("\xe9t\xe9.jpg"), await readFile(at("in/0.jpg")))
+  const left = [
+    { path: "caf\ufffd", reason: `${at("in/caf\ufffd")} cannot be read: its name is not UTF-8` },
+    { path: "\ufffdt\ufffd.jpg", reason: `${at("in/\ufffdt\ufffd.jpg")} cannot be read: its name is not UTF-8` },
+  ]
+  for (const [out, captions] of [
+    ["out", false],
+    ["too", true],
+  ] as const) {
+    // biome-ignore format: a table
+    const notes: string[] = []
+    if (captions) await writeFile(latin("\xe9t\xe9.txt"), "summer")
+    const made = await make("in", { out: at(out), captions, onNote: (line) => notes.push(line) })
+    expect(made).toMatchObject({ samples: 1, leftOut: left })
+    expect(notes).toEqual([left[0]!.reason])
+    const lines = (await textOf(`${out}/failures.jsonl`)).trim().split("\n")
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { shard: null, ...left[0]! },
+      { shard: "00000.tar", ...left[1]! },
+    ])
+  }
+  await expect(make("in", { out: at("none"), maxFailures: 0 })).rejects.toThrow(
+    "1 pictures or folders had to be left out, and at most 0 may be; the first: caf\ufffd: ",
+  )
 })
 
 test("a list names a picture that is not there; a shard without a usable picture is not written", async () => {
