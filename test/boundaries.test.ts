@@ -54,12 +54,14 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "run", "evaluate"],
     ...["export", "weights", "train", "reinforce", "teachers"],
   ],
+  doctor: [
+    // libtorch may be absent, so that its index.ts cannot be loaded.
+    ...["core", "host", "native", "torch/blas.ts", "torch/find.ts", "torch/paths.ts"],
+    ...["tensor", "export", "hub", "report", "run", "weights"],
+  ],
   cli: [
     ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export", "report"],
-    ...["native", "setup"],
-    // What `doctor` asks when libtorch may be absent, so that index.ts cannot be loaded.
-    ...["torch/blas.ts", "torch/find.ts", "torch/paths.ts"],
-    ...["run", "evaluate", "weights", "teachers", "finetune", "experiments"],
+    ...["native", "setup", "run", "evaluate", "weights", "teachers", "finetune", "experiments", "doctor"],
   ],
 }
 
