@@ -60,7 +60,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     ...["tensor", "export", "hub", "report", "run", "weights"],
   ],
   cli: [
-    ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export", "report"],
+    ...["core", "host", "torch/index.ts", "model", "data", "hub", "reinforce", "train", "export", "report"],
     ...["native", "setup", "run", "evaluate", "weights", "teachers", "finetune", "experiments", "doctor"],
   ],
 }
@@ -82,6 +82,7 @@ const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
   tensor: ["model"],
   reinforce: ["run/caption/options.ts"],
   recipes: ["train/recipe/schema.ts"],
+  cli: ["tensor"],
 }
 
 /** Folders that run in a browser too, and their files that are for Node. */
@@ -142,6 +143,16 @@ test("what runs in a browser names no global of Node", () => {
   expect(files.length).toBeGreaterThan(50)
   const named = files.filter((file) => /\b(?:(?:process|Buffer|global|__dirname)\.|setImmediate\()/.test(codeOf(file)))
   expect(named).toEqual([])
+})
+
+test("the command line opens no runtime by itself, and stays small: it parses and prints", () => {
+  const runtimes = /^(sharp|onnxruntime-node|node:(child_process|worker_threads))$/
+  const opened = productImports.filter(({ file, target }) => folderOf(file) === "cli" && runtimes.test(target))
+  expect(opened.map(describeImport)).toEqual([])
+  const files = sourcesIn("src/cli").filter((file) => !file.endsWith(".test.ts"))
+  const lines = files.map((file) => readFileSync(join(root, file), "utf8").split("\n").length)
+  expect(lines.length).toBeGreaterThan(50)
+  expect(lines.reduce((sum, count) => sum + count, 0)).toBeLessThan(5000)
 })
 
 test("nothing imports an entry point", () => {
