@@ -77,7 +77,7 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   "run/session.ts": ["host"],
 }
 
-/** Interpreters are given a model, a job says how captions are drawn, recipes have a form: they name types, which are nothing at run time. */
+/** Interpreters are given a model, a job says how captions are drawn, recipes have a form, costs are printed: they name types, which are nothing at run time. */
 const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
   tensor: ["model"],
   reinforce: ["run/caption/options.ts"],

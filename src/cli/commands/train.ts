@@ -35,7 +35,7 @@ export function register(program: Command, context: CommandContext): void {
   const command = addTrainOptions(
     program.command("train").description("train a model from a recipe, plain or reinforced"),
   )
-  command.addOption(verboseOption())
+  command.addOption(verboseOption().helpGroup("Run:"))
   command.addHelpText("after", examples).action(async () => {
     const { writeOut = () => {}, writeErr = () => {} } = command.configureOutput()
     const given = context.argv.slice(context.argv.indexOf("train") + 1)
