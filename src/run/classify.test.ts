@@ -222,6 +222,11 @@ test("one label has a score of 1 whatever is shown, and the classifier says so",
   ])
 })
 
+test("pictures that are there already can be given to each", async () => {
+  const { value } = await classifyEach(classifier, [image], (one) => one).next()
+  expect(value).toEqual({ source: image, labels: (await classifier.classify([image]))[0] })
+})
+
 test("nothing to encode is nothing", async () => {
   expect(await classifier.classify([])).toEqual([])
   expect(await model.encodeImages([])).toEqual(new Float32Array(0))

@@ -41,10 +41,7 @@ export async function createClassifier(
   templates: readonly string[] = defaultTemplates,
 ): Promise<Classifier> {
   requireMethods(model, ["encodeImages", "encodeTexts"], "a model", "give what `await loadModel(...)` gives")
-  requireTexts(labels, "labels", 'write ["cat", "dog"]')
-  requireTexts(templates, "templates", 'write ["a photo of a {}."]')
-  if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
-  if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
+  requireWords(labels, templates)
   const { embedDim, logitScale } = model
   const vectorsOfLabels = await labelVectors(model, labels, templates)
   return {
@@ -55,16 +52,22 @@ export async function createClassifier(
       const vectors = l2Normalize(await model.encodeImages(images), embedDim)
       const similarity = cosines(vectors, vectorsOfLabels, embedDim)
       const scores = softmax(similarity, labels.length, logitScale ?? usualScale)
-      return images.map((_, image) =>
-        labels
-          .map((label, i) => {
-            const at = image * labels.length + i
-            return { label, score: scores[at]!, cosine: similarity[at]! }
-          })
-          .sort((a, b) => b.cosine - a.cosine),
-      )
+      return images.map((_, image) => ranked(labels, scores, similarity, image * labels.length))
     },
   }
+}
+
+function requireWords(labels: unknown, templates: unknown): void {
+  requireTexts(labels, "labels", 'write ["cat", "dog"]')
+  requireTexts(templates, "templates", 'write ["a photo of a {}."]')
+  if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
+  if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
+}
+
+/** The labels of a picture whose values begin at `start`, the best first. */
+function ranked(labels: readonly string[], scores: Float32Array, cosines: Float32Array, start: number): LabelScore[] {
+  const all = labels.map((label, i) => ({ label, score: scores[start + i]!, cosine: cosines[start + i]! }))
+  return all.sort((a, b) => b.cosine - a.cosine)
 }
 
 type Classified<Source> =
@@ -78,14 +81,16 @@ const BATCH = 4
 export async function* classifyEach<Source>(
   classifier: Classifier,
   sources: readonly Source[],
-  decode: (source: Source) => Promise<Image8>,
+  decode: (source: Source) => Image8 | Promise<Image8>,
 ): AsyncGenerator<Classified<Source>> {
   requireMethods(classifier, ["classify"], "a classifier", "give what `await createClassifier(...)` gives")
   requireList(sources, "sources", "pictures", "write [path]")
   if (typeof decode !== "function")
     throw new UserError(`decode must be a function, not ${kindOf(decode)}`, "give decodeImage")
   for await (const batch of batchesOf(sources, BATCH)) {
-    const decoded = await Promise.all(batch.map((source) => decode(source).catch(asUserError)))
+    const decoded = await Promise.all(
+      batch.map(async (source) => decode(source)).map((image) => image.catch(asUserError)),
+    )
     const results = await classifier.classify(decoded.filter(isImage))
     for (const [i, source] of batch.entries()) {
       const image = decoded[i]!
