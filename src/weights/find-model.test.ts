@@ -4,6 +4,7 @@ import { join, relative } from "node:path"
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest"
 import { HubServer } from "../../test/hub-server.ts"
 import { tinyInfo, tinyModel, writeCheckpoint } from "../../test/tiny-model.ts"
+import { UserError } from "../core/errors.ts"
 import { exportModel } from "../export/export.ts"
 import { pull } from "../hub/pull.ts"
 import { type FindOptions, findModelFiles } from "./find-model.ts"
@@ -109,6 +110,8 @@ test("a released name: what is in the cache is used, and what is not is not down
   expect(await found("MobileCLIP2-S0", { pull, wantsWeights: true })).toMatch(/^checkpoint hf\/.*mobileclip2_s0\.pt$/)
   const requests = hub.log.length
   expect(await found("mobileclip2_s0")).toMatch(/^checkpoint hf\/.*mobileclip2_s0\.pt$/)
+  const own = async (given: string) => Promise.reject(new UserError(`no pull of ${given}`))
+  expect(await found(at("gone"), { pull: own })).toBe("no pull of gone | undefined")
   const both = await found("models/s0")
   expect(both).toBe(
     "models/s0 is neither a file or folder here (there is no folder models) nor a repository in the cache | check the path and the folder you are in; if it is a repository on the hub: `mobileclip pull models/s0` brings it into the cache; `mobileclip convert models/s0 --out models/NAME` makes a folder of it, which can be named too",

@@ -139,21 +139,27 @@ async function modelNamed(given: string, options: FindOptions): Promise<ModelSou
 type PullOptions = Pick<FindOptions, "pull" | "signal"> & Required<Pick<Parameters<PullWeights>[1], "select">>
 
 async function pullOrExplain(given: string, { pull, select, signal }: PullOptions): ReturnType<PullWeights> {
-  const isUnclear = couldBePath(given)
   try {
     return pull === null
       ? await pullFromHub(given, { select, signal, offline: true })
       : await (pull ?? pullFromHub)(given, { select, signal })
   } catch (error) {
+    const isUnclear = couldBePath(given)
     if (pull === null && error instanceof NotCached) throw notHere(given, isUnclear, error)
     throw isUnclear && error instanceof UserError ? withOtherReading(given, error) : error
   }
 }
 
-/** owner/name, where nothing says that it is a repository: a path is written in the same way. Throws UserError for what is neither. */
+/** owner/name, where nothing says that it is a repository: a path is written in the same way. */
 function couldBePath(given: string): boolean {
-  const source = resolveSource(given, existsSync)
-  return source.kind === "hub" && source.release === null && !/[:@]/.test(given)
+  try {
+    const source = resolveSource(given, existsSync)
+    return source.kind === "hub" && source.release === null && !/[:@]/.test(given)
+  } catch (error) {
+    // What can only be a path was told as one.
+    if (error instanceof UserError) return false
+    throw error
+  }
 }
 
 function notHere(given: string, isUnclear: boolean, cause: NotCached): UserError {
