@@ -9,7 +9,6 @@
  */
 import { parseArgs } from "node:util"
 import { gzipSync } from "node:zlib"
-import { towerCost } from "../src/cli/models/family.ts"
 import { textTable } from "../src/cli/table.ts"
 import { float32ToBfloat16 } from "../src/core/arrays/half.ts"
 import { Random } from "../src/core/arrays/random.ts"
@@ -17,6 +16,7 @@ import { findVariant } from "../src/core/family/variant-name.ts"
 import { captioners, variants } from "../src/core/family/variants.ts"
 import { Coca } from "../src/model/coca.ts"
 import { type CostReport, measureCost } from "../src/tensor/cost.ts"
+import { towerCost } from "../src/train/plan/family.ts"
 
 const { values } = parseArgs({
   options: {

@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** What applications use: a model directory, pictures, labels. */
+/** What applications use: a model, pictures, labels. */
 
 export { cosines, l2Normalize } from "./core/arrays/similarity.ts"
 export { UserError } from "./core/errors.ts"
@@ -14,4 +14,4 @@ export { type GenerateOptions, generationTypes } from "./run/caption/options.ts"
 export type { Captioner, CaptionOptions } from "./run/captioner.ts"
 export { type Classifier, classifyEach, createClassifier, type LabelScore } from "./run/classify.ts"
 export type { Model } from "./run/model.ts"
-export { type LoadOptions, loadCaptioner, loadModel } from "./run/node.ts"
+export { type LoadOptions, loadCaptioner, loadModel } from "./weights/load-model.ts"

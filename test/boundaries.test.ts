@@ -9,7 +9,7 @@ import { expect, test } from "vitest"
 
 /** What the files of a folder may import beside each other: folders or single files. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  "index.ts": ["core", "host", "run"],
+  "index.ts": ["core", "host", "run", "weights"],
   core: [],
   native: ["core"],
   host: ["core", "jpeg/index.ts"],
@@ -38,7 +38,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   evaluate: ["core"],
   // What is written is run once, and compared.
   export: ["core", "host", "model", "tensor", "run/graph.ts", "run/session.ts"],
-  weights: ["core", "host", "native/own-cache.ts", "hub", "model", "export"],
+  weights: ["core", "host", "native/own-cache.ts", "hub", "model", "export", "run"],
   train: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "recipes"],
     // A run from a recipe evaluates, starts from weights of any origin, and exports.
@@ -59,12 +59,14 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "run", "evaluate"],
     ...["export", "weights", "train", "reinforce", "teachers"],
   ],
+  doctor: [
+    // libtorch may be absent, so that its index.ts cannot be loaded.
+    ...["core", "host", "native", "torch/blas.ts", "torch/find.ts", "torch/paths.ts"],
+    ...["tensor", "export", "hub", "report", "run", "weights"],
+  ],
   cli: [
-    ...["core", "host", "torch/index.ts", "tensor", "model", "data", "hub", "reinforce", "train", "export", "report"],
-    ...["native", "setup"],
-    // What `doctor` asks when libtorch may be absent, so that index.ts cannot be loaded.
-    ...["torch/blas.ts", "torch/find.ts", "torch/paths.ts"],
-    ...["run", "evaluate", "weights", "teachers", "finetune", "experiments", "benchmark"],
+    ...["core", "host", "torch/index.ts", "model", "data", "hub", "reinforce", "train", "export", "report"],
+    ...["native", "setup", "run", "evaluate", "weights", "teachers", "finetune", "experiments", "doctor", "benchmark"],
   ],
 }
 
@@ -80,11 +82,12 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   "run/session.ts": ["host"],
 }
 
-/** Interpreters are given a model, a job says how captions are drawn, recipes have a form: they name types, which are nothing at run time. */
+/** Interpreters are given a model, a job says how captions are drawn, recipes have a form, costs are printed: they name types, which are nothing at run time. */
 const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
   tensor: ["model"],
   reinforce: ["run/caption/options.ts"],
   recipes: ["train/recipe/schema.ts"],
+  cli: ["tensor"],
 }
 
 /** Folders that run in a browser too, and their files that are for Node. */
@@ -145,6 +148,16 @@ test("what runs in a browser names no global of Node", () => {
   expect(files.length).toBeGreaterThan(50)
   const named = files.filter((file) => /\b(?:(?:process|Buffer|global|__dirname)\.|setImmediate\()/.test(codeOf(file)))
   expect(named).toEqual([])
+})
+
+test("the command line opens no runtime by itself, and stays small: it parses and prints", () => {
+  const runtimes = /^(sharp|onnxruntime-node|node:(child_process|worker_threads))$/
+  const opened = productImports.filter(({ file, target }) => folderOf(file) === "cli" && runtimes.test(target))
+  expect(opened.map(describeImport)).toEqual([])
+  const files = sourcesIn("src/cli").filter((file) => !file.endsWith(".test.ts"))
+  const lines = files.map((file) => readFileSync(join(root, file), "utf8").split("\n").length)
+  expect(lines.length).toBeGreaterThan(50)
+  expect(lines.reduce((sum, count) => sum + count, 0)).toBeLessThan(5000)
 })
 
 test("nothing imports an entry point", () => {

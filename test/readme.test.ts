@@ -48,6 +48,8 @@ const table: Readonly<Record<string, Entry>> = {
   "npm run quickstart": { provenBy: "src/experiments/quickstart/pipeline.test.ts" },
   "npm run quickstart -- --preset small": { provenBy: "src/experiments/quickstart/pipeline.test.ts" },
   "node dist/recipes/cifar10.js cifar10 --seeds 3": { provenBy: "src/experiments/cifar10/pipeline.test.ts" },
+  "npm run build": { provenBy: "test/build.test.ts" },
+  "npm pack": { provenBy: "test/package.test.ts" },
   "npm test": { provenBy: "test/readme.test.ts" },
   "npm run test:fast": { provenBy: "test/readme.test.ts" },
   "npm run test:fast -- src/train": { provenBy: "test/readme.test.ts" },

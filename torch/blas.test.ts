@@ -63,6 +63,7 @@ test.runIf(process.platform === "linux" && process.arch === "x64")(
       expect(readFileSync(remembered, "utf8")).toBe(text)
       useFastBlas(file, env)
       expect(env.OPENBLAS_CORETYPE).toBe(choice.chosen ?? undefined)
+      expect(blasText(file, env)).toBe(choiceText(choice))
       // Where nothing can be written, the answer is the same and nothing is left.
       const unwritable = { ...rest, XDG_CACHE_HOME: file }
       expect(blasChoice(file, unwritable).library).toBe(choice.library)

@@ -50,8 +50,13 @@ const leastGain = 1.2
 export function useFastBlas(addonFile: string, env: NodeJS.ProcessEnv = process.env): void {
   if (env.OPENBLAS_CORETYPE !== undefined || !isSupported()) return
   const { chosen } = blasChoice(addonFile, env)
-  if (chosen) env.OPENBLAS_CORETYPE = chosen
+  if (!chosen) return
+  env.OPENBLAS_CORETYPE = chosen
+  ours = chosen
 }
+
+/** What `useFastBlas` put into this process's environment, which is then not the user's word. */
+let ours: string | null = null
 
 /** What is remembered, or what a second or two of trying finds. */
 export function blasChoice(addonFile: string, env: NodeJS.ProcessEnv = process.env): BlasChoice {
@@ -74,7 +79,8 @@ export function fastestRight(own: BlasTrial, others: readonly BlasTrial[]): stri
 
 /** One line for people: "SkylakeX kernels, 5.8 times as fast as Prescott's, OpenBLAS's own choice". */
 export function blasText(addonFile: string, env: NodeJS.ProcessEnv = process.env): string {
-  if (env.OPENBLAS_CORETYPE !== undefined) return `OPENBLAS_CORETYPE=${env.OPENBLAS_CORETYPE} is set`
+  const given = env.OPENBLAS_CORETYPE
+  if (given !== undefined && given !== ours) return `OPENBLAS_CORETYPE=${given} is set`
   if (!isSupported()) return "as the BLAS library chooses"
   return choiceText(blasChoice(addonFile, env))
 }

@@ -17,7 +17,7 @@ import { HubServer } from "../../test/hub-server.ts"
 import { tinyCoca, tinyCocaInfo } from "../../test/tiny-coca.ts"
 import { writeCheckpoint, writeTrainable } from "../../test/tiny-model.ts"
 import { writeShard } from "../data/shards.ts"
-import { modelChecks } from "./doctor/model.ts"
+import { modelChecks } from "../doctor/model.ts"
 import { main } from "./main.ts"
 
 let folder: string

@@ -38,6 +38,13 @@ export function truncatedOption(): Option {
     .default("accept")
 }
 
+export function verboseOption(): Option {
+  return new Option(
+    "--verbose",
+    "say what computes: libtorch, device, threads, and the kernels of matrix products with their reason",
+  )
+}
+
 function rangeText(low: number, high: number): string {
   return high >= Number.MAX_SAFE_INTEGER ? `from ${low} on` : `from ${low} to ${high}`
 }

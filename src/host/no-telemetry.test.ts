@@ -11,7 +11,7 @@ test("whatever loads ONNX Runtime turns its reports off before", () => {
     return loads ? [{ name, before: text.slice(0, loads.index) }] : []
   })
   expect(loading.map(({ name }) => name).sort()).toEqual([
-    "cli/doctor/onnxruntime.ts",
+    "doctor/onnxruntime.ts",
     "experiments/quickstart/report-data.ts",
     "run/session.ts",
   ])

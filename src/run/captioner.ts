@@ -3,7 +3,9 @@
  * however many captions it gets; each token of a caption is computed once.
  */
 
+import { requireImages, requireTexts } from "../core/arguments.ts"
 import { fnv1a } from "../core/arrays/random.ts"
+import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { preprocessBatch } from "../core/image/preprocess.ts"
 import type { BegunDecoder, CaptionRuntime, Values } from "../core/inference/caption-decoder.ts"
@@ -49,7 +51,13 @@ export class Captioner<Model extends CaptionerModel = CaptionerModel> implements
 
   /** Token ids of each image's captions. */
   async captionIds(images: readonly Image8[], options: CaptionOptions = {}): Promise<number[][][]> {
+    requireImages(images)
     const { perImage = 1, seed = 0, keys = images.map((_, i) => String(i)), whole: _, ...given } = options
+    requireTexts(keys, "keys", "give a name of each image, or leave them out")
+    if (keys.length !== images.length) throw new UserError(`${keys.length} keys were given for ${images.length} images`)
+    if (!(Number.isInteger(perImage) && perImage > 0)) {
+      throw new UserError(`perImage must be a whole number from 1 on, not ${perImage}`)
+    }
     const checked = generateOptions(given, this.manifest.decoder.contextLength)
     const seeds = keys.flatMap((key) => Array.from({ length: perImage }, (_, n) => fnv1a(`${seed} ${n} ${key}`)))
     using decoder = await this.runtime.begin(this.pixels(images), perImage * rowsPerCaption(checked))

@@ -1,5 +1,6 @@
 /** Zero-shot classification: which of some labels fits a picture best. */
 
+import { kindOf, requireImages, requireList, requireMethods, requireTexts } from "../core/arguments.ts"
 import { batchesOf } from "../core/arrays/batches.ts"
 import { cosines, l2Normalize, softmax } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
@@ -17,7 +18,7 @@ export interface LabelScore {
 
 export interface Classifier {
   readonly labels: readonly string[]
-  /** A line for each group of labels that the model cannot tell apart. */
+  /** What to know about the labels, in lines: those that the model cannot tell apart, or that there is one alone. */
   readonly notes: readonly string[]
   /** For each image all labels, the best first. */
   classify(images: readonly Image8[]): Promise<LabelScore[][]>
@@ -26,35 +27,47 @@ export interface Classifier {
 /** Where published CLIPs ended, whose training keeps the factor at 100 or below; for models whose files do not say theirs. */
 const usualScale = 100
 
+/** What a score of 1 for every picture does not say. */
+const aloneNote =
+  'a softmax over one label is always 100 %: whether it fits is told by the cosine, or by a second label such as "something else"'
+
 /**
  * A classifier of `labels`, which are encoded once: each in every template (`{}` is the label), the unit vectors
- * averaged. Throws UserError without labels, or for a template without `{}`.
+ * averaged. Throws UserError without labels or templates, and for a template without `{}`.
  */
 export async function createClassifier(
   model: Encoder & { readonly logitScale: number | null },
   labels: readonly string[],
   templates: readonly string[] = defaultTemplates,
 ): Promise<Classifier> {
-  if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
+  requireMethods(model, ["encodeImages", "encodeTexts"], "a model", "give what `await loadModel(...)` gives")
+  requireWords(labels, templates)
   const { embedDim, logitScale } = model
   const vectorsOfLabels = await labelVectors(model, labels, templates)
   return {
     labels,
-    notes: alikeLabels(labels, templates),
+    notes: labels.length === 1 ? [aloneNote] : alikeLabels(labels, templates),
     async classify(images) {
+      requireImages(images)
       const vectors = l2Normalize(await model.encodeImages(images), embedDim)
       const similarity = cosines(vectors, vectorsOfLabels, embedDim)
       const scores = softmax(similarity, labels.length, logitScale ?? usualScale)
-      return images.map((_, image) =>
-        labels
-          .map((label, i) => {
-            const at = image * labels.length + i
-            return { label, score: scores[at]!, cosine: similarity[at]! }
-          })
-          .sort((a, b) => b.cosine - a.cosine),
-      )
+      return images.map((_, image) => ranked(labels, scores, similarity, image * labels.length))
     },
   }
+}
+
+function requireWords(labels: unknown, templates: unknown): void {
+  requireTexts(labels, "labels", 'write ["cat", "dog"]')
+  requireTexts(templates, "templates", 'write ["a photo of a {}."]')
+  if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
+  if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
+}
+
+/** The labels of a picture whose values begin at `start`, the best first. */
+function ranked(labels: readonly string[], scores: Float32Array, cosines: Float32Array, start: number): LabelScore[] {
+  const all = labels.map((label, i) => ({ label, score: scores[start + i]!, cosine: cosines[start + i]! }))
+  return all.sort((a, b) => b.cosine - a.cosine)
 }
 
 type Classified<Source> =
@@ -68,10 +81,16 @@ const BATCH = 4
 export async function* classifyEach<Source>(
   classifier: Classifier,
   sources: readonly Source[],
-  decode: (source: Source) => Promise<Image8>,
+  decode: (source: Source) => Image8 | Promise<Image8>,
 ): AsyncGenerator<Classified<Source>> {
+  requireMethods(classifier, ["classify"], "a classifier", "give what `await createClassifier(...)` gives")
+  requireList(sources, "sources", "pictures", "write [path]")
+  if (typeof decode !== "function")
+    throw new UserError(`decode must be a function, not ${kindOf(decode)}`, "give decodeImage")
   for await (const batch of batchesOf(sources, BATCH)) {
-    const decoded = await Promise.all(batch.map((source) => decode(source).catch(asUserError)))
+    const decoded = await Promise.all(
+      batch.map(async (source) => decode(source)).map((image) => image.catch(asUserError)),
+    )
     const results = await classifier.classify(decoded.filter(isImage))
     for (const [i, source] of batch.entries()) {
       const image = decoded[i]!

@@ -1,4 +1,5 @@
 /** A CLIP of two ONNX towers, whatever the layout of its folder and the runtime: pictures and texts to vectors. */
+import { kindOf, requireImages, requireTexts } from "../core/arguments.ts"
 import { inBatches } from "../core/arrays/batches.ts"
 import { cosines, l2Normalize } from "../core/arrays/similarity.ts"
 import { assert, UserError } from "../core/errors.ts"
@@ -56,7 +57,8 @@ export class Model implements Encoder, AsyncDisposable {
     this.manifest = parts.manifest
   }
 
-  encodeImages(images: readonly Image8[]): Promise<Float32Array> {
+  async encodeImages(images: readonly Image8[]): Promise<Float32Array> {
+    requireImages(images)
     return inBatches(images.length, IMAGE_BATCH, (start, end) =>
       this.encodePixels(preprocessBatch(images.slice(start, end), this.preprocessing), end - start),
     )
@@ -65,11 +67,13 @@ export class Model implements Encoder, AsyncDisposable {
   /** Normalised pixels [count, 3, size, size] -> [count, embedDim] */
   async encodePixels(pixels: Float32Array, count: number): Promise<Float32Array> {
     const { image } = this.parts
+    requirePixels(pixels, count, this.preprocessing)
     return this.rows(await image.images(pixels, count), count, image)
   }
 
   async encodeTexts(texts: readonly string[]): Promise<Float32Array> {
     const { text } = this.parts
+    requireTexts(texts, "texts", 'write ["a photo of a cat"]')
     if (!text) throw new UserError(`${this.name} has no text tower`, "use it for images only")
     return text.rows.encode(texts, this.options.textBatch, async (rows) =>
       this.rows(await text.encode(rows), rows.lengths.length, text.tower),
@@ -92,6 +96,15 @@ export class Model implements Encoder, AsyncDisposable {
       "the files are of different models: copy or export the model again",
     )
   }
+}
+
+function requirePixels(pixels: unknown, count: number, { size }: Preprocessing): void {
+  if (pixels instanceof Float32Array && pixels.length === count * 3 * size * size) return
+  const found = pixels instanceof Float32Array ? `${pixels.length} values` : kindOf(pixels)
+  throw new UserError(
+    `pixels must be a Float32Array of ${count} x 3 x ${size} x ${size} values, not ${found}`,
+    "give what `preprocess` gives, picture after picture",
+  )
 }
 
 /** The model of a folder of ours. Its files were compared with their model when it was written; nothing is run for this. */

@@ -17,8 +17,6 @@ import type { LoadOptions } from "./load-options.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "./model.ts"
 import { OnnxGraph, sessionOptions } from "./session.ts"
 
-export type { LoadOptions } from "./load-options.ts"
-
 /**
  * The CLIP in `directory`, of our own layout, transformers.js' or Immich's. In ours, a tower is read when it is first used;
  * in the others both are run once. Throws UserError when there is none, or its files contradict each other or are not those

@@ -4,6 +4,7 @@ import { join, relative } from "node:path"
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest"
 import { HubServer } from "../../test/hub-server.ts"
 import { tinyInfo, tinyModel, writeCheckpoint } from "../../test/tiny-model.ts"
+import { UserError } from "../core/errors.ts"
 import { exportModel } from "../export/export.ts"
 import { pull } from "../hub/pull.ts"
 import { type FindOptions, findModelFiles } from "./find-model.ts"
@@ -109,6 +110,13 @@ test("a released name: what is in the cache is used, and what is not is not down
   expect(await found("MobileCLIP2-S0", { pull, wantsWeights: true })).toMatch(/^checkpoint hf\/.*mobileclip2_s0\.pt$/)
   const requests = hub.log.length
   expect(await found("mobileclip2_s0")).toMatch(/^checkpoint hf\/.*mobileclip2_s0\.pt$/)
+  const own = async (given: string) => Promise.reject(new UserError(`no pull of ${given}`))
+  expect(await found(at("gone"), { pull: own })).toBe("no pull of gone | undefined")
+  const both = await found("models/s0")
+  expect(both).toBe(
+    "models/s0 is neither a file or folder here (there is no folder models) nor a repository in the cache | check the path and the folder you are in; if it is a repository on the hub: `mobileclip pull models/s0` brings it into the cache; `mobileclip convert models/s0 --out models/NAME` makes a folder of it, which can be named too",
+  )
+  expect(await found("hf-hub:models/s0")).toMatch(/^hf-hub:models\/s0 is not on this machine \| /)
   const stages: string[] = []
   const onStage = (text: string) => stages.push(text)
   const directory = await modelDirectory("MobileCLIP2-S0", { onStage })
@@ -116,4 +124,11 @@ test("a released name: what is in the cache is used, and what is not is not down
   expect(await modelDirectory(at("run"), { onStage })).toBe(directory)
   expect(stages).toHaveLength(1)
   expect(hub.log.length).toBe(requests)
+  const asked = /^127\.0\.0\.1:\d+ has no public repository models\/s0 \(404\)/
+  expect(await found("hf-hub:models/s0", { pull })).toMatch(RegExp(`${asked.source} \\| `))
+  expect(await found("models/s0", { pull })).toMatch(
+    RegExp(
+      `${asked.source}; models/s0 was taken for a repository, as there is no file or folder of that name here \\| `,
+    ),
+  )
 })

@@ -5,7 +5,8 @@
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
-import { oneLine, UserError } from "../core/errors.ts"
+import { kindOf } from "../core/arguments.ts"
+import { EnvironmentError, oneLine, UserError } from "../core/errors.ts"
 import { manifestFile } from "../core/inference/manifest.ts"
 import { findOnnxFiles } from "../core/inference/onnx-files.ts"
 import { isObject, jsonOrNull } from "../core/json.ts"
@@ -13,6 +14,7 @@ import type { OnnxDtype } from "../core/precision.ts"
 import { commandLine } from "../core/shell-quote.ts"
 import { weightsFile, weightsInFolder } from "../hub/choose-weights.ts"
 import { NotCached, type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
+import { resolveSource } from "../hub/source.ts"
 
 export interface ModelSource {
   /** In messages and identities: no path of this machine. */
@@ -35,6 +37,7 @@ export interface FindOptions {
 
 /** @throws UserError that says what was looked for, and what may be given */
 export async function findModelFiles(given: string, options: FindOptions = {}): Promise<ModelSource> {
+  if (typeof given !== "string") throw new UserError(`a model was expected, not ${kindOf(given)}`, modelHint)
   const path = given.replace(/^local-dir:/, "")
   return existsSync(path) ? modelAt(path, null, options) : modelNamed(given, options)
 }
@@ -135,23 +138,46 @@ async function modelNamed(given: string, options: FindOptions): Promise<ModelSou
 
 type PullOptions = Pick<FindOptions, "pull" | "signal"> & Required<Pick<Parameters<PullWeights>[1], "select">>
 
-async function pullOrExplain(
-  given: string,
-  { pull = pullFromHub, select, signal }: PullOptions,
-): ReturnType<PullWeights> {
-  if (pull !== null) return pull(given, { select, signal })
+async function pullOrExplain(given: string, { pull, select, signal }: PullOptions): ReturnType<PullWeights> {
   try {
-    return await pullFromHub(given, { select, signal, offline: true })
+    return pull === null
+      ? await pullFromHub(given, { select, signal, offline: true })
+      : await (pull ?? pullFromHub)(given, { select, signal })
   } catch (error) {
-    if (!(error instanceof NotCached)) throw error
-    const [bring, convert] = [
-      ["pull", given],
-      ["convert", given, "--out", "models/NAME"],
-    ].map((words) => commandLine(["mobileclip", ...words]))
-    throw new UserError(
-      `${given} is not on this machine`,
-      `\`${bring}\` brings it into the cache; \`${convert}\` makes a folder of it, which can be named too`,
-      { cause: error },
-    )
+    const isUnclear = couldBePath(given)
+    if (pull === null && error instanceof NotCached) throw notHere(given, isUnclear, error)
+    throw isUnclear && error instanceof UserError ? withOtherReading(given, error) : error
   }
+}
+
+/** owner/name, where nothing says that it is a repository: a path is written in the same way. */
+function couldBePath(given: string): boolean {
+  try {
+    const source = resolveSource(given, existsSync)
+    return source.kind === "hub" && source.release === null && !/[:@]/.test(given)
+  } catch (error) {
+    // What can only be a path was told as one.
+    if (error instanceof UserError) return false
+    throw error
+  }
+}
+
+function notHere(given: string, isUnclear: boolean, cause: NotCached): UserError {
+  const [bring, convert] = [
+    ["pull", given],
+    ["convert", given, "--out", "models/NAME"],
+  ].map((words) => `\`${commandLine(["mobileclip", ...words])}\``)
+  const how = `${bring} brings it into the cache; ${convert} makes a folder of it, which can be named too`
+  if (!isUnclear) return new UserError(`${given} is not on this machine`, how, { cause })
+  return new UserError(
+    `${given} is neither a file or folder here (there is no folder ${dirname(given)}) nor a repository in the cache`,
+    `check the path and the folder you are in; if it is a repository on the hub: ${how}`,
+    { cause },
+  )
+}
+
+function withOtherReading(given: string, error: UserError): UserError {
+  const Kind = error instanceof EnvironmentError ? EnvironmentError : UserError
+  const reading = `${given} was taken for a repository, as there is no file or folder of that name here`
+  return new Kind(`${error.message}; ${reading}`, error.hint, { cause: error })
 }

@@ -6,8 +6,7 @@ import { imageFiles } from "../../host/image/image-files.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import { generationTypes } from "../../run/caption/options.ts"
 import type { CaptionOptions } from "../../run/captioner.ts"
-import { type LoadOptions, loadCaptioner } from "../../run/node.ts"
-import { modelDirectory } from "../../weights/model-directory.ts"
+import { type LoadOptions, loadCaptioner } from "../../weights/load-model.ts"
 import { failureLine } from "../errors.ts"
 import { wholeNumber } from "../options.ts"
 
@@ -49,8 +48,8 @@ export function register(program: Command): void {
 
 async function caption(images: readonly string[], options: Options, command: Command): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
-  const directory = await modelDirectory(options.model, { onStage: (line) => writeErr?.(`${line}\n`) })
-  await using captioner = await loadCaptioner(directory, options)
+  const onStage = (line: string) => writeErr?.(`${line}\n`)
+  await using captioner = await loadCaptioner(options.model, { ...options, onStage })
   const results: { image: string; captions: string[] }[] = []
   const files = await imageFiles(images, (line) => writeErr?.(`${line}\n`))
   for (const image of files) {

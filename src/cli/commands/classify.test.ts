@@ -50,6 +50,10 @@ async function run(...argv: string[]) {
   return { code, out, err: err.replaceAll(folder, "DIR") }
 }
 
+/** What one label alone is told. */
+const alone =
+  'a softmax over one label is always 100 %: whether it fits is told by the cosine, or by a second label such as "something else"\n'
+
 test("JSON: all labels with probabilities, the best first", async () => {
   const { code, out, err } = await classify(at("pictures", "red.jpg"), "--labels", "cat, dog,a red car", "--json")
   expect({ code, err }).toEqual({ code: 0, err: "" })
@@ -141,7 +145,7 @@ test("an odd folder: each picture once, a note about the rest, printable names",
   const { code, out, err } = await classify(at("odd"), "--labels", "cat\x1b[31m", "--top=1")
   expect({ code, err }).toEqual({
     code: 0,
-    err: expect.stringMatching(/^DIR\/odd: passed over 1 file of other kinds \(1 \.bmp\).*; 1 pipe.*\n$/),
+    err: expect.stringMatching(`^${alone}DIR/odd: passed over 1 file of other kinds \\(1 \\.bmp\\).*; 1 pipe.*\n$`),
   })
   const [, row, ...rest] = out.trimEnd().split("\n")
   expect([row!.replace(folder, "DIR").replaceAll(/ +/g, " "), rest]).toEqual([
@@ -153,17 +157,17 @@ test("an odd folder: each picture once, a note about the rest, printable names",
 })
 
 test.each([
-  ["a text file named .jpg", ["text.jpg", "--labels=a"], "DIR/text.jpg is not a picture"],
+  ["a text file named .jpg", ["text.jpg", "--labels=a"], "DIR/text.jpg is not a picture", alone],
   ["a missing label file", ["pictures", "--labels-file", "none.txt"], "DIR/none.txt does not exist"],
   ["an empty label file", ["pictures", "--labels-file", "empty.txt"], "DIR/empty.txt holds no labels"],
-  ["an empty folder", ["empty", "--labels=a"], "DIR/empty holds no pictures"],
+  ["an empty folder", ["empty", "--labels=a"], "DIR/empty holds no pictures", alone],
   ["an unknown model", ["pictures", "--labels=a", "--model", "none"], "DIR/none does not exist"],
-])("%s is one line and a hint, exit code 1", async (_, argv, message) => {
+])("%s is one line and a hint, exit code 1", async (_, argv, message, before = "") => {
   mkdirSync(at("empty"), { recursive: true })
   const names = new Set(["text.jpg", "pictures", "none.txt", "empty.txt", "empty", "none"])
   const { code, out, err } = await classify(...argv.map((word) => (names.has(word) ? at(word) : word)))
   expect({ code, out }).toEqual({ code: 1, out: "" })
-  expect(err).toMatch(new RegExp(`^mobileclip: ${message}[^\n]*\n  [^\n]+\n$`))
+  expect(err).toMatch(new RegExp(`^${before}mobileclip: ${message}[^\n]*\n  [^\n]+\n$`))
 })
 
 test("--help says what the numbers are; one label alone has 100 %, and its cosine does not depend on others", async () => {
@@ -173,10 +177,19 @@ test("--help says what the numbers are; one label alone has 100 %, and its cosin
     expect(out).toContain(text)
   const first = async (labels: string) =>
     JSON.parse((await classify(at("pictures", "red.jpg"), "--labels", labels, "--json")).out)[0].labels
-  const [alone] = await first("cat")
-  expect(alone.score).toBe(1)
+  const [only] = await first("cat")
+  expect(only.score).toBe(1)
   const together = await first("cat,dog")
-  expect(together.find(({ label }: { label: string }) => label === "cat").cosine).toBeCloseTo(alone.cosine, 5)
+  expect(together.find(({ label }: { label: string }) => label === "cat").cosine).toBeCloseTo(only.cosine, 5)
+})
+
+test("one label alone is told that its 100 % says nothing, on stderr only", async () => {
+  const { code, out, err } = await classify(at("pictures", "red.jpg"), "--labels", "cat,cat", "--json")
+  expect({ code, err }).toEqual({ code: 0, err: alone })
+  expect(JSON.parse(out)).toEqual([
+    { image: at("pictures", "red.jpg"), labels: [{ label: "cat", score: 1, cosine: expect.any(Number) }] },
+  ])
+  expect(await classify(at("pictures", "red.jpg"), "--labels", "cat,dog")).toMatchObject({ code: 0, err: "" })
 })
 
 test("no labels, or labels twice, is wrong usage", async () => {

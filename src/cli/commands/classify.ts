@@ -6,8 +6,7 @@ import { UserError } from "../../core/errors.ts"
 import { imageFiles } from "../../host/image/image-files.ts"
 import { decodeImage, defaultMaxPixels } from "../../host/image/images.ts"
 import { classifyEach, createClassifier } from "../../run/classify.ts"
-import { type LoadOptions, loadModel } from "../../run/node.ts"
-import { modelDirectory } from "../../weights/model-directory.ts"
+import { type LoadOptions, loadModel } from "../../weights/load-model.ts"
 import { type LabelOptions, type Result, readLabels, resultTable } from "../classifying.ts"
 import { failureLine } from "../errors.ts"
 import { repeated, wholeNumber } from "../options.ts"
@@ -61,7 +60,9 @@ export function register(program: Command): void {
 async function classify(images: readonly string[], options: Options, command: Command): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
   const labels = await readLabels(options, command)
-  await using model = await loadModel(await directoryOf(options.model, command), options)
+  requireDefaultModel(options.model, command)
+  const onStage = (line: string) => writeErr?.(`${line}\n`)
+  await using model = await loadModel(options.model, { ...options, onStage })
   const classifier = await createClassifier(model, labels, options.template)
   for (const line of classifier.notes) writeErr?.(`${line}\n`)
   const files = await imageFiles(images, (line) => writeErr?.(`${line}\n`))
@@ -78,12 +79,11 @@ async function classify(images: readonly string[], options: Options, command: Co
   if (failed > 0) throw new UserError(`${failed} of ${files.length} pictures could not be read`)
 }
 
-async function directoryOf(model: string, command: Command): Promise<string> {
+function requireDefaultModel(model: string, command: Command): void {
   if (command.getOptionValueSource("model") === "default" && !existsSync(model)) {
     throw new UserError(
       `no --model was given, and ${model}, which is used then, does not exist`,
       "`mobileclip quickstart` writes it; or name a model: a folder, a file of weights, or a name (`mobileclip pull --list`)",
     )
   }
-  return modelDirectory(model, { onStage: (line) => command.configureOutput().writeErr?.(`${line}\n`) })
 }

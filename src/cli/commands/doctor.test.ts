@@ -8,12 +8,13 @@ import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { safetensorsChunks } from "../../core/containers/safetensors.ts"
 import { manifestFile } from "../../core/inference/manifest.ts"
 import { onnxDtypes } from "../../core/precision.ts"
+import { type Check, checksOf } from "../../doctor/check.ts"
+import { modelChecks } from "../../doctor/model.ts"
 import { exportModel } from "../../export/export.ts"
 import { checkpointMetadata, checkpointTensors } from "../../model/checkpoint/checkpoint.ts"
 import { initialize } from "../../model/module.ts"
-import type { Check } from "../doctor/check.ts"
-import { modelChecks } from "../doctor/model.ts"
 import { main } from "../main.ts"
+import { checkText } from "./doctor.ts"
 
 let folder: string
 const at = (...parts: string[]) => join(folder, ...parts)
@@ -37,6 +38,15 @@ async function doctor(...argv: string[]) {
   })
   return { code, out, err }
 }
+
+test("a line has its section's title where that changes, and what to do below it", () => {
+  const { ok, problem } = checksOf("Pictures")
+  const first = ok("sharp", "decodes")
+  expect(checkText(first)).toBe("Pictures\n  ok       sharp               decodes\n")
+  const second = problem("files\n", "gone\n  twice\u001b[2J", { fix: "copy" })
+  expect(checkText(second, first)).toMatch(/^ {2}problem {2}files\s+gone twice\\x1b\[2J\n {31}copy\n$/)
+  expect(checkText(checksOf("Hub").ok("token", "none"), first)).toMatch(/^\nHub\n {2}ok /)
+})
 
 const problemsOf = (checks: readonly Check[]) => checks.filter(({ state }) => state === "problem")
 

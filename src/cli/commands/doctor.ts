@@ -1,8 +1,10 @@
 /** mobileclip doctor */
+import { styleText } from "node:util"
 import type { Command } from "commander"
 import { UserError } from "../../core/errors.ts"
-import { type Check, checkText } from "../doctor/check.ts"
-import { examine } from "../doctor/examine.ts"
+import type { Check } from "../../doctor/check.ts"
+import { examine } from "../../doctor/examine.ts"
+import { joinedLines } from "../errors.ts"
 
 interface Options {
   readonly json?: true
@@ -42,4 +44,19 @@ async function doctor(model: string | undefined, { json }: Options, command: Com
   const problems = checks.filter(({ state }) => state === "problem").length
   if (json) writeOut?.(`${JSON.stringify({ ok: problems === 0, checks }, null, 2)}\n`)
   if (problems > 0) throw new UserError(`${problems} ${problems === 1 ? "problem" : "problems"} found`)
+}
+
+const colors = { ok: "green", absent: "gray", warning: "yellow", problem: "red" } as const
+
+/** A line, a second one for what to do, and the section's title where `before` is of another one. */
+export function checkText(check: Check, before?: Check): string {
+  const { section, name, state, text, fix } = check
+  const title = section === before?.section ? [] : [...(before ? [""] : []), section]
+  const mark = styleText(colors[state], state.padEnd(9), { stream: process.stdout })
+  const lines = [
+    ...title,
+    `  ${mark}${name.padEnd(18)}  ${joinedLines(text)}`,
+    ...(fix ? [`${" ".repeat(31)}${joinedLines(fix)}`] : []),
+  ]
+  return `${lines.join("\n")}\n`
 }

@@ -1,6 +1,8 @@
 /** mobileclip finetune */
 import { join } from "node:path"
 import type { Command } from "commander"
+import * as torch from "../../../torch/index.ts"
+import { libtorchInUse } from "../../doctor/computing.ts"
 import { finetune } from "../../finetune/finetune.ts"
 import { reportJson } from "../../finetune/report.ts"
 import { latestStep } from "../../train/checkpoints/folder.ts"
@@ -32,6 +34,7 @@ export function register(program: Command, context: CommandContext): void {
     .addHelpText("after", examples)
     .action(async (source: string, args: FinetuneArguments, command: Command) => {
       const { writeOut, writeErr } = command.configureOutput()
+      if (args.verbose) writeErr?.(`${libtorchInUse(torch.version(), args)}\n`)
       const report = await finetune({
         ...finetuneOptionsOf(args),
         source,

@@ -2,17 +2,20 @@
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { type Command, Option } from "commander"
+import * as torch from "../../../torch/index.ts"
+import { libtorchInUse } from "../../doctor/computing.ts"
 import { quickstart } from "../../experiments/quickstart/pipeline.ts"
 import { type PresetName, presets, type QuickstartOptions } from "../../experiments/quickstart/recipe.ts"
 import { reportJson } from "../../experiments/quickstart/report-page.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
-import { progressOption, wholeNumber } from "../options.ts"
+import { progressOption, verboseOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 import { summary } from "../quickstart/summary.ts"
 
 interface Options extends Pick<QuickstartOptions, "out" | "seed" | "seeds" | "threads"> {
   readonly preset: PresetName
   readonly progress: ProgressMode
+  readonly verbose?: true
   readonly json?: true
 }
 
@@ -44,9 +47,11 @@ export function register(program: Command, context: CommandContext): void {
     .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
     .option("--json", "print report.json")
     .addOption(progressOption())
+    .addOption(verboseOption())
     .addHelpText("after", examples)
-    .action(async ({ preset, ...options }: Options, command: Command) => {
+    .action(async ({ preset, verbose, ...options }: Options, command: Command) => {
       const { writeOut, writeErr } = command.configureOutput()
+      if (verbose) writeErr?.(`${libtorchInUse(torch.version(), { ...options, device: "cpu" })}\n`)
       const report = await quickstart({
         ...options,
         recipe: presets[preset],

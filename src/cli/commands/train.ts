@@ -1,10 +1,14 @@
 /** mobileclip train */
 import type { Command } from "commander"
+import * as torch from "../../../torch/index.ts"
+import { libtorchInUse } from "../../doctor/computing.ts"
+import { rankInfoFrom } from "../../train/distributed/environment.ts"
 import type { CommandContext } from "../context.ts"
 import { Exit } from "../errors.ts"
+import { verboseOption } from "../options.ts"
 import { recipeList } from "../recipe-list.ts"
-import { addTrainOptions, trainArgumentsOf } from "../train/arguments.ts"
-import { trainCommand } from "../train/run.ts"
+import { addTrainOptions, type Launch, trainArgumentsOf } from "../train/arguments.ts"
+import { trainCommand, withOwnThreads } from "../train/run.ts"
 
 const examples = `
 Examples:
@@ -31,10 +35,21 @@ export function register(program: Command, context: CommandContext): void {
   const command = addTrainOptions(
     program.command("train").description("train a model from a recipe, plain or reinforced"),
   )
+  command.addOption(verboseOption().helpGroup("Run:"))
   command.addHelpText("after", examples).action(async () => {
     const { writeOut = () => {}, writeErr = () => {} } = command.configureOutput()
-    const argv = context.argv.slice(context.argv.indexOf("train") + 1)
-    const code = await trainCommand(trainArgumentsOf(command), argv, context.abortOnInterrupt, { writeOut, writeErr })
+    const given = context.argv.slice(context.argv.indexOf("train") + 1)
+    // One process speaks for all that it starts.
+    const argv = given.filter((word) => word !== "--verbose")
+    const args = trainArgumentsOf(command)
+    if (command.opts().verbose) writeErr(computing(args.launch, argv))
+    const code = await trainCommand(args, argv, context.abortOnInterrupt, { writeOut, writeErr })
     if (code !== 0) throw new Exit(code)
   })
+}
+
+/** A line from the first of the processes that a launcher started; nothing from the others. */
+function computing(launch: Launch, argv: readonly string[]): string {
+  if ((rankInfoFrom(process.env)?.rank ?? 0) > 0) return ""
+  return `${libtorchInUse(torch.version(), withOwnThreads(launch, argv))}\n`
 }

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from "commander"
 import { precisionOf } from "../../core/precision.ts"
 import { type FinetuneOptions, finetuneDefaults } from "../../finetune/finetune.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
-import { number, progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
+import { number, progressOption, repeated, truncatedOption, verboseOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
 
 export interface FinetuneArguments {
@@ -31,6 +31,7 @@ export interface FinetuneArguments {
   readonly truncated: Truncated
   readonly resume?: true
   readonly progress: ProgressMode
+  readonly verbose?: true
   readonly json?: true
 }
 
@@ -100,13 +101,14 @@ export function addOptions(command: Command): Command {
     .option("--resume", "go on with the run in --out, with the same options")
     .option("--json", "print report.json")
     .addOption(progressOption())
+    .addOption(verboseOption())
 }
 
 /** The library's options from the command line's; what was not given is left out. */
 export function finetuneOptionsOf(
   args: FinetuneArguments,
 ): Omit<FinetuneOptions, "source" | "say" | "signal" | "startProgress"> {
-  const { lr, template, average, precision, resume, json: _, progress: __, ...same } = args
+  const { lr, template, average, precision, resume, json: _, progress: __, verbose: ___, ...same } = args
   return {
     ...same,
     ...(lr !== undefined && { learningRate: lr }),

@@ -1,41 +1,8 @@
-/** A tower layer by layer, as the cost interpreter saw it, or summed over the parts of the module tree. */
-import type { TowerName } from "../../export/towers.ts"
-import type { Cost, CostReport, LayerCost } from "../../tensor/cost.ts"
+/** A tower layer by layer, as lines of text. */
+import type { Cost, LayerCost } from "../../tensor/cost.ts"
+import type { TowerLayers } from "../../train/plan/family.ts"
 import { textTable } from "../table.ts"
-import type { Form } from "./family.ts"
 import { kibibytes, short } from "./units.ts"
-
-/** What `--layers --json` prints for each tower. */
-export interface TowerLayers extends CostReport {
-  readonly tower: TowerName
-  readonly name: string
-  readonly form: Form
-}
-
-/** Adds up layers whose paths have the same first `depth` segments below the tower, in the place of the first of them. */
-export function groupLayers(layers: readonly LayerCost[], depth: number): LayerCost[] {
-  const groups = new Map<string, LayerCost>()
-  for (const layer of layers) {
-    const path = layer.path.split(".", depth + 1).join(".")
-    const before = groups.get(path)
-    groups.set(path, before ? sumOf(path, before, layer) : { ...layer, path })
-  }
-  return [...groups.values()]
-}
-
-/** A group's shape is that of its last layer; several layers have no kernel. */
-function sumOf(path: string, a: LayerCost, b: LayerCost): LayerCost {
-  return {
-    path,
-    operations: [...new Set([...a.operations, ...b.operations])],
-    shape: b.shape,
-    convolution: null,
-    parameters: a.parameters + b.parameters,
-    multiplyAdds: a.multiplyAdds + b.multiplyAdds,
-    attentionMultiplyAdds: a.attentionMultiplyAdds + b.attentionMultiplyAdds,
-    activationBytes: a.activationBytes + b.activationBytes,
-  }
-}
 
 /** A line for the tower, the table, and the totals in its last line. */
 export function layersText({ tower, name, form, layers, ...total }: TowerLayers): string {

@@ -1,6 +1,6 @@
 /** One member of the family in full, as lines of text. */
+import type { Member, TowerFigures } from "../../train/plan/family.ts"
 import { textTable } from "../table.ts"
-import type { Member, TowerFigures } from "./family.ts"
 import { footnotes } from "./table.ts"
 import { billions, mebibytes } from "./units.ts"
 

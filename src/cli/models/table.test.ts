@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { family } from "./family.ts"
+import { family } from "../../train/plan/family.ts"
 import { columns, familyTable } from "./table.ts"
 
 const members = family()

@@ -1,8 +1,8 @@
 /** The family as a table: the columns as data, as many of them as fit, in the order that was asked for. */
 import { UserError } from "../../core/errors.ts"
 import { nearestNames } from "../../core/nearest.ts"
+import type { Member } from "../../train/plan/family.ts"
 import { textTable, textWidth } from "../table.ts"
-import type { Member } from "./family.ts"
 import { billions, mebibytes, millions } from "./units.ts"
 
 type Value = number | string | null

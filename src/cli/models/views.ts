@@ -1,10 +1,9 @@
 /** What `mobileclip models` shows: the family, one member, or towers layer by layer; as data, and as text for people. */
 import { findVariant } from "../../core/family/variant-name.ts"
-import { variants } from "../../core/family/variants.ts"
 import type { TowerName } from "../../export/towers.ts"
+import { describeMember, type Form, family, towerLayers } from "../../train/plan/family.ts"
 import { recommendation } from "../pulling.ts"
-import { describeMember, type Form, family, towerCost } from "./family.ts"
-import { groupLayers, layersText, type TowerLayers } from "./layers.ts"
+import { layersText } from "./layers.ts"
 import { memberText } from "./member.ts"
 import { familyTable, footnotes, parseColumns, sortMembers } from "./table.ts"
 
@@ -42,13 +41,8 @@ export function memberView(name: string): View {
   return { data: member, text: () => memberText(member) }
 }
 
-export function layersView(name: string, { tower, form, depth }: LayerOptions): View {
-  const variant = findVariant(name)
-  const member = describeMember(variant)
-  const towers = (tower === "both" ? (["image", "text"] as const) : [tower]).map((tower): TowerLayers => {
-    const cost = towerCost(variants[variant].model, tower, form)
-    const layers = depth === undefined ? cost.layers : groupLayers(cost.layers, depth)
-    return { tower, name: member[tower].name, form, ...cost, layers }
-  })
-  return { data: { name: variant, towers }, text: () => towers.map(layersText).join("\n\n") }
+export function layersView(given: string, { tower, ...options }: LayerOptions): View {
+  const name = findVariant(given)
+  const towers = towerLayers(name, { ...options, towers: tower === "both" ? ["image", "text"] : [tower] })
+  return { data: { name, towers }, text: () => towers.map(layersText).join("\n\n") }
 }

@@ -1,4 +1,5 @@
 /** What `reinforce run`, `worker` and `status` do with their options. */
+import { modelsRunOn } from "../../doctor/computing.ts"
 import {
   joinJob,
   removeFromServer,
@@ -54,6 +55,7 @@ export interface WorkerOptions extends NatsOptions, ResourceOptions {
 
 export async function work(options: WorkerOptions, signal: AbortSignal, { writeErr, writeOut }: Output): Promise<void> {
   const { job, name, outputRoot, nats } = options
+  if (options.verbose) writeErr(`${modelsRunOn(resourcesOf(options))}\n`)
   const summary = await joinJob(await natsSettings(nats, process.env), {
     ...resourcesOf(options),
     ...(job !== undefined && { job }),

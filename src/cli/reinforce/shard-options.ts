@@ -83,6 +83,7 @@ export interface ResourceOptions extends ResourceRequest {
   readonly maxActors?: number
   readonly rayDataWaitForMinActorS?: string
   readonly checkpointUploadFreq?: string
+  readonly verbose?: true
 }
 
 /** @param workers how many there are unless told otherwise; null where the command makes everything in its own process */
@@ -117,7 +118,7 @@ export function addResourceOptions(command: Command, workers: string | null = "o
     .addOption(new Option("--ray-data-wait-for-min-actor-s <n>", "taken and not used").hideHelp())
     .addOption(new Option("--checkpoint-upload-freq <n>", "taken and not used").hideHelp())
     .addOption(new Option("--local", "taken and not used").hideHelp())
-    .addOption(new Option("--verbose", "taken and not used").hideHelp())
+    .addOption(new Option("--verbose", "say what models run on").hideHelp(workers === null))
 }
 
 function formatOf(options: ShardOptions): SampleFormat {

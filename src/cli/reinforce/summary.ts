@@ -30,7 +30,7 @@ export function planText(job: Job, tasks: readonly ShardTask[], shared: Shared |
   return `${lines.join("\n")}\n`
 }
 
-function sharedText({ workers, resources: { threads, augmentThreads } }: Shared): string {
+export function sharedText({ workers, resources: { threads, augmentThreads } }: Shared): string {
   return `${workers} workers, each with ${threads} threads for models and ${augmentThreads} more for pictures`
 }
 

@@ -90,7 +90,7 @@ async function trainHere(
 }
 
 /** `--threads` is for each process; without it the ranks of a machine share its threads. */
-function withOwnThreads(options: Launch, argv: readonly string[]): Launch {
+export function withOwnThreads(options: Launch, argv: readonly string[]): Launch {
   if (argv.some((word) => word === "--threads" || word.startsWith("--threads="))) return options
   return { ...options, threads: threadsOfRank(process.env, options.threads) }
 }

@@ -1,4 +1,5 @@
 /** From a decoded picture to the tensor an image tower takes: shortest side, center crop, scale, normalise. */
+import { requireImages } from "../arguments.ts"
 import { assert } from "../errors.ts"
 import { type Kernels, withKernels } from "../kernels/kernels.ts"
 import { centerBox, type Image8 } from "./pixels.ts"
@@ -24,6 +25,7 @@ export function preprocess(
   p: Preprocessing,
   out: Float32Array = new Float32Array(3 * p.size * p.size),
 ): Float32Array {
+  requireImages([image])
   const to = shortestSide(image, p.size)
   const window = centerBox(to.width, to.height, p.size)
   return withKernels((kernels) => {

@@ -2,6 +2,8 @@
  * CLIP's tokenizer: byte-level BPE over cleaned text (OpenAI CLIP `simple_tokenizer.py`; open_clip `tokenizer.py`@7260a46).
  * Pure and synchronous, so the same file serves Node and the browser.
  */
+import { kindOf, requireTexts } from "../arguments.ts"
+import { UserError } from "../errors.ts"
 import { cleanText } from "./clean-text.ts"
 import {
   endOfText,
@@ -43,6 +45,7 @@ export class Tokenizer {
 
   /** Token ids from start of text to end of text, as many as the text needs. */
   encode(text: string): number[] {
+    if (typeof text !== "string") throw new UserError(`a text was expected, not ${kindOf(text)}`)
     const ids = [startOfText]
     for (const word of cleanText(text).match(words) ?? []) for (const id of this.encodeWord(word)) ids.push(id)
     ids.push(endOfText)
@@ -54,6 +57,7 @@ export class Tokenizer {
    * CoCa's context is 76; every other text tower of the family has 77.
    */
   encodeBatch(texts: readonly string[], contextLength = 77): TokenBatch {
+    requireTexts(texts, "texts", 'write ["a photo of a cat"]')
     const ids = new BigInt64Array(texts.length * contextLength)
     texts.forEach((text, row) => {
       const full = this.encode(text)

@@ -1,10 +1,8 @@
 /** What the quickstart's report is made of, from what came of the stages. */
 import "../../host/no-telemetry.ts"
 
-import { join } from "node:path"
 import { env as onnxruntime } from "onnxruntime-node"
 import * as torch from "../../../torch/index.ts"
-import { commandLine } from "../../core/shell-quote.ts"
 import { expandShards } from "../../data/expand.ts"
 import { readSamples } from "../../data/reinforced/read.ts"
 import { type CaptionAccuracy, captionAccuracy } from "../../data/scenes/caption-accuracy.ts"
@@ -16,12 +14,12 @@ import { version } from "../../host/version.ts"
 import { buildModel } from "../../model/checkpoint/checkpoint.ts"
 import type { Clip } from "../../model/clip.ts"
 import { type Machine, thisMachine } from "../../report/machine.ts"
-import { percent } from "../../report/numbers.ts"
 import { type StepEntry, totalLoss } from "../../train/log/entries.ts"
 import type { TrainingResult } from "../../train/run/run-directory.ts"
 import type { Clock, Stage } from "../comparison/stages.ts"
 import type { StepTimes } from "../comparison/step-time.ts"
 import { curveOf, type StudentResults } from "../comparison/students.ts"
+import { type NextCommand, nextCommands } from "./next-commands.ts"
 import type { QuickstartOptions } from "./recipe.ts"
 import type { SuggestedLabels } from "./suggested-labels.ts"
 
@@ -65,8 +63,8 @@ export interface ReportData {
   readonly retrieval: RetrievalResult | null
   /** Pictures the model was not trained on; about 24 make a good grid. */
   readonly pictures: readonly ReportPicture[]
-  /** Labels that the exported model is good at, as measured. */
-  readonly suggestion: SuggestedLabels
+  /** Labels that the exported model is good at, as measured; null where it is no better than guessing. */
+  readonly suggestion: SuggestedLabels | null
   readonly stages: readonly Stage[]
   readonly machine: Machine
   readonly versions: {
@@ -75,8 +73,7 @@ export interface ReportData {
     readonly onnxruntime: string
     readonly node: string
   }
-  /** Commands to try next. */
-  readonly next: readonly { readonly command: string; readonly purpose: string }[]
+  readonly next: readonly NextCommand[]
 }
 
 export interface ReportTask extends TaskResult {
@@ -107,7 +104,8 @@ interface Outcome extends Pick<ReportData, "tasks" | "retrieval" | "pictures" | 
   readonly students: StudentResults
 }
 
-export function reportData(outcome: Outcome, { out, recipe }: QuickstartOptions, clock: Clock): ReportData {
+export function reportData(outcome: Outcome, options: QuickstartOptions, clock: Clock): ReportData {
+  const { recipe } = options
   const { teachers, captioner, captions, commands, stepTime, students, tasks, retrieval, pictures, suggestion } =
     outcome
   const training = students.first.reinforced
@@ -139,7 +137,7 @@ export function reportData(outcome: Outcome, { out, recipe }: QuickstartOptions,
       onnxruntime: onnxruntime.versions.node ?? "unknown",
       node: process.versions.node,
     },
-    next: nextCommands(out, commands, suggestion),
+    next: nextCommands(options, commands, suggestion),
   }
 }
 
@@ -153,63 +151,6 @@ function describeModel({ info }: TrainingResult): ReportData["model"] {
 function describeTraining({ info, step, steps, samplesPerSecond }: TrainingResult): ReportData["training"] {
   const batchSize = info.samplesSeen / step
   return { steps: step, batchSize, samplesPerSecond, finalLoss: totalLoss(steps.at(-1)!) }
-}
-
-function nextCommands(out: string, stages: readonly string[], suggestion: SuggestedLabels): ReportData["next"] {
-  const model = out === "runs/quickstart" ? [] : ["--model", join(out, "model")]
-  const labels = [...suggestion.labels, ...(suggestion.none === null ? [] : [suggestion.none])].join(",")
-  const reinforced = join(out, "reinforced")
-  const training = ["loss.kind=distill", "loss.weights=[0,1]", "loss.teacherScales=[20,20]", "schedule.steps=2000"]
-  return [
-    {
-      command: commandOf(
-        "classify",
-        join(out, "pictures"),
-        "--labels",
-        labels,
-        "--template",
-        suggestion.template,
-        "--top",
-        "1",
-        ...model,
-      ),
-      purpose: suggestionText(suggestion),
-    },
-    {
-      command: stages.join("\n"),
-      purpose: "how the noisy set was reinforced; the same commands take shards of yours",
-    },
-    {
-      command: commandOf("reinforce", "stats", reinforced, "--contact-sheet", "sheet.png"),
-      purpose: "look into the reinforced set: views, captions, agreement of the teachers",
-    },
-    {
-      command: commandOf(
-        "train",
-        "--train-data",
-        reinforced,
-        "--dataset-reinforcement",
-        "--out",
-        "runs/mine",
-        ...training,
-      ),
-      purpose: "train a larger student on it",
-    },
-  ]
-}
-
-/** What the labels were measured to be worth, on pictures that had no part in their choice. */
-function suggestionText({ labels, none, named, others }: SuggestedLabels): string {
-  const right = `label the sample pictures; measured on others, the label is right for ${percent(named.right)} of ${named.pictures}`
-  if (others === null) return right
-  const about = `that show ${labels.length === 1 ? "it" : "one of them"}`
-  return none === null
-    ? `${right} ${about}; a picture of something else gets one of them all the same`
-    : `${right} ${about}, and "${none}" for ${percent(others.right)} of ${others.pictures} that do not`
-}
-
-function commandOf(...words: readonly string[]): string {
-  return commandLine(["npx", "mobileclip", ...words])
 }
 
 /** How true the synthetic captions of shards of scenes are. */

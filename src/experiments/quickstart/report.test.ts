@@ -85,7 +85,7 @@ const data: ReportData = {
   ],
   suggestion: {
     ...{ labels: ["star", "ring"], none: "thing", template: "a {}" },
-    ...{ named: { pictures: 20, right: 0.9 }, others: { pictures: 10, right: 0.6 } },
+    ...{ named: { pictures: 20, right: 0.9, chance: 0.5 }, others: { pictures: 10, right: 0.6 } },
   },
   stages: [
     { name: "render", seconds: 12 },

@@ -1,5 +1,6 @@
 import sharp from "sharp"
 import { expect, test } from "vitest"
+import { Random } from "../../core/arrays/random.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
 import type { Encoder } from "../../core/inference/encoder.ts"
 import { COLOURS, namesOf, SHAPES } from "../../data/scenes/attributes.ts"
@@ -9,6 +10,7 @@ import { suggestLabels } from "./suggested-labels.ts"
 const shapes = namesOf(SHAPES)
 const colours = namesOf(COLOURS)
 const words = [...shapes, ...colours]
+const star: Image8 = { width: 1, height: 1, channels: 3, data: Uint8Array.of(shapes.indexOf("star"), 0, 0) }
 
 /** Sixteen pictures of every shape, each in its own colour; the first two pixels say what is shown. */
 async function scenes(): Promise<Scene[]> {
@@ -53,7 +55,7 @@ function student(seen: readonly string[], knowsNone: boolean): Encoder {
 
 test("labels are those that the student tells apart, with a row for the others where that helps", async () => {
   const seen = ["star", "heart", "ring", "cloud"]
-  const found = await suggestLabels(student(seen, true), await scenes())
+  const found = (await suggestLabels(student(seen, true), await scenes()))!
   expect(found).toMatchObject({
     labels: seen,
     none: "thing",
@@ -70,13 +72,39 @@ test("labels are those that the student tells apart, with a row for the others w
 test("where every class is told apart, all are suggested and no row is needed", async () => {
   expect(await suggestLabels(student(shapes, true), await scenes())).toEqual({
     ...{ labels: shapes, none: null, template: "a {}" },
-    ...{ named: { pictures: 96, right: 1 }, others: null },
+    ...{ named: { pictures: 96, right: 1, chance: expect.closeTo(1 / 12, 1) }, others: null },
   })
 })
 
-test("a student that knows little gets the three labels that it knows best", async () => {
-  const { labels, named } = await suggestLabels(student(["drop"], true), await scenes())
-  expect(labels).toContain("drop")
-  expect(labels).toHaveLength(3)
-  expect(named.right).toBeLessThan(1)
+test("a student that knows two shapes gets these, and no third one that it does not know", async () => {
+  expect(await suggestLabels(student(["drop", "star"], true), await scenes())).toMatchObject({
+    ...{ labels: expect.toSatisfy((labels: string[]) => labels.toSorted().join() === "drop,star"), none: "thing" },
+    ...{ named: { right: 1 }, others: { right: 1 } },
+  })
+})
+
+test("a student that knows nothing, or says the same of every picture, gets no labels", async () => {
+  expect(await suggestLabels(student([], true), await scenes())).toBeNull()
+  expect(await suggestLabels(student([], false), await scenes())).toBeNull()
+  const same = student(shapes, true)
+  const always = { ...same, encodeImages: (images: readonly Image8[]) => same.encodeImages(images.map(() => star)) }
+  expect(await suggestLabels(always, await scenes())).toBeNull()
+})
+
+test("a student that guesses gets no labels", async () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const random = Random.of(seed, "a guessing student")
+    const knowing = student(shapes, true)
+    const guess = () => ({ ...star, data: Uint8Array.of(random.int(shapes.length), 0, 0) })
+    const encodeImages = (images: readonly Image8[]) => knowing.encodeImages(images.map(guess))
+    expect(await suggestLabels({ ...knowing, encodeImages }, await scenes()), `seed ${seed}`).toBeNull()
+  }
+})
+
+test("a few pictures that happen to be right are not enough", async () => {
+  const all = await scenes()
+  const knowing = student(shapes, true)
+  expect(await suggestLabels(knowing, all.slice(0, 4))).toBeNull()
+  expect(await suggestLabels(knowing, [])).toBeNull()
+  expect(await suggestLabels(knowing, all)).toMatchObject({ labels: shapes })
 })

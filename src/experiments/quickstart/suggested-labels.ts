@@ -1,6 +1,7 @@
 /**
  * Labels for the first command that a newcomer types: those that the student tells apart well, and a row for pictures that
- * are none of them where it helps. They are chosen on one half of the test pictures and measured on the other one.
+ * are none of them where it helps. They are chosen on one half of the test pictures and measured on the other one; where
+ * either half leaves open whether the student only guesses, there are none.
  */
 import { availableParallelism } from "node:os"
 import { Random } from "../../core/arrays/random.ts"
@@ -19,8 +20,11 @@ export interface SuggestedLabels {
   readonly none: string | null
   /** What the labels are put into. */
   readonly template: string
-  /** Pictures that the labels name, and the share of them that is labelled rightly. */
-  readonly named: { readonly pictures: number; readonly right: number }
+  /**
+   * Pictures that the labels name, the share of them that is labelled rightly, and what is right by chance: the share of
+   * the most frequent label.
+   */
+  readonly named: { readonly pictures: number; readonly right: number; readonly chance: number }
   /** Pictures that show something else, and the share of them for which `none` comes first; null where there are none. */
   readonly others: { readonly pictures: number; readonly right: number } | null
 }
@@ -52,7 +56,8 @@ const questions: readonly Question[] = [
 /** A label is suggested where at least this share of its pictures gets it, and of those that get it shows it. */
 const goodEnough = 0.8
 
-const fewestLabels = 3
+/** Where fewer than two labels are that good, so many of the best are tried. */
+const triedLabels = 3
 
 /** Pictures of one object, encoded. */
 interface Half {
@@ -60,32 +65,67 @@ interface Half {
   readonly scenes: readonly Scene["record"][]
 }
 
-/** @param scenes pictures that the model was not trained on */
-export async function suggestLabels(encoder: Encoder, scenes: readonly Scene[]): Promise<SuggestedLabels> {
+interface Candidate {
+  readonly question: Question
+  readonly labels: readonly string[]
+  readonly none: string | null
+}
+
+/**
+ * @param scenes pictures that the model was not trained on
+ * @returns null where it labels no choice of them measurably better than always saying the same does
+ */
+export async function suggestLabels(encoder: Encoder, scenes: readonly Scene[]): Promise<SuggestedLabels | null> {
+  const [choice, measure] = await halves(encoder, scenes)
+  const best = await bestCandidate(encoder, choice)
+  if (!best) return null
+  const found = await measured(encoder, best, measure)
+  const { question, labels, none } = best
+  return isKnown(found) ? { labels, none, template: question.template, ...found } : null
+}
+
+async function halves(encoder: Encoder, scenes: readonly Scene[]): Promise<readonly [choice: Half, measure: Half]> {
   // Classes come in turns in the split, so that halves by position would have different ones.
   const single = Random.of(0, "suggested labels").shuffle(scenes.filter(({ record }) => record.layout === "single"))
-  const [choice, measure] = await Promise.all(
-    [0, 1].map((half) =>
-      encoded(
-        encoder,
-        single.filter((_, i) => i % 2 === half),
-      ),
-    ),
-  )
-  let best: { readonly question: Question; readonly labels: readonly string[]; readonly none: string | null } | null =
-    null
+  const half = (which: number) =>
+    encoded(
+      encoder,
+      single.filter((_, i) => i % 2 === which),
+    )
+  return Promise.all([half(0), half(1)])
+}
+
+async function bestCandidate(encoder: Encoder, half: Half): Promise<Candidate | null> {
+  let best: Candidate | null = null
   let bestScore = -1
-  for (const question of questions) {
-    const labels = await goodLabels(encoder, question, choice!)
-    const nones = labels.length < question.classes.length ? [null, ...question.nones] : [null]
-    for (const none of nones) {
-      const score = balanced(await measured(encoder, question, labels, none, choice!))
-      if (score > bestScore) [best, bestScore] = [{ question, labels, none }, score]
-    }
+  for (const candidate of await candidatesOf(encoder, half)) {
+    const found = await measured(encoder, candidate, half)
+    const score = balanced(found)
+    if (score > bestScore && isKnown(found)) [best, bestScore] = [candidate, score]
   }
-  const { question, labels, none } = best!
-  const found = await measured(encoder, question, labels, none, measure!)
-  return { labels, none, template: question.template, ...found }
+  return best
+}
+
+async function candidatesOf(encoder: Encoder, half: Half): Promise<Candidate[]> {
+  const found = await Promise.all(
+    questions.map(async (question) => {
+      const labels = await goodLabels(encoder, question, half)
+      const nones = labels.length < question.classes.length ? [null, ...question.nones] : [null]
+      return nones.map((none) => ({ question, labels, none }))
+    }),
+  )
+  return found.flat()
+}
+
+/** Standard deviations from chance that are not chance: 1 in 40 students who guess get there. */
+const clearly = 1.96
+
+/** Whether the share that is right would be above chance even if these pictures were lucky ones (Wilson's lower bound). */
+function isKnown({ named: { pictures: n, right, chance } }: Measured): boolean {
+  if (n === 0) return false
+  const [spread, z2] = [right * (1 - right), clearly ** 2]
+  const lowest = (right + z2 / (2 * n) - clearly * Math.sqrt(spread / n + z2 / (4 * n ** 2))) / (1 + z2 / n)
+  return lowest > chance
 }
 
 async function encoded(encoder: Encoder, scenes: readonly Scene[]): Promise<Half> {
@@ -102,26 +142,26 @@ async function goodLabels(encoder: Encoder, question: Question, half: Half): Pro
     const both = truth.filter((one, i) => one === name && answers[i] === name).length
     return both / Math.max(shown!, said!, 1)
   })
-  const count = Math.max(fewestLabels, quality.filter((share) => share >= goodEnough).length)
+  const good = quality.filter((share) => share >= goodEnough).length
+  const count = good > 1 ? good : triedLabels
   const best = [...quality.keys()].sort((a, b) => quality[b]! - quality[a]!).slice(0, count)
   return question.classes.filter((_, i) => best.includes(i))
 }
 
 type Measured = Pick<SuggestedLabels, "named" | "others">
 
-async function measured(
-  encoder: Encoder,
-  question: Question,
-  labels: readonly string[],
-  none: string | null,
-  half: Half,
-): Promise<Measured> {
+async function measured(encoder: Encoder, { question, labels, none }: Candidate, half: Half): Promise<Measured> {
   const answers = await answersOf(encoder, question, none === null ? labels : [...labels, none], half)
   const pairs = half.scenes.map((scene, i) => ({ truth: question.answer(scene), answer: answers[i]! }))
   const named = pairs.filter(({ truth }) => labels.includes(truth))
   const others = pairs.filter(({ truth }) => !labels.includes(truth))
+  const shares = labels.map((label) => shareOf(named, ({ truth }) => truth === label))
   return {
-    named: { pictures: named.length, right: shareOf(named, ({ truth, answer }) => truth === answer) },
+    named: {
+      pictures: named.length,
+      right: shareOf(named, ({ truth, answer }) => truth === answer),
+      chance: Math.max(...shares),
+    },
     others:
       others.length === 0 ? null : { pictures: others.length, right: shareOf(others, ({ answer }) => answer === none) },
   }

@@ -8,6 +8,7 @@
  */
 import sharp, { type Sharp } from "sharp"
 import { type DecodedJpeg, isJpeg, jpegDecoder } from "../../../jpeg/index.ts"
+import { kindOf } from "../../core/arguments.ts"
 import { assert, messageOf, UserError } from "../../core/errors.ts"
 import { type Image8, image8 } from "../../core/image/pixels.ts"
 import { readBytes } from "../files/files.ts"
@@ -51,6 +52,9 @@ sharp.cache(false)
  * path, if the file cannot be read, is not a picture, is damaged or cut off, or has more than `maxPixels`.
  */
 export async function decodeImage(source: string | Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
+  if (typeof source !== "string" && !(source instanceof Uint8Array)) {
+    throw new UserError(`the path or the bytes of a picture file were expected, not ${kindOf(source)}`)
+  }
   const bytes = typeof source === "string" ? await readBytes(source) : source
   const name = options.name ?? (typeof source === "string" ? source : "picture")
   if (bytes.length === 0) throw new UserError(`${name} is empty`, "a picture file was expected")

@@ -1,5 +1,5 @@
-/** All that `mobileclip doctor` looks at, in order, as it is found. */
-import { messageOf } from "../../core/errors.ts"
+/** What is installed here and whether it works, and whether a model computes what it should: all checks in order, as they are made. */
+import { messageOf } from "../core/errors.ts"
 import { type Check, checksOf } from "./check.ts"
 import { hubChecks } from "./hub.ts"
 import { libtorchChecks } from "./libtorch.ts"
@@ -23,7 +23,7 @@ export async function* examine(model?: string): AsyncGenerator<Check> {
 async function pictureChecks(): Promise<Check[]> {
   try {
     const { default: sharp } = await import("sharp")
-    const { decodeImage } = await import("../../host/image/images.ts")
+    const { decodeImage } = await import("../host/image/images.ts")
     const { sharp: version, vips } = sharp.versions
     const raw = { width: 2, height: 1, channels: 3 } as const
     const picture = await sharp(Uint8Array.of(255, 0, 0, 1, 2, 3), { raw })

@@ -1,7 +1,5 @@
-/** What `mobileclip doctor` finds: one line each, with a state and, where something is wrong, what to do. */
-import { styleText } from "node:util"
-import { UserError } from "../../core/errors.ts"
-import { joinedLines } from "../errors.ts"
+/** What is found of this machine or of a model: one line each, with a state and, where something is wrong, what to do. */
+import { UserError } from "../core/errors.ts"
 
 /** `absent`: something optional that is not here. `warning`: something that works less well. `problem`: something that is broken. */
 type State = "ok" | "absent" | "warning" | "problem"
@@ -40,19 +38,4 @@ export function checksOf(section: string) {
       return make("problem")(name, error.message, error.hint === undefined ? {} : { fix: error.hint })
     },
   }
-}
-
-const colors = { ok: "green", absent: "gray", warning: "yellow", problem: "red" } as const
-
-/** A line, a second one for what to do, and the section's title where `before` is of another one. */
-export function checkText(check: Check, before?: Check): string {
-  const { section, name, state, text, fix } = check
-  const title = section === before?.section ? [] : [...(before ? [""] : []), section]
-  const mark = styleText(colors[state], state.padEnd(9), { stream: process.stdout })
-  const lines = [
-    ...title,
-    `  ${mark}${name.padEnd(18)}  ${joinedLines(text)}`,
-    ...(fix ? [`${" ".repeat(31)}${joinedLines(fix)}`] : []),
-  ]
-  return `${lines.join("\n")}\n`
 }

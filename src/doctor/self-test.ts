@@ -1,7 +1,7 @@
 /** The self-test of `export/self-test.ts` in lines: values, independence of neighbours, latency. */
-import type { Manifest } from "../../core/inference/manifest.ts"
-import { selfTest, type TowerSelfTestResult } from "../../export/self-test.ts"
-import type { TowerName } from "../../export/towers.ts"
+import type { Manifest } from "../core/inference/manifest.ts"
+import { selfTest, type TowerSelfTestResult } from "../export/self-test.ts"
+import type { TowerName } from "../export/towers.ts"
 import { type Check, checksOf } from "./check.ts"
 
 const { ok, warning, problem, failed } = checksOf("Model")

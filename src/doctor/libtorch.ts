@@ -1,9 +1,9 @@
 /** libtorch, which only training needs: where it is, whether our addon runs on it, its devices, threads and BLAS. */
-import { blasText } from "../../../torch/blas.ts"
-import { findLibtorch, type Libtorch } from "../../../torch/find.ts"
-import { torchAddon } from "../../../torch/paths.ts"
-import { inChild, type Outcome } from "../../host/child.ts"
-import { builtAddon, isCompatible, setupCommand } from "../../native/addon.ts"
+import { blasText } from "../../torch/blas.ts"
+import { findLibtorch, type Libtorch } from "../../torch/find.ts"
+import { torchAddon } from "../../torch/paths.ts"
+import { inChild, type Outcome } from "../host/child.ts"
+import { builtAddon, isCompatible, setupCommand } from "../native/addon.ts"
 import { type Check, checksOf } from "./check.ts"
 
 const { ok, absent, problem, failed } = checksOf("libtorch (training)")

@@ -1,11 +1,11 @@
 /** ONNX Runtime: its version, and which execution providers compute a small graph rightly here. */
-import "../../host/no-telemetry.ts"
+import "../host/no-telemetry.ts"
 
 import { createRequire } from "node:module"
-import { messageOf } from "../../core/errors.ts"
-import { inChild, type Outcome } from "../../host/child.ts"
-import { traceOnnx } from "../../tensor/onnx.ts"
-import { Parameter } from "../../tensor/parameter.ts"
+import { messageOf } from "../core/errors.ts"
+import { inChild, type Outcome } from "../host/child.ts"
+import { traceOnnx } from "../tensor/onnx.ts"
+import { Parameter } from "../tensor/parameter.ts"
 import { type Check, checksOf } from "./check.ts"
 
 const { ok, absent, warning, problem } = checksOf("ONNX Runtime")

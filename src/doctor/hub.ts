@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs"
 import { statfs } from "node:fs/promises"
 import { dirname } from "node:path"
-import { defaultCacheDir, type Environment, type HubSettings, hubSettings } from "../../hub/settings.ts"
+import { defaultCacheDir, type Environment, type HubSettings, hubSettings } from "../hub/settings.ts"
 import { type Check, checksOf } from "./check.ts"
 
 const { ok, warning, failed } = checksOf("Model hub")

@@ -1,8 +1,8 @@
 /** The machine: this package, Node, the system, processors and memory, and how much of them this process may use. */
 import { readFileSync } from "node:fs"
 import { freemem, totalmem } from "node:os"
-import { version } from "../../host/version.ts"
-import { thisMachine } from "../../report/machine.ts"
+import { version } from "../host/version.ts"
+import { thisMachine } from "../report/machine.ts"
 import { type Check, checksOf } from "./check.ts"
 
 const { ok, warning } = checksOf("System")

@@ -1,4 +1,4 @@
-/** The members of the family in figures: those counted from the modules, and those published. */
+/** The members of the family in figures: those counted from the modules, in all or layer by layer, and those published. */
 
 import { type PublishedFigures, published } from "../../core/family/published.ts"
 import { type ClipConfig, imageTowers, textTowers, type VariantName, variants } from "../../core/family/variants.ts"
@@ -8,9 +8,9 @@ import type { TowerName } from "../../export/towers.ts"
 import { released } from "../../hub/released.ts"
 import { Clip } from "../../model/clip.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
-import type { CostReport } from "../../tensor/cost.ts"
-import { partCost } from "../../train/plan/tower-cost.ts"
+import type { CostReport, LayerCost } from "../../tensor/cost.ts"
 import { megabytesOf, recommendedFor, usesOf } from "../../weights/release-figures.ts"
+import { partCost } from "./tower-cost.ts"
 
 export type Form = "train" | "fused"
 
@@ -85,6 +85,56 @@ function towerFigures(config: ClipConfig, tower: TowerName, name: string): Tower
   const { parameters: fused, multiplyAdds, attentionMultiplyAdds, activationBytes } = towerCost(config, tower, "fused")
   const train = new Clip(config)[tower].learnedSize()
   return { name, parameters: { train, fused }, multiplyAdds, attentionMultiplyAdds, activationBytes }
+}
+
+/** The cost of a tower, with its layers as the cost interpreter saw them, or summed over the parts of the module tree. */
+export interface TowerLayers extends CostReport {
+  readonly tower: TowerName
+  /** As in `TowerFigures`. */
+  readonly name: string
+  readonly form: Form
+}
+
+export interface LayersOptions {
+  readonly towers: readonly TowerName[]
+  readonly form: Form
+  /** Layers whose paths have the same first segments, so many below the tower, are added up; default: none are. */
+  readonly depth?: number
+}
+
+export function towerLayers(name: VariantName, { towers, form, depth }: LayersOptions): TowerLayers[] {
+  const { model } = variants[name]
+  const names = { image: nameIn(imageTowers, model.image), text: nameIn(textTowers, model.text) }
+  return towers.map((tower) => {
+    const cost = towerCost(model, tower, form)
+    const layers = depth === undefined ? cost.layers : groupLayers(cost.layers, depth)
+    return { tower, name: names[tower], form, ...cost, layers }
+  })
+}
+
+/** Each group stands in the place of its first layer. */
+function groupLayers(layers: readonly LayerCost[], depth: number): LayerCost[] {
+  const groups = new Map<string, LayerCost>()
+  for (const layer of layers) {
+    const path = layer.path.split(".", depth + 1).join(".")
+    const before = groups.get(path)
+    groups.set(path, before ? sumOf(path, before, layer) : { ...layer, path })
+  }
+  return [...groups.values()]
+}
+
+/** A group's shape is that of its last layer; several layers have no kernel. */
+function sumOf(path: string, a: LayerCost, b: LayerCost): LayerCost {
+  return {
+    path,
+    operations: [...new Set([...a.operations, ...b.operations])],
+    shape: b.shape,
+    convolution: null,
+    parameters: a.parameters + b.parameters,
+    multiplyAdds: a.multiplyAdds + b.multiplyAdds,
+    attentionMultiplyAdds: a.attentionMultiplyAdds + b.attentionMultiplyAdds,
+    activationBytes: a.activationBytes + b.activationBytes,
+  }
 }
 
 /** The key of a table's row. */

@@ -1,0 +1,62 @@
+/** Arguments of another type than TypeScript would allow, which programs in plain JavaScript give: refused where they enter. */
+import { quoted, UserError } from "./errors.ts"
+import type { Image8 } from "./image/pixels.ts"
+
+/** Throws UserError that names `what` and the first value which is not a text. */
+export function requireTexts(values: unknown, what: string, hint: string): asserts values is readonly string[] {
+  requireList(values, what, "texts", hint)
+  const wrong = values.findIndex((value) => typeof value !== "string")
+  if (wrong >= 0) throw new UserError(`${what}: number ${wrong + 1} is ${kindOf(values[wrong])}, not a text`, hint)
+}
+
+/** Throws UserError that names the first value which is not an image of RGB bytes. */
+export function requireImages(values: unknown): asserts values is readonly Image8[] {
+  requireList(values, "images", "images", "write [image], with what decodeImage gives")
+  values.forEach((value, i) => {
+    const fault = faultOfImage(value)
+    if (fault !== null) throw new UserError(`images: number ${i + 1} is ${fault}`, imageHint)
+  })
+}
+
+const imageHint = "give what `await decodeImage(path)` gives, or { width, height, channels: 3, data } with RGB bytes"
+
+/** Throws UserError where `value` lacks one of the methods. */
+export function requireMethods(value: unknown, methods: readonly string[], what: string, hint: string): void {
+  const object = Object(value) as Readonly<Record<string, unknown>>
+  if (methods.every((name) => typeof object[name] === "function")) return
+  throw new UserError(`${what} was expected, not ${kindOf(value)}`, hint)
+}
+
+/** Throws UserError where `value` is not a list. */
+export function requireList(
+  value: unknown,
+  what: string,
+  items: string,
+  hint: string,
+): asserts value is readonly unknown[] {
+  if (!Array.isArray(value)) throw new UserError(`${what} must be a list of ${items}, not ${kindOf(value)}`, hint)
+}
+
+/** What is wrong with a value that should be an image; null: nothing. */
+function faultOfImage(value: unknown): string | null {
+  const { width, height, data } = Object(value) as Partial<Image8>
+  const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray
+  if (!(Number.isInteger(width) && Number.isInteger(height) && isBytes)) return `${kindOf(value)}, not an image`
+  const pixels = width! * height!
+  if (!(width! > 0 && height! > 0)) return `an image of ${width} x ${height} pixels`
+  if (data.length === 3 * pixels) return null
+  const found = data.length === 4 * pixels ? "4 bytes for each (with alpha)" : `${data.length} bytes in all`
+  return `an image of ${width} x ${height} pixels with ${found}; 3 bytes for each were expected`
+}
+
+/** In words: "a promise", `the text "cat.jpg"`, "a list". */
+export function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return String(value)
+  if (typeof value === "string") return `the text ${quoted(value)}`
+  if (typeof value === "function") return "a function"
+  if (typeof value !== "object") return `the ${typeof value} ${String(value)}`
+  if (Array.isArray(value)) return "a list"
+  if (value instanceof Promise) return "a promise (await it)"
+  const name = Object.getPrototypeOf(value)?.constructor?.name
+  return typeof name === "string" && name !== "Object" && name !== "" ? `a value of type ${name}` : "an object"
+}

@@ -1,0 +1,38 @@
+import { expect, test } from "vitest"
+import { nextCommands } from "./next-commands.ts"
+import { presets } from "./recipe.ts"
+
+const options = { out: "runs/quickstart", recipe: presets.small, seed: 0 }
+const suggestion = {
+  ...{ labels: ["star", "ring"], none: "thing", template: "a {}" },
+  ...{ named: { pictures: 20, right: 0.9, chance: 0.5 }, others: { pictures: 10, right: 0.6 } },
+}
+
+test("labels that the student knows come first, with what they were measured to be worth", () => {
+  const [first, ...others] = nextCommands(options, ["one", "two"], suggestion)
+  expect(first).toEqual({
+    command: "npx mobileclip classify runs/quickstart/pictures --labels star,ring,thing --template 'a {}' --top 1",
+    purpose:
+      'label the sample pictures; measured on others, the label is right for 90.0% of 20 that show one of them, and "thing" for 60.0% of 10 that do not',
+  })
+  expect(others.map(({ command }) => command)).toEqual([
+    "one\ntwo",
+    "npx mobileclip reinforce stats runs/quickstart/reinforced --contact-sheet sheet.png",
+    "npx mobileclip train --train-data runs/quickstart/reinforced --dataset-reinforcement --out runs/mine loss.kind=distill 'loss.weights=[0,1]' 'loss.teacherScales=[20,20]' schedule.steps=2000",
+  ])
+  const [elsewhere] = nextCommands({ ...options, out: "a b" }, [], { ...suggestion, none: null, others: null })
+  expect(elsewhere!.command).toMatch(/--labels star,ring --template 'a \{\}' --top 1 --model 'a b\/model'$/)
+})
+
+test("a student without labels to show says so, and what trains longer", () => {
+  const [first, ...others] = nextCommands(options, [], null)
+  expect(first).toEqual({
+    command: "npx mobileclip quickstart --preset standard --out runs/quickstart-longer",
+    purpose: expect.stringMatching(
+      /^this student has no labels to show: .* measurably better than guessing; the standard preset trains longer$/,
+    ),
+  })
+  expect(others).toHaveLength(3)
+  const [standard] = nextCommands({ ...options, recipe: presets.standard }, [], null)
+  expect(standard!.command).toBe("npx mobileclip quickstart --seed 1 --out runs/quickstart-again")
+})

@@ -1,0 +1,74 @@
+/** Commands to type after the quickstart: at the end of its page, and of what it prints. */
+import { join } from "node:path"
+import { commandLine } from "../../core/shell-quote.ts"
+import { percent } from "../../report/numbers.ts"
+import { presets, type QuickstartOptions } from "./recipe.ts"
+import type { SuggestedLabels } from "./suggested-labels.ts"
+
+export interface NextCommand {
+  /** A line for a shell, or several. */
+  readonly command: string
+  readonly purpose: string
+}
+
+/**
+ * @param stages the commands that reinforced the noisy set
+ * @param suggestion labels to classify with; null where the student knows none
+ */
+export function nextCommands(
+  options: Pick<QuickstartOptions, "out" | "recipe" | "seed">,
+  stages: readonly string[],
+  suggestion: SuggestedLabels | null,
+): NextCommand[] {
+  const reinforced = join(options.out, "reinforced")
+  return [
+    suggestion ? labelSamples(options.out, suggestion) : trainLonger(options),
+    { command: stages.join("\n"), purpose: "how the noisy set was reinforced; the same commands take shards of yours" },
+    lookInto(reinforced),
+    trainOn(reinforced),
+  ]
+}
+
+function labelSamples(out: string, suggestion: SuggestedLabels): NextCommand {
+  const { labels, none, template } = suggestion
+  const choices = [...labels, ...(none === null ? [] : [none])].join(",")
+  const model = out === "runs/quickstart" ? [] : ["--model", join(out, "model")]
+  const options = ["--labels", choices, "--template", template, "--top", "1", ...model]
+  return { command: commandOf("classify", join(out, "pictures"), ...options), purpose: worthOf(suggestion) }
+}
+
+/** What the labels were measured to be worth, on pictures that had no part in their choice. */
+function worthOf({ labels, none, named, others }: SuggestedLabels): string {
+  const right = `label the sample pictures; measured on others, the label is right for ${percent(named.right)} of ${named.pictures}`
+  if (others === null) return right
+  const about = `that show ${labels.length === 1 ? "it" : "one of them"}`
+  return none === null
+    ? `${right} ${about}; a picture of something else gets one of them all the same`
+    : `${right} ${about}, and "${none}" for ${percent(others.right)} of ${others.pictures} that do not`
+}
+
+function trainLonger({ out, recipe, seed }: Parameters<typeof nextCommands>[0]): NextCommand {
+  const isStandard = recipe === presets.standard
+  const other = isStandard ? ["--seed", String(seed + 1)] : ["--preset", "standard"]
+  return {
+    command: commandOf("quickstart", ...other, "--out", `${out}-${isStandard ? "again" : "longer"}`),
+    purpose: `this student has no labels to show: on pictures that it has not seen it names neither shapes nor colours measurably better than guessing; ${isStandard ? "a student of another seed" : "the standard preset trains longer"}`,
+  }
+}
+
+function lookInto(reinforced: string): NextCommand {
+  return {
+    command: commandOf("reinforce", "stats", reinforced, "--contact-sheet", "sheet.png"),
+    purpose: "look into the reinforced set: views, captions, agreement of the teachers",
+  }
+}
+
+function trainOn(reinforced: string): NextCommand {
+  const settings = ["loss.kind=distill", "loss.weights=[0,1]", "loss.teacherScales=[20,20]", "schedule.steps=2000"]
+  const data = ["--train-data", reinforced, "--dataset-reinforcement", "--out", "runs/mine"]
+  return { command: commandOf("train", ...data, ...settings), purpose: "train a larger student on it" }
+}
+
+function commandOf(...words: readonly string[]): string {
+  return commandLine(["npx", "mobileclip", ...words])
+}
