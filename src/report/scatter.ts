@@ -16,6 +16,8 @@ export interface ScatterSeries {
   readonly points: readonly ScatterPoint[]
   /** Whether a line joins the points, in the order of x. */
   readonly joined?: boolean
+  /** Where the points' names stand: above on the left, or below on the right (default); a series that rises crosses neither. */
+  readonly labels?: "above" | "below"
 }
 
 export interface ScatterOptions {
@@ -24,6 +26,8 @@ export interface ScatterOptions {
   readonly label: string
   readonly xTitle: string
   readonly yTitle: string
+  /** Ends of the upright axis, which two figures may share; default: those of the points. */
+  readonly yRange?: readonly [number, number]
   readonly width?: number
   readonly height?: number
 }
@@ -38,18 +42,18 @@ export async function scatterFigure(series: readonly ScatterSeries[], options: S
 }
 
 export async function scatterChart(given: readonly ScatterSeries[], options: ScatterOptions): Promise<string> {
-  const { width = 430, height = 340, xTitle, yTitle } = options
+  const { width = 430, height = 340, xTitle, yTitle, yRange } = options
   const series = given.map((one) => ({ ...one, name: printable(one.name), points: one.points.filter(isDrawn) }))
   const names = series.filter(({ points }) => points.length > 0).map(({ name }) => name)
-  const values = series.flatMap(({ name: series, points, joined = false }, i) =>
-    points.map(({ x, y, name }) => ({ series, x, y, name: printable(name), joined, above: i % 2 === 1 })),
+  const values = series.flatMap(({ name: series, points, joined = false, labels }) =>
+    points.map(({ x, y, name }) => ({ series, x, y, name: printable(name), joined, above: labels === "above" })),
   )
   const color = {
     field: "series",
     type: "nominal",
     sort: names,
     scale: { domain: names, range: palette.slice(0, names.length) },
-    legend: { title: null, orient: "top", labelColor: "var(--ink)", labelFontSize: 12, symbolOpacity: 1 },
+    legend: { title: null, orient: "top", labelColor: "var(--ink)", labelFontSize: 12, symbolOpacity: 1, columns: 2 },
   } as const
   const xs = values.map(({ x }) => x)
   const x = {
@@ -61,14 +65,14 @@ export async function scatterChart(given: readonly ScatterSeries[], options: Sca
   const y = {
     field: "y",
     type: "quantitative",
-    scale: { zero: false, padding: 16 },
+    scale: { zero: false, nice: false, padding: 20, ...(yRange && { domain: [...yRange] }) },
     axis: { title: yTitle, tickCount: 6, format: "~g" },
   } as const
   const encoding = { x, y, color }
   const label = (above: boolean) =>
     ({
-      transform: [{ filter: `datum.above === ${above}` }],
-      mark: { type: "text", align: "center", baseline: above ? "bottom" : "top", dy: above ? -8 : 9, fontSize: 11 },
+      data: { values: values.filter((value) => value.above === above) },
+      mark: { type: "text", align: above ? "right" : "left", dx: above ? -6 : 6, dy: above ? -6 : 8, fontSize: 11 },
       encoding: { ...encoding, text: { field: "name", type: "nominal" } },
     }) as const
   return draw({
@@ -76,7 +80,11 @@ export async function scatterChart(given: readonly ScatterSeries[], options: Sca
     height,
     data: { values },
     layer: [
-      { transform: [{ filter: "datum.joined" }], mark: { type: "line", strokeWidth: 1.5, opacity: 0.5 }, encoding },
+      {
+        data: { values: values.filter(({ joined }) => joined) },
+        mark: { type: "line", strokeWidth: 1.5, opacity: 0.5 },
+        encoding,
+      },
       { mark: { type: "point", filled: true, size: 60, opacity: 1 }, encoding },
       label(true),
       label(false),

@@ -88,6 +88,8 @@ export function parseLatencyReport(value: unknown, source: string): LatencyRepor
 
 export interface ModelLatency {
   readonly model: string
+  readonly image: LatencyRow
+  readonly text: LatencyRow
   /** Of one picture and one text. */
   readonly latencyMs: number
 }
@@ -100,6 +102,6 @@ export function modelLatencies({ rows }: Pick<LatencyReport, "rows">): ModelLate
     const text = own.find(
       ({ tower, device, dtype }) => tower === "text" && device === image?.device && dtype === image?.dtype,
     )
-    return image && text ? [{ model, latencyMs: image.medianMs + text.medianMs }] : []
+    return image && text ? [{ model, image, text, latencyMs: image.medianMs + text.medianMs }] : []
   })
 }
