@@ -21,9 +21,6 @@ export interface ScatterSeries {
 }
 
 export interface ScatterOptions {
-  readonly caption?: string
-  /** Text for screen readers. */
-  readonly label: string
   readonly xTitle: string
   readonly yTitle: string
   /** Ends of the upright axis, which two figures may share; default: those of the points. */
@@ -32,8 +29,14 @@ export interface ScatterOptions {
   readonly height?: number
 }
 
+interface FigureOptions extends ScatterOptions {
+  readonly caption?: string
+  /** Text for screen readers. */
+  readonly label: string
+}
+
 /** A figure that stands beside another. The lower axis is one of powers; points that are not finite, or not positive on it, are left out. */
-export async function scatterFigure(series: readonly ScatterSeries[], options: ScatterOptions): Promise<Html> {
+export async function scatterFigure(series: readonly ScatterSeries[], options: FigureOptions): Promise<Html> {
   const svg = await scatterChart(series, options)
   const { caption, label } = options
   const figcaption = caption === undefined ? null : html`<figcaption>${caption}</figcaption>`

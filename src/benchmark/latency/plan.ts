@@ -53,11 +53,12 @@ export async function checkRoom(folder: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder)
   if (bavail * bsize > bytes * 1.02) return
   throw new EnvironmentError(
-    `${folder} has room for ${gigabytes(bavail * bsize)}, and the generated towers take ${gigabytes(bytes)}`,
+    `${folder} has room for ${bytesText(bavail * bsize)}, and the generated towers take ${bytesText(bytes)}`,
     "free some space, set TMPDIR to a folder on a larger disk, or measure fewer models",
   )
 }
 
-export function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`
+/** 28 MB, 1.3 GB */
+export function bytesText(bytes: number): string {
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`
 }

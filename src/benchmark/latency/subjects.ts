@@ -1,7 +1,7 @@
 /** What is measured: towers of members of the family, whose weights are generated, and of models of one's own. */
 import { existsSync } from "node:fs"
 import { isDeepStrictEqual } from "node:util"
-import { UserError } from "../../core/errors.ts"
+import { quoted, UserError } from "../../core/errors.ts"
 import { published } from "../../core/family/published.ts"
 import { findVariant } from "../../core/family/variant-name.ts"
 import { type ClipConfig, imageTowers, textTowers, type VariantName, variants } from "../../core/family/variants.ts"
@@ -53,7 +53,7 @@ interface SubjectOptions {
 export async function findSubjects(models: readonly string[], options: SubjectOptions): Promise<Subject[]> {
   const found: Subject[] = []
   for (const given of new Set(models)) {
-    if (!existsSync(given)) addMember(found, findVariant(given), options.towers)
+    if (!existsSync(given)) addMember(found, memberNamed(given), options.towers)
     else found.push(...(await ownModel(given, options)))
   }
   requireOwnNames(found)
@@ -61,6 +61,15 @@ export async function findSubjects(models: readonly string[], options: SubjectOp
 }
 
 // ------------------------------------------------------------------------------------------------------ the family
+
+function memberNamed(given: string): VariantName {
+  try {
+    return findVariant(given)
+  } catch (error) {
+    const hint = error instanceof UserError ? error.hint : undefined
+    throw new UserError(`${quoted(given)} is neither a path on this machine nor a name of the family`, hint)
+  }
+}
 
 function addMember(found: Subject[], name: VariantName, towers: readonly TowerName[]): void {
   const config: ClipConfig = variants[name].model

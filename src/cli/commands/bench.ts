@@ -7,6 +7,7 @@ import {
   benchDefaults,
   benchDevices,
   benchRuntimes,
+  bytesText,
   familyNames,
   type LatencyRow,
   latencyPage,
@@ -21,7 +22,7 @@ import { number, progressOption, repeated, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 
 interface Options {
-  readonly model: readonly string[]
+  readonly model?: readonly string[]
   readonly family?: true
   readonly quick?: true
   readonly tower?: BenchOptions["towers"]
@@ -68,7 +69,6 @@ export function register(program: Command, context: CommandContext): void {
       "--model <model>",
       "a name of the family, a folder that `convert` or `export` wrote, a file of weights, a run's folder; may be repeated",
       repeated,
-      [],
     )
     .option("--quick", `fewer runs; without models: the family without S3, S4 and L/14`)
     .option("--tower <list>", "image, text (default: both)", listOf(benchDefaults.towers))
@@ -87,7 +87,7 @@ export function register(program: Command, context: CommandContext): void {
 
 async function run(options: Options, command: Command, context: CommandContext): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
-  const { model, family, quick, html, json } = options
+  const { model = [], family, quick, html, json } = options
   const models = [...(family ? familyNames : []), ...model]
   if (models.length === 0 && !quick) command.error("error: give --family, --quick, or --model with a name or a path")
   if (html !== undefined) await prepareFile(html)
@@ -96,8 +96,8 @@ async function run(options: Options, command: Command, context: CommandContext):
     models: models.length > 0 ? models : quickNames,
     ...libraryOptions(options),
     onPlan({ rows, seconds, diskBytes }) {
-      const room = diskBytes > 0 ? `, ${(diskBytes / 1e9).toFixed(1)} GB in the temporary folder meanwhile` : ""
-      writeErr?.(`${rows} rows, about ${durationText(seconds)}${room}\n`)
+      const room = diskBytes > 0 ? `, ${bytesText(diskBytes)} in the temporary folder meanwhile` : ""
+      writeErr?.(`${rows} ${rows === 1 ? "row" : "rows"}, about ${durationText(seconds)}${room}\n`)
       if (!json) print(latencyTitles)
     },
     onRows: (rows: readonly LatencyRow[]) => json || print(latencyLine(rows)),
