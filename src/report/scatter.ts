@@ -58,17 +58,31 @@ export async function scatterChart(given: readonly ScatterSeries[], options: Sca
     scale: { domain: names, range: palette.slice(0, names.length) },
     legend: { title: null, orient: "top", labelColor: "var(--ink)", labelFontSize: 12, symbolOpacity: 1, columns: 2 },
   } as const
-  const xs = values.map(({ x }) => x)
+  const yEnds: [number, number] = yRange
+    ? [...yRange]
+    : rangeOf(
+        values.map(({ y }) => y),
+        1.1,
+      )
+  const xRange = rangeOf(
+    values.map(({ x }) => x),
+    10,
+  )
   const x = {
     field: "x",
     type: "quantitative",
-    scale: { type: "log", nice: false, domain: rangeOf(xs), padding: 26 },
-    axis: { title: xTitle, grid: false, values: ticksIn(rangeOf(xs)), labelExpr: "format(datum.value, '~s')" },
+    scale: { type: "log", nice: false, domain: xRange, padding: 26 },
+    axis: { title: xTitle, grid: false, values: ticksIn(xRange), labelExpr: "format(datum.value, '~s')" },
   } as const
   const y = {
     field: "y",
     type: "quantitative",
-    scale: { zero: false, nice: false, padding: 20, ...(yRange && { domain: [...yRange] }) },
+    scale: {
+      zero: false,
+      nice: false,
+      padding: 20,
+      domain: yEnds,
+    },
     axis: { title: yTitle, tickCount: 6, format: "~g" },
   } as const
   const encoding = { x, y, color }
@@ -99,8 +113,11 @@ function isDrawn({ x, y }: ScatterPoint): boolean {
   return Number.isFinite(x) && x > 0 && Number.isFinite(y)
 }
 
-function rangeOf(values: readonly number[]): [number, number] {
-  return values.length === 0 ? [1, 10] : [Math.min(...values), Math.max(...values)]
+/** Vega's scales need ends that differ: where there are no two values, one is `factor` times the other. */
+function rangeOf(values: readonly number[], factor: number): [number, number] {
+  const [low, high] = [Math.min(...values), Math.max(...values)]
+  if (low < high) return [low, high]
+  return values.length === 0 ? [1, factor] : [low, low === 0 ? factor : low * factor]
 }
 
 /** 1, 2 and 5 times the powers of ten, between the ends and beside them. */

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { isAbort, oneLine, UserError } from "../../core/errors.ts"
+import { oneLine, UserError } from "../../core/errors.ts"
 import { workerFile } from "../../host/worker-file.ts"
 import type { ColdStart } from "./cold-start-process.ts"
 import type { RunOptions, TowerPlace } from "./runner.ts"
@@ -17,7 +17,8 @@ export async function coldStart(place: TowerPlace, options: RunOptions, signal?:
     })
     return JSON.parse(stdout)
   } catch (error) {
-    if (isAbort(error)) throw error
+    // Ctrl-C in a terminal ends the child too.
+    signal?.throwIfAborted()
     throw new UserError(
       `a process that loads ${place.file} failed: ${reasonOf(error)}`,
       "look at the memory that is free",

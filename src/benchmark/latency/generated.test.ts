@@ -2,7 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
+import { tinyInfo } from "../../../test/tiny-model.ts"
 import { variants } from "../../core/family/variants.ts"
+import { exportModel } from "../../export/export.ts"
+import { Clip } from "../../model/clip.ts"
+import { initialize } from "../../model/module.ts"
 import { generatedClip, towerCost, writeTower } from "./generated.ts"
 import { openTower, towerInput } from "./runner.ts"
 import { familyNames, findSubjects, quickNames } from "./subjects.ts"
@@ -40,6 +44,23 @@ test("what several members have is measured once, with all of their names", asyn
 test("a name is given twice, in two spellings: its rows are there once", async () => {
   const subjects = await findSubjects(["MobileCLIP-S0", "mobileclip_s0"], options)
   expect(subjects.map(({ models }) => models)).toEqual([["mobileclip-s0"], ["mobileclip-s0"]])
+})
+
+test("a folder of one's own has the cost of the member that it is, and its type of weights", async () => {
+  const model = new Clip(variants.quickstart.model)
+  initialize(model, 0)
+  const own = join(folder, "own")
+  await exportModel(model, { ...tinyInfo, name: "mine", preprocessing: variants.quickstart.preprocessing }, own, {
+    dtype: "fp16",
+  })
+  const subjects = await findSubjects([own], options)
+  expect(subjects.map(({ models, tower, architecture }) => [models, tower, architecture])).toEqual([
+    [["mine"], "image", "quickstart"],
+    [["mine"], "text", "quickstart"],
+  ])
+  expect(subjects[0]).toMatchObject({ source: { kind: "folder", dtype: "fp16" }, cost: { parameters: 257_424 } })
+  await expect(findSubjects([own], { ...options, dtypes: ["fp32"] })).rejects.toThrow("is in fp16, not fp32")
+  await expect(findSubjects([own, `${own}/`], options)).rejects.toThrow("two of the models are named mine")
 })
 
 test("what is neither a path nor a name is refused, with the nearest names", async () => {

@@ -197,6 +197,9 @@ function modelTable(models: readonly ModelFigures[]): Html | null {
 </section>`
 }
 
+/** Percent of drift that a machine without other work does not reach. */
+const restless = 15
+
 /** Each measurement once, in the order of the report; towers that several models have are named by their architecture. */
 function towerTable({ rows, notes }: LatencyReport): Html {
   const seen = new Set<string>()
@@ -220,6 +223,12 @@ function towerTable({ rows, notes }: LatencyReport): Html {
       row.isStable ? String(row.runs) : `${row.runs} *`,
     ])}</tr>`
   })
+  const drift = Math.max(...measured.map(({ driftPercent }) => Math.abs(driftPercent)))
+  const busy =
+    drift > restless
+      ? html`<p>The matrix product's rate changed by up to ${drift.toFixed(0)}% within a row: this machine had other work, and
+  its times are rough.</p>`
+      : null
   const noted = notes.map((note) => html`<p>${note}</p>`)
   const unstable = measured.some(({ isStable }) => !isStable)
     ? html`<p>* The time ran out before the median was known well enough.</p>`
@@ -237,7 +246,7 @@ function towerTable({ rows, notes }: LatencyReport): Html {
     ])}</tr></thead>
     <tbody>${lines}</tbody>
   </table></div>
-  ${unstable}${noted}
+  ${unstable}${busy}${noted}
 </section>`
 }
 

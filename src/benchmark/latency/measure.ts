@@ -37,7 +37,7 @@ export const quickSettings: MeasureSettings = {
   secondsPerTurn: 0.4,
   runsPerTurn: 15,
   tolerance: 0.05,
-  seconds: 0.7,
+  seconds: 2,
 }
 
 /** What is measured, and the matrix product that it is compared with. */

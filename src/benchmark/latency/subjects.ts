@@ -117,14 +117,14 @@ function dtypeOf({ manifest, image }: ClipFolder): OnnxDtype {
 
 function folderSubjects(folder: ClipFolder, dtype: OnnxDtype, towers: readonly TowerName[]): Subject[] {
   const { description, text } = folder
-  return towers
-    .filter((tower) => tower === "image" || text !== null)
-    .map((tower) => ({
-      models: [description.name],
-      tower,
-      ...knownTower(folder, tower),
-      source: { kind: "folder", folder, dtype },
-    }))
+  const there = towers.filter((tower) => tower === "image" || text !== null)
+  if (there.length === 0) throw new UserError(`${description.name} has no text tower`, "leave out --tower")
+  return there.map((tower) => ({
+    models: [description.name],
+    tower,
+    ...knownTower(folder, tower),
+    source: { kind: "folder", folder, dtype },
+  }))
 }
 
 /** A configuration is a foreign word: its cost is the family's where it is in the family, and else not known. */

@@ -11,7 +11,9 @@ import {
   familyNames,
   type LatencyRow,
   latencyPage,
+  measureDefaults,
   quickNames,
+  quickSettings,
 } from "../../benchmark/latency/index.ts"
 import { modelDtypes } from "../../core/precision.ts"
 import { prepareFile, writeAtomically } from "../../host/files/files.ts"
@@ -77,7 +79,11 @@ export function register(program: Command, context: CommandContext): void {
     .option("--device <list>", `${benchDevices.join(", ")} (default: cpu)`, listOf(benchDevices))
     .addOption(new Option("--runtime <name>", "what computes").choices(benchRuntimes).default(benchDefaults.runtime))
     .option("--threads <n>", `processor threads (default: ${availableParallelism()}, all)`, wholeNumber(1, 1024))
-    .option("--seconds <s>", "of runs, after which a configuration has no further turn (default: 10)", number(0.01))
+    .option(
+      "--seconds <s>",
+      `of runs, after which a row has no further turn (default: ${measureDefaults.seconds}; quick: ${quickSettings.seconds})`,
+      number(0.01),
+    )
     .option("--html <file>", "write a page with the plots")
     .option("--json", "print { machine, options, peakGflops, rows }")
     .addOption(progressOption())
