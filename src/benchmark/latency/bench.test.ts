@@ -60,7 +60,7 @@ test("a member and a model of one's own, by tower and batch: rows as they come, 
   }
   expect(parseLatencyReport(JSON.parse(JSON.stringify(report)), "latency.json")).toEqual(report)
   expect(readdirSync(folder)).toEqual(["own"])
-}, 120_000)
+})
 
 test("both types of weights, and bf16 on libtorch alone", async () => {
   const said: string[] = []
@@ -69,7 +69,7 @@ test("both types of weights, and bf16 on libtorch alone", async () => {
   expect(notes).toEqual(said)
   if (process.arch === "x64") expect(notes).toEqual([expect.stringMatching(/^fp16 on cpu: .* converts to float32/)])
   await expect(quick({ dtypes: ["bf16"] })).rejects.toThrow("bf16 is a type of libtorch's")
-}, 60_000)
+})
 
 test("what does not run here is left out with the reason; where nothing is left, that is an error", async () => {
   const { rows, notes } = await quick({ towers: ["image"], devices: ["cpu", "coreml"] })
@@ -77,21 +77,21 @@ test("what does not run here is left out with the reason; where nothing is left,
   expect(rows.map(({ device }) => device)).toEqual(["cpu"])
   expect(notes).toEqual([expect.stringMatching(/^fp32 on coreml is left out, because it does not run here: /)])
   await expect(quick({ devices: ["coreml"] })).rejects.toThrow("nothing of what is to be measured runs on this machine")
-}, 60_000)
+})
 
 test("on libtorch: the same towers without files, and without the cost of a process", async () => {
   const { rows, options } = await quick({ runtime: "libtorch", towers: ["image"] })
   expect(options.runtime).toBe("libtorch")
   expect(rows).toMatchObject([{ runtime: "libtorch", tower: "image", coldStartMs: null, peakMemoryMb: null }])
   await expect(quick({ models: [own], runtime: "libtorch" })).rejects.toThrow("which libtorch does not run")
-}, 60_000)
+})
 
 test("a signal ends it, and the generated towers are gone", async () => {
   const controller = new AbortController()
   const ended = quick({ onPlan: () => controller.abort(), signal: controller.signal })
   await expect(ended).rejects.toMatchObject({ name: "AbortError" })
   expect(readdirSync(folder)).toEqual(["own"])
-}, 60_000)
+})
 
 // ---------------------------------------------------------------------------------------------------- what is written
 

@@ -1,12 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
-import { tinyInfo } from "../../../test/tiny-model.ts"
+import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { variants } from "../../core/family/variants.ts"
 import { exportModel } from "../../export/export.ts"
-import { Clip } from "../../model/clip.ts"
-import { initialize } from "../../model/module.ts"
 import { generatedClip, towerCost, writeTower } from "./generated.ts"
 import { openTower, towerInput } from "./runner.ts"
 import { familyNames, findSubjects, quickNames } from "./subjects.ts"
@@ -47,12 +45,11 @@ test("a name is given twice, in two spellings: its rows are there once", async (
 })
 
 test("a folder of one's own has the cost of the member that it is, and its type of weights", async () => {
-  const model = new Clip(variants.quickstart.model)
-  initialize(model, 0)
   const own = join(folder, "own")
-  await exportModel(model, { ...tinyInfo, name: "mine", preprocessing: variants.quickstart.preprocessing }, own, {
-    dtype: "fp16",
-  })
+  await exportModel(tinyModel(), { ...tinyInfo, name: "mine" }, own, { dtype: "fp16" })
+  const path = join(own, "mobileclip.json")
+  const manifest = JSON.parse(readFileSync(path, "utf8"))
+  writeFileSync(path, JSON.stringify({ ...manifest, config: { ...variants.quickstart.model, headBias: false } }))
   const subjects = await findSubjects([own], options)
   expect(subjects.map(({ models, tower, architecture }) => [models, tower, architecture])).toEqual([
     [["mine"], "image", "quickstart"],

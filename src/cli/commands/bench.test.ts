@@ -53,7 +53,7 @@ test("--json prints the result alone", async () => {
   const report = parseLatencyReport(JSON.parse(out), "stdout")
   expect(report.options).toMatchObject({ threads: 1, quick: true, batches: [1] })
   expect(report.rows).toMatchObject([{ model: "quickstart", tower: "image", batch: 1, device: "cpu", dtype: "fp32" }])
-}, 60_000)
+})
 
 test("rows as lines under their titles, an estimate first, and a page", async () => {
   const page = join(folder, "new", "page.html")
@@ -67,7 +67,7 @@ test("rows as lines under their titles, an estimate first, and a page", async ()
   )
   expect(out).toContain(`page: ${page}`)
   expect(readFileSync(page, "utf8")).toContain("<h1>Latency on this machine</h1>")
-}, 60_000)
+})
 
 test("Ctrl-C: nothing is left in the temporary folder", async () => {
   const temporary = mkdtempSync(join(folder, "tmp-"))
@@ -79,4 +79,4 @@ test("Ctrl-C: nothing is left in the temporary folder", async () => {
   child.kill("SIGINT")
   expect(await ended(child)).toBe(130)
   expect(existsSync(temporary) && readdirSync(temporary)).toEqual([])
-}, 60_000)
+})
