@@ -74,6 +74,7 @@ const table: Readonly<Record<string, Entry>> = {
     printing: /1\.jpg/,
   },
   "npx mobileclip doctor models/s0": { add: "", printing: /libtorch/ },
+  "npx mobileclip bench --family --html latency.html": { provenBy: "src/cli/commands/bench.test.ts" },
   "npx mobileclip finetune pictures --model MobileCLIP2-S0 --out runs/own": {
     add: `${one} --steps 2 --batch-size 8 --average 1`,
     leaves: ["runs/own/report.html", "runs/own/model/onnx/text_model.onnx"],

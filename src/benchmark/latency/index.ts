@@ -1,0 +1,8 @@
+/** Latency and throughput on this machine. */
+export { bench } from "./bench.ts"
+export { latencyPage, milliseconds, signed } from "./latency-page.ts"
+export { type LatencyReport, type LatencyRow, modelLatencies, parseLatencyReport } from "./latency-report.ts"
+export { type MeasureSettings, measureDefaults, quickSettings } from "./measure.ts"
+export { type BenchOptions, benchDefaults, benchDevices, benchRuntimes } from "./options.ts"
+export { bytesText } from "./plan.ts"
+export { familyNames, quickNames } from "./subjects.ts"
