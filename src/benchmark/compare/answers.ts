@@ -9,11 +9,11 @@ import { UserError } from "../../core/errors.ts"
 import { readNpy } from "../../host/containers/npz.ts"
 
 export interface Answers {
-  /** The right class; for retrieval the picture of a caption, or a picture itself. */
+  /** The right class; for retrieval a picture itself, or that of a caption; for associations the number of candidates. */
   readonly labels: Int32Array
   /** 1 where the main metric counts the answer as right. */
   readonly right: Uint8Array
-  /** The class predicted first; null where there are none. */
+  /** The class predicted first, or an association's Jaccard index in millionths; null where there is neither. */
   readonly predicted: Int32Array | null
   /** The group of each picture; null where none were kept. */
   readonly groups: Int32Array | null

@@ -67,7 +67,7 @@ export function binomialInterval(value: number, facts: TaskFacts, metrics: TaskR
   if (metric === "mean_recall@1") return recallInterval(facts, metrics)
   if (isWorstGroup(metric)) return worstInterval(groupsOf(metric, metrics))
   // At most as wide as if each class had one picture.
-  if (metric === "F1-macro_all") return classes && wilson(value, classes)
+  if (metric === "F1-macro_all") return classes === null ? null : wilson(value, classes)
   return /^acc|mean_per_class_recall|jaccard/.test(metric) ? wilson(value, answers) : null
 }
 
@@ -132,7 +132,7 @@ export function worthOf(facts: TaskFacts, metrics: TaskResult["metrics"]): Worth
   if (metric === "mean_per_class_recall") {
     return { usual: 1 / answers, most: 1 / answers, note: "on average over the classes; more in a class of few pictures" }
   }
-  if (metric === "F1-macro_all") return classes && same(1 / classes, "at most: in a class of one picture")
+  if (metric === "F1-macro_all") return classes === null ? null : same(1 / classes, "at most: in a class of one picture")
   if (metric === "jaccard_score_10-12") return same(1 / answers, `one of the ${answers} with 10 or 12 candidates`)
   return same(1 / answers, "")
 }

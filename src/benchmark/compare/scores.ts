@@ -19,8 +19,12 @@ export interface Scored {
 /** Groups with fewer pictures are too small for a bootstrap: one that is all wrong is so in every draw. */
 export const smallestGroup = 30
 
-/** @returns null where answers do not give the metric: it needs groups that were not kept, or is none of those known here */
+/**
+ * @param leftOut a group that does not count for the worst one
+ * @returns null where answers do not give the metric: it needs groups that were not kept, or is none of those known here
+ */
 export function scoredAnswers(metric: string, answers: Answers, leftOut?: number): Scored | null {
+  if (metric === "mean_recall@1") return meanRecall(answers)
   const score = scoreOf(metric, answers, leftOut)
   return score && { pictures: answers.right.length, score }
 }
@@ -30,7 +34,8 @@ function scoreOf(metric: string, answers: Answers, leftOut?: number): Score | nu
   if (/^(acc|acc[15]|acc_avg)$/.test(metric)) return shareOf(right)
   if (metric === "mean_per_class_recall") return meanOfGroups(labels, right)
   if (metric === "F1-macro_all") return predicted && macroF1(labels, predicted)
-  if (/^acc(_top5)?_(wg|worst_region)$/.test(metric)) return groups && worstOfGroups(groups, right, leftOut)
+  if (metric === "jaccard_score_10-12") return predicted && meanJaccard(labels, predicted)
+  if (/_(wg|worst_\w+)$/.test(metric)) return groups && worstOfGroups(groups, right, leftOut)
   return null
 }
 
@@ -85,6 +90,39 @@ function macroF1(labels: Int32Array, predicted: Int32Array): Score {
     }
     const scores = both.map((hits, label) => (2 * hits) / (shown[label]! + said[label]!))
     return meanOf(scores.filter((_, label) => shown[label]! > 0))
+  }
+}
+
+/** Pictures come first, then captions, whose labels are their pictures: a caption is drawn with its picture. */
+function meanRecall({ labels, right }: Answers): Scored | null {
+  const pictures = largest(labels) + 1
+  if (labels.length <= pictures || labels.subarray(0, pictures).some((label, i) => label !== i)) return null
+  const score: Score = (weights) => {
+    let [toText, toImage, captions, drawn] = [0, 0, 0, 0]
+    for (let i = 0; i < pictures; i++) {
+      drawn += weights[i]!
+      toText += weights[i]! * right[i]!
+    }
+    for (let i = pictures; i < labels.length; i++) {
+      const weight = weights[labels[i]!]!
+      captions += weight
+      toImage += weight * right[i]!
+    }
+    return (toText / drawn + toImage / captions) / 2
+  }
+  return { pictures, score }
+}
+
+/** Over instances with ten candidates or more; their indices are in millionths. */
+function meanJaccard(candidates: Int32Array, millionths: Int32Array): Score {
+  return (weights) => {
+    let [sum, all] = [0, 0]
+    for (let i = 0; i < candidates.length; i++) {
+      if (candidates[i]! < 10) continue
+      all += weights[i]!
+      sum += (weights[i]! * millionths[i]!) / 1e6
+    }
+    return sum / all
   }
 }
 
