@@ -50,7 +50,11 @@ export async function smallFigure(curves: readonly Curve[], options: FigureOptio
   return figure(await curvesChart(curves, { ...options, width: 420, height: 150 }), options, "small")
 }
 
-function figure(svg: string, { caption, label }: FigureOptions, size: "wide" | "narrow" | "small"): Html {
+export function figure(
+  svg: string,
+  { caption, label }: Pick<FigureOptions, "caption" | "label">,
+  size: "wide" | "narrow" | "small",
+): Html {
   const figcaption = caption === undefined ? null : html`<figcaption>${caption}</figcaption>`
   return html`
 <figure class="chart ${size}">${figcaption}<div role="img" aria-label="${label}">${new Html(svg)}</div></figure>`
@@ -151,7 +155,7 @@ export function thin<T>(points: readonly T[]): T[] {
 }
 
 /** @returns an `<svg>` element of the spec's width, axes included */
-async function draw(spec: TopLevelSpec): Promise<string> {
+export async function draw(spec: TopLevelSpec): Promise<string> {
   const axis = {
     labelColor: "var(--soft)",
     titleColor: "var(--soft)",

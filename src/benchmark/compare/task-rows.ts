@@ -61,7 +61,6 @@ export interface RowResult {
   readonly notes: readonly string[]
 }
 
-const fmow = "wilds/fmow"
 /** FMoW's region "Other", of four pictures. */
 const regionOfFour = 5
 
