@@ -16,12 +16,23 @@ function labelled(
   chance: number | null,
   more: Partial<SuiteTask> = {},
 ): SuiteTask {
-  return { key, name, kind: "classification", mainMetric, folders: foldersOf(key), size, classes, chance, counted: true, ...more }
+  return {
+    key,
+    name,
+    kind: "classification",
+    mainMetric,
+    folders: foldersOf(key),
+    size,
+    classes,
+    chance,
+    counted: true,
+    ...more,
+  }
 }
 
 function retrieval(key: string, name: string, size: Size, more: Partial<SuiteTask>): SuiteTask {
   return {
-    ...{ key, name, kind: "retrieval", mainMetric: "mean_recall@1", folders: foldersOf(key) } as const,
+    ...({ key, name, kind: "retrieval", mainMetric: "mean_recall@1", folders: foldersOf(key) } as const),
     ...{ size, classes: null, chance: null, counted: false, ...more },
   }
 }
@@ -29,8 +40,8 @@ function retrieval(key: string, name: string, size: Size, more: Partial<SuiteTas
 /** Faces are described and never ranked: these have no main metric. */
 function faces(key: string, name: string, size: number): SuiteTask {
   return {
-    ...{ key, name, kind: "attributes", mainMetric: null, folders: foldersOf(key), size } as const,
-    ...{ classes: null, chance: null, groupMetrics: "fairface", counted: false } as const,
+    ...({ key, name, kind: "attributes", mainMetric: null, folders: foldersOf(key), size } as const),
+    ...({ classes: null, chance: null, groupMetrics: "fairface", counted: false } as const),
   }
 }
 
@@ -39,7 +50,7 @@ function captionPair(part: string, name: string, size: number): SuiteTask {
   const key = `comp/sugarcrepe_${part}`
   const folders = [...foldersOf(key), ...[`sugar_crepe/${part}`].flatMap(foldersOf)]
   return {
-    ...{ key, name, kind: "caption-selection", mainMetric: "acc", folders } as const,
+    ...({ key, name, kind: "caption-selection", mainMetric: "acc", folders } as const),
     ...{ size, classes: null, chance: 0.5, counted: false },
   }
 }
