@@ -33,13 +33,17 @@ const captions: Readonly<Record<string, number>> = {
   "retrieval/mscoco_2014_5k_test_image_text_retrieval": 25_010,
 }
 
+/** Pictures of the lowest incomes, the worst group of all published models; their table has no groups of this task. */
+const lowestIncomes = { key: "fairness/dollar_street", answers: 856 } as const
+
 /** Null where nothing says how many answers there were. */
 export function factsOf({ key, metrics, details }: TaskResult): TaskFacts | null {
   const row = findTask(key)
   const metric = details ? details.mainMetric : (row?.mainMetric ?? null)
   const images = details?.images ?? row?.size ?? null
   if (metric === null || images === null) return null
-  const all = details?.answers ?? images + (captions[key] ?? 0)
+  const isOfGroup = key === lowestIncomes.key && isWorstGroup(metric) && groupsOf(metric, metrics).length === 0
+  const all = details?.answers ?? (isOfGroup ? lowestIncomes.answers : images + (captions[key] ?? 0))
   return {
     ...{ metric, images, answers: hasCandidates(metric) ? hardInstances(metrics, images) : all },
     classes: details?.classes ?? row?.classes ?? null,
@@ -65,7 +69,7 @@ export function binomialInterval(value: number, facts: TaskFacts, metrics: TaskR
   const { metric, answers, classes } = facts
   if (answers === 0) return null
   if (metric === "mean_recall@1") return recallInterval(facts, metrics)
-  if (isWorstGroup(metric)) return worstInterval(groupsOf(metric, metrics))
+  if (isWorstGroup(metric)) return worstInterval(groupsOf(metric, metrics)) ?? wilson(value, answers)
   // At most as wide as if each class had one picture.
   if (metric === "F1-macro_all") return classes === null ? null : wilson(value, classes)
   return /^acc|mean_per_class_recall|jaccard/.test(metric) ? wilson(value, answers) : null
@@ -128,7 +132,7 @@ export function worthOf(facts: TaskFacts, metrics: TaskResult["metrics"]): Worth
     const [picture, caption] = [1 / (2 * images), 1 / (2 * (answers - images))]
     return { usual: Math.min(picture, caption), most: Math.max(picture, caption), note: "a caption; a picture" }
   }
-  if (isWorstGroup(metric)) return worthInGroups(groupsOf(metric, metrics))
+  if (isWorstGroup(metric)) return worthInGroups(groupsOf(metric, metrics)) ?? same(1 / answers, "in the worst group")
   if (metric === "mean_per_class_recall") {
     return { usual: 1 / answers, most: 1 / answers, note: "on average over the classes; more in a class of few pictures" }
   }
