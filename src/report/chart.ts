@@ -50,11 +50,7 @@ export async function smallFigure(curves: readonly Curve[], options: FigureOptio
   return figure(await curvesChart(curves, { ...options, width: 420, height: 150 }), options, "small")
 }
 
-export function figure(
-  svg: string,
-  { caption, label }: Pick<FigureOptions, "caption" | "label">,
-  size: "wide" | "narrow" | "small",
-): Html {
+function figure(svg: string, { caption, label }: FigureOptions, size: "wide" | "narrow" | "small"): Html {
   const figcaption = caption === undefined ? null : html`<figcaption>${caption}</figcaption>`
   return html`
 <figure class="chart ${size}">${figcaption}<div role="img" aria-label="${label}">${new Html(svg)}</div></figure>`
@@ -155,7 +151,7 @@ export function thin<T>(points: readonly T[]): T[] {
 }
 
 /** @returns an `<svg>` element of the spec's width, axes included */
-export async function draw(spec: TopLevelSpec): Promise<string> {
+async function draw(spec: TopLevelSpec): Promise<string> {
   const axis = {
     labelColor: "var(--soft)",
     titleColor: "var(--soft)",

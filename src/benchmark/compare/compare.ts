@@ -96,8 +96,12 @@ function averagesOf(rows: readonly TaskRow[], withoutOther: TaskRow | null): Ave
   const own = [...common.values()].filter(({ key }) => !findTask(key)?.counted)
   return [
     ...taskGroups.flatMap((group) => groupAverage(group, common, withoutOther)),
-    ...(own.length > 0 ? [averageRow(`Mean of the ${own.length} tasks beside the 38`, own, own.length)] : []),
+    ...(own.length > 0 ? [averageRow(besideTitle(own), own, own.length)] : []),
   ]
+}
+
+function besideTitle(rows: readonly TaskRow[]): string {
+  return rows.length === 1 ? rows[0]!.name : `Mean of the ${rows.length} tasks beside the 38`
 }
 
 function groupAverage(
