@@ -74,6 +74,7 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   "tensor/torch-norms.ts": ["torch/index.ts"],
   "tensor/torch-encoder.ts": ["torch/index.ts"],
   "export/torch-reference.ts": ["torch/index.ts"],
+  "benchmark/latency/libtorch.ts": ["torch/index.ts"],
   "run/node.ts": ["host"],
   "evaluate/scenes.ts": ["data", "host"],
   "evaluate/task-list.ts": ["data", "host"],

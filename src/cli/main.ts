@@ -53,6 +53,10 @@ const commands: CommandTable = {
     summary: "show the family: parameters, multiply-adds, preprocessing, published accuracy",
     load: () => import("./commands/models.ts"),
   },
+  bench: {
+    summary: "measure latency and throughput on this machine, of the whole family without weights",
+    load: () => import("./commands/bench.ts"),
+  },
   setup: {
     summary: "build what training needs",
     load: () => import("./commands/setup.ts"),

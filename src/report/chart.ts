@@ -122,7 +122,7 @@ function ruleLayer(at: readonly number[]) {
 }
 
 /** The colours also differ in lightness; the page defines them for light and dark. */
-const palette = ["var(--accent)", "var(--wrong)", "var(--right)", "var(--fourth)", "var(--soft)"] as const
+export const palette = ["var(--accent)", "var(--wrong)", "var(--right)", "var(--fourth)", "var(--soft)"] as const
 
 function curveValues(name: string, points: Curve["points"]) {
   const finite = points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y))
@@ -151,7 +151,7 @@ export function thin<T>(points: readonly T[]): T[] {
 }
 
 /** @returns an `<svg>` element of the spec's width, axes included */
-async function draw(spec: TopLevelSpec): Promise<string> {
+export async function draw(spec: TopLevelSpec): Promise<string> {
   const axis = {
     labelColor: "var(--soft)",
     titleColor: "var(--soft)",

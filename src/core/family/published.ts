@@ -72,6 +72,26 @@ export const published: Readonly<Partial<Record<VariantName, PublishedFigures>>>
   "mobileclip2-l14": figures(vitL, base768, 81.904, 67.804, { corrections: [tooMany, cutOff] }),
 }
 
+interface PublishedClip {
+  readonly variant: VariantName
+  /** Whose weights. */
+  readonly weights: string
+  /** In percent, as above. */
+  readonly imagenet: number
+  readonly average38: number
+}
+
+/**
+ * CLIP's own towers, beside which the papers put theirs. Source: mlfoundations/open_clip@89fb801,
+ * `docs/openclip_results.csv`; OpenAI's weights, and those trained on DataComp-1B (`datacomp_xl_s13b_b90k`).
+ */
+export const publishedClip: readonly PublishedClip[] = [
+  { variant: "vit-b-32", weights: "OpenAI", imagenet: 63.32, average38: 52.45 },
+  { variant: "vit-b-16", weights: "OpenAI", imagenet: 68.34, average38: 56.26 },
+  { variant: "vit-b-32", weights: "DataComp", imagenet: 69.17, average38: 57.95 },
+  { variant: "vit-b-16", weights: "DataComp", imagenet: 73.49, average38: 61.47 },
+]
+
 function figures(
   image: readonly [parameters: number, latency: number],
   text: readonly [parameters: number, latency: number],

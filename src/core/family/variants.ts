@@ -201,6 +201,7 @@ export const imageTowers = {
     normEps: 1e-6,
   },
   "vit-b16": { kind: "vit", width: 768, layers: 12, heads: 12, patchSize: 16, activation: "gelu" },
+  "vit-b32": { kind: "vit", width: 768, layers: 12, heads: 12, patchSize: 32, activation: "gelu" },
   "vit-l14": { kind: "vit", width: 1024, layers: 24, heads: 16, patchSize: 14, activation: "gelu" },
   "vit-l14-quickgelu": { kind: "vit", width: 1024, layers: 24, heads: 16, patchSize: 14, activation: "quick-gelu" },
   // Not released: small enough to learn the scenes dataset in minutes on two processor cores.
@@ -290,6 +291,13 @@ const models = {
     text: textTowers["base-causal"],
     headBias: false,
   },
+  clipB32: {
+    ...s,
+    imageSize: 224,
+    image: imageTowers["vit-b32"],
+    text: textTowers["base-causal"],
+    headBias: false,
+  },
   clipL14: {
     embedDim: 768,
     imageSize: 224,
@@ -333,6 +341,7 @@ export const variants = {
   "mobileclip2-s4": { model: models.s4, preprocessing: normalized256, keys: "openclip", samplesSeen: 13 },
   "mobileclip2-l14": { model: models.l14, preprocessing: normalized224, keys: "openclip", samplesSeen: 13 },
   "vit-b-16": { model: models.clipB16, preprocessing: normalized224, keys: "clip", samplesSeen: null },
+  "vit-b-32": { model: models.clipB32, preprocessing: normalized224, keys: "clip", samplesSeen: null },
   "vit-l-14": { model: models.clipL14, preprocessing: normalized224, keys: "clip", samplesSeen: null },
   "vit-l-14-quickgelu": {
     model: models.clipL14QuickGelu,
