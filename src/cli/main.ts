@@ -53,6 +53,10 @@ const commands: CommandTable = {
     summary: "show the family: parameters, multiply-adds, preprocessing, published accuracy",
     load: () => import("./commands/models.ts"),
   },
+  evaluate: {
+    summary: "score models on the 38-dataset suite or on your own tasks, and compare them",
+    load: () => import("./commands/evaluate.ts"),
+  },
   bench: {
     summary: "measure latency and throughput on this machine, of the whole family without weights",
     load: () => import("./commands/bench.ts"),

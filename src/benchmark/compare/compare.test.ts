@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { afterAll, expect, test } from "vitest"
 import { groupAverages } from "../../evaluate/suite/averages.ts"
 import { publishedModels } from "../../evaluate/suite/published.ts"
-import { compareModels, type Comparison } from "./compare.ts"
+import { type Comparison, compareModels } from "./compare.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "mobileclip-compare-"))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -135,7 +135,11 @@ test("averages are over the tasks that all have, and only one of 38 is called so
   ])
   expect(comparison.headline!.cells[0]!.value).toBe(0.625)
   expect(comparison.notes).toContain("two has no result of Caltech-101 and 35 others, which are in no average")
-  expect(comparison.notes.some((note) => /^CIFAR-10, MNIST: not the same data, pictures are 400 of two, 10,000 of MobileCLIP-S1$/.test(note))).toBe(true)
+  expect(
+    comparison.notes.some((note) =>
+      /^CIFAR-10, MNIST: not the same data, pictures are 400 of two, 10,000 of MobileCLIP-S1$/.test(note),
+    ),
+  ).toBe(true)
 })
 
 test("answers that do not give the reported score, and settings that differ, are said", async () => {
@@ -153,7 +157,9 @@ test("what is not a run, a result or a name is said in one line", async () => {
   writeFileSync(file, '{"key":"a","metrics":{"acc1":NaN,"main_metric":0.5}}\n{"key":"b"}\n')
   await expect(compareModels({ runs: [file] })).rejects.toThrow(`${file}, line 2 is not a result: metrics`)
   await expect(compareModels({ runs: [join(folder, "nothing")] })).rejects.toThrow("no such file or folder")
-  await expect(compareModels({ runs: [], published: ["MobileCLIP2-S1"] })).rejects.toThrow("no results were published of")
+  await expect(compareModels({ runs: [], published: ["MobileCLIP2-S1"] })).rejects.toThrow(
+    "no results were published of",
+  )
   writeFileSync(file, '{"key":"mine/birds","metrics":{"acc1":NaN,"main_metric":0.5}}\n')
   const { averages } = await compareModels({ runs: [file] })
   expect(averages.map(({ name }) => name)).toEqual(["mine/birds"])

@@ -2,7 +2,7 @@
  * Models compared: by task, by groups of tasks, and in two averages, the official one over 38 tasks and one without FMoW's
  * region of four pictures. All differences are to the first model.
  */
-import { taskGroups, type TaskGroup } from "../../evaluate/suite/averages.ts"
+import { type TaskGroup, taskGroups } from "../../evaluate/suite/averages.ts"
 import { allTasks, findTask } from "../../evaluate/suite/tasks.ts"
 import type { BootstrapOptions } from "./bootstrap.ts"
 import { type ComparedModel, openModels } from "./compared-model.ts"
@@ -77,7 +77,9 @@ function sorted(rows: readonly TaskRow[], order: TaskOrder): TaskRow[] {
     case "suite":
       return [...rows]
     case "difference":
-      return by(({ differences }) => Math.max(-1, ...differences.flatMap((each) => (each ? [Math.abs(each.value)] : []))))
+      return by(({ differences }) =>
+        Math.max(-1, ...differences.flatMap((each) => (each ? [Math.abs(each.value)] : []))),
+      )
     case "score":
       return by(({ cells }) => cells[0]?.value ?? -1)
     case "worth":
@@ -112,7 +114,8 @@ function groupAverage(
   const rows = group.keys.flatMap((key) => common.get(key) ?? [])
   const isWhole = rows.length === group.keys.length
   if (rows.length === 0) return []
-  if (!group.withoutOther) return [averageRow(isWhole ? titleOf(group) : partTitle(group, rows), rows, group.keys.length)]
+  if (!group.withoutOther)
+    return [averageRow(isWhole ? titleOf(group) : partTitle(group, rows), rows, group.keys.length)]
   if (!common.has("wilds/fmow") || !withoutOther) return []
   const other = rows.map((row) => (row.key === withoutOther.key ? withoutOther : row))
   const title = `${isWhole ? "Average of 38" : `Mean of ${rows.length}`}, FMoW without its region of four`
@@ -140,7 +143,9 @@ function averageRow(name: string, rows: readonly TaskRow[], of: number): Average
   return {
     ...{ name, of, keys: rows.map(({ key }) => key) },
     cells: rows[0]!.cells.map((_, i) => meanCell(rows.map(({ cells }) => cells[i]!))),
-    differences: rows[0]!.cells.map((_, i) => (i === 0 ? null : meanDifference(rows.map((row) => row.differences[i]!)))),
+    differences: rows[0]!.cells.map((_, i) =>
+      i === 0 ? null : meanDifference(rows.map((row) => row.differences[i]!)),
+    ),
     worth: most
       ? { usual: usual[Math.floor(usual.length / 2)]! / rows.length, most: most.most / rows.length, task: most.task }
       : null,
@@ -181,7 +186,9 @@ function settingsNotes(models: readonly ComparedModel[]): string[] {
   const runs = models.filter(({ settings }) => settings !== null)
   const different = new Set(runs.map(({ settings }) => JSON.stringify(settings)))
   if (different.size < 2) return []
-  return [`the runs were made with different settings (${shortList(runs.map(({ name }) => name))}): see their evaluation.json`]
+  return [
+    `the runs were made with different settings (${shortList(runs.map(({ name }) => name))}): see their evaluation.json`,
+  ]
 }
 
 /** The same note of many tasks is one. */

@@ -23,16 +23,21 @@ export interface ComparedModel {
   readonly answers: string | null
   /** What it was evaluated with; null where that is not known. */
   readonly settings: Readonly<Record<string, unknown>> | null
+  /** The member of the family that it is; null where it is none, or that is not known. */
+  readonly variant: string | null
   /** Of both towers, in millions. */
   readonly parameters: number | null
-  /** Of both towers, for one picture and one text. */
+  /** Of both towers, for one picture and one text, measured on the machine that evaluated it. */
   readonly latencyMs: number | null
 }
 
 const RESULTS = "results.jsonl"
 
 /** @throws UserError where a path has no results, or two models have one name */
-export async function openModels(paths: readonly string[], published: readonly string[] = []): Promise<ComparedModel[]> {
+export async function openModels(
+  paths: readonly string[],
+  published: readonly string[] = [],
+): Promise<ComparedModel[]> {
   const own: ComparedModel[] = []
   for (const path of paths) own.push(...(await modelsAt(path)))
   return withOwnNames([...own, ...published.flatMap(publishedNamed)])
@@ -60,7 +65,7 @@ async function notThere(path: string): Promise<ComparedModel> {
 async function modelOfFile(path: string): Promise<ComparedModel> {
   const name = basename(path) === RESULTS ? basename(dirname(resolve(path))) : basename(path).replace(/\.jsonl?$/, "")
   const known = findPublished(name)
-  const towers = { parameters: known?.parameters ?? null, latencyMs: null }
+  const towers = { variant: known?.variant ?? null, parameters: known?.parameters ?? null, latencyMs: null }
   return { name, source: "file", results: await readResults(path), answers: null, settings: null, ...towers }
 }
 
@@ -68,6 +73,7 @@ const evaluation = z.object({
   format: z.literal("mobileclip-evaluation"),
   model: z.object({
     name: z.string(),
+    variant: z.string().nullable().default(null),
     parameters: z.number().positive().nullable().default(null),
     latencyMs: z.number().positive().nullable().default(null),
   }),
@@ -81,7 +87,7 @@ async function modelOfRun(folder: string): Promise<ComparedModel> {
   const answers = existsSync(join(folder, "answers")) ? join(folder, "answers") : null
   const run = { source: "run", results, answers } as const
   if (!existsSync(path)) {
-    return { ...run, name: basename(resolve(folder)), settings: null, parameters: null, latencyMs: null }
+    return { ...run, name: basename(resolve(folder)), settings: null, variant: null, parameters: null, latencyMs: null }
   }
   const parsed = evaluation.safeParse(await readJson(path, "what a run of `mobileclip evaluate` says of itself"))
   if (!parsed.success) {
@@ -149,13 +155,19 @@ function publishedNamed(name: string): ComparedModel[] {
   if (name === "all") return publishedModels.map(publishedModel)
   const model = findPublished(name)
   if (model) return [publishedModel(model)]
-  const near = nearestNames(name, publishedModels.map((each) => each.name))
-  throw new UserError(`no results were published of ${quoted(name)}`, `did you mean ${near.join(", ")}? all: all ${publishedModels.length}`)
+  const near = nearestNames(
+    name,
+    publishedModels.map((each) => each.name),
+  )
+  throw new UserError(
+    `no results were published of ${quoted(name)}`,
+    `did you mean ${near.join(", ")}? all: all ${publishedModels.length}`,
+  )
 }
 
-function publishedModel({ name, results, parameters, latency }: PublishedModel): ComparedModel {
+function publishedModel({ name, variant, results, parameters }: PublishedModel): ComparedModel {
   return {
-    ...{ name, source: "published", answers: null, settings: null, parameters, latencyMs: latency },
+    ...{ name, variant, source: "published", answers: null, settings: null, parameters, latencyMs: null },
     results: new Map(results.map((result) => [result.key, result])),
   }
 }

@@ -8,8 +8,14 @@ export function comparisonJson(comparison: Comparison): object {
   const names = models.map(({ name }) => name)
   return {
     verdict: verdictText(comparison),
-    models: models.map(({ name, source, parameters, latencyMs }) => ({ name, source, parameters, latencyMs })),
-    averages: averages.map((row) => ({ name: row.name, tasks: row.keys, of: row.of, ...scoresOf(row, names), worth: row.worth })),
+    models: models.map(({ name, source, variant, parameters }) => ({ name, source, variant, parameters })),
+    averages: averages.map((row) => ({
+      name: row.name,
+      tasks: row.keys,
+      of: row.of,
+      ...scoresOf(row, names),
+      worth: row.worth,
+    })),
     tasks: tasks.map((row) => ({ ...withoutCells(row), ...scoresOf(row, names) })),
     notes,
   }
@@ -19,7 +25,10 @@ function withoutCells({ cells: _, differences: __, ...row }: TaskRow): object {
   return row
 }
 
-function scoresOf({ cells, differences }: Pick<TaskRow | AverageRow, "cells" | "differences">, names: readonly string[]) {
+function scoresOf(
+  { cells, differences }: Pick<TaskRow | AverageRow, "cells" | "differences">,
+  names: readonly string[],
+) {
   return {
     scores: Object.fromEntries(names.map((name, i) => [name, cells[i] ?? null])),
     differences: Object.fromEntries(names.flatMap((name, i) => (i === 0 ? [] : [[name, differences[i] ?? null]]))),

@@ -57,7 +57,9 @@ function hasCandidates(metric: string): boolean {
 
 /** Those with 10 or 12 candidates: the average over all is made of these and the others, whose averages are known too. */
 function hardInstances(metrics: TaskResult["metrics"], instances: number): number {
-  const [all, easy, hard] = ["avg_jaccard_score", "jaccard_score_5-6", "jaccard_score_10-12"].map((name) => metrics[name])
+  const [all, easy, hard] = ["avg_jaccard_score", "jaccard_score_5-6", "jaccard_score_10-12"].map(
+    (name) => metrics[name],
+  )
   if (all == null || easy == null || hard == null || easy === hard) return instances
   return Math.min(instances, Math.max(1, Math.round((instances * (easy - all)) / (easy - hard))))
 }
@@ -134,9 +136,14 @@ export function worthOf(facts: TaskFacts, metrics: TaskResult["metrics"]): Worth
   }
   if (isWorstGroup(metric)) return worthInGroups(groupsOf(metric, metrics)) ?? same(1 / answers, "in the worst group")
   if (metric === "mean_per_class_recall") {
-    return { usual: 1 / answers, most: 1 / answers, note: "on average over the classes; more in a class of few pictures" }
+    return {
+      usual: 1 / answers,
+      most: 1 / answers,
+      note: "on average over the classes; more in a class of few pictures",
+    }
   }
-  if (metric === "F1-macro_all") return classes === null ? null : same(1 / classes, "at most: in a class of one picture")
+  if (metric === "F1-macro_all")
+    return classes === null ? null : same(1 / classes, "at most: in a class of one picture")
   if (metric === "jaccard_score_10-12") return same(1 / answers, `one of the ${answers} with 10 or 12 candidates`)
   return same(1 / answers, "")
 }

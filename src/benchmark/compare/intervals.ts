@@ -43,7 +43,10 @@ export function meanInterval(estimates: readonly Estimate[]): Interval {
   const mean = estimates.reduce((sum, { value }) => sum + value, 0) / estimates.length
   const distance = (bound: (estimate: Estimate) => number) =>
     Math.hypot(...estimates.map((estimate) => estimate.value - bound(estimate))) / estimates.length
-  return { low: mean - distance(({ interval }) => interval.low), high: mean + distance(({ interval }) => interval.high) }
+  return {
+    low: mean - distance(({ interval }) => interval.low),
+    high: mean + distance(({ interval }) => interval.high),
+  }
 }
 
 /** Where 0 lies in it, the difference may be chance. */

@@ -3,12 +3,7 @@ import type { Answers } from "./answers.ts"
 import { bootstrapScores, middleOf, pairedDifference } from "./bootstrap.ts"
 import { type Scored, scoredAnswers } from "./scores.ts"
 
-const answers = (given: {
-  labels: number[]
-  right: number[]
-  predicted?: number[]
-  groups?: number[]
-}): Answers => ({
+const answers = (given: { labels: number[]; right: number[]; predicted?: number[]; groups?: number[] }): Answers => ({
   labels: Int32Array.from(given.labels),
   right: Uint8Array.from(given.right),
   predicted: given.predicted ? Int32Array.from(given.predicted) : null,

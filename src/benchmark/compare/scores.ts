@@ -73,8 +73,7 @@ function meanOfGroups(groups: Int32Array, right: Uint8Array): Score {
 
 function worstOfGroups(groups: Int32Array, right: Uint8Array, leftOut = -1): Score {
   const sharesOf = sharesOfGroups(groups, right)
-  return (weights) =>
-    Math.min(...sharesOf(weights).filter((share, group) => !Number.isNaN(share) && group !== leftOut))
+  return (weights) => Math.min(...sharesOf(weights).filter((share, group) => !Number.isNaN(share) && group !== leftOut))
 }
 
 /** Over the classes that pictures show, as the suite has it; one that is never predicted has 0. */

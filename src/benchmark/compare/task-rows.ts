@@ -2,8 +2,9 @@
  * One task for all models: scores with their intervals, and differences to the first model. Answers that were kept give a
  * bootstrap, paired where both models answered the same pictures; else the number of answers gives the binomial's interval.
  */
-import { type ScoredTask, mainMetricOf } from "../../evaluate/suite/averages.ts"
+
 import { worstRegionWithoutOther } from "../../evaluate/metrics/groups.ts"
+import { mainMetricOf, type ScoredTask } from "../../evaluate/suite/averages.ts"
 import { findTask } from "../../evaluate/suite/tasks.ts"
 import type { TaskResult } from "../run/task-result.ts"
 import { type Answers, readAnswers } from "./answers.ts"
@@ -148,7 +149,11 @@ function drawTogether(entries: readonly Entry[], key: string, options: Bootstrap
     else sets.push([entry])
   }
   for (const [pictures, set] of sets.entries()) {
-    const scores = bootstrapScores(set.map(({ kept }) => kept.scored), key, options)
+    const scores = bootstrapScores(
+      set.map(({ kept }) => kept.scored),
+      key,
+      options,
+    )
     for (const [i, entry] of set.entries()) entry.drawn = { scores: scores[i]!, pictures }
   }
 }
@@ -196,7 +201,9 @@ function mismatches(name: string, entries: readonly (Entry | null)[], models: re
   const texts = [...counts].map(([count, names]) => `${count.toLocaleString("en")} of ${shortList(names)}`)
   if (counts.size > 1) return [`${name}: not the same data, pictures are ${texts.join(", ")}`]
   const sets = new Set(entries.flatMap((entry) => entry?.drawn?.pictures ?? []))
-  return sets.size > 1 ? [`${name}: the labels of the answers differ, so the models were not asked the same pictures`] : []
+  return sets.size > 1
+    ? [`${name}: the labels of the answers differ, so the models were not asked the same pictures`]
+    : []
 }
 
 export function shortList(names: readonly string[]): string {

@@ -11,7 +11,12 @@ export function verdictText({ models, headline }: Comparison): string {
   const over = overText(headline)
   const own = `${first!.name} scores ${points(headline.cells[0]!.value)} ${over}`
   if (others.length === 0) return own
-  if (others.length > 1) return bestText(models.map(({ name }) => name), headline, over)
+  if (others.length > 1)
+    return bestText(
+      models.map(({ name }) => name),
+      headline,
+      over,
+    )
   return differenceText(first!.name, others[0]!.name, headline.differences[1]!, over)
 }
 
@@ -80,13 +85,27 @@ export function methodTexts({ tasks }: Comparison): string[] {
   const methods = new Set(tasks.flatMap(({ cells }) => cells.flatMap((cell) => cell?.method ?? [])))
   const differences = new Set(tasks.flatMap((row) => row.differences.flatMap((each) => each?.method ?? [])))
   const unpaired = tasks.filter(({ cells }) => cells.some((cell) => cell?.method === "binomial"))
-  const caveats = new Set(unpaired.flatMap(({ metric, name }) => (binomialCaveat(metric) ? [`${name} (${binomialCaveat(metric)})`] : [])))
+  const caveats = new Set(
+    unpaired.flatMap(({ metric, name }) => (binomialCaveat(metric) ? [`${name} (${binomialCaveat(metric)})`] : [])),
+  )
   return [
     "Intervals hold 95 %.",
-    ...(methods.has("bootstrap") ? ["Where a run kept its answers, pictures are drawn 1,000 times with replacement, with a fixed seed."] : []),
-    ...(differences.has("paired") ? ["Models that answered the same pictures are drawn together, so a difference's interval leaves out what is easy or hard for both."] : []),
-    ...(methods.has("binomial") ? ["Where answers were not kept, the interval is the binomial's (Wilson), from the number of answers."] : []),
-    ...(differences.has("unpaired") ? ["A difference without paired answers is treated as if the models had been asked different pictures, which makes its interval wider than it need be."] : []),
+    ...(methods.has("bootstrap")
+      ? ["Where a run kept its answers, pictures are drawn 1,000 times with replacement, with a fixed seed."]
+      : []),
+    ...(differences.has("paired")
+      ? [
+          "Models that answered the same pictures are drawn together, so a difference's interval leaves out what is easy or hard for both.",
+        ]
+      : []),
+    ...(methods.has("binomial")
+      ? ["Where answers were not kept, the interval is the binomial's (Wilson), from the number of answers."]
+      : []),
+    ...(differences.has("unpaired")
+      ? [
+          "A difference without paired answers is treated as if the models had been asked different pictures, which makes its interval wider than it need be.",
+        ]
+      : []),
     ...(caveats.size > 0 ? [`Approximate: ${[...caveats].join(", ")}.`] : []),
     "An average's interval adds the squares of its tasks' distances. It is about other pictures of the same kind, and says nothing of other tasks, nor of another training run.",
   ]

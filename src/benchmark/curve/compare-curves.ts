@@ -3,7 +3,12 @@
  * another: at shares of the weaker side's gain over guessing, in samples, seconds and different samples.
  */
 import { UserError } from "../../core/errors.ts"
-import { type LearningCurve, type LearningEfficiency, learningEfficiency, plateauStart } from "../../evaluate/efficiency.ts"
+import {
+  type LearningCurve,
+  type LearningEfficiency,
+  learningEfficiency,
+  plateauStart,
+} from "../../evaluate/efficiency.ts"
 import { type CurveRun, openCurveRuns } from "./curve-run.ts"
 import { guessingOf } from "./guessing.ts"
 
@@ -56,7 +61,11 @@ export interface CurveReport {
 }
 
 /** @throws UserError where a folder has no run, runs have no task in common, or nothing says what guessing gives */
-export async function compareCurves({ runs: paths, baseline = [], guessing: given }: CurveOptions): Promise<CurveReport> {
+export async function compareCurves({
+  runs: paths,
+  baseline = [],
+  guessing: given,
+}: CurveOptions): Promise<CurveReport> {
   const others = await openCurveRuns(paths.length > 0 ? paths : baseline)
   const base = baseline.length > 0 ? await openCurveRuns(baseline) : []
   const isBase = new Set(base.map(({ folder }) => folder))
@@ -129,7 +138,13 @@ function comparisonOf(base: Side, other: Side, guessing: number): SideComparison
     efficiency: learningEfficiency({
       plain: pairs.map(([run]) => run.curve),
       reinforced: pairs.map(([, run]) => run.curve),
-      scheduled: pairing === "seeds" ? scheduledOf(weaker, pairs.map(([run]) => run)) : [],
+      scheduled:
+        pairing === "seeds"
+          ? scheduledOf(
+              weaker,
+              pairs.map(([run]) => run),
+            )
+          : [],
       guessing,
     }),
     unique: uniqueEfficiency(weaker, stronger, guessing),
@@ -192,6 +207,8 @@ function notesOf(runs: readonly CurveRun[], tasks: readonly string[], sides: rea
   return [
     ...(tasks.length < most ? [`the average is over the ${tasks.length} tasks that all runs have, of ${most}`] : []),
     ...(sides.length === 1 ? ["there is one side only, so nothing is compared; name a second one"] : []),
-    ...(ends.size > 1 ? ["runs end after different numbers of samples: their last scores are not at equal samples"] : []),
+    ...(ends.size > 1
+      ? ["runs end after different numbers of samples: their last scores are not at equal samples"]
+      : []),
   ]
 }

@@ -96,7 +96,8 @@ export function nameOf(
   return { kind: kind!, seed: number(seed), ofSteps: number(steps), pictures: number(pictures ?? around?.[1]) }
 }
 
-const pattern = /^(?<kind>.+?)(?:-(?<seed>\d+))?(?:-of-(?:(?<steps>\d+)-steps|(?<pictures>\d+)-(?:pictures|samples)))?$/s
+const pattern =
+  /^(?<kind>.+?)(?:-(?<seed>\d+))?(?:-of-(?:(?<steps>\d+)-steps|(?<pictures>\d+)-(?:pictures|samples)))?$/s
 
 /** As a checkpoint has noted its data: "4000 samples in 8 shards, ...". */
 function uniquePairs(folder: string): number | null {

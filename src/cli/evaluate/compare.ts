@@ -1,15 +1,17 @@
 /** mobileclip evaluate compare */
 import { dirname } from "node:path"
 import { type Command, Option } from "commander"
-import {
-  type CompareOptions,
-  type Comparison,
-  compareModels,
-  taskOrders,
-} from "../../benchmark/compare/compare.ts"
 import { bootstrapDefaults } from "../../benchmark/compare/bootstrap.ts"
+import { type CompareOptions, type Comparison, compareModels, taskOrders } from "../../benchmark/compare/compare.ts"
 import { comparisonJson } from "../../benchmark/compare/comparison-json.ts"
-import { differenceCell, methodTexts, scoreText, verdictText, worthRange, worthText } from "../../benchmark/compare/words.ts"
+import {
+  differenceCell,
+  methodTexts,
+  scoreText,
+  verdictText,
+  worthRange,
+  worthText,
+} from "../../benchmark/compare/words.ts"
 import { UserError } from "../../core/errors.ts"
 import { makeDirectory, prepareFile } from "../../host/files/files.ts"
 import type { CommandContext } from "../context.ts"
@@ -88,11 +90,19 @@ const right = { align: "right" } as const
 
 function averagesTable({ models, averages }: Comparison): string {
   if (averages.length === 0) return ""
-  return rowsTable("average", models, averages.map((row) => ({ ...row, worth: row.worth && worthText(row.worth.most) })))
+  return rowsTable(
+    "average",
+    models,
+    averages.map((row) => ({ ...row, worth: row.worth && worthText(row.worth.most) })),
+  )
 }
 
 function tasksTable({ models, tasks }: Comparison): string {
-  return rowsTable("task", models, tasks.map((row) => ({ ...row, worth: worthRange(row.worth) })))
+  return rowsTable(
+    "task",
+    models,
+    tasks.map((row) => ({ ...row, worth: worthRange(row.worth) })),
+  )
 }
 
 interface Row extends Pick<Comparison["tasks"][number], "name" | "cells" | "differences"> {
