@@ -40,7 +40,14 @@ export async function openModels(
 ): Promise<ComparedModel[]> {
   const own: ComparedModel[] = []
   for (const path of paths) own.push(...(await modelsAt(path)))
-  return withOwnNames([...own, ...published.flatMap(publishedNamed)])
+  return withOwnNames(withoutTwice([...own, ...published.flatMap(publishedNamed)]))
+}
+
+/** `--published all` has those that were named before, too. */
+function withoutTwice(models: readonly ComparedModel[]): ComparedModel[] {
+  const isFirst = ({ name }: ComparedModel, i: number) =>
+    models.findIndex((other) => other.source === "published" && other.name === name) === i
+  return models.filter((model, i) => model.source !== "published" || isFirst(model, i))
 }
 
 async function modelsAt(path: string): Promise<ComparedModel[]> {

@@ -64,7 +64,7 @@ export function facesSection({ models }: Comparison): Html {
 }
 
 function facesTable(key: string, name: string, models: readonly ComparedModel[]): Html {
-  const cells = (measure: Measure) => models.map(({ results }) => valueOf(measure, results.get(key)!.metrics))
+  const cells = (measure: Measure) => models.map(({ results }) => shareText(measure, results.get(key)!.metrics))
   const rows = measures.map((measure) => ({ name: measure.name, cells: cells(measure) }))
   const shown = rows.filter((row) => row.cells.some((cell) => cell !== null))
   return html`
@@ -76,7 +76,7 @@ function facesTable(key: string, name: string, models: readonly ComparedModel[])
 }
 
 /** "78.5 to 98.0 (14)": the lowest and the highest of so many groups. */
-function valueOf({ overall, groups, lowest }: Measure, metrics: Metrics): string | null {
+function shareText({ overall, groups, lowest }: Measure, metrics: Metrics): string | null {
   if (overall !== undefined) return metrics[overall] == null ? null : points(metrics[overall], 1)
   const shares = Object.entries(metrics).flatMap(([name, value]) =>
     name.startsWith(groups!) && /:\d+$/.test(name) && value !== null ? [value] : [],

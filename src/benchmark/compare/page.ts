@@ -10,16 +10,7 @@ import { facesSection } from "./faces.ts"
 import { plotsSection } from "./plots.ts"
 import type { Cell, Difference, TaskRow } from "./task-rows.ts"
 import { points } from "./task-rows.ts"
-import {
-  differenceCell,
-  intervalText,
-  methodTexts,
-  overText,
-  scoreText,
-  signedPoints,
-  verdictText,
-  worthText,
-} from "./words.ts"
+import { intervalText, methodTexts, overText, scoreText, signedPoints, verdictText, worthText } from "./words.ts"
 
 export interface PageOptions {
   /** What `mobileclip bench --json` printed, as a file. */
@@ -63,7 +54,7 @@ li { margin: 3px 0; }
 .task { display: grid; grid-template-columns: 168px 1fr; gap: 2px 16px; padding: 9px 0; border-bottom: 1px solid var(--line); break-inside: avoid; }
 .task h3 { margin: 0; font-size: 15px; font-weight: 500; line-height: 1.3; }
 .task h3 small { display: block; color: var(--soft); font-size: 12px; font-weight: 400; }
-.model { display: grid; grid-template-columns: 1fr 50px 172px; gap: 12px; align-items: center; font-size: 13px; line-height: 18px; font-variant-numeric: tabular-nums; }
+.model { display: grid; grid-template-columns: 1fr 48px 186px; gap: 12px; align-items: center; font-size: 13px; line-height: 18px; font-variant-numeric: tabular-nums; }
 .model b { text-align: right; }
 .track { position: relative; height: 11px; background: var(--panel); border-radius: 2px; }
 .track i { position: absolute; inset: 0 auto 0 0; background: var(--model); border-radius: 2px; }
@@ -71,8 +62,8 @@ li { margin: 3px 0; }
 .track s { position: absolute; top: -2px; bottom: -2px; width: 1px; background: var(--soft); }
 .track em { position: absolute; top: 50%; width: 9px; height: 9px; margin: -5px 0 0 -5px; border-radius: 50%; background: var(--soft); opacity: 0.55; }
 .track em.first { background: var(--accent); opacity: 1; outline: 2px solid var(--page); }
-.clear { font-weight: 600; }
-.chance { color: var(--soft); }
+.model span { color: var(--soft); white-space: nowrap; }
+.model .clear { color: var(--ink); font-weight: 600; }
 .key { display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 12px 0 0; font-size: 14px; }
 .key span::before { content: ""; display: inline-block; width: 12px; height: 12px; margin-right: 7px; border-radius: 2px; background: var(--model); vertical-align: -1px; }
 .scores td { white-space: nowrap; vertical-align: top; }
@@ -83,7 +74,7 @@ li { margin: 3px 0; }
 @media (max-width: 620px) {
   .task { grid-template-columns: 1fr; }
   .task h3 small { display: inline; margin-left: 6px; }
-  .model { grid-template-columns: 1fr 42px 148px; gap: 8px; font-size: 12px; }
+  .model { grid-template-columns: 1fr 40px 156px; gap: 8px; font-size: 12px; }
 }
 @media print { .task { padding: 5px 0; } section { break-inside: auto; } h2 { break-after: avoid; } }
 `
@@ -202,17 +193,18 @@ function modelBar(
   chance: number | null,
   colour: string,
 ): Html {
-  const text = cell
-    ? difference
-      ? differenceCell(difference).replace("~", "")
-      : intervalText(cell.interval)
-    : "no result"
-  const look = difference?.isChance === false ? "clear" : "chance"
+  const text = cell ? (difference ? differenceHtml(difference) : html`${intervalText(cell.interval)}`) : html`no result`
   const interval = cell?.interval
   const whisker = interval
     ? html`<u style="left:${share(interval.low)};width:${share(interval.high - interval.low)}"></u>`
     : null
-  return html`<div class="model" style="--model:${colour}"><div class="track">${cell ? html`<i style="width:${share(cell.value)}"></i>` : null}${chance === null ? null : html`<s style="left:${share(chance)}"></s>`}${whisker}</div><b>${scoreText(cell)}</b><span class="${look}">${text}</span></div>`
+  return html`<div class="model" style="--model:${colour}"><div class="track">${cell ? html`<i style="width:${share(cell.value)}"></i>` : null}${chance === null ? null : html`<s style="left:${share(chance)}"></s>`}${whisker}</div><b>${scoreText(cell)}</b><span>${text}</span></div>`
+}
+
+/** In bold where it is more than chance. */
+function differenceHtml({ value, interval, isChance }: Difference): Html {
+  const number = isChance === false ? html`<b class="clear">${signedPoints(value)}</b>` : html`${signedPoints(value)}`
+  return interval === null ? number : html`${number} (${signedPoints(interval.low)} to ${signedPoints(interval.high)})`
 }
 
 function dotsOf(row: TaskRow, names: readonly string[]): Html {
@@ -224,7 +216,7 @@ function dotsOf(row: TaskRow, names: readonly string[]): Html {
   // The first one is drawn last, over the others.
   const dots = row.cells.map(dot).toReversed()
   const mark = row.chance === null ? null : html`<s style="left:${share(row.chance)}"></s>`
-  return html`<div class="task">${taskTitle(row)}<div class="model"><div class="track">${mark}${dots}</div><b>${scoreText(row.cells[0])}</b><span class="chance">${points(Math.min(...values))} to ${points(Math.max(...values))}</span></div></div>`
+  return html`<div class="task">${taskTitle(row)}<div class="model"><div class="track">${mark}${dots}</div><b>${scoreText(row.cells[0])}</b><span>${points(Math.min(...values))} to ${points(Math.max(...values))}</span></div></div>`
 }
 
 function share(value: number): string {

@@ -36,9 +36,12 @@ export async function plotsSection({ models, headline }: Comparison, latency: La
   return html`
 <section>
   <h2>Accuracy over what it costs</h2>
-  <p>The figure of both papers, with the 14 published models. Their latency is the papers' own, measured on an iPhone 12 Pro Max
-  with Core ML; ${own.length > 0 ? "a model of yours stands at the published latency of its architecture where it is a member of the family. " : ""}The
-  further up and to the left, the better. ${latency ? "" : html`For your machine: <code>mobileclip bench --family --json</code>, then <code>--latency FILE</code>.`}</p>
+  <p>The figure of both papers, with the 14 published models: the further up and to the left, the better. Their latency is the
+  papers' own, measured on an iPhone 12 Pro Max with Core ML.${own.length > 0 ? " A model of yours stands at the published latency of its architecture, where it is a member of the family." : ""}${
+    latency
+      ? null
+      : html` For the same on your machine: <code>mobileclip bench --family --json</code>, then <code>--latency FILE</code>.`
+  }</p>
   <div class="charts">${figures}</div>
 </section>`
 }

@@ -84,10 +84,7 @@ export function worthRange(worth: { readonly usual: number; readonly most: numbe
 export function methodTexts({ tasks }: Comparison): string[] {
   const methods = new Set(tasks.flatMap(({ cells }) => cells.flatMap((cell) => cell?.method ?? [])))
   const differences = new Set(tasks.flatMap((row) => row.differences.flatMap((each) => each?.method ?? [])))
-  const unpaired = tasks.filter(({ cells }) => cells.some((cell) => cell?.method === "binomial"))
-  const caveats = new Set(
-    unpaired.flatMap(({ metric, name }) => (binomialCaveat(metric) ? [`${name} (${binomialCaveat(metric)})`] : [])),
-  )
+  const caveats = caveatsOf(tasks)
   return [
     "Intervals hold 95 %.",
     ...(methods.has("bootstrap")
@@ -106,7 +103,18 @@ export function methodTexts({ tasks }: Comparison): string[] {
           "A difference without paired answers is treated as if the models had been asked different pictures, which makes its interval wider than it need be.",
         ]
       : []),
-    ...(caveats.size > 0 ? [`Approximate: ${[...caveats].join(", ")}.`] : []),
+    ...caveats,
     "An average's interval adds the squares of its tasks' distances. It is about other pictures of the same kind, and says nothing of other tasks, nor of another training run.",
   ]
+}
+
+/** What is only nearly so, and in which tasks. */
+function caveatsOf(tasks: Comparison["tasks"]): string[] {
+  const byCaveat = new Map<string, string[]>()
+  for (const { metric, name, cells } of tasks) {
+    const caveat = binomialCaveat(metric)
+    if (caveat === null || cells.every((cell) => cell?.method !== "binomial")) continue
+    byCaveat.set(caveat, [...(byCaveat.get(caveat) ?? []), name])
+  }
+  return [...byCaveat].map(([caveat, names]) => `Approximate in ${names.join(", ")}: ${caveat}.`)
 }

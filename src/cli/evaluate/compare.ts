@@ -4,6 +4,7 @@ import { type Command, Option } from "commander"
 import { bootstrapDefaults } from "../../benchmark/compare/bootstrap.ts"
 import { type CompareOptions, type Comparison, compareModels, taskOrders } from "../../benchmark/compare/compare.ts"
 import { comparisonJson } from "../../benchmark/compare/comparison-json.ts"
+import { points } from "../../benchmark/compare/task-rows.ts"
 import {
   differenceCell,
   methodTexts,
@@ -72,15 +73,16 @@ async function compare(runs: readonly string[], options: Options, command: Comma
   writeOut?.(options.json ? `${JSON.stringify(comparisonJson(comparison), null, 2)}\n` : comparisonText(comparison))
 }
 
-/** Beyond so many models the differences do not fit beside the scores. */
+/** Beyond so many models tables have a row for each model, and tasks only the ends. */
 const mostBeside = 3
 
 /** What is printed: the verdict, averages, tasks, and what the figures rest on. */
 export function comparisonText(comparison: Comparison): string {
+  const isBeside = comparison.models.length <= mostBeside
   const parts = [
     `${verdictText(comparison)}.`,
-    averagesTable(comparison),
-    tasksTable(comparison),
+    isBeside ? averagesBeside(comparison) : averagesBelow(comparison),
+    isBeside ? tasksBeside(comparison) : tasksOfMany(comparison),
     [...comparison.notes.map((note) => `note: ${note}`), ...methodTexts(comparison)].join("\n"),
   ]
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`
@@ -88,40 +90,70 @@ export function comparisonText(comparison: Comparison): string {
 
 const right = { align: "right" } as const
 
-function averagesTable({ models, averages }: Comparison): string {
-  if (averages.length === 0) return ""
-  return rowsTable(
-    "average",
-    models,
-    averages.map((row) => ({ ...row, worth: row.worth && worthText(row.worth.most) })),
-  )
+function averagesBeside({ models, averages }: Comparison): string {
+  const rows = averages.map((row) => ({ ...row, worth: row.worth ? worthText(row.worth.most) : "-" }))
+  return rows.length > 0 ? tableBeside("average", models, rows) : ""
 }
 
-function tasksTable({ models, tasks }: Comparison): string {
-  return rowsTable(
-    "task",
-    models,
-    tasks.map((row) => ({ ...row, worth: worthRange(row.worth) })),
-  )
+function tasksBeside({ models, tasks }: Comparison): string {
+  const rows = tasks.map((row) => ({ ...row, worth: worthRange(row.worth) }))
+  return tableBeside("task", models, rows)
 }
 
 interface Row extends Pick<Comparison["tasks"][number], "name" | "cells" | "differences"> {
-  readonly worth: string | null
+  readonly worth: string
 }
 
-function rowsTable(title: string, models: Comparison["models"], rows: readonly Row[]): string {
-  const isBeside = models.length <= mostBeside
-  const columns = models.flatMap(({ name }, i) =>
-    isBeside && i > 0 ? [{ title: name, ...right }, { title: "difference" }] : [{ title: name, ...right }],
-  )
+/** A column for each model, and for each but the first its difference. */
+function tableBeside(title: string, models: Comparison["models"], rows: readonly Row[]): string {
+  const columns = models.flatMap(({ name }, i) => [
+    { title: name, ...right },
+    ...(i > 0 ? [{ title: "difference" }] : []),
+  ])
   return textTable(
     [{ title }, ...columns, { title: "1 answer", ...right }],
     rows.map(({ name, cells, differences, worth }) => [
       name,
-      ...cells.flatMap((cell, i) =>
-        isBeside && i > 0 ? [scoreText(cell), differenceCell(differences[i])] : [scoreText(cell)],
-      ),
-      worth ?? "-",
+      ...cells.flatMap((cell, i) => [scoreText(cell), ...(i > 0 ? [differenceCell(differences[i])] : [])]),
+      worth,
     ]),
+  )
+}
+
+function averagesBelow({ models, averages, headline }: Comparison): string {
+  if (!headline) return ""
+  const rows = models.map(({ name }, i) => [
+    name,
+    ...averages.map(({ cells }) => scoreText(cells[i])),
+    differenceCell(headline.differences[i]),
+  ])
+  const titles = averages.map(({ name }) => ({
+    title: name.replace(", FMoW without its region of four", " *"),
+    ...right,
+  }))
+  const star = averages.some(({ name }) => name.includes(", FMoW"))
+    ? "\n* FMoW without its region of four pictures"
+    : ""
+  return `${textTable([{ title: "model" }, ...titles, { title: `difference in ${headline.name}` }], rows)}${star}`
+}
+
+/** The first model among all. */
+function tasksOfMany({ models, tasks }: Comparison): string {
+  const columns = [
+    { title: models[0]!.name, ...right },
+    { title: "rank", ...right },
+    { title: "lowest", ...right },
+  ]
+  return textTable(
+    [{ title: "task" }, ...columns, { title: "highest", ...right }, { title: "of" }, { title: "1 answer", ...right }],
+    tasks.map(({ name, cells, worth }) => {
+      const scores = cells.flatMap((cell, i) => (cell ? [{ score: cell.value, model: models[i]!.name }] : []))
+      const sorted = scores.toSorted((a, b) => b.score - a.score)
+      const [best, worst] = [sorted[0]!, sorted.at(-1)!]
+      const rank = cells[0]
+        ? `${1 + scores.filter(({ score }) => score > cells[0]!.value).length}/${scores.length}`
+        : "-"
+      return [name, scoreText(cells[0]), rank, points(worst.score), points(best.score), best.model, worthRange(worth)]
+    }),
   )
 }
