@@ -27,7 +27,7 @@ export interface Worth {
   readonly note: string
 }
 
-/** Captions of the published retrieval tasks, which their rows do not say. */
+/** Captions of the published retrieval tasks, which their rows do not say; those of long captions have one a picture. */
 const captions: Readonly<Record<string, number>> = {
   "retrieval/flickr_1k_test_image_text_retrieval": 5000,
   "retrieval/mscoco_2014_5k_test_image_text_retrieval": 25_010,
@@ -43,12 +43,16 @@ export function factsOf({ key, metrics, details }: TaskResult): TaskFacts | null
   const images = details?.images ?? row?.size ?? null
   if (metric === null || images === null) return null
   const isOfGroup = key === lowestIncomes.key && isWorstGroup(metric) && groupsOf(metric, metrics).length === 0
-  const all = details?.answers ?? (isOfGroup ? lowestIncomes.answers : images + (captions[key] ?? 0))
+  const all = details?.answers ?? (isOfGroup ? lowestIncomes.answers : images + captionsOf(key, images))
   return {
     ...{ metric, images, answers: hasCandidates(metric) ? hardInstances(metrics, images) : all },
     classes: details?.classes ?? row?.classes ?? null,
     chance: details?.chance ?? row?.chance ?? null,
   }
+}
+
+function captionsOf(key: string, images: number): number {
+  return captions[key] ?? (findTask(key)?.kind === "retrieval" ? images : 0)
 }
 
 function hasCandidates(metric: string): boolean {
@@ -132,7 +136,11 @@ export function worthOf(facts: TaskFacts, metrics: TaskResult["metrics"]): Worth
   const same = (share: number, note: string) => ({ usual: share, most: share, note })
   if (metric === "mean_recall@1" && answers > images) {
     const [picture, caption] = [1 / (2 * images), 1 / (2 * (answers - images))]
-    return { usual: Math.min(picture, caption), most: Math.max(picture, caption), note: "a caption; a picture" }
+    return {
+      usual: Math.min(picture, caption),
+      most: Math.max(picture, caption),
+      note: picture === caption ? "" : "a caption; a picture",
+    }
   }
   if (isWorstGroup(metric)) return worthInGroups(groupsOf(metric, metrics)) ?? same(1 / answers, "in the worst group")
   if (metric === "mean_per_class_recall") {

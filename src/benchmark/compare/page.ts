@@ -70,6 +70,7 @@ li { margin: 3px 0; }
 .scores small { display: block; color: var(--soft); font-size: 12px; line-height: 1.35; }
 .scores small.clear { color: var(--ink); }
 .scores thead th { vertical-align: bottom; text-align: right; max-width: 110px; }
+summary { cursor: pointer; margin-top: 14px; color: var(--soft); }
 .worth td:last-child { text-align: left; color: var(--soft); white-space: normal; min-width: 220px; }
 @media (max-width: 620px) {
   .task { grid-template-columns: 1fr; }
@@ -100,11 +101,23 @@ function ledeText({ models, tasks }: Comparison, row: AverageRow): string {
   const clear = (sign: number) =>
     among.filter(({ differences: [, each] }) => each?.isChance === false && Math.sign(each.value) === sign).length
   const score = `In points, which are hundredths of each task's main metric, the mean ${overText(row).replace("on average ", "")}.`
-  if (models.length !== 2 || !difference) return score
+  if (models.length > 2)
+    return `${score} ${rankText(
+      models.map(({ name }) => name),
+      row,
+    )}`
+  if (!difference) return score
   const interval = difference.interval
     ? ` The difference is ${signedPoints(difference.value)}, and its 95 % interval goes from ${signedPoints(difference.interval.low)} to ${signedPoints(difference.interval.high)}.`
     : ""
   return `${score}${interval} Task by task, ${models[1]!.name} is clearly better in ${clear(1)} and clearly worse in ${clear(-1)} of ${among.length}; the other differences may be chance.`
+}
+
+/** "All are compared with MobileCLIP2-S0, which is 13th of 14." */
+function rankText(names: readonly string[], { cells }: AverageRow): string {
+  const above = cells.filter(({ value }) => value > cells[0]!.value).length
+  const rank = above === 0 ? "the best" : `number ${above + 1}`
+  return `All are compared with ${names[0]}, which is ${rank} of ${names.length}.`
 }
 
 function figuresOf({ models }: Comparison, row: AverageRow, without: AverageRow | undefined): Term[] {
@@ -230,20 +243,28 @@ function worthSection({ tasks, averages }: Comparison): Html {
   if (known.length === 0) return html``
   const rows = known.toSorted((a, b) => b.worth.most - a.worth.most)
   const all = averages.find(({ name }) => name === "Average of 38")
-  const row = ({ name, answers, worth }: (typeof rows)[number]) => html`
-<tr><th scope="row">${name}</th><td>${answers === null ? "-" : integer(answers)}</td><td>${worthText(worth.usual)}</td><td>${worthText(worth.most)}</td>${all ? html`<td>${worthText(worth.most / 38)}</td>` : null}<td>${worth.note}</td></tr>`
+  const row = ({ key, name, answers, worth }: (typeof rows)[number]) => html`
+<tr><th scope="row">${name}</th><td>${answers === null ? "-" : integer(answers)}</td><td>${worthText(worth.usual)}</td><td>${worthText(worth.most)}</td>${all ? html`<td>${all.keys.includes(key) ? worthText(worth.most / 38) : ""}</td>` : null}<td>${worth.note}</td></tr>`
+  const table = (some: typeof rows) => html`
+  <div class="scroll"><table class="plain worth">
+    <thead><tr><th></th><th>answers</th><th>usual</th><th>most</th>${all ? html`<th>in the average</th>` : null}<th></th></tr></thead>
+    <tbody>${some.map(row)}</tbody>
+  </table></div>`
+  const others = rows.slice(shownWorths)
   return html`
 <section>
   <h2>What one answer is worth</h2>
-  <p>By how many points one answer more can move a task's score, and the average. FMoW's score is that of its worst region, and one
-  region has four pictures: an answer there is worth up to 25 points of the task and 0.66 of the average over 38, which is
-  more than lies between some models. So the average is given without that region too.</p>
-  <div class="scroll"><table class="plain worth">
-    <thead><tr><th></th><th>answers</th><th>usual</th><th>most</th>${all ? html`<th>in the average</th>` : null}<th></th></tr></thead>
-    <tbody>${rows.map(row)}</tbody>
-  </table></div>
+  <p>By how many points one answer more can move a task's score, and the average.${all ? fmowText : ""}</p>
+  ${table(rows.slice(0, shownWorths))}
+  ${others.length > 0 ? html`<details><summary>${others.length} more, where it is worth less</summary>${table(others)}</details>` : null}
 </section>`
 }
+
+/** Rows that are shown before the others are unfolded. */
+const shownWorths = 12
+
+const fmowText =
+  " FMoW's score is that of its worst region, and one region has four pictures: an answer there is worth up to 25 points of the task and 0.66 of the average over 38, which is more than lies between some models. So the average is given without that region too."
 
 function notesSection(comparison: Comparison): Html {
   return html`
