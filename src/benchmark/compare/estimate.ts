@@ -17,16 +17,6 @@ export interface TaskFacts {
   readonly chance: number | null
 }
 
-/** In 0..1 of the main metric. */
-export interface Worth {
-  /** Of a usual answer. */
-  readonly usual: number
-  /** Of the one that counts most; larger than `usual` where groups or classes have different numbers of pictures. */
-  readonly most: number
-  /** Why, or for which answer. */
-  readonly note: string
-}
-
 /** Captions of the published retrieval tasks, which their rows do not say; those of long captions have one a picture. */
 const captions: Readonly<Record<string, number>> = {
   "retrieval/flickr_1k_test_image_text_retrieval": 5000,
@@ -125,45 +115,4 @@ export function groupsOf(metric: string, metrics: TaskResult["metrics"]): Group[
     const share = name === undefined ? null : metrics[`${prefix}_${name}`]
     return name?.startsWith(field) && answers && share != null ? [{ name, share, answers }] : []
   })
-}
-
-// ------------------------------------------------------------------------------------------------------- worth
-
-/** What one answer can move the main metric by. */
-export function worthOf(facts: TaskFacts, metrics: TaskResult["metrics"]): Worth | null {
-  const { metric, answers, images, classes } = facts
-  if (answers === 0) return null
-  const same = (share: number, note: string) => ({ usual: share, most: share, note })
-  if (metric === "mean_recall@1" && answers > images) {
-    const [picture, caption] = [1 / (2 * images), 1 / (2 * (answers - images))]
-    return {
-      usual: Math.min(picture, caption),
-      most: Math.max(picture, caption),
-      note: picture === caption ? "" : "a caption; a picture",
-    }
-  }
-  if (isWorstGroup(metric)) return worthInGroups(groupsOf(metric, metrics)) ?? same(1 / answers, "in the worst group")
-  if (metric === "mean_per_class_recall") {
-    return {
-      usual: 1 / answers,
-      most: 1 / answers,
-      note: "on average over the classes; more in a class of few pictures",
-    }
-  }
-  if (metric === "F1-macro_all")
-    return classes === null ? null : same(1 / classes, "at most: in a class of one picture")
-  if (metric === "jaccard_score_10-12") return same(1 / answers, `one of the ${answers} with 10 or 12 candidates`)
-  return same(1 / answers, "")
-}
-
-/** In the group that is the worst, and in the smallest one, which may be it. */
-function worthInGroups(groups: readonly Group[]): Worth | null {
-  if (groups.length === 0) return null
-  const worst = groups.reduce((a, b) => (b.share < a.share ? b : a))
-  const smallest = groups.reduce((a, b) => (b.answers < a.answers ? b : a))
-  const note =
-    smallest.answers < worst.answers
-      ? `in the worst group (${worst.name}); in the smallest (${smallest.name}, ${smallest.answers} pictures)`
-      : `in the worst group (${worst.name}, ${worst.answers} pictures)`
-  return { usual: 1 / worst.answers, most: 1 / smallest.answers, note }
 }

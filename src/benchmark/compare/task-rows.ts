@@ -10,9 +10,10 @@ import type { TaskResult } from "../run/task-result.ts"
 import { type Answers, readAnswers } from "./answers.ts"
 import { type BootstrapOptions, bootstrapScores, middleOf, pairedDifference } from "./bootstrap.ts"
 import type { ComparedModel } from "./compared-model.ts"
-import { binomialInterval, factsOf, groupsOf, isWorstGroup, type TaskFacts, type Worth, worthOf } from "./estimate.ts"
+import { binomialInterval, factsOf, groupsOf, isWorstGroup, type TaskFacts } from "./estimate.ts"
 import { covers, differenceInterval, type Interval } from "./intervals.ts"
 import { type Scored, scoredAnswers, smallestGroup } from "./scores.ts"
+import { type Worth, worthOf } from "./worth.ts"
 
 /** A model's score, 0 to 1. */
 export interface Cell {
@@ -85,7 +86,7 @@ export async function taskRow(
     metric: told?.facts?.metric ?? findTask(key)?.mainMetric ?? "main_metric",
     chance: told?.facts?.chance ?? null,
     answers: told?.facts?.answers ?? null,
-    worth: widest(known.map(({ facts, metrics }) => facts && worthOf(facts, metrics))),
+    worth: widest(known.map(({ facts, metrics, kept }) => facts && worthOf(facts, metrics, kept?.answers ?? null))),
     cells,
     differences: entries.map((entry, i) => (i === 0 ? null : differenceOf(entries[0]!, entry, cells[0]!, cells[i]!))),
   }

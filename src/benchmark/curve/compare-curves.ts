@@ -114,7 +114,8 @@ function sidesOf(runs: readonly SideRun[], nameOf: (run: SideRun) => string): Si
     // A side of short schedules alone is one like any other.
     const runs = whole.length > 0 ? whole : own
     const most = Math.max(...runs.map(({ unique }) => unique ?? 0))
-    const isSubset = ({ unique }: SideRun) => unique !== null && unique < most
+    const hasWhole = runs.some((run) => !run.isSubset)
+    const isSubset = (run: SideRun) => (hasWhole && run.isSubset) || (run.unique !== null && run.unique < most)
     return {
       name,
       runs: runs.filter((run) => !isSubset(run)),

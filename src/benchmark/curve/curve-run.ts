@@ -25,6 +25,8 @@ export interface CurveRun {
   readonly ofSteps: number | null
   /** Different pairs it learned from; null where that is not known. */
   readonly unique: number | null
+  /** Whether its folder is called one of a subset. */
+  readonly isSubset: boolean
   readonly curve: LearningCurve
 }
 
@@ -83,7 +85,8 @@ const byNumber = new Intl.Collator("en", { numeric: true }).compare
 
 async function curveRun(folder: string, entries: readonly LogEntry[]): Promise<CurveRun> {
   const { pictures, ...name } = nameOf(folder)
-  return { folder, ...name, unique: pictures ?? uniquePairs(folder), curve: await curveOf(entries, folder) }
+  const unique = pictures ?? uniquePairs(folder) ?? (await reportOf(folder)).unique
+  return { folder, ...name, unique, isSubset: pictures !== null, curve: curveOf(entries, folder) }
 }
 
 /** What the folder's name, and that of the folder around it, says. */
@@ -133,7 +136,7 @@ function checkpointsOf(folder: string): string[] {
 // ------------------------------------------------------------------------------------------------------ curves
 
 /** Evaluations with the time of the steps until then: a line may stand for several steps, and has their mean. */
-async function curveOf(entries: readonly LogEntry[], folder: string): Promise<LearningCurve> {
+function curveOf(entries: readonly LogEntry[], folder: string): LearningCurve {
   const steps = entries.filter(isStep)
   const evaluations = entries.filter((entry): entry is EvaluationEntry => !isStep(entry))
   return evaluations.map((entry) => {
@@ -162,16 +165,18 @@ function checkEvaluation({ step, samplesSeen, tasks }: EvaluationEntry, folder: 
   )
 }
 
-// ---------------------------------------------------------------------------------------------------- guessing
+// ------------------------------------------------------------------------------------------------- experiments
 
-/** The average accuracy of guessing that an experiment's `report.json` says, for the runs in its `students` folder. */
-export async function reportedGuessing(folder: string): Promise<number | null> {
+/** What an experiment's `report.json` says of the runs in its `students` folder; null: nothing. */
+export async function reportOf(folder: string) {
   const parts = folder.split(/[\\/]/)
   const at = parts.lastIndexOf("students")
   const path = at > 0 ? join(parts.slice(0, at).join("/") || "/", "report.json") : ""
-  if (!existsSync(path)) return null
-  const report = await readJson(path, "an experiment's report")
-  return isObject(report) && typeof report.guessing === "number" ? report.guessing : null
+  const report = existsSync(path) ? await readJson(path, "an experiment's report") : null
+  if (!isObject(report)) return { guessing: null, unique: null }
+  const pictures = isObject(report.pictures) ? report.pictures.unique : report.uniquePictures
+  const number = (value: unknown) => (typeof value === "number" && Number.isFinite(value) ? value : null)
+  return { guessing: number(report.guessing), unique: number(pictures) }
 }
 
 /** The task list of a run from a recipe; null where it has none, or it is no longer there. */

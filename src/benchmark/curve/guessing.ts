@@ -2,7 +2,7 @@
 import { UserError } from "../../core/errors.ts"
 import { chanceOf, TASKS } from "../../data/scenes/tasks.ts"
 import { openTasks } from "../../evaluate/task-list.ts"
-import { type CurveRun, reportedGuessing, taskListOf } from "./curve-run.ts"
+import { type CurveRun, reportOf, taskListOf } from "./curve-run.ts"
 
 /** Classes of well-known tasks, for runs that do not say where theirs are from. */
 const known: Readonly<Record<string, number>> = {
@@ -17,7 +17,7 @@ const known: Readonly<Record<string, number>> = {
  * @throws UserError where nothing says it
  */
 export async function guessingOf(runs: readonly CurveRun[], tasks: readonly string[]): Promise<number> {
-  const reported = await reportedGuessing(runs[0]!.folder)
+  const reported = (await reportOf(runs[0]!.folder)).guessing
   const all = Object.keys(runs[0]!.curve.at(-1)!.tasks)
   if (reported !== null && all.length === tasks.length) return reported
   const chance = { ...known, ...(await chanceOfList(runs)) }

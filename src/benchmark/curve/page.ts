@@ -1,7 +1,6 @@
 /** The page of learning curves: one HTML file that loads nothing. */
-
 import type { LearningCurve } from "../../evaluate/efficiency.ts"
-import { headlineOf } from "../../evaluate/efficiency.ts"
+import { headlineOf, spreadOf } from "../../evaluate/efficiency.ts"
 import { writeAtomically } from "../../host/files/files.ts"
 import { type Curve, type FigureOptions, wideFigure } from "../../report/chart.ts"
 import { htmlDocument } from "../../report/document.ts"
@@ -29,6 +28,8 @@ ${notesSection(report)}`
 
 const ownStyle = `
 ul { margin: 6px 0 14px; padding-left: 20px; max-width: 72ch; color: var(--soft); }
+summary { cursor: pointer; color: var(--soft); }
+details p { margin-top: 8px; overflow-wrap: anywhere; }
 .plain td { white-space: nowrap; }
 `
 
@@ -65,20 +66,29 @@ function endOf({ runs }: Side): number {
 
 const look = { format: ".0%", marked: true } as const
 
-async function curvesSection({ sides }: CurveReport): Promise<Html> {
+async function curvesSection({ sides, guessing, comparisons }: CurveReport): Promise<Html> {
+  const weaker = sides.find(({ name }) => name === comparisons[0]?.weaker)
+  const plateau = weaker ? plateausOf(weaker) : []
   const several = sides.some(({ runs }) => runs.length > 1)
-  const figure = (x: (point: LearningCurve[number]) => number, xTitle: string) =>
+  const start = { x: 0, y: guessing }
+  const figure = (x: (point: LearningCurve[number]) => number, xTitle: string, rules: readonly number[] = []) =>
     wideFigure(
-      sides.slice(0, 5).map((side) => ({ name: side.name, points: meanCurve(side, x) })),
-      { ...look, xTitle, caption: `over ${xTitle}`, label: `Accuracy over ${xTitle}` },
+      sides.slice(0, 5).map((side) => ({ name: side.name, points: [start, ...meanCurve(side, x)] })),
+      { ...look, xTitle, rules, caption: `over ${xTitle}`, label: `Accuracy over ${xTitle}` },
     )
   return html`
 <section>
   <h2>Accuracy along the way</h2>
-  <p>${several ? "Each curve is the mean over a side's runs, as far as all of them go." : "A run for each curve."} Seconds are those of the training steps, without evaluation and without what teachers took.</p>
-  <div class="charts">${await figure(({ samplesSeen }) => samplesSeen, "samples seen")}
+  <p>${several ? "Each curve is the mean over a side's runs, as far as all of them go." : "A run for each curve."} Seconds are those of the training steps, without evaluation and without what teachers took.${plateau.length > 0 ? ` Dashed: where the plateau of ${weaker!.name} begins.` : ""}</p>
+  <div class="charts">${await figure(({ samplesSeen }) => samplesSeen, "samples seen", plateau)}
   ${await figure(({ seconds }) => seconds ?? Number.NaN, "seconds of training")}</div>
 </section>`
+}
+
+/** The median over its runs, where most of them have one. */
+function plateausOf({ runs }: Side): number[] {
+  const starts = runs.flatMap(({ plateau }) => (plateau === null ? [] : [plateau]))
+  return 2 * starts.length > runs.length ? [spreadOf(starts).median] : []
 }
 
 /** Point by point; runs that were evaluated at other samples than the first one are drawn as far as they agree. */
@@ -167,7 +177,7 @@ function notesSection({ notes, sides }: CurveReport): Html {
     <li>A curve begins at the accuracy of guessing and is straight between evaluations, so few evaluations make a rough ratio.</li>
     <li>At its best score a run is often on a plateau, where a longer run raises the ratio; so the claim is made at 90%.</li>
     <li>A spread is the median with the lowest and the highest.</li>
-    <li>${integer(folders.length)} runs: ${folders.map(({ folder }) => folder).join(", ")}.</li>
   </ul>
+  <details><summary>${integer(folders.length)} runs</summary><p>${folders.map(({ folder }) => folder).join(", ")}</p></details>
 </section>`
 }

@@ -1,18 +1,22 @@
 /** mobileclip evaluate compare */
 import { dirname } from "node:path"
 import { type Command, Option } from "commander"
-import { bootstrapDefaults } from "../../benchmark/compare/bootstrap.ts"
-import { type CompareOptions, type Comparison, compareModels, taskOrders } from "../../benchmark/compare/compare.ts"
-import { comparisonJson } from "../../benchmark/compare/comparison-json.ts"
-import { points } from "../../benchmark/compare/task-rows.ts"
 import {
+  bootstrapDefaults,
+  type CompareOptions,
+  type Comparison,
+  compareModels,
+  comparisonJson,
   differenceCell,
   methodTexts,
+  points,
   scoreText,
+  taskOrders,
   verdictText,
   worthRange,
   worthText,
-} from "../../benchmark/compare/words.ts"
+  writeComparisonPage,
+} from "../../benchmark/compare/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { makeDirectory, prepareFile } from "../../host/files/files.ts"
 import type { CommandContext } from "../context.ts"
@@ -64,11 +68,7 @@ async function compare(runs: readonly string[], options: Options, command: Comma
     await prepareFile(options.html)
   }
   const comparison = await compareModels({ ...options, runs })
-  if (options.html !== undefined) {
-    // Drawing takes 800 modules.
-    const { writeComparisonPage } = await import("../../benchmark/compare/page.ts")
-    await writeComparisonPage(options.html, comparison, { latency: options.latency })
-  }
+  if (options.html !== undefined) await writeComparisonPage(options.html, comparison, { latency: options.latency })
   const { writeOut } = command.configureOutput()
   writeOut?.(options.json ? `${JSON.stringify(comparisonJson(comparison), null, 2)}\n` : comparisonText(comparison))
 }

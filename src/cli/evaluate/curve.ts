@@ -1,8 +1,17 @@
 /** mobileclip evaluate curve */
 import { dirname } from "node:path"
 import type { Command } from "commander"
-import { type CurveOptions, type CurveReport, compareCurves } from "../../benchmark/curve/compare-curves.ts"
-import { caveatText, levelRows, plateauText, sideRows, verdictText } from "../../benchmark/curve/words.ts"
+import {
+  type CurveOptions,
+  type CurveReport,
+  caveatText,
+  compareCurves,
+  levelRows,
+  plateauText,
+  sideRows,
+  verdictText,
+  writeCurvePage,
+} from "../../benchmark/curve/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { makeDirectory, prepareFile } from "../../host/files/files.ts"
 import type { CommandContext } from "../context.ts"
@@ -56,10 +65,7 @@ async function curve(runs: readonly string[], options: Options, command: Command
     await prepareFile(options.html)
   }
   const report = await compareCurves({ ...options, runs })
-  if (options.html !== undefined) {
-    const { writeCurvePage } = await import("../../benchmark/curve/page.ts")
-    await writeCurvePage(options.html, report)
-  }
+  if (options.html !== undefined) await writeCurvePage(options.html, report)
   command.configureOutput().writeOut?.(options.json ? `${JSON.stringify(report, null, 2)}\n` : curveText(report))
 }
 
