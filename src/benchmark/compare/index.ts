@@ -10,6 +10,6 @@ export {
 } from "./compare.ts"
 export type { ComparedModel } from "./compared-model.ts"
 export { comparisonJson } from "./comparison-json.ts"
-export { comparisonPage, type PageOptions, writeComparisonPage } from "./page.ts"
+export { comparisonPage, readLatencyReport, writeComparisonPage } from "./page.ts"
 export { type Cell, type Difference, points, type TaskRow } from "./task-rows.ts"
 export { differenceCell, methodTexts, scoreText, verdictText, worthRange, worthText } from "./words.ts"

@@ -12,23 +12,18 @@ import type { Cell, Difference, TaskRow } from "./task-rows.ts"
 import { points } from "./task-rows.ts"
 import { intervalText, methodTexts, overText, scoreText, signedPoints, verdictText, worthText } from "./words.ts"
 
-export interface PageOptions {
-  /** What `mobileclip bench --json` printed, as a file. */
-  readonly latency?: string | undefined
+/** What `mobileclip bench --json` printed, as a file. Throws UserError where it is not that. */
+export async function readLatencyReport(path: string): Promise<LatencyReport> {
+  return parseLatencyReport(await readJson(path, "a result of `mobileclip bench`"), path)
 }
 
-/** The folder of `path` must exist. Throws UserError where the file of latencies is not one. */
+/** The folder of `path` must exist. */
 export async function writeComparisonPage(
   path: string,
   comparison: Comparison,
-  options: PageOptions = {},
+  latency: LatencyReport | null = null,
 ): Promise<void> {
-  const { latency } = options
-  const report =
-    latency === undefined
-      ? null
-      : parseLatencyReport(await readJson(latency, "a result of `mobileclip bench`"), latency)
-  await writeAtomically(path, [await comparisonPage(comparison, report)])
+  await writeAtomically(path, [await comparisonPage(comparison, latency)])
 }
 
 /** A whole HTML document. */

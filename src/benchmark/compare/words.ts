@@ -23,7 +23,7 @@ export function verdictText({ models, headline }: Comparison): string {
 function differenceText(first: string, other: string, difference: Difference, over: string): string {
   const { value, interval, isChance } = difference
   const size = points(Math.abs(value))
-  if (isChance === true && value === 0) return `${other} and ${first} score the same ${over}`
+  if (value === 0) return `${other} and ${first} score the same ${over}`
   const side = value > 0 ? "above" : "below"
   if (isChance === true) return `${other} is ${size} points ${side} ${first} ${over}: within chance`
   return `${other} is ${size} points ${side} ${first} ${over}${interval ? ", more than chance" : ""}`

@@ -10,6 +10,7 @@ import {
   differenceCell,
   methodTexts,
   points,
+  readLatencyReport,
   scoreText,
   taskOrders,
   verdictText,
@@ -63,14 +64,18 @@ export function register(evaluate: Command, _context: CommandContext): void {
 async function compare(runs: readonly string[], options: Options, command: Command): Promise<void> {
   if (runs.length === 0 && !options.published)
     throw new UserError("nothing to compare", "name RUN folders, or --published all")
-  if (options.html !== undefined) {
-    await makeDirectory(dirname(options.html))
-    await prepareFile(options.html)
+  const { html, latency: file, json } = options
+  if (file !== undefined && html === undefined)
+    throw new UserError("--latency is for the plots of the page", "add --html compare.html")
+  if (html !== undefined) {
+    await makeDirectory(dirname(html))
+    await prepareFile(html)
   }
+  const latency = file === undefined ? null : await readLatencyReport(file)
   const comparison = await compareModels({ ...options, runs })
-  if (options.html !== undefined) await writeComparisonPage(options.html, comparison, { latency: options.latency })
+  if (html !== undefined) await writeComparisonPage(html, comparison, latency)
   const { writeOut } = command.configureOutput()
-  writeOut?.(options.json ? `${JSON.stringify(comparisonJson(comparison), null, 2)}\n` : comparisonText(comparison))
+  writeOut?.(json ? `${JSON.stringify(comparisonJson(comparison), null, 2)}\n` : comparisonText(comparison))
 }
 
 /** Beyond so many models tables have a row for each model, and tasks only the ends. */
