@@ -4,6 +4,7 @@
  */
 import { Random } from "../../core/arrays/random.ts"
 import { confidence, type Interval } from "./intervals.ts"
+import { drawCounts } from "./multinomial.ts"
 import type { Scored } from "./scores.ts"
 
 export interface BootstrapOptions {
@@ -13,22 +14,37 @@ export interface BootstrapOptions {
 
 export const bootstrapDefaults = { resamples: 1000, seed: 0 } as const satisfies Required<BootstrapOptions>
 
-/** For each model its score in every resample. All must have the same number of pictures. */
+/**
+ * For each model its score in every resample. All must have the same pictures. Those for which all models answered alike are
+ * drawn as one kind.
+ */
 export function bootstrapScores(
   models: readonly Scored[],
   task: string,
   { resamples = bootstrapDefaults.resamples, seed = bootstrapDefaults.seed }: BootstrapOptions = {},
 ): Float64Array[] {
-  const pictures = models[0]?.pictures ?? 0
+  const { first, sizes } = kindsOf(models)
+  const scores = models.map(({ scoreOf }) => ({ score: scoreOf(first), drawn: new Float64Array(resamples) }))
   const random = Random.of(seed, "bootstrap", task)
-  const scores = models.map(() => new Float64Array(resamples))
-  const weights = new Uint16Array(pictures)
+  const counts = new Float64Array(sizes.length)
   for (let draw = 0; draw < resamples; draw++) {
-    weights.fill(0)
-    for (let i = 0; i < pictures; i++) weights[random.int(pictures)]! += 1
-    for (const [i, { score }] of models.entries()) scores[i]![draw] = score(weights)
+    drawCounts(sizes, random, counts)
+    for (const { score, drawn } of scores) drawn[draw] = score(counts)
   }
-  return scores
+  return scores.map(({ drawn }) => drawn)
+}
+
+/** The first picture of each kind, and how many there are. */
+function kindsOf(models: readonly Scored[]): { readonly first: Int32Array; readonly sizes: readonly number[] } {
+  const kinds = new Map<string, { readonly first: number; size: number }>()
+  for (let picture = 0; picture < (models[0]?.pictures ?? 0); picture++) {
+    const name = models.map(({ kindOf }) => kindOf(picture)).join("|")
+    const kind = kinds.get(name)
+    if (kind) kind.size += 1
+    else kinds.set(name, { first: picture, size: 1 })
+  }
+  const all = [...kinds.values()]
+  return { first: Int32Array.from(all, ({ first }) => first), sizes: all.map(({ size }) => size) }
 }
 
 /** The middle 95 % of the values, interpolated as NumPy's `percentile` does. */

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest"
+import { Random } from "../../core/arrays/random.ts"
 import type { Answers } from "./answers.ts"
 import { bootstrapScores, middleOf, pairedDifference } from "./bootstrap.ts"
-import { type Scored, scoredAnswers } from "./scores.ts"
+import { plainScore, type Scored, scoredAnswers } from "./scores.ts"
 
 const answers = (given: { labels: number[]; right: number[]; predicted?: number[]; groups?: number[] }): Answers => ({
   labels: Int32Array.from(given.labels),
@@ -10,7 +11,10 @@ const answers = (given: { labels: number[]; right: number[]; predicted?: number[
   groups: given.groups ? Int32Array.from(given.groups) : null,
 })
 
-const ones = (scored: Scored | null) => scored!.score(new Array(scored!.pictures).fill(1))
+const ones = (scored: Scored | null) => plainScore(scored!)
+
+const weighted = (scored: Scored | null, weights: number[]) =>
+  scored!.scoreOf(Int32Array.from(weights, (_, i) => i))(weights)
 
 // Three pictures of class 0, one of class 2; nobody shows class 1.
 const few = answers({ labels: [0, 0, 0, 2], right: [1, 0, 1, 0], predicted: [0, 1, 0, 0], groups: [0, 0, 1, 5] })
@@ -27,8 +31,8 @@ test("main metrics of answers, worked out by hand", () => {
 })
 
 test("a drawn picture counts as often as it was drawn, and a class that was not drawn does not", () => {
-  expect(scoredAnswers("acc1", few)!.score([3, 0, 0, 1])).toBe(0.75)
-  expect(scoredAnswers("mean_per_class_recall", few)!.score([1, 2, 1, 0])).toBe(0.5)
+  expect(weighted(scoredAnswers("acc1", few), [3, 0, 0, 1])).toBe(0.75)
+  expect(weighted(scoredAnswers("mean_per_class_recall", few), [1, 2, 1, 0])).toBe(0.5)
 })
 
 test("captions are drawn with their picture", () => {
@@ -36,7 +40,7 @@ test("captions are drawn with their picture", () => {
   const recall = scoredAnswers("mean_recall@1", answers({ labels: [0, 1, 0, 0, 1], right: [1, 0, 1, 0, 0] }))!
   expect(recall.pictures).toBe(2)
   expect(ones(recall)).toBeCloseTo((1 / 2 + 1 / 3) / 2, 12)
-  expect(recall.score([2, 0])).toBeCloseTo((1 + 1 / 2) / 2, 12)
+  expect(weighted(recall, [2, 0])).toBeCloseTo((1 + 1 / 2) / 2, 12)
   expect(scoredAnswers("mean_recall@1", answers({ labels: [1, 0, 0], right: [1, 0, 1] }))).toBeNull()
 })
 
@@ -55,8 +59,26 @@ test("a bootstrap depends on its seed and the task alone", () => {
   expect(draw("a", 1)).toEqual(draw("a", 1))
   expect(draw("a", 1)).not.toEqual(draw("a", 2))
   expect(draw("a", 1)).not.toEqual(draw("b", 1))
-  // One model's scores do not depend on whom it is compared with.
-  expect(bootstrapScores([both[1]!], "a", { resamples: 50, seed: 1 })[0]).toEqual(draw("a", 1)[1])
+})
+
+test("drawing kinds of pictures is drawing pictures: the same mean and spread as one by one", () => {
+  // Mean recall of 3 classes, of 60 pictures.
+  const labels = Array.from({ length: 60 }, (_, i) => (i < 40 ? 0 : i < 55 ? 1 : 2))
+  const scored = scoredAnswers(
+    "mean_per_class_recall",
+    answers({ labels, right: labels.map((_, i) => (i % 3 === 0 ? 1 : 0)) }),
+  )!
+  const random = Random.of(5)
+  const byPicture = Float64Array.from({ length: 3000 }, () => {
+    const weights = new Array<number>(60).fill(0)
+    for (let i = 0; i < 60; i++) weights[random.int(60)]! += 1
+    return weighted(scored, weights)
+  })
+  const [byKind] = bootstrapScores([scored], "kinds", { resamples: 3000 })
+  const meanOf = (values: Float64Array) => values.reduce((a, b) => a + b, 0) / values.length
+  const spreadOf = (values: Float64Array) => Math.sqrt(meanOf(values.map((value) => (value - meanOf(values)) ** 2)))
+  expect(meanOf(byKind!)).toBeCloseTo(meanOf(byPicture), 2)
+  expect(spreadOf(byKind!) / spreadOf(byPicture)).toBeCloseTo(1, 1)
 })
 
 test("pairing leaves what both have in common out of the difference's interval", () => {

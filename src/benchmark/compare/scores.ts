@@ -13,7 +13,15 @@ export type Score = (weights: Weights) => number
 export interface Scored {
   /** How many pictures there are to draw. */
   readonly pictures: number
-  readonly score: Score
+  /** What the score depends on in a picture: those with the same text are alike. */
+  kindOf(picture: number): string
+  /** The score of some pictures, whose weights are given in their order. */
+  scoreOf(pictures: Int32Array): Score
+}
+
+/** The metric itself: of all pictures, each once. */
+export function plainScore({ pictures, scoreOf }: Scored): number {
+  return scoreOf(Int32Array.from({ length: pictures }, (_, i) => i))(new Uint8Array(pictures).fill(1))
 }
 
 /** Groups with fewer pictures are too small for a bootstrap: one that is all wrong is so in every draw. */
@@ -25,8 +33,22 @@ export const smallestGroup = 30
  */
 export function scoredAnswers(metric: string, answers: Answers, leftOut?: number): Scored | null {
   if (metric === "mean_recall@1") return meanRecall(answers)
-  const score = scoreOf(metric, answers, leftOut)
-  return score && { pictures: answers.right.length, score }
+  if (scoreOf(metric, answers, leftOut) === null) return null
+  const { labels, right, predicted, groups } = answers
+  return {
+    pictures: right.length,
+    kindOf: (i) => `${labels[i]} ${right[i]} ${predicted?.[i]} ${groups?.[i]}`,
+    scoreOf: (pictures) => scoreOf(metric, someOf(answers, pictures), leftOut)!,
+  }
+}
+
+function someOf({ labels, right, predicted, groups }: Answers, pictures: Int32Array): Answers {
+  return {
+    labels: pictures.map((i) => labels[i]!),
+    right: Uint8Array.from(pictures, (i) => right[i]!),
+    predicted: predicted && pictures.map((i) => predicted[i]!),
+    groups: groups && pictures.map((i) => groups[i]!),
+  }
 }
 
 function scoreOf(metric: string, answers: Answers, leftOut?: number): Score | null {
@@ -96,20 +118,24 @@ function macroF1(labels: Int32Array, predicted: Int32Array): Score {
 function meanRecall({ labels, right }: Answers): Scored | null {
   const pictures = largest(labels) + 1
   if (labels.length <= pictures || labels.subarray(0, pictures).some((label, i) => label !== i)) return null
-  const score: Score = (weights) => {
-    let [toText, toImage, captions, drawn] = [0, 0, 0, 0]
-    for (let i = 0; i < pictures; i++) {
-      drawn += weights[i]!
-      toText += weights[i]! * right[i]!
-    }
-    for (let i = pictures; i < labels.length; i++) {
-      const weight = weights[labels[i]!]!
-      captions += weight
-      toImage += weight * right[i]!
-    }
-    return (toText / drawn + toImage / captions) / 2
+  const [captions, found] = [new Uint16Array(pictures), new Uint16Array(pictures)]
+  for (let i = pictures; i < labels.length; i++) {
+    captions[labels[i]!]! += 1
+    found[labels[i]!]! += right[i]!
   }
-  return { pictures, score }
+  const scoreOf = (some: Int32Array): Score => {
+    return (weights) => {
+      let [toText, toImage, texts, drawn] = [0, 0, 0, 0]
+      for (const [i, picture] of some.entries()) {
+        drawn += weights[i]!
+        toText += weights[i]! * right[picture]!
+        texts += weights[i]! * captions[picture]!
+        toImage += weights[i]! * found[picture]!
+      }
+      return (toText / drawn + toImage / texts) / 2
+    }
+  }
+  return { pictures, kindOf: (i) => `${right[i]} ${captions[i]} ${found[i]}`, scoreOf }
 }
 
 /** Over instances with ten candidates or more; their indices are in millionths. */

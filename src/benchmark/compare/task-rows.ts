@@ -12,7 +12,7 @@ import { type BootstrapOptions, bootstrapScores, middleOf, pairedDifference } fr
 import type { ComparedModel } from "./compared-model.ts"
 import { binomialInterval, factsOf, groupsOf, isWorstGroup, type TaskFacts } from "./estimate.ts"
 import { covers, differenceInterval, type Interval } from "./intervals.ts"
-import { type Scored, scoredAnswers, smallestGroup } from "./scores.ts"
+import { plainScore, type Scored, scoredAnswers, smallestGroup } from "./scores.ts"
 import { type Worth, worthOf } from "./worth.ts"
 
 /** A model's score, 0 to 1. */
@@ -118,7 +118,7 @@ async function entryOf(
   if (!answers) return { ...entry, kept: null }
   const scored = scoredAnswers(facts!.metric, answers, withoutOther ? regionOfFour : undefined)
   if (!scored || isTooSmall(facts!.metric, metrics)) return { ...entry, kept: null }
-  const found = scored.score(new Uint8Array(scored.pictures).fill(1))
+  const found = plainScore(scored)
   if (Math.abs(found - value) < 1e-5) return { ...entry, kept: { answers, scored } }
   notes.push(
     `${nameOf(key, [model])}: the answers of ${model.name} give ${points(found)}, and its results say ${points(value)}; its interval is from the number of answers`,
