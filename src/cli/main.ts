@@ -49,13 +49,13 @@ const commands: CommandTable = {
   pull: { summary: "download a released model", load: () => import("./commands/pull.ts") },
   caption: { summary: "write captions for pictures", load: () => import("./commands/caption.ts") },
   classify: { summary: "say which labels fit pictures best", load: () => import("./commands/classify.ts") },
-  models: {
-    summary: "show the family: parameters, multiply-adds, preprocessing, published accuracy",
-    load: () => import("./commands/models.ts"),
-  },
   evaluate: {
     summary: "score models on the 38-dataset suite or on your own tasks, and compare them",
     load: () => import("./commands/evaluate.ts"),
+  },
+  models: {
+    summary: "show the family: parameters, multiply-adds, preprocessing, published accuracy",
+    load: () => import("./commands/models.ts"),
   },
   bench: {
     summary: "measure latency and throughput on this machine, of the whole family without weights",

@@ -63,7 +63,7 @@ li { margin: 3px 0; }
 .key span::before { content: ""; display: inline-block; width: 12px; height: 12px; margin-right: 7px; border-radius: 2px; background: var(--model); vertical-align: -1px; }
 .scores td { white-space: nowrap; vertical-align: top; }
 .scores small { display: block; color: var(--soft); font-size: 12px; line-height: 1.35; }
-.scores small.clear { color: var(--ink); }
+.scores small.clear { color: var(--ink); font-weight: 600; }
 .scores thead th { vertical-align: bottom; text-align: right; max-width: 110px; }
 summary { cursor: pointer; margin-top: 14px; color: var(--soft); }
 .worth td:last-child { text-align: left; color: var(--soft); white-space: normal; min-width: 220px; }
@@ -118,7 +118,7 @@ function rankText(names: readonly string[], { cells }: AverageRow): string {
 function figuresOf({ models }: Comparison, row: AverageRow, without: AverageRow | undefined): Term[] {
   return models.flatMap(({ name }, i): Term[] => [
     [name, points(row.cells[i]!.value)],
-    ...(without ? [[`${name}, FMoW without its region of four`, points(without.cells[i]!.value)] as const] : []),
+    ...(without && models.length <= 2 ? [[`${name}, FMoW without its region of four`, points(without.cells[i]!.value)] as const] : []),
   ])
 }
 
