@@ -118,7 +118,9 @@ function rankText(names: readonly string[], { cells }: AverageRow): string {
 function figuresOf({ models }: Comparison, row: AverageRow, without: AverageRow | undefined): Term[] {
   return models.flatMap(({ name }, i): Term[] => [
     [name, points(row.cells[i]!.value)],
-    ...(without && models.length <= 2 ? [[`${name}, FMoW without its region of four`, points(without.cells[i]!.value)] as const] : []),
+    ...(without && models.length <= 2
+      ? [[`${name}, FMoW without its region of four`, points(without.cells[i]!.value)] as const]
+      : []),
   ])
 }
 
