@@ -52,14 +52,15 @@ export function facesSection({ models }: Comparison): Html {
   </ul>
   <h3>What they cannot show</h3>
   <ul>
-    <li>Who the people are. The labels were assigned by annotators, who looked at pictures; nobody was asked.</li>
+    <li>Who the people are. The labels were assigned by annotators who looked at pictures (in UTKFace after a program had guessed
+    them); nobody was asked.</li>
     <li>People as they are. Two genders and a few races are categories that simplify people, and leave many out.</li>
     <li>That a high figure is good. Accuracy on binary gender labels says nothing about trans and non-binary people, and nothing
     of whether a face should be sorted at all.</li>
     <li>Fairness of an application. Other words, pictures, thresholds and uses give other gaps, and small gaps here rule none out.
     Whoever builds something for people has to measure it on their own pictures, with those it affects.</li>
   </ul>
-  ${measured.length > 0 ? measured : html`<p>None of these models has results of the two sets.</p>`}
+  ${measured.length > 0 ? html`${measured}<p>In groups: the lowest and the highest share, and how many groups there are; "from" is the lowest where a file has no more.</p>` : html`<p>None of these models has results of the two sets.</p>`}
 </section>`
 }
 

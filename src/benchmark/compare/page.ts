@@ -238,8 +238,10 @@ function share(value: number): string {
 function worthSection({ tasks, averages }: Comparison): Html {
   const known = tasks.flatMap(({ worth, ...row }) => (worth ? [{ ...row, worth }] : []))
   if (known.length === 0) return html``
-  const rows = known.toSorted((a, b) => b.worth.most - a.worth.most)
   const all = averages.find(({ name }) => name === "Average of 38")
+  const rank = ({ key, worth }: (typeof known)[number]) => (all?.keys.includes(key) ? 1 : 0) + worth.most
+  // Those that are averaged come first.
+  const rows = known.toSorted((a, b) => rank(b) - rank(a))
   const row = ({ key, name, answers, worth }: (typeof rows)[number]) => html`
 <tr><th scope="row">${name}</th><td>${answers === null ? "-" : integer(answers)}</td><td>${worthText(worth.usual)}</td><td>${worthText(worth.most)}</td>${all ? html`<td>${all.keys.includes(key) ? worthText(worth.most / 38) : ""}</td>` : null}<td>${worth.note}</td></tr>`
   const table = (some: typeof rows) => html`
@@ -253,7 +255,7 @@ function worthSection({ tasks, averages }: Comparison): Html {
   <h2>What one answer is worth</h2>
   <p>By how many points one answer more can move a task's score, and the average.${all ? fmowText : ""}</p>
   ${table(rows.slice(0, shownWorths))}
-  ${others.length > 0 ? html`<details><summary>${others.length} more, where it is worth less</summary>${table(others)}</details>` : null}
+  ${others.length > 0 ? html`<details><summary>${others.length} more</summary>${table(others)}</details>` : null}
 </section>`
 }
 
