@@ -4,7 +4,7 @@
  */
 import { type TaskGroup, taskGroups } from "../../evaluate/suite/averages.ts"
 import { allTasks, findTask } from "../../evaluate/suite/tasks.ts"
-import type { BootstrapOptions } from "./bootstrap.ts"
+import { type BootstrapOptions, bootstrapDefaults } from "./bootstrap.ts"
 import { type ComparedModel, openModels } from "./compared-model.ts"
 import { type Estimate, meanInterval } from "./intervals.ts"
 import { type Cell, type Difference, shortList, type TaskRow, taskRow, withVerdict } from "./task-rows.ts"
@@ -41,6 +41,8 @@ export interface Comparison {
   readonly averages: readonly AverageRow[]
   /** The row that a verdict is made of; null where models have no task in common. */
   readonly headline: AverageRow | null
+  /** Draws of the bootstrap. */
+  readonly resamples: number
   /** What is not alike, and what is missing. */
   readonly notes: readonly string[]
 }
@@ -59,6 +61,7 @@ export async function compareModels(options: CompareOptions): Promise<Comparison
   const withoutOther = (await taskRow("wilds/fmow", models, { ...options, withoutOther: true }))?.row ?? null
   const averages = averagesOf(rows, withoutOther)
   return {
+    resamples: options.resamples ?? bootstrapDefaults.resamples,
     ...{ models, averages, tasks: sorted(rows, options.sort ?? "suite"), headline: headlineOf(averages) },
     notes: [...settingsNotes(models), ...folded(notes), ...missingNotes(rows, models)],
   }

@@ -13,8 +13,9 @@ import type { ComparedModel } from "./compared-model.ts"
 export async function plotsSection({ models, headline }: Comparison, latency: LatencyReport | null): Promise<Html> {
   if (!headline) return html``
   const own = models.map((model, i) => ({ model, score: 100 * headline.cells[i]!.value })).filter(isOwn)
+  const parameters = parametersOf(latency)
   const of = (x: X) => seriesOf(headline.keys, own, x)
-  if (of(({ parameters }) => parameters).every(({ points }) => points.length === 0)) return html``
+  if (of(parameters).every(({ points }) => points.length === 0)) return html``
   const yTitle = headline.keys.length === 1 ? `${headline.name}, %` : `mean of ${headline.keys.length} tasks, %`
   const figures: Html[] = []
   const add = async (series: readonly ScatterSeries[], caption: string, xTitle: string) => {
@@ -25,11 +26,7 @@ export async function plotsSection({ models, headline }: Comparison, latency: La
   }
   const phone = "iPhone 12 Pro Max, published latency"
   await add(of(onPhone), phone, "milliseconds, one picture and one text")
-  await add(
-    of(({ parameters }) => parameters),
-    "parameters of both towers",
-    "millions of parameters",
-  )
+  await add(of(parameters), "parameters of both towers", "millions of parameters")
   const here = measuredHere(latency)
   const machine = latency ? `${latency.machine.cpu}, measured` : "the machine of the evaluation"
   await add(of(here), machine, "milliseconds, one picture and one text")
@@ -103,6 +100,15 @@ function shortName(name: string): string {
 function onPhone({ variant }: Costed): number | null {
   const figures = variant === null ? undefined : published[variant as VariantName]
   return figures ? figures.latency.image + figures.latency.text : null
+}
+
+/** In millions; what the report of latencies counted, for models that do not say it. */
+function parametersOf(latency: LatencyReport | null): X {
+  const counted = (latency ? modelLatencies(latency) : []).map(({ model, image, text }) => {
+    return [model, image.parameters && text.parameters ? (image.parameters + text.parameters) / 1e6 : null] as const
+  })
+  const byModel = new Map(counted)
+  return ({ name, variant, parameters }) => parameters ?? byModel.get(name) ?? byModel.get(variant ?? "") ?? null
 }
 
 /** By the model's name or its architecture; what a run measured itself counts where there is no report. */

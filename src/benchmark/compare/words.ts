@@ -81,14 +81,16 @@ export function worthRange(worth: { readonly usual: number; readonly most: numbe
 }
 
 /** How the intervals were made, as sentences. */
-export function methodTexts({ tasks }: Comparison): string[] {
+export function methodTexts({ tasks, resamples }: Comparison): string[] {
   const methods = new Set(tasks.flatMap(({ cells }) => cells.flatMap((cell) => cell?.method ?? [])))
   const differences = new Set(tasks.flatMap((row) => row.differences.flatMap((each) => each?.method ?? [])))
   const caveats = caveatsOf(tasks)
   return [
     "Intervals hold 95 %.",
     ...(methods.has("bootstrap")
-      ? ["Where a run kept its answers, pictures are drawn 1,000 times with replacement, with a fixed seed."]
+      ? [
+          `Where a run kept its answers, pictures are drawn ${resamples.toLocaleString("en")} times with replacement, with a fixed seed.`,
+        ]
       : []),
     ...(differences.has("paired")
       ? [
