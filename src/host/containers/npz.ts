@@ -8,11 +8,11 @@ import { type Dtype, dtypes } from "../../core/containers/safetensors-header.ts"
 import { columnMajorStrides, countOf, gather, isRowMajor } from "../../core/containers/strides.ts"
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import type { RandomAccess } from "../../core/random-access.ts"
-import { openRandomAccess } from "../files/files.ts"
+import { openRandomAccess, readBytes } from "../files/files.ts"
 import { readZipDirectory, readZipEntry } from "./zip.ts"
 import { zipBytes } from "./zip-write.ts"
 
-interface NpyArray {
+export interface NpyArray {
   readonly dtype: Dtype
   readonly shape: readonly number[]
   /** Row-major; F16 as bits, BOOL as bytes. */
@@ -75,6 +75,11 @@ async function readArrays(
     arrays.set(name.slice(0, -".npy".length), parseNpy(bytes, `${source.name}, ${quoted(name)}`))
   }
   return arrays
+}
+
+/** A `.npy` file that is not in an archive. Throws UserError as `readNpz` does. */
+export async function readNpy(path: string): Promise<NpyArray> {
+  return parseNpy(await readBytes(path), path)
 }
 
 /** An archive of float32 matrices, deflated, as `numpy.savez_compressed` writes it. */

@@ -1,0 +1,185 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, expect, test } from "vitest"
+import { safetensorsChunks } from "../../core/containers/safetensors.ts"
+import { headlineOf } from "../../evaluate/efficiency.ts"
+import { compareCurves } from "./compare-curves.ts"
+import { nameOf } from "./curve-run.ts"
+import { curvePage } from "./page.ts"
+import { caveatText, levelRows, verdictText } from "./words.ts"
+
+const root = mkdtempSync(join(tmpdir(), "mobileclip-curve-"))
+afterAll(() => rmSync(root, { recursive: true }))
+
+type Point = readonly [samples: number, score: number]
+
+/** A run of steps of ten samples, whose lines stand for two steps each. */
+function writeRun(path: string, points: readonly Point[], { seconds = 1, data = "" } = {}): string {
+  const folder = join(root, path)
+  mkdirSync(join(folder, "checkpoints"), { recursive: true })
+  const line = (step: number) => ({ step, samplesSeen: 10 * step, losses: { contrastive: 1 }, gradNorm: 1, seconds })
+  const lines: object[] = []
+  for (let step = 2; step <= points.at(-1)![0] / 10; step += 2) {
+    lines.push(line(step))
+    for (const [samplesSeen, score] of points)
+      if (samplesSeen === 10 * step) lines.push({ step, samplesSeen, tasks: { cifar10: score }, average: score })
+  }
+  writeFileSync(join(folder, "metrics.jsonl"), lines.map((entry) => `${JSON.stringify(entry)}\n`).join(""))
+  if (data !== "") {
+    const training = JSON.stringify({ step: 1, settings: { data } })
+    writeFileSync(
+      join(folder, "checkpoints", "step-00000010.safetensors"),
+      Buffer.concat([...safetensorsChunks([], { training })]),
+    )
+  }
+  return folder
+}
+
+const slow: Point[] = [
+  [200, 0.3],
+  [400, 0.5],
+]
+const fast: Point[] = [
+  [100, 0.5],
+  [200, 0.6],
+  [400, 0.7],
+]
+
+test("folders are called by kind, seed, steps and pictures", () => {
+  const none = { seed: null, ofSteps: null, pictures: null }
+  expect(nameOf("/runs/plain-3")).toEqual({ ...none, kind: "plain", seed: 3 })
+  expect(nameOf("/runs/plain-0-of-156-steps")).toEqual({ ...none, kind: "plain", seed: 0, ofSteps: 156 })
+  expect(nameOf("/students/of-625-pictures/plain-0")).toEqual({ ...none, kind: "plain", seed: 0, pictures: 625 })
+  expect(nameOf("/runs/my-model")).toEqual({ ...none, kind: "my-model" })
+  expect(nameOf("/runs/a-2-of-50-samples")).toEqual({ ...none, kind: "a", seed: 2, pictures: 50 })
+})
+
+test("ratios at four levels in samples and seconds, worked out by hand; each line of two steps counts twice", async () => {
+  const runs = [writeRun("hand/plain-0", slow), writeRun("hand/reinforced-0", fast, { seconds: 2 })]
+  const report = await compareCurves({ runs, guessing: 0.1 })
+  const [comparison] = report.comparisons
+  expect(comparison).toMatchObject({ weaker: "plain", stronger: "reinforced", pairs: 1, pairing: "seeds" })
+  // A gain of 0.4. At 80 % of it, 0.42: 320 samples, and 80 on the other curve, which starts at 0.1.
+  const at = comparison!.efficiency.levels.map(({ samples }) => samples.median)
+  expect(at).toEqual([4, 360 / 90, 380 / 95, 400 / 100].map((ratio) => expect.closeTo(ratio, 9)))
+  // Ten samples a step: one second a step, and two.
+  expect(comparison!.efficiency.levels.map(({ seconds }) => seconds!.median)).toEqual(
+    at.map((each) => expect.closeTo(each / 2, 9)),
+  )
+  expect(report.sides[0]!.runs[0]!.curve.map(({ seconds }) => seconds)).toEqual([20, 40])
+  expect(verdictText(comparison!)).toBe(
+    "For 90% of plain's gain over guessing, plain needs 4.0 times the samples of reinforced",
+  )
+  expect(caveatText(comparison!)).toMatch(/^One run a side/)
+})
+
+test("the weaker side is the one with the lower best, also where it is not the baseline", async () => {
+  const runs = [writeRun("swap/plain-0", fast), writeRun("swap/other-0", slow)]
+  const { comparisons, baseline } = await compareCurves({ runs, guessing: 0.1 })
+  expect(baseline).toBe("plain")
+  expect([comparisons[0]!.weaker, comparisons[0]!.stronger]).toEqual(["other", "plain"])
+  expect(headlineOf(comparisons[0]!.efficiency).samples.median).toBeCloseTo(4, 9)
+})
+
+test("seeds are compared with each other, and different seeds each with each", async () => {
+  for (const seed of [0, 1]) {
+    writeRun(`seeds/plain-${seed}`, slow)
+    writeRun(`seeds/reinforced-${1 - seed}`, seed === 0 ? fast : slow)
+  }
+  const same = (await compareCurves({ runs: [join(root, "seeds")], guessing: 0.1 })).comparisons[0]!
+  expect(same).toMatchObject({ pairs: 2, pairing: "seeds" })
+  expect(headlineOf(same.efficiency).samples).toEqual({
+    median: expect.closeTo(2.5, 9),
+    low: expect.closeTo(1, 9),
+    high: expect.closeTo(4, 9),
+  })
+  writeRun("seeds/plain-7", slow)
+  const all = await compareCurves({
+    runs: [join(root, "seeds", "reinforced-0"), join(root, "seeds", "reinforced-1")],
+    baseline: [0, 1, 7].map((seed) => join(root, "seeds", `plain-${seed}`)),
+    guessing: 0.1,
+  })
+  expect(all.comparisons[0]).toMatchObject({ weaker: "plain", pairs: 6, pairing: "all" })
+})
+
+test("an experiment's folder: students alone, short schedules, subsets, and what its report says of guessing", async () => {
+  const home = join(root, "cifar10")
+  writeRun("cifar10/teachers/a", fast)
+  for (const [kind, points] of [
+    ["plain", slow],
+    ["reinforced", fast],
+  ] as const) {
+    writeRun(`cifar10/students/${kind}-0`, points, { data: "400 samples in 8 shards, 100 bytes (00)" })
+    const end = points.at(-1)![1]
+    writeRun(`cifar10/students/of-100-pictures/${kind}-0`, [[400, kind === "plain" ? 0.2 : end - 0.1]])
+  }
+  writeRun("cifar10/students/plain-0-of-20-steps", [[200, 0.4]])
+  writeFileSync(join(home, "report.json"), JSON.stringify({ guessing: 0.1 }))
+  const report = await compareCurves({ runs: [home] })
+  expect(report.guessing).toBe(0.1)
+  expect(
+    report.sides.map(({ name, runs, subsets, scheduled }) => [name, runs.length, subsets.length, scheduled.length]),
+  ).toEqual([
+    ["plain", 1, 1, 1],
+    ["reinforced", 1, 1, 0],
+  ])
+  const { efficiency, unique } = report.comparisons[0]!
+  expect(efficiency.scheduled.map(({ share, average }) => [share, average])).toEqual([
+    [0.5, 0.4],
+    [1, 0.5],
+  ])
+  // Plain has 0.46 with 100 + 300 * 0.26 / 0.3 pictures, reinforced with 100 * 0.36 / 0.5.
+  expect(headlineOf(unique!).samples.median).toBeCloseTo(360 / 72, 9)
+  expect(levelRows(report.comparisons[0]!)[1]).toMatchObject({
+    against: "90% of its gain",
+    unique: "5.0",
+    isHeadline: true,
+  })
+  const page = await curvePage(report)
+  for (const text of ["<h2>Accuracy over different pictures", "plain, 100 different", "4.0", "5.0"])
+    expect(page).toContain(text)
+  expect(page).not.toMatch(/NaN|undefined|Infinity|https?:\/\/(?!www\.w3\.org)/)
+})
+
+test("a plateau is found and said, and a run that learned nothing has no ratio", async () => {
+  const flat: Point[] = [
+    [100, 0.49],
+    [400, 0.5],
+  ]
+  const runs = [
+    writeRun("flat/plain-0", flat),
+    writeRun("flat/reinforced-0", fast),
+    writeRun("flat/none-0", [[400, 0.1]]),
+  ]
+  const report = await compareCurves({ runs, guessing: 0.1 })
+  // 95 % of the gain of 0.4: 0.48 after 100 * 0.38 / 0.39 samples.
+  expect(report.sides[0]!.runs[0]!.plateau).toBeCloseTo(97.44, 2)
+  expect(levelRows(report.comparisons[0]!).map(({ against }) => against)).toEqual([
+    "80% of its gain",
+    "90% of its gain",
+    "95% of its gain, on a plateau",
+    "100% of its gain, on a plateau",
+  ])
+  const none = report.comparisons.find(({ weaker }) => weaker === "none")!
+  expect(verdictText(none)).toBe("none learned nothing beyond guessing, so there is no ratio to plain")
+  expect(levelRows(none)).toEqual([])
+})
+
+test("what guessing gives is known by a task's name, or asked for", async () => {
+  const runs = [writeRun("known/a-0", slow), writeRun("known/b-0", fast)]
+  expect((await compareCurves({ runs })).guessing).toBe(0.1)
+  const folder = writeRun("unknown/a-0", slow)
+  writeFileSync(join(folder, "metrics.jsonl"), '{"step":1,"samplesSeen":10,"tasks":{"birds":0.5},"average":0.5}\n')
+  await expect(compareCurves({ runs: [folder] })).rejects.toThrow("it is not known what guessing gives in birds")
+  await expect(compareCurves({ runs: [...runs, folder], guessing: 0.1 })).rejects.toThrow("no task in common")
+})
+
+test("what is not a run, and a run without evaluations, are said", async () => {
+  await expect(compareCurves({ runs: [join(root, "nowhere")] })).rejects.toThrow("there is no such folder")
+  const folder = writeRun("plainly/a-0", slow)
+  writeFileSync(join(folder, "metrics.jsonl"), '{"step":1,"samplesSeen":10,"losses":{},"seconds":1}\n')
+  await expect(compareCurves({ runs: [folder] })).rejects.toThrow(`${folder} has no evaluation`)
+  writeFileSync(join(folder, "metrics.jsonl"), '{"step":1,"samplesSeen":10,"tasks":{"a":"x"}}\n')
+  await expect(compareCurves({ runs: [folder] })).rejects.toThrow("has no scores")
+})
