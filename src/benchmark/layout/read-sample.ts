@@ -104,12 +104,11 @@ function pictureOf(members: Members, name: Name): Uint8Array {
   const extension = layoutPictures.find((candidate) => members.has(candidate))
   if (extension === undefined)
     throw new UserError(`${name()} has no picture`, "a .jpg, .jpeg, .png or .webp was expected")
-  return ownBytes(members.get(extension)!, extension, name)
+  return nonEmpty(members.get(extension)!, extension, name)
 }
 
-/** In memory of its own: sent to a thread, a view would take all of the piece along that it was read in. */
-function ownBytes(bytes: Uint8Array, extension: string, name: Name): Uint8Array {
-  if (bytes.length > 0) return bytes.length === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
+function nonEmpty(bytes: Uint8Array, extension: string, name: Name): Uint8Array {
+  if (bytes.length > 0) return bytes
   throw new UserError(`${name()}: .${extension} is empty`, "a picture was expected")
 }
 
@@ -166,5 +165,5 @@ function candidateOf(members: Members, i: number, name: Name): Uint8Array {
   const extension = layoutPictures.map((each) => `${i}.${each}`).find((candidate) => members.has(candidate))
   if (extension === undefined)
     throw new UserError(`${name()} has no picture of candidate ${i}`, `a .${i}.jpg, .jpeg, .png or .webp was expected`)
-  return ownBytes(members.get(extension)!, extension, name)
+  return nonEmpty(members.get(extension)!, extension, name)
 }
