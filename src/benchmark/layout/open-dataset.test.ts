@@ -123,6 +123,14 @@ test("texts with a mark, CRLF, blanks and lines at the end; a picture's memory i
   for (const { images } of await all("birds")) expect(images[0]!.buffer.byteLength).toBe(2)
 })
 
+test("a row's folder with shards comes before one without", async () => {
+  await birds()
+  write("wds_birds_test/README.md", "moved")
+  expect((await openDataset(root, row)).location).toBe(join(root, "birds"))
+  rmSync(join(root, "birds"), { recursive: true })
+  expect(await messageOf(openDataset(root, row))).toBe("ROOT/wds_birds_test has no test/nshards.txt")
+})
+
 test("the first folder that is there; another split; numbers that are not the published ones are notes", async () => {
   await birds()
   await birds("wds_birds_test")
@@ -253,6 +261,7 @@ const wrong: [string, () => unknown, string, (SuiteTask | string)?][] = [
   ["no picture of a candidate", both(type("association"), first({ json: '{"cue": "c", "candidates": ["a", "b"], "associations": ["a"]}', "0.jpg": "p" })), `${at} has no picture of candidate 1`],
   ["an association that is not a candidate", both(type("association"), first({ json: '{"cue": "c", "candidates": ["a"], "associations": ["z"]}', "0.jpg": "p" })), `${at}: .json associates "z", which is not a candidate`],
   ["no metadata", groupsFile, `${at} has no .npy`],
+  ["no metadata of attributes", both(type("attributes"), faces), `${at} has no .npy`],
   ["no metadata of a row", () => {}, `${at} has no .npy`, { ...row, groupMetrics: "geode" }],
   ["too few metadata for a row", first(npy([1])), `${at}: .npy has 1 values, expected 2 at least`, { ...row, groupMetrics: "fmow" }],
   ["metadata of another width", both(groupsFile, first(npy([1, 0]))), `${at}: .npy has 2 values, expected 1, one for each column of groups.json`],

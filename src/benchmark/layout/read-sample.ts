@@ -39,14 +39,16 @@ export class SampleReader {
    */
   read(shard: string, where: string, { key, members }: ShardSample): BenchmarkSample {
     const name: Name = () => `${where}: sample ${quoted(key)}`
-    const { kind } = this.rules
-    const common = { key: `${shard}/${key}`, metadata: this.metadata(members, name) }
-    if (kind === "association") return { ...common, label: null, ...associationOf(members, name) }
+    const { kind, classes } = this.rules
+    const metadata = this.metadata(members, name)
+    if (kind === "association")
+      return { key: `${shard}/${key}`, label: null, metadata, ...associationOf(members, name) }
     return {
-      ...common,
+      key: `${shard}/${key}`,
       images: [pictureOf(members, name)],
-      label: kind === "classification" ? labelOf(members, this.rules.classes!, name) : null,
+      label: kind === "classification" ? labelOf(members, classes!, name) : null,
       texts: kind === "retrieval" || kind === "caption-selection" ? captionsOf(members, kind, name) : [],
+      metadata,
       associations: null,
     }
   }
@@ -55,7 +57,7 @@ export class SampleReader {
     const { kind, groups, groupMetrics } = this.rules
     const bytes = members.get("npy")
     if (!bytes) {
-      if (kind !== "multilabel" && !groups && !groupMetrics) return null
+      if (kind !== "multilabel" && kind !== "attributes" && !groups && !groupMetrics) return null
       throw new UserError(
         `${name()} has no .npy`,
         `${kind === "multilabel" ? "0 or 1 for each class" : "a row of metadata"} was expected`,

@@ -1,8 +1,8 @@
 /**
  * The files in a tar archive in one pass. The archive goes through two buffers in turn, of which one is filled while the other
- * is looked at; what is wanted is copied once, to memory of its own. Archives of small pictures have a header
- * for every few hundred bytes, and tar-stream, which serves everywhere else, takes about 8 times as long for them as reading
- * the file does (10,000 pictures of 2.5 KB: 200 ms in place of 25). Understood are ustar, GNU's long names and PAX.
+ * is looked at; what is wanted is copied once. Archives of small pictures have a header for every few hundred bytes, for which
+ * tar-stream, which serves everywhere else, takes longest: measured, a picture of 2.5 KB with its label takes 7 microseconds
+ * here, and 20 to 40 there. Understood are ustar, GNU's long names and PAX.
  */
 import { isUtf8 } from "node:buffer"
 import { constants } from "node:fs"
