@@ -209,6 +209,7 @@ const wrong: [string, () => unknown, Partial<PackOptions> & { source?: string },
   ["parts of data", async () => { await picture("parts/train/a/1.jpg", 5); await picture("parts/test/a/1.jpg", 6) }, { source: "parts" }, "FOLDER/parts holds parts of the data, not classes"],
   ["columns of a folder", () => {}, { classColumn: "kind" }, "FOLDER/in is a folder, which has no columns"],
   ["shards", () => text("tars/0.tar", "x"), { source: "tars" }, "FOLDER/tars is not a folder of pictures or a list of them"],
+  ["a list of neither", () => text("l.csv", "filepath,label\nin/owl/1.webp,x\n"), { source: "l.csv" }, 'FOLDER/l.csv has no column "title", only "filepath", "label"'],
   ["no such column of groups", () => text("l.csv", "filepath,title\nin/owl/1.webp,x\n"), { source: "l.csv", groupColumns: ["place"] }, 'FOLDER/l.csv has no column "place" for groups, only none'],
   ["two groups of a picture", () => text("l.csv", "filepath,title,g\nin/owl/1.webp,x,1\nin/owl/1.webp,y,2\n"), { source: "l.csv", groupColumns: ["g"] }, 'FOLDER/l.csv: FOLDER/in/owl/1.webp is both "1" and "2"'],
   ["a template without a place", () => {}, { templates: ["a photo"] }, 'the template "a photo" is not one line with a place for the class name'],
@@ -222,4 +223,5 @@ test.each(wrong)("%s is one line", async (...[, prepare, { source = "in", ...opt
   const error = await pack(source, options).catch((error: unknown) => error)
   expect(error).toBeInstanceOf(UserError)
   expect((error as Error).message.replaceAll(folder, "FOLDER")).toBe(message)
+  if (message.includes('no column "title"')) expect((error as UserError).hint).toContain("--class-column")
 })
