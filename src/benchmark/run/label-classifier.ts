@@ -35,12 +35,11 @@ async function encodeLabels(
   { onPrompts, signal }: LabelOptions,
 ): Promise<Float32Array> {
   const vectors = new Float32Array(classNames.length * model.embedDim)
-  const encoder = { embedDim: model.embedDim, encodeTexts: (texts: readonly string[]) => model.encodeTexts(texts) }
   const atOnce = Math.max(1, Math.floor(promptsAtOnce / templates.length))
   for (let from = 0; from < classNames.length; from += atOnce) {
     signal?.throwIfAborted()
     const names = classNames.slice(from, from + atOnce)
-    vectors.set(await labelVectors(encoder, names, templates), from * model.embedDim)
+    vectors.set(await labelVectors(model, names, templates), from * model.embedDim)
     onPrompts?.((from + names.length) * templates.length, classNames.length * templates.length)
   }
   return vectors

@@ -9,7 +9,7 @@ import { textVectors } from "../../evaluate/encode.ts"
 import { type AssociationAnswer, associationAnswer, cuePrompt } from "../../evaluate/metrics/association.ts"
 import { faceAttributes, linesByAttribute } from "../../evaluate/metrics/attributes.ts"
 import { captionAnswer } from "../../evaluate/metrics/caption-selection.ts"
-import type { TaskAnswers } from "../../evaluate/metrics/metrics.ts"
+import type { TaskAnswers } from "../../evaluate/metrics/task-metrics.ts"
 import { keptClasses, type Predictions, topK } from "../../evaluate/metrics/predictions.ts"
 import { retrievalRanks } from "../../evaluate/metrics/retrieval.ts"
 import type { TaskKind } from "../../evaluate/suite/suite-task.ts"
@@ -275,17 +275,14 @@ async function captionVectors(
   { onPrompts, signal }: LabelOptions,
 ): Promise<Float32Array> {
   const vectors = new Float32Array(texts.length * model.embedDim)
-  const encoder = { ...noImages, embedDim: model.embedDim, encodeTexts: (some: readonly string[]) => model.encodeTexts(some) }
   for (let from = 0; from < texts.length; from += textsAtOnce) {
     signal?.throwIfAborted()
     const block = texts.slice(from, from + textsAtOnce)
-    vectors.set(await textVectors(encoder, block), from * model.embedDim)
+    vectors.set(await textVectors(model, block), from * model.embedDim)
     onPrompts?.(from + block.length, texts.length)
   }
   return vectors
 }
-
-const noImages = { encodeImages: () => Promise.reject(new Error("invariant: texts alone")) }
 
 function rowsOf(vectors: Float32Array, width: number, rows: readonly number[]): Float32Array {
   return concatenate(rows.map((row) => vectors.subarray(row * width, (row + 1) * width)))
