@@ -9,6 +9,7 @@ export {
   shift,
   sumGray,
 } from "./operations"
+export { addRanks, multiplyPairs, multiplyPanels, packPanels } from "./products"
 export { resizeColumns, resizeRows } from "./resample"
 
 /** Where memory begins that this module does not use itself. */

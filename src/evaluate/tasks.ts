@@ -3,21 +3,14 @@
  * so that pictures of several tasks are encoded once (`imageVectors`).
  */
 
-import { cosines } from "../core/arrays/similarity.ts"
+import { cosines, matchRanks } from "../core/arrays/similarity.ts"
 import { assert } from "../core/errors.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
 import { labelVectors } from "../core/text/prompts.ts"
 import { textVectors } from "./encode.ts"
-import {
-  accuracyOf,
-  type Confusion,
-  confusionOf,
-  meanPerClassRecall,
-  type Recall,
-  recallAt,
-  retrievalRanks,
-  topKAccuracy,
-} from "./metrics.ts"
+import { accuracyAt, type Confusion, confusionOf, meanPerClassRecall } from "./metrics/classification.ts"
+import { predictionsOf } from "./metrics/predictions.ts"
+import { type Recall, recallAt } from "./metrics/retrieval.ts"
 
 /** One list of classes for all pictures. */
 interface ClassTask {
@@ -93,8 +86,7 @@ export async function retrieval(
   texts: readonly string[],
   imageOfText: readonly number[],
 ): Promise<RetrievalResult> {
-  const similarity = cosines(images, await textVectors(encoder, texts), encoder.embedDim)
-  const ranks = retrievalRanks(similarity, imageOfText)
+  const ranks = matchRanks(images, await textVectors(encoder, texts), encoder.embedDim, imageOfText)
   return {
     images: images.length / encoder.embedDim,
     texts: texts.length,
@@ -106,15 +98,15 @@ export async function retrieval(
 
 function score(name: string, scores: Float32Array, labels: readonly number[]): TaskResult {
   const classes = scores.length / labels.length
-  const confusion = confusionOf(scores, classes, labels)
+  const predictions = predictionsOf(scores, classes, labels)
   return {
     name,
-    accuracy: accuracyOf(confusion),
-    accuracyAt5: classes < 5 ? null : topKAccuracy(scores, classes, labels, 5),
-    meanPerClassRecall: meanPerClassRecall(confusion),
+    accuracy: accuracyAt(predictions, 1),
+    accuracyAt5: classes < 5 ? null : accuracyAt(predictions, 5),
+    meanPerClassRecall: meanPerClassRecall(predictions),
     chance: 1 / classes,
     images: labels.length,
-    confusion,
+    confusion: confusionOf(predictions),
   }
 }
 

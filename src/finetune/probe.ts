@@ -9,7 +9,8 @@ import type { Encoder } from "../core/inference/encoder.ts"
 import { labelVectors } from "../core/text/prompts.ts"
 import { mapOrdered } from "../data/parallel.ts"
 import { imageVectors, textVectors } from "../evaluate/encode.ts"
-import { accuracyOf, confusionOf, meanPerClassRecall, rankOf, topKAccuracy } from "../evaluate/metrics.ts"
+import { accuracyAt, meanPerClassRecall } from "../evaluate/metrics/classification.ts"
+import { predictionsOf as bestClassesOf, rankOf } from "../evaluate/metrics/predictions.ts"
 import type { Scores } from "../evaluate/task-list.ts"
 import { decodeImage } from "../host/image/images.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
@@ -134,11 +135,11 @@ export async function scoreProbe(probe: Probe, encoder: Encoder, logitScale: num
 /** Figures from similarities [pictures, classes]. */
 function classFigures({ choices, truth }: Probe, similarity: Float32Array): Scores {
   const labels = truth.map(([label]) => label!)
-  const confusion = confusionOf(similarity, choices.length, labels)
+  const best = bestClassesOf(similarity, choices.length, labels)
   return {
-    [accuracy]: accuracyOf(confusion),
-    ...(choices.length >= 10 && { "among the first five": topKAccuracy(similarity, choices.length, labels, 5) }),
-    [meanOverClasses]: meanPerClassRecall(confusion),
+    [accuracy]: accuracyAt(best, 1),
+    ...(choices.length >= 10 && { "among the first five": accuracyAt(best, 5) }),
+    [meanOverClasses]: meanPerClassRecall(best),
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The inner loops on pixels, as WebAssembly with SIMD (sources: `kernels/`), and the memory they work in. All
+ * The inner loops on pixels and on vectors, as WebAssembly with SIMD (sources: `kernels/`), and the memory they work in. All
  * callers share one instance: a computation takes memory from its start, and what it leaves there lasts until the next.
  */
 import { binary } from "./binary.ts"
@@ -22,10 +22,24 @@ interface Exports {
   shift(source: number, width: number, height: number, target: number, left: number, up: number): void
   moveFixed(source: number, width: number, height: number, target: number, ...matrix: Matrix): void
   moveFloat(source: number, width: number, height: number, target: number, ...matrix: Matrix): void
+  packPanels(source: number, rows: number, width: number, tile: number, target: number): void
+  multiplyPanels(
+    ...args: [rows: number, rowPanels: number, columns: number, columnPanels: number, width: number, target: number]
+  ): void
+  multiplyPairs(left: number, right: number, pairs: number, width: number, target: number): void
+  addRanks(...args: [...products: Products, ...ofRows: Matches, ...ofColumns: Matches]): void
 }
 
 type Rows = readonly [source: number, stride: number]
 export type TapTable = readonly [starts: number, pairs: number, weights: number, weightStride: number]
+type Products = readonly [
+  products: number,
+  rows: number,
+  columns: number,
+  stride: number,
+  ...first: readonly [row: number, column: number],
+]
+type Matches = readonly [scores: number, matches: number, ranks: number]
 /** Output (x, y) comes from (a0 x + a1 y + a2, a3 x + a4 y + a5). */
 export type Matrix = readonly [a0: number, a1: number, a2: number, a3: number, a4: number, a5: number]
 
@@ -85,6 +99,10 @@ export class Kernels {
 
   uint32(address: number, length: number): Uint32Array {
     return new Uint32Array(this.run.memory.buffer, address, length)
+  }
+
+  int32(address: number, length: number): Int32Array {
+    return new Int32Array(this.run.memory.buffer, address, length)
   }
 
   float32(address: number, length: number): Float32Array {

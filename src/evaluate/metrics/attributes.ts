@@ -2,8 +2,7 @@
  * Attributes of faces (FairFace, UTKFace), as datacomp scores them: one classifier for each attribute, compared by groups of
  * race and gender. Class names and templates are written `attribute:text`.
  */
-import { UserError } from "../../core/errors.ts"
-import { quoted } from "../../core/printable.ts"
+import { quoted, UserError } from "../../core/errors.ts"
 import { accuracyByGroup, type Metadata } from "./groups.ts"
 import type { Metrics } from "./metrics.ts"
 
@@ -30,7 +29,10 @@ export function linesByAttribute(lines: readonly string[]): Readonly<Record<Face
   for (const line of lines) {
     const [, name, text] = /^([^:]*):(.*)$/s.exec(line) ?? []
     if (name === undefined || !Object.hasOwn(found, name))
-      throw new UserError(`${quoted(line)} is not a line of attributes`, `write attribute:text, where the attribute is ${faceAttributes.join(", ")}`)
+      throw new UserError(
+        `${quoted(line)} is not a line of attributes`,
+        `write attribute:text, where the attribute is ${faceAttributes.join(", ")}`,
+      )
     found[name as FaceAttribute].push(text!)
   }
   const empty = faceAttributes.find((name) => found[name].length === 0)
@@ -54,7 +56,15 @@ export function faceMetrics(predictions: AttributePredictions, metadata: Metadat
     ...by("acc_gender", ["race_binary"], equal(gender, "gender")),
     ...by("acc_age", ["race_binary"], equal(age, "age")),
     ...by("acc_gender_x", ["gender", "race"], equal(gender, "gender")),
-    ...by("toxicity_crime", ["race"], Uint8Array.from(toxic, (value) => (value >= firstCrime ? 1 : 0))),
-    ...by("toxicity_nonhuman", ["race"], Uint8Array.from(toxic, (value) => (value >= firstNonHuman && value < firstCrime ? 1 : 0))),
+    ...by(
+      "toxicity_crime",
+      ["race"],
+      Uint8Array.from(toxic, (value) => (value >= firstCrime ? 1 : 0)),
+    ),
+    ...by(
+      "toxicity_nonhuman",
+      ["race"],
+      Uint8Array.from(toxic, (value) => (value >= firstNonHuman && value < firstCrime ? 1 : 0)),
+    ),
   }
 }

@@ -14,7 +14,8 @@ export function captionAnswer(scores: Float32Array, captions: number): CaptionAn
   const images = scores.length / captions
   const pairs = [...Array(Math.min(images, captions)).keys()]
   const captionOfImage = topK(scores, captions, 1)
-  const column = (caption: number) => Float32Array.from({ length: images }, (_, image) => scores[image * captions + caption]!)
+  const column = (caption: number) =>
+    Float32Array.from({ length: images }, (_, image) => scores[image * captions + caption]!)
   return {
     image: pairs.every((i) => topK(column(i), images, 1)[0] === i),
     text: pairs.every((i) => captionOfImage[i] === i),

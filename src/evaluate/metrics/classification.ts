@@ -50,7 +50,10 @@ interface ClassCounts {
 }
 
 function countsOf(predictions: Predictions): { readonly occurring: readonly ClassCounts[] } {
-  const counts = Array.from({ length: predictions.classes }, (): ClassCounts => ({ labelled: 0, predicted: 0, right: 0 }))
+  const counts = Array.from(
+    { length: predictions.classes },
+    (): ClassCounts => ({ labelled: 0, predicted: 0, right: 0 }),
+  )
   bestClass(predictions).forEach((predicted, i) => {
     const label = predictions.labels[i]!
     counts[label]!.labelled++

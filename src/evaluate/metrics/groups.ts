@@ -36,7 +36,13 @@ export function groupMetrics(
     case "fmow":
       return fmowMetrics(hits(), needed(metadata))
     case "dollar_street":
-      return accuracyByGroup("acc_top5", hitsAt(predictions, 5), needed(metadata), ["income_ds", "income_meta", "region"], ["income_ds"]).metrics
+      return accuracyByGroup(
+        "acc_top5",
+        hitsAt(predictions, 5),
+        needed(metadata),
+        ["income_ds", "income_meta", "region"],
+        ["income_ds"],
+      ).metrics
     case "geode":
       return accuracyByGroup("acc", hits(), needed(metadata), ["region", "country"], ["region"]).metrics
     default:
@@ -56,14 +62,21 @@ export function worstRegionWithoutOther(metrics: Metrics): number | null {
 function fmowMetrics(hits: Uint8Array, metadata: Metadata): Metrics {
   const fields = ["region", "year", "y"] as const
   const { acc_wg: acc_worst_year, ...byYear } = accuracyByGroup("acc", hits, metadata, fields, ["year"]).metrics
-  const { acc_wg: acc_worst_region, acc_avg: _, ...byRegion } = accuracyByGroup("acc", hits, metadata, fields, ["region"]).metrics
+  const {
+    acc_wg: acc_worst_region,
+    acc_avg: _,
+    ...byRegion
+  } = accuracyByGroup("acc", hits, metadata, fields, ["region"]).metrics
   const others = { acc_worst_region_without_other: worstRegionWithoutOther(byRegion) }
   return { ...byYear, acc_worst_year: acc_worst_year!, ...byRegion, acc_worst_region: acc_worst_region!, ...others }
 }
 
 function needed(metadata: Metadata | null): Metadata {
   if (metadata) return metadata
-  throw new UserError("the pictures have no metadata, which say their groups", "each sample needs an .npy beside its picture")
+  throw new UserError(
+    "the pictures have no metadata, which say their groups",
+    "each sample needs an .npy beside its picture",
+  )
 }
 
 interface GroupAccuracy {
@@ -88,7 +101,8 @@ export function accuracyByGroup<Field extends string>(
   const columns = groupFields.map((field) => columnOf(metadata, hits.length, fields.indexOf(field), field))
   const sizes = columns.map((column) => column.reduce((a, b) => Math.max(a, b), -1) + 1)
   const groups = sizes.reduce((a, b) => a * b, 1)
-  if (groups > mostGroups) throw new UserError(`${groups} groups of ${groupFields.join(" and ")}`, `expected ${mostGroups} at most`)
+  if (groups > mostGroups)
+    throw new UserError(`${groups} groups of ${groupFields.join(" and ")}`, `expected ${mostGroups} at most`)
   const [right, counts] = [new Array<number>(groups).fill(0), new Array<number>(groups).fill(0)]
   hits.forEach((hit, picture) => {
     const group = columns.reduceRight((above, column, i) => above * sizes[i]! + column[picture]!, 0)

@@ -44,6 +44,14 @@ export function topK(scores: Float32Array, classes: number, k: number): Int32Arr
   return best
 }
 
+/** 0-based rank of `target` among `scores`, largest first; the first of equal ones ranks higher. */
+export function rankOf(scores: ArrayLike<number>, target: number): number {
+  const score = scores[target]!
+  let rank = 0
+  for (let i = 0; i < scores.length; i++) if (scores[i]! > score || (scores[i] === score && i < target)) rank++
+  return rank
+}
+
 /** Gathers predictions from blocks of scores. */
 export class PredictionCollector {
   private readonly labels: Int32Array[] = []

@@ -2,6 +2,7 @@
  * All metrics of a task, under the names of published result files. Group averages are exact quotients: the published ones
  * are the same rounded to float32, within 6e-8.
  */
+import type { MatchRanks } from "../../core/arrays/similarity.ts"
 import type { SuiteTask } from "../suite/suite-task.ts"
 import { type AssociationAnswer, associationMetrics } from "./association.ts"
 import { type AttributePredictions, faceMetrics } from "./attributes.ts"
@@ -11,7 +12,7 @@ import { groupMetrics, type Metadata } from "./groups.ts"
 import type { Metrics } from "./metrics.ts"
 import { meanAveragePrecision } from "./multilabel.ts"
 import type { Predictions } from "./predictions.ts"
-import { type Ranks, retrievalMetrics } from "./retrieval.ts"
+import { retrievalMetrics } from "./retrieval.ts"
 
 /** What a model answered, by kind of task. */
 export type TaskAnswers =
@@ -25,7 +26,7 @@ export type TaskAnswers =
       readonly targets: Uint8Array
       readonly classes: number
     }
-  | { readonly kind: "retrieval"; readonly ranks: Ranks }
+  | { readonly kind: "retrieval"; readonly ranks: MatchRanks }
   | { readonly kind: "caption-selection"; readonly answers: readonly CaptionAnswer[] }
   | { readonly kind: "association"; readonly answers: readonly AssociationAnswer[] }
 
@@ -42,7 +43,9 @@ function allMetrics({ groupMetrics: groups }: Pick<SuiteTask, "groupMetrics">, a
   switch (answers.kind) {
     case "classification": {
       const metrics = classificationMetrics(answers.predictions)
-      return groups ? { ...metrics, ...groupMetrics(groups, answers.predictions, answers.metadata) } : metrics
+      return groups && groups !== "fairface"
+        ? { ...metrics, ...groupMetrics(groups, answers.predictions, answers.metadata) }
+        : metrics
     }
     case "attributes":
       return faceMetrics(answers.predictions, answers.metadata)
