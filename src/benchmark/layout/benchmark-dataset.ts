@@ -10,10 +10,12 @@ export interface BenchmarkDataset {
   /** Told by `dataset_type.txt`; a row of the suite may say more. */
   readonly kind: TaskKind
   readonly split: string
-  /** Null where the kind has none. */
+  /** Null where the kind has none. Those of attributes are `attribute:text`, which `attributesOf` takes apart. */
   readonly classNames: readonly string[] | null
-  /** Prompts with `{c}` or `{}` where the class name goes. */
+  /** Prompts with `{c}` or `{}` where the class name goes; those of attributes are `attribute:text`. */
   readonly templates: readonly string[] | null
+  /** What the columns of a sample's `metadata` say, from `groups.json`; null where there is no such file. */
+  readonly groups: readonly GroupColumn[] | null
   readonly shards: number
   /**
    * What the pictures are, whatever the class names and templates: a hash over the shards' names, sizes and (where they are
@@ -21,10 +23,25 @@ export interface BenchmarkDataset {
    */
   readonly identity: string
   /**
-   * All samples in their order, a shard at a time. Pictures are not decoded.
+   * What is not wrong but should be seen, a line each: numbers of classes or samples that are not the published ones. The
+   * number of samples is known when `samples` was read to its end, and the list grows then.
+   */
+  readonly notes: readonly string[]
+  /**
+   * All samples in their order, a shard at a time. Pictures are not decoded; their bytes are views of what was read from the
+   * shard, so a program that keeps a few pictures for long should copy them. Shards of other machines are copied one ahead
+   * into the temporary folder, and removed after use.
    * @throws UserError that names the shard, the sample and what is wrong
    */
   samples(signal?: AbortSignal): AsyncIterable<BenchmarkSample>
+}
+
+/** One column of `metadata`, whose numbers are positions in `groups`. */
+export interface GroupColumn {
+  /** `country` */
+  readonly name: string
+  /** `["Chile", "Japan"]` */
+  readonly groups: readonly string[]
 }
 
 export interface BenchmarkSample {

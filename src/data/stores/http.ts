@@ -1,11 +1,11 @@
 /** Files of web servers, read only. */
-import { EnvironmentError, UserError } from "../../core/errors.ts"
+import { UserError } from "../../core/errors.ts"
 import { readBounded } from "../../host/network/bounded.ts"
 import { failuresOf, NetworkFailure, Watchdog, withRetries } from "../../host/network/network.ts"
 import { fetchFollowing } from "../../host/network/redirects.ts"
 import { download, type RemotePart } from "./download.ts"
 import { mostBytesWhole, retriesOf, type StoreSettings } from "./options.ts"
-import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
+import { type LocalFile, NoAccess, type Storage, type TransferOptions, type Written } from "./storage.ts"
 
 /** A file at an address. */
 export interface HttpFile {
@@ -162,6 +162,6 @@ function statusError({ url, accessHint }: HttpFile, { status, headers }: Respons
   }
   if (status === 404 || status === 410) return new NoSuchFile(`${url}: no such file (${status})`, "check the address")
   if (status === 401 || status === 403)
-    return new EnvironmentError(`${url}: no access (${status})`, accessHint ?? "check the address")
+    return new NoAccess(`${url}: no access (${status})`, accessHint ?? "check the address")
   return new UserError(`${url}: the server answered ${status}`, "check the address")
 }

@@ -2,6 +2,7 @@
 import type { S3ServiceException } from "@aws-sdk/client-s3"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../core/errors.ts"
 import { failureOf, NetworkFailure } from "../../host/network/network.ts"
+import { NoAccess } from "./storage.ts"
 
 export class NoSuchObject extends UserError {}
 
@@ -49,7 +50,7 @@ export function errorOf(url: string, error: unknown): unknown {
       cause,
     )
   }
-  if (refused.has(name) || status === 401 || status === 403) return new EnvironmentError(`${url}: no access (${name}, ${status})`, "check the credentials, the clock and who may use the bucket", cause) // biome-ignore format: a row
+  if (refused.has(name) || status === 401 || status === 403) return new NoAccess(`${url}: no access (${name}, ${status})`, "check the credentials, the clock and who may use the bucket", cause) // biome-ignore format: a row
   if (status === undefined) {
     return code !== undefined || name === "TimeoutError" ? failureOf(error) : error
   }

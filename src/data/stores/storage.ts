@@ -1,4 +1,8 @@
 /** Files by URL, on any store: a path, `file://`, `http(s)://`, `s3://`, `hf://`. */
+import { EnvironmentError } from "../../core/errors.ts"
+
+/** A server refuses a file. Some answer so for what is not there: S3 to who may not list, the hub to who is not logged in. */
+export class NoAccess extends EnvironmentError {}
 
 export interface TransferOptions {
   /** Aborts: nothing is left of the copy, or of the file that is written. */

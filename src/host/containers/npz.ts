@@ -83,10 +83,11 @@ export function npzBytes(arrays: ReadonlyMap<string, { shape: readonly number[];
   return zipBytes(new Map(entries), { deflate: true })
 }
 
-/** Version 1 of the format; the data begin at a multiple of 64 bytes. */
-function npyBytes(shape: readonly number[], values: Float32Array): Uint8Array {
+/** A `.npy` file of row-major values. Version 1 of the format; the data begin at a multiple of 64 bytes. */
+export function npyBytes(shape: readonly number[], values: Float32Array | Int32Array | BigInt64Array): Uint8Array {
   const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(", ")
-  const text = `{'descr': '<f4', 'fortran_order': False, 'shape': (${sizes}), }`
+  const descr = values instanceof Float32Array ? "<f4" : values instanceof Int32Array ? "<i4" : "<i8"
+  const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${sizes}), }`
   const length = Math.ceil((10 + text.length + 1) / 64) * 64 - 10
   const head = Buffer.from("\x93NUMPY\x01\x00..", "latin1")
   head.writeUInt16LE(length, 8)
@@ -96,8 +97,8 @@ function npyBytes(shape: readonly number[], values: Float32Array): Uint8Array {
 
 /** One `.npy` file. `name` begins the message of the UserError that anything damaged gives. */
 function parseNpy(bytes: Uint8Array, name: string): NpyArray {
-  const { header, dataStart } = headerOf(bytes, name)
-  const { dtype, fortran, shape } = parseHeader(header, name)
+  const { descr, fortran, shape, dataStart } = readNpyHeader(bytes, name)
+  const dtype = dtypeOf(descr, name)
   const needed = countOf(shape) * dtypes[dtype].BYTES_PER_ELEMENT
   if (bytes.length - dataStart !== needed) {
     throw fail(`${name}: [${shape}] of ${dtype} is ${needed} bytes, stored are ${bytes.length - dataStart}`)
@@ -105,6 +106,22 @@ function parseNpy(bytes: Uint8Array, name: string): NpyArray {
   const values = valuesOf(bytes.subarray(dataStart), dtype)
   const strides = columnMajorStrides(shape)
   return { dtype, shape, values: fortran && !isRowMajor(shape, strides) ? gather(values, shape, strides) : values }
+}
+
+export interface NpyHeader {
+  /** NumPy's type with its byte order, `<i8`. */
+  readonly descr: string
+  /** Whether values are column-major. */
+  readonly fortran: boolean
+  readonly shape: readonly number[]
+  /** First byte of the values. */
+  readonly dataStart: number
+}
+
+/** What a `.npy` file says of itself, whether its type is read here or not. Throws UserError that begins with `name`. */
+export function readNpyHeader(bytes: Uint8Array, name: string): NpyHeader {
+  const { header, dataStart } = headerOf(bytes, name)
+  return { ...parseHeader(header, name), dataStart }
 }
 
 /** "\x93NUMPY", version, length of the header (2 bytes in version 1, else 4), header. */
@@ -132,7 +149,7 @@ function decode(bytes: Uint8Array, version: number, name: string): string {
 }
 
 /** A Python dict: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), } */
-function parseHeader(text: string, name: string): { dtype: Dtype; fortran: boolean; shape: number[] } {
+function parseHeader(text: string, name: string): Omit<NpyHeader, "dataStart"> {
   const dict = /^\{((?:[^{}']|'[^']*')*)\}\s*$/.exec(text)?.[1] ?? ""
   const descr = /(?:^|,)\s*'descr':\s*'([^']*)'\s*(?=,|$)/.exec(dict)?.[1]
   const fortran = /(?:^|,)\s*'fortran_order':\s*(True|False)\s*(?=,|$)/.exec(dict)?.[1]
@@ -142,7 +159,7 @@ function parseHeader(text: string, name: string): { dtype: Dtype; fortran: boole
   }
   const sizes = [...shape.matchAll(/\d+/g)].map(Number)
   if (sizes.length > mostDimensions || !sizes.every(Number.isSafeInteger)) throw fail(`${name}: the shape is damaged`)
-  return { dtype: dtypeOf(descr, name), fortran: fortran === "True", shape: sizes }
+  return { descr, fortran: fortran === "True", shape: sizes }
 }
 
 function dtypeOf(descr: string, name: string): Dtype {

@@ -1,0 +1,96 @@
+/**
+ * Class names and templates as CLIP_benchmark reads them (clip_benchmark/datasets/builder.py @48de38c): lines as Python's
+ * `splitlines` cuts them, stripped. The number of a line, from 0, is the class's index, so a blank line is a mistake.
+ */
+import { quoted, UserError } from "../../core/errors.ts"
+import { decodeText } from "../../core/text/decode-text.ts"
+
+/** Line feeds, returns, both; and the separators that Python takes for ends of lines. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: Python cuts there too
+const lineEnd = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/
+
+/** The lines of a text; a line end at its end begins no further line. */
+export function splitLines(text: string): string[] {
+  const lines = text.split(lineEnd)
+  if (lines.at(-1) === "") lines.pop()
+  return lines
+}
+
+/** Letters of a name or a template: a tokenizer takes 77 tokens, about 400 letters. */
+const longestLine = 10_000
+
+/**
+ * Class names by index. Blank lines at the end are passed over.
+ *
+ * @param file for messages
+ * @throws UserError that names the file and the line
+ */
+export function parseClassNames(bytes: Uint8Array, file: string): string[] {
+  return linesOf(bytes, file, "class names").map((name, i) => {
+    if (name !== "") return name
+    throw new UserError(
+      `${file}, line ${i + 1}: the class has no name`,
+      "write a name in every line: the line is the label",
+    )
+  })
+}
+
+/** Prompts with a place for the class name. Blank lines are passed over. Throws UserError like `parseClassNames`. */
+export function parseTemplates(bytes: Uint8Array, file: string): string[] {
+  return linesOf(bytes, file, "templates").flatMap((template, i) => {
+    if (template === "" || /\{c?\}/.test(template)) return template === "" ? [] : [template]
+    throw new UserError(
+      `${file}, line ${i + 1}: the template ${quoted(template)} has no place for the class name`,
+      'write {c} where the name goes: "a photo of a {c}."',
+    )
+  })
+}
+
+function linesOf(bytes: Uint8Array, file: string, what: string): string[] {
+  const lines = splitLines(decodeText(bytes, file)).map((line) => line.trim())
+  while (lines.at(-1) === "") lines.pop()
+  if (lines.length === 0) throw new UserError(`${file} is empty`, `${what} were expected, one a line`)
+  const long = lines.findIndex(({ length }) => length > longestLine)
+  if (long < 0) return lines
+  throw new UserError(`${file}, line ${long + 1} has ${lines[long]!.length} letters, more than ${longestLine}`)
+}
+
+export interface Attribute {
+  /** `gender` */
+  readonly name: string
+  readonly classNames: readonly string[]
+  readonly templates: readonly string[]
+}
+
+/**
+ * Class names and templates that are written `attribute:text`, by attribute, in the order of the class names.
+ *
+ * @param location of the data, for messages
+ * @throws UserError where a line has no attribute, or an attribute has classes and no templates
+ */
+export function attributesOf(
+  classNames: readonly string[],
+  templates: readonly string[],
+  location: string,
+): Attribute[] {
+  const names = byAttribute(classNames, `${location}: the class`)
+  const prompts = byAttribute(templates, `${location}: the template`)
+  return [...names].map(([name, classNames]) => {
+    const templates = prompts.get(name)
+    if (templates) return { name, classNames, templates }
+    throw new UserError(
+      `${location}: no template begins with ${quoted(`${name}:`)}, as class names do`,
+      "write templates of every attribute into zeroshot_classification_templates.txt",
+    )
+  })
+}
+
+function byAttribute(lines: readonly string[], what: string): Map<string, string[]> {
+  const found = new Map<string, string[]>()
+  for (const line of lines) {
+    const [, name, text] = /^([^:]+):(.*\S.*)$/.exec(line) ?? []
+    if (name === undefined) throw new UserError(`${what} ${quoted(line)} is not written attribute:text`)
+    found.set(name, [...(found.get(name) ?? []), text!])
+  }
+  return found
+}

@@ -1,0 +1,356 @@
+/**
+ * Opens a task's data below a root: a folder, `http(s)://`, `s3://` or `hf://`. At an owner on the hub
+ * (`hf://datasets/djghosh`) each task is a repository of its own.
+ */
+import { createHash } from "node:crypto"
+import { stat } from "node:fs/promises"
+import { isInputError, quoted, UserError } from "../../core/errors.ts"
+import { isInside } from "../../core/inside.ts"
+import { isObject, jsonOrNull } from "../../core/json.ts"
+import { decodeText } from "../../core/text/decode-text.ts"
+import { mapOrdered } from "../../data/parallel.ts"
+import { textList } from "../../data/reinforced/tar/members.ts"
+import { pathOf } from "../../data/stores/local.ts"
+import { isUrl, openStorage } from "../../data/stores/open.ts"
+import { NoAccess, type Storage } from "../../data/stores/storage.ts"
+import type { SuiteTask, TaskKind } from "../../evaluate/suite/suite-task.ts"
+import { isDirectory } from "../../host/files/files.ts"
+import type { BenchmarkDataset, BenchmarkSample, GroupColumn } from "./benchmark-dataset.ts"
+import { attributesOf, parseClassNames, parseTemplates } from "./class-texts.ts"
+import { SampleReader } from "./read-sample.ts"
+import { shardSamples } from "./shard-samples.ts"
+
+export interface OpenDatasetOptions {
+  /** The folder of the shards. Default: "test" */
+  readonly split?: string
+  /** Default: a new one. */
+  readonly storage?: Storage
+  readonly signal?: AbortSignal
+}
+
+/**
+ * @param root a folder or URL
+ * @param task a row of a suite, or the path of a task below the root: `my/birds`; "." is the root itself
+ * @throws UserError where there is no such task, or its files beside the shards are missing or wrong; the signal's reason
+ */
+export async function openDataset(
+  root: string,
+  task: SuiteTask | string,
+  { split = "test", storage = openStorage(), signal }: OpenDatasetOptions = {},
+): Promise<BenchmarkDataset> {
+  const row = typeof task === "string" ? null : task
+  for (const part of [split, ...(typeof task === "string" && task !== "." ? [task] : [])])
+    if (!isInside(part)) throw new UserError(`${quoted(part)} is not a path below ${root}`, "name a folder: my/birds")
+  const folders = row ? row.folders : [task as string]
+  const files = new TaskFiles(await findFolder(rootOf(root), folders, split, storage), split, storage, signal)
+  const kind = kindOf(await files.text("dataset_type.txt"), row, files.location)
+  const shards = await files.shardCount()
+  const texts = hasClasses(kind) ? await files.classTexts() : { classNames: null, templates: null }
+  if (kind === "attributes") attributesOf(texts.classNames!, texts.templates!, files.location)
+  const groups = await files.groups()
+  return new OpenedDataset(files, await files.shardList(shards), { kind, ...texts, groups, row })
+}
+
+function hasClasses(kind: TaskKind): boolean {
+  return kind === "classification" || kind === "attributes" || kind === "multilabel"
+}
+
+// ----------------------------------------------------------------------------------------------------- the folder
+
+/** The page of an owner on the hub, as CLIP_benchmark takes it. */
+function rootOf(root: string): string {
+  return (
+    root.replace(/\/+$/, "").replace(/^https:\/\/huggingface\.co\/datasets\/([\w.-]+)$/i, "hf://datasets/$1") || "/"
+  )
+}
+
+function joined(folder: string, name: string): string {
+  return name === "." ? folder : `${folder.replace(/\/$/, "")}/${name}`
+}
+
+async function findFolder(root: string, folders: readonly string[], split: string, storage: Storage): Promise<string> {
+  if (isLocal(root) && !(await isDirectory(pathOf(root))))
+    throw new UserError(`${root}: no such folder`, "check --data")
+  let refused: NoAccess | null = null
+  for (const folder of folders) {
+    const location = joined(root, folder)
+    try {
+      if (await isThere(location, split, storage)) return location
+    } catch (error) {
+      if (!(error instanceof NoAccess)) throw error
+      refused ??= error
+    }
+  }
+  if (refused) throw refused
+  const names = folders.map((folder) => quoted(folder)).join(" or ")
+  throw new UserError(`${root} has no folder ${names}`, `a folder with ${split}/nshards.txt was expected`)
+}
+
+async function isThere(location: string, split: string, storage: Storage): Promise<boolean> {
+  if (isLocal(location)) return isDirectory(pathOf(location))
+  for (const name of [`${split}/nshards.txt`, "classnames.txt", "dataset_type.txt"])
+    if (await storage.readBytes(joined(location, name))) return true
+  return false
+}
+
+function isLocal(location: string): boolean {
+  return !isUrl(location) || /^file:/i.test(location)
+}
+
+// ------------------------------------------------------------------------------------------------- beside the shards
+
+interface Shard {
+  /** `0.tar` */
+  readonly name: string
+  readonly url: string
+  /** Null where the server does not say. */
+  readonly bytes: number | null
+  /** Milliseconds; of files on this machine. */
+  readonly modified?: number
+}
+
+const mostShards = 1_000_000
+
+/** How many sizes are asked for at the same time: each may be a request. */
+const atOnce = 16
+
+class TaskFiles {
+  constructor(
+    readonly location: string,
+    readonly split: string,
+    readonly storage: Storage,
+    private readonly signal: AbortSignal | undefined,
+  ) {}
+
+  async text(name: string): Promise<string | null> {
+    const bytes = await this.bytes(name)
+    return bytes && decodeText(bytes, this.at(name))
+  }
+
+  async shardCount(): Promise<number> {
+    const name = `${this.split}/nshards.txt`
+    const text = await this.text(name)
+    if (text === null) throw this.missing(name, "the number of shards was expected in it")
+    const count = /^\s*\d{1,9}\s*$/.test(text) ? Number(text) : Number.NaN
+    if (Number.isNaN(count))
+      throw new UserError(`${this.at(name)} is ${quoted(text.trim())}, expected a number of shards`)
+    if (count === 0) throw new UserError(`${this.at(name)} is 0: the split has no shards`, "choose another split")
+    if (count > mostShards) throw new UserError(`${this.at(name)} is ${count}, more than ${mostShards} shards`)
+    return count
+  }
+
+  async classTexts(): Promise<{ classNames: readonly string[]; templates: readonly string[] }> {
+    const names = await this.bytes("classnames.txt")
+    if (!names) throw this.missing("classnames.txt", "the names of the classes were expected, one a line")
+    const templates = await this.bytes(templateFile)
+    if (!templates) throw this.missing(templateFile, 'prompts were expected, one a line: "a photo of a {c}."')
+    return {
+      classNames: parseClassNames(names, this.at("classnames.txt")),
+      templates: parseTemplates(templates, this.at(templateFile)),
+    }
+  }
+
+  async groups(): Promise<readonly GroupColumn[] | null> {
+    const text = await this.text("groups.json")
+    return text === null ? null : groupsIn(text, this.at("groups.json"))
+  }
+
+  /** All shards; throws where one is missing. */
+  async shardList(count: number): Promise<readonly Shard[]> {
+    const shards: Shard[] = []
+    for await (const shard of mapOrdered(Array(count).keys(), atOnce, (i) => this.shard(i))) shards.push(shard)
+    return shards
+  }
+
+  private async shard(i: number): Promise<Shard> {
+    this.signal?.throwIfAborted()
+    const name = `${i}.tar`
+    const url = this.at(`${this.split}/${name}`)
+    const found = await this.storage.stat(url).catch(unknownSize)
+    if (!found)
+      throw this.missing(`${this.split}/${name}`, `${this.split}/nshards.txt counts it: get it, or mend the number`)
+    const modified = isLocal(url) ? { modified: (await stat(pathOf(url))).mtimeMs } : {}
+    return { name, url, bytes: found.bytes, ...modified }
+  }
+
+  /** Whether there is one shard more than are counted. */
+  async hasShard(i: number): Promise<boolean> {
+    return isLocal(this.location) && (await this.storage.stat(this.at(`${this.split}/${i}.tar`))) !== null
+  }
+
+  private async bytes(name: string): Promise<Uint8Array | null> {
+    this.signal?.throwIfAborted()
+    return this.storage.readBytes(this.at(name))
+  }
+
+  private at(name: string): string {
+    return joined(this.location, name)
+  }
+
+  private missing(name: string, hint: string): UserError {
+    return new UserError(`${this.location} has no ${name}`, hint)
+  }
+}
+
+const templateFile = "zeroshot_classification_templates.txt"
+
+/** A server that does not say how long a file is may give it all the same. */
+function unknownSize(error: unknown): { bytes: null } {
+  if (isInputError(error)) return { bytes: null }
+  throw error
+}
+
+function groupsIn(text: string, file: string): GroupColumn[] {
+  const value = jsonOrNull(text)
+  const columns = isObject(value) && Array.isArray(value.columns) ? value.columns.map(columnOf) : []
+  if (columns.length > 0 && !columns.includes(null)) return columns as GroupColumn[]
+  throw new UserError(
+    `${file} is not a list of groups`,
+    '{"columns": [{"name": "country", "groups": ["Chile", ...]}]} was expected',
+  )
+}
+
+function columnOf(value: unknown): GroupColumn | null {
+  if (!isObject(value) || typeof value.name !== "string") return null
+  const groups = Array.isArray(value.groups) ? textList(value.groups) : null
+  return groups && groups.length > 0 ? { name: value.name, groups } : null
+}
+
+const kinds: readonly TaskKind[] = [
+  ...(["classification", "attributes", "multilabel", "retrieval", "caption-selection", "association"] as const),
+]
+
+/** What a row may make of a type: the benchmark's own words do not tell all kinds apart. */
+const finerKinds: Partial<Record<TaskKind, readonly TaskKind[]>> = {
+  classification: ["attributes"],
+  multilabel: ["attributes"],
+  retrieval: ["caption-selection"],
+}
+
+/** @param text of `dataset_type.txt`; null where there is none */
+function kindOf(text: string | null, row: SuiteTask | null, location: string): TaskKind {
+  const word = text?.trim().toLowerCase() ?? null
+  if (word === null) return row?.kind ?? "classification"
+  const kind = kinds.find((known) => known === word)
+  if (!kind)
+    throw new UserError(`${location}: dataset_type.txt is ${quoted(word)}`, `${kinds.join(", ")} were expected`)
+  if (!row || row.kind === kind || finerKinds[kind]?.includes(row.kind)) return row?.kind ?? kind
+  throw new UserError(`${location} is ${kind} by its dataset_type.txt, and ${row.key} is ${row.kind}`)
+}
+
+// ---------------------------------------------------------------------------------------------------- the samples
+
+interface Opened {
+  readonly kind: TaskKind
+  readonly classNames: readonly string[] | null
+  readonly templates: readonly string[] | null
+  readonly groups: readonly GroupColumn[] | null
+  readonly row: SuiteTask | null
+}
+
+class OpenedDataset implements BenchmarkDataset {
+  readonly location: string
+  readonly kind: TaskKind
+  readonly split: string
+  readonly classNames: readonly string[] | null
+  readonly templates: readonly string[] | null
+  readonly groups: readonly GroupColumn[] | null
+  readonly shards: number
+  readonly identity: string
+  readonly notes: string[] = []
+  private readonly row: SuiteTask | null
+
+  constructor(
+    private readonly files: TaskFiles,
+    private readonly list: readonly Shard[],
+    { kind, classNames, templates, groups, row }: Opened,
+  ) {
+    this.location = files.location
+    this.split = files.split
+    this.kind = kind
+    this.classNames = classNames
+    this.templates = templates
+    this.groups = groups
+    this.row = row
+    this.shards = list.length
+    this.identity = identityOf(files, list)
+    if (row?.classes && classNames && row.classes !== classNames.length)
+      this.note(`classnames.txt names ${classNames.length} classes, and ${row.classes} are published`)
+  }
+
+  async *samples(signal?: AbortSignal): AsyncGenerator<BenchmarkSample> {
+    const { kind, classNames, groups, row, list } = this
+    const classes = classNames?.length ?? null
+    const reader = new SampleReader({ kind, classes, groups, groupMetrics: row?.groupMetrics ?? null })
+    let count = 0
+    for await (const { name, url, path } of localShards(list, this.files.storage, signal)) {
+      for await (const samples of shardSamples(path, url, kind === "association")) {
+        signal?.throwIfAborted()
+        count += samples.length
+        for (const sample of samples) yield reader.read(name, url, sample)
+      }
+    }
+    await this.checkCount(count)
+  }
+
+  private async checkCount(count: number): Promise<void> {
+    const { row, split, location, shards } = this
+    if (count === 0)
+      throw new UserError(
+        `${location}: ${split} has no samples`,
+        "files such as s0000001.jpg and s0000001.cls were expected",
+      )
+    if (split === "test" && row?.size != null && row.size !== count)
+      this.note(`${split} has ${count} samples, and ${row.size} are published`)
+    if (await this.files.hasShard(shards))
+      this.note(`${split}/${shards}.tar is there, but ${split}/nshards.txt counts ${shards}: it is not read`)
+  }
+
+  private note(line: string): void {
+    const note = `${this.location}: ${line}`
+    if (!this.notes.includes(note)) this.notes.push(note)
+  }
+}
+
+/** Remote data are told by their address; data on this machine by the name of their folder, so that it may be moved. */
+function identityOf({ location, split }: TaskFiles, shards: readonly Shard[]): string {
+  const place = isLocal(location) ? pathOf(location).split(/[/\\]/).at(-1) : location
+  const list = shards.map(({ name, bytes, modified }) => [name, bytes, modified ?? null])
+  return createHash("sha256")
+    .update(JSON.stringify([place, split, list]))
+    .digest("hex")
+}
+
+interface LocalShard {
+  readonly name: string
+  readonly url: string
+  readonly path: string
+}
+
+/** Shards as files of this machine: while one is read, the next is copied. A copy is removed when the next is asked for. */
+async function* localShards(
+  shards: readonly Shard[],
+  storage: Storage,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LocalShard> {
+  const ending = new AbortController()
+  const any = signal ? AbortSignal.any([ending.signal, signal]) : ending.signal
+  const fetchOne = ({ url }: Shard) => storage.fetch(url, { signal: any })
+  let ahead = shards.length > 0 ? held(fetchOne(shards[0]!)) : null
+  try {
+    for (const [i, { name, url }] of shards.entries()) {
+      await using file = await ahead!
+      ahead = i + 1 < shards.length ? held(fetchOne(shards[i + 1]!)) : null
+      yield { name, url, path: file.path }
+    }
+  } finally {
+    ending.abort()
+    await ahead?.then((file) => file[Symbol.asyncDispose]()).catch(() => {})
+  }
+}
+
+/** An error waits until its turn comes; without this, Node would end the process for it. */
+function held<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
