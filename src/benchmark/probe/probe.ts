@@ -90,5 +90,6 @@ function picked({ features, width, labels }: Labelled, rows: readonly number[]):
 
 function requireTwo({ labels }: Labelled, classes: number): void {
   const found = new Set(Array.from(labels)).size
-  if (found < 2) throw new UserError(`the training split shows ${found} of ${classes} classes`, "a probe needs two at least")
+  if (found < 2)
+    throw new UserError(`the training split shows ${found} of ${classes} classes`, "a probe needs two at least")
 }

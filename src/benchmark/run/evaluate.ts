@@ -15,6 +15,7 @@ import { type AnswerTable, answerTable } from "./answer-table.ts"
 import type { PictureRecord } from "./encode-pictures.ts"
 import { type EvaluatedModel, type ModelFacts, noFacts } from "./evaluated-model.ts"
 import type { LabelOptions } from "./label-classifier.ts"
+import { withOwnGroups } from "./own-groups.ts"
 import { PicturePool } from "./picture-pool.ts"
 import { type Pass, type PassOptions, passOver, type Sampling } from "./picture-vectors.ts"
 import { type EvaluationSettings, ResultsFolder, reasonOf } from "./results-folder.ts"
@@ -227,12 +228,13 @@ async function scoreTask(
   const shared = secondsSince(begun)
   const scored: Scored[] = []
   for (const taking of takings) scored.push(await finish(task, question, taking, pass, shared))
+  for (const note of dataset.notes) job.say?.(note)
   return scored
 }
 
 function questionOf(task: EvaluationTask, dataset: BenchmarkDataset, job: Job): Question {
   return {
-    ...{ kind: task.kind, location: dataset.location },
+    ...{ kind: task.kind, location: dataset.location, groups: dataset.groups },
     classNames: job.classNames ?? dataset.classNames,
     templates: job.templates ?? dataset.templates,
   }
@@ -262,7 +264,9 @@ async function picturePass(
   let progress: Progress | null = null
   const onPictures = (done: number) => {
     // An association has several pictures for each of its samples.
-    progress ??= startProgress(task.key, kind === "association" || !Number.isFinite(total) ? 0 : total, { unit: "pictures" })
+    progress ??= startProgress(task.key, kind === "association" || !Number.isFinite(total) ? 0 : total, {
+      unit: "pictures",
+    })
     progress.update(done)
   }
   const options: PassOptions = {
@@ -287,14 +291,14 @@ function samplingOf({ samples, size }: EvaluationTask, { picturesPerTask }: Job)
 
 async function finish(
   task: EvaluationTask,
-  { classNames }: Question,
+  { classNames, groups }: Question,
   { run, scorer, seconds }: Taking,
   { records, pictures, cached }: Pass,
   shared: number,
 ): Promise<Scored> {
   const begun = performance.now()
   const given = await scorer.finish(records)
-  const metrics = metricsOf(task, given)
+  const metrics = withOwnGroups(task, metricsOf(task, given), given, groups)
   const answers = answerTable(task.mainMetric, given, records)
   const classes = classNames && task.kind !== "attributes" ? classNames.length : null
   const details = {

@@ -24,7 +24,9 @@ export async function classifierOf(
 ): Promise<Float32Array> {
   const make = () => encodeLabels(model, classNames, templates, options)
   if (!options.cache) return make()
-  const prompts = createHash("sha256").update(JSON.stringify([classNames, templates])).digest("hex")
+  const prompts = createHash("sha256")
+    .update(JSON.stringify([classNames, templates]))
+    .digest("hex")
   return options.cache.vectorsOr(["labels", cacheIdentity(model), prompts], model.embedDim, make)
 }
 

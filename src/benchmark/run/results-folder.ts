@@ -98,7 +98,8 @@ async function readWholeLines(path: string): Promise<TaskResult[]> {
   const lines = bytes.subarray(0, end).toString("utf8").split("\n").slice(0, -1)
   return lines.map((line, i) => {
     const result = jsonOrNull(line)
-    if (isObject(result) && typeof result.key === "string" && isObject(result.metrics)) return result as unknown as TaskResult
+    if (isObject(result) && typeof result.key === "string" && isObject(result.metrics))
+      return result as unknown as TaskResult
     throw new UserError(`${path}, line ${i + 1} is not a task's result`, "remove the line, and its task is done again")
   })
 }
@@ -106,7 +107,10 @@ async function readWholeLines(path: string): Promise<TaskResult[]> {
 async function requireSame(folder: string, { model, data, settings }: EvaluationFile): Promise<void> {
   const path = join(folder, evaluationFile)
   if (!existsSync(path)) {
-    throw new UserError(`${folder} has a ${resultsFile} that no run of evaluate wrote`, "choose another folder with --out")
+    throw new UserError(
+      `${folder} has a ${resultsFile} that no run of evaluate wrote`,
+      "choose another folder with --out",
+    )
   }
   const found = await readJson(path, "what an evaluation is of")
   if (!isObject(found) || found.format !== "mobileclip-evaluation" || !isObject(found.model))
@@ -114,7 +118,9 @@ async function requireSame(folder: string, { model, data, settings }: Evaluation
   const differences = [
     ...(found.model.identity === model.identity ? [] : [`of the model ${quoted(String(found.model.name))}`]),
     ...(found.data === data ? [] : [`on ${quoted(String(found.data))}`]),
-    ...(JSON.stringify(found.settings) === JSON.stringify(settings) ? [] : ["with other class names, templates or numbers of pictures"]),
+    ...(JSON.stringify(found.settings) === JSON.stringify(settings)
+      ? []
+      : ["with other class names, templates or numbers of pictures"]),
   ]
   if (differences.length === 0) return
   throw new UserError(

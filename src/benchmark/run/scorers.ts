@@ -3,16 +3,16 @@
  * classes are known from the start, only the best ones of each picture are kept.
  */
 import { concatenate } from "../../core/arrays/concatenate.ts"
-import { cosines } from "../../core/arrays/similarity.ts"
+import { cosines, matchRanks } from "../../core/arrays/similarity.ts"
 import { assert, UserError } from "../../core/errors.ts"
 import { textVectors } from "../../evaluate/encode.ts"
 import { type AssociationAnswer, associationAnswer, cuePrompt } from "../../evaluate/metrics/association.ts"
 import { faceAttributes, linesByAttribute } from "../../evaluate/metrics/attributes.ts"
 import { captionAnswer } from "../../evaluate/metrics/caption-selection.ts"
-import type { TaskAnswers } from "../../evaluate/metrics/task-metrics.ts"
 import { keptClasses, type Predictions, topK } from "../../evaluate/metrics/predictions.ts"
-import { retrievalRanks } from "../../evaluate/metrics/retrieval.ts"
+import type { TaskAnswers } from "../../evaluate/metrics/task-metrics.ts"
 import type { TaskKind } from "../../evaluate/suite/suite-task.ts"
+import type { GroupColumn } from "../layout/benchmark-dataset.ts"
 import type { PictureRecord } from "./encode-pictures.ts"
 import type { EvaluatedModel } from "./evaluated-model.ts"
 import { classifierOf, type LabelOptions } from "./label-classifier.ts"
@@ -24,6 +24,8 @@ export interface Question {
   readonly location: string
   readonly classNames: readonly string[] | null
   readonly templates: readonly string[] | null
+  /** What the columns of the metadata are, where the data say so. */
+  readonly groups: readonly GroupColumn[] | null
 }
 
 export interface Scorer {
@@ -42,12 +44,16 @@ export async function openScorer(model: EvaluatedModel, question: Question, opti
   }
   if (question.kind === "attributes") return attributeScorer(model, question, options)
   const kept = new KeptVectors()
-  return { add: (vectors) => kept.add(vectors), finish: (records) => finishKept(model, question, kept, records, options) }
+  return {
+    add: (vectors) => kept.add(vectors),
+    finish: (records) => finishKept(model, question, kept, records, options),
+  }
 }
 
 /** Throws UserError where a classification lacks them. */
 export function namesOf({ classNames, templates, location }: Question) {
-  if (!classNames || classNames.length === 0) throw new UserError(`${location} has no class names`, "write classnames.txt")
+  if (!classNames || classNames.length === 0)
+    throw new UserError(`${location} has no class names`, "write classnames.txt")
   if (!templates || templates.length === 0)
     throw new UserError(`${location} has no templates`, "write zeroshot_classification_templates.txt")
   return { classNames, templates }
@@ -218,8 +224,12 @@ async function retrieval(
   for (const { key, texts } of records)
     if (texts.length === 0) throw new UserError(`${location}, ${key} has no caption`, "a sample needs a .txt")
   const imageOfText = records.flatMap(({ texts }, image) => texts.map(() => image))
-  const texts = await captionVectors(model, records.flatMap((record) => record.texts), options)
-  return { kind: "retrieval", ranks: retrievalRanks(vectors, texts, model.embedDim, imageOfText) }
+  const texts = await captionVectors(
+    model,
+    records.flatMap((record) => record.texts),
+    options,
+  )
+  return { kind: "retrieval", ranks: matchRanks(vectors, texts, model.embedDim, imageOfText) }
 }
 
 async function captionSelection(
@@ -230,8 +240,13 @@ async function captionSelection(
   options: LabelOptions,
 ): Promise<TaskAnswers> {
   for (const { key, texts } of records)
-    if (texts.length < 2) throw new UserError(`${location}, ${key} has ${texts.length} captions, and at least two are compared`)
-  const texts = await captionVectors(model, records.flatMap((record) => record.texts), options)
+    if (texts.length < 2)
+      throw new UserError(`${location}, ${key} has ${texts.length} captions, and at least two are compared`)
+  const texts = await captionVectors(
+    model,
+    records.flatMap((record) => record.texts),
+    options,
+  )
   const width = model.embedDim
   let from = 0
   const answers = records.map((record) => {
@@ -250,10 +265,16 @@ async function association(
   options: LabelOptions,
 ): Promise<TaskAnswers> {
   const width = model.embedDim
-  const cues = await captionVectors(model, records.map((record) => cuePrompt(cueOf(record, location))), options)
+  const cues = await captionVectors(
+    model,
+    records.map((record) => cuePrompt(cueOf(record, location))),
+    options,
+  )
   const answers = records.map(({ key, associations, pictures }, i): AssociationAnswer => {
     if (associations?.length !== pictures.length)
-      throw new UserError(`${location}, ${key}: ${associations?.length ?? 0} associations for ${pictures.length} pictures`)
+      throw new UserError(
+        `${location}, ${key}: ${associations?.length ?? 0} associations for ${pictures.length} pictures`,
+      )
     const cue = cues.subarray(i * width, (i + 1) * width)
     return associationAnswer(cosines(cue, rowsOf(vectors, width, pictures), width), associations)
   })
