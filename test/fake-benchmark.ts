@@ -1,8 +1,8 @@
 /** Data sets and models whose vectors a test chooses: pictures of one pixel, whose red value is their number. */
 import sharp from "sharp"
 import type { BenchmarkDataset, BenchmarkSample } from "../src/benchmark/layout/benchmark-dataset.ts"
-import type { EvaluationTask } from "../src/benchmark/run/evaluate.ts"
 import type { PictureModel } from "../src/benchmark/run/evaluated-model.ts"
+import type { EvaluationTask } from "../src/benchmark/run/job.ts"
 import { UserError } from "../src/core/errors.ts"
 import type { Image8 } from "../src/core/image/pixels.ts"
 

@@ -4,7 +4,8 @@ import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { FakeModel, type FakeSample, failing, fakeDataset, fakeTask } from "../../../test/fake-benchmark.ts"
 import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
-import { type EvaluateOptions, type EvaluationTask, evaluate } from "./evaluate.ts"
+import { type EvaluateOptions, evaluate } from "./evaluate.ts"
+import type { EvaluationTask } from "./job.ts"
 
 let folder: string
 beforeEach(() => {

@@ -1,0 +1,81 @@
+/** Zero-shot answers to one task, for several models in one pass. */
+import { metricsOf } from "../../evaluate/metrics/task-metrics.ts"
+import type { SuiteTask } from "../../evaluate/suite/suite-task.ts"
+import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
+import { answerTable } from "./answer-table.ts"
+import type { PictureRecord } from "./encode-pictures.ts"
+import {
+  type EvaluationTask,
+  type Job,
+  labelOptions,
+  passOverTask,
+  questionOf,
+  type Run,
+  roundedSeconds,
+  type Scored,
+  secondsSince,
+} from "./job.ts"
+import { withOwnGroups } from "./own-groups.ts"
+import type { Pass } from "./picture-vectors.ts"
+import { openScorer, type Question, type Scorer } from "./scorers.ts"
+
+interface Taking {
+  readonly run: Run
+  readonly scorer: Scorer
+  /** Of this model alone. */
+  readonly seconds: number
+}
+
+/** @throws UserError where the data are at fault; the signal's reason */
+export async function scoreTask(
+  task: EvaluationTask,
+  dataset: BenchmarkDataset,
+  pending: readonly Run[],
+  job: Job,
+): Promise<Scored[]> {
+  const question = questionOf(task, dataset, job)
+  const takings: Taking[] = []
+  for (const run of pending) {
+    const begun = performance.now()
+    const scorer = await openScorer(run.model, question, labelOptions(task, run, job))
+    takings.push({ run, scorer, seconds: secondsSince(begun) })
+  }
+  const begun = performance.now()
+  const takers = takings.map(({ run, scorer }) => ({
+    model: run.model,
+    add: (vectors: Float32Array) => scorer.add(vectors),
+  }))
+  const pass = await passOverTask(task, dataset, takers, job)
+  const shared = secondsSince(begun)
+  const scored: Scored[] = []
+  for (const taking of takings) scored.push(await finish(task, question, taking, pass, shared))
+  return scored
+}
+
+async function finish(
+  task: EvaluationTask,
+  { classNames, groups }: Question,
+  { run, scorer, seconds }: Taking,
+  { records, pictures, cached }: Pass,
+  shared: number,
+): Promise<Scored> {
+  const begun = performance.now()
+  const given = await scorer.finish(records)
+  const metrics = withOwnGroups(task, metricsOf(task, given), given, groups)
+  const answers = answerTable(task.mainMetric, given, records)
+  const classes = classNames && task.kind !== "attributes" ? classNames.length : null
+  const details = {
+    ...{ kind: task.kind, mainMetric: task.mainMetric, answers: answers.answers, images: pictures, classes },
+    chance: task.chance ?? chanceOf(task, classes, records),
+    seconds: roundedSeconds(seconds + shared + secondsSince(begun)),
+    cachedImages: cached.has(run.model) ? pictures : 0,
+  }
+  return { run, answers, result: { key: task.key, dataset: task.name, metrics, details } }
+}
+
+function chanceOf({ kind }: SuiteTask, classes: number | null, records: readonly PictureRecord[]): number | null {
+  if (kind === "classification") return classes && 1 / classes
+  if (kind === "caption-selection")
+    return records.reduce((sum, { texts }) => sum + 1 / texts.length, 0) / records.length
+  return null
+}
