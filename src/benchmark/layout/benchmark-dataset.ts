@@ -28,9 +28,8 @@ export interface BenchmarkDataset {
    */
   readonly notes: readonly string[]
   /**
-   * All samples in their order, a shard at a time. Pictures are not decoded; their bytes are views of what was read from the
-   * shard, so a program that keeps a few pictures for long should copy them. Shards of other machines are copied one ahead
-   * into the temporary folder, and removed after use.
+   * All samples in their order, a shard at a time. Pictures are not decoded; each has an ArrayBuffer of its own, which may be
+   * transferred to a thread. Shards of other machines are copied one ahead into the temporary folder, and removed after use.
    * @throws UserError that names the shard, the sample and what is wrong
    */
   samples(signal?: AbortSignal): AsyncIterable<BenchmarkSample>

@@ -37,7 +37,7 @@ export class SampleReader {
    * @param where begins messages: the shard's path or URL
    */
   read(shard: string, where: string, { key, members }: ShardSample): BenchmarkSample {
-    const name = `${where}: sample ${quoted(key)}`
+    const name: Name = () => `${where}: sample ${quoted(key)}`
     const { kind } = this.rules
     const common = { key: `${shard}/${key}`, metadata: this.metadata(members, name) }
     if (kind === "association") return { ...common, label: null, ...associationOf(members, name) }
@@ -50,17 +50,17 @@ export class SampleReader {
     }
   }
 
-  private metadata(members: Members, name: string): readonly number[] | null {
+  private metadata(members: Members, name: Name): readonly number[] | null {
     const { kind, groups, groupMetrics } = this.rules
     const bytes = members.get("npy")
     if (!bytes) {
       if (kind !== "multilabel" && !groups && !groupMetrics) return null
       throw new UserError(
-        `${name} has no .npy`,
+        `${name()} has no .npy`,
         `${kind === "multilabel" ? "0 or 1 for each class" : "a row of metadata"} was expected`,
       )
     }
-    const row = readNpyRow(bytes, `${name}: .npy`)
+    const row = readNpyRow(bytes, `${name()}: .npy`)
     const needed = groupMetrics ? neededColumns[groupMetrics] : 0
     if (row.length < needed) throw wrongWidth(name, row, `${needed} at least`)
     this.width ??= row.length
@@ -78,92 +78,96 @@ export class SampleReader {
 
 type Members = ShardSample["members"]
 
-function wrongWidth(name: string, row: readonly number[], expected: string): UserError {
-  return new UserError(`${name}: .npy has ${row.length} values, expected ${expected}`)
+/** Begins messages: only they need it, and millions of samples have none. */
+type Name = () => string
+
+function wrongWidth(name: Name, row: readonly number[], expected: string): UserError {
+  return new UserError(`${name()}: .npy has ${row.length} values, expected ${expected}`)
 }
 
-function checkValues(row: readonly number[], { kind, groups }: SampleRules, name: string): void {
+function checkValues(row: readonly number[], { kind, groups }: SampleRules, name: Name): void {
   if (kind === "multilabel") {
     const wrong = row.findIndex((value) => value !== 0 && value !== 1)
-    if (wrong >= 0) throw new UserError(`${name}: .npy has ${row[wrong]} for class ${wrong}, expected 0 or 1`)
+    if (wrong >= 0) throw new UserError(`${name()}: .npy has ${row[wrong]} for class ${wrong}, expected 0 or 1`)
   }
   for (const [i, { name: column, groups: names }] of groups?.entries() ?? []) {
     if (row[i]! in names) continue
     throw new UserError(
-      `${name}: .npy has ${row[i]} for ${quoted(column)}, of which groups.json has ${names.length} groups`,
+      `${name()}: .npy has ${row[i]} for ${quoted(column)}, of which groups.json has ${names.length} groups`,
       "groups are counted from 0",
     )
   }
 }
 
-function pictureOf(members: Members, name: string): Uint8Array {
+function pictureOf(members: Members, name: Name): Uint8Array {
   const extension = layoutPictures.find((candidate) => members.has(candidate))
   if (extension === undefined)
-    throw new UserError(`${name} has no picture`, "a .jpg, .jpeg, .png or .webp was expected")
-  return nonEmpty(members.get(extension)!, `${name}: .${extension}`)
+    throw new UserError(`${name()} has no picture`, "a .jpg, .jpeg, .png or .webp was expected")
+  return ownBytes(members.get(extension)!, extension, name)
 }
 
-function nonEmpty(bytes: Uint8Array, name: string): Uint8Array {
-  if (bytes.length > 0) return bytes
-  throw new UserError(`${name} is empty`, "a picture was expected")
+/** In memory of its own: sent to a thread, a view would take all of the piece along that it was read in. */
+function ownBytes(bytes: Uint8Array, extension: string, name: Name): Uint8Array {
+  if (bytes.length > 0) return bytes.length === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
+  throw new UserError(`${name()}: .${extension} is empty`, "a picture was expected")
 }
 
-function labelOf(members: Members, classes: number, name: string): number {
+function labelOf(members: Members, classes: number, name: Name): number {
   const bytes = members.get("cls")
-  if (!bytes) throw new UserError(`${name} has no .cls`, "the index of its class was expected")
-  const text = decodeText(bytes, `${name}: .cls`)
+  if (!bytes) throw new UserError(`${name()} has no .cls`, "the index of its class was expected")
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")
   if (!/^\s*[+-]?\d{1,15}\s*$/.test(text))
-    throw new UserError(`${name}: .cls is ${quoted(text)}`, "the index of its class was expected")
+    throw new UserError(`${name()}: .cls is ${quoted(text)}`, "the index of its class was expected")
   const label = Number(text)
   if (label >= 0 && label < classes) return label
-  throw new UserError(`${name}: class ${label} of ${classes}`, `classnames.txt names classes 0 to ${classes - 1}`)
+  throw new UserError(`${name()}: class ${label} of ${classes}`, `classnames.txt names classes 0 to ${classes - 1}`)
 }
 
-function captionsOf(members: Members, kind: "retrieval" | "caption-selection", name: string): readonly string[] {
+function captionsOf(members: Members, kind: "retrieval" | "caption-selection", name: Name): readonly string[] {
   const bytes = members.get("txt")
-  const lines = bytes ? splitLines(decodeText(bytes, `${name}: .txt`)) : []
+  const lines = bytes ? splitLines(decodeText(bytes, `${name()}: .txt`)) : []
   const captions = lines.filter((line) => line.trim() !== "")
   if (captions.length === 0)
-    throw new UserError(`${name} has no caption`, "a .txt was expected, a caption in each line")
+    throw new UserError(`${name()} has no caption`, "a .txt was expected, a caption in each line")
   if (kind === "retrieval" || captions.length > 1) return captions
-  throw new UserError(`${name} has one caption`, "the right one and at least one wrong one were expected")
+  throw new UserError(`${name()} has one caption`, "the right one and at least one wrong one were expected")
 }
 
 /** `{"cue", "candidates": [names], "associations": [names]}`, with the pictures `0.jpg`, `1.jpg`, ... in the candidates' order. */
-function associationOf(members: Members, name: string): Pick<BenchmarkSample, "images" | "texts" | "associations"> {
+function associationOf(members: Members, name: Name): Pick<BenchmarkSample, "images" | "texts" | "associations"> {
   const { cue, candidates, associations } = instanceOf(members, name)
   const images = candidates.map((_, i) => candidateOf(members, i, name))
   const foreign = associations.find((each) => !candidates.includes(each))
   if (foreign !== undefined)
-    throw new UserError(`${name}: .json associates ${quoted(foreign)}, which is not a candidate`)
+    throw new UserError(`${name()}: .json associates ${quoted(foreign)}, which is not a candidate`)
   return { images, texts: [cue], associations: candidates.map((each) => associations.includes(each)) }
 }
 
-function instanceOf(members: Members, name: string) {
+function instanceOf(members: Members, name: Name) {
   const bytes = members.get("json")
   const expected = '{"cue", "candidates": [names], "associations": [names]} was expected'
-  if (!bytes) throw new UserError(`${name} has no .json`, expected)
+  if (!bytes) throw new UserError(`${name()} has no .json`, expected)
   const { cue, ...lists } = objectIn(bytes, name)
   const [candidates, associations] = [lists.candidates, lists.associations].map(textList)
   if (typeof cue !== "string" || cue.trim() === "" || !candidates?.length || !associations?.length)
-    throw new UserError(`${name}: .json has no cue, candidates or associations`, expected)
+    throw new UserError(`${name()}: .json has no cue, candidates or associations`, expected)
   return { cue, candidates, associations }
 }
 
-function objectIn(bytes: Uint8Array, name: string): Readonly<Record<string, unknown>> {
-  const text = decodeText(bytes, `${name}: .json`)
+function objectIn(bytes: Uint8Array, name: Name): Readonly<Record<string, unknown>> {
+  const text = decodeText(bytes, `${name()}: .json`)
   try {
     const value: unknown = JSON.parse(text)
     if (isObject(value)) return value
   } catch (error) {
-    throw new UserError(`${name}: .json is not JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)
+    throw new UserError(`${name()}: .json is not JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)
   }
-  throw new UserError(`${name}: .json is not an object`)
+  throw new UserError(`${name()}: .json is not an object`)
 }
 
-function candidateOf(members: Members, i: number, name: string): Uint8Array {
+function candidateOf(members: Members, i: number, name: Name): Uint8Array {
   const extension = layoutPictures.map((each) => `${i}.${each}`).find((candidate) => members.has(candidate))
   if (extension === undefined)
-    throw new UserError(`${name} has no picture of candidate ${i}`, `a .${i}.jpg, .jpeg, .png or .webp was expected`)
-  return nonEmpty(members.get(extension)!, `${name}: .${extension}`)
+    throw new UserError(`${name()} has no picture of candidate ${i}`, `a .${i}.jpg, .jpeg, .png or .webp was expected`)
+  return ownBytes(members.get(extension)!, extension, name)
 }

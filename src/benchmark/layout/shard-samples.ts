@@ -52,7 +52,7 @@ function dotOf(entries: readonly TarEntry[]): Dot {
 }
 
 function split(path: string, dot: Dot): { key: string; extension: string } {
-  const name = path.replace(/^(?:\.\/)+/, "")
+  const name = path.startsWith("./") ? path.replace(/^(?:\.\/)+/, "") : path
   const at = dot === "first" ? name.indexOf(".", name.lastIndexOf("/") + 1) : name.lastIndexOf(".")
   return { key: name.slice(0, at), extension: name.slice(at + 1).toLowerCase() }
 }

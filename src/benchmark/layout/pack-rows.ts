@@ -1,0 +1,190 @@
+/** The pictures that are packed, with what is known of each: from a folder, or from a list. */
+import { join, sep } from "node:path"
+import { quoted, UserError } from "../../core/errors.ts"
+import { pathOf } from "../../data/stores/local.ts"
+import type { SampleList, SampleLocation } from "../../data/training/sources/location.ts"
+import { openList } from "../../data/training/sources/open-source.ts"
+import { detectFormat } from "../../data/training/sources/source.ts"
+import { splitsOf } from "../../data/training/sources/splits.ts"
+import { requirePictures } from "../../host/image/image-files.ts"
+import { walkPictures } from "../../host/image/picture-folder.ts"
+
+export interface PackSource {
+  /** A folder with class folders, or with captions beside pictures (`x.jpg`, `x.txt`); a CSV, TSV or JSONL file. */
+  readonly source: string
+  /** Columns of a list. */
+  readonly imageColumn?: string
+  readonly captionColumn?: string
+  /** With it, a list is of classes, and else of captions. */
+  readonly classColumn?: string
+  readonly groupColumns?: readonly string[]
+  readonly separator?: string
+}
+
+export interface Row {
+  readonly path: string
+  /** Null in retrieval; empty where a list does not say. */
+  readonly className: string | null
+  readonly captions: Extract<SampleLocation, { kind: "file" }>["captions"]
+  /** By column; empty where a list does not say. */
+  readonly groups: readonly string[]
+}
+
+export interface Rows {
+  readonly kind: "classification" | "retrieval"
+  readonly rows: readonly Row[]
+  readonly groupColumns: readonly string[]
+  readonly notes: readonly string[]
+}
+
+/** Throws UserError where the source does not exist, or says nothing of its pictures. */
+export async function rowsOf(source: PackSource): Promise<Rows> {
+  const format = await formatOf(source)
+  if (format !== "folder") return listRows(source, format)
+  const named = [source.classColumn, source.captionColumn, source.imageColumn, ...(source.groupColumns ?? [])]
+  if (named.some((column) => column !== undefined))
+    throw new UserError(
+      `${source.source} is a folder, which has no columns`,
+      "write a CSV file with columns, and pack that",
+    )
+  return folderRows(pathOf(source.source))
+}
+
+async function formatOf({ source, imageColumn }: PackSource): Promise<"folder" | "csv" | "jsonl"> {
+  const format = await detectFormat(source)
+  if (format === "folder" || format === "csv" || format === "jsonl") return format
+  if (imageColumn !== undefined && /\.(jsonl?|ndjson)$/i.test(source)) return "jsonl"
+  throw new UserError(
+    `${source} is not a folder of pictures or a list of them`,
+    "a folder, a CSV, TSV or JSONL file is packed; --image-column names the pictures of a list",
+  )
+}
+
+// ------------------------------------------------------------------------------------------------------- a folder
+
+async function folderRows(folder: string): Promise<Rows> {
+  const { pictures, others, folders, notes } = await walkPictures(folder)
+  requirePictures(folder, pictures, notes)
+  const common = { notes, groupColumns: [] }
+  if (pictures.some((name) => others.has(captionFile(name)))) {
+    const captionsOf = (name: string) =>
+      others.has(captionFile(name)) ? { file: join(folder, captionFile(name)) } : []
+    const row = (name: string): Row => ({
+      ...{ path: join(folder, name), className: null, captions: captionsOf(name), groups: [] },
+    })
+    return { ...common, kind: "retrieval", rows: pictures.map(row) }
+  }
+  requireClasses(folder, pictures, folders, notes)
+  const row = (name: string): Row => ({
+    ...{ path: join(folder, name), className: labelText(name.slice(0, name.indexOf(sep))), captions: [], groups: [] },
+  })
+  return { ...common, kind: "classification", rows: pictures.map(row) }
+}
+
+function captionFile(name: string): string {
+  return name.replace(/\.[^.]+$/, ".txt")
+}
+
+function requireClasses(
+  folder: string,
+  pictures: readonly string[],
+  folders: readonly string[],
+  notes: readonly string[],
+): void {
+  const loose = pictures.find((name) => !name.includes(sep))
+  if (loose !== undefined)
+    throw new UserError(
+      `${join(folder, loose)} has no caption and is in no class folder`,
+      "put pictures into a folder for each class",
+    )
+  const splits = splitsOf(pictures)
+  if (splits)
+    throw new UserError(
+      `${folder} holds parts of the data, not classes`,
+      `pack one of them: ${join(folder, splits.names.at(-1)!)}`,
+    )
+  const first = new Map<string, string>()
+  for (const name of folders) {
+    requirePictures(
+      join(folder, name),
+      pictures.filter((path) => path.startsWith(name + sep)),
+      notes,
+    )
+    const label = labelText(name)
+    if (label === "") throw new UserError(`the folder ${quoted(name)} is not a class's name`, "rename it")
+    if (first.has(label))
+      throw new UserError(
+        `the folders ${quoted(first.get(label)!)} and ${quoted(name)} are both the class ${quoted(label)}`,
+      )
+    first.set(label, name)
+  }
+}
+
+/** A folder's name as words: `hot_dog` is "hot dog". */
+function labelText(folder: string): string {
+  return folder.replaceAll("_", " ").trim()
+}
+
+// --------------------------------------------------------------------------------------------------------- a list
+
+async function listRows(source: PackSource, format: "csv" | "jsonl"): Promise<Rows> {
+  const { classColumn, groupColumns = [] } = source
+  const list = await openRows(source, format, groupColumns.length > 0)
+  const rows = Array.from({ length: list.count }, (_, i) => rowOf(list, i, source))
+  const common = { notes: list.notes ?? [], groupColumns }
+  if (classColumn !== undefined) return { ...common, kind: "classification", rows }
+  return { ...common, kind: "retrieval", rows: joinPictures(rows, source.source, groupColumns) }
+}
+
+async function openRows(source: PackSource, format: "csv" | "jsonl", fields: boolean): Promise<SampleList> {
+  const { imageColumn, captionColumn, classColumn, separator } = source
+  const column = classColumn ?? captionColumn
+  const options = {
+    ...(imageColumn !== undefined && { imageColumn }),
+    ...(column !== undefined && { captionColumn: column }),
+    ...(separator !== undefined && { separator }),
+  }
+  return openList(source.source, format, { ...options, fields })
+}
+
+function rowOf(list: SampleList, i: number, { source, classColumn, groupColumns = [] }: PackSource): Row {
+  const location = list.location(i)
+  if (location.kind !== "file") throw new Error(`a list names files, not a ${location.kind}`)
+  const fields = groupColumns.length > 0 ? list.fields!(i) : {}
+  const groups = groupColumns.map((column) => groupText(fields, column, source))
+  const { path, captions } = location
+  if (classColumn === undefined) return { path, className: null, captions, groups }
+  return { path, className: "file" in captions ? "" : (captions[0] ?? "").trim(), captions: [], groups }
+}
+
+function groupText(fields: Readonly<Record<string, unknown>>, column: string, source: string): string {
+  const value = fields[column]
+  if (value === undefined) {
+    const others = Object.keys(fields).filter((name) => name !== "path")
+    const names = others.length === 0 ? "none" : others.slice(0, 20).map(quoted).join(", ")
+    throw new UserError(
+      `${source} has no column ${quoted(column)} for groups, only ${names}`,
+      "--group-column names it",
+    )
+  }
+  return value === null ? "" : String(value).trim()
+}
+
+/** Rows with the same picture are one sample with several captions. */
+function joinPictures(rows: readonly Row[], source: string, columns: readonly string[]): Row[] {
+  const joined = new Map<string, Row>()
+  for (const row of rows) {
+    const before = joined.get(row.path)
+    const other = columns.findIndex((_, i) => before && before.groups[i] !== row.groups[i])
+    if (other >= 0)
+      throw new UserError(
+        `${source}: ${row.path} is both ${quoted(before!.groups[other]!)} and ${quoted(row.groups[other]!)}`,
+      )
+    joined.set(row.path, before ? { ...row, captions: [...textsOf(before), ...textsOf(row)] } : row)
+  }
+  return [...joined.values()]
+}
+
+function textsOf({ captions }: Row): readonly string[] {
+  return "file" in captions ? [] : captions
+}
