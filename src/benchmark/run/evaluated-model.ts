@@ -3,6 +3,7 @@ import { l2Normalize } from "../../core/arrays/similarity.ts"
 import { UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
+import type { Encoder } from "../../core/inference/encoder.ts"
 
 interface TextEncoder {
   readonly name: string
@@ -29,6 +30,19 @@ export interface PictureModel extends TextEncoder {
 
 /** A `Teacher` is one as it is; an `Encoder` with a name and an identity is one too. */
 export type EvaluatedModel = PixelModel | PictureModel
+
+/**
+ * An encoder as a model: a live one in training, or any of one's own.
+ *
+ * @param identity what its numbers depend on; where they change from call to call, evaluate without a cache
+ */
+export function encoderModel(name: string, identity: string, encoder: Encoder): PictureModel {
+  return {
+    ...{ name, identity, embedDim: encoder.embedDim },
+    encodeImages: (images) => encoder.encodeImages(images),
+    encodeTexts: (texts) => encoder.encodeTexts(texts),
+  }
+}
 
 /** What a results folder says of a model beside its name and identity; null where it is not known. */
 export interface ModelFacts {

@@ -71,11 +71,15 @@ export function questionOf(task: EvaluationTask, dataset: BenchmarkDataset, job:
   }
 }
 
+/** Fewer are encoded in a moment. */
+const shownTexts = 1000
+
 /** With progress that names the task. */
 export function labelOptions({ key }: EvaluationTask, { model }: Run, job: Job): LabelOptions {
   const { cache, signal, startProgress = noProgress } = job
   let progress: Progress | null = null
   const onPrompts = (done: number, total: number) => {
+    if (total < shownTexts) return
     progress ??= startProgress(job.severalModels ? `${key}, ${model.name}` : key, total, { unit: "texts" })
     progress.update(done)
     if (done === total) progress.done()

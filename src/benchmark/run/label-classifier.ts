@@ -38,6 +38,7 @@ async function encodeLabels(
 ): Promise<Float32Array> {
   const vectors = new Float32Array(classNames.length * model.embedDim)
   const atOnce = Math.max(1, Math.floor(promptsAtOnce / templates.length))
+  onPrompts?.(0, classNames.length * templates.length)
   for (let from = 0; from < classNames.length; from += atOnce) {
     signal?.throwIfAborted()
     const names = classNames.slice(from, from + atOnce)

@@ -93,6 +93,7 @@ async function encode(
       writers.push((await cache?.writer(vectorKey(dataset, model, options), model.embedDim)) ?? null)
     const models = takers.map(({ model }) => model)
     let done = 0
+    onPictures?.(done)
     const pass = encodePictures(sampled(dataset.samples(signal), sampling), models, {
       ...options,
       onRecord: (record) => records.push(record),

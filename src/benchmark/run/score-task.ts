@@ -73,8 +73,13 @@ async function finish(
   return { run, answers, result: { key: task.key, dataset: task.name, metrics, details } }
 }
 
-function chanceOf({ kind }: SuiteTask, classes: number | null, records: readonly PictureRecord[]): number | null {
-  if (kind === "classification") return classes && 1 / classes
+/** Of an accuracy; who guesses has less in the worst of several groups. */
+function chanceOf(
+  { kind, mainMetric }: SuiteTask,
+  classes: number | null,
+  records: readonly PictureRecord[],
+): number | null {
+  if (mainMetric === "acc1" || mainMetric === "mean_per_class_recall") return classes && 1 / classes
   if (kind === "caption-selection")
     return records.reduce((sum, { texts }) => sum + 1 / texts.length, 0) / records.length
   return null

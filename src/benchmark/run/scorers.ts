@@ -296,6 +296,7 @@ async function captionVectors(
   { onPrompts, signal }: LabelOptions,
 ): Promise<Float32Array> {
   const vectors = new Float32Array(texts.length * model.embedDim)
+  onPrompts?.(0, texts.length)
   for (let from = 0; from < texts.length; from += textsAtOnce) {
     signal?.throwIfAborted()
     const block = texts.slice(from, from + textsAtOnce)
