@@ -6,6 +6,7 @@ import { checkAugment } from "./augment.ts"
 import type { Checker } from "./check.ts"
 import { checkCrossCheck, checkKeyMap } from "./crosscheck.ts"
 import { checkDataCompDR } from "./datacompdr.ts"
+import { checkEval } from "./eval.ts"
 import { checkFill } from "./fill.ts"
 import { checkLoss } from "./loss.ts"
 import { checkManifest } from "./manifest.ts"
@@ -21,6 +22,7 @@ export { NotYet }
 const byName: Readonly<Record<string, Checker>> = {
   "augment.json": checkAugment,
   "crosscheck_apple_vs_openclip.json": checkCrossCheck,
+  "eval.json": checkEval,
   "expected.json": checkDataCompDR,
   "fill.json": checkFill,
   "keymap_mobileclip_b_to_MobileCLIP-B.json": checkKeyMap,

@@ -32,3 +32,10 @@ export const logSumExp = 1e-3
 
 /** Losses and their gradients in float64, absolute: the JSON has 13 digits of values up to 100. */
 export const loss = 1e-10
+
+/**
+ * Evaluation. Metrics are shares of the same counts: float64 ones differ in the order of a sum; group averages, recalls and
+ * average precisions were computed in float32, which rounds to 6e-8 of 1 (twice for a mean of two). `vectors` of unit length
+ * are means and products of float32 numbers: a few roundings.
+ */
+export const evaluation = { float64: 1e-14, float32: 1e-7, vectors: 5e-7 } as const

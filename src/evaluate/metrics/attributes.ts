@@ -50,7 +50,7 @@ export function faceMetrics(predictions: AttributePredictions, metadata: Metadat
   }
   const isNotWhite = race.map((value) => (value === 1 ? 0 : 1))
   const by = (metric: string, groupFields: readonly (typeof fields)[number][], hits: Uint8Array) =>
-    accuracyByGroup(metric, hits, metadata, fields, groupFields).metrics
+    accuracyByGroup(metric, hits, metadata, fields, groupFields)
   return {
     ...by("acc_race", ["race_binary"], equal(isNotWhite, "race_binary")),
     ...by("acc_gender", ["race_binary"], equal(gender, "gender")),

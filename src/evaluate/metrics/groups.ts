@@ -32,7 +32,7 @@ export function groupMetrics(
         "F1-macro_all": macroF1(predictions),
       }
     case "camelyon17":
-      return accuracyByGroup("acc", hits(), needed(metadata), ["hospital", "slide", "y"], ["slide"]).metrics
+      return accuracyByGroup("acc", hits(), needed(metadata), ["hospital", "slide", "y"], ["slide"])
     case "fmow":
       return fmowMetrics(hits(), needed(metadata))
     case "dollar_street":
@@ -42,9 +42,9 @@ export function groupMetrics(
         needed(metadata),
         ["income_ds", "income_meta", "region"],
         ["income_ds"],
-      ).metrics
+      )
     case "geode":
-      return accuracyByGroup("acc", hits(), needed(metadata), ["region", "country"], ["region"]).metrics
+      return accuracyByGroup("acc", hits(), needed(metadata), ["region", "country"], ["region"])
     default:
       return kind satisfies never
   }
@@ -61,12 +61,12 @@ export function worstRegionWithoutOther(metrics: Metrics): number | null {
 
 function fmowMetrics(hits: Uint8Array, metadata: Metadata): Metrics {
   const fields = ["region", "year", "y"] as const
-  const { acc_wg: acc_worst_year, ...byYear } = accuracyByGroup("acc", hits, metadata, fields, ["year"]).metrics
+  const { acc_wg: acc_worst_year, ...byYear } = accuracyByGroup("acc", hits, metadata, fields, ["year"])
   const {
     acc_wg: acc_worst_region,
     acc_avg: _,
     ...byRegion
-  } = accuracyByGroup("acc", hits, metadata, fields, ["region"]).metrics
+  } = accuracyByGroup("acc", hits, metadata, fields, ["region"])
   const others = { acc_worst_region_without_other: worstRegionWithoutOther(byRegion) }
   return { ...byYear, acc_worst_year: acc_worst_year!, ...byRegion, acc_worst_region: acc_worst_region!, ...others }
 }
@@ -79,13 +79,9 @@ function needed(metadata: Metadata | null): Metadata {
   )
 }
 
-interface GroupAccuracy {
-  /** `<metric>_avg`, then `<metric>_<field>:<group>` and `count_<field>:<group>` for each group, then `<metric>_wg`. */
-  readonly metrics: Metrics
-}
-
 /**
- * The share of hits of all pictures, of each group, and of the worst group.
+ * The share of hits of all pictures, of each group, and of the worst group: `<metric>_avg`, then `<metric>_<field>:<group>`
+ * and `count_<field>:<group>` for each group, then `<metric>_wg`.
  * @param hits 1 or 0 for each picture
  * @param fields names of the metadata's columns
  * @param groupFields those whose combinations are the groups; the first varies fastest
@@ -97,7 +93,7 @@ export function accuracyByGroup<Field extends string>(
   metadata: Metadata,
   fields: readonly Field[],
   groupFields: readonly Field[],
-): GroupAccuracy {
+): Metrics {
   const columns = groupFields.map((field) => columnOf(metadata, hits.length, fields.indexOf(field), field))
   const sizes = columns.map((column) => column.reduce((a, b) => Math.max(a, b), -1) + 1)
   const groups = sizes.reduce((a, b) => a * b, 1)
@@ -112,16 +108,14 @@ export function accuracyByGroup<Field extends string>(
   const shares = counts.map((count, group) => (count === 0 ? null : right[group]! / count))
   const name = (group: number) => groupName(groupFields, sizes, group)
   return {
-    metrics: {
-      [`${metric}_avg`]: right.reduce((a, b) => a + b, 0) / hits.length,
-      ...Object.fromEntries(
-        shares.flatMap((share, group) => [
-          [`${metric}_${name(group)}`, share],
-          [`count_${name(group)}`, counts[group]!],
-        ]),
-      ),
-      [`${metric}_wg`]: Math.min(...shares.filter((share) => share !== null)),
-    },
+    [`${metric}_avg`]: right.reduce((a, b) => a + b, 0) / hits.length,
+    ...Object.fromEntries(
+      shares.flatMap((share, group) => [
+        [`${metric}_${name(group)}`, share],
+        [`count_${name(group)}`, counts[group]!],
+      ]),
+    ),
+    [`${metric}_wg`]: Math.min(...shares.filter((share) => share !== null)),
   }
 }
 
