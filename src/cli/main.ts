@@ -49,6 +49,10 @@ const commands: CommandTable = {
   pull: { summary: "download a released model", load: () => import("./commands/pull.ts") },
   caption: { summary: "write captions for pictures", load: () => import("./commands/caption.ts") },
   classify: { summary: "say which labels fit pictures best", load: () => import("./commands/classify.ts") },
+  evaluate: {
+    summary: "score models on the 38-dataset suite or on your own tasks, and compare them",
+    load: () => import("./commands/evaluate.ts"),
+  },
   models: {
     summary: "show the family: parameters, multiply-adds, preprocessing, published accuracy",
     load: () => import("./commands/models.ts"),

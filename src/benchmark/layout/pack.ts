@@ -84,8 +84,8 @@ export async function packDataset(given: PackOptions): Promise<Packed> {
   for (const note of rows.notes) options.onNote?.(note)
   const plan = planOf(rows.kind, rows.rows, rows.groupColumns, before, out)
   const packing = new Packing(rows.rows, plan, options)
-  if (before) return packing.addSplit()
-  return packing.newTask()
+  // The lock is held until all is written.
+  return await (before ? packing.addSplit() : packing.newTask())
 }
 
 function checkOptions({ source, out, split, samplesPerShard, templates }: Resolved): void {

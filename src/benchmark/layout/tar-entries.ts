@@ -169,7 +169,8 @@ class TarParser {
   private checkEntry(kind: Begun["kind"] | "other", name: string, size: number): void {
     if (!Number.isSafeInteger(size) || size < 0) throw cutOff(this.where, `a damaged size at byte ${this.at}`)
     if (this.at + block + size > this.size) throw cutOff(this.where, `it ends within ${quoted(name)}`)
-    if (name.length > longestKey) throw new UserError(`${this.where}: a name has ${name.length} letters`)
+    if (name.length > longestKey)
+      throw new UserError(`${this.where}: a name has ${name.length} letters, more than ${longestKey}`)
     if (kind === "file" && size > largestSample && this.wants(name))
       throw new UserError(`${this.where}: ${quoted(name)} has ${size} bytes, more than ${largestSample}`)
     if (kind !== "file" && kind !== "other" && size > longestHeader)
