@@ -57,10 +57,6 @@ const commands: CommandTable = {
     summary: "show the family: parameters, multiply-adds, preprocessing, published accuracy",
     load: () => import("./commands/models.ts"),
   },
-  evaluate: {
-    summary: "score models on the 38-dataset suite or on your own tasks, and compare them",
-    load: () => import("./commands/evaluate.ts"),
-  },
   setup: {
     summary: "build what training needs",
     load: () => import("./commands/setup.ts"),

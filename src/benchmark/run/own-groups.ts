@@ -22,7 +22,7 @@ export function withOwnGroups(
   const { main_metric = null, ...own } = metrics
   const all: Record<string, number | null> = { ...own }
   for (const [i, field] of fields.entries()) {
-    const { acc_avg, acc_wg, ...each } = accuracyByGroup("acc", hits, answers.metadata, fields, [field]).metrics
+    const { acc_avg, acc_wg, ...each } = accuracyByGroup("acc", hits, answers.metadata, fields, [field])
     Object.assign(all, each, { acc_avg, [i === 0 ? "acc_wg" : `acc_worst_${field}`]: acc_wg })
   }
   return { ...all, main_metric: main_metric ?? (mainMetric === null ? null : (all[mainMetric] ?? null)) }
