@@ -38,8 +38,8 @@ function readTable(table: string): PublishedModel[] {
     const { parameters, latency } = published[variant]!
     return {
       ...{ name, variant, results: resultsOf(lines, model) },
-      parameters: parameters.image + parameters.text,
-      latency: latency.image + latency.text,
+      parameters: tenths(parameters.image + parameters.text),
+      latency: tenths(latency.image + latency.text),
     }
   })
 }
@@ -64,6 +64,11 @@ function resultsOf(lines: readonly (readonly string[])[], model: number): Publis
 function variantOf(name: string): VariantName {
   const variants = Object.keys(published) as VariantName[]
   return variants.find((variant) => plainName(variant) === plainName(name))!
+}
+
+/** Figures were published in tenths. */
+function tenths(value: number): number {
+  return Math.round(10 * value) / 10
 }
 
 function plainName(name: string): string {

@@ -1,0 +1,84 @@
+import { expect, test } from "vitest"
+import { groupAverages, officialAverage } from "./averages.ts"
+import { publishedModels } from "./published.ts"
+import { isSampled, predictAverage, quickErrors, quickIntercept, quickTasks } from "./quick.ts"
+import {
+  applyFit,
+  averageOf,
+  chooseTasks,
+  fitAverage,
+  guessing,
+  leaveOneOut,
+  publishedScores,
+  quickCandidates,
+  rootMeanSquare,
+} from "./quick-fit.ts"
+import { findTask } from "./tasks.ts"
+
+const keys = quickTasks.map(({ key }) => key)
+
+test("the tasks and their weights are those that the published results give", () => {
+  expect(chooseTasks(quickCandidates, 10, publishedScores)).toEqual(keys)
+  const { intercept, weights } = fitAverage(keys, publishedScores)
+  expect(quickIntercept).toBeCloseTo(intercept, 6)
+  for (const { key, weight } of quickTasks) expect(weight, key).toBeCloseTo(weights[key]!, 6)
+})
+
+test("leaving one model out errs by half a point where the tasks are chosen without it, and by less where they are fixed", () => {
+  const anew = rootMeanSquare(leaveOneOut(publishedScores, (others) => chooseTasks(quickCandidates, 10, others)))
+  const once = rootMeanSquare(leaveOneOut(publishedScores, () => keys))
+  expect(quickErrors.chosenAnew).toBeCloseTo(anew, 6)
+  expect(quickErrors.chosenOnce).toBeCloseTo(once, 6)
+  expect(anew).toBeLessThan(0.006)
+})
+
+test("the average of a published model is predicted within the error of all pictures", () => {
+  for (const { name, results } of publishedModels) {
+    const all = results.map((result) => ({ ...result, details: { answers: findTask(result.key)!.size! } }))
+    const { average, error, sampleError, extrapolates } = predictAverage(all)!
+    const official = groupAverages(results).find(({ group }) => group.name === officialAverage)!.average!
+    expect(Math.abs(average - official), name).toBeLessThan(2 * error)
+    expect({ error, sampleError, extrapolates }).toEqual({
+      error: quickErrors.chosenAnew,
+      sampleError: 0,
+      extrapolates: false,
+    })
+  }
+})
+
+test("samples add a binomial error", () => {
+  const results = keys.map((key) => ({ key, metrics: { acc1: 0.5 } }))
+  const variances = quickTasks.map(({ key, samples, weight }) => {
+    const size = findTask(key)!.size!
+    return weight ** 2 * 0.25 * (1 / samples - 1 / size)
+  })
+  const sampleError = Math.sqrt(variances.reduce((a, b) => a + b, 0))
+  const predicted = predictAverage(results)!
+  expect(predicted.sampleError).toBeCloseTo(sampleError, 12)
+  expect(predicted.error).toBeCloseTo(Math.sqrt(quickErrors.chosenAnew ** 2 + sampleError ** 2), 12)
+  // Half of the answers right is the worst case; together it is below the goal for a model like the published ones.
+  for (const { name, results: own } of publishedModels) expect(predictAverage(own)!.error, name).toBeLessThan(0.006)
+})
+
+test("weak models lie between the published ones and one that guesses", () => {
+  const guessed = applyFit(fitAverage(keys, publishedScores), guessing)
+  expect(Math.abs(guessed - averageOf(guessing))).toBeLessThan(0.005)
+  const weak = keys.map((key) => ({ key, metrics: { acc1: guessing[key]! } }))
+  expect(predictAverage(weak)).toMatchObject({ extrapolates: true })
+})
+
+test("a missing task leaves nothing to predict", () => {
+  const results = keys.map((key) => ({ key, metrics: { main_metric: 0.5 } }))
+  expect(predictAverage(results.slice(1))).toBeNull()
+  expect(predictAverage([...results.slice(1), { key: keys[0]!, metrics: { main_metric: null } }])).toBeNull()
+})
+
+test("samples are spread evenly, and are as many as asked for", () => {
+  const sampled = [...Array(10).keys()].filter((index) => isSampled(index, 10, 4))
+  expect(sampled).toEqual([2, 4, 7, 9])
+  for (const { key, samples } of quickTasks) {
+    const size = findTask(key)!.size!
+    expect([...Array(size).keys()].filter((index) => isSampled(index, size, samples))).toHaveLength(samples)
+  }
+  expect(isSampled(3, 5, 9)).toBe(true)
+})
