@@ -1,7 +1,8 @@
 /** A sample of a shard as the task's kind needs it. What is missing or wrong is an error that names the sample. */
-import { messageOf, quoted, UserError } from "../../core/errors.ts"
+import { quoted, UserError } from "../../core/errors.ts"
 import { isObject } from "../../core/json.ts"
 import { decodeText } from "../../core/text/decode-text.ts"
+import { parseJson } from "../../data/json-text.ts"
 import { textList } from "../../data/reinforced/tar/members.ts"
 import type { GroupMetrics, TaskKind } from "../../evaluate/suite/suite-task.ts"
 import type { BenchmarkSample, GroupColumn } from "./benchmark-dataset.ts"
@@ -155,14 +156,10 @@ function instanceOf(members: Members, name: Name) {
 }
 
 function objectIn(bytes: Uint8Array, name: Name): Readonly<Record<string, unknown>> {
-  const text = decodeText(bytes, `${name()}: .json`)
-  try {
-    const value: unknown = JSON.parse(text)
-    if (isObject(value)) return value
-  } catch (error) {
-    throw new UserError(`${name()}: .json is not JSON (${messageOf(error).replaceAll(/\s+/g, " ")})`)
-  }
-  throw new UserError(`${name()}: .json is not an object`)
+  const file = `${name()}: .json`
+  const value = parseJson(decodeText(bytes, file), file)
+  if (isObject(value)) return value
+  throw new UserError(`${file} is not an object`)
 }
 
 function candidateOf(members: Members, i: number, name: Name): Uint8Array {
