@@ -1,5 +1,6 @@
 /** The vectors of a task's pictures for several models: from the cache where they are there, else from one pass over the data. */
 import { UserError } from "../../core/errors.ts"
+import { isSampled } from "../../evaluate/suite/quick.ts"
 import type { CacheKey, CacheWriter, VectorCache } from "../cache/vector-cache.ts"
 import type { VectorFile } from "../cache/vector-file.ts"
 import type { BenchmarkDataset, BenchmarkSample } from "../layout/benchmark-dataset.ts"
@@ -128,11 +129,6 @@ async function* sampled(
     if (size === null || isSampled(index, size, count)) yield sample
     index++
   }
-}
-
-/** Whether picture `index` of `size` is among `samples` that are spread evenly over them. */
-function isSampled(index: number, size: number, samples: number): boolean {
-  return samples >= size || Math.floor(((index + 1) * samples) / size) > Math.floor((index * samples) / size)
 }
 
 function pictureCount(records: readonly PictureRecord[]): number {

@@ -4,7 +4,7 @@ import { formatted, type ResultFormat } from "../../benchmark/run/result-formats
 import type { TaskResult } from "../../benchmark/run/task-result.ts"
 import { commandLine } from "../../core/shell-quote.ts"
 import { groupAverages, mainMetricOf } from "../../evaluate/suite/averages.ts"
-import { type AveragePrediction, predictAverage } from "../../evaluate/suite/quick.ts"
+import { predictAverage } from "../../evaluate/suite/quick.ts"
 import { durationText } from "../../report/numbers.ts"
 import { spacedPercent, textTable } from "../table.ts"
 
@@ -58,19 +58,10 @@ function averageTable({ models }: SuiteReport): string {
   return textTable([{ title: "group" }, ...names.map((title) => ({ title, align: "right" as const }))], rows)
 }
 
-/** What the 38 datasets would give, from the quick suite; null where it was not all done. */
-function predictionOf(results: readonly TaskResult[]): AveragePrediction | null {
-  const scores = results.flatMap((result) => {
-    const main = mainMetricOf(result)
-    return main === null ? [] : [[result.key, main] as const]
-  })
-  return predictAverage(Object.fromEntries(scores))
-}
-
 function predictionLines({ suite, models }: SuiteReport): string[] {
   if (suite !== "quick") return []
   const lines = models.map(({ name, results }) => {
-    const found = predictionOf(results)
+    const found = predictAverage(results)
     if (!found) return `${name}: the average over 38 cannot be predicted while tasks are missing`
     const { average, error, extrapolates } = found
     const outside = extrapolates ? "; it is outside of the range of the models that the prediction was fitted on" : ""
@@ -99,7 +90,7 @@ export function reportJson(report: SuiteReport) {
   const described = models.map(({ name, folder, results }) => ({
     ...{ name, folder, results },
     averages: Object.fromEntries(groupAverages(results).map(({ group, average }) => [group.name, average])),
-    prediction: suite === "quick" ? predictionOf(results) : null,
+    prediction: suite === "quick" ? predictAverage(results) : null,
   }))
   return { data, suite, models: described, failures, absent }
 }
