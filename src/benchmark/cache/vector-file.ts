@@ -6,6 +6,7 @@ import { createHash } from "node:crypto"
 import { type FileHandle, open, rename } from "node:fs/promises"
 import { dirname } from "node:path"
 import { assert } from "../../core/errors.ts"
+import { fileError } from "../../host/files/file-error.ts"
 import { discard, makeDirectory } from "../../host/files/files.ts"
 import { removeAbandonedOnce, stagingPath } from "../../host/files/staging.ts"
 
@@ -65,9 +66,12 @@ export class VectorFile {
     readonly width: number,
   ) {}
 
-  /** All rows in order, some megabytes at a time. */
+  /** All rows in order, some megabytes at a time. Throws UserError where the file is gone. */
   async *blocks(): AsyncGenerator<Float32Array> {
-    const file = await open(this.path, "r")
+    const file = await open(this.path, "r").catch((error: unknown) => {
+      // Another process may have made room meanwhile.
+      throw fileError(error, "reading", this.path)
+    })
     const rowBytes = 4 * this.width
     const rowsAtOnce = Math.max(1, Math.floor(blockBytes / rowBytes))
     try {

@@ -10,10 +10,9 @@ import { manifestFile, parseManifest } from "../../core/inference/manifest.ts"
 import type { Teacher } from "../../core/inference/teacher.ts"
 import { openStorage } from "../../data/stores/open.ts"
 import { readJson } from "../../host/files/files.ts"
-import { type ResolveOptions, resolveModels } from "../../teachers/model-source.ts"
 import { onnxDtype, prepared, type RuntimeOptions } from "../../teachers/runtime.ts"
 import { openTeachers } from "../../teachers/teachers.ts"
-import type { ModelSource } from "../../weights/find-model.ts"
+import { type FindOptions, findModelFiles, type ModelSource } from "../../weights/find-model.ts"
 import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
 import { NoTask, openDataset } from "../layout/open-dataset.ts"
 import { makeSelfSuite } from "../layout/self-suite.ts"
@@ -25,7 +24,7 @@ import { type SuiteName, suiteNamed, tasksNamed } from "./suites.ts"
 export interface EvaluateSuiteOptions
   extends Omit<EvaluateOptions, "models" | "facts" | "data" | "open" | "tasks" | "suite">,
     RuntimeOptions,
-    Pick<ResolveOptions, "pull"> {
+    Pick<FindOptions, "pull"> {
   /** Folders of ONNX towers in any layout, checkpoints, names of released models. */
   readonly models: readonly string[]
   /** The root of the data: a folder, `http(s)://`, `s3://` or `hf://`. The suite `self` needs none. */
@@ -73,12 +72,9 @@ export async function evaluateSuite(options: EvaluateSuiteOptions): Promise<Suit
   }
 }
 
-async function sourceOf(name: string, options: EvaluateSuiteOptions): Promise<ModelSource> {
-  const [source] = await resolveModels(name, undefined, {
-    dtype: onnxDtype(options),
-    ...(options.pull && { pull: options.pull }),
-  })
-  return source!
+function sourceOf(name: string, options: EvaluateSuiteOptions): Promise<ModelSource> {
+  const { pull, signal } = options
+  return findModelFiles(name, { dtype: onnxDtype(options), ...(pull && { pull }), signal })
 }
 
 async function rootOf({ data, suite, tasks, startProgress, signal }: EvaluateSuiteOptions): Promise<string> {

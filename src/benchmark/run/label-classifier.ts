@@ -27,7 +27,7 @@ export async function classifierOf(
   const prompts = createHash("sha256")
     .update(JSON.stringify([classNames, templates]))
     .digest("hex")
-  return options.cache.vectorsOr(["labels", cacheIdentity(model), prompts], model.embedDim, make)
+  return options.cache.vectorsOr(["labels 1", cacheIdentity(model), prompts], model.embedDim, make)
 }
 
 async function encodeLabels(

@@ -137,8 +137,11 @@ function pictureCount(records: readonly PictureRecord[]): number {
   return most + 1
 }
 
+/** Changes with the form of `PictureRecord`, and of vectors. */
+const recordsForm = "pictures 1"
+
 function dataKey({ identity }: BenchmarkDataset, { sampling, distinct }: PassOptions): CacheKey {
-  return ["pictures", identity, JSON.stringify(sampling), distinct ? "distinct" : "each"]
+  return [recordsForm, identity, JSON.stringify(sampling), distinct ? "distinct" : "each"]
 }
 
 function vectorKey(dataset: BenchmarkDataset, model: EvaluatedModel, options: PassOptions): CacheKey {
