@@ -2,7 +2,7 @@
  * What an evaluation costs beside the encoding of its pictures: pictures a second bare, through the stage of `reinforce embed`
  * (one view each), and through `evaluate`; a second set of prompts on kept vectors; and memory over many pictures.
  *
- *     node dist/bench/evaluate.js MODEL [PICTURES] [CLASSES]
+ *     node dist/bench/evaluate.js MODEL [PICTURES] [CLASSES] [WIDTH]
  */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -21,10 +21,12 @@ import { Ensemble } from "../src/reinforce/stages/ensemble.ts"
 import { DrawnViews } from "../src/reinforce/stages/views.ts"
 import { openTeacher } from "../src/teachers/teachers.ts"
 
-const [directory = "model", pictures = "300", classes = "1000"] = process.argv.slice(2)
+const [directory = "model", pictures = "300", classes = "1000", side = "500"] = process.argv.slice(2)
 const [count, batchSize] = [Number(pictures), 32]
 const files = await Promise.all(Array.from({ length: 64 }, (_, i) => photograph(i)))
 const model = await openTeacher(directory)
+/** Texts cost the same in any way of encoding pictures. */
+const withoutTexts = { ...model, encodeTexts: noTexts }
 const cache = mkdtempSync(join(tmpdir(), "bench-evaluate-"))
 try {
   await bare(batchSize)
@@ -66,7 +68,7 @@ async function embed(total: number): Promise<void> {
   const views = new DrawnViews({ config: datacompdrAugmentation, seed: 0, minImageSize: 1, threads: 0 })
   const stage = new EmbeddingStage({
     ...{
-      ensemble: new Ensemble([{ ...model, encodePixels: model.encodePixels, encodeTexts: noTexts }]),
+      ensemble: new Ensemble([withoutTexts]),
       views,
       perImage: 1,
     },
@@ -90,7 +92,7 @@ async function* samples(total: number): AsyncGenerator<ReinforcedSample> {
 async function evaluated(template: string): Promise<void> {
   let next = 1
   const report = await evaluate({
-    ...{ models: [model], data: "memory", tasks: [ownRow("bench", "classification")], batchSize, cache },
+    ...{ models: [withoutTexts], data: "memory", tasks: [ownRow("bench", "classification")], batchSize, cache },
     open: async () => dataset(template),
     startProgress: (_label, _total, { unit }) => ({
       update(done) {
@@ -122,12 +124,12 @@ function dataset(template: string): BenchmarkDataset {
   }
 }
 
-/** As large as ImageNet's usual ones, with some detail. */
+/** By default as large as ImageNet's usual ones, with some detail. */
 async function photograph(seed: number): Promise<Uint8Array> {
   const random = new Random(seed)
   const coarse = Uint8Array.from({ length: 50 * 38 * 3 }, () => random.int(256))
   const picture = sharp(coarse, { raw: { width: 50, height: 38, channels: 3 } })
-    .resize(500, 375)
+    .resize(Number(side), Math.round(0.75 * Number(side)))
     .jpeg({ quality: 90 })
   return new Uint8Array(await picture.toBuffer())
 }
