@@ -35,7 +35,9 @@ test.each([
   const expected = Float32Array.from({ length: n * m }, (_, at) =>
     product(images, texts, width, Math.floor(at / m), at % m),
   )
-  expect(cosines(images, texts, width)).toEqual(expected)
+  const found = cosines(images, texts, width)
+  expect(found).toHaveLength(expected.length)
+  expect(found.findIndex((value, i) => value !== expected[i])).toBe(-1)
 })
 
 test("cosines are as close to the exact ones as float32 sums are", () => {
@@ -63,7 +65,7 @@ test("equal vectors have equal cosines wherever they are", () => {
   for (const at of [3, 255, 256, 269]) images.copyWithin(at * width, 0, width)
   const found = cosines(images, texts, width)
   for (let row = 0; row < n; row++) {
-    for (const at of [1, 7, 511, 512, 529]) expect(found[row * m + at]).toBe(found[row * m])
+    expect([1, 7, 511, 512, 529].map((at) => found[row * m + at])).toEqual(Array(5).fill(found[row * m]))
   }
   for (const at of [3, 255, 256, 269]) expect(found.subarray(at * m, (at + 1) * m)).toEqual(found.subarray(0, m))
 })

@@ -4,7 +4,7 @@ import { associationAnswer, associationMetrics, cuePrompt } from "./association.
 import { captionAnswer, captionSelectionMetrics } from "./caption-selection.ts"
 import { meanAveragePrecision } from "./multilabel.ts"
 import { recallAt, retrievalMetrics } from "./retrieval.ts"
-import { metricsOf } from "./task-metrics.ts"
+import { metricsOf, rightAnswers } from "./task-metrics.ts"
 
 test("recall in both directions; an image without texts finds none", () => {
   const ranks = {
@@ -65,6 +65,22 @@ test("average precision: the first of equal scores ranks higher, a class without
   // Class 0: right, wrong, right in order of scores; class 1 has no pictures.
   const scores = Float32Array.of(0.5, 1, 0.5, 2, 0.1, 3)
   expect(meanAveragePrecision(scores, Uint8Array.of(1, 0, 0, 0, 1, 0), 2)).toBe((1 + 2 / 3) / 2 / 2)
+})
+
+test("average precision of scores that are not numbers: they come last", () => {
+  const scores = Float32Array.of(Number.NaN, 0.5, Number.NaN, 0.25)
+  expect(meanAveragePrecision(scores, Uint8Array.of(0, 1, 1, 0), 1)).toBe((1 + 2 / 4) / 2)
+})
+
+test("what the main metric counts as right", () => {
+  const predictions = {
+    classes: 6,
+    labels: Int32Array.of(4, 5),
+    best: Int32Array.of(0, 1, 2, 3, 4, 5, 0, 1, 2, 3),
+    kept: 5,
+  }
+  expect([...rightAnswers({ mainMetric: "acc_top5_wg" }, predictions)]).toEqual([1, 1])
+  expect([...rightAnswers({ mainMetric: "acc_wg" }, predictions)]).toEqual([0, 1])
 })
 
 test("the main metric is the one that the row names; a task without one has null", () => {

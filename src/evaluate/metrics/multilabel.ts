@@ -1,5 +1,6 @@
 /** Several classes at once, as CLIP_benchmark scores them. */
 import { assert } from "../../core/errors.ts"
+import { orLeast } from "./predictions.ts"
 
 /**
  * The mean over classes of the average precision: the precision at the rank of each picture of the class, averaged. A class
@@ -10,13 +11,13 @@ export function meanAveragePrecision(scores: Float32Array, targets: Uint8Array, 
   return each.reduce((sum, value) => sum + value, 0) / classes
 }
 
-/** For each class; the first of two pictures with equal scores ranks higher. */
+/** For each class; the first of two pictures with equal scores ranks higher, and NaN is the smallest. */
 export function averagePrecisions(scores: Float32Array, targets: Uint8Array, classes: number): number[] {
   assert(scores.length === targets.length, `${scores.length} scores for ${targets.length} targets`)
   const pictures = scores.length / classes
   return Array.from({ length: classes }, (_, c) => {
-    const score = (picture: number) => scores[picture * classes + c]!
-    const order = [...Array(pictures).keys()].sort((a, b) => score(b) - score(a))
+    const score = (picture: number) => orLeast(scores[picture * classes + c]!)
+    const order = [...Array(pictures).keys()].sort((a, b) => Number(score(b) > score(a)) - Number(score(b) < score(a)))
     return averagePrecision(order.map((picture) => targets[picture * classes + c] === 1))
   })
 }

@@ -47,3 +47,8 @@ test("hits among the first k", () => {
     [1, 1, 1, 1],
   ])
 })
+
+test("labels that are not classes are refused", () => {
+  for (const label of [-1, 3, 0.5])
+    expect(() => predictionsOf(scores, 3, [0, 1, label, 2])).toThrow("labels are below 3")
+})

@@ -29,8 +29,7 @@ export function topK(scores: Float32Array, classes: number, k: number): Int32Arr
   for (let row = 0, out = 0; row < scores.length; row += classes, out += kept) {
     let found = 0
     for (let c = 0; c < classes; c++) {
-      const value = scores[row + c]!
-      const score = Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value
+      const score = orLeast(scores[row + c]!)
       if (found === kept && !(score > values[kept - 1]!)) continue
       let place = found < kept ? found++ : kept - 1
       for (; place > 0 && values[place - 1]! < score; place--) {
@@ -42,6 +41,11 @@ export function topK(scores: Float32Array, classes: number, k: number): Int32Arr
     }
   }
   return best
+}
+
+/** A score that is not a number ranks as the smallest. */
+export function orLeast(score: number): number {
+  return Number.isNaN(score) ? Number.NEGATIVE_INFINITY : score
 }
 
 /** 0-based rank of `target` among `scores`, largest first; the first of equal ones ranks higher. */
@@ -65,7 +69,12 @@ export class PredictionCollector {
   /** Scores [n, classes] of the next n pictures, and the index of the right class of each. */
   add(scores: Float32Array, labels: ArrayLike<number>): void {
     assert(scores.length === labels.length * this.classes, `${scores.length} scores for ${labels.length} pictures`)
-    this.labels.push(Int32Array.from(labels))
+    const block = Int32Array.from(labels)
+    assert(
+      block.every((label, i) => label === labels[i] && label >= 0 && label < this.classes),
+      `labels are below ${this.classes}`,
+    )
+    this.labels.push(block)
     this.best.push(topK(scores, this.classes, this.k))
   }
 

@@ -11,7 +11,7 @@ import { classificationMetrics } from "./classification.ts"
 import { groupMetrics, type Metadata } from "./groups.ts"
 import type { Metrics } from "./metrics.ts"
 import { meanAveragePrecision } from "./multilabel.ts"
-import type { Predictions } from "./predictions.ts"
+import { hitsAt, type Predictions } from "./predictions.ts"
 import { retrievalMetrics } from "./retrieval.ts"
 
 /** What a model answered, by kind of task. */
@@ -37,6 +37,11 @@ export type TaskAnswers =
 export function metricsOf(task: Pick<SuiteTask, "mainMetric" | "groupMetrics">, answers: TaskAnswers): Metrics {
   const metrics = allMetrics(task, answers)
   return { ...metrics, main_metric: task.mainMetric === null ? null : (metrics[task.mainMetric] ?? null) }
+}
+
+/** For each picture 1 where the main metric counts it as right, else 0: top-5 for Dollar Street, top-1 elsewhere. */
+export function rightAnswers({ mainMetric }: Pick<SuiteTask, "mainMetric">, predictions: Predictions): Uint8Array {
+  return hitsAt(predictions, mainMetric?.startsWith("acc_top5") ? 5 : 1)
 }
 
 function allMetrics({ groupMetrics: groups }: Pick<SuiteTask, "groupMetrics">, answers: TaskAnswers): Metrics {
