@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   utimesSync,
   writeFileSync,
 } from "node:fs"
@@ -18,6 +19,7 @@ import { credentials, S3Server } from "../../../test/s3-server.ts"
 import { EnvironmentError, UserError } from "../../core/errors.ts"
 import { writeShard } from "../../data/shards.ts"
 import { openStorage } from "../../data/stores/open.ts"
+import type { Storage } from "../../data/stores/storage.ts"
 import type { SuiteTask } from "../../evaluate/suite/suite-task.ts"
 import type { BenchmarkSample } from "./benchmark-dataset.ts"
 import { type OpenDatasetOptions, openDataset } from "./open-dataset.ts"
@@ -119,6 +121,14 @@ test("texts with a mark, CRLF, blanks and lines at the end; a picture's memory i
   expect(dataset.classNames).toEqual(["jay", "blue owl"])
   expect(dataset.templates).toEqual(["a {c}"])
   for (const { images } of await all("birds")) expect(images[0]!.buffer.byteLength).toBe(2)
+})
+
+test("a row's folder with shards comes before one without", async () => {
+  await birds()
+  write("wds_birds_test/README.md", "moved")
+  expect((await openDataset(root, row)).location).toBe(join(root, "birds"))
+  rmSync(join(root, "birds"), { recursive: true })
+  expect(await messageOf(openDataset(root, row))).toBe("ROOT/wds_birds_test has no test/nshards.txt")
 })
 
 test("the first folder that is there; another split; numbers that are not the published ones are notes", async () => {
@@ -251,6 +261,7 @@ const wrong: [string, () => unknown, string, (SuiteTask | string)?][] = [
   ["no picture of a candidate", both(type("association"), first({ json: '{"cue": "c", "candidates": ["a", "b"], "associations": ["a"]}', "0.jpg": "p" })), `${at} has no picture of candidate 1`],
   ["an association that is not a candidate", both(type("association"), first({ json: '{"cue": "c", "candidates": ["a"], "associations": ["z"]}', "0.jpg": "p" })), `${at}: .json associates "z", which is not a candidate`],
   ["no metadata", groupsFile, `${at} has no .npy`],
+  ["no metadata of attributes", both(type("attributes"), faces), `${at} has no .npy`],
   ["no metadata of a row", () => {}, `${at} has no .npy`, { ...row, groupMetrics: "geode" }],
   ["too few metadata for a row", first(npy([1])), `${at}: .npy has 1 values, expected 2 at least`, { ...row, groupMetrics: "fmow" }],
   ["metadata of another width", both(groupsFile, first(npy([1, 0]))), `${at}: .npy has 2 values, expected 1, one for each column of groups.json`],
@@ -405,4 +416,33 @@ test("a bucket", async () => {
     await s3.put(`s3://data/sets/birds/${name}`, [readFileSync(join(root, "birds", name))])
   expect(brief(await all(row, { storage: s3 }, "s3://data/sets"))).toEqual(threeBirds)
   expect(readdirSync(copies)).toEqual([])
+})
+
+// --------------------------------------------------------------------------------------------------- many samples
+
+test("memory stays flat over 50,000 samples", async () => {
+  await birds()
+  const picture = Buffer.alloc(8000, 7)
+  const samples = Array.from({ length: 5000 }, (_, i) => [`s${i}`, { jpg: picture, cls: "1" }] as const)
+  await shard("birds/test/0.tar", Object.fromEntries(samples))
+  const [shards, path] = [10, join(root, "birds/test/0.tar")]
+  const local = openStorage()
+  // Ten shards that are one file: 450 MB.
+  const repeated: Storage = {
+    ...local,
+    readBytes: async (url) =>
+      url.endsWith("nshards.txt") ? Buffer.from(`${shards}`) : local.readBytes(url.replace("mem://root", root)),
+    stat: async () => ({ bytes: statSync(path).size }),
+    fetch: async () => ({ path, [Symbol.asyncDispose]: async () => {} }),
+  }
+  const dataset = await openDataset("mem://root", "birds", { storage: repeated })
+  let [count, most] = [0, 0]
+  const before = process.memoryUsage().arrayBuffers
+  for await (const { label } of dataset.samples()) {
+    count += label!
+    if (count % 250 === 0) most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+  }
+  expect(count).toBe(50_000)
+  expect(statSync(path).size * shards).toBeGreaterThan(400e6)
+  expect(most).toBeLessThan(160e6)
 })

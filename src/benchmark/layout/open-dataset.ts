@@ -75,23 +75,27 @@ async function findFolder(root: string, folders: readonly string[], split: strin
   if (isLocal(root) && !(await isDirectory(pathOf(root))))
     throw new UserError(`${root}: no such folder`, "check --data")
   let refused: NoAccess | null = null
+  let begun: string | null = null
   for (const folder of folders) {
     const location = joined(root, folder)
     try {
-      if (await isThere(location, split, storage)) return location
+      if (await storage.readBytes(joined(location, `${split}/nshards.txt`))) return location
+      if (begun === null && (await hasSomething(location, storage))) begun = location
     } catch (error) {
       if (!(error instanceof NoAccess)) throw error
       refused ??= error
     }
   }
+  // What it lacks is said when it is opened.
+  if (begun !== null) return begun
   if (refused) throw refused
   const names = folders.map((folder) => quoted(folder)).join(" or ")
   throw new NoTask(`${root} has no folder ${names}`, `a folder with ${split}/nshards.txt was expected`)
 }
 
-async function isThere(location: string, split: string, storage: Storage): Promise<boolean> {
+async function hasSomething(location: string, storage: Storage): Promise<boolean> {
   if (isLocal(location)) return isDirectory(pathOf(location))
-  for (const name of [`${split}/nshards.txt`, "classnames.txt", "dataset_type.txt"])
+  for (const name of ["classnames.txt", "dataset_type.txt"])
     if (await storage.readBytes(joined(location, name))) return true
   return false
 }

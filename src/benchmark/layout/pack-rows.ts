@@ -144,7 +144,14 @@ async function openRows(source: PackSource, format: "csv" | "jsonl", fields: boo
     ...(column !== undefined && { captionColumn: column }),
     ...(separator !== undefined && { separator }),
   }
-  return openList(source.source, format, { ...options, fields })
+  try {
+    return await openList(source.source, format, { ...options, fields })
+  } catch (error) {
+    // Other commands, which know no classes, have other options.
+    if (!(error instanceof UserError) || !error.hint?.includes("--caption-column")) throw error
+    const hint = "name the columns: --image-column, and --class-column or --caption-column"
+    throw new UserError(error.message, hint, { cause: error })
+  }
 }
 
 function rowOf(list: SampleList, i: number, { source, classColumn, groupColumns = [] }: PackSource): Row {

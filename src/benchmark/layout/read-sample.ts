@@ -39,14 +39,16 @@ export class SampleReader {
    */
   read(shard: string, where: string, { key, members }: ShardSample): BenchmarkSample {
     const name: Name = () => `${where}: sample ${quoted(key)}`
-    const { kind } = this.rules
-    const common = { key: `${shard}/${key}`, metadata: this.metadata(members, name) }
-    if (kind === "association") return { ...common, label: null, ...associationOf(members, name) }
+    const { kind, classes } = this.rules
+    const metadata = this.metadata(members, name)
+    if (kind === "association")
+      return { key: `${shard}/${key}`, label: null, metadata, ...associationOf(members, name) }
     return {
-      ...common,
+      key: `${shard}/${key}`,
       images: [pictureOf(members, name)],
-      label: kind === "classification" ? labelOf(members, this.rules.classes!, name) : null,
+      label: kind === "classification" ? labelOf(members, classes!, name) : null,
       texts: kind === "retrieval" || kind === "caption-selection" ? captionsOf(members, kind, name) : [],
+      metadata,
       associations: null,
     }
   }
@@ -55,7 +57,7 @@ export class SampleReader {
     const { kind, groups, groupMetrics } = this.rules
     const bytes = members.get("npy")
     if (!bytes) {
-      if (kind !== "multilabel" && !groups && !groupMetrics) return null
+      if (kind !== "multilabel" && kind !== "attributes" && !groups && !groupMetrics) return null
       throw new UserError(
         `${name()} has no .npy`,
         `${kind === "multilabel" ? "0 or 1 for each class" : "a row of metadata"} was expected`,
@@ -104,12 +106,11 @@ function pictureOf(members: Members, name: Name): Uint8Array {
   const extension = layoutPictures.find((candidate) => members.has(candidate))
   if (extension === undefined)
     throw new UserError(`${name()} has no picture`, "a .jpg, .jpeg, .png or .webp was expected")
-  return ownBytes(members.get(extension)!, extension, name)
+  return nonEmpty(members.get(extension)!, extension, name)
 }
 
-/** In memory of its own: sent to a thread, a view would take all of the piece along that it was read in. */
-function ownBytes(bytes: Uint8Array, extension: string, name: Name): Uint8Array {
-  if (bytes.length > 0) return bytes.length === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
+function nonEmpty(bytes: Uint8Array, extension: string, name: Name): Uint8Array {
+  if (bytes.length > 0) return bytes
   throw new UserError(`${name()}: .${extension} is empty`, "a picture was expected")
 }
 
@@ -166,5 +167,5 @@ function candidateOf(members: Members, i: number, name: Name): Uint8Array {
   const extension = layoutPictures.map((each) => `${i}.${each}`).find((candidate) => members.has(candidate))
   if (extension === undefined)
     throw new UserError(`${name()} has no picture of candidate ${i}`, `a .${i}.jpg, .jpeg, .png or .webp was expected`)
-  return ownBytes(members.get(extension)!, extension, name)
+  return nonEmpty(members.get(extension)!, extension, name)
 }

@@ -51,9 +51,11 @@ export async function makeSelfSuite(folder: string | null = null, given: SelfSui
   if (!Number.isInteger(size) || size < smallest || size > largest)
     throw new UserError(`size is ${size}, expected a whole number from ${smallest} to ${largest}`)
   const root = folder ?? join(ownCacheDir(process.env), "self-suite", `v${version}-seed${seed}-size${size}`)
+  const isMade = async () => (await readMarker(root))?.id === idOf(options)
+  // Several processes may read it at the same time.
+  if (await isMade()) return root
   using _ = await lockPath(root, "mobileclip evaluate", signal)
-  const made = await readMarker(root)
-  if (made && made.id === idOf(options)) return root
+  if (await isMade()) return root
   await writeDirectoryAtomically(
     root,
     async (staging) => {

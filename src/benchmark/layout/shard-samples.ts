@@ -16,8 +16,6 @@ export interface ShardSample {
 /** Extensions of pictures, in CLIP_benchmark's order of preference where a sample has several. */
 export const layoutPictures = ["webp", "png", "jpg", "jpeg"] as const
 
-const known = new Set<string>([...layoutPictures, "cls", "txt", "npy", "json"])
-
 /**
  * The samples in their order, as many at a time as a piece of the file completes.
  *
@@ -27,7 +25,7 @@ const known = new Set<string>([...layoutPictures, "cls", "txt", "npy", "json"])
  */
 export async function* shardSamples(path: string, where: string, isNumbered = false): AsyncGenerator<ShardSample[]> {
   let grouping: Grouping | null = null
-  for await (const entries of tarEntries(path, isKnown, where)) {
+  for await (const entries of tarEntries(path, wanted, where)) {
     if (entries.length === 0) continue
     grouping ??= new Grouping(isNumbered ? "first" : dotOf(entries), where)
     yield grouping.add(entries)
@@ -35,11 +33,16 @@ export async function* shardSamples(path: string, where: string, isNumbered = fa
   if (grouping) yield grouping.end()
 }
 
-/** Hidden files, such as macOS's `._x.jpg`, belong to no sample. */
-function isKnown(name: string): boolean {
+const texts = ["cls", "txt", "npy", "json"]
+const known = new Set<string>([...layoutPictures, ...texts])
+
+/** Hidden files, such as macOS's `._x.jpg`, belong to no sample. Pictures are sent to threads, so they need memory of their own. */
+function wanted(name: string): "own" | "shared" | null {
   const file = name.lastIndexOf("/") + 1
   const dot = name.lastIndexOf(".")
-  return dot > file && name[file] !== "." && known.has(name.slice(dot + 1).toLowerCase())
+  const extension = name.slice(dot + 1).toLowerCase()
+  if (dot <= file || name[file] === "." || !known.has(extension)) return null
+  return texts.includes(extension) ? "shared" : "own"
 }
 
 type Dot = "first" | "last"

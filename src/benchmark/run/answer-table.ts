@@ -10,8 +10,7 @@
  * - association: the number of candidates, whether exactly the right ones were chosen, and the Jaccard index in millionths.
  */
 import { assert } from "../../core/errors.ts"
-import { hitsAt } from "../../evaluate/metrics/predictions.ts"
-import type { TaskAnswers } from "../../evaluate/metrics/task-metrics.ts"
+import { rightAnswers, type TaskAnswers } from "../../evaluate/metrics/task-metrics.ts"
 import type { PictureRecord } from "./encode-pictures.ts"
 
 export interface AnswerTable {
@@ -55,7 +54,7 @@ function rowsOf(mainMetric: string | null, answers: TaskAnswers, records: readon
   switch (answers.kind) {
     case "classification": {
       const { labels, best, kept } = answers.predictions
-      const right = hitsAt(answers.predictions, mainMetric?.startsWith("acc_top5") ? Math.min(5, kept) : 1)
+      const right = rightAnswers({ mainMetric }, answers.predictions)
       return Array.from(labels, (label, i) => [label, right[i]!, ...best.subarray(i * kept, (i + 1) * kept)])
     }
     case "attributes": {
