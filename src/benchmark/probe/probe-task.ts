@@ -4,8 +4,8 @@ import { UserError } from "../../core/errors.ts"
 import type { Metrics } from "../../evaluate/metrics/metrics.ts"
 import { metricsOf } from "../../evaluate/metrics/task-metrics.ts"
 import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
+import type { PictureRecord } from "../pictures/encode-pictures.ts"
 import { answerTable } from "../run/answer-table.ts"
-import type { PictureRecord } from "../run/encode-pictures.ts"
 import {
   type EvaluationTask,
   type Job,
@@ -17,6 +17,7 @@ import {
   type Scored,
   secondsSince,
 } from "../run/job.ts"
+import { withOwnGroups } from "../run/score-task.ts"
 import { labelsOf } from "../run/scorers.ts"
 import type { Labelled } from "./logistic-regression.ts"
 import { fewShot, linearProbe, type ProbeResult } from "./probe.ts"
@@ -47,7 +48,9 @@ export async function probeTask(
     train: labelled(known, i, run, classes, train),
     test: labelled(asked, i, run, classes, test),
   }))
-  return sets.flatMap((set) => answersOf(set, { task, classes, probe, records: asked.records, shared }, job))
+  return sets.flatMap((set) =>
+    answersOf(set, { task, classes, probe, records: asked.records, groups: test.groups, shared }, job),
+  )
 }
 
 interface Split {
@@ -81,6 +84,7 @@ interface Asked {
   readonly probe: ProbeSettings
   /** Of the test split. */
   readonly records: readonly PictureRecord[]
+  readonly groups: BenchmarkDataset["groups"]
   /** Seconds of the vectors. */
   readonly shared: number
 }
@@ -105,12 +109,12 @@ function answersOf(set: RunSets, asked: Asked, { signal }: Job): Scored[] {
 }
 
 function scored(key: string, fit: () => readonly ProbeResult[], run: Run, asked: Asked): Scored {
-  const { task, records, classes, shared } = asked
+  const { task, records, groups, classes, shared } = asked
   const begun = performance.now()
   const results = fit()
   const metadata = records.every((record) => record.metadata) ? records.map((record) => record.metadata!) : null
   const answers = results.map(({ predictions }) => ({ kind: "classification" as const, predictions, metadata }))
-  const each = answers.map((answer) => metricsOf(task, answer))
+  const each = answers.map((answer) => withOwnGroups(task, metricsOf(task, answer), answer, groups))
   const kind = key.endsWith("@linear") ? "linear-probe" : "few-shot"
   const details = {
     ...{ kind, mainMetric: task.mainMetric, answers: records.length * results.length, images: records.length, classes },

@@ -11,7 +11,7 @@
  */
 import { assert } from "../../core/errors.ts"
 import { rightAnswers, type TaskAnswers } from "../../evaluate/metrics/task-metrics.ts"
-import type { PictureRecord } from "./encode-pictures.ts"
+import type { PictureRecord } from "../pictures/encode-pictures.ts"
 
 export interface AnswerTable {
   readonly answers: number

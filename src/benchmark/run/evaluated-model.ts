@@ -72,3 +72,8 @@ export function unitVectors(vectors: Float32Array, { embedDim, name }: TextEncod
   }
   return unit
 }
+
+/** What a model's vectors depend on: its identity without its name, because the same weights may be called differently. */
+export function cacheIdentity({ name, identity }: Pick<TextEncoder, "name" | "identity">): string {
+  return identity.startsWith(`${name} `) ? identity.slice(name.length + 1) : identity
+}

@@ -1,9 +1,13 @@
 /** Zero-shot answers to one task, for several models in one pass. */
-import { metricsOf } from "../../evaluate/metrics/task-metrics.ts"
+import { accuracyByGroup } from "../../evaluate/metrics/groups.ts"
+import type { Metrics } from "../../evaluate/metrics/metrics.ts"
+import { hitsAt } from "../../evaluate/metrics/predictions.ts"
+import { metricsOf, type TaskAnswers } from "../../evaluate/metrics/task-metrics.ts"
 import type { SuiteTask } from "../../evaluate/suite/suite-task.ts"
-import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
+import type { BenchmarkDataset, GroupColumn } from "../layout/benchmark-dataset.ts"
+import type { PictureRecord } from "../pictures/encode-pictures.ts"
+import type { Pass } from "../pictures/picture-vectors.ts"
 import { answerTable } from "./answer-table.ts"
-import type { PictureRecord } from "./encode-pictures.ts"
 import {
   type EvaluationTask,
   type Job,
@@ -15,8 +19,6 @@ import {
   type Scored,
   secondsSince,
 } from "./job.ts"
-import { withOwnGroups } from "./own-groups.ts"
-import type { Pass } from "./picture-vectors.ts"
 import { openScorer, type Question, type Scorer } from "./scorers.ts"
 
 interface Taking {
@@ -83,4 +85,27 @@ function chanceOf(
   if (kind === "caption-selection")
     return records.reduce((sum, { texts }) => sum + 1 / texts.length, 0) / records.length
   return null
+}
+
+/**
+ * The metrics with accuracy by the groups that one's own data name: for each column `acc_<column>:<group>`,
+ * `count_<column>:<group>` and the worst group's accuracy, `acc_wg` for the first column and `acc_worst_<column>` for others.
+ * Rows that say how groups are scored stay as they are.
+ */
+export function withOwnGroups(
+  { groupMetrics, mainMetric }: Pick<SuiteTask, "groupMetrics" | "mainMetric">,
+  metrics: Metrics,
+  answers: TaskAnswers,
+  groups: readonly GroupColumn[] | null,
+): Metrics {
+  if (groupMetrics || !groups || answers.kind !== "classification" || !answers.metadata) return metrics
+  const hits = hitsAt(answers.predictions, 1)
+  const fields = groups.map(({ name }) => name)
+  const { main_metric = null, ...own } = metrics
+  const all: Record<string, number | null> = { ...own }
+  for (const [i, field] of fields.entries()) {
+    const { acc_avg, acc_wg, ...each } = accuracyByGroup("acc", hits, answers.metadata, fields, [field])
+    Object.assign(all, each, { acc_avg, [i === 0 ? "acc_wg" : `acc_worst_${field}`]: acc_wg })
+  }
+  return { ...all, main_metric: main_metric ?? (mainMetric === null ? null : (all[mainMetric] ?? null)) }
 }

@@ -13,7 +13,7 @@ import { keptClasses, type Predictions, topK } from "../../evaluate/metrics/pred
 import type { TaskAnswers } from "../../evaluate/metrics/task-metrics.ts"
 import type { TaskKind } from "../../evaluate/suite/suite-task.ts"
 import type { GroupColumn } from "../layout/benchmark-dataset.ts"
-import type { PictureRecord } from "./encode-pictures.ts"
+import type { PictureRecord } from "../pictures/encode-pictures.ts"
 import type { EvaluatedModel } from "./evaluated-model.ts"
 import { classifierOf, type LabelOptions } from "./label-classifier.ts"
 

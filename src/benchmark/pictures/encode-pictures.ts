@@ -9,7 +9,7 @@ import type { Image8 } from "../../core/image/pixels.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import { mapOrdered } from "../../data/parallel.ts"
 import type { BenchmarkSample } from "../layout/benchmark-dataset.ts"
-import { type EvaluatedModel, type PictureModel, type PixelModel, unitVectors } from "./evaluated-model.ts"
+import { type EvaluatedModel, type PictureModel, type PixelModel, unitVectors } from "../run/evaluated-model.ts"
 import type { PicturePool } from "./picture-pool.ts"
 
 /** A sample without its pictures' bytes. */

@@ -4,9 +4,9 @@ import { isSampled } from "../../evaluate/suite/quick.ts"
 import type { CacheKey, CacheWriter, VectorCache } from "../cache/vector-cache.ts"
 import type { VectorFile } from "../cache/vector-file.ts"
 import type { BenchmarkDataset, BenchmarkSample } from "../layout/benchmark-dataset.ts"
-import { cacheIdentity } from "./cache-identity.ts"
+import type { EvaluatedModel } from "../run/evaluated-model.ts"
+import { cacheIdentity } from "../run/evaluated-model.ts"
 import { encodePictures, type PictureRecord } from "./encode-pictures.ts"
-import type { EvaluatedModel } from "./evaluated-model.ts"
 import type { PicturePool } from "./picture-pool.ts"
 
 /** Which samples are taken: all, `count` spread evenly over `size`, or the first ones where the size is not known. */
