@@ -32,6 +32,7 @@ const slow = [
   "src/data/training/training-data",
   "src/data/stores/s3",
   "src/cli/commands/train-augment",
+  "src/cli/evaluate/suite",
   "src/cli/any-model",
   "src/reinforce/local/reinforce-shard",
   "src/data/stores/http",

@@ -80,6 +80,19 @@ const table: Readonly<Record<string, Entry>> = {
     leaves: ["runs/own/report.html", "runs/own/model/onnx/text_model.onnx"],
   },
   "npx mobileclip classify photos --model runs/own/model --labels cat,dog": { add: "", printing: /photos\/1\.jpg/ },
+  "npx mobileclip evaluate --model models/s0 --suite self --out runs/scenes": {
+    add: "--progress none --limit-per-task 8 --no-cache",
+    leaves: ["runs/scenes/results.jsonl", "runs/scenes/evaluation.json"],
+    printing: /self\/retrieval +mean_recall@1/,
+  },
+  "npx mobileclip evaluate pack pictures --out data/my/own": {
+    add: "--progress none",
+    leaves: ["data/my/own/classnames.txt", "data/my/own/test/0.tar"],
+  },
+  "npx mobileclip evaluate --model models/s0 --data data --task my/own": {
+    add: "--progress none --no-cache",
+    printing: /my\/own +acc1 /,
+  },
   "npx mobileclip render --out data/scenes --train 4000": {
     add: "--train 8 --test 4 --retrieval 4 --progress none",
     leaves: ["data/scenes/train/00000.tar"],

@@ -25,7 +25,10 @@ export async function imageVectors(
 }
 
 /** Unit vectors of all `texts`, [N, embedDim]; equal texts are encoded once. */
-export async function textVectors(encoder: Encoder, texts: readonly string[]): Promise<Float32Array> {
+export async function textVectors(
+  encoder: Pick<Encoder, "embedDim" | "encodeTexts">,
+  texts: readonly string[],
+): Promise<Float32Array> {
   const unique = [...new Set(texts)]
   const width = encoder.embedDim
   const vectors = l2Normalize(await encoder.encodeTexts(unique), width)

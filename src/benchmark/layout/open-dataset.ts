@@ -20,6 +20,9 @@ import { attributesOf, parseClassNames, parseTemplates } from "./class-texts.ts"
 import { SampleReader } from "./read-sample.ts"
 import { shardSamples } from "./shard-samples.ts"
 
+/** The root has no folder of the task. */
+export class NoTask extends UserError {}
+
 export interface OpenDatasetOptions {
   /** The folder of the shards. Default: "test" */
   readonly split?: string
@@ -87,7 +90,7 @@ async function findFolder(root: string, folders: readonly string[], split: strin
   if (begun !== null) return begun
   if (refused) throw refused
   const names = folders.map((folder) => quoted(folder)).join(" or ")
-  throw new UserError(`${root} has no folder ${names}`, `a folder with ${split}/nshards.txt was expected`)
+  throw new NoTask(`${root} has no folder ${names}`, `a folder with ${split}/nshards.txt was expected`)
 }
 
 async function hasSomething(location: string, storage: Storage): Promise<boolean> {

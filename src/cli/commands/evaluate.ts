@@ -7,10 +7,11 @@ import * as pack from "../evaluate/pack.ts"
 import * as suite from "../evaluate/suite.ts"
 
 export function register(program: Command, context: CommandContext): void {
+  // Options after the name of a command below are that command's, also where `evaluate` has the same ones.
+  program.enablePositionalOptions()
   const evaluate = program
     .command("evaluate")
     .description("score models on the 38-dataset suite or on your own tasks")
-    // Options after the name of a command below are that command's, also where this one has the same.
     .enablePositionalOptions()
   suite.register(evaluate, context)
   for (const command of [compare, curve, pack]) command.register(evaluate, context)

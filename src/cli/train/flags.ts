@@ -201,7 +201,11 @@ export const recipeFlags = [
   // Along the way
   { flags: "--save-every <steps>", help: "steps between two checkpoints", set: one("save.every") },
   { flags: "--keep <n>", help: "checkpoints that are kept", set: one("save.keep") },
-  { flags: "--evaluate <tasks>", help: "zero-shot along the way: a task list", set: text("evaluate.tasks") },
+  {
+    flags: "--evaluate <tasks>",
+    help: "zero-shot along the way: a task list, or tasks in the benchmark's layout",
+    set: text("evaluate.tasks"),
+  },
   { flags: "--evaluate-every <steps>", help: "steps between two evaluations", set: one("evaluate.every") },
 ] as const satisfies readonly RecipeFlag[]
 

@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from "node:url"
 import * as torch from "../../../torch/index.ts"
+import { openLiveTasks } from "../../benchmark/run/live-tasks.ts"
 import { UserError } from "../../core/errors.ts"
 import { threadsOfRank } from "../../train/distributed/environment.ts"
 import { launch } from "../../train/distributed/launch.ts"
@@ -81,6 +82,7 @@ async function trainHere(
     startProgress: progressReporter(progress),
     pull: shownPull(writeErr),
     onNote: (line) => writeErr(`${line}\n`),
+    openTasks: openLiveTasks,
     signal,
   })
   if (summary)

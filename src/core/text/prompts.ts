@@ -12,7 +12,7 @@ export const defaultTemplates = ["a photo of a {}."] as const
  * mean over templates, normalised again. Throws UserError for a template without a place for the label.
  */
 export async function labelVectors(
-  encoder: Encoder,
+  encoder: Pick<Encoder, "embedDim" | "encodeTexts">,
   labels: readonly string[],
   templates: readonly string[],
 ): Promise<Float32Array> {

@@ -50,6 +50,8 @@ export interface RecipeRunOptions {
   /** Steps that share a line of the metrics. */
   readonly logEvery?: number
   readonly startProgress?: StartProgress
+  /** Opens the tasks that the recipe names. Default: `openTasks`. */
+  readonly openTasks?: (path: string) => Promise<TaskList>
   /** Downloads what the run starts from, where that is a name. Default: from the hub, without progress. */
   readonly pull?: PullWeights
   /** Gets a line about what is left out, or has changed. */
@@ -62,7 +64,7 @@ type ResolvedOptions = Required<RecipeRunOptions>
 
 export const recipeRunDefaults = {
   ...{ exportTo: null, resume: null, otherData: false, device: "cpu", logEvery: 1, startProgress: noProgress },
-  ...{ pull: pullFromHub, onNote() {}, signal: () => new AbortController().signal },
+  ...{ pull: pullFromHub, onNote() {}, signal: () => new AbortController().signal, openTasks },
 } as const satisfies Partial<RecipeRunOptions>
 
 export interface RecipeRunSummary {
@@ -122,7 +124,7 @@ async function trainInGroup(
   const signal = options.signal()
   using _ = isFirstRank(group) ? await lockFolder(options.out, "mobileclip train", signal) : null
   const existing = await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
-  const tasks = recipe.evaluate.tasks === null ? null : await openTasks(recipe.evaluate.tasks)
+  const tasks = recipe.evaluate.tasks === null ? null : await options.openTasks(recipe.evaluate.tasks)
   // Before a download.
   await detectFormat(trainingDataOf(recipe).source)
   // A run that is resumed has its weights in its checkpoint.

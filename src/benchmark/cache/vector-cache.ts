@@ -1,0 +1,180 @@
+/**
+ * Vectors that were computed before, in the user's cache: of pictures by data set and model, of labels by model and prompts.
+ * A cache is never needed: what is missing or damaged is computed again, and a full disk ends its use, not the work.
+ */
+import { createHash } from "node:crypto"
+import { readdir, rm, stat, utimes } from "node:fs/promises"
+import { join } from "node:path"
+import { messageOf, oneLine } from "../../core/errors.ts"
+import { isObject, jsonOrNull } from "../../core/json.ts"
+import { makeDirectory, readBytesIfThere, writeAtomically } from "../../host/files/files.ts"
+import { isStagingName } from "../../host/files/staging.ts"
+import { ownCacheDir } from "../../native/own-cache.ts"
+import { openVectorFile, type VectorFile, VectorWriter } from "./vector-file.ts"
+
+export const cacheDefaults = { mostBytes: 8 * 2 ** 30 } as const
+
+/** `vectors` in this program's cache folder. */
+export function defaultCacheFolder(): string {
+  return join(ownCacheDir(process.env), "vectors")
+}
+
+export interface VectorCacheOptions {
+  /** When all files have more, those that were not used for longest are removed. */
+  readonly mostBytes?: number
+  /** Says why the cache is not used any more. */
+  readonly onNote?: (line: string) => void
+}
+
+/** What decides a file's content, as text: equal texts are the same file. */
+export type CacheKey = readonly string[]
+
+export class VectorCache {
+  private isOff = false
+
+  constructor(
+    private readonly folder: string,
+    private readonly options: VectorCacheOptions = {},
+  ) {}
+
+  /** Null where it is not there, or is damaged; then it was removed. */
+  async vectors(key: CacheKey, width: number): Promise<VectorFile | null> {
+    const path = this.path(key, "vectors")
+    const found = await openVectorFile(path, width)
+    await (found ? touch(path) : rm(path, { force: true }).catch(() => {}))
+    return found
+  }
+
+  /** Where new vectors are written while they come. */
+  async writer(key: CacheKey, width: number): Promise<CacheWriter> {
+    const made = await this.guarded(() => VectorWriter.create(this.path(key, "vectors"), width))
+    return new CacheWriter(made, (work) => this.guarded(work))
+  }
+
+  /** Vectors of `width` for a key: stored ones, or those that `make` gives, which are stored. */
+  async vectorsOr(key: CacheKey, width: number, make: () => Promise<Float32Array>): Promise<Float32Array> {
+    const stored = await this.vectors(key, width)
+    if (stored) return stored.all()
+    const made = await make()
+    const writer = await this.writer(key, width)
+    await writer.write(made)
+    await writer.commit()
+    return made
+  }
+
+  /** Lines of JSON, checked as a whole; null where they are not there or are damaged. */
+  async records(key: CacheKey): Promise<unknown[] | null> {
+    const path = this.path(key, "records")
+    const bytes = await readBytesIfThere(path).catch(() => null)
+    const found = bytes && parseRecords(bytes)
+    await (found ? touch(path) : rm(path, { force: true }).catch(() => {}))
+    return found
+  }
+
+  async storeRecords(key: CacheKey, records: readonly unknown[]): Promise<void> {
+    await this.guarded(async () => {
+      await makeDirectory(this.folder)
+      await writeAtomically(this.path(key, "records"), recordLines(records))
+    })
+  }
+
+  /** Removes what was not used for longest, until the rest is small enough. */
+  async trim(): Promise<void> {
+    await this.guarded(async () => {
+      let bytes = 0
+      for (const file of await this.newestFirst()) {
+        bytes += file.bytes
+        if (bytes > (this.options.mostBytes ?? cacheDefaults.mostBytes)) await rm(file.path, { force: true })
+      }
+    })
+  }
+
+  private async newestFirst(): Promise<{ path: string; bytes: number; used: number }[]> {
+    const names = (await readdir(this.folder).catch(() => [])).filter((name) => !isStagingName(name) && own.test(name))
+    const files = names.map(async (name) => {
+      const path = join(this.folder, name)
+      const { size, mtimeMs } = await stat(path)
+      return { path, bytes: size, used: mtimeMs }
+    })
+    return (await Promise.all(files)).sort((a, b) => b.used - a.used)
+  }
+
+  /** Null where the cache cannot be written: it is left alone then. */
+  private async guarded<T>(work: () => Promise<T>): Promise<T | null> {
+    if (this.isOff) return null
+    try {
+      return await work()
+    } catch (error) {
+      this.isOff = true
+      this.options.onNote?.(`vectors are not kept from here on: ${oneLine(messageOf(error), 300)}`)
+      return null
+    }
+  }
+
+  private path(key: CacheKey, kind: "vectors" | "records"): string {
+    return join(this.folder, `${createHash("sha256").update(JSON.stringify(key)).digest("hex")}.${kind}`)
+  }
+}
+
+const own = /^[0-9a-f]{64}\.(vectors|records)$/
+
+/** One that does nothing after the first failure. */
+class CacheWriter {
+  constructor(
+    private writer: VectorWriter | null,
+    private readonly guarded: (work: () => Promise<void>) => Promise<unknown>,
+  ) {}
+
+  async write(rows: Float32Array): Promise<void> {
+    await this.run((writer) => writer.write(rows))
+  }
+
+  async commit(): Promise<void> {
+    await this.run((writer) => writer.commit())
+    this.writer = null
+  }
+
+  /** Where it was not completed; after `commit` it does nothing. */
+  async abandon(): Promise<void> {
+    await this.writer?.abandon()
+    this.writer = null
+  }
+
+  private async run(work: (writer: VectorWriter) => Promise<void>): Promise<void> {
+    const { writer } = this
+    if (!writer) return
+    let isDone = false
+    await this.guarded(async () => {
+      await work(writer)
+      isDone = true
+    })
+    if (!isDone) await this.abandon()
+  }
+}
+
+export type { CacheWriter }
+
+function* recordLines(records: readonly unknown[]): Generator<string> {
+  const hash = createHash("sha256")
+  for (const record of records) {
+    const line = `${JSON.stringify(record)}\n`
+    hash.update(line)
+    yield line
+  }
+  yield `${JSON.stringify({ records: records.length, sha256: hash.digest("hex") })}\n`
+}
+
+function parseRecords(bytes: Uint8Array): unknown[] | null {
+  const end = bytes.lastIndexOf(10, bytes.length - 2) + 1
+  const last = jsonOrNull(Buffer.from(bytes.subarray(end)).toString("utf8"))
+  const content = bytes.subarray(0, end)
+  if (!isObject(last) || last.sha256 !== createHash("sha256").update(content).digest("hex")) return null
+  const lines = Buffer.from(content).toString("utf8").split("\n").slice(0, -1)
+  return lines.map((line) => JSON.parse(line) as unknown)
+}
+
+/** Its time says when it was used last. */
+async function touch(path: string): Promise<void> {
+  const now = new Date()
+  await utimes(path, now, now).catch(() => {})
+}
