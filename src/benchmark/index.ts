@@ -1,4 +1,4 @@
-/** Evaluation from code: the suite, one's own tasks, probes, and what is kept between runs. */
+/** Evaluation from code: the suite, one's own tasks, probes; what results mean beside others'; latency on this machine. */
 export { EnvironmentError, UserError } from "../core/errors.ts"
 export type { Progress, StartProgress } from "../core/progress.ts"
 export type { Metrics } from "../evaluate/metrics/metrics.ts"
@@ -7,6 +7,25 @@ export { type AveragePrediction, predictAverage, quickTasks } from "../evaluate/
 export type { GroupMetrics, SuiteTask, TaskKind } from "../evaluate/suite/suite-task.ts"
 export { allTasks, findTask, suiteTasks } from "../evaluate/suite/tasks.ts"
 export { cacheDefaults, defaultCacheFolder, VectorCache, type VectorCacheOptions } from "./cache/vector-cache.ts"
+export {
+  type CompareOptions,
+  type Comparison,
+  compareModels,
+  comparisonJson,
+  comparisonPage,
+  readLatencyReport,
+  writeComparisonPage,
+} from "./compare/index.ts"
+export { type CurveOptions, type CurveReport, compareCurves, curvePage, writeCurvePage } from "./curve/index.ts"
+export {
+  type BenchOptions,
+  bench,
+  benchDefaults,
+  type LatencyReport,
+  latencyPage,
+  modelLatencies,
+  parseLatencyReport,
+} from "./latency/index.ts"
 export type { BenchmarkDataset, BenchmarkSample, GroupColumn } from "./layout/benchmark-dataset.ts"
 export { type OpenDatasetOptions, openDataset } from "./layout/open-dataset.ts"
 export { type Packed, type PackOptions, packDataset, packDefaults } from "./layout/pack.ts"
