@@ -106,7 +106,7 @@ function averagesOf(rows: readonly TaskRow[], withoutOther: TaskRow | null): Ave
 }
 
 function besideTitle(rows: readonly TaskRow[]): string {
-  return rows.length === 1 ? rows[0]!.name : `Mean of the ${rows.length} tasks beside the 38`
+  return rows.length === 1 ? rows[0]!.name : `Mean of ${rows.length} tasks that are not of the 38`
 }
 
 function groupAverage(

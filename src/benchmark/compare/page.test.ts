@@ -64,7 +64,10 @@ test("a model of one's own stands in the plots, also over the latency of this ma
     ({ model, tower, batch: 1, device: "cpu", dtype: "fp32", medianMs }) as LatencyRow
   const latency = {
     machine: { cpu: "a small processor", cores: 2, memoryGB: 8, os: "Linux", node: "20" },
-    rows: [row("mobileclip-s0", "image", 20), row("mobileclip-s0", "text", 10)],
+    rows: [
+      ...[row("mobileclip-s0", "image", 20), row("mobileclip-s0", "text", 10)],
+      ...[row("mobileclip-s1", "image", 40), row("mobileclip-s1", "text", 20)],
+    ],
   } as unknown as LatencyReport
   const comparison = await compareModels({ runs: [ownRun("mine", "mobileclip-s0")], published: ["MobileCLIP-S0"] })
   expect(comparison.models[0]).toMatchObject({ name: "mine", parameters: 53.8, variant: "mobileclip-s0" })
@@ -76,6 +79,13 @@ test("a model of one's own stands in the plots, also over the latency of this ma
   expect(page.match(/aria-label="[^"]*series: compared here"/g)!.length).toBeGreaterThanOrEqual(3)
   expect(page).toContain("78.5 to 98.0 (2)")
   expect(page).toMatch(/taken for words about crime, all faces<\/th><td>10\.1<\/td>/)
+})
+
+test("a plot in which all models stand at one place is left out", async () => {
+  const runs = ["one", "two"].map((name) => join(folder, `${name}.jsonl`))
+  for (const path of runs)
+    writeFileSync(path, `${JSON.stringify({ key: "my/own", dataset: "Own", metrics: { main_metric: 0.5 } })}\n`)
+  expect(await comparisonPage(await compareModels({ runs }))).not.toContain("what it costs")
 })
 
 test("names may hold anything, and a file of one task is a page too", async () => {

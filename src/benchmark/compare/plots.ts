@@ -9,17 +9,16 @@ import { type LatencyReport, modelLatencies } from "../latency/latency-report.ts
 import type { Comparison } from "./compare.ts"
 import type { ComparedModel } from "./compared-model.ts"
 
-/** Nothing where no published model has the tasks that are averaged. */
+/** Plots that tell models apart; nothing where there is none. */
 export async function plotsSection({ models, headline }: Comparison, latency: LatencyReport | null): Promise<Html> {
   if (!headline) return html``
   const own = models.map((model, i) => ({ model, score: 100 * headline.cells[i]!.value })).filter(isOwn)
   const parameters = parametersOf(latency)
   const of = (x: X) => seriesOf(headline.keys, own, x)
-  if (of(parameters).every(({ points }) => points.length === 0)) return html``
   const yTitle = headline.keys.length === 1 ? `${headline.name}, %` : `mean of ${headline.keys.length} tasks, %`
   const figures: Html[] = []
   const add = async (series: readonly ScatterSeries[], caption: string, xTitle: string) => {
-    if (series.every(({ points }) => points.length === 0)) return
+    if (new Set(series.flatMap(({ points }) => points.map(({ x }) => x))).size < 2) return
     figures.push(
       await scatterFigure(series, { caption, xTitle, yTitle, label: `${yTitle} over ${xTitle}: ${caption}` }),
     )
@@ -30,11 +29,12 @@ export async function plotsSection({ models, headline }: Comparison, latency: La
   const here = measuredHere(latency)
   const machine = latency ? `${latency.machine.cpu}, measured` : "the machine of the evaluation"
   await add(of(here), machine, "milliseconds, one picture and one text")
+  if (figures.length === 0) return html``
+  const isPublished = of(parameters).some(({ name, points }) => name !== comparedHere && points.length > 0)
   return html`
 <section>
   <h2>Accuracy over what it costs</h2>
-  <p>The figure of both papers, with the 14 published models: the further up and to the left, the better. Their latency is the
-  papers' own, measured on an iPhone 12 Pro Max with Core ML.${own.length > 0 ? " A model of yours stands at the published latency of its architecture, where it is a member of the family." : ""}${
+  <p>${isPublished ? publishedText : "The further up and to the left, the better."}${isPublished && own.length > 0 ? ownText : null}${
     latency
       ? null
       : html` For the same on your machine: <code>mobileclip bench --family --json</code>, then <code>--latency FILE</code>.`
@@ -42,6 +42,12 @@ export async function plotsSection({ models, headline }: Comparison, latency: La
   <div class="charts">${figures}</div>
 </section>`
 }
+
+const publishedText =
+  "The figure of both papers, with the 14 published models: the further up and to the left, the better. Their latency is the papers' own, measured on an iPhone 12 Pro Max with Core ML."
+const ownText =
+  " A model of yours stands at the published latency of its architecture, where it is a member of the family."
+const comparedHere = "compared here"
 
 interface Costed {
   readonly name: string
@@ -85,7 +91,7 @@ function seriesOf(keys: readonly string[], own: readonly Own[], x: X): ScatterSe
       ...{ name, labels, joined: true },
       points: points.filter(({ variant }) => variant.startsWith(prefix)).map(({ variant: _, ...point }) => point),
     })),
-    { name: "compared here", points: mine, labels: "below" as const },
+    { name: comparedHere, points: mine, labels: "below" as const },
   ]
 }
 
