@@ -82,9 +82,12 @@ test("a model of one's own stands in the plots, also over the latency of this ma
 })
 
 test("a plot in which all models stand at one place is left out", async () => {
-  const runs = ["one", "two"].map((name) => join(folder, `${name}.jsonl`))
-  for (const path of runs)
-    writeFileSync(path, `${JSON.stringify({ key: "my/own", dataset: "Own", metrics: { main_metric: 0.5 } })}\n`)
+  const runs = ["one", "two"].map((name) => {
+    const path = ownRun(name, null)
+    const line = { key: "my/own", dataset: "Own", metrics: { main_metric: 0.5 } }
+    writeFileSync(join(path, "results.jsonl"), `${JSON.stringify(line)}\n`)
+    return path
+  })
   expect(await comparisonPage(await compareModels({ runs }))).not.toContain("what it costs")
 })
 
