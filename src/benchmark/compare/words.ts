@@ -106,6 +106,11 @@ export function methodTexts({ tasks, resamples }: Comparison): string[] {
         ]
       : []),
     ...caveats,
+    ...(tasks.length >= 10
+      ? [
+          "Where models differ in nothing, about one task in twenty still shows a difference that its interval calls more than chance.",
+        ]
+      : []),
     "An average's interval adds the squares of its tasks' distances. It is about other pictures of the same kind, and says nothing of other tasks, nor of another training run.",
   ]
 }

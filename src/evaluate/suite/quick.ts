@@ -1,6 +1,6 @@
 /**
  * The quick suite: ten cheap tasks, and as many pictures of each as its weight deserves, from which the average over the 38 is
- * predicted. 14,591 pictures and 3,485 prompts in place of about 700,000 and 300,000. Chosen and fitted
+ * predicted. 14,591 pictures and 3,485 prompts in place of about 700,000 and 370,000. Chosen and fitted
  * on the 14 published models (bench/quick-suite.ts prints how; quick-fit.ts computes it). Six to ten tasks and penalties of 30
  * to 1,000 give errors of 0.4 to 0.63 points where the tasks are chosen anew: the differences between them mean little.
  *
