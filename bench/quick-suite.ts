@@ -4,6 +4,8 @@
  *
  *     npm run build && node dist/bench/quick-suite.js
  */
+import { otherModels } from "../src/evaluate/suite/open-clip-results.ts"
+import { publishedModels } from "../src/evaluate/suite/published.ts"
 import {
   applyFit,
   averageOf,
@@ -16,6 +18,7 @@ import {
   publishedScores,
   quickPenalty,
   rootMeanSquare,
+  type Scores,
 } from "../src/evaluate/suite/quick-fit.ts"
 import { findTask } from "../src/evaluate/suite/tasks.ts"
 
@@ -37,6 +40,39 @@ const total = tasks.reduce((sum, key) => sum + samples[key]!, 0)
 console.log(`  ${total} pictures, ${tasks.reduce((sum, key) => sum + promptsOf(key), 0)} prompts`)
 console.log(`error of the samples for a model in the middle: ${points(samplingError(samples))}`)
 console.log(`a model that guesses: ${points(applyFit(fit, guessing))} predicted, ${points(averageOf(guessing))} true`)
+
+console.log("\nmodels that were not fitted on: root mean square and mean of what the average differs by, in points")
+const isFirst = (_: unknown, i: number) => publishedModels[i]!.name.startsWith("MobileCLIP-")
+const [firstModels, secondModels] = [true, false].map((first) =>
+  publishedScores.filter((scores, i) => isFirst(scores, i) === first),
+) as [Scores[], Scores[]]
+crossed("the second generation from the first", firstModels, secondModels)
+crossed("the first generation from the second", secondModels, firstModels)
+const [lowest, highest] = [Math.min(...publishedScores.map(averageOf)), Math.max(...publishedScores.map(averageOf))]
+others("other models in the range of the 14", (average) => average >= lowest && average <= highest)
+others("weaker ones", (average) => average < lowest)
+others("better ones", (average) => average > highest)
+
+function crossed(name: string, fitted: readonly Scores[], left: readonly Scores[]): void {
+  const own = fitAverage(chooseTasks(candidates, 10, fitted), fitted)
+  missed(
+    name,
+    left.map((model) => averageOf(model) - applyFit(own, model)),
+  )
+}
+
+function others(name: string, isMeant: (average: number) => boolean): void {
+  const meant = otherModels.filter(({ average }) => isMeant(average))
+  missed(
+    name,
+    meant.map(({ average, scores }) => average - applyFit(fit, scores)),
+  )
+}
+
+function missed(name: string, errors: readonly number[]): void {
+  const mean = errors.reduce((a, b) => a + b, 0) / errors.length
+  console.log(`  ${name} (${errors.length}): ${points(rootMeanSquare(errors))}, ${points(mean)}`)
+}
 
 function compare(penalty: number, count: number): void {
   const anew = leaveOneOut(publishedScores, (others) => chooseTasks(candidates, count, others, penalty), penalty)

@@ -96,7 +96,7 @@ export function plateauStart(curve: LearningCurve, guessing: number): number | n
 }
 
 /** The score at a share of a curve's gain; never above its best, where rounding would make it so. */
-function scoreAt(level: number, curve: LearningCurve, guessing: number): number {
+export function scoreAt(level: number, curve: LearningCurve, guessing: number): number {
   const best = Math.max(...curve.map(({ average }) => average))
   return Math.min(best, guessing + level * (best - guessing))
 }

@@ -47,18 +47,23 @@ function kindsOf(models: readonly Scored[]): { readonly first: Int32Array; reado
   return { first: Int32Array.from(all, ({ first }) => first), sizes: all.map(({ size }) => size) }
 }
 
-/** The middle 95 % of the values, interpolated as NumPy's `percentile` does. */
-export function middleOf(values: Float64Array): Interval {
+/**
+ * The middle 95 % of a score's draws, interpolated as NumPy's `percentile` does, after they are moved so that their mean is the
+ * score: the worst of several groups, and F1 over rare classes, are lower in most draws than in the pictures drawn from.
+ */
+export function middleOf(values: Float64Array, score: number): Interval {
   const sorted = values.toSorted()
+  const shift = score - values.reduce((sum, value) => sum + value, 0) / values.length
   const at = (share: number) => {
     const position = share * (sorted.length - 1)
     const [before, after] = [sorted[Math.floor(position)]!, sorted[Math.ceil(position)]!]
-    return before + (position % 1) * (after - before)
+    return before + (position % 1) * (after - before) + shift
   }
   return { low: at((1 - confidence) / 2), high: at((1 + confidence) / 2) }
 }
 
-/** Of `to - from`, drawn together. */
-export function pairedDifference(from: Float64Array, to: Float64Array): Interval {
-  return middleOf(to.map((score, i) => score - from[i]!))
+/** Of `to - from`, drawn together; null where it is the same in every draw. */
+export function pairedDifference(from: Float64Array, to: Float64Array, difference: number): Interval | null {
+  const drawn = to.map((score, i) => score - from[i]!)
+  return drawn.some((value) => value !== drawn[0]) ? middleOf(drawn, difference) : null
 }

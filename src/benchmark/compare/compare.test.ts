@@ -5,6 +5,7 @@ import { afterAll, expect, test } from "vitest"
 import { groupAverages } from "../../evaluate/suite/averages.ts"
 import { publishedModels } from "../../evaluate/suite/published.ts"
 import { type Comparison, compareModels } from "./compare.ts"
+import { verdictText } from "./words.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "mobileclip-compare-"))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -122,6 +123,28 @@ test("runs that answered the same pictures are paired, and their intervals repea
   expect(comparison.notes).toContainEqual(expect.stringMatching(/^CIFAR-10: .* not asked the same pictures$/))
   // All below one folder are the same three.
   expect((await compareModels({ runs: [folder] })).models.map(({ name }) => name)).toEqual(["a", "b", "c"])
+})
+
+test("few pictures do not prove what their draws all agree on", async () => {
+  const write = (name: string, right: number[]) =>
+    writeRun(name, [{ key: "mine/one", labels: right.map(() => 0), right }])
+  const runs = [write("none right", [0]), write("all right", [1])]
+  // One picture that one model has right and the other does not.
+  expect(task(await compareModels({ runs }), "mine/one").differences[1]).toMatchObject({ value: 1, isChance: true })
+  const twice = [write("twice 1", right(200)), write("twice 2", right(200))]
+  const { interval, isChance, method } = task(await compareModels({ runs: twice }), "mine/one").differences[1]!
+  // None of 400 differs: Wilson's upper bound of 0 of 400, to both sides.
+  expect({ interval, isChance, method }).toEqual({
+    interval: { low: expect.closeTo(-0.0095, 4), high: expect.closeTo(0.0095, 4) },
+    isChance: true,
+    method: "paired",
+  })
+})
+
+test("the mean of one task has the task's name", async () => {
+  const comparison = await compareModels({ runs: [writeRun("only", [{ key: "cifar10", labels, right: right(200) }])] })
+  expect(comparison.headline!.name).toBe("CIFAR-10")
+  expect(verdictText(comparison)).toBe("only scores 50.00 in CIFAR-10")
 })
 
 test("averages are over the tasks that all have, and only one of 38 is called so", async () => {

@@ -135,7 +135,8 @@ function titleOf({ name, keys }: TaskGroup): string {
 
 /** An average over the 38 is one of all 38, and nothing else is called so. */
 function partTitle(group: TaskGroup, rows: readonly TaskRow[]): string {
-  if (group.name === "Average") return `Mean of the ${rows.length} of 38 that all have`
+  if (group.name === "Average")
+    return rows.length === 1 ? rows[0]!.name : `Mean of the ${rows.length} of 38 that all have`
   return `${titleOf(group).replace(/ \(\d+\)$/, "")} (${rows.length} of ${group.keys.length})`
 }
 

@@ -83,11 +83,11 @@ test("drawing kinds of pictures is drawing pictures: the same mean and spread as
 
 test("pairing leaves what both have in common out of the difference's interval", () => {
   const [from, to] = bootstrapScores(both, "paired") as [Float64Array, Float64Array]
-  const alone = middleOf(from)
+  const alone = middleOf(from, 0.5)
   // Standard deviations: sqrt(0.25 / 400) = 2.5 points alone, sqrt(0.025 * 0.975 / 400) = 0.78 of the difference.
   expect(alone.high - alone.low).toBeGreaterThan(0.09)
   expect(alone.high - alone.low).toBeLessThan(0.106)
-  const { low, high } = pairedDifference(from, to)
+  const { low, high } = pairedDifference(from, to, 0.025)!
   expect(low).toBeGreaterThan(0.008)
   expect(low).toBeLessThan(0.014)
   expect(high).toBeGreaterThan(0.036)
@@ -96,8 +96,45 @@ test("pairing leaves what both have in common out of the difference's interval",
 
 test("percentiles are interpolated as NumPy's are", () => {
   // numpy.percentile(range(101), [2.5, 97.5])
-  expect(middleOf(Float64Array.from({ length: 101 }, (_, i) => 100 - i))).toEqual({
+  expect(
+    middleOf(
+      Float64Array.from({ length: 101 }, (_, i) => 100 - i),
+      50,
+    ),
+  ).toEqual({
     low: expect.closeTo(2.5, 9),
     high: expect.closeTo(97.5, 9),
   })
+})
+
+test("an interval is about the score, also where draws are lower than it", () => {
+  // 300 pictures of 150 classes, most of two pictures: a draw leaves many classes with one, or with none.
+  const labels = Array.from({ length: 300 }, (_, i) => Math.floor(i / 2))
+  const predicted = labels.map((label, i) => (i % 3 === 0 ? label : (label + 1) % 150))
+  const rare = answers({ labels, right: labels.map((label, i) => (label === predicted[i] ? 1 : 0)), predicted })
+  // Six groups, all alike: the worst of a draw is lower than the worst of the pictures.
+  const grouped = answers({
+    labels: Array(600).fill(0),
+    right: Array.from({ length: 600 }, (_, i) => (i % 5 < 4 ? 1 : 0)),
+  })
+  const groups = Int32Array.from({ length: 600 }, (_, i) => Math.floor(i / 100))
+  const cases = [scoredAnswers("F1-macro_all", rare)!, scoredAnswers("acc_wg", { ...grouped, groups })!]
+  for (const scored of cases) {
+    const score = plainScore(scored)
+    const [drawn] = bootstrapScores([scored], "low")
+    const mean = drawn!.reduce((a, b) => a + b, 0) / drawn!.length
+    expect(mean).toBeLessThan(score - 0.01)
+    const { low, high } = middleOf(drawn!, score)
+    expect((low + high) / 2).toBeCloseTo(score, 1)
+    expect(low).toBeLessThan(score)
+    expect(high).toBeGreaterThan(score)
+    expect(Math.abs(score - low - (high - score))).toBeLessThan((high - low) / 3)
+  }
+})
+
+test("a difference that every draw has alike has no interval of its own", () => {
+  const all = answers({ labels: [0, 0, 0], right: [1, 1, 1] })
+  const none = answers({ labels: [0, 0, 0], right: [0, 0, 0] })
+  const [from, to] = bootstrapScores([scoredAnswers("acc1", none)!, scoredAnswers("acc1", all)!], "alike")
+  expect(pairedDifference(from!, to!, 1)).toBeNull()
 })

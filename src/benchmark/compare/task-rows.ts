@@ -11,7 +11,7 @@ import { type Answers, readAnswers } from "./answers.ts"
 import { type BootstrapOptions, bootstrapScores, middleOf, pairedDifference } from "./bootstrap.ts"
 import type { ComparedModel } from "./compared-model.ts"
 import { binomialInterval, factsOf, groupsOf, isWorstGroup, type TaskFacts } from "./estimate.ts"
-import { covers, differenceInterval, type Interval } from "./intervals.ts"
+import { covers, differenceInterval, type Interval, wilson } from "./intervals.ts"
 import { plainScore, type Scored, scoredAnswers, smallestGroup } from "./scores.ts"
 import { type Worth, worthOf } from "./worth.ts"
 
@@ -170,9 +170,11 @@ function samePictures(a: Answers, b: Answers): boolean {
 // ------------------------------------------------------------------------------------------------------- cells
 
 function cellOf({ value, facts, metrics, drawn }: Entry): Cell {
-  const middle = drawn && middleOf(drawn.scores)
   // All or none right: no draw is different.
-  if (middle && middle.low < middle.high) return { value, interval: middle, method: "bootstrap" }
+  if (drawn?.scores.some((score) => score !== drawn.scores[0])) {
+    const { low, high } = middleOf(drawn.scores, value)
+    return { value, interval: { low: Math.max(0, low), high: Math.min(1, high) }, method: "bootstrap" }
+  }
   const interval = facts && binomialInterval(value, facts, metrics)
   return { value, interval, method: interval && "binomial" }
 }
@@ -180,11 +182,20 @@ function cellOf({ value, facts, metrics, drawn }: Entry): Cell {
 function differenceOf(from: Entry | null, to: Entry | null, first: Cell | null, cell: Cell | null): Difference | null {
   if (!from || !to || !first || !cell) return null
   const value = to.value - from.value
-  if (from.drawn && to.drawn && from.drawn.pictures === to.drawn.pictures)
-    return withVerdict(value, pairedDifference(from.drawn.scores, to.drawn.scores), "paired")
+  if (from.drawn && to.drawn && from.drawn.pictures === to.drawn.pictures) {
+    const paired = pairedDifference(from.drawn.scores, to.drawn.scores, value)
+    const interval = paired ?? (value === 0 ? noneDifferent(from.kept!.scored.pictures) : null)
+    if (interval) return withVerdict(value, interval, "paired")
+  }
   if (!first.interval || !cell.interval) return { value, interval: null, method: null, isChance: null }
   const interval = differenceInterval({ ...first, interval: first.interval }, { ...cell, interval: cell.interval })
   return withVerdict(value, interval, "unpaired")
+}
+
+/** No picture was answered differently: a draw cannot tell in how few that would be so. */
+function noneDifferent(pictures: number): Interval {
+  const { high } = wilson(0, pictures)
+  return { low: -high, high }
 }
 
 export function withVerdict(value: number, interval: Interval, method: Difference["method"]): Difference {

@@ -86,10 +86,10 @@ export function methodTexts({ tasks, resamples }: Comparison): string[] {
   const differences = new Set(tasks.flatMap((row) => row.differences.flatMap((each) => each?.method ?? [])))
   const caveats = caveatsOf(tasks)
   return [
-    "Intervals hold 95 %.",
+    "Intervals are of 95 %; those of fewer than 100 pictures, or over classes of a few pictures, may be too narrow.",
     ...(methods.has("bootstrap")
       ? [
-          `Where a run kept its answers, pictures are drawn ${resamples.toLocaleString("en")} times with replacement, with a fixed seed.`,
+          `Where a run kept its answers, pictures are drawn ${resamples.toLocaleString("en")} times with replacement, with a fixed seed. The interval of a worst group is about which score the worst of such groups has, and not about how bad each of them is.`,
         ]
       : []),
     ...(differences.has("paired")
@@ -106,6 +106,11 @@ export function methodTexts({ tasks, resamples }: Comparison): string[] {
         ]
       : []),
     ...caveats,
+    ...(tasks.length >= 10
+      ? [
+          "Where models differ in nothing, about one task in twenty still shows a difference that its interval calls more than chance.",
+        ]
+      : []),
     "An average's interval adds the squares of its tasks' distances. It is about other pictures of the same kind, and says nothing of other tasks, nor of another training run.",
   ]
 }

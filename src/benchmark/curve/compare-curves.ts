@@ -4,10 +4,12 @@
  */
 import { UserError } from "../../core/errors.ts"
 import {
+  headlineLevel,
   type LearningCurve,
   type LearningEfficiency,
   learningEfficiency,
   plateauStart,
+  scoreAt,
 } from "../../evaluate/efficiency.ts"
 import { type CurveRun, openCurveRuns } from "./curve-run.ts"
 import { guessingOf } from "./guessing.ts"
@@ -48,6 +50,8 @@ export interface SideComparison {
   readonly efficiency: LearningEfficiency
   /** The same over different pictures, at the end of runs on subsets; null where a side has none. */
   readonly unique: LearningEfficiency | null
+  /** The stronger side's fewest pictures were enough at the headline's level: fewer were not tried, so ratios are lower bounds. */
+  readonly uniqueIsBound: boolean
 }
 
 export interface CurveReport {
@@ -148,7 +152,7 @@ function comparisonOf(base: Side, other: Side, guessing: number): SideComparison
           : [],
       guessing,
     }),
-    unique: uniqueEfficiency(weaker, stronger, guessing),
+    ...uniqueEfficiency(weaker, stronger, guessing),
   }
 }
 
@@ -182,12 +186,24 @@ function scheduledOf({ scheduled }: Side, whole: readonly SideRun[]) {
   return shorter.length > 0 ? [...shorter, { share: 1, curves: whole.map(({ curve }) => curve) }] : []
 }
 
-/** With the score at the end over the number of different pictures in place of samples seen. */
-function uniqueEfficiency(weaker: Side, stronger: Side, guessing: number): LearningEfficiency | null {
+/**
+ * With the score at the end over the number of different pictures in place of samples seen. The stronger side counts as needing
+ * the fewest that were tried where these are enough: between none and these nothing was measured.
+ */
+function uniqueEfficiency(
+  weaker: Side,
+  stronger: Side,
+  guessing: number,
+): Pick<SideComparison, "unique" | "uniqueIsBound"> {
   const [plain, reinforced] = [weaker, stronger].map(curvesOverUnique) as [LearningCurve[], LearningCurve[]]
   const both = Math.min(plain.length, reinforced.length)
-  if (both === 0) return null
-  return learningEfficiency({ plain: plain.slice(0, both), reinforced: reinforced.slice(0, both), guessing })
+  if (both === 0) return { unique: null, uniqueIsBound: false }
+  const pairs = plain.slice(0, both).map((curve, i) => [curve, reinforced[i]!] as const)
+  const fromFewest = pairs.map(([, curve]) => [{ ...curve[0]!, average: guessing }, ...curve])
+  return {
+    unique: learningEfficiency({ plain: pairs.map(([curve]) => curve), reinforced: fromFewest, guessing }),
+    uniqueIsBound: pairs.some(([curve, stronger]) => stronger[0]!.average >= scoreAt(headlineLevel, curve, guessing)),
+  }
 }
 
 /** A curve for each seed that has runs on two numbers of pictures or more; `samplesSeen` is that number. */

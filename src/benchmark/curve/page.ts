@@ -8,7 +8,16 @@ import { type Html, html } from "../../report/html.ts"
 import { integer, percent } from "../../report/numbers.ts"
 import { figureList, type Term } from "../../report/terms.ts"
 import { type CurveReport, curvesOverUnique, meanOf, type Side, type SideComparison } from "./compare-curves.ts"
-import { caveatText, levelRows, plateauText, ratioFigure, type SideRow, sideRows, verdictText } from "./words.ts"
+import {
+  caveatText,
+  levelRows,
+  plateauText,
+  ratioFigure,
+  type SideRow,
+  sideRows,
+  uniqueTitle,
+  verdictText,
+} from "./words.ts"
 
 /** The folder of `path` must exist. */
 export async function writeCurvePage(path: string, report: CurveReport): Promise<void> {
@@ -121,7 +130,7 @@ function ratiosSection(comparison: SideComparison, { sides }: CurveReport): Html
   ${
     rows.length > 0
       ? html`<div class="scroll"><table class="plain">
-    <thead><tr><th>to be as good as ${weaker} at</th><th>samples</th><th>seconds</th>${unique ? html`<th>different pictures</th>` : null}</tr></thead>
+    <thead><tr><th>to be as good as ${weaker} at</th><th>samples</th><th>seconds</th>${unique ? html`<th>${uniqueTitle(comparison)}</th>` : null}</tr></thead>
     <tbody>${rows}</tbody>
   </table></div>`
       : null

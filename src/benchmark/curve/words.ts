@@ -24,6 +24,11 @@ export function caveatText({ pairs, efficiency, weaker, stronger }: SideComparis
   return null
 }
 
+/** The title of the column of ratios over different pictures. */
+export function uniqueTitle({ uniqueIsBound }: SideComparison): string {
+  return uniqueIsBound ? "different pictures, at least" : "different pictures"
+}
+
 export interface LevelRow {
   readonly against: string
   readonly samples: string

@@ -9,6 +9,7 @@ import {
   levelRows,
   plateauText,
   sideRows,
+  uniqueTitle,
   verdictText,
   writeCurvePage,
 } from "../../benchmark/curve/index.ts"
@@ -107,7 +108,7 @@ function sidesTable(report: CurveReport): string {
 function ratiosTable(comparison: CurveReport["comparisons"][number]): string[] {
   const rows = levelRows(comparison)
   if (rows.length === 0) return []
-  const unique = comparison.unique ? [{ title: "different pictures", ...right }] : []
+  const unique = comparison.unique ? [{ title: uniqueTitle(comparison), ...right }] : []
   return [
     "",
     textTable(

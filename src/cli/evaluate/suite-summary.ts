@@ -26,7 +26,8 @@ function taskTable({ models }: SuiteReport): string {
   const rows = keys.map((key) => {
     const results = models.map((model) => model.results.find((result) => result.key === key))
     const { details } = results.find((result) => result)!
-    const seconds = results.reduce((sum, result) => sum + (result?.details?.seconds ?? 0), 0)
+    // All models share one pass over the pictures, which is in the seconds of each.
+    const seconds = Math.max(...results.map((result) => result?.details?.seconds ?? 0))
     return [
       ...[key, details?.mainMetric ?? "none", ...results.map(scoreText), shareText(details?.chance ?? null)],
       ...[details ? details.answers.toLocaleString("en") : "", durationText(seconds)],
@@ -65,7 +66,7 @@ function predictionLines({ suite, models }: SuiteReport): string[] {
     if (!found) return `${name}: the average over 38 cannot be predicted while tasks are missing`
     const { average, error, extrapolates } = found
     const outside = extrapolates ? "; it is outside of the range of the models that the prediction was fitted on" : ""
-    return `${name}: predicted average over 38: ${spacedPercent(average)} +- ${(100 * error).toFixed(1)} (one standard error)${outside}`
+    return `${name}: predicted average over 38: ${spacedPercent(average)} +- ${(100 * error).toFixed(1)} (one standard error, from models that it was not fitted on)${outside}`
   })
   return [lines.join("\n")]
 }
