@@ -6,8 +6,8 @@ import { isLocal } from "../../data/stores/open.ts"
 import { detectFormat } from "../../data/training/sources/source.ts"
 import { isReinforced } from "../recipe/resolved.ts"
 import type { Recipe } from "../recipe/schema.ts"
+import { FLOAT_BYTES } from "./activations.ts"
 import type { Towers } from "./context.ts"
-import { FLOAT_BYTES } from "./tower-cost.ts"
 
 export interface DiskPlan {
   /** Bytes of a checkpoint to go on from. */
