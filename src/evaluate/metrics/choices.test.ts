@@ -70,6 +70,11 @@ test("average precision: the first of equal scores ranks higher, a class without
   expect(meanAveragePrecision(scores, Uint8Array.of(1, 0, 0, 0, 1, 0), 2)).toBe((1 + 2 / 3) / 2 / 2)
 })
 
+test("average precision of a class that one picture shows: one over its rank", () => {
+  expect(meanAveragePrecision(Float32Array.of(3, 2, 1), Uint8Array.of(1, 0, 0), 1)).toBe(1)
+  expect(meanAveragePrecision(Float32Array.of(3, 2, 1), Uint8Array.of(0, 0, 1), 1)).toBe(1 / 3)
+})
+
 test("average precision of scores that are not numbers: they come last", () => {
   const scores = Float32Array.of(Number.NaN, 0.5, Number.NaN, 0.25)
   expect(meanAveragePrecision(scores, Uint8Array.of(0, 1, 1, 0), 1)).toBe((1 + 2 / 4) / 2)
