@@ -43,7 +43,7 @@ export class FakeModel implements PictureModel {
   constructor(
     readonly name: string,
     readonly embedDim: number,
-    /** Of the picture with this number. */
+    /** The vector of the picture with this number. */
     private readonly ofPicture: (number: number) => readonly number[],
     private readonly ofText: (text: string) => readonly number[],
   ) {

@@ -30,7 +30,7 @@ export interface SideRun extends Omit<CurveRun, "curve"> {
 /** One way of training. */
 export interface Side {
   readonly name: string
-  /** Of all its pictures, with a whole schedule, by seed. */
+  /** Those of all its pictures, with a whole schedule, by seed. */
   readonly runs: readonly SideRun[]
   /** Those whose schedule ends sooner. */
   readonly scheduled: readonly SideRun[]

@@ -90,7 +90,7 @@ export interface ModelLatency {
   readonly model: string
   readonly image: LatencyRow
   readonly text: LatencyRow
-  /** Of one picture and one text. */
+  /** For one picture and one text, in milliseconds. */
   readonly latencyMs: number
 }
 

@@ -58,7 +58,7 @@ export interface Packed extends WrittenSplit {
   readonly out: string
   readonly split: string
   readonly kind: "classification" | "retrieval"
-  /** Of the task; null for retrieval. */
+  /** Those of the task; null for retrieval. */
   readonly classNames: readonly string[] | null
   /** Number of captions; null for classification. */
   readonly captions: number | null

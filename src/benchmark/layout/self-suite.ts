@@ -22,6 +22,7 @@ import { readBytesIfThere, writeAtomically } from "../../host/files/files.ts"
 import { writeDirectoryAtomically } from "../../host/files/folder.ts"
 import { lockPath } from "../../host/locks/lock.ts"
 import { ownCacheDir } from "../../native/own-cache.ts"
+import { templateFile } from "./class-texts.ts"
 import { type Members, npyOf, type SideFiles, textBytes, writeSideFiles, writeSplit } from "./write-layout.ts"
 
 export interface SelfSuiteOptions {
@@ -208,7 +209,7 @@ function namesOfSide({ kind, classNames, templates, groups }: SideFiles): string
   return [
     ...(kind === "classification" ? [] : ["dataset_type.txt"]),
     ...(classNames ? ["classnames.txt"] : []),
-    ...(templates ? ["zeroshot_classification_templates.txt"] : []),
+    ...(templates ? [templateFile] : []),
     ...(groups ? ["groups.json"] : []),
   ]
 }
