@@ -20,7 +20,7 @@ export interface ScatterSeries {
   readonly labels?: "above" | "below"
 }
 
-export interface ScatterOptions {
+interface ScatterOptions {
   readonly xTitle: string
   readonly yTitle: string
   /** Ends of the upright axis, which two figures may share; default: those of the points. */

@@ -58,7 +58,7 @@ interface Entry {
   drawn: { readonly scores: Float64Array; readonly pictures: number } | null
 }
 
-export interface RowResult {
+interface RowResult {
   readonly row: TaskRow
   readonly notes: readonly string[]
 }

@@ -21,7 +21,7 @@ export interface CurveOptions {
   readonly guessing?: number
 }
 
-export interface SideRun extends Omit<CurveRun, "curve"> {
+interface SideRun extends Omit<CurveRun, "curve"> {
   readonly curve: LearningCurve
   /** Samples from which on the curve is on a plateau; null: it is on none. */
   readonly plateau: number | null

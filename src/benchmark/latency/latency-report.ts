@@ -86,7 +86,7 @@ export function parseLatencyReport(value: unknown, source: string): LatencyRepor
   )
 }
 
-export interface ModelLatency {
+interface ModelLatency {
   readonly model: string
   readonly image: LatencyRow
   readonly text: LatencyRow

@@ -48,7 +48,7 @@ export const packDefaults = {
 type Resolved = PackOptions & Required<Pick<PackOptions, keyof typeof packDefaults>>
 
 /** A picture that is in no shard. */
-export interface PackLeftOut {
+interface PackLeftOut {
   /** Below the folder that was packed; of a list, as it is found. */
   readonly path: string
   readonly reason: string

@@ -14,7 +14,7 @@ export interface Sampling {
   readonly size: number | null
 }
 
-export interface PassOptions {
+interface PassOptions {
   readonly pool: PicturePool
   readonly batchSize: number
   readonly cache: VectorCache | null

@@ -10,7 +10,7 @@ export const resultFormats = ["jsonl", "clip_benchmark", "mteb"] as const
 
 export type ResultFormat = (typeof resultFormats)[number]
 
-export interface FormattedResult {
+interface FormattedResult {
   /** Its file's name. */
   readonly name: string
   readonly content: object

@@ -34,7 +34,7 @@ export interface EvaluationSettings {
 }
 
 /** The content of `evaluation.json`. */
-export interface EvaluationFile {
+interface EvaluationFile {
   readonly format: "mobileclip-evaluation"
   readonly version: 1
   readonly model: { readonly name: string; readonly identity: string } & ModelFacts

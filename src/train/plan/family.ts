@@ -95,7 +95,7 @@ export interface TowerLayers extends CostReport {
   readonly form: Form
 }
 
-export interface LayersOptions {
+interface LayersOptions {
   readonly towers: readonly TowerName[]
   readonly form: Form
   /** Layers whose paths have the same first segments, so many below the tower, are added up; default: none are. */
