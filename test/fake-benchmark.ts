@@ -28,7 +28,7 @@ export async function fakeDataset(
   return dataset
 }
 
-/** The seventh sample of any data set is damaged. */
+/** All samples, then the error of an archive that is cut off. */
 export async function* failing(samples: AsyncIterable<BenchmarkSample>): AsyncGenerator<BenchmarkSample> {
   yield* samples
   throw new UserError("0.tar is cut off", "get it again")
