@@ -206,7 +206,11 @@ function notesOf(runs: readonly CurveRun[], tasks: readonly string[], sides: rea
   const most = Math.max(...runs.flatMap(({ curve }) => curve.map((point) => Object.keys(point.tasks).length)))
   const ends = new Set(sides.flatMap((side) => side.runs.map(({ curve }) => curve.at(-1)!.samplesSeen)))
   return [
-    ...(tasks.length < most ? [`the average is over the ${tasks.length} tasks that all runs have, of ${most}`] : []),
+    ...(tasks.length < most
+      ? [
+          `the average is over the ${tasks.length === 1 ? "one task" : `${tasks.length} tasks`} that all runs have, of ${most}`,
+        ]
+      : []),
     ...(sides.length === 1 ? ["there is one side only, so nothing is compared; name a second one"] : []),
     ...(ends.size > 1
       ? ["runs end after different numbers of samples: their last scores are not at equal samples"]
