@@ -2,10 +2,8 @@
  * Paired bootstrap over pictures: the same pictures are drawn for all models, with replacement, so what is easy for all or
  * hard for all does not widen the interval of a difference. Draws depend on the seed and the task alone.
  */
-import { quantile } from "../../core/arrays/quantile.ts"
 import { Random } from "../../core/arrays/random.ts"
-import type { Interval } from "../../evaluate/wilson.ts"
-import { confidence } from "./intervals.ts"
+import { confidence, type Interval } from "./intervals.ts"
 import { drawCounts } from "./multinomial.ts"
 import type { Scored } from "./scores.ts"
 
@@ -49,12 +47,18 @@ function kindsOf(models: readonly Scored[]): { readonly first: Int32Array; reado
   return { first: Int32Array.from(all, ({ first }) => first), sizes: all.map(({ size }) => size) }
 }
 
-/** The middle 95 % of the values. */
+/** The middle 95 % of the values, interpolated as NumPy's `percentile` does. */
 export function middleOf(values: Float64Array): Interval {
-  return { low: quantile(values, (1 - confidence) / 2), high: quantile(values, (1 + confidence) / 2) }
+  const sorted = values.toSorted()
+  const at = (share: number) => {
+    const position = share * (sorted.length - 1)
+    const [before, after] = [sorted[Math.floor(position)]!, sorted[Math.ceil(position)]!]
+    return before + (position % 1) * (after - before)
+  }
+  return { low: at((1 - confidence) / 2), high: at((1 + confidence) / 2) }
 }
 
-/** The middle of `to - from`, drawn together. */
+/** Of `to - from`, drawn together. */
 export function pairedDifference(from: Float64Array, to: Float64Array): Interval {
   return middleOf(to.map((score, i) => score - from[i]!))
 }

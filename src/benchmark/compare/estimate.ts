@@ -3,9 +3,8 @@
  * bound is known it is said, and the interval is the widest.
  */
 import { findTask } from "../../evaluate/suite/tasks.ts"
-import { type Interval, wilson } from "../../evaluate/wilson.ts"
 import type { TaskResult } from "../run/task-result.ts"
-import { type Estimate, meanInterval } from "./intervals.ts"
+import { type Estimate, type Interval, meanInterval, wilson } from "./intervals.ts"
 
 /** What a task's main metric is made of. */
 export interface TaskFacts {

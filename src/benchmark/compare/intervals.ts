@@ -5,6 +5,8 @@
  */
 import type { Interval } from "../../evaluate/wilson.ts"
 
+export { type Interval, wilson } from "../../evaluate/wilson.ts"
+
 export const confidence = 0.95
 
 export interface Estimate {

@@ -2,16 +2,16 @@
  * One task for all models: scores with their intervals, and differences to the first model. Answers that were kept give a
  * bootstrap, paired where both models answered the same pictures; else the number of answers gives the binomial's interval.
  */
+
 import { worstRegionWithoutOther } from "../../evaluate/metrics/groups.ts"
 import { mainMetricOf, type ScoredTask } from "../../evaluate/suite/averages.ts"
 import { findTask } from "../../evaluate/suite/tasks.ts"
-import type { Interval } from "../../evaluate/wilson.ts"
 import type { TaskResult } from "../run/task-result.ts"
 import { type Answers, readAnswers } from "./answers.ts"
 import { type BootstrapOptions, bootstrapScores, middleOf, pairedDifference } from "./bootstrap.ts"
 import type { ComparedModel } from "./compared-model.ts"
 import { binomialInterval, factsOf, groupsOf, isWorstGroup, type TaskFacts } from "./estimate.ts"
-import { covers, differenceInterval } from "./intervals.ts"
+import { covers, differenceInterval, type Interval } from "./intervals.ts"
 import { plainScore, type Scored, scoredAnswers, smallestGroup } from "./scores.ts"
 import { type Worth, worthOf } from "./worth.ts"
 
@@ -58,7 +58,7 @@ interface Entry {
   drawn: { readonly scores: Float64Array; readonly pictures: number } | null
 }
 
-interface RowResult {
+export interface RowResult {
   readonly row: TaskRow
   readonly notes: readonly string[]
 }

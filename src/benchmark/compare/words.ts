@@ -1,7 +1,7 @@
 /** A comparison in the words of the terminal and the page. Scores and differences are in points: hundredths of a metric. */
-import type { Interval } from "../../evaluate/wilson.ts"
 import type { AverageRow, Comparison } from "./compare.ts"
 import { binomialCaveat } from "./estimate.ts"
+import type { Interval } from "./intervals.ts"
 import { type Cell, type Difference, points } from "./task-rows.ts"
 
 /** "MobileCLIP2-S0 is 1.58 points below MobileCLIP-S1 in the average of 38 tasks (95 % interval -2.27 to -0.90)." */
