@@ -7,7 +7,6 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { readNpy } from "../../host/containers/npz.ts"
-import { answersFile, groupsFile } from "../run/results-folder.ts"
 
 export interface Answers {
   /** The right class; for retrieval a picture itself, or that of a caption; for associations the number of candidates. */
@@ -47,3 +46,11 @@ async function readGroups(path: string, answers: number): Promise<Int32Array | n
 }
 
 const again = "delete the file, and evaluate the task again"
+
+function answersFile(key: string): string {
+  return `${key.replaceAll("/", "--")}.npy`
+}
+
+function groupsFile(key: string): string {
+  return `${key.replaceAll("/", "--")}.groups.npy`
+}

@@ -24,7 +24,7 @@ export function caveatText({ pairs, efficiency, weaker, stronger }: SideComparis
   return null
 }
 
-interface LevelRow {
+export interface LevelRow {
   readonly against: string
   readonly samples: string
   readonly seconds: string

@@ -16,7 +16,7 @@ import { NoAccess, type Storage } from "../../data/stores/storage.ts"
 import type { SuiteTask, TaskKind } from "../../evaluate/suite/suite-task.ts"
 import { isDirectory } from "../../host/files/files.ts"
 import type { BenchmarkDataset, BenchmarkSample, GroupColumn } from "./benchmark-dataset.ts"
-import { attributesOf, parseClassNames, parseTemplates, templateFile } from "./class-texts.ts"
+import { attributesOf, parseClassNames, parseTemplates } from "./class-texts.ts"
 import { SampleReader } from "./read-sample.ts"
 import { shardSamples } from "./shard-samples.ts"
 
@@ -198,6 +198,8 @@ class TaskFiles {
     return new UserError(`${this.location} has no ${name}`, hint)
   }
 }
+
+const templateFile = "zeroshot_classification_templates.txt"
 
 /** A server that does not say how long a file is may give it all the same. */
 function unknownSize(error: unknown): { bytes: null } {

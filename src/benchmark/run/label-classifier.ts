@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto"
 import { labelVectors } from "../../core/text/prompts.ts"
 import type { VectorCache } from "../cache/vector-cache.ts"
-import { cacheIdentity, type EvaluatedModel } from "./evaluated-model.ts"
+import type { EvaluatedModel } from "./evaluated-model.ts"
+import { cacheIdentity } from "./evaluated-model.ts"
 
 /** Prompts that are encoded at a time: 80 templates of 1,000 classes would take hundreds of megabytes. */
 const promptsAtOnce = 512

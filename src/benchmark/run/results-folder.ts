@@ -7,7 +7,6 @@ import { open, readFile, truncate } from "node:fs/promises"
 import { join } from "node:path"
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import { isObject, jsonOrNull } from "../../core/json.ts"
-import { npyBytes } from "../../host/containers/npz.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { makeDirectory, readJson, writeAtomically } from "../../host/files/files.ts"
 import type { AnswerTable } from "./answer-table.ts"
@@ -16,15 +15,6 @@ import type { TaskResult } from "./task-result.ts"
 
 export const resultsFile = "results.jsonl"
 export const evaluationFile = "evaluation.json"
-export const answersFolder = "answers"
-
-export function answersFile(key: string): string {
-  return `${key.replaceAll("/", "--")}.npy`
-}
-
-export function groupsFile(key: string): string {
-  return `${key.replaceAll("/", "--")}.groups.npy`
-}
 
 /** What decides results beside the model and the data. A field that is not there is as the data have it. */
 export interface EvaluationSettings {
@@ -34,7 +24,7 @@ export interface EvaluationSettings {
 }
 
 /** The content of `evaluation.json`. */
-interface EvaluationFile {
+export interface EvaluationFile {
   readonly format: "mobileclip-evaluation"
   readonly version: 1
   readonly model: { readonly name: string; readonly identity: string } & ModelFacts
@@ -59,7 +49,7 @@ export class ResultsFolder {
   static async open(path: string, evaluation: EvaluationFile): Promise<ResultsFolder> {
     const results = await readWholeLines(join(path, resultsFile))
     if (results.length > 0) await requireSame(path, evaluation)
-    await makeDirectory(join(path, answersFolder))
+    await makeDirectory(join(path, "answers"))
     await writeAtomically(join(path, evaluationFile), [`${JSON.stringify(evaluation, null, 2)}\n`])
     return new ResultsFolder(path, results)
   }
@@ -92,9 +82,9 @@ export class ResultsFolder {
   }
 
   private async writeAnswers(key: string, { answers, columns, values, groups }: AnswerTable): Promise<void> {
-    const folder = join(this.path, answersFolder)
-    await writeAtomically(join(folder, answersFile(key)), [npyBytes([answers, columns], values)])
-    if (groups) await writeAtomically(join(folder, groupsFile(key)), [npyBytes([answers], groups)])
+    const name = join(this.path, "answers", key.replaceAll("/", "--"))
+    await writeAtomically(`${name}.npy`, int32Npy([answers, columns], values))
+    if (groups) await writeAtomically(`${name}.groups.npy`, int32Npy([answers], groups))
   }
 }
 
@@ -137,6 +127,17 @@ async function requireSame(folder: string, { model, data, settings }: Evaluation
     `${folder} holds results ${differences.join(", ")}: another evaluation`,
     "choose another folder with --out, or remove this one",
   )
+}
+
+/** NumPy's format 1.0. */
+function int32Npy(shape: readonly number[], values: Int32Array): Uint8Array[] {
+  const dictionary = `{'descr': '<i4', 'fortran_order': False, 'shape': (${shape.join(", ")}${shape.length === 1 ? "," : ""}), }`
+  const length = Math.ceil((10 + dictionary.length + 1) / 64) * 64 - 10
+  const header = Buffer.concat([
+    Buffer.from([0x93, ...Buffer.from("NUMPY"), 1, 0, length & 255, length >> 8]),
+    Buffer.from(`${dictionary.padEnd(length - 1)}\n`, "latin1"),
+  ])
+  return [header, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)]
 }
 
 /** The message of an error in one line, with its hint. */
