@@ -69,7 +69,7 @@ test("models with other pixels, and one that takes pictures, share a pass; threa
     (red) => [red + 1, 1],
     () => [],
   )
-  // Of the same size, with other values.
+  // As large as the first, with other values.
   const normalized = { ...small, mean: large.mean, std: large.std }
   const targets = [small, large, small, normalized]
   const models = [...targets.map((target, i) => pixelModel(`pixels ${i}`, target)), byMean]
