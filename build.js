@@ -3,7 +3,7 @@
  * files while another one writes them would read half of them. Plain JavaScript, because nothing is compiled yet.
  */
 import { spawnSync } from "node:child_process"
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -28,7 +28,16 @@ function build() {
     const { status } = spawnSync(process.execPath, step, { cwd: root, stdio: "inherit" })
     if (status !== 0) return status ?? 1
   }
+  removeStale()
   return 0
+}
+
+/** tsc leaves what it made of sources that are gone, and `npm pack` would take that too. */
+function removeStale() {
+  for (const name of readdirSync(join(root, "dist"), { recursive: true, encoding: "utf8" })) {
+    const source = name.replace(/\.(d\.ts|js|js\.map)$/, ".ts")
+    if (source !== name && !existsSync(join(root, source))) rmSync(join(root, "dist", name))
+  }
 }
 
 /** The file holds the number of the process; one that is gone holds nothing. */

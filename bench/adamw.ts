@@ -6,8 +6,8 @@
  * Prints medians in milliseconds of processor time and of wall time.
  */
 import { parseArgs } from "node:util"
+import { median } from "../src/core/arrays/quantile.ts"
 import { variants } from "../src/core/family/variants.ts"
-import { median } from "../src/core/median.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"

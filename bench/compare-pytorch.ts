@@ -20,6 +20,7 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { median, quantile } from "../src/core/arrays/quantile.ts"
 import { messageOf, UserError } from "../src/core/errors.ts"
 import { version } from "../torch/index.ts"
 import type { Start, StepTimes } from "./train-step.ts"
@@ -189,14 +190,7 @@ function row(name: string, steps: readonly StepTimes[]): string {
 }
 
 function medianOf(steps: readonly StepTimes[], part: keyof StepTimes): number {
-  return quantile(
-    steps.map((step) => step[part]),
-    0.5,
-  )
-}
-
-function quantile(values: readonly number[], q: number): number {
-  return values.toSorted((a, b) => a - b)[Math.round(q * (values.length - 1))]!
+  return median(steps.map((step) => step[part]))
 }
 
 function text(losses: readonly number[]): string {

@@ -12,10 +12,10 @@
  * `pytorch/open_clip_step.py` is the plain step in open_clip's trainer.
  */
 import { parseArgs } from "node:util"
+import { median } from "../src/core/arrays/quantile.ts"
 import { Random } from "../src/core/arrays/random.ts"
 import { UserError } from "../src/core/errors.ts"
 import { type VariantName, variants } from "../src/core/family/variants.ts"
-import { median } from "../src/core/median.ts"
 import type { Precision } from "../src/core/precision.ts"
 import type { Batch } from "../src/data/training/batch.ts"
 import { Clip } from "../src/model/clip.ts"

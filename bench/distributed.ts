@@ -8,10 +8,10 @@
  */
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { median } from "../src/core/arrays/quantile.ts"
 import { Random } from "../src/core/arrays/random.ts"
 import { UserError } from "../src/core/errors.ts"
 import { variants } from "../src/core/family/variants.ts"
-import { median } from "../src/core/median.ts"
 import { Clip } from "../src/model/clip.ts"
 import { initialize } from "../src/model/module.ts"
 import { TorchInterpreter } from "../src/tensor/torch.ts"

@@ -113,7 +113,7 @@ function samplingError(samples: Readonly<Record<string, number>>): number {
   return Math.sqrt(variances.reduce((a, b) => a + b, 0))
 }
 
-/** Of one answer, for the mean score of the published models. */
+/** The standard deviation of one answer, for the mean score of the published models. */
 function deviation(key: string): number {
   const mean = publishedScores.reduce((sum, scores) => sum + scores[key]!, 0) / publishedScores.length
   return Math.sqrt(mean * (1 - mean))

@@ -9,10 +9,10 @@
  */
 import { createInterface } from "node:readline"
 import { parseArgs } from "node:util"
+import { median } from "../src/core/arrays/quantile.ts"
 import { Random } from "../src/core/arrays/random.ts"
 import { safetensorsChunks } from "../src/core/containers/safetensors.ts"
 import { variants } from "../src/core/family/variants.ts"
-import { median } from "../src/core/median.ts"
 import type { Batch } from "../src/data/training/batch.ts"
 import { writeAtomically } from "../src/host/files/files.ts"
 import { checkpointTensors } from "../src/model/checkpoint/checkpoint.ts"

@@ -1,5 +1,5 @@
 /**
- * Products of two matrices [rows, width] in blocks, and ranks in them (src/core/arrays/products.ts). Matrices are packed into
+ * Products of two matrices [rows, width] in blocks, and ranks in them (src/core/kernels/products.ts). Matrices are packed into
  * panels, the 4 rows or 8 columns of a tile side by side, so that the inner loop reads memory in order. Each product is
  * summed in the same order wherever it is in a block: equal vectors have equal products.
  */

@@ -43,6 +43,17 @@ test("the steps of one build come before those of the next", async () => {
   expect(readdirSync(join(folder, "dist"))).toEqual([])
 })
 
+test("what was made of sources that are gone is removed", async () => {
+  for (const path of ["dist/src/a.js", "dist/src/a.js.map", "dist/src/a.d.ts", "dist/src/old/b.js", "dist/src/c.json"])
+    write(path, "")
+  write("src/a.ts", "")
+  expect(await ended(build())).toBe(0)
+  const left = readdirSync(join(folder, "dist"), { recursive: true, encoding: "utf8" }).filter((name) =>
+    /\./.test(name),
+  )
+  expect(left.sort()).toEqual(["src/a.d.ts", "src/a.js", "src/a.js.map", "src/c.json"])
+})
+
 test("a build that was killed holds nothing, and one that fails ends with its step's code", async () => {
   // No process has this number.
   write("dist/.build-lock", String(2 ** 30))

@@ -28,7 +28,7 @@ export async function fakeDataset(
   return dataset
 }
 
-/** The seventh sample of any data set is damaged. */
+/** All samples, then the error of an archive that is cut off. */
 export async function* failing(samples: AsyncIterable<BenchmarkSample>): AsyncGenerator<BenchmarkSample> {
   yield* samples
   throw new UserError("0.tar is cut off", "get it again")
@@ -43,7 +43,7 @@ export class FakeModel implements PictureModel {
   constructor(
     readonly name: string,
     readonly embedDim: number,
-    /** Of the picture with this number. */
+    /** The vector of the picture with this number. */
     private readonly ofPicture: (number: number) => readonly number[],
     private readonly ofText: (text: string) => readonly number[],
   ) {

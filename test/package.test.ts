@@ -60,6 +60,8 @@ test("only what is used is packed", () => {
     ["LICENSE", "NOTICE", "README.md", "bin", "dist", "docs", "jpeg", "package.json", "torch"].sort(),
   )
   expect(names.filter((name) => /\.test\.|\/build(\/|$)|\.ts$/.test(name) && !name.endsWith(".d.ts"))).toEqual([])
+  const hasSource = (name: string) => existsSync(join(root, name.replace(/^dist\//, "").replace(/js$/, "ts")))
+  expect(names.filter((name) => /^dist\/.*\.js$/.test(name) && !hasSource(name))).toEqual([])
 })
 
 /** The last two know Node's globals, and no browser's. */
@@ -112,6 +114,17 @@ test("the command classifies, with install scripts as without, and loads nothing
   expect(await mobileclip(...argv)).toEqual(before)
   const { packages } = await loadedBy([join(installed(), "bin/mobileclip.js"), ...argv])
   expect(packages.filter((name) => /^(@aws-sdk|@nats-io|@huggingface|vega|d3-)/.test(name))).toEqual([])
+})
+
+test("evaluation and latency find the programs of their threads and processes", async () => {
+  const quiet = ["--progress", "none", "--json"]
+  const suite = ["--suite", "self", "--limit-per-task", "4", "--decode-threads", "1", "--no-cache", ...quiet]
+  const evaluated = await mobileclip("evaluate", "--model", "model", ...suite)
+  expect(evaluated.code, evaluated.err).toBe(0)
+  expect(JSON.parse(evaluated.out).models[0].results).toHaveLength(8)
+  const measured = await mobileclip("bench", "--model", "quickstart", "--tower", "image", "--quick", ...quiet)
+  expect(measured.code, measured.err).toBe(0)
+  expect(JSON.parse(measured.out).rows[0].coldStartMs).toBeGreaterThan(0)
 })
 
 test("before it is set up, training names the command that does it, and --check says what is missing", async () => {

@@ -12,7 +12,7 @@ import { decodeText } from "../core/text/decode-text.ts"
 import { requireNoCredentials } from "../host/network/address.ts"
 import { parseInfo, shardLikeLists } from "./reinforced/tar/side-files.ts"
 import { pathOf } from "./stores/local.ts"
-import { isUrl, openStorage } from "./stores/open.ts"
+import { isLocal, isUrl, openStorage } from "./stores/open.ts"
 import type { Storage } from "./stores/storage.ts"
 
 const MAX_PATHS = 1_000_000
@@ -72,7 +72,7 @@ export function splitList(list: string): string[] {
 async function shardsAt(path: string, storage: Storage): Promise<string[]> {
   if (isTfrecord(path)) throw tfrecordError(path)
   if (/(^|\/)info\.json$/.test(withoutQuery(path))) return shardsListed(path, storage)
-  if (!isRemote(path)) return localShards(path)
+  if (isLocal(path)) return localShards(path)
   const isFile = SHARD_KINDS.some((kind) => kind.test(withoutQuery(path)))
   if (isFile || /^https?:/i.test(path)) return [path]
   const names = (await storage.list(path)).filter((name) => !name.includes("/"))
@@ -81,7 +81,7 @@ async function shardsAt(path: string, storage: Storage): Promise<string[]> {
 
 /** The part of a URL that names a file: a signature may come after it. */
 function withoutQuery(path: string): string {
-  return isRemote(path) ? path.replace(/[?#].*$/, "") : path
+  return isLocal(path) ? path : path.replace(/[?#].*$/, "")
 }
 
 async function localShards(path: string): Promise<string[]> {
@@ -139,17 +139,13 @@ async function shardsListed(path: string, storage: Storage): Promise<string[]> {
 /** Throws UserError where a list from another machine names a file that is not on the list's own server. */
 function listedShard(folder: string, name: string, list: string): string {
   const shard = folder + name
-  if (!isRemote(list)) return shard
+  if (isLocal(list)) return shard
   if (folder !== "") requireInside(/^https?:/i.test(list) ? name.replace(/[?#].*$/, "") : name, list)
   if (originOf(shard) === originOf(list) && !hasDotParts(shard)) return shard
   throw new UserError(
     `${list} names ${quoted(name)}, which is not at ${originOf(list)}`,
     "a list from elsewhere names shards of its own server, bucket or repository; save it here to allow others",
   )
-}
-
-function isRemote(path: string): boolean {
-  return isUrl(path) && !/^file:/i.test(path)
 }
 
 /** Where a URL is from: `https://host:port`, `s3://bucket`, `hf://datasets/owner/name`; a path is on this machine. */

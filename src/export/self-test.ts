@@ -3,9 +3,9 @@
  * the results are compared with the reference's in the manifest.
  */
 import { join } from "node:path"
+import { median } from "../core/arrays/quantile.ts"
 import { messageOf, UserError } from "../core/errors.ts"
 import type { Manifest, TowerFile, TowerSelfTest } from "../core/inference/manifest.ts"
-import { median } from "../core/median.ts"
 import type { Graph } from "../run/graph.ts"
 import { OnnxGraph, sessionOptions } from "../run/session.ts"
 import type { TowerName } from "./towers.ts"

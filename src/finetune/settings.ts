@@ -4,9 +4,10 @@
  */
 
 import type { ModelConfig } from "../core/family/variants.ts"
+import { partCost, partsOf } from "../export/part-cost.ts"
 import { buildModel, isCoca } from "../model/checkpoint/checkpoint.ts"
+import { activationBytes } from "../train/plan/activations.ts"
 import { machineMemory } from "../train/plan/room.ts"
-import { activationBytes, partCost, partsOf } from "../train/plan/tower-cost.ts"
 import { defaultRecipe } from "../train/recipe/schema.ts"
 import { defaultTrainConfig, type TrainConfig } from "../train/train.ts"
 

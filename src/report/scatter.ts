@@ -20,7 +20,7 @@ export interface ScatterSeries {
   readonly labels?: "above" | "below"
 }
 
-export interface ScatterOptions {
+interface ScatterOptions {
   readonly xTitle: string
   readonly yTitle: string
   /** Ends of the upright axis, which two figures may share; default: those of the points. */
@@ -45,68 +45,64 @@ export async function scatterFigure(series: readonly ScatterSeries[], options: F
 }
 
 export async function scatterChart(given: readonly ScatterSeries[], options: ScatterOptions): Promise<string> {
-  const { width = 430, height = 340, xTitle, yTitle, yRange } = options
+  const { width = 430, height = 340 } = options
   const series = given.map((one) => ({ ...one, name: printable(one.name), points: one.points.filter(isDrawn) }))
-  const names = series.filter(({ points }) => points.length > 0).map(({ name }) => name)
   const values = series.flatMap(({ name: series, points, joined = false, labels }) =>
     points.map(({ x, y, name }) => ({ series, x, y, name: printable(name), joined, above: labels === "above" })),
   )
-  const color = {
-    field: "series",
-    type: "nominal",
-    sort: names,
-    scale: { domain: names, range: palette.slice(0, names.length) },
-    legend: { title: null, orient: "top", labelColor: "var(--ink)", labelFontSize: 12, symbolOpacity: 1, columns: 2 },
-  } as const
-  const yEnds: [number, number] = yRange
-    ? [...yRange]
-    : rangeOf(
-        values.map(({ y }) => y),
-        1.1,
-      )
-  const xRange = rangeOf(
-    values.map(({ x }) => x),
-    10,
-  )
-  const x = {
-    field: "x",
-    type: "quantitative",
-    scale: { type: "log", nice: false, domain: xRange, padding: 26 },
-    axis: { title: xTitle, grid: false, values: ticksIn(xRange), labelExpr: "format(datum.value, '~s')" },
-  } as const
-  const y = {
-    field: "y",
-    type: "quantitative",
-    scale: {
-      zero: false,
-      nice: false,
-      padding: 20,
-      domain: yEnds,
-    },
-    axis: { title: yTitle, tickCount: 6, format: "~g" },
-  } as const
-  const encoding = { x, y, color }
+  const names = series.filter(({ points }) => points.length > 0).map(({ name }) => name)
+  const encoding = { ...axesOf(values, options), color: coloursOf(names) }
   const label = (above: boolean) =>
     ({
       data: { values: values.filter((value) => value.above === above) },
       mark: { type: "text", align: above ? "right" : "left", dx: above ? -6 : 6, dy: above ? -6 : 8, fontSize: 11 },
       encoding: { ...encoding, text: { field: "name", type: "nominal" } },
     }) as const
+  const joined = { values: values.filter((value) => value.joined) }
   return draw({
-    width,
-    height,
-    data: { values },
+    ...{ width, height, data: { values } },
     layer: [
-      {
-        data: { values: values.filter(({ joined }) => joined) },
-        mark: { type: "line", strokeWidth: 1.5, opacity: 0.5 },
-        encoding,
-      },
+      { data: joined, mark: { type: "line", strokeWidth: 1.5, opacity: 0.5 }, encoding },
       { mark: { type: "point", filled: true, size: 60, opacity: 1 }, encoding },
       label(true),
       label(false),
     ],
   })
+}
+
+function coloursOf(names: string[]) {
+  return {
+    field: "series",
+    type: "nominal",
+    sort: names,
+    scale: { domain: names, range: palette.slice(0, names.length) },
+    legend: { title: null, orient: "top", labelColor: "var(--ink)", labelFontSize: 12, symbolOpacity: 1, columns: 2 },
+  } as const
+}
+
+/** Ends are those of the values, the upright axis's where they are not given. */
+function axesOf(values: readonly { readonly x: number; readonly y: number }[], options: ScatterOptions) {
+  const { xTitle, yTitle, yRange } = options
+  const column = (of: "x" | "y", factor: number) =>
+    rangeOf(
+      values.map((value) => value[of]),
+      factor,
+    )
+  const [xEnds, yEnds] = [column("x", 10), yRange ? [...yRange] : column("y", 1.1)]
+  return {
+    x: {
+      field: "x",
+      type: "quantitative",
+      scale: { type: "log", nice: false, domain: xEnds, padding: 26 },
+      axis: { title: xTitle, grid: false, values: ticksIn(xEnds), labelExpr: "format(datum.value, '~s')" },
+    },
+    y: {
+      field: "y",
+      type: "quantitative",
+      scale: { zero: false, nice: false, padding: 20, domain: yEnds },
+      axis: { title: yTitle, tickCount: 6, format: "~g" },
+    },
+  } as const
 }
 
 function isDrawn({ x, y }: ScatterPoint): boolean {

@@ -268,7 +268,8 @@ function* checkMetrics(what: string, ours: Metrics, expected: Metrics, tolerance
     if (own === undefined || own === null || value === null) return own === value ? 0 : Number.POSITIVE_INFINITY
     return Math.abs(own - value)
   })
-  yield { what: `${what}: ${errors.length} metrics`, error: Math.max(...errors), tolerance }
+  const error = errors.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...errors)
+  yield { what: `${what}: ${errors.length} metrics`, error, tolerance }
 }
 
 function differing<T>(ours: ArrayLike<T>, expected: ArrayLike<T>): number {

@@ -25,9 +25,9 @@ export interface ComparedModel {
   readonly settings: Readonly<Record<string, unknown>> | null
   /** The member of the family that it is; null where it is none, or that is not known. */
   readonly variant: string | null
-  /** Of both towers, in millions. */
+  /** In both towers, in millions. */
   readonly parameters: number | null
-  /** Of both towers, for one picture and one text, measured on the machine that evaluated it. */
+  /** For one picture and one text, measured on the machine that evaluated it. */
   readonly latencyMs: number | null
 }
 

@@ -1,35 +1,20 @@
 /**
- * 95 % confidence intervals without randomness: Wilson's for a share, and square-and-add for what is made of several scores.
- *
- * Wilson (1927). Square-and-add: Newcombe, "Interval estimation for the difference between independent proportions" (1998),
- * method 10; Zou and Donner (2008) for any sum. Each score's distance to its bound is squared, and the squares are added.
+ * 95 % confidence intervals of what is made of several scores, without randomness, by square-and-add: Newcombe, "Interval
+ * estimation for the difference between independent proportions" (1998), method 10; Zou and Donner (2008) for any sum. Each
+ * score's distance to its bound is squared, and the squares are added.
  */
+import type { Interval } from "../../evaluate/wilson.ts"
 
-export interface Interval {
-  readonly low: number
-  readonly high: number
-}
+export { type Interval, wilson } from "../../evaluate/wilson.ts"
 
 export const confidence = 0.95
-
-/** The standard normal's 97.5 % point. */
-const z = 1.959963984540054
-
-/** For a share of right answers. Unlike the plain binomial's it is not empty where all or none are right. */
-export function wilson(share: number, answers: number): Interval {
-  const [shrink, square] = [1 + z ** 2 / answers, z ** 2 / (4 * answers ** 2)]
-  const centre = (share + z ** 2 / (2 * answers)) / shrink
-  const half = (z / shrink) * Math.sqrt((share * (1 - share)) / answers + square)
-  // Rounding may put a bound on the wrong side of 0, 1 or the share.
-  return { low: Math.min(share, Math.max(0, centre - half)), high: Math.max(share, Math.min(1, centre + half)) }
-}
 
 export interface Estimate {
   readonly value: number
   readonly interval: Interval
 }
 
-/** Of `to - from`, where neither knows of the other's pictures: too wide where both answered the same ones. */
+/** That of `to - from`, where neither knows of the other's pictures: too wide where both answered the same ones. */
 export function differenceInterval(from: Estimate, to: Estimate): Interval {
   const difference = to.value - from.value
   return {
@@ -38,7 +23,7 @@ export function differenceInterval(from: Estimate, to: Estimate): Interval {
   }
 }
 
-/** Of the mean of scores on different pictures. */
+/** That of the mean of scores on different pictures. */
 export function meanInterval(estimates: readonly Estimate[]): Interval {
   const mean = estimates.reduce((sum, { value }) => sum + value, 0) / estimates.length
   const distance = (bound: (estimate: Estimate) => number) =>

@@ -8,7 +8,7 @@ import type { Answers } from "./answers.ts"
 type Weights = ArrayLike<number>
 
 /** The metric, 0 to 1, of pictures with these weights. */
-export type Score = (weights: Weights) => number
+type Score = (weights: Weights) => number
 
 export interface Scored {
   /** How many pictures there are to draw. */

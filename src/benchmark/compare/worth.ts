@@ -5,9 +5,9 @@ import { type Group, groupsOf, isWorstGroup, type TaskFacts } from "./estimate.t
 
 /** In 0..1 of the main metric. */
 export interface Worth {
-  /** Of a usual answer. */
+  /** What a usual answer is worth. */
   readonly usual: number
-  /** Of the one that counts most; larger than `usual` where groups or classes have different numbers of pictures. */
+  /** What the one that counts most is worth; larger than `usual` where groups or classes have different numbers of pictures. */
   readonly most: number
   /** Why, or for which answer. */
   readonly note: string

@@ -182,6 +182,17 @@ test("what guessing gives is known by a task's name, or asked for", async () => 
   await expect(compareCurves({ runs: [...runs, folder], guessing: 0.1 })).rejects.toThrow("no task in common")
 })
 
+test("an experiment's guessing is of all its tasks: where some are left out, it is that of the others", async () => {
+  const plain = writeRun("partly/students/plain-0", slow)
+  const reinforced = writeRun("partly/students/reinforced-0", fast)
+  const both = { step: 40, samplesSeen: 400, tasks: { cifar10: 0.5, birds: 0.9 }, average: 0.7 }
+  writeFileSync(join(plain, "metrics.jsonl"), `${JSON.stringify(both)}\n`)
+  writeFileSync(join(root, "partly", "report.json"), JSON.stringify({ guessing: 0.4 }))
+  const { guessing, tasks, notes } = await compareCurves({ runs: [plain, reinforced] })
+  expect([guessing, tasks]).toEqual([0.1, ["cifar10"]])
+  expect(notes).toContain("the average is over the one task that all runs have, of 2")
+})
+
 test("what is not a run, and a run without evaluations, are said", async () => {
   await expect(compareCurves({ runs: [join(root, "nowhere")] })).rejects.toThrow("there is no such folder")
   const folder = writeRun("plainly/a-0", slow)

@@ -23,7 +23,7 @@ export interface CurveOptions {
   readonly guessing?: number
 }
 
-export interface SideRun extends Omit<CurveRun, "curve"> {
+interface SideRun extends Omit<CurveRun, "curve"> {
   readonly curve: LearningCurve
   /** Samples from which on the curve is on a plateau; null: it is on none. */
   readonly plateau: number | null
@@ -32,7 +32,7 @@ export interface SideRun extends Omit<CurveRun, "curve"> {
 /** One way of training. */
 export interface Side {
   readonly name: string
-  /** Of all its pictures, with a whole schedule, by seed. */
+  /** Those of all its pictures, with a whole schedule, by seed. */
   readonly runs: readonly SideRun[]
   /** Those whose schedule ends sooner. */
   readonly scheduled: readonly SideRun[]
@@ -222,7 +222,11 @@ function notesOf(runs: readonly CurveRun[], tasks: readonly string[], sides: rea
   const most = Math.max(...runs.flatMap(({ curve }) => curve.map((point) => Object.keys(point.tasks).length)))
   const ends = new Set(sides.flatMap((side) => side.runs.map(({ curve }) => curve.at(-1)!.samplesSeen)))
   return [
-    ...(tasks.length < most ? [`the average is over the ${tasks.length} tasks that all runs have, of ${most}`] : []),
+    ...(tasks.length < most
+      ? [
+          `the average is over the ${tasks.length === 1 ? "one task" : `${tasks.length} tasks`} that all runs have, of ${most}`,
+        ]
+      : []),
     ...(sides.length === 1 ? ["there is one side only, so nothing is compared; name a second one"] : []),
     ...(ends.size > 1
       ? ["runs end after different numbers of samples: their last scores are not at equal samples"]

@@ -2,6 +2,7 @@
  * Latency and throughput of towers on this machine. Towers of the family are generated, because values do not change the
  * time; each architecture is measured once for all models that have it.
  */
+import { median, quantile } from "../../core/arrays/quantile.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { temporaryFolder } from "../../host/files/temporary.ts"
 import { thisMachine } from "../../report/machine.ts"
@@ -15,7 +16,6 @@ import { type BenchOptions, onnxOnly, type Settled, settle, unique } from "./opt
 import { gflops } from "./peak.ts"
 import { checkRoom, secondsOf, writeSeconds } from "./plan.ts"
 import { type BenchRow, generatedFiles, openProbes, openRow, type Probes, placeOf } from "./rows.ts"
-import { medianOf, quantile } from "./statistics.ts"
 import { findSubjects } from "./subjects.ts"
 
 /**
@@ -135,7 +135,7 @@ function latencyRows(
 ): LatencyRow[] {
   const { samples, firstRunMs, isStable, peakGflops } = measured
   const { models, tower, architecture, cost } = subject
-  const medianMs = medianOf(samples)
+  const medianMs = median(samples)
   return models.map((model) => ({
     ...{ model, tower, architecture, runtime, device, dtype, batch, threads },
     ...{ medianMs, p95Ms: quantile(samples, 0.95), firstRunMs, runs: samples.length, isStable },

@@ -49,7 +49,11 @@ test("a folder of one's own has the cost of the member that it is, and its type 
   await exportModel(tinyModel(), { ...tinyInfo, name: "mine" }, own, { dtype: "fp16" })
   const path = join(own, "mobileclip.json")
   const manifest = JSON.parse(readFileSync(path, "utf8"))
-  writeFileSync(path, JSON.stringify({ ...manifest, config: { ...variants.quickstart.model, headBias: false } }))
+  const config = { ...variants.quickstart.model, headBias: false }
+  // Pictures of another size take other time.
+  writeFileSync(path, JSON.stringify({ ...manifest, config: { ...config, imageSize: 2 * config.imageSize } }))
+  expect((await findSubjects([own], options)).map(({ architecture }) => architecture)).toEqual([null, "quickstart"])
+  writeFileSync(path, JSON.stringify({ ...manifest, config }))
   const subjects = await findSubjects([own], options)
   expect(subjects.map(({ models, tower, architecture }) => [models, tower, architecture])).toEqual([
     [["mine"], "image", "quickstart"],
@@ -99,9 +103,6 @@ test.each(["image", "text"] as const)(
 )
 
 test("texts are of full length, each with its end", () => {
-  const { data, shape } = towerInput({ imageSize: 8, text: { contextLength: 4 } }, "text", 2)
-  expect({ data: [...data], shape }).toEqual({
-    data: [320n, 320n, 320n, 49407n, 320n, 320n, 320n, 49407n],
-    shape: [2, 4],
-  })
+  const { data } = towerInput({ imageSize: 8, text: { contextLength: 4 } }, "text", 2)
+  expect([...data]).toEqual([320n, 320n, 320n, 49407n, 320n, 320n, 320n, 49407n])
 })

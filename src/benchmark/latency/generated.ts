@@ -5,15 +5,14 @@ import { Random } from "../../core/arrays/random.ts"
 import type { ClipConfig } from "../../core/family/variants.ts"
 import { towers } from "../../core/inference/manifest.ts"
 import type { OnnxDtype } from "../../core/precision.ts"
+import { partCost } from "../../export/part-cost.ts"
 import { type TowerName, traceTower } from "../../export/towers.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { Clip } from "../../model/clip.ts"
 import type { Module } from "../../model/module.ts"
 import { fold, reparameterize } from "../../model/reparameterize.ts"
-import { measureCost } from "../../tensor/cost.ts"
 import type { EncodedFile } from "../../tensor/onnx-proto.ts"
 import type { Init, Parameter } from "../../tensor/parameter.ts"
-import { towerInput } from "./runner.ts"
 
 /** A model whose values are made each time they are read. */
 export function generatedClip(config: ClipConfig): Clip {
@@ -66,12 +65,8 @@ export interface TowerCost {
 }
 
 export function towerCost(config: ClipConfig, tower: TowerName): TowerCost {
-  const model = reparameterize(new Clip(config))
-  const { shape } = towerInput(config, tower, 1)
-  const cost = measureCost(model.namedParameters(), [shape], (x) =>
-    tower === "image" ? model.encodeImage(x!) : model.encodeText(x!),
-  )
-  return { parameters: cost.parameters, macs: cost.multiplyAdds + cost.attentionMultiplyAdds }
+  const { parameters, multiplyAdds, attentionMultiplyAdds } = partCost(reparameterize(new Clip(config)), tower)
+  return { parameters, macs: multiplyAdds + attentionMultiplyAdds }
 }
 
 /** Bytes of the tower's file. */

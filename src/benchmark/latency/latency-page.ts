@@ -3,13 +3,14 @@
  * measured on an iPhone; then all figures in tables.
  */
 import { type PublishedFigures, published, publishedClip } from "../../core/family/published.ts"
-import { type VariantName, variants } from "../../core/family/variants.ts"
+import type { VariantName } from "../../core/family/variants.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { type Html, html } from "../../report/html.ts"
 import { measuredOn } from "../../report/machine.ts"
 import { integer, percent } from "../../report/numbers.ts"
-import { type ScatterPoint, type ScatterSeries, scatterFigure } from "../../report/scatter.ts"
+import { type ScatterSeries, scatterFigure } from "../../report/scatter.ts"
 import { figureList, type Term } from "../../report/terms.ts"
+import { type FamilyPoint, familySeries, fullName, shortName } from "../family-series.ts"
 import { type LatencyReport, type LatencyRow, modelLatencies } from "./latency-report.ts"
 
 /** One HTML file that loads nothing. */
@@ -65,7 +66,7 @@ ${figureList(terms)}`
 function lede(models: readonly ModelFigures[], cpu: string): string {
   const [fastest, slowest] = [models[0], models.at(-1)]
   if (!fastest || !slowest) return `Single towers, measured on ${cpu}.`
-  const time = ({ model, latencyMs }: ModelFigures) => `${milliseconds(latencyMs)} ms (${shownName(model)})`
+  const time = ({ model, latencyMs }: ModelFigures) => `${milliseconds(latencyMs)} ms (${fullName(model)})`
   if (models.length === 1) return `One picture and one text take ${time(fastest)} on ${cpu}.`
   return `One picture and one text take from ${time(fastest)} to ${time(slowest)} on ${cpu}.`
 }
@@ -111,13 +112,8 @@ function publishedNote(models: readonly ModelFigures[]): Html | null {
   on the phone is not in the published table.</p>`
 }
 
-const families = [
-  { name: "MobileCLIP", prefix: "mobileclip-", labels: "below" },
-  { name: "MobileCLIP2", prefix: "mobileclip2-", labels: "above" },
-] as const
-
 function seriesHere(models: readonly ModelFigures[], key: AccuracyKey): ScatterSeries[] {
-  const own = familySeries(models, key, ({ latencyMs }) => latencyMs)
+  const own = releasedSeries(models, key, ({ latencyMs }) => latencyMs)
   const clip = [...new Set(publishedClip.map(({ weights }) => weights))].map((weights) => ({
     name: `CLIP, ${weights}`,
     joined: true,
@@ -132,40 +128,23 @@ function seriesHere(models: readonly ModelFigures[], key: AccuracyKey): ScatterS
 }
 
 function seriesOfPapers(models: readonly ModelFigures[], key: AccuracyKey): ScatterSeries[] {
-  return familySeries(models, key, ({ published }) => phoneMilliseconds(published!))
+  return releasedSeries(models, key, ({ published }) => phoneMilliseconds(published!))
 }
 
-function familySeries(
+/** Published accuracies of released models. */
+function releasedSeries(
   models: readonly ModelFigures[],
   key: AccuracyKey,
   x: (model: ModelFigures) => number,
 ): ScatterSeries[] {
-  return families.map(({ name, prefix, labels }) => ({
-    ...{ name, labels },
-    joined: true,
-    points: models.flatMap((model): ScatterPoint[] => {
-      if (!model.published || !model.model.startsWith(prefix)) return []
-      return [{ name: shortName(model.model), x: x(model), y: model.published[key].value }]
-    }),
-  }))
+  const points = models.flatMap((model): FamilyPoint[] =>
+    model.published ? [{ variant: model.model, x: x(model), y: model.published[key].value }] : [],
+  )
+  return familySeries(points)
 }
 
 function phoneMilliseconds({ latency: { image, text } }: PublishedFigures): number {
   return image + text
-}
-
-/** "mobileclip2-s0" -> "S0", "mobileclip-blt" -> "B (LT)", "vit-b-16" -> "ViT-B/16" */
-function shortName(name: string): string {
-  const vit = /^vit-(\w)-(\d+)$/.exec(name)
-  if (vit) return `ViT-${vit[1]!.toUpperCase()}/${vit[2]}`
-  const size = name.replace(/^mobileclip2?-/, "")
-  return size === "blt" ? "B (LT)" : size.replace(/^l14$/, "l/14").toUpperCase()
-}
-
-function shownName(name: string): string {
-  const family = families.find(({ prefix }) => name.startsWith(prefix))
-  if (family) return `${family.name}-${shortName(name)}`
-  return Object.hasOwn(variants, name) && name.startsWith("vit-") ? shortName(name) : name
 }
 
 // ------------------------------------------------------------------------------------------------------ the tables
@@ -175,7 +154,7 @@ function modelTable(models: readonly ModelFigures[]): Html | null {
   const rows = models.map(({ model, image, text, latencyMs, published }) => {
     const phone = published ? phoneMilliseconds(published) : null
     const parameters = image.parameters && text.parameters && (image.parameters + text.parameters) / 1e6
-    return html`<tr><th scope="row">${shownName(model)}</th>${cells([
+    return html`<tr><th scope="row">${fullName(model)}</th>${cells([
       parameters ? integer(parameters) : null,
       milliseconds(image.medianMs),
       milliseconds(text.medianMs),
@@ -207,32 +186,6 @@ function towerTable({ rows, notes }: LatencyReport): Html {
     const key = [architecture ?? model, tower, device, dtype, batch].join()
     return !seen.has(key) && seen.add(key)
   })
-  const lines = measured.map((row) => {
-    const { architecture, model, tower, device, dtype, batch } = row
-    return html`<tr><th scope="row">${architecture ?? model}, ${tower === "image" ? "pictures" : "texts"}</th>${cells([
-      `${dtype}, ${device}`,
-      String(batch),
-      milliseconds(row.medianMs),
-      milliseconds(row.p95Ms),
-      milliseconds(row.firstRunMs),
-      row.perSecond >= 100 ? integer(row.perSecond) : row.perSecond.toFixed(1),
-      row.shareOfPeak === null ? null : percent(row.shareOfPeak, 0),
-      signed(row.driftPercent),
-      row.peakMemoryMb === null ? null : integer(row.peakMemoryMb),
-      row.coldStartMs === null ? null : integer(row.coldStartMs),
-      row.isStable ? String(row.runs) : `${row.runs} *`,
-    ])}</tr>`
-  })
-  const drift = Math.max(...measured.map(({ driftPercent }) => Math.abs(driftPercent)))
-  const busy =
-    drift > restless
-      ? html`<p>The matrix product's rate changed by up to ${drift.toFixed(0)}% within a row: this machine had other work, and
-  its times are rough.</p>`
-      : null
-  const noted = notes.map((note) => html`<p>${note}</p>`)
-  const unstable = measured.some(({ isStable }) => !isStable)
-    ? html`<p>* The time ran out before the median was known well enough.</p>`
-    : null
   return html`
 <section>
   <h2>Towers</h2>
@@ -244,10 +197,42 @@ function towerTable({ rows, notes }: LatencyReport): Html {
     <thead><tr><th></th>${titles([
       ...["type", "batch", "median", "p95", "first", "per second", "peak", "drift", "memory", "cold start", "runs"],
     ])}</tr></thead>
-    <tbody>${lines}</tbody>
+    <tbody>${measured.map(towerRow)}</tbody>
   </table></div>
-  ${unstable}${busy}${noted}
+  ${[...reservations(measured), ...notes].map((text) => html`<p>${text}</p>`)}
 </section>`
+}
+
+function towerRow(row: LatencyRow): Html {
+  const { architecture, model, tower, device, dtype, batch } = row
+  return html`<tr><th scope="row">${architecture ?? model}, ${tower === "image" ? "pictures" : "texts"}</th>${cells([
+    `${dtype}, ${device}`,
+    String(batch),
+    milliseconds(row.medianMs),
+    milliseconds(row.p95Ms),
+    milliseconds(row.firstRunMs),
+    row.perSecond >= 100 ? integer(row.perSecond) : row.perSecond.toFixed(1),
+    row.shareOfPeak === null ? null : percent(row.shareOfPeak, 0),
+    signed(row.driftPercent),
+    row.peakMemoryMb === null ? null : integer(row.peakMemoryMb),
+    row.coldStartMs === null ? null : integer(row.coldStartMs),
+    row.isStable ? String(row.runs) : `${row.runs} *`,
+  ])}</tr>`
+}
+
+/** Why the figures may be less sure than they look. */
+function reservations(measured: readonly LatencyRow[]): string[] {
+  const drift = Math.max(...measured.map(({ driftPercent }) => Math.abs(driftPercent)))
+  return [
+    ...(measured.some(({ isStable }) => !isStable)
+      ? ["* The time ran out before the median was known well enough."]
+      : []),
+    ...(drift > restless
+      ? [
+          `The matrix product's rate changed by up to ${drift.toFixed(0)}% within a row: this machine had other work, and its times are rough.`,
+        ]
+      : []),
+  ]
 }
 
 function titles(texts: readonly string[]): Html[] {

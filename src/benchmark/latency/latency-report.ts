@@ -86,11 +86,11 @@ export function parseLatencyReport(value: unknown, source: string): LatencyRepor
   )
 }
 
-export interface ModelLatency {
+interface ModelLatency {
   readonly model: string
   readonly image: LatencyRow
   readonly text: LatencyRow
-  /** Of one picture and one text. */
+  /** For one picture and one text, in milliseconds. */
   readonly latencyMs: number
 }
 

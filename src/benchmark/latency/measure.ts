@@ -3,10 +3,11 @@
  * so that a machine that becomes slower or faster does so for all alike. A configuration has its last turn when its median is
  * known well enough, or its time has run out.
  */
+import { median } from "../../core/arrays/quantile.ts"
 import type { Progress } from "../../core/progress.ts"
 import type { PeakProbe } from "./peak.ts"
 import type { Runner } from "./runner.ts"
-import { driftPercent, medianError, medianOf } from "./statistics.ts"
+import { driftPercent, medianError } from "./statistics.ts"
 
 export interface MeasureSettings {
   /** The least and the largest number of turns. */
@@ -123,7 +124,7 @@ class Samples<C extends Configuration> {
       samples,
       firstRunMs: firstRunMs!,
       isStable: medianError(samples) <= tolerance,
-      peakGflops: medianOf(rates),
+      peakGflops: median(rates),
       driftPercent: driftPercent(rates[0]!, rates.at(-1)!),
     }
   }

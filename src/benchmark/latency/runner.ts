@@ -44,8 +44,8 @@ export async function openTower(place: TowerPlace, { batch, threads, device }: R
 }
 
 export type TowerInput =
-  | { readonly tower: "image"; readonly data: Float32Array; readonly shape: readonly number[] }
-  | { readonly tower: "text"; readonly data: BigInt64Array; readonly shape: readonly number[] }
+  | { readonly tower: "image"; readonly data: Float32Array }
+  | { readonly tower: "text"; readonly data: BigInt64Array }
 
 /** Grey pictures, or texts of full length, so that causal towers do all their work. */
 export function towerInput(
@@ -53,12 +53,9 @@ export function towerInput(
   tower: TowerName,
   batch: number,
 ): TowerInput {
-  if (tower === "image") {
-    const shape = [batch, 3, imageSize, imageSize]
-    return { tower, data: new Float32Array(batch * 3 * imageSize * imageSize).fill(0.5), shape }
-  }
+  if (tower === "image") return { tower, data: new Float32Array(batch * 3 * imageSize * imageSize).fill(0.5) }
   const { contextLength } = text
   const isLast = (i: number) => i % contextLength === contextLength - 1
   const data = BigInt64Array.from({ length: batch * contextLength }, (_, i) => (isLast(i) ? BigInt(endOfText) : 320n))
-  return { tower, data, shape: [batch, contextLength] }
+  return { tower, data }
 }

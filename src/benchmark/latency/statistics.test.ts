@@ -1,21 +1,9 @@
 import { expect, test } from "vitest"
+import { median } from "../../core/arrays/quantile.ts"
 import { Random } from "../../core/arrays/random.ts"
-import { driftPercent, medianError, medianOf, quantile } from "./statistics.ts"
+import { driftPercent, medianError } from "./statistics.ts"
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
-
-test("the median is the middle value, or the mean of the two in the middle, whatever the order", () => {
-  expect(medianOf([9, 1, 5])).toBe(5)
-  expect(medianOf([9, 1, 5, 6])).toBe(5.5)
-  expect(medianOf([7])).toBe(7)
-})
-
-test("p95 lies between two samples by a straight line, as NumPy's quantile does", () => {
-  expect(quantile(upTo(101), 0.95)).toBe(96)
-  expect(quantile([40, 10, 20, 30], 0.95)).toBeCloseTo(38.5, 12)
-  expect(quantile([3], 0.95)).toBe(3)
-  expect(quantile([10, 2], 1)).toBe(10)
-})
 
 test("drift is the change of the rate in percent, negative where the machine became slower", () => {
   expect(driftPercent(200, 150)).toBe(-25)
@@ -38,7 +26,7 @@ test("19 of 20 such intervals hold the true median, though the times are skewed"
     // The true median is 1 + ln 2; the interval is told by how far the sample's one is away, in both directions.
     const sorted = Array.from({ length: 40 }, () => 1 - Math.log(1 - random.uniform())).sort((a, b) => a - b)
     const [low, high] = [sorted[13]!, sorted[26]!]
-    expect(medianError(sorted)).toBeCloseTo((high - low) / 2 / medianOf(sorted), 12)
+    expect(medianError(sorted)).toBeCloseTo((high - low) / 2 / median(sorted), 12)
     if (low <= 1 + Math.LN2 && 1 + Math.LN2 <= high) held++
   }
   expect(held / trials).toBeGreaterThan(0.94)

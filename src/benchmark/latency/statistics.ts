@@ -1,18 +1,5 @@
 /** What is said of the times of repeated runs. */
-
-/** The value below which a share of the samples lies, between two samples by a straight line. There is one sample at least. */
-export function quantile(samples: readonly number[], share: number): number {
-  const sorted = samples.toSorted((a, b) => a - b)
-  const place = share * (sorted.length - 1)
-  const below = Math.floor(place)
-  const [low, high] = [sorted[below]!, sorted[Math.min(below + 1, sorted.length - 1)]!]
-  return low + (high - low) * (place - below)
-}
-
-/** The middle value, or the mean of the two in the middle. */
-export function medianOf(samples: readonly number[]): number {
-  return quantile(samples, 0.5)
-}
+import { median } from "../../core/arrays/quantile.ts"
 
 /** Fewer samples have no two of them that enclose the median with 95 % confidence. */
 const fewest = 6
@@ -29,7 +16,7 @@ export function medianError(samples: readonly number[]): number {
   const reach = 1.96 * (Math.sqrt(count) / 2)
   const low = sorted[Math.max(0, Math.floor(count / 2 - reach))]!
   const high = sorted[Math.min(count - 1, Math.ceil(count / 2 + reach) - 1)]!
-  return (high - low) / 2 / medianOf(samples)
+  return (high - low) / 2 / median(samples)
 }
 
 /** By how many percent the rate at the end is above the one at the beginning; negative where the machine became slower. */

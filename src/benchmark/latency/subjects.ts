@@ -13,10 +13,10 @@ import { modelDirectory } from "../../weights/model-directory.ts"
 import { type TowerCost, towerCost } from "./generated.ts"
 
 /** CLIP's own towers, beside which the papers put theirs. */
-const beside = ["vit-b-16", "vit-b-32"] as const satisfies readonly VariantName[]
+const clipNames = ["vit-b-16", "vit-b-32"] as const satisfies readonly VariantName[]
 
 /** The released models, and CLIP's ViT-B/16 and ViT-B/32. */
-export const familyNames: readonly VariantName[] = [...(Object.keys(published) as VariantName[]), ...beside]
+export const familyNames: readonly VariantName[] = [...(Object.keys(published) as VariantName[]), ...clipNames]
 
 /** Those of them that a minute is enough for: without S3, S4 and L/14. */
 export const quickNames = familyNames.filter((name) => !/-(s3|s4|l14)$/.test(name))
@@ -127,7 +127,7 @@ function folderSubjects(folder: ClipFolder, dtype: OnnxDtype, towers: readonly T
   }))
 }
 
-/** A configuration is a foreign word: its cost is the family's where it is in the family, and else not known. */
+/** A manifest's configuration was not checked against its files: the cost is the family's where it is one of its members, else unknown. */
 function knownTower({ manifest }: ClipFolder, tower: TowerName): Pick<Subject, "architecture" | "cost"> {
   const config = manifest?.config
   const member = Object.values(variants).find(

@@ -5,6 +5,8 @@
 import { quoted, UserError } from "../../core/errors.ts"
 import { decodeText } from "../../core/text/decode-text.ts"
 
+export const templateFile = "zeroshot_classification_templates.txt"
+
 /** Line feeds, returns, both; and the separators that Python takes for ends of lines. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: Python cuts there too
 const lineEnd = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/

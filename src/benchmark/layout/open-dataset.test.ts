@@ -1,4 +1,5 @@
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -187,17 +188,20 @@ test("metadata and the names of groups; attributes need no label", async () => {
   expect((await all(faces))[0]).toMatchObject({ label: null, metadata: [2, 0, 1, 1] })
 })
 
-test("what the pictures are does not depend on names and templates, but on shards and their folder", async () => {
+test("what the pictures are does not depend on names and templates, but on shards, their folder and their split", async () => {
   await birds()
   await birds("owls")
   const time = new Date(1_700_000_000_000)
   for (const name of ["birds", "owls"])
     for (const i of [0, 1]) utimesSync(join(root, name, `test/${i}.tar`), time, time)
-  const identity = async (task: string) => (await openDataset(root, task)).identity
+  const identity = async (task: string, split = "test") => (await openDataset(root, task, { split })).identity
   const before = await identity("birds")
   write("birds/classnames.txt", "a\nb\n")
   expect(await identity("birds")).toBe(before)
   expect(await identity("owls")).not.toBe(before)
+  // The same files, with their times.
+  cpSync(join(root, "birds/test"), join(root, "birds/train"), { recursive: true, preserveTimestamps: true })
+  expect(await identity("birds", "train")).not.toBe(before)
   utimesSync(join(root, "birds/test/1.tar"), time, new Date(1_700_000_001_000))
   expect(await identity("birds")).not.toBe(before)
 })

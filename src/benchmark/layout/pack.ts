@@ -48,7 +48,7 @@ export const packDefaults = {
 type Resolved = PackOptions & Required<Pick<PackOptions, keyof typeof packDefaults>>
 
 /** A picture that is in no shard. */
-export interface PackLeftOut {
+interface PackLeftOut {
   /** Below the folder that was packed; of a list, as it is found. */
   readonly path: string
   readonly reason: string
@@ -58,7 +58,7 @@ export interface Packed extends WrittenSplit {
   readonly out: string
   readonly split: string
   readonly kind: "classification" | "retrieval"
-  /** Of the task; null for retrieval. */
+  /** Those of the task; null for retrieval. */
   readonly classNames: readonly string[] | null
   /** Number of captions; null for classification. */
   readonly captions: number | null

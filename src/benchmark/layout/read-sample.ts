@@ -11,7 +11,7 @@ import { readNpyRow } from "./npy-row.ts"
 import { layoutPictures, type ShardSample } from "./shard-samples.ts"
 
 /** What samples must have. */
-export interface SampleRules {
+interface SampleRules {
   readonly kind: TaskKind
   /** Number of classes; null in kinds without. */
   readonly classes: number | null

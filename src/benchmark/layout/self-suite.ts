@@ -4,7 +4,6 @@
  */
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
-import sharp from "sharp"
 import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
 import { isObject, jsonOrNull } from "../../core/json.ts"
@@ -14,7 +13,7 @@ import { namesOf, RELATIONS, SHAPES, SIZES } from "../../data/scenes/attributes.
 import { captionsOf, relationCaption } from "../../data/scenes/captions.ts"
 import { MAX_RETRIEVAL, type Split } from "../../data/scenes/plan.ts"
 import { SCENES_VERSION } from "../../data/scenes/record.ts"
-import { renderScene } from "../../data/scenes/render.ts"
+import { inSingleThreads, renderScene } from "../../data/scenes/render.ts"
 import { type Scene, sampleScene } from "../../data/scenes/scene.ts"
 import { TASKS } from "../../data/scenes/tasks.ts"
 import type { SuiteTask } from "../../evaluate/suite/suite-task.ts"
@@ -22,6 +21,7 @@ import { readBytesIfThere, writeAtomically } from "../../host/files/files.ts"
 import { writeDirectoryAtomically } from "../../host/files/folder.ts"
 import { lockPath } from "../../host/locks/lock.ts"
 import { ownCacheDir } from "../../native/own-cache.ts"
+import { templateFile } from "./class-texts.ts"
 import { type Members, npyOf, type SideFiles, textBytes, writeSideFiles, writeSplit } from "./write-layout.ts"
 
 export interface SelfSuiteOptions {
@@ -164,19 +164,14 @@ async function render(
     const scene = sampleScene(seed, split, index)
     return { scene, jpeg: await renderScene(scene) }
   }
-  // Several are rendered at once, so threads within one would only cost time.
-  const threads = sharp.concurrency()
-  sharp.concurrency(1)
-  try {
+  await inSingleThreads(async () => {
     for await (const picture of mapOrdered(indices, 2 * availableParallelism(), one)) {
       signal?.throwIfAborted()
       pictures.push(picture)
       onPicture()
     }
-    return pictures
-  } finally {
-    sharp.concurrency(threads)
-  }
+  })
+  return pictures
 }
 
 // ------------------------------------------------------------------------------------------------------- the tasks
@@ -208,7 +203,7 @@ function namesOfSide({ kind, classNames, templates, groups }: SideFiles): string
   return [
     ...(kind === "classification" ? [] : ["dataset_type.txt"]),
     ...(classNames ? ["classnames.txt"] : []),
-    ...(templates ? ["zeroshot_classification_templates.txt"] : []),
+    ...(templates ? [templateFile] : []),
     ...(groups ? ["groups.json"] : []),
   ]
 }

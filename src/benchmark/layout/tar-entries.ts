@@ -17,7 +17,7 @@ export interface TarEntry {
   readonly bytes: Uint8Array
 }
 
-export type Wants = (name: string) => "own" | "shared" | null
+type Wants = (name: string) => "own" | "shared" | null
 
 const block = 512
 /** Bytes that are read at once; headers never lie across two pieces. */

@@ -5,6 +5,7 @@ import { writeShard } from "../../data/shards.ts"
 import { npyBytes } from "../../host/containers/npz.ts"
 import { makeDirectory, writeAtomically } from "../../host/files/files.ts"
 import type { GroupColumn } from "./benchmark-dataset.ts"
+import { templateFile } from "./class-texts.ts"
 
 /** A sample's files by extension. */
 export type Members = ReadonlyMap<string, Uint8Array>
@@ -93,8 +94,6 @@ export async function writeSideFiles(
     )
   if (groups) await write("groups.json", [JSON.stringify({ columns: groups }, null, 2)])
 }
-
-export const templateFile = "zeroshot_classification_templates.txt"
 
 /** The `.npy` of a sample: integers as int64, as NumPy writes them. */
 export function npyOf(row: readonly number[]): Uint8Array {

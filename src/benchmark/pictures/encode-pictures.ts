@@ -30,7 +30,7 @@ export interface EncodeOptions {
 }
 
 /** Unit vectors of the next pictures: for each model [count, embedDim]. */
-export interface VectorBatch {
+interface VectorBatch {
   readonly count: number
   readonly vectors: readonly Float32Array[]
 }

@@ -4,8 +4,7 @@ import { isSampled } from "../../evaluate/suite/quick.ts"
 import type { CacheKey, CacheWriter, VectorCache } from "../cache/vector-cache.ts"
 import type { VectorFile } from "../cache/vector-file.ts"
 import type { BenchmarkDataset, BenchmarkSample } from "../layout/benchmark-dataset.ts"
-import type { EvaluatedModel } from "../run/evaluated-model.ts"
-import { cacheIdentity } from "../run/evaluated-model.ts"
+import { cacheIdentity, type EvaluatedModel } from "../run/evaluated-model.ts"
 import { encodePictures, type PictureRecord } from "./encode-pictures.ts"
 import type { PicturePool } from "./picture-pool.ts"
 
@@ -15,7 +14,7 @@ export interface Sampling {
   readonly size: number | null
 }
 
-export interface PassOptions {
+interface PassOptions {
   readonly pool: PicturePool
   readonly batchSize: number
   readonly cache: VectorCache | null
@@ -35,7 +34,7 @@ export interface Taker {
 }
 
 export interface Pass {
-  /** Of all samples, in their order. */
+  /** Those of all samples, in their order. */
   readonly records: readonly PictureRecord[]
   readonly pictures: number
   /** Models whose vectors were there. */

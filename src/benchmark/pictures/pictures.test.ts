@@ -69,12 +69,15 @@ test("models with other pixels, and one that takes pictures, share a pass; threa
     (red) => [red + 1, 1],
     () => [],
   )
-  const models = [pixelModel("small", small), pixelModel("large", large), pixelModel("again", small), byMean]
+  // As large as the first, with other values.
+  const normalized = { ...small, mean: large.mean, std: large.std }
+  const targets = [small, large, small, normalized]
+  const models = [...targets.map((target, i) => pixelModel(`pixels ${i}`, target)), byMean]
   const alone = await encoded(models, pictures, 0)
   expect(alone.records.map(({ key, pictures: places }) => [key, places])).toEqual(
     pictures.map((_, i) => [`0.tar/s${i}`, [i]]),
   )
-  for (const [i, preprocessing] of [small, large, small].entries()) {
+  for (const [i, preprocessing] of targets.entries()) {
     const expected = await Promise.all(
       pictures.map(async (file) => unit([...preprocess(await decodeImage(file), preprocessing).subarray(0, 3)])),
     )

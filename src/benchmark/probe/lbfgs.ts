@@ -1,7 +1,7 @@
 /** L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5) with a backtracking search, for smooth convex functions. */
 
 /** The value at `at`; writes the gradient there. */
-export type Objective = (at: Float64Array, gradient: Float64Array) => number
+type Objective = (at: Float64Array, gradient: Float64Array) => number
 
 export interface MinimizeOptions {
   /** It ends where no part of the gradient is larger. */
@@ -10,7 +10,7 @@ export interface MinimizeOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-export const minimizeDefaults = { tolerance: 1e-5, iterations: 1000 } as const satisfies MinimizeOptions
+const minimizeDefaults = { tolerance: 1e-5, iterations: 1000 } as const satisfies MinimizeOptions
 
 /** Steps that the curvature is estimated from. */
 const memory = 10

@@ -24,7 +24,7 @@ export interface LogisticModel {
   readonly biases: Float32Array
 }
 
-export interface FitOptions extends MinimizeOptions {
+interface FitOptions extends MinimizeOptions {
   /** Inverse of the strength of regularisation. */
   readonly c: number
   /** Where the search begins; the result does not depend on it beyond the tolerance. */

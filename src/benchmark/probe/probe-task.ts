@@ -82,10 +82,10 @@ interface Asked {
   readonly task: EvaluationTask
   readonly classes: number
   readonly probe: ProbeSettings
-  /** Of the test split. */
+  /** Those of the test split. */
   readonly records: readonly PictureRecord[]
   readonly groups: BenchmarkDataset["groups"]
-  /** Seconds of the vectors. */
+  /** What the vectors took. */
   readonly shared: number
 }
 

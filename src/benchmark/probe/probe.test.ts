@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { expect, test } from "vitest"
 import { FakeModel, fakeDataset, fakeTask } from "../../../test/fake-benchmark.ts"
 import { Random } from "../../core/arrays/random.ts"
@@ -108,7 +111,26 @@ test("a probe of all pictures is better than one of few, and both are better tha
   expect(fewShot(train, test, 4, { shots: 4, seed: 1 })).toEqual(fewShot(train, test, 4, { shots: 4, seed: 1 }))
 })
 
-test("as tasks of an evaluation: lines beside the zero-shot one, vectors encoded once", async () => {
+test("the strength is chosen on pictures that the classifier does not see", () => {
+  const random = new Random(5)
+  const [rows, width] = [200, 60]
+  const signal = Array.from({ length: rows }, () => random.normal())
+  // A third of the labels are wrong: a classifier that knows them by heart is right on all that it was fitted to.
+  const labels = signal.map((value) => Number(value > 0) ^ Number(random.uniform() < 1 / 3))
+  const features = signal.flatMap((value) => [value, ...Array.from({ length: width - 1 }, () => random.normal())])
+  const train = { features: l2Normalize(Float32Array.from(features), width), width, labels }
+  expect(linearProbe(train, train, 2).c).toBeLessThanOrEqual(10)
+})
+
+test("with its strength chosen, a classifier is fitted to all pictures: a class of one picture is known", () => {
+  const width = 10
+  const features = Float32Array.from({ length: width * width }, (_, i) => (i % (width + 1) === 0 ? 1 : 0))
+  const one = { features, width, labels: [...Array(width).keys()] }
+  expect(accuracyAt(linearProbe(one, one, width).predictions, 1)).toBe(1)
+})
+
+/** Pictures of three classes along an arc, as data of a task. */
+async function arc() {
   const model = new FakeModel(
     "plane",
     2,
@@ -117,17 +139,53 @@ test("as tasks of an evaluation: lines beside the zero-shot one, vectors encoded
   )
   const samples = Array.from({ length: 60 }, (_, i) => ({ pictures: [i + 1], label: i < 20 ? 0 : i < 40 ? 1 : 2 }))
   const classes = { classNames: ["a", "b", "c"], templates: ["{}"] }
-  const splits = {
-    train: await fakeDataset(samples, { ...classes, split: "train", identity: "train" }),
-    test: await fakeDataset(
-      samples.filter((_, i) => i % 10 === 5),
-      { ...classes, identity: "test" },
-    ),
-  }
+  const train = await fakeDataset(samples, { ...classes, split: "train", identity: "train" })
+  const asked = samples.filter((_, i) => i % 10 === 5)
+  const test = await fakeDataset(asked, { ...classes, identity: "test" })
+  const labelled = (some: typeof samples): Labelled => ({
+    features: Float32Array.from(some.flatMap(({ pictures: [n] }) => [Math.cos(n! / 50), Math.sin(n! / 50)])),
+    ...{ width: 2, labels: some.map(({ label }) => label) },
+  })
   const task = fakeTask({ key: "own/plane", kind: "classification", mainMetric: "acc1" })
+  const open = async (_: unknown, split: string) => (split === "train" ? train : test)
+  return { model, task, open, train: labelled(samples), test: labelled(asked) }
+}
+
+test("few-shot metrics are means over the draws, with the standard deviation of a sample", async () => {
+  const { model, task, open, train, test } = await arc()
   const report = await evaluate({
-    ...{ models: [model], data: "fake", tasks: [task], cache: null },
-    open: async (_, split) => splits[split as "train" | "test"],
+    ...{ models: [model], data: "fake", tasks: [task], cache: null, open },
+    probe: { linear: false, shots: [1], seeds: 3 },
+  })
+  const draws = [0, 1, 2].map((seed) => accuracyAt(fewShot(train, test, 3, { shots: 1, seed }).predictions, 1))
+  const mean = draws.reduce((sum, value) => sum + value, 0) / 3
+  const deviation = Math.sqrt(draws.reduce((sum, value) => sum + (value - mean) ** 2, 0) / 2)
+  expect(deviation).toBeGreaterThan(0)
+  const { acc1, main_metric_std } = report.models[0]!.results[0]!.metrics
+  expect([acc1, main_metric_std]).toEqual([expect.closeTo(mean, 9), expect.closeTo(deviation, 9)])
+})
+
+test("a run that goes on fits what is missing alone", async () => {
+  const { model, task, open } = await arc()
+  const out = mkdtempSync(join(tmpdir(), "probe-"))
+  try {
+    for (const shots of [[2], [2, 4]])
+      await evaluate({
+        ...{ models: [model], data: "fake", tasks: [task], cache: null, open, out },
+        probe: { linear: true, shots, seeds: 1 },
+      })
+    const lines = readFileSync(join(out, "results.jsonl"), "utf8").trim().split("\n")
+    const keys = lines.map((line) => JSON.parse(line).key)
+    expect(keys).toEqual(["own/plane@linear", "own/plane@2-shot", "own/plane@4-shot"])
+  } finally {
+    rmSync(out, { recursive: true })
+  }
+})
+
+test("as tasks of an evaluation: lines beside the zero-shot one, vectors encoded once", async () => {
+  const { model, task, open } = await arc()
+  const report = await evaluate({
+    ...{ models: [model], data: "fake", tasks: [task], cache: null, open },
     probe: { linear: true, shots: [2, 8], seeds: 3 },
   })
   expect(report.failures).toEqual([])
@@ -142,7 +200,7 @@ test("as tasks of an evaluation: lines beside the zero-shot one, vectors encoded
   expect(model.encodedImages).toBe(66)
   const without = await evaluate({
     ...{ models: [model], data: "fake", tasks: [task], cache: null },
-    open: async (_, split) => (split === "train" ? null : splits.test),
+    open: async (_, split) => (split === "train" ? null : open(_, split)),
     probe: { linear: true, shots: [], seeds: 1 },
   })
   expect(without.failures[0]!.reason).toMatch(/^fake has no training split/)

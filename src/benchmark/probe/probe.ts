@@ -11,7 +11,7 @@ import { fitLogistic, type Labelled, type LogisticModel, logits } from "./logist
 /** Inverse strengths that are tried; vectors have unit length. */
 const strengths = [0.1, 1, 10, 100, 1000, 10_000] as const
 
-/** Of the training split, what chooses the strength: every fifth picture of a shuffled order. */
+/** What chooses the strength: every fifth picture of the training split in a shuffled order. */
 const heldOutShare = 5
 
 /** Pictures of each class beside the shots that choose the strength: never more than the shots. */

@@ -15,7 +15,7 @@ import type { PictureRecord } from "../pictures/encode-pictures.ts"
 
 export interface AnswerTable {
   readonly answers: number
-  /** Of a row, 2 + k. */
+  /** Numbers in a row, 2 + k. */
   readonly columns: number
   /** [answers, columns] */
   readonly values: Int32Array

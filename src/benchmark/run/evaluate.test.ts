@@ -126,7 +126,7 @@ describe("values of each kind", () => {
       { kind: "association", mainMetric: "avg_jaccard_score" },
       [
         { pictures: [0, 10, 80, 90, 100], texts: ["8"], associations: [true, true, false, false, false] },
-        { pictures: [0, 10, 80, 90, 100], texts: ["85"], associations: [true, false, true, false, false] },
+        { pictures: [0, 10, 80, 90, 100], texts: ["95"], associations: [false, false, true, true, false] },
       ],
       {},
       model,
@@ -381,6 +381,37 @@ describe("kept vectors", () => {
     const model = compass()
     await run(changed, { cache, models: [model] })
     expect(model.encodedImages).toBe(7)
+  })
+
+  test.each<[what: string, options: Partial<EvaluateOptions>]>([
+    ["other class names", { classNames: ["0", "40"] }],
+    ["another model", { models: [compass("turned", 30)] }],
+    ["fewer pictures", { picturesPerTask: 3 }],
+  ])("are not those of %s", async (_, options) => {
+    const cache = at("cache")
+    const metrics = async (more: Partial<EvaluateOptions>) =>
+      (await run(await threeTasks(), more)).models[0]!.results.map((result) => result.metrics)
+    const before = await metrics({ cache })
+    const fresh = await metrics(options)
+    expect(fresh).not.toEqual(before)
+    expect(await metrics({ ...options, cache })).toEqual(fresh)
+    // Those of the second time are kept ones.
+    expect(await metrics({ ...options, cache })).toEqual(fresh)
+  })
+
+  test("of labels are those of the model", async () => {
+    const crossed = new FakeModel(
+      "crossed",
+      2,
+      (number) => towards(number, 3),
+      (text) => towards(90 - Number(/-?\d+/.exec(text)![0])),
+    )
+    const metrics = async (options: Partial<EvaluateOptions>) =>
+      (await run(await threeTasks(), options)).models[0]!.results.map((result) => result.metrics.acc1)
+    const straight = await metrics({ cache: at("cache") })
+    const fresh = await metrics({ models: [crossed] })
+    expect(await metrics({ cache: at("cache"), models: [crossed] })).toEqual(fresh)
+    expect(fresh).not.toEqual(straight)
   })
 
   test("that are damaged are made again; a run that ends early leaves none", async () => {

@@ -48,9 +48,9 @@ export function encoderModel(name: string, identity: string, encoder: Encoder): 
 export interface ModelFacts {
   /** Key of the variant table. */
   readonly variant: string | null
-  /** Of both towers. */
+  /** Learned values of both towers. */
   readonly parameters: number | null
-  /** Of both towers, for one picture and one text. */
+  /** For one picture and one text. */
   readonly latencyMs: number | null
   readonly licence: string | null
   readonly trainedOn: string | null

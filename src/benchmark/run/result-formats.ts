@@ -10,7 +10,7 @@ export const resultFormats = ["jsonl", "clip_benchmark", "mteb"] as const
 export type ResultFormat = (typeof resultFormats)[number]
 
 export interface FormattedResult {
-  /** Of its file. */
+  /** That of its file. */
   readonly name: string
   readonly content: object
 }

@@ -24,7 +24,7 @@ import { openScorer, type Question, type Scorer } from "./scorers.ts"
 interface Taking {
   readonly run: Run
   readonly scorer: Scorer
-  /** Of this model alone. */
+  /** What this model alone took. */
   readonly seconds: number
 }
 
@@ -75,7 +75,7 @@ async function finish(
   return { run, answers, result: { key: task.key, dataset: task.name, metrics, details } }
 }
 
-/** Of an accuracy; who guesses has less in the worst of several groups. */
+/** The accuracy of guessing. In the worst of several groups it is lower, by how much is not known. */
 function chanceOf(
   { kind, mainMetric }: SuiteTask,
   classes: number | null,

@@ -2,7 +2,7 @@
  * From the vectors of a task's pictures to what a model answered. Vectors come in blocks, in the order of the pictures; where
  * classes are known from the start, only the best ones of each picture are kept.
  */
-import { concatenate } from "../../core/arrays/concatenate.ts"
+import { concatenate, concatenateIntegers } from "../../core/arrays/concatenate.ts"
 import { cosines, matchRanks } from "../../core/arrays/similarity.ts"
 import { assert, UserError } from "../../core/errors.ts"
 import { textVectors } from "../../evaluate/encode.ts"
@@ -96,13 +96,7 @@ class BestClasses {
 
   /** [pictures, kept] */
   result(): Int32Array {
-    const whole = new Int32Array(this.best.reduce((sum, { length }) => sum + length, 0))
-    let at = 0
-    for (const part of this.best) {
-      whole.set(part, at)
-      at += part.length
-    }
-    return whole
+    return concatenateIntegers(this.best)
   }
 }
 

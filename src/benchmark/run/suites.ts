@@ -32,7 +32,7 @@ export function suiteNamed(name: SuiteName): readonly EvaluationTask[] {
 }
 
 /** Where a task that no suite knows is: its key is its folder below the root. */
-export type FindOwn = (key: string) => Promise<Pick<BenchmarkDataset, "kind"> | null>
+type FindOwn = (key: string) => Promise<Pick<BenchmarkDataset, "kind"> | null>
 
 /**
  * Rows for keys. One that no suite knows is scored by what its data say of themselves.

@@ -82,7 +82,7 @@ async function compare(runs: readonly string[], options: Options, command: Comma
 const mostBeside = 3
 
 /** What is printed: the verdict, averages, tasks, and what the figures rest on. */
-export function comparisonText(comparison: Comparison): string {
+function comparisonText(comparison: Comparison): string {
   const isBeside = comparison.models.length <= mostBeside
   const parts = [
     `${verdictText(comparison)}.`,

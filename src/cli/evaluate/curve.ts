@@ -71,7 +71,7 @@ async function curve(runs: readonly string[], options: Options, command: Command
 }
 
 /** What is printed: sides, then each comparison with its ratios. */
-export function curveText(report: CurveReport): string {
+function curveText(report: CurveReport): string {
   const { comparisons, sides, guessing, tasks, notes } = report
   const parts = [
     sidesTable(report),

@@ -56,3 +56,14 @@ test("columns and templates reach the library; what is left out is a line and ex
   expect(err).toMatch(/^mobileclip: left out: .*none\.jpg: .*; all of them are in t\/test\/failures\.jsonl\n$/)
   expect(readFileSync("t/zeroshot_classification_templates.txt", "utf8")).toBe("a {c}\n")
 })
+
+test("a further split is followed by the command that reads it, if there is one", async () => {
+  const nextOf = async (split: string) => {
+    const { code, out } = await run("pictures", "--out", "more", "--split", split)
+    expect(code).toBe(0)
+    return /^next: +(.*)$/m.exec(out)?.[1] ?? null
+  }
+  expect(await nextOf("test")).toMatch(/ --task more$/)
+  expect(await nextOf("train")).toMatch(/ --task more --probe linear$/)
+  expect(await nextOf("val")).toBeNull()
+})

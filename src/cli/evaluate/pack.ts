@@ -82,7 +82,9 @@ function summary({ out, split, samples, shards, bytes, classNames, captions, gro
   const lines = [
     `${join(out, split)}: ${counted(samples, "picture")}${what}${by} in ${size}`,
     ...(classNames ? [`edit:   classnames.txt and zeroshot_classification_templates.txt in ${out}`] : []),
-    `next:   ${commandLine(split === packDefaults.split ? score : [...score, "--split", split])}`,
+    // `evaluate` scores the split "test", and a probe is fitted to "train".
+    ...(split === "test" ? [`next:   ${commandLine(score)}`] : []),
+    ...(split === "train" && classNames ? [`next:   ${commandLine([...score, "--probe", "linear"])}`] : []),
   ]
   return `${lines.join("\n")}\n`
 }

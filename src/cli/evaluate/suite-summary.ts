@@ -10,7 +10,7 @@ import { spacedPercent, textTable } from "../table.ts"
 
 interface Written {
   readonly out: string | undefined
-  /** Of files in another format. */
+  /** Where files in another format are. */
   readonly folders: readonly string[]
 }
 

@@ -6,7 +6,7 @@ const [blockRows, blockColumns] = [256, 512] as const
 const [tileRows, tileColumns] = [4, 8] as const
 
 /** Products [rows, columns] from (firstRow, firstColumn) on, in the kernels' memory until the next block. */
-export interface ProductBlock {
+interface ProductBlock {
   /** Address of the first product. */
   readonly products: number
   readonly rows: number

@@ -6,7 +6,6 @@ import { existsSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
-import sharp from "sharp"
 import { UserError } from "../../core/errors.ts"
 import { makeDirectory, readJson, writeAtomically } from "../../host/files/files.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
@@ -15,7 +14,7 @@ import { metadataOf, readShard, type Sample, writeShard } from "../shards.ts"
 import { captionsOf } from "./captions.ts"
 import { MAX_RETRIEVAL, SPLITS, type Split } from "./plan.ts"
 import { describeTasks, heldOutNames, SCENES_VERSION, type SceneRecord, type ScenesInfo, sceneOf } from "./record.ts"
-import { renderScene } from "./render.ts"
+import { inSingleThreads, renderScene } from "./render.ts"
 import { sampleScene } from "./scene.ts"
 
 export interface ScenesOptions {
@@ -53,14 +52,9 @@ export async function renderScenes(given: ScenesOptions): Promise<ScenesInfo> {
     done += pictures
     options.onProgress?.(done, total)
   }
-  // Pictures are small and several are rendered at once, so threads within one picture would only cost time.
-  const threads = sharp.concurrency()
-  sharp.concurrency(1)
-  try {
+  await inSingleThreads(async () => {
     for (const split of SPLITS) await renderSplit(split, options, advance)
-  } finally {
-    sharp.concurrency(threads)
-  }
+  })
   const info = infoOf(options)
   await writeAtomically(join(out, "info.json"), [`${JSON.stringify(info, null, 2)}\n`])
   return info

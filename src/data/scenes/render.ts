@@ -15,6 +15,17 @@ export async function renderScene(scene: Scene): Promise<Uint8Array> {
   return sharp(pixels, { raw }).jpeg({ quality: look.quality }).toBuffer()
 }
 
+/** `render` makes several scenes at once: they are small, so threads within one would only cost time. */
+export async function inSingleThreads<T>(render: () => Promise<T>): Promise<T> {
+  const threads = sharp.concurrency()
+  sharp.concurrency(1)
+  try {
+    return await render()
+  } finally {
+    sharp.concurrency(threads)
+  }
+}
+
 /** Lights RGB pixels [H, W, 3] from one side and adds noise, the same in the three channels. In place. */
 function expose(pixels: Uint8Array, width: number, height: number, { light, lightAngle, noise, detail }: Look): void {
   const [right, down] = [Math.cos(lightAngle) * light, Math.sin(lightAngle) * light]

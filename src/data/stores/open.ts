@@ -15,6 +15,11 @@ export function isUrl(name: string): boolean {
   return /^[a-z][a-z0-9+.-]+:\/\//i.test(name)
 }
 
+/** Whether it is a path, or the URL of a file of this machine. */
+export function isLocal(name: string): boolean {
+  return !isUrl(name) || /^file:/i.test(name)
+}
+
 /**
  * Files by path, `file://`, `http(s)://`, `s3://` and `hf://`. Copies of remote files are kept until they are disposed.
  * Failures of the network are tried again; the last one is a UserError that names the URL. A URL with a user name or a

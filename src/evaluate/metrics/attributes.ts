@@ -9,7 +9,7 @@ import type { Metrics } from "./metrics.ts"
 /** In the reference's order. */
 export const faceAttributes = ["race", "gender", "age", "toxic"] as const
 
-export type FaceAttribute = (typeof faceAttributes)[number]
+type FaceAttribute = (typeof faceAttributes)[number]
 
 /** The best class of each picture, for each attribute. */
 export type AttributePredictions = Readonly<Record<FaceAttribute, Int32Array>>

@@ -12,6 +12,7 @@ test("recall in both directions; an image without texts finds none", () => {
     imageToText: Float64Array.of(0, 0, Number.POSITIVE_INFINITY),
   }
   expect(recallAt(ranks, 1)).toEqual({ textToImage: 1 / 3, imageToText: 2 / 3 })
+  expect(recallAt(ranks, 2)).toEqual({ textToImage: 1 / 3, imageToText: 2 / 3 })
   expect(recallAt(ranks, 3)).toEqual({ textToImage: 1, imageToText: 2 / 3 })
   expect(retrievalMetrics(ranks)).toMatchObject({
     "image_retrieval_recall@1": 1 / 3,
@@ -32,7 +33,9 @@ test("one picture and two captions: the first caption must have the larger score
 
 test("two pictures and two captions: each caption must find its picture too", () => {
   // Both pictures find their captions; both captions find picture 0.
-  expect(captionAnswer(Float32Array.of(0.9, 0.8, 0.1, 0.2), 2)).toEqual({ image: false, text: true })
+  const answer = captionAnswer(Float32Array.of(0.9, 0.8, 0.1, 0.2), 2)
+  expect(answer).toEqual({ image: false, text: true })
+  expect(captionSelectionMetrics([answer])).toEqual({ image_acc: 0, text_acc: 1, acc: 0 })
 })
 
 test("as many pictures are chosen as belong to the cue", () => {
@@ -65,6 +68,11 @@ test("average precision: the first of equal scores ranks higher, a class without
   // Class 0: right, wrong, right in order of scores; class 1 has no pictures.
   const scores = Float32Array.of(0.5, 1, 0.5, 2, 0.1, 3)
   expect(meanAveragePrecision(scores, Uint8Array.of(1, 0, 0, 0, 1, 0), 2)).toBe((1 + 2 / 3) / 2 / 2)
+})
+
+test("average precision of a class that one picture shows: one over its rank", () => {
+  expect(meanAveragePrecision(Float32Array.of(3, 2, 1), Uint8Array.of(1, 0, 0), 1)).toBe(1)
+  expect(meanAveragePrecision(Float32Array.of(3, 2, 1), Uint8Array.of(0, 0, 1), 1)).toBe(1 / 3)
 })
 
 test("average precision of scores that are not numbers: they come last", () => {

@@ -12,9 +12,10 @@ function predicted(classes: number, pairs: readonly (readonly [label: number, pr
 }
 
 test("confusion has true classes as rows", () => {
-  expect(confusionOf(predictionsOf(scores, 3, labels))).toEqual([
-    [1, 0, 0],
-    [0, 1, 1],
+  const pairs = [[0, 0], [0, 2], [0, 2], [2, 1]] as const // biome-ignore format: pairs
+  expect(confusionOf(predicted(3, pairs))).toEqual([
+    [1, 0, 2],
+    [0, 0, 0],
     [0, 1, 0],
   ])
 })
@@ -41,6 +42,7 @@ test("top-5 accuracy is null below five classes", () => {
     acc5: null,
     mean_per_class_recall: (1 + 1 / 2 + 0) / 3,
   })
+  expect(classificationMetrics(predictionsOf(Float32Array.of(5, 4, 3, 2, 1), 5, [4]))).toMatchObject({ acc5: 1 })
   const six = Float32Array.of(6, 5, 4, 3, 2, 1, 6, 5, 4, 3, 2, 1)
   expect(classificationMetrics(predictionsOf(six, 6, [4, 5]))).toMatchObject({ acc1: 0, acc5: 0.5 })
 })

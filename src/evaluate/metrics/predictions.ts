@@ -2,6 +2,7 @@
  * What is kept of the scores of a classification: for each picture its label and its best classes. Scores arrive in blocks
  * of pictures, so memory does not grow with pictures x classes.
  */
+import { concatenateIntegers } from "../../core/arrays/concatenate.ts"
 import { assert } from "../../core/errors.ts"
 
 /** Best classes that are kept for each picture: what the published metrics need. */
@@ -81,7 +82,12 @@ export class PredictionCollector {
   /** All of them, in their order. */
   result(): Predictions {
     const { classes, k } = this
-    return { classes, labels: joined(this.labels), best: joined(this.best), kept: Math.min(k, classes) }
+    return {
+      classes,
+      labels: concatenateIntegers(this.labels),
+      best: concatenateIntegers(this.best),
+      kept: Math.min(k, classes),
+    }
   }
 }
 
@@ -106,14 +112,4 @@ export function hitsAt({ labels, best, kept }: Predictions, k: number): Uint8Arr
 /** The best class of each picture. */
 export function bestClass({ labels, best, kept }: Predictions): Int32Array {
   return Int32Array.from(labels, (_, i) => best[i * kept]!)
-}
-
-function joined(parts: readonly Int32Array[]): Int32Array {
-  const whole = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let offset = 0
-  for (const part of parts) {
-    whole.set(part, offset)
-    offset += part.length
-  }
-  return whole
 }

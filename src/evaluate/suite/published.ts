@@ -16,7 +16,7 @@ export interface PublishedModel {
   readonly latency: number
 }
 
-export interface PublishedResult extends ScoredTask {
+interface PublishedResult extends ScoredTask {
   readonly dataset: string
 }
 

@@ -11,7 +11,7 @@ import { findTask, suiteTasks } from "./tasks.ts"
 export type Scores = Readonly<Record<string, number>>
 
 /** average = intercept + sum of weights x scores */
-export interface AverageFit {
+interface AverageFit {
   readonly intercept: number
   readonly weights: Scores
 }

@@ -13,7 +13,7 @@ import { mainMetricOf, type ScoredTask } from "./averages.ts"
 import { applyFit, averageOf, publishedScores } from "./quick-fit.ts"
 import { findTask } from "./tasks.ts"
 
-export interface QuickTask {
+interface QuickTask {
   readonly key: string
   /** Pictures, spread evenly over the data (`isSampled`). */
   readonly samples: number
@@ -61,7 +61,7 @@ export interface AveragePrediction {
 }
 
 /** A result of the quick suite, or of the whole one. */
-export interface QuickResult extends ScoredTask {
+interface QuickResult extends ScoredTask {
   /** Without it the pictures are as many as `quickTasks` says. */
   readonly details?: { readonly answers: number }
 }

@@ -4,8 +4,8 @@
  * The first is what a student without reinforcement takes, the second shows what the stored embeddings alone cost.
  */
 import * as torch from "../../../torch/index.ts"
+import { median } from "../../core/arrays/quantile.ts"
 import type { ModelConfig } from "../../core/family/variants.ts"
-import { median } from "../../core/median.ts"
 import type { Batch } from "../../data/training/batch.ts"
 import { openTrainingData, type TrainingData } from "../../data/training/training-data.ts"
 import { buildModel, type CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"

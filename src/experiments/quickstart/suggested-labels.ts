@@ -12,6 +12,7 @@ import { mapOrdered } from "../../data/parallel.ts"
 import { COLOURS, namesOf, SHAPES } from "../../data/scenes/attributes.ts"
 import { imageVectors } from "../../evaluate/encode.ts"
 import type { Scene } from "../../evaluate/scenes.ts"
+import { wilson } from "../../evaluate/wilson.ts"
 import { decodeImage } from "../../host/image/images.ts"
 
 export interface SuggestedLabels {
@@ -117,15 +118,9 @@ async function candidatesOf(encoder: Encoder, half: Half): Promise<Candidate[]> 
   return found.flat()
 }
 
-/** Standard deviations from chance that are not chance: 1 in 40 students who guess get there. */
-const clearly = 1.96
-
-/** Whether the share that is right would be above chance even if these pictures were lucky ones (Wilson's lower bound). */
-function isKnown({ named: { pictures: n, right, chance } }: Measured): boolean {
-  if (n === 0) return false
-  const [spread, z2] = [right * (1 - right), clearly ** 2]
-  const lowest = (right + z2 / (2 * n) - clearly * Math.sqrt(spread / n + z2 / (4 * n ** 2))) / (1 + z2 / n)
-  return lowest > chance
+/** Whether the share that is right is above chance by more than luck: 1 in 40 students who guess would be. */
+function isKnown({ named: { pictures, right, chance } }: Measured): boolean {
+  return pictures > 0 && wilson(right, pictures).low > chance
 }
 
 async function encoded(encoder: Encoder, scenes: readonly Scene[]): Promise<Half> {

@@ -12,7 +12,7 @@ import { openRandomAccess, readBytes } from "../files/files.ts"
 import { readZipDirectory, readZipEntry } from "./zip.ts"
 import { zipBytes } from "./zip-write.ts"
 
-export interface NpyArray {
+interface NpyArray {
   readonly dtype: Dtype
   readonly shape: readonly number[]
   /** Row-major; F16 as bits, BOOL as bytes. */
@@ -113,7 +113,7 @@ function parseNpy(bytes: Uint8Array, name: string): NpyArray {
   return { dtype, shape, values: fortran && !isRowMajor(shape, strides) ? gather(values, shape, strides) : values }
 }
 
-export interface NpyHeader {
+interface NpyHeader {
   /** NumPy's type with its byte order, `<i8`. */
   readonly descr: string
   /** Whether values are column-major. */

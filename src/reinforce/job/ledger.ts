@@ -9,11 +9,12 @@ import { parseJsonText } from "../../data/json-text.ts"
 import { mapOrdered } from "../../data/parallel.ts"
 import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"
 import { pathOf } from "../../data/stores/local.ts"
+import { isLocal } from "../../data/stores/open.ts"
 import type { Storage } from "../../data/stores/storage.ts"
 import type { ShardResult, ShardTask } from "../runner.ts"
 import { isSameJob, requireSameJob } from "./compare.ts"
 import type { AnyJob } from "./job.ts"
-import { isLocal, joinUrl, outputName, requireNotLinkedOut } from "./output.ts"
+import { joinUrl, outputName, requireNotLinkedOut } from "./output.ts"
 
 /** What is written beside the shards at the end. */
 const sideFiles = [...shardLikeLists, "info.json", "checkpoint.json", "join.json"]

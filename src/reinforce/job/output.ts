@@ -9,7 +9,7 @@ import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
 import { requireInside } from "../../core/inside.ts"
 import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"
 import { pathOf } from "../../data/stores/local.ts"
-import { isUrl } from "../../data/stores/open.ts"
+import { isLocal } from "../../data/stores/open.ts"
 import type { Chunks, Storage, TransferOptions, Written } from "../../data/stores/storage.ts"
 import { type Lock, lockFolder } from "../../host/locks/lock.ts"
 import type { ShardTask } from "../runner.ts"
@@ -68,11 +68,6 @@ function nameByPath(output: string, folder: string): string {
   } catch (error) {
     throw new UserError(`the output ${quoted(output)} is not a path: ${oneLine(messageOf(error))}`)
   }
-}
-
-/** Whether it is a path, or the URL of a file of this machine. */
-export function isLocal(url: string): boolean {
-  return !isUrl(url) || /^file:/i.test(url)
 }
 
 /**

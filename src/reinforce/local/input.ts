@@ -3,8 +3,8 @@ import { readdir } from "node:fs/promises"
 import { dirname } from "node:path"
 import { EnvironmentError, isInputError, messageOf } from "../../core/errors.ts"
 import { pathOf } from "../../data/stores/local.ts"
+import { isLocal } from "../../data/stores/open.ts"
 import type { LocalFile, Storage, TransferOptions } from "../../data/stores/storage.ts"
-import { isLocal } from "../job/output.ts"
 
 /**
  * @throws EnvironmentError where the folder of a local shard is missing or empty, as that of a share which is not mounted

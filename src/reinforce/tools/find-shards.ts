@@ -6,7 +6,7 @@ import { readSamples } from "../../data/reinforced/read.ts"
 import type { ReinforcedSample } from "../../data/reinforced/sample.ts"
 import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"
 import { pathOf } from "../../data/stores/local.ts"
-import { isUrl } from "../../data/stores/open.ts"
+import { isLocal } from "../../data/stores/open.ts"
 import type { Storage } from "../../data/stores/storage.ts"
 import { isDirectory } from "../../host/files/files.ts"
 import { joinUrl } from "../job/output.ts"
@@ -47,7 +47,7 @@ export async function findShards(storage: Storage, input: readonly string[]): Pr
 
 /** What can be the folder of a job: here, whatever its name; elsewhere, neither a shard nor a list of several. A web server lists no files. */
 async function isFolder(input: string): Promise<boolean> {
-  if ((!isUrl(input) || /^file:/i.test(input)) && (await isDirectory(pathOf(input)))) return true
+  if (isLocal(input) && (await isDirectory(pathOf(input)))) return true
   return !shardName.test(input) && !/[{}]|::|info\.json$|^https?:|(^|::)pipe:/i.test(input)
 }
 

@@ -1,13 +1,14 @@
 /** What every part of a plan is computed from: the towers' costs, and how a step's pairs are divided. */
 import { assert, UserError } from "../../core/errors.ts"
 import { type ModelConfig, type ModelName, modelNamed } from "../../core/family/variants.ts"
+import { type PartName, partCost } from "../../export/part-cost.ts"
 import { buildModel, type CheckpointInfo, type CheckpointModel } from "../../model/checkpoint/checkpoint.ts"
 import { Coca } from "../../model/coca.ts"
 import type { Module } from "../../model/module.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
 import { distils, hasTwoTerms } from "../recipe/resolved.ts"
 import { modelOfStart, type Recipe } from "../recipe/schema.ts"
-import { activationBytes, type PartName, partCost } from "./tower-cost.ts"
+import { activationBytes } from "./activations.ts"
 
 export interface TowerPlan {
   readonly parameters: { readonly train: number; readonly inference: number }

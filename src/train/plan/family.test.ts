@@ -90,10 +90,11 @@ test.each(released.map((member) => [member.name, member] as const))(
   },
 )
 
-test("the whole table takes less than a second", () => {
-  const start = performance.now()
+test("the whole table takes less than a second of the processor", () => {
+  const start = process.cpuUsage()
   family()
-  expect(performance.now() - start).toBeLessThan(1000)
+  const { user, system } = process.cpuUsage(start)
+  expect(user + system).toBeLessThan(1e6)
 })
 
 test("the other figures of a member", () => {

@@ -4,13 +4,13 @@ import { type PublishedFigures, published } from "../../core/family/published.ts
 import { type ClipConfig, imageTowers, textTowers, type VariantName, variants } from "../../core/family/variants.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { OnnxDtype } from "../../core/precision.ts"
+import { partCost } from "../../export/part-cost.ts"
 import type { TowerName } from "../../export/towers.ts"
 import { released } from "../../hub/released.ts"
 import { Clip } from "../../model/clip.ts"
 import { reparameterize } from "../../model/reparameterize.ts"
 import type { CostReport, LayerCost } from "../../tensor/cost.ts"
 import { megabytesOf, recommendedFor, usesOf } from "../../weights/release-figures.ts"
-import { partCost } from "./tower-cost.ts"
 
 export type Form = "train" | "fused"
 
@@ -95,7 +95,7 @@ export interface TowerLayers extends CostReport {
   readonly form: Form
 }
 
-export interface LayersOptions {
+interface LayersOptions {
   readonly towers: readonly TowerName[]
   readonly form: Form
   /** Layers whose paths have the same first segments, so many below the tower, are added up; default: none are. */

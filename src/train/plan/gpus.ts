@@ -5,8 +5,9 @@
  * memory, and reach a share of its bandwidth. Both shares were measured on an H200 (docs/log.md, "On a GPU"): MobileCLIP2-B
  * with 1,528 and MobileCLIP2-S2 with 471 pairs a second. On other GPUs they are an assumption.
  */
+
+import { FLOAT_BYTES } from "./activations.ts"
 import { type PlanContext, passesOf, type TowerPlan, textsOf } from "./context.ts"
-import { FLOAT_BYTES } from "./tower-cost.ts"
 
 export interface Gpu {
   readonly label: string

@@ -1,6 +1,8 @@
 /** The memory of a rank, by purpose, and the most pairs that it can encode at once where memory is given. */
+
+import type { PartName } from "../../export/part-cost.ts"
+import { FLOAT_BYTES } from "./activations.ts"
 import { type PlanContext, type Towers, textsOf, withChunk, withRanks } from "./context.ts"
-import { FLOAT_BYTES, type PartName } from "./tower-cost.ts"
 
 export type MemoryPart =
   | "weights"

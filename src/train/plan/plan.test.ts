@@ -5,8 +5,8 @@ import { modelNamed } from "../../core/family/variants.ts"
 import { applyOverrides, parseOverride } from "../recipe/overrides.ts"
 import { runLength } from "../recipe/run-length.ts"
 import { defaultRecipe } from "../recipe/schema.ts"
+import { activationBytes } from "./activations.ts"
 import { planOf } from "./plan.ts"
-import { activationBytes } from "./tower-cost.ts"
 
 /** Where nothing is known of this machine a plan is for a GPU; memory.test.ts compares the share with measurements. */
 const heldOnGpu = 0.82

@@ -4,6 +4,8 @@
  * counts as two forward passes. Texts count with their full length, though causal towers stop at the longest of a batch; a
  * captioner's softmax counts with all words, though `loss.sampledWords` takes fewer.
  */
+
+import type { PartName } from "../../export/part-cost.ts"
 import { type RunLength, runLength } from "../recipe/run-length.ts"
 import type { Recipe } from "../recipe/schema.ts"
 import {
@@ -20,7 +22,6 @@ import {
 import { type Gpu, type GpuName, gpuNames, gpus, pairsPerSecond } from "./gpus.ts"
 import { chunksOf, fewestRanks, fitsIn, largestChunk, type Memory, memoryOf, type Place, type Room } from "./memory.ts"
 import { type DataFacts, type DataPlan, type DiskPlan, dataEstimate, diskOf } from "./storage.ts"
-import type { PartName } from "./tower-cost.ts"
 
 /** Facts about the data and the machine that a recipe does not have. */
 export interface PlanFacts extends Partial<DataFacts> {

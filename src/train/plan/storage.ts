@@ -2,12 +2,12 @@
 import { stat } from "node:fs/promises"
 import { expandShards } from "../../data/expand.ts"
 import { pathOf } from "../../data/stores/local.ts"
-import { isUrl } from "../../data/stores/open.ts"
+import { isLocal } from "../../data/stores/open.ts"
 import { detectFormat } from "../../data/training/sources/source.ts"
 import { isReinforced } from "../recipe/resolved.ts"
 import type { Recipe } from "../recipe/schema.ts"
+import { FLOAT_BYTES } from "./activations.ts"
 import type { Towers } from "./context.ts"
-import { FLOAT_BYTES } from "./tower-cost.ts"
 
 export interface DiskPlan {
   /** Bytes of a checkpoint to go on from. */
@@ -78,8 +78,4 @@ async function isHere(train: string): Promise<boolean> {
 
 async function sizeOf(shard: string): Promise<number | null> {
   return isLocal(shard) ? ((await stat(pathOf(shard)).catch(() => null))?.size ?? null) : null
-}
-
-function isLocal(name: string): boolean {
-  return !isUrl(name) || /^file:/i.test(name)
 }

@@ -11,7 +11,7 @@ import { expandShards } from "../../expand.ts"
 import { embeddingExtensions } from "../../reinforced/embeddings.ts"
 import { pictureExtensions } from "../../reinforced/sample.ts"
 import { pathOf } from "../../stores/local.ts"
-import { isUrl, openStorage } from "../../stores/open.ts"
+import { isLocal, isUrl, openStorage } from "../../stores/open.ts"
 import type { Storage } from "../../stores/storage.ts"
 import type { BadSamples } from "../bad-samples.ts"
 import type { SourceFormat, TrainingDataConfig } from "../config.ts"
@@ -82,7 +82,7 @@ async function openShardSource(
   const storage = openStorage({ temporaryFolder: folder.path })
   try {
     const urls = await expandShards(source, storage)
-    const isRemote = urls.some((url) => isUrl(url) && !/^file:/i.test(url))
+    const isRemote = !urls.every(isLocal)
     const wants = wantedMembers(config)
     let next = 0
     const temporaryPath = async () => join(folder.path, `unpacked-${next++}.jsonl`)

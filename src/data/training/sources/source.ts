@@ -8,14 +8,14 @@ import { parseExactJson } from "../../json-text.ts"
 import { readLines } from "../../reinforced/jsonl/lines.ts"
 import { jsonArray } from "../../reinforced/read.ts"
 import { pathOf } from "../../stores/local.ts"
-import { isUrl } from "../../stores/open.ts"
+import { isLocal } from "../../stores/open.ts"
 import type { SourceFormat } from "../config.ts"
 import { imagePathOf } from "./pairs.ts"
 
 /** Throws UserError where the source does not exist. */
 export async function detectFormat(source: string): Promise<SourceFormat> {
   requireNoPipe(source)
-  if (/::|[{}]|info\.json$/.test(source) || (isUrl(source) && !/^file:/i.test(source))) return "shards"
+  if (/::|[{}]|info\.json$/.test(source) || !isLocal(source)) return "shards"
   const path = pathOf(source)
   const found = await stat(path).catch(() => null)
   if (!found) throw new UserError(`${source}: no such file or folder`, "name shards, a folder, a CSV or a JSONL file")
