@@ -418,3 +418,13 @@ test("pictures have the processors that models leave: a quarter, and beside a GP
   expect([2, 3, 16].map((processors) => defaultDecodeThreads("cpu", processors))).toEqual([0, 0, 4])
   expect([1, 2, 16].map((processors) => defaultDecodeThreads("cuda", processors))).toEqual([1, 1, 15])
 })
+
+test("where classes are known before the pictures, what they lack is said before any is encoded", async () => {
+  for (const kind of ["classification", "multilabel"] as const) {
+    const model = compass()
+    const data = await fakeDataset([{ pictures: [1], label: 0, metadata: [1] }], { classNames: ["1"], templates: null })
+    const { failures } = await run({ fake: { task: { kind, mainMetric: null }, data } }, { models: [model] })
+    expect(failures.map(({ reason }) => reason)).toEqual([expect.stringContaining("has no templates")])
+    expect([kind, model.encodedImages]).toEqual([kind, 0])
+  }
+})
