@@ -1,6 +1,7 @@
 /**
  * What an evaluation costs beside the encoding of its pictures: pictures a second bare, through the stage of `reinforce embed`
- * (one view each), and through `evaluate`; a second set of prompts on kept vectors; and memory over many pictures.
+ * (one view each), and through `evaluate`; a second set of prompts on kept vectors, without the encoding of its texts, and what
+ * a text takes; and memory over many pictures.
  *
  *     node dist/bench/evaluate.js MODEL [PICTURES] [CLASSES] [WIDTH]
  */
@@ -36,7 +37,11 @@ try {
   console.log(
     `evaluate / embed: ${(embedding / whole).toFixed(3)} of its rate; encoding alone takes ${((100 * encoding) / whole).toFixed(0)} %`,
   )
-  console.log(`other prompts: ${((100 * again) / whole).toFixed(1)} % of the first run`)
+  console.log(
+    `other prompts: ${((100 * again) / whole).toFixed(1)} % of the first run, without the encoding of their texts`,
+  )
+  const texts = await timed("texts encoded alone", encodeTexts)
+  console.log(`a text takes ${(texts / encoding).toFixed(2)} times as long as a picture`)
 } finally {
   rmSync(cache, { recursive: true })
   await model[Symbol.asyncDispose]()
@@ -62,6 +67,10 @@ async function bare(total: number): Promise<void> {
   for (let row = 0; row < batchSize; row++)
     preprocess(image, model.preprocessing, pixels.subarray(row * 3 * size * size, (row + 1) * 3 * size * size))
   for (let done = 0; done < total; done += batchSize) await model.encodePixels(pixels, batchSize)
+}
+
+async function encodeTexts(total: number): Promise<void> {
+  await model.encodeTexts(Array.from({ length: total }, (_, i) => `a photo of class ${i}.`))
 }
 
 async function embed(total: number): Promise<void> {

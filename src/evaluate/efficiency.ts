@@ -97,8 +97,13 @@ export function plateauStart(curve: LearningCurve, guessing: number): number | n
 
 /** The score at a share of a curve's gain; never above its best, where rounding would make it so. */
 export function scoreAt(level: number, curve: LearningCurve, guessing: number): number {
-  const best = Math.max(...curve.map(({ average }) => average))
+  const best = bestScore(curve)
   return Math.min(best, guessing + level * (best - guessing))
+}
+
+/** Curves may have more points than a call has arguments. */
+export function bestScore(curve: LearningCurve): number {
+  return curve.reduce((best, { average }) => Math.max(best, average), Number.NEGATIVE_INFINITY)
 }
 
 function costOf({ samplesSeen, seconds = null }: { readonly samplesSeen: number; readonly seconds?: number | null }) {

@@ -138,3 +138,17 @@ test("a difference that every draw has alike has no interval of its own", () => 
   const [from, to] = bootstrapScores([scoredAnswers("acc1", none)!, scoredAnswers("acc1", all)!], "alike")
   expect(pairedDifference(from!, to!, 1)).toBeNull()
 })
+
+test("pictures that a score cannot tell apart are of one kind, and no others", () => {
+  const all = answers({ labels: [0, 0, 1, 1], right: [1, 1, 1, 0], predicted: [0, 0, 1, 0], groups: [3, 4, 4, 4] })
+  const kinds = (metric: string) => {
+    const { kindOf, pictures } = scoredAnswers(metric, all)!
+    const names = Array.from({ length: pictures }, (_, i) => kindOf(i))
+    return names.map((name) => names.indexOf(name))
+  }
+  expect(kinds("acc1")).toEqual([0, 0, 0, 3])
+  expect(kinds("mean_per_class_recall")).toEqual([0, 0, 2, 3])
+  expect(kinds("F1-macro_all")).toEqual([0, 0, 2, 3])
+  expect(kinds("acc_worst_region")).toEqual([0, 1, 1, 3])
+  expect(kinds("jaccard_score_10-12")).toEqual([0, 0, 2, 3])
+})

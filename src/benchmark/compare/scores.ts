@@ -33,35 +33,25 @@ export const smallestGroup = 30
  */
 export function scoredAnswers(metric: string, answers: Answers, leftOut?: number): Scored | null {
   if (metric === "mean_recall@1") return meanRecall(answers)
-  if (scoreOf(metric, answers, leftOut) === null) return null
   const { labels, right, predicted, groups } = answers
+  if (/^(acc|acc[15]|acc_avg)$/.test(metric)) return scoredBy([right], shareOf)
+  if (metric === "mean_per_class_recall") return scoredBy([labels, right], meanOfGroups)
+  if (metric === "F1-macro_all") return predicted && scoredBy([labels, predicted], macroF1)
+  if (metric === "jaccard_score_10-12") return predicted && scoredBy([labels, predicted], meanJaccard)
+  if (!/_(wg|worst_\w+)$/.test(metric)) return null
+  return groups && scoredBy([groups, right], (groups, right) => worstOfGroups(groups, right, leftOut))
+}
+
+/** Pictures are alike where the columns that the score is made of are: the fewer kinds, the sooner they are drawn. */
+function scoredBy(columns: readonly (Int32Array | Uint8Array)[], scoreOf: (...columns: Int32Array[]) => Score): Scored {
   return {
-    pictures: right.length,
-    kindOf: (i) => `${labels[i]} ${right[i]} ${predicted?.[i]} ${groups?.[i]}`,
-    scoreOf: (pictures) => scoreOf(metric, someOf(answers, pictures), leftOut)!,
+    pictures: columns[0]!.length,
+    kindOf: (i) => columns.map((column) => column[i]).join(" "),
+    scoreOf: (pictures) => scoreOf(...columns.map((column) => Int32Array.from(pictures, (i) => column[i]!))),
   }
 }
 
-function someOf({ labels, right, predicted, groups }: Answers, pictures: Int32Array): Answers {
-  return {
-    labels: pictures.map((i) => labels[i]!),
-    right: Uint8Array.from(pictures, (i) => right[i]!),
-    predicted: predicted && pictures.map((i) => predicted[i]!),
-    groups: groups && pictures.map((i) => groups[i]!),
-  }
-}
-
-function scoreOf(metric: string, answers: Answers, leftOut?: number): Score | null {
-  const { labels, right, predicted, groups } = answers
-  if (/^(acc|acc[15]|acc_avg)$/.test(metric)) return shareOf(right)
-  if (metric === "mean_per_class_recall") return meanOfGroups(labels, right)
-  if (metric === "F1-macro_all") return predicted && macroF1(labels, predicted)
-  if (metric === "jaccard_score_10-12") return predicted && meanJaccard(labels, predicted)
-  if (/_(wg|worst_\w+)$/.test(metric)) return groups && worstOfGroups(groups, right, leftOut)
-  return null
-}
-
-function shareOf(right: Uint8Array): Score {
+function shareOf(right: Int32Array): Score {
   return (weights) => {
     let [sum, all] = [0, 0]
     for (let i = 0; i < right.length; i++) {
@@ -74,7 +64,7 @@ function shareOf(right: Uint8Array): Score {
 }
 
 /** The share of right answers in each group. NaN where a group has no weight. */
-function sharesOfGroups(groups: Int32Array, right: Uint8Array): (weights: Weights) => Float64Array {
+function sharesOfGroups(groups: Int32Array, right: Int32Array): (weights: Weights) => Float64Array {
   const count = 1 + groups.reduce((most, group) => Math.max(most, group), -1)
   return (weights) => {
     const [sums, all] = [new Float64Array(count), new Float64Array(count)]
@@ -88,12 +78,12 @@ function sharesOfGroups(groups: Int32Array, right: Uint8Array): (weights: Weight
 }
 
 /** Classes that were not drawn do not count, as those that no picture shows do not. */
-function meanOfGroups(groups: Int32Array, right: Uint8Array): Score {
+function meanOfGroups(groups: Int32Array, right: Int32Array): Score {
   const sharesOf = sharesOfGroups(groups, right)
   return (weights) => meanOf(sharesOf(weights).filter((share) => !Number.isNaN(share)))
 }
 
-function worstOfGroups(groups: Int32Array, right: Uint8Array, leftOut = -1): Score {
+function worstOfGroups(groups: Int32Array, right: Int32Array, leftOut = -1): Score {
   const sharesOf = sharesOfGroups(groups, right)
   return (weights) => Math.min(...sharesOf(weights).filter((share, group) => !Number.isNaN(share) && group !== leftOut))
 }

@@ -201,3 +201,22 @@ test("what is not a run, and a run without evaluations, are said", async () => {
   writeFileSync(join(folder, "metrics.jsonl"), '{"step":1,"samplesSeen":10,"tasks":{"a":"x"}}\n')
   await expect(compareCurves({ runs: [folder] })).rejects.toThrow("has no scores")
 })
+
+test("a log of 150,000 steps, each evaluated, is read in one pass", async () => {
+  const folder = join(root, "long/plain-0")
+  mkdirSync(folder, { recursive: true })
+  const count = 150_000
+  const lines = Array.from({ length: count }, (_, i) => {
+    const [step, score] = [i + 1, 0.1 + (0.5 * (i + 1)) / count]
+    const training = `{"step":${step},"samplesSeen":${10 * step},"losses":{"contrastive":1},"gradNorm":1,"seconds":${1 + (step % 2)}}`
+    return `${training}\n{"step":${step},"samplesSeen":${10 * step},"tasks":{"cifar10":${score}},"average":${score}}\n`
+  })
+  writeFileSync(join(folder, "metrics.jsonl"), lines.join(""))
+  const report = await compareCurves({ runs: [folder], guessing: 0.1 })
+  const { curve, plateau } = report.sides[0]!.runs[0]!
+  // Steps of two seconds and of one, in turn.
+  expect([0, 1, 2, count - 1].map((i) => curve[i]!.seconds)).toEqual([2, 3, 5, 1.5 * count])
+  expect([curve.length, plateau]).toEqual([count, null])
+  const page = await curvePage(report)
+  expect(page).toContain("60.0%")
+})

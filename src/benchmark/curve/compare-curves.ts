@@ -4,6 +4,7 @@
  */
 import { UserError } from "../../core/errors.ts"
 import {
+  bestScore,
   headlineLevel,
   type LearningCurve,
   type LearningEfficiency,
@@ -158,7 +159,7 @@ function comparisonOf(base: Side, other: Side, guessing: number): SideComparison
 
 /** Mean over the runs of the best score. */
 export function meanBest({ runs }: Pick<Side, "runs">): number {
-  return meanOf(runs.map(({ curve }) => Math.max(...curve.map(({ average }) => average))))
+  return meanOf(runs.map(({ curve }) => bestScore(curve)))
 }
 
 export function meanOf(values: readonly number[]): number {
@@ -219,7 +220,8 @@ export function curvesOverUnique({ runs, subsets }: Pick<Side, "runs" | "subsets
 }
 
 function notesOf(runs: readonly CurveRun[], tasks: readonly string[], sides: readonly Side[]): string[] {
-  const most = Math.max(...runs.flatMap(({ curve }) => curve.map((point) => Object.keys(point.tasks).length)))
+  const counts = runs.flatMap(({ curve }) => curve.map((point) => Object.keys(point.tasks).length))
+  const most = counts.reduce((a, b) => Math.max(a, b), 0)
   const ends = new Set(sides.flatMap((side) => side.runs.map(({ curve }) => curve.at(-1)!.samplesSeen)))
   return [
     ...(tasks.length < most

@@ -139,21 +139,26 @@ function checkpointsOf(folder: string): string[] {
 function curveOf(entries: readonly LogEntry[], folder: string): LearningCurve {
   const steps = entries.filter(isStep)
   const evaluations = entries.filter((entry): entry is EvaluationEntry => !isStep(entry))
+  const secondsUntil = trainingClock(steps)
   return evaluations.map((entry) => {
     checkEvaluation(entry, folder)
     const { step, samplesSeen, tasks, average } = entry
-    return { samplesSeen, seconds: secondsUntil(step, steps), tasks, average }
+    return { samplesSeen, seconds: secondsUntil(step), tasks, average }
   })
 }
 
-function secondsUntil(step: number, steps: readonly StepEntry[]): number {
-  let [sum, before] = [0, 0]
-  for (const entry of steps) {
-    if (entry.step > step) break
-    sum += (entry.step - before) * entry.seconds
-    before = entry.step
+/** Seconds until a step. It goes on from the one that was asked for before, as logs have as many evaluations as steps. */
+function trainingClock(steps: readonly StepEntry[]): (step: number) => number {
+  let [next, sum, before, asked] = [0, 0, 0, 0]
+  return (step) => {
+    if (step < asked) [next, sum, before] = [0, 0, 0]
+    asked = step
+    for (; next < steps.length && steps[next]!.step <= step; next++) {
+      sum += (steps[next]!.step - before) * steps[next]!.seconds
+      before = steps[next]!.step
+    }
+    return sum
   }
-  return sum
 }
 
 function checkEvaluation({ step, samplesSeen, tasks }: EvaluationEntry, folder: string): void {

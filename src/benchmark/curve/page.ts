@@ -102,8 +102,10 @@ function plateausOf({ runs }: Side): number[] {
 
 /** Point by point; runs that were evaluated at other samples than the first one are drawn as far as they agree. */
 function meanCurve({ runs }: Side, x: (point: LearningCurve[number]) => number): Curve["points"] {
+  // The first of equal ones is kept.
+  const bySamples = runs.map(({ curve }) => new Map(curve.toReversed().map((point) => [point.samplesSeen, point])))
   return runs[0]!.curve.flatMap(({ samplesSeen }) => {
-    const points = runs.map(({ curve }) => curve.find((point) => point.samplesSeen === samplesSeen))
+    const points = bySamples.map((points) => points.get(samplesSeen))
     if (!points.every((point) => point !== undefined)) return []
     return [{ x: meanOf(points.map(x)), y: meanOf(points.map(({ average }) => average)) }]
   })

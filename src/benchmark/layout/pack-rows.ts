@@ -76,7 +76,7 @@ async function folderRows(folder: string): Promise<Rows> {
   }
   requireClasses(folder, pictures, folders, notes)
   const row = (name: string): Row => ({
-    ...{ path: join(folder, name), className: labelText(name.slice(0, name.indexOf(sep))), captions: [], groups: [] },
+    ...{ path: join(folder, name), className: labelText(classFolder(name)), captions: [], groups: [] },
   })
   return { ...common, kind: "classification", rows: pictures.map(row) }
 }
@@ -103,13 +103,10 @@ function requireClasses(
       `${folder} holds parts of the data, not classes`,
       `pack one of them: ${join(folder, splits.names.at(-1)!)}`,
     )
+  const filled = new Set(pictures.map(classFolder))
   const first = new Map<string, string>()
   for (const name of folders) {
-    requirePictures(
-      join(folder, name),
-      pictures.filter((path) => path.startsWith(name + sep)),
-      notes,
-    )
+    if (!filled.has(name)) requirePictures(join(folder, name), [], notes)
     const label = labelText(name)
     if (label === "") throw new UserError(`the folder ${quoted(name)} is not a class's name`, "rename it")
     if (first.has(label))
@@ -118,6 +115,10 @@ function requireClasses(
       )
     first.set(label, name)
   }
+}
+
+function classFolder(picture: string): string {
+  return picture.slice(0, picture.indexOf(sep))
 }
 
 /** A folder's name as words: `hot_dog` is "hot dog". */

@@ -162,7 +162,8 @@ function checkClassName(name: string): void {
 }
 
 function requireKnown(out: string, what: string, known: readonly string[], found: readonly string[]): void {
-  const unknown = found.find((name) => !known.includes(name))
+  const names = new Set(known)
+  const unknown = found.find((name) => !names.has(name))
   if (unknown === undefined) return
   throw new UserError(
     `${out} has no ${what} ${quoted(unknown)}`,

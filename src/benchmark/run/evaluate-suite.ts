@@ -16,7 +16,7 @@ import { type FindOptions, findModelFiles, type ModelSource } from "../../weight
 import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
 import { NoTask, openDataset } from "../layout/open-dataset.ts"
 import { makeSelfSuite } from "../layout/self-suite.ts"
-import { type EvaluateOptions, type EvaluationReport, evaluate } from "./evaluate.ts"
+import { defaultDecodeThreads, type EvaluateOptions, type EvaluationReport, evaluate } from "./evaluate.ts"
 import { type ModelFacts, noFacts } from "./evaluated-model.ts"
 import type { EvaluationTask } from "./job.ts"
 import { type SuiteName, suiteNamed, tasksNamed } from "./suites.ts"
@@ -58,7 +58,8 @@ export async function evaluateSuite(options: EvaluateSuiteOptions): Promise<Suit
   const teachers = await openTeachers(sources, options)
   try {
     const facts = await Promise.all(sources.map((source) => factsOf(source, options)))
-    const job = { ...rest, models: teachers, facts, data, open, tasks: rows, suite: name, signal }
+    const decodeThreads = rest.decodeThreads ?? defaultDecodeThreads(rest.device)
+    const job = { ...rest, decodeThreads, models: teachers, facts, data, open, tasks: rows, suite: name, signal }
     const report = await evaluate(job)
     if (report.absent.length === rows.length)
       throw new UserError(

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { FakeModel, type FakeSample, failing, fakeDataset, fakeTask } from "../../../test/fake-benchmark.ts"
 import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
-import { type EvaluateOptions, evaluate } from "./evaluate.ts"
+import { defaultDecodeThreads, type EvaluateOptions, evaluate } from "./evaluate.ts"
 import type { EvaluationTask } from "./job.ts"
 
 let folder: string
@@ -443,4 +443,19 @@ test("a share of the samples is spread over the data where its size is known", a
   expect(model.batches).toEqual([2, 2, 1])
   const unknown = await run({ fake: { task, data } }, { picturesPerTask: 3 })
   expect(unknown.models[0]!.results[0]!.details).toMatchObject({ answers: 3 })
+})
+
+test("pictures have the processors that models leave: a quarter, and beside a GPU all but one", () => {
+  expect([2, 3, 16].map((processors) => defaultDecodeThreads("cpu", processors))).toEqual([0, 0, 4])
+  expect([1, 2, 16].map((processors) => defaultDecodeThreads("cuda", processors))).toEqual([1, 1, 15])
+})
+
+test("where classes are known before the pictures, what they lack is said before any is encoded", async () => {
+  for (const kind of ["classification", "multilabel"] as const) {
+    const model = compass()
+    const data = await fakeDataset([{ pictures: [1], label: 0, metadata: [1] }], { classNames: ["1"], templates: null })
+    const { failures } = await run({ fake: { task: { kind, mainMetric: null }, data } }, { models: [model] })
+    expect(failures.map(({ reason }) => reason)).toEqual([expect.stringContaining("has no templates")])
+    expect([kind, model.encodedImages]).toEqual([kind, 0])
+  }
 })

@@ -30,7 +30,7 @@ export interface EvaluateOptions {
   readonly out?: string
   /** Pictures that a model takes at a time. */
   readonly batchSize?: number
-  /** Threads that decode beside the models; 0: the system's own few do. */
+  /** Threads that decode beside the models; 0: the system's own few do. Default: those of models on a processor. */
   readonly decodeThreads?: number
   /** Samples of each task. */
   readonly picturesPerTask?: number
@@ -83,7 +83,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationRepo
   if (models.length === 0 || tasks.length === 0) throw new UserError("an evaluation needs a model and a task")
   using _lock = out === undefined ? null : await lockFolder(out, "mobileclip evaluate", signal)
   const runs = await openRuns(options)
-  await using pool = new PicturePool(options.decodeThreads ?? defaultThreads())
+  await using pool = new PicturePool(options.decodeThreads ?? defaultDecodeThreads())
   const { batchSize = evaluateDefaults.batchSize, probe } = options
   const job: Job = { ...options, pool, cache: cacheOf(options), batchSize, severalModels: models.length > 1 }
   const keysOf = (task: EvaluationTask) => (probe ? probeKeys(task, probe) : [task.key])
@@ -99,9 +99,9 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationRepo
   return { models: runs.map((run) => resultsOf(run, tasks.flatMap(keysOf))), failures, absent }
 }
 
-/** On a processor that a model uses up, more threads would only take its time. */
-function defaultThreads(): number {
-  return Math.floor(availableParallelism() / 4)
+/** Models on a processor use it up, and more threads would only take their time; beside a GPU it is there for the pictures. */
+export function defaultDecodeThreads(device: "cpu" | "cuda" = "cpu", processors = availableParallelism()): number {
+  return device === "cpu" ? Math.floor(processors / 4) : Math.max(1, processors - 1)
 }
 
 function cacheOf({ cache = defaultCacheFolder(), say }: EvaluateOptions): VectorCache | null {

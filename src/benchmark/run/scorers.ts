@@ -43,6 +43,7 @@ export async function openScorer(model: EvaluatedModel, question: Question, opti
     return classificationScorer(new BestClasses(labels, model.embedDim), classNames.length, question)
   }
   if (question.kind === "attributes") return attributeScorer(model, question, options)
+  if (question.kind === "multilabel") return multilabelScorer(model, question, options)
   const kept = new KeptVectors()
   return {
     add: (vectors) => kept.add(vectors),
@@ -140,6 +141,37 @@ async function attributeScorer(model: EvaluatedModel, question: Question, option
   }
 }
 
+/** Keeps the scores of all classes, which are ranked over the pictures, in place of vectors, which are larger as a rule. */
+async function multilabelScorer(model: EvaluatedModel, question: Question, options: LabelOptions): Promise<Scorer> {
+  const { classNames, templates } = namesOf(question)
+  const labels = await classifierOf(model, classNames, templates, options)
+  const scores: Float32Array[] = []
+  return {
+    add(vectors) {
+      scores.push(cosines(vectors, labels, model.embedDim))
+    },
+    async finish(records) {
+      const targets = targetsOf(records, classNames.length, question)
+      return { kind: "multilabel", scores: concatenate(scores), targets, classes: classNames.length }
+    },
+  }
+}
+
+/** 0 or 1, [pictures, classes] */
+function targetsOf(records: readonly PictureRecord[], classes: number, { location }: Question): Uint8Array {
+  const targets = new Uint8Array(records.length * classes)
+  records.forEach(({ metadata, key }, i) => {
+    if (metadata?.length !== classes || !metadata.every((value) => value === 0 || value === 1)) {
+      throw new UserError(
+        `${location}, ${key}: its .npy is not 0 or 1 for each of the ${classes} classes`,
+        "a sample with several classes needs one number for each class name",
+      )
+    }
+    targets.set(metadata, i * classes)
+  })
+  return targets
+}
+
 /** Metadata of all pictures, or null where none has any. Throws UserError where only some have. */
 function metadataOf(records: readonly PictureRecord[], location: string, expected: "always" | "where there is any") {
   const without = records.find(({ metadata }) => metadata === null)
@@ -172,8 +204,6 @@ function finishKept(
 ): Promise<TaskAnswers> {
   const vectors = kept.all()
   switch (question.kind) {
-    case "multilabel":
-      return multilabel(model, question, vectors, records, options)
     case "retrieval":
       return retrieval(model, question, vectors, records, options)
     case "caption-selection":
@@ -183,29 +213,6 @@ function finishKept(
     default:
       throw new Error(`invariant: ${question.kind} needs no kept vectors`)
   }
-}
-
-async function multilabel(
-  model: EvaluatedModel,
-  question: Question,
-  vectors: Float32Array,
-  records: readonly PictureRecord[],
-  options: LabelOptions,
-): Promise<TaskAnswers> {
-  const { classNames, templates } = namesOf(question)
-  const classes = classNames.length
-  const targets = new Uint8Array(records.length * classes)
-  records.forEach(({ metadata, key }, i) => {
-    if (metadata?.length !== classes || !metadata.every((value) => value === 0 || value === 1)) {
-      throw new UserError(
-        `${question.location}, ${key}: its .npy is not 0 or 1 for each of the ${classes} classes`,
-        "a sample with several classes needs one number for each class name",
-      )
-    }
-    targets.set(metadata, i * classes)
-  })
-  const labels = await classifierOf(model, classNames, templates, options)
-  return { kind: "multilabel", scores: cosines(vectors, labels, model.embedDim), targets, classes }
 }
 
 async function retrieval(

@@ -45,8 +45,8 @@ Examples:
   mobileclip evaluate --model models/s0 --data data --task my/birds --probe linear --shots 1,4,16
 
 Data are in the layout of CLIP_benchmark's WebDataset shards; \`mobileclip evaluate pack\` writes it. Pictures are decoded once
-for all models. Their vectors are kept, so that other templates or class names take seconds. Ctrl-C stops after the current
-batch, and the same command goes on. Exit code 3: done, but for tasks that failed, each with its reason.
+for all models. Their vectors are kept, so that other templates or class names take only the encoding of their texts, each
+about as long as a picture. Ctrl-C stops after the current batch, and the same command goes on. Exit code 3: done, but for tasks that failed, each with its reason.
 `
 
 export function register(evaluate: Command, context: CommandContext): void {
@@ -76,7 +76,11 @@ export function register(evaluate: Command, context: CommandContext): void {
       evaluateDefaults.batchSize,
     )
     .option("--threads <n>", "processor threads of the models (default: all)", wholeNumber(1))
-    .option("--decode-threads <n>", "threads that decode pictures", wholeNumber(0, 256))
+    .option(
+      "--decode-threads <n>",
+      "threads that decode pictures (default: a quarter of the processors; beside a GPU all but one)",
+      wholeNumber(0, 256),
+    )
     .addOption(new Option("--device <device>", "where models compute").choices(["cpu", "cuda"]))
     .addOption(new Option("--runtime <name>", "what runs them").choices(["onnxruntime", "libtorch"]))
     .addOption(new Option("--dtype <type>", "of the models' weights").choices(modelDtypes))

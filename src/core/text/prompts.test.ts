@@ -1,4 +1,5 @@
 import { expect, test } from "vitest"
+import { l2Normalize } from "../arrays/similarity.ts"
 import type { Encoder } from "../inference/encoder.ts"
 import { fillTemplate, labelVectors } from "./prompts.ts"
 
@@ -19,4 +20,33 @@ test("a label is the normalised mean of normalised prompts", async () => {
   const expected = [1, 2, 1, 2].map((value) => Math.fround(value / Math.sqrt(5)))
   const vectors = await labelVectors(encoder, ["cat", "crocodile"], ["a {}", "one {}", "two {}"])
   expect([...vectors].map((value) => value.toFixed(6))).toEqual(expected.map((value) => value.toFixed(6)))
+})
+
+test("many prompts are encoded some at a time, with the values of all at once", async () => {
+  const calls: number[] = []
+  const embedDim = 3
+  const rowOf = (text: string) => [text.length, text.charCodeAt(text.length - 1) % 7, (text.charCodeAt(2) % 5) - 2]
+  const encodeTexts = async (texts: readonly string[]) => {
+    calls.push(texts.length)
+    return Float32Array.from(texts.flatMap(rowOf))
+  }
+  const labels = Array.from({ length: 40 }, (_, i) => `${"x".repeat(i)}${i}`)
+  // The labels' prompts do not end where the pieces do.
+  const templates = Array.from({ length: 35 }, (_, i) => `${"y".repeat(i)} {} of ${i}`)
+  const vectors = await labelVectors({ embedDim, encodeTexts }, labels, templates)
+  const expected = labels.map((label) => {
+    const prompts = templates.map((template) => fillTemplate(template, label))
+    const mean = new Float32Array(embedDim)
+    for (const prompt of prompts)
+      l2Normalize(Float32Array.from(rowOf(prompt)), embedDim).forEach((value, i) => {
+        mean[i]! += value / templates.length
+      })
+    return [...l2Normalize(mean, embedDim)]
+  })
+  expect([...vectors]).toEqual(expected.flat())
+  expect(calls.reduce((sum, count) => sum + count, 0)).toBe(1400)
+  expect(Math.max(...calls)).toBeLessThanOrEqual(512)
+  calls.length = 0
+  await expect(labelVectors({ embedDim, encodeTexts }, labels, [...templates, "none"])).rejects.toThrow(/has no \{\}/)
+  expect(calls).toEqual([])
 })

@@ -7,22 +7,41 @@ import type { Encoder } from "../inference/encoder.ts"
 /** What a label is put into where nothing else is asked for. */
 export const defaultTemplates = ["a photo of a {}."] as const
 
+export interface LabelOptions {
+  /** Is told how many of all prompts are encoded. */
+  readonly onPrompts?: (done: number, total: number) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Prompts that are encoded at a time: those of 1,000 labels in 80 templates would take hundreds of megabytes together. */
+const promptsAtOnce = 512
+
 /**
  * Unit vectors [labels, embedDim]: each template is filled with the label and encoded to a unit vector; a label is the
- * mean over templates, normalised again. Throws UserError for a template without a place for the label.
+ * mean over templates, normalised again. Throws UserError for a template without a place for the label, and the signal's reason.
  */
 export async function labelVectors(
   encoder: Pick<Encoder, "embedDim" | "encodeTexts">,
   labels: readonly string[],
   templates: readonly string[],
+  { onPrompts, signal }: LabelOptions = {},
 ): Promise<Float32Array> {
-  const width = encoder.embedDim
-  const prompts = labels.flatMap((label) => templates.map((template) => fillTemplate(template, label)))
-  const vectors = l2Normalize(await encoder.encodeTexts(prompts), width)
+  for (const template of templates) fillTemplate(template, "")
+  const [width, total] = [encoder.embedDim, labels.length * templates.length]
+  const labelOf = (prompt: number) => Math.floor(prompt / templates.length)
   const means = new Float32Array(labels.length * width)
-  vectors.forEach((value, i) => {
-    means[Math.floor(i / (templates.length * width)) * width + (i % width)]! += value / templates.length
-  })
+  onPrompts?.(0, total)
+  for (let from = 0; from < total; from += promptsAtOnce) {
+    signal?.throwIfAborted()
+    const prompts = Array.from({ length: Math.min(promptsAtOnce, total - from) }, (_, i) =>
+      fillTemplate(templates[(from + i) % templates.length]!, labels[labelOf(from + i)]!),
+    )
+    const vectors = l2Normalize(await encoder.encodeTexts(prompts), width)
+    vectors.forEach((value, i) => {
+      means[labelOf(from + Math.floor(i / width)) * width + (i % width)]! += value / templates.length
+    })
+    onPrompts?.(from + prompts.length, total)
+  }
   return l2Normalize(means, width)
 }
 
