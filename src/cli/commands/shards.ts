@@ -17,7 +17,7 @@ interface Options extends Pick<MakeShardsOptions, "imageColumn" | "captionColumn
   readonly captions: boolean
   readonly template?: readonly string[]
   readonly truncated: Truncated
-  readonly maxFailures: number
+  readonly maxFailures?: number
   readonly progress: ProgressMode
   readonly json?: true
 }
@@ -56,7 +56,11 @@ export function register(program: Command, context: CommandContext): void {
     .option("--image-column <name>", "column of the pictures in a CSV or JSONL file")
     .option("--caption-column <name>", "column of the captions in a CSV or JSONL file")
     .addOption(truncatedOption())
-    .option("--max-failures <n>", "stop when more pictures than this had to be left out", wholeNumber(0), Infinity)
+    .option(
+      "--max-failures <n>",
+      "stop when more pictures than this had to be left out (default: never)",
+      wholeNumber(0),
+    )
     .option("--json", "print { out, shards, resumed, samples, bytes, leftOut: [{ path, reason }] }")
     .addOption(progressOption())
     .addHelpText("after", examples)
