@@ -62,6 +62,7 @@ dl, dd, figure, ol { margin: 0; padding: 0; }
 .chart svg { display: block; width: 100%; height: auto; }
 .chart text { fill: var(--soft); }
 .chart figcaption { font-size: 13px; color: var(--soft); margin-bottom: 4px; }
+.chart.small { max-width: 560px; }
 .chart.narrow { display: none; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(380px, 100%), 1fr)); gap: 28px 24px; margin-top: 16px; }
 .charts .wide, .charts .narrow { grid-column: 1 / -1; }

@@ -30,11 +30,16 @@ export async function plotsSection({ models, headline }: Comparison, latency: La
   const here = measuredHere(latency)
   const machine = latency ? `${latency.machine.cpu}, measured` : "the machine of the evaluation"
   await add(of(here), machine, "milliseconds, one picture and one text")
+  const isPublished = of(parameters).some(({ name, points }) => name !== ownSeries && points.length > 0)
+  const isOther = latency !== null && own.length > 0 && own.every(({ model }) => here(model) === null)
   return html`
 <section>
   <h2>Accuracy over what it costs</h2>
-  <p>The figure of both papers, with the 14 published models: the further up and to the left, the better. Their latency is the
-  papers' own, measured on an iPhone 12 Pro Max with Core ML.${own.length > 0 ? " A model of yours stands at the published latency of its architecture, where it is a member of the family." : ""}${
+  <p>${
+    isPublished
+      ? "The figure of both papers, with the 14 published models: the further up and to the left, the better. Their latency is the papers' own, measured on an iPhone 12 Pro Max with Core ML."
+      : "The further up and to the left, the better. Published models are not shown: they have no results of these tasks."
+  }${own.length > 0 ? " A model of yours stands at the published latency of its architecture, where it is a member of the family." : ""}${isOther ? " The latencies that were given are of other models." : ""}${
     latency
       ? null
       : html` For the same on your machine: <code>mobileclip bench --family --json</code>, then <code>--latency FILE</code>.`
@@ -61,6 +66,8 @@ function isOwn({ model }: Own): boolean {
   return model.source !== "published"
 }
 
+const ownSeries = "compared here"
+
 const families = [
   { name: "MobileCLIP", prefix: "mobileclip-", labels: "below" },
   { name: "MobileCLIP2", prefix: "mobileclip2-", labels: "above" },
@@ -85,7 +92,7 @@ function seriesOf(keys: readonly string[], own: readonly Own[], x: X): ScatterSe
       ...{ name, labels, joined: true },
       points: points.filter(({ variant }) => variant.startsWith(prefix)).map(({ variant: _, ...point }) => point),
     })),
-    { name: "compared here", points: mine, labels: "below" as const },
+    { name: ownSeries, points: mine, labels: "below" as const },
   ]
 }
 

@@ -161,7 +161,7 @@ function sidesSection(report: CurveReport): Html {
 <section>
   <h2>Runs</h2>
   <div class="scroll"><table class="plain">
-    <thead><tr><th></th>${["runs", "samples", "different", "seconds", "at the end", "best", "plateau"].map((title) => html`<th>${title}</th>`)}</tr></thead>
+    <thead><tr><th></th>${["runs", "samples", "different", "seconds", "at the end", "best", "plateau from"].map((title) => html`<th>${title}</th>`)}</tr></thead>
     <tbody>${sideRows(report).map(row)}</tbody>
   </table></div>
 </section>`

@@ -70,7 +70,7 @@ export function plateauText({ name, runs }: Side, noGain = false): string {
   const ends = [Math.min(...starts), Math.max(...starts)].map((start) => integer(Number(start.toPrecision(2))))
   const from = ends[0] === ends[1] ? ends[0] : ends.join(" to ")
   const many = runs.length > 1 ? ` (${starts.length} of ${runs.length} runs)` : ""
-  return `${name} is on a plateau from about ${from} samples${many}: after that it adds 5% to its gain at most, and a longer run raises the ratio at 100%.`
+  return `${name} is on a plateau after about ${from} samples${many}: from there on it adds 5% to its gain at most, and a longer run raises the ratio at 100%.`
 }
 
 export interface SideRow {
@@ -118,7 +118,7 @@ function sideRow({ name, runs }: Pick<Side, "name" | "runs">): SideRow {
       percent,
     ),
     best: percent(meanBest({ runs })),
-    plateau: starts.length === 0 ? "none" : `from ${range(starts, (start) => integer(Number(start.toPrecision(2))))}`,
+    plateau: starts.length === 0 ? "none" : range(starts, (start) => integer(Number(start.toPrecision(2)))),
   }
 }
 
