@@ -31,12 +31,13 @@ async function run(...words: string[]) {
   return { code, out, err }
 }
 
-test("photographs without captions: how they are packed is said, and how many may be left out is not null", async () => {
+test("photographs without captions: how they are packed is said, and a default is never null", async () => {
   const refused = await run("shards", at("photos"), "--out", at("loose"))
   expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("`mobileclip shards --no-captions`")])
-  const { out } = await run("shards", "--help")
-  expect(out.replaceAll(/\s+/g, " ")).toContain("(default: never)")
-  expect(out).not.toContain("default: null")
+  for (const command of [["shards"], ["reinforce", "caption"], ["reinforce", "embed"], ["reinforce", "join"]]) {
+    const { out } = await run(...command, "--help")
+    expect(out.replaceAll(/\s+/g, " ")).toContain("had to be left out (default: no limit)")
+  }
 })
 
 test("shards, caption, embed, train: the end says that the captions are synthetic", { timeout: 120_000 }, async () => {

@@ -7,7 +7,7 @@ import type { Truncated } from "../../host/image/picture-format.ts"
 import { defaultRecipe } from "../../train/recipe/schema.ts"
 import type { CommandContext } from "../context.ts"
 import { PartialSuccess } from "../errors.ts"
-import { progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
+import { maxFailuresOption, progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 
 interface Options extends Pick<MakeShardsOptions, "imageColumn" | "captionColumn"> {
@@ -17,7 +17,7 @@ interface Options extends Pick<MakeShardsOptions, "imageColumn" | "captionColumn
   readonly captions: boolean
   readonly template?: readonly string[]
   readonly truncated: Truncated
-  readonly maxFailures?: number
+  readonly maxFailures: number
   readonly progress: ProgressMode
   readonly json?: true
 }
@@ -56,11 +56,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--image-column <name>", "column of the pictures in a CSV or JSONL file")
     .option("--caption-column <name>", "column of the captions in a CSV or JSONL file")
     .addOption(truncatedOption())
-    .option(
-      "--max-failures <n>",
-      "stop when more pictures than this had to be left out (default: never)",
-      wholeNumber(0),
-    )
+    .addOption(maxFailuresOption("stop when more pictures than this had to be left out"))
     .option("--json", "print { out, shards, resumed, samples, bytes, leftOut: [{ path, reason }] }")
     .addOption(progressOption())
     .addHelpText("after", examples)
