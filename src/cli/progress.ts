@@ -117,7 +117,8 @@ function jsonText(state: ProgressState): string {
 
 function doneText({ label, done, unit, detail }: ProgressState, seconds: number): string {
   const rate = seconds > 0 ? ` (${rateText(done / seconds)})` : ""
-  return `${label}: ${done} ${unit} in ${durationText(seconds)}${rate}${detail ? `, ${detail}` : ""}`
+  const counted = done === 1 ? unit.replace(/(?<=s)es$|s$/, "") : unit
+  return `${label}: ${done} ${counted} in ${durationText(seconds)}${rate}${detail ? `, ${detail}` : ""}`
 }
 
 function rateTexts(state: ProgressState): string[] {
