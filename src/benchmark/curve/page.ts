@@ -117,7 +117,7 @@ function ratiosSection(comparison: SideComparison, { sides }: CurveReport): Html
 <section>
   <h2>How many times as much ${weaker} takes</h2>
   <p>${verdictText(comparison)}. ${caveatText(comparison) ?? ""}</p>
-  <p>${plateauText(side(weaker), efficiency.noGain)} ${plateauText(side(stronger))}${scheduled}</p>
+  <p>${plateauText(side(weaker), { isWeaker: true, noGain: efficiency.noGain })} ${plateauText(side(stronger), { isWeaker: false })}${scheduled}</p>
   ${
     rows.length > 0
       ? html`<div class="scroll"><table class="plain">

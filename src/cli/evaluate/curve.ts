@@ -86,8 +86,8 @@ export function curveText(report: CurveReport): string {
       const caveat = caveatText(comparison)
       return [
         `${verdictText(comparison)}.${caveat ? ` ${caveat}` : ""}`,
-        plateauText(weaker!, comparison.efficiency.noGain),
-        plateauText(stronger!),
+        plateauText(weaker!, { isWeaker: true, noGain: comparison.efficiency.noGain }),
+        plateauText(stronger!, { isWeaker: false }),
         ...ratiosTable(comparison),
       ].join("\n")
     }),
