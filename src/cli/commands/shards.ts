@@ -82,7 +82,7 @@ function summary(
 ): string {
   const before = resumed > 0 ? ` (${resumed} from before)` : ""
   const without = leftOut.length > 0 ? `, ${leftOut.length} left out` : ""
-  const counts = `${samples} pictures in ${shards} ${shards === 1 ? "shard" : "shards"}${before}, ${(bytes / 1e6).toFixed(1)} MB${without}`
+  const counts = `${samples} ${samples === 1 ? "picture" : "pictures"} in ${shards} ${shards === 1 ? "shard" : "shards"}${before}, ${(bytes / 1e6).toFixed(1)} MB${without}`
   const size =
     samples < defaultRecipe.batch.size ? ["--batch-size", String(Math.max(2, 2 ** Math.floor(Math.log2(samples))))] : []
   const train = commandLine(["mobileclip", "train", "--train-data", out, ...size, "--out", "runs/mine"])
