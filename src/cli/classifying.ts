@@ -1,4 +1,5 @@
 /** What `mobileclip classify` reads, labels from the command line or from a file, and what it prints. */
+import { existsSync } from "node:fs"
 import type { Command } from "commander"
 import { UserError } from "../core/errors.ts"
 import { decodeText, textLines } from "../core/text/decode-text.ts"
@@ -18,11 +19,21 @@ export interface LabelOptions {
 export async function readLabels({ labels, labelsFile }: LabelOptions, command: Command): Promise<string[]> {
   if (labelsFile === undefined) {
     if (labels === undefined) command.error("error: give the labels, with --labels or --labels-file")
+    requireNotFile(labels)
     return unique(labels.split(","), "--labels", "separate labels by commas: --labels cat,dog")
   }
   if (labels !== undefined) command.error("error: give either --labels or --labels-file")
   const text = decodeText(await readBytes(labelsFile), labelsFile)
   return unique(textLines(text), labelsFile, "put one label on each line")
+}
+
+/** A path in place of labels would be a label by itself, with 100 %. */
+function requireNotFile(labels: string): void {
+  if (!/\.\w+$/.test(labels) || !existsSync(labels)) return
+  throw new UserError(
+    `${labels} is a file, and --labels takes the labels themselves`,
+    `--labels-file ${labels} reads it`,
+  )
 }
 
 function unique(labels: readonly string[], source: string, hint: string): string[] {

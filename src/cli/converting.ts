@@ -1,5 +1,6 @@
 /** What `mobileclip convert` does: it converts, and prints what it wrote. */
 import { type Manifest, worstError } from "../core/inference/manifest.ts"
+import { commandLine } from "../core/shell-quote.ts"
 import { type ConvertOptions, convert } from "../weights/convert.ts"
 import { shownPull } from "./pulling.ts"
 
@@ -29,7 +30,19 @@ export async function runConvert(
   }
   const { manifest } = converted
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
-  writeOut(json ? `${JSON.stringify(manifest, null, 2)}\n` : `${summary(manifest, options.out)}, in ${seconds} s\n`)
+  writeOut(
+    json
+      ? `${JSON.stringify(manifest, null, 2)}\n`
+      : `${summary(manifest, options.out)}, in ${seconds} s\n${nextLine(manifest, options.out)}\n`,
+  )
+}
+
+/** What a model directory is good for. */
+export function nextLine({ towers }: Manifest, out: string): string {
+  const words = towers.decoder
+    ? ["caption", "PICTURES", "--model", out]
+    : ["classify", "PICTURES", "--model", out, "--labels", "cat,dog"]
+  return `next:   ${commandLine(["mobileclip", ...words])}`
 }
 
 function summary({ verification, dtype, files, license }: Manifest, out: string): string {

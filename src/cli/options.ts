@@ -32,6 +32,11 @@ export function progressOption(): Option {
     .default("auto")
 }
 
+/** @param what is counted: "stop when more pictures than this had to be left out" */
+export function maxFailuresOption(what: string): Option {
+  return new Option("--max-failures <n>", what).argParser(wholeNumber(0)).default(Number.POSITIVE_INFINITY, "no limit")
+}
+
 export function truncatedOption(): Option {
   return new Option("--truncated <what>", "pictures that are cut off: take what is there, or refuse them")
     .choices(truncatedChoices)

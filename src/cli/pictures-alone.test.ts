@@ -31,6 +31,15 @@ async function run(...words: string[]) {
   return { code, out, err }
 }
 
+test("photographs without captions: how they are packed is said, and a default is never null", async () => {
+  const refused = await run("shards", at("photos"), "--out", at("loose"))
+  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("`mobileclip shards --no-captions`")])
+  for (const command of [["shards"], ["reinforce", "caption"], ["reinforce", "embed"], ["reinforce", "join"]]) {
+    const { out } = await run(...command, "--help")
+    expect(out.replaceAll(/\s+/g, " ")).toContain("had to be left out (default: no limit)")
+  }
+})
+
 test("shards, caption, embed, train: the end says that the captions are synthetic", { timeout: 120_000 }, async () => {
   const one = ["--workers", "1", "--threads", "1"]
   const stage = (name: string, input: string, output: string, model: string) =>
@@ -47,9 +56,14 @@ test("shards, caption, embed, train: the end says that the captions are syntheti
   ])
   expect(await stage("embed", "captioned", "reinforced", "teacher")).toMatchObject({ code: 0 })
   const words = train.map((word) => (word === at("captioned") ? at("reinforced") : word))
+  const plain = await run(...words, ...small, "--dry-run")
+  expect(plain.err).toContain("stored embeddings of teachers are not used, because loss.kind is clip")
+  const several = await run(...words, ...small, "loss.kind=distill", "loss.teacherScales=[70,60]", "--out", at("two"))
+  expect(several.err).toMatch(/teachers: 1, scales for them: 2;.*\n {2}give one .*: 'loss\.teacherScales=\[70\]'/)
   const distilled = ["loss.kind=distill", "loss.teacherScales=[70]"]
   const plan = await run(...words, ...small, ...distilled, "--dry-run", "--json")
   expect([plan.code, plan.err]).toEqual([0, expect.stringContaining("synthetic ones take their place")])
+  expect(plan.err).not.toContain("are not used")
   // The folder of the run that was refused is free.
   const { code, out, err } = await run(...words, ...small, ...distilled, "--out", at("run"))
   expect([code, err]).toEqual([

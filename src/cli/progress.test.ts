@@ -69,6 +69,33 @@ test("a bar is redrawn on its line and replaced by a last line", () => {
   expect(written.at(-1)).toBe("\r\x1b[Krender: 100 pictures in 1 min 10 s (1.4/s), 12 MB\n")
 })
 
+test("one is not counted in the plural", () => {
+  const written: string[] = []
+  const start = progressReporter("plain", { write: (text) => written.push(text), isTTY: false, columns: 80 }, () => 0)
+  for (const unit of ["shards", "pictures", "processes"]) {
+    const progress = start("stats", 1, { unit })
+    progress.update(1)
+    progress.done()
+  }
+  const ends = written.filter((line) => line.includes(" in "))
+  expect(ends.map((line) => line.replace(/ in .*\n$/, ""))).toEqual(
+    ["shard", "picture", "process"].map((unit) => `stats: 1 ${unit}`),
+  )
+})
+
+test("work that goes on has the rate of what was done since", () => {
+  const written: string[] = []
+  let seconds = 0
+  const output = { write: (text: string) => written.push(text), isTTY: false, columns: 80 }
+  const progress = progressReporter("plain", output, () => seconds)("train", 6400, { unit: "samples", from: 4400 })
+  seconds = 20
+  progress.update(6400)
+  progress.done("loss 2.3")
+  expect(written.at(-1)).toBe("train: 6400 samples, 2000 of them in 20 s (100/s), loss 2.3\n")
+  progressReporter("plain", output, () => seconds)("train", 6400, { unit: "samples", from: 6400 }).done()
+  expect(written.at(-1)).toBe("train: 6400 samples, 0 of them in 0.0 s\n")
+})
+
 test("json: one object a line", () => {
   expect(JSON.parse(play("json", true)[1]!)).toEqual({
     label: "render",

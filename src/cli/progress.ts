@@ -21,7 +21,7 @@ export function progressReporter(
 ): StartProgress {
   const style = mode === "auto" ? (stream.isTTY && process.env.TERM !== "dumb" ? "bar" : "plain") : mode
   if (style === "none") return noProgress
-  return (label, total, { unit }) => new Meter({ label, total, unit }, style, stream, now)
+  return (label, total, { unit, from = 0 }) => new Meter({ label, total, unit }, from, style, stream, now)
 }
 
 type Style = Exclude<ProgressMode, "auto" | "none">
@@ -36,14 +36,16 @@ class Meter implements Progress {
   private shownAt: number
   /** The rate counts from the first update: what was done before was resumed, or slow because of the start. */
   private first: { readonly done: number; readonly at: number } | null = null
-  private last = 0
+  private last: number
 
   constructor(
     private readonly work: Pick<ProgressState, "label" | "total" | "unit">,
+    private readonly from: number,
     private readonly style: Style,
     private readonly stream: ProgressOutput,
     private readonly now: () => number,
   ) {
+    this.last = from
     this.started = now()
     this.shownAt = this.started
   }
@@ -60,7 +62,7 @@ class Meter implements Progress {
 
   done(detail?: string): void {
     const state = this.state(detail)
-    const text = this.style === "json" ? jsonText(state) : doneText(state, this.now() - this.started)
+    const text = this.style === "json" ? jsonText(state) : doneText(state, this.from, this.now() - this.started)
     this.stream.write(`${this.style === "bar" ? clearLine : ""}${text}\n`)
   }
 
@@ -115,9 +117,11 @@ function jsonText(state: ProgressState): string {
   return JSON.stringify({ ...state, secondsLeft: secondsLeft(state) })
 }
 
-function doneText({ label, done, unit, detail }: ProgressState, seconds: number): string {
-  const rate = seconds > 0 ? ` (${rateText(done / seconds)})` : ""
-  return `${label}: ${done} ${unit} in ${durationText(seconds)}${rate}${detail ? `, ${detail}` : ""}`
+function doneText({ label, done, unit, detail }: ProgressState, from: number, seconds: number): string {
+  const rate = seconds > 0 && done !== from ? ` (${rateText((done - from) / seconds)})` : ""
+  const counted = done === 1 ? unit.replace(/(?<=s)es$|s$/, "") : unit
+  const now = from > 0 ? `, ${done - from} of them` : ""
+  return `${label}: ${done} ${counted}${now} in ${durationText(seconds)}${rate}${detail ? `, ${detail}` : ""}`
 }
 
 function rateTexts(state: ProgressState): string[] {

@@ -6,8 +6,12 @@ export interface Progress {
   done(detail?: string): void
 }
 
-/** Begins a piece of work of `total` units (0: unknown), named in the plural: "pictures". */
-export type StartProgress = (label: string, total: number, options: { readonly unit: string }) => Progress
+/** Begins a piece of work of `total` units (0: unknown), named in the plural: "pictures"; `from` of them were done before. */
+export type StartProgress = (
+  label: string,
+  total: number,
+  options: { readonly unit: string; readonly from?: number },
+) => Progress
 
 /** Shows nothing. */
 export const noProgress: StartProgress = () => ({ update() {}, done() {} })

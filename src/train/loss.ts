@@ -161,9 +161,9 @@ function checkTeachers({ widths, scales, biases, averageAfterSoftmax }: TeacherC
   const expected = averageAfterSoftmax ? widths.length : 1
   if (scales.length === expected && (biases ?? scales).length === expected) return
   throw new UserError(
-    `${scales.length} teacher scales${biases ? ` and ${biases.length} biases` : ""} for ${widths.length} teachers`,
+    `teachers: ${widths.length}, scales for them: ${scales.length}${biases ? `, biases: ${biases.length}` : ""}`,
     averageAfterSoftmax
-      ? `give one for each teacher: ${expected}`
+      ? `give one for each teacher: 'loss.teacherScales=[${widths.map(() => 70)}]', or other numbers`
       : "give a single one: teachers averaged before the softmax share it",
   )
 }

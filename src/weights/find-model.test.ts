@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
@@ -63,6 +64,19 @@ test("folders and files: towers where they are wanted, weights where those are",
     expect(await found(at(name)), name).toBe(towers)
     expect(await found(`local-dir:${at(name)}`), name).toBe(towers)
     expect(await found(at(name), { wantsWeights: true }), name).toBe(weights)
+  }
+})
+
+test("an exported model names the checkpoint it was made from, elsewhere in its run too", async () => {
+  for (const name of ["plain-0", "reinforced-0"]) mkdirSync(at("loop", "students", name), { recursive: true })
+  writeFileSync(at("loop", "students", "plain-0", "model.safetensors"), "another")
+  writeFileSync(at("loop", "students", "reinforced-0", "model.safetensors"), "its own")
+  const sha256 = createHash("sha256").update("its own").digest("hex")
+  await exportModel(tinyModel(), tinyInfo, at("loop", "model"), { source: { file: "model.safetensors", sha256 } })
+  for (const name of ["loop", "loop/model"]) {
+    expect(await found(at(name), { wantsWeights: true })).toMatch(
+      /made from: loop\/students\/reinforced-0\/model\.safetensors$/,
+    )
   }
 })
 

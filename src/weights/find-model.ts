@@ -3,6 +3,7 @@
  * a file of weights, a run's folder, the name of a released model, or a repository on the hub. Plain data, so that it is
  * resolved once and handed to every worker process.
  */
+import { createHash } from "node:crypto"
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import { kindOf } from "../core/arguments.ts"
@@ -101,14 +102,37 @@ function withoutWeights(folder: string): UserError {
   )
 }
 
-/** The checkpoint that an exported model was made from, with its path where it lies beside. */
+/** The checkpoint that an exported model was made from, with its path where it lies beside, or in the same run. */
 function originOf(folder: string): string | null {
   const manifest = jsonOrNull(readFileSync(join(folder, manifestFile), "utf8"))
   const source: unknown = isObject(manifest) ? manifest.source : null
   const file = isObject(source) && typeof source.file === "string" ? basename(source.file) : null
-  if (file === null) return null
+  if (!isObject(source) || file === null) return null
   const beside = join(dirname(folder), file)
-  return existsSync(beside) ? beside : oneLine(file)
+  if (existsSync(beside)) return beside
+  return withinRun(dirname(folder), file).find((path) => digestOf(path) === source.sha256) ?? oneLine(file)
+}
+
+/** Files of this name one and two folders below: `students/reinforced-0/model.safetensors`. */
+function withinRun(run: string, file: string): string[] {
+  const near = foldersIn(run)
+  return [...near, ...near.flatMap(foldersIn)].map((path) => join(path, file)).filter((path) => existsSync(path))
+}
+
+/** None where it cannot be read. */
+function foldersIn(path: string): string[] {
+  try {
+    const entries = readdirSync(path, { withFileTypes: true })
+    return entries.flatMap((entry) => (entry.isDirectory() ? [join(path, entry.name)] : []))
+  } catch {
+    return []
+  }
+}
+
+/** For the message alone, so that very large files are passed over. */
+function digestOf(path: string): string | null {
+  if (statSync(path).size > 2 ** 30) return null
+  return createHash("sha256").update(readFileSync(path)).digest("hex")
 }
 
 /** States of a run that is under way, in order. */

@@ -35,7 +35,7 @@ export function factsOf({ key, metrics, details }: TaskResult): TaskFacts | null
   const isOfGroup = key === lowestIncomes.key && isWorstGroup(metric) && groupsOf(metric, metrics).length === 0
   const all = details?.answers ?? (isOfGroup ? lowestIncomes.answers : images + captionsOf(key, images))
   return {
-    ...{ metric, images, answers: hasCandidates(metric) ? hardInstances(metrics, images) : all },
+    ...{ metric, images, answers: hasCandidates(metric) ? hardInstances(metrics, details?.answers ?? images) : all },
     classes: details?.classes ?? row?.classes ?? null,
     chance: details?.chance ?? row?.chance ?? null,
   }

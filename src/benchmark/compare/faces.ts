@@ -1,6 +1,7 @@
 /** Faces: what models do with FairFace and UTKFace, reported beside the averages, and what these sets can and cannot show. */
 
 import type { Metrics } from "../../evaluate/metrics/metrics.ts"
+import { allTasks } from "../../evaluate/suite/tasks.ts"
 import { type Html, html } from "../../report/html.ts"
 import type { Comparison } from "./compare.ts"
 import type { ComparedModel } from "./compared-model.ts"
@@ -35,7 +36,9 @@ interface Measure {
   readonly lowest?: string
 }
 
+/** Nothing where all tasks are one's own. */
 export function facesSection({ models }: Comparison): Html {
+  if (!models.some(({ results }) => allTasks.some(({ key }) => results.has(key)))) return html``
   const measured = sets.flatMap(({ key, name }) => {
     const having = models.filter(({ results }) => results.has(key))
     return having.length > 0 ? [facesTable(key, name, having)] : []

@@ -6,6 +6,7 @@ import { publishedModels } from "../../evaluate/suite/published.ts"
 import type { LatencyReport, LatencyRow } from "../latency/latency-report.ts"
 import { compareModels } from "./compare.ts"
 import { comparisonPage } from "./page.ts"
+import { verdictText } from "./words.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "mobileclip-compare-page-"))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -99,6 +100,27 @@ test("names may hold anything, and a file of one task is a page too", async () =
   expect(page).toContain("a\\u2028b&#60;img src=x onerror=alert(1)&#62;\\x1b\\u202e")
   for (const raw of ["<img src=x", "\u2028", "\u202e", "\x1b"]) expect(page).not.toContain(raw)
   expect(page).toContain("own (2) and own score the same in a\\u2028b")
+})
+
+test("tasks of one's own: no word of faces, nor of published models that are not there", async () => {
+  const run = (name: string, keys: readonly string[], score: number) => {
+    const path = join(folder, name)
+    mkdirSync(path)
+    const lines = keys.map((key) => JSON.stringify({ key, dataset: key, metrics: { main_metric: score } }))
+    writeFileSync(join(path, "results.jsonl"), `${lines.join("\n")}\n`)
+    const model = { name, identity: name, variant: null, parameters: 1e7 * score, latencyMs: null }
+    const facts = { format: "mobileclip-evaluation", version: 1, model, data: "d", suite: "own", settings: {} }
+    writeFileSync(join(path, "evaluation.json"), JSON.stringify(facts))
+    return path
+  }
+  const [mine, yours] = [run("my model", ["my/a", "my/b"], 0.5), run("your model", ["my/a", "my/b"], 0.25)]
+  const latency = { machine: { cpu: "a processor" }, rows: [] } as unknown as LatencyReport
+  const page = await comparisonPage(await compareModels({ runs: [mine, yours] }), latency)
+  expect(page).toContain("Published models are not shown: they have no results of these tasks.")
+  expect(page).toContain("The latencies that were given are of other models.")
+  for (const absent of ["<h2>Faces", "14 published models"]) expect(page).not.toContain(absent)
+  const three = await compareModels({ runs: [mine, yours, run("third", ["my/c"], 0.5)] })
+  expect(verdictText(three)).toBe("No task was answered by all of these models, so there is no average of all")
 })
 
 test("models without a task in common have a page that says so", async () => {

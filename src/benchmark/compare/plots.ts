@@ -29,12 +29,13 @@ export async function plotsSection({ models, headline }: Comparison, latency: La
   const here = measuredHere(latency)
   const machine = latency ? `${latency.machine.cpu}, measured` : "the machine of the evaluation"
   await add(of(here), machine, "milliseconds, one picture and one text")
-  if (figures.length === 0) return html``
   const isPublished = of(parameters).some(({ name, points }) => name !== comparedHere && points.length > 0)
+  const isOther = latency !== null && own.length > 0 && own.every(({ model }) => here(model) === null)
+  if (figures.length === 0 && !isOther) return html``
   return html`
 <section>
   <h2>Accuracy over what it costs</h2>
-  <p>${isPublished ? publishedText : "The further up and to the left, the better."}${isPublished && own.length > 0 ? ownText : null}${
+  <p>${isPublished ? publishedText : unpublishedText}${isPublished && own.length > 0 ? ownText : null}${isOther ? " The latencies that were given are of other models." : null}${
     latency
       ? null
       : html` For the same on your machine: <code>mobileclip bench --family --json</code>, then <code>--latency FILE</code>.`
@@ -45,6 +46,8 @@ export async function plotsSection({ models, headline }: Comparison, latency: La
 
 const publishedText =
   "The figure of both papers, with the 14 published models: the further up and to the left, the better. Their latency is the papers' own, measured on an iPhone 12 Pro Max with Core ML."
+const unpublishedText =
+  "The further up and to the left, the better. Published models are not shown: they have no results of these tasks."
 const ownText =
   " A model of yours stands at the published latency of its architecture, where it is a member of the family."
 const comparedHere = "compared here"

@@ -7,6 +7,8 @@ import { type Cell, type Difference, points } from "./task-rows.ts"
 /** "MobileCLIP2-S0 is 1.58 points below MobileCLIP-S1 in the average of 38 tasks (95 % interval -2.27 to -0.90)." */
 export function verdictText({ models, headline }: Comparison): string {
   const [first, ...others] = models
+  if (!headline && models.length > 2)
+    return "No task was answered by all of these models, so there is no average of all"
   if (!headline) return "The models have no task in common, so nothing can be compared"
   const over = overText(headline)
   const own = `${first!.name} scores ${points(headline.cells[0]!.value)} ${over}`

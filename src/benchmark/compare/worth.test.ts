@@ -1,4 +1,5 @@
 import { expect, test } from "vitest"
+import { factsOf } from "./estimate.ts"
 import { worthOf } from "./worth.ts"
 
 const facts = (metric: string) => ({ metric, answers: 6, images: 6, classes: 3, chance: null })
@@ -10,6 +11,17 @@ const answers = {
   predicted: Int32Array.of(0, 0, 1, 1, 3, 0),
   groups: null,
 }
+
+test("associations of an own run are counted by its instances, which share pictures", () => {
+  const metrics = { avg_jaccard_score: 0.3, "jaccard_score_5-6": 0.5, "jaccard_score_10-12": 0.1 }
+  const own = { kind: "association", mainMetric: "jaccard_score_10-12", answers: 60, images: 211 } as const
+  const details = { ...own, classes: null, chance: null, seconds: 1, cachedImages: 0 }
+  const facts = factsOf({ key: "my/pairs", dataset: "Pairs", metrics, details })!
+  expect(facts.answers).toBe(30)
+  expect(worthOf(facts, metrics, null)!.most).toBe(1 / 30)
+  // Of published results the number of instances is known alone.
+  expect(factsOf({ key: "misc/winogavil", dataset: "WinoGAViL", metrics })!.answers).toBe(1782)
+})
 
 test("a class of one picture makes its answer worth a whole class", () => {
   const worth = worthOf(facts("mean_per_class_recall"), {}, answers)!

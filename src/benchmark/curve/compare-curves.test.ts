@@ -7,7 +7,7 @@ import { headlineOf } from "../../evaluate/efficiency.ts"
 import { compareCurves } from "./compare-curves.ts"
 import { nameOf } from "./curve-run.ts"
 import { curvePage } from "./page.ts"
-import { caveatText, levelRows, verdictText } from "./words.ts"
+import { caveatText, levelRows, plateauText, sideRows, verdictText } from "./words.ts"
 
 const root = mkdtempSync(join(tmpdir(), "mobileclip-curve-"))
 afterAll(() => rmSync(root, { recursive: true }))
@@ -168,6 +168,12 @@ test("a plateau is found and said, and a run that learned nothing has no ratio",
     "95% of its gain, on a plateau",
     "100% of its gain, on a plateau",
   ])
+  const plateau = "plain is on a plateau after about 97 samples: from there on it adds 5% to its gain at most"
+  expect(plateauText(report.sides[0]!, { isWeaker: true })).toBe(
+    `${plateau}, and a longer run raises the ratio at 100%.`,
+  )
+  expect(plateauText(report.sides[0]!, { isWeaker: false })).toBe(`${plateau}.`)
+  expect(sideRows(report)[0]!.plateau).toBe("97")
   const none = report.comparisons.find(({ weaker }) => weaker === "none")!
   expect(verdictText(none)).toBe("none learned nothing beyond guessing, so there is no ratio to plain")
   expect(levelRows(none)).toEqual([])

@@ -128,7 +128,7 @@ function ratiosSection(comparison: SideComparison, { sides }: CurveReport): Html
 <section>
   <h2>How many times as much ${weaker} takes</h2>
   <p>${verdictText(comparison)}. ${caveatText(comparison) ?? ""}</p>
-  <p>${plateauText(side(weaker), efficiency.noGain)} ${plateauText(side(stronger))}${scheduled}</p>
+  <p>${plateauText(side(weaker), { isWeaker: true, noGain: efficiency.noGain })} ${plateauText(side(stronger), { isWeaker: false })}${scheduled}</p>
   ${
     rows.length > 0
       ? html`<div class="scroll"><table class="plain">
@@ -172,7 +172,7 @@ function sidesSection(report: CurveReport): Html {
 <section>
   <h2>Runs</h2>
   <div class="scroll"><table class="plain">
-    <thead><tr><th></th>${["runs", "samples", "different", "seconds", "at the end", "best", "plateau"].map((title) => html`<th>${title}</th>`)}</tr></thead>
+    <thead><tr><th></th>${["runs", "samples", "different", "seconds", "at the end", "best", "plateau from"].map((title) => html`<th>${title}</th>`)}</tr></thead>
     <tbody>${sideRows(report).map(row)}</tbody>
   </table></div>
 </section>`

@@ -67,15 +67,21 @@ function plateauOf({ onPlateau }: EfficiencyAtLevel, pairs: number): string {
   return pairs > 1 ? `, on a plateau (${onPlateau} of ${pairs})` : ", on a plateau"
 }
 
-/** Where a side's curves are level, as a sentence. */
-export function plateauText({ name, runs }: Side, noGain = false): string {
+/** Where a side's curves are level, as a sentence. The ratio depends on the length of the weaker side's runs alone. */
+export function plateauText({ name, runs }: Side, { isWeaker, noGain }: PlateauRole): string {
   if (noGain) return `${name} learned nothing beyond guessing: its runs are too short to compare.`
   const starts = runs.flatMap(({ plateau }) => (plateau === null ? [] : [plateau]))
   if (starts.length === 0) return `${name} is not on a plateau: it improves to its end.`
   const ends = [Math.min(...starts), Math.max(...starts)].map((start) => integer(Number(start.toPrecision(2))))
   const from = ends[0] === ends[1] ? ends[0] : ends.join(" to ")
   const many = runs.length > 1 ? ` (${starts.length} of ${runs.length} runs)` : ""
-  return `${name} is on a plateau from about ${from} samples${many}: after that it adds 5% to its gain at most, and a longer run raises the ratio at 100%.`
+  return `${name} is on a plateau after about ${from} samples${many}: from there on it adds 5% to its gain at most${isWeaker ? ", and a longer run raises the ratio at 100%" : ""}.`
+}
+
+interface PlateauRole {
+  /** Whether its gain is what the other side is to reach. */
+  readonly isWeaker: boolean
+  readonly noGain?: boolean | undefined
 }
 
 export interface SideRow {
@@ -123,7 +129,7 @@ function sideRow({ name, runs }: Pick<Side, "name" | "runs">): SideRow {
       percent,
     ),
     best: percent(meanBest({ runs })),
-    plateau: starts.length === 0 ? "none" : `from ${range(starts, (start) => integer(Number(start.toPrecision(2))))}`,
+    plateau: starts.length === 0 ? "none" : range(starts, (start) => integer(Number(start.toPrecision(2)))),
   }
 }
 

@@ -95,7 +95,7 @@ function requireClasses(
   if (loose !== undefined)
     throw new UserError(
       `${join(folder, loose)} has no caption and is in no class folder`,
-      "put pictures into a folder for each class",
+      "put the pictures into a folder for each class, or write their captions beside them, a .txt file for each",
     )
   const splits = splitsOf(pictures)
   if (splits)

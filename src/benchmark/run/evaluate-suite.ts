@@ -1,7 +1,7 @@
 /** An evaluation by names: models as users call them, a root of data, a suite. */
 
 import { existsSync } from "node:fs"
-import { join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { isInputError, UserError } from "../../core/errors.ts"
 import { published } from "../../core/family/published.ts"
 import { findVariant } from "../../core/family/variant-name.ts"
@@ -53,7 +53,7 @@ export async function evaluateSuite(options: EvaluateSuiteOptions): Promise<Suit
   for (const name of models) sources.push(await sourceOf(name, options))
   const data = await rootOf(options)
   const open = opener(data, signal)
-  const rows = keys?.length ? await tasksNamed(keys, findOwn(data, signal)) : suiteNamed(suite ?? "datacomp")
+  const rows = keys?.length ? await tasksNamed(keys, data, findOwn(data, signal)) : suiteNamed(suite ?? "datacomp")
   const name = keys?.length ? "own" : (suite ?? "datacomp")
   const teachers = await openTeachers(sources, options)
   try {
@@ -64,7 +64,7 @@ export async function evaluateSuite(options: EvaluateSuiteOptions): Promise<Suit
     if (report.absent.length === rows.length)
       throw new UserError(
         `${data} has none of the ${rows.length} tasks`,
-        `the first one looked for ${rows[0]!.folders.join(" or ")}`,
+        `the first one looked for ${rows[0]!.folders.join(" or ")}; one's own pictures become a task by \`mobileclip evaluate pack\`, and --task names it`,
       )
     const named = keys?.length ? { failures: [...report.failures, ...report.absent], absent: [] } : {}
     return { ...report, ...named, data, suite: name, tasks: rows }
@@ -73,9 +73,12 @@ export async function evaluateSuite(options: EvaluateSuiteOptions): Promise<Suit
   }
 }
 
-function sourceOf(name: string, options: EvaluateSuiteOptions): Promise<ModelSource> {
+async function sourceOf(name: string, options: EvaluateSuiteOptions): Promise<ModelSource> {
   const { pull, signal } = options
-  return findModelFiles(name, { dtype: onnxDtype(options), ...(pull && { pull }), signal })
+  const source = await findModelFiles(name, { dtype: onnxDtype(options), ...(pull && { pull }), signal })
+  // Every run's model is called "model": the run's folder tells them apart.
+  const isRuns = /^model(\.safetensors)?$/.test(source.name)
+  return isRuns ? { ...source, name: basename(dirname(source.path)) || source.name } : source
 }
 
 async function rootOf({ data, suite, tasks, startProgress, signal }: EvaluateSuiteOptions): Promise<string> {

@@ -39,9 +39,9 @@ type FindOwn = (key: string) => Promise<Pick<BenchmarkDataset, "kind"> | null>
  *
  * @throws UserError with the nearest known keys for one that is neither known nor there
  */
-export async function tasksNamed(keys: readonly string[], findOwn: FindOwn): Promise<EvaluationTask[]> {
+export async function tasksNamed(keys: readonly string[], root: string, findOwn: FindOwn): Promise<EvaluationTask[]> {
   const tasks: EvaluationTask[] = []
-  for (const key of new Set(keys)) tasks.push(knownTask(key) ?? (await ownTask(key, findOwn)))
+  for (const key of new Set(keys)) tasks.push(knownTask(key) ?? (await ownTask(key, root, findOwn)))
   return tasks
 }
 
@@ -49,13 +49,13 @@ function knownTask(key: string): SuiteTask | null {
   return findTask(key) ?? selfSuite.find((task) => task.key === key) ?? null
 }
 
-async function ownTask(key: string, findOwn: FindOwn): Promise<EvaluationTask> {
+async function ownTask(key: string, root: string, findOwn: FindOwn): Promise<EvaluationTask> {
   const found = await findOwn(key)
   if (found) return ownRow(key, found.kind)
   const known = [...allTasks, ...selfSuite].map((task) => task.key)
   throw new UserError(
-    `${key} is not a task of the suites, nor a folder below the root`,
-    `nearest names: ${nearestNames(key, known).join(", ")}`,
+    `${key} is not a task of the suites, and ${root} has no task in a folder ${key}`,
+    `nearest names: ${nearestNames(key, known).join(", ")}; one's own is named by its folder below the root: --data data --task my/birds is data/my/birds`,
   )
 }
 

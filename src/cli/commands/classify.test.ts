@@ -77,6 +77,14 @@ test("a table: folders are searched, --top cuts, labels come from a file", async
   expect(rest).toEqual([])
 })
 
+test("a file of labels is not a label", async () => {
+  const { code, err } = await classify(at("pictures", "red.jpg"), "--labels", at("labels.txt"))
+  expect([code, err]).toEqual([
+    1,
+    expect.stringMatching(/labels\.txt is a file, .*\n {2}--labels-file .*labels\.txt reads it/),
+  ])
+})
+
 test("a file of labels in UTF-16, or with CR; other bytes are refused with their line", async () => {
   const list = async (content: string | Uint8Array) => {
     writeFileSync(at("list.txt"), content)

@@ -77,7 +77,7 @@ test("a folder as the hub delivers it is accepted, and refused with a list where
   expect(await convert(at("model"), "--out", at("other"))).toMatchObject({
     code: 1,
     err: expect.stringContaining(
-      "DIR/model is an exported model, and weights were expected: it cannot be trained or converted\n  name the checkpoint that it was made from: open_clip_model.safetensors\n",
+      "DIR/model is an exported model, and weights were expected: it cannot be trained or converted\n  name the checkpoint that it was made from: DIR/repository/open_clip_model.safetensors\n",
     ),
   })
 })
@@ -103,6 +103,7 @@ test("timm's image tower in a training checkpoint of torch", async () => {
     "DIR/mobileclip2_s0.pt: mobileclip2-s0, the image tower alone, in timm's names, in training form, torch",
   )
   expect([code, out]).toEqual([0, expect.stringContaining("licence apple-amlr; differs from the checkpoint by")])
+  expect(out).toMatch(/\nnext: {3}mobileclip classify PICTURES --model .* --labels cat,dog\n$/)
   await using model = await loadModel(at("model"))
   expect(model.manifest?.parameters).toEqual({ image: 11_357_504 })
   await expect(model.encodeTexts(["a cat"])).rejects.toThrow("mobileclip2-s0 has no text tower")

@@ -44,7 +44,10 @@ test("a damaged checkpoint is one line and leaves nothing", async () => {
 })
 
 test("other content beside a model is named and kept", async () => {
-  expect(await run(at("tiny.safetensors"), "--out", at("model"))).toMatchObject({ code: 0 })
+  expect(await run(at("tiny.safetensors"), "--out", at("model"))).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/\nnext: {3}mobileclip classify PICTURES --model .*model --labels cat,dog\n$/),
+  })
   mkdirSync(at("model", "notes"))
   writeFileSync(at("model", "notes", "a.txt"), "mine")
   const { code, err } = await run(at("missing.safetensors"), "--out", at("model"))

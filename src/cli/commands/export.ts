@@ -5,6 +5,7 @@ import { checkModelDirectory } from "../../export/model-files.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import { findModelFiles } from "../../weights/find-model.ts"
 import type { CommandContext } from "../context.ts"
+import { nextLine } from "../converting.ts"
 import { shownPull } from "../pulling.ts"
 
 interface Options {
@@ -41,6 +42,6 @@ async function runExport(
   const manifest = await exportCheckpoint(path, { out, signal })
   const { reference } = manifest.verification
   const error = worstError(manifest.verification).toExponential(1)
-  const summary = `exported to ${out}; differs from ${reference} by ${error} standard deviations at most`
+  const summary = `exported to ${out}; differs from ${reference} by ${error} standard deviations at most\n${nextLine(manifest, out)}`
   writeOut?.(`${json ? JSON.stringify(manifest, null, 2) : summary}\n`)
 }

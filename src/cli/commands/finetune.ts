@@ -21,8 +21,9 @@ Examples:
   mobileclip finetune --resume ...    with the same options: goes on from the last checkpoint
 
 A fifth of the pictures is held out, or those in val/ where class folders lie in it and in train/: they decide when to stop
-and which share of the tuned weights to take, and show what the training was worth. OUT/model is the model to use (for classify), OUT/model.safetensors has its weights, OUT/labels.txt
-the names of the classes (for classify --labels-file). OUT/report.html compares before and after.
+and which share of the tuned weights to take, and show what the training was worth. OUT/model is the model to use (for
+classify), OUT/model.safetensors has its weights, OUT/labels.txt the names of the classes (for classify --labels-file).
+OUT/report.html compares before and after.
 `
 
 export function register(program: Command, context: CommandContext): void {

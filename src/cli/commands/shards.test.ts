@@ -30,7 +30,7 @@ const quiet = ["--progress", "none"]
 test("a folder becomes shards, parents of the output included; the end says what comes next", async () => {
   const { code, out, err } = await run("shards", "my pictures", "--out", "data/new shards", ...quiet)
   expect([code, err]).toEqual([0, ""])
-  expect(out).toMatch(/^data\/new shards: 1 pictures in 1 shard, 0\.0 MB\n/)
+  expect(out).toMatch(/^data\/new shards: 1 picture in 1 shard, 0\.0 MB\n/)
   expect(out).toContain("next:   mobileclip train --train-data 'data/new shards' --batch-size 2 --out runs/mine\n")
   expect(readdirSync("data/new shards").sort()).toContain("00000.tar")
 })

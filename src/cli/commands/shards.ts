@@ -7,7 +7,7 @@ import type { Truncated } from "../../host/image/picture-format.ts"
 import { defaultRecipe } from "../../train/recipe/schema.ts"
 import type { CommandContext } from "../context.ts"
 import { PartialSuccess } from "../errors.ts"
-import { progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
+import { maxFailuresOption, progressOption, repeated, truncatedOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 
 interface Options extends Pick<MakeShardsOptions, "imageColumn" | "captionColumn"> {
@@ -56,7 +56,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--image-column <name>", "column of the pictures in a CSV or JSONL file")
     .option("--caption-column <name>", "column of the captions in a CSV or JSONL file")
     .addOption(truncatedOption())
-    .option("--max-failures <n>", "stop when more pictures than this had to be left out", wholeNumber(0), Infinity)
+    .addOption(maxFailuresOption("stop when more pictures than this had to be left out"))
     .option("--json", "print { out, shards, resumed, samples, bytes, leftOut: [{ path, reason }] }")
     .addOption(progressOption())
     .addHelpText("after", examples)
@@ -82,7 +82,7 @@ function summary(
 ): string {
   const before = resumed > 0 ? ` (${resumed} from before)` : ""
   const without = leftOut.length > 0 ? `, ${leftOut.length} left out` : ""
-  const counts = `${samples} pictures in ${shards} ${shards === 1 ? "shard" : "shards"}${before}, ${(bytes / 1e6).toFixed(1)} MB${without}`
+  const counts = `${samples} ${samples === 1 ? "picture" : "pictures"} in ${shards} ${shards === 1 ? "shard" : "shards"}${before}, ${(bytes / 1e6).toFixed(1)} MB${without}`
   const size =
     samples < defaultRecipe.batch.size ? ["--batch-size", String(Math.max(2, 2 ** Math.floor(Math.log2(samples))))] : []
   const train = commandLine(["mobileclip", "train", "--train-data", out, ...size, "--out", "runs/mine"])

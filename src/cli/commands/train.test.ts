@@ -10,7 +10,9 @@ import { writeTrainable } from "../../../test/tiny-model.ts"
 import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
 import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../../train/checkpoints/folder.ts"
 import { readMetrics } from "../../train/log/metrics.ts"
+import { recipeOfRun } from "../../train/recipe/load.ts"
 import { markRun } from "../../train/run/new-run.ts"
+import { trainRecipe } from "../../train/run/recipe-run.ts"
 import { checkpointInfo, withCheckpoint } from "../../weights/open-checkpoint.ts"
 import { main } from "../main.ts"
 
@@ -62,6 +64,15 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
       code: 0,
       out: expect.stringContaining("was finished before: it has all of its 3 steps"),
     })
+    const started: unknown[] = []
+    await trainRecipe((await recipeOfRun(join(folder, "reinforced")))!.recipe, {
+      ...{ out: join(folder, "reinforced"), resume: "latest", threads: 1 },
+      startProgress(...words) {
+        started.push(words)
+        return { update() {}, done() {} }
+      },
+    })
+    expect(started).toEqual([["train", 24, { unit: "samples", from: 24 }]])
     const other = await run(...argv, "--resume", "schedule.steps=4")
     expect(other).toMatchObject({ code: 1, err: expect.stringContaining("was made with steps 3 (now 4)") })
     expect(other.err).toMatch(

@@ -30,6 +30,7 @@ test("compare: a verdict, both averages, tasks with differences, and what an ans
     "note: MobileCLIP-S1 has no result of SugarCrepe Replace-obj and 9 others, which are in no average",
   )
   expect(readFileSync(html, "utf8")).toContain("61.66")
+  expect(out.endsWith(`\n\npage: ${html}\n`)).toBe(true)
 })
 
 test("compare: many models have a row each, and the first its rank in each task", async () => {
@@ -88,6 +89,8 @@ test("curve: sides, the verdict and ratios; a page", async () => {
   expect(out).toMatch(/^90% of its gain +2\.0 +2\.0$/m)
   expect(out).toContain("plain is not on a plateau: it improves to its end.")
   expect(out).toContain("One run a side")
+  expect(out).toContain("guessing gives 10.0% in cifar10")
+  expect(out.endsWith(`\n\npage: ${html}\n`)).toBe(true)
   expect(readFileSync(html, "utf8")).toContain("2.0x")
   expect((await evaluate("curve")).err).toContain("no runs to compare")
   expect(JSON.parse((await evaluate("curve", ...runs, "--json")).out).comparisons[0].weaker).toBe("plain")

@@ -75,7 +75,8 @@ async function compare(runs: readonly string[], options: Options, command: Comma
   const comparison = await compareModels({ ...options, runs })
   if (html !== undefined) await writeComparisonPage(html, comparison, latency)
   const { writeOut } = command.configureOutput()
-  writeOut?.(json ? `${JSON.stringify(comparisonJson(comparison), null, 2)}\n` : comparisonText(comparison))
+  const page = html === undefined ? "" : `\npage: ${html}\n`
+  writeOut?.(json ? `${JSON.stringify(comparisonJson(comparison), null, 2)}\n` : `${comparisonText(comparison)}${page}`)
 }
 
 /** Beyond so many models tables have a row for each model, and tasks only the ends. */

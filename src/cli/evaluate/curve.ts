@@ -15,9 +15,10 @@ import {
 } from "../../benchmark/curve/index.ts"
 import { UserError } from "../../core/errors.ts"
 import { makeDirectory, prepareFile } from "../../host/files/files.ts"
+import { percent } from "../../report/numbers.ts"
 import type { CommandContext } from "../context.ts"
 import { number } from "../options.ts"
-import { spacedPercent, textTable } from "../table.ts"
+import { textTable } from "../table.ts"
 
 interface Options extends Omit<CurveOptions, "runs"> {
   readonly html?: string
@@ -67,7 +68,10 @@ async function curve(runs: readonly string[], options: Options, command: Command
   }
   const report = await compareCurves({ ...options, runs })
   if (options.html !== undefined) await writeCurvePage(options.html, report)
-  command.configureOutput().writeOut?.(options.json ? `${JSON.stringify(report, null, 2)}\n` : curveText(report))
+  const page = options.html === undefined ? "" : `\npage: ${options.html}\n`
+  command
+    .configureOutput()
+    .writeOut?.(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${curveText(report)}${page}`)
 }
 
 /** What is printed: sides, then each comparison with its ratios. */
@@ -75,7 +79,7 @@ function curveText(report: CurveReport): string {
   const { comparisons, sides, guessing, tasks, notes } = report
   const parts = [
     sidesTable(report),
-    `guessing gives ${spacedPercent(guessing)}${tasks.length > 1 ? ` on average over ${tasks.join(", ")}` : ` in ${tasks[0]}`}`,
+    `guessing gives ${percent(guessing)}${tasks.length > 1 ? ` on average over ${tasks.join(", ")}` : ` in ${tasks[0]}`}`,
     ...comparisons.map((comparison) => {
       const [weaker, stronger] = [comparison.weaker, comparison.stronger].map(
         (name) => sides.find((side) => side.name === name)!,
@@ -83,8 +87,8 @@ function curveText(report: CurveReport): string {
       const caveat = caveatText(comparison)
       return [
         `${verdictText(comparison)}.${caveat ? ` ${caveat}` : ""}`,
-        plateauText(weaker!, comparison.efficiency.noGain),
-        plateauText(stronger!),
+        plateauText(weaker!, { isWeaker: true, noGain: comparison.efficiency.noGain }),
+        plateauText(stronger!, { isWeaker: false }),
         ...ratiosTable(comparison),
       ].join("\n")
     }),
@@ -96,7 +100,7 @@ function curveText(report: CurveReport): string {
 const right = { align: "right" } as const
 
 function sidesTable(report: CurveReport): string {
-  const titles = ["runs", "samples", "different", "seconds", "at the end", "best", "plateau"]
+  const titles = ["runs", "samples", "different", "seconds", "at the end", "best", "plateau from"]
   return textTable(
     [{ title: "side" }, ...titles.map((title) => ({ title, ...right }))],
     sideRows(report).map(({ name, runs, samples, unique, seconds, end, best, plateau }) => [

@@ -43,6 +43,14 @@ test("a folder becomes a task; the end says what may be edited and what comes ne
   expect(readFileSync("data/my birds/zeroshot_classification_templates.txt", "utf8")).toBe("a photo of a {c}.\n")
 })
 
+test.each([
+  ["data/my/birds", "--data data --task my/birds"],
+  ["data/my/birds/", "--data data --task my/birds"],
+  ["birds", "--data . --task birds"],
+])("%s is a task of its root", async (out, words) => {
+  expect((await run("pictures", "--out", out)).out).toContain(`next:   mobileclip evaluate --model MODEL ${words}\n`)
+})
+
 test("columns and templates reach the library; what is left out is a line and exit code 3", async () => {
   writeFileSync("list.csv", "file,kind,place\npictures/jay/1.jpg,jay,lake\nnone.jpg,owl,wood\n")
   const columns = ["--image-column", "file", "--class-column", "kind", "--group-column", "place"]

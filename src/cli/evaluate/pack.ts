@@ -1,5 +1,5 @@
 /** mobileclip evaluate pack */
-import { basename, dirname, join } from "node:path"
+import { dirname, isAbsolute, join, normalize, relative, sep } from "node:path"
 import type { Command } from "commander"
 import { type Packed, type PackOptions, packDataset, packDefaults } from "../../benchmark/layout/pack.ts"
 import { commandLine } from "../../core/shell-quote.ts"
@@ -78,7 +78,7 @@ function summary({ out, split, samples, shards, bytes, classNames, captions, gro
   const by = groups ? `, in groups by ${groups.map(({ name }) => name).join(", ")}` : ""
   const without = leftOut.length > 0 ? `, ${leftOut.length} left out` : ""
   const size = `${counted(shards, "shard")}, ${(bytes / 1e6).toFixed(1)} MB${without}`
-  const score = ["mobileclip", "evaluate", "--model", "MODEL", "--data", dirname(out), "--task", basename(out)]
+  const score = ["mobileclip", "evaluate", "--model", "MODEL", ...placeOf(out)]
   const lines = [
     `${join(out, split)}: ${counted(samples, "picture")}${what}${by} in ${size}`,
     ...(classNames ? [`edit:   classnames.txt and zeroshot_classification_templates.txt in ${out}`] : []),
@@ -87,6 +87,14 @@ function summary({ out, split, samples, shards, bytes, classNames, captions, gro
     ...(split === "train" && classNames ? [`next:   ${commandLine([...score, "--probe", "linear"])}`] : []),
   ]
   return `${lines.join("\n")}\n`
+}
+
+/** data/my/birds is the task my/birds of the root data, as the examples have it; a folder next to the root is one by itself. */
+function placeOf(out: string): string[] {
+  const parts = normalize(out).split(sep).filter(Boolean)
+  const isBelow = parts.length > 2 && !isAbsolute(out) && !parts.includes("..")
+  const root = isBelow ? dirname(dirname(out)) : dirname(out)
+  return ["--data", root, "--task", relative(root, out)]
 }
 
 function counted(count: number, one: string, many = `${one}s`): string {

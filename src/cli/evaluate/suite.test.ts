@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
@@ -133,11 +133,37 @@ test("what fails is one line each, and 3; what a root lacks is left out; nothing
   ])
   expect(out).toMatch(/self\/association/)
   expect(await run("--model", at("first"), "--data", at("first"), ...quiet)).toMatchObject({
-    ...{ code: 1, err: expect.stringMatching(/^mobileclip: DIR\/first has none of the 40 tasks\n/) },
+    ...{
+      code: 1,
+      err: expect.stringMatching(/^mobileclip: DIR\/first has none of the 40 tasks\n.*`mobileclip evaluate pack`/),
+    },
   })
   expect(await run("--model", at("first"), "--data", at("self"), "--task", "self/shap", ...quiet)).toMatchObject({
-    ...{ code: 1, err: expect.stringMatching(/self\/shap is not a task of the suites.*\n.*self\/shape/) },
+    ...{
+      code: 1,
+      err: expect.stringMatching(
+        /self\/shap is not a task of the suites, and DIR\/self has no .*\n.*self\/shape.*--task my\/birds is data/,
+      ),
+    },
   })
+})
+
+test("a run's model has the name of its run, not that of every run's model", async () => {
+  for (const name of ["mine-0", "mine-1"]) cpSync(at("first"), at("runs", name, "model"), { recursive: true })
+  const models = ["--model", at("runs/mine-0"), "--model", at("runs/mine-1/model")]
+  const { code, out } = await run(
+    ...models,
+    "--data",
+    at("self"),
+    "--task",
+    "self/shape",
+    "--out",
+    at("named"),
+    ...quiet,
+  )
+  expect(code).toBe(0)
+  expect(out).toMatch(/^task .* mine-0 +mine-1 /m)
+  expect(readdirSync(at("named")).sort()).toEqual(["mine-0", "mine-1"])
 })
 
 test("wrong usage", async () => {

@@ -59,7 +59,10 @@ export function register(evaluate: Command, context: CommandContext): void {
     .option("--task <key>", "a task alone, also of one's own: vtab/pets, my/birds; may be given again", repeated)
     .option("--out <dir>", "where results are written; with several models in a folder for each")
     .addOption(new Option("--format <name>", "shape of the results").choices(resultFormats).default("jsonl"))
-    .option("--templates <file>", "prompts in place of those beside the data: {} is the class name")
+    .option(
+      "--templates <file>",
+      "prompts in place of those beside the data, one on each line: {} or {c} is the class name",
+    )
     .option("--class-names <file>", "names in place of those beside the data: a line for each class, in their order")
     .option(
       "--limit-per-task <n>",

@@ -44,7 +44,7 @@ export async function publish(
     startProgress: progressReporter(options.progress),
     onNote: (line) => output.writeErr(`${line}\n`),
   })
-  finish(outcome, options, output)
+  finish(stage, outcome, options, output)
 }
 
 export interface WorkerOptions extends NatsOptions, ResourceOptions {

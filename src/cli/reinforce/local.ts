@@ -28,5 +28,5 @@ export async function runHere(
     onNote,
     signal,
   })
-  finish(outcome, options, output)
+  finish(stage, outcome, options, output)
 }

@@ -8,7 +8,7 @@ import { defaultFormat, defaultMinImageSize, type Job } from "../../reinforce/jo
 import { planShards, type ShardNameFormat, shardNameFormats } from "../../reinforce/job/plan.ts"
 import { type ResourceRequest, resourceDefaults } from "../../reinforce/local/resources.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
-import { progressOption, truncatedOption, wholeNumber } from "../options.ts"
+import { maxFailuresOption, progressOption, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
 import { sampleFormat } from "./tools/format-option.ts"
 
@@ -66,12 +66,7 @@ export function addShardOptions(command: Command): Command {
     )
     .addOption(truncatedOption())
     .option("--seed <n>", "of captions and augmentations", wholeNumber(0), 0)
-    .option(
-      "--max-failures <n>",
-      "stop when more samples and shards than this had to be left out",
-      wholeNumber(0),
-      Infinity,
-    )
+    .addOption(maxFailuresOption("stop when more samples and shards than this had to be left out"))
     .option("--dry-run", "say what would be done")
     .option("--json", "print the summary as JSON")
     .addOption(progressOption())

@@ -1,5 +1,6 @@
 /** What the stages say: the plan before, the outcome after. */
 import type { Command } from "commander"
+import { commandLine } from "../../core/shell-quote.ts"
 import type { Job } from "../../reinforce/job/job.ts"
 import type { Shared } from "../../reinforce/local/resources.ts"
 import { droppedIn, leftOutOf, type RunOutcome, requireNotStopped } from "../../reinforce/local/run-shards.ts"
@@ -34,19 +35,32 @@ export function sharedText({ workers, resources: { threads, augmentThreads } }: 
   return `${workers} workers, each with ${threads} threads for models and ${augmentThreads} more for pictures`
 }
 
-/** Prints the outcome. Throws where the run did not come to its end, or left something out. */
+/** Prints the outcome, and what follows it. Throws where the run did not come to its end, or left something out. */
 export function finish(
+  stage: Job["stage"],
   outcome: RunOutcome,
   { output: folder, maxFailures, json }: Pick<ShardOptions, "output" | "maxFailures" | "json">,
   { writeOut, writeErr }: Output,
 ): void {
   const totals = totalsOf(outcome)
-  writeOut(json ? `${JSON.stringify({ output: folder, ...totals }, null, 2)}\n` : `${summaryText(folder, totals)}\n`)
+  const next = outcome.stopped === null ? `${nextText(stage, folder)}\n` : ""
+  writeOut(
+    json ? `${JSON.stringify({ output: folder, ...totals }, null, 2)}\n` : `${summaryText(folder, totals)}\n${next}`,
+  )
   requireNotStopped(outcome, folder, maxFailures)
   if (outcome.stopped === "interrupted") writeErr("stopped; the same command goes on\n")
   else if (leftOutOf(outcome) > 0) {
     throw new PartialSuccess(`${folder}/failures.jsonl says what was left out and why`)
   }
+}
+
+function nextText({ kind, modelName }: Job["stage"], output: string): string {
+  const scales = `loss.teacherScales=[${modelName.split(",").map(() => 70)}]`
+  const words =
+    kind === "caption"
+      ? ["reinforce", "embed", "--input", output, "--output", "reinforced", "--model-name", "TEACHER"]
+      : ["train", "--train-data", output, "--dataset-reinforcement", "--out", "runs/mine", "loss.kind=distill", scales]
+  return `next:   ${commandLine(["mobileclip", ...words])}`
 }
 
 function totalsOf({ results, failed, resumed, stopped }: RunOutcome) {
@@ -66,11 +80,11 @@ function totalsOf({ results, failed, resumed, stopped }: RunOutcome) {
 function summaryText(folder: string, totals: ReturnType<typeof totalsOf>): string {
   const { shards, resumedShards, failedShards, samples, dropped, bytes } = totals
   const parts = [
-    `${samples} samples in ${shards} shards (${resumedShards} from before)`,
+    `${samples} samples in ${shards} ${shards === 1 ? "shard" : "shards"} (${resumedShards} from before)`,
     `${(bytes / 1e6).toFixed(1)} MB`,
     ...(samples > 0 ? [`${(bytes / samples / 1000).toFixed(1)} kB a sample`] : []),
     ...(dropped > 0 ? [`${dropped} samples left out`] : []),
-    ...(failedShards > 0 ? [`${failedShards} shards failed`] : []),
+    ...(failedShards > 0 ? [`${failedShards} ${failedShards === 1 ? "shard" : "shards"} failed`] : []),
   ]
   return `${folder}: ${parts.join(", ")}`
 }

@@ -213,5 +213,5 @@ test("a dry run of a recipe, without data", async () => {
   const { plan, text } = await dryRun(await resolveRecipe(args), args.launch, { samples: null }, [])
   expect(plan).toMatchObject({ ranks: 8, batch: { perRank: 8192 }, length: { steps: 200_000 } })
   expect(plan.time).toEqual({ kind: "measured", seconds: 262_144, samplesPerSecond: 50_000 })
-  expect(text()).toContain("3.0 days at 50000/s pairs")
+  expect(text()).toContain("3.0 days at 50000 pairs/s")
 })

@@ -79,9 +79,9 @@ test.each([
 test("a rate says whether it is one rank's", async () => {
   const rate = "--recipe dfndr-12m --dry-run --gpu h100 --samples-per-second 8000"
   expect((await planOfLine(`${rate} --gpus 8`)).text).toMatch(
-    /^time +8 h 32 min at 8000\/s pairs over all 8 ranks, 1000\/s on each$/m,
+    /^time +8 h 32 min at 8000 pairs\/s over all 8 ranks, 1000\/s on each$/m,
   )
-  expect((await planOfLine(rate)).text).toMatch(/^time +8 h 32 min at 8000\/s pairs on one rank$/m)
+  expect((await planOfLine(rate)).text).toMatch(/^time +8 h 32 min at 8000 pairs\/s on one rank$/m)
 })
 
 test("--gpu and --gpus are a plan's", async () => {
@@ -108,7 +108,9 @@ test("data on this machine is not to be downloaded, whatever its form; what is e
     for (const name of ["packed", "packed/{00000..00001}.tar"])
       expect(await dataOf(join(folder, name)), name).toEqual(measured)
     for (const name of [join(folder, "absent"), "s3://b/{0..9}.tar"])
-      expect((await dataOf(name))[1], name).toMatch(/^about 70 MB to download/)
+      expect((await dataOf(name))[1], name).toMatch(/^about 70 MB to download.*; .* is not on this machine$/)
+    const { text } = await planOfLine("--dry-run --gpu h100 --steps 9", 1000)
+    expect(text).toMatch(/^data +about 70 MB to download, .* as in the published sets *$/m)
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -1,5 +1,6 @@
 /** `mobileclip train --dry-run`: the plan of a run, as data and as text. The decision comes first. */
 
+import { printable } from "../../core/printable.ts"
 import { shellQuote } from "../../core/shell-quote.ts"
 import { durationText, integer, rateText } from "../../report/numbers.ts"
 import type { TowerPlan } from "../../train/plan/context.ts"
@@ -126,7 +127,7 @@ function runTable(plan: Plan, recipe: Recipe): string {
     ["loss", lossText(recipe)],
     ["precision", recipe.precision],
     ["multiply-adds", `${short(multiplyAdds.perSample)} a pair, ${operations(multiplyAdds.perStep)} a step`],
-    ["data", dataText(plan)],
+    ["data", dataText(plan, recipe)],
     [
       "disk",
       `${storageText(disk.total)} for checkpoints and the model; a checkpoint has ${storageText(disk.checkpoint)}`,
@@ -137,11 +138,12 @@ function runTable(plan: Plan, recipe: Recipe): string {
   return textTable([{ title: "run" }, { title: "" }], rows)
 }
 
-function dataText({ data }: Plan): string {
-  if (!data) return "its size is not known"
+function dataText({ data }: Plan, { data: { train } }: Recipe): string {
+  const absent = train === null || data?.isHere ? "" : `; ${printable(train)} is not on this machine`
+  if (!data) return `its size is not known${absent}`
   if (data.bytes === null) return "on this machine; its size was not measured"
   if (data.isHere) return `${storageText(data.bytes)} on this machine`
-  return `about ${storageText(data.bytes)} to download, ${storageText(data.perPair!)} a pair as in the published sets`
+  return `about ${storageText(data.bytes)} to download, ${storageText(data.perPair!)} a pair as in the published sets${absent}`
 }
 
 function lossText(recipe: Recipe): string {
@@ -155,9 +157,14 @@ function lossText(recipe: Recipe): string {
 }
 
 function timeText({ seconds, samplesPerSecond, kind }: NonNullable<Plan["time"]>, ranks: number): string {
-  const rate = `${spanText(seconds)} at ${rateText(samplesPerSecond)} pairs ${ratesOf(samplesPerSecond, ranks)}`
+  const rate = `${spanText(seconds)} at ${pairsText(samplesPerSecond)} ${ratesOf(samplesPerSecond, ranks)}`
   if (kind === "measured") return rate
   return `at least ${rate}, were all as fast as a large matrix product is here now, and all texts of full length`
+}
+
+/** 20000 pairs/s, 12 pairs/min */
+function pairsText(perSecond: number): string {
+  return rateText(perSecond).replace("/", " pairs/")
 }
 
 function ratesOf(perSecond: number, ranks: number): string {
@@ -172,7 +179,7 @@ function hardwareTable({ hardware }: Plan, recipe: Recipe): string {
     "encoded at once",
     "pairs/s on each",
     "GPU-hours",
-    "from begin to end",
+    "from start to end",
     "cores to load for each",
   ]
   const columns = [{ title: "on" }, ...titles.map((title) => ({ title, align: "right" as const }))]

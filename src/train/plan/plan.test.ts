@@ -152,7 +152,7 @@ test("the plan as text", () => {
   expect(text).toContain("batch          8,192 pairs, 256 on each of 32 ranks")
   expect(text).toContain("pairs seen     245,760,000 (19.2 epochs)")
   expect(text).toContain("loss           distill, weights 0 1, teacher scales 70 60")
-  expect(text).toMatch(/time +3 h 25 min at 20000\/s pairs/)
+  expect(text).toMatch(/time +3 h 25 min at 20000 pairs\/s/)
   expect(text).not.toMatch(/NaN|undefined/)
 })
 

@@ -36,14 +36,14 @@ export function warmupOf({ schedule }: Recipe, steps: number): number {
   return schedule.warmup ?? Math.min(WARMUP.steps, Math.floor(WARMUP.share * steps))
 }
 
-function stepsOf({ schedule, batch }: Recipe, pairs: number | null): number {
+function stepsOf({ schedule, batch, data }: Recipe, pairs: number | null): number {
   if (schedule.steps !== null) return schedule.steps
   if (schedule.samples !== null) return Math.ceil(schedule.samples / batch.size)
   const epochs = schedule.epochs ?? DEFAULT_EPOCHS
   if (pairs === null) {
     throw new UserError(
       `${epochs} epochs of data whose size is not known`,
-      "say data.samples (--train-num-samples), schedule.steps or schedule.samples",
+      `${data.train === null ? "name the data (--train-data), or " : ""}say data.samples (--train-num-samples), schedule.steps or schedule.samples`,
     )
   }
   const perEpoch = Math.floor(pairs / batch.size)

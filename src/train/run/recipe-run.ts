@@ -27,6 +27,7 @@ import { isFirstRank, type ProcessGroup, processGroupFromEnvironment } from "../
 import { totalLoss } from "../log/entries.ts"
 import { emaNote } from "../optimizer/ema.ts"
 import { saveRecipe } from "../recipe/load.ts"
+import { isReinforced } from "../recipe/resolved.ts"
 import { runLength } from "../recipe/run-length.ts"
 import { modelOfStart, type Recipe } from "../recipe/schema.ts"
 import { trainConfigOf, trainingDataOf } from "../recipe/settings.ts"
@@ -149,7 +150,7 @@ async function trainOn(
 ): Promise<RecipeRunSummary | null> {
   const { recipe, options, info, group, signal } = context
   const { device, onNote, exportTo, pull } = options
-  if (isFirstRank(group)) data.notes.forEach(onNote)
+  if (isFirstRank(group)) dataNotes(data, recipe).forEach(onNote)
   const files = await teacherFiles(recipe, { pull, signal })
   const teachers = await openTeachers(files, recipe, info, group?.device ?? device)
   try {
@@ -170,6 +171,13 @@ function noteAverage(
 ): void {
   const note = decay === undefined ? null : emaNote(steps, { decay, warmup })
   if (note !== null && isFirstRank(group)) onNote(note)
+}
+
+/** What the data are, and that teachers' knowledge in them has no effect on a plain loss. */
+function dataNotes({ notes }: TrainingData, recipe: Recipe): readonly string[] {
+  if (!isReinforced(recipe) || recipe.loss.kind !== "clip") return notes
+  const how = "loss.kind=distill 'loss.teacherScales=[70]', with a scale for each teacher, learns from them"
+  return [...notes, `stored embeddings of teachers are not used, because loss.kind is clip; ${how}`]
 }
 
 function noteUnused({ bad, cutOff }: TrainingData, { recipe, group, options: { onNote } }: RunContext): void {
@@ -241,7 +249,7 @@ async function lookedInto(
 ): Promise<Pick<PlannedRun, "recipe" | "samples">> {
   const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, null) })
   await data.close()
-  data.notes.forEach(options.onNote)
+  dataNotes(data, recipe).forEach(options.onNote)
   return { recipe: { ...recipe, data: { ...recipe.data, mixSynthetic: data.mixSynthetic } }, samples: data.samples }
 }
 

@@ -82,7 +82,10 @@ export async function runTraining(run: TrainingRun): Promise<TrainingResult> {
   await run.prepare?.()
   await using writer = checkpointWriter()
   const log = await RunLog.open(directory, { resumeStep: resumption?.step ?? 0, memory, every: run.logEvery ?? 1 })
-  const progress = run.startProgress(run.name ?? "train", config.steps * config.batchSize, { unit: "samples" })
+  const progress = run.startProgress(run.name ?? "train", config.steps * config.batchSize, {
+    unit: "samples",
+    ...(resumption && { from: resumption.step * config.batchSize }),
+  })
   try {
     const state = await train(info, config, {
       batches: (firstStep) => keepingSamples(run, log, firstStep),

@@ -2,7 +2,7 @@
 import type { Command } from "commander"
 import { joinDefaults } from "../../../reinforce/tools/tool-options.ts"
 import type { CommandContext } from "../../context.ts"
-import { progressOption, wholeNumber } from "../../options.ts"
+import { maxFailuresOption, progressOption, wholeNumber } from "../../options.ts"
 import { outputOf } from "../summary.ts"
 import { addFormatOptions } from "../tools/format-option.ts"
 import type { JoinCommandOptions } from "../tools/join.ts"
@@ -28,12 +28,7 @@ export function register(parent: Command, context: CommandContext): void {
     .option("--by-name", "shards of one name hold the same samples: no index of all keys")
     .option("--allow-changed", "keep pictures whose sha256 is not the one that was reinforced")
     .option("--require-all", "fail unless all images and all reinforcements were matched")
-    .option(
-      "--max-failures <n>",
-      "stop when more images than this had to be left out",
-      wholeNumber(0),
-      joinDefaults.maxFailures,
-    )
+    .addOption(maxFailuresOption("stop when more images than this had to be left out"))
     .option(
       "--max-index-mb <n>",
       "memory of the index; the rest goes to a temporary file",

@@ -8,7 +8,7 @@ export function statsText(report: StatsReport): string {
   const { shards, samples, bytes, views, teacherWidths } = report
   const perSample = samples > 0 ? `, ${kilobytes(bytes / samples)} a sample` : ""
   const sections = [
-    `${shards} shards, ${samples} samples, ${(bytes / 1e6).toFixed(1)} MB${perSample}`,
+    `${shards} ${shards === 1 ? "shard" : "shards"}, ${samples} samples, ${(bytes / 1e6).toFixed(1)} MB${perSample}`,
     membersTable(report),
     views ? `views: ${spreadText(views)} a sample` : "",
     captionsTable(report),
@@ -70,13 +70,18 @@ function embeddingsTable({ embeddings }: StatsReport): string {
   return table(["embedding", "samples", "rows", "width", "stored as"], rows)
 }
 
-function agreementText({ samples, teachers, pairs }: TeacherAgreement): string {
+function agreementText({ samples, chosen, teachers, pairs }: TeacherAgreement): string {
   const kinds = Object.keys(teachers[0]!.captions)
   const rows = teachers.map(({ width, ownCaption, views, captions }, i) => {
     const cosines = kinds.map((kind) => captions[kind]!.toFixed(3))
     return [`${i} (${width})`, spacedPercent(ownCaption), views === null ? "-" : views.toFixed(3), ...cosines]
   })
-  const titles = ["teacher", "own caption first", "view-view", ...kinds.map((kind) => `view-${kind}`)]
+  const titles = [
+    "teacher",
+    chosen === "text" ? "own caption first" : `own ${chosen} first`,
+    "view-view",
+    ...kinds.map((kind) => `view-${kind}`),
+  ]
   const agreed = pairs.map(
     ({ teachers: [a, b], top1 }) => `${a} and ${b} choose the same caption: ${spacedPercent(top1)}`,
   )

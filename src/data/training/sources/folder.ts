@@ -70,7 +70,7 @@ function classOf(folder: string, pictures: readonly string[], templates: readonl
   if (loose !== undefined) {
     throw new UserError(
       `${join(folder, loose)} has no caption: neither ${captionFile(loose)} beside it, nor is it in the folder of a class`,
-      "write a .txt file beside each picture, or put the pictures into a folder for each class",
+      "write a .txt file beside each picture, or put the pictures into a folder for each class; pictures alone become shards by `mobileclip shards --no-captions`",
     )
   }
   const known = new Map<string, readonly string[]>()

@@ -18,7 +18,11 @@ export async function detectFormat(source: string): Promise<SourceFormat> {
   if (/::|[{}]|info\.json$/.test(source) || !isLocal(source)) return "shards"
   const path = pathOf(source)
   const found = await stat(path).catch(() => null)
-  if (!found) throw new UserError(`${source}: no such file or folder`, "name shards, a folder, a CSV or a JSONL file")
+  if (!found)
+    throw new UserError(
+      `${source}: no such file or folder`,
+      "check the path: shards, a folder, a CSV or a JSONL file is read",
+    )
   if (!found.isDirectory()) await requireFile(path)
   if (found.isDirectory()) return (await holdsShards(path)) ? "shards" : "folder"
   if (/\.(csv|tsv|txt)$/i.test(path)) return "csv"

@@ -30,11 +30,28 @@ test("choices, agreement and cosines of one-hot vectors", () => {
   ]
   expect(teacherAgreement(samples, [side, side])).toEqual({
     samples: 3,
+    chosen: "text",
     teachers: [
       { width: side, ownCaption: 1, views: 1, captions: { text: 1, syn_text: 2 / 3 } },
       { width: side, ownCaption: 2 / 3, views: 2 / 3, captions: { text: 0.5, syn_text: 0.5 } },
     ],
     pairs: [{ teachers: [0, 1], top1: 2 / 3 }],
+  })
+})
+
+test("where only a captioner described the pictures, its captions are chosen from", () => {
+  const samples = [0, 1, 2].map((i) => {
+    const described = sample(i, oneHot([i, 0]), oneHot([i, i]))
+    const [image, text] = ["image_emb", "text_emb"].map((name) => described.embeddings.get(name)!)
+    const embeddings = new Map([
+      ["image_emb", image!],
+      ["syn_text_emb", text!],
+    ])
+    return { ...described, texts: [], embeddings }
+  })
+  expect(teacherAgreement(samples, [side, side])).toMatchObject({
+    ...{ samples: 3, chosen: "syn_text", pairs: [{ teachers: [0, 1], top1: 1 / 3 }] },
+    teachers: [{ ownCaption: 1, captions: { syn_text: 1 } }, { ownCaption: 1 / 3 }],
   })
 })
 

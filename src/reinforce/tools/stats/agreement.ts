@@ -8,6 +8,8 @@ import { arrangeTextEmbeddings } from "../../../data/reinforced/text-embeddings.
 export interface TeacherAgreement {
   /** Samples that were compared: the number of captions to choose from, too. */
   readonly samples: number
+  /** Captions that were chosen from: `text`, the samples' own; where no sample has one, the first synthetic key. */
+  readonly chosen: string
   readonly teachers: readonly TeacherView[]
   /** Share of pictures for which two teachers choose the same caption, for each pair. */
   readonly pairs: readonly { readonly teachers: readonly [number, number]; readonly top1: number }[]
@@ -35,12 +37,13 @@ export function teacherAgreement(
   suffix = "",
 ): TeacherAgreement | null {
   const width = teacherWidths.reduce((sum, part) => sum + part, 0)
-  const vectors = samples.flatMap((sample) => vectorsOf(sample, width, suffix) ?? [])
+  const chosen = chosenKind(samples, suffix)
+  const vectors = samples.flatMap((sample) => vectorsOf(sample, chosen, width, suffix) ?? [])
   if (vectors.length < 2) return null
   const parts = teacherWidths.map((part, i) => ({ part, from: sumOf(teacherWidths.slice(0, i)) }))
-  const choices = parts.map(({ part, from }) => bestCaptions(vectors, from, part))
+  const choices = parts.map(({ part, from }) => bestCaptions(vectors, chosen, from, part))
   return {
-    samples: vectors.length,
+    ...{ samples: vectors.length, chosen },
     teachers: parts.map(({ part, from }, i) => ({
       width: part,
       ownCaption: meanOf(choices[i]!.map((choice, sample) => (choice === sample ? 1 : 0))),
@@ -54,11 +57,17 @@ export function teacherAgreement(
   }
 }
 
-function vectorsOf(sample: ReinforcedSample, width: number, suffix: string): Vectors | null {
+/** Of pictures that only a captioner described, nothing else is there. */
+function chosenKind(samples: readonly ReinforcedSample[], suffix: string): string {
+  const kinds = samples.flatMap((sample) => [...captionVectors(sample, suffix).keys()])
+  return kinds.includes("text") ? "text" : (kinds[0] ?? "text")
+}
+
+function vectorsOf(sample: ReinforcedSample, chosen: string, width: number, suffix: string): Vectors | null {
   const views = sample.embeddings.get(`image_emb${suffix}`)
   const captions = captionVectors(sample, suffix)
   const fits = [views, ...captions.values()].every((vectors) => vectors && vectors.width === width && vectors.rows > 0)
-  return views && captions.has("text") && fits ? { views, captions } : null
+  return views && captions.has(chosen) && fits ? { views, captions } : null
 }
 
 /** A sample's caption vectors by what the captions are, from either layout: `text` for its own, else the synthetic key. */
@@ -74,11 +83,11 @@ function captionVectors(sample: ReinforcedSample, suffix: string): Map<string, E
 }
 
 /** For the first view of each sample, the sample whose first caption has the largest cosine. */
-function bestCaptions(samples: readonly Vectors[], from: number, width: number): number[] {
+function bestCaptions(samples: readonly Vectors[], chosen: string, from: number, width: number): number[] {
   return samples.map(({ views }) => {
     let [best, largest] = [0, Number.NEGATIVE_INFINITY]
     samples.forEach(({ captions }, i) => {
-      const cosine = dot(views, 0, captions.get("text")!, 0, from, width)
+      const cosine = dot(views, 0, captions.get(chosen)!, 0, from, width)
       if (cosine > largest) [best, largest] = [i, cosine]
     })
     return best
