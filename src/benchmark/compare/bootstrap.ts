@@ -2,6 +2,7 @@
  * Paired bootstrap over pictures: the same pictures are drawn for all models, with replacement, so what is easy for all or
  * hard for all does not widen the interval of a difference. Draws depend on the seed and the task alone.
  */
+import { quantile } from "../../core/arrays/quantile.ts"
 import { Random } from "../../core/arrays/random.ts"
 import { confidence, type Interval } from "./intervals.ts"
 import { drawCounts } from "./multinomial.ts"
@@ -52,17 +53,12 @@ function kindsOf(models: readonly Scored[]): { readonly first: Int32Array; reado
  * score: the worst of several groups, and F1 over rare classes, are lower in most draws than in the pictures drawn from.
  */
 export function middleOf(values: Float64Array, score: number): Interval {
-  const sorted = values.toSorted()
   const shift = score - values.reduce((sum, value) => sum + value, 0) / values.length
-  const at = (share: number) => {
-    const position = share * (sorted.length - 1)
-    const [before, after] = [sorted[Math.floor(position)]!, sorted[Math.ceil(position)]!]
-    return before + (position % 1) * (after - before) + shift
-  }
+  const at = (share: number) => quantile(values, share) + shift
   return { low: at((1 - confidence) / 2), high: at((1 + confidence) / 2) }
 }
 
-/** Of `to - from`, drawn together; null where it is the same in every draw. */
+/** The middle of `to - from`, drawn together; null where it is the same in every draw. */
 export function pairedDifference(from: Float64Array, to: Float64Array, difference: number): Interval | null {
   const drawn = to.map((score, i) => score - from[i]!)
   return drawn.some((value) => value !== drawn[0]) ? middleOf(drawn, difference) : null

@@ -5,6 +5,7 @@ import { mainMetricOf } from "../../evaluate/suite/averages.ts"
 import { publishedModels } from "../../evaluate/suite/published.ts"
 import { type Html, html } from "../../report/html.ts"
 import { type ScatterPoint, type ScatterSeries, scatterFigure } from "../../report/scatter.ts"
+import { familySeries } from "../family-series.ts"
 import { type LatencyReport, modelLatencies } from "../latency/latency-report.ts"
 import type { Comparison } from "./compare.ts"
 import type { ComparedModel } from "./compared-model.ts"
@@ -70,11 +71,6 @@ function isOwn({ model }: Own): boolean {
   return model.source !== "published"
 }
 
-const families = [
-  { name: "MobileCLIP", prefix: "mobileclip-", labels: "below" },
-  { name: "MobileCLIP2", prefix: "mobileclip2-", labels: "above" },
-] as const
-
 function seriesOf(keys: readonly string[], own: readonly Own[], x: X): ScatterSeries[] {
   const points = publishedModels.flatMap(({ name, variant, results, parameters }) => {
     const scores = keys
@@ -83,27 +79,13 @@ function seriesOf(keys: readonly string[], own: readonly Own[], x: X): ScatterSe
     if (!scores.every((score) => typeof score === "number")) return []
     const at = x({ name, variant, parameters, latencyMs: null })
     const mean = scores.reduce((sum, score) => sum + score, 0) / keys.length
-    return at === null ? [] : [{ name: shortName(name), variant, x: at, y: 100 * mean }]
+    return at === null ? [] : [{ variant, x: at, y: 100 * mean }]
   })
   const mine = own.flatMap(({ model, score }): ScatterPoint[] => {
     const at = x(model)
     return at === null ? [] : [{ name: model.name, x: at, y: score }]
   })
-  return [
-    ...families.map(({ name, prefix, labels }) => ({
-      ...{ name, labels, joined: true },
-      points: points.filter(({ variant }) => variant.startsWith(prefix)).map(({ variant: _, ...point }) => point),
-    })),
-    { name: comparedHere, points: mine, labels: "below" as const },
-  ]
-}
-
-/** "MobileCLIP2-S0" -> "S0" */
-function shortName(name: string): string {
-  return name
-    .replace(/^MobileCLIP2?-/, "")
-    .replace("L-14", "L/14")
-    .replace("B-LT", "B (LT)")
+  return [...familySeries(points), { name: comparedHere, points: mine, labels: "below" as const }]
 }
 
 function onPhone({ variant }: Costed): number | null {
