@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 import { labelVectors } from "../../core/text/prompts.ts"
 import type { VectorCache } from "../cache/vector-cache.ts"
 import type { EvaluatedModel } from "./evaluated-model.ts"
-import { cacheIdentity } from "./evaluated-model.ts"
+import { cacheIdentity, requireDirections } from "./evaluated-model.ts"
 
 /** Prompts that are encoded at a time: 80 templates of 1,000 classes would take hundreds of megabytes. */
 const promptsAtOnce = 512
@@ -42,7 +42,8 @@ async function encodeLabels(
   for (let from = 0; from < classNames.length; from += atOnce) {
     signal?.throwIfAborted()
     const names = classNames.slice(from, from + atOnce)
-    vectors.set(await labelVectors(model, names, templates), from * model.embedDim)
+    const labels = requireDirections(await labelVectors(model, names, templates), model, "class")
+    vectors.set(labels, from * model.embedDim)
     onPrompts?.((from + names.length) * templates.length, classNames.length * templates.length)
   }
   return vectors
