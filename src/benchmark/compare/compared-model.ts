@@ -6,10 +6,10 @@ import { existsSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
 import { z } from "zod"
-import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
+import { oneLine, quoted, UserError } from "../../core/errors.ts"
 import { plainNumbers } from "../../core/json.ts"
 import { nearestNames } from "../../core/nearest.ts"
-import { parseExactJson } from "../../data/json-text.ts"
+import { parseExactJson, parseJson } from "../../data/json-text.ts"
 import { findPublished, type PublishedModel, publishedModels } from "../../evaluate/suite/published.ts"
 import { isDirectory, readBytes, readJson, requireSmall } from "../../host/files/files.ts"
 import { type TaskResult, taskResultSchema } from "../run/task-result.ts"
@@ -124,15 +124,10 @@ export async function readResults(path: string): Promise<Map<string, TaskResult>
 }
 
 function parseLine(text: string, where: string): TaskResult {
-  try {
-    const parsed = taskResultSchema.safeParse(withoutNaN(plainNumbers(parseExactJson(text))))
-    if (parsed.success) return parsed.data
-    const { path, message } = parsed.error.issues[0]!
-    throw new UserError(`${where} is not a result: ${oneLine(path.join("."))}: ${message}`, expected)
-  } catch (error) {
-    if (error instanceof UserError) throw error
-    throw new UserError(`${where} is not JSON: ${oneLine(messageOf(error))}`, expected)
-  }
+  const parsed = taskResultSchema.safeParse(withoutNaN(plainNumbers(parseJson(text, where, parseExactJson))))
+  if (parsed.success) return parsed.data
+  const { path, message } = parsed.error.issues[0]!
+  throw new UserError(`${where} is not a result: ${oneLine(path.join("."))}: ${message}`, expected)
 }
 
 function withoutNaN(value: unknown): unknown {
