@@ -370,6 +370,14 @@ test.each([
   expect(readdirSync(copies)).toEqual([])
 })
 
+test("more classes than memory has room for are refused before one is encoded", async () => {
+  await birds()
+  write("birds/classnames.txt", "a\n".repeat(1_000_001))
+  expect(await messageOf(openDataset(root, "birds"))).toBe(
+    "ROOT/birds/classnames.txt has 1000001 lines, more than 1000000",
+  )
+})
+
 test("a row's folders stay below the root, as a path that is asked for does", async () => {
   await birds("outside")
   mkdirSync(join(root, "data"))
