@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
+import { makeSelfSuite } from "../src/benchmark/layout/self-suite.ts"
 import { Random } from "../src/core/arrays/random.ts"
 import { encodeSamples } from "../src/data/reinforced/encode.ts"
 import type { ReinforcedSample } from "../src/data/reinforced/sample.ts"
@@ -19,6 +20,7 @@ import { pictureSamples, writeSamples } from "./training-samples.ts"
 
 export const commandNames = [
   ...["pull", "convert", "render", "reinforce caption", "reinforce embed", "reinforce join", "train", "finetune"],
+  ...["evaluate", "evaluate pack"],
 ] as const
 
 export type CommandName = (typeof commandNames)[number]
@@ -59,6 +61,13 @@ export class Inputs implements AsyncDisposable {
         return resumable(ours("--train-data", at("training.jsonl.gz"), ...training, ...quiet), "run")
       case "finetune":
         return resumable(ours(at("pictures"), "--model", at("start.safetensors"), ...tuning, ...quiet), "tuned")
+      case "evaluate":
+        return ours("--model", at("tiny.safetensors"), ...scoring(at("suite")), ...quiet)
+      case "evaluate pack":
+        return {
+          ...ours(at("many-pictures"), "--out", "data/shapes", "--samples-per-shard", "60", ...quiet),
+          wasDone: /data\/shapes has the split test already/,
+        }
       default:
         return name satisfies never
     }
@@ -90,6 +99,8 @@ const differences: Partial<Record<CommandName, KilledCommand["differing"]>> = {
     files: [/(?<=\/)report\.html$/, /(?<=tensorboard\/)events\.[^/]*$/],
     keys: ["seconds", "dataSeconds", "memory", "samplesPerSecond"],
   },
+  // Vectors of a task that was killed may have been kept.
+  evaluate: { files: [], keys: ["seconds", "evaluation_time", "cachedImages"] },
 }
 
 const stage = (input: string, output: string, model: string) => [
@@ -108,6 +119,10 @@ const training = [
 
 const tuning = [
   ...["--out", "tuned", "--steps", "6", "--batch-size", "8", "--average", "1", "--lr", "0.001", "--threads", "1"],
+]
+
+const scoring = (suite: string) => [
+  ...["--suite", "self", "--data", suite, "--out", "scores", "--format", "mteb", "--threads", "1"],
 ]
 
 /** Goes on from its checkpoints where there are any: with `--resume`, which without them is refused. */
@@ -129,11 +144,13 @@ function hasCheckpoint(run: string): boolean {
 const inputFiles: Readonly<Record<string, { readBy: readonly CommandName[]; write(path: string): Promise<unknown> }>> =
   {
     "tiny.safetensors": {
-      readBy: ["convert", "reinforce embed"],
+      readBy: ["convert", "reinforce embed", "evaluate"],
       write: async (path) => writeCheckpoint(path),
     },
     "start.safetensors": { readBy: ["finetune"], write: async (path) => writeTrainable(path) },
-    pictures: { readBy: ["finetune"], write: writePictures },
+    pictures: { readBy: ["finetune"], write: (path) => writePictures(path, 8) },
+    "many-pictures": { readBy: ["evaluate pack"], write: (path) => writePictures(path, 100) },
+    suite: { readBy: ["evaluate"], write: (path) => makeSelfSuite(path, { size: 120 }) },
     captioner: { readBy: ["reinforce caption"], write: (path) => exportModel(tinyCoca(), tinyCocaInfo, path) },
     shards: { readBy: ["reinforce caption", "reinforce embed"], write: (path) => writeShards(path, 3, 5) },
     joinable: { readBy: ["reinforce join"], write: writeJoinable },
@@ -191,11 +208,11 @@ async function writeWithoutImages(path: string, samples: readonly ReinforcedSamp
   writeFileSync(path, gzipSync(Buffer.concat(chunks)))
 }
 
-async function writePictures(folder: string): Promise<void> {
+async function writePictures(folder: string, ofEach: number): Promise<void> {
   for (const [index, name] of ["blue", "green", "red"].entries()) {
     mkdirSync(join(folder, name), { recursive: true })
-    for (let i = 0; i < 8; i++) {
-      writeFileSync(join(folder, name, `${i}.jpg`), await renderScene(sampleScene(7, "train", 8 * index + i)))
+    for (let i = 0; i < ofEach; i++) {
+      writeFileSync(join(folder, name, `${i}.jpg`), await renderScene(sampleScene(7, "train", ofEach * index + i)))
     }
   }
 }

@@ -7,16 +7,17 @@ import { type KilledCommand, killAtRandom, realFolder, showsProcesses } from "./
 import { type CommandName, Inputs } from "./sigkill-commands.ts"
 
 const folder = realFolder(mkdtempSync(join(tmpdir(), "sigkill-")))
+const killed: readonly CommandName[] = ["pull", "convert", "reinforce embed", "evaluate", "evaluate pack"]
 let inputs: Inputs
 beforeAll(async () => {
-  inputs = await Inputs.make(join(folder, "inputs"), ["pull", "convert", "reinforce embed"])
+  inputs = await Inputs.make(join(folder, "inputs"), killed)
 }, 60_000)
 afterAll(async () => {
   await inputs[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true })
 })
 
-test.each<CommandName>(["pull", "convert", "reinforce embed"])("%s goes on to the right bytes", async (name) => {
+test.each(killed)("%s goes on to the right bytes", async (name) => {
   const report = await killAtRandom(inputs.command(name), { times: 2, seed: 2, folder, strayPatience: 10 })
   expect([...report.findings]).toEqual([])
   expect(report).toMatchObject({ runs: 2, right: 2, faults: { failed: 0, left: 0, wrong: 0, stray: 0 } })

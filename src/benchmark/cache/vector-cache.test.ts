@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process"
+import { createHash } from "node:crypto"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -53,6 +55,39 @@ test("every damaged byte is found, as is every missing one, and the file is remo
     writeFileSync(path, bytes.subarray(0, i))
     expect(await rowsOf(cache, "a"), `${i} bytes`).toBe(null)
   }
+})
+
+test("values that are not numbers are not used, whatever the digest says", async () => {
+  const cache = new VectorCache(folder)
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    await store(cache, "a", [1, 2, 3, 4])
+    const path = join(folder, readdirSync(folder)[0]!)
+    const body = readFileSync(path).subarray(0, -32)
+    body.writeFloatLE(value, body.length - 4)
+    writeFileSync(path, Buffer.concat([body, createHash("sha256").update(body).digest()]))
+    expect(await rowsOf(cache, "a")).toBe(null)
+    expect(readdirSync(folder)).toEqual([])
+  }
+})
+
+test.skipIf(process.platform === "win32")("a pipe in the place of a file does not hold the work up", async () => {
+  const cache = new VectorCache(folder)
+  await store(cache, "a", [1, 2])
+  await cache.storeRecords(["a"], [{}])
+  for (const name of readdirSync(folder)) {
+    rmSync(join(folder, name))
+    execFileSync("mkfifo", [join(folder, name)])
+  }
+  expect([await rowsOf(cache, "a"), await cache.records(["a"])]).toEqual([null, null])
+  await store(cache, "a", [3, 4])
+  expect(await rowsOf(cache, "a")).toEqual([1, 3, 4])
+})
+
+test("a file that another process removes to make room is read to its end", async () => {
+  await store(new VectorCache(folder), "a", [1, 2, 3, 4])
+  await using file = await new VectorCache(folder).vectors(["a"], 2)
+  rmSync(join(folder, readdirSync(folder)[0]!))
+  expect(await file!.all()).toEqual(Float32Array.of(1, 2, 3, 4))
 })
 
 test("records: whole, or not there", async () => {

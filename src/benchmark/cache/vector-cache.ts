@@ -7,7 +7,13 @@ import { readdir, rm, stat, utimes } from "node:fs/promises"
 import { join } from "node:path"
 import { messageOf, oneLine } from "../../core/errors.ts"
 import { isObject, jsonOrNull } from "../../core/json.ts"
-import { makeDirectory, readBytesIfThere, writeAtomically } from "../../host/files/files.ts"
+import {
+  makeDirectory,
+  nullIfMissing,
+  readBytesIfThere,
+  requireSmall,
+  writeAtomically,
+} from "../../host/files/files.ts"
 import { isStagingName } from "../../host/files/staging.ts"
 import { ownCacheDir } from "../../native/own-cache.ts"
 import { openVectorFile, type VectorFile, VectorWriter } from "./vector-file.ts"
@@ -37,7 +43,7 @@ export class VectorCache {
     private readonly options: VectorCacheOptions = {},
   ) {}
 
-  /** Null where it is not there, or is damaged; then it was removed. */
+  /** Null where it is not there, or is damaged; then it was removed. The caller disposes of it. */
   async vectors(key: CacheKey, width: number): Promise<VectorFile | null> {
     const path = this.path(key, "vectors")
     const found = await openVectorFile(path, width)
@@ -53,8 +59,8 @@ export class VectorCache {
 
   /** Vectors of `width` for a key: stored ones, or those that `make` gives, which are stored. */
   async vectorsOr(key: CacheKey, width: number, make: () => Promise<Float32Array>): Promise<Float32Array> {
-    const stored = await this.vectors(key, width)
-    if (stored) return stored.all()
+    await using stored = await this.vectors(key, width)
+    if (stored) return await stored.all()
     const made = await make()
     const writer = await this.writer(key, width)
     await writer.write(made)
@@ -65,7 +71,7 @@ export class VectorCache {
   /** Lines of JSON, checked as a whole; null where they are not there or are damaged. */
   async records(key: CacheKey): Promise<unknown[] | null> {
     const path = this.path(key, "records")
-    const bytes = await readBytesIfThere(path).catch(() => null)
+    const bytes = await readBytesIfThere(path, requireSmall(path, mostRecordBytes)).catch(() => null)
     const found = bytes && parseRecords(bytes)
     await (found ? touch(path) : rm(path, { force: true }).catch(() => {}))
     return found
@@ -93,10 +99,11 @@ export class VectorCache {
     const names = (await readdir(this.folder).catch(() => [])).filter((name) => !isStagingName(name) && own.test(name))
     const files = names.map(async (name) => {
       const path = join(this.folder, name)
-      const { size, mtimeMs } = await stat(path)
-      return { path, bytes: size, used: mtimeMs }
+      // Another process may make room at the same time.
+      const found = await stat(path).catch(nullIfMissing)
+      return found ? [{ path, bytes: found.size, used: found.mtimeMs }] : []
     })
-    return (await Promise.all(files)).sort((a, b) => b.used - a.used)
+    return (await Promise.all(files)).flat().sort((a, b) => b.used - a.used)
   }
 
   /** Null where the cache cannot be written: it is left alone then. */
@@ -115,6 +122,9 @@ export class VectorCache {
     return join(this.folder, `${createHash("sha256").update(JSON.stringify(key)).digest("hex")}.${kind}`)
   }
 }
+
+/** Texts of Node are not longer. */
+const mostRecordBytes = 2 ** 28
 
 const own = /^[0-9a-f]{64}\.(vectors|records)$/
 
@@ -170,7 +180,7 @@ function parseRecords(bytes: Uint8Array): unknown[] | null {
   const content = bytes.subarray(0, end)
   if (!isObject(last) || last.sha256 !== createHash("sha256").update(content).digest("hex")) return null
   const lines = Buffer.from(content).toString("utf8").split("\n").slice(0, -1)
-  return lines.map((line) => JSON.parse(line) as unknown)
+  return lines.map(jsonOrNull)
 }
 
 /** Its time says when it was used last. */

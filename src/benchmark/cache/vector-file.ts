@@ -3,10 +3,10 @@
  * vectors come, under a hidden name, and has its own name when it is complete.
  */
 import { createHash } from "node:crypto"
+import { constants } from "node:fs"
 import { type FileHandle, open, rename } from "node:fs/promises"
 import { dirname } from "node:path"
 import { assert } from "../../core/errors.ts"
-import { fileError } from "../../host/files/file-error.ts"
 import { discard, makeDirectory } from "../../host/files/files.ts"
 import { removeAbandonedOnce, stagingPath } from "../../host/files/staging.ts"
 
@@ -29,8 +29,13 @@ export class VectorWriter {
     await removeAbandonedOnce(dirname(path))
     const staging = stagingPath(path)
     const writer = new VectorWriter(path, staging, await open(staging, "wx"))
-    await writer.append(headerOf(width))
-    return writer
+    try {
+      await writer.append(headerOf(width))
+      return writer
+    } catch (error) {
+      await writer.abandon()
+      throw error
+    }
   }
 
   /** @param rows [any number, width] */
@@ -40,7 +45,7 @@ export class VectorWriter {
 
   /** The file has its name when this returns. */
   async commit(): Promise<void> {
-    await this.file.write(this.hash.digest())
+    await this.append(this.hash.digest(), false)
     await this.file.sync()
     await this.file.close()
     await rename(this.staging, this.path)
@@ -52,39 +57,30 @@ export class VectorWriter {
     await discard(this.staging)
   }
 
-  private async append(bytes: Uint8Array): Promise<void> {
-    this.hash.update(bytes)
+  private async append(bytes: Uint8Array, counts = true): Promise<void> {
+    if (counts) this.hash.update(bytes)
     for (let done = 0; done < bytes.length; ) done += (await this.file.write(bytes, done)).bytesWritten
   }
 }
 
-/** A file that was found whole. */
-export class VectorFile {
+/** A file that was found whole. It stays open, because another process may remove it to make room, or replace it. */
+export class VectorFile implements AsyncDisposable {
   constructor(
-    private readonly path: string,
+    private readonly file: FileHandle,
     readonly rows: number,
     readonly width: number,
   ) {}
 
-  /** All rows in order, some megabytes at a time. Throws UserError where the file is gone. */
+  /** All rows in order, some megabytes at a time. */
   async *blocks(): AsyncGenerator<Float32Array> {
-    const file = await open(this.path, "r").catch((error: unknown) => {
-      // Another process may have made room meanwhile.
-      throw fileError(error, "reading", this.path)
-    })
     const rowBytes = 4 * this.width
     const rowsAtOnce = Math.max(1, Math.floor(blockBytes / rowBytes))
-    try {
-      for (let row = 0; row < this.rows; row += rowsAtOnce) {
-        const count = Math.min(rowsAtOnce, this.rows - row)
-        const block = new Float32Array(count * this.width)
-        const bytes = new Uint8Array(block.buffer)
-        const read = await readAt(file, bytes, headerBytes + row * rowBytes)
-        assert(read === bytes.length, `${this.path} changed while it was read`)
-        yield block
-      }
-    } finally {
-      await file.close()
+    for (let row = 0; row < this.rows; row += rowsAtOnce) {
+      const block = new Float32Array(Math.min(rowsAtOnce, this.rows - row) * this.width)
+      const bytes = new Uint8Array(block.buffer)
+      const read = await readAt(this.file, bytes, headerBytes + row * rowBytes)
+      assert(read === bytes.length, "a file of vectors changed while it was read")
+      yield block
     }
   }
 
@@ -98,23 +94,30 @@ export class VectorFile {
     }
     return whole
   }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.file.close()
+  }
 }
 
-/** Null where there is no such file, or it is not whole. */
+/** Null where there is no such file, it is not whole, or has values that are not numbers: whoever wrote it, it is not used then. */
 export async function openVectorFile(path: string, width: number): Promise<VectorFile | null> {
-  const file = await open(path, "r").catch(() => null)
-  if (!file) return null
-  try {
-    const dataBytes = (await file.stat()).size - headerBytes - digestBytes
-    if (dataBytes < 0 || dataBytes % (4 * width) !== 0) return null
-    return (await isWhole(file, width, headerBytes + dataBytes))
-      ? new VectorFile(path, dataBytes / (4 * width), width)
-      : null
-  } catch {
-    return null
-  } finally {
-    await file.close()
-  }
+  const file = await open(path, readWithoutBlocking).catch(() => null)
+  const found = file && (await wholeFile(file, width).catch(() => null))
+  if (!found) await file?.close()
+  return found
+}
+
+/** Without this, opening a pipe that has no writer would block. */
+const readWithoutBlocking = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
+async function wholeFile(file: FileHandle, width: number): Promise<VectorFile | null> {
+  const found = await file.stat()
+  const dataBytes = found.size - headerBytes - digestBytes
+  if (!found.isFile() || dataBytes < 0 || dataBytes % (4 * width) !== 0) return null
+  return (await isWhole(file, width, headerBytes + dataBytes))
+    ? new VectorFile(file, dataBytes / (4 * width), width)
+    : null
 }
 
 async function isWhole(file: FileHandle, width: number, end: number): Promise<boolean> {
@@ -124,6 +127,12 @@ async function isWhole(file: FileHandle, width: number, end: number): Promise<bo
     const block = buffer.subarray(0, Math.min(blockBytes, end - at))
     if ((await readAt(file, block, at)) !== block.length) return false
     if (at === 0 && !headerOf(width).every((byte, i) => block[i] === byte)) return false
+    const values = new Float32Array(
+      buffer.buffer,
+      at === 0 ? headerBytes : 0,
+      (block.length - (at === 0 ? headerBytes : 0)) / 4,
+    )
+    if (!values.every(Number.isFinite)) return false
     hash.update(block)
     at += block.length
   }

@@ -28,10 +28,11 @@ export async function readAnswers(folder: string, key: string): Promise<Answers 
   if (dtype !== "I32" || shape.length !== 2 || columns < 2)
     throw new UserError(`${path} holds ${dtype} [${shape}], and answers are int32 [answers, 2 or more]`, again)
   const table = values as Int32Array
+  requireNumbers(table, path)
   const column = (at: number) => Int32Array.from({ length: count }, (_, i) => table[i * columns + at]!)
   return {
     labels: column(0),
-    right: Uint8Array.from(column(1)),
+    right: Uint8Array.from(column(1), (value) => (value > 0 ? 1 : 0)),
     predicted: columns > 2 ? column(2) : null,
     groups: await readGroups(join(folder, groupsFile(key)), count),
   }
@@ -42,7 +43,17 @@ async function readGroups(path: string, answers: number): Promise<Int32Array | n
   const { dtype, shape, values } = await readNpy(path)
   if (dtype !== "I32" || shape.length !== 1 || shape[0] !== answers)
     throw new UserError(`${path} holds ${dtype} [${shape}], and the groups of ${answers} answers were expected`, again)
+  requireNumbers(values as Int32Array, path)
   return values as Int32Array
+}
+
+/** Classes, groups and pictures are counted in lists of this length; a Jaccard index has a million steps. */
+const largestNumber = 1_000_000
+
+function requireNumbers(values: Int32Array, path: string): void {
+  const wrong = values.find((value) => value < -1 || value > largestNumber)
+  if (wrong !== undefined)
+    throw new UserError(`${path} holds ${wrong}, and numbers from -1 to ${largestNumber} were expected`, again)
 }
 
 const again = "delete the file, and evaluate the task again"

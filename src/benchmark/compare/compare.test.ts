@@ -175,6 +175,27 @@ test("answers that do not give the reported score, and settings that differ, are
   expect(tasks[0]!.cells.map((cell) => cell!.method)).toEqual(["binomial", "bootstrap"])
 })
 
+test("answers with numbers that no task has are refused, and not counted in lists of their length", async () => {
+  const path = writeRun("hostile", [{ key: "vtab/pets", labels, right: right(200) }])
+  const file = join(path, "answers", "vtab--pets.npy")
+  for (const [number, place] of [
+    [2 ** 31 - 1, 0],
+    [-2, 1],
+    [1_000_001, 0],
+  ] as const) {
+    const numbers = [[...labels], right(200)]
+    numbers[place]![7] = number
+    writeFileSync(file, int32Npy(numbers[0]!, numbers[1]!))
+    await expect(compareModels({ runs: [path] })).rejects.toThrow(`${file} holds ${number}, and numbers from -1 to`)
+  }
+})
+
+test("a line that nests without end is named", async () => {
+  const file = join(folder, "bomb.jsonl")
+  writeFileSync(file, `{"key":"a","metrics":${"[".repeat(100_000)}${"]".repeat(100_000)}}\n`)
+  await expect(compareModels({ runs: [file] })).rejects.toThrow(`${file}, line 1: it nests deeper than 128 levels`)
+})
+
 test("what is not a run, a result or a name is said in one line", async () => {
   const file = join(folder, "broken.jsonl")
   writeFileSync(file, '{"key":"a","metrics":{"acc1":NaN,"main_metric":0.5}}\n{"key":"b"}\n')

@@ -6,13 +6,13 @@ import { existsSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { basename, dirname, join, resolve } from "node:path"
 import { z } from "zod"
-import { messageOf, oneLine, quoted, UserError } from "../../core/errors.ts"
+import { oneLine, quoted, UserError } from "../../core/errors.ts"
 import { plainNumbers } from "../../core/json.ts"
 import { nearestNames } from "../../core/nearest.ts"
-import { parseExactJson } from "../../data/json-text.ts"
+import { parseExactJson, parseJson } from "../../data/json-text.ts"
 import { findPublished, type PublishedModel, publishedModels } from "../../evaluate/suite/published.ts"
-import { isDirectory, readBytes, readJson } from "../../host/files/files.ts"
-import type { TaskResult } from "../run/task-result.ts"
+import { isDirectory, readBytes, readJson, requireSmall } from "../../host/files/files.ts"
+import { type TaskResult, taskResultSchema } from "../run/task-result.ts"
 
 export interface ComparedModel {
   readonly name: string
@@ -107,47 +107,27 @@ async function modelOfRun(folder: string): Promise<ComparedModel> {
 
 // ----------------------------------------------------------------------------------------------------- results
 
-const line = z.object({
-  key: z.string().min(1),
-  dataset: z.string().optional(),
-  metrics: z.record(z.string(), z.number().nullable()),
-  details: z
-    .object({
-      kind: z.string(),
-      mainMetric: z.string().nullable(),
-      answers: z.int().nonnegative(),
-      images: z.int().nonnegative(),
-      classes: z.int().nullable(),
-      chance: z.number().nullable(),
-      seconds: z.number().default(0),
-      cachedImages: z.number().default(0),
-    })
-    .optional(),
-})
+/** A line has some kilobytes. */
+const mostBytes = 2 ** 27
 
 /** Reads lines of JSON; Python's NaN is null. Throws UserError that names the line. */
 export async function readResults(path: string): Promise<Map<string, TaskResult>> {
-  const lines = new TextDecoder().decode(await readBytes(path)).split("\n")
+  const lines = new TextDecoder().decode(await readBytes(path, requireSmall(path, mostBytes))).split("\n")
   const results = new Map<string, TaskResult>()
   for (const [i, text] of lines.entries()) {
     if (text.trim() === "") continue
-    const { key, dataset = key, metrics, details } = parseLine(text, `${path}, line ${i + 1}`)
-    results.set(key, { key, dataset, metrics, ...(details && { details }) })
+    const result = parseLine(text, `${path}, line ${i + 1}`)
+    results.set(result.key, result)
   }
   if (results.size === 0) throw new UserError(`${path} has no results`, expected)
   return results
 }
 
-function parseLine(text: string, where: string): z.output<typeof line> {
-  try {
-    const parsed = line.safeParse(withoutNaN(plainNumbers(parseExactJson(text))))
-    if (parsed.success) return parsed.data
-    const { path, message } = parsed.error.issues[0]!
-    throw new UserError(`${where} is not a result: ${oneLine(path.join("."))}: ${message}`, expected)
-  } catch (error) {
-    if (error instanceof UserError) throw error
-    throw new UserError(`${where} is not JSON: ${oneLine(messageOf(error))}`, expected)
-  }
+function parseLine(text: string, where: string): TaskResult {
+  const parsed = taskResultSchema.safeParse(withoutNaN(plainNumbers(parseJson(text, where, parseExactJson))))
+  if (parsed.success) return parsed.data
+  const { path, message } = parsed.error.issues[0]!
+  throw new UserError(`${where} is not a result: ${oneLine(path.join("."))}: ${message}`, expected)
 }
 
 function withoutNaN(value: unknown): unknown {

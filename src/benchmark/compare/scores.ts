@@ -85,7 +85,11 @@ function meanOfGroups(groups: Int32Array, right: Int32Array): Score {
 
 function worstOfGroups(groups: Int32Array, right: Int32Array, leftOut = -1): Score {
   const sharesOf = sharesOfGroups(groups, right)
-  return (weights) => Math.min(...sharesOf(weights).filter((share, group) => !Number.isNaN(share) && group !== leftOut))
+  return (weights) =>
+    sharesOf(weights).reduce(
+      (worst, share, group) => (share < worst && group !== leftOut ? share : worst),
+      Number.POSITIVE_INFINITY,
+    )
 }
 
 /** Over the classes that pictures show, as the suite has it; one that is never predicted has 0. */

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
+import { FullDisk } from "../../../test/full-disk.ts"
 import { tinyInfo, tinyModel } from "../../../test/tiny-model.ts"
 import { exportModel } from "../../export/export.ts"
 import { bench } from "./bench.ts"
@@ -152,4 +153,18 @@ test("the page: accuracy over latency here and on the phone, and what is foreign
   expect(towersAlone).toContain("changed by up to 31% within a row: this machine had other work")
   expect(towersAlone).not.toContain("<figure")
   expect(towersAlone).toContain("own-image")
+})
+
+test("a full disk is named, and is not taken for a processor that cannot compute", async ({ skip }) => {
+  using disk = FullDisk.mount(join(folder, "full"), 1)
+  if (!disk) return skip("mounting takes root's rights")
+  vi.stubEnv("TMPDIR", disk.path)
+  try {
+    const notes: string[] = []
+    await expect(quick({ say: (line) => notes.push(line) })).rejects.toThrow(/^disk full while writing /)
+    expect(notes).toEqual([])
+    expect(readdirSync(disk.path)).toEqual(["full"])
+  } finally {
+    vi.stubEnv("TMPDIR", folder)
+  }
 })

@@ -1,5 +1,5 @@
 /** The rows of a benchmark: each tower on each device, in each type, at each batch, as far as this machine computes it. */
-import { messageOf, UserError } from "../../core/errors.ts"
+import { EnvironmentError, messageOf, UserError } from "../../core/errors.ts"
 import type { ClipConfig } from "../../core/family/variants.ts"
 import { towers as towerNames } from "../../core/inference/manifest.ts"
 import type { ModelDtype, OnnxDtype } from "../../core/precision.ts"
@@ -33,6 +33,8 @@ export class Probes implements AsyncDisposable {
     try {
       this.opened.set(keyOf(device, dtype), await openProbe(device, dtype, folder, this.options))
     } catch (error) {
+      // A full disk is not a want of the processor.
+      if (error instanceof EnvironmentError) throw error
       const { cause = error } = error as Error
       this.options.note(`${dtype} on ${device} is left out, because it does not run here: ${messageOf(cause)}`)
     }

@@ -18,8 +18,8 @@ export interface BenchmarkDataset {
   readonly groups: readonly GroupColumn[] | null
   readonly shards: number
   /**
-   * What the pictures are, whatever the class names and templates: a hash over the shards' names, sizes and (where they are
-   * local files) times. Vectors of the same pictures can be used again.
+   * What the pictures are, whatever the class names and templates: a hash over the shards' names, sizes and times, or what a
+   * server says that changes with them (ETag). Vectors of the same pictures can be used again.
    */
   readonly identity: string
   /**

@@ -21,6 +21,9 @@ export function splitLines(text: string): string[] {
 /** Letters of a name or a template: a tokenizer takes 77 tokens, about 400 letters. */
 const longestLine = 10_000
 
+/** Each is encoded, and the vectors of all are in memory: published sets have up to 22,000 classes. */
+const mostLines = 1_000_000
+
 /**
  * Class names by index. Blank lines at the end are passed over.
  *
@@ -52,6 +55,7 @@ function linesOf(bytes: Uint8Array, file: string, what: string): string[] {
   const lines = splitLines(decodeText(bytes, file)).map((line) => line.trim())
   while (lines.at(-1) === "") lines.pop()
   if (lines.length === 0) throw new UserError(`${file} is empty`, `${what} were expected, one a line`)
+  if (lines.length > mostLines) throw new UserError(`${file} has ${lines.length} lines, more than ${mostLines}`)
   const long = lines.findIndex(({ length }) => length > longestLine)
   if (long < 0) return lines
   throw new UserError(`${file}, line ${long + 1} has ${lines[long]!.length} letters, more than ${longestLine}`)

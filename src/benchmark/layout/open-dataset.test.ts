@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import {
   cpSync,
   existsSync,
@@ -299,15 +300,17 @@ interface WebServer extends AsyncDisposable {
 }
 
 /** Serves the root; `refuse` gives the status of an answer without the file. */
-async function serve(refuse: (path: string) => number | null = () => null): Promise<WebServer> {
+async function serve(refuse: (path: string) => number | "nothing" | null = () => null): Promise<WebServer> {
   const log: string[] = []
   const server: Server = createServer(({ method, url }, response) => {
     log.push(`${method} ${url}`)
     const path = join(root, decodeURIComponent(url!))
     const status = refuse(url!) ?? (existsSync(path) ? null : 404)
+    if (status === "nothing") return
     if (status !== null) return void response.writeHead(status).end()
     const bytes = readFileSync(path)
-    response.writeHead(200, { "Content-Length": bytes.length }).end(method === "HEAD" ? "" : bytes)
+    const tag = `"${createHash("sha256").update(bytes).digest("hex")}"`
+    response.writeHead(200, { "Content-Length": bytes.length, ETag: tag }).end(method === "HEAD" ? "" : bytes)
   })
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   return {
@@ -369,6 +372,49 @@ test.each([
   expect(error.message.replaceAll(server.address, "ROOT")).toBe(message)
   expect(error instanceof EnvironmentError).toBe(isMachines)
   expect(readdirSync(copies)).toEqual([])
+})
+
+test("more classes than memory has room for are refused before one is encoded", async () => {
+  await birds()
+  write("birds/classnames.txt", "a\n".repeat(1_000_001))
+  expect(await messageOf(openDataset(root, "birds"))).toBe(
+    "ROOT/birds/classnames.txt has 1000001 lines, more than 1000000",
+  )
+})
+
+test("a row's folders stay below the root, as a path that is asked for does", async () => {
+  await birds("outside")
+  mkdirSync(join(root, "data"))
+  for (const task of ["../outside", { ...row, folders: ["../outside"] }, { ...row, folders: ["birds", ".."] }])
+    expect(await messageOf(openDataset(join(root, "data"), task))).toMatch(
+      /^"\.\.(\/outside)?" is not a path below ROOT/,
+    )
+})
+
+test("a shard that a server exchanged for one of the same size is another data set", async () => {
+  await birds()
+  await using server = await serve()
+  const identity = async () => (await openDataset(server.address, "birds", { storage: storage() })).identity
+  const before = await identity()
+  expect(await identity()).toBe(before)
+  const { size } = statSync(join(root, "birds/test/0.tar"))
+  await shard("birds/test/0.tar", { s0: { jpg: "p0", cls: "1" }, s1: { png: "p1", cls: "1" } })
+  expect(statSync(join(root, "birds/test/0.tar")).size).toBe(size)
+  expect(await identity()).not.toBe(before)
+})
+
+test("who stops the work does not wait for a server that says nothing", async () => {
+  await birds()
+  for (const silent of ["/birds/test/nshards.txt", "/birds/classnames.txt", "/birds/test/1.tar"]) {
+    const ending = new AbortController()
+    await using server = await serve((path) => {
+      if (path !== silent) return null
+      ending.abort(new Error("stopped"))
+      return "nothing"
+    })
+    const options = { storage: storage({ timeoutSeconds: 1000 }), signal: ending.signal }
+    await expect(openDataset(server.address, "birds", options), silent).rejects.toThrow("stopped")
+  }
 })
 
 test("a cut shard of a web server is named by its address", async () => {

@@ -42,10 +42,16 @@ export async function openDataset(
   { split = "test", storage = openStorage(), signal }: OpenDatasetOptions = {},
 ): Promise<BenchmarkDataset> {
   const row = typeof task === "string" ? null : task
-  for (const part of [split, ...(typeof task === "string" && task !== "." ? [task] : [])])
-    if (!isInside(part)) throw new UserError(`${quoted(part)} is not a path below ${root}`, "name a folder: my/birds")
   const folders = row ? row.folders : [task as string]
-  const files = new TaskFiles(await findFolder(rootOf(root), folders, split, storage), split, storage, signal)
+  // Rows of one's own data are made of what was asked for.
+  for (const part of [split, ...folders.filter((folder) => folder !== ".")])
+    if (!isInside(part)) throw new UserError(`${quoted(part)} is not a path below ${root}`, "name a folder: my/birds")
+  const files = new TaskFiles(
+    await orAborted(findFolder(rootOf(root), folders, split, storage), signal),
+    split,
+    storage,
+    signal,
+  )
   const kind = kindOf(await files.text("dataset_type.txt"), row, files.location)
   const shards = await files.shardCount()
   const texts = hasClasses(kind) ? await files.classTexts() : { classNames: null, templates: null }
@@ -71,9 +77,14 @@ function joined(folder: string, name: string): string {
   return name === "." ? folder : `${folder.replace(/\/$/, "")}/${name}`
 }
 
-async function findFolder(root: string, folders: readonly string[], split: string, storage: Storage): Promise<string> {
+/** Throws UserError where it is a folder of this machine that is not there. */
+export async function requireRoot(root: string): Promise<void> {
   if (isLocal(root) && !(await isDirectory(pathOf(root))))
     throw new UserError(`${root}: no such folder`, "check --data")
+}
+
+async function findFolder(root: string, folders: readonly string[], split: string, storage: Storage): Promise<string> {
+  await requireRoot(root)
   let refused: NoAccess | null = null
   let begun: string | null = null
   for (const folder of folders) {
@@ -114,6 +125,8 @@ interface Shard {
   readonly bytes: number | null
   /** Milliseconds; of files on this machine. */
   readonly modified?: number
+  /** Of files on other machines, where the server says it. */
+  readonly tag?: string | null
 }
 
 const mostShards = 1_000_000
@@ -170,14 +183,13 @@ class TaskFiles {
   }
 
   private async shard(i: number): Promise<Shard> {
-    this.signal?.throwIfAborted()
     const name = `${i}.tar`
     const url = this.at(`${this.split}/${name}`)
-    const found = await this.storage.stat(url).catch(unknownSize)
+    const found = await orAborted(this.storage.stat(url), this.signal).catch(unknownSize)
     if (!found)
       throw this.missing(`${this.split}/${name}`, `${this.split}/nshards.txt counts it: get it, or mend the number`)
     const modified = isLocal(url) ? { modified: (await stat(pathOf(url))).mtimeMs } : {}
-    return { name, url, bytes: found.bytes, ...modified }
+    return { name, url, ...found, ...modified }
   }
 
   /** Whether there is one shard more than are counted. */
@@ -186,8 +198,7 @@ class TaskFiles {
   }
 
   private async bytes(name: string): Promise<Uint8Array | null> {
-    this.signal?.throwIfAborted()
-    return this.storage.readBytes(this.at(name))
+    return orAborted(this.storage.readBytes(this.at(name)), this.signal)
   }
 
   private at(name: string): string {
@@ -200,6 +211,19 @@ class TaskFiles {
 }
 
 const templateFile = "zeroshot_classification_templates.txt"
+
+/** A server may take minutes to say nothing: who stops the work does not wait for it. */
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work
+  work.catch(() => {})
+  signal.throwIfAborted()
+  let stop = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason)
+    signal.addEventListener("abort", stop)
+  })
+  return Promise.race([work, aborted]).finally(() => signal.removeEventListener("abort", stop))
+}
 
 /** A server that does not say how long a file is may give it all the same. */
 function unknownSize(error: unknown): { bytes: null } {
@@ -322,7 +346,7 @@ class OpenedDataset implements BenchmarkDataset {
 /** Remote data are told by their address; data on this machine by the name of their folder, so that it may be moved. */
 function identityOf({ location, split }: TaskFiles, shards: readonly Shard[]): string {
   const place = isLocal(location) ? pathOf(location).split(/[/\\]/).at(-1) : location
-  const list = shards.map(({ name, bytes, modified }) => [name, bytes, modified ?? null])
+  const list = shards.map(({ name, bytes, modified, tag }) => [name, bytes, modified ?? tag ?? null])
   return createHash("sha256")
     .update(JSON.stringify([place, split, list]))
     .digest("hex")

@@ -97,3 +97,24 @@ test("an abort leaves nothing, and a size that shapes do not fill is refused", a
     "size is 47, expected a whole number from 48 to 20000",
   )
 })
+
+test("what was damaged or removed since is made again; a list that is none belongs to somebody else", async () => {
+  const place = await makeSelfSuite(join(folder, "damaged"), options)
+  const files = filesIn(place)
+  const shard = join(place, "self/colour/test/0.tar")
+  const spoil = [
+    () => rmSync(shard),
+    () => writeFileSync(shard, readFileSync(shard).fill(7, 5000, 5010)),
+    () => writeFileSync(join(place, "self/shape/classnames.txt"), "cat\n"),
+  ]
+  for (const damage of spoil) {
+    damage()
+    await makeSelfSuite(place, options)
+    expect(filesIn(place)).toEqual(files)
+  }
+  for (const list of [5, [5], ["../damaged/self"]]) {
+    const marker = { ...JSON.parse(readFileSync(join(place, "self-suite.json"), "utf8")), files: list }
+    writeFileSync(join(place, "self-suite.json"), JSON.stringify(marker))
+    await expect(makeSelfSuite(place, options)).rejects.toThrow(`${place} has other content`)
+  }
+})

@@ -2,10 +2,12 @@
  * A suite that needs no network: pictures of shapes (`data/scenes`) in the benchmark's own layout, with every kind of task that
  * the published suite has. The same seed and size give the same bytes.
  */
+import { createHash } from "node:crypto"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
+import { isInside } from "../../core/inside.ts"
 import { isObject, jsonOrNull } from "../../core/json.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { mapOrdered } from "../../data/parallel.ts"
@@ -39,7 +41,7 @@ export const selfSuiteDefaults = {
 type Resolved = SelfSuiteOptions & Required<Pick<SelfSuiteOptions, keyof typeof selfSuiteDefaults>>
 
 /**
- * Makes the suite where it is not there yet, in some seconds.
+ * Makes the suite where it is not there yet, or is not as it was made, in some seconds.
  *
  * @param folder null: in the user's cache
  * @returns the root of the tasks in `selfSuite`
@@ -51,7 +53,10 @@ export async function makeSelfSuite(folder: string | null = null, given: SelfSui
   if (!Number.isInteger(size) || size < smallest || size > largest)
     throw new UserError(`size is ${size}, expected a whole number from ${smallest} to ${largest}`)
   const root = folder ?? join(ownCacheDir(process.env), "self-suite", `v${version}-seed${seed}-size${size}`)
-  const isMade = async () => (await readMarker(root))?.id === idOf(options)
+  const isMade = async () => {
+    const marker = await readMarker(root)
+    return marker?.id === idOf(options) && marker.sha256 === (await digestOf(root, marker.files))
+  }
   // Several processes may read it at the same time.
   if (await isMade()) return root
   using _ = await lockPath(root, "mobileclip evaluate", signal)
@@ -60,10 +65,14 @@ export async function makeSelfSuite(folder: string | null = null, given: SelfSui
     root,
     async (staging) => {
       const files = await writeTasks(staging, await renderAll(options), options)
-      const marker = { format: markerFormat, id: idOf(options), files: [...files, markerFile] }
-      await writeAtomically(join(staging, markerFile), [`${JSON.stringify(marker, null, 2)}\n`])
+      const marker: Marker = { id: idOf(options), sha256: await digestOf(staging, files), files }
+      const text = JSON.stringify({ format: markerFormat, ...marker }, null, 2)
+      await writeAtomically(join(staging, markerFile), [`${text}\n`])
     },
-    async (old) => (await readMarker(old))?.files ?? [],
+    async (old) => {
+      const before = await readMarker(old)
+      return before ? [...before.files, markerFile] : []
+    },
   )
   return root
 }
@@ -106,7 +115,9 @@ const markerFormat = "mobileclip-self-suite"
 
 interface Marker {
   readonly id: string
-  /** All that was written. */
+  /** Of all files in their order: one that was damaged or removed since is made again. */
+  readonly sha256: string | null
+  /** All that was written beside it. */
   readonly files: readonly string[]
 }
 
@@ -114,7 +125,25 @@ interface Marker {
 async function readMarker(root: string): Promise<Marker | null> {
   const bytes = await readBytesIfThere(join(root, markerFile))
   const value = bytes && jsonOrNull(new TextDecoder().decode(bytes))
-  return isObject(value) && value.format === markerFormat ? (value as unknown as Marker) : null
+  if (!isObject(value) || value.format !== markerFormat) return null
+  const { id, sha256, files } = value
+  if (typeof id !== "string" || !Array.isArray(files) || !files.every(isPathInside)) return null
+  return { id, sha256: typeof sha256 === "string" ? sha256 : null, files }
+}
+
+function isPathInside(name: unknown): name is string {
+  return typeof name === "string" && isInside(name)
+}
+
+/** Null where a file is missing. */
+async function digestOf(root: string, files: readonly string[]): Promise<string | null> {
+  const hash = createHash("sha256")
+  for (const file of files) {
+    const bytes = await readBytesIfThere(join(root, file))
+    if (!bytes) return null
+    hash.update(`${file} ${bytes.length}\n`).update(bytes)
+  }
+  return hash.digest("hex")
 }
 
 function idOf({ seed, size }: Resolved): string {

@@ -1,5 +1,6 @@
 /** The vectors of a task's pictures for several models: from the cache where they are there, else from one pass over the data. */
 import { UserError } from "../../core/errors.ts"
+import { isObject, isSize, isSizes } from "../../core/json.ts"
 import { isSampled } from "../../evaluate/suite/quick.ts"
 import type { CacheKey, CacheWriter, VectorCache } from "../cache/vector-cache.ts"
 import type { VectorFile } from "../cache/vector-file.ts"
@@ -49,12 +50,16 @@ export async function passOver(
 ): Promise<Pass> {
   const stored = await findStored(dataset, takers, options)
   const missing = takers.filter((taker) => !stored?.files.has(taker))
-  const records = missing.length > 0 ? await encode(dataset, missing, options) : stored!.records
-  for (const [taker, file] of stored?.files ?? []) for await (const block of file.blocks()) taker.add(block)
-  return {
-    records,
-    pictures: pictureCount(records),
-    cached: new Set([...(stored?.files.keys() ?? [])].map(({ model }) => model)),
+  try {
+    const records = missing.length > 0 ? await encode(dataset, missing, options) : stored!.records
+    for (const [taker, file] of stored?.files ?? []) for await (const block of file.blocks()) taker.add(block)
+    return {
+      records,
+      pictures: pictureCount(records),
+      cached: new Set([...(stored?.files.keys() ?? [])].map(({ model }) => model)),
+    }
+  } finally {
+    for (const file of stored?.files.values() ?? []) await file[Symbol.asyncDispose]()
   }
 }
 
@@ -70,12 +75,13 @@ async function findStored(
   options: PassOptions,
 ): Promise<Stored | null> {
   const { cache } = options
-  const records = (await cache?.records(dataKey(dataset, options))) as PictureRecord[] | null | undefined
-  if (!cache || !records) return null
+  const records = await cache?.records(recordsKey(dataset, options))
+  if (!cache || !records?.every(isRecord)) return null
   const files = new Map<Taker, VectorFile>()
   for (const taker of takers) {
     const file = await cache.vectors(vectorKey(dataset, taker.model, options), taker.model.embedDim)
     if (file?.rows === pictureCount(records)) files.set(taker, file)
+    else await file?.[Symbol.asyncDispose]()
   }
   return { records, files }
 }
@@ -108,7 +114,7 @@ async function encode(
     }
     if (records.length === 0)
       throw new UserError(`${dataset.location} has no samples`, "expected pictures in its shards")
-    await cache?.storeRecords(dataKey(dataset, options), records)
+    await cache?.storeRecords(recordsKey(dataset, options), records)
     for (const writer of writers) await writer?.commit()
     return records
   } finally {
@@ -141,6 +147,29 @@ const recordsForm = "pictures 1"
 
 function dataKey({ identity }: BenchmarkDataset, { sampling, distinct }: PassOptions): CacheKey {
   return [recordsForm, identity, JSON.stringify(sampling), distinct ? "distinct" : "each"]
+}
+
+/** What is read of a sample depends on the kind of the data and on the groups, which may be mended beside the same shards. */
+function recordsKey(dataset: BenchmarkDataset, options: PassOptions): CacheKey {
+  return [...dataKey(dataset, options), dataset.kind, JSON.stringify(dataset.groups)]
+}
+
+/** Whether a line of the cache, which others may have written, is a record. */
+function isRecord(value: unknown): value is PictureRecord {
+  if (!isObject(value)) return false
+  const { key, label, texts, metadata, associations, pictures } = value
+  return (
+    typeof key === "string" &&
+    (label === null || isSize(label)) &&
+    isListOf(texts, (text) => typeof text === "string") &&
+    (metadata === null || isListOf(metadata, Number.isFinite)) &&
+    (associations === null || isListOf(associations, (each) => typeof each === "boolean")) &&
+    isSizes(pictures)
+  )
+}
+
+function isListOf(value: unknown, isPart: (part: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(isPart)
 }
 
 function vectorKey(dataset: BenchmarkDataset, model: EvaluatedModel, options: PassOptions): CacheKey {

@@ -2,19 +2,20 @@
 
 import { existsSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
-import { isInputError, UserError } from "../../core/errors.ts"
+import { UserError } from "../../core/errors.ts"
 import { published } from "../../core/family/published.ts"
 import { findVariant } from "../../core/family/variant-name.ts"
 import type { VariantName } from "../../core/family/variants.ts"
 import { manifestFile, parseManifest } from "../../core/inference/manifest.ts"
 import type { Teacher } from "../../core/inference/teacher.ts"
 import { openStorage } from "../../data/stores/open.ts"
+import type { Storage } from "../../data/stores/storage.ts"
 import { readJson } from "../../host/files/files.ts"
 import { onnxDtype, prepared, type RuntimeOptions } from "../../teachers/runtime.ts"
 import { openTeachers } from "../../teachers/teachers.ts"
 import { type FindOptions, findModelFiles, type ModelSource } from "../../weights/find-model.ts"
 import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
-import { NoTask, openDataset } from "../layout/open-dataset.ts"
+import { NoTask, openDataset, requireRoot } from "../layout/open-dataset.ts"
 import { makeSelfSuite } from "../layout/self-suite.ts"
 import { defaultDecodeThreads, type EvaluateOptions, type EvaluationReport, evaluate } from "./evaluate.ts"
 import { type ModelFacts, noFacts } from "./evaluated-model.ts"
@@ -49,11 +50,15 @@ export interface SuiteReport extends EvaluationReport {
  */
 export async function evaluateSuite(options: EvaluateSuiteOptions): Promise<SuiteReport> {
   const { models, suite, tasks: keys, data: given, signal, ...rest } = options
+  if (given !== undefined) await requireRoot(given)
   const sources: ModelSource[] = []
   for (const name of models) sources.push(await sourceOf(name, options))
   const data = await rootOf(options)
-  const open = opener(data, signal)
-  const rows = keys?.length ? await tasksNamed(keys, data, findOwn(data, signal)) : suiteNamed(suite ?? "datacomp")
+  const storage = openStorage(rest.say ? { onRetry: rest.say } : {})
+  const open = opener(data, storage, signal)
+  const rows = keys?.length
+    ? await tasksNamed(keys, data, findOwn(data, storage, signal))
+    : suiteNamed(suite ?? "datacomp")
   const name = keys?.length ? "own" : (suite ?? "datacomp")
   const teachers = await openTeachers(sources, options)
   try {
@@ -88,8 +93,7 @@ async function rootOf({ data, suite, tasks, startProgress, signal }: EvaluateSui
   throw new UserError("an evaluation needs data", "name their root with --data, or use --suite self, which needs none")
 }
 
-function opener(root: string, signal: AbortSignal | undefined) {
-  const storage = openStorage()
+function opener(root: string, storage: Storage, signal: AbortSignal | undefined) {
   return async (task: EvaluationTask, split: string): Promise<BenchmarkDataset | null> => {
     try {
       return await openDataset(root, task, { split, storage, ...(signal && { signal }) })
@@ -101,13 +105,14 @@ function opener(root: string, signal: AbortSignal | undefined) {
 }
 
 /** Data that are there and not in order are a failure of their task, which is found again when it is opened. */
-function findOwn(root: string, signal: AbortSignal | undefined) {
+function findOwn(root: string, storage: Storage, signal: AbortSignal | undefined) {
   return async (key: string): Promise<Pick<BenchmarkDataset, "kind"> | null> => {
     try {
-      return await openDataset(root, key, signal ? { signal } : {})
+      return await openDataset(root, key, { storage, ...(signal && { signal }) })
     } catch (error) {
       if (error instanceof NoTask) return null
-      if (isInputError(error)) return { kind: "classification" }
+      // A server's refusal too is a failure of this task alone.
+      if (error instanceof UserError) return { kind: "classification" }
       throw error
     }
   }

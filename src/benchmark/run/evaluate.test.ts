@@ -1,8 +1,20 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { createHash } from "node:crypto"
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { FakeModel, type FakeSample, failing, fakeDataset, fakeTask } from "../../../test/fake-benchmark.ts"
+import { UserError } from "../../core/errors.ts"
 import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
 import { defaultDecodeThreads, type EvaluateOptions, evaluate } from "./evaluate.ts"
 import type { EvaluationTask } from "./job.ts"
@@ -429,6 +441,104 @@ describe("kept vectors", () => {
     await run(await threeTasks((data) => ({ ...data, samples: () => failing(data.samples()) })), { cache })
     expect(readdirSync(cache).filter((name) => /^\.|records/.test(name))).toHaveLength(2)
   })
+})
+
+describe("what others wrote", () => {
+  const one = (key: string, more: object = {}) => JSON.stringify({ key, metrics: { acc1: 0.5 }, ...more })
+  const refusal = async (out: string) => {
+    const error = await run(await threeTasks(), { out }).catch((error: unknown) => error)
+    expect(error).toBeInstanceOf(UserError)
+    return (error as Error).message.replaceAll(folder, "DIR")
+  }
+
+  test.each([
+    ["without a line end", one("mine")],
+    ["with a line and a half", `${one("mine")}\n${one("yours")}`],
+  ])("results %s that no run wrote stay as they are", async (_, text) => {
+    mkdirSync(at("run"))
+    writeFileSync(at("run", "results.jsonl"), text)
+    expect(await refusal(at("run"))).toBe("DIR/run has a results.jsonl that no run of evaluate wrote")
+    expect(readFileSync(at("run", "results.jsonl"), "utf8")).toBe(text)
+    expect(readdirSync(at("run"))).toEqual(["results.jsonl"])
+  })
+
+  test.each([
+    ["details without their parts", one("a", { details: {} })],
+    ["a score in words", one("a", { metrics: { acc1: "good" } })],
+    ["a score that is not a number", '{"key": "a", "metrics": {"acc1": NaN}}'],
+    ["a list", "[]"],
+  ])("%s: the line is named, and stays", async (_, line) => {
+    await run(await threeTasks(), { out: at("run") })
+    const text = `${line}\n${readFileSync(at("run", "results.jsonl"), "utf8")}`
+    writeFileSync(at("run", "results.jsonl"), text)
+    expect(await refusal(at("run"))).toBe("DIR/run/results.jsonl, line 1 is not a task's result")
+    expect(readFileSync(at("run", "results.jsonl"), "utf8")).toBe(text)
+  })
+
+  test("settings that nest without end are one line", async () => {
+    await run(await threeTasks(), { out: at("run") })
+    const path = at("run", "evaluation.json")
+    const text = readFileSync(path, "utf8").replace(
+      '"settings": {}',
+      `"settings": ${"[".repeat(100_000)}${"]".repeat(100_000)}`,
+    )
+    writeFileSync(path, text)
+    expect(await refusal(at("run"))).toBe("DIR/run/evaluation.json: it nests deeper than 128 levels")
+  })
+
+  test.skipIf(process.platform === "win32")("a pipe is refused, and does not hold the work up", async () => {
+    mkdirSync(at("run"))
+    execFileSync("mkfifo", [at("run", "results.jsonl")])
+    expect(await refusal(at("run"))).toMatch(/^DIR\/run\/results\.jsonl is a pipe/)
+  })
+
+  test.each([
+    ["null", "null"],
+    ["a label in words", '{"key":"x","label":"cat","texts":[],"metadata":null,"associations":null,"pictures":[0]}'],
+    ["a place that is not one", '{"key":"x","label":0,"texts":[],"metadata":null,"associations":null,"pictures":[-1]}'],
+    ["no texts", '{"key":"x","label":0,"metadata":null,"associations":null,"pictures":[0]}'],
+  ])("kept records of %s, with the right digest, are read again", async (_, line) => {
+    const cache = at("cache")
+    await run(await threeTasks(), { cache })
+    for (const name of readdirSync(cache).filter((name) => name.endsWith(".records"))) {
+      const lines = readFileSync(at("cache", name), "utf8").trim().split("\n").slice(1, -1)
+      const content = [line, ...lines].map((each) => `${each}\n`).join("")
+      const sha256 = createHash("sha256").update(content).digest("hex")
+      writeFileSync(at("cache", name), `${content}${JSON.stringify({ records: lines.length + 1, sha256 })}\n`)
+    }
+    const model = compass()
+    const report = await run(await threeTasks(), { cache, models: [model] })
+    expect([report.failures, model.encodedImages]).toEqual([[], 21])
+  })
+
+  test("samples are read again where the data are of another kind now, or have groups", async () => {
+    const [cache, samples] = [at("cache"), [{ pictures: [0], label: 0, texts: ["0"] }]]
+    const classes = { classNames: ["0", "90"], templates: ["{c}"] }
+    const reads = async (more: Partial<BenchmarkDataset>) => {
+      const data = await fakeDataset(samples, { ...classes, ...more })
+      await run({ fake: { task: { kind: "classification", mainMetric: "acc1" }, data } }, { cache })
+      return data.reads
+    }
+    expect([await reads({}), await reads({})]).toEqual([1, 0])
+    expect(await reads({ groups: [{ name: "place", groups: ["lake"] }] })).toBe(1)
+    expect(await reads({ kind: "retrieval" })).toBe(1)
+  })
+})
+
+test("texts without a direction are an error, as pictures are", async () => {
+  const model = new FakeModel(
+    "overflow",
+    2,
+    () => [1, 0],
+    () => [Number.NaN, 1],
+  )
+  const tasks = await threeTasks()
+  const { failures } = await run(tasks, { models: [model] })
+  expect(failures.map(({ reason }) => reason)).toEqual(
+    Object.keys(tasks).map(() =>
+      expect.stringMatching(/^overflow gave (class|text) 1 of a batch a vector without a direction/),
+    ),
+  )
 })
 
 test("a share of the samples is spread over the data where its size is known", async () => {

@@ -58,9 +58,13 @@ export interface ModelFacts {
 
 export const noFacts: ModelFacts = { variant: null, parameters: null, latencyMs: null, licence: null, trainedOn: null }
 
-/** Throws UserError for rows that have no direction: their cosines would be zeros, or not numbers. */
-export function unitVectors(vectors: Float32Array, { embedDim, name }: TextEncoder, what: string): Float32Array {
-  const unit = l2Normalize(vectors, embedDim)
+/** Rows of unit length. Throws UserError as `requireDirections` does. */
+export function unitVectors(vectors: Float32Array, model: TextEncoder, what: string): Float32Array {
+  return requireDirections(l2Normalize(vectors, model.embedDim), model, what)
+}
+
+/** Unit vectors as they are. Throws UserError for rows that have no direction: their cosines would be zeros, or not numbers. */
+export function requireDirections(unit: Float32Array, { embedDim, name }: TextEncoder, what: string): Float32Array {
   for (let row = 0; row < unit.length; row += embedDim) {
     let squares = 0
     for (let i = row; i < row + embedDim; i++) squares += unit[i]! * unit[i]!

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 import { type LabelOptions as EncodeOptions, labelVectors } from "../../core/text/prompts.ts"
 import type { VectorCache } from "../cache/vector-cache.ts"
 import type { EvaluatedModel } from "./evaluated-model.ts"
-import { cacheIdentity } from "./evaluated-model.ts"
+import { cacheIdentity, requireDirections } from "./evaluated-model.ts"
 
 export interface LabelOptions extends EncodeOptions {
   readonly cache: VectorCache | null
@@ -16,7 +16,7 @@ export async function classifierOf(
   templates: readonly string[],
   options: LabelOptions,
 ): Promise<Float32Array> {
-  const make = () => labelVectors(model, classNames, templates, options)
+  const make = async () => requireDirections(await labelVectors(model, classNames, templates, options), model, "class")
   if (!options.cache) return make()
   const prompts = createHash("sha256")
     .update(JSON.stringify([classNames, templates]))

@@ -3,15 +3,17 @@
  * shape of the published files; `answers/<key>.npy`; and `evaluation.json`, which says what the results are of.
  */
 import { existsSync } from "node:fs"
-import { open, readFile, truncate } from "node:fs/promises"
+import { open, truncate } from "node:fs/promises"
 import { join } from "node:path"
 import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import { isObject, jsonOrNull } from "../../core/json.ts"
+import { decodeText } from "../../core/text/decode-text.ts"
+import { parseJson } from "../../data/json-text.ts"
 import { fileError } from "../../host/files/file-error.ts"
-import { makeDirectory, readJson, writeAtomically } from "../../host/files/files.ts"
+import { makeDirectory, readBytes, readBytesIfThere, requireSmall, writeAtomically } from "../../host/files/files.ts"
 import type { AnswerTable } from "./answer-table.ts"
 import type { ModelFacts } from "./evaluated-model.ts"
-import type { TaskResult } from "./task-result.ts"
+import { type TaskResult, taskResultSchema } from "./task-result.ts"
 
 export const resultsFile = "results.jsonl"
 export const evaluationFile = "evaluation.json"
@@ -38,20 +40,29 @@ export class ResultsFolder {
   private constructor(
     readonly path: string,
     private readonly results: TaskResult[],
+    /** Of `results.jsonl`, which ends with a whole line. */
+    private bytes: number,
   ) {}
 
   /**
    * The folder of results so far. A line that was cut off is removed, and its task is done again. A folder without results
    * belongs to nobody.
    *
-   * @throws UserError where it holds results of another model, other data or other settings, or something else
+   * @throws UserError where it holds results of another model, other data or other settings, or something else: then nothing
+   *   of it is touched
    */
   static async open(path: string, evaluation: EvaluationFile): Promise<ResultsFolder> {
-    const results = await readWholeLines(join(path, resultsFile))
+    const file = join(path, resultsFile)
+    const text = (await readBytesIfThere(file, requireSmall(file, mostResultBytes))) ?? new Uint8Array()
+    const end = text.lastIndexOf(10) + 1
+    const results = wholeLines(decodeText(text.subarray(0, end), file), file)
     if (results.length > 0) await requireSame(path, evaluation)
+    else if (text.length > 0) await foundEvaluation(path)
     await makeDirectory(join(path, "answers"))
     await writeAtomically(join(path, evaluationFile), [`${JSON.stringify(evaluation, null, 2)}\n`])
-    return new ResultsFolder(path, results)
+    const folder = new ResultsFolder(path, results, end)
+    if (end < text.length) await folder.cutOff()
+    return folder
   }
 
   /** In the order in which they were made. */
@@ -66,19 +77,34 @@ export class ResultsFolder {
   /** The answers are there when the line is, and the line is on the disk when this returns. */
   async add(result: TaskResult, answers: AnswerTable | null): Promise<void> {
     if (answers) await this.writeAnswers(result.key, answers)
+    const line = Buffer.from(`${JSON.stringify(result)}\n`)
+    await this.append(line)
+    this.bytes += line.length
+    this.results.push(result)
+  }
+
+  /** A disk that is nearly full takes a part of a line, which does not stay. */
+  private async append(line: Uint8Array): Promise<void> {
     const path = join(this.path, resultsFile)
     try {
       const file = await open(path, "a")
       try {
-        await file.writeFile(`${JSON.stringify(result)}\n`)
+        await file.writeFile(line)
         await file.sync()
       } finally {
         await file.close()
       }
     } catch (error) {
+      await this.cutOff().catch(() => {})
       throw fileError(error, "writing", path)
     }
-    this.results.push(result)
+  }
+
+  private async cutOff(): Promise<void> {
+    const path = join(this.path, resultsFile)
+    await truncate(path, this.bytes).catch((error: unknown) => {
+      throw fileError(error, "writing", path)
+    })
   }
 
   private async writeAnswers(key: string, { answers, columns, values, groups }: AnswerTable): Promise<void> {
@@ -88,23 +114,20 @@ export class ResultsFolder {
   }
 }
 
-async function readWholeLines(path: string): Promise<TaskResult[]> {
-  if (!existsSync(path)) return []
-  const bytes = await readFile(path).catch((error: unknown) => {
-    throw fileError(error, "reading", path)
-  })
-  const end = bytes.lastIndexOf(10) + 1
-  if (end < bytes.length) await truncate(path, end)
-  const lines = bytes.subarray(0, end).toString("utf8").split("\n").slice(0, -1)
+/** A line has some kilobytes. */
+const mostResultBytes = 2 ** 27
+
+function wholeLines(text: string, path: string): TaskResult[] {
+  const lines = text.split("\n").slice(0, -1)
   return lines.map((line, i) => {
-    const result = jsonOrNull(line)
-    if (isObject(result) && typeof result.key === "string" && isObject(result.metrics))
-      return result as unknown as TaskResult
+    const { data } = taskResultSchema.safeParse(jsonOrNull(line))
+    if (data) return data
     throw new UserError(`${path}, line ${i + 1} is not a task's result`, "remove the line, and its task is done again")
   })
 }
 
-async function requireSame(folder: string, { model, data, settings }: EvaluationFile): Promise<void> {
+/** What `evaluation.json` says. Throws UserError where there is none: the results are not ours. */
+async function foundEvaluation(folder: string) {
   const path = join(folder, evaluationFile)
   if (!existsSync(path)) {
     throw new UserError(
@@ -112,9 +135,15 @@ async function requireSame(folder: string, { model, data, settings }: Evaluation
       "choose another folder with --out",
     )
   }
-  const found = await readJson(path, "what an evaluation is of")
+  const found = parseJson(decodeText(await readBytes(path, requireSmall(path, mostResultBytes)), path), path)
   if (!isObject(found) || found.format !== "mobileclip-evaluation" || !isObject(found.model))
     throw new UserError(`${path} does not say what an evaluation is of`, "choose another folder with --out")
+  return { ...found, model: found.model }
+}
+
+async function requireSame(folder: string, { model, data, settings }: EvaluationFile): Promise<void> {
+  const found: Readonly<Record<string, unknown>> & { model: Readonly<Record<string, unknown>> } =
+    await foundEvaluation(folder)
   const differences = [
     ...(found.model.identity === model.identity ? [] : [`of the model ${quoted(String(found.model.name))}`]),
     ...(found.data === data ? [] : [`on ${quoted(String(found.data))}`]),

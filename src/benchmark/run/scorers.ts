@@ -14,7 +14,7 @@ import type { TaskAnswers } from "../../evaluate/metrics/task-metrics.ts"
 import type { TaskKind } from "../../evaluate/suite/suite-task.ts"
 import type { GroupColumn } from "../layout/benchmark-dataset.ts"
 import type { PictureRecord } from "../pictures/encode-pictures.ts"
-import type { EvaluatedModel } from "./evaluated-model.ts"
+import { type EvaluatedModel, requireDirections } from "./evaluated-model.ts"
 import { classifierOf, type LabelOptions } from "./label-classifier.ts"
 
 /** What a task asks, with the class names and templates that hold for this run. */
@@ -301,7 +301,7 @@ async function captionVectors(
   for (let from = 0; from < texts.length; from += textsAtOnce) {
     signal?.throwIfAborted()
     const block = texts.slice(from, from + textsAtOnce)
-    vectors.set(await textVectors(model, block), from * model.embedDim)
+    vectors.set(requireDirections(await textVectors(model, block), model, "text"), from * model.embedDim)
     onPrompts?.(from + block.length, texts.length)
   }
   return vectors

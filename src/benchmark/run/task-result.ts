@@ -1,5 +1,7 @@
 /** What one task gave for one model: a line of `results.jsonl`, in the shape of the published result files. */
 
+import { z } from "zod"
+
 /** Metrics are 0..1 or counts; null where a metric is not defined (acc5 of four classes, a group without pictures). */
 export type Metrics = Readonly<Record<string, number | null>>
 
@@ -26,3 +28,26 @@ export interface TaskDetails {
   /** Pictures whose vectors were taken from the cache. */
   readonly cachedImages: number
 }
+
+/** What a line must be, whoever wrote it. */
+export const taskResultSchema = z
+  .object({
+    key: z.string().min(1),
+    dataset: z.string().optional(),
+    metrics: z.record(z.string(), z.number().nullable()),
+    details: z
+      .object({
+        kind: z.string(),
+        mainMetric: z.string().nullable(),
+        answers: z.int().nonnegative(),
+        images: z.int().nonnegative(),
+        classes: z.int().nullable(),
+        chance: z.number().nullable(),
+        seconds: z.number().default(0),
+        cachedImages: z.number().default(0),
+      })
+      .optional(),
+  })
+  .transform(
+    ({ key, dataset = key, metrics, details }): TaskResult => ({ key, dataset, metrics, ...(details && { details }) }),
+  )

@@ -1,4 +1,6 @@
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
@@ -172,3 +174,59 @@ test("wrong usage", async () => {
   expect(await run("--model", at("first"))).toMatchObject({ code: 1, err: expect.stringContaining("needs data") })
   expect((await run("--help")).out).toMatch(/--suite self.*no data needed/s)
 })
+
+test("a root that is not there is one line, before anything is written", async () => {
+  const { code, err } = await run("--model", at("first"), ...quiet, "--data", at("nowhere"), "--out", at("nothing"))
+  expect({ code, err }).toEqual({ code: 1, err: "mobileclip: DIR/nowhere: no such folder\n  check --data\n" })
+  expect(existsSync(at("nothing"))).toBe(false)
+})
+
+test("a task's path does not lead out of the root; the tasks beside it are done", async () => {
+  const tasks = ["--task", "../self/self/shape", "--task", "shape"]
+  const { code, out, err } = await run("--model", at("first"), ...quiet, "--data", at("self", "self"), ...tasks)
+  expect(code).toBe(3)
+  expect(out).toMatch(/^shape +acc1 /m)
+  expect(err).toMatch(
+    /^mobileclip: \.\.\/self\/self\/shape: "\.\.\/self\/self\/shape" is not a path below DIR\/self\/self /,
+  )
+})
+
+test("a server that refuses a shard of one's own task fails that task alone", async () => {
+  await using server = await shapesBehind("/refused/test/0.tar")
+  const tasks = ["--task", "refused", "--task", "shape"]
+  const { code, out, err } = await run(
+    "--model",
+    at("first"),
+    ...quiet,
+    "--no-cache",
+    "--data",
+    server.address,
+    ...tasks,
+  )
+  expect(out).toMatch(/^shape +acc1 /m)
+  expect({ code, err: err.replaceAll(server.address, "SERVER") }).toEqual({
+    code: 3,
+    err: expect.stringMatching(
+      /^mobileclip: refused: SERVER\/refused\/test\/0\.tar: no access \(403\).*\n.*1 of 2 tasks failed/,
+    ),
+  })
+})
+
+/** Serves the suite's shapes as `refused` and as `shape`. */
+async function shapesBehind(refused: string) {
+  const server = createServer(({ url, method }, response) => {
+    const path = at("self", "self", url!.replace(/^\/refused/, "/shape"))
+    if (url === refused) return void response.writeHead(403).end()
+    if (!existsSync(path)) return void response.writeHead(404).end()
+    const bytes = readFileSync(path)
+    response.writeHead(200, { "Content-Length": bytes.length }).end(method === "HEAD" ? "" : bytes)
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  return {
+    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}

@@ -176,13 +176,13 @@ test("an abort ends the transfer and leaves nothing", async () => {
 })
 
 test("sizes by HEAD or by a byte, small files whole, null for none", async () => {
-  expect(await storage().stat(`${address}/0.tar`)).toEqual({ bytes: 300_000 })
+  expect(await storage().stat(`${address}/0.tar`)).toEqual({ bytes: 300_000, tag: `"${sha256}"` })
   faults = [{ noHead: true }]
-  expect(await storage().stat(`${address}/0.tar`)).toEqual({ bytes: 300_000 })
+  expect(await storage().stat(`${address}/0.tar`)).toEqual({ bytes: 300_000, tag: `"${sha256}"` })
   expect(log.at(-1)).toBe("GET bytes=0-0")
   for (const status of [400, 401, 403, 501]) {
     faults = [{ status }]
-    expect(await storage().stat(`${address}/0.tar?X-Amz-Signature=0a`)).toEqual({ bytes: 300_000 })
+    expect(await storage().stat(`${address}/0.tar?X-Amz-Signature=0a`)).toEqual({ bytes: 300_000, tag: `"${sha256}"` })
     expect(log.slice(-2)).toEqual(["HEAD all", "GET bytes=0-0"])
   }
   faults = [{ status: 403 }, { status: 403 }]
@@ -210,7 +210,7 @@ test("the hub's datasets and models are read, listed, and the token stays with t
   expect(hub.downloads.map(({ authorization }) => authorization)).toEqual([null, null])
   expect(hub.log[0]!.path).toBe("/datasets/apple/DR/resolve/main/shards/00000.tar")
   expect(await mine.list("hf://datasets/apple/DR/shards")).toEqual(["00000.tar", "00001.tar"])
-  expect(await mine.stat("hf://apple/DR/shards/00001.tar")).toEqual({ bytes: 5 })
+  expect(await mine.stat("hf://apple/DR/shards/00001.tar")).toEqual({ bytes: 5, tag: null })
   expect(await mine.readBytes("hf://apple/DR/none")).toBe(null)
   await expect(mine.fetch("hf://apple/DR")).rejects.toThrow("names a repository and no file in it")
   await expect(mine.fetch("hf://apple")).rejects.toThrow("is not an address on the hub")

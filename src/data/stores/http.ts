@@ -5,7 +5,14 @@ import { failuresOf, NetworkFailure, Watchdog, withRetries } from "../../host/ne
 import { fetchFollowing } from "../../host/network/redirects.ts"
 import { download, type RemotePart } from "./download.ts"
 import { mostBytesWhole, retriesOf, type StoreSettings } from "./options.ts"
-import { type LocalFile, NoAccess, type Storage, type TransferOptions, type Written } from "./storage.ts"
+import {
+  type FileFacts,
+  type LocalFile,
+  NoAccess,
+  type Storage,
+  type TransferOptions,
+  type Written,
+} from "./storage.ts"
 
 /** A file at an address. */
 export interface HttpFile {
@@ -28,7 +35,7 @@ export class HttpStorage implements Storage {
     return readHttp(plain(url), this.settings)
   }
 
-  stat(url: string): Promise<{ bytes: number } | null> {
+  stat(url: string): Promise<FileFacts | null> {
     return statHttp(plain(url), this.settings)
   }
 
@@ -71,19 +78,19 @@ export function readHttp(file: HttpFile, settings: StoreSettings): Promise<Uint8
 }
 
 /** Asks by HEAD, or by a GET of one byte where a server refuses HEAD: it does not know it, or the address is signed for GET alone. */
-export function statHttp(file: HttpFile, settings: StoreSettings): Promise<{ bytes: number } | null> {
-  return asking(file, settings, async (signal) => ({ bytes: await sizeOf(file, signal) }))
+export function statHttp(file: HttpFile, settings: StoreSettings): Promise<FileFacts | null> {
+  return asking(file, settings, (signal) => factsOf(file, signal))
 }
 
 const refusalsOfHead = [400, 401, 403, 405, 501]
 
-async function sizeOf(file: HttpFile, signal: AbortSignal): Promise<number> {
+async function factsOf(file: HttpFile, signal: AbortSignal): Promise<FileFacts> {
   const head = await request(file, { method: "HEAD", signal }, refusalsOfHead)
-  if (head.ok && lengthOf(head) !== null) return lengthOf(head)!
+  if (head.ok && lengthOf(head) !== null) return { bytes: lengthOf(head)!, tag: tagOf(head) }
   const part = await request(file, { headers: { Range: "bytes=0-0" }, signal }, [416])
   await part.body?.cancel()
   const size = part.status === 200 ? lengthOf(part) : rangeOf(part).size
-  if (size !== null) return size
+  if (size !== null) return { bytes: size, tag: tagOf(part) }
   throw new UserError(`${file.url}: the server does not say how long the file is`, "copy it first")
 }
 
@@ -115,7 +122,7 @@ async function openFrom(file: HttpFile, offset: number, tag: string | null, sign
   const found = tagOf(response)
   const body = response.body ?? []
   // Without the length, nothing tells when the file is complete.
-  const whole = async () => lengthOf(response) ?? (await sizeOf(file, signal))
+  const whole = async () => lengthOf(response) ?? (await factsOf(file, signal)).bytes
   if (response.status === 200) return { offset: 0, size: await whole(), tag: found, body }
   const { first, size } = rangeOf(response)
   if (response.status === 206 && first !== null && size !== null) return { offset: first, size, tag: found, body }

@@ -8,7 +8,7 @@ import { listingFetch } from "../../host/network/bounded.ts"
 import { isNetworkError, withRetries } from "../../host/network/network.ts"
 import { fetchHttp, type HttpFile, NoSuchFile, readHttp, readOnly, request, statHttp } from "./http.ts"
 import { retriesOf, type StoreSettings } from "./options.ts"
-import type { LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
+import type { FileFacts, LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 interface HubPath {
   readonly type: "dataset" | "model" | "space"
@@ -30,7 +30,7 @@ export class HubStorage implements Storage {
     return readHttp(this.fileOf(url), this.settings)
   }
 
-  async stat(url: string): Promise<{ bytes: number } | null> {
+  async stat(url: string): Promise<FileFacts | null> {
     return statHttp(this.fileOf(url), this.settings)
   }
 

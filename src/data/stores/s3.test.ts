@@ -99,7 +99,10 @@ test("objects are put, read, listed, removed", async () => {
   expect(await store.put("s3://data/out/00001.tar", [content])).toEqual({ bytes: 300_000, sha256 })
   await store.put("s3://data/out/deep/a b.json", [Buffer.from("{}")])
   await store.put("s3://data/other/x", [])
-  expect(await store.stat("s3://data/out/00001.tar")).toEqual({ bytes: 300_000 })
+  expect(await store.stat("s3://data/out/00001.tar")).toEqual({
+    bytes: 300_000,
+    tag: expect.stringMatching(/^"[0-9a-f]{32}"$/),
+  })
   expect(Buffer.from((await store.readBytes("s3://data/out/deep/a b.json"))!).toString()).toBe("{}")
   expect(await store.list("s3://data/out")).toEqual(["00001.tar", "deep/a b.json"])
   expect(await store.list("s3://data/out/")).toEqual(["00001.tar", "deep/a b.json"])
@@ -163,7 +166,10 @@ test.each([
   ]
   expect(await storage().put("s3://data/again.tar", [content])).toEqual({ bytes: 300_000, sha256 })
   expect(log).toEqual(["PUT", "PUT", "PUT"])
-  expect(await storage().stat("s3://data/again.tar")).toEqual({ bytes: 300_000 })
+  expect(await storage().stat("s3://data/again.tar")).toEqual({
+    bytes: 300_000,
+    tag: expect.stringMatching(/^"[0-9a-f]{32}"$/),
+  })
 })
 
 test.each([
@@ -252,7 +258,7 @@ test("bytes are reported as they move, and an abort breaks an upload off", async
 
 test("an empty object is put and read", async () => {
   expect((await storage().put("s3://data/empty", [])).bytes).toBe(0)
-  expect(await storage().stat("s3://data/empty")).toEqual({ bytes: 0 })
+  expect(await storage().stat("s3://data/empty")).toEqual({ bytes: 0, tag: expect.stringMatching(/^"[0-9a-f]{32}"$/) })
 })
 
 test("a list that goes on for ever, and a record that is too large, are refused", async () => {

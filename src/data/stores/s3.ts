@@ -14,7 +14,7 @@ import { Hashing } from "./hashing.ts"
 import { mostBytesWhole, type StoreSettings, temporaryPath } from "./options.ts"
 import { brokenBody, errorOf, NoSuchUpload, statusOf } from "./s3-errors.ts"
 import { type OpenClient, S3Requests } from "./s3-requests.ts"
-import type { Chunks, LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
+import type { Chunks, FileFacts, LocalFile, Storage, TransferOptions, Written } from "./storage.ts"
 
 /** Larger files go up in parts. */
 const largestPut = 2 ** 26
@@ -50,10 +50,10 @@ export class S3Storage implements Storage {
     })
   }
 
-  async stat(url: string): Promise<{ bytes: number } | null> {
+  async stat(url: string): Promise<FileFacts | null> {
     return this.requests.sendIfThere(url, async ({ sdk, client }, abortSignal) => {
-      const { ContentLength = 0 } = await client.send(new sdk.HeadObjectCommand(locationOf(url)), { abortSignal })
-      return { bytes: ContentLength }
+      const { ContentLength = 0, ETag } = await client.send(new sdk.HeadObjectCommand(locationOf(url)), { abortSignal })
+      return { bytes: ContentLength, tag: ETag ?? null }
     })
   }
 

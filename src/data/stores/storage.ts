@@ -19,10 +19,16 @@ export interface Storage {
   /** Writes a file that appears whole or not at all, replacing an old one. */
   put(url: string, chunks: Chunks, options?: TransferOptions): Promise<Written>
   /** Null where there is no such file. */
-  stat(url: string): Promise<{ readonly bytes: number } | null>
+  stat(url: string): Promise<FileFacts | null>
   /** Paths, relative to the folder, of all files in and below it, sorted; none where there is no such folder. */
   list(folder: string): Promise<string[]>
   remove(url: string): Promise<void>
+}
+
+export interface FileFacts {
+  readonly bytes: number
+  /** Changes with the file; null where the server does not say. Not of files on this machine. */
+  readonly tag?: string | null
 }
 
 export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
