@@ -7,6 +7,7 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { readNpy } from "../../host/containers/npz.ts"
+import { answersFile, groupsFile } from "../run/results-folder.ts"
 
 export interface Answers {
   /** The right class; for retrieval a picture itself, or that of a caption; for associations the number of candidates. */
@@ -57,11 +58,3 @@ function requireNumbers(values: Int32Array, path: string): void {
 }
 
 const again = "delete the file, and evaluate the task again"
-
-function answersFile(key: string): string {
-  return `${key.replaceAll("/", "--")}.npy`
-}
-
-function groupsFile(key: string): string {
-  return `${key.replaceAll("/", "--")}.groups.npy`
-}

@@ -12,6 +12,7 @@ import { nearestNames } from "../../core/nearest.ts"
 import { parseExactJson, parseJson } from "../../data/json-text.ts"
 import { findPublished, type PublishedModel, publishedModels } from "../../evaluate/suite/published.ts"
 import { isDirectory, readBytes, readJson, requireSmall } from "../../host/files/files.ts"
+import { answersFolder, evaluationFile, resultsFile } from "../run/results-folder.ts"
 import { type TaskResult, taskResultSchema } from "../run/task-result.ts"
 
 export interface ComparedModel {
@@ -30,8 +31,6 @@ export interface ComparedModel {
   /** For one picture and one text, measured on the machine that evaluated it. */
   readonly latencyMs: number | null
 }
-
-const RESULTS = "results.jsonl"
 
 /** @throws UserError where a path has no results, or two models have one name */
 export async function openModels(
@@ -53,11 +52,11 @@ function withoutTwice(models: readonly ComparedModel[]): ComparedModel[] {
 async function modelsAt(path: string): Promise<ComparedModel[]> {
   if (!existsSync(path)) return [await notThere(path)]
   if (!(await isDirectory(path))) return [await modelOfFile(path)]
-  if (existsSync(join(path, RESULTS))) return [await modelOfRun(path)]
+  if (existsSync(join(path, resultsFile))) return [await modelOfRun(path)]
   const names = (await readdir(path)).filter((name) => !name.startsWith(".")).toSorted()
-  const runs = names.map((name) => join(path, name)).filter((folder) => existsSync(join(folder, RESULTS)))
+  const runs = names.map((name) => join(path, name)).filter((folder) => existsSync(join(folder, resultsFile)))
   if (runs.length > 0) return Promise.all(runs.map(modelOfRun))
-  throw new UserError(`${path} has no ${RESULTS}, nor has a folder in it`, expected)
+  throw new UserError(`${path} has no ${resultsFile}, nor has a folder in it`, expected)
 }
 
 const expected = "give what `mobileclip evaluate --out` wrote, or a file of results in the published shape"
@@ -70,7 +69,8 @@ async function notThere(path: string): Promise<ComparedModel> {
 }
 
 async function modelOfFile(path: string): Promise<ComparedModel> {
-  const name = basename(path) === RESULTS ? basename(dirname(resolve(path))) : basename(path).replace(/\.jsonl?$/, "")
+  const name =
+    basename(path) === resultsFile ? basename(dirname(resolve(path))) : basename(path).replace(/\.jsonl?$/, "")
   const known = findPublished(name)
   const towers = { variant: known?.variant ?? null, parameters: known?.parameters ?? null, latencyMs: null }
   return { name, source: "file", results: await readResults(path), answers: null, settings: null, ...towers }
@@ -89,9 +89,9 @@ const evaluation = z.object({
 })
 
 async function modelOfRun(folder: string): Promise<ComparedModel> {
-  const path = join(folder, "evaluation.json")
-  const results = await readResults(join(folder, RESULTS))
-  const answers = existsSync(join(folder, "answers")) ? join(folder, "answers") : null
+  const path = join(folder, evaluationFile)
+  const results = await readResults(join(folder, resultsFile))
+  const answers = existsSync(join(folder, answersFolder)) ? join(folder, answersFolder) : null
   const run = { source: "run", results, answers } as const
   if (!existsSync(path)) {
     return { ...run, name: basename(resolve(folder)), settings: null, variant: null, parameters: null, latencyMs: null }

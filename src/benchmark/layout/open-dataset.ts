@@ -3,22 +3,18 @@
  * (`hf://datasets/djghosh`) each task is a repository of its own.
  */
 import { createHash } from "node:crypto"
-import { stat } from "node:fs/promises"
-import { isInputError, quoted, UserError } from "../../core/errors.ts"
+import { quoted, UserError } from "../../core/errors.ts"
 import { isInside } from "../../core/inside.ts"
-import { isObject, jsonOrNull } from "../../core/json.ts"
-import { decodeText } from "../../core/text/decode-text.ts"
-import { mapOrdered } from "../../data/parallel.ts"
-import { textList } from "../../data/reinforced/tar/members.ts"
 import { pathOf } from "../../data/stores/local.ts"
-import { isUrl, openStorage } from "../../data/stores/open.ts"
+import { isLocal, openStorage } from "../../data/stores/open.ts"
 import { NoAccess, type Storage } from "../../data/stores/storage.ts"
 import type { SuiteTask, TaskKind } from "../../evaluate/suite/suite-task.ts"
 import { isDirectory } from "../../host/files/files.ts"
 import type { BenchmarkDataset, BenchmarkSample, GroupColumn } from "./benchmark-dataset.ts"
-import { attributesOf, parseClassNames, parseTemplates } from "./class-texts.ts"
+import { attributesOf } from "./class-texts.ts"
 import { SampleReader } from "./read-sample.ts"
 import { shardSamples } from "./shard-samples.ts"
+import { joined, kindOf, orAborted, type Shard, TaskFiles } from "./task-files.ts"
 
 /** The root has no folder of the task. */
 export class NoTask extends UserError {}
@@ -73,10 +69,6 @@ function rootOf(root: string): string {
   )
 }
 
-function joined(folder: string, name: string): string {
-  return name === "." ? folder : `${folder.replace(/\/$/, "")}/${name}`
-}
-
 /** Throws UserError where it is a folder of this machine that is not there. */
 export async function requireRoot(root: string): Promise<void> {
   if (isLocal(root) && !(await isDirectory(pathOf(root))))
@@ -109,164 +101,6 @@ async function hasSomething(location: string, storage: Storage): Promise<boolean
   for (const name of ["classnames.txt", "dataset_type.txt"])
     if (await storage.readBytes(joined(location, name))) return true
   return false
-}
-
-function isLocal(location: string): boolean {
-  return !isUrl(location) || /^file:/i.test(location)
-}
-
-// ------------------------------------------------------------------------------------------------- beside the shards
-
-interface Shard {
-  /** `0.tar` */
-  readonly name: string
-  readonly url: string
-  /** Null where the server does not say. */
-  readonly bytes: number | null
-  /** Milliseconds; of files on this machine. */
-  readonly modified?: number
-  /** Of files on other machines, where the server says it. */
-  readonly tag?: string | null
-}
-
-const mostShards = 1_000_000
-
-/** How many sizes are asked for at the same time: each may be a request. */
-const atOnce = 16
-
-class TaskFiles {
-  constructor(
-    readonly location: string,
-    readonly split: string,
-    readonly storage: Storage,
-    private readonly signal: AbortSignal | undefined,
-  ) {}
-
-  async text(name: string): Promise<string | null> {
-    const bytes = await this.bytes(name)
-    return bytes && decodeText(bytes, this.at(name))
-  }
-
-  async shardCount(): Promise<number> {
-    const name = `${this.split}/nshards.txt`
-    const text = await this.text(name)
-    if (text === null) throw this.missing(name, "the number of shards was expected in it")
-    const count = /^\s*\d{1,9}\s*$/.test(text) ? Number(text) : Number.NaN
-    if (Number.isNaN(count))
-      throw new UserError(`${this.at(name)} is ${quoted(text.trim())}, expected a number of shards`)
-    if (count === 0) throw new UserError(`${this.at(name)} is 0: the split has no shards`, "choose another split")
-    if (count > mostShards) throw new UserError(`${this.at(name)} is ${count}, more than ${mostShards} shards`)
-    return count
-  }
-
-  async classTexts(): Promise<{ classNames: readonly string[]; templates: readonly string[] }> {
-    const names = await this.bytes("classnames.txt")
-    if (!names) throw this.missing("classnames.txt", "the names of the classes were expected, one a line")
-    const templates = await this.bytes(templateFile)
-    if (!templates) throw this.missing(templateFile, 'prompts were expected, one a line: "a photo of a {c}."')
-    return {
-      classNames: parseClassNames(names, this.at("classnames.txt")),
-      templates: parseTemplates(templates, this.at(templateFile)),
-    }
-  }
-
-  async groups(): Promise<readonly GroupColumn[] | null> {
-    const text = await this.text("groups.json")
-    return text === null ? null : groupsIn(text, this.at("groups.json"))
-  }
-
-  /** All shards; throws where one is missing. */
-  async shardList(count: number): Promise<readonly Shard[]> {
-    const shards: Shard[] = []
-    for await (const shard of mapOrdered(Array(count).keys(), atOnce, (i) => this.shard(i))) shards.push(shard)
-    return shards
-  }
-
-  private async shard(i: number): Promise<Shard> {
-    const name = `${i}.tar`
-    const url = this.at(`${this.split}/${name}`)
-    const found = await orAborted(this.storage.stat(url), this.signal).catch(unknownSize)
-    if (!found)
-      throw this.missing(`${this.split}/${name}`, `${this.split}/nshards.txt counts it: get it, or mend the number`)
-    const modified = isLocal(url) ? { modified: (await stat(pathOf(url))).mtimeMs } : {}
-    return { name, url, ...found, ...modified }
-  }
-
-  /** Whether there is one shard more than are counted. */
-  async hasShard(i: number): Promise<boolean> {
-    return isLocal(this.location) && (await this.storage.stat(this.at(`${this.split}/${i}.tar`))) !== null
-  }
-
-  private async bytes(name: string): Promise<Uint8Array | null> {
-    return orAborted(this.storage.readBytes(this.at(name)), this.signal)
-  }
-
-  private at(name: string): string {
-    return joined(this.location, name)
-  }
-
-  private missing(name: string, hint: string): UserError {
-    return new UserError(`${this.location} has no ${name}`, hint)
-  }
-}
-
-const templateFile = "zeroshot_classification_templates.txt"
-
-/** A server may take minutes to say nothing: who stops the work does not wait for it. */
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work
-  work.catch(() => {})
-  signal.throwIfAborted()
-  let stop = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason)
-    signal.addEventListener("abort", stop)
-  })
-  return Promise.race([work, aborted]).finally(() => signal.removeEventListener("abort", stop))
-}
-
-/** A server that does not say how long a file is may give it all the same. */
-function unknownSize(error: unknown): { bytes: null } {
-  if (isInputError(error)) return { bytes: null }
-  throw error
-}
-
-function groupsIn(text: string, file: string): GroupColumn[] {
-  const value = jsonOrNull(text)
-  const columns = isObject(value) && Array.isArray(value.columns) ? value.columns.map(columnOf) : []
-  if (columns.length > 0 && !columns.includes(null)) return columns as GroupColumn[]
-  throw new UserError(
-    `${file} is not a list of groups`,
-    '{"columns": [{"name": "country", "groups": ["Chile", ...]}]} was expected',
-  )
-}
-
-function columnOf(value: unknown): GroupColumn | null {
-  if (!isObject(value) || typeof value.name !== "string") return null
-  const groups = Array.isArray(value.groups) ? textList(value.groups) : null
-  return groups && groups.length > 0 ? { name: value.name, groups } : null
-}
-
-const kinds: readonly TaskKind[] = [
-  ...(["classification", "attributes", "multilabel", "retrieval", "caption-selection", "association"] as const),
-]
-
-/** What a row may make of a type: the benchmark's own words do not tell all kinds apart. */
-const finerKinds: Partial<Record<TaskKind, readonly TaskKind[]>> = {
-  classification: ["attributes"],
-  multilabel: ["attributes"],
-  retrieval: ["caption-selection"],
-}
-
-/** @param text of `dataset_type.txt`; null where there is none */
-function kindOf(text: string | null, row: SuiteTask | null, location: string): TaskKind {
-  const word = text?.trim().toLowerCase() ?? null
-  if (word === null) return row?.kind ?? "classification"
-  const kind = kinds.find((known) => known === word)
-  if (!kind)
-    throw new UserError(`${location}: dataset_type.txt is ${quoted(word)}`, `${kinds.join(", ")} were expected`)
-  if (!row || row.kind === kind || finerKinds[kind]?.includes(row.kind)) return row?.kind ?? kind
-  throw new UserError(`${location} is ${kind} by its dataset_type.txt, and ${row.key} is ${row.kind}`)
 }
 
 // ---------------------------------------------------------------------------------------------------- the samples

@@ -1,8 +1,9 @@
 /** Results in the shapes that other tools read: a file of JSON for each task. */
 import { join } from "node:path"
+import type { Metrics } from "../../evaluate/metrics/metrics.ts"
 import { makeDirectory, writeAtomically } from "../../host/files/files.ts"
 import type { ModelResults } from "./evaluate.ts"
-import type { Metrics, TaskResult } from "./task-result.ts"
+import type { TaskResult } from "./task-result.ts"
 
 /** `jsonl` is the shape of the published result files, and what a run's folder has in any case. */
 export const resultFormats = ["jsonl", "clip_benchmark", "mteb"] as const

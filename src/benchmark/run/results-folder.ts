@@ -9,6 +9,7 @@ import { messageOf, quoted, UserError } from "../../core/errors.ts"
 import { isObject, jsonOrNull } from "../../core/json.ts"
 import { decodeText } from "../../core/text/decode-text.ts"
 import { parseJson } from "../../data/json-text.ts"
+import { npyBytes } from "../../host/containers/npz.ts"
 import { fileError } from "../../host/files/file-error.ts"
 import { makeDirectory, readBytes, readBytesIfThere, requireSmall, writeAtomically } from "../../host/files/files.ts"
 import type { AnswerTable } from "./answer-table.ts"
@@ -17,6 +18,15 @@ import { type TaskResult, taskResultSchema } from "./task-result.ts"
 
 export const resultsFile = "results.jsonl"
 export const evaluationFile = "evaluation.json"
+export const answersFolder = "answers"
+
+export function answersFile(key: string): string {
+  return `${key.replaceAll("/", "--")}.npy`
+}
+
+export function groupsFile(key: string): string {
+  return `${key.replaceAll("/", "--")}.groups.npy`
+}
 
 /** What decides results beside the model and the data. A field that is not there is as the data have it. */
 export interface EvaluationSettings {
@@ -58,7 +68,7 @@ export class ResultsFolder {
     const results = wholeLines(decodeText(text.subarray(0, end), file), file)
     if (results.length > 0) await requireSame(path, evaluation)
     else if (text.length > 0) await foundEvaluation(path)
-    await makeDirectory(join(path, "answers"))
+    await makeDirectory(join(path, answersFolder))
     await writeAtomically(join(path, evaluationFile), [`${JSON.stringify(evaluation, null, 2)}\n`])
     const folder = new ResultsFolder(path, results, end)
     if (end < text.length) await folder.cutOff()
@@ -108,9 +118,9 @@ export class ResultsFolder {
   }
 
   private async writeAnswers(key: string, { answers, columns, values, groups }: AnswerTable): Promise<void> {
-    const name = join(this.path, "answers", key.replaceAll("/", "--"))
-    await writeAtomically(`${name}.npy`, int32Npy([answers, columns], values))
-    if (groups) await writeAtomically(`${name}.groups.npy`, int32Npy([answers], groups))
+    const folder = join(this.path, answersFolder)
+    await writeAtomically(join(folder, answersFile(key)), [npyBytes([answers, columns], values)])
+    if (groups) await writeAtomically(join(folder, groupsFile(key)), [npyBytes([answers], groups)])
   }
 }
 
@@ -156,17 +166,6 @@ async function requireSame(folder: string, { model, data, settings }: Evaluation
     `${folder} holds results ${differences.join(", ")}: another evaluation`,
     "choose another folder with --out, or remove this one",
   )
-}
-
-/** NumPy's format 1.0. */
-function int32Npy(shape: readonly number[], values: Int32Array): Uint8Array[] {
-  const dictionary = `{'descr': '<i4', 'fortran_order': False, 'shape': (${shape.join(", ")}${shape.length === 1 ? "," : ""}), }`
-  const length = Math.ceil((10 + dictionary.length + 1) / 64) * 64 - 10
-  const header = Buffer.concat([
-    Buffer.from([0x93, ...Buffer.from("NUMPY"), 1, 0, length & 255, length >> 8]),
-    Buffer.from(`${dictionary.padEnd(length - 1)}\n`, "latin1"),
-  ])
-  return [header, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)]
 }
 
 /** The message of an error in one line, with its hint. */

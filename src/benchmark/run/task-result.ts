@@ -1,9 +1,7 @@
 /** What one task gave for one model: a line of `results.jsonl`, in the shape of the published result files. */
 
 import { z } from "zod"
-
-/** Metrics are 0..1 or counts; null where a metric is not defined (acc5 of four classes, a group without pictures). */
-export type Metrics = Readonly<Record<string, number | null>>
+import type { Metrics } from "../../evaluate/metrics/metrics.ts"
 
 export interface TaskResult {
   readonly key: string
