@@ -108,7 +108,7 @@ const accuracy = "accuracy"
 const findCaption = "find the caption"
 const findPicture = "find the picture"
 const pictureAmongFive = "the picture among five"
-const meanOverClasses = "mean over classes"
+export const meanOverClasses = "mean over classes"
 
 /** How many a figure is a share of: pictures or captions; null where it is a mean of shares. */
 export function askedIn({ pictures, choices }: Pick<Probe, "pictures" | "choices">, figure: string): number | null {

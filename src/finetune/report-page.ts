@@ -11,7 +11,7 @@ import { totalLoss } from "../train/log/entries.ts"
 import { stepCurve } from "../train/log/report/curves.ts"
 import { askedIn, type Prediction } from "./probe.ts"
 import { type ClassCount, classCounts, curveOf, type FinetuneReport, type Outcome, outcomesOf } from "./report-data.ts"
-import { adviceOf, choiceText, guessingText, type Verdict, verdictOf, verdictText } from "./verdict.ts"
+import { adviceOf, choiceText, classesText, guessingText, type Verdict, verdictOf, verdictText } from "./verdict.ts"
 
 /** The most pictures in the grid. */
 const mostPictures = 48
@@ -36,6 +36,7 @@ function headline(report: FinetuneReport): Html {
   const verdict = verdictOf(probe, before, chosen)
   const asked = probe.classes ? `the class, of ${integer(probe.classes.names.length)}` : "its caption, among all"
   const advice = adviceOf(verdict, config.learningRate)
+  const classes = classesText(before, chosen)
   const startNote =
     chosen.alpha === 0 ? " No tuned model was better than the start, so the model that was written is the start." : ""
   return html`
@@ -43,12 +44,12 @@ function headline(report: FinetuneReport): Html {
   <p class="eyebrow">mobileclip finetune</p>
   <h1>${verdictText(verdict, "pictures")}</h1>
   <p class="lede">${start.info.name} was trained further on ${integer(pictures.train)} pictures. Each of the ${integer(verdict.pictures)} others, which were
-  held out, is right where the model finds ${asked}. ${sentence(guessingText(verdict))} ${sentence(choiceText(candidates.length > 1))}${startNote}</p>
+  held out, is right where the model finds ${asked}. ${classes === null ? null : `${sentence(`But ${classes}`)} `}${sentence(guessingText(verdict))} ${sentence(choiceText(candidates.length > 1))}${startNote}</p>
   ${advice === null ? null : html`<p>${sentence(`What may help: ${advice}`)}</p>`}
   ${figureList([
     rightTerm("right before", verdict.rightBefore, verdict),
     rightTerm("right after", verdict.rightAfter, verdict),
-    rightTerm("by guessing", Number(verdict.rightByGuessing.toFixed(1)), verdict),
+    rightTerm("by guessing", verdict.rightByGuessing, verdict),
     ["became right", integer(verdict.becameRight)],
     ["became wrong", integer(verdict.becameWrong)],
   ])}
@@ -57,7 +58,10 @@ function headline(report: FinetuneReport): Html {
 
 /** "right before, 33.3%": "4 of 12" */
 function rightTerm(name: string, count: number, { pictures }: Verdict): Term {
-  return [`${name}, ${percent(count / pictures)}`, `${count.toLocaleString("en")} of ${integer(pictures)}`]
+  return [
+    `${name}, ${percent(count / pictures)}`,
+    `${Number(count.toFixed(1)).toLocaleString("en")} of ${integer(pictures)}`,
+  ]
 }
 
 /** With a capital letter and a full stop. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import type { ProbeResult } from "./probe.ts"
-import { adviceOf, atLeast, choiceText, guessingText, verdictOf, verdictText } from "./verdict.ts"
+import { adviceOf, atLeast, choiceText, classesText, guessingText, verdictOf, verdictText } from "./verdict.ts"
 
 /** Answers as a text: x is right. */
 function answers(text: string): ProbeResult {
@@ -46,4 +46,14 @@ test("advice where nothing was gained, and what the pictures chose", () => {
   expect(adviceOf(verdict("x...........", "xxxxxx......"), 1e-4)).toBeNull()
   expect(choiceText(true)).toContain("also chose the step and the share of the tuned weights")
   expect(choiceText(false)).toContain("also chose the step, so")
+})
+
+test("more pictures that are right do not hide that most classes lost", () => {
+  const withMean = (text: string, mean: number) => ({ ...answers(text), figures: { "mean over classes": mean } })
+  expect(classesText(withMean("x...", 0.2333), withMean("xx..", 0.1579))).toBe(
+    "the mean over the classes fell from 23.3 to 15.8 %: classes of many pictures gained, others lost",
+  )
+  expect(classesText(withMean("x...", 0.2), withMean("xx..", 0.3))).toBeNull()
+  expect(classesText(withMean("xx..", 0.2), withMean("x...", 0.1))).toBeNull()
+  expect(classesText(answers("x..."), answers("xx.."))).toBeNull()
 })

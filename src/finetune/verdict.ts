@@ -1,5 +1,5 @@
 /** What fine-tuning was worth, in a sentence: by counts of held-out pictures, and by whether they could be chance. */
-import type { Probe, ProbeResult } from "./probe.ts"
+import { meanOverClasses, type Probe, type ProbeResult } from "./probe.ts"
 
 export interface Verdict {
   /** `unclear`: more pictures are right than before, and so few more that it could be chance. */
@@ -76,6 +76,15 @@ export function guessingText({ rightByGuessing, isAboveGuessing, pictures }: Ver
   const guess = rightByGuessing < 1 ? rightByGuessing.toFixed(1) : Math.round(rightByGuessing)
   const text = `guessing gets about ${guess} of ${pictures} right`
   return isAboveGuessing ? text : `${text}, so this is not more than guessing`
+}
+
+/** Where more pictures are right than before, and fewer in the mean over the classes; null elsewhere, and without classes. */
+export function classesText(before: ProbeResult, after: ProbeResult): string | null {
+  const right = ({ predictions }: ProbeResult) => predictions.filter(({ isRight }) => isRight).length
+  const [was, is] = [before.figures[meanOverClasses], after.figures[meanOverClasses]]
+  if (was === undefined || is === undefined || is >= was || right(after) <= right(before)) return null
+  const percent = (share: number) => (100 * share).toFixed(1)
+  return `the mean over the classes fell from ${percent(was)} to ${percent(is)} %: classes of many pictures gained, others lost`
 }
 
 /**

@@ -4,7 +4,7 @@ import { commandLine } from "../../core/shell-quote.ts"
 import { defaultTemplates } from "../../core/text/prompts.ts"
 import { askedIn } from "../../finetune/probe.ts"
 import type { FinetuneReport } from "../../finetune/report-data.ts"
-import { adviceOf, choiceText, guessingText, verdictOf, verdictText } from "../../finetune/verdict.ts"
+import { adviceOf, choiceText, classesText, guessingText, verdictOf, verdictText } from "../../finetune/verdict.ts"
 import { isCoca } from "../../model/checkpoint/checkpoint.ts"
 import { spacedPercent, textTable } from "../table.ts"
 
@@ -12,8 +12,10 @@ export function summary(report: FinetuneReport, page: string): string {
   const { before, chosen, probe, pictures, run, bestStep, candidates, config } = report
   const verdict = verdictOf(probe, before, chosen)
   const advice = adviceOf(verdict, config.learningRate)
+  const classes = classesText(before, chosen)
   return [
     verdictText(verdict),
+    ...(classes === null ? [] : [`but ${classes}`]),
     `${guessingText(verdict)}; ${choiceText(candidates.length > 1)}`,
     ...(advice === null ? [] : [`what may help: ${advice}`]),
     `${run.step} steps, the best after ${bestStep}; share of tuned weights ${chosen.alpha}`,
