@@ -64,14 +64,23 @@ export class VectorWriter {
 }
 
 /** A file that was found whole. It stays open, because another process may remove it to make room, or replace it. */
-export class VectorFile implements AsyncDisposable {
+export interface VectorFile extends AsyncDisposable {
+  readonly rows: number
+  readonly width: number
+  /** All rows in order, some megabytes at a time. */
+  blocks(): AsyncGenerator<Float32Array>
+  /** [rows, width] */
+  all(): Promise<Float32Array>
+}
+
+/** Not exported: the package's types name nothing of Node's. */
+class OpenedFile implements VectorFile {
   constructor(
     private readonly file: FileHandle,
     readonly rows: number,
     readonly width: number,
   ) {}
 
-  /** All rows in order, some megabytes at a time. */
   async *blocks(): AsyncGenerator<Float32Array> {
     const rowBytes = 4 * this.width
     const rowsAtOnce = Math.max(1, Math.floor(blockBytes / rowBytes))
@@ -84,7 +93,6 @@ export class VectorFile implements AsyncDisposable {
     }
   }
 
-  /** [rows, width] */
   async all(): Promise<Float32Array> {
     const whole = new Float32Array(this.rows * this.width)
     let at = 0
@@ -116,7 +124,7 @@ async function wholeFile(file: FileHandle, width: number): Promise<VectorFile | 
   const dataBytes = found.size - headerBytes - digestBytes
   if (!found.isFile() || dataBytes < 0 || dataBytes % (4 * width) !== 0) return null
   return (await isWhole(file, width, headerBytes + dataBytes))
-    ? new VectorFile(file, dataBytes / (4 * width), width)
+    ? new OpenedFile(file, dataBytes / (4 * width), width)
     : null
 }
 

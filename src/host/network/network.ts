@@ -119,7 +119,7 @@ export async function withRetries<T>(
       if (delay === undefined) throw giveUp(error, failures + 1)
       const seconds = Math.min(Math.max(delay, error.retryAfterSeconds ?? 0), longestWaitSeconds)
       onRetry?.(
-        `${error.message}; trying again in ${Math.round(10 * seconds) / 10} s (attempt ${failures + 2} of ${most + 1})`,
+        `${error.message}; trying again in ${Number(seconds.toPrecision(2))} s (attempt ${failures + 2} of ${most + 1})`,
       )
       await sleep(seconds * 1000, undefined, signal ? { signal } : {})
     }
