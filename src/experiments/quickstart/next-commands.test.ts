@@ -16,6 +16,7 @@ test("labels that the student knows come first, with what they were measured to 
       'label the sample pictures; measured on others, the label is right for 90.0% of 20 that show one of them, and "thing" for 60.0% of 10 that do not',
   })
   expect(others.map(({ command }) => command)).toEqual([
+    "npx mobileclip evaluate --model runs/quickstart/students/reinforced-0 --model runs/quickstart/students/plain-0 --suite self --out runs/quickstart/evaluation\nnpx mobileclip evaluate compare runs/quickstart/evaluation --html runs/quickstart/compare.html",
     "one\ntwo",
     "npx mobileclip reinforce stats runs/quickstart/reinforced --contact-sheet sheet.png",
     "npx mobileclip train --train-data runs/quickstart/reinforced --dataset-reinforcement --out runs/mine loss.kind=distill 'loss.weights=[0,1]' 'loss.teacherScales=[20,20]' schedule.steps=2000",
@@ -32,7 +33,7 @@ test("a student without labels to show says so, and what trains longer", () => {
       /^this student has no labels to show: .* measurably better than guessing; the standard preset trains longer$/,
     ),
   })
-  expect(others).toHaveLength(3)
+  expect(others).toHaveLength(4)
   const [standard] = nextCommands({ ...options, recipe: presets.standard }, [], null)
   expect(standard!.command).toBe("npx mobileclip quickstart --seed 1 --out runs/quickstart-again")
 })

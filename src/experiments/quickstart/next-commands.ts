@@ -23,6 +23,7 @@ export function nextCommands(
   const reinforced = join(options.out, "reinforced")
   return [
     suggestion ? labelSamples(options.out, suggestion) : trainLonger(options),
+    scoreBoth(options),
     { command: stages.join("\n"), purpose: "how the noisy set was reinforced; the same commands take shards of yours" },
     lookInto(reinforced),
     trainOn(reinforced),
@@ -53,6 +54,20 @@ function trainLonger({ out, recipe, seed }: Parameters<typeof nextCommands>[0]):
   return {
     command: commandOf("quickstart", ...other, "--out", `${out}-${isStandard ? "again" : "longer"}`),
     purpose: `this student has no labels to show: on pictures that it has not seen it names neither shapes nor colours measurably better than guessing; ${isStandard ? "a student of another seed" : "the standard preset trains longer"}`,
+  }
+}
+
+/** The pictures of this suite are of the splits that nothing is trained on. */
+function scoreBoth({ out, seed }: Parameters<typeof nextCommands>[0]): NextCommand {
+  const models = ["reinforced", "plain"].flatMap((kind) => ["--model", join(out, "students", `${kind}-${seed}`)])
+  const results = join(out, "evaluation")
+  const lines = [
+    commandOf("evaluate", ...models, "--suite", "self", "--out", results),
+    commandOf("evaluate", "compare", results, "--html", join(out, "compare.html")),
+  ]
+  return {
+    command: lines.join("\n"),
+    purpose: "score both students on other rendered tasks, and see what could be chance",
   }
 }
 
