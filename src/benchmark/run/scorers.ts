@@ -225,11 +225,7 @@ async function retrieval(
   for (const { key, texts } of records)
     if (texts.length === 0) throw new UserError(`${location}, ${key} has no caption`, "a sample needs a .txt")
   const imageOfText = records.flatMap(({ texts }, image) => texts.map(() => image))
-  const texts = await captionVectors(
-    model,
-    records.flatMap((record) => record.texts),
-    options,
-  )
+  const texts = await captionVectors(model, captionsOf(records), options)
   return { kind: "retrieval", ranks: matchRanks(vectors, texts, model.embedDim, imageOfText) }
 }
 
@@ -243,11 +239,7 @@ async function captionSelection(
   for (const { key, texts } of records)
     if (texts.length < 2)
       throw new UserError(`${location}, ${key} has ${texts.length} captions, and at least two are compared`)
-  const texts = await captionVectors(
-    model,
-    records.flatMap((record) => record.texts),
-    options,
-  )
+  const texts = await captionVectors(model, captionsOf(records), options)
   const width = model.embedDim
   let from = 0
   const answers = records.map((record) => {
@@ -285,6 +277,10 @@ async function association(
 function cueOf({ key, texts }: PictureRecord, location: string): string {
   if (texts[0]) return texts[0]
   throw new UserError(`${location}, ${key} has no cue`, "a sample needs a .txt")
+}
+
+function captionsOf(records: readonly PictureRecord[]): string[] {
+  return records.flatMap(({ texts }) => texts)
 }
 
 /** Texts that are encoded at a time. */
