@@ -13,6 +13,7 @@ const slow = [
   "test/reinforce-chain",
   "test/sigkill",
   "src/cli/commands/doctor",
+  "src/cli/pictures-alone",
   "src/cli/standard-output",
   "src/experiments/quickstart/pipeline",
   "src/finetune/finetune",
