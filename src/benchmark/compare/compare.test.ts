@@ -131,6 +131,15 @@ test("few pictures do not prove what their draws all agree on", async () => {
   const runs = [write("none right", [0]), write("all right", [1])]
   // One picture that one model has right and the other does not.
   expect(task(await compareModels({ runs }), "mine/one").differences[1]).toMatchObject({ value: 1, isChance: true })
+  // Two of 240 that became right could be chance; ten could not.
+  const ofAll = (wrong: number) => Array.from({ length: 240 }, (_, i) => (i < wrong ? 0 : 1))
+  const gained = async (wrong: number) => {
+    const both = [write(`${wrong} wrong`, ofAll(wrong)), write(`none of ${wrong}`, ofAll(0))]
+    return task(await compareModels({ runs: both }), "mine/one").differences[1]!
+  }
+  const [two, ten] = [await gained(2), await gained(10)]
+  expect(two).toMatchObject({ value: expect.closeTo(2 / 240, 9), isChance: true, method: "unpaired" })
+  expect(ten).toMatchObject({ value: expect.closeTo(10 / 240, 9), isChance: false, method: "paired" })
   const twice = [write("twice 1", right(200)), write("twice 2", right(200))]
   const { interval, isChance, method } = task(await compareModels({ runs: twice }), "mine/one").differences[1]!
   // None of 400 differs: Wilson's upper bound of 0 of 400, to both sides.

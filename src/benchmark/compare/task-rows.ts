@@ -183,13 +183,23 @@ function differenceOf(from: Entry | null, to: Entry | null, first: Cell | null, 
   if (!from || !to || !first || !cell) return null
   const value = to.value - from.value
   if (from.drawn && to.drawn && from.drawn.pictures === to.drawn.pictures) {
+    const changed = answeredDifferently(from.kept!.scored, to.kept!.scored)
+    if (changed === 0) return withVerdict(value, noneDifferent(from.kept!.scored.pictures), "paired")
     const paired = pairedDifference(from.drawn.scores, to.drawn.scores, value)
-    const interval = paired ?? (value === 0 ? noneDifferent(from.kept!.scored.pictures) : null)
-    if (interval) return withVerdict(value, interval, "paired")
+    if (paired && changed >= leastDifferent) return withVerdict(value, paired, "paired")
   }
   if (!first.interval || !cell.interval) return { value, interval: null, method: null, isChance: null }
   const interval = differenceInterval({ ...first, interval: first.interval }, { ...cell, interval: cell.interval })
   return withVerdict(value, interval, "unpaired")
+}
+
+/** Five pictures that all change to one side are chance in one of sixteen cases (sign test), and draws of so few say less. */
+const leastDifferent = 6
+
+function answeredDifferently(from: Scored, to: Scored): number {
+  let count = 0
+  for (let picture = 0; picture < from.pictures; picture++) if (from.kindOf(picture) !== to.kindOf(picture)) count++
+  return count
 }
 
 /** No picture was answered differently: a draw cannot tell in how few that would be so. */

@@ -96,7 +96,7 @@ export function methodTexts({ tasks, resamples }: Comparison): string[] {
       : []),
     ...(differences.has("paired")
       ? [
-          "Models that answered the same pictures are drawn together, so a difference's interval leaves out what is easy or hard for both.",
+          "Models that answered the same pictures are drawn together, so a difference's interval leaves out what is easy or hard for both. Where fewer than six were answered differently, that is too few to draw from, and the difference is compared as that of other pictures.",
         ]
       : []),
     ...(methods.has("binomial")
