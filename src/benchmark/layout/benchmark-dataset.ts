@@ -10,7 +10,7 @@ export interface BenchmarkDataset {
   /** Told by `dataset_type.txt`; a row of the suite may say more. */
   readonly kind: TaskKind
   readonly split: string
-  /** Null where the kind has none. Those of attributes are `attribute:text`, which `attributesOf` takes apart. */
+  /** Null where the kind has none. Those of attributes are `attribute:text`, which `linesByAttribute` takes apart. */
   readonly classNames: readonly string[] | null
   /** Prompts with `{c}` or `{}` where the class name goes; those of attributes are `attribute:text`. */
   readonly templates: readonly string[] | null

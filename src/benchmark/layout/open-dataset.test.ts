@@ -181,11 +181,11 @@ test("metadata and the names of groups; attributes need no label", async () => {
   await shard("birds/test/0.tar", { s0: { jpg: "p", cls: "0", npy: npyOf([1]) } })
   expect((await openDataset(root, "birds")).groups).toEqual(groups)
   expect((await all("birds"))[0]).toMatchObject({ label: 0, metadata: [1] })
-  write("faces/classnames.txt", "gender:man\ngender:woman\nage:old: very\n")
-  write("faces/zeroshot_classification_templates.txt", "gender:a {c}\nage:someone {c}\n")
+  write("faces/classnames.txt", "race:a\ngender:man\ngender:woman\nage:old: very\ntoxic:x\n")
+  write("faces/zeroshot_classification_templates.txt", "race:{c}\ngender:a {c}\nage:someone {c}\ntoxic:{c}\n")
   write("faces/test/nshards.txt", "1")
   await shard("faces/test/0.tar", { f: { jpg: "p", npy: npyOf([2, 0, 1, 1]) } })
-  const faces: SuiteTask = { ...row, kind: "attributes", folders: ["faces"], groupMetrics: "fairface", classes: 3 }
+  const faces: SuiteTask = { ...row, kind: "attributes", folders: ["faces"], groupMetrics: "fairface", classes: 5 }
   expect((await all(faces))[0]).toMatchObject({ label: null, metadata: [2, 0, 1, 1] })
 })
 
@@ -221,7 +221,8 @@ const gone = (name: string) => () => rmSync(join(root, "birds", name), { recursi
 const npy = (row: readonly number[]) => ({ jpg: "p", cls: "0", npy: npyOf(row) })
 const at = 'ROOT/birds/test/0.tar: sample "s0"'
 const groupsFile = text("groups.json", '{"columns": [{"name": "place", "groups": ["lake", "wood"]}]}')
-const faces = both(text("classnames.txt", "age:old\n"), text("zeroshot_classification_templates.txt", "age:{c}\n"))
+const fourOf = (line: string) => ["race", "gender", "age", "toxic"].map((name) => `${name}:${line}\n`).join("")
+const faces = both(text("classnames.txt", fourOf("x")), text("zeroshot_classification_templates.txt", fourOf("{c}")))
 
 // biome-ignore format: a table
 const wrong: [string, () => unknown, string, (SuiteTask | string)?][] = [
@@ -277,8 +278,9 @@ const wrong: [string, () => unknown, string, (SuiteTask | string)?][] = [
   ["metadata that are a text", first({ ...npy([1]), npy: "1,2" }), `${at}: .npy is not a NumPy array`],
   ["classes of a multilabel picture", both(type("multilabel"), first(npy([1, 0, 0]))), `${at}: .npy has 3 values, expected 2, one for each class`],
   ["a multilabel value", both(type("multilabel"), first(npy([1, 3]))), `${at}: .npy has 3 for class 1, expected 0 or 1`],
-  ["a class without an attribute", both(type("attributes"), faces, text("classnames.txt", "age:old\nyoung\n")), 'ROOT/birds: the class "young" is not written attribute:text'],
-  ["an attribute without templates", both(type("attributes"), faces, text("classnames.txt", "age:old\nrace:x\n")), 'ROOT/birds: no template begins with "race:", as class names do'],
+  ["a class without an attribute", both(type("attributes"), faces, text("classnames.txt", "age:old\nyoung\n")), 'ROOT/birds/classnames.txt: "young" is not a line of attributes'],
+  ["an attribute that is not of faces", both(type("attributes"), faces, text("classnames.txt", `${fourOf("x")}mood:y\n`)), 'ROOT/birds/classnames.txt: "mood:y" is not a line of attributes'],
+  ["an attribute without templates", both(type("attributes"), faces, text("zeroshot_classification_templates.txt", "age:{c}\n")), "ROOT/birds/zeroshot_classification_templates.txt: the attribute race has no lines"],
   ["a path out of the root", () => {}, '"../birds" is not a path below ROOT', "../birds"],
 ]
 

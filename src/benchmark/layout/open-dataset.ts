@@ -11,7 +11,6 @@ import { NoAccess, type Storage } from "../../data/stores/storage.ts"
 import type { SuiteTask, TaskKind } from "../../evaluate/suite/suite-task.ts"
 import { isDirectory } from "../../host/files/files.ts"
 import type { BenchmarkDataset, BenchmarkSample, GroupColumn } from "./benchmark-dataset.ts"
-import { attributesOf } from "./class-texts.ts"
 import { SampleReader } from "./read-sample.ts"
 import { shardSamples } from "./shard-samples.ts"
 import { joined, kindOf, orAborted, type Shard, TaskFiles } from "./task-files.ts"
@@ -51,7 +50,7 @@ export async function openDataset(
   const kind = kindOf(await files.text("dataset_type.txt"), row, files.location)
   const shards = await files.shardCount()
   const texts = hasClasses(kind) ? await files.classTexts() : { classNames: null, templates: null }
-  if (kind === "attributes") attributesOf(texts.classNames!, texts.templates!, files.location)
+  if (kind === "attributes") files.requireAttributes(texts)
   const groups = await files.groups()
   return new OpenedDataset(files, await files.shardList(shards), { kind, ...texts, groups, row })
 }

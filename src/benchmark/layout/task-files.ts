@@ -8,6 +8,7 @@ import { textList } from "../../data/reinforced/tar/members.ts"
 import { pathOf } from "../../data/stores/local.ts"
 import { isLocal } from "../../data/stores/open.ts"
 import type { Storage } from "../../data/stores/storage.ts"
+import { linesByAttribute } from "../../evaluate/metrics/attributes.ts"
 import type { SuiteTask, TaskKind } from "../../evaluate/suite/suite-task.ts"
 import type { GroupColumn } from "./benchmark-dataset.ts"
 import { parseClassNames, parseTemplates, templateFile } from "./class-texts.ts"
@@ -22,6 +23,11 @@ export interface Shard {
   readonly modified?: number
   /** Of files on other machines, where the server says it. */
   readonly tag?: string | null
+}
+
+interface ClassTexts {
+  readonly classNames: readonly string[]
+  readonly templates: readonly string[]
 }
 
 const mostShards = 1_000_000
@@ -54,7 +60,7 @@ export class TaskFiles {
     return count
   }
 
-  async classTexts(): Promise<{ classNames: readonly string[]; templates: readonly string[] }> {
+  async classTexts(): Promise<ClassTexts> {
     const names = await this.bytes("classnames.txt")
     if (!names) throw this.missing("classnames.txt", "the names of the classes were expected, one a line")
     const templates = await this.bytes(templateFile)
@@ -62,6 +68,18 @@ export class TaskFiles {
     return {
       classNames: parseClassNames(names, this.at("classnames.txt")),
       templates: parseTemplates(templates, this.at(templateFile)),
+    }
+  }
+
+  /** Throws UserError where class names or templates are not of the four attributes of faces. */
+  requireAttributes({ classNames, templates }: { readonly [name in keyof ClassTexts]: ClassTexts[name] | null }): void {
+    for (const [name, lines] of [["classnames.txt", classNames] as const, [templateFile, templates] as const]) {
+      try {
+        linesByAttribute(lines ?? [])
+      } catch (error) {
+        if (error instanceof UserError) throw new UserError(`${this.at(name)}: ${error.message}`, error.hint)
+        throw error
+      }
     }
   }
 

@@ -47,7 +47,8 @@ export async function openScorer(model: EvaluatedModel, question: Question, opti
   const kept = new KeptVectors()
   return {
     add: (vectors) => kept.add(vectors),
-    finish: (records) => finishKept(model, question, kept, records, options),
+    finish: (records) =>
+      finishKept(question.kind, { model, location: question.location, vectors: kept.all(), records, options }),
   }
 }
 
@@ -172,7 +173,7 @@ function targetsOf(records: readonly PictureRecord[], classes: number, { locatio
   return targets
 }
 
-/** Metadata of all pictures, or null where none has any. Throws UserError where only some have. */
+/** Metadata of all pictures, a row each; null where no picture has any. Throws UserError where only some have. */
 function metadataOf(records: readonly PictureRecord[], location: string, expected: "always" | "where there is any") {
   const without = records.find(({ metadata }) => metadata === null)
   if (!without) return records.map(({ metadata }) => metadata!)
@@ -195,33 +196,30 @@ class KeptVectors {
   }
 }
 
-function finishKept(
-  model: EvaluatedModel,
-  question: Question,
-  kept: KeptVectors,
-  records: readonly PictureRecord[],
-  options: LabelOptions,
-): Promise<TaskAnswers> {
-  const vectors = kept.all()
-  switch (question.kind) {
+/** What is scored when all pictures have come. */
+interface KeptTask {
+  readonly model: EvaluatedModel
+  readonly location: string
+  /** Unit vectors [pictures, embedDim] */
+  readonly vectors: Float32Array
+  readonly records: readonly PictureRecord[]
+  readonly options: LabelOptions
+}
+
+function finishKept(kind: TaskKind, task: KeptTask): Promise<TaskAnswers> {
+  switch (kind) {
     case "retrieval":
-      return retrieval(model, question, vectors, records, options)
+      return retrieval(task)
     case "caption-selection":
-      return captionSelection(model, question, vectors, records, options)
+      return captionSelection(task)
     case "association":
-      return association(model, question, vectors, records, options)
+      return association(task)
     default:
-      throw new Error(`invariant: ${question.kind} needs no kept vectors`)
+      throw new Error(`invariant: ${kind} needs no kept vectors`)
   }
 }
 
-async function retrieval(
-  model: EvaluatedModel,
-  { location }: Question,
-  vectors: Float32Array,
-  records: readonly PictureRecord[],
-  options: LabelOptions,
-): Promise<TaskAnswers> {
+async function retrieval({ model, location, vectors, records, options }: KeptTask): Promise<TaskAnswers> {
   for (const { key, texts } of records)
     if (texts.length === 0) throw new UserError(`${location}, ${key} has no caption`, "a sample needs a .txt")
   const imageOfText = records.flatMap(({ texts }, image) => texts.map(() => image))
@@ -229,13 +227,7 @@ async function retrieval(
   return { kind: "retrieval", ranks: matchRanks(vectors, texts, model.embedDim, imageOfText) }
 }
 
-async function captionSelection(
-  model: EvaluatedModel,
-  { location }: Question,
-  vectors: Float32Array,
-  records: readonly PictureRecord[],
-  options: LabelOptions,
-): Promise<TaskAnswers> {
+async function captionSelection({ model, location, vectors, records, options }: KeptTask): Promise<TaskAnswers> {
   for (const { key, texts } of records)
     if (texts.length < 2)
       throw new UserError(`${location}, ${key} has ${texts.length} captions, and at least two are compared`)
@@ -250,13 +242,7 @@ async function captionSelection(
   return { kind: "caption-selection", answers }
 }
 
-async function association(
-  model: EvaluatedModel,
-  { location }: Question,
-  vectors: Float32Array,
-  records: readonly PictureRecord[],
-  options: LabelOptions,
-): Promise<TaskAnswers> {
+async function association({ model, location, vectors, records, options }: KeptTask): Promise<TaskAnswers> {
   const width = model.embedDim
   const cues = await captionVectors(
     model,
