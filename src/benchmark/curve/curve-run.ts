@@ -173,7 +173,9 @@ function checkEvaluation({ step, samplesSeen, tasks }: EvaluationEntry, folder: 
 // ------------------------------------------------------------------------------------------------- experiments
 
 /** What an experiment's `report.json` says of the runs in its `students` folder; null: nothing. */
-export async function reportOf(folder: string) {
+export async function reportOf(
+  folder: string,
+): Promise<{ readonly guessing: number | null; readonly unique: number | null }> {
   const parts = folder.split(/[\\/]/)
   const at = parts.lastIndexOf("students")
   const path = at > 0 ? join(parts.slice(0, at).join("/") || "/", "report.json") : ""
