@@ -9,7 +9,7 @@ import { expect, test } from "vitest"
 
 /** What the files of a folder may import beside each other: folders or single files. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  "index.ts": ["core", "host", "run", "weights"],
+  "index.ts": ["core", "host", "run", "weights", "pictures"],
   core: [],
   native: ["core"],
   host: ["core", "jpeg/index.ts"],
@@ -35,10 +35,16 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   report: ["core"],
   hub: ["core", "host", "native/own-cache.ts"],
   run: ["core"],
+  // Decoding in threads and batches for towers, in Node.
+  pictures: ["core", "host", "jpeg/index.ts"],
+  // `mobileclip/browser`.
+  browser: ["core", "run"],
+  // Vectors of pictures and texts to files.
+  embed: ["core", "host", "native/own-cache.ts", "pictures", "run", "weights", "teachers", "hub"],
   evaluate: ["core"],
   // What is written is run once, and compared.
   export: ["core", "host", "model", "tensor", "run/graph.ts", "run/session.ts"],
-  weights: ["core", "host", "native/own-cache.ts", "hub", "model", "export", "run"],
+  weights: ["core", "host", "native/own-cache.ts", "hub", "model", "export", "run", "pictures"],
   train: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "recipes"],
     // A run from a recipe evaluates, starts from weights of any origin, and exports.
@@ -53,7 +59,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // The suite over data: only its curves read runs of training.
   benchmark: [
     ...["core", "host", "native/own-cache.ts", "data", "model", "report", "tensor", "run", "evaluate", "export"],
-    ...["weights", "teachers", "train/log/entries.ts", "train/log/metrics.ts"],
+    ...["weights", "teachers", "pictures", "train/log/entries.ts", "train/log/metrics.ts"],
   ],
   experiments: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "run", "evaluate"],
@@ -67,6 +73,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: [
     ...["core", "host", "torch/index.ts", "model", "data", "hub", "reinforce", "train", "export", "report"],
     ...["native", "setup", "run", "evaluate", "weights", "teachers", "finetune", "experiments", "doctor", "benchmark"],
+    ...["pictures", "embed"],
   ],
 }
 
@@ -92,7 +99,7 @@ const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Folders that run in a browser too, and their files that are for Node. */
-const hostFree = ["core", "tensor", "model", "run", "evaluate"]
+const hostFree = ["core", "tensor", "model", "run", "evaluate", "browser"]
 const hostFiles = [
   ...["run/node.ts", "run/session.ts", "tensor/torch.ts", "tensor/torch-encoder.ts", "tensor/torch-norms.ts"],
   ...["evaluate/scenes.ts", "evaluate/task-list.ts"],
