@@ -6,7 +6,7 @@ import { assert, UserError } from "../core/errors.ts"
 import { longestSequence } from "../core/family/size-limits.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { type Preprocessing, preprocessBatch } from "../core/image/preprocess.ts"
-import type { Encoder } from "../core/inference/encoder.ts"
+import type { Abortable, Encoder } from "../core/inference/encoder.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
 import { TextRows, type TokenRows } from "../core/text/token-rows.ts"
 import { endOfText } from "../core/text/tokenizer.ts"
@@ -57,11 +57,12 @@ export class Model implements Encoder, AsyncDisposable {
     this.manifest = parts.manifest
   }
 
-  async encodeImages(images: readonly Image8[]): Promise<Float32Array> {
+  async encodeImages(images: readonly Image8[], { signal }: Abortable = {}): Promise<Float32Array> {
     requireImages(images)
-    return inBatches(images.length, IMAGE_BATCH, (start, end) =>
-      this.encodePixels(preprocessBatch(images.slice(start, end), this.preprocessing), end - start),
-    )
+    return inBatches(images.length, IMAGE_BATCH, (start, end) => {
+      signal?.throwIfAborted()
+      return this.encodePixels(preprocessBatch(images.slice(start, end), this.preprocessing), end - start)
+    })
   }
 
   /** Normalised pixels [count, 3, size, size] -> [count, embedDim] */
@@ -71,13 +72,14 @@ export class Model implements Encoder, AsyncDisposable {
     return this.rows(await image.images(pixels, count), count, image)
   }
 
-  async encodeTexts(texts: readonly string[]): Promise<Float32Array> {
+  async encodeTexts(texts: readonly string[], { signal }: Abortable = {}): Promise<Float32Array> {
     const { text } = this.parts
     requireTexts(texts, "texts", 'write ["a photo of a cat"]')
     if (!text) throw new UserError(`${this.name} has no text tower`, "use it for images only")
-    return text.rows.encode(texts, this.options.textBatch, async (rows) =>
-      this.rows(await text.encode(rows), rows.lengths.length, text.tower),
-    )
+    return text.rows.encode(texts, this.options.textBatch, async (rows) => {
+      signal?.throwIfAborted()
+      return this.rows(await text.encode(rows), rows.lengths.length, text.tower)
+    })
   }
 
   async dispose(): Promise<void> {
