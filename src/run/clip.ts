@@ -62,6 +62,7 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
    */
   async encodeImages(pictures: readonly Picture[], options: EncodeOptions = {}): Promise<Float32Array> {
     requireList(pictures, "pictures", "pictures", "write [picture]")
+    if (pictures.length === 0) return new Float32Array(0)
     this.requireTower("image")
     return this.encoded(options, (signal) => this.host.encodeImages(pictures, signal))
   }
@@ -75,6 +76,7 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
   /** N texts -> unit vectors [N, embedDim], row-major. A text longer than the model's context is cut. */
   async encodeTexts(texts: readonly string[], options: EncodeOptions = {}): Promise<Float32Array> {
     requireTexts(texts, "texts", 'write ["a photo of a cat"]')
+    if (texts.length === 0) return new Float32Array(0)
     this.requireTower("text")
     return this.encoded(options, (signal) => this.host.encodeTexts(texts, signal))
   }
