@@ -53,8 +53,7 @@ export class Captioner<Model extends CaptionerModel = CaptionerModel> implements
   async captionIds(images: readonly Image8[], options: CaptionOptions = {}): Promise<number[][][]> {
     requireImages(images)
     const { perImage = 1, seed = 0, keys = images.map((_, i) => String(i)), whole: _, ...given } = options
-    requireTexts(keys, "keys", "give a name of each image, or leave them out")
-    if (keys.length !== images.length) throw new UserError(`${keys.length} keys were given for ${images.length} images`)
+    requireKeys(keys, images.length)
     if (!(Number.isInteger(perImage) && perImage > 0)) {
       throw new UserError(`perImage must be a whole number from 1 on, not ${perImage}`)
     }
@@ -78,6 +77,12 @@ export class Captioner<Model extends CaptionerModel = CaptionerModel> implements
     const { size } = preprocessing
     return { data: preprocessBatch(images, preprocessing), shape: [images.length, 3, size, size] }
   }
+}
+
+/** Throws UserError where they are not one name for each of `count` images. */
+export function requireKeys(keys: unknown, count: number): asserts keys is readonly string[] {
+  requireTexts(keys, "keys", "give a name of each image, or leave them out")
+  if (keys.length !== count) throw new UserError(`${keys.length} keys were given for ${count} images`)
 }
 
 /** The two graphs of an exported captioner, and their inputs and outputs. */

@@ -18,7 +18,7 @@ import {
 } from "./classify.ts"
 import type { ClipHost, ClipInfo } from "./clip-host.ts"
 import { LabelCache } from "./label-cache.ts"
-import { type LabelVectors, requireLabelVectors, weightsOf } from "./label-vectors.ts"
+import { type LabelVectors, requireLabelVectors, weightsDigest } from "./label-vectors.ts"
 
 export interface EncodeOptions extends Abortable {
   /** Whether vectors get length 1 (default: true); false gives them as the tower does. */
@@ -159,7 +159,7 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
     const encodeTexts = (texts: readonly string[]) => this.encodeTexts(texts, { signal })
     const vectors = await labelVectors({ embedDim, encodeTexts }, labels, templates, { signal })
     const { name, manifest } = this.info
-    return { model: name, weights: weightsOf(manifest), embedDim, logitScale, labels, templates, vectors }
+    return { model: name, weights: weightsDigest(manifest), embedDim, logitScale, labels, templates, vectors }
   }
 
   /** A session that is freed while it computes would end the process. */

@@ -6,7 +6,7 @@ import type { Manifest } from "../core/inference/manifest.ts"
 export interface LabelVectors {
   /** Name of the model whose text tower made them. */
   readonly model: string
-  /** SHA-256 of the checkpoint that the model was made from; null where no file says. */
+  /** SHA-256 of the checkpoint that the model was made from, or of its text tower; null where no file says. */
   readonly weights: string | null
   readonly embedDim: number
   /** Factor on cosines before a softmax; null where no file says. */
@@ -24,9 +24,14 @@ interface LabelModel {
   readonly manifest: Manifest | null
 }
 
-/** The checkpoint is the same for every type and layout that it was exported in. */
-export function weightsOf(manifest: Manifest | null): string | null {
-  return manifest?.source?.sha256 ?? null
+/**
+ * What labels' vectors belong to: the checkpoint that the model was made from, which is the same for every type and layout of
+ * its towers, else the file of the text tower. Null where no file says.
+ */
+export function weightsDigest(manifest: Manifest | null): string | null {
+  if (manifest === null) return null
+  const { source, towers, files } = manifest
+  return source?.sha256 ?? files[(towers.text ?? towers.image).file]?.sha256 ?? null
 }
 
 /** Throws UserError where `value` is not whole, or was made by another model: its cosines would mean nothing. */
@@ -41,7 +46,7 @@ export function requireLabelVectors(value: unknown, model: LabelModel): asserts 
     const found = `${vectors.length} values for ${labels.length} labels`
     throw new UserError(`the label vectors have ${found}, and the model's are ${model.embedDim} wide`, bakeAgain)
   }
-  const own = weightsOf(model.manifest)
+  const own = weightsDigest(model.manifest)
   const isSame = weights != null && own !== null ? weights === own : name === model.name
   if (isSame) return
   const which = name === model.name ? `other weights of ${name}` : String(name)

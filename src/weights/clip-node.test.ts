@@ -1,6 +1,16 @@
 /** `MobileCLIP` in Node, on small exported models: every source, every kind of picture, towers alone, and the end. */
 import { createHash } from "node:crypto"
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -252,6 +262,30 @@ test("one tower alone: the file of the other is not needed, and using it is one 
   }
 })
 
+test("the layouts of others: towers alone there too, and what their files do not say is null", async () => {
+  cpSync(at("model"), at("transformers"), { recursive: true })
+  rmSync(at("transformers", "mobileclip.json"))
+  await exportModel(tinyModel(), tinyInfo, at("immich"), { layout: "immich" })
+  rmSync(at("immich", "mobileclip.json"))
+  const files = {
+    transformers: { image: visionFile, text: textFile },
+    immich: { image: "visual/model.onnx", text: "textual/model.onnx" },
+  }
+  for (const [layout, towers] of Object.entries(files)) {
+    await using whole = await MobileCLIP.load(at(layout), { threads: 1 })
+    expect(whole.info).toMatchObject({ name: layout, embedDim: 16, manifest: null, logitScale: null, license: null })
+    expect(await whole.classify([image], ["cat", "dog"])).toHaveLength(1)
+    renameSync(at(layout, towers.text), at("text.away"))
+    await using images = await MobileCLIP.load(at(layout), { towers: "image", threads: 1 })
+    expect(await images.encodeImage(image)).toEqual(await whole.encodeImage(image))
+    expect([images.info.contextLength, images.info.dtype]).toEqual([null, { image: "fp32" }])
+    renameSync(at("text.away"), at(layout, towers.text))
+    rmSync(at(layout, towers.image))
+    await using texts = await MobileCLIP.load(at(layout), { towers: "text", threads: 1 })
+    expect(await texts.encodeText("a cat")).toEqual(await whole.encodeText("a cat"))
+  }
+})
+
 test("label vectors are data: a classifier is made of them by the image tower alone, of the same weights only", async () => {
   const baked = await clip.bakeLabels(["cat", "dog"])
   await using half = await MobileCLIP.load(at("image"), { towers: "image", threads: 1 })
@@ -367,6 +401,12 @@ test("a captioner captions pictures of any kind, and encodes on the same image t
   await using captioner = await MobileCLIP.load(at("coca"), { threads: 1 })
   const captions = await captioner.caption([at("picture.png"), image], { seqLen: 8, generationType: "greedy" })
   expect(captions[0]).toEqual(captions[1])
+  const options = { seqLen: 8, generationType: "top_p", seed: 3 } as const
+  const pictures = Array.from({ length: 6 }, () => image)
+  const keys = ["a", "b", "c", "d", "e", "f"]
+  const all = await captioner.caption(pictures, { ...options, keys })
+  expect(await captioner.caption([image], { ...options, keys: ["f"] })).toEqual(all.slice(5))
+  expect(await messageOf(() => captioner.caption(pictures, { keys: ["a"] }))).toBe("1 keys were given for 6 images")
   expect(await captioner.encodeImage(image)).toHaveLength(captioner.embedDim)
 })
 

@@ -11,7 +11,7 @@ import { decodeImage } from "../host/image/images.ts"
 import { usableProcessors } from "../host/processors.ts"
 import { type EncodedFile, encodeFiles, type PictureSource } from "../pictures/encode-files.ts"
 import { type NodePicture, type OpenPicture, openPicture } from "../pictures/picture.ts"
-import type { CaptionOptions } from "../run/captioner.ts"
+import { type CaptionOptions, requireKeys } from "../run/captioner.ts"
 import { ClipModel } from "../run/clip.ts"
 import type { ClipHost, ClipInfo } from "../run/clip-host.ts"
 import { providers, type LoadOptions as RunOptions } from "../run/load-options.ts"
@@ -73,13 +73,15 @@ async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<N
     const { size } = statSync(join(directory, file))
     onProgress?.({ stage: "open", file, loaded: size, total: size, from: "disk" })
   }
-  const threads = options.threads ?? usableProcessors().count
+  const processors = usableProcessors()
+  const threads = options.threads ?? processors.count
+  const notes = options.threads === undefined ? [`threads of a tower: ${threads} (${processors.reason})`] : []
   const clip = await openClip(directory, {
     ...{ provider: device, threads, onOpen, name },
     ...(dtype && { dtype }),
     ...(towers && { towers }),
   })
-  const host = new NodeHost(clip, infoOf(clip, { towers: towers ?? "both", device, threads }), source.temporary)
+  const host = new NodeHost(clip, infoOf(clip, { towers: towers ?? "both", device, threads, notes }), source.temporary)
   if (!signal?.aborted) return host
   await host.dispose()
   throw signal.reason
@@ -87,7 +89,7 @@ async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<N
 
 function infoOf(
   { model, folder }: OpenClip,
-  { towers, device, threads }: Pick<ClipInfo, "towers" | "device" | "threads">,
+  { towers, ...chosen }: Pick<ClipInfo, "towers" | "device" | "threads" | "notes">,
 ): ClipInfo {
   const { name, embedDim, logitScale, preprocessing, manifest } = model
   const hasText = folder.text !== null && towers !== "image"
@@ -95,7 +97,7 @@ function infoOf(
     manifest?.dtype ?? (file.endsWith(`${dtypeSuffixes.fp16}.onnx`) ? "fp16" : "fp32")
   const hasImage = towers !== "text"
   return {
-    ...{ name, embedDim, logitScale, preprocessing, manifest, device, threads, notes: [] },
+    ...{ name, embedDim, logitScale, preprocessing, manifest, ...chosen },
     contextLength: hasText ? model.contextLength : null,
     license: manifest?.license ?? null,
     towers: hasText ? towers : "image",
@@ -103,6 +105,9 @@ function infoOf(
     dtype: { ...(hasImage && { image: dtypeIn(folder.image) }), ...(hasText && { text: dtypeIn(folder.text!) }) },
   }
 }
+
+/** Pictures that are decoded and captioned at once; the largest take 300 MB each. */
+const captionBatch = 4
 
 class NodeHost implements ClipHost<NodePicture> {
   constructor(
@@ -127,7 +132,15 @@ class NodeHost implements ClipHost<NodePicture> {
   async caption(pictures: readonly NodePicture[], options: CaptionOptions): Promise<string[][]> {
     const { captioner, model } = this.clip
     if (!captioner) throw new UserError(`${model.name} is not a captioner: it has no decoder`, "load a CoCa model")
-    return captioner.caption(await Promise.all(pictures.map((picture, i) => decoded(picture, i + 1))), options)
+    const keys: readonly string[] = options.keys ?? pictures.map((_, i) => String(i))
+    requireKeys(keys, pictures.length)
+    const captions: string[][] = []
+    for (let from = 0; from < pictures.length; from += captionBatch) {
+      const batch = pictures.slice(from, from + captionBatch)
+      const images = await Promise.all(batch.map((picture, i) => decoded(picture, from + i + 1)))
+      captions.push(...(await captioner.caption(images, { ...options, keys: keys.slice(from, from + captionBatch) })))
+    }
+    return captions
   }
 
   async dispose(): Promise<void> {

@@ -26,7 +26,7 @@ export type ClipSource = string | URL | ModelFiles | Iterable<File>
 export interface SourceOptions extends HostLoadOptions {
   /** Type of the weights, where a model is there in several or is exported (default: fp32 where it is there). */
   readonly dtype?: OnnxDtype | undefined
-  /** Nothing is downloaded (default: what HF_HUB_OFFLINE says). */
+  /** Nothing is downloaded (default: for names, what HF_HUB_OFFLINE says). */
   readonly offline?: boolean | undefined
 }
 
