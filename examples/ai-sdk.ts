@@ -1,4 +1,4 @@
-/** An embedding model for the AI SDK: `embedMany({ model: embeddingModel(clip), values })`. */
+/** An embedding model for the AI SDK: `embedMany({ model: embeddingModel(clip), values })`. It asks for Node 22; 20 works. */
 import type { EmbeddingModelV4 } from "@ai-sdk/provider"
 import type { MobileCLIP } from "mobileclip"
 

@@ -1,8 +1,8 @@
 /** What a program may give for a picture in Node, as a file to decode or as pixels that are there. */
-import { fileURLToPath } from "node:url"
 import { kindOf, requireImage } from "../core/arguments.ts"
 import { UserError } from "../core/errors.ts"
 import { type Image8, type Rgba, withoutAlpha } from "../core/image/pixels.ts"
+import { pathOfFileUrl } from "../host/files/file-url.ts"
 import type { PictureSource } from "./encode-files.ts"
 
 /**
@@ -34,23 +34,13 @@ function file(source: PictureSource): OpenPicture {
 /** A path, or an address of one of two kinds. */
 function sourceOf(text: string, name: string): PictureSource {
   const scheme = /^([a-z][a-z+.-]+):/i.exec(text)?.[1]?.toLowerCase()
-  if (scheme === "file") return pathOf(text, name)
+  if (scheme === "file") return pathOfFileUrl(text, name)
   if (scheme === "data") return { name, bytes: bytesOf(text, name) }
   if (scheme !== "http" && scheme !== "https") return text
   throw new UserError(
     `${name} is an address: pictures are not downloaded`,
     "give its bytes: await (await fetch(address)).blob()",
   )
-}
-
-function pathOf(address: string, name: string): string {
-  try {
-    return fileURLToPath(address)
-  } catch (error) {
-    throw new UserError(`${name} is a file: URL that names no file of this machine`, "write file:///folder/name", {
-      cause: error,
-    })
-  }
 }
 
 function bytesOf(uri: string, name: string): Uint8Array {

@@ -21,7 +21,9 @@ export class LabelCache {
   ): Promise<LabelVectors> {
     signal?.throwIfAborted()
     const key = JSON.stringify([labels, templates])
-    const work = this.kept.get(key) ?? new SharedWork((shared) => this.encode([...labels], [...templates], shared))
+    const found = this.kept.get(key)
+    const work =
+      found && !found.isGivenUp ? found : new SharedWork((shared) => this.encode([...labels], [...templates], shared))
     this.kept.delete(key)
     this.kept.set(key, work)
     try {

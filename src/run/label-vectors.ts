@@ -36,12 +36,13 @@ export function weightsDigest(manifest: Manifest | null): string | null {
 
 /** Throws UserError where `value` is not whole, or was made by another model: its cosines would mean nothing. */
 export function requireLabelVectors(value: unknown, model: LabelModel): asserts value is LabelVectors {
-  const { labels, vectors, embedDim, model: name, weights } = Object(value) as Partial<LabelVectors>
+  const { labels, templates, vectors, embedDim, model: name, weights } = Object(value) as Partial<LabelVectors>
   const hint = "give labels, or what `bakeLabels` gives"
   if (!(vectors instanceof Float32Array)) {
     throw new UserError(`labels must be a list of texts, or label vectors, not ${kindOf(value)}`, hint)
   }
   requireTexts(labels, "labels", hint)
+  requireTexts(templates, "templates", hint)
   if (embedDim !== model.embedDim || vectors.length !== labels.length * embedDim) {
     const found = `${vectors.length} values for ${labels.length} labels`
     throw new UserError(`the label vectors have ${found}, and the model's are ${model.embedDim} wide`, bakeAgain)

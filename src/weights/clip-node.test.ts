@@ -200,6 +200,10 @@ const wrong: Readonly<Record<string, [call: () => unknown, message: string]>> = 
     () => MobileCLIP.load(undefined as never),
     'a model was expected, not undefined | give a name, a folder, an address, or files: { "mobileclip.json": bytes, "onnx/vision_model.onnx": bytes, ... }',
   ],
+  "a model of another machine": [
+    () => MobileCLIP.load(new URL("file://host/model")),
+    "the model is a file: URL that names no file of this machine | write file:///folder/name",
+  ],
   "bytes for a set of files": [
     () => MobileCLIP.load(new Uint8Array(3) as never),
     'a model was expected, not a value of type Uint8Array | give a name, a folder, an address, or files: { "mobileclip.json": bytes, "onnx/vision_model.onnx": bytes, ... }',

@@ -18,7 +18,8 @@ import { providers, type LoadOptions as RunOptions } from "../run/load-options.t
 import { type OpenClip, openClip } from "../run/open-clip.ts"
 import { type pipelineTask, requireTask, type ZeroShotPipeline, zeroShotPipeline } from "../run/pipeline.ts"
 import { runtimeName } from "../run/session.ts"
-import { type ClipSource, type OpenSource, openSource, type SourceOptions } from "./clip-source.ts"
+import { type ClipSource, type OpenSource, openSource } from "./clip-source.ts"
+import type { SourceOptions } from "./model-directory.ts"
 
 export interface ClipLoadOptions extends SourceOptions, Pick<RunOptions, "threads"> {
   /** Where to compute (default: the processor). What else there is depends on the build of ONNX Runtime. */

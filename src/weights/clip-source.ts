@@ -2,19 +2,17 @@
 import { existsSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { kindOf } from "../core/arguments.ts"
 import { UserError } from "../core/errors.ts"
 import { manifestFile, parseManifest } from "../core/inference/manifest.ts"
 import { findOnnxFiles } from "../core/inference/onnx-files.ts"
 import { requireInside } from "../core/inside.ts"
-import type { OnnxDtype } from "../core/precision.ts"
 import { fileError } from "../host/files/file-error.ts"
+import { pathOfFileUrl } from "../host/files/file-url.ts"
 import { makeDirectory, readJson } from "../host/files/files.ts"
 import { temporaryFolder } from "../host/files/temporary.ts"
 import { NotCached, type PullResult, type PullWeights, pull } from "../hub/pull.ts"
-import type { HostLoadOptions } from "../run/clip-host.ts"
-import { type NamedDirectory, namedDirectory } from "./model-directory.ts"
+import { type NamedDirectory, namedDirectory, type SourceOptions } from "./model-directory.ts"
 import { downloadedModel } from "./model-url.ts"
 
 /** Contents of a model directory by path: "mobileclip.json", "onnx/vision_model.onnx", ... */
@@ -23,13 +21,6 @@ export type ModelFiles = Readonly<Record<string, Uint8Array | ArrayBuffer | Blob
 /** A name of the family or a repository, a path, an address, or files: by path, or a list as a file chooser gives it. */
 export type ClipSource = string | URL | ModelFiles | Iterable<File>
 
-export interface SourceOptions extends HostLoadOptions {
-  /** Type of the weights, where a model is there in several or is exported (default: fp32 where it is there). */
-  readonly dtype?: OnnxDtype | undefined
-  /** Nothing is downloaded (default: for names, what HF_HUB_OFFLINE says). */
-  readonly offline?: boolean | undefined
-}
-
 /** What was made for this model alone is removed when it is disposed of. */
 export type OpenSource = NamedDirectory & { readonly temporary?: Disposable }
 
@@ -37,7 +28,9 @@ export type OpenSource = NamedDirectory & { readonly temporary?: Disposable }
 export async function openSource(source: ClipSource, options: SourceOptions): Promise<OpenSource> {
   if (source instanceof URL || (typeof source === "string" && /^(https?|file):/i.test(source))) {
     const address = String(source)
-    return /^file:/i.test(address) ? openNamed(fileURLToPath(address), options) : downloadedModel(address, options)
+    return /^file:/i.test(address)
+      ? openNamed(pathOfFileUrl(address, "the model"), options)
+      : downloadedModel(address, options)
   }
   return typeof source === "string" ? openNamed(source, options) : writeFiles(filesOf(source), options)
 }

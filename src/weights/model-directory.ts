@@ -1,11 +1,21 @@
 /** A model, whatever a user calls it, as a folder of ONNX towers that can be loaded. */
 import { resolve } from "node:path"
+import type { OnnxDtype } from "../core/precision.ts"
+import type { HostLoadOptions } from "../run/clip-host.ts"
 import type { ExportedOptions } from "./exported-directory.ts"
 import { type FindOptions, findModelFiles } from "./find-model.ts"
 
 export interface DirectoryOptions
   extends Pick<FindOptions, "pull" | "dtype" | "towers" | "signal">,
     Omit<ExportedOptions, "dtype"> {}
+
+/** How a model is brought here, whatever it is called. */
+export interface SourceOptions extends HostLoadOptions {
+  /** Type of the weights, where a model is there in several or is exported (default: fp32 where it is there). */
+  readonly dtype?: OnnxDtype | undefined
+  /** Nothing is downloaded (default: for names, what HF_HUB_OFFLINE says). */
+  readonly offline?: boolean | undefined
+}
 
 /** A folder of ONNX towers, and what to call the model where its files do not say it. */
 export interface NamedDirectory {

@@ -10,7 +10,6 @@ import { type Manifest, manifestFile, parseManifest } from "../core/inference/ma
 import { findOnnxFiles } from "../core/inference/onnx-files.ts"
 import { requireFileName } from "../core/inside.ts"
 import { isObject, jsonOrNull } from "../core/json.ts"
-import type { OnnxDtype } from "../core/precision.ts"
 import { makeDirectory, readBytesIfThere, writeAtomically } from "../host/files/files.ts"
 import { webAddress } from "../host/network/address.ts"
 import { readBounded } from "../host/network/bounded.ts"
@@ -19,14 +18,7 @@ import { fetchFollowing } from "../host/network/redirects.ts"
 import { download } from "../hub/download.ts"
 import { defaultRetryDelays, HubUnreachable, unheardRetries, withHubRetries } from "../hub/requests.ts"
 import { ownCacheDir } from "../native/own-cache.ts"
-import type { HostLoadOptions } from "../run/clip-host.ts"
-import type { NamedDirectory } from "./model-directory.ts"
-
-export interface ModelUrlOptions extends HostLoadOptions {
-  readonly dtype?: OnnxDtype | undefined
-  /** Nothing is downloaded. */
-  readonly offline?: boolean | undefined
-}
+import type { NamedDirectory, SourceOptions } from "./model-directory.ts"
 
 /** The answer, and every further piece of it, must come within this many seconds. */
 const timeoutSeconds = 30
@@ -40,7 +32,7 @@ const mostBytesOfManifest = 2 ** 22
  *
  * @throws UserError where there is no manifest, or a file is not the one that it lists; the signal's reason
  */
-export async function downloadedModel(address: string, options: ModelUrlOptions): Promise<NamedDirectory> {
+export async function downloadedModel(address: string, options: SourceOptions): Promise<NamedDirectory> {
   const base = folderAddress(address)
   const kept = join(modelsFolder(), "addresses", `${digestOf(base.href).slice(0, 32)}.json`)
   if (options.offline) return requireKept(kept, base, null)
@@ -132,7 +124,7 @@ class DirectoryDownload {
   constructor(
     private readonly server: ModelServer,
     private readonly bytes: Uint8Array,
-    private readonly options: ModelUrlOptions,
+    private readonly options: SourceOptions,
   ) {
     const { href } = new URL(manifestFile, server.base)
     this.manifest = manifestOf(bytes, href)
