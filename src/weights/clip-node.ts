@@ -150,6 +150,7 @@ class NodeHost implements ClipHost<NodePicture> {
   }
 
   private async encodeFiles(files: readonly OpenFile[], signal: AbortSignal | undefined): Promise<Float32Array> {
+    if (files.length === 0) return new Float32Array(0)
     const { model } = this.clip
     const { threads } = this.info
     const vectors: Float32Array[] = []
