@@ -99,8 +99,8 @@ export class TorchEncoder<Model extends TwoTowers = TwoTowers> implements Encode
 
 export type Compute = <T>(fn: () => T) => T
 
-/** Runs a forward pass in a precision. */
-export function computeIn({ device }: TorchInterpreter, precision: Precision = "float32"): Compute {
-  if (precision === "float32") return (fn) => fn()
+/** Runs a forward pass in a precision: by autocast, where the weights are of another one. */
+export function computeIn({ device, dtype }: TorchInterpreter, precision: Precision = "float32"): Compute {
+  if (precision === "float32" || precision === dtype) return (fn) => fn()
   return (fn) => torch.autocast({ device: device === "cpu" ? "cpu" : "cuda", dtype: precision }, fn)
 }
