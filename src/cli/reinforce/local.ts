@@ -22,7 +22,7 @@ export async function runHere(
   if (options.dryRun) return output.writeOut(planText(job, tasks, shared, options.json))
   const outcome = await reinforceLocally(job, options.output, tasks, {
     ...resources,
-    maxFailures: options.maxFailures,
+    ...{ maxFailures: options.maxFailures, chooseType: options.dtype === "auto" },
     startProgress: progressReporter(options.progress),
     pull: shownPull(output.writeErr),
     onNote,

@@ -8,6 +8,7 @@ import { defaultFormat, defaultMinImageSize, type Job } from "../../reinforce/jo
 import { planShards, type ShardNameFormat, shardNameFormats } from "../../reinforce/job/plan.ts"
 import { type ResourceRequest, resourceDefaults } from "../../reinforce/local/resources.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
+import type { WantedDtype } from "../../teachers/choose-runtime.ts"
 import { maxFailuresOption, progressOption, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
 import { sampleFormat } from "./tools/format-option.ts"
@@ -23,6 +24,7 @@ export interface ShardOptions {
   readonly images: boolean
   readonly minImageSize: number
   readonly truncated: Truncated
+  readonly dtype?: WantedDtype
   readonly seed: number
   readonly maxFailures: number
   readonly progress: ProgressMode

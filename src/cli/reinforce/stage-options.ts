@@ -14,10 +14,12 @@ import {
   embeddingDefaults,
 } from "../../reinforce/job/stage-jobs.ts"
 import { generationTypes } from "../../run/caption/options.ts"
+import type { WantedDtype } from "../../teachers/choose-runtime.ts"
 import { number, wholeNumber } from "../options.ts"
 
 export function addCaptionOptions(command: Command): Command {
   return addModelOptions(command, "captioners, comma-separated: directories, checkpoints, or names on the hub")
+    .addOption(dtypeOption().choices(modelDtypes))
     .option(
       "--num-samples <n>",
       "captions of each image by each captioner",
@@ -66,8 +68,9 @@ export function addCaptionOptions(command: Command): Command {
 }
 
 /** The request, with the augmentation as JSON or as a file of it. */
-export interface EmbeddingOptions extends Omit<EmbeddingRequest, "augmentation"> {
+export interface EmbeddingOptions extends Omit<EmbeddingRequest, "augmentation" | "dtype"> {
   readonly augConfig?: string
+  readonly dtype?: WantedDtype
 }
 
 export function addEmbeddingOptions(command: Command): Command {
@@ -75,6 +78,9 @@ export function addEmbeddingOptions(command: Command): Command {
     command,
     "teachers, comma-separated, in the order of their vectors: directories, checkpoints, or names on the hub",
   )
+    .addOption(
+      dtypeOption(", or auto: the faster of fp32 and bf16, by a short measurement").choices([...modelDtypes, "auto"]),
+    )
     .option(
       "--num-samples <n>",
       "augmented views of each image",
@@ -94,11 +100,15 @@ function addModelOptions(command: Command, what: string): Command {
   return command
     .requiredOption("--model-name <names>", what)
     .option("--pretrained <tags>", "of those that are open_clip's architectures; N/A where there is none")
-    .addOption(new Option("--dtype <type>", "of the models' weights (default: as they are)").choices(modelDtypes))
+}
+
+function dtypeOption(more = ""): Option {
+  return new Option("--dtype <type>", `of the models' weights (default: as they are)${more}`)
 }
 
 /** The request that the options make. Throws UserError where the augmentation cannot be read. */
-export function embeddingRequest({ augConfig, ...request }: EmbeddingOptions): EmbeddingRequest {
+export function embeddingRequest({ augConfig, dtype, ...given }: EmbeddingOptions): EmbeddingRequest {
+  const request = { ...given, ...(dtype && dtype !== "auto" && { dtype }) }
   return augConfig === undefined ? request : { ...request, augmentation: readAugmentation(augConfig) }
 }
 
