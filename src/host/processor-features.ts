@@ -25,3 +25,9 @@ export function featuresIn(cpuinfo: string): ProcessorFeature[] {
 export function bfloat16Instructions(features: readonly ProcessorFeature[]): "amx_bf16" | "avx512_bf16" | null {
   return (["amx_bf16", "avx512_bf16"] as const).find((feature) => features.includes(feature)) ?? null
 }
+
+/** In a few words, for people. */
+export function bfloat16Text(features: readonly ProcessorFeature[]): string {
+  const instructions = bfloat16Instructions(features)
+  return instructions ? `bfloat16 by ${instructions}` : "no instructions for bfloat16"
+}
