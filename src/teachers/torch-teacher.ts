@@ -8,7 +8,7 @@ import { TextRows, textBatch } from "../core/text/token-rows.ts"
 import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
 import { fold, reparameterize } from "../model/reparameterize.ts"
 import { checkDevice, TorchInterpreter } from "../tensor/torch.ts"
-import { TorchEncoder } from "../tensor/torch-encoder.ts"
+import { TorchEncoder, weightsIn } from "../tensor/torch-encoder.ts"
 
 export interface TorchOptions {
   readonly device?: "cpu" | "cuda"
@@ -52,7 +52,7 @@ export function fusedEncoder<Model extends CheckpointModel>(
     throw new UserError("fp16 is not computed on the processor", "use fp32 or bf16 there")
   }
   const folded = fold(reparameterize(model))
-  const dtype = device === "cpu" && precision === "bfloat16" ? "bfloat16" : "float32"
+  const dtype = weightsIn(device, precision)
   const interpreter = new TorchInterpreter(folded, { device, dtype, channelsLast: true })
   return new TorchEncoder(folded, interpreter, { preprocessing, precision })
 }
