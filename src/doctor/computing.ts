@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs"
 import { blasText } from "../../torch/blas.ts"
 import { torchAddon } from "../../torch/paths.ts"
-import type { ModelDtype } from "../core/precision.ts"
+import type { WantedDtype } from "../core/precision.ts"
 import { bfloat16Text, processorFeatures } from "../host/processor-features.ts"
 import { builtAddon } from "../native/addon.ts"
 
@@ -17,7 +17,7 @@ interface ModelRuntime {
   readonly runtime?: "onnxruntime" | "libtorch"
   readonly device?: "cpu" | "cuda"
   /** "auto": chosen by a measurement, which says its outcome itself. */
-  readonly dtype?: ModelDtype | "auto"
+  readonly dtype?: WantedDtype
 }
 
 /**

@@ -3,7 +3,7 @@
  * on ONNX Runtime and bfloat16 on libtorch: the faster one, by a short measurement, where bfloat16 gives the same vectors.
  */
 import { UserError } from "../core/errors.ts"
-import type { ModelDtype } from "../core/precision.ts"
+import type { ModelDtype, WantedDtype } from "../core/precision.ts"
 import { bfloat16Instructions, type ProcessorFeature, processorFeatures } from "../host/processor-features.ts"
 import { folderDtype, readClipFolder } from "../run/node.ts"
 import { type Comparison, comparePrecisions } from "./compare-precisions.ts"
@@ -23,9 +23,6 @@ export interface RuntimeRecord {
   /** Of a picture through all models as chosen; null where it was not measured. */
   readonly milliseconds: number | null
 }
-
-/** As a user gives it. */
-export type WantedDtype = ModelDtype | "auto"
 
 export interface ChooseOptions extends Omit<RuntimeOptions, "dtype"> {
   readonly dtype?: WantedDtype

@@ -1,6 +1,7 @@
 /** Options that both stages share: which shards, where to, in which format, and how the work is shared out. */
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
+import type { WantedDtype } from "../../core/precision.ts"
 import { expandShards } from "../../data/expand.ts"
 import type { SampleFormat } from "../../data/reinforced/encode.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
@@ -8,7 +9,6 @@ import { defaultFormat, defaultMinImageSize, type Job } from "../../reinforce/jo
 import { planShards, type ShardNameFormat, shardNameFormats } from "../../reinforce/job/plan.ts"
 import { type ResourceRequest, resourceDefaults } from "../../reinforce/local/resources.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
-import type { WantedDtype } from "../../teachers/choose-runtime.ts"
 import { maxFailuresOption, progressOption, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
 import { sampleFormat } from "./tools/format-option.ts"

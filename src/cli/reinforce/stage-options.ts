@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
-import { modelDtypes } from "../../core/precision.ts"
+import { modelDtypes, type WantedDtype } from "../../core/precision.ts"
 import { decodeText } from "../../core/text/decode-text.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
 import { type EmbeddingJob, jobLimits } from "../../reinforce/job/job.ts"
@@ -14,7 +14,6 @@ import {
   embeddingDefaults,
 } from "../../reinforce/job/stage-jobs.ts"
 import { generationTypes } from "../../run/caption/options.ts"
-import type { WantedDtype } from "../../teachers/choose-runtime.ts"
 import { number, wholeNumber } from "../options.ts"
 
 export function addCaptionOptions(command: Command): Command {
