@@ -167,7 +167,12 @@ test("what cannot be meant is refused", async () => {
   expect(await refusal(at("ours"), undefined, { runtime: "libtorch" })).toBe(
     "ours is a folder of ONNX files, which libtorch does not run",
   )
-  expect(await refusal(at("ours"), undefined, { dtype: "bf16" })).toBe("bf16 is a type of libtorch's")
+  expect(await refusal(at("ours"), undefined, { dtype: "bf16" })).toBe(
+    "ours is a folder of ONNX files, which libtorch does not run: bf16 is a type of libtorch's",
+  )
+  expect(await refusal(at("ours"), undefined, { dtype: "bf16", runtime: "onnxruntime" })).toBe(
+    "bf16 is a type of libtorch's",
+  )
   expect(await refusal(at("tiny.safetensors"), undefined, { device: "cuda" })).toBe(
     'this libtorch has no device "cuda"',
   )
