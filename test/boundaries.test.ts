@@ -32,7 +32,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   data: ["core", "host"],
   // Data: recipes in the schema of `train`.
   recipes: [],
-  report: ["core"],
+  report: ["core", "host/processors.ts"],
   hub: ["core", "host", "native/own-cache.ts"],
   run: ["core"],
   // Decoding in threads and batches for towers, in Node.

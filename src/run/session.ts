@@ -1,18 +1,18 @@
 /** ONNX graphs in Node, on onnxruntime-node. */
 import "../host/no-telemetry.ts"
 
-import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import * as ort from "onnxruntime-node"
 import { float16ToFloat32, float32ToFloat16 } from "../core/arrays/half.ts"
 import { messageOf, UserError } from "../core/errors.ts"
 import type { Values } from "../core/inference/caption-decoder.ts"
+import { usableProcessors } from "../host/processors.ts"
 import { type Feed, type Graph, type Port, type Ports, portNamed } from "./graph.ts"
 import type { LoadOptions } from "./load-options.ts"
 
 export type SessionOptions = ort.InferenceSession.SessionOptions
 
-export function sessionOptions({ threads = availableParallelism(), provider = "cpu" }: LoadOptions): SessionOptions {
+export function sessionOptions({ threads = usableProcessors().count, provider = "cpu" }: LoadOptions): SessionOptions {
   return { intraOpNumThreads: threads, executionProviders: [provider] }
 }
 
