@@ -88,6 +88,8 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   "evaluate/scenes.ts": ["data", "host"],
   "evaluate/task-list.ts": ["data", "host"],
   "run/session.ts": ["host"],
+  "run/graph-cache.ts": ["host", "native/own-cache.ts"],
+  "run/graph-files.ts": ["host"],
 }
 
 /** Interpreters are given a model, a job says how captions are drawn, recipes have a form, costs are printed: they name types, which are nothing at run time. */
@@ -101,7 +103,15 @@ const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
 /** Folders that run in a browser too, and their files that are for Node. */
 const hostFree = ["core", "tensor", "model", "run", "evaluate", "browser"]
 const hostFiles = [
-  ...["run/node.ts", "run/session.ts", "tensor/torch.ts", "tensor/torch-encoder.ts", "tensor/torch-norms.ts"],
+  ...[
+    "run/node.ts",
+    "run/session.ts",
+    "run/graph-cache.ts",
+    "run/graph-files.ts",
+    "tensor/torch.ts",
+    "tensor/torch-encoder.ts",
+    "tensor/torch-norms.ts",
+  ],
   ...["evaluate/scenes.ts", "evaluate/task-list.ts"],
 ]
 const hostModules = /^(node:|sharp$|onnxruntime-node$)/

@@ -4,4 +4,6 @@ export interface LoadOptions {
   readonly threads?: number
   /** Where to compute; default: the processor. What else there is depends on the build of ONNX Runtime. */
   readonly provider?: "cpu" | "cuda" | "coreml" | "dml" | "webgpu"
+  /** Whether ONNX Runtime's optimised graphs are kept in the user's cache, which makes the next start faster; default: yes. */
+  readonly cache?: boolean
 }
