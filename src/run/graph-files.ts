@@ -21,16 +21,22 @@ const settledMilliseconds = 2000
 
 /** A graph and the files of weights that it names, which are in its folder or below. */
 export async function recordGraph(folder: string, file: string): Promise<RecordedFile[]> {
-  const { names, ...graph } = await read(folder, file)
-  const beside = [...names].map((name) => read(folder, name).catch(() => null))
-  const found = (await Promise.all(beside)).flatMap((one) => (one ? [{ ...one, names: undefined }] : []))
-  return [graph, ...found].map(({ file, bytes, state, sha256 }) => ({ file, bytes, state, sha256 }))
+  const names = new NamesOfWeights()
+  const graph = await record(folder, file, (bytes) => names.search(bytes))
+  const beside = await Promise.all([...names.found].map((name) => record(folder, name).catch(() => null)))
+  return [graph, ...beside].filter((one) => one !== null)
 }
 
-async function read(folder: string, file: string): Promise<RecordedFile & { readonly names: ReadonlySet<string> }> {
+/** A file that somebody else may write to. */
+async function record(folder: string, file: string, onBytes?: (bytes: Buffer) => void): Promise<RecordedFile> {
   const { bytes, state, isSettled } = await stateOf(folder, file)
-  const { sha256, names } = await scan(join(folder, file))
-  return { file, bytes, state: isSettled ? state : null, sha256, names }
+  return { file, bytes, state: isSettled ? state : null, sha256: await sha256(join(folder, file), onBytes) }
+}
+
+/** A file that this process has just written, and nobody else writes to. */
+export async function recordOwn(folder: string, file: string): Promise<RecordedFile> {
+  const { bytes, state } = await stateOf(folder, file)
+  return { file, bytes, state, sha256: await sha256(join(folder, file)) }
 }
 
 /** The same with its present state where only that has changed; null where the file holds something else, or is gone. */
@@ -38,14 +44,8 @@ export async function unchanged(folder: string, recorded: RecordedFile): Promise
   const found = await stateOf(folder, recorded.file).catch(() => null)
   if (!found || found.bytes !== recorded.bytes) return null
   if (found.state === recorded.state) return recorded
-  const { sha256 } = await scan(join(folder, recorded.file))
-  return sha256 === recorded.sha256 ? { ...recorded, state: found.isSettled ? found.state : null } : null
-}
-
-/** A file that this process has just written, and nobody else writes to. */
-export async function recordOwn(folder: string, file: string): Promise<RecordedFile> {
-  const { bytes, state } = await stateOf(folder, file)
-  return { file, bytes, state, sha256: (await scan(join(folder, file))).sha256 }
+  const isSame = (await sha256(join(folder, recorded.file))) === recorded.sha256
+  return isSame ? { ...recorded, state: found.isSettled ? found.state : null } : null
 }
 
 async function stateOf(folder: string, file: string) {
@@ -54,29 +54,38 @@ async function stateOf(folder: string, file: string) {
   return { bytes: Number(size), state: `${mtimeNs} ${ctimeNs} ${ino}`, isSettled: age > settledMilliseconds }
 }
 
+async function sha256(path: string, onBytes?: (bytes: Buffer) => void): Promise<string> {
+  const hash = createHash("sha256")
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    hash.update(chunk)
+    onBytes?.(chunk)
+  }
+  return hash.digest("hex")
+}
+
 /** How ONNX writes the name of a file of weights: the pair "location", NAME, the name's length before it. */
 const location = Buffer.from("\x0a\x08location\x12", "latin1")
 const longestName = 127
+const longestPair = location.length + 1 + longestName
 
-/** The hash of a file, and the files of weights that it names if it is a graph. */
-async function scan(path: string): Promise<{ readonly sha256: string; readonly names: ReadonlySet<string> }> {
-  const hash = createHash("sha256")
-  const names = new Set<string>()
-  let left = Buffer.alloc(0)
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
-    hash.update(chunk)
-    const seen = Buffer.concat([left, chunk])
-    for (const name of namesIn(seen)) names.add(name)
-    left = seen.subarray(-(location.length + 1 + longestName))
+/** Finds the names of files of weights in the bytes of a graph, which come in pieces. */
+class NamesOfWeights {
+  readonly found = new Set<string>()
+  private end = Buffer.alloc(0)
+
+  search(bytes: Buffer): void {
+    // A pair may begin in one piece and end in the next one.
+    this.searchIn(Buffer.concat([this.end, bytes.subarray(0, longestPair)]))
+    this.searchIn(bytes)
+    this.end = Buffer.from(bytes.subarray(-longestPair))
   }
-  return { sha256: hash.digest("hex"), names }
-}
 
-function* namesIn(bytes: Buffer): Generator<string> {
-  for (let at = bytes.indexOf(location); at !== -1; at = bytes.indexOf(location, at + 1)) {
-    const start = at + location.length + 1
-    const length = bytes[start - 1] ?? 0
-    if (length > 0 && length <= longestName && start + length <= bytes.length)
-      yield bytes.toString("utf8", start, start + length)
+  private searchIn(bytes: Buffer): void {
+    for (let at = bytes.indexOf(location); at !== -1; at = bytes.indexOf(location, at + 1)) {
+      const start = at + location.length + 1
+      const length = bytes[start - 1] ?? 0
+      if (length <= longestName && start + length <= bytes.length)
+        this.found.add(bytes.toString("utf8", start, start + length))
+    }
   }
 }
