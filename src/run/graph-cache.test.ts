@@ -52,11 +52,13 @@ const cacheOf = (options = {}) => new GraphCache("runtime 1", folder, { smallest
 
 /** The tower's vector of a grey picture, and what was chosen. */
 async function encoded(cache: GraphCache | null, threads = 1) {
-  const graph = new OnnxGraph(root, file, sessionOptions({ threads }), cache)
+  const choices: string[] = []
+  const onChoice = (line: string) => choices.push(line)
+  const graph = new OnnxGraph(root, file, sessionOptions({ threads }), { cache, onChoice })
   const feed = { data: new Float32Array(3 * 64 * 64).fill(0.25), shape: [1, 3, 64, 64] }
   const { image_embeds } = await graph.run({ pixel_values: feed }, ["image_embeds"])
   await graph.release()
-  return { values: [...image_embeds.data], choice: graph.choices.join("\n") }
+  return { values: [...image_embeds.data], choice: choices.join("\n") }
 }
 
 const entries = () => readdirSync(folder).filter((name) => !name.startsWith("."))

@@ -26,8 +26,6 @@ export interface Ports {
 export interface Graph {
   /** Relative to the model's folder, for messages. */
   readonly file: string
-  /** What was chosen when it was opened, in lines for people. */
-  readonly choices?: readonly string[]
   /** What the graph says of itself. */
   ports(): Promise<Ports>
   /**

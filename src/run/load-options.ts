@@ -6,4 +6,6 @@ export interface LoadOptions {
   readonly provider?: "cpu" | "cuda" | "coreml" | "dml" | "webgpu"
   /** Whether ONNX Runtime's optimised graphs are kept in the user's cache, which makes the next start faster; default: yes. */
   readonly cache?: boolean
+  /** Is told what was chosen, in lines for people, when it is: a tower is opened when it is first used. */
+  readonly onChoice?: (line: string) => void
 }

@@ -15,7 +15,7 @@ import { Captioner, type CaptionerModel, GraphRuntime } from "./captioner.ts"
 import { type ClipDescription, describeImmich, describeOurs, describeTransformers } from "./description.ts"
 import type { LoadOptions } from "./load-options.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "./model.ts"
-import { graphCache, OnnxGraph, sessionOptions } from "./session.ts"
+import { openGraph } from "./session.ts"
 
 /**
  * The CLIP in `directory`, of our own layout, transformers.js' or Immich's. In ours, a tower is read when it is first used;
@@ -45,7 +45,7 @@ function batches({ provider }: LoadOptions) {
 }
 
 function graphsOf({ directory, image, text }: ClipFolder, options: LoadOptions): Graphs {
-  const open = (file: string) => new OnnxGraph(directory, file, sessionOptions(options), graphCache(options))
+  const open = (file: string) => openGraph(directory, file, options)
   const first = open(image)
   return { image: first, text: text === image ? first : text === null ? null : open(text) }
 }
@@ -65,7 +65,7 @@ export async function loadCaptioner(
   }
   const opened = (tower: TowerFile) => ({
     ...tower,
-    graph: new OnnxGraph(directory, tower.file, sessionOptions(options), graphCache(options)),
+    graph: openGraph(directory, tower.file, options),
   })
   const graphs = { image: opened(towers.image), decoder: opened(towers.decoder) }
   return new Captioner({ ...manifest, decoder }, new GraphRuntime(decoder, graphs))

@@ -24,18 +24,31 @@ export function runtimeName(): string {
   return `onnxruntime-node ${ort.env.versions.node}`
 }
 
+interface Keeping {
+  /** Keeps the optimised graph; default: it is made each time. */
+  readonly cache?: GraphCache | null
+  /** Is told where the optimised graph is from, when the graph is opened. */
+  readonly onChoice?: LoadOptions["onChoice"]
+}
+
+/** A file of `directory`, whose optimised graph is kept for the next start. */
+export function openGraph(directory: string, file: string, options: LoadOptions): OnnxGraph {
+  const { onChoice } = options
+  return new OnnxGraph(directory, file, sessionOptions(options), {
+    cache: graphCache(options),
+    ...(onChoice && { onChoice }),
+  })
+}
+
 /** A file of `directory`. */
 export class OnnxGraph implements Graph {
-  /** Where the optimised graph is from; empty before it is opened, and where that is not kept. */
-  readonly choices: string[] = []
   private opened: Promise<Ports & { readonly session: Session }> | null = null
 
-  /** @param cache keeps the optimised graph; null: it is made each time */
   constructor(
     private readonly directory: string,
     readonly file: string,
     private readonly options: SessionOptions,
-    private readonly cache: GraphCache | null = null,
+    private readonly keeping: Keeping = {},
   ) {}
 
   ports(): Promise<Ports> {
@@ -76,7 +89,7 @@ export class OnnxGraph implements Graph {
   private async create(): Promise<Session> {
     const path = join(this.directory, ...this.file.split("/"))
     try {
-      const { cache } = this
+      const { cache } = this.keeping
       if (cache) return (await this.kept(cache, path)) ?? (await this.keep(cache, path)) ?? (await this.plain(path))
       return await this.plain(path)
     } catch (error) {
@@ -95,7 +108,7 @@ export class OnnxGraph implements Graph {
     if (found === null) return null
     try {
       const session = await ort.InferenceSession.create(found, { ...this.options, graphOptimizationLevel: "disabled" })
-      this.choices.push(`${this.file}: the optimised graph is from the cache, ${dirname(found)}`)
+      this.keeping.onChoice?.(`${this.file}: the optimised graph is from the cache, ${dirname(found)}`)
       return session
     } catch {
       return null
@@ -108,7 +121,7 @@ export class OnnxGraph implements Graph {
       ort.InferenceSession.create(path, { ...this.options, ...keptIn(folder) }),
     )
     const outcome = reason === null ? "and is kept in the cache" : `and is not kept: ${reason}`
-    this.choices.push(`${this.file}: the graph was optimised, ${outcome}`)
+    this.keeping.onChoice?.(`${this.file}: the graph was optimised, ${outcome}`)
     return made?.value ?? null
   }
 }
@@ -124,7 +137,7 @@ function keptIn(folder: string): SessionOptions {
 }
 
 /** The optimised graphs of ONNX Runtime's processor kernels; null on other devices, and where it is not wanted. */
-export function graphCache({ provider = "cpu", cache = true }: LoadOptions): GraphCache | null {
+function graphCache({ provider = "cpu", cache = true }: LoadOptions): GraphCache | null {
   return cache && provider === "cpu" ? new GraphCache(runtimeName()) : null
 }
 

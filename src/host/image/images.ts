@@ -44,6 +44,13 @@ export interface DecodedImage extends Image8 {
 
 export const defaultMaxPixels = 100_000_000
 
+/** Which decoders there are here, for people. */
+export function decodersHere(): string {
+  return jpegDecoder
+    ? "JPEG files are decoded by libjpeg-turbo, other pictures by libvips"
+    : "all pictures are decoded by libvips: the addon for JPEG files is not built (`mobileclip setup` builds it)"
+}
+
 let loading: Promise<typeof import("sharp").default> | null = null
 
 /** When the first file comes that needs it: libvips takes a tenth of a second and 20 MB, and undamaged JPEG files do without. */
