@@ -12,6 +12,7 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout } from "node:timers/promises"
 import { afterEach, beforeEach, expect, test } from "vitest"
 import { tinyConfig } from "../../test/tiny-model.ts"
 import { towers } from "../core/inference/manifest.ts"
@@ -32,7 +33,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(root, { recursive: true }))
 
-/** An image tower whose values follow from the seed, as a file of the same size for each; old enough to be told by its times. */
+/** An image tower whose values follow from the seed, as a file of the same size for each. */
 function writeModel(
   seed: number,
   options: { readonly maxBytes?: number; readonly dtype?: "fp32" | "fp16" } = {},
@@ -95,6 +96,20 @@ test("a model that changes is never answered by the old graph, whatever its size
   expect(changed.choice).toMatch(made)
   expect(changed.values).toEqual(plain.values)
   expect(entries()).toHaveLength(1)
+})
+
+test("an old file is known by its times, without being read, and still not taken for another one", async () => {
+  await encoded(cacheOf())
+  const stateIn = () => JSON.parse(readFileSync(inEntry("entry.json"), "utf8")).source[0].state
+  // Just written: it could be written again before the clock of its disk moves on.
+  expect(stateIn()).toBe(null)
+  await setTimeout(2100)
+  expect((await encoded(cacheOf())).choice).toMatch(fromCache)
+  expect(stateIn()).toMatch(/^\d+ \d+ \d+$/)
+  const { atime, mtime } = statSync(join(root, file))
+  writeModel(2)
+  utimesSync(join(root, file), atime, mtime)
+  expect((await encoded(cacheOf())).values).toEqual((await encoded(null)).values)
 })
 
 test("weights beside the graph that change are seen too", async () => {

@@ -5,7 +5,7 @@ export interface LoadOptions {
   /** Where to compute; default: the processor. What else there is depends on the build of ONNX Runtime. */
   readonly provider?: "cpu" | "cuda" | "coreml" | "dml" | "webgpu"
   /** Whether ONNX Runtime's optimised graphs are kept in the user's cache, which makes the next start faster; default: yes. */
-  readonly cache?: boolean
+  readonly graphCache?: boolean
   /** Is told what was chosen, in lines for people, when it is: a tower is opened when it is first used. */
   readonly onChoice?: (line: string) => void
 }

@@ -35,7 +35,7 @@ interface Keeping {
 export function openGraph(directory: string, file: string, options: LoadOptions): OnnxGraph {
   const { onChoice } = options
   return new OnnxGraph(directory, file, sessionOptions(options), {
-    cache: graphCache(options),
+    cache: cacheFor(options),
     ...(onChoice && { onChoice }),
   })
 }
@@ -137,8 +137,8 @@ function keptIn(folder: string): SessionOptions {
 }
 
 /** The optimised graphs of ONNX Runtime's processor kernels; null on other devices, and where it is not wanted. */
-function graphCache({ provider = "cpu", cache = true }: LoadOptions): GraphCache | null {
-  return cache && provider === "cpu" ? new GraphCache(runtimeName()) : null
+function cacheFor({ provider = "cpu", graphCache = true }: LoadOptions): GraphCache | null {
+  return graphCache && provider === "cpu" ? new GraphCache(runtimeName()) : null
 }
 
 function portOf(port: ort.InferenceSession.ValueMetadata): Port {
