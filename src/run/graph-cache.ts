@@ -18,7 +18,7 @@ import { jsonOrNull } from "../core/json.ts"
 import { discard, makeDirectory, writeAtomically } from "../host/files/files.ts"
 import { writeDirectoryAtomically } from "../host/files/folder.ts"
 import { isStagingName } from "../host/files/staging.ts"
-import { processorFeatures } from "../host/processor-features.ts"
+import { processorIdentity } from "../host/processor-identity.ts"
 import { ownCacheDir } from "../native/own-cache.ts"
 import { type RecordedFile, recordedFile, recordGraph, recordOwn, unchanged } from "./graph-files.ts"
 
@@ -107,7 +107,7 @@ export class GraphCache {
 
   /** One folder for each file of a model: a new version takes the place of the old one. */
   private async place(path: string): Promise<string> {
-    const key = [this.runtime, processorFeatures(), await realpath(path)]
+    const key = [this.runtime, processorIdentity(), await realpath(path)]
     return join(this.folder, createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 32))
   }
 
