@@ -1,6 +1,7 @@
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -17,6 +18,7 @@ import { afterEach, beforeEach, expect, test } from "vitest"
 import { tinyConfig } from "../../test/tiny-model.ts"
 import { towers } from "../core/inference/manifest.ts"
 import { traceTower } from "../export/towers.ts"
+import { stagingPath } from "../host/files/staging.ts"
 import { Clip } from "../model/clip.ts"
 import { initialize } from "../model/module.ts"
 import { fold, reparameterize } from "../model/reparameterize.ts"
@@ -166,10 +168,21 @@ test("another runtime has its own graph", async () => {
   expect(entries()).toHaveLength(2)
 })
 
-test("several at once: each computes, and one graph is kept", async () => {
+test("several at once: each computes, and one graph is kept; what a killed process left is no hindrance", async () => {
   const all = await Promise.all([1, 2, 3, 4].map(() => encoded(cacheOf())))
   expect(new Set(all.map(({ values }) => String(values))).size).toBe(1)
-  expect(readdirSync(folder)).toHaveLength(1)
+  const choices = all.map(({ choice }) => choice).join("\n")
+  expect(choices).toMatch(/and is kept in the cache$/m)
+  const entry = entries()[0]!
+  rmSync(join(folder, entry), { recursive: true })
+  const ownDigits = stagingPath(join(folder, entry))
+  mkdirSync(ownDigits)
+  expect((await encoded(cacheOf())).choice).toMatch(/is not kept: another process or thread is keeping it$/)
+  rmSync(ownDigits, { recursive: true })
+  mkdirSync(ownDigits.replace(/\.[0-9a-f]{8}/, ".7fffffff"))
+  expect((await encoded(cacheOf())).choice).toMatch(made)
+  // A process removes what others left when it first writes to a folder, which this one has done.
+  expect(entries()).toEqual([entry])
   expect((await encoded(cacheOf())).choice).toMatch(fromCache)
 })
 
@@ -196,6 +209,10 @@ test("the graph that was not used for longest goes first", async () => {
   await encoded(new GraphCache("4", folder, { smallestBytes: 0, mostBytes: 2.5 * bytes }))
   expect(entries()).toHaveLength(2)
   expect(entries()).toContain(first)
+  const damaged = entries().find((name) => name !== first)!
+  rmSync(join(folder, damaged, "entry.json"))
+  await encoded(new GraphCache("5", folder, { smallestBytes: 0 }))
+  expect(entries()).not.toContain(damaged)
 })
 
 test("a model that cannot be loaded fails as it does without a cache", async () => {

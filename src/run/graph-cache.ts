@@ -17,7 +17,7 @@ import { messageOf, oneLine } from "../core/errors.ts"
 import { jsonOrNull } from "../core/json.ts"
 import { discard, makeDirectory, writeAtomically } from "../host/files/files.ts"
 import { writeDirectoryAtomically } from "../host/files/folder.ts"
-import { isStagingName } from "../host/files/staging.ts"
+import { isAbandoned, isStagingName } from "../host/files/staging.ts"
 import { processorIdentity } from "../host/processor-identity.ts"
 import { ownCacheDir } from "../native/own-cache.ts"
 import { type RecordedFile, recordedFile, recordGraph, recordOwn, unchanged } from "./graph-files.ts"
@@ -77,24 +77,29 @@ export class GraphCache {
     let made: { readonly value: T } | null = null
     try {
       const real = await realpath(path)
-      await this.requireSpace((await stat(real)).size)
-      const source = await recordGraph(dirname(real), basename(real))
-      const bytes = bytesOf(source)
-      if (bytes < this.options.smallestBytes) return { made, reason: "it is small" }
-      await this.requireSpace(bytes)
-      const build = async (folder: string) => {
+      const source = await this.recordLarge(real)
+      const fill = async (folder: string) => {
         made = { value: await make(folder) }
-        const kept = await Promise.all([graphFile, weightsFile].map((file) => recordOwn(folder, file)))
-        const isSame = await allUnchanged(dirname(real), source)
-        if (!isSame) throw new Error("the model changed meanwhile")
-        await writeAtomically(join(folder, entryFile), [JSON.stringify({ source, kept } satisfies Entry)])
+        await writeEntry(folder, real, source)
       }
-      await writeDirectoryAtomically(await this.place(path), build, async () => [entryFile, graphFile, weightsFile])
+      const place = await this.place(real)
+      await this.requireAlone(basename(place))
+      await writeDirectoryAtomically(place, fill, async () => [entryFile, graphFile, weightsFile])
       await this.trim()
       return { made, reason: null }
     } catch (error) {
       return { made, reason: oneLine(messageOf(error), 300) }
     }
+  }
+
+  /** What the model's files hold. Throws where keeping them does not pay, or there is no room. */
+  private async recordLarge(path: string): Promise<RecordedFile[]> {
+    await this.requireSpace((await stat(path)).size)
+    const source = await recordGraph(dirname(path), basename(path))
+    const bytes = bytesOf(source)
+    if (bytes < this.options.smallestBytes) throw new Error("it is small")
+    await this.requireSpace(bytes)
+    return source
   }
 
   private async requireSpace(bytes: number): Promise<void> {
@@ -103,6 +108,13 @@ export class GraphCache {
     await access(this.folder, constants.W_OK)
     const { bavail, bsize } = await statfs(this.folder)
     if (bavail * bsize < 2 * bytes) throw new Error(`the disk of ${this.folder} is nearly full`)
+  }
+
+  /** Several threads and processes often start at once, and one copy is enough. */
+  private async requireAlone(name: string): Promise<void> {
+    const staged = (await readdir(this.folder)).filter((one) => isStagingName(one) && one.startsWith(`.${name}.`))
+    const isLeft = await Promise.all(staged.map((one) => isAbandoned(join(this.folder, one))))
+    if (isLeft.includes(false)) throw new Error("another process or thread is keeping it")
   }
 
   /** One folder for each file of a model: a new version takes the place of the old one. */
@@ -127,13 +139,15 @@ export class GraphCache {
     }
   }
 
+  /** Without those that are damaged, which are removed, as another process may be doing. */
   private async newestFirst() {
     const names = (await readdir(this.folder)).filter((name) => !isStagingName(name) && own.test(name))
     const entries = names.map(async (name) => {
       const place = join(this.folder, name)
-      // Another process may make room at the same time.
       const [entry, time] = [await readEntry(place), await stat(join(place, entryFile)).catch(() => null)]
-      return entry && time ? [{ place, bytes: bytesOf(entry.kept), used: time.mtimeMs }] : []
+      if (entry && time) return [{ place, bytes: bytesOf(entry.kept), used: time.mtimeMs }]
+      await discard(place)
+      return []
     })
     return (await Promise.all(entries)).flat().sort((a, b) => b.used - a.used)
   }
@@ -146,6 +160,12 @@ export interface Kept<T> {
 }
 
 const own = /^[0-9a-f]{32}$/
+
+async function writeEntry(folder: string, model: string, source: readonly RecordedFile[]): Promise<void> {
+  const kept = await Promise.all([graphFile, weightsFile].map((file) => recordOwn(folder, file)))
+  if (!(await allUnchanged(dirname(model), source))) throw new Error("the model changed meanwhile")
+  await writeAtomically(join(folder, entryFile), [JSON.stringify({ source, kept })])
+}
 
 async function readEntry(place: string): Promise<Entry | null> {
   const text = await readFile(join(place, entryFile), "utf8").catch(() => null)

@@ -118,7 +118,7 @@ export class OnnxGraph implements Graph {
   /** Made, and kept in the cache where that is possible; null where it cannot be made in this way. */
   private async keep(cache: GraphCache, path: string): Promise<Session | null> {
     const { made, reason } = await cache.keep(path, (folder) =>
-      ort.InferenceSession.create(path, { ...this.options, ...keptIn(folder) }),
+      ort.InferenceSession.create(path, keptIn(folder, this.options)),
     )
     const outcome = reason === null ? "and is kept in the cache" : `and is not kept: ${reason}`
     this.keeping.onChoice?.(`${this.file}: the graph was optimised, ${outcome}`)
@@ -127,13 +127,19 @@ export class OnnxGraph implements Graph {
 }
 
 /** The graph in one file and its weights in another one, which can be mapped into memory. */
-function keptIn(folder: string): SessionOptions {
+function keptIn(folder: string, options: SessionOptions): SessionOptions {
+  const { session, ...extra } = { session: {}, ...options.extra }
   const weights = {
     optimized_model_external_initializers_file_name: weightsFile,
     optimized_model_external_initializers_min_size_in_bytes: "1024",
   }
-  // Its warning that the graph is for this processor alone would go to the error stream.
-  return { optimizedModelFilePath: join(folder, graphFile), logSeverityLevel: 3, extra: { session: weights } }
+  return {
+    ...options,
+    optimizedModelFilePath: join(folder, graphFile),
+    // Its warning that the graph is for this processor alone would go to the error stream.
+    logSeverityLevel: 3,
+    extra: { ...extra, session: { ...session, ...weights } },
+  }
 }
 
 /** The optimised graphs of ONNX Runtime's processor kernels; null on other devices, and where it is not wanted. */
