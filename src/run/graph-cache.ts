@@ -94,10 +94,13 @@ export class GraphCache {
 
   /** What the model's files hold. Throws where keeping them does not pay, or there is no room. */
   private async recordLarge(path: string): Promise<RecordedFile[]> {
-    await this.requireSpace((await stat(path)).size)
+    const { smallestBytes } = this.options
+    const { size } = await stat(path)
+    // A large file is not read in vain; the weights of a small one may be in others.
+    if (size >= smallestBytes) await this.requireSpace(size)
     const source = await recordGraph(dirname(path), basename(path))
     const bytes = bytesOf(source)
-    if (bytes < this.options.smallestBytes) throw new Error("it is small")
+    if (bytes < smallestBytes) throw new Error("it is small")
     await this.requireSpace(bytes)
     return source
   }
