@@ -1,5 +1,5 @@
 /**
- * `npm run build`: kernels, TypeScript, addons; one process at a time in a checkout, because a process that ran
+ * `npm run build`: kernels, the vocabulary, TypeScript, addons; one process at a time in a checkout, because a process that ran
  * files while another one writes them would read half of them. Plain JavaScript, because nothing is compiled yet.
  */
 import { spawnSync } from "node:child_process"
@@ -13,7 +13,7 @@ const root = dirname(fileURLToPath(import.meta.url))
 const lock = join(root, "dist", ".build-lock")
 const own = `${lock}.${process.pid}`
 const compiler = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc")
-const steps = [["kernels/build.js"], [compiler, "-b"], ["bin/mobileclip.js", "setup"]]
+const steps = [["kernels/build.js"], ["vocabulary/build.js"], [compiler, "-b"], ["bin/mobileclip.js", "setup"]]
 
 await takeLock()
 try {

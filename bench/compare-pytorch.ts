@@ -15,13 +15,14 @@
  */
 import { execFileSync, spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
-import { availableParallelism, tmpdir } from "node:os"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { median, quantile } from "../src/core/arrays/quantile.ts"
 import { messageOf, UserError } from "../src/core/errors.ts"
+import { usableProcessors } from "../src/host/processors.ts"
 import { version } from "../torch/index.ts"
 import type { Start, StepTimes } from "./train-step.ts"
 
@@ -42,7 +43,7 @@ const { values: options } = parseArgs({
     rounds: { type: "string", default: "3" },
     steps: { type: "string", default: "20" },
     batch: { type: "string", default: "96" },
-    threads: { type: "string", default: String(availableParallelism()) },
+    threads: { type: "string", default: String(usableProcessors().count) },
     modes: { type: "string", default: "default" },
     reinforced: { type: "boolean", default: false },
   },

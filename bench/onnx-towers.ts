@@ -4,13 +4,14 @@
  *
  *     npm run build && node dist/bench/onnx-towers.js [VARIANT...]
  */
-import { availableParallelism } from "node:os"
+
 import { bench } from "../src/benchmark/latency/bench.ts"
 import type { LatencyRow } from "../src/benchmark/latency/latency-report.ts"
+import { usableProcessors } from "../src/host/processors.ts"
 
 const models = process.argv.length > 2 ? process.argv.slice(2) : ["mobileclip-s0", "mobileclip2-s2"]
 
-for (const threads of new Set([1, availableParallelism()])) await bench({ models, threads, onRows: report })
+for (const threads of new Set([1, usableProcessors().count])) await bench({ models, threads, onRows: report })
 
 function report(rows: readonly LatencyRow[]): void {
   const { architecture, tower, threads, medianMs, macs, shareOfPeak } = rows[0]!

@@ -32,7 +32,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   data: ["core", "host"],
   // Data: recipes in the schema of `train`.
   recipes: [],
-  report: ["core"],
+  report: ["core", "host/processors.ts"],
   hub: ["core", "host", "native/own-cache.ts"],
   run: ["core"],
   // Decoding in threads and batches for towers, in Node.
@@ -89,6 +89,8 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   "evaluate/scenes.ts": ["data", "host"],
   "evaluate/task-list.ts": ["data", "host"],
   "run/session.ts": ["host"],
+  "run/graph-cache.ts": ["host", "native/own-cache.ts"],
+  "run/graph-files.ts": ["host"],
 }
 
 /** Interpreters are given a model, a job says how captions are drawn, recipes have a form, costs are printed: they name types, which are nothing at run time. */
@@ -102,8 +104,9 @@ const mayImportTypes: Readonly<Record<string, readonly string[]>> = {
 /** Folders that run in a browser too, and their files that are for Node. */
 const hostFree = ["core", "tensor", "model", "run", "evaluate", "browser"]
 const hostFiles = [
-  ...["run/node.ts", "run/session.ts", "tensor/torch.ts", "tensor/torch-encoder.ts", "tensor/torch-layout.ts"],
-  ...["tensor/torch-norms.ts", "evaluate/scenes.ts", "evaluate/task-list.ts"],
+  ...["run/node.ts", "run/session.ts", "run/graph-cache.ts", "run/graph-files.ts", "tensor/torch.ts"],
+  ...["tensor/torch-encoder.ts", "tensor/torch-layout.ts", "tensor/torch-norms.ts"],
+  ...["evaluate/scenes.ts", "evaluate/task-list.ts"],
 ]
 const hostModules = /^(node:|sharp$|onnxruntime-node$)/
 

@@ -12,7 +12,12 @@ beforeEach(() => {
   copyFileSync(fileURLToPath(new URL("../build.js", import.meta.url)), join(folder, "build.js"))
   write("package.json", `{ "type": "module" }`)
   write("node_modules/typescript/package.json", "{}")
-  for (const [i, path] of ["kernels/build.js", "node_modules/typescript/bin/tsc", "bin/mobileclip.js"].entries())
+  for (const [i, path] of [
+    "kernels/build.js",
+    "vocabulary/build.js",
+    "node_modules/typescript/bin/tsc",
+    "bin/mobileclip.js",
+  ].entries())
     write(path, step(i))
 })
 afterEach(() => rmSync(folder, { recursive: true }))
@@ -39,7 +44,7 @@ test("the steps of one build come before those of the next", async () => {
   const first = steps().map((line) => line.split(" ")[0])
   expect(new Set(builds.map(({ pid }) => String(pid)))).toEqual(new Set(first))
   const order = [...new Set(first)]
-  expect(steps()).toEqual(order.flatMap((pid) => [`${pid} 0`, `${pid} 1`, `${pid} 2`]))
+  expect(steps()).toEqual(order.flatMap((pid) => [`${pid} 0`, `${pid} 1`, `${pid} 2`, `${pid} 3`]))
   expect(readdirSync(join(folder, "dist"))).toEqual([])
 })
 

@@ -106,6 +106,18 @@ test("an application classifies, and loads nothing that other commands need", as
   expect(packages.filter((name) => /^(@aws-sdk|@nats-io|@huggingface|vega|d3-|commander)/.test(name))).toEqual([])
 })
 
+test("a text query loads neither what decodes pictures nor what downloads models", async () => {
+  writeFileSync(
+    at("app", "query.mjs"),
+    `import { loadModel } from "mobileclip"
+    const model = await loadModel("model")
+    console.log((await model.encodeTexts(["a cat"])).length)`,
+  )
+  const { out, packages } = await loadedBy(["query.mjs"])
+  expect(out).toBe("16\n")
+  expect(packages.sort()).toEqual(["html-entities", "mobileclip", "onnxruntime-node", "zod"])
+})
+
 test("the command classifies, with install scripts as without, and loads nothing that others need", async () => {
   const argv = ["classify", "teal.png", "--model", "model", "--labels", "cat,dog", "--json"]
   const before = await run("npx", ["--no-install", "mobileclip", ...argv])

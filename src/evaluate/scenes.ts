@@ -1,5 +1,5 @@
 /** Scores of a model on the test splits of the scenes dataset. */
-import { availableParallelism } from "node:os"
+
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
 import { expandShards } from "../data/expand.ts"
@@ -8,6 +8,7 @@ import { type SceneRecord, sceneOf } from "../data/scenes/record.ts"
 import { TASKS, type Task } from "../data/scenes/tasks.ts"
 import { metadataOf, readShard } from "../data/shards.ts"
 import { decodeImage } from "../host/image/images.ts"
+import { usableProcessors } from "../host/processors.ts"
 import { imageVectors } from "./encode.ts"
 import { type RetrievalResult, retrieval, type TaskResult, zeroShot } from "./tasks.ts"
 
@@ -64,7 +65,7 @@ export async function scoreRetrieval(encoder: Encoder, scenes: readonly Scene[])
 }
 
 function decoded(scenes: readonly Scene[]): AsyncGenerator<Image8> {
-  return mapOrdered(scenes, 2 * availableParallelism(), ({ jpeg }) => decodeImage(jpeg))
+  return mapOrdered(scenes, 2 * usableProcessors().count, ({ jpeg }) => decodeImage(jpeg))
 }
 
 function overAll(task: Task, scenes: readonly Scene[]): Parameters<typeof zeroShot>[1] {

@@ -4,7 +4,6 @@
  */
 import { existsSync, statSync } from "node:fs"
 import { readdir } from "node:fs/promises"
-import { availableParallelism } from "node:os"
 import { basename, dirname, join, resolve, sep } from "node:path"
 import { z } from "zod"
 import { UserError } from "../core/errors.ts"
@@ -19,6 +18,7 @@ import { readJson } from "../host/files/files.ts"
 import { requirePictures } from "../host/image/image-files.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { walkPictures } from "../host/image/picture-folder.ts"
+import { usableProcessors } from "../host/processors.ts"
 import { imageVectors } from "./encode.ts"
 import { readScenes, scoreDecoded } from "./scenes.ts"
 import { zeroShot } from "./tasks.ts"
@@ -128,7 +128,7 @@ class Pictures {
     const images: Image8[] = []
     let bytes = 0
     const decode = async (file: string) => decodeImage(file)
-    for await (const image of mapOrdered(this.files, 2 * availableParallelism(), decode)) {
+    for await (const image of mapOrdered(this.files, 2 * usableProcessors().count, decode)) {
       bytes += image.data.byteLength
       if (bytes <= memoryBytes) images.push(image)
       yield image

@@ -1,5 +1,5 @@
 /** Held-out pictures as a zero-shot task: find their class among all names, or their caption among all captions, and the reverse. */
-import { availableParallelism } from "node:os"
+
 import { cosines, softmax } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
@@ -14,6 +14,7 @@ import { predictionsOf as bestClassesOf, rankOf } from "../evaluate/metrics/pred
 import type { Scores } from "../evaluate/task-list.ts"
 import { decodeImage } from "../host/image/images.ts"
 import type { Truncated } from "../host/image/picture-format.ts"
+import { usableProcessors } from "../host/processors.ts"
 import { type Classes, classOf, type OwnPicture } from "./own-pictures.ts"
 
 export interface Probe {
@@ -58,7 +59,7 @@ export async function openProbe(
   truncated: Truncated,
 ): Promise<Probe> {
   const seen: ProbePicture[] = []
-  for await (const image of mapOrdered(heldOut, 2 * availableParallelism(), (one) =>
+  for await (const image of mapOrdered(heldOut, 2 * usableProcessors().count, (one) =>
     readPicture(one, preprocessing, truncated),
   )) {
     if (image) seen.push(image)

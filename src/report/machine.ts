@@ -1,5 +1,6 @@
 /** The machine of a measurement, for reports. */
-import { arch, availableParallelism, cpus, release, totalmem, type } from "node:os"
+import { arch, cpus, release, totalmem, type } from "node:os"
+import { usableProcessors } from "../host/processors.ts"
 import { type Html, html } from "./html.ts"
 import { factList, type Term } from "./terms.ts"
 
@@ -16,7 +17,7 @@ export interface Machine {
 export function thisMachine(): Machine {
   return {
     cpu: cpus()[0]?.model.trim() || "unknown",
-    cores: availableParallelism(),
+    cores: usableProcessors().count,
     memoryGB: Math.round(totalmem() / 2 ** 30),
     os: `${type()} ${release()} ${arch()}`,
     node: process.versions.node,

@@ -2,8 +2,12 @@
 export const providers = ["cpu", "cuda", "coreml", "dml", "webgpu"] as const
 
 export interface LoadOptions {
-  /** Processor threads of each tower; default: as many as this process may use. ONNX Runtime itself looks at neither cgroups nor OMP_NUM_THREADS. */
+  /** Processor threads of each tower; default: as many as this process may use, a container's CPU quota included. */
   readonly threads?: number
   /** Where to compute; default: the processor. What else there is depends on the build of ONNX Runtime. */
   readonly provider?: (typeof providers)[number]
+  /** Whether ONNX Runtime's optimised graphs are kept in the user's cache, which makes the next start faster; default: yes. */
+  readonly graphCache?: boolean
+  /** Is told what was chosen, in lines for people, when it is: a tower is opened when it is first used. */
+  readonly onChoice?: (line: string) => void
 }

@@ -16,7 +16,7 @@ import { type ClipDescription, describeImmich, describeOurs, describeTransformer
 import type { Graph } from "./graph.ts"
 import type { LoadOptions } from "./load-options.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "./model.ts"
-import { OnnxGraph, sessionOptions } from "./session.ts"
+import { openGraph } from "./session.ts"
 
 /**
  * The CLIP in `directory`, of our own layout, transformers.js' or Immich's. In ours, a tower is read when it is first used;
@@ -50,7 +50,7 @@ export function batches({ provider }: LoadOptions) {
 }
 
 export function graphsOf({ directory, image, text }: ClipFolder, options: LoadOptions): Graphs {
-  const open = (file: string) => new OnnxGraph(directory, file, sessionOptions(options))
+  const open = (file: string) => openGraph(directory, file, options)
   const first = open(image)
   return { image: first, text: text === image ? first : text === null ? null : open(text) }
 }
@@ -61,7 +61,7 @@ export async function loadCaptioner(
   options: LoadOptions = {},
 ): Promise<Captioner<Manifest & CaptionerModel>> {
   const manifest = await readManifest(directory)
-  const image = new OnnxGraph(directory, manifest.towers.image.file, sessionOptions(options))
+  const image = openGraph(directory, manifest.towers.image.file, options)
   const captioner = captionerOf(directory, manifest, image, options)
   if (captioner) return captioner
   throw new UserError(
@@ -79,7 +79,7 @@ export function captionerOf(
 ): Captioner<Manifest & CaptionerModel> | null {
   const { decoder, towers } = manifest
   if (!decoder || !towers.decoder) return null
-  const graph = new OnnxGraph(directory, towers.decoder.file, sessionOptions(options))
+  const graph = openGraph(directory, towers.decoder.file, options)
   const graphs = { image: { ...towers.image, graph: image }, decoder: { ...towers.decoder, graph } }
   return new Captioner({ ...manifest, decoder }, new GraphRuntime(decoder, graphs))
 }

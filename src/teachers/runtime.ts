@@ -4,9 +4,10 @@
  * checkpoint. On a GPU a checkpoint runs on libtorch, and a folder of ONNX towers on ONNX Runtime's CUDA. `--runtime` says
  * otherwise. Either computes in the thread that calls it.
  */
-import { availableParallelism } from "node:os"
+
 import { UserError } from "../core/errors.ts"
 import { type ModelDtype, type OnnxDtype, type Precision, precisionOf } from "../core/precision.ts"
+import { usableProcessors } from "../host/processors.ts"
 import type { LoadOptions } from "../run/load-options.ts"
 import type { FolderOptions } from "../run/node.ts"
 import { exportedDirectory } from "../weights/exported-directory.ts"
@@ -60,7 +61,7 @@ export function precisionIn({ dtype = "fp32" }: RuntimeOptions): Precision {
 
 /** Settings of libtorch, which holds for the process: `threads` too. */
 export async function torchOptions(options: RuntimeOptions): Promise<TorchOptions> {
-  const { device = "cpu", threads = availableParallelism() } = options
+  const { device = "cpu", threads = usableProcessors().count } = options
   const torch = await import("../../torch/index.ts")
   torch.setThreads(threads)
   return { device, precision: precisionIn(options) }

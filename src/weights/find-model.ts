@@ -14,7 +14,7 @@ import { isObject, jsonOrNull } from "../core/json.ts"
 import type { OnnxDtype } from "../core/precision.ts"
 import { commandLine } from "../core/shell-quote.ts"
 import { weightsFile, weightsInFolder } from "../hub/choose-weights.ts"
-import { NotCached, type PullWeights, pull as pullFromHub } from "../hub/pull.ts"
+import type { NotCached, PullWeights } from "../hub/pull.ts"
 import { resolveSource } from "../hub/source.ts"
 
 export interface ModelSource {
@@ -165,6 +165,8 @@ async function modelNamed(given: string, options: FindOptions): Promise<ModelSou
 type PullOptions = Pick<FindOptions, "pull" | "signal"> & Required<Pick<Parameters<PullWeights>[1], "select">>
 
 async function pullOrExplain(given: string, { pull, select, signal }: PullOptions): ReturnType<PullWeights> {
+  // A folder needs nothing of the hub, and is not to wait for it.
+  const { NotCached, pull: pullFromHub } = await import("../hub/pull.ts")
   try {
     return pull === null
       ? await pullFromHub(given, { select, signal, offline: true })

@@ -21,25 +21,33 @@ export function generatedClip(config: ClipConfig): Clip {
   return model
 }
 
+/** No two parameters are equal: ONNX Runtime keeps one copy of weights that are, and smaller ones stay in the processor's caches. */
 export function generateValues(model: Module): void {
-  for (const parameter of model.namedParameters().values()) parameter.source = () => valuesOf(parameter)
+  let start = 0
+  for (const parameter of model.namedParameters().values()) {
+    const own = start
+    parameter.source = () => valuesOf(parameter, own)
+    start = (start + startStep) % table.length
+  }
 }
 
 /** Random values that are repeated; their number is prime, so that the rows of no matrix are equal. */
 const table = drawTable(65_537)
+/** Between the starts of two parameters in the table. */
+const startStep = 7919
 
 function drawTable(size: number): Float32Array {
   const random = Random.of(0, "generated")
   return Float32Array.from({ length: size }, () => random.uniform(-1, 1))
 }
 
-function valuesOf({ init, size }: Parameter): Float32Array {
+function valuesOf({ init, size }: Parameter, start: number): Float32Array {
   const values = new Float32Array(size)
   if (init.kind === "constant") return values.fill(init.value)
-  const scaled = table.map((value) => value * spreadOf(init))
-  for (let start = 0; start < size; start += scaled.length) {
-    values.set(scaled.subarray(0, Math.min(scaled.length, size - start)), start)
-  }
+  const spread = spreadOf(init)
+  const scaled = table.map((_, i) => table[(start + i) % table.length]! * spread)
+  for (let at = 0; at < size; at += scaled.length)
+    values.set(scaled.subarray(0, Math.min(scaled.length, size - at)), at)
   return values
 }
 

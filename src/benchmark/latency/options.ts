@@ -1,9 +1,10 @@
 /** What a benchmark is asked for, and what holds where nothing is said. */
-import { availableParallelism } from "node:os"
+
 import { UserError } from "../../core/errors.ts"
 import { type ModelDtype, type OnnxDtype, onnxDtypes } from "../../core/precision.ts"
 import type { StartProgress } from "../../core/progress.ts"
 import type { TowerName } from "../../export/towers.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import type { LatencyRow } from "./latency-report.ts"
 import { type MeasureSettings, measureDefaults, quickSettings } from "./measure.ts"
 import type { BenchPlan } from "./plan.ts"
@@ -84,7 +85,7 @@ export function settle(options: BenchOptions, note: Settled["note"]): Settled {
     ...{ quick, runtime, note, devices: unique(devices), dtypes: dtypes && unique(dtypes) },
     towers: unique(options.towers ?? benchDefaults.towers),
     batches: unique(options.batches ?? benchDefaults.batches),
-    threads: options.threads ?? availableParallelism(),
+    threads: options.threads ?? usableProcessors().count,
     settings: { ...(quick ? quickSettings : measureDefaults), ...options.settings },
     signal: options.signal,
   }

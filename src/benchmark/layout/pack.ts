@@ -3,7 +3,6 @@
  * TSV, JSONL) with classes or captions and columns of groups. A picture's bytes stay as they are. The folder appears whole; a
  * further split is added whole to a folder that was packed before, and finds its classes and groups in `pack.json`.
  */
-import { availableParallelism } from "node:os"
 import { join, relative, resolve, sep } from "node:path"
 import { z } from "zod"
 import { isInputError, quoted, UserError } from "../../core/errors.ts"
@@ -20,6 +19,7 @@ import { writeDirectoryAtomically } from "../../host/files/folder.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import { pictureFormat } from "../../host/image/picture-format.ts"
 import { lockPath } from "../../host/locks/lock.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import type { GroupColumn } from "./benchmark-dataset.ts"
 import { splitLines } from "./class-texts.ts"
 import { type PackSource, type Row, rowsOf } from "./pack-rows.ts"
@@ -238,7 +238,7 @@ class Packing {
 
   private async *samples(onPictures: (done: number) => void): AsyncGenerator<Members> {
     let done = 0
-    for await (const one of mapOrdered(this.rows, 2 * availableParallelism(), (row) => this.read(row))) {
+    for await (const one of mapOrdered(this.rows, 2 * usableProcessors().count, (row) => this.read(row))) {
       this.options.signal?.throwIfAborted()
       onPictures(++done)
       if ("reason" in one) this.leftOut.push(one)

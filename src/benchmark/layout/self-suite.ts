@@ -3,7 +3,6 @@
  * the published suite has. The same seed and size give the same bytes.
  */
 import { createHash } from "node:crypto"
-import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { Random } from "../../core/arrays/random.ts"
 import { UserError } from "../../core/errors.ts"
@@ -22,6 +21,7 @@ import type { SuiteTask } from "../../evaluate/suite/suite-task.ts"
 import { readBytesIfThere, writeAtomically } from "../../host/files/files.ts"
 import { writeDirectoryAtomically } from "../../host/files/folder.ts"
 import { lockPath } from "../../host/locks/lock.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import { ownCacheDir } from "../../native/own-cache.ts"
 import { templateFile } from "./class-texts.ts"
 import { type Members, npyOf, type SideFiles, textBytes, writeSideFiles, writeSplit } from "./write-layout.ts"
@@ -194,7 +194,7 @@ async function render(
     return { scene, jpeg: await renderScene(scene) }
   }
   await inSingleThreads(async () => {
-    for await (const picture of mapOrdered(indices, 2 * availableParallelism(), one)) {
+    for await (const picture of mapOrdered(indices, 2 * usableProcessors().count, one)) {
       signal?.throwIfAborted()
       pictures.push(picture)
       onPicture()

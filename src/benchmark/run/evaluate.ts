@@ -2,11 +2,11 @@
  * The suite for several models: task by task, each picture decoded once for all of them. A task that fails is named, and the
  * others go on; a task that is done is on the disk, so a run that ended goes on where it was.
  */
-import { availableParallelism } from "node:os"
 import { join, resolve } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import type { StartProgress } from "../../core/progress.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import { defaultCacheFolder, VectorCache } from "../cache/vector-cache.ts"
 import { PicturePool } from "../pictures/picture-pool.ts"
 import { probeKeys, probeTask } from "../probe/probe-task.ts"
@@ -100,7 +100,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationRepo
 }
 
 /** Models on a processor use it up, and more threads would only take their time; beside a GPU it is there for the pictures. */
-export function defaultDecodeThreads(device: "cpu" | "cuda" = "cpu", processors = availableParallelism()): number {
+export function defaultDecodeThreads(device: "cpu" | "cuda" = "cpu", processors = usableProcessors().count): number {
   return device === "cpu" ? Math.floor(processors / 4) : Math.max(1, processors - 1)
 }
 

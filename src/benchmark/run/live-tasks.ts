@@ -1,12 +1,12 @@
 /** Tasks in the benchmark's layout for a model in training: a packed task, or a root of several, in place of a task list. */
 import { readdir } from "node:fs/promises"
-import { availableParallelism } from "node:os"
 import { basename, join, resolve } from "node:path"
 import type { Encoder } from "../../core/inference/encoder.ts"
 import { mainMetricOf } from "../../evaluate/suite/averages.ts"
 import { allTasks } from "../../evaluate/suite/tasks.ts"
 import { openTasks, type TaskList } from "../../evaluate/task-list.ts"
 import { isDirectory } from "../../host/files/files.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
 import { openDataset } from "../layout/open-dataset.ts"
 import { selfSuite } from "../layout/self-suite.ts"
@@ -77,7 +77,7 @@ function chanceOf({ chance, kind }: EvaluationTask, { classNames }: BenchmarkDat
 }
 
 async function scoresOf(tasks: readonly LiveTask[], encoder: Encoder, data: string): Promise<Record<string, number>> {
-  await using pool = new PicturePool(Math.floor(availableParallelism() / 4))
+  await using pool = new PicturePool(Math.floor(usableProcessors().count / 4))
   const job: Job = {
     ...{ open: async () => null, data, pool, cache: null, severalModels: false },
     batchSize: evaluateDefaults.batchSize,

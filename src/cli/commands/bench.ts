@@ -1,5 +1,5 @@
 /** mobileclip bench */
-import { availableParallelism } from "node:os"
+
 import { type Command, InvalidArgumentError, Option } from "commander"
 import {
   type BenchOptions,
@@ -17,6 +17,7 @@ import {
 } from "../../benchmark/latency/index.ts"
 import { modelDtypes } from "../../core/precision.ts"
 import { prepareFile, writeAtomically } from "../../host/files/files.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import { durationText } from "../../report/numbers.ts"
 import type { CommandContext } from "../context.ts"
 import { latencyLine, latencyTitles } from "../latency-lines.ts"
@@ -78,7 +79,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--dtype <list>", "fp32, fp16, bf16 (default: fp32, or what a folder has)", listOf(modelDtypes))
     .option("--device <list>", `${benchDevices.join(", ")} (default: cpu)`, listOf(benchDevices))
     .addOption(new Option("--runtime <name>", "what computes").choices(benchRuntimes).default(benchDefaults.runtime))
-    .option("--threads <n>", `processor threads (default: ${availableParallelism()}, all)`, wholeNumber(1, 1024))
+    .option("--threads <n>", `processor threads (default: ${usableProcessors().count}, all)`, wholeNumber(1, 1024))
     .option(
       "--seconds <s>",
       `of runs, after which a row has no further turn (default: ${measureDefaults.seconds}; quick: ${quickSettings.seconds})`,

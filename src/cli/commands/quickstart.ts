@@ -1,5 +1,5 @@
 /** mobileclip quickstart */
-import { availableParallelism } from "node:os"
+
 import { join } from "node:path"
 import { type Command, Option } from "commander"
 import * as torch from "../../../torch/index.ts"
@@ -7,6 +7,7 @@ import { libtorchInUse } from "../../doctor/computing.ts"
 import { quickstart } from "../../experiments/quickstart/pipeline.ts"
 import { type PresetName, presets, type QuickstartOptions } from "../../experiments/quickstart/recipe.ts"
 import { reportJson } from "../../experiments/quickstart/report-page.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { progressOption, verboseOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
@@ -44,7 +45,7 @@ export function register(program: Command, context: CommandContext): void {
       wholeNumber(1, 100),
       1,
     )
-    .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
+    .option("--threads <n>", "processor threads", wholeNumber(1), usableProcessors().count)
     .option("--json", "print report.json")
     .addOption(progressOption())
     .addOption(verboseOption())

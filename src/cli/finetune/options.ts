@@ -1,9 +1,10 @@
 /** The options of `mobileclip finetune`, and what they mean for the library. */
-import { availableParallelism } from "node:os"
+
 import { type Command, InvalidArgumentError, Option } from "commander"
 import { precisionOf } from "../../core/precision.ts"
 import { type FinetuneOptions, finetuneDefaults } from "../../finetune/finetune.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import { number, progressOption, repeated, truncatedOption, verboseOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
 
@@ -90,7 +91,7 @@ export function addOptions(command: Command): Command {
         .choices(["cpu", "cuda", "mps"])
         .default(finetuneDefaults.device),
     )
-    .option("--threads <n>", "processor threads", wholeNumber(1), availableParallelism())
+    .option("--threads <n>", "processor threads", wholeNumber(1), usableProcessors().count)
     .option(
       "--seed <n>",
       "seed of the batches and of the held-out pictures",

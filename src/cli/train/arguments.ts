@@ -1,7 +1,8 @@
 /** The command line of `mobileclip train` as data: which recipe, what is changed in it, and where the run happens. */
-import { availableParallelism } from "node:os"
+
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import { type GpuName, gpuNames } from "../../train/plan/gpus.ts"
 import { type Override, parseOverride } from "../../train/recipe/overrides.ts"
 import { recipeRunDefaults } from "../../train/run/recipe-run.ts"
@@ -165,7 +166,7 @@ function launchOf(options: LaunchOptions, env: Environment): Launch {
     nproc,
     ranks: options.gpus ?? ranksOf(nproc, env),
     device,
-    threads: options.threads ?? Math.max(1, Math.floor(availableParallelism() / nproc)),
+    threads: options.threads ?? Math.max(1, Math.floor(usableProcessors().count / nproc)),
     dryRun: options.dryRun === true,
     samplesPerSecond: options.samplesPerSecond ?? null,
     gpu: options.gpu ?? null,

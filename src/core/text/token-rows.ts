@@ -13,7 +13,7 @@ export interface TokenRows {
 export const textBatch = { cpu: 32, cuda: 256 } as const
 
 export class TextRows {
-  /** Made when the first text comes: its tables take a quarter of a second. */
+  /** Made when the first text comes. */
   private tokenizer: Tokenizer | null = null
 
   constructor(readonly contextLength: number) {}

@@ -9,8 +9,9 @@ import {
   endOfText,
   endOfTextToken,
   endOfWordOffset,
+  loadTokenBytes,
   loadVocabulary,
-  pairKey,
+  type Merges,
   startOfText,
   startOfTextToken,
   type Vocabulary,
@@ -70,9 +71,10 @@ export class Tokenizer {
 
   /** The text of `ids` up to the first end of text, words ending in a space. Throws RangeError on an id outside 0..49407. */
   decode(ids: Iterable<number | bigint>): string {
+    const tokens = loadTokenBytes()
     const bytes: number[] = []
     for (const id of ids) {
-      const token = this.vocabulary.tokenBytes[Number(id)]
+      const token = tokens[Number(id)]
       if (!token) throw new RangeError(`token id ${id} is outside 0..${endOfText}`)
       bytes.push(...token)
       if (Number(id) === endOfText) break
@@ -103,11 +105,11 @@ const gone = -1
  * makes room only for merges with higher ids, so every id is settled in one go; that keeps long words from taking
  * quadratic time.
  */
-function mergePairs(symbols: number[], merges: ReadonlyMap<number, number>): number[] {
+function mergePairs(symbols: number[], merges: Merges): number[] {
   const next = symbols.map((_, i) => i + 1)
   const previous = symbols.map((_, i) => i - 1)
   const candidates = new Map<number, number[]>()
-  const mergeAt = (left: number) => merges.get(pairKey(symbols[left] ?? gone, symbols[next[left]!] ?? gone))
+  const mergeAt = (left: number) => merges.merged(symbols[left] ?? gone, symbols[next[left]!] ?? gone)
   const propose = (left: number) => {
     const id = mergeAt(left)
     if (id !== undefined)

@@ -1,6 +1,5 @@
 /** Pictures into shards, one after the other. `_done/00000.json` appears after its shard, so that one that is there is complete. */
 import { stat } from "node:fs/promises"
-import { availableParallelism } from "node:os"
 import { join, relative, resolve, sep } from "node:path"
 import { z } from "zod"
 import { Random } from "../../core/arrays/random.ts"
@@ -8,6 +7,7 @@ import { isInputError, UserError } from "../../core/errors.ts"
 import { jsonOrNull } from "../../core/json.ts"
 import { makeDirectory, nullIfMissing, readBytes, readBytesIfThere, writeAtomically } from "../../host/files/files.ts"
 import { decodeImage } from "../../host/image/images.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import { formatExactJson } from "../json-text.ts"
 import { mapOrdered } from "../parallel.ts"
 import { pictureExtension } from "../reinforced/sample.ts"
@@ -96,7 +96,7 @@ export class Packing {
     const count = Math.min(samplesPerShard, this.list.count - start)
     const read = (i: number) => this.read(found.name + String(i).padStart(digits, "0"), start + i)
     let done = start
-    for await (const one of mapOrdered(Array(count).keys(), 2 * availableParallelism(), read)) {
+    for await (const one of mapOrdered(Array(count).keys(), 2 * usableProcessors().count, read)) {
       signal?.throwIfAborted()
       if ("reason" in one) {
         found.leftOut.push(one)

@@ -4,11 +4,11 @@
  */
 import { existsSync } from "node:fs"
 import { readdir } from "node:fs/promises"
-import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { makeDirectory, readJson, writeAtomically } from "../../host/files/files.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import { mapOrdered } from "../parallel.ts"
 import { metadataOf, readShard, type Sample, writeShard } from "../shards.ts"
 import { captionsOf } from "./captions.ts"
@@ -109,7 +109,7 @@ async function* renderShard(
 ): AsyncGenerator<Sample> {
   const indices = Array.from({ length: shard.end - shard.start }, (_, i) => shard.start + i)
   const render = (index: number) => renderSample(keyOf(shard, index), seed, shard.split, index)
-  for await (const sample of mapOrdered(indices, 2 * availableParallelism(), render)) {
+  for await (const sample of mapOrdered(indices, 2 * usableProcessors().count, render)) {
     signal?.throwIfAborted()
     yield sample
     advance(1)

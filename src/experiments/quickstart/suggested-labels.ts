@@ -3,7 +3,7 @@
  * are none of them where it helps. They are chosen on one half of the test pictures and measured on the other one; where
  * either half leaves open whether the student only guesses, there are none.
  */
-import { availableParallelism } from "node:os"
+
 import { Random } from "../../core/arrays/random.ts"
 import { cosines } from "../../core/arrays/similarity.ts"
 import type { Encoder } from "../../core/inference/encoder.ts"
@@ -14,6 +14,7 @@ import { imageVectors } from "../../evaluate/encode.ts"
 import type { Scene } from "../../evaluate/scenes.ts"
 import { wilson } from "../../evaluate/wilson.ts"
 import { decodeImage } from "../../host/image/images.ts"
+import { usableProcessors } from "../../host/processors.ts"
 
 export interface SuggestedLabels {
   readonly labels: readonly string[]
@@ -124,7 +125,7 @@ function isKnown({ named: { pictures, right, chance } }: Measured): boolean {
 }
 
 async function encoded(encoder: Encoder, scenes: readonly Scene[]): Promise<Half> {
-  const images = mapOrdered(scenes, 2 * availableParallelism(), ({ jpeg }) => decodeImage(jpeg))
+  const images = mapOrdered(scenes, 2 * usableProcessors().count, ({ jpeg }) => decodeImage(jpeg))
   return { vectors: await imageVectors(encoder, images), scenes: scenes.map(({ record }) => record) }
 }
 

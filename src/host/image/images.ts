@@ -6,7 +6,7 @@
  * Checked against Pillow 9.4: JPEG baseline, progressive, gray and CMYK, PNG RGB, RGBA, gray, palette and 1-bit. libvips
  * opens more than pictures (drawings, documents, tables), so it is given only files that are pictures by their first bytes.
  */
-import sharp, { type Sharp } from "sharp"
+import type { Sharp } from "sharp"
 import { type DecodedJpeg, isJpeg, jpegDecoder } from "../../../jpeg/index.ts"
 import { kindOf } from "../../core/arguments.ts"
 import { assert, messageOf, UserError } from "../../core/errors.ts"
@@ -44,8 +44,24 @@ export interface DecodedImage extends Image8 {
 
 export const defaultMaxPixels = 100_000_000
 
-// Every picture is read once, so a cache of the last ones would only take memory.
-sharp.cache(false)
+/** Which decoders there are here, for people. */
+export function decodersHere(): string {
+  return jpegDecoder
+    ? "JPEG files are decoded by libjpeg-turbo, other pictures by libvips"
+    : "all pictures are decoded by libvips: the addon for JPEG files is not built (`mobileclip setup` builds it)"
+}
+
+let loading: Promise<typeof import("sharp").default> | null = null
+
+/** When the first file comes that needs it: libvips takes a tenth of a second and 20 MB, and undamaged JPEG files do without. */
+function loadSharp(): Promise<typeof import("sharp").default> {
+  loading ??= import("sharp").then(({ default: sharp }) => {
+    // Every picture is read once, so a cache of the last ones would only take memory.
+    sharp.cache(false)
+    return sharp
+  })
+  return loading
+}
 
 /**
  * A JPEG, PNG, WebP, AVIF, TIFF or GIF picture; of an animation, the first frame. Throws UserError, in one line with the
@@ -134,6 +150,7 @@ function toImage(name: string, { width, height, data }: DecodedJpeg, options: De
 }
 
 async function decodeWithSharp(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {
+  const sharp = await loadSharp()
   // libvips reports what is cut off at this level, and lets pass what libjpeg only warns of, as Pillow does.
   const picture = sharp(bytes, { failOn: "error", ignoreIcc: true, limitInputPixels: false })
   const { width, height, space, pages = 1 } = await explained(name, picture.metadata())

@@ -1,5 +1,5 @@
 /** How a machine does the work; nothing of it changes what comes out, but for rounding. */
-import { availableParallelism } from "node:os"
+import { usableProcessors } from "../../host/processors.ts"
 
 export interface ResourceRequest {
   /** Processes, each with its own copy of the models. Default: one for 4 processors. */
@@ -34,7 +34,7 @@ export interface Shared {
 
 /** @param shards that are to be done: more workers have nothing to do */
 export function shareOut(request: ResourceRequest, shards: number): Shared {
-  const processors = availableParallelism()
+  const processors = usableProcessors().count
   const { batchSize, device, runtime = null, augmentThreads, ...wanted } = { ...resourceDefaults, ...request }
   const workers = Math.max(1, Math.min(wanted.workers ?? Math.max(1, Math.floor(processors / 4)), shards))
   const threads = wanted.threads ?? Math.max(1, Math.floor(processors / workers))

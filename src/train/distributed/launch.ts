@@ -1,10 +1,11 @@
 /** One process per rank, on this machine: what `torchrun` does, for `mobileclip train --nproc N`. */
 import { type ChildProcess, fork } from "node:child_process"
-import { availableParallelism, constants } from "node:os"
+import { constants } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { UserError } from "../../core/errors.ts"
 import { temporaryFolder } from "../../host/files/temporary.ts"
+import { usableProcessors } from "../../host/processors.ts"
 import { rendezvousVariable } from "./environment.ts"
 
 export interface LaunchOptions {
@@ -35,7 +36,7 @@ const launcherVariable = "MOBILECLIP_LAUNCHER"
  * @throws UserError naming the rank that was lost first, when all others have ended. A rank that ends as a signal asked is not lost
  */
 export async function launch(options: LaunchOptions): Promise<number> {
-  const { processes, threads = availableParallelism(), graceSeconds = 10, stopGraceSeconds = 300 } = options
+  const { processes, threads = usableProcessors().count, graceSeconds = 10, stopGraceSeconds = 300 } = options
   // The ranks find each other in this folder, which only this user may read.
   using folder = temporaryFolder("ranks")
   const shared = {
