@@ -12,9 +12,9 @@ export interface Group {
   readonly name: string
   readonly inputs: number
   readonly entries: readonly Entry[]
-  /** Of the best entries of the two libraries. */
+  /** Of ours in its own batches and the other library's best entry. */
   readonly agreement: Agreement
-  /** Of a process that did nothing but the best entry, once; none where all share one process. */
+  /** The same two, each once in a process that did nothing else; empty for texts, and where all share one process. */
   readonly peakBytes: Readonly<Partial<Record<LibraryName, number>>>
 }
 
@@ -75,14 +75,21 @@ export async function measureModel(model: string, directory: string, given: Surr
     "texts",
     texts.map(({ name, texts }) => [name, texts]),
   )
-  const cold = options.coldRounds > 0
-  if (cold) options.say(`${model}: cold starts`)
-  const cache = mkdtempSync(join(folder, "cold-"))
   return {
     ...{ model, libraries, texts: encodedTexts },
     images: await withPeaks(images, subject, pictures),
-    cold: cold ? await coldStarts(directory, pictures[0]!.files[0]!, cache, options.coldRounds) : [],
+    cold: await coldOf(subject, pictures[0]!.files[0]!, folder),
   }
+}
+
+async function coldOf(
+  { model, directory, options: { coldRounds, say } }: Subject,
+  picture: string,
+  folder: string,
+): Promise<Cold[]> {
+  if (coldRounds === 0) return []
+  say(`${model}: cold starts`)
+  return coldStarts(directory, picture, mkdtempSync(join(folder, "cold-")), coldRounds)
 }
 
 interface Subject extends Pick<Surroundings, "options"> {

@@ -1,5 +1,5 @@
 /** What helps to choose among the released models: what their licences allow, how large they are, and a recommendation. */
-import { accuraciesOf, type PublishedAccuracy, publishedClip } from "../core/family/published.ts"
+import { accuraciesOf, type PublishedAccuracy, published, publishedClip } from "../core/family/published.ts"
 import { captioners, type VariantName, variants } from "../core/family/variants.ts"
 import type { OnnxDtype } from "../core/precision.ts"
 import { type License, licenses, type Release, released } from "../hub/released.ts"
@@ -23,7 +23,7 @@ const recommended: Readonly<Record<string, string>> = {
   "MobileCLIP2-S2": "between the smallest and the most accurate",
   "MobileCLIP2-S4": "the most accurate of the S family",
   "ViT-B-16-datacomp": "products: its licence allows commercial use, Apple's does not",
-  "ViT-B-32-256-datacomp": "products that need speed: the same licence, a third of the operations",
+  "ViT-B-32-256-datacomp": "products that need speed: the same licence, a third of the image tower's operations",
   "CoCa-ViT-L-14-mscoco": "captions, with a licence for commercial use",
 }
 
@@ -51,11 +51,12 @@ export function freeReleases(): ReleaseFigures[] {
   return releaseFigures().filter(({ terms }) => terms?.commercial === true)
 }
 
+/** Several files of one architecture of CLIP's have results of their own. */
 function accuracyOf({ name, variant, contents }: Release): ReleaseFigures["accuracy"] {
   if (contents !== "clip") return null
-  const clip = publishedClip.find(({ release }) => release === name)
-  const { imagenet, average38 } = clip ?? accuraciesOf(variant as VariantName)[0] ?? {}
-  return imagenet === undefined || average38 === undefined ? null : { imagenet, average38 }
+  const own = Object.hasOwn(published, variant) ? accuraciesOf(variant as VariantName)[0] : null
+  const found = own ?? publishedClip.find(({ release }) => release === name)
+  return found ? { imagenet: found.imagenet, average38: found.average38 } : null
 }
 
 /** What a release is the first choice for; null for most. */

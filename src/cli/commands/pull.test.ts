@@ -70,6 +70,11 @@ test("the list names every model and where it is", async () => {
     megabytes: { fp32: expect.closeTo(299.14, 2), fp16: expect.closeTo(149.57, 2) },
     recommendedFor: "the smallest of MobileCLIP2: begin with it",
   })
+  const accuracyOf = (wanted: string) => list.find(({ name }: { name: string }) => name === wanted).accuracy
+  expect(accuracyOf("MobileCLIP2-S2-OpenCLIP")).toEqual({ imagenet: 77.236, average38: 64.051 })
+  expect(accuracyOf("ViT-B-32-laion2b")).toEqual({ imagenet: 66.56, average38: 56.94 })
+  // Another file of an architecture has no part in the results of the first.
+  expect(accuracyOf("DFN2B-CLIP-ViT-L-14-39B")).toBeNull()
   // Every recommendation is of something that can be pulled.
   expect(list.filter(({ recommendedFor }: { recommendedFor: string | null }) => recommendedFor)).toHaveLength(6)
 })

@@ -3,7 +3,8 @@
  * types, so the browser can read it too.
  *
  * Sources: MobileCLIP (CVPR 2024), MobileCLIP2 (TMLR 2025), apple/ml-mobileclip@4144bb1 (`mobileclip/configs`,
- * `mobileclip2/model_configs`), timm fastvit.py, mlfoundations/open_clip@89fb801 (`model_configs`, `pretrained.py`). Parameter counts of every row are tested against the references.
+ * `mobileclip2/model_configs`), timm fastvit.py, open_clip@89fb801 (`model_configs`, `pretrained.py`). Parameter counts of
+ * every row are tested against the references.
  */
 
 import type { Preprocessing } from "../image/preprocess.ts"
