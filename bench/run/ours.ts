@@ -23,6 +23,12 @@ export async function openOurs(folder: string): Promise<Library> {
   }
 }
 
+/** What a search does that starts: one text, with nothing else loaded. */
+export async function embedText(folder: string, text: string): Promise<Float32Array> {
+  await using model = await loadModel(folder)
+  return l2Normalize(await model.encodeTexts([text]), model.embedDim)
+}
+
 /** The tower on pixels that lie ready, as many of them as there are files. */
 export async function openTowerAlone(folder: string): Promise<Library> {
   const model = await loadModel(folder)

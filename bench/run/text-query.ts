@@ -9,10 +9,7 @@ const text = "a photo of a cat"
 const [library, folder = ""] = process.argv.slice(2)
 
 if (library === "mobileclip") {
-  const { openOurs } = await import("./ours.ts")
-  const ours = await openOurs(folder)
-  await ours.encodeTexts([text], null)
-  await ours.close()
+  await (await import("./ours.ts")).embedText(folder, text)
 } else {
   const { AutoTokenizer, CLIPTextModelWithProjection, env } = await import("@huggingface/transformers")
   env.allowRemoteModels = false
