@@ -100,7 +100,8 @@ const freeColumns: readonly Column[] = [
 
 const freeNotes = `Licences as documented; the hub's tag decides when weights are pulled. Each asks you to keep its notice.
 What you train from nothing has your own licence (train --license NAME records it). What you tune, convert or distill from
-Apple's weights stays under Apple's research licence, whatever it was tuned on.`
+Apple's weights, also from embeddings that they made, stays under Apple's research licence. Data do not say whose embeddings
+they hold: there you have to know.`
 
 /** Which to choose, in a few lines. */
 export function recommendation(): string {
