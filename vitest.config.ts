@@ -19,6 +19,7 @@ const slow = [
   "src/finetune/finetune",
   "src/benchmark/latency/bench",
   "src/experiments/cifar10/pipeline",
+  "test/bench-run",
   "test/hostile-chain",
   "src/data/reinforced/hostile",
   "src/cli/reinforce/models",

@@ -21,9 +21,9 @@ export function familySeries(points: readonly FamilyPoint[]): ScatterSeries[] {
   }))
 }
 
-/** "mobileclip2-s0" -> "S0", "mobileclip-blt" -> "B (LT)", "vit-b-16" -> "ViT-B/16" */
+/** "mobileclip2-s0" -> "S0", "mobileclip-blt" -> "B (LT)", "vit-b-16" -> "ViT-B/16", "vit-b-32-256" -> "ViT-B/32-256" */
 export function shortName(variant: string): string {
-  const vit = /^vit-(\w)-(\d+)$/.exec(variant)
+  const vit = /^vit-(\w)-(\d+(?:-256)?)$/.exec(variant)
   if (vit) return `ViT-${vit[1]!.toUpperCase()}/${vit[2]}`
   const size = /^mobileclip2?-(.*)$/.exec(variant)?.[1]
   if (size === undefined) return variant

@@ -84,6 +84,25 @@ function listRow({ name, repo, contents, terms, megabytes: { fp32, fp16 } }: Rel
   return [name, repo, contents, license, fp32.toFixed(0), fp16.toFixed(0)]
 }
 
+/** Released weights that products may use, and what follows for models trained from them. */
+export function freeText(releases: readonly ReleaseFigures[]): string {
+  const rows = releases.map(({ name, repo, terms, megabytes, accuracy }) => [
+    ...[name, repo, terms?.name ?? "", megabytes.fp32.toFixed(0)],
+    ...[accuracy?.imagenet.toFixed(1) ?? "-", accuracy?.average38.toFixed(1) ?? "-"],
+  ])
+  return `${textTable(freeColumns, rows)}\n\n${freeNotes}`
+}
+
+const freeColumns: readonly Column[] = [
+  ...["name", "repository", "licence"].map((title) => ({ title })),
+  ...["fp32 MB", "IN-1k", "avg"].map((title) => ({ title, align: "right" as const })),
+]
+
+const freeNotes = `Licences as documented; the hub's tag decides when weights are pulled. Each asks you to keep its notice.
+What you train from nothing has your own licence (train --license NAME records it). What you tune, convert or distill from
+Apple's weights, also from embeddings that they made, stays under Apple's research licence. Data do not say whose embeddings
+they hold: there you have to know.`
+
 /** Which to choose, in a few lines. */
 export function recommendation(): string {
   const chosen = recommendations()

@@ -14,6 +14,7 @@ export function licenseOf(tag: string | null, release: Release | null, page: str
       id,
       name: oneLine(id),
       use: "read its terms",
+      commercial: null,
       notice: "These weights come under terms of their own: read them first.",
       url: page,
     }

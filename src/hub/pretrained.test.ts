@@ -35,6 +35,18 @@ test("the papers' teachers, by the names of their command lines", () => {
   expect(found("coca_ViT-L-14", "mscoco_finetuned_laion2B-s13B-b90k")[1]).toBe("coca-vit-l-14")
 })
 
+test.each([
+  ["ViT-B-32", "laion2b_s34b_b79k", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "vit-b-32"],
+  ["ViT-B-32", "datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K", "vit-b-32"],
+  ["ViT-B-32-256", "datacomp_s34b_b86k", "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K", "vit-b-32-256"],
+  ["ViT-B-32-quickgelu", "openai", "timm/vit_base_patch32_clip_224.openai", "vit-b-32-quickgelu"],
+  ["ViT-B-16", "laion2b_s34b_b88k", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K", "vit-b-16"],
+  ["ViT-B-16", "datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", "vit-b-16"],
+  ["ViT-B-16-quickgelu", "openai", "timm/vit_base_patch16_clip_224.openai", "vit-b-16-quickgelu"],
+])("%s with %s", (model, tag, repo, variant) => {
+  expect(found(model, tag)).toEqual([repo, variant, null])
+})
+
 test("QuickGELU for weights that were trained without is refused", () => {
   expect(refusal("ViT-L-14-quickgelu", "datacomp_xl_s13b_b90k")).toBe(
     "datacomp_xl_s13b_b90k was trained with GELU, and ViT-L-14-quickgelu has QuickGELU: its embeddings would be wrong | " +

@@ -13,6 +13,8 @@ export interface License {
   readonly name: string
   /** What the weights may be used for, in a few words. */
   readonly use: string
+  /** Whether that includes products; null where the table does not know. */
+  readonly commercial: boolean | null
   /** What it means for users of the weights, in our words. */
   readonly notice: string
   /** Where the full text is. */
@@ -25,6 +27,7 @@ export const licenses = {
     id: "apple-amlr",
     name: "Apple Machine Learning Research Model License",
     use: "research only",
+    commercial: false,
     notice:
       "Apple gives these weights away for research only: non-commercial scientific work. Products, services and " +
       "commercial development are excluded. Whatever is derived from the weights (fine-tuned, distilled, converted or " +
@@ -36,6 +39,7 @@ export const licenses = {
     id: "mit",
     name: "MIT License",
     use: "commercial too",
+    commercial: true,
     notice:
       "Use, change and pass on freely, also commercially, as long as the copyright notice stays with the weights.",
     url: "https://opensource.org/license/mit",
@@ -44,6 +48,7 @@ export const licenses = {
     id: "apache-2.0",
     name: "Apache License 2.0",
     use: "commercial too",
+    commercial: true,
     notice:
       "Use, change and pass on freely, also commercially; keep the licence and notices, and say what was changed.",
     url: "https://www.apache.org/licenses/LICENSE-2.0",
@@ -152,15 +157,20 @@ const teacherReleases = [
     license: "mit",
     variant: "vit-l-14",
   },
-  {
-    ...teacher,
-    name: "ViT-B-16-datacomp",
-    repo: "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K",
-    file: null,
-    license: "mit",
-    variant: "vit-b-16",
-  },
 ] as const
+
+/** CLIP's small towers, which products may ship. OpenAI's were trained with QuickGELU, the others with GELU. */
+const clipReleases = (
+  [
+    ["ViT-B-16-datacomp", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", "mit", "vit-b-16"],
+    ["ViT-B-16-laion2b", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K", "mit", "vit-b-16"],
+    ["ViT-B-16-openai", "timm/vit_base_patch16_clip_224.openai", "apache-2.0", "vit-b-16-quickgelu"],
+    ["ViT-B-32-256-datacomp", "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K", "mit", "vit-b-32-256"],
+    ["ViT-B-32-datacomp", "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K", "mit", "vit-b-32"],
+    ["ViT-B-32-laion2b", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "mit", "vit-b-32"],
+    ["ViT-B-32-openai", "timm/vit_base_patch32_clip_224.openai", "apache-2.0", "vit-b-32-quickgelu"],
+  ] as const
+).map(([name, repo, license, variant]): Release => ({ name, repo, file: null, license, variant, contents: "clip" }))
 
 const coca = { contents: "captioner", variant: "coca-vit-l-14" } as const
 
@@ -199,5 +209,6 @@ export const released: readonly Release[] = [
   ...openClipReleases,
   ...timmReleases,
   ...teacherReleases,
+  ...clipReleases,
   ...captionerReleases,
 ]

@@ -23,6 +23,8 @@ test.each([
   ["MobileCLIP2-S4-OpenCLIP", "timm/MobileCLIP2-S4-OpenCLIP", null],
   ["fastvit_mci0.apple_mclip", "apple/mobileclip_s0_timm", null],
   ["mobileclip_s0_timm", "apple/mobileclip_s0_timm", null],
+  ["vit-b-32-256-datacomp", "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K", null],
+  ["CLIP-ViT-B-32-laion2B-s34B-b79K", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", null],
   ["dfn2b-clip-vit-l-14", "apple/DFN2B-CLIP-ViT-L-14", "open_clip_pytorch_model.bin"],
   [
     "mobileclip2_coca_dfn2b_s13b_mscoco38k_s12m_context77",
@@ -77,7 +79,7 @@ test("an address with a password is refused without it", () => {
 
 test("the table has every released variant, no name twice, and only variants that exist or are a reference's", () => {
   const count = (contents: string) => released.filter((release) => release.contents === contents).length
-  expect([count("clip"), count("image tower"), count("captioner")]).toEqual([14 + 10 + 5, 10, 22])
+  expect([count("clip"), count("image tower"), count("captioner")]).toEqual([14 + 10 + 4 + 7, 10, 22])
   for (const key of Object.keys(variants).filter((key) => key.startsWith("mobileclip"))) {
     expect(resolveSource(key, nothing)).toMatchObject({ release: { variant: key } })
   }

@@ -6,6 +6,7 @@ import { checkModelDirectory } from "../export/model-files.ts"
 import { lockPath } from "../host/locks/lock.ts"
 import { Clip } from "../model/clip.ts"
 import { Coca } from "../model/coca.ts"
+import { trainedLicense } from "./license.ts"
 import { sourceOf } from "./open-checkpoint.ts"
 import { type Weights, withWeights } from "./open-weights.ts"
 
@@ -14,20 +15,23 @@ export interface ExportCheckpointOptions {
   readonly out: string
   /** Which command exports, for the message that another process gets; default "mobileclip export". */
   readonly command?: string
+  /** What the user calls the licence of the model; default: what the checkpoint says. */
+  readonly license?: string | undefined
   /** Its abort ends the waiting for another process that writes there. */
   readonly signal?: AbortSignal
 }
 
-/** Throws UserError where the folder has other content, or the written files differ from the checkpoint. */
+/** Throws UserError where the folder has other content, the licence may not be changed, or the written files differ from the checkpoint. */
 export async function exportCheckpoint(
   checkpoint: string,
-  { out, command = "mobileclip export", signal }: ExportCheckpointOptions,
+  { out, command = "mobileclip export", license, signal }: ExportCheckpointOptions,
 ): Promise<Manifest> {
   await checkModelDirectory(out)
   using _ = await lockPath(out, command, signal)
-  return await withWeights(checkpoint, null, async ({ model, info }) =>
-    exportModel(model, info, out, { source: await sourceOf(checkpoint), ...(await bestReference(model, info)) }),
-  )
+  return await withWeights(checkpoint, null, async ({ model, info: recorded }) => {
+    const info = { ...recorded, license: trainedLicense({ own: license ?? null, start: recorded }) }
+    return exportModel(model, info, out, { source: await sourceOf(checkpoint), ...(await bestReference(model, info)) })
+  })
 }
 
 /** libtorch where it was built; elsewhere the files are compared with the model before fusing, and the manifest says so. */

@@ -10,10 +10,11 @@ import type { ExportableModel } from "../export/towers.ts"
 import { openTensorFile } from "../host/containers/open-tensor-file.ts"
 import { readJson } from "../host/files/files.ts"
 import { repositoryFolder } from "../hub/cache.ts"
-import { released } from "../hub/released.ts"
+import { type Release, released } from "../hub/released.ts"
 import { type CheckpointForm, isCheckpoint, loadAnyCheckpoint } from "../model/checkpoint/checkpoint.ts"
 import { type DetectedModel, detectModel, type KnownAbout } from "../model/checkpoint/detect.ts"
 import { withoutWrappers } from "../model/checkpoint/state-dict.ts"
+import { publishedLicense } from "./license.ts"
 
 export interface Weights {
   readonly model: ExportableModel
@@ -32,7 +33,7 @@ export async function withWeights<T>(
 ): Promise<T> {
   const file = await openTensorFile(path)
   try {
-    return await use(isCheckpoint(file.metadata) ? own(file) : published(file, await knownAbout(path, wanted)))
+    return await use(isCheckpoint(file.metadata) ? own(file) : await publishedAt(path, file, wanted))
   } finally {
     file.close()
   }
@@ -43,22 +44,22 @@ function own(file: TensorFile): Weights {
   return { model, info, form, description: `${info.name}, a checkpoint of ours, ${formText(form)}` }
 }
 
-function published(file: TensorFile, known: KnownAbout): Weights {
+async function publishedAt(path: string, file: TensorFile, wanted: string | null): Promise<Weights> {
+  const hints = namesOf(path)
+  const release = released.find(({ repo }) => hints.some((hint) => isRepository(hint, repo))) ?? null
   const stateDict = withoutWrappers({
     keys: file.tensors.keys(),
     shape: (key) => file.tensors.get(key)!.shape,
     read: (key) => file.readFloat32(key),
   })
-  const found = detectModel(stateDict, file.name, known)
-  return { model: found.model, info: infoOf(found), form: found.form, description: describe(found, file) }
+  const found = detectModel(stateDict, file.name, await knownAbout(path, hints, wanted ?? release?.variant ?? null))
+  return { model: found.model, info: infoOf(found, release), form: found.form, description: describe(found, file) }
 }
 
 /** What the user says, else what the hub's table says about its repository, and open_clip's file beside it. */
-async function knownAbout(path: string, wanted: string | null): Promise<KnownAbout> {
-  const hints = namesOf(path)
-  const release = released.find(({ repo }) => hints.some((hint) => isRepository(hint, repo)))
+async function knownAbout(path: string, hints: readonly string[], wanted: string | null): Promise<KnownAbout> {
   const quickGelu = await configuredQuickGelu(join(dirname(path), "open_clip_config.json"))
-  return { wanted: wanted ?? release?.variant ?? null, hints, ...(quickGelu !== null && { quickGelu }) }
+  return { wanted, hints, ...(quickGelu !== null && { quickGelu }) }
 }
 
 /** `DFN2B-CLIP-ViT-L-14`, or `models--apple--DFN2B-CLIP-ViT-L-14` as in the hub's cache. */
@@ -79,10 +80,9 @@ function namesOf(path: string): string[] {
   return folders.map((folder) => basename(folder))
 }
 
-function infoOf({ name, preprocessing }: DetectedModel): ExportInfo {
+function infoOf({ name, preprocessing }: DetectedModel, release: Release | null): ExportInfo {
   const billions = name in variants ? (variants[name as VariantName].samplesSeen ?? 0) : 0
-  const license = released.find(({ variant }) => variant === name)?.license ?? "unknown: see where the file is from"
-  return { name, license, preprocessing, samplesSeen: billions * 1e9 }
+  return { name, license: publishedLicense(name, release), preprocessing, samplesSeen: billions * 1e9 }
 }
 
 const flavourTexts: Readonly<Record<DetectedModel["flavour"], string>> = {

@@ -1,5 +1,6 @@
 /** What helps to choose among the released models: what their licences allow, how large they are, and a recommendation. */
-import { captioners, variants } from "../core/family/variants.ts"
+import { accuraciesOf, type PublishedAccuracy, published, publishedClip } from "../core/family/published.ts"
+import { captioners, type VariantName, variants } from "../core/family/variants.ts"
 import type { OnnxDtype } from "../core/precision.ts"
 import { type License, licenses, type Release, released } from "../hub/released.ts"
 import { Clip } from "../model/clip.ts"
@@ -8,7 +9,9 @@ import { reparameterize } from "../model/reparameterize.ts"
 
 export interface ReleaseFigures extends Release {
   /** In words; null where the table does not say, and the repository does. */
-  readonly terms: Pick<License, "name" | "use"> | null
+  readonly terms: Pick<License, "name" | "use" | "commercial"> | null
+  /** Published zero-shot accuracies in percent; null where there are none: an image tower alone, a captioner. */
+  readonly accuracy: Pick<PublishedAccuracy, "imagenet" | "average38"> | null
   /** Size of the weights when they are converted, in millions of bytes. */
   readonly megabytes: Readonly<Record<OnnxDtype, number>>
   /** What it is the first choice for; null for most. */
@@ -20,6 +23,7 @@ const recommended: Readonly<Record<string, string>> = {
   "MobileCLIP2-S2": "between the smallest and the most accurate",
   "MobileCLIP2-S4": "the most accurate of the S family",
   "ViT-B-16-datacomp": "products: its licence allows commercial use, Apple's does not",
+  "ViT-B-32-256-datacomp": "products that need speed: the same licence, a third of the image tower's operations",
   "CoCa-ViT-L-14-mscoco": "captions, with a licence for commercial use",
 }
 
@@ -36,9 +40,23 @@ export function releaseFigures(): ReleaseFigures[] {
   return released.map((release) => ({
     ...release,
     terms: release.license && licenses[release.license],
+    accuracy: accuracyOf(release),
     megabytes: megabytesOf(parametersOf(release.variant, release.contents)),
     recommendedFor: recommendedFor(release),
   }))
+}
+
+/** What may be used commercially by its licence. */
+export function freeReleases(): ReleaseFigures[] {
+  return releaseFigures().filter(({ terms }) => terms?.commercial === true)
+}
+
+/** Several files of one architecture of CLIP's have results of their own. */
+function accuracyOf({ name, variant, contents }: Release): ReleaseFigures["accuracy"] {
+  if (contents !== "clip") return null
+  const own = Object.hasOwn(published, variant) ? accuraciesOf(variant as VariantName)[0] : null
+  const found = own ?? publishedClip.find(({ release }) => release === name)
+  return found ? { imagenet: found.imagenet, average38: found.average38 } : null
 }
 
 /** What a release is the first choice for; null for most. */

@@ -34,7 +34,7 @@ function configOf({ same_architecture_as, config }: Alias, file: string): Golden
 }
 
 /** `MobileCLIP-L-14`, `mobileclip_blt (MobileCLIP-B LT)` -> `mobileclip-l14`, `mobileclip-blt`. */
-function findVariant(name: string): Variant | undefined {
+export function findVariant(name: string): Variant | undefined {
   const wanted = letters(name.replace(/ \(.*/, ""))
   return Object.entries(variants).find(([key]) => letters(key) === wanted)?.[1]
 }
@@ -44,6 +44,6 @@ function letters(name: string): string {
 }
 
 /** Without the difference between an absent flag and a false one. */
-function normal(value: unknown): unknown {
+export function normal(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value ?? null, (_, field) => (field === false ? undefined : field)))
 }

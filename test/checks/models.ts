@@ -16,6 +16,7 @@ import { checkCoca, type GoldenCoca } from "./coca.ts"
 import { type Features, onnxFeatures, torchFeatures } from "./engines.ts"
 import { clipConfig, cocaConfig, type GoldenConfig, isCoca, keyFlavour } from "./modelConfig.ts"
 import * as tolerances from "./tolerances.ts"
+import { checkVariant, type GoldenTransform } from "./variant.ts"
 
 /** The two texts of every model file, as token ids. */
 export function goldenTokens(contextLength: number): Rows {
@@ -28,6 +29,7 @@ export function goldenTokens(contextLength: number): Rows {
 type Rows = readonly (readonly number[])[]
 
 export interface GoldenModel extends GoldenConfig {
+  readonly variant: string
   readonly input: { readonly image_shape: readonly number[]; readonly tokens: Rows }
   readonly params: Readonly<Record<"train" | "reparam", { readonly total: number }>>
   readonly state_dict: StateDictListing
@@ -38,6 +40,8 @@ export interface GoldenModel extends GoldenConfig {
     readonly f64: { image_features: Rows; text_features: Rows }
   }
   readonly coca?: GoldenCoca
+  /** open_clip's transform on pictures of `preprocess/`, with its settings for this model's released weights. */
+  readonly transform?: GoldenTransform
   readonly extra_resolution_64?: { readonly image_features: Rows }
 }
 
@@ -59,6 +63,7 @@ export async function* checkModel(file: string, device: Device): AsyncIterable<C
   fillByRule(train, flavour)
   yield* checkFused(fused, flavour, golden)
   yield logitScaleCheck(train, golden)
+  if (golden.transform) yield* checkVariant(golden, golden.transform, file)
   const { imageSize } = train.config
   for (const [form, model] of [
     ["train-time", train],

@@ -17,6 +17,7 @@ const options = { towers: ["image", "text"], runtime: "onnxruntime", dtypes: nul
 test("CLIP's towers have the parameters of open_clip's models, and half of its operations as multiply-adds", () => {
   for (const [name, parameters, gflops] of [
     ["vit-b-32", 151_277_313, 14.78],
+    ["vit-b-32-256", 151_288_833, 17.46],
     ["vit-b-16", 149_620_737, 41.09],
   ] as const) {
     const { model } = variants[name]
@@ -30,11 +31,14 @@ test("CLIP's towers have the parameters of open_clip's models, and half of its o
 test("what several members have is measured once, with all of their names", async () => {
   const subjects = await findSubjects(familyNames, options)
   const of = (architecture: string) => subjects.find((subject) => subject.architecture === architecture)!.models
-  expect(subjects).toHaveLength(14)
+  expect(subjects).toHaveLength(15)
   expect(of("mci0")).toEqual(["mobileclip-s0", "mobileclip2-s0"])
   expect(of("mct")).toEqual(["mobileclip-s0"])
   expect(of("vit-b16-apple")).toEqual(["mobileclip-b", "mobileclip-blt"])
-  expect(of("vit-b32")).toEqual(["vit-b-32"])
+  expect(subjects.filter(({ architecture }) => architecture === "vit-b32").map(({ models }) => models)).toEqual([
+    ["vit-b-32"],
+    ["vit-b-32-256"],
+  ])
   for (const name of familyNames) expect(subjects.filter(({ models }) => models.includes(name))).toHaveLength(2)
   expect(quickNames).toEqual(familyNames.filter((name) => !["s3", "s4", "l14"].includes(name.split("-").at(-1)!)))
 })

@@ -2,7 +2,7 @@
  * The page of a benchmark: published accuracy over the latency that was measured here, and over the papers' own, which was
  * measured on an iPhone; then all figures in tables.
  */
-import { type PublishedFigures, published, publishedClip } from "../../core/family/published.ts"
+import { accuraciesOf, type PublishedFigures, published, publishedClip } from "../../core/family/published.ts"
 import type { VariantName } from "../../core/family/variants.ts"
 import { htmlDocument } from "../../report/document.ts"
 import { type Html, html } from "../../report/html.ts"
@@ -108,8 +108,8 @@ async function plots(models: readonly ModelFigures[]): Promise<Html | null> {
 
 function publishedNote(models: readonly ModelFigures[]): Html | null {
   if (!models.some(({ model }) => publishedClip.some(({ variant }) => variant === model))) return null
-  return html`<p>CLIP's accuracies are from open_clip's table: OpenAI's weights, and those trained on DataComp-1B. Its latency
-  on the phone is not in the published table.</p>`
+  return html`<p>CLIP's accuracies are from open_clip's table: weights trained on DataComp-1B and on LAION-2B, and OpenAI's, whose
+  towers are the same but for QuickGELU; the time is that of GELU. Its latency on the phone is not in the published table.</p>`
 }
 
 function seriesHere(models: readonly ModelFigures[], key: AccuracyKey): ScatterSeries[] {
@@ -120,7 +120,7 @@ function seriesHere(models: readonly ModelFigures[], key: AccuracyKey): ScatterS
     points: publishedClip
       .filter((entry) => entry.weights === weights)
       .flatMap((entry) => {
-        const found = models.find(({ model }) => model === entry.variant)
+        const found = models.find(({ model }) => model === entry.variant.replace(/-quickgelu$/, ""))
         return found ? [{ name: shortName(found.model), x: found.latencyMs, y: entry[key] }] : []
       }),
   }))
@@ -153,6 +153,7 @@ function modelTable(models: readonly ModelFigures[]): Html | null {
   if (models.length === 0) return null
   const rows = models.map(({ model, image, text, latencyMs, published }) => {
     const phone = published ? phoneMilliseconds(published) : null
+    const [accuracy] = accuraciesOf(model as VariantName)
     const parameters = image.parameters && text.parameters && (image.parameters + text.parameters) / 1e6
     return html`<tr><th scope="row">${fullName(model)}</th>${cells([
       parameters ? integer(parameters) : null,
@@ -160,15 +161,16 @@ function modelTable(models: readonly ModelFigures[]): Html | null {
       milliseconds(text.medianMs),
       milliseconds(latencyMs),
       phone?.toFixed(1) ?? null,
-      published?.average38.value.toFixed(1) ?? null,
-      published?.imagenet.value.toFixed(1) ?? null,
+      accuracy?.average38.toFixed(1) ?? null,
+      accuracy?.imagenet.toFixed(1) ?? null,
     ])}</tr>`
   })
   const { device, dtype } = models[0]!.image
   return html`
 <section>
   <h2>Models</h2>
-  <p>Medians in milliseconds at batch 1, ${dtype} on ${device}; phone: published, for picture and text; accuracies: published, in percent.</p>
+  <p>Medians in milliseconds at batch 1, ${dtype} on ${device}; phone: published, for picture and text; accuracies: published, in percent, of a
+  model's best weights.</p>
   <div class="scroll"><table class="plain wide-table">
     <thead><tr><th></th>${titles(["M parameters", "picture", "text", "both", "phone", "38 datasets", "ImageNet"])}</tr></thead>
     <tbody>${rows}</tbody>

@@ -13,9 +13,9 @@ import { modelDirectory } from "../../weights/model-directory.ts"
 import { type TowerCost, towerCost } from "./generated.ts"
 
 /** CLIP's own towers, beside which the papers put theirs. */
-const clipNames = ["vit-b-16", "vit-b-32"] as const satisfies readonly VariantName[]
+const clipNames = ["vit-b-16", "vit-b-32", "vit-b-32-256"] as const satisfies readonly VariantName[]
 
-/** The released models, and CLIP's ViT-B/16 and ViT-B/32. */
+/** The released models, and CLIP's ViT-B/16 and ViT-B/32, at 224 and at 256 pixels. */
 export const familyNames: readonly VariantName[] = [...(Object.keys(published) as VariantName[]), ...clipNames]
 
 /** Those of them that a minute is enough for: without S3, S4 and L/14. */

@@ -22,7 +22,7 @@ test("help: options with their choices, examples, what the columns mean", async 
   const { code, out } = await bench("--help")
   expect(code).toBe(0)
   for (const text of [
-    ...["--family", "16 models", "--device <list>", "cpu, cuda, coreml, dml, webgpu", "--runtime <name>"],
+    ...["--family", "17 models", "--device <list>", "cpu, cuda, coreml, dml, webgpu", "--runtime <name>"],
     ...["mobileclip bench --family --html latency.html", "mobileclip bench --family --json > latency.json"],
     ...["median, p95   milliseconds of a run of the whole batch", "drift         change of that product's rate"],
   ]) {

@@ -67,7 +67,10 @@ export function register(program: Command, context: CommandContext): void {
     .description(
       "measure latency and throughput on this machine, of the whole family without weights, or of your models",
     )
-    .option("--family", `the released models, and CLIP's ViT-B/16 and ViT-B/32: ${familyNames.length} models`)
+    .option(
+      "--family",
+      `the released models, and CLIP's ViT-B/16, ViT-B/32 and ViT-B/32 at 256 pixels: ${familyNames.length} models`,
+    )
     .option(
       "--model <model>",
       "a name of the family, a folder that `convert` or `export` wrote, a file of weights, a run's folder; may be repeated",

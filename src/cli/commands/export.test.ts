@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync,
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
-import { writeCheckpoint } from "../../../test/tiny-model.ts"
+import { tinyInfo, tinyModel, writeCheckpoint } from "../../../test/tiny-model.ts"
 import { main } from "../main.ts"
 
 let folder: string
@@ -33,6 +33,18 @@ test("a checkpoint becomes a model directory that is compared with libtorch", as
     .update(readFileSync(at("tiny.safetensors")))
     .digest("hex")
   expect(manifest.source).toEqual({ file: "tiny.safetensors", sha256 })
+})
+
+test("a model that is the user's own gets the licence that he names; research weights keep theirs", async () => {
+  const licenseOf = async (...argv: string[]) => JSON.parse((await run(...argv, "--json")).out).license
+  const named = [at("tiny.safetensors"), "--out", at("model"), "--license", "Acme-1.0"]
+  expect(await licenseOf(...named)).toBe("Acme-1.0")
+  writeCheckpoint(at("tuned.safetensors"), tinyModel(), { ...tinyInfo, license: "apple-amlr" })
+  const tuned = [at("tuned.safetensors"), "--out", at("tuned")]
+  const { code, err } = await run(...tuned, "--license", "Acme-1.0")
+  expect([code, err]).toEqual([1, expect.stringContaining("under apple-amlr, which is for research only")])
+  expect(existsSync(at("tuned"))).toBe(false)
+  expect(await licenseOf(...tuned)).toBe("apple-amlr")
 })
 
 test("a damaged checkpoint is one line and leaves nothing", async () => {

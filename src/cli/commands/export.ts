@@ -10,6 +10,7 @@ import { shownPull } from "../pulling.ts"
 
 interface Options {
   readonly out: string
+  readonly license?: string
   readonly json?: true
 }
 
@@ -22,6 +23,7 @@ export function register(program: Command, context: CommandContext): void {
       "what `train`, `finetune` or `quickstart` wrote: a run's folder or its file; or weights, as for `convert`",
     )
     .requiredOption("--out <dir>", "the model directory to write")
+    .option("--license <name>", "licence of a model that is yours, for its files (default: what the checkpoint says)")
     .option("--json", "print the manifest")
     .action((checkpoint: string, options: Options, command: Command) => {
       // An export takes seconds: it finishes, so that nothing incomplete is left.
@@ -31,7 +33,7 @@ export function register(program: Command, context: CommandContext): void {
 
 async function runExport(
   checkpoint: string,
-  { out, json }: Options,
+  { out, license, json }: Options,
   command: Command,
   signal: AbortSignal,
 ): Promise<void> {
@@ -39,7 +41,7 @@ async function runExport(
   // Before a download.
   await checkModelDirectory(out)
   const { path } = await findModelFiles(checkpoint, { wantsWeights: true, pull: shownPull(writeErr), signal })
-  const manifest = await exportCheckpoint(path, { out, signal })
+  const manifest = await exportCheckpoint(path, { out, license, signal })
   const { reference } = manifest.verification
   const error = worstError(manifest.verification).toExponential(1)
   const summary = `exported to ${out}; differs from ${reference} by ${error} standard deviations at most\n${nextLine(manifest, out)}`

@@ -37,13 +37,42 @@ test("chosen columns, sorted up and down; members without the figure come last",
   }
   const [up, down] = [await column("imagenet"), await column("-imagenet")]
   const published = up.filter((cell) => cell !== "-").map(Number)
-  expect(published.length).toBe(14)
+  expect(published.length).toBe(21)
   expect(published).toEqual(published.toSorted((a, b) => a - b))
-  expect(up.slice(14)).toEqual(up.slice(14).map(() => "-"))
-  expect(down.map(Number)).toEqual([...published.toReversed(), ...up.slice(14).map(Number)])
+  expect(up.slice(21)).toEqual(up.slice(21).map(() => "-"))
+  expect(down.map(Number)).toEqual([...published.toReversed(), ...up.slice(21).map(Number)])
   expect((await data("--sort", "name")).map(({ name }: { name: string }) => name)[0]).toMatch(
     /^mobileclip-b|mobileclip-s0/,
   )
+})
+
+test("CLIP's models: the best weights' accuracies, a note on the others, and all of them in one member's figures", async () => {
+  const { out } = await models()
+  const row = out.split("\n").find((line) => line.startsWith("vit-b-32-256 "))!
+  expect(row.split(/ +/)).toEqual([
+    ...["vit-b-32-256", "256", "512", "87.9", "63.4", "5.67", "2.91", "605", "303"],
+    ...["commercial", "too", "72.8", "60.9", "-", "-"],
+  ])
+  expect(out).toMatch(/^vit-b-32: accuracies with the weights of DataComp; LAION-2B 66\.6 and 56\.9$/m)
+  const one = (await models("ViT-B-32")).out
+  expect(one).toMatch(/^released as +ViT-B-32-datacomp, ViT-B-32-laion2b$/m)
+  expect(
+    one.match(/^ImageNet-1k +\S+ % zero-shot top-1 \(published by open_clip, weights of (DataComp|LAION-2B)\)$/gm),
+  ).toHaveLength(2)
+})
+
+test("--free lists the weights that products may use, and no others", async () => {
+  const { code, out } = await models("--free")
+  expect(code).toBe(0)
+  const rows = rowsOf(out)
+  expect(rows[0]).toMatch(/^name +repository +licence +fp32 MB +IN-1k +avg$/)
+  expect(out).toMatch(/^ViT-B-32-laion2b +laion\/CLIP-ViT-B-32-laion2B-s34B-b79K +MIT License +605 +66\.6 +56\.9$/m)
+  expect(rows.join()).not.toMatch(/apple|MobileCLIP/i)
+  const free = await data("--free")
+  expect(free).toHaveLength(rows.length - 1)
+  for (const { license, terms } of free) expect([license, terms.commercial]).toEqual([license, true])
+  expect(free.map(({ license }: { license: string }) => license)).not.toContain("apple-amlr")
+  expect(await models("--free", "vit-b-32")).toMatchObject({ code: 2, out: "" })
 })
 
 test("JSON has everything in single units", async () => {

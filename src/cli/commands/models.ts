@@ -1,12 +1,21 @@
 /** mobileclip models */
 import { type Command, Option } from "commander"
 import { columnHelp } from "../models/table.ts"
-import { familyView, type LayerOptions, layersView, memberView, type TableOptions, type View } from "../models/views.ts"
+import {
+  familyView,
+  freeView,
+  type LayerOptions,
+  layersView,
+  memberView,
+  type TableOptions,
+  type View,
+} from "../models/views.ts"
 import { wholeNumber } from "../options.ts"
 import { recipeList } from "../recipe-list.ts"
 
 interface Options extends TableOptions, LayerOptions {
   readonly layers?: string
+  readonly free?: true
   readonly json?: true
 }
 
@@ -20,6 +29,7 @@ ${recipeList()}
 Examples:
   mobileclip models --sort -imagenet                        the most accurate first
   mobileclip models --columns name,params,image-macs        what you want to know
+  mobileclip models --free                                  what products may use
   mobileclip models MobileCLIP2-S0                          one model in full
   mobileclip models --layers mobileclip2-s0 --tower image   its image tower layer by layer
   mobileclip models --layers mobileclip2-s0 --depth 2       summed by stage
@@ -31,10 +41,11 @@ const form = new Option("--form <form>", "for --layers").choices(["train", "fuse
 export function register(program: Command): void {
   program
     .command("models")
-    .description("show the family: parameters, multiply-adds, preprocessing, published accuracy")
+    .description("show the family: parameters, multiply-adds, licence, preprocessing, published accuracy")
     .argument("[name]", "one model, in full")
     .option("--columns <list>", "columns of the table, separated by commas (default: as many as fit)")
     .option("--sort <column>", "ascending by a column, descending by -<column>")
+    .option("--free", "only weights whose licence allows commercial use, by the names that `pull` knows")
     .option("--layers <name>", "show a model layer by layer")
     .addOption(tower)
     .addOption(form)
@@ -48,8 +59,10 @@ export function register(program: Command): void {
 }
 
 function viewOf(name: string | undefined, options: Options, command: Command): View {
-  const { layers } = options
+  const { layers, free } = options
   if (name && layers) command.error("error: give a name, or --layers with a name")
+  if (free && (name || layers)) command.error("error: --free lists weights; leave out the name")
+  if (free) return freeView()
   if (layers) return layersView(layers, options)
   return name ? memberView(name) : familyView(options, process.stdout.columns ?? 120)
 }

@@ -58,20 +58,25 @@ test("the list names every model and where it is", async () => {
   const { code, out, err } = await run("--list")
   expect({ code, err }).toEqual({ code: 0, err: "" })
   const [table, choice] = out.trimEnd().split("\n\n")
-  expect(table!.split("\n")).toHaveLength(1 + 61)
+  expect(table!.split("\n")).toHaveLength(1 + 67)
   expect(table).toMatch(/^MobileCLIP2-S0 +apple\/MobileCLIP2-S0 +clip +research only \(Apple\) +299 +150$/m)
   expect(table).toMatch(/^ViT-B-16-datacomp .* clip +commercial too \(MIT\) +598 +299$/m)
   expect(table).toMatch(/^fastvit_mci0\.apple_mclip .* image tower +research only \(Apple\) +45 +23$/m)
   expect(choice).toMatch(/^Which to choose .*\n {2}MobileCLIP2-S0 +the smallest of MobileCLIP2: begin with it\n/)
   const list = JSON.parse((await run("--list", "--json")).out)
-  expect(list).toHaveLength(61)
+  expect(list).toHaveLength(67)
   expect(list[0]).toMatchObject({
     terms: { name: "Apple Machine Learning Research Model License", use: "research only" },
     megabytes: { fp32: expect.closeTo(299.14, 2), fp16: expect.closeTo(149.57, 2) },
     recommendedFor: "the smallest of MobileCLIP2: begin with it",
   })
+  const accuracyOf = (wanted: string) => list.find(({ name }: { name: string }) => name === wanted).accuracy
+  expect(accuracyOf("MobileCLIP2-S2-OpenCLIP")).toEqual({ imagenet: 77.236, average38: 64.051 })
+  expect(accuracyOf("ViT-B-32-laion2b")).toEqual({ imagenet: 66.56, average38: 56.94 })
+  // Another file of an architecture has no part in the results of the first.
+  expect(accuracyOf("DFN2B-CLIP-ViT-L-14-39B")).toBeNull()
   // Every recommendation is of something that can be pulled.
-  expect(list.filter(({ recommendedFor }: { recommendedFor: string | null }) => recommendedFor)).toHaveLength(5)
+  expect(list.filter(({ recommendedFor }: { recommendedFor: string | null }) => recommendedFor)).toHaveLength(6)
 })
 
 test("wrong usage is 2, what fails is 1 and one line", async () => {

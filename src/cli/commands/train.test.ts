@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers"
 import { setTimeout as sleep } from "node:timers/promises"
 import sharp from "sharp"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { writeTrainable } from "../../../test/tiny-model.ts"
+import { writeCheckpoint, writeTrainable } from "../../../test/tiny-model.ts"
 import { pictureSamples, writeSamples } from "../../../test/training-samples.ts"
 import { latestCheckpoint, readCheckpoint, saveCheckpoint } from "../../train/checkpoints/folder.ts"
 import { readMetrics } from "../../train/log/metrics.ts"
@@ -83,6 +83,31 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     const made = await run(...longer, ...quiet)
     expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/^3 steps: 24 pairs seen, .*; loss \d/) })
     expect(made.out).toContain(`${join(folder, "reinforced")}-longer/report.html`)
+  })
+
+  test("the licence: the user's own, his name for it, and that of research weights it began with or learned from", async () => {
+    const made = async (out: string, ...argv: string[]) => {
+      const words = ["--train-data", shard, "--out", join(folder, out), ...short, "schedule.steps=1", ...argv]
+      const { code, err } = await run(...words)
+      expect(code, err).toBe(0)
+      return checkpointInfo(join(folder, out, "model.safetensors")).license
+    }
+    expect(await made("own")).toBe("your own")
+    expect(await made("named", "--license", "Acme-1.0")).toBe("Acme-1.0")
+    const other = await run("--out", join(folder, "named"), "--resume", "--license", "MIT", "--progress", "none")
+    expect(other).toMatchObject({ code: 1, err: expect.stringContaining('was begun with the licence "Acme-1.0"') })
+
+    const research = await withCheckpoint(join(folder, "own", "model.safetensors"), async ({ model, info }) =>
+      writeCheckpoint(join(folder, "research.safetensors"), model, { ...info, license: "apple-amlr" }),
+    )
+    expect(await made("tuned", "--pretrained", research)).toBe("apple-amlr")
+    const taught = ["loss.kind=distill", "loss.teacherScales=[70]", `teachers=["${research}"]`]
+    expect(await made("taught", ...taught)).toBe("apple-amlr")
+    const words = ["--train-data", shard, "--out", join(folder, "refused"), ...short, "schedule.steps=1", ...taught]
+    expect(await run(...words, "--license", "MIT")).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("research.safetensors is under apple-amlr, which is for research only"),
+    })
   })
 
   test("a run goes on with its own data, wherever it is, and with other data only with --allow-other-data", async () => {

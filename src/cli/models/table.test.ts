@@ -10,6 +10,7 @@ test("a narrow terminal gets fewer columns; the name and the accuracies are left
   const title = familyTable(members, 60).split("\n")[0]!
   expect(title).toMatch(/^model .*img M.*IN-1k/)
   expect(title).not.toContain("resize")
+  expect(familyTable(members, 80).split("\n")[0]).toMatch(/licence +IN-1k/)
   expect(familyTable(members, 10).split("\n")[0]).toMatch(/^model$/)
 })
 

@@ -24,8 +24,8 @@ export const columns = {
   name: { title: "model", help: "name", value: ({ name }) => name, rank: 9 },
   image: { title: "image tower", help: "image tower", value: ({ image }) => image.name, rank: 4 },
   text: { title: "text tower", help: "text tower", value: ({ text }) => text.name, rank: 2 },
-  input: { title: "px", help: "height and width of the input", value: ({ imageSize }) => imageSize, rank: 6 },
-  embed: { title: "dim", help: "width of an embedding", value: ({ embedDim }) => embedDim, rank: 6 },
+  input: { title: "px", help: "height and width of the input", value: ({ imageSize }) => imageSize, rank: 5 },
+  embed: { title: "dim", help: "width of an embedding", value: ({ embedDim }) => embedDim, rank: 5 },
   "image-params": {
     title: "img M",
     help: "parameters of the fused image tower, millions",
@@ -63,14 +63,14 @@ export const columns = {
     help: "multiply-adds of the fused image tower, billions",
     value: ({ image }) => image.multiplyAdds,
     format: billions,
-    rank: 7,
+    rank: 6,
   },
   "text-macs": {
     title: "txt G",
     help: "multiply-adds of the fused text tower, billions",
     value: ({ text }) => text.multiplyAdds,
     format: billions,
-    rank: 7,
+    rank: 6,
   },
   "image-attention": {
     title: "img attn G",
@@ -101,20 +101,20 @@ export const columns = {
     help: "weights of the converted model in fp32, millions of bytes",
     value: ({ megabytes }) => megabytes.fp32,
     format: decimals(0),
-    rank: 7,
+    rank: 6,
   },
   fp16: {
     title: "fp16 MB",
     help: "weights of the converted model in fp16, millions of bytes",
     value: ({ megabytes }) => megabytes.fp16,
     format: decimals(0),
-    rank: 6,
+    rank: 5,
   },
   licence: {
     title: "licence",
     help: "what the licence of the released weights allows; by weights: it differs, see pull --list",
     value: ({ licenses }) => (licenses.length > 1 ? "by weights" : (licenses[0] ?? null)),
-    rank: 6,
+    rank: 7,
   },
   resize: {
     title: "resize",
@@ -130,15 +130,15 @@ export const columns = {
   std: { title: "std", help: "divided by, red green blue", value: ({ preprocessing }) => preprocessing.std.join(" ") },
   imagenet: {
     title: "IN-1k",
-    help: "published ImageNet-1k zero-shot top-1, percent",
-    value: ({ published }) => published?.imagenet.value ?? null,
+    help: "published ImageNet-1k zero-shot top-1, percent, of the best weights",
+    value: ({ accuracies }) => accuracies[0]?.imagenet ?? null,
     format: decimals(1),
     rank: 8,
   },
   average: {
     title: "avg",
-    help: "published average over 38 datasets, percent",
-    value: ({ published }) => published?.average38.value ?? null,
+    help: "published average over 38 datasets, percent, of the best weights",
+    value: ({ accuracies }) => accuracies[0]?.average38 ?? null,
     format: decimals(1),
     rank: 8,
   },
@@ -238,4 +238,16 @@ export function footnotes(members: readonly Member[]): string {
     const concerned = members.filter(({ published }) => published?.corrections.includes(text))
     return `${concerned.map(({ name }) => name).join(", ")}: ${text}`
   }).join("\n")
+}
+
+/** Whose weights the accuracies of the table are, where there are several. */
+export function weightsNotes(members: readonly Member[]): string {
+  const lines = members.flatMap(({ name, accuracies: [best, ...others] }) => {
+    if (!best || others.length === 0) return []
+    const rest = others.map(({ weights, imagenet, average38 }) => {
+      return `${weights} ${imagenet.toFixed(1)} and ${average38.toFixed(1)}`
+    })
+    return [`${name}: accuracies with the weights of ${best.weights}; ${rest.join(", ")}`]
+  })
+  return lines.join("\n")
 }

@@ -2,10 +2,11 @@
 import { findVariant } from "../../core/family/variant-name.ts"
 import type { TowerName } from "../../export/towers.ts"
 import { describeMember, type Form, family, towerLayers } from "../../train/plan/family.ts"
-import { recommendation } from "../pulling.ts"
+import { freeReleases } from "../../weights/release-figures.ts"
+import { freeText, recommendation } from "../pulling.ts"
 import { layersText } from "./layers.ts"
 import { memberText } from "./member.ts"
-import { familyTable, footnotes, parseColumns, sortMembers } from "./table.ts"
+import { familyTable, footnotes, parseColumns, sortMembers, weightsNotes } from "./table.ts"
 
 export interface View {
   /** For `--json`. */
@@ -32,8 +33,14 @@ IN-1k, avg (of 38 datasets), ms (iPhone 12 Pro Max): published. Other columns: m
 export function familyView({ columns, sort }: TableOptions, width: number): View {
   const names = columns ? parseColumns(columns) : undefined
   const members = sort ? sortMembers(family(), sort) : family()
-  const notes = names ? "" : [units, recommendation(), footnotes(members)].join("\n\n")
+  const notes = names ? "" : [units, recommendation(), weightsNotes(members), footnotes(members)].join("\n\n")
   return { data: members, text: () => [familyTable(members, width, names), notes].filter(Boolean).join("\n\n") }
+}
+
+/** What may be used commercially: released weights, with licence, size and published accuracy. */
+export function freeView(): View {
+  const releases = freeReleases()
+  return { data: releases, text: () => freeText(releases) }
 }
 
 export function memberView(name: string): View {

@@ -21,6 +21,8 @@ export interface Launch {
   readonly resume: string | null
   /** Whether a run may go on with other data than it was begun with. */
   readonly otherData: boolean
+  /** Licence of the trained model; null: not said. */
+  readonly license: string | null
   /** Processes to start on this machine. */
   readonly nproc: number
   /** Processes over all machines, from the environment where a launcher sets them. */
@@ -53,6 +55,7 @@ interface LaunchOptions extends JointOptions {
   readonly export?: string
   readonly resume?: string | true
   readonly allowOtherData?: true
+  readonly license?: string
   readonly nproc: number
   readonly device: Launch["device"]
   readonly threads?: number
@@ -78,6 +81,10 @@ export function addTrainOptions(command: Command): Command {
     .option("--export <dir>", "also write the trained model as a model directory")
     .option("--resume [checkpoint]", "go on from the last checkpoint in --out (latest), or from this one")
     .option("--allow-other-data", "with --resume: the data, or the teachers, may differ from those the run began with")
+    .option(
+      "--license <name>",
+      "licence of the trained model, for its files (default: your own, or that of its origin)",
+    )
     .option("--nproc <n>", "processes on this machine, one per GPU", wholeNumber(1), 1)
     .addOption(
       new Option("--device <device>", "where to compute")
@@ -163,6 +170,7 @@ function launchOf(options: LaunchOptions, env: Environment): Launch {
     exportTo: options.export ?? null,
     resume: resume === undefined ? null : resume === true ? "latest" : resume,
     otherData: options.allowOtherData === true,
+    license: options.license ?? null,
     nproc,
     ranks: options.gpus ?? ranksOf(nproc, env),
     device,

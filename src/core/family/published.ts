@@ -72,25 +72,55 @@ export const published: Readonly<Partial<Record<VariantName, PublishedFigures>>>
   "mobileclip2-l14": figures(vitL, base768, 81.904, 67.804, { corrections: [tooMany, cutOff] }),
 }
 
-interface PublishedClip {
+export interface PublishedClip {
   readonly variant: VariantName
   /** Whose weights. */
   readonly weights: string
+  /** What they are pulled as. */
+  readonly release: string
   /** In percent, as above. */
   readonly imagenet: number
   readonly average38: number
 }
 
 /**
- * CLIP's own towers, beside which the papers put theirs. Source: mlfoundations/open_clip@89fb801,
- * `docs/openclip_results.csv`; OpenAI's weights, and those trained on DataComp-1B (`datacomp_xl_s13b_b90k`).
+ * CLIP's own towers, beside which the papers put theirs, the best weights of each first. Source:
+ * mlfoundations/open_clip@89fb801, `docs/openclip_results.csv`; weights trained on DataComp-1B (`datacomp_xl_s13b_b90k`, at
+ * 256 pixels `datacomp_s34b_b86k`) and on LAION-2B (`laion2b_s34b_b88k`, B/32 `laion2b_s34b_b79k`), and OpenAI's.
  */
 export const publishedClip: readonly PublishedClip[] = [
-  { variant: "vit-b-32", weights: "OpenAI", imagenet: 63.32, average38: 52.45 },
-  { variant: "vit-b-16", weights: "OpenAI", imagenet: 68.34, average38: 56.26 },
-  { variant: "vit-b-32", weights: "DataComp", imagenet: 69.17, average38: 57.95 },
-  { variant: "vit-b-16", weights: "DataComp", imagenet: 73.49, average38: 61.47 },
+  { variant: "vit-l-14", weights: "DataComp", release: "ViT-L-14-datacomp", imagenet: 79.21, average38: 66.27 },
+  {
+    variant: "vit-l-14-quickgelu",
+    weights: "DFN-2B",
+    release: "DFN2B-CLIP-ViT-L-14",
+    imagenet: 81.41,
+    average38: 66.87,
+  },
+  { variant: "vit-l-14-quickgelu", weights: "OpenAI", release: "ViT-L-14-openai", imagenet: 75.54, average38: 61.73 },
+  { variant: "vit-b-16", weights: "DataComp", release: "ViT-B-16-datacomp", imagenet: 73.49, average38: 61.47 },
+  { variant: "vit-b-16", weights: "LAION-2B", release: "ViT-B-16-laion2b", imagenet: 70.23, average38: 58.66 },
+  { variant: "vit-b-16-quickgelu", weights: "OpenAI", release: "ViT-B-16-openai", imagenet: 68.34, average38: 56.26 },
+  { variant: "vit-b-32-256", weights: "DataComp", release: "ViT-B-32-256-datacomp", imagenet: 72.81, average38: 60.87 },
+  { variant: "vit-b-32", weights: "DataComp", release: "ViT-B-32-datacomp", imagenet: 69.17, average38: 57.95 },
+  { variant: "vit-b-32", weights: "LAION-2B", release: "ViT-B-32-laion2b", imagenet: 66.56, average38: 56.94 },
+  { variant: "vit-b-32-quickgelu", weights: "OpenAI", release: "ViT-B-32-openai", imagenet: 63.32, average38: 52.45 },
 ]
+
+/** Published accuracies of one file of weights, in percent. */
+export interface PublishedAccuracy extends Pick<PublishedClip, "imagenet" | "average38"> {
+  /** Whose weights, where there are several of one architecture. */
+  readonly weights: string | null
+}
+
+/** Those of a model's released weights, the best first. */
+export function accuraciesOf(variant: VariantName): PublishedAccuracy[] {
+  const own = published[variant]
+  if (own) return [{ weights: null, imagenet: own.imagenet.value, average38: own.average38.value }]
+  return publishedClip
+    .filter((entry) => entry.variant === variant)
+    .map(({ weights, imagenet, average38 }) => ({ weights, imagenet, average38 }))
+}
 
 function figures(
   image: readonly [parameters: number, latency: number],

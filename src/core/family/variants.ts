@@ -3,7 +3,8 @@
  * types, so the browser can read it too.
  *
  * Sources: MobileCLIP (CVPR 2024), MobileCLIP2 (TMLR 2025), apple/ml-mobileclip@4144bb1 (`mobileclip/configs`,
- * `mobileclip2/model_configs`), timm fastvit.py. Parameter counts of every row are tested against the references.
+ * `mobileclip2/model_configs`), timm fastvit.py, open_clip@89fb801 (`model_configs`, `pretrained.py`). Parameter counts of
+ * every row are tested against the references.
  */
 
 import type { Preprocessing } from "../image/preprocess.ts"
@@ -201,7 +202,9 @@ export const imageTowers = {
     normEps: 1e-6,
   },
   "vit-b16": { kind: "vit", width: 768, layers: 12, heads: 12, patchSize: 16, activation: "gelu" },
+  "vit-b16-quickgelu": { kind: "vit", width: 768, layers: 12, heads: 12, patchSize: 16, activation: "quick-gelu" },
   "vit-b32": { kind: "vit", width: 768, layers: 12, heads: 12, patchSize: 32, activation: "gelu" },
+  "vit-b32-quickgelu": { kind: "vit", width: 768, layers: 12, heads: 12, patchSize: 32, activation: "quick-gelu" },
   "vit-l14": { kind: "vit", width: 1024, layers: 24, heads: 16, patchSize: 14, activation: "gelu" },
   "vit-l14-quickgelu": { kind: "vit", width: 1024, layers: 24, heads: 16, patchSize: 14, activation: "quick-gelu" },
   // Not released: small enough to learn the scenes dataset in minutes on two processor cores.
@@ -235,6 +238,15 @@ const clipText = { activation: "gelu", contextLength: 77, vocabSize: 49408 } as 
 export const textTowers = {
   base: { ...clipText, kind: "base", width: 512, heads: 8, layers: 12, causal: false },
   "base-causal": { ...clipText, kind: "base", width: 512, heads: 8, layers: 12, causal: true },
+  "base-causal-quickgelu": {
+    ...clipText,
+    activation: "quick-gelu",
+    kind: "base",
+    width: 512,
+    heads: 8,
+    layers: 12,
+    causal: true,
+  },
   "base-768": { ...clipText, kind: "base", width: 768, heads: 12, layers: 12, causal: false },
   "base-768-causal": { ...clipText, kind: "base", width: 768, heads: 12, layers: 12, causal: true },
   "base-768-quickgelu": {
@@ -269,8 +281,10 @@ const bilinear256 = { size: 256, interpolation: "bilinear", ...unit } as const
 const bilinear224 = { size: 224, interpolation: "bilinear", ...unit } as const
 const normalized256 = { size: 256, interpolation: "bilinear", ...openai } as const
 const normalized224 = { size: 224, interpolation: "bicubic", ...openai } as const
+const bicubic256 = { size: 256, interpolation: "bicubic", ...openai } as const
 
 const s = { imageSize: 256, embedDim: 512 } as const
+const clipB = { embedDim: 512, imageSize: 224, text: textTowers["base-causal"], headBias: false } as const
 const large = { imageSize: 256, embedDim: 768, text: textTowers["base-768"], headBias: true } as const
 
 const models = {
@@ -284,19 +298,18 @@ const models = {
   s3: { ...large, image: imageTowers.mci3 },
   s4: { ...large, image: imageTowers.mci4 },
   l14: { ...large, imageSize: 224, image: imageTowers["vit-l14"] },
-  clipB16: {
-    ...s,
-    imageSize: 224,
-    image: imageTowers["vit-b16"],
-    text: textTowers["base-causal"],
-    headBias: false,
+  clipB16: { ...clipB, image: imageTowers["vit-b16"] },
+  clipB16QuickGelu: {
+    ...clipB,
+    image: imageTowers["vit-b16-quickgelu"],
+    text: textTowers["base-causal-quickgelu"],
   },
-  clipB32: {
-    ...s,
-    imageSize: 224,
-    image: imageTowers["vit-b32"],
-    text: textTowers["base-causal"],
-    headBias: false,
+  clipB32: { ...clipB, image: imageTowers["vit-b32"] },
+  clipB32At256: { ...clipB, imageSize: 256, image: imageTowers["vit-b32"] },
+  clipB32QuickGelu: {
+    ...clipB,
+    image: imageTowers["vit-b32-quickgelu"],
+    text: textTowers["base-causal-quickgelu"],
   },
   clipL14: {
     embedDim: 768,
@@ -322,8 +335,8 @@ const models = {
 } as const satisfies Record<string, ClipConfig>
 
 /**
- * Every released model, the CLIP teachers, and the one the quickstart trains. v1 is named `mobileclip-*`, v2
- * `mobileclip2-*`; teachers have open_clip's names: OpenAI's and DFN2B are `-quickgelu`, the others are not.
+ * Every released model, CLIP's own (some of them teachers), and the one the quickstart trains. v1 is named `mobileclip-*`,
+ * v2 `mobileclip2-*`; CLIP's have open_clip's names: OpenAI's and DFN2B are `-quickgelu`, the others are not.
  */
 export const variants = {
   "mobileclip-s0": { model: models.s0, preprocessing: bilinear256, keys: "apple", samplesSeen: 13 },
@@ -341,7 +354,20 @@ export const variants = {
   "mobileclip2-s4": { model: models.s4, preprocessing: normalized256, keys: "openclip", samplesSeen: 13 },
   "mobileclip2-l14": { model: models.l14, preprocessing: normalized224, keys: "openclip", samplesSeen: 13 },
   "vit-b-16": { model: models.clipB16, preprocessing: normalized224, keys: "clip", samplesSeen: null },
+  "vit-b-16-quickgelu": {
+    model: models.clipB16QuickGelu,
+    preprocessing: normalized224,
+    keys: "clip",
+    samplesSeen: null,
+  },
   "vit-b-32": { model: models.clipB32, preprocessing: normalized224, keys: "clip", samplesSeen: null },
+  "vit-b-32-256": { model: models.clipB32At256, preprocessing: bicubic256, keys: "clip", samplesSeen: null },
+  "vit-b-32-quickgelu": {
+    model: models.clipB32QuickGelu,
+    preprocessing: normalized224,
+    keys: "clip",
+    samplesSeen: null,
+  },
   "vit-l-14": { model: models.clipL14, preprocessing: normalized224, keys: "clip", samplesSeen: null },
   "vit-l-14-quickgelu": {
     model: models.clipL14QuickGelu,

@@ -66,5 +66,5 @@ export function untrained(
   name: string,
   { config, preprocessing }: SmallModel<ModelConfig>,
 ): CheckpointInfo<ModelConfig> {
-  return { name, config, preprocessing, license: "MIT", samplesSeen: 0 }
+  return { name, config, preprocessing, license: "your own", samplesSeen: 0 }
 }

@@ -67,8 +67,13 @@ describe("every released file is told by its contents", () => {
     },
   )
 
-  test("ViT-B/16 and captioners, of any context", () => {
-    expect(detectModel(fileOf(new Clip(config("vit-b-16")), "clip"), "file").name).toBe("vit-b-16")
+  test("CLIP's towers and captioners, of any context", () => {
+    const told = { quickGelu: false }
+    for (const name of ["vit-b-16", "vit-b-32", "vit-b-32-256"] as const) {
+      const found = detectModel(fileOf(new Clip(config(name)), "clip"), "file", told)
+      // 224 and 256 pixels are told apart by the table of positions.
+      expect([found.name, found.preprocessing]).toEqual([name, variants[name].preprocessing])
+    }
     const name: CaptionerName = "coca-vit-l-14"
     const { model } = captioners[name]
     const long = { ...model, text: { ...model.text, contextLength: 255 } }
@@ -76,6 +81,13 @@ describe("every released file is told by its contents", () => {
     expect(found).toMatchObject({ name, flavour: "coca" })
     expect(found.model.config).toEqual(long)
   })
+})
+
+test.each(["vit-b-32", "vit-b-16"] as const)("%s is two functions of the same tensors", (name) => {
+  const file = fileOf(new Clip(config(name)), "clip")
+  expect(() => detectModel(file, "f.bin")).toThrow(`f.bin: the weights fit ${name} and ${name}-quickgelu`)
+  expect(detectModel(file, "f.bin", { quickGelu: true }).name).toBe(`${name}-quickgelu`)
+  expect(detectModel(file, "f.bin", { hints: [`${name}-quickgelu.pt`] }).name).toBe(`${name}-quickgelu`)
 })
 
 describe("ViT-L/14 is two functions of the same tensors", () => {

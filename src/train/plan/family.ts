@@ -1,6 +1,6 @@
 /** The members of the family in figures: those counted from the modules, in all or layer by layer, and those published. */
 
-import { type PublishedFigures, published } from "../../core/family/published.ts"
+import { accuraciesOf, type PublishedAccuracy, type PublishedFigures, published } from "../../core/family/published.ts"
 import { type ClipConfig, imageTowers, textTowers, type VariantName, variants } from "../../core/family/variants.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import type { OnnxDtype } from "../../core/precision.ts"
@@ -44,7 +44,11 @@ export interface Member {
   readonly licenses: readonly string[]
   /** What it is the first choice for; null for most. */
   readonly recommendedFor: string | null
-  /** Published measurements; null where there are none. */
+  /** Names that `pull` knows its two towers by. */
+  readonly releases: readonly string[]
+  /** Published accuracies of its weights, the best first. */
+  readonly accuracies: readonly PublishedAccuracy[]
+  /** The papers' measurements; null where there are none. */
   readonly published: PublishedFigures | null
 }
 
@@ -71,6 +75,10 @@ export function describeMember(name: VariantName): Member {
     megabytes: megabytesOf(image.parameters.fused + text.parameters.fused),
     licenses: usesOf(name),
     recommendedFor: recommendedFor(release),
+    releases: released
+      .filter(({ variant, contents }) => variant === name && contents === "clip")
+      .map((one) => one.name),
+    accuracies: accuraciesOf(name),
     published: published[name] ?? null,
   }
 }

@@ -20,6 +20,7 @@ import { thisMachine } from "../../report/machine.ts"
 import { checkDevice } from "../../tensor/torch.ts"
 import { TorchEncoder } from "../../tensor/torch-encoder.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
+import { type Origin, trainedLicense } from "../../weights/license.ts"
 import { checkpointInfo } from "../../weights/open-checkpoint.ts"
 import { readStartModel, type StartModel, startModelInfo } from "../../weights/start-model.ts"
 import type { Settings } from "../checkpoints/state.ts"
@@ -51,6 +52,8 @@ export interface RecipeRunOptions {
   /** Steps that share a line of the metrics. */
   readonly logEvery?: number
   readonly startProgress?: StartProgress
+  /** What the user calls the licence of the trained model; null: "your own", or that of the weights it begins with. */
+  readonly license?: string | null
   /** Opens the tasks that the recipe names. Default: `openTasks`. */
   readonly openTasks?: (path: string) => Promise<TaskList>
   /** Downloads what the run starts from, where that is a name. Default: from the hub, without progress. */
@@ -64,7 +67,15 @@ export interface RecipeRunOptions {
 type ResolvedOptions = Required<RecipeRunOptions>
 
 export const recipeRunDefaults = {
-  ...{ exportTo: null, resume: null, otherData: false, device: "cpu", logEvery: 1, startProgress: noProgress },
+  ...{
+    exportTo: null,
+    resume: null,
+    otherData: false,
+    license: null,
+    device: "cpu",
+    logEvery: 1,
+    startProgress: noProgress,
+  },
   ...{ pull: pullFromHub, onNote() {}, signal: () => new AbortController().signal, openTasks },
 } as const satisfies Partial<RecipeRunOptions>
 
@@ -125,37 +136,55 @@ async function trainInGroup(
   const signal = options.signal()
   using _ = isFirstRank(group) ? await lockFolder(options.out, "mobileclip train", signal) : null
   const existing = await existingCheckpoint({ ...folderOf(options), files: [...ownFiles, "report.html"] })
+  if (existing !== null) checkLicense(options, checkpointInfo(existing))
   const tasks = recipe.evaluate.tasks === null ? null : await options.openTasks(recipe.evaluate.tasks)
   // Before a download.
   await detectFormat(trainingDataOf(recipe).source)
   // A run that is resumed has its weights in its checkpoint.
   const weights = existing === null ? await startOf(recipe, { pull: options.pull, signal }) : null
-  const untrained = infoOf(recipe, existing === null ? (weights?.info ?? null) : checkpointInfo(existing))
-  const start = weights && startFrom(recipe.start!, weights, untrained, recipe.seed)
-  const info = start ? { ...untrained, license: start.license } : untrained
+  const info = infoOf(recipe, existing === null ? (weights?.info ?? null) : checkpointInfo(existing))
+  const start = weights && startFrom(recipe.start!, weights, info, recipe.seed)
+  const origin = start ? { name: recipe.start!, license: start.license } : null
   const data = await openTrainingData({ ...trainingDataOf(recipe), ...loaderOf(recipe, options, info, group) })
   const context: RunContext = { recipe, options, info, group, signal }
   try {
-    return await trainOn(data, context, { tasks, start: start?.tensors })
+    return await trainOn(data, context, { tasks, origin, start: start?.tensors })
   } finally {
     await data.close()
     noteUnused(data, context)
   }
 }
 
+/** A run that goes on keeps the licence that its first process recorded. */
+function checkLicense({ license, out }: ResolvedOptions, recorded: CheckpointInfo<ModelConfig>): void {
+  if (license === null || license === recorded.license) return
+  throw new UserError(
+    `the run in ${out} was begun with the licence "${recorded.license}"`,
+    "leave out --license; `mobileclip export --license` records another where the weights allow it",
+  )
+}
+
+interface Beginning {
+  readonly tasks: TaskList | null
+  /** The weights that the run begins with; null where there are none, or it goes on. */
+  readonly origin: Origin | null
+  readonly start: TrainingRun["start"]
+}
+
 async function trainOn(
   data: TrainingData,
   context: RunContext,
-  { tasks, start }: { readonly tasks: TaskList | null; readonly start: TrainingRun["start"] },
+  { tasks, origin, start }: Beginning,
 ): Promise<RecipeRunSummary | null> {
-  const { recipe, options, info, group, signal } = context
+  const { recipe, options, group, signal } = context
   const { device, onNote, exportTo, pull } = options
   if (isFirstRank(group)) dataNotes(data, recipe).forEach(onNote)
   const files = await teacherFiles(recipe, { pull, signal })
+  const info = { ...context.info, license: trainedLicense({ own: options.license, start: origin, teachers: files }) }
   const teachers = await openTeachers(files, recipe, info, group?.device ?? device)
   try {
     const identities = { data: data.identity, ...(await teacherWeights(files)) }
-    const run = await describeRun(context, { samples: data.samples, identities, tasks })
+    const run = await describeRun({ ...context, info }, { samples: data.samples, identities, tasks })
     noteAverage(run.config, context)
     const batches = (first: number) => teachers?.embed(data.batches(first)) ?? data.batches(first)
     const made = await train({ ...run, ...(start && { start }), bad: data.bad, batches, note: onNote }, exportTo)

@@ -6,14 +6,14 @@ import { sha256OfFile } from "../../host/files/hash.ts"
 import type { PullWeights } from "../../hub/pull.ts"
 import type { CheckpointInfo } from "../../model/checkpoint/checkpoint.ts"
 import { findModelFiles } from "../../weights/find-model.ts"
+import type { Origin } from "../../weights/license.ts"
 import { withWeights } from "../../weights/open-weights.ts"
 import type { Settings } from "../checkpoints/state.ts"
 import { OnlineTeachers } from "../online-teachers.ts"
 import type { Recipe } from "../recipe/schema.ts"
 import { trainConfigOf } from "../recipe/settings.ts"
 
-interface TeacherFile {
-  readonly name: string
+interface TeacherFile extends Origin {
   readonly path: string
 }
 
@@ -24,7 +24,8 @@ export async function teacherFiles(
 ): Promise<TeacherFile[]> {
   const files: TeacherFile[] = []
   for (const name of teachers) {
-    files.push({ name, path: (await findModelFiles(name, { ...options, wantsWeights: true })).path })
+    const { path } = await findModelFiles(name, { ...options, wantsWeights: true })
+    files.push({ name, path, license: await withWeights(path, null, async ({ info }) => info.license) })
   }
   return files
 }
