@@ -2,6 +2,11 @@
 export interface LoadOptions {
   /** Processor threads of each tower; default: as many as this process may use. ONNX Runtime itself looks at neither cgroups nor OMP_NUM_THREADS. */
   readonly threads?: number
+  /**
+   * Whether threads of a tower wait for work by spinning (default: yes). Without it, other work beside a tower gets the
+   * processors while its threads wait for each other.
+   */
+  readonly spinning?: boolean
   /** Where to compute; default: the processor. What else there is depends on the build of ONNX Runtime. */
   readonly provider?: "cpu" | "cuda" | "coreml" | "dml" | "webgpu"
 }

@@ -12,7 +12,7 @@ import { TextRows, type TokenRows } from "../core/text/token-rows.ts"
 import { endOfText } from "../core/text/tokenizer.ts"
 import { agreed, type ClipDescription, describeOurs } from "./description.ts"
 import { type Graph, sizeOf } from "./graph.ts"
-import { GraphTower } from "./tower.ts"
+import { GraphTower, type TowerPlace } from "./tower.ts"
 
 export interface Graphs {
   readonly image: Graph
@@ -23,6 +23,7 @@ export interface Graphs {
 interface ModelOptions {
   /** Texts encoded at once. */
   readonly textBatch: number
+  readonly place?: TowerPlace | null
 }
 
 /** Pictures encoded at once. On a processor 8 take 8 times as long as 1 (measured, MCi0), and memory grows with them. */
@@ -44,6 +45,8 @@ export class Model implements Encoder, AsyncDisposable {
   readonly logitScale: number | null
   /** Null in the layouts of others. */
   readonly manifest: Manifest | null
+  /** Where a thread finds the image tower, to open one of its own; null where it computes elsewhere than on the processor. */
+  readonly place: TowerPlace | null
 
   constructor(
     private readonly parts: ModelParts,
@@ -55,6 +58,7 @@ export class Model implements Encoder, AsyncDisposable {
     this.embedDim = embedDim
     this.logitScale = logitScale
     this.manifest = parts.manifest
+    this.place = options.place ?? null
   }
 
   async encodeImages(images: readonly Image8[]): Promise<Float32Array> {

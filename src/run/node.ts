@@ -16,6 +16,7 @@ import { type ClipDescription, describeImmich, describeOurs, describeTransformer
 import type { LoadOptions } from "./load-options.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "./model.ts"
 import { OnnxGraph, sessionOptions } from "./session.ts"
+import { GraphTower, type TowerPlace } from "./tower.ts"
 
 /**
  * The CLIP in `directory`, of our own layout, transformers.js' or Immich's. In ours, a tower is read when it is first used;
@@ -25,7 +26,7 @@ import { OnnxGraph, sessionOptions } from "./session.ts"
 export async function loadModel(directory: string, options: LoadOptions = {}): Promise<Model> {
   const folder = await readClipFolder(directory)
   return folder.manifest
-    ? modelOf(folder.manifest, graphsOf(folder, options), batches(options))
+    ? modelOf(folder.manifest, graphsOf(folder, options), optionsOf(folder, options))
     : runOnce(folder, options)
 }
 
@@ -33,15 +34,24 @@ export async function loadModel(directory: string, options: LoadOptions = {}): P
 export async function runOnce(folder: ClipFolder, options: LoadOptions): Promise<Model> {
   const graphs = graphsOf(folder, options)
   try {
-    return await checkedModel(folder.description, graphs, { ...batches(options), manifest: folder.manifest })
+    return await checkedModel(folder.description, graphs, { ...optionsOf(folder, options), manifest: folder.manifest })
   } catch (error) {
     await Promise.all([graphs.image.release(), graphs.text?.release()])
     throw error
   }
 }
 
-function batches({ provider }: LoadOptions) {
-  return { textBatch: textBatch[provider === "cuda" ? "cuda" : "cpu"] }
+function optionsOf({ directory, image: file, description }: ClipFolder, { provider = "cpu" }: LoadOptions) {
+  const place = { directory, file, names: description.image, imageSize: description.preprocessing.size }
+  return {
+    textBatch: textBatch[provider === "cuda" ? "cuda" : "cpu"],
+    place: provider === "cpu" ? place : null,
+  }
+}
+
+/** The image tower of a model that is open elsewhere, alone. */
+export function openTower({ directory, file, names, imageSize }: TowerPlace, options: LoadOptions = {}): GraphTower {
+  return new GraphTower(new OnnxGraph(directory, file, sessionOptions(options)), names, imageSize)
 }
 
 function graphsOf({ directory, image, text }: ClipFolder, options: LoadOptions): Graphs {
