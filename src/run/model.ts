@@ -12,7 +12,7 @@ import { TextRows, type TokenRows } from "../core/text/token-rows.ts"
 import { endOfText } from "../core/text/tokenizer.ts"
 import { agreed, type ClipDescription, describeOurs } from "./description.ts"
 import { type Graph, sizeOf } from "./graph.ts"
-import { GraphTower, type TowerPlace } from "./tower.ts"
+import { GraphTower, requireWidth, type TowerPlace } from "./tower.ts"
 
 export interface Graphs {
   readonly image: Graph
@@ -23,7 +23,7 @@ export interface Graphs {
 interface ModelOptions {
   /** Texts encoded at once. */
   readonly textBatch: number
-  readonly place?: TowerPlace | null
+  readonly place?: TowerPlace | null | undefined
 }
 
 /** Pictures encoded at once. On a processor 8 take 8 times as long as 1 (measured, MCi0), and memory grows with them. */
@@ -45,7 +45,7 @@ export class Model implements Encoder, AsyncDisposable {
   readonly logitScale: number | null
   /** Null in the layouts of others. */
   readonly manifest: Manifest | null
-  /** Where a thread finds the image tower, to open one of its own; null where it computes elsewhere than on the processor. */
+  /** Where a thread finds the image tower, to open one of its own; null where it would gain nothing. */
   readonly place: TowerPlace | null
 
   constructor(
@@ -94,11 +94,7 @@ export class Model implements Encoder, AsyncDisposable {
   }
 
   private rows(found: Float32Array, count: number, { graph }: GraphTower): Float32Array {
-    if (found.length === count * this.embedDim) return found
-    throw new UserError(
-      `${graph.file} gives embeddings of ${found.length / count} values, and the model's have ${this.embedDim}`,
-      "the files are of different models: copy or export the model again",
-    )
+    return requireWidth(found, count, this.embedDim, graph.file)
   }
 }
 
@@ -131,11 +127,16 @@ export async function checkedModel(
   const { image, text: tower } = towersOf(description, graphs)
   assert(tower, `${description.name} has no text tower`)
   await checkPixels(image, description.preprocessing.size)
+  // A graph that takes a fixed number of pictures would compute most of them for nothing.
+  const isFree = sizeOf((await image.input()).shape[0]) === null
   const contextLength = await lengthOfTexts(description, tower)
   const untrimmed = new TextTower(tower, contextLength, { trims: false })
   const embedDim = await commonWidth(description, image, untrimmed)
   const text = new TextTower(tower, contextLength, await textForm(description, untrimmed))
-  return new Model({ description: { ...description, embedDim }, manifest: options.manifest, image, text }, options)
+  return new Model(
+    { description: { ...description, embedDim }, manifest: options.manifest, image, text },
+    { ...options, place: isFree ? options.place : null },
+  )
 }
 
 function towersOf({ image, text, preprocessing: { size } }: ClipDescription, graphs: Graphs) {

@@ -41,11 +41,13 @@ export async function runOnce(folder: ClipFolder, options: LoadOptions): Promise
   }
 }
 
-function optionsOf({ directory, image: file, description }: ClipFolder, { provider = "cpu" }: LoadOptions) {
+function optionsOf({ directory, image: file, text, description }: ClipFolder, { provider = "cpu" }: LoadOptions) {
   const place = { directory, file, names: description.image, imageSize: description.preprocessing.size }
+  // A graph of both towers would compute a text with each picture.
+  const isAlone = text !== file
   return {
     textBatch: textBatch[provider === "cuda" ? "cuda" : "cpu"],
-    place: provider === "cpu" ? place : null,
+    place: provider === "cpu" && isAlone ? place : null,
   }
 }
 
