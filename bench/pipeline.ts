@@ -66,6 +66,7 @@ async function main(): Promise<void> {
     const place = { directory: folder, file: "vision_model.onnx", names, imageSize: preprocessing.size }
     const photographs = await imageFiles(positionals)
     const encoder = encoderOf(place, preprocessing, model.embedDim)
+    if (values.scaled) await deviation("as they are", encoder, photographs)
     if (values.memory) return await memory(encoder, photographs, Number(values.pictures ?? 20_000))
     for (const [name, size] of Object.entries(sizes)) {
       const files = await madeFiles(photographs, size, folder)
@@ -204,13 +205,21 @@ function medianOf(all: readonly Taken[]): Taken {
 
 // ------------------------------------------------------------------------------------------ the decoder's scaling
 
+/** Of the files that it changes: those with sides of four times what the tower takes, or more. */
 async function deviation(name: string, encoder: BenchEncoder, files: readonly string[]): Promise<void> {
-  const [exact, scaled] = [await vectorsOf(encoder, files, false), await vectorsOf(encoder, files, true)]
-  const all = exact.map((vector, i) => cosines(unit(vector), unit(scaled[i]!), vector.length)[0]!).sort((a, b) => a - b)
-  const differences = await Promise.all(files.map((file) => pixelDifference(encoder.preprocessing, file)))
+  const differences = new Map<string, number>()
+  for (const file of files) {
+    const difference = await pixelDifference(encoder.preprocessing, file)
+    if (difference > 0) differences.set(file, difference)
+  }
+  const changed = [...differences.keys()]
+  if (changed.length === 0) return console.log(`${name}: no file is large enough to be changed`)
+  const [exact, scaled] = [await vectorsOf(encoder, changed, false), await vectorsOf(encoder, changed, true)]
+  const away = exact.map((vector, i) => 1 - cosines(unit(vector), unit(scaled[i]!), vector.length)[0]!)
+  const pixels = [...differences.values()].map((difference) => 255 * difference)
   console.log(
-    `${name}: cosine of vectors ${all[0]!.toFixed(5)} at least, median ${all[all.length >> 1]!.toFixed(5)}; pixels differ by ` +
-      `${(255 * Math.max(...differences)).toFixed(2)} of 255 in the mean of the worst of ${files.length} photographs`,
+    `${name}, ${changed.length} photographs: cosine of vectors 1 - ${Math.max(...away).toExponential(1)} or more; ` +
+      `pixels differ by ${Math.max(...pixels).toFixed(2)} of 255 or less in the mean`,
   )
 }
 

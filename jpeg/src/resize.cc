@@ -14,7 +14,6 @@ namespace {
 
 constexpr int fractionBits = 22;
 constexpr int32_t half = 1 << (fractionBits - 1);
-constexpr uint32_t lanes = 8;
 
 // A value of each of 8 rows.
 typedef int32_t Lanes __attribute__((vector_size(lanes * sizeof(int32_t)), aligned(sizeof(int32_t)), may_alias));
@@ -72,6 +71,8 @@ void addRow(const uint8_t* row, int32_t weight, size_t length, int32_t* __restri
   for (size_t i = 0; i < length; i++) sums[i] += weight * row[i];
 }
 
+size_t tileLength(const Window& window) { return size_t{window.right - window.left} * 3 * lanes; }
+
 }  // namespace
 
 NarrowPicture::NarrowPicture(const Target& target)
@@ -101,8 +102,6 @@ void NarrowPicture::writeTo(float* out) const {
       for (size_t c = 0; c < 3; c++) to[c * plane + x] = target.values[c * 256 + rounded(sums[x * 3 + c])];
   }
 }
-
-size_t tileLength(const Window& window) { return size_t{window.right - window.left} * 3 * lanes; }
 
 Resizer::Resizer(const Window& window, const std::vector<Target>& targets)
     : window(window),

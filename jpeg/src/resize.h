@@ -11,6 +11,9 @@
 
 namespace jpeg {
 
+// Rows that are computed at once, side by side.
+constexpr uint32_t lanes = 8;
+
 // Output o is the sum of counts[o] inputs from starts[o] on, with weights of 22 fractional bits from weights[o * stride] on.
 struct Taps {
   const int32_t* starts;
@@ -35,7 +38,7 @@ struct Target {
 class NarrowPicture {
  public:
   explicit NarrowPicture(const Target& target);
-  // Rows of the picture from `first` on, `count` of them, side by side: [pixels from the window's left on, 3, 8].
+  // Rows of the picture from `first` on, `count` of them, side by side: [pixels from the window's left on, 3, lanes].
   void addRows(const int32_t* tile, uint32_t windowLeft, uint32_t first, uint32_t count);
   void writeTo(float* out) const;
 
@@ -57,7 +60,6 @@ class Resizer final : public RowTaker {
  private:
   void flush();
 
-  static constexpr uint32_t lanes = 8;
   const Window& window;
   const std::vector<Target>& targets;
   std::vector<NarrowPicture> narrow;

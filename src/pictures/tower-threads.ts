@@ -40,9 +40,7 @@ export class TowerThreads implements AsyncDisposable {
         new EnvironmentError(
           `a thread that encodes pictures ended: ${why}`,
           "use fewer threads where memory is short",
-          {
-            cause,
-          },
+          { cause },
         ),
     })
   }
@@ -51,7 +49,8 @@ export class TowerThreads implements AsyncDisposable {
   async encode(sources: readonly PictureSource[]): Promise<Encoded[]> {
     const read = await Promise.all(sources.map(readOrError))
     const good = read.flatMap((each) => (each instanceof UserError ? [] : [each]))
-    const encoded = good.length === 0 ? [] : await this.pool.ask(good, { transfer: ownBuffers(sources, read) })
+    const transfer = good.map(({ bytes }) => bytes.buffer as ArrayBuffer)
+    const encoded = good.length === 0 ? [] : await this.pool.ask(good, { transfer })
     let next = 0
     return read.map((each) => (each instanceof UserError ? each : outcomeOf(encoded[next++]!)))
   }
@@ -63,20 +62,17 @@ export class TowerThreads implements AsyncDisposable {
 
 async function readOrError(source: PictureSource): Promise<NamedBytes | UserError> {
   try {
-    return await readSource(source)
+    const { name, bytes } = await readSource(source)
+    return { name, bytes: isOwn(source, bytes) ? bytes : new Uint8Array(bytes) }
   } catch (error) {
     if (error instanceof UserError) return error
     throw error
   }
 }
 
-/** The memory of files that were read here; that of others is their owners'. */
-function ownBuffers(sources: readonly PictureSource[], read: readonly (NamedBytes | UserError)[]): ArrayBuffer[] {
-  return read.flatMap((each, i) => {
-    if (each instanceof UserError || typeof sources[i] !== "string") return []
-    const { buffer, byteLength } = each.bytes
-    return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : []
-  })
+/** Whether its memory can be handed to a thread: that of others is their owners', and of a larger one all would go. */
+function isOwn(source: PictureSource, { buffer, byteLength }: Uint8Array): boolean {
+  return typeof source === "string" && buffer instanceof ArrayBuffer && buffer.byteLength === byteLength
 }
 
 function outcomeOf(message: EncodedMessage): Encoded {
