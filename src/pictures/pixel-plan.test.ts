@@ -133,6 +133,24 @@ test("a plan whose arrays do not fit the picture is refused, and so is a file of
   expect(jpegDecoder!.prepare(file, planOf({ width: 51, height: 40 }, room([small])))).toBe(false)
 })
 
+test("a noted orientation is followed where that is asked for, and another one than as stored takes the longer way", async () => {
+  for (const orientation of [1, 6]) {
+    const file = await sharp(await photograph(120, 77, {}))
+      .withMetadata({ orientation })
+      .jpeg()
+      .toBuffer()
+    for (const exif of ["apply", "ignore"] as const) {
+      const image = await decodeImage(file, { exif, decoder: "sharp" })
+      expect(image.width).toBe(orientation === 6 && exif === "apply" ? 77 : 120)
+      for (const where of ["here", "beside"] as const) {
+        const wanted = room([small])
+        await preparePixels(file, wanted, { name: "x", exif }, where)
+        expectSame([wanted[0]!.out], [preprocess(image, small)], `${orientation}, ${exif}, ${where}`)
+      }
+    }
+  }
+})
+
 test("the decoder's own scaling leaves twice what is wanted, changes pixels little, and is left out of small pictures", async () => {
   expect(
     [100, 128, 300, 600, 5000].map((side) => denominatorFor({ width: 9000, height: side }, room([small]))),
