@@ -2,8 +2,8 @@
 
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
+import { mapOrdered } from "../core/parallel.ts"
 import { expandShards } from "../data/expand.ts"
-import { mapOrdered } from "../data/parallel.ts"
 import { type SceneRecord, sceneOf } from "../data/scenes/record.ts"
 import { TASKS, type Task } from "../data/scenes/tasks.ts"
 import { metadataOf, readShard } from "../data/shards.ts"

@@ -4,6 +4,11 @@ export const providers = ["cpu", "cuda", "coreml", "dml", "webgpu"] as const
 export interface LoadOptions {
   /** Processor threads of each tower; default: as many as this process may use, a container's CPU quota included. */
   readonly threads?: number
+  /**
+   * Whether threads of a tower wait for work by spinning (default: yes). Without it, other work beside a tower gets the
+   * processors while its threads wait for each other.
+   */
+  readonly spinning?: boolean
   /** Where to compute; default: the processor. What else there is depends on the build of ONNX Runtime. */
   readonly provider?: (typeof providers)[number]
   /** Whether ONNX Runtime's optimised graphs are kept in the user's cache, which makes the next start faster; default: yes. */

@@ -13,7 +13,7 @@ import { TextRows, type TokenRows } from "../core/text/token-rows.ts"
 import { endOfText } from "../core/text/tokenizer.ts"
 import { agreed, type ClipDescription, describeOurs } from "./description.ts"
 import { type Graph, sizeOf } from "./graph.ts"
-import { GraphTower } from "./tower.ts"
+import { GraphTower, requireWidth, type TowerPlace } from "./tower.ts"
 
 export interface Graphs {
   readonly image: Graph
@@ -24,6 +24,7 @@ export interface Graphs {
 interface ModelOptions {
   /** Texts encoded at once. */
   readonly textBatch: number
+  readonly place?: TowerPlace | null | undefined
 }
 
 /** Pictures encoded at once. On a processor 8 take 8 times as long as 1 (measured, MCi0), and memory grows with them. */
@@ -47,6 +48,8 @@ export class Model implements Encoder, AsyncDisposable {
   readonly manifest: Manifest | null
   /** Tokens of a text; null without a text tower. */
   readonly contextLength: number | null
+  /** Where a thread finds the image tower, to open one of its own; null where it would gain nothing. */
+  readonly place: TowerPlace | null
 
   constructor(
     private readonly parts: ModelParts,
@@ -59,6 +62,7 @@ export class Model implements Encoder, AsyncDisposable {
     this.logitScale = logitScale
     this.manifest = parts.manifest
     this.contextLength = parts.text?.rows.contextLength ?? null
+    this.place = options.place ?? null
   }
 
   async encodeImages(images: readonly Image8[], { signal }: Abortable = {}): Promise<Float32Array> {
@@ -96,11 +100,7 @@ export class Model implements Encoder, AsyncDisposable {
   }
 
   private rows(found: Float32Array, count: number, { graph }: GraphTower): Float32Array {
-    if (found.length === count * this.embedDim) return found
-    throw new UserError(
-      `${graph.file} gives embeddings of ${found.length / count} values, and the model's have ${this.embedDim}`,
-      "the files are of different models: copy or export the model again",
-    )
+    return requireWidth(found, count, this.embedDim, graph.file)
   }
 }
 
@@ -133,11 +133,16 @@ export async function checkedModel(
   const { image, text: tower } = towersOf(description, graphs)
   assert(tower, `${description.name} has no text tower`)
   if (towers !== "text") await checkPixels(image, description.preprocessing.size)
+  // A graph that takes a fixed number of pictures would compute most of them for nothing.
+  const isFree = towers !== "text" && sizeOf((await image.input()).shape[0]) === null
   const untrimmed = towers === "image" ? null : await untrimmedTower(description, tower)
   const embedDim = await commonWidth(description, towers === "text" ? null : image, untrimmed)
   const form = untrimmed && (await textForm(description, untrimmed))
   const text = untrimmed && form && new TextTower(tower, untrimmed.rows.contextLength, form)
-  return new Model({ description: { ...description, embedDim }, manifest: options.manifest, image, text }, options)
+  return new Model(
+    { description: { ...description, embedDim }, manifest: options.manifest, image, text },
+    { ...options, place: isFree ? options.place : null },
+  )
 }
 
 async function untrimmedTower(description: ClipDescription, tower: GraphTower): Promise<TextTower> {

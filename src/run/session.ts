@@ -15,8 +15,13 @@ export type SessionOptions = ort.InferenceSession.SessionOptions
 
 type Session = ort.InferenceSession
 
-export function sessionOptions({ threads = usableProcessors().count, provider = "cpu" }: LoadOptions): SessionOptions {
-  return { intraOpNumThreads: threads, executionProviders: [provider] }
+export function sessionOptions({
+  threads = usableProcessors().count,
+  provider = "cpu",
+  spinning = true,
+}: LoadOptions): SessionOptions {
+  const waiting = spinning ? {} : { extra: { session: { intra_op: { allow_spinning: "0" } } } }
+  return { intraOpNumThreads: threads, executionProviders: [provider], ...waiting }
 }
 
 /** For manifests: what computed a figure. */

@@ -15,6 +15,16 @@ export interface TowerNames {
   readonly output: string
 }
 
+/** What opens an image tower again, in another thread: plain data. */
+export interface TowerPlace {
+  readonly directory: string
+  /** Relative to the directory. */
+  readonly file: string
+  readonly names: TowerNames
+  /** Height and width of its pictures, in pixels. */
+  readonly imageSize: number
+}
+
 type Feeds = Readonly<Record<string, Feed>>
 
 /** Where the graph holds both towers, the other one gets a blank row. */
@@ -66,6 +76,15 @@ export class GraphTower {
     const others = inputs.filter(({ name }) => !(name in feeds))
     return Object.fromEntries(others.map((port) => [port.name, blankOf(port, this.imageSize, this.graph.file)]))
   }
+}
+
+/** What a tower gave. Throws UserError where it is not [count, embedDim]. */
+export function requireWidth(found: Float32Array, count: number, embedDim: number, file: string): Float32Array {
+  if (found.length === count * embedDim) return found
+  throw new UserError(
+    `${file} gives embeddings of ${found.length / count} values, and the model's have ${embedDim}`,
+    "the files are of different models: copy or export the model again",
+  )
 }
 
 /** Rows [start, end); where there must be `size` of them, the last one again and again. */
