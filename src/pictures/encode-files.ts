@@ -17,7 +17,7 @@ export interface PixelEncoder {
 }
 
 export interface EncodeFilesOptions {
-  readonly decode?: Pick<DecodeOptions, "exif" | "maxPixels" | "truncated">
+  readonly decode?: Pick<DecodeOptions, "exif" | "maxPixels" | "truncated"> | undefined
   /** Pictures that a tower takes at a time. */
   readonly batchSize?: number
   /** Threads that decode. */

@@ -1,20 +1,14 @@
 /** Zero-shot classification: which of some labels fits a picture best. */
 
-import { kindOf, requireImages, requireList, requireMethods, requireTexts } from "../core/arguments.ts"
+import { kindOf, requireImages, requireList, requireMethods } from "../core/arguments.ts"
 import { batchesOf } from "../core/arrays/batches.ts"
-import { cosines, l2Normalize, softmax } from "../core/arrays/similarity.ts"
+import { l2Normalize } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
-import { alikeLabels } from "../core/text/alike-labels.ts"
 import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
-
-export interface LabelScore {
-  readonly label: string
-  /** Probability among the labels: a softmax over cosines times the model's logit scale. */
-  readonly score: number
-  readonly cosine: number
-}
+import { labelNotes, requireWords } from "./bake-labels.ts"
+import { type LabelScore, rankLabels } from "./rank-labels.ts"
 
 export interface Classifier {
   readonly labels: readonly string[]
@@ -23,13 +17,6 @@ export interface Classifier {
   /** For each image all labels, the best first. */
   classify(images: readonly Image8[]): Promise<LabelScore[][]>
 }
-
-/** Where published CLIPs ended, whose training keeps the factor at 100 or below; for models whose files do not say theirs. */
-const usualScale = 100
-
-/** What a score of 1 for every picture does not say. */
-const aloneNote =
-  'a softmax over one label is always 100 %: whether it fits is told by the cosine, or by a second label such as "something else"'
 
 /**
  * A classifier of `labels`, which are encoded once: each in every template (`{}` is the label), the unit vectors
@@ -43,31 +30,16 @@ export async function createClassifier(
   requireMethods(model, ["encodeImages", "encodeTexts"], "a model", "give what `await loadModel(...)` gives")
   requireWords(labels, templates)
   const { embedDim, logitScale } = model
-  const vectorsOfLabels = await labelVectors(model, labels, templates)
+  const vectors = await labelVectors(model, labels, templates)
   return {
     labels,
-    notes: labels.length === 1 ? [aloneNote] : alikeLabels(labels, templates),
+    notes: labelNotes({ labels, templates }),
     async classify(images) {
       requireImages(images)
-      const vectors = l2Normalize(await model.encodeImages(images), embedDim)
-      const similarity = cosines(vectors, vectorsOfLabels, embedDim)
-      const scores = softmax(similarity, labels.length, logitScale ?? usualScale)
-      return images.map((_, image) => ranked(labels, scores, similarity, image * labels.length))
+      const pictures = l2Normalize(await model.encodeImages(images), embedDim)
+      return rankLabels(pictures, { labels, vectors, embedDim, logitScale })
     },
   }
-}
-
-function requireWords(labels: unknown, templates: unknown): void {
-  requireTexts(labels, "labels", 'write ["cat", "dog"]')
-  requireTexts(templates, "templates", 'write ["a photo of a {}."]')
-  if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
-  if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
-}
-
-/** The labels of a picture whose values begin at `start`, the best first. */
-function ranked(labels: readonly string[], scores: Float32Array, cosines: Float32Array, start: number): LabelScore[] {
-  const all = labels.map((label, i) => ({ label, score: scores[start + i]!, cosine: cosines[start + i]! }))
-  return all.sort((a, b) => b.cosine - a.cosine)
 }
 
 type Classified<Source> =

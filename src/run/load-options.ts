@@ -4,4 +4,6 @@ export interface LoadOptions {
   readonly threads?: number
   /** Where to compute; default: the processor. What else there is depends on the build of ONNX Runtime. */
   readonly provider?: "cpu" | "cuda" | "coreml" | "dml" | "webgpu"
+  /** "image": the text tower is not used, and its files may be absent from a folder of our layout. Default: both. */
+  readonly towers?: "both" | "image"
 }

@@ -23,7 +23,7 @@ import { OnnxGraph, sessionOptions } from "./session.ts"
  * that the manifest lists.
  */
 export async function loadModel(directory: string, options: LoadOptions = {}): Promise<Model> {
-  const folder = await readClipFolder(directory)
+  const folder = await readClipFolder(directory, options.towers && { towers: options.towers })
   return folder.manifest
     ? modelOf(folder.manifest, graphsOf(folder, options), batches(options))
     : runOnce(folder, options)
@@ -88,6 +88,8 @@ export interface FolderOptions {
   readonly dtype?: OnnxDtype
   /** In messages (default: what the files say, or the folder's name). */
   readonly name?: string
+  /** Of our layout: "image" leaves the text tower out. */
+  readonly towers?: LoadOptions["towers"]
 }
 
 /** Throws UserError where there is no CLIP of a known layout, or its files lack something. */
@@ -118,14 +120,14 @@ function noModel(directory: string, paths: readonly string[]): UserError {
   return new UserError(`there is no model in ${directory}: ${found}`, neededFiles)
 }
 
-async function ours(directory: string, { dtype, name }: FolderOptions): Promise<ClipFolder> {
-  const manifest = await readManifest(directory)
+async function ours(directory: string, { dtype, name, towers: wanted }: FolderOptions): Promise<ClipFolder> {
+  const manifest = await readManifest(directory, wanted)
   const { towers } = manifest
   if (dtype && dtype !== manifest.dtype) {
     throw new UserError(`${directory} is in ${manifest.dtype}, not ${dtype}`, "convert it again, or leave out --dtype")
   }
   const described = describeOurs(manifest)
-  const [image, text] = [towers.image.file, towers.text?.file ?? null]
+  const [image, text] = [towers.image.file, wanted === "image" ? null : (towers.text?.file ?? null)]
   return {
     ...{ directory, manifest, image, text },
     description: { ...described, name: name ?? described.name },
@@ -156,7 +158,7 @@ async function others(
   }
 }
 
-async function readManifest(directory: string): Promise<Manifest> {
+async function readManifest(directory: string, wanted: FolderOptions["towers"] = "both"): Promise<Manifest> {
   const path = join(directory, manifestFile)
   if (!existsSync(path)) {
     throw new UserError(
@@ -165,7 +167,8 @@ async function readManifest(directory: string): Promise<Manifest> {
     )
   }
   const manifest = parseManifest(await readJson(path, "a model's manifest"), path)
-  const towers = Object.values(manifest.towers).flatMap((tower) => (tower ? [tower.file] : []))
+  const used = wanted === "image" ? [manifest.towers.image] : Object.values(manifest.towers)
+  const towers = used.flatMap((tower) => (tower ? [tower.file] : []))
   const beside = towers.map((file) => `${file}_data`).filter((file) => file in manifest.files)
   for (const file of [...towers, ...beside]) checkSize(join(directory, file), manifest.files[file]?.bytes)
   return manifest

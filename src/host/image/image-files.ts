@@ -2,16 +2,40 @@
 import { stat } from "node:fs/promises"
 import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
+import { expandGlob, isGlob } from "../files/glob.ts"
+import { readPathList, standardInput } from "../files/path-list.ts"
 import { walkPictures } from "./picture-folder.ts"
 import { pictureFormats } from "./picture-format.ts"
 
+/** What a user names: paths, folders, patterns; `-` among them, and `filesFrom`, are lists of such. */
+export interface NamedPictures {
+  readonly paths: readonly string[]
+  /** A file with a path on each line, or with a NUL after each; "-" is standard input. */
+  readonly filesFrom?: string
+}
+
 /**
- * A folder gives the pictures below it (`walkPictures`); throws UserError if there are none. Every other path stays as it
- * is, whether there is such a file or not: reading it will tell.
+ * A folder gives the pictures below it (`walkPictures`), a pattern what it matches; throws UserError where there are none. Every
+ * other path stays as it is, whether there is such a file or not: reading it will tell.
  *
  * @param note gets a line about each thing that was passed over in folders
+ * @param input what "-" reads
  */
-export async function imageFiles(paths: readonly string[], note: (line: string) => void = () => {}): Promise<string[]> {
+export async function imageFiles(
+  { paths, filesFrom }: NamedPictures,
+  note: (line: string) => void = () => {},
+  input: AsyncIterable<Uint8Array | string> = process.stdin,
+): Promise<string[]> {
+  const lists: string[][] = []
+  for (const word of paths) {
+    if (word === standardInput) lists.push(await readPathList(word, input))
+    else lists.push(isGlob(word) ? await expandGlob(word) : [word])
+  }
+  if (filesFrom !== undefined) lists.push(await readPathList(filesFrom, input))
+  return filesIn(lists.flat(), note)
+}
+
+async function filesIn(paths: readonly string[], note: (line: string) => void): Promise<string[]> {
   const lists: string[][] = []
   for (const path of paths) lists.push(await filesOf(path, note))
   return lists.flat()
