@@ -54,7 +54,14 @@ async function bakeLabels(options: Options, command: Command): Promise<void> {
   for (const note of opened.notes) say(note)
   await writeAtomically(out, [serializeLabels(labels)])
   const { model: name, weights, embedDim } = labels
-  const about = { file: out, model: name, weights, embedDim, labels: labels.labels.length, templates: labels.templates.length }
+  const about = {
+    file: out,
+    model: name,
+    weights,
+    embedDim,
+    labels: labels.labels.length,
+    templates: labels.templates.length,
+  }
   writeOut?.(
     json
       ? `${JSON.stringify(about, null, 2)}\n`
