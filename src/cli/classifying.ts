@@ -63,6 +63,7 @@ async function readLabels(
   }
   if (labels !== undefined) command.error("error: give either --labels or --labels-file")
   const text = decodeText(await readBytes(labelsFile), labelsFile)
+  if (text.includes("\0")) throw new UserError(`${labelsFile} is not a list of labels`, "put one label on each line")
   return unique(textLines(text), labelsFile, "put one label on each line", write)
 }
 

@@ -71,10 +71,15 @@ export class OnnxGraph implements Graph {
     try {
       return await ort.InferenceSession.create(path, this.options)
     } catch (error) {
+      if (/protobuf parsing failed/i.test(messageOf(error))) throw damaged(path, error)
       const provider = this.options.executionProviders?.[0] ?? "cpu"
       throw new UserError(`${path} cannot be loaded on "${provider}": ${messageOf(error)}`, undefined, { cause: error })
     }
   }
+}
+
+function damaged(path: string, cause: unknown): UserError {
+  return new UserError(`${path} is damaged: it is not an ONNX model`, "copy or export the model again", { cause })
 }
 
 function portOf(port: ort.InferenceSession.ValueMetadata): Port {

@@ -1,5 +1,6 @@
 /** mobileclip embed */
 import { type Command, Option } from "commander"
+import { UserError } from "../../core/errors.ts"
 import { modelDtypes } from "../../core/precision.ts"
 import { preprocessingText, readingChoice, threadsChoice } from "../../embed/choices.ts"
 import { type EmbeddedModel, type EmbedOptions, embed, embedDefaults } from "../../embed/embed.ts"
@@ -96,7 +97,8 @@ async function run(
   const left = results[0]!.failures.length
   if (left === 0) return
   const where = results.map(({ folder }) => `${folder}/${failuresFile}`).join(", ")
-  throw new PartialSuccess(`${left} of ${inputs.items.length} pictures could not be read: ${where}`)
+  const message = `${left} of ${inputs.items.length} pictures could not be read: ${where}`
+  throw left < inputs.items.length ? new PartialSuccess(message) : new UserError(message)
 }
 
 async function inputsOf(images: readonly string[], options: Options, command: Command): Promise<Inputs> {
