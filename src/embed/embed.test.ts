@@ -20,13 +20,14 @@ import { l2Normalize } from "../core/arrays/similarity.ts"
 import type { UserError } from "../core/errors.ts"
 import { renderScene } from "../data/scenes/render.ts"
 import { sampleScene } from "../data/scenes/scene.ts"
+import { writeShard } from "../data/shards.ts"
 import { exportModel } from "../export/export.ts"
 import { readNpy } from "../host/containers/npz.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { lockFolder } from "../host/locks/lock.ts"
 import { loadModel } from "../run/node.ts"
 import { type EmbedOptions, embed } from "./embed.ts"
-import { pictureInputs } from "./inputs.ts"
+import { fileInputs } from "./inputs.ts"
 
 let folder: string
 const at = (...names: string[]) => join(folder, ...names)
@@ -55,7 +56,7 @@ const tiny = () => at("a", "tiny")
 
 function run(given: Partial<EmbedOptions> = {}) {
   return embed({
-    ...{ models: [tiny()], inputs: pictureInputs(paths), out, partSize: 4, batchSize: 3, threads: 1 },
+    ...{ models: [tiny()], inputs: fileInputs("pictures", paths), out, partSize: 4, batchSize: 3, threads: 1 },
     ...given,
   })
 }
@@ -184,6 +185,41 @@ test("texts: a row for each line, blank ones too", async () => {
   for (const [i, value] of found.entries()) expect(Math.abs(value - expected[i]!)).toBeLessThanOrEqual(batched)
 })
 
+test("shards: a part for each, rows by their keys; a damaged one is a reason, and the others go on", async () => {
+  const sample = (key: string, path: string, more: readonly [string, string][] = []) => ({
+    key,
+    members: new Map<string, Uint8Array>([["jpg", readFileSync(path)], ...more.map(([name, text]) => [name, Buffer.from(text)] as const)]), // biome-ignore format: a row
+  })
+  await writeShard(at("0.tar"), [
+    sample("a", paths[0]!, [["txt", "first"], ["json", '{"url":"http://somewhere/a"}']]), // biome-ignore format: a row
+    sample("b", paths[3]!),
+    sample("c", paths[1]!),
+  ])
+  writeFileSync(at("1.tar"), "no shard")
+  await writeShard(at("2.tar"), [
+    sample("d", paths[2]!),
+    { key: "e", members: new Map([["txt", Buffer.from("alone")]]) },
+  ])
+  const [result] = await run({
+    inputs: fileInputs(
+      "shards",
+      ["0.tar", "1.tar", "2.tar"].map((name) => at(name)),
+    ),
+  })
+  expect(result!.rows).toBe(3)
+  expect(result!.failures.map(({ reason }) => reason.replace(folder, "DIR"))).toEqual([
+    "DIR/0.tar/b is not a picture",
+    expect.stringMatching(/^DIR\/1\.tar /),
+    "DIR/2.tar/e has no picture",
+  ])
+  expectClose(await rowsIn(out), (await alone()).slice(0, 3), batched)
+  expect(readdirSync(join(out, "metadata"))).toEqual(["metadata_0.parquet", "metadata_2.parquet"])
+  expect(await metadata(join(out, "metadata/metadata_0.parquet"))).toEqual([
+    { image_path: "a", caption: "first", url: "http://somewhere/a" },
+    { image_path: "c", caption: null, url: null },
+  ])
+})
+
 test("a run that was stopped goes on to the bytes of an undisturbed one; what is done is not made again", async () => {
   const whole = at("whole")
   await run({ out: whole })
@@ -208,7 +244,7 @@ test("--retry-failures makes the parts again that lack an input", async () => {
   mkdirSync(aside)
   const own = Array.from({ length: 6 }, (_, i) => join(aside, `${i}.jpg`))
   for (const [i, path] of own.entries()) copyFileSync(paths[i]!, path)
-  const inputs = pictureInputs(own)
+  const inputs = fileInputs("pictures", own)
   expect((await run({ inputs }))[0]).toMatchObject({ rows: 5, failures: [{ input: own[3] }] })
   copyFileSync(paths[5]!, own[3]!)
   expect((await run({ inputs }))[0]).toMatchObject({ rows: 5, failures: [{ input: own[3] }] })
@@ -219,7 +255,7 @@ test("--retry-failures makes the parts again that lack an input", async () => {
 })
 
 test("a part without any row has no files", async () => {
-  const inputs = pictureInputs([paths[3]!, paths[3]!, at("gone.jpg")])
+  const inputs = fileInputs("pictures", [paths[3]!, paths[3]!, at("gone.jpg")])
   const [result] = await run({ inputs })
   expect(result!.failures.map(({ reason }) => reason.replace(folder, "DIR"))).toEqual([
     "DIR/pictures/03.jpg is not a picture",
@@ -251,7 +287,10 @@ test("folders of other settings, models, lists or content, of a newer format, an
       { models: [other] },
       /other settings: model was "tiny" and is "smooth"; identity was .*; preprocessing was .*"bilinear"/,
     ],
-    [{ inputs: pictureInputs(paths.slice(1)) }, /the list of pictures is another one \(11 pictures, now 10 pictures\)/],
+    [
+      { inputs: fileInputs("pictures", paths.slice(1)) },
+      /the list of pictures is another one \(11 pictures, now 10 pictures\)/,
+    ],
     [
       { inputs: { kind: "texts", items: ["a"] } },
       /reading was .* and is null; .*the list of texts is another one \(11 pictures, now 1 texts\)/,
@@ -266,7 +305,7 @@ test("folders of other settings, models, lists or content, of a newer format, an
     [{ models: [tiny(), tiny()], out: at("twins") }, /two of the models are called tiny, .* \| give them folders/],
     [{ models: [at("none")] }, /DIR\/none does not exist/],
     [{ models: [] }, /no model was named/],
-    [{ inputs: pictureInputs([]) }, /there are no pictures to embed/],
+    [{ inputs: fileInputs("pictures", []) }, /there are no pictures to embed/],
   ]
   for (const [given, message] of refusals) expect(await failure(run(given))).toMatch(message)
   expect(contentsOf(out)).toEqual(before)

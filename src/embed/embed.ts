@@ -24,7 +24,7 @@ export interface EmbedOptions extends RuntimeOptions, Partial<PictureReading> {
   readonly output?: EmbedSettings["output"]
   /** Type of the values in `.npy` files. */
   readonly store?: EmbedSettings["store"]
-  /** Inputs of a part, whose files are complete or absent. */
+  /** Pictures or texts of a part, whose files are complete or absent. Each shard is a part. */
   readonly partSize?: number
   /** Inputs that a model takes at a time. */
   readonly batchSize?: number
@@ -46,7 +46,7 @@ export const embedDefaults = {
 } as const satisfies Partial<EmbedOptions>
 
 /** Texts take less than pictures, and short ones much less. */
-const batchSizes = { pictures: 8, texts: 256 } as const satisfies Record<Inputs["kind"], number>
+const batchSizes = { pictures: 8, shards: 8, texts: 256 } as const satisfies Record<Inputs["kind"], number>
 
 /** What a model's folder holds. */
 export interface EmbeddedModel {
@@ -63,13 +63,12 @@ export interface EmbeddedModel {
  *   used; the signal's reason where it aborts, after which the same call goes on
  */
 export async function embed(given: EmbedOptions): Promise<EmbeddedModel[]> {
+  const { kind } = given.inputs
   const options: Complete = {
-    ...embedDefaults,
-    startProgress: noProgress,
-    batchSize: batchSizes[given.inputs.kind],
-    ...given,
+    ...{ ...embedDefaults, startProgress: noProgress, batchSize: batchSizes[kind], ...given },
+    ...(kind === "shards" && { partSize: 1 }),
   }
-  if (options.inputs.items.length === 0) throw new UserError(`there are no ${options.inputs.kind} to embed`)
+  if (options.inputs.items.length === 0) throw new UserError(`there are no ${kind} to embed`)
   if (options.models.length === 0) throw new UserError("no model was named", "name at least one")
   using _ = await lockFolder(options.out, "mobileclip embed", options.signal)
   await using encoders = await openEncoders(options)
@@ -98,8 +97,11 @@ async function embedParts(work: readonly ModelWork[], options: Complete): Promis
   }))
   const left = all.filter(({ part }) => work.some(({ folder }) => !folder.isDone(part)))
   if (left.length === 0) return
-  let done = inputs.items.length - left.reduce((sum, { items }) => sum + items.length, 0)
-  const progress = startProgress("embedding", inputs.items.length, { unit: inputs.kind, from: done })
+  // How many pictures a shard has is not known before it is read.
+  const isCounted = inputs.kind !== "shards"
+  const total = isCounted ? inputs.items.length : 0
+  let done = isCounted ? total - left.reduce((sum, { items }) => sum + items.length, 0) : 0
+  const progress = startProgress("embedding", total, { unit: isCounted ? inputs.kind : "pictures", from: done })
   for (const { part, items } of left) {
     const missing = work.filter(({ folder }) => !folder.isDone(part))
     await embedPart(part, { ...inputs, items }, missing, options, (count) => {

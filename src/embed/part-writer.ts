@@ -10,15 +10,9 @@ import { float32ToFloat16 } from "../core/arrays/half.ts"
 import { assert } from "../core/errors.ts"
 import { npyHeader } from "../host/containers/npz.ts"
 import { makeDirectory, writeAtomically } from "../host/files/files.ts"
+import type { RowFacts } from "./inputs.ts"
 import { PartFile } from "./part-file.ts"
 import type { EmbedSettings } from "./settings.ts"
-
-/** What is known of an input; null where a picture has no caption. */
-export interface RowFacts {
-  /** Of a picture. */
-  readonly image_path?: string
-  readonly caption: string | null
-}
 
 export interface Row {
   readonly facts: RowFacts
@@ -35,7 +29,7 @@ export interface PartPaths {
 }
 
 export function partPaths(folder: string, name: string, { inputs, output }: EmbedSettings): PartPaths {
-  const kind = inputs.kind === "pictures" ? "img_emb" : "text_emb"
+  const kind = inputs.kind === "texts" ? "text_emb" : "img_emb"
   const vectors = join(folder, kind, `${kind}_${name}.${output === "jsonl" ? "jsonl" : "npy"}`)
   return { vectors, metadata: output === "jsonl" ? null : join(folder, "metadata", `metadata_${name}.parquet`) }
 }
@@ -105,9 +99,9 @@ function lineOf({ facts, vector }: Row): string {
 }
 
 function parquetOf(facts: readonly RowFacts[]): Uint8Array {
-  const text = (name: keyof RowFacts) =>
-    ({ name, type: "STRING", nullable: true, data: facts.map((row) => row[name] ?? null) }) as const
-  const isOfPictures = facts[0]?.image_path !== undefined
-  const columnData = [...(isOfPictures ? [text("image_path")] : []), text("caption")]
+  const names = (["image_path", "caption", "url"] as const).filter((name) => facts[0]![name] !== undefined)
+  const columnData = names.map((name) => {
+    return { name, type: "STRING", nullable: true, data: facts.map((row) => row[name] ?? null) } as const
+  })
   return new Uint8Array(parquetWriteBuffer({ columnData, createdBy: "mobileclip" }))
 }

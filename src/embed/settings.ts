@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import { oneLine, UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { PictureReading } from "../pictures/reading.ts"
+import type { Inputs } from "./inputs.ts"
 import type { EmbedEncoder } from "./open-encoder.ts"
 
 export const settingsFile = "embed.json"
@@ -36,7 +37,7 @@ export interface EmbedSettings {
 
 /** What is embedded, without the whole list. */
 export interface InputsSummary {
-  readonly kind: "pictures" | "texts"
+  readonly kind: Inputs["kind"]
   readonly count: number
   /** Of the absolute paths, or of the texts, each with a NUL after it. */
   readonly sha256: string

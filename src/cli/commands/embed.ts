@@ -4,7 +4,7 @@ import { UserError } from "../../core/errors.ts"
 import { modelDtypes } from "../../core/precision.ts"
 import { preprocessingText, readingChoice, threadsChoice } from "../../embed/choices.ts"
 import { type EmbeddedModel, type EmbedOptions, embed, embedDefaults } from "../../embed/embed.ts"
-import { type Inputs, pictureInputs } from "../../embed/inputs.ts"
+import { fileInputs, type Inputs } from "../../embed/inputs.ts"
 import { failuresFile } from "../../embed/model-folder.ts"
 import { type EmbedSettings, embedOutputs, storedTypes } from "../../embed/settings.ts"
 import { readLines } from "../../host/files/path-list.ts"
@@ -34,6 +34,7 @@ Examples:
   mobileclip embed photos --model models/s0 --out vectors                     img_emb/*.npy and metadata/*.parquet
   mobileclip embed photos --model models/s0 --model models/s2 --out vectors   a folder for each; pictures are decoded once
   find photos -name '*.jpg' -print0 | mobileclip embed - --model models/s0 --out vectors --store float16
+  mobileclip embed 'shards/*.tar' --model models/s0 --out vectors             WebDataset: a file for each shard
   mobileclip embed --texts captions.txt --model models/s0 --out texts         a row for each line: text_emb/*.npy
   mobileclip embed photos --model models/s0 --format jsonl --out vectors      a line for each picture
   mobileclip embed photos --model run/model.safetensors --runtime libtorch --dtype bf16 --out vectors
@@ -49,7 +50,7 @@ export function register(program: Command, context: CommandContext): void {
   const command = program
     .command("embed")
     .description("write vectors of pictures or texts to files")
-    .argument("[images...]", picturesHelp)
+    .argument("[images...]", `${picturesHelp}; or shards (.tar, .jsonl)`)
     .requiredOption("--model <model>", "whatever `classify` takes; may be given again", repeated)
     .requiredOption("--out <dir>", "the folder to write, or to go on with")
     .option("--texts <file>", "in place of pictures: texts, one on each line; - is stdin")
@@ -94,22 +95,32 @@ async function run(
   writeOut?.(
     json ? `${JSON.stringify(results, null, 2)}\n` : results.map((result) => summaryOf(result, inputs)).join(""),
   )
-  const left = results[0]!.failures.length
-  if (left === 0) return
+  const { rows, failures: left } = results[0]!
+  if (left.length === 0) return
   const where = results.map(({ folder }) => `${folder}/${failuresFile}`).join(", ")
-  const message = `${left} of ${inputs.items.length} pictures could not be read: ${where}`
-  throw left < inputs.items.length ? new PartialSuccess(message) : new UserError(message)
+  const message = `${left.length} of ${rows + left.length} pictures could not be read: ${where}`
+  throw rows > 0 ? new PartialSuccess(message) : new UserError(message)
 }
 
 async function inputsOf(images: readonly string[], options: Options, command: Command): Promise<Inputs> {
   const { texts, filesFrom } = options
-  if (texts === undefined) return pictureInputs(await picturesNamed(images, options, command))
+  if (texts === undefined) return filesAsInputs(await picturesNamed(images, options, command))
   if (images.length > 0 || filesFrom !== undefined) command.error("error: give either pictures or --texts")
   return { kind: "texts", items: await readLines(texts) }
 }
 
+/** Shards are told by their names. */
+function filesAsInputs(files: readonly string[]): Inputs {
+  const isShard = (path: string) => /\.(tar|jsonl|jsonl\.gz|jsonl\.zst)$/i.test(path)
+  const [shard, picture] = [files.find(isShard), files.find((path) => !isShard(path))]
+  if (shard === undefined) return fileInputs("pictures", files)
+  if (picture === undefined) return fileInputs("shards", files)
+  throw new UserError(`${shard} is a shard, and ${picture} is not`, "embed shards and pictures to folders of their own")
+}
+
 function summaryOf({ model, folder, rows, embedDim }: EmbeddedModel, { kind }: Inputs): string {
-  return `${folder}: ${rows} ${kind} by ${model}, ${embedDim} values each, of unit length\n`
+  const what = kind === "texts" ? "texts" : "pictures"
+  return `${folder}: ${rows} ${what} by ${model}, ${embedDim} values each, of unit length\n`
 }
 
 function choices(models: readonly EmbedSettings[], options: Options): string[] {
