@@ -1,6 +1,6 @@
 /** Which pictures `classify`, `bake-labels` and `caption` take, by which models and labels, and in which forms results come. */
 import { execFileSync, spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import sharp from "sharp"
@@ -236,6 +236,22 @@ test("captions: patterns and lists, JSON with how pictures were read, and exit c
   )
   for (const { captions } of found) expect(captions).toEqual([expect.any(String)])
   expect(await caption()).toMatchObject({ code: 2 })
+})
+
+test("results are printed as they come: those of the first batches before a later picture is read", async () => {
+  mkdirSync(at("stream"))
+  for (let i = 0; i < 20; i++) copyFileSync(at("photos", i === 19 ? "bad.jpg" : "a.jpg"), at("stream", `${10 + i}.jpg`))
+  for (const format of [["--json"], ["--csv", "--top", "1"], ["--top", "1"]]) {
+    const events: string[] = []
+    const words = ["classify", at("stream"), "--model", at("one"), "--labels", "cat,dog", ...format]
+    const io = { out: (text: string) => events.push(text), err: (text: string) => events.push(text) }
+    expect(await main(words, undefined, io)).toBe(3)
+    const complaint = events.findIndex((text) => text.includes("29.jpg is not a picture"))
+    expect(events.slice(0, complaint).filter((text) => text.includes(".jpg")).length).toBeGreaterThanOrEqual(8)
+    expect(events.filter((text) => text.includes("a.jpg") || text.includes("/stream/")).length).toBeGreaterThanOrEqual(
+      20,
+    )
+  }
 })
 
 test("--help of each command has examples", async () => {
