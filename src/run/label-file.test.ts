@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import type { Manifest } from "../core/inference/manifest.ts"
-import { parseLabels, requireLabelsOf, serializeLabels, weightsDigest } from "./label-file.ts"
+import { parseLabels, requireLabelsOf, serializeLabels } from "./label-file.ts"
 import type { LabelVectors } from "./label-vectors.ts"
 
 const labels: LabelVectors = {
@@ -58,27 +58,16 @@ test.each([
   expect(() => parseLabels(text, "f")).toThrow(message)
 })
 
-const manifest = {
-  ...{ towers: { image: { file: "i" }, text: { file: "t" } }, source: { file: "x.safetensors", sha256: "ab" } },
-  files: { i: { bytes: 1, sha256: "11" }, t: { bytes: 1, sha256: "22" } },
-} as unknown as Manifest
-
-test("labels belong to the checkpoint of a model, else to its text tower's file", () => {
-  expect(weightsDigest(null)).toBe(null)
-  expect(weightsDigest(manifest)).toBe("ab")
-  expect(weightsDigest({ ...manifest, source: null })).toBe("22")
-})
-
 test("labels of other weights or another width are refused, with the command that makes them again", () => {
-  const model = { name: "other", embedDim: 2, manifest }
+  const manifest = { source: { file: "x.safetensors", sha256: "ab" } } as Manifest
+  const model = { name: "tiny", embedDim: 2, manifest }
   requireLabelsOf(labels, model, "f")
   requireLabelsOf(labels, { ...model, manifest: null }, "f")
-  requireLabelsOf({ ...labels, weights: null }, model, "f")
-  for (const [given, difference] of [
-    [{ ...labels, weights: "cd" }, "other weights"],
-    [{ ...labels, embedDim: 512 }, "512 values a label, not 2"],
-  ] as const)
-    expect(() => requireLabelsOf(given, model, "f")).toThrow(
-      `f was made by another model (tiny) than other: it has ${difference}`,
-    )
+  for (const [given, message] of [
+    [{ ...labels, weights: "cd" }, "f: the label vectors were made by other weights of tiny, and this model is tiny"],
+    [{ ...labels, embedDim: 4 }, "f: the label vectors have 4 values for 2 labels, and the model's are 2 wide"],
+  ] as const) {
+    const hint = expect.stringContaining("`mobileclip bake-labels --model MODEL")
+    expect(() => requireLabelsOf(given, model, "f")).toThrow(expect.objectContaining({ message, hint }))
+  }
 })

@@ -3,11 +3,10 @@
  * browser reads it without a parser of its own.
  */
 import { z } from "zod"
-import { oneLine, UserError } from "../core/errors.ts"
+import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { widestVector } from "../core/family/size-limits.ts"
-import type { Manifest } from "../core/inference/manifest.ts"
 import { jsonOrNull } from "../core/json.ts"
-import type { LabelVectors } from "./label-vectors.ts"
+import { type LabelVectors, requireLabelVectors } from "./label-vectors.ts"
 
 export const labelFileFormat = "mobileclip-labels-1"
 
@@ -45,33 +44,23 @@ export function parseLabels(text: string, source: string): LabelVectors {
 }
 
 /**
- * What labels' vectors belong to: the checkpoint that the model was made from, which is the same for every type and layout of
- * its towers, else the files of the towers. Null where no file says.
+ * Throws UserError where the vectors were made by another model: cosines between two models mean nothing.
+ *
+ * @param source the file, for the message
  */
-export function weightsDigest(manifest: Manifest | null): string | null {
-  if (manifest === null) return null
-  const { source, towers, files } = manifest
-  return source?.sha256 ?? files[(towers.text ?? towers.image).file]?.sha256 ?? null
-}
-
-/** A model that classifies by labels that were encoded before: it needs no text tower. */
-interface LabelUser {
-  readonly name: string
-  readonly embedDim: number
-  readonly manifest: Manifest | null
-}
-
-/** Throws UserError where the vectors were made by another model: cosines between two models mean nothing. */
-export function requireLabelsOf(labels: LabelVectors, model: LabelUser, source: string): void {
-  const own = weightsDigest(model.manifest)
-  const isOther = own !== null && labels.weights !== null && own !== labels.weights
-  if (!isOther && labels.embedDim === model.embedDim) return
-  const difference =
-    labels.embedDim === model.embedDim ? "other weights" : `${labels.embedDim} values a label, not ${model.embedDim}`
-  throw new UserError(
-    `${source} was made by another model (${oneLine(labels.model)}) than ${model.name}: it has ${difference}`,
-    "make it again from this model: `mobileclip bake-labels --model MODEL --labels-file FILE --out FILE`",
-  )
+export function requireLabelsOf(
+  labels: LabelVectors,
+  model: Parameters<typeof requireLabelVectors>[1],
+  source: string,
+): void {
+  try {
+    requireLabelVectors(labels, model)
+  } catch (error) {
+    throw new UserError(
+      `${source}: ${messageOf(error)}`,
+      "make it again from this model: `mobileclip bake-labels --model MODEL --labels-file FILE --out FILE`",
+    )
+  }
 }
 
 function checkedVectors(
