@@ -11,6 +11,9 @@ export type OnnxDtype = (typeof onnxDtypes)[number]
 export const modelDtypes = ["fp32", "fp16", "bf16"] as const
 export type ModelDtype = (typeof modelDtypes)[number]
 
+/** As a user asks for it: "auto" is the faster of fp32 and bf16, by a short measurement. */
+export type WantedDtype = ModelDtype | "auto"
+
 /** In recipes, by open_clip's words. */
 export const recipePrecisions = ["fp32", "amp_bf16", "amp_fp16"] as const
 type RecipePrecision = (typeof recipePrecisions)[number]

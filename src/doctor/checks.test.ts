@@ -10,7 +10,7 @@ import { addonChecks, libtorchCheck } from "./libtorch.ts"
 import { preprocessingCheck } from "./model.ts"
 import { providerCheck } from "./onnxruntime.ts"
 import { resultChecks } from "./self-test.ts"
-import { parseCpuMax } from "./system.ts"
+import { instructionsCheck, parseCpuMax } from "./system.ts"
 
 test("a user's error is a problem with its hint; a bug is thrown", () => {
   const { failed } = checksOf("Pictures")
@@ -27,6 +27,16 @@ test.each([
   ["0 0", null],
 ])('a cgroup that says "%s" allows %s processors', (text, expected) => {
   expect(parseCpuMax(text)).toBe(expected)
+})
+
+test("a processor's instructions, and those for bfloat16 among them", () => {
+  expect(instructionsCheck(["avx2", "avx512_bf16"])).toMatchObject({
+    state: "ok",
+    text: "avx2, avx512_bf16; bfloat16 by avx512_bf16",
+    facts: { features: ["avx2", "avx512_bf16"] },
+  })
+  expect(instructionsCheck(["avx2"]).text).toBe("avx2; no instructions for bfloat16")
+  expect(instructionsCheck([]).text).toBe("not listed by this system; no instructions for bfloat16")
 })
 
 describe("execution providers", () => {

@@ -2,6 +2,8 @@
 import { readFileSync } from "node:fs"
 import { blasText } from "../../torch/blas.ts"
 import { torchAddon } from "../../torch/paths.ts"
+import type { WantedDtype } from "../core/precision.ts"
+import { bfloat16Text, processorFeatures } from "../host/processor-features.ts"
 import { builtAddon } from "../native/addon.ts"
 
 interface Given {
@@ -14,6 +16,8 @@ interface ModelRuntime {
   /** Default: by what the models are. */
   readonly runtime?: "onnxruntime" | "libtorch"
   readonly device?: "cpu" | "cuda"
+  /** "auto": chosen by a measurement, which says its outcome itself. */
+  readonly dtype?: WantedDtype
 }
 
 /**
@@ -29,16 +33,20 @@ export function libtorchInUse(version: string, { device, threads }: Given): stri
 }
 
 /** What models of data generation run on, in the worker processes that load them. */
-export function modelsRunOn({ runtime, device = "cpu" }: ModelRuntime): string {
+export function modelsRunOn({ runtime, device = "cpu", dtype }: ModelRuntime): string {
   const libtorch = `libtorch (${matrixProducts()})`
-  if (runtime === "libtorch") return `models run on ${libtorch}; device ${device}`
+  if (runtime === "libtorch" || (runtime === undefined && dtype === "bf16"))
+    return `models run on ${libtorch}; device ${device}`
+  if (runtime === undefined && dtype === "auto" && device === "cpu")
+    return `models run on ONNX Runtime, or in bfloat16 on ${libtorch}; device ${device}`
   if (runtime === "onnxruntime" || device === "cpu") return `models run on ONNX Runtime; device ${device}`
   return `exported models run on ONNX Runtime, checkpoints on ${libtorch}; device ${device}`
 }
 
 function matrixProducts(): string {
   const addon = builtAddon(torchAddon)
-  return `matrix products on the processor: ${addon ? blasText(addon.file) : "libtorch's addon is not built"}`
+  const kernels = addon ? blasText(addon.file) : "libtorch's addon is not built"
+  return `matrix products on the processor: ${kernels}; ${bfloat16Text(processorFeatures())}`
 }
 
 /** A library of this process, where the system says (Linux). */

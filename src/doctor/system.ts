@@ -1,6 +1,7 @@
 /** The machine: this package, Node, the system, processors and memory, and how much of them this process may use. */
 import { readFileSync } from "node:fs"
 import { freemem, totalmem } from "node:os"
+import { bfloat16Text, type ProcessorFeature, processorFeatures } from "../host/processor-features.ts"
 import { version } from "../host/version.ts"
 import { thisMachine } from "../report/machine.ts"
 import { type Check, checksOf } from "./check.ts"
@@ -14,6 +15,7 @@ export function systemChecks(): Check[] {
     ok("Node", node, { facts: { version: node } }),
     ok("system", os, { facts: { os } }),
     processorCheck(),
+    instructionsCheck(processorFeatures()),
     memoryCheck(),
   ]
 }
@@ -31,6 +33,12 @@ function processorCheck(): Check {
     })
   }
   return ok("processor", `${cpu}, ${cores} ${cores === 1 ? "core" : "cores"}`, { facts })
+}
+
+/** Instructions that products of matrices are made of. */
+export function instructionsCheck(features: readonly ProcessorFeature[]): Check {
+  const list = features.join(", ") || "not listed by this system"
+  return ok("instructions", `${list}; ${bfloat16Text(features)}`, { facts: { features } })
 }
 
 const GIB = 2 ** 30

@@ -129,7 +129,7 @@ test("clip-retrieval's layout: matrices and tables of the same rows, what is lef
   expect(JSON.parse(readFileSync(join(out, "embed.json"), "utf8"))).toMatchObject({
     ...{ format: "mobileclip-embed-1", model: "tiny", embedDim: width, normalised: true, store: "float32" },
     identity: expect.stringMatching(/^tiny onnx\/vision_model\.onnx=sha256:[0-9a-f]{64} .* 64px bilinear/),
-    computed: { runtime: "onnxruntime", device: "cpu", dtype: "fp32" },
+    computed: { runtime: "onnxruntime", device: "cpu", dtype: "fp32", chosenBy: "default" },
     reading: { orientation: "ignore", decode: "exact", maxPixels: 100_000_000 },
     inputs: { kind: "pictures", count: 11 },
   })
@@ -347,9 +347,24 @@ test("a checkpoint on libtorch gives what its ONNX towers give, in its own recor
   // Fused float32 in another order of sums.
   expectClose(await rowsIn(out), await alone(), 1e-4)
   expect(JSON.parse(readFileSync(join(out, "embed.json"), "utf8")).computed).toEqual({
-    ...{ runtime: "libtorch", device: "cpu", dtype: "fp32" },
+    ...{ runtime: "libtorch", device: "cpu", dtype: "fp32", chosenBy: "user", cosine: null, milliseconds: null },
   })
   expect(await failure(run({ models: [at("tiny.safetensors")], runtime: "onnxruntime", dtype: "bf16" }))).toMatch(
     /bf16/,
   )
+})
+
+test("a choice of `auto` is recorded, and stays for a folder that goes on", async () => {
+  const lines: string[] = []
+  const auto = { dtype: "auto", onStage: (line: string) => lines.push(line) } as const
+  await run(auto)
+  expect(lines).toEqual([expect.stringMatching(/^--dtype auto: fp32 on ONNX Runtime, because /)])
+  const place = join(out, "embed.json")
+  const settings = JSON.parse(readFileSync(place, "utf8"))
+  const measured = { ...settings.computed, chosenBy: "measurement", cosine: 0.9995, milliseconds: 3 }
+  writeFileSync(place, JSON.stringify({ ...settings, computed: measured }))
+  rmSync(join(out, "_done", "1.json"))
+  await run(auto)
+  expect(lines.slice(1)).toEqual(["--dtype auto: fp32 on onnxruntime, as before"])
+  expect(JSON.parse(readFileSync(place, "utf8")).computed).toEqual(measured)
 })

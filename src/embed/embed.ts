@@ -9,14 +9,13 @@ import { noProgress, type StartProgress } from "../core/progress.ts"
 import { defaultMaxPixels } from "../host/image/images.ts"
 import { lockFolder } from "../host/locks/lock.ts"
 import { decodeOptions, type PictureReading, readingDefaults } from "../pictures/reading.ts"
-import type { RuntimeOptions } from "../teachers/runtime.ts"
 import { type Embedded, embedded, type Inputs } from "./inputs.ts"
 import { type EmbedFailure, ModelFolder } from "./model-folder.ts"
-import { type EmbedEncoder, openEncoder } from "./open-encoder.ts"
+import { type EmbedEncoder, type EncoderOptions, openEncoder } from "./open-encoder.ts"
 import type { PartWriter, Row } from "./part-writer.ts"
-import { type EmbedSettings, settingsFile, settingsOf, summaryOf } from "./settings.ts"
+import { computedIn, type EmbedSettings, settingsFile, settingsOf, summaryOf } from "./settings.ts"
 
-export interface EmbedOptions extends RuntimeOptions, Partial<PictureReading> {
+export interface EmbedOptions extends EncoderOptions, Partial<PictureReading> {
   /** Whatever `loadModel` takes; several have a folder each, in the one that is written. */
   readonly models: readonly string[]
   readonly inputs: Inputs
@@ -160,11 +159,13 @@ interface OpenEncoders extends AsyncDisposable {
 
 async function openEncoders(options: Complete): Promise<OpenEncoders> {
   const all: EmbedEncoder[] = []
+  const isAlone = options.models.length === 1
+  const settled = (name: string) => computedIn(isAlone ? options.out : join(options.out, folderName(name)))
   const dispose = async () => {
     await Promise.all(all.map((encoder) => encoder[Symbol.asyncDispose]()))
   }
   try {
-    for (const model of options.models) all.push(await openEncoder(model, options))
+    for (const model of options.models) all.push(await openEncoder(model, options, settled))
     return { all, [Symbol.asyncDispose]: dispose }
   } catch (error) {
     await dispose()
@@ -188,9 +189,13 @@ function chosenSettings({ inputs, orientation, decode, maxPixels, output, store,
   return { reading, output, store, batchSize, partSize, inputs: summaryOf(inputs.kind, inputs.items) }
 }
 
+function folderName(model: string): string {
+  return model.replaceAll(/[^\w.@+-]+/g, "-").replace(/^\.+/, "") || "model"
+}
+
 /** Throws UserError where two have the same name: a folder could be either's. */
 function folderNames(encoders: readonly EmbedEncoder[]): string[] {
-  const names = encoders.map(({ name }) => name.replaceAll(/[^\w.@+-]+/g, "-").replace(/^\.+/, "") || "model")
+  const names = encoders.map(({ name }) => folderName(name))
   const again = names.find((name, i) => names.findIndex((other) => other.toLowerCase() === name.toLowerCase()) !== i)
   if (again === undefined) return names
   throw new UserError(

@@ -64,7 +64,7 @@ function toUnit(vector: Float32Array, { name, computed }: EmbedEncoder, item: st
   else {
     throw new UserError(
       `${name} gives values that are not numbers for ${oneLine(item)}`,
-      `it computes in ${computed.dtype ?? "the type of its files"}: try --dtype fp32`,
+      `it computes in ${computed.dtype}: try --dtype fp32`,
     )
   }
 }

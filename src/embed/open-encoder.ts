@@ -2,50 +2,62 @@
 import { UserError } from "../core/errors.ts"
 import type { Teacher } from "../core/inference/teacher.ts"
 import { modelIdentity } from "../core/inference/teacher-identity.ts"
-import type { ModelDtype } from "../core/precision.ts"
-import { loadModel, readClipFolder } from "../run/node.ts"
-import { onnxDtype, prepared, type RuntimeOptions } from "../teachers/runtime.ts"
+import type { WantedDtype } from "../core/precision.ts"
+import { type ClipFolder, loadModel, readClipFolder } from "../run/node.ts"
+import { type ChosenRuntime, chooseRuntime, type RuntimeRecord } from "../teachers/choose-runtime.ts"
+import { onnxDtype, prepared, type RuntimeOptions, wantsCheckpoint } from "../teachers/runtime.ts"
 import { openTeachers } from "../teachers/teachers.ts"
 import { findModelFiles, type ModelSource } from "../weights/find-model.ts"
 
-/** What computed vectors, as it is recorded. */
-export interface Computed {
-  readonly runtime: "onnxruntime" | "libtorch"
-  readonly device: "cpu" | "cuda"
-  /** Type of the weights, or of what libtorch computes in; null where no file says. */
-  readonly dtype: ModelDtype | null
+export interface EmbedEncoder extends Teacher {
+  /** What computes, and what chose it. */
+  readonly computed: RuntimeRecord
 }
 
-export interface EmbedEncoder extends Teacher {
-  readonly computed: Computed
+export interface EncoderOptions extends Omit<RuntimeOptions, "dtype"> {
+  /** "auto": the faster of fp32 and bf16, by a short measurement. */
+  readonly dtype?: WantedDtype
 }
+
+/** What computed the vectors of a model of this name that are there already; null where none are. */
+export type Settled = (name: string) => Promise<RuntimeRecord | null>
 
 /**
  * @param given whatever `loadModel` takes; nothing is downloaded
+ * @param settled keeps a choice of `auto` that was made before
  * @throws UserError where there is no such model, or it cannot compute so
  */
-export async function openEncoder(given: string, options: RuntimeOptions): Promise<EmbedEncoder> {
-  const wantsWeights = options.runtime === "libtorch"
-  const found = await findModelFiles(given, { pull: null, wantsWeights, dtype: onnxDtype(options) })
-  const source = await prepared(found, options)
-  if (source.kind === "directory") return openDirectory(source, options)
-  const [teacher] = await openTeachers([source], options)
-  return { ...teacher!, computed: computedBy("libtorch", options, options.dtype ?? "fp32") }
+export async function openEncoder(given: string, options: EncoderOptions, settled: Settled): Promise<EmbedEncoder> {
+  const { dtype, ...rest } = options
+  const wished: RuntimeOptions = dtype === undefined || dtype === "auto" ? rest : { ...rest, dtype }
+  const find = { pull: null, wantsWeights: wantsCheckpoint(wished), dtype: onnxDtype(wished) }
+  const found = await findModelFiles(given, find)
+  const { record, options: chosen, reason } = await choice(found, options, settled)
+  if (reason !== null) options.onStage?.(reason)
+  const source = await prepared(found, chosen)
+  return { ...(await openSource(source, chosen)), computed: record }
 }
 
-async function openDirectory(source: ModelSource, options: RuntimeOptions): Promise<EmbedEncoder> {
-  const dtype = onnxDtype(options)
-  const folder = await readClipFolder(source.path, { name: source.name, ...(dtype && { dtype }) })
-  const computed = computedBy("onnxruntime", options, folder.manifest?.dtype ?? dtype)
-  if (folder.text === null) return { ...(await imageTowerAlone(source, folder, options)), computed }
-  const [teacher] = await openTeachers([source], options)
-  return { ...teacher!, computed }
+async function choice(source: ModelSource, options: EncoderOptions, settled: Settled): Promise<ChosenRuntime> {
+  const record = options.dtype === "auto" ? await settled(source.name) : null
+  if (record === null) return chooseRuntime([source], options)
+  const { runtime, dtype } = record
+  return { record, options: { ...options, runtime, dtype }, reason: `--dtype auto: ${dtype} on ${runtime}, as before` }
+}
+
+async function openSource(source: ModelSource, options: RuntimeOptions): Promise<Teacher> {
+  if (source.kind === "directory") {
+    const dtype = onnxDtype(options)
+    const folder = await readClipFolder(source.path, { name: source.name, ...(dtype && { dtype }) })
+    if (folder.text === null) return imageTowerAlone(source, folder, options)
+  }
+  return (await openTeachers([source], options))[0]!
 }
 
 /** What teachers are not: a model of pictures without one of texts. */
 async function imageTowerAlone(
   { name, path }: ModelSource,
-  folder: Awaited<ReturnType<typeof readClipFolder>>,
+  folder: ClipFolder,
   { device = "cpu", threads }: RuntimeOptions,
 ): Promise<Teacher> {
   const model = await loadModel(path, { provider: device, ...(threads !== undefined && { threads }) })
@@ -57,13 +69,4 @@ async function imageTowerAlone(
     encodeTexts: () => Promise.reject(new UserError(`${name} has no text tower`, "use it for pictures only")),
     [Symbol.asyncDispose]: () => model.dispose(),
   }
-}
-
-/** The one place where what chose a precision is to be recorded. */
-function computedBy(
-  runtime: Computed["runtime"],
-  { device = "cpu" }: RuntimeOptions,
-  dtype: Computed["dtype"],
-): Computed {
-  return { runtime, device, dtype }
 }

@@ -1,8 +1,14 @@
 /** `embed.json`: what the vectors of a folder are of, and what made them. Vectors of other settings never join them. */
 import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { z } from "zod"
 import { oneLine, UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
+import { modelDtypes } from "../core/precision.ts"
+import { readJson } from "../host/files/files.ts"
 import type { PictureReading } from "../pictures/reading.ts"
+import type { RuntimeRecord } from "../teachers/choose-runtime.ts"
 import type { Inputs } from "./inputs.ts"
 import type { EmbedEncoder } from "./open-encoder.ts"
 
@@ -23,8 +29,8 @@ export interface EmbedSettings {
   readonly preprocessing: Preprocessing
   /** Vectors are of unit length. */
   readonly normalised: true
-  /** What computed them. */
-  readonly computed: EmbedEncoder["computed"]
+  /** What computed them, and what chose it. */
+  readonly computed: RuntimeRecord
   /** Null for texts. */
   readonly reading: (PictureReading & { readonly maxPixels: number }) | null
   readonly output: (typeof embedOutputs)[number]
@@ -71,7 +77,7 @@ export function requireSameSettings(
     )
   }
   const differing = Object.entries(wanted).filter(
-    ([name, value]) => JSON.stringify(found[name]) !== JSON.stringify(value),
+    ([name, value]) => JSON.stringify(compared(name, found[name])) !== JSON.stringify(compared(name, value)),
   )
   if (differing.length === 0) return
   throw new UserError(
@@ -80,13 +86,38 @@ export function requireSameSettings(
   )
 }
 
+/** Measurements, and who chose, are another time others. */
+function compared(name: string, value: unknown): unknown {
+  if (name !== "computed") return value
+  const { runtime, device, dtype } = Object(value) as Partial<RuntimeRecord>
+  return { runtime, device, dtype }
+}
+
 function differenceIn(name: string, before: unknown, now: unknown): string {
   if (name === "inputs")
     return `the list of ${(now as InputsSummary).kind} is another one (${countText(before)}, now ${countText(now)})`
-  return `${name} was ${oneLine(JSON.stringify(before) ?? "absent", 200)} and is ${oneLine(JSON.stringify(now), 200)}`
+  const text = (value: unknown) => oneLine(JSON.stringify(compared(name, value)) ?? "absent", 200)
+  return `${name} was ${text(before)} and is ${text(now)}`
 }
 
 function countText(inputs: unknown): string {
   const { count, kind } = Object(inputs) as Partial<InputsSummary>
   return `${count ?? "unknown"} ${kind ?? "inputs"}`
+}
+
+const computed = z.object({
+  runtime: z.enum(["onnxruntime", "libtorch"]),
+  device: z.enum(["cpu", "cuda"]),
+  dtype: z.enum(modelDtypes),
+  chosenBy: z.enum(["user", "measurement", "default"]),
+  cosine: z.number().nullable(),
+  milliseconds: z.number().nullable(),
+})
+
+/** What computed the vectors of a folder; null where it has no settings that say so. */
+export async function computedIn(folder: string): Promise<RuntimeRecord | null> {
+  const place = join(folder, settingsFile)
+  if (!existsSync(place)) return null
+  const found = z.object({ computed }).safeParse(await readJson(place, "the settings of a folder of vectors"))
+  return found.success ? found.data.computed : null
 }

@@ -29,7 +29,7 @@ export type Described = Omit<Manifest, "source" | "files" | "verification" | "se
 const TOLERANCE = 1e-4
 
 /** Texts of very different lengths, because a causal tower cuts the batch after the longest; the last one fills the context. */
-const texts = ["a photo of a cat.", "", "many words, ".repeat(50)]
+export const selfTestTexts = ["a photo of a cat.", "", "many words, ".repeat(50)]
 
 /** Rows of a tower's input: pixels [batch, 3, size, size] or token ids [batch, contextLength]. */
 export type TowerInput =
@@ -100,14 +100,15 @@ function requireEqual(
   )
 }
 
-interface Comparison {
+export interface Comparison {
   /** In standard deviations. */
   readonly error: number
   /** The cosine of the row where it is lowest. */
   readonly cosine: number
 }
 
-function compareRows(ours: Float32Array, expected: Float32Array, width: number): Comparison {
+/** Rows [N, width] with those that are expected of them. */
+export function compareRows(ours: Float32Array, expected: Float32Array, width: number): Comparison {
   const error = maxDifference(ours, expected) / standardDeviation(expected)
   let lowest = 1
   for (let start = 0; start < ours.length; start += width) {
@@ -222,8 +223,8 @@ async function decodeTokens(
 const VALUES = 8
 
 function summarize(rows: Float32Array): TowerSelfTest {
-  const width = rows.length / texts.length
-  const each = texts.map((_, i) => rows.subarray(i * width, (i + 1) * width))
+  const width = rows.length / selfTestTexts.length
+  const each = selfTestTexts.map((_, i) => rows.subarray(i * width, (i + 1) * width))
   return {
     values: each.map((row) => [...row.subarray(0, VALUES)]),
     norms: each.map((row) => Math.hypot(...row)),
@@ -238,7 +239,7 @@ export function fixedInput(
   batch: number,
 ): TowerInput {
   if (tower === "image") return { tower, data: inputImage(imageSize, batch), shape: [batch, 3, imageSize, imageSize] }
-  const { ids, shape } = new Tokenizer().encodeBatch(texts.slice(0, batch), contextLength)
+  const { ids, shape } = new Tokenizer().encodeBatch(selfTestTexts.slice(0, batch), contextLength)
   return { tower, data: ids, shape }
 }
 

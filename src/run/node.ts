@@ -96,6 +96,11 @@ export interface ClipFolder {
   weights(): Promise<WeightsFile[]>
 }
 
+/** The type of its weights. Other layouts than ours say it in the file's name, where it is not fp32. */
+export function folderDtype({ manifest, image }: ClipFolder): OnnxDtype {
+  return manifest?.dtype ?? (/fp16/.test(image) ? "fp16" : "fp32")
+}
+
 export interface FolderOptions {
   /** Which of its towers are wanted: files of the others need not be there (default: both). */
   readonly towers?: Towers

@@ -1,7 +1,8 @@
 /**
- * What runs a model of data generation. On the processor everything runs on ONNX Runtime, which needs no libtorch and is
- * as fast there: a checkpoint is exported once, into a cache. On a GPU a checkpoint runs on libtorch, and a folder of ONNX
- * towers on ONNX Runtime's CUDA. `--runtime` says otherwise. Either computes in the thread that calls it.
+ * What runs a model of data generation. On the processor everything runs on ONNX Runtime, which needs no libtorch: a
+ * checkpoint is exported once, into a cache. bfloat16, which ONNX Runtime does not compute there, needs libtorch and a
+ * checkpoint. On a GPU a checkpoint runs on libtorch, and a folder of ONNX towers on ONNX Runtime's CUDA. `--runtime` says
+ * otherwise. Either computes in the thread that calls it.
  */
 import { availableParallelism } from "node:os"
 import { UserError } from "../core/errors.ts"
@@ -65,12 +66,21 @@ export async function torchOptions(options: RuntimeOptions): Promise<TorchOption
   return { device, precision: precisionIn(options) }
 }
 
-function runtimeOf({ kind, name }: ModelSource, { runtime, device = "cpu", dtype }: RuntimeOptions) {
-  const chosen = runtime ?? (kind === "checkpoint" && device === "cuda" ? "libtorch" : "onnxruntime")
-  if (chosen === "libtorch" && kind === "directory") {
+/** Whether weights are wanted where ONNX towers are there, too. */
+export function wantsCheckpoint({ runtime, dtype }: RuntimeOptions): boolean {
+  return runtime === undefined ? dtype === "bf16" : runtime === "libtorch"
+}
+
+/** @throws UserError where there is none that does it */
+export function runtimeOf(source: ModelSource, options: RuntimeOptions): "onnxruntime" | "libtorch" {
+  const { runtime, device = "cpu", dtype } = options
+  const isGpu = source.kind === "checkpoint" && device === "cuda"
+  const chosen = runtime ?? (isGpu || wantsCheckpoint(options) ? "libtorch" : "onnxruntime")
+  if (chosen === "libtorch" && source.kind === "directory") {
+    const what = runtime === undefined ? ": bf16 is a type of libtorch's" : ""
     throw new UserError(
-      `${name} is a folder of ONNX files, which libtorch does not run`,
-      "give the checkpoint they were made from, or leave out --runtime",
+      `${source.name} is a folder of ONNX files, which libtorch does not run${what}`,
+      `give the checkpoint they were made from, or leave out ${what ? "--dtype bf16" : "--runtime"}`,
     )
   }
   if (chosen === "onnxruntime" && dtype === "bf16") {

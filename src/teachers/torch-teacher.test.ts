@@ -9,6 +9,7 @@ import * as torch from "../../torch/index.ts"
 import { inputImage } from "../core/arrays/fill.ts"
 import { exportModel } from "../export/export.ts"
 import type { ExportableModel } from "../export/towers.ts"
+import { compareRows } from "../export/verify.ts"
 import { openTeacher } from "./teachers.ts"
 import { torchTeacher } from "./torch-teacher.ts"
 
@@ -44,6 +45,18 @@ describe.each([
     expect(worst(await libtorch.encodePixels(pixels, 5), await onnx.encodePixels(pixels, 5))).toBeLessThan(1e-4)
     expect(worst(await libtorch.encodeTexts(texts), await onnx.encodeTexts(texts))).toBeLessThan(1e-4)
     expect([libtorch.embedDim, libtorch.preprocessing]).toEqual([onnx.embedDim, onnx.preprocessing])
+  })
+
+  test("vectors in bfloat16 point where those in float32 do", async () => {
+    await using exact = torchTeacher(build(), { ...info, weights })
+    await using rounded = torchTeacher(build(), { ...info, weights }, { precision: "bfloat16" })
+    const pixels = inputImage(info.preprocessing.size, 5)
+    const cosine = (ours: Float32Array, expected: Float32Array) => compareRows(ours, expected, exact.embedDim).cosine
+    // Eight bits of mantissa, a few layers: errors of 2^-8 a value are angles of about 0.01.
+    const images = cosine(await rounded.encodePixels(pixels, 5), await exact.encodePixels(pixels, 5))
+    expect(images).toBeGreaterThan(0.999)
+    expect(cosine(await rounded.encodeTexts(texts), await exact.encodeTexts(texts))).toBeGreaterThan(0.999)
+    expect(images).toBeLessThan(1 - 1e-8)
   })
 })
 

@@ -1,4 +1,4 @@
-/** A checkpoint as a teacher, computed by libtorch on the processor or a GPU, in its fused form. */
+/** A checkpoint as a teacher, computed by libtorch on the processor or a GPU, in its folded form. */
 import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { Teacher } from "../core/inference/teacher.ts"
@@ -6,13 +6,16 @@ import { modelIdentity, type WeightsFile } from "../core/inference/teacher-ident
 import { dtypeOf, type Precision } from "../core/precision.ts"
 import { TextRows, textBatch } from "../core/text/token-rows.ts"
 import type { CheckpointModel } from "../model/checkpoint/checkpoint.ts"
-import { reparameterize } from "../model/reparameterize.ts"
+import { fold, reparameterize } from "../model/reparameterize.ts"
 import { checkDevice, TorchInterpreter } from "../tensor/torch.ts"
-import { TorchEncoder } from "../tensor/torch-encoder.ts"
+import { TorchEncoder, weightsIn } from "../tensor/torch-encoder.ts"
 
 export interface TorchOptions {
   readonly device?: "cpu" | "cuda"
-  /** Type of matrix products and convolutions; weights stay float32. */
+  /**
+   * Type of matrix products and convolutions. On the processor weights and what lies between layers are of it, too; on a
+   * GPU they stay float32, as autocast has it. Norms, softmax and means add up in float32 in any case.
+   */
   readonly precision?: Precision
 }
 
@@ -38,7 +41,7 @@ export function torchTeacher(model: CheckpointModel, info: TorchModelInfo, optio
   }
 }
 
-/** The model in its fused form, on the device. Throws UserError when there is no such device, or it does not compute in this precision. */
+/** The model in its folded form, on the device. Throws UserError when there is no such device, or it does not compute in this precision. */
 export function fusedEncoder<Model extends CheckpointModel>(
   model: Model,
   preprocessing: Preprocessing,
@@ -48,8 +51,10 @@ export function fusedEncoder<Model extends CheckpointModel>(
   if (device === "cpu" && precision === "float16") {
     throw new UserError("fp16 is not computed on the processor", "use fp32 or bf16 there")
   }
-  const fused = reparameterize(model)
-  return new TorchEncoder(fused, new TorchInterpreter(fused, { device }), { preprocessing, precision })
+  const folded = fold(reparameterize(model))
+  const dtype = weightsIn(device, precision)
+  const interpreter = new TorchInterpreter(folded, { device, dtype, channelsLast: true })
+  return new TorchEncoder(folded, interpreter, { preprocessing, precision })
 }
 
 /** The identity of a model run by libtorch: a lower precision gives other numbers. */

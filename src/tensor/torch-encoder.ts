@@ -97,10 +97,15 @@ export class TorchEncoder<Model extends TwoTowers = TwoTowers> implements Encode
   }
 }
 
+/** The type that weights are kept in: on the processor bfloat16 ones are cast once, on a GPU autocast does it. */
+export function weightsIn(device: torch.Device, precision: Precision = "float32"): "float32" | "bfloat16" {
+  return device === "cpu" && precision === "bfloat16" ? "bfloat16" : "float32"
+}
+
 export type Compute = <T>(fn: () => T) => T
 
-/** Runs a forward pass in a precision. */
-export function computeIn({ device }: TorchInterpreter, precision: Precision = "float32"): Compute {
-  if (precision === "float32") return (fn) => fn()
+/** Runs a forward pass in a precision: by autocast, where the weights are of another one. */
+export function computeIn({ device, dtype }: TorchInterpreter, precision: Precision = "float32"): Compute {
+  if (precision === "float32" || precision === dtype) return (fn) => fn()
   return (fn) => torch.autocast({ device: device === "cpu" ? "cpu" : "cuda", dtype: precision }, fn)
 }

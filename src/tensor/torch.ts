@@ -8,14 +8,17 @@ import type { Module } from "../model/module.ts"
 import { composedNorms } from "./composed.ts"
 import { Parameter } from "./parameter.ts"
 import type { AttentionOptions, BatchNormParameters, Conv2dGeometry, NormTerm, Operand, Tensor } from "./tensor.ts"
+import { convolve, geluOfPixels, inChannelsLast } from "./torch-layout.ts"
 import { batchNorm, canShareStatistics, sumOfNorms } from "./torch-norms.ts"
 
 /** Added to scores that must not count: far below every real one, so that their weight is exactly 0. */
 const MASKED = -1e9
 
+type FloatDtype = "float32" | "float64" | "bfloat16"
+
 export interface TorchOptions {
-  /** float64 for comparisons with references; master weights are float32 otherwise. */
-  readonly dtype?: "float32" | "float64"
+  /** Of weights, and of what is computed from them: float64 for comparisons with references, bfloat16 where nothing is trained. */
+  readonly dtype?: FloatDtype
   readonly device?: torch.Device
   /** Parameters get gradients, batch norm uses and tracks batch statistics. */
   readonly training?: boolean
@@ -27,7 +30,7 @@ export interface TorchOptions {
   readonly batchNorm?: typeof torch.batchNorm
   /**
    * Pictures, and everything computed from them, are stored with the channels innermost: the same values, faster
-   * convolutions. On a GPU only: libtorch 1.13 and 2.13 ended with a double free in a training step of FastViT on the processor.
+   * convolutions. Not in training on the processor: libtorch 1.13 and 2.13 ended with a double free in a step of FastViT there.
    */
   readonly channelsLast?: boolean
 }
@@ -35,7 +38,7 @@ export interface TorchOptions {
 export class TorchInterpreter {
   /** Switches batch norm between batch and running statistics; evaluate with false. */
   training: boolean
-  readonly dtype: "float32" | "float64"
+  readonly dtype: FloatDtype
   readonly device: torch.Device
   /** False while a forward pass is repeated: the batch's statistics were counted the first time. */
   trackStatistics = true
@@ -44,6 +47,8 @@ export class TorchInterpreter {
   /** Parameters whose batch norm keeps its statistics. */
   private readonly still = new Set<Parameter>()
   private readonly channelsLast: boolean
+  /** On the processor some operations have a form that is faster with the channels innermost. */
+  readonly isHostChannelsLast: boolean
   private readonly leaves = new Map<Parameter, torch.Tensor>()
   private readonly named: ReadonlyMap<string, Parameter>
 
@@ -53,7 +58,8 @@ export class TorchInterpreter {
     this.dtype = options.dtype ?? "float32"
     this.device = options.device ?? "cpu"
     this.batchNorm = options.batchNorm ?? torch.batchNorm
-    this.channelsLast = (options.channelsLast ?? false) && this.device !== "cpu"
+    this.channelsLast = (options.channelsLast ?? false) && (this.device !== "cpu" || !this.training)
+    this.isHostChannelsLast = this.channelsLast && this.device === "cpu"
     this.named = model.namedParameters()
     for (const [path, parameter] of this.named) {
       this.leaves.set(parameter, this.leaf(parameter, options.frozen?.(path) ?? false))
@@ -92,7 +98,7 @@ export class TorchInterpreter {
   /** Pixels [N, 3, H, W], row-major. */
   images(pixels: Float32Array, shape: readonly number[]): TorchTensor {
     const images = torch.tensor(pixels, shape, { dtype: this.dtype, device: this.device })
-    return this.wrap(this.channelsLast ? inChannelsLast(images, "channels_last") : images)
+    return this.wrap(this.channelsLast ? inChannelsLast(images) : images)
   }
 
   /** Token ids [N, L], row-major. */
@@ -125,7 +131,9 @@ export class TorchInterpreter {
   private leaf(parameter: Parameter, frozen: boolean): torch.Tensor {
     const requiresGrad = this.training && parameter.role === "parameter" && !frozen
     const dtype = parameter.dtype === "int64" ? "int64" : this.dtype
-    return torch.tensor(parameter.read(), parameter.shape, { dtype, device: this.device, requiresGrad })
+    const make = () => torch.tensor(parameter.read(), parameter.shape, { dtype, device: this.device, requiresGrad })
+    if (!this.isHostChannelsLast || parameter.shape.length !== 4) return make()
+    return torch.scope(() => torch.keep(inChannelsLast(make())))
   }
 }
 
@@ -161,7 +169,8 @@ export class TorchTensor implements Tensor {
   }
 
   gelu(): Tensor {
-    return this.next(this.value.gelu())
+    const { interpreter, value } = this
+    return this.next(interpreter.isHostChannelsLast && this.shape.length === 4 ? geluOfPixels(value) : value.gelu())
   }
 
   relu(): Tensor {
@@ -172,8 +181,10 @@ export class TorchTensor implements Tensor {
     return this.next(this.value.sigmoid())
   }
 
-  conv2d(weight: Parameter, bias: Parameter | null, { stride, padding, groups }: Conv2dGeometry): Tensor {
+  conv2d(weight: Parameter, bias: Parameter | null, geometry: Conv2dGeometry): Tensor {
     const [w, b] = [this.resolve(weight), bias && this.resolve(bias)]
+    if (this.interpreter.isHostChannelsLast) return this.next(convolve(this.value, w, b, geometry))
+    const { stride, padding, groups } = geometry
     return this.next(torch.conv2d(this.value, w, b, stride, padding, 1, groups))
   }
 
@@ -294,7 +305,6 @@ function longestText(ids: BigInt64Array, length: number): number {
 
 /** One operator, because the way back of several `narrow` would add up as many tensors of zeros. */
 const torchSplit = torch.operator<[torch.Tensor, size: number, dim: number], torch.Tensor[]>("split.Tensor")
-const inChannelsLast = torch.operator<[torch.Tensor, memoryFormat: string], torch.Tensor>("contiguous")
 
 /** [N, L, D] -> [N, heads, L, D/heads] */
 function splitHeads(x: torch.Tensor, heads: number): torch.Tensor {

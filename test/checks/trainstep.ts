@@ -79,7 +79,7 @@ export function* checkTrainStep(file: string, device: torch.Device): Iterable<Ch
         )
 }
 
-type Engine = Required<Pick<TorchOptions, "dtype" | "device" | "channelsLast">>
+type Engine = Required<Pick<TorchOptions, "device" | "channelsLast">> & { readonly dtype: "float32" | "float64" }
 
 /** Channels-last where it is used: not on the processor. */
 function engines(device: torch.Device): Engine[] {

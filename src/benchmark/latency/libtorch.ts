@@ -7,7 +7,7 @@ import type { TowerName } from "../../export/towers.ts"
 import type { CheckpointModel } from "../../model/checkpoint/checkpoint.ts"
 import { fusedEncoder } from "../../teachers/torch-teacher.ts"
 import { checkDevice, hostValues, TorchInterpreter } from "../../tensor/torch.ts"
-import { computeIn } from "../../tensor/torch-encoder.ts"
+import { computeIn, weightsIn } from "../../tensor/torch-encoder.ts"
 import { withWeights } from "../../weights/open-weights.ts"
 import { generatedClip } from "./generated.ts"
 import type { Products } from "./peak.ts"
@@ -23,8 +23,9 @@ type TorchOptions = Omit<RunOptions, "batch" | "device"> & {
 export function openTorchProducts(products: Products, { device, dtype, threads }: TorchOptions): Runner {
   checkDevice(device)
   torch.setThreads(threads)
-  const interpreter = new TorchInterpreter(products, { device })
-  const compute = computeIn(interpreter, precisionOf(dtype))
+  const precision = precisionOf(dtype)
+  const interpreter = new TorchInterpreter(products, { device, dtype: weightsIn(device, precision) })
+  const compute = computeIn(interpreter, precision)
   const [input, shape] = [products.input(), [products.size, products.size]]
   const run = async () =>
     torch.scope(() =>

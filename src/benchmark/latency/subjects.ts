@@ -7,7 +7,7 @@ import { findVariant } from "../../core/family/variant-name.ts"
 import { type ClipConfig, imageTowers, textTowers, type VariantName, variants } from "../../core/family/variants.ts"
 import type { OnnxDtype } from "../../core/precision.ts"
 import type { TowerName } from "../../export/towers.ts"
-import { type ClipFolder, readClipFolder } from "../../run/node.ts"
+import { type ClipFolder, folderDtype, readClipFolder } from "../../run/node.ts"
 import { findModelFiles } from "../../weights/find-model.ts"
 import { modelDirectory } from "../../weights/model-directory.ts"
 import { type TowerCost, towerCost } from "./generated.ts"
@@ -105,14 +105,9 @@ async function ownModel(given: string, options: SubjectOptions): Promise<Subject
   for (const dtype of options.dtypes ?? [null]) {
     const directory = await modelDirectory(given, { dtype, onStage: options.say })
     const folder = await readClipFolder(directory, dtype === null ? {} : { dtype })
-    subjects.push(...folderSubjects(folder, dtype ?? dtypeOf(folder), options.towers))
+    subjects.push(...folderSubjects(folder, dtype ?? folderDtype(folder), options.towers))
   }
   return subjects
-}
-
-/** Other layouts than ours say the type in the file's name, where it is not fp32. */
-function dtypeOf({ manifest, image }: ClipFolder): OnnxDtype {
-  return manifest?.dtype ?? (/fp16/.test(image) ? "fp16" : "fp32")
 }
 
 function folderSubjects(folder: ClipFolder, dtype: OnnxDtype, towers: readonly TowerName[]): Subject[] {

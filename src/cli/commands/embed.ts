@@ -37,7 +37,7 @@ Examples:
   mobileclip embed 'shards/*.tar' --model models/s0 --out vectors             WebDataset: a file for each shard
   mobileclip embed --texts captions.txt --model models/s0 --out texts         a row for each line: text_emb/*.npy
   mobileclip embed photos --model models/s0 --format jsonl --out vectors      a line for each picture
-  mobileclip embed photos --model run/model.safetensors --runtime libtorch --dtype bf16 --out vectors
+  mobileclip embed photos --model run/model.safetensors --dtype auto --out vectors
 
 The layout is clip-retrieval's: rows of the matrices and of the tables are the same pictures, in the order of their paths; vectors
 are of unit length. A text beside a picture (x.txt beside x.jpg) is its caption. embed.json says what made them. Files are
@@ -65,7 +65,12 @@ export function register(program: Command, context: CommandContext): void {
     .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
     .addOption(new Option("--device <device>", "where models compute").choices(["cpu", "cuda"]))
     .addOption(new Option("--runtime <name>", "what runs them").choices(["onnxruntime", "libtorch"]))
-    .addOption(new Option("--dtype <type>", "of the models' weights (default: as they are)").choices(modelDtypes))
+    .addOption(
+      new Option(
+        "--dtype <type>",
+        "of the models' weights (default: as they are), or auto: the faster of fp32 and bf16, by a short measurement",
+      ).choices([...modelDtypes, "auto"]),
+    )
     .option("--json", "print [{ model, folder, embedDim, rows, failures }]")
     .addOption(progressOption())
     .addOption(verboseOption("say what was chosen: models, runtime, type, threads, how pictures are read"))
@@ -126,7 +131,7 @@ function summaryOf({ model, folder, rows, embedDim }: EmbeddedModel, { kind }: I
 function choices(models: readonly EmbedSettings[], options: Options): string[] {
   const lines = models.map(({ model, computed: { runtime, device, dtype }, preprocessing, batchSize, embedDim }) =>
     [
-      `model ${model}: ${runtime} on ${device}, ${threadsChoice(options.threads)}; ${dtype ?? "weights as the files have them"}`,
+      `model ${model}: ${runtime} on ${device}, ${threadsChoice(options.threads)}; ${dtype}`,
       `${preprocessingText(preprocessing)}; ${embedDim} values a vector; ${batchSize} at a time`,
     ].join("; "),
   )

@@ -41,6 +41,7 @@ export async function publish(
   const outcome = await runOnWorkers(await natsSettings(options.nats, process.env), job, options.output, tasks, {
     ...(options.job !== undefined && { name: options.job }),
     ...{ maxTries, stallSeconds: stallTimeout, ackWaitSeconds: ackWait, maxFailures, signal },
+    ...{ chooseType: options.dtype === "auto", pull: shownPull(output.writeErr) },
     startProgress: progressReporter(options.progress),
     onNote: (line) => output.writeErr(`${line}\n`),
   })

@@ -18,11 +18,12 @@ export async function runHere(
   unusedOptions(options).forEach(onNote)
   const [job, tasks, resources] = [jobOf(stage, options), await planOf(options), resourcesOf(options)]
   const shared = shareOut(resources, tasks.length)
-  if (options.verbose) [modelsRunOn(resources), sharedText(shared)].forEach(onNote)
+  if (options.verbose)
+    [modelsRunOn({ ...resources, ...(options.dtype && { dtype: options.dtype }) }), sharedText(shared)].forEach(onNote)
   if (options.dryRun) return output.writeOut(planText(job, tasks, shared, options.json))
   const outcome = await reinforceLocally(job, options.output, tasks, {
     ...resources,
-    maxFailures: options.maxFailures,
+    ...{ maxFailures: options.maxFailures, chooseType: options.dtype === "auto" },
     startProgress: progressReporter(options.progress),
     pull: shownPull(output.writeErr),
     onNote,

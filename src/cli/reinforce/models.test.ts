@@ -12,10 +12,9 @@ import { exportModel } from "../../export/export.ts"
 import { makeDirectory } from "../../host/files/files.ts"
 import { initialize } from "../../model/module.ts"
 import { publishJob } from "../../reinforce/distributed/publish.ts"
-import { embeddingJob } from "../../reinforce/job/stage-jobs.ts"
+import { type EmbeddingRequest, embeddingJob } from "../../reinforce/job/stage-jobs.ts"
 import { publish, type RunOptions, showStatus, type WorkerOptions, work } from "./distributed.ts"
 import { runHere } from "./local.ts"
-import type { EmbeddingOptions } from "./stage-options.ts"
 
 let folder: string
 const at = (...names: string[]) => join(folder, ...names)
@@ -48,7 +47,7 @@ function preprocessingOf(name: string) {
   return name === "tiny" ? preprocessing : { ...preprocessing, mean: [0.1, 0.2, 0.3] as const }
 }
 
-function options(input: readonly string[], output: string): RunOptions & EmbeddingOptions & typeof resources {
+function options(input: readonly string[], output: string): RunOptions & EmbeddingRequest & typeof resources {
   return {
     ...{ input, output: at(output), outputFormat: "webdataset", outputShardNameFormat: "orig" },
     ...{ textEmbeddings: "separate", images: true, minImageSize: 16, seed: 0, maxFailures: Infinity, progress: "none" },
@@ -138,6 +137,30 @@ test("locally, a checkpoint whose weights were replaced is other models, though 
     await again()
     writeSeeded(checkpoint, 2)
     await expect(again()).rejects.toThrow(/checkpoint has shards made by \S+ .*\(0\.tar\), and not by /)
+  } finally {
+    vi.unstubAllEnvs()
+  }
+}, 120_000)
+
+test("locally, bfloat16 is done by libtorch, and said in the records; float32 does not go on there", async () => {
+  const checkpoint = writeCheckpoint(at("tiny.safetensors"))
+  vi.stubEnv("XDG_CACHE_HOME", at("cache"))
+  const run = (input: readonly string[], dtype?: "bf16") => {
+    const given = { ...options(input, "bf16"), modelName: checkpoint, ...(dtype && { dtype }) }
+    return runHere(embeddingJob(given), given, never, saying().output)
+  }
+  try {
+    await run([shard(0)], "bf16")
+    const config = JSON.parse(readFileSync(at("bf16", "config.json"), "utf8"))
+    expect(config.job.stage.dtype).toBe("bf16")
+    expect(config.runtime).toMatchObject({ runtime: "libtorch", device: "cpu", dtype: "bf16", chosenBy: "user" })
+    // The model is of two blocks, and its activations are small.
+    expect(config.runtime.cosine).toBeGreaterThan(0.999)
+    const { models } = JSON.parse(readFileSync(at("bf16", "_done", "0.tar.json"), "utf8"))
+    expect(models).toMatch(/ bf16$/)
+    await expect(run([shard(0), shard(1)])).rejects.toThrow('was begun with stage.dtype "bf16", and now it is null')
+    await run([shard(0), shard(1)], "bf16")
+    expect(JSON.parse(readFileSync(at("bf16", "config.json"), "utf8"))).toEqual(config)
   } finally {
     vi.unstubAllEnvs()
   }

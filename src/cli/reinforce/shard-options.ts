@@ -1,6 +1,7 @@
 /** Options that both stages share: which shards, where to, in which format, and how the work is shared out. */
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
+import type { WantedDtype } from "../../core/precision.ts"
 import { expandShards } from "../../data/expand.ts"
 import type { SampleFormat } from "../../data/reinforced/encode.ts"
 import type { Truncated } from "../../host/image/picture-format.ts"
@@ -23,6 +24,7 @@ export interface ShardOptions {
   readonly images: boolean
   readonly minImageSize: number
   readonly truncated: Truncated
+  readonly dtype?: WantedDtype
   readonly seed: number
   readonly maxFailures: number
   readonly progress: ProgressMode

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
-import { modelDtypes } from "../../core/precision.ts"
+import { modelDtypes, type WantedDtype } from "../../core/precision.ts"
 import { decodeText } from "../../core/text/decode-text.ts"
 import { openRandomAccess } from "../../host/files/files.ts"
 import { type EmbeddingJob, jobLimits } from "../../reinforce/job/job.ts"
@@ -18,6 +18,7 @@ import { number, wholeNumber } from "../options.ts"
 
 export function addCaptionOptions(command: Command): Command {
   return addModelOptions(command, "captioners, comma-separated: directories, checkpoints, or names on the hub")
+    .addOption(dtypeOption().choices(modelDtypes))
     .option(
       "--num-samples <n>",
       "captions of each image by each captioner",
@@ -66,8 +67,9 @@ export function addCaptionOptions(command: Command): Command {
 }
 
 /** The request, with the augmentation as JSON or as a file of it. */
-export interface EmbeddingOptions extends Omit<EmbeddingRequest, "augmentation"> {
+export interface EmbeddingOptions extends Omit<EmbeddingRequest, "augmentation" | "dtype"> {
   readonly augConfig?: string
+  readonly dtype?: WantedDtype
 }
 
 export function addEmbeddingOptions(command: Command): Command {
@@ -75,6 +77,9 @@ export function addEmbeddingOptions(command: Command): Command {
     command,
     "teachers, comma-separated, in the order of their vectors: directories, checkpoints, or names on the hub",
   )
+    .addOption(
+      dtypeOption(", or auto: the faster of fp32 and bf16, by a short measurement").choices([...modelDtypes, "auto"]),
+    )
     .option(
       "--num-samples <n>",
       "augmented views of each image",
@@ -94,11 +99,15 @@ function addModelOptions(command: Command, what: string): Command {
   return command
     .requiredOption("--model-name <names>", what)
     .option("--pretrained <tags>", "of those that are open_clip's architectures; N/A where there is none")
-    .addOption(new Option("--dtype <type>", "of the models' weights (default: as they are)").choices(modelDtypes))
+}
+
+function dtypeOption(more = ""): Option {
+  return new Option("--dtype <type>", `of the models' weights (default: as they are)${more}`)
 }
 
 /** The request that the options make. Throws UserError where the augmentation cannot be read. */
-export function embeddingRequest({ augConfig, ...request }: EmbeddingOptions): EmbeddingRequest {
+export function embeddingRequest({ augConfig, dtype, ...given }: EmbeddingOptions): EmbeddingRequest {
+  const request = { ...given, ...(dtype && dtype !== "auto" && { dtype }) }
   return augConfig === undefined ? request : { ...request, augmentation: readAugmentation(augConfig) }
 }
 

@@ -4,6 +4,7 @@ import type { NatsConnection } from "@nats-io/transport-node"
 import { quoted, UserError } from "../../core/errors.ts"
 import { noProgress, type StartProgress } from "../../core/progress.ts"
 import { openStorage } from "../../data/stores/open.ts"
+import type { Storage } from "../../data/stores/storage.ts"
 import { durationText } from "../../report/numbers.ts"
 import { requireOneModel, requireSameModels } from "../job/compare.ts"
 import type { Job } from "../job/job.ts"
@@ -16,6 +17,7 @@ import { type ResourceRequest, shareOut } from "../local/resources.ts"
 import type { RunOutcome } from "../local/run-shards.ts"
 import type { ModelRunner, ShardResult, ShardTask } from "../runner.ts"
 import type { BringOptions } from "../stages/open-stage.ts"
+import { type SettledJob, type SettleOptions, settleType } from "../stages/settle-type.ts"
 import { type JobOutcome, type RunProgress, runDistributed } from "./run-distributed.ts"
 import { connectNats } from "./server/connection.ts"
 import type { NatsSettings } from "./server/nats-settings.ts"
@@ -27,7 +29,7 @@ import { type JobStatus, jobStatus } from "./status.ts"
 import type { AttemptEvent } from "./worker/attempt.ts"
 import { runWorker, type WorkerSummary, waitForJob } from "./worker/worker.ts"
 
-export interface PublishOptions {
+export interface PublishOptions extends Pick<SettleOptions, "chooseType" | "pull"> {
   /** Its name on the server. Default: by the stage and the output. */
   readonly name?: string
   /** Times that a shard is begun before it is parked. */
@@ -44,29 +46,39 @@ export interface PublishOptions {
   readonly onNote?: (line: string) => void
 }
 
-/** Queues `tasks`, from `planShards`, and waits until workers have made them; a job that runs is joined. */
+/**
+ * Queues `tasks`, from `planShards`, and waits until workers have made them; a job that runs is joined. `chooseType`
+ * measures on this machine, which needs the models for it; all workers follow.
+ */
 export async function runOnWorkers(
   nats: NatsSettings,
-  job: Job,
+  given: Job,
   output: string,
   tasks: readonly ShardTask[],
   options: PublishOptions = {},
 ): Promise<RunOutcome> {
   using _ = await lockOutput(output, "run", options.signal)
   const storage = openStorage()
+  const { job, runtime } = await settledHere(given, storage, output, options)
   const name = options.name ?? jobName(job.stage.kind, output)
   await Ledger.check(storage, output, job, tasks, { name })
   return connected(nats, "reinforce run", async (connection) => {
     options.onNote?.(`job ${name}: workers join with \`mobileclip reinforce worker --nats URL\``)
     // The server knows whether others work there: nothing is written before it has accepted the job.
     const queue = { name, server: await serverId(connection, options.signal) }
-    const onAccepted = async () => void (await Ledger.open(storage, output, job, tasks, queue))
+    const onAccepted = async () => void (await Ledger.open(storage, output, job, tasks, queue, runtime ?? undefined))
     const found = await follow(connection, name, job, output, tasks, { ...options, onAccepted })
     const ledger = await Ledger.open(storage, output, job)
     const outcome = await outcomeOf(found, ledger, tasks, options.onNote)
     await writeSideFiles(storage, output, job.format.output, outcome)
     return outcome
   })
+}
+
+/** Only what is to be chosen is measured: who queues a job need not have its models. */
+async function settledHere(job: Job, storage: Storage, output: string, options: PublishOptions): Promise<SettledJob> {
+  if (!options.chooseType) return { job, runtime: null }
+  return settleType(job, storage, output, shareOut({}, 1).resources, options)
 }
 
 interface FollowOptions extends PublishOptions {

@@ -11,6 +11,7 @@ import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"
 import { pathOf } from "../../data/stores/local.ts"
 import { isLocal } from "../../data/stores/open.ts"
 import type { Storage } from "../../data/stores/storage.ts"
+import type { RuntimeRecord } from "../../teachers/choose-runtime.ts"
 import type { ShardResult, ShardTask } from "../runner.ts"
 import { isSameJob, requireSameJob } from "./compare.ts"
 import type { AnyJob } from "./job.ts"
@@ -29,6 +30,8 @@ interface JobRecord {
   readonly queue?: string
   /** The server's id. */
   readonly server?: string
+  /** What was found to compute embeddings with, where the job's type of weights was chosen or tried. */
+  readonly runtime?: RuntimeRecord
 }
 
 /** A job on a server that has accepted it. */
@@ -63,6 +66,7 @@ export class Ledger {
    *
    * @param tasks none: for those who work on a job, which is the one of the folder
    * @param queue the job on a server that has accepted it; none: for work without a server
+   * @param runtime is recorded where the job begins
    * @throws UserError where the folder is of another job, or a job that begins would replace files that no job wrote
    */
   static async open(
@@ -71,9 +75,10 @@ export class Ledger {
     job: AnyJob,
     tasks: readonly Pick<ShardTask, "output">[] = [],
     queue?: Queue,
+    runtime?: RuntimeRecord,
   ): Promise<Ledger> {
     const record = await Ledger.check(storage, folder, job, tasks, queue)
-    if (record) await storage.put(joinUrl(folder, "config.json"), [json(record)])
+    if (record) await storage.put(joinUrl(folder, "config.json"), [json({ ...(runtime && { runtime }), ...record })])
     return new Ledger(storage, folder)
   }
 

@@ -11,11 +11,12 @@ import { lockOutput } from "../job/output.ts"
 import { ProcessPool } from "../pool/process-pool.ts"
 import type { ShardTask } from "../runner.ts"
 import { type BringOptions, bringModels, identityFromFiles } from "../stages/open-stage.ts"
+import { type SettleOptions, settleType } from "../stages/settle-type.ts"
 import { type ResourceRequest, type Shared, shareOut } from "./resources.ts"
 import { type RunOutcome, type RunState, runShards } from "./run-shards.ts"
 import type { WorkerSettings } from "./worker-program.ts"
 
-export interface LocalOptions extends ResourceRequest, BringOptions {
+export interface LocalOptions extends ResourceRequest, SettleOptions {
   /** Samples and shards that may be left out before the run stops. Default: any number. */
   readonly maxFailures?: number
   readonly startProgress?: StartProgress
@@ -32,15 +33,17 @@ const tries = 3
  * @throws UserError where another process has the folder, or it was begun with another job or other models
  */
 export async function reinforceLocally(
-  job: Job,
+  given: Job,
   output: string,
   tasks: readonly ShardTask[],
   options: LocalOptions = {},
 ): Promise<RunOutcome> {
   const { startProgress = noProgress } = options
-  using _ = await lockOutput(output, job.stage.kind === "caption" ? "caption" : "embed", options.signal)
+  using _ = await lockOutput(output, given.stage.kind === "caption" ? "caption" : "embed", options.signal)
   const storage = openStorage()
-  const ledger = await Ledger.open(storage, output, job, tasks)
+  const { resources } = shareOut(options, tasks.length)
+  const { job, runtime } = await settleType(given, storage, output, resources, options)
+  const ledger = await Ledger.open(storage, output, job, tasks, undefined, runtime ?? undefined)
   const completed = await ledger.completed(tasks)
   const progress = startProgress(job.stage.kind, tasks.length, { unit: "shards" })
   const state = new Rate(progress)

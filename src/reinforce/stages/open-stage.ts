@@ -8,7 +8,7 @@ import { ensembleIdentity } from "../../core/inference/teacher-identity.ts"
 import { type PullWeights, pull as pullFromHub } from "../../hub/pull.ts"
 import { openCaptioner } from "../../teachers/captioners.ts"
 import { type ModelSource, type ResolveOptions, resolveModels } from "../../teachers/model-source.ts"
-import { onnxDtype, prepared, type RuntimeOptions } from "../../teachers/runtime.ts"
+import { onnxDtype, prepared, type RuntimeOptions, wantsCheckpoint } from "../../teachers/runtime.ts"
 import { openTeachers, teachersIdentity } from "../../teachers/teachers.ts"
 import type { CaptionJob, EmbeddingJob, Job } from "../job/job.ts"
 import { captionDefaults, generationOf, synTextKey } from "../job/stage-jobs.ts"
@@ -31,17 +31,26 @@ export interface BringOptions {
 export async function bringModels(
   { stage }: Pick<Job, "stage">,
   resources: Resources,
-  { pull = pullFromHub, signal, onNote = () => {} }: BringOptions = {},
+  options: BringOptions = {},
 ): Promise<ModelSource[]> {
-  const found = await foundModels(stage, resources, {
-    onNote,
-    pull: (source, { select }) => pull(source, { ...(select && { select }), signal }),
-  })
+  const { onNote = () => {} } = options
   const ready: ModelSource[] = []
-  for (const source of found) {
+  for (const source of await broughtModels(stage, resources, options)) {
     ready.push(await prepared(source, { ...runtimeOptions(stage, resources), onStage: onNote }))
   }
   return ready
+}
+
+/** Downloads what is missing. */
+export function broughtModels(
+  stage: Job["stage"],
+  resources: Resources,
+  { pull = pullFromHub, signal, onNote = () => {} }: BringOptions,
+): Promise<ModelSource[]> {
+  return foundModels(stage, resources, {
+    onNote,
+    pull: (source, { select }) => pull(source, { ...(select && { select }), signal }),
+  })
 }
 
 function foundModels(
@@ -49,9 +58,10 @@ function foundModels(
   resources: Resources,
   options: Pick<ResolveOptions, "pull" | "onNote">,
 ): Promise<ModelSource[]> {
+  const runtime = runtimeOptions(stage, resources)
   return resolveModels(stage.modelName, stage.pretrained ?? undefined, {
-    dtype: onnxDtype(runtimeOptions(stage, resources)),
-    wantsCheckpoint: resources.runtime === "libtorch",
+    dtype: onnxDtype(runtime),
+    wantsCheckpoint: wantsCheckpoint(runtime),
     ...options,
   })
 }
@@ -160,6 +170,7 @@ function picturesOf({ minImageSize, truncated }: Job) {
   return { minImageSize, ...(truncated && { truncated }) }
 }
 
-function runtimeOptions({ dtype }: Job["stage"], { runtime, device, threads }: Resources): RuntimeOptions {
+/** How this machine runs the models of a stage. */
+export function runtimeOptions({ dtype }: Job["stage"], { runtime, device, threads }: Resources): RuntimeOptions {
   return { device, threads, ...(runtime && { runtime }), ...(dtype && { dtype }) }
 }
