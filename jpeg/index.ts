@@ -14,6 +14,44 @@ interface JpegDecoder {
   decode(bytes: Uint8Array, maxPixels: number): DecodedJpeg | null
   /** The same in another thread; `bytes` must not change until then. */
   decodeAsync(bytes: Uint8Array, maxPixels: number): Promise<DecodedJpeg | null>
+  /**
+   * Writes what models take of a picture, without a copy of the whole in between. False where `decode` gives null: the file
+   * is read to its end, whatever is left out of the pixels. Throws TypeError where a plan's arrays do not fit together.
+   */
+  prepare(bytes: Uint8Array, plan: PixelPlan): boolean
+  /** The same in another thread; nothing of it may change until then. */
+  prepareAsync(bytes: Uint8Array, plan: PixelPlan): Promise<boolean>
+}
+
+export interface PixelPlan {
+  /** Of the decoded picture: those of the file, divided by `denominator` and rounded up. */
+  readonly width: number
+  readonly height: number
+  /** By how much the decoder makes the picture smaller. */
+  readonly denominator: 1 | 2 | 4 | 8
+  /** The pixels [left, right) x [top, bottom) that all targets are made of. */
+  readonly left: number
+  readonly right: number
+  readonly top: number
+  readonly bottom: number
+  readonly targets: readonly PixelTarget[]
+}
+
+export interface PixelTarget {
+  readonly columns: WeightedInputs
+  readonly rows: WeightedInputs
+  /** [3, 256]: what stands for a byte, by channel. */
+  readonly values: Float32Array
+  /** [3, rows, columns] */
+  readonly out: Float32Array
+}
+
+/** Output o is made of `counts[o]` inputs from `starts[o]` on; weights in units of 2^-22 from `weights[o * stride]` on. */
+interface WeightedInputs {
+  readonly starts: Int32Array
+  readonly counts: Int32Array
+  readonly weights: Int32Array
+  readonly stride: number
 }
 
 export interface DecodedJpeg {
@@ -28,7 +66,9 @@ export const jpegDecoder: JpegDecoder | null = load()
 function load(): JpegDecoder | null {
   try {
     const built = builtAddon(jpegAddon)
-    return built && createRequire(import.meta.url)(built.file)
+    const decoder: Partial<JpegDecoder> | null = built && createRequire(import.meta.url)(built.file)
+    // One that was built from older sources lacks a function.
+    return decoder?.prepare ? (decoder as JpegDecoder) : null
   } catch {
     return null
   }

@@ -35,8 +35,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   report: ["core"],
   hub: ["core", "host", "native/own-cache.ts"],
   run: ["core"],
-  // Decoding in threads and batches for towers, in Node.
-  pictures: ["core", "host", "jpeg/index.ts"],
+  // Decoding in threads and batches for towers, in Node; threads that have a tower of their own open it.
+  pictures: ["core", "host", "jpeg/index.ts", "run/node.ts", "run/tower.ts"],
   // `mobileclip/browser`.
   browser: ["core", "run"],
   // Vectors of pictures and texts to files.

@@ -1,10 +1,14 @@
 // The functions that jpeg/index.ts describes.
 #include <cstdlib>
+#include <new>
 #include <utility>
+#include <vector>
 
 #include <napi.h>
 
 #include "decode.h"
+#include "plan.h"
+#include "resize.h"
 
 namespace {
 
@@ -24,63 +28,98 @@ Napi::Value result(Napi::Env env, bool decoded, jpeg::Picture& picture) {
   return object;
 }
 
-struct Arguments {
-  Napi::Uint8Array bytes;
-  double maxPixels;
-};
-
-Arguments parse(const Napi::CallbackInfo& info) {
-  const bool valid = info.Length() == 2 && info[0].IsTypedArray() && info[1].IsNumber() &&
-                     info[0].As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
-  if (!valid) throw Napi::TypeError::New(info.Env(), "a Uint8Array and a number were expected");
-  return {info[0].As<Napi::Uint8Array>(), info[1].As<Napi::Number>().DoubleValue()};
+bool isBytes(const Napi::Value& value) {
+  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
 }
 
-Napi::Value decode(const Napi::CallbackInfo& info) {
-  const auto [bytes, maxPixels] = parse(info);
-  jpeg::Picture picture;
-  const bool decoded = jpeg::decode(bytes.Data(), bytes.ByteLength(), maxPixels, picture);
-  return result(info.Env(), decoded, picture);
-}
+// A decode to be done here or in another thread: `run` touches nothing of JavaScript.
+struct Decode {
+  Decode(const Napi::CallbackInfo& info) {
+    if (info.Length() != 2 || !isBytes(info[0]) || !info[1].IsNumber())
+      throw Napi::TypeError::New(info.Env(), "a Uint8Array and a number were expected");
+    maxPixels = info[1].As<Napi::Number>().DoubleValue();
+  }
+  ~Decode() { std::free(picture.pixels); }
 
-class Worker : public Napi::AsyncWorker {
- public:
-  Worker(Napi::Env env, const Arguments& arguments)
-      : AsyncWorker(env),
-        deferred(Napi::Promise::Deferred::New(env)),
-        kept(Napi::Persistent(arguments.bytes)),
-        data(arguments.bytes.Data()),
-        length(arguments.bytes.ByteLength()),
-        maxPixels(arguments.maxPixels) {}
-  ~Worker() override { std::free(picture.pixels); }
+  void run(const uint8_t* bytes, size_t length) { decoded = jpeg::decode(bytes, length, maxPixels, picture); }
+  Napi::Value answer(Napi::Env env) { return result(env, decoded, picture); }
 
-  Napi::Promise promise() const { return deferred.Promise(); }
-
- protected:
-  void Execute() override { decoded = jpeg::decode(data, length, maxPixels, picture); }
-  void OnOK() override { deferred.Resolve(result(Env(), decoded, picture)); }
-  void OnError(const Napi::Error& error) override { deferred.Reject(error.Value()); }
-
- private:
-  Napi::Promise::Deferred deferred;
-  Napi::Reference<Napi::Uint8Array> kept;
-  const uint8_t* data;
-  size_t length;
   double maxPixels;
   jpeg::Picture picture;
   bool decoded = false;
 };
 
-Napi::Value decodeAsync(const Napi::CallbackInfo& info) {
-  auto* worker = new Worker(info.Env(), parse(info));
+struct Prepare {
+  Prepare(const Napi::CallbackInfo& info) {
+    if (info.Length() != 2 || !isBytes(info[0]) || !info[1].IsObject())
+      throw Napi::TypeError::New(info.Env(), "a Uint8Array and a plan were expected");
+    plan = jpeg::readPlan(info[1].As<Napi::Object>());
+    kept = Napi::Persistent(info[1].As<Napi::Object>());
+  }
+
+  void run(const uint8_t* bytes, size_t length) {
+    try {
+      jpeg::Resizer resizer(plan.window, plan.targets);
+      prepared = jpeg::decodeWindow(bytes, length, plan.window, resizer);
+      if (prepared) resizer.finish();
+    } catch (const std::bad_alloc&) {
+      prepared = false;
+    }
+  }
+  Napi::Value answer(Napi::Env env) { return Napi::Boolean::New(env, prepared); }
+
+  jpeg::Plan plan;
+  Napi::ObjectReference kept;
+  bool prepared = false;
+};
+
+template <typename Work>
+Napi::Value now(const Napi::CallbackInfo& info) {
+  Work work(info);
+  const auto bytes = info[0].As<Napi::Uint8Array>();
+  work.run(bytes.Data(), bytes.ByteLength());
+  return work.answer(info.Env());
+}
+
+template <typename Work>
+class Later : public Napi::AsyncWorker {
+ public:
+  explicit Later(const Napi::CallbackInfo& info)
+      : AsyncWorker(info.Env()), deferred(Napi::Promise::Deferred::New(info.Env())), work(info) {
+    const auto bytes = info[0].As<Napi::Uint8Array>();
+    kept = Napi::Persistent(bytes);
+    data = bytes.Data();
+    length = bytes.ByteLength();
+  }
+
+  Napi::Promise promise() const { return deferred.Promise(); }
+
+ protected:
+  void Execute() override { work.run(data, length); }
+  void OnOK() override { deferred.Resolve(work.answer(Env())); }
+  void OnError(const Napi::Error& error) override { deferred.Reject(error.Value()); }
+
+ private:
+  Napi::Promise::Deferred deferred;
+  Work work;
+  Napi::Reference<Napi::Uint8Array> kept;
+  const uint8_t* data;
+  size_t length;
+};
+
+template <typename Work>
+Napi::Value later(const Napi::CallbackInfo& info) {
+  auto* worker = new Later<Work>(info);
   const auto promise = worker->promise();
   worker->Queue();
   return promise;
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  exports["decode"] = Napi::Function::New(env, decode, "decode");
-  exports["decodeAsync"] = Napi::Function::New(env, decodeAsync, "decodeAsync");
+  exports["decode"] = Napi::Function::New(env, now<Decode>, "decode");
+  exports["decodeAsync"] = Napi::Function::New(env, later<Decode>, "decodeAsync");
+  exports["prepare"] = Napi::Function::New(env, now<Prepare>, "prepare");
+  exports["prepareAsync"] = Napi::Function::New(env, later<Prepare>, "prepareAsync");
   return exports;
 }
 

@@ -214,6 +214,7 @@ test("--verbose says what was chosen, and changes nothing else", async () => {
     ),
     'labels: 3 as "a photo of a {}."',
     "pictures: not turned by what the camera noted, as in training; every pixel is decoded",
+    expect.stringMatching(/^pictures are decoded while towers compute, in batches of 8/),
     "",
   ])
   const caption = await run("caption", ...photos("a.jpg"), "--model", at("coca"), "--seq-len", "6", "--verbose")

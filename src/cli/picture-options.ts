@@ -2,13 +2,15 @@
 import { type Command, Option } from "commander"
 import { imageFiles } from "../host/image/image-files.ts"
 import { defaultMaxPixels } from "../host/image/images.ts"
-import type { EncodeFilesOptions } from "../pictures/encode-files.ts"
-import { decodeOptions, orientations, type PictureReading, readingDefaults } from "../pictures/reading.ts"
+import type { PixelOptions } from "../pictures/prepare-pixels.ts"
+import { decodings, orientations, type PictureReading, pixelOptions, readingDefaults } from "../pictures/reading.ts"
 import { wholeNumber } from "./options.ts"
 
 export interface PictureOptions {
   readonly filesFrom?: string
   readonly orientation: PictureReading["orientation"]
+  /** Absent in commands that decode every pixel. */
+  readonly decode?: PictureReading["decode"]
   readonly maxPixels: number
 }
 
@@ -39,12 +41,21 @@ export async function picturesNamed(
   return imageFiles({ paths, ...(filesFrom !== undefined && { filesFrom }) }, (line) => writeErr?.(`${line}\n`))
 }
 
+export function decodeOption(): Option {
+  return new Option(
+    "--decode <how>",
+    "fast: large JPEG files are made smaller by their decoder, so that vectors differ a little; exact: as training does",
+  )
+    .choices(decodings)
+    .default(readingDefaults.decode)
+}
+
 /** How pictures are read, as results record it. */
-export function readingOf({ orientation }: PictureOptions): PictureReading {
-  return { ...readingDefaults, orientation }
+export function readingOf({ orientation, decode = readingDefaults.decode }: PictureOptions): PictureReading {
+  return { orientation, decode }
 }
 
 /** The same for the decoder. */
-export function decodingOf(options: PictureOptions): EncodeFilesOptions["decode"] {
-  return decodeOptions(readingOf(options), options.maxPixels)
+export function decodingOf(options: PictureOptions): PixelOptions {
+  return pixelOptions(readingOf(options), options.maxPixels)
 }

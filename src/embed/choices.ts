@@ -42,10 +42,11 @@ export function preprocessingText({ size, interpolation }: Preprocessing): strin
   return `pictures of ${size} x ${size} pixels, ${interpolation}`
 }
 
-export function readingChoice({ orientation }: PictureReading): string {
+export function readingChoice({ orientation, decode }: PictureReading): string {
   const turned =
     orientation === "apply" ? "turned as the camera noted" : "not turned by what the camera noted, as in training"
-  return `pictures: ${turned}; every pixel is decoded`
+  const decoded = decode === "fast" ? "large JPEG files are made smaller by the decoder" : "every pixel is decoded"
+  return `pictures: ${turned}; ${decoded}`
 }
 
 export function labelsChoice({ labels, templates, model }: LabelVectors, file?: string): string {

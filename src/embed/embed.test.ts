@@ -337,7 +337,7 @@ test("an image tower without a text tower embeds pictures, and says that it has 
   expectClose(await rowsIn(out), await alone(), batched)
   const texts = { kind: "texts", items: ["a"] } as const
   expect(await failure(run({ models: [at("a", "halved")], inputs: texts, out: at("no-texts") }))).toBe(
-    "halved has no text tower | use it for pictures only",
+    "tiny has no text tower | use it for images only",
   )
 })
 

@@ -8,7 +8,7 @@ import { UserError } from "../core/errors.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { defaultMaxPixels } from "../host/image/images.ts"
 import { lockFolder } from "../host/locks/lock.ts"
-import { decodeOptions, type PictureReading, readingDefaults } from "../pictures/reading.ts"
+import { type PictureReading, pixelOptions, readingDefaults } from "../pictures/reading.ts"
 import { type Embedded, embedded, type Inputs } from "./inputs.ts"
 import { type EmbedFailure, ModelFolder } from "./model-folder.ts"
 import { type EmbedEncoder, type EncoderOptions, openEncoder } from "./open-encoder.ts"
@@ -25,7 +25,7 @@ export interface EmbedOptions extends EncoderOptions, Partial<PictureReading> {
   readonly store?: EmbedSettings["store"]
   /** Pictures or texts of a part, whose files are complete or absent. Each shard is a part. */
   readonly partSize?: number
-  /** Inputs that a model takes at a time. */
+  /** Inputs that a model takes at a time (default: 8 pictures, 256 texts). */
   readonly batchSize?: number
   /** Larger pictures are refused. */
   readonly maxPixels?: number
@@ -35,6 +35,8 @@ export interface EmbedOptions extends EncoderOptions, Partial<PictureReading> {
   readonly startProgress?: StartProgress
   /** Is told of each input that is left out, once for all models. */
   readonly onFailure?: (error: UserError) => void
+  /** Is told how pictures are decoded and encoded, in lines, for each part again. */
+  readonly onChoice?: (line: string) => void
   /** Is told what was chosen, before the work. */
   readonly onModels?: (models: readonly EmbedSettings[]) => void
 }
@@ -44,7 +46,7 @@ export const embedDefaults = {
   ...{ output: "clip-retrieval", store: "float32", partSize: 10_000, maxPixels: defaultMaxPixels },
 } as const satisfies Partial<EmbedOptions>
 
-/** Texts take less than pictures, and short ones much less. */
+/** Said, and not left to the circumstances: in batches of another size the last digits are others. */
 const batchSizes = { pictures: 8, shards: 8, texts: 256 } as const satisfies Record<Inputs["kind"], number>
 
 /** What a model's folder holds. */
@@ -138,8 +140,14 @@ async function embedPart(
   }
 }
 
-function encodeOptions({ batchSize, maxPixels, orientation, decode, signal }: Complete) {
-  return { batchSize, signal, decode: decodeOptions({ orientation, decode }, maxPixels) }
+function encodeOptions({ batchSize, maxPixels, orientation, decode, threads, signal, onChoice }: Complete) {
+  return {
+    signal,
+    batchSize,
+    ...(threads && { threads }),
+    ...(onChoice && { onChoice }),
+    decode: pixelOptions({ orientation, decode }, maxPixels),
+  }
 }
 
 function rowsOf(batch: readonly Embedded[], model: number): Row[] {

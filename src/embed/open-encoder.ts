@@ -1,15 +1,18 @@
 /** A model that embeds, whatever runs it: a folder of ONNX towers, weights that are exported once, or a checkpoint on libtorch. */
-import { UserError } from "../core/errors.ts"
 import type { Teacher } from "../core/inference/teacher.ts"
 import { modelIdentity } from "../core/inference/teacher-identity.ts"
 import type { WantedDtype } from "../core/precision.ts"
-import { type ClipFolder, loadModel, readClipFolder } from "../run/node.ts"
+import type { PixelEncoder } from "../pictures/encode-files.ts"
+import { openFolder, readClipFolder } from "../run/node.ts"
 import { type ChosenRuntime, chooseRuntime, type RuntimeRecord } from "../teachers/choose-runtime.ts"
 import { onnxDtype, prepared, type RuntimeOptions, wantsCheckpoint } from "../teachers/runtime.ts"
 import { openTeachers } from "../teachers/teachers.ts"
 import { findModelFiles, type ModelSource } from "../weights/find-model.ts"
 
-export interface EmbedEncoder extends Teacher {
+/** Threads may open its image tower themselves, where they can. */
+interface PlacedTeacher extends Teacher, PixelEncoder {}
+
+export interface EmbedEncoder extends PlacedTeacher {
   /** What computes, and what chose it. */
   readonly computed: RuntimeRecord
 }
@@ -45,28 +48,22 @@ async function choice(source: ModelSource, options: EncoderOptions, settled: Set
   return { record, options: { ...options, runtime, dtype }, reason: `--dtype auto: ${dtype} on ${runtime}, as before` }
 }
 
-async function openSource(source: ModelSource, options: RuntimeOptions): Promise<Teacher> {
-  if (source.kind === "directory") {
-    const dtype = onnxDtype(options)
-    const folder = await readClipFolder(source.path, { name: source.name, ...(dtype && { dtype }) })
-    if (folder.text === null) return imageTowerAlone(source, folder, options)
-  }
-  return (await openTeachers([source], options))[0]!
+async function openSource(source: ModelSource, options: RuntimeOptions): Promise<PlacedTeacher> {
+  return source.kind === "directory" ? openDirectory(source, options) : (await openTeachers([source], options))[0]!
 }
 
-/** What teachers are not: a model of pictures without one of texts. */
-async function imageTowerAlone(
-  { name, path }: ModelSource,
-  folder: ClipFolder,
-  { device = "cpu", threads }: RuntimeOptions,
-): Promise<Teacher> {
-  const model = await loadModel(path, { provider: device, ...(threads !== undefined && { threads }) })
-  const { preprocessing, embedDim } = model
+/** Unlike a teacher it may have a single tower, and each is read when it is first used. */
+async function openDirectory({ name, path }: ModelSource, options: RuntimeOptions): Promise<PlacedTeacher> {
+  const { device = "cpu", threads } = options
+  const dtype = onnxDtype(options)
+  const folder = await readClipFolder(path, { name, ...(dtype && { dtype }) })
+  const model = await openFolder(folder, { provider: device, ...(threads !== undefined && { threads }) })
+  const { preprocessing, embedDim, place } = model
   return {
-    ...{ name, preprocessing, embedDim },
+    ...{ name, preprocessing, embedDim, place },
     identity: modelIdentity(name, await folder.weights(), preprocessing),
     encodePixels: (pixels, count) => model.encodePixels(pixels, count),
-    encodeTexts: () => Promise.reject(new UserError(`${name} has no text tower`, "use it for pictures only")),
+    encodeTexts: (texts) => model.encodeTexts(texts),
     [Symbol.asyncDispose]: () => model.dispose(),
   }
 }

@@ -35,8 +35,9 @@ export interface EmbedSettings {
   readonly reading: (PictureReading & { readonly maxPixels: number }) | null
   readonly output: (typeof embedOutputs)[number]
   readonly store: (typeof storedTypes)[number]
-  /** Inputs that a model takes at a time, and that a part is of: rows depend on neither but in their last digits. */
+  /** Inputs that a model takes at a time: rows depend on it in their last digits. */
   readonly batchSize: number
+  /** Inputs of a part. */
   readonly partSize: number
   readonly inputs: InputsSummary
 }

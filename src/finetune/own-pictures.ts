@@ -4,9 +4,9 @@
  */
 import { join } from "node:path"
 import { UserError } from "../core/errors.ts"
+import { mapOrdered } from "../core/parallel.ts"
 import { alikeLabels } from "../core/text/alike-labels.ts"
 import { defaultTemplates } from "../core/text/prompts.ts"
-import { mapOrdered } from "../data/parallel.ts"
 import { readCaptions } from "../data/training/sources/captions.ts"
 import type { SampleList, SampleLocation } from "../data/training/sources/location.ts"
 import { type ListOptions, openList } from "../data/training/sources/open-source.ts"

@@ -1,28 +1,43 @@
-/** Files of pictures to vectors of one or several models: each is decoded once. */
+/**
+ * Files of pictures to vectors of one or several models: each is decoded once. Many pictures go through threads that have
+ * towers of their own (`tower-threads.ts`); few ones, and models that compute elsewhere, through batches that are prepared
+ * while the models compute the ones before (`batch-maker.ts`).
+ */
 import { batchesOf } from "../core/arrays/batches.ts"
 import { UserError } from "../core/errors.ts"
-import { type Preprocessing, preprocess } from "../core/image/preprocess.ts"
-import { type DecodeOptions, decodeImage } from "../host/image/images.ts"
+import type { Preprocessing } from "../core/image/preprocess.ts"
+import { mapOrdered } from "../core/parallel.ts"
+import type { TowerPlace } from "../run/tower.ts"
+import { BatchMaker } from "./batch-maker.ts"
+import { type Course, chooseCourse } from "./course.ts"
+import { PicturePool } from "./picture-pool.ts"
+import type { PixelOptions } from "./prepare-pixels.ts"
+import type { PictureSource } from "./source.ts"
+import { type Encoded, TowerThreads } from "./tower-threads.ts"
 
-/** A picture's file: its path, or its bytes with a name for messages. */
-export type PictureSource = string | { readonly name: string; readonly bytes: Uint8Array }
+export type { PixelOptions } from "./prepare-pixels.ts"
+export type { PictureSource } from "./source.ts"
 
 /** What takes pixels. */
 export interface PixelEncoder {
   readonly name: string
   readonly embedDim: number
   readonly preprocessing: Preprocessing
+  /** Where threads find its image tower, to compute it without this encoder; null or absent: they cannot. */
+  readonly place?: TowerPlace | null
   /** Normalised pixels [count, 3, size, size] -> [count, embedDim] */
   encodePixels(pixels: Float32Array, count: number): Promise<Float32Array>
 }
 
 export interface EncodeFilesOptions {
-  readonly decode?: Pick<DecodeOptions, "exif" | "maxPixels" | "truncated"> | undefined
-  /** Pictures that a tower takes at a time. */
+  readonly decode?: PixelOptions
+  /** Pictures that a tower takes at a time (default: 1 in threads of its own, else 8). */
   readonly batchSize?: number
-  /** Threads that decode. */
+  /** Threads that decode, and compute if that is possible (default: one for each processor). With 0, all is computed in this thread. */
   readonly threads?: number
   readonly signal?: AbortSignal | undefined
+  /** Is told what was chosen, and why, in lines. */
+  readonly onChoice?: (line: string) => void
 }
 
 export type EncodedFile<Source extends PictureSource = PictureSource> = {
@@ -35,44 +50,109 @@ export type EncodedFile<Source extends PictureSource = PictureSource> = {
   | { readonly error: UserError }
 )
 
-/** In the order of the sources, a batch at a time. One that cannot be decoded gives the reason, and the others go on. */
+/**
+ * In the order of the sources, a batch at a time. One that cannot be decoded gives the reason, and the others go on.
+ *
+ * @throws the signal's reason between two batches; EnvironmentError where a thread ended, for example without memory
+ */
 export async function* encodeFiles<Source extends PictureSource>(
   sources: Iterable<Source> | AsyncIterable<Source>,
   encoders: readonly PixelEncoder[],
-  { decode = {}, batchSize = 8, signal }: EncodeFilesOptions = {},
+  options: EncodeFilesOptions = {},
 ): AsyncGenerator<EncodedFile<Source>[]> {
-  for await (const batch of batchesOf(sources, batchSize)) {
+  const { decode, signal, onChoice } = options
+  signal?.throwIfAborted()
+  const { first, all } = await peek(sources, fewPictures)
+  const places = encoders.map(({ place }) => place ?? null)
+  const course = chooseCourse(places, { ...options, isFew: first < fewPictures })
+  for (const line of course.reasons) onChoice?.(line)
+  if (decode?.scaled) onChoice?.("large JPEG files are made smaller by the decoder: vectors differ a little")
+  const encode = course.kind === "threads" ? encodeInThreads : encodeHere
+  for await (const batch of encode(batchesOf(all, course.batchSize), encoders, course, options)) {
+    yield batch
     signal?.throwIfAborted()
-    const images = await Promise.all(batch.map((source) => decodeSource(source, decode)))
-    const decoded = images.flatMap((image) => (image instanceof UserError ? [] : [image]))
-    const all = await Promise.all(
-      encoders.map(async (encoder) => {
-        const { preprocessing, embedDim } = encoder
-        const length = 3 * preprocessing.size ** 2
-        const pixels = new Float32Array(decoded.length * length)
-        for (const [i, image] of decoded.entries())
-          preprocess(image, preprocessing, pixels.subarray(i * length, (i + 1) * length))
-        const rows = decoded.length === 0 ? pixels : await encoder.encodePixels(pixels, decoded.length)
-        return decoded.map((_, i) => rows.slice(i * embedDim, (i + 1) * embedDim))
-      }),
-    )
-    let next = 0
-    yield batch.map((source, i) => {
-      const image = images[i]!
-      if (image instanceof UserError) return { source, error: image }
-      const place = next++
-      return { source, vectors: all.map((rows) => rows[place]!) }
-    })
   }
 }
 
-async function decodeSource(source: PictureSource, options: DecodeOptions) {
-  try {
-    return typeof source === "string"
-      ? await decodeImage(source, options)
-      : await decodeImage(source.bytes, { ...options, name: source.name })
-  } catch (error) {
-    if (error instanceof UserError) return error
-    throw error
+/** Threads open their towers in the time that about this many pictures take. */
+const fewPictures = 16
+
+/** The same sources, after up to `most` of them have been counted. */
+async function peek<T>(sources: Iterable<T> | AsyncIterable<T>, most: number) {
+  const iterator = (Symbol.asyncIterator in sources ? sources : asyncOf(sources))[Symbol.asyncIterator]()
+  const seen: T[] = []
+  while (seen.length < most) {
+    const { done, value } = await iterator.next()
+    if (done) break
+    seen.push(value)
   }
+  async function* all(): AsyncGenerator<T> {
+    try {
+      yield* seen
+      for (;;) {
+        const { done, value } = await iterator.next()
+        if (done) return
+        yield value
+      }
+    } finally {
+      await iterator.return?.()
+    }
+  }
+  return { first: seen.length, all: all() }
+}
+
+async function* asyncOf<T>(items: Iterable<T>): AsyncGenerator<T> {
+  yield* items
+}
+
+type Batches<Source> = AsyncIterable<Source[]>
+
+async function* encodeInThreads<Source extends PictureSource>(
+  batches: Batches<Source>,
+  encoders: readonly PixelEncoder[],
+  { threads, batchSize }: Course,
+  { decode = {} }: EncodeFilesOptions,
+): AsyncGenerator<EncodedFile<Source>[]> {
+  const towers = encoders.map(({ place, preprocessing, embedDim }) => ({ place: place!, preprocessing, embedDim }))
+  await using pool = new TowerThreads({ towers, batchSize, options: decode }, threads)
+  // Each thread computes one batch and has the next; two more are read, or wait for a slow one before them.
+  const work = async (batch: Source[]) => answersOf(batch, await pool.encode(batch))
+  yield* mapOrdered(batches, 4 * threads, work)
+}
+
+async function* encodeHere<Source extends PictureSource>(
+  batches: Batches<Source>,
+  encoders: readonly PixelEncoder[],
+  { threads, batchSize }: Course,
+  { decode = {} }: EncodeFilesOptions,
+): AsyncGenerator<EncodedFile<Source>[]> {
+  await using pool = new PicturePool(threads)
+  const preprocessings = encoders.map(({ preprocessing }) => preprocessing)
+  const maker = new BatchMaker(preprocessings, { ...decode, pool, batchSize })
+  const prepare = async (batch: Source[]) => ({ batch, made: await maker.make(batch) })
+  for await (const { batch, made } of mapOrdered(batches, 2, prepare)) {
+    const { count, rows, outcomes } = made
+    const isBad = outcomes.map((outcome) => outcome instanceof UserError)
+    const vectors: Float32Array[] = []
+    // One model at a time: they share the processor.
+    for (const encoder of isBad.every(Boolean) ? [] : encoders)
+      vectors.push(await encoder.encodePixels(rows.of(encoder.preprocessing, count), count))
+    maker.recycle(made)
+    const encoded = outcomes.map((outcome, row) =>
+      outcome instanceof UserError
+        ? outcome
+        : vectors.map((found, i) => found.slice(row * encoders[i]!.embedDim, (row + 1) * encoders[i]!.embedDim)),
+    )
+    yield answersOf(batch, encoded)
+  }
+}
+
+function answersOf<Source extends PictureSource>(
+  batch: readonly Source[],
+  encoded: readonly Encoded[],
+): EncodedFile<Source>[] {
+  return batch.map((source, i) => {
+    const outcome = encoded[i]!
+    return outcome instanceof UserError ? { source, error: outcome } : { source, vectors: outcome }
+  })
 }

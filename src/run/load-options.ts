@@ -6,6 +6,11 @@ export const providers = ["cpu", "cuda", "coreml", "dml", "webgpu"] as const
 export interface LoadOptions {
   /** Processor threads of each tower; default: as many as this process may use. ONNX Runtime itself looks at neither cgroups nor OMP_NUM_THREADS. */
   readonly threads?: number
+  /**
+   * Whether threads of a tower wait for work by spinning (default: yes). Without it, other work beside a tower gets the
+   * processors while its threads wait for each other.
+   */
+  readonly spinning?: boolean
   /** Where to compute; default: the processor. What else there is depends on the build of ONNX Runtime. */
   readonly provider?: (typeof providers)[number]
   /** Which towers are used: the files of the other one need not be there. Default: both. */

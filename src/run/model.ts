@@ -13,7 +13,7 @@ import { TextRows, type TokenRows } from "../core/text/token-rows.ts"
 import { endOfText } from "../core/text/tokenizer.ts"
 import { agreed, type ClipDescription, describeOurs } from "./description.ts"
 import { type Graph, sizeOf } from "./graph.ts"
-import { GraphTower } from "./tower.ts"
+import { GraphTower, type TowerPlace } from "./tower.ts"
 
 export interface Graphs {
   readonly image: Graph
@@ -24,6 +24,7 @@ export interface Graphs {
 interface ModelOptions {
   /** Texts encoded at once. */
   readonly textBatch: number
+  readonly place?: TowerPlace | null
 }
 
 /** Pictures encoded at once. On a processor 8 take 8 times as long as 1 (measured, MCi0), and memory grows with them. */
@@ -47,6 +48,8 @@ export class Model implements Encoder, AsyncDisposable {
   readonly manifest: Manifest | null
   /** Tokens of a text; null without a text tower. */
   readonly contextLength: number | null
+  /** Where a thread finds the image tower, to open one of its own; null where it computes elsewhere than on the processor. */
+  readonly place: TowerPlace | null
 
   constructor(
     private readonly parts: ModelParts,
@@ -59,6 +62,7 @@ export class Model implements Encoder, AsyncDisposable {
     this.logitScale = logitScale
     this.manifest = parts.manifest
     this.contextLength = parts.text?.rows.contextLength ?? null
+    this.place = options.place ?? null
   }
 
   async encodeImages(images: readonly Image8[], { signal }: Abortable = {}): Promise<Float32Array> {

@@ -17,6 +17,7 @@ import type { Graph } from "./graph.ts"
 import type { LoadOptions } from "./load-options.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "./model.ts"
 import { OnnxGraph, sessionOptions } from "./session.ts"
+import { GraphTower, type TowerPlace } from "./tower.ts"
 
 /**
  * The CLIP in `directory`, of our own layout, transformers.js' or Immich's. In ours, a tower is read when it is first used;
@@ -24,9 +25,13 @@ import { OnnxGraph, sessionOptions } from "./session.ts"
  * that the manifest lists.
  */
 export async function loadModel(directory: string, options: LoadOptions = {}): Promise<Model> {
-  const folder = await readClipFolder(directory, options.towers && { towers: options.towers })
+  return openFolder(await readClipFolder(directory, options.towers && { towers: options.towers }), options)
+}
+
+/** The model of a folder that was read. Throws UserError as `loadModel` does. */
+export async function openFolder(folder: ClipFolder, options: LoadOptions): Promise<Model> {
   return folder.manifest
-    ? modelOf(folder.manifest, graphsOf(folder, options), batches(options))
+    ? modelOf(folder.manifest, graphsOf(folder, options), optionsOf(folder, options))
     : runOnce(folder, options)
 }
 
@@ -38,15 +43,24 @@ export async function runOnce(
 ): Promise<Model> {
   const { description, manifest } = folder
   try {
-    return await checkedModel(description, graphs, { ...batches(options), manifest, towers })
+    return await checkedModel(description, graphs, { ...optionsOf(folder, options), manifest, towers })
   } catch (error) {
     await Promise.all([graphs.image.release(), graphs.text?.release()])
     throw error
   }
 }
 
-export function batches({ provider }: LoadOptions) {
-  return { textBatch: textBatch[provider === "cuda" ? "cuda" : "cpu"] }
+export function optionsOf({ directory, image: file, description }: ClipFolder, { provider = "cpu" }: LoadOptions) {
+  const place = { directory, file, names: description.image, imageSize: description.preprocessing.size }
+  return {
+    textBatch: textBatch[provider === "cuda" ? "cuda" : "cpu"],
+    place: provider === "cpu" ? place : null,
+  }
+}
+
+/** The image tower of a model that is open elsewhere, alone. */
+export function openTower({ directory, file, names, imageSize }: TowerPlace, options: LoadOptions = {}): GraphTower {
+  return new GraphTower(new OnnxGraph(directory, file, sessionOptions(options)), names, imageSize)
 }
 
 export function graphsOf({ directory, image, text }: ClipFolder, options: LoadOptions): Graphs {

@@ -3,7 +3,15 @@ import type { Captioner } from "./captioner.ts"
 import type { Graph } from "./graph.ts"
 import type { LoadOptions } from "./load-options.ts"
 import { type Model, modelOf } from "./model.ts"
-import { batches, type ClipFolder, captionerOf, type FolderOptions, graphsOf, readClipFolder, runOnce } from "./node.ts"
+import {
+  type ClipFolder,
+  captionerOf,
+  type FolderOptions,
+  graphsOf,
+  optionsOf,
+  readClipFolder,
+  runOnce,
+} from "./node.ts"
 
 export interface OpenClip {
   readonly folder: ClipFolder
@@ -27,7 +35,7 @@ export async function openClip(directory: string, options: OpenOptions = {}): Pr
   const { manifest } = folder
   if (!manifest) return { folder, captioner: null, model: await runOnce(folder, options, graphs) }
   const captioner = towers === "text" ? null : captionerOf(directory, manifest, graphs.image, options)
-  return { folder, captioner, model: modelOf(manifest, graphs, batches(options)) }
+  return { folder, captioner, model: modelOf(manifest, graphs, optionsOf(folder, options)) }
 }
 
 /** All, or none is left open. */

@@ -12,8 +12,13 @@ import type { LoadOptions } from "./load-options.ts"
 
 export type SessionOptions = ort.InferenceSession.SessionOptions
 
-export function sessionOptions({ threads = availableParallelism(), provider = "cpu" }: LoadOptions): SessionOptions {
-  return { intraOpNumThreads: threads, executionProviders: [provider] }
+export function sessionOptions({
+  threads = availableParallelism(),
+  provider = "cpu",
+  spinning = true,
+}: LoadOptions): SessionOptions {
+  const waiting = spinning ? {} : { extra: { session: { intra_op: { allow_spinning: "0" } } } }
+  return { intraOpNumThreads: threads, executionProviders: [provider], ...waiting }
 }
 
 /** For manifests: what computed a figure. */

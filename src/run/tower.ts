@@ -15,6 +15,16 @@ export interface TowerNames {
   readonly output: string
 }
 
+/** What opens an image tower again, in another thread: plain data. */
+export interface TowerPlace {
+  readonly directory: string
+  /** Relative to the directory. */
+  readonly file: string
+  readonly names: TowerNames
+  /** Height and width of its pictures, in pixels. */
+  readonly imageSize: number
+}
+
 type Feeds = Readonly<Record<string, Feed>>
 
 /** Where the graph holds both towers, the other one gets a blank row. */

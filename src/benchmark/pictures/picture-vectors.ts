@@ -2,12 +2,12 @@
 import { UserError } from "../../core/errors.ts"
 import { isObject, isSize, isSizes } from "../../core/json.ts"
 import { isSampled } from "../../evaluate/suite/quick.ts"
+import type { PicturePool } from "../../pictures/picture-pool.ts"
 import type { CacheKey, CacheWriter, VectorCache } from "../cache/vector-cache.ts"
 import type { VectorFile } from "../cache/vector-file.ts"
 import type { BenchmarkDataset, BenchmarkSample } from "../layout/benchmark-dataset.ts"
 import { cacheIdentity, type EvaluatedModel } from "../run/evaluated-model.ts"
 import { encodePictures, type PictureRecord } from "./encode-pictures.ts"
-import type { PicturePool } from "./picture-pool.ts"
 
 /** Which samples are taken: all, `count` spread evenly over `size`, or the first ones where the size is not known. */
 export interface Sampling {

@@ -4,10 +4,10 @@ import { FakeModel, fakeDataset } from "../../../test/fake-benchmark.ts"
 import type { Preprocessing } from "../../core/image/preprocess.ts"
 import { preprocess } from "../../core/image/preprocess.ts"
 import { decodeImage } from "../../host/image/images.ts"
+import { PicturePool } from "../../pictures/picture-pool.ts"
 import type { BenchmarkSample } from "../layout/benchmark-dataset.ts"
 import type { EvaluatedModel, PixelModel } from "../run/evaluated-model.ts"
 import { encodePictures, type PictureRecord } from "./encode-pictures.ts"
-import { PicturePool } from "./picture-pool.ts"
 
 const small: Preprocessing = { size: 4, interpolation: "bilinear", mean: [0, 0, 0], std: [1, 1, 1] }
 const large: Preprocessing = { size: 6, interpolation: "bicubic", mean: [0.5, 0.4, 0.3], std: [0.2, 0.2, 0.2] }

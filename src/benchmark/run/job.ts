@@ -1,9 +1,9 @@
 /** What an evaluation has at hand while it goes through its tasks. */
 import { noProgress, type Progress, type StartProgress } from "../../core/progress.ts"
 import type { SuiteTask } from "../../evaluate/suite/suite-task.ts"
+import type { PicturePool } from "../../pictures/picture-pool.ts"
 import type { VectorCache } from "../cache/vector-cache.ts"
 import type { BenchmarkDataset } from "../layout/benchmark-dataset.ts"
-import type { PicturePool } from "../pictures/picture-pool.ts"
 import { type Pass, passOver, type Sampling, type Taker } from "../pictures/picture-vectors.ts"
 import type { AnswerTable } from "./answer-table.ts"
 import type { EvaluatedModel } from "./evaluated-model.ts"

@@ -12,6 +12,7 @@ import type { CommandContext } from "../context.ts"
 import { progressOption, repeated, verboseOption, wholeNumber } from "../options.ts"
 import {
   addPictureOptions,
+  decodeOption,
   decodingOf,
   type PictureOptions,
   picturesHelp,
@@ -69,6 +70,7 @@ export function register(program: Command, context: CommandContext): void {
       .conflicts(["labels", "labelsFile", "template", "templates"]),
   )
   addPictureOptions(command)
+    .addOption(decodeOption())
     .option("--top <k>", "labels to show for each picture", wholeNumber(1), 5)
     .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
     .option("--json", "print [{ image, model, orientation, decode, labels: [{ label, score, cosine }] }]")
@@ -100,11 +102,12 @@ async function classify(
     mode: options.progress,
     isPrinting: out === undefined,
   })
-  const classified = classifyFiles(files, opened.classifiers, {
+  const encoding = {
     decode: decodingOf(options),
     ...(threads && { threads }),
-    signal,
-  })
+    ...(options.verbose && { onChoice: say }),
+  }
+  const classified = classifyFiles(files, opened.classifiers, { ...encoding, signal })
   const chunks = resultChunks(results(tally.readable(classified), options), formatOf(options), {
     ...{ images: files, models },
     labels: opened.classifiers.flatMap(({ labels }) => labels.labels),

@@ -11,7 +11,14 @@ import { readLines } from "../../host/files/path-list.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { failureLine, PartialSuccess } from "../errors.ts"
 import { progressOption, repeated, verboseOption, wholeNumber } from "../options.ts"
-import { addPictureOptions, type PictureOptions, picturesHelp, picturesNamed, readingOf } from "../picture-options.ts"
+import {
+  addPictureOptions,
+  decodeOption,
+  type PictureOptions,
+  picturesHelp,
+  picturesNamed,
+  readingOf,
+} from "../picture-options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 
 type Shared = Pick<
@@ -55,6 +62,7 @@ export function register(program: Command, context: CommandContext): void {
     .requiredOption("--out <dir>", "the folder to write, or to go on with")
     .option("--texts <file>", "in place of pictures: texts, one on each line; - is stdin")
   addPictureOptions(command)
+    .addOption(decodeOption())
     .addOption(new Option("--format <name>", "of the files").choices(embedOutputs).default(embedDefaults.output))
     .addOption(
       new Option("--store <type>", "of values in .npy files").choices(storedTypes).default(embedDefaults.store),
@@ -94,7 +102,7 @@ async function run(
     ...options,
     ...{ models, inputs, output: format, onStage: say },
     ...{ startProgress: progressReporter(progress), onFailure: (error: Error) => failures.add(error) },
-    ...(verbose && { onModels: (settings: readonly EmbedSettings[]) => choices(settings, given).forEach(say) }),
+    ...(verbose && verboseTo(say, given)),
     signal: context.abortOnInterrupt("stopping after the current pictures", sameCommand(context.argv)),
   })
   writeOut?.(
@@ -128,11 +136,20 @@ function summaryOf({ model, folder, rows, embedDim }: EmbeddedModel, { kind }: I
   return `${folder}: ${rows} ${what} by ${model}, ${embedDim} values each, of unit length\n`
 }
 
+function verboseTo(say: (line: string) => void, options: Options): Pick<EmbedOptions, "onChoice" | "onModels"> {
+  const said = new Set<string>()
+  const once = (line: string) => {
+    if (!said.has(line)) say(line)
+    said.add(line)
+  }
+  return { onChoice: once, onModels: (models) => choices(models, options).forEach(say) }
+}
+
 function choices(models: readonly EmbedSettings[], options: Options): string[] {
-  const lines = models.map(({ model, computed: { runtime, device, dtype }, preprocessing, batchSize, embedDim }) =>
+  const lines = models.map(({ model, computed: { runtime, device, dtype }, preprocessing, embedDim }) =>
     [
       `model ${model}: ${runtime} on ${device}, ${threadsChoice(options.threads)}; ${dtype}`,
-      `${preprocessingText(preprocessing)}; ${embedDim} values a vector; ${batchSize} at a time`,
+      `${preprocessingText(preprocessing)}; ${embedDim} values a vector`,
     ].join("; "),
   )
   return options.texts === undefined ? [...lines, readingChoice(readingOf(options))] : lines

@@ -3,7 +3,7 @@
  * that stopped continues at its step, and two ranks together get what one would.
  */
 import { UserError } from "../../core/errors.ts"
-import { mapOrdered } from "../parallel.ts"
+import { mapOrdered } from "../../core/parallel.ts"
 import { type BadRow, BadSamples } from "./bad-samples.ts"
 import type { Batch } from "./batch.ts"
 import { checkTrainingDataConfig, defaultCropScale, defaultMemoryBytes, type TrainingDataConfig } from "./config.ts"

@@ -16,6 +16,7 @@ import { asPlanes, fromPlanes } from "./avif-chroma.ts"
 import { withoutTurns } from "./avif-turns.ts"
 import { completed } from "./cut-off.ts"
 import { firstFrame, onScreen } from "./gif-frame.ts"
+import { orientationOf, turned } from "./orientation.ts"
 import { pictureFormat, pictureFormats, type Truncated } from "./picture-format.ts"
 import { firstPage, hasPages } from "./tiff-pages.ts"
 
@@ -60,7 +61,7 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
   if (bytes.length === 0) throw new UserError(`${name} is empty`, "a picture file was expected")
   if (isForAddon(bytes, options)) {
     const decoded = await jpegDecoder!.decodeAsync(bytes, options.maxPixels ?? defaultMaxPixels)
-    if (decoded) return toImage(name, decoded, options)
+    if (decoded) return toImage(name, bytes, decoded, options)
   }
   requireFormat(bytes, name)
   switch (pictureFormat(bytes)) {
@@ -117,20 +118,27 @@ const decodedFormats = ["jpg", "png", "webp", "avif", "tif", "gif"]
 export async function decodeHere(bytes: Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
   if (isForAddon(bytes, options)) {
     const decoded = jpegDecoder!.decode(bytes, options.maxPixels ?? defaultMaxPixels)
-    if (decoded) return toImage(options.name ?? "picture", decoded, options)
+    if (decoded) return toImage(options.name ?? "picture", bytes, decoded, options)
   }
   return decodeImage(bytes, { ...options, decoder: "sharp" })
 }
 
-/** The addon ignores the orientation, as the reference does. */
-function isForAddon(bytes: Uint8Array, { exif, decoder }: DecodeOptions): boolean {
-  return jpegDecoder !== null && decoder !== "sharp" && exif !== "apply" && isJpeg(bytes)
+/** The addon ignores the orientation, as the reference does; where it is unclear, sharp decides. */
+export function isForAddon(bytes: Uint8Array, { exif, decoder }: DecodeOptions): boolean {
+  if (jpegDecoder === null || decoder === "sharp" || !isJpeg(bytes)) return false
+  return exif !== "apply" || orientationOf(bytes) !== null
 }
 
-function toImage(name: string, { width, height, data }: DecodedJpeg, options: DecodeOptions): Image8 {
+function toImage(
+  name: string,
+  bytes: Uint8Array,
+  { width, height, data }: DecodedJpeg,
+  options: DecodeOptions,
+): Image8 {
   checkSize(name, width, height, options.maxPixels ?? defaultMaxPixels)
   assert(data !== null, "a picture within the limit has pixels")
-  return image8(width, height, data)
+  const image = image8(width, height, data)
+  return options.exif === "apply" ? turned(image, orientationOf(bytes) ?? 1) : image
 }
 
 async function decodeWithSharp(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Image8> {

@@ -1,6 +1,6 @@
 /** A stage of reinforcement: what it adds to samples, one after the other. */
 import { isInputError } from "../../core/errors.ts"
-import { mapOrdered } from "../../data/parallel.ts"
+import { mapOrdered } from "../../core/parallel.ts"
 import type { Problem, ReinforcedSample } from "../../data/reinforced/sample.ts"
 
 export type Report = (problem: Problem) => void

@@ -1,7 +1,7 @@
 /** The shards that a tool looks at: those of a job's output folder with their records, or any that a list names. */
 import { UserError } from "../../core/errors.ts"
+import { mapOrdered } from "../../core/parallel.ts"
 import { expandShards } from "../../data/expand.ts"
-import { mapOrdered } from "../../data/parallel.ts"
 import { readSamples } from "../../data/reinforced/read.ts"
 import type { ReinforcedSample } from "../../data/reinforced/sample.ts"
 import { shardLikeLists } from "../../data/reinforced/tar/side-files.ts"

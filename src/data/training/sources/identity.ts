@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto"
 import { EnvironmentError, UserError } from "../../../core/errors.ts"
-import { mapOrdered } from "../../parallel.ts"
+import { mapOrdered } from "../../../core/parallel.ts"
 import { openStorage } from "../../stores/open.ts"
 import type { Storage } from "../../stores/storage.ts"
 import type { SampleList, SampleLocation } from "./location.ts"

@@ -1,7 +1,7 @@
 /** Shards, wherever they are, opened as they are needed: remote ones are copied, and the copies that were not used for longest are removed. */
 import { rm } from "node:fs/promises"
 import { UserError } from "../../../core/errors.ts"
-import { mapOrdered } from "../../parallel.ts"
+import { mapOrdered } from "../../../core/parallel.ts"
 import type { LocalFile, Storage } from "../../stores/storage.ts"
 import type { SampleList, SampleLocation } from "./location.ts"
 import { type IndexOptions, indexShard, type ShardIndex } from "./shard-index.ts"

@@ -1,0 +1,52 @@
+/** Which pixels of a JPEG file models take, and how they become theirs: what the decoder needs to make no others (`jpeg/`). */
+import type { PixelPlan, PixelTarget } from "../../jpeg/index.ts"
+import { centerBox } from "../core/image/pixels.ts"
+import { normalizedBytes, type Preprocessing } from "../core/image/preprocess.ts"
+import { type Size, shortestSide } from "../core/image/resize.ts"
+import { type Taps, tapsOf } from "../core/image/taps.ts"
+
+/** What one model takes, and where it goes: [3, size, size]. */
+export interface Wanted {
+  readonly preprocessing: Preprocessing
+  readonly out: Float32Array
+}
+
+export function planOf(file: Size, wanted: readonly Wanted[], denominator: PixelPlan["denominator"] = 1): PixelPlan {
+  const width = Math.ceil(file.width / denominator)
+  const height = Math.ceil(file.height / denominator)
+  const targets = wanted.map((each) => targetOf({ width, height }, each))
+  const [columns, rows] = [targets.map((each) => each.columns), targets.map((each) => each.rows)]
+  return {
+    ...{ width, height, denominator, targets },
+    ...{ left: firstOf(columns), right: lastOf(columns), top: firstOf(rows), bottom: lastOf(rows) },
+  }
+}
+
+/**
+ * By how much the decoder can make a picture smaller and leave twice the pixels that models take: what is left is then
+ * made smaller as any picture is.
+ */
+export function denominatorFor({ width, height }: Size, wanted: readonly Wanted[]): PixelPlan["denominator"] {
+  const largest = Math.max(...wanted.map(({ preprocessing }) => preprocessing.size))
+  const fits = (denominator: number) => Math.min(width, height) / denominator >= 2 * largest
+  return ([8, 4, 2] as const).find(fits) ?? 1
+}
+
+type TapsOfTarget = PixelTarget["columns"] & Pick<Taps, "end">
+
+function targetOf(from: Size, { preprocessing, out }: Wanted) {
+  const { size, interpolation } = preprocessing
+  const to = shortestSide(from, size)
+  const { left, top } = centerBox(to.width, to.height, size)
+  const columns: TapsOfTarget = tapsOf(from.width, to.width, left, size, interpolation)
+  const rows: TapsOfTarget = tapsOf(from.height, to.height, top, size, interpolation)
+  return { columns, rows, values: normalizedBytes(preprocessing), out }
+}
+
+function firstOf(taps: readonly TapsOfTarget[]): number {
+  return Math.min(...taps.map(({ starts }) => starts[0]!))
+}
+
+function lastOf(taps: readonly TapsOfTarget[]): number {
+  return Math.max(...taps.map(({ end }) => end))
+}

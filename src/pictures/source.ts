@@ -1,0 +1,15 @@
+/** What a picture is read from. */
+import { readBytes } from "../host/files/files.ts"
+
+/** A picture's file: its path, or its bytes with a name for messages. */
+export type PictureSource = string | { readonly name: string; readonly bytes: Uint8Array }
+
+export interface NamedBytes {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+/** Throws UserError where the file cannot be read. */
+export async function readSource(source: PictureSource): Promise<NamedBytes> {
+  return typeof source === "string" ? { name: source, bytes: await readBytes(source) } : source
+}

@@ -1,0 +1,46 @@
+/** A thread of `tower-threads.ts`. */
+import { type ErrorMessage, toMessage } from "../core/error-message.ts"
+import { assert, UserError } from "../core/errors.ts"
+import { serveThread } from "../host/thread-pool.ts"
+import { openTower } from "../run/node.ts"
+import { PixelRows } from "./pixel-rows.ts"
+import { preparePixels } from "./prepare-pixels.ts"
+import type { NamedBytes } from "./source.ts"
+import type { EncodedMessage, TowerThreadSettings } from "./tower-threads.ts"
+
+serveThread(({ towers, batchSize, options }: TowerThreadSettings) => {
+  const opened = towers.map((tower) => ({ ...tower, graph: openTower(tower.place, { threads: 1 }) }))
+  const rows = new PixelRows(
+    towers.map(({ preprocessing }) => preprocessing),
+    batchSize,
+  )
+
+  /** Null where the pixels are there. */
+  async function prepare({ name, bytes }: NamedBytes, row: number): Promise<ErrorMessage | null> {
+    try {
+      await preparePixels(bytes, rows.wanted(row), { ...options, name }, "here")
+      return null
+    } catch (error) {
+      if (error instanceof UserError) return toMessage(error)
+      throw error
+    }
+  }
+
+  async function vectors({ graph, preprocessing, embedDim }: (typeof opened)[number], count: number) {
+    const found = count === 0 ? new Float32Array(0) : await graph.images(rows.of(preprocessing, count), count)
+    assert(found.length === count * embedDim, `${found.length} values for ${count} vectors of ${embedDim}`)
+    return (row: number) => found.slice(row * embedDim, (row + 1) * embedDim)
+  }
+
+  return {
+    async answer(pictures: readonly NamedBytes[]): Promise<EncodedMessage[]> {
+      const places: (number | ErrorMessage)[] = []
+      let count = 0
+      for (const picture of pictures) places.push((await prepare(picture, count)) ?? count++)
+      const found: Awaited<ReturnType<typeof vectors>>[] = []
+      for (const tower of opened) found.push(await vectors(tower, count))
+      return places.map((place) => (typeof place === "number" ? found.map((at) => at(place)) : place))
+    },
+    [Symbol.dispose]: () => void Promise.all(opened.map(({ graph }) => graph.graph.release())),
+  }
+})
