@@ -1,10 +1,10 @@
 /** Vectors of a folder's pictures to files, and labels to a file: `node dist/examples/embed.js MODEL PICTURES OUT`. */
 import { writeFileSync } from "node:fs"
 import { loadModel } from "mobileclip"
-import { bakeLabels, classifyFiles, embed, fileInputs, imageFiles, serializeLabels } from "mobileclip/embed"
+import { bakeLabels, classifyFiles, embed, fileInputs, namedPictures, serializeLabels } from "mobileclip/embed"
 
 const [directory = "model", pictures = "pictures", out = "vectors"] = process.argv.slice(2)
-const files = await imageFiles({ paths: [pictures] })
+const files = await namedPictures({ paths: [pictures] })
 // Killed at any time and called again, it goes on.
 const [vectors] = await embed({ models: [directory], inputs: fileInputs("pictures", files), out })
 console.log(`${vectors!.folder}: ${vectors!.rows} vectors of ${vectors!.embedDim} values`)

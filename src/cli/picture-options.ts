@@ -1,6 +1,6 @@
 /** What commands that read pictures have in common: which pictures, and how they are read. */
 import { type Command, Option } from "commander"
-import { imageFiles } from "../host/image/image-files.ts"
+import { namedPictures } from "../host/image/image-files.ts"
 import { defaultMaxPixels } from "../host/image/images.ts"
 import type { PixelOptions } from "../pictures/prepare-pixels.ts"
 import { decodings, orientations, type PictureReading, pixelOptions, readingDefaults } from "../pictures/reading.ts"
@@ -38,7 +38,7 @@ export async function picturesNamed(
 ): Promise<string[]> {
   if (paths.length === 0 && filesFrom === undefined) command.error("error: name pictures, or a list with --files-from")
   const { writeErr } = command.configureOutput()
-  return imageFiles({ paths, ...(filesFrom !== undefined && { filesFrom }) }, (line) => writeErr?.(`${line}\n`))
+  return namedPictures({ paths, ...(filesFrom !== undefined && { filesFrom }) }, (line) => writeErr?.(`${line}\n`))
 }
 
 export function decodeOption(): Option {

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** `mobileclip/embed`: vectors of pictures and texts to files, and labels of files. */
 export { UserError } from "../core/errors.ts"
-export { imageFiles, type NamedPictures } from "../host/image/image-files.ts"
+export { type NamedPictures, namedPictures } from "../host/image/image-files.ts"
 export { bakeLabels } from "../run/bake-labels.ts"
 export { parseLabels, serializeLabels } from "../run/label-file.ts"
 export type { LabelVectors } from "../run/label-vectors.ts"

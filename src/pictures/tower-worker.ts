@@ -1,8 +1,9 @@
 /** A thread of `tower-threads.ts`. */
 import { type ErrorMessage, toMessage } from "../core/error-message.ts"
-import { assert, UserError } from "../core/errors.ts"
+import { UserError } from "../core/errors.ts"
 import { serveThread } from "../host/thread-pool.ts"
 import { openTower } from "../run/node.ts"
+import { requireWidth } from "../run/tower.ts"
 import { PixelRows } from "./pixel-rows.ts"
 import { preparePixels } from "./prepare-pixels.ts"
 import type { NamedBytes } from "./source.ts"
@@ -26,20 +27,28 @@ serveThread(({ towers, batchSize, options }: TowerThreadSettings) => {
     }
   }
 
-  async function vectors({ graph, preprocessing, embedDim }: (typeof opened)[number], count: number) {
-    const found = count === 0 ? new Float32Array(0) : await graph.images(rows.of(preprocessing, count), count)
-    assert(found.length === count * embedDim, `${found.length} values for ${count} vectors of ${embedDim}`)
+  async function vectors({ graph, place, preprocessing, embedDim }: (typeof opened)[number], count: number) {
+    const given = count === 0 ? new Float32Array(0) : await graph.images(rows.of(preprocessing, count), count)
+    const found = requireWidth(given, count, embedDim, place.file)
     return (row: number) => found.slice(row * embedDim, (row + 1) * embedDim)
   }
 
+  async function encode(pictures: readonly NamedBytes[]): Promise<EncodedMessage[]> {
+    const places: (number | ErrorMessage)[] = []
+    let count = 0
+    for (const picture of pictures) places.push((await prepare(picture, count)) ?? count++)
+    const found: Awaited<ReturnType<typeof vectors>>[] = []
+    for (const tower of opened) found.push(await vectors(tower, count))
+    return places.map((place) => (typeof place === "number" ? found.map((at) => at(place)) : place))
+  }
+
+  // One after the other: they share the rows.
+  let last: Promise<unknown> = Promise.resolve()
   return {
-    async answer(pictures: readonly NamedBytes[]): Promise<EncodedMessage[]> {
-      const places: (number | ErrorMessage)[] = []
-      let count = 0
-      for (const picture of pictures) places.push((await prepare(picture, count)) ?? count++)
-      const found: Awaited<ReturnType<typeof vectors>>[] = []
-      for (const tower of opened) found.push(await vectors(tower, count))
-      return places.map((place) => (typeof place === "number" ? found.map((at) => at(place)) : place))
+    answer(pictures: readonly NamedBytes[]): Promise<EncodedMessage[]> {
+      const answer = last.then(() => encode(pictures))
+      last = answer.catch(() => {})
+      return answer
     },
     [Symbol.dispose]: () => void Promise.all(opened.map(({ graph }) => graph.graph.release())),
   }

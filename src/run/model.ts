@@ -13,7 +13,7 @@ import { TextRows, type TokenRows } from "../core/text/token-rows.ts"
 import { endOfText } from "../core/text/tokenizer.ts"
 import { agreed, type ClipDescription, describeOurs } from "./description.ts"
 import { type Graph, sizeOf } from "./graph.ts"
-import { GraphTower, type TowerPlace } from "./tower.ts"
+import { GraphTower, requireWidth, type TowerPlace } from "./tower.ts"
 
 export interface Graphs {
   readonly image: Graph
@@ -24,7 +24,7 @@ export interface Graphs {
 interface ModelOptions {
   /** Texts encoded at once. */
   readonly textBatch: number
-  readonly place?: TowerPlace | null
+  readonly place?: TowerPlace | null | undefined
 }
 
 /** Pictures encoded at once. On a processor 8 take 8 times as long as 1 (measured, MCi0), and memory grows with them. */
@@ -48,7 +48,7 @@ export class Model implements Encoder, AsyncDisposable {
   readonly manifest: Manifest | null
   /** Tokens of a text; null without a text tower. */
   readonly contextLength: number | null
-  /** Where a thread finds the image tower, to open one of its own; null where it computes elsewhere than on the processor. */
+  /** Where a thread finds the image tower, to open one of its own; null where it would gain nothing. */
   readonly place: TowerPlace | null
 
   constructor(
@@ -100,11 +100,7 @@ export class Model implements Encoder, AsyncDisposable {
   }
 
   private rows(found: Float32Array, count: number, { graph }: GraphTower): Float32Array {
-    if (found.length === count * this.embedDim) return found
-    throw new UserError(
-      `${graph.file} gives embeddings of ${found.length / count} values, and the model's have ${this.embedDim}`,
-      "the files are of different models: copy or export the model again",
-    )
+    return requireWidth(found, count, this.embedDim, graph.file)
   }
 }
 
@@ -141,7 +137,12 @@ export async function checkedModel(
   const embedDim = await commonWidth(description, towers === "text" ? null : image, untrimmed)
   const form = untrimmed && (await textForm(description, untrimmed))
   const text = untrimmed && form && new TextTower(tower, untrimmed.rows.contextLength, form)
-  return new Model({ description: { ...description, embedDim }, manifest: options.manifest, image, text }, options)
+  // A graph that takes a fixed number of pictures would compute most of them for nothing.
+  const isFree = towers !== "text" && sizeOf((await image.input()).shape[0]) === null
+  return new Model(
+    { description: { ...description, embedDim }, manifest: options.manifest, image, text },
+    { ...options, place: isFree ? options.place : null },
+  )
 }
 
 async function untrimmedTower(description: ClipDescription, tower: GraphTower): Promise<TextTower> {

@@ -50,11 +50,16 @@ export async function runOnce(
   }
 }
 
-export function optionsOf({ directory, image: file, description }: ClipFolder, { provider = "cpu" }: LoadOptions) {
+export function optionsOf(
+  { directory, image: file, text, description }: ClipFolder,
+  { provider = "cpu" }: LoadOptions,
+) {
   const place = { directory, file, names: description.image, imageSize: description.preprocessing.size }
+  // A graph of both towers would compute a text with each picture.
+  const isAlone = text !== file
   return {
     textBatch: textBatch[provider === "cuda" ? "cuda" : "cpu"],
-    place: provider === "cpu" ? place : null,
+    place: provider === "cpu" && isAlone ? place : null,
   }
 }
 

@@ -78,6 +78,15 @@ export class GraphTower {
   }
 }
 
+/** What a tower gave. Throws UserError where it is not [count, embedDim]. */
+export function requireWidth(found: Float32Array, count: number, embedDim: number, file: string): Float32Array {
+  if (found.length === count * embedDim) return found
+  throw new UserError(
+    `${file} gives embeddings of ${found.length / count} values, and the model's have ${embedDim}`,
+    "the files are of different models: copy or export the model again",
+  )
+}
+
 /** Rows [start, end); where there must be `size` of them, the last one again and again. */
 function rowsOf({ data, shape }: Feed, start: number, end: number, size: number | null): Feed {
   const width = data.length / shape[0]!

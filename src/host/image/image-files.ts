@@ -15,15 +15,15 @@ export interface NamedPictures {
 }
 
 /**
- * A folder gives the pictures below it (`walkPictures`), a pattern what it matches; throws UserError where there are none. Every
- * other path stays as it is, whether there is such a file or not: reading it will tell.
+ * The files of all of them, in their order: a pattern gives what it matches; throws UserError where that is nothing. Folders are
+ * walked as by `imageFiles`.
  *
  * @param note gets a line about each thing that was passed over in folders
  * @param input what "-" reads
  */
-export async function imageFiles(
+export async function namedPictures(
   { paths, filesFrom }: NamedPictures,
-  note: (line: string) => void = () => {},
+  note?: (line: string) => void,
   input: AsyncIterable<Uint8Array | string> = process.stdin,
 ): Promise<string[]> {
   const lists: string[][] = []
@@ -32,10 +32,16 @@ export async function imageFiles(
     else lists.push(isGlob(word) ? await expandGlob(word) : [word])
   }
   if (filesFrom !== undefined) lists.push(await readPathList(filesFrom, input))
-  return filesIn(lists.flat(), note)
+  return imageFiles(lists.flat(), note)
 }
 
-async function filesIn(paths: readonly string[], note: (line: string) => void): Promise<string[]> {
+/**
+ * A folder gives the pictures below it (`walkPictures`); throws UserError if there are none. Every other path stays as it
+ * is, whether there is such a file or not: reading it will tell.
+ *
+ * @param note gets a line about each thing that was passed over in folders
+ */
+export async function imageFiles(paths: readonly string[], note: (line: string) => void = () => {}): Promise<string[]> {
   const lists: string[][] = []
   for (const path of paths) lists.push(await filesOf(path, note))
   return lists.flat()

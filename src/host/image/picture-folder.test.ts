@@ -196,19 +196,19 @@ test("paths of folders give the pictures in them; without any, the error says wh
   write("a/2.jpg", "a/1.jpg", "b/x.bmp")
   const notes: string[] = []
   const paths = [join(folder, "a"), join(folder, "nowhere.jpg")]
-  expect(await imageFiles({ paths }, (line) => notes.push(line))).toEqual([
+  expect(await imageFiles(paths, (line) => notes.push(line))).toEqual([
     join(folder, "a/1.jpg"),
     join(folder, "a/2.jpg"),
     join(folder, "nowhere.jpg"),
   ])
   expect(notes).toEqual([])
-  await expect(imageFiles({ paths: [join(folder, "b")] })).rejects.toMatchObject({
+  await expect(imageFiles([join(folder, "b")])).rejects.toMatchObject({
     message: `${join(folder, "b")} holds no pictures`,
     hint: `${join(folder, "b")}: passed over 1 file of other kinds (1 .bmp), for JPEG, PNG, WebP, AVIF, TIFF and GIF are read`,
   })
   mkdirSync(join(folder, "empty"))
   link("nowhere", "empty/a.jpg")
-  await expect(imageFiles({ paths: [join(folder, "empty")] })).rejects.toMatchObject({
+  await expect(imageFiles([join(folder, "empty")])).rejects.toMatchObject({
     hint: `JPEG, PNG, WebP, AVIF, TIFF and GIF are read; ${join(folder, "empty")}: passed over 1 link to nothing`,
   })
   await expect(walkPictures(join(folder, "nowhere"))).rejects.toThrow("nowhere does not exist")
