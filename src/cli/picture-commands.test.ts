@@ -113,6 +113,21 @@ test("--orientation turns pictures as the camera noted, and results say which it
   expect(ignored!.labels).not.toEqual(applied!.labels)
 })
 
+test("--decode fast changes a large JPEG's cosines a little, a small one's not at all, and is recorded", async () => {
+  const pixels = Uint8Array.from({ length: 1200 * 800 * 3 }, (_, p) => 128 + 90 * Math.sin(p / 50) + ((p * p) % 37))
+  await sharp(pixels, { raw: { width: 1200, height: 800, channels: 3 } })
+    .jpeg()
+    .toFile(at("large.jpg"))
+  const cosines = ({ labels }: Result) => labels.map(({ cosine }) => cosine)
+  const exact = await results(at("large.jpg"), ...photos("a.jpg"))
+  const fast = await results("--decode", "fast", at("large.jpg"), ...photos("a.jpg"))
+  expect(fast.map(({ decode }) => decode)).toEqual(["fast", "fast"])
+  expect(cosines(fast[1]!)).toEqual(cosines(exact[1]!))
+  expect(cosines(fast[0]!)).not.toEqual(cosines(exact[0]!))
+  // A smooth picture; another resize moves a cosine by thousandths at most.
+  for (const [i, cosine] of cosines(fast[0]!).entries()) expect(Math.abs(cosine - cosines(exact[0]!)[i]!)).toBeLessThan(0.005) // biome-ignore format: a comparison
+})
+
 test("templates from a file are those of the command line; either, not both", async () => {
   const fromFile = await results("--templates", at("prompts.txt"), ...photos("a.jpg"))
   expect(await results("--template", "a photo of a {}.", "--template", "my {}!", ...photos("a.jpg"))).toEqual(fromFile)
