@@ -213,6 +213,10 @@ test("shards: a part for each, rows by their keys; a damaged one is a reason, an
     "DIR/2.tar/e has no picture",
   ])
   expectClose(await rowsIn(out), (await alone()).slice(0, 3), batched)
+  const { reading, partSize, inputs } = JSON.parse(readFileSync(join(out, "embed.json"), "utf8"))
+  expect([reading, partSize, inputs.kind, inputs.count]).toEqual([
+    ...[{ orientation: "ignore", decode: "exact", maxPixels: 100_000_000 }, 1, "shards", 3],
+  ])
   expect(readdirSync(join(out, "metadata"))).toEqual(["metadata_0.parquet", "metadata_2.parquet"])
   expect(await metadata(join(out, "metadata/metadata_0.parquet"))).toEqual([
     { image_path: "a", caption: "first", url: "http://somewhere/a" },

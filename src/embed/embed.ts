@@ -193,7 +193,7 @@ async function openFolders(encoders: readonly EmbedEncoder[], options: Complete)
 }
 
 function chosenSettings({ inputs, orientation, decode, maxPixels, output, store, batchSize, partSize }: Complete) {
-  const reading = inputs.kind === "pictures" ? { orientation, decode, maxPixels } : null
+  const reading = inputs.kind === "texts" ? null : { orientation, decode, maxPixels }
   return { reading, output, store, batchSize, partSize, inputs: summaryOf(inputs.kind, inputs.items) }
 }
 

@@ -33,21 +33,21 @@ export async function openClassifiers(
 ): Promise<OpenClassifiers> {
   requireOnce(names)
   const labelsOf = given.kind === "baked" ? await bakedLabels(given.files, names) : wordsOf(given)
-  const classifiers: (FileClassifier & { readonly encoder: Model })[] = []
+  const towers = given.kind === "baked" ? "image" : "both"
+  const opened: Model[] = []
   const dispose = async () => {
-    await Promise.all(classifiers.map(({ encoder }) => encoder.dispose()))
+    await Promise.all(opened.map((model) => model.dispose()))
   }
   try {
-    for (const [i, model] of names.entries()) {
-      const encoder = await loadModel(model, { ...options, towers: given.kind === "baked" ? "image" : "both" })
-      classifiers.push({ model, encoder, labels: await labelsOf(encoder, i) })
-    }
+    for (const name of names) opened.push(await loadModel(name, { ...options, towers }))
+    const labels: LabelVectors[] = []
+    for (const [i, model] of opened.entries()) labels.push(await labelsOf(model, i))
+    const classifiers = opened.map((encoder, i) => ({ model: names[i]!, encoder, labels: labels[i]! }))
+    return { classifiers, notes: [...new Set(labels.flatMap(labelNotes))], [Symbol.asyncDispose]: dispose }
   } catch (error) {
     await dispose()
     throw error
   }
-  const notes = [...new Set(classifiers.flatMap(({ labels }) => labelNotes(labels)))]
-  return { classifiers, notes, [Symbol.asyncDispose]: dispose }
 }
 
 /** The labels of a model, by its number. */
