@@ -40,7 +40,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // `mobileclip/browser`.
   browser: ["core", "run"],
   // Vectors of pictures and texts to files.
-  embed: ["core", "host", "native/own-cache.ts", "pictures", "run", "weights", "teachers", "hub"],
+  embed: ["core", "host", "native/own-cache.ts", "data", "pictures", "run", "weights", "teachers", "hub"],
   evaluate: ["core"],
   // What is written is run once, and compared.
   export: ["core", "host", "model", "tensor", "run/graph.ts", "run/session.ts"],

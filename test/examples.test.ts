@@ -21,12 +21,15 @@ async function run(name: string, ...args: string[]): Promise<string> {
   return (await promisify(execFile)(process.execPath, [program, ...args], { cwd: folder })).stdout
 }
 
-test("data, train, convert, classify, evaluate, reinforce, shards, finetune, torch", async () => {
+test("data, train, convert, classify, embed, evaluate, reinforce, shards, finetune, torch", async () => {
   expect(await run("data", "scenes")).toMatch(/^\S+: jpg \d+ bytes, /)
   expect(await run("train", "scenes/train", "run")).toMatch(/^run\/model\.safetensors: loss \d\.\d{3} after 2 steps\n$/)
   expect(await run("convert", "run/model.safetensors", "model")).toContain("onnx/vision_model.onnx\n")
   await writePictures()
   expect(await run("classify", "model", "red,blue", "pictures/a/0.jpg")).toMatch(/^pictures\/a\/0\.jpg: (red|blue) \d/)
+  expect(await run("embed", "model", "pictures/a", "vectors")).toMatch(
+    /^vectors: 8 vectors of \d+ values\n(pictures\/a\/\d\.jpg: (red|blue)\n){8}$/,
+  )
   expect(await run("evaluate", "model", "evaluation")).toMatch(
     /^self\/shape: \d+\.\d % \(acc1, 48 answers\)\nself\/retrieval: \d+\.\d % \(mean_recall@1, 144 answers\)\n$/,
   )

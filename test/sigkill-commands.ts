@@ -15,12 +15,12 @@ import { HubServer } from "./hub-server.ts"
 import { program } from "./program.ts"
 import type { KilledCommand } from "./sigkill.ts"
 import { tinyCoca, tinyCocaInfo } from "./tiny-coca.ts"
-import { writeCheckpoint, writeTrainable } from "./tiny-model.ts"
+import { tinyInfo, tinyModel, writeCheckpoint, writeTrainable } from "./tiny-model.ts"
 import { pictureSamples, writeSamples } from "./training-samples.ts"
 
 export const commandNames = [
   ...["pull", "convert", "render", "reinforce caption", "reinforce embed", "reinforce join", "train", "finetune"],
-  ...["evaluate", "evaluate pack"],
+  ...["evaluate", "evaluate pack", "embed"],
 ] as const
 
 export type CommandName = (typeof commandNames)[number]
@@ -68,6 +68,8 @@ export class Inputs implements AsyncDisposable {
           ...ours(at("many-pictures"), "--out", "data/shapes", "--samples-per-shard", "60", ...quiet),
           wasDone: /data\/shapes has the split test already/,
         }
+      case "embed":
+        return ours(at("many-pictures"), "--model", at("towers"), ...embedding, ...quiet)
       default:
         return name satisfies never
     }
@@ -125,6 +127,8 @@ const scoring = (suite: string) => [
   ...["--suite", "self", "--data", suite, "--out", "scores", "--format", "mteb", "--threads", "1"],
 ]
 
+const embedding = ["--out", "vectors", "--part-size", "40", "--threads", "1"]
+
 /** Goes on from its checkpoints where there are any: with `--resume`, which without them is refused. */
 function resumable(command: KilledCommand, out: string): KilledCommand {
   const goOn = (work: string) => [...command.begin, ...(hasCheckpoint(join(work, out)) ? ["--resume"] : [])]
@@ -149,8 +153,9 @@ const inputFiles: Readonly<Record<string, { readBy: readonly CommandName[]; writ
     },
     "start.safetensors": { readBy: ["finetune"], write: async (path) => writeTrainable(path) },
     pictures: { readBy: ["finetune"], write: (path) => writePictures(path, 8) },
-    "many-pictures": { readBy: ["evaluate pack"], write: (path) => writePictures(path, 100) },
+    "many-pictures": { readBy: ["evaluate pack", "embed"], write: (path) => writePictures(path, 100) },
     suite: { readBy: ["evaluate"], write: (path) => makeSelfSuite(path, { size: 120 }) },
+    towers: { readBy: ["embed"], write: (path) => exportModel(tinyModel(), tinyInfo, path) },
     captioner: { readBy: ["reinforce caption"], write: (path) => exportModel(tinyCoca(), tinyCocaInfo, path) },
     shards: { readBy: ["reinforce caption", "reinforce embed"], write: (path) => writeShards(path, 3, 5) },
     joinable: { readBy: ["reinforce join"], write: writeJoinable },

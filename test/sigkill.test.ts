@@ -7,7 +7,7 @@ import { type KilledCommand, killAtRandom, realFolder, showsProcesses } from "./
 import { type CommandName, Inputs } from "./sigkill-commands.ts"
 
 const folder = realFolder(mkdtempSync(join(tmpdir(), "sigkill-")))
-const killed: readonly CommandName[] = ["pull", "convert", "reinforce embed", "evaluate", "evaluate pack"]
+const killed: readonly CommandName[] = ["pull", "convert", "reinforce embed", "evaluate", "evaluate pack", "embed"]
 let inputs: Inputs
 beforeAll(async () => {
   inputs = await Inputs.make(join(folder, "inputs"), killed)

@@ -1,30 +1,70 @@
-/** What `mobileclip classify` reads, labels from the command line or from a file, and what it prints. */
+/** What `mobileclip classify` and `bake-labels` read: labels and templates; and what `classify` prints. */
 import { existsSync } from "node:fs"
-import type { Command } from "commander"
+import { type Command, Option } from "commander"
+import { parseTemplates } from "../benchmark/layout/class-texts.ts"
 import { UserError } from "../core/errors.ts"
 import { decodeText, textLines } from "../core/text/decode-text.ts"
+import type { GivenLabels } from "../embed/open-classifiers.ts"
 import { readBytes } from "../host/files/files.ts"
+import type { PictureReading } from "../pictures/reading.ts"
 import { percent } from "../report/numbers.ts"
-import type { LabelScore } from "../run/classify.ts"
-import { type Column, textTable } from "./table.ts"
+import type { LabelScore } from "../run/rank-labels.ts"
+import { repeated } from "./options.ts"
+import { csvChunks, jsonChunks, tableChunks, widest } from "./row-output.ts"
 
 export interface LabelOptions {
   /** Separated by commas. */
   readonly labels?: string
   /** One on each line. */
   readonly labelsFile?: string
+  readonly template?: readonly string[]
+  /** A file with one on each line. */
+  readonly templates?: string
 }
 
-/** Each label once, in order. Both options or neither is wrong usage; no label in them is a UserError. */
-export async function readLabels({ labels, labelsFile }: LabelOptions, command: Command): Promise<string[]> {
+export function addLabelOptions(command: Command): Command {
+  return command
+    .option("--labels <list>", "labels, separated by commas")
+    .option("--labels-file <file>", "labels, one on each line")
+    .addOption(
+      new Option(
+        "--template <text>",
+        'prompt, {} is the label; repeat it to average several (default: "a photo of a {}.")',
+      )
+        .argParser(repeated)
+        .conflicts("templates"),
+    )
+    .option("--templates <file>", "prompts, one on each line: {} or {c} is the label")
+}
+
+/** Labels and templates to encode. Both ways to give one, or none, are wrong usage; files without any are a UserError. */
+export async function readWords(
+  { template, templates, ...labels }: LabelOptions,
+  command: Command,
+  write: (line: string) => void,
+): Promise<Extract<GivenLabels, { kind: "words" }>> {
+  return {
+    kind: "words",
+    labels: await readLabels(labels, command, write),
+    templates: templates === undefined ? template : parseTemplates(await readBytes(templates), templates),
+  }
+}
+
+/** Each label once, in order. */
+async function readLabels(
+  { labels, labelsFile }: Pick<LabelOptions, "labels" | "labelsFile">,
+  command: Command,
+  write: (line: string) => void,
+): Promise<string[]> {
   if (labelsFile === undefined) {
     if (labels === undefined) command.error("error: give the labels, with --labels or --labels-file")
     requireNotFile(labels)
-    return unique(labels.split(","), "--labels", "separate labels by commas: --labels cat,dog")
+    return unique(labels.split(","), "--labels", "separate labels by commas: --labels cat,dog", write)
   }
   if (labels !== undefined) command.error("error: give either --labels or --labels-file")
   const text = decodeText(await readBytes(labelsFile), labelsFile)
-  return unique(textLines(text), labelsFile, "put one label on each line")
+  if (text.includes("\0")) throw new UserError(`${labelsFile} is not a list of labels`, "put one label on each line")
+  return unique(textLines(text), labelsFile, "put one label on each line", write)
 }
 
 /** A path in place of labels would be a label by itself, with 100 %. */
@@ -36,30 +76,82 @@ function requireNotFile(labels: string): void {
   )
 }
 
-function unique(labels: readonly string[], source: string, hint: string): string[] {
-  const result = [...new Set(labels.map((label) => label.trim()))].filter((label) => label !== "")
+/** Empty ones are passed over, and a label that comes again is said: its probability would be shared by two. */
+function unique(given: readonly string[], source: string, hint: string, write: (line: string) => void): string[] {
+  const labels = given.map((label) => label.trim()).filter((label) => label !== "")
+  const result = [...new Set(labels)]
   if (result.length === 0) throw new UserError(`${source} holds no labels`, hint)
+  const again = result.filter((label) => labels.indexOf(label) !== labels.lastIndexOf(label))
+  if (again.length > 0)
+    write(
+      `${source}: ${again.slice(0, 4).join(", ")}${again.length > 4 ? ", ..." : ""} came more than once, and counts once`,
+    )
   return result
 }
 
-export interface Result {
+// ------------------------------------------------------------------------------------------------------ results
+
+/** A picture's labels by one model, and how the picture was read. */
+export interface Result extends PictureReading {
   /** Path of the picture. */
   readonly image: string
+  readonly model: string
   /** The best first. */
   readonly labels: readonly LabelScore[]
 }
 
-const columns: readonly Column[] = [
-  { title: "image" },
-  { title: "label" },
-  { title: "score", align: "right" },
-  { title: "cosine", align: "right" },
-]
+export type ResultFormat = "table" | "json" | "csv"
 
-/** A row per label; a picture's path stands at its best one. */
-export function resultTable(results: readonly Result[]): string {
-  const rows = results.flatMap(({ image, labels }) =>
-    labels.map(({ label, score, cosine }, i) => [i ? "" : image, label, percent(score), cosine.toFixed(3)]),
-  )
-  return textTable(columns, rows)
+interface KnownTexts {
+  readonly images: readonly string[]
+  readonly models: readonly string[]
+  readonly labels: readonly string[]
+}
+
+/** The results in text as they come. */
+export function resultChunks(
+  results: AsyncIterable<Result>,
+  format: ResultFormat,
+  known: KnownTexts,
+): AsyncGenerator<string> {
+  switch (format) {
+    case "json":
+      return jsonChunks(results)
+    case "csv":
+      return csvChunks(
+        ["image", "model", "orientation", "decode", "rank", "label", "score", "cosine"],
+        flattened(results, ({ image, model, orientation, decode }, { label, score, cosine }, i) => [
+          ...[image, model, orientation, decode, i + 1, label],
+          ...[score, cosine].map((value) => +value.toPrecision(7)),
+        ]),
+      )
+    case "table":
+      return resultTable(results, known)
+    default:
+      return format satisfies never
+  }
+}
+
+/** A row per label; a picture's path, and the model where there are several, stand at its best one. */
+function resultTable(results: AsyncIterable<Result>, { images, models, labels }: KnownTexts): AsyncGenerator<string> {
+  const several = models.length > 1
+  const columns = [
+    { title: "image", widest: widest(images) },
+    ...(several ? [{ title: "model", widest: widest(models) }] : []),
+    { title: "label", widest: widest(labels) },
+    { title: "score", align: "right", widest: "100.0%".length } as const,
+    { title: "cosine", align: "right", widest: "-0.000".length } as const,
+  ]
+  const rows = flattened(results, ({ image, model }, { label, score, cosine }, i) => [
+    ...[image, ...(several ? [model] : [])].map((text) => (i > 0 ? "" : text)),
+    ...[label, percent(score), cosine.toFixed(3)],
+  ])
+  return tableChunks(columns, rows)
+}
+
+async function* flattened<Row>(
+  results: AsyncIterable<Result>,
+  rowOf: (result: Result, label: LabelScore, index: number) => Row,
+): AsyncGenerator<Row> {
+  for await (const result of results) yield* result.labels.map((label, i) => rowOf(result, label, i))
 }

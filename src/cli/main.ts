@@ -49,6 +49,14 @@ const commands: CommandTable = {
   pull: { summary: "download a released model", load: () => import("./commands/pull.ts") },
   caption: { summary: "write captions for pictures", load: () => import("./commands/caption.ts") },
   classify: { summary: "say which labels fit pictures best", load: () => import("./commands/classify.ts") },
+  "bake-labels": {
+    summary: "encode labels once, so that classifying needs the image tower alone",
+    load: () => import("./commands/bake-labels.ts"),
+  },
+  embed: {
+    summary: "write vectors of pictures or texts to files, for search and clustering",
+    load: () => import("./commands/embed.ts"),
+  },
   evaluate: {
     summary: "score models on the 38-dataset suite or on your own tasks, and compare them",
     load: () => import("./commands/evaluate.ts"),

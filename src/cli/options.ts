@@ -43,11 +43,10 @@ export function truncatedOption(): Option {
     .default("accept")
 }
 
-export function verboseOption(): Option {
-  return new Option(
-    "--verbose",
-    "say what computes: libtorch, device, threads, and the kernels of matrix products with their reason",
-  )
+export function verboseOption(
+  what = "say what computes: libtorch, device, threads, and the kernels of matrix products with their reason",
+): Option {
+  return new Option("--verbose", what)
 }
 
 function rangeText(low: number, high: number): string {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import { durationText, rateText } from "../report/numbers.ts"
-import { barText, type ProgressMode, plainText, progressReporter } from "./progress.ts"
+import { barText, ofLongWork, type ProgressMode, plainText, progressReporter } from "./progress.ts"
 
 const state = { label: "train", done: 300, total: 1200, unit: "steps", rate: 6, detail: "loss 2.31" }
 
@@ -116,4 +116,27 @@ test("labels and details are printable", () => {
   const start = progressReporter("plain", { write: (part) => (text += part) }, () => 0)
   start("a\x1b[2J", 1, { unit: "pictures" }).done("\u202e\n")
   expect(text).toBe("a\\x1b[2J: 0 pictures in 0.0 s, \\u202e\\n\n")
+})
+
+test("of work that is mostly short nothing is shown before some seconds are over, and then all", () => {
+  const lines: string[] = []
+  let time = 0
+  const stream = { write: (text: string) => lines.push(text) }
+  const start = ofLongWork(
+    progressReporter("plain", stream, () => time),
+    3,
+    () => time,
+  )
+  const short = start("pictures", 10, { unit: "pictures" })
+  for (time = 0; time < 3; time++) short.update(time)
+  short.done()
+  expect(lines).toEqual([])
+  const long = start("pictures", 100, { unit: "pictures" })
+  const began = time
+  for (; time <= began + 20; time++) long.update(time - began)
+  long.done()
+  expect(lines.map((line) => line.replace(/,.*/s, ""))).toEqual([
+    "pictures: 13/100 pictures (13%)",
+    "pictures: 20 pictures in 18 s (1.1/s)\n",
+  ])
 })

@@ -24,6 +24,25 @@ export function progressReporter(
   return (label, total, { unit, from = 0 }) => new Meter({ label, total, unit }, from, style, stream, now)
 }
 
+/** The same for work that is short as a rule: nothing is shown of what ends within some seconds. */
+export function ofLongWork(
+  start: StartProgress,
+  seconds = 3,
+  now: () => number = () => performance.now() / 1000,
+): StartProgress {
+  return (label, total, options) => {
+    const began = now()
+    let shown: Progress | null = null
+    return {
+      update(done, detail) {
+        if (now() - began >= seconds) shown ??= start(label, total, options)
+        shown?.update(done, detail)
+      },
+      done: (detail) => shown?.done(detail),
+    }
+  }
+}
+
 type Style = Exclude<ProgressMode, "auto" | "none">
 
 /** The least seconds between two outputs. */

@@ -11,14 +11,13 @@ export interface Column {
 export function textTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const lines = [columns.map(({ title }) => title), ...rows.map((row) => row.map(printable))]
   const widths = columns.map((_, i) => Math.max(...lines.map((line) => textWidth(line[i]!))))
-  return lines
-    .map((line) =>
-      line
-        .map((cell, i) => pad(cell, widths[i]!, columns[i]!.align))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n")
+  return lines.map((line) => tableLine(columns, widths, line)).join("\n")
+}
+
+/** A line of a table whose columns are so wide. */
+export function tableLine(columns: readonly Column[], widths: readonly number[], cells: readonly string[]): string {
+  const padded = cells.map((cell, i) => pad(printable(cell), widths[i]!, columns[i]!.align))
+  return padded.join("  ").trimEnd()
 }
 
 /** 0.0834 -> "8.3 %" */
@@ -35,6 +34,6 @@ export function textWidth(text: string): number {
 const wide = /\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}|\p{Script=Hangul}|\p{Emoji_Presentation}|[！-～]/gu
 
 function pad(cell: string, width: number, align: Column["align"] = "left"): string {
-  const space = " ".repeat(width - textWidth(cell))
+  const space = " ".repeat(Math.max(0, width - textWidth(cell)))
   return align === "right" ? space + cell : cell + space
 }

@@ -3,7 +3,7 @@
 import { kindOf, requireList, requireMethods, requireTexts } from "../core/arguments.ts"
 import { batchesOf } from "../core/arrays/batches.ts"
 import { concatenate } from "../core/arrays/concatenate.ts"
-import { cosines, l2Normalize, softmax } from "../core/arrays/similarity.ts"
+import { l2Normalize } from "../core/arrays/similarity.ts"
 import { quoted, UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Abortable, Encoder } from "../core/inference/encoder.ts"
@@ -11,13 +11,7 @@ import { nearestNames } from "../core/nearest.ts"
 import { alikeLabels } from "../core/text/alike-labels.ts"
 import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
 import type { LabelVectors } from "./label-vectors.ts"
-
-export interface LabelScore {
-  readonly label: string
-  /** Probability among the labels: a softmax over cosines times the model's logit scale. */
-  readonly score: number
-  readonly cosine: number
-}
+import { type LabelScore, rankLabels } from "./rank-labels.ts"
 
 export interface ScoreOptions extends Abortable {
   /** How many labels each picture gets, the best ones (default: all). Scores are among all labels in any case. */
@@ -43,13 +37,6 @@ export interface Classifier<Picture = Image8> {
   remove(labels: readonly string[]): void
 }
 
-/** Where published CLIPs ended, whose training keeps the factor at 100 or below; for models whose files do not say theirs. */
-const usualScale = 100
-
-/** What a score of 1 for every picture does not say. */
-const aloneNote =
-  'a softmax over one label is always 100 %: whether it fits is told by the cosine, or by a second label such as "something else"'
-
 /**
  * A classifier of `labels`, which are encoded once: each in every template (`{}` is the label), the unit vectors
  * averaged. Throws UserError without labels or templates, and for a template without `{}`.
@@ -70,6 +57,15 @@ export function classifierOf<Picture>(
   labelled: Pick<LabelVectors, "labels" | "templates" | "vectors">,
 ): Classifier<Picture> {
   return new LabelClassifier(model, labelled)
+}
+
+/** What a score of 1 for every picture does not say. */
+const aloneNote =
+  'a softmax over one label is always 100 %: whether it fits is told by the cosine, or by a second label such as "something else"'
+
+/** What to know about labels, in lines: those that a model cannot tell apart, or that there is one alone. */
+export function labelNotes({ labels, templates }: Pick<LabelVectors, "labels" | "templates">): string[] {
+  return labels.length === 1 ? [aloneNote] : alikeLabels(labels, templates)
 }
 
 /** Throws UserError without labels or templates. */
@@ -100,7 +96,7 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
   }
 
   get notes(): readonly string[] {
-    return this.labels.length === 1 ? [aloneNote] : alikeLabels(this.labels, this.templates)
+    return labelNotes(this)
   }
 
   async classify(images: readonly Picture[], { top, signal }: ScoreOptions = {}): Promise<LabelScore[][]> {
@@ -110,9 +106,8 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
     if (labels.length === 0) throw new UserError("there are no labels to choose from", "add one")
     const { embedDim, logitScale } = this.model
     const encoded = l2Normalize(await this.model.encodeImages(images, { signal }), embedDim)
-    const similarity = cosines(encoded, vectors, embedDim)
-    const scores = softmax(similarity, labels.length, logitScale ?? usualScale)
-    return images.map((_, image) => ranked(labels, scores, similarity, image * labels.length).slice(0, top))
+    const ranked = rankLabels(encoded, { labels, vectors, embedDim, logitScale })
+    return ranked.map((all) => all.slice(0, top))
   }
 
   async add(labels: readonly string[], { signal }: Abortable = {}): Promise<void> {
@@ -174,11 +169,6 @@ function rowsWhere(
   }
 }
 
-/** The labels of a picture whose values begin at `start`, the best first. */
-function ranked(labels: readonly string[], scores: Float32Array, cosines: Float32Array, start: number): LabelScore[] {
-  const all = labels.map((label, i) => ({ label, score: scores[start + i]!, cosine: cosines[start + i]! }))
-  return all.sort((a, b) => b.cosine - a.cosine)
-}
 type Classified<Source> =
   | { readonly source: Source; readonly labels: LabelScore[] }
   | { readonly source: Source; readonly error: UserError }

@@ -8,17 +8,11 @@ import { UserError } from "../core/errors.ts"
 import type { Abortable } from "../core/inference/encoder.ts"
 import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
 import type { CaptionOptions } from "./captioner.ts"
-import {
-  type Classifier,
-  type ClassifierModel,
-  classifierOf,
-  type LabelScore,
-  requireWords,
-  type ScoreOptions,
-} from "./classify.ts"
+import { type Classifier, type ClassifierModel, classifierOf, requireWords, type ScoreOptions } from "./classify.ts"
 import type { ClipHost, ClipInfo } from "./clip-host.ts"
 import { LabelCache } from "./label-cache.ts"
 import { type LabelVectors, requireLabelVectors, weightsDigest } from "./label-vectors.ts"
+import type { LabelScore } from "./rank-labels.ts"
 
 export interface EncodeOptions extends Abortable {
   /** Whether vectors get length 1 (default: true); false gives them as the tower does. */

@@ -1,4 +1,6 @@
 /** How a model is run. A file of its own: an application sees these types, and none of ONNX Runtime's, which name a browser's. */
+import type { Towers } from "../core/inference/onnx-files.ts"
+
 export const providers = ["cpu", "cuda", "coreml", "dml", "webgpu"] as const
 
 export interface LoadOptions {
@@ -15,4 +17,6 @@ export interface LoadOptions {
   readonly graphCache?: boolean
   /** Is told what was chosen, in lines for people, when it is: a tower is opened when it is first used. */
   readonly onChoice?: (line: string) => void
+  /** Which towers are used: the files of the other one need not be there. Default: both. */
+  readonly towers?: Towers
 }

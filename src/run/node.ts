@@ -25,7 +25,11 @@ import { GraphTower, type TowerPlace } from "./tower.ts"
  * that the manifest lists.
  */
 export async function loadModel(directory: string, options: LoadOptions = {}): Promise<Model> {
-  const folder = await readClipFolder(directory)
+  return openFolder(await readClipFolder(directory, options.towers && { towers: options.towers }), options)
+}
+
+/** The model of a folder that was read. Throws UserError as `loadModel` does. */
+export async function openFolder(folder: ClipFolder, options: LoadOptions): Promise<Model> {
   return folder.manifest
     ? modelOf(folder.manifest, graphsOf(folder, options), optionsOf(folder, options))
     : runOnce(folder, options)
@@ -34,7 +38,7 @@ export async function loadModel(directory: string, options: LoadOptions = {}): P
 /** The model of a folder, which has computed something. Throws UserError as `loadModel` does. */
 export async function runOnce(
   folder: ClipFolder,
-  { towers = "both", ...options }: LoadOptions & Pick<FolderOptions, "towers">,
+  { towers = "both", ...options }: LoadOptions,
   graphs = graphsOf(folder, options),
 ): Promise<Model> {
   const { description, manifest } = folder

@@ -98,6 +98,7 @@ export class OnnxGraph implements Graph {
       if (cache) return (await this.kept(cache, path)) ?? (await this.keep(cache, path)) ?? (await this.plain(path))
       return await this.plain(path)
     } catch (error) {
+      if (/protobuf parsing failed/i.test(messageOf(error))) throw damaged(path, error)
       const provider = this.options.executionProviders?.[0] ?? "cpu"
       throw new UserError(`${path} cannot be loaded on "${provider}": ${messageOf(error)}`, undefined, { cause: error })
     }
@@ -150,6 +151,10 @@ function keptIn(folder: string, options: SessionOptions): SessionOptions {
 /** The optimised graphs of ONNX Runtime's processor kernels; null on other devices, and where it is not wanted. */
 function cacheFor({ provider = "cpu", graphCache = true }: LoadOptions): GraphCache | null {
   return graphCache && provider === "cpu" ? new GraphCache(runtimeName()) : null
+}
+
+function damaged(path: string, cause: unknown): UserError {
+  return new UserError(`${path} is damaged: it is not an ONNX model`, "copy or export the model again", { cause })
 }
 
 function portOf(port: ort.InferenceSession.ValueMetadata): Port {

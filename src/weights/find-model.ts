@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import { kindOf } from "../core/arguments.ts"
 import { EnvironmentError, oneLine, UserError } from "../core/errors.ts"
+import { foreignFile } from "../core/inference/foreign-files.ts"
 import { manifestFile } from "../core/inference/manifest.ts"
 import { findOnnxFiles, type Towers } from "../core/inference/onnx-files.ts"
 import { isObject, jsonOrNull } from "../core/json.ts"
@@ -48,6 +49,7 @@ export async function findModelFiles(given: string, options: FindOptions = {}): 
 /** The same for a path that exists. */
 export function modelAt(path: string, variant: string | null, { wantsWeights = false }: FindOptions = {}): ModelSource {
   const name = basename(resolve(path))
+  requireNotForeign(path)
   if (!statSync(path).isDirectory()) {
     requireNotPart(path)
     return { name, kind: "checkpoint", path: resolve(path), variant }
@@ -59,6 +61,19 @@ export function modelAt(path: string, variant: string | null, { wantsWeights = f
   if (!isExported(path) && existsSync(join(exported, manifestFile))) return modelAt(exported, variant)
   if (checkpointsIn(path).length > 0) throw withoutWeights(path)
   return { name, kind: "directory", path: resolve(path), variant }
+}
+
+/** A model for another runtime, where nothing beside it can be read. */
+function requireNotForeign(path: string): void {
+  const isFile = !statSync(path).isDirectory()
+  const names = readdirSync(isFile ? dirname(path) : path)
+  const found = foreignFile(isFile ? [basename(path), ...names] : names)
+  if (!found || (isFile && found.name !== basename(path))) return
+  if (!isFile && (isExported(path) || names.some((name) => /\.(safetensors|pt|pth)$/.test(name)))) return
+  throw new UserError(
+    `${path}${isFile ? "" : ` has ${oneLine(found.name)}, which`} is a model for ${found.runtime}: it cannot be read here`,
+    "name the checkpoint that it was made from; `mobileclip convert CHECKPOINT --out DIR` writes a folder that every command takes",
+  )
 }
 
 /** A file of a model's folder, given in place of the folder. */

@@ -1,29 +1,49 @@
 /** mobileclip caption */
 import { type Command, Option } from "commander"
-import { UserError } from "../../core/errors.ts"
 import { printable } from "../../core/printable.ts"
-import { imageFiles } from "../../host/image/image-files.ts"
+import { captionerChoice, readingChoice } from "../../embed/choices.ts"
 import { decodeImage } from "../../host/image/images.ts"
+import type { PictureReading } from "../../pictures/reading.ts"
+import { type Captioned, captionEach } from "../../run/caption/caption-each.ts"
 import { generationTypes } from "../../run/caption/options.ts"
 import type { CaptionOptions } from "../../run/captioner.ts"
 import { type LoadOptions, loadCaptioner } from "../../weights/load-model.ts"
-import { failureLine } from "../errors.ts"
-import { wholeNumber } from "../options.ts"
+import { progressOption, verboseOption, wholeNumber } from "../options.ts"
+import {
+  addPictureOptions,
+  decodingOf,
+  type PictureOptions,
+  picturesHelp,
+  picturesNamed,
+  readingOf,
+} from "../picture-options.ts"
+import { PictureTally, type Readable } from "../picture-tally.ts"
+import type { ProgressMode } from "../progress.ts"
+import { deliver, jsonChunks } from "../row-output.ts"
 
-type Options = CaptionOptions & LoadOptions & { readonly model: string; readonly json?: true }
+interface Options extends CaptionOptions, PictureOptions, Pick<LoadOptions, "threads"> {
+  readonly model: string
+  readonly json?: true
+  readonly progress: ProgressMode
+  readonly verbose?: true
+}
 
 const examples = `
 Examples:
   mobileclip convert CoCa-ViT-L-14-mscoco --out models/coca
   mobileclip caption photos --model models/coca                      the most likely captions, by beam search
   mobileclip caption photos --model models/coca --generation-type top_p --top-p 0.9 --per-image 5
+  find photos -name '*.jpg' -print0 | mobileclip caption - --model models/coca --json
+
+Captions are printed as they come, in the order of the pictures. Exit code 3: done, but for pictures that could not be read,
+each with its reason.
 `
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command("caption")
     .description("write captions for pictures, with a CoCa model")
-    .argument("<images...>", "picture files, or folders of them")
+    .argument("[images...]", picturesHelp)
     .requiredOption(
       "--model <model>",
       "a folder that `convert` wrote, a run's folder, a file of weights, or a name that was pulled",
@@ -40,32 +60,37 @@ export function register(program: Command): void {
     .option("--temperature <t>", "temperature of the draws", Number, 1)
     .option("--seed <n>", "seed of the draws", wholeNumber(0), 0)
     .option("--whole", "keep what follows the first full stop")
+  addPictureOptions(command)
     .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
-    .option("--json", "print [{ image, captions }]")
+    .option("--json", "print [{ image, orientation, decode, captions }]")
+    .addOption(progressOption())
+    .addOption(verboseOption("say what was chosen: the model, threads, how pictures are read"))
     .addHelpText("after", examples)
     .action(caption)
 }
 
 async function caption(images: readonly string[], options: Options, command: Command): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
-  const onStage = (line: string) => writeErr?.(`${line}\n`)
-  await using captioner = await loadCaptioner(options.model, { ...options, onStage })
-  const results: { image: string; captions: string[] }[] = []
-  const files = await imageFiles(images, (line) => writeErr?.(`${line}\n`))
-  for (const image of files) {
-    try {
-      const [captions] = await captioner.caption([await decodeImage(image)], { ...options, keys: [image] })
-      results.push({ image, captions: captions! })
-      if (!options.json) writeOut?.(captionText(image, captions!))
-    } catch (error) {
-      if (!(error instanceof UserError) || files.length === 1) throw error
-      writeErr?.(failureLine(error))
-    }
-  }
-  if (options.json) writeOut?.(`${JSON.stringify(results, null, 2)}\n`)
-  if (results.length < files.length) throw new UserError(`${files.length - results.length} of ${files.length} failed`)
+  const say = (line: string) => writeErr?.(`${line}\n`)
+  const files = await picturesNamed(images, options, command)
+  await using captioner = await loadCaptioner(options.model, { ...options, onStage: say })
+  if (options.verbose)
+    for (const line of [captionerChoice(captioner, options), readingChoice(readingOf(options))]) say(line)
+  const tally = new PictureTally(files.length, (text) => writeErr?.(text), { mode: options.progress, isPrinting: true })
+  const decode = (file: string) => decodeImage(file, decodingOf(options))
+  const captioned = tally.readable(captionEach(captioner, files, decode, options))
+  const reading = readingOf(options)
+  await deliver(options.json ? jsonChunks(withReading(captioned, reading)) : texts(captioned), undefined, writeOut)
+  tally.end()
 }
 
-function captionText(image: string, captions: readonly string[]): string {
-  return [image, ...captions.map((text) => `  ${text}`)].map((line) => `${printable(line)}\n`).join("")
+type WithCaptions = Readable<Captioned>
+
+async function* withReading(captioned: AsyncIterable<WithCaptions>, reading: PictureReading) {
+  for await (const { image, captions } of captioned) yield { image, ...reading, captions }
+}
+
+async function* texts(captioned: AsyncIterable<WithCaptions>): AsyncGenerator<string> {
+  for await (const { image, captions } of captioned)
+    yield [image, ...captions.map((text) => `  ${text}`)].map((line) => `${printable(line)}\n`).join("")
 }

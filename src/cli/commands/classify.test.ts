@@ -131,7 +131,7 @@ test("readable pictures are classified; each of the others is a line on stderr",
     "--labels=a,b",
     "--json",
   )
-  expect(code).toBe(1)
+  expect(code).toBe(3)
   expect(JSON.parse(out).map(({ image }: { image: string }) => image)).toEqual([at("pictures", "red.jpg")])
   expect(err.split("\n")).toEqual([
     expect.stringMatching(/^mobileclip: DIR\/cut\.jpg is damaged or cut off/),
@@ -193,9 +193,12 @@ test("--help says what the numbers are; one label alone has 100 %, and its cosin
 
 test("one label alone is told that its 100 % says nothing, on stderr only", async () => {
   const { code, out, err } = await classify(at("pictures", "red.jpg"), "--labels", "cat,cat", "--json")
-  expect({ code, err }).toEqual({ code: 0, err: alone })
+  expect({ code, err }).toEqual({ code: 0, err: `--labels: cat came more than once, and counts once\n${alone}` })
   expect(JSON.parse(out)).toEqual([
-    { image: at("pictures", "red.jpg"), labels: [{ label: "cat", score: 1, cosine: expect.any(Number) }] },
+    {
+      ...{ image: at("pictures", "red.jpg"), model: at("model"), orientation: "ignore", decode: "exact" },
+      labels: [{ label: "cat", score: 1, cosine: expect.any(Number) }],
+    },
   ])
   expect(await classify(at("pictures", "red.jpg"), "--labels", "cat,dog")).toMatchObject({ code: 0, err: "" })
 })

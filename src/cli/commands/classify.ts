@@ -1,89 +1,145 @@
 /** mobileclip classify */
 
 import { existsSync } from "node:fs"
-import type { Command } from "commander"
+import { type Command, Option } from "commander"
 import { UserError } from "../../core/errors.ts"
-import { imageFiles } from "../../host/image/image-files.ts"
-import { decodeImage, defaultMaxPixels } from "../../host/image/images.ts"
-import { classifyEach, createClassifier } from "../../run/classify.ts"
-import { type LoadOptions, loadModel } from "../../weights/load-model.ts"
-import { type LabelOptions, type Result, readLabels, resultTable } from "../classifying.ts"
-import { failureLine } from "../errors.ts"
-import { repeated, wholeNumber } from "../options.ts"
+import { labelsChoice, modelChoice, readingChoice } from "../../embed/choices.ts"
+import { type ClassifiedFile, classifyFiles } from "../../embed/classify-files.ts"
+import { type GivenLabels, type OpenClassifiers, openClassifiers } from "../../embed/open-classifiers.ts"
+import type { LoadOptions } from "../../weights/load-model.ts"
+import { addLabelOptions, type LabelOptions, type Result, readWords, resultChunks } from "../classifying.ts"
+import type { CommandContext } from "../context.ts"
+import { progressOption, repeated, verboseOption, wholeNumber } from "../options.ts"
+import {
+  addPictureOptions,
+  decodeOption,
+  decodingOf,
+  type PictureOptions,
+  picturesHelp,
+  picturesNamed,
+  readingOf,
+} from "../picture-options.ts"
+import { PictureTally, type Readable } from "../picture-tally.ts"
+import type { ProgressMode } from "../progress.ts"
+import { deliver, prepareOut } from "../row-output.ts"
 
-interface Options extends LabelOptions, LoadOptions {
-  readonly model: string
-  readonly template?: readonly string[]
+interface Options extends LabelOptions, PictureOptions, Pick<LoadOptions, "threads"> {
+  readonly model?: readonly string[]
+  readonly baked?: readonly string[]
   readonly top: number
-  readonly maxPixels: number
   readonly json?: true
+  readonly csv?: true
+  readonly out?: string
+  readonly progress: ProgressMode
+  readonly verbose?: true
 }
 
 const more = `
 Examples:
   mobileclip classify photos --model models/s0 --labels cat,dog,"something else"
   mobileclip classify cat.jpg --model MobileCLIP2-S0 --labels-file labels.txt --template "a photo of a {}, a type of pet." --json
+  mobileclip classify 'photos/**/*.jpg' --model models/s0 --model models/s2 --labels cat,dog --csv --out labels.csv
+  find photos -name '*.jpg' -print0 | mobileclip classify - --model models/s0 --labels-file labels.txt --top 1
+  mobileclip bake-labels --model models/s0 --labels-file labels.txt --out labels.json
+  mobileclip classify photos --model models/s0 --baked labels.json              no text tower is needed
 
 The score is a probability among the labels that you give (a softmax over them): they add up to 100 %, so one label alone
 always has 100 %, and a picture that shows none of them gets one of them all the same. The cosine, from -1 to 1, compares
 the picture with one label, whatever the others are. Where perhaps no label fits, add one such as "something else", or
 look at the cosines, which one model gives in the same scale for all pictures and labels.
+
+Results are printed as they come, in the order of the pictures. Exit code 3: done, but for pictures that could not be read,
+each with its reason.
 `
 
 const defaultModel = "runs/quickstart/model"
 
-export function register(program: Command): void {
-  program
+export function register(program: Command, context: CommandContext): void {
+  const command = program
     .command("classify")
     .description("say which labels fit pictures best")
-    .argument("<images...>", "picture files, or folders of them")
-    .option("--labels <list>", "labels, separated by commas")
-    .option("--labels-file <file>", "labels, one on each line")
+    .argument("[images...]", picturesHelp)
     .option(
       "--model <model>",
-      "a folder that `convert`, `export` or `quickstart` wrote, or of transformers.js or Immich; a run's folder, a file of weights, or a name that was pulled",
-      defaultModel,
-    )
-    .option(
-      "--template <text>",
-      'prompt, {} is the label; repeat it to average several (default: "a photo of a {}.")',
+      `a folder that \`convert\`, \`export\` or \`quickstart\` wrote, or of transformers.js or Immich; a run's folder, a file of weights, or a name that was pulled; may be given again (default: "${defaultModel}")`,
       repeated,
     )
+  addLabelOptions(command).addOption(
+    new Option("--baked <file>", "labels that `bake-labels` wrote; one for each --model, in their order")
+      .argParser(repeated)
+      .conflicts(["labels", "labelsFile", "template", "templates"]),
+  )
+  addPictureOptions(command)
+    .addOption(decodeOption())
     .option("--top <k>", "labels to show for each picture", wholeNumber(1), 5)
     .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
-    .option("--max-pixels <n>", "refuse larger pictures", wholeNumber(1), defaultMaxPixels)
-    .option("--json", "print [{ image, labels: [{ label, score, cosine }] }]")
+    .option("--json", "print [{ image, model, orientation, decode, labels: [{ label, score, cosine }] }]")
+    .addOption(new Option("--csv", "print a line for each label").conflicts("json"))
+    .option("--out <file>", "write to a file, which is complete or absent, in place of printing")
+    .addOption(progressOption())
+    .addOption(verboseOption("say what was chosen: models, threads, how pictures are read"))
     .addHelpText("after", more)
-    .action(classify)
+    .action((images: string[], options: Options, command: Command) => classify(images, options, command, context))
 }
 
-async function classify(images: readonly string[], options: Options, command: Command): Promise<void> {
+async function classify(
+  images: readonly string[],
+  options: Options,
+  command: Command,
+  context: CommandContext,
+): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
-  const labels = await readLabels(options, command)
-  requireDefaultModel(options.model, command)
-  const onStage = (line: string) => writeErr?.(`${line}\n`)
-  await using model = await loadModel(options.model, { ...options, onStage })
-  const classifier = await createClassifier(model, labels, options.template)
-  for (const line of classifier.notes) writeErr?.(`${line}\n`)
-  const files = await imageFiles(images, (line) => writeErr?.(`${line}\n`))
-  const decode = (file: string) => decodeImage(file, { maxPixels: options.maxPixels })
-  const results: Result[] = []
-  for await (const { source, ...outcome } of classifyEach(classifier, files, decode)) {
-    if ("labels" in outcome) results.push({ image: source, labels: outcome.labels.slice(0, options.top) })
-    else if (files.length === 1) throw outcome.error
-    else writeErr?.(failureLine(outcome.error))
+  const say = (line: string) => writeErr?.(`${line}\n`)
+  const { model: models = [defaultModel], baked, out, threads } = options
+  const given: GivenLabels = baked ? { kind: "baked", files: baked } : await readWords(options, command, say)
+  if (!options.model) requireDefaultModel()
+  await prepareOut(out)
+  const signal = out === undefined ? undefined : context.abortOnInterrupt("stopping: nothing is written")
+  await using opened = await openClassifiers(models, given, { ...(threads && { threads }), onStage: say })
+  for (const line of [...opened.notes, ...(options.verbose ? choices(opened, options) : [])]) say(line)
+  const files = await picturesNamed(images, options, command)
+  const tally = new PictureTally(files.length, (text) => writeErr?.(text), {
+    mode: options.progress,
+    isPrinting: out === undefined,
+  })
+  const encoding = {
+    decode: decodingOf(options),
+    ...(threads && { threads }),
+    ...(options.verbose && { onChoice: say }),
   }
-  if (options.json) writeOut?.(`${JSON.stringify(results, null, 2)}\n`)
-  else if (results.length > 0) writeOut?.(`${resultTable(results)}\n`)
-  const failed = files.length - results.length
-  if (failed > 0) throw new UserError(`${failed} of ${files.length} pictures could not be read`)
+  const classified = classifyFiles(files, opened.classifiers, { ...encoding, signal })
+  const chunks = resultChunks(results(tally.readable(classified), options), formatOf(options), {
+    ...{ images: files, models },
+    labels: opened.classifiers.flatMap(({ labels }) => labels.labels),
+  })
+  await deliver(chunks, out, writeOut)
+  tally.end()
 }
 
-function requireDefaultModel(model: string, command: Command): void {
-  if (command.getOptionValueSource("model") === "default" && !existsSync(model)) {
-    throw new UserError(
-      `no --model was given, and ${model}, which is used then, does not exist`,
-      "`mobileclip quickstart` writes it; or name a model: a folder, a file of weights, or a name (`mobileclip pull --list`)",
-    )
-  }
+async function* results(files: AsyncIterable<Readable<ClassifiedFile>>, options: Options): AsyncGenerator<Result> {
+  const reading = readingOf(options)
+  for await (const { image, results } of files)
+    for (const { model, labels } of results) yield { image, model, ...reading, labels: labels.slice(0, options.top) }
+}
+
+function formatOf({ json, csv }: Options) {
+  return json ? "json" : csv ? "csv" : "table"
+}
+
+function choices({ classifiers }: OpenClassifiers, options: Options): string[] {
+  return [
+    ...classifiers.flatMap(({ model, encoder, labels }, i) => [
+      modelChoice(model, encoder, options),
+      labelsChoice(labels, options.baked?.[i]),
+    ]),
+    readingChoice(readingOf(options)),
+  ]
+}
+
+function requireDefaultModel(): void {
+  if (existsSync(defaultModel)) return
+  throw new UserError(
+    `no --model was given, and ${defaultModel}, which is used then, does not exist`,
+    "`mobileclip quickstart` writes it; or name a model: a folder, a file of weights, or a name (`mobileclip pull --list`)",
+  )
 }

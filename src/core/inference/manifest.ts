@@ -10,6 +10,7 @@ import { oneLine, UserError } from "../errors.ts"
 import { largestVocabulary, longestSequence, longestSide, widestVector } from "../family/size-limits.ts"
 import type { ImageEncoderConfig, ModelConfig } from "../family/variants.ts"
 import { isInside } from "../inside.ts"
+import { isObject } from "../json.ts"
 import { onnxDtypes } from "../precision.ts"
 
 export const manifestFile = "mobileclip.json"
@@ -129,6 +130,13 @@ export type Manifest = Readonly<z.infer<typeof schema>>
 export function parseManifest(value: unknown, source: string): Manifest {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
+  const format = isObject(value) ? value.format : undefined
+  if (typeof format === "string" && /^mobileclip-model-\d+$/.test(format) && format !== manifestFormat) {
+    throw new UserError(
+      `${source} is of format "${format}", and this version reads "${manifestFormat}"`,
+      "update mobileclip, or convert the checkpoint again with this version",
+    )
+  }
   const { path, message } = parsed.error.issues[0]!
   throw new UserError(
     `${source} is not a model manifest of format "${manifestFormat}": ${oneLine(path.join(".")) || "it"}: ${message}`,

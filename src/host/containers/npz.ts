@@ -88,16 +88,21 @@ export function npzBytes(arrays: ReadonlyMap<string, { shape: readonly number[];
   return zipBytes(new Map(entries), { deflate: true })
 }
 
-/** A `.npy` file of row-major values. Version 1 of the format; the data begin at a multiple of 64 bytes. */
+/** A `.npy` file of row-major values. */
 export function npyBytes(shape: readonly number[], values: Float32Array | Int32Array | BigInt64Array): Uint8Array {
-  const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(", ")
   const descr = values instanceof Float32Array ? "<f4" : values instanceof Int32Array ? "<i4" : "<i8"
+  const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+  return Buffer.concat([npyHeader(shape, descr), data])
+}
+
+/** What a `.npy` file begins with, in version 1 of the format. Its row-major data begin at a multiple of 64 bytes. */
+export function npyHeader(shape: readonly number[], descr: "<f2" | "<f4" | "<i4" | "<i8"): Uint8Array {
+  const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(", ")
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${sizes}), }`
   const length = Math.ceil((10 + text.length + 1) / 64) * 64 - 10
   const head = Buffer.from("\x93NUMPY\x01\x00..", "latin1")
   head.writeUInt16LE(length, 8)
-  const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-  return Buffer.concat([head, Buffer.from(`${text.padEnd(length - 1)}\n`), data])
+  return Buffer.concat([head, Buffer.from(`${text.padEnd(length - 1)}\n`)])
 }
 
 /** One `.npy` file. `name` begins the message of the UserError that anything damaged gives. */

@@ -65,9 +65,13 @@ async function makeWithParents(path: string): Promise<void> {
 
 /** Before long work that ends with a file: makes its folder. Throws UserError where the file could not be written. */
 export async function prepareFile(path: string): Promise<void> {
-  if (await isDirectory(path))
-    throw new UserError(`${path} is a folder, and a file is to be written`, "name a file in it")
+  const found = await stat(path).catch(() => null)
+  if (found?.isDirectory()) throw new UserError(`${path} is a folder, and a file is to be written`, "name a file in it")
   const folder = dirname(resolve(path))
+  // A rename would put a file in the place of the device.
+  if ((found && !found.isFile()) || folder === "/dev") {
+    throw new UserError(`${path} is a pipe, a socket or a device, and a file is to be written`, "name another one")
+  }
   await makeDirectory(folder)
   await access(folder, constants.W_OK).catch((error: unknown) => {
     throw fileError(error, "writing", path)
@@ -184,7 +188,10 @@ export async function readJson(path: string, what: string): Promise<unknown> {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new UserError(`${path} should be ${what}, but is not JSON: ${messageOf(error).replaceAll(/\s+/g, " ")}`)
+    throw new UserError(
+      `${path} should be ${what}, but is not JSON: ${messageOf(error).replaceAll(/\s+/g, " ")}`,
+      "it is damaged or cut off: get or make it again",
+    )
   }
 }
 

@@ -2,8 +2,38 @@
 import { stat } from "node:fs/promises"
 import { join } from "node:path"
 import { UserError } from "../../core/errors.ts"
+import { expandGlob, isGlob } from "../files/glob.ts"
+import { readPathList, standardInput } from "../files/path-list.ts"
 import { walkPictures } from "./picture-folder.ts"
 import { pictureFormats } from "./picture-format.ts"
+
+/** What a user names: paths, folders, patterns; `-` among them, and `filesFrom`, are lists of such. */
+export interface NamedPictures {
+  readonly paths: readonly string[]
+  /** A file with a path on each line, or with a NUL after each; "-" is standard input. */
+  readonly filesFrom?: string
+}
+
+/**
+ * The files of all of them, in their order: a pattern gives what it matches; throws UserError where that is nothing. Folders are
+ * walked as by `imageFiles`.
+ *
+ * @param note gets a line about each thing that was passed over in folders
+ * @param input what "-" reads
+ */
+export async function namedPictures(
+  { paths, filesFrom }: NamedPictures,
+  note?: (line: string) => void,
+  input: AsyncIterable<Uint8Array | string> = process.stdin,
+): Promise<string[]> {
+  const lists: string[][] = []
+  for (const word of paths) {
+    if (word === standardInput) lists.push(await readPathList(word, input))
+    else lists.push(isGlob(word) ? await expandGlob(word) : [word])
+  }
+  if (filesFrom !== undefined) lists.push(await readPathList(filesFrom, input))
+  return imageFiles(lists.flat(), note)
+}
 
 /**
  * A folder gives the pictures below it (`walkPictures`); throws UserError if there are none. Every other path stays as it

@@ -204,15 +204,17 @@ function scaleByte(a: number, b: number): number {
   return (t + (t >> 8)) >> 8
 }
 
-/** Runs `work` and explains its errors. libvips repeats an error over several lines; the first one is enough. */
+/**
+ * Runs `work` and explains its errors. libvips' own words are the cause alone: with several pictures at once they may be another
+ * one's, and what is written down of a picture must not depend on that.
+ */
 async function explained<T>(name: string, work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (error) {
-    const reason = messageOf(error).split("\n")[0]!
-    if (reason.includes("unsupported image format")) {
+    if (messageOf(error).includes("unsupported image format")) {
       throw new UserError(`${name} is not a picture`, `${pictureFormats} files are`, { cause: error })
     }
-    throw new UserError(`${name} is damaged or cut off (${reason})`, "get it again, or leave it out", { cause: error })
+    throw new UserError(`${name} is damaged or cut off`, "get it again, or leave it out", { cause: error })
   }
 }

@@ -1,0 +1,74 @@
+/** mobileclip bake-labels */
+import type { Command } from "commander"
+import { commandLine } from "../../core/shell-quote.ts"
+import { labelsChoice, modelChoice } from "../../embed/choices.ts"
+import { openClassifiers } from "../../embed/open-classifiers.ts"
+import { writeAtomically } from "../../host/files/files.ts"
+import { serializeLabels } from "../../run/label-file.ts"
+import type { LoadOptions } from "../../weights/load-model.ts"
+import { addLabelOptions, type LabelOptions, readWords } from "../classifying.ts"
+import { verboseOption, wholeNumber } from "../options.ts"
+import { prepareOut } from "../row-output.ts"
+
+interface Options extends LabelOptions, Pick<LoadOptions, "threads"> {
+  readonly model: string
+  readonly out: string
+  readonly json?: true
+  readonly verbose?: true
+}
+
+const more = `
+Examples:
+  mobileclip bake-labels --model models/s0 --labels-file labels.txt --out labels.json
+  mobileclip bake-labels --model models/s0 --labels cat,dog --templates prompts.txt --out labels.json
+  mobileclip classify photos --model models/s0 --baked labels.json
+
+With such a file pictures are classified by the image tower alone: of the model's folder only onnx/vision_model.onnx and
+mobileclip.json need to be there. The file is JSON, which a browser reads too (docs/formats.md), and belongs to this model:
+another one refuses it.
+`
+
+export function register(program: Command): void {
+  const command = program
+    .command("bake-labels")
+    .description("encode labels into a file, with which `classify` needs no text tower")
+    .requiredOption("--model <model>", "whatever `classify` takes")
+    .requiredOption("--out <file>", "the file to write")
+  addLabelOptions(command)
+    .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
+    .option("--json", "print { file, model, weights, embedDim, labels, templates }, the last two as numbers")
+    .addOption(verboseOption("say what was chosen: the model, threads, labels and templates"))
+    .addHelpText("after", more)
+    .action(bakeLabels)
+}
+
+async function bakeLabels(options: Options, command: Command): Promise<void> {
+  const { writeOut, writeErr } = command.configureOutput()
+  const say = (line: string) => writeErr?.(`${line}\n`)
+  const { model, out, threads, json, verbose } = options
+  const words = await readWords(options, command, say)
+  await prepareOut(out)
+  await using opened = await openClassifiers([model], words, { ...(threads && { threads }), onStage: say })
+  const [{ encoder, labels }] = opened.classifiers as [(typeof opened.classifiers)[number]]
+  if (verbose) for (const line of [modelChoice(model, encoder, options), labelsChoice(labels)]) say(line)
+  for (const note of opened.notes) say(note)
+  await writeAtomically(out, [serializeLabels(labels)])
+  const { model: name, weights, embedDim } = labels
+  const about = {
+    file: out,
+    model: name,
+    weights,
+    embedDim,
+    labels: labels.labels.length,
+    templates: labels.templates.length,
+  }
+  writeOut?.(
+    json
+      ? `${JSON.stringify(about, null, 2)}\n`
+      : `${out}: ${about.labels} labels in ${about.templates} templates by ${name}, ${embedDim} values each\nnext:   ${nextWords(options)}\n`,
+  )
+}
+
+function nextWords({ model, out }: Options): string {
+  return commandLine(["mobileclip", "classify", "PICTURES", "--model", model, "--baked", out])
+}
