@@ -102,7 +102,7 @@ describe("mobileclip train", { timeout: 120_000 }, () => {
     )
     expect(await made("tuned", "--pretrained", research)).toBe("apple-amlr")
     const taught = ["loss.kind=distill", "loss.teacherScales=[70]", `teachers=["${research}"]`]
-    expect(await made("taught", ...taught)).toBe("apple-amlr")
+    expect(await made("licensed-by-teacher", ...taught)).toBe("apple-amlr")
     const words = ["--train-data", shard, "--out", join(folder, "refused"), ...short, "schedule.steps=1", ...taught]
     expect(await run(...words, "--license", "MIT")).toMatchObject({
       code: 1,
