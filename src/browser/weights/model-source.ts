@@ -1,30 +1,32 @@
-/** The files of a model in a browser, from a hub, an address, or the user's own files. */
-import { UserError } from "../../core/errors.ts"
-import { type Manifest, manifestFile, parseManifest } from "../../core/inference/manifest.ts"
-import type { OnnxDtype } from "../../core/precision.ts"
+/** The files of a model in a browser, from a hub, a server, or the user's own: what they say, and their contents. */
+import { oneLine, UserError } from "../../core/errors.ts"
+import { type Manifest, parseManifest } from "../../core/inference/manifest.ts"
+import { findOnnxFiles, neededFiles } from "../../core/inference/onnx-files.ts"
+import { jsonOrNull } from "../../core/json.ts"
+import { type DirectoryDtype, dtypeOfPart, type OnnxDtype } from "../../core/precision.ts"
 import type { LoadProgress, Towers } from "../../run/clip-host.ts"
-import { type ClipDescription, describeOurs } from "../../run/description.ts"
+import { type ClipDescription, describeImmich, describeOurs, describeTransformers } from "../../run/description.ts"
+import type { FileSet } from "./file-set.ts"
+import { openLocalFiles } from "./local-files.ts"
+import { type HubAddress, type ModelSource, placeOf } from "./place.ts"
+import { openRemoteFiles } from "./remote-files.ts"
+import { browserHost, type WebHost } from "./web-host.ts"
 
-/**
- * `owner/name` on the hub, the address of a folder (relative to the page, or whole), the files of a folder that a user chose,
- * or files by their names.
- */
-export type ModelSource = string | URL | FileList | readonly File[] | Readonly<Record<string, Blob | Uint8Array>>
+export type { HubAddress, ModelSource } from "./place.ts"
 
 export interface OpenOptions {
   /** Default "both". */
   readonly towers?: Towers
-  /** Type of the weights where the source has several; default "mixed": pictures in fp16, texts in fp32. */
-  readonly dtype?: OnnxDtype | "mixed"
+  /** Of the weights, where the source has several. Default: the first of "mixed" (pictures in fp16, texts in fp32), fp32 and fp16 that is there. */
+  readonly dtype?: DirectoryDtype
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: LoadProgress) => void
   readonly hub?: HubAddress
-}
-
-export interface HubAddress {
-  readonly endpoint?: string
-  /** A branch, tag or commit; default "main". */
-  readonly revision?: string
+  /**
+   * Whether the source is asked at each load whether it still has the contents that this browser keeps; default true. Without
+   * an answer, and offline, what is kept is used in both cases.
+   */
+  readonly revalidate?: boolean
 }
 
 /** A tower's graph, and the files of its weights beside it. */
@@ -36,44 +38,121 @@ export interface TowerFileNames {
 }
 
 export interface ModelFiles {
-  /** An address, or "files", for messages. */
+  /** An address, for messages. */
   readonly where: string
   /** Null in the layouts of others. */
   readonly manifest: Manifest | null
   readonly description: ClipDescription
-  /** Null where it was not asked for, or is not there. */
+  /** Null where it was not asked for, or is not there. Both are the same file in some layouts of others. */
   readonly image: TowerFileNames | null
   readonly text: TowerFileNames | null
-  /** Whole and checked. Throws UserError where it cannot be had. */
+  /**
+   * Whole and checked; its buffer belongs to the caller. Throws UserError for wrong contents, EnvironmentError for a network
+   * that stays down, and what the signal was aborted with.
+   */
   file(name: string): Promise<Uint8Array<ArrayBuffer>>
-  /** Where it came from, when `file` gave it. */
+  /** Where it came from, after `file` gave it: "memory" for the user's own. */
   from(name: string): "network" | "cache" | "memory"
-  /** What a user should know, in lines: what could not be kept. */
+  /** What a user should know, in lines: what could not be kept, what was fetched again. Grows with each file. */
   readonly notes: readonly string[]
 }
 
-export async function openModelFiles(source: ModelSource, options: OpenOptions = {}): Promise<ModelFiles> {
-  const { towers = "both", signal, onProgress } = options
-  const base = new URL(`${source}`.replace(/\/*$/, "/"), globalThis.document?.baseURI ?? globalThis.location?.href)
-  const read = async (file: string) => {
-    const url = new URL(file, base).href
-    const response = await fetch(url, signal ? { signal } : {})
-    if (!response.ok) throw new UserError(`${url} answered ${response.status}`, "check the address of the model")
-    const bytes = new Uint8Array(await response.arrayBuffer())
-    onProgress?.({ stage: "download", file, loaded: bytes.length, total: bytes.length, from: "network" })
+/** @throws UserError where there is no model of a known layout, or its files lack something */
+export async function openModelFiles(
+  source: ModelSource,
+  options: OpenOptions = {},
+  host: WebHost = browserHost(),
+): Promise<ModelFiles> {
+  const { signal, revalidate = true, hub = {} } = options
+  signal?.throwIfAborted()
+  const place = placeOf(source, hub, host.baseUrl)
+  const files =
+    place.kind === "files"
+      ? await openLocalFiles(place.files, host)
+      : await openRemoteFiles(place, { host, signal, revalidate, needed: (listing) => neededOf(listing, options) })
+  return modelFilesOf(files, options)
+}
+
+async function modelFilesOf(files: FileSet, options: OpenOptions): Promise<ModelFiles> {
+  const origins = new Map<string, ReturnType<ModelFiles["from"]>>()
+  const file = async (name: string) => {
+    if (!files.names.includes(name)) throw new UserError(`${files.where} has no ${oneLine(name)}`, neededFiles)
+    const { bytes, from } = await files.read(name, (progress) => options.onProgress?.({ file: name, ...progress }))
+    origins.set(name, from)
     return bytes
   }
-  const url = `${base}${manifestFile}`
-  const manifest = parseManifest(JSON.parse(new TextDecoder().decode(await read(manifestFile))), url)
-  const names = (tower: "image" | "text"): TowerFileNames | null => {
-    const file = manifest.towers[tower]?.file
-    if (!file || ![tower, "both"].includes(towers)) return null
-    return { file, beside: [`${file}_data`].filter((name) => name in manifest.files), dtype: manifest.dtype }
-  }
+  const { layout, image, text } = chosen(files, options)
   return {
-    ...{ where: base.href, manifest, description: describeOurs(manifest), notes: [] },
-    ...{ image: names("image"), text: names("text") },
-    file: read,
-    from: () => "network",
+    ...{ where: files.where, manifest: files.manifest, notes: files.notes, image, text },
+    description: await describe(files, layout, file),
+    file,
+    from: (name) => origins.get(name) ?? "network",
   }
+}
+
+// ---------------------------------------------------------------------------------------------------------- files
+
+interface Chosen extends Pick<ModelFiles, "image" | "text"> {
+  readonly layout: "mobileclip" | "transformers.js" | "immich"
+  /** Small files that say what the towers do not. */
+  readonly sides: readonly string[]
+}
+
+type Named = Pick<FileSet, "names" | "where" | "manifest">
+
+/** Throws UserError where there are no towers of that type. */
+function chosen({ names, where, manifest }: Named, { towers = "both", dtype }: OpenOptions): Chosen {
+  const pick = (tower: "image" | "text", file: string | undefined, type: OnnxDtype) => {
+    if (file === undefined || (towers !== "both" && towers !== tower)) return null
+    return { file, beside: names.filter((name) => name.startsWith(`${file}_data`)), dtype: type }
+  }
+  if (manifest) {
+    const { dtype: has, towers: own } = manifest
+    if (dtype && dtype !== has)
+      throw new UserError(`${where} is in ${has}, not ${dtype}`, "convert it again, or leave out dtype")
+    const [image, text] = [own.image.file, own.text?.file]
+    if (towers === "text" && !text) throw new UserError(`${where} has no text tower`, "load its image tower")
+    return {
+      layout: "mobileclip",
+      image: pick("image", image, dtypeOfPart(has, "image")),
+      text: pick("text", text, dtypeOfPart(has, "text")),
+      sides: [],
+    }
+  }
+  const found = findOnnxFiles(names, dtype ?? null, where, ["mixed", "fp32", "fp16"])
+  if (!found || found.layout === "mobileclip") throw new UserError(`there is no model at ${where}`, neededFiles)
+  return {
+    layout: found.layout,
+    image: pick("image", found.image, dtypeNamed(found.image)),
+    text: pick("text", found.text, dtypeNamed(found.text)),
+    sides: found.files.filter((file) => file.endsWith(".json")),
+  }
+}
+
+/** Layouts of others have the type in the name. */
+function dtypeNamed(file: string): OnnxDtype {
+  return file.includes("fp16") ? "fp16" : "fp32"
+}
+
+/** All that loading reads. */
+function neededOf(listing: { files: object; source: string; manifest?: unknown }, options: OpenOptions): string[] {
+  const manifest = listing.manifest ? parseManifest(listing.manifest, listing.source) : null
+  const named = { names: Object.keys(listing.files), where: listing.source, manifest }
+  const { image, text, sides } = chosen(named, options)
+  const towers = [image, text].flatMap((tower) => (tower ? [tower.file, ...tower.beside] : []))
+  return [...new Set([...towers, ...sides])]
+}
+
+// ---------------------------------------------------------------------------------------------------- description
+
+async function describe(
+  { manifest, where, name, names }: FileSet,
+  layout: Chosen["layout"],
+  file: ModelFiles["file"],
+): Promise<ClipDescription> {
+  if (manifest) return describeOurs(manifest)
+  const required = async (side: string) => jsonOrNull(new TextDecoder().decode(await file(side)))
+  const json = { required, optional: async (side: string) => (names.includes(side) ? required(side) : null) }
+  const described = layout === "immich" ? describeImmich : describeTransformers
+  return described(name ?? "model", json, where.replace(/\/$/, ""))
 }

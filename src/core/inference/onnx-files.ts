@@ -8,7 +8,7 @@
  *                       config.json
  */
 import { oneLine, UserError } from "../errors.ts"
-import { type OnnxDtype, onnxDtypes } from "../precision.ts"
+import { type DirectoryDtype, directoryDtypes, dtypeOfPart, type OnnxDtype, onnxDtypes } from "../precision.ts"
 import { manifestFile } from "./manifest.ts"
 
 export type OnnxFiles =
@@ -31,18 +31,23 @@ export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const satisfies Reco
 
 /**
  * @param paths files, relative, with forward slashes
- * @param dtype of the weights; null: fp32 where it is there, else fp16
+ * @param dtype of the weights; null: the first of `preferred` that is there
  * @param where a path or an address, for messages
  * @returns null where there are no towers
  * @throws UserError where there are towers, but not these
  */
-export function findOnnxFiles(paths: readonly string[], dtype: OnnxDtype | null, where: string): OnnxFiles | null {
+export function findOnnxFiles(
+  paths: readonly string[],
+  dtype: DirectoryDtype | null,
+  where: string,
+  preferred: readonly DirectoryDtype[] = onnxDtypes,
+): OnnxFiles | null {
   if (paths.includes(manifestFile)) {
     return { layout: "mobileclip", files: paths.filter((path) => /\.(onnx|onnx_data|json)$/.test(path)) }
   }
   if (paths.includes("visual/model.onnx") && paths.includes("textual/model.onnx")) return immich(paths, dtype, where)
   const models = paths.filter((path) => /^onnx\/(vision_|text_)?model\w*\.onnx$/.test(path))
-  if (models.length > 0) return transformers(paths, models, dtype, where)
+  if (models.length > 0) return transformers(paths, models, dtype ? [dtype] : preferred, where)
   const loose = paths.filter((path) => path.endsWith(".onnx"))
   if (loose.length === 0) return null
   throw new UserError(
@@ -51,8 +56,9 @@ export function findOnnxFiles(paths: readonly string[], dtype: OnnxDtype | null,
   )
 }
 
-function immich(paths: readonly string[], dtype: OnnxDtype | null, where: string): OnnxFiles {
-  if (dtype === "fp16") throw new UserError(`${where}: Immich's layout has one type of weights`, "leave out --dtype")
+function immich(paths: readonly string[], dtype: DirectoryDtype | null, where: string): OnnxFiles {
+  if (dtype !== null && dtype !== "fp32")
+    throw new UserError(`${where}: Immich's layout has one type of weights`, "leave out --dtype")
   // Deeper folders hold the same towers for other runtimes; large towers have their weights in further files beside them.
   const wanted = /^(config\.json|(visual|textual)\/[^/]+(?<!\.armnn|\.rknn))$/
   const files = paths.filter((path) => wanted.test(path))
@@ -62,15 +68,15 @@ function immich(paths: readonly string[], dtype: OnnxDtype | null, where: string
 function transformers(
   paths: readonly string[],
   models: readonly string[],
-  dtype: OnnxDtype | null,
+  dtypes: readonly DirectoryDtype[],
   where: string,
 ): OnnxFiles {
-  const found = (dtype ? [dtype] : onnxDtypes).map((type) => towersIn(models, type)).find((towers) => towers !== null)
+  const found = dtypes.map((type) => towersIn(models, type)).find((towers) => towers !== null)
   if (!found) {
-    const [image, text] = separateTowers(dtype ?? "fp32")
+    const [image, text] = separateTowers(dtypes[0]!)
     throw new UserError(
-      `${where} has no ${image} and ${text} for ${dtype ?? "fp32"}, but ${oneLine(models.join(", "), 400)}`,
-      `towers are read in ${onnxDtypes.join(" or ")} (--dtype)`,
+      `${where} has no ${image} and ${text} for ${dtypes[0]}, but ${oneLine(models.join(", "), 400)}`,
+      `towers are read in ${directoryDtypes.join(" or ")} (--dtype)`,
     )
   }
   const [image, text] = found
@@ -81,12 +87,13 @@ function transformers(
 }
 
 /** Two files, or the same one twice; null where there are none of this type. */
-function towersIn(models: readonly string[], dtype: OnnxDtype): readonly [string, string] | null {
-  const both = `onnx/model${dtypeSuffixes[dtype]}.onnx`
-  const choices = [separateTowers(dtype), [both, both]] as const
+function towersIn(models: readonly string[], dtype: DirectoryDtype): readonly [string, string] | null {
+  const both = dtype === "mixed" ? [] : [`onnx/model${dtypeSuffixes[dtype]}.onnx`]
+  const choices = [separateTowers(dtype), ...both.map((file) => [file, file] as const)]
   return choices.find((files) => files.every((file) => models.includes(file))) ?? null
 }
 
-function separateTowers(dtype: OnnxDtype) {
-  return [`onnx/vision_model${dtypeSuffixes[dtype]}.onnx`, `onnx/text_model${dtypeSuffixes[dtype]}.onnx`] as const
+function separateTowers(dtype: DirectoryDtype) {
+  const suffix = (part: "image" | "text") => dtypeSuffixes[dtypeOfPart(dtype, part)]
+  return [`onnx/vision_model${suffix("image")}.onnx`, `onnx/text_model${suffix("text")}.onnx`] as const
 }
