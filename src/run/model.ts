@@ -45,6 +45,8 @@ export class Model implements Encoder, AsyncDisposable {
   readonly logitScale: number | null
   /** Null in the layouts of others. */
   readonly manifest: Manifest | null
+  /** Tokens of a text; null without a text tower. */
+  readonly contextLength: number | null
 
   constructor(
     private readonly parts: ModelParts,
@@ -56,6 +58,7 @@ export class Model implements Encoder, AsyncDisposable {
     this.embedDim = embedDim
     this.logitScale = logitScale
     this.manifest = parts.manifest
+    this.contextLength = parts.text?.rows.contextLength ?? null
   }
 
   async encodeImages(images: readonly Image8[], { signal }: Abortable = {}): Promise<Float32Array> {
