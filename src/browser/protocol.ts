@@ -13,6 +13,8 @@ export type TowerName = "image" | "text"
 
 export interface FindRequest {
   readonly source: ModelSource
+  /** Of the page, which addresses are relative to. */
+  readonly baseUrl: string
   readonly towers: Towers
   readonly dtype: DirectoryDtype | undefined
   readonly hub: HubAddress | undefined

@@ -2,6 +2,7 @@
 import { kindOf, requireImage } from "../../core/arguments.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { type Image8, image8, type Rgba, withoutAlpha } from "../../core/image/pixels.ts"
+import { pageUrl } from "../page-url.ts"
 
 /**
  * A Blob or File, the bytes of a file, an address (relative to the page), ImageData or RGBA pixels (whose alpha is dropped), RGB
@@ -50,9 +51,7 @@ async function toSend(picture: BrowserPicture, name: string): Promise<SentPictur
 }
 
 function address(given: string | URL, name: string): string {
-  // In a worker of the caller's own there is no document.
-  const base = globalThis.document?.baseURI ?? location.href
-  const url = URL.canParse(given, base) ? new URL(given, base) : null
+  const url = URL.canParse(given, pageUrl()) ? new URL(given, pageUrl()) : null
   if (url && /^(https?|blob|data):$/.test(url.protocol)) return url.href
   throw new UserError(
     `${name} is not an address that a browser reads`,

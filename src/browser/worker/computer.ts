@@ -12,6 +12,7 @@ import { JpegDecoder } from "../pictures/jpeg.ts"
 import type { SentPicture } from "../pictures/picture.ts"
 import type { Calls, FindRequest, Found, StartRequest, TowerName } from "../protocol.ts"
 import { type ModelFiles, openModelFiles, type TowerFileNames } from "../weights/model-source.ts"
+import { browserHost } from "../weights/web-host.ts"
 import { type GraphFiles, type Runtime, Turns, WebGraph } from "./web-graph.ts"
 
 /** What each call gets beside its arguments. */
@@ -107,14 +108,15 @@ function owned(rows: Float32Array): Float32Array<ArrayBuffer> {
 
 /** On a device without float16 weights in float32 where the source has them. */
 async function openFiles(
-  { source, towers, dtype, hub, revalidate, hasFloat16 }: FindRequest,
+  { source, baseUrl, towers, dtype, hub, revalidate, hasFloat16 }: FindRequest,
   { signal, onProgress }: CallContext,
 ): Promise<ModelFiles> {
   const options = { towers, signal, onProgress, ...(hub && { hub }), ...(revalidate !== undefined && { revalidate }) }
-  if (dtype) return openModelFiles(source, { ...options, dtype })
-  const files = await openModelFiles(source, options)
+  const host = { ...browserHost(), baseUrl }
+  if (dtype) return openModelFiles(source, { ...options, dtype }, host)
+  const files = await openModelFiles(source, options, host)
   if (hasFloat16 || files.manifest || files.image?.dtype !== "fp16") return files
-  return openModelFiles(source, { ...options, dtype: "fp32" }).catch(() => files)
+  return openModelFiles(source, { ...options, dtype: "fp32" }, host).catch(() => files)
 }
 
 function towersIn(files: ModelFiles): TowerName[] {
