@@ -58,8 +58,8 @@ function chooseThreads(wanted = Math.min(mostThreads, navigator.hardwareConcurre
   readonly note: string | null
 } {
   if (crossOriginIsolated || wanted === 1) return { threads: wanted, note: null }
-  const headers = "Cross-Origin-Opener-Policy: same-origin, Cross-Origin-Embedder-Policy: require-corp"
-  return { threads: 1, note: `one thread, because the page is not cross-origin isolated (${headers}) for ${wanted}` }
+  const headers = "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp"
+  return { threads: 1, note: `one thread instead of ${wanted}: the page is not cross-origin isolated (${headers})` }
 }
 
 // --------------------------------------------------------------------------------------------------------- WebGPU

@@ -146,8 +146,6 @@ interface Opened {
 function configure({ device, ort }: Runtime, { threads, runtimeUrl }: StartRequest): void {
   ort.env.wasm.numThreads = threads
   if (runtimeUrl !== null) ort.env.wasm.wasmPaths = { wasm: runtimeUrl }
-  // Warnings of nodes that are placed on the processor would fill the console.
-  ort.env.logLevel = "error"
   if (device === "webgpu") ort.env.webgpu.powerPreference = "high-performance"
 }
 
