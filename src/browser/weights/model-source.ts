@@ -76,7 +76,7 @@ export async function openModelFiles(
 async function modelFilesOf(files: FileSet, options: OpenOptions): Promise<ModelFiles> {
   const origins = new Map<string, ReturnType<ModelFiles["from"]>>()
   const file = async (name: string) => {
-    if (!files.names.includes(name)) throw new UserError(`${files.where} has no ${oneLine(name)}`, neededFiles)
+    if (!files.names.includes(name)) throw new UserError(`${files.where}: ${oneLine(name)} is missing`, neededFiles)
     const { bytes, from } = await files.read(name, (progress) => options.onProgress?.({ file: name, ...progress }))
     origins.set(name, from)
     return bytes
