@@ -31,7 +31,7 @@ export function isQuotaError(error: unknown): boolean {
 /** Null, too, where files can be written by workers alone. */
 async function openFileStore({ storage }: WebHost): Promise<Store | null> {
   try {
-    const top = await storage?.getDirectory()
+    const top = await storage?.getDirectory?.()
     const root = await top?.getDirectoryHandle(rootName, { create: true })
     if (!root) return null
     const probe = await root.getFileHandle(".probe", { create: true })
