@@ -109,7 +109,7 @@ function chosen({ names, where, manifest }: Named, { towers = "both", dtype }: O
   if (manifest) {
     const { dtype: has, towers: own } = manifest
     if (dtype && dtype !== has)
-      throw new UserError(`${where} is in ${has}, not ${dtype}`, "convert it again, or leave out dtype")
+      throw new UserError(`${where}: weights are in ${has}, not ${dtype}`, "convert it again, or leave out dtype")
     const [image, text] = [own.image.file, own.text?.file]
     if (towers === "text" && !text) throw new UserError(`${where} has no text tower`, "load its image tower")
     return {
