@@ -34,6 +34,18 @@ beforeAll(async () => {
     join(folder, "index.html"),
     `<!doctype html><script type="module">import * as weights from "./weights.js"; window.weights = weights</script>`,
   )
+  writeFileSync(
+    join(folder, "worker.js"),
+    `import { openModelFiles, listCached } from "./weights.js"
+    delete FileSystemFileHandle.prototype.createWritable
+    const load = async () => {
+      const files = await openModelFiles("./models/large/", { towers: "image" })
+      const { length } = await files.file(files.image.file)
+      return [files.from(files.image.file), length]
+    }
+    const loads = [await load(), await load()]
+    postMessage([...loads, (await listCached())[0].storage])`,
+  )
   writeLarge()
   server = await StaticServer.start({ folder, base: "/sub/path/" })
   const rules = `MAP ${insecureHost} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`
@@ -169,6 +181,18 @@ test("where OPFS is missing, the Cache API keeps it", async () => {
   const freed = await page.evaluate(() => (window as unknown as { weights: Weights }).weights.clearCache())
   expect(freed).toBeGreaterThan(12_000_000)
   expect(await listKept(page)).toEqual([])
+})
+
+test("in a worker of a browser that writes files there alone", async () => {
+  const page = await open()
+  const found = await page.evaluate(() => {
+    const worker = new Worker("./worker.js", { type: "module" })
+    return new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data)
+      worker.onerror = ({ message }) => reject(new Error(message))
+    })
+  })
+  expect(found).toEqual([["network", 12_000_000], ["cache", 12_000_000], "OPFS"])
 })
 
 test("a page without https loads, keeps nothing, and says why", async () => {
