@@ -13,9 +13,14 @@ export function requireTexts(values: unknown, what: string, hint: string): asser
 export function requireImages(values: unknown): asserts values is readonly Image8[] {
   requireList(values, "images", "images", "write [image], with what decodeImage gives")
   values.forEach((value, i) => {
-    const fault = faultOfImage(value)
-    if (fault !== null) throw new UserError(`images: number ${i + 1} is ${fault}`, imageHint)
+    requireImage(value, `images: number ${i + 1}`)
   })
+}
+
+/** Throws UserError that begins with `name` where the value is not an image of RGB bytes. */
+export function requireImage(value: unknown, name: string): asserts value is Image8 {
+  const fault = faultOfImage(value)
+  if (fault !== null) throw new UserError(`${name} is ${fault}`, imageHint)
 }
 
 const imageHint = "give what `await decodeImage(path)` gives, or { width, height, channels: 3, data } with RGB bytes"

@@ -7,13 +7,14 @@ import { join } from "node:path"
 import { inputImage } from "../core/arrays/fill.ts"
 import { UserError } from "../core/errors.ts"
 import type { Values } from "../core/inference/caption-decoder.ts"
-import { type Manifest, memoryName, type TowerFile, type TowerSelfTest } from "../core/inference/manifest.ts"
+import { type Manifest, memoryName, type TowerFile } from "../core/inference/manifest.ts"
 import { dtypeOfPart, type OnnxDtype } from "../core/precision.ts"
-import { startOfText, Tokenizer } from "../core/text/tokenizer.ts"
+import { startOfText } from "../core/text/tokenizer.ts"
 import { writeAtomically } from "../host/files/files.ts"
 import { temporaryFolder } from "../host/files/temporary.ts"
 import { Coca } from "../model/coca.ts"
 import type { Feed, Graph } from "../run/graph.ts"
+import { embed, fixedInput, standardDeviation, summarize, type TowerInput } from "../run/self-test.ts"
 import { OnnxGraph, runtimeName, type SessionOptions } from "../run/session.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
 import type { EncodedModel, EncodeOptions } from "../tensor/onnx-proto.ts"
@@ -28,14 +29,6 @@ export type Described = Omit<Manifest, "source" | "files" | "verification" | "se
  * 1e-5; a wrong epsilon, padding or weight shows as 1e-3 and more.
  */
 const TOLERANCE = 1e-4
-
-/** Texts of very different lengths, because a causal tower cuts the batch after the longest; the last one fills the context. */
-const texts = ["a photo of a cat.", "", "many words, ".repeat(50)]
-
-/** Rows of a tower's input: pixels [batch, 3, size, size] or token ids [batch, contextLength]. */
-export type TowerInput =
-  | { readonly tower: "image"; readonly data: Float32Array; readonly shape: readonly number[] }
-  | { readonly tower: "text"; readonly data: BigInt64Array; readonly shape: readonly number[] }
 
 /** Another way to compute the embeddings of the model that is exported. */
 export interface Reference {
@@ -220,40 +213,6 @@ async function decodeTokens(
   return logits
 }
 
-/** How many values of each of the three embeddings are kept; the norm covers the others. */
-const VALUES = 8
-
-function summarize(rows: Float32Array): TowerSelfTest {
-  const width = rows.length / texts.length
-  const each = texts.map((_, i) => rows.subarray(i * width, (i + 1) * width))
-  return {
-    values: each.map((row) => [...row.subarray(0, VALUES)]),
-    norms: each.map((row) => Math.hypot(...row)),
-    standardDeviation: standardDeviation(rows),
-  }
-}
-
-/** The first one to three of the fixed pictures or texts. */
-export function fixedInput(
-  tower: TowerName,
-  { imageSize, contextLength }: { readonly imageSize: number; readonly contextLength: number },
-  batch: number,
-): TowerInput {
-  if (tower === "image") return { tower, data: inputImage(imageSize, batch), shape: [batch, 3, imageSize, imageSize] }
-  const { ids, shape } = new Tokenizer().encodeBatch(texts.slice(0, batch), contextLength)
-  return { tower, data: ids, shape }
-}
-
-/** [batch, embedDim] */
-export async function embed(
-  graph: Graph,
-  { input, output }: Pick<TowerFile, "input" | "output">,
-  feed: Feed,
-): Promise<Float32Array> {
-  const { [output]: embeddings } = await graph.run({ [input]: feed }, [output])
-  return embeddings!.data
-}
-
 /** A few runs need neither a second copy of the weights in another layout nor memory kept for later. */
 const lean: SessionOptions = {
   enableCpuMemArena: false,
@@ -286,9 +245,4 @@ async function withGraph<T>(
 /** The largest difference over the values of `ours`; NaN where one of them is NaN. */
 export function maxDifference(ours: Float32Array, expected: Float32Array): number {
   return ours.reduce((largest, value, i) => Math.max(largest, Math.abs(value - expected[i]!)), 0)
-}
-
-export function standardDeviation(values: Float32Array): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length)
 }

@@ -89,12 +89,12 @@ const wrong: Readonly<Record<string, [call: () => unknown, message: string, hint
     'write {} where the label goes: "a photo of a {}."',
   ],
   "a model that was not awaited": [
-    () => createClassifier(any(Promise.resolve(model)), ["cat"]),
+    () => createClassifier(any<Model>(Promise.resolve(model)), ["cat"]),
     "a model was expected, not a promise (await it)",
     "give what `await loadModel(...)` gives",
   ],
   "a path as a model": [
-    () => createClassifier(any("models/s0"), ["cat"]),
+    () => createClassifier(any<Model>("models/s0"), ["cat"]),
     'a model was expected, not the text "models/s0"',
     "give what `await loadModel(...)` gives",
   ],

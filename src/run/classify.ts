@@ -1,13 +1,16 @@
 /** Zero-shot classification: which of some labels fits a picture best. */
 
-import { kindOf, requireImages, requireList, requireMethods, requireTexts } from "../core/arguments.ts"
+import { kindOf, requireList, requireMethods, requireTexts } from "../core/arguments.ts"
 import { batchesOf } from "../core/arrays/batches.ts"
+import { concatenate } from "../core/arrays/concatenate.ts"
 import { cosines, l2Normalize, softmax } from "../core/arrays/similarity.ts"
-import { UserError } from "../core/errors.ts"
+import { quoted, UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
-import type { Encoder } from "../core/inference/encoder.ts"
+import type { Abortable, Encoder } from "../core/inference/encoder.ts"
+import { nearestNames } from "../core/nearest.ts"
 import { alikeLabels } from "../core/text/alike-labels.ts"
 import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
+import type { LabelVectors } from "./label-vectors.ts"
 
 export interface LabelScore {
   readonly label: string
@@ -16,12 +19,28 @@ export interface LabelScore {
   readonly cosine: number
 }
 
-export interface Classifier {
+export interface ScoreOptions extends Abortable {
+  /** How many labels each picture gets, the best ones (default: all). Scores are among all labels in any case. */
+  readonly top?: number | undefined
+}
+
+export interface ClassifierModel<Picture = Image8> extends Encoder<Picture> {
+  /** Factor on cosines before a softmax; null where no file says. */
+  readonly logitScale: number | null
+}
+
+export interface Classifier<Picture = Image8> {
   readonly labels: readonly string[]
+  /** What each label is put into. */
+  readonly templates: readonly string[]
   /** What to know about the labels, in lines: those that the model cannot tell apart, or that there is one alone. */
   readonly notes: readonly string[]
-  /** For each image all labels, the best first. */
-  classify(images: readonly Image8[]): Promise<LabelScore[][]>
+  /** For each image all labels, or the `top` ones, the best first. Throws UserError where no labels are left. */
+  classify(images: readonly Picture[], options?: ScoreOptions): Promise<LabelScore[][]>
+  /** Further labels after those that are there, which are not encoded again. A label that is there already stays as it is. */
+  add(labels: readonly string[], options?: Abortable): Promise<void>
+  /** Throws UserError for a label that is not there; then all stay. */
+  remove(labels: readonly string[]): void
 }
 
 /** Where published CLIPs ended, whose training keeps the factor at 100 or below; for models whose files do not say theirs. */
@@ -35,33 +54,124 @@ const aloneNote =
  * A classifier of `labels`, which are encoded once: each in every template (`{}` is the label), the unit vectors
  * averaged. Throws UserError without labels or templates, and for a template without `{}`.
  */
-export async function createClassifier(
-  model: Encoder & { readonly logitScale: number | null },
+export async function createClassifier<Picture = Image8>(
+  model: ClassifierModel<Picture>,
   labels: readonly string[],
   templates: readonly string[] = defaultTemplates,
-): Promise<Classifier> {
+): Promise<Classifier<Picture>> {
   requireMethods(model, ["encodeImages", "encodeTexts"], "a model", "give what `await loadModel(...)` gives")
   requireWords(labels, templates)
-  const { embedDim, logitScale } = model
-  const vectorsOfLabels = await labelVectors(model, labels, templates)
-  return {
-    labels,
-    notes: labels.length === 1 ? [aloneNote] : alikeLabels(labels, templates),
-    async classify(images) {
-      requireImages(images)
-      const vectors = l2Normalize(await model.encodeImages(images), embedDim)
-      const similarity = cosines(vectors, vectorsOfLabels, embedDim)
-      const scores = softmax(similarity, labels.length, logitScale ?? usualScale)
-      return images.map((_, image) => ranked(labels, scores, similarity, image * labels.length))
-    },
-  }
+  return classifierOf(model, { labels, templates, vectors: await labelVectors(model, labels, templates) })
 }
 
-function requireWords(labels: unknown, templates: unknown): void {
-  requireTexts(labels, "labels", 'write ["cat", "dog"]')
+/** A classifier of labels whose vectors are there. The text tower is needed where labels are added, and not before. */
+export function classifierOf<Picture>(
+  model: ClassifierModel<Picture>,
+  labelled: Pick<LabelVectors, "labels" | "templates" | "vectors">,
+): Classifier<Picture> {
+  return new LabelClassifier(model, labelled)
+}
+
+/** Throws UserError without labels or templates. */
+export function requireWords(labels: unknown, templates: unknown): void {
+  requireTexts(labels, "labels", labelHint)
   requireTexts(templates, "templates", 'write ["a photo of a {}."]')
   if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
   if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
+}
+
+const labelHint = 'write ["cat", "dog"]'
+
+class LabelClassifier<Picture> implements Classifier<Picture> {
+  readonly templates: readonly string[]
+  /** Replaced whole, so that a picture under way is scored by the labels of its beginning. */
+  private labelled: Pick<LabelVectors, "labels" | "vectors">
+
+  constructor(
+    private readonly model: ClassifierModel<Picture>,
+    { templates, labels, vectors }: Pick<LabelVectors, "labels" | "templates" | "vectors">,
+  ) {
+    this.templates = templates
+    this.labelled = { labels, vectors }
+  }
+
+  get labels(): readonly string[] {
+    return this.labelled.labels
+  }
+
+  get notes(): readonly string[] {
+    return this.labels.length === 1 ? [aloneNote] : alikeLabels(this.labels, this.templates)
+  }
+
+  async classify(images: readonly Picture[], { top, signal }: ScoreOptions = {}): Promise<LabelScore[][]> {
+    const { labels, vectors } = this.labelled
+    requireList(images, "images", "images", "write [image], with what decodeImage gives")
+    requireTop(top)
+    if (labels.length === 0) throw new UserError("there are no labels to choose from", "add one")
+    const { embedDim, logitScale } = this.model
+    const encoded = l2Normalize(await this.model.encodeImages(images, { signal }), embedDim)
+    const similarity = cosines(encoded, vectors, embedDim)
+    const scores = softmax(similarity, labels.length, logitScale ?? usualScale)
+    return images.map((_, image) => ranked(labels, scores, similarity, image * labels.length).slice(0, top))
+  }
+
+  async add(labels: readonly string[], { signal }: Abortable = {}): Promise<void> {
+    requireTexts(labels, "labels", labelHint)
+    const added = this.withoutPresent([...new Set(labels)])
+    const { embedDim } = this.model
+    const encoder = {
+      embedDim,
+      encodeTexts: (texts: readonly string[]) => this.model.encodeTexts(texts, { signal }),
+    }
+    const vectors = await labelVectors(encoder, added, this.templates, { signal })
+    // Another call may have added some of them meanwhile.
+    const isMissing = new Set(this.withoutPresent(added))
+    this.append(rowsWhere({ labels: added, vectors }, embedDim, (label) => isMissing.has(label)))
+  }
+
+  remove(labels: readonly string[]): void {
+    requireTexts(labels, "labels", labelHint)
+    const unknown = labels.find((label) => !this.labels.includes(label))
+    if (unknown !== undefined) throw notThere(unknown, this.labels)
+    const removed = new Set(labels)
+    this.labelled = rowsWhere(this.labelled, this.model.embedDim, (label) => !removed.has(label))
+  }
+
+  private withoutPresent(labels: readonly string[]): string[] {
+    const present = new Set(this.labels)
+    return labels.filter((label) => !present.has(label))
+  }
+
+  private append({ labels, vectors }: Pick<LabelVectors, "labels" | "vectors">): void {
+    const before = this.labelled
+    this.labelled = {
+      labels: [...before.labels, ...labels],
+      vectors: concatenate([before.vectors, vectors]),
+    }
+  }
+}
+
+function requireTop(top: unknown): void {
+  if (top === undefined || (Number.isInteger(top) && (top as number) > 0)) return
+  throw new UserError(`top must be a whole number from 1 on, not ${kindOf(top)}`)
+}
+
+function notThere(label: string, labels: readonly string[]): UserError {
+  const nearest = nearestNames(label, labels).map(quoted).join(", ")
+  return new UserError(`${quoted(label)} is not among the labels`, nearest ? `nearest: ${nearest}` : "there are none")
+}
+
+/** The labels that are kept, with their vectors. */
+function rowsWhere(
+  { labels, vectors }: Pick<LabelVectors, "labels" | "vectors">,
+  embedDim: number,
+  isKept: (label: string) => boolean,
+): Pick<LabelVectors, "labels" | "vectors"> {
+  const rows = labels.flatMap((label, row) => (isKept(label) ? [row] : []))
+  return {
+    labels: rows.map((row) => labels[row]!),
+    vectors: concatenate(rows.map((row) => vectors.subarray(row * embedDim, (row + 1) * embedDim))),
+  }
 }
 
 /** The labels of a picture whose values begin at `start`, the best first. */
@@ -69,7 +179,6 @@ function ranked(labels: readonly string[], scores: Float32Array, cosines: Float3
   const all = labels.map((label, i) => ({ label, score: scores[start + i]!, cosine: cosines[start + i]! }))
   return all.sort((a, b) => b.cosine - a.cosine)
 }
-
 type Classified<Source> =
   | { readonly source: Source; readonly labels: LabelScore[] }
   | { readonly source: Source; readonly error: UserError }

@@ -4,10 +4,10 @@
  */
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
+import type { Towers } from "../core/inference/onnx-files.ts"
 import type { CaptionOptions } from "./captioner.ts"
 
-/** Which towers are loaded: a search needs the text tower alone, an index the image tower alone. */
-export type Towers = "both" | "image" | "text"
+export type { Towers }
 
 /** What loading is at. */
 export interface LoadProgress {

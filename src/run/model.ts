@@ -6,8 +6,9 @@ import { assert, UserError } from "../core/errors.ts"
 import { longestSequence } from "../core/family/size-limits.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { type Preprocessing, preprocessBatch } from "../core/image/preprocess.ts"
-import type { Encoder } from "../core/inference/encoder.ts"
+import type { Abortable, Encoder } from "../core/inference/encoder.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
+import type { Towers } from "../core/inference/onnx-files.ts"
 import { TextRows, type TokenRows } from "../core/text/token-rows.ts"
 import { endOfText } from "../core/text/tokenizer.ts"
 import { agreed, type ClipDescription, describeOurs } from "./description.ts"
@@ -44,6 +45,8 @@ export class Model implements Encoder, AsyncDisposable {
   readonly logitScale: number | null
   /** Null in the layouts of others. */
   readonly manifest: Manifest | null
+  /** Tokens of a text; null without a text tower. */
+  readonly contextLength: number | null
 
   constructor(
     private readonly parts: ModelParts,
@@ -55,13 +58,15 @@ export class Model implements Encoder, AsyncDisposable {
     this.embedDim = embedDim
     this.logitScale = logitScale
     this.manifest = parts.manifest
+    this.contextLength = parts.text?.rows.contextLength ?? null
   }
 
-  async encodeImages(images: readonly Image8[]): Promise<Float32Array> {
+  async encodeImages(images: readonly Image8[], { signal }: Abortable = {}): Promise<Float32Array> {
     requireImages(images)
-    return inBatches(images.length, IMAGE_BATCH, (start, end) =>
-      this.encodePixels(preprocessBatch(images.slice(start, end), this.preprocessing), end - start),
-    )
+    return inBatches(images.length, IMAGE_BATCH, (start, end) => {
+      signal?.throwIfAborted()
+      return this.encodePixels(preprocessBatch(images.slice(start, end), this.preprocessing), end - start)
+    })
   }
 
   /** Normalised pixels [count, 3, size, size] -> [count, embedDim] */
@@ -71,13 +76,14 @@ export class Model implements Encoder, AsyncDisposable {
     return this.rows(await image.images(pixels, count), count, image)
   }
 
-  async encodeTexts(texts: readonly string[]): Promise<Float32Array> {
+  async encodeTexts(texts: readonly string[], { signal }: Abortable = {}): Promise<Float32Array> {
     const { text } = this.parts
     requireTexts(texts, "texts", 'write ["a photo of a cat"]')
     if (!text) throw new UserError(`${this.name} has no text tower`, "use it for images only")
-    return text.rows.encode(texts, this.options.textBatch, async (rows) =>
-      this.rows(await text.encode(rows), rows.lengths.length, text.tower),
-    )
+    return text.rows.encode(texts, this.options.textBatch, async (rows) => {
+      signal?.throwIfAborted()
+      return this.rows(await text.encode(rows), rows.lengths.length, text.tower)
+    })
   }
 
   async dispose(): Promise<void> {
@@ -116,22 +122,26 @@ export function modelOf(manifest: Manifest, graphs: Graphs, options: ModelOption
 }
 
 /**
- * A model whose files say little of each other: what they say is checked against the graphs, and both are run once. Throws
- * UserError when graphs and files are of different models, or a graph fails. Owns the graphs when it returns.
+ * A model whose files say little of each other: what they say is checked against the graphs that are wanted, and these are
+ * run once. Throws UserError when graphs and files are of different models, or a graph fails. Owns the graphs when it returns.
  */
 export async function checkedModel(
   description: ClipDescription,
   graphs: Graphs,
-  options: ModelOptions & Pick<ModelParts, "manifest">,
+  { towers = "both", ...options }: ModelOptions & Pick<ModelParts, "manifest"> & { readonly towers?: Towers },
 ): Promise<Model> {
   const { image, text: tower } = towersOf(description, graphs)
   assert(tower, `${description.name} has no text tower`)
-  await checkPixels(image, description.preprocessing.size)
-  const contextLength = await lengthOfTexts(description, tower)
-  const untrimmed = new TextTower(tower, contextLength, { trims: false })
-  const embedDim = await commonWidth(description, image, untrimmed)
-  const text = new TextTower(tower, contextLength, await textForm(description, untrimmed))
+  if (towers !== "text") await checkPixels(image, description.preprocessing.size)
+  const untrimmed = towers === "image" ? null : await untrimmedTower(description, tower)
+  const embedDim = await commonWidth(description, towers === "text" ? null : image, untrimmed)
+  const form = untrimmed && (await textForm(description, untrimmed))
+  const text = untrimmed && form && new TextTower(tower, untrimmed.rows.contextLength, form)
   return new Model({ description: { ...description, embedDim }, manifest: options.manifest, image, text }, options)
+}
+
+async function untrimmedTower(description: ClipDescription, tower: GraphTower): Promise<TextTower> {
+  return new TextTower(tower, await lengthOfTexts(description, tower), { trims: false })
 }
 
 function towersOf({ image, text, preprocessing: { size } }: ClipDescription, graphs: Graphs) {
@@ -207,21 +217,27 @@ async function lengthOfTexts({ name, contextLength }: ClipDescription, tower: Gr
   )
 }
 
-/** Runs both towers once: what they give must be numbers, and of one width. */
-async function commonWidth(description: ClipDescription, image: GraphTower, text: TextTower): Promise<number> {
+/** Runs the towers once: what they give must be numbers, and of one width. */
+async function commonWidth(
+  description: ClipDescription,
+  image: GraphTower | null,
+  text: TextTower | null,
+): Promise<number> {
   const { size } = description.preprocessing
-  const [imageFile, textFile] = [image.graph.file, text.tower.graph.file]
-  const ofGrey = await image.images(new Float32Array(3 * size * size), 1)
-  const ofText = await text.probe({ trims: false })
-  for (const [file, row] of [[imageFile, ofGrey] as const, [textFile, ofText] as const]) {
-    if (!row.every(Number.isFinite)) throw new UserError(`${file} gives values that are not numbers`)
-  }
+  const ofGrey = image && (await finiteRow(image.graph, image.images(new Float32Array(3 * size * size), 1)))
+  const ofText = text && (await finiteRow(text.tower.graph, text.probe({ trims: false })))
   const width = agreed(`${description.name}: width of the embeddings`, {
-    [imageFile]: ofGrey.length,
-    [`${textFile} for texts`]: ofText.length,
+    ...(image && { [image.graph.file]: ofGrey?.length }),
+    ...(text && { [`${text.tower.graph.file} for texts`]: ofText?.length }),
     "its configuration": description.embedDim,
   })
   return width!
+}
+
+async function finiteRow({ file }: Graph, computed: Promise<Float32Array>): Promise<Float32Array> {
+  const row = await computed
+  if (row.every(Number.isFinite)) return row
+  throw new UserError(`${file} gives values that are not numbers`)
 }
 
 /**

@@ -3,8 +3,8 @@ import { existsSync, statSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { basename, join, resolve } from "node:path"
 import { oneLine, UserError } from "../core/errors.ts"
-import { type Manifest, manifestFile, parseManifest, type TowerFile } from "../core/inference/manifest.ts"
-import { findOnnxFiles, neededFiles, type OnnxFiles } from "../core/inference/onnx-files.ts"
+import { type Manifest, manifestFile, parseManifest } from "../core/inference/manifest.ts"
+import { findOnnxFiles, neededFiles, type OnnxFiles, type Towers } from "../core/inference/onnx-files.ts"
 import type { WeightsFile } from "../core/inference/teacher-identity.ts"
 import type { OnnxDtype } from "../core/precision.ts"
 import { textBatch } from "../core/text/token-rows.ts"
@@ -13,6 +13,7 @@ import { readJson } from "../host/files/files.ts"
 import { sha256OfFile } from "../host/files/hash.ts"
 import { Captioner, type CaptionerModel, GraphRuntime } from "./captioner.ts"
 import { type ClipDescription, describeImmich, describeOurs, describeTransformers } from "./description.ts"
+import type { Graph } from "./graph.ts"
 import type { LoadOptions } from "./load-options.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "./model.ts"
 import { OnnxGraph, sessionOptions } from "./session.ts"
@@ -30,21 +31,25 @@ export async function loadModel(directory: string, options: LoadOptions = {}): P
 }
 
 /** The model of a folder, which has computed something. Throws UserError as `loadModel` does. */
-export async function runOnce(folder: ClipFolder, options: LoadOptions): Promise<Model> {
-  const graphs = graphsOf(folder, options)
+export async function runOnce(
+  folder: ClipFolder,
+  { towers = "both", ...options }: LoadOptions & Pick<FolderOptions, "towers">,
+  graphs = graphsOf(folder, options),
+): Promise<Model> {
+  const { description, manifest } = folder
   try {
-    return await checkedModel(folder.description, graphs, { ...batches(options), manifest: folder.manifest })
+    return await checkedModel(description, graphs, { ...batches(options), manifest, towers })
   } catch (error) {
     await Promise.all([graphs.image.release(), graphs.text?.release()])
     throw error
   }
 }
 
-function batches({ provider }: LoadOptions) {
+export function batches({ provider }: LoadOptions) {
   return { textBatch: textBatch[provider === "cuda" ? "cuda" : "cpu"] }
 }
 
-function graphsOf({ directory, image, text }: ClipFolder, options: LoadOptions): Graphs {
+export function graphsOf({ directory, image, text }: ClipFolder, options: LoadOptions): Graphs {
   const open = (file: string) => new OnnxGraph(directory, file, sessionOptions(options))
   const first = open(image)
   return { image: first, text: text === image ? first : text === null ? null : open(text) }
@@ -56,18 +61,26 @@ export async function loadCaptioner(
   options: LoadOptions = {},
 ): Promise<Captioner<Manifest & CaptionerModel>> {
   const manifest = await readManifest(directory)
+  const image = new OnnxGraph(directory, manifest.towers.image.file, sessionOptions(options))
+  const captioner = captionerOf(directory, manifest, image, options)
+  if (captioner) return captioner
+  throw new UserError(
+    `${manifest.name} in ${directory} is not a captioner: it has no decoder`,
+    "convert a CoCa checkpoint",
+  )
+}
+
+/** A captioner on the image tower's graph, which it owns with others; null where there is no decoder. */
+export function captionerOf(
+  directory: string,
+  manifest: Manifest,
+  image: Graph,
+  options: LoadOptions,
+): Captioner<Manifest & CaptionerModel> | null {
   const { decoder, towers } = manifest
-  if (!decoder || !towers.decoder) {
-    throw new UserError(
-      `${manifest.name} in ${directory} is not a captioner: it has no decoder`,
-      "convert a CoCa checkpoint",
-    )
-  }
-  const opened = (tower: TowerFile) => ({
-    ...tower,
-    graph: new OnnxGraph(directory, tower.file, sessionOptions(options)),
-  })
-  const graphs = { image: opened(towers.image), decoder: opened(towers.decoder) }
+  if (!decoder || !towers.decoder) return null
+  const graph = new OnnxGraph(directory, towers.decoder.file, sessionOptions(options))
+  const graphs = { image: { ...towers.image, graph: image }, decoder: { ...towers.decoder, graph } }
   return new Captioner({ ...manifest, decoder }, new GraphRuntime(decoder, graphs))
 }
 
@@ -84,6 +97,8 @@ export interface ClipFolder {
 }
 
 export interface FolderOptions {
+  /** Which of its towers are wanted: files of the others need not be there (default: both). */
+  readonly towers?: Towers
   /** Type of the weights, where a folder has several (default: fp32 where it is there). */
   readonly dtype?: OnnxDtype
   /** In messages (default: what the files say, or the folder's name). */
@@ -93,7 +108,7 @@ export interface FolderOptions {
 /** Throws UserError where there is no CLIP of a known layout, or its files lack something. */
 export async function readClipFolder(directory: string, options: FolderOptions = {}): Promise<ClipFolder> {
   const paths = await filesIn(directory)
-  const files = findOnnxFiles(paths, options.dtype ?? null, directory)
+  const files = findOnnxFiles(paths, options.dtype ?? null, directory, options.towers)
   if (!files) throw noModel(directory, paths)
   return files.layout === "mobileclip" ? ours(directory, options) : others(directory, files, options)
 }
@@ -118,8 +133,8 @@ function noModel(directory: string, paths: readonly string[]): UserError {
   return new UserError(`there is no model in ${directory}: ${found}`, neededFiles)
 }
 
-async function ours(directory: string, { dtype, name }: FolderOptions): Promise<ClipFolder> {
-  const manifest = await readManifest(directory)
+async function ours(directory: string, { dtype, name, towers: wanted }: FolderOptions): Promise<ClipFolder> {
+  const manifest = await readManifest(directory, wanted)
   const { towers } = manifest
   if (dtype && dtype !== manifest.dtype) {
     throw new UserError(`${directory} is in ${manifest.dtype}, not ${dtype}`, "convert it again, or leave out --dtype")
@@ -156,7 +171,7 @@ async function others(
   }
 }
 
-async function readManifest(directory: string): Promise<Manifest> {
+async function readManifest(directory: string, wanted: Towers = "both"): Promise<Manifest> {
   const path = join(directory, manifestFile)
   if (!existsSync(path)) {
     throw new UserError(
@@ -165,9 +180,11 @@ async function readManifest(directory: string): Promise<Manifest> {
     )
   }
   const manifest = parseManifest(await readJson(path, "a model's manifest"), path)
-  const towers = Object.values(manifest.towers).flatMap((tower) => (tower ? [tower.file] : []))
-  const beside = towers.map((file) => `${file}_data`).filter((file) => file in manifest.files)
-  for (const file of [...towers, ...beside]) checkSize(join(directory, file), manifest.files[file]?.bytes)
+  const { text, ...others } = manifest.towers
+  const used = { ...(wanted !== "text" && others), ...(wanted !== "image" && { text }) }
+  const graphs = Object.values(used).flatMap((tower) => (tower ? [tower.file] : []))
+  const beside = graphs.map((file) => `${file}_data`).filter((file) => file in manifest.files)
+  for (const file of [...graphs, ...beside]) checkSize(join(directory, file), manifest.files[file]?.bytes)
   return manifest
 }
 

@@ -4,11 +4,9 @@ import "../host/no-telemetry.ts"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import * as ort from "onnxruntime-node"
-import { float16ToFloat32, float32ToFloat16 } from "../core/arrays/half.ts"
 import { messageOf, UserError } from "../core/errors.ts"
-import type { Values } from "../core/inference/caption-decoder.ts"
-import { type Feed, type Graph, type Port, type Ports, portNamed } from "./graph.ts"
 import type { LoadOptions } from "./load-options.ts"
+import { OrtGraph } from "./ort-graph.ts"
 
 export type SessionOptions = ort.InferenceSession.SessionOptions
 
@@ -22,79 +20,17 @@ export function runtimeName(): string {
 }
 
 /** A file of `directory`. */
-export class OnnxGraph implements Graph {
-  private opened: Promise<Ports & { readonly session: ort.InferenceSession }> | null = null
-
-  constructor(
-    private readonly directory: string,
-    readonly file: string,
-    private readonly options: SessionOptions,
-  ) {}
-
-  ports(): Promise<Ports> {
-    return this.open()
-  }
-
-  async run<Output extends string>(
-    feeds: Readonly<Record<string, Feed>>,
-    outputs: readonly Output[],
-  ): Promise<Record<Output, Values>> {
-    const { session, ...ports } = await this.open()
-    const tensors = Object.entries(feeds).map(
-      ([name, feed]) => [name, tensorOf(feed, portNamed(ports.inputs, name, "input", this.file).type)] as const,
-    )
-    for (const name of outputs) portNamed(ports.outputs, name, "output", this.file)
-    const results = await session.run(Object.fromEntries(tensors), outputs).catch((error: unknown) => {
-      const shapes = Object.entries(feeds).map(([name, { shape }]) => `${name} [${shape}]`)
-      const message = `${this.file} fails on ${shapes.join(", ")}: ${messageOf(error)}`
-      throw new UserError(message, undefined, { cause: error })
-    })
-    return Object.fromEntries(outputs.map((name) => [name, valuesOf(results[name]!)])) as Record<Output, Values>
-  }
-
-  async release(): Promise<void> {
-    const { opened } = this
-    this.opened = null
-    await (await opened?.catch(() => null))?.session.release()
-  }
-
-  private open() {
-    this.opened ??= this.create().then((session) => {
-      const { inputMetadata, outputMetadata } = session
-      return { session, inputs: inputMetadata.map(portOf), outputs: outputMetadata.map(portOf) }
-    })
-    return this.opened
-  }
-
-  private async create(): Promise<ort.InferenceSession> {
-    const path = join(this.directory, ...this.file.split("/"))
-    try {
-      return await ort.InferenceSession.create(path, this.options)
-    } catch (error) {
-      const provider = this.options.executionProviders?.[0] ?? "cpu"
-      throw new UserError(`${path} cannot be loaded on "${provider}": ${messageOf(error)}`, undefined, { cause: error })
-    }
+export class OnnxGraph extends OrtGraph {
+  constructor(directory: string, file: string, options: SessionOptions) {
+    super(file, ort.Tensor, () => createSession(join(directory, ...file.split("/")), options))
   }
 }
 
-function portOf(port: ort.InferenceSession.ValueMetadata): Port {
-  return port.isTensor
-    ? { name: port.name, type: port.type, shape: port.shape }
-    : { name: port.name, type: "?", shape: [] }
-}
-
-function tensorOf({ data, shape }: Feed, type: string): ort.Tensor {
-  if (data instanceof Float32Array) {
-    if (type === "float16") return new ort.Tensor("float16", float32ToFloat16(data), shape)
-    return new ort.Tensor("float32", data, shape)
+async function createSession(path: string, options: SessionOptions): Promise<ort.InferenceSession> {
+  try {
+    return await ort.InferenceSession.create(path, options)
+  } catch (error) {
+    const provider = options.executionProviders?.[0] ?? "cpu"
+    throw new UserError(`${path} cannot be loaded on "${provider}": ${messageOf(error)}`, undefined, { cause: error })
   }
-  if (type === "int32") return new ort.Tensor("int32", Int32Array.from(data, Number), shape)
-  return new ort.Tensor("int64", data, shape)
-}
-
-/** float16 comes as its bits, or as the array type that newer runtimes have for it. */
-function valuesOf({ type, data, dims }: ort.Tensor): Values {
-  if (type === "float32") return { data: data as Float32Array, shape: dims }
-  const { buffer, byteOffset, length } = data as Uint16Array
-  return { data: float16ToFloat32(new Uint16Array(buffer, byteOffset, length)), shape: dims }
 }

@@ -9,7 +9,7 @@ import { basename, dirname, join, resolve } from "node:path"
 import { kindOf } from "../core/arguments.ts"
 import { EnvironmentError, oneLine, UserError } from "../core/errors.ts"
 import { manifestFile } from "../core/inference/manifest.ts"
-import { findOnnxFiles } from "../core/inference/onnx-files.ts"
+import { findOnnxFiles, type Towers } from "../core/inference/onnx-files.ts"
 import { isObject, jsonOrNull } from "../core/json.ts"
 import type { OnnxDtype } from "../core/precision.ts"
 import { commandLine } from "../core/shell-quote.ts"
@@ -31,6 +31,8 @@ export interface FindOptions {
   readonly wantsWeights?: boolean
   /** Type of ONNX weights, where a repository has several. */
   readonly dtype?: OnnxDtype | null
+  /** Which ONNX towers are downloaded, where a repository has each in a file of its own (default: both). */
+  readonly towers?: Towers | undefined
   /** Brings a model where it is a name; null: only what is on this machine counts. Default: from the hub, without a word. */
   readonly pull?: PullWeights | null
   readonly signal?: AbortSignal | undefined
@@ -151,7 +153,7 @@ const modelHint =
 /** ONNX towers where the repository has them and they are wanted, weights else. */
 async function modelNamed(given: string, options: FindOptions): Promise<ModelSource> {
   const select = (paths: readonly string[], repo: string) => {
-    const found = options.wantsWeights ? null : findOnnxFiles(paths, options.dtype ?? null, repo)
+    const found = options.wantsWeights ? null : findOnnxFiles(paths, options.dtype ?? null, repo, options.towers)
     return found && [...new Set([found.layout === "mobileclip" ? manifestFile : found.image, ...found.files])]
   }
   const { path, repo, revision, file } = await pullOrExplain(given, { ...options, select })

@@ -3,17 +3,30 @@ import { resolve } from "node:path"
 import type { ExportedOptions } from "./exported-directory.ts"
 import { type FindOptions, findModelFiles } from "./find-model.ts"
 
+export interface DirectoryOptions
+  extends Pick<FindOptions, "pull" | "dtype" | "towers" | "signal">,
+    Omit<ExportedOptions, "dtype"> {}
+
+/** A folder of ONNX towers, and what to call the model where its files do not say it. */
+export interface NamedDirectory {
+  readonly directory: string
+  readonly name: string
+}
+
 /**
  * The folder itself, or the one of a name in the hub's cache; weights are exported into this user's cache at the first time.
  *
  * @throws UserError where there is no such model on this machine
  */
-export async function modelDirectory(
-  given: string,
-  options: Pick<FindOptions, "pull" | "dtype"> & ExportedOptions = {},
-): Promise<string> {
+export async function modelDirectory(given: string, options: DirectoryOptions = {}): Promise<string> {
+  return (await namedDirectory(given, options)).directory
+}
+
+/** The same with a name. */
+export async function namedDirectory(given: string, options: DirectoryOptions = {}): Promise<NamedDirectory> {
   const source = await findModelFiles(given, { ...options, pull: options.pull ?? null })
-  if (source.kind === "directory") return source.path === resolve(given) ? given : source.path
+  const { name, path } = source
+  if (source.kind === "directory") return { name, directory: path === resolve(given) ? given : path }
   const { exportedDirectory } = await import("./exported-directory.ts")
-  return exportedDirectory(source, options)
+  return { name, directory: await exportedDirectory(source, options) }
 }

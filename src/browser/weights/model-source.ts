@@ -119,7 +119,7 @@ function chosen({ names, where, manifest }: Named, { towers = "both", dtype }: O
       sides: [],
     }
   }
-  const found = findOnnxFiles(names, dtype ?? null, where, ["mixed", "fp32", "fp16"])
+  const found = findOnnxFiles(names, dtype ?? null, where, "both", ["mixed", "fp32", "fp16"])
   if (!found || found.layout === "mobileclip") throw new UserError(`there is no model at ${where}`, neededFiles)
   return {
     layout: found.layout,

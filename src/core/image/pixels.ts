@@ -43,3 +43,23 @@ export function halfToEven(x: number): number {
   const rounded = Math.round(x)
   return rounded - x === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded
 }
+
+/** What a canvas gives: red green blue alpha per pixel. */
+export interface Rgba {
+  readonly width: number
+  readonly height: number
+  readonly data: Uint8Array | Uint8ClampedArray
+}
+
+/** The colours as they are, not blended with any ground: Pillow's `convert("RGB")`. */
+export function withoutAlpha({ width, height, data }: Rgba): Image8 {
+  const pixels = width * height
+  assert(data.length === 4 * pixels, `${width} x ${height} RGBA pixels in ${data.length} bytes`)
+  const rgb = new Uint8Array(3 * pixels)
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    rgb[3 * pixel] = data[4 * pixel]!
+    rgb[3 * pixel + 1] = data[4 * pixel + 1]!
+    rgb[3 * pixel + 2] = data[4 * pixel + 2]!
+  }
+  return image8(width, height, rgb)
+}

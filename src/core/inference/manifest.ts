@@ -53,7 +53,7 @@ const width = count.max(widestVector)
 const length = count.max(longestSequence)
 const perChannel = z.tuple([z.number(), z.number(), z.number()]).readonly()
 
-/** What a tower gives for the fixed inputs of `export/verify.ts`: the start of each row, and all rows in two figures. */
+/** What a tower gives for the fixed inputs of `run/self-test.ts`: the start of each row, and all rows in two figures. */
 const towerSelfTest = z.object({
   /** The first values of each embedding. */
   values: z.array(z.array(z.number()).min(1)).min(1),

@@ -11,6 +11,10 @@ import { oneLine, UserError } from "../errors.ts"
 import { type DirectoryDtype, directoryDtypes, dtypeOfPart, type OnnxDtype, onnxDtypes } from "../precision.ts"
 import { manifestFile } from "./manifest.ts"
 
+/** Which towers are loaded: a search needs the text tower alone, an index the image tower alone. */
+export const towerChoices = ["both", "image", "text"] as const
+export type Towers = (typeof towerChoices)[number]
+
 export type OnnxFiles =
   | { readonly layout: "mobileclip"; readonly files: readonly string[] }
   | {
@@ -33,6 +37,7 @@ export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const satisfies Reco
  * @param paths files, relative, with forward slashes
  * @param dtype of the weights; null: the first of `preferred` that is there
  * @param where a path or an address, for messages
+ * @param towers whose files are needed; `files` has no others where each tower has files of its own
  * @returns null where there are no towers
  * @throws UserError where there are towers, but not these
  */
@@ -40,20 +45,38 @@ export function findOnnxFiles(
   paths: readonly string[],
   dtype: DirectoryDtype | null,
   where: string,
+  towers: Towers = "both",
   preferred: readonly DirectoryDtype[] = onnxDtypes,
 ): OnnxFiles | null {
-  if (paths.includes(manifestFile)) {
-    return { layout: "mobileclip", files: paths.filter((path) => /\.(onnx|onnx_data|json)$/.test(path)) }
+  const needed = paths.filter((path) => !isOfOther(path, towers))
+  if (needed.includes(manifestFile)) {
+    return { layout: "mobileclip", files: needed.filter((path) => /\.(onnx|onnx_data|json)$/.test(path)) }
   }
-  if (paths.includes("visual/model.onnx") && paths.includes("textual/model.onnx")) return immich(paths, dtype, where)
-  const models = paths.filter((path) => /^onnx\/(vision_|text_)?model\w*\.onnx$/.test(path))
-  if (models.length > 0) return transformers(paths, models, dtype ? [dtype] : preferred, where)
+  const immichFiles = wanted(["visual/model.onnx", "textual/model.onnx"], towers)
+  if (immichFiles.every((file) => needed.includes(file))) return immich(needed, dtype, where)
+  const models = needed.filter((path) => /^onnx\/(vision_|text_)?model\w*\.onnx$/.test(path))
+  if (models.length > 0) return transformers(needed, models, { dtypes: dtype ? [dtype] : preferred, where, towers })
   const loose = paths.filter((path) => path.endsWith(".onnx"))
   if (loose.length === 0) return null
   throw new UserError(
     `${where} has ${oneLine(loose.slice(0, 4).join(", "), 400)}, and nothing says which of them is which tower`,
     neededFiles,
   )
+}
+
+/** Graphs and weights of one tower, in every layout that keeps towers apart; the decoder continues the image tower. */
+const towerFiles = {
+  image: /^(onnx\/(vision_|decoder_)|visual\/model|decoder\/|image\.|decoder\.).*onnx/,
+  text: /^(onnx\/text_|textual\/model|text\.).*onnx/,
+} as const
+
+function isOfOther(path: string, towers: Towers): boolean {
+  return towers !== "both" && towerFiles[towers === "image" ? "text" : "image"].test(path)
+}
+
+/** Of an image tower's file and a text tower's those that are needed. */
+function wanted([image, text]: readonly [string, string], towers: Towers): readonly string[] {
+  return towers === "image" ? [image] : towers === "text" ? [text] : [image, text]
 }
 
 function immich(paths: readonly string[], dtype: DirectoryDtype | null, where: string): OnnxFiles {
@@ -68,14 +91,17 @@ function immich(paths: readonly string[], dtype: DirectoryDtype | null, where: s
 function transformers(
   paths: readonly string[],
   models: readonly string[],
-  dtypes: readonly DirectoryDtype[],
-  where: string,
+  {
+    dtypes,
+    where,
+    towers,
+  }: { readonly dtypes: readonly DirectoryDtype[]; readonly where: string; readonly towers: Towers },
 ): OnnxFiles {
-  const found = dtypes.map((type) => towersIn(models, type)).find((towers) => towers !== null)
+  const found = dtypes.map((type) => towersIn(models, type, towers)).find((files) => files !== null)
   if (!found) {
-    const [image, text] = separateTowers(dtypes[0]!)
+    const missing = wanted(separateTowers(dtypes[0]!), towers).join(" and ")
     throw new UserError(
-      `${where} has no ${image} and ${text} for ${dtypes[0]}, but ${oneLine(models.join(", "), 400)}`,
+      `${where} has no ${missing} for ${dtypes[0]}, but ${oneLine(models.join(", "), 400)}`,
       `towers are read in ${directoryDtypes.join(" or ")} (--dtype)`,
     )
   }
@@ -83,14 +109,15 @@ function transformers(
   const beside = paths.filter((path) => found.some((model) => path.startsWith(`${model}_data`)))
   const sides = ["config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"]
   const given = sides.filter((path) => paths.includes(path))
-  return { layout: "transformers.js", image, text, files: [...new Set([image, text, ...beside, ...given])] }
+  const graphs = wanted(found, towers)
+  return { layout: "transformers.js", image, text, files: [...new Set([...graphs, ...beside, ...given])] }
 }
 
 /** Two files, or the same one twice; null where there are none of this type. */
-function towersIn(models: readonly string[], dtype: DirectoryDtype): readonly [string, string] | null {
+function towersIn(models: readonly string[], dtype: DirectoryDtype, towers: Towers): readonly [string, string] | null {
   const both = dtype === "mixed" ? [] : [`onnx/model${dtypeSuffixes[dtype]}.onnx`]
   const choices = [separateTowers(dtype), ...both.map((file) => [file, file] as const)]
-  return choices.find((files) => files.every((file) => models.includes(file))) ?? null
+  return choices.find((files) => wanted(files, towers).every((file) => models.includes(file))) ?? null
 }
 
 function separateTowers(dtype: DirectoryDtype) {

@@ -1,0 +1,183 @@
+/**
+ * A model on the device that computes it right: the graphics processor where there is one and its self-test passes, else
+ * WebAssembly. What was chosen, and why, is in the notes.
+ */
+import { isAbort, messageOf, UserError } from "../core/errors.ts"
+import type { ClipInfo } from "../run/clip-host.ts"
+import { agreement, summarize } from "../run/self-test.ts"
+import { Engine } from "./engine.ts"
+import { findGraphics, type Graphics, type Verdict, Verdicts } from "./graphics.ts"
+import { type BrowserLoadOptions, wasmUrl } from "./load-options.ts"
+import { pageUrl } from "./page-url.ts"
+import type { Device, Found, TowerName } from "./protocol.ts"
+import type { ModelSource } from "./weights/model-source.ts"
+
+/** A worker with a model in it that is ready. */
+export interface OpenEngine {
+  readonly engine: Engine
+  readonly info: ClipInfo
+}
+
+/** The lowest agreement of a tower with its reference; float16 alone stays above 0.9999. */
+const lowestCosine = 0.999
+
+/** Throws UserError where there is no such model, or nothing here can compute it; the signal's reason. */
+export async function openEngine(source: ModelSource, options: BrowserLoadOptions): Promise<OpenEngine> {
+  const { device = "auto" } = options
+  if (device === "wasm") return openWasm(source, options, [])
+  const graphics = await findGraphics()
+  if (typeof graphics === "string") {
+    if (device === "auto") return openWasm(source, options, [`${graphics}: WASM computes`])
+    throw new UserError(graphics, 'leave out device, or write device: "wasm"')
+  }
+  if (device === "auto" && graphics.isSoftware)
+    return openWasm(source, options, [`WebGPU would be computed in software (${graphics.name}): WASM computes`])
+  const opened = await openWebgpu(source, options, graphics)
+  return typeof opened === "string" ? openWasm(source, options, [`${opened}: WASM computes`]) : opened
+}
+
+async function openWasm(
+  source: ModelSource,
+  options: BrowserLoadOptions,
+  notes: readonly string[],
+): Promise<OpenEngine> {
+  const { threads, note } = chooseThreads(options.threads)
+  const all = note ? [...notes, note] : notes
+  return withEngine("wasm", options, async (engine) => {
+    // Its kernels widen float16 to float32, so that the smaller file costs no time.
+    await find(engine, source, options, true)
+    const info = await start(engine, "wasm", threads, options)
+    return { engine, info: { ...info, notes: [...all, ...info.notes] } }
+  })
+}
+
+const mostThreads = 4
+
+function chooseThreads(wanted = Math.min(mostThreads, navigator.hardwareConcurrency)): {
+  readonly threads: number
+  readonly note: string | null
+} {
+  if (crossOriginIsolated || wanted === 1) return { threads: wanted, note: null }
+  const headers = "Cross-Origin-Opener-Policy: same-origin, Cross-Origin-Embedder-Policy: require-corp"
+  return { threads: 1, note: `one thread, because the page is not cross-origin isolated (${headers}) for ${wanted}` }
+}
+
+// --------------------------------------------------------------------------------------------------------- WebGPU
+
+/** A text says why the graphics processor cannot be used for this model. */
+async function openWebgpu(
+  source: ModelSource,
+  options: BrowserLoadOptions,
+  graphics: Graphics,
+): Promise<OpenEngine | string> {
+  return withEngine("webgpu", options, async (engine) => {
+    const found = await find(engine, source, options, graphics.hasFloat16)
+    if (found.needsFloat16 && !graphics.hasFloat16)
+      return refused(engine, `WebGPU has no float16 here (${graphics.name}), and the model's weights have`)
+    const verdicts = new Verdicts(graphics, found.runtime, found.identity)
+    const known = verdicts.recall()
+    if (known && !known.passed)
+      return refused(engine, `WebGPU failed its self-test earlier (${verdictText(known)}, ${graphics.name})`)
+    return startTested(engine, found, options, known, (verdict) => verdicts.remember(verdict))
+  })
+}
+
+async function startTested(
+  engine: Engine,
+  found: Found,
+  options: BrowserLoadOptions,
+  known: Verdict | null,
+  remember: (verdict: Verdict) => void,
+): Promise<OpenEngine | string> {
+  try {
+    const info = await start(engine, "webgpu", 1, options)
+    if (known) return { engine, info: noted(info, `WebGPU passed its self-test earlier (${verdictText(known)})`) }
+    const verdict = await selfTest(engine, found.towers, info, options)
+    if (verdict === null) return { engine, info: noted(info, noReference) }
+    remember(verdict)
+    if (verdict.passed) return { engine, info: noted(info, `WebGPU passed its self-test (${verdictText(verdict)})`) }
+    return refused(engine, `WebGPU failed its self-test (${verdictText(verdict)})`)
+  } catch (error) {
+    options.signal?.throwIfAborted()
+    return refused(engine, `WebGPU does not compute this model (${messageOf(error)})`)
+  }
+}
+
+const noReference = "WebGPU was not tested: no manifest says what the towers should give"
+
+/** Null where nothing is known to compare with. Throws UserError where a tower does not run. */
+async function selfTest(
+  engine: Engine,
+  towers: readonly TowerName[],
+  { manifest }: ClipInfo,
+  { signal, onProgress }: BrowserLoadOptions,
+): Promise<Verdict | null> {
+  if (!manifest?.selfTest) return null
+  let lowest = 1
+  for (const tower of towers) {
+    const expected = manifest.selfTest[tower]
+    if (!expected) return null
+    onProgress?.({ stage: "self-test", file: manifest.towers[tower]!.file, loaded: 0, total: null, from: "disk" })
+    const rows = await engine.call("probe", [tower], { signal })
+    lowest = Math.min(lowest, rows.every(Number.isFinite) ? agreement(summarize(rows), expected) : Number.NaN)
+  }
+  return { cosine: Number.isNaN(lowest) ? null : lowest, passed: lowest >= lowestCosine }
+}
+
+function verdictText({ cosine }: Verdict): string {
+  return cosine === null ? "values that are not numbers" : `cosine ${cosine.toFixed(4)}`
+}
+
+function noted(info: ClipInfo, note: string): ClipInfo {
+  return { ...info, notes: [...info.notes, note] }
+}
+
+function refused(engine: Engine, why: string): string {
+  engine.fail(new UserError(why))
+  return why
+}
+
+// ----------------------------------------------------------------------------------------------------------- both
+
+/** The worker ends where `use` fails. */
+async function withEngine<T>(
+  device: Device,
+  { worker = startWorker }: BrowserLoadOptions,
+  use: (engine: Engine) => Promise<T>,
+): Promise<T> {
+  const engine = new Engine(worker(device))
+  try {
+    return await use(engine)
+  } catch (error) {
+    engine.fail(error instanceof Error && !isAbort(error) ? error : new UserError("loading was stopped"))
+    throw error
+  }
+}
+
+/** As bundlers want to see it. */
+function startWorker(device: Device): Worker {
+  if (device === "webgpu") return new Worker(new URL("./worker/webgpu.js", import.meta.url), { type: "module" })
+  return new Worker(new URL("./worker/wasm.js", import.meta.url), { type: "module" })
+}
+
+function find(
+  engine: Engine,
+  source: ModelSource,
+  { towers = "both", dtype, hub, revalidate, signal, onProgress }: BrowserLoadOptions,
+  hasFloat16: boolean,
+): Promise<Found> {
+  // An object of URL cannot be sent.
+  const given = source instanceof URL ? source.href : source
+  const request = { source: given, baseUrl: pageUrl(), towers, dtype, hub, revalidate, hasFloat16 }
+  return engine.call("find", [request], { signal, onProgress })
+}
+
+function start(
+  engine: Engine,
+  device: Device,
+  threads: number,
+  { decode = "exact", wasmPaths, signal, onProgress }: BrowserLoadOptions,
+): Promise<ClipInfo> {
+  const request = { threads, decode, runtimeUrl: wasmUrl(wasmPaths, device), jpegUrl: wasmUrl(wasmPaths, "jpeg") }
+  return engine.call("start", [request], { signal, onProgress })
+}

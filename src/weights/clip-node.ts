@@ -1,0 +1,197 @@
+/** `MobileCLIP` in Node: the library's face on onnxruntime-node, with pictures from files, addresses and memory. */
+import { statSync } from "node:fs"
+import { join } from "node:path"
+import { kindOf } from "../core/arguments.ts"
+import { concatenate } from "../core/arrays/concatenate.ts"
+import { UserError } from "../core/errors.ts"
+import type { Image8 } from "../core/image/pixels.ts"
+import { dtypeSuffixes, towerChoices } from "../core/inference/onnx-files.ts"
+import { type OnnxDtype, onnxDtypes } from "../core/precision.ts"
+import { decodeImage } from "../host/image/images.ts"
+import { usableProcessors } from "../host/processors.ts"
+import { type EncodedFile, encodeFiles, type PictureSource } from "../pictures/encode-files.ts"
+import { type NodePicture, type OpenPicture, openPicture } from "../pictures/picture.ts"
+import type { CaptionOptions } from "../run/captioner.ts"
+import { ClipModel } from "../run/clip.ts"
+import type { ClipHost, ClipInfo } from "../run/clip-host.ts"
+import { providers, type LoadOptions as RunOptions } from "../run/load-options.ts"
+import { type OpenClip, openClip } from "../run/open-clip.ts"
+import { type pipelineTask, requireTask, type ZeroShotPipeline, zeroShotPipeline } from "../run/pipeline.ts"
+import { runtimeName } from "../run/session.ts"
+import { type ClipSource, type OpenSource, openSource, type SourceOptions } from "./clip-source.ts"
+
+export interface ClipLoadOptions extends SourceOptions, Pick<RunOptions, "threads"> {
+  /** Where to compute (default: the processor). What else there is depends on the build of ONNX Runtime. */
+  readonly device?: RunOptions["provider"] | undefined
+}
+
+/**
+ * A CLIP with everything that an application needs of it:
+ *
+ *     const clip = await MobileCLIP.load("MobileCLIP2-S0")
+ *     const [scores] = await clip.classify(["cat.jpg"], ["a cat", "a dog"])
+ *     await clip.dispose()
+ */
+export class MobileCLIP extends ClipModel<NodePicture> {
+  /**
+   * Opens the CLIP that `source` names: a member of the family or a repository (downloaded into the hub's cache where it is
+   * not there), a folder of ONNX towers, a run's folder, a file of weights (exported once, into this user's cache), the
+   * http(s) address of a model directory (downloaded once, checked against its manifest), or its files.
+   *
+   * @throws UserError where there is no such model, or its files contradict each other; the signal's reason
+   */
+  static async load(source: ClipSource, options: ClipLoadOptions = {}): Promise<MobileCLIP> {
+    requireOptions(options)
+    options.signal?.throwIfAborted()
+    const opened = await openSource(source, options)
+    try {
+      return new MobileCLIP(await openHost(opened, options))
+    } catch (error) {
+      opened.temporary?.[Symbol.dispose]()
+      throw error
+    }
+  }
+}
+
+function requireOptions({ towers, dtype, threads, device }: ClipLoadOptions): void {
+  requireOneOf("towers", towers, towerChoices)
+  requireOneOf("dtype", dtype, onnxDtypes)
+  requireOneOf("device", device, providers)
+  if (threads === undefined || (Number.isInteger(threads) && threads > 0)) return
+  throw new UserError(`threads must be a whole number from 1 on, not ${kindOf(threads)}`)
+}
+
+function requireOneOf(name: string, value: unknown, choices: readonly string[]): void {
+  if (value === undefined || (choices as readonly unknown[]).includes(value)) return
+  throw new UserError(`${name} must be one of ${choices.join(", ")}, not ${kindOf(value)}`)
+}
+
+async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<NodeHost> {
+  const { dtype, towers, signal, onProgress, device = "cpu" } = options
+  const { directory, name } = source
+  const onOpen = (file: string) => {
+    const { size } = statSync(join(directory, file))
+    onProgress?.({ stage: "open", file, loaded: size, total: size, from: "disk" })
+  }
+  const threads = options.threads ?? usableProcessors().count
+  const clip = await openClip(directory, {
+    ...{ provider: device, threads, onOpen, name },
+    ...(dtype && { dtype }),
+    ...(towers && { towers }),
+  })
+  const host = new NodeHost(clip, infoOf(clip, { towers: towers ?? "both", device, threads }), source.temporary)
+  if (!signal?.aborted) return host
+  await host.dispose()
+  throw signal.reason
+}
+
+function infoOf(
+  { model, folder }: OpenClip,
+  { towers, device, threads }: Pick<ClipInfo, "towers" | "device" | "threads">,
+): ClipInfo {
+  const { name, embedDim, logitScale, preprocessing, manifest } = model
+  const hasText = folder.text !== null && towers !== "image"
+  const dtypeIn = (file: string): OnnxDtype =>
+    manifest?.dtype ?? (file.endsWith(`${dtypeSuffixes.fp16}.onnx`) ? "fp16" : "fp32")
+  const hasImage = towers !== "text"
+  return {
+    ...{ name, embedDim, logitScale, preprocessing, manifest, device, threads, notes: [] },
+    contextLength: hasText ? model.contextLength : null,
+    license: manifest?.license ?? null,
+    towers: hasText ? towers : "image",
+    runtime: runtimeName(),
+    dtype: { ...(hasImage && { image: dtypeIn(folder.image) }), ...(hasText && { text: dtypeIn(folder.text!) }) },
+  }
+}
+
+class NodeHost implements ClipHost<NodePicture> {
+  constructor(
+    private readonly clip: OpenClip,
+    readonly info: ClipInfo,
+    private readonly temporary: Disposable | undefined,
+  ) {}
+
+  async encodeImages(pictures: readonly NodePicture[], signal?: AbortSignal): Promise<Float32Array> {
+    const { model } = this.clip
+    const opened = pictures.map((picture, i) => openPicture(picture, i + 1))
+    const files = rowsOf(await this.encodeFiles(opened.filter(isFile), signal), model.embedDim)
+    const images = opened.flatMap((one) => (one.kind === "pixels" ? [one.image] : []))
+    const pixels = rowsOf(await model.encodeImages(images, { signal }), model.embedDim)
+    return concatenate(opened.map(({ kind }) => (kind === "file" ? files : pixels).next().value!))
+  }
+
+  encodeTexts(texts: readonly string[], signal?: AbortSignal): Promise<Float32Array> {
+    return this.clip.model.encodeTexts(texts, { signal })
+  }
+
+  async caption(pictures: readonly NodePicture[], options: CaptionOptions): Promise<string[][]> {
+    const { captioner, model } = this.clip
+    if (!captioner) throw new UserError(`${model.name} is not a captioner: it has no decoder`, "load a CoCa model")
+    return captioner.caption(await Promise.all(pictures.map((picture, i) => decoded(picture, i + 1))), options)
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all([this.clip.model.dispose(), this.clip.captioner?.dispose()])
+    this.temporary?.[Symbol.dispose]()
+  }
+
+  private async encodeFiles(files: readonly OpenFile[], signal: AbortSignal | undefined): Promise<Float32Array> {
+    const { model } = this.clip
+    const { threads } = this.info
+    const vectors: Float32Array[] = []
+    for await (const batch of encodeFiles(sources(files), [model], { threads, signal })) {
+      vectors.push(...batch.map(vectorOf))
+    }
+    return concatenate(vectors)
+  }
+}
+
+type OpenFile = Extract<OpenPicture, { kind: "file" }>
+
+function isFile(picture: OpenPicture): picture is OpenFile {
+  return picture.kind === "file"
+}
+
+/** A file's bytes are in memory when they are needed, and not before. */
+async function* sources(files: readonly OpenFile[]): AsyncGenerator<PictureSource> {
+  for (const file of files) yield await file.read()
+}
+
+function vectorOf(file: EncodedFile): Float32Array {
+  if ("error" in file) throw file.error
+  return file.vectors[0]!
+}
+
+function* rowsOf(matrix: Float32Array, width: number): Generator<Float32Array> {
+  for (let start = 0; start < matrix.length; start += width) yield matrix.subarray(start, start + width)
+}
+
+async function decoded(picture: NodePicture, number: number): Promise<Image8> {
+  const opened = openPicture(picture, number)
+  if (opened.kind === "pixels") return opened.image
+  const source = await opened.read()
+  return typeof source === "string" ? decodeImage(source) : decodeImage(source.bytes, { name: source.name })
+}
+
+/**
+ * transformers.js' pipeline for zero-shot classification. A program is ported in three lines:
+ *
+ *     - import { pipeline } from "@huggingface/transformers"
+ *     + import { pipeline } from "mobileclip"
+ *     - const classify = await pipeline("zero-shot-image-classification", "Xenova/mobileclip_s0")
+ *     + const classify = await pipeline("zero-shot-image-classification", "MobileCLIP2-S0")
+ *     - const scores = await classify("https://example.com/tiger.jpg", ["tiger", "horse"])
+ *     + const scores = await classify("tiger.jpg", ["tiger", "horse"])
+ *
+ * Scores are `[{ score, label }]`, the best first; a list of pictures gives a list of these. Pictures are not downloaded.
+ *
+ * @throws UserError for another task, and as `MobileCLIP.load` does
+ */
+export async function pipeline(
+  task: typeof pipelineTask,
+  source: ClipSource,
+  options: ClipLoadOptions = {},
+): Promise<ZeroShotPipeline<NodePicture>> {
+  requireTask(task)
+  return zeroShotPipeline(await MobileCLIP.load(source, options))
+}
