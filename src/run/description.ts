@@ -10,7 +10,7 @@ import { UserError } from "../core/errors.ts"
 import { longestSequence, longestSide, widestVector } from "../core/family/size-limits.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
-import type { TokenizerFacts } from "../core/text/tokenizer-file.ts"
+import { checkTokenizer, type TokenizerFacts } from "../core/text/tokenizer-file.ts"
 import type { TowerNames } from "./tower.ts"
 
 /** Null stands for what no file says. */
@@ -186,8 +186,6 @@ function described(name: string, where: string, facts: Facts): ClipDescription {
 }
 
 async function tokenizerIn(folder: string, files: JsonFiles, where: string): Promise<TokenizerFacts> {
-  // A page that loads a model with a manifest needs no vocabulary.
-  const { checkTokenizer } = await import("../core/text/tokenizer-file.ts")
   const tokenizer = await files.required(`${folder}tokenizer.json`)
   const config = await files.optional(`${folder}tokenizer_config.json`)
   return checkTokenizer(tokenizer, config, `${where}/${folder}`.replace(/\/$/, ""))
