@@ -66,6 +66,8 @@ export class StaticServer implements AsyncDisposable {
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = decodeURIComponent(new URL(request.url!, "http://127.0.0.1").pathname)
+    // Browsers ask for it at the top, whatever the page's path.
+    if (path === "/favicon.ico") return void response.writeHead(204).end()
     const name = path.startsWith(this.options.base) ? path.slice(this.options.base.length) || "index.html" : null
     const file = name === null ? null : await this.fileAt(name)
     const range = request.headers.range ?? null
