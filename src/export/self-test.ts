@@ -6,11 +6,12 @@ import { join } from "node:path"
 import { median } from "../core/arrays/quantile.ts"
 import { messageOf, UserError } from "../core/errors.ts"
 import type { Manifest, TowerFile, TowerSelfTest } from "../core/inference/manifest.ts"
+import { dtypeOfPart } from "../core/precision.ts"
 import type { Graph } from "../run/graph.ts"
 import { embed, fixedInput, selfTestRows, standardDeviation, type TowerInput } from "../run/self-test.ts"
 import { OnnxGraph, sessionOptions } from "../run/session.ts"
 import type { TowerName } from "./towers.ts"
-import { maxDifference } from "./verify.ts"
+import { maxDifference, toleranceOf } from "./verify.ts"
 
 /** Differences are in standard deviations of the embeddings. */
 export interface TowerSelfTestResult {
@@ -45,7 +46,7 @@ async function testGraph(
   graph: Graph,
   file: TowerFile,
   tower: TowerName,
-  { embedDim, contextLength, preprocessing, verification, selfTest }: Manifest,
+  { embedDim, contextLength, preprocessing, verification, selfTest, dtype }: Manifest,
 ): Promise<TowerSelfTestResult> {
   const sizes = { imageSize: preprocessing.size, contextLength: contextLength ?? 0 }
   const one = fixedInput(tower, sizes, 1)
@@ -59,7 +60,7 @@ async function testGraph(
     error: expected ? differenceFrom(expected, rows, embedDim) : null,
     batchError: maxDifference(alone, rows) / standardDeviation(rows),
     // The towers may differ from the reference by the one, this machine from the exporting one by the other.
-    tolerance: 2 * verification.tolerance,
+    tolerance: 2 * (dtype === "mixed" ? toleranceOf(dtypeOfPart(dtype, tower)) : verification.tolerance),
     milliseconds: await medianTime(graph, file, one),
   }
 }

@@ -5,7 +5,7 @@ import { quoted, UserError } from "../../core/errors.ts"
 import { published } from "../../core/family/published.ts"
 import { findVariant } from "../../core/family/variant-name.ts"
 import { type ClipConfig, imageTowers, textTowers, type VariantName, variants } from "../../core/family/variants.ts"
-import type { OnnxDtype } from "../../core/precision.ts"
+import { dtypeOfPart, type OnnxDtype } from "../../core/precision.ts"
 import type { TowerName } from "../../export/towers.ts"
 import { type ClipFolder, readClipFolder } from "../../run/node.ts"
 import { findModelFiles } from "../../weights/find-model.ts"
@@ -105,17 +105,18 @@ async function ownModel(given: string, options: SubjectOptions): Promise<Subject
   for (const dtype of options.dtypes ?? [null]) {
     const directory = await modelDirectory(given, { dtype, onStage: options.say })
     const folder = await readClipFolder(directory, dtype === null ? {} : { dtype })
-    subjects.push(...folderSubjects(folder, dtype ?? dtypeOf(folder), options.towers))
+    subjects.push(...folderSubjects(folder, dtype, options.towers))
   }
   return subjects
 }
 
 /** Other layouts than ours say the type in the file's name, where it is not fp32. */
-function dtypeOf({ manifest, image }: ClipFolder): OnnxDtype {
-  return manifest?.dtype ?? (/fp16/.test(image) ? "fp16" : "fp32")
+function dtypeOf({ manifest, image }: ClipFolder, tower: TowerName): OnnxDtype {
+  if (manifest) return dtypeOfPart(manifest.dtype, tower)
+  return /fp16/.test(image) ? "fp16" : "fp32"
 }
 
-function folderSubjects(folder: ClipFolder, dtype: OnnxDtype, towers: readonly TowerName[]): Subject[] {
+function folderSubjects(folder: ClipFolder, dtype: OnnxDtype | null, towers: readonly TowerName[]): Subject[] {
   const { description, text } = folder
   const there = towers.filter((tower) => tower === "image" || text !== null)
   if (there.length === 0) throw new UserError(`${description.name} has no text tower`, "leave out --tower")
@@ -123,7 +124,7 @@ function folderSubjects(folder: ClipFolder, dtype: OnnxDtype, towers: readonly T
     models: [description.name],
     tower,
     ...knownTower(folder, tower),
-    source: { kind: "folder", folder, dtype },
+    source: { kind: "folder", folder, dtype: dtype ?? dtypeOf(folder, tower) },
   }))
 }
 

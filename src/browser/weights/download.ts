@@ -201,7 +201,7 @@ async function withRoom(
   { kept, host, onNote }: DownloadOptions,
 ): Promise<KeptModel | null> {
   if (!kept || bytes === null) return kept
-  const { quota, usage } = (await host.storage?.estimate().catch(() => null)) ?? {}
+  const { quota, usage } = (await host.storage?.estimate?.().catch(() => null)) ?? {}
   if (quota === undefined || usage === undefined || bytes - begun <= quota - usage) return kept
   await kept.remove(name)
   const left = Math.max(0, quota - usage)

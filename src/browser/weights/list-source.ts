@@ -10,10 +10,14 @@ import { type Place, whatMayBeAModel } from "./place.ts"
 import { type Asking, ask, askIfThere, withRetries } from "./requests.ts"
 
 export type RemotePlace = Exclude<Place, { kind: "files" }>
+type HubPlace = Extract<Place, { kind: "hub" }>
 
-/** @throws UserError where there is no model, EnvironmentError where the network stays down */
-export function listSource(place: RemotePlace, asking: Asking): Promise<Listing> {
-  return place.kind === "hub" ? listRepository(place, asking) : listFolder(place.url, asking)
+/**
+ * @param known what was kept of it, which a repository's commit proves to be true still
+ * @throws UserError where there is no model, EnvironmentError where the network stays down
+ */
+export function listSource(place: RemotePlace, known: Listing | null, asking: Asking): Promise<Listing> {
+  return place.kind === "hub" ? listRepository(place, known, asking) : listFolder(place.url, asking)
 }
 
 // --------------------------------------------------------------------------------------------------------- folder
@@ -87,10 +91,11 @@ const tree = z.array(
 /** A repository that lists more than these pages of a thousand files is not a model's. */
 const mostPages = 10
 
-async function listRepository(place: Extract<Place, { kind: "hub" }>, asking: Asking): Promise<Listing> {
+async function listRepository(place: HubPlace, known: Listing | null, asking: Asking): Promise<Listing> {
   const { endpoint, repo, revision } = place
   const api = `${endpoint}/api/models/${repo}`
   const { value } = await readJson(`${api}/revision/${encodeURIComponent(revision)}`, commit, place, asking)
+  if (known?.commit === value.sha) return known
   const url = `${endpoint}/${repo}/resolve/${value.sha}/`
   const files: Record<string, ListedFile> = {}
   let next: string | null = `${api}/tree/${value.sha}?recursive=true`
@@ -115,7 +120,7 @@ interface Answer<T> {
 async function readJson<T>(
   url: string,
   schema: z.ZodType<T>,
-  { repo, endpoint }: Extract<Place, { kind: "hub" }>,
+  { repo, endpoint }: HubPlace,
   asking: Asking,
 ): Promise<Answer<T>> {
   const response = await withRetries(asking, url, () => ask(asking, url, { cache: "no-cache" })).catch((error) => {

@@ -11,7 +11,7 @@ export async function openLocalFiles(given: ReadonlyMap<string, Blob>, host: Web
   const files = manifest ? withFolders(given, manifest) : given
   return {
     ...{ where: "the given files", name: null, manifest, names: [...files.keys()], notes: [] },
-    read: (name, onProgress) => read(name, files.get(name), manifest, host, onProgress),
+    read: (name, onProgress) => read(name, files.get(name)!, manifest, host, onProgress),
   }
 }
 
@@ -27,12 +27,11 @@ function withFolders(given: ReadonlyMap<string, Blob>, { files }: Manifest): Rea
 
 async function read(
   name: string,
-  file: Blob | undefined,
+  file: Blob,
   manifest: Manifest | null,
   host: WebHost,
   onProgress: Parameters<FileSet["read"]>[1],
 ): Promise<ReadFile> {
-  if (!file) throw new UserError(`${name} is not among the given files`, "give all files of the model's folder")
   const bytes = new Uint8Array(await file.arrayBuffer())
   await checkContents(name, bytes, manifest, host)
   onProgress({ stage: "verify", loaded: bytes.length, total: bytes.length, from: "disk" })

@@ -76,7 +76,7 @@ export async function openModelFiles(
 async function modelFilesOf(files: FileSet, options: OpenOptions): Promise<ModelFiles> {
   const origins = new Map<string, ReturnType<ModelFiles["from"]>>()
   const file = async (name: string) => {
-    if (!files.names.includes(name)) throw new UserError(`${files.where} has no ${oneLine(name)}`, neededFiles)
+    if (!files.names.includes(name)) throw new UserError(`${files.where}: ${oneLine(name)} is missing`, neededFiles)
     const { bytes, from } = await files.read(name, (progress) => options.onProgress?.({ file: name, ...progress }))
     origins.set(name, from)
     return bytes
@@ -109,7 +109,7 @@ function chosen({ names, where, manifest }: Named, { towers = "both", dtype }: O
   if (manifest) {
     const { dtype: has, towers: own } = manifest
     if (dtype && dtype !== has)
-      throw new UserError(`${where} is in ${has}, not ${dtype}`, "convert it again, or leave out dtype")
+      throw new UserError(`${where}: weights are in ${has}, not ${dtype}`, "convert it again, or leave out dtype")
     const [image, text] = [own.image.file, own.text?.file]
     if (towers === "text" && !text) throw new UserError(`${where} has no text tower`, "load its image tower")
     return {

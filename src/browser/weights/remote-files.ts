@@ -66,7 +66,7 @@ async function currentListing(
   const isWhole = kept !== null && known !== null && (await hasAll(kept, known, options))
   if (isWhole && (!options.revalidate || isFixed(place, known))) return known
   try {
-    const listing = await ask(place, options, isWhole)
+    const listing = await ask(place, known, isWhole, options)
     await keepListing(kept, listing, notes)
     return listing
   } catch (error) {
@@ -93,10 +93,15 @@ async function hasAll(kept: KeptModel, listing: Listing, { needed }: RemoteOptio
   }
 }
 
-function ask(place: RemotePlace, { host, signal }: RemoteOptions, isShort: boolean): Promise<Listing> {
-  if (!isShort) return listSource(place, { host, signal })
+function ask(
+  place: RemotePlace,
+  known: Listing | null,
+  isShort: boolean,
+  { host, signal }: RemoteOptions,
+): Promise<Listing> {
+  if (!isShort) return listSource(place, known, { host, signal })
   const late = AbortSignal.timeout(mostMillisecondsForListing)
-  return listSource(place, { host, signal: signal ? AbortSignal.any([signal, late]) : late })
+  return listSource(place, known, { host, signal: signal ? AbortSignal.any([signal, late]) : late })
 }
 
 /** Without room for a few kilobytes there is none for weights: they say it. */

@@ -28,18 +28,33 @@ export function isQuotaError(error: unknown): boolean {
 
 // ----------------------------------------------------------------------------------------------------------- OPFS
 
-/** Null, too, where files can be written by workers alone. */
+/** Null, too, on the page of a browser where workers alone write files. */
 async function openFileStore({ storage }: WebHost): Promise<Store | null> {
   try {
-    const top = await storage?.getDirectory()
+    const top = await storage?.getDirectory?.()
     const root = await top?.getDirectoryHandle(rootName, { create: true })
     if (!root) return null
     const probe = await root.getFileHandle(".probe", { create: true })
-    return typeof probe.createWritable === "function" ? new FileStore(root) : null
+    return canWrite(probe) ? new FileStore(root) : null
   } catch (error) {
     if (isQuotaError(error) || isDenied(error)) return null
     throw error
   }
+}
+
+/** Safari has had the first from version 26 on, and the second, in workers, for longer. */
+function canWrite(file: Partial<FileSystemFileHandle> & Partial<SyncFile>): boolean {
+  return file.createWritable !== undefined || file.createSyncAccessHandle !== undefined
+}
+
+/** What workers have: not in the types of pages. */
+interface SyncFile {
+  createSyncAccessHandle(): Promise<{
+    truncate(size: number): void
+    write(bytes: Uint8Array): number
+    flush(): void
+    close(): void
+  }>
 }
 
 class FileStore implements Store {
@@ -56,12 +71,10 @@ class FileStore implements Store {
 
   async put(folder: string, name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const directory = await this.root.getDirectoryHandle(folder, { create: true })
-    const writable = await (await directory.getFileHandle(name, { create: true })).createWritable()
+    const file = await directory.getFileHandle(name, { create: true })
     try {
-      await writable.write(bytes)
-      await writable.close()
+      await ("createWritable" in file ? write(file, bytes) : writeAtOnce(file, bytes))
     } catch (error) {
-      await writable.abort().catch(() => {})
       await this.remove(folder, name)
       throw error
     }
@@ -86,6 +99,29 @@ class FileStore implements Store {
     const found: string[] = []
     for await (const name of directory?.keys() ?? []) found.push(name)
     return found
+  }
+}
+
+async function write(file: FileSystemFileHandle, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  const writable = await file.createWritable()
+  try {
+    await writable.write(bytes)
+    await writable.close()
+  } catch (error) {
+    await writable.abort().catch(() => {})
+    throw error
+  }
+}
+
+async function writeAtOnce(file: SyncFile, bytes: Uint8Array): Promise<void> {
+  const handle = await file.createSyncAccessHandle()
+  try {
+    handle.truncate(0)
+    const written = handle.write(bytes)
+    if (written < bytes.length) throw new DOMException("the file was written in part", "QuotaExceededError")
+    handle.flush()
+  } finally {
+    handle.close()
   }
 }
 

@@ -5,7 +5,8 @@ export interface WebHost {
   /** What relative addresses are relative to. */
   readonly baseUrl: string
   readonly digest: ((bytes: BufferSource) => Promise<ArrayBuffer>) | null
-  readonly storage: Pick<StorageManager, "getDirectory" | "estimate"> | null
+  /** Older browsers have a part of it. */
+  readonly storage: Partial<Pick<StorageManager, "getDirectory" | "estimate">> | null
   readonly caches: Pick<CacheStorage, "open"> | null
   readonly locks: Pick<LockManager, "request"> | null
   isOnline(): boolean

@@ -1,6 +1,7 @@
 /** mobileclip export */
-import type { Command } from "commander"
+import { type Command, Option } from "commander"
 import { worstError } from "../../core/inference/manifest.ts"
+import { type DirectoryDtype, directoryDtypes } from "../../core/precision.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import { findModelFiles } from "../../weights/find-model.ts"
@@ -10,6 +11,7 @@ import { shownPull } from "../pulling.ts"
 
 interface Options {
   readonly out: string
+  readonly dtype: DirectoryDtype
   readonly json?: true
 }
 
@@ -22,6 +24,11 @@ export function register(program: Command, context: CommandContext): void {
       "what `train`, `finetune` or `quickstart` wrote: a run's folder or its file; or weights, as for `convert`",
     )
     .requiredOption("--out <dir>", "the model directory to write")
+    .addOption(
+      new Option("--dtype <type>", "type of the weights; mixed is for browsers: pictures in fp16, texts in fp32")
+        .choices(directoryDtypes)
+        .default("fp32"),
+    )
     .option("--json", "print the manifest")
     .action((checkpoint: string, options: Options, command: Command) => {
       // An export takes seconds: it finishes, so that nothing incomplete is left.
@@ -31,7 +38,7 @@ export function register(program: Command, context: CommandContext): void {
 
 async function runExport(
   checkpoint: string,
-  { out, json }: Options,
+  { out, dtype, json }: Options,
   command: Command,
   signal: AbortSignal,
 ): Promise<void> {
@@ -39,7 +46,7 @@ async function runExport(
   // Before a download.
   await checkModelDirectory(out)
   const { path } = await findModelFiles(checkpoint, { wantsWeights: true, pull: shownPull(writeErr), signal })
-  const manifest = await exportCheckpoint(path, { out, signal })
+  const manifest = await exportCheckpoint(path, { out, dtype, signal })
   const { reference } = manifest.verification
   const error = worstError(manifest.verification).toExponential(1)
   const summary = `exported to ${out}; differs from ${reference} by ${error} standard deviations at most\n${nextLine(manifest, out)}`

@@ -10,7 +10,7 @@ import { oneLine, UserError } from "../errors.ts"
 import { largestVocabulary, longestSequence, longestSide, widestVector } from "../family/size-limits.ts"
 import type { ImageEncoderConfig, ModelConfig } from "../family/variants.ts"
 import { isInside } from "../inside.ts"
-import { onnxDtypes } from "../precision.ts"
+import { directoryDtypes } from "../precision.ts"
 
 export const manifestFile = "mobileclip.json"
 
@@ -76,8 +76,8 @@ const schema = z.object({
   contextLength: length.nullable(),
   /** Factor on cosines before a softmax: exp of the trained parameter, at most 100. Null where there is no text tower. */
   logitScale: z.number().positive().nullable(),
-  /** Type of the weights. */
-  dtype: z.enum(onnxDtypes).default("fp32"),
+  /** Type of the weights; `dtypeOfPart` says each tower's. */
+  dtype: z.enum(directoryDtypes).default("fp32"),
   /** The names of all files follow from it. */
   layout: z.string().default("transformers.js"),
   towers: z

@@ -1,0 +1,60 @@
+/** A page of `page/`, built by each bundler as its documentation has it: into `out`, to be served from any path. */
+import { copyFileSync, cpSync } from "node:fs"
+import { join } from "node:path"
+import { build as esbuild } from "esbuild"
+
+/** @param app the folder with index.html, main.js and node_modules */
+type Build = (app: string, out: string) => Promise<void>
+
+/** Both versions have the same options. */
+async function buildWithVite(name: "vite" | "vite8", app: string, out: string): Promise<void> {
+  const { build } = (await import(name)) as typeof import("vite")
+  await build({
+    configFile: false,
+    root: app,
+    base: "./",
+    logLevel: "error",
+    build: { outDir: out, emptyOutDir: true },
+  })
+}
+
+async function buildWithWebpack(app: string, out: string): Promise<void> {
+  const { default: webpack } = await import("webpack")
+  const compiler = webpack({
+    mode: "production",
+    // Terser would take most of the time.
+    optimization: { minimize: false },
+    context: app,
+    entry: "./main.js",
+    output: { path: out, filename: "main.js" },
+  })
+  const stats = await new Promise<import("webpack").Stats | undefined>((resolve, reject) =>
+    compiler.run((error, done) => (error ? reject(error) : resolve(done))),
+  )
+  await new Promise((resolve) => compiler.close(resolve))
+  if (stats?.hasErrors()) throw new Error(stats.toString("errors-only"))
+  copyFileSync(join(app, "index.html"), join(out, "index.html"))
+}
+
+/** It knows neither workers nor other files by their addresses: both are named, here and in `MobileCLIP.load`. */
+async function buildWithEsbuild(app: string, out: string): Promise<void> {
+  await esbuild({
+    absWorkingDir: app,
+    entryPoints: { main: "main-esbuild.js", "mobileclip-wasm": "mobileclip/browser/worker/wasm" },
+    bundle: true,
+    format: "esm",
+    minify: true,
+    outdir: out,
+    logLevel: "silent",
+  })
+  const files = ["onnxruntime-web/dist/ort-wasm-simd-threaded.wasm", "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm"]
+  for (const file of files) cpSync(join(app, "node_modules", file), join(out, file.split("/").at(-1)!))
+  copyFileSync(join(app, "index.html"), join(out, "index.html"))
+}
+
+export const builds: Readonly<Record<string, Build>> = {
+  "Vite 7": (app, out) => buildWithVite("vite", app, out),
+  "Vite 8": (app, out) => buildWithVite("vite8", app, out),
+  "webpack 5": buildWithWebpack,
+  esbuild: buildWithEsbuild,
+}

@@ -1,0 +1,4 @@
+import { classify } from "./classify.js"
+
+// The test reads it.
+window.classified = classify({})
