@@ -24,7 +24,7 @@ beforeAll(async () => {
   await exportModel(tinyModel(), tinyInfo, at("half"), { dtype: "fp16" })
   await exportModel(tinyCoca(), tinyCocaInfo, at("coca"))
   await exportCorrupted(at("corrupted"))
-  opened = await TestPage.open({ headers, folders: { "models/": folder } })
+  opened = await TestPage.open({ headers, folders: { models: folder } })
 })
 afterAll(async () => {
   await opened?.[Symbol.asyncDispose]()
@@ -256,8 +256,8 @@ test("with cross-origin isolation there are threads; the runtime's file may lie 
   const runtime = readFileSync("node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm")
   await using isolated = await TestPage.open({
     headers: { ...headers, ...isolationHeaders },
-    folders: { "models/": folder },
-    files: { "elsewhere/ort-wasm-simd-threaded.wasm": runtime, "worker/ort-wasm-simd-threaded.wasm": "not here" },
+    folders: { models: folder },
+    files: { "elsewhere/ort-wasm-simd-threaded.wasm": runtime, "worker/ort-wasm-simd-threaded.wasm": "not a runtime" },
   })
   const found = await isolated.page.evaluate(async () => {
     const worker = () => new Worker("/worker/wasm.js", { type: "module" })
@@ -274,7 +274,7 @@ test("with cross-origin isolation there are threads; the runtime's file may lie 
 describe("WebGPU, computed in software", { timeout: 400_000 }, () => {
   let graphics: TestPage
   beforeAll(async () => {
-    graphics = await TestPage.open({ headers, folders: { "models/": folder } }, softwareWebgpu)
+    graphics = await TestPage.open({ headers, folders: { models: folder } }, softwareWebgpu)
   })
   afterAll(() => graphics?.[Symbol.asyncDispose]())
 
@@ -298,6 +298,22 @@ describe("WebGPU, computed in software", { timeout: 400_000 }, () => {
     expect(second.note).toMatch(
       /^WebGPU failed its self-test earlier \(cosine -?0\.\d+, google swiftshader\): WASM computes$/,
     )
+  })
+
+  test("without a manifest, the towers are compared with WebAssembly's", async () => {
+    const found = await graphics.page.evaluate(async () => {
+      const names = ["config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"]
+      const files = [...names, "onnx/vision_model.onnx", "onnx/text_model.onnx"]
+      const fetched = files.map(async (name) => [name, await (await fetch(`models/tiny/${name}`)).blob()] as const)
+      const source = Object.fromEntries(await Promise.all(fetched))
+      const clip = await mobileclip.MobileCLIP.load(source, { device: "webgpu", towers: "image" })
+      await clip.dispose()
+      return { device: clip.info.device, manifest: clip.info.manifest, note: clip.info.notes.at(-1) }
+    })
+    expect(found).toEqual({
+      ...{ device: "webgpu", manifest: null },
+      note: "WebGPU passed its self-test (cosine 1.0000)",
+    })
   })
 
   test("weights in float16 need a device that has it; software is not chosen by itself", async () => {

@@ -17,7 +17,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "conformance-"))
   for (const model of models) await exportModel(build(model), model.info, join(folder, model.info.name))
   const headers = { ...isolationHeaders, "Content-Security-Policy": strictPolicy }
-  const site = { headers, folders: { "models/": folder } }
+  const site = { headers, folders: { models: folder } }
   wasm = await TestPage.open(site)
   webgpu = await TestPage.open(site, softwareWebgpu)
 })
