@@ -240,7 +240,7 @@ test("work is stopped between batches, and the model works on", async () => {
       await work()
       return performance.now() - start
     }
-    const someTexts = await timed(() => clip.encodeTexts(texts.slice(0, 2000)))
+    const whole = await timed(() => clip.encodeTexts(texts))
     const controller = new AbortController()
     const work = clip.encodeTexts(texts, { signal: controller.signal })
     setTimeout(() => controller.abort(new Error("enough")), 50)
@@ -250,11 +250,10 @@ test("work is stopped between batches, and the model works on", async () => {
     )
     const after = await timed(() => clip.encodeText("a cat"))
     await clip.dispose()
-    return { reason, share: after / (10 * someTexts) }
+    return { reason, share: after / whole }
   })
   expect(found.reason).toBe("enough")
-  // Tokens of all texts are made at once, and take a tenth of the whole.
-  expect(found.share).toBeLessThan(0.5)
+  expect(found.share).toBeLessThan(0.1)
 })
 
 test("with cross-origin isolation there are threads; the runtime's file may lie elsewhere, and the worker be the caller's", async () => {
