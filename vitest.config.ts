@@ -5,6 +5,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 /** What takes more than three seconds of a processor, longest first: begun in this order, so that none is left for the end. */
 const slow = [
+  "test/bundlers/bundlers",
   "src/cli/commands/train",
   "test/golden",
   "test/resume",
@@ -44,6 +45,8 @@ const slow = [
   "src/teachers/captioners",
   "src/teachers/teachers",
   "src/model/checkpoint/detect",
+  "test/browser-weights",
+  "src/browser/weights/sources",
   "src/host/locks/lock",
   "src/export/export",
   "src/core/image/resize",

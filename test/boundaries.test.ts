@@ -182,7 +182,9 @@ test("what runs in a browser imports nothing of Node", () => {
 })
 
 test("every package that is imported is a dependency", () => {
-  const { dependencies, devDependencies, peerDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+  const { dependencies, devDependencies, peerDependencies } = JSON.parse(
+    readFileSync(join(root, "package.json"), "utf8"),
+  )
   const missing = (found: readonly Import[], declared: object) =>
     found.filter(
       ({ target, ours }) => !ours && !target.startsWith("node:") && !Object.hasOwn(declared, packageOf(target)),

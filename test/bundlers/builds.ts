@@ -1,6 +1,8 @@
 /** A page of `page/`, built by each bundler as its documentation has it: into `out`, to be served from any path. */
-import { copyFileSync, cpSync } from "node:fs"
+import { execFile } from "node:child_process"
+import { copyFileSync, cpSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { build as esbuild } from "esbuild"
 
 /** @param app the folder with index.html, main.js and node_modules */
@@ -52,9 +54,20 @@ async function buildWithEsbuild(app: string, out: string): Promise<void> {
   copyFileSync(join(app, "index.html"), join(out, "index.html"))
 }
 
+/** The page is rendered on the server first: once, for a site of files. */
+async function buildWithNext(app: string, out: string): Promise<void> {
+  const program = join(app, "node_modules", "next", "dist", "bin", "next")
+  const env = { ...process.env, NODE_ENV: "production" as const, NEXT_TELEMETRY_DISABLED: "1" }
+  await promisify(execFile)(process.execPath, [program, "build"], { cwd: join(app, "next"), env, timeout: 300_000 })
+  const html = readFileSync(join(app, "next", "out", "index.html"), "utf8")
+  if (!html.includes("MobileCLIP.load is a")) throw new Error("the page was not rendered on the server")
+  cpSync(join(app, "next", "out"), out, { recursive: true })
+}
+
 export const builds: Readonly<Record<string, Build>> = {
   "Vite 7": (app, out) => buildWithVite("vite", app, out),
   "Vite 8": (app, out) => buildWithVite("vite8", app, out),
   "webpack 5": buildWithWebpack,
   esbuild: buildWithEsbuild,
+  Next: buildWithNext,
 }
