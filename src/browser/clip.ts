@@ -27,7 +27,7 @@ export class MobileCLIP extends ClipModel<BrowserPicture> {
   static async load(source: ModelSource, options: BrowserLoadOptions = {}): Promise<MobileCLIP> {
     requireOptions(options)
     options.signal?.throwIfAborted()
-    const { engine, info } = await openEngine(source, options)
+    const { engine, info } = await openEngine({ source, options })
     return new MobileCLIP(new WorkerHost(engine, info))
   }
 }

@@ -3,6 +3,7 @@
  * WebAssembly. What was chosen, and why, is in the notes.
  */
 import { isAbort, messageOf, UserError } from "../core/errors.ts"
+import type { TowerSelfTest } from "../core/inference/manifest.ts"
 import type { ClipInfo } from "../run/clip-host.ts"
 import { agreement, summarize } from "../run/self-test.ts"
 import { Engine } from "./engine.ts"
@@ -21,36 +22,39 @@ export interface OpenEngine {
 /** The lowest agreement of a tower with its reference; float16 alone stays above 0.9999. */
 const lowestCosine = 0.999
 
+interface LoadRequest {
+  readonly source: ModelSource
+  readonly options: BrowserLoadOptions
+}
+
 /** Throws UserError where there is no such model, or nothing here can compute it; the signal's reason. */
-export async function openEngine(source: ModelSource, options: BrowserLoadOptions): Promise<OpenEngine> {
-  const { device = "auto" } = options
-  if (device === "wasm") return openWasm(source, options, [])
+export async function openEngine(request: LoadRequest): Promise<OpenEngine> {
+  const { device = "auto" } = request.options
+  if (device === "wasm") return openWasm(request, [])
   const graphics = await findGraphics()
   if (typeof graphics === "string") {
-    if (device === "auto") return openWasm(source, options, [`${graphics}: WASM computes`])
+    if (device === "auto") return openWasm(request, [`${graphics}: WASM computes`])
     throw new UserError(graphics, 'leave out device, or write device: "wasm"')
   }
   if (device === "auto" && graphics.isSoftware)
-    return openWasm(source, options, [`WebGPU would be computed in software (${graphics.name}): WASM computes`])
-  const opened = await openWebgpu(source, options, graphics)
-  return typeof opened === "string" ? openWasm(source, options, [`${opened}: WASM computes`]) : opened
+    return openWasm(request, [`WebGPU would be computed in software (${graphics.name}): WASM computes`])
+  const opened = await openWebgpu(request, graphics)
+  return typeof opened === "string" ? openWasm(request, [`${opened}: WASM computes`]) : opened
 }
 
-async function openWasm(
-  source: ModelSource,
-  options: BrowserLoadOptions,
-  notes: readonly string[],
-): Promise<OpenEngine> {
+async function openWasm(request: LoadRequest, notes: readonly string[]): Promise<OpenEngine> {
+  const { options } = request
   const { threads, note } = chooseThreads(options.threads)
   const all = note ? [...notes, note] : notes
   return withEngine("wasm", options, async (engine) => {
     // Its kernels widen float16 to float32, so that the smaller file costs no time.
-    await find(engine, source, options, true)
+    await find(engine, request, true)
     const info = await start(engine, "wasm", threads, options)
     return { engine, info: { ...info, notes: [...all, ...info.notes] } }
   })
 }
 
+/** More would be the slow cores of a phone, and take memory. */
 const mostThreads = 4
 
 function chooseThreads(wanted = Math.min(mostThreads, navigator.hardwareConcurrency)): {
@@ -58,70 +62,72 @@ function chooseThreads(wanted = Math.min(mostThreads, navigator.hardwareConcurre
   readonly note: string | null
 } {
   if (crossOriginIsolated || wanted === 1) return { threads: wanted, note: null }
-  const headers = "Cross-Origin-Opener-Policy: same-origin, Cross-Origin-Embedder-Policy: require-corp"
-  return { threads: 1, note: `one thread, because the page is not cross-origin isolated (${headers}) for ${wanted}` }
+  const headers = "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp"
+  return { threads: 1, note: `one thread instead of ${wanted}: the page is not cross-origin isolated (${headers})` }
 }
 
 // --------------------------------------------------------------------------------------------------------- WebGPU
 
 /** A text says why the graphics processor cannot be used for this model. */
-async function openWebgpu(
-  source: ModelSource,
-  options: BrowserLoadOptions,
-  graphics: Graphics,
-): Promise<OpenEngine | string> {
-  return withEngine("webgpu", options, async (engine) => {
-    const found = await find(engine, source, options, graphics.hasFloat16)
+async function openWebgpu(request: LoadRequest, graphics: Graphics): Promise<OpenEngine | string> {
+  return withEngine("webgpu", request.options, async (engine) => {
+    const found = await find(engine, request, graphics.hasFloat16)
     if (found.needsFloat16 && !graphics.hasFloat16)
       return refused(engine, `WebGPU has no float16 here (${graphics.name}), and the model's weights have`)
     const verdicts = new Verdicts(graphics, found.runtime, found.identity)
     const known = verdicts.recall()
     if (known && !known.passed)
       return refused(engine, `WebGPU failed its self-test earlier (${verdictText(known)}, ${graphics.name})`)
-    return startTested(engine, found, options, known, (verdict) => verdicts.remember(verdict))
+    return startTested(engine, found, request, known, (verdict) => verdicts.remember(verdict))
   })
 }
 
 async function startTested(
   engine: Engine,
   found: Found,
-  options: BrowserLoadOptions,
+  request: LoadRequest,
   known: Verdict | null,
   remember: (verdict: Verdict) => void,
 ): Promise<OpenEngine | string> {
   try {
-    const info = await start(engine, "webgpu", 1, options)
+    const info = await start(engine, "webgpu", 1, request.options)
     if (known) return { engine, info: noted(info, `WebGPU passed its self-test earlier (${verdictText(known)})`) }
-    const verdict = await selfTest(engine, found.towers, info, options)
-    if (verdict === null) return { engine, info: noted(info, noReference) }
+    const verdict = await selfTest(engine, found.towers, info, request)
     remember(verdict)
     if (verdict.passed) return { engine, info: noted(info, `WebGPU passed its self-test (${verdictText(verdict)})`) }
     return refused(engine, `WebGPU failed its self-test (${verdictText(verdict)})`)
   } catch (error) {
-    options.signal?.throwIfAborted()
+    request.options.signal?.throwIfAborted()
     return refused(engine, `WebGPU does not compute this model (${messageOf(error)})`)
   }
 }
 
-const noReference = "WebGPU was not tested: no manifest says what the towers should give"
-
-/** Null where nothing is known to compare with. Throws UserError where a tower does not run. */
+/** Throws UserError where a tower does not run. */
 async function selfTest(
   engine: Engine,
   towers: readonly TowerName[],
   { manifest }: ClipInfo,
-  { signal, onProgress }: BrowserLoadOptions,
-): Promise<Verdict | null> {
-  if (!manifest?.selfTest) return null
+  request: LoadRequest,
+): Promise<Verdict> {
+  const { signal, onProgress } = request.options
+  const listed = manifest?.selfTest
+  const expected = listed && towers.every((tower) => listed[tower]) ? listed : await byWasm(towers, request)
   let lowest = 1
   for (const tower of towers) {
-    const expected = manifest.selfTest[tower]
-    if (!expected) return null
-    onProgress?.({ stage: "self-test", file: manifest.towers[tower]!.file, loaded: 0, total: null, from: "disk" })
+    onProgress?.({ stage: "self-test", file: `${tower} tower`, loaded: 0, total: null, from: "disk" })
     const rows = await engine.call("probe", [tower], { signal })
-    lowest = Math.min(lowest, rows.every(Number.isFinite) ? agreement(summarize(rows), expected) : Number.NaN)
+    lowest = Math.min(lowest, rows.every(Number.isFinite) ? agreement(summarize(rows), expected[tower]!) : Number.NaN)
   }
   return { cosine: Number.isNaN(lowest) ? null : lowest, passed: lowest >= lowestCosine }
+}
+
+/** What to compare with where no manifest says it. */
+async function byWasm(towers: readonly TowerName[], request: LoadRequest) {
+  const { engine } = await openWasm(request, [])
+  const expected: Partial<Record<TowerName, TowerSelfTest>> = {}
+  for (const tower of towers) expected[tower] = summarize(await engine.call("probe", [tower], request.options))
+  engine.fail(new UserError("the self-test has ended"))
+  return expected
 }
 
 function verdictText({ cosine }: Verdict): string {
@@ -160,16 +166,12 @@ function startWorker(device: Device): Worker {
   return new Worker(new URL("./worker/wasm.js", import.meta.url), { type: "module" })
 }
 
-function find(
-  engine: Engine,
-  source: ModelSource,
-  { towers = "both", dtype, hub, revalidate, signal, onProgress }: BrowserLoadOptions,
-  hasFloat16: boolean,
-): Promise<Found> {
+function find(engine: Engine, { source, options }: LoadRequest, hasFloat16: boolean): Promise<Found> {
+  const { towers = "both", dtype, hub, revalidate, signal, onProgress } = options
   // An object of URL cannot be sent.
   const given = source instanceof URL ? source.href : source
-  const request = { source: given, baseUrl: pageUrl(), towers, dtype, hub, revalidate, hasFloat16 }
-  return engine.call("find", [request], { signal, onProgress })
+  const asked = { source: given, baseUrl: pageUrl(), towers, dtype, hub, revalidate, hasFloat16 }
+  return engine.call("find", [asked], { signal, onProgress })
 }
 
 function start(

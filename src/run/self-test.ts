@@ -7,11 +7,11 @@ import type { TowerFile, TowerSelfTest } from "../core/inference/manifest.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 import type { Feed, Graph } from "./graph.ts"
 
-/** Texts of very different lengths, because a causal tower cuts the batch after the longest; the last one fills the context. */
-const texts = ["a photo of a cat.", "", "many words, ".repeat(50)]
+/** Of very different lengths, because a causal tower cuts the batch after the longest; the last one fills the context. */
+export const selfTestTexts: readonly string[] = ["a photo of a cat.", "", "many words, ".repeat(50)]
 
 /** How many fixed inputs there are. */
-export const selfTestRows = texts.length
+export const selfTestRows = selfTestTexts.length
 
 /** Rows of a tower's input: pixels [batch, 3, size, size] or token ids [batch, contextLength]. */
 export type TowerInput =
@@ -25,7 +25,7 @@ export function fixedInput(
   batch: number,
 ): TowerInput {
   if (tower === "image") return { tower, data: inputImage(imageSize, batch), shape: [batch, 3, imageSize, imageSize] }
-  const { ids, shape } = new Tokenizer().encodeBatch(texts.slice(0, batch), contextLength)
+  const { ids, shape } = new Tokenizer().encodeBatch(selfTestTexts.slice(0, batch), contextLength)
   return { tower, data: ids, shape }
 }
 
@@ -45,7 +45,7 @@ const keptValues = 8
 /** Of embeddings [selfTestRows, embedDim] what a manifest keeps. */
 export function summarize(rows: Float32Array): TowerSelfTest {
   const width = rows.length / selfTestRows
-  const each = texts.map((_, i) => rows.subarray(i * width, (i + 1) * width))
+  const each = selfTestTexts.map((_, i) => rows.subarray(i * width, (i + 1) * width))
   return {
     values: each.map((row) => [...row.subarray(0, keptValues)]),
     norms: each.map((row) => Math.hypot(...row)),

@@ -1,12 +1,13 @@
 /** What a worker does for a page: it finds a model, opens its towers, and encodes with them. */
 import { concatenate } from "../../core/arrays/concatenate.ts"
+import { inputImage } from "../../core/arrays/fill.ts"
 import { UserError } from "../../core/errors.ts"
 import { preprocessBatch } from "../../core/image/preprocess.ts"
 import { textBatch } from "../../core/text/token-rows.ts"
 import { Captioner, type CaptionOptions, GraphRuntime } from "../../run/captioner.ts"
 import type { ClipInfo, LoadProgress } from "../../run/clip-host.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "../../run/model.ts"
-import { embed, fixedInput, selfTestRows } from "../../run/self-test.ts"
+import { selfTestRows, selfTestTexts } from "../../run/self-test.ts"
 import { decodePicture } from "../pictures/decode.ts"
 import { JpegDecoder } from "../pictures/jpeg.ts"
 import type { SentPicture } from "../pictures/picture.ts"
@@ -55,11 +56,11 @@ export class Computer implements Offered {
     return describeModel(files, this.opened.model, this.runtime, request.threads)
   }
 
+  /** By the way that users' pictures and texts take. */
   async probe(_: CallContext, tower: TowerName): Promise<Float32Array<ArrayBuffer>> {
-    const { graphs, contextLength } = this.ready
-    const { description } = this.files!
-    const sizes = { imageSize: description.preprocessing.size, contextLength }
-    return owned(await embed(graphs[tower]!, description[tower]!, fixedInput(tower, sizes, selfTestRows)))
+    const { model } = this.ready
+    if (tower === "text") return owned(await model.encodeTexts(selfTestTexts))
+    return owned(await model.encodePixels(inputImage(model.preprocessing.size, selfTestRows), selfTestRows))
   }
 
   async encodeImages({ signal }: CallContext, pictures: readonly SentPicture[]): Promise<Float32Array<ArrayBuffer>> {
@@ -138,16 +139,11 @@ async function readGraph(files: ModelFiles, { file, beside }: Pick<TowerFileName
 interface Opened {
   readonly model: Model
   readonly captioner: Captioner | null
-  readonly graphs: Readonly<Partial<Record<TowerName, WebGraph>>>
-  /** Tokens of a text; 0 without a text tower. */
-  readonly contextLength: number
 }
 
 function configure({ device, ort }: Runtime, { threads, runtimeUrl }: StartRequest): void {
   ort.env.wasm.numThreads = threads
   if (runtimeUrl !== null) ort.env.wasm.wasmPaths = { wasm: runtimeUrl }
-  // Warnings of nodes that are placed on the processor would fill the console.
-  ort.env.logLevel = "error"
   if (device === "webgpu") ort.env.webgpu.powerPreference = "high-performance"
 }
 
@@ -163,9 +159,7 @@ async function open(files: ModelFiles, runtime: Runtime, { onProgress }: CallCon
     await graph.ports()
   }
   const model = await modelIn(files, image, text)
-  const captioner = image && captionerIn(files, image, graphOf)
-  const graphs = { ...(image && { image }), ...(text && { text }) }
-  return { model, captioner, graphs, contextLength: model.contextLength ?? 0 }
+  return { model, captioner: image && captionerIn(files, image, graphOf) }
 }
 
 function modelIn(

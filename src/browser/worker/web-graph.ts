@@ -63,6 +63,8 @@ async function createSession(
   try {
     return await ort.InferenceSession.create(graph, {
       executionProviders: [device],
+      // Errors: it warns of each node that is placed on the processor.
+      logSeverityLevel: 3,
       ...(beside.length > 0 && { externalData: [...beside] }),
     })
   } catch (error) {
