@@ -6,6 +6,7 @@ import { EnvironmentError, UserError } from "../../core/errors.ts"
 import type { LoadProgress } from "../../run/clip-host.ts"
 import { clearCache, listCached } from "./kept-models.ts"
 import { type ModelSource, type OpenOptions, openModelFiles } from "./model-source.ts"
+import { sendableSource } from "./place.ts"
 
 const [vision, text] = ["onnx/vision_model_fp16.onnx", "onnx/text_model.onnx"]
 /** Three pieces of 4 MiB, and one that is not full. */
@@ -307,11 +308,12 @@ test("files that a user gave: of a folder, without their folders, and by name; c
     return Object.assign(new File([bytes as Uint8Array<ArrayBuffer>], name), { webkitRelativePath: `tiny/${name}` })
   })
   const loose = chosen.map(([name, bytes]) => new File([bytes as Uint8Array<ArrayBuffer>], name.split("/").at(-1)!))
-  for (const source of [inFolder, loose, Object.fromEntries(chosen)]) {
+  for (const source of [inFolder, loose, Object.fromEntries(chosen), sendableSource(inFolder)]) {
     const { from, loaded } = await load({}, source)
     expect(from).toEqual(["memory", "memory"])
     expect(loaded.map(sha256)).toEqual(Object.values(contents).map(sha256))
   }
+  expect(Object.keys(sendableSource(inFolder))).toEqual(chosen.map(([name]) => name))
   const cut = { ...Object.fromEntries(chosen), [vision]: contents[vision]!.subarray(1) }
   await expect(load({}, cut)).rejects.toThrow(`${vision} has 9999999 bytes, and mobileclip.json says 10000000`)
   await expect(load({}, { "mobileclip.json": manifest })).rejects.toThrow(`the given files: ${vision} is missing`)
