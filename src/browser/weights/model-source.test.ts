@@ -180,12 +180,14 @@ test("a server that is overloaded is asked again; one that never answers is name
   })
 })
 
-test("an abort leaves nothing", async () => {
+test("an abort leaves no file, and the next load goes on after the last whole piece", async () => {
   const controller = new AbortController()
   web.faults[at(vision)] = [{ holdAfter: 9_000_000, held: () => controller.abort() }]
   await expect(load({ towers: "image", signal: controller.signal })).rejects.toThrow(/aborted/)
-  expect(pieces()).toEqual([])
-  expect((await load({ towers: "image" })).from).toEqual(["network"])
+  expect(isKept(vision)).toBe(false)
+  const { from, loaded } = await load({ towers: "image" })
+  expect([from, sha256(loaded[0]!)]).toEqual([["network"], sha256(contents[vision]!)])
+  expect(web.log.at(-1)!.range).toBe(`bytes=${2 ** 23}-`)
 })
 
 // ----------------------------------------------------------------------------------------------------- wrong contents
