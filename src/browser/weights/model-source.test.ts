@@ -1,6 +1,6 @@
 /** Loading over a network and storage that fail, with fakes of both. In real Chromium: `test/browser-weights.test.ts`. */
 import { createHash, randomBytes } from "node:crypto"
-import { beforeEach, expect, test } from "vitest"
+import { beforeEach, expect, test, vi } from "vitest"
 import { FakeWeb } from "../../../test/fake-web.ts"
 import { EnvironmentError, UserError } from "../../core/errors.ts"
 import type { LoadProgress } from "../../run/clip-host.ts"
@@ -150,6 +150,23 @@ test("a load after a tab that was closed goes on after the last whole piece", as
   const { loaded } = await load({ towers: "image" })
   expect(sha256(loaded[0]!)).toBe(sha256(contents[vision]!))
   expect(web.log.at(-1)!.range).toBe(`bytes=${2 ** 23}-`)
+})
+
+test.each([
+  ["a slow download goes on as long as something comes", Array(5).fill(25_000), [null]],
+  ["30 seconds of silence are a connection that was cut", [0, 31_000], [null, "bytes=65536-"]],
+])("%s", async (_, pauses, ranges) => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+  try {
+    web.faults[at(vision)] = [{ pauses }]
+    const loading = load({ towers: "image" })
+    await vi.waitFor(() => expect(web.downloads).toContain(at(vision)))
+    await vi.advanceTimersByTimeAsync(150_000)
+    expect(sha256((await loading).loaded[0]!)).toBe(sha256(contents[vision]!))
+    expect(web.log.filter(({ path }) => path === at(vision)).map(({ range }) => range)).toEqual(ranges)
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test("a server without ranges sends all again", async () => {
