@@ -6,6 +6,8 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 /** What takes more than three seconds of a processor, longest first: begun in this order, so that none is left for the end. */
 const slow = [
   "test/bundlers/bundlers",
+  "src/browser/clip",
+  "test/conformance/towers",
   "src/cli/commands/train",
   "test/golden",
   "test/resume",
@@ -36,6 +38,8 @@ const slow = [
   "src/cli/commands/train-augment",
   "src/cli/evaluate/suite",
   "src/cli/any-model",
+  "src/browser/pictures/decode",
+  "test/browser/example",
   "src/reinforce/local/reinforce-shard",
   "src/data/stores/http",
   "src/train/plan/memory",

@@ -181,6 +181,13 @@ test("what runs in a browser imports nothing of Node", () => {
   expect(found.map(describeImport)).toEqual([])
 })
 
+test("ONNX Runtime Web is loaded by the browser's workers alone, which no page imports", () => {
+  const workers = ["browser/worker/wasm.ts", "browser/worker/webgpu.ts"]
+  const loaded = productImports.filter(({ target, typeOnly }) => /^onnxruntime-web/.test(target) && !typeOnly)
+  expect(loaded.map(({ file }) => file).sort()).toEqual(workers)
+  expect(productImports.filter(({ target }) => workers.includes(target)).map(describeImport)).toEqual([])
+})
+
 test("every package that is imported is a dependency", () => {
   const { dependencies, devDependencies, peerDependencies } = JSON.parse(
     readFileSync(join(root, "package.json"), "utf8"),

@@ -7,7 +7,7 @@ import { type pipelineTask, requireTask, type ZeroShotPipeline, zeroShotPipeline
 import type { Engine } from "./engine.ts"
 import { type BrowserLoadOptions, requireOptions } from "./load-options.ts"
 import { openEngine } from "./open-engine.ts"
-import { type BrowserPicture, ownedBy, sendAll } from "./pictures/picture.ts"
+import { type BrowserPicture, pack } from "./pictures/picture.ts"
 import type { ModelSource } from "./weights/model-source.ts"
 
 /**
@@ -53,8 +53,8 @@ class WorkerHost implements ClipHost<BrowserPicture> {
   ) {}
 
   async encodeImages(pictures: readonly BrowserPicture[], signal?: AbortSignal): Promise<Float32Array> {
-    const sent = await sendAll(pictures)
-    return this.engine.call("encodeImages", [sent], { signal, transfer: ownedBy(sent) })
+    const { pictures: sent, transfer } = await pack(pictures)
+    return this.engine.call("encodeImages", [sent], { signal, transfer })
   }
 
   encodeTexts(texts: readonly string[], signal?: AbortSignal): Promise<Float32Array> {
@@ -62,8 +62,8 @@ class WorkerHost implements ClipHost<BrowserPicture> {
   }
 
   async caption(pictures: readonly BrowserPicture[], options: CaptionOptions): Promise<string[][]> {
-    const sent = await sendAll(pictures)
-    return this.engine.call("caption", [sent, options], { transfer: ownedBy(sent) })
+    const { pictures: sent, transfer } = await pack(pictures)
+    return this.engine.call("caption", [sent, options], { transfer })
   }
 
   async dispose(): Promise<void> {

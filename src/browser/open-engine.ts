@@ -48,7 +48,7 @@ async function openWasm(request: LoadRequest, notes: readonly string[]): Promise
   const { threads, note } = chooseThreads(options.threads)
   const all = note ? [...notes, note] : notes
   return withEngine("wasm", options, async (engine) => {
-    // Its kernels widen float16 to float32, so that the smaller file costs no time.
+    // Weights in float16 take no more time than those in float32 (measured, MobileCLIP2-S0), and half the download.
     await find(engine, request, true)
     const info = await start(engine, "wasm", threads, options)
     return { engine, info: { ...info, notes: [...all, ...info.notes] } }

@@ -2,14 +2,15 @@
  * A site for tests: a page with the library, its two workers, and folders of models and pictures. Bundled by esbuild, which
  * leaves `new URL("./worker/wasm.js", import.meta.url)` as it is, so that the files lie as in a user's folder.
  */
-import { readFile } from "node:fs/promises"
-import { createServer, type Server, type ServerResponse } from "node:http"
-import type { AddressInfo } from "node:net"
-import { dirname, extname, join } from "node:path"
+import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs"
+import { basename, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
+import { temporaryFolder } from "../../src/host/files/temporary.ts"
+import { StaticServer } from "../static-server.ts"
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "../..")
+/** This file is compiled into dist/test, and run as it is by the tests. */
+const root = fileURLToPath(new URL("../../", import.meta.url)).replace(/\/dist\/$/, "/")
 
 /** Nothing but files of this site, and no code that is made from texts. */
 export const strictPolicy =
@@ -20,14 +21,48 @@ export const isolationHeaders = {
   "Cross-Origin-Embedder-Policy": "require-corp",
 }
 
-const types: Readonly<Record<string, string>> = {
-  ".js": "text/javascript",
-  ".json": "application/json",
-  ".html": "text/html; charset=utf-8",
-  ".wasm": "application/wasm",
-  ".jpg": "image/jpeg",
-  ".png": "image/png",
+export interface SiteOptions {
+  readonly headers?: Readonly<Record<string, string>>
+  /** The page's script. */
+  readonly script?: string
+  /** Contents by their paths. */
+  readonly files?: Readonly<Record<string, string | Uint8Array>>
+  /** Folders of this machine by their paths. */
+  readonly folders?: Readonly<Record<string, string>>
 }
+
+/** On the loopback interface. */
+export class TestSite implements AsyncDisposable {
+  private constructor(
+    private readonly folder: ReturnType<typeof temporaryFolder>,
+    private readonly server: StaticServer,
+  ) {}
+
+  static async open({ headers = {}, script = "test/browser/page.ts", files = {}, folders = {} }: SiteOptions = {}) {
+    const folder = temporaryFolder("site")
+    await bundle(script, folder.path)
+    for (const file of wasmFiles)
+      copyFileSync(join(root, "node_modules", file), join(folder.path, "worker", basename(file)))
+    for (const [path, content] of Object.entries({ "index.html": html, ...files })) {
+      mkdirSync(dirname(join(folder.path, path)), { recursive: true })
+      writeFileSync(join(folder.path, path), content)
+    }
+    for (const [path, target] of Object.entries(folders)) symlinkSync(target, join(folder.path, path))
+    return new TestSite(folder, await StaticServer.start({ folder: folder.path, base: "/", headers }))
+  }
+
+  get url(): string {
+    return this.server.address
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]()
+    this.folder[Symbol.dispose]()
+  }
+}
+
+const html =
+  '<!doctype html><html lang="en"><meta charset="utf-8"><title>a page</title><body><script type="module" src="page.js"></script></body></html>'
 
 const wasmFiles = [
   "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
@@ -35,83 +70,19 @@ const wasmFiles = [
   "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm",
 ]
 
-export interface SiteOptions {
-  readonly headers?: Readonly<Record<string, string>>
-  /** Beside the page: contents by their paths, or a folder of them by its path that ends in "/". */
-  readonly files?: Readonly<Record<string, string | Uint8Array>>
-  readonly folders?: Readonly<Record<string, string>>
-}
-
-/** On the loopback interface. */
-export class TestSite implements AsyncDisposable {
-  readonly url: string
-
-  private constructor(private readonly server: Server) {
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-  }
-
-  static async open({ headers = {}, files = {}, folders = {} }: SiteOptions = {}): Promise<TestSite> {
-    const contents = new Map<string, string | Uint8Array>([...(await bundle()), ["", html], ...Object.entries(files)])
-    const server = createServer(async ({ url = "" }, response) => {
-      const path = decodeURIComponent(url.slice(1).split("?")[0]!)
-      await answer(response, path, headers, contents.get(path) ?? (await fileAt(path, folders)))
-    })
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-    return new TestSite(server)
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.server.closeAllConnections()
-    await new Promise((resolve) => this.server.close(resolve))
-  }
-}
-
-const html = `<!doctype html><meta charset="utf-8"><title>test</title><link rel="icon" href="data:,"><script type="module" src="page.js"></script>`
-
-async function answer(
-  response: ServerResponse,
-  path: string,
-  headers: Readonly<Record<string, string>>,
-  content: string | Uint8Array | null,
-): Promise<void> {
-  const type = types[extname(path)] ?? (path === "" ? types[".html"]! : "application/octet-stream")
-  response.writeHead(content === null ? 404 : 200, { "Content-Type": type, ...headers })
-  response.end(content ?? "not found")
-}
-
-async function fileAt(path: string, folders: SiteOptions["folders"] & object): Promise<Uint8Array | null> {
-  const prefix = Object.keys(folders).find((folder) => path.startsWith(folder))
-  if (prefix === undefined) return null
-  return readFile(join(folders[prefix]!, path.slice(prefix.length))).catch(() => null)
-}
-
-let bundled: Promise<ReadonlyMap<string, Uint8Array>> | null = null
-
-/** Once for all sites of a process. */
-function bundle(): Promise<ReadonlyMap<string, Uint8Array>> {
-  bundled ??= bundleFiles()
-  return bundled
-}
-
-async function bundleFiles(): Promise<ReadonlyMap<string, Uint8Array>> {
-  const { outputFiles } = await build({
+async function bundle(script: string, folder: string): Promise<void> {
+  await build({
     absWorkingDir: root,
     entryPoints: {
-      page: "test/browser/page.ts",
+      page: script,
       "worker/wasm": "src/browser/worker/wasm.ts",
       "worker/webgpu": "src/browser/worker/webgpu.ts",
     },
-    outdir: "/",
+    outdir: folder,
     bundle: true,
-    write: false,
     format: "esm",
     platform: "browser",
     target: "es2023",
     logLevel: "error",
   })
-  const scripts = outputFiles.map(({ path, contents }) => [path.slice(1), contents] as const)
-  const wasm = wasmFiles.map(async (file) => {
-    return [`worker/${file.split("/").at(-1)}`, await readFile(join(root, "node_modules", file))] as const
-  })
-  return new Map([...scripts, ...(await Promise.all(wasm))])
 }

@@ -17,7 +17,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "conformance-"))
   for (const model of models) await exportModel(build(model), model.info, join(folder, model.info.name))
   const headers = { ...isolationHeaders, "Content-Security-Policy": strictPolicy }
-  const site = { headers, folders: { "models/": folder } }
+  const site = { headers, folders: { models: folder } }
   wasm = await TestPage.open(site)
   webgpu = await TestPage.open(site, softwareWebgpu)
 })
@@ -35,13 +35,13 @@ describe.each(models)("$info.name", (model) => {
   })
 
   test("onnxruntime-node", async () => {
-    expectSame(await byNode(join(folder, name)), expected)
+    expectSame("onnxruntime-node", await byNode(join(folder, name)), expected)
   })
 
   test("onnxruntime-web on WebAssembly, in Chromium", async () => {
     const found = await byPage(wasm, `models/${name}/`, "wasm")
     expect(found).toMatchObject({ device: "wasm", notes: [] })
-    expectSame(found, expected)
+    expectSame("onnxruntime-web, WebAssembly", found, expected)
   })
 
   // Shaders are compiled and run by a processor: half a minute for a model that takes milliseconds otherwise.
@@ -54,7 +54,7 @@ describe.each(models)("$info.name", (model) => {
     context.skip(reason !== null, reason ?? "")
     const found = await byPage(webgpu, `models/${name}/`, "webgpu")
     expect(found).toMatchObject({ device: "webgpu", notes: ["WebGPU passed its self-test (cosine 1.0000)"] })
-    expectSame(found, expected)
+    expectSame("onnxruntime-web, WebGPU", found, expected)
   })
 })
 
@@ -62,8 +62,10 @@ test("neither page broke its Content-Security-Policy", async () => {
   for (const { page } of [wasm, webgpu]) expect(await page.evaluate(() => mobileclip.violations)).toEqual([])
 })
 
-function expectSame(found: Outputs, expected: Outputs): void {
+function expectSame(runtime: string, found: Outputs, expected: Outputs): void {
   const differences = Object.fromEntries(stages.map((stage) => [stage, difference(found[stage], expected[stage])]))
+  const line = stages.map((stage) => `${stage} ${differences[stage]!.toExponential(1)}`).join(", ")
+  console.info(`${expect.getState().currentTestName!.split(" > ")[0]} on ${runtime}: largest differences ${line}`)
   for (const stage of stages) expect(differences[stage], stage).toBeLessThanOrEqual(tolerances[stage])
   expect(expected.scores.flat().every((score) => score > 0 && score < 1)).toBe(true)
 }

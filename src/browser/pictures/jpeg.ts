@@ -22,6 +22,9 @@ export function isJpeg(bytes: Uint8Array): boolean {
   return bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff
 }
 
+/** A decoder of more is not kept, because WebAssembly's memory cannot shrink: it takes 8 bytes for each. */
+const keptPixels = 8e6
+
 export class JpegDecoder {
   private decoder: Promise<Decoder> | null = null
   private warnings: string[] = []
@@ -37,15 +40,15 @@ export class JpegDecoder {
     if (this.warnings.some((line) => /premature end/i.test(line))) {
       throw new UserError(`${name} is cut off`, "get it again, or leave it out")
     }
+    if (!decoded || decoded.width * decoded.height > keptPixels) this.decoder = null
     return decoded && withoutAlpha(decoded)
   }
 
-  /** libjpeg ends its program where it cannot go on: a new one is made for the next picture. */
+  /** libjpeg ends its program where it cannot go on. */
   private attempt(decoder: Decoder, bytes: Uint8Array): Rgba | null {
     try {
       return decoder.decode(bytes, false)
     } catch {
-      this.decoder = null
       return null
     }
   }

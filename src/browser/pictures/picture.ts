@@ -3,6 +3,7 @@ import { kindOf, requireImage } from "../../core/arguments.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
 import { type Image8, image8, type Rgba, withoutAlpha } from "../../core/image/pixels.ts"
 import { pageUrl } from "../page-url.ts"
+import { inOrder } from "./in-order.ts"
 
 /**
  * A Blob or File, the bytes of a file, an address (relative to the page), ImageData or RGBA pixels (whose alpha is dropped), RGB
@@ -28,26 +29,37 @@ export type SentPicture = { readonly name: string } & (
   | { readonly kind: "bitmap"; readonly bitmap: ImageBitmap }
 )
 
+/** Pictures, and what of them is handed over instead of copied: nothing of it is the caller's. */
+export interface Parcel {
+  readonly pictures: readonly SentPicture[]
+  readonly transfer: Transferable[]
+}
+
 /** Throws UserError that names the first which is not a picture. */
-export function sendAll(pictures: readonly BrowserPicture[]): Promise<SentPicture[]> {
-  return Promise.all(pictures.map((picture, i) => toSend(picture, `picture ${i + 1}`)))
+export async function pack(pictures: readonly BrowserPicture[]): Promise<Parcel> {
+  const transfer: Transferable[] = []
+  const sent = pictures.map((picture, i) => toSend(picture, `picture ${i + 1}`, transfer))
+  return { pictures: await inOrder(sent), transfer }
 }
 
-/** What of the pictures belongs to nobody else, and is handed over. */
-export function ownedBy(sent: readonly SentPicture[]): Transferable[] {
-  return sent.flatMap((picture) => (picture.kind === "bitmap" ? [picture.bitmap] : []))
-}
-
-async function toSend(picture: BrowserPicture, name: string): Promise<SentPicture> {
+async function toSend(picture: BrowserPicture, name: string, transfer: Transferable[]): Promise<SentPicture> {
   if (typeof picture === "string" || picture instanceof URL)
     return { name, kind: "address", url: address(picture, name) }
   if (picture instanceof Blob)
     return { name: picture instanceof File ? picture.name : name, kind: "file", file: picture }
-  if (picture instanceof ArrayBuffer) return { name, kind: "file", file: new Uint8Array(picture) }
-  // A view is sent with the whole buffer that it is of.
-  if (picture instanceof Uint8Array) return { name, kind: "file", file: picture.slice() }
-  if (isShown(picture)) return { name, kind: "bitmap", bitmap: await bitmapOf(picture, name) }
-  return { name, kind: "pixels", image: pixelsOf(picture, name) }
+  if (picture instanceof ArrayBuffer || picture instanceof Uint8Array) {
+    const file = new Uint8Array(picture).slice()
+    transfer.push(file.buffer)
+    return { name, kind: "file", file }
+  }
+  if (isShown(picture)) {
+    const bitmap = await bitmapOf(picture, name)
+    transfer.push(bitmap)
+    return { name, kind: "bitmap", bitmap }
+  }
+  const image = ownPixels(picture, name)
+  transfer.push(image.data.buffer as ArrayBuffer)
+  return { name, kind: "pixels", image }
 }
 
 function address(given: string | URL, name: string): string {
@@ -82,14 +94,15 @@ async function bitmapOf(picture: Shown, name: string): Promise<ImageBitmap> {
   }
 }
 
-function pixelsOf(value: unknown, name: string): Image8 {
+/** A copy: the caller goes on with its own. */
+function ownPixels(value: unknown, name: string): Image8 {
   const { width, height, data, channels } = Object(value) as Partial<Image8>
   const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray
   if (!isBytes) throw new UserError(`${name} is ${kindOf(value)}`, pictureHint)
   const isRgba = channels === undefined && data.length > 0 && data.length === 4 * width! * height!
   if (isRgba) return withoutAlpha({ width: width!, height: height!, data })
   requireImage(value, name)
-  return image8(value.width, value.height, value.data)
+  return image8(value.width, value.height, value.data.slice())
 }
 
 const pictureHint =

@@ -9,6 +9,7 @@ import type { ClipInfo, LoadProgress } from "../../run/clip-host.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "../../run/model.ts"
 import { selfTestRows, selfTestTexts } from "../../run/self-test.ts"
 import { decodePicture } from "../pictures/decode.ts"
+import { inOrder } from "../pictures/in-order.ts"
 import { JpegDecoder } from "../pictures/jpeg.ts"
 import type { SentPicture } from "../pictures/picture.ts"
 import type { Calls, FindRequest, Found, StartRequest, TowerName } from "../protocol.ts"
@@ -94,7 +95,7 @@ export class Computer implements Offered {
   }
 
   private decodeAll(pictures: readonly SentPicture[], signal: AbortSignal) {
-    return Promise.all(pictures.map((picture) => decodePicture(picture, this.jpeg, signal)))
+    return inOrder(pictures.map((picture) => decodePicture(picture, this.jpeg, signal)))
   }
 }
 

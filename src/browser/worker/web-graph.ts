@@ -1,5 +1,5 @@
 /** ONNX graphs on ONNX Runtime Web. */
-import type { InferenceSession, TensorConstructor } from "onnxruntime-web"
+import type { Env, InferenceSession, InferenceSessionFactory, TensorConstructor } from "onnxruntime-web"
 import { messageOf, UserError } from "../../core/errors.ts"
 import type { Values } from "../../core/inference/caption-decoder.ts"
 import type { Feed, Ports } from "../../run/graph.ts"
@@ -10,8 +10,8 @@ import type { Device } from "../protocol.ts"
 export interface Runtime {
   readonly device: Device
   readonly ort: {
-    readonly env: typeof import("onnxruntime-web").env
-    readonly InferenceSession: typeof InferenceSession
+    readonly env: Env
+    readonly InferenceSession: InferenceSessionFactory
     readonly Tensor: TensorConstructor
   }
 }
