@@ -40,7 +40,6 @@ export class FakeWeb {
   /** Of the origin, in bytes. */
   quota = 1e9
   readonly root = new FakeDirectory(this)
-  readonly locked: string[] = []
   private readonly chains = new Map<string, Promise<unknown>>()
 
   /** @param files contents by path, "/models/tiny/mobileclip.json" */
@@ -74,7 +73,6 @@ export class FakeWeb {
   }
 
   private lock(name: string, work: () => Promise<unknown>): Promise<unknown> {
-    this.locked.push(name)
     const done = (this.chains.get(name) ?? Promise.resolve()).then(work, work)
     this.chains.set(
       name,

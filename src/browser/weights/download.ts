@@ -53,7 +53,7 @@ async function receiveRest(incoming: Incoming, { url, bytes, sha256 }: ListedFil
   const total = bytes ?? lengthOf(response)
   if (response.status === 200) requireLength(url, bytes, lengthOf(response))
   for await (const piece of piecesOf(options, response)) {
-    if (total !== null && incoming.length + piece.length > total) throw wrongSize(url, total, `more`)
+    if (total !== null && incoming.length + piece.length > total) throw wrongSize(url, total, "more")
     await incoming.append(piece)
     options.onProgress(incoming.length, total)
   }

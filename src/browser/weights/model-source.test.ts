@@ -128,6 +128,10 @@ test("a model that changed on the server is fetched anew, and only what changed"
   expect(from).toEqual(["cache", "network"])
   expect(sha256(loaded[1]!)).toBe(sha256(changed[text]!))
   expect(pieces()).toHaveLength(4)
+
+  Object.assign(web.files, serve(contents))
+  await load({ towers: "image" })
+  expect(pieces().filter((path) => path.includes("text_model"))).toEqual([])
 })
 
 // ----------------------------------------------------------------------------------------- connections that end early
