@@ -18,6 +18,8 @@ export interface WebFault {
   readonly noLength?: true
   /** No answer at all. */
   readonly unreachable?: true
+  /** Before the first pieces of 64 KiB, in milliseconds. */
+  readonly pauses?: readonly number[]
 }
 
 interface WebRequest {
@@ -38,7 +40,6 @@ export class FakeWeb {
   /** Of the origin, in bytes. */
   quota = 1e9
   readonly root = new FakeDirectory(this)
-  readonly locked: string[] = []
   private readonly chains = new Map<string, Promise<unknown>>()
 
   /** @param files contents by path, "/models/tiny/mobileclip.json" */
@@ -72,7 +73,6 @@ export class FakeWeb {
   }
 
   private lock(name: string, work: () => Promise<unknown>): Promise<unknown> {
-    this.locked.push(name)
     const done = (this.chains.get(name) ?? Promise.resolve()).then(work, work)
     this.chains.set(
       name,
@@ -118,13 +118,16 @@ function answer(
 function bodyOf(
   bytes: Uint8Array,
   signal: AbortSignal | null,
-  { cutAfter, holdAfter, held }: WebFault,
+  { cutAfter, holdAfter, held, pauses = [] }: WebFault,
 ): ReadableStream {
+  const waits = [...pauses]
   const end = cutAfter ?? holdAfter ?? bytes.length
   let at = 0
   return new ReadableStream({
     start: (controller) => signal?.addEventListener("abort", () => controller.error(signal.reason)),
-    pull(controller) {
+    async pull(controller) {
+      const wait = waits.shift()
+      if (wait !== undefined) await new Promise((resolve) => setTimeout(resolve, wait))
       if (at < end) {
         const next = Math.min(end, at + 2 ** 16)
         controller.enqueue(bytes.slice(at, next))
@@ -135,7 +138,7 @@ function bodyOf(
       else if (holdAfter === undefined) controller.close()
       else {
         held?.()
-        return new Promise<void>(() => {})
+        await new Promise<void>(() => {})
       }
     },
   })

@@ -17,4 +17,5 @@ export type { PipelineOptions, PipelineScore, ZeroShotPipeline } from "../run/pi
 export { MobileCLIP, pipeline } from "./clip.ts"
 export type { BrowserLoadOptions, WasmPaths } from "./load-options.ts"
 export type { BrowserPicture } from "./pictures/picture.ts"
+export { type CachedModel, clearCache, listCached } from "./weights/kept-models.ts"
 export type { HubAddress, ModelSource } from "./weights/model-source.ts"

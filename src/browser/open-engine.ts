@@ -12,6 +12,7 @@ import { type BrowserLoadOptions, wasmUrl } from "./load-options.ts"
 import { pageUrl } from "./page-url.ts"
 import type { Device, Found, TowerName } from "./protocol.ts"
 import type { ModelSource } from "./weights/model-source.ts"
+import { sendableSource } from "./weights/place.ts"
 
 /** A worker with a model in it that is ready. */
 export interface OpenEngine {
@@ -168,9 +169,7 @@ function startWorker(device: Device): Worker {
 
 function find(engine: Engine, { source, options }: LoadRequest, hasFloat16: boolean): Promise<Found> {
   const { towers = "both", dtype, hub, revalidate, signal, onProgress } = options
-  // An object of URL cannot be sent.
-  const given = source instanceof URL ? source.href : source
-  const asked = { source: given, baseUrl: pageUrl(), towers, dtype, hub, revalidate, hasFloat16 }
+  const asked = { source: sendableSource(source), baseUrl: pageUrl(), towers, dtype, hub, revalidate, hasFloat16 }
   return engine.call("find", [asked], { signal, onProgress })
 }
 

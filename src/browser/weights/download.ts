@@ -17,28 +17,23 @@ export interface DownloadOptions extends Asking {
 /**
  * The whole file.
  *
- * @throws UserError for wrong contents, EnvironmentError for a network that stays down, and what the signal was aborted with:
- *   nothing is kept then, but of an interrupted download what came of a file whose digest is known
+ * @throws UserError for wrong contents, EnvironmentError for a network that stays down, and what the signal was aborted with.
+ *   No file is kept then; whole pieces of one whose digest is known are, for the next load to go on from
  */
 export async function download(
   name: string,
   listed: ListedFile,
   options: DownloadOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { kept, signal } = options
   const incoming = await Incoming.open(name, listed, options)
-  try {
-    const wasBegun = incoming.length > 0
+  const wasBegun = incoming.length > 0
+  await receive(incoming, listed, options)
+  // What was begun may be pieces of another version.
+  if (wasBegun && !(await incoming.isSound())) {
+    await incoming.startAgain()
     await receive(incoming, listed, options)
-    if (wasBegun && !(await incoming.isSound())) {
-      await incoming.startAgain()
-      await receive(incoming, listed, options)
-    }
-    return await incoming.complete()
-  } catch (error) {
-    if (signal?.aborted) await kept?.remove(name)
-    throw error
   }
+  return incoming.complete()
 }
 
 function receive(incoming: Incoming, listed: ListedFile, options: DownloadOptions): Promise<void> {
@@ -58,7 +53,7 @@ async function receiveRest(incoming: Incoming, { url, bytes, sha256 }: ListedFil
   const total = bytes ?? lengthOf(response)
   if (response.status === 200) requireLength(url, bytes, lengthOf(response))
   for await (const piece of piecesOf(options, response)) {
-    if (total !== null && incoming.length + piece.length > total) throw wrongSize(url, total, `more`)
+    if (total !== null && incoming.length + piece.length > total) throw wrongSize(url, total, "more")
     await incoming.append(piece)
     options.onProgress(incoming.length, total)
   }

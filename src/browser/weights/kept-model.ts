@@ -79,11 +79,13 @@ export class KeptModel {
     for (const other of names) if (other.startsWith(prefix)) await this.store.remove(this.folder, other)
   }
 
-  /** Files that the source no longer lists. */
-  async removeOthers(listed: Iterable<string>): Promise<void> {
-    const ids = [...listed].map((name) => `${fileId(name)}.`)
+  /** Files, and versions of them, that the source no longer lists. */
+  async removeOthers({ files }: Listing): Promise<void> {
+    const listed = Object.entries(files).flatMap(([name, { sha256 }]) =>
+      sha256 === null ? [`${fileId(name)}.`] : [recordName(name), `${fileId(name)}.${sha256.slice(0, 16)}.`],
+    )
     for (const name of await this.store.names(this.folder)) {
-      const isListed = name === "listing" || ids.some((id) => name.startsWith(id))
+      const isListed = name === "listing" || listed.some((beginning) => name.startsWith(beginning))
       if (!isListed) await this.store.remove(this.folder, name)
     }
   }

@@ -1,6 +1,6 @@
 /** What a hub or a folder on a server says that a model has. */
 import { z } from "zod"
-import { oneLine, UserError } from "../../core/errors.ts"
+import { isInputError, oneLine, UserError } from "../../core/errors.ts"
 import { manifestFile, parseManifest } from "../../core/inference/manifest.ts"
 import { isInside } from "../../core/inside.ts"
 import { jsonOrNull } from "../../core/json.ts"
@@ -124,7 +124,7 @@ async function readJson<T>(
   asking: Asking,
 ): Promise<Answer<T>> {
   const response = await withRetries(asking, url, () => ask(asking, url, { cache: "no-cache" })).catch((error) => {
-    if (!(error instanceof UserError) || error.constructor !== UserError) throw error
+    if (!isInputError(error)) throw error
     const hint = `check the name; for a folder of this site write ./${repo}/`
     throw new UserError(`${new URL(endpoint).host} has no public repository ${repo}: ${error.message}`, hint)
   })

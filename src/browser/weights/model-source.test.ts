@@ -1,11 +1,12 @@
 /** Loading over a network and storage that fail, with fakes of both. In real Chromium: `test/browser-weights.test.ts`. */
 import { createHash, randomBytes } from "node:crypto"
-import { beforeEach, expect, test } from "vitest"
+import { beforeEach, expect, test, vi } from "vitest"
 import { FakeWeb } from "../../../test/fake-web.ts"
 import { EnvironmentError, UserError } from "../../core/errors.ts"
 import type { LoadProgress } from "../../run/clip-host.ts"
 import { clearCache, listCached } from "./kept-models.ts"
 import { type ModelSource, type OpenOptions, openModelFiles } from "./model-source.ts"
+import { sendableSource } from "./place.ts"
 
 const [vision, text] = ["onnx/vision_model_fp16.onnx", "onnx/text_model.onnx"]
 /** Three pieces of 4 MiB, and one that is not full. */
@@ -127,6 +128,10 @@ test("a model that changed on the server is fetched anew, and only what changed"
   expect(from).toEqual(["cache", "network"])
   expect(sha256(loaded[1]!)).toBe(sha256(changed[text]!))
   expect(pieces()).toHaveLength(4)
+
+  Object.assign(web.files, serve(contents))
+  await load({ towers: "image" })
+  expect(pieces().filter((path) => path.includes("text_model"))).toEqual([])
 })
 
 // ----------------------------------------------------------------------------------------- connections that end early
@@ -149,6 +154,23 @@ test("a load after a tab that was closed goes on after the last whole piece", as
   const { loaded } = await load({ towers: "image" })
   expect(sha256(loaded[0]!)).toBe(sha256(contents[vision]!))
   expect(web.log.at(-1)!.range).toBe(`bytes=${2 ** 23}-`)
+})
+
+test.each([
+  ["a slow download goes on as long as something comes", Array(5).fill(25_000), [null]],
+  ["30 seconds of silence are a connection that was cut", [0, 31_000], [null, "bytes=65536-"]],
+])("%s", async (_, pauses, ranges) => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+  try {
+    web.faults[at(vision)] = [{ pauses }]
+    const loading = load({ towers: "image" })
+    await vi.waitFor(() => expect(web.downloads).toContain(at(vision)))
+    await vi.advanceTimersByTimeAsync(150_000)
+    expect(sha256((await loading).loaded[0]!)).toBe(sha256(contents[vision]!))
+    expect(web.log.filter(({ path }) => path === at(vision)).map(({ range }) => range)).toEqual(ranges)
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test("a server without ranges sends all again", async () => {
@@ -179,12 +201,14 @@ test("a server that is overloaded is asked again; one that never answers is name
   })
 })
 
-test("an abort leaves nothing", async () => {
+test("an abort leaves no file, and the next load goes on after the last whole piece", async () => {
   const controller = new AbortController()
   web.faults[at(vision)] = [{ holdAfter: 9_000_000, held: () => controller.abort() }]
   await expect(load({ towers: "image", signal: controller.signal })).rejects.toThrow(/aborted/)
-  expect(pieces()).toEqual([])
-  expect((await load({ towers: "image" })).from).toEqual(["network"])
+  expect(isKept(vision)).toBe(false)
+  const { from, loaded } = await load({ towers: "image" })
+  expect([from, sha256(loaded[0]!)]).toEqual([["network"], sha256(contents[vision]!)])
+  expect(web.log.at(-1)!.range).toBe(`bytes=${2 ** 23}-`)
 })
 
 // ----------------------------------------------------------------------------------------------------- wrong contents
@@ -307,11 +331,12 @@ test("files that a user gave: of a folder, without their folders, and by name; c
     return Object.assign(new File([bytes as Uint8Array<ArrayBuffer>], name), { webkitRelativePath: `tiny/${name}` })
   })
   const loose = chosen.map(([name, bytes]) => new File([bytes as Uint8Array<ArrayBuffer>], name.split("/").at(-1)!))
-  for (const source of [inFolder, loose, Object.fromEntries(chosen)]) {
+  for (const source of [inFolder, loose, Object.fromEntries(chosen), sendableSource(inFolder)]) {
     const { from, loaded } = await load({}, source)
     expect(from).toEqual(["memory", "memory"])
     expect(loaded.map(sha256)).toEqual(Object.values(contents).map(sha256))
   }
+  expect(Object.keys(sendableSource(inFolder))).toEqual(chosen.map(([name]) => name))
   const cut = { ...Object.fromEntries(chosen), [vision]: contents[vision]!.subarray(1) }
   await expect(load({}, cut)).rejects.toThrow(`${vision} has 9999999 bytes, and mobileclip.json says 10000000`)
   await expect(load({}, { "mobileclip.json": manifest })).rejects.toThrow(`the given files: ${vision} is missing`)

@@ -36,6 +36,12 @@ export function placeOf(source: ModelSource, hub: HubAddress, baseUrl: string): 
   return folder(source, baseUrl)
 }
 
+/** The same for a worker: an address has no object there, and files forget there which folder they were in. */
+export function sendableSource(source: ModelSource): string | Readonly<Record<string, Blob>> {
+  if (source instanceof URL) return source.href
+  return typeof source === "string" ? source : Object.fromEntries(filesOf(source))
+}
+
 const repoPattern = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(@[^/]+)?$/
 
 function repository(name: string, { endpoint = defaultHub, revision }: HubAddress): Place {

@@ -108,7 +108,7 @@ function ask(
 async function keepListing(kept: KeptModel | null, listing: Listing, notes: string[]): Promise<void> {
   try {
     await kept?.keepListing(listing)
-    await kept?.removeOthers(Object.keys(listing.files))
+    await kept?.removeOthers(listing)
   } catch (error) {
     notes.push(`the model's listing is not kept: ${messageOf(error)}`)
   }

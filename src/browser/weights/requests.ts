@@ -45,12 +45,16 @@ export async function askIfThere(asking: Asking, url: string, init: RequestInit 
 }
 
 async function answerOf({ host, signal }: Asking, url: string, init: RequestInit): Promise<Response> {
-  const late = AbortSignal.timeout(patience)
+  const late = new AbortController()
+  // Not AbortSignal.timeout, which would end the body of a long download as well.
+  const timer = setTimeout(() => late.abort(), patience)
   try {
-    return await host.fetch(url, { ...init, signal: signal ? AbortSignal.any([signal, late]) : late })
+    return await host.fetch(url, { ...init, signal: AbortSignal.any(signal ? [signal, late.signal] : [late.signal]) })
   } catch (error) {
     signal?.throwIfAborted()
-    throw new Interrupted(late.aborted ? "no answer in 30 s" : messageOf(error), false)
+    throw new Interrupted(late.signal.aborted ? "no answer in 30 s" : messageOf(error), false)
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -15,17 +15,26 @@ export interface WebHost {
 
 /** Pages that are not secure (neither https nor localhost) have no digests, no storage and no locks. */
 export function browserHost(): WebHost {
-  const { crypto, navigator, caches = null, document, location } = globalThis
+  const { crypto, navigator, document, location } = globalThis
   const { subtle = null } = crypto as { subtle?: SubtleCrypto | null }
   return {
     fetch: globalThis.fetch.bind(globalThis),
     baseUrl: document?.baseURI ?? location?.href ?? "",
     digest: subtle && ((bytes) => subtle.digest("SHA-256", bytes)),
     storage: navigator.storage ?? null,
-    caches,
+    caches: orNull(() => globalThis.caches),
     locks: navigator.locks ?? null,
     isOnline: () => navigator.onLine !== false,
     wait: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
+  }
+}
+
+/** In frames without an origin of their own, reading it throws. */
+function orNull<T>(read: () => T | undefined): T | null {
+  try {
+    return read() ?? null
+  } catch {
+    return null
   }
 }
 
@@ -34,7 +43,7 @@ export async function sha256({ digest }: WebHost, bytes: BufferSource): Promise<
   return [...new Uint8Array(await digest(bytes))].map((byte) => byte.toString(16).padStart(2, "0")).join("")
 }
 
-/** One at a time among all tabs of this origin; without locks, nothing is kept that two could write. */
+/** One at a time among all tabs of this origin. Where a browser has no locks, two may fetch the same. */
 export function exclusively<T>(
   { locks }: WebHost,
   name: string,
