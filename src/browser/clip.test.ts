@@ -186,6 +186,15 @@ describe("a picture that cannot be used is named, and the next one works", () =>
   const cases: readonly (readonly [string, () => unknown, RegExp])[] = [
     ["empty", () => new File([], "empty.jpg"), /^empty.jpg is empty/],
     [
+      "handed over",
+      () => {
+        const { buffer } = new Uint8Array(9)
+        structuredClone(buffer, { transfer: [buffer] })
+        return buffer
+      },
+      /^picture 2 is empty/,
+    ],
+    [
       "text",
       () => new Blob(["<!doctype html>"]),
       /^picture 2 is not a picture that this browser decodes, or is damaged/,
