@@ -5,6 +5,9 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 /** What takes more than three seconds of a processor, longest first: begun in this order, so that none is left for the end. */
 const slow = [
+  "test/bundlers/bundlers",
+  "src/browser/clip",
+  "test/conformance/towers",
   "src/cli/commands/train",
   "test/golden",
   "test/resume",
@@ -40,6 +43,8 @@ const slow = [
   "src/cli/commands/train-augment",
   "src/cli/evaluate/suite",
   "src/cli/any-model",
+  "src/browser/pictures/decode",
+  "test/browser/example",
   "src/reinforce/local/reinforce-shard",
   "src/data/stores/http",
   "src/train/plan/memory",
@@ -49,6 +54,8 @@ const slow = [
   "src/teachers/captioners",
   "src/teachers/teachers",
   "src/model/checkpoint/detect",
+  "test/browser-weights",
+  "src/browser/weights/sources",
   "src/host/locks/lock",
   "src/export/export",
   "src/core/image/resize",

@@ -43,7 +43,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   embed: ["core", "host", "native/own-cache.ts", "data", "pictures", "run", "weights", "teachers", "hub"],
   evaluate: ["core"],
   // What is written is run once, and compared.
-  export: ["core", "host", "model", "tensor", "run/graph.ts", "run/session.ts"],
+  export: ["core", "host", "model", "tensor", "run/graph.ts", "run/self-test.ts", "run/session.ts"],
   weights: ["core", "host", "native/own-cache.ts", "hub", "model", "export", "run", "pictures"],
   train: [
     ...["core", "host", "data", "model", "report", "tensor", "torch/index.ts", "recipes"],
@@ -185,13 +185,22 @@ test("what runs in a browser imports nothing of Node", () => {
   expect(found.map(describeImport)).toEqual([])
 })
 
+test("ONNX Runtime Web is loaded by the browser's workers alone, which no page imports", () => {
+  const workers = ["browser/worker/wasm.ts", "browser/worker/webgpu.ts"]
+  const loaded = productImports.filter(({ target, typeOnly }) => /^onnxruntime-web/.test(target) && !typeOnly)
+  expect(loaded.map(({ file }) => file).sort()).toEqual(workers)
+  expect(productImports.filter(({ target }) => workers.includes(target)).map(describeImport)).toEqual([])
+})
+
 test("every package that is imported is a dependency", () => {
-  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+  const { dependencies, devDependencies, peerDependencies } = JSON.parse(
+    readFileSync(join(root, "package.json"), "utf8"),
+  )
   const missing = (found: readonly Import[], declared: object) =>
     found.filter(
       ({ target, ours }) => !ours && !target.startsWith("node:") && !Object.hasOwn(declared, packageOf(target)),
     )
-  expect(missing(productImports, dependencies).map(describeImport)).toEqual([])
+  expect(missing(productImports, { ...dependencies, ...peerDependencies }).map(describeImport)).toEqual([])
   expect(missing(imports, { ...dependencies, ...devDependencies }).map(describeImport)).toEqual([])
 })
 

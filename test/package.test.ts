@@ -33,8 +33,9 @@ const env: NodeJS.ProcessEnv = {
 
 /** What the package is imported by: "mobileclip", "mobileclip/train", ... */
 const { exports: entryPoints } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: object }
+/** Workers' files are for bundlers that want them named. */
 const entryNames = Object.keys(entryPoints)
-  .filter((name) => !name.endsWith(".json"))
+  .filter((name) => !name.endsWith(".json") && !name.startsWith("./browser/worker/"))
   .map((name) => join("mobileclip", name))
 
 let folder: string

@@ -48,8 +48,8 @@ export function nextLine({ towers }: Manifest, out: string): string {
 function summary({ verification, dtype, files, license }: Manifest, out: string): string {
   const megabytes = Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0) / 1e6
   const difference =
-    dtype === "fp16"
-      ? `cosine ${verification.cosine?.toFixed(7)} with the checkpoint in fp32`
-      : `differs from the checkpoint by ${worstError(verification).toExponential(1)} standard deviations at most`
+    dtype === "fp32"
+      ? `differs from the checkpoint by ${worstError(verification).toExponential(1)} standard deviations at most`
+      : `cosine ${verification.cosine?.toFixed(7)} with the checkpoint in fp32`
   return `${out}: ${megabytes.toFixed(0)} MB, licence ${license}; ${difference}`
 }

@@ -7,6 +7,15 @@ export type Precision = "float32" | "bfloat16" | "float16"
 export const onnxDtypes = ["fp32", "fp16"] as const
 export type OnnxDtype = (typeof onnxDtypes)[number]
 
+/** A model's ONNX files: one type for all, or "mixed", for browsers: the image tower in fp16, texts in fp32. */
+export const directoryDtypes = [...onnxDtypes, "mixed"] as const
+export type DirectoryDtype = (typeof directoryDtypes)[number]
+
+export function dtypeOfPart(dtype: DirectoryDtype, part: "image" | "text" | "decoder"): OnnxDtype {
+  if (dtype !== "mixed") return dtype
+  return part === "image" ? "fp16" : "fp32"
+}
+
 /** Models that generate data. */
 export const modelDtypes = ["fp32", "fp16", "bf16"] as const
 export type ModelDtype = (typeof modelDtypes)[number]

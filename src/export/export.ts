@@ -5,8 +5,14 @@
 import { createHash } from "node:crypto"
 import { mkdir } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
-import { type Manifest, manifestFile, manifestFormat, type TowerFile } from "../core/inference/manifest.ts"
-import type { OnnxDtype } from "../core/precision.ts"
+import {
+  type Manifest,
+  manifestFile,
+  manifestFormat,
+  type TowerFile,
+  type TowerFiles,
+} from "../core/inference/manifest.ts"
+import { type DirectoryDtype, dtypeOfPart } from "../core/precision.ts"
 import { writeAtomically } from "../host/files/files.ts"
 import { writeDirectoryAtomically } from "../host/files/folder.ts"
 import type { CheckpointInfo } from "../model/checkpoint/checkpoint.ts"
@@ -25,7 +31,7 @@ interface ExportOptions {
   readonly source?: Manifest["source"]
   /** What the written files are compared with; default: the model as it is given, on ONNX Runtime. */
   readonly reference?: Reference
-  readonly dtype?: OnnxDtype
+  readonly dtype?: DirectoryDtype
   readonly layout?: LayoutName
   /** Files that would be larger keep their weights beside them; default: protobuf's 2 GiB. */
   readonly maxBytes?: number
@@ -97,6 +103,7 @@ export function decoderSizes(model: Coca): NonNullable<Manifest["decoder"]> {
 }
 
 type Files = Manifest["files"]
+type Part = keyof TowerFiles
 
 async function writeFiles(
   folder: string,
@@ -107,16 +114,18 @@ async function writeFiles(
   const metadata = { name: info.name, license: info.license, preprocessing: JSON.stringify(info.preprocessing) }
   const paths = layouts[layout].towers(dtype)
   const files: Files = {}
-  const write = async (place: TowerFile, trace: (options: TraceOptions) => EncodedModel) => {
+  const write = async (part: Part, trace: (place: TowerFile, options: TraceOptions) => EncodedModel) => {
+    const place = paths[part]
     onStage?.(`writing ${place.file}`)
     const dataFile = `${basename(place.file)}_data`
-    const encoded = trace({ metadata, dtype, encode: { dataFile, ...(maxBytes !== undefined && { maxBytes }) } })
+    const encode = { dataFile, ...(maxBytes !== undefined && { maxBytes }) }
+    const encoded = trace(place, { metadata, dtype: dtypeOfPart(dtype, part), encode })
     files[place.file] = await writeHashed(join(folder, place.file), encoded)
     const beside = join(dirname(place.file), dataFile)
     if (encoded.external) files[beside] = await writeHashed(join(folder, beside), encoded.external)
   }
-  for (const tower of towersOf(model)) await write(paths[tower], (o) => traceTower(tower, model, paths[tower], o))
-  if (model instanceof Coca) await write(paths.decoder, (o) => traceDecoder(model, paths.decoder, o))
+  for (const tower of towersOf(model)) await write(tower, (place, o) => traceTower(tower, model, place, o))
+  if (model instanceof Coca) await write("decoder", (place, o) => traceDecoder(model, place, o))
   const withData = Object.keys(files).flatMap((file) => (`${file}_data` in files ? [basename(file)] : []))
   for (const [file, value] of Object.entries(sideFiles(model, info, layout, { dtype, withData }))) {
     const bytes = new TextEncoder().encode(json(value))

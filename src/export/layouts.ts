@@ -2,12 +2,12 @@
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { TowerFiles } from "../core/inference/manifest.ts"
 import { dtypeSuffixes } from "../core/inference/onnx-files.ts"
-import type { OnnxDtype } from "../core/precision.ts"
+import { type DirectoryDtype, dtypeOfPart } from "../core/precision.ts"
 import type { SideConfig } from "./side-config.ts"
 import { tokenizerFiles, transformersFiles } from "./transformers.ts"
 
 interface Layout {
-  towers(dtype: OnnxDtype): TowerFiles
+  towers(dtype: DirectoryDtype): TowerFiles
   /** The tokenizer among the files beside the towers; null where there is none. */
   readonly tokenizer: string | null
   /** By name, as JSON values. */
@@ -20,14 +20,14 @@ export const layouts = {
   /** Hugging Face's: `CLIPVisionModelWithProjection` and `CLIPTextModelWithProjection` load it. */
   "transformers.js": {
     towers: (dtype) => ({
-      image: { file: `onnx/vision_model${dtypeSuffixes[dtype]}.onnx`, input: "pixel_values", output: "image_embeds" },
+      image: { file: `onnx/vision_model${suffix(dtype, "image")}.onnx`, input: "pixel_values", output: "image_embeds" },
       text: {
-        file: `onnx/text_model${dtypeSuffixes[dtype]}.onnx`,
+        file: `onnx/text_model${suffix(dtype, "text")}.onnx`,
         input: "input_ids",
         output: "text_embeds",
         ids: "int64",
       },
-      decoder: { ...decoder, file: `onnx/decoder_model${dtypeSuffixes[dtype]}.onnx`, ids: "int64" },
+      decoder: { ...decoder, file: `onnx/decoder_model${suffix(dtype, "decoder")}.onnx`, ids: "int64" },
     }),
     tokenizer: "tokenizer.json",
     files: transformersFiles,
@@ -55,6 +55,10 @@ export const layouts = {
 } as const satisfies Record<string, Layout>
 
 export type LayoutName = keyof typeof layouts
+
+function suffix(...[dtype, part]: Parameters<typeof dtypeOfPart>): string {
+  return dtypeSuffixes[dtypeOfPart(dtype, part)]
+}
 
 /**
  * The files of Immich's layout beside its two models: open_clip's configuration, the image tower's preprocessing, the

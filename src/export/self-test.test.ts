@@ -55,6 +55,17 @@ test("the manifest keeps eight values and the norm of each of three rows, and is
   expect(parseManifest(older, "mobileclip.json").selfTest).toBeUndefined()
 })
 
+test("where the towers are of two types, each is judged by its own", async () => {
+  const mixed = await exportModel(tinyModel({ causal: false }), tinyInfo, at("mixed"), { dtype: "mixed" })
+  expect(mixed).toMatchObject({ dtype: "mixed", verification: { tolerance: 0.05 } })
+  const [image, text] = await Promise.all(
+    (["image", "text"] as const).map((tower) => selfTest(at("mixed"), tower, mixed)),
+  )
+  expect([image!.tolerance, text!.tolerance]).toEqual([0.1, 2e-4])
+  expect(text!.error).toBeLessThan(1e-5)
+  expect(image!.error).toBeLessThan(0.1)
+})
+
 test("without expected values there is nothing to compare with", async () => {
   const { selfTest: _, ...older } = manifest
   expect(await selfTest(at("model"), "text", older)).toMatchObject({ error: null })

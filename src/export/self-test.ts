@@ -1,15 +1,17 @@
 /**
- * Tests a model directory without the model it came from: the fixed inputs of `verify.ts` go through its towers, and
+ * Tests a model directory without the model it came from: the fixed inputs of `run/self-test.ts` go through its towers, and
  * the results are compared with the reference's in the manifest.
  */
 import { join } from "node:path"
 import { median } from "../core/arrays/quantile.ts"
 import { messageOf, UserError } from "../core/errors.ts"
 import type { Manifest, TowerFile, TowerSelfTest } from "../core/inference/manifest.ts"
+import { dtypeOfPart } from "../core/precision.ts"
 import type { Graph } from "../run/graph.ts"
+import { embed, fixedInput, selfTestRows, standardDeviation, type TowerInput } from "../run/self-test.ts"
 import { OnnxGraph, sessionOptions } from "../run/session.ts"
 import type { TowerName } from "./towers.ts"
-import { embed, fixedInput, maxDifference, standardDeviation, type TowerInput } from "./verify.ts"
+import { maxDifference, toleranceOf } from "./verify.ts"
 
 /** Differences are in standard deviations of the embeddings. */
 export interface TowerSelfTestResult {
@@ -23,7 +25,6 @@ export interface TowerSelfTestResult {
   readonly milliseconds: number
 }
 
-const ROWS = 3
 const RUNS = 5
 
 /** Throws UserError when the tower cannot be loaded or run, or gives embeddings of another width. */
@@ -45,13 +46,13 @@ async function testGraph(
   graph: Graph,
   file: TowerFile,
   tower: TowerName,
-  { embedDim, contextLength, preprocessing, verification, selfTest }: Manifest,
+  { embedDim, contextLength, preprocessing, verification, selfTest, dtype }: Manifest,
 ): Promise<TowerSelfTestResult> {
   const sizes = { imageSize: preprocessing.size, contextLength: contextLength ?? 0 }
   const one = fixedInput(tower, sizes, 1)
-  const rows = await embed(graph, file, fixedInput(tower, sizes, ROWS))
-  if (rows.length !== ROWS * embedDim) {
-    throw new UserError(`its embeddings have ${rows.length / ROWS} values, and the manifest says ${embedDim}`)
+  const rows = await embed(graph, file, fixedInput(tower, sizes, selfTestRows))
+  if (rows.length !== selfTestRows * embedDim) {
+    throw new UserError(`its embeddings have ${rows.length / selfTestRows} values, and the manifest says ${embedDim}`)
   }
   const alone = await embed(graph, file, one)
   const expected = selfTest?.[tower]
@@ -59,7 +60,7 @@ async function testGraph(
     error: expected ? differenceFrom(expected, rows, embedDim) : null,
     batchError: maxDifference(alone, rows) / standardDeviation(rows),
     // The towers may differ from the reference by the one, this machine from the exporting one by the other.
-    tolerance: 2 * verification.tolerance,
+    tolerance: 2 * (dtype === "mixed" ? toleranceOf(dtypeOfPart(dtype, tower)) : verification.tolerance),
     milliseconds: await medianTime(graph, file, one),
   }
 }

@@ -23,6 +23,7 @@ beforeAll(async () => {
   env.localModelPath = folder
   await exportModel(tinyModel({ causal: false }), tinyInfo, join(folder, "tiny"))
   await exportModel(tinyModel({ causal: false }), tinyInfo, join(folder, "half"), { dtype: "fp16" })
+  await exportModel(tinyModel({ causal: false }), tinyInfo, join(folder, "mixed"), { dtype: "mixed" })
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -31,10 +32,12 @@ const texts = ["a photo of a cat", "two dogs"]
 test.each([
   ["tiny", "fp32", 1e-4],
   ["half", "fp16", 2e-2],
+  // Its configuration says the type of each tower.
+  ["mixed", null, 2e-2],
 ] as const)("%s", async (name, dtype, tolerance) => {
   const { size } = tinyInfo.preprocessing
-  const vision = await CLIPVisionModelWithProjection.from_pretrained(name, { dtype })
-  const text = await CLIPTextModelWithProjection.from_pretrained(name, { dtype })
+  const vision = await CLIPVisionModelWithProjection.from_pretrained(name, dtype ? { dtype } : {})
+  const text = await CLIPTextModelWithProjection.from_pretrained(name, dtype ? { dtype } : {})
   const tokenizer = await AutoTokenizer.from_pretrained(name)
   const tokens = tokenizer(texts, { padding: "max_length", max_length: 77, truncation: true })
   const { text_embeds } = await text(tokens)

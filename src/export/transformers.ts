@@ -1,5 +1,6 @@
 /** The files by which Hugging Face's libraries (transformers.js above all) know what to do with the towers. */
 import type { Preprocessing } from "../core/image/preprocess.ts"
+import { dtypeOfPart } from "../core/precision.ts"
 import { endOfText, startOfText } from "../core/text/tokenizer.ts"
 import { mergeTexts, tokenTexts } from "../core/text/vocabulary.ts"
 import { normalizer } from "./normalizer.ts"
@@ -28,7 +29,13 @@ export function transformersFiles(
 function loadingConfig(dtype: SideConfig["dtype"], withData: readonly string[]) {
   if (dtype === "fp32" && withData.length === 0) return {}
   const counts = Object.fromEntries(withData.map((file) => [file, 1]))
-  return { "transformers.js_config": { dtype, use_external_data_format: counts } }
+  return { "transformers.js_config": { dtype: dtypesByFile(dtype), use_external_data_format: counts } }
+}
+
+/** Towers of different types are told by the beginning of their files' names. */
+function dtypesByFile(dtype: SideConfig["dtype"]) {
+  if (dtype !== "mixed") return dtype
+  return { vision_model: dtypeOfPart(dtype, "image"), text_model: dtypeOfPart(dtype, "text") }
 }
 
 export function tokenizerFiles(contextLength: number): Record<string, unknown> {

@@ -7,12 +7,14 @@ import { join } from "node:path"
 import { inputImage } from "../core/arrays/fill.ts"
 import { UserError } from "../core/errors.ts"
 import type { Values } from "../core/inference/caption-decoder.ts"
-import { type Manifest, memoryName, type TowerFile, type TowerSelfTest } from "../core/inference/manifest.ts"
-import { startOfText, Tokenizer } from "../core/text/tokenizer.ts"
+import { type Manifest, memoryName, type TowerFile } from "../core/inference/manifest.ts"
+import { dtypeOfPart, type OnnxDtype } from "../core/precision.ts"
+import { startOfText } from "../core/text/tokenizer.ts"
 import { writeAtomically } from "../host/files/files.ts"
 import { temporaryFolder } from "../host/files/temporary.ts"
 import { Coca } from "../model/coca.ts"
 import type { Feed, Graph } from "../run/graph.ts"
+import { embed, fixedInput, standardDeviation, summarize, type TowerInput } from "../run/self-test.ts"
 import { OnnxGraph, runtimeName, type SessionOptions } from "../run/session.ts"
 import { traceOnnx } from "../tensor/onnx.ts"
 import type { EncodedModel, EncodeOptions } from "../tensor/onnx-proto.ts"
@@ -27,14 +29,6 @@ export type Described = Omit<Manifest, "source" | "files" | "verification" | "se
  * 1e-5; a wrong epsilon, padding or weight shows as 1e-3 and more.
  */
 const TOLERANCE = 1e-4
-
-/** Texts of very different lengths, because a causal tower cuts the batch after the longest; the last one fills the context. */
-export const selfTestTexts = ["a photo of a cat.", "", "many words, ".repeat(50)]
-
-/** Rows of a tower's input: pixels [batch, 3, size, size] or token ids [batch, contextLength]. */
-export type TowerInput =
-  | { readonly tower: "image"; readonly data: Float32Array; readonly shape: readonly number[] }
-  | { readonly tower: "text"; readonly data: BigInt64Array; readonly shape: readonly number[] }
 
 /** Another way to compute the embeddings of the model that is exported. */
 export interface Reference {
@@ -57,7 +51,7 @@ export async function verify(
   const compare = async (tower: TowerName) => {
     const file = towers[tower]!
     const compared = await compareTower(folder, file, tower, model, reference)
-    requireEqual(`${tower} tower`, compared, dtype, reference)
+    requireEqual(`${tower} tower`, compared, dtypeOfPart(dtype, tower), reference)
     return compared
   }
   const image = await compare("image")
@@ -67,7 +61,7 @@ export async function verify(
     verification: {
       reference: reference.name,
       runtime: runtimeName(),
-      tolerance: dtype === "fp16" ? HALF_TOLERANCE : TOLERANCE,
+      tolerance: Math.max(toleranceOf(dtypeOfPart(dtype, "image")), toleranceOf(dtypeOfPart(dtype, "text"))),
       imageError: image.error,
       ...(text && { textError: text.error }),
       ...(decoder && { decoderError: decoder.error }),
@@ -81,12 +75,12 @@ export async function verify(
 const LOWEST_COSINE = 0.9999
 const HALF_TOLERANCE = 0.05
 
-function requireEqual(
-  what: string,
-  { error, cosine }: Comparison,
-  dtype: Described["dtype"],
-  reference: Reference,
-): void {
+/** What is rounding, in standard deviations of the embeddings. */
+export function toleranceOf(dtype: OnnxDtype): number {
+  return dtype === "fp16" ? HALF_TOLERANCE : TOLERANCE
+}
+
+function requireEqual(what: string, { error, cosine }: Comparison, dtype: OnnxDtype, reference: Reference): void {
   if (dtype === "fp16" ? cosine >= LOWEST_COSINE : error <= TOLERANCE) return
   const difference =
     dtype === "fp16"
@@ -180,7 +174,8 @@ async function verifyDecoder(
   })
   const compared = compareRows(ours, expected, expected.length)
   const reference = { name: "the whole prefix at once", embed: async () => expected }
-  requireEqual("decoder", compared, dtype, reference)
+  // Its memory comes from the image tower.
+  requireEqual("decoder", compared, dtypeOfPart(dtype, "image"), reference)
   return compared
 }
 
@@ -219,40 +214,6 @@ async function decodeTokens(
   return logits
 }
 
-/** How many values of each of the three embeddings are kept; the norm covers the others. */
-const VALUES = 8
-
-function summarize(rows: Float32Array): TowerSelfTest {
-  const width = rows.length / selfTestTexts.length
-  const each = selfTestTexts.map((_, i) => rows.subarray(i * width, (i + 1) * width))
-  return {
-    values: each.map((row) => [...row.subarray(0, VALUES)]),
-    norms: each.map((row) => Math.hypot(...row)),
-    standardDeviation: standardDeviation(rows),
-  }
-}
-
-/** The first one to three of the fixed pictures or texts. */
-export function fixedInput(
-  tower: TowerName,
-  { imageSize, contextLength }: { readonly imageSize: number; readonly contextLength: number },
-  batch: number,
-): TowerInput {
-  if (tower === "image") return { tower, data: inputImage(imageSize, batch), shape: [batch, 3, imageSize, imageSize] }
-  const { ids, shape } = new Tokenizer().encodeBatch(selfTestTexts.slice(0, batch), contextLength)
-  return { tower, data: ids, shape }
-}
-
-/** [batch, embedDim] */
-export async function embed(
-  graph: Graph,
-  { input, output }: Pick<TowerFile, "input" | "output">,
-  feed: Feed,
-): Promise<Float32Array> {
-  const { [output]: embeddings } = await graph.run({ [input]: feed }, [output])
-  return embeddings!.data
-}
-
 /** A few runs need neither a second copy of the weights in another layout nor memory kept for later. */
 const lean: SessionOptions = {
   enableCpuMemArena: false,
@@ -285,9 +246,4 @@ async function withGraph<T>(
 /** The largest difference over the values of `ours`; NaN where one of them is NaN. */
 export function maxDifference(ours: Float32Array, expected: Float32Array): number {
   return ours.reduce((largest, value, i) => Math.max(largest, Math.abs(value - expected[i]!)), 0)
-}
-
-export function standardDeviation(values: Float32Array): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length)
 }

@@ -2,6 +2,7 @@
 import { homedir } from "node:os"
 import { join, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
+import { defaultHub } from "../core/hub-address.ts"
 import { readBytes, requireSmall } from "../host/files/files.ts"
 import { webAddress } from "../host/network/address.ts"
 import { expandHome } from "../native/own-cache.ts"
@@ -35,7 +36,7 @@ const defaultTimeoutSeconds = 30
 export async function hubSettings(options: HubOptions, env: Environment): Promise<HubSettings> {
   const { token, tokenSource } = await findToken(options.token, env)
   return {
-    endpoint: endpointOf(options.endpoint ?? (env.HF_ENDPOINT || "https://huggingface.co")),
+    endpoint: endpointOf(options.endpoint ?? (env.HF_ENDPOINT || defaultHub)),
     token,
     tokenSource,
     cacheDir: options.cacheDir ? resolve(options.cacheDir) : defaultCacheDir(env),

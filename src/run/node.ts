@@ -6,7 +6,7 @@ import { oneLine, UserError } from "../core/errors.ts"
 import { type Manifest, manifestFile, parseManifest } from "../core/inference/manifest.ts"
 import { findOnnxFiles, neededFiles, type OnnxFiles, type Towers } from "../core/inference/onnx-files.ts"
 import type { WeightsFile } from "../core/inference/teacher-identity.ts"
-import type { OnnxDtype } from "../core/precision.ts"
+import { dtypeOfPart, type OnnxDtype } from "../core/precision.ts"
 import { textBatch } from "../core/text/token-rows.ts"
 import { fileError } from "../host/files/file-error.ts"
 import { readJson } from "../host/files/files.ts"
@@ -115,9 +115,10 @@ export interface ClipFolder {
   weights(): Promise<WeightsFile[]>
 }
 
-/** The type of its weights. Other layouts than ours say it in the file's name, where it is not fp32. */
-export function folderDtype({ manifest, image }: ClipFolder): OnnxDtype {
-  return manifest?.dtype ?? (/fp16/.test(image) ? "fp16" : "fp32")
+/** The type of a tower's weights. Other layouts than ours say it in the file's name, where it is not fp32. */
+export function folderDtype({ manifest, image }: ClipFolder, tower: "image" | "text" = "image"): OnnxDtype {
+  if (manifest) return dtypeOfPart(manifest.dtype, tower)
+  return /fp16/.test(image) ? "fp16" : "fp32"
 }
 
 export interface FolderOptions {

@@ -1,6 +1,7 @@
 /** The same models in float32 and in bfloat16 on the processor: how far their vectors are apart, and what they take. */
 import type { Teacher } from "../core/inference/teacher.ts"
-import { compareRows, fixedInput, selfTestTexts } from "../export/verify.ts"
+import { compareRows } from "../export/verify.ts"
+import { fixedInput, selfTestTexts } from "../run/self-test.ts"
 import type { ModelSource } from "./model-source.ts"
 import type { RuntimeOptions } from "./runtime.ts"
 import { openTeachers } from "./teachers.ts"

@@ -6,7 +6,7 @@ import { concatenate } from "../core/arrays/concatenate.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { dtypeSuffixes, towerChoices } from "../core/inference/onnx-files.ts"
-import { type OnnxDtype, onnxDtypes } from "../core/precision.ts"
+import { dtypeOfPart, type OnnxDtype, onnxDtypes } from "../core/precision.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { usableProcessors } from "../host/processors.ts"
 import { type EncodedFile, encodeFiles, type PictureSource } from "../pictures/encode-files.ts"
@@ -94,8 +94,10 @@ function infoOf(
 ): ClipInfo {
   const { name, embedDim, logitScale, preprocessing, manifest } = model
   const hasText = folder.text !== null && towers !== "image"
-  const dtypeIn = (file: string): OnnxDtype =>
-    manifest?.dtype ?? (file.endsWith(`${dtypeSuffixes.fp16}.onnx`) ? "fp16" : "fp32")
+  const dtypeIn = (tower: "image" | "text", file: string): OnnxDtype => {
+    if (manifest) return dtypeOfPart(manifest.dtype, tower)
+    return file.endsWith(`${dtypeSuffixes.fp16}.onnx`) ? "fp16" : "fp32"
+  }
   const hasImage = towers !== "text"
   return {
     ...{ name, embedDim, logitScale, preprocessing, manifest, ...chosen },
@@ -103,7 +105,10 @@ function infoOf(
     license: manifest?.license ?? null,
     towers: hasText ? towers : "image",
     runtime: runtimeName(),
-    dtype: { ...(hasImage && { image: dtypeIn(folder.image) }), ...(hasText && { text: dtypeIn(folder.text!) }) },
+    dtype: {
+      ...(hasImage && { image: dtypeIn("image", folder.image) }),
+      ...(hasText && { text: dtypeIn("text", folder.text!) }),
+    },
   }
 }
 

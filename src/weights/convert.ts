@@ -3,7 +3,7 @@
 import { UserError } from "../core/errors.ts"
 import { findModel } from "../core/family/variant-name.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
-import type { OnnxDtype } from "../core/precision.ts"
+import type { DirectoryDtype } from "../core/precision.ts"
 import { exportModel } from "../export/export.ts"
 import { type LayoutName, layouts } from "../export/layouts.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
@@ -22,8 +22,8 @@ export interface ConvertOptions {
   readonly out: string
   /** Which member of the family it is, where its contents leave a choice. */
   readonly model?: string
-  /** Type of the weights; default "fp32". */
-  readonly dtype?: OnnxDtype
+  /** Type of the weights; default "fp32". "mixed" is for browsers: the image tower in fp16, texts in fp32. */
+  readonly dtype?: DirectoryDtype
   /** Default "transformers.js". */
   readonly layout?: (typeof convertLayouts)[number]
   /** Downloads the source where it is a name. Default: from the hub, without showing progress. */

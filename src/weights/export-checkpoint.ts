@@ -1,6 +1,7 @@
 /** Weights as a model directory, compared with what they are in training. */
 import { UserError } from "../core/errors.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
+import type { DirectoryDtype } from "../core/precision.ts"
 import { exportModel } from "../export/export.ts"
 import { checkModelDirectory } from "../export/model-files.ts"
 import { lockPath } from "../host/locks/lock.ts"
@@ -13,6 +14,8 @@ import { type Weights, withWeights } from "./open-weights.ts"
 export interface ExportCheckpointOptions {
   /** The model directory to write. Its parents are made, and an existing model is replaced. */
   readonly out: string
+  /** Type of the weights; default "fp32". "mixed" is for browsers: the image tower in fp16, texts in fp32. */
+  readonly dtype?: DirectoryDtype
   /** Which command exports, for the message that another process gets; default "mobileclip export". */
   readonly command?: string
   /** What the user calls the licence of the model; default: what the checkpoint says. */
@@ -24,13 +27,14 @@ export interface ExportCheckpointOptions {
 /** Throws UserError where the folder has other content, the licence may not be changed, or the written files differ from the checkpoint. */
 export async function exportCheckpoint(
   checkpoint: string,
-  { out, command = "mobileclip export", license, signal }: ExportCheckpointOptions,
+  { out, dtype = "fp32", command = "mobileclip export", license, signal }: ExportCheckpointOptions,
 ): Promise<Manifest> {
   await checkModelDirectory(out)
   using _ = await lockPath(out, command, signal)
   return await withWeights(checkpoint, null, async ({ model, info: recorded }) => {
     const info = { ...recorded, license: trainedLicense({ own: license ?? null, start: recorded }) }
-    return exportModel(model, info, out, { source: await sourceOf(checkpoint), ...(await bestReference(model, info)) })
+    const source = await sourceOf(checkpoint)
+    return exportModel(model, info, out, { dtype, source, ...(await bestReference(model, info)) })
   })
 }
 

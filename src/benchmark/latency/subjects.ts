@@ -105,12 +105,12 @@ async function ownModel(given: string, options: SubjectOptions): Promise<Subject
   for (const dtype of options.dtypes ?? [null]) {
     const directory = await modelDirectory(given, { dtype, onStage: options.say })
     const folder = await readClipFolder(directory, dtype === null ? {} : { dtype })
-    subjects.push(...folderSubjects(folder, dtype ?? folderDtype(folder), options.towers))
+    subjects.push(...folderSubjects(folder, dtype, options.towers))
   }
   return subjects
 }
 
-function folderSubjects(folder: ClipFolder, dtype: OnnxDtype, towers: readonly TowerName[]): Subject[] {
+function folderSubjects(folder: ClipFolder, dtype: OnnxDtype | null, towers: readonly TowerName[]): Subject[] {
   const { description, text } = folder
   const there = towers.filter((tower) => tower === "image" || text !== null)
   if (there.length === 0) throw new UserError(`${description.name} has no text tower`, "leave out --tower")
@@ -118,7 +118,7 @@ function folderSubjects(folder: ClipFolder, dtype: OnnxDtype, towers: readonly T
     models: [description.name],
     tower,
     ...knownTower(folder, tower),
-    source: { kind: "folder", folder, dtype },
+    source: { kind: "folder", folder, dtype: dtype ?? folderDtype(folder, tower) },
   }))
 }
 

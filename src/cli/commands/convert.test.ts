@@ -39,6 +39,7 @@ test("every layout and type gives the same vectors", async () => {
     ["immich", "fp32"],
     ["plain", "fp32"],
     ["transformers.js", "fp16"],
+    ["transformers.js", "mixed"],
   ] as const) {
     const out = at(`${layout}-${dtype}`)
     const { code, err } = await convert(source, "--out", out, "--layout", layout, "--dtype", dtype, "--json")
@@ -47,11 +48,13 @@ test("every layout and type gives the same vectors", async () => {
     expect(model.manifest).toMatchObject({ layout, dtype, source: { file: "tiny.safetensors" } })
     vectors.push(await model.encodeTexts(["a cat", "two dogs"]))
   }
-  const [first, immich, plain, half] = vectors as [Float32Array, Float32Array, Float32Array, Float32Array]
+  const [first, immich, plain, half, mixed] = vectors
   expect(immich).toEqual(first)
   expect(plain).toEqual(first)
-  const largest = Math.max(...first.map(Math.abs))
-  expect(Math.max(...half.map((value, i) => Math.abs(value - first[i]!)))).toBeLessThan(2e-2 * largest)
+  expect(mixed).toEqual(first)
+  expect(readdirSync(at("transformers.js-mixed", "onnx"))).toEqual(["text_model.onnx", "vision_model_fp16.onnx"])
+  const largest = Math.max(...first!.map(Math.abs))
+  expect(Math.max(...half!.map((value, i) => Math.abs(value - first![i]!)))).toBeLessThan(2e-2 * largest)
   expect(readdirSync(at("immich-fp32"))).toEqual(["config.json", "mobileclip.json", "textual", "visual"])
   expect(JSON.parse(readFileSync(at("immich-fp32", "visual", "preprocess_cfg.json"), "utf8"))).toMatchObject({
     size: [64, 64],

@@ -1,6 +1,6 @@
 /** mobileclip convert */
 import { type Command, Option } from "commander"
-import { onnxDtypes } from "../../core/precision.ts"
+import { directoryDtypes } from "../../core/precision.ts"
 import { convertDefaults, convertLayouts } from "../../weights/convert.ts"
 import type { CommandContext } from "../context.ts"
 import { type ConvertCommandOptions, runConvert } from "../converting.ts"
@@ -9,6 +9,7 @@ const examples = `
 Examples:
   mobileclip convert mobileclip_s0.pt --out models/s0               Apple's file
   mobileclip convert MobileCLIP2-S4 --out models/s4 --dtype fp16    by name, from the hub or its cache
+  mobileclip convert mobileclip2-s0 --out public/s0 --dtype mixed   for a page: mobileclip/browser loads ./s0/
   mobileclip convert downloads/MobileCLIP-S1 --out m                the folder of a repository
   mobileclip convert open_clip_model.safetensors --out m --layout immich
   mobileclip convert runs/mine/model.safetensors --out m --layout open_clip
@@ -26,7 +27,11 @@ export function register(program: Command, context: CommandContext): void {
     )
     .requiredOption("--out <dir>", "the model directory to write")
     .option("--model <name>", "which member of the family it is, where its contents leave a choice")
-    .addOption(new Option("--dtype <type>", "type of the weights").choices(onnxDtypes).default(convertDefaults.dtype))
+    .addOption(
+      new Option("--dtype <type>", "type of the weights; mixed is for browsers: pictures in fp16, texts in fp32")
+        .choices(directoryDtypes)
+        .default(convertDefaults.dtype),
+    )
     .addOption(
       new Option("--layout <name>", "how the directory is laid out")
         .choices(convertLayouts)

@@ -162,7 +162,10 @@ describe("a model directory", () => {
 })
 
 const layoutNames = ["transformers.js", "immich", "plain"] as const
-const every = layoutNames.flatMap((layout) => onnxDtypes.map((dtype) => ({ layout, dtype })))
+const every = [
+  ...layoutNames.flatMap((layout) => onnxDtypes.map((dtype) => ({ layout, dtype }))),
+  { layout: "transformers.js", dtype: "mixed" } as const,
+]
 
 test.each(every)("a model, and a captioner, in $layout and $dtype has no problem", async (options) => {
   await exportModel(tinyModel(), tinyInfo, at("model"), options)

@@ -1,6 +1,7 @@
 /** mobileclip export */
-import type { Command } from "commander"
+import { type Command, Option } from "commander"
 import { worstError } from "../../core/inference/manifest.ts"
+import { type DirectoryDtype, directoryDtypes } from "../../core/precision.ts"
 import { checkModelDirectory } from "../../export/model-files.ts"
 import { exportCheckpoint } from "../../weights/export-checkpoint.ts"
 import { findModelFiles } from "../../weights/find-model.ts"
@@ -11,6 +12,7 @@ import { shownPull } from "../pulling.ts"
 interface Options {
   readonly out: string
   readonly license?: string
+  readonly dtype: DirectoryDtype
   readonly json?: true
 }
 
@@ -24,6 +26,11 @@ export function register(program: Command, context: CommandContext): void {
     )
     .requiredOption("--out <dir>", "the model directory to write")
     .option("--license <name>", "licence of a model that is yours, for its files (default: what the checkpoint says)")
+    .addOption(
+      new Option("--dtype <type>", "type of the weights; mixed is for browsers: pictures in fp16, texts in fp32")
+        .choices(directoryDtypes)
+        .default("fp32"),
+    )
     .option("--json", "print the manifest")
     .action((checkpoint: string, options: Options, command: Command) => {
       // An export takes seconds: it finishes, so that nothing incomplete is left.
@@ -33,7 +40,7 @@ export function register(program: Command, context: CommandContext): void {
 
 async function runExport(
   checkpoint: string,
-  { out, license, json }: Options,
+  { out, dtype, license, json }: Options,
   command: Command,
   signal: AbortSignal,
 ): Promise<void> {
@@ -41,7 +48,7 @@ async function runExport(
   // Before a download.
   await checkModelDirectory(out)
   const { path } = await findModelFiles(checkpoint, { wantsWeights: true, pull: shownPull(writeErr), signal })
-  const manifest = await exportCheckpoint(path, { out, license, signal })
+  const manifest = await exportCheckpoint(path, { out, dtype, license, signal })
   const { reference } = manifest.verification
   const error = worstError(manifest.verification).toExponential(1)
   const summary = `exported to ${out}; differs from ${reference} by ${error} standard deviations at most\n${nextLine(manifest, out)}`

@@ -11,7 +11,7 @@ import { largestVocabulary, longestSequence, longestSide, widestVector } from ".
 import type { ImageEncoderConfig, ModelConfig } from "../family/variants.ts"
 import { isInside } from "../inside.ts"
 import { isObject } from "../json.ts"
-import { onnxDtypes } from "../precision.ts"
+import { directoryDtypes } from "../precision.ts"
 
 export const manifestFile = "mobileclip.json"
 
@@ -54,7 +54,7 @@ const width = count.max(widestVector)
 const length = count.max(longestSequence)
 const perChannel = z.tuple([z.number(), z.number(), z.number()]).readonly()
 
-/** What a tower gives for the fixed inputs of `export/verify.ts`: the start of each row, and all rows in two figures. */
+/** What a tower gives for the fixed inputs of `run/self-test.ts`: the start of each row, and all rows in two figures. */
 const towerSelfTest = z.object({
   /** The first values of each embedding. */
   values: z.array(z.array(z.number()).min(1)).min(1),
@@ -77,8 +77,8 @@ const schema = z.object({
   contextLength: length.nullable(),
   /** Factor on cosines before a softmax: exp of the trained parameter, at most 100. Null where there is no text tower. */
   logitScale: z.number().positive().nullable(),
-  /** Type of the weights. */
-  dtype: z.enum(onnxDtypes).default("fp32"),
+  /** Type of the weights; `dtypeOfPart` says each tower's. */
+  dtype: z.enum(directoryDtypes).default("fp32"),
   /** The names of all files follow from it. */
   layout: z.string().default("transformers.js"),
   towers: z

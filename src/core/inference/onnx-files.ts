@@ -8,7 +8,7 @@
  *                       config.json
  */
 import { oneLine, UserError } from "../errors.ts"
-import { type OnnxDtype, onnxDtypes } from "../precision.ts"
+import { type DirectoryDtype, directoryDtypes, dtypeOfPart, type OnnxDtype, onnxDtypes } from "../precision.ts"
 import { manifestFile } from "./manifest.ts"
 
 /** Which towers are loaded: a search needs the text tower alone, an index the image tower alone. */
@@ -35,7 +35,7 @@ export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const satisfies Reco
 
 /**
  * @param paths files, relative, with forward slashes
- * @param dtype of the weights; null: fp32 where it is there, else fp16
+ * @param dtype of the weights; null: the first of `preferred` that is there
  * @param where a path or an address, for messages
  * @param towers whose files are needed; `files` has no others where each tower has files of its own
  * @returns null where there are no towers
@@ -43,9 +43,10 @@ export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const satisfies Reco
  */
 export function findOnnxFiles(
   paths: readonly string[],
-  dtype: OnnxDtype | null,
+  dtype: DirectoryDtype | null,
   where: string,
   towers: Towers = "both",
+  preferred: readonly DirectoryDtype[] = onnxDtypes,
 ): OnnxFiles | null {
   const needed = paths.filter((path) => !isOfOther(path, towers))
   if (needed.includes(manifestFile)) {
@@ -54,7 +55,7 @@ export function findOnnxFiles(
   const immichFiles = wanted(["visual/model.onnx", "textual/model.onnx"], towers)
   if (immichFiles.every((file) => needed.includes(file))) return immich(needed, dtype, where)
   const models = needed.filter((path) => /^onnx\/(vision_|text_)?model\w*\.onnx$/.test(path))
-  if (models.length > 0) return transformers(needed, models, { dtype, where, towers })
+  if (models.length > 0) return transformers(needed, models, { dtypes: dtype ? [dtype] : preferred, where, towers })
   const loose = paths.filter((path) => path.endsWith(".onnx"))
   if (loose.length === 0) return null
   throw new UserError(
@@ -78,8 +79,9 @@ function wanted([image, text]: readonly [string, string], towers: Towers): reado
   return towers === "image" ? [image] : towers === "text" ? [text] : [image, text]
 }
 
-function immich(paths: readonly string[], dtype: OnnxDtype | null, where: string): OnnxFiles {
-  if (dtype === "fp16") throw new UserError(`${where}: Immich's layout has one type of weights`, "leave out --dtype")
+function immich(paths: readonly string[], dtype: DirectoryDtype | null, where: string): OnnxFiles {
+  if (dtype !== null && dtype !== "fp32")
+    throw new UserError(`${where}: Immich's layout has one type of weights`, "leave out --dtype")
   // Deeper folders hold the same towers for other runtimes; large towers have their weights in further files beside them.
   const wanted = /^(config\.json|(visual|textual)\/[^/]+(?<!\.armnn|\.rknn))$/
   const files = paths.filter((path) => wanted.test(path))
@@ -89,16 +91,18 @@ function immich(paths: readonly string[], dtype: OnnxDtype | null, where: string
 function transformers(
   paths: readonly string[],
   models: readonly string[],
-  { dtype, where, towers }: { readonly dtype: OnnxDtype | null; readonly where: string; readonly towers: Towers },
+  {
+    dtypes,
+    where,
+    towers,
+  }: { readonly dtypes: readonly DirectoryDtype[]; readonly where: string; readonly towers: Towers },
 ): OnnxFiles {
-  const found = (dtype ? [dtype] : onnxDtypes)
-    .map((type) => towersIn(models, type, towers))
-    .find((files) => files !== null)
+  const found = dtypes.map((type) => towersIn(models, type, towers)).find((files) => files !== null)
   if (!found) {
-    const missing = wanted(separateTowers(dtype ?? "fp32"), towers).join(" and ")
+    const missing = wanted(separateTowers(dtypes[0]!), towers).join(" and ")
     throw new UserError(
-      `${where} has no ${missing} for ${dtype ?? "fp32"}, but ${oneLine(models.join(", "), 400)}`,
-      `towers are read in ${onnxDtypes.join(" or ")} (--dtype)`,
+      `${where} has no ${missing} for ${dtypes[0]}, but ${oneLine(models.join(", "), 400)}`,
+      `towers are read in ${directoryDtypes.join(" or ")} (--dtype)`,
     )
   }
   const [image, text] = found
@@ -110,12 +114,13 @@ function transformers(
 }
 
 /** Two files, or the same one twice; null where there are none of this type. */
-function towersIn(models: readonly string[], dtype: OnnxDtype, towers: Towers): readonly [string, string] | null {
-  const both = `onnx/model${dtypeSuffixes[dtype]}.onnx`
-  const choices = [separateTowers(dtype), [both, both]] as const
+function towersIn(models: readonly string[], dtype: DirectoryDtype, towers: Towers): readonly [string, string] | null {
+  const both = dtype === "mixed" ? [] : [`onnx/model${dtypeSuffixes[dtype]}.onnx`]
+  const choices = [separateTowers(dtype), ...both.map((file) => [file, file] as const)]
   return choices.find((files) => wanted(files, towers).every((file) => models.includes(file))) ?? null
 }
 
-function separateTowers(dtype: OnnxDtype) {
-  return [`onnx/vision_model${dtypeSuffixes[dtype]}.onnx`, `onnx/text_model${dtypeSuffixes[dtype]}.onnx`] as const
+function separateTowers(dtype: DirectoryDtype) {
+  const suffix = (part: "image" | "text") => dtypeSuffixes[dtypeOfPart(dtype, part)]
+  return [`onnx/vision_model${suffix("image")}.onnx`, `onnx/text_model${suffix("text")}.onnx`] as const
 }

@@ -1,0 +1,80 @@
+/** How a model is loaded in a browser. */
+import { kindOf } from "../core/arguments.ts"
+import { UserError } from "../core/errors.ts"
+import { towerChoices } from "../core/inference/onnx-files.ts"
+import { type DirectoryDtype, directoryDtypes } from "../core/precision.ts"
+import type { HostLoadOptions } from "../run/clip-host.ts"
+import { pageUrl } from "./page-url.ts"
+import type { DecodeChoice, Device } from "./protocol.ts"
+import type { HubAddress } from "./weights/model-source.ts"
+
+export interface BrowserLoadOptions extends HostLoadOptions {
+  /**
+   * Where to compute (default "auto"): the graphics processor where there is one, else WebAssembly. "webgpu" takes one that works
+   * in software too, and throws UserError where there is none. In both cases one that fails its self-test is not used.
+   */
+  readonly device?: Device | "auto"
+  /** Type of the weights, where the source has several. Default: "mixed" (pictures fp16, texts fp32), else what is there. */
+  readonly dtype?: DirectoryDtype
+  /** Of WebAssembly (default: up to 4). A page that is not cross-origin isolated has one. */
+  readonly threads?: number
+  /**
+   * How JPEG files are decoded. "exact" (default): by libjpeg in WebAssembly, to the pixels that Node and Pillow give.
+   * "browser": by the browser, which may use other arithmetic.
+   */
+  readonly decode?: DecodeChoice
+  /**
+   * Where the .wasm files are. A text is the folder of ONNX Runtime's; default: beside the worker, where bundlers that know
+   * `new URL(..., import.meta.url)` put them.
+   */
+  readonly wasmPaths?: string | WasmPaths
+  /** Makes the worker, for bundlers that do not know `new Worker(new URL(...))`. It must be a module worker of a file of its own. */
+  readonly worker?: (device: Device) => Worker
+  /** Where names of the form owner/name are looked up. */
+  readonly hub?: HubAddress
+  /** Whether the server is asked for a newer version of what this browser keeps (default: true). */
+  readonly revalidate?: boolean
+}
+
+/** Addresses of files, whole or relative to the page. */
+export interface WasmPaths {
+  /** ort-wasm-simd-threaded.wasm */
+  readonly wasm?: string
+  /** ort-wasm-simd-threaded.asyncify.wasm */
+  readonly webgpu?: string
+  /** mozjpeg_dec.wasm */
+  readonly jpeg?: string
+}
+
+const fileNames = {
+  wasm: "ort-wasm-simd-threaded.wasm",
+  webgpu: "ort-wasm-simd-threaded.asyncify.wasm",
+} as const satisfies Record<Device, string>
+
+/** The whole address of a .wasm; null where none was given. */
+export function wasmUrl(paths: BrowserLoadOptions["wasmPaths"], file: keyof WasmPaths): string | null {
+  if (typeof paths !== "string") return paths?.[file] === undefined ? null : absolute(paths[file])
+  return file === "jpeg" ? null : absolute(`${paths.replace(/\/*$/, "/")}${fileNames[file]}`)
+}
+
+function absolute(address: string): string {
+  if (URL.canParse(address, pageUrl())) return new URL(address, pageUrl()).href
+  throw new UserError(`wasmPaths: ${kindOf(address)} is not an address`, 'write "/assets/ort/"')
+}
+
+/** Throws UserError that lists what is possible. */
+export function requireOptions({ towers, dtype, threads, device, decode, worker }: BrowserLoadOptions): void {
+  requireOneOf("towers", towers, towerChoices)
+  requireOneOf("dtype", dtype, directoryDtypes)
+  requireOneOf("device", device, ["auto", "webgpu", "wasm"])
+  requireOneOf("decode", decode, ["exact", "browser"])
+  if (worker !== undefined && typeof worker !== "function")
+    throw new UserError(`worker must be a function, not ${kindOf(worker)}`, "write (device) => new Worker(...)")
+  if (threads === undefined || (Number.isInteger(threads) && threads > 0)) return
+  throw new UserError(`threads must be a whole number from 1 on, not ${kindOf(threads)}`)
+}
+
+function requireOneOf(name: string, value: unknown, choices: readonly string[]): void {
+  if (value === undefined || (choices as readonly unknown[]).includes(value)) return
+  throw new UserError(`${name} must be one of ${choices.join(", ")}, not ${kindOf(value)}`)
+}

@@ -1,0 +1,78 @@
+import sharp, { type Sharp } from "sharp"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { TestPage } from "../../../test/browser/open-page.ts"
+import { strictPolicy } from "../../../test/browser/site.ts"
+import { Random } from "../../core/arrays/random.ts"
+import { decodeImage } from "../../host/image/images.ts"
+
+/** Waves and noise with soft and hard edges, and every alpha. Odd sizes, so that blocks of colours are cut. */
+const [width, height] = [61, 43]
+
+function picture(channels: 3 | 4): Sharp {
+  const random = Random.of(0, "decode")
+  const data = Uint8Array.from({ length: width * height * channels }, (_, i) => {
+    const [x, y, c] = [Math.floor(i / channels) % width, Math.floor(i / channels / width), i % channels]
+    if (c === 3) return (x * 5) & 255
+    return 128 + 80 * Math.sin((x * (c + 1)) / 7) * Math.cos(y / (5 + c)) + random.uniform(-40, 40)
+  })
+  return sharp(data, { raw: { width, height, channels } })
+}
+
+const jpeg = (options: object) => picture(3).jpeg({ quality: 85, ...options })
+
+/** The largest difference from Node's pixels. */
+const cases: readonly (readonly [name: string, made: Sharp, largest: number])[] = [
+  ["444.jpg", jpeg({ chromaSubsampling: "4:4:4" }), 0],
+  ["420.jpg", jpeg({ chromaSubsampling: "4:2:0" }), 0],
+  ["progressive.jpg", jpeg({ progressive: true }), 0],
+  ["gray.jpg", picture(3).grayscale().toColourspace("b-w").jpeg(), 0],
+  ["turned.jpg", jpeg({}).withMetadata({ orientation: 6 }), 0],
+  ["profile.jpg", jpeg({}).withIccProfile("p3"), 0],
+  // The browser's formula rounds otherwise than Pillow's.
+  ["cmyk.jpg", picture(3).toColourspace("cmyk").jpeg(), 1],
+  ["rgb.png", picture(3).png(), 0],
+  ["alpha.png", picture(4).png(), 0],
+  ["palette.png", picture(3).png({ palette: true }), 0],
+  ["gray.png", picture(3).grayscale().toColourspace("b-w").png(), 0],
+  ["16-bit.png", picture(3).toColourspace("rgb16").png(), 0],
+  ["turned.png", picture(3).withMetadata({ orientation: 6 }).png(), 0],
+  ["lossless.webp", picture(4).webp({ lossless: true, exact: true }), 0],
+  ["lossy.webp", picture(3).webp({ quality: 80 }), 0],
+  ["turned.webp", picture(3).withMetadata({ orientation: 8 }).webp(), 0],
+  ["frame.gif", picture(3).gif(), 0],
+  // libyuv's fixed point against libheif's.
+  ["444.avif", picture(3).avif({ quality: 80, chromaSubsampling: "4:4:4" }), 1],
+]
+
+let opened: TestPage
+const files: Record<string, Uint8Array> = {}
+
+beforeAll(async () => {
+  for (const [name, made] of cases) files[name] = await made.toBuffer()
+  opened = await TestPage.open({ files, headers: { "Content-Security-Policy": strictPolicy } })
+})
+afterAll(() => opened?.[Symbol.asyncDispose]())
+
+/** As the worker decodes them. */
+function decodeInPage(name: string, decode: "exact" | "browser") {
+  return opened.page.evaluate(
+    async ({ name, decode }) => {
+      const url = new URL(name, document.baseURI).href
+      const jpeg = decode === "exact" ? new mobileclip.JpegDecoder("/worker/mozjpeg_dec.wasm") : null
+      const { width, height, data } = await mobileclip.decodePicture({ kind: "address", name: "picture", url }, jpeg)
+      return { width, height, data: [...data] }
+    },
+    { name, decode },
+  )
+}
+
+test.each(cases)("%s has the pixels that Node gives", async (name, _, largest) => {
+  const expected = await decodeImage(files[name]!, { name })
+  for (const decode of ["exact", "browser"] as const) {
+    const found = await decodeInPage(name, decode)
+    expect([found.width, found.height]).toEqual([width, height])
+    const differences = found.data.map((value, i) => Math.abs(value - expected.data[i]!))
+    // Chromium has libjpeg-turbo itself; other browsers need not.
+    expect(Math.max(...differences), decode).toBeLessThanOrEqual(largest)
+  }
+})
