@@ -2,6 +2,7 @@
 import { quoted } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
+import { decodersHere } from "../host/image/images.ts"
 import { usableProcessors } from "../host/processors.ts"
 import type { PictureReading } from "../pictures/reading.ts"
 import type { Captioner, CaptionerModel } from "../run/captioner.ts"
@@ -46,7 +47,7 @@ export function readingChoice({ orientation, decode }: PictureReading): string {
   const turned =
     orientation === "apply" ? "turned as the camera noted" : "not turned by what the camera noted, as in training"
   const decoded = decode === "fast" ? "large JPEG files are made smaller by the decoder" : "every pixel is decoded"
-  return `pictures: ${turned}; ${decoded}`
+  return `pictures: ${turned}; ${decoded}; ${decodersHere()}`
 }
 
 export function labelsChoice({ labels, templates, model }: LabelVectors, file?: string): string {

@@ -20,6 +20,8 @@ export interface EmbedEncoder extends PlacedTeacher {
 export interface EncoderOptions extends Omit<RuntimeOptions, "dtype"> {
   /** "auto": the faster of fp32 and bf16, by a short measurement. */
   readonly dtype?: WantedDtype
+  /** Is told where an optimised graph is from, when a tower is first used. */
+  readonly onChoice?: (line: string) => void
 }
 
 /** What computed the vectors of a model of this name that are there already; null where none are. */
@@ -38,7 +40,8 @@ export async function openEncoder(given: string, options: EncoderOptions, settle
   const { record, options: chosen, reason } = await choice(found, options, settled)
   if (reason !== null) options.onStage?.(reason)
   const source = await prepared(found, chosen)
-  return { ...(await openSource(source, chosen)), computed: record }
+  const { onChoice } = options
+  return { ...(await openSource(source, { ...chosen, ...(onChoice && { onChoice }) })), computed: record }
 }
 
 async function choice(source: ModelSource, options: EncoderOptions, settled: Settled): Promise<ChosenRuntime> {
@@ -48,16 +51,19 @@ async function choice(source: ModelSource, options: EncoderOptions, settled: Set
   return { record, options: { ...options, runtime, dtype }, reason: `--dtype auto: ${dtype} on ${runtime}, as before` }
 }
 
-async function openSource(source: ModelSource, options: RuntimeOptions): Promise<PlacedTeacher> {
+type OpenOptions = RuntimeOptions & Pick<EncoderOptions, "onChoice">
+
+async function openSource(source: ModelSource, options: OpenOptions): Promise<PlacedTeacher> {
   return source.kind === "directory" ? openDirectory(source, options) : (await openTeachers([source], options))[0]!
 }
 
 /** Unlike a teacher it may have a single tower, and each is read when it is first used. */
-async function openDirectory({ name, path }: ModelSource, options: RuntimeOptions): Promise<PlacedTeacher> {
-  const { device = "cpu", threads } = options
+async function openDirectory({ name, path }: ModelSource, options: OpenOptions): Promise<PlacedTeacher> {
+  const { device: provider = "cpu", threads, onChoice } = options
   const dtype = onnxDtype(options)
   const folder = await readClipFolder(path, { name, ...(dtype && { dtype }) })
-  const model = await openFolder(folder, { provider: device, ...(threads !== undefined && { threads }) })
+  const running = { provider, ...(threads !== undefined && { threads }), ...(onChoice && { onChoice }) }
+  const model = await openFolder(folder, running)
   const { preprocessing, embedDim, place } = model
   return {
     ...{ name, preprocessing, embedDim, place },

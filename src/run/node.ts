@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises"
 import { basename, join, resolve } from "node:path"
 import { oneLine, UserError } from "../core/errors.ts"
 import { type Manifest, manifestFile, parseManifest } from "../core/inference/manifest.ts"
-import { findOnnxFiles, neededFiles, type OnnxFiles, type Towers } from "../core/inference/onnx-files.ts"
+import { dtypeSuffixes, findOnnxFiles, neededFiles, type OnnxFiles, type Towers } from "../core/inference/onnx-files.ts"
 import type { WeightsFile } from "../core/inference/teacher-identity.ts"
 import { dtypeOfPart, type OnnxDtype } from "../core/precision.ts"
 import { textBatch } from "../core/text/token-rows.ts"
@@ -116,9 +116,10 @@ export interface ClipFolder {
 }
 
 /** The type of a tower's weights. Other layouts than ours say it in the file's name, where it is not fp32. */
-export function folderDtype({ manifest, image }: ClipFolder, tower: "image" | "text" = "image"): OnnxDtype {
+export function folderDtype({ manifest, image, text }: ClipFolder, tower: "image" | "text" = "image"): OnnxDtype {
   if (manifest) return dtypeOfPart(manifest.dtype, tower)
-  return /fp16/.test(image) ? "fp16" : "fp32"
+  const file = tower === "text" && text !== null ? text : image
+  return file.endsWith(`${dtypeSuffixes.fp16}.onnx`) ? "fp16" : "fp32"
 }
 
 export interface FolderOptions {

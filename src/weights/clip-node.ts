@@ -5,8 +5,8 @@ import { kindOf } from "../core/arguments.ts"
 import { concatenate } from "../core/arrays/concatenate.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
-import { dtypeSuffixes, towerChoices } from "../core/inference/onnx-files.ts"
-import { dtypeOfPart, type OnnxDtype, onnxDtypes } from "../core/precision.ts"
+import { towerChoices } from "../core/inference/onnx-files.ts"
+import { onnxDtypes } from "../core/precision.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { usableProcessors } from "../host/processors.ts"
 import { type EncodedFile, encodeFiles, type PictureSource } from "../pictures/encode-files.ts"
@@ -15,6 +15,7 @@ import { type CaptionOptions, requireKeys } from "../run/captioner.ts"
 import { ClipModel } from "../run/clip.ts"
 import type { ClipHost, ClipInfo } from "../run/clip-host.ts"
 import { providers, type LoadOptions as RunOptions } from "../run/load-options.ts"
+import { folderDtype } from "../run/node.ts"
 import { type OpenClip, openClip } from "../run/open-clip.ts"
 import { type pipelineTask, requireTask, type ZeroShotPipeline, zeroShotPipeline } from "../run/pipeline.ts"
 import { runtimeName } from "../run/session.ts"
@@ -78,7 +79,7 @@ async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<N
   const threads = options.threads ?? processors.count
   const notes = options.threads === undefined ? [`threads of a tower: ${threads} (${processors.reason})`] : []
   const clip = await openClip(directory, {
-    ...{ provider: device, threads, onOpen, name },
+    ...{ provider: device, threads, onOpen, name, onChoice: (line: string) => void notes.push(line) },
     ...(dtype && { dtype }),
     ...(towers && { towers }),
   })
@@ -94,11 +95,6 @@ function infoOf(
 ): ClipInfo {
   const { name, embedDim, logitScale, preprocessing, manifest } = model
   const hasText = folder.text !== null && towers !== "image"
-  const dtypeIn = (tower: "image" | "text", file: string): OnnxDtype => {
-    if (manifest) return dtypeOfPart(manifest.dtype, tower)
-    return file.endsWith(`${dtypeSuffixes.fp16}.onnx`) ? "fp16" : "fp32"
-  }
-  const hasImage = towers !== "text"
   return {
     ...{ name, embedDim, logitScale, preprocessing, manifest, ...chosen },
     contextLength: hasText ? model.contextLength : null,
@@ -106,8 +102,8 @@ function infoOf(
     towers: hasText ? towers : "image",
     runtime: runtimeName(),
     dtype: {
-      ...(hasImage && { image: dtypeIn("image", folder.image) }),
-      ...(hasText && { text: dtypeIn("text", folder.text!) }),
+      ...(towers !== "text" && { image: folderDtype(folder, "image") }),
+      ...(hasText && { text: folderDtype(folder, "text") }),
     },
   }
 }

@@ -95,7 +95,8 @@ async function classify(
   if (!options.model) requireDefaultModel()
   await prepareOut(out)
   const signal = out === undefined ? undefined : context.abortOnInterrupt("stopping: nothing is written")
-  await using opened = await openClassifiers(models, given, { ...(threads && { threads }), onStage: say })
+  const loading = { ...(threads && { threads }), ...(options.verbose && { onChoice: say }), onStage: say }
+  await using opened = await openClassifiers(models, given, loading)
   for (const line of [...opened.notes, ...(options.verbose ? choices(opened, options) : [])]) say(line)
   const files = await picturesNamed(images, options, command)
   const tally = new PictureTally(files.length, (text) => writeErr?.(text), {
