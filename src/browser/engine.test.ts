@@ -44,6 +44,12 @@ test("answers reach their calls in any order, progress on the way", async () => 
   expect(onProgress.mock.calls).toEqual([[progress]])
 })
 
+test("what cannot be sent is one clear error", async () => {
+  const { worker, engine } = started()
+  worker.postMessage = (message) => void structuredClone({ ...message, made: () => 1 })
+  await expect(engine.call("encodeTexts", [["a"]])).rejects.toThrow(/^what was given cannot be sent to the worker/)
+})
+
 test("errors keep their class and hint", async () => {
   const { worker, engine } = started()
   const call = engine.call("encodeTexts", [["a"]])

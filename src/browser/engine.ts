@@ -1,6 +1,6 @@
 /** The page's end of a worker: calls that are answered, aborted, or refused because the worker is gone. */
 import { fromMessage } from "../core/error-message.ts"
-import { EnvironmentError } from "../core/errors.ts"
+import { EnvironmentError, messageOf, UserError } from "../core/errors.ts"
 import type { LoadProgress } from "../run/clip-host.ts"
 import type { Arguments, CallName, Result, ToPage, ToWorker } from "./protocol.ts"
 
@@ -43,13 +43,14 @@ export class Engine {
     if (this.end) return Promise.reject(this.end)
     if (signal?.aborted) return Promise.reject(signal.reason)
     const id = ++this.calls
+    const fault = this.trySend({ kind: "call", id, name, args }, transfer)
+    if (fault) return Promise.reject(fault)
     const answer = new Promise<unknown>((resolve, reject) => this.pending.set(id, { resolve, reject, onProgress }))
     const onAbort = () => {
-      this.send({ kind: "abort", id })
+      this.trySend({ kind: "abort", id })
       this.settle(id)?.reject(signal!.reason)
     }
     signal?.addEventListener("abort", onAbort)
-    this.send({ kind: "call", id, name, args }, transfer)
     return answer.finally(() => signal?.removeEventListener("abort", onAbort)) as Promise<Result<Name>>
   }
 
@@ -61,8 +62,15 @@ export class Engine {
     for (const id of [...this.pending.keys()]) this.settle(id)?.reject(reason)
   }
 
-  private send(message: ToWorker, transfer: Transferable[] = []): void {
-    this.worker.postMessage(message, transfer)
+  /** Functions and the like cannot be sent. Null where it was. */
+  private trySend(message: ToWorker, transfer: Transferable[] = []): UserError | null {
+    try {
+      this.worker.postMessage(message, transfer)
+      return null
+    } catch (error) {
+      const problem = `what was given cannot be sent to the worker (${messageOf(error)})`
+      return new UserError(problem, "give texts, numbers, bytes, files and pictures", { cause: error })
+    }
   }
 
   private receive(message: ToPage): void {

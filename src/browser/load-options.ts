@@ -10,8 +10,8 @@ import type { HubAddress } from "./weights/model-source.ts"
 
 export interface BrowserLoadOptions extends HostLoadOptions {
   /**
-   * Where to compute (default "auto"): the graphics processor where it computes what it should, else WebAssembly. "webgpu" takes
-   * a graphics processor that works in software too, and throws UserError where there is none.
+   * Where to compute (default "auto"): the graphics processor where there is one, else WebAssembly. "webgpu" takes one that works
+   * in software too, and throws UserError where there is none. In both cases one that fails its self-test is not used.
    */
   readonly device?: Device | "auto"
   /** Type of the weights, where the source has several. Default: "mixed" (pictures fp16, texts fp32), else what is there. */

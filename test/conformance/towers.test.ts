@@ -65,7 +65,7 @@ test("neither page broke its Content-Security-Policy", async () => {
 function expectSame(runtime: string, found: Outputs, expected: Outputs): void {
   const differences = Object.fromEntries(stages.map((stage) => [stage, difference(found[stage], expected[stage])]))
   const line = stages.map((stage) => `${stage} ${differences[stage]!.toExponential(1)}`).join(", ")
-  console.info(`${expect.getState().currentTestName!.split(" > ")[0]} on ${runtime}: largest differences ${line}`)
+  console.info(`${expect.getState().currentTestName!.split("'")[1]} on ${runtime}: largest differences ${line}`)
   for (const stage of stages) expect(differences[stage], stage).toBeLessThanOrEqual(tolerances[stage])
   expect(expected.scores.flat().every((score) => score > 0 && score < 1)).toBe(true)
 }

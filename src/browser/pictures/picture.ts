@@ -48,7 +48,8 @@ async function toSend(picture: BrowserPicture, name: string, transfer: Transfera
   if (picture instanceof Blob)
     return { name: picture instanceof File ? picture.name : name, kind: "file", file: picture }
   if (picture instanceof ArrayBuffer || picture instanceof Uint8Array) {
-    const file = new Uint8Array(picture).slice()
+    // A buffer that was handed over elsewhere has no bytes, and no view can be made of it.
+    const file = picture.byteLength === 0 ? new Uint8Array() : new Uint8Array(picture).slice()
     transfer.push(file.buffer)
     return { name, kind: "file", file }
   }

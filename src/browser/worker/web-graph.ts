@@ -27,10 +27,20 @@ export class Turns {
   private last: Promise<unknown> = Promise.resolve()
 
   take<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.last.then(work)
+    const result = this.last.then(nextTask).then(work)
     this.last = result.catch(() => null)
     return result
   }
+}
+
+const channel = new MessageChannel()
+
+/** WebAssembly computes without a pause, in which a message, such as an abort, could come. A timer would wait for 4 ms. */
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => {
+    channel.port1.onmessage = () => resolve()
+    channel.port2.postMessage(null)
+  })
 }
 
 export class WebGraph extends OrtGraph {

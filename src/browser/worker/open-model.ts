@@ -1,0 +1,123 @@
+/** A model's files, and the model in them, on the runtime of a worker. */
+import { textBatch } from "../../core/text/token-rows.ts"
+import { Captioner, GraphRuntime } from "../../run/captioner.ts"
+import type { ClipInfo, LoadProgress } from "../../run/clip-host.ts"
+import { checkedModel, type Graphs, type Model, modelOf } from "../../run/model.ts"
+import type { FindRequest, Found, TowerName } from "../protocol.ts"
+import { type ModelFiles, openModelFiles, type TowerFileNames } from "../weights/model-source.ts"
+import { browserHost } from "../weights/web-host.ts"
+import { type GraphFiles, type Runtime, Turns, WebGraph } from "./web-graph.ts"
+
+/** What each call gets beside its arguments. */
+export interface CallContext {
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: LoadProgress) => void
+}
+
+// ---------------------------------------------------------------------------------------------------------- files
+
+/** On a device without float16, weights in float32 where the source has both. Throws UserError where there is no such model. */
+export async function findFiles(
+  { source, baseUrl, towers, dtype, hub, revalidate, hasFloat16 }: FindRequest,
+  { signal, onProgress }: CallContext,
+): Promise<ModelFiles> {
+  const options = { towers, signal, onProgress, ...(hub && { hub }), ...(revalidate !== undefined && { revalidate }) }
+  const host = { ...browserHost(), baseUrl }
+  if (dtype) return openModelFiles(source, { ...options, dtype }, host)
+  const files = await openModelFiles(source, options, host)
+  if (hasFloat16 || files.manifest || files.image?.dtype !== "fp16") return files
+  return openModelFiles(source, { ...options, dtype: "fp32" }, host).catch(() => files)
+}
+
+export function foundIn(files: ModelFiles, runtime: Runtime): Found {
+  const towers = towersIn(files)
+  return {
+    identity: identityOf(files, towers),
+    runtime: runtimeName(runtime),
+    towers,
+    needsFloat16: towers.some((tower) => files[tower]!.dtype === "fp16"),
+  }
+}
+
+function towersIn(files: ModelFiles): TowerName[] {
+  return (["image", "text"] as const).filter((tower) => files[tower] !== null)
+}
+
+function identityOf({ manifest, where, ...files }: ModelFiles, towers: readonly TowerName[]): string {
+  const names = towers.flatMap((tower) => [files[tower]!.file, ...files[tower]!.beside])
+  return names.map((name) => manifest?.files[name]?.sha256 ?? `${where} ${name}`).join(" ")
+}
+
+async function readGraph(files: ModelFiles, { file, beside }: Pick<TowerFileNames, "file" | "beside">) {
+  const read = async (path: string) => ({ path: path.split("/").at(-1)!, data: await files.file(path) })
+  return { graph: await files.file(file), beside: await Promise.all(beside.map(read)) } satisfies GraphFiles
+}
+
+// --------------------------------------------------------------------------------------------------------- opening
+
+export interface OpenModel {
+  readonly model: Model
+  readonly captioner: Captioner | null
+}
+
+/** Throws UserError where a tower cannot be opened on this device. */
+export async function openModel(files: ModelFiles, runtime: Runtime, { onProgress }: CallContext): Promise<OpenModel> {
+  const turns = new Turns()
+  const graphOf = (tower: Pick<TowerFileNames, "file" | "beside">) =>
+    new WebGraph(tower.file, runtime, turns, () => readGraph(files, tower))
+  const image = files.image && graphOf(files.image)
+  const text = files.text && (files.text.file === files.image?.file ? image : graphOf(files.text))
+  for (const graph of new Set([image, text])) {
+    if (!graph) continue
+    onProgress({ stage: "open", file: graph.file, loaded: 0, total: null, from: "disk" })
+    await graph.ports()
+  }
+  const model = await modelIn(files, image, text)
+  return { model, captioner: image && captionerIn(files, image, graphOf) }
+}
+
+function modelIn(
+  { manifest, description }: ModelFiles,
+  image: WebGraph | null,
+  text: WebGraph | null,
+): Promise<Model> | Model {
+  const graphs: Graphs = { image: image ?? text!, text }
+  const options = { textBatch: textBatch.cpu }
+  if (manifest) return modelOf(manifest, graphs, options)
+  const towers = image && text ? "both" : image ? "image" : "text"
+  // Without a text tower the image's stands in: it is not looked at.
+  return checkedModel(description, { ...graphs, text: text ?? image }, { ...options, manifest, towers })
+}
+
+function captionerIn(
+  { manifest }: ModelFiles,
+  image: WebGraph,
+  graphOf: (tower: Pick<TowerFileNames, "file" | "beside">) => WebGraph,
+): Captioner | null {
+  if (!manifest?.decoder || !manifest.towers.decoder) return null
+  const { image: imageFile, decoder: decoderFile } = manifest.towers
+  const data = `${decoderFile.file}_data`
+  const graph = graphOf({ file: decoderFile.file, beside: data in manifest.files ? [data] : [] })
+  const graphs = { image: { ...imageFile, graph: image }, decoder: { ...decoderFile, graph } }
+  return new Captioner({ ...manifest, decoder: manifest.decoder }, new GraphRuntime(manifest.decoder, graphs))
+}
+
+// ----------------------------------------------------------------------------------------------------- description
+
+export function describeModel(files: ModelFiles, model: Model, runtime: Runtime, threads: number): ClipInfo {
+  const { manifest, image, text, notes } = files
+  const { name, embedDim, logitScale, preprocessing, contextLength } = model
+  return {
+    ...{ name, embedDim, logitScale, preprocessing, contextLength, manifest, threads },
+    license: manifest?.license ?? null,
+    towers: image && text ? "both" : image ? "image" : "text",
+    runtime: runtimeName(runtime),
+    device: runtime.device,
+    dtype: { ...(image && { image: image.dtype }), ...(text && { text: text.dtype }) },
+    notes: [...notes],
+  }
+}
+
+function runtimeName({ ort }: Runtime): string {
+  return `onnxruntime-web ${ort.env.versions.web ?? ort.env.versions.common}`
+}
