@@ -20,6 +20,21 @@ async function buildWithVite(name: "vite" | "vite8", app: string, out: string): 
   })
 }
 
+/** Version 7 bundles packages on their own before it serves them, and loses the files beside their modules: ours is excluded. */
+const servedAsIs = { vite: ["mobileclip"], vite8: [] }
+
+/** The development server. The caller closes it. */
+export async function serveWithVite(name: "vite" | "vite8", app: string) {
+  const { createServer } = (await import(name)) as typeof import("vite")
+  const server = await createServer({
+    ...{ configFile: false, root: app, logLevel: "error", optimizeDeps: { exclude: servedAsIs[name] } },
+    // The packages are links in the tests, which lead out of the folder.
+    server: { host: "127.0.0.1", port: 0, fs: { strict: false } },
+  })
+  await server.listen()
+  return { address: server.resolvedUrls!.local[0]!, [Symbol.asyncDispose]: () => server.close() }
+}
+
 async function buildWithWebpack(app: string, out: string): Promise<void> {
   const { default: webpack } = await import("webpack")
   const compiler = webpack({

@@ -14,7 +14,7 @@ import { exportModel } from "../../src/export/export.ts"
 import { launchChromium } from "../chromium.ts"
 import { StaticServer } from "../static-server.ts"
 import { tinyInfo, tinyModel } from "../tiny-model.ts"
-import { builds } from "./builds.ts"
+import { builds, serveWithVite } from "./builds.ts"
 import { packageFolder } from "./package-folder.ts"
 
 /** Next writes scripts into its pages. */
@@ -66,6 +66,18 @@ test.each(Object.keys(builds))(
   300_000,
 )
 
+test.each(["vite", "vite8"] as const)(
+  "the development server of %s",
+  async (name) => {
+    await using server = await serveWithVite(name, app)
+    const context = await browser.newContext()
+    const { found } = await classify(context, server.address)
+    expect(found.scores).toHaveLength(2)
+    await context.close()
+  },
+  300_000,
+)
+
 test("an import where there is no browser loads no runtime and no decoder", async () => {
   const list = join(app, "loaded.txt")
   const hooks = `import { appendFileSync } from "node:fs"
@@ -99,7 +111,7 @@ async function classify(context: Awaited<ReturnType<Browser["newContext"]>>, add
   await page.goto(address)
   const found = await page
     .waitForFunction(() => (window as unknown as { classified?: Promise<Classified> }).classified, null, {
-      timeout: 30_000,
+      timeout: 90_000,
     })
     .then((handle) => handle.jsonValue())
     .catch((error) => Promise.reject(new Error([error.message, ...faults].join("\n"))))
