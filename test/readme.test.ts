@@ -60,6 +60,7 @@ const table: Readonly<Record<string, Entry>> = {
   "npx mobileclip setup": { provenBy: "test/package.test.ts" },
   "npx mobileclip classify": { provenBy: "test/package.test.ts" },
   "npx mobileclip pull --list": { add: "", printing: /MobileCLIP2-S0 +apple\/MobileCLIP2-S0 +clip +research only/ },
+  "npx mobileclip models --free": { add: "", printing: /ViT-B-32-256/i },
   "npx mobileclip models": { add: "", printing: /mobileclip2-s0/i },
 
   "npx mobileclip pull MobileCLIP2-S0": { add: "", printing: /mobileclip2_s0\.pt\n$/ },
@@ -67,6 +68,23 @@ const table: Readonly<Record<string, Entry>> = {
   "npx mobileclip classify photos --model models/s0 --labels cat,dog": {
     add: "",
     printing: /photos\/1\.jpg[\s\S]*cat/,
+  },
+  "npx mobileclip classify 'photos/**/*.jpg' --model models/s0 --model models/s2 --labels-file labels.txt --csv --out labels.csv":
+    {
+      add: "--progress none",
+      first: async () => {
+        cpSync("models/s0", "models/s2", { recursive: true })
+        writeFileSync("labels.txt", "cat\ndog\n")
+      },
+      leaves: ["labels.csv"],
+    },
+  "npx mobileclip bake-labels --model models/s0 --labels-file labels.txt --out labels.json": {
+    add: "",
+    leaves: ["labels.json"],
+  },
+  "npx mobileclip embed photos --model models/s0 --out vectors": {
+    add: "--progress none",
+    leaves: ["vectors/embed.json", "vectors/img_emb/img_emb_0.npy", "vectors/metadata/metadata_0.parquet"],
   },
   "npx mobileclip caption photos --model models/coca --generation-type top_p": {
     add: "--seq-len 8",
