@@ -1,5 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+/// <reference lib="dom" preserve="true" />
+/// <reference lib="dom.asynciterable" preserve="true" />
 /** `mobileclip/browser`: the same interface as `mobileclip`, computed in a module worker by ONNX Runtime Web. */
+
+import "./no-eval.ts"
 
 export { cosines, l2Normalize } from "../core/arrays/similarity.ts"
 export { UserError } from "../core/errors.ts"

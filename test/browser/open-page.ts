@@ -16,7 +16,7 @@ export class TestPage implements AsyncDisposable {
   private constructor(
     readonly page: Page,
     private readonly browser: Browser,
-    private readonly site: TestSite,
+    readonly site: TestSite,
   ) {}
 
   static async open(site: SiteOptions = {}, args: readonly string[] = []): Promise<TestPage> {

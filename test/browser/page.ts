@@ -3,12 +3,7 @@ import * as library from "../../src/browser/index.ts"
 import { decodePicture } from "../../src/browser/pictures/decode.ts"
 import { JpegDecoder } from "../../src/browser/pictures/jpeg.ts"
 
-const violations: string[] = []
-addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
-  violations.push(`${violatedDirective} ${blockedURI}`),
-)
-
-const page = { ...library, decodePicture, JpegDecoder, violations, models: new Map<string, library.MobileCLIP>() }
+const page = { ...library, decodePicture, JpegDecoder, models: new Map<string, library.MobileCLIP>() }
 
 export type TestedPage = typeof page
 

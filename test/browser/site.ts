@@ -4,6 +4,7 @@
  */
 import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { build } from "esbuild"
 import { temporaryFolder } from "../../src/host/files/temporary.ts"
@@ -12,9 +13,11 @@ import { StaticServer } from "../static-server.ts"
 /** This file is compiled into dist/test, and run as it is by the tests. */
 const root = fileURLToPath(new URL("../../", import.meta.url)).replace(/\/dist\/$/, "/")
 
+/** Where browsers report what broke the policy, in a page or a worker. */
+const reports = "policy-reports"
+
 /** Nothing but files of this site, and no code that is made from texts. */
-export const strictPolicy =
-  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src 'self' data:"
+export const strictPolicy = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src 'self' data:; report-uri /${reports}`
 
 export const isolationHeaders = {
   "Cross-Origin-Opener-Policy": "same-origin",
@@ -53,6 +56,12 @@ export class TestSite implements AsyncDisposable {
 
   get url(): string {
     return this.server.address
+  }
+
+  /** How often something broke `strictPolicy`. Reports come late. */
+  async violations(): Promise<number> {
+    await sleep(1000)
+    return this.server.log.filter(({ path }) => path === reports).length
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

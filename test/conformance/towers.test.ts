@@ -59,7 +59,7 @@ describe.each(models)("$info.name", (model) => {
 })
 
 test("neither page broke its Content-Security-Policy", async () => {
-  for (const { page } of [wasm, webgpu]) expect(await page.evaluate(() => mobileclip.violations)).toEqual([])
+  for (const { site } of [wasm, webgpu]) expect(await site.violations()).toBe(0)
 })
 
 function expectSame(runtime: string, found: Outputs, expected: Outputs): void {

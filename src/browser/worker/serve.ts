@@ -1,5 +1,6 @@
 /** A worker's end: calls come as messages, results and errors go back. */
-import { config } from "zod"
+import "../no-eval.ts"
+
 import { toMessage } from "../../core/error-message.ts"
 import type { ToPage, ToWorker } from "../protocol.ts"
 import { Computer } from "./computer.ts"
@@ -18,8 +19,6 @@ const threadName = "em-pthread"
 export function serve(runtime: Runtime): void {
   const scope = globalThis as unknown as WorkerScope
   if (scope.name.startsWith(threadName)) return
-  // It would compile code, which a strict Content-Security-Policy reports.
-  config({ jitless: true })
   const computer = new Computer(runtime)
   const running = new Map<number, AbortController>()
   scope.onmessage = async ({ data }) => {
