@@ -7,7 +7,7 @@ import { requireWidth } from "../run/tower.ts"
 import { PixelRows } from "./pixel-rows.ts"
 import { preparePixels } from "./prepare-pixels.ts"
 import type { NamedBytes } from "./source.ts"
-import type { EncodedMessage, TowerThreadSettings } from "./tower-threads.ts"
+import type { BatchAnswer, EncodedMessage, TowerThreadSettings } from "./tower-threads.ts"
 
 serveThread(({ towers, batchSize, options }: TowerThreadSettings) => {
   const opened = towers.map((tower) => ({ ...tower, graph: openTower(tower.place, { threads: 1 }) }))
@@ -45,11 +45,13 @@ serveThread(({ towers, batchSize, options }: TowerThreadSettings) => {
   // One after the other: they share the rows.
   let last: Promise<unknown> = Promise.resolve()
   return {
-    answer(pictures: readonly NamedBytes[]): Promise<EncodedMessage[]> {
+    async answer(pictures: readonly NamedBytes[]): Promise<BatchAnswer> {
       const answer = last.then(() => encode(pictures))
       last = answer.catch(() => {})
-      return answer
+      const memory = pictures.map(({ bytes }) => bytes.buffer as ArrayBuffer)
+      return { encoded: await answer, memory }
     },
+    transfer: ({ memory }: BatchAnswer) => [...memory],
     [Symbol.dispose]: () => void Promise.all(opened.map(({ graph }) => graph.graph.release())),
   }
 })

@@ -108,7 +108,7 @@ async function classify(
     ...(threads && { threads }),
     ...(options.verbose && { onChoice: say }),
   }
-  const classified = classifyFiles(files, opened.classifiers, { ...encoding, signal })
+  const classified = classifyFiles(files, opened.classifiers, { ...encoding, top: options.top, signal })
   const chunks = resultChunks(results(tally.readable(classified), options), formatOf(options), {
     ...{ images: files, models },
     labels: opened.classifiers.flatMap(({ labels }) => labels.labels),
@@ -120,7 +120,7 @@ async function classify(
 async function* results(files: AsyncIterable<Readable<ClassifiedFile>>, options: Options): AsyncGenerator<Result> {
   const reading = readingOf(options)
   for await (const { image, results } of files)
-    for (const { model, labels } of results) yield { image, model, ...reading, labels: labels.slice(0, options.top) }
+    for (const { model, labels } of results) yield { image, model, ...reading, labels }
 }
 
 function formatOf({ json, csv }: Options) {
