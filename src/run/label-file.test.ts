@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import type { Manifest } from "../core/inference/manifest.ts"
-import { parseLabels, requireLabelsOf, serializeLabels } from "./label-file.ts"
+import { parseLabels, requireLabelsOf, requireRoomFor, serializeLabels } from "./label-file.ts"
 import type { LabelVectors } from "./label-vectors.ts"
 
 const labels: LabelVectors = {
@@ -82,4 +82,14 @@ test("what is no base64 is refused wherever it stands, in the first piece that i
       const damaged = { ...about, vectors: vectors.slice(0, at) + letter + vectors.slice(at + 1) }
       expect(() => parseLabels(JSON.stringify(damaged), "f")).toThrow(/^f: the vectors are not base64 of float32/)
     }
+})
+
+test("labels whose vectors no text could hold are refused before they are encoded", () => {
+  requireRoomFor(100_000, 768)
+  expect(() => requireRoomFor(200_000, 512)).toThrow(
+    expect.objectContaining({
+      message: "the vectors of 200000 labels, 512 values each, do not fit into a file",
+      hint: "give 175781 labels at most",
+    }),
+  )
 })

@@ -21,6 +21,19 @@ const schema = z.object({
   vectors: z.string(),
 })
 
+/** A text has at most 2 ** 29 letters in some engines, and a value takes 16 / 3 of them. */
+const mostValues = 9e7
+
+/** Before labels are encoded for a file. Throws UserError where they would not fit into it. */
+export function requireRoomFor(labels: number, embedDim: number): void {
+  const most = Math.floor(mostValues / embedDim)
+  if (labels <= most) return
+  throw new UserError(
+    `the vectors of ${labels} labels, ${embedDim} values each, do not fit into a file`,
+    `give ${most} labels at most`,
+  )
+}
+
 /** The text of the file. Equal vectors give equal bytes. */
 export function serializeLabels({ vectors, ...about }: LabelVectors): string {
   const { model, weights, embedDim, logitScale, labels, templates } = about

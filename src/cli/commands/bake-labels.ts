@@ -4,7 +4,7 @@ import { commandLine } from "../../core/shell-quote.ts"
 import { labelsChoice, modelChoice } from "../../embed/choices.ts"
 import { openClassifiers } from "../../embed/open-classifiers.ts"
 import { writeAtomically } from "../../host/files/files.ts"
-import { serializeLabels } from "../../run/label-file.ts"
+import { requireRoomFor, serializeLabels } from "../../run/label-file.ts"
 import type { LoadOptions } from "../../weights/load-model.ts"
 import { addLabelOptions, type LabelOptions, readWords } from "../classifying.ts"
 import { verboseOption, wholeNumber } from "../options.ts"
@@ -49,7 +49,8 @@ async function bakeLabels(options: Options, command: Command): Promise<void> {
   const words = await readWords(options, command, say)
   await prepareOut(out)
   const loading = { ...(threads && { threads }), ...(verbose && { onChoice: say }), onStage: say }
-  await using opened = await openClassifiers([model], words, loading)
+  const onModel = ({ embedDim }: { embedDim: number }) => requireRoomFor(words.labels.length, embedDim)
+  await using opened = await openClassifiers([model], words, { ...loading, onModel })
   const [{ encoder, labels }] = opened.classifiers as [(typeof opened.classifiers)[number]]
   if (verbose) for (const line of [modelChoice(model, encoder, options), labelsChoice(labels)]) say(line)
   for (const note of opened.notes) say(note)
