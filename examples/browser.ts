@@ -25,7 +25,6 @@ async function classify([file]: Iterable<File>): Promise<void> {
   const [scores] = await clip.classify([file], words.value.split(/\s*,\s*/))
   const table = element<HTMLTableElement>("table")
   table.replaceChildren()
-  for (const { label, score } of scores!) {
+  for (const { label, score } of scores!)
     table.insertRow().insertCell().textContent = `${label} ${(100 * score).toFixed(1)} %`
-  }
 }
