@@ -5,7 +5,7 @@
 import { readBytesInto } from "../host/files/files.ts"
 import type { NamedBytes, PictureSource } from "./source.ts"
 
-/** A piece has room for most files, so that most of them fit into any piece. */
+/** Most files fit into the smallest piece; each larger size is twice the one before. */
 const leastBytes = 2 ** 18
 /** Larger pieces are rare, and are not kept. */
 const mostBytes = 2 ** 22
@@ -27,11 +27,10 @@ export class FileMemory {
     this.spares.push(...memory.filter(({ byteLength }) => byteLength <= mostBytes))
   }
 
+  /** Pieces have sizes of their own: if small files took large pieces, in time all would be large. */
   private take(bytes: number): ArrayBuffer {
-    const spare = this.spares.findIndex(({ byteLength }) => byteLength >= bytes)
-    if (spare !== -1) return this.spares.splice(spare, 1)[0]!
-    // In place of one that is too small, so that there are no more than were in use at once.
-    this.spares.pop()
-    return new ArrayBuffer(Math.max(leastBytes, 2 ** Math.ceil(Math.log2(bytes))))
+    const size = Math.max(leastBytes, 2 ** Math.ceil(Math.log2(bytes)))
+    const spare = this.spares.findIndex(({ byteLength }) => byteLength === size)
+    return spare === -1 ? new ArrayBuffer(size) : this.spares.splice(spare, 1)[0]!
   }
 }
