@@ -4,15 +4,14 @@
  * processor time, where two threads that spin take 46 to 58), at the price of its weights in memory for each thread.
  */
 import { type ErrorMessage, fromMessage } from "../core/error-message.ts"
-import { EnvironmentError, UserError } from "../core/errors.ts"
+import { asUserError, EnvironmentError, UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import { ThreadPool } from "../host/thread-pool.ts"
 import type { TowerPlace } from "../run/tower.ts"
-import { FileMemory } from "./file-memory.ts"
 import type { PixelOptions } from "./prepare-pixels.ts"
-import type { NamedBytes, PictureSource } from "./source.ts"
+import { type NamedBytes, type PictureSource, readSource } from "./source.ts"
 
-export interface ThreadTower {
+interface ThreadTower {
   readonly place: TowerPlace
   readonly preprocessing: Preprocessing
   readonly embedDim: number
@@ -31,15 +30,8 @@ export type Encoded = readonly Float32Array[] | UserError
 /** The same on its way from a thread. */
 export type EncodedMessage = readonly Float32Array[] | ErrorMessage
 
-export interface BatchAnswer {
-  readonly encoded: readonly EncodedMessage[]
-  /** That of the files, which is used again. */
-  readonly memory: readonly ArrayBuffer[]
-}
-
 export class TowerThreads implements AsyncDisposable {
-  private readonly pool: ThreadPool<readonly NamedBytes[], BatchAnswer>
-  private readonly memory = new FileMemory()
+  private readonly pool: ThreadPool<readonly NamedBytes[], readonly EncodedMessage[]>
 
   constructor(settings: TowerThreadSettings, threads: number) {
     this.pool = new ThreadPool({
@@ -55,32 +47,31 @@ export class TowerThreads implements AsyncDisposable {
 
   /** Files are read here, while threads compute. */
   async encode(sources: readonly PictureSource[]): Promise<Encoded[]> {
-    const read = await Promise.all(sources.map((source) => this.readOrError(source)))
+    const read = await Promise.all(sources.map(readOrError))
     const good = read.flatMap((each) => (each instanceof UserError ? [] : [each]))
-    const encoded = good.length === 0 ? [] : await this.ask(good)
+    const transfer = good.map(({ bytes }) => bytes.buffer as ArrayBuffer)
+    const encoded = good.length === 0 ? [] : await this.pool.ask(good, { transfer })
     let next = 0
     return read.map((each) => (each instanceof UserError ? each : outcomeOf(encoded[next++]!)))
-  }
-
-  private async ask(pictures: readonly NamedBytes[]): Promise<readonly EncodedMessage[]> {
-    const transfer = pictures.map(({ bytes }) => bytes.buffer as ArrayBuffer)
-    const { encoded, memory } = await this.pool.ask(pictures, { transfer })
-    this.memory.giveBack(memory)
-    return encoded
-  }
-
-  private async readOrError(source: PictureSource): Promise<NamedBytes | UserError> {
-    try {
-      return await this.memory.read(source)
-    } catch (error) {
-      if (error instanceof UserError) return error
-      throw error
-    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pool[Symbol.asyncDispose]()
   }
+}
+
+async function readOrError(source: PictureSource): Promise<NamedBytes | UserError> {
+  try {
+    const { name, bytes } = await readSource(source)
+    return { name, bytes: isOwn(source, bytes) ? bytes : new Uint8Array(bytes) }
+  } catch (error) {
+    return asUserError(error)
+  }
+}
+
+/** Whether its memory can be handed to a thread: that of others is their owners', and of a larger one all would go. */
+function isOwn(source: PictureSource, { buffer, byteLength }: Uint8Array): boolean {
+  return typeof source === "string" && buffer instanceof ArrayBuffer && buffer.byteLength === byteLength
 }
 
 function outcomeOf(message: EncodedMessage): Encoded {

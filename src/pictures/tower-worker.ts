@@ -1,13 +1,13 @@
 /** A thread of `tower-threads.ts`. */
 import { type ErrorMessage, toMessage } from "../core/error-message.ts"
-import { UserError } from "../core/errors.ts"
+import { asUserError } from "../core/errors.ts"
 import { serveThread } from "../host/thread-pool.ts"
 import { openTower } from "../run/node.ts"
 import { requireWidth } from "../run/tower.ts"
 import { PixelRows } from "./pixel-rows.ts"
 import { preparePixels } from "./prepare-pixels.ts"
 import type { NamedBytes } from "./source.ts"
-import type { BatchAnswer, EncodedMessage, TowerThreadSettings } from "./tower-threads.ts"
+import type { EncodedMessage, TowerThreadSettings } from "./tower-threads.ts"
 
 serveThread(({ towers, batchSize, options }: TowerThreadSettings) => {
   const opened = towers.map((tower) => ({ ...tower, graph: openTower(tower.place, { threads: 1 }) }))
@@ -22,8 +22,7 @@ serveThread(({ towers, batchSize, options }: TowerThreadSettings) => {
       await preparePixels(bytes, rows.wanted(row), { ...options, name }, "here")
       return null
     } catch (error) {
-      if (error instanceof UserError) return toMessage(error)
-      throw error
+      return toMessage(asUserError(error))
     }
   }
 
@@ -45,13 +44,11 @@ serveThread(({ towers, batchSize, options }: TowerThreadSettings) => {
   // One after the other: they share the rows.
   let last: Promise<unknown> = Promise.resolve()
   return {
-    async answer(pictures: readonly NamedBytes[]): Promise<BatchAnswer> {
+    answer(pictures: readonly NamedBytes[]): Promise<EncodedMessage[]> {
       const answer = last.then(() => encode(pictures))
       last = answer.catch(() => {})
-      const memory = pictures.map(({ bytes }) => bytes.buffer as ArrayBuffer)
-      return { encoded: await answer, memory }
+      return answer
     },
-    transfer: ({ memory }: BatchAnswer) => [...memory],
     [Symbol.dispose]: () => void Promise.all(opened.map(({ graph }) => graph.graph.release())),
   }
 })

@@ -126,24 +126,6 @@ export async function readBytes(path: string, checkSize?: (bytes: number) => voi
   }
 }
 
-/** The same in memory that is given: `memory` is asked for at least as many bytes as the file has. */
-export async function readBytesInto(path: string, memory: (bytes: number) => ArrayBuffer): Promise<Uint8Array> {
-  try {
-    const file = await open(path, readWithoutBlocking)
-    try {
-      const { size } = requireRegular(await file.stat(), path)
-      const bytes = new Uint8Array(memory(size), 0, size)
-      let [done, read] = [0, size]
-      for (; read > 0 && done < size; done += read) read = (await file.read(bytes, done, size - done, done)).bytesRead
-      return bytes.subarray(0, done)
-    } finally {
-      await file.close()
-    }
-  } catch (error) {
-    throw openError(error, path)
-  }
-}
-
 /** A check for `readBytes`: throws UserError where the file has more than `mostBytes`. */
 export function requireSmall(path: string, mostBytes: number): (bytes: number) => void {
   return (bytes) => {
