@@ -4,7 +4,7 @@ import { kindOf, requireList, requireMethods, requireTexts } from "../core/argum
 import { batchesOf } from "../core/arrays/batches.ts"
 import { concatenate } from "../core/arrays/concatenate.ts"
 import { l2Normalize } from "../core/arrays/similarity.ts"
-import { quoted, UserError } from "../core/errors.ts"
+import { asUserError, quoted, UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Abortable, Encoder } from "../core/inference/encoder.ts"
 import { nearestNames } from "../core/nearest.ts"
@@ -200,9 +200,4 @@ export async function* classifyEach<Source>(
 
 function isImage(decoded: Image8 | UserError): decoded is Image8 {
   return !(decoded instanceof UserError)
-}
-
-function asUserError(error: unknown): UserError {
-  if (error instanceof UserError) return error
-  throw error
 }

@@ -2,7 +2,7 @@
  * What models run on, as a record for those who read their vectors later; and `--dtype auto`, the choice between float32
  * on ONNX Runtime and bfloat16 on libtorch: the faster one, by a short measurement, where bfloat16 gives the same vectors.
  */
-import { UserError } from "../core/errors.ts"
+import { asUserError, UserError } from "../core/errors.ts"
 import type { ModelDtype, WantedDtype } from "../core/precision.ts"
 import { bfloat16Instructions, type ProcessorFeature, processorFeatures } from "../host/processor-features.ts"
 import { folderDtype, readClipFolder } from "../run/node.ts"
@@ -56,10 +56,7 @@ export async function chooseRuntime(
   if (dtype !== "auto") return asWished(sources, { ...rest, ...(dtype && { dtype }) }, compare)
   const hindrance = hindranceOf(sources, rest, features)
   if (hindrance !== null) return unchanged(sources, rest, hindrance)
-  const compared = await compare(sources, rest).catch((error: unknown) => {
-    if (error instanceof UserError) return error
-    throw error
-  })
+  const compared = await compare(sources, rest).catch(asUserError)
   if (compared instanceof UserError) return unchanged(sources, rest, `bfloat16 cannot be tried: ${compared.message}`)
   return byMeasurement(compared, rest)
 }

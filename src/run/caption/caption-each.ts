@@ -1,5 +1,5 @@
 /** Pictures to captions one after the other: one that cannot be decoded gives the reason, and the others go on. */
-import { UserError } from "../../core/errors.ts"
+import { asUserError, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
 import type { Captioner, CaptionOptions } from "../captioner.ts"
 
@@ -20,9 +20,4 @@ export async function* captionEach(
     if (decoded instanceof UserError) yield { image, error: decoded }
     else yield { image, captions: (await captioner.caption([decoded], { ...options, keys: [image] }))[0]! }
   }
-}
-
-function asUserError(error: unknown): UserError {
-  if (error instanceof UserError) return error
-  throw error
 }
