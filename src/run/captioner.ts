@@ -77,6 +77,11 @@ export class Captioner<Model extends CaptionerModel = CaptionerModel> implements
   }
 }
 
+/** @param model for the message: its name, and where it is if there is more to say */
+export function withoutDecoder(model: string): UserError {
+  return new UserError(`${model} is not a captioner: it has no decoder`, "use a CoCa model")
+}
+
 /** Throws UserError where they are not one name for each of `count` images. */
 export function requireKeys(keys: unknown, count: number): asserts keys is readonly string[] {
   requireTexts(keys, "keys", "give a name of each image, or leave them out")

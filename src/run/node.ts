@@ -11,7 +11,7 @@ import { textBatch } from "../core/text/token-rows.ts"
 import { fileError } from "../host/files/file-error.ts"
 import { readJson } from "../host/files/files.ts"
 import { sha256OfFile } from "../host/files/hash.ts"
-import { Captioner, type CaptionerModel, GraphRuntime } from "./captioner.ts"
+import { Captioner, type CaptionerModel, GraphRuntime, withoutDecoder } from "./captioner.ts"
 import { type ClipDescription, describeImmich, describeOurs, describeTransformers } from "./description.ts"
 import type { Graph } from "./graph.ts"
 import type { LoadOptions } from "./load-options.ts"
@@ -83,10 +83,7 @@ export async function loadCaptioner(
   const image = openGraph(directory, manifest.towers.image.file, options)
   const captioner = captionerOf(directory, manifest, image, options)
   if (captioner) return captioner
-  throw new UserError(
-    `${manifest.name} in ${directory} is not a captioner: it has no decoder`,
-    "convert a CoCa checkpoint",
-  )
+  throw withoutDecoder(`${manifest.name} in ${directory}`)
 }
 
 /** A captioner on the image tower's graph, which it owns with others; null where there is no decoder. */

@@ -149,7 +149,7 @@ const wrong: Readonly<Record<string, [call: () => unknown, message: string]>> = 
   ],
   "pixels that were cut": [
     () => clip.encodeImage({ ...image, data: new Uint8Array(17) }),
-    "picture 1 is an image of 3 x 2 pixels with 17 bytes in all; 3 bytes for each were expected | give what `await decodeImage(path)` gives, or { width, height, channels: 3, data } with RGB bytes",
+    "picture 1 is an image of 3 x 2 pixels with 17 bytes in all; 3 bytes for each were expected | give a path, a file: URL, bytes, a Blob, ImageData, or { width, height, channels: 3, data } with RGB bytes",
   ],
   "one text for a list": [
     () => clip.encodeTexts("a cat" as never),
@@ -190,7 +190,7 @@ const wrong: Readonly<Record<string, [call: () => unknown, message: string]>> = 
   ],
   "a caption of a model without a decoder": [
     () => clip.caption([image]),
-    "tiny is not a captioner: it has no decoder | load a CoCa model",
+    "tiny is not a captioner: it has no decoder | use a CoCa model",
   ],
   "another task": [
     () => pipeline("text-generation" as never, at("model")),
