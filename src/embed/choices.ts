@@ -36,7 +36,9 @@ export function captionerChoice(
 
 export function threadsChoice(threads: number | undefined): string {
   const { count, reason } = usableProcessors()
-  return threads === undefined ? `${count} threads (${reason})` : `${threads} threads, as asked for (${reason})`
+  const used = threads ?? count
+  const text = `${used} ${used === 1 ? "thread" : "threads"}`
+  return threads === undefined ? `${text} (${reason})` : `${text}, as asked for (${reason})`
 }
 
 export function preprocessingText({ size, interpolation }: Preprocessing): string {

@@ -96,8 +96,27 @@ interface CaptionerGraphs {
   readonly decoder: { readonly graph: Graph } & Pick<TowerFile, "input" | "output">
 }
 
+/**
+ * The captioner of a manifest, which owns its graphs; null where there is no decoder.
+ *
+ * @param open a graph by its file
+ */
+export function captionerOf(
+  manifest: Manifest,
+  image: Graph,
+  open: (file: string) => Graph,
+): Captioner<Manifest & CaptionerModel> | null {
+  const { decoder, towers } = manifest
+  if (!decoder || !towers.decoder) return null
+  const graphs = {
+    image: { ...towers.image, graph: image },
+    decoder: { ...towers.decoder, graph: open(towers.decoder.file) },
+  }
+  return new Captioner({ ...manifest, decoder }, new GraphRuntime(decoder, graphs))
+}
+
 /** Two graphs, with what stands between them kept here. */
-export class GraphRuntime implements CaptionRuntime {
+class GraphRuntime implements CaptionRuntime {
   constructor(
     private readonly sizes: CaptionerModel["decoder"],
     private readonly graphs: CaptionerGraphs,

@@ -10,7 +10,7 @@ import type { Abortable, Encoder } from "../core/inference/encoder.ts"
 import { nearestNames } from "../core/nearest.ts"
 import { alikeLabels } from "../core/text/alike-labels.ts"
 import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
-import type { LabelVectors } from "./label-vectors.ts"
+import { type LabelVectors, labelHint, requireWords } from "./label-vectors.ts"
 import { type LabelScore, rankLabels } from "./rank-labels.ts"
 
 export interface ScoreOptions extends Abortable {
@@ -68,16 +68,6 @@ export function labelNotes({ labels, templates }: Pick<LabelVectors, "labels" | 
   return labels.length === 1 ? [aloneNote] : alikeLabels(labels, templates)
 }
 
-/** Throws UserError without labels or templates. */
-export function requireWords(labels: unknown, templates: unknown): void {
-  requireTexts(labels, "labels", labelHint)
-  requireTexts(templates, "templates", 'write ["a photo of a {}."]')
-  if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
-  if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
-}
-
-const labelHint = 'write ["cat", "dog"]'
-
 class LabelClassifier<Picture> implements Classifier<Picture> {
   readonly templates: readonly string[]
   /** Replaced whole, so that a picture under way is scored by the labels of its beginning. */
@@ -114,11 +104,7 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
     requireTexts(labels, "labels", labelHint)
     const added = this.withoutPresent([...new Set(labels)])
     const { embedDim } = this.model
-    const encoder = {
-      embedDim,
-      encodeTexts: (texts: readonly string[]) => this.model.encodeTexts(texts, { signal }),
-    }
-    const vectors = await labelVectors(encoder, added, this.templates, { signal })
+    const vectors = await labelVectors(this.model, added, this.templates, { signal })
     // Another call may have added some of them meanwhile.
     const isMissing = new Set(this.withoutPresent(added))
     this.append(rowsWhere({ labels: added, vectors }, embedDim, (label) => isMissing.has(label)))

@@ -1,7 +1,7 @@
 /** The files of a model in a browser, from a hub, a server, or the user's own: what they say, and their contents. */
 import { oneLine, UserError } from "../../core/errors.ts"
 import { type Manifest, parseManifest } from "../../core/inference/manifest.ts"
-import { findOnnxFiles, neededFiles } from "../../core/inference/onnx-files.ts"
+import { dtypeInName, findOnnxFiles, neededFiles } from "../../core/inference/onnx-files.ts"
 import { jsonOrNull } from "../../core/json.ts"
 import { type DirectoryDtype, dtypeOfPart, type OnnxDtype } from "../../core/precision.ts"
 import type { LoadProgress, Towers } from "../../run/clip-host.ts"
@@ -123,15 +123,10 @@ function chosen({ names, where, manifest }: Named, { towers = "both", dtype }: O
   if (!found || found.layout === "mobileclip") throw new UserError(`there is no model at ${where}`, neededFiles)
   return {
     layout: found.layout,
-    image: pick("image", found.image, dtypeNamed(found.image)),
-    text: pick("text", found.text, dtypeNamed(found.text)),
+    image: pick("image", found.image, dtypeInName(found.image)),
+    text: pick("text", found.text, dtypeInName(found.text)),
     sides: found.files.filter((file) => file.endsWith(".json")),
   }
-}
-
-/** Layouts of others have the type in the name. */
-function dtypeNamed(file: string): OnnxDtype {
-  return file.includes("fp16") ? "fp16" : "fp32"
 }
 
 /** All that loading reads. */
