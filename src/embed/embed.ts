@@ -36,7 +36,7 @@ export interface EmbedOptions extends EncoderOptions, Partial<PictureReading> {
   /** Is told of each input that is left out, once for all models. */
   readonly onFailure?: (error: UserError) => void
   /** Is told how pictures are decoded and encoded, in lines, for each part again. */
-  readonly onChoice?: (line: string) => void
+  readonly onChoice?: ((line: string) => void) | undefined
   /** Is told what was chosen, before the work. */
   readonly onModels?: (models: readonly EmbedSettings[]) => void
 }
@@ -141,13 +141,7 @@ async function embedPart(
 }
 
 function encodeOptions({ batchSize, maxPixels, orientation, decode, threads, signal, onChoice }: Complete) {
-  return {
-    signal,
-    batchSize,
-    ...(threads && { threads }),
-    ...(onChoice && { onChoice }),
-    decode: pixelOptions({ orientation, decode }, maxPixels),
-  }
+  return { signal, batchSize, threads, onChoice, decode: pixelOptions({ orientation, decode }, maxPixels) }
 }
 
 function rowsOf(batch: readonly Embedded[], model: number): Row[] {

@@ -34,10 +34,10 @@ export interface EncodeFilesOptions {
   /** Pictures that a tower takes at a time (default: 1 in threads of its own, else 8). */
   readonly batchSize?: number
   /** Threads that decode, and compute if that is possible (default: one for each processor). With 0, all is computed in this thread. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   readonly signal?: AbortSignal | undefined
   /** Is told what was chosen, and why, in lines. */
-  readonly onChoice?: (line: string) => void
+  readonly onChoice?: ((line: string) => void) | undefined
 }
 
 export type EncodedFile<Source extends PictureSource = PictureSource> = {

@@ -24,7 +24,7 @@ import { GraphTower, type TowerPlace } from "./tower.ts"
  * that the manifest lists.
  */
 export async function loadModel(directory: string, options: LoadOptions = {}): Promise<Model> {
-  return openFolder(await readClipFolder(directory, options.towers && { towers: options.towers }), options)
+  return openFolder(await readClipFolder(directory, { towers: options.towers }), options)
 }
 
 /** The model of a folder that was read. Throws UserError as `loadModel` does. */
@@ -106,11 +106,11 @@ export function folderDtype({ manifest, image, text }: ClipFolder, tower: "image
 
 export interface FolderOptions {
   /** Which of its towers are wanted: files of the others need not be there (default: both). */
-  readonly towers?: Towers
+  readonly towers?: Towers | undefined
   /** Type of the weights, where a folder has several (default: fp32 where it is there). */
-  readonly dtype?: OnnxDtype
+  readonly dtype?: OnnxDtype | null | undefined
   /** In messages (default: what the files say, or the folder's name). */
-  readonly name?: string
+  readonly name?: string | undefined
 }
 
 /** Throws UserError where there is no CLIP of a known layout, or its files lack something. */

@@ -37,10 +37,7 @@ interface Keeping {
 /** A file of `directory`, whose optimised graph is kept for the next start. */
 export function openGraph(directory: string, file: string, options: LoadOptions): OnnxGraph {
   const { onChoice } = options
-  return new OnnxGraph(directory, file, sessionOptions(options), {
-    cache: cacheFor(options),
-    ...(onChoice && { onChoice }),
-  })
+  return new OnnxGraph(directory, file, sessionOptions(options), { cache: cacheFor(options), onChoice })
 }
 
 /** A file of `directory`. */

@@ -74,9 +74,8 @@ async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<N
   const threads = options.threads ?? processors.count
   const notes = options.threads === undefined ? [`threads of a tower: ${threads} (${processors.reason})`] : []
   const clip = await openClip(directory, {
-    ...{ provider: device, threads, onOpen, name, onChoice: (line: string) => void notes.push(line) },
-    ...(dtype && { dtype }),
-    ...(towers && { towers }),
+    ...{ provider: device, threads, onOpen, name, dtype, towers },
+    onChoice: (line: string) => void notes.push(line),
   })
   const host = new NodeHost(clip, infoOf(clip, { towers: towers ?? "both", device, threads, notes }), source.temporary)
   if (!signal?.aborted) return host

@@ -48,7 +48,7 @@ async function bakeLabels(options: Options, command: Command): Promise<void> {
   const { model, out, threads, json, verbose } = options
   const words = await readWords(options, command, say)
   await prepareOut(out)
-  const loading = { ...(threads && { threads }), ...(verbose && { onChoice: say }), onStage: say }
+  const loading = { threads, onChoice: verbose && say, onStage: say }
   await using opened = await openClassifiers([model], words, loading)
   const [{ encoder, labels }] = opened.classifiers as [(typeof opened.classifiers)[number]]
   if (verbose) for (const line of [modelChoice(model, encoder, options), labelsChoice(labels)]) say(line)

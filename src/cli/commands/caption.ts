@@ -73,11 +73,8 @@ async function caption(images: readonly string[], options: Options, command: Com
   const { writeOut, writeErr } = command.configureOutput()
   const say = (line: string) => writeErr?.(`${line}\n`)
   const files = await picturesNamed(images, options, command)
-  await using captioner = await loadCaptioner(options.model, {
-    ...options,
-    ...(options.verbose && { onChoice: say }),
-    onStage: say,
-  })
+  const { model, threads, verbose } = options
+  await using captioner = await loadCaptioner(model, { threads, onChoice: verbose && say, onStage: say })
   if (options.verbose)
     for (const line of [captionerChoice(captioner, options), readingChoice(readingOf(options))]) say(line)
   const tally = new PictureTally(files.length, (text) => writeErr?.(text), { mode: options.progress, isPrinting: true })

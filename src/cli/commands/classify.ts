@@ -95,20 +95,16 @@ async function classify(
   if (!options.model) requireDefaultModel()
   await prepareOut(out)
   const signal = out === undefined ? undefined : context.abortOnInterrupt("stopping: nothing is written")
-  const loading = { ...(threads && { threads }), ...(options.verbose && { onChoice: say }), onStage: say }
-  await using opened = await openClassifiers(models, given, loading)
+  const onChoice = options.verbose && say
+  await using opened = await openClassifiers(models, given, { threads, onChoice, onStage: say })
   for (const line of [...opened.notes, ...(options.verbose ? choices(opened, options) : [])]) say(line)
   const files = await picturesNamed(images, options, command)
   const tally = new PictureTally(files.length, (text) => writeErr?.(text), {
     mode: options.progress,
     isPrinting: out === undefined,
   })
-  const encoding = {
-    decode: decodingOf(options),
-    ...(threads && { threads }),
-    ...(options.verbose && { onChoice: say }),
-  }
-  const classified = classifyFiles(files, opened.classifiers, { ...encoding, signal })
+  const encoding = { decode: decodingOf(options), threads, onChoice, signal }
+  const classified = classifyFiles(files, opened.classifiers, encoding)
   const chunks = resultChunks(results(tally.readable(classified), options), formatOf(options), {
     ...{ images: files, models },
     labels: opened.classifiers.flatMap(({ labels }) => labels.labels),
