@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { UserError } from "../core/errors.ts"
+import { type OpenedAll, openAll } from "../core/open-all.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { defaultMaxPixels } from "../host/image/images.ts"
 import { lockFolder } from "../host/locks/lock.ts"
@@ -155,24 +156,10 @@ function failureOf({ item, error }: Extract<Embedded, { error: unknown }>, { onF
 
 // ------------------------------------------------------------------------------------------------------- opening
 
-interface OpenEncoders extends AsyncDisposable {
-  readonly all: readonly EmbedEncoder[]
-}
-
-async function openEncoders(options: Complete): Promise<OpenEncoders> {
-  const all: EmbedEncoder[] = []
+function openEncoders(options: Complete): Promise<OpenedAll<EmbedEncoder>> {
   const isAlone = options.models.length === 1
   const settled = (name: string) => computedIn(isAlone ? options.out : join(options.out, folderName(name)))
-  const dispose = async () => {
-    await Promise.all(all.map((encoder) => encoder[Symbol.asyncDispose]()))
-  }
-  try {
-    for (const model of options.models) all.push(await openEncoder(model, options, settled))
-    return { all, [Symbol.asyncDispose]: dispose }
-  } catch (error) {
-    await dispose()
-    throw error
-  }
+  return openAll(options.models, (model) => openEncoder(model, options, settled))
 }
 
 /** A single model's files are in the folder itself; each of several has one with its name. */
