@@ -18,7 +18,7 @@ interface Pending {
 }
 
 /** What an engine needs of a Worker. */
-export type WorkerLike = Pick<Worker, "postMessage" | "terminate" | "addEventListener">
+type WorkerLike = Pick<Worker, "postMessage" | "terminate" | "addEventListener">
 
 export class Engine {
   private readonly pending = new Map<number, Pending>()

@@ -9,10 +9,8 @@ import { readBytes, requireSmall } from "../host/files/files.ts"
 import { type EncodeFilesOptions, encodeFiles } from "../pictures/encode-files.ts"
 import type { EmbedEncoder } from "./open-encoder.ts"
 
-export const inputKinds = ["pictures", "shards", "texts"] as const
-
 export interface Inputs {
-  readonly kind: (typeof inputKinds)[number]
+  readonly kind: "pictures" | "shards" | "texts"
   /** Paths of pictures, paths of shards, or texts. */
   readonly items: readonly string[]
 }

@@ -11,7 +11,7 @@ import type { TowerPlace } from "../run/tower.ts"
 import type { PixelOptions } from "./prepare-pixels.ts"
 import { type NamedBytes, type PictureSource, readSource } from "./source.ts"
 
-export interface ThreadTower {
+interface ThreadTower {
   readonly place: TowerPlace
   readonly preprocessing: Preprocessing
   readonly embedDim: number

@@ -13,8 +13,6 @@ export interface LoadOptions {
   readonly spinning?: boolean | undefined
   /** Where to compute; default: the processor. What else there is depends on the build of ONNX Runtime. */
   readonly provider?: (typeof providers)[number] | undefined
-  /** Whether ONNX Runtime's optimised graphs are kept in the user's cache, which makes the next start faster; default: yes. */
-  readonly graphCache?: boolean | undefined
   /** Is told what was chosen, in lines for people, when it is: a tower is opened when it is first used. */
   readonly onChoice?: ((line: string) => void) | undefined
   /** Which towers are used: the files of the other one need not be there. Default: both. */

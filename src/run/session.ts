@@ -105,9 +105,9 @@ function keptIn(folder: string, options: SessionOptions): SessionOptions {
   }
 }
 
-/** The optimised graphs of ONNX Runtime's processor kernels; null on other devices, and where it is not wanted. */
-function cacheFor({ provider = "cpu", graphCache = true }: LoadOptions): GraphCache | null {
-  return graphCache && provider === "cpu" ? new GraphCache(runtimeName()) : null
+/** The optimised graphs of ONNX Runtime's processor kernels; null on other devices. */
+function cacheFor({ provider = "cpu" }: LoadOptions): GraphCache | null {
+  return provider === "cpu" ? new GraphCache(runtimeName()) : null
 }
 
 function damaged(path: string, cause: unknown): UserError {

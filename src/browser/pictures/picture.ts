@@ -30,7 +30,7 @@ export type SentPicture = { readonly name: string } & (
 )
 
 /** Pictures, and what of them is handed over instead of copied: nothing of it is the caller's. */
-export interface Parcel {
+interface Parcel {
   readonly pictures: readonly SentPicture[]
   readonly transfer: Transferable[]
 }

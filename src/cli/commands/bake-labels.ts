@@ -7,7 +7,7 @@ import { writeAtomically } from "../../host/files/files.ts"
 import { serializeLabels } from "../../run/label-file.ts"
 import type { LoadOptions } from "../../weights/load-model.ts"
 import { addLabelOptions, type LabelOptions, readWords } from "../classifying.ts"
-import { verboseOption, wholeNumber } from "../options.ts"
+import { threadsOption, verboseOption } from "../options.ts"
 import { prepareOut } from "../row-output.ts"
 
 interface Options extends LabelOptions, Pick<LoadOptions, "threads"> {
@@ -35,7 +35,7 @@ export function register(program: Command): void {
     .requiredOption("--model <model>", "whatever `classify` takes")
     .requiredOption("--out <file>", "the file to write")
   addLabelOptions(command)
-    .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
+    .addOption(threadsOption())
     .option("--json", "print { file, model, weights, embedDim, labels, templates }, the last two as numbers")
     .addOption(verboseOption("say what was chosen: the model, threads, labels and templates"))
     .addHelpText("after", more)

@@ -8,7 +8,7 @@ import { type Captioned, captionEach } from "../../run/caption/caption-pictures.
 import { generationTypes } from "../../run/caption/options.ts"
 import type { CaptionOptions } from "../../run/captioner.ts"
 import { type LoadOptions, loadCaptioner } from "../../weights/load-model.ts"
-import { progressOption, verboseOption, wholeNumber } from "../options.ts"
+import { progressOption, threadsOption, verboseOption, wholeNumber } from "../options.ts"
 import {
   addPictureOptions,
   decodingOf,
@@ -61,7 +61,7 @@ export function register(program: Command): void {
     .option("--seed <n>", "seed of the draws", wholeNumber(0), 0)
     .option("--whole", "keep what follows the first full stop")
   addPictureOptions(command)
-    .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
+    .addOption(threadsOption())
     .option("--json", "print [{ image, orientation, decode, captions }]")
     .addOption(progressOption())
     .addOption(verboseOption("say what was chosen: the model, threads, how pictures are read"))

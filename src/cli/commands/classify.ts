@@ -9,7 +9,7 @@ import { type GivenLabels, type OpenClassifiers, openClassifiers } from "../../e
 import type { LoadOptions } from "../../weights/load-model.ts"
 import { addLabelOptions, type LabelOptions, type Result, readWords, resultChunks } from "../classifying.ts"
 import type { CommandContext } from "../context.ts"
-import { progressOption, repeated, verboseOption, wholeNumber } from "../options.ts"
+import { progressOption, repeated, threadsOption, verboseOption, wholeNumber } from "../options.ts"
 import {
   addPictureOptions,
   decodeOption,
@@ -72,7 +72,7 @@ export function register(program: Command, context: CommandContext): void {
   addPictureOptions(command)
     .addOption(decodeOption())
     .option("--top <k>", "labels to show for each picture", wholeNumber(1), 5)
-    .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
+    .addOption(threadsOption())
     .option("--json", "print [{ image, model, orientation, decode, labels: [{ label, score, cosine }] }]")
     .addOption(new Option("--csv", "print a line for each label").conflicts("json"))
     .option("--out <file>", "write to a file, which is complete or absent, in place of printing")
