@@ -3,7 +3,7 @@ import { mkdtempSync } from "node:fs"
 import { join } from "node:path"
 import { type Cold, coldStarts } from "./cold.ts"
 import type { Pictures, Texts } from "./inputs.ts"
-import type { LibraryName } from "./library.ts"
+import type { LibraryName } from "./open-library.ts"
 import { inOwnProcess, inThisProcess, type Participant, type Task } from "./participant.ts"
 import { type Agreement, agreementOf, bestOf, type Contender, type Entry, ownBatches, takeRounds } from "./rounds.ts"
 
