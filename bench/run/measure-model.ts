@@ -12,7 +12,7 @@ export interface Group {
   readonly name: string
   readonly inputs: number
   readonly entries: readonly Entry[]
-  /** Of ours in its own batches and the other library's best entry. */
+  /** Between ours in its own batches and the other library's best entry. */
   readonly agreement: Agreement
   /** The same two, each once in a process that did nothing else; empty for texts, and where all share one process. */
   readonly peakBytes: Readonly<Partial<Record<LibraryName, number>>>

@@ -12,7 +12,7 @@ export interface Contender {
 }
 
 export interface Entry extends Contender {
-  /** Of an input, in milliseconds: the median of the rounds. */
+  /** Milliseconds of an input: the median of the rounds. */
   readonly milliseconds: number
   /** The same of each round. */
   readonly rounds: readonly number[]

@@ -7,7 +7,7 @@ import type { Arguments, CallName, Result, ToPage, ToWorker } from "./protocol.t
 interface CallOptions {
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
-  /** Of the arguments what is handed over instead of copied. */
+  /** What is handed over with the arguments instead of copied. */
   readonly transfer?: Transferable[]
 }
 

@@ -56,7 +56,7 @@ export interface EmbeddedModel {
   readonly folder: string
   readonly rows: number
   readonly embedDim: number
-  /** Of all runs: inputs that are not among the rows. */
+  /** Inputs that are not among the rows, from all runs. */
   readonly failures: readonly EmbedFailure[]
 }
 

@@ -17,10 +17,10 @@ export interface Inputs {
 
 /** What is known of a row, by the names of its columns; null where nothing is. */
 export interface RowFacts {
-  /** Of a picture; the key of a sample in a shard. */
+  /** Path of a picture; key of a sample in a shard. */
   readonly image_path?: string
   readonly caption: string | null
-  /** Of a sample in a shard. */
+  /** Where a sample of a shard is from. */
   readonly url?: string | null
 }
 

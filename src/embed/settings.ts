@@ -46,7 +46,7 @@ export interface EmbedSettings {
 interface InputsSummary {
   readonly kind: Inputs["kind"]
   readonly count: number
-  /** Of the absolute paths, or of the texts, each with a NUL after it. */
+  /** Digest of the absolute paths, or of the texts, each with a NUL after it. */
   readonly sha256: string
 }
 

@@ -10,7 +10,7 @@ import { type PictureSource, readSource } from "./source.ts"
 
 export interface PixelBatch {
   readonly count: number
-  /** Of which the first `count` are filled, but for those of bad pictures. */
+  /** The first `count` are filled, but for those of bad pictures. */
   readonly rows: PixelRows
   /** For each picture: decoded, where that is wanted, or why it cannot be. */
   readonly outcomes: readonly (Image8 | null | UserError)[]

@@ -36,7 +36,7 @@ export interface ClipInfo {
   readonly preprocessing: Preprocessing
   /** Tokens of a text; null without a text tower. */
   readonly contextLength: number | null
-  /** Of the weights; null where no file says. */
+  /** Licence of the weights; null where no file says. */
   readonly license: string | null
   readonly towers: Towers
   /** "onnxruntime-node 1.30.0", "onnxruntime-web 1.30.0". */

@@ -14,13 +14,13 @@ import { type RuntimeOptions, runtimeOf } from "./runtime.ts"
 export interface RuntimeRecord {
   readonly runtime: "onnxruntime" | "libtorch"
   readonly device: "cpu" | "cuda"
-  /** Of the weights; where models differ in it, that of the first. */
+  /** Type of the weights; where models differ in it, that of the first. */
   readonly dtype: ModelDtype
   /** "default" where neither type nor runtime was asked for. */
   readonly chosenBy: "user" | "measurement" | "default"
   /** The lowest cosine between bfloat16 and float32 on the self-test's pictures and texts; null where it was not measured. */
   readonly cosine: number | null
-  /** Of a picture through all models as chosen; null where it was not measured. */
+  /** Time of a picture through all models as chosen; null where it was not measured. */
   readonly milliseconds: number | null
 }
 

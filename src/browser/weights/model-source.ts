@@ -17,7 +17,7 @@ export type { HubAddress, ModelSource } from "./place.ts"
 export interface OpenOptions {
   /** Default "both". */
   readonly towers?: Towers
-  /** Of the weights, where the source has several. Default: the first of "mixed" (pictures in fp16, texts in fp32), fp32 and fp16 that is there. */
+  /** Type of the weights, where the source has several. Default: the first of "mixed" (pictures in fp16, texts in fp32), fp32 and fp16 that is there. */
   readonly dtype?: DirectoryDtype
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: LoadProgress) => void
@@ -33,7 +33,7 @@ export interface OpenOptions {
 export interface TowerFileNames {
   readonly file: string
   readonly beside: readonly string[]
-  /** Of the weights. */
+  /** Type of the weights. */
   readonly dtype: OnnxDtype
 }
 

@@ -79,7 +79,7 @@ function isOfOther(path: string, towers: Towers): boolean {
   return towers !== "both" && towerFiles[towers === "image" ? "text" : "image"].test(path)
 }
 
-/** Of an image tower's file and a text tower's those that are needed. */
+/** Those that are needed of an image tower's file and a text tower's. */
 function wanted([image, text]: readonly [string, string], towers: Towers): readonly string[] {
   return towers === "image" ? [image] : towers === "text" ? [text] : [image, text]
 }
