@@ -22,9 +22,11 @@ export interface LoadProgress {
 }
 
 export interface HostLoadOptions {
-  readonly towers?: Towers
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: LoadProgress) => void
+  /** Which towers are loaded (default: "both"): a search needs the text tower alone, an index the image tower alone. */
+  readonly towers?: Towers | undefined
+  /** Its abort ends the loading. */
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined
 }
 
 /** Which model computes, on what, and in which type: nobody has to wonder. */

@@ -4,7 +4,7 @@ import { type Manifest, parseManifest } from "../../core/inference/manifest.ts"
 import { dtypeInName, findOnnxFiles, neededFiles } from "../../core/inference/onnx-files.ts"
 import { jsonOrNull } from "../../core/json.ts"
 import { type DirectoryDtype, dtypeOfPart, type OnnxDtype } from "../../core/precision.ts"
-import type { LoadProgress, Towers } from "../../run/clip-host.ts"
+import type { HostLoadOptions } from "../../run/clip-host.ts"
 import { type ClipDescription, describeImmich, describeOurs, describeTransformers } from "../../run/description.ts"
 import type { FileSet } from "./file-set.ts"
 import { openLocalFiles } from "./local-files.ts"
@@ -14,19 +14,15 @@ import { browserHost, type WebHost } from "./web-host.ts"
 
 export type { HubAddress, ModelSource } from "./place.ts"
 
-export interface OpenOptions {
-  /** Default "both". */
-  readonly towers?: Towers
+export interface OpenOptions extends HostLoadOptions {
   /** Type of the weights, where the source has several. Default: the first of "mixed" (pictures in fp16, texts in fp32), fp32 and fp16 that is there. */
-  readonly dtype?: DirectoryDtype
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: LoadProgress) => void
-  readonly hub?: HubAddress
+  readonly dtype?: DirectoryDtype | undefined
+  readonly hub?: HubAddress | undefined
   /**
    * Whether the source is asked at each load whether it still has the contents that this browser keeps; default true. Without
    * an answer, and offline, what is kept is used in both cases.
    */
-  readonly revalidate?: boolean
+  readonly revalidate?: boolean | undefined
 }
 
 /** A tower's graph, and the files of its weights beside it. */

@@ -21,7 +21,7 @@ export async function findFiles(
   { source, baseUrl, towers, dtype, hub, revalidate, hasFloat16 }: FindRequest,
   { signal, onProgress }: CallContext,
 ): Promise<ModelFiles> {
-  const options = { towers, signal, onProgress, ...(hub && { hub }), ...(revalidate !== undefined && { revalidate }) }
+  const options = { towers, signal, onProgress, hub, revalidate }
   const host = { ...browserHost(), baseUrl }
   if (dtype) return openModelFiles(source, { ...options, dtype }, host)
   const files = await openModelFiles(source, options, host)
