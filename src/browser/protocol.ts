@@ -1,7 +1,7 @@
 /** What the page and its worker say to each other. Everything here survives a structured clone. */
 import type { ErrorMessage } from "../core/error-message.ts"
 import type { DirectoryDtype } from "../core/precision.ts"
-import type { CaptionOptions } from "../run/captioner.ts"
+import type { CaptionOptions } from "../run/caption/captioner.ts"
 import type { ClipInfo, LoadProgress, Towers } from "../run/clip-host.ts"
 import type { SentPicture } from "./pictures/picture.ts"
 import type { HubAddress, ModelSource } from "./weights/model-source.ts"

@@ -11,7 +11,7 @@ import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
 import { exportModel } from "../export/export.ts"
 import { createClassifier, decodeImage, loadModel } from "../index.ts"
 import { initialize } from "../model/module.ts"
-import { parseLabels } from "../run/label-file.ts"
+import { parseLabels } from "../run/labels/label-file.ts"
 import type { Result } from "./classifying.ts"
 import { main } from "./main.ts"
 

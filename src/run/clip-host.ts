@@ -5,7 +5,7 @@
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
 import type { Towers } from "../core/inference/onnx-files.ts"
-import type { CaptionOptions } from "./captioner.ts"
+import type { CaptionOptions } from "./caption/captioner.ts"
 
 export type { Towers }
 

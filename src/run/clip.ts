@@ -7,12 +7,12 @@ import { cosines, l2Normalize } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Abortable } from "../core/inference/encoder.ts"
 import { defaultTemplates } from "../core/text/prompts.ts"
-import type { CaptionOptions } from "./captioner.ts"
-import { type Classifier, type ClassifierModel, classifierOf, type ScoreOptions } from "./classify.ts"
+import type { CaptionOptions } from "./caption/captioner.ts"
 import type { ClipHost, ClipInfo } from "./clip-host.ts"
-import { LabelCache } from "./label-cache.ts"
-import { bakeLabels, type LabelVectors, requireLabelVectors, requireWords } from "./label-vectors.ts"
-import type { LabelScore } from "./rank-labels.ts"
+import { type Classifier, type ClassifierModel, classifierOf, type ScoreOptions } from "./labels/classify.ts"
+import { LabelCache } from "./labels/label-cache.ts"
+import { bakeLabels, type LabelVectors, requireLabelVectors, requireWords } from "./labels/label-vectors.ts"
+import type { LabelScore } from "./labels/rank-labels.ts"
 
 export interface EncodeOptions extends Abortable {
   /** Whether vectors get length 1 (default: true); false gives them as the tower does. */

@@ -1,5 +1,5 @@
 /** A folder's towers in Node, opened at once on graphs that encoding and captioning share. */
-import { type Captioner, captionerOf } from "./captioner.ts"
+import { type Captioner, captionerOf } from "./caption/captioner.ts"
 import type { Graph } from "./graph.ts"
 import type { LoadOptions } from "./load-options.ts"
 import { type Model, modelOf } from "./model.ts"

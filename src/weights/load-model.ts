@@ -1,6 +1,6 @@
 /** A model or a captioner on ONNX Runtime, whatever a user calls it: found as every command finds it. */
 import type { Manifest } from "../core/inference/manifest.ts"
-import type { Captioner, CaptionerModel } from "../run/captioner.ts"
+import type { Captioner, CaptionerModel } from "../run/caption/captioner.ts"
 import type { LoadOptions as RunOptions } from "../run/load-options.ts"
 import type { Model } from "../run/model.ts"
 import { loadCaptioner as loadCaptionerFolder, loadModel as loadModelFolder } from "../run/node.ts"

@@ -1,6 +1,6 @@
 /** A model's files, and the model in them, on the runtime of a worker. */
 import { textBatch } from "../../core/text/token-rows.ts"
-import { type Captioner, captionerOf } from "../../run/captioner.ts"
+import { type Captioner, captionerOf } from "../../run/caption/captioner.ts"
 import type { ClipInfo, LoadProgress, Towers } from "../../run/clip-host.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "../../run/model.ts"
 import type { FindRequest, Found, TowerName } from "../protocol.ts"

@@ -1,7 +1,7 @@
 /** Captions of many pictures, of which few are in memory at a time. */
 import { asUserError, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
-import { type Captioner, type CaptionOptions, requireKeys } from "../captioner.ts"
+import { type Captioner, type CaptionOptions, requireKeys } from "./captioner.ts"
 
 export type Captioned = { readonly image: string } & (
   | { readonly captions: readonly string[] }

@@ -3,17 +3,17 @@
  * however many captions it gets; each token of a caption is computed once.
  */
 
-import { requireCount, requireImages, requireTexts } from "../core/arguments.ts"
-import { fnv1a } from "../core/arrays/random.ts"
-import { UserError } from "../core/errors.ts"
-import type { Image8 } from "../core/image/pixels.ts"
-import { preprocessBatch } from "../core/image/preprocess.ts"
-import type { BegunDecoder, CaptionRuntime, Values } from "../core/inference/caption-decoder.ts"
-import { type Manifest, memoryName, type TowerFile } from "../core/inference/manifest.ts"
-import { Tokenizer } from "../core/text/tokenizer.ts"
-import { captionText, generate, rowsPerCaption } from "./caption/generate.ts"
-import { type GenerateOptions, generateOptions } from "./caption/options.ts"
-import type { Graph } from "./graph.ts"
+import { requireCount, requireImages, requireTexts } from "../../core/arguments.ts"
+import { fnv1a } from "../../core/arrays/random.ts"
+import { UserError } from "../../core/errors.ts"
+import type { Image8 } from "../../core/image/pixels.ts"
+import { preprocessBatch } from "../../core/image/preprocess.ts"
+import type { BegunDecoder, CaptionRuntime, Values } from "../../core/inference/caption-decoder.ts"
+import { type Manifest, memoryName, type TowerFile } from "../../core/inference/manifest.ts"
+import { Tokenizer } from "../../core/text/tokenizer.ts"
+import type { Graph } from "../graph.ts"
+import { captionText, generate, rowsPerCaption } from "./generate.ts"
+import { type GenerateOptions, generateOptions } from "./options.ts"
 
 /** What captioning needs to know of a model. */
 export interface CaptionerModel extends Pick<Manifest, "name" | "preprocessing"> {

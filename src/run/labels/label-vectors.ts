@@ -1,9 +1,9 @@
 /** Labels' vectors, made once and kept, so that a classifier needs the image tower alone. */
-import { kindOf, requireTexts } from "../core/arguments.ts"
-import { UserError } from "../core/errors.ts"
-import type { Encoder } from "../core/inference/encoder.ts"
-import type { Manifest } from "../core/inference/manifest.ts"
-import { defaultTemplates, type LabelOptions, labelVectors } from "../core/text/prompts.ts"
+import { kindOf, requireTexts } from "../../core/arguments.ts"
+import { UserError } from "../../core/errors.ts"
+import type { Encoder } from "../../core/inference/encoder.ts"
+import type { Manifest } from "../../core/inference/manifest.ts"
+import { defaultTemplates, type LabelOptions, labelVectors } from "../../core/text/prompts.ts"
 
 export interface LabelVectors {
   /** Name of the model whose text tower made them. */
