@@ -8,7 +8,7 @@ import type { GivenLabels } from "../embed/open-classifiers.ts"
 import { readBytes } from "../host/files/files.ts"
 import type { PictureReading } from "../pictures/reading.ts"
 import { percent } from "../report/numbers.ts"
-import type { LabelScore } from "../run/rank-labels.ts"
+import type { LabelScore } from "../run/labels/rank-labels.ts"
 import { repeated } from "./options.ts"
 import { csvChunks, jsonChunks, tableChunks, widest } from "./row-output.ts"
 
