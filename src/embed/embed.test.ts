@@ -287,10 +287,7 @@ test("folders of other settings, models, lists or content, of a newer format, an
       { store: "float16" },
       /DIR\/out-\d+ holds vectors of other settings: store was "float32" and is "float16" \| give the same/,
     ],
-    [
-      { models: [other] },
-      /other settings: model was "tiny" and is "smooth"; identity was .*; preprocessing was .*"bilinear"/,
-    ],
+    [{ models: [other] }, /other settings: model was "tiny" and is "smooth"; preprocessing was .*"bilinear"/],
     [
       { inputs: fileInputs("pictures", paths.slice(1)) },
       /the list of pictures is another one \(11 pictures, now 10 pictures\)/,
@@ -309,6 +306,15 @@ test("folders of other settings, models, lists or content, of a newer format, an
     [{ models: [tiny(), tiny()], out: at("twins") }, /two of the models are called tiny, .* \| give them folders/],
     [{ models: [at("none")] }, /DIR\/none does not exist/],
     [{ models: [] }, /no model was named/],
+    [{ models: tiny() as never }, /models must be a list of models, not the text .* \| write models: /],
+    [
+      { inputs: paths as never },
+      /kind of inputs must be one of pictures, shards, texts, not undefined \| .*fileInputs/,
+    ],
+    [
+      { inputs: { kind: "texts", items: "a" as never } },
+      /inputs of kind texts must be a list of texts, not the text "a"/,
+    ],
     [{ inputs: fileInputs("pictures", []) }, /there are no pictures to embed/],
   ]
   for (const [given, message] of refusals) expect(await failure(run(given))).toMatch(message)

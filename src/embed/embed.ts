@@ -4,12 +4,13 @@
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { requireList } from "../core/arguments.ts"
 import { UserError } from "../core/errors.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { defaultMaxPixels } from "../host/image/images.ts"
 import { lockFolder } from "../host/locks/lock.ts"
 import { type PictureReading, pixelOptions, readingDefaults } from "../pictures/reading.ts"
-import { type Embedded, embedded, type Inputs } from "./inputs.ts"
+import { type Embedded, embedded, type Inputs, requireInputs } from "./inputs.ts"
 import { type EmbedFailure, ModelFolder } from "./model-folder.ts"
 import { type EmbedEncoder, type EncoderOptions, openEncoder } from "./open-encoder.ts"
 import type { PartWriter, Row } from "./part-writer.ts"
@@ -64,6 +65,8 @@ export interface EmbeddedModel {
  *   used; the signal's reason where it aborts, after which the same call goes on
  */
 export async function embed(given: EmbedOptions): Promise<EmbeddedModel[]> {
+  requireList(given.models, "models", "models", 'write models: ["models/s0"]')
+  requireInputs(given.inputs)
   const { kind } = given.inputs
   const options: Complete = {
     ...{ ...embedDefaults, startProgress: noProgress, batchSize: batchSizes[kind], ...given },

@@ -1,4 +1,5 @@
 /** Labels encoded once by a `Model`: what a classifier needs beside the image tower. */
+import { requireMethods } from "../core/arguments.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
 import { defaultTemplates, type LabelOptions, labelVectors } from "../core/text/prompts.ts"
@@ -22,6 +23,7 @@ export async function bakeLabels(
   templates: readonly string[] = defaultTemplates,
   options: LabelOptions = {},
 ): Promise<LabelVectors> {
+  requireMethods(model, ["encodeTexts"], "a model", "give what `await loadModel(...)` gives")
   requireWords(labels, templates)
   const { name, embedDim, logitScale, manifest } = model
   const vectors = await labelVectors(model, labels, templates, options)
