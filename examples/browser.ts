@@ -34,7 +34,7 @@ async function classify(): Promise<void> {
   preview.src = URL.createObjectURL(file)
   preview.hidden = false
   try {
-    const labels = words.value.split(",").map((label) => label.trim())
+    const labels = words.value.split(/\s*,\s*/).filter((label) => label !== "")
     const [scores] = await clip.classify([file], labels)
     table.replaceChildren(...scores!.map(({ label, score }) => row(label, score)))
   } catch (error) {

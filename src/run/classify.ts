@@ -70,13 +70,20 @@ export function labelNotes({ labels, templates }: Pick<LabelVectors, "labels" | 
 
 /** Throws UserError without labels or templates. */
 export function requireWords(labels: unknown, templates: unknown): void {
-  requireTexts(labels, "labels", labelHint)
+  requireLabels(labels)
   requireTexts(templates, "templates", 'write ["a photo of a {}."]')
   if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
   if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
 }
 
 const labelHint = 'write ["cat", "dog"]'
+
+/** An empty label, as `"cat,dog,".split(",")` has one, would get a share of the probability. */
+function requireLabels(labels: unknown): asserts labels is readonly string[] {
+  requireTexts(labels, "labels", labelHint)
+  const empty = labels.findIndex((label) => label.trim() === "")
+  if (empty >= 0) throw new UserError(`labels: number ${empty + 1} is empty`, "leave it out")
+}
 
 class LabelClassifier<Picture> implements Classifier<Picture> {
   readonly templates: readonly string[]
@@ -111,7 +118,7 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
   }
 
   async add(labels: readonly string[], { signal }: Abortable = {}): Promise<void> {
-    requireTexts(labels, "labels", labelHint)
+    requireLabels(labels)
     const added = this.withoutPresent([...new Set(labels)])
     const { embedDim } = this.model
     const encoder = {

@@ -93,7 +93,7 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
 
   /**
    * A classifier whose labels can be added and removed without encoding the others again. Made from label vectors, it needs
-   * no text tower; templates are then those of the vectors.
+   * no text tower; templates are then those of the vectors, and UserError is thrown where other ones are given.
    */
   async classifier(labels: readonly string[] | LabelVectors, options: LabelOptions = {}): Promise<Classifier<Picture>> {
     this.requireOpen()
@@ -101,6 +101,7 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
       return classifierOf(this, await this.bakeLabels(labels as readonly string[], options))
     }
     requireLabelVectors(labels, this.info)
+    requireOwnTemplates(options.templates, labels)
     return classifierOf(this, labels as LabelVectors)
   }
 
@@ -177,6 +178,14 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
 }
 
 const textHint = 'write "a photo of a cat"'
+
+function requireOwnTemplates(given: readonly string[] | undefined, { templates }: LabelVectors): void {
+  if (given === undefined || JSON.stringify(given) === JSON.stringify(templates)) return
+  throw new UserError(
+    "templates were given with label vectors, which were made with other ones",
+    "leave templates out, or make the vectors again with them",
+  )
+}
 
 function requireRows(value: unknown, embedDim: number): void {
   if (value instanceof Float32Array && value.length % embedDim === 0) return
