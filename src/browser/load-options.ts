@@ -1,5 +1,5 @@
 /** How a model is loaded in a browser. */
-import { kindOf } from "../core/arguments.ts"
+import { kindOf, requireCount, requireOneOf } from "../core/arguments.ts"
 import { UserError } from "../core/errors.ts"
 import { towerChoices } from "../core/inference/onnx-files.ts"
 import { type DirectoryDtype, directoryDtypes } from "../core/precision.ts"
@@ -68,13 +68,7 @@ export function requireOptions({ towers, dtype, threads, device, decode, worker 
   requireOneOf("dtype", dtype, directoryDtypes)
   requireOneOf("device", device, ["auto", "webgpu", "wasm"])
   requireOneOf("decode", decode, ["exact", "browser"])
-  if (worker !== undefined && typeof worker !== "function")
-    throw new UserError(`worker must be a function, not ${kindOf(worker)}`, "write (device) => new Worker(...)")
-  if (threads === undefined || (Number.isInteger(threads) && threads > 0)) return
-  throw new UserError(`threads must be a whole number from 1 on, not ${kindOf(threads)}`)
-}
-
-function requireOneOf(name: string, value: unknown, choices: readonly string[]): void {
-  if (value === undefined || (choices as readonly unknown[]).includes(value)) return
-  throw new UserError(`${name} must be one of ${choices.join(", ")}, not ${kindOf(value)}`)
+  requireCount("threads", threads)
+  if (worker === undefined || typeof worker === "function") return
+  throw new UserError(`worker must be a function, not ${kindOf(worker)}`, "write (device) => new Worker(...)")
 }

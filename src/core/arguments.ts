@@ -42,6 +42,18 @@ export function requireList(
   if (!Array.isArray(value)) throw new UserError(`${what} must be a list of ${items}, not ${kindOf(value)}`, hint)
 }
 
+/** Throws UserError that lists the choices where `value` is given and is none of them. */
+export function requireOneOf(name: string, value: unknown, choices: readonly string[]): void {
+  if (value === undefined || (choices as readonly unknown[]).includes(value)) return
+  throw new UserError(`${name} must be one of ${choices.join(", ")}, not ${kindOf(value)}`)
+}
+
+/** Throws UserError where `value` is given and is not a whole number from 1 on. */
+export function requireCount(name: string, value: unknown): void {
+  if (value === undefined || (Number.isInteger(value) && (value as number) > 0)) return
+  throw new UserError(`${name} must be a whole number from 1 on, not ${kindOf(value)}`)
+}
+
 /** What is wrong with a value that should be an image; null: nothing. */
 function faultOfImage(value: unknown): string | null {
   const { width, height, data } = Object(value) as Partial<Image8>

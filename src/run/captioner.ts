@@ -3,7 +3,7 @@
  * however many captions it gets; each token of a caption is computed once.
  */
 
-import { requireImages, requireTexts } from "../core/arguments.ts"
+import { requireCount, requireImages, requireTexts } from "../core/arguments.ts"
 import { fnv1a } from "../core/arrays/random.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
@@ -54,9 +54,7 @@ export class Captioner<Model extends CaptionerModel = CaptionerModel> implements
     requireImages(images)
     const { perImage = 1, seed = 0, keys = images.map((_, i) => String(i)), whole: _, ...given } = options
     requireKeys(keys, images.length)
-    if (!(Number.isInteger(perImage) && perImage > 0)) {
-      throw new UserError(`perImage must be a whole number from 1 on, not ${perImage}`)
-    }
+    requireCount("perImage", perImage)
     const checked = generateOptions(given, this.manifest.decoder.contextLength)
     const seeds = keys.flatMap((key) => Array.from({ length: perImage }, (_, n) => fnv1a(`${seed} ${n} ${key}`)))
     using decoder = await this.runtime.begin(this.pixels(images), perImage * rowsPerCaption(checked))

@@ -168,7 +168,7 @@ const wrong: Readonly<Record<string, [call: () => unknown, message: string, hint
   "too few keys": [() => captioner.caption([image], { keys: [] }), "0 keys were given for 1 images"],
   "half a caption": [
     () => captioner.caption([image], { perImage: 0.5 }),
-    "perImage must be a whole number from 1 on, not 0.5",
+    "perImage must be a whole number from 1 on, not the number 0.5",
   ],
   "a classifier that was not awaited": [
     () => classifyEach(any(Promise.resolve(classifier)), [image], async (one) => one).next(),

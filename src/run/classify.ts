@@ -1,6 +1,6 @@
 /** Zero-shot classification: which of some labels fits a picture best. */
 
-import { kindOf, requireList, requireMethods, requireTexts } from "../core/arguments.ts"
+import { kindOf, requireCount, requireList, requireMethods, requireTexts } from "../core/arguments.ts"
 import { batchesOf } from "../core/arrays/batches.ts"
 import { concatenate } from "../core/arrays/concatenate.ts"
 import { l2Normalize } from "../core/arrays/similarity.ts"
@@ -109,7 +109,7 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
   async classify(images: readonly Picture[], { top, signal }: ScoreOptions = {}): Promise<LabelScore[][]> {
     const { labels, vectors } = this.labelled
     requireList(images, "images", "images", "write [image], with what decodeImage gives")
-    requireTop(top)
+    requireCount("top", top)
     if (labels.length === 0) throw new UserError("there are no labels to choose from", "add one")
     const { embedDim, logitScale } = this.model
     const encoded = l2Normalize(await this.model.encodeImages(images, { signal }), embedDim)
@@ -151,11 +151,6 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
       vectors: concatenate([before.vectors, vectors]),
     }
   }
-}
-
-function requireTop(top: unknown): void {
-  if (top === undefined || (Number.isInteger(top) && (top as number) > 0)) return
-  throw new UserError(`top must be a whole number from 1 on, not ${kindOf(top)}`)
 }
 
 function notThere(label: string, labels: readonly string[]): UserError {

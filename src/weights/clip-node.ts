@@ -1,7 +1,7 @@
 /** `MobileCLIP` in Node: the library's face on onnxruntime-node, with pictures from files, addresses and memory. */
 import { statSync } from "node:fs"
 import { join } from "node:path"
-import { kindOf } from "../core/arguments.ts"
+import { requireCount, requireOneOf } from "../core/arguments.ts"
 import { concatenate } from "../core/arrays/concatenate.ts"
 import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
@@ -59,13 +59,7 @@ function requireOptions({ towers, dtype, threads, device }: ClipLoadOptions): vo
   requireOneOf("towers", towers, towerChoices)
   requireOneOf("dtype", dtype, onnxDtypes)
   requireOneOf("device", device, providers)
-  if (threads === undefined || (Number.isInteger(threads) && threads > 0)) return
-  throw new UserError(`threads must be a whole number from 1 on, not ${kindOf(threads)}`)
-}
-
-function requireOneOf(name: string, value: unknown, choices: readonly string[]): void {
-  if (value === undefined || (choices as readonly unknown[]).includes(value)) return
-  throw new UserError(`${name} must be one of ${choices.join(", ")}, not ${kindOf(value)}`)
+  requireCount("threads", threads)
 }
 
 async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<NodeHost> {
