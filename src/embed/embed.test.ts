@@ -306,7 +306,11 @@ test("folders of other settings, models, lists or content, of a newer format, an
     [{ models: [tiny(), tiny()], out: at("twins") }, /two of the models are called tiny, .* \| give them folders/],
     [{ models: [at("none")] }, /DIR\/none does not exist/],
     [{ models: [] }, /no model was named/],
-    [{ models: tiny() as never }, /models must be a list of models, not the text .* \| write models: /],
+    [{ models: tiny() as never }, /models must be a list of texts, not the text .* \| write models: /],
+    [{ out: undefined as never }, /out must be the path of a folder, not undefined/],
+    [{ output: "parquet" as never }, /output must be one of clip-retrieval, jsonl, not the text "parquet"/],
+    [{ partSize: 0 }, /partSize must be a whole number from 1 on, not the number 0/],
+    [{ dtype: "int8" as never }, /dtype must be one of fp32, fp16, bf16, auto, not the text "int8"/],
     [
       { inputs: paths as never },
       /kind of inputs must be one of pictures, shards, texts, not undefined \| .*fileInputs/,

@@ -2,7 +2,7 @@
  * How captions are drawn from a CoCa model. Names and defaults are those of open_clip's `CoCa.generate` @7260a46, except
  * that the type must be chosen knowingly: the papers' captions are `top_p` with topP 0.9 and a fixed output length.
  */
-import { kindOf } from "../../core/arguments.ts"
+import { requireOneOf } from "../../core/arguments.ts"
 import { UserError } from "../../core/errors.ts"
 
 export const generationTypes = ["top_p", "top_k", "greedy", "beam_search"] as const
@@ -47,10 +47,7 @@ export const defaultOptions: GenerateOptions = {
 /** The options with defaults. Throws UserError naming the one that is out of range. */
 export function generateOptions(given: Partial<GenerateOptions>, contextLength: number): GenerateOptions {
   const options = { ...defaultOptions, ...given }
-  if (!generationTypes.includes(options.generationType)) {
-    const found = kindOf(options.generationType)
-    throw new UserError(`generationType must be one of ${generationTypes.join(", ")}, not ${found}`)
-  }
+  requireOneOf("generationType", options.generationType, generationTypes)
   const { seqLen, minSeqLen, topP, topK, temperature, numBeams, numBeamGroups, repetitionPenalty } = options
   const whole = (value: number, from: number) => Number.isInteger(value) && value >= from
   // Every token but the last is fed back, and the text tower has so many positions.
