@@ -173,6 +173,14 @@ const wrong: Readonly<Record<string, [call: () => unknown, message: string]>> = 
     async () => clip.classify([image], await clip.bakeLabels(["cat"]), { templates: ["my {}"] }),
     "templates were given with label vectors, which were made with other ones | leave templates out, or make the vectors again with them",
   ],
+  "an option by another name": [
+    () => clip.classify([image], ["cat"], { template: "my {}" } as never),
+    'there is no option "template" | options are templates, top, signal',
+  ],
+  "the other spelling of normalize": [
+    () => clip.encodeText("a cat", { normalise: false } as never),
+    'there is no option "normalise" | options are normalize, signal',
+  ],
   "half a label": [
     () => clip.classify([image], ["cat"], { top: 0.5 }),
     "top must be a whole number from 1 on, not the number 0.5",
