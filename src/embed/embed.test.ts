@@ -26,6 +26,7 @@ import { readNpy } from "../host/containers/npz.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { lockFolder } from "../host/locks/lock.ts"
 import { loadModel } from "../run/node.ts"
+import { classifyFiles, type FileClassifier } from "./classify-files.ts"
 import { type EmbedOptions, embed } from "./embed.ts"
 import { fileInputs } from "./inputs.ts"
 
@@ -333,6 +334,19 @@ test("folders of other settings, models, lists or content, of a newer format, an
   writeFileSync(join(out, "embed.json"), JSON.stringify(settings))
   using _ = await lockFolder(out, "mobileclip embed")
   expect(await failure(run())).toMatch(/out-\d+ is in use: mobileclip embed \(process \d+\) works there/)
+})
+
+test("classifyFiles: what is no list, no model or no label vectors is one line", async () => {
+  await using encoder = await loadModel(tiny(), { threads: 1 })
+  const messageOf = (files: unknown, classifiers: unknown) =>
+    failure(classifyFiles(files as string[], classifiers as FileClassifier[]).next())
+  const labels = ["cat"] as never
+  expect(await messageOf("a.jpg", [])).toMatch(/files must be a list, not the text "a\.jpg"/)
+  expect(await messageOf(paths, { model: "tiny", encoder, labels })).toMatch(/must be a list of models with labels/)
+  expect(await messageOf(paths, [{ model: "tiny", encoder: "tiny", labels }])).toMatch(/a model was expected, not the/)
+  expect(await messageOf(paths, [{ model: "tiny", encoder, labels }])).toMatch(
+    /label vectors were expected, not a list/,
+  )
 })
 
 test("a folder without a finished part takes other settings", async () => {
