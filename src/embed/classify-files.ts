@@ -4,8 +4,8 @@ import { concatenate } from "../core/arrays/concatenate.ts"
 import { l2Normalize } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import { type EncodedFile, type EncodeFilesOptions, encodeFiles, type PixelEncoder } from "../pictures/encode-files.ts"
-import type { LabelVectors } from "../run/label-vectors.ts"
-import { type LabelScore, rankLabels } from "../run/rank-labels.ts"
+import type { LabelVectors } from "../run/labels/label-vectors.ts"
+import { type LabelScore, rankLabels } from "../run/labels/rank-labels.ts"
 
 export interface FileClassifier {
   /** What results call it. */

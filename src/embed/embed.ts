@@ -6,6 +6,7 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { kindOf, requireCount, requireOneOf, requireTexts } from "../core/arguments.ts"
 import { UserError } from "../core/errors.ts"
+import { type OpenedAll, openAll } from "../core/open-all.ts"
 import { modelDtypes } from "../core/precision.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { defaultMaxPixels } from "../host/image/images.ts"
@@ -46,7 +47,7 @@ export interface EmbedOptions extends EncoderOptions, Partial<PictureReading> {
   /** Is told of each input that is left out, once for all models. */
   readonly onFailure?: (error: UserError) => void
   /** Is told how pictures are decoded and encoded, in lines, for each part again. */
-  readonly onChoice?: (line: string) => void
+  readonly onChoice?: ((line: string) => void) | undefined
   /** Is told what was chosen, before the work. */
   readonly onModels?: (models: readonly EmbedSettings[]) => void
 }
@@ -65,7 +66,7 @@ export interface EmbeddedModel {
   readonly folder: string
   readonly rows: number
   readonly embedDim: number
-  /** Of all runs: inputs that are not among the rows. */
+  /** Inputs that are not among the rows, from all runs. */
   readonly failures: readonly EmbedFailure[]
 }
 
@@ -163,13 +164,7 @@ async function embedPart(
 }
 
 function encodeOptions({ batchSize, maxPixels, orientation, decode, threads, signal, onChoice }: Complete) {
-  return {
-    signal,
-    batchSize,
-    ...(threads && { threads }),
-    ...(onChoice && { onChoice }),
-    decode: pixelOptions({ orientation, decode }, maxPixels),
-  }
+  return { signal, batchSize, threads, onChoice, decode: pixelOptions({ orientation, decode }, maxPixels) }
 }
 
 function rowsOf(batch: readonly Embedded[], model: number): Row[] {
@@ -183,24 +178,10 @@ function failureOf({ item, error }: Extract<Embedded, { error: unknown }>, { onF
 
 // ------------------------------------------------------------------------------------------------------- opening
 
-interface OpenEncoders extends AsyncDisposable {
-  readonly all: readonly EmbedEncoder[]
-}
-
-async function openEncoders(options: Complete): Promise<OpenEncoders> {
-  const all: EmbedEncoder[] = []
+function openEncoders(options: Complete): Promise<OpenedAll<EmbedEncoder>> {
   const isAlone = options.models.length === 1
   const settled = (name: string) => computedIn(isAlone ? options.out : join(options.out, folderName(name)))
-  const dispose = async () => {
-    await Promise.all(all.map((encoder) => encoder[Symbol.asyncDispose]()))
-  }
-  try {
-    for (const model of options.models) all.push(await openEncoder(model, options, settled))
-    return { all, [Symbol.asyncDispose]: dispose }
-  } catch (error) {
-    await dispose()
-    throw error
-  }
+  return openAll(options.models, (model) => openEncoder(model, options, settled))
 }
 
 /** A single model's files are in the folder itself; each of several has one with its name. */

@@ -10,7 +10,7 @@ import { readBytes, requireSmall } from "../host/files/files.ts"
 import { type EncodeFilesOptions, encodeFiles } from "../pictures/encode-files.ts"
 import type { EmbedEncoder } from "./open-encoder.ts"
 
-export const inputKinds = ["pictures", "shards", "texts"] as const
+const inputKinds = ["pictures", "shards", "texts"] as const
 
 export interface Inputs {
   readonly kind: (typeof inputKinds)[number]
@@ -30,10 +30,10 @@ export function requireInputs(value: unknown): asserts value is Inputs {
 
 /** What is known of a row, by the names of its columns; null where nothing is. */
 export interface RowFacts {
-  /** Of a picture; the key of a sample in a shard. */
+  /** Path of a picture; key of a sample in a shard. */
   readonly image_path?: string
   readonly caption: string | null
-  /** Of a sample in a shard. */
+  /** Where a sample of a shard is from. */
   readonly url?: string | null
 }
 

@@ -43,10 +43,10 @@ export interface EmbedSettings {
 }
 
 /** What is embedded, without the whole list. */
-export interface InputsSummary {
+interface InputsSummary {
   readonly kind: Inputs["kind"]
   readonly count: number
-  /** Of the absolute paths, or of the texts, each with a NUL after it. */
+  /** Digest of the absolute paths, or of the texts, each with a NUL after it. */
   readonly sha256: string
 }
 

@@ -6,13 +6,13 @@ import { kindOf, requireList, requireOptionNames, requireTexts } from "../core/a
 import { cosines, l2Normalize } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Abortable } from "../core/inference/encoder.ts"
-import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
-import type { CaptionOptions } from "./captioner.ts"
-import { type Classifier, type ClassifierModel, classifierOf, requireWords, type ScoreOptions } from "./classify.ts"
+import { defaultTemplates } from "../core/text/prompts.ts"
+import type { CaptionOptions } from "./caption/captioner.ts"
 import type { ClipHost, ClipInfo } from "./clip-host.ts"
-import { LabelCache } from "./label-cache.ts"
-import { type LabelVectors, requireLabelVectors, weightsDigest } from "./label-vectors.ts"
-import type { LabelScore } from "./rank-labels.ts"
+import { type Classifier, type ClassifierModel, classifierOf, type ScoreOptions } from "./labels/classify.ts"
+import { LabelCache } from "./labels/label-cache.ts"
+import { bakeLabels, type LabelVectors, requireLabelVectors, requireWords } from "./labels/label-vectors.ts"
+import type { LabelScore } from "./labels/rank-labels.ts"
 
 export interface EncodeOptions extends Abortable {
   /** Whether vectors get length 1 (default: true); false gives them as the tower does. */
@@ -155,12 +155,9 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
     return normalize ? l2Normalize(vectors, this.embedDim) : vectors
   }
 
-  private async bake(labels: readonly string[], templates: readonly string[], signal: AbortSignal) {
-    const { embedDim, logitScale } = this
-    const encodeTexts = (texts: readonly string[]) => this.encodeTexts(texts, { signal })
-    const vectors = await labelVectors({ embedDim, encodeTexts }, labels, templates, { signal })
-    const { name, manifest } = this.info
-    return { model: name, weights: weightsDigest(manifest), embedDim, logitScale, labels, templates, vectors }
+  private bake(labels: readonly string[], templates: readonly string[], signal: AbortSignal): Promise<LabelVectors> {
+    const encodeTexts = (texts: readonly string[], options?: Abortable) => this.encodeTexts(texts, options)
+    return bakeLabels({ ...this.info, encodeTexts }, labels, templates, { signal })
   }
 
   /** A session that is freed while it computes would end the process. */

@@ -37,10 +37,7 @@ interface Keeping {
 /** A file of `directory`, whose optimised graph is kept for the next start. */
 export function openGraph(directory: string, file: string, options: LoadOptions): OnnxGraph {
   const { onChoice } = options
-  return new OnnxGraph(directory, file, sessionOptions(options), {
-    cache: cacheFor(options),
-    ...(onChoice && { onChoice }),
-  })
+  return new OnnxGraph(directory, file, sessionOptions(options), { cache: cacheFor(options), onChoice })
 }
 
 /** A file of `directory`. */
@@ -113,9 +110,9 @@ function keptIn(folder: string, options: SessionOptions): SessionOptions {
   }
 }
 
-/** The optimised graphs of ONNX Runtime's processor kernels; null on other devices, and where it is not wanted. */
-function cacheFor({ provider = "cpu", graphCache = true }: LoadOptions): GraphCache | null {
-  return graphCache && provider === "cpu" ? new GraphCache(runtimeName()) : null
+/** The optimised graphs of ONNX Runtime's processor kernels; null on other devices. */
+function cacheFor({ provider = "cpu" }: LoadOptions): GraphCache | null {
+  return provider === "cpu" ? new GraphCache(runtimeName()) : null
 }
 
 function damaged(path: string, cause: unknown): UserError {

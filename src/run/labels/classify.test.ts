@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { tinyCoca, tinyCocaInfo } from "../../test/tiny-coca.ts"
-import { UserError } from "../core/errors.ts"
-import { exportModel } from "../export/export.ts"
+import { tinyCoca, tinyCocaInfo } from "../../../test/tiny-coca.ts"
+import { UserError } from "../../core/errors.ts"
+import { exportModel } from "../../export/export.ts"
 import {
   type Captioner,
   type Classifier,
@@ -18,7 +18,7 @@ import {
   type Model,
   preprocess,
   Tokenizer,
-} from "../index.ts"
+} from "../../index.ts"
 
 let folder: string
 let model: Model

@@ -1,16 +1,16 @@
 /** Zero-shot classification: which of some labels fits a picture best. */
 
-import { kindOf, requireCount, requireList, requireMethods, requireTexts } from "../core/arguments.ts"
-import { batchesOf } from "../core/arrays/batches.ts"
-import { concatenate } from "../core/arrays/concatenate.ts"
-import { l2Normalize } from "../core/arrays/similarity.ts"
-import { quoted, UserError } from "../core/errors.ts"
-import type { Image8 } from "../core/image/pixels.ts"
-import type { Abortable, Encoder } from "../core/inference/encoder.ts"
-import { nearestNames } from "../core/nearest.ts"
-import { alikeLabels } from "../core/text/alike-labels.ts"
-import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
-import type { LabelVectors } from "./label-vectors.ts"
+import { kindOf, requireCount, requireList, requireMethods, requireTexts } from "../../core/arguments.ts"
+import { batchesOf } from "../../core/arrays/batches.ts"
+import { concatenate } from "../../core/arrays/concatenate.ts"
+import { l2Normalize } from "../../core/arrays/similarity.ts"
+import { asUserError, quoted, UserError } from "../../core/errors.ts"
+import type { Image8 } from "../../core/image/pixels.ts"
+import type { Abortable, Encoder } from "../../core/inference/encoder.ts"
+import { nearestNames } from "../../core/nearest.ts"
+import { alikeLabels } from "../../core/text/alike-labels.ts"
+import { defaultTemplates, labelVectors } from "../../core/text/prompts.ts"
+import { type LabelVectors, labelHint, requireLabels, requireWords } from "./label-vectors.ts"
 import { type LabelScore, rankLabels } from "./rank-labels.ts"
 
 export interface ScoreOptions extends Abortable {
@@ -68,23 +68,6 @@ export function labelNotes({ labels, templates }: Pick<LabelVectors, "labels" | 
   return labels.length === 1 ? [aloneNote] : alikeLabels(labels, templates)
 }
 
-/** Throws UserError without labels or templates. */
-export function requireWords(labels: unknown, templates: unknown): void {
-  requireLabels(labels)
-  requireTexts(templates, "templates", 'write ["a photo of a {}."]')
-  if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
-  if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
-}
-
-const labelHint = 'write ["cat", "dog"]'
-
-/** An empty label, as `"cat,dog,".split(",")` has one, would get a share of the probability. */
-function requireLabels(labels: unknown): asserts labels is readonly string[] {
-  requireTexts(labels, "labels", labelHint)
-  const empty = labels.findIndex((label) => label.trim() === "")
-  if (empty >= 0) throw new UserError(`labels: number ${empty + 1} is empty`, "leave it out")
-}
-
 class LabelClassifier<Picture> implements Classifier<Picture> {
   readonly templates: readonly string[]
   /** Replaced whole, so that a picture under way is scored by the labels of its beginning. */
@@ -121,11 +104,7 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
     requireLabels(labels)
     const added = this.withoutPresent([...new Set(labels)])
     const { embedDim } = this.model
-    const encoder = {
-      embedDim,
-      encodeTexts: (texts: readonly string[]) => this.model.encodeTexts(texts, { signal }),
-    }
-    const vectors = await labelVectors(encoder, added, this.templates, { signal })
+    const vectors = await labelVectors(this.model, added, this.templates, { signal })
     // Another call may have added some of them meanwhile.
     const isMissing = new Set(this.withoutPresent(added))
     this.append(rowsWhere({ labels: added, vectors }, embedDim, (label) => isMissing.has(label)))
@@ -202,9 +181,4 @@ export async function* classifyEach<Source>(
 
 function isImage(decoded: Image8 | UserError): decoded is Image8 {
   return !(decoded instanceof UserError)
-}
-
-function asUserError(error: unknown): UserError {
-  if (error instanceof UserError) return error
-  throw error
 }
