@@ -1,7 +1,6 @@
 /** Labels of pictures, the best first, by cosines with the labels' vectors. */
-
-import { largestFirst } from "../core/arrays/largest-first.ts"
-import { cosines, softmax } from "../core/arrays/similarity.ts"
+import { largestFirst } from "../../core/arrays/largest-first.ts"
+import { cosines, softmax } from "../../core/arrays/similarity.ts"
 import type { LabelVectors } from "./label-vectors.ts"
 
 export interface LabelScore {
