@@ -67,6 +67,13 @@ export function requireCount(name: string, value: unknown): void {
   throw new UserError(`${name} must be a whole number from 1 on, not ${kindOf(value)}`)
 }
 
+/** Throws UserError for an option of another name, which would be passed over in silence. */
+export function requireOptionNames(options: object, known: Readonly<Record<string, true>>): void {
+  const other = Object.keys(options).find((name) => !Object.hasOwn(known, name))
+  if (other === undefined) return
+  throw new UserError(`there is no option ${quoted(other)}`, `options are ${Object.keys(known).join(", ")}`)
+}
+
 /** What is wrong with a value that should be an image; null: nothing. */
 function faultOfImage(value: unknown): string | null {
   const { width, height, data } = Object(value) as Partial<Image8>

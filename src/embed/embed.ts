@@ -4,17 +4,27 @@
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { kindOf, requireCount, requireOneOf, requireTexts } from "../core/arguments.ts"
 import { UserError } from "../core/errors.ts"
 import { type OpenedAll, openAll } from "../core/open-all.ts"
+import { modelDtypes } from "../core/precision.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { defaultMaxPixels } from "../host/image/images.ts"
 import { lockFolder } from "../host/locks/lock.ts"
 import { type PictureReading, pixelOptions, readingDefaults } from "../pictures/reading.ts"
-import { type Embedded, embedded, type Inputs } from "./inputs.ts"
+import { type Embedded, embedded, type Inputs, requireInputs } from "./inputs.ts"
 import { type EmbedFailure, ModelFolder } from "./model-folder.ts"
 import { type EmbedEncoder, type EncoderOptions, openEncoder } from "./open-encoder.ts"
 import type { PartWriter, Row } from "./part-writer.ts"
-import { computedIn, type EmbedSettings, settingsFile, settingsOf, summaryOf } from "./settings.ts"
+import {
+  computedIn,
+  type EmbedSettings,
+  embedOutputs,
+  settingsFile,
+  settingsOf,
+  storedTypes,
+  summaryOf,
+} from "./settings.ts"
 
 export interface EmbedOptions extends EncoderOptions, Partial<PictureReading> {
   /** Whatever `loadModel` takes; several have a folder each, in the one that is written. */
@@ -65,6 +75,7 @@ export interface EmbeddedModel {
  *   used; the signal's reason where it aborts, after which the same call goes on
  */
 export async function embed(given: EmbedOptions): Promise<EmbeddedModel[]> {
+  requireOptions(given)
   const { kind } = given.inputs
   const options: Complete = {
     ...{ ...embedDefaults, startProgress: noProgress, batchSize: batchSizes[kind], ...given },
@@ -80,6 +91,17 @@ export async function embed(given: EmbedOptions): Promise<EmbeddedModel[]> {
   await embedParts(work, options)
   for (const folder of folders) await folder.writeFailures()
   return folders.map(resultOf)
+}
+
+function requireOptions({ models, inputs, out, output, store, partSize, batchSize, dtype }: EmbedOptions): void {
+  requireTexts(models, "models", 'write models: ["models/s0"]')
+  requireInputs(inputs)
+  if (typeof out !== "string") throw new UserError(`out must be the path of a folder, not ${kindOf(out)}`)
+  requireOneOf("output", output, embedOutputs)
+  requireOneOf("store", store, storedTypes)
+  requireOneOf("dtype", dtype, [...modelDtypes, "auto"])
+  requireCount("partSize", partSize)
+  requireCount("batchSize", batchSize)
 }
 
 /** With all that has a default. */

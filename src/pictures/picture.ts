@@ -31,11 +31,18 @@ function file(source: PictureSource): OpenPicture {
   return { kind: "file", read: () => source }
 }
 
+/** Linux takes so many bytes, macOS fewer, and Windows more only where a program asks for them. */
+const longestPath = 4096
+
+const base64Hint = 'where it is base64, give Buffer.from(text, "base64"), or write "data:image/jpeg;base64," before it'
+
 /** A path, or an address of one of two kinds. */
 function sourceOf(text: string, name: string): PictureSource {
   const scheme = /^([a-z][a-z+.-]+):/i.exec(text)?.[1]?.toLowerCase()
   if (scheme === "file") return pathOfFileUrl(text, name)
   if (scheme === "data") return { name, bytes: bytesOf(text, name) }
+  if (text.length > longestPath)
+    throw new UserError(`${name} is a text of ${text.length} letters, which is no path`, base64Hint)
   if (scheme !== "http" && scheme !== "https") return text
   throw new UserError(
     `${name} is an address: pictures are not downloaded`,

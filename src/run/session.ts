@@ -3,7 +3,7 @@ import "../host/no-telemetry.ts"
 
 import { dirname, join } from "node:path"
 import * as ort from "onnxruntime-node"
-import { messageOf, UserError } from "../core/errors.ts"
+import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { usableProcessors } from "../host/processors.ts"
 import { GraphCache, graphFile, weightsFile } from "./graph-cache.ts"
 import type { LoadOptions } from "./load-options.ts"
@@ -62,9 +62,14 @@ async function createSession(opening: Opening): Promise<Session> {
   } catch (error) {
     if (/protobuf parsing failed/i.test(messageOf(error))) throw damaged(path, error)
     const provider = options.executionProviders?.[0] ?? "cpu"
-    throw new UserError(`${path} cannot be loaded on "${provider}": ${messageOf(error)}`, undefined, { cause: error })
+    const hint = provider === "cpu" ? undefined : "leave the device out: the processor computes then"
+    const reason = oneLine(messageOf(error).trim(), longestReason)
+    throw new UserError(`${path} cannot be loaded on "${provider}": ${reason}`, hint, { cause: error })
   }
 }
+
+/** ONNX Runtime begins with paths of its own sources. */
+const longestReason = 400
 
 /** From the cache; null where it is not there, or the runtime refuses it. */
 async function keptSession(cache: GraphCache, path: string, { file, options, onChoice }: Opening) {

@@ -135,6 +135,10 @@ const wrong: Readonly<Record<string, [call: () => unknown, message: string]>> = 
     () => clip.encodeImage("https://example.com/cat.jpg"),
     "picture 1 is an address: pictures are not downloaded | give its bytes: await (await fetch(address)).blob()",
   ],
+  "base64 without what a data: URI begins with": [
+    () => clip.encodeImage(Buffer.alloc(6000, 7).toString("base64")),
+    'picture 1 is a text of 8000 letters, which is no path | where it is base64, give Buffer.from(text, "base64"), or write "data:image/jpeg;base64," before it',
+  ],
   "a data: URI of text": [
     () => clip.encodeImage("data:text/plain,cat"),
     "picture 1 is a data: URI that is not in base64 | write data:image/png;base64,...",
@@ -164,6 +168,19 @@ const wrong: Readonly<Record<string, [call: () => unknown, message: string]>> = 
     'labels must be a list of texts, not the text "cat,dog" | write ["cat", "dog"]',
   ],
   "no labels": [() => clip.classify([image], []), "there are no labels to choose from | give at least one"],
+  "an empty label": [() => clip.classify([image], "cat,dog,".split(",")), "labels: number 3 is empty | leave it out"],
+  "other templates than label vectors have": [
+    async () => clip.classify([image], await clip.bakeLabels(["cat"]), { templates: ["my {}"] }),
+    "templates were given with label vectors, which were made with other ones | leave templates out, or make the vectors again with them",
+  ],
+  "an option by another name": [
+    () => clip.classify([image], ["cat"], { template: "my {}" } as never),
+    'there is no option "template" | options are templates, top, signal',
+  ],
+  "the other spelling of normalize": [
+    () => clip.encodeText("a cat", { normalise: false } as never),
+    'there is no option "normalise" | options are normalize, signal',
+  ],
   "half a label": [
     () => clip.classify([image], ["cat"], { top: 0.5 }),
     "top must be a whole number from 1 on, not the number 0.5",
@@ -416,6 +433,9 @@ test("a captioner captions pictures of any kind, and encodes on the same image t
   const all = await captioner.caption(pictures, { ...options, keys })
   expect(await captioner.caption([image], { ...options, keys: ["f"] })).toEqual(all.slice(5))
   expect(await messageOf(() => captioner.caption(pictures, { keys: ["a"] }))).toBe("1 keys were given for 6 images")
+  expect(await messageOf(() => captioner.caption([image], { generationType: "nucleus" as never }))).toBe(
+    'generationType must be one of top_p, top_k, greedy, beam_search, not the text "nucleus"',
+  )
   expect(await captioner.encodeImage(image)).toHaveLength(captioner.embedDim)
 })
 

@@ -10,7 +10,7 @@ import type { Abortable, Encoder } from "../../core/inference/encoder.ts"
 import { nearestNames } from "../../core/nearest.ts"
 import { alikeLabels } from "../../core/text/alike-labels.ts"
 import { defaultTemplates, labelVectors } from "../../core/text/prompts.ts"
-import { type LabelVectors, labelHint, requireWords } from "./label-vectors.ts"
+import { type LabelVectors, labelHint, requireLabels, requireWords } from "./label-vectors.ts"
 import { type LabelScore, rankLabels } from "./rank-labels.ts"
 
 export interface ScoreOptions extends Abortable {
@@ -101,7 +101,7 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
   }
 
   async add(labels: readonly string[], { signal }: Abortable = {}): Promise<void> {
-    requireTexts(labels, "labels", labelHint)
+    requireLabels(labels)
     const added = this.withoutPresent([...new Set(labels)])
     const { embedDim } = this.model
     const vectors = await labelVectors(this.model, added, this.templates, { signal })

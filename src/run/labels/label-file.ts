@@ -8,7 +8,7 @@ import { widestVector } from "../../core/family/size-limits.ts"
 import { jsonOrNull } from "../../core/json.ts"
 import { type LabelVectors, requireLabelVectors } from "./label-vectors.ts"
 
-const labelFileFormat = "mobileclip-labels-1"
+export const labelFileFormat = "mobileclip-labels-1"
 
 const schema = z.object({
   format: z.literal(labelFileFormat),

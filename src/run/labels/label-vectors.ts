@@ -1,5 +1,5 @@
 /** Labels' vectors, made once and kept, so that a classifier needs the image tower alone. */
-import { kindOf, requireTexts } from "../../core/arguments.ts"
+import { kindOf, requireMethods, requireTexts } from "../../core/arguments.ts"
 import { UserError } from "../../core/errors.ts"
 import type { Encoder } from "../../core/inference/encoder.ts"
 import type { Manifest } from "../../core/inference/manifest.ts"
@@ -40,6 +40,7 @@ export async function bakeLabels(
   templates: readonly string[] = defaultTemplates,
   options: LabelOptions = {},
 ): Promise<LabelVectors> {
+  requireMethods(model, ["encodeTexts"], "a model", "give what `await loadModel(...)` gives")
   requireWords(labels, templates)
   const { name, embedDim, logitScale, manifest } = model
   const vectors = await labelVectors(model, labels, templates, options)
@@ -48,10 +49,17 @@ export async function bakeLabels(
 
 /** Throws UserError without labels or templates. */
 export function requireWords(labels: unknown, templates: unknown): void {
-  requireTexts(labels, "labels", labelHint)
+  requireLabels(labels)
   requireTexts(templates, "templates", 'write ["a photo of a {}."]')
   if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
   if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
+}
+
+/** An empty label, as `"cat,dog,".split(",")` has one, would get a share of the probability. */
+export function requireLabels(labels: unknown): asserts labels is readonly string[] {
+  requireTexts(labels, "labels", labelHint)
+  const empty = labels.findIndex((label) => label.trim() === "")
+  if (empty >= 0) throw new UserError(`labels: number ${empty + 1} is empty`, "leave it out")
 }
 
 export const labelHint = 'write ["cat", "dog"]'
