@@ -99,6 +99,29 @@ test.each(readdirSync(fixtures))("colours at other sizes, restart markers: %s", 
   for (const size of sizes) expectSame(await direct(file, [size]), await whole(file, [size]), `${size.size}`)
 })
 
+/** With the columns around what is wanted, and without them. */
+function expectSameWithoutColumns(file: Uint8Array): void {
+  const size = jpegDecoder!.decode(file, 0)!
+  for (const denominator of [1, 2, 4, 8] as const) {
+    const [parts, wholes] = [room([small, other]), room([small, other])]
+    const plan = planOf(size, parts, denominator)
+    const whole = { ...planOf(size, wholes, denominator), left: 0, right: plan.width, top: 0, bottom: plan.height }
+    expect(jpegDecoder!.prepare(file, plan) && jpegDecoder!.prepare(file, whole)).toBe(true)
+    expectSame(
+      parts.map(({ out }) => out),
+      wholes.map(({ out }) => out),
+      `1 / ${denominator}`,
+    )
+  }
+}
+
+test.each(readdirSync(fixtures))(
+  "columns that are not decoded have no influence, at any scale of the decoder: %s",
+  (name) => {
+    expectSameWithoutColumns(readFileSync(new URL(name, fixtures)))
+  },
+)
+
 test("a file that is cut off or damaged anywhere is refused as the whole decode refuses it, however little is wanted", async () => {
   const whole = await photograph(60, 400, { quality: 70 })
   const outcomes = { prepared: 0, refused: 0 }
@@ -156,7 +179,8 @@ test("the decoder's own scaling leaves twice what is wanted, changes pixels litt
     [100, 128, 300, 600, 5000].map((side) => denominatorFor({ width: 9000, height: side }, room([small]))),
   ).toEqual([1, 2, 4, 8, 8])
   const file = await sharp(await photograph(40, 30, {}))
-    .resize(1200, 900)
+    // No multiples of 8: sizes are rounded up.
+    .resize(1203, 901)
     .jpeg({ quality: 90 })
     .toBuffer()
   const [exact, scaled] = await Promise.all(
