@@ -87,7 +87,10 @@ test("vectors have length 1, or are as the tower gives them: those of Model", as
   expect(await clip.encodeText("a cat")).toHaveLength(16)
   expect(await clip.encodeImage(image)).toHaveLength(16)
   expect(await clip.encodeImages([])).toEqual(new Float32Array(0))
+  const before = plain.slice()
   expect(clip.similarity(plain, plain)[0]).toBeCloseTo(1, 6)
+  // What is given stays the caller's.
+  expect(plain).toEqual(before)
 })
 
 test("every kind of picture is the same picture, in mixed lists too, in order", async () => {
