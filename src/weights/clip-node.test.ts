@@ -251,6 +251,9 @@ test("classify keeps labels' vectors, and gives the best labels among all", asyn
   const expected = all!.map(({ score, label }) => ({ score, label }))
   expect(await pipe(at("picture.png"), ["cat", "dog", "house"], options)).toEqual(expected)
   expect(await pipe([image, image], ["cat", "dog", "house"], options)).toHaveLength(2)
+  // The words that transformers.js puts labels into.
+  const [own] = await clip.classify([image], ["cat", "dog"], { templates: ["This is a photo of {}"] })
+  expect((await pipe(image, ["cat", "dog"])).map(({ score }) => score)).toEqual(own!.map(({ score }) => score))
   await pipe.dispose()
 })
 
