@@ -122,6 +122,10 @@ test("--decode fast changes a large JPEG's cosines a little, a small one's not a
   const exact = await results(at("large.jpg"), ...photos("a.jpg"))
   const fast = await results("--decode", "fast", at("large.jpg"), ...photos("a.jpg"))
   expect(fast.map(({ decode }) => decode)).toEqual(["fast", "fast"])
+  const labelled = ["--model", at("one"), "--labels", "cat,dog"]
+  const { err } = await run("classify", at("large.jpg"), ...labelled, "--decode", "fast")
+  expect(err).toContain("0.9999 in the median and 0.998 at worst")
+  expect((await run("classify", at("large.jpg"), ...labelled)).err).not.toContain("in the median")
   expect(cosines(fast[1]!)).toEqual(cosines(exact[1]!))
   expect(cosines(fast[0]!)).not.toEqual(cosines(exact[0]!))
   // A smooth picture; another resize moves a cosine by thousandths at most.
