@@ -3,7 +3,7 @@ import "../host/no-telemetry.ts"
 
 import { dirname, join } from "node:path"
 import * as ort from "onnxruntime-node"
-import { messageOf, UserError } from "../core/errors.ts"
+import { EnvironmentError, messageOf, UserError } from "../core/errors.ts"
 import { usableProcessors } from "../host/processors.ts"
 import { GraphCache, graphFile, weightsFile } from "./graph-cache.ts"
 import type { LoadOptions } from "./load-options.ts"
@@ -109,8 +109,15 @@ function keptIn(folder: string, options: SessionOptions): SessionOptions {
 }
 
 /** The optimised graphs of ONNX Runtime's processor kernels; null on other devices, and where it is not wanted. */
-function cacheFor({ provider = "cpu", graphCache = true }: LoadOptions): GraphCache | null {
-  return graphCache && provider === "cpu" ? new GraphCache(runtimeName()) : null
+function cacheFor({ provider = "cpu", graphCache = true, onChoice }: LoadOptions): GraphCache | null {
+  if (!graphCache || provider !== "cpu") return null
+  try {
+    return new GraphCache(runtimeName())
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error
+    onChoice?.(`optimised graphs are not kept: ${error.message}`)
+    return null
+  }
 }
 
 function damaged(path: string, cause: unknown): UserError {
