@@ -94,7 +94,7 @@ async function classify(
   const given: GivenLabels = baked ? { kind: "baked", files: baked } : await readWords(options, command, say)
   if (!options.model) requireDefaultModel()
   await prepareOut(out)
-  const signal = out === undefined ? undefined : context.abortOnInterrupt("stopping: nothing is written")
+  const saving = out === undefined ? null : context.abortOnInterrupt("stopping: nothing is written")
   const loading = { ...(threads && { threads }), ...(options.verbose && { onChoice: say }), onStage: say }
   await using opened = await openClassifiers(models, given, loading)
   for (const line of [...opened.notes, ...(options.verbose ? choices(opened, options) : [])]) say(line)
@@ -108,6 +108,8 @@ async function classify(
     ...(threads && { threads }),
     ...(options.verbose && { onChoice: say }),
   }
+  // Until now the process could end at once; what is printed from now on is to be whole.
+  const signal = saving ?? context.abortOnInterrupt("stopping after the current pictures", undefined, "printing")
   const classified = classifyFiles(files, opened.classifiers, { ...encoding, signal })
   const chunks = resultChunks(results(tally.readable(classified), options), formatOf(options), {
     ...{ images: files, models },
