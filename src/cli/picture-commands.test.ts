@@ -280,6 +280,25 @@ test("results are printed as they come: those of the first batches before a late
   }
 })
 
+test.each([
+  ["classify", ["--model", "one", "--labels", "cat,dog"]],
+  ["caption", ["--model", "coca", "--seq-len", "6"]],
+])("Ctrl-C ends what %s prints after a whole row: JSON stays JSON, and the exit code says it", async (name, words) => {
+  mkdirSync(at("interrupted", name), { recursive: true })
+  for (let i = 0; i < 40; i++) copyFileSync(at("photos", "a.jpg"), at("interrupted", name, `${i}.jpg`))
+  let printed = ""
+  const out = (text: string) => {
+    if (printed === "") process.emit("SIGINT", "SIGINT")
+    printed += text
+  }
+  const [flag, model, ...rest] = words as [string, string]
+  const argv = [name, at("interrupted", name), flag, at(model), ...rest, "--json", "--threads", "1"]
+  expect(await main(argv, undefined, { out, err: () => {} })).toBe(130)
+  const rows: unknown[] = JSON.parse(printed)
+  expect(rows.length).toBeGreaterThan(0)
+  expect(rows.length).toBeLessThan(40)
+})
+
 test("--help of each command has examples", async () => {
   for (const name of ["classify", "bake-labels", "embed", "caption"]) {
     const { code, out } = await run(name, "--help")

@@ -74,7 +74,14 @@ function checkedVectors(
     throw damaged(`${source}: the vectors are ${found}, and ${labels.length} labels of ${embedDim} were expected`)
   }
   if (!values.every(Number.isFinite)) throw damaged(`${source}: the vectors have values that are not numbers`)
+  const wrong = labels.findIndex((_, i) => !isUnit(values.subarray(i * embedDim, (i + 1) * embedDim)))
+  if (wrong >= 0) throw damaged(`${source}: the vector of label ${wrong + 1} is not of length 1`)
   return values
+}
+
+/** Rounding to float32 makes a difference of some 1e-7; cosines of longer vectors would be no cosines. */
+function isUnit(vector: Float32Array): boolean {
+  return Math.abs(vector.reduce((sum, value) => sum + value * value, 0) - 1) < 1e-3
 }
 
 function damaged(message: string): UserError {
@@ -86,9 +93,7 @@ const charactersAtOnce = 2 ** 13
 
 function toBase64(values: Float32Array): string {
   const view = new DataView(new ArrayBuffer(4 * values.length))
-  values.forEach((value, i) => {
-    view.setFloat32(4 * i, value, true)
-  })
+  for (let i = 0; i < values.length; i++) view.setFloat32(4 * i, values[i]!, true)
   const bytes = new Uint8Array(view.buffer)
   const parts: string[] = []
   for (let at = 0; at < bytes.length; at += charactersAtOnce)
@@ -100,8 +105,12 @@ function toBase64(values: Float32Array): string {
 function fromBase64(text: string): Float32Array | null {
   const binary = decoded(text)
   if (binary === null || binary.length % 4 !== 0) return null
-  const view = new DataView(Uint8Array.from(binary, (letter) => letter.charCodeAt(0)).buffer)
-  return Float32Array.from({ length: binary.length / 4 }, (_, i) => view.getFloat32(4 * i, true))
+  const bytes = new Uint8Array(binary.length)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i)
+  const view = new DataView(bytes.buffer)
+  const values = new Float32Array(bytes.length / 4)
+  for (let i = 0; i < values.length; i++) values[i] = view.getFloat32(4 * i, true)
+  return values
 }
 
 function decoded(text: string): string | null {
