@@ -64,13 +64,6 @@ export function requireLabels(labels: unknown): asserts labels is readonly strin
 
 export const labelHint = 'write ["cat", "dog"]'
 
-/** An empty label, as `"cat,dog,".split(",")` has one, would get a share of the probability. */
-export function requireLabels(labels: unknown): asserts labels is readonly string[] {
-  requireTexts(labels, "labels", labelHint)
-  const empty = labels.findIndex((label) => label.trim() === "")
-  if (empty >= 0) throw new UserError(`labels: number ${empty + 1} is empty`, "leave it out")
-}
-
 /**
  * What labels' vectors belong to: the checkpoint that the model was made from, which is the same for every type and layout of
  * its towers, else the file of the text tower. Null where no file says.
