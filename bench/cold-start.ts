@@ -48,9 +48,12 @@ const programs = {
   ],
 }
 
+/** Not `maxRSS`, which begins with the size of this process. */
+const peakMemory = new URL("../src/host/peak-memory.js", import.meta.url).href
 const atExit = encodeURIComponent(
   `import { writeSync } from "node:fs"
-   process.on("exit", () => writeSync(3, JSON.stringify(process.resourceUsage())))`,
+   import { peakMemory } from ${JSON.stringify(peakMemory)}
+   process.on("exit", () => writeSync(3, JSON.stringify({ ...process.resourceUsage(), peakBytes: peakMemory() })))`,
 )
 
 const folder = mkdtempSync(join(tmpdir(), "cold-start-"))
@@ -110,8 +113,8 @@ function started(program: readonly string[], cache: string): Start {
   )
   const wall = performance.now() - before
   if (status !== 0) throw new Error(`${program.join(" ")} ended with ${status}: ${stderr}`)
-  const { userCPUTime, systemCPUTime, maxRSS } = JSON.parse(output[3]!)
-  return { wall, processor: (userCPUTime + systemCPUTime) / 1000, peakBytes: maxRSS * 1024 }
+  const { userCPUTime, systemCPUTime, peakBytes } = JSON.parse(output[3]!)
+  return { wall, processor: (userCPUTime + systemCPUTime) / 1000, peakBytes }
 }
 
 function report(what: string, found: ReadonlyMap<string, readonly Start[]>): void {

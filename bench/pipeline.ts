@@ -1,12 +1,14 @@
 /**
  * Files of pictures to vectors: what each stage takes alone, what all take together, and what is left to win. Photographs are made
- * into JPEG files of 640 x 480 and of 12 million pixels; the tower has generated weights.
+ * into JPEG files of 640 x 480 and of 12 million pixels; the tower has generated weights, but where a folder is named.
  *
  *     npm run build && node dist/bench/pipeline.js FOLDER [--model mobileclip2-s0] [--pictures 64] [--rounds 5]
- *     node dist/bench/pipeline.js FOLDER --scaled     how far the decoder's own scaling takes pixels and vectors away
+ *     node dist/bench/pipeline.js FOLDER --scaled [--model DIR] [--labels-file FILE]
+ *                                                     how far the decoder's own scaling takes pixels and vectors away, and labels:
+ *                                                     of a trained model's folder
  *     node dist/bench/pipeline.js FOLDER --memory     resident memory after 1,000 and after 20,000 pictures
  */
-import { mkdtempSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -14,15 +16,17 @@ import { parseArgs } from "node:util"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
 import sharp from "sharp"
 import { writeTower } from "../src/benchmark/latency/generated.ts"
-import { cosines } from "../src/core/arrays/similarity.ts"
 import { type VariantName, variants } from "../src/core/family/variants.ts"
 import type { Preprocessing } from "../src/core/image/preprocess.ts"
 import { readBytes } from "../src/host/files/files.ts"
+import { readLines } from "../src/host/files/path-list.ts"
 import { imageFiles } from "../src/host/image/image-files.ts"
 import { encodeFiles, type PixelEncoder } from "../src/pictures/encode-files.ts"
 import { preparePixels } from "../src/pictures/prepare-pixels.ts"
-import { openTower } from "../src/run/node.ts"
+import { bakeLabels } from "../src/run/labels/label-vectors.ts"
+import { loadModel, openTower } from "../src/run/node.ts"
 import type { TowerPlace } from "../src/run/tower.ts"
+import { reportDeviation } from "./pipeline/scaled.ts"
 
 const sizes = { "640 x 480": [640, 480], "4000 x 3000": [4000, 3000] } as const
 const processors = availableParallelism()
@@ -56,26 +60,44 @@ async function main(): Promise<void> {
       rounds: { type: "string", default: "5" },
       memory: { type: "boolean", default: false },
       scaled: { type: "boolean", default: false },
+      "labels-file": { type: "string" },
     },
   })
   const folder = mkdtempSync(join(tmpdir(), "pipeline-"))
   try {
+    const photographs = await imageFiles(positionals)
+    if (values.scaled && existsSync(values.model)) {
+      return await trainedDeviation(values.model, photographs, values["labels-file"], folder)
+    }
     const { model, preprocessing } = variants[values.model as VariantName]
     await writeTower(model, "image", folder, "vision_model.onnx", { dtype: "fp32" })
     const names = { input: "pixel_values", output: "image_embeds" }
     const place = { directory: folder, file: "vision_model.onnx", names, imageSize: preprocessing.size }
-    const photographs = await imageFiles(positionals)
     const encoder = encoderOf(place, preprocessing, model.embedDim)
-    if (values.scaled) await deviation("as they are", encoder, photographs)
+    if (values.scaled) await reportDeviation("as they are", encoder, photographs, null)
     if (values.memory) return await memory(encoder, photographs, Number(values.pictures ?? 20_000))
     for (const [name, size] of Object.entries(sizes)) {
       const files = await madeFiles(photographs, size, folder)
-      if (values.scaled) await deviation(name, encoder, files)
+      if (values.scaled) await reportDeviation(name, encoder, files, null)
       else await stages(name, encoder, files, Number(values.pictures ?? 64), Number(values.rounds))
     }
   } finally {
     rmSync(folder, { recursive: true })
   }
+}
+
+/** Of a model that was trained. */
+async function trainedDeviation(
+  directory: string,
+  photographs: readonly string[],
+  list: string | undefined,
+  folder: string,
+) {
+  await using model = await loadModel(directory)
+  const labels = list === undefined ? null : await bakeLabels(model, await readLines(list))
+  await reportDeviation("as they are", model, photographs, labels)
+  for (const [name, size] of Object.entries(sizes))
+    await reportDeviation(name, model, await madeFiles(photographs, size, folder), labels)
 }
 
 function encoderOf(place: TowerPlace, preprocessing: Preprocessing, embedDim: number) {
@@ -201,55 +223,6 @@ function since({ time, cpu }: ReturnType<typeof mark>, count: number): Taken {
 function medianOf(all: readonly Taken[]): Taken {
   const middle = (key: keyof Taken) => all.map((each) => each[key]).sort((a, b) => a - b)[all.length >> 1]!
   return { wall: middle("wall"), cpu: middle("cpu") }
-}
-
-// ------------------------------------------------------------------------------------------ the decoder's scaling
-
-/** The files that it changes: those with sides of four times what the tower takes, or more. */
-async function deviation(name: string, encoder: BenchEncoder, files: readonly string[]): Promise<void> {
-  const differences = new Map<string, number>()
-  for (const file of files) {
-    const difference = await pixelDifference(encoder.preprocessing, file)
-    if (difference > 0) differences.set(file, difference)
-  }
-  const changed = [...differences.keys()]
-  if (changed.length === 0) return console.log(`${name}: no file is large enough to be changed`)
-  const [exact, scaled] = [await vectorsOf(encoder, changed, false), await vectorsOf(encoder, changed, true)]
-  const away = exact.map((vector, i) => 1 - cosines(unit(vector), unit(scaled[i]!), vector.length)[0]!)
-  const pixels = [...differences.values()].map((difference) => 255 * difference)
-  console.log(
-    `${name}, ${changed.length} photographs: cosine of vectors 1 - ${Math.max(...away).toExponential(1)} or more; ` +
-      `pixels differ by ${Math.max(...pixels).toFixed(2)} of 255 or less in the mean`,
-  )
-}
-
-async function vectorsOf(encoder: BenchEncoder, files: readonly string[], scaled: boolean): Promise<Float32Array[]> {
-  const vectors: Float32Array[] = []
-  for await (const batch of encodeFiles(files, [encoder], { decode: { scaled } }))
-    for (const each of batch) vectors.push("error" in each ? new Float32Array(0) : each.vectors[0]!)
-  return vectors
-}
-
-async function pixelDifference({ std, ...preprocessing }: Preprocessing, name: string): Promise<number> {
-  const bytes = await readBytes(name)
-  const [exact, scaled] = await Promise.all(
-    [false, true].map(async (scaled) => {
-      const out = new Float32Array(3 * preprocessing.size ** 2)
-      await preparePixels(
-        bytes,
-        [{ preprocessing: { ...preprocessing, std: [1, 1, 1] }, out }],
-        { name, scaled },
-        "here",
-      )
-      return out
-    }),
-  )
-  return exact!.reduce((sum, value, i) => sum + Math.abs(value - scaled![i]!), 0) / exact!.length
-}
-
-function unit(vector: Float32Array): Float32Array {
-  const length = Math.hypot(...vector)
-  return vector.map((value) => value / length)
 }
 
 // ---------------------------------------------------------------------------------------------------- memory

@@ -8,7 +8,7 @@
  * length), `classify` from the start of a process to its end, twice (an empty cache, then what the first run left), and
  * memory. Each library is in a process of its own and the processes take turns, because in one process their threads spin
  * against each other; --one-process shows that. The other library is given its best: fp32, its own threads, and the best of
- * batches of 1, 8 and 16. The tower alone and everything but the tower are measured in the same rounds, for the overlap.
+ * batches of 1, 8 and 16, whose pictures are read at the same time; while it computes one batch it reads no other. The tower alone and everything but the tower are measured in the same rounds, for the overlap.
  * Vectors of the two are compared, so that both do the work. Then every tower of the family against the processor's peak.
  * Names of the family need no weights: they are generated. Fails where vectors have nothing to do with each other.
  */

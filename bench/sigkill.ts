@@ -37,7 +37,7 @@ try {
 }
 
 function commandNamed(name: string): CommandName {
-  const found = commandNames.find((one) => one === name || one === `reinforce ${name}`)
+  const found = commandNames.find((one) => one === name) ?? commandNames.find((one) => one === `reinforce ${name}`)
   if (found) return found
   throw new Error(`${name} is not one of ${commandNames.join(", ")}`)
 }

@@ -1,6 +1,7 @@
 /** Every command that writes, small enough to end within seconds, with what it reads. */
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join, relative } from "node:path"
+import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { makeSelfSuite } from "../src/benchmark/layout/self-suite.ts"
 import { Random } from "../src/core/arrays/random.ts"
@@ -15,12 +16,12 @@ import { HubServer } from "./hub-server.ts"
 import { program } from "./program.ts"
 import type { KilledCommand } from "./sigkill.ts"
 import { tinyCoca, tinyCocaInfo } from "./tiny-coca.ts"
-import { tinyInfo, tinyModel, writeCheckpoint, writeTrainable } from "./tiny-model.ts"
+import { tinyConfig, tinyInfo, tinyModel, writeCheckpoint, writeTrainable } from "./tiny-model.ts"
 import { pictureSamples, writeSamples } from "./training-samples.ts"
 
 export const commandNames = [
   ...["pull", "convert", "render", "reinforce caption", "reinforce embed", "reinforce join", "train", "finetune"],
-  ...["evaluate", "evaluate pack", "embed"],
+  ...["evaluate", "evaluate pack", "embed", "bake-labels", "classify", "load by address"],
 ] as const
 
 export type CommandName = (typeof commandNames)[number]
@@ -37,7 +38,7 @@ export class Inputs implements AsyncDisposable {
     for (const [file, { readBy, write }] of Object.entries(inputFiles)) {
       if (readBy.some((name) => names.includes(name))) await write(join(folder, file))
     }
-    return new Inputs(folder, await startHub())
+    return new Inputs(folder, await startHub(names.includes("load by address") ? filesIn(join(folder, "wide")) : {}))
   }
 
   command(name: CommandName): KilledCommand {
@@ -70,6 +71,12 @@ export class Inputs implements AsyncDisposable {
         }
       case "embed":
         return ours(at("many-pictures"), "--model", at("towers"), ...embedding, ...quiet)
+      case "bake-labels":
+        return ours("--model", at("wide"), "--labels-file", at("labels.txt"), "--out", "labels.json")
+      case "classify":
+        return ours(at("pictures"), "--model", at("wide"), "--labels-file", at("labels.txt"), ...labelling, ...quiet)
+      case "load by address":
+        return this.goneOnWith(name, [loader, `${this.hub.endpoint}/${wideRepository}/resolve/main/`])
       default:
         return name satisfies never
     }
@@ -81,7 +88,10 @@ export class Inputs implements AsyncDisposable {
 
   /** One that goes on when it is given again as it was. */
   private built(name: CommandName, args: readonly string[]): KilledCommand {
-    const begin = [program, ...args]
+    return this.goneOnWith(name, [program, ...args])
+  }
+
+  private goneOnWith(name: CommandName, begin: readonly string[]): KilledCommand {
     return { name, begin, goOn: () => begin, differing: differences[name] ?? none, inputs: this.folder }
   }
 }
@@ -101,6 +111,10 @@ const differences: Partial<Record<CommandName, KilledCommand["differing"]>> = {
     files: [/(?<=\/)report\.html$/, /(?<=tensorboard\/)events\.[^/]*$/],
     keys: ["seconds", "dataSeconds", "memory", "samplesPerSecond"],
   },
+  // When the files of a graph were written that is kept.
+  "bake-labels": { files: [], keys: ["state"] },
+  classify: { files: [], keys: ["state"] },
+  "load by address": { files: [], keys: ["state"] },
   // Vectors of a task that was killed may have been kept.
   evaluate: { files: [], keys: ["seconds", "evaluation_time", "cachedImages"] },
 }
@@ -129,6 +143,14 @@ const scoring = (suite: string) => [
 
 const embedding = ["--out", "vectors", "--part-size", "40", "--threads", "1"]
 
+const labelling = ["--csv", "--out", "labels.csv", "--threads", "1"]
+
+/** Loads a model, downloads it where it is not there, and uses both towers. */
+const loader = fileURLToPath(new URL("load-address.js", import.meta.url)).replace(
+  /(?<!\/dist)\/test\/(?=[^/]+$)/,
+  "/dist/test/",
+)
+
 /** Goes on from its checkpoints where there are any: with `--resume`, which without them is refused. */
 function resumable(command: KilledCommand, out: string): KilledCommand {
   const goOn = (work: string) => [...command.begin, ...(hasCheckpoint(join(work, out)) ? ["--resume"] : [])]
@@ -152,10 +174,15 @@ const inputFiles: Readonly<Record<string, { readBy: readonly CommandName[]; writ
       write: async (path) => writeCheckpoint(path),
     },
     "start.safetensors": { readBy: ["finetune"], write: async (path) => writeTrainable(path) },
-    pictures: { readBy: ["finetune"], write: (path) => writePictures(path, 8) },
+    pictures: { readBy: ["finetune", "classify"], write: (path) => writePictures(path, 8) },
     "many-pictures": { readBy: ["evaluate pack", "embed"], write: (path) => writePictures(path, 100) },
     suite: { readBy: ["evaluate"], write: (path) => makeSelfSuite(path, { size: 120 }) },
     towers: { readBy: ["embed"], write: (path) => exportModel(tinyModel(), tinyInfo, path) },
+    wide: {
+      readBy: ["bake-labels", "classify", "load by address"],
+      write: (path) => exportModel(wideModel(), wideInfo, path),
+    },
+    "labels.txt": { readBy: ["bake-labels", "classify"], write: async (path) => writeFileSync(path, manyLabels) },
     captioner: { readBy: ["reinforce caption"], write: (path) => exportModel(tinyCoca(), tinyCocaInfo, path) },
     shards: { readBy: ["reinforce caption", "reinforce embed"], write: (path) => writeShards(path, 3, 5) },
     joinable: { readBy: ["reinforce join"], write: writeJoinable },
@@ -165,15 +192,35 @@ const inputFiles: Readonly<Record<string, { readBy: readonly CommandName[]; writ
     },
   }
 
+/** Large enough for its text tower's optimised graph to be kept. */
+const wideInfo = { ...tinyInfo, name: "wide", config: { ...tinyConfig, text: { ...tinyConfig.text, width: 128 } } }
+
+const wideModel = () => tinyModel({ width: 128 })
+
+const manyLabels = Array.from({ length: 2000 }, (_, i) => `label ${i}\n`).join("")
+
 const repository = "somebody/weights"
+const wideRepository = "somebody/wide"
+
+/** By their paths. */
+function filesIn(folder: string): Record<string, Buffer> {
+  const paths = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name))
+  return Object.fromEntries(paths.map((path) => [relative(folder, path), readFileSync(path)]))
+}
 
 /** The contents mean nothing; they come slowly enough to be killed in the middle. */
-function startHub(): Promise<HubServer> {
+function startHub(wide: Record<string, Buffer>): Promise<HubServer> {
   const random = new Random(5)
   const weights = Buffer.from(Uint32Array.from({ length: 3_000_000 }, () => random.uint32()).buffer)
   const files = { "open_clip_model.safetensors": weights, "open_clip_config.json": Buffer.from("{}") }
   const commit = "a".repeat(40)
-  return HubServer.start({ [repository]: { commit, tags: ["license:mit"], files } }, { bytesPerSecond: 12_000_000 })
+  const repositories = {
+    [repository]: { commit, tags: ["license:mit"], files },
+    [wideRepository]: { commit, files: wide },
+  }
+  return HubServer.start(repositories, { bytesPerSecond: 12_000_000 })
 }
 
 function hubEnvironment(endpoint: string): NodeJS.ProcessEnv {

@@ -1,5 +1,5 @@
 /** Ctrl-C, SIGTERM and the end of the terminal: the first signal asks a command to finish its step and save, a second one ends the process. */
-import type { GoOn } from "./context.ts"
+import type { GoOn, Purpose } from "./context.ts"
 
 const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 
@@ -14,6 +14,7 @@ export class Interrupt {
   private readonly controller = new AbortController()
   /** Whether a command has begun work that it has to finish and save. */
   isWorking = false
+  private isListening = false
   private at = 0
   private what = ""
   private goOn: GoOn = () => null
@@ -21,11 +22,16 @@ export class Interrupt {
   constructor(private readonly write: (text: string) => void) {}
 
   /** Before this call a signal ends the process at once, which is right for commands that save nothing. */
-  readonly abortOnInterrupt = (what = "stopping after the current step", goOn: GoOn = () => null): AbortSignal => {
+  readonly abortOnInterrupt = (
+    what = "stopping after the current step",
+    goOn: GoOn = () => null,
+    purpose: Purpose = "saving",
+  ): AbortSignal => {
     this.what = what
     this.goOn = goOn
-    if (!this.isWorking) for (const signal of signals()) process.on(signal, this.onSignal)
-    this.isWorking = true
+    if (!this.isListening) for (const signal of signals()) process.on(signal, this.onSignal)
+    this.isListening = true
+    if (purpose === "saving") this.isWorking = true
     return this.controller.signal
   }
 

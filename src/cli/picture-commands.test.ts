@@ -122,6 +122,10 @@ test("--decode fast changes a large JPEG's cosines a little, a small one's not a
   const exact = await results(at("large.jpg"), ...photos("a.jpg"))
   const fast = await results("--decode", "fast", at("large.jpg"), ...photos("a.jpg"))
   expect(fast.map(({ decode }) => decode)).toEqual(["fast", "fast"])
+  const labelled = ["--model", at("one"), "--labels", "cat,dog"]
+  const { err } = await run("classify", at("large.jpg"), ...labelled, "--decode", "fast")
+  expect(err).toContain("0.9999 in the median and 0.998 at worst")
+  expect((await run("classify", at("large.jpg"), ...labelled)).err).not.toContain("in the median")
   expect(cosines(fast[1]!)).toEqual(cosines(exact[1]!))
   expect(cosines(fast[0]!)).not.toEqual(cosines(exact[0]!))
   // A smooth picture; another resize moves a cosine by thousandths at most.
@@ -274,6 +278,25 @@ test("results are printed as they come: those of the first batches before a late
       20,
     )
   }
+})
+
+test.each([
+  ["classify", ["--model", "one", "--labels", "cat,dog"]],
+  ["caption", ["--model", "coca", "--seq-len", "6"]],
+])("Ctrl-C ends what %s prints after a whole row: JSON stays JSON, and the exit code says it", async (name, words) => {
+  mkdirSync(at("interrupted", name), { recursive: true })
+  for (let i = 0; i < 40; i++) copyFileSync(at("photos", "a.jpg"), at("interrupted", name, `${i}.jpg`))
+  let printed = ""
+  const out = (text: string) => {
+    if (printed === "") process.emit("SIGINT", "SIGINT")
+    printed += text
+  }
+  const [flag, model, ...rest] = words as [string, string]
+  const argv = [name, at("interrupted", name), flag, at(model), ...rest, "--json", "--threads", "1"]
+  expect(await main(argv, undefined, { out, err: () => {} })).toBe(130)
+  const rows: unknown[] = JSON.parse(printed)
+  expect(rows.length).toBeGreaterThan(0)
+  expect(rows.length).toBeLessThan(40)
 })
 
 test("--help of each command has examples", async () => {

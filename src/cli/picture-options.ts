@@ -3,7 +3,14 @@ import { type Command, Option } from "commander"
 import { namedPictures } from "../host/image/image-files.ts"
 import { defaultMaxPixels } from "../host/image/images.ts"
 import type { PixelOptions } from "../pictures/prepare-pixels.ts"
-import { decodings, orientations, type PictureReading, pixelOptions, readingDefaults } from "../pictures/reading.ts"
+import {
+  decodings,
+  fastDeviation,
+  orientations,
+  type PictureReading,
+  pixelOptions,
+  readingDefaults,
+} from "../pictures/reading.ts"
 import { wholeNumber } from "./options.ts"
 
 export interface PictureOptions {
@@ -33,18 +40,19 @@ export function addPictureOptions(command: Command): Command {
 /** The pictures that a command line names; none named is wrong usage. Notes go to stderr. */
 export async function picturesNamed(
   paths: readonly string[],
-  { filesFrom }: PictureOptions,
+  { filesFrom, decode }: PictureOptions,
   command: Command,
 ): Promise<string[]> {
   if (paths.length === 0 && filesFrom === undefined) command.error("error: name pictures, or a list with --files-from")
   const { writeErr } = command.configureOutput()
+  if (decode === "fast") writeErr?.(`--decode fast: vectors of large JPEG files differ a little; ${fastDeviation}\n`)
   return namedPictures({ paths, ...(filesFrom !== undefined && { filesFrom }) }, (line) => writeErr?.(`${line}\n`))
 }
 
 export function decodeOption(): Option {
   return new Option(
     "--decode <how>",
-    "fast: large JPEG files are made smaller by their decoder, so that vectors differ a little; exact: as training does",
+    `fast: large JPEG files are made smaller by their decoder, so that vectors differ a little (${fastDeviation}); exact: as training does`,
   )
     .choices(decodings)
     .default(readingDefaults.decode)

@@ -14,6 +14,7 @@ import { join } from "node:path"
 import { asyncBufferFromFile, parquetReadObjects } from "hyparquet"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { contentsOf } from "../../test/folder-contents.ts"
+import { FullDisk } from "../../test/full-disk.ts"
 import { tinyInfo, tinyModel, writeCheckpoint } from "../../test/tiny-model.ts"
 import { float16ToFloat32 } from "../core/arrays/half.ts"
 import { l2Normalize } from "../core/arrays/similarity.ts"
@@ -267,6 +268,31 @@ test("a part without any row has no files", async () => {
     "DIR/gone.jpg does not exist",
   ])
   expect([...contentsOf(out).keys()].filter((name) => /\.(npy|parquet)$/.test(name))).toEqual([])
+})
+
+test("a picture whose name has no extension is not its own caption", async () => {
+  const bare = at("bare")
+  copyFileSync(paths[1]!, bare)
+  const [result] = await run({ inputs: fileInputs("pictures", [bare]) })
+  expect(result!.failures).toEqual([])
+  expect(await metadata(join(out, "metadata/metadata_0.parquet"))).toEqual([{ image_path: bare, caption: null }])
+})
+
+test("on a full disk no file is left that was begun, and the same call goes on when there is room", async (context) => {
+  await run({ inputs: fileInputs("pictures", paths.slice(0, 4)) })
+  const whole = contentsOf(out)
+  rmSync(join(out, "_done"), { recursive: true })
+  for (const name of ["img_emb", "metadata"]) rmSync(join(out, name), { recursive: true })
+  mkdirSync(join(out, "img_emb"))
+  {
+    using disk = FullDisk.mount(join(out, "img_emb"), 1)
+    if (!disk) return context.skip("mounting is refused")
+    const message = await failure(run({ inputs: fileInputs("pictures", paths.slice(0, 4)) }))
+    expect(message).toMatch(/^disk full while writing .*img_emb_0\.npy \| free some space/)
+    expect(readdirSync(join(out, "img_emb"))).toEqual(["full"])
+  }
+  await run({ inputs: fileInputs("pictures", paths.slice(0, 4)) })
+  expect(contentsOf(out)).toEqual(whole)
 })
 
 test("a caption that is not text is a reason", async () => {

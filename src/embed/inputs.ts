@@ -165,7 +165,8 @@ const largestCaption = 2 ** 20
 
 /** The text of a file beside a picture, of the same name with .txt; null where there is none. */
 async function captionBeside(path: string): Promise<string | null | UserError> {
-  const beside = path.replace(/\.[^./\\]+$/, ".txt")
+  // A name without an extension gets one: the picture is not its own caption.
+  const beside = path.replace(/(?<=[^/\\])\.[^./\\]+$|$/, ".txt")
   try {
     return decodeText(await readBytes(beside, requireSmall(beside, largestCaption)), beside).trim()
   } catch (error) {

@@ -47,8 +47,13 @@ export class PartWriter {
   static async begin(paths: PartPaths, settings: EmbedSettings): Promise<PartWriter> {
     for (const path of [paths.vectors, paths.metadata]) if (path) await makeDirectory(join(path, ".."))
     const writer = new PartWriter(paths, settings, await PartFile.create(paths.vectors))
-    if (paths.metadata !== null) await writer.file.append(writer.header())
-    return writer
+    try {
+      if (paths.metadata !== null) await writer.file.append(writer.header())
+      return writer
+    } catch (error) {
+      await writer.abandon()
+      throw error
+    }
   }
 
   async add(rows: readonly Row[]): Promise<void> {

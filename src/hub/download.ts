@@ -52,6 +52,7 @@ async function fetchRest(file: RemoteFile, partial: PartialDownload, options: Do
   // A server without ranges sends everything; one whose file is shorter than ours, nothing.
   if (partial.length > 0 && !continues(response, partial.length)) await partial.clear()
   if (response.status === 416) throw new NetworkFailure("the server's file is shorter than expected")
+  await requireSize(file, response, partial)
   for await (const bytes of response.body ?? []) {
     watchdog.heard(bytes.length)
     if (partial.length + bytes.length > file.size) await refuseMore(file, partial)
@@ -65,6 +66,24 @@ async function fetchRest(file: RemoteFile, partial: PartialDownload, options: Do
 async function refuseMore({ path, size }: RemoteFile, partial: PartialDownload): Promise<never> {
   await partial.clear()
   throw new UserError(`${path} is longer than its ${size} bytes in the list of files`, "nothing was kept; run again")
+}
+
+/** A server that announces another file is not asked again: it may answer with a page, or have a newer version. */
+async function requireSize({ path, size }: RemoteFile, response: Response, partial: PartialDownload): Promise<void> {
+  const announced = announcedSize(response)
+  if (announced === null || announced === size) return
+  await response.body?.cancel()
+  await partial.clear()
+  throw new UserError(
+    `${path} has ${announced} bytes on the server, and ${size} in the list of files`,
+    "nothing was kept; ask who runs the server, or run again where its files were just replaced",
+  )
+}
+
+/** Bytes of the whole file; null where the answer does not say it, or counts compressed ones. */
+function announcedSize({ status, headers }: Response): number | null {
+  const text = status === 206 ? headers.get("Content-Range")?.split("/")[1] : headers.get("Content-Length")
+  return headers.has("Content-Encoding") || !/^\d+$/.test(text ?? "") ? null : Number(text)
 }
 
 function continues(response: Response, from: number): boolean {

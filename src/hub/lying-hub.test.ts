@@ -84,17 +84,28 @@ test.each(["../../../x.pt", "/etc/x.pt", "a/../x.pt", "..\\x.pt"])(
   },
 )
 
-test.each<[string, Answer]>([
+test.each<[string, Answer, string?]>([
   ["without a length", (response) => void flood(response.writeHead(200), Buffer.alloc(2 ** 16))],
   [
     "longer than the part that was asked for",
     (response) =>
       void flood(response.writeHead(206, { "Content-Range": "bytes 0-299999/300000" }), Buffer.alloc(2 ** 16)),
   ],
-  ["with a greater length", (response) => void flood(response.writeHead(200, { "Content-Length": 2 ** 40 }), weights)],
-])("contents %s are not written", async (_, answer) => {
+  [
+    "with a greater length",
+    (response) => void flood(response.writeHead(200, { "Content-Length": 2 ** 40 }), weights),
+    `mobileclip2_s0.pt has ${2 ** 40} bytes on the server, and 300000 in the list of files`,
+  ],
+  [
+    "that are a page",
+    (response) => void response.writeHead(200, { "Content-Length": 6 }).end("<html>"),
+    "mobileclip2_s0.pt has 6 bytes on the server, and 300000 in the list of files",
+  ],
+])("contents %s are not written, nor asked for again", async (_, answer, message) => {
   lieOf(contents, answer)
-  expect((await refused()).message).toBe("mobileclip2_s0.pt is longer than its 300000 bytes in the list of files")
+  expect((await refused()).message).toBe(
+    message ?? "mobileclip2_s0.pt is longer than its 300000 bytes in the list of files",
+  )
   expect(hub.downloads).toHaveLength(1)
 })
 

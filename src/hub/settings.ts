@@ -1,11 +1,10 @@
 /** Where the hub, its token and the shared cache are: options first, then the variables that Hugging Face's tools read. */
-import { homedir } from "node:os"
 import { join, resolve } from "node:path"
 import { UserError } from "../core/errors.ts"
 import { defaultHub } from "../core/hub-address.ts"
 import { readBytes, requireSmall } from "../host/files/files.ts"
 import { webAddress } from "../host/network/address.ts"
-import { expandHome } from "../native/own-cache.ts"
+import { expandHome, homeFolder } from "../native/own-cache.ts"
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -51,7 +50,7 @@ export function defaultCacheDir(env: Environment): string {
 }
 
 function home(env: Environment): string {
-  return expandHome(env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface"))
+  return expandHome(env.HF_HOME || join(env.XDG_CACHE_HOME || join(homeFolder(), ".cache"), "huggingface"))
 }
 
 function endpointOf(text: string): string {

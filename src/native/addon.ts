@@ -7,6 +7,7 @@ import { createHash } from "node:crypto"
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { EnvironmentError } from "../core/errors.ts"
 import { ownCacheDir } from "./own-cache.ts"
 
 export interface Addon {
@@ -41,7 +42,7 @@ export function addonBeside(url: string, module: string): Addon {
 
 /** The addon to load: the newer one where it was built in both places. Null where it is not built. */
 export function builtAddon(addon: Addon, env = process.env): AddonFiles | null {
-  const built = [packageFiles(addon), cacheFiles(addon, env)].filter(({ file }) => existsSync(file))
+  const built = [packageFiles(addon), ...cacheFilesIfAny(addon, env)].filter(({ file }) => existsSync(file))
   const [first = null, second] = built
   return first && second && timeOf(second) > timeOf(first) ? second : first
 }
@@ -75,6 +76,16 @@ function packageFiles({ module, sourceFolder }: Addon): AddonFiles {
 function cacheFiles(addon: Addon, env: NodeJS.ProcessEnv): AddonFiles {
   const key = `${addon.module}-${process.platform}-${process.arch}-${sourceDigest(addon).slice(0, 16)}`
   return filesIn(join(ownCacheDir(env), "addons", key), addon.module)
+}
+
+/** None for a user without a home folder: what is in the package is found all the same. */
+function cacheFilesIfAny(addon: Addon, env: NodeJS.ProcessEnv): AddonFiles[] {
+  try {
+    return [cacheFiles(addon, env)]
+  } catch (error) {
+    if (error instanceof EnvironmentError) return []
+    throw error
+  }
 }
 
 function filesIn(folder: string, module: string): AddonFiles {

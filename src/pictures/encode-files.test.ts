@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as wait } from "node:timers/promises"
 import sharp from "sharp"
 import { afterAll, expect, test } from "vitest"
 import { tinyConfig, tinyInfo } from "../../test/tiny-model.ts"
@@ -58,7 +59,7 @@ async function expected(preprocessing = tinyInfo.preprocessing): Promise<Float32
 const rounding = 1e-7
 
 function expectVectors(found: Awaited<ReturnType<typeof all>>, wanted: readonly Float32Array[], which = 0): void {
-  expect(found.map(({ source }) => source)).toEqual(files)
+  expect(found.length).toBe(wanted.length)
   for (const [i, each] of found.entries()) {
     if ("error" in each) throw each.error
     const largest = Math.max(...each.vectors[which]!.map((value, d) => Math.abs(value - wanted[i]![d]!)))
@@ -69,7 +70,9 @@ function expectVectors(found: Awaited<ReturnType<typeof all>>, wanted: readonly 
 test("threads with towers of their own, batches here, and one thread give the vectors of each picture alone, in order", async () => {
   const wanted = await expected()
   const lines: string[] = []
-  expectVectors(await all(files, { threads: 2, onChoice: (line) => lines.push(line) }), wanted)
+  const found = await all(files, { threads: 2, onChoice: (line) => lines.push(line) })
+  expect(found.map(({ source }) => source)).toEqual(files)
+  expectVectors(found, wanted)
   expect(lines).toEqual([
     expect.stringMatching(/^2 threads decode and compute, each with towers of its own, in batches of 1: /),
   ])
@@ -78,12 +81,22 @@ test("threads with towers of their own, batches here, and one thread give the ve
   expectVectors(await all(files, { threads: 8 }, [encoder(undefined, null)]), wanted)
 })
 
+test("pixels stay as they are while a model computes, however long that takes", async () => {
+  const quick = encoder(undefined, null)
+  const encodePixels = async (pixels: Float32Array, count: number) => {
+    await wait(20)
+    return quick.encodePixels(pixels, count)
+  }
+  expectVectors(await all(files, { threads: 0, batchSize: 4 }, [{ ...quick, encodePixels }]), await expected())
+})
+
 test("several models with other pixels share each decode", async () => {
   const other: Preprocessing = { ...tinyInfo.preprocessing, interpolation: "bicubic", mean: [0.5, 0.4, 0.3] }
-  const [first, second] = [await expected(), await expected(other)]
+  const third: Preprocessing = { ...tinyInfo.preprocessing, std: [0.5, 0.6, 0.7] }
+  const vectors = [await expected(), await expected(other), await expected(third)]
   for (const threads of [0, 2]) {
-    const found = await all(files, { threads }, [encoder(), encoder(other), encoder()])
-    for (const [which, wanted] of [first, second, first].entries()) expectVectors(found, wanted, which)
+    const found = await all(files, { threads }, [encoder(), encoder(other), encoder(third), encoder()])
+    for (const [which, wanted] of [...vectors, vectors[0]!].entries()) expectVectors(found, wanted, which)
   }
 })
 
@@ -99,9 +112,14 @@ test("a picture that cannot be read gives its reason, and the others go on", asy
   )
   const bytes = { name: "note", bytes: Buffer.from("not a picture") }
   const sources = [cut, ...files, bytes, join(folder, "absent.jpg"), files[0]!]
-  for (const threads of [0, 2]) {
-    const found = await all(sources, { threads })
+  const wanted = await expected()
+  for (const options of [{ threads: 0 }, { threads: 2 }, { threads: 2, batchSize: 8 }]) {
+    const found = await all(sources, options)
     expect(found.map(({ source }) => source)).toEqual(sources)
+    expectVectors(
+      found.filter((each) => "vectors" in each),
+      [...wanted, wanted[0]!],
+    )
     const errors = found.flatMap((each) => ("error" in each ? [each.error] : []))
     expect(errors.every((error) => error instanceof UserError)).toBe(true)
     expect(errors.map(({ message }) => message)).toEqual([
@@ -113,6 +131,16 @@ test("a picture that cannot be read gives its reason, and the others go on", asy
   }
 })
 
+test.each([0, 2])("a picture with more pixels than are allowed is refused, with %i threads", async (threads) => {
+  // files[1] is a JPEG file of 97 x 73 pixels, files[0] a PNG of 90 x 70.
+  const sources = Array.from({ length: 20 }, (_, n) => files[n % 2]!)
+  const found = await all(sources, { threads, decode: { maxPixels: 90 * 70 } })
+  for (const [n, each] of found.entries())
+    if (n % 2)
+      expect(each).toMatchObject({ error: { message: expect.stringContaining("more than the limit of 6,300") } })
+    else expect(each).toHaveProperty("vectors")
+})
+
 test("bytes stay their owner's, and no sources are no batches", async () => {
   const file = await sharp(files[1]).jpeg().toBuffer()
   // A part of a larger memory.
@@ -121,6 +149,10 @@ test("bytes stay their owner's, and no sources are no batches", async () => {
   const found = await all(sources, { threads: 2 })
   expect(found.every((each) => "vectors" in each)).toBe(true)
   expect(Buffer.compare(bytes, file)).toBe(0)
+  // Other formats go to threads of another kind.
+  const png = new Uint8Array(await sharp(files[1]).png().toBuffer())
+  const beside = await all([{ name: "png", bytes: png }], { threads: 8 }, [encoder(undefined, null)])
+  expect([beside[0]!, png.byteLength > 0]).toEqual([expect.objectContaining({ vectors: [expect.anything()] }), true])
   expect(await all([])).toEqual([])
   expect(await all([bytes].map((each) => ({ name: "bad", bytes: each.subarray(0, 50) })))).toMatchObject([
     { error: {} },

@@ -14,7 +14,7 @@ export interface Wanted {
 export function planOf(file: Size, wanted: readonly Wanted[], denominator: PixelPlan["denominator"] = 1): PixelPlan {
   const width = Math.ceil(file.width / denominator)
   const height = Math.ceil(file.height / denominator)
-  const targets = wanted.map((each) => targetOf({ width, height }, each))
+  const targets = wanted.map((each) => targetOf({ width, height }, file, denominator, each))
   const [columns, rows] = [targets.map((each) => each.columns), targets.map((each) => each.rows)]
   return {
     ...{ width, height, denominator, targets },
@@ -34,12 +34,14 @@ export function denominatorFor({ width, height }: Size, wanted: readonly Wanted[
 
 type TapsOfTarget = PixelTarget["columns"] & Pick<Taps, "end">
 
-function targetOf(from: Size, { preprocessing, out }: Wanted) {
+/** The decoder rounds sizes up, so its last pixels may be cut by the picture's edge: what is made has the place of the exact one. */
+function targetOf(from: Size, file: Size, denominator: number, { preprocessing, out }: Wanted) {
   const { size, interpolation } = preprocessing
-  const to = shortestSide(from, size)
+  const to = shortestSide(file, size)
   const { left, top } = centerBox(to.width, to.height, size)
-  const columns: TapsOfTarget = tapsOf(from.width, to.width, left, size, interpolation)
-  const rows: TapsOfTarget = tapsOf(from.height, to.height, top, size, interpolation)
+  const [width, height] = [file.width / denominator, file.height / denominator]
+  const columns: TapsOfTarget = tapsOf(from.width, to.width, left, size, interpolation, width)
+  const rows: TapsOfTarget = tapsOf(from.height, to.height, top, size, interpolation, height)
   return { columns, rows, values: normalizedBytes(preprocessing), out }
 }
 

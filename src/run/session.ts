@@ -3,7 +3,7 @@ import "../host/no-telemetry.ts"
 
 import { dirname, join } from "node:path"
 import * as ort from "onnxruntime-node"
-import { messageOf, oneLine, UserError } from "../core/errors.ts"
+import { EnvironmentError, messageOf, oneLine, UserError } from "../core/errors.ts"
 import { usableProcessors } from "../host/processors.ts"
 import { GraphCache, graphFile, weightsFile } from "./graph-cache.ts"
 import type { LoadOptions } from "./load-options.ts"
@@ -111,8 +111,15 @@ function keptIn(folder: string, options: SessionOptions): SessionOptions {
 }
 
 /** The optimised graphs of ONNX Runtime's processor kernels; null on other devices. */
-function cacheFor({ provider = "cpu" }: LoadOptions): GraphCache | null {
-  return provider === "cpu" ? new GraphCache(runtimeName()) : null
+function cacheFor({ provider = "cpu", onChoice }: LoadOptions): GraphCache | null {
+  if (provider !== "cpu") return null
+  try {
+    return new GraphCache(runtimeName())
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error
+    onChoice?.(`optimised graphs are not kept: ${error.message}`)
+    return null
+  }
 }
 
 function damaged(path: string, cause: unknown): UserError {

@@ -87,7 +87,10 @@ test("vectors have length 1, or are as the tower gives them: those of Model", as
   expect(await clip.encodeText("a cat")).toEqual(await clip.encodeTexts(["a cat"]))
   expect(await clip.encodeImage(image)).toEqual(await clip.encodeImages([image]))
   expect(await clip.encodeImages([])).toEqual(new Float32Array(0))
+  const before = plain.slice()
   expect(clip.similarity(plain, plain)[0]).toBeCloseTo(1, 6)
+  // What is given stays the caller's.
+  expect(plain).toEqual(before)
 })
 
 test("every kind of picture is the same picture, in mixed lists too, in order", async () => {
@@ -268,6 +271,9 @@ test("classify keeps labels' vectors, and gives the best labels among all", asyn
   expect(both.map((scores) => scores.map(({ label }) => label))).toEqual(
     Array(2).fill(expected.map(({ label }) => label)),
   )
+  // The words that transformers.js puts labels into.
+  const [own] = await clip.classify([image], ["cat", "dog"], { templates: ["This is a photo of {}"] })
+  expect((await pipe(image, ["cat", "dog"])).map(({ score }) => score)).toEqual(own!.map(({ score }) => score))
   await pipe.dispose()
 })
 

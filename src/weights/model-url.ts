@@ -26,6 +26,9 @@ const timeoutSeconds = 30
 /** A manifest has some kilobytes. */
 const mostBytesOfManifest = 2 ** 22
 
+/** Letters of a model's name in the name of its folder, which file systems end at 255 bytes; its digest tells models apart. */
+const longestName = 50
+
 /**
  * The directory in the cache, with the files of the wanted towers. The manifest is asked for each time; where the server
  * cannot be reached, the directory that was downloaded last from this address is taken.
@@ -92,9 +95,16 @@ class ModelServer {
 
   manifest(): Promise<Uint8Array> {
     const address = new URL(manifestFile, this.base).href
-    const bound = { what: address, mostBytes: mostBytesOfManifest }
-    const ask = async () => failuresOf(readBounded((await this.fetch(address)).body ?? [], bound))
-    return withHubRetries(address, ask, this.retries)
+    return withHubRetries(address, () => this.read(address), this.retries)
+  }
+
+  /** The whole answer, which neither stops nor comes a byte at a time. */
+  private async read(address: string): Promise<Uint8Array> {
+    using watchdog = new Watchdog(timeoutSeconds)
+    const response = await this.fetch(address, { signal: watchdog.signal })
+    const heard = (bytes: number) => watchdog.heard(bytes)
+    const body = readBounded(response.body ?? [], { what: address, mostBytes: mostBytesOfManifest, heard })
+    return watchdog.orAbort(failuresOf(body))
   }
 
   readonly fetch: typeof fetch = async (input, init) => {
@@ -130,7 +140,7 @@ class DirectoryDownload {
     this.manifest = manifestOf(bytes, href)
     this.directory = join(
       modelsFolder(),
-      requireFileName(`${this.manifest.name}-${digestOf(bytes).slice(0, 16)}`, href),
+      requireFileName(`${this.manifest.name.slice(0, longestName)}-${digestOf(bytes).slice(0, 16)}`, href),
     )
   }
 

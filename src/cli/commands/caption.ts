@@ -8,6 +8,7 @@ import { type Captioned, captionEach } from "../../run/caption/caption-each.ts"
 import type { CaptionOptions } from "../../run/caption/captioner.ts"
 import { generationTypes } from "../../run/caption/options.ts"
 import { type LoadOptions, loadCaptioner } from "../../weights/load-model.ts"
+import type { CommandContext } from "../context.ts"
 import { progressOption, threadsOption, verboseOption, wholeNumber } from "../options.ts"
 import {
   addPictureOptions,
@@ -39,7 +40,7 @@ Captions are printed as they come, in the order of the pictures. Exit code 3: do
 each with its reason.
 `
 
-export function register(program: Command): void {
+export function register(program: Command, context: CommandContext): void {
   const command = program
     .command("caption")
     .description("write captions for pictures, with a CoCa model")
@@ -66,10 +67,15 @@ export function register(program: Command): void {
     .addOption(progressOption())
     .addOption(verboseOption("say what was chosen: the model, threads, how pictures are read"))
     .addHelpText("after", examples)
-    .action(caption)
+    .action((images: string[], options: Options, command: Command) => caption(images, options, command, context))
 }
 
-async function caption(images: readonly string[], options: Options, command: Command): Promise<void> {
+async function caption(
+  images: readonly string[],
+  options: Options,
+  command: Command,
+  context: CommandContext,
+): Promise<void> {
   const { writeOut, writeErr } = command.configureOutput()
   const say = (line: string) => writeErr?.(`${line}\n`)
   const files = await picturesNamed(images, options, command)
@@ -79,7 +85,8 @@ async function caption(images: readonly string[], options: Options, command: Com
     for (const line of [captionerChoice(captioner, options), readingChoice(readingOf(options))]) say(line)
   const tally = new PictureTally(files.length, (text) => writeErr?.(text), { mode: options.progress, isPrinting: true })
   const decode = (file: string) => decodeImage(file, decodingOf(options))
-  const captioned = tally.readable(captionEach(captioner, files, decode, options))
+  const signal = context.abortOnInterrupt("stopping after the current picture", undefined, "printing")
+  const captioned = tally.readable(captionEach(captioner, files, decode, { ...options, signal }))
   const reading = readingOf(options)
   await deliver(options.json ? jsonChunks(withReading(captioned, reading)) : texts(captioned), undefined, writeOut)
   tally.end()

@@ -94,7 +94,7 @@ async function classify(
   const given: GivenLabels = baked ? { kind: "baked", files: baked } : await readWords(options, command, say)
   if (!options.model) requireDefaultModel()
   await prepareOut(out)
-  const signal = out === undefined ? undefined : context.abortOnInterrupt("stopping: nothing is written")
+  const saving = out === undefined ? null : context.abortOnInterrupt("stopping: nothing is written")
   const onChoice = options.verbose && say
   await using opened = await openClassifiers(models, given, { threads, onChoice, onStage: say })
   for (const line of [...opened.notes, ...(options.verbose ? choices(opened, options) : [])]) say(line)
@@ -103,6 +103,8 @@ async function classify(
     mode: options.progress,
     isPrinting: out === undefined,
   })
+  // Until now the process could end at once; what is printed from now on is to be whole.
+  const signal = saving ?? context.abortOnInterrupt("stopping after the current pictures", undefined, "printing")
   const encoding = { decode: decodingOf(options), threads, onChoice, signal, top: options.top }
   const classified = classifyFiles(files, opened.classifiers, encoding)
   const chunks = resultChunks(results(tally.readable(classified), options), formatOf(options), {

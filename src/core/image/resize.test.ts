@@ -67,6 +67,7 @@ test("pictures of many blocks of memory are resized as small ones are", () => {
 test("sizes and offsets are torchvision's: rounded down, and half to even", () => {
   expect(shortestSide({ width: 37, height: 61 }, 256)).toEqual({ width: 256, height: 422 })
   expect(shortestSide({ width: 300, height: 200 }, 224)).toEqual({ width: 336, height: 224 })
+  expect(shortestSide({ width: 640, height: 427 }, 256)).toEqual({ width: 383, height: 256 })
   expect([85, 87, 86, 0].map((rest) => centerBox(10 + rest, 10, 10).left)).toEqual([42, 44, 43, 0])
 })
 

@@ -34,10 +34,21 @@ export interface Taps {
 /** Bits of a weight after the point. */
 const fractionBits = 22
 
-/** Outputs [first, first + length) where `from` pixels become `to`. */
-export function tapsOf(from: number, to: number, first: number, length: number, interpolation: Interpolation): Taps {
+/**
+ * Outputs [first, first + length) where `from` pixels become `to`.
+ *
+ * @param extent how many pixels wide the picture is, where the last of them is cut by its edge
+ */
+export function tapsOf(
+  from: number,
+  to: number,
+  first: number,
+  length: number,
+  interpolation: Interpolation,
+  extent = from,
+): Taps {
   const filter = filters[interpolation]
-  const scale = from / to
+  const scale = extent / to
   const widening = Math.max(scale, 1)
   const support = filter.support * widening
   const stride = (Math.ceil(support) + 1) * 2

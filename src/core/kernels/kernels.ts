@@ -2,6 +2,7 @@
  * The inner loops on pixels and on vectors, as WebAssembly with SIMD (sources: `kernels/`), and the memory they work in. All
  * callers share one instance: a computation takes memory from its start, and what it leaves there lasts until the next.
  */
+import { EnvironmentError } from "../errors.ts"
 import { binary } from "./binary.ts"
 
 /** Addresses are bytes in `memory`. */
@@ -63,6 +64,20 @@ export function withKernels<T>(compute: (kernels: Kernels) => T): T {
   }
 }
 
+/** Throws EnvironmentError where there is no room: an instance takes gigabytes of addresses, of memory only what it uses. */
+function instanceOf(module: WebAssembly.Module): WebAssembly.Instance {
+  try {
+    return new WebAssembly.Instance(module)
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new EnvironmentError(
+      "WebAssembly gets no memory here: each thread needs 10 GB of address space, of which it uses little",
+      "allow it (`ulimit -v unlimited`), or use fewer threads",
+      { cause },
+    )
+  }
+}
+
 export class Kernels {
   readonly run: Exports
   private readonly start: number
@@ -70,7 +85,7 @@ export class Kernels {
 
   constructor() {
     compiled ??= new WebAssembly.Module(Uint8Array.from(atob(binary), (character) => character.charCodeAt(0)))
-    this.run = new WebAssembly.Instance(compiled).exports as unknown as Exports
+    this.run = instanceOf(compiled).exports as unknown as Exports
     this.start = this.run.firstFreeByte()
     this.end = this.start
   }

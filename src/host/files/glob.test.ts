@@ -12,6 +12,7 @@ beforeAll(() => {
   for (const name of ["1.jpg", "2.JPG", "a/1.jpg", "a/x1.png", "a/b/2.jpg", "a/b/c/3.jpg", "a/.hidden/4.jpg", "a/.5.jpg", "d/[x].jpg", "d/a.b+c.jpg"]) // biome-ignore format: a list
     writeFileSync(join(folder, name), "")
   symlinkSync(join(folder, "a"), join(folder, "d", "link"))
+  symlinkSync("loop", join(folder, "loop"))
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -24,6 +25,7 @@ test.each([
   ["a/.*.jpg", ["a/.5.jpg"]],
   ["*/1.jpg", ["a/1.jpg"]],
   ["a/*/*.jpg", ["a/b/2.jpg"]],
+  ["*/x*.png", ["a/x1.png"]],
   ["**/*.jpg", ["1.jpg", "a/1.jpg", "a/b/2.jpg", "a/b/c/3.jpg", "d/[x].jpg", "d/a.b+c.jpg"]],
   ["a/**/3.jpg", ["a/b/c/3.jpg"]],
   ["a/**", ["a/1.jpg", "a/b/2.jpg", "a/b/c/3.jpg", "a/x1.png"]],

@@ -73,8 +73,8 @@ async function entriesOf(folder: string) {
   try {
     return await readdir(folder === "" ? "." : folder, { withFileTypes: true })
   } catch (error) {
-    // A pattern's part matched a file where a folder was expected, or something that is gone.
-    if (["ENOTDIR", "ENOENT"].includes((error as NodeJS.ErrnoException).code ?? "")) return []
+    // A pattern's part matched a file where a folder was expected, a link to itself, or something that is gone.
+    if (["ENOTDIR", "ENOENT", "ELOOP"].includes((error as NodeJS.ErrnoException).code ?? "")) return []
     throw fileError(error, "reading", folder)
   }
 }

@@ -1,6 +1,7 @@
 /** Captions of many pictures, of which few are in memory at a time. */
 import { asUserError, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
+import type { Abortable } from "../../core/inference/encoder.ts"
 import { type Captioner, type CaptionOptions, requireKeys } from "./captioner.ts"
 
 export type Captioned = { readonly image: string } & (
@@ -10,15 +11,16 @@ export type Captioned = { readonly image: string } & (
 
 /**
  * One after the other, in the order of the sources; one that cannot be decoded gives the reason, and the others go on. Their
- * names are the keys of their captions: a caption does not depend on its neighbours.
+ * names are the keys of their captions: a caption does not depend on its neighbours. Throws the signal's reason between two.
  */
 export async function* captionEach(
   captioner: Pick<Captioner, "caption">,
   sources: Iterable<string> | AsyncIterable<string>,
   decode: (source: string) => Promise<Image8>,
-  options: Omit<CaptionOptions, "keys"> = {},
+  { signal, ...options }: Omit<CaptionOptions, "keys"> & Abortable = {},
 ): AsyncGenerator<Captioned> {
   for await (const image of sources) {
+    signal?.throwIfAborted()
     const decoded = await decode(image).catch(asUserError)
     if (decoded instanceof UserError) yield { image, error: decoded }
     else yield { image, captions: (await captioner.caption([decoded], { ...options, keys: [image] }))[0]! }

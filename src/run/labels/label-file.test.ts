@@ -30,7 +30,7 @@ test("a file gives back every bit; its vectors are little-endian float32 in base
 
 test("many labels: more bytes than a call takes arguments", () => {
   const names = Array.from({ length: 9000 }, (_, i) => `label ${i}`)
-  const vectors = Float32Array.from({ length: 18_000 }, (_, i) => Math.sin(i))
+  const vectors = Float32Array.from({ length: 18_000 }, (_, i) => (i % 2 === 0 ? Math.sin : Math.cos)(i >> 1))
   const many = { ...labels, labels: names, vectors }
   expect(parseLabels(serializeLabels(many), "").vectors).toEqual(vectors)
 })
@@ -52,6 +52,10 @@ test.each([
   [
     changed({ vectors: Buffer.from(Float32Array.of(1, 2, 3, Number.NaN).buffer).toString("base64") }),
     /values that are not numbers/,
+  ],
+  [
+    changed({ vectors: Buffer.from(Float32Array.of(0.6, 0.8, 3e38, 3e38).buffer).toString("base64") }),
+    /^f: the vector of label 2 is not of length 1$/,
   ],
   [serializeLabels(labels).slice(0, -20), /it is not a JSON object/],
 ])("what is not such a file is told in a line: %#", (text, message) => {

@@ -87,7 +87,14 @@ function checkedVectors(
     throw damaged(`${source}: the vectors are ${found}, and ${labels.length} labels of ${embedDim} were expected`)
   }
   if (!values.every(Number.isFinite)) throw damaged(`${source}: the vectors have values that are not numbers`)
+  const wrong = labels.findIndex((_, i) => !isUnit(values.subarray(i * embedDim, (i + 1) * embedDim)))
+  if (wrong >= 0) throw damaged(`${source}: the vector of label ${wrong + 1} is not of length 1`)
   return values
+}
+
+/** Rounding to float32 makes a difference of some 1e-7; cosines of longer vectors would be no cosines. */
+function isUnit(vector: Float32Array): boolean {
+  return Math.abs(vector.reduce((sum, value) => sum + value * value, 0) - 1) < 1e-3
 }
 
 function damaged(message: string): UserError {

@@ -55,14 +55,14 @@ export function requireWords(labels: unknown, templates: unknown): void {
   if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
 }
 
-export const labelHint = 'write ["cat", "dog"]'
-
 /** An empty label, as `"cat,dog,".split(",")` has one, would get a share of the probability. */
 export function requireLabels(labels: unknown): asserts labels is readonly string[] {
   requireTexts(labels, "labels", labelHint)
   const empty = labels.findIndex((label) => label.trim() === "")
   if (empty >= 0) throw new UserError(`labels: number ${empty + 1} is empty`, "leave it out")
 }
+
+export const labelHint = 'write ["cat", "dog"]'
 
 /**
  * What labels' vectors belong to: the checkpoint that the model was made from, which is the same for every type and layout of
