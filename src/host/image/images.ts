@@ -16,6 +16,7 @@ import { asPlanes, fromPlanes } from "./avif-chroma.ts"
 import { withoutTurns } from "./avif-turns.ts"
 import { completed } from "./cut-off.ts"
 import { firstFrame, onScreen } from "./gif-frame.ts"
+import { hasManyScans, mostScans } from "./jpeg-segments.ts"
 import { orientationOf, turned } from "./orientation.ts"
 import { pictureFormat, pictureFormats, type Truncated } from "./picture-format.ts"
 import { firstPage, hasPages } from "./tiff-pages.ts"
@@ -72,7 +73,8 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
   if (typeof source !== "string" && !(source instanceof Uint8Array)) {
     throw new UserError(`the path or the bytes of a picture file were expected, not ${kindOf(source)}`)
   }
-  const bytes = typeof source === "string" ? await readBytes(source) : source
+  // A copy, because who gave them may hand them to a thread meanwhile, and libvips would read freed memory.
+  const bytes = typeof source === "string" ? await readBytes(source) : new Uint8Array(source)
   const name = options.name ?? (typeof source === "string" ? source : "picture")
   if (bytes.length === 0) throw new UserError(`${name} is empty`, "a picture file was expected")
   if (isForAddon(bytes, options)) {
@@ -93,6 +95,12 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
 }
 
 async function decodeCompleted(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<DecodedImage> {
+  if (isJpeg(bytes) && hasManyScans(bytes)) {
+    throw new UserError(
+      `${name} has more than ${mostScans} scans, which take too long`,
+      "save it again, or leave it out",
+    )
+  }
   const whole = options.truncated === "accept" ? completed(bytes, options.maxPixels ?? defaultMaxPixels) : null
   const image = await decodeWithSharp(whole ?? bytes, name, options)
   return whole ? { ...image, isCutOff: true } : image
