@@ -10,8 +10,8 @@ import type { Preprocessing } from "../../src/core/image/preprocess.ts"
 import { readBytes } from "../../src/host/files/files.ts"
 import { encodeFiles, type PixelEncoder } from "../../src/pictures/encode-files.ts"
 import { preparePixels } from "../../src/pictures/prepare-pixels.ts"
-import type { LabelVectors } from "../../src/run/label-vectors.ts"
-import { rankLabels } from "../../src/run/rank-labels.ts"
+import type { LabelVectors } from "../../src/run/labels/label-vectors.ts"
+import { rankLabels } from "../../src/run/labels/rank-labels.ts"
 
 /** The files that it changes: those with sides of four times what the tower takes, or more. */
 export async function reportDeviation(
