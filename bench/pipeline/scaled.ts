@@ -13,7 +13,7 @@ import { preparePixels } from "../../src/pictures/prepare-pixels.ts"
 import type { LabelVectors } from "../../src/run/labels/label-vectors.ts"
 import { rankLabels } from "../../src/run/labels/rank-labels.ts"
 
-/** Of the files that it changes: those with sides of four times what the tower takes, or more. */
+/** The files that it changes: those with sides of four times what the tower takes, or more. */
 export async function reportDeviation(
   name: string,
   encoder: PixelEncoder,

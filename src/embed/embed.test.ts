@@ -187,6 +187,14 @@ test("texts: a row for each line, blank ones too", async () => {
   for (const [i, value] of found.entries()) expect(Math.abs(value - expected[i]!)).toBeLessThanOrEqual(batched)
 })
 
+test("names of parts have as many digits as there are parts, so that their order is that of the rows", async () => {
+  const items = Array.from({ length: 10 }, (_, i) => `text ${i}`)
+  await run({ inputs: { kind: "texts", items }, partSize: 1 })
+  const names = readdirSync(join(out, "text_emb"))
+  expect(names.toSorted().slice(0, 2)).toEqual(["text_emb_00.npy", "text_emb_01.npy"])
+  expect(names).toHaveLength(10)
+})
+
 test("shards: a part for each, rows by their keys; a damaged one is a reason, and the others go on", async () => {
   const sample = (key: string, path: string, more: readonly [string, string][] = []) => ({
     key,
