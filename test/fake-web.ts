@@ -37,7 +37,7 @@ export class FakeWeb {
   /** Every request fails. */
   down = false
   online = true
-  /** Of the origin, in bytes. */
+  /** Bytes that the origin may keep. */
   quota = 1e9
   readonly root = new FakeDirectory(this)
   private readonly chains = new Map<string, Promise<unknown>>()
@@ -144,7 +144,7 @@ function bodyOf(
   })
 }
 
-/** Of the file system of an origin: what `getDirectory` gives. */
+/** The file system of an origin: what `getDirectory` gives. */
 class FakeDirectory {
   readonly kind = "directory"
   readonly children = new Map<string, FakeDirectory | FakeFile>()

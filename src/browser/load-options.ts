@@ -1,5 +1,5 @@
 /** How a model is loaded in a browser. */
-import { kindOf } from "../core/arguments.ts"
+import { kindOf, requireCount, requireOneOf } from "../core/arguments.ts"
 import { UserError } from "../core/errors.ts"
 import { towerChoices } from "../core/inference/onnx-files.ts"
 import { type DirectoryDtype, directoryDtypes } from "../core/precision.ts"
@@ -13,27 +13,27 @@ export interface BrowserLoadOptions extends HostLoadOptions {
    * Where to compute (default "auto"): the graphics processor where there is one, else WebAssembly. "webgpu" takes one that works
    * in software too, and throws UserError where there is none. In both cases one that fails its self-test is not used.
    */
-  readonly device?: Device | "auto"
+  readonly device?: Device | "auto" | undefined
   /** Type of the weights, where the source has several. Default: "mixed" (pictures fp16, texts fp32), else what is there. */
-  readonly dtype?: DirectoryDtype
+  readonly dtype?: DirectoryDtype | undefined
   /** Of WebAssembly (default: up to 4). A page that is not cross-origin isolated has one. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   /**
    * How JPEG files are decoded. "exact" (default): by libjpeg in WebAssembly, to the pixels that Node and Pillow give.
    * "browser": by the browser, which may use other arithmetic.
    */
-  readonly decode?: DecodeChoice
+  readonly decode?: DecodeChoice | undefined
   /**
    * Where the .wasm files are. A text is the folder of ONNX Runtime's; default: beside the worker, where bundlers that know
    * `new URL(..., import.meta.url)` put them.
    */
-  readonly wasmPaths?: string | WasmPaths
+  readonly wasmPaths?: string | WasmPaths | undefined
   /** Makes the worker, for bundlers that do not know `new Worker(new URL(...))`. It must be a module worker of a file of its own. */
-  readonly worker?: (device: Device) => Worker
+  readonly worker?: ((device: Device) => Worker) | undefined
   /** Where names of the form owner/name are looked up. */
-  readonly hub?: HubAddress
+  readonly hub?: HubAddress | undefined
   /** Whether the server is asked for a newer version of what this browser keeps (default: true). */
-  readonly revalidate?: boolean
+  readonly revalidate?: boolean | undefined
 }
 
 /** Addresses of files, whole or relative to the page. */
@@ -68,13 +68,7 @@ export function requireOptions({ towers, dtype, threads, device, decode, worker 
   requireOneOf("dtype", dtype, directoryDtypes)
   requireOneOf("device", device, ["auto", "webgpu", "wasm"])
   requireOneOf("decode", decode, ["exact", "browser"])
-  if (worker !== undefined && typeof worker !== "function")
-    throw new UserError(`worker must be a function, not ${kindOf(worker)}`, "write (device) => new Worker(...)")
-  if (threads === undefined || (Number.isInteger(threads) && threads > 0)) return
-  throw new UserError(`threads must be a whole number from 1 on, not ${kindOf(threads)}`)
-}
-
-function requireOneOf(name: string, value: unknown, choices: readonly string[]): void {
-  if (value === undefined || (choices as readonly unknown[]).includes(value)) return
-  throw new UserError(`${name} must be one of ${choices.join(", ")}, not ${kindOf(value)}`)
+  requireCount("threads", threads)
+  if (worker === undefined || typeof worker === "function") return
+  throw new UserError(`worker must be a function, not ${kindOf(worker)}`, "write (device) => new Worker(...)")
 }

@@ -65,7 +65,7 @@ function continues(response: Response, from: number): boolean {
   return response.status === 206 && (response.headers.get("Content-Range") ?? "").startsWith(`bytes ${from}-`)
 }
 
-/** Of the contents; null where it is that of a compressed transfer, or not said. */
+/** Bytes of the contents; null where the header counts those of a compressed transfer, or says nothing. */
 export function lengthOf({ headers }: Response): number | null {
   const length = Number(headers.get("Content-Length") ?? Number.NaN)
   return headers.has("Content-Encoding") || !Number.isSafeInteger(length) ? null : length

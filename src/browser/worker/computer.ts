@@ -1,13 +1,13 @@
 /** What a worker does for a page: it finds a model, opens it, and encodes with it. */
 import { concatenate } from "../../core/arrays/concatenate.ts"
 import { inputImage } from "../../core/arrays/fill.ts"
-import { UserError } from "../../core/errors.ts"
 import { preprocessBatch } from "../../core/image/preprocess.ts"
-import type { CaptionOptions } from "../../run/captioner.ts"
+import { inOrder } from "../../core/parallel.ts"
+import { captionAll } from "../../run/caption/caption-each.ts"
+import { type CaptionOptions, withoutDecoder } from "../../run/caption/captioner.ts"
 import type { ClipInfo } from "../../run/clip-host.ts"
 import { selfTestRows, selfTestTexts } from "../../run/self-test.ts"
 import { decodePicture } from "../pictures/decode.ts"
-import { inOrder } from "../pictures/in-order.ts"
 import { JpegDecoder } from "../pictures/jpeg.ts"
 import type { SentPicture } from "../pictures/picture.ts"
 import type { Calls, FindRequest, Found, StartRequest, TowerName } from "../protocol.ts"
@@ -71,8 +71,8 @@ export class Computer implements Offered {
     options: CaptionOptions,
   ): Promise<string[][]> {
     const { captioner, model } = this.ready
-    if (!captioner) throw new UserError(`${model.name} is not a captioner: it has no decoder`, "load a captioner")
-    return captioner.caption(await this.decodeAll(pictures, signal), options)
+    if (!captioner) throw withoutDecoder(model.name)
+    return captionAll(captioner, pictures, (batch) => this.decodeAll(batch, signal), options)
   }
 
   private get ready(): OpenModel {
