@@ -110,14 +110,14 @@ function keptIn(folder: string, options: SessionOptions): SessionOptions {
   }
 }
 
-/** The optimised graphs of ONNX Runtime's processor kernels; null on other devices. */
+/** The optimised graphs of ONNX Runtime's processor kernels; null on other devices, and where nothing says where they would be. */
 function cacheFor({ provider = "cpu", onChoice }: LoadOptions): GraphCache | null {
   if (provider !== "cpu") return null
   try {
     return new GraphCache(runtimeName())
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error
-    onChoice?.(`optimised graphs are not kept: ${error.message}`)
+    if (onChoice) onChoice(`optimised graphs are not kept: ${error.message}`)
     return null
   }
 }

@@ -11,7 +11,8 @@ export type Captioned = { readonly image: string } & (
 
 /**
  * One after the other, in the order of the sources; one that cannot be decoded gives the reason, and the others go on. Their
- * names are the keys of their captions: a caption does not depend on its neighbours. Throws the signal's reason between two.
+ * names are the keys of their captions: a caption does not depend on its neighbours. Throws the
+ * signal's reason between two pictures.
  */
 export async function* captionEach(
   captioner: Pick<Captioner, "caption">,
