@@ -2,7 +2,7 @@
  * The library's face, the same in Node and in the browser: a model that is open. Pictures and texts become vectors in one
  * space, and labels become scores. What a picture may be, and what computes, is the host's (`clip-host.ts`).
  */
-import { kindOf, requireList, requireTexts } from "../core/arguments.ts"
+import { kindOf, requireList, requireSignal, requireTexts } from "../core/arguments.ts"
 import { cosines, l2Normalize } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Abortable } from "../core/inference/encoder.ts"
@@ -143,6 +143,7 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
     { normalize = true, signal }: EncodeOptions,
     encode: (signal: AbortSignal | undefined) => Promise<Float32Array>,
   ): Promise<Float32Array> {
+    requireSignal(signal)
     signal?.throwIfAborted()
     const vectors = await this.use(() => encode(signal))
     return normalize ? l2Normalize(vectors, this.embedDim) : vectors
