@@ -5,7 +5,7 @@ import { UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
 import { preprocess } from "../../core/image/preprocess.ts"
 import type { CaptionOptions } from "../../run/captioner.ts"
-import type { ClipInfo } from "../../run/clip-host.ts"
+import type { ClipInfo, LoadProgress } from "../../run/clip-host.ts"
 import { selfTestRows, selfTestTexts } from "../../run/self-test.ts"
 import { type Decoding, decodePicture } from "../pictures/decode.ts"
 import { inTurns } from "../pictures/in-order.ts"
@@ -26,13 +26,17 @@ type Offered = { [Name in keyof Calls]: (...args: never[]) => Promise<ReturnType
 export class Computer implements Offered {
   private files: ModelFiles | null = null
   private opened: OpenModel | null = null
+  /** Of the call that is waited for: files are found by one and read by another. */
+  private report: CallContext["onProgress"] = () => {}
   private decoding: Decoding | null = null
 
   constructor(private readonly runtime: Runtime) {}
 
   /** Throws UserError where there is no such model. */
   async find(context: CallContext, request: FindRequest): Promise<Found> {
-    const { found, files } = await foundIn(await findFiles(request, context), this.runtime)
+    this.report = context.onProgress
+    const reporting = { ...context, onProgress: (progress: LoadProgress) => this.report(progress) }
+    const { found, files } = await foundIn(await findFiles(request, reporting), this.runtime)
     this.files = files
     return found
   }
@@ -40,6 +44,7 @@ export class Computer implements Offered {
   /** Throws UserError where a tower cannot be opened on this device. */
   async start(context: CallContext, request: StartRequest): Promise<ClipInfo> {
     const files = this.files!
+    this.report = context.onProgress
     configure(this.runtime, request)
     const { decode, jpegUrl, orientation, maxPixels } = request
     this.decoding = { jpeg: decode === "exact" ? new JpegDecoder(jpegUrl) : null, orientation, maxPixels }
