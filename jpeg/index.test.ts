@@ -59,6 +59,18 @@ test("wrong arguments are a TypeError", () => {
   }
 })
 
+test("bytes that are overwritten and handed to somebody else meanwhile are decoded as they were", async () => {
+  const file = kinds["4:4:4"]
+  const expected = jpegDecoder!.decode(file, width * height)!
+  for (let i = 0; i < 20; i++) {
+    const bytes = new Uint8Array(file)
+    const later = jpegDecoder!.decodeAsync(bytes, width * height)
+    bytes.fill(0)
+    structuredClone(bytes, { transfer: [bytes.buffer] })
+    expect(Buffer.compare((await later)!.data!, expected.data!)).toBe(0)
+  }
+})
+
 test("a file that asks for thousands of passes is left to others", () => {
   // The scans of a progressive file, again and again.
   const { progressive } = kinds

@@ -12,14 +12,14 @@ interface JpegDecoder {
    * than `maxPixels`, only the size is read. Orientation and profiles are ignored.
    */
   decode(bytes: Uint8Array, maxPixels: number): DecodedJpeg | null
-  /** The same in another thread; `bytes` must not change until then. */
+  /** The same in another thread, of the bytes as they are now. */
   decodeAsync(bytes: Uint8Array, maxPixels: number): Promise<DecodedJpeg | null>
   /**
    * Writes what models take of a picture, without a copy of the whole in between. False where `decode` gives null: the file
    * is read to its end, whatever is left out of the pixels. Throws TypeError where a plan's arrays do not fit together.
    */
   prepare(bytes: Uint8Array, plan: PixelPlan): boolean
-  /** The same in another thread; nothing of it may change until then. */
+  /** The same in another thread, of the bytes as they are now; nothing of the plan may change until then. */
   prepareAsync(bytes: Uint8Array, plan: PixelPlan): Promise<boolean>
 }
 

@@ -86,25 +86,22 @@ class Later : public Napi::AsyncWorker {
  public:
   explicit Later(const Napi::CallbackInfo& info)
       : AsyncWorker(info.Env()), deferred(Napi::Promise::Deferred::New(info.Env())), work(info) {
-    const auto bytes = info[0].As<Napi::Uint8Array>();
-    kept = Napi::Persistent(bytes);
-    data = bytes.Data();
-    length = bytes.ByteLength();
+    const auto given = info[0].As<Napi::Uint8Array>();
+    bytes.assign(given.Data(), given.Data() + given.ByteLength());
   }
 
   Napi::Promise promise() const { return deferred.Promise(); }
 
  protected:
-  void Execute() override { work.run(data, length); }
+  void Execute() override { work.run(bytes.data(), bytes.size()); }
   void OnOK() override { deferred.Resolve(work.answer(Env())); }
   void OnError(const Napi::Error& error) override { deferred.Reject(error.Value()); }
 
  private:
   Napi::Promise::Deferred deferred;
   Work work;
-  Napi::Reference<Napi::Uint8Array> kept;
-  const uint8_t* data;
-  size_t length;
+  // A copy, because the caller's memory can be handed to another thread, or shrink, while it would be read.
+  std::vector<uint8_t> bytes;
 };
 
 template <typename Work>

@@ -108,10 +108,11 @@ Resizer::Resizer(const Window& window, const std::vector<Target>& targets)
       targets(targets),
       stride((size_t{window.width} + 16) * 3),
       rows(new uint8_t[stride * lanes]),
-      // A target that begins within 8 rows reads that much further.
       bytes(new uint8_t[tileLength(window)]),
       tile(new int32_t[tileLength(window) + lanes]),
       first(window.top) {
+  // A target that begins within 8 rows reads that much further: what was there before could overflow its sums.
+  std::fill_n(tile.get() + tileLength(window), lanes, 0);
   for (const Target& target : targets) narrow.emplace_back(target);
 }
 

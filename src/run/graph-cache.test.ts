@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
@@ -38,26 +39,27 @@ afterEach(() => rmSync(root, { recursive: true }))
 /** An image tower whose values follow from the seed, as a file of the same size for each. */
 function writeModel(
   seed: number,
-  options: { readonly maxBytes?: number; readonly dtype?: "fp32" | "fp16" } = {},
+  options: { readonly maxBytes?: number; readonly dtype?: "fp32" | "fp16"; readonly dataFile?: string } = {},
 ): void {
   const model = new Clip(tinyConfig)
   initialize(model, seed)
-  const encode = { dataFile: `${file}_data`, ...(options.maxBytes !== undefined && { maxBytes: options.maxBytes }) }
+  const { dataFile = `${file}_data` } = options
+  const encode = { dataFile, ...(options.maxBytes !== undefined && { maxBytes: options.maxBytes }) }
   const encoded = traceTower("image", fold(reparameterize(model)), towers.image, {
     encode,
     dtype: options.dtype ?? "fp32",
   })
   writeFileSync(join(root, file), Buffer.concat([...encoded.chunks()]))
-  if (encoded.external) writeFileSync(join(root, `${file}_data`), Buffer.concat([...encoded.external.chunks()]))
+  if (encoded.external) writeFileSync(join(root, dataFile), Buffer.concat([...encoded.external.chunks()]))
 }
 
 const cacheOf = (options = {}) => new GraphCache("runtime 1", folder, { smallestBytes: 0, ...options })
 
 /** The tower's vector of a grey picture, and what was chosen. */
-async function encoded(cache: GraphCache | null, threads = 1) {
+async function encoded(cache: GraphCache | null, threads = 1, directory = root) {
   const choices: string[] = []
   const onChoice = (line: string) => choices.push(line)
-  const graph = new OnnxGraph(root, file, sessionOptions({ threads }), { cache, onChoice })
+  const graph = new OnnxGraph(directory, file, sessionOptions({ threads }), { cache, onChoice })
   const feed = { data: new Float32Array(3 * 64 * 64).fill(0.25), shape: [1, 3, 64, 64] }
   const { image_embeds } = await graph.run({ pixel_values: feed }, ["image_embeds"])
   await graph.release()
@@ -121,6 +123,37 @@ test("weights beside the graph that change are seen too", async () => {
   const changed = await encoded(cacheOf())
   expect(changed.choice).toMatch(made)
   expect(changed.values).toEqual((await encoded(null)).values)
+})
+
+test("weights in a file with a long name are seen too", async () => {
+  const options = { maxBytes: 1000, dataFile: "w".repeat(200) }
+  for (const seed of [1, 2]) {
+    writeModel(seed, options)
+    expect(await encoded(cacheOf())).toEqual({ ...(await encoded(null)), choice: expect.stringMatching(made) })
+  }
+})
+
+test("links to one graph have their own weights beside them, as in caches that keep files by content", async () => {
+  writeModel(1, { maxBytes: 1000 })
+  const weights = readFileSync(join(root, `${file}_data`))
+  const views = ["first", "second", "third"].map((name) => join(root, name))
+  for (const [i, view] of views.entries()) {
+    mkdirSync(view)
+    symlinkSync(join(root, file), join(view, file))
+    writeFileSync(join(root, `weights ${i}`), i === 1 ? weights.map((byte) => byte ^ 1) : weights)
+    symlinkSync(join(root, `weights ${i}`), join(view, `${file}_data`))
+  }
+  const [first, second] = await Promise.all(views.map((view) => encoded(null, 1, view)))
+  expect(second!.values).not.toEqual(first!.values)
+  for (let start = 0; start < 2; start++) {
+    for (const [i, view] of views.entries())
+      expect((await encoded(cacheOf(), 1, view)).values).toEqual((i === 1 ? second! : first!).values)
+  }
+  // A link that leads elsewhere from now on.
+  rmSync(join(views[0]!, `${file}_data`))
+  symlinkSync(join(root, "weights 1"), join(views[0]!, `${file}_data`))
+  expect(await encoded(cacheOf(), 1, views[0])).toEqual({ ...second, choice: expect.stringMatching(made) })
+  expect((await encoded(cacheOf(), 1, views[0])).choice).toMatch(fromCache)
 })
 
 test("a copy with other times, of the model or of the cache, is known by its contents", async () => {

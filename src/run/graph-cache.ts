@@ -58,10 +58,11 @@ export class GraphCache {
 
   /** The path of the optimised graph of the model's file; null where there is none that was made of what the file holds now. */
   async find(path: string): Promise<string | null> {
-    const place = await this.place(path)
+    const model = await placeOfModel(path)
+    const place = this.place(model)
     const entry = await readEntry(place)
     if (!entry) return null
-    const source = await allUnchanged(dirname(await realpath(path)), entry.source)
+    const source = await allUnchanged(dirname(model), entry.source)
     const kept = source && (await allUnchanged(place, entry.kept))
     if (!kept) return null
     await this.used(place, entry, { source, kept })
@@ -76,13 +77,13 @@ export class GraphCache {
   async keep<T>(path: string, make: (folder: string) => Promise<T>): Promise<Kept<T>> {
     let made: { readonly value: T } | null = null
     try {
-      const real = await realpath(path)
-      const source = await this.recordLarge(real)
+      const model = await placeOfModel(path)
+      const source = await this.recordLarge(model)
       const fill = async (folder: string) => {
         made = { value: await make(folder) }
-        await writeEntry(folder, real, source)
+        await writeEntry(folder, model, source)
       }
-      const place = await this.place(real)
+      const place = this.place(model)
       await this.requireAlone(basename(place))
       await writeDirectoryAtomically(place, fill, async () => [entryFile, graphFile, weightsFile])
       await this.trim()
@@ -121,8 +122,8 @@ export class GraphCache {
   }
 
   /** One folder for each file of a model: a new version takes the place of the old one. */
-  private async place(path: string): Promise<string> {
-    const key = [this.runtime, processorIdentity(), await realpath(path)]
+  private place(model: string): string {
+    const key = [this.runtime, processorIdentity(), model]
     return join(this.folder, createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 32))
   }
 
@@ -154,6 +155,14 @@ export class GraphCache {
     })
     return (await Promise.all(entries)).flat().sort((a, b) => b.used - a.used)
   }
+}
+
+/**
+ * The same path for all ways to its folder. Where the file itself is a link it is not followed: weights are read from beside
+ * the link, and in caches that keep files by their content, links to one graph have different weights beside them.
+ */
+async function placeOfModel(path: string): Promise<string> {
+  return join(await realpath(dirname(path)), basename(path))
 }
 
 export interface Kept<T> {

@@ -65,8 +65,9 @@ async function sha256(path: string, onBytes?: (bytes: Buffer) => void): Promise<
 
 /** How ONNX writes the name of a file of weights: the pair "location", NAME, the name's length before it. */
 const location = Buffer.from("\x0a\x08location\x12", "latin1")
-const longestName = 127
-const longestPair = location.length + 1 + longestName
+/** Longer paths cannot be opened. */
+const longestName = 4096
+const longestPair = location.length + 2 + longestName
 
 /** Finds the names of files of weights in the bytes of a graph, which come in pieces. */
 class NamesOfWeights {
@@ -82,10 +83,15 @@ class NamesOfWeights {
 
   private searchIn(bytes: Buffer): void {
     for (let at = bytes.indexOf(location); at !== -1; at = bytes.indexOf(location, at + 1)) {
-      const start = at + location.length + 1
-      const length = bytes[start - 1] ?? 0
+      const { start, length } = lengthAt(bytes, at + location.length)
       if (length <= longestName && start + length <= bytes.length)
         this.found.add(bytes.toString("utf8", start, start + length))
     }
   }
+}
+
+/** A length in one byte, or with its lower seven bits in the first of two, and where that ends. */
+function lengthAt(bytes: Buffer, at: number) {
+  const [first = 0, second = 0] = bytes.subarray(at, at + 2)
+  return first < 128 ? { start: at + 1, length: first } : { start: at + 2, length: (first & 127) + (second << 7) }
 }

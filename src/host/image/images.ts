@@ -72,7 +72,8 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
   if (typeof source !== "string" && !(source instanceof Uint8Array)) {
     throw new UserError(`the path or the bytes of a picture file were expected, not ${kindOf(source)}`)
   }
-  const bytes = typeof source === "string" ? await readBytes(source) : source
+  // A copy, because who gave them may hand them to a thread meanwhile, and libvips would read freed memory.
+  const bytes = typeof source === "string" ? await readBytes(source) : new Uint8Array(source)
   const name = options.name ?? (typeof source === "string" ? source : "picture")
   if (bytes.length === 0) throw new UserError(`${name} is empty`, "a picture file was expected")
   if (isForAddon(bytes, options)) {

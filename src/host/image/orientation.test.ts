@@ -44,6 +44,7 @@ test("without EXIF data a picture is as stored; what is said twice, strangely or
   for (const [offset, value] of [
     [2, 9],
     [3, 9],
+    [6, 9],
     [8, 77],
     [9, 77],
   ] as const) {

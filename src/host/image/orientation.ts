@@ -37,7 +37,8 @@ function orientationIn(tiff: Buffer): Orientation | null {
   const order = tiff.toString("latin1", 0, 2)
   if (tiff.length < 8 || (order !== "II" && order !== "MM")) return null
   const short = (at: number) => (order === "II" ? tiff.readUInt16LE(at) : tiff.readUInt16BE(at))
-  const start = order === "II" ? tiff.readUInt32LE(4) : tiff.readUInt32BE(4)
+  const long = (at: number) => (order === "II" ? tiff.readUInt32LE(at) : tiff.readUInt32BE(at))
+  const start = long(4)
   if (short(2) !== 42 || start + 2 > tiff.length) return null
   const entries = Array.from({ length: short(start) }, (_, i) => start + 2 + i * entryBytes)
   if (start + 2 + entries.length * entryBytes > tiff.length) return null
@@ -45,7 +46,8 @@ function orientationIn(tiff: Buffer): Orientation | null {
   if (found.length === 0) return 1
   const [at] = found as [number]
   const value = short(at + 8)
-  const isPlain = found.length === 1 && short(at + 2) === shortType && value >= 1 && value <= 8
+  const isOneShort = short(at + 2) === shortType && long(at + 4) === 1
+  const isPlain = found.length === 1 && isOneShort && value >= 1 && value <= 8
   return isPlain ? (value as Orientation) : null
 }
 
