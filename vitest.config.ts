@@ -61,7 +61,7 @@ const slow = [
   "src/core/image/resize",
   "src/data/augment/pool",
   "src/hub/lying-hub",
-  "src/run/captioner",
+  "src/run/caption/captioner",
   "src/weights/leaks",
   "src/run/text-exactness",
   "src/weights/clip-node",

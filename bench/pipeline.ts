@@ -205,7 +205,7 @@ function medianOf(all: readonly Taken[]): Taken {
 
 // ------------------------------------------------------------------------------------------ the decoder's scaling
 
-/** Of the files that it changes: those with sides of four times what the tower takes, or more. */
+/** The files that it changes: those with sides of four times what the tower takes, or more. */
 async function deviation(name: string, encoder: BenchEncoder, files: readonly string[]): Promise<void> {
   const differences = new Map<string, number>()
   for (const file of files) {

@@ -24,7 +24,7 @@ interface JpegDecoder {
 }
 
 export interface PixelPlan {
-  /** Of the decoded picture: those of the file, divided by `denominator` and rounded up. */
+  /** Those of the decoded picture: the file's, divided by `denominator` and rounded up. */
   readonly width: number
   readonly height: number
   /** By how much the decoder makes the picture smaller. */

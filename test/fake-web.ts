@@ -39,7 +39,7 @@ export class FakeWeb {
   online = true
   /** Pages see of its answers what browsers show of other origins' by themselves, and transfers are compressed. */
   isOtherOrigin = false
-  /** Of the origin, in bytes. */
+  /** Bytes that the origin may keep. */
   quota = 1e9
   readonly root = new FakeDirectory(this)
   private readonly chains = new Map<string, Promise<unknown>>()
@@ -154,7 +154,7 @@ function bodyOf(
   })
 }
 
-/** Of the file system of an origin: what `getDirectory` gives. */
+/** The file system of an origin: what `getDirectory` gives. */
 class FakeDirectory {
   readonly kind = "directory"
   readonly children = new Map<string, FakeDirectory | FakeFile>()

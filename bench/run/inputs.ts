@@ -18,7 +18,7 @@ export interface PictureSize {
 export interface Pictures {
   readonly size: PictureSize
   readonly files: readonly string[]
-  /** Of a file, on average: a busier picture takes longer to decode. */
+  /** Size of a file, on average: a busier picture takes longer to decode. */
   readonly bytes: number
 }
 

@@ -14,26 +14,6 @@ export interface Library {
 /** How many are given at a time: one call after the other; null: all in one call, for a library with batches of its own. */
 export type Batch = number | null
 
-export const libraryNames = ["mobileclip", "transformers.js", "tower alone", "decode alone"] as const
-export type LibraryName = (typeof libraryNames)[number]
-
-/** @param folder a model directory in transformers.js' layout, which all of them read */
-export async function openLibrary(name: LibraryName, folder: string): Promise<Library> {
-  // Imported when it is needed: each process holds one library.
-  if (name === "transformers.js") return (await import("./theirs.ts")).openTheirs(folder)
-  const { openDecodeAlone, openOurs, openTowerAlone } = await import("./ours.ts")
-  switch (name) {
-    case "mobileclip":
-      return openOurs(folder)
-    case "tower alone":
-      return openTowerAlone(folder)
-    case "decode alone":
-      return openDecodeAlone(folder)
-    default:
-      return name satisfies never
-  }
-}
-
 /** The parts' rows, one after the other. */
 export async function inParts(
   inputs: readonly string[],

@@ -4,9 +4,9 @@ import type { LatencyReport, LatencyRow } from "../../src/benchmark/latency/late
 import { accuraciesOf } from "../../src/core/family/published.ts"
 import { type VariantName, variants } from "../../src/core/family/variants.ts"
 import type { Cold } from "./cold.ts"
-import type { LibraryName } from "./library.ts"
 import type { Group, ModelRun } from "./measure-model.ts"
 import type { RunReport } from "./measure-run.ts"
+import type { LibraryName } from "./open-library.ts"
 import { bestOf, type Entry, ownBatches, timesAsFast } from "./rounds.ts"
 
 export function markdownOf(report: RunReport): string {

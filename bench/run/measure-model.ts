@@ -3,7 +3,7 @@ import { mkdtempSync } from "node:fs"
 import { join } from "node:path"
 import { type Cold, coldStarts } from "./cold.ts"
 import type { Pictures, Texts } from "./inputs.ts"
-import type { LibraryName } from "./library.ts"
+import type { LibraryName } from "./open-library.ts"
 import { inOwnProcess, inThisProcess, type Participant, type Task } from "./participant.ts"
 import { type Agreement, agreementOf, bestOf, type Contender, type Entry, ownBatches, takeRounds } from "./rounds.ts"
 
@@ -12,7 +12,7 @@ export interface Group {
   readonly name: string
   readonly inputs: number
   readonly entries: readonly Entry[]
-  /** Of ours in its own batches and the other library's best entry. */
+  /** Between ours in its own batches and the other library's best entry. */
   readonly agreement: Agreement
   /** The same two, each once in a process that did nothing else; empty for texts, and where all share one process. */
   readonly peakBytes: Readonly<Partial<Record<LibraryName, number>>>

@@ -1,7 +1,8 @@
 /** A process that holds one library: it is told which, then which tasks, one after the other. */
 import { messageOf } from "../../src/core/errors.ts"
 import { peakMemory } from "../../src/host/peak-memory.ts"
-import { type Library, openLibrary } from "./library.ts"
+import type { Library } from "./library.ts"
+import { openLibrary } from "./open-library.ts"
 import { type Answer, type Opening, type Task, takeTurn } from "./participant.ts"
 
 let library: Library | null = null

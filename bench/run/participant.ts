@@ -2,7 +2,8 @@
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
 import { compiled } from "./compiled.ts"
-import { type Batch, type Library, type LibraryName, openLibrary } from "./library.ts"
+import type { Batch, Library } from "./library.ts"
+import { type LibraryName, openLibrary } from "./open-library.ts"
 
 export interface Task {
   readonly what: "files" | "texts"

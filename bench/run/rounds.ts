@@ -1,7 +1,8 @@
 /** Entries that take turns, round after round, in an order that changes: a machine that becomes slower does so for all alike. */
 import { median } from "../../src/core/arrays/quantile.ts"
 import { l2Normalize } from "../../src/core/arrays/similarity.ts"
-import type { Batch, LibraryName } from "./library.ts"
+import type { Batch } from "./library.ts"
+import type { LibraryName } from "./open-library.ts"
 import type { Participant, Task } from "./participant.ts"
 
 /** One way of using one library. */
@@ -11,7 +12,7 @@ export interface Contender {
 }
 
 export interface Entry extends Contender {
-  /** Of an input, in milliseconds: the median of the rounds. */
+  /** Milliseconds of an input: the median of the rounds. */
   readonly milliseconds: number
   /** The same of each round. */
   readonly rounds: readonly number[]

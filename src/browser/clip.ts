@@ -1,7 +1,7 @@
 /** `MobileCLIP` in a browser: the library's face on a worker, with pictures as browsers have them. */
 import { concatenate } from "../core/arrays/concatenate.ts"
 import { UserError } from "../core/errors.ts"
-import type { CaptionOptions } from "../run/captioner.ts"
+import type { CaptionOptions } from "../run/caption/captioner.ts"
 import { ClipModel } from "../run/clip.ts"
 import type { ClipHost, ClipInfo } from "../run/clip-host.ts"
 import { type pipelineTask, requireTask, type ZeroShotPipeline, zeroShotPipeline } from "../run/pipeline.ts"

@@ -7,7 +7,7 @@ import type { Arguments, CallName, Result, ToPage, ToWorker } from "./protocol.t
 interface CallOptions {
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
-  /** Of the arguments what is handed over instead of copied. */
+  /** What is handed over with the arguments instead of copied. */
   readonly transfer?: Transferable[]
 }
 
@@ -18,7 +18,7 @@ interface Pending {
 }
 
 /** What an engine needs of a Worker. */
-export type WorkerLike = Pick<Worker, "postMessage" | "terminate" | "addEventListener">
+type WorkerLike = Pick<Worker, "postMessage" | "terminate" | "addEventListener">
 
 export class Engine {
   private readonly pending = new Map<number, Pending>()

@@ -10,7 +10,7 @@ export interface Graphics {
   readonly isSoftware: boolean
 }
 
-/** Of WebGPU what is needed here; TypeScript's own declarations have none of it. */
+/** What is needed here of WebGPU; TypeScript's own declarations have none of it. */
 interface Gpu {
   requestAdapter(options: { powerPreference: "high-performance" }): Promise<Adapter | null>
 }

@@ -1,5 +1,5 @@
 /** How a model is loaded in a browser. */
-import { kindOf, requireSignal } from "../core/arguments.ts"
+import { kindOf, requireCount, requireOneOf, requireSignal } from "../core/arguments.ts"
 import { UserError } from "../core/errors.ts"
 import { towerChoices } from "../core/inference/onnx-files.ts"
 import { isObject } from "../core/json.ts"
@@ -14,16 +14,16 @@ export interface BrowserLoadOptions extends HostLoadOptions {
    * Where to compute (default "auto"): the graphics processor where there is one, else WebAssembly. "webgpu" takes one that works
    * in software too, and throws UserError where there is none. In both cases one that fails its self-test is not used.
    */
-  readonly device?: Device | "auto"
+  readonly device?: Device | "auto" | undefined
   /** Type of the weights, where the source has several. Default: "mixed" (pictures fp16, texts fp32), else what is there. */
-  readonly dtype?: DirectoryDtype
+  readonly dtype?: DirectoryDtype | undefined
   /** Of WebAssembly (default: up to 4). A page that is not cross-origin isolated has one. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   /**
    * How JPEG files are decoded. "exact" (default): by libjpeg in WebAssembly, to the pixels that Node and Pillow give.
    * "browser": by the browser, which may use other arithmetic.
    */
-  readonly decode?: DecodeChoice
+  readonly decode?: DecodeChoice | undefined
   /**
    * Whether a picture's file is turned as its camera noted (default: "ignore", as training does): JPEG and PNG as in Node, others
    * as far as the browser does (Chromium leaves WebP as it is). What a page shows is taken as it is on the screen.
@@ -35,13 +35,13 @@ export interface BrowserLoadOptions extends HostLoadOptions {
    * Where the .wasm files are. A text is the folder of ONNX Runtime's; default: beside the worker, where bundlers that know
    * `new URL(..., import.meta.url)` put them.
    */
-  readonly wasmPaths?: string | WasmPaths
+  readonly wasmPaths?: string | WasmPaths | undefined
   /** Makes the worker, for bundlers that do not know `new Worker(new URL(...))`. It must be a module worker of a file of its own. */
-  readonly worker?: (device: Device) => Worker
+  readonly worker?: ((device: Device) => Worker) | undefined
   /** Where names of the form owner/name are looked up. */
-  readonly hub?: HubAddress
+  readonly hub?: HubAddress | undefined
   /** Whether the server is asked for a newer version of what this browser keeps (default: true). */
-  readonly revalidate?: boolean
+  readonly revalidate?: boolean | undefined
 }
 
 /** Addresses of files, whole or relative to the page. */
@@ -88,17 +88,7 @@ export function requireOptions(options: BrowserLoadOptions): void {
 
 const optionsHint = 'write { device: "wasm" }, or leave it out'
 
-function requireCount(name: string, value: unknown): void {
-  if (value === undefined || (Number.isInteger(value) && (value as number) > 0)) return
-  throw new UserError(`${name} must be a whole number from 1 on, not ${kindOf(value)}`)
-}
-
 function requireFunction(name: string, value: unknown, hint: string): void {
   if (value === undefined || typeof value === "function") return
   throw new UserError(`${name} must be a function, not ${kindOf(value)}`, hint)
-}
-
-function requireOneOf(name: string, value: unknown, choices: readonly string[]): void {
-  if (value === undefined || (choices as readonly unknown[]).includes(value)) return
-  throw new UserError(`${name} must be one of ${choices.join(", ")}, not ${kindOf(value)}`)
 }

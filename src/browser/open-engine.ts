@@ -15,7 +15,7 @@ import type { ModelSource } from "./weights/model-source.ts"
 import { sendableSource } from "./weights/place.ts"
 
 /** A worker with a model in it that is ready. */
-export interface OpenEngine {
+interface OpenEngine {
   readonly engine: Engine
   readonly info: ClipInfo
 }

@@ -1,7 +1,7 @@
 /** What the page and its worker say to each other. Everything here survives a structured clone. */
 import type { ErrorMessage } from "../core/error-message.ts"
 import type { DirectoryDtype } from "../core/precision.ts"
-import type { CaptionOptions } from "../run/captioner.ts"
+import type { CaptionOptions } from "../run/caption/captioner.ts"
 import type { ClipInfo, LoadProgress, Towers } from "../run/clip-host.ts"
 import type { SentPicture } from "./pictures/picture.ts"
 import type { HubAddress, ModelSource } from "./weights/model-source.ts"
@@ -13,7 +13,7 @@ export type TowerName = "image" | "text"
 
 export interface FindRequest {
   readonly source: ModelSource
-  /** Of the page, which addresses are relative to. */
+  /** The page's address, which others are relative to. */
   readonly baseUrl: string
   readonly towers: Towers
   readonly dtype: DirectoryDtype | undefined
@@ -25,7 +25,7 @@ export interface FindRequest {
 
 /** A model before its towers are read. */
 export interface Found {
-  /** Of its weights: the same for the same contents, wherever they are. Null on WebAssembly, which is not tested. */
+  /** Digests of its weights: the same for the same contents, wherever they are. Null on WebAssembly, which is not tested. */
   readonly identity: string | null
   /** "onnxruntime-web 1.30.0" */
   readonly runtime: string
@@ -36,10 +36,10 @@ export interface Found {
 
 export interface StartRequest {
   readonly threads: number
-  /** Of ONNX Runtime's .wasm; null: beside the worker, where bundlers put it. */
+  /** Address of ONNX Runtime's .wasm; null: beside the worker, where bundlers put it. */
   readonly runtimeUrl: string | null
   readonly decode: DecodeChoice
-  /** Of the JPEG decoder's .wasm; null: beside the worker. */
+  /** Address of the JPEG decoder's .wasm; null: beside the worker. */
   readonly jpegUrl: string | null
   readonly orientation: Orientation
   readonly maxPixels: number

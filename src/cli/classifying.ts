@@ -2,13 +2,15 @@
 import { existsSync } from "node:fs"
 import { type Command, Option } from "commander"
 import { parseTemplates } from "../benchmark/layout/class-texts.ts"
-import { UserError } from "../core/errors.ts"
+import { oneLine, UserError } from "../core/errors.ts"
+import { isObject, jsonOrNull } from "../core/json.ts"
 import { decodeText, textLines } from "../core/text/decode-text.ts"
 import type { GivenLabels } from "../embed/open-classifiers.ts"
 import { readBytes } from "../host/files/files.ts"
 import type { PictureReading } from "../pictures/reading.ts"
 import { percent } from "../report/numbers.ts"
-import type { LabelScore } from "../run/rank-labels.ts"
+import { labelFileFormat } from "../run/labels/label-file.ts"
+import type { LabelScore } from "../run/labels/rank-labels.ts"
 import { repeated } from "./options.ts"
 import { csvChunks, jsonChunks, tableChunks, widest } from "./row-output.ts"
 
@@ -24,7 +26,7 @@ export interface LabelOptions {
 
 export function addLabelOptions(command: Command): Command {
   return command
-    .option("--labels <list>", "labels, separated by commas")
+    .option("--labels <list>", "labels, separated by commas; one that has a comma goes into --labels-file")
     .option("--labels-file <file>", "labels, one on each line")
     .addOption(
       new Option(
@@ -59,11 +61,12 @@ async function readLabels(
   if (labelsFile === undefined) {
     if (labels === undefined) command.error("error: give the labels, with --labels or --labels-file")
     requireNotFile(labels)
+    requireNotQuoted(labels)
     return unique(labels.split(","), "--labels", "separate labels by commas: --labels cat,dog", write)
   }
   if (labels !== undefined) command.error("error: give either --labels or --labels-file")
   const text = decodeText(await readBytes(labelsFile), labelsFile)
-  if (text.includes("\0")) throw new UserError(`${labelsFile} is not a list of labels`, "put one label on each line")
+  requireLines(text, labelsFile)
   return unique(textLines(text), labelsFile, "put one label on each line", write)
 }
 
@@ -74,6 +77,26 @@ function requireNotFile(labels: string): void {
     `${labels} is a file, and --labels takes the labels themselves`,
     `--labels-file ${labels} reads it`,
   )
+}
+
+/** Quotes that the shell left there do not keep a comma in a label. */
+function requireNotQuoted(labels: string): void {
+  const half = labels.split(",").find((label) => /^"[^"]*$/.test(label.trim()))
+  if (half === undefined) return
+  throw new UserError(
+    `--labels: ${oneLine(half.trim())} begins with a quote that no label ends with, for commas separate labels even in quotes`,
+    "put labels that have commas into a file, one on each line, and give it with --labels-file",
+  )
+}
+
+/** Throws UserError for bytes, and for JSON, which would be labels that nobody meant. */
+function requireLines(text: string, file: string): void {
+  const hint = "put one label on each line"
+  if (text.includes("\0")) throw new UserError(`${file} is not a list of labels`, hint)
+  const value = jsonOrNull(text)
+  if (isObject(value) && value.format === labelFileFormat)
+    throw new UserError(`${file} is what \`bake-labels\` wrote`, `\`classify --baked ${file}\` reads it`)
+  if (isObject(value) || Array.isArray(value)) throw new UserError(`${file} is JSON, and not a list of labels`, hint)
 }
 
 /** Empty ones are passed over, and a label that comes again is said: its probability would be shared by two. */

@@ -37,6 +37,11 @@ export function maxFailuresOption(what: string): Option {
   return new Option("--max-failures <n>", what).argParser(wholeNumber(0)).default(Number.POSITIVE_INFINITY, "no limit")
 }
 
+/** @param what for: "of a worker's models (default: all, shared out)" */
+export function threadsOption(what = "(default: all)"): Option {
+  return new Option("--threads <n>", `processor threads ${what}`).argParser(wholeNumber(1))
+}
+
 export function truncatedOption(): Option {
   return new Option("--truncated <what>", "pictures that are cut off: take what is there, or refuse them")
     .choices(truncatedChoices)

@@ -11,7 +11,7 @@ import { tinyInfo, tinyModel } from "../../test/tiny-model.ts"
 import { exportModel } from "../export/export.ts"
 import { createClassifier, decodeImage, loadModel } from "../index.ts"
 import { initialize } from "../model/module.ts"
-import { parseLabels } from "../run/label-file.ts"
+import { parseLabels } from "../run/labels/label-file.ts"
 import type { Result } from "./classifying.ts"
 import { main } from "./main.ts"
 
@@ -224,12 +224,16 @@ test("--verbose says what was chosen, and changes nothing else", async () => {
   const { err, ...same } = await classify("--threads", "1", "--verbose", ...photos("a.jpg"))
   expect({ ...same, err: "" }).toEqual(silent)
   expect(err.split("\n")).toEqual([
+    "onnx/text_model.onnx: the graph was optimised, and is not kept: it is small",
     expect.stringMatching(
-      /^model DIR\/one: tiny, onnxruntime-node \S+ on cpu, 1 threads, as asked for \(.*\); weights in fp32; pictures of 64 x 64 pixels, bilinear; 16 values a vector; scale of the softmax 14\.29; licence MIT$/,
+      /^model DIR\/one: tiny, onnxruntime-node \S+ on cpu, 1 thread, as asked for \(.*\); weights in fp32; pictures of 64 x 64 pixels, bilinear; 16 values a vector; scale of the softmax 14\.29; licence MIT$/,
     ),
     'labels: 3 as "a photo of a {}."',
-    "pictures: not turned by what the camera noted, as in training; every pixel is decoded",
+    expect.stringMatching(
+      /^pictures: not turned by what the camera noted, as in training; every pixel is decoded; (JPEG files|all pictures) are decoded by/,
+    ),
     expect.stringMatching(/^pictures are decoded while towers compute, in batches of 8/),
+    "onnx/vision_model.onnx: the graph was optimised, and is not kept: it is small",
     "",
   ])
   const caption = await run("caption", ...photos("a.jpg"), "--model", at("coca"), "--seq-len", "6", "--verbose")

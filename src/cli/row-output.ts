@@ -34,7 +34,7 @@ function csvCell(text: string): string {
 }
 
 /** A column whose widest cell is known before its rows are. */
-export interface SizedColumn extends Column {
+interface SizedColumn extends Column {
   readonly widest: number
 }
 

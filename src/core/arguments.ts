@@ -1,6 +1,6 @@
 /** Arguments of another type than TypeScript would allow, which programs in plain JavaScript give: refused where they enter. */
 import { quoted, UserError } from "./errors.ts"
-import type { Image8 } from "./image/pixels.ts"
+import { type Image8, withoutAlpha } from "./image/pixels.ts"
 
 /** Throws UserError that names `what` and the first value which is not a text. */
 export function requireTexts(values: unknown, what: string, hint: string): asserts values is readonly string[] {
@@ -13,14 +13,27 @@ export function requireTexts(values: unknown, what: string, hint: string): asser
 export function requireImages(values: unknown): asserts values is readonly Image8[] {
   requireList(values, "images", "images", "write [image], with what decodeImage gives")
   values.forEach((value, i) => {
-    requireImage(value, `images: number ${i + 1}`)
+    requireImage(value, `images: number ${i + 1}`, imageHint)
   })
 }
 
-/** Throws UserError that begins with `name` where the value is not an image of RGB bytes. */
-export function requireImage(value: unknown, name: string): asserts value is Image8 {
+function requireImage(value: unknown, name: string, hint: string): asserts value is Image8 {
   const fault = faultOfImage(value)
-  if (fault !== null) throw new UserError(`${name} is ${fault}`, imageHint)
+  if (fault !== null) throw new UserError(`${name} is ${fault}`, hint)
+}
+
+/** RGB pixels of an image, or of RGBA as a canvas gives them. Throws UserError that begins with `name` for anything else. */
+export function pixelsOf(value: unknown, name: string, hint: string): Image8 {
+  const { width, height, data, channels } = Object(value) as Partial<Image8>
+  if (!isBytes(data)) throw new UserError(`${name} is ${kindOf(value)}`, hint)
+  const isRgba = channels === undefined && data.length > 0 && data.length === 4 * width! * height!
+  if (isRgba) return withoutAlpha({ width: width!, height: height!, data })
+  requireImage(value, name, hint)
+  return value
+}
+
+function isBytes(data: unknown): data is Image8["data"] {
+  return data instanceof Uint8Array || data instanceof Uint8ClampedArray
 }
 
 const imageHint = "give what `await decodeImage(path)` gives, or { width, height, channels: 3, data } with RGB bytes"
@@ -48,11 +61,29 @@ export function requireList(
   if (!Array.isArray(value)) throw new UserError(`${what} must be a list of ${items}, not ${kindOf(value)}`, hint)
 }
 
+/** Throws UserError that lists the choices where `value` is given and is none of them. */
+export function requireOneOf(name: string, value: unknown, choices: readonly string[]): void {
+  if (value === undefined || (choices as readonly unknown[]).includes(value)) return
+  throw new UserError(`${name} must be one of ${choices.join(", ")}, not ${kindOf(value)}`)
+}
+
+/** Throws UserError where `value` is given and is not a whole number from 1 on. */
+export function requireCount(name: string, value: unknown): void {
+  if (value === undefined || (Number.isInteger(value) && (value as number) > 0)) return
+  throw new UserError(`${name} must be a whole number from 1 on, not ${kindOf(value)}`)
+}
+
+/** Throws UserError for an option of another name, which would be passed over in silence. */
+export function requireOptionNames(options: object, known: Readonly<Record<string, true>>): void {
+  const other = Object.keys(options).find((name) => !Object.hasOwn(known, name))
+  if (other === undefined) return
+  throw new UserError(`there is no option ${quoted(other)}`, `options are ${Object.keys(known).join(", ")}`)
+}
+
 /** What is wrong with a value that should be an image; null: nothing. */
 function faultOfImage(value: unknown): string | null {
   const { width, height, data } = Object(value) as Partial<Image8>
-  const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray
-  if (!(Number.isInteger(width) && Number.isInteger(height) && isBytes)) return `${kindOf(value)}, not an image`
+  if (!(Number.isInteger(width) && Number.isInteger(height) && isBytes(data))) return `${kindOf(value)}, not an image`
   const pixels = width! * height!
   if (!(width! > 0 && height! > 0)) return `an image of ${width} x ${height} pixels`
   if (data.length === 3 * pixels) return null

@@ -31,6 +31,12 @@ export function isInputError(error: unknown): error is UserError {
   return error instanceof UserError && !(error instanceof EnvironmentError)
 }
 
+/** For `catch`: what was thrown, where a user can act on it; throws everything else again. */
+export function asUserError(error: unknown): UserError {
+  if (error instanceof UserError) return error
+  throw error
+}
+
 /** States an invariant of our own code. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant: ${message}`)

@@ -5,8 +5,8 @@ import type { Manifest } from "../core/inference/manifest.ts"
 import { decodersHere } from "../host/image/images.ts"
 import { usableProcessors } from "../host/processors.ts"
 import type { PictureReading } from "../pictures/reading.ts"
-import type { Captioner, CaptionerModel } from "../run/captioner.ts"
-import type { LabelVectors } from "../run/label-vectors.ts"
+import type { Captioner, CaptionerModel } from "../run/caption/captioner.ts"
+import type { LabelVectors } from "../run/labels/label-vectors.ts"
 import type { LoadOptions } from "../run/load-options.ts"
 import type { Model } from "../run/model.ts"
 import { runtimeName } from "../run/session.ts"
@@ -36,7 +36,9 @@ export function captionerChoice(
 
 export function threadsChoice(threads: number | undefined): string {
   const { count, reason } = usableProcessors()
-  return threads === undefined ? `${count} threads (${reason})` : `${threads} threads, as asked for (${reason})`
+  const used = threads ?? count
+  const text = `${used} ${used === 1 ? "thread" : "threads"}`
+  return threads === undefined ? `${text} (${reason})` : `${text}, as asked for (${reason})`
 }
 
 export function preprocessingText({ size, interpolation }: Preprocessing): string {

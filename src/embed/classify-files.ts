@@ -1,10 +1,11 @@
 /** Files of pictures to their labels by one or several models: each is decoded once, and results come as they are made. */
+import { kindOf, requireList, requireMethods } from "../core/arguments.ts"
 import { concatenate } from "../core/arrays/concatenate.ts"
 import { l2Normalize } from "../core/arrays/similarity.ts"
-import type { UserError } from "../core/errors.ts"
+import { UserError } from "../core/errors.ts"
 import { type EncodedFile, type EncodeFilesOptions, encodeFiles, type PixelEncoder } from "../pictures/encode-files.ts"
-import type { LabelVectors } from "../run/label-vectors.ts"
-import { type LabelScore, rankLabels } from "../run/rank-labels.ts"
+import type { LabelVectors } from "../run/labels/label-vectors.ts"
+import { type LabelScore, rankLabels } from "../run/labels/rank-labels.ts"
 
 export interface FileClassifier {
   /** What results call it. */
@@ -28,14 +29,33 @@ export type ClassifiedFile = { readonly image: string } & (
   | { readonly error: UserError }
 )
 
-/** In the order of the files. One that cannot be decoded gives the reason, and the others go on. */
+/**
+ * In the order of the files. One that cannot be decoded gives the reason, and the others go on.
+ *
+ * @throws UserError for arguments of another type
+ */
 export async function* classifyFiles(
   files: Iterable<string> | AsyncIterable<string>,
   classifiers: readonly FileClassifier[],
   options: EncodeFilesOptions = {},
 ): AsyncGenerator<ClassifiedFile> {
+  requireClassifiers(files, classifiers)
   const encoders = classifiers.map(({ encoder }) => encoder)
   for await (const batch of encodeFiles(files, encoders, options)) yield* ranked(batch, classifiers)
+}
+
+function requireClassifiers(files: unknown, classifiers: readonly FileClassifier[]): void {
+  if (typeof files === "string") throw new UserError(`files must be a list, not ${kindOf(files)}`, "write [path]")
+  const hint = "write [{ model, encoder, labels }], or take openClassifiers"
+  requireList(classifiers, "classifiers", "models with labels", hint)
+  for (const { encoder, labels } of classifiers) {
+    requireMethods(encoder, ["encodePixels"], "a model", "give what `await loadModel(...)` gives")
+    if (!(labels?.vectors instanceof Float32Array))
+      throw new UserError(
+        `label vectors were expected, not ${kindOf(labels)}`,
+        "give what `await bakeLabels(...)` gives",
+      )
+  }
 }
 
 /** Labels are compared with the pictures of a batch at once. */

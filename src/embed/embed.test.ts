@@ -26,6 +26,7 @@ import { readNpy } from "../host/containers/npz.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { lockFolder } from "../host/locks/lock.ts"
 import { loadModel } from "../run/node.ts"
+import { classifyFiles, type FileClassifier } from "./classify-files.ts"
 import { type EmbedOptions, embed } from "./embed.ts"
 import { fileInputs } from "./inputs.ts"
 
@@ -287,10 +288,7 @@ test("folders of other settings, models, lists or content, of a newer format, an
       { store: "float16" },
       /DIR\/out-\d+ holds vectors of other settings: store was "float32" and is "float16" \| give the same/,
     ],
-    [
-      { models: [other] },
-      /other settings: model was "tiny" and is "smooth"; identity was .*; preprocessing was .*"bilinear"/,
-    ],
+    [{ models: [other] }, /other settings: model was "tiny" and is "smooth"; preprocessing was .*"bilinear"/],
     [
       { inputs: fileInputs("pictures", paths.slice(1)) },
       /the list of pictures is another one \(11 pictures, now 10 pictures\)/,
@@ -309,6 +307,19 @@ test("folders of other settings, models, lists or content, of a newer format, an
     [{ models: [tiny(), tiny()], out: at("twins") }, /two of the models are called tiny, .* \| give them folders/],
     [{ models: [at("none")] }, /DIR\/none does not exist/],
     [{ models: [] }, /no model was named/],
+    [{ models: tiny() as never }, /models must be a list of texts, not the text .* \| write models: /],
+    [{ out: undefined as never }, /out must be the path of a folder, not undefined/],
+    [{ output: "parquet" as never }, /output must be one of clip-retrieval, jsonl, not the text "parquet"/],
+    [{ partSize: 0 }, /partSize must be a whole number from 1 on, not the number 0/],
+    [{ dtype: "int8" as never }, /dtype must be one of fp32, fp16, bf16, auto, not the text "int8"/],
+    [
+      { inputs: paths as never },
+      /kind of inputs must be one of pictures, shards, texts, not undefined \| .*fileInputs/,
+    ],
+    [
+      { inputs: { kind: "texts", items: "a" as never } },
+      /inputs of kind texts must be a list of texts, not the text "a"/,
+    ],
     [{ inputs: fileInputs("pictures", []) }, /there are no pictures to embed/],
   ]
   for (const [given, message] of refusals) expect(await failure(run(given))).toMatch(message)
@@ -323,6 +334,19 @@ test("folders of other settings, models, lists or content, of a newer format, an
   writeFileSync(join(out, "embed.json"), JSON.stringify(settings))
   using _ = await lockFolder(out, "mobileclip embed")
   expect(await failure(run())).toMatch(/out-\d+ is in use: mobileclip embed \(process \d+\) works there/)
+})
+
+test("classifyFiles: what is no list, no model or no label vectors is one line", async () => {
+  await using encoder = await loadModel(tiny(), { threads: 1 })
+  const messageOf = (files: unknown, classifiers: unknown) =>
+    failure(classifyFiles(files as string[], classifiers as FileClassifier[]).next())
+  const labels = ["cat"] as never
+  expect(await messageOf("a.jpg", [])).toMatch(/files must be a list, not the text "a\.jpg"/)
+  expect(await messageOf(paths, { model: "tiny", encoder, labels })).toMatch(/must be a list of models with labels/)
+  expect(await messageOf(paths, [{ model: "tiny", encoder: "tiny", labels }])).toMatch(/a model was expected, not the/)
+  expect(await messageOf(paths, [{ model: "tiny", encoder, labels }])).toMatch(
+    /label vectors were expected, not a list/,
+  )
 })
 
 test("a folder without a finished part takes other settings", async () => {

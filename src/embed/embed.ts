@@ -4,16 +4,27 @@
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { kindOf, requireCount, requireOneOf, requireTexts } from "../core/arguments.ts"
 import { UserError } from "../core/errors.ts"
+import { type OpenedAll, openAll } from "../core/open-all.ts"
+import { modelDtypes } from "../core/precision.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { defaultMaxPixels } from "../host/image/images.ts"
 import { lockFolder } from "../host/locks/lock.ts"
 import { type PictureReading, pixelOptions, readingDefaults } from "../pictures/reading.ts"
-import { type Embedded, embedded, type Inputs } from "./inputs.ts"
+import { type Embedded, embedded, type Inputs, requireInputs } from "./inputs.ts"
 import { type EmbedFailure, ModelFolder } from "./model-folder.ts"
 import { type EmbedEncoder, type EncoderOptions, openEncoder } from "./open-encoder.ts"
 import type { PartWriter, Row } from "./part-writer.ts"
-import { computedIn, type EmbedSettings, settingsFile, settingsOf, summaryOf } from "./settings.ts"
+import {
+  computedIn,
+  type EmbedSettings,
+  embedOutputs,
+  settingsFile,
+  settingsOf,
+  storedTypes,
+  summaryOf,
+} from "./settings.ts"
 
 export interface EmbedOptions extends EncoderOptions, Partial<PictureReading> {
   /** Whatever `loadModel` takes; several have a folder each, in the one that is written. */
@@ -36,7 +47,7 @@ export interface EmbedOptions extends EncoderOptions, Partial<PictureReading> {
   /** Is told of each input that is left out, once for all models. */
   readonly onFailure?: (error: UserError) => void
   /** Is told how pictures are decoded and encoded, in lines, for each part again. */
-  readonly onChoice?: (line: string) => void
+  readonly onChoice?: ((line: string) => void) | undefined
   /** Is told what was chosen, before the work. */
   readonly onModels?: (models: readonly EmbedSettings[]) => void
 }
@@ -55,7 +66,7 @@ export interface EmbeddedModel {
   readonly folder: string
   readonly rows: number
   readonly embedDim: number
-  /** Of all runs: inputs that are not among the rows. */
+  /** Inputs that are not among the rows, from all runs. */
   readonly failures: readonly EmbedFailure[]
 }
 
@@ -64,6 +75,7 @@ export interface EmbeddedModel {
  *   used; the signal's reason where it aborts, after which the same call goes on
  */
 export async function embed(given: EmbedOptions): Promise<EmbeddedModel[]> {
+  requireOptions(given)
   const { kind } = given.inputs
   const options: Complete = {
     ...{ ...embedDefaults, startProgress: noProgress, batchSize: batchSizes[kind], ...given },
@@ -79,6 +91,17 @@ export async function embed(given: EmbedOptions): Promise<EmbeddedModel[]> {
   await embedParts(work, options)
   for (const folder of folders) await folder.writeFailures()
   return folders.map(resultOf)
+}
+
+function requireOptions({ models, inputs, out, output, store, partSize, batchSize, dtype }: EmbedOptions): void {
+  requireTexts(models, "models", 'write models: ["models/s0"]')
+  requireInputs(inputs)
+  if (typeof out !== "string") throw new UserError(`out must be the path of a folder, not ${kindOf(out)}`)
+  requireOneOf("output", output, embedOutputs)
+  requireOneOf("store", store, storedTypes)
+  requireOneOf("dtype", dtype, [...modelDtypes, "auto"])
+  requireCount("partSize", partSize)
+  requireCount("batchSize", batchSize)
 }
 
 /** With all that has a default. */
@@ -141,13 +164,7 @@ async function embedPart(
 }
 
 function encodeOptions({ batchSize, maxPixels, orientation, decode, threads, signal, onChoice }: Complete) {
-  return {
-    signal,
-    batchSize,
-    ...(threads && { threads }),
-    ...(onChoice && { onChoice }),
-    decode: pixelOptions({ orientation, decode }, maxPixels),
-  }
+  return { signal, batchSize, threads, onChoice, decode: pixelOptions({ orientation, decode }, maxPixels) }
 }
 
 function rowsOf(batch: readonly Embedded[], model: number): Row[] {
@@ -161,24 +178,10 @@ function failureOf({ item, error }: Extract<Embedded, { error: unknown }>, { onF
 
 // ------------------------------------------------------------------------------------------------------- opening
 
-interface OpenEncoders extends AsyncDisposable {
-  readonly all: readonly EmbedEncoder[]
-}
-
-async function openEncoders(options: Complete): Promise<OpenEncoders> {
-  const all: EmbedEncoder[] = []
+function openEncoders(options: Complete): Promise<OpenedAll<EmbedEncoder>> {
   const isAlone = options.models.length === 1
   const settled = (name: string) => computedIn(isAlone ? options.out : join(options.out, folderName(name)))
-  const dispose = async () => {
-    await Promise.all(all.map((encoder) => encoder[Symbol.asyncDispose]()))
-  }
-  try {
-    for (const model of options.models) all.push(await openEncoder(model, options, settled))
-    return { all, [Symbol.asyncDispose]: dispose }
-  } catch (error) {
-    await dispose()
-    throw error
-  }
+  return openAll(options.models, (model) => openEncoder(model, options, settled))
 }
 
 /** A single model's files are in the folder itself; each of several has one with its name. */

@@ -2,10 +2,9 @@
 /** `mobileclip/embed`: vectors of pictures and texts to files, and labels of files. */
 export { UserError } from "../core/errors.ts"
 export { type NamedPictures, namedPictures } from "../host/image/image-files.ts"
-export { bakeLabels } from "../run/bake-labels.ts"
-export { parseLabels, serializeLabels } from "../run/label-file.ts"
-export type { LabelVectors } from "../run/label-vectors.ts"
-export type { LabelScore } from "../run/rank-labels.ts"
+export { parseLabels, serializeLabels } from "../run/labels/label-file.ts"
+export { bakeLabels, type LabelVectors } from "../run/labels/label-vectors.ts"
+export type { LabelScore } from "../run/labels/rank-labels.ts"
 export { type ClassifiedFile, classifyFiles, type FileClassifier, type ModelLabels } from "./classify-files.ts"
 export { type EmbeddedModel, type EmbedOptions, embed, embedDefaults } from "./embed.ts"
 export { fileInputs, type Inputs } from "./inputs.ts"

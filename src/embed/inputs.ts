@@ -1,5 +1,6 @@
 /** What is embedded: files of pictures, shards of samples, or texts. */
 import { resolve } from "node:path"
+import { kindOf, requireTexts } from "../core/arguments.ts"
 import { l2Normalize } from "../core/arrays/similarity.ts"
 import { EnvironmentError, oneLine, UserError } from "../core/errors.ts"
 import { decodeText } from "../core/text/decode-text.ts"
@@ -9,7 +10,7 @@ import { readBytes, requireSmall } from "../host/files/files.ts"
 import { type EncodeFilesOptions, encodeFiles } from "../pictures/encode-files.ts"
 import type { EmbedEncoder } from "./open-encoder.ts"
 
-export const inputKinds = ["pictures", "shards", "texts"] as const
+const inputKinds = ["pictures", "shards", "texts"] as const
 
 export interface Inputs {
   readonly kind: (typeof inputKinds)[number]
@@ -17,12 +18,22 @@ export interface Inputs {
   readonly items: readonly string[]
 }
 
+/** Throws UserError where `value` is something else. */
+export function requireInputs(value: unknown): asserts value is Inputs {
+  const { kind, items } = Object(value) as Partial<Inputs>
+  const hint = `inputs are { kind, items }; fileInputs("pictures", await namedPictures({ paths: ["photos"] })) makes them`
+  if (!inputKinds.includes(kind!)) {
+    throw new UserError(`the kind of inputs must be one of ${inputKinds.join(", ")}, not ${kindOf(kind)}`, hint)
+  }
+  requireTexts(items, `inputs of kind ${kind}`, hint)
+}
+
 /** What is known of a row, by the names of its columns; null where nothing is. */
 export interface RowFacts {
-  /** Of a picture; the key of a sample in a shard. */
+  /** Path of a picture; key of a sample in a shard. */
   readonly image_path?: string
   readonly caption: string | null
-  /** Of a sample in a shard. */
+  /** Where a sample of a shard is from. */
   readonly url?: string | null
 }
 
@@ -37,6 +48,7 @@ export type Embedded = { readonly item: string } & (
 
 /** Absolute paths, each once: what is written down does not depend on the working folder. */
 export function fileInputs(kind: "pictures" | "shards", paths: readonly string[]): Inputs {
+  requireTexts(paths, "paths", `write fileInputs("pictures", ["cat.jpg"])`)
   return { kind, items: [...new Set(paths.map((path) => resolve(path)))] }
 }
 

@@ -21,7 +21,7 @@ export type EmbedFailure = Readonly<z.infer<typeof failure>>
 
 const record = z.object({ rows: z.int().nonnegative(), failures: z.array(failure) })
 
-export type PartRecord = Readonly<z.infer<typeof record>>
+type PartRecord = Readonly<z.infer<typeof record>>
 
 export const failuresFile = "failures.jsonl"
 

@@ -1,12 +1,12 @@
 /** Models with their labels, encoded now or baked before, for pictures that are decoded once for all of them. */
 import { UserError } from "../core/errors.ts"
+import { openAll } from "../core/open-all.ts"
 import { decodeText } from "../core/text/decode-text.ts"
 import { defaultTemplates } from "../core/text/prompts.ts"
 import { readBytes } from "../host/files/files.ts"
-import { bakeLabels } from "../run/bake-labels.ts"
-import { labelNotes, requireWords } from "../run/classify.ts"
-import { parseLabels, requireLabelsOf } from "../run/label-file.ts"
-import type { LabelVectors } from "../run/label-vectors.ts"
+import { labelNotes } from "../run/labels/classify.ts"
+import { parseLabels, requireLabelsOf } from "../run/labels/label-file.ts"
+import { bakeLabels, type LabelVectors, requireWords } from "../run/labels/label-vectors.ts"
 import type { Model } from "../run/model.ts"
 import { type LoadOptions, loadModel } from "../weights/load-model.ts"
 import type { FileClassifier } from "./classify-files.ts"
@@ -34,18 +34,15 @@ export async function openClassifiers(
   requireOnce(names)
   const labelsOf = given.kind === "baked" ? await bakedLabels(given.files, names) : wordsOf(given)
   const towers = given.kind === "baked" ? "image" : "both"
-  const opened: Model[] = []
-  const dispose = async () => {
-    await Promise.all(opened.map((model) => model.dispose()))
-  }
+  const opened = await openAll(names, (name) => loadModel(name, { ...options, towers }))
+  const close = () => opened[Symbol.asyncDispose]()
   try {
-    for (const name of names) opened.push(await loadModel(name, { ...options, towers }))
     const labels: LabelVectors[] = []
-    for (const [i, model] of opened.entries()) labels.push(await labelsOf(model, i))
-    const classifiers = opened.map((encoder, i) => ({ model: names[i]!, encoder, labels: labels[i]! }))
-    return { classifiers, notes: [...new Set(labels.flatMap(labelNotes))], [Symbol.asyncDispose]: dispose }
+    for (const [i, model] of opened.all.entries()) labels.push(await labelsOf(model, i))
+    const classifiers = opened.all.map((encoder, i) => ({ model: names[i]!, encoder, labels: labels[i]! }))
+    return { classifiers, notes: [...new Set(labels.flatMap(labelNotes))], [Symbol.asyncDispose]: close }
   } catch (error) {
-    await dispose()
+    await close()
     throw error
   }
 }

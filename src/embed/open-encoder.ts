@@ -21,7 +21,7 @@ export interface EncoderOptions extends Omit<RuntimeOptions, "dtype"> {
   /** "auto": the faster of fp32 and bf16, by a short measurement. */
   readonly dtype?: WantedDtype
   /** Is told where an optimised graph is from, when a tower is first used. */
-  readonly onChoice?: (line: string) => void
+  readonly onChoice?: ((line: string) => void) | undefined
 }
 
 /** What computed the vectors of a model of this name that are there already; null where none are. */
@@ -40,8 +40,7 @@ export async function openEncoder(given: string, options: EncoderOptions, settle
   const { record, options: chosen, reason } = await choice(found, options, settled)
   if (reason !== null) options.onStage?.(reason)
   const source = await prepared(found, chosen)
-  const { onChoice } = options
-  return { ...(await openSource(source, { ...chosen, ...(onChoice && { onChoice }) })), computed: record }
+  return { ...(await openSource(source, { ...chosen, onChoice: options.onChoice })), computed: record }
 }
 
 async function choice(source: ModelSource, options: EncoderOptions, settled: Settled): Promise<ChosenRuntime> {
@@ -60,10 +59,8 @@ async function openSource(source: ModelSource, options: OpenOptions): Promise<Pl
 /** Unlike a teacher it may have a single tower, and each is read when it is first used. */
 async function openDirectory({ name, path }: ModelSource, options: OpenOptions): Promise<PlacedTeacher> {
   const { device: provider = "cpu", threads, onChoice } = options
-  const dtype = onnxDtype(options)
-  const folder = await readClipFolder(path, { name, ...(dtype && { dtype }) })
-  const running = { provider, ...(threads !== undefined && { threads }), ...(onChoice && { onChoice }) }
-  const model = await openFolder(folder, running)
+  const folder = await readClipFolder(path, { name, dtype: onnxDtype(options) })
+  const model = await openFolder(folder, { provider, threads, onChoice })
   const { preprocessing, embedDim, place } = model
   return {
     ...{ name, preprocessing, embedDim, place },

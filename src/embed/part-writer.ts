@@ -21,7 +21,7 @@ export interface Row {
 }
 
 /** Names of the files of a part. */
-export interface PartPaths {
+interface PartPaths {
   /** `img_emb/img_emb_0.npy` */
   readonly vectors: string
   /** `metadata/metadata_0.parquet`; null where the vectors' file has all. */

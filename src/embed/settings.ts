@@ -43,10 +43,10 @@ export interface EmbedSettings {
 }
 
 /** What is embedded, without the whole list. */
-export interface InputsSummary {
+interface InputsSummary {
   readonly kind: Inputs["kind"]
   readonly count: number
-  /** Of the absolute paths, or of the texts, each with a NUL after it. */
+  /** Digest of the absolute paths, or of the texts, each with a NUL after it. */
   readonly sha256: string
 }
 
@@ -77,12 +77,15 @@ export function requireSameSettings(
       "choose another folder for --out, or go on with the version that began it",
     )
   }
-  const differing = Object.entries(wanted).filter(
-    ([name, value]) => JSON.stringify(compared(name, found[name])) !== JSON.stringify(compared(name, value)),
+  const differing = (Object.keys(wanted) as (keyof EmbedSettings)[]).filter(
+    (name) => JSON.stringify(compared(name, found[name])) !== JSON.stringify(compared(name, wanted[name])),
   )
   if (differing.length === 0) return
+  // Of another model or preprocessing, which are said, the identity is another one in any case.
+  const isSaid = differing.includes("model") || differing.includes("preprocessing")
+  const said = differing.filter((name) => !(name === "identity" && isSaid))
   throw new UserError(
-    `${folder} holds vectors of other settings: ${differing.map(([name, value]) => differenceIn(name, found[name], value)).join("; ")}`,
+    `${folder} holds vectors of other settings: ${said.map((name) => differenceIn(name, found[name], wanted[name])).join("; ")}`,
     "give the same inputs and options to go on, or choose another folder for --out",
   )
 }
@@ -97,6 +100,7 @@ function compared(name: string, value: unknown): unknown {
 function differenceIn(name: string, before: unknown, now: unknown): string {
   if (name === "inputs")
     return `the list of ${(now as InputsSummary).kind} is another one (${countText(before)}, now ${countText(now)})`
+  if (name === "identity") return "the model's weights are other ones"
   const text = (value: unknown) => oneLine(JSON.stringify(compared(name, value)) ?? "absent", 200)
   return `${name} was ${text(before)} and is ${text(now)}`
 }

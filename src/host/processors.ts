@@ -26,7 +26,7 @@ export function usableProcessors(available = availableParallelism(), read: ReadT
   return { count, reason: `${of} of ${available}, by the CPU quota of ${processors} in ${quota.file}` }
 }
 
-export interface CpuQuota {
+interface CpuQuota {
   /** Seconds of processor time a second. */
   readonly processors: number
   /** Where it is set. */

@@ -1,5 +1,5 @@
 /** Batches of pixels for models that compute in this thread, prepared while they compute the ones before. */
-import { UserError } from "../core/errors.ts"
+import { asUserError, type UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import { mapOrdered } from "../core/parallel.ts"
@@ -10,7 +10,7 @@ import { type PictureSource, readSource } from "./source.ts"
 
 export interface PixelBatch {
   readonly count: number
-  /** Of which the first `count` are filled, but for those of bad pictures. */
+  /** The first `count` are filled, but for those of bad pictures. */
   readonly rows: PixelRows
   /** For each picture: decoded, where that is wanted, or why it cannot be. */
   readonly outcomes: readonly (Image8 | null | UserError)[]
@@ -39,8 +39,7 @@ export class BatchMaker {
       try {
         return await pool.prepare(await readSource(source), rows.wanted(row), { ...options, wantsImage })
       } catch (error) {
-        if (error instanceof UserError) return error
-        throw error
+        return asUserError(error)
       }
     }
     const outcomes: (Image8 | null | UserError)[] = []

@@ -17,7 +17,7 @@ export interface Course {
 
 interface Circumstances {
   /** Those that the caller wants. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   readonly batchSize?: number
   readonly isFew: boolean
   /** Bytes of memory that can be had; default: those of this machine, or of the container. */

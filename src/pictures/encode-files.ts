@@ -8,7 +8,7 @@ import { UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import { mapOrdered } from "../core/parallel.ts"
 import type { TowerPlace } from "../run/tower.ts"
-import { BatchMaker } from "./batch-maker.ts"
+import { BatchMaker, type PixelBatch } from "./batch-maker.ts"
 import { type Course, chooseCourse } from "./course.ts"
 import { PicturePool } from "./picture-pool.ts"
 import type { PixelOptions } from "./prepare-pixels.ts"
@@ -34,10 +34,10 @@ export interface EncodeFilesOptions {
   /** Pictures that a tower takes at a time (default: 1 in threads of its own, else 8). */
   readonly batchSize?: number
   /** Threads that decode, and compute if that is possible (default: one for each processor). With 0, all is computed in this thread. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   readonly signal?: AbortSignal | undefined
   /** Is told what was chosen, and why, in lines. */
-  readonly onChoice?: (line: string) => void
+  readonly onChoice?: ((line: string) => void) | undefined
 }
 
 export type EncodedFile<Source extends PictureSource = PictureSource> = {
@@ -131,20 +131,23 @@ async function* encodeHere<Source extends PictureSource>(
   const maker = new BatchMaker(preprocessings, { ...decode, pool, batchSize })
   const prepare = async (batch: Source[]) => ({ batch, made: await maker.make(batch) })
   for await (const { batch, made } of mapOrdered(batches, 2, prepare)) {
-    const { count, rows, outcomes } = made
-    const isBad = outcomes.map((outcome) => outcome instanceof UserError)
-    const vectors: Float32Array[] = []
-    // One model at a time: they share the processor.
-    for (const encoder of isBad.every(Boolean) ? [] : encoders)
-      vectors.push(await encoder.encodePixels(rows.of(encoder.preprocessing, count), count))
+    const encoded = await encodeBatch(made, encoders)
     maker.recycle(made)
-    const encoded = outcomes.map((outcome, row) =>
-      outcome instanceof UserError
-        ? outcome
-        : vectors.map((found, i) => found.slice(row * encoders[i]!.embedDim, (row + 1) * encoders[i]!.embedDim)),
-    )
     yield answersOf(batch, encoded)
   }
+}
+
+async function encodeBatch(
+  { count, rows, outcomes }: PixelBatch,
+  encoders: readonly PixelEncoder[],
+): Promise<readonly Encoded[]> {
+  if (outcomes.every((outcome) => outcome instanceof UserError)) return outcomes
+  const vectors: Float32Array[] = []
+  // One model at a time: they share the processor.
+  for (const encoder of encoders) vectors.push(await encoder.encodePixels(rows.of(encoder.preprocessing, count), count))
+  const vectorsOf = (row: number) =>
+    encoders.map(({ embedDim }, i) => vectors[i]!.slice(row * embedDim, (row + 1) * embedDim))
+  return outcomes.map((outcome, row) => (outcome instanceof UserError ? outcome : vectorsOf(row)))
 }
 
 function answersOf<Source extends PictureSource>(

@@ -1,7 +1,7 @@
 /** What a program may give for a picture in Node, as a file to decode or as pixels that are there. */
-import { kindOf, requireImage } from "../core/arguments.ts"
+import { pixelsOf } from "../core/arguments.ts"
 import { UserError } from "../core/errors.ts"
-import { type Image8, type Rgba, withoutAlpha } from "../core/image/pixels.ts"
+import type { Image8, Rgba } from "../core/image/pixels.ts"
 import { pathOfFileUrl } from "../host/files/file-url.ts"
 import type { PictureSource } from "./encode-files.ts"
 
@@ -24,18 +24,25 @@ export function openPicture(picture: NodePicture, number: number): OpenPicture {
   if (picture instanceof Uint8Array) return file({ name, bytes: picture })
   if (picture instanceof ArrayBuffer) return file({ name, bytes: new Uint8Array(picture) })
   if (picture instanceof Blob) return { kind: "file", read: () => readBlob(picture, name) }
-  return { kind: "pixels", image: pixelsOf(picture, number) }
+  return { kind: "pixels", image: pixelsOf(picture, name, pictureHint) }
 }
 
 function file(source: PictureSource): OpenPicture {
   return { kind: "file", read: () => source }
 }
 
+/** Linux takes so many bytes, macOS fewer, and Windows more only where a program asks for them. */
+const longestPath = 4096
+
+const base64Hint = 'where it is base64, give Buffer.from(text, "base64"), or write "data:image/jpeg;base64," before it'
+
 /** A path, or an address of one of two kinds. */
 function sourceOf(text: string, name: string): PictureSource {
   const scheme = /^([a-z][a-z+.-]+):/i.exec(text)?.[1]?.toLowerCase()
   if (scheme === "file") return pathOfFileUrl(text, name)
   if (scheme === "data") return { name, bytes: bytesOf(text, name) }
+  if (text.length > longestPath)
+    throw new UserError(`${name} is a text of ${text.length} letters, which is no path`, base64Hint)
   if (scheme !== "http" && scheme !== "https") return text
   throw new UserError(
     `${name} is an address: pictures are not downloaded`,
@@ -51,16 +58,6 @@ function bytesOf(uri: string, name: string): Uint8Array {
 
 async function readBlob(blob: Blob, name: string): Promise<PictureSource> {
   return { name: blob instanceof File ? blob.name : name, bytes: new Uint8Array(await blob.arrayBuffer()) }
-}
-
-function pixelsOf(value: unknown, number: number): Image8 {
-  const { width, height, data, channels } = Object(value) as Partial<Image8>
-  const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray
-  const isRgba = isBytes && channels === undefined && data.length > 0 && data.length === 4 * width! * height!
-  if (isRgba) return withoutAlpha({ width: width!, height: height!, data })
-  if (!isBytes) throw new UserError(`picture ${number} is ${kindOf(value)}`, pictureHint)
-  requireImage(value, `picture ${number}`)
-  return value
 }
 
 const pictureHint =

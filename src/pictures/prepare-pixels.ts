@@ -1,5 +1,5 @@
 /**
- * A picture's file to the pixels of models. Of a JPEG file the addon decodes the columns that they need and resizes rows as they
+ * A picture's file to the pixels of models. The addon decodes the columns of a JPEG file that they need and resizes rows as they
  * come, so that no whole picture is ever in memory; all other files are decoded first. Both give the same pixels.
  */
 import { jpegDecoder, type PixelPlan } from "../../jpeg/index.ts"

@@ -4,14 +4,14 @@
  * processor time, where two threads that spin take 46 to 58), at the price of its weights in memory for each thread.
  */
 import { type ErrorMessage, fromMessage } from "../core/error-message.ts"
-import { EnvironmentError, UserError } from "../core/errors.ts"
+import { asUserError, EnvironmentError, UserError } from "../core/errors.ts"
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import { ThreadPool } from "../host/thread-pool.ts"
 import type { TowerPlace } from "../run/tower.ts"
 import type { PixelOptions } from "./prepare-pixels.ts"
 import { type NamedBytes, type PictureSource, readSource } from "./source.ts"
 
-export interface ThreadTower {
+interface ThreadTower {
   readonly place: TowerPlace
   readonly preprocessing: Preprocessing
   readonly embedDim: number
@@ -65,8 +65,7 @@ async function readOrError(source: PictureSource): Promise<NamedBytes | UserErro
     const { name, bytes } = await readSource(source)
     return { name, bytes: isOwn(source, bytes) ? bytes : new Uint8Array(bytes) }
   } catch (error) {
-    if (error instanceof UserError) return error
-    throw error
+    return asUserError(error)
   }
 }
 

@@ -1,6 +1,6 @@
 /** A thread of `tower-threads.ts`. */
 import { type ErrorMessage, toMessage } from "../core/error-message.ts"
-import { UserError } from "../core/errors.ts"
+import { asUserError } from "../core/errors.ts"
 import { serveThread } from "../host/thread-pool.ts"
 import { openTower } from "../run/node.ts"
 import { requireWidth } from "../run/tower.ts"
@@ -22,8 +22,7 @@ serveThread(({ towers, batchSize, options }: TowerThreadSettings) => {
       await preparePixels(bytes, rows.wanted(row), { ...options, name }, "here")
       return null
     } catch (error) {
-      if (error instanceof UserError) return toMessage(error)
-      throw error
+      return toMessage(asUserError(error))
     }
   }
 

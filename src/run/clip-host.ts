@@ -5,7 +5,7 @@
 import type { Preprocessing } from "../core/image/preprocess.ts"
 import type { Manifest } from "../core/inference/manifest.ts"
 import type { Towers } from "../core/inference/onnx-files.ts"
-import type { CaptionOptions } from "./captioner.ts"
+import type { CaptionOptions } from "./caption/captioner.ts"
 
 export type { Towers }
 
@@ -22,9 +22,11 @@ export interface LoadProgress {
 }
 
 export interface HostLoadOptions {
-  readonly towers?: Towers
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: LoadProgress) => void
+  /** Which towers are loaded (default: "both"): a search needs the text tower alone, an index the image tower alone. */
+  readonly towers?: Towers | undefined
+  /** Its abort ends the loading. */
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined
 }
 
 /** Which model computes, on what, and in which type: nobody has to wonder. */
@@ -36,7 +38,7 @@ export interface ClipInfo {
   readonly preprocessing: Preprocessing
   /** Tokens of a text; null without a text tower. */
   readonly contextLength: number | null
-  /** Of the weights; null where no file says. */
+  /** Licence of the weights; null where no file says. */
   readonly license: string | null
   readonly towers: Towers
   /** "onnxruntime-node 1.30.0", "onnxruntime-web 1.30.0". */

@@ -2,17 +2,17 @@
  * The library's face, the same in Node and in the browser: a model that is open. Pictures and texts become vectors in one
  * space, and labels become scores. What a picture may be, and what computes, is the host's (`clip-host.ts`).
  */
-import { kindOf, requireList, requireSignal, requireTexts } from "../core/arguments.ts"
+import { kindOf, requireList, requireOptionNames, requireSignal, requireTexts } from "../core/arguments.ts"
 import { cosines, l2Normalize } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Abortable } from "../core/inference/encoder.ts"
-import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
-import type { CaptionOptions } from "./captioner.ts"
-import { type Classifier, type ClassifierModel, classifierOf, requireWords, type ScoreOptions } from "./classify.ts"
+import { defaultTemplates } from "../core/text/prompts.ts"
+import type { CaptionOptions } from "./caption/captioner.ts"
 import type { ClipHost, ClipInfo } from "./clip-host.ts"
-import { LabelCache } from "./label-cache.ts"
-import { type LabelVectors, requireLabelVectors, weightsDigest } from "./label-vectors.ts"
-import type { LabelScore } from "./rank-labels.ts"
+import { type Classifier, type ClassifierModel, classifierOf, type ScoreOptions } from "./labels/classify.ts"
+import { LabelCache } from "./labels/label-cache.ts"
+import { bakeLabels, type LabelVectors, requireLabelVectors, requireWords } from "./labels/label-vectors.ts"
+import type { LabelScore } from "./labels/rank-labels.ts"
 
 export interface EncodeOptions extends Abortable {
   /** Whether vectors get length 1 (default: true); false gives them as the tower does. */
@@ -25,6 +25,9 @@ export interface LabelOptions extends Abortable {
 }
 
 export interface ClassifyOptions extends LabelOptions, ScoreOptions {}
+
+const encodeOptionNames = { normalize: true, signal: true } satisfies Record<keyof EncodeOptions, true>
+const classifyOptionNames = { templates: true, top: true, signal: true } satisfies Record<keyof ClassifyOptions, true>
 
 export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDisposable {
   readonly embedDim: number
@@ -87,13 +90,14 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
     options: ClassifyOptions = {},
   ): Promise<LabelScore[][]> {
     requireList(pictures, "pictures", "pictures", "write [picture]")
+    requireOptionNames(options, classifyOptionNames)
     const classifier = await this.classifier(labels, options)
     return classifier.classify(pictures, options)
   }
 
   /**
    * A classifier whose labels can be added and removed without encoding the others again. Made from label vectors, it needs
-   * no text tower; templates are then those of the vectors.
+   * no text tower; templates are then those of the vectors, and UserError is thrown where other ones are given.
    */
   async classifier(labels: readonly string[] | LabelVectors, options: LabelOptions = {}): Promise<Classifier<Picture>> {
     this.requireOpen()
@@ -101,6 +105,7 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
       return classifierOf(this, await this.bakeLabels(labels as readonly string[], options))
     }
     requireLabelVectors(labels, this.info)
+    requireOwnTemplates(options.templates, labels)
     return classifierOf(this, labels as LabelVectors)
   }
 
@@ -140,21 +145,20 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
   }
 
   private async encoded(
-    { normalize = true, signal }: EncodeOptions,
+    options: EncodeOptions,
     encode: (signal: AbortSignal | undefined) => Promise<Float32Array>,
   ): Promise<Float32Array> {
+    requireOptionNames(options, encodeOptionNames)
+    const { normalize = true, signal } = options
     requireSignal(signal)
     signal?.throwIfAborted()
     const vectors = await this.use(() => encode(signal))
     return normalize ? l2Normalize(vectors, this.embedDim) : vectors
   }
 
-  private async bake(labels: readonly string[], templates: readonly string[], signal: AbortSignal) {
-    const { embedDim, logitScale } = this
-    const encodeTexts = (texts: readonly string[]) => this.encodeTexts(texts, { signal })
-    const vectors = await labelVectors({ embedDim, encodeTexts }, labels, templates, { signal })
-    const { name, manifest } = this.info
-    return { model: name, weights: weightsDigest(manifest), embedDim, logitScale, labels, templates, vectors }
+  private bake(labels: readonly string[], templates: readonly string[], signal: AbortSignal): Promise<LabelVectors> {
+    const encodeTexts = (texts: readonly string[], options?: Abortable) => this.encodeTexts(texts, options)
+    return bakeLabels({ ...this.info, encodeTexts }, labels, templates, { signal })
   }
 
   /** A session that is freed while it computes would end the process. */
@@ -178,6 +182,14 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
 }
 
 const textHint = 'write "a photo of a cat"'
+
+function requireOwnTemplates(given: readonly string[] | undefined, { templates }: LabelVectors): void {
+  if (given === undefined || JSON.stringify(given) === JSON.stringify(templates)) return
+  throw new UserError(
+    "templates were given with label vectors, which were made with other ones",
+    "leave templates out, or make the vectors again with them",
+  )
+}
 
 function requireRows(value: unknown, embedDim: number): void {
   if (value instanceof Float32Array && value.length % embedDim === 0) return

@@ -22,17 +22,17 @@ import { processorIdentity } from "../host/processor-identity.ts"
 import { ownCacheDir } from "../native/own-cache.ts"
 import { type RecordedFile, recordedFile, recordGraph, recordOwn, unchanged } from "./graph-files.ts"
 
-export const graphCacheDefaults = {
+const graphCacheDefaults = {
   /** When all have more, those that were not used for longest are removed. */
   mostBytes: 8 * 2 ** 30,
   /** Smaller graphs are optimised as fast as an optimised one is found. */
   smallestBytes: 16 * 2 ** 20,
 }
 
-export type GraphCacheOptions = Partial<typeof graphCacheDefaults>
+type GraphCacheOptions = Partial<typeof graphCacheDefaults>
 
 /** `graphs` in this program's cache folder. */
-export function defaultGraphFolder(): string {
+function defaultGraphFolder(): string {
   return join(ownCacheDir(process.env), "graphs")
 }
 
@@ -165,7 +165,7 @@ async function placeOfModel(path: string): Promise<string> {
   return join(await realpath(dirname(path)), basename(path))
 }
 
-export interface Kept<T> {
+interface Kept<T> {
   readonly made: { readonly value: T } | null
   /** Why it was not kept; null where it was. */
   readonly reason: string | null

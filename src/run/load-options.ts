@@ -5,18 +5,16 @@ export const providers = ["cpu", "cuda", "coreml", "dml", "webgpu"] as const
 
 export interface LoadOptions {
   /** Processor threads of each tower; default: as many as this process may use, a container's CPU quota included. */
-  readonly threads?: number
+  readonly threads?: number | undefined
   /**
    * Whether threads of a tower wait for work by spinning (default: yes). Without it, other work beside a tower gets the
    * processors while its threads wait for each other.
    */
-  readonly spinning?: boolean
+  readonly spinning?: boolean | undefined
   /** Where to compute; default: the processor. What else there is depends on the build of ONNX Runtime. */
-  readonly provider?: (typeof providers)[number]
-  /** Whether ONNX Runtime's optimised graphs are kept in the user's cache, which makes the next start faster; default: yes. */
-  readonly graphCache?: boolean
+  readonly provider?: (typeof providers)[number] | undefined
   /** Is told what was chosen, in lines for people, when it is: a tower is opened when it is first used. */
-  readonly onChoice?: (line: string) => void
+  readonly onChoice?: ((line: string) => void) | undefined
   /** Which towers are used: the files of the other one need not be there. Default: both. */
-  readonly towers?: Towers
+  readonly towers?: Towers | undefined
 }

@@ -4,16 +4,15 @@ import { readdir } from "node:fs/promises"
 import { basename, join, resolve } from "node:path"
 import { oneLine, UserError } from "../core/errors.ts"
 import { type Manifest, manifestFile, parseManifest } from "../core/inference/manifest.ts"
-import { dtypeSuffixes, findOnnxFiles, neededFiles, type OnnxFiles, type Towers } from "../core/inference/onnx-files.ts"
+import { dtypeInName, findOnnxFiles, neededFiles, type OnnxFiles, type Towers } from "../core/inference/onnx-files.ts"
 import type { WeightsFile } from "../core/inference/teacher-identity.ts"
 import { dtypeOfPart, type OnnxDtype } from "../core/precision.ts"
 import { textBatch } from "../core/text/token-rows.ts"
 import { fileError } from "../host/files/file-error.ts"
 import { readJson } from "../host/files/files.ts"
 import { sha256OfFile } from "../host/files/hash.ts"
-import { Captioner, type CaptionerModel, GraphRuntime } from "./captioner.ts"
+import { type Captioner, type CaptionerModel, captionerOf, withoutDecoder } from "./caption/captioner.ts"
 import { type ClipDescription, describeImmich, describeOurs, describeTransformers } from "./description.ts"
-import type { Graph } from "./graph.ts"
 import type { LoadOptions } from "./load-options.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "./model.ts"
 import { openGraph } from "./session.ts"
@@ -25,7 +24,7 @@ import { GraphTower, type TowerPlace } from "./tower.ts"
  * that the manifest lists.
  */
 export async function loadModel(directory: string, options: LoadOptions = {}): Promise<Model> {
-  return openFolder(await readClipFolder(directory, options.towers && { towers: options.towers }), options)
+  return openFolder(await readClipFolder(directory, { towers: options.towers }), options)
 }
 
 /** The model of a folder that was read. Throws UserError as `loadModel` does. */
@@ -80,27 +79,10 @@ export async function loadCaptioner(
   options: LoadOptions = {},
 ): Promise<Captioner<Manifest & CaptionerModel>> {
   const manifest = await readManifest(directory)
-  const image = openGraph(directory, manifest.towers.image.file, options)
-  const captioner = captionerOf(directory, manifest, image, options)
+  const open = (file: string) => openGraph(directory, file, options)
+  const captioner = captionerOf(manifest, open(manifest.towers.image.file), open)
   if (captioner) return captioner
-  throw new UserError(
-    `${manifest.name} in ${directory} is not a captioner: it has no decoder`,
-    "convert a CoCa checkpoint",
-  )
-}
-
-/** A captioner on the image tower's graph, which it owns with others; null where there is no decoder. */
-export function captionerOf(
-  directory: string,
-  manifest: Manifest,
-  image: Graph,
-  options: LoadOptions,
-): Captioner<Manifest & CaptionerModel> | null {
-  const { decoder, towers } = manifest
-  if (!decoder || !towers.decoder) return null
-  const graph = openGraph(directory, towers.decoder.file, options)
-  const graphs = { image: { ...towers.image, graph: image }, decoder: { ...towers.decoder, graph } }
-  return new Captioner({ ...manifest, decoder }, new GraphRuntime(decoder, graphs))
+  throw withoutDecoder(`${manifest.name} in ${directory}`)
 }
 
 /** Where a folder has the towers of a CLIP, and what its files say of it. */
@@ -115,20 +97,20 @@ export interface ClipFolder {
   weights(): Promise<WeightsFile[]>
 }
 
-/** The type of a tower's weights. Other layouts than ours say it in the file's name, where it is not fp32. */
+/** The type of a tower's weights. */
 export function folderDtype({ manifest, image, text }: ClipFolder, tower: "image" | "text" = "image"): OnnxDtype {
   if (manifest) return dtypeOfPart(manifest.dtype, tower)
   const file = tower === "text" && text !== null ? text : image
-  return file.endsWith(`${dtypeSuffixes.fp16}.onnx`) ? "fp16" : "fp32"
+  return dtypeInName(file)
 }
 
 export interface FolderOptions {
   /** Which of its towers are wanted: files of the others need not be there (default: both). */
-  readonly towers?: Towers
+  readonly towers?: Towers | undefined
   /** Type of the weights, where a folder has several (default: fp32 where it is there). */
-  readonly dtype?: OnnxDtype
+  readonly dtype?: OnnxDtype | null | undefined
   /** In messages (default: what the files say, or the folder's name). */
-  readonly name?: string
+  readonly name?: string | undefined
 }
 
 /** Throws UserError where there is no CLIP of a known layout, or its files lack something. */
@@ -162,9 +144,7 @@ function noModel(directory: string, paths: readonly string[]): UserError {
 async function ours(directory: string, { dtype, name, towers: wanted }: FolderOptions): Promise<ClipFolder> {
   const manifest = await readManifest(directory, wanted)
   const { towers } = manifest
-  if (dtype && dtype !== manifest.dtype) {
-    throw new UserError(`${directory} is in ${manifest.dtype}, not ${dtype}`, "convert it again, or leave out --dtype")
-  }
+  if (dtype) requireDtype(manifest, dtype, directory)
   const described = describeOurs(manifest)
   const [image, text] = [towers.image.file, towers.text?.file ?? null]
   return {
@@ -172,6 +152,12 @@ async function ours(directory: string, { dtype, name, towers: wanted }: FolderOp
     description: { ...described, name: name ?? described.name },
     weights: async () => listedHashes(manifest, text === null ? [image] : [image, text]),
   }
+}
+
+/** Throws UserError where the weights are of another type. */
+export function requireDtype({ dtype }: Manifest, wanted: OnnxDtype, directory: string): void {
+  if (dtype === wanted) return
+  throw new UserError(`${directory} is in ${dtype}, not ${wanted}`, "convert it again, or leave out --dtype")
 }
 
 /** The files of graphs, and of the weights beside them, as a manifest has them. */

@@ -1,17 +1,10 @@
 /** A folder's towers in Node, opened at once on graphs that encoding and captioning share. */
-import type { Captioner } from "./captioner.ts"
+import { type Captioner, captionerOf } from "./caption/captioner.ts"
 import type { Graph } from "./graph.ts"
 import type { LoadOptions } from "./load-options.ts"
 import { type Model, modelOf } from "./model.ts"
-import {
-  type ClipFolder,
-  captionerOf,
-  type FolderOptions,
-  graphsOf,
-  optionsOf,
-  readClipFolder,
-  runOnce,
-} from "./node.ts"
+import { type ClipFolder, type FolderOptions, graphsOf, optionsOf, readClipFolder, runOnce } from "./node.ts"
+import { openGraph } from "./session.ts"
 
 export interface OpenClip {
   readonly folder: ClipFolder
@@ -34,7 +27,8 @@ export async function openClip(directory: string, options: OpenOptions = {}): Pr
   await openAll(wanted, onOpen)
   const { manifest } = folder
   if (!manifest) return { folder, captioner: null, model: await runOnce(folder, options, graphs) }
-  const captioner = towers === "text" ? null : captionerOf(directory, manifest, graphs.image, options)
+  const captioner =
+    towers === "text" ? null : captionerOf(manifest, graphs.image, (file) => openGraph(directory, file, options))
   return { folder, captioner, model: modelOf(manifest, graphs, optionsOf(folder, options)) }
 }
 

@@ -7,7 +7,7 @@ import type { TowerFile, TowerSelfTest } from "../core/inference/manifest.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 import type { Feed, Graph } from "./graph.ts"
 
-/** Of very different lengths, because a causal tower cuts the batch after the longest; the last one fills the context. */
+/** Their lengths are very different, because a causal tower cuts the batch after the longest; the last one fills the context. */
 export const selfTestTexts: readonly string[] = ["a photo of a cat.", "", "many words, ".repeat(50)]
 
 /** How many fixed inputs there are. */
@@ -42,7 +42,7 @@ export async function embed(
 /** How many values of each of the three embeddings are kept; the norm covers the others. */
 const keptValues = 8
 
-/** Of embeddings [selfTestRows, embedDim] what a manifest keeps. */
+/** What a manifest keeps of embeddings [selfTestRows, embedDim]. */
 export function summarize(rows: Float32Array): TowerSelfTest {
   const width = rows.length / selfTestRows
   const each = selfTestTexts.map((_, i) => rows.subarray(i * width, (i + 1) * width))

@@ -3,7 +3,7 @@ import "../host/no-telemetry.ts"
 
 import { dirname, join } from "node:path"
 import * as ort from "onnxruntime-node"
-import { messageOf, UserError } from "../core/errors.ts"
+import { messageOf, oneLine, UserError } from "../core/errors.ts"
 import { usableProcessors } from "../host/processors.ts"
 import { GraphCache, graphFile, weightsFile } from "./graph-cache.ts"
 import type { LoadOptions } from "./load-options.ts"
@@ -37,10 +37,7 @@ interface Keeping {
 /** A file of `directory`, whose optimised graph is kept for the next start. */
 export function openGraph(directory: string, file: string, options: LoadOptions): OnnxGraph {
   const { onChoice } = options
-  return new OnnxGraph(directory, file, sessionOptions(options), {
-    cache: cacheFor(options),
-    ...(onChoice && { onChoice }),
-  })
+  return new OnnxGraph(directory, file, sessionOptions(options), { cache: cacheFor(options), onChoice })
 }
 
 /** A file of `directory`. */
@@ -65,9 +62,14 @@ async function createSession(opening: Opening): Promise<Session> {
   } catch (error) {
     if (/protobuf parsing failed/i.test(messageOf(error))) throw damaged(path, error)
     const provider = options.executionProviders?.[0] ?? "cpu"
-    throw new UserError(`${path} cannot be loaded on "${provider}": ${messageOf(error)}`, undefined, { cause: error })
+    const hint = provider === "cpu" ? undefined : "leave the device out: the processor computes then"
+    const reason = oneLine(messageOf(error).trim(), longestReason)
+    throw new UserError(`${path} cannot be loaded on "${provider}": ${reason}`, hint, { cause: error })
   }
 }
+
+/** ONNX Runtime begins with paths of its own sources. */
+const longestReason = 400
 
 /** From the cache; null where it is not there, or the runtime refuses it. */
 async function keptSession(cache: GraphCache, path: string, { file, options, onChoice }: Opening) {
@@ -108,9 +110,9 @@ function keptIn(folder: string, options: SessionOptions): SessionOptions {
   }
 }
 
-/** The optimised graphs of ONNX Runtime's processor kernels; null on other devices, and where it is not wanted. */
-function cacheFor({ provider = "cpu", graphCache = true }: LoadOptions): GraphCache | null {
-  return graphCache && provider === "cpu" ? new GraphCache(runtimeName()) : null
+/** The optimised graphs of ONNX Runtime's processor kernels; null on other devices. */
+function cacheFor({ provider = "cpu" }: LoadOptions): GraphCache | null {
+  return provider === "cpu" ? new GraphCache(runtimeName()) : null
 }
 
 function damaged(path: string, cause: unknown): UserError {

@@ -11,8 +11,8 @@ import { Random } from "../core/arrays/random.ts"
 import { cosines, l2Normalize } from "../core/arrays/similarity.ts"
 import { Tokenizer } from "../core/text/tokenizer.ts"
 import { exportModel } from "../export/export.ts"
-import { type Classifier, createClassifier } from "./classify.ts"
 import type { Feed } from "./graph.ts"
+import { type Classifier, createClassifier } from "./labels/classify.ts"
 import type { Model } from "./model.ts"
 import { loadModel } from "./node.ts"
 import { OnnxGraph, sessionOptions } from "./session.ts"
@@ -45,7 +45,7 @@ const scripts = [
 ]
 
 function randomLabel(random: Random): string {
-  const length = random.pick([0, 1, 3, 8, 20, 60, 200])
+  const length = random.pick([1, 2, 3, 8, 20, 60, 200])
   const characters = Array.from({ length }, () => {
     const [first, count] = random.chance(0.5) ? scripts[0]! : random.pick(scripts)
     return String.fromCodePoint(first + random.int(count))
@@ -55,7 +55,8 @@ function randomLabel(random: Random): string {
 
 function randomLabels(seed: number, count: number): string[] {
   const random = Random.of(seed, "labels")
-  return [...new Set(Array.from({ length: 2 * count }, () => randomLabel(random)))].slice(0, count)
+  const labels = Array.from({ length: 2 * count }, () => randomLabel(random))
+  return [...new Set(labels)].filter((label) => label.trim() !== "").slice(0, count)
 }
 
 /** Raw scores by label. */

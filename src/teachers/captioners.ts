@@ -4,9 +4,9 @@ import type { ImageCaptioner } from "../core/inference/teacher.ts"
 import { modelIdentity } from "../core/inference/teacher-identity.ts"
 import { decoderSizes } from "../export/export.ts"
 import { Coca } from "../model/coca.ts"
+import { Captioner, type CaptionOptions } from "../run/caption/captioner.ts"
 import { type GenerateOptions, generateOptions } from "../run/caption/options.ts"
-import { Captioner, type CaptionOptions } from "../run/captioner.ts"
-import { listedHashes, loadCaptioner } from "../run/node.ts"
+import { listedHashes, loadCaptioner, requireDtype } from "../run/node.ts"
 import type { ModelSource } from "./model-source.ts"
 import { onRuntime, type RuntimeOptions, torchOptions } from "./runtime.ts"
 
@@ -50,12 +50,7 @@ function opened(source: ModelSource, options: RuntimeOptions): Promise<Opened> {
     async onnx(directory, { dtype, ...load }) {
       const captioner = await loadCaptioner(directory, load)
       const { manifest } = captioner
-      if (manifest.dtype !== (dtype ?? manifest.dtype)) {
-        throw new UserError(
-          `${directory} is in ${manifest.dtype}, not ${dtype}`,
-          "convert it again, or leave out --dtype",
-        )
-      }
+      if (dtype) requireDtype(manifest, dtype, directory)
       const graphs = Object.keys(manifest.files).filter((file) => file.endsWith(".onnx"))
       return { captioner, identity: modelIdentity(name, listedHashes(manifest, graphs), manifest.preprocessing) }
     },

@@ -2,7 +2,7 @@
  * What models run on, as a record for those who read their vectors later; and `--dtype auto`, the choice between float32
  * on ONNX Runtime and bfloat16 on libtorch: the faster one, by a short measurement, where bfloat16 gives the same vectors.
  */
-import { UserError } from "../core/errors.ts"
+import { asUserError, UserError } from "../core/errors.ts"
 import type { ModelDtype, WantedDtype } from "../core/precision.ts"
 import { bfloat16Instructions, type ProcessorFeature, processorFeatures } from "../host/processor-features.ts"
 import { folderDtype, readClipFolder } from "../run/node.ts"
@@ -14,13 +14,13 @@ import { type RuntimeOptions, runtimeOf } from "./runtime.ts"
 export interface RuntimeRecord {
   readonly runtime: "onnxruntime" | "libtorch"
   readonly device: "cpu" | "cuda"
-  /** Of the weights; where models differ in it, that of the first. */
+  /** Type of the weights; where models differ in it, that of the first. */
   readonly dtype: ModelDtype
   /** "default" where neither type nor runtime was asked for. */
   readonly chosenBy: "user" | "measurement" | "default"
   /** The lowest cosine between bfloat16 and float32 on the self-test's pictures and texts; null where it was not measured. */
   readonly cosine: number | null
-  /** Of a picture through all models as chosen; null where it was not measured. */
+  /** Time of a picture through all models as chosen; null where it was not measured. */
   readonly milliseconds: number | null
 }
 
@@ -56,10 +56,7 @@ export async function chooseRuntime(
   if (dtype !== "auto") return asWished(sources, { ...rest, ...(dtype && { dtype }) }, compare)
   const hindrance = hindranceOf(sources, rest, features)
   if (hindrance !== null) return unchanged(sources, rest, hindrance)
-  const compared = await compare(sources, rest).catch((error: unknown) => {
-    if (error instanceof UserError) return error
-    throw error
-  })
+  const compared = await compare(sources, rest).catch(asUserError)
   if (compared instanceof UserError) return unchanged(sources, rest, `bfloat16 cannot be tried: ${compared.message}`)
   return byMeasurement(compared, rest)
 }

@@ -9,7 +9,7 @@ import { openTeachers } from "./teachers.ts"
 export interface Comparison {
   /** The lowest of all models, of pictures as of texts; 0 where a vector has values that are not numbers. */
   readonly cosine: number
-  /** Of a picture through all models. */
+  /** Time of a picture through all models. */
   readonly milliseconds: { readonly float32: number; readonly bfloat16: number }
 }
 

@@ -22,9 +22,9 @@ export interface RuntimeOptions {
   /** Type of ONNX weights; on libtorch, of matrix products and convolutions. */
   readonly dtype?: ModelDtype
   /** Processor threads (default: as many as this process may use). */
-  readonly threads?: number
+  readonly threads?: number | undefined
   /** Says what takes long. */
-  readonly onStage?: (text: string) => void
+  readonly onStage?: ((text: string) => void) | undefined
 }
 
 /** What is done with a model, on either runtime. */
@@ -40,7 +40,7 @@ export async function onRuntime<T>(source: ModelSource, options: RuntimeOptions,
   if (runtimeOf(source, options) !== "libtorch") {
     const { device: provider = "cpu", threads } = options
     const [{ path }, dtype] = [await prepared(source, options), onnxDtype(options)]
-    return use.onnx(path, { name, provider, ...(threads !== undefined && { threads }), ...(dtype && { dtype }) })
+    return use.onnx(path, { name, provider, threads, dtype })
   }
   const run = await use.libtorch()
   return withWeights(source.path, variant, async (weights) =>
@@ -100,6 +100,6 @@ export async function prepared(source: ModelSource, options: RuntimeOptions): Pr
   return {
     ...source,
     kind: "directory",
-    path: await exportedDirectory(source, { dtype: onnxDtype(options), ...(onStage && { onStage }) }),
+    path: await exportedDirectory(source, { dtype: onnxDtype(options), onStage }),
   }
 }

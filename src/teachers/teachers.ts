@@ -2,6 +2,7 @@
 import { UserError } from "../core/errors.ts"
 import type { Teacher } from "../core/inference/teacher.ts"
 import { ensembleIdentity, modelIdentity } from "../core/inference/teacher-identity.ts"
+import { openAll } from "../core/open-all.ts"
 import type { LoadOptions } from "../run/load-options.ts"
 import { type ClipFolder, type FolderOptions, readClipFolder, runOnce } from "../run/node.ts"
 import type { ModelSource } from "./model-source.ts"
@@ -9,14 +10,8 @@ import { onRuntime, precisionIn, type RuntimeOptions, torchOptions } from "./run
 
 /** Opens them one after the other; where one fails, those before it are closed. */
 export async function openTeachers(sources: readonly ModelSource[], options: RuntimeOptions = {}): Promise<Teacher[]> {
-  const teachers: Teacher[] = []
-  try {
-    for (const source of sources) teachers.push(await openSource(source, options))
-    return teachers
-  } catch (error) {
-    await Promise.all(teachers.map((teacher) => teacher[Symbol.asyncDispose]()))
-    throw error
-  }
+  const { all } = await openAll(sources, (source) => openSource(source, options))
+  return [...all]
 }
 
 /** The identity of the ensemble that `openTeachers` opens, from its files alone. */

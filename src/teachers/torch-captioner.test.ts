@@ -11,7 +11,7 @@ import type { Image8 } from "../core/image/pixels.ts"
 import { exportModel } from "../export/export.ts"
 import { compareRows } from "../export/verify.ts"
 import type { Coca } from "../model/coca.ts"
-import { Captioner } from "../run/captioner.ts"
+import { Captioner } from "../run/caption/captioner.ts"
 import { loadCaptioner } from "../run/node.ts"
 import { torchCaptioner } from "./torch-captioner.ts"
 

@@ -1,17 +1,18 @@
 /** `MobileCLIP` in Node: the library's face on onnxruntime-node, with pictures from files, addresses and memory. */
 import { statSync } from "node:fs"
 import { join } from "node:path"
-import { kindOf, requireSignal } from "../core/arguments.ts"
+import { requireCount, requireOneOf, requireSignal } from "../core/arguments.ts"
 import { concatenate } from "../core/arrays/concatenate.ts"
-import { UserError } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { towerChoices } from "../core/inference/onnx-files.ts"
+import { inOrder } from "../core/parallel.ts"
 import { onnxDtypes } from "../core/precision.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { usableProcessors } from "../host/processors.ts"
 import { type EncodedFile, encodeFiles, type PictureSource } from "../pictures/encode-files.ts"
 import { type NodePicture, type OpenPicture, openPicture } from "../pictures/picture.ts"
-import { type CaptionOptions, requireKeys } from "../run/captioner.ts"
+import { captionAll } from "../run/caption/caption-each.ts"
+import { type CaptionOptions, withoutDecoder } from "../run/caption/captioner.ts"
 import { ClipModel } from "../run/clip.ts"
 import type { ClipHost, ClipInfo } from "../run/clip-host.ts"
 import { providers, type LoadOptions as RunOptions } from "../run/load-options.ts"
@@ -60,13 +61,7 @@ function requireOptions({ towers, dtype, threads, device, signal }: ClipLoadOpti
   requireOneOf("towers", towers, towerChoices)
   requireOneOf("dtype", dtype, onnxDtypes)
   requireOneOf("device", device, providers)
-  if (threads === undefined || (Number.isInteger(threads) && threads > 0)) return
-  throw new UserError(`threads must be a whole number from 1 on, not ${kindOf(threads)}`)
-}
-
-function requireOneOf(name: string, value: unknown, choices: readonly string[]): void {
-  if (value === undefined || (choices as readonly unknown[]).includes(value)) return
-  throw new UserError(`${name} must be one of ${choices.join(", ")}, not ${kindOf(value)}`)
+  requireCount("threads", threads)
 }
 
 async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<NodeHost> {
@@ -80,9 +75,8 @@ async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<N
   const threads = options.threads ?? processors.count
   const notes = options.threads === undefined ? [`threads of a tower: ${threads} (${processors.reason})`] : []
   const clip = await openClip(directory, {
-    ...{ provider: device, threads, onOpen, name, onChoice: (line: string) => void notes.push(line) },
-    ...(dtype && { dtype }),
-    ...(towers && { towers }),
+    ...{ provider: device, threads, onOpen, name, dtype, towers },
+    onChoice: (line: string) => void notes.push(line),
   })
   const host = new NodeHost(clip, infoOf(clip, { towers: towers ?? "both", device, threads, notes }), source.temporary)
   if (!signal?.aborted) return host
@@ -109,9 +103,6 @@ function infoOf(
   }
 }
 
-/** Pictures that are decoded and captioned at once; the largest take 300 MB each. */
-const captionBatch = 4
-
 class NodeHost implements ClipHost<NodePicture> {
   constructor(
     private readonly clip: OpenClip,
@@ -134,16 +125,10 @@ class NodeHost implements ClipHost<NodePicture> {
 
   async caption(pictures: readonly NodePicture[], options: CaptionOptions): Promise<string[][]> {
     const { captioner, model } = this.clip
-    if (!captioner) throw new UserError(`${model.name} is not a captioner: it has no decoder`, "load a CoCa model")
-    const keys: readonly string[] = options.keys ?? pictures.map((_, i) => String(i))
-    requireKeys(keys, pictures.length)
-    const captions: string[][] = []
-    for (let from = 0; from < pictures.length; from += captionBatch) {
-      const batch = pictures.slice(from, from + captionBatch)
-      const images = await Promise.all(batch.map((picture, i) => decoded(picture, from + i + 1)))
-      captions.push(...(await captioner.caption(images, { ...options, keys: keys.slice(from, from + captionBatch) })))
-    }
-    return captions
+    if (!captioner) throw withoutDecoder(model.name)
+    const decodeAll = (batch: readonly NodePicture[], from: number) =>
+      inOrder(batch.map((picture, i) => decoded(picture, from + i + 1)))
+    return captionAll(captioner, pictures, decodeAll, options)
   }
 
   async dispose(): Promise<void> {

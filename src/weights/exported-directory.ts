@@ -16,7 +16,7 @@ export interface ExportedOptions {
   /** Type of the weights; default "fp32". */
   readonly dtype?: OnnxDtype | null
   /** Says what takes long. */
-  readonly onStage?: (text: string) => void
+  readonly onStage?: ((text: string) => void) | undefined
 }
 
 /** The directory; its name says what it is made of. One process exports it, and those that ask meanwhile wait for that. */

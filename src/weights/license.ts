@@ -22,7 +22,7 @@ export interface Origin {
   readonly license: string
 }
 
-export interface LicenseOrigins {
+interface LicenseOrigins {
   /** What the user calls the licence; null: nothing was said. */
   readonly own: string | null
   /** The weights that training began with; null: it began with none. */

@@ -1,6 +1,6 @@
 /** A model or a captioner on ONNX Runtime, whatever a user calls it: found as every command finds it. */
 import type { Manifest } from "../core/inference/manifest.ts"
-import type { Captioner, CaptionerModel } from "../run/captioner.ts"
+import type { Captioner, CaptionerModel } from "../run/caption/captioner.ts"
 import type { LoadOptions as RunOptions } from "../run/load-options.ts"
 import type { Model } from "../run/model.ts"
 import { loadCaptioner as loadCaptionerFolder, loadModel as loadModelFolder } from "../run/node.ts"
@@ -8,7 +8,7 @@ import { modelDirectory } from "./model-directory.ts"
 
 export interface LoadOptions extends RunOptions {
   /** Is told what takes long: the export of weights at the first time. */
-  readonly onStage?: (text: string) => void
+  readonly onStage?: ((text: string) => void) | undefined
 }
 
 /**
@@ -19,7 +19,7 @@ export interface LoadOptions extends RunOptions {
  * @throws UserError where there is no such model on this machine, or its files contradict each other
  */
 export async function loadModel(model: string, { onStage, ...options }: LoadOptions = {}): Promise<Model> {
-  return loadModelFolder(await modelDirectory(model, onStage && { onStage }), options)
+  return loadModelFolder(await modelDirectory(model, { onStage }), options)
 }
 
 /** The captioner that `model` names, as for `loadModel`. Throws UserError where there is none, or it has no decoder. */
@@ -27,5 +27,5 @@ export async function loadCaptioner(
   model: string,
   { onStage, ...options }: LoadOptions = {},
 ): Promise<Captioner<Manifest & CaptionerModel>> {
-  return loadCaptionerFolder(await modelDirectory(model, onStage && { onStage }), options)
+  return loadCaptionerFolder(await modelDirectory(model, { onStage }), options)
 }

@@ -5,7 +5,7 @@ import type { HostLoadOptions } from "../run/clip-host.ts"
 import type { ExportedOptions } from "./exported-directory.ts"
 import { type FindOptions, findModelFiles } from "./find-model.ts"
 
-export interface DirectoryOptions
+interface DirectoryOptions
   extends Pick<FindOptions, "pull" | "dtype" | "towers" | "signal">,
     Omit<ExportedOptions, "dtype"> {}
 

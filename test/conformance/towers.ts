@@ -10,7 +10,7 @@ import type { ExportInfo } from "../../src/export/export.ts"
 import { Clip } from "../../src/model/clip.ts"
 import { initialize } from "../../src/model/module.ts"
 
-/** Of one model on one runtime. */
+/** What one model gives on one runtime. */
 export interface Outputs {
   /** Normalised pixels of each picture [3, size, size]. */
   readonly pixels: readonly (readonly number[])[]

@@ -1,6 +1,7 @@
 /**
  * JPEG files to the pixels that libjpeg-turbo and Pillow give, by libjpeg in WebAssembly (mozjpeg's decoder, of the package
- * @jsquash/jpeg): no colour profile is applied.
+ * @jsquash/jpeg): no colour profile is applied. Where colours have half the rows and all columns (4:4:0), it rounds otherwise, and
+ * pixels differ by up to 2.
  */
 import createModule from "@jsquash/jpeg/codec/dec/mozjpeg_dec.js"
 import { UserError } from "../../core/errors.ts"

@@ -1,9 +1,9 @@
 /** What a program may give for a picture in a browser, and the form in which it goes to the worker. */
-import { kindOf, requireImage } from "../../core/arguments.ts"
+import { pixelsOf } from "../../core/arguments.ts"
 import { messageOf, UserError } from "../../core/errors.ts"
-import { type Image8, image8, type Rgba, withoutAlpha } from "../../core/image/pixels.ts"
+import { type Image8, image8, type Rgba } from "../../core/image/pixels.ts"
+import { inOrder } from "../../core/parallel.ts"
 import { pageUrl } from "../page-url.ts"
-import { inOrder } from "./in-order.ts"
 
 /**
  * A Blob or File, the bytes of a file, an address (relative to the page), ImageData or RGBA pixels (whose alpha is dropped), RGB
@@ -30,7 +30,7 @@ export type SentPicture = { readonly name: string } & (
 )
 
 /** Pictures, and what of them is handed over instead of copied: nothing of it is the caller's. */
-export interface Parcel {
+interface Parcel {
   readonly pictures: readonly SentPicture[]
   readonly transfer: Transferable[]
 }
@@ -105,14 +105,9 @@ async function bitmapOf(picture: Shown, name: string): Promise<ImageBitmap> {
 }
 
 /** A copy: the caller goes on with its own. */
-function ownPixels(value: unknown, name: string): Image8 {
-  const { width, height, data, channels } = Object(value) as Partial<Image8>
-  const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray
-  if (!isBytes) throw new UserError(`${name} is ${kindOf(value)}`, pictureHint)
-  const isRgba = channels === undefined && data.length > 0 && data.length === 4 * width! * height!
-  if (isRgba) return withoutAlpha({ width: width!, height: height!, data })
-  requireImage(value, name)
-  return image8(value.width, value.height, value.data.slice())
+function ownPixels(picture: Rgba | Image8, name: string): Image8 {
+  const image = pixelsOf(picture, name, pictureHint)
+  return image === picture ? image8(image.width, image.height, image.data.slice()) : image
 }
 
 const pictureHint =

@@ -90,7 +90,7 @@ export class KeptModel {
     }
   }
 
-  /** Of contents, whole files and begun ones. */
+  /** Bytes of contents: whole files and begun ones. */
   async size(): Promise<number> {
     const names = await this.store.names(this.folder)
     const blobs = await Promise.all(names.map((name) => this.store.get(this.folder, name)))

@@ -19,7 +19,7 @@ export type ListedFile = Readonly<z.infer<typeof listedFile>>
 const listing = z.object({
   /** An address, or a repository: for messages, and for those who look what is kept. */
   source: z.string(),
-  /** Of the repository; null elsewhere. */
+  /** The commit of a repository; null elsewhere. */
   commit: z.string().nullable(),
   /** `mobileclip.json` as it is; null in the layouts of others. */
   manifest: z.unknown(),

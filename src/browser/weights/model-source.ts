@@ -1,10 +1,10 @@
 /** The files of a model in a browser, from a hub, a server, or the user's own: what they say, and their contents. */
 import { oneLine, UserError } from "../../core/errors.ts"
 import { type Manifest, parseManifest } from "../../core/inference/manifest.ts"
-import { findOnnxFiles, neededFiles } from "../../core/inference/onnx-files.ts"
+import { dtypeInName, findOnnxFiles, neededFiles } from "../../core/inference/onnx-files.ts"
 import { jsonOrNull } from "../../core/json.ts"
 import { type DirectoryDtype, dtypeOfPart, type OnnxDtype } from "../../core/precision.ts"
-import type { LoadProgress, Towers } from "../../run/clip-host.ts"
+import type { HostLoadOptions } from "../../run/clip-host.ts"
 import { type ClipDescription, describeImmich, describeOurs, describeTransformers } from "../../run/description.ts"
 import type { FileSet } from "./file-set.ts"
 import { openLocalFiles } from "./local-files.ts"
@@ -14,26 +14,22 @@ import { browserHost, type WebHost } from "./web-host.ts"
 
 export type { HubAddress, ModelSource } from "./place.ts"
 
-export interface OpenOptions {
-  /** Default "both". */
-  readonly towers?: Towers
-  /** Of the weights, where the source has several. Default: the first of "mixed" (pictures in fp16, texts in fp32), fp32 and fp16 that is there. */
-  readonly dtype?: DirectoryDtype
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: LoadProgress) => void
-  readonly hub?: HubAddress
+export interface OpenOptions extends HostLoadOptions {
+  /** Type of the weights, where the source has several. Default: the first of "mixed" (pictures in fp16, texts in fp32), fp32 and fp16 that is there. */
+  readonly dtype?: DirectoryDtype | undefined
+  readonly hub?: HubAddress | undefined
   /**
    * Whether the source is asked at each load whether it still has the contents that this browser keeps; default true. Without
    * an answer, and offline, what is kept is used in both cases.
    */
-  readonly revalidate?: boolean
+  readonly revalidate?: boolean | undefined
 }
 
 /** A tower's graph, and the files of its weights beside it. */
 export interface TowerFileNames {
   readonly file: string
   readonly beside: readonly string[]
-  /** Of the weights. */
+  /** Type of the weights. */
   readonly dtype: OnnxDtype
 }
 
@@ -123,15 +119,10 @@ function chosen({ names, where, manifest }: Named, { towers = "both", dtype }: O
   if (!found || found.layout === "mobileclip") throw new UserError(`there is no model at ${where}`, neededFiles)
   return {
     layout: found.layout,
-    image: pick("image", found.image, dtypeNamed(found.image)),
-    text: pick("text", found.text, dtypeNamed(found.text)),
+    image: pick("image", found.image, dtypeInName(found.image)),
+    text: pick("text", found.text, dtypeInName(found.text)),
     sides: found.files.filter((file) => file.endsWith(".json")),
   }
-}
-
-/** Layouts of others have the type in the name. */
-function dtypeNamed(file: string): OnnxDtype {
-  return file.includes("fp16") ? "fp16" : "fp32"
 }
 
 /** All that loading reads. */

@@ -15,7 +15,7 @@ import { listSource, type RemotePlace } from "./list-source.ts"
 import type { ListedFile, Listing } from "./listing.ts"
 import { exclusively, type WebHost } from "./web-host.ts"
 
-export interface RemoteOptions {
+interface RemoteOptions {
   readonly host: WebHost
   readonly signal: AbortSignal | undefined
   /** Whether the source is asked what it has where something is kept. */

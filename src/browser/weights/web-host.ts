@@ -1,5 +1,7 @@
 /** What a browser gives to fetch and keep files; tests give others. Null stands for what this page does not have. */
 
+import { pageUrl } from "../page-url.ts"
+
 export interface WebHost {
   readonly fetch: typeof fetch
   /** What relative addresses are relative to. */
@@ -15,11 +17,11 @@ export interface WebHost {
 
 /** Pages that are not secure (neither https nor localhost) have no digests, no storage and no locks. */
 export function browserHost(): WebHost {
-  const { crypto, navigator, document, location } = globalThis
+  const { crypto, navigator } = globalThis
   const { subtle = null } = crypto as { subtle?: SubtleCrypto | null }
   return {
     fetch: globalThis.fetch.bind(globalThis),
-    baseUrl: document?.baseURI ?? location?.href ?? "",
+    baseUrl: pageUrl(),
     digest: subtle && ((bytes) => subtle.digest("SHA-256", bytes)),
     storage: navigator.storage ?? null,
     caches: orNull(() => globalThis.caches),

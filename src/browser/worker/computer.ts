@@ -1,14 +1,14 @@
 /** What a worker does for a page: it finds a model, opens it, and encodes with it. */
 import { concatenate } from "../../core/arrays/concatenate.ts"
 import { inputImage } from "../../core/arrays/fill.ts"
-import { UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
 import { preprocess } from "../../core/image/preprocess.ts"
-import type { CaptionOptions } from "../../run/captioner.ts"
+import { inTurns } from "../../core/parallel.ts"
+import { captionAll } from "../../run/caption/caption-each.ts"
+import { type CaptionOptions, withoutDecoder } from "../../run/caption/captioner.ts"
 import type { ClipInfo, LoadProgress } from "../../run/clip-host.ts"
 import { selfTestRows, selfTestTexts } from "../../run/self-test.ts"
 import { type Decoding, decodePicture } from "../pictures/decode.ts"
-import { inTurns } from "../pictures/in-order.ts"
 import { JpegDecoder } from "../pictures/jpeg.ts"
 import type { SentPicture } from "../pictures/picture.ts"
 import type { Calls, FindRequest, Found, StartRequest, TowerName } from "../protocol.ts"
@@ -85,12 +85,15 @@ export class Computer implements Offered {
     options: CaptionOptions,
   ): Promise<string[][]> {
     const { captioner, model } = this.ready
-    if (!captioner) throw new UserError(`${model.name} is not a captioner: it has no decoder`, "load a captioner")
-    const images: Image8[] = []
-    await this.decodeEach(pictures, signal, (image, i) => {
-      images[i] = image
-    })
-    return captioner.caption(images, options)
+    if (!captioner) throw withoutDecoder(model.name)
+    const decode = async (batch: readonly SentPicture[]) => {
+      const images: Image8[] = []
+      await this.decodeEach(batch, signal, (image, i) => {
+        images[i] = image
+      })
+      return images
+    }
+    return captionAll(captioner, pictures, decode, options)
   }
 
   private get ready(): OpenModel {

@@ -1,7 +1,7 @@
 /** A model's files, and the model in them, on the runtime of a worker. */
 import { textBatch } from "../../core/text/token-rows.ts"
-import { Captioner, GraphRuntime } from "../../run/captioner.ts"
-import type { ClipInfo, LoadProgress } from "../../run/clip-host.ts"
+import { type Captioner, captionerOf } from "../../run/caption/captioner.ts"
+import type { ClipInfo, LoadProgress, Towers } from "../../run/clip-host.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "../../run/model.ts"
 import type { FindRequest, Found, TowerName } from "../protocol.ts"
 import { type ModelFiles, openModelFiles, type TowerFileNames } from "../weights/model-source.ts"
@@ -21,7 +21,7 @@ export async function findFiles(
   { source, baseUrl, towers, dtype, hub, revalidate, hasFloat16 }: FindRequest,
   { signal, onProgress }: CallContext,
 ): Promise<ModelFiles> {
-  const options = { towers, signal, onProgress, ...(hub && { hub }), ...(revalidate !== undefined && { revalidate }) }
+  const options = { towers, signal, onProgress, hub, revalidate }
   const host = { ...browserHost(), baseUrl }
   if (dtype) return openModelFiles(source, { ...options, dtype }, host)
   const files = await openModelFiles(source, options, host)
@@ -106,9 +106,16 @@ function modelIn(
   const graphs: Graphs = { image: image ?? text!, text }
   const options = { textBatch: textBatch.cpu }
   if (manifest) return modelOf(manifest, graphs, options)
-  const towers = image && text ? "both" : image ? "image" : "text"
   // Without a text tower the image's stands in: it is not looked at.
-  return checkedModel(description, { ...graphs, text: text ?? image }, { ...options, manifest, towers })
+  return checkedModel(
+    description,
+    { ...graphs, text: text ?? image },
+    { ...options, manifest, towers: towersOf({ image, text }) },
+  )
+}
+
+function towersOf({ image, text }: Readonly<Record<TowerName, unknown>>): Towers {
+  return image && text ? "both" : image ? "image" : "text"
 }
 
 function captionerIn(
@@ -116,12 +123,11 @@ function captionerIn(
   image: WebGraph,
   graphOf: (tower: Pick<TowerFileNames, "file" | "beside">) => WebGraph,
 ): Captioner | null {
-  if (!manifest?.decoder || !manifest.towers.decoder) return null
-  const { image: imageFile, decoder: decoderFile } = manifest.towers
-  const data = `${decoderFile.file}_data`
-  const graph = graphOf({ file: decoderFile.file, beside: data in manifest.files ? [data] : [] })
-  const graphs = { image: { ...imageFile, graph: image }, decoder: { ...decoderFile, graph } }
-  return new Captioner({ ...manifest, decoder: manifest.decoder }, new GraphRuntime(manifest.decoder, graphs))
+  if (!manifest) return null
+  return captionerOf(manifest, image, (file) => {
+    const data = `${file}_data`
+    return graphOf({ file, beside: data in manifest.files ? [data] : [] })
+  })
 }
 
 // ----------------------------------------------------------------------------------------------------- description
@@ -132,7 +138,7 @@ export function describeModel(files: ModelFiles, model: Model, runtime: Runtime,
   return {
     ...{ name, embedDim, logitScale, preprocessing, contextLength, manifest, threads },
     license: manifest?.license ?? null,
-    towers: image && text ? "both" : image ? "image" : "text",
+    towers: towersOf(files),
     runtime: runtimeName(runtime),
     device: runtime.device,
     dtype: { ...(image && { image: image.dtype }), ...(text && { text: text.dtype }) },

@@ -6,7 +6,7 @@ import type { ToPage, ToWorker } from "../protocol.ts"
 import { Computer } from "./computer.ts"
 import type { Runtime } from "./web-graph.ts"
 
-/** Of a worker's global scope what is needed here. */
+/** What is needed here of a worker's global scope. */
 interface WorkerScope {
   readonly name: string
   onmessage: ((event: { readonly data: ToWorker }) => void) | null
@@ -44,7 +44,7 @@ export function serve(runtime: Runtime): void {
   }
 }
 
-/** Of WebGPU what is needed here. */
+/** What is needed here of WebGPU. */
 interface GraphicsDevice {
   readonly lost: Promise<{ readonly reason: string; readonly message: string }>
 }

@@ -4,10 +4,10 @@ import { commandLine } from "../../core/shell-quote.ts"
 import { labelsChoice, modelChoice } from "../../embed/choices.ts"
 import { openClassifiers } from "../../embed/open-classifiers.ts"
 import { writeAtomically } from "../../host/files/files.ts"
-import { serializeLabels } from "../../run/label-file.ts"
+import { serializeLabels } from "../../run/labels/label-file.ts"
 import type { LoadOptions } from "../../weights/load-model.ts"
 import { addLabelOptions, type LabelOptions, readWords } from "../classifying.ts"
-import { verboseOption, wholeNumber } from "../options.ts"
+import { threadsOption, verboseOption } from "../options.ts"
 import { prepareOut } from "../row-output.ts"
 
 interface Options extends LabelOptions, Pick<LoadOptions, "threads"> {
@@ -35,7 +35,7 @@ export function register(program: Command): void {
     .requiredOption("--model <model>", "whatever `classify` takes")
     .requiredOption("--out <file>", "the file to write")
   addLabelOptions(command)
-    .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
+    .addOption(threadsOption())
     .option("--json", "print { file, model, weights, embedDim, labels, templates }, the last two as numbers")
     .addOption(verboseOption("say what was chosen: the model, threads, labels and templates"))
     .addHelpText("after", more)
@@ -48,7 +48,7 @@ async function bakeLabels(options: Options, command: Command): Promise<void> {
   const { model, out, threads, json, verbose } = options
   const words = await readWords(options, command, say)
   await prepareOut(out)
-  const loading = { ...(threads && { threads }), ...(verbose && { onChoice: say }), onStage: say }
+  const loading = { threads, onChoice: verbose && say, onStage: say }
   await using opened = await openClassifiers([model], words, loading)
   const [{ encoder, labels }] = opened.classifiers as [(typeof opened.classifiers)[number]]
   if (verbose) for (const line of [modelChoice(model, encoder, options), labelsChoice(labels)]) say(line)

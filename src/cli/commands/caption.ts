@@ -5,10 +5,10 @@ import { captionerChoice, readingChoice } from "../../embed/choices.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import type { PictureReading } from "../../pictures/reading.ts"
 import { type Captioned, captionEach } from "../../run/caption/caption-each.ts"
+import type { CaptionOptions } from "../../run/caption/captioner.ts"
 import { generationTypes } from "../../run/caption/options.ts"
-import type { CaptionOptions } from "../../run/captioner.ts"
 import { type LoadOptions, loadCaptioner } from "../../weights/load-model.ts"
-import { progressOption, verboseOption, wholeNumber } from "../options.ts"
+import { progressOption, threadsOption, verboseOption, wholeNumber } from "../options.ts"
 import {
   addPictureOptions,
   decodingOf,
@@ -61,7 +61,7 @@ export function register(program: Command): void {
     .option("--seed <n>", "seed of the draws", wholeNumber(0), 0)
     .option("--whole", "keep what follows the first full stop")
   addPictureOptions(command)
-    .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
+    .addOption(threadsOption())
     .option("--json", "print [{ image, orientation, decode, captions }]")
     .addOption(progressOption())
     .addOption(verboseOption("say what was chosen: the model, threads, how pictures are read"))
@@ -73,11 +73,8 @@ async function caption(images: readonly string[], options: Options, command: Com
   const { writeOut, writeErr } = command.configureOutput()
   const say = (line: string) => writeErr?.(`${line}\n`)
   const files = await picturesNamed(images, options, command)
-  await using captioner = await loadCaptioner(options.model, {
-    ...options,
-    ...(options.verbose && { onChoice: say }),
-    onStage: say,
-  })
+  const { model, threads, verbose } = options
+  await using captioner = await loadCaptioner(model, { threads, onChoice: verbose && say, onStage: say })
   if (options.verbose)
     for (const line of [captionerChoice(captioner, options), readingChoice(readingOf(options))]) say(line)
   const tally = new PictureTally(files.length, (text) => writeErr?.(text), { mode: options.progress, isPrinting: true })

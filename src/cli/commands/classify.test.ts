@@ -85,6 +85,35 @@ test("a file of labels is not a label", async () => {
   ])
 })
 
+test("a label with a comma, and a file that is not a list, are refused with the way to give them", async () => {
+  const errorOf = async (...options: string[]) => (await classify(at("pictures", "red.jpg"), ...options)).err
+  expect(await errorOf("--labels", 'cat, "dog, barking"')).toBe(
+    'mobileclip: --labels: "dog begins with a quote that no label ends with, for commas separate labels even in quotes\n' +
+      "  put labels that have commas into a file, one on each line, and give it with --labels-file\n",
+  )
+  expect(await errorOf("--labels", '"cat","dog"')).toBe("")
+  writeFileSync(at("list.json"), '["cat",\n"dog"]')
+  expect(await errorOf("--labels-file", at("list.json"))).toBe(
+    "mobileclip: DIR/list.json is JSON, and not a list of labels\n  put one label on each line\n",
+  )
+  await run("bake-labels", "--model", at("model"), "--labels", "cat,dog", "--out", at("baked.json"))
+  expect(await errorOf("--labels-file", at("baked.json"))).toBe(
+    "mobileclip: DIR/baked.json is what `bake-labels` wrote\n  `classify --baked DIR/baked.json` reads it\n",
+  )
+})
+
+test("a picture's address is refused before anything is read", async () => {
+  for (const words of [
+    ["https://example.com/a.jpg?size=1", "--labels", "a,b"],
+    ["http://x/a.jpg", "--labels", "a,b"],
+  ])
+    expect(await classify(...words)).toEqual({
+      code: 1,
+      out: "",
+      err: `mobileclip: ${words[0]} is an address: pictures are not downloaded\n  download it first, and name the file\n`,
+    })
+})
+
 test("a file of labels in UTF-16, or with CR; other bytes are refused with their line", async () => {
   const list = async (content: string | Uint8Array) => {
     writeFileSync(at("list.txt"), content)

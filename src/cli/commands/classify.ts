@@ -9,7 +9,7 @@ import { type GivenLabels, type OpenClassifiers, openClassifiers } from "../../e
 import type { LoadOptions } from "../../weights/load-model.ts"
 import { addLabelOptions, type LabelOptions, type Result, readWords, resultChunks } from "../classifying.ts"
 import type { CommandContext } from "../context.ts"
-import { progressOption, repeated, verboseOption, wholeNumber } from "../options.ts"
+import { progressOption, repeated, threadsOption, verboseOption, wholeNumber } from "../options.ts"
 import {
   addPictureOptions,
   decodeOption,
@@ -72,7 +72,7 @@ export function register(program: Command, context: CommandContext): void {
   addPictureOptions(command)
     .addOption(decodeOption())
     .option("--top <k>", "labels to show for each picture", wholeNumber(1), 5)
-    .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
+    .addOption(threadsOption())
     .option("--json", "print [{ image, model, orientation, decode, labels: [{ label, score, cosine }] }]")
     .addOption(new Option("--csv", "print a line for each label").conflicts("json"))
     .option("--out <file>", "write to a file, which is complete or absent, in place of printing")
@@ -95,20 +95,16 @@ async function classify(
   if (!options.model) requireDefaultModel()
   await prepareOut(out)
   const signal = out === undefined ? undefined : context.abortOnInterrupt("stopping: nothing is written")
-  const loading = { ...(threads && { threads }), ...(options.verbose && { onChoice: say }), onStage: say }
-  await using opened = await openClassifiers(models, given, loading)
+  const onChoice = options.verbose && say
+  await using opened = await openClassifiers(models, given, { threads, onChoice, onStage: say })
   for (const line of [...opened.notes, ...(options.verbose ? choices(opened, options) : [])]) say(line)
   const files = await picturesNamed(images, options, command)
   const tally = new PictureTally(files.length, (text) => writeErr?.(text), {
     mode: options.progress,
     isPrinting: out === undefined,
   })
-  const encoding = {
-    decode: decodingOf(options),
-    ...(threads && { threads }),
-    ...(options.verbose && { onChoice: say }),
-  }
-  const classified = classifyFiles(files, opened.classifiers, { ...encoding, signal })
+  const encoding = { decode: decodingOf(options), threads, onChoice, signal }
+  const classified = classifyFiles(files, opened.classifiers, encoding)
   const chunks = resultChunks(results(tally.readable(classified), options), formatOf(options), {
     ...{ images: files, models },
     labels: opened.classifiers.flatMap(({ labels }) => labels.labels),

@@ -10,7 +10,7 @@ import { type EmbedSettings, embedOutputs, storedTypes } from "../../embed/setti
 import { readLines } from "../../host/files/path-list.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { failureLine, PartialSuccess } from "../errors.ts"
-import { progressOption, repeated, verboseOption, wholeNumber } from "../options.ts"
+import { progressOption, repeated, threadsOption, verboseOption, wholeNumber } from "../options.ts"
 import {
   addPictureOptions,
   decodeOption,
@@ -70,7 +70,7 @@ export function register(program: Command, context: CommandContext): void {
     .option("--part-size <n>", "pictures or texts of a file", wholeNumber(1, 1_000_000), embedDefaults.partSize)
     .option("--batch-size <n>", "that a model takes at a time (default: 8 pictures, 256 texts)", wholeNumber(1, 4096))
     .option("--retry-failures", "make the parts again that lack an input")
-    .option("--threads <n>", "processor threads (default: all)", wholeNumber(1))
+    .addOption(threadsOption())
     .addOption(new Option("--device <device>", "where models compute").choices(["cpu", "cuda"]))
     .addOption(new Option("--runtime <name>", "what runs them").choices(["onnxruntime", "libtorch"]))
     .addOption(

@@ -10,7 +10,7 @@ import { modelDtypes } from "../../core/precision.ts"
 import { readBytes } from "../../host/files/files.ts"
 import { type CommandContext, sameCommand } from "../context.ts"
 import { failureLine, PartialSuccess } from "../errors.ts"
-import { progressOption, repeated, wholeNumber } from "../options.ts"
+import { progressOption, repeated, threadsOption, wholeNumber } from "../options.ts"
 import { type ProgressMode, progressReporter } from "../progress.ts"
 import { shownPull } from "../pulling.ts"
 import { absentText, formattedLines, reportJson, suiteSummary } from "./suite-summary.ts"
@@ -78,7 +78,7 @@ export function register(evaluate: Command, context: CommandContext): void {
       wholeNumber(1, 4096),
       evaluateDefaults.batchSize,
     )
-    .option("--threads <n>", "processor threads of the models (default: all)", wholeNumber(1))
+    .addOption(threadsOption("of the models (default: all)"))
     .option(
       "--decode-threads <n>",
       "threads that decode pictures (default: a quarter of the processors; beside a GPU all but one)",

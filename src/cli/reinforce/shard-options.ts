@@ -9,7 +9,7 @@ import { defaultFormat, defaultMinImageSize, type Job } from "../../reinforce/jo
 import { planShards, type ShardNameFormat, shardNameFormats } from "../../reinforce/job/plan.ts"
 import { type ResourceRequest, resourceDefaults } from "../../reinforce/local/resources.ts"
 import type { ShardTask } from "../../reinforce/runner.ts"
-import { maxFailuresOption, progressOption, truncatedOption, wholeNumber } from "../options.ts"
+import { maxFailuresOption, progressOption, threadsOption, truncatedOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
 import { sampleFormat } from "./tools/format-option.ts"
 
@@ -95,7 +95,7 @@ export function addResourceOptions(command: Command, workers: string | null = "o
       wholeNumber(1),
       resourceDefaults.batchSize,
     )
-    .option("--threads <n>", "processor threads of a worker's models (default: all, shared out)", wholeNumber(1))
+    .addOption(threadsOption("of a worker's models (default: all, shared out)"))
     .option(
       "--augment-threads <n>",
       "threads of a worker that decode and augment (default: what models leave)",

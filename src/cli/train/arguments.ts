@@ -6,7 +6,7 @@ import { usableProcessors } from "../../host/processors.ts"
 import { type GpuName, gpuNames } from "../../train/plan/gpus.ts"
 import { type Override, parseOverride } from "../../train/recipe/overrides.ts"
 import { recipeRunDefaults } from "../../train/run/recipe-run.ts"
-import { number, progressOption, wholeNumber } from "../options.ts"
+import { number, progressOption, threadsOption, wholeNumber } from "../options.ts"
 import type { ProgressMode } from "../progress.ts"
 import { flagNames, flagOverrides, type JointOptions, jointFlags, jointOverrides, recipeFlags } from "./flags.ts"
 import { refusedFlags, refuseFlags } from "./refused-flags.ts"
@@ -91,7 +91,7 @@ export function addTrainOptions(command: Command): Command {
         .choices(["cpu", "cuda", "mps"])
         .default(recipeRunDefaults.device),
     )
-    .option("--threads <n>", "processor threads of each process (default: all, shared)", wholeNumber(1))
+    .addOption(threadsOption("of each process (default: all, shared)"))
     .option(
       "--log-every-n-steps <n>",
       "steps that share a line of metrics.jsonl",

@@ -15,7 +15,7 @@ const kinds: readonly (readonly [pattern: RegExp, runtime: string])[] = [
 ]
 
 /** What is known of a file that another runtime reads. */
-export interface ForeignFile {
+interface ForeignFile {
   readonly name: string
   readonly runtime: string
 }

@@ -33,6 +33,11 @@ export const neededFiles =
 /** What transformers.js adds to a file's name for a type of the weights. */
 export const dtypeSuffixes = { fp32: "", fp16: "_fp16" } as const satisfies Record<OnnxDtype, string>
 
+/** The type of a tower's weights in the layouts of others, which say it in the file's name where it is not fp32. */
+export function dtypeInName(file: string): OnnxDtype {
+  return file.endsWith(`${dtypeSuffixes.fp16}.onnx`) ? "fp16" : "fp32"
+}
+
 /**
  * @param paths files, relative, with forward slashes
  * @param dtype of the weights; null: the first of `preferred` that is there
@@ -74,7 +79,7 @@ function isOfOther(path: string, towers: Towers): boolean {
   return towers !== "both" && towerFiles[towers === "image" ? "text" : "image"].test(path)
 }
 
-/** Of an image tower's file and a text tower's those that are needed. */
+/** Those that are needed of an image tower's file and a text tower's. */
 function wanted([image, text]: readonly [string, string], towers: Towers): readonly string[] {
   return towers === "image" ? [image] : towers === "text" ? [text] : [image, text]
 }

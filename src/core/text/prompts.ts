@@ -36,7 +36,7 @@ export async function labelVectors(
     const prompts = Array.from({ length: Math.min(promptsAtOnce, total - from) }, (_, i) =>
       fillTemplate(templates[(from + i) % templates.length]!, labels[labelOf(from + i)]!),
     )
-    const vectors = l2Normalize(await encoder.encodeTexts(prompts), width)
+    const vectors = l2Normalize(await encoder.encodeTexts(prompts, { signal }), width)
     vectors.forEach((value, i) => {
       means[labelOf(from + Math.floor(i / width)) * width + (i % width)]! += value / templates.length
     })

@@ -6,7 +6,7 @@ import { cropScalesOf } from "../../../test/crop-scales.ts"
 import { main } from "../../cli/main.ts"
 import { decodeImage } from "../../host/image/images.ts"
 import { lockFolder } from "../../host/locks/lock.ts"
-import { createClassifier } from "../../run/classify.ts"
+import { createClassifier } from "../../run/labels/classify.ts"
 import { loadModel } from "../../run/node.ts"
 
 const folder = await mkdtemp(join(tmpdir(), "mobileclip-quickstart-"))

@@ -4,7 +4,7 @@ import { COLOURS, namesOf, SHAPES } from "../../data/scenes/attributes.ts"
 import type { Scene } from "../../evaluate/scenes.ts"
 import { makeDirectory, writeAtomically } from "../../host/files/files.ts"
 import { decodeImage } from "../../host/image/images.ts"
-import { createClassifier } from "../../run/classify.ts"
+import { createClassifier } from "../../run/labels/classify.ts"
 import type { Model } from "../../run/model.ts"
 import type { ReportPicture } from "./report-data.ts"
 

@@ -77,7 +77,7 @@ const pathErrors: Readonly<Record<string, Explanation>> = {
   EISDIR: { message: (path) => `${path} is a folder, and a file was expected` },
   ENOTDIR: { message: (path) => `${path} is a file, or in one, where a folder was expected` },
   EEXIST: { message: (path) => `${path} is there already, and is not a folder` },
-  ENAMETOOLONG: { message: (path) => `the name is too long: ${path}` },
+  ENAMETOOLONG: { message: (path) => `the name is too long: ${oneLine(path, 200)}` },
   ELOOP: { message: (path) => `${path} is a link that leads back to itself` },
   EILSEQ: { message: (path) => `${path} is not a name that this disk takes` },
 }

@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, relative } from "node:path"
+import { join, posix, relative, win32 } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { expandGlob, isGlob } from "./glob.ts"
+import { expandGlob, isGlob, split } from "./glob.ts"
 
 let folder: string
 
@@ -32,6 +32,14 @@ test.each([
   ["**/{1,3}.jpg", ["1.jpg", "a/1.jpg", "a/b/c/3.jpg"]],
 ])("%s", async (pattern, expected) => {
   expect((await expandGlob(join(folder, pattern))).map((path) => relative(folder, path))).toEqual(expected)
+})
+
+test("parts of patterns on Windows, where a path may have a drive and either slash", () => {
+  const parts = ["photos", "**", "*.jpg"]
+  expect(split("photos\\**/*.jpg", win32)).toEqual({ root: "", parts })
+  expect(split("C:\\photos\\**\\*.jpg", win32)).toEqual({ root: "C:\\", parts })
+  expect(split("/photos//**/*.jpg", posix)).toEqual({ root: "/", parts })
+  expect(split("a\\*.jpg", posix)).toEqual({ root: "", parts: ["a\\*.jpg"] })
 })
 
 test("a file that is there is itself, whatever its name; a pattern that matches nothing is an error", async () => {

@@ -1,7 +1,7 @@
 /** Patterns of paths, such as `photos/a?.jpg`, for shells that pass them on as they are: those of Windows, and quoted words. */
 import { existsSync } from "node:fs"
 import { readdir } from "node:fs/promises"
-import { join } from "node:path"
+import platformPath, { join, type PlatformPath } from "node:path"
 import { UserError } from "../../core/errors.ts"
 import { fileError } from "./file-error.ts"
 
@@ -33,9 +33,15 @@ function alternatives(pattern: string): string[] {
 }
 
 async function matchesOf(pattern: string): Promise<string[]> {
-  const parts = pattern.split("/").filter((part, i) => i === 0 || part !== "")
-  const root = parts[0] === "" ? "/" : ""
-  return matchesBelow(root, root === "" ? parts : parts.slice(1))
+  const { root, parts } = split(pattern)
+  return matchesBelow(root, parts)
+}
+
+/** On Windows a path may begin with a drive, and both slashes separate its parts. */
+export function split(pattern: string, { parse, sep }: Pick<PlatformPath, "parse" | "sep"> = platformPath) {
+  const { root } = parse(pattern)
+  const parts = pattern.slice(root.length).split(sep === "/" ? "/" : /[\\/]/)
+  return { root, parts: parts.filter((part) => part !== "") }
 }
 
 /** @param folder that the parts are matched in; "" is the current one */

@@ -6,6 +6,7 @@
  */
 import { constants, crc32, deflateSync, inflateSync } from "node:zlib"
 import { isJpeg } from "../../../jpeg/index.ts"
+import { endOfImage, segmentsOf, startOfScan } from "./jpeg-segments.ts"
 
 /**
  * The file with an end added; null where it has one, is neither JPEG nor PNG, was cut off before any pixel, or promises more
@@ -26,30 +27,17 @@ const freePixels = 2 ** 20
 
 // ------------------------------------------------------------------------------------------------------- JPEG
 
-const startOfScan = 0xda
-const endOfImage = 0xd9
-
-/** Goes from marker to marker, as libjpeg's `next_marker`, which skips everything else. */
 function completedJpeg(bytes: Buffer, most: number): Uint8Array | null {
   let hasScan = false
-  for (let at = 2; ; ) {
-    const start = bytes.indexOf(0xff, at)
-    let code = start + 1
-    while (bytes[code] === 0xff) code++
-    if (start < 0 || code >= bytes.length) return hasScan ? withEnd(bytes) : null
-    const marker = bytes[code]!
+  for (const { marker, start, at, end } of segmentsOf(bytes)) {
     if (marker === endOfImage) return null
-    at = code + 1
-    // Zero stands for a byte 255 of the pixels; the others have no length: TEM, RST0 to RST7 and SOI.
-    if (marker <= 1 || (marker >= 0xd0 && marker <= 0xd8)) continue
-    const length = 256 * bytes[code + 1]! + bytes[code + 2]!
-    // Neither the number nor the segment may be cut off.
-    if (!(code + 1 + length <= bytes.length)) return hasScan ? withEnd(bytes.subarray(0, start)) : null
-    if (isStartOfFrame(marker) && length >= 8 && bytes.readUInt16BE(at + 3) * bytes.readUInt16BE(at + 5) > most)
-      return null
-    at += length
+    // Neither the length nor the segment may be cut off.
+    if (!(end <= bytes.length)) return hasScan ? withEnd(bytes.subarray(0, start)) : null
+    const isFrame = isStartOfFrame(marker) && end - at >= 8
+    if (isFrame && bytes.readUInt16BE(at + 3) * bytes.readUInt16BE(at + 5) > most) return null
     hasScan ||= marker === startOfScan
   }
+  return hasScan ? withEnd(bytes) : null
 }
 
 /** A frame of any coding. The numbers left out are tables (0xc4, 0xcc) or reserved (0xc8). */

@@ -1,6 +1,7 @@
 /** Which pictures a command is about. */
 import { stat } from "node:fs/promises"
 import { join } from "node:path"
+import { requireList } from "../../core/arguments.ts"
 import { UserError } from "../../core/errors.ts"
 import { expandGlob, isGlob } from "../files/glob.ts"
 import { readPathList, standardInput } from "../files/path-list.ts"
@@ -20,14 +21,17 @@ export interface NamedPictures {
  *
  * @param note gets a line about each thing that was passed over in folders
  * @param input what "-" reads
+ * @throws UserError where a pattern matches nothing, a folder holds no pictures, or an address is named
  */
 export async function namedPictures(
   { paths, filesFrom }: NamedPictures,
   note?: (line: string) => void,
   input: AsyncIterable<Uint8Array | string> = process.stdin,
 ): Promise<string[]> {
+  requireList(paths, "paths", "paths", 'write { paths: ["photos"] }')
   const lists: string[][] = []
   for (const word of paths) {
+    requireNoAddress(word)
     if (word === standardInput) lists.push(await readPathList(word, input))
     else lists.push(isGlob(word) ? await expandGlob(word) : [word])
   }
@@ -48,12 +52,19 @@ export async function imageFiles(paths: readonly string[], note: (line: string) 
 }
 
 async function filesOf(path: string, note: (line: string) => void): Promise<string[]> {
+  requireNoAddress(path)
   const info = await stat(path).catch(() => null)
   if (!info?.isDirectory()) return [path]
   const { pictures, notes } = await walkPictures(path)
   requirePictures(path, pictures, notes)
   notes.forEach(note)
   return pictures.map((name) => join(path, name))
+}
+
+/** Pages change and disappear, and what is made of files can be made again. */
+function requireNoAddress(path: string): void {
+  if (/^https?:\/\//i.test(path))
+    throw new UserError(`${path} is an address: pictures are not downloaded`, "download it first, and name the file")
 }
 
 /** Throws UserError where a walk found none. */

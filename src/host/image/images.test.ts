@@ -236,6 +236,24 @@ test.each([
   }
 })
 
+test("a JPEG with more passes over its pixels than any picture needs is refused, by either decoder", async () => {
+  const whole = await encoded().jpeg({ progressive: true }).toBuffer()
+  const scans = [...whole.keys()].filter((i) => whole[i] === 0xff && whole[i + 1] === 0xda)
+  const withScans = (count: number) => {
+    const more = Array.from({ length: count - scans.length }, () => whole.subarray(scans.at(-1), -2))
+    return Buffer.concat([whole.subarray(0, -2), ...more, whole.subarray(-2)])
+  }
+  for (const decoder of ["fastest", "sharp"] as const) {
+    await expectRefused(save("scans.jpg", withScans(101)), "has more than 100 scans", { decoder })
+    await expectRefused(save("cut.jpg", withScans(101).subarray(0, -9)), "more than 100 scans", {
+      ...{ decoder, truncated: "accept" },
+    })
+  }
+  // What comes after the end of the picture is not read.
+  const behind = Buffer.concat([whole, ...Array.from({ length: 200 }, () => Buffer.of(0xff, 0xda, 0, 2))])
+  expect((await decodeImage(behind, { decoder: "sharp" })).width).toBe(90)
+})
+
 async function expectRefused(path: string, reason: string, options?: DecodeOptions): Promise<UserError> {
   const error = await decodeImage(path, options).then(
     () => null,

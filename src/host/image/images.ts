@@ -16,6 +16,7 @@ import { asPlanes, fromPlanes } from "./avif-chroma.ts"
 import { withoutTurns } from "./avif-turns.ts"
 import { completed } from "./cut-off.ts"
 import { firstFrame, onScreen } from "./gif-frame.ts"
+import { hasManyScans, mostScans } from "./jpeg-segments.ts"
 import { orientationOf, turned } from "./orientation.ts"
 import { pictureFormat, pictureFormats, type Truncated } from "./picture-format.ts"
 import { firstPage, hasPages } from "./tiff-pages.ts"
@@ -94,6 +95,12 @@ export async function decodeImage(source: string | Uint8Array, options: DecodeOp
 }
 
 async function decodeCompleted(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<DecodedImage> {
+  if (isJpeg(bytes) && hasManyScans(bytes)) {
+    throw new UserError(
+      `${name} has more than ${mostScans} scans, which take too long`,
+      "save it again, or leave it out",
+    )
+  }
   const whole = options.truncated === "accept" ? completed(bytes, options.maxPixels ?? defaultMaxPixels) : null
   const image = await decodeWithSharp(whole ?? bytes, name, options)
   return whole ? { ...image, isCutOff: true } : image

@@ -76,7 +76,7 @@ export function turned(image: Image8, orientation: Orientation): Image8 {
 }
 
 interface Walk {
-  /** Of what comes out. */
+  /** Pixels along the sides of what comes out. */
   readonly width: number
   readonly height: number
   /** Where its first pixel is stored, and how many pixels further the next ones on the right and below. */

@@ -1,14 +1,17 @@
-/** Pictures to captions one after the other: one that cannot be decoded gives the reason, and the others go on. */
-import { UserError } from "../../core/errors.ts"
+/** Captions of many pictures, of which few are in memory at a time. */
+import { asUserError, UserError } from "../../core/errors.ts"
 import type { Image8 } from "../../core/image/pixels.ts"
-import type { Captioner, CaptionOptions } from "../captioner.ts"
+import { type Captioner, type CaptionOptions, requireKeys } from "./captioner.ts"
 
 export type Captioned = { readonly image: string } & (
   | { readonly captions: readonly string[] }
   | { readonly error: UserError }
 )
 
-/** In the order of the sources, whose names are the keys of their captions: a caption does not depend on its neighbours. */
+/**
+ * One after the other, in the order of the sources; one that cannot be decoded gives the reason, and the others go on. Their
+ * names are the keys of their captions: a caption does not depend on its neighbours.
+ */
 export async function* captionEach(
   captioner: Pick<Captioner, "caption">,
   sources: Iterable<string> | AsyncIterable<string>,
@@ -22,7 +25,27 @@ export async function* captionEach(
   }
 }
 
-function asUserError(error: unknown): UserError {
-  if (error instanceof UserError) return error
-  throw error
+/** Pictures that are decoded and captioned at once; the largest take 300 MB each. */
+const batchSize = 4
+
+/**
+ * Captions of each picture, `perImage` of them.
+ *
+ * @param decode the pictures of a batch; `from` is the place of its first one
+ * @throws UserError where keys or options cannot be used; what `decode` throws
+ */
+export async function captionAll<Picture>(
+  captioner: Pick<Captioner, "caption">,
+  pictures: readonly Picture[],
+  decode: (batch: readonly Picture[], from: number) => Promise<Image8[]>,
+  options: CaptionOptions,
+): Promise<string[][]> {
+  const { keys = pictures.map((_, i) => String(i)) } = options
+  requireKeys(keys, pictures.length)
+  const captions: string[][] = []
+  for (let from = 0; from < pictures.length; from += batchSize) {
+    const images = await decode(pictures.slice(from, from + batchSize), from)
+    captions.push(...(await captioner.caption(images, { ...options, keys: keys.slice(from, from + batchSize) })))
+  }
+  return captions
 }

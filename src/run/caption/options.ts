@@ -2,6 +2,7 @@
  * How captions are drawn from a CoCa model. Names and defaults are those of open_clip's `CoCa.generate` @7260a46, except
  * that the type must be chosen knowingly: the papers' captions are `top_p` with topP 0.9 and a fixed output length.
  */
+import { requireOneOf } from "../../core/arguments.ts"
 import { UserError } from "../../core/errors.ts"
 
 export const generationTypes = ["top_p", "top_k", "greedy", "beam_search"] as const
@@ -9,12 +10,13 @@ export const generationTypes = ["top_p", "top_k", "greedy", "beam_search"] as co
 export type GenerationType = (typeof generationTypes)[number]
 
 export interface GenerateOptions {
+  /** Default: "beam_search". */
   readonly generationType: GenerationType
   /** Tokens of a caption, start and end included. A caption that has not ended by then is ended. */
   readonly seqLen: number
   /** No end of text while a caption is shorter, start included. */
   readonly minSeqLen: number
-  /** Share of the probability that is drawn from, the most likely tokens first. */
+  /** Share of the probability that is drawn from, the most likely tokens first (default: 0.1; `mobileclip caption`: 0.9). */
   readonly topP: number
   /** Tokens that are drawn from. */
   readonly topK: number
@@ -45,6 +47,7 @@ export const defaultOptions: GenerateOptions = {
 /** The options with defaults. Throws UserError naming the one that is out of range. */
 export function generateOptions(given: Partial<GenerateOptions>, contextLength: number): GenerateOptions {
   const options = { ...defaultOptions, ...given }
+  requireOneOf("generationType", options.generationType, generationTypes)
   const { seqLen, minSeqLen, topP, topK, temperature, numBeams, numBeamGroups, repetitionPenalty } = options
   const whole = (value: number, from: number) => Number.isInteger(value) && value >= from
   // Every token but the last is fed back, and the text tower has so many positions.

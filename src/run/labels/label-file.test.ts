@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import type { Manifest } from "../core/inference/manifest.ts"
+import type { Manifest } from "../../core/inference/manifest.ts"
 import { parseLabels, requireLabelsOf, serializeLabels } from "./label-file.ts"
 import type { LabelVectors } from "./label-vectors.ts"
 

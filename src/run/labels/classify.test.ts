@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { tinyCoca, tinyCocaInfo } from "../../test/tiny-coca.ts"
-import { UserError } from "../core/errors.ts"
-import { exportModel } from "../export/export.ts"
+import { tinyCoca, tinyCocaInfo } from "../../../test/tiny-coca.ts"
+import { UserError } from "../../core/errors.ts"
+import { exportModel } from "../../export/export.ts"
 import {
   type Captioner,
   type Classifier,
@@ -18,7 +18,7 @@ import {
   type Model,
   preprocess,
   Tokenizer,
-} from "../index.ts"
+} from "../../index.ts"
 
 let folder: string
 let model: Model
@@ -168,7 +168,7 @@ const wrong: Readonly<Record<string, [call: () => unknown, message: string, hint
   "too few keys": [() => captioner.caption([image], { keys: [] }), "0 keys were given for 1 images"],
   "half a caption": [
     () => captioner.caption([image], { perImage: 0.5 }),
-    "perImage must be a whole number from 1 on, not 0.5",
+    "perImage must be a whole number from 1 on, not the number 0.5",
   ],
   "a classifier that was not awaited": [
     () => classifyEach(any(Promise.resolve(classifier)), [image], async (one) => one).next(),

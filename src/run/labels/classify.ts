@@ -1,16 +1,16 @@
 /** Zero-shot classification: which of some labels fits a picture best. */
 
-import { kindOf, requireList, requireMethods, requireTexts } from "../core/arguments.ts"
-import { batchesOf } from "../core/arrays/batches.ts"
-import { concatenate } from "../core/arrays/concatenate.ts"
-import { l2Normalize } from "../core/arrays/similarity.ts"
-import { quoted, UserError } from "../core/errors.ts"
-import type { Image8 } from "../core/image/pixels.ts"
-import type { Abortable, Encoder } from "../core/inference/encoder.ts"
-import { nearestNames } from "../core/nearest.ts"
-import { alikeLabels } from "../core/text/alike-labels.ts"
-import { defaultTemplates, labelVectors } from "../core/text/prompts.ts"
-import type { LabelVectors } from "./label-vectors.ts"
+import { kindOf, requireCount, requireList, requireMethods, requireTexts } from "../../core/arguments.ts"
+import { batchesOf } from "../../core/arrays/batches.ts"
+import { concatenate } from "../../core/arrays/concatenate.ts"
+import { l2Normalize } from "../../core/arrays/similarity.ts"
+import { asUserError, quoted, UserError } from "../../core/errors.ts"
+import type { Image8 } from "../../core/image/pixels.ts"
+import type { Abortable, Encoder } from "../../core/inference/encoder.ts"
+import { nearestNames } from "../../core/nearest.ts"
+import { alikeLabels } from "../../core/text/alike-labels.ts"
+import { defaultTemplates, labelVectors } from "../../core/text/prompts.ts"
+import { type LabelVectors, labelHint, requireLabels, requireWords } from "./label-vectors.ts"
 import { type LabelScore, rankLabels } from "./rank-labels.ts"
 
 export interface ScoreOptions extends Abortable {
@@ -68,16 +68,6 @@ export function labelNotes({ labels, templates }: Pick<LabelVectors, "labels" | 
   return labels.length === 1 ? [aloneNote] : alikeLabels(labels, templates)
 }
 
-/** Throws UserError without labels or templates. */
-export function requireWords(labels: unknown, templates: unknown): void {
-  requireTexts(labels, "labels", labelHint)
-  requireTexts(templates, "templates", 'write ["a photo of a {}."]')
-  if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
-  if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
-}
-
-const labelHint = 'write ["cat", "dog"]'
-
 class LabelClassifier<Picture> implements Classifier<Picture> {
   readonly templates: readonly string[]
   /** Replaced whole, so that a picture under way is scored by the labels of its beginning. */
@@ -102,7 +92,7 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
   async classify(images: readonly Picture[], { top, signal }: ScoreOptions = {}): Promise<LabelScore[][]> {
     const { labels, vectors } = this.labelled
     requireList(images, "images", "images", "write [image], with what decodeImage gives")
-    requireTop(top)
+    requireCount("top", top)
     if (labels.length === 0) throw new UserError("there are no labels to choose from", "add one")
     const { embedDim, logitScale } = this.model
     const encoded = l2Normalize(await this.model.encodeImages(images, { signal }), embedDim)
@@ -111,14 +101,10 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
   }
 
   async add(labels: readonly string[], { signal }: Abortable = {}): Promise<void> {
-    requireTexts(labels, "labels", labelHint)
+    requireLabels(labels)
     const added = this.withoutPresent([...new Set(labels)])
     const { embedDim } = this.model
-    const encoder = {
-      embedDim,
-      encodeTexts: (texts: readonly string[]) => this.model.encodeTexts(texts, { signal }),
-    }
-    const vectors = await labelVectors(encoder, added, this.templates, { signal })
+    const vectors = await labelVectors(this.model, added, this.templates, { signal })
     // Another call may have added some of them meanwhile.
     const isMissing = new Set(this.withoutPresent(added))
     this.append(rowsWhere({ labels: added, vectors }, embedDim, (label) => isMissing.has(label)))
@@ -144,11 +130,6 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
       vectors: concatenate([before.vectors, vectors]),
     }
   }
-}
-
-function requireTop(top: unknown): void {
-  if (top === undefined || (Number.isInteger(top) && (top as number) > 0)) return
-  throw new UserError(`top must be a whole number from 1 on, not ${kindOf(top)}`)
 }
 
 function notThere(label: string, labels: readonly string[]): UserError {
@@ -200,9 +181,4 @@ export async function* classifyEach<Source>(
 
 function isImage(decoded: Image8 | UserError): decoded is Image8 {
   return !(decoded instanceof UserError)
-}
-
-function asUserError(error: unknown): UserError {
-  if (error instanceof UserError) return error
-  throw error
 }

@@ -3,17 +3,17 @@
  * however many captions it gets; each token of a caption is computed once.
  */
 
-import { requireImages, requireTexts } from "../core/arguments.ts"
-import { fnv1a } from "../core/arrays/random.ts"
-import { UserError } from "../core/errors.ts"
-import type { Image8 } from "../core/image/pixels.ts"
-import { preprocessBatch } from "../core/image/preprocess.ts"
-import type { BegunDecoder, CaptionRuntime, Values } from "../core/inference/caption-decoder.ts"
-import { type Manifest, memoryName, type TowerFile } from "../core/inference/manifest.ts"
-import { Tokenizer } from "../core/text/tokenizer.ts"
-import { captionText, generate, rowsPerCaption } from "./caption/generate.ts"
-import { type GenerateOptions, generateOptions } from "./caption/options.ts"
-import type { Graph } from "./graph.ts"
+import { requireCount, requireImages, requireTexts } from "../../core/arguments.ts"
+import { fnv1a } from "../../core/arrays/random.ts"
+import { UserError } from "../../core/errors.ts"
+import type { Image8 } from "../../core/image/pixels.ts"
+import { preprocessBatch } from "../../core/image/preprocess.ts"
+import type { BegunDecoder, CaptionRuntime, Values } from "../../core/inference/caption-decoder.ts"
+import { type Manifest, memoryName, type TowerFile } from "../../core/inference/manifest.ts"
+import { Tokenizer } from "../../core/text/tokenizer.ts"
+import type { Graph } from "../graph.ts"
+import { captionText, generate, rowsPerCaption } from "./generate.ts"
+import { type GenerateOptions, generateOptions } from "./options.ts"
 
 /** What captioning needs to know of a model. */
 export interface CaptionerModel extends Pick<Manifest, "name" | "preprocessing"> {
@@ -54,9 +54,7 @@ export class Captioner<Model extends CaptionerModel = CaptionerModel> implements
     requireImages(images)
     const { perImage = 1, seed = 0, keys = images.map((_, i) => String(i)), whole: _, ...given } = options
     requireKeys(keys, images.length)
-    if (!(Number.isInteger(perImage) && perImage > 0)) {
-      throw new UserError(`perImage must be a whole number from 1 on, not ${perImage}`)
-    }
+    requireCount("perImage", perImage)
     const checked = generateOptions(given, this.manifest.decoder.contextLength)
     const seeds = keys.flatMap((key) => Array.from({ length: perImage }, (_, n) => fnv1a(`${seed} ${n} ${key}`)))
     using decoder = await this.runtime.begin(this.pixels(images), perImage * rowsPerCaption(checked))
@@ -79,6 +77,11 @@ export class Captioner<Model extends CaptionerModel = CaptionerModel> implements
   }
 }
 
+/** @param model for the message: its name, and where it is if there is more to say */
+export function withoutDecoder(model: string): UserError {
+  return new UserError(`${model} is not a captioner: it has no decoder`, "use a CoCa model")
+}
+
 /** Throws UserError where they are not one name for each of `count` images. */
 export function requireKeys(keys: unknown, count: number): asserts keys is readonly string[] {
   requireTexts(keys, "keys", "give a name of each image, or leave them out")
@@ -93,8 +96,27 @@ interface CaptionerGraphs {
   readonly decoder: { readonly graph: Graph } & Pick<TowerFile, "input" | "output">
 }
 
+/**
+ * The captioner of a manifest, which owns its graphs; null where there is no decoder.
+ *
+ * @param open a graph by its file
+ */
+export function captionerOf(
+  manifest: Manifest,
+  image: Graph,
+  open: (file: string) => Graph,
+): Captioner<Manifest & CaptionerModel> | null {
+  const { decoder, towers } = manifest
+  if (!decoder || !towers.decoder) return null
+  const graphs = {
+    image: { ...towers.image, graph: image },
+    decoder: { ...towers.decoder, graph: open(towers.decoder.file) },
+  }
+  return new Captioner({ ...manifest, decoder }, new GraphRuntime(decoder, graphs))
+}
+
 /** Two graphs, with what stands between them kept here. */
-export class GraphRuntime implements CaptionRuntime {
+class GraphRuntime implements CaptionRuntime {
   constructor(
     private readonly sizes: CaptionerModel["decoder"],
     private readonly graphs: CaptionerGraphs,

@@ -1,5 +1,5 @@
 /** Labels of pictures, the best first, by cosines with the labels' vectors. */
-import { cosines, softmax } from "../core/arrays/similarity.ts"
+import { cosines, softmax } from "../../core/arrays/similarity.ts"
 import type { LabelVectors } from "./label-vectors.ts"
 
 export interface LabelScore {

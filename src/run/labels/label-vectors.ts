@@ -1,7 +1,9 @@
 /** Labels' vectors, made once and kept, so that a classifier needs the image tower alone. */
-import { kindOf, requireTexts } from "../core/arguments.ts"
-import { UserError } from "../core/errors.ts"
-import type { Manifest } from "../core/inference/manifest.ts"
+import { kindOf, requireMethods, requireTexts } from "../../core/arguments.ts"
+import { UserError } from "../../core/errors.ts"
+import type { Encoder } from "../../core/inference/encoder.ts"
+import type { Manifest } from "../../core/inference/manifest.ts"
+import { defaultTemplates, type LabelOptions, labelVectors } from "../../core/text/prompts.ts"
 
 export interface LabelVectors {
   /** Name of the model whose text tower made them. */
@@ -18,17 +20,55 @@ export interface LabelVectors {
 }
 
 /** What label vectors must agree with. */
-interface LabelModel {
+interface LabelModel extends Pick<Encoder, "embedDim"> {
   readonly name: string
-  readonly embedDim: number
   readonly manifest: Manifest | null
+}
+
+/** What makes labels' vectors: a `Model` is one. */
+interface LabelEncoder extends LabelModel, Pick<Encoder, "encodeTexts"> {
+  readonly logitScale: number | null
+}
+
+/**
+ * Vectors of `labels`: each is put into every template (`{}` is the label), and the unit vectors of these prompts are averaged.
+ * Throws UserError without labels or templates, for a template without `{}`, and where the model has no text tower.
+ */
+export async function bakeLabels(
+  model: LabelEncoder,
+  labels: readonly string[],
+  templates: readonly string[] = defaultTemplates,
+  options: LabelOptions = {},
+): Promise<LabelVectors> {
+  requireMethods(model, ["encodeTexts"], "a model", "give what `await loadModel(...)` gives")
+  requireWords(labels, templates)
+  const { name, embedDim, logitScale, manifest } = model
+  const vectors = await labelVectors(model, labels, templates, options)
+  return { model: name, weights: weightsDigest(manifest), embedDim, logitScale, labels, templates, vectors }
+}
+
+/** Throws UserError without labels or templates. */
+export function requireWords(labels: unknown, templates: unknown): void {
+  requireLabels(labels)
+  requireTexts(templates, "templates", 'write ["a photo of a {}."]')
+  if (labels.length === 0) throw new UserError("there are no labels to choose from", "give at least one")
+  if (templates.length === 0) throw new UserError("there are no templates", 'leave them out, or give one: ["a {}"]')
+}
+
+export const labelHint = 'write ["cat", "dog"]'
+
+/** An empty label, as `"cat,dog,".split(",")` has one, would get a share of the probability. */
+export function requireLabels(labels: unknown): asserts labels is readonly string[] {
+  requireTexts(labels, "labels", labelHint)
+  const empty = labels.findIndex((label) => label.trim() === "")
+  if (empty >= 0) throw new UserError(`labels: number ${empty + 1} is empty`, "leave it out")
 }
 
 /**
  * What labels' vectors belong to: the checkpoint that the model was made from, which is the same for every type and layout of
  * its towers, else the file of the text tower. Null where no file says.
  */
-export function weightsDigest(manifest: Manifest | null): string | null {
+function weightsDigest(manifest: Manifest | null): string | null {
   if (manifest === null) return null
   const { source, towers, files } = manifest
   return source?.sha256 ?? files[(towers.text ?? towers.image).file]?.sha256 ?? null

@@ -3,9 +3,9 @@
  * browser reads it without a parser of its own.
  */
 import { z } from "zod"
-import { messageOf, oneLine, UserError } from "../core/errors.ts"
-import { widestVector } from "../core/family/size-limits.ts"
-import { jsonOrNull } from "../core/json.ts"
+import { messageOf, oneLine, UserError } from "../../core/errors.ts"
+import { widestVector } from "../../core/family/size-limits.ts"
+import { jsonOrNull } from "../../core/json.ts"
 import { type LabelVectors, requireLabelVectors } from "./label-vectors.ts"
 
 export const labelFileFormat = "mobileclip-labels-1"
