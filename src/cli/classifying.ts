@@ -102,9 +102,11 @@ function requireLines(text: string, file: string): void {
 /** Empty ones are passed over, and a label that comes again is said: its probability would be shared by two. */
 function unique(given: readonly string[], source: string, hint: string, write: (line: string) => void): string[] {
   const labels = given.map((label) => label.trim()).filter((label) => label !== "")
-  const result = [...new Set(labels)]
+  const [once, twice] = [new Set<string>(), new Set<string>()]
+  for (const label of labels) (once.has(label) ? twice : once).add(label)
+  const result = [...once]
   if (result.length === 0) throw new UserError(`${source} holds no labels`, hint)
-  const again = result.filter((label) => labels.indexOf(label) !== labels.lastIndexOf(label))
+  const again = result.filter((label) => twice.has(label))
   if (again.length > 0)
     write(
       `${source}: ${again.slice(0, 4).join(", ")}${again.length > 4 ? ", ..." : ""} came more than once, and counts once`,

@@ -29,6 +29,11 @@ export type ClassifiedFile = { readonly image: string } & (
   | { readonly error: UserError }
 )
 
+export interface ClassifyFilesOptions extends EncodeFilesOptions {
+  /** How many labels each picture gets, the best ones (default: all). */
+  readonly top?: number
+}
+
 /**
  * In the order of the files. One that cannot be decoded gives the reason, and the others go on.
  *
@@ -37,11 +42,29 @@ export type ClassifiedFile = { readonly image: string } & (
 export async function* classifyFiles(
   files: Iterable<string> | AsyncIterable<string>,
   classifiers: readonly FileClassifier[],
-  options: EncodeFilesOptions = {},
+  { top, ...options }: ClassifyFilesOptions = {},
 ): AsyncGenerator<ClassifiedFile> {
   requireClassifiers(files, classifiers)
   const encoders = classifiers.map(({ encoder }) => encoder)
-  for await (const batch of encodeFiles(files, encoders, options)) yield* ranked(batch, classifiers)
+  const batches = encodeFiles(files, encoders, options)
+  for await (const batch of gathered(batches, picturesAtOnce(classifiers))) yield* ranked(batch, classifiers, top)
+}
+
+/** Of very many labels each comparison copies the vectors, which then takes longer than the picture. */
+function picturesAtOnce(classifiers: readonly FileClassifier[]): number {
+  return classifiers.some(({ labels }) => labels.labels.length > 5000) ? 16 : 1
+}
+
+/** The same in batches of `least` or more, but for the last one. */
+async function* gathered<T>(batches: AsyncIterable<readonly T[]>, least: number): AsyncGenerator<T[]> {
+  let waiting: T[] = []
+  for await (const batch of batches) {
+    waiting.push(...batch)
+    if (waiting.length < least) continue
+    yield waiting
+    waiting = []
+  }
+  if (waiting.length > 0) yield waiting
 }
 
 function requireClassifiers(files: unknown, classifiers: readonly FileClassifier[]): void {
@@ -62,11 +85,12 @@ function requireClassifiers(files: unknown, classifiers: readonly FileClassifier
 function* ranked(
   batch: readonly EncodedFile<string>[],
   classifiers: readonly FileClassifier[],
+  top: number | undefined,
 ): Generator<ClassifiedFile> {
   const encoded = batch.flatMap((file) => ("vectors" in file ? [file.vectors] : []))
   const scores = classifiers.map(({ labels }, i) => {
     const pictures = concatenate(encoded.map((vectors) => vectors[i]!))
-    return rankLabels(l2Normalize(pictures, labels.embedDim), labels)
+    return rankLabels(l2Normalize(pictures, labels.embedDim), labels, top)
   })
   let row = 0
   for (const file of batch) {

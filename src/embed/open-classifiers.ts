@@ -22,6 +22,11 @@ export interface OpenClassifiers extends AsyncDisposable {
   readonly notes: readonly string[]
 }
 
+interface OpenClassifiersOptions extends LoadOptions {
+  /** Is told of each model before its labels are encoded, which may take hours; what it throws ends the work. */
+  readonly onModel?: (model: Model) => void
+}
+
 /**
  * @param names of models, as `loadModel` takes them; with baked labels only their image towers are read
  * @throws UserError where a model or labels cannot be used
@@ -29,7 +34,7 @@ export interface OpenClassifiers extends AsyncDisposable {
 export async function openClassifiers(
   names: readonly string[],
   given: GivenLabels,
-  options: LoadOptions = {},
+  { onModel, ...options }: OpenClassifiersOptions = {},
 ): Promise<OpenClassifiers> {
   requireOnce(names)
   const labelsOf = given.kind === "baked" ? await bakedLabels(given.files, names) : wordsOf(given)
@@ -37,6 +42,7 @@ export async function openClassifiers(
   const opened = await openAll(names, (name) => loadModel(name, { ...options, towers }))
   const close = () => opened[Symbol.asyncDispose]()
   try {
+    for (const model of opened.all) onModel?.(model)
     const labels: LabelVectors[] = []
     for (const [i, model] of opened.all.entries()) labels.push(await labelsOf(model, i))
     const classifiers = opened.all.map((encoder, i) => ({ model: names[i]!, encoder, labels: labels[i]! }))

@@ -4,7 +4,7 @@ import { commandLine } from "../../core/shell-quote.ts"
 import { labelsChoice, modelChoice } from "../../embed/choices.ts"
 import { openClassifiers } from "../../embed/open-classifiers.ts"
 import { writeAtomically } from "../../host/files/files.ts"
-import { serializeLabels } from "../../run/labels/label-file.ts"
+import { requireRoomFor, serializeLabels } from "../../run/labels/label-file.ts"
 import type { LoadOptions } from "../../weights/load-model.ts"
 import { addLabelOptions, type LabelOptions, readWords } from "../classifying.ts"
 import { threadsOption, verboseOption } from "../options.ts"
@@ -48,7 +48,8 @@ async function bakeLabels(options: Options, command: Command): Promise<void> {
   const { model, out, threads, json, verbose } = options
   const words = await readWords(options, command, say)
   await prepareOut(out)
-  const loading = { threads, onChoice: verbose && say, onStage: say }
+  const onModel = ({ embedDim }: { embedDim: number }) => requireRoomFor(words.labels.length, embedDim)
+  const loading = { threads, onChoice: verbose && say, onStage: say, onModel }
   await using opened = await openClassifiers([model], words, loading)
   const [{ encoder, labels }] = opened.classifiers as [(typeof opened.classifiers)[number]]
   if (verbose) for (const line of [modelChoice(model, encoder, options), labelsChoice(labels)]) say(line)

@@ -103,7 +103,7 @@ async function classify(
     mode: options.progress,
     isPrinting: out === undefined,
   })
-  const encoding = { decode: decodingOf(options), threads, onChoice, signal }
+  const encoding = { decode: decodingOf(options), threads, onChoice, signal, top: options.top }
   const classified = classifyFiles(files, opened.classifiers, encoding)
   const chunks = resultChunks(results(tally.readable(classified), options), formatOf(options), {
     ...{ images: files, models },
@@ -116,7 +116,7 @@ async function classify(
 async function* results(files: AsyncIterable<Readable<ClassifiedFile>>, options: Options): AsyncGenerator<Result> {
   const reading = readingOf(options)
   for await (const { image, results } of files)
-    for (const { model, labels } of results) yield { image, model, ...reading, labels: labels.slice(0, options.top) }
+    for (const { model, labels } of results) yield { image, model, ...reading, labels }
 }
 
 function formatOf({ json, csv }: Options) {

@@ -100,14 +100,12 @@ function orNever(rank: number, score: number): number {
 /** Each row of cosines [N, labels] -> probabilities of the labels: softmax(logitScale * cosine). */
 export function softmax(cosines: Float32Array, labels: number, logitScale: number): Float32Array {
   const result = new Float32Array(cosines.length)
+  const powers = new Float64Array(labels)
   for (let row = 0; row < cosines.length; row += labels) {
-    const logits = cosines.subarray(row, row + labels)
-    const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
-    const powers = Float64Array.from(logits, (logit) => Math.exp(logitScale * (logit - largest)))
-    const sum = powers.reduce((a, b) => a + b, 0)
-    powers.forEach((power, i) => {
-      result[row + i] = power / sum
-    })
+    let [largest, sum] = [Number.NEGATIVE_INFINITY, 0]
+    for (let i = 0; i < labels; i++) largest = Math.max(largest, cosines[row + i]!)
+    for (let i = 0; i < labels; i++) sum += powers[i] = Math.exp(logitScale * (cosines[row + i]! - largest))
+    for (let i = 0; i < labels; i++) result[row + i] = powers[i]! / sum
   }
   return result
 }

@@ -16,16 +16,24 @@ export function alikeLabels(
   templates: readonly string[],
   contextLength = usualContext,
 ): string[] {
-  const groups = new Map<string, number[]>()
   const tokensOf = tokensWithin(contextLength)
-  for (const [i, label] of labels.entries()) {
-    const key = templates.map((template) => tokensOf(fillTemplate(template, label))).join("\n")
-    const group = groups.get(key)
-    if (group) group.push(i)
-    else groups.set(key, [i])
+  let alike = [labels.map((_, i) => i)]
+  // Labels that differ in one template are told apart, so that the next ones are asked for few.
+  for (const template of templates)
+    alike = alike.flatMap((group) => alikeIn(group, (i) => tokensOf(fillTemplate(template, labels[i]!))))
+  return alike.sort(([a], [b]) => a! - b!).map((group) => lineOf(group, labels, contextLength))
+}
+
+/** The parts of a group that have the same key, without those that are alone. */
+function alikeIn(group: readonly number[], keyOf: (label: number) => string): number[][] {
+  const parts = new Map<string, number[]>()
+  for (const label of group) {
+    const key = keyOf(label)
+    const part = parts.get(key)
+    if (part) part.push(label)
+    else parts.set(key, [label])
   }
-  const alike = [...groups.values()].filter(({ length }) => length > 1)
-  return alike.map((group) => lineOf(group, labels, contextLength))
+  return [...parts.values()].filter(({ length }) => length > 1)
 }
 
 /** What a model reads of a prompt. Only one that may be too long is made into tokens, because their tables take long to make. */

@@ -12,6 +12,9 @@ export interface TokenRows {
 /** Rows encoded at once. On a processor more are no faster, and columns are computed for nothing; a GPU wants many. */
 export const textBatch = { cpu: 32, cuda: 256 } as const
 
+/** Texts whose tokens are in memory at a time: those of a million would take 600 MB. */
+const textsAtOnce = 4096
+
 export class TextRows {
   /** Made when the first text comes. */
   private tokenizer: Tokenizer | null = null
@@ -31,6 +34,14 @@ export class TextRows {
    * as the longest text of a batch has.
    */
   async encode(
+    texts: readonly string[],
+    size: number,
+    run: (rows: TokenRows) => Float32Array | Promise<Float32Array>,
+  ): Promise<Float32Array> {
+    return inBatches(texts.length, textsAtOnce, (start, end) => this.encodeSorted(texts.slice(start, end), size, run))
+  }
+
+  private async encodeSorted(
     texts: readonly string[],
     size: number,
     run: (rows: TokenRows) => Float32Array | Promise<Float32Array>,

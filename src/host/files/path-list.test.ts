@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Readable } from "node:stream"
@@ -30,4 +30,12 @@ test("a file; what is not a list of paths is told", async () => {
 test("lines of text: blank ones count, a line break at the end does not", async () => {
   expect(await readLines("-", Readable.from([Buffer.from("a\n\nb\r\n")]))).toEqual(["a", "", "b"])
   await expect(readLines("-", Readable.from([]))).rejects.toThrow("standard input is empty")
+})
+
+test("a list that no text could hold is refused for its size, and not called damaged", async () => {
+  const path = join(folder, "long.txt")
+  writeFileSync(path, "")
+  // A file with a hole takes no room.
+  truncateSync(path, 600_000_000)
+  await expect(readPathList(path)).rejects.toThrow(/long\.txt has 600000000 bytes, and at most \d+ are expected$/)
 })

@@ -1,4 +1,5 @@
 /** Lists that people bring, in a file or on standard input: paths, as `find` prints them, and lines of text. */
+import { constants } from "node:buffer"
 import { UserError } from "../../core/errors.ts"
 import { decodeText, textLines } from "../../core/text/decode-text.ts"
 import { readBytes, requireSmall } from "./files.ts"
@@ -8,8 +9,8 @@ export const standardInput = "-"
 
 type Input = AsyncIterable<Uint8Array | string>
 
-/** A list of ten million paths; all of them are held in memory. */
-const largestList = 2 ** 30
+/** What a text can hold: some five million paths, all of which are held in memory. */
+const largestList = constants.MAX_STRING_LENGTH
 
 /**
  * One path a line, or a NUL after each (`find -print0`), by whether there is a NUL. Blank lines are passed over.

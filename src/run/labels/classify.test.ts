@@ -231,3 +231,22 @@ test("nothing to encode is nothing", async () => {
   expect(await classifier.classify([])).toEqual([])
   expect(await model.encodeImages([])).toEqual(new Float32Array(0))
 })
+
+test("labels that are added one by one and removed have the vectors of a classifier made at once; what is given stays", async () => {
+  const all = Array.from({ length: 40 }, (_, i) => `label ${i}`)
+  const grown = await createClassifier(model, all.slice(0, 3))
+  const [before] = [grown.labels]
+  for (const label of all.slice(3)) await grown.add([label])
+  expect(before).toEqual(all.slice(0, 3))
+  grown.remove(["label 5"])
+  await grown.add(["label 5"])
+  const again = [...all.filter((label) => label !== "label 5"), "label 5"]
+  expect(grown.labels).toEqual(again)
+  const whole = await createClassifier(model, again)
+  const [[found], [expected]] = await Promise.all([grown.classify([image]), whole.classify([image])])
+  // Texts of another batch differ in the last digits.
+  for (const { label, cosine } of found!)
+    expect(cosine).toBeCloseTo(expected!.find((other) => other.label === label)!.cosine, 5)
+  const [best] = await grown.classify([image], { top: 3 })
+  expect(best).toEqual(found!.slice(0, 3))
+})

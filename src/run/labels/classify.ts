@@ -72,6 +72,9 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
   readonly templates: readonly string[]
   /** Replaced whole, so that a picture under way is scored by the labels of its beginning. */
   private labelled: Pick<LabelVectors, "labels" | "vectors">
+  private present: Set<string>
+  /** Begins with the vectors, and has room after them; null where they are another's. */
+  private room: Float32Array | null = null
 
   constructor(
     private readonly model: ClassifierModel<Picture>,
@@ -79,6 +82,7 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
   ) {
     this.templates = templates
     this.labelled = { labels, vectors }
+    this.present = new Set(labels)
   }
 
   get labels(): readonly string[] {
@@ -96,8 +100,7 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
     if (labels.length === 0) throw new UserError("there are no labels to choose from", "add one")
     const { embedDim, logitScale } = this.model
     const encoded = l2Normalize(await this.model.encodeImages(images, { signal }), embedDim)
-    const ranked = rankLabels(encoded, { labels, vectors, embedDim, logitScale })
-    return ranked.map((all) => all.slice(0, top))
+    return rankLabels(encoded, { labels, vectors, embedDim, logitScale }, top)
   }
 
   async add(labels: readonly string[], { signal }: Abortable = {}): Promise<void> {
@@ -112,23 +115,29 @@ class LabelClassifier<Picture> implements Classifier<Picture> {
 
   remove(labels: readonly string[]): void {
     requireTexts(labels, "labels", labelHint)
-    const unknown = labels.find((label) => !this.labels.includes(label))
+    const unknown = labels.find((label) => !this.present.has(label))
     if (unknown !== undefined) throw notThere(unknown, this.labels)
     const removed = new Set(labels)
     this.labelled = rowsWhere(this.labelled, this.model.embedDim, (label) => !removed.has(label))
+    this.present = new Set(this.labels)
+    this.room = null
   }
 
   private withoutPresent(labels: readonly string[]): string[] {
-    const present = new Set(this.labels)
-    return labels.filter((label) => !present.has(label))
+    return labels.filter((label) => !this.present.has(label))
   }
 
   private append({ labels, vectors }: Pick<LabelVectors, "labels" | "vectors">): void {
     const before = this.labelled
-    this.labelled = {
-      labels: [...before.labels, ...labels],
-      vectors: concatenate([before.vectors, vectors]),
+    const length = before.vectors.length + vectors.length
+    if (this.room === null || this.room.length < length) {
+      // Twice as much, so that labels that are added one by one are not all copied for each.
+      this.room = new Float32Array(2 * length)
+      this.room.set(before.vectors)
     }
+    this.room.set(vectors, before.vectors.length)
+    this.labelled = { labels: before.labels.concat(labels), vectors: this.room.subarray(0, length) }
+    for (const label of labels) this.present.add(label)
   }
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
 import type { Manifest } from "../../core/inference/manifest.ts"
-import { parseLabels, requireLabelsOf, serializeLabels } from "./label-file.ts"
+import { parseLabels, requireLabelsOf, requireRoomFor, serializeLabels } from "./label-file.ts"
 import type { LabelVectors } from "./label-vectors.ts"
 
 const labels: LabelVectors = {
@@ -70,4 +70,26 @@ test("labels of other weights or another width are refused, with the command tha
     const hint = expect.stringContaining("`mobileclip bake-labels --model MODEL")
     expect(() => requireLabelsOf(given, model, "f")).toThrow(expect.objectContaining({ message, hint }))
   }
+})
+
+test("what is no base64 is refused wherever it stands, in the first piece that is decoded as in a later one", () => {
+  const many = { ...labels, labels: Array.from({ length: 9000 }, (_, i) => `label ${i}`) }
+  const text = serializeLabels({ ...many, vectors: Float32Array.from({ length: 18_000 }, (_, i) => i / 7) })
+  const { vectors, ...about } = JSON.parse(text)
+  expect(vectors).toBe(Buffer.from(parseLabels(text, "f").vectors.buffer, 0, 72_000).toString("base64"))
+  for (const at of [0, 10_000, 16_382, 50_000, vectors.length - 1])
+    for (const letter of ["*", "="]) {
+      const damaged = { ...about, vectors: vectors.slice(0, at) + letter + vectors.slice(at + 1) }
+      expect(() => parseLabels(JSON.stringify(damaged), "f")).toThrow(/^f: the vectors are not base64 of float32/)
+    }
+})
+
+test("labels whose vectors no text could hold are refused before they are encoded", () => {
+  requireRoomFor(100_000, 768)
+  expect(() => requireRoomFor(200_000, 512)).toThrow(
+    expect.objectContaining({
+      message: "the vectors of 200000 labels, 512 values each, do not fit into a file",
+      hint: "give 175781 labels at most",
+    }),
+  )
 })

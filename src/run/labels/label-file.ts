@@ -21,6 +21,19 @@ const schema = z.object({
   vectors: z.string(),
 })
 
+/** A text has at most 2 ** 29 letters in some engines, and a value takes 16 / 3 of them. */
+const mostValues = 9e7
+
+/** Before labels are encoded for a file. Throws UserError where they would not fit into it. */
+export function requireRoomFor(labels: number, embedDim: number): void {
+  const most = Math.floor(mostValues / embedDim)
+  if (labels <= most) return
+  throw new UserError(
+    `the vectors of ${labels} labels, ${embedDim} values each, do not fit into a file`,
+    `give ${most} labels at most`,
+  )
+}
+
 /** The text of the file. Equal vectors give equal bytes. */
 export function serializeLabels({ vectors, ...about }: LabelVectors): string {
   const { model, weights, embedDim, logitScale, labels, templates } = about
@@ -81,27 +94,36 @@ function damaged(message: string): UserError {
   return new UserError(message, "the file is damaged: make it again with `mobileclip bake-labels`")
 }
 
-/** Characters that are made from bytes at a time: a call takes only so many arguments. */
-const charactersAtOnce = 2 ** 13
+const alphabet = new TextEncoder().encode("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+const padding = "=".charCodeAt(0)
 
+/** By a loop of its own: `btoa` takes a string, which takes seconds to make of many bytes. */
 function toBase64(values: Float32Array): string {
-  const view = new DataView(new ArrayBuffer(4 * values.length))
-  values.forEach((value, i) => {
-    view.setFloat32(4 * i, value, true)
-  })
-  const bytes = new Uint8Array(view.buffer)
-  const parts: string[] = []
-  for (let at = 0; at < bytes.length; at += charactersAtOnce)
-    parts.push(String.fromCharCode(...bytes.subarray(at, at + charactersAtOnce)))
-  return btoa(parts.join(""))
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+  const text = new Uint8Array(4 * Math.ceil(bytes.length / 3)).fill(padding)
+  for (let from = 0, to = 0; from < bytes.length; from += 3, to += 4) {
+    const three = (bytes[from]! << 16) | ((bytes[from + 1] ?? 0) << 8) | (bytes[from + 2] ?? 0)
+    const letters = Math.min(bytes.length - from, 3) + 1
+    for (let i = 0; i < letters; i++) text[to + i] = alphabet[(three >> (18 - 6 * i)) & 63]!
+  }
+  return new TextDecoder().decode(text)
 }
+
+/** Letters that become bytes at a time. */
+const lettersAtOnce = 2 ** 14
+const bytesAtOnce = (lettersAtOnce / 4) * 3
 
 /** Null where the text is something else. */
 function fromBase64(text: string): Float32Array | null {
-  const binary = decoded(text)
-  if (binary === null || binary.length % 4 !== 0) return null
-  const view = new DataView(Uint8Array.from(binary, (letter) => letter.charCodeAt(0)).buffer)
-  return Float32Array.from({ length: binary.length / 4 }, (_, i) => view.getFloat32(4 * i, true))
+  const bytes = new Uint8Array(3 * Math.ceil(text.length / 4))
+  let length = 0
+  for (let at = 0; at < text.length; at += lettersAtOnce) {
+    const binary = decoded(text.slice(at, at + lettersAtOnce))
+    // The piece before may have ended early.
+    if (binary === null || length !== (at / lettersAtOnce) * bytesAtOnce) return null
+    for (let i = 0; i < binary.length; i++) bytes[length++] = binary.charCodeAt(i)
+  }
+  return length % 4 === 0 ? new Float32Array(bytes.buffer, 0, length / 4) : null
 }
 
 function decoded(text: string): string | null {
