@@ -37,6 +37,8 @@ export class FakeWeb {
   /** Every request fails. */
   down = false
   online = true
+  /** Pages see of its answers what browsers show of other origins' by themselves, and transfers are compressed. */
+  isOtherOrigin = false
   /** Bytes that the origin may keep. */
   quota = 1e9
   readonly root = new FakeDirectory(this)
@@ -92,7 +94,8 @@ export class FakeWeb {
     if (fault.page) return new Response(fault.page, { headers: { "Content-Type": "text/html; charset=utf-8" } })
     const file = this.files[path]
     if (!file) return new Response("no such file", { status: 404, headers: { "Content-Type": "text/plain" } })
-    return answer(file, { method, range, signal: signal ?? null }, fault)
+    const answered = answer(file, { method, range, signal: signal ?? null }, fault)
+    return this.isOtherOrigin ? seenFromElsewhere(answered) : answered
   }
 }
 
@@ -112,6 +115,13 @@ function answer(
   }
   const body = method === "HEAD" ? null : bodyOf(whole.subarray(from), signal, fault)
   return new Response(body, { status: isPart ? 206 : 200, headers })
+}
+
+/** The length is that of the compressed transfer. */
+function seenFromElsewhere({ body, status, headers }: Response): Response {
+  const length = String(Math.round(Number(headers.get("Content-Length")) / 2))
+  const seen = new Response(body, { status, headers: { "Content-Length": length } })
+  return Object.defineProperty(seen, "type", { value: "cors" })
 }
 
 /** In pieces of 64 KiB, as a network brings them. */

@@ -107,6 +107,7 @@ test("what was chosen is in info; a tower alone", async () => {
       ...(availableParallelism() > 1 ? [expect.stringMatching(/^one thread instead of \d: the page is not/)] : []),
     ],
   })
+  expect(found.stages).toContain("download onnx/text_model_fp16.onnx")
   expect(found.stages).toContain("open onnx/text_model_fp16.onnx")
   expect(found.stages.join()).not.toContain("vision")
   await using node = await NodeClip.load(at("tiny"), { towers: "text" })
@@ -162,6 +163,21 @@ const faults: readonly (readonly [string, () => Promise<unknown>, RegExp])[] = [
     "a runtime that is not there",
     () => mobileclip.MobileCLIP.load("models/tiny/", { device: "wasm", wasmPaths: "none" }),
     /cannot be loaded on wasm/,
+  ],
+  [
+    "a controller in the place of its signal",
+    () => mobileclip.MobileCLIP.load("models/tiny/", { signal: new AbortController() as never }),
+    /^signal must be an AbortSignal, not .* \| write controller.signal$/,
+  ],
+  [
+    "options that are none",
+    () => mobileclip.MobileCLIP.load("models/tiny/", null as never),
+    /^options must be an object/,
+  ],
+  [
+    "a limit that is none",
+    () => mobileclip.MobileCLIP.load("models/tiny/", { maxPixels: 0 }),
+    /^maxPixels must be a whole number from 1 on, not the number 0/,
   ],
   [
     "an aborted load",
@@ -237,6 +253,24 @@ describe("a picture that cannot be used is named, and the next one works", () =>
     for (const [i, [, , message]] of cases.entries()) expect(messages[i]!.replace("UserError: ", "")).toMatch(message)
     expect(messages.every((message) => message.startsWith("UserError: "))).toBe(true)
   })
+})
+
+test("many pictures go to the worker in parts: rows keep their order, and places are those of the whole list", async () => {
+  const found = await opened.page.evaluate(async () => {
+    const clip = await mobileclip.MobileCLIP.load("models/tiny/", { device: "wasm", orientation: "apply" })
+    const shades = Array.from({ length: 40 }, (_, i) => ({
+      ...{ width: 8, height: 8, channels: 3 as const },
+      data: new Uint8Array(3 * 64).map((_, at) => (at * (i + 1)) & 255),
+    }))
+    const vectors = await clip.encodeImages(shades)
+    const [first, last] = [await clip.encodeImage(shades[0]!), await clip.encodeImage(shades[39]!)]
+    const wrong = await clip.encodeImages(shades.with(36, 7 as never)).catch((error) => error.message)
+    await clip.dispose()
+    return { rows: [...vectors], first: [...first], last: [...last], wrong }
+  })
+  expect(difference(found.first, Float32Array.from(found.rows.slice(0, 16)))).toBeLessThan(1e-5)
+  expect(difference(found.last, Float32Array.from(found.rows.slice(39 * 16)))).toBeLessThan(1e-5)
+  expect(found.wrong).toBe("picture 37 is the number 7")
 })
 
 test("work is stopped between batches, and the model works on", async () => {
@@ -324,16 +358,24 @@ describe("WebGPU, computed in software", { timeout: 400_000 }, () => {
     const found = await graphics.page.evaluate(async () => {
       const names = ["config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"]
       const files = [...names, "onnx/vision_model.onnx", "onnx/text_model.onnx"]
-      const fetched = files.map(async (name) => [name, await (await fetch(`models/tiny/${name}`)).blob()] as const)
-      const source = Object.fromEntries(await Promise.all(fetched))
-      const clip = await mobileclip.MobileCLIP.load(source, { device: "webgpu", towers: "image" })
-      await clip.dispose()
-      return { device: clip.info.device, manifest: clip.info.manifest, note: clip.info.notes.at(-1) }
+      const loaded = []
+      for (const model of ["tiny", "corrupted"]) {
+        const fetched = files.map(
+          async (name) => [name, await (await fetch(`models/${model}/${name}`)).blob()] as const,
+        )
+        const source = Object.fromEntries(await Promise.all(fetched))
+        const clip = await mobileclip.MobileCLIP.load(source, { device: "webgpu", towers: "image" })
+        await clip.dispose()
+        const { device, manifest, notes } = clip.info
+        loaded.push({ device, manifest, note: notes.find((note) => note.startsWith("WebGPU")) })
+      }
+      return loaded
     })
-    expect(found).toEqual({
-      ...{ device: "webgpu", manifest: null },
-      note: "WebGPU passed its self-test (cosine 1.0000)",
-    })
+    // What is remembered is of the weights, by whatever names and from wherever they come: the test before has seen the second.
+    expect(found).toEqual([
+      { device: "webgpu", manifest: null, note: "WebGPU passed its self-test (cosine 1.0000)" },
+      { device: "wasm", manifest: null, note: expect.stringMatching(/^WebGPU failed its self-test earlier/) },
+    ])
   })
 
   test("weights in float16 need a device that has it; software is not chosen by itself", async () => {
@@ -353,7 +395,7 @@ describe("WebGPU, computed in software", { timeout: 400_000 }, () => {
       mobileclip.models.set("tiny", clip)
       return clip.info.notes
     })
-    expect(await loading).toEqual(["WebGPU passed its self-test (cosine 1.0000)"])
+    expect(await loading).toEqual([expect.stringMatching(/^WebGPU passed its self-test .*cosine 1.0000/)])
     const session = await graphics.page.context().browser()!.newBrowserCDPSession()
     await session.send("Browser.crashGpuProcess")
     const message = await graphics.page.evaluate(async () => {

@@ -1,4 +1,5 @@
 /** `MobileCLIP` in a browser: the library's face on a worker, with pictures as browsers have them. */
+import { concatenate } from "../core/arrays/concatenate.ts"
 import { UserError } from "../core/errors.ts"
 import type { CaptionOptions } from "../run/caption/captioner.ts"
 import { ClipModel } from "../run/clip.ts"
@@ -46,6 +47,9 @@ export async function pipeline(
   return zeroShotPipeline(await MobileCLIP.load(source, options))
 }
 
+/** Pictures on the way to the worker: those that a page shows, and bytes, are copied for it. Two of the worker's batches. */
+const parcelSize = 16
+
 class WorkerHost implements ClipHost<BrowserPicture> {
   constructor(
     private readonly engine: Engine,
@@ -53,8 +57,12 @@ class WorkerHost implements ClipHost<BrowserPicture> {
   ) {}
 
   async encodeImages(pictures: readonly BrowserPicture[], signal?: AbortSignal): Promise<Float32Array> {
-    const { pictures: sent, transfer } = await pack(pictures)
-    return this.engine.call("encodeImages", [sent], { signal, transfer })
+    const parts: Float32Array[] = []
+    for (let start = 0; start < pictures.length; start += parcelSize) {
+      const { pictures: sent, transfer } = await pack(pictures.slice(start, start + parcelSize), start)
+      parts.push(await this.engine.call("encodeImages", [sent], { signal, transfer }))
+    }
+    return concatenate(parts)
   }
 
   encodeTexts(texts: readonly string[], signal?: AbortSignal): Promise<Float32Array> {

@@ -1,11 +1,12 @@
 /** How a model is loaded in a browser. */
-import { kindOf, requireCount, requireOneOf } from "../core/arguments.ts"
+import { kindOf, requireCount, requireOneOf, requireSignal } from "../core/arguments.ts"
 import { UserError } from "../core/errors.ts"
 import { towerChoices } from "../core/inference/onnx-files.ts"
+import { isObject } from "../core/json.ts"
 import { type DirectoryDtype, directoryDtypes } from "../core/precision.ts"
 import type { HostLoadOptions } from "../run/clip-host.ts"
 import { pageUrl } from "./page-url.ts"
-import type { DecodeChoice, Device } from "./protocol.ts"
+import type { DecodeChoice, Device, Orientation } from "./protocol.ts"
 import type { HubAddress } from "./weights/model-source.ts"
 
 export interface BrowserLoadOptions extends HostLoadOptions {
@@ -23,6 +24,13 @@ export interface BrowserLoadOptions extends HostLoadOptions {
    * "browser": by the browser, which may use other arithmetic.
    */
   readonly decode?: DecodeChoice | undefined
+  /**
+   * Whether a picture's file is turned as its camera noted (default: "ignore", as training does): JPEG and PNG as in Node, others
+   * as far as the browser does (Chromium leaves WebP as it is). What a page shows is taken as it is on the screen.
+   */
+  readonly orientation?: Orientation
+  /** Files of larger pictures are refused before their pixels take memory (default: 100 million). */
+  readonly maxPixels?: number
   /**
    * Where the .wasm files are. A text is the folder of ONNX Runtime's; default: beside the worker, where bundlers that know
    * `new URL(..., import.meta.url)` put them.
@@ -63,12 +71,24 @@ function absolute(address: string): string {
 }
 
 /** Throws UserError that lists what is possible. */
-export function requireOptions({ towers, dtype, threads, device, decode, worker }: BrowserLoadOptions): void {
+export function requireOptions(options: BrowserLoadOptions): void {
+  if (!isObject(options)) throw new UserError(`options must be an object, not ${kindOf(options)}`, optionsHint)
+  const { towers, dtype, threads, device, decode, orientation, maxPixels, worker, signal, onProgress } = options
   requireOneOf("towers", towers, towerChoices)
   requireOneOf("dtype", dtype, directoryDtypes)
   requireOneOf("device", device, ["auto", "webgpu", "wasm"])
   requireOneOf("decode", decode, ["exact", "browser"])
+  requireOneOf("orientation", orientation, ["ignore", "apply"])
   requireCount("threads", threads)
-  if (worker === undefined || typeof worker === "function") return
-  throw new UserError(`worker must be a function, not ${kindOf(worker)}`, "write (device) => new Worker(...)")
+  requireCount("maxPixels", maxPixels)
+  requireFunction("worker", worker, "write (device) => new Worker(...)")
+  requireFunction("onProgress", onProgress, "write ({ stage, file }) => console.log(stage, file)")
+  requireSignal(signal)
+}
+
+const optionsHint = 'write { device: "wasm" }, or leave it out'
+
+function requireFunction(name: string, value: unknown, hint: string): void {
+  if (value === undefined || typeof value === "function") return
+  throw new UserError(`${name} must be a function, not ${kindOf(value)}`, hint)
 }

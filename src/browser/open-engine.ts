@@ -75,7 +75,7 @@ async function openWebgpu(request: LoadRequest, graphics: Graphics): Promise<Ope
     const found = await find(engine, request, graphics.hasFloat16)
     if (found.needsFloat16 && !graphics.hasFloat16)
       return refused(engine, `WebGPU has no float16 here (${graphics.name}), and the model's weights have`)
-    const verdicts = new Verdicts(graphics, found.runtime, found.identity)
+    const verdicts = new Verdicts(graphics, found.runtime, found.identity!)
     const known = verdicts.recall()
     if (known && !known.passed)
       return refused(engine, `WebGPU failed its self-test earlier (${verdictText(known)}, ${graphics.name})`)
@@ -173,12 +173,9 @@ function find(engine: Engine, { source, options }: LoadRequest, hasFloat16: bool
   return engine.call("find", [asked], { signal, onProgress })
 }
 
-function start(
-  engine: Engine,
-  device: Device,
-  threads: number,
-  { decode = "exact", wasmPaths, signal, onProgress }: BrowserLoadOptions,
-): Promise<ClipInfo> {
-  const request = { threads, decode, runtimeUrl: wasmUrl(wasmPaths, device), jpegUrl: wasmUrl(wasmPaths, "jpeg") }
+function start(engine: Engine, device: Device, threads: number, options: BrowserLoadOptions): Promise<ClipInfo> {
+  const { decode = "exact", orientation = "ignore", maxPixels = 100_000_000, wasmPaths, signal, onProgress } = options
+  const urls = { runtimeUrl: wasmUrl(wasmPaths, device), jpegUrl: wasmUrl(wasmPaths, "jpeg") }
+  const request = { threads, decode, orientation, maxPixels, ...urls }
   return engine.call("start", [request], { signal, onProgress })
 }

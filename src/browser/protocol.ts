@@ -25,8 +25,8 @@ export interface FindRequest {
 
 /** A model before its towers are read. */
 export interface Found {
-  /** Digests or addresses of its weights: the same for the same contents, wherever they are. */
-  readonly identity: string
+  /** Digests of its weights: the same for the same contents, wherever they are. Null on WebAssembly, which is not tested. */
+  readonly identity: string | null
   /** "onnxruntime-web 1.30.0" */
   readonly runtime: string
   readonly towers: readonly TowerName[]
@@ -41,7 +41,12 @@ export interface StartRequest {
   readonly decode: DecodeChoice
   /** Address of the JPEG decoder's .wasm; null: beside the worker. */
   readonly jpegUrl: string | null
+  readonly orientation: Orientation
+  readonly maxPixels: number
 }
+
+/** Whether a picture's file is turned as its camera noted. */
+export type Orientation = "ignore" | "apply"
 
 /** "exact": JPEG files by libjpeg in WebAssembly, the same pixels everywhere. "browser": everything by the browser. */
 export type DecodeChoice = "exact" | "browser"

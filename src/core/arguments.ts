@@ -45,6 +45,12 @@ export function requireMethods(value: unknown, methods: readonly string[], what:
   throw new UserError(`${what} was expected, not ${kindOf(value)}`, hint)
 }
 
+/** Throws UserError where `value` is given and is not an AbortSignal: a controller, above all. */
+export function requireSignal(value: unknown): void {
+  if (value === undefined || typeof Object(value).throwIfAborted === "function") return
+  throw new UserError(`signal must be an AbortSignal, not ${kindOf(value)}`, "write controller.signal")
+}
+
 /** Throws UserError where `value` is not a list. */
 export function requireList(
   value: unknown,

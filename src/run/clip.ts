@@ -2,7 +2,7 @@
  * The library's face, the same in Node and in the browser: a model that is open. Pictures and texts become vectors in one
  * space, and labels become scores. What a picture may be, and what computes, is the host's (`clip-host.ts`).
  */
-import { kindOf, requireList, requireOptionNames, requireTexts } from "../core/arguments.ts"
+import { kindOf, requireList, requireOptionNames, requireSignal, requireTexts } from "../core/arguments.ts"
 import { cosines, l2Normalize } from "../core/arrays/similarity.ts"
 import { UserError } from "../core/errors.ts"
 import type { Abortable } from "../core/inference/encoder.ts"
@@ -150,6 +150,7 @@ export class ClipModel<Picture> implements ClassifierModel<Picture>, AsyncDispos
   ): Promise<Float32Array> {
     requireOptionNames(options, encodeOptionNames)
     const { normalize = true, signal } = options
+    requireSignal(signal)
     signal?.throwIfAborted()
     const vectors = await this.use(() => encode(signal))
     return normalize ? l2Normalize(vectors, this.embedDim) : vectors

@@ -1,7 +1,7 @@
 /** `MobileCLIP` in Node: the library's face on onnxruntime-node, with pictures from files, addresses and memory. */
 import { statSync } from "node:fs"
 import { join } from "node:path"
-import { requireCount, requireOneOf } from "../core/arguments.ts"
+import { requireCount, requireOneOf, requireSignal } from "../core/arguments.ts"
 import { concatenate } from "../core/arrays/concatenate.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import { towerChoices } from "../core/inference/onnx-files.ts"
@@ -56,7 +56,8 @@ export class MobileCLIP extends ClipModel<NodePicture> {
   }
 }
 
-function requireOptions({ towers, dtype, threads, device }: ClipLoadOptions): void {
+function requireOptions({ towers, dtype, threads, device, signal }: ClipLoadOptions): void {
+  requireSignal(signal)
   requireOneOf("towers", towers, towerChoices)
   requireOneOf("dtype", dtype, onnxDtypes)
   requireOneOf("device", device, providers)

@@ -5,6 +5,7 @@ import { TestPage } from "../../../test/browser/open-page.ts"
 import { strictPolicy } from "../../../test/browser/site.ts"
 import { Random } from "../../core/arrays/random.ts"
 import { decodeImage } from "../../host/image/images.ts"
+import { statedSize } from "./stated-size.ts"
 
 /** Waves and noise with soft and hard edges, and every alpha. Odd sizes, so that blocks of colours are cut. */
 const [width, height] = [61, 43]
@@ -54,25 +55,48 @@ const cases: readonly (readonly [name: string, made: Sharp | Buffer, largest: nu
   ["444.avif", picture(3).avif({ quality: 80, chromaSubsampling: "4:4:4" }), 1],
 ]
 
+/** Red grows to the right and green downwards: each of the eight ways to hold a camera gives another picture. */
+const slopes = sharp(
+  Uint8Array.from({ length: width * height * 3 }, (_, i) => {
+    const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)]
+    return [4 * x, 5 * y, 128][i % 3]!
+  }),
+  { raw: { width, height, channels: 3 } },
+)
+
+const orientations = [1, 2, 3, 4, 5, 6, 7, 8]
+const turnedBy = (orientation: number) => {
+  const turned = slopes.clone().withMetadata({ orientation })
+  const jpeg = turned.clone().jpeg({ quality: 95, chromaSubsampling: "4:4:4" })
+  return { jpeg, png: turned.clone().png() }
+}
+
 let opened: TestPage
 const files: Record<string, Uint8Array> = {}
 
 beforeAll(async () => {
   for (const [name, made] of cases) files[name] = Buffer.isBuffer(made) ? made : await made.toBuffer()
+  for (const orientation of orientations)
+    for (const [format, made] of Object.entries(turnedBy(orientation)))
+      files[`${orientation}.${format}`] = await made.toBuffer()
+  files["large.png"] = await sharp({ create: { width: 20_001, height: 1, channels: 3, background: "teal" } })
+    .png()
+    .toBuffer()
   opened = await TestPage.open({ files, headers: { "Content-Security-Policy": strictPolicy } })
 })
 afterAll(() => opened?.[Symbol.asyncDispose]())
 
 /** As the worker decodes them. */
-function decodeInPage(name: string, decode: "exact" | "browser") {
+function decodeInPage(name: string, decode: "exact" | "browser", orientation: "ignore" | "apply" = "ignore") {
   return opened.page.evaluate(
-    async ({ name, decode }) => {
+    async ({ name, decode, orientation }) => {
       const url = new URL(name, document.baseURI).href
       const jpeg = decode === "exact" ? new mobileclip.JpegDecoder("/worker/mozjpeg_dec.wasm") : null
-      const { width, height, data } = await mobileclip.decodePicture({ kind: "address", name: "picture", url }, jpeg)
+      const how = { jpeg, orientation, maxPixels: 20_000 }
+      const { width, height, data } = await mobileclip.decodePicture({ kind: "address", name: "picture", url }, how)
       return { width, height, data: [...data] }
     },
-    { name, decode },
+    { name, decode, orientation },
   )
 }
 
@@ -85,4 +109,26 @@ test.each(cases)("%s has the pixels that Node gives", async (name, _, largest) =
     // Chromium has libjpeg-turbo itself; other browsers need not.
     expect(Math.max(...differences), decode).toBeLessThanOrEqual(largest)
   }
+})
+
+test.each(orientations)("orientation %i is applied as in Node, where that is asked for", async (orientation) => {
+  for (const format of ["jpeg", "png"]) {
+    const name = `${orientation}.${format}`
+    const expected = await decodeImage(files[name]!, { exif: "apply" })
+    for (const decode of ["exact", "browser"] as const) {
+      const found = await decodeInPage(name, decode, "apply")
+      expect([found.width, found.height], `${format} ${decode}`).toEqual([expected.width, expected.height])
+      const differences = found.data.map((value, i) => Math.abs(value - expected.data[i]!))
+      expect(Math.max(...differences), `${format} ${decode}`).toBe(0)
+    }
+  }
+})
+
+test("a picture above the limit is refused by its file's first bytes, whatever its format", async () => {
+  for (const [name] of cases) {
+    const { width, height } = await decodeImage(files[name]!, { name })
+    expect(statedSize(files[name]!), name).toEqual({ width, height })
+  }
+  const refused = decodeInPage("large.png", "exact").catch((error: Error) => error.message)
+  expect(await refused).toContain("has 20001 x 1 pixels, more than the limit of 20,000")
 })

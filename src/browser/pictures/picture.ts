@@ -35,10 +35,14 @@ interface Parcel {
   readonly transfer: Transferable[]
 }
 
-/** Throws UserError that names the first which is not a picture. */
-export async function pack(pictures: readonly BrowserPicture[]): Promise<Parcel> {
+/**
+ * Throws UserError that names the first which is not a picture.
+ *
+ * @param first its place among all that were given
+ */
+export async function pack(pictures: readonly BrowserPicture[], first = 0): Promise<Parcel> {
   const transfer: Transferable[] = []
-  const sent = pictures.map((picture, i) => toSend(picture, `picture ${i + 1}`, transfer))
+  const sent = pictures.map((picture, i) => toSend(picture, `picture ${first + i + 1}`, transfer))
   return { pictures: await inOrder(sent), transfer }
 }
 
@@ -49,7 +53,7 @@ async function toSend(picture: BrowserPicture, name: string, transfer: Transfera
     return { name: picture instanceof File ? picture.name : name, kind: "file", file: picture }
   if (picture instanceof ArrayBuffer || picture instanceof Uint8Array) {
     // A buffer that was handed over elsewhere has no bytes, and no view can be made of it.
-    const file = picture.byteLength === 0 ? new Uint8Array() : new Uint8Array(picture).slice()
+    const file = picture.byteLength === 0 ? new Uint8Array() : copyOf(picture)
     transfer.push(file.buffer)
     return { name, kind: "file", file }
   }
@@ -61,6 +65,11 @@ async function toSend(picture: BrowserPicture, name: string, transfer: Transfera
   const image = ownPixels(picture, name)
   transfer.push(image.data.buffer as ArrayBuffer)
   return { name, kind: "pixels", image }
+}
+
+/** Of a view, its part. `slice` of a view may be another view: a polyfill's is. */
+function copyOf(bytes: Uint8Array | ArrayBuffer): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes instanceof ArrayBuffer ? bytes.slice() : bytes)
 }
 
 function address(given: string | URL, name: string): string {

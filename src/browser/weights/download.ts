@@ -26,10 +26,9 @@ export async function download(
   options: DownloadOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const incoming = await Incoming.open(name, listed, options)
-  const wasBegun = incoming.length > 0
   await receive(incoming, listed, options)
-  // What was begun may be pieces of another version.
-  if (wasBegun && !(await incoming.isSound())) {
+  // What was begun may be pieces of another version, and a server may have answered with another range.
+  if (incoming.wasContinued && !(await incoming.isSound())) {
     await incoming.startAgain()
     await receive(incoming, listed, options)
   }
@@ -49,7 +48,8 @@ async function receiveRest(incoming: Incoming, { url, bytes, sha256 }: ListedFil
   // The browser's own cache would keep them a second time, and could give an old version.
   const headers = from > 0 ? { Range: `bytes=${from}-` } : {}
   const response = await ask(options, url, { headers, cache: "no-store" })
-  if (from > 0 && !continues(response, from)) await incoming.startAgain()
+  if (from > 0 && continues(response, from)) incoming.wasContinued = true
+  else if (from > 0) await incoming.startAgain()
   const total = bytes ?? lengthOf(response)
   if (response.status === 200) requireLength(url, bytes, lengthOf(response))
   for await (const piece of piecesOf(options, response)) {
@@ -61,14 +61,19 @@ async function receiveRest(incoming: Incoming, { url, bytes, sha256 }: ListedFil
     throw new Interrupted(`the connection ended at byte ${incoming.length} of ${total}`, true)
 }
 
-function continues(response: Response, from: number): boolean {
-  return response.status === 206 && (response.headers.get("Content-Range") ?? "").startsWith(`bytes ${from}-`)
+/** Most servers of other origins keep the range from pages: the digest is checked in any case. */
+function continues({ status, headers }: Response, from: number): boolean {
+  const range = headers.get("Content-Range")
+  return status === 206 && (range === null || range.startsWith(`bytes ${from}-`))
 }
 
-/** Bytes of the contents; null where the header counts those of a compressed transfer, or says nothing. */
-export function lengthOf({ headers }: Response): number | null {
+/**
+ * Of the contents; null where it is not said, or may be that of a compressed transfer: of another origin, pages see the length
+ * and not the compression.
+ */
+export function lengthOf({ headers, type }: Response): number | null {
   const length = Number(headers.get("Content-Length") ?? Number.NaN)
-  return headers.has("Content-Encoding") || !Number.isSafeInteger(length) ? null : length
+  return type === "cors" || headers.has("Content-Encoding") || !Number.isSafeInteger(length) ? null : length
 }
 
 function requireLength(url: string, expected: number | null, found: number | null): void {
@@ -101,6 +106,8 @@ class Incoming {
   }
 
   length: number
+  /** Its parts are of several answers. */
+  wasContinued = false
 
   static async open(name: string, listed: ListedFile, options: DownloadOptions): Promise<Incoming> {
     const { sha256, bytes } = listed
@@ -121,6 +128,7 @@ class Incoming {
     if (this.keptPieces > 0) await this.kept?.remove(this.name)
     this.length = 0
     this.keptPieces = 0
+    this.wasContinued = false
   }
 
   async isSound(): Promise<boolean> {

@@ -53,11 +53,16 @@ async function probe(url: string, asking: Asking): Promise<Record<string, Listed
       const address = addressIn(url, name)
       const response = await askIfThere(asking, address, { method: "HEAD", cache: "no-cache" })
       if (!response) return []
-      const tag = response.headers.get("ETag") ?? response.headers.get("Last-Modified")
+      const tag = tagOf(response)
       return [[name, { url: address, bytes: lengthOf(response), sha256: null, tag }] as const]
     }),
   )
   return Object.fromEntries(found.flat())
+}
+
+/** Of another origin, pages do not see the first. */
+function tagOf({ headers }: Response): string | null {
+  return headers.get("ETag") ?? headers.get("Last-Modified") ?? headers.get("Content-Length")
 }
 
 const knownNames = [

@@ -144,6 +144,21 @@ test("a connection that is cut goes on where it ended", async () => {
   expect(ranges).toEqual([null, "bytes=5000000-", "bytes=6000000-"])
 })
 
+test("a server of another origin, which compresses and keeps its ranges from pages", async () => {
+  web.isOtherOrigin = true
+  web.faults[at(vision)] = [{ cutAfter: 5_000_000 }]
+  const { loaded, from } = await load()
+  expect(loaded.map(sha256)).toEqual(Object.values(contents).map(sha256))
+  expect(from).toEqual(["network", "network"])
+  expect(web.log.filter(({ path }) => path === at(vision)).map(({ range }) => range)).toEqual([null, "bytes=5000000-"])
+  expect((await load()).from).toEqual(["cache", "cache"])
+})
+
+test("parts of different answers that do not fit are fetched again as a whole", async () => {
+  web.faults[at(vision)] = [{ cutAfter: 5_000_000 }, { damaged: true }]
+  expect((await load()).loaded.map(sha256)).toEqual(Object.values(contents).map(sha256))
+})
+
 test("a load after a tab that was closed goes on after the last whole piece", async () => {
   web.faults[at(vision)] = Array.from({ length: 9 }, () => ({ cutAfter: 0 }))
   web.faults[at(vision)]!.unshift({ cutAfter: 9_000_000 })

@@ -131,6 +131,15 @@ test.each([
   },
 )
 
+test("a server of another origin that lists nothing: what changed is seen by its length, where it tells no more", async () => {
+  web.isOtherOrigin = true
+  for (const [name, bytes] of Object.entries(transformers)) web.files[`/page/m/${name}`] = bytes
+  expect(Object.values((await loadAll("./m", {})).from)).toEqual(["network", "network"])
+  expect(Object.values((await loadAll("./m", {})).from)).toEqual(["cache", "cache"])
+  web.files[`/page/m/${small.image}`] = Buffer.concat([transformers[small.image]!, Buffer.alloc(9)])
+  expect(Object.values((await loadAll("./m", {})).from)).toEqual(["network", "cache"])
+})
+
 test("a type that is not there is told with the files that are", async () => {
   const { "onnx/text_model_fp16.onnx": _, ...files } = transformers
   await expect(loadAll(files, { dtype: "fp16" })).rejects.toThrow(

@@ -1,13 +1,14 @@
 /** What a worker does for a page: it finds a model, opens it, and encodes with it. */
 import { concatenate } from "../../core/arrays/concatenate.ts"
 import { inputImage } from "../../core/arrays/fill.ts"
-import { preprocessBatch } from "../../core/image/preprocess.ts"
-import { inOrder } from "../../core/parallel.ts"
+import type { Image8 } from "../../core/image/pixels.ts"
+import { preprocess } from "../../core/image/preprocess.ts"
+import { inTurns } from "../../core/parallel.ts"
 import { captionAll } from "../../run/caption/caption-each.ts"
 import { type CaptionOptions, withoutDecoder } from "../../run/caption/captioner.ts"
-import type { ClipInfo } from "../../run/clip-host.ts"
+import type { ClipInfo, LoadProgress } from "../../run/clip-host.ts"
 import { selfTestRows, selfTestTexts } from "../../run/self-test.ts"
-import { decodePicture } from "../pictures/decode.ts"
+import { type Decoding, decodePicture } from "../pictures/decode.ts"
 import { JpegDecoder } from "../pictures/jpeg.ts"
 import type { SentPicture } from "../pictures/picture.ts"
 import type { Calls, FindRequest, Found, StartRequest, TowerName } from "../protocol.ts"
@@ -15,29 +16,38 @@ import type { ModelFiles } from "../weights/model-source.ts"
 import { type CallContext, describeModel, findFiles, foundIn, type OpenModel, openModel } from "./open-model.ts"
 import type { Runtime } from "./web-graph.ts"
 
-/** Pictures that are decoded and encoded at once: more are no faster, and take memory. */
+/** Pictures that are encoded at once: more are no faster. */
 const imageBatch = 8
+/** Pictures that are decoded at once: one by the browser while another one is resized. Each takes up to 800 MB. */
+const decodedAtOnce = 2
 
 type Offered = { [Name in keyof Calls]: (...args: never[]) => Promise<ReturnType<Calls[Name]>> }
 
 export class Computer implements Offered {
   private files: ModelFiles | null = null
   private opened: OpenModel | null = null
-  private jpeg: JpegDecoder | null = null
+  /** Of the call that is waited for: files are found by one and read by another. */
+  private report: CallContext["onProgress"] = () => {}
+  private decoding: Decoding | null = null
 
   constructor(private readonly runtime: Runtime) {}
 
   /** Throws UserError where there is no such model. */
   async find(context: CallContext, request: FindRequest): Promise<Found> {
-    this.files = await findFiles(request, context)
-    return foundIn(this.files, this.runtime)
+    this.report = context.onProgress
+    const reporting = { ...context, onProgress: (progress: LoadProgress) => this.report(progress) }
+    const { found, files } = await foundIn(await findFiles(request, reporting), this.runtime)
+    this.files = files
+    return found
   }
 
   /** Throws UserError where a tower cannot be opened on this device. */
   async start(context: CallContext, request: StartRequest): Promise<ClipInfo> {
     const files = this.files!
+    this.report = context.onProgress
     configure(this.runtime, request)
-    this.jpeg = request.decode === "exact" ? new JpegDecoder(request.jpegUrl) : null
+    const { decode, jpegUrl, orientation, maxPixels } = request
+    this.decoding = { jpeg: decode === "exact" ? new JpegDecoder(jpegUrl) : null, orientation, maxPixels }
     this.opened = await openModel(files, this.runtime, context)
     return describeModel(files, this.opened.model, this.runtime, request.threads)
   }
@@ -51,12 +61,16 @@ export class Computer implements Offered {
 
   async encodeImages({ signal }: CallContext, pictures: readonly SentPicture[]): Promise<Float32Array<ArrayBuffer>> {
     const { model } = this.ready
+    const { size } = model.preprocessing
     const parts: Float32Array[] = []
     for (let start = 0; start < pictures.length; start += imageBatch) {
       signal.throwIfAborted()
       const some = pictures.slice(start, start + imageBatch)
-      const images = await this.decodeAll(some, signal)
-      parts.push(await model.encodePixels(preprocessBatch(images, model.preprocessing), some.length))
+      const pixels = new Float32Array(some.length * 3 * size * size)
+      await this.decodeEach(some, signal, (image, i) => {
+        preprocess(image, model.preprocessing, pixels.subarray(i * 3 * size * size, (i + 1) * 3 * size * size))
+      })
+      parts.push(await model.encodePixels(pixels, some.length))
     }
     return owned(concatenate(parts))
   }
@@ -72,15 +86,31 @@ export class Computer implements Offered {
   ): Promise<string[][]> {
     const { captioner, model } = this.ready
     if (!captioner) throw withoutDecoder(model.name)
-    return captionAll(captioner, pictures, (batch) => this.decodeAll(batch, signal), options)
+    const decode = async (batch: readonly SentPicture[]) => {
+      const images: Image8[] = []
+      await this.decodeEach(batch, signal, (image, i) => {
+        images[i] = image
+      })
+      return images
+    }
+    return captionAll(captioner, pictures, decode, options)
   }
 
   private get ready(): OpenModel {
     return this.opened!
   }
 
-  private decodeAll(pictures: readonly SentPicture[], signal: AbortSignal) {
-    return inOrder(pictures.map((picture) => decodePicture(picture, this.jpeg, signal)))
+  private async decodeEach(
+    pictures: readonly SentPicture[],
+    signal: AbortSignal,
+    use: (image: Image8, place: number) => void,
+  ): Promise<void> {
+    const how = this.decoding!
+    try {
+      await inTurns(pictures, decodedAtOnce, async (one, place) => use(await decodePicture(one, how, signal), place))
+    } finally {
+      how.jpeg?.release()
+    }
   }
 }
 

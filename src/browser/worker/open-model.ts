@@ -5,7 +5,7 @@ import type { ClipInfo, LoadProgress, Towers } from "../../run/clip-host.ts"
 import { checkedModel, type Graphs, type Model, modelOf } from "../../run/model.ts"
 import type { FindRequest, Found, TowerName } from "../protocol.ts"
 import { type ModelFiles, openModelFiles, type TowerFileNames } from "../weights/model-source.ts"
-import { browserHost } from "../weights/web-host.ts"
+import { browserHost, sha256 } from "../weights/web-host.ts"
 import { type GraphFiles, type Runtime, Turns, WebGraph } from "./web-graph.ts"
 
 /** What each call gets beside its arguments. */
@@ -29,23 +29,45 @@ export async function findFiles(
   return openModelFiles(source, { ...options, dtype: "fp32" }, host).catch(() => files)
 }
 
-export function foundIn(files: ModelFiles, runtime: Runtime): Found {
+/** A model before its towers are read, and its files. */
+export async function foundIn(
+  files: ModelFiles,
+  runtime: Runtime,
+): Promise<{ readonly found: Found; readonly files: ModelFiles }> {
   const towers = towersIn(files)
-  return {
-    identity: identityOf(files, towers),
-    runtime: runtimeName(runtime),
-    towers,
-    needsFloat16: towers.some((tower) => files[tower]!.dtype === "fp16"),
-  }
+  const needsFloat16 = towers.some((tower) => files[tower]!.dtype === "fp16")
+  const found = { runtime: runtimeName(runtime), towers, needsFloat16, identity: null }
+  if (runtime.device !== "webgpu") return { found, files }
+  const identified = await identify(files, towers)
+  return { found: { ...found, identity: identified.identity }, files: identified.files }
 }
 
 function towersIn(files: ModelFiles): TowerName[] {
   return (["image", "text"] as const).filter((tower) => files[tower] !== null)
 }
 
-function identityOf({ manifest, where, ...files }: ModelFiles, towers: readonly TowerName[]): string {
-  const names = towers.flatMap((tower) => [files[tower]!.file, ...files[tower]!.beside])
-  return names.map((name) => manifest?.files[name]?.sha256 ?? `${where} ${name}`).join(" ")
+/**
+ * Digests of the towers. Without a manifest they are read, because an address or a name may have other contents the next time;
+ * whoever opens the model gets what was read.
+ */
+async function identify(
+  files: ModelFiles,
+  towers: readonly TowerName[],
+): Promise<{ readonly identity: string; readonly files: ModelFiles }> {
+  const names = new Set(towers.flatMap((tower) => [files[tower]!.file, ...files[tower]!.beside]))
+  const ahead = new Map<string, Uint8Array<ArrayBuffer>>()
+  const digests: (string | null)[] = []
+  for (const name of names) {
+    const listed = files.manifest?.files[name]?.sha256
+    if (!listed) ahead.set(name, await files.file(name))
+    digests.push(listed ?? (await sha256(browserHost(), ahead.get(name)!)))
+  }
+  const file = async (name: string) => {
+    const bytes = ahead.get(name)
+    ahead.delete(name)
+    return bytes ?? files.file(name)
+  }
+  return { identity: digests.join(" "), files: { ...files, file } }
 }
 
 async function readGraph(files: ModelFiles, { file, beside }: Pick<TowerFileNames, "file" | "beside">) {
