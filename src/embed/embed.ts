@@ -11,6 +11,7 @@ import { modelDtypes } from "../core/precision.ts"
 import { noProgress, type StartProgress } from "../core/progress.ts"
 import { defaultMaxPixels } from "../host/image/images.ts"
 import { lockFolder } from "../host/locks/lock.ts"
+import { KeptTowers } from "../pictures/kept-towers.ts"
 import { type PictureReading, pixelOptions, readingDefaults } from "../pictures/reading.ts"
 import { type Embedded, embedded, type Inputs, requireInputs } from "./inputs.ts"
 import { type EmbedFailure, ModelFolder } from "./model-folder.ts"
@@ -77,7 +78,9 @@ export interface EmbeddedModel {
 export async function embed(given: EmbedOptions): Promise<EmbeddedModel[]> {
   requireOptions(given)
   const { kind } = given.inputs
+  await using kept = new KeptTowers()
   const options: Complete = {
+    kept,
     ...{ ...embedDefaults, startProgress: noProgress, batchSize: batchSizes[kind], ...given },
     ...(kind === "shards" && { partSize: 1 }),
   }
@@ -105,7 +108,11 @@ function requireOptions({ models, inputs, out, output, store, partSize, batchSiz
 }
 
 /** With all that has a default. */
-type Complete = EmbedOptions & Required<Pick<EmbedOptions, keyof typeof embedDefaults | "batchSize" | "startProgress">>
+type Complete = EmbedOptions &
+  Required<Pick<EmbedOptions, keyof typeof embedDefaults | "batchSize" | "startProgress">> & {
+    /** Threads and towers, which the next part uses again. */
+    readonly kept: KeptTowers
+  }
 
 interface ModelWork {
   readonly folder: ModelFolder
@@ -163,8 +170,8 @@ async function embedPart(
   }
 }
 
-function encodeOptions({ batchSize, maxPixels, orientation, decode, threads, signal, onChoice }: Complete) {
-  return { signal, batchSize, threads, onChoice, decode: pixelOptions({ orientation, decode }, maxPixels) }
+function encodeOptions({ batchSize, maxPixels, orientation, decode, threads, signal, onChoice, kept }: Complete) {
+  return { kept, signal, batchSize, threads, onChoice, decode: pixelOptions({ orientation, decode }, maxPixels) }
 }
 
 function rowsOf(batch: readonly Embedded[], model: number): Row[] {

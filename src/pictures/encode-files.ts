@@ -10,10 +10,11 @@ import { mapOrdered } from "../core/parallel.ts"
 import type { TowerPlace } from "../run/tower.ts"
 import { BatchMaker, type PixelBatch } from "./batch-maker.ts"
 import { type Course, chooseCourse } from "./course.ts"
+import { KeptTowers } from "./kept-towers.ts"
 import { PicturePool } from "./picture-pool.ts"
 import type { PixelOptions } from "./prepare-pixels.ts"
 import type { PictureSource } from "./source.ts"
-import { type Encoded, TowerThreads } from "./tower-threads.ts"
+import type { Encoded } from "./tower-threads.ts"
 
 export type { PixelOptions } from "./prepare-pixels.ts"
 export type { PictureSource } from "./source.ts"
@@ -35,6 +36,8 @@ export interface EncodeFilesOptions {
   readonly batchSize?: number
   /** Threads that decode, and compute if that is possible (default: one for each processor). With 0, all is computed in this thread. */
   readonly threads?: number | undefined
+  /** Keeps threads and their towers for the next call (default: they end with this one). */
+  readonly kept?: KeptTowers | undefined
   readonly signal?: AbortSignal | undefined
   /** Is told what was chosen, and why, in lines. */
   readonly onChoice?: ((line: string) => void) | undefined
@@ -111,12 +114,13 @@ async function* encodeInThreads<Source extends PictureSource>(
   batches: Batches<Source>,
   encoders: readonly PixelEncoder[],
   { threads, batchSize }: Course,
-  { decode = {} }: EncodeFilesOptions,
+  { decode = {}, kept }: EncodeFilesOptions,
 ): AsyncGenerator<EncodedFile<Source>[]> {
   const towers = encoders.map(({ place, preprocessing, embedDim }) => ({ place: place!, preprocessing, embedDim }))
-  await using pool = new TowerThreads({ towers, batchSize, options: decode }, threads)
+  await using owner = kept ? null : new KeptTowers()
+  await using used = (kept ?? owner!).use({ towers, batchSize, options: decode }, threads)
   // Each thread computes one batch and has the next; two more are read, or wait for a slow one before them.
-  const work = async (batch: Source[]) => answersOf(batch, await pool.encode(batch))
+  const work = async (batch: Source[]) => answersOf(batch, await used.pool.encode(batch))
   yield* mapOrdered(batches, 4 * threads, work)
 }
 

@@ -10,6 +10,7 @@ import { onnxDtypes } from "../core/precision.ts"
 import { decodeImage } from "../host/image/images.ts"
 import { usableProcessors } from "../host/processors.ts"
 import { type EncodedFile, encodeFiles, type PictureSource } from "../pictures/encode-files.ts"
+import { KeptTowers } from "../pictures/kept-towers.ts"
 import { type NodePicture, type OpenPicture, openPicture } from "../pictures/picture.ts"
 import { captionAll } from "../run/caption/caption-each.ts"
 import { type CaptionOptions, withoutDecoder } from "../run/caption/captioner.ts"
@@ -104,6 +105,8 @@ function infoOf(
 }
 
 class NodeHost implements ClipHost<NodePicture> {
+  private readonly kept = new KeptTowers()
+
   constructor(
     private readonly clip: OpenClip,
     readonly info: ClipInfo,
@@ -132,7 +135,8 @@ class NodeHost implements ClipHost<NodePicture> {
   }
 
   async dispose(): Promise<void> {
-    await Promise.all([this.clip.model.dispose(), this.clip.captioner?.dispose()])
+    const { model, captioner } = this.clip
+    await Promise.all([model.dispose(), captioner?.dispose(), this.kept[Symbol.asyncDispose]()])
     this.temporary?.[Symbol.dispose]()
   }
 
@@ -141,7 +145,7 @@ class NodeHost implements ClipHost<NodePicture> {
     const { model } = this.clip
     const { threads } = this.info
     const vectors: Float32Array[] = []
-    for await (const batch of encodeFiles(sources(files), [model], { threads, signal })) {
+    for await (const batch of encodeFiles(sources(files), [model], { kept: this.kept, threads, signal })) {
       vectors.push(...batch.map(vectorOf))
     }
     return concatenate(vectors)
