@@ -74,6 +74,8 @@ const slow = [
   "src/reinforce/pool/process-pool",
   "test/simulate-cluster",
   "test/build",
+  // Its mock of a module of Node's needs a process of its own.
+  "src/native/own-cache",
 ].map((name) => `${name}.test.ts`)
 
 const gone = slow.filter((file) => !existsSync(file))
