@@ -1,32 +1,28 @@
 /** This library, as a program uses it; what depends on its interface is here. And its two stages alone, for the overlap. */
 import { l2Normalize } from "../../src/core/arrays/similarity.ts"
-import { usableProcessors } from "../../src/host/processors.ts"
 import { version } from "../../src/host/version.ts"
 import { encodeFiles, type PixelEncoder } from "../../src/pictures/encode-files.ts"
 import type { Model } from "../../src/run/model.ts"
 import { loadModel } from "../../src/run/node.ts"
-import { runtimeName } from "../../src/run/session.ts"
+import { MobileCLIP } from "../../src/weights/clip-node.ts"
 import { type Batch, inParts, type Library } from "./library.ts"
 
 export async function openOurs(folder: string): Promise<Library> {
-  const model = await loadModel(folder)
-  const { embedDim } = model
+  const clip = await MobileCLIP.load(folder)
+  const { embedDim, info } = clip
   return {
-    description: `mobileclip ${version()}, ${runtimeName()}, fp32, ${usableProcessors().count} threads`,
+    description: `mobileclip ${version()}, ${info.runtime}, fp32, ${info.threads} threads`,
     embedDim,
-    encodeFiles: (files, batch) => filesTo(model, files, batch),
-    encodeTexts: (texts, batch) =>
-      inParts(texts, batch ?? texts.length, embedDim, async (part) =>
-        l2Normalize(await model.encodeTexts(part), embedDim),
-      ),
-    close: () => model.dispose(),
+    encodeFiles: (files, batch) => inParts(files, batch ?? files.length, embedDim, (part) => clip.encodeImages(part)),
+    encodeTexts: (texts, batch) => inParts(texts, batch ?? texts.length, embedDim, (part) => clip.encodeTexts(part)),
+    close: () => clip.dispose(),
   }
 }
 
 /** What a search does that starts: one text, with nothing else loaded. */
 export async function embedText(folder: string, text: string): Promise<Float32Array> {
-  await using model = await loadModel(folder)
-  return l2Normalize(await model.encodeTexts([text]), model.embedDim)
+  await using clip = await MobileCLIP.load(folder, { towers: "text" })
+  return clip.encodeText(text)
 }
 
 /** The tower on pixels that lie ready, as many of them as there are files. */
