@@ -23,7 +23,15 @@ import { tinyCoca, tinyCocaInfo } from "../../test/tiny-coca.ts"
 import { tinyInfo, tinyModel, writeCheckpoint } from "../../test/tiny-model.ts"
 import { UserError } from "../core/errors.ts"
 import { exportModel } from "../export/export.ts"
-import { type ClipLoadOptions, type LoadProgress, loadModel, MobileCLIP, type NodePicture, pipeline } from "../index.ts"
+import {
+  type ClipLoadOptions,
+  decodeImage,
+  type LoadProgress,
+  loadModel,
+  MobileCLIP,
+  type NodePicture,
+  pipeline,
+} from "../index.ts"
 
 let folder: string
 let clip: MobileCLIP
@@ -119,6 +127,25 @@ test("every kind of picture is the same picture, in mixed lists too, in order", 
     expect(cosine, `picture ${i + 1}`).toBeGreaterThan(1 - 1e-6)
   }
   expect(clip.similarity(own, other)[0]).toBeLessThan(1 - 1e-4)
+})
+
+test("files are turned as their cameras noted, and refused where they are large, as was said at loading", async () => {
+  const [width, height] = [60, 40]
+  const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 7) % 251)
+  const pixels = sharp(data, { raw: { width, height, channels: 3 } })
+  const lossless = { quality: 100, chromaSubsampling: "4:4:4" }
+  const turned = await pixels.clone().withMetadata({ orientation: 6 }).jpeg(lossless).toBuffer()
+  const options = { threads: 1, orientation: "apply", maxPixels: width * height } as const
+  await using applying = await MobileCLIP.load(at("model"), options)
+  const decodedAs = async (exif: "apply" | "ignore") => decodeImage(turned, { exif })
+  for (const [model, exif] of [[applying, "apply"] as const, [clip, "ignore"] as const]) {
+    const [found, wanted] = [await model.encodeImage(turned), await clip.encodeImage(await decodedAs(exif))]
+    expect(clip.similarity(found, wanted)[0]).toBeGreaterThan(1 - 1e-6)
+  }
+  expect(await applying.encodeImage(turned)).not.toEqual(await clip.encodeImage(turned))
+  await expect(applying.encodeImage(await pixels.resize(61, 40).png().toBuffer())).rejects.toThrow(
+    "picture 1 has 61 x 40 pixels, more than the limit of 2,400",
+  )
 })
 
 const wrong: Readonly<Record<string, [call: () => unknown, message: string]>> = {

@@ -7,11 +7,12 @@ import type { Image8 } from "../core/image/pixels.ts"
 import { towerChoices } from "../core/inference/onnx-files.ts"
 import { inOrder } from "../core/parallel.ts"
 import { onnxDtypes } from "../core/precision.ts"
-import { decodeImage } from "../host/image/images.ts"
+import { decodeImage, defaultMaxPixels } from "../host/image/images.ts"
 import { usableProcessors } from "../host/processors.ts"
-import { type EncodedFile, encodeFiles, type PictureSource } from "../pictures/encode-files.ts"
+import { type EncodedFile, encodeFiles, type PictureSource, type PixelOptions } from "../pictures/encode-files.ts"
 import { KeptTowers } from "../pictures/kept-towers.ts"
 import { type NodePicture, type OpenPicture, openPicture } from "../pictures/picture.ts"
+import { decodings, orientations, type PictureReading, pixelOptions, readingDefaults } from "../pictures/reading.ts"
 import { captionAll } from "../run/caption/caption-each.ts"
 import { type CaptionOptions, withoutDecoder } from "../run/caption/captioner.ts"
 import { ClipModel } from "../run/clip.ts"
@@ -25,6 +26,12 @@ import { type ClipSource, type OpenSource, openSource } from "./clip-source.ts"
 import type { SourceOptions } from "./model-directory.ts"
 
 export interface ClipLoadOptions extends SourceOptions, Pick<RunOptions, "threads"> {
+  /** Whether files are turned as their cameras noted (default: "ignore", as in training). */
+  readonly orientation?: PictureReading["orientation"] | undefined
+  /** "fast": the decoder makes large JPEG files smaller itself, which changes vectors a little (default: "exact"). */
+  readonly decode?: PictureReading["decode"] | undefined
+  /** Files of larger pictures are refused before their pixels take memory (default: 100 million). */
+  readonly maxPixels?: number | undefined
   /** Where to compute (default: the processor). What else there is depends on the build of ONNX Runtime. */
   readonly device?: RunOptions["provider"] | undefined
 }
@@ -57,12 +64,22 @@ export class MobileCLIP extends ClipModel<NodePicture> {
   }
 }
 
-function requireOptions({ towers, dtype, threads, device, signal }: ClipLoadOptions): void {
+function requireOptions(options: ClipLoadOptions): void {
+  const { towers, dtype, threads, device, signal, orientation, decode, maxPixels } = options
   requireSignal(signal)
   requireOneOf("towers", towers, towerChoices)
   requireOneOf("dtype", dtype, onnxDtypes)
   requireOneOf("device", device, providers)
+  requireOneOf("orientation", orientation, orientations)
+  requireOneOf("decode", decode, decodings)
   requireCount("threads", threads)
+  requireCount("maxPixels", maxPixels)
+}
+
+/** How files of pictures are decoded. */
+function decodingOf({ orientation, decode, maxPixels = defaultMaxPixels }: ClipLoadOptions): PixelOptions {
+  const { orientation: usual, decode: exact } = readingDefaults
+  return pixelOptions({ orientation: orientation ?? usual, decode: decode ?? exact }, maxPixels)
 }
 
 async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<NodeHost> {
@@ -79,7 +96,8 @@ async function openHost(source: OpenSource, options: ClipLoadOptions): Promise<N
     ...{ provider: device, threads, onOpen, name, dtype, towers },
     onChoice: (line: string) => void notes.push(line),
   })
-  const host = new NodeHost(clip, infoOf(clip, { towers: towers ?? "both", device, threads, notes }), source.temporary)
+  const info = infoOf(clip, { towers: towers ?? "both", device, threads, notes })
+  const host = new NodeHost(clip, info, decodingOf(options), source.temporary)
   if (!signal?.aborted) return host
   await host.dispose()
   throw signal.reason
@@ -110,6 +128,7 @@ class NodeHost implements ClipHost<NodePicture> {
   constructor(
     private readonly clip: OpenClip,
     readonly info: ClipInfo,
+    private readonly decode: PixelOptions,
     private readonly temporary: Disposable | undefined,
   ) {}
 
@@ -130,7 +149,7 @@ class NodeHost implements ClipHost<NodePicture> {
     const { captioner, model } = this.clip
     if (!captioner) throw withoutDecoder(model.name)
     const decodeAll = (batch: readonly NodePicture[], from: number) =>
-      inOrder(batch.map((picture, i) => decoded(picture, from + i + 1)))
+      inOrder(batch.map((picture, i) => decoded(picture, from + i + 1, this.decode)))
     return captionAll(captioner, pictures, decodeAll, options)
   }
 
@@ -143,9 +162,9 @@ class NodeHost implements ClipHost<NodePicture> {
   private async encodeFiles(files: readonly OpenFile[], signal: AbortSignal | undefined): Promise<Float32Array> {
     if (files.length === 0) return new Float32Array(0)
     const { model } = this.clip
-    const { threads } = this.info
+    const options = { decode: this.decode, kept: this.kept, threads: this.info.threads, signal }
     const vectors: Float32Array[] = []
-    for await (const batch of encodeFiles(sources(files), [model], { kept: this.kept, threads, signal })) {
+    for await (const batch of encodeFiles(sources(files), [model], options)) {
       vectors.push(...batch.map(vectorOf))
     }
     return concatenate(vectors)
@@ -172,11 +191,13 @@ function* rowsOf(matrix: Float32Array, width: number): Generator<Float32Array> {
   for (let start = 0; start < matrix.length; start += width) yield matrix.subarray(start, start + width)
 }
 
-async function decoded(picture: NodePicture, number: number): Promise<Image8> {
+async function decoded(picture: NodePicture, number: number, decode: PixelOptions): Promise<Image8> {
   const opened = openPicture(picture, number)
   if (opened.kind === "pixels") return opened.image
   const source = await opened.read()
-  return typeof source === "string" ? decodeImage(source) : decodeImage(source.bytes, { name: source.name })
+  return typeof source === "string"
+    ? decodeImage(source, decode)
+    : decodeImage(source.bytes, { ...decode, name: source.name })
 }
 
 /**
