@@ -55,7 +55,7 @@ const table: Readonly<Record<string, Entry>> = {
   "npm run test:fast -- src/train": { provenBy: "test/readme.test.ts" },
   "npm run golden -- test/golden": { provenBy: "test/golden.test.ts" },
   "node dist/bench/compare-pytorch.js": { provenBy: "src/train/step.test.ts" },
-  "node dist/bench/run.js --pictures DIR": { provenBy: "test/bench-run.test.ts" },
+  "node dist/bench/run.js": { provenBy: "test/bench-run.test.ts" },
   "node dist/bench/sigkill.js": { provenBy: "test/sigkill.test.ts" },
   "node dist/bench/hostile-chain.js": { provenBy: "test/hostile-chain.test.ts" },
   "npx mobileclip setup": { provenBy: "test/package.test.ts" },
