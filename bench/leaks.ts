@@ -1,6 +1,6 @@
 /**
  * Resident memory over 50 loads and disposals of a model as large as MobileCLIP2-S0, with generated weights, each with a
- * picture classified in between: after the last, at most 10 % more than after the fifth.
+ * picture classified in between: after the last ten, at most 10 % more than after the second ten (medians).
  *
  *     npm run build && node dist/bench/leaks.js [TIMES]
  */
@@ -21,7 +21,7 @@ try {
   const { first, last } = await residentAfter(join(folder, "model"), times)
   const [before, after] = [first, last].map((bytes) => Math.round(bytes / 2 ** 20))
   console.log(
-    `${times} loads and disposals: ${after} MiB, ${before} MiB after the fifth (${(last / first).toFixed(3)})`,
+    `${times} loads and disposals: ${after} MiB, ${before} MiB after the second ten (${(last / first).toFixed(3)})`,
   )
   process.exitCode = last <= 1.1 * first ? 0 : 1
 } finally {
