@@ -30,7 +30,7 @@ const { values: options } = parseArgs({
 
 interface Start {
   readonly wall: number
-  /** Of all threads. */
+  /** Milliseconds of the processor, all threads together. */
   readonly processor: number
   readonly peakBytes: number
 }

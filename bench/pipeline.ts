@@ -86,7 +86,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** Of a model that was trained. */
+/** How far a trained model's vectors and labels are from those of the exact decode. */
 async function trainedDeviation(
   directory: string,
   photographs: readonly string[],

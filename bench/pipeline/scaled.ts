@@ -66,7 +66,7 @@ function without(mean: Float64Array, rows: Float32Array): Float32Array {
   )
 }
 
-/** Of the same row of both. */
+/** The cosine of each row of `a` with the same row of `b`, both of unit length [rows, width]. */
 function rowCosines(a: Float32Array, b: Float32Array, width: number): number[] {
   return Array.from({ length: a.length / width }, (_, row) => {
     let sum = 0

@@ -104,7 +104,7 @@ function stageTable(groups: readonly Group[]): string {
   return table([...titles, "mobileclip, peak MB", "transformers.js, peak MB"], rows)
 }
 
-/** What is left of ours may be nothing, where everything else is hidden behind the tower. */
+/** In words where ours takes no longer than the tower alone: a ratio would have no meaning. */
 function withoutTower(ours: number, theirs: number): string {
   return ours <= 0 ? "all hidden" : (theirs / ours).toFixed(1)
 }

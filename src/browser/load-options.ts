@@ -17,7 +17,7 @@ export interface BrowserLoadOptions extends HostLoadOptions {
   readonly device?: Device | "auto" | undefined
   /** Type of the weights, where the source has several. Default: "mixed" (pictures fp16, texts fp32), else what is there. */
   readonly dtype?: DirectoryDtype | undefined
-  /** Of WebAssembly (default: up to 4). A page that is not cross-origin isolated has one. */
+  /** Threads of WebAssembly (default: up to 4). A page that is not cross-origin isolated has one. */
   readonly threads?: number | undefined
   /**
    * How JPEG files are decoded. "exact" (default): by libjpeg in WebAssembly, to the pixels that Node and Pillow give.

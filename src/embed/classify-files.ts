@@ -50,7 +50,7 @@ export async function* classifyFiles(
   for await (const batch of gathered(batches, picturesAtOnce(classifiers))) yield* ranked(batch, classifiers, top)
 }
 
-/** Of very many labels each comparison copies the vectors, which then takes longer than the picture. */
+/** Each comparison copies the labels' vectors; where these are very many, that takes longer than the picture. */
 function picturesAtOnce(classifiers: readonly FileClassifier[]): number {
   return classifiers.some(({ labels }) => labels.labels.length > 5000) ? 16 : 1
 }

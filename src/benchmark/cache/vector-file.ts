@@ -108,7 +108,7 @@ class OpenedFile implements VectorFile {
   }
 }
 
-/** Null where there is no such file, it is not whole, or has values that are not numbers: whoever wrote it, it is not used then. */
+/** Null where there is no such file, it is not whole, or it has values that are not numbers. Others may have written it. */
 export async function openVectorFile(path: string, width: number): Promise<VectorFile | null> {
   const file = await open(path, readWithoutBlocking).catch(() => null)
   const found = file && (await wholeFile(file, width).catch(() => null))

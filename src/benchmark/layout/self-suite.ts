@@ -115,7 +115,7 @@ const markerFormat = "mobileclip-self-suite"
 
 interface Marker {
   readonly id: string
-  /** Of all files in their order: one that was damaged or removed since is made again. */
+  /** The digest of all files in their order: a file that was damaged or removed since is made again. */
   readonly sha256: string | null
   /** All that was written beside it. */
   readonly files: readonly string[]

@@ -21,7 +21,7 @@ export interface Shard {
   readonly bytes: number | null
   /** Milliseconds; of files on this machine. */
   readonly modified?: number
-  /** Of files on other machines, where the server says it. */
+  /** What the server says of a file's version, where the file is on another machine. */
   readonly tag?: string | null
 }
 

@@ -50,7 +50,7 @@ export class ResultsFolder {
   private constructor(
     readonly path: string,
     private readonly results: TaskResult[],
-    /** Of `results.jsonl`, which ends with a whole line. */
+    /** The size of `results.jsonl` where it ends with a whole line. */
     private bytes: number,
   ) {}
 

@@ -67,7 +67,7 @@ async function toSend(picture: BrowserPicture, name: string, transfer: Transfera
   return { name, kind: "pixels", image }
 }
 
-/** Of a view, its part. `slice` of a view may be another view: a polyfill's is. */
+/** The bytes that a view shows, copied. A view's own `slice` may give another view: a polyfill's does. */
 function copyOf(bytes: Uint8Array | ArrayBuffer): Uint8Array<ArrayBuffer> {
   return new Uint8Array(bytes instanceof ArrayBuffer ? bytes.slice() : bytes)
 }

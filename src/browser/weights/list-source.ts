@@ -60,7 +60,7 @@ async function probe(url: string, asking: Asking): Promise<Record<string, Listed
   return Object.fromEntries(found.flat())
 }
 
-/** Of another origin, pages do not see the first. */
+/** What tells a newer version. A page does not see the ETag of another origin, unless its server allows it. */
 function tagOf({ headers }: Response): string | null {
   return headers.get("ETag") ?? headers.get("Last-Modified") ?? headers.get("Content-Length")
 }

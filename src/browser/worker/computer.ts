@@ -26,7 +26,7 @@ type Offered = { [Name in keyof Calls]: (...args: never[]) => Promise<ReturnType
 export class Computer implements Offered {
   private files: ModelFiles | null = null
   private opened: OpenModel | null = null
-  /** Of the call that is waited for: files are found by one and read by another. */
+  /** Reports the progress of the call that is waited for, which need not be the one that found the files. */
   private report: CallContext["onProgress"] = () => {}
   private decoding: Decoding | null = null
 
