@@ -139,6 +139,5 @@ test("where nothing can be written, it says so once and is not used", async () =
   await cache.storeRecords(["a"], [{}])
   await cache.trim()
   expect(await rowsOf(cache, "a")).toBe(null)
-  expect(await cache.vectorsOr(["labels"], 2, async () => Float32Array.of(7, 8))).toEqual(Float32Array.of(7, 8))
   expect(notes).toEqual([expect.stringMatching(/^vectors are not kept from here on: /)])
 })
