@@ -364,7 +364,7 @@ describe("several models", () => {
 })
 
 describe("kept vectors", () => {
-  const cacheFiles = () => readdirSync(at("cache")).filter((name) => name.endsWith(".vectors"))
+  const cacheFiles = () => readdirSync(at("cache")).filter((name) => /\.(vectors|labels)$/.test(name))
 
   test("with other templates no picture is read or encoded, and results are those of a run without a cache", async () => {
     const cache = at("cache")

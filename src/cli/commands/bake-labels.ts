@@ -8,7 +8,7 @@ import { requireRoomFor, serializeLabels } from "../../run/labels/label-file.ts"
 import type { LoadOptions } from "../../weights/load-model.ts"
 import { addLabelOptions, type LabelOptions, labelCacheOption, readWords } from "../classifying.ts"
 import { progressOption, threadsOption, verboseOption } from "../options.ts"
-import { type ProgressMode, progressReporter } from "../progress.ts"
+import { ofLongWork, type ProgressMode, progressReporter } from "../progress.ts"
 import { prepareOut } from "../row-output.ts"
 
 interface Options extends LabelOptions, Pick<LoadOptions, "threads"> {
@@ -56,7 +56,7 @@ async function bakeLabels(options: Options, command: Command): Promise<void> {
   const onModel = ({ embedDim }: { embedDim: number }) => requireRoomFor(words.labels.length, embedDim)
   const loading = {
     ...{ threads, cache, onChoice: verbose && say, onStage: say, onNote: say, onModel },
-    startProgress: progressReporter(options.progress),
+    startProgress: ofLongWork(progressReporter(options.progress)),
   }
   await using opened = await openClassifiers([model], words, loading)
   const [{ encoder, labels }] = opened.classifiers as [(typeof opened.classifiers)[number]]

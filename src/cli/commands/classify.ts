@@ -27,7 +27,7 @@ import {
   readingOf,
 } from "../picture-options.ts"
 import { PictureTally, type Readable } from "../picture-tally.ts"
-import { type ProgressMode, progressReporter } from "../progress.ts"
+import { ofLongWork, type ProgressMode, progressReporter } from "../progress.ts"
 import { deliver, prepareOut } from "../row-output.ts"
 
 interface Options extends LabelOptions, PictureOptions, Pick<LoadOptions, "threads"> {
@@ -107,7 +107,7 @@ async function classify(
   const onChoice = options.verbose && say
   await using opened = await openClassifiers(models, given, {
     ...{ threads, cache, onChoice, onStage: say, onNote: say },
-    startProgress: progressReporter(options.progress),
+    startProgress: ofLongWork(progressReporter(options.progress)),
   })
   for (const line of [...opened.notes, ...(options.verbose ? choices(opened, options) : [])]) say(line)
   const files = await picturesNamed(images, options, command)
