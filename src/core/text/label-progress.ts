@@ -15,7 +15,7 @@ interface Shown {
 export function labelProgress(
   label: string,
   { startProgress, say }: Shown,
-): Required<Pick<LabelOptions, "onPrompts" | "onKept">> {
+): { readonly [Name in "onPrompts" | "onKept"]: NonNullable<LabelOptions[Name]> } {
   let progress: ReturnType<StartProgress> | null = null
   return {
     onPrompts: (done, total) => {
