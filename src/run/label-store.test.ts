@@ -108,6 +108,16 @@ test("another model in the same place finds nothing, whatever its name", async (
   expect(bytesOf(changed.vectors).equals(bytesOf((await baked(labels)).vectors))).toBe(false)
 })
 
+test("a model whose files are replaced while it is open keeps nothing for the new ones", async () => {
+  await exportModel(tinyModel(), tinyInfo, at("replaced"))
+  await using model = await loadModel(at("replaced"), { threads: 1 })
+  await model.encodeTexts(["read now"])
+  await exportModel(tinyModel({ activation: "quick-gelu" }), tinyInfo, at("replaced"))
+  const old = await bakeLabels(model, labels, templates)
+  expect(bytesOf(old.vectors).equals(bytesOf((await baked(labels, { cache: false })).vectors))).toBe(true)
+  expect((await baked(labels, { name: "replaced" })).encoded).toBe(800)
+})
+
 test("labels that a classifier is made of and gets later are kept too; a few that are encoded at once are not", async () => {
   await using model = await loadModel(at("one"), { threads: 1 })
   await createClassifier(model, ["cat", "dog"], ["a {}"])

@@ -2,7 +2,7 @@
  * A model's labels in this user's cache: known by what the files of its text tower hold, what computes, and what else vectors
  * depend on. The number of threads is not among that: it changed no bit in what was measured.
  */
-import { stat } from "node:fs/promises"
+import { type BigIntStats, statSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { z } from "zod"
 import { messageOf, oneLine } from "../core/errors.ts"
@@ -26,21 +26,29 @@ interface LabelFolder {
 }
 
 export class ModelLabelStore implements LabelStore {
+  private readonly path: string
+  /** As the tower was when the model was made, before it was read. */
+  private readonly tower: TowerState
   private cache: VectorCache | null = null
   private isOff = false
 
   constructor(
     private readonly folder: LabelFolder,
     private readonly options: Pick<LoadOptions, "provider" | "onNote">,
-  ) {}
+  ) {
+    this.path = join(folder.directory, ...folder.text.split("/"))
+    this.tower = towerState(this.path)
+  }
 
   async open(labels: number, templates: readonly string[], width: number): Promise<LabelTable | null> {
-    const path = join(this.folder.directory, ...this.folder.text.split("/"))
-    if (this.isOff || (await towerBytes(path)) * labels * templates.length < leastWork) return null
+    if (this.isOff || this.tower.bytes * labels * templates.length < leastWork) return null
     try {
       const { onNote } = this.options
       this.cache ??= new VectorCache(defaultCacheFolder(), onNote ? { onNote } : {})
-      return await this.cache.labelStore(await this.identity(this.cache, path)).open(labels, templates, width)
+      const identity = await this.identity(this.cache)
+      if (!this.isUnchanged()) return null
+      const table = await this.cache.labelStore(identity).open(labels, templates, width)
+      return table && this.whileUnchanged(table)
     } catch (error) {
       this.isOff = true
       this.options.onNote?.(`vectors of labels are not kept: ${oneLine(messageOf(error), 300)}`)
@@ -48,9 +56,24 @@ export class ModelLabelStore implements LabelStore {
     }
   }
 
-  private async identity(cache: VectorCache, path: string): Promise<string[]> {
+  /** Files that are replaced while a model is open are not those that it computes with. */
+  private whileUnchanged(table: LabelTable): LabelTable {
+    return {
+      find: (labels, vectors) => table.find(labels, vectors),
+      keep: async (labels, vectors) => {
+        if (this.isUnchanged()) await table.keep(labels, vectors)
+      },
+      end: () => table.end(),
+    }
+  }
+
+  private isUnchanged(): boolean {
+    return towerState(this.path).state === this.tower.state
+  }
+
+  private async identity(cache: VectorCache): Promise<string[]> {
     const { text, contextLength, padding } = this.folder.description
-    const files = await filesOf(cache, await placeOfModel(path))
+    const files = await filesOf(cache, await placeOfModel(this.path))
     return [
       ...files.map(({ sha256 }) => sha256),
       ...[runtimeName(), this.options.provider ?? "cpu", processorIdentity(), version()],
@@ -71,8 +94,26 @@ async function filesOf(cache: VectorCache, path: string): Promise<RecordedFile[]
   return files
 }
 
+interface TowerState {
+  readonly bytes: number
+  /** What changes when a file is written or replaced. */
+  readonly state: string
+}
+
 /** Of a graph, and of the file that its weights are in where they are in one beside it. */
-async function towerBytes(path: string): Promise<number> {
-  const found = await Promise.all([path, `${path}_data`].map((file) => stat(file).catch(() => null)))
-  return found.reduce((sum, file) => sum + (file?.size ?? 0), 0)
+function towerState(path: string): TowerState {
+  const found = [path, `${path}_data`].map(statOrNull)
+  return {
+    bytes: found.reduce((sum, file) => sum + Number(file?.size ?? 0), 0),
+    state: found.map((file) => file && `${file.size} ${file.mtimeNs} ${file.ctimeNs} ${file.ino}`).join(", "),
+  }
+}
+
+/** Whatever hinders it, the model's own reading tells of it. */
+function statOrNull(path: string): BigIntStats | null {
+  try {
+    return statSync(path, { bigint: true })
+  } catch {
+    return null
+  }
 }

@@ -40,10 +40,11 @@ export async function runOnce(
   folder: ClipFolder,
   { towers = "both", ...options }: LoadOptions,
   graphs = graphsOf(folder, options),
+  modelOptions = optionsOf(folder, options),
 ): Promise<Model> {
   const { description, manifest } = folder
   try {
-    return await checkedModel(description, graphs, { ...optionsOf(folder, options), manifest, towers })
+    return await checkedModel(description, graphs, { ...modelOptions, manifest, towers })
   } catch (error) {
     await Promise.all([graphs.image.release(), graphs.text?.release()])
     throw error
