@@ -13,7 +13,7 @@ import { createHash } from "node:crypto"
 import { constants } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { dirname } from "node:path"
-import { setTimeout as sleep } from "node:timers/promises"
+import { setImmediate, setTimeout as sleep } from "node:timers/promises"
 import type { LabelTable } from "../core/text/label-store.ts"
 import { makeDirectory, writeAtomically } from "../host/files/files.ts"
 import { readAt, readWithoutBlocking } from "./vector-file.ts"
@@ -57,7 +57,7 @@ export class LabelTableFile implements LabelTable {
   }
 
   async find(labels: readonly string[], vectors: Float32Array): Promise<number[]> {
-    const wanted = rowsByHash(labels)
+    const wanted = await rowsByHash(labels)
     const file = await open(this.path, readWithoutBlocking).catch(() => null)
     try {
       if (file && (await this.isOurs(file))) {
@@ -74,7 +74,7 @@ export class LabelTableFile implements LabelTable {
   }
 
   async keep(labels: readonly string[], vectors: Float32Array): Promise<void> {
-    const records = this.recordsOf(labels, vectors)
+    const records = await this.recordsOf(labels, vectors)
     if (records.length > 0) await this.options.guarded(() => this.add(records))
   }
 
@@ -119,9 +119,9 @@ export class LabelTableFile implements LabelTable {
   }
 
   /** Each label once; vectors with values that are not numbers are left out. */
-  private recordsOf(labels: readonly string[], vectors: Float32Array): Buffer {
+  private async recordsOf(labels: readonly string[], vectors: Float32Array): Promise<Buffer> {
     const { width } = this.options
-    const records = [...rowsByHash(labels)].flatMap(([label, [row]]) => {
+    const records = [...(await rowsByHash(labels))].flatMap(([label, [row]]) => {
       const vector = vectors.subarray(row! * width, (row! + 1) * width)
       if (!vector.every(Number.isFinite)) return []
       const content = Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength)
@@ -192,14 +192,18 @@ export class LabelTableFile implements LabelTable {
   }
 }
 
+/** Labels that are hashed before other work has its turn: some hundredths of a second. */
+const labelsAtOnce = 20_000
+
 /** Rows of each label, under the beginning of its hash: lone surrogates are written as they are, so that no two labels are one. */
-function rowsByHash(labels: readonly string[]): Map<string, number[]> {
+async function rowsByHash(labels: readonly string[]): Promise<Map<string, number[]>> {
   const rows = new Map<string, number[]>()
-  labels.forEach((label, row) => {
+  for (const [row, label] of labels.entries()) {
+    if (row % labelsAtOnce === labelsAtOnce - 1) await setImmediate()
     const hash = createHash("sha256").update(label, "utf16le").digest().toString("latin1", 0, hashBytes)
     const own = rows.get(hash)
     if (own) own.push(row)
     else rows.set(hash, [row])
-  })
+  }
   return rows
 }
