@@ -9,7 +9,7 @@
  * A record counts by itself, so that a run that is killed has kept what it added, and several processes may add at once. A
  * damaged one is as one that is not there; then, and where the end is cut off, the file is written anew before more is added.
  */
-import { createHash } from "node:crypto"
+import { createHash, type Hash } from "node:crypto"
 import { constants } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { dirname } from "node:path"
@@ -45,13 +45,15 @@ export class LabelTableFile implements LabelTable {
   /** Bytes of a record. */
   private readonly size: number
   private readonly header: Buffer
+  private readonly ofKey: Hash
   private hasDamage = false
 
   constructor(
     private readonly path: string,
     private readonly options: TableOptions,
   ) {
-    const { width } = options
+    const { width, key } = options
+    this.ofKey = createHash("sha256").update(key)
     this.size = 2 * hashBytes + 4 * width
     this.header = Buffer.from(`mobileclip-label-table 1 ${width}`.padEnd(headerBytes - 1).concat("\n"))
   }
@@ -132,7 +134,7 @@ export class LabelTableFile implements LabelTable {
   }
 
   private digest(record: Uint8Array): Buffer {
-    return createHash("sha256").update(this.options.key).update(record).digest().subarray(0, hashBytes)
+    return this.ofKey.copy().update(record).digest().subarray(0, hashBytes)
   }
 
   private async add(records: Buffer): Promise<void> {
