@@ -40,7 +40,7 @@ export class Random {
     return low + (high - low) * (this.uint32() / 0x100000000)
   }
 
-  /** Uniform integer in [0, n). */
+  /** Uniform integer in [0, n), for n up to 2^32. */
   int(n: number): number {
     return Math.floor(this.uniform() * n)
   }
@@ -76,6 +76,18 @@ export class Random {
     return copy
   }
 
+  /** 0 to `count` - 1 in the order that `shuffle` gives them, in 4 bytes each. */
+  permutation(count: number): Uint32Array {
+    const order = Uint32Array.from({ length: count }, (_, i) => i)
+    for (let i = count - 1; i > 0; i--) {
+      const j = this.int(i + 1)
+      const taken = order[i]!
+      order[i] = order[j]!
+      order[j] = taken
+    }
+    return order
+  }
+
   /** The position in the stream, to store in a checkpoint; `restore` continues from it. */
   save(): number[] {
     return [...this.state]
@@ -94,7 +106,8 @@ export function fnv1a(text: string): number {
   return hash >>> 0
 }
 
-function mix(value: number): number {
+/** A bijection of 32 bits, of which each bit of the result depends on each of `value`. */
+export function mix(value: number): number {
   let x = value ^ (value >>> 16)
   x = Math.imul(x, 0x21f0aaad)
   x ^= x >>> 15
