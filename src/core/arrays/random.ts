@@ -66,19 +66,15 @@ export class Random {
     return radius * Math.cos(angle)
   }
 
-  /** A shuffled copy (Fisher-Yates). */
+  /** A shuffled copy. */
   shuffle<T>(items: readonly T[]): T[] {
-    const copy = [...items]
-    for (let i = copy.length - 1; i > 0; i--) {
-      const j = this.int(i + 1)
-      ;[copy[i], copy[j]] = [copy[j]!, copy[i]!]
-    }
-    return copy
+    return Array.from(this.permutation(items.length), (i) => items[i]!)
   }
 
-  /** 0 to `count` - 1 in the order that `shuffle` gives them, in 4 bytes each. */
+  /** 0 to `count` - 1, shuffled (Fisher-Yates), in 4 bytes each. */
   permutation(count: number): Uint32Array {
-    const order = Uint32Array.from({ length: count }, (_, i) => i)
+    const order = new Uint32Array(count)
+    for (let i = 0; i < count; i++) order[i] = i
     for (let i = count - 1; i > 0; i--) {
       const j = this.int(i + 1)
       const taken = order[i]!
