@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { describe, expect, test } from "vitest"
@@ -69,6 +70,20 @@ describe("train", () => {
     expect(final.info.samplesSeen).toBe(8 * 16)
     expect(final.tensors.get("image.stem.0.convKxk.0.bn.numBatchesTracked")).toEqual(Float32Array.of(8))
     expect(final.tensors.get("image.stem.0.convKxk.0.bn.runningMean")!.some((x) => x !== 0)).toBe(true)
+  })
+
+  test("a signal that comes during a step ends the run after that step, also where its batch was waited for", async () => {
+    const stop = new AbortController()
+    process.once("SIGUSR2", () => stop.abort())
+    async function* batches(first: number) {
+      for (let step = first; ; step++) {
+        await readFile(import.meta.filename)
+        if (step === 2) process.kill(process.pid, "SIGUSR2")
+        yield randomBatch(step)
+      }
+    }
+    const final = await train(info, shortRun, { batches, save() {}, signal: stop.signal })
+    expect(final.step).toBe(3)
   })
 
   test("an evaluation may end the run, which is then saved; a run that is resumed there evaluates again", async () => {

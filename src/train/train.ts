@@ -203,7 +203,8 @@ export async function train(
       const bad = io.tally && io.tally.count > 0 && { badSamples: io.tally.count }
       const times = { step, samplesSeen: step * config.batchSize, learningRate, seconds, dataSeconds }
       if (isFirst) io.onStep?.({ ...times, ...bad, ...measurements })
-      // A step blocks the event loop; here signals such as Ctrl-C are handled.
+      // A step blocks the event loop; here signals such as Ctrl-C are handled. Events are polled before the second of the two.
+      await setImmediate()
       await setImmediate()
     }
     // The evaluation takes long and may fail, so the final state is on the disk before it.

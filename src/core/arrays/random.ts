@@ -40,7 +40,7 @@ export class Random {
     return low + (high - low) * (this.uint32() / 0x100000000)
   }
 
-  /** Uniform integer in [0, n). */
+  /** Uniform integer in [0, n), for n up to 2^32. */
   int(n: number): number {
     return Math.floor(this.uniform() * n)
   }
@@ -66,14 +66,22 @@ export class Random {
     return radius * Math.cos(angle)
   }
 
-  /** A shuffled copy (Fisher-Yates). */
+  /** A shuffled copy. */
   shuffle<T>(items: readonly T[]): T[] {
-    const copy = [...items]
-    for (let i = copy.length - 1; i > 0; i--) {
+    return Array.from(this.permutation(items.length), (i) => items[i]!)
+  }
+
+  /** 0 to `count` - 1, shuffled (Fisher-Yates), in 4 bytes each. */
+  permutation(count: number): Uint32Array {
+    const order = new Uint32Array(count)
+    for (let i = 0; i < count; i++) order[i] = i
+    for (let i = count - 1; i > 0; i--) {
       const j = this.int(i + 1)
-      ;[copy[i], copy[j]] = [copy[j]!, copy[i]!]
+      const taken = order[i]!
+      order[i] = order[j]!
+      order[j] = taken
     }
-    return copy
+    return order
   }
 
   /** The position in the stream, to store in a checkpoint; `restore` continues from it. */
@@ -94,7 +102,8 @@ export function fnv1a(text: string): number {
   return hash >>> 0
 }
 
-function mix(value: number): number {
+/** A bijection of 32 bits, of which each bit of the result depends on each of `value`. */
+export function mix(value: number): number {
   let x = value ^ (value >>> 16)
   x = Math.imul(x, 0x21f0aaad)
   x ^= x >>> 15
