@@ -3,12 +3,12 @@
  * so that pictures of several tasks are encoded once (`imageVectors`).
  */
 
-import { setImmediate } from "node:timers/promises"
 import { concatenate } from "../core/arrays/concatenate.ts"
 import { cosines, matchRanksInTurns } from "../core/arrays/similarity.ts"
 import { assert } from "../core/errors.ts"
 import type { Image8 } from "../core/image/pixels.ts"
 import type { Encoder } from "../core/inference/encoder.ts"
+import { nextTurn } from "../core/parallel.ts"
 import { labelVectors } from "../core/text/prompts.ts"
 import { textVectors, vectorBatches, vectorsByText } from "./encode.ts"
 import { accuracyAt, type Confusion, confusionOf, meanPerClassRecall } from "./metrics/classification.ts"
@@ -74,7 +74,7 @@ export async function zeroShot(
       scores.of(rows(images, encoder.embedDim, block), block),
       block.map(({ label }) => label),
     )
-    await setImmediate()
+    await nextTurn()
   }
   return resultOf(task.name, collector.result())
 }
@@ -109,7 +109,7 @@ export async function retrieval(
   imageOfText: readonly number[],
 ): Promise<RetrievalResult> {
   const vectors = await textVectors(encoder, texts)
-  const ranks = await matchRanksInTurns(images, vectors, encoder.embedDim, imageOfText, setImmediate)
+  const ranks = await matchRanksInTurns(images, vectors, encoder.embedDim, imageOfText)
   return {
     images: images.length / encoder.embedDim,
     texts: texts.length,

@@ -2,7 +2,6 @@
  * From the vectors of a task's pictures to what a model answered. Vectors come in blocks, in the order of the pictures; where
  * classes are known from the start, only the best ones of each picture are kept.
  */
-import { setImmediate } from "node:timers/promises"
 import { concatenate, concatenateIntegers } from "../../core/arrays/concatenate.ts"
 import { cosines, matchRanksInTurns } from "../../core/arrays/similarity.ts"
 import { assert, UserError } from "../../core/errors.ts"
@@ -225,7 +224,7 @@ async function retrieval({ model, location, vectors, records, options }: KeptTas
     if (texts.length === 0) throw new UserError(`${location}, ${key} has no caption`, "a sample needs a .txt")
   const imageOfText = records.flatMap(({ texts }, image) => texts.map(() => image))
   const texts = await captionVectors(model, captionsOf(records), options)
-  const ranks = await matchRanksInTurns(vectors, texts, model.embedDim, imageOfText, setImmediate)
+  const ranks = await matchRanksInTurns(vectors, texts, model.embedDim, imageOfText)
   return { kind: "retrieval", ranks }
 }
 

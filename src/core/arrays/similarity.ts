@@ -2,6 +2,7 @@
 import { assert } from "../errors.ts"
 import { type Kernels, withKernels } from "../kernels/kernels.ts"
 import { eachProductBlock, pairProducts } from "../kernels/products.ts"
+import { nextTurn } from "../parallel.ts"
 
 /** Divides each row of [rows, width] by its length, in place; a row of zeros stays. */
 export function l2Normalize(matrix: Float32Array, width: number): Float32Array {
@@ -46,18 +47,12 @@ export function matchRanks(...problem: RankProblem): MatchRanks {
   for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value
 }
 
-/**
- * The same in parts that take a twentieth of a second.
- *
- * @param turn lets other work come in between: `setImmediate`
- */
-export async function matchRanksInTurns(
-  ...[images, texts, width, imageOfText, turn]: [...problem: RankProblem, turn: () => Promise<unknown>]
-): Promise<MatchRanks> {
-  const steps = rankSteps(images, texts, width, imageOfText)
+/** The same in parts that take a twentieth of a second each, with a turn of the event loop after each. */
+export async function matchRanksInTurns(...problem: RankProblem): Promise<MatchRanks> {
+  const steps = rankSteps(...problem)
   for (let step = steps.next(); ; step = steps.next()) {
     if (step.done) return step.value
-    await turn()
+    await nextTurn()
   }
 }
 
