@@ -25,6 +25,7 @@ export interface Native<Tensor> {
 
   fromData(data: TensorData, shape: readonly number[], dtype: DType, pinned: boolean): Tensor
   toData(tensor: Tensor): TensorData
+  copyTo(tensor: Tensor, target: TensorData): void
   shape(tensor: Tensor): number[]
   numel(tensor: Tensor): number
   dtype(tensor: Tensor): DType

@@ -38,6 +38,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
 
   define<fromData>(exports, "fromData");
   define<toData>(exports, "toData");
+  define<copyTo>(exports, "copyTo");
   define<shapeOf>(exports, "shape");
   define<numelOf>(exports, "numel");
   define<dtypeOf>(exports, "dtype");

@@ -66,6 +66,36 @@ export class Random {
     return radius * Math.cos(angle)
   }
 
+  /** Fills the array with the values that `std * normal()` gives one by one, in half the time. */
+  fillNormal(values: Float32Array, std: number): void {
+    let start = 0
+    if (!Number.isNaN(this.spareNormal) && values.length > 0) values[start++] = std * this.normal()
+    const end = values.length - ((values.length - start) % 2)
+    for (; start < end; start += BLOCK) {
+      const block = values.subarray(start, Math.min(start + BLOCK, end))
+      toNormal(this.bits(block.length), block, std)
+    }
+    if (end < values.length) values[end] = std * this.normal()
+  }
+
+  /** What `uint32` gives one by one, with the state in variables, because to read and write it takes most of the time. */
+  private bits(count: number): Uint32Array {
+    const bits = new Uint32Array(count)
+    let [s0, s1, s2, s3] = [this.state[0]! | 0, this.state[1]! | 0, this.state[2]! | 0, this.state[3]! | 0]
+    for (let i = 0; i < count; i++) {
+      bits[i] = Math.imul(rotateLeft(Math.imul(s1, 5), 7), 9)
+      const shifted = s1 << 9
+      s2 ^= s0
+      s3 ^= s1
+      s1 ^= s2
+      s0 ^= s3
+      s2 ^= shifted
+      s3 = rotateLeft(s3, 11) | 0
+    }
+    this.state.set([s0, s1, s2, s3])
+    return bits
+  }
+
   /** A shuffled copy. */
   shuffle<T>(items: readonly T[]): T[] {
     return Array.from(this.permutation(items.length), (i) => items[i]!)
@@ -92,6 +122,19 @@ export class Random {
   restore(state: readonly number[]): void {
     this.state.set(state)
     this.spareNormal = Number.NaN
+  }
+}
+
+/** Values that are made at a time: an even number, and what fits a processor's first cache. */
+const BLOCK = 2048
+
+/** Pairs of uniform values to pairs of normal ones (Box-Muller), as `normal` makes them. */
+function toNormal(bits: Uint32Array, values: Float32Array, std: number): void {
+  for (let i = 0; i < bits.length; i += 2) {
+    const radius = Math.sqrt(-2 * Math.log(1 - bits[i]! / 0x100000000))
+    const angle = 2 * Math.PI * (bits[i + 1]! / 0x100000000)
+    values[i] = std * (radius * Math.cos(angle))
+    values[i + 1] = std * (radius * Math.sin(angle))
   }
 }
 
