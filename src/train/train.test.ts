@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises"
 import { createHash } from "node:crypto"
+import { readFile } from "node:fs/promises"
 import { setTimeout as sleep } from "node:timers/promises"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
