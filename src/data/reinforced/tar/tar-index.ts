@@ -1,20 +1,16 @@
 /**
- * What a tar shard holds and where, found in one pass over its headers. So members of a sample that are not side by side
+ * What a tar shard holds and where, found in one pass over its heads. So members of a sample that are not side by side
  * are put together, and what is left of a broken archive is known before anything is read.
  */
-import { createReadStream } from "node:fs"
+import { setImmediate } from "node:timers/promises"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../../core/errors.ts"
 import type { RandomAccess } from "../../../core/random-access.ts"
-import { fileError } from "../../../host/files/file-error.ts"
-import { checkHeader, openTar, splitName } from "../../shards.ts"
+import { splitName } from "./tar-head.ts"
+import { type TarEntry, TarWalk } from "./tar-walk.ts"
 
-export interface TarMember {
-  /** The path in the archive. */
-  readonly name: string
+export interface TarMember extends Pick<TarEntry, "name" | "size" | "start" | "offset" | "end" | "global"> {
   readonly key: string
   readonly extension: string
-  readonly offset: number
-  readonly size: number
 }
 
 export interface TarIndex {
@@ -30,37 +26,68 @@ export interface TarIndex {
 export async function indexTar(source: RandomAccess): Promise<TarIndex> {
   const samples = new Map<string, TarMember[]>()
   const scattered = new Set<string>()
-  let last: string | null = null
-  const damage = await walk(source, (member) => {
-    const { key } = member
-    if (!samples.has(key)) samples.set(key, [member])
-    else samples.get(key)!.push(member)
-    if (last !== key && samples.get(key)!.length > 1) scattered.add(key)
-    last = key
+  const extensions = new Map<string, string>()
+  let [last, members]: [string | null, TarMember[]] = [null, []]
+  const damage = await walk(source, (entry, { key, extension }) => {
+    if (key !== last) {
+      const known = samples.get(key)
+      if (known) scattered.add(key)
+      else samples.set(key, [])
+      ;[last, members] = [key, known ?? samples.get(key)!]
+    }
+    members.push(memberOf(entry, last, shared(extensions, extension)))
   })
   if (samples.size === 0) throw noSamples(source, damage)
   return { samples, scattered: [...scattered], damage: damage ?? missingEnd(source) }
 }
 
 /** Returns why reading stopped, or null. */
-async function walk(source: RandomAccess, found: (member: TarMember) => void): Promise<string | null> {
-  const file = createReadStream(source.name, { highWaterMark: 1 << 20 })
-  const archive = openTar()
-  file.on("error", (error) => archive.destroy(fileError(error, "reading", source.name) as Error))
+async function walk(source: RandomAccess, found: (entry: TarEntry, parts: MemberName) => void): Promise<string | null> {
+  const loop = new Turns()
   try {
-    for await (const entry of file.pipe(archive)) {
-      const header = checkHeader(entry.header)
-      const { name, size, byteOffset } = header as typeof header & { byteOffset: number }
-      const parts = splitName(header)
-      if (parts) found({ name, ...parts, offset: byteOffset, size: size! })
-      entry.resume()
+    for (const entry of new TarWalk(source).entries()) {
+      const parts = splitName(entry)
+      if (parts) found(entry, parts)
+      if (loop.isOver()) await loop.next()
     }
     return null
   } catch (error) {
     if (error instanceof EnvironmentError) throw error
     return oneLine(messageOf(error))
-  } finally {
-    file.destroy()
+  }
+}
+
+type MemberName = Pick<TarMember, "key" | "extension">
+
+/** All members of a sample share their key's text, and all samples their extensions' texts: memory is what takes longest. */
+function memberOf({ name, size, start, offset, end, global }: TarEntry, key: string, extension: string): TarMember {
+  return { name, key, extension, size, start, offset, end, global }
+}
+
+function shared(texts: Map<string, string>, text: string): string {
+  const known = texts.get(text)
+  if (known === undefined && texts.size < mostExtensions) texts.set(text, text)
+  return known ?? text
+}
+
+/** A shard has ten or so; one with millions has each only once. */
+const mostExtensions = 1000
+
+/** Milliseconds that heads are read before the event loop has its turn. */
+const longestTurn = 20
+
+class Turns {
+  private began = performance.now()
+  private steps = 0
+
+  /** A disk may take long for each head, so the clock is asked often. */
+  isOver(): boolean {
+    return (++this.steps & 15) === 0 && performance.now() - this.began > longestTurn
+  }
+
+  async next(): Promise<void> {
+    await setImmediate()
+    this.began = performance.now()
   }
 }
 
