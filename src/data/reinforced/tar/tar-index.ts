@@ -2,9 +2,9 @@
  * What a tar shard holds and where, found in one pass over its heads. So members of a sample that are not side by side
  * are put together, and what is left of a broken archive is known before anything is read.
  */
-import { setImmediate } from "node:timers/promises"
 import { EnvironmentError, messageOf, oneLine, UserError } from "../../../core/errors.ts"
 import type { RandomAccess } from "../../../core/random-access.ts"
+import { inTurns, TurnClock } from "../../../host/turns.ts"
 import { splitName } from "./tar-head.ts"
 import { type TarEntry, TarWalk } from "./tar-walk.ts"
 
@@ -24,11 +24,16 @@ export interface TarIndex {
 
 /** Throws UserError where the file is not a tar archive, or has no samples. */
 export async function indexTar(source: RandomAccess): Promise<TarIndex> {
+  return inTurns(indexingTar(source))
+}
+
+/** The same, step by step: the event loop may have its turn in between. */
+export function* indexingTar(source: RandomAccess): Generator<void, TarIndex> {
   const samples = new Map<string, TarMember[]>()
   const scattered = new Set<string>()
   const extensions = new Map<string, string>()
   let [last, members]: [string | null, TarMember[]] = [null, []]
-  const damage = await walk(source, (entry, { key, extension }) => {
+  const damage = yield* walking(source, (entry, { key, extension }) => {
     if (key !== last) {
       const known = samples.get(key)
       if (known) scattered.add(key)
@@ -42,13 +47,16 @@ export async function indexTar(source: RandomAccess): Promise<TarIndex> {
 }
 
 /** Returns why reading stopped, or null. */
-async function walk(source: RandomAccess, found: (entry: TarEntry, parts: MemberName) => void): Promise<string | null> {
-  const loop = new Turns()
+function* walking(
+  source: RandomAccess,
+  found: (entry: TarEntry, parts: MemberName) => void,
+): Generator<void, string | null> {
+  const clock = new TurnClock()
   try {
     for (const entry of new TarWalk(source).entries()) {
       const parts = splitName(entry)
       if (parts) found(entry, parts)
-      if (loop.isOver()) await loop.next()
+      if (clock.isOver()) yield
     }
     return null
   } catch (error) {
@@ -72,24 +80,6 @@ function shared(texts: Map<string, string>, text: string): string {
 
 /** A shard has ten or so; one with millions has each only once. */
 const mostExtensions = 1000
-
-/** Milliseconds that heads are read before the event loop has its turn. */
-const longestTurn = 20
-
-class Turns {
-  private began = performance.now()
-  private steps = 0
-
-  /** A disk may take long for each head, so the clock is asked often. */
-  isOver(): boolean {
-    return (++this.steps & 15) === 0 && performance.now() - this.began > longestTurn
-  }
-
-  async next(): Promise<void> {
-    await setImmediate()
-    this.began = performance.now()
-  }
-}
 
 function noSamples({ name }: RandomAccess, damage: string | null): UserError {
   if (damage === null) {
