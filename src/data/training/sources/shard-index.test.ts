@@ -37,7 +37,7 @@ async function open(path: string, { isSparing = false, most = 1024 } = {}): Prom
   using indexes = new OpenIndexes(most)
   await using pool = new IndexPool(1)
   const shard = await indexShard(path, path, {
-    ...{ extensions: ["jpg", "txt"], indexes, pool, isKept: true, temporaryPath: async () => join(folder, "unpacked") },
+    ...{ extensions: ["jpg", "txt"], indexes, pool, temporaryPath: async () => join(folder, "unpacked") },
     report: (_, problem) => problems.push(problem),
     onMade: (reason) => made.push(reason),
   })
@@ -198,7 +198,6 @@ test("an index that goes away while it is in use is made again", async () => {
       extensions: ["txt"],
       indexes,
       pool,
-      isKept: true,
       temporaryPath: async () => "",
       report: () => {},
       onMade: () => {},
