@@ -12,9 +12,9 @@ export interface TarEntry {
   readonly name: string
   readonly type: TarHead["type"]
   readonly size: number
-  /** Of its first head: that of its name where that has one. */
+  /** Where its first head is: that of its name where that has one. */
   readonly start: number
-  /** Of what it holds. */
+  /** Where what it holds begins. */
   readonly offset: number
   /** Where the next one begins. */
   readonly end: number
