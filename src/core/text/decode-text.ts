@@ -4,8 +4,10 @@
  */
 import { UserError } from "../errors.ts"
 
+export type TextEncoding = "utf-8" | "utf-16le" | "utf-16be"
+
 /** By the byte-order mark; without one, UTF-8. Throws a UserError that begins with `name` where that would read as letters with NUL between. */
-function encodingOf(bytes: Uint8Array, name: string): "utf-8" | "utf-16le" | "utf-16be" {
+export function encodingOf(bytes: Uint8Array, name: string): TextEncoding {
   const [first, second] = bytes
   if (first === 0xff && second === 0xfe) return "utf-16le"
   if (first === 0xfe && second === 0xff) return "utf-16be"
@@ -102,12 +104,13 @@ export async function* withNewlines(chunks: AsyncIterable<Uint8Array>): AsyncGen
   if (isHeld) yield Uint8Array.of(newline)
 }
 
-/** What follows its last byte is not a LF. */
-function withoutLoneReturns(chunk: Uint8Array): Uint8Array {
+/** The same of bytes that are followed by anything but LF. */
+export function withoutLoneReturns(chunk: Uint8Array): Uint8Array {
   let copy: Uint8Array | null = null
   for (let at = chunk.indexOf(carriageReturn); at >= 0; at = chunk.indexOf(carriageReturn, at + 1)) {
     if (chunk[at + 1] === newline) continue
-    copy ??= chunk.slice()
+    // `slice` of a Buffer is not a copy.
+    copy ??= new Uint8Array(chunk)
     copy[at] = newline
   }
   return copy ?? chunk
