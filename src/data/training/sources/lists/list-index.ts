@@ -38,11 +38,11 @@ export async function findOrMakeIndex(
   beginning: DigestBeginning | null,
 ): Promise<ListIndex> {
   if (source.isInMemory) return makeInMemory(source, kind, beginning)
-  for (;;) {
+  for (let waits = 0; ; waits++) {
     const found = find(source, kind, beginning)
     if (found) return found
     const lock = await tryLock(source, kind)
-    if (lock instanceof InUseError) await sleep(waitMilliseconds)
+    if (lock instanceof InUseError && waits < mostWaits) await sleep(waitMilliseconds)
     else if (lock instanceof Error) return makeInMemory(source, kind, beginning, messageOf(lock))
     else {
       using _ = lock
@@ -51,7 +51,8 @@ export async function findOrMakeIndex(
   }
 }
 
-const waitMilliseconds = 100
+/** Ten minutes: a list of a thousand million rows takes as long. */
+const [waitMilliseconds, mostWaits] = [100, 6000]
 
 /** Writes it beside the list, with the digest. Throws UserError where that cannot be. */
 export async function writeListIndex(source: ListSource, kind: ListKind, beginning: DigestBeginning): Promise<void> {

@@ -1,11 +1,10 @@
 /** The bytes of a list: those of a small one are in memory, and a large one is read where it is. */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs"
+import { closeSync, constants, createReadStream, fstatSync, openSync, readSync } from "node:fs"
 import { UserError } from "../../../../core/errors.ts"
 import { encodingOf, type TextEncoding } from "../../../../core/text/decode-text.ts"
 import { fileError } from "../../../../host/files/file-error.ts"
-import { readBytes, requireFile, requireSmall } from "../../../../host/files/files.ts"
-import { unpacked } from "../../../reinforced/jsonl/lines.ts"
-import { type FileStamp, stampOf } from "../../../sample-index/index-file.ts"
+import { requireFile } from "../../../../host/files/files.ts"
+import type { FileStamp } from "../../../sample-index/index-file.ts"
 
 export interface ListSource {
   readonly path: string
@@ -30,10 +29,13 @@ export interface ListSource {
  */
 export async function openListSource(path: string, smallest: number): Promise<ListSource> {
   await requireFile(path)
-  const stamp = stampOf(path)
-  if (stamp.bytes >= smallest) return new FileSource(path, stamp)
-  const bytes = await readBytes(path, requireSmall(path, 2 * smallest))
-  return memorySource(path, stamp, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+  const source = new FileSource(path)
+  if (source.stamp.bytes >= smallest) return source
+  try {
+    return memorySource(path, source.stamp, source.read(0, source.stamp.bytes))
+  } finally {
+    source.close()
+  }
 }
 
 /** @param chunkBytes length of the pieces */
@@ -64,19 +66,18 @@ const lookInterval = 1000
 
 class FileSource implements ListSource {
   readonly isInMemory = false
+  readonly stamp: FileStamp
   readonly encoding: TextEncoding
   readonly mark: number
   private readonly descriptor: number
   private looked = 0
   private isOpen = true
 
-  constructor(
-    readonly path: string,
-    readonly stamp: FileStamp,
-  ) {
-    this.descriptor = openSync(path, constants.O_RDONLY)
+  constructor(readonly path: string) {
+    this.descriptor = opened(path)
     try {
-      const { encoding, mark } = formOf(this.read(0, Math.min(64, stamp.bytes)), path)
+      this.stamp = this.stampNow()
+      const { encoding, mark } = formOf(this.read(0, Math.min(64, this.stamp.bytes)), path)
       ;[this.encoding, this.mark] = [encoding, mark]
     } catch (error) {
       this.close()
@@ -93,24 +94,39 @@ class FileSource implements ListSource {
     const bytes = Buffer.allocUnsafe(end - start)
     for (let done = 0; done < bytes.length; ) {
       const count = this.readSome(bytes, done, start + done)
-      if (count === 0) throw this.changed()
+      if (count === 0) throw changedList(this.path)
       done += count
     }
     return bytes
   }
 
-  chunks(): AsyncIterable<Uint8Array> {
-    return unpacked(this.path, "none")
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    const file = createReadStream(this.path, {
+      fd: this.descriptor,
+      autoClose: false,
+      start: 0,
+      highWaterMark: 2 ** 20,
+    })
+    try {
+      yield* file
+    } catch (error) {
+      throw fileError(error, "reading", this.path)
+    }
   }
 
   check(): void {
-    const { size, mtimeNs } = fstatSync(this.descriptor, { bigint: true })
-    if (Number(size) !== this.stamp.bytes || String(mtimeNs) !== this.stamp.mtime) throw this.changed()
+    const { bytes, mtime } = this.stampNow()
+    if (bytes !== this.stamp.bytes || mtime !== this.stamp.mtime) throw changedList(this.path)
   }
 
   close(): void {
     if (this.isOpen) closeSync(this.descriptor)
     this.isOpen = false
+  }
+
+  private stampNow(): FileStamp {
+    const { size, mtimeNs } = fstatSync(this.descriptor, { bigint: true })
+    return { bytes: Number(size), mtime: String(mtimeNs) }
   }
 
   private readSome(bytes: Buffer, done: number, position: number): number {
@@ -120,13 +136,17 @@ class FileSource implements ListSource {
       throw fileError(error, "reading", this.path)
     }
   }
+}
 
-  private changed(): UserError {
-    return changedList(this.path)
+function opened(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY)
+  } catch (error) {
+    throw fileError(error, "reading", path)
   }
 }
 
-export function changedList(path: string): UserError {
+function changedList(path: string): UserError {
   return new UserError(
     `${path} was changed while it was in use`,
     "start again when it is complete: it is read anew then",
